@@ -1,0 +1,117 @@
+// Convolution (cross-correlation, as in every CNN) as the three partial derivatives of one trilinear form T(x, w, y).
+// The gradient of each is the other two, so gradients of any order come without further code.
+
+import { apply, bytesOf, formatShape, hostArray, sameShape, shapeError, spec, type Arg, type Cost, type HostArray, type Op, type Spec, type Window } from "@conv/tensor";
+import { convGeometry, eachTerm, outputSizes, perAxis, resolvePadding, spanOf, wShape, xShape, yShape } from "./geometry.ts";
+import type { ConvGeometry, ConvOptions, PerAxis } from "./geometry.ts";
+
+type Role = "x" | "w" | "y";
+const shapeOf: Record<Role, (g: ConvGeometry) => number[]> = { x: xShape, w: wShape, y: yShape };
+
+/** The derivative of T with respect to `out`, a function of the other two. */
+function derivative(name: string, roles: readonly [Role, Role], out: Role, vjp: Op<ConvGeometry>["vjp"]): Op<ConvGeometry> {
+  return {
+    name,
+    infer(inputs, g) {
+      roles.forEach((role, i) => {
+        const want = shapeOf[role](g);
+        const got = inputs[i]!;
+        if (!sameShape(got.shape, want)) throw shapeError(name, `${role} has shape ${formatShape(got.shape)}, the geometry has ${formatShape(want)}`);
+        if (got.dtype !== "float32") throw shapeError(name, `${role} is ${got.dtype}, must be float32`);
+      });
+      return [spec(shapeOf[out](g))];
+    },
+    reference([a, b], g) {
+      const result = hostArray(spec(shapeOf[out](g)));
+      const index: Record<Role, number> = { x: 0, w: 0, y: 0 };
+      eachTerm(g, (x, w, y) => {
+        index.x = x;
+        index.w = w;
+        index.y = y;
+        result.data[index[out]]! += a!.data[index[roles[0]]]! * b!.data[index[roles[1]]]!;
+      });
+      return [result];
+    },
+    vjp,
+    cost: (inputs, g) => convCost(inputs, spec(shapeOf[out](g)), g),
+    window: windowsOf,
+  };
+}
+
+// The customary count, n·oc·|output|·(ic/groups)·|kernel|, which counts products with padding too.
+function convCost(inputs: readonly Spec[], output: Spec, g: ConvGeometry): Cost {
+  const macs = [g.n, g.oc, ...g.output, g.ic / g.groups, ...g.kernel].reduce((a, b) => a * b, 1);
+  return { macs, flops: 2 * macs, bytesRead: bytesOf(inputs[0]!) + bytesOf(inputs[1]!), bytesWritten: bytesOf(output) };
+}
+
+const windowsOf = (g: ConvGeometry): Window[] =>
+  g.kernel.map((kernel, a) => ({ kernel, stride: g.stride[a]!, dilation: g.dilation[a]!, padLo: g.padLo[a]!, padHi: g.padHi[a]! }));
+
+/** y = ∂T/∂y of inputs (x, w). */
+export const convOp: Op<ConvGeometry> = derivative("conv", ["x", "w"], "y", ({ inputs: [x, w], params }, [dy]) => [
+  ...apply(convGradInputOp, params, [dy!, w!]),
+  ...apply(convGradWeightOp, params, [dy!, x!]),
+]);
+
+/** dx = ∂T/∂x of inputs (dy, w): the gradient of convolution to its input, and transposed convolution. */
+export const convGradInputOp: Op<ConvGeometry> = {
+  ...derivative("convGradInput", ["y", "w"], "x", ({ inputs: [dy, w], params }, [ct]) => [
+    ...apply(convOp, params, [ct!, w!]),
+    ...apply(convGradWeightOp, params, [dy!, ct!]),
+  ]),
+  window: (g) => windowsOf(g).map((w) => ({ ...w, transposed: true })),
+};
+
+/** dw = ∂T/∂w of inputs (dy, x). */
+export const convGradWeightOp: Op<ConvGeometry> = {
+  ...derivative("convGradWeight", ["y", "x"], "w", ({ inputs: [dy, x], params }, [ct]) => [
+    ...apply(convOp, params, [x!, ct!]),
+    ...apply(convGradInputOp, params, [dy!, ct!]),
+  ]),
+  window: undefined,
+};
+
+/**
+ * Convolution at any rank: x (n, ic, …input), w (oc, ic/groups, …kernel) → (n, oc, …output), PyTorch's layout and defaults.
+ * `groups = ic` is depthwise. Throws ShapeError where the geometry does not fit.
+ */
+export const conv = <T extends Arg>(x: T, w: T, options?: ConvOptions): T => apply(convOp, convGeometry(x.spec, w.spec, options), [x, w])[0]!;
+
+export interface ConvTransposeOptions extends ConvOptions {
+  /** Rows added at the end of each axis; must be smaller than stride or dilation, as in PyTorch. */
+  readonly outputPadding?: PerAxis;
+}
+
+/**
+ * Transposed convolution, the gradient of `conv` to its input: x (n, ic, …input), w (ic, oc/groups, …kernel) →
+ * (n, oc, …output) with output = (input − 1)·stride − padLo − padHi + (kernel − 1)·dilation + 1 + outputPadding.
+ */
+export function convTranspose<T extends Arg>(x: T, w: T, options: ConvTransposeOptions = {}): T {
+  return apply(convGradInputOp, convTransposeGeometry(x.spec, w.spec, options), [x, w])[0]!;
+}
+
+/** The geometry of the convolution whose gradient to the input `convTranspose(x, w, options)` is: its y is our x. */
+export function convTransposeGeometry(x: Spec, w: Spec, { stride = 1, padding = 0, dilation = 1, groups = 1, outputPadding = 0 }: ConvTransposeOptions = {}): ConvGeometry {
+  const op = "convTranspose";
+  const rank = x.shape.length - 2;
+  if (rank < 1) throw shapeError(op, `input has ${x.shape.length} axes, needs batch, channels and at least one spatial axis`);
+  if (w.shape.length !== rank + 2) throw shapeError(op, `weight has ${w.shape.length} axes, input has ${x.shape.length}`);
+  const [n, channels, ...output] = x.shape as [number, number, ...number[]];
+  const [oc, icg, ...kernel] = w.shape as [number, number, ...number[]];
+  if (oc !== channels) throw shapeError(op, `weight takes ${oc} channels, input has ${channels}`);
+  if (!Number.isInteger(groups) || groups < 1) throw shapeError(op, `groups ${groups} is not a whole number ≥ 1`);
+  if (oc % groups) throw shapeError(op, `${oc} input channels do not divide into ${groups} groups`);
+  if (padding === "same") throw shapeError(op, `padding "same" names no size for a transposed convolution; give numbers`);
+  perAxis(op, "kernel", kernel, rank, 1);
+  const s = perAxis(op, "stride", stride, rank, 1);
+  const d = perAxis(op, "dilation", dilation, rank, 1);
+  const extra = perAxis(op, "outputPadding", outputPadding, rank, 0);
+  const { padLo, padHi } = resolvePadding(op, padding, output, spanOf(kernel, d), s);
+  const input = spanOf(kernel, d).map((span, a) => {
+    if (extra[a]! >= Math.max(s[a]!, d[a]!)) throw shapeError(op, `outputPadding ${extra[a]} must be smaller than stride ${s[a]} or dilation ${d[a]}`, a);
+    const size = (output[a]! - 1) * s[a]! - padLo[a]! - padHi[a]! + span + extra[a]!;
+    if (output[a]! > 0 && size < 1) throw shapeError(op, `padding ${padLo[a]} + ${padHi[a]} leaves output size ${size}`, a);
+    return Math.max(0, size);
+  });
+  return { n, groups, ic: icg * groups, oc, input, kernel, output, stride: s, dilation: d, padLo, padHi };
+}

@@ -1,0 +1,122 @@
+// A tiny algebra of one element. Read as numbers it is the reference, as WebAssembly or WGSL a kernel or an epilogue,
+// as text the documentation; its derivative is again an expression, so elementwise ops have gradients of any order.
+
+/** Functions of the algebra. `gt(a, b)` is 1 where a > b, else 0 (also for NaN); `select(c, a, b)` is a where c ≠ 0. */
+export type Fn = "add" | "sub" | "mul" | "div" | "min" | "max" | "neg" | "abs" | "sqrt" | "exp" | "log" | "tanh" | "gt" | "select";
+
+/** A constant, a variable (inputs are `a`, `b`, `c`, … in order, the result is `y`), or a function applied to expressions. */
+export type Expr = number | string | readonly [Fn, ...Expr[]];
+
+/** The name of input `i`: a, b, c, … ; `y` is the result and is passed over. */
+export const variable = (i: number): string => (i < 24 ? String.fromCharCode(97 + i) : `v${i}`);
+
+export const numbers: Record<Fn, (a: number, b: number, c: number) => number> = {
+  add: (a, b) => a + b,
+  sub: (a, b) => a - b,
+  mul: (a, b) => a * b,
+  div: (a, b) => a / b,
+  min: (a, b) => Math.min(a, b),
+  max: (a, b) => Math.max(a, b),
+  neg: (a) => -a,
+  abs: (a) => Math.abs(a),
+  sqrt: (a) => Math.sqrt(a),
+  exp: (a) => Math.exp(a),
+  log: (a) => Math.log(a),
+  tanh: (a) => Math.tanh(a),
+  gt: (a, b) => (a > b ? 1 : 0),
+  select: (c, a, b) => (c !== 0 ? a : b),
+};
+
+/** The expression as a function of its variables' values, given in the order of `names`. */
+export function evaluator(e: Expr, names: readonly string[]): (values: readonly number[]) => number {
+  if (typeof e === "number") return () => e;
+  if (typeof e === "string") {
+    const i = names.indexOf(e);
+    if (i < 0) throw new Error(`expr: unknown variable ${e}`);
+    return (values) => values[i]!;
+  }
+  const [fn, ...args] = e;
+  const apply = numbers[fn];
+  const [a, b, c] = args.map((x) => evaluator(x, names));
+  return (values) => apply(a!(values), b ? b(values) : 0, c ? c(values) : 0);
+}
+
+/** Replaces variables by expressions. */
+export function substitute(e: Expr, by: Readonly<Record<string, Expr>>): Expr {
+  if (typeof e === "number") return e;
+  if (typeof e === "string") return by[e] ?? e;
+  const [fn, ...args] = e;
+  return [fn, ...args.map((x) => substitute(x, by))];
+}
+
+/** Variables that occur in the expression. */
+export function variables(e: Expr, found = new Set<string>()): Set<string> {
+  if (typeof e === "string") found.add(e);
+  else if (typeof e !== "number") for (const x of e.slice(1) as Expr[]) variables(x, found);
+  return found;
+}
+
+/** Arithmetic operations in the expression, each function counted as one. */
+export const countFns = (e: Expr): number => (Array.isArray(e) ? 1 + (e.slice(1) as Expr[]).reduce<number>((s, x) => s + countFns(x), 0) : 0);
+
+// Constructors that fold what is trivially known, so that derivatives stay small.
+export const add = (a: Expr, b: Expr): Expr => (a === 0 ? b : b === 0 ? a : ["add", a, b]);
+export const sub = (a: Expr, b: Expr): Expr => (b === 0 ? a : a === 0 ? neg(b) : ["sub", a, b]);
+export const mul = (a: Expr, b: Expr): Expr => (a === 0 || b === 0 ? 0 : a === 1 ? b : b === 1 ? a : a === -1 ? neg(b) : b === -1 ? neg(a) : ["mul", a, b]);
+export const div = (a: Expr, b: Expr): Expr => (a === 0 ? 0 : b === 1 ? a : ["div", a, b]);
+export const neg = (a: Expr): Expr => (typeof a === "number" ? -a : ["neg", a]);
+
+/** ∂e/∂v. Where a function has a corner (abs, max, min) the derivative is that of PyTorch: 0 at abs(0), shared halves at ties. */
+export function differentiate(e: Expr, v: string): Expr {
+  if (typeof e === "number") return 0;
+  if (typeof e === "string") return e === v ? 1 : 0;
+  const [fn, a = 0, b = 0, c = 0] = e;
+  const da = differentiate(a, v);
+  const db = differentiate(b, v);
+  switch (fn) {
+    case "add":
+      return add(da, db);
+    case "sub":
+      return sub(da, db);
+    case "mul":
+      return add(mul(da, b), mul(a, db));
+    case "div":
+      return sub(div(da, b), mul(div(div(a, b), b), db));
+    case "neg":
+      return neg(da);
+    case "abs":
+      return mul(sub(["gt", a, 0], ["gt", 0, a]), da);
+    case "sqrt":
+      return div(mul(0.5, da), ["sqrt", a]);
+    case "exp":
+      return mul(["exp", a], da);
+    case "log":
+      return div(da, a);
+    case "tanh":
+      return mul(sub(1, ["mul", ["tanh", a], ["tanh", a]]), da);
+    case "max":
+    case "min": {
+      const wins: Expr = fn === "max" ? ["gt", a, b] : ["gt", b, a];
+      const loses: Expr = fn === "max" ? ["gt", b, a] : ["gt", a, b];
+      const half: Expr = ["mul", 0.5, ["sub", 1, ["add", wins, loses]]];
+      return add(mul(["add", wins, half], da), mul(["add", loses, half], db));
+    }
+    case "gt":
+      return 0;
+    case "select":
+      return db === 0 && differentiate(c, v) === 0 ? 0 : ["select", a, db, differentiate(c, v)];
+  }
+}
+
+const infix: Partial<Record<Fn, string>> = { add: "+", sub: "−", mul: "·", div: "/", gt: ">" };
+
+/** The expression as people write it: `max(a, 0)`, `1 − y·y`. */
+export function formatExpr(e: Expr): string {
+  if (typeof e === "number") return `${e}`;
+  if (typeof e === "string") return e;
+  const [fn, ...args] = e;
+  const sign = infix[fn];
+  const inner = (x: Expr) => (Array.isArray(x) && (infix[x[0] as Fn] || x[0] === "neg") ? `(${formatExpr(x)})` : formatExpr(x));
+  if (sign) return args.map(inner).join(` ${sign} `);
+  return fn === "neg" ? `−${inner(args[0]!)}` : `${fn}(${args.map(formatExpr).join(", ")})`;
+}

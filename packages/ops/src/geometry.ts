@@ -1,0 +1,137 @@
+// The geometry of a convolution at any rank, computed and checked once, and the one loop nest that is its meaning.
+
+import { shapeError, stridesOf, type Spec } from "@conv/tensor";
+
+/**
+ * A convolution of x (n, ic, …input) with w (oc, ic/groups, …kernel) to y (n, oc, …output). All lists have one entry per
+ * spatial axis. Output `o` at tap `k` reads input `o·stride − padLo + k·dilation`; what lies outside the input is zero.
+ */
+export interface ConvGeometry {
+  readonly n: number;
+  readonly groups: number;
+  readonly ic: number;
+  readonly oc: number;
+  readonly input: readonly number[];
+  readonly kernel: readonly number[];
+  readonly output: readonly number[];
+  readonly stride: readonly number[];
+  readonly dilation: readonly number[];
+  readonly padLo: readonly number[];
+  readonly padHi: readonly number[];
+}
+
+/** One number for all axes, or one per axis. */
+export type PerAxis = number | readonly number[];
+
+/** Padding: one number, one per axis, or `[lo, hi]` per axis. `"valid"` is 0; `"same"` keeps ⌈input/stride⌉, the odd one at the end. */
+export type Padding = PerAxis | readonly (readonly [number, number])[] | "valid" | "same";
+
+export interface ConvOptions {
+  readonly stride?: PerAxis;
+  readonly padding?: Padding;
+  readonly dilation?: PerAxis;
+  readonly groups?: number;
+}
+
+/** The customary name of a spatial axis: `w`, `h` `w` or `d` `h` `w` for up to three of them, its number beyond. */
+export const axisName = (rank: number, axis: number): string => (rank <= 3 ? "dhw".slice(-rank).charAt(axis) : `${axis}`);
+
+/** One entry per axis; throws ShapeError unless each is a whole number ≥ `min`. */
+export function perAxis(op: string, what: string, value: PerAxis, rank: number, min: number): number[] {
+  const list = typeof value === "number" ? Array.from({ length: rank }, () => value) : [...value];
+  if (list.length !== rank) throw shapeError(op, `${what} has ${list.length} entries for ${rank} spatial axes`);
+  list.forEach((v, a) => {
+    if (!Number.isInteger(v) || v < min) throw shapeError(op, `${what} ${v} is not a whole number ≥ ${min}`, axisName(rank, a));
+  });
+  return list;
+}
+
+/** Padding before and after each axis. Negative padding is refused. */
+export function resolvePadding(
+  op: string,
+  padding: Padding,
+  input: readonly number[],
+  span: readonly number[],
+  stride: readonly number[],
+): { padLo: number[]; padHi: number[] } {
+  const rank = input.length;
+  if (padding === "valid") padding = 0;
+  if (padding === "same") {
+    const total = input.map((size, a) => Math.max(0, (Math.ceil(size / stride[a]!) - 1) * stride[a]! + span[a]! - size));
+    return { padLo: total.map((t) => t >> 1), padHi: total.map((t) => t - (t >> 1)) };
+  }
+  if (typeof padding !== "number" && padding.length > 0 && typeof padding[0] !== "number") {
+    const pairs = padding as readonly (readonly [number, number])[];
+    return { padLo: perAxis(op, "padding", pairs.map((p) => p[0]), rank, 0), padHi: perAxis(op, "padding", pairs.map((p) => p[1]), rank, 0) };
+  }
+  const both = perAxis(op, "padding", padding as PerAxis, rank, 0);
+  return { padLo: both, padHi: both };
+}
+
+/** Input cells that a kernel with dilation covers: (kernel − 1)·dilation + 1. */
+export const spanOf = (kernel: readonly number[], dilation: readonly number[]): number[] => kernel.map((k, a) => (k - 1) * dilation[a]! + 1);
+
+/** ⌊(input + padLo + padHi − span) / stride⌋ + 1 per axis; throws ShapeError where the kernel does not fit. */
+export function outputSizes(
+  op: string,
+  input: readonly number[],
+  kernel: readonly number[],
+  stride: readonly number[],
+  dilation: readonly number[],
+  padLo: readonly number[],
+  padHi: readonly number[],
+): number[] {
+  return spanOf(kernel, dilation).map((span, a) => {
+    const padded = input[a]! + padLo[a]! + padHi[a]!;
+    if (span > padded)
+      throw shapeError(op, `kernel ${kernel[a]} with dilation ${dilation[a]} spans ${span}, padded input has ${padded}`, axisName(input.length, a));
+    return Math.floor((padded - span) / stride[a]!) + 1;
+  });
+}
+
+/** The geometry of `conv(x, w, options)`; throws ShapeError naming rule, numbers and axis. */
+export function convGeometry(x: Spec, w: Spec, { stride = 1, padding = 0, dilation = 1, groups = 1 }: ConvOptions = {}, op = "conv"): ConvGeometry {
+  const rank = x.shape.length - 2;
+  if (rank < 1) throw shapeError(op, `input has ${x.shape.length} axes, needs batch, channels and at least one spatial axis`);
+  if (w.shape.length !== rank + 2) throw shapeError(op, `weight has ${w.shape.length} axes, input has ${x.shape.length}`);
+  const [n, ic, ...input] = x.shape as [number, number, ...number[]];
+  const [oc, icg, ...kernel] = w.shape as [number, number, ...number[]];
+  if (!Number.isInteger(groups) || groups < 1) throw shapeError(op, `groups ${groups} is not a whole number ≥ 1`);
+  if (ic % groups) throw shapeError(op, `${ic} input channels do not divide into ${groups} groups`);
+  if (oc % groups) throw shapeError(op, `${oc} output channels do not divide into ${groups} groups`);
+  if (icg * groups !== ic) throw shapeError(op, `weight takes ${icg} channels × ${groups} groups = ${icg * groups}, input has ${ic}`);
+  perAxis(op, "kernel", kernel, rank, 1);
+  const s = perAxis(op, "stride", stride, rank, 1);
+  const d = perAxis(op, "dilation", dilation, rank, 1);
+  const { padLo, padHi } = resolvePadding(op, padding, input, spanOf(kernel, d), s);
+  return { n, groups, ic, oc, input, kernel, output: outputSizes(op, input, kernel, s, d, padLo, padHi), stride: s, dilation: d, padLo, padHi };
+}
+
+/** Shapes of the three tensors of the trilinear form T(x, w, y). */
+export const xShape = (g: ConvGeometry): number[] => [g.n, g.ic, ...g.input];
+export const wShape = (g: ConvGeometry): number[] => [g.oc, g.ic / g.groups, ...g.kernel];
+export const yShape = (g: ConvGeometry): number[] => [g.n, g.oc, ...g.output];
+
+/**
+ * Visits every term of T(x, w, y) = Σ x·w·y over all valid (n, oc, ic, o, k), as flat indices into the three tensors.
+ * conv = ∂T/∂y, its gradient to the input ∂T/∂x, to the weight ∂T/∂w; each is linear in the other two.
+ */
+export function eachTerm(g: ConvGeometry, visit: (x: number, w: number, y: number) => void): void {
+  const rank = g.input.length;
+  const icg = g.ic / g.groups;
+  const ocg = g.oc / g.groups;
+  const xs = stridesOf(xShape(g));
+  const ws = stridesOf(wShape(g));
+  const ys = stridesOf(yShape(g));
+  const space = (axis: number, x: number, w: number, y: number): void => {
+    if (axis === rank) return visit(x, w, y);
+    for (let o = 0; o < g.output[axis]!; o++)
+      for (let k = 0; k < g.kernel[axis]!; k++) {
+        const i = o * g.stride[axis]! - g.padLo[axis]! + k * g.dilation[axis]!;
+        if (i >= 0 && i < g.input[axis]!) space(axis + 1, x + i * xs[axis + 2]!, w + k * ws[axis + 2]!, y + o * ys[axis + 2]!);
+      }
+  };
+  for (let n = 0; n < g.n; n++)
+    for (let oc = 0; oc < g.oc; oc++)
+      for (let c = 0; c < icg; c++) space(0, n * xs[0]! + (Math.floor(oc / ocg) * icg + c) * xs[1]!, oc * ws[0]! + c * ws[1]!, n * ys[0]! + oc * ys[1]!);
+}

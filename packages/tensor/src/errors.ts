@@ -1,0 +1,21 @@
+// One way to fail: two error classes and one formatter, so that every message names the op, the rule, the numbers and the axis.
+
+/** Input whose shape, type or parameters break a rule of the named op. Thrown before anything is written. */
+export class ShapeError extends Error {
+  override readonly name = "ShapeError";
+}
+
+/** A request that a back end, or an op, cannot carry out; the message says what was asked and why it was declined. */
+export class UnsupportedError extends Error {
+  override readonly name = "UnsupportedError";
+}
+
+/** `conv: kernel 5 with dilation 2 spans 9, padded input has 7 (axis h)`. */
+export const complaint = (op: string, rule: string, axis?: string | number): string =>
+  `${op}: ${rule}${axis === undefined ? "" : ` (axis ${axis})`}`;
+
+/** A {@link ShapeError} with the message of {@link complaint}. */
+export const shapeError = (op: string, rule: string, axis?: string | number): ShapeError => new ShapeError(complaint(op, rule, axis));
+
+/** An {@link UnsupportedError} with the message of {@link complaint}. */
+export const unsupported = (op: string, rule: string): UnsupportedError => new UnsupportedError(complaint(op, rule));

@@ -1,0 +1,114 @@
+// The graph: a flat list of nodes in an order in which they can run. Everything else in the project is a reading of it.
+
+import { complaint, shapeError, ShapeError } from "./errors.ts";
+import type { Op } from "./op.ts";
+import { formatShape, type DType, type Spec } from "./spec.ts";
+
+/** A tensor that will exist: an output of a node, or (node null) an input of the graph. */
+export class Value {
+  readonly node: Node | null;
+  readonly index: number;
+  readonly spec: Spec;
+  readonly name: string | undefined;
+
+  constructor(node: Node | null, index: number, spec: Spec, name?: string) {
+    this.node = node;
+    this.index = index;
+    this.spec = spec;
+    this.name = name;
+  }
+
+  get shape(): readonly number[] {
+    return this.spec.shape;
+  }
+
+  get dtype(): DType {
+    return this.spec.dtype;
+  }
+}
+
+/** One application of an op. `path` names the module that asked for it (`features.0`), "" outside any. */
+export interface Node<P = unknown> {
+  readonly op: Op<P>;
+  readonly params: P;
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+  readonly path: string;
+}
+
+/** `nodes` holds exactly what the outputs need, each after its inputs. */
+export interface Graph {
+  readonly inputs: readonly Value[];
+  readonly nodes: readonly Node[];
+  readonly outputs: readonly Value[];
+}
+
+let currentPath = "";
+
+/** Runs `fn` with `name` appended to the path of every node made inside: `within("c1", …)` inside `within("net", …)` gives `net.c1`. */
+export function within<R>(name: string, fn: () => R): R {
+  const outer = currentPath;
+  currentPath = outer && name ? `${outer}.${name}` : outer || name;
+  try {
+    return fn();
+  } finally {
+    currentPath = outer;
+  }
+}
+
+/** Adds a node to the graph being built and returns its outputs. An error of the op's rule gains the module's path. */
+export function node<P>(op: Op<P>, params: P, inputs: readonly Value[]): readonly Value[] {
+  let specs: Spec[];
+  try {
+    specs = op.infer(
+      inputs.map((v) => v.spec),
+      params,
+    );
+  } catch (error) {
+    if (error instanceof ShapeError && currentPath) throw new ShapeError(complaint(currentPath, error.message), { cause: error });
+    throw error;
+  }
+  const outputs: Value[] = [];
+  const made: Node<P> = { op, params, inputs, outputs, path: currentPath };
+  specs.forEach((s, i) => outputs.push(new Value(made as Node, i, s)));
+  return outputs;
+}
+
+/** An input of a graph, to be named in {@link graphOf}. */
+export const input = (s: Spec, name?: string): Value => new Value(null, 0, s, name);
+
+/** Collects the nodes that `outputs` need, in order. Throws ShapeError if they need an input that is not listed. */
+export function graphOf(inputs: readonly Value[], outputs: readonly Value[]): Graph {
+  const known = new Set(inputs);
+  const seen = new Set<Node>();
+  const nodes: Node[] = [];
+  // Depth first with an explicit stack: a training step can be thousands of nodes deep.
+  const stack: { node: Node; next: number }[] = [];
+  const enter = (v: Value) => {
+    if (v.node === null) {
+      if (!known.has(v)) throw shapeError("graph", `a value of shape ${formatShape(v.shape)}${v.name ? ` named ${v.name}` : ""} is used but is not an input`);
+    } else if (!seen.has(v.node)) {
+      seen.add(v.node);
+      stack.push({ node: v.node, next: 0 });
+    }
+  };
+  for (const output of outputs) {
+    enter(output);
+    while (stack.length) {
+      const top = stack[stack.length - 1]!;
+      if (top.next < top.node.inputs.length) enter(top.node.inputs[top.next++]!);
+      else {
+        nodes.push(top.node);
+        stack.pop();
+      }
+    }
+  }
+  return { inputs, nodes, outputs };
+}
+
+/** Traces a function of tensors: calls it once with values of the given specs and collects what it did. */
+export function trace(fn: (...inputs: Value[]) => Value | readonly Value[], specs: readonly Spec[], names: readonly (string | undefined)[] = []): Graph {
+  const inputs = specs.map((s, i) => input(s, names[i]));
+  const result = fn(...inputs);
+  return graphOf(inputs, result instanceof Value ? [result] : result);
+}

@@ -1,0 +1,12 @@
+// @conv/tensor: the graph and everything that knows no op by name.
+
+export { apply, jit, type Arg, type Jitted } from "./apply.ts";
+export type { Backend, Buffer, Kernel, MemoryInfo, Program, Step } from "./backend.ts";
+export { complaint, ShapeError, shapeError, unsupported, UnsupportedError } from "./errors.ts";
+export { graphOf, input, node, trace, Value, within, type Graph, type Node } from "./graph.ts";
+export { createHost, evaluate, hostArray } from "./host.ts";
+export type { Cost, HostArray, Op, Window } from "./op.ts";
+export { optimise } from "./optimise.ts";
+export { bytesOf, formatShape, sameShape, sizeOf, spec, stridesOf, type DType, type Spec } from "./spec.ts";
+export { dispose, scope, Tensor, tensor } from "./tensor.ts";
+export { vjp } from "./vjp.ts";

@@ -1,0 +1,46 @@
+// The interface through which everything knows an operation: rule, meaning, gradient, cost and window, in one object.
+
+import type { Node, Value } from "./graph.ts";
+import type { DType, Spec } from "./spec.ts";
+
+/** Values on the host in float64, contiguous in the order of `shape`: what reference implementations read and write. */
+export interface HostArray {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly data: Float64Array;
+}
+
+/** Exact counts. A MAC is one multiply with its add; `flops` counts every arithmetic operation (a MAC is 2). */
+export interface Cost {
+  readonly macs: number;
+  readonly flops: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+}
+
+/** How one spatial axis of the output looks at the input: output `o` sees `o·stride − padLo + k·dilation`, 0 ≤ k < kernel. */
+export interface Window {
+  readonly kernel: number;
+  readonly stride: number;
+  readonly dilation: number;
+  readonly padLo: number;
+  readonly padHi: number;
+  /** The roles are exchanged: input `i` reaches outputs `i·stride − padLo + k·dilation` (transposed convolution). */
+  readonly transposed?: boolean;
+}
+
+/** One operation. `P`, its parameters, is plain JSON data: it is part of the key under which programs are cached. */
+export interface Op<P> {
+  readonly name: string;
+  /** Checks inputs and parameters, and returns the output specs; throws ShapeError. */
+  infer(inputs: readonly Spec[], params: P): Spec[];
+  /** The meaning, in float64, obvious before fast. */
+  reference(inputs: readonly HostArray[], params: P): HostArray[];
+  /** Cotangents of the inputs, in terms of ops, given one cotangent for each output; null where there is none. */
+  vjp(node: Node<P>, cotangents: readonly Value[]): (Value | null)[];
+  cost(inputs: readonly Spec[], params: P): Cost;
+  /** One window per spatial axis, for ops that slide over space. */
+  window?(params: P): Window[];
+  /** An equal, cheaper value for a node's only output, or null: `transpose` of `transpose`, `reshape` to the same shape. */
+  simplify?(inputs: readonly Value[], params: P): Value | null;
+}
