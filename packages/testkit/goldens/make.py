@@ -1,0 +1,302 @@
+"""Makes the goldens in this folder: what PyTorch answers, for the references of @conv/ops and the optimisers of @conv/layers.
+
+Run (Debian's packages; from this folder):
+    apt-get update && apt-get install -y --no-install-recommends python3-torch python3-torchvision libopenblas0-pthread
+    /usr/bin/python3 make.py
+
+Inputs are float32 numbers with few digits. PyTorch computes in float64, and the results are rounded to float32 once, at the
+end, so that every number here is right to half a unit in the last place. Numbers are written in the shortest decimal form
+that reads back as the same float32. The seeds are fixed: the same PyTorch writes the same bytes.
+"""
+
+import json
+import math
+import pathlib
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+HERE = pathlib.Path(__file__).parent
+torch.set_default_dtype(torch.float64)
+torch.set_num_threads(1)
+
+
+def draw(*shape, digits=2, scale=1.0):
+    """Normal numbers rounded to `digits` decimals, then to float32."""
+    x = (torch.randn(*shape) * scale).numpy().round(digits).astype(np.float32)
+    return torch.from_numpy(x.astype(np.float64))
+
+
+def number(x):
+    short = float(str(np.float32(x)))
+    assert np.float32(short) == np.float32(x)
+    return int(short) if short == int(short) and not (short == 0 and math.copysign(1, short) < 0) else short
+
+
+def array(t):
+    """{shape, data} of a tensor, flat and channels first."""
+    if t.dtype == torch.int64:
+        return {"shape": list(t.shape), "data": t.flatten().tolist()}
+    return {"shape": list(t.shape), "data": [number(v) for v in t.detach().flatten().tolist()]}
+
+
+def arrays(**tensors):
+    return {name: array(t) for name, t in tensors.items()}
+
+
+def save(name, cases):
+    lines = ",\n".join(json.dumps(c, separators=(",", ":"), ensure_ascii=False) for c in cases)
+    (HERE / f"{name}.json").write_text(f"[\n{lines}\n]\n")
+    print(f"{name}.json: {len(cases)} cases, {(HERE / f'{name}.json').stat().st_size} bytes")
+
+
+def pair(padding, rank):
+    """Padding as (lo, hi) lists from a number, or from a list of pairs."""
+    if isinstance(padding, int):
+        return [padding] * rank, [padding] * rank
+    return [lo for lo, _ in padding], [hi for _, hi in padding]
+
+
+def listed(value, rank):
+    return [value] * rank if isinstance(value, int) else list(value)
+
+
+# ---- convolution ------------------------------------------------------------------------------------------------------
+
+CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+
+
+def conv(name, x, w, stride=1, padding=0, dilation=1, groups=1):
+    rank = len(x) - 2
+    lo, hi = pair(padding, rank)
+    x, w = draw(*x).requires_grad_(), draw(*w).requires_grad_()
+    # F.pad takes the last axis first; it alone can pad unevenly.
+    flat = [p for a in reversed(range(rank)) for p in (lo[a], hi[a])]
+    y = CONV[rank](F.pad(x, flat), w, None, listed(stride, rank), 0, listed(dilation, rank), groups)
+    return derive(name, "conv", rank, x, w, y, stride, lo, hi, dilation, groups, 0)
+
+
+def transposed(name, x, w, stride=1, padding=0, dilation=1, groups=1, output_padding=0):
+    rank = len(x) - 2
+    lo, hi = pair(padding, rank)
+    x, w = draw(*x).requires_grad_(), draw(*w).requires_grad_()
+    y = TRANSPOSED[rank](x, w, None, listed(stride, rank), lo, listed(output_padding, rank), groups, listed(dilation, rank))
+    return derive(name, "convTranspose", rank, x, w, y, stride, lo, hi, dilation, groups, output_padding)
+
+
+def derive(name, op, rank, x, w, y, stride, lo, hi, dilation, groups, output_padding):
+    dy = draw(*y.shape, digits=1)
+    dx, dw = torch.autograd.grad(y, [x, w], dy)
+    options = {"stride": listed(stride, rank), "padLo": lo, "padHi": hi, "dilation": listed(dilation, rank), "groups": groups}
+    if op == "convTranspose":
+        options["outputPadding"] = listed(output_padding, rank)
+    return {"name": name, "op": op, "options": options, **arrays(x=x, w=w, y=y, dy=dy, dx=dx, dw=dw)}
+
+
+def make_conv():
+    torch.manual_seed(1)
+    save("conv", [
+        conv("1d", (2, 3, 9), (4, 3, 3)),
+        conv("1d, stride 2, padding 1+2", (1, 2, 10), (3, 2, 4), stride=2, padding=[(1, 2)]),
+        conv("1d, dilation 3, groups 2", (2, 4, 12), (6, 2, 3), dilation=3, groups=2),
+        conv("1d, depthwise, stride 3", (1, 3, 11), (3, 1, 2), stride=3, groups=3),
+        conv("2d, padding 1", (2, 3, 5, 6), (4, 3, 3, 3), padding=1),
+        conv("2d, 1x1", (2, 5, 3, 4), (3, 5, 1, 1)),
+        conv("2d, 1x1, stride 2", (1, 3, 5, 4), (2, 3, 1, 1), stride=2),
+        conv("2d, stride 2, padding 0+1 and 2+1", (1, 2, 7, 6), (3, 2, 3, 3), stride=2, padding=[(0, 1), (2, 1)]),
+        conv("2d, kernel 2x3, stride 1x2, dilation 2x1", (1, 2, 6, 7), (2, 2, 2, 3), stride=(1, 2), dilation=(2, 1), padding=[(1, 1), (0, 1)]),
+        conv("2d, groups 2, dilation 2", (1, 4, 7, 7), (4, 2, 3, 3), groups=2, dilation=2, padding=1),
+        conv("2d, depthwise", (1, 3, 6, 5), (3, 1, 3, 3), groups=3, padding=1),
+        conv("2d, depthwise, multiplier 2, stride 2, uneven padding", (2, 2, 6, 5), (4, 1, 3, 3), groups=2, stride=2, padding=[(0, 1), (1, 1)]),
+        conv("2d, 5x5, padding 4", (1, 1, 3, 3), (2, 1, 5, 5), padding=4),
+        conv("3d", (1, 2, 4, 4, 3), (2, 2, 2, 3, 2)),
+        conv("3d, stride 2, uneven padding", (1, 2, 4, 5, 4), (3, 2, 3, 2, 3), stride=(2, 1, 2), padding=[(1, 0), (0, 1), (1, 1)]),
+        conv("3d, groups 2, dilation 2", (1, 2, 5, 4, 5), (4, 1, 2, 2, 3), groups=2, dilation=(2, 1, 2)),
+        transposed("1d", (2, 3, 5), (3, 2, 4)),
+        transposed("1d, stride 2, padding 1, output padding 1", (1, 2, 5), (2, 3, 3), stride=2, padding=1, output_padding=1),
+        transposed("2d, stride 2, padding 1, output padding 1", (1, 3, 3, 4), (3, 2, 3, 3), stride=2, padding=1, output_padding=1),
+        transposed("2d, stride 2x3, output padding 1x2", (1, 2, 3, 2), (2, 2, 2, 4), stride=(2, 3), output_padding=(1, 2)),
+        transposed("2d, groups 2, dilation 2", (2, 4, 3, 3), (4, 1, 2, 3), groups=2, dilation=2, padding=1),
+        transposed("2d, depthwise, stride 2", (1, 3, 3, 3), (3, 1, 4, 4), groups=3, stride=2, padding=1),
+        transposed("3d, stride 2, output padding 1", (1, 2, 2, 3, 2), (2, 2, 3, 2, 2), stride=2, padding=[(1, 1), (0, 0), (0, 0)], output_padding=(1, 0, 1)),
+        transposed("3d, groups 2, dilation 1x2x1", (1, 2, 3, 2, 3), (2, 2, 2, 2, 2), groups=2, dilation=(1, 2, 1)),
+    ])
+
+
+# ---- pooling ----------------------------------------------------------------------------------------------------------
+
+MAX = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+AVG = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+
+
+def pool(name, op, x, kernel, stride=None, padding=0, dilation=1, include=True):
+    rank = len(x) - 2
+    x = draw(*x, digits=1, scale=0.5).requires_grad_()  # few digits, so that windows hold ties
+    options = {"stride": listed(stride or kernel, rank), "padding": listed(padding, rank)}
+    k = listed(kernel, rank)
+    if op == "maxPool":
+        options["dilation"] = listed(dilation, rank)
+        y = MAX[rank](x, k, options["stride"], options["padding"], options["dilation"])
+    else:
+        options["countIncludePad"] = include
+        y = AVG[rank](x, k, options["stride"], options["padding"], False, include)
+    dy = draw(*y.shape)
+    (dx,) = torch.autograd.grad(y, [x], dy)
+    return {"name": name, "op": op, "kernel": k, "options": options, **arrays(x=x, y=y, dy=dy, dx=dx)}
+
+
+def make_pool():
+    torch.manual_seed(2)
+    save("pool", [
+        pool("1d", "maxPool", (2, 2, 8), 2),
+        pool("1d, 3 by 2, padding 1", "maxPool", (1, 2, 9), 3, 2, 1),
+        pool("2d", "maxPool", (1, 2, 6, 4), 2),
+        pool("2d, 3 by 2, padding 1", "maxPool", (2, 2, 7, 6), 3, 2, 1),
+        pool("2d, overlapping 3 by 1", "maxPool", (1, 2, 5, 5), 3, 1, 1),
+        pool("2d, 2x3 by 1x2, dilation 2x1", "maxPool", (1, 1, 6, 7), (2, 3), (1, 2), (1, 0), (2, 1)),
+        pool("2d, uncovered rest", "maxPool", (1, 2, 7, 5), 2),
+        pool("3d", "maxPool", (1, 2, 4, 4, 4), 2),
+        pool("3d, 3x2x2 by 2x1x2, padding 1x0x1", "maxPool", (1, 1, 5, 4, 5), (3, 2, 2), (2, 1, 2), (1, 0, 1)),
+        *[
+            pool(f"{name}, padding {'counted' if include else 'left out'}", "avgPool", *rest, include=include)
+            for include in (True, False)
+            for name, *rest in [
+                ("1d, 3 by 2", (1, 2, 9), 3, 2, 1),
+                ("2d", (1, 2, 6, 4), 2),
+                ("2d, 3 by 2", (2, 2, 7, 6), 3, 2, 1),
+                ("2d, 2x3 by 1x2", (1, 1, 5, 7), (2, 3), (1, 2), (1, 0)),
+                ("3d, 3x2x2 by 2", (1, 2, 5, 4, 5), (3, 2, 2), 2, (1, 0, 1)),
+            ]
+        ],
+    ])
+
+
+# ---- activations, elementwise functions of two, softmax, losses ------------------------------------------------------------
+
+def elementwise():
+    x = torch.tensor([-40, -8, -2.5, -1, -0.3, -0.001, 0, 0.001, 0.3, 1, 2.5, 8, 40])
+    positive = torch.tensor([0.001, 0.3, 0.5, 1, 1.5, 2.5, 8, 1000])
+    pairs = (torch.tensor([-1, 0, 0.5, 2, 2, -3.25, 0]), torch.tensor([1, 0, -0.5, 2, 0.25, -3.25, -1]))
+    divisor = torch.tensor([1, 4, -0.5, 2, 0.25, -3.25, -1])
+    rows = [
+        ("relu", torch.relu, [x]),
+        ("leakyRelu", lambda a: F.leaky_relu(a, 0.01), [x]),
+        ("sigmoid", torch.sigmoid, [x]),
+        ("tanh", torch.tanh, [x]),
+        ("scaledTanh", lambda a: 1.7159 * torch.tanh(a * 2 / 3), [x]),
+        ("exp", torch.exp, [x]),
+        ("neg", torch.neg, [x]),
+        ("abs", torch.abs, [x]),
+        ("square", torch.square, [x]),
+        ("sqrt", torch.sqrt, [positive]),
+        ("log", torch.log, [positive]),
+        ("add", torch.add, pairs),
+        ("sub", torch.sub, pairs),
+        ("mul", torch.mul, pairs),
+        ("div", torch.div, (pairs[0], divisor)),
+        ("maximum", torch.maximum, pairs),
+        ("minimum", torch.minimum, pairs),
+    ]
+    for name, f, inputs in rows:
+        inputs = [torch.from_numpy(t.numpy().astype(np.float32).astype(np.float64)).requires_grad_() for t in inputs]
+        y = f(*inputs)
+        grads = torch.autograd.grad(y.sum(), inputs)
+        yield {"name": name, "op": name, "inputs": [array(t) for t in inputs], **arrays(y=y), "grads": [array(t) for t in grads]}
+
+
+def soft(name, op, shape, axis, scale=1.0):
+    x = draw(*shape, scale=scale).requires_grad_()
+    y = (F.softmax if op == "softmax" else F.log_softmax)(x, axis)
+    dy = draw(*shape)
+    (dx,) = torch.autograd.grad(y, [x], dy)
+    return {"name": name, "op": op, "axis": axis, **arrays(x=x, y=y, dy=dy, dx=dx)}
+
+
+def cross_entropy(name, n, classes, scale=1.0):
+    x = draw(n, classes, scale=scale).requires_grad_()
+    labels = torch.randint(classes, (n,))
+    loss = F.cross_entropy(x, labels)
+    (dx,) = torch.autograd.grad(loss, [x])
+    return {"name": name, "op": "crossEntropy", **arrays(x=x, labels=labels, loss=loss, dx=dx)}
+
+
+def squared_error(name, *shape):
+    x, target = draw(*shape).requires_grad_(), draw(*shape).requires_grad_()
+    loss = F.mse_loss(x, target)
+    dx, dtarget = torch.autograd.grad(loss, [x, target])
+    return {"name": name, "op": "squaredError", **arrays(x=x, target=target, loss=loss, dx=dx, dtarget=dtarget)}
+
+
+def make_rest():
+    torch.manual_seed(3)
+    save("elementwise", list(elementwise()))
+    save("softmax", [
+        soft(f"{shape} over axis {axis}, scale {scale}", op, shape, axis, scale)
+        for op in ("softmax", "logSoftmax")
+        for shape, axis, scale in [((4, 7), 1, 1), ((3, 4, 2), 1, 1), ((5, 3), 0, 1), ((2, 3), 1, 200), ((3, 1), 1, 1)]
+    ])
+    save("losses", [
+        cross_entropy("4 of 10 classes", 4, 10),
+        cross_entropy("1 of 2 classes", 1, 2),
+        cross_entropy("large logits", 3, 5, scale=100),
+        squared_error("4x3", 4, 3),
+        squared_error("1x2x3x3", 1, 2, 3, 3),
+    ])
+
+
+# ---- optimisers -------------------------------------------------------------------------------------------------------
+
+# conv 1→2 3×3, relu, max pooling 2, flatten, linear 8→3, cross-entropy, on 4 samples of 1×6×6 a step.
+def forward(p, x):
+    y = F.max_pool2d(torch.relu(F.conv2d(x, p["conv.weight"], p["conv.bias"])), 2)
+    return F.linear(y.flatten(1), p["fc.weight"], p["fc.bias"])
+
+
+def make_optimisers():
+    torch.manual_seed(4)
+    start = {"conv.weight": draw(2, 1, 3, 3, scale=0.4), "conv.bias": draw(2, scale=0.2), "fc.weight": draw(3, 8, scale=0.4), "fc.bias": draw(3, scale=0.2)}
+    steps = [(draw(4, 1, 6, 6, digits=1), torch.randint(3, (4,))) for _ in range(3)]
+    # Camel case, as the options of @conv/layers; PyTorch's names differ in spelling only.
+    settings = [
+        ("sgd", {"lr": 0.1}),
+        ("sgd", {"lr": 0.1, "momentum": 0.9}),
+        ("sgd", {"lr": 0.1, "weightDecay": 0.05}),
+        ("sgd", {"lr": 0.05, "momentum": 0.8, "weightDecay": 0.01}),
+        ("sgd", {"lr": 0.05, "momentum": 0.9, "nesterov": True}),
+        ("sgd", {"lr": 0.05, "momentum": 0.9, "weightDecay": 0.01, "nesterov": True}),
+        ("adam", {"lr": 0.01}),
+        ("adam", {"lr": 0.02, "beta1": 0.8, "beta2": 0.99, "epsilon": 1e-6}),
+        ("adam", {"lr": 0.01, "weightDecay": 0.05}),
+    ]
+    runs = []
+    for optimiser, options in settings:
+        p = {k: v.clone().requires_grad_() for k, v in start.items()}
+        if optimiser == "sgd":
+            step = torch.optim.SGD(p.values(), options["lr"], options.get("momentum", 0), 0, options.get("weightDecay", 0), options.get("nesterov", False))
+        else:
+            betas = (options.get("beta1", 0.9), options.get("beta2", 0.999))
+            step = torch.optim.Adam(p.values(), options["lr"], betas, options.get("epsilon", 1e-8), options.get("weightDecay", 0))
+        losses, after = [], []
+        for x, labels in steps:
+            step.zero_grad()
+            loss = F.cross_entropy(forward(p, x), labels)
+            loss.backward()
+            step.step()
+            losses.append(number(loss.item()))
+            after.append({k: array(v) for k, v in p.items()})
+        name = ", ".join([optimiser] + [f"{k} {v}" for k, v in options.items()])
+        runs.append({"name": name, "optimiser": optimiser, "options": options, "losses": losses, "after1": after[0], "after3": after[2]})
+    network = {"params": {k: array(v) for k, v in start.items()}, "steps": [arrays(x=x, labels=labels) for x, labels in steps]}
+    text = ",\n".join(json.dumps(r, separators=(",", ":")) for r in runs)
+    path = HERE / "optimisers.json"
+    path.write_text(f'{{"network":{json.dumps(network, separators=(",", ":"))},\n"runs":[\n{text}\n]}}\n')
+    print(f"optimisers.json: {len(runs)} runs, {path.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    make_conv()
+    make_pool()
+    make_rest()
+    make_optimisers()

@@ -1,0 +1,98 @@
+// What PyTorch answers: the numbers of ../goldens (made by make.py there), typed. Inputs are exact in float32; results were
+// computed in float64 and rounded once. Every gradient is that of the golden's output with cotangent `dy` (1 for a loss).
+
+import type { ConvOptions, ConvTransposeOptions } from "@conv/ops";
+
+import conv from "../goldens/conv.json" with { type: "json" };
+import elementwise from "../goldens/elementwise.json" with { type: "json" };
+import losses from "../goldens/losses.json" with { type: "json" };
+import optimisers from "../goldens/optimisers.json" with { type: "json" };
+import pool from "../goldens/pool.json" with { type: "json" };
+import softmax from "../goldens/softmax.json" with { type: "json" };
+
+/** Contiguous values, channels first. */
+export interface GoldenArray {
+  readonly shape: readonly number[];
+  readonly data: readonly number[];
+}
+
+type Arrays<Names extends string> = { readonly [Name in Names]: GoldenArray };
+
+/** `op` is "conv" or "convTranspose"; both take x and w to y. */
+export interface ConvGolden extends Arrays<"x" | "w" | "y" | "dy" | "dx" | "dw"> {
+  readonly name: string;
+  readonly op: string;
+  readonly options: ConvOptions & ConvTransposeOptions;
+}
+
+/** `op` is "maxPool" or "avgPool". */
+export interface PoolGolden extends Arrays<"x" | "y" | "dy" | "dx"> {
+  readonly name: string;
+  readonly op: string;
+  readonly kernel: readonly number[];
+  readonly options: { readonly stride: readonly number[]; readonly padding: readonly number[]; readonly dilation?: readonly number[]; readonly countIncludePad?: boolean };
+}
+
+/** `op` is the exported name of an elementwise function of one or two tensors, with its defaults; cotangent 1 everywhere. */
+export interface ElementwiseGolden extends Arrays<"y"> {
+  readonly name: string;
+  readonly op: string;
+  readonly inputs: readonly GoldenArray[];
+  readonly grads: readonly GoldenArray[];
+}
+
+/** `op` is "softmax" or "logSoftmax". */
+export interface SoftmaxGolden extends Arrays<"x" | "y" | "dy" | "dx"> {
+  readonly name: string;
+  readonly op: string;
+  readonly axis: number;
+}
+
+/** `op` is "crossEntropy" (x: logits, and int32 `labels`) or "squaredError" (x and `target`); both are means. */
+export interface LossGolden extends Arrays<"x" | "loss" | "dx"> {
+  readonly name: string;
+  readonly op: string;
+  readonly labels?: GoldenArray;
+  readonly target?: GoldenArray;
+  readonly dtarget?: GoldenArray;
+}
+
+/** The network's parameters by their names: conv.weight, conv.bias, fc.weight, fc.bias. */
+export type GoldenParams = Arrays<"conv.weight" | "conv.bias" | "fc.weight" | "fc.bias">;
+
+/** Options are those of PyTorch's optimiser in camel case; what is missing has PyTorch's default. */
+export interface OptimiserRun {
+  readonly name: string;
+  readonly optimiser: string;
+  readonly options: {
+    readonly lr: number;
+    readonly momentum?: number;
+    readonly weightDecay?: number;
+    readonly nesterov?: boolean;
+    readonly beta1?: number;
+    readonly beta2?: number;
+    readonly epsilon?: number;
+  };
+  /** The loss before each of the three steps. */
+  readonly losses: readonly number[];
+  readonly after1: GoldenParams;
+  readonly after3: GoldenParams;
+}
+
+export const convGoldens: readonly ConvGolden[] = conv.map(({ options: { padLo, padHi, ...options }, ...golden }) => ({
+  ...golden,
+  options: { ...options, padding: padLo.map((lo, axis) => [lo, padHi[axis]] as const) },
+}));
+export const poolGoldens: readonly PoolGolden[] = pool;
+export const elementwiseGoldens: readonly ElementwiseGolden[] = elementwise;
+export const softmaxGoldens: readonly SoftmaxGolden[] = softmax;
+export const lossGoldens: readonly LossGolden[] = losses;
+
+/**
+ * Three steps of an optimiser on a tiny network: conv 1→2 3×3 with bias, relu, max pooling 2, flatten, linear 8→3,
+ * cross-entropy; each step sees x (4, 1, 6, 6) and labels (4). All runs start from `params`.
+ */
+export const optimiserGoldens: {
+  readonly network: { readonly params: GoldenParams; readonly steps: readonly Arrays<"x" | "labels">[] };
+  readonly runs: readonly OptimiserRun[];
+} = optimisers;
