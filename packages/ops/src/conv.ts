@@ -1,8 +1,21 @@
 // Convolution (cross-correlation, as in every CNN) as the three partial derivatives of one trilinear form T(x, w, y).
 // The gradient of each is the other two, so gradients of any order come without further code.
 
-import { apply, bytesOf, formatShape, hostArray, sameShape, shapeError, spec, type Arg, type Cost, type HostArray, type Op, type Spec, type Window } from "@conv/tensor";
-import { convGeometry, eachTerm, outputSizes, perAxis, resolvePadding, spanOf, wShape, xShape, yShape } from "./geometry.ts";
+import {
+  apply,
+  bytesOf,
+  formatShape,
+  hostArray,
+  sameShape,
+  shapeError,
+  spec,
+  type Arg,
+  type Cost,
+  type Op,
+  type Spec,
+  type Window,
+} from "@conv/tensor";
+import { convGeometry, eachTerm, perAxis, resolvePadding, spanOf, wShape, xShape, yShape } from "./geometry.ts";
 import type { ConvGeometry, ConvOptions, PerAxis } from "./geometry.ts";
 
 type Role = "x" | "w" | "y";
@@ -91,7 +104,11 @@ export function convTranspose<T extends Arg>(x: T, w: T, options: ConvTransposeO
 }
 
 /** The geometry of the convolution whose gradient to the input `convTranspose(x, w, options)` is: its y is our x. */
-export function convTransposeGeometry(x: Spec, w: Spec, { stride = 1, padding = 0, dilation = 1, groups = 1, outputPadding = 0 }: ConvTransposeOptions = {}): ConvGeometry {
+export function convTransposeGeometry(
+  x: Spec,
+  w: Spec,
+  { stride = 1, padding = 0, dilation = 1, groups = 1, outputPadding = 0 }: ConvTransposeOptions = {},
+): ConvGeometry {
   const op = "convTranspose";
   const rank = x.shape.length - 2;
   if (rank < 1) throw shapeError(op, `input has ${x.shape.length} axes, needs batch, channels and at least one spatial axis`);
@@ -108,7 +125,8 @@ export function convTransposeGeometry(x: Spec, w: Spec, { stride = 1, padding = 
   const extra = perAxis(op, "outputPadding", outputPadding, rank, 0);
   const { padLo, padHi } = resolvePadding(op, padding, output, spanOf(kernel, d), s);
   const input = spanOf(kernel, d).map((span, a) => {
-    if (extra[a]! >= Math.max(s[a]!, d[a]!)) throw shapeError(op, `outputPadding ${extra[a]} must be smaller than stride ${s[a]} or dilation ${d[a]}`, a);
+    if (extra[a]! >= Math.max(s[a]!, d[a]!))
+      throw shapeError(op, `outputPadding ${extra[a]} must be smaller than stride ${s[a]} or dilation ${d[a]}`, a);
     const size = (output[a]! - 1) * s[a]! - padLo[a]! - padHi[a]! + span + extra[a]!;
     if (output[a]! > 0 && size < 1) throw shapeError(op, `padding ${padLo[a]} + ${padHi[a]} leaves output size ${size}`, a);
     return Math.max(0, size);

@@ -1,9 +1,12 @@
 // Elementwise ops: an expression f over one element of each input, with broadcasting as in NumPy. Adding one is a line here.
 // df, where given, says the derivatives through the result y (tanh' = 1 − y²), which is cheaper and lets kernels fuse; else they are derived.
 
-import { apply, bytesOf, formatShape, hostArray, shapeError, sizeOf, spec, stridesOf, type Arg, type Node, type Op, type Value } from "@conv/tensor";
-import { countFns, differentiate, evaluator, mul as times, substitute, variable, variables, type Expr } from "./expr.ts";
-import { sumTo } from "./reduce.ts";
+import { apply, formatShape, hostArray, sameShape, shapeError, sizeOf, spec, type Arg, type Node, type Op, type Value } from "@conv/tensor";
+import { mustBeFloat, streamCost } from "./check.ts";
+import { constantOf, full } from "./create.ts";
+import { constants, countFns, differentiate, evaluator, fold, mul as times, substitute, variable, variables, type Expr, type Fn } from "./expr.ts";
+import { broadcastStrides, sumTo } from "./reduce.ts";
+import { walk } from "./walk.ts";
 
 /** `f` over inputs a, b, c, …; `df`, one expression per input, over those and the result y. */
 export interface ElementwiseParams {
@@ -30,15 +33,6 @@ export function broadcastShape(op: string, shapes: readonly (readonly number[])[
   });
 }
 
-/** Strides by which a tensor of `shape` is read along the axes of `into`, 0 where it is repeated. */
-export function broadcastStrides(shape: readonly number[], into: readonly number[]): number[] {
-  const strides = stridesOf(shape);
-  return into.map((_, axis) => {
-    const own = axis - into.length + shape.length;
-    return own >= 0 && shape[own] !== 1 ? strides[own]! : 0;
-  });
-}
-
 const ops = new Map<string, ElementwiseOp>();
 
 /** The elementwise op of that name; the expression is in the parameters. */
@@ -48,21 +42,16 @@ export function elementwiseOp(name: string): ElementwiseOp {
   const op: ElementwiseOp = {
     name,
     elementwise: true,
-    infer(inputs) {
-      inputs.forEach((s, i) => {
-        if (s.dtype !== "float32") throw shapeError(name, `input ${i} is ${s.dtype}, must be float32`);
-      });
+    infer(inputs, { f }) {
+      inputs.forEach((s, i) => mustBeFloat(name, `input ${i}`, s));
+      for (const c of constants(f)) if (!Number.isFinite(c)) throw shapeError(name, `constant ${c} is not finite`);
       return [spec(broadcastShape(name, inputs.map((s) => s.shape)))];
     },
     reference(inputs, { f }) {
-      const out = hostArray(op.infer(inputs, { f })[0]!);
-      const strides = inputs.map((x) => broadcastStrides(x.shape, out.shape));
+      const out = hostArray(op.infer(inputs, { f })[0]);
       const at = evaluator(f, inputs.map((_, i) => variable(i)));
-      const own = stridesOf(out.shape);
-      for (let i = 0; i < out.data.length; i++) {
-        const values = inputs.map((x, j) => x.data[own.reduce((sum, s, axis) => sum + (Math.floor(i / s) % out.shape[axis]!) * strides[j]![axis]!, 0)]!);
-        out.data[i] = at(values);
-      }
+      const strides = inputs.map((x) => broadcastStrides(x.shape, out.shape));
+      walk(out.shape, strides, (i, offsets) => (out.data[i] = at(inputs.map((x, j) => x.data[offsets[j]]))));
       return [out];
     },
     vjp(n, [ct]) {
@@ -75,8 +64,9 @@ export function elementwiseOp(name: string): ElementwiseOp {
     },
     cost(inputs, { f }) {
       const [out] = op.infer(inputs, { f });
-      return { macs: 0, flops: countFns(f) * sizeOf(out!.shape), bytesRead: inputs.reduce((sum, s) => sum + bytesOf(s), 0), bytesWritten: bytesOf(out!) };
+      return streamCost(inputs, out, countFns(f) * sizeOf(out.shape));
     },
+    simplify: (inputs, params) => withoutConstants(name, inputs, params),
   };
   ops.set(name, op);
   return op;
@@ -96,6 +86,20 @@ function weighted(name: string, d: Expr, ct: Value, inputs: readonly Value[], y:
   return map(name, times("a", substitute(d, rename)), operands);
 }
 
+/** The node with inputs that are constant everywhere moved into the expression, or what it is when nothing is left to do; else null. */
+function withoutConstants(name: string, inputs: readonly Value[], { f, df }: ElementwiseParams): Value | null {
+  const shape = broadcastShape(name, inputs.map((v) => v.shape));
+  const kept = inputs.filter((v) => constantOf(v) === null);
+  if (kept.length > 0 && !sameShape(broadcastShape(name, kept.map((v) => v.shape)), shape)) return null;
+  let next = 0;
+  const by = Object.fromEntries(inputs.map((v, i) => [variable(i), constantOf(v) ?? variable(next++)]));
+  const rest = fold(substitute(f, by));
+  if (typeof rest === "number") return Number.isFinite(rest) ? full(shape, rest) : null;
+  if (typeof rest === "string") return sameShape(kept[0].shape, shape) ? kept[[...kept.keys()].findIndex((i) => variable(i) === rest)] : null;
+  if (kept.length === inputs.length) return null;
+  return map(name, rest, kept, df?.filter((_, i) => kept.includes(inputs[i])).map((d) => fold(substitute(d, by))));
+}
+
 /** Applies any expression of the algebra to tensors: `map("hypot", ["sqrt", …], [x, y])`. */
 export const map = <T extends Arg>(name: string, f: Expr, inputs: readonly T[], df?: readonly Expr[]): T =>
   apply(elementwiseOp(name), df ? { f, df } : { f }, inputs)[0]!;
@@ -105,18 +109,19 @@ const unary =
   <T extends Arg>(x: T): T =>
     map(name, f, [x], df === undefined ? undefined : [df]);
 const binary =
-  (name: string, f: Expr) =>
-  <T extends Arg>(a: T, b: T): T =>
-    map(name, f, [a, b]);
+  (name: string, fn: Fn) =>
+  <T extends Arg>(a: T, b: T | number): T =>
+    typeof b === "number" ? map(name, [fn, "a", b], [a]) : map(name, [fn, "a", "b"], [a, b]);
 
-export const add = binary("add", ["add", "a", "b"]);
-export const sub = binary("sub", ["sub", "a", "b"]);
-export const mul = binary("mul", ["mul", "a", "b"]);
-export const div = binary("div", ["div", "a", "b"]);
+// The second operand may be a number: it becomes a constant of the expression.
+export const add = binary("add", "add");
+export const sub = binary("sub", "sub");
+export const mul = binary("mul", "mul");
+export const div = binary("div", "div");
 /** Larger of two; a tie shares the gradient. */
-export const maximum = binary("maximum", ["max", "a", "b"]);
+export const maximum = binary("maximum", "max");
 /** Smaller of two; a tie shares the gradient. */
-export const minimum = binary("minimum", ["min", "a", "b"]);
+export const minimum = binary("minimum", "min");
 export const neg = unary("neg", ["neg", "a"]);
 export const abs = unary("abs", ["abs", "a"]);
 export const square = unary("square", ["mul", "a", "a"], ["mul", 2, "a"]);
@@ -133,7 +138,12 @@ export const leakyRelu = <T extends Arg>(x: T, slope = 0.01): T => map("leakyRel
 
 /** amplitude · tanh(scale · x); the defaults are LeCun's: f(±1) = ±1, with the largest second derivative there. */
 export const scaledTanh = <T extends Arg>(x: T, amplitude = 1.7159, scale = 2 / 3): T =>
-  map("scaledTanh", ["mul", amplitude, ["tanh", ["mul", scale, "a"]]], [x], [["mul", scale, ["sub", amplitude, ["div", ["mul", "y", "y"], amplitude]]]]);
+  map(
+    "scaledTanh",
+    ["mul", amplitude, ["tanh", ["mul", scale, "a"]]],
+    [x],
+    [["mul", scale, ["sub", amplitude, ["div", ["mul", "y", "y"], amplitude]]]],
+  );
 
 /** x·scale + shift with constants. */
 export const affine = <T extends Arg>(x: T, scale: number, shift = 0): T => map("affine", ["add", ["mul", scale, "a"], shift], [x], [scale]);

@@ -56,13 +56,34 @@ export function variables(e: Expr, found = new Set<string>()): Set<string> {
   return found;
 }
 
+/** Constants that occur in the expression. */
+export const constants = (e: Expr): number[] => (typeof e === "number" ? [e] : typeof e === "string" ? [] : (e.slice(1) as Expr[]).flatMap(constants));
+
+/** The expression with constant parts evaluated and neutral elements dropped; equal for every value, NaN and infinities too. */
+export function fold(e: Expr): Expr {
+  if (typeof e === "number" || typeof e === "string") return e;
+  const [fn, ...rest] = e;
+  const args = rest.map(fold);
+  const [a, b] = args;
+  if (args.every((x) => typeof x === "number")) {
+    const value = evaluator([fn, ...args], [])([]);
+    return Number.isFinite(value) ? value : [fn, ...args];
+  }
+  if (fn === "add" && (a === 0 || b === 0)) return a === 0 ? b : a;
+  if (fn === "sub" && b === 0) return a;
+  if (fn === "mul" && (a === 1 || b === 1)) return a === 1 ? b : a;
+  if (fn === "div" && b === 1) return a;
+  return [fn, ...args];
+}
+
 /** Arithmetic operations in the expression, each function counted as one. */
 export const countFns = (e: Expr): number => (Array.isArray(e) ? 1 + (e.slice(1) as Expr[]).reduce<number>((s, x) => s + countFns(x), 0) : 0);
 
 // Constructors that fold what is trivially known, so that derivatives stay small.
 export const add = (a: Expr, b: Expr): Expr => (a === 0 ? b : b === 0 ? a : ["add", a, b]);
 export const sub = (a: Expr, b: Expr): Expr => (b === 0 ? a : a === 0 ? neg(b) : ["sub", a, b]);
-export const mul = (a: Expr, b: Expr): Expr => (a === 0 || b === 0 ? 0 : a === 1 ? b : b === 1 ? a : a === -1 ? neg(b) : b === -1 ? neg(a) : ["mul", a, b]);
+export const mul = (a: Expr, b: Expr): Expr =>
+  a === 0 || b === 0 ? 0 : a === 1 ? b : b === 1 ? a : a === -1 ? neg(b) : b === -1 ? neg(a) : ["mul", a, b];
 export const div = (a: Expr, b: Expr): Expr => (a === 0 ? 0 : b === 1 ? a : ["div", a, b]);
 export const neg = (a: Expr): Expr => (typeof a === "number" ? -a : ["neg", a]);
 

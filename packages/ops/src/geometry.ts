@@ -62,7 +62,22 @@ export function resolvePadding(
   }
   if (typeof padding !== "number" && padding.length > 0 && typeof padding[0] !== "number") {
     const pairs = padding as readonly (readonly [number, number])[];
-    return { padLo: perAxis(op, "padding", pairs.map((p) => p[0]), rank, 0), padHi: perAxis(op, "padding", pairs.map((p) => p[1]), rank, 0) };
+    return {
+      padLo: perAxis(
+        op,
+        "padding",
+        pairs.map((p) => p[0]),
+        rank,
+        0,
+      ),
+      padHi: perAxis(
+        op,
+        "padding",
+        pairs.map((p) => p[1]),
+        rank,
+        0,
+      ),
+    };
   }
   const both = perAxis(op, "padding", padding as PerAxis, rank, 0);
   return { padLo: both, padHi: both };
@@ -133,5 +148,6 @@ export function eachTerm(g: ConvGeometry, visit: (x: number, w: number, y: numbe
   };
   for (let n = 0; n < g.n; n++)
     for (let oc = 0; oc < g.oc; oc++)
-      for (let c = 0; c < icg; c++) space(0, n * xs[0]! + (Math.floor(oc / ocg) * icg + c) * xs[1]!, oc * ws[0]! + c * ws[1]!, n * ys[0]! + oc * ys[1]!);
+      for (let c = 0; c < icg; c++)
+        space(0, n * xs[0]! + (Math.floor(oc / ocg) * icg + c) * xs[1]!, oc * ws[0]! + c * ws[1]!, n * ys[0]! + oc * ys[1]!);
 }

@@ -47,7 +47,8 @@ function run({ program, outputs }: Compiled, backend: Backend, inputs: readonly 
 
 function oneBackend(name: string, inputs: readonly Tensor[]): Backend {
   const { backend } = inputs[0]!;
-  if (inputs.some((t) => t.backend !== backend)) throw unsupported(name, `inputs live on different back ends (${inputs.map((t) => t.backend.name).join(", ")})`);
+  if (inputs.some((t) => t.backend !== backend))
+    throw unsupported(name, `inputs live on different back ends (${inputs.map((t) => t.backend.name).join(", ")})`);
   return backend;
 }
 
@@ -56,7 +57,8 @@ const specKey = (specs: readonly Spec[]) => specs.map((s) => `${s.dtype}${format
 /** Applies an op to at least one input and returns its outputs. */
 export function apply<P, T extends Arg>(op: Op<P>, params: P, inputs: readonly T[]): T[] {
   if (inputs.every((x) => x instanceof Value)) return [...node(op, params, inputs)] as T[];
-  if (!inputs.every((x) => x instanceof Tensor)) throw shapeError(op.name, "tensors and traced values are mixed; make the tensor an input of the traced function");
+  if (!inputs.every((x) => x instanceof Tensor))
+    throw shapeError(op.name, "tensors and traced values are mixed; make the tensor an input of the traced function");
   const specs = inputs.map((t) => t.spec);
   const backend = oneBackend(op.name, inputs);
   const compiled = cached(backend, `${op.name} ${JSON.stringify(params)} ${specKey(specs)}`, () => {

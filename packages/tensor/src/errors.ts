@@ -11,8 +11,7 @@ export class UnsupportedError extends Error {
 }
 
 /** `conv: kernel 5 with dilation 2 spans 9, padded input has 7 (axis h)`. */
-export const complaint = (op: string, rule: string, axis?: string | number): string =>
-  `${op}: ${rule}${axis === undefined ? "" : ` (axis ${axis})`}`;
+export const complaint = (op: string, rule: string, axis?: string | number): string => `${op}: ${rule}${axis === undefined ? "" : ` (axis ${axis})`}`;
 
 /** A {@link ShapeError} with the message of {@link complaint}. */
 export const shapeError = (op: string, rule: string, axis?: string | number): ShapeError => new ShapeError(complaint(op, rule, axis));

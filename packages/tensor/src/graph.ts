@@ -86,7 +86,8 @@ export function graphOf(inputs: readonly Value[], outputs: readonly Value[]): Gr
   const stack: { node: Node; next: number }[] = [];
   const enter = (v: Value) => {
     if (v.node === null) {
-      if (!known.has(v)) throw shapeError("graph", `a value of shape ${formatShape(v.shape)}${v.name ? ` named ${v.name}` : ""} is used but is not an input`);
+      if (!known.has(v))
+        throw shapeError("graph", `a value of shape ${formatShape(v.shape)}${v.name ? ` named ${v.name}` : ""} is used but is not an input`);
     } else if (!seen.has(v.node)) {
       seen.add(v.node);
       stack.push({ node: v.node, next: 0 });
@@ -107,7 +108,11 @@ export function graphOf(inputs: readonly Value[], outputs: readonly Value[]): Gr
 }
 
 /** Traces a function of tensors: calls it once with values of the given specs and collects what it did. */
-export function trace(fn: (...inputs: Value[]) => Value | readonly Value[], specs: readonly Spec[], names: readonly (string | undefined)[] = []): Graph {
+export function trace(
+  fn: (...inputs: Value[]) => Value | readonly Value[],
+  specs: readonly Spec[],
+  names: readonly (string | undefined)[] = [],
+): Graph {
   const inputs = specs.map((s, i) => input(s, names[i]));
   const result = fn(...inputs);
   return graphOf(inputs, result instanceof Value ? [result] : result);

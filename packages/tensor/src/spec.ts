@@ -27,7 +27,8 @@ export function spec(shape: readonly number[], dtype: DType = "float32"): Spec {
   shape.forEach((size, axis) => {
     if (!Number.isInteger(size) || size < 0) throw shapeError("spec", `size ${size} is not a whole number ≥ 0`, axis);
   });
-  if (sizeOf(shape) * 4 >= 2 ** 31) throw shapeError("spec", `shape ${formatShape(shape)} takes ${sizeOf(shape) * 4} bytes, the limit is ${2 ** 31 - 1}`);
+  if (sizeOf(shape) * 4 >= 2 ** 31)
+    throw shapeError("spec", `shape ${formatShape(shape)} takes ${sizeOf(shape) * 4} bytes, the limit is ${2 ** 31 - 1}`);
   return { shape: Object.freeze([...shape]), dtype };
 }
 

@@ -73,7 +73,8 @@ export function tensor(backend: Backend, values: ArrayLike<number>, shape: reado
 }
 
 function pack(op: string, values: ArrayLike<number>, s: Spec): Float32Array | Int32Array {
-  if (values.length !== sizeOf(s.shape)) throw shapeError(op, `${values.length} values do not fill shape ${formatShape(s.shape)}, which holds ${sizeOf(s.shape)}`);
+  if (values.length !== sizeOf(s.shape))
+    throw shapeError(op, `${values.length} values do not fill shape ${formatShape(s.shape)}, which holds ${sizeOf(s.shape)}`);
   if (s.dtype === "int32") return values instanceof Int32Array ? values : Int32Array.from(values);
   return values instanceof Float32Array ? values : Float32Array.from(values);
 }

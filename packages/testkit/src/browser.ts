@@ -8,7 +8,6 @@ import { createServer } from "node:http";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-
 import { chromium, type Browser, type LaunchOptions } from "playwright-core";
 import sirv from "sirv";
 

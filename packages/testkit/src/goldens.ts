@@ -2,7 +2,6 @@
 // computed in float64 and rounded once. Every gradient is that of the golden's output with cotangent `dy` (1 for a loss).
 
 import type { ConvOptions, ConvTransposeOptions } from "@conv/ops";
-
 import conv from "../goldens/conv.json" with { type: "json" };
 import elementwise from "../goldens/elementwise.json" with { type: "json" };
 import losses from "../goldens/losses.json" with { type: "json" };
@@ -30,7 +29,12 @@ export interface PoolGolden extends Arrays<"x" | "y" | "dy" | "dx"> {
   readonly name: string;
   readonly op: string;
   readonly kernel: readonly number[];
-  readonly options: { readonly stride: readonly number[]; readonly padding: readonly number[]; readonly dilation?: readonly number[]; readonly countIncludePad?: boolean };
+  readonly options: {
+    readonly stride: readonly number[];
+    readonly padding: readonly number[];
+    readonly dilation?: readonly number[];
+    readonly countIncludePad?: boolean;
+  };
 }
 
 /** `op` is the exported name of an elementwise function of one or two tensors, with its defaults; cotangent 1 everywhere. */
