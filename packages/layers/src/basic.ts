@@ -1,0 +1,75 @@
+// Layers without geometry: linear, activations, flatten, dropout, and the two ways to put layers together.
+
+import * as ops from "@conv/ops";
+import { shapeError, type Value } from "@conv/tensor";
+import { fanOf, pytorch, type Init } from "./init.ts";
+import type { Layer } from "./layer.ts";
+
+export interface LinearOptions {
+  readonly bias?: boolean;
+  /** Checked against the input; taken from it where absent. */
+  readonly inFeatures?: number;
+  readonly init?: Init;
+}
+
+/** y = x·wᵀ + b over the last axis: x (n, in) → (n, outFeatures). Parameters weight (outFeatures, in), bias (outFeatures). */
+export function linear(outFeatures: number, { bias = true, inFeatures, init = pytorch }: LinearOptions = {}): Layer {
+  return {
+    type: "linear",
+    forward(x, ctx) {
+      if (x.shape.length < 2) throw shapeError("linear", `input has ${x.shape.length} axes, needs at least 2 (batch and features)`);
+      const features = x.shape[x.shape.length - 1];
+      if (inFeatures !== undefined && inFeatures !== features) throw shapeError("linear", `inFeatures is ${inFeatures}, input has ${features}`);
+      const shape = [outFeatures, features];
+      const fan = fanOf(shape);
+      const weight = ctx.param("weight", shape, init(fan, "weight"));
+      return ops.linear(x, weight, bias ? ctx.param("bias", [outFeatures], init(fan, "bias")) : undefined);
+    },
+  };
+}
+
+const pure = (type: string, fn: (x: Value) => Value): Layer => ({ type, forward: fn });
+
+/** max(x, 0). */
+export const relu = (): Layer => pure("relu", (x) => ops.relu(x));
+/** x where x > 0, else slope·x. */
+export const leakyRelu = (slope = 0.01): Layer => pure("leakyRelu", (x) => ops.leakyRelu(x, slope));
+/** 1 / (1 + e⁻ˣ). */
+export const sigmoid = (): Layer => pure("sigmoid", (x) => ops.sigmoid(x));
+/** Hyperbolic tangent. */
+export const tanh = (): Layer => pure("tanh", (x) => ops.tanh(x));
+/** amplitude · tanh(scale · x); the defaults are LeCun's. */
+export const scaledTanh = (amplitude?: number, scale?: number): Layer => pure("scaledTanh", (x) => ops.scaledTanh(x, amplitude, scale));
+/** eˣ / Σeˣ along an axis, by default that of the classes. */
+export const softmax = (axis = 1): Layer => pure("softmax", (x) => ops.softmax(x, axis));
+/** Logarithm of {@link softmax}. */
+export const logSoftmax = (axis = 1): Layer => pure("logSoftmax", (x) => ops.logSoftmax(x, axis));
+/** Joins all axes from `startAxis` on: (n, c, h, w) → (n, c·h·w). */
+export const flatten = (startAxis = 1): Layer => pure("flatten", (x) => ops.flatten(x, startAxis));
+
+/** While training, zeroes each element with probability p and multiplies the others by 1/(1 − p); otherwise does nothing. */
+export function dropout(p = 0.5): Layer {
+  if (!(p >= 0 && p < 1)) throw shapeError("dropout", `probability ${p} is not in [0, 1)`);
+  return {
+    type: "dropout",
+    forward(x, ctx) {
+      if (!ctx.training || p === 0) return x;
+      // u (uniform) ≥ p keeps: x · [u ≥ p] / (1 − p)
+      return ops.map("dropout", ["select", ["gt", p, "b"], 0, ["mul", 1 / (1 - p), "a"]], [x, ops.random(ctx.seed(), x.shape)]);
+    },
+  };
+}
+
+/** Layers under the names "0", "1", …, or under names of one's own. */
+export type Parts = readonly Layer[] | readonly (readonly [string, Layer])[] | Readonly<Record<string, Layer>>;
+
+/** One layer after the other. An object keeps its order, except that JavaScript puts names that are numbers first: use pairs for those. */
+export function sequential(parts: Parts): Layer {
+  const named: readonly (readonly [string, Layer])[] = Array.isArray(parts)
+    ? parts.map((part: Layer | readonly [string, Layer], i) => ("forward" in part ? [`${i}`, part] : part))
+    : Object.entries(parts);
+  return { type: "sequential", forward: (x, ctx) => named.reduce((value, [name, layer]) => ctx.child(name, layer, value), x) };
+}
+
+/** Layers that stand under one name, as a convolution with its activation; at most one of them may have parameters of a given name. */
+export const pipe = (...layers: readonly Layer[]): Layer => ({ type: layers[0]?.type ?? "pipe", forward: (x, ctx) => layers.reduce((value, layer) => layer.forward(value, ctx), x) });

@@ -1,0 +1,88 @@
+// Convolution layers in one, two and three dimensions, plain and transposed, with PyTorch's names, defaults and shapes.
+// Depthwise is groups = channels.
+
+import { add, conv, convTranspose, perAxis, reshape, type Padding, type PerAxis } from "@conv/ops";
+import { shapeError, type Value } from "@conv/tensor";
+import { fanOf, pytorch, type Init } from "./init.ts";
+import type { Context, Layer } from "./layer.ts";
+
+export interface ConvLayerOptions {
+  readonly stride?: PerAxis;
+  readonly padding?: Padding;
+  readonly dilation?: PerAxis;
+  readonly groups?: number;
+  readonly bias?: boolean;
+  /** Checked against the input; taken from it where absent. */
+  readonly inChannels?: number;
+  readonly init?: Init;
+}
+
+export interface ConvTransposeLayerOptions extends ConvLayerOptions {
+  readonly outputPadding?: PerAxis;
+}
+
+/** Throws ShapeError unless x has batch, channels and `rank` spatial axes. */
+export function checkRank(type: string, x: Value, rank: number): void {
+  if (x.shape.length !== rank + 2) throw shapeError(type, `input has ${x.shape.length} axes, needs ${rank + 2} (batch, channels and ${rank} spatial)`);
+}
+
+function addBias(y: Value, ctx: Context, init: ReturnType<Init>): Value {
+  const [, channels, ...space] = y.shape;
+  return add(y, reshape(ctx.param("bias", [channels], init), [1, channels, ...space.map(() => 1)]));
+}
+
+function checkChannels(type: string, outChannels: number, x: Value, { inChannels, groups = 1 }: ConvLayerOptions): number {
+  const channels = x.shape[1];
+  if (inChannels !== undefined && inChannels !== channels) throw shapeError(type, `inChannels is ${inChannels}, input has ${channels}`);
+  if (channels % groups) throw shapeError(type, `${channels} input channels do not divide into ${groups} groups`);
+  if (outChannels % groups) throw shapeError(type, `${outChannels} output channels do not divide into ${groups} groups`);
+  return channels;
+}
+
+/** x (n, ic, …input) → (n, outChannels, …output), with `rank` spatial axes. Parameters weight (outChannels, ic/groups, …kernel), bias (outChannels). */
+function convolution(rank: number, outChannels: number, kernel: PerAxis, options: ConvLayerOptions = {}): Layer {
+  const type = `conv${rank}d`;
+  const { groups = 1, bias = true, init = pytorch, ...rest } = options;
+  return {
+    type,
+    forward(x, ctx) {
+      checkRank(type, x, rank);
+      const channels = checkChannels(type, outChannels, x, options);
+      const shape = [outChannels, channels / groups, ...perAxis(type, "kernel", kernel, rank, 1)];
+      const fan = fanOf(shape);
+      const y = conv(x, ctx.param("weight", shape, init(fan, "weight")), { ...rest, groups });
+      return bias ? addBias(y, ctx, init(fan, "bias")) : y;
+    },
+  };
+}
+
+/** As {@link convolution}, transposed. Parameters weight (ic, outChannels/groups, …kernel), bias (outChannels). */
+function transposed(rank: number, outChannels: number, kernel: PerAxis, options: ConvTransposeLayerOptions = {}): Layer {
+  const type = `convTranspose${rank}d`;
+  const { groups = 1, bias = true, init = pytorch, ...rest } = options;
+  return {
+    type,
+    forward(x, ctx) {
+      checkRank(type, x, rank);
+      const channels = checkChannels(type, outChannels, x, options);
+      const shape = [channels, outChannels / groups, ...perAxis(type, "kernel", kernel, rank, 1)];
+      const fan = fanOf(shape);
+      const y = convTranspose(x, ctx.param("weight", shape, init(fan, "weight")), { ...rest, groups });
+      return bias ? addBias(y, ctx, init(fan, "bias")) : y;
+    },
+  };
+}
+
+/** Convolution over one spatial axis: x (n, ic, w) → (n, outChannels, w′). Throws ShapeError where the geometry does not fit. */
+export const conv1d = (outChannels: number, kernel: PerAxis, options?: ConvLayerOptions): Layer => convolution(1, outChannels, kernel, options);
+/** Convolution over two spatial axes: x (n, ic, h, w) → (n, outChannels, h′, w′). Throws ShapeError where the geometry does not fit. */
+export const conv2d = (outChannels: number, kernel: PerAxis, options?: ConvLayerOptions): Layer => convolution(2, outChannels, kernel, options);
+/** Convolution over three spatial axes: x (n, ic, d, h, w) → (n, outChannels, d′, h′, w′). Throws ShapeError where the geometry does not fit. */
+export const conv3d = (outChannels: number, kernel: PerAxis, options?: ConvLayerOptions): Layer => convolution(3, outChannels, kernel, options);
+
+/** Transposed convolution over one spatial axis. */
+export const convTranspose1d = (outChannels: number, kernel: PerAxis, options?: ConvTransposeLayerOptions): Layer => transposed(1, outChannels, kernel, options);
+/** Transposed convolution over two spatial axes. */
+export const convTranspose2d = (outChannels: number, kernel: PerAxis, options?: ConvTransposeLayerOptions): Layer => transposed(2, outChannels, kernel, options);
+/** Transposed convolution over three spatial axes. */
+export const convTranspose3d = (outChannels: number, kernel: PerAxis, options?: ConvTransposeLayerOptions): Layer => transposed(3, outChannels, kernel, options);

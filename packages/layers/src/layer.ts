@@ -1,0 +1,137 @@
+// What a layer is, and how a model is traced into a graph. A layer is a plain object with a function of a value; it asks the
+// context for its parameters by name, so the same description gives parameter lists, training graphs and pictures.
+
+import { formatShape, graphOf, input, sameShape, shapeError, spec, within, type Graph, type Spec, type Value } from "@conv/tensor";
+import type { Initialiser } from "./init.ts";
+
+/** One step of a network. `forward` is called while tracing, once a trace, and must not keep values. */
+export interface Layer {
+  readonly type: string;
+  forward(x: Value, ctx: Context): Value;
+}
+
+/** Handed to `forward`: where a layer gets its parameters and runs its parts. Names may not be empty or hold `.` or `/`. */
+export interface Context {
+  /** Whether a training step is traced (dropout drops). */
+  readonly training: boolean;
+  /** A trainable tensor, saved as `path.name`. */
+  param(name: string, shape: readonly number[], init: Initialiser): Value;
+  /** A tensor that is saved and not trained. */
+  buffer(name: string, shape: readonly number[], init: Initialiser): Value;
+  /** Runs a part under `path.name`. The same layer under the same name again uses the same parameters. */
+  child(name: string, layer: Layer, x: Value): Value;
+  /** An int32 [2] seed for `random`, different at each call and, when training, at each step. */
+  seed(): Value;
+}
+
+/** A named tensor of a model. */
+export interface Entry {
+  readonly name: string;
+  readonly spec: Spec;
+  readonly init: Initialiser;
+  readonly trainable: boolean;
+}
+
+/** A network: a layer, and the shape of one sample (without the batch). */
+export interface Model {
+  readonly name: string;
+  readonly layer: Layer;
+  /** For example [1, 28, 28]. */
+  readonly input: readonly number[];
+  /** How many classes the output scores; labels are checked against it. */
+  readonly classes?: number;
+  /** Loss of a batch, one element; cross-entropy where absent. */
+  readonly loss?: (output: Value, labels: Value) => Value;
+}
+
+/** A model as a graph with inputs [x, …entries, …seeds] and output [output]; `values[i]` is the tensor named by `entries[i]`. */
+export interface TracedModel {
+  readonly name: string;
+  readonly graph: Graph;
+  readonly x: Value;
+  readonly output: Value;
+  readonly entries: readonly Entry[];
+  readonly values: readonly Value[];
+  /** One int32 [2] input per use of randomness, in order of use; none unless training. */
+  readonly seeds: readonly Value[];
+}
+
+export interface TraceOptions {
+  /** Samples at once. */
+  readonly batch?: number;
+  readonly training?: boolean;
+}
+
+/** Traces a model. Throws ShapeError, with the layer's path, where shapes do not fit or a name is used twice. */
+export function traceModel(model: Model, { batch = 1, training = false }: TraceOptions = {}): TracedModel {
+  const x = input(spec([batch, ...model.input]), "x");
+  const store = new Store(training);
+  const output = model.layer.forward(x, store.context("", new Set()));
+  const values = [...store.values.values()];
+  return {
+    name: model.name,
+    graph: graphOf([x, ...values, ...store.seeds], [output]),
+    x,
+    output,
+    entries: [...store.entries.values()],
+    values,
+    seeds: store.seeds,
+  };
+}
+
+/** What one trace collects: the contexts of all layers write into it. */
+class Store {
+  readonly training: boolean;
+  readonly entries = new Map<string, Entry>();
+  readonly values = new Map<string, Value>();
+  readonly seeds: Value[] = [];
+  readonly #layers = new Map<string, Layer>();
+
+  constructor(training: boolean) {
+    this.training = training;
+  }
+
+  // `own` holds the names that this run of the layer asked for: one name, one tensor.
+  context(path: string, own: Set<string>): Context {
+    const named = (name: string) => {
+      if (!/^[^./\s]+$/.test(name)) throw shapeError(path || "model", `name ${JSON.stringify(name)} must have at least one character and no dot, slash or space`);
+      return path ? `${path}.${name}` : name;
+    };
+    const tensor = (name: string, shape: readonly number[], init: Initialiser, trainable: boolean) => {
+      const full = named(name);
+      if (own.has(full)) throw shapeError(path || "model", `name ${name} is used twice; give each part its own name by child`);
+      own.add(full);
+      return this.#tensor(full, shape, init, trainable);
+    };
+    return {
+      training: this.training,
+      param: (name, shape, init) => tensor(name, shape, init, true),
+      buffer: (name, shape, init) => tensor(name, shape, init, false),
+      child: (name, layer, x) => {
+        const full = named(name);
+        const before = this.#layers.get(full);
+        if (before && before !== layer) throw shapeError(path || "model", `name ${name} is used for two layers, ${before.type} and ${layer.type}`);
+        this.#layers.set(full, layer);
+        return within(name, () => layer.forward(x, this.context(full, new Set())));
+      },
+      seed: () => {
+        const value = input(spec([2], "int32"), `seed${this.seeds.length}`);
+        this.seeds.push(value);
+        return value;
+      },
+    };
+  }
+
+  #tensor(name: string, shape: readonly number[], init: Initialiser, trainable: boolean): Value {
+    const known = this.values.get(name);
+    if (known) {
+      if (!sameShape(known.shape, shape)) throw shapeError(name, `has shape ${formatShape(known.shape)} and is asked for again as ${formatShape(shape)}`);
+      return known;
+    }
+    const s = spec(shape);
+    const value = input(s, name);
+    this.entries.set(name, { name, spec: s, init, trainable });
+    this.values.set(name, value);
+    return value;
+  }
+}
