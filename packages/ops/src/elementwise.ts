@@ -45,11 +45,21 @@ export function elementwiseOp(name: string): ElementwiseOp {
     infer(inputs, { f }) {
       inputs.forEach((s, i) => mustBeFloat(name, `input ${i}`, s));
       for (const c of constants(f)) if (!Number.isFinite(c)) throw shapeError(name, `constant ${c} is not finite`);
-      return [spec(broadcastShape(name, inputs.map((s) => s.shape)))];
+      return [
+        spec(
+          broadcastShape(
+            name,
+            inputs.map((s) => s.shape),
+          ),
+        ),
+      ];
     },
     reference(inputs, { f }) {
       const out = hostArray(op.infer(inputs, { f })[0]);
-      const at = evaluator(f, inputs.map((_, i) => variable(i)));
+      const at = evaluator(
+        f,
+        inputs.map((_, i) => variable(i)),
+      );
       const strides = inputs.map((x) => broadcastStrides(x.shape, out.shape));
       walk(out.shape, strides, (i, offsets) => (out.data[i] = at(inputs.map((x, j) => x.data[offsets[j]]))));
       return [out];
@@ -88,16 +98,34 @@ function weighted(name: string, d: Expr, ct: Value, inputs: readonly Value[], y:
 
 /** The node with inputs that are constant everywhere moved into the expression, or what it is when nothing is left to do; else null. */
 function withoutConstants(name: string, inputs: readonly Value[], { f, df }: ElementwiseParams): Value | null {
-  const shape = broadcastShape(name, inputs.map((v) => v.shape));
+  const shape = broadcastShape(
+    name,
+    inputs.map((v) => v.shape),
+  );
   const kept = inputs.filter((v) => constantOf(v) === null);
-  if (kept.length > 0 && !sameShape(broadcastShape(name, kept.map((v) => v.shape)), shape)) return null;
+  if (
+    kept.length > 0 &&
+    !sameShape(
+      broadcastShape(
+        name,
+        kept.map((v) => v.shape),
+      ),
+      shape,
+    )
+  )
+    return null;
   let next = 0;
   const by = Object.fromEntries(inputs.map((v, i) => [variable(i), constantOf(v) ?? variable(next++)]));
   const rest = fold(substitute(f, by));
-  if (typeof rest === "number") return Number.isFinite(rest) ? full(shape, rest) : null;
-  if (typeof rest === "string") return sameShape(kept[0].shape, shape) ? kept[[...kept.keys()].findIndex((i) => variable(i) === rest)] : null;
-  if (kept.length === inputs.length) return null;
-  return map(name, rest, kept, df?.filter((_, i) => kept.includes(inputs[i])).map((d) => fold(substitute(d, by))));
+  if (typeof rest === "number") return full(shape, rest);
+  if (typeof rest === "string") return kept.find((v, i) => variable(i) === rest && sameShape(v.shape, shape)) ?? null;
+  if (kept.length === inputs.length || kept.length === 0) return null;
+  return map(
+    name,
+    rest,
+    kept,
+    df?.filter((_, i) => kept.includes(inputs[i])).map((d) => fold(substitute(d, by))),
+  );
 }
 
 /** Applies any expression of the algebra to tensors: `map("hypot", ["sqrt", …], [x, y])`. */

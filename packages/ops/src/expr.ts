@@ -57,7 +57,8 @@ export function variables(e: Expr, found = new Set<string>()): Set<string> {
 }
 
 /** Constants that occur in the expression. */
-export const constants = (e: Expr): number[] => (typeof e === "number" ? [e] : typeof e === "string" ? [] : (e.slice(1) as Expr[]).flatMap(constants));
+export const constants = (e: Expr): number[] =>
+  typeof e === "number" ? [e] : typeof e === "string" ? [] : (e.slice(1) as Expr[]).flatMap(constants);
 
 /** The expression with constant parts evaluated and neutral elements dropped; equal for every value, NaN and infinities too. */
 export function fold(e: Expr): Expr {

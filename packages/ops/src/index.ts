@@ -1,0 +1,42 @@
+// @conv/ops: what each operation means.
+
+export * from "./conv.ts";
+export * from "./create.ts";
+export {
+  abs,
+  add,
+  affine,
+  broadcastShape,
+  div,
+  elementwiseOp,
+  exp,
+  isElementwise,
+  leakyRelu,
+  log,
+  map,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  relu,
+  scaledTanh,
+  sigmoid,
+  sqrt,
+  square,
+  sub,
+  tanh,
+  type ElementwiseOp,
+  type ElementwiseParams,
+} from "./elementwise.ts";
+export { countFns, differentiate, evaluator, formatExpr, numbers, substitute, variable, variables, type Expr, type Fn } from "./expr.ts";
+export * from "./geometry.ts";
+export { grad } from "./grad.ts";
+export { crossEntropy, squaredError } from "./loss.ts";
+export { linear, matmul, matmulGeometry, matmulOp, type MatmulGeometry, type MatmulParams } from "./matmul.ts";
+export { max, maxOp } from "./max.ts";
+export { mean } from "./mean.ts";
+export * from "./move.ts";
+export * from "./pool.ts";
+export { broadcastStrides, broadcastTo, broadcastToOp, sum, sumOp, sumTo, type Axes, type ReduceParams } from "./reduce.ts";
+export { logSoftmax, logSoftmaxOp, softmax, softmaxOp, type SoftmaxParams } from "./softmax.ts";
+export { walk } from "./walk.ts";

@@ -1,0 +1,200 @@
+// Max and average pooling at any rank, with gradients of every order. Padding never wins a maximum.
+
+import {
+  apply,
+  formatShape,
+  hostArray,
+  sameShape,
+  shapeError,
+  sizeOf,
+  spec,
+  stridesOf,
+  type Arg,
+  type Op,
+  type Spec,
+  type Window,
+} from "@conv/tensor";
+import { mustBeFloat, streamCost } from "./check.ts";
+import { axisName, outputSizes, perAxis, resolvePadding, spanOf, type Padding, type PerAxis } from "./geometry.ts";
+
+/** A pool of x (n, c, …input) to y (n, c, …output). Output `o` at tap `k` sees input `o·stride − padLo + k·dilation`, where there is one. */
+export interface PoolGeometry {
+  readonly n: number;
+  readonly c: number;
+  readonly input: readonly number[];
+  readonly kernel: readonly number[];
+  readonly output: readonly number[];
+  readonly stride: readonly number[];
+  readonly dilation: readonly number[];
+  readonly padLo: readonly number[];
+  readonly padHi: readonly number[];
+}
+
+export interface PoolOptions {
+  /** Defaults to the kernel: windows side by side. */
+  readonly stride?: PerAxis;
+  readonly padding?: Padding;
+  readonly dilation?: PerAxis;
+}
+
+/** The geometry of a pool; throws ShapeError where the kernel does not fit or a window would see nothing but padding. */
+export function poolGeometry(x: Spec, kernel: PerAxis, { stride = kernel, padding = 0, dilation = 1 }: PoolOptions = {}, op = "pool"): PoolGeometry {
+  const rank = x.shape.length - 2;
+  if (rank < 1) throw shapeError(op, `input has ${x.shape.length} axes, needs batch, channels and at least one spatial axis`);
+  const [n, c, ...input] = x.shape;
+  const size = perAxis(op, "kernel", kernel, rank, 1);
+  const s = perAxis(op, "stride", stride, rank, 1);
+  const d = perAxis(op, "dilation", dilation, rank, 1);
+  const { padLo, padHi } = resolvePadding(op, padding, input, spanOf(size, d), s);
+  const output = outputSizes(op, input, size, s, d, padLo, padHi);
+  const g = { n, c, input, kernel: size, output, stride: s, dilation: d, padLo, padHi };
+  output.forEach((outputs, a) => {
+    for (let o = 0; o < outputs; o++)
+      if (taps(g, a, o).length === 0)
+        throw shapeError(op, `the window of output ${o} sees padding only (padding ${padLo[a]} + ${padHi[a]}, input ${input[a]})`, axisName(rank, a));
+  });
+  return g;
+}
+
+/** Inputs that output `o` sees along an axis, ascending. */
+const taps = (g: PoolGeometry, axis: number, o: number): number[] =>
+  Array.from({ length: g.kernel[axis] }, (_, k) => o * g.stride[axis] - g.padLo[axis] + k * g.dilation[axis]).filter(
+    (i) => i >= 0 && i < g.input[axis],
+  );
+
+/** Visits every output in order with the flat indices of the inputs that it sees, in scan order. */
+export function eachWindow(g: PoolGeometry, visit: (y: number, xs: readonly number[]) => void): void {
+  const strides = stridesOf(g.input);
+  let at = 0;
+  const space = (axis: number, xs: readonly number[]): void => {
+    if (axis === g.input.length) return visit(at++, xs);
+    for (let o = 0; o < g.output[axis]; o++) {
+      const seen = taps(g, axis, o);
+      space(
+        axis + 1,
+        xs.flatMap((x) => seen.map((i) => x + i * strides[axis])),
+      );
+    }
+  };
+  for (let plane = 0; plane < g.n * g.c; plane++) space(0, [plane * sizeOf(g.input)]);
+}
+
+const xSpec = (g: PoolGeometry): Spec => spec([g.n, g.c, ...g.input]);
+const ySpec = (g: PoolGeometry): Spec => spec([g.n, g.c, ...g.output]);
+const kernelSize = (g: PoolGeometry): number => sizeOf(g.kernel);
+
+const windowsOf = (g: PoolGeometry): Window[] =>
+  g.kernel.map((kernel, a) => ({ kernel, stride: g.stride[a], dilation: g.dilation[a], padLo: g.padLo[a], padHi: g.padHi[a] }));
+
+function mustMatch(op: string, what: string, got: Spec, want: Spec): void {
+  mustBeFloat(op, what, got);
+  if (!sameShape(got.shape, want.shape))
+    throw shapeError(op, `${what} has shape ${formatShape(got.shape)}, the geometry has ${formatShape(want.shape)}`);
+}
+
+/** The first of the largest: where y comes from. */
+const argMax = (x: Float64Array, seen: readonly number[]): number => seen.reduce((best, i) => (x[i] > x[best] ? i : best));
+
+/** y = max of x over each window; the first maximum in scan order has the gradient. */
+export const maxPoolOp: Op<PoolGeometry> = {
+  name: "maxPool",
+  infer([x], g) {
+    mustMatch("maxPool", "x", x, xSpec(g));
+    return [ySpec(g)];
+  },
+  reference([x], g) {
+    const y = hostArray(ySpec(g));
+    eachWindow(g, (o, seen) => (y.data[o] = x.data[argMax(x.data, seen)]));
+    return [y];
+  },
+  vjp: ({ inputs: [x], params }, [ct]) => apply(maxPoolGradOp, params, [x, ct]),
+  cost: (inputs, g) => streamCost(inputs, ySpec(g), sizeOf(ySpec(g).shape) * (kernelSize(g) - 1)),
+  window: windowsOf,
+};
+
+/** (x, dy) → dx: each dy goes to the input that won its window. */
+export const maxPoolGradOp: Op<PoolGeometry> = {
+  name: "maxPoolGrad",
+  infer([x, dy], g) {
+    mustMatch("maxPoolGrad", "x", x, xSpec(g));
+    mustMatch("maxPoolGrad", "dy", dy, ySpec(g));
+    return [xSpec(g)];
+  },
+  reference([x, dy], g) {
+    const dx = hostArray(xSpec(g));
+    eachWindow(g, (o, seen) => (dx.data[argMax(x.data, seen)] += dy.data[o]));
+    return [dx];
+  },
+  vjp: ({ inputs: [x], params }, [ct]) => [null, ...apply(maxPoolPickOp, params, [x, ct])],
+  cost: (inputs, g) => streamCost(inputs, xSpec(g), sizeOf(ySpec(g).shape) * kernelSize(g)),
+};
+
+/** (x, v) → y, v like x: each window takes v where x won. The adjoint of {@link maxPoolGradOp} in dy. */
+export const maxPoolPickOp: Op<PoolGeometry> = {
+  name: "maxPoolPick",
+  infer([x, v], g) {
+    mustMatch("maxPoolPick", "x", x, xSpec(g));
+    mustMatch("maxPoolPick", "v", v, xSpec(g));
+    return [ySpec(g)];
+  },
+  reference([x, v], g) {
+    const y = hostArray(ySpec(g));
+    eachWindow(g, (o, seen) => (y.data[o] = v.data[argMax(x.data, seen)]));
+    return [y];
+  },
+  vjp: ({ inputs: [x], params }, [ct]) => [null, ...apply(maxPoolGradOp, params, [x, ct])],
+  cost: (inputs, g) => streamCost(inputs, ySpec(g), sizeOf(ySpec(g).shape) * (kernelSize(g) - 1)),
+};
+
+export interface AvgPoolGeometry extends PoolGeometry {
+  /** Divide by the size of the kernel, else by the number of inputs seen. */
+  readonly countIncludePad: boolean;
+}
+
+/** y = Σ x over each window / (kernel size, or inputs seen). */
+export const avgPoolOp: Op<AvgPoolGeometry> = {
+  name: "avgPool",
+  infer([x], g) {
+    mustMatch("avgPool", "x", x, xSpec(g));
+    return [ySpec(g)];
+  },
+  reference([x], g) {
+    const y = hostArray(ySpec(g));
+    eachWindow(g, (o, seen) => (y.data[o] = seen.reduce((sum, i) => sum + x.data[i], 0) / (g.countIncludePad ? kernelSize(g) : seen.length)));
+    return [y];
+  },
+  vjp: ({ params }, [ct]) => apply(avgPoolGradOp, params, [ct]),
+  cost: (inputs, g) => streamCost(inputs, ySpec(g), sizeOf(ySpec(g).shape) * kernelSize(g)),
+  window: windowsOf,
+};
+
+/** dy → dx, the adjoint of {@link avgPoolOp}: each dy is shared out over its window. */
+export const avgPoolGradOp: Op<AvgPoolGeometry> = {
+  name: "avgPoolGrad",
+  infer([dy], g) {
+    mustMatch("avgPoolGrad", "dy", dy, ySpec(g));
+    return [xSpec(g)];
+  },
+  reference([dy], g) {
+    const dx = hostArray(xSpec(g));
+    eachWindow(g, (o, seen) => {
+      const share = dy.data[o] / (g.countIncludePad ? kernelSize(g) : seen.length);
+      for (const i of seen) dx.data[i] += share;
+    });
+    return [dx];
+  },
+  vjp: ({ params }, [ct]) => apply(avgPoolOp, params, [ct]),
+  cost: (inputs, g) => streamCost(inputs, xSpec(g), sizeOf(ySpec(g).shape) * (kernelSize(g) + 1)),
+};
+
+/** Largest of each window: x (n, c, …input) → (n, c, …output). PyTorch's defaults. Throws ShapeError. */
+export const maxPool = <T extends Arg>(x: T, kernel: PerAxis, options?: PoolOptions): T =>
+  apply(maxPoolOp, poolGeometry(x.spec, kernel, options, "maxPool"), [x])[0];
+
+export interface AvgPoolOptions extends PoolOptions {
+  readonly countIncludePad?: boolean;
+}
+
+/** Mean of each window: x (n, c, …input) → (n, c, …output). PyTorch's defaults. Throws ShapeError. */
+export const avgPool = <T extends Arg>(x: T, kernel: PerAxis, { countIncludePad = true, ...options }: AvgPoolOptions = {}): T =>
+  apply(avgPoolOp, { ...poolGeometry(x.spec, kernel, options, "avgPool"), countIncludePad }, [x])[0];
