@@ -1,0 +1,3 @@
+import { browserProject } from "./project.ts";
+
+export default browserProject(true);

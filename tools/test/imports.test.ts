@@ -1,0 +1,63 @@
+// Who may import whom. A package's sources may name only what stands in this table, and its manifest must declare just that.
+
+import { globSync, readFileSync } from "node:fs";
+import { builtinModules } from "node:module";
+import { join, relative } from "node:path";
+import { describe, expect, test } from "vitest";
+import { packages, root } from "../src/workspace.ts";
+
+/** Packages of the workspace that the published sources of each may import. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  tensor: [],
+  ops: ["tensor"],
+  "kernels-cpu": ["tensor", "ops"],
+  layers: ["tensor", "ops"],
+  analysis: ["tensor", "ops"],
+  testkit: ["tensor", "ops"],
+  cli: ["tensor", "ops", "kernels-cpu", "layers", "analysis"],
+};
+
+/** Entry points for Node alone; every other source of these packages must run in a browser too. */
+const NODE_ONLY = ["packages/layers/src/node.ts"];
+const IN_BROWSERS = ["tensor", "ops", "kernels-cpu", "layers", "analysis"];
+
+const STATIC = /(?:^|[\s;])(?:import|export)\s(?:[^"';]*?\sfrom\s)?\s*"([^"]+)"/g;
+const DYNAMIC = /\b(?:import|resolve|require)\(\s*"([^"]+)"/g;
+const packageOf = (specifier: string): string => specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/");
+const isBuiltin = (specifier: string): boolean => specifier.startsWith("node:") || builtinModules.includes(specifier);
+
+describe.each(packages.filter(({ name }) => name in MAY_IMPORT))("$name", ({ name, folder, manifest }) => {
+  const files = globSync("src/**/*.ts", { cwd: folder }).map((file) => join(folder, file));
+  const found = files.flatMap((path) => {
+    const text = readFileSync(path, "utf8");
+    const file = relative(root, path);
+    return [
+      ...[...text.matchAll(STATIC)].map((match) => ({ file, specifier: match[1]!, dynamic: false })),
+      ...[...text.matchAll(DYNAMIC)].map((match) => ({ file, specifier: match[1]!, dynamic: true })),
+    ];
+  });
+  const outside = found.filter(({ specifier }) => !specifier.startsWith("."));
+  const declared = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies });
+
+  test("imports only what the layout of the project allows", () => {
+    const allowed = MAY_IMPORT[name]!.map((other) => `@conv/${other}`);
+    expect(outside.filter(({ specifier }) => specifier.startsWith("@conv/") && !allowed.includes(packageOf(specifier)))).toEqual([]);
+  });
+
+  test("imports only what its manifest declares, and declares nothing else", () => {
+    const used = new Set(outside.filter(({ specifier }) => !isBuiltin(specifier)).map(({ specifier }) => packageOf(specifier)));
+    expect([...used].toSorted()).toEqual(declared.toSorted());
+  });
+
+  test("imports its own files by relative paths that carry .ts", () => {
+    const wrong = found.filter(({ specifier }) => specifier.startsWith(".") && !/\.(ts|json)$/.test(specifier));
+    expect(wrong).toEqual([]);
+  });
+
+  if (IN_BROWSERS.includes(name)) {
+    test("has no dependency outside the workspace and needs nothing of Node", () => {
+      expect(declared.filter((dependency) => !dependency.startsWith("@conv/"))).toEqual([]);
+      expect(outside.filter(({ file, specifier, dynamic }) => isBuiltin(specifier) && !dynamic && !NODE_ONLY.includes(file))).toEqual([]);
+    });
+  }
+});
