@@ -1,0 +1,134 @@
+// Convolutions worth testing; each is a case of conv and of both its gradients.
+
+import { spec } from "@conv/tensor";
+import { opCase, type OpCase } from "./case.ts";
+import { convGradInputOp, convGradWeightOp, convOp, convTransposeGeometry, type ConvTransposeOptions } from "./conv.ts";
+import { convGeometry, wShape, xShape, yShape, type ConvGeometry, type ConvOptions } from "./geometry.ts";
+
+type Shape = readonly number[];
+
+const all: [string, Shape, Shape, ConvOptions?][] = [
+  // One axis
+  ["1d", [2, 3, 9], [4, 3, 3]],
+  ["1d single element", [1, 1, 1], [1, 1, 1]],
+  ["1d stride 2 padding 1|2", [1, 2, 7], [3, 2, 4], { stride: 2, padding: [[1, 2]] }],
+  ["1d dilation 3", [1, 2, 13], [2, 2, 3], { dilation: 3, padding: 3 }],
+  ["1d dilation 2 stride 3 groups 2", [2, 4, 13], [6, 2, 3], { stride: 3, dilation: 2, padding: 1, groups: 2 }],
+  ["1d kernel 5 over input 2", [1, 3, 2], [2, 3, 5], { padding: 2 }],
+  ["1d same", [1, 2, 5], [2, 2, 4], { padding: "same" }],
+  ["1d depthwise", [1, 5, 9], [5, 1, 3], { groups: 5 }],
+  ["1d long", [1, 3, 67], [5, 3, 7], { padding: 3 }],
+  ["1d steps over the kernel", [1, 2, 13], [2, 2, 2], { stride: 4 }],
+  // Two axes, 1×1
+  ["1×1", [1, 3, 5, 7], [5, 3, 1, 1]],
+  ["1×1 8→16 batch 2", [2, 8, 7, 7], [16, 8, 1, 1]],
+  ["1×1 13→9 @13", [1, 13, 13, 13], [9, 13, 1, 1]],
+  ["1×1 16→33 @5", [1, 16, 5, 5], [33, 16, 1, 1]],
+  ["1×1 64→8 @3", [1, 64, 3, 3], [8, 64, 1, 1]],
+  ["1×1 stride 2", [1, 4, 9, 7], [6, 4, 1, 1], { stride: 2 }],
+  ["1×1 groups 3", [1, 9, 5, 5], [6, 3, 1, 1], { groups: 3 }],
+  ["1×1 padding 1", [1, 2, 3, 3], [3, 2, 1, 1], { padding: 1 }],
+  ["1×1 on one pixel, batch 3", [3, 20, 1, 1], [10, 20, 1, 1]],
+  // Two axes, larger kernels
+  ["3×3", [1, 1, 3, 3], [1, 1, 3, 3]],
+  ["3×3 padding 1", [1, 4, 7, 9], [4, 4, 3, 3], { padding: 1 }],
+  ["3×3 padding 1, 5→7 @13×5 batch 3", [3, 5, 13, 5], [7, 5, 3, 3], { padding: 1 }],
+  ["3×3 padding 1, 16→16 @8", [1, 16, 8, 8], [16, 16, 3, 3], { padding: 1 }],
+  ["3×3 padding 1, 8→24 @14", [1, 8, 14, 14], [24, 8, 3, 3], { padding: 1 }],
+  ["3×3 padding 1, 3→33 @7×19", [1, 3, 7, 19], [33, 3, 3, 3], { padding: 1 }],
+  ["3×3 @1×1 padding 1", [2, 3, 1, 1], [4, 3, 3, 3], { padding: 1 }],
+  ["3×3 @2×1 padding 1", [1, 2, 2, 1], [2, 2, 3, 3], { padding: 1 }],
+  ["3×3 @2×3 padding 2", [1, 2, 2, 3], [2, 2, 3, 3], { padding: 2 }],
+  ["3×3 stride 2 padding 1", [1, 4, 9, 9], [8, 4, 3, 3], { stride: 2, padding: 1 }],
+  ["3×3 stride 2 leaves a row unread", [1, 2, 8, 6], [3, 2, 3, 3], { stride: 2 }],
+  ["3×3 stride 1,2 padding 0,2", [1, 3, 5, 9], [2, 3, 3, 3], { stride: [1, 2], padding: [0, 2] }],
+  [
+    "3×3 uneven padding",
+    [2, 2, 5, 6],
+    [3, 2, 3, 3],
+    {
+      padding: [
+        [0, 2],
+        [3, 1],
+      ],
+    },
+  ],
+  ["3×3 dilation 2 padding 2", [1, 4, 9, 9], [4, 4, 3, 3], { dilation: 2, padding: 2 }],
+  [
+    "3×3 dilation 2,3 stride 2,1 padding 1|2",
+    [1, 2, 9, 13],
+    [3, 2, 3, 3],
+    {
+      dilation: [2, 3],
+      stride: [2, 1],
+      padding: [
+        [1, 2],
+        [2, 1],
+      ],
+    },
+  ],
+  ["2×3", [1, 3, 5, 7], [5, 3, 2, 3], { padding: [1, 0] }],
+  ["5×5 over 3×2", [1, 2, 3, 2], [3, 2, 5, 5], { padding: 2 }],
+  ["5×5 6→16 @14 (C3)", [1, 6, 14, 14], [16, 6, 5, 5]],
+  ["5×5 16→20 @5 (C5) batch 2", [2, 16, 5, 5], [20, 16, 5, 5]],
+  ["7×7 stride 2 padding 3", [1, 3, 17, 15], [8, 3, 7, 7], { stride: 2, padding: 3 }],
+  ["4×4 stride 4", [2, 3, 12, 8], [5, 3, 4, 4], { stride: 4 }],
+  ["1×7", [1, 3, 5, 9], [4, 3, 1, 7], { padding: [0, 3] }],
+  ["7×1", [1, 3, 9, 5], [4, 3, 7, 1], { padding: [3, 0] }],
+  ["3×3 same stride 2", [1, 2, 6, 7], [2, 2, 3, 3], { stride: 2, padding: "same" }],
+  // Groups
+  ["3×3 groups 2", [1, 6, 5, 5], [4, 3, 3, 3], { groups: 2, padding: 1 }],
+  ["3×3 groups 4 stride 2 batch 2", [2, 16, 7, 7], [8, 4, 3, 3], { groups: 4, stride: 2, padding: 1 }],
+  ["3×3 groups 2 dilation 2", [1, 4, 7, 7], [6, 2, 3, 3], { groups: 2, dilation: 2, padding: 2 }],
+  ["depthwise 3×3", [1, 8, 9, 13], [8, 1, 3, 3], { groups: 8, padding: 1 }],
+  ["depthwise 3×3, 5 channels @7 batch 2", [2, 5, 7, 7], [5, 1, 3, 3], { groups: 5, padding: 1 }],
+  ["depthwise 3×3 stride 2", [1, 7, 9, 9], [7, 1, 3, 3], { groups: 7, stride: 2, padding: 1 }],
+  ["depthwise 3×3 @14", [1, 32, 14, 14], [32, 1, 3, 3], { groups: 32, padding: 1 }],
+  ["depthwise 3×3 multiplier 3", [1, 4, 5, 7], [12, 1, 3, 3], { groups: 4, padding: 1 }],
+  ["depthwise 5×5 dilation 2 stride 2", [1, 3, 13, 13], [3, 1, 5, 5], { groups: 3, dilation: 2, stride: 2, padding: 4 }],
+  ["depthwise 7×7 @9", [1, 6, 9, 9], [6, 1, 7, 7], { groups: 6, padding: 3 }],
+  // Three axes and more
+  ["3d", [1, 2, 4, 5, 3], [3, 2, 3, 3, 3], { padding: 1 }],
+  [
+    "3d stride 2 dilation 1,2,1 groups 2 batch 2",
+    [2, 4, 5, 7, 5],
+    [4, 2, 2, 2, 3],
+    {
+      stride: 2,
+      dilation: [1, 2, 1],
+      padding: [
+        [0, 1],
+        [1, 1],
+        [2, 0],
+      ],
+      groups: 2,
+    },
+  ],
+  ["3d depthwise", [1, 3, 3, 5, 5], [3, 1, 3, 3, 3], { groups: 3, padding: 1 }],
+  ["3d 1×1×1", [1, 5, 2, 3, 3], [7, 5, 1, 1, 1]],
+  ["4d", [1, 2, 3, 2, 3, 3], [2, 2, 2, 2, 1, 2], { padding: [1, 0, 0, 0] }],
+  // Nothing
+  ["batch 0", [0, 3, 5, 5], [4, 3, 3, 3], { padding: 1 }],
+  ["1×1 batch 0", [0, 4, 3, 3], [8, 4, 1, 1]],
+  ["0 output channels", [1, 3, 5, 5], [0, 3, 3, 3]],
+  ["0 input channels", [2, 0, 5, 5], [3, 0, 3, 3], { padding: 1 }],
+];
+
+const transposed: [string, Shape, Shape, ConvTransposeOptions?][] = [
+  ["1d transposed stride 2", [1, 2, 5], [2, 3, 4], { stride: 2, padding: 1 }],
+  ["transposed 2×2 stride 2", [1, 4, 5, 3], [4, 3, 2, 2], { stride: 2 }],
+  ["transposed 3×3 stride 2 outputPadding 1", [2, 3, 4, 4], [3, 5, 3, 3], { stride: 2, padding: 1, outputPadding: 1 }],
+  ["transposed 4×4 stride 2 groups 2", [1, 4, 3, 3], [4, 3, 4, 4], { stride: 2, padding: 1, groups: 2 }],
+  ["transposed 3×3 dilation 2", [1, 2, 3, 3], [2, 2, 3, 3], { dilation: 2, padding: [1, 0] }],
+  ["3d transposed", [1, 2, 2, 3, 2], [2, 2, 2, 3, 2], { stride: [2, 1, 2] }],
+];
+
+const triple = (name: string, g: ConvGeometry): OpCase[] => {
+  const [x, w, y] = [xShape(g), wShape(g), yShape(g)].map((s) => spec(s));
+  return [opCase(name, convOp, g, [x, w]), opCase(name, convGradInputOp, g, [y, w]), opCase(name, convGradWeightOp, g, [y, x])];
+};
+
+export const cases: readonly OpCase[] = [
+  ...all.flatMap(([name, x, w, options]) => triple(name, convGeometry(spec(x), spec(w), options))),
+  ...transposed.flatMap(([name, x, w, options]) => triple(name, convTransposeGeometry(spec(x), spec(w), options))),
+];
