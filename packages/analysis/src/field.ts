@@ -1,0 +1,113 @@
+// Receptive fields: which part of the input an output depends on, carried forward node by node over all paths of the graph.
+// For windows these are the recurrences of Araujo, Norris and Sim, "Computing Receptive Fields of CNNs", Distill 2019.
+
+import { stridesOf, type Graph, type Node, type Op, type Value, type Window } from "@conv/tensor";
+import {
+  broadcastToOp,
+  concatOp,
+  isElementwise,
+  logSoftmaxOp,
+  matmulOp,
+  maxOp,
+  padOp,
+  reshapeOp,
+  sliceOp,
+  softmaxOp,
+  sumOp,
+  transposeOp,
+} from "@conv/ops";
+
+/**
+ * Along one spatial axis of the input: output `o` depends on inputs from `start + jump·o` on, `size` of them. What lies
+ * outside the input is padding. `jump` 0 means that every output has the same field (after flattening, say). After a
+ * transposed convolution `jump` is a fraction and `size` the largest over the outputs.
+ */
+export interface Field {
+  readonly size: number;
+  readonly jump: number;
+  readonly start: number;
+}
+
+/** A field, and the axis of the value along which it moves; null when it is the same everywhere. */
+interface Moving extends Field {
+  readonly along: number | null;
+}
+
+/** Receptive fields in the input `x` (n, c, …space) of every value that depends on it, one for each spatial axis of x. */
+export function receptiveFields(graph: Graph, x: Value): Map<Value, Field[]> {
+  const known = new Map<Value, Moving[]>();
+  known.set(
+    x,
+    x.shape.slice(2).map((_, a) => ({ size: 1, jump: 1, start: 0, along: a + 2 })),
+  );
+  for (const n of graph.nodes) {
+    const inputs = n.inputs.flatMap((v, i) => (known.has(v) ? [{ i, fields: known.get(v)! }] : []));
+    if (inputs.length === 0) continue;
+    for (const y of n.outputs) {
+      const moved = inputs.map(({ i, fields }) => fields.map((f) => through(n, i, f)));
+      known.set(y, moved[0].map((_, a) => join(moved.map((fields) => fields[a]), y.shape)));
+    }
+  }
+  return new Map([...known].map(([v, fields]) => [v, fields.map(({ size, jump, start }) => ({ size, jump, start }))]));
+}
+
+const applies = <P>(n: Node, ...ops: Op<P>[]): n is Node<P> => ops.some((op) => n.op === op);
+
+/** The field of one input of a node as its output sees it. An op not named here is taken to look at everything. */
+function through(n: Node, i: number, field: Moving): Moving {
+  const { along } = field;
+  const from = n.inputs[i].shape;
+  const to = n.outputs[0].shape;
+  const all = { ...over(field, along === null ? 1 : from[along]), along: null };
+  if (along === null) return all;
+  const shift = (start: number, axis: number | null = along): Moving => ({ ...field, start: field.start + start * field.jump, along: axis });
+  const windows = n.op.window?.(n.params);
+  if (windows) return i === 0 && along >= 2 ? slide(field, windows[along - 2]) : all;
+  if (isElementwise(n) || applies(n, broadcastToOp)) {
+    const axis = along - from.length + to.length;
+    return to[axis] === from[along] ? shift(0, axis) : all;
+  }
+  if (applies(n, sumOp, maxOp)) return n.params.axes.includes(along) ? all : field;
+  if (applies(n, softmaxOp, logSoftmaxOp)) return n.params.axis === along ? all : field;
+  if (applies(n, concatOp)) return n.params.axis === along ? all : field;
+  if (applies(n, padOp)) return shift(-n.params.lo[along]);
+  if (applies(n, sliceOp)) return shift(n.params.start[along]);
+  if (applies(n, transposeOp)) return shift(0, n.params.order.indexOf(along));
+  if (applies(n, reshapeOp)) {
+    // An axis survives where its elements stay equally many and equally far apart.
+    const stride = stridesOf(from)[along];
+    const axis = stridesOf(to).findIndex((s, a) => s === stride && to[a] === from[along]);
+    return axis < 0 ? all : shift(0, axis);
+  }
+  if (applies(n, matmulOp)) {
+    const transposed = i === 0 ? n.params.transposeA : n.params.transposeB;
+    const own = i === 0 ? -2 : -1; // m of a, n of b; batch axes stay where they are
+    const axis = from.length + (transposed ? (own === -2 ? -1 : -2) : own);
+    if (along < from.length - 2) return field;
+    return along === axis ? shift(0, to.length + own) : all;
+  }
+  return all;
+}
+
+/** What `count` neighbouring outputs depend on together. */
+const over = ({ size, jump, start }: Field, count: number): Field => ({ size: size + Math.max(0, count - 1) * jump, jump: 0, start });
+
+function slide(field: Moving, w: Window): Moving {
+  const { size, jump, start } = field;
+  const reach = (w.kernel - 1) * w.dilation;
+  // Output i of a transposed window hears from the inputs o with i = o·stride − padLo + k·dilation, 0 ≤ k < kernel.
+  if (w.transposed)
+    return { ...field, size: size + Math.floor(reach / w.stride) * jump, jump: jump / w.stride, start: start + Math.ceil((w.padLo - reach) / w.stride) * jump };
+  return { ...field, size: size + reach * jump, jump: jump * w.stride, start: start - w.padLo * jump };
+}
+
+/** The smallest field that holds all of them. Fields that move differently are joined over all outputs. */
+function join(fields: readonly Moving[], shape: readonly number[]): Moving {
+  const [first] = fields;
+  const together = fields.every((f) => f.along === first.along && f.jump === first.jump);
+  const parts = together ? fields : fields.map((f) => over(f, f.along === null ? 1 : shape[f.along]));
+  const start = Math.min(...parts.map((f) => f.start));
+  const size = Math.max(...parts.map((f) => f.start + f.size)) - start;
+  return together ? { ...first, start, size } : { start, size, jump: 0, along: null };
+}
+

@@ -1,0 +1,114 @@
+// What a network costs, layer by layer, read off its graph and nothing else. A layer is what was traced under one path.
+
+import { reshapeOp } from "@conv/ops";
+import { bytesOf, sizeOf, type Graph, type Node, type Spec, type Value } from "@conv/tensor";
+import { connectionsOf } from "./connections.ts";
+import { receptiveFields, type Field } from "./field.ts";
+
+/** A traced network; `traceModel` of @conv/layers makes one. `values[i]` is the graph's input that `entries[i]` names. */
+export interface Traced {
+  readonly name: string;
+  readonly graph: Graph;
+  /** The input proper: (n, c, …space). */
+  readonly x: Value;
+  readonly entries: readonly { readonly name: string; readonly spec: Spec; readonly trainable: boolean }[];
+  readonly values: readonly Value[];
+}
+
+/** Counts of a layer or of the whole; {@link conventions} says what each means. */
+export interface Counts {
+  readonly parameters: number;
+  readonly trainable: number;
+  readonly buffers: number;
+  readonly macs: number;
+  readonly flops: number;
+  readonly connections: number;
+  readonly activationBytes: number;
+  readonly parameterBytes: number;
+}
+
+export interface LayerSummary extends Counts {
+  /** The layer's name; "" for what stands outside any. */
+  readonly path: string;
+  /** The op with most multiplications, else the one that slides, else the last. */
+  readonly type: string;
+  /** All ops on the way from the layer's input to its output, in order. */
+  readonly ops: readonly string[];
+  /** Sizes of the window of `type` along each axis; absent where it has none. */
+  readonly kernel?: readonly number[];
+  /** Shape, batch first. */
+  readonly output: readonly number[];
+  /** One for each spatial axis of the network's input. */
+  readonly receptiveField: readonly Field[];
+}
+
+/** Plain data, ready for JSON. */
+export interface Summary {
+  readonly model: string;
+  /** Shape, batch first. */
+  readonly input: readonly number[];
+  readonly totals: Counts;
+  readonly layers: readonly LayerSummary[];
+  readonly conventions: typeof conventions;
+}
+
+/** What every number means, and whose counting it follows. */
+export const conventions = {
+  parameters: "numbers in saved tensors that are trained (PyTorch: parameters)",
+  trainable: "parameters that training changes: all of them",
+  buffers: "numbers in saved tensors that are not trained (PyTorch: buffers)",
+  macs: "multiply-accumulates of convolutions and matrix products for the whole batch, products with padding included, bias not (torchvision)",
+  flops: "every arithmetic operation for the whole batch: 2 per MAC, and 1 for each function of an elementwise op, comparison of a maximum or addition of a pool (bias included)",
+  connections: "lines into the units of a layer for one sample, biases included, padding included, weights that are zero by construction not (LeCun et al. 1998)",
+  activationBytes: "float32 output of each layer for the whole batch, 4 bytes a number; neither the input nor a mere change of shape takes any",
+  parameterBytes: "parameters and buffers as float32, 4 bytes a number",
+  receptiveField: "inputs that one output depends on, per axis: output o sees `size` of them from start + jump·o (Araujo, Norris, Sim 2019)",
+} as const;
+
+/** Summarises a traced network: per layer, in order of first use, and in total. */
+export function summarise({ name, graph, x, entries, values }: Traced): Summary {
+  const fields = receptiveFields(graph, x);
+  const activations = new Set(fields.keys());
+  const groups = new Map<string, Node[]>();
+  for (const n of graph.nodes) groups.set(n.path, [...(groups.get(n.path) ?? []), n]);
+  const owner = new Map<Value, string>(); // a tensor belongs to the layer that uses it first
+  for (const n of graph.nodes) for (const v of n.inputs) if (!owner.has(v)) owner.set(v, n.path);
+
+  const layers = [...groups].flatMap(([path, nodes]): LayerSummary[] => {
+    const running = nodes.filter((n) => activations.has(n.outputs[0]));
+    if (running.length === 0) return [];
+    const counted = running.map((n) => ({ n, weight: 2 * costOf(n).macs + (n.op.window ? 1 : 0) }));
+    const main = counted.reduce((best, c) => (c.weight >= best.weight ? c : best)).n;
+    const [output] = running[running.length - 1].outputs;
+    const kernel = main.op.window?.(main.params).map((w) => w.kernel);
+    return [
+      {
+        path,
+        type: main.op.name,
+        ops: running.map((n) => n.op.name),
+        ...(kernel && { kernel }),
+        output: output.shape,
+        ...stored(entries.filter((_, i) => owner.get(values[i]) === path)),
+        macs: sum(nodes.map((n) => costOf(n).macs)),
+        flops: sum(nodes.map((n) => costOf(n).flops)),
+        connections: sum(running.map((n) => connectionsOf(n, activations))) / x.shape[0],
+        activationBytes: running.every((n) => n.op === reshapeOp) ? 0 : bytesOf(output.spec),
+        receptiveField: fields.get(output)!,
+      },
+    ];
+  });
+
+  const total = (key: "macs" | "flops" | "connections" | "activationBytes") => sum(layers.map((l) => l[key]));
+  const totals = { ...stored(entries), macs: total("macs"), flops: total("flops"), connections: total("connections"), activationBytes: total("activationBytes") };
+  return { model: name, input: x.shape, totals, layers, conventions };
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
+
+const costOf = (n: Node) => n.op.cost(n.inputs.map((v) => v.spec), n.params);
+
+function stored(entries: Traced["entries"]) {
+  const numbers = (trainable: boolean) => sum(entries.filter((e) => e.trainable === trainable).map((e) => sizeOf(e.spec.shape)));
+  const [trainable, buffers] = [numbers(true), numbers(false)];
+  return { parameters: trainable, trainable, buffers, parameterBytes: 4 * (trainable + buffers) };
+}
