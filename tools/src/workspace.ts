@@ -42,9 +42,12 @@ export interface Outcome {
   readonly stderr: string;
 }
 
+/** Our own environment less what Vitest adds to it, which would make builds other than those that users make. */
+const { NODE_ENV: _mode, VITEST: _vitest, ...plainEnv } = process.env;
+
 /** Runs a program to its end. */
-export async function run(program: string, args: readonly string[], { cwd = root, input = "", env = process.env } = {}): Promise<Outcome> {
-  const running = promisify(execFile)(program, args, { cwd, env, maxBuffer: 2 ** 26 });
+export async function run(program: string, args: readonly string[], { cwd = root, input = "", env = {} } = {}): Promise<Outcome> {
+  const running = promisify(execFile)(program, args, { cwd, env: { ...plainEnv, ...env }, maxBuffer: 2 ** 26 });
   running.child.stdin?.end(input);
   try {
     return { code: 0, ...(await running) };
