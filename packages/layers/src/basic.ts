@@ -72,4 +72,7 @@ export function sequential(parts: Parts): Layer {
 }
 
 /** Layers that stand under one name, as a convolution with its activation; at most one of them may have parameters of a given name. */
-export const pipe = (...layers: readonly Layer[]): Layer => ({ type: layers[0]?.type ?? "pipe", forward: (x, ctx) => layers.reduce((value, layer) => layer.forward(value, ctx), x) });
+export const pipe = (...layers: readonly Layer[]): Layer => ({
+  type: layers[0]?.type ?? "pipe",
+  forward: (x, ctx) => layers.reduce((value, layer) => layer.forward(value, ctx), x),
+});

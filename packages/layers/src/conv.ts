@@ -23,7 +23,8 @@ export interface ConvTransposeLayerOptions extends ConvLayerOptions {
 
 /** Throws ShapeError unless x has batch, channels and `rank` spatial axes. */
 export function checkRank(type: string, x: Value, rank: number): void {
-  if (x.shape.length !== rank + 2) throw shapeError(type, `input has ${x.shape.length} axes, needs ${rank + 2} (batch, channels and ${rank} spatial)`);
+  if (x.shape.length !== rank + 2)
+    throw shapeError(type, `input has ${x.shape.length} axes, needs ${rank + 2} (batch, channels and ${rank} spatial)`);
 }
 
 function addBias(y: Value, ctx: Context, init: ReturnType<Init>): Value {
@@ -81,8 +82,11 @@ export const conv2d = (outChannels: number, kernel: PerAxis, options?: ConvLayer
 export const conv3d = (outChannels: number, kernel: PerAxis, options?: ConvLayerOptions): Layer => convolution(3, outChannels, kernel, options);
 
 /** Transposed convolution over one spatial axis. */
-export const convTranspose1d = (outChannels: number, kernel: PerAxis, options?: ConvTransposeLayerOptions): Layer => transposed(1, outChannels, kernel, options);
+export const convTranspose1d = (outChannels: number, kernel: PerAxis, options?: ConvTransposeLayerOptions): Layer =>
+  transposed(1, outChannels, kernel, options);
 /** Transposed convolution over two spatial axes. */
-export const convTranspose2d = (outChannels: number, kernel: PerAxis, options?: ConvTransposeLayerOptions): Layer => transposed(2, outChannels, kernel, options);
+export const convTranspose2d = (outChannels: number, kernel: PerAxis, options?: ConvTransposeLayerOptions): Layer =>
+  transposed(2, outChannels, kernel, options);
 /** Transposed convolution over three spatial axes. */
-export const convTranspose3d = (outChannels: number, kernel: PerAxis, options?: ConvTransposeLayerOptions): Layer => transposed(3, outChannels, kernel, options);
+export const convTranspose3d = (outChannels: number, kernel: PerAxis, options?: ConvTransposeLayerOptions): Layer =>
+  transposed(3, outChannels, kernel, options);

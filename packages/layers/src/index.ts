@@ -1,7 +1,31 @@
 // @conv/layers: layers, initialisers, optimisers, the trainer and the predictor. Nothing here knows a back end; it is passed in.
 
-export { dropout, flatten, leakyRelu, linear, logSoftmax, pipe, relu, scaledTanh, sequential, sigmoid, softmax, tanh, type LinearOptions, type Parts } from "./basic.ts";
-export { conv1d, conv2d, conv3d, convTranspose1d, convTranspose2d, convTranspose3d, type ConvLayerOptions, type ConvTransposeLayerOptions } from "./conv.ts";
+export {
+  dropout,
+  flatten,
+  leakyRelu,
+  linear,
+  logSoftmax,
+  pipe,
+  relu,
+  scaledTanh,
+  sequential,
+  sigmoid,
+  softmax,
+  tanh,
+  type LinearOptions,
+  type Parts,
+} from "./basic.ts";
+export {
+  conv1d,
+  conv2d,
+  conv3d,
+  convTranspose1d,
+  convTranspose2d,
+  convTranspose3d,
+  type ConvLayerOptions,
+  type ConvTransposeLayerOptions,
+} from "./conv.ts";
 export {
   constant,
   fanOf,
@@ -21,7 +45,15 @@ export {
   type Initialiser,
   type KaimingOptions,
 } from "./init.ts";
+export { arrayDataset, subset, type ArrayDatasetOptions, type Dataset } from "./data.ts";
+export type { Loss } from "./forward.ts";
+export { decodeCheckpoint, type Checkpoint, type Position } from "./checkpoint.ts";
 export { traceModel, type Context, type Entry, type Layer, type Model, type TracedModel, type TraceOptions } from "./layer.ts";
-export { avgPool1d, avgPool2d, avgPool3d, maxPool1d, maxPool2d, maxPool3d, type AvgPoolLayerOptions, type MaxPoolLayerOptions, type PoolLayerOptions } from "./pool.ts";
+export { avgPool1d, avgPool2d, avgPool3d, maxPool1d, maxPool2d, maxPool3d } from "./pool.ts";
+export { adam, sgd, type AdamOptions, type LearningRate, type Optimizer, type SgdOptions } from "./optim.ts";
+export { createPredictor, type Predictor, type PredictorOptions } from "./predict.ts";
 export { createRandom, shuffled, type Random } from "./random.ts";
+export { decodeSafetensors, encodeSafetensors, type Decoded } from "./safetensors.ts";
 export { initialise, matchState, type Saved, type State } from "./state.ts";
+export { traceStep, type TrainingGraph } from "./step.ts";
+export { createTrainer, type EpochReport, type Evaluation, type FitOptions, type StepReport, type Trainer, type TrainerOptions } from "./train.ts";

@@ -39,7 +39,8 @@ export const ones: Initialiser = constant(1);
 export const values =
   (list: ArrayLike<number>): Initialiser =>
   (shape) => {
-    if (list.length !== sizeOf(shape)) throw shapeError("values", `${list.length} values do not fill shape ${formatShape(shape)}, which holds ${sizeOf(shape)}`);
+    if (list.length !== sizeOf(shape))
+      throw shapeError("values", `${list.length} values do not fill shape ${formatShape(shape)}, which holds ${sizeOf(shape)}`);
     return Float32Array.from(list);
   };
 

@@ -94,7 +94,8 @@ class Store {
   // `own` holds the names that this run of the layer asked for: one name, one tensor.
   context(path: string, own: Set<string>): Context {
     const named = (name: string) => {
-      if (!/^[^./\s]+$/.test(name)) throw shapeError(path || "model", `name ${JSON.stringify(name)} must have at least one character and no dot, slash or space`);
+      if (!/^[^./\s]+$/.test(name))
+        throw shapeError(path || "model", `name ${JSON.stringify(name)} must have at least one character and no dot, slash or space`);
       return path ? `${path}.${name}` : name;
     };
     const tensor = (name: string, shape: readonly number[], init: Initialiser, trainable: boolean) => {
@@ -125,7 +126,8 @@ class Store {
   #tensor(name: string, shape: readonly number[], init: Initialiser, trainable: boolean): Value {
     const known = this.values.get(name);
     if (known) {
-      if (!sameShape(known.shape, shape)) throw shapeError(name, `has shape ${formatShape(known.shape)} and is asked for again as ${formatShape(shape)}`);
+      if (!sameShape(known.shape, shape))
+        throw shapeError(name, `has shape ${formatShape(known.shape)} and is asked for again as ${formatShape(shape)}`);
       return known;
     }
     const s = spec(shape);

@@ -1,22 +1,10 @@
 // Pooling layers in one, two and three dimensions, with PyTorch's names and defaults: the stride is the kernel.
 
-import { avgPool, maxPool, type PerAxis } from "@conv/ops";
+import { avgPool, maxPool, type AvgPoolOptions, type PerAxis, type PoolOptions } from "@conv/ops";
 import { checkRank } from "./conv.ts";
 import type { Layer } from "./layer.ts";
 
-export interface PoolLayerOptions {
-  readonly stride?: PerAxis;
-  readonly padding?: PerAxis;
-}
-export interface MaxPoolLayerOptions extends PoolLayerOptions {
-  readonly dilation?: PerAxis;
-}
-export interface AvgPoolLayerOptions extends PoolLayerOptions {
-  /** Whether padding counts as zeros in the mean. */
-  readonly countIncludePad?: boolean;
-}
-
-function max(rank: number, kernel: PerAxis, options?: MaxPoolLayerOptions): Layer {
+function max(rank: number, kernel: PerAxis, options?: PoolOptions): Layer {
   const type = `maxPool${rank}d`;
   return {
     type,
@@ -27,7 +15,7 @@ function max(rank: number, kernel: PerAxis, options?: MaxPoolLayerOptions): Laye
   };
 }
 
-function average(rank: number, kernel: PerAxis, options?: AvgPoolLayerOptions): Layer {
+function average(rank: number, kernel: PerAxis, options?: AvgPoolOptions): Layer {
   const type = `avgPool${rank}d`;
   return {
     type,
@@ -39,14 +27,14 @@ function average(rank: number, kernel: PerAxis, options?: AvgPoolLayerOptions): 
 }
 
 /** Largest value of each window: x (n, c, w) → (n, c, w′). */
-export const maxPool1d = (kernel: PerAxis, options?: MaxPoolLayerOptions): Layer => max(1, kernel, options);
+export const maxPool1d = (kernel: PerAxis, options?: PoolOptions): Layer => max(1, kernel, options);
 /** Largest value of each window: x (n, c, h, w) → (n, c, h′, w′). */
-export const maxPool2d = (kernel: PerAxis, options?: MaxPoolLayerOptions): Layer => max(2, kernel, options);
+export const maxPool2d = (kernel: PerAxis, options?: PoolOptions): Layer => max(2, kernel, options);
 /** Largest value of each window: x (n, c, d, h, w) → (n, c, d′, h′, w′). */
-export const maxPool3d = (kernel: PerAxis, options?: MaxPoolLayerOptions): Layer => max(3, kernel, options);
+export const maxPool3d = (kernel: PerAxis, options?: PoolOptions): Layer => max(3, kernel, options);
 /** Mean of each window: x (n, c, w) → (n, c, w′). */
-export const avgPool1d = (kernel: PerAxis, options?: AvgPoolLayerOptions): Layer => average(1, kernel, options);
+export const avgPool1d = (kernel: PerAxis, options?: AvgPoolOptions): Layer => average(1, kernel, options);
 /** Mean of each window: x (n, c, h, w) → (n, c, h′, w′). */
-export const avgPool2d = (kernel: PerAxis, options?: AvgPoolLayerOptions): Layer => average(2, kernel, options);
+export const avgPool2d = (kernel: PerAxis, options?: AvgPoolOptions): Layer => average(2, kernel, options);
 /** Mean of each window: x (n, c, d, h, w) → (n, c, d′, h′, w′). */
-export const avgPool3d = (kernel: PerAxis, options?: AvgPoolLayerOptions): Layer => average(3, kernel, options);
+export const avgPool3d = (kernel: PerAxis, options?: AvgPoolOptions): Layer => average(3, kernel, options);

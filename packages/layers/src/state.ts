@@ -18,22 +18,28 @@ export const optimizerPrefix = "optimizer/";
 
 /** First values of all parameters and buffers. Each depends on the seed and its own name only. */
 export function initialise(model: Model, seed = 0): State {
-  return new Map(traceModel(model).entries.map(({ name, spec: { shape }, init }) => [name, { shape, data: init(shape, createRandom(`${seed} ${name}`)) }]));
+  return new Map(
+    traceModel(model).entries.map(({ name, spec: { shape }, init }) => [name, { shape, data: init(shape, createRandom(`${seed} ${name}`)) }]),
+  );
 }
 
 /**
  * The tensors of `state` in the order of `entries`. An optimiser's tensors, as in a checkpoint, are passed over.
  * Throws ShapeError that names every missing and unexpected tensor, or the first whose shape differs.
  */
-export function matchState(name: string, entries: readonly Entry[], state: State): Float32Array[] {
+export function matchState(name: string, entries: readonly Pick<Entry, "name" | "spec">[], state: State): Float32Array[] {
   const wanted = new Set(entries.map((e) => e.name));
   const missing = entries.filter((e) => !state.has(e.name)).map((e) => e.name);
   const unexpected = [...state.keys()].filter((k) => !wanted.has(k) && !k.startsWith(optimizerPrefix));
   if (missing.length || unexpected.length)
-    throw shapeError(name, `state does not fit: ${[missing.length && `missing ${missing.join(", ")}`, unexpected.length && `unexpected ${unexpected.join(", ")}`].filter(Boolean).join("; ")}`);
+    throw shapeError(
+      name,
+      `state does not fit: ${[missing.length && `missing ${missing.join(", ")}`, unexpected.length && `unexpected ${unexpected.join(", ")}`].filter(Boolean).join("; ")}`,
+    );
   return entries.map((e) => {
     const { shape, data } = state.get(e.name)!;
-    if (!sameShape(shape, e.spec.shape)) throw shapeError(name, `${e.name} has shape ${formatShape(shape)} in the state, ${formatShape(e.spec.shape)} in the model`);
+    if (!sameShape(shape, e.spec.shape))
+      throw shapeError(name, `${e.name} has shape ${formatShape(shape)} in the state, ${formatShape(e.spec.shape)} in the model`);
     return data;
   });
 }

@@ -1,0 +1,76 @@
+// A checkpoint: parameters, optimiser state and the place in the training, as one safetensors file. All randomness of a
+// training is a function of seed, epoch and step, so these are the whole position of its random numbers too.
+
+import { shapeError } from "@conv/tensor";
+import { decodeSafetensors, encodeSafetensors } from "./safetensors.ts";
+import type { State } from "./state.ts";
+
+/** The place in a training, and what the report of the epoch under way needs. Plain numbers. */
+export interface Position {
+  /** What the order of samples and all noise are drawn from. */
+  readonly seed: number;
+  readonly batch: number;
+  /** Samples in the data set; 0 before the first step. */
+  readonly samples: number;
+  /** Completed epochs. */
+  readonly epoch: number;
+  /** Completed steps of the epoch under way. */
+  readonly step: number;
+  /** Completed steps since the beginning. */
+  readonly updates: number;
+  /** Over the epoch under way: samples seen, Σ loss·samples, right answers. */
+  readonly seen: number;
+  readonly loss: number;
+  readonly right: number;
+  /** Lowest validation loss so far (null: none yet), and epochs since. */
+  readonly best: number | null;
+  readonly stale: number;
+}
+
+export interface Checkpoint {
+  readonly model: string;
+  readonly optimizer: string;
+  readonly position: Position;
+  readonly state: State;
+}
+
+const FORMAT = "conv-checkpoint-1";
+const wholes = ["batch", "samples", "epoch", "step", "updates", "seen", "right", "stale"] as const;
+
+export const encodeCheckpoint = ({ model, optimizer, position, state }: Checkpoint): Uint8Array =>
+  encodeSafetensors(state, { format: FORMAT, model, optimizer, position: JSON.stringify(position) });
+
+/** Throws ShapeError, besides the errors of safetensors, where the file holds weights without a place in a training. */
+export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
+  const { state, metadata } = decodeSafetensors(bytes);
+  if (metadata.format !== FORMAT)
+    throw shapeError(
+      "checkpoint",
+      `the file's format is ${JSON.stringify(metadata.format ?? null)}, a checkpoint has "${FORMAT}"; weights alone can't be resumed`,
+    );
+  const { model = "", optimizer = "" } = metadata;
+  return { model, optimizer, position: positionOf(metadata.position ?? "null"), state };
+}
+
+function positionOf(json: string): Position {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    throw shapeError("checkpoint", "the position is no valid JSON");
+  }
+  if (!isPosition(value)) throw shapeError("checkpoint", "the position lacks a number or has one that can't be");
+  return value;
+}
+
+function isPosition(value: unknown): value is Position {
+  if (typeof value !== "object" || value === null) return false;
+  const at = new Map(Object.entries(value));
+  const best = at.get("best");
+  return (
+    wholes.every((key) => Number.isSafeInteger(at.get(key)) && at.get(key) >= 0) &&
+    Number.isSafeInteger(at.get("seed")) &&
+    Number.isFinite(at.get("loss")) &&
+    (best === null || Number.isFinite(best))
+  );
+}

@@ -1,0 +1,43 @@
+// A training step as one graph: forward, loss, backward and update together, so that it compiles to one program.
+
+import { crossEntropy, grad, reshape, slice } from "@conv/ops";
+import { formatShape, graphOf, input, optimise, shapeError, sizeOf, spec, within, type Graph, type Value } from "@conv/tensor";
+import type { Loss } from "./forward.ts";
+import { traceModel, type Entry, type Model } from "./layer.ts";
+import type { Optimizer } from "./optim.ts";
+
+/**
+ * The graph of a step. Inputs: x, labels (int32, one a sample), hyper, …seeds, …entries, …slots; outputs: loss, output,
+ * …trainable entries, …slots. Those at the end may be written over the inputs that they replace.
+ */
+export interface TrainingGraph {
+  readonly graph: Graph;
+  readonly entries: readonly Entry[];
+  /** Number of int32 [2] seeds. */
+  readonly seeds: number;
+  /** Number of values in `output` for one sample. */
+  readonly width: number;
+}
+
+/** The model's own loss, or cross-entropy. */
+export const lossOf = (model: Model, loss?: Loss): Loss => loss ?? model.loss ?? crossEntropy;
+
+/** Traces a training step over `batch` samples. Throws ShapeError where shapes do not fit or the loss is not one element. */
+export function traceStep(model: Model, optimizer: Optimizer, batch: number, loss?: Loss): TrainingGraph {
+  const { x, output, entries, values, seeds } = traceModel(model, { batch, training: true });
+  const labels = input(spec([batch], "int32"), "labels");
+  const hyper = input(spec([optimizer.hypers]), "hyper");
+  const trainable = values.filter((_, i) => entries[i].trainable);
+  if (trainable.length === 0) throw shapeError("train", `${model.name} has no trainable parameter`);
+  const error = within("loss", () => lossOf(model, loss)(output, labels));
+  if (sizeOf(error.shape) !== 1) throw shapeError("train", `the loss has shape ${formatShape(error.shape)}, must have one element`);
+  const gradients = grad(error, trainable);
+  const slots = trainable.map((p) => optimizer.slots.map((slot) => input(p.spec, `${slot} ${p.name}`)));
+  const updates = within("update", () => {
+    const scalars = Array.from({ length: optimizer.hypers }, (_, i) => reshape(slice(hyper, [i], [1]), []));
+    return trainable.map((p, i) => optimizer.update(p, gradients[i], slots[i], scalars));
+  });
+  const outputs: Value[] = [error, output, ...updates.map((u) => u.param), ...updates.flatMap((u) => u.slots)];
+  const graph = optimise(graphOf([x, labels, hyper, ...seeds, ...values, ...slots.flat()], outputs));
+  return { graph, entries, seeds: seeds.length, width: sizeOf(output.shape) / batch };
+}
