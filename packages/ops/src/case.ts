@@ -44,8 +44,8 @@ export function traced(name: string, { node }: Value, extra: Extra = {}): OpCase
   );
 }
 
-/** Inputs for a case, the same for the same seed. */
-export function caseInputs({ inputs, data = "normal" }: OpCase, seed = 1): (Float32Array | Int32Array)[] {
+/** Inputs for a case, or for any specs, the same for the same seed. */
+export function caseInputs({ inputs, data = "normal" }: Pick<OpCase, "inputs" | "data">, seed = 1): (Float32Array | Int32Array)[] {
   let state = Math.imul(seed, 0x9e3779b9) >>> 0;
   // mulberry32
   const uniform = (): number => {
