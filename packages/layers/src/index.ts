@@ -16,6 +16,7 @@ export {
   type LinearOptions,
   type Parts,
 } from "./basic.ts";
+export { rbf, subsample2d, tableConv2d, type ConnectionTable } from "./blocks.ts";
 export {
   conv1d,
   conv2d,

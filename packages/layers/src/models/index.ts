@@ -2,8 +2,9 @@
 
 import type { Model } from "../layer.ts";
 import { lenet5 } from "./lenet5.ts";
+import { c3Table, lenet5_1998, maximumAPosteriori } from "./lenet5_1998.ts";
 
-export { lenet5 };
+export { c3Table, lenet5, lenet5_1998, maximumAPosteriori };
 
 /** All networks by name. */
-export const models: Readonly<Record<string, () => Model>> = { lenet5 };
+export const models: Readonly<Record<string, () => Model>> = { lenet5, lenet5_1998 };

@@ -1,0 +1,89 @@
+// Layers of the networks before 2000: trainable subsampling, convolution by a connection table, radial basis functions.
+// (LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", Proc. IEEE 1998.)
+
+import { add, affine, avgPool, concat, mul, neg, perAxis, reshape, slice, square, sub, sum, type PerAxis } from "@conv/ops";
+import { formatShape, shapeError, sizeOf, type Value } from "@conv/tensor";
+import { checkRank, conv2d, type ConvLayerOptions } from "./conv.ts";
+import { pytorch, values, type Init } from "./init.ts";
+import type { Layer } from "./layer.ts";
+
+/**
+ * y[c] = weight[c] · Σ window of x[c] + bias[c], windows side by side: x (n, c, h, w) → (n, c, h/k, w/k).
+ * Parameters weight (c), bias (c).
+ */
+export function subsample2d(kernel: PerAxis, { init = pytorch }: { readonly init?: Init } = {}): Layer {
+  return {
+    type: "subsample2d",
+    forward(x, ctx) {
+      checkRank("subsample2d", x, 2);
+      const size = sizeOf(perAxis("subsample2d", "kernel", kernel, 2, 1));
+      const fan = { in: size, out: 1 };
+      const channel = (name: "weight" | "bias") => reshape(ctx.param(name, [x.shape[1]], init(fan, name)), [1, x.shape[1], 1, 1]);
+      return add(mul(affine(avgPool(x, kernel), size), channel("weight")), channel("bias"));
+    },
+  };
+}
+
+/** For each output map the input maps that it sees. */
+export type ConnectionTable = readonly (readonly number[])[];
+
+/**
+ * Convolution whose output map `o` sees the input maps `table[o]` only: x (n, ic, h, w) → (n, table.length, h′, w′).
+ * Neighbouring maps with equally many inputs are one grouped convolution over the gathered inputs, so that no product with
+ * an absent connection is made or counted. Parts "0", "1", … with weight (maps, inputs, kh, kw) and bias (maps).
+ * Throws ShapeError for a map without inputs or an input that there is not.
+ */
+export function tableConv2d(table: ConnectionTable, kernel: PerAxis, options: Omit<ConvLayerOptions, "groups"> = {}): Layer {
+  const runs: number[][][] = [];
+  table.forEach((seen, map) => {
+    if (seen.length === 0) throw shapeError("tableConv2d", `output map ${map} sees no input`);
+    const last = runs.at(-1);
+    if (last?.[0].length === seen.length) last.push([...seen]);
+    else runs.push([[...seen]]);
+  });
+  const parts = runs.map((run) => conv2d(run.length, kernel, { ...options, inChannels: run.flat().length, groups: run.length }));
+  return {
+    type: "tableConv2d",
+    forward(x, ctx) {
+      checkRank("tableConv2d", x, 2);
+      return concat(
+        parts.map((part, i) => ctx.child(`${i}`, part, gather(x, runs[i].flat()))),
+        1,
+      );
+    },
+  };
+}
+
+/** The channels of x in this order, as few slices as there are ascending runs. */
+function gather(x: Value, channels: readonly number[]): Value {
+  const [n, has, ...space] = x.shape;
+  const slices: { start: number; count: number }[] = [];
+  for (const channel of channels) {
+    if (!Number.isInteger(channel) || channel < 0 || channel >= has)
+      throw shapeError("tableConv2d", `the table names input map ${channel}, input has ${has}`);
+    const last = slices.at(-1);
+    if (last && last.start + last.count === channel) last.count++;
+    else slices.push({ start: channel, count: 1 });
+  }
+  return concat(
+    slices.map(({ start, count }) => slice(x, [0, start, ...space.map(() => 0)], [n, count, ...space])),
+    1,
+  );
+}
+
+/**
+ * Radial basis functions with fixed centres: scores −Σ (x − centre)², x (n, features) → (n, centres); the nearest centre
+ * has the largest score. Buffer centres (centres, features).
+ */
+export function rbf(centres: readonly (readonly number[])[]): Layer {
+  const features = centres[0]?.length ?? 0;
+  return {
+    type: "rbf",
+    forward(x, ctx) {
+      if (x.shape.length !== 2 || x.shape[1] !== features)
+        throw shapeError("rbf", `input has shape ${formatShape(x.shape)}, the centres have ${features} features`);
+      const at = ctx.buffer("centres", [centres.length, features], values(centres.flat()));
+      return neg(sum(square(sub(reshape(x, [x.shape[0], 1, features]), at)), 2));
+    },
+  };
+}
