@@ -1,13 +1,25 @@
-// What would be published: complete, resolvable by every tool that reads ESM, and typed.
+// What would be published: complete, resolvable by every tool that reads ESM, typed, small, and of use without the rest.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
+import { createHost } from "@conv/tensor";
+import { launchBrowser } from "@conv/testkit/browser";
+import type { Browser } from "playwright-core";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
-import { beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { main as analysisExample } from "../examples/analysis.ts";
+import { main as layersExample } from "../examples/layers.ts";
+import { main as opsExample } from "../examples/ops.ts";
 import { packAll } from "../src/pack.ts";
+import { addExample, createProject, runInBrowser, runInNode, type Project } from "../src/project.ts";
+import { bundledSize } from "../src/size.ts";
 import { check, published, root } from "../src/workspace.ts";
+
+/** Entry points of the sources that only this repository's tests use. */
+const NOT_PUBLISHED = ["@conv/ops/cases"];
 
 let tarballs: Readonly<Record<string, string>>;
 
@@ -17,7 +29,7 @@ beforeAll(async () => {
 
 describe.each(published)("$name", ({ name, manifest }) => {
   test("carries its build, its README and its licence, and nothing else", async () => {
-    const files = (await check("tar", ["-tzf", tarballs[name]!])).trim().split("\n").toSorted();
+    const files = (await check("tar", ["-tzf", tarballs[name]])).trim().split("\n").toSorted();
     expect(files.filter((file) => !/^package\/dist\/.*\.(js|d\.ts)$/.test(file))).toEqual([
       "package/LICENSE",
       "package/README.md",
@@ -25,25 +37,118 @@ describe.each(published)("$name", ({ name, manifest }) => {
     ]);
   });
 
-  test("names no file of the workspace", async () => {
-    const packed = await check("tar", ["-xzOf", tarballs[name]!, "package/package.json"]);
+  test("publishes every entry point, and names no file of the workspace", async () => {
+    const packed = await check("tar", ["-xzOf", tarballs[name], "package/package.json"]);
     expect(packed).not.toMatch(/workspace:|\/src\//);
-    expect(Object.keys(JSON.parse(packed).exports)).toEqual(Object.keys(manifest.exports ?? {}));
+    const entries = Object.keys(manifest.exports ?? {}).filter((entry) => !NOT_PUBLISHED.includes(join(manifest.name, entry)));
+    expect(Object.keys(JSON.parse(packed).exports)).toEqual(entries);
   });
 
   test("publint has nothing to say", async () => {
-    const data = new Uint8Array(await readFile(tarballs[name]!)).buffer;
+    const data = new Uint8Array(await readFile(tarballs[name])).buffer;
     const { messages, pkg } = await publint({ pack: { tarball: data }, strict: true });
     expect(messages.map((message) => formatMessage(message, pkg, { color: false }))).toEqual([]);
   });
 
   test("its types resolve for ESM in Node and in bundlers", async () => {
-    const analysis = await checkPackage(createPackageFromTarballData(new Uint8Array(await readFile(tarballs[name]!))));
+    const analysis = await checkPackage(createPackageFromTarballData(new Uint8Array(await readFile(tarballs[name]))));
     if (!analysis.types) throw new Error(`${manifest.name} has no types`);
     // These packages are ESM alone: resolution by CommonJS and by tools older than `exports` is not their aim.
     const problems = analysis.problems.filter(
       (problem) => !("resolutionKind" in problem && (problem.resolutionKind === "node10" || problem.resolutionKind === "node16-cjs")),
     );
     expect(problems).toEqual([]);
+  });
+});
+
+describe.each([
+  { named: ["tensor", "ops", "kernels-cpu"], brings: ["kernels-cpu", "ops", "tensor"], example: "ops", main: opsExample, cpu: true },
+  {
+    named: ["tensor", "ops", "kernels-cpu", "layers"],
+    brings: ["kernels-cpu", "layers", "ops", "tensor"],
+    example: "layers",
+    main: layersExample,
+    cpu: true,
+  },
+  { named: ["tensor", "ops", "analysis"], brings: ["analysis", "ops", "tensor"], example: "analysis", main: analysisExample, cpu: false },
+])("a project with $named alone", ({ named, brings, example, main, cpu }) => {
+  let project: Project;
+  let browser: Browser;
+  let expected: readonly number[];
+  const close = (numbers: readonly number[]) => {
+    expect(numbers.length).toBe(expected.length);
+    numbers.forEach((number, i) => expect(Math.abs(number - expected[i])).toBeLessThan(1e-4 * (1 + Math.abs(expected[i]))));
+  };
+
+  beforeAll(async () => {
+    browser = await launchBrowser();
+    project = await createProject(named, tarballs);
+    await addExample(project, example, cpu);
+    expected = await main(createHost());
+  }, 300_000);
+  afterAll(async () => {
+    await browser.close();
+    await project[Symbol.asyncDispose]();
+  });
+
+  test("has got these packages and no other", async () => {
+    const lock = await readFile(join(project.folder, "pnpm-lock.yaml"), "utf8");
+    expect([...new Set([...lock.matchAll(/^ {2}'(.+?)@file:/gm)].map((match) => match[1]))].toSorted()).toEqual(
+      brings.map((other) => `@conv/${other}`),
+    );
+    expect(lock.match(/resolution:/g)).toHaveLength(brings.length);
+  });
+
+  test("runs in this Node, and in that of the machine", { timeout: 60_000 }, async () => {
+    close(await runInNode(project, process.execPath));
+    close(await runInNode(project, process.env.npm_node_execpath ?? "node"));
+  });
+
+  test("runs in a browser, bundled by Vite, with and without shared memory", { timeout: 60_000 }, async () => {
+    const numbers = await runInBrowser(project, browser);
+    close(numbers.isolated);
+    close(numbers.plain);
+  });
+});
+
+describe("sizes", () => {
+  const kB = (bytes: number) => `${(bytes / 1000).toFixed(1)} kB`;
+  let project: Project;
+
+  beforeAll(async () => {
+    project = await createProject(
+      published.map(({ name }) => name),
+      tarballs,
+    );
+  }, 300_000);
+  afterAll(() => project[Symbol.asyncDispose]());
+
+  test("tensor, ops and kernels-cpu whole, with one convolution layer, take at most 40 kB", async () => {
+    const whole = ["tensor", "ops", "kernels-cpu"].map((name) => `export * as ${name.replace("-", "_")} from "@conv/${name}";`);
+    const size = await bundledSize(`${whole.join("\n")}\nexport { conv2d } from "@conv/layers";`, project.folder);
+    expect(size).toBeLessThanOrEqual(40_000);
+  });
+
+  test("all packages together take at most 120 kB", async () => {
+    const rows = published.flatMap(({ manifest }) => {
+      const external = [...published.map((other) => other.manifest.name), ...Object.keys(manifest.dependencies ?? {})];
+      const others = external.filter((other) => other !== manifest.name).flatMap((other) => [other, `${other}/*`]);
+      return Object.keys(manifest.publishConfig?.exports ?? {}).map(async (entry) => {
+        const name = join(manifest.name, entry);
+        const source = `export * from "${name}";`;
+        return {
+          "entry point": name,
+          alone: kB(await bundledSize(source, project.folder, others)),
+          "with its imports": manifest.name === "@conv/cli" ? "" : kB(await bundledSize(source, project.folder)),
+        };
+      });
+    });
+    const packed = await Promise.all(
+      published.map(async ({ name }) => gzipSync(await check("tar", ["-xzOf", tarballs[name], "--wildcards", "*.js"]), { level: 9 }).length),
+    );
+    const total = packed.reduce((a, b) => a + b, 0);
+    console.log("gzipped, minified:");
+    console.table([...(await Promise.all(rows)), { "entry point": "all packages, all files", alone: kB(total) }]);
+    expect(total).toBeLessThanOrEqual(120_000);
   });
 });

@@ -1,0 +1,71 @@
+// An empty project of somebody else, in which only named packages are installed, from their tarballs.
+
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { serve } from "@conv/testkit/browser";
+import { transform } from "esbuild";
+import type { Browser } from "playwright-core";
+import { build } from "vite";
+import { bin, check, pnpm, root } from "./workspace.ts";
+
+export interface Project extends AsyncDisposable {
+  readonly folder: string;
+}
+
+/** Makes the project and installs: everything not named comes only where a named package depends on it. */
+export async function createProject(named: readonly string[], tarballs: Readonly<Record<string, string>>): Promise<Project> {
+  const folder = await mkdtemp(join(tmpdir(), "conv-project-"));
+  const at = (name: string) => [`@conv/${name}`, `file:${tarballs[name]}`];
+  const manifest = {
+    private: true,
+    type: "module",
+    dependencies: Object.fromEntries(named.map(at)),
+    // The packages are in no registry yet: whoever depends on one gets its tarball.
+    pnpm: { overrides: Object.fromEntries(Object.keys(tarballs).map(at)) },
+  };
+  await writeFile(join(folder, "package.json"), JSON.stringify(manifest));
+  await pnpm(["install", "--prefer-offline", "--ignore-scripts"], { cwd: folder });
+  return { folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
+}
+
+/** Puts an example and a program that calls it into the project, and checks its types against those installed. */
+export async function addExample({ folder }: Project, name: string, cpu: boolean): Promise<void> {
+  const source = await readFile(join(root, "tools", "examples", `${name}.ts`), "utf8");
+  await writeFile(join(folder, "example.ts"), source);
+  await writeFile(join(folder, "example.js"), (await transform(source, { loader: "ts" })).code);
+  const start = cpu
+    ? `import { createCpu } from "@conv/kernels-cpu";
+export async function start() {
+  const cpu = await createCpu();
+  const numbers = await main(cpu);
+  cpu.dispose();
+  return numbers;
+}`
+    : "export const start = main;";
+  await writeFile(join(folder, "start.js"), `import { main } from "./example.js";\n${start}\n`);
+  const options = ["--strict", "--noEmit", "--target", "es2022", "--module", "nodenext", "--lib", "es2022,dom,esnext.disposable", "--types", ""];
+  await check(bin("tsc"), [...options, "example.ts"], { cwd: folder });
+}
+
+/** The numbers of the example, run by a Node. */
+export async function runInNode({ folder }: Project, node: string): Promise<number[]> {
+  const input = 'import { start } from "./start.js"; console.log(JSON.stringify(await start()));';
+  return JSON.parse(await check(node, ["--input-type=module"], { cwd: folder, input }));
+}
+
+/** The numbers of the example, bundled by Vite and run on a page, with and without cross-origin isolation. */
+export async function runInBrowser({ folder }: Project, browser: Browser): Promise<Record<"isolated" | "plain", number[]>> {
+  await writeFile(join(folder, "page.js"), 'import { start } from "./start.js"; globalThis.numbers = start();');
+  await writeFile(join(folder, "index.html"), '<!doctype html><script type="module" src="./page.js"></script>');
+  await build({ root: folder, configFile: false, logLevel: "error", mode: "production" });
+  const visit = async (isolated: boolean): Promise<number[]> => {
+    await using server = await serve(join(folder, "dist"), { isolated });
+    const page = await browser.newPage();
+    await page.goto(server.url);
+    const numbers = await page.evaluate("(async () => [...await numbers])()");
+    await page.close();
+    return numbers as number[];
+  };
+  return { isolated: await visit(true), plain: await visit(false) };
+}
