@@ -54,7 +54,8 @@ export interface Step {
 /** One way to carry out a node, for a back end whose kernels are `Code` and are chosen by geometry `G` and device capabilities `Caps`. */
 export interface Kernel<G, Caps, Code> {
   readonly name: string;
-  supports(geometry: G, caps: Caps): boolean;
+/** null if the kernel can do it, else the reason why it cannot, in a few words. */
+  declines(geometry: G, caps: Caps): string | null;
   /** Predicted seconds; the comment at each says from what it was fitted. */
   estimate(geometry: G, caps: Caps): number;
   build(geometry: G, caps: Caps): Code;

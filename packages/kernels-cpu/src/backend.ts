@@ -1,0 +1,112 @@
+// The CPU back end: one WebAssembly memory, a pool of threads, and programs compiled for the shapes at hand.
+
+import { unsupported, type Backend } from "@conv/tensor";
+import { hasRelaxedSimd, hasSimd, type Caps } from "./caps.ts";
+import { createHeap, createMemory } from "./memory.ts";
+import { availableThreads, createPool, createSinglePool, type Pool } from "./pool.ts";
+import { compileProgram, type CpuBuffer, type CpuProgram } from "./program.ts";
+
+export interface CpuOptions {
+  /** Threads, the calling one included; as many as the machine has cores unless given. */
+  readonly threads?: number;
+}
+
+export interface CpuBackend extends Backend {
+  readonly caps: Caps;
+  /** Why it runs on one thread although more were asked for; null if it does not. */
+  readonly singleThreadReason: string | null;
+  compile(...args: Parameters<Backend["compile"]>): CpuProgram;
+}
+
+let warned = false;
+
+/**
+ * Starts the CPU back end: WebAssembly SIMD on `threads` threads. Where memory cannot be shared (a page without cross-origin
+ * isolation) it runs on one, and says so once on the console. Throws UnsupportedError where the engine has no WebAssembly SIMD.
+ */
+export async function createCpu({ threads = availableThreads() }: CpuOptions = {}): Promise<CpuBackend> {
+  if (!Number.isInteger(threads) || threads < 1) throw new RangeError(`cpu: threads ${threads} is not a whole number ≥ 1`);
+  if (!hasSimd()) throw unsupported("cpu", "this engine has no WebAssembly SIMD");
+  let singleThreadReason: string | null = null;
+  let heap;
+  let pool: Pool | null = null;
+  if (threads > 1) {
+    try {
+      if (globalThis.crossOriginIsolated === false) throw new Error("the page is not cross-origin isolated, so memory cannot be shared");
+      const { memory, maximum } = createMemory(true);
+      heap = createHeap(memory, maximum);
+      pool = await createPool(heap, threads);
+    } catch (error) {
+      singleThreadReason = error instanceof Error ? error.message : String(error);
+      if (!warned) console.warn(`@conv/kernels-cpu: running on one thread (${singleThreadReason})`);
+      warned = true;
+    }
+  }
+  if (!pool || !heap) {
+    const { memory, maximum } = createMemory(false);
+    heap = createHeap(memory, maximum);
+    pool = createSinglePool(heap);
+  }
+  return backendOf(heap, pool, { relaxed: hasRelaxedSimd(), threads: pool.threads }, singleThreadReason);
+}
+
+function backendOf(heap: ReturnType<typeof createHeap>, pool: Pool, caps: Caps, singleThreadReason: string | null): CpuBackend {
+  const buffers = new Set<CpuBuffer>();
+  const programs = new Set<CpuProgram>();
+  let version = 0;
+  const nextVersion = () => ++version;
+  const live = (buffer: CpuBuffer) => {
+    if (buffer.address < 0) throw new Error("cpu: buffer used after free");
+    return buffer;
+  };
+  return {
+    name: "cpu",
+    caps,
+    singleThreadReason,
+    alloc(bytes) {
+      const buffer: CpuBuffer = { bytes, address: heap.alloc(bytes), version: nextVersion() };
+      buffers.add(buffer);
+      return buffer;
+    },
+    free(buffer) {
+      const b = buffer as CpuBuffer;
+      if (!buffers.delete(b)) return;
+      heap.free(b.address);
+      b.address = -1;
+    },
+    write(buffer, data) {
+      const b = live(buffer as CpuBuffer);
+      if (data.byteLength > b.bytes) throw new RangeError(`cpu: ${data.byteLength} bytes do not fit a buffer of ${b.bytes}`);
+      heap.bytes(b.address, data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      b.version = nextVersion();
+    },
+    async read(buffer) {
+      const b = live(buffer as CpuBuffer);
+      const copy = new ArrayBuffer(b.bytes);
+      new Uint8Array(copy).set(heap.bytes(b.address, b.bytes));
+      return copy;
+    },
+    compile(graph) {
+      const program = compileProgram(graph, caps, heap, pool, nextVersion);
+      const { dispose } = program;
+      program.dispose = () => {
+        programs.delete(program);
+        dispose();
+      };
+      programs.add(program);
+      return program;
+    },
+    memory: () => ({
+      buffers: buffers.size,
+      bytes: [...buffers].reduce((sum, b) => sum + b.bytes, 0),
+      programs: programs.size,
+      programBytes: [...programs].reduce((sum, p) => sum + p.bytes, 0),
+    }),
+    dispose() {
+      for (const b of buffers) b.address = -1;
+      buffers.clear();
+      programs.clear();
+      pool.dispose();
+    },
+  };
+}

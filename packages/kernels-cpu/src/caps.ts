@@ -1,0 +1,21 @@
+// What the engine offers: found by validating modules of a few bytes, never by reading version strings.
+
+import { f32x4, i32, Module, v128 } from "./wasm/asm.ts";
+
+/** What kernels may use, and with how many threads. */
+export interface Caps {
+  /** `f32x4.relaxed_madd`: one fused or unfused multiply-add, whichever is faster. */
+  readonly relaxed: boolean;
+  readonly threads: number;
+}
+
+function valid(body: (m: Module) => void): boolean {
+  const m = new Module();
+  body(m);
+  return WebAssembly.validate(m.encode({ shared: false, maximum: 1 }));
+}
+
+/** WebAssembly SIMD, without which there is no CPU back end. */
+export const hasSimd = (): boolean => valid((m) => void m.func("f", [], (f) => f.store(i32.add(0, 0), f32x4.add(v128.load(0), 1))));
+
+export const hasRelaxedSimd = (): boolean => valid((m) => void m.func("f", [], (f) => f.store(0, f32x4.relaxedMadd(1, 2, 3))));

@@ -1,0 +1,73 @@
+// What passes between the planner and the kernels: the task to be done, and the code that does it, in stages.
+
+import type { Expr } from "@conv/ops";
+import type { Cost, Kernel, Op, Spec } from "@conv/tensor";
+import type { Caps } from "./caps.ts";
+import type { Func, Local, Module } from "./wasm/asm.ts";
+
+/** An input that an epilogue reads besides the kernel's result: one value per channel (axis 1), per column (last axis), or per element. */
+export interface EpilogueOperand {
+  readonly name: string;
+  readonly along: "channel" | "column" | "element";
+}
+
+/** Elementwise work that a kernel does on its result before it stores it: `f` over `r` (the result) and the operands. */
+export interface Epilogue {
+  readonly f: Expr;
+  readonly operands: readonly EpilogueOperand[];
+}
+
+/** One node with what is fused behind it. Inputs of the node come first, operands of the epilogue after. */
+export interface Task<P = unknown> {
+  readonly op: Op<P>;
+  readonly params: P;
+  readonly inputs: readonly Spec[];
+  readonly outputs: readonly Spec[];
+  readonly cost: Cost;
+  readonly epilogue: Epilogue | null;
+}
+
+/** A pointer that a stage gets: an input of the task (operands of the epilogue count on), its output, or scratch memory. */
+export interface Place {
+  readonly of: "in" | "out" | "scratch";
+  readonly index: number;
+}
+export const inputAt = (index: number): Place => ({ of: "in", index });
+export const outputAt = (index: number): Place => ({ of: "out", index });
+export const scratchAt = (index: number): Place => ({ of: "scratch", index });
+
+/** Part of a kernel that runs between two barriers. Its pieces of work 0 … items−1 are divided among the threads. */
+export interface Stage {
+  /** Names the generated function; equal names must mean equal code. */
+  readonly name: string;
+  readonly items: number;
+  readonly reads: readonly Place[];
+  readonly writes: readonly Place[];
+  /** Memory that each thread has for itself, in bytes; its address comes as `own`. */
+  readonly perThread?: number;
+  /** May run at the same time as the stage before it: both write disjoint parts of one output. */
+  readonly beside?: boolean;
+  /** Emits the pieces lo … hi−1. `at` holds the addresses of reads, then writes. */
+  emit(m: Module, f: Func, at: readonly Local[], range: { lo: Local; hi: Local; own: Local }): void;
+}
+
+export interface Scratch {
+  readonly bytes: number;
+  /** Written once when the program is made (tables). */
+  readonly data?: Float32Array | Int32Array;
+  /**
+   * Holds a rearrangement of this input alone. If that is an input of the program, the stage that writes it is skipped
+   * for as long as the same buffer with the same contents comes in: weights are packed once.
+   */
+  readonly packs?: number;
+}
+
+export interface CpuCode {
+  readonly scratch: readonly Scratch[];
+  readonly stages: readonly Stage[];
+}
+
+/** A kernel of this back end. `fuses` tells which operands its epilogue can read; none if absent. */
+export interface CpuKernel extends Kernel<Task, Caps, CpuCode> {
+  readonly fuses?: readonly EpilogueOperand["along"][];
+}

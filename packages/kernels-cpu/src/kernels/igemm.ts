@@ -1,0 +1,244 @@
+// Convolution of any rank, kernel, stride, dilation, padding and group, and its gradient to the input, as a matrix product
+// whose right side is never stored whole: panels of eight output positions are gathered as they are needed.
+//   y[oc, p] = Σ over (channel, tap) of w[oc, channel, tap] · x[channel, p·step + offset(tap)]
+
+import { convGradInputOp, convOp, type ConvGeometry } from "@conv/ops";
+import { stridesOf } from "@conv/tensor";
+import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
+import type { Caps } from "../caps.ts";
+import { i32, v128, type Func, type Local } from "../wasm/asm.ts";
+import { emitGemm, epilogueName, gemmSize, hash, NR, rowsPerTile, type Gemm } from "../wasm/tile.ts";
+import { gatherForward, gatherGradInput, needsPadding, readLayout, type AxisTaps, type Gather, type Phase } from "./gather.ts";
+import { loadStepped, padBytes, padStage } from "./pad.ts";
+
+const volume = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
+
+export const gatherOf = (task: Task): Gather => {
+  const g = task.params as ConvGeometry;
+  return task.op === convOp ? gatherForward(g) : gatherGradInput(g);
+};
+
+export const isConvOrGradInput = (task: Task): boolean => task.op === convOp || task.op === convGradInputOp;
+
+export const igemm: CpuKernel = {
+  name: "igemm",
+  fuses: ["channel", "element"],
+  declines: (task) => (isConvOrGradInput(task) ? null : "does convolution and its gradient to the input"),
+  // 40 GFLOP/s in the product; filling a panel costs a step of the product for each ~6 rows that do not use it again.
+  estimate(task, { threads }) {
+    const g = gatherOf(task);
+    return ((2 * task.cost.macs) / 40e9) * ((1 + 6 / Math.max(1, g.to)) / threads) + 2e-6;
+  },
+  build(task, caps) {
+    const g = gatherOf(task);
+    const scratch: Scratch[] = [];
+    const stages: Stage[] = [];
+    let source: Place = inputAt(0);
+    if (needsPadding(g)) {
+      const box = { planes: g.n * g.groups * g.from, source: g.source, lo: g.lo, padded: g.padded };
+      source = scratchAt(scratch.push({ bytes: padBytes(box) }) - 1);
+      stages.push(padStage(box, inputAt(0), source));
+    }
+    g.phases.forEach((phase, i) => {
+      const packed = scratchAt(scratch.push({ bytes: g.groups * g.to * g.from * tapCount(phase) * 4, packs: 1 }) - 1);
+      if (tapCount(phase)) stages.push(packStage(g, phase, inputAt(1), packed));
+      stages.push({ ...productStage(g, phase, task, caps, source, packed), beside: i > 0 });
+    });
+    return { scratch, stages };
+  },
+};
+
+const tapCount = (phase: Phase) => phase.taps.reduce((n, t) => n * t.count, 1);
+
+/** Calls `body` with the byte offset of each tap in order. Up to 32 are unrolled, axes beyond that become loops that move the pointers. */
+export function eachTap(f: Func, taps: readonly { count: number; first: number; delta: number }[], strides: readonly number[], pointers: readonly Local[], block: (offsets: number[]) => void): void {
+  const inner: number[] = [0];
+  let axis = taps.length;
+  while (axis > 0 && inner.length * taps[axis - 1]!.count <= 32) {
+    axis--;
+    const { count, first, delta } = taps[axis]!;
+    const outer = Array.from({ length: count }, (_, j) => (first + j * delta) * strides[axis]! * 4);
+    inner.splice(0, inner.length, ...outer.flatMap((o) => inner.map((i) => o + i)));
+  }
+  const loops = (a: number) => {
+    if (a === axis) return block(inner);
+    const { count, first, delta } = taps[a]!;
+    const move = (by: number) => pointers.forEach((p) => f.bump(p, by * strides[a]! * 4));
+    move(first);
+    f.repeat(count, `tap${a}`, () => {
+      loops(a + 1);
+      move(delta);
+    });
+    move(-first - count * delta);
+  };
+  loops(0);
+}
+
+/** Packs w for the product: [group][block of output channels][source channel][tap][row of the block]. */
+function packStage(g: Gather, phase: Phase, w: Place, into: Place): Stage {
+  const mr = rowsPerTile(g.to);
+  const blocks = Math.floor(g.to / mr);
+  const tail = g.to % mr;
+  const perGroup = blocks + (tail ? 1 : 0);
+  const taps = tapCount(phase);
+  const strides = stridesOf(g.kernel);
+  const own: readonly AxisTaps[] = phase.taps;
+  return {
+    name: `pack_${hash(JSON.stringify([g, own]))}`,
+    items: g.groups * perGroup,
+    reads: [w],
+    writes: [into],
+    emit(_, f, [from, to], { lo, hi }) {
+      const item = f.local("i32", "item");
+      const s = f.local("i32", "s");
+      const d = f.local("i32", "d");
+      const channel = f.local("i32", "channel");
+      const block = f.local("i32", "block");
+      const group = f.local("i32", "group");
+      f.for(item, lo, hi, 1, () => {
+        f.set(group, i32.div(item, perGroup));
+        f.set(block, i32.rem(item, perGroup));
+        f.set(s, i32.add(from!, i32.add(i32.mul(group, g.to * g.from * volume(g.kernel) * 4), i32.mul(block, mr * g.wTo * 4))));
+        f.set(d, i32.add(to!, i32.add(i32.mul(group, g.to * g.from * taps * 4), i32.mul(block, mr * g.from * taps * 4))));
+        const rows = (count: number) =>
+          f.for(channel, 0, g.from, 1, () => {
+            eachTap(
+              f,
+              own.map((t) => ({ count: t.count, first: t.tapFirst, delta: t.tapDelta })),
+              strides,
+              [s],
+              (offsets) => {
+                offsets.forEach((o, t) => {
+                  for (let r = 0; r < count; r++) f.storeLane(d, v128.loadZero32(s, o + r * g.wTo * 4), 0, (t * count + r) * 4);
+                });
+                f.bump(d, offsets.length * count * 4);
+              },
+            );
+            f.bump(s, g.wFrom * 4);
+          });
+        if (!tail) rows(mr);
+        else if (!blocks) rows(tail);
+        else f.if(i32.lt(block, blocks), () => rows(mr), () => rows(tail));
+      });
+    },
+  };
+}
+
+/** What a tile's record holds: whether its columns are `step` apart in the source, then their addresses (or the first alone). */
+const RECORD = { row: 0, pointers: 4, bytes: 4 + NR * 4 };
+
+function productStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: Place, packed: Place): Stage {
+  const rank = phase.grid.length;
+  const { strides, plane } = readLayout(g);
+  const out4 = stridesOf(g.output).map((s) => s * 4);
+  const outPlane = volume(g.output);
+  const positions = volume(phase.grid);
+  const width = phase.grid[rank - 1]!;
+  const stepW = g.step[rank - 1]!;
+  const whole = g.outStep.every((s) => s === 1);
+  const name = `igemm_${hash(JSON.stringify([g, phase, caps.relaxed]))}${epilogueName(task.epilogue)}`;
+  let sourceAt: Local;
+
+  const gemm: Gemm = {
+    name,
+    m: g.to,
+    units: tapCount(phase) ? g.from : 0,
+    unit: tapCount(phase),
+    columns: g.n * positions,
+    problems: g.groups,
+    rowBytes: outPlane * 4,
+    epilogue: task.epilogue,
+    tileBytes: RECORD.bytes,
+    yBase: (group) => i32.mul(group, g.to * outPlane * 4),
+    channelBase: (group) => i32.mul(group, g.to),
+    tile({ f, problem, column, lanes, own, joined, scattered }) {
+      const c = f.local("i32", "c");
+      const rest = f.local("i32", "rest");
+      const t = f.local("i32", "t_w");
+      const src = f.local("i32", "src");
+      const dst = f.local("i32", "dst");
+      const position = f.local("i32", "position");
+      // Where column c lies in the source and in y.
+      const locate = () => {
+        f.set(rest, i32.div(c, positions));
+        f.set(position, i32.rem(c, positions));
+        f.set(src, i32.add(sourceAt, i32.add(i32.mul(rest, g.groups * g.from * plane * 4), i32.mul(problem, g.from * plane * 4))));
+        f.set(dst, i32.add(i32.mul(rest, g.groups * g.to * outPlane * 4), phase.origin.reduce((sum, o, a) => sum + o * out4[a]!, 0)));
+        f.set(rest, position);
+        for (let a = rank - 1; a >= 0; a--) {
+          const coordinate = a ? i32.rem(rest, phase.grid[a]!) : i32.add(rest, 0);
+          f.set(t, coordinate);
+          if (a) f.set(rest, i32.div(rest, phase.grid[a]!));
+          f.bump(src, i32.mul(t, g.step[a]! * strides[a]! * 4));
+          f.bump(dst, i32.mul(t, g.outStep[a]! * out4[a]!));
+        }
+      };
+      f.set(c, column);
+      locate();
+      const inRow = rank > 1 ? i32.le(i32.add(i32.rem(position, width), NR), width) : i32.le(i32.add(position, NR), width);
+      f.if(
+        inRow,
+        () => {
+          f.storeI32(own, 1, RECORD.row);
+          f.storeI32(own, src, RECORD.pointers);
+          if (g.outStep[rank - 1] === 1) joined(dst);
+          else for (let lane = 0; lane < NR; lane++) scattered(lane, i32.add(dst, lane * g.outStep[rank - 1]! * 4));
+        },
+        () => {
+          f.storeI32(own, 0, RECORD.row);
+          if (whole) f.if(i32.le(i32.add(position, NR), positions), () => joined(dst));
+          const lane = f.local("i32", "lane");
+          f.for(lane, 0, NR, 1, () => {
+            f.set(c, i32.add(column, i32.select(i32.lt(lane, lanes), lane, i32.sub(lanes, 1))));
+            locate();
+            f.storeI32(i32.add(own, i32.mul(lane, 4)), src, RECORD.pointers);
+            scattered(lane, dst);
+          });
+        },
+      );
+    },
+    panel(f, { first, units, own, into }) {
+      const channel = f.local("i32", "channel");
+      const skip = f.let("i32", "skip", i32.mul(first, plane * 4));
+      const fill = (pointers: readonly Local[], load: (offset: number, half: number) => Local) =>
+        f.for(channel, 0, units as Local, 1, () => {
+          eachTap(f, phase.taps, strides, pointers, (offsets) => {
+            offsets.forEach((o, i) => {
+              for (let half = 0; half < NR / 4; half++) f.store(into, load(o, half), i * NR * 4 + half * 16);
+            });
+            f.bump(into, offsets.length * NR * 4);
+          });
+          for (const p of pointers) f.bump(p, plane * 4);
+        });
+      f.if(
+        i32.load(own, RECORD.row),
+        () => {
+          const p = f.let("i32", "p", i32.add(i32.load(own, RECORD.pointers), skip));
+          fill([p], (offset, half) => loadStepped(f, p, offset + half * 4 * stepW * 4, stepW, "v"));
+        },
+        () => {
+          const pointers = Array.from({ length: NR }, (_, i) => f.let("i32", `p${i}`, i32.add(i32.load(own, RECORD.pointers + i * 4), skip)));
+          const v = f.local("v128", "v");
+          fill(pointers, (offset, half) => {
+            f.set(v, v128.loadZero32(pointers[half * 4]!, offset));
+            for (let lane = 1; lane < 4; lane++) f.set(v, v128.loadLane(pointers[half * 4 + lane]!, v, lane, offset));
+            return v;
+          });
+        },
+      );
+    },
+  };
+  const { items, perThread } = gemmSize(gemm, caps.threads);
+  const operands = task.epilogue?.operands.map((_, i) => inputAt(2 + i)) ?? [];
+  return {
+    name,
+    items,
+    perThread,
+    reads: [source, packed, ...operands],
+    writes: [outputAt(0)],
+    emit(m, f, at, range) {
+      sourceAt = at[0]!;
+      emitGemm(m, f, gemm, caps, { a: at[1]!, y: at.at(-1)!, operands: at.slice(2, -1) }, range);
+    },
+  };
+}

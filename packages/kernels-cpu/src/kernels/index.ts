@@ -1,0 +1,7 @@
+// The one list of kernels. Production, tests and benchmarks choose from it by `declines` and the least `estimate`.
+
+import type { CpuKernel } from "../code.ts";
+import { fused } from "./fused.ts";
+import { igemm } from "./igemm.ts";
+
+export const kernels: readonly CpuKernel[] = [igemm, fused];

@@ -1,0 +1,111 @@
+// Copying a source into a larger box with a constant around it, so that no other kernel has to look where the edges are.
+
+import { stridesOf } from "@conv/tensor";
+import type { Place, Stage } from "../code.ts";
+import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
+import { hash } from "../wasm/tile.ts";
+
+export interface PadBox {
+  /** Planes, each padded on its own. */
+  readonly planes: number;
+  readonly source: readonly number[];
+  readonly lo: readonly number[];
+  readonly padded: readonly number[];
+  /** What stands around the source; 0 if not given. */
+  readonly fill?: number;
+}
+
+/** Bytes of the padded copy, with room for a vector to run past its end. */
+export const padBytes = (box: PadBox): number => (box.planes * box.padded.reduce((a, b) => a * b, 1) + 16) * 4;
+
+/** The stage that makes the copy; one piece of work is a plane. */
+export function padStage(box: PadBox, from: Place, into: Place): Stage {
+  const { source, lo, padded, fill = 0 } = box;
+  const from4 = stridesOf(source).map((s) => s * 4);
+  const into4 = stridesOf(padded).map((s) => s * 4);
+  const fromPlane = source.reduce((a, b) => a * b, 1) * 4;
+  const intoPlane = padded.reduce((a, b) => a * b, 1) * 4;
+  const counts = source.map((size, a) => Math.min(size, padded[a]! - lo[a]!));
+  return {
+    name: `pad_${hash(JSON.stringify(box))}`,
+    items: box.planes,
+    reads: [from],
+    writes: [into],
+    emit(_, f, [src, dst], { lo: begin, hi }) {
+      const plane = f.local("i32", "plane");
+      const s = f.local("i32", "s");
+      const d = f.local("i32", "d");
+      f.for(plane, begin, hi, 1, () => {
+        f.set(d, i32.add(dst!, i32.mul(plane, intoPlane)));
+        fillRange(f, d, intoPlane, fill);
+        if (counts.some((c) => c <= 0)) return;
+        f.set(s, i32.add(src!, i32.mul(plane, fromPlane)));
+        f.bump(d, lo.reduce((sum, l, a) => sum + l * into4[a]!, 0));
+        copyBox(f, s, d, counts, from4, into4);
+      });
+    },
+  };
+}
+
+/** Fills `bytes` bytes (a multiple of 4) with one number. */
+export function fillRange(f: Func, at: Local, bytes: number, value: number): void {
+  if (value === 0) return f.fill(at, 0, bytes);
+  const p = f.let("i32", "p", at);
+  f.repeat(bytes >> 4, "left", () => {
+    f.store(p, value);
+    f.bump(p, 16);
+  });
+  for (let rest = 0; rest < bytes % 16; rest += 4) f.storeLane(p, value, 0, rest);
+}
+
+/** Copies a box of `counts` elements; the pointers end where they began. Strides in bytes, the innermost 4. */
+function copyBox(f: Func, s: Local, d: Local, counts: readonly number[], from4: readonly number[], into4: readonly number[], axis = 0): void {
+  if (axis === counts.length - 1) return copyRow(f, s, d, counts[axis]!);
+  f.repeat(counts[axis]!, `left${axis}`, () => {
+    copyBox(f, s, d, counts, from4, into4, axis + 1);
+    f.bump(s, from4[axis]!);
+    f.bump(d, into4[axis]!);
+  });
+  if (counts[axis]! > 1) {
+    f.bump(s, -from4[axis]! * counts[axis]!);
+    f.bump(d, -into4[axis]! * counts[axis]!);
+  } else {
+    f.bump(s, -from4[axis]!);
+    f.bump(d, -into4[axis]!);
+  }
+}
+
+/** Copies `count` neighbouring elements; the last vector overlaps the one before rather than leave single elements. */
+export function copyRow(f: Func, s: Local, d: Local, count: number): void {
+  if (count < 4) {
+    for (let i = 0; i < count; i++) f.storeLane(d, v128.loadZero32(s, i * 4), 0, i * 4);
+    return;
+  }
+  const vectors = count >> 2;
+  if (vectors <= 8) for (let i = 0; i < vectors; i++) f.store(d, v128.load(s, i * 16), i * 16);
+  else {
+    const p = f.let("i32", "p", s);
+    const q = f.let("i32", "q", d);
+    f.repeat(vectors, "vectors", () => {
+      f.store(q, v128.load(p));
+      f.bump(p, 16);
+      f.bump(q, 16);
+    });
+  }
+  if (count % 4) f.store(d, v128.load(s, (count - 4) * 4), (count - 4) * 4);
+}
+
+/** Four elements `step` apart from `address + offset`, the usual steps without single loads. Reads up to 3 elements past the last. */
+export function loadStepped(f: Func, address: Local, offset: number, step: number, name: string): Local {
+  if (step === 1) return f.let("v128", name, v128.load(address, offset));
+  if (step === 2) return f.let("v128", name, v128.shuffle(v128.load(address, offset), v128.load(address, offset + 16), 0, 2, 4, 6));
+  const v = f.let("v128", name, v128.loadZero32(address, offset));
+  for (let lane = 1; lane < 4; lane++) f.set(v, v128.loadLane(address, v, lane, offset + lane * step * 4));
+  return v;
+}
+
+/** Maximum or sum of the four lanes, in every lane. */
+export function acrossLanes(f: Func, v: Local, combine: typeof f32x4.add): void {
+  f.set(v, combine(v, v128.shuffle(v, v, 2, 3, 0, 1)));
+  f.set(v, combine(v, v128.shuffle(v, v, 1, 0, 3, 2)));
+}

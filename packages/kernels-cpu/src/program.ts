@@ -1,0 +1,261 @@
+// A plan made into one WebAssembly module and the memory it runs in: every address but those of inputs and outputs is a constant.
+
+import { bytesOf, optimise, type Buffer, type Graph, type Program, type Step, type Value } from "@conv/tensor";
+import { packArena, type Lifetime } from "./arena.ts";
+import type { Caps } from "./caps.ts";
+import type { Place, Stage } from "./code.ts";
+import type { Heap } from "./memory.ts";
+import { plan, root, type Planned } from "./plan.ts";
+import { BARRIER, type Pool } from "./pool.ts";
+import { atomics, i32, Module, type Func, type Local, type Operand } from "./wasm/asm.ts";
+
+/** A buffer of this back end. `version` names its contents: no two contents have the same. */
+export interface CpuBuffer extends Buffer {
+  address: number;
+  version: number;
+}
+
+/** Where a value or scratch memory is: in a buffer given at run time, or at an offset of the program's own memory. */
+type Home = { readonly kind: "input" | "output"; readonly index: number } | { readonly kind: "own"; readonly id: number };
+
+interface Block extends Lifetime {
+  readonly data?: Float32Array | Int32Array;
+}
+
+/** A stage with its places resolved, and the flag that lets it be skipped. */
+interface Placed {
+  readonly stage: Stage;
+  readonly reads: readonly Home[];
+  readonly writes: readonly Home[];
+  readonly own: number | null;
+  /** Index of the input that it packs. */
+  readonly packs: number | null;
+}
+
+export interface CpuProgram extends Program {
+  /** Bytes of its memory in the heap. */
+  readonly bytes: number;
+  /** The generated code, readable. */
+  text(): string;
+}
+
+export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool, nextVersion: () => number): CpuProgram {
+  const graph = optimise(source);
+  const planned = plan(graph, caps);
+  const { stages, blocks, homes } = place(graph, planned, caps);
+  const packing = stages.filter((s) => s.packs !== null);
+
+  // Own memory: a word per input and output, a word per packing stage, then the blocks.
+  const words = graph.inputs.length + graph.outputs.length + packing.length;
+  const head = Math.ceil((words * 4) / 64) * 64;
+  const arena = packArena(blocks);
+  const bytes = head + arena.bytes;
+  const base = heap.alloc(bytes);
+  blocks.forEach(({ data }, i) => {
+    if (data) heap.bytes(base + head + arena.offsets[i]!, data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  });
+
+  const range = (home: Home): [number, number] => (home.kind === "own" ? [arena.offsets[home.id]!, arena.offsets[home.id]! + blocks[home.id]!.bytes] : [0, 0]);
+  const mayShare = (a: Home, b: Home): boolean => {
+    if (a.kind !== "own" || b.kind !== "own") return a.kind !== "own" && b.kind !== "own" && (a.kind !== b.kind || a.index === b.index);
+    const [x, y] = [range(a), range(b)];
+    return x[0] < y[1] && y[0] < x[1];
+  };
+  const address = (home: Home): Operand =>
+    home.kind === "own" ? base + head + arena.offsets[home.id]! : i32.load(base + 4 * (home.kind === "input" ? home.index : graph.inputs.length + home.index));
+
+  const module = new Module();
+  const bodies = stages.map(({ stage }) =>
+    module.func(stage.name, [...stage.reads.map((_, i) => `in${i}`), ...stage.writes.map((_, i) => `out${i}`), "lo", "hi", "own"], (f) => {
+      const at = f.params.slice(0, -3);
+      const [lo, hi, own] = f.params.slice(-3) as [Local, Local, Local];
+      stage.emit(module, f, at, { lo, hi, own });
+    }),
+  );
+  const barrier = pool.threads > 1 ? barrierFunc(module, pool.threads) : null;
+  const run = module.func("run", ["thread", "maySleep"], (f) => {
+    const [thread, maySleep] = f.params as [Local, Local];
+    let since: { reads: Home[]; writes: Home[] } = { reads: [], writes: [] };
+    stages.forEach((s, i) => {
+      const { stage } = s;
+      const own: Home[] = s.own === null ? [] : [{ kind: "own", id: s.own }];
+      const writes = [...s.writes, ...own];
+      const meets = (a: readonly Home[], b: readonly Home[]) => a.some((x) => b.some((y) => mayShare(x, y)));
+      const conflict = stage.beside ? meets(s.reads, since.writes.filter((h) => !s.writes.includes(h))) || meets(own, [...since.reads, ...since.writes]) : meets(s.reads, since.writes) || meets(writes, since.reads) || meets(writes, since.writes);
+      if (barrier && conflict) {
+        f.call(barrier, maySleep);
+        since = { reads: [], writes: [] };
+      }
+      since.reads.push(...s.reads);
+      since.writes.push(...writes);
+      const each = (from: Operand, to: Operand) =>
+        f.call(
+          bodies[i]!,
+          ...[...s.reads, ...s.writes].map(address),
+          from,
+          to,
+          s.own === null ? 0 : i32.add(base + head + arena.offsets[s.own]!, i32.mul(thread, stage.perThread!)),
+        );
+      const share = (t: Operand): Operand => i32.div(i32.mul(t, stage.items), pool.threads);
+      const go = () => {
+        if (pool.threads === 1) each(0, stage.items);
+        else if (stage.items * pool.threads < 2 ** 31) each(share(thread), share(i32.add(thread, 1)));
+        else each(i32.mul(thread, Math.ceil(stage.items / pool.threads)), i32.select(i32.eq(thread, pool.threads - 1), stage.items, i32.mul(i32.add(thread, 1), Math.ceil(stage.items / pool.threads))));
+      };
+      if (s.packs === null) go();
+      else f.if(i32.load(base + 4 * (graph.inputs.length + graph.outputs.length + packing.indexOf(s))), go);
+    });
+    if (barrier) f.call(barrier, maySleep);
+  });
+  module.export(run);
+  const loaded = pool.load(module.encode({ shared: pool.threads > 1, maximum: heap.maximum }));
+
+  const sources = graph.outputs.map((v) => homes.get(root(v))!);
+  const overwrites = graph.outputs.map((v, o) => unsafeInputs(graph, planned, v, sources[o]!));
+  const packedVersions = packing.map(() => -1);
+  let spare: number[] = [];
+  let live = true;
+  return {
+    bytes,
+    steps: planned.map((p): Step => ({ kernel: p.kernel.name, nodes: p.nodes, estimate: p.estimate, others: p.others })),
+    text: () => module.toText(),
+    run(inputs, outputs) {
+      if (!live) throw new Error("cpu: program used after dispose");
+      const ins = inputs as readonly CpuBuffer[];
+      const outs = outputs as readonly CpuBuffer[];
+      check(graph, ins, outs);
+      const view = new Int32Array(heap.memory.buffer, base, words);
+      ins.forEach((b, i) => (view[i] = b.address));
+      packing.forEach((s, i) => {
+        const version = ins[s.packs!]!.version;
+        view[ins.length + outs.length + i] = packedVersions[i] === version ? 0 : 1;
+        packedVersions[i] = version;
+      });
+      // Outputs that would overwrite an input too early go through spare memory; those that are inputs are copied.
+      const later: (() => void)[] = [];
+      outs.forEach((b, o) => {
+        const source = sources[o]!;
+        const size = bytesOf(graph.outputs[o]!.spec);
+        const direct = source.kind === "output" && source.index === o;
+        if (direct && !overwrites[o]!.some((i) => ins[i] === b)) {
+          view[ins.length + o] = b.address;
+          return;
+        }
+        if (source.kind === "input") {
+          const from = ins[source.index]!;
+          const taken = outs.includes(from) && from !== b ? heap.bytes(from.address, size).slice() : null;
+          later.push(() => from !== b && heap.bytes(b.address, size).set(taken ?? heap.bytes(from.address, size)));
+          return;
+        }
+        if (direct) {
+          spare[o] ??= heap.alloc(size);
+          new Int32Array(heap.memory.buffer, base, words)[ins.length + o] = spare[o]!;
+          later.push(() => heap.bytes(b.address, size).set(heap.bytes(spare[o]!, size)));
+          return;
+        }
+        // The same value as an earlier output.
+        const first = source.kind === "output" ? source.index : o;
+        later.push(() => heap.bytes(b.address, size).set(heap.bytes(outs[first]!.address, size)));
+      });
+      loaded.run();
+      for (const copy of later) copy();
+      for (const b of outs) b.version = nextVersion();
+    },
+    dispose() {
+      if (!live) return;
+      live = false;
+      loaded.drop();
+      heap.free(base);
+      for (const address of spare) if (address !== undefined) heap.free(address);
+      spare = [];
+    },
+  };
+}
+
+/** Gives every value and every scratch block its home and its lifetime, counted in stages. */
+function place(graph: Graph, planned: readonly Planned[], caps: Caps): { stages: Placed[]; blocks: Block[]; homes: Map<Value, Home> } {
+  const homes = new Map<Value, Home>();
+  graph.inputs.forEach((v, index) => homes.set(v, { kind: "input", index }));
+  graph.outputs.forEach((v, index) => {
+    if (!homes.has(root(v))) homes.set(root(v), { kind: "output", index });
+  });
+  const built = planned.map((p) => p.kernel.build(p.task, caps));
+  const blocks: (Block & { from: number; to: number })[] = [];
+  const block = (bytes: number, from: number, to: number, data?: Float32Array | Int32Array): Home => ({ kind: "own", id: blocks.push({ bytes, from, to, data }) - 1 });
+  const end = built.reduce((n, b) => n + b.stages.length, 0);
+  const stages: Placed[] = [];
+  planned.forEach((p, i) => {
+    const start = stages.length;
+    const { scratch, stages: own } = built[i]!;
+    const last = start + own.length - 1;
+    for (const v of p.writes) if (!homes.has(v)) homes.set(v, block(bytesOf(v.spec), start, last));
+    for (const v of p.reads) {
+      // What no task makes is empty: it needs an address, but no memory.
+      const home = homes.get(root(v)) ?? block(0, start, last);
+      homes.set(root(v), home);
+      if (home.kind === "own") blocks[home.id]!.to = last;
+    }
+    const packedInput = scratch.map(({ packs }) => {
+      const home = packs === undefined ? undefined : homes.get(root(p.reads[packs]!));
+      return home?.kind === "input" ? home.index : null;
+    });
+    const rooms = scratch.map((s, j) => (s.data || packedInput[j] !== null ? block(s.bytes, 0, end, s.data) : block(s.bytes, start, last)));
+    const at = ({ of, index }: Place): Home => (of === "in" ? homes.get(root(p.reads[index]!))! : of === "out" ? homes.get(p.writes[index]!)! : rooms[index]!);
+    own.forEach((stage) => {
+      const writesPacked = stage.writes.length === 1 && stage.writes[0]!.of === "scratch" ? packedInput[stage.writes[0]!.index]! : null;
+      const room = stage.perThread ? block(stage.perThread * caps.threads, stages.length, stages.length) : null;
+      stages.push({ stage, reads: stage.reads.map(at), writes: stage.writes.map(at), own: room?.kind === "own" ? room.id : null, packs: writesPacked });
+    });
+  });
+  return { stages, blocks, homes };
+}
+
+/** Inputs whose buffer an output must not share: they are read after it is written, or not element by element. */
+function unsafeInputs(graph: Graph, planned: readonly Planned[], output: Value, source: Home): number[] {
+  if (source.kind !== "output") return [];
+  const made = planned.findIndex((p) => p.writes.includes(root(output)));
+  return graph.inputs.flatMap((input, i) => {
+    const late = planned.some((p, at) => p.reads.some((v) => root(v) === input) && (at > made || (at === made && !p.elementwise.has(input))));
+    return late ? [i] : [];
+  });
+}
+
+function check(graph: Graph, inputs: readonly CpuBuffer[], outputs: readonly CpuBuffer[]): void {
+  if (inputs.length !== graph.inputs.length || outputs.length !== graph.outputs.length)
+    throw new RangeError(`cpu: program takes ${graph.inputs.length} inputs and ${graph.outputs.length} outputs, got ${inputs.length} and ${outputs.length}`);
+  [...inputs, ...outputs].forEach((b, i) => {
+    const v = i < inputs.length ? graph.inputs[i]! : graph.outputs[i - inputs.length]!;
+    if (b.address < 0) throw new Error("cpu: buffer used after free");
+    if (b.bytes < bytesOf(v.spec)) throw new RangeError(`cpu: buffer of ${b.bytes} bytes for a value of ${bytesOf(v.spec)}`);
+  });
+}
+
+/** All threads meet: the last to come sets the others free. They look for a while before they sleep, where they may. */
+function barrierFunc(m: Module, threads: number): Func {
+  return m.func("barrier", ["maySleep"], (f) => {
+    const [maySleep] = f.params as [Local];
+    const generation = f.let("i32", "generation", atomics.load(BARRIER.generation));
+    f.if(
+      i32.eq(atomics.add(BARRIER.count, 1), threads - 1),
+      () => {
+        f.emit(atomics.store(BARRIER.count, 0));
+        f.emit(atomics.add(BARRIER.generation, 1), [{ op: "drop", imm: [] }]);
+        f.if(atomics.load(BARRIER.sleepers), () => f.emit(atomics.notifyAll(BARRIER.generation)));
+      },
+      () => {
+        const spins = f.let("i32", "spins", 20000); // some 50 µs, the time that sleeping and waking take
+        f.block(() =>
+          f.loop(() => {
+            f.brIf(i32.ne(atomics.load(BARRIER.generation), generation), 1);
+            f.bump(spins, -1);
+            f.brIf(i32.or(i32.gt(spins, 0), i32.eqz(maySleep)), 0);
+            f.emit(atomics.add(BARRIER.sleepers, 1), [{ op: "drop", imm: [] }]);
+            f.emit(atomics.wait(BARRIER.generation, generation));
+            f.emit(atomics.add(BARRIER.sleepers, -1), [{ op: "drop", imm: [] }]);
+            f.br(0);
+          }),
+        );
+      },
+    );
+  });
+}

@@ -1,0 +1,390 @@
+// A small assembler for WebAssembly: typed expressions, structured blocks, named locals, a name section and a text dump.
+// Encoding: https://webassembly.github.io/spec/core/binary, with the SIMD, relaxed SIMD and threads proposals.
+
+/** Kinds of immediates: local or function or global index, memory offset, lane, constants, 16 raw bytes, block, branch depth. */
+type Imm = "" | "index" | "mem" | "memLane" | "lane" | "i32" | "f32" | "bytes" | "block" | "zero";
+
+const simd = (n: number) => [0xfd, ...leb(n)];
+const atomic = (n: number) => [0xfe, n];
+
+// name: [bytes, immediate, log2 of the natural alignment where there is a memory access]
+const OPCODES = {
+  unreachable: [[0x00], ""], block: [[0x02], "block"], loop: [[0x03], "block"], if: [[0x04], "block"], else: [[0x05], ""], end: [[0x0b], ""],
+  br: [[0x0c], "index"], br_if: [[0x0d], "index"], return: [[0x0f], ""], call: [[0x10], "index"], drop: [[0x1a], ""], select: [[0x1b], ""],
+  "local.get": [[0x20], "index"], "local.set": [[0x21], "index"], "local.tee": [[0x22], "index"],
+  "i32.load": [[0x28], "mem", 2], "f32.load": [[0x2a], "mem", 2], "i32.store": [[0x36], "mem", 2], "f32.store": [[0x38], "mem", 2],
+  "i32.const": [[0x41], "i32"], "f32.const": [[0x43], "f32"],
+  "i32.eqz": [[0x45], ""], "i32.eq": [[0x46], ""], "i32.ne": [[0x47], ""], "i32.lt_s": [[0x48], ""], "i32.lt_u": [[0x49], ""], "i32.gt_s": [[0x4a], ""],
+  "i32.gt_u": [[0x4b], ""], "i32.le_s": [[0x4c], ""], "i32.ge_s": [[0x4e], ""], "i32.ge_u": [[0x4f], ""],
+  "f32.eq": [[0x5b], ""], "f32.ne": [[0x5c], ""], "f32.lt": [[0x5d], ""], "f32.gt": [[0x5e], ""],
+  "i32.add": [[0x6a], ""], "i32.sub": [[0x6b], ""], "i32.mul": [[0x6c], ""], "i32.div_u": [[0x6e], ""], "i32.rem_u": [[0x70], ""], "i32.and": [[0x71], ""],
+  "i32.or": [[0x72], ""], "i32.xor": [[0x73], ""], "i32.shl": [[0x74], ""], "i32.shr_s": [[0x75], ""], "i32.shr_u": [[0x76], ""],
+  "f32.add": [[0x92], ""], "f32.sub": [[0x93], ""], "f32.mul": [[0x94], ""], "f32.max": [[0x97], ""],
+  "memory.fill": [[0xfc, 11], "zero"],
+  "v128.load": [simd(0), "mem", 4], "v128.load32_splat": [simd(9), "mem", 2], "v128.load32_zero": [simd(0x5c), "mem", 2], "v128.load64_zero": [simd(0x5d), "mem", 3],
+  "v128.store": [simd(11), "mem", 4], "v128.load32_lane": [simd(0x56), "memLane", 2], "v128.store32_lane": [simd(0x5a), "memLane", 2], "v128.store64_lane": [simd(0x5b), "memLane", 3],
+  "v128.const": [simd(12), "bytes"], "i8x16.shuffle": [simd(13), "bytes"],
+  "i32x4.splat": [simd(0x11), ""], "f32x4.splat": [simd(0x13), ""], "i32x4.extract_lane": [simd(0x1b), "lane"], "f32x4.extract_lane": [simd(0x1f), "lane"],
+  "v128.not": [simd(0x4d), ""], "v128.and": [simd(0x4e), ""], "v128.andnot": [simd(0x4f), ""], "v128.or": [simd(0x50), ""], "v128.xor": [simd(0x51), ""], "v128.bitselect": [simd(0x52), ""],
+  "f32x4.eq": [simd(0x41), ""], "f32x4.ne": [simd(0x42), ""], "f32x4.lt": [simd(0x43), ""], "f32x4.gt": [simd(0x44), ""], "f32x4.le": [simd(0x45), ""], "f32x4.ge": [simd(0x46), ""],
+  "i32x4.shl": [simd(0xab), ""], "i32x4.shr_s": [simd(0xac), ""], "i32x4.shr_u": [simd(0xad), ""], "i32x4.add": [simd(0xae), ""], "i32x4.sub": [simd(0xb1), ""], "i32x4.mul": [simd(0xb5), ""],
+  "f32x4.nearest": [simd(0x6a), ""], "f32x4.abs": [simd(0xe0), ""], "f32x4.neg": [simd(0xe1), ""], "f32x4.sqrt": [simd(0xe3), ""], "f32x4.add": [simd(0xe4), ""], "f32x4.sub": [simd(0xe5), ""],
+  "f32x4.mul": [simd(0xe6), ""], "f32x4.div": [simd(0xe7), ""], "f32x4.min": [simd(0xe8), ""], "f32x4.max": [simd(0xe9), ""],
+  "i32x4.trunc_sat_f32x4_s": [simd(0xf8), ""], "f32x4.convert_i32x4_s": [simd(0xfa), ""], "f32x4.relaxed_madd": [simd(0x105), ""],
+  "memory.atomic.notify": [atomic(0x00), "mem", 2], "memory.atomic.wait32": [atomic(0x01), "mem", 2], "i32.atomic.load": [atomic(0x10), "mem", 2], "i32.atomic.store": [atomic(0x17), "mem", 2],
+  "i32.atomic.rmw.add": [atomic(0x1e), "mem", 2], "i64.const": [[0x42], "i32"],
+} as const satisfies Record<string, readonly [readonly number[], Imm, number?]>;
+
+type OpName = keyof typeof OPCODES;
+/** One instruction; `imm` holds the numbers of its immediate (offset and lane, index, constant, bytes). */
+export interface Instr {
+  readonly op: OpName;
+  readonly imm: readonly number[];
+  /** For the text dump: the name behind an index. */
+  readonly note?: string;
+}
+/** Instructions that leave one value on the stack (or none, for statements). */
+export type Code = readonly Instr[];
+export type Type = "i32" | "f32" | "v128";
+export interface Local {
+  readonly type: Type;
+  readonly index: number;
+  readonly name: string;
+}
+/** A local, code, or a number: an i32 constant where an integer is expected, all four lanes where a vector is. */
+export type Operand = Code | Local | number;
+
+const TYPES: Record<Type, number> = { i32: 0x7f, f32: 0x7d, v128: 0x7b };
+
+export function leb(n: number): number[] {
+  const out: number[] = [];
+  n >>>= 0;
+  do {
+    const bits = n & 127;
+    n >>>= 7;
+    out.push(n ? bits | 128 : bits);
+  } while (n);
+  return out;
+}
+
+function signedLeb(n: number): number[] {
+  n |= 0;
+  const out: number[] = [];
+  for (;;) {
+    const bits = n & 127;
+    n >>= 7;
+    if ((n === 0 && !(bits & 64)) || (n === -1 && bits & 64)) return [...out, bits];
+    out.push(bits | 128);
+  }
+}
+
+const f32Bytes = (v: number): number[] => [...new Uint8Array(new Float32Array([v]).buffer)];
+const i32Bytes = (v: number): number[] => [...new Uint8Array(new Int32Array([v]).buffer)];
+
+const one = (op: OpName, ...imm: number[]): Code => [{ op, imm }];
+export const get = (l: Local): Code => [{ op: "local.get", imm: [l.index], note: l.name }];
+const isLocal = (x: Operand): x is Local => typeof x === "object" && "index" in x;
+/** An integer operand. */
+export const int = (x: Operand): Code => (typeof x === "number" ? one("i32.const", x) : isLocal(x) ? get(x) : x);
+/** A vector operand; a number fills all four lanes. */
+export const vec = (x: Operand): Code => (typeof x === "number" ? splat4(x) : isLocal(x) ? get(x) : x);
+const scalar = (x: Operand): Code => (typeof x === "number" ? one("f32.const", x) : isLocal(x) ? get(x) : x);
+const splat4 = (v: number): Code => {
+  const lane = f32Bytes(v);
+  return one("v128.const", ...lane, ...lane, ...lane, ...lane);
+};
+
+const ints = (op: OpName) => (a: Operand, b: Operand): Code => [...int(a), ...int(b), { op, imm: [] }];
+const vecs = (op: OpName) => (a: Operand, b: Operand): Code => [...vec(a), ...vec(b), { op, imm: [] }];
+const vec1 = (op: OpName) => (a: Operand): Code => [...vec(a), { op, imm: [] }];
+const scalars = (op: OpName) => (a: Operand, b: Operand): Code => [...scalar(a), ...scalar(b), { op, imm: [] }];
+const shift = (op: OpName) => (a: Operand, by: number): Code => [...vec(a), ...int(by), { op, imm: [] }];
+const at = (op: OpName) => (address: Operand, offset = 0): Code => [...int(address), { op, imm: [offset] }];
+
+const isConst = (x: Operand): x is number => typeof x === "number";
+
+/** i32 arithmetic, with constants folded where both sides, or one neutral side, are known. Comparisons give 0 or 1. */
+export const i32 = {
+  add: (a: Operand, b: Operand): Code => (isConst(a) && isConst(b) ? int(a + b) : b === 0 ? int(a) : a === 0 ? int(b) : ints("i32.add")(a, b)),
+  sub: (a: Operand, b: Operand): Code => (b === 0 ? int(a) : ints("i32.sub")(a, b)),
+  mul: (a: Operand, b: Operand): Code => (isConst(a) && isConst(b) ? int(a * b) : b === 1 ? int(a) : b === 0 ? int(0) : isConst(b) && (b & (b - 1)) === 0 && b > 0 ? ints("i32.shl")(a, Math.log2(b)) : ints("i32.mul")(a, b)),
+  div: (a: Operand, b: Operand): Code => (b === 1 ? int(a) : ints("i32.div_u")(a, b)),
+  rem: (a: Operand, b: Operand): Code => (b === 1 ? int(0) : ints("i32.rem_u")(a, b)),
+  and: ints("i32.and"), or: ints("i32.or"), xor: ints("i32.xor"), shl: ints("i32.shl"), shr: ints("i32.shr_u"),
+  eq: ints("i32.eq"), ne: ints("i32.ne"), lt: ints("i32.lt_s"), gt: ints("i32.gt_s"), le: ints("i32.le_s"), ge: ints("i32.ge_s"), ltU: ints("i32.lt_u"),
+  eqz: (a: Operand): Code => [...int(a), { op: "i32.eqz", imm: [] }],
+  load: at("i32.load"),
+  select: (c: Operand, a: Operand, b: Operand): Code => [...int(a), ...int(b), ...int(c), { op: "select", imm: [] }],
+  min: (a: Local, b: Operand): Code => [...int(a), ...int(b), ...i32.lt(a, b), { op: "select", imm: [] }],
+};
+
+export const f32 = {
+  const: (v: number): Code => one("f32.const", v),
+  load: at("f32.load"),
+  add: scalars("f32.add"), sub: scalars("f32.sub"), mul: scalars("f32.mul"), max: scalars("f32.max"), gt: scalars("f32.gt"), ne: scalars("f32.ne"), eq: scalars("f32.eq"),
+  select: (c: Operand, a: Operand, b: Operand): Code => [...scalar(a), ...scalar(b), ...int(c), { op: "select", imm: [] }],
+};
+
+export const f32x4 = {
+  add: vecs("f32x4.add"), sub: vecs("f32x4.sub"), mul: vecs("f32x4.mul"), div: vecs("f32x4.div"), min: vecs("f32x4.min"), max: vecs("f32x4.max"),
+  gt: vecs("f32x4.gt"), lt: vecs("f32x4.lt"), le: vecs("f32x4.le"), ge: vecs("f32x4.ge"), eq: vecs("f32x4.eq"), ne: vecs("f32x4.ne"),
+  neg: vec1("f32x4.neg"), abs: vec1("f32x4.abs"), sqrt: vec1("f32x4.sqrt"), nearest: vec1("f32x4.nearest"),
+  truncSat: vec1("i32x4.trunc_sat_f32x4_s"), fromInt: vec1("f32x4.convert_i32x4_s"),
+  splat: (a: Operand): Code => [...scalar(a), { op: "f32x4.splat", imm: [] }],
+  lane: (a: Operand, lane: number): Code => [...vec(a), { op: "f32x4.extract_lane", imm: [lane] }],
+  relaxedMadd: (a: Operand, b: Operand, c: Operand): Code => [...vec(a), ...vec(b), ...vec(c), { op: "f32x4.relaxed_madd", imm: [] }],
+};
+
+export const i32x4 = {
+  const: (v: number): Code => one("v128.const", ...Array.from({ length: 4 }, () => i32Bytes(v)).flat()),
+  lanes: (...v: number[]): Code => one("v128.const", ...v.flatMap(i32Bytes)),
+  splat: (a: Operand): Code => [...int(a), { op: "i32x4.splat", imm: [] }],
+  add: vecs("i32x4.add"), sub: vecs("i32x4.sub"), mul: vecs("i32x4.mul"),
+  shl: shift("i32x4.shl"), shrS: shift("i32x4.shr_s"), shrU: shift("i32x4.shr_u"),
+};
+
+export const v128 = {
+  load: at("v128.load"), loadSplat: at("v128.load32_splat"), loadZero32: at("v128.load32_zero"), loadZero64: at("v128.load64_zero"),
+  loadLane: (address: Operand, into: Operand, lane: number, offset = 0): Code => [...int(address), ...vec(into), { op: "v128.load32_lane", imm: [offset, lane] }],
+  and: vecs("v128.and"), andnot: vecs("v128.andnot"), or: vecs("v128.or"), xor: vecs("v128.xor"), not: vec1("v128.not"),
+  /** Bits of `a` where the mask is 1, of `b` where it is 0. */
+  bitselect: (a: Operand, b: Operand, mask: Operand): Code => [...vec(a), ...vec(b), ...vec(mask), { op: "v128.bitselect", imm: [] }],
+  /** Lanes 0–3 are those of `a`, 4–7 those of `b`. */
+  shuffle: (a: Operand, b: Operand, ...lanes: number[]): Code => [...vec(a), ...vec(b), { op: "i8x16.shuffle", imm: lanes.flatMap((l) => [0, 1, 2, 3].map((i) => l * 4 + i)) }],
+};
+
+export const atomics = {
+  load: at("i32.atomic.load"),
+  store: (address: Operand, value: Operand): Code => [...int(address), ...int(value), { op: "i32.atomic.store", imm: [0] }],
+  add: (address: Operand, value: Operand): Code => [...int(address), ...int(value), { op: "i32.atomic.rmw.add", imm: [0] }],
+  /** Sleeps while the word equals `expected`. */
+  wait: (address: Operand, expected: Operand): Code => [...int(address), ...int(expected), { op: "i64.const", imm: [-1] }, { op: "memory.atomic.wait32", imm: [0] }, { op: "drop", imm: [] }],
+  notifyAll: (address: Operand): Code => [...int(address), ...int(0x7fffffff), { op: "memory.atomic.notify", imm: [0] }, { op: "drop", imm: [] }],
+};
+
+/** A function under construction. Statements append; blocks take a function that emits their body. */
+export class Func {
+  readonly name: string;
+  readonly index: number;
+  readonly params: readonly Local[];
+  readonly locals: Local[] = [];
+  readonly code: Instr[] = [];
+
+  constructor(name: string, index: number, params: readonly string[]) {
+    this.name = name;
+    this.index = index;
+    this.params = params.map((p, i) => ({ type: "i32", index: i, name: p }));
+  }
+
+  local(type: Type, name: string): Local {
+    const local = { type, index: this.params.length + this.locals.length, name };
+    this.locals.push(local);
+    return local;
+  }
+
+  emit(...code: Code[]): void {
+    for (const c of code) for (const i of c) this.code.push(i);
+  }
+
+  set(local: Local, value: Operand): void {
+    this.emit(local.type === "i32" ? int(value) : local.type === "f32" ? scalar(value) : vec(value), [{ op: "local.set", imm: [local.index], note: local.name }]);
+  }
+
+  /** A new local holding `value`. */
+  let(type: Type, name: string, value: Operand): Local {
+    const local = this.local(type, name);
+    this.set(local, value);
+    return local;
+  }
+
+  /** local += by */
+  bump(local: Local, by: Operand): void {
+    if (by !== 0) this.set(local, i32.add(local, by));
+  }
+
+  store(address: Operand, value: Operand, offset = 0): void {
+    this.emit(int(address), vec(value), one("v128.store", offset));
+  }
+
+  storeLane(address: Operand, value: Operand, lane: number, offset = 0): void {
+    this.emit(int(address), vec(value), one("v128.store32_lane", offset, lane));
+  }
+
+  storeF32(address: Operand, value: Operand, offset = 0): void {
+    this.emit(int(address), scalar(value), one("f32.store", offset));
+  }
+
+  storeI32(address: Operand, value: Operand, offset = 0): void {
+    this.emit(int(address), int(value), one("i32.store", offset));
+  }
+
+  /** Zero bytes (or any byte value) over a range. */
+  fill(address: Operand, byte: number, bytes: Operand): void {
+    this.emit(int(address), int(byte), int(bytes), one("memory.fill", 0));
+  }
+
+  block(body: () => void): void {
+    this.emit(one("block"));
+    body();
+    this.emit(one("end"));
+  }
+
+  loop(body: () => void): void {
+    this.emit(one("loop"));
+    body();
+    this.emit(one("end"));
+  }
+
+  br(depth: number): void {
+    this.emit(one("br", depth));
+  }
+
+  brIf(condition: Operand, depth: number): void {
+    this.emit(int(condition), one("br_if", depth));
+  }
+
+  if(condition: Operand, then: () => void, otherwise?: () => void): void {
+    this.emit(int(condition), one("if"));
+    then();
+    if (otherwise) {
+      this.emit(one("else"));
+      otherwise();
+    }
+    this.emit(one("end"));
+  }
+
+  /** for (i = from; i < to; i += step): tested before the first round unless both ends are constants. */
+  for(i: Local, from: Operand, to: Operand, step: number, body: () => void): void {
+    if (isConst(from) && isConst(to)) {
+      if (from >= to) return;
+      this.set(i, from);
+      if (from + step >= to) return body();
+      this.loop(() => {
+        body();
+        this.bump(i, step);
+        this.brIf(i32.lt(i, to), 0);
+      });
+      return;
+    }
+    this.set(i, from);
+    this.if(i32.lt(i, to), () =>
+      this.loop(() => {
+        body();
+        this.bump(i, step);
+        this.brIf(i32.lt(i, to), 0);
+      }),
+    );
+  }
+
+  /** Runs the body a constant number of times, counting down. */
+  repeat(count: number, name: string, body: () => void): void {
+    if (count === 1) return body();
+    if (count < 1) return;
+    const left = this.let("i32", name, count);
+    this.loop(() => {
+      body();
+      this.bump(left, -1);
+      this.brIf(left, 0);
+    });
+  }
+
+  call(callee: Func, ...args: Operand[]): void {
+    for (const a of args) this.emit(int(a));
+    this.emit([{ op: "call", imm: [callee.index], note: callee.name }]);
+  }
+}
+
+/** A module that imports one memory ("env" "memory") and exports the functions asked for. */
+export class Module {
+  readonly funcs: Func[] = [];
+  readonly #byName = new Map<string, Func>();
+  readonly #exports: Func[] = [];
+
+  /** The function of that name: built by `body` at the first request, shared after. All parameters are i32. */
+  func(name: string, params: readonly string[], body: (f: Func) => void): Func {
+    const known = this.#byName.get(name);
+    if (known) return known;
+    const f = new Func(name, this.funcs.length, params);
+    this.funcs.push(f);
+    this.#byName.set(name, f);
+    body(f);
+    return f;
+  }
+
+  export(f: Func): void {
+    this.#exports.push(f);
+  }
+
+  /** The binary. `shared` must say whether the memory it will be given is. */
+  encode(memory: { shared: boolean; maximum: number }): Uint8Array<ArrayBuffer> {
+    const out: number[] = [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+    const section = (id: number, body: number[]) => append(out, [id, ...leb(body.length)], body);
+    const text = (s: string) => [...leb(s.length), ...Array.from(s, (c) => c.charCodeAt(0))];
+    const list = (items: readonly (readonly number[])[]) => {
+      const all = leb(items.length);
+      for (const item of items) append(all, item);
+      return all;
+    };
+    const arities = [...new Set(this.funcs.map((f) => f.params.length))];
+    section(1, list(arities.map((n) => [0x60, ...leb(n), ...Array.from({ length: n }, () => TYPES.i32), 0])));
+    section(2, list([[...text("env"), ...text("memory"), 2, memory.shared ? 3 : 1, ...leb(1), ...leb(memory.maximum)]]));
+    section(3, list(this.funcs.map((f) => leb(arities.indexOf(f.params.length)))));
+    section(7, list(this.#exports.map((f) => [...text(f.name), 0, ...leb(f.index)])));
+    section(10, list(this.funcs.map(encodeBody)));
+    const names = list(this.funcs.map((f) => [...leb(f.index), ...text(f.name)]));
+    const locals = list(this.funcs.map((f) => [...leb(f.index), ...list([...f.params, ...f.locals].map((l) => [...leb(l.index), ...text(l.name)]))]));
+    section(0, [...text("name"), 1, ...leb(names.length), ...names, 2, ...leb(locals.length), ...locals]);
+    return Uint8Array.from(out);
+  }
+
+  /** Readable text, one instruction a line, blocks indented: what snapshots hold. */
+  toText(): string {
+    return this.funcs.map(functionText).join("\n\n");
+  }
+}
+
+function append(out: number[], ...parts: readonly (readonly number[])[]): void {
+  for (const part of parts) for (const byte of part) out.push(byte);
+}
+
+function encodeBody(f: Func): number[] {
+  const runs: { type: Type; count: number }[] = [];
+  for (const { type } of f.locals) {
+    const last = runs.at(-1);
+    if (last?.type === type) last.count++;
+    else runs.push({ type, count: 1 });
+  }
+  const body = leb(runs.length);
+  for (const { type, count } of runs) append(body, leb(count), [TYPES[type]]);
+  for (const { op, imm } of f.code) {
+    const [bytes, kind, align] = OPCODES[op] as readonly [readonly number[], Imm, number?];
+    append(body, bytes);
+    if (kind === "index") append(body, leb(imm[0]));
+    else if (kind === "mem") append(body, leb(align!), leb(imm[0]));
+    else if (kind === "memLane") append(body, leb(align!), leb(imm[0]), [imm[1]]);
+    else if (kind === "i32") append(body, signedLeb(imm[0]));
+    else if (kind === "f32") append(body, f32Bytes(imm[0]));
+    else if (kind === "block") body.push(0x40);
+    else if (kind === "zero") body.push(0);
+    else append(body, imm);
+  }
+  body.push(0x0b);
+  return [...leb(body.length), ...body];
+}
+
+function functionText(f: Func): string {
+  const lines = [`func $${f.name}${f.params.map((p) => ` (param $${p.name} ${p.type})`).join("")}`];
+  let depth = 1;
+  for (const { op, imm, note } of f.code) {
+    if (op === "end" || op === "else") depth--;
+    const shown = note ? `$${note}` : op === "v128.const" ? constText(imm) : imm.join(" ");
+    lines.push(`${"  ".repeat(depth)}${op}${shown ? ` ${shown}` : ""}`);
+    if (op === "block" || op === "loop" || op === "if" || op === "else") depth++;
+  }
+  return lines.join("\n");
+}
+
+function constText(bytes: readonly number[]): string {
+  const lanes = [...new Float32Array(Uint8Array.from(bytes).buffer)].map((v) => (Math.abs(v) < 1e-37 && v !== 0 ? "bits" : `${v}`));
+  return lanes.every((l) => l === lanes[0]) && lanes[0] !== "bits" ? `f32x4 ${lanes[0]}` : `bytes ${bytes.join(" ")}`;
+}

@@ -1,0 +1,114 @@
+// The elementwise algebra as WebAssembly, four lanes at a time. exp, log and tanh are the polynomials of Cephes
+// (S. Moshier, netlib.org/cephes, single precision), within 2 units in the last place on the whole range.
+
+import { type Expr } from "@conv/ops";
+import { f32x4, i32x4, v128, vec, type Code, type Func, type Local, type Operand } from "./asm.ts";
+import type { Caps } from "../caps.ts";
+
+/** a·b + c: fused where the engine offers it. */
+export const madd = (caps: Caps, a: Operand, b: Operand, c: Operand): Code => (caps.relaxed ? f32x4.relaxedMadd(a, b, c) : f32x4.add(f32x4.mul(a, b), c));
+
+/** Horner's scheme, highest coefficient first. */
+function polynomial(f: Func, caps: Caps, x: Local, coefficients: readonly number[]): Local {
+  const p = f.let("v128", "p", coefficients[0]!);
+  for (const c of coefficients.slice(1)) f.set(p, madd(caps, p, x, c));
+  return p;
+}
+
+// exp(x) = 2ⁿ·exp(r), n = round(x/ln 2), |r| ≤ ln 2 / 2; 2ⁿ in two factors, so that both ends of the range come out.
+function exp(f: Func, caps: Caps, a: Operand): Local {
+  const x = f.let("v128", "x", f32x4.max(f32x4.min(a, 89), -104));
+  const n = f.let("v128", "n", f32x4.nearest(f32x4.mul(x, 1.44269504088896341)));
+  const r = f.let("v128", "r", f32x4.sub(f32x4.sub(x, f32x4.mul(n, 0.693359375)), f32x4.mul(n, -2.12194440e-4)));
+  const p = polynomial(f, caps, r, [1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1]);
+  f.set(p, f32x4.add(f32x4.add(f32x4.mul(f32x4.mul(p, r), r), r), 1));
+  const e = f.let("v128", "e", f32x4.truncSat(n));
+  const half = f.let("v128", "half", i32x4.shrS(e, 1));
+  const power = (k: Operand) => i32x4.shl(i32x4.add(k, i32x4.const(127)), 23);
+  f.set(p, f32x4.mul(f32x4.mul(p, power(half)), power(i32x4.sub(e, half))));
+  return p;
+}
+
+// log(x) = e·ln 2 + log(m), m in [√½, √2); zero, negative numbers, infinity, NaN and subnormals as IEEE has them.
+function log(f: Func, caps: Caps, a: Operand): Local {
+  const x = f.let("v128", "x", a);
+  const tiny = f.let("v128", "tiny", f32x4.lt(x, 1.17549435e-38));
+  const scaled = f.let("v128", "scaled", v128.bitselect(f32x4.mul(x, 8388608), x, tiny));
+  const e = f.let("v128", "e", f32x4.fromInt(i32x4.sub(i32x4.shrU(scaled, 23), i32x4.const(126))));
+  f.set(e, f32x4.sub(e, v128.and(tiny, 23)));
+  const m = f.let("v128", "m", v128.or(v128.and(scaled, i32x4.const(0x007fffff)), 0.5));
+  const small = f.let("v128", "small", f32x4.lt(m, 0.707106781186547524));
+  f.set(e, f32x4.sub(e, v128.and(small, 1)));
+  f.set(m, f32x4.sub(f32x4.add(m, v128.and(m, small)), 1));
+  const z = f.let("v128", "z", f32x4.mul(m, m));
+  const p = polynomial(f, caps, m, [
+    7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+  ]);
+  f.set(p, f32x4.mul(f32x4.mul(p, m), z));
+  f.set(p, f32x4.add(p, f32x4.mul(e, -2.12194440e-4)));
+  f.set(p, f32x4.sub(p, f32x4.mul(z, 0.5)));
+  f.set(p, f32x4.add(f32x4.add(m, p), f32x4.mul(e, 0.693359375)));
+  f.set(p, v128.bitselect(x, p, f32x4.eq(x, Infinity)));
+  f.set(p, v128.bitselect(-Infinity, p, f32x4.eq(x, 0)));
+  f.set(p, v128.bitselect(p, NaN, f32x4.ge(x, 0)));
+  return p;
+}
+
+// tanh(x) = x + x³·P(x²) near zero, where 1 − 2/(exp(2|x|) + 1) would lose digits, and that with the sign of x elsewhere.
+function tanh(f: Func, caps: Caps, a: Operand): Local {
+  const x = f.let("v128", "x", a);
+  const z = f.let("v128", "z", f32x4.mul(x, x));
+  const near = polynomial(f, caps, z, [-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1]);
+  f.set(near, f32x4.add(f32x4.mul(f32x4.mul(near, z), x), x));
+  const size = f.let("v128", "size", f32x4.abs(x));
+  const grown = exp(f, caps, f32x4.add(size, size));
+  const far = f.let("v128", "far", f32x4.sub(1, f32x4.div(2, f32x4.add(grown, 1))));
+  f.set(far, v128.or(far, v128.and(x, i32x4.const(-0x80000000))));
+  f.set(near, v128.bitselect(far, near, f32x4.gt(size, 0.625)));
+  return near;
+}
+
+/**
+ * Emits an expression over vectors and returns where its value is. Equal parts are computed once within one `shared` map.
+ */
+export function emitExpr(f: Func, caps: Caps, e: Expr, values: Readonly<Record<string, Operand>>, shared = new Map<string, Local>()): Operand {
+  if (typeof e === "number") return e;
+  if (typeof e === "string") {
+    const value = values[e];
+    if (value === undefined) throw new Error(`kernels-cpu: expression uses unknown variable ${e}`);
+    return value;
+  }
+  const key = JSON.stringify(e);
+  const known = shared.get(key);
+  if (known) return known;
+  const [fn, ...args] = e;
+  const [a, b, c] = args.map((x) => emitExpr(f, caps, x, values, shared)) as [Operand, Operand, Operand];
+  let value: Code | Local;
+  switch (fn) {
+    case "exp":
+      value = exp(f, caps, a);
+      break;
+    case "log":
+      value = log(f, caps, a);
+      break;
+    case "tanh":
+      value = tanh(f, caps, a);
+      break;
+    case "gt":
+      value = v128.and(f32x4.gt(a, b), 1);
+      break;
+    case "select":
+      value = v128.bitselect(b, c, f32x4.ne(a, 0));
+      break;
+    case "neg":
+    case "abs":
+    case "sqrt":
+      value = f32x4[fn](a);
+      break;
+    default:
+      value = f32x4[fn](a, b);
+  }
+  const local = "index" in value ? value : f.let("v128", fn, vec(value));
+  shared.set(key, local);
+  return local;
+}

@@ -1,0 +1,297 @@
+// The matrix product under convolution, its gradients and matmul: y[m, columns] = Σₖ a[m, k] · b[k, columns], in register tiles.
+//
+//            8 columns (two vectors)
+//   a: mr  ┌────────┬────────┐      a is packed [block][k][mr], b as panels [tile][k][8];
+//   values │ acc m0 │ acc m0 │      each step of k loads two vectors of b, spreads mr values of a,
+//   per k  │  …     │  …     │      and does 2·mr multiply-adds.
+//          └────────┴────────┘
+//
+// Loops, from outside: pieces of work (problem × group of tiles), chunks of k that fit the first-level cache, blocks of m,
+// tiles. A kernel supplies how a panel is filled and where its columns lie in y.
+
+import { substitute, type Expr } from "@conv/ops";
+import type { Caps } from "../caps.ts";
+import type { Epilogue } from "../code.ts";
+import { get, i32, v128, type Code, type Func, type Local, type Module, type Operand } from "./asm.ts";
+import { emitExpr, madd } from "./math.ts";
+
+export const NR = 8;
+const NV = NR / 4;
+/** Words that describe a tile: whether its columns are neighbours in y, offset of the first, how many count, offset of each, column. */
+const META = { joined: 0, first: 4, lanes: 8, column: 12, offsets: 16, bytes: 64 };
+
+/** Rows per tile: 4 to 6 keep all accumulators, two vectors of b and one of a in the 16 vector registers. */
+export const rowsPerTile = (m: number): number => (m <= 6 ? m : m % 6 === 0 ? 6 : m % 5 === 0 && m % 4 !== 0 ? 5 : m % 4 === 0 ? 4 : 6);
+
+/** Floats of `a` packed for a product with m rows: exact, the last block is narrower. */
+export const packedFloats = (m: number, k: number): number => m * k;
+
+export interface Gemm {
+  /** Prefix of the generated functions' names; equal names must mean equal code. */
+  readonly name: string;
+  readonly m: number;
+  /** Depth of the sum in units of `unit`: chunks of k hold whole units (the taps of one channel, say). */
+  readonly units: number;
+  readonly unit: number;
+  readonly columns: number;
+  /** Independent products (groups, batch): each has its own a, and its own place in y. */
+  readonly problems: number;
+  /** Bytes between rows of y. */
+  readonly rowBytes: number;
+  readonly epilogue: Epilogue | null;
+  /** Byte offset of a problem's part of y. */
+  yBase(problem: Local): Code;
+  /** Index of a problem's first row among the values per channel. */
+  channelBase(problem: Local): Code;
+  /** Emits the setup of a tile (once a tile): where its columns lie in y, and whatever `panel` needs of it. */
+  tile(t: TileSetup): void;
+  /** Emits the filling of b for `units` units of k from unit `first` on, [k][8] at `into`; `own` is the tile's record. */
+  panel(f: Func, p: { first: Local; units: Local; own: Local; into: Local }): void;
+  /** Bytes for what `tile` saves for `panel`, in each tile's own record (pointer `own`). */
+  readonly tileBytes?: number;
+}
+
+export interface TileSetup {
+  readonly f: Func;
+  readonly problem: Local;
+  /** First column of the tile. */
+  readonly column: Local;
+  /** Address of the tile's record; the first `tileBytes` are free for the kernel. */
+  readonly own: Local;
+  /** Columns that exist, from `column` on; at most 8. */
+  readonly lanes: Local;
+  /** Declares that the tile's columns lie one after the other in y, from this byte offset on (all 8 of them). */
+  joined(offset: Operand): void;
+  /** Declares the byte offset of one column; all 8 must be declared unless joined, those past `lanes` anywhere inside y. */
+  scattered(lane: Operand, offset: Operand): void;
+}
+
+interface Blocking {
+  readonly mr: number;
+  readonly blocks: number;
+  readonly tail: number;
+  readonly kUnits: number;
+  readonly chunks: number;
+  readonly tiles: number;
+  readonly perItem: number;
+  readonly items: number;
+  readonly record: number;
+}
+
+/** Floats of one panel column: with 8 columns 16 KiB of b, beside a block of a, in the first-level cache. */
+const K_CHUNK = 512;
+/** Tiles whose panels (16 KiB each at most) stay in the second-level cache while a block of `a` passes over them. */
+const TILES = 8;
+
+function blocking(g: Gemm, threads: number): Blocking {
+  const mr = rowsPerTile(g.m);
+  const k = g.units * g.unit;
+  const kUnits = Math.max(1, Math.ceil(g.units / Math.max(1, Math.ceil(k / (1.5 * K_CHUNK)))));
+  const tiles = Math.ceil(g.columns / NR);
+  // Several tiles share each pass over a, unless the threads would run out of pieces.
+  const perItem = Math.max(1, Math.min(TILES, Math.floor((tiles * g.problems) / (4 * threads))));
+  return {
+    mr,
+    blocks: Math.floor(g.m / mr),
+    tail: g.m % mr,
+    kUnits,
+    chunks: Math.max(1, Math.ceil(g.units / kUnits)),
+    tiles,
+    perItem,
+    items: g.problems * Math.ceil(tiles / perItem),
+    record: META.bytes + Math.ceil((g.tileBytes ?? 0) / 16) * 16,
+  };
+}
+
+/** Pieces of work and memory per thread of the product. */
+export function gemmSize(g: Gemm, threads: number): { items: number; perThread: number } {
+  const b = blocking(g, threads);
+  const sums = b.chunks > 1 ? b.perItem * g.m * NR * 4 : 0;
+  return { items: b.items, perThread: b.perItem * (b.record + b.kUnits * g.unit * NR * 4) + sums };
+}
+
+/** Emits the product: pieces lo … hi−1. `a` and `y` are addresses, `operands` those of the epilogue's operands, `own` the thread's memory. */
+export function emitGemm(m: Module, f: Func, g: Gemm, caps: Caps, at: { a: Local; y: Local; operands: readonly Local[] }, { lo, hi, own }: { lo: Local; hi: Local; own: Local }): void {
+  const b = blocking(g, caps.threads);
+  const k = g.units * g.unit;
+  const panelBytes = b.kUnits * g.unit * NR * 4;
+  const panels = f.let("i32", "panels", i32.add(own, b.perItem * b.record));
+  const sums = f.let("i32", "sums", i32.add(panels, b.perItem * panelBytes));
+  const groups = Math.ceil(b.tiles / b.perItem);
+  const [item, problem, t0, tn, t, first, block, tile, into, lanes, column] = ["item", "problem", "t0", "tn", "t", "first", "block", "tile", "into", "lanes", "column"].map((n) => f.local("i32", n)) as [Local, Local, Local, Local, Local, Local, Local, Local, Local, Local, Local];
+  const yBase = f.local("i32", "yBase");
+  const channel = f.local("i32", "channel");
+  const aAt = f.local("i32", "aAt");
+  const sumAt = f.local("i32", "sumAt");
+
+  const panel = m.func(`${g.name}_panel`, ["first", "units", "own", "into"], (p) => {
+    const [first, units, own, into] = p.params as [Local, Local, Local, Local];
+    g.panel(p, { first, units, own, into });
+  });
+
+  const eachTile = (body: () => void) => {
+    f.set(tile, own);
+    f.set(into, panels);
+    f.for(t, 0, tn as Operand, 1, () => {
+      body();
+      f.bump(tile, b.record);
+      f.bump(into, panelBytes);
+    });
+  };
+  const record = { own: f.local("i32", "record") };
+
+  f.for(item, lo, hi, 1, () => {
+    f.set(problem, i32.div(item, groups));
+    f.set(t0, i32.mul(i32.rem(item, groups), b.perItem));
+    f.set(tn, i32.sub(b.tiles, t0));
+    f.set(tn, i32.min(tn, b.perItem));
+    f.set(yBase, g.yBase(problem));
+    f.set(channel, g.channelBase(problem));
+    eachTile(() => {
+      f.set(column, i32.mul(i32.add(t0, t), NR));
+      f.set(lanes, i32.sub(g.columns, column));
+      f.set(lanes, i32.min(lanes, NR));
+      f.set(record.own, i32.add(tile, META.bytes));
+      f.storeI32(tile, 0, META.joined);
+      f.storeI32(tile, lanes, META.lanes);
+      f.storeI32(tile, i32.mul(column, 4), META.column);
+      g.tile({
+        f,
+        problem,
+        column,
+        lanes,
+        own: record.own,
+        joined(offset) {
+          f.storeI32(tile, 1, META.joined);
+          f.storeI32(tile, i32.add(yBase, offset), META.first);
+        },
+        scattered: (lane, offset) => f.storeI32(i32.add(tile, i32.mul(lane, 4)), i32.add(yBase, offset), META.offsets),
+      });
+    });
+    const chunk = (isFirst: boolean, isLast: boolean, start: Operand, count: Operand) => {
+      f.set(first, start);
+      eachTile(() => {
+        f.set(record.own, i32.add(tile, META.bytes));
+        f.call(panel, first, count, record.own, into);
+      });
+      f.set(aAt, i32.add(at.a, i32.add(i32.mul(problem, g.m * k * 4), i32.mul(first, g.unit * b.mr * 4))));
+      f.set(sumAt, sums);
+      const rows = (mr: number, row: Operand) => {
+        const kCount = i32.mul(count, g.unit);
+        eachTile(() => {
+          const args = [aAt, into, kCount, i32.add(sumAt, i32.mul(t, g.m * NR * 4)), tile, i32.mul(row, g.rowBytes), i32.mul(i32.add(channel, row), 4), at.y];
+          const call = (store: "joined" | "scattered") => f.call(micro(m, g, caps, mr, isFirst, isLast, store), ...args, ...(isLast ? at.operands : []));
+          if (!isLast) call("joined");
+          else
+            f.if(
+              i32.load(tile, META.joined),
+              () => call("joined"),
+              () => call("scattered"),
+            );
+        });
+      };
+      if (b.blocks)
+        f.for(block, 0, b.blocks, 1, () => {
+          rows(b.mr, i32.mul(block, b.mr));
+          f.bump(aAt, k * b.mr * 4);
+          f.bump(sumAt, b.mr * NR * 4);
+        });
+      if (b.tail) {
+        f.set(aAt, i32.add(at.a, i32.add(i32.mul(problem, g.m * k * 4), i32.add(b.blocks * b.mr * k * 4, i32.mul(first, g.unit * b.tail * 4)))));
+        rows(b.tail, b.blocks * b.mr);
+      }
+    };
+    if (b.chunks === 1) chunk(true, true, 0, g.units);
+    else {
+      const last = (b.chunks - 1) * b.kUnits;
+      chunk(true, false, 0, b.kUnits);
+      const start = f.local("i32", "start");
+      if (b.chunks > 2) f.for(start, b.kUnits, last, b.kUnits, () => chunk(false, false, start, b.kUnits));
+      chunk(false, true, last, g.units - last);
+    }
+  });
+}
+
+/** The inner function: one tile of mr × 8 over k steps, begun from zero or from the sums so far, ended in the sums or in y. */
+function micro(m: Module, g: Gemm, caps: Caps, mr: number, isFirst: boolean, isLast: boolean, store: "joined" | "scattered"): Func {
+  const operands = isLast ? (g.epilogue?.operands ?? []) : [];
+  const kind = `${isFirst ? "" : "_more"}${isLast ? `_${store}` : "_sums"}`;
+  const shared = isLast ? `${g.name}_` : "";
+  return m.func(`${shared}tile${mr}x8${kind}`, ["a", "b", "k", "sums", "tile", "row", "channel", "y", ...operands.map((o) => o.name)], (f) => {
+    const [a, b, k, sums, tile, row, channel, y, ...pointers] = f.params as [Local, Local, Local, Local, Local, Local, Local, Local, ...Local[]];
+    const acc = Array.from({ length: mr * NV }, (_, i) => f.let("v128", `acc${Math.floor(i / NV)}_${i % NV}`, isFirst ? 0 : v128.load(sums, i * 16)));
+    const bv = Array.from({ length: NV }, (_, i) => f.local("v128", `b${i}`));
+    const av = f.local("v128", "a_");
+    const steps = (count: number) => {
+      for (let u = 0; u < count; u++) {
+        bv.forEach((v, i) => f.set(v, v128.load(b, u * NR * 4 + i * 16)));
+        for (let r = 0; r < mr; r++) {
+          f.set(av, v128.loadSplat(a, (u * mr + r) * 4));
+          for (let i = 0; i < NV; i++) f.set(acc[r * NV + i]!, madd(caps, av, bv[i]!, acc[r * NV + i]!));
+        }
+      }
+      f.bump(a, count * mr * 4);
+      f.bump(b, count * NR * 4);
+    };
+    const UNROLL = 4;
+    const left = f.local("i32", "left");
+    f.for(left, UNROLL - 1, k as Operand, UNROLL, () => steps(UNROLL));
+    f.for(left, 0, i32.and(k, UNROLL - 1), 1, () => steps(1));
+    if (!isLast) return acc.forEach((v, i) => f.store(sums, v, i * 16));
+
+    const loaded = new Map<string, Local>();
+    const once = (key: string, code: () => Code) => {
+      const known = loaded.get(key) ?? f.let("v128", key, code());
+      loaded.set(key, known);
+      return known;
+    };
+    const results = (read: (pointer: Local, r: number, i: number) => Code) =>
+      acc.map((v, index) => {
+        if (!g.epilogue) return v;
+        const r = Math.floor(index / NV);
+        const i = index % NV;
+        const values: Record<string, Operand> = { r: v };
+        operands.forEach(({ name, along }, j) => {
+          const at = pointers[j]!;
+          if (along === "channel") values[name] = once(`${name}_row${r}`, () => v128.loadSplat(i32.add(at, channel), r * 4));
+          else if (along === "column") values[name] = once(`${name}_column${i}`, () => v128.load(i32.add(at, i32.load(tile, META.column)), i * 16));
+          else values[name] = f.let("v128", name, read(at, r, i));
+        });
+        f.set(v, emitExpr(f, caps, g.epilogue.f, values));
+        return v;
+      });
+    if (store === "joined") {
+      const offset = f.let("i32", "offset", i32.add(row, i32.load(tile, META.first)));
+      const values = results((at, r, i) => v128.load(i32.add(at, offset), r * g.rowBytes + i * 16));
+      f.set(y, i32.add(y, offset));
+      values.forEach((v, i) => f.store(y, v, Math.floor(i / NV) * g.rowBytes + (i % NV) * 16));
+      return;
+    }
+    const offsets = Array.from({ length: NR }, (_, lane) => f.let("i32", `o${lane}`, i32.add(row, i32.load(tile, META.offsets + lane * 4))));
+    const values = results((at, r, i) => {
+      const gathered = f.local("v128", "gathered");
+      for (let l = 0; l < 4; l++) f.set(gathered, v128.loadLane(i32.add(at, offsets[i * 4 + l]!), gathered, l, r * g.rowBytes));
+      return get(gathered);
+    });
+    const lanes = f.let("i32", "lanes", i32.load(tile, META.lanes));
+    f.block(() => {
+      for (let lane = 0; lane < NR; lane++) {
+        if (lane) f.brIf(i32.le(lanes, lane), 0);
+        for (let r = 0; r < mr; r++) f.storeLane(i32.add(y, offsets[lane]!), values[r * NV + (lane >> 2)]!, lane & 3, r * g.rowBytes);
+      }
+    });
+  });
+}
+
+/** An epilogue's text, for names: equal text, equal code. */
+export const epilogueName = (e: Epilogue | null): string => (e ? `_${hash(JSON.stringify(e))}` : "");
+
+/** A short name for a long description (FNV-1a, 32 bits). */
+export function hash(text: string): string {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
+  return (h >>> 0).toString(36);
+}
+
+/** f with its result variable renamed: for epilogues that follow another. */
+export const after = (f: Expr, result: string, inner: Expr): Expr => substitute(f, { [result]: inner });
