@@ -15,7 +15,7 @@ import {
   type Spec,
   type Window,
 } from "@conv/tensor";
-import { convGeometry, eachTerm, perAxis, resolvePadding, spanOf, wShape, xShape, yShape } from "./geometry.ts";
+import { axisName, convGeometry, eachTerm, perAxis, resolvePadding, spanOf, wShape, xShape, yShape } from "./geometry.ts";
 import type { ConvGeometry, ConvOptions, PerAxis } from "./geometry.ts";
 
 type Role = "x" | "w" | "y";
@@ -126,9 +126,9 @@ export function convTransposeGeometry(
   const { padLo, padHi } = resolvePadding(op, padding, output, spanOf(kernel, d), s);
   const input = spanOf(kernel, d).map((span, a) => {
     if (extra[a]! >= Math.max(s[a]!, d[a]!))
-      throw shapeError(op, `outputPadding ${extra[a]} must be smaller than stride ${s[a]} or dilation ${d[a]}`, a);
+      throw shapeError(op, `outputPadding ${extra[a]} must be smaller than stride ${s[a]} or dilation ${d[a]}`, axisName(rank, a));
     const size = (output[a]! - 1) * s[a]! - padLo[a]! - padHi[a]! + span + extra[a]!;
-    if (output[a]! > 0 && size < 1) throw shapeError(op, `padding ${padLo[a]} + ${padHi[a]} leaves output size ${size}`, a);
+    if (output[a]! > 0 && size < 1) throw shapeError(op, `padding ${padLo[a]} + ${padHi[a]} leaves output size ${size}`, axisName(rank, a));
     return Math.max(0, size);
   });
   return { n, groups, ic: icg * groups, oc, input, kernel, output, stride: s, dilation: d, padLo, padHi };
