@@ -1,13 +1,13 @@
 // Connections as LeCun, Bottou, Bengio and Haffner count them (Proc. IEEE 86, 1998): a line from a unit, or from the constant
 // unit that feeds the biases, to a unit of the layer. Weights may be shared, connections are counted one by one.
 
-import { differentiate, isElementwise, matmulOp, maxOp, sumOp, variable } from "@conv/ops";
-import { evaluate, graphOf, hostArray, sameShape, sizeOf, type Graph, type Node, type Value } from "@conv/tensor";
+import { differentiate, isElementwise, maxOp, sumOp, variable } from "@conv/ops";
+import { sameShape, sizeOf, type Node, type Value } from "@conv/tensor";
 
 /**
  * How many connections a node adds for the whole batch. `activations` are the values that depend on the input; all
  * others are made of parameters. A node that
- * - multiplies windows or rows by weights has one for each product of an output unit, without weights that the graph makes zero;
+ * - multiplies windows or rows by weights has one for each product of an output unit;
  * - takes windows or reduces without weights (pooling, sums) has one for each input that an output unit looks at;
  * - adds a parameter to every unit has one for each: the bias;
  * - does anything else has none: scaling by a coefficient and squashing change what a connection carries, not whence it comes.
@@ -15,12 +15,11 @@ import { evaluate, graphOf, hostArray, sameShape, sizeOf, type Graph, type Node,
 export function connectionsOf(n: Node, activations: ReadonlySet<Value>): number {
   const [y] = n.outputs;
   const units = sizeOf(y.shape);
-  const weights = n.inputs.filter((v) => !activations.has(v));
   const { macs } = n.op.cost(n.inputs.map((v) => v.spec), n.params);
-  if (macs > 0) return weights.length === 1 ? macs * share(weights[0]) : macs;
+  if (macs > 0) return macs;
   const windows = n.op.window?.(n.params);
   if (windows) return units * sizeOf(windows.map((w) => w.kernel));
-  if (n.op === sumOp || n.op === maxOp || n.op === matmulOp) return sizeOf(n.inputs[0].shape);
+  if (n.op === sumOp || n.op === maxOp) return sizeOf(n.inputs[0].shape);
   if (isElementwise(n)) {
     const into = n.inputs.some((v) => activations.has(v) && sameShape(v.shape, y.shape));
     const biases = n.inputs.filter((v, i) => !activations.has(v) && isConstant(differentiate(n.params.f, variable(i))));
@@ -31,24 +30,3 @@ export function connectionsOf(n: Node, activations: ReadonlySet<Value>): number 
 
 /** A derivative that is a number, not 0: the input is added (or subtracted) as it is. */
 const isConstant = (derivative: unknown): boolean => typeof derivative === "number" && derivative !== 0;
-
-/** The share of a weight tensor's elements that are not zero whatever values the parameters behind it have. */
-function share(weight: Value): number {
-  if (weight.node === null) return 1;
-  const graph = graphFrom(weight);
-  // Values in general position: what is zero for them is zero by construction (up to coincidences of measure nought).
-  const inputs = graph.inputs.map((v, i) => hostArray(v.spec, Float64Array.from({ length: sizeOf(v.shape) }, (_, j) => 1 + ((i * Math.SQRT2 + j * Math.E) % 1))));
-  const [{ data }] = evaluate(graph, inputs);
-  return data.reduce((sum, v) => sum + (v === 0 ? 0 : 1), 0) / data.length;
-}
-
-/** The graph that makes a value out of whatever inputs it needs. */
-function graphFrom(output: Value): Graph {
-  const inputs = new Set<Value>();
-  const seen = new Set<Value>([output]);
-  for (const v of seen) {
-    if (v.node) for (const input of v.node.inputs) seen.add(input);
-    else inputs.add(v);
-  }
-  return graphOf([...inputs], [output]);
-}

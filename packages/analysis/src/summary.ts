@@ -1,4 +1,5 @@
-// What a network costs, layer by layer, read off its graph and nothing else. A layer is what was traced under one path.
+// What a network costs, layer by layer, read off its graph and nothing else. A layer is a path under which nodes were
+// traced; a layer below another one (`c3.0` below `c3`, the convolutions of a residual block) is a part of it.
 
 import { reshapeOp } from "@conv/ops";
 import { bytesOf, sizeOf, type Graph, type Node, type Spec, type Value } from "@conv/tensor";
@@ -30,9 +31,9 @@ export interface Counts {
 export interface LayerSummary extends Counts {
   /** The layer's name; "" for what stands outside any. */
   readonly path: string;
-  /** The op with most multiplications, else the one that slides, else the last. */
+  /** The op with most connections, else the last. */
   readonly type: string;
-  /** All ops on the way from the layer's input to its output, in order. */
+  /** All ops on the way from the layer's input to its output, in order, without those of its parts. */
   readonly ops: readonly string[];
   /** Sizes of the window of `type` along each axis; absent where it has none. */
   readonly kernel?: readonly number[];
@@ -40,6 +41,8 @@ export interface LayerSummary extends Counts {
   readonly output: readonly number[];
   /** One for each spatial axis of the network's input. */
   readonly receptiveField: readonly Field[];
+  /** Layers inside this one; all its counts include theirs. */
+  readonly parts: readonly LayerSummary[];
 }
 
 /** Plain data, ready for JSON. */
@@ -59,8 +62,8 @@ export const conventions = {
   buffers: "numbers in saved tensors that are not trained (PyTorch: buffers)",
   macs: "multiply-accumulates of convolutions and matrix products for the whole batch, products with padding included, bias not (torchvision)",
   flops: "every arithmetic operation for the whole batch: 2 per MAC, and 1 for each function of an elementwise op, comparison of a maximum or addition of a pool (bias included)",
-  connections: "lines into the units of a layer for one sample, biases included, padding included, weights that are zero by construction not (LeCun et al. 1998)",
-  activationBytes: "float32 output of each layer for the whole batch, 4 bytes a number; neither the input nor a mere change of shape takes any",
+  connections: "lines into the units of a layer for one sample, biases and padding included (LeCun et al. 1998)",
+  activationBytes: "float32 output of each layer and part for the whole batch, 4 bytes a number; the input and mere changes of shape take none",
   parameterBytes: "parameters and buffers as float32, 4 bytes a number",
   receptiveField: "inputs that one output depends on, per axis: output o sees `size` of them from start + jump·o (Araujo, Norris, Sim 2019)",
 } as const;
@@ -69,35 +72,41 @@ export const conventions = {
 export function summarise({ name, graph, x, entries, values }: Traced): Summary {
   const fields = receptiveFields(graph, x);
   const activations = new Set(fields.keys());
-  const groups = new Map<string, Node[]>();
-  for (const n of graph.nodes) groups.set(n.path, [...(groups.get(n.path) ?? []), n]);
+  const nodesOf = new Map<string, Node[]>();
+  for (const n of graph.nodes) nodesOf.set(n.path, [...(nodesOf.get(n.path) ?? []), n]);
+  const running = (path: string) => nodesOf.get(path)!.filter((n) => activations.has(n.outputs[0]));
+  const paths = [...nodesOf.keys()].filter((path) => running(path).length > 0);
+  const parentOf = (path: string) => paths.filter((p) => p !== "" && path.startsWith(`${p}.`)).reduce((a, b) => (b.length > a.length ? b : a), "");
   const owner = new Map<Value, string>(); // a tensor belongs to the layer that uses it first
   for (const n of graph.nodes) for (const v of n.inputs) if (!owner.has(v)) owner.set(v, n.path);
 
-  const layers = [...groups].flatMap(([path, nodes]): LayerSummary[] => {
-    const running = nodes.filter((n) => activations.has(n.outputs[0]));
-    if (running.length === 0) return [];
-    const counted = running.map((n) => ({ n, weight: 2 * costOf(n).macs + (n.op.window ? 1 : 0) }));
-    const main = counted.reduce((best, c) => (c.weight >= best.weight ? c : best)).n;
-    const [output] = running[running.length - 1].outputs;
+  const layer = (path: string): LayerSummary => {
+    const own = running(path);
+    const parts = path === "" ? [] : paths.filter((p) => parentOf(p) === path).map(layer);
+    const inside = (p: string) => p === path || (path !== "" && p.startsWith(`${path}.`));
+    const nodes = graph.nodes.filter((n) => inside(n.path));
+    const lines = nodes.map((n) => (activations.has(n.outputs[0]) ? connectionsOf(n, activations) : 0));
+    const most = Math.max(...lines);
+    const main = most > 0 ? nodes[lines.indexOf(most)] : own[own.length - 1];
     const kernel = main.op.window?.(main.params).map((w) => w.kernel);
-    return [
-      {
-        path,
-        type: main.op.name,
-        ops: running.map((n) => n.op.name),
-        ...(kernel && { kernel }),
-        output: output.shape,
-        ...stored(entries.filter((_, i) => owner.get(values[i]) === path)),
-        macs: sum(nodes.map((n) => costOf(n).macs)),
-        flops: sum(nodes.map((n) => costOf(n).flops)),
-        connections: sum(running.map((n) => connectionsOf(n, activations))) / x.shape[0],
-        activationBytes: running.every((n) => n.op === reshapeOp) ? 0 : bytesOf(output.spec),
-        receptiveField: fields.get(output)!,
-      },
-    ];
-  });
+    const [output] = own[own.length - 1].outputs;
+    return {
+      path,
+      type: main.op.name,
+      ops: own.map((n) => n.op.name),
+      ...(kernel && { kernel }),
+      output: output.shape,
+      ...stored(entries.filter((_, i) => inside(owner.get(values[i]) ?? ""))),
+      macs: sum(nodes.map((n) => costOf(n).macs)),
+      flops: sum(nodes.map((n) => costOf(n).flops)),
+      connections: sum(lines) / x.shape[0],
+      activationBytes: (own.every((n) => n.op === reshapeOp) ? 0 : bytesOf(output.spec)) + sum(parts.map((p) => p.activationBytes)),
+      receptiveField: fields.get(output)!,
+      parts,
+    };
+  };
 
+  const layers = paths.filter((path) => parentOf(path) === "").map(layer);
   const total = (key: "macs" | "flops" | "connections" | "activationBytes") => sum(layers.map((l) => l[key]));
   const totals = { ...stored(entries), macs: total("macs"), flops: total("flops"), connections: total("connections"), activationBytes: total("activationBytes") };
   return { model: name, input: x.shape, totals, layers, conventions };

@@ -10,7 +10,7 @@ export interface TextOptions {
 
 interface Column {
   readonly head: string;
-  readonly of: (layer: LayerSummary) => string;
+  readonly of: (layer: LayerSummary, depth: number) => string;
   readonly total?: (totals: Counts) => string;
   readonly right?: boolean;
   /** Columns of higher rank go first; those of rank 0 stay. */
@@ -28,7 +28,7 @@ const counted = (key: keyof Counts & keyof typeof conventions, head: string, ran
 });
 
 const columns: readonly Column[] = [
-  { head: "layer", of: (l) => l.path || "(model)", total: () => "total", rank: 0 },
+  { head: "layer", of: (l, depth) => `${"  ".repeat(depth)}${l.path || "(model)"}`, total: () => "total", rank: 0 },
   { head: "type", of: (l) => (l.kernel ? `${l.type} ${l.kernel.join("×")}` : l.type), rank: 3 },
   { head: "output", of: (l) => l.output.join("×"), rank: 0 },
   counted("parameters", "parameters", 0),
@@ -47,8 +47,9 @@ const GAP = 2;
 
 /** The summary as lines of text: title, table, totals, and the convention of every number shown. */
 export function formatSummary(summary: Summary, { width = 80 }: TextOptions = {}): string {
-  const { model, input, layers, totals } = summary;
-  let shown = columns.map((column) => ({ column, cells: [column.head, ...layers.map(column.of), column.total?.(totals) ?? ""] }));
+  const { model, input, totals } = summary;
+  const lines = summary.layers.flatMap((l) => withParts(l, 0));
+  let shown = columns.map((column) => ({ column, cells: [column.head, ...lines.map(([l, depth]) => column.of(l, depth)), column.total?.(totals) ?? ""] }));
   const widthOf = (cells: readonly string[]) => Math.max(...cells.map((c) => c.length));
   const taken = () => shown.reduce((sum, { cells }) => sum + widthOf(cells) + GAP, -GAP);
   while (taken() > width) {
@@ -62,10 +63,12 @@ export function formatSummary(summary: Summary, { width = 80 }: TextOptions = {}
       .join(" ".repeat(GAP))
       .trimEnd();
   const rule = "─".repeat(Math.min(taken(), width));
-  const rows = layers.map((_, i) => row(i + 1));
+  const rows = lines.map((_, i) => row(i + 1));
   const notes = shown.flatMap(({ column: { head, means } }) => (means ? wrap(`${head}: ${conventions[means]}`, width) : []));
-  return [`${model}, input ${input.join("×")}`, "", row(0), rule, ...rows, rule, row(layers.length + 1), "", ...notes].join("\n");
+  return [`${model}, input ${input.join("×")}`, "", row(0), rule, ...rows, rule, row(lines.length + 1), "", ...notes].join("\n");
 }
+
+const withParts = (l: LayerSummary, depth: number): [LayerSummary, number][] => [[l, depth], ...l.parts.flatMap((p) => withParts(p, depth + 1))];
 
 /** `61,706`. */
 export function formatCount(n: number): string {

@@ -27,8 +27,8 @@ describe("the table", () => {
       parameters: numbers in saved tensors that are trained (PyTorch: parameters)
       MACs: multiply-accumulates of convolutions and matrix products for the whole
         batch, products with padding included, bias not (torchvision)
-      activations: float32 output of each layer for the whole batch, 4 bytes a number;
-        neither the input nor a mere change of shape takes any
+      activations: float32 output of each layer and part for the whole batch, 4 bytes
+        a number; the input and mere changes of shape take none
       field: inputs that one output depends on, per axis: output o sees \`size\` of them
         from start + jump·o (Araujo, Norris, Sim 2019)"
     `);
