@@ -1,7 +1,20 @@
 // What a layer is, and how a model is traced into a graph. A layer is a plain object with a function of a value; it asks the
 // context for its parameters by name, so the same description gives parameter lists, training graphs and pictures.
 
-import { formatShape, graphOf, input, sameShape, shapeError, spec, within, type Graph, type Spec, type Value } from "@conv/tensor";
+import {
+  complaint,
+  formatShape,
+  graphOf,
+  input,
+  sameShape,
+  ShapeError,
+  shapeError,
+  spec,
+  within,
+  type Graph,
+  type Spec,
+  type Value,
+} from "@conv/tensor";
 import type { Initialiser } from "./init.ts";
 
 /** One step of a network. `forward` is called while tracing, once a trace, and must not keep values. */
@@ -94,13 +107,12 @@ class Store {
   // `own` holds the names that this run of the layer asked for: one name, one tensor.
   context(path: string, own: Set<string>): Context {
     const named = (name: string) => {
-      if (!/^[^./\s]+$/.test(name))
-        throw shapeError(path || "model", `name ${JSON.stringify(name)} must have at least one character and no dot, slash or space`);
+      if (!/^[^./\s]+$/.test(name)) throw shapeError("name", `${JSON.stringify(name)} must have at least one character and no dot, slash or space`);
       return path ? `${path}.${name}` : name;
     };
     const tensor = (name: string, shape: readonly number[], init: Initialiser, trainable: boolean) => {
       const full = named(name);
-      if (own.has(full)) throw shapeError(path || "model", `name ${name} is used twice; give each part its own name by child`);
+      if (own.has(full)) throw shapeError("name", `${JSON.stringify(name)} is used twice; give each part its own name by child`);
       own.add(full);
       return this.#tensor(full, shape, init, trainable);
     };
@@ -111,9 +123,9 @@ class Store {
       child: (name, layer, x) => {
         const full = named(name);
         const before = this.#layers.get(full);
-        if (before && before !== layer) throw shapeError(path || "model", `name ${name} is used for two layers, ${before.type} and ${layer.type}`);
+        if (before && before !== layer) throw shapeError("name", `${JSON.stringify(name)} is used for two layers, ${before.type} and ${layer.type}`);
         this.#layers.set(full, layer);
-        return within(name, () => layer.forward(x, this.context(full, new Set())));
+        return within(name, () => located(full, () => layer.forward(x, this.context(full, new Set()))));
       },
       seed: () => {
         const value = input(spec([2], "int32"), `seed${this.seeds.length}`);
@@ -127,7 +139,7 @@ class Store {
     const known = this.values.get(name);
     if (known) {
       if (!sameShape(known.shape, shape))
-        throw shapeError(name, `has shape ${formatShape(known.shape)} and is asked for again as ${formatShape(shape)}`);
+        throw shapeError("name", `${JSON.stringify(name)} has shape ${formatShape(known.shape)} and is asked for again as ${formatShape(shape)}`);
       return known;
     }
     const s = spec(shape);
@@ -135,5 +147,15 @@ class Store {
     this.entries.set(name, { name, spec: s, init, trainable });
     this.values.set(name, value);
     return value;
+  }
+}
+
+/** Puts the layer's path before the message of a ShapeError that has none; the innermost layer does it. */
+function located<R>(path: string, fn: () => R): R {
+  try {
+    return fn();
+  } catch (error) {
+    if (error instanceof ShapeError && !(error.cause instanceof ShapeError)) throw new ShapeError(complaint(path, error.message), { cause: error });
+    throw error;
   }
 }
