@@ -1,0 +1,71 @@
+// The digits as they come over the wire, and as data sets for the trainer.
+
+import { arrayDataset, type Dataset } from "@conv/layers";
+
+export const SIDE = 28;
+export const PIXELS = SIDE * SIDE;
+const HEAD = 8;
+const LEVELS = 15; // the largest value of a pixel
+
+/** Bytes of `count` digits once inflated: two counts, half a byte a pixel, a byte a label. */
+export const packedSize = (count: number): number => HEAD + count * (PIXELS / 2 + 1);
+
+/** Digits 0 … trainCount − 1 are to learn from, the rest is held out. */
+export interface PackedDigits {
+  readonly count: number;
+  readonly trainCount: number;
+  /** Pixels of one digit: 0 background to 15 ink. */
+  levels(index: number): Uint8Array;
+  label(index: number): number;
+}
+
+/** Reads what `packDigits` wrote. Throws Error where the size is not that of the digits it announces. */
+export function unpackDigits(bytes: Uint8Array): PackedDigits {
+  const [count, trainCount] = new Uint32Array(bytes.slice(0, HEAD).buffer);
+  if (bytes.length !== packedSize(count)) throw new Error(`digits: ${bytes.length} bytes are not ${count} digits`);
+  return {
+    count,
+    trainCount,
+    levels: (index) => Uint8Array.from({ length: PIXELS }, (_, p) => (bytes[HEAD + ((index * PIXELS + p) >> 1)] >> (p & 1 ? 4 : 0)) & LEVELS),
+    label: (index) => bytes[HEAD + count * (PIXELS / 2) + index],
+  };
+}
+
+/** Levels as intensities, 0 to 1. */
+export const intensities = (levels: Uint8Array): Float32Array => Float32Array.from(levels, (v) => v / LEVELS);
+
+/** Fetches and inflates the digits. */
+export async function fetchDigits(url: string): Promise<PackedDigits> {
+  const response = await fetch(url);
+  if (!response.ok || !response.body) throw new Error(`digits: ${url} answered ${response.status}`);
+  const inflated = new Response(response.body.pipeThrough(new DecompressionStream("deflate-raw")));
+  return unpackDigits(new Uint8Array(await inflated.arrayBuffer()));
+}
+
+/** How a model wants to see 28×28 pixels of 0 to 1: padded to its input, scaled to its background and foreground. */
+export interface View {
+  readonly input: readonly number[];
+  readonly background: number;
+  readonly foreground: number;
+}
+
+/** What the network is shown for a digit. */
+export function prepare(pixels: Float32Array, { input: [, h, w], background, foreground }: View): Float32Array {
+  const [top, left] = [(h - SIDE) >> 1, (w - SIDE) >> 1];
+  const out = new Float32Array(h * w).fill(background);
+  for (let p = 0; p < PIXELS; p++) out[(Math.floor(p / SIDE) + top) * w + (p % SIDE) + left] = background + pixels[p] * (foreground - background);
+  return out;
+}
+
+/** A run of digits as the trainer takes them: bytes in memory, made floats a batch at a time. */
+export function digitDataset(digits: PackedDigits, { input, background, foreground }: View, first: number, count: number): Dataset {
+  const [, h, w] = input;
+  const [top, left] = [(h - SIDE) >> 1, (w - SIDE) >> 1];
+  const x = new Uint8Array(count * h * w);
+  for (let i = 0; i < count; i++) {
+    const levels = digits.levels(first + i);
+    for (let row = 0; row < SIDE; row++) x.set(levels.subarray(row * SIDE, (row + 1) * SIDE), (i * h + row + top) * w + left);
+  }
+  const y = Uint8Array.from({ length: count }, (_, i) => digits.label(first + i));
+  return arrayDataset({ x, y, sample: input, scale: (foreground - background) / LEVELS, shift: background });
+}

@@ -1,0 +1,42 @@
+// What the page and its worker say to each other.
+
+/** To the worker. */
+export type Request =
+  | { readonly type: "start"; readonly model: string; readonly digits: string }
+  /** Show this picture: 28×28, 0 to 1. */
+  | { readonly type: "look"; readonly pixels: Float32Array }
+  | { readonly type: "samples"; readonly indices: readonly number[] }
+  | { readonly type: "train"; readonly epochs: number }
+  | { readonly type: "pause" }
+  | { readonly type: "reset" }
+  | { readonly type: "rate"; readonly value: number }
+  | { readonly type: "save" }
+  | { readonly type: "load"; readonly name: string; readonly bytes: Uint8Array };
+
+/** A held-out digit. */
+export interface Sample {
+  readonly index: number;
+  readonly label: number;
+  readonly pixels: Float32Array;
+}
+
+/** From the worker. */
+export type Reply =
+  | { readonly type: "ready"; readonly threads: number; readonly heldOut: number; readonly trainCount: number }
+  | { readonly type: "samples"; readonly samples: readonly Sample[] }
+  /** All values of one pass: what the network was shown, its parameters, the probes in their order. */
+  | { readonly type: "seen"; readonly pixels: Float32Array; readonly x: Float32Array; readonly parameters: readonly Float32Array[]; readonly probes: readonly Float32Array[] }
+  | { readonly type: "progress"; readonly points: readonly Point[]; readonly imagesPerSecond: number }
+  | { readonly type: "accuracy"; readonly images: number; readonly accuracy: number }
+  /** `images` of the training behind these weights; 0 where they are random, null where they came from a file. */
+  | { readonly type: "training"; readonly running: boolean; readonly images: number | null }
+  | { readonly type: "weights"; readonly bytes: Uint8Array }
+  | { readonly type: "loaded"; readonly name: string }
+  | { readonly type: "refused"; readonly message: string }
+  | { readonly type: "failed"; readonly message: string };
+
+/** Loss of one step, after so many images. */
+export interface Point {
+  readonly images: number;
+  readonly loss: number;
+}

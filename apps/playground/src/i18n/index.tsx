@@ -1,0 +1,36 @@
+// Two languages from the start: every text is in both dictionaries, or the program does not compile.
+
+import { createContext, use, useEffect, type ReactNode } from "react";
+import { setParams, useAddress } from "../url.ts";
+import { en } from "./en.ts";
+import { zh } from "./zh.ts";
+
+export type Language = "en" | "zh";
+
+/** The same keys as English; functions with the same arguments. */
+export type Dictionary = {
+  readonly [K in keyof typeof en]: (typeof en)[K] extends (...args: infer A) => string ? (...args: A) => string : (typeof en)[K] extends string ? string : Readonly<Record<keyof (typeof en)[K], string>>;
+};
+
+const DICTIONARIES: Record<Language, Dictionary> = { en, zh };
+const fromBrowser: Language = navigator.languages.find((l) => /^(en|zh)\b/i.test(l))?.toLowerCase().startsWith("zh") ? "zh" : "en";
+
+const Text = createContext<Dictionary>(en);
+
+/** The language in force: the address's, else the browser's. */
+export function useLanguage(): Language {
+  const asked = useAddress().params.get("lang");
+  return asked === "en" || asked === "zh" ? asked : fromBrowser;
+}
+
+export const chooseLanguage = (language: Language): void => setParams({ lang: language === fromBrowser ? null : language }, "replace");
+
+export const useText = (): Dictionary => use(Text);
+
+export function TextProvider({ children }: { children: ReactNode }) {
+  const language = useLanguage();
+  useEffect(() => {
+    document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
+  }, [language]);
+  return <Text value={DICTIONARIES[language]}>{children}</Text>;
+}

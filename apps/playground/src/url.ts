@@ -1,0 +1,66 @@
+// The state of the page lives in the address, `#/digits?sample=12&at=c3.4.2.7`: what is seen can be shared, and back and
+// forward work. In the hash, because then any static host serves it.
+
+import { useSyncExternalStore } from "react";
+
+/** The pages, in the order of the navigation. */
+export const PAGES = ["digits", "arithmetic"] as const;
+export type Page = (typeof PAGES)[number];
+
+export interface Address {
+  readonly page: Page;
+  readonly params: ReadonlyMap<string, string>;
+}
+
+/** Parameters that belong to the whole app and stay when the page changes. */
+const SHARED = ["lang", "theme"];
+
+export function parseAddress(hash: string): Address {
+  const [path = "", query = ""] = hash.replace(/^#\/?/, "").split("?", 2);
+  return { page: PAGES.find((p) => p === path) ?? "digits", params: new Map(new URLSearchParams(query)) };
+}
+
+export function formatAddress({ page, params }: Address): string {
+  // Commas and dots read better than their escapes, and are allowed in a fragment.
+  const query = new URLSearchParams([...params]).toString().replaceAll("%2C", ",");
+  return `#/${page}${query ? `?${query}` : ""}`;
+}
+
+/** The address of another page, with the shared parameters kept. */
+export const pageAddress = (from: Address, page: Page): string =>
+  formatAddress({ page, params: new Map([...from.params].filter(([name]) => SHARED.includes(name))) });
+
+let current = parseAddress(location.hash);
+const listeners = new Set<() => void>();
+
+function update(): void {
+  current = parseAddress(location.hash);
+  for (const listener of listeners) listener();
+}
+addEventListener("hashchange", update);
+addEventListener("popstate", update);
+
+const subscribe = (listener: () => void) => {
+  listeners.add(listener);
+  return () => void listeners.delete(listener);
+};
+
+/** The address now; renders again whenever it changes. */
+export const useAddress = (): Address => useSyncExternalStore(subscribe, () => current);
+
+/**
+ * Sets parameters (null removes one) of the current page. `"push"` makes a step that the back button undoes,
+ * `"replace"` (dragging a slider, stepping an animation) does not.
+ */
+export function setParams(changes: Readonly<Record<string, string | null>>, how: "push" | "replace" = "push"): void {
+  const params = new Map(current.params);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null) params.delete(name);
+    else params.set(name, value);
+  }
+  const hash = formatAddress({ page: current.page, params });
+  if (hash === formatAddress(current)) return;
+  if (how === "push") history.pushState(null, "", hash);
+  else history.replaceState(null, "", hash);
+  update();
+}
