@@ -1,3 +1,3 @@
-import { defineConfig } from "tsup";
+import { library } from "../../tsup.base.ts";
 
-export default defineConfig({ entry: ["src/index.ts"], format: "esm", target: "es2022", dts: true, minify: true, clean: true });
+export default library(["src/index.ts"]);

@@ -44,8 +44,16 @@ export async function start() {
 }`
     : "export const start = main;";
   await writeFile(join(folder, "start.js"), `import { main } from "./example.js";\n${start}\n`);
-  const options = ["--strict", "--noEmit", "--target", "es2022", "--module", "nodenext", "--lib", "es2022,dom,esnext.disposable", "--types", ""];
-  await check(bin("tsc"), [...options, "example.ts"], { cwd: folder });
+  const compilerOptions = {
+    strict: true,
+    noEmit: true,
+    target: "es2022",
+    module: "nodenext",
+    lib: ["es2022", "dom", "esnext.disposable"],
+    types: [],
+  };
+  await writeFile(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["example.ts"] }));
+  await check(bin("tsc"), ["-p", "."], { cwd: folder });
 }
 
 /** The numbers of the example, run by a Node. */
