@@ -1,0 +1,58 @@
+// `bench layers`: every chosen layer on every competitor, verified, one case after the other.
+
+import { sizeOf } from "@conv/tensor";
+import type { Competitor, CompetitorName } from "./competitor.ts";
+import { contest, type Pace } from "./contest.ts";
+import { macsOf, shapesOf, type Direction, type LayerCase } from "./layers.ts";
+import { describeCommit, describeEngine, type Machine } from "./machine.ts";
+import { operand } from "./random.ts";
+import { ratiosOf, type Result, type Row } from "./report/result.ts";
+import { judge, reference } from "./verify.ts";
+
+export interface LayersOptions extends Pace {
+  readonly cases: readonly LayerCase[];
+  readonly competitors: readonly Competitor[];
+  readonly direction: Direction;
+  readonly machine: Machine;
+  readonly flags: readonly string[];
+  /** Called with the share of the whole that is done and the case in hand. */
+  readonly progress?: (done: number, name: string) => void;
+  readonly caseDone?: (name: string, rows: readonly Row[], declined: Result["declined"]) => void;
+}
+
+export async function benchLayers({ cases, competitors, direction, machine, flags, progress, caseDone, ...pace }: LayersOptions): Promise<Result> {
+  const rows: Row[] = [];
+  const declined: Result["declined"][number][] = [];
+  let done = 0;
+  for (const { name, geometry } of cases) {
+    const operands = shapesOf(direction, geometry).operands.map((shape, i) => operand(i + 1, sizeOf(shape))) as [Float32Array, Float32Array];
+    const expected = reference(direction, geometry, ...operands);
+    const task = { kind: "layer", direction, geometry, threads: machine.threads } as const;
+    const met = await contest(
+      competitors,
+      task,
+      operands,
+      pace,
+      (result) => judge(expected, result),
+      (share) => progress?.((done += share / cases.length), name),
+    );
+    const made = met.timings.map(({ verdict, ...timing }): Row => {
+      const gflops = (2 * macsOf(geometry)) / timing.medianMs / 1e6;
+      return {
+        case: name,
+        ...timing,
+        gflops,
+        percentOfPeak: (100 * gflops) / machine.peak.gflops,
+        verified: verdict.verified,
+        error: Number.isFinite(verdict.error) ? verdict.error : null,
+        reason: verdict.reason,
+      };
+    });
+    const refused = met.declined.map((d) => ({ case: name, ...d }));
+    rows.push(...made);
+    declined.push(...refused);
+    caseDone?.(name, made, refused);
+  }
+  const versions: Partial<Record<CompetitorName, string>> = Object.fromEntries(competitors.map((c) => [c.name, c.version]));
+  return { machine, engine: describeEngine(), flags, commit: await describeCommit(), direction, versions, rows, ratios: ratiosOf(rows), declined };
+}

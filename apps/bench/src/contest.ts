@@ -1,0 +1,80 @@
+// Measures one task on all competitors: verify each answer, warm up, then take turns, so that what the machine does meanwhile hits all alike.
+
+import { Declined, type Competitor, type CompetitorName } from "./competitor.ts";
+import { median, quantile } from "./stats.ts";
+import type { Task } from "./task.ts";
+
+export interface Pace {
+  /** Turns of each competitor. */
+  readonly rounds: number;
+  /** Time of a turn. */
+  readonly turnMs: number;
+}
+
+/** A call slower than this is not warmed up, and measured no more than twice. */
+const SLOW_MS = 1000;
+/** A call slower than this is measured once. */
+const VERY_SLOW_MS = 5000;
+
+export interface Timing {
+  readonly competitor: CompetitorName;
+  readonly medianMs: number;
+  readonly p10Ms: number;
+  readonly p90Ms: number;
+  readonly calls: number;
+  readonly kernels: readonly string[];
+}
+export interface Refusal {
+  readonly competitor: CompetitorName;
+  readonly reason: string;
+}
+
+export interface Contest<V> {
+  readonly timings: readonly (Timing & { readonly verdict: V })[];
+  readonly declined: readonly Refusal[];
+}
+
+/** `verify` sees the result of each competitor's first call. `step` is called after each thing done, with its share of the whole. */
+export async function contest<V>(
+  competitors: readonly Competitor[],
+  task: Task,
+  operands: readonly ArrayBufferView[],
+  { rounds, turnMs }: Pace,
+  verify: (result: Float32Array) => V,
+  step: (share: number) => void = () => {},
+): Promise<Contest<V>> {
+  const declined: Refusal[] = [];
+  const taking: { competitor: Competitor; kernels: readonly string[]; verdict: V; turns: number; times: number[] }[] = [];
+  const share = 1 / (competitors.length * (rounds + 4));
+  for (const competitor of competitors) {
+    try {
+      const kernels = await competitor.prepare(task, operands);
+      const [first] = await competitor.time(0, 1);
+      const verdict = verify(await competitor.read());
+      const slow = first! > SLOW_MS;
+      if (!slow) await competitor.time(4 * turnMs, 2);
+      taking.push({ competitor, kernels, verdict, turns: slow ? Number(first! < VERY_SLOW_MS) : rounds, times: slow ? [first!] : [] });
+    } catch (error) {
+      if (!(error instanceof Declined)) throw error;
+      declined.push({ competitor: competitor.name, reason: error.message });
+    }
+    step(4 * share);
+  }
+  for (let round = 0; round < rounds; round++)
+    for (const { competitor, turns, times } of taking) {
+      if (round < turns) times.push(...(await competitor.time(turnMs, 1)));
+      step(share);
+    }
+  return {
+    timings: taking.map(({ competitor, kernels, verdict, times }) => ({
+      competitor: competitor.name,
+      medianMs: median(times),
+      p10Ms: quantile(times, 0.1),
+      p90Ms: quantile(times, 0.9),
+      calls: times.length,
+      kernels,
+      verdict,
+    })),
+    declined,
+  };
+}

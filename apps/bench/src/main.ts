@@ -1,0 +1,152 @@
+// The command line of the benchmark: `pnpm bench layers`, `pnpm bench train`.
+
+import { writeFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { SingleBar } from "cli-progress";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { benchLayers } from "./bench-layers.ts";
+import { competitorNames, peerNames, start, type Competitor, type CompetitorName } from "./competitor.ts";
+import { directions, layerCases, setNames, type Direction, type SetName } from "./layers.ts";
+import { describeEngine, describeMachine } from "./machine.ts";
+import { ensurePeers } from "./peers.ts";
+import { page } from "./report/html.ts";
+import { caseText, describe, summaryTable } from "./report/text.ts";
+
+interface Shared {
+  readonly against: readonly CompetitorName[];
+  readonly threads: number;
+  readonly flags: readonly string[];
+  readonly rounds: number;
+  readonly json?: string;
+}
+interface LayersFlags extends Shared {
+  readonly set: SetName;
+  readonly filter: string;
+  readonly direction: Direction;
+  readonly batch: number;
+  readonly html?: string;
+}
+
+const say = (line: string) => void process.stderr.write(`${line}\n`);
+
+const program = new Command("bench")
+  .description("Measures Conv against other libraries. Every answer is verified before it counts.")
+  .showHelpAfterError("(--help shows the options)")
+  .exitOverride(({ exitCode }) => process.exit(exitCode && 2));
+
+program
+  .command("layers")
+  .description("convolution layers, forward or gradients, in GFLOP/s = 2 · MAC / time")
+  .addOption(against())
+  .addOption(threads())
+  .addOption(
+    new Option("--set <name>", "which layers: those of ResNet-50 and MobileNet, DeepBench's or oneDNN's").choices(setNames).default("resnet"),
+  )
+  .option("--filter <text>", "only layers whose name contains this; type x for × and -> for →", "")
+  .addOption(new Option("--direction <name>", "the convolution, or its gradient to input or weight").choices(directions).default("forward"))
+  .option("--batch <n>", "images at once", whole, 1)
+  .addOption(rounds())
+  .addOption(flags())
+  .option("--json <file>", "write all figures")
+  .option("--html <file>", "write a page with a chart")
+  .addHelpText(
+    "after",
+    `
+Examples:
+  bench layers                                       Conv alone on the thirteen default layers
+  bench layers --against ort-web,tfjs-wasm           how many times faster than these two
+  bench layers --filter 3x3 --json out.json          layers with a 3×3 kernel, figures to a file
+  bench layers --direction gradWeight --against torch
+  bench layers --set onednn --filter mobilenet --against all --html out.html`,
+  )
+  .action(layers);
+
+await program.parseAsync().catch((error: unknown) => {
+  say(error instanceof Error ? error.message : String(error));
+  process.exitCode = 2;
+});
+
+async function layers(options: LayersFlags): Promise<void> {
+  const cases = layerCases(options.set, options);
+  if (cases.length === 0) throw new Error(`no layer of ${options.set} has a name that contains "${options.filter}"`);
+  const machine = await describeMachine(options.threads);
+  console.log(`${describe(machine, describeEngine().node)}\n`);
+  const competitors = await startAll(options);
+  const bar = new SingleBar({
+    format: "{bar} {percentage}% | {eta_formatted} left | {name}",
+    clearOnComplete: true,
+    hideCursor: true,
+    etaBuffer: 50,
+  });
+  bar.start(1000, 0, { name: cases[0]!.name });
+  try {
+    const result = await benchLayers({
+      ...options,
+      turnMs: 50,
+      cases,
+      competitors,
+      machine,
+      progress: (done, name) => bar.update(Math.floor(1000 * done), { name }),
+      caseDone(name, rows, declined) {
+        if (process.stderr.isTTY) process.stderr.write("\r\x1b[K"); // the bar's line makes room, and is drawn again below
+        console.log(caseText(name, rows, declined));
+      },
+    });
+    bar.stop();
+    console.log(`\n${summaryTable(result)}`);
+    if (options.json) await writeFile(options.json, `${JSON.stringify(result, null, 1)}\n`);
+    if (options.html) await writeFile(options.html, await page(result));
+    if (result.rows.some((row) => !row.verified)) process.exitCode = 1;
+  } finally {
+    bar.stop();
+    competitors.forEach((c) => c.end());
+  }
+}
+
+/** Conv and the peers that come up; of the others, one line says why not. */
+async function startAll({ against: peers, threads: count, flags: v8Flags }: Shared): Promise<Competitor[]> {
+  if (peers.some((name) => name !== "torch")) await ensurePeers(say);
+  const started: Competitor[] = [];
+  for (const name of ["conv", ...peers] as const) {
+    try {
+      started.push(await start(name, { threads: count, flags: v8Flags }));
+    } catch (error) {
+      say(error instanceof Error ? error.message : String(error));
+    }
+  }
+  if (started.length === 0) throw new Error("no competitor could be started");
+  return started;
+}
+
+function against(): Option {
+  return new Option("--against <names>", `peers, separated by commas, or "all": ${peerNames.join(", ")}; installed on first use`)
+    .default([], "none")
+    .argParser((list) => {
+      const names = list === "all" ? peerNames : list.split(",");
+      return names.map((name) => {
+        const known = competitorNames.find((n) => n === name && n !== "conv");
+        if (!known) throw new InvalidArgumentError(`"${name}" is not one of ${peerNames.join(", ")}.`);
+        return known;
+      });
+    });
+}
+
+function threads(): Option {
+  return new Option("--threads <n>", `threads of each competitor, up to ${availableParallelism()} here`).default(1).argParser(whole);
+}
+
+function rounds(): Option {
+  return new Option("--rounds <n>", "turns of 50 ms that each competitor takes on each case").default(10).argParser(whole);
+}
+
+function flags(): Option {
+  return new Option("--flags <list>", "V8 flags for all competitors in Node, separated by commas")
+    .default([], "none")
+    .argParser((list) => list.split(","));
+}
+
+function whole(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("It must be a whole number above 0.");
+  return value;
+}

@@ -1,0 +1,60 @@
+// The outcome of a run as plain data: what `--json` writes, and what text and page are made from.
+
+import type { CompetitorName } from "../competitor.ts";
+import type { Refusal } from "../contest.ts";
+import type { Engine, Machine } from "../machine.ts";
+import { geometricMean } from "../stats.ts";
+
+export interface Row {
+  readonly case: string;
+  readonly competitor: CompetitorName;
+  readonly medianMs: number;
+  readonly p10Ms: number;
+  readonly p90Ms: number;
+  /** 2 · MAC / median time; MACs as in direct convolution, whatever the kernel does. */
+  readonly gflops: number;
+  /** Of the machine's measured peak. */
+  readonly percentOfPeak: number;
+  readonly calls: number;
+  readonly verified: boolean;
+  /** Largest error seen, in ε·Σ|a·b|; null where an output is missing or not finite. */
+  readonly error: number | null;
+  /** Why the answer was refused. */
+  readonly reason?: string;
+  readonly kernels: readonly string[];
+}
+
+/** Time of a peer / time of Conv: above 1 Conv is faster. */
+export interface Ratio {
+  readonly geometricMean: number;
+  readonly cases: Readonly<Record<string, number>>;
+}
+
+export interface Result {
+  readonly machine: Machine;
+  readonly engine: Engine;
+  readonly flags: readonly string[];
+  readonly commit: string;
+  readonly direction: string;
+  readonly versions: Readonly<Partial<Record<CompetitorName, string>>>;
+  readonly rows: readonly Row[];
+  readonly ratios: Readonly<Partial<Record<CompetitorName, Ratio>>>;
+  readonly declined: readonly (Refusal & { readonly case: string })[];
+}
+
+/** Ratios over the cases where both answers stood. */
+export function ratiosOf(rows: readonly Row[]): Partial<Record<CompetitorName, Ratio>> {
+  const own = new Map(rows.filter((r) => r.competitor === "conv" && r.verified).map((r) => [r.case, r.medianMs]));
+  const ratios: Partial<Record<CompetitorName, Ratio>> = {};
+  for (const peer of new Set(rows.map((r) => r.competitor))) {
+    const met = rows.filter((r) => r.competitor === peer && peer !== "conv" && r.verified && own.has(r.case));
+    if (met.length === 0) continue;
+    const cases = met.map((r) => [r.case, r.medianMs / own.get(r.case)!] as const);
+    ratios[peer] = { geometricMean: geometricMean(cases.map(([, ratio]) => ratio)), cases: Object.fromEntries(cases) };
+  }
+  return ratios;
+}
+
+/** Names in the order of their first appearance. */
+export const casesOf = (rows: readonly Row[]): string[] => [...new Set(rows.map((r) => r.case))];
+export const competitorsOf = (rows: readonly Row[]): CompetitorName[] => [...new Set(rows.map((r) => r.competitor))];

@@ -1,0 +1,56 @@
+// The outcome for a terminal, and as Markdown for documents.
+
+import { styleText } from "node:util";
+import type { Machine } from "../machine.ts";
+import { casesOf, competitorsOf, type Result, type Row } from "./result.ts";
+
+/** Three significant digits: 0.0123, 1.23, 123, 12345. */
+export const three = (v: number): string => (v >= 100 ? v.toFixed(0) : v.toPrecision(3));
+
+const percent = (v: number) => `${v.toFixed(0)} %`;
+const faster = (ratio: number) => `${ratio.toFixed(2)}×`;
+
+/** What all percentages and times of a run belong to. */
+export const describe = (machine: Machine, node: string): string =>
+  `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.system}, Node ${node}\n` +
+  machine.peaks.map((p) => `peak ${p.gflops.toFixed(1)} GFLOP/s: ${p.of}${p === machine.peak ? " (percentages are of this)" : ""}`).join("\n");
+
+/** One case, a line for each competitor. */
+export function caseText(name: string, rows: readonly Row[], declined: Result["declined"]): string {
+  const own = rows.find((r) => r.competitor === "conv" && r.verified);
+  const lines = rows.map((r) => {
+    const time = `${three(r.medianMs)} ms`.padStart(10) + ` (${three(r.p10Ms)}–${three(r.p90Ms)})`.padEnd(18);
+    const speed = r.verified
+      ? `${three(r.gflops).padStart(6)} GFLOP/s ${percent(r.percentOfPeak).padStart(6)}`
+      : styleText("red", `REFUSED: ${r.reason}`);
+    const ratio =
+      own && r !== own && r.verified
+        ? `   conv is ${faster(r.medianMs / own.medianMs)} as fast`
+        : r.kernels.length
+          ? `   ${r.kernels.join(" + ")}`
+          : "";
+    return `  ${r.competitor.padEnd(10)}${time}${speed}${ratio}`;
+  });
+  const missing = declined.map((d) => styleText("dim", `  ${d.competitor.padEnd(10)} —  ${d.reason}`));
+  return [styleText("bold", name), ...lines, ...missing].join("\n");
+}
+
+/** GFLOP/s by layer and competitor, then the geometric means of the ratios, as a Markdown table that is aligned in a terminal too. */
+export function summaryTable({ rows, ratios }: Pick<Result, "rows" | "ratios">): string {
+  const competitors = competitorsOf(rows);
+  const cell = (name: string, competitor: string) => {
+    const row = rows.find((r) => r.case === name && r.competitor === competitor);
+    return row ? (row.verified ? three(row.gflops) : "refused") : "—";
+  };
+  const lines = [["GFLOP/s", ...competitors], ...casesOf(rows).map((name) => [name, ...competitors.map((c) => cell(name, c))])];
+  if (Object.keys(ratios).length)
+    lines.push(["conv is faster by (geometric mean)", ...competitors.map((c) => (ratios[c] ? faster(ratios[c].geometricMean) : ""))]);
+  return table(lines);
+}
+
+function table(lines: readonly (readonly string[])[]): string {
+  const widths = lines[0]!.map((_, column) => Math.max(3, ...lines.map((l) => l[column]!.length)));
+  const format = (cells: readonly string[]) => `| ${cells.map((c, i) => (i ? c.padStart(widths[i]!) : c.padEnd(widths[i]!))).join(" | ")} |`;
+  const rule = `|${widths.map((w, i) => (i ? `${"-".repeat(w + 1)}:` : "-".repeat(w + 2))).join("|")}|`;
+  return [format(lines[0]!), rule, ...lines.slice(1).map(format)].join("\n");
+}

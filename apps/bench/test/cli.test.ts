@@ -1,0 +1,92 @@
+// The command as people run it: help, refusals, and a short real run of Conv alone.
+
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, expect, test } from "vitest";
+import type { Result } from "../src/report/result.ts";
+
+const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "conv-bench-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+const bench = (...args: string[]) => spawnSync(process.execPath, [main, ...args], { encoding: "utf8", env: { ...process.env, COLUMNS: "100" } });
+
+test("--help lists options and examples", () => {
+  const { status, stdout } = bench("layers", "--help");
+  expect(status).toBe(0);
+  for (const option of [
+    "--against",
+    "--threads",
+    "--set",
+    "--filter",
+    "--direction",
+    "--batch",
+    "--rounds",
+    "--flags",
+    "--json",
+    "--html",
+    "Examples:",
+  ])
+    expect(stdout).toContain(option);
+  expect(bench("--help").stdout).toContain("layers");
+});
+
+test.each([
+  [
+    ["layers", "--against", "ort-web,numpy"],
+    `error: option '--against <names>' argument 'ort-web,numpy' is invalid. "numpy" is not one of ort-web, tfjs-wasm, jax-js, ort-node, torch.`,
+  ],
+  [["layers", "--threads", "0"], "error: option '--threads <n>' argument '0' is invalid. It must be a whole number above 0."],
+  [["layers", "--filter", "9x9"], 'no layer of resnet has a name that contains "9x9"'],
+  [["layers", "--set", "vgg"], "error: option '--set <name>' argument 'vgg' is invalid. Allowed choices are resnet, deepbench, onednn, all."],
+])("%j is refused in one line", (args, message) => {
+  const { status, stdout, stderr } = bench(...args);
+  expect(status).toBe(2);
+  expect(stdout).toBe("");
+  expect(stderr.split("\n")[0]).toBe(message);
+});
+
+test.each(["forward", "gradInput", "gradWeight"])("a real run, %s: figures as JSON, a page that needs nothing else", (direction) => {
+  const [json, html] = [join(folder, `${direction}.json`), join(folder, `${direction}.html`)];
+  const { status, stdout, stderr } = bench(
+    "layers",
+    "--filter",
+    "depthwise 3x3 512@14",
+    "--rounds",
+    "2",
+    "--direction",
+    direction,
+    "--json",
+    json,
+    "--html",
+    html,
+  );
+  expect(stderr).toBe("");
+  expect(status).toBe(0);
+  expect(stdout).toContain("depthwise 3×3 512@14");
+  expect(stdout).toContain("| GFLOP/s ");
+  const result: Result = JSON.parse(readFileSync(json, "utf8"));
+  expect(Object.keys(result)).toEqual(["machine", "engine", "flags", "commit", "direction", "versions", "rows", "ratios", "declined"]);
+  expect(result.machine).toMatchObject({ threads: 1, peak: { gflops: expect.any(Number), of: expect.stringContaining("in registers") } });
+  expect(result.engine.node).toBe(process.versions.node);
+  expect(result).toMatchObject({ flags: [], direction, ratios: {}, declined: [] });
+  expect(result.rows).toHaveLength(1);
+  const [row] = result.rows;
+  const figures = ["medianMs", "p10Ms", "p90Ms", "gflops", "percentOfPeak", "calls", "error"].map((key) => [key, expect.any(Number)]);
+  expect(row).toEqual({
+    case: "depthwise 3×3 512@14",
+    competitor: "conv",
+    verified: true,
+    kernels: [expect.any(String)],
+    ...Object.fromEntries(figures),
+  });
+  expect(row!.gflops).toBeCloseTo((2 * 512 * 14 * 14 * 9) / row!.medianMs / 1e6, 9);
+  expect(row!.p10Ms).toBeLessThanOrEqual(row!.medianMs);
+  expect(row!.medianMs).toBeLessThanOrEqual(row!.p90Ms);
+  const page = readFileSync(html, "utf8");
+  expect(page).toContain("<svg");
+  expect(page).toContain("depthwise 3×3 512@14");
+  expect(page).not.toMatch(/<(script|link|img)\b|(?:src|href)="(?!#)/);
+});

@@ -1,0 +1,55 @@
+import { expect, test } from "vitest";
+import { ratiosOf, type Row } from "../src/report/result.ts";
+import { caseText, summaryTable } from "../src/report/text.ts";
+
+const row = (name: string, competitor: Row["competitor"], medianMs: number, verified = true): Row => ({
+  ...{
+    case: name,
+    competitor,
+    medianMs,
+    p10Ms: medianMs * 0.9,
+    p90Ms: medianMs * 1.1,
+    gflops: 100 / medianMs,
+    percentOfPeak: 50,
+    calls: 9,
+    verified,
+  },
+  ...{ error: verified ? 1.5 : null, reason: verified ? undefined : "output 0 is NaN", kernels: [] },
+});
+const rows = [
+  row("a", "conv", 1),
+  row("a", "torch", 2),
+  row("a", "ort-web", 9, false),
+  row("b", "conv", 4),
+  row("b", "torch", 2),
+  row("b", "ort-web", 16),
+];
+
+test("ratios are time of the peer by time of Conv, where both answers stood", () => {
+  expect(ratiosOf(rows)).toEqual({ torch: { geometricMean: 1, cases: { a: 2, b: 0.5 } }, "ort-web": { geometricMean: 4, cases: { b: 4 } } });
+  expect(ratiosOf([row("a", "conv", 1, false), row("a", "torch", 2)])).toEqual({});
+});
+
+test("the summary is a table", () => {
+  expect(summaryTable({ rows, ratios: ratiosOf(rows) })).toBe(
+    [
+      "| GFLOP/s                            | conv | torch | ort-web |",
+      "|------------------------------------|-----:|------:|--------:|",
+      "| a                                  |  100 |  50.0 | refused |",
+      "| b                                  | 25.0 |  50.0 |    6.25 |",
+      "| conv is faster by (geometric mean) |      | 1.00× |   4.00× |",
+    ].join("\n"),
+  );
+});
+
+test("a case names times, speeds, ratios, refusals and who declined", () => {
+  // oxlint-disable-next-line no-control-regex -- colours are not what is tested
+  const text = caseText("a", rows.slice(0, 3), [{ case: "a", competitor: "jax-js", reason: "too hard" }]).replaceAll(/\x1b\[\d+m/g, "");
+  expect(text.split("\n")).toEqual([
+    "a",
+    "  conv         1.00 ms (0.900–1.10)        100 GFLOP/s   50 %",
+    "  torch        2.00 ms (1.80–2.20)        50.0 GFLOP/s   50 %   conv is 2.00× as fast",
+    "  ort-web      9.00 ms (8.10–9.90)      REFUSED: output 0 is NaN",
+    "  jax-js     —  too hard",
+  ]);
+});
