@@ -89,7 +89,7 @@ interface NodeWorker {
   terminate(): void;
 }
 interface NodeModules {
-  "node:worker_threads": { Worker: new (code: string, options: { eval: true; workerData: WorkerStart }) => NodeWorker };
+  "node:worker_threads": { Worker: new (code: string, options: { eval: true; workerData: WorkerStart; execArgv: [] }) => NodeWorker };
   "node:os": { availableParallelism(): number };
 }
 
@@ -105,7 +105,7 @@ function startThread(start: WorkerStart): Thread {
   const node = nodeModule("node:worker_threads");
   if (node) {
     const source = `const { parentPort, workerData } = require("node:worker_threads"); parentPort.postMessage("ready"); (${work})(workerData);`;
-    const worker = new node.Worker(source, { eval: true, workerData: start });
+    const worker = new node.Worker(source, { eval: true, workerData: start, execArgv: [] });
     return {
       onReady(then, failed) {
         worker.on("message", () => {

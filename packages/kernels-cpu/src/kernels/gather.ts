@@ -43,8 +43,7 @@ export interface Gather {
 const volume = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
 const gcd = (a: number, b: number): number => (b ? gcd(b, a % b) : a);
 
-export function gatherForward(geometry: ConvGeometry): Gather {
-  const g = collapse(geometry);
+export function gatherForward(g: ConvGeometry): Gather {
   const icg = g.ic / g.groups;
   const t = volume(g.kernel);
   return {
@@ -68,8 +67,7 @@ export function gatherForward(geometry: ConvGeometry): Gather {
 }
 
 /** dx[i] = Σ w[k]·dy[(i + padLo − k·d) / s] over the taps where the division is exact. */
-export function gatherGradInput(geometry: ConvGeometry): Gather {
-  const g = collapse(geometry);
+export function gatherGradInput(g: ConvGeometry): Gather {
   const icg = g.ic / g.groups;
   const t = volume(g.kernel);
   const axes = g.input.map((size, a) => {

@@ -8,13 +8,13 @@ import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch,
 import type { Caps } from "../caps.ts";
 import { i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { emitGemm, epilogueName, gemmSize, hash, NR, rowsPerTile, type Gemm } from "../wasm/tile.ts";
-import { gatherForward, gatherGradInput, needsPadding, readLayout, type AxisTaps, type Gather, type Phase } from "./gather.ts";
+import { collapse, gatherForward, gatherGradInput, needsPadding, readLayout, type AxisTaps, type Gather, type Phase } from "./gather.ts";
 import { loadStepped, padBytes, padStage } from "./pad.ts";
 
 const volume = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
 
 export const gatherOf = (task: Task): Gather => {
-  const g = task.params as ConvGeometry;
+  const g = collapse(task.params as ConvGeometry);
   return task.op === convOp ? gatherForward(g) : gatherGradInput(g);
 };
 

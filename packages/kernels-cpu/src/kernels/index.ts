@@ -2,6 +2,8 @@
 
 import type { CpuKernel } from "../code.ts";
 import { fused } from "./fused.ts";
+import { gradWeight } from "./gradWeight.ts";
 import { igemm } from "./igemm.ts";
+import { matmul } from "./matmul.ts";
 
-export const kernels: readonly CpuKernel[] = [igemm, fused];
+export const kernels: readonly CpuKernel[] = [igemm, gradWeight, matmul, fused];

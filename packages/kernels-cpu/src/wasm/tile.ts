@@ -80,8 +80,9 @@ interface Blocking {
 
 /** Floats of one panel column: with 8 columns 16 KiB of b, beside a block of a, in the first-level cache. */
 const K_CHUNK = 512;
-/** Tiles whose panels (16 KiB each at most) stay in the second-level cache while a block of `a` passes over them. */
+/** Tiles whose panels stay in the second-level cache while a block of `a` passes over them, and the bytes that these may take. */
 const TILES = 8;
+const PANELS = 256 * 1024;
 
 function blocking(g: Gemm, threads: number): Blocking {
   const mr = rowsPerTile(g.m);
@@ -89,7 +90,7 @@ function blocking(g: Gemm, threads: number): Blocking {
   const kUnits = Math.max(1, Math.ceil(g.units / Math.max(1, Math.ceil(k / (1.5 * K_CHUNK)))));
   const tiles = Math.ceil(g.columns / NR);
   // Several tiles share each pass over a, unless the threads would run out of pieces.
-  const perItem = Math.max(1, Math.min(TILES, Math.floor((tiles * g.problems) / (4 * threads))));
+  const perItem = Math.max(1, Math.min(TILES, Math.floor(PANELS / (Math.max(1, kUnits * g.unit) * NR * 4)), Math.floor((tiles * g.problems) / (4 * threads))));
   return {
     mr,
     blocks: Math.floor(g.m / mr),

@@ -1,0 +1,105 @@
+// The gradient of a convolution to its weight, of any rank, kernel, stride, dilation, padding and group, as a matrix product
+// over output positions: dw[oc, (channel, tap)] = Σ over (image, p) of dy[oc, p] · x[channel, p·stride + offset(tap)]
+
+import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
+import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch, type Stage } from "../code.ts";
+import { i32, type Local } from "../wasm/asm.ts";
+import { emitGemm, epilogueName, gemmSize, hash, NR, type Gemm } from "../wasm/tile.ts";
+import { gatherForward, needsPadding, readLayout } from "./gather.ts";
+import { padBytes, padStage } from "./pad.ts";
+import { packRows, transposedPanel } from "./panel.ts";
+
+const volume = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
+
+export const gradWeight: CpuKernel = {
+  name: "gradWeight",
+  fuses: ["element"],
+  declines: (task) => (task.op === convGradWeightOp ? null : "does the gradient of convolution to the weight"),
+  // As igemm: 40 GFLOP/s, and a panel costs what ~12 rows of the product cost.
+  estimate(task, { threads }) {
+    const g = task.params as ConvGeometry;
+    return ((2 * task.cost.macs) / 40e9) * ((1 + 12 / Math.max(1, g.oc / g.groups)) / threads) + 2e-6;
+  },
+  build(task, caps) {
+    const g = task.params as ConvGeometry;
+    const gather = gatherForward(g);
+    const icg = g.ic / g.groups;
+    const ocg = g.oc / g.groups;
+    const taps = volume(g.kernel);
+    const positions = volume(g.output);
+    const rank = g.output.length;
+    const width = g.output[rank - 1];
+    const rows = positions / width;
+    const scratch: Scratch[] = [];
+    const stages: Stage[] = [];
+    let source: Place = inputAt(1);
+    if (needsPadding(gather)) {
+      const box = { planes: g.n * g.ic, source: gather.source, lo: gather.lo, padded: gather.padded };
+      source = scratchAt(scratch.push({ bytes: padBytes(box) }) - 1);
+      stages.push(padStage(box, inputAt(1), source));
+    }
+    const packed = scratchAt(scratch.push({ bytes: (g.n * g.oc * positions + 16) * 4 }) - 1);
+    const left = { problems: g.groups, m: ocg, pieces: g.n, k: positions, problemStride: ocg * positions, rowStride: positions, pieceStride: g.oc * positions, kStride: 1 };
+    stages.push(packRows(left, inputAt(0), packed));
+
+    const { strides, plane } = readLayout(gather);
+    const name = `gradWeight_${hash(JSON.stringify([g, caps]))}${epilogueName(task.epilogue)}`;
+    let sourceAt: Local;
+    const gemm: Gemm = {
+      name,
+      m: ocg,
+      units: g.n * rows,
+      unit: width,
+      columns: icg * taps,
+      problems: g.groups,
+      rowBytes: icg * taps * 4,
+      epilogue: task.epilogue,
+      tileBytes: NR * 4,
+      yBase: (group) => i32.mul(group, ocg * icg * taps * 4),
+      channelBase: () => i32.mul(0, 0),
+      tile({ f, problem, column, lanes, own, joined, scattered }) {
+        const [lane, c, rest, src] = ["lane", "c", "rest", "src"].map((n) => f.local("i32", n));
+        f.if(i32.eq(lanes, NR), () => joined(i32.mul(column, 4)));
+        f.for(lane, 0, NR, 1, () => {
+          f.set(c, i32.add(column, i32.select(i32.lt(lane, lanes), lane, i32.sub(lanes, 1))));
+          scattered(lane, i32.mul(c, 4));
+          f.set(src, i32.add(sourceAt, i32.mul(i32.add(i32.mul(problem, icg), i32.div(c, taps)), plane * 4)));
+          f.set(rest, i32.rem(c, taps));
+          for (let a = rank - 1; a >= 0; a--) {
+            f.bump(src, i32.mul(i32.rem(rest, g.kernel[a]), g.dilation[a] * strides[a] * 4));
+            if (a) f.set(rest, i32.div(rest, g.kernel[a]));
+          }
+          f.storeI32(i32.add(own, i32.mul(lane, 4)), src);
+        });
+      },
+      panel(f, { first, units, own, into }) {
+        const [row, last, rest, offset] = ["row", "last", "rest", "offset"].map((n) => f.local("i32", n));
+        const pointers = Array.from({ length: NR }, (_, i) => f.local("i32", `p${i}`));
+        f.set(last, i32.add(first, units));
+        f.for(row, first, last, 1, () => {
+          f.set(offset, i32.mul(i32.div(row, rows), g.ic * plane * 4));
+          f.set(rest, i32.rem(row, rows));
+          for (let a = rank - 2; a >= 0; a--) {
+            f.bump(offset, i32.mul(a ? i32.rem(rest, g.output[a]) : rest, g.stride[a] * strides[a] * 4));
+            if (a) f.set(rest, i32.div(rest, g.output[a]));
+          }
+          pointers.forEach((p, i) => f.set(p, i32.add(i32.load(own, i * 4), offset)));
+          transposedPanel(f, pointers, into, width, g.stride[rank - 1]);
+        });
+      },
+    };
+    const { items, perThread } = gemmSize(gemm, caps.threads);
+    stages.push({
+      name,
+      items,
+      perThread,
+      reads: [source, packed, ...(task.epilogue?.operands.map((_, i) => inputAt(2 + i)) ?? [])],
+      writes: [outputAt(0)],
+      emit(m, f, at, range) {
+        sourceAt = at[0];
+        emitGemm(m, f, gemm, caps, { a: at[1], y: at[at.length - 1], operands: at.slice(2, -1) }, range);
+      },
+    });
+    return { scratch, stages };
+  },
+};

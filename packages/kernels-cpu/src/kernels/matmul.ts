@@ -1,0 +1,85 @@
+// Matrix product of any aspect, batched, either side stored transposed.
+
+import { matmulGeometry, matmulOp, type MatmulParams } from "@conv/ops";
+import { sizeOf } from "@conv/tensor";
+import { inputAt, outputAt, scratchAt, type CpuKernel, type Task } from "../code.ts";
+import { i32, v128, type Local } from "../wasm/asm.ts";
+import { emitGemm, epilogueName, gemmSize, hash, NR, type Gemm } from "../wasm/tile.ts";
+import { packRows, transposedPanel } from "./panel.ts";
+
+const geometryOf = (task: Task) => matmulGeometry(task.inputs[0], task.inputs[1], task.params as MatmulParams);
+
+export const matmul: CpuKernel = {
+  name: "matmul",
+  fuses: ["column", "element"],
+  declines: (task) => (task.op === matmulOp ? null : "does matrix products"),
+  // As igemm: 40 GFLOP/s, and the right side is copied once, which costs what ~6 rows cost.
+  estimate(task, { threads }) {
+    const { m } = geometryOf(task);
+    return ((2 * task.cost.macs) / 40e9) * ((1 + 6 / Math.max(1, m)) / threads) + 2e-6;
+  },
+  build(task, caps) {
+    const { batch, m, k, n, transposeA, transposeB } = geometryOf(task);
+    const problems = sizeOf(batch);
+    const [rowStride, kStride] = transposeA ? [1, m] : [k, 1];
+    const [k4, n4] = transposeB ? [4, k * 4] : [n * 4, 4];
+    const packed = scratchAt(0);
+    let right: Local;
+    const gemm: Gemm = {
+      name: `matmul_${hash(JSON.stringify([problems, m, k, n, transposeA, transposeB, caps]))}${epilogueName(task.epilogue)}`,
+      m,
+      units: k,
+      unit: 1,
+      columns: n,
+      problems,
+      rowBytes: n * 4,
+      epilogue: task.epilogue,
+      tileBytes: NR * 4,
+      yBase: (problem) => i32.mul(problem, m * n * 4),
+      channelBase: () => i32.mul(0, 0),
+      tile({ f, problem, column, lanes, own, joined, scattered }) {
+        const [lane, c] = ["lane", "c"].map((name) => f.local("i32", name));
+        f.if(i32.eq(lanes, NR), () => joined(i32.mul(column, 4)));
+        f.for(lane, 0, NR, 1, () => {
+          f.set(c, i32.add(column, i32.select(i32.lt(lane, lanes), lane, i32.sub(lanes, 1))));
+          scattered(lane, i32.mul(c, 4));
+          f.storeI32(i32.add(own, i32.mul(lane, 4)), i32.add(right, i32.add(i32.mul(problem, k * n * 4), i32.mul(c, n4))));
+        });
+      },
+      panel(f, { first, units, own, into }) {
+        const offset = f.let("i32", "offset", i32.mul(first, k4));
+        if (transposeB) {
+          const pointers = Array.from({ length: NR }, (_, i) => f.let("i32", `p${i}`, i32.add(i32.load(own, i * 4), offset)));
+          transposedPanel(f, pointers, into, units, 1);
+          return;
+        }
+        // Columns are neighbours: a full tile, and the last one too, is two vectors a step; what runs past the row is not stored.
+        const p = f.let("i32", "p", i32.add(i32.load(own), offset));
+        const i = f.local("i32", "i");
+        f.for(i, 0, units, 1, () => {
+          for (let half = 0; half < NR / 4; half++) f.store(into, v128.load(p, half * 16), half * 16);
+          f.bump(p, k4);
+          f.bump(into, NR * 4);
+        });
+      },
+    };
+    const { items, perThread } = gemmSize(gemm, caps.threads);
+    return {
+      scratch: [{ bytes: (problems * m * k + 16) * 4, packs: 0 }],
+      stages: [
+        packRows({ problems, m, pieces: 1, k, problemStride: m * k, rowStride, pieceStride: 0, kStride }, inputAt(0), packed),
+        {
+          name: gemm.name,
+          items,
+          perThread,
+          reads: [inputAt(1), packed, ...(task.epilogue?.operands.map((_, i) => inputAt(2 + i)) ?? [])],
+          writes: [outputAt(0)],
+          emit(module, f, at, range) {
+            right = at[0];
+            emitGemm(module, f, gemm, caps, { a: at[1], y: at[at.length - 1], operands: at.slice(2, -1) }, range);
+          },
+        },
+      ],
+    };
+  },
+};

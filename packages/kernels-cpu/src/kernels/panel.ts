@@ -1,0 +1,97 @@
+// Filling the two sides of a matrix product (wasm/tile.ts) from rows in memory.
+
+import type { Place, Stage } from "../code.ts";
+import { i32, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
+import { hash, NR, rowsPerTile } from "../wasm/tile.ts";
+import { loadStepped } from "./pad.ts";
+
+/** Rows m of a matrix, k long, in pieces: element (m, k) of product `problem`, piece `p` is at the sum of its strides (in elements). */
+export interface Rows {
+  readonly problems: number;
+  readonly m: number;
+  /** Pieces in which k falls (images of a batch), and elements of k in each. */
+  readonly pieces: number;
+  readonly k: number;
+  readonly problemStride: number;
+  readonly rowStride: number;
+  readonly pieceStride: number;
+  readonly kStride: number;
+}
+
+/** The stage that packs the left side: [problem][block][piece][k][row of the block]. */
+export function packRows(r: Rows, from: Place, into: Place): Stage {
+  const mr = rowsPerTile(r.m);
+  const blocks = Math.ceil(r.m / mr);
+  const tail = r.m % mr;
+  const depth = r.pieces * r.k;
+  return {
+    name: `rows_${hash(JSON.stringify(r))}`,
+    items: r.problems * blocks * r.pieces,
+    reads: [from],
+    writes: [into],
+    emit(_, f, [source, target], { lo, hi }) {
+      const [item, piece, block, problem, s, d, k] = ["item", "piece", "block", "problem", "s", "d", "k_"].map((n) => f.local("i32", n));
+      f.for(item, lo, hi, 1, () => {
+        f.set(piece, i32.rem(item, r.pieces));
+        f.set(block, i32.div(item, r.pieces));
+        f.set(problem, i32.div(block, blocks));
+        f.set(block, i32.rem(block, blocks));
+        f.set(s, i32.add(source, i32.mul(problem, r.problemStride * 4)));
+        f.bump(s, i32.add(i32.mul(block, mr * r.rowStride * 4), i32.mul(piece, r.pieceStride * 4)));
+        f.set(d, i32.add(target, i32.add(i32.mul(problem, r.m * depth * 4), i32.mul(block, mr * depth * 4))));
+        const rows = (count: number) => {
+          f.bump(d, i32.mul(piece, r.k * count * 4));
+          const v = f.local("v128", "v");
+          // Four steps of k at once where they are neighbours.
+          const wide = r.kStride === 1 ? 4 : 1;
+          const steps = (n: number) => {
+            for (let row = 0; row < count; row++) {
+              f.set(v, n === 4 ? v128.load(s, row * r.rowStride * 4) : v128.loadZero32(s, row * r.rowStride * 4));
+              for (let lane = 0; lane < n; lane++) f.storeLane(d, v, lane, (lane * count + row) * 4);
+            }
+            f.bump(s, n * r.kStride * 4);
+            f.bump(d, n * count * 4);
+          };
+          f.for(k, 0, Math.floor(r.k / wide), 1, () => steps(wide));
+          if (wide > 1) f.for(k, 0, r.k % wide, 1, () => steps(1));
+        };
+        if (!tail) rows(mr);
+        else if (r.m < mr) rows(tail);
+        else f.if(i32.lt(block, blocks - 1), () => rows(mr), () => rows(tail));
+      });
+    },
+  };
+}
+
+/** Four vectors of four as the columns of what they were rows of. */
+function transpose4(f: Func, [a, b, c, d]: readonly Local[]): Local[] {
+  const t = (name: string, x: Local, y: Local, ...lanes: number[]) => f.let("v128", name, v128.shuffle(x, y, ...lanes));
+  const [ab0, ab1] = [t("ab0", a, b, 0, 4, 1, 5), t("ab1", a, b, 2, 6, 3, 7)];
+  const [cd0, cd1] = [t("cd0", c, d, 0, 4, 1, 5), t("cd1", c, d, 2, 6, 3, 7)];
+  return [t("r0", ab0, cd0, 0, 1, 4, 5), t("r1", ab0, cd0, 2, 3, 6, 7), t("r2", ab1, cd1, 0, 1, 4, 5), t("r3", ab1, cd1, 2, 3, 6, 7)];
+}
+
+/**
+ * Emits a piece of a panel whose columns run along k in memory: `count` steps of k, `step` elements apart, of the 8 columns at
+ * `pointers`, to [k][8] at `into`. Pointers and `into` are moved past what was read and written.
+ */
+export function transposedPanel(f: Func, pointers: readonly Local[], into: Local, count: number | Local, step: number): void {
+  const four = (store: number | null) => {
+    for (let half = 0; half < NR / 4; half++) {
+      const rows = transpose4(
+        f,
+        pointers.slice(half * 4, half * 4 + 4).map((p) => loadStepped(f, p, 0, step, "row")),
+      );
+      rows.slice(0, store ?? 4).forEach((r, k) => f.store(into, r, k * NR * 4 + half * 16));
+    }
+    const moved = store ?? 4;
+    for (const p of pointers) f.bump(p, moved * step * 4);
+    f.bump(into, moved * NR * 4);
+  };
+  const i = f.local("i32", "i");
+  const fours: Operand = typeof count === "number" ? count >> 2 : i32.shr(count, 2);
+  f.for(i, 0, fours, 1, () => four(null));
+  if (typeof count === "number") {
+    if (count % 4) four(count % 4);
+  } else f.for(i, 0, i32.and(count, 3), 1, () => four(1));
+}
