@@ -105,6 +105,7 @@ function startThread(start: WorkerStart): Thread {
   const node = nodeModule("node:worker_threads");
   if (node) {
     const source = `const { parentPort, workerData } = require("node:worker_threads"); parentPort.postMessage("ready"); (${work})(workerData);`;
+    // Without the options of this process: `--input-type=module` would make a module of the text.
     const worker = new node.Worker(source, { eval: true, workerData: start, execArgv: [] });
     return {
       onReady(then, failed) {
