@@ -1,9 +1,10 @@
 // The one list of kernels. Production, tests and benchmarks choose from it by `declines` and the least `estimate`.
 
 import type { CpuKernel } from "../code.ts";
+import { depthwise } from "./depthwise.ts";
 import { fused } from "./fused.ts";
 import { gradWeight } from "./gradWeight.ts";
 import { igemm } from "./igemm.ts";
 import { matmul } from "./matmul.ts";
 
-export const kernels: readonly CpuKernel[] = [igemm, gradWeight, matmul, fused];
+export const kernels: readonly CpuKernel[] = [depthwise, igemm, gradWeight, matmul, fused];
