@@ -1,0 +1,8 @@
+// @conv/testkit: one call tests a back end.
+
+export { check, difference, judge, runOnce } from "./check.ts";
+export { draw, drawAll } from "./data.ts";
+export { deferred } from "./deferred.ts";
+export { evaluateBounded, SUM_FACTOR, type Bounded } from "./roundoff.ts";
+export { ULP } from "./roundoff-expr.ts";
+export { testBackend } from "./test-backend.ts";

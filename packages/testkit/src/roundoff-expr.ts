@@ -1,0 +1,78 @@
+// How far an elementwise expression computed in float32 may be from its value in float64: running error analysis (Wilkinson),
+// one rule per function of the algebra. Every kernel, fused or not, has to stay within it.
+
+import { numbers, type Expr, type Fn } from "@conv/ops";
+
+/** The unit of all bounds, 2⁻²³: one unit in the last place at 1, twice the error of one correct rounding. */
+export const ULP = 2 ** -23;
+
+/** The largest float32. A value beyond it is infinite on a device. */
+const LARGEST = (2 - 2 ** -23) * 2 ** 127;
+
+/** Computed tanh may be off by this much, also near 0: the error of the usual 1 − 2/(e²ˣ + 1). */
+const TANH_ERROR = 4 * ULP;
+
+/** A value and the error that it may carry; NaN where nothing can be said, as of a quotient whose divisor may be 0. */
+export type Uncertain = readonly [value: number, error: number];
+
+/** The expression as a function of its variables' values and errors, given in the order of `names`. */
+export function uncertain(e: Expr, names: readonly string[]): (values: readonly number[], errors: readonly number[]) => Uncertain {
+  if (typeof e === "number") {
+    const constant: Uncertain = [e, Math.abs(e - Math.fround(e))];
+    return () => constant;
+  }
+  if (typeof e === "string") {
+    const i = names.indexOf(e);
+    return (values, errors) => [values[i], errors[i]];
+  }
+  const [fn, ...args] = e;
+  const [a, b, c] = args.map((x) => uncertain(x, names));
+  return (values, errors) => step(fn, a(values, errors), b?.(values, errors), c?.(values, errors));
+}
+
+const ABSENT: Uncertain = [0, 0];
+
+function step(fn: Fn, a: Uncertain, b: Uncertain = ABSENT, c: Uncertain = ABSENT): Uncertain {
+  const value = numbers[fn](a[0], b[0], c[0]);
+  const operands = [a, b, c];
+  // A device may hold Infinity where float64 still has a number, and NaN behind that.
+  if (operands.some(([v, e]) => !Number.isFinite(e) || (Number.isFinite(v) && Math.abs(v) + e > LARGEST))) return [value, NaN];
+  // What comparisons make of NaN is the device's own affair.
+  if (operands.some(([v]) => Number.isNaN(v)) && (fn === "max" || fn === "min" || fn === "gt" || fn === "select")) return [value, NaN];
+  if (!Number.isFinite(value)) return [value, operands.every(([, e]) => e === 0) ? 0 : NaN];
+  const error = errorOf(fn, value, a, b, c);
+  // Devices may flush what is below the smallest normal number.
+  return [value, value !== 0 && Math.abs(value) < 2 ** -126 ? error + 2 ** -126 : error];
+}
+
+function errorOf(fn: Fn, y: number, [a, ea]: Uncertain, [b, eb]: Uncertain, [c, ec]: Uncertain): number {
+  const ulps = (count: number) => count * ULP * Math.abs(y);
+  switch (fn) {
+    case "add":
+    case "sub":
+      return ea + eb + ulps(1);
+    case "mul":
+      return Math.abs(a) * eb + Math.abs(b) * ea + ea * eb + ulps(1);
+    case "div":
+      return eb > 0 && Math.abs(b) <= eb ? NaN : (ea + Math.abs(y) * eb) / (Math.abs(b) - eb) + ulps(3);
+    case "neg":
+    case "abs":
+      return ea;
+    case "sqrt": // the argument is taken to be ≥ 0 on the device too
+      return Math.max(Math.sqrt(a + ea) - y, y - Math.sqrt(Math.max(0, a - ea))) + ulps(2);
+    case "exp": // the argument's own rounding grows with it
+      return Math.abs(y) * Math.expm1(ea) + ulps(4 + 2 * Math.abs(a));
+    case "log":
+      return a <= ea ? NaN : y - Math.log(a - ea) + 2 * ULP + ulps(4);
+    case "tanh":
+      return ea + TANH_ERROR;
+    case "max":
+      return a - ea > b + eb ? ea : b - eb > a + ea ? eb : Math.max(ea, eb);
+    case "min":
+      return a + ea < b - eb ? ea : b + eb < a - ea ? eb : Math.max(ea, eb);
+    case "gt":
+      return ea + eb === 0 || Math.abs(a - b) > ea + eb ? 0 : 1;
+    case "select":
+      return ea === 0 ? (a !== 0 ? eb : ec) : Math.max(eb, ec) + Math.abs(b - c);
+  }
+}

@@ -1,0 +1,185 @@
+// The judge: a graph's values in float64 by the references of its ops, and for every element how far a float32 back end may be
+// from it. For sums of products that is c·ULP·Σ|x·w|, a bound that grows with what was summed; errors of earlier nodes are carried on.
+
+import {
+  broadcastStrides,
+  eachWindow,
+  isElementwise,
+  maxPoolGradOp,
+  maxPoolOp,
+  maxPoolPickOp,
+  variable,
+  walk,
+  type ElementwiseParams,
+  type PoolGeometry,
+} from "@conv/ops";
+import { hostArray, sizeOf, type Graph, type HostArray, type Node, type Value } from "@conv/tensor";
+import { ULP, uncertain } from "./roundoff-expr.ts";
+
+/** Values and the error each may carry (NaN: anything goes); `error` is null where all are exact. */
+export interface Bounded {
+  readonly value: HostArray;
+  readonly error: HostArray | null;
+}
+
+/** The c of c·ULP·Σ|x·w| for every kernel that sums: in order, in blocks or as a tree, fused or not. */
+export const SUM_FACTOR = 8;
+
+/** Runs a graph on exact inputs; one result per output. Throws for an op that has no rule here. */
+export function evaluateBounded(graph: Graph, inputs: readonly HostArray[]): Bounded[] {
+  const known = new Map<Value, Bounded>();
+  graph.inputs.forEach((v, i) => known.set(v, { value: inputs[i], error: null }));
+  for (const node of graph.nodes) {
+    const from = node.inputs.map((v) => known.get(v)!);
+    const [value] = node.op.reference(
+      from.map((x) => x.value),
+      node.params,
+    );
+    known.set(node.outputs[0], { value, error: errorOf(node, from, value) });
+  }
+  return graph.outputs.map((v) => known.get(v)!);
+}
+
+type Rule = (node: Node, inputs: readonly Bounded[], y: HostArray) => HostArray | null;
+
+function errorOf(node: Node, inputs: readonly Bounded[], y: HostArray): HostArray | null {
+  if (isElementwise(node)) return elementwiseError(node.params, inputs, y);
+  const rule = rules[node.op.name];
+  if (!rule) throw new Error(`testkit: no rule for the error of op ${node.op.name}; add one in roundoff.ts`);
+  return rule(node, inputs, y);
+}
+
+const apply = (node: Node, inputs: readonly HostArray[]): HostArray => node.op.reference(inputs, node.params)[0];
+const mapped = (x: HostArray, f: (v: number, i: number) => number): HostArray => ({ ...x, data: x.data.map(f) });
+const abs = (x: HostArray): HostArray => mapped(x, Math.abs);
+const errorsOf = ({ value, error }: Bounded): HostArray => error ?? hostArray(value);
+
+const exact: Rule = () => null;
+
+/** Elements are moved or chosen: so are their errors. */
+const moved: Rule = (node, inputs) => (inputs.every((x) => x.error === null) ? null : apply(node, inputs.map(errorsOf)));
+
+/** y is a sum of inputs with weights ≥ 0. */
+const summed: Rule = (node, [x]) => {
+  const magnitude = apply(node, [abs(x.value)]);
+  const carried = x.error && apply(node, [x.error]);
+  return mapped(magnitude, (m, i) => SUM_FACTOR * ULP * m + (carried?.data[i] ?? 0));
+};
+
+/** y is a sum of products of elements of two inputs: |Δy| ≤ Σ |Δa·b| + |a·Δb| + |Δa·Δb|, and the sum's own c·ULP·Σ|a·b|. */
+const products: Rule = (node, [a, b]) => {
+  const [absA, absB] = [abs(a.value), abs(b.value)];
+  const magnitude = apply(node, [absA, absB]);
+  const fromA = a.error && apply(node, [a.error, b.error ? mapped(absB, (v, i) => v + b.error!.data[i]) : absB]);
+  const fromB = b.error && apply(node, [absA, b.error]);
+  return mapped(magnitude, (m, i) => SUM_FACTOR * ULP * m + (fromA?.data[i] ?? 0) + (fromB?.data[i] ?? 0));
+};
+
+/** For each element the largest along the axis. */
+function largestAlong(axis: number, of: HostArray): Float64Array {
+  const rows = of.shape.with(axis, 1);
+  const strides = [broadcastStrides(rows, of.shape)];
+  const largest = new Float64Array(sizeOf(rows)).fill(-Infinity);
+  walk(of.shape, strides, (at, [row]) => (largest[row] = Math.max(largest[row], of.data[at])));
+  const result = new Float64Array(of.data.length);
+  walk(of.shape, strides, (at, [row]) => (result[at] = largest[row]));
+  return result;
+}
+
+/** exp of what is off by 2Δ is off by the factor e^{2Δ}; exp's own error grows with the distance from the maximum. */
+const softmaxError: Rule = ({ params }, [x], y) => {
+  const { axis } = params as { axis: number };
+  const top = largestAlong(axis, x.value);
+  const carried = x.error && largestAlong(axis, x.error);
+  return mapped(y, (v, i) => v * ((carried ? Math.expm1(2 * carried[i]) : 0) + SUM_FACTOR * ULP * (2 + top[i] - x.value.data[i])));
+};
+
+const logSoftmaxError: Rule = ({ params }, [x], y) => {
+  const { axis } = params as { axis: number };
+  const carried = x.error && largestAlong(axis, x.error);
+  const own = 2 + Math.log(y.shape[axis]);
+  return mapped(y, (v, i) => (carried ? 2 * carried[i] : 0) + SUM_FACTOR * ULP * (own + Math.abs(v)));
+};
+
+/** Inputs of a window that may be its maximum: one, unless others are as near as the errors allow. Exact ties go to the first. */
+function winners({ value, error }: Bounded, seen: readonly number[]): number[] {
+  const first = seen.reduce((best, i) => (value.data[i] > value.data[best] ? i : best));
+  if (!error) return [first];
+  const least = Math.max(...seen.map((i) => value.data[i] - error.data[i]));
+  const near = seen.filter((i) => !(value.data[i] + error.data[i] < least));
+  return near.every((i) => error.data[i] === 0) ? [first] : near;
+}
+
+const maxPoolError: Rule = ({ params }, [x], y) => {
+  if (!x.error) return null;
+  const error = hostArray(y);
+  eachWindow(params as PoolGeometry, (o, seen) => (error.data[o] = Math.max(...seen.map((i) => x.error!.data[i]))));
+  return error;
+};
+
+const maxPoolGradError: Rule = ({ params }, [x, dy], dx) => {
+  const error = hostArray(dx);
+  const [hits, magnitude] = [hostArray(dx), hostArray(dx)];
+  eachWindow(params as PoolGeometry, (o, seen) => {
+    const near = winners(x, seen);
+    for (const i of near) {
+      error.data[i] += (dy.error?.data[o] ?? 0) + (near.length > 1 ? Math.abs(dy.value.data[o]) : 0);
+      magnitude.data[i] += Math.abs(dy.value.data[o]);
+      hits.data[i]++;
+    }
+  });
+  return mapped(error, (e, i) => e + (hits.data[i] > 1 ? SUM_FACTOR * ULP * magnitude.data[i] : 0));
+};
+
+const maxPoolPickError: Rule = ({ params }, [x, v], y) => {
+  const error = hostArray(y);
+  eachWindow(params as PoolGeometry, (o, seen) => {
+    error.data[o] = Math.max(...winners(x, seen).map((i) => Math.abs(v.value.data[i] - y.data[o]) + (v.error?.data[i] ?? 0)));
+  });
+  return error;
+};
+
+const rules: Readonly<Record<string, Rule>> = {
+  conv: products,
+  convGradInput: products,
+  convGradWeight: products,
+  matmul: products,
+  sum: summed,
+  avgPool: summed,
+  avgPoolGrad: summed,
+  [maxPoolOp.name]: maxPoolError,
+  [maxPoolGradOp.name]: maxPoolGradError,
+  [maxPoolPickOp.name]: maxPoolPickError,
+  max: moved,
+  broadcastTo: moved,
+  reshape: moved,
+  transpose: moved,
+  pad: moved,
+  slice: moved,
+  concat: moved,
+  full: (_, __, y) => mapped(y, (v) => Math.abs(v - Math.fround(v))),
+  random: exact,
+  oneHot: exact,
+  softmax: softmaxError,
+  logSoftmax: logSoftmaxError,
+};
+
+function elementwiseError(params: ElementwiseParams, inputs: readonly Bounded[], y: HostArray): HostArray {
+  const at = uncertain(
+    params.f,
+    inputs.map((_, i) => variable(i)),
+  );
+  const error = hostArray(y);
+  walk(
+    y.shape,
+    inputs.map((x) => broadcastStrides(x.value.shape, y.shape)),
+    (i, offsets) => {
+      const [, e] = at(
+        inputs.map((x, j) => x.value.data[offsets[j]]),
+        inputs.map((x, j) => x.error?.data[offsets[j]] ?? 0),
+      );
+      error.data[i] = e;
+    },
+  );
+  return error;
+}

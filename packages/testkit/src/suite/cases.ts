@@ -1,0 +1,40 @@
+// Every case of every op, and the gradient of each.
+
+import { add } from "@conv/ops";
+import { cases, type OpCase } from "@conv/ops/cases";
+import { graphOf, input, node, optimise, vjp, type Graph } from "@conv/tensor";
+import { describe, it } from "vitest";
+import { check } from "../check.ts";
+import { drawAll } from "../data.ts";
+import { inputsOf, specsOf, type Device } from "./device.ts";
+
+/** Registers the cases of @conv/ops. */
+export function caseSuite(device: Device): void {
+  describe("cases", () => {
+    for (const c of cases) it(c.name, () => check(device.backend, forward(c), drawAll(c.inputs, c.data, c.name)));
+  });
+  describe("gradients of the cases", () => {
+    for (const c of cases) {
+      const graph = backward(c);
+      if (!graph) continue;
+      const values = [...drawAll(c.inputs, c.data, c.name), ...inputsOf(specsOf(graph).slice(c.inputs.length), `${c.name}, cotangent`)];
+      it(c.name, () => check(device.backend, graph, values));
+    }
+  });
+}
+
+function forward({ op, params, inputs }: OpCase): Graph {
+  const xs = inputs.map((s) => input(s));
+  return graphOf(xs, node(op, params, xs));
+}
+
+/** Inputs and cotangents to the gradients of all inputs that have one; null if none has. */
+function backward({ op, params, inputs }: OpCase): Graph | null {
+  const xs = inputs.map((s) => input(s));
+  const ys = node(op, params, xs);
+  if (ys.some((y) => y.dtype !== "float32")) return null;
+  const cts = ys.map((y) => input(y.spec));
+  const wrt = xs.filter((x) => x.dtype === "float32");
+  const gradients = vjp(ys, cts, wrt, add).filter((g) => g !== null);
+  return gradients.length ? optimise(graphOf([...xs, ...cts], gradients)) : null;
+}

@@ -1,0 +1,25 @@
+// What a suite is given, and the few things that all suites do.
+
+import type { CaseData } from "@conv/ops/cases";
+import { trace, type Backend, type Graph, type HostArray, type Spec, type Value } from "@conv/tensor";
+import { draw } from "../data.ts";
+
+/** The back end under test: one that lives as long as the suite, and more of them for tests that break theirs. */
+export interface Device {
+  readonly backend: Backend;
+  fresh(): Promise<Backend>;
+}
+
+/** Values for the inputs of a graph: `fills` by position, normal where there is none. */
+export const inputsOf = (specs: readonly Spec[], seed: string, fills: readonly (CaseData | undefined)[] = []): HostArray[] =>
+  specs.map((s, i) => draw(s, fills[i], `${seed} #${i}`));
+
+/** Specs of a graph's inputs. */
+export const specsOf = (graph: Graph): Spec[] => graph.inputs.map((v) => v.spec);
+
+/** Traces a function of values of float32 shapes. */
+export const graphOfShapes = (shapes: readonly (readonly number[])[], fn: (...xs: Value[]) => Value | readonly Value[]): Graph =>
+  trace(
+    fn,
+    shapes.map((shape) => ({ shape, dtype: "float32" })),
+  );
