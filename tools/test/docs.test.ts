@@ -1,0 +1,51 @@
+// The documents are true: the code in every README runs, from the sources, and prints what the block of text after it says.
+
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { check, root } from "../src/workspace.ts";
+
+interface Example {
+  readonly line: number;
+  readonly code: string;
+  /** What it must print; undefined where no block of text follows. */
+  readonly output?: string;
+}
+
+/** Every block marked `ts`, with the block marked `text` that comes next, if no other code stands between. */
+function examplesOf(markdown: string): Example[] {
+  const blocks = [...markdown.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(({ 1: language, 2: body, index }) => ({ language, body, index }));
+  return blocks.flatMap(({ language, body, index }, i) => {
+    if (language !== "ts") return [];
+    const next = blocks[i + 1];
+    return [{ line: markdown.slice(0, index).split("\n").length, code: body, output: next?.language === "text" ? next.body : undefined }];
+  });
+}
+
+const documents = globSync(["README*.md", "packages/*/README*.md", "apps/*/README*.md"], { cwd: root }).toSorted();
+
+describe.each(documents)("%s", (document) => {
+  const text = readFileSync(join(root, document), "utf8");
+  const examples = examplesOf(text);
+
+  for (const { line, code, output } of examples) {
+    test(`the example at line ${line}`, { timeout: 120_000 }, async () => {
+      // A folder from which every package of the workspace can be imported.
+      const printed = await check(process.execPath, ["--input-type=module-typescript"], { cwd: join(root, "tools"), input: code });
+      if (output !== undefined) expect(printed.trimEnd()).toBe(output.trimEnd());
+    });
+  }
+
+  test("links to files that exist", () => {
+    const links = [...text.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)[^)]*\)/g)].map((match) => match[1]);
+    const folder = join(root, document, "..");
+    expect(links.filter((link) => globSync(link, { cwd: folder }).length === 0)).toEqual([]);
+  });
+});
+
+test("the English and the Chinese README show the same code and output", () => {
+  const [english, chinese] = ["README.md", "README.zh-CN.md"].map((name) =>
+    examplesOf(readFileSync(join(root, name), "utf8")).map(({ code, output }) => ({ code, output })),
+  );
+  expect(chinese).toEqual(english);
+});
