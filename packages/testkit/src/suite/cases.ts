@@ -11,14 +11,18 @@ import { inputsOf, specsOf, type Device } from "./device.ts";
 /** Registers the cases of @conv/ops. */
 export function caseSuite(device: Device): void {
   describe("cases", () => {
-    for (const c of cases) it(c.name, () => check(device.backend, forward(c), drawAll(c.inputs, c.data, c.name)));
+    for (const c of cases) {
+      const { name, inputs, data } = c;
+      it(name, () => check(device.backend, forward(c), drawAll(inputs, data, name)));
+    }
   });
   describe("gradients of the cases", () => {
     for (const c of cases) {
       const graph = backward(c);
       if (!graph) continue;
-      const values = [...drawAll(c.inputs, c.data, c.name), ...inputsOf(specsOf(graph).slice(c.inputs.length), `${c.name}, cotangent`)];
-      it(c.name, () => check(device.backend, graph, values));
+      const { name, inputs, data } = c;
+      const cotangents = specsOf(graph).slice(inputs.length);
+      it(name, () => check(device.backend, graph, [...drawAll(inputs, data, name), ...inputsOf(cotangents, `${name}, cotangent`)]));
     }
   });
 }

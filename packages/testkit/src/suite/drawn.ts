@@ -28,7 +28,7 @@ import {
 } from "@conv/ops";
 import type { CaseData } from "@conv/ops/cases";
 import { node, sizeOf, spec, type Graph, type Op } from "@conv/tensor";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, it } from "vitest";
 import { check } from "../check.ts";
 import { graphOfShapes, inputsOf, specsOf, type Device } from "./device.ts";
