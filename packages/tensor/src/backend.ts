@@ -54,7 +54,7 @@ export interface Step {
 /** One way to carry out a node, for a back end whose kernels are `Code` and are chosen by geometry `G` and device capabilities `Caps`. */
 export interface Kernel<G, Caps, Code> {
   readonly name: string;
-/** null if the kernel can do it, else the reason why it cannot, in a few words. */
+  /** null if the kernel can do it, else the reason why it cannot, in a few words. */
   declines(geometry: G, caps: Caps): string | null;
   /** Predicted seconds; the comment at each says from what it was fitted. */
   estimate(geometry: G, caps: Caps): number;

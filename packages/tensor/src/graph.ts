@@ -45,29 +45,30 @@ export interface Graph {
 
 let currentPath = "";
 
-/** Runs `fn` with `name` appended to the path of every node made inside: `within("c1", …)` inside `within("net", …)` gives `net.c1`. */
+/**
+ * Runs `fn` with `name` appended to the path of every node made inside: `within("c1", …)` inside `within("net", …)` gives
+ * `net.c1`. A ShapeError thrown inside gains the path: `net.c1: conv: weight has 3 axes, input has 4`.
+ */
 export function within<R>(name: string, fn: () => R): R {
   const outer = currentPath;
   currentPath = outer && name ? `${outer}.${name}` : outer || name;
   try {
     return fn();
+  } catch (error) {
+    // One that has a cause has its path, that of the innermost module.
+    if (!(error instanceof ShapeError) || error.cause instanceof ShapeError || !currentPath) throw error;
+    throw new ShapeError(complaint(currentPath, error.message), { cause: error });
   } finally {
     currentPath = outer;
   }
 }
 
-/** Adds a node to the graph being built and returns its outputs. An error of the op's rule gains the module's path. */
+/** Adds a node to the graph being built and returns its outputs. Throws what the op's rule throws. */
 export function node<P>(op: Op<P>, params: P, inputs: readonly Value[]): readonly Value[] {
-  let specs: Spec[];
-  try {
-    specs = op.infer(
-      inputs.map((v) => v.spec),
-      params,
-    );
-  } catch (error) {
-    if (error instanceof ShapeError && currentPath) throw new ShapeError(complaint(currentPath, error.message), { cause: error });
-    throw error;
-  }
+  const specs = op.infer(
+    inputs.map((v) => v.spec),
+    params,
+  );
   const outputs: Value[] = [];
   const made: Node<P> = { op, params, inputs, outputs, path: currentPath };
   specs.forEach((s, i) => outputs.push(new Value(made as Node, i, s)));
@@ -77,7 +78,7 @@ export function node<P>(op: Op<P>, params: P, inputs: readonly Value[]): readonl
 /** An input of a graph, to be named in {@link graphOf}. */
 export const input = (s: Spec, name?: string): Value => new Value(null, 0, s, name);
 
-/** Collects the nodes that `outputs` need, in order. Throws ShapeError if they need an input that is not listed. */
+/** Collects the nodes that `outputs` need, in order; a value listed as input is taken as given, whatever made it. Throws ShapeError if they need an input that is not listed. */
 export function graphOf(inputs: readonly Value[], outputs: readonly Value[]): Graph {
   const known = new Set(inputs);
   const seen = new Set<Node>();
@@ -85,10 +86,10 @@ export function graphOf(inputs: readonly Value[], outputs: readonly Value[]): Gr
   // Depth first with an explicit stack: a training step can be thousands of nodes deep.
   const stack: { node: Node; next: number }[] = [];
   const enter = (v: Value) => {
-    if (v.node === null) {
-      if (!known.has(v))
-        throw shapeError("graph", `a value of shape ${formatShape(v.shape)}${v.name ? ` named ${v.name}` : ""} is used but is not an input`);
-    } else if (!seen.has(v.node)) {
+    if (known.has(v)) return;
+    if (v.node === null)
+      throw shapeError("graph", `a value of shape ${formatShape(v.shape)}${v.name ? ` named ${v.name}` : ""} is used but is not an input`);
+    if (!seen.has(v.node)) {
       seen.add(v.node);
       stack.push({ node: v.node, next: 0 });
     }

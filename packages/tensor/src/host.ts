@@ -21,9 +21,13 @@ export function createHost(): Backend {
   return {
     name: "host",
     alloc(bytes) {
-      const buffer: HostBuffer = { bytes, data: new ArrayBuffer(bytes) };
-      buffers.add(buffer);
-      return buffer;
+      try {
+        const buffer: HostBuffer = { bytes, data: new ArrayBuffer(bytes) };
+        buffers.add(buffer);
+        return buffer;
+      } catch (cause) {
+        throw new RangeError(`host: no room for ${bytes} bytes`, { cause });
+      }
     },
     free(buffer) {
       buffers.delete(buffer as HostBuffer);
@@ -52,7 +56,10 @@ export function createHost(): Backend {
       return program;
     },
     memory: () => ({ buffers: buffers.size, bytes: [...buffers].reduce((sum, b) => sum + b.bytes, 0), programs: programs.size, programBytes: 0 }),
-    dispose: () => buffers.clear(),
+    dispose() {
+      buffers.clear();
+      programs.clear();
+    },
   };
 }
 
