@@ -3,6 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { shuffled } from "@conv/layers";
 
 /** Pixels of one image: 28 rows of 28, 0 background, 255 ink. */
 export const DIGIT_PIXELS = 28 * 28;
@@ -10,7 +11,7 @@ export const DIGIT_PIXELS = 28 * 28;
 /** How many of the digits are held out. */
 export const HELD_OUT = 2000;
 
-const SPLIT_SEED = 1998; // the year of LeNet-5; any would do, but it must not change
+const SPLIT = "digits"; // the key of the order that is split; any would do, but it must not change
 
 /** Images (count × 784 bytes, in the package's order, sorted by class), their labels 0–9, and the split. */
 export interface Digits {
@@ -38,21 +39,6 @@ export function loadDigits(): Digits {
     labels.fill(digit, at / DIGIT_PIXELS, (at + data.length) / DIGIT_PIXELS);
     for (const value of data) images[at++] = Math.round(value * 255);
   });
-  const order = shuffled(labels.length, SPLIT_SEED);
+  const order = shuffled(labels.length, SPLIT);
   return { images, labels, train: order.slice(0, -HELD_OUT), test: order.slice(-HELD_OUT) };
-}
-
-/** 0 … count − 1 in an order that depends on the seed alone: Fisher and Yates's shuffle driven by the generator mulberry32. */
-function shuffled(count: number, seed: number): Uint32Array {
-  const order = Uint32Array.from({ length: count }, (_, i) => i);
-  let state = seed;
-  for (let i = count - 1; i > 0; i--) {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    const uniform = ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-    const j = Math.floor(uniform * (i + 1));
-    [order[i], order[j]] = [order[j], order[i]];
-  }
-  return order;
 }

@@ -1,0 +1,55 @@
+// `conv predict`: which digits are on the images. Every image is read before anything is printed.
+
+import { createPredictor } from "@conv/layers";
+import { openBackend } from "../backend.ts";
+import { about } from "../errors.ts";
+import { readDigit } from "../image.ts";
+import { loadModel } from "../model.ts";
+import { samplesOf } from "../samples.ts";
+import { colorsOf } from "../terminal.ts";
+
+/** What was seen on one image; probabilities are those of the digits 0 to 9. */
+interface Answer {
+  readonly image: string;
+  readonly digit: number;
+  readonly probabilities: readonly number[];
+}
+
+export async function predict(file: string, images: readonly string[], { json = false }: { readonly json?: boolean }): Promise<void> {
+  const { decoded, model } = await loadModel(file);
+  const pixels = Buffer.concat(await Promise.all(images.map(readDigit)));
+  const { x } = samplesOf(model, pixels, new Uint8Array(images.length)).batch([...images.keys()]);
+  const backend = await openBackend();
+  try {
+    const predictor = await about(file, () => createPredictor(backend, model, decoded.state));
+    const outputs = await predictor.predict(x);
+    predictor.dispose();
+    const width = outputs.length / images.length;
+    const answers = images.map((image, i) => answerOf(image, outputs.subarray(i * width, (i + 1) * width)));
+    console.log(json ? JSON.stringify({ model: model.name, file, images: answers }, null, 2) : table(answers));
+  } finally {
+    backend.dispose();
+  }
+}
+
+function answerOf(image: string, outputs: Float32Array): Answer {
+  const largest = Math.max(...outputs);
+  const weights = Array.from(outputs, (v) => Math.exp(v - largest));
+  const total = weights.reduce((a, b) => a + b, 0);
+  return { image, digit: outputs.indexOf(largest), probabilities: weights.map((w) => w / total) };
+}
+
+/** One row an image: the digit, then the probability of each in percent. */
+function table(answers: readonly Answer[]): string {
+  const color = colorsOf(process.stdout);
+  const name = Math.max(5, ...answers.map((a) => a.image.length));
+  const head = `${"image".padEnd(name)}  digit  ${answers[0].probabilities.map((_, digit) => `${digit}`.padStart(5)).join(" ")}  %`;
+  const rows = answers.map(({ image, digit, probabilities }) => {
+    const cells = probabilities.map((p, i) => {
+      const cell = (100 * p).toFixed(1).padStart(5);
+      return i === digit ? color.bold(color.green(cell)) : cell;
+    });
+    return `${image.padEnd(name)}  ${color.bold(`${digit}`.padStart(5))}  ${cells.join(" ")}`;
+  });
+  return [head, ...rows].join("\n");
+}

@@ -1,0 +1,103 @@
+// The command line: what can be said, with examples. What is done is in commands/, loaded when it is asked for.
+
+import { Argument, Command, InvalidArgumentError, Option } from "commander";
+import { modelNames } from "./model.ts";
+import { columns } from "./terminal.ts";
+
+const whole = (least: number) => (text: string) => {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < least || text.trim() === "") throw new InvalidArgumentError(`It must be a whole number ≥ ${least}.`);
+  return value;
+};
+
+const positive = (text: string) => {
+  const value = Number(text);
+  if (!(Number.isFinite(value) && value > 0)) throw new InvalidArgumentError("It must be a number > 0.");
+  return value;
+};
+
+const shape = (text: string) => {
+  if (!/^\d+([x×,]\d+)*$/.test(text)) throw new InvalidArgumentError("It must be sizes like 1x28x28.");
+  return text.split(/[x×,]/).map(Number);
+};
+
+const modelArgument = () => new Argument("<model>", modelNames.join(" or "));
+
+/** The command `conv`. Parsing it throws CommanderError for wrong usage, and whatever a command throws. */
+export function createProgram(): Command {
+  // Settings are inherited by the commands made after them.
+  const program = new Command("conv")
+    .description("Train, ask and measure convolutional networks.")
+    .exitOverride()
+    .configureOutput({
+      getOutHelpWidth: columns,
+      outputError: (text, write) => write(`${text.trim().replace(/\s*\n\s*/g, " ")}\n`),
+    })
+    .addHelpText("after", "\nconv <command> --help has examples.");
+
+  program
+    .command("train")
+    .summary("train a network on 8,000 handwritten digits, test it on 2,000 others")
+    .description(
+      "Train a network on 8,000 handwritten digits (MNIST) and test it on 2,000 others. Writes the model and its learning curve, " +
+        "an SVG next to it. Ctrl-C ends after the step under way and saves: --resume goes on to the same weights, bit for bit.",
+    )
+    .addArgument(modelArgument())
+    .addOption(new Option("--epochs <n>", "how often to see all digits, counted from the beginning (default: 10)").argParser(whole(1)))
+    .addOption(new Option("--batch <n>", "digits in a step (default: 64)").argParser(whole(1)))
+    .addOption(new Option("--optimizer <name>", "adam, or sgd with momentum 0.9 (default: adam)").choices(["adam", "sgd"]))
+    .addOption(new Option("--lr <number>", "learning rate (default: 0.001 for adam, 0.02 for sgd)").argParser(positive))
+    .addOption(new Option("--seed <n>", "decides first weights and order of digits (default: 0)").argParser(whole(0)))
+    .addOption(new Option("--limit <n>", "train on the first n digits only (default: 8000)").argParser(whole(1)))
+    .addOption(new Option("--threads <n>", "processor cores to use (default: all)").argParser(whole(1)))
+    .option("--out <file>", "where to save the model (default: <model>.safetensors, or the resumed file)")
+    .option("--resume <file>", "go on from this file, with its options")
+    .option("--json", "print one JSON document and nothing else")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ conv train lenet5
+  $ conv train lenet5 --epochs 2 --limit 1000 --out quick.safetensors
+  $ conv train lenet5 --optimizer sgd --lr 0.05 --seed 7 --json > run.json
+  $ conv train lenet5 --resume lenet5.safetensors --epochs 20`,
+    )
+    .action(async (...args) => (await import("./commands/train.ts")).train(args[0], args[1]));
+
+  program
+    .command("predict")
+    .summary("say which digits are on PNG or JPEG images")
+    .description(
+      "Say which digits are on PNG or JPEG images of any size, dark on light or light on dark. Each is fitted into 20×20 and centred in 28×28 by its mass, as the digits of MNIST are.",
+    )
+    .argument("<file>", "a model that conv train has written")
+    .argument("<image...>", "PNG or JPEG files, one digit each")
+    .option("--json", "print one JSON document and nothing else")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ conv predict lenet5.safetensors seven.png
+  $ conv predict lenet5.safetensors scans/*.jpg --json`,
+    )
+    .action(async (...args) => (await import("./commands/predict.ts")).predict(args[0], args[1], args[2]));
+
+  program
+    .command("summary")
+    .summary("print what each layer of a network costs")
+    .description("Print output shape, parameters, multiply-accumulates, memory and receptive field of each layer, as far as the terminal is wide.")
+    .addArgument(modelArgument())
+    .addOption(new Option("--input <shape>", "shape of one sample, as 1x28x28 (default: the network's)").argParser(shape))
+    .addOption(new Option("--batch <n>", "samples at once").argParser(whole(1)).default(1))
+    .addOption(new Option("--format <name>", "text, or json with everything").choices(["text", "json"]).default("text"))
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ conv summary lenet5
+  $ conv summary lenet5_1998 --batch 64 --format json`,
+    )
+    .action(async (...args) => (await import("./commands/summary.ts")).summary(args[0], args[1]));
+
+  return program;
+}

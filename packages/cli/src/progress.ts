@@ -1,0 +1,59 @@
+// The progress of a training on the terminal: one bar for the epoch under way, on standard error, and none where that is a file.
+
+import type { StepReport } from "@conv/layers";
+import { Presets, SingleBar } from "cli-progress";
+import { formatPercent, formatSeconds } from "./terminal.ts";
+
+export interface Progress {
+  /** Called after each step. */
+  step(report: StepReport): void;
+  /** Takes the bar away until the next step. */
+  clear(): void;
+}
+
+/** `epochs` is the number of the last one; the time left is that to its end, testing not counted. */
+export function createProgress(epochs: number): Progress {
+  const bar = new SingleBar(
+    {
+      format: `epoch {epoch}/${epochs} {bar} {percentage} % │ loss {loss} │ accuracy {accuracy} │ {rate} │ {left}`,
+      stream: process.stderr,
+      barsize: 24,
+      hideCursor: true,
+      clearOnComplete: true,
+      gracefulExit: false, // Ctrl-C is handled by the training
+    },
+    Presets.shades_classic,
+  );
+  let epoch = 0;
+  let first: { seen: number; seconds: number } | null = null;
+  let loss = 0;
+  let accuracy = 0;
+  let steps = 0;
+  const clear = () => {
+    bar.stop();
+    epoch = 0;
+  };
+  return {
+    step(report) {
+      if (report.epoch !== epoch) {
+        clear();
+        [epoch, first, loss, accuracy, steps] = [report.epoch, null, 0, 0, 0];
+        bar.start(report.samples, 0, { epoch, loss: "", accuracy: "", rate: "", left: "" });
+      }
+      first ??= report; // speed is measured from the end of the first step on: that one compiles
+      steps++;
+      loss += report.loss;
+      accuracy += report.accuracy;
+      const speed = (report.seen - first.seen) / (report.seconds - first.seconds);
+      const left = report.samples - report.seen + (epochs - report.epoch) * report.samples;
+      bar.update(report.seen, {
+        epoch,
+        loss: (loss / steps).toFixed(4),
+        accuracy: formatPercent(accuracy / steps),
+        rate: speed > 0 ? `${Math.round(speed).toLocaleString("en-US")} images/s` : "…",
+        left: speed > 0 ? `${formatSeconds(left / speed)} left` : "…",
+      });
+    },
+    clear,
+  };
+}

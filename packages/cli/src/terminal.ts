@@ -1,0 +1,20 @@
+// What the command needs to know of the terminal it writes to.
+
+import type { WriteStream } from "node:tty";
+import { createColors } from "picocolors";
+
+/** Colours where the stream is a terminal that has them; NO_COLOR, FORCE_COLOR and TERM are respected, as Node does. */
+export const colorsOf = (stream: WriteStream) => createColors(stream.isTTY && stream.hasColors());
+
+/** Columns of standard output; 80 where it is no terminal. */
+export const columns = (): number => process.stdout.columns ?? 80;
+
+/** `4.2 s`, `1 min 20 s`. */
+export function formatSeconds(seconds: number): string {
+  if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
+  const whole = Math.round(seconds);
+  return whole < 3600 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
+
+/** `98.1 %`. */
+export const formatPercent = (fraction: number): string => `${(100 * fraction).toFixed(1)} %`;
