@@ -124,6 +124,10 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
       const ins = inputs as readonly CpuBuffer[];
       const outs = outputs as readonly CpuBuffer[];
       check(graph, ins, outs);
+      const direct = outs.map((_, o) => sources[o].kind === "output" && sources[o].index === o);
+      const early = outs.map((b, o) => direct[o] && overwrites[o].some((i) => ins[i] === b));
+      // Spare memory first: growth may replace what views look at.
+      outs.forEach((_, o) => early[o] && (spare[o] ??= heap.alloc(bytesOf(graph.outputs[o].spec))));
       const view = new Int32Array(heap.memory.buffer, base, words);
       ins.forEach((b, i) => (view[i] = b.address));
       packing.forEach((s, i) => {
@@ -134,23 +138,17 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
       // Outputs that would overwrite an input too early go through spare memory; those that are inputs are copied.
       const later: (() => void)[] = [];
       outs.forEach((b, o) => {
-        const source = sources[o]!;
-        const size = bytesOf(graph.outputs[o]!.spec);
-        const direct = source.kind === "output" && source.index === o;
-        if (direct && !overwrites[o]!.some((i) => ins[i] === b)) {
-          view[ins.length + o] = b.address;
+        const source = sources[o];
+        const size = bytesOf(graph.outputs[o].spec);
+        if (direct[o]) {
+          view[ins.length + o] = early[o] ? spare[o] : b.address;
+          if (early[o]) later.push(() => heap.bytes(b.address, size).set(heap.bytes(spare[o], size)));
           return;
         }
         if (source.kind === "input") {
-          const from = ins[source.index]!;
+          const from = ins[source.index];
           const taken = outs.includes(from) && from !== b ? heap.bytes(from.address, size).slice() : null;
           later.push(() => from !== b && heap.bytes(b.address, size).set(taken ?? heap.bytes(from.address, size)));
-          return;
-        }
-        if (direct) {
-          spare[o] ??= heap.alloc(size);
-          new Int32Array(heap.memory.buffer, base, words)[ins.length + o] = spare[o]!;
-          later.push(() => heap.bytes(b.address, size).set(heap.bytes(spare[o]!, size)));
           return;
         }
         // The same value as an earlier output.

@@ -49,7 +49,7 @@ export const depthwise: CpuKernel = {
 };
 
 /** Flat kernel index and source offset (elements) of every tap of a phase. */
-function tapsOf(phase: Phase, kernelStrides: readonly number[], sourceStrides: readonly number[]): { tap: number; offset: number }[] {
+export function tapsOf(phase: Phase, kernelStrides: readonly number[], sourceStrides: readonly number[]): { tap: number; offset: number }[] {
   return phase.taps.reduce<{ tap: number; offset: number }[]>(
     (all, t, a) =>
       all.flatMap(({ tap, offset }) =>

@@ -2,9 +2,10 @@
 
 import type { CpuKernel } from "../code.ts";
 import { depthwise } from "./depthwise.ts";
+import { depthwiseGradWeight } from "./depthwiseGradWeight.ts";
 import { fused } from "./fused.ts";
 import { gradWeight } from "./gradWeight.ts";
 import { igemm } from "./igemm.ts";
 import { matmul } from "./matmul.ts";
 
-export const kernels: readonly CpuKernel[] = [depthwise, igemm, gradWeight, matmul, fused];
+export const kernels: readonly CpuKernel[] = [depthwise, depthwiseGradWeight, igemm, gradWeight, matmul, fused];

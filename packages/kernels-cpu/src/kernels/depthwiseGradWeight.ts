@@ -1,0 +1,105 @@
+// The gradient of a depthwise convolution to its weight: dw[oc, tap] = Σ over (image, p) of dy[oc, p] · x[c, p·stride + offset(tap)].
+// A few taps at a time keep their sums in registers while dy and x stream by, four neighbours p at once.
+
+import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
+import { stridesOf } from "@conv/tensor";
+import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch, type Stage } from "../code.ts";
+import { f32x4, i32, i32x4, v128 } from "../wasm/asm.ts";
+import { madd } from "../wasm/math.ts";
+import { hash } from "../wasm/tile.ts";
+import { tapsOf } from "./depthwise.ts";
+import { gatherForward, needsPadding, readLayout } from "./gather.ts";
+import { acrossLanes, loadStepped, padBytes, padStage } from "./pad.ts";
+
+const volume = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
+/** Sums, a vector of dy and one of x fill the 16 vector registers. */
+const SUMS = 12;
+/** Kernels above this many taps make more code than they save time. */
+const MOST_TAPS = 144;
+
+export const depthwiseGradWeight: CpuKernel = {
+  name: "depthwiseGradWeight",
+  declines(task) {
+    if (task.op !== convGradWeightOp) return "does the gradient of convolution to the weight";
+    const g = task.params as ConvGeometry;
+    if (g.ic !== g.groups) return `takes one source channel per group, not ${g.ic / g.groups}`;
+    return volume(g.kernel) > MOST_TAPS ? `unrolls at most ${MOST_TAPS} taps, not ${volume(g.kernel)}` : null;
+  },
+  // 15 GFLOP/s, and a copy of x at 4 GB/s.
+  estimate: (task, { threads }) => ((2 * task.cost.macs) / 15e9 + task.cost.bytesRead / 8e9) / threads + 2e-6,
+  build(task, caps) {
+    const g = task.params as ConvGeometry;
+    const gather = gatherForward(g);
+    const rank = g.output.length;
+    const width = g.output[rank - 1];
+    const stepW = g.stride[rank - 1];
+    const positions = volume(g.output);
+    const multiplier = g.oc / g.groups;
+    const { strides, plane } = readLayout(gather);
+    const all = tapsOf(gather.phases[0], stridesOf(g.kernel), strides);
+    const scratch: Scratch[] = [];
+    const stages: Stage[] = [];
+    let source: Place = inputAt(1);
+    if (needsPadding(gather)) {
+      const box = { planes: g.n * g.ic, source: gather.source, lo: gather.lo, padded: gather.padded };
+      source = scratchAt(scratch.push({ bytes: padBytes(box) }) - 1);
+      stages.push(padStage(box, inputAt(1), source));
+    }
+    stages.push({
+      name: `depthwiseGradWeight_${hash(JSON.stringify([g, caps.relaxed]))}`,
+      items: g.oc,
+      reads: [inputAt(0), source],
+      writes: [outputAt(0)],
+      emit(_, f, [dy, x, dw], { lo, hi }) {
+        const [oc, image, s, d, sRow, column] = ["oc", "image", "s", "d", "sRow", "column"].map((n) => f.local("i32", n));
+        const sums = Array.from({ length: Math.min(SUMS, all.length) }, (_, i) => f.local("v128", `sum${i}`));
+        const given = f.local("v128", "given");
+        const tail = width % 4;
+        const part = (taps: typeof all) => {
+          const row = () => {
+            f.set(s, sRow);
+            const four = () => taps.forEach(({ offset }, i) => f.set(sums[i], madd(caps, given, loadStepped(f, s, offset * 4, stepW, "x"), sums[i])));
+            f.for(column, 0, width >> 2, 1, () => {
+              f.set(given, v128.load(d));
+              four();
+              f.bump(s, 16 * stepW);
+              f.bump(d, 16);
+            });
+            if (!tail) return;
+            // Lanes past the row count nothing, whatever memory holds there (x is multiplied by zero only if it is finite).
+            const mask = i32x4.lanes(...[0, 1, 2, 3].map((lane) => (lane < tail ? -1 : 0)));
+            f.set(given, v128.and(v128.load(d), mask));
+            taps.forEach(({ offset }, i) => {
+              const masked = v128.and(loadStepped(f, s, offset * 4, stepW, "x"), mask);
+              f.set(sums[i], madd(caps, given, masked, sums[i]));
+            });
+            f.bump(d, tail * 4);
+          };
+          const rows = (axis: number) => {
+            if (axis === rank - 1) return row();
+            const move = g.stride[axis] * strides[axis] * 4;
+            f.repeat(g.output[axis], `left${axis}`, () => {
+              rows(axis + 1);
+              f.bump(sRow, move);
+            });
+            f.bump(sRow, -move * g.output[axis]);
+          };
+          taps.forEach((_, i) => f.set(sums[i], 0));
+          f.for(image, 0, g.n, 1, () => {
+            f.set(d, i32.add(dy, i32.mul(i32.add(i32.mul(image, g.oc), oc), positions * 4)));
+            f.set(sRow, i32.add(x, i32.mul(i32.add(i32.mul(image, g.ic), i32.div(oc, multiplier)), plane * 4)));
+            rows(0);
+          });
+          taps.forEach(({ tap }, i) => {
+            acrossLanes(f, sums[i], f32x4.add);
+            f.storeLane(i32.add(dw, i32.mul(oc, all.length * 4)), sums[i], 0, tap * 4);
+          });
+        };
+        f.for(oc, lo, hi, 1, () => {
+          for (let at = 0; at < all.length; at += SUMS) part(all.slice(at, at + SUMS));
+        });
+      },
+    });
+    return { scratch, stages };
+  },
+};
