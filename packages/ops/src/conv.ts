@@ -36,13 +36,14 @@ function derivative(name: string, roles: readonly [Role, Role], out: Role, vjp: 
     },
     reference([a, b], g) {
       const result = hostArray(spec(shapeOf[out](g)));
-      const index: Record<Role, number> = { x: 0, w: 0, y: 0 };
-      eachTerm(g, (x, w, y) => {
-        index.x = x;
-        index.w = w;
-        index.y = y;
-        result.data[index[out]]! += a!.data[index[roles[0]]]! * b!.data[index[roles[1]]]!;
-      });
+      const of = (role: Role) => (role === out ? result : role === roles[0] ? a : b).data;
+      const [xs, ws, ys] = [of("x"), of("w"), of("y")];
+      const term: Record<Role, (x: number, w: number, y: number) => void> = {
+        x: (x, w, y) => (xs[x] += ws[w] * ys[y]),
+        w: (x, w, y) => (ws[w] += xs[x] * ys[y]),
+        y: (x, w, y) => (ys[y] += xs[x] * ws[w]),
+      };
+      eachTerm(g, term[out]);
       return [result];
     },
     vjp,

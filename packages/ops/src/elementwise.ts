@@ -61,7 +61,11 @@ export function elementwiseOp(name: string): ElementwiseOp {
         inputs.map((_, i) => variable(i)),
       );
       const strides = inputs.map((x) => broadcastStrides(x.shape, out.shape));
-      walk(out.shape, strides, (i, offsets) => (out.data[i] = at(inputs.map((x, j) => x.data[offsets[j]]))));
+      const values = inputs.map(() => 0);
+      walk(out.shape, strides, (i, offsets) => {
+        for (let j = 0; j < values.length; j++) values[j] = inputs[j].data[offsets[j]];
+        out.data[i] = at(values);
+      });
       return [out];
     },
     vjp(n, [ct]) {
@@ -132,10 +136,13 @@ function withoutConstants(name: string, inputs: readonly Value[], { f, df }: Ele
 export const map = <T extends Arg>(name: string, f: Expr, inputs: readonly T[], df?: readonly Expr[]): T =>
   apply(elementwiseOp(name), df ? { f, df } : { f }, inputs)[0]!;
 
+// Calls without effect: a bundler leaves out the functions that nobody imports.
+/* @__NO_SIDE_EFFECTS__ */
 const unary =
   (name: string, f: Expr, df?: Expr) =>
   <T extends Arg>(x: T): T =>
     map(name, f, [x], df === undefined ? undefined : [df]);
+/* @__NO_SIDE_EFFECTS__ */
 const binary =
   (name: string, fn: Fn) =>
   <T extends Arg>(a: T, b: T | number): T =>

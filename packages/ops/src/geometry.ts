@@ -139,11 +139,21 @@ export function eachTerm(g: ConvGeometry, visit: (x: number, w: number, y: numbe
   const ws = stridesOf(wShape(g));
   const ys = stridesOf(yShape(g));
   const space = (axis: number, x: number, w: number, y: number): void => {
-    if (axis === rank) return visit(x, w, y);
-    for (let o = 0; o < g.output[axis]!; o++)
-      for (let k = 0; k < g.kernel[axis]!; k++) {
-        const i = o * g.stride[axis]! - g.padLo[axis]! + k * g.dilation[axis]!;
-        if (i >= 0 && i < g.input[axis]!) space(axis + 1, x + i * xs[axis + 2]!, w + k * ws[axis + 2]!, y + o * ys[axis + 2]!);
+    const [size, outputs, kernel, stride, dilation, lo] = [
+      g.input[axis],
+      g.output[axis],
+      g.kernel[axis],
+      g.stride[axis],
+      g.dilation[axis],
+      g.padLo[axis],
+    ];
+    const [xStep, wStep, yStep] = [xs[axis + 2], ws[axis + 2], ys[axis + 2]];
+    for (let o = 0; o < outputs; o++)
+      for (let k = 0; k < kernel; k++) {
+        const i = o * stride - lo + k * dilation;
+        if (i < 0 || i >= size) continue;
+        if (axis + 1 < rank) space(axis + 1, x + i * xStep, w + k * wStep, y + o * yStep);
+        else visit(x + i * xStep, w + k * wStep, y + o * yStep);
       }
   };
   for (let n = 0; n < g.n; n++)

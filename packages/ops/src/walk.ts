@@ -15,9 +15,9 @@ export function walk(
     if (axis === shape.length) return visit(at++, offsets);
     for (let i = 0; i < shape[axis]; i++) {
       go(axis + 1);
-      strides.forEach((s, j) => (offsets[j] += s[axis]));
+      for (let j = 0; j < offsets.length; j++) offsets[j] += strides[j][axis];
     }
-    strides.forEach((s, j) => (offsets[j] -= s[axis] * shape[axis]));
+    for (let j = 0; j < offsets.length; j++) offsets[j] -= strides[j][axis] * shape[axis];
   };
   go(0);
 }
