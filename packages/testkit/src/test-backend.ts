@@ -9,6 +9,7 @@ import type { Device } from "./suite/device.ts";
 import { drawnSuite } from "./suite/drawn.ts";
 import { edgeSuite } from "./suite/edges.ts";
 import { fusedSuite } from "./suite/fused.ts";
+import { tensorSuite } from "./suite/tensors.ts";
 import { trainingSuite } from "./suite/training.ts";
 
 /**
@@ -28,6 +29,6 @@ export function testBackend(name: string, create: () => Backend | Promise<Backen
       backend = await create();
     });
     afterAll(() => backend.dispose());
-    for (const suite of [caseSuite, drawnSuite, fusedSuite, trainingSuite, aliasingSuite, bufferSuite, edgeSuite]) suite(device);
+    for (const suite of [caseSuite, drawnSuite, fusedSuite, trainingSuite, aliasingSuite, bufferSuite, edgeSuite, tensorSuite]) suite(device);
   });
 }

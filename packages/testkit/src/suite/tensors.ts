@@ -1,0 +1,61 @@
+// What users touch: eager ops, jitted functions and scopes, on this back end.
+
+import { add, conv, maxPool, mul, relu, softmax, sum } from "@conv/ops";
+import { jit, scope, tensor, type Backend, type Tensor } from "@conv/tensor";
+import { describe, expect, it } from "vitest";
+import type { Device } from "./device.ts";
+
+const x = Array.from({ length: 36 }, (_, i) => ((i * 7) % 11) - 5);
+const w = [1, 0, -1, 2, 0, -2, 1, 0, -1];
+
+/** x * w over 6×6 with a 3×3 kernel, by hand. */
+const want = Array.from({ length: 16 }, (_, o) =>
+  w.reduce((total, v, k) => total + v * x[(Math.floor(o / 4) + Math.floor(k / 3)) * 6 + (o % 4) + (k % 3)], 0),
+);
+
+/** Registers the tests of tensors. */
+export function tensorSuite(device: Device): void {
+  describe("tensors", () => {
+    const onFresh = (name: string, fn: (backend: Backend) => Promise<void>) =>
+      it(name, async () => {
+        const backend = await device.fresh();
+        try {
+          await fn(backend);
+        } finally {
+          backend.dispose();
+        }
+      });
+
+    onFresh("ops run at once on them", async (backend) => {
+      const image = tensor(backend, x, [1, 1, 6, 6]);
+      const kernel = tensor(backend, w, [1, 1, 3, 3]);
+      const y = conv(image, kernel);
+      expect([...(await y.read())]).toEqual(want);
+      expect([...(await maxPool(relu(y), 4).read())]).toEqual([Math.max(0, ...want)]);
+      expect([...(await sum(y).read())]).toEqual([want.reduce((a, b) => a + b)]);
+    });
+
+    onFresh("a jitted function is one program per shape", async (backend) => {
+      const f = jit((a, b) => [add(mul(a, b), 1), softmax(mul(a, 0), -1)]);
+      const programs: number[] = [];
+      for (const size of [4, 8, 4]) {
+        const [a, b] = [tensor(backend, x.slice(0, size)), tensor(backend, w.slice(0, 1))];
+        const [y, p] = f(a, b);
+        expect([...(await y.read())]).toEqual(x.slice(0, size).map((v) => v + 1));
+        expect([...(await p.read())]).toEqual(Array.from({ length: size }, () => 1 / size));
+        programs.push(backend.memory().programs);
+      }
+      expect(programs).toEqual([programs[0], programs[0] + 1, programs[0] + 1]);
+    });
+
+    onFresh("a scope frees what it does not return", async (backend) => {
+      const image = tensor(backend, x, [6, 6]);
+      const y: Tensor = scope(() => relu(add(mul(image, 2), mul(image, -1))));
+      expect(backend.memory().buffers).toBe(2);
+      expect([...(await y.read())]).toEqual(x.map((v) => Math.max(0, v)));
+      y.dispose();
+      image.dispose();
+      expect([backend.memory().buffers, backend.memory().bytes]).toEqual([0, 0]);
+    });
+  });
+}
