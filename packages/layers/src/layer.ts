@@ -1,20 +1,7 @@
 // What a layer is, and how a model is traced into a graph. A layer is a plain object with a function of a value; it asks the
 // context for its parameters by name, so the same description gives parameter lists, training graphs and pictures.
 
-import {
-  complaint,
-  formatShape,
-  graphOf,
-  input,
-  sameShape,
-  ShapeError,
-  shapeError,
-  spec,
-  within,
-  type Graph,
-  type Spec,
-  type Value,
-} from "@conv/tensor";
+import { formatShape, graphOf, input, sameShape, shapeError, spec, within, type Graph, type Spec, type Value } from "@conv/tensor";
 import type { Initialiser } from "./init.ts";
 
 /** One step of a network. `forward` is called while tracing, once a trace, and must not keep values. */
@@ -125,7 +112,7 @@ class Store {
         const before = this.#layers.get(full);
         if (before && before !== layer) throw shapeError("name", `${JSON.stringify(name)} is used for two layers, ${before.type} and ${layer.type}`);
         this.#layers.set(full, layer);
-        return within(name, () => located(full, () => layer.forward(x, this.context(full, new Set()))));
+        return within(name, () => layer.forward(x, this.context(full, new Set())));
       },
       seed: () => {
         const value = input(spec([2], "int32"), `seed${this.seeds.length}`);
@@ -147,15 +134,5 @@ class Store {
     this.entries.set(name, { name, spec: s, init, trainable });
     this.values.set(name, value);
     return value;
-  }
-}
-
-/** Puts the layer's path before the message of a ShapeError that has none; the innermost layer does it. */
-function located<R>(path: string, fn: () => R): R {
-  try {
-    return fn();
-  } catch (error) {
-    if (error instanceof ShapeError && !(error.cause instanceof ShapeError)) throw new ShapeError(complaint(path, error.message), { cause: error });
-    throw error;
   }
 }
