@@ -1,4 +1,5 @@
-// How every published package is built: ESM and types, one file for each entry point, other packages left out.
+// How every published package is built: ESM and types, one file for each entry point, other packages left out. Not minified:
+// the bundlers of those who use it do that, and see by the comments in it what has no effect and may be left out.
 
 import { defineConfig } from "tsup";
 
@@ -8,7 +9,6 @@ export const library = (entry: string[]) =>
     format: "esm",
     target: "es2022",
     dts: true,
-    minify: true,
     clean: true,
     // Bundlers for browsers know by `node:` what is not for them.
     removeNodeProtocol: false,

@@ -14,7 +14,7 @@ export interface Manifest {
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly devDependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
-  readonly publishConfig?: { readonly exports?: Readonly<Record<string, unknown>> };
+  readonly publishConfig?: { readonly exports?: Readonly<Record<string, unknown>>; readonly bin?: Readonly<Record<string, string>> };
 }
 
 export interface Package {
