@@ -19,7 +19,7 @@ export const fusedOp: Pick<Op<FusedParams>, "name"> = { name: "elementwise" };
 
 export const inputName = (i: number): string => `i${i}`;
 
-interface Axis {
+export interface Axis {
   readonly size: number;
   /** Elements between neighbours: of the output, then of each input (0 where it is repeated). */
   readonly strides: readonly number[];

@@ -1,0 +1,61 @@
+// Walking over strided boxes: outer axes are divided into pieces of work, inner axes become loops, pointers move along.
+
+import type { Caps } from "../caps.ts";
+import type { Task } from "../code.ts";
+import { i32, v128, i32x4, type Code, type Func, type Local, type Operand } from "../wasm/asm.ts";
+import type { Axis } from "./fused.ts";
+
+/** Seconds for work bound by memory: 8 GB/s from the outer caches on one core. */
+export const streamTime = (task: Task, { threads }: Caps): number => (task.cost.bytesRead + task.cost.bytesWritten) / 8e9 / threads + 1e-6;
+
+/** A pointer that walks: where it starts, and which stride of each axis moves it. */
+export interface Walker {
+  readonly at: Local;
+  readonly base: Operand;
+  readonly stride: number;
+}
+
+/** Sets the pointers to cell `item` of the axes, the last counting fastest. */
+export function locate(f: Func, item: Operand, axes: readonly Axis[], walkers: readonly Walker[]): void {
+  for (const w of walkers) f.set(w.at, w.base);
+  if (axes.length === 0) return;
+  const rest = f.let("i32", "rest", item);
+  const coordinate = f.local("i32", "coordinate");
+  for (let a = axes.length - 1; a >= 0; a--) {
+    f.set(coordinate, a ? i32.rem(rest, axes[a].size) : rest);
+    if (a) f.set(rest, i32.div(rest, axes[a].size));
+    for (const w of walkers) if (axes[a].strides[w.stride]) f.bump(w.at, i32.mul(coordinate, axes[a].strides[w.stride] * 4));
+  }
+}
+
+/** Loops over every cell of the axes, the last fastest; the pointers are moved along and end where they began. */
+export function eachCell(f: Func, axes: readonly Axis[], walkers: readonly Omit<Walker, "base">[], body: () => void): void {
+  if (axes.length === 0) return body();
+  const [axis, ...inner] = axes;
+  const move = (steps: number) => walkers.forEach((w) => f.bump(w.at, steps * axis.strides[w.stride] * 4));
+  if (axis.size < 1) return;
+  f.repeat(axis.size, "cells", () => {
+    eachCell(f, inner, walkers, body);
+    if (axis.size > 1) move(1);
+  });
+  if (axis.size > 1) move(-axis.size);
+}
+
+/** Calls `body` with a constant count for each part of 0 … total−1: whole parts of `size` in a loop, then the rest. */
+export function inParts(f: Func, total: number, size: number, body: (count: number) => void): void {
+  f.repeat(Math.floor(total / size), "parts", () => body(size));
+  if (total % size) body(total % size);
+}
+
+/** All ones in the first `lanes` lanes. */
+export const laneMask = (lanes: number): Code => i32x4.lanes(...[0, 1, 2, 3].map((l) => (l < lanes ? -1 : 0)));
+
+/** The first `lanes` lanes of a vector, the others filled with one number. */
+export const keepLanes = (v: Operand, lanes: number, other: number): Code =>
+  other === 0 ? v128.and(v, laneMask(lanes)) : v128.bitselect(v, other, laneMask(lanes));
+
+/** Stores the first `lanes` lanes. */
+export function storeLanes(f: Func, address: Operand, v: Local, lanes: number, offset = 0): void {
+  if (lanes >= 4) return f.store(address, v, offset);
+  for (let l = 0; l < lanes; l++) f.storeLane(address, v, l, offset + l * 4);
+}
