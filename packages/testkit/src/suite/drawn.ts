@@ -49,7 +49,7 @@ function drawn<T>(
       const graph = graphOf(thing);
       await check(device.backend, graph, inputsOf(specsOf(graph), JSON.stringify(thing), fills));
     });
-    await fc.assert(property, { seed: SEED, numRuns: runs });
+    await fc.assert(property, { seed: SEED, numRuns: runs, includeErrorInReport: true });
   });
 }
 
