@@ -1,0 +1,302 @@
+// Tensors that exist: values in and out, lifetime by hand, by `using`, by scope and by the collector; programs and their cache.
+
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { describe, expect, test } from "vitest";
+import {
+  createHost,
+  dispose,
+  jit,
+  scope,
+  ShapeError,
+  spec,
+  Tensor,
+  tensor,
+  trace,
+  UnsupportedError,
+  type Backend,
+  type Value,
+} from "../src/index.ts";
+import { add, halves, mul, scale } from "./ops.ts";
+
+describe("values", () => {
+  test("go in and come out, rounded to the element type", async () => {
+    const host = createHost();
+    expect(await tensor(host, [1, 0.1, -2]).read()).toEqual(Float32Array.of(1, 0.1, -2));
+    expect(await tensor(host, [1.9, -1.9], [2, 1], "int32").read()).toEqual(Int32Array.of(1, -1));
+    expect(await tensor(host, Float32Array.of(7), []).read()).toEqual(Float32Array.of(7));
+    expect(await tensor(host, [], [0, 3]).read()).toEqual(new Float32Array(0));
+  });
+
+  test("are copied: neither the array nor what was read is tied to the tensor", async () => {
+    const data = Float32Array.of(1, 2);
+    const t = tensor(createHost(), data);
+    data[0] = 9;
+    (await t.read())[1] = 9;
+    expect(await t.read()).toEqual(Float32Array.of(1, 2));
+  });
+
+  test("can be written anew", async () => {
+    const t = tensor(createHost(), [1, 2], [2], "int32");
+    t.write([3, 4]);
+    expect(await t.read()).toEqual(Int32Array.of(3, 4));
+    expect(() => t.write([1])).toThrow(new ShapeError("write: 1 values do not fill shape 2, which holds 2"));
+  });
+
+  test("must fill the shape", () => {
+    const host = createHost();
+    expect(() => tensor(host, [1, 2, 3], [2, 2])).toThrow(new ShapeError("tensor: 3 values do not fill shape 2×2, which holds 4"));
+    expect(() => tensor(host, [1], [-1])).toThrow(new ShapeError("spec: size -1 is not a whole number ≥ 0 (axis 0)"));
+    expect(host.memory().buffers).toBe(0);
+  });
+
+  test("have shape and type", () => {
+    const t = tensor(createHost(), [1, 2], [1, 2], "int32");
+    expect([t.shape, t.dtype, t.spec]).toEqual([[1, 2], "int32", spec([1, 2], "int32")]);
+  });
+});
+
+describe("lifetime", () => {
+  test("dispose frees, once", async () => {
+    const host = createHost();
+    const t = tensor(host, [1, 2, 3]);
+    expect(host.memory()).toEqual({ buffers: 1, bytes: 12, programs: 0, programBytes: 0 });
+    t.dispose();
+    t.dispose();
+    expect(host.memory()).toEqual({ buffers: 0, bytes: 0, programs: 0, programBytes: 0 });
+    expect(() => t.buffer).toThrow("tensor: used after dispose (shape 3)");
+    await expect(t.read()).rejects.toThrow("tensor: used after dispose (shape 3)");
+    expect(() => scale(t, 2)).toThrow("tensor: used after dispose (shape 3)");
+  });
+
+  test("using frees at the end of the block", () => {
+    const host = createHost();
+    {
+      using t = tensor(host, [1]);
+      expect(t[dispose]).toBeTypeOf("function");
+      expect(host.memory().buffers).toBe(1);
+    }
+    expect(host.memory().buffers).toBe(0);
+  });
+
+  test("scope frees what it does not return, alone, in a list or in an object", async () => {
+    const host = createHost();
+    const x = tensor(host, [1, 2]);
+    const alone = scope(() => scale(scale(x, 2), 3));
+    const list = scope(() => [scale(x, 2), scale(scale(x, 2), 2)]);
+    const { y, n } = scope(() => ({ y: scale(scale(x, 3), 3), n: 7 }));
+    expect(scope(() => scale(x, 9).shape.length)).toBe(1);
+    expect(host.memory().buffers).toBe(1 + 1 + 2 + 1);
+    expect(await Promise.all([alone, ...list, y].map((t) => t.read()))).toEqual(
+      [
+        [6, 12],
+        [2, 4],
+        [4, 8],
+        [9, 18],
+      ].map((v) => Float32Array.from(v)),
+    );
+    expect(n).toBe(7);
+  });
+
+  test("scopes nest: what the inner returns belongs to the outer", () => {
+    const host = createHost();
+    const x = tensor(host, [1]);
+    const kept = scope(() => {
+      const inner = scope(() => scale(scale(x, 2), 2));
+      expect(host.memory().buffers).toBe(2);
+      return scale(inner, 2);
+    });
+    expect(host.memory().buffers).toBe(2);
+    kept.dispose();
+    scope(() => scope(() => x));
+    expect(host.memory().buffers).toBe(1);
+    expect(x.buffer.bytes).toBe(4);
+  });
+
+  test("what is disposed inside a scope stays disposed, and a throw frees everything", () => {
+    const host = createHost();
+    scope(() => {
+      const t = tensor(host, [1]);
+      t.dispose();
+      return null;
+    });
+    expect(() =>
+      scope(() => {
+        tensor(host, [1]);
+        throw new RangeError("no");
+      }),
+    ).toThrow(new RangeError("no"));
+    expect(host.memory().buffers).toBe(0);
+  });
+
+  test("an async scope is refused", () => {
+    const host = createHost();
+    expect(() => scope(async () => tensor(host, [1]))).toThrow(new TypeError("scope: the function is async; free its tensors with `using`"));
+    expect(host.memory().buffers).toBe(0);
+  });
+
+  test("what is forgotten is freed by the collector", async () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const host = createHost();
+    const kept = tensor(host, [0]);
+    (() => {
+      for (let i = 0; i < 100; i++) scale(kept, i);
+    })();
+    const deadline = Date.now() + 4000;
+    while (host.memory().buffers > 1 && Date.now() < deadline) {
+      collect();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(host.memory().buffers).toBe(1);
+    expect(kept.buffer.bytes).toBe(4);
+  });
+});
+
+describe("apply on tensors", () => {
+  /** A host that says what it compiled. */
+  function spied(): Backend & { compiled: number } {
+    const host = createHost();
+    const compile = host.compile.bind(host);
+    return Object.assign(host, {
+      compiled: 0,
+      compile(this: { compiled: number }, graph: Parameters<Backend["compile"]>[0]) {
+        this.compiled++;
+        return compile(graph);
+      },
+    });
+  }
+
+  test("compiles a program once for each op, parameters, shapes and types", () => {
+    const host = spied();
+    const [a, b] = [tensor(host, [1, 2]), tensor(host, [3, 4, 5])];
+    scale(a, 2);
+    scale(a, 2);
+    scale(scale(a, 2), 2);
+    expect(host.compiled).toBe(1);
+    scale(a, 3);
+    scale(b, 2);
+    mul(a, a);
+    add(a, a);
+    expect(host.compiled).toBe(5);
+    expect(host.memory().programs).toBe(5);
+    // Another back end has programs of its own.
+    const other = spied();
+    scale(tensor(other, [1, 2]), 2);
+    expect([host.compiled, other.compiled]).toEqual([5, 1]);
+  });
+
+  test("keeps the 256 programs used last", () => {
+    const host = spied();
+    const x = tensor(host, [1]);
+    scope(() => {
+      for (let i = 0; i < 256; i++) scale(x, i);
+      scale(x, 0); // the oldest becomes the youngest
+      scale(x, 256); // drops 1
+      expect([host.compiled, host.memory().programs]).toEqual([257, 256]);
+      scale(x, 0);
+      expect(host.compiled).toBe(257);
+      scale(x, 1);
+      expect([host.compiled, host.memory().programs]).toEqual([258, 256]);
+    });
+  });
+
+  test("gives all outputs of an op", async () => {
+    const [a, b] = halves(tensor(createHost(), [1, 2, 3, 4]));
+    expect([await a.read(), await b.read()]).toEqual([Float32Array.of(1, 2), Float32Array.of(3, 4)]);
+  });
+
+  test("does not mix back ends, or tensors and values", () => {
+    const [a, b] = [tensor(createHost(), [1]), tensor(createHost(), [1])];
+    expect(() => add(a, b)).toThrow(new UnsupportedError("add: inputs live on different back ends (host, host)"));
+    const mixed = (v: Value) => (add<Value | Tensor>(v, a), v);
+    expect(() => trace(mixed, [spec([1])])).toThrow(
+      new ShapeError("add: tensors and traced values are mixed; make the tensor an input of the traced function"),
+    );
+  });
+});
+
+describe("jit", () => {
+  test("traces once for each list of specs, on each back end", async () => {
+    let traced = 0;
+    const square = jit((x) => {
+      traced++;
+      return mul(x, x);
+    });
+    const host = createHost();
+    expect(await square(tensor(host, [3])).read()).toEqual(Float32Array.of(9));
+    expect(await square(tensor(host, [4])).read()).toEqual(Float32Array.of(16));
+    expect(traced).toBe(1);
+    square(tensor(host, [1, 2]));
+    square(tensor(createHost(), [1]));
+    expect(traced).toBe(3);
+    expect(host.memory().programs).toBe(2);
+  });
+
+  test("returns what the function returns: one, or a list", async () => {
+    const host = createHost();
+    const two = jit((x, y) => [add(x, y), mul(x, y)]);
+    const results = two(tensor(host, [3]), tensor(host, [4]));
+    expect(await Promise.all(results.map((t) => t.read()))).toEqual([Float32Array.of(7), Float32Array.of(12)]);
+    const x = tensor(host, [5]);
+    const same = jit((v) => v)(x);
+    expect(same).not.toBe(x);
+    expect(await same.read()).toEqual(Float32Array.of(5));
+  });
+
+  test("runs one program in which intermediate values take no buffer", () => {
+    const host = createHost();
+    const x = tensor(host, [1]);
+    const y = jit((v) => scale(mul(scale(v, 2), scale(v, 3)), 4))(x);
+    expect(host.memory()).toMatchObject({ buffers: 2, programs: 1 });
+    y.dispose();
+  });
+
+  test("does not mix back ends", () => {
+    expect(() => jit((a, b) => add(a, b))(tensor(createHost(), [1]), tensor(createHost(), [1]))).toThrow(
+      new UnsupportedError("jit: inputs live on different back ends (host, host)"),
+    );
+  });
+});
+
+describe("the host", () => {
+  test("names the buffer's size, use after free, and lack of room", async () => {
+    const host = createHost();
+    const buffer = host.alloc(4);
+    expect(() => host.write(buffer, new Float32Array(2))).toThrow(new RangeError("host: 8 bytes do not fit a buffer of 4"));
+    host.free(buffer);
+    await expect(host.read(buffer)).rejects.toThrow("host: buffer used after free");
+    expect(() => host.write(buffer, new Float32Array(1))).toThrow("host: buffer used after free");
+    expect(() => host.alloc(2 ** 53)).toThrow(new RangeError("host: no room for 9007199254740992 bytes"));
+  });
+
+  test("outputs may be inputs: as if all were read before any is written", async () => {
+    const host = createHost();
+    const program = host.compile(trace((a, b) => [add(a, b), mul(a, b)], [spec([1]), spec([1])]));
+    const [a, b] = [tensor(host, [3]), tensor(host, [4])];
+    program.run([a.buffer, b.buffer], [b.buffer, a.buffer]);
+    expect([await a.read(), await b.read()]).toEqual([Float32Array.of(12), Float32Array.of(7)]);
+  });
+
+  test("says which node each step runs, and forgets programs that are disposed", () => {
+    const host = createHost();
+    const graph = trace((a) => scale(scale(a, 2), 3), [spec([1])]);
+    const program = host.compile(graph);
+    expect(program.steps).toEqual(graph.nodes.map((n) => ({ kernel: "reference", nodes: [n], estimate: 0, others: [] })));
+    expect(host.memory().programs).toBe(1);
+    program.dispose();
+    expect(host.memory().programs).toBe(0);
+  });
+
+  test("holds nothing once disposed", () => {
+    const host = createHost();
+    scale(tensor(host, [1]), 2);
+    host.dispose();
+    expect(host.memory()).toEqual({ buffers: 0, bytes: 0, programs: 0, programBytes: 0 });
+  });
+
+  test("values between nodes stay in float64", async () => {
+    const tiny = jit((x) => scale(scale(x, 1e-30), 1e30));
+    expect(await tiny(tensor(createHost(), [1e-20])).read()).toEqual(Float32Array.of(1e-20));
+  });
+});
