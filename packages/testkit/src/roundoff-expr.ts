@@ -73,6 +73,7 @@ function errorOf(fn: Fn, y: number, [a, ea]: Uncertain, [b, eb]: Uncertain, [c, 
     case "gt":
       return ea + eb === 0 || Math.abs(a - b) > ea + eb ? 0 : 1;
     case "select":
-      return ea === 0 ? (a !== 0 ? eb : ec) : Math.max(eb, ec) + Math.abs(b - c);
+      if (Math.abs(a) > ea) return eb;
+      return ea === 0 ? ec : Math.max(eb, ec) + Math.abs(b - c);
   }
 }

@@ -101,6 +101,7 @@ describe("error bounds", () => {
     expect(bound(["neg", ["abs", "a"]], -3)).toEqual([-3, 0]);
     expect(bound(["gt", "a", "b"], 2, 2)).toEqual([0, 0]);
     expect(bound(["max", "a", "b"], 1, 2)).toEqual([2, 0]);
+    expect(bound(["select", ["add", "a", "b"], "a", "b"], 1, 2)).toEqual([1, 0]);
   });
   it("grow with every rounding", () => {
     expect(bound(["add", "a", "b"], 1, 2)).toEqual([3, 3 * ULP]);

@@ -193,7 +193,7 @@ const graphs: readonly Fused[] = [
     [[2, 1, 16, 16], [6, 1, 5, 5], [6], [8, 6, 3, 3], [8], [10, 32], [10]],
     (x, w1, b1, w2, b2, w3, b3) => {
       const s2 = maxPool(relu(bias(conv(x, w1), b1)), 2);
-      return softmax(linear(flatten(maxPool(relu(bias(conv(s2, w2), b2)), 2)), w3, b3));
+      return softmax(mul(linear(flatten(maxPool(relu(bias(conv(s2, w2), b2)), 2)), w3, b3), 0.01));
     },
   ],
 ];
