@@ -1,0 +1,72 @@
+// What the network says: a probability for each digit.
+
+import { useEffect, useState } from "react";
+import { Card } from "../components/ui.tsx";
+import { percent } from "../format.ts";
+import { useText } from "../i18n/index.tsx";
+
+/** Softmax in float64. */
+export function probabilities(scores: Float32Array): number[] {
+  const top = scores.reduce((a, b) => Math.max(a, b), -Infinity);
+  const weights = Array.from(scores, (v) => Math.exp(v - top));
+  const total = weights.reduce((a, b) => a + b, 0);
+  return weights.map((v) => v / total);
+}
+
+interface Props {
+  scores: Float32Array | null;
+  /** Whether the weights mean anything. */
+  trained: boolean;
+  /** While training the answer changes too often to be read out. */
+  quiet: boolean;
+  label: number | null;
+}
+
+export function Answer({ scores, trained, quiet, label }: Props) {
+  const t = useText();
+  const chances = scores ? probabilities(scores) : Array.from({ length: 10 }, () => 0);
+  const best = chances.reduce((b, v, i) => (v > chances[b] ? i : b), 0);
+  const text = scores ? `${t.answer(best, percent(chances[best]))}${trained ? "" : `. ${t.answerUntrained}`}` : "";
+  const spoken = useCalm(quiet ? "" : text);
+  return (
+    <Card title={t.answerTitle} className="answer-card">
+      <p className="answer" aria-hidden="true">
+        <span className={`answer-digit${trained ? "" : " pale"}`} data-testid="answer">
+          {scores ? best : "\u00a0"}
+        </span>
+        <span className="answer-side">
+          <b>{scores ? percent(chances[best]) : "\u00a0"}</b>
+          {label !== null && trained && <span className={label === best ? "right" : "wrong"}>{t.isReally(label)}</span>}
+        </span>
+      </p>
+      <ul className="chances" data-testid="chances">
+        {chances.map((chance, digit) => (
+          <li key={digit} className={digit === best && scores ? "best" : ""}>
+            <span className="visually-hidden">{t.probabilityOf(digit, percent(chance))}</span>
+            <span aria-hidden="true">{digit}</span>
+            <span aria-hidden="true" className="chance-bar">
+              <span style={{ width: `${chance * 100}%` }} />
+            </span>
+            <span aria-hidden="true" className="chance-number">
+              {percent(chance)}
+            </span>
+          </li>
+        ))}
+      </ul>
+      {!trained && scores && <p className="note">{t.answerUntrained}</p>}
+      <p className="visually-hidden" role="status" data-testid="spoken">
+        {spoken}
+      </p>
+    </Card>
+  );
+}
+
+/** The text once it has stood still for half a second. */
+function useCalm(text: string): string {
+  const [calm, setCalm] = useState("");
+  useEffect(() => {
+    const timer = setTimeout(() => setCalm(text), 500);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return calm;
+}

@@ -1,0 +1,210 @@
+// One value taken apart: window, weights, every product, their sum, bias and activation, and beside it the value shown.
+
+import { useEffect, useRef, useState } from "react";
+import { cssColour, inkOn, limitOf } from "../colour.ts";
+import { Icon } from "../components/ui.tsx";
+import { decimal, exact, short } from "../format.ts";
+import { useText } from "../i18n/index.tsx";
+import { useTheme } from "../theme.ts";
+import type { Explanation, Group, Term } from "./explain.ts";
+import { describePlace, type Choice } from "./NetworkView.tsx";
+
+interface Props {
+  choice: Choice | null;
+  explanation: Explanation | null;
+  onClose(): void;
+}
+
+export function Inspector({ choice, explanation, onClose }: Props) {
+  const t = useText();
+  return (
+    <section className={`card inspector${choice ? " open" : ""}`} aria-labelledby="inspector-title" onKeyDown={(e) => e.key === "Escape" && onClose()}>
+      <header className="card-head">
+        <h2 id="inspector-title">{t.inspectorTitle}</h2>
+        {choice && (
+          <button type="button" className="button quiet round" aria-label={t.close} onClick={onClose}>
+            <Icon name="close" />
+          </button>
+        )}
+      </header>
+      {choice && explanation ? <Taken key={choice.stage.name} choice={choice} e={explanation} /> : <p className="note">{choice ? t.notExplained : t.inspectorEmpty}</p>}
+    </section>
+  );
+}
+
+function Taken({ choice: { stage, index }, e }: { choice: Choice; e: Explanation }) {
+  const t = useText();
+  const place = describePlace(stage.maps, index, t);
+  const difference = Math.abs(e.result - e.shown);
+  const isEqual = difference <= e.tolerance;
+  return (
+    <div className="taken" data-testid="inspector" data-stage={stage.name} data-index={index}>
+      <p className="taken-place" aria-live="polite">
+        <span className="stage-name">{stage.name}</span> {place}
+      </p>
+          <Derivation e={e} />
+          <dl className={`verdict ${isEqual ? "good" : "bad"}`}>
+            <div>
+              <dt>{t.computed}</dt>
+              <dd data-testid="computed" data-value={e.result}>
+                {exact(e.result)}
+              </dd>
+            </div>
+            <div>
+              <dt>{t.shownValue}</dt>
+              <dd data-testid="shown" data-value={e.shown}>
+                {exact(e.shown)}
+              </dd>
+            </div>
+            <p data-testid="verdict">
+              <b>
+                <Icon name={isEqual ? "check" : "close"} /> {isEqual ? t.equal : t.unequal}
+              </b>{" "}
+              <span>{t.equalNote(difference.toExponential(1), e.tolerance.toExponential(1))}</span>
+            </p>
+          </dl>
+          <Products e={e} />
+    </div>
+  );
+}
+
+/** Sum or maximum, then what follows, one line each. */
+function Derivation({ e }: { e: Explanation }) {
+  const t = useText();
+  const n = e.groups.reduce((sum, g) => sum + g.terms.length, 0);
+  const signs: Record<string, string> = { add: "+", sub: "−", mul: "×", div: "÷" };
+  return (
+    <table className="derivation">
+      <tbody>
+        <tr>
+          <th scope="row">{e.kind === "maximum" ? t.largestOf(n) : e.kind === "squares" ? t.sumOfSquares(n) : t.sumOfProducts(n)}</th>
+          <td data-testid="total" data-value={e.total}>
+            {decimal(e.total, 5)}
+          </td>
+        </tr>
+        {e.steps.map(({ op, operand, result }, i) => (
+          <tr key={i} data-step={op}>
+            <th scope="row">
+              {op === "add" && operand !== null ? `+ ${t.bias} ` : `${signs[op] ?? op} `}
+              {operand !== null && <span className="mono">{decimal(operand, 5)}</span>}
+            </th>
+            <td data-value={result}>{decimal(result, 5)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Products({ e }: { e: Explanation }) {
+  const t = useText();
+  const [chosen, setChosen] = useState(0);
+  const [bySize, setBySize] = useState(false);
+  const group = e.groups[Math.min(chosen, e.groups.length - 1)];
+  if (!group) return null;
+  const isMax = e.kind === "maximum";
+  const limit = limitOf(e.groups.flatMap((g) => g.terms.map((term) => term.product)));
+  const sorted = bySize ? group.terms.toSorted((a, b) => Math.abs(b.product) - Math.abs(a.product)) : group.terms;
+  const name = isMax ? t.windowOf : e.kind === "squares" ? t.squares : t.products;
+  const columns = group.columns && !bySize ? group.columns : 5;
+  return (
+    <>
+      {e.groups.length > 1 && <ChannelSums groups={e.groups} chosen={group} onChoose={setChosen} />}
+      {group.columns > 1 && <Thumbnails group={group} isMax={isMax} />}
+      <div className="products-head">
+        <h3>{name}</h3>
+        {!isMax && group.terms.length > 30 && (
+          <div className="segments" role="group" aria-label={t.sortBy}>
+            <button type="button" aria-pressed={!bySize} onClick={() => setBySize(false)}>
+              {t.byPosition}
+            </button>
+            <button type="button" aria-pressed={bySize} onClick={() => setBySize(true)}>
+              {t.bySize}
+            </button>
+          </div>
+        )}
+      </div>
+      <ul className="products" style={{ gridTemplateColumns: `repeat(${columns}, minmax(0, 1fr))`, maxWidth: columns * 84 }} tabIndex={0} aria-label={name}>
+        {sorted.map((term, i) => (
+          <Product key={i} term={term} limit={limit} isSquare={e.kind === "squares"} wins={isMax && e.groups.length === 1 && i === e.winner} />
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function Product({ term: { at, x, weight, product }, limit, isSquare, wins }: { term: Term; limit: number; isSquare: boolean; wins: boolean }) {
+  const t = useText();
+  const theme = useTheme();
+  const style = { background: cssColour(product, limit, theme), color: inkOn(product, limit, theme) };
+  const label = weight === null ? `${decimal(x, 5)}${wins ? `, ${t.winner}` : ""}` : (isSquare ? t.squareLabel : t.termLabel)(decimal(x, 5), decimal(weight, 5), decimal(product, 6));
+  return (
+    <li className={`product${at === null ? " outside" : ""}${wins ? " wins" : ""}`} style={style} title={label} data-product={product}>
+      <span className="visually-hidden">{at === null ? `${t.paddingTerm}: ${label}` : label}</span>
+      <span aria-hidden="true">{short(x)}</span>
+      {weight !== null && <span aria-hidden="true">{isSquare ? `−(${short(weight)})` : `×${short(weight)}`}</span>}
+      {weight !== null && <b aria-hidden="true">{short(product)}</b>}
+      {wins && <b aria-hidden="true">{t.winner}</b>}
+    </li>
+  );
+}
+
+/** Bars of what each input channel adds; one of them is looked at below. */
+function ChannelSums({ groups, chosen, onChoose }: { groups: readonly Group[]; chosen: Group; onChoose(index: number): void }) {
+  const t = useText();
+  const theme = useTheme();
+  const limit = limitOf(groups.map((g) => g.sum));
+  return (
+    <div className="channel-sums">
+      <h3>{t.channelSums}</h3>
+      <div role="group" aria-label={t.channelSums} className="channel-bars">
+        {groups.map((g, i) => (
+          <button key={g.channel} type="button" aria-pressed={g === chosen} aria-label={t.channelSum(g.channel, decimal(g.sum, 4))} title={t.channelSum(g.channel, decimal(g.sum, 4))} onClick={() => onChoose(i)}>
+            <span className="bar-field" aria-hidden="true">
+              <span className={g.sum < 0 ? "bar below" : "bar"} style={{ height: `${limit ? (Math.abs(g.sum) / limit) * 50 : 0}%`, background: cssColour(Math.sign(g.sum) * 0.66, 1, theme) }} />
+            </span>
+            <span aria-hidden="true">{g.channel}</span>
+          </button>
+        ))}
+      </div>
+    </div>
+  );
+}
+
+/** Window, weights and products as three small pictures. */
+function Thumbnails({ group, isMax }: { group: Group; isMax: boolean }) {
+  const t = useText();
+  const pictures: [string, number[]][] = [[t.windowOf, group.terms.map((term) => term.x)]];
+  if (!isMax) pictures.push([t.weights, group.terms.map((term) => term.weight ?? 0)], [t.products, group.terms.map((term) => term.product)]);
+  return (
+    <div className="thumbnails">
+      {pictures.map(([name, values], i) => (
+        <figure key={name}>
+          {i > 0 && (
+            <span className="thumb-sign" aria-hidden="true">
+              {i === 1 ? "×" : "="}
+            </span>
+          )}
+          <Thumbnail values={values} columns={group.columns} />
+          <figcaption>{name}</figcaption>
+        </figure>
+      ))}
+    </div>
+  );
+}
+
+function Thumbnail({ values, columns }: { values: readonly number[]; columns: number }) {
+  const theme = useTheme();
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const limit = limitOf(values);
+  const rows = Math.ceil(values.length / columns);
+  useEffect(() => {
+    const context = canvas.current?.getContext("2d");
+    if (!context) return;
+    values.forEach((v, i) => {
+      context.fillStyle = cssColour(v, limit, theme);
+      context.fillRect(i % columns, Math.floor(i / columns), 1, 1);
+    });
+  }, [values, columns, limit, theme]);
+  return <canvas ref={canvas} width={columns} height={rows} aria-hidden="true" />;
+}

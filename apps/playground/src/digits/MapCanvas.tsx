@@ -1,0 +1,205 @@
+// Maps of values on one canvas: feature maps, filters, a vector as a row of units. Any value can be pointed at, or reached by
+// keyboard; the chosen one and the window of another are outlined.
+
+import { useEffect, useRef, useState, type KeyboardEvent } from "react";
+import { packedColour } from "../colour.ts";
+import { useTheme, type Theme } from "../theme.ts";
+import type { Maps } from "./stages.ts";
+
+interface Props {
+  data: Float32Array;
+  maps: Maps;
+  /** The largest magnitude of the colour scale. */
+  limit: number;
+  /** Side of a value in CSS pixels, less where the maps would not fit. */
+  zoom: number;
+  label: string;
+  /** The value's place in words. */
+  describe(index: number): string;
+  selected?: number | null;
+  window?: ReadonlySet<number> | null;
+  /** Columns of maps, where they mean something. */
+  columns?: number;
+  /** The value pointed at; null when none is. */
+  onPoint(index: number | null): void;
+  onPick?(index: number): void;
+}
+
+interface Layout {
+  readonly count: number;
+  readonly height: number;
+  readonly width: number;
+  readonly zoom: number;
+  readonly gap: number;
+  readonly columns: number;
+}
+
+function layoutOf({ channels, height, width }: Maps, zoom: number, available: number, wanted?: number): Layout {
+  // A vector is a map for each unit.
+  const [count, h, w] = channels === 1 && height === 1 ? [width, 1, 1] : [channels, height, width];
+  const fitted = Math.max(0.5, Math.min(zoom, available / w));
+  const gap = h * w === 1 ? 2 : Math.max(2, Math.min(8, Math.round(fitted * 1.5)));
+  const fit = Math.max(1, Math.floor((available + gap) / (w * fitted + gap)));
+  return { count, height: h, width: w, zoom: fitted, gap, columns: wanted && wanted <= fit ? wanted : Math.min(fit, count) };
+}
+
+const originOf = ({ columns, width, height, zoom, gap }: Layout, map: number) => ({
+  x: (map % columns) * (width * zoom + gap),
+  y: Math.floor(map / columns) * (height * zoom + gap),
+});
+
+export function MapCanvas({ data, maps, limit, zoom, label, describe, selected = null, window: shown = null, columns, onPoint, onPick }: Props) {
+  const theme = useTheme();
+  const box = useRef<HTMLDivElement>(null);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const [available, setAvailable] = useState(0);
+  const [cursor, setCursor] = useState<number | null>(null);
+  useEffect(() => {
+    if (!box.current) return;
+    const observer = new ResizeObserver(([entry]) => setAvailable(Math.floor(entry.contentRect.width)));
+    observer.observe(box.current);
+    return () => observer.disconnect();
+  }, []);
+  const layout = layoutOf(maps, zoom, available || 320, columns);
+  const { count, height, width, gap } = layout;
+  const rows = Math.ceil(count / layout.columns);
+  const total = { width: layout.columns * (width * layout.zoom + gap) - gap, height: rows * (height * layout.zoom + gap) - gap };
+
+  useEffect(() => {
+    if (canvas.current && available > 0) paint(canvas.current, total, data, layout, limit, theme, { selected, cursor, shown });
+  });
+
+  const indexAt = (e: { clientX: number; clientY: number }): number | null => {
+    const rect = canvas.current?.getBoundingClientRect();
+    if (!rect) return null;
+    const [px, py] = [e.clientX - rect.left, e.clientY - rect.top];
+    const [column, row] = [Math.floor(px / (width * layout.zoom + gap)), Math.floor(py / (height * layout.zoom + gap))];
+    const map = row * layout.columns + column;
+    const origin = originOf(layout, map);
+    const [x, y] = [Math.floor((px - origin.x) / layout.zoom), Math.floor((py - origin.y) / layout.zoom)];
+    return column < layout.columns && map < count && x >= 0 && y >= 0 && x < width && y < height ? (map * height + y) * width + x : null;
+  };
+  const point = (index: number | null) => {
+    setCursor(index);
+    onPoint(index);
+  };
+  const onKeyDown = (e: KeyboardEvent) => {
+    const at = cursor ?? selected ?? 0;
+    const [map, y, x] = [Math.floor(at / (height * width)), Math.floor(at / width) % height, at % width];
+    const to = moved(e.key, { map, y, x }, layout);
+    if (to) point((to.map * height + to.y) * width + to.x);
+    else if ((e.key === "Enter" || e.key === " ") && onPick) onPick(at);
+    else return;
+    e.preventDefault();
+  };
+
+  return (
+    <div ref={box} className="maps">
+      <div
+        className="maps-field"
+        role="application"
+        tabIndex={0}
+        aria-label={cursor === null ? label : `${describe(cursor)}: ${data[cursor]}`}
+        style={{ width: total.width, height: total.height }}
+        onKeyDown={onKeyDown}
+        onFocus={(e) => e.target.matches(":focus-visible") && cursor === null && point(selected ?? 0)}
+        onBlur={() => point(null)}
+        onPointerMove={(e) => e.pointerType === "mouse" && point(indexAt(e))}
+        onPointerLeave={(e) => e.pointerType === "mouse" && point(null)}
+        onClick={(e) => {
+          const index = indexAt(e);
+          if (index !== null) onPick?.(index);
+        }}
+      >
+        <canvas ref={canvas} style={{ width: total.width, height: total.height }} aria-hidden="true" />
+      </div>
+    </div>
+  );
+}
+
+interface Place {
+  readonly map: number;
+  readonly y: number;
+  readonly x: number;
+}
+
+/** Where a key leads; null where it is not ours. Units of a vector and maps of one value are neighbours as they are drawn. */
+function moved(key: string, { map, y, x }: Place, { count, height, width, columns }: Layout): Place | null {
+  const single = height * width === 1;
+  const steps: Record<string, readonly [number, number, number]> = {
+    ArrowLeft: single ? [-1, 0, 0] : [0, 0, -1],
+    ArrowRight: single ? [1, 0, 0] : [0, 0, 1],
+    ArrowUp: single ? [-columns, 0, 0] : [0, -1, 0],
+    ArrowDown: single ? [columns, 0, 0] : [0, 1, 0],
+    PageUp: [-1, 0, 0],
+    PageDown: [1, 0, 0],
+  };
+  const step = steps[key];
+  if (!step) return null;
+  const next = map + step[0];
+  return {
+    map: next < 0 || next >= count ? map : next,
+    y: Math.max(0, Math.min(height - 1, y + step[1])),
+    x: Math.max(0, Math.min(width - 1, x + step[2])),
+  };
+}
+
+interface Marks {
+  readonly selected: number | null;
+  readonly cursor: number | null;
+  readonly shown: ReadonlySet<number> | null;
+}
+
+function paint(canvas: HTMLCanvasElement, total: { width: number; height: number }, data: Float32Array, layout: Layout, limit: number, theme: Theme, marks: Marks): void {
+  const { count, height, width, zoom } = layout;
+  const scale = devicePixelRatio;
+  const [w, h] = [Math.max(1, Math.round(total.width * scale)), Math.max(1, Math.round(total.height * scale))];
+  if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
+  const context = canvas.getContext("2d");
+  if (!context) return;
+  context.setTransform(scale, 0, 0, scale, 0, 0);
+  context.clearRect(0, 0, total.width, total.height);
+  // All maps one below the other, a pixel a value; then each is drawn enlarged at its place.
+  const small = new OffscreenCanvas(width, Math.max(1, count * height));
+  const pixels = new ImageData(width, Math.max(1, count * height));
+  const packed = new Uint32Array(pixels.data.buffer);
+  for (let i = 0; i < count * height * width; i++) packed[i] = packedColour(data[i], limit, theme);
+  small.getContext("2d")?.putImageData(pixels, 0, 0);
+  context.imageSmoothingEnabled = zoom < 1;
+  for (let map = 0; map < count; map++) {
+    const { x, y } = originOf(layout, map);
+    context.drawImage(small, 0, map * height, width, height, x, y, width * zoom, height * zoom);
+  }
+  const outline = (map: number, top: number, left: number, bottom: number, right: number, strong: boolean) => {
+    const { x, y } = originOf(layout, map);
+    const around: [number, number, number, number] = [x + left * zoom - 1, y + top * zoom - 1, (right - left + 1) * zoom + 2, (bottom - top + 1) * zoom + 2];
+    context.lineWidth = strong ? 4 : 3;
+    context.strokeStyle = theme === "dark" ? "#121417" : "#ffffff";
+    context.strokeRect(...around);
+    context.lineWidth = strong ? 2 : 1.25;
+    context.strokeStyle = theme === "dark" ? "#ffe08a" : "#14171a";
+    context.strokeRect(...around);
+  };
+  const one = (index: number, strong: boolean) => {
+    const [y, x] = [Math.floor(index / width) % height, index % width];
+    outline(Math.floor(index / (height * width)), y, x, y, x, strong);
+  };
+  // A window that covers everything is no news.
+  if (marks.shown && marks.shown.size > 0 && marks.shown.size < count * height * width)
+    for (const [map, [top, left, bottom, right]] of boxes(marks.shown, height, width)) outline(map, top, left, bottom, right, false);
+  if (marks.cursor !== null && marks.cursor !== marks.selected) one(marks.cursor, false);
+  if (marks.selected !== null) one(marks.selected, true);
+}
+
+type Box = readonly [top: number, left: number, bottom: number, right: number];
+
+/** The box around the indices in each map. */
+function boxes(indices: ReadonlySet<number>, height: number, width: number): Map<number, Box> {
+  const found = new Map<number, Box>();
+  for (const index of indices) {
+    const [map, y, x] = [Math.floor(index / (height * width)), Math.floor(index / width) % height, index % width];
+    const [top, left, bottom, right] = found.get(map) ?? [y, x, y, x];
+    found.set(map, [Math.min(top, y), Math.min(left, x), Math.max(bottom, y), Math.max(right, x)]);
+  }
+  return found;
+}

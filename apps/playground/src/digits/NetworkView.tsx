@@ -1,0 +1,176 @@
+// The network from the picture to the scores: every stage's maps and filters. The window of the chosen value is outlined in
+// the maps it looks at.
+
+import { sizeOf, type Value } from "@conv/tensor";
+import { useState } from "react";
+import { cssGradient, limitOf } from "../colour.ts";
+import { decimal } from "../format.ts";
+import { useText, type Dictionary } from "../i18n/index.tsx";
+import { useTheme } from "../theme.ts";
+import type { Explanation } from "./explain.ts";
+import { MapCanvas } from "./MapCanvas.tsx";
+import { formatMaps, type Known, type Maps, type Network, type Stage } from "./stages.ts";
+
+/** A value of a stage's output. */
+export interface Choice {
+  readonly stage: Stage;
+  readonly index: number;
+}
+
+interface Props {
+  network: Network;
+  values: Known;
+  choice: Choice | null;
+  explanation: Explanation | null;
+  onPick(stage: Stage, index: number): void;
+}
+
+export function NetworkView({ network, values, choice, explanation, onPick }: Props) {
+  const { traced, stages, inputMaps } = network;
+  const t = useText();
+  const windowIn = (output: Value) => (choice?.stage.source === output ? (explanation?.window ?? null) : null);
+  const input = values.get(traced.x);
+  return (
+    <ol className="stages">
+      {input && (
+        <li className="stage-row">
+          <MapsOf name="x" title={t.inputStage} maps={inputMaps} data={input} shown={windowIn(traced.x)} />
+        </li>
+      )}
+      {stages.map((stage) => (
+        <StageView key={stage.name} stage={stage} values={values} selected={choice?.stage === stage ? choice.index : null} filter={choice?.stage === stage ? (explanation?.filter ?? null) : null} shown={windowIn(stage.output)} onPick={(index) => onPick(stage, index)} />
+      ))}
+    </ol>
+  );
+}
+
+interface StageProps {
+  stage: Stage;
+  values: Known;
+  selected: number | null;
+  filter: Explanation["filter"];
+  shown: ReadonlySet<number> | null;
+  onPick(index: number): void;
+}
+
+function StageView({ stage, values, selected, filter, shown, onPick }: StageProps) {
+  const t = useText();
+  const learned = stage.weights.flatMap((weight) => ({ weight, data: values.get(weight) ?? new Float32Array() }));
+  const [open, setOpen] = useState(stage.mains[0]?.kind === "conv" && learned.reduce((sum, { data }) => sum + data.length, 0) < 4000);
+  const data = values.get(stage.output);
+  if (!data) return null;
+  return (
+    <li className="stage-row" data-stage={stage.name}>
+      <MapsOf name={stage.name} title={describeStage(stage, t)} maps={stage.maps} data={data} shown={shown} selected={selected} onPick={onPick} />
+      {learned.length > 0 && (
+        <details className="filters" open={open} onToggle={(e) => setOpen(e.currentTarget.open)}>
+          <summary aria-label={t.showFiltersOf(stage.name)}>
+            {t.showFilters} <span className="shape">{learned.map(({ weight }) => size(weight.shape)).join(", ")}</span>
+          </summary>
+          {open && learned.map(({ weight, data: w }, i) => <Filters key={i} name={stage.name} shape={weight.shape} data={w} used={filter?.weight === weight ? filter : null} />)}
+        </details>
+      )}
+    </li>
+  );
+}
+
+interface MapsProps {
+  name: string;
+  title: string;
+  maps: Maps;
+  data: Float32Array;
+  shown: ReadonlySet<number> | null;
+  selected?: number | null;
+  onPick?(index: number): void;
+}
+
+function MapsOf({ name, title, maps, data, shown, selected, onPick }: MapsProps) {
+  const t = useText();
+  const [pointed, setPointed] = useState<number | null>(null);
+  const limit = limitOf(data);
+  const describe = (index: number) => describePlace(maps, index, t);
+  const zoom = maps.height * maps.channels === 1 ? (maps.width <= 16 ? 26 : 13) : Math.max(3, Math.min(10, Math.round(96 / (maps.height + 4))));
+  return (
+    <>
+      <div className="stage-title">
+        <h3>
+          <span className="stage-name">{name}</span> {title}
+        </h3>
+        <span className="shape">{formatMaps(maps)}</span>
+        <Legend limit={limit} />
+      </div>
+      <MapCanvas data={data} maps={maps} limit={limit} zoom={zoom} label={t.mapsOf(name)} describe={describe} selected={selected} window={shown} onPoint={setPointed} onPick={onPick} />
+      <p className="readout">{pointed === null ? "\u00a0" : `${describe(pointed)}: ${decimal(data[pointed], 4)}`}</p>
+    </>
+  );
+}
+
+function Filters({ name, shape, data, used }: { name: string; shape: readonly number[]; data: Float32Array; used: Explanation["filter"] }) {
+  const t = useText();
+  const [pointed, setPointed] = useState<number | null>(null);
+  const limit = limitOf(data);
+  const isRow = shape.length === 2;
+  const [outputs, inputs, kh = 1, kw = 1] = shape;
+  const perFilter = inputs * kh * kw;
+  const maps: Maps = isRow ? { channels: 1, height: outputs, width: inputs } : { channels: outputs * inputs, height: kh, width: kw };
+  // The filter that the chosen value was made with.
+  const shown = used && new Set(Array.from({ length: used.size }, (_, i) => used.first + i));
+  const describe = (index: number) =>
+    isRow
+      ? t.weightPlaceInRow(Math.floor(index / inputs), index % inputs)
+      : t.weightPlace(Math.floor(index / perFilter), Math.floor(index / (kh * kw)) % inputs, Math.floor(index / kw) % kh, index % kw);
+  const isLarge = data.length > 4000;
+  const zoom = isRow ? Math.max(2, Math.min(6, Math.floor(480 / inputs))) : isLarge ? 2 : inputs > 1 ? 4 : 8;
+  // Filters side by side, their channels in a row: whole filters only.
+  const columns = isLarge || inputs === 1 ? undefined : inputs * (inputs <= 4 ? 4 : 2);
+  return (
+    <>
+      <MapCanvas data={data} maps={maps} limit={limit} zoom={zoom} columns={columns} label={t.filtersOf(name, outputs)} describe={describe} window={shown} onPoint={setPointed} />
+      <p className="readout">{pointed === null ? "\u00a0" : `${describe(pointed)}: ${decimal(data[pointed], 4)}`}</p>
+    </>
+  );
+}
+
+/** The colour scale and its ends. */
+export function Legend({ limit }: { limit: number }) {
+  const t = useText();
+  const theme = useTheme();
+  return (
+    <span className="legend" role="img" aria-label={`${t.legend}: ${decimal(-limit, 2)} – ${decimal(limit, 2)}`}>
+      <span aria-hidden="true">{decimal(-limit, 2)}</span>
+      <span className="legend-bar" style={{ background: cssGradient(theme) }} />
+      <span aria-hidden="true">{decimal(limit, 2)}</span>
+    </span>
+  );
+}
+
+/** `map 3, row 4, column 5`, or `unit 17`. */
+export function describePlace({ channels, height, width }: Maps, index: number, t: Dictionary): string {
+  if (channels * height === 1) return t.placeInRow(index);
+  return t.place(Math.floor(index / (height * width)), Math.floor(index / width) % height, index % width);
+}
+
+const size = (list: readonly number[]): string => list.join("×");
+
+/** `convolution 5×5, 1 → 6 channels, padding 2, relu`. */
+export const describeStage = (stage: Stage, t: Dictionary): string => describeMain(stage, t) + stage.activations.map(t.thenActivation).join("");
+
+function describeMain({ mains: [main], sourceMaps, maps }: Stage, t: Dictionary): string {
+  switch (main?.kind) {
+    case "conv": {
+      const g = main.node.params;
+      const channels = maps.channels === 1 ? maps.width : maps.channels;
+      return t.convStage(size(g.kernel), sourceMaps.channels, channels) + (g.stride[0] === 1 ? "" : t.strideOf(g.stride[0])) + (g.padLo[0] === 0 ? "" : t.paddingOf(g.padLo[0]));
+    }
+    case "matmul":
+      return t.matmulStage(sizeOf(main.node.inputs[0].shape), maps.width);
+    case "maxPool":
+      return t.maxPoolStage(size(main.node.params.kernel));
+    case "avgPool":
+      return t.avgPoolStage(size(main.node.params.kernel));
+    case "sum":
+      return t.distanceStage(maps.width);
+    default:
+      return "";
+  }
+}

@@ -1,0 +1,120 @@
+// Training in the page: start, pause, reset, learning rate, what it achieves, and weights to a file and back.
+
+import { useRef, useState } from "react";
+import { Card, Icon } from "../components/ui.tsx";
+import { count, decimal, percent } from "../format.ts";
+import { useLanguage, useText } from "../i18n/index.tsx";
+import type { Client, NetworkState } from "./client.ts";
+import { Curve } from "./Curve.tsx";
+
+const EPOCHS = 5; // of one press of the button
+const SECONDS = 10; // what that takes, about, on two cores
+const RATES = [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2];
+const MAX_FILE = 64 * 2 ** 20; // bytes; the weights of these networks take a quarter of one MiB
+
+export function Training({ client, state }: { client: Client | null; state: NetworkState }) {
+  const t = useText();
+  const language = useLanguage();
+  const file = useRef<HTMLInputElement>(null);
+  const [rate, setRate] = useState(RATES.indexOf(1e-3));
+  const { running, images, losses, accuracies, notice } = state;
+  const isFresh = images === 0 && !running;
+  const accuracy = accuracies.at(-1)?.accuracy;
+  const off = !state.ready || !client;
+
+  const load = async (chosen: File | undefined) => {
+    if (!client || !chosen) return;
+    const bytes = new Uint8Array(await chosen.slice(0, MAX_FILE).arrayBuffer());
+    client.send({ type: "load", name: chosen.name, bytes }, [bytes.buffer]);
+  };
+
+  return (
+    <Card
+      title={t.trainingTitle}
+      className="training-card"
+      aside={state.ready ? <span className="note">{t.threads(state.ready.threads)}</span> : <span className="note">{t.starting}</span>}
+    >
+      <div className="training">
+        <div className="training-controls">
+          <div className="buttons">
+            {running ? (
+              <button type="button" className="button primary" onClick={() => client?.send({ type: "pause" })}>
+                <Icon name="pause" /> {t.pauseTraining}
+              </button>
+            ) : (
+              <button type="button" className="button primary" disabled={off} onClick={() => client?.send({ type: "train", epochs: EPOCHS })}>
+                <Icon name="play" /> {isFresh ? t.train(SECONDS) : t.trainOn}
+              </button>
+            )}
+            <button type="button" className="button" disabled={off || isFresh} onClick={() => client?.send({ type: "reset" })}>
+              <Icon name="reset" /> {t.reset}
+            </button>
+          </div>
+          <label className="slider">
+            <span>
+              {t.learningRate} <output className="mono">{RATES[rate]}</output>
+            </span>
+            <input
+              type="range"
+              min={0}
+              max={RATES.length - 1}
+              value={rate}
+              aria-valuetext={`${RATES[rate]}`}
+              disabled={off}
+              onChange={(e) => {
+                const next = Number(e.target.value);
+                setRate(next);
+                client?.send({ type: "rate", value: RATES[next] });
+              }}
+            />
+          </label>
+          <dl className="figures">
+            <Figure name={t.testAccuracy} value={accuracy === undefined ? "–" : percent(accuracy)} id="accuracy" />
+            <Figure name={t.batchLoss} value={losses.length ? decimal(losses[losses.length - 1].loss, 3) : "–"} id="loss" />
+            <Figure name={t.trainingPictures} value={images === null ? "–" : count(images, language)} id="images" />
+            <Figure name={t.speedLabel} value={state.imagesPerSecond ? count(Math.round(state.imagesPerSecond), language) : "–"} id="speed" />
+          </dl>
+          <div className="buttons">
+            <button type="button" className="button quiet small" disabled={off} onClick={() => client?.send({ type: "save" })}>
+              <Icon name="download" /> {t.saveWeights}
+            </button>
+            <button type="button" className="button quiet small" disabled={off} onClick={() => file.current?.click()}>
+              <Icon name="upload" /> {t.loadWeights}
+            </button>
+            <input
+              ref={file}
+              type="file"
+              accept=".safetensors"
+              hidden
+              onChange={(e) => {
+                void load(e.target.files?.[0]);
+                e.target.value = "";
+              }}
+            />
+          </div>
+        </div>
+        <Curve state={state} />
+      </div>
+      <p className="visually-hidden" role="status">
+        {!running && accuracy !== undefined ? t.accuracyNow(percent(accuracy)) : ""}
+      </p>
+      {notice && (
+        <p className={`notice ${notice.kind === "loaded" ? "good" : "bad"}`} role={notice.kind === "loaded" ? "status" : "alert"} data-testid="notice">
+          {{ loaded: t.loaded, refused: t.weightsFailed, failed: t.workerFailed }[notice.kind](notice.text)}
+        </p>
+      )}
+      {state.ready?.threads === 1 && !crossOriginIsolated && (
+        <p className="notice" data-testid="one-thread">
+          {t.oneThread}
+        </p>
+      )}
+    </Card>
+  );
+}
+
+const Figure = ({ name, value, id }: { name: string; value: string; id: string }) => (
+  <div>
+    <dt>{name}</dt>
+    <dd data-testid={id}>{value}</dd>
+  </div>
+);
