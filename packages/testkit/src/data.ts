@@ -1,4 +1,4 @@
-// Numbers for tests, the same on every machine: each tensor is drawn from a seed that is a text, such as the name of its case.
+// Numbers for tests, the same in every run: each tensor is drawn from a seed that is a text, such as the name of its case.
 
 import { caseInputs, type CaseData } from "@conv/ops/cases";
 import { hostArray, type HostArray, type Spec } from "@conv/tensor";
@@ -10,7 +10,7 @@ function seedOf(text: string): number {
   return hash;
 }
 
-/** Values for specs, exact in their dtypes; the same data, specs and seed give the same values everywhere. */
+/** Values for specs, exact in their dtypes; the same data, specs and seed give the same values. */
 export const drawAll = (inputs: readonly Spec[], data: CaseData | undefined, seed: string): HostArray[] =>
   caseInputs({ inputs, data }, seedOf(seed)).map((values, i) => hostArray(inputs[i], Float64Array.from(values)));
 
