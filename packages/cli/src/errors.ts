@@ -11,8 +11,8 @@ export class UserError extends Error {
 export const INTERRUPTED = 130;
 
 const reasons: Readonly<Record<string, string>> = {
-  ENOENT: "no such file",
-  ENOTDIR: "no such folder",
+  ENOENT: "no such file or folder",
+  ENOTDIR: "no such file or folder",
   EISDIR: "is a folder",
   EACCES: "not allowed",
   EPERM: "not allowed",

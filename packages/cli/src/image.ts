@@ -37,9 +37,11 @@ async function decode(bytes: Uint8Array): Promise<Plane> {
     const image = sharp(bytes, { limitInputPixels: false, failOn: "error" });
     const { width, height } = await image.metadata();
     if (width * height > LARGEST) throw new UserError(`${width}×${height} pixels are more than the limit of ${LARGEST}`);
-    return planeOf(image.autoOrient().flatten({ background: "white" }).grayscale());
+    return await planeOf(image.autoOrient().flatten({ background: "white" }).grayscale());
   } catch (error) {
-    throw error instanceof UserError ? error : new UserError(`unreadable image (${error instanceof Error ? error.message.replace(/\s+/g, " ").trim() : error})`);
+    if (error instanceof UserError || !(error instanceof Error)) throw error;
+    const [reason] = error.message.split(/:?\s*\n/);
+    throw new UserError(`unreadable image (${reason.replace(/:$/, "")})`);
   }
 }
 
@@ -50,7 +52,7 @@ async function planeOf(image: Sharp): Promise<Plane> {
 
 /** Ink from 0 to 255 on an empty page: what the border shows is the page, and what differs most from it is full ink. */
 function inkOf({ width, height, data }: Plane): Plane {
-  const border = data.filter((_, i) => i < width || i >= data.length - width || i % width === 0 || i % width === width - 1).sort();
+  const border = data.filter((_, i) => i < width || i >= data.length - width || i % width === 0 || i % width === width - 1).toSorted();
   const page = border[border.length >> 1];
   const lowest = data.reduce((a, b) => Math.min(a, b), 255);
   const highest = data.reduce((a, b) => Math.max(a, b), 0);
@@ -78,8 +80,14 @@ async function centre({ width, height, data }: Plane): Promise<Uint8Array> {
   const mass = fitted.data.reduce((a, b) => a + b, 0);
   const mean = (of: (i: number) => number) => fitted.data.reduce((sum, v, i) => sum + v * of(i), 0) / mass;
   const place = (centroid: number, extent: number) => Math.min(FIELD - extent, Math.max(0, CENTRE - Math.round(centroid)));
-  const x0 = place(mean((i) => i % fitted.width), fitted.width);
-  const y0 = place(mean((i) => Math.floor(i / fitted.width)), fitted.height);
+  const x0 = place(
+    mean((i) => i % fitted.width),
+    fitted.width,
+  );
+  const y0 = place(
+    mean((i) => Math.floor(i / fitted.width)),
+    fitted.height,
+  );
   const field = new Uint8Array(DIGIT_PIXELS);
   for (let y = 0; y < fitted.height; y++) field.set(fitted.data.subarray(y * fitted.width, (y + 1) * fitted.width), (y0 + y) * FIELD + x0);
   return field;

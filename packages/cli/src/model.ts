@@ -13,8 +13,9 @@ export const modelNames = Object.keys(models);
 export function modelOf(name: string): Model {
   if (Object.hasOwn(models, name)) return models[name]();
   const near = modelNames.toSorted((a, b) => leven(name, a) - leven(name, b))[0];
-  const hint = leven(name, near) <= near.length / 2 ? `; did you mean ${near}?` : ";";
-  throw new UserError(`unknown model ${JSON.stringify(name)}${hint} There are ${modelNames.join(" and ")}`);
+  const known = `there are ${modelNames.join(" and ")}`;
+  const hint = leven(name, near) <= near.length / 2 ? `did you mean ${near}? T${known.slice(1)}` : known;
+  throw new UserError(`unknown model ${JSON.stringify(name)}; ${hint}`);
 }
 
 const LARGEST_MODEL = 2 ** 30; // bytes; the largest network known is a thousandth of it
@@ -25,7 +26,7 @@ export async function loadModel(file: string): Promise<{ bytes: Uint8Array; deco
     const bytes = await loadFile(file, { maxBytes: LARGEST_MODEL });
     const decoded = decodeSafetensors(bytes);
     const { model } = decoded.metadata;
-    if (model === undefined) throw new UserError("the file's metadata names no model; conv train writes files that do");
+    if (model === undefined) throw new UserError("its metadata names no model; files of conv train do");
     return { bytes, decoded, model: modelOf(model) };
   });
 }

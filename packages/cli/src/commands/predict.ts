@@ -17,12 +17,11 @@ interface Answer {
 
 export async function predict(file: string, images: readonly string[], { json = false }: { readonly json?: boolean }): Promise<void> {
   const { decoded, model } = await loadModel(file);
-  const pixels = Buffer.concat(await Promise.all(images.map(readDigit)));
-  const { x } = samplesOf(model, pixels, new Uint8Array(images.length)).batch([...images.keys()]);
   const backend = await openBackend();
   try {
     const predictor = await about(file, () => createPredictor(backend, model, decoded.state));
-    const outputs = await predictor.predict(x);
+    const pixels = Buffer.concat(await Promise.all(images.map(readDigit)));
+    const outputs = await predictor.predict(samplesOf(model, pixels, new Uint8Array(images.length)).batch([...images.keys()]).x);
     predictor.dispose();
     const width = outputs.length / images.length;
     const answers = images.map((image, i) => answerOf(image, outputs.subarray(i * width, (i + 1) * width)));

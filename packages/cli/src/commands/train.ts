@@ -1,29 +1,20 @@
 // `conv train`: trains a network on the digits, tests it on those held out after each epoch, and saves after each epoch and
-// on Ctrl-C. The model file is a checkpoint with the options and the history of the training in its metadata.
+// on Ctrl-C. The model file is a checkpoint: it can be asked, and it can be trained on.
 
-import { access, constants } from "node:fs/promises";
-import { dirname, extname } from "node:path";
-import { adam, createTrainer, decodeSafetensors, encodeSafetensors, sgd, subset, type Model, type Optimizer, type Trainer } from "@conv/layers";
+import { access, constants, stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import { adam, createTrainer, sgd, subset, type Model, type Optimizer } from "@conv/layers";
 import { saveFile } from "@conv/layers/node";
 import { openBackend } from "../backend.ts";
 import { confusionOf, formatConfusion } from "../confusion.ts";
-import { drawCurve, type CurvePoint } from "../curve.ts";
+import { drawCurve } from "../curve.ts";
 import { loadDigits } from "../digits.ts";
 import { about, INTERRUPTED, UserError } from "../errors.ts";
 import { loadModel, modelOf } from "../model.ts";
+import { notesOf, saveNoted, type Epoch, type Notes, type Recipe } from "../notes.ts";
 import { createProgress } from "../progress.ts";
 import { samplesOf } from "../samples.ts";
 import { colorsOf, formatPercent, formatSeconds } from "../terminal.ts";
-
-/** What decides the weights that come out. */
-export interface Recipe {
-  readonly epochs: number;
-  readonly batch: number;
-  readonly optimizer: "adam" | "sgd";
-  readonly lr: number;
-  readonly seed: number;
-  readonly limit: number;
-}
 
 export interface TrainOptions extends Partial<Recipe> {
   readonly threads?: number;
@@ -32,76 +23,60 @@ export interface TrainOptions extends Partial<Recipe> {
   readonly json?: boolean;
 }
 
-/** An epoch as it is kept in the model file. */
-interface Epoch extends CurvePoint {
-  readonly seconds: number;
-  readonly imagesPerSecond: number;
-}
-
-/** What the command adds to a checkpoint's metadata. */
-interface Notes {
-  readonly recipe: Recipe;
-  readonly history: readonly Epoch[];
-}
-
 const optimizers: Readonly<Record<Recipe["optimizer"], { readonly lr: number; readonly make: (lr: number) => Optimizer }>> = {
   adam: { lr: 0.001, make: (lr) => adam({ lr }) },
   sgd: { lr: 0.02, make: (lr) => sgd({ lr, momentum: 0.9 }) },
 };
 
 export async function train(name: string, options: TrainOptions): Promise<void> {
-  const { json = false, threads, resume } = options;
   const model = modelOf(name);
+  const { json = false, threads, resume } = options;
   const before = resume === undefined ? null : await resumable(resume, model, options);
   const recipe = recipeOf(options, before?.notes.recipe);
   const out = options.out ?? resume ?? `${name}.safetensors`;
-  await about(out, () => access(dirname(out), constants.W_OK));
+  await mustBeWritable(out);
 
   const digits = loadDigits();
-  const all = samplesOf(model, digits.images, digits.labels);
   if (recipe.limit > digits.train.length) throw new UserError(`--limit ${recipe.limit} is more than the ${digits.train.length} digits to train on`);
+  const all = samplesOf(model, digits.images, digits.labels);
   const data = subset(all, digits.train.subarray(0, recipe.limit));
   const validation = subset(all, digits.test);
-  const history: Epoch[] = [...(before?.notes.history ?? [])];
+  const labels = Array.from(digits.test, (i) => digits.labels[i]);
 
   const say = (text: string) => void (json || console.log(text));
-  const color = colorsOf(process.stdout);
+  const history: Epoch[] = [...(before?.notes.history ?? [])];
+  let confusion: number[][] | null = null;
   const progress = createProgress(recipe.epochs);
   const stop = new AbortController();
   const interrupt = () => stop.abort();
   process.once("SIGINT", interrupt); // a second Ctrl-C ends at once
   const backend = await openBackend(threads);
   try {
-    const trainer = createTrainer({ backend, model, optimizer: optimizers[recipe.optimizer].make(recipe.lr), seed: recipe.seed, batch: recipe.batch });
+    const { optimizer, lr, seed, batch, epochs } = recipe;
+    const trainer = createTrainer({ backend, model, optimizer: optimizers[optimizer].make(lr), seed, batch });
+    const save = async () => saveNoted(out, await trainer.checkpoint(), { recipe, history });
     if (before) await about(before.file, () => trainer.restore(before.bytes));
-    let confusion: number[][] | null = null;
-    for await (const report of trainer.fit(data, { epochs: recipe.epochs, validation, signal: stop.signal, onStep: progress.step })) {
+    for await (const report of trainer.fit(data, { epochs, validation, signal: stop.signal, onStep: progress.step })) {
       progress.clear();
+      const { epoch, loss, accuracy, seconds, imagesPerSecond } = report;
       const { predicted, ...test } = report.validation!;
-      history.push({ epoch: report.epoch, loss: report.loss, accuracy: report.accuracy, test, seconds: report.seconds, imagesPerSecond: report.imagesPerSecond });
-      confusion = confusionOf(model.classes!, Uint8Array.from(digits.test, (i) => digits.labels[i]), predicted);
-      say(line(history[history.length - 1], recipe.epochs));
-      await save(out, trainer, { recipe, history });
+      history.push({ epoch, loss, accuracy, test, seconds, imagesPerSecond });
+      confusion = confusionOf(10, labels, predicted);
+      say(formatEpoch(history[history.length - 1], epochs));
+      await save();
     }
     progress.clear();
-    const interrupted = stop.signal.aborted;
-    if (interrupted) await save(out, trainer, { recipe, history });
-    const last = history.at(-1);
-    const curve = last ? `${out.slice(0, out.length - extname(out).length)}.svg` : null;
-    if (last && curve) {
-      const title = `${name} · ${formatPercent(last.test.accuracy)} of ${validation.count.toLocaleString("en-US")} held-out digits`;
-      const svg = await drawCurve(title, history);
-      await about(curve, () => saveFile(curve, new TextEncoder().encode(svg)));
-    }
-    if (json) console.log(JSON.stringify({ model: name, file: out, curve, interrupted, recipe, epochs: history, confusion }, null, 2));
-    else if (last && confusion) {
-      say(`\n${formatConfusion(confusion)}\n`);
-      say(`${color.bold(formatPercent(last.test.accuracy))} of ${validation.count.toLocaleString("en-US")} held-out digits recognised after ${last.epoch} ${last.epoch === 1 ? "epoch" : "epochs"}`);
-      say(`model ${out}, learning curve ${curve}`);
-    }
+    const { position } = trainer;
+    const interrupted = position.epoch < epochs;
+    if (interrupted) await save();
+    const curve = await saveCurve(out, `${name} · ${validation.count.toLocaleString("en-US")} digits held out`, history);
+    const { loss, accuracy } = history.at(-1)?.test ?? {};
+    const test = confusion && { count: validation.count, loss, accuracy, confusion };
+    if (json) console.log(JSON.stringify({ model: name, file: out, curve, interrupted, recipe, epochs: history, test }, null, 2));
+    if (confusion) say(`\n${formatConfusion(confusion)}\n`);
+    say(`model ${out}${curve ? `, learning curve ${curve}` : ""}`);
     if (interrupted) {
-      const { epoch, step } = trainer.position;
-      process.stderr.write(`interrupted in epoch ${epoch + 1} after step ${step}; to go on: conv train ${name} --resume ${out}\n`);
+      process.stderr.write(`interrupted in epoch ${position.epoch + 1} after step ${position.step}; to go on: conv train ${name} --resume ${out}\n`);
       process.exitCode = INTERRUPTED;
     }
     trainer.dispose();
@@ -112,17 +87,34 @@ export async function train(name: string, options: TrainOptions): Promise<void> 
   }
 }
 
-const line = ({ epoch, loss, accuracy, test, seconds, imagesPerSecond }: Epoch, epochs: number): string =>
-  `epoch ${`${epoch}`.padStart(`${epochs}`.length)}/${epochs}  loss ${loss.toFixed(4)}  accuracy ${formatPercent(accuracy)}  │ held out: ` +
-  `loss ${test.loss.toFixed(4)}  accuracy ${formatPercent(test.accuracy)}  │ ${formatSeconds(seconds)}, ${Math.round(imagesPerSecond).toLocaleString("en-US")} images/s`;
-
-/** Saves a checkpoint with the command's notes, atomically. */
-async function save(out: string, trainer: Trainer, notes: Notes): Promise<void> {
-  const { state, metadata } = decodeSafetensors(await trainer.checkpoint());
-  await about(out, () => saveFile(out, encodeSafetensors(state, { ...metadata, conv: JSON.stringify(notes) })));
+function formatEpoch({ epoch, loss, accuracy, test, seconds, imagesPerSecond }: Epoch, epochs: number): string {
+  const color = colorsOf(process.stdout);
+  const speed = `${formatSeconds(seconds)}, ${Math.round(imagesPerSecond).toLocaleString("en-US")} images/s`;
+  return [
+    `epoch ${`${epoch}`.padStart(`${epochs}`.length)}/${epochs}  loss ${loss.toFixed(4)}  accuracy ${formatPercent(accuracy)}`,
+    `held out: loss ${test.loss.toFixed(4)}  accuracy ${color.bold(formatPercent(test.accuracy))}`,
+    speed,
+  ].join(color.dim(" │ "));
 }
 
-/** The options given, then those of the training that is resumed, then the defaults. */
+/** Draws the learning curve beside the model, once there is an epoch to draw. Returns the file. */
+async function saveCurve(model: string, title: string, history: readonly Epoch[]): Promise<string | null> {
+  if (history.length === 0) return null;
+  const file = `${model.replace(/\.safetensors$/, "")}.svg`;
+  const svg = await drawCurve(title, history);
+  await about(file, () => saveFile(file, new TextEncoder().encode(svg)));
+  return file;
+}
+
+/** Throws UserError where a file could not be written later: better now than after the training. */
+async function mustBeWritable(file: string): Promise<void> {
+  const folder = dirname(file);
+  await about(folder, () => access(folder, constants.W_OK));
+  const there = await stat(file).catch(() => null);
+  if (there?.isDirectory()) throw new UserError(`${file}: is a folder`);
+}
+
+/** The options given, else those of the training that is resumed, else the defaults. */
 function recipeOf(given: TrainOptions, before?: Recipe): Recipe {
   const optimizer = given.optimizer ?? before?.optimizer ?? "adam";
   return {
@@ -135,29 +127,18 @@ function recipeOf(given: TrainOptions, before?: Recipe): Recipe {
   };
 }
 
-/** A file to go on from. Throws UserError unless it is a checkpoint of this model, and the options given are those it was begun with. */
+/** A file to go on from. Throws UserError unless it is a checkpoint of this model that fits the options given. */
 async function resumable(file: string, model: Model, given: TrainOptions): Promise<{ file: string; bytes: Uint8Array; notes: Notes }> {
   const { bytes, decoded, model: saved } = await loadModel(file);
-  if (saved.name !== model.name) throw new UserError(`${file}: it is a ${saved.name}, not a ${model.name}`);
-  const notes = notesOf(decoded.metadata.conv);
-  if (!notes) throw new UserError(`${file}: it does not say how it was trained; only files of conv train can be resumed`);
+  if (saved.name !== model.name) throw new UserError(`${file}: it is of ${saved.name}, not of ${model.name}`);
+  const notes = notesOf(decoded.metadata);
+  if (!notes) throw new UserError(`${file}: it does not say how it was trained; conv train can go on from its own files only`);
   for (const key of ["batch", "optimizer", "seed", "limit"] as const) {
     const [want, had] = [given[key], notes.recipe[key]];
-    if (want !== undefined && want !== had) throw new UserError(`${file}: it was begun with --${key} ${had}, and can't go on with ${want}`);
+    if (want !== undefined && want !== had) throw new UserError(`${file}: it was begun with --${key} ${had} and can't go on with ${want}`);
   }
-  const done = notes.history.length;
   const epochs = given.epochs ?? notes.recipe.epochs;
-  if (done >= epochs) throw new UserError(`${file}: it has had its ${epochs} ${epochs === 1 ? "epoch" : "epochs"}; --epochs ${done + 1} or more goes on`);
+  const done = notes.history.length;
+  if (done >= epochs) throw new UserError(`${file}: it has had ${done} of ${epochs} epochs; --epochs ${done + 1} or more goes on`);
   return { file, bytes, notes };
-}
-
-/** Reads back what `save` wrote; null where it is something else. */
-function notesOf(json: string | undefined): Notes | null {
-  try {
-    const { recipe, history }: Notes = JSON.parse(json ?? "");
-    const numbers = [recipe.epochs, recipe.batch, recipe.lr, recipe.seed, recipe.limit, ...history.flatMap((e) => [e.epoch, e.loss, e.accuracy, e.test.loss, e.test.accuracy])];
-    return numbers.every(Number.isFinite) && Object.hasOwn(optimizers, recipe.optimizer) ? { recipe, history } : null;
-  } catch {
-    return null;
-  }
 }

@@ -1,0 +1,40 @@
+// Runs the command as a user does: a process of its own, from the sources, in a folder of its own.
+
+import { spawn } from "node:child_process";
+import { mkdtemp, readdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url));
+
+export interface Result {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Starts `conv …args`; `onStdout` sees everything written so far and may send signals. */
+export function conv(
+  args: readonly string[],
+  cwd: string,
+  onStdout?: (stdout: string, kill: (signal: NodeJS.Signals) => void) => void,
+): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [bin, ...args], { cwd, env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined } });
+    let stdout = "";
+    let stderr = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      stdout += text;
+      onStdout?.(stdout, (signal) => child.kill(signal));
+    });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+    child.on("error", reject).on("close", (code) => resolve({ code, stdout, stderr }));
+  });
+}
+
+/** An empty folder. */
+export const folder = (): Promise<string> => mkdtemp(join(tmpdir(), "conv-cli-"));
+
+/** Names of what is in a folder, sorted. */
+export const list = async (path: string): Promise<string[]> => (await readdir(path)).toSorted();

@@ -1,0 +1,120 @@
+// What the command says when asked for help or asked wrongly: the whole text, the exit code, and that nothing was written.
+
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { encodeSafetensors, initialise } from "@conv/layers";
+import { lenet5 } from "@conv/layers/models";
+import sharp from "sharp";
+import { beforeAll, describe, expect, it } from "vitest";
+import { conv, folder, list } from "./run.ts";
+
+let cwd: string;
+let files: string[];
+beforeAll(async () => {
+  cwd = await folder();
+  const save = (name: string, data: Uint8Array | string) => writeFile(join(cwd, name), data);
+  const model = lenet5();
+  const state = initialise(model);
+  const whole = encodeSafetensors(state, { model: "lenet5" });
+  await save("weights.safetensors", whole);
+  await save("cut.safetensors", whole.subarray(0, 100_000));
+  await save("cut-header.safetensors", whole.subarray(0, 100));
+  await save("empty.safetensors", "");
+  await save("foreign.safetensors", encodeSafetensors(state));
+  await save("other.safetensors", encodeSafetensors(state, { model: "resnet18" }));
+  await save("text.safetensors", "this is not a model, it is a sentence that goes on for a while");
+  const wrong = new Map(state).set("c1.weight", { shape: [6, 1, 3, 3], data: new Float32Array(54) });
+  await save("wrong.safetensors", encodeSafetensors(wrong, { model: "lenet5" }));
+  const lacking = new Map(state);
+  lacking.delete("f6.bias");
+  await save("lacking.safetensors", encodeSafetensors(lacking, { model: "lenet5" }));
+  const page = { width: 40, height: 40, channels: 3, background: "#fff" } as const;
+  const png = await sharp({ create: page }).png().toBuffer();
+  await save("blank.png", png);
+  await save("cut.png", png.subarray(0, 60));
+  const noise = { type: "gaussian", mean: 128, sigma: 30 } as const;
+  const photo = await sharp({ create: { ...page, noise } })
+    .jpeg()
+    .toBuffer();
+  await save("cut.jpg", photo.subarray(0, -100));
+  await save("text.png", "not an image");
+  await save("drawing.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>");
+  const huge = await sharp({ create: { ...page, width: 9000, height: 9000 } })
+    .png({ compressionLevel: 9 })
+    .toBuffer();
+  await save("huge.png", huge);
+  files = await list(cwd);
+});
+
+const mistakes: readonly (readonly [args: string, stderr: string])[] = [
+  ["summary lenet", 'unknown model "lenet"; did you mean lenet5? There are lenet5 and lenet5_1998'],
+  ["train lenet5_98", 'unknown model "lenet5_98"; did you mean lenet5_1998? There are lenet5 and lenet5_1998'],
+  ["summary toString", 'unknown model "toString"; there are lenet5 and lenet5_1998'],
+  ["summary lenet5 --input 1x20x20", "c5: conv: kernel 5 with dilation 1 spans 5, padded input has 3 (axis h)"],
+  ["summary lenet5 --input 28", "c1: conv2d: input has 2 axes, needs 4 (batch, channels and 2 spatial)"],
+  ["summary lenet5 --input big", "option '--input <shape>' argument 'big' is invalid. It must be sizes like 1x28x28."],
+  ["summary lenet5 --format xml", "option '--format <name>' argument 'xml' is invalid. Allowed choices are text, json."],
+  ["summary", "missing required argument 'model'"],
+  ["sumary lenet5", "unknown command 'sumary' (Did you mean summary?)"],
+  ["train lenet5 --epoch 2", "unknown option '--epoch' (Did you mean --epochs?)"],
+  ["train lenet5 --epochs 0", "option '--epochs <n>' argument '0' is invalid. It must be a whole number ≥ 1."],
+  ["train lenet5 --batch many", "option '--batch <n>' argument 'many' is invalid. It must be a whole number ≥ 1."],
+  ["train lenet5 --lr -1", "option '--lr <number>' argument '-1' is invalid. It must be a number > 0."],
+  ["train lenet5 --optimizer rmsprop", "option '--optimizer <name>' argument 'rmsprop' is invalid. Allowed choices are adam, sgd."],
+  ["train lenet5 --limit 9000", "--limit 9000 is more than the 8000 digits to train on"],
+  ["train lenet5 --out nowhere/model.safetensors", "nowhere: no such file or folder"],
+  ["train lenet5 --out .", ".: is a folder"],
+  ["train lenet5 --resume gone.safetensors", "gone.safetensors: no such file or folder"],
+  ["train lenet5 --resume cut.safetensors", "cut.safetensors: safetensors: c5.weight ends at byte 202288 of the data, the file has 99232"],
+  [
+    "train lenet5 --resume weights.safetensors",
+    "weights.safetensors: it does not say how it was trained; conv train can go on from its own files only",
+  ],
+  ["train lenet5_1998 --resume weights.safetensors", "weights.safetensors: it is of lenet5, not of lenet5_1998"],
+  ["predict weights.safetensors", "missing required argument 'image'"],
+  ["predict gone.safetensors blank.png", "gone.safetensors: no such file or folder"],
+  ["predict . blank.png", ".: is a folder"],
+  ["predict empty.safetensors blank.png", "empty.safetensors: safetensors: the file has 0 bytes, the header's length alone takes 8"],
+  [
+    "predict cut-header.safetensors blank.png",
+    "cut-header.safetensors: safetensors: the header takes 760 bytes, the file has 92 after its length; it is truncated",
+  ],
+  ["predict cut.safetensors blank.png", "cut.safetensors: safetensors: c5.weight ends at byte 202288 of the data, the file has 99232"],
+  [
+    "predict text.safetensors blank.png",
+    "text.safetensors: safetensors: the header says it takes 2338328219631577204 bytes, the limit is 100000000; this is no safetensors file",
+  ],
+  ["predict foreign.safetensors blank.png", "foreign.safetensors: its metadata names no model; files of conv train do"],
+  ["predict other.safetensors blank.png", 'other.safetensors: unknown model "resnet18"; there are lenet5 and lenet5_1998'],
+  ["predict wrong.safetensors blank.png", "wrong.safetensors: lenet5: c1.weight has shape 6×1×3×3 in the state, 6×1×5×5 in the model"],
+  ["predict lacking.safetensors blank.png", "lacking.safetensors: lenet5: state does not fit: missing f6.bias"],
+  ["predict weights.safetensors gone.png", "gone.png: no such file or folder"],
+  ["predict weights.safetensors text.png", "text.png: neither PNG nor JPEG"],
+  ["predict weights.safetensors drawing.svg", "drawing.svg: neither PNG nor JPEG"],
+  ["predict weights.safetensors cut.png", "cut.png: unreadable image (Input buffer has corrupt header)"],
+  ["predict weights.safetensors cut.jpg", "cut.jpg: unreadable image (VipsJpeg: premature end of JPEG image)"],
+  ["predict weights.safetensors blank.png", "blank.png: no digit found: all 40×40 pixels are nearly equal"],
+  ["predict weights.safetensors huge.png", "huge.png: 9000×9000 pixels are more than the limit of 67108864"],
+];
+
+describe("a mistake ends with one line, exit code 2 and nothing written", () => {
+  it.for(mistakes)("conv %s", { timeout: 30_000 }, async ([args, message]) => {
+    const { code, stdout, stderr } = await conv(args.split(" "), cwd);
+    expect(stderr).toBe(`error: ${message}\n`);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(await list(cwd)).toEqual(files);
+  });
+});
+
+describe("help", () => {
+  it.for(["train", "predict", "summary"])("of %s has examples", { timeout: 30_000 }, async (command) => {
+    const { code, stdout, stderr } = await conv([command, "--help"], cwd);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toMatch(new RegExp(`^Usage: conv ${command} .*\\n[\\s\\S]*\\nExamples:\\n  \\$ conv ${command} `));
+  });
+  it("names the commands", async () => {
+    const { code, stdout } = await conv(["--help"], cwd);
+    expect(code).toBe(0);
+    for (const command of ["train", "predict", "summary"]) expect(stdout).toMatch(new RegExp(`^  ${command} .*[a-z]`, "m"));
+  });
+});
