@@ -5,12 +5,13 @@ import { availableParallelism } from "node:os";
 import { SingleBar } from "cli-progress";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { benchLayers } from "./bench-layers.ts";
+import { benchTrain } from "./bench-train.ts";
 import { competitorNames, peerNames, start, type Competitor, type CompetitorName } from "./competitor.ts";
 import { directions, layerCases, setNames, type Direction, type SetName } from "./layers.ts";
-import { describeEngine, describeMachine } from "./machine.ts";
+import { describeEngine, describeMachine, type Machine } from "./machine.ts";
 import { ensurePeers } from "./peers.ts";
-import { page } from "./report/html.ts";
-import { caseText, describe, summaryTable } from "./report/text.ts";
+import type { Result, TrainResult } from "./report/result.ts";
+import { caseText, describe, summaryTable, trainTable } from "./report/text.ts";
 
 interface Shared {
   readonly against: readonly CompetitorName[];
@@ -25,6 +26,10 @@ interface LayersFlags extends Shared {
   readonly direction: Direction;
   readonly batch: number;
   readonly html?: string;
+}
+
+interface TrainFlags extends Shared {
+  readonly batch: number;
 }
 
 const say = (line: string) => void process.stderr.write(`${line}\n`);
@@ -61,6 +66,18 @@ Examples:
   )
   .action(layers);
 
+program
+  .command("train")
+  .description("a training step of LeNet-5 (relu, max pooling, cross-entropy, Adam), in images/s")
+  .addOption(against())
+  .addOption(threads())
+  .option("--batch <n>", "images a step", whole, 64)
+  .addOption(rounds())
+  .addOption(flags())
+  .option("--json <file>", "write all figures")
+  .addHelpText("after", "\nExample:\n  bench train --against torch")
+  .action(train);
+
 await program.parseAsync().catch((error: unknown) => {
   say(error instanceof Error ? error.message : String(error));
   process.exitCode = 2;
@@ -69,6 +86,38 @@ await program.parseAsync().catch((error: unknown) => {
 async function layers(options: LayersFlags): Promise<void> {
   const cases = layerCases(options.set, options);
   if (cases.length === 0) throw new Error(`no layer of ${options.set} has a name that contains "${options.filter}"`);
+  const result = await measured(options, (shared, bar) =>
+    benchLayers({
+      ...options,
+      ...shared,
+      cases,
+      progress: (done, name) => bar.update(Math.floor(1000 * done), { name }),
+      caseDone(name, rows, declined) {
+        if (process.stderr.isTTY) process.stderr.write("\r\x1b[K"); // the bar's line makes room, and is drawn again below
+        console.log(caseText(name, rows, declined));
+      },
+    }),
+  );
+  console.log(`\n${summaryTable(result)}`);
+  if (options.html) {
+    const { page } = await import("./report/html.ts"); // Vega is large, and rarely wanted
+    await writeFile(options.html, await page(result));
+  }
+}
+
+async function train(options: TrainFlags): Promise<void> {
+  const result = await measured(options, (shared, bar) =>
+    benchTrain({ ...options, ...shared, progress: (done) => bar.update(Math.floor(1000 * done), { name: "lenet5" }) }),
+  );
+  console.log(trainTable(result));
+  for (const { competitor, reason } of result.declined) console.log(`${competitor}: ${reason}`);
+}
+
+/** Starts the competitors, shows a bar while `measure` runs, ends them, and writes the JSON. A refused answer, or a case that Conv declines, makes the exit code 1. */
+async function measured<R extends Pick<Result | TrainResult, "rows" | "declined">>(
+  options: Shared,
+  measure: (shared: { competitors: Competitor[]; machine: Machine; turnMs: number }, bar: SingleBar) => Promise<R>,
+): Promise<R> {
   const machine = await describeMachine(options.threads);
   console.log(`${describe(machine, describeEngine().node)}\n`);
   const competitors = await startAll(options);
@@ -78,25 +127,12 @@ async function layers(options: LayersFlags): Promise<void> {
     hideCursor: true,
     etaBuffer: 50,
   });
-  bar.start(1000, 0, { name: cases[0]!.name });
+  bar.start(1000, 0, { name: "" });
   try {
-    const result = await benchLayers({
-      ...options,
-      turnMs: 50,
-      cases,
-      competitors,
-      machine,
-      progress: (done, name) => bar.update(Math.floor(1000 * done), { name }),
-      caseDone(name, rows, declined) {
-        if (process.stderr.isTTY) process.stderr.write("\r\x1b[K"); // the bar's line makes room, and is drawn again below
-        console.log(caseText(name, rows, declined));
-      },
-    });
-    bar.stop();
-    console.log(`\n${summaryTable(result)}`);
+    const result = await measure({ competitors, machine, turnMs: 50 }, bar);
     if (options.json) await writeFile(options.json, `${JSON.stringify(result, null, 1)}\n`);
-    if (options.html) await writeFile(options.html, await page(result));
-    if (result.rows.some((row) => !row.verified)) process.exitCode = 1;
+    if (result.rows.some((row) => !row.verified) || result.declined.some((d) => d.competitor === "conv")) process.exitCode = 1;
+    return result;
   } finally {
     bar.stop();
     competitors.forEach((c) => c.end());

@@ -3,7 +3,7 @@
 /** Linear between neighbours, as NumPy's default; `q` in [0, 1]. Throws RangeError on an empty sample. */
 export function quantile(sample: ArrayLike<number>, q: number): number {
   if (sample.length === 0) throw new RangeError("quantile: the sample is empty");
-  const sorted = Float64Array.from(sample).sort();
+  const sorted = Float64Array.from(sample).toSorted();
   const at = q * (sorted.length - 1);
   const low = Math.floor(at);
   const high = Math.min(low + 1, sorted.length - 1);

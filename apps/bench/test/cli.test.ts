@@ -5,8 +5,10 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, expect, test } from "vitest";
-import type { Result } from "../src/report/result.ts";
+import { afterAll, expect, test, vi } from "vitest";
+import type { Result, TrainResult } from "../src/report/result.ts";
+
+vi.setConfig({ testTimeout: 120_000 }); // processes that start processes, on a machine that does other things
 
 const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "conv-bench-"));
@@ -89,4 +91,19 @@ test.each(["forward", "gradInput", "gradWeight"])("a real run, %s: figures as JS
   expect(page).toContain("<svg");
   expect(page).toContain("depthwise 3×3 512@14");
   expect(page).not.toMatch(/<(script|link|img)\b|(?:src|href)="(?!#)/);
+});
+
+test("a training step of LeNet-5 lowers the loss", () => {
+  const json = join(folder, "train.json");
+  const { status, stdout, stderr } = bench("train", "--rounds", "2", "--batch", "16", "--json", json);
+  expect(stderr).toBe("");
+  expect(status).toBe(0);
+  expect(stdout).toContain("| lenet5 batch 16 ");
+  const result: TrainResult = JSON.parse(readFileSync(json, "utf8"));
+  expect(result.rows).toHaveLength(1);
+  const [row] = result.rows;
+  expect(row).toMatchObject({ case: "lenet5 batch 16", competitor: "conv", verified: true });
+  expect(row!.firstLoss).toBeCloseTo(Math.log(10), 0);
+  expect(row!.lastLoss).toBeLessThan(row!.firstLoss);
+  expect(row!.imagesPerSecond).toBeCloseTo(16_000 / row!.medianMs, 9);
 });

@@ -3,18 +3,18 @@ import { ratiosOf, type Row } from "../src/report/result.ts";
 import { caseText, summaryTable } from "../src/report/text.ts";
 
 const row = (name: string, competitor: Row["competitor"], medianMs: number, verified = true): Row => ({
-  ...{
-    case: name,
-    competitor,
-    medianMs,
-    p10Ms: medianMs * 0.9,
-    p90Ms: medianMs * 1.1,
-    gflops: 100 / medianMs,
-    percentOfPeak: 50,
-    calls: 9,
-    verified,
-  },
-  ...{ error: verified ? 1.5 : null, reason: verified ? undefined : "output 0 is NaN", kernels: [] },
+  case: name,
+  competitor,
+  medianMs,
+  p10Ms: medianMs * 0.9,
+  p90Ms: medianMs * 1.1,
+  gflops: 100 / medianMs,
+  percentOfPeak: 50,
+  calls: 9,
+  verified,
+  error: verified ? 1.5 : null,
+  reason: verified ? undefined : "output 0 is NaN",
+  kernels: [],
 });
 const rows = [
   row("a", "conv", 1),

@@ -1,6 +1,9 @@
-// Conv itself: a graph of one convolution as a program of the CPU back end. Timed is `Program.run` alone, buffers on the device.
+// Conv itself on its CPU back end: a graph of one convolution (timed is `Program.run` alone, buffers on the device), or the
+// training step of LeNet-5 as one program (timed with the optimiser's few numbers going in and the loss coming out).
 
 import { createCpu } from "@conv/kernels-cpu";
+import { adam, initialise, traceStep } from "@conv/layers";
+import { lenet5 } from "@conv/layers/models";
 import { convGradInputOp, convGradWeightOp, convOp, type ConvGeometry } from "@conv/ops";
 import { bytesOf, spec, trace, node, type Op } from "@conv/tensor";
 import { shapesOf, type Direction } from "../layers.ts";
@@ -10,6 +13,11 @@ const ops: Record<Direction, Op<ConvGeometry>> = { forward: convOp, gradInput: c
 
 export async function createEngine(threads: number): Promise<Engine> {
   const backend = await createCpu({ threads });
+  const put = (data: ArrayBufferView) => {
+    const buffer = backend.alloc(data.byteLength);
+    backend.write(buffer, data);
+    return buffer;
+  };
   return {
     version: "this working tree",
     async layer({ direction, geometry }, operands) {
@@ -18,11 +26,7 @@ export async function createEngine(threads: number): Promise<Engine> {
         shapesOf(direction, geometry).operands.map((shape) => spec(shape)),
       );
       const program = backend.compile(graph);
-      const inputs = operands.map((data) => {
-        const buffer = backend.alloc(data.byteLength);
-        backend.write(buffer, data);
-        return buffer;
-      });
+      const inputs = operands.map(put);
       const output = backend.alloc(bytesOf(graph.outputs[0]!.spec));
       return {
         kernels: program.steps.map((step) => step.kernel),
@@ -31,6 +35,31 @@ export async function createEngine(threads: number): Promise<Engine> {
         dispose() {
           program.dispose();
           [...inputs, output].forEach((buffer) => backend.free(buffer));
+        },
+      };
+    },
+    async train({ batch }, images, labels) {
+      const optimizer = adam();
+      const { graph, entries } = traceStep(lenet5(), optimizer, batch);
+      const program = backend.compile(graph);
+      const weights = initialise(lenet5(), 0);
+      const parameters = entries.map((e) => put(weights.get(e.name)!.data));
+      const slots = graph.inputs.slice(3 + entries.length).map((v) => put(new Float32Array(bytesOf(v.spec) / 4)));
+      const [x, y, hyper] = [put(images), put(labels), put(new Float32Array(optimizer.hypers))];
+      const [loss, output] = graph.outputs.slice(0, 2).map((v) => backend.alloc(bytesOf(v.spec)));
+      const learned = [...parameters, ...slots];
+      const losses: number[] = [];
+      return {
+        kernels: [...new Set(program.steps.map((step) => step.kernel))],
+        async run() {
+          backend.write(hyper, Float32Array.from(optimizer.hyper(losses.length)));
+          program.run([x, y, hyper, ...learned], [loss!, output!, ...learned]);
+          losses.push(new Float32Array(await backend.read(loss!))[0]!);
+        },
+        read: async () => Float32Array.of(losses[0]!, losses.at(-1)!),
+        dispose() {
+          program.dispose();
+          [x, y, hyper, loss!, output!, ...learned].forEach((buffer) => backend.free(buffer));
         },
       };
     },

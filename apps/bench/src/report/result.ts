@@ -42,8 +42,19 @@ export interface Result {
   readonly declined: readonly (Refusal & { readonly case: string })[];
 }
 
+/** One training step of LeNet-5. It is verified when the loss is finite and has fallen. */
+export interface TrainRow extends Pick<Row, "case" | "competitor" | "medianMs" | "p10Ms" | "p90Ms" | "calls" | "verified" | "kernels"> {
+  readonly imagesPerSecond: number;
+  readonly firstLoss: number;
+  readonly lastLoss: number;
+}
+
+export interface TrainResult extends Omit<Result, "rows" | "direction"> {
+  readonly rows: readonly TrainRow[];
+}
+
 /** Ratios over the cases where both answers stood. */
-export function ratiosOf(rows: readonly Row[]): Partial<Record<CompetitorName, Ratio>> {
+export function ratiosOf(rows: readonly Pick<Row, "case" | "competitor" | "medianMs" | "verified">[]): Partial<Record<CompetitorName, Ratio>> {
   const own = new Map(rows.filter((r) => r.competitor === "conv" && r.verified).map((r) => [r.case, r.medianMs]));
   const ratios: Partial<Record<CompetitorName, Ratio>> = {};
   for (const peer of new Set(rows.map((r) => r.competitor))) {

@@ -2,7 +2,7 @@
 
 import { styleText } from "node:util";
 import type { Machine } from "../machine.ts";
-import { casesOf, competitorsOf, type Result, type Row } from "./result.ts";
+import { casesOf, competitorsOf, type Result, type Row, type TrainResult } from "./result.ts";
 
 /** Three significant digits: 0.0123, 1.23, 123, 12345. */
 export const three = (v: number): string => (v >= 100 ? v.toFixed(0) : v.toPrecision(3));
@@ -46,6 +46,18 @@ export function summaryTable({ rows, ratios }: Pick<Result, "rows" | "ratios">):
   if (Object.keys(ratios).length)
     lines.push(["conv is faster by (geometric mean)", ...competitors.map((c) => (ratios[c] ? faster(ratios[c].geometricMean) : ""))]);
   return table(lines);
+}
+
+/** Training steps: milliseconds and images a second of each competitor. */
+export function trainTable({ rows, ratios }: Pick<TrainResult, "rows" | "ratios">): string {
+  const lines = rows.map((r) => [
+    r.competitor,
+    `${three(r.medianMs)} (${three(r.p10Ms)}–${three(r.p90Ms)})`,
+    r.imagesPerSecond.toFixed(0),
+    r.verified ? `${r.firstLoss.toFixed(3)} → ${r.lastLoss.toFixed(3)}` : `REFUSED: ${r.firstLoss} → ${r.lastLoss}`,
+    ratios[r.competitor] ? faster(ratios[r.competitor]!.geometricMean) : "",
+  ]);
+  return table([[rows[0]?.case ?? "", "ms a step (p10–p90)", "images/s", "loss", "conv is faster by"], ...lines]);
 }
 
 function table(lines: readonly (readonly string[])[]): string {

@@ -1,0 +1,50 @@
+// `bench train`: the training step of LeNet-5 (relu, max pooling, cross-entropy, Adam) on one batch that stays the same.
+
+import type { Competitor, CompetitorName } from "./competitor.ts";
+import { contest, type Pace } from "./contest.ts";
+import { describeCommit, describeEngine, type Machine } from "./machine.ts";
+import { operand, random } from "./random.ts";
+import { ratiosOf, type TrainResult, type TrainRow } from "./report/result.ts";
+
+export interface TrainOptions extends Pace {
+  readonly batch: number;
+  readonly competitors: readonly Competitor[];
+  readonly machine: Machine;
+  readonly flags: readonly string[];
+  readonly progress?: (done: number) => void;
+}
+
+export async function benchTrain({ batch, competitors, machine, flags, progress, ...pace }: TrainOptions): Promise<TrainResult> {
+  const next = random(3);
+  const images = operand(1, batch * 28 * 28);
+  const labels = Int32Array.from({ length: batch }, () => Math.floor(10 * next()));
+  const name = `lenet5 batch ${batch}`;
+  const task = { kind: "train", batch, threads: machine.threads } as const;
+  let done = 0;
+  const { timings, declined } = await contest(
+    competitors,
+    task,
+    [images, labels],
+    pace,
+    () => null,
+    (share) => progress?.((done += share)),
+  );
+  const rows: TrainRow[] = [];
+  for (const { verdict: _, ...timing } of timings) {
+    const [firstLoss, lastLoss] = (await competitors.find((c) => c.name === timing.competitor)!.read()) as Float32Array & [number, number];
+    // NaN and infinity fail the first comparison.
+    const verified = Math.abs(lastLoss) < Infinity && lastLoss < firstLoss;
+    rows.push({ case: name, ...timing, imagesPerSecond: (1000 * batch) / timing.medianMs, verified, firstLoss, lastLoss });
+  }
+  const versions: Partial<Record<CompetitorName, string>> = Object.fromEntries(competitors.map((c) => [c.name, c.version]));
+  return {
+    machine,
+    engine: describeEngine(),
+    flags,
+    commit: await describeCommit(),
+    versions,
+    rows,
+    ratios: ratiosOf(rows),
+    declined: declined.map((d) => ({ case: name, ...d })),
+  };
+}
