@@ -48,6 +48,7 @@ const { NODE_ENV: _mode, VITEST: _vitest, ...plainEnv } = process.env;
 /** Runs a program to its end. */
 export async function run(program: string, args: readonly string[], { cwd = root, input = "", env = {} } = {}): Promise<Outcome> {
   const running = promisify(execFile)(program, args, { cwd, env: { ...plainEnv, ...env }, maxBuffer: 2 ** 26 });
+  running.child.stdin?.on("error", () => {}); // a program may end without reading
   running.child.stdin?.end(input);
   try {
     return { code: 0, ...(await running) };
