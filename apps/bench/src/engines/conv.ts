@@ -19,7 +19,7 @@ export async function createEngine(threads: number): Promise<Engine> {
     return buffer;
   };
   return {
-    version: "this working tree",
+    version: "of this commit",
     async layer({ direction, geometry }, operands) {
       const graph = trace(
         (a, b) => node(ops[direction], geometry, [a!, b!]),

@@ -8,7 +8,9 @@ export async function page(result: Result): Promise<string> {
   const { machine, engine, rows, ratios, commit, flags, versions } = result;
   const chart = await new View(parse(chartSpec(result)), { renderer: "none" }).toSVG();
   const competitors = competitorsOf(rows);
-  const head = ["Layer", "Competitor", "Median ms", "p10", "p90", "GFLOP/s", "of peak", "Verified"].map((h) => `<th scope="col">${h}</th>`).join("");
+  const numeric = ["Median ms", "p10", "p90", "GFLOP/s", "of peak"];
+  const column = (name: string) => `<th scope="col"${numeric.includes(name) ? ' class="n"' : ""}>${name}</th>`;
+  const head = ["Layer", "Competitor", ...numeric, "Verified"].map(column).join("");
   const body = rows
     .map((r) => {
       const cells = [three(r.medianMs), three(r.p10Ms), three(r.p90Ms), three(r.gflops), `${r.percentOfPeak.toFixed(0)} %`];
@@ -24,12 +26,12 @@ export async function page(result: Result): Promise<string> {
 <title>Conv benchmark, ${escape(result.direction)}</title>
 <style>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24; background: #fff }
-svg { max-width: 100%; height: auto }
+figure { margin: 0; overflow-x: auto }
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .15rem .6rem; text-align: left; border-bottom: 1px solid #d8dee4; font-weight: normal }
 thead th { font-weight: 600 }
-.n { text-align: right }
+th.n, td.n { text-align: right }
 </style>
 <h1>Convolution layers, ${escape(result.direction)}</h1>
 <p>${escape(machine.cpu)}, ${machine.cores} cores, ${escape(machine.system)}; Node ${engine.node}, V8 ${engine.v8}${flags.length ? `, ${escape(flags.join(" "))}` : ""};
