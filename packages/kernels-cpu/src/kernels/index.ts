@@ -7,6 +7,8 @@ import { fused } from "./fused.ts";
 import { gradWeight } from "./gradWeight.ts";
 import { igemm } from "./igemm.ts";
 import { matmul } from "./matmul.ts";
+import { pool } from "./pool.ts";
+import { poolGrad } from "./poolGrad.ts";
 import { reduce } from "./reduce.ts";
 
-export const kernels: readonly CpuKernel[] = [depthwise, depthwiseGradWeight, igemm, gradWeight, matmul, reduce, fused];
+export const kernels: readonly CpuKernel[] = [depthwise, depthwiseGradWeight, igemm, gradWeight, matmul, reduce, pool, poolGrad, fused];

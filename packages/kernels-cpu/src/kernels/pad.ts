@@ -2,7 +2,7 @@
 
 import { stridesOf } from "@conv/tensor";
 import type { Place, Stage } from "../code.ts";
-import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
+import { f32x4, i32, i32x4, v128, type Func, type Local } from "../wasm/asm.ts";
 import { hash } from "../wasm/tile.ts";
 
 export interface PadBox {
@@ -11,7 +11,7 @@ export interface PadBox {
   readonly source: readonly number[];
   readonly lo: readonly number[];
   readonly padded: readonly number[];
-  /** What stands around the source; 0 if not given. */
+  /** The bits of what stands around the source; 0 if not given. */
   readonly fill?: number;
 }
 
@@ -47,9 +47,10 @@ export function padStage(box: PadBox, from: Place, into: Place): Stage {
   };
 }
 
-/** Fills `bytes` bytes (a multiple of 4) with one number. */
-export function fillRange(f: Func, at: Local, bytes: number, value: number): void {
-  if (value === 0) return f.fill(at, 0, bytes);
+/** Fills `bytes` bytes (a multiple of 4) with one number, given by its bits. */
+export function fillRange(f: Func, at: Local, bytes: number, bits: number): void {
+  if (bits === 0) return f.fill(at, 0, bytes);
+  const value = f.let("v128", "value", i32x4.const(bits));
   const p = f.let("i32", "p", at);
   f.repeat(bytes >> 4, "left", () => {
     f.store(p, value);
@@ -59,7 +60,7 @@ export function fillRange(f: Func, at: Local, bytes: number, value: number): voi
 }
 
 /** Copies a box of `counts` elements; the pointers end where they began. Strides in bytes, the innermost 4. */
-function copyBox(f: Func, s: Local, d: Local, counts: readonly number[], from4: readonly number[], into4: readonly number[], axis = 0): void {
+export function copyBox(f: Func, s: Local, d: Local, counts: readonly number[], from4: readonly number[], into4: readonly number[], axis = 0): void {
   if (axis === counts.length - 1) return copyRow(f, s, d, counts[axis]!);
   f.repeat(counts[axis]!, `left${axis}`, () => {
     copyBox(f, s, d, counts, from4, into4, axis + 1);
@@ -95,12 +96,15 @@ export function copyRow(f: Func, s: Local, d: Local, count: number): void {
   if (count % 4) f.store(d, v128.load(s, (count - 4) * 4), (count - 4) * 4);
 }
 
-/** Four elements `step` apart from `address + offset`, the usual steps without single loads. Reads up to 3 elements past the last. */
-export function loadStepped(f: Func, address: Local, offset: number, step: number, name: string): Local {
+/**
+ * Four elements `step` apart from `address + offset`, the usual steps without single loads. With fewer `lanes` wanted the others hold
+ * anything. Reads up to 3 elements past the last.
+ */
+export function loadStepped(f: Func, address: Local, offset: number, step: number, name: string, lanes = 4): Local {
   if (step === 1) return f.let("v128", name, v128.load(address, offset));
   if (step === 2) return f.let("v128", name, v128.shuffle(v128.load(address, offset), v128.load(address, offset + 16), 0, 2, 4, 6));
   const v = f.let("v128", name, v128.loadZero32(address, offset));
-  for (let lane = 1; lane < 4; lane++) f.set(v, v128.loadLane(address, v, lane, offset + lane * step * 4));
+  for (let lane = 1; lane < lanes; lane++) f.set(v, v128.loadLane(address, v, lane, offset + lane * step * 4));
   return v;
 }
 

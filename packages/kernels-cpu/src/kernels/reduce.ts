@@ -20,6 +20,8 @@ interface Combination {
   readonly name: string;
   readonly identity: number;
   readonly join: typeof f32x4.add;
+  /** What the results are multiplied by; not at all if absent. */
+  readonly scale?: number;
 }
 const combinations: readonly Combination[] = [
   { name: sumOp.name, identity: 0, join: f32x4.add },
@@ -52,6 +54,12 @@ export const reduce: CpuKernel = {
     );
   },
 };
+
+/** Σ x over the axes, times `scale`: means. */
+export function scaledSum(shape: readonly number[], axes: readonly number[], scale: number): CpuCode {
+  const [sum] = combinations;
+  return reduction({ ...sum, scale }, shape, shape.map((size, a) => (axes.includes(a) ? 1 : size)));
+}
 
 /** Over an empty axis: the identity everywhere. */
 function nothing(how: Combination, outputs: number): CpuCode {
@@ -101,7 +109,7 @@ function reduction(how: Combination, shape: readonly number[], rows: readonly nu
   const partial = [parts, walk.outputs];
   return {
     scratch: [{ bytes: sizeOf(partial) * 4 }],
-    stages: [stage(how, walk, { axis, length, parts }, inputAt(0), scratchAt(0)), stage(how, walkOf(partial, [1, walk.outputs]), null, scratchAt(0), outputAt(0))],
+    stages: [stage({ ...how, scale: undefined }, walk, { axis, length, parts }, inputAt(0), scratchAt(0)), stage(how, walkOf(partial, [1, walk.outputs]), null, scratchAt(0), outputAt(0))],
   };
 }
 
@@ -119,7 +127,7 @@ function stage(how: Combination, walk: Walk, cut: Cut | null, from: Place, into:
   const pieces = piecesOf(walk);
   const { kept, reduced, outputs, runs } = walk;
   return {
-    name: `${how.name}_${hash(JSON.stringify([walk, cut]))}`,
+    name: `${how.name}_${hash(JSON.stringify([walk, cut, how.scale]))}`,
     items: pieces * (cut?.parts ?? 1),
     reads: [from],
     writes: [into],
@@ -130,12 +138,14 @@ function stage(how: Combination, walk: Walk, cut: Cut | null, from: Place, into:
       const group = f.local("i32", "group");
       const p = f.local("i32", "p");
       const q = f.local("i32", "q");
+      const scaled = (v: Local) => how.scale !== undefined && f.set(v, f32x4.mul(v, how.scale));
       const withReduced = (axes: readonly Axis[]) => {
         if (runs) {
           locate(f, piece, kept, [{ at: p, base: p, stride: 0 }]);
           f.bump(q, i32.mul(piece, 4));
           const total = sumRuns(f, how, axes, p);
           acrossLanes(f, total, how.join);
+          scaled(total);
           f.storeLane(q, total, 0);
           return;
         }
@@ -150,6 +160,7 @@ function stage(how: Combination, walk: Walk, cut: Cut | null, from: Place, into:
         f.bump(q, i32.mul(group, ROW_VECTORS * 16));
         const columns = (count: number) => {
           const totals = sumRows(f, how, axes, p, Math.ceil(count / 4));
+          totals.forEach(scaled);
           totals.forEach((v, i) => storeLanes(f, q, v, Math.min(4, count - i * 4), i * 16));
         };
         const whole = Math.floor(row.size / (ROW_VECTORS * 4));

@@ -25,11 +25,12 @@ const OPCODES = {
   "v128.store": [simd(11), "mem", 4], "v128.load32_lane": [simd(0x56), "memLane", 2], "v128.store32_lane": [simd(0x5a), "memLane", 2], "v128.store64_lane": [simd(0x5b), "memLane", 3],
   "v128.const": [simd(12), "bytes"], "i8x16.shuffle": [simd(13), "bytes"],
   "i32x4.splat": [simd(0x11), ""], "f32x4.splat": [simd(0x13), ""], "i32x4.extract_lane": [simd(0x1b), "lane"], "f32x4.extract_lane": [simd(0x1f), "lane"],
-  "v128.not": [simd(0x4d), ""], "v128.and": [simd(0x4e), ""], "v128.andnot": [simd(0x4f), ""], "v128.or": [simd(0x50), ""], "v128.xor": [simd(0x51), ""], "v128.bitselect": [simd(0x52), ""],
+  "v128.not": [simd(0x4d), ""], "v128.and": [simd(0x4e), ""], "v128.andnot": [simd(0x4f), ""], "v128.or": [simd(0x50), ""], "v128.xor": [simd(0x51), ""], "v128.bitselect": [simd(0x52), ""], "v128.any_true": [simd(0x53), ""],
+  "i32x4.eq": [simd(0x37), ""],
   "f32x4.eq": [simd(0x41), ""], "f32x4.ne": [simd(0x42), ""], "f32x4.lt": [simd(0x43), ""], "f32x4.gt": [simd(0x44), ""], "f32x4.le": [simd(0x45), ""], "f32x4.ge": [simd(0x46), ""],
   "i32x4.shl": [simd(0xab), ""], "i32x4.shr_s": [simd(0xac), ""], "i32x4.shr_u": [simd(0xad), ""], "i32x4.add": [simd(0xae), ""], "i32x4.sub": [simd(0xb1), ""], "i32x4.mul": [simd(0xb5), ""],
   "f32x4.nearest": [simd(0x6a), ""], "f32x4.abs": [simd(0xe0), ""], "f32x4.neg": [simd(0xe1), ""], "f32x4.sqrt": [simd(0xe3), ""], "f32x4.add": [simd(0xe4), ""], "f32x4.sub": [simd(0xe5), ""],
-  "f32x4.mul": [simd(0xe6), ""], "f32x4.div": [simd(0xe7), ""], "f32x4.min": [simd(0xe8), ""], "f32x4.max": [simd(0xe9), ""],
+  "f32x4.mul": [simd(0xe6), ""], "f32x4.div": [simd(0xe7), ""], "f32x4.min": [simd(0xe8), ""], "f32x4.max": [simd(0xe9), ""], "f32x4.pmax": [simd(0xeb), ""],
   "i32x4.trunc_sat_f32x4_s": [simd(0xf8), ""], "f32x4.convert_i32x4_s": [simd(0xfa), ""], "f32x4.relaxed_madd": [simd(0x105), ""],
   "memory.atomic.notify": [atomic(0x00), "mem", 2], "memory.atomic.wait32": [atomic(0x01), "mem", 2], "i32.atomic.load": [atomic(0x10), "mem", 2], "i32.atomic.store": [atomic(0x17), "mem", 2],
   "i32.atomic.rmw.add": [atomic(0x1e), "mem", 2], "i64.const": [[0x42], "i32"],
@@ -127,6 +128,8 @@ export const f32 = {
 
 export const f32x4 = {
   add: vecs("f32x4.add"), sub: vecs("f32x4.sub"), mul: vecs("f32x4.mul"), div: vecs("f32x4.div"), min: vecs("f32x4.min"), max: vecs("f32x4.max"),
+  /** b where a < b, else a: the first of equals, and NaN only if a is. */
+  pmax: vecs("f32x4.pmax"),
   gt: vecs("f32x4.gt"), lt: vecs("f32x4.lt"), le: vecs("f32x4.le"), ge: vecs("f32x4.ge"), eq: vecs("f32x4.eq"), ne: vecs("f32x4.ne"),
   neg: vec1("f32x4.neg"), abs: vec1("f32x4.abs"), sqrt: vec1("f32x4.sqrt"), nearest: vec1("f32x4.nearest"),
   truncSat: vec1("i32x4.trunc_sat_f32x4_s"), fromInt: vec1("f32x4.convert_i32x4_s"),
@@ -139,7 +142,8 @@ export const i32x4 = {
   const: (v: number): Code => one("v128.const", ...Array.from({ length: 4 }, () => i32Bytes(v)).flat()),
   lanes: (...v: number[]): Code => one("v128.const", ...v.flatMap(i32Bytes)),
   splat: (a: Operand): Code => [...int(a), { op: "i32x4.splat", imm: [] }],
-  add: vecs("i32x4.add"), sub: vecs("i32x4.sub"), mul: vecs("i32x4.mul"),
+  add: vecs("i32x4.add"), sub: vecs("i32x4.sub"), mul: vecs("i32x4.mul"), eq: vecs("i32x4.eq"),
+  lane: (a: Operand, lane: number): Code => [...vec(a), { op: "i32x4.extract_lane", imm: [lane] }],
   shl: shift("i32x4.shl"), shrS: shift("i32x4.shr_s"), shrU: shift("i32x4.shr_u"),
 };
 
@@ -147,6 +151,7 @@ export const v128 = {
   load: at("v128.load"), loadSplat: at("v128.load32_splat"), loadZero32: at("v128.load32_zero"), loadZero64: at("v128.load64_zero"),
   loadLane: (address: Operand, into: Operand, lane: number, offset = 0): Code => [...int(address), ...vec(into), { op: "v128.load32_lane", imm: [offset, lane] }],
   and: vecs("v128.and"), andnot: vecs("v128.andnot"), or: vecs("v128.or"), xor: vecs("v128.xor"), not: vec1("v128.not"),
+  anyTrue: vec1("v128.any_true"),
   /** Bits of `a` where the mask is 1, of `b` where it is 0. */
   bitselect: (a: Operand, b: Operand, mask: Operand): Code => [...vec(a), ...vec(b), ...vec(mask), { op: "v128.bitselect", imm: [] }],
   /** Lanes 0–3 are those of `a`, 4–7 those of `b`. */

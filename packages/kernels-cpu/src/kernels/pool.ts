@@ -1,0 +1,114 @@
+// Max and average pooling: four outputs of a row at a time, a load for each tap.
+//   y[o] = max or Σ over taps of x[o·stride + tap], from a padded copy where windows leave the source
+
+import { avgPoolOp, maxPoolOp, maxPoolPickOp, type AvgPoolGeometry, type PoolGeometry } from "@conv/ops";
+import { stridesOf } from "@conv/tensor";
+import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage } from "../code.ts";
+import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
+import { hash } from "../wasm/tile.ts";
+import { eachTap } from "./igemm.ts";
+import { loadStepped } from "./pad.ts";
+import { scaledSum } from "./reduce.ts";
+import { eachCell, locate, storeLanes, streamTime } from "./walk.ts";
+import { eachVector, emitMax, outputAxes, paddedSource, PADDING, volume, windowsOf, type Windows } from "./window.ts";
+
+export const pool: CpuKernel = {
+  name: "pool",
+  declines: ({ op: { name } }) => (name === maxPoolOp.name || name === maxPoolPickOp.name || name === avgPoolOp.name ? null : "does pooling"),
+  estimate: streamTime,
+  build({ op, params }) {
+    if (op.name === avgPoolOp.name) return average(params as AvgPoolGeometry);
+    return op.name === maxPoolOp.name ? maximum(params as PoolGeometry) : pick(params as PoolGeometry);
+  },
+};
+
+function maximum(g: PoolGeometry): CpuCode {
+  const w = windowsOf(g, PADDING);
+  const scratch: Scratch[] = [];
+  const stages: Stage[] = [];
+  const x = paddedSource(w, inputAt(0), scratch, stages);
+  stages.push(rows("maxPool", g, w, [x], [], (f, [p], _, lanes) => emitMax(f, g, w, p, lanes)));
+  return { scratch, stages };
+}
+
+/** y[o] = v at the place where x has its maximum. */
+function pick(g: PoolGeometry): CpuCode {
+  const w = windowsOf(g, PADDING);
+  const scratch: Scratch[] = [];
+  const stages: Stage[] = [];
+  const x = paddedSource(w, inputAt(0), scratch, stages);
+  const v = paddedSource(w, inputAt(1), scratch, stages);
+  stages.push(
+    rows("maxPoolPick", g, w, [x, v], [], (f, [p, q], _, lanes) => {
+      const picked = f.local("v128", "picked");
+      // v lies as far from x along all of the plane.
+      const apart = f.let("i32", "apart", i32.sub(q, p));
+      const at = f.local("i32", "at");
+      emitMax(f, g, w, p, lanes, (mask, offset) => {
+        f.set(at, i32.add(p, apart));
+        const value = loadStepped(f, at, offset, w.step, "v", lanes);
+        f.set(picked, mask ? v128.bitselect(value, picked, mask) : value);
+      });
+      return picked;
+    }),
+  );
+  return { scratch, stages };
+}
+
+export function average(g: AvgPoolGeometry): CpuCode {
+  if (g.kernel.every((k, a) => k === g.input[a] && g.output[a] === 1 && !g.padLo[a] && g.dilation[a] === 1))
+    return scaledSum([g.n * g.c, volume(g.input)], [1], 1 / volume(g.kernel));
+  const w = windowsOf(g);
+  const scratch: Scratch[] = [];
+  const stages: Stage[] = [];
+  const x = paddedSource(w, inputAt(0), scratch, stages);
+  const shares = sharesOf(g);
+  const tables: Place[] = typeof shares === "number" ? [] : [scratchAt(scratch.push({ bytes: shares.byteLength, data: shares }) - 1)];
+  stages.push(
+    rows("avgPool", g, w, [x], tables, (f, [p], [table], lanes) => {
+      const sum = f.let("v128", "sum", 0);
+      eachTap(f, w.taps, w.strides, [p], (offsets) => offsets.forEach((o) => f.set(sum, f32x4.add(sum, loadStepped(f, p, o, w.step, "x", lanes)))));
+      f.set(sum, f32x4.mul(sum, typeof shares === "number" ? shares : v128.load(table)));
+      return sum;
+    }),
+  );
+  return { scratch, stages };
+}
+
+/** What each input of a window counts in the mean: one number, or one for every output of a plane. */
+export function sharesOf(g: AvgPoolGeometry): number | Float32Array {
+  if (g.countIncludePad || [...g.padLo, ...g.padHi].every((p) => p === 0)) return 1 / volume(g.kernel);
+  const strides = stridesOf(g.output);
+  const seen = g.output.map((outputs, a) =>
+    Array.from({ length: outputs }, (_, o) => Array.from({ length: g.kernel[a] }, (_, k) => o * g.stride[a] - g.padLo[a] + k * g.dilation[a]).filter((i) => i >= 0 && i < g.input[a]).length),
+  );
+  // The last vector of a row may reach past the plane.
+  return Float32Array.from({ length: volume(g.output) + 3 }, (_, i) => 1 / seen.reduce((count, own, a) => count * own[Math.floor(i / strides[a]) % g.output[a]], 1));
+}
+
+/** A stage over rows of outputs: `body` returns the value of four neighbouring ones. `tables` hold a value for each output of a plane. */
+function rows(name: string, g: PoolGeometry, w: Windows, sources: readonly Place[], tables: readonly Place[], body: (f: Func, sources: readonly Local[], tables: readonly Local[], lanes: number) => Local): Stage {
+  const planes = { size: w.planes, strides: [w.plane, volume(g.output), 0] };
+  const [first, ...inner] = outputAxes(g, w);
+  const pieces = first ? [planes, first] : [planes];
+  return {
+    name: `${name}_${hash(JSON.stringify([g, w.padded]))}`,
+    items: volume(pieces.map((a) => a.size)),
+    reads: [...sources, ...tables],
+    writes: [outputAt(0)],
+    emit(_, f, at, { lo, hi }) {
+      const walkers = at.map((base, i) => ({ at: f.local("i32", `at_${base.name}`), base, stride: i < sources.length ? 0 : i < at.length - 1 ? 2 : 1 }));
+      const along = at.map((base) => f.local("i32", `along_${base.name}`));
+      const source = along.slice(0, sources.length);
+      const target = along.slice(sources.length);
+      const item = f.local("i32", "item");
+      f.for(item, lo, hi, 1, () => {
+        locate(f, item, pieces, walkers);
+        eachCell(f, inner, walkers, () => {
+          walkers.forEach((walker, i) => f.set(along[i], walker.at));
+          eachVector(f, w, { source, target }, true, (lanes) => storeLanes(f, target.at(-1)!, body(f, source, target.slice(0, -1), lanes), lanes));
+        });
+      });
+    },
+  };
+}

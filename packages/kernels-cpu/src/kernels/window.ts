@@ -1,0 +1,117 @@
+// What all pools share: where windows lie in the source, rows of outputs in vectors, and which tap of a window is the maximum.
+
+import type { PoolGeometry } from "@conv/ops";
+import { stridesOf } from "@conv/tensor";
+import { scratchAt, type Place, type Scratch, type Stage } from "../code.ts";
+import { f32x4, i32x4, v128, type Func, type Local } from "../wasm/asm.ts";
+import type { Axis } from "./fused.ts";
+import { needsPadding, readLayout } from "./gather.ts";
+import { eachTap } from "./igemm.ts";
+import { loadStepped, padBytes, padStage, type PadBox } from "./pad.ts";
+
+export const volume = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1);
+
+/** The source of a pool as its windows read it: padded, if a window leaves it anywhere. */
+export interface Windows {
+  readonly planes: number;
+  readonly padded: boolean;
+  readonly box: PadBox;
+  readonly sizes: readonly number[];
+  readonly strides: readonly number[];
+  readonly plane: number;
+  readonly taps: readonly { count: number; first: number; delta: number }[];
+  /** Elements between neighbouring outputs of a row. */
+  readonly step: number;
+  readonly width: number;
+  /** Up to 32 taps are unrolled. */
+  readonly unrolled: boolean;
+}
+
+export function windowsOf(g: PoolGeometry, fill = 0): Windows {
+  const reach = g.output.map((o, a) => (o - 1) * g.stride[a] + (g.kernel[a] - 1) * g.dilation[a] + 1);
+  const box: PadBox = { planes: g.n * g.c, source: g.input, lo: g.padLo, padded: reach, fill };
+  const source = { source: g.input, lo: g.padLo, padded: reach };
+  const rank = g.kernel.length;
+  return {
+    planes: g.n * g.c,
+    padded: needsPadding(source),
+    box,
+    ...readLayout(source),
+    taps: g.kernel.map((count, a) => ({ count, first: 0, delta: g.dilation[a] })),
+    step: g.stride[rank - 1],
+    width: g.output[rank - 1],
+    unrolled: volume(g.kernel) <= 32,
+  };
+}
+
+/** The source with its padding: a stage that makes the copy, or the input itself. */
+export function paddedSource(w: Windows, from: Place, scratch: Scratch[], stages: Stage[]): Place {
+  if (!w.padded) return from;
+  const into = scratchAt(scratch.push({ bytes: padBytes(w.box) }) - 1);
+  stages.push(padStage(w.box, from, into));
+  return into;
+}
+
+/** Axes of the outputs but the last; strides are of the source, of y, and of y within its plane. */
+export function outputAxes(g: PoolGeometry, w: Windows): Axis[] {
+  const y = stridesOf(g.output);
+  return g.output.slice(0, -1).map((size, a) => ({ size, strides: [g.stride[a] * w.strides[a], y[a], y[a]] }));
+}
+
+/**
+ * Goes along a row of outputs, four at a time: `source` pointers move by `step` elements an output, `target` pointers by one. The last
+ * vector overlaps the one before if `again` allows outputs to be made twice, else it has fewer lanes. The pointers end anywhere.
+ */
+export function eachVector(f: Func, w: Pick<Windows, "width" | "step">, pointers: { source: readonly Local[]; target: readonly Local[] }, again: boolean, body: (lanes: number) => void): void {
+  const move = (outputs: number) => {
+    for (const p of pointers.source) f.bump(p, outputs * w.step * 4);
+    for (const p of pointers.target) f.bump(p, outputs * 4);
+  };
+  f.repeat(w.width >> 2, "vectors", () => {
+    body(4);
+    move(4);
+  });
+  const tail = w.width % 4;
+  if (!tail) return;
+  if (!again || w.width < 4) return body(tail);
+  move(tail - 4);
+  body(4);
+}
+
+/** Stands in the padding of a maximum: a NaN that no arithmetic makes, so that it is told from every number, −Infinity and NaN too. */
+export const PADDING = 0x7fdeadbe;
+
+/**
+ * The winner of each of four windows from p on, as the reference finds it: the first element seen, unless a later one is larger. So a
+ * NaN wins if it comes first and never after. `won`, if given, is called with each tap's offset, after the first with the mask of windows
+ * that the tap wins.
+ */
+export function emitMax(f: Func, g: PoolGeometry, w: Windows, p: Local, lanes: number, won?: (mask: Local | null, offset: number) => void): Local {
+  const best = f.local("v128", "best");
+  const mask = f.local("v128", "mask");
+  const load = (offset: number) => loadStepped(f, p, offset, w.step, "x", lanes);
+  const nothing = () => i32x4.eq(best, i32x4.const(PADDING));
+  const step = (offset: number, unsure: boolean) => {
+    const x = load(offset);
+    if (!won && !unsure) return f.set(best, f32x4.pmax(best, x));
+    f.set(mask, unsure ? v128.or(f32x4.gt(x, best), nothing()) : f32x4.gt(x, best));
+    f.set(best, v128.bitselect(x, best, mask));
+    won?.(mask, offset);
+  };
+  if (!w.unrolled) {
+    f.set(best, i32x4.const(PADDING));
+    eachTap(f, w.taps, w.strides, [p], (offsets) => offsets.forEach((offset) => step(offset, true)));
+    return best;
+  }
+  // From the tap on that is at or past the low padding along every axis, something has been seen for sure.
+  const first = g.kernel.map((_, a) => Math.ceil(g.padLo[a] / g.dilation[a]));
+  const sure = first.every((k, a) => k < g.kernel[a]) ? first.reduce((at, k, a) => at * g.kernel[a] + k, 0) : Infinity;
+  eachTap(f, w.taps, w.strides, [p], ([offset, ...rest]) => {
+    f.set(best, load(offset));
+    won?.(null, offset);
+    const go = (untilSure: number) => () => rest.forEach((o, i) => step(o, i < untilSure));
+    if (w.padded && sure > 0) f.if(v128.anyTrue(nothing()), go(sure), go(0));
+    else go(0)();
+  });
+  return best;
+}
