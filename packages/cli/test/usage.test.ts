@@ -106,7 +106,7 @@ describe("a mistake ends with one line, exit code 2 and nothing written", () => 
   });
 });
 
-describe("help", () => {
+describe("help", { timeout: 60_000 }, () => {
   it.for(["train", "predict", "summary"])("of %s has examples", { timeout: 30_000 }, async (command) => {
     const { code, stdout, stderr } = await conv([command, "--help"], cwd);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
