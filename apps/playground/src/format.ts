@@ -14,7 +14,7 @@ export function decimal(value: number, digits = 3): string {
 export const short = (value: number): string => {
   const size = Math.abs(value);
   if (size === 0) return "0";
-  const text = size >= 100 ? size.toFixed(0) : size >= 10 ? size.toFixed(1) : size >= 0.005 ? size.toFixed(2) : "0.00";
+  const text = size >= 100 ? size.toFixed(0) : size >= 10 ? size.toFixed(1) : size >= 0.1 ? size.toFixed(2) : size.toFixed(3);
   return `${value < 0 ? MINUS : ""}${text.replace(/^0\./, ".")}`;
 };
 

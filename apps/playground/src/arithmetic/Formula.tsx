@@ -6,18 +6,12 @@ import { useText } from "../i18n/index.tsx";
 import type { Setup } from "./setup.ts";
 
 const Floor = ({ top, bottom }: { top: ReactNode; bottom: ReactNode }) => (
-  <>
-    <span className="floor" aria-hidden="true">
-      ⌊
-    </span>
+  <span className="floored">
     <span className="fraction">
       <span>{top}</span>
       <span>{bottom}</span>
     </span>
-    <span className="floor" aria-hidden="true">
-      ⌋
-    </span>
-  </>
+  </span>
 );
 
 export function Formula({ setup, geometry: g }: { setup: Setup; geometry: ConvGeometry }) {

@@ -36,6 +36,7 @@ export function Answer({ scores, trained, quiet, label }: Props) {
         </span>
         <span className="answer-side">
           <b>{scores ? percent(chances[best]) : "\u00a0"}</b>
+          {scores && !trained && <span className="note">{t.answerUntrained}</span>}
           {label !== null && trained && <span className={label === best ? "right" : "wrong"}>{t.isReally(label)}</span>}
         </span>
       </p>
@@ -53,7 +54,6 @@ export function Answer({ scores, trained, quiet, label }: Props) {
           </li>
         ))}
       </ul>
-      {!trained && scores && <p className="note">{t.answerUntrained}</p>}
       <p className="visually-hidden" role="status" data-testid="spoken">
         {spoken}
       </p>

@@ -1,88 +1,73 @@
-// Loss of each step, smoothed over it, and accuracy on held-out digits, over the images seen.
+// Loss of each step with its running mean, and accuracy on held-out digits, over the images seen.
 
-import { useEffect, useRef } from "react";
-import uPlot from "uplot";
-import "uplot/dist/uPlot.min.css";
+import { scaleLinear } from "d3-scale";
+import { useEffect, useRef, useState } from "react";
 import { useText } from "../i18n/index.tsx";
-import { useTheme } from "../theme.ts";
 import type { NetworkState } from "./client.ts";
 
-const HEIGHT = 168;
+const HEIGHT = 188;
+const MARGIN = { top: 10, right: 42, bottom: 24, left: 34 };
+const SMOOTHING = 0.06; // weight of a new loss in the running mean
 
-type Data = [number[], (number | null)[], (number | null)[], (number | null)[]];
+/** The polyline through the points, as an SVG path. */
+const pathOf = (points: readonly (readonly [number, number])[]): string => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
-/** Losses, their running mean, and accuracies, on one common axis of images. */
-function dataOf({ losses, accuracies }: NetworkState): Data {
-  const rows = new Map<number, [loss: number | null, mean: number | null, accuracy: number | null]>();
-  let mean = 0;
-  losses.forEach(({ images, loss }, i) => {
-    mean = i === 0 ? loss : mean + (loss - mean) * 0.06;
-    rows.set(images, [loss, mean, null]);
-  });
-  for (const { images, accuracy } of accuracies) rows.set(images, [...(rows.get(images)?.slice(0, 2) ?? [null, null]), accuracy] as [number | null, number | null, number]);
-  const xs = [...rows.keys()].toSorted((a, b) => a - b);
-  const column = (i: 0 | 1 | 2) => xs.map((x) => rows.get(x)?.[i] ?? null);
-  return [xs, column(0), column(1), column(2)];
-}
+const thousands = (v: number): string => (v >= 1000 ? `${v / 1000}k` : `${v}`);
 
-export function Curve({ state }: { state: NetworkState }) {
+export function Curve({ state: { losses, accuracies } }: { state: NetworkState }) {
   const t = useText();
-  const theme = useTheme();
-  const box = useRef<HTMLDivElement>(null);
-  const plot = useRef<uPlot | null>(null);
-  const data = useRef<Data>([[], [], [], []]);
-  data.current = dataOf(state);
-
+  const box = useRef<HTMLElement>(null);
+  const [width, setWidth] = useState(480);
   useEffect(() => {
-    const element = box.current;
-    if (!element) return;
-    const style = getComputedStyle(element);
-    const colour = (name: string) => style.getPropertyValue(name).trim();
-    const font = `11px ${style.fontFamily}`;
-    const axis = { stroke: colour("--ink-2"), font, grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, gap: 4 };
-    const made = new uPlot(
-      {
-        width: Math.max(160, element.clientWidth),
-        height: HEIGHT,
-        legend: { show: false },
-        cursor: { show: false },
-        padding: [8, 4, 0, 0],
-        scales: { x: { time: false }, loss: { range: (_, __, max) => [0, Math.max(0.5, Math.min(max, 3))] }, accuracy: { range: () => [0, 1] } },
-        axes: [
-          { ...axis, size: 24, space: 70, values: (_, ticks) => ticks.map((v) => (v >= 1000 ? `${v / 1000}k` : `${v}`)) },
-          { ...axis, scale: "loss", size: 36, space: 36, values: (_, ticks) => ticks.map((v) => v.toFixed(1)) },
-          { ...axis, scale: "accuracy", side: 1, size: 44, space: 36, grid: { show: false }, values: (_, ticks) => ticks.map((v) => `${Math.round(v * 100)}%`) },
-        ],
-        series: [
-          {},
-          { scale: "loss", stroke: colour("--loss-faint"), width: 1, points: { show: false } },
-          { scale: "loss", stroke: colour("--loss"), width: 2, points: { show: false }, spanGaps: true },
-          { scale: "accuracy", stroke: colour("--accuracy"), width: 2, points: { show: true, size: 5, fill: colour("--accuracy") }, spanGaps: true },
-        ],
-      },
-      data.current,
-      element,
-    );
-    plot.current = made;
-    const observer = new ResizeObserver(([entry]) => made.setSize({ width: Math.max(160, Math.floor(entry.contentRect.width)), height: HEIGHT }));
-    observer.observe(element);
-    return () => {
-      observer.disconnect();
-      made.destroy();
-      plot.current = null;
-    };
-  }, [theme]);
+    if (!box.current) return;
+    const observer = new ResizeObserver(([entry]) => setWidth(Math.max(200, Math.floor(entry.contentRect.width))));
+    observer.observe(box.current);
+    return () => observer.disconnect();
+  }, []);
 
-  useEffect(() => plot.current?.setData(data.current), [state.losses, state.accuracies]);
+  const last = Math.max(2000, losses.at(-1)?.images ?? 0);
+  const highest = losses.reduce((top, p) => Math.max(top, p.loss), 0);
+  const x = scaleLinear([0, last], [MARGIN.left, width - MARGIN.right]);
+  const loss = scaleLinear([0, Math.max(0.5, Math.min(highest || 2.5, 3))], [HEIGHT - MARGIN.bottom, MARGIN.top]).clamp(true);
+  const accuracy = scaleLinear([0, 1], [HEIGHT - MARGIN.bottom, MARGIN.top]);
+  let mean = losses[0]?.loss ?? 0;
+  const smooth = losses.map((p) => [x(p.images), loss((mean += (p.loss - mean) * SMOOTHING))] as const);
+  const measured = accuracies.map((a) => [x(a.images), accuracy(a.accuracy)] as const);
 
   return (
-    <figure className="curve">
-      <div ref={box} role="img" aria-label={t.curve} className="curve-plot" />
+    <figure className="curve" ref={box}>
+      <svg role="img" aria-label={t.curve} width={width} height={HEIGHT} data-points={losses.length}>
+        {loss.ticks(4).map((v) => (
+          <g key={v} transform={`translate(0 ${loss(v)})`}>
+            <line className="grid" x1={MARGIN.left} x2={width - MARGIN.right} />
+            <text className="left" x={MARGIN.left - 7}>
+              {v.toFixed(1)}
+            </text>
+          </g>
+        ))}
+        {accuracy.ticks(4).map((v) => (
+          <text key={v} className="right" x={width - MARGIN.right + 7} y={accuracy(v)}>
+            {Math.round(v * 100)}%
+          </text>
+        ))}
+        {x.ticks(Math.max(2, Math.floor(width / 100))).map((v) => (
+          <text key={v} className="below" x={x(v)} y={HEIGHT - 8}>
+            {thousands(v)}
+          </text>
+        ))}
+        <path className="raw" d={pathOf(losses.map((p) => [x(p.images), loss(p.loss)]))} />
+        <path className="loss" d={pathOf(smooth)} />
+        <path className="accuracy" d={pathOf(measured)} />
+        {measured.map(([cx, cy], i) => (
+          <circle key={i} cx={cx} cy={cy} r="2.5" />
+        ))}
+      </svg>
       <figcaption aria-hidden="true">
         <span className="key loss">{t.batchLoss}</span>
         <span className="key accuracy">{t.testAccuracy}</span>
+        <span>{t.overImages}</span>
       </figcaption>
-      {state.losses.length === 0 && <p className="curve-empty">{t.curveEmpty}</p>}
+      {losses.length === 0 && <p className="curve-empty">{t.curveEmpty}</p>}
     </figure>
   );
 }

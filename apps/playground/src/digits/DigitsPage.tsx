@@ -21,6 +21,7 @@ import type { Network } from "./stages.ts";
 import { Training } from "./Training.tsx";
 
 const STRIP = 10; // samples shown at once
+const FIRST = 2; // of the held-out digits, shown on arrival: a plain 3
 
 /** The chosen value of an address, `layer=c3&at=412`; null where there is none or no such value. */
 function choiceIn(params: ReadonlyMap<string, string>, network: Network | undefined): Choice | null {
@@ -38,7 +39,7 @@ export function DigitsPage() {
   const { ready, samples, seen } = state;
 
   const drawn = useMemo(() => decodeDigit(params.get("draw") ?? ""), [params]);
-  const sample = Math.abs(Number.parseInt(params.get("sample") ?? "0", 10) || 0) % (ready?.heldOut ?? Number.MAX_SAFE_INTEGER);
+  const sample = Math.abs(Number.parseInt(params.get("sample") ?? `${FIRST}`, 10) || 0) % (ready?.heldOut ?? Number.MAX_SAFE_INTEGER);
   const [strip, setStrip] = useState(Math.floor(sample / STRIP) * STRIP);
   // While what the pad shows are strokes drawn on it; the address then holds `strokes`.
   const [drawing, setDrawing] = useState(false);
@@ -93,7 +94,7 @@ export function DigitsPage() {
             chosen={chosen?.index ?? null}
             onPick={(index) => {
               setDrawing(false);
-              setParams({ sample: index === 0 ? null : `${index}`, draw: null });
+              setParams({ sample: index === FIRST ? null : `${index}`, draw: null });
             }}
             onMore={() => setStrip(((strip + STRIP) % (ready?.heldOut ?? STRIP)))}
           />

@@ -1,8 +1,9 @@
 // The network, off the page's thread: it looks at digits, learns them, saves and loads. Training gives way to messages
 // between steps, so a picture of the learning network costs one forward pass now and then.
 
+import { createCpu } from "@conv/kernels-cpu";
 import { adam, createTrainer, decodeSafetensors, encodeSafetensors, matchState, type Dataset, type State, type Trainer } from "@conv/layers";
-import { bytesOf, createHost, type Backend, type Buffer } from "@conv/tensor";
+import { bytesOf, type Backend, type Buffer } from "@conv/tensor";
 import { digitDataset, fetchDigits, intensities, prepare, type PackedDigits, type View } from "./data.ts";
 import { modelNamed, viewOf } from "./models.ts";
 import type { Point, Reply, Request } from "./protocol.ts";
@@ -75,7 +76,7 @@ function createSession(backend: Backend, network: Network, digits: PackedDigits,
   const fit = async (epochs: number, signal: AbortSignal): Promise<void> => {
     let points: Point[] = [];
     let [reported, looked, measured] = [performance.now(), performance.now(), images ?? 0];
-    let [since, sinceImages] = [performance.now(), images ?? 0];
+    const [since, sinceImages] = [performance.now(), images ?? 0];
     const report = () => {
       const now = performance.now();
       if (points.length) reply({ type: "progress", points, imagesPerSecond: ((images ?? 0) - sinceImages) / ((now - since) / 1000) });
@@ -95,7 +96,6 @@ function createSession(backend: Backend, network: Network, digits: PackedDigits,
         looked = performance.now();
       }
     };
-    [since, sinceImages] = [performance.now(), images ?? 0];
     const last = trainer.position.epoch + epochs;
     for await (const _ of trainer.fit(learn, { epochs: last, signal, onStep })) {
       report();
@@ -176,9 +176,9 @@ let session: Promise<Session> | null = null;
 
 async function start({ model: name, digits: url }: Extract<Request, { type: "start" }>): Promise<Session> {
   const model = modelNamed(name);
-  const [digits, backend] = await Promise.all([fetchDigits(url), Promise.resolve(createHost())]);
+  const [digits, backend] = await Promise.all([fetchDigits(url), createCpu()]);
   const made = createSession(backend, readNetwork(model), digits, viewOf(model));
-  reply({ type: "ready", threads: 1, heldOut: digits.count - digits.trainCount, trainCount: digits.trainCount });
+  reply({ type: "ready", threads: backend.caps.threads, heldOut: digits.count - digits.trainCount, trainCount: digits.trainCount });
   return made;
 }
 
