@@ -15,7 +15,10 @@ import { sameShape, sizeOf, type Node, type Value } from "@conv/tensor";
 export function connectionsOf(n: Node, activations: ReadonlySet<Value>): number {
   const [y] = n.outputs;
   const units = sizeOf(y.shape);
-  const { macs } = n.op.cost(n.inputs.map((v) => v.spec), n.params);
+  const { macs } = n.op.cost(
+    n.inputs.map((v) => v.spec),
+    n.params,
+  );
   if (macs > 0) return macs;
   const windows = n.op.window?.(n.params);
   if (windows) return units * sizeOf(windows.map((w) => w.kernel));

@@ -1,7 +1,6 @@
 // Receptive fields: which part of the input an output depends on, carried forward node by node over all paths of the graph.
 // For windows these are the recurrences of Araujo, Norris and Sim, "Computing Receptive Fields of CNNs", Distill 2019.
 
-import { stridesOf, type Graph, type Node, type Op, type Value, type Window } from "@conv/tensor";
 import {
   broadcastToOp,
   concatOp,
@@ -16,6 +15,7 @@ import {
   sumOp,
   transposeOp,
 } from "@conv/ops";
+import { stridesOf, type Graph, type Node, type Op, type Value, type Window } from "@conv/tensor";
 
 /**
  * Along one spatial axis of the input: output `o` depends on inputs from `start + jump·o` on, `size` of them. What lies
@@ -45,7 +45,15 @@ export function receptiveFields(graph: Graph, x: Value): Map<Value, Field[]> {
     if (inputs.length === 0) continue;
     for (const y of n.outputs) {
       const moved = inputs.map(({ i, fields }) => fields.map((f) => through(n, i, f)));
-      known.set(y, moved[0].map((_, a) => join(moved.map((fields) => fields[a]), y.shape)));
+      known.set(
+        y,
+        moved[0].map((_, a) =>
+          join(
+            moved.map((fields) => fields[a]),
+            y.shape,
+          ),
+        ),
+      );
     }
   }
   return new Map([...known].map(([v, fields]) => [v, fields.map(({ size, jump, start }) => ({ size, jump, start }))]));
@@ -97,7 +105,12 @@ function slide(field: Moving, w: Window): Moving {
   const reach = (w.kernel - 1) * w.dilation;
   // Output i of a transposed window hears from the inputs o with i = o·stride − padLo + k·dilation, 0 ≤ k < kernel.
   if (w.transposed)
-    return { ...field, size: size + Math.floor(reach / w.stride) * jump, jump: jump / w.stride, start: start + Math.ceil((w.padLo - reach) / w.stride) * jump };
+    return {
+      ...field,
+      size: size + Math.floor(reach / w.stride) * jump,
+      jump: jump / w.stride,
+      start: start + Math.ceil((w.padLo - reach) / w.stride) * jump,
+    };
   return { ...field, size: size + reach * jump, jump: jump * w.stride, start: start - w.padLo * jump };
 }
 
@@ -110,4 +123,3 @@ function join(fields: readonly Moving[], shape: readonly number[]): Moving {
   const size = Math.max(...parts.map((f) => f.start + f.size)) - start;
   return together ? { ...first, start, size } : { start, size, jump: 0, along: null };
 }
-

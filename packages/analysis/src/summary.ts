@@ -61,7 +61,8 @@ export const conventions = {
   trainable: "parameters that training changes: all of them",
   buffers: "numbers in saved tensors that are not trained (PyTorch: buffers)",
   macs: "multiply-accumulates of convolutions and matrix products for the whole batch, products with padding included, bias not (torchvision)",
-  flops: "every arithmetic operation for the whole batch: 2 per MAC, and 1 for each function of an elementwise op, comparison of a maximum or addition of a pool (bias included)",
+  flops:
+    "every arithmetic operation for the whole batch: 2 per MAC, and 1 for each function of an elementwise op, comparison of a maximum or addition of a pool (bias included)",
   connections: "lines into the units of a layer for one sample, biases and padding included (LeCun et al. 1998)",
   activationBytes: "float32 output of each layer and part for the whole batch, 4 bytes a number; the input and mere changes of shape take none",
   parameterBytes: "parameters and buffers as float32, 4 bytes a number",
@@ -108,13 +109,23 @@ export function summarise({ name, graph, x, entries, values }: Traced): Summary 
 
   const layers = paths.filter((path) => parentOf(path) === "").map(layer);
   const total = (key: "macs" | "flops" | "connections" | "activationBytes") => sum(layers.map((l) => l[key]));
-  const totals = { ...stored(entries), macs: total("macs"), flops: total("flops"), connections: total("connections"), activationBytes: total("activationBytes") };
+  const totals = {
+    ...stored(entries),
+    macs: total("macs"),
+    flops: total("flops"),
+    connections: total("connections"),
+    activationBytes: total("activationBytes"),
+  };
   return { model: name, input: x.shape, totals, layers, conventions };
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
 
-const costOf = (n: Node) => n.op.cost(n.inputs.map((v) => v.spec), n.params);
+const costOf = (n: Node) =>
+  n.op.cost(
+    n.inputs.map((v) => v.spec),
+    n.params,
+  );
 
 function stored(entries: Traced["entries"]) {
   const numbers = (trainable: boolean) => sum(entries.filter((e) => e.trainable === trainable).map((e) => sizeOf(e.spec.shape)));

@@ -49,7 +49,10 @@ const GAP = 2;
 export function formatSummary(summary: Summary, { width = 80 }: TextOptions = {}): string {
   const { model, input, totals } = summary;
   const lines = summary.layers.flatMap((l) => withParts(l, 0));
-  let shown = columns.map((column) => ({ column, cells: [column.head, ...lines.map(([l, depth]) => column.of(l, depth)), column.total?.(totals) ?? ""] }));
+  let shown = columns.map((column) => ({
+    column,
+    cells: [column.head, ...lines.map(([l, depth]) => column.of(l, depth)), column.total?.(totals) ?? ""],
+  }));
   const widthOf = (cells: readonly string[]) => Math.max(...cells.map((c) => c.length));
   const taken = () => shown.reduce((sum, { cells }) => sum + widthOf(cells) + GAP, -GAP);
   while (taken() > width) {

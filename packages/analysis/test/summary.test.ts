@@ -32,7 +32,15 @@ describe("LeNet-5 of 1998", () => {
     expect(layers.map((l) => l.type)).toEqual(["conv", "avgPool", "conv", "avgPool", "conv", "matmul", "sum"]);
   });
   it("has the receptive fields of the paper's Figure 2", () => {
-    expect(layers.map((l) => l.receptiveField.map((f) => f.size))).toEqual([[5, 5], [6, 6], [14, 14], [16, 16], [32, 32], [32, 32], [32, 32]]);
+    expect(layers.map((l) => l.receptiveField.map((f) => f.size))).toEqual([
+      [5, 5],
+      [6, 6],
+      [14, 14],
+      [16, 16],
+      [32, 32],
+      [32, 32],
+      [32, 32],
+    ]);
   });
 });
 
@@ -80,7 +88,13 @@ describe("VGG-16", () => {
     ...Array.from({ length: convolutions }, (_, i): [string, Layer] => [`conv${channels}_${i}`, pipe(conv2d(channels, 3, { padding: 1 }), relu())]),
     [`pool${channels}`, maxPool2d(2)],
   ];
-  const features = sequential([["a", sequential(block(64, 2))], ["b", sequential(block(128, 2))], ["c", sequential(block(256, 3))], ["d", sequential(block(512, 3))], ["e", sequential(block(512, 3))]]);
+  const features = sequential([
+    ["a", sequential(block(64, 2))],
+    ["b", sequential(block(128, 2))],
+    ["c", sequential(block(256, 3))],
+    ["d", sequential(block(512, 3))],
+    ["e", sequential(block(512, 3))],
+  ]);
   const classifier = sequential([flatten(), linear(4096), relu(), linear(4096), relu(), linear(1000)]);
   const { layers, totals } = of({ name: "vgg16", input: [3, 224, 224], layer: sequential({ features, classifier }) });
 
@@ -89,7 +103,10 @@ describe("VGG-16", () => {
   });
   it("has a receptive field of 212, stride 32, padding 90", () => {
     const last = layers.find((l) => l.path === "features.e.pool512")!;
-    expect(last.receptiveField).toEqual([{ size: 212, jump: 32, start: -90 }, { size: 212, jump: 32, start: -90 }]);
+    expect(last.receptiveField).toEqual([
+      { size: 212, jump: 32, start: -90 },
+      { size: 212, jump: 32, start: -90 },
+    ]);
   });
   it("counts no memory for a mere change of shape", () => {
     expect(layers.find((l) => l.path === "classifier.0")).toMatchObject({ type: "reshape", output: [1, 25088], activationBytes: 0 });

@@ -35,13 +35,31 @@ describe("the table", () => {
   });
   it("fits every width down to what must stay", () => {
     for (let width = 40; width <= 200; width += 5) {
-      const longest = Math.max(...formatSummary(summary, { width }).split("\n").map((line) => line.length));
+      const longest = Math.max(
+        ...formatSummary(summary, { width })
+          .split("\n")
+          .map((line) => line.length),
+      );
       expect(longest, `at ${width}`).toBeLessThanOrEqual(width);
     }
   });
   it("drops the least important columns first", () => {
     const head = (width: number) => formatSummary(summary, { width }).split("\n")[2].split(/ {2,}/);
-    expect(head(200)).toEqual(["layer", "type", "output", "parameters", "buffers", "MACs", "FLOPs", "connections", "activations", "weights", "field", "jump", "start"]);
+    expect(head(200)).toEqual([
+      "layer",
+      "type",
+      "output",
+      "parameters",
+      "buffers",
+      "MACs",
+      "FLOPs",
+      "connections",
+      "activations",
+      "weights",
+      "field",
+      "jump",
+      "start",
+    ]);
     expect(head(45)).toEqual(["layer", "output", "parameters", "MACs"]);
   });
 });
