@@ -42,10 +42,10 @@ export function encodeSafetensors(state: State, metadata?: Readonly<Record<strin
  */
 export function decodeSafetensors(bytes: Uint8Array): Decoded {
   const { header, data } = split(bytes);
-  const metadata: Record<string, string> = {};
+  let metadata: Record<string, string> = {};
   const found: { name: string; shape: number[]; begin: number; end: number }[] = [];
   for (const [name, value] of Object.entries(header)) {
-    if (name === "__metadata__") Object.assign(metadata, texts(value));
+    if (name === "__metadata__") metadata = texts(value);
     else found.push({ name, ...described(name, value) });
   }
   // In the order of the data, each tensor must begin where the one before ended; empty ones come first at equal offsets.

@@ -39,7 +39,7 @@ export function stripes(count: number, rank = 2, seed = 0): Dataset {
   const x = Float32Array.from({ length: count * size }, (_, at) => {
     const [i, k] = [Math.floor(at / size), at % size];
     const phase = y[i] === 0 ? k % 6 : rank === 1 ? k >> 1 : Math.floor(k / 6);
-    return (phase % 2) + 0.3 * random.normal();
+    return (phase % 2) + 0.2 * random.normal();
   });
   return arrayDataset({ x, y, sample });
 }
