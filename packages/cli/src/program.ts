@@ -1,5 +1,6 @@
 // The command line: what can be said, with examples. What is done is in commands/, loaded when it is asked for.
 
+import { createRequire } from "node:module";
 import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { modelNames } from "./model.ts";
 import { columns } from "./terminal.ts";
@@ -26,8 +27,10 @@ const modelArgument = () => new Argument("<model>", modelNames.join(" or "));
 /** The command `conv`. Parsing it throws CommanderError for wrong usage, and whatever a command throws. */
 export function createProgram(): Command {
   // Settings are inherited by the commands made after them.
+  const { version }: { version: string } = createRequire(import.meta.url)("../package.json");
   const program = new Command("conv")
     .description("Train, ask and measure convolutional networks.")
+    .version(version)
     .exitOverride()
     .configureOutput({
       getOutHelpWidth: columns,

@@ -6,6 +6,7 @@ import { encodeSafetensors, initialise } from "@conv/layers";
 import { lenet5 } from "@conv/layers/models";
 import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
+import packageJson from "../package.json" with { type: "json" };
 import { conv, folder, list } from "./run.ts";
 
 let cwd: string;
@@ -111,6 +112,9 @@ describe("help", { timeout: 60_000 }, () => {
     const { code, stdout, stderr } = await conv([command, "--help"], cwd);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toMatch(new RegExp(`^Usage: conv ${command} .*\\n[\\s\\S]*\\nExamples:\\n  \\$ conv ${command} `));
+  });
+  it("comes with the version", async () => {
+    expect(await conv(["--version"], cwd)).toEqual({ code: 0, stdout: `${packageJson.version}\n`, stderr: "" });
   });
   it("names the commands", async () => {
     const { code, stdout } = await conv(["--help"], cwd);
