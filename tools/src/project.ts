@@ -3,10 +3,10 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { serve } from "@conv/testkit/browser";
+import { ISOLATION, serve } from "@conv/testkit/browser";
 import { transform } from "esbuild";
 import type { Browser } from "playwright-core";
-import { build } from "vite";
+import { build, createServer } from "vite";
 import { bin, check, pnpm, root } from "./workspace.ts";
 
 export interface Project extends AsyncDisposable {
@@ -62,18 +62,30 @@ export async function runInNode({ folder }: Project, node: string): Promise<numb
   return JSON.parse(await check(node, ["--input-type=module"], { cwd: folder, input }));
 }
 
-/** The numbers of the example, bundled by Vite and run on a page, with and without cross-origin isolation. */
-export async function runInBrowser({ folder }: Project, browser: Browser): Promise<Record<"isolated" | "plain", number[]>> {
+/** The numbers of the example on a page: bundled by Vite, with and without cross-origin isolation, and served by its development server. */
+export async function runInBrowser({ folder }: Project, browser: Browser): Promise<Record<"isolated" | "plain" | "developed", number[]>> {
   await writeFile(join(folder, "page.js"), 'import { start } from "./start.js"; globalThis.numbers = start();');
   await writeFile(join(folder, "index.html"), '<!doctype html><script type="module" src="./page.js"></script>');
-  await build({ root: folder, configFile: false, logLevel: "error", mode: "production" });
-  const visit = async (isolated: boolean): Promise<number[]> => {
-    await using server = await serve(join(folder, "dist"), { isolated });
+  const visit = async (url: string): Promise<number[]> => {
     const page = await browser.newPage();
-    await page.goto(server.url);
+    await page.goto(url);
+    await page.waitForFunction("globalThis.numbers");
     const numbers = await page.evaluate("(async () => [...await numbers])()");
     await page.close();
     return numbers as number[];
   };
-  return { isolated: await visit(true), plain: await visit(false) };
+  const config = { root: folder, configFile: false, logLevel: "error" } as const;
+  await build(config);
+  const built = async (isolated: boolean): Promise<number[]> => {
+    await using server = await serve(join(folder, "dist"), { isolated });
+    return visit(server.url);
+  };
+  const developed = async (): Promise<number[]> => {
+    const server = await createServer({ ...config, server: { host: "127.0.0.1", headers: ISOLATION } });
+    await server.listen();
+    const numbers = await visit(server.resolvedUrls!.local[0]);
+    await server.close();
+    return numbers;
+  };
+  return { isolated: await built(true), plain: await built(false), developed: await developed() };
 }

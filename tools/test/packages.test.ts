@@ -107,10 +107,11 @@ describe.each([
     const numbers = await runInBrowser(project, browser);
     close(numbers.isolated);
     close(numbers.plain);
+    close(numbers.developed);
   });
 });
 
-describe("sizes", () => {
+describe("all packages", () => {
   const kB = (bytes: number) => `${(bytes / 1000).toFixed(1)} kB`;
   let project: Project;
 
@@ -121,6 +122,13 @@ describe("sizes", () => {
     );
   }, 300_000);
   afterAll(() => project[Symbol.asyncDispose]());
+
+  test("the command runs from its tarball", async () => {
+    const summary = await check(join(project.folder, "node_modules", ".bin", "conv"), ["summary", "lenet5", "--format", "json"], {
+      cwd: project.folder,
+    });
+    expect(JSON.parse(summary).totals.parameters).toBe(61_706);
+  });
 
   test("tensor, ops and kernels-cpu whole, with one convolution layer, take at most 40 kB", async () => {
     const whole = ["tensor", "ops", "kernels-cpu"].map((name) => `export * as ${name.replace("-", "_")} from "@conv/${name}";`);
