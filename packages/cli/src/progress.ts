@@ -4,6 +4,8 @@ import type { StepReport } from "@conv/layers";
 import { Presets, SingleBar } from "cli-progress";
 import { formatPercent, formatSeconds } from "./terminal.ts";
 
+const NUMBERS = 72; // columns that the numbers beside the bar take
+
 export interface Progress {
   /** Called after each step. */
   step(report: StepReport): void;
@@ -15,9 +17,9 @@ export interface Progress {
 export function createProgress(epochs: number): Progress {
   const bar = new SingleBar(
     {
-      format: `epoch {epoch}/${epochs} {bar} {percentage} % │ loss {loss} │ accuracy {accuracy} │ {rate} │ {left}`,
+      format: `epoch {epoch}/${epochs} {bar}  loss {loss}  accuracy {accuracy}  {rate}  {left}`,
       stream: process.stderr,
-      barsize: 24,
+      barsize: Math.max(5, Math.min(40, (process.stderr.columns ?? 80) - NUMBERS)),
       hideCursor: true,
       clearOnComplete: true,
       gracefulExit: false, // Ctrl-C is handled by the training
