@@ -7,8 +7,9 @@ import { fused } from "./fused.ts";
 import { gradWeight } from "./gradWeight.ts";
 import { igemm } from "./igemm.ts";
 import { matmul } from "./matmul.ts";
+import { move } from "./move.ts";
 import { pool } from "./pool.ts";
 import { poolGrad } from "./poolGrad.ts";
 import { reduce } from "./reduce.ts";
 
-export const kernels: readonly CpuKernel[] = [depthwise, depthwiseGradWeight, igemm, gradWeight, matmul, reduce, pool, poolGrad, fused];
+export const kernels: readonly CpuKernel[] = [depthwise, depthwiseGradWeight, igemm, gradWeight, matmul, reduce, pool, poolGrad, move, fused];
