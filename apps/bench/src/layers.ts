@@ -84,38 +84,45 @@ function deepbenchCases(n: number): LayerCase[] {
   return Object.values(deepbench.sets)
     .flat()
     .map((s) => {
-      const stride = s.stride_h === s.stride_w ? s.stride_h : `${s.stride_h},${s.stride_w}`;
-      const padding = s.pad_h || s.pad_w ? ` pad ${s.pad_h},${s.pad_w}` : "";
-      const name = `deepbench ${s.kh}×${s.kw}${stride === 1 ? "" : `/${stride}`} ${s.c}→${s.k}@${s.h}×${s.w}${padding}`;
-      return checked(layer(name, n, [s.c, s.h, s.w], [s.k, s.kh, s.kw], { stride: [s.stride_h, s.stride_w], padding: [s.pad_h, s.pad_w] }), [
-        s.oh,
-        s.ow,
-      ]);
+      const options = { stride: [s.stride_h, s.stride_w], padding: [s.pad_h, s.pad_w] };
+      return described("deepbench", layer("", n, [s.c, s.h, s.w], [s.k, s.kh, s.kw], options), [s.oh, s.ow]);
     });
 }
 
 function onednnCases(n: number): LayerCase[] {
-  return Object.values(onednn.sets)
-    .flat()
-    .filter((s) => 4 * (s.ic * s.ih * s.iw + s.oc * s.oh * s.ow) * n < MOST_BYTES)
-    .map((s) => {
-      const options = {
-        stride: [s.sh, s.sw],
-        dilation: [s.dil_h, s.dil_w],
-        // Where a stride leaves the last rows unread the file has them as negative padding.
-        padding: [
-          [s.pad_top, Math.max(0, s.pad_bottom)],
-          [s.pad_left, Math.max(0, s.pad_right)],
-        ] as const,
-        groups: s.g,
-      };
-      return checked(layer(`onednn ${s.name}`, n, [s.ic, s.ih, s.iw], [s.oc, s.kh, s.kw], options), [s.oh, s.ow]);
-    });
+  return Object.entries(onednn.sets).flatMap(([set, shapes]) =>
+    shapes
+      .filter((s) => 4 * (s.ic * s.ih * s.iw + s.oc * s.oh * s.ow) * n < MOST_BYTES)
+      .map((s) => {
+        const options = {
+          stride: [s.sh, s.sw],
+          dilation: [s.dil_h, s.dil_w],
+          // Where a stride leaves the last rows unread the file has them as negative padding.
+          padding: [
+            [s.pad_top, Math.max(0, s.pad_bottom)],
+            [s.pad_left, Math.max(0, s.pad_right)],
+          ] as const,
+          groups: s.g,
+        };
+        return described(`onednn ${set}`, layer("", n, [s.ic, s.ih, s.iw], [s.oc, s.kh, s.kw], options), [s.oh, s.ow]);
+      }),
+  );
 }
 
-/** Stands guard over the transcription of the published figures. */
-function checked(c: LayerCase, output: readonly number[]): LayerCase {
-  if (!sameShape(c.geometry.output, output))
-    throw new Error(`${c.name}: output is ${c.geometry.output.join("×")}, the reference says ${output.join("×")}`);
-  return c;
+/** Names a case of a list by all that is particular about it. The output sizes stand guard over the transcription of the published figures. */
+function described(list: string, { geometry: g }: LayerCase, output: readonly number[]): LayerCase {
+  const each = (values: readonly number[]) => (values.every((v) => v === values[0]) ? `${values[0]}` : values.join("×"));
+  const depthwise = g.groups > 1 && g.groups === g.ic;
+  const parts = [
+    list,
+    depthwise ? "depthwise" : "",
+    g.kernel.join("×") + (g.stride.some((s) => s > 1) ? `/${each(g.stride)}` : ""),
+    g.dilation.some((d) => d > 1) ? `dilation ${each(g.dilation)}` : "",
+    g.groups > 1 && !depthwise ? `groups ${g.groups}` : "",
+    `${g.ic}→${g.oc}@${each(g.input)}`,
+    [...g.padLo, ...g.padHi].some((p) => p > 0) ? `pad ${g.padLo.join()} ${g.padHi.join()}` : "",
+  ];
+  const name = parts.filter(Boolean).join(" ");
+  if (!sameShape(g.output, output)) throw new Error(`${name}: output is ${g.output.join("×")}, the reference says ${output.join("×")}`);
+  return { name, geometry: g };
 }
