@@ -1,13 +1,13 @@
 // The predictor: a model with its weights on a device, for any number of samples.
 
-import { formatShape, shapeError, type Backend } from "@conv/tensor";
+import { dispose, formatShape, shapeError, type Backend } from "@conv/tensor";
 import { breather } from "./events.ts";
 import { createForward, sampleSize, upload } from "./forward.ts";
 import { traceModel, type Model } from "./layer.ts";
 import { matchState, type State } from "./state.ts";
 
-/** A model ready to be asked. */
-export interface Predictor {
+/** A model ready to be asked. Its tensors live on the back end until `dispose` (or the end of `using`). */
+export interface Predictor extends Disposable {
   /** Shape of the output for one sample. */
   readonly output: readonly number[];
   /** Outputs (logits, unless the model ends otherwise) of all samples in `x`, one after the other. Throws ShapeError unless x holds whole samples. */
@@ -30,6 +30,10 @@ export function createPredictor(backend: Backend, model: Model, state: State, { 
   const [, ...shape] = output.shape;
   const inSize = sampleSize(model);
   const outSize = shape.reduce((a, b) => a * b, 1);
+  const end = () => {
+    forward.dispose();
+    for (const buffer of parameters) backend.free(buffer);
+  };
   return {
     output: shape,
     async predict(x) {
@@ -56,9 +60,7 @@ export function createPredictor(backend: Backend, model: Model, state: State, { 
     setState(next) {
       matchState(model.name, entries, next).forEach((data, i) => backend.write(parameters[i], data));
     },
-    dispose() {
-      forward.dispose();
-      for (const buffer of parameters) backend.free(buffer);
-    },
+    dispose: end,
+    [dispose]: end,
   };
 }

@@ -1,7 +1,7 @@
 // The trainer: runs the compiled training step over a data set. Parameters and optimiser state stay on the device and are
 // updated in place; a step is enqueued before the result of the one before is read, so the device need not wait for the host.
 
-import { bytesOf, formatShape, sameShape, shapeError, type Backend, type Buffer, type Program } from "@conv/tensor";
+import { bytesOf, dispose, formatShape, sameShape, shapeError, type Backend, type Buffer, type Program } from "@conv/tensor";
 import { decodeCheckpoint, encodeCheckpoint, type Position } from "./checkpoint.ts";
 import type { Dataset } from "./data.ts";
 import { breather } from "./events.ts";
@@ -78,7 +78,7 @@ export interface FitOptions {
   readonly resume?: Uint8Array;
 }
 
-export interface Trainer {
+export interface Trainer extends Disposable {
   /** Completed epochs, and completed steps of the next. */
   readonly position: { readonly epoch: number; readonly step: number };
   /**
@@ -116,7 +116,7 @@ interface Outcome {
   readonly report: Omit<StepReport, "loss" | "accuracy" | "seen">;
 }
 
-/** Makes a trainer; its tensors live on `backend` until `dispose`. Throws ShapeError where state and model do not fit. */
+/** Makes a trainer; its tensors live on `backend` until `dispose` (or the end of `using`). Throws ShapeError where state and model do not fit. */
 export function createTrainer({ backend, model, optimizer, loss, state, seed = 0, batch = 64 }: TrainerOptions): Trainer {
   if (!Number.isSafeInteger(seed)) throw shapeError("train", `seed ${seed} is not a whole number`);
   if (!Number.isSafeInteger(batch) || batch < 1) throw shapeError("train", `batch ${batch} is not a whole number ≥ 1`);
@@ -307,6 +307,16 @@ export function createTrainer({ backend, model, optimizer, loss, state, seed = 0
     position = saved.position;
   }
 
+  const end = () => {
+    forward.dispose();
+    for (const { program, x, labels, hyper, seeds, loss: error, output } of steps.values()) {
+      program.dispose();
+      for (const buffer of [x, labels, hyper, ...seeds, error, output]) backend.free(buffer);
+    }
+    steps.clear();
+    for (const buffer of [...parameters, ...slotBuffers]) backend.free(buffer);
+  };
+
   return {
     get position() {
       return { epoch: position.epoch, step: position.step };
@@ -316,15 +326,8 @@ export function createTrainer({ backend, model, optimizer, loss, state, seed = 0
     state: readState,
     checkpoint,
     restore,
-    dispose() {
-      forward.dispose();
-      for (const { program, x, labels, hyper, seeds, loss: error, output } of steps.values()) {
-        program.dispose();
-        for (const buffer of [x, labels, hyper, ...seeds, error, output]) backend.free(buffer);
-      }
-      steps.clear();
-      for (const buffer of [...parameters, ...slotBuffers]) backend.free(buffer);
-    },
+    dispose: end,
+    [dispose]: end,
   };
 }
 

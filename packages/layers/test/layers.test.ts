@@ -8,9 +8,8 @@ import { onHost, only } from "./tiny.ts";
 async function predict(model: Model, state: State, x: readonly number[]): Promise<Float32Array> {
   let y: Float32Array = new Float32Array();
   await onHost(async (backend) => {
-    const predictor = layers.createPredictor(backend, model, state, { batch: 2 });
+    using predictor = layers.createPredictor(backend, model, state, { batch: 2 });
     y = await predictor.predict(Float32Array.from(x));
-    predictor.dispose();
   });
   return y;
 }

@@ -230,6 +230,14 @@ describe("stopping", () => {
     expect(await weightsOf(t)).toEqual(await weightsOf(straight));
   });
 
+  test("timers and messages get through while it computes", async () => {
+    const t = trainer(createHost());
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), 5);
+    await all(t.fit(stripes(20), { epochs: Infinity, signal: controller.signal }));
+    expect(t.position.epoch + t.position.step).toBeGreaterThan(0);
+  });
+
   test("abort during validation leaves the epoch to be reported by the next call", async () => {
     const data = stripes(20);
     const t = trainer(createHost());
