@@ -1,6 +1,7 @@
 // The one list of kernels. Production, tests and benchmarks choose from it by `declines` and the least `estimate`.
 
 import type { CpuKernel } from "../code.ts";
+import { create } from "./create.ts";
 import { depthwise } from "./depthwise.ts";
 import { depthwiseGradWeight } from "./depthwiseGradWeight.ts";
 import { fused } from "./fused.ts";
@@ -11,5 +12,6 @@ import { move } from "./move.ts";
 import { pool } from "./pool.ts";
 import { poolGrad } from "./poolGrad.ts";
 import { reduce } from "./reduce.ts";
+import { softmax } from "./softmax.ts";
 
-export const kernels: readonly CpuKernel[] = [depthwise, depthwiseGradWeight, igemm, gradWeight, matmul, reduce, pool, poolGrad, move, fused];
+export const kernels: readonly CpuKernel[] = [depthwise, depthwiseGradWeight, igemm, gradWeight, matmul, reduce, pool, poolGrad, softmax, move, create, fused];
