@@ -78,7 +78,7 @@ export async function runInBrowser({ folder }: Project, browser: Browser): Promi
   await build(config);
   const built = async (isolated: boolean): Promise<number[]> => {
     await using server = await serve(join(folder, "dist"), { isolated });
-    return visit(server.url);
+    return await visit(server.url); // before the server ends
   };
   const developed = async (): Promise<number[]> => {
     const server = await createServer({ ...config, server: { host: "127.0.0.1", headers: ISOLATION } });
