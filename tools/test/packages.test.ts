@@ -130,9 +130,14 @@ describe("all packages", () => {
     expect(JSON.parse(summary).totals.parameters).toBe(61_706);
   });
 
-  test("tensor, ops and kernels-cpu whole, with one convolution layer, take at most 40 kB", async () => {
-    const whole = ["tensor", "ops", "kernels-cpu"].map((name) => `export * as ${name.replace("-", "_")} from "@conv/${name}";`);
-    const size = await bundledSize(`${whole.join("\n")}\nexport { conv2d } from "@conv/layers";`, project.folder);
+  test("one convolution layer with all that runs it, threads included, takes at most 40 kB", async () => {
+    const source = `
+      export { jit, tensor } from "@conv/tensor";
+      export { add, conv, relu, reshape } from "@conv/ops";
+      export { createCpu } from "@conv/kernels-cpu";
+      export { conv2d } from "@conv/layers";`;
+    const size = await bundledSize(source, project.folder);
+    console.log(`one convolution layer with all that runs it: ${kB(size)}`);
     expect(size).toBeLessThanOrEqual(40_000);
   });
 
