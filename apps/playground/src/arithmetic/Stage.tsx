@@ -24,12 +24,19 @@ interface Props {
 
 const SIZE = 36; // of a cell, in the units of the picture
 
+/** Pixels of a cell: less where there is much to show. */
+const pixelsOf = ({ wide, narrow }: Picture): number => {
+  const longest = Math.max(...wide.size, ...narrow.size);
+  return wide.channels > 1 || narrow.channels > 1 ? (longest > 9 ? 24 : 28) : longest > 13 ? 28 : SIZE;
+};
+
 export function Stage({ picture, step, playing, pointed, onPoint, onPick }: Props) {
   const t = useText();
   const active = pointed ?? { side: "narrow", cell: step };
   const terms = (active.side === "narrow" ? picture.byNarrow : picture.byWide)[active.cell] ?? [];
   const related = useMemo(() => new Map(terms.map((term) => [active.side === "narrow" ? term.wide : term.narrow, picture.weights[term.w]])), [terms, active.side, picture]);
   const limit = limitOf(picture.weights);
+  const scale = pixelsOf(picture) / SIZE;
   const { geometry: g } = picture;
   const per = g.ic / g.groups; // channels of the wide side in a group
   const filter = active.side === "narrow" ? placeOf(picture.narrow, active.cell)[0] : terms.length ? placeOf(picture.narrow, terms[0].narrow)[0] : 0;
@@ -54,6 +61,7 @@ export function Stage({ picture, step, playing, pointed, onPoint, onPick }: Prop
               active={active.side === which ? active.cell : null}
               related={active.side === which ? null : related}
               limit={limit}
+              scale={scale}
               pending={playing && picture.inputIs !== which && which === "narrow" ? step : null}
               onPoint={(cell) => onPoint(cell === null ? null : { side: which, cell })}
               onPick={(cell) => which === "narrow" && onPick(cell)}
@@ -71,7 +79,7 @@ export function Stage({ picture, step, playing, pointed, onPoint, onPick }: Prop
       </h3>
       <div className="plane-list">
         {Array.from({ length: per }, (_, c) => (
-          <KernelPlane key={c} picture={picture} filter={filter} channel={c} used={used} limit={limit} showName={g.oc > 1 || per > 1} />
+          <KernelPlane key={c} picture={picture} filter={filter} channel={c} used={used} limit={limit} scale={scale} showName={g.oc > 1 || per > 1} />
         ))}
       </div>
     </div>
@@ -140,13 +148,15 @@ interface PlaneProps {
   active: number | null;
   related: ReadonlyMap<number, number> | null;
   limit: number;
+  /** Pixels per unit. */
+  scale: number;
   /** While playing: outputs after this step are still to come. */
   pending: number | null;
   onPoint(cell: number | null): void;
   onPick(cell: number): void;
 }
 
-function Plane({ name, side, channel, group, active, related, limit, pending, onPoint, onPick }: PlaneProps) {
+function Plane({ name, side, channel, group, active, related, limit, scale, pending, onPoint, onPick }: PlaneProps) {
   const t = useText();
   const theme = useTheme();
   const svg = useRef<SVGSVGElement>(null);
@@ -210,7 +220,7 @@ function Plane({ name, side, channel, group, active, related, limit, pending, on
         role="grid"
         aria-label={t.planeName(name, channel)}
         viewBox={`-2 -2 ${w * SIZE + 4} ${h * SIZE + 4}`}
-        style={{ width: w * SIZE + 4 }}
+        style={{ width: (w * SIZE + 4) * scale }}
         onPointerLeave={(e) => e.pointerType === "mouse" && onPoint(null)}
         onBlur={(e) => !e.currentTarget.contains(e.relatedTarget) && onPoint(null)}
       >
@@ -230,7 +240,7 @@ function Plane({ name, side, channel, group, active, related, limit, pending, on
   );
 }
 
-function KernelPlane({ picture, filter, channel, used, limit, showName }: { picture: Picture; filter: number; channel: number; used: ReadonlySet<number>; limit: number; showName: boolean }) {
+function KernelPlane({ picture, filter, channel, used, limit, scale, showName }: { picture: Picture; filter: number; channel: number; used: ReadonlySet<number>; limit: number; scale: number; showName: boolean }) {
   const t = useText();
   const theme = useTheme();
   const { geometry: g, weights } = picture;
@@ -239,7 +249,7 @@ function KernelPlane({ picture, filter, channel, used, limit, showName }: { pict
   const label = `${t.kernel}: ${Array.from({ length: kh }, (_, row) => Array.from({ length: kw }, (_, column) => weights[first + row * kw + column]).join(" ")).join("; ")}`;
   return (
     <figure className="plane">
-      <svg role="img" aria-label={label} viewBox={`-2 -2 ${kw * SIZE + 4} ${kh * SIZE + 4}`} style={{ width: kw * SIZE + 4 }}>
+      <svg role="img" aria-label={label} viewBox={`-2 -2 ${kw * SIZE + 4} ${kh * SIZE + 4}`} style={{ width: (kw * SIZE + 4) * scale }}>
         {Array.from({ length: kh * kw }, (_, i) => {
           const weight = weights[first + i];
           return (

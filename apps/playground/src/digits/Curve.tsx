@@ -34,6 +34,13 @@ export function Curve({ state: { losses, accuracies } }: { state: NetworkState }
   const smooth = losses.map((p) => [x(p.images), loss((mean += (p.loss - mean) * SMOOTHING))] as const);
   const measured = accuracies.map((a) => [x(a.images), accuracy(a.accuracy)] as const);
 
+  if (losses.length === 0 && accuracies.length === 0) {
+    return (
+      <figure className="curve" ref={box}>
+        <p className="curve-empty">{t.curveEmpty}</p>
+      </figure>
+    );
+  }
   return (
     <figure className="curve" ref={box}>
       <svg role="img" aria-label={t.curve} width={width} height={HEIGHT} data-points={losses.length}>
@@ -67,7 +74,6 @@ export function Curve({ state: { losses, accuracies } }: { state: NetworkState }
         <span className="key accuracy">{t.testAccuracy}</span>
         <span>{t.overImages}</span>
       </figcaption>
-      {losses.length === 0 && <p className="curve-empty">{t.curveEmpty}</p>}
     </figure>
   );
 }

@@ -110,7 +110,7 @@ function Products({ e }: { e: Explanation }) {
   return (
     <>
       {e.groups.length > 1 && <ChannelSums groups={e.groups} chosen={group} onChoose={setChosen} />}
-      {group.columns > 1 && <Thumbnails group={group} isMax={isMax} />}
+      {group.columns > 1 && !isMax && <Thumbnails group={group} />}
       <div className="products-head">
         <h3>{name}</h3>
         {!isMax && group.terms.length > 30 && (
@@ -172,10 +172,13 @@ function ChannelSums({ groups, chosen, onChoose }: { groups: readonly Group[]; c
 }
 
 /** Window, weights and products as three small pictures. */
-function Thumbnails({ group, isMax }: { group: Group; isMax: boolean }) {
+function Thumbnails({ group }: { group: Group }) {
   const t = useText();
-  const pictures: [string, number[]][] = [[t.windowOf, group.terms.map((term) => term.x)]];
-  if (!isMax) pictures.push([t.weights, group.terms.map((term) => term.weight ?? 0)], [t.products, group.terms.map((term) => term.product)]);
+  const pictures: [string, number[]][] = [
+    [t.windowOf, group.terms.map((term) => term.x)],
+    [t.weights, group.terms.map((term) => term.weight ?? 0)],
+    [t.products, group.terms.map((term) => term.product)],
+  ];
   return (
     <div className="thumbnails">
       {pictures.map(([name, values], i) => (
