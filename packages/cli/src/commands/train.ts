@@ -7,7 +7,6 @@ import { adam, createTrainer, sgd, subset, type Model, type Optimizer } from "@c
 import { saveFile } from "@conv/layers/node";
 import { openBackend } from "../backend.ts";
 import { confusionOf, formatConfusion } from "../confusion.ts";
-import { drawCurve } from "../curve.ts";
 import { loadDigits } from "../digits.ts";
 import { about, INTERRUPTED, UserError } from "../errors.ts";
 import { loadModel, modelOf } from "../model.ts";
@@ -101,6 +100,7 @@ function formatEpoch({ epoch, loss, accuracy, test, seconds, imagesPerSecond }: 
 async function saveCurve(model: string, title: string, history: readonly Epoch[]): Promise<string | null> {
   if (history.length === 0) return null;
   const file = `${model.replace(/\.safetensors$/, "")}.svg`;
+  const { drawCurve } = await import("../curve.ts");
   const svg = await drawCurve(title, history);
   await about(file, () => saveFile(file, new TextEncoder().encode(svg)));
   return file;
