@@ -22,6 +22,7 @@ type Role = "x" | "w" | "y";
 const shapeOf: Record<Role, (g: ConvGeometry) => number[]> = { x: xShape, w: wShape, y: yShape };
 
 /** The derivative of T with respect to `out`, a function of the other two. */
+/* @__NO_SIDE_EFFECTS__ */
 function derivative(name: string, roles: readonly [Role, Role], out: Role, vjp: Op<ConvGeometry>["vjp"]): Op<ConvGeometry> {
   return {
     name,
@@ -48,7 +49,7 @@ function derivative(name: string, roles: readonly [Role, Role], out: Role, vjp: 
     },
     vjp,
     cost: (inputs, g) => convCost(inputs, spec(shapeOf[out](g)), g),
-    window: windowsOf,
+    window: windows[out],
   };
 }
 
@@ -61,6 +62,12 @@ function convCost(inputs: readonly Spec[], output: Spec, g: ConvGeometry): Cost 
 const windowsOf = (g: ConvGeometry): Window[] =>
   g.kernel.map((kernel, a) => ({ kernel, stride: g.stride[a]!, dilation: g.dilation[a]!, padLo: g.padLo[a]!, padHi: g.padHi[a]! }));
 
+const windows: Record<Role, Op<ConvGeometry>["window"]> = {
+  y: windowsOf,
+  x: (g) => windowsOf(g).map((w) => ({ ...w, transposed: true })),
+  w: undefined,
+};
+
 /** y = ∂T/∂y of inputs (x, w). */
 export const convOp: Op<ConvGeometry> = derivative("conv", ["x", "w"], "y", ({ inputs: [x, w], params }, [dy]) => [
   ...apply(convGradInputOp, params, [dy!, w!]),
@@ -68,22 +75,16 @@ export const convOp: Op<ConvGeometry> = derivative("conv", ["x", "w"], "y", ({ i
 ]);
 
 /** dx = ∂T/∂x of inputs (dy, w): the gradient of convolution to its input, and transposed convolution. */
-export const convGradInputOp: Op<ConvGeometry> = {
-  ...derivative("convGradInput", ["y", "w"], "x", ({ inputs: [dy, w], params }, [ct]) => [
-    ...apply(convOp, params, [ct!, w!]),
-    ...apply(convGradWeightOp, params, [dy!, ct!]),
-  ]),
-  window: (g) => windowsOf(g).map((w) => ({ ...w, transposed: true })),
-};
+export const convGradInputOp: Op<ConvGeometry> = derivative("convGradInput", ["y", "w"], "x", ({ inputs: [dy, w], params }, [ct]) => [
+  ...apply(convOp, params, [ct!, w!]),
+  ...apply(convGradWeightOp, params, [dy!, ct!]),
+]);
 
 /** dw = ∂T/∂w of inputs (dy, x). */
-export const convGradWeightOp: Op<ConvGeometry> = {
-  ...derivative("convGradWeight", ["y", "x"], "w", ({ inputs: [dy, x], params }, [ct]) => [
-    ...apply(convOp, params, [x!, ct!]),
-    ...apply(convGradInputOp, params, [dy!, ct!]),
-  ]),
-  window: undefined,
-};
+export const convGradWeightOp: Op<ConvGeometry> = derivative("convGradWeight", ["y", "x"], "w", ({ inputs: [dy, x], params }, [ct]) => [
+  ...apply(convOp, params, [x!, ct!]),
+  ...apply(convGradInputOp, params, [dy!, ct!]),
+]);
 
 /**
  * Convolution at any rank: x (n, ic, …input), w (oc, ic/groups, …kernel) → (n, oc, …output), PyTorch's layout and defaults.
