@@ -29,7 +29,7 @@ function derivative(name: string, roles: readonly [Role, Role], out: Role, vjp: 
     infer(inputs, g) {
       roles.forEach((role, i) => {
         const want = shapeOf[role](g);
-        const got = inputs[i]!;
+        const got = inputs[i];
         if (!sameShape(got.shape, want)) throw shapeError(name, `${role} has shape ${formatShape(got.shape)}, the geometry has ${formatShape(want)}`);
         if (got.dtype !== "float32") throw shapeError(name, `${role} is ${got.dtype}, must be float32`);
       });
@@ -56,11 +56,11 @@ function derivative(name: string, roles: readonly [Role, Role], out: Role, vjp: 
 // The customary count, n·oc·|output|·(ic/groups)·|kernel|, which counts products with padding too.
 function convCost(inputs: readonly Spec[], output: Spec, g: ConvGeometry): Cost {
   const macs = [g.n, g.oc, ...g.output, g.ic / g.groups, ...g.kernel].reduce((a, b) => a * b, 1);
-  return { macs, flops: 2 * macs, bytesRead: bytesOf(inputs[0]!) + bytesOf(inputs[1]!), bytesWritten: bytesOf(output) };
+  return { macs, flops: 2 * macs, bytesRead: bytesOf(inputs[0]) + bytesOf(inputs[1]), bytesWritten: bytesOf(output) };
 }
 
 const windowsOf = (g: ConvGeometry): Window[] =>
-  g.kernel.map((kernel, a) => ({ kernel, stride: g.stride[a]!, dilation: g.dilation[a]!, padLo: g.padLo[a]!, padHi: g.padHi[a]! }));
+  g.kernel.map((kernel, a) => ({ kernel, stride: g.stride[a], dilation: g.dilation[a], padLo: g.padLo[a], padHi: g.padHi[a] }));
 
 const windows: Record<Role, Op<ConvGeometry>["window"]> = {
   y: windowsOf,
@@ -70,27 +70,27 @@ const windows: Record<Role, Op<ConvGeometry>["window"]> = {
 
 /** y = ∂T/∂y of inputs (x, w). */
 export const convOp: Op<ConvGeometry> = derivative("conv", ["x", "w"], "y", ({ inputs: [x, w], params }, [dy]) => [
-  ...apply(convGradInputOp, params, [dy!, w!]),
-  ...apply(convGradWeightOp, params, [dy!, x!]),
+  ...apply(convGradInputOp, params, [dy, w]),
+  ...apply(convGradWeightOp, params, [dy, x]),
 ]);
 
 /** dx = ∂T/∂x of inputs (dy, w): the gradient of convolution to its input, and transposed convolution. */
 export const convGradInputOp: Op<ConvGeometry> = derivative("convGradInput", ["y", "w"], "x", ({ inputs: [dy, w], params }, [ct]) => [
-  ...apply(convOp, params, [ct!, w!]),
-  ...apply(convGradWeightOp, params, [dy!, ct!]),
+  ...apply(convOp, params, [ct, w]),
+  ...apply(convGradWeightOp, params, [dy, ct]),
 ]);
 
 /** dw = ∂T/∂w of inputs (dy, x). */
 export const convGradWeightOp: Op<ConvGeometry> = derivative("convGradWeight", ["y", "x"], "w", ({ inputs: [dy, x], params }, [ct]) => [
-  ...apply(convOp, params, [x!, ct!]),
-  ...apply(convGradInputOp, params, [dy!, ct!]),
+  ...apply(convOp, params, [x, ct]),
+  ...apply(convGradInputOp, params, [dy, ct]),
 ]);
 
 /**
  * Convolution at any rank: x (n, ic, …input), w (oc, ic/groups, …kernel) → (n, oc, …output), PyTorch's layout and defaults.
  * `groups = ic` is depthwise. Throws ShapeError where the geometry does not fit.
  */
-export const conv = <T extends Arg>(x: T, w: T, options?: ConvOptions): T => apply(convOp, convGeometry(x.spec, w.spec, options), [x, w])[0]!;
+export const conv = <T extends Arg>(x: T, w: T, options?: ConvOptions): T => apply(convOp, convGeometry(x.spec, w.spec, options), [x, w])[0];
 
 export interface ConvTransposeOptions extends ConvOptions {
   /** Rows added at the end of each axis; must be smaller than stride or dilation, as in PyTorch. */
@@ -102,7 +102,7 @@ export interface ConvTransposeOptions extends ConvOptions {
  * (n, oc, …output) with output = (input − 1)·stride − padLo − padHi + (kernel − 1)·dilation + 1 + outputPadding.
  */
 export function convTranspose<T extends Arg>(x: T, w: T, options: ConvTransposeOptions = {}): T {
-  return apply(convGradInputOp, convTransposeGeometry(x.spec, w.spec, options), [x, w])[0]!;
+  return apply(convGradInputOp, convTransposeGeometry(x.spec, w.spec, options), [x, w])[0];
 }
 
 /** The geometry of the convolution whose gradient to the input `convTranspose(x, w, options)` is: its y is our x. */
@@ -127,10 +127,10 @@ export function convTransposeGeometry(
   const extra = perAxis(op, "outputPadding", outputPadding, rank, 0);
   const { padLo, padHi } = resolvePadding(op, padding, output, spanOf(kernel, d), s);
   const input = spanOf(kernel, d).map((span, a) => {
-    if (extra[a]! >= Math.max(s[a]!, d[a]!))
+    if (extra[a] >= Math.max(s[a], d[a]))
       throw shapeError(op, `outputPadding ${extra[a]} must be smaller than stride ${s[a]} or dilation ${d[a]}`, axisName(rank, a));
-    const size = (output[a]! - 1) * s[a]! - padLo[a]! - padHi[a]! + span + extra[a]!;
-    if (output[a]! > 0 && size < 1) throw shapeError(op, `padding ${padLo[a]} + ${padHi[a]} leaves output size ${size}`, axisName(rank, a));
+    const size = (output[a] - 1) * s[a] - padLo[a] - padHi[a] + span + extra[a];
+    if (output[a] > 0 && size < 1) throw shapeError(op, `padding ${padLo[a]} + ${padHi[a]} leaves output size ${size}`, axisName(rank, a));
     return Math.max(0, size);
   });
   return { n, groups, ic: icg * groups, oc, input, kernel, output, stride: s, dilation: d, padLo, padHi };

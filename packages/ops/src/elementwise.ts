@@ -73,7 +73,7 @@ export function elementwiseOp(name: string): ElementwiseOp {
       return n.inputs.map((x, i) => {
         const d = n.params.df?.[i] ?? differentiate(n.params.f, variable(i));
         if (d === 0) return null;
-        return sumTo(weighted(`${name}Grad`, d, ct!, n.inputs, y!), x.shape);
+        return sumTo(weighted(`${name}Grad`, d, ct, n.inputs, y), x.shape);
       });
     },
     cost(inputs, { f }) {
@@ -134,7 +134,7 @@ function withoutConstants(name: string, inputs: readonly Value[], { f, df }: Ele
 
 /** Applies any expression of the algebra to tensors: `map("hypot", ["sqrt", …], [x, y])`. */
 export const map = <T extends Arg>(name: string, f: Expr, inputs: readonly T[], df?: readonly Expr[]): T =>
-  apply(elementwiseOp(name), df ? { f, df } : { f }, inputs)[0]!;
+  apply(elementwiseOp(name), df ? { f, df } : { f }, inputs)[0];
 
 // Calls without effect: a bundler leaves out the functions that nobody imports.
 /* @__NO_SIDE_EFFECTS__ */

@@ -33,7 +33,7 @@ export function evaluator(e: Expr, names: readonly string[]): (values: readonly 
   if (typeof e === "string") {
     const i = names.indexOf(e);
     if (i < 0) throw new Error(`expr: unknown variable ${e}`);
-    return (values) => values[i]!;
+    return (values) => values[i];
   }
   const [fn, ...args] = e;
   const apply = numbers[fn];
@@ -140,5 +140,5 @@ export function formatExpr(e: Expr): string {
   const sign = infix[fn];
   const inner = (x: Expr) => (Array.isArray(x) && (infix[x[0] as Fn] || x[0] === "neg") ? `(${formatExpr(x)})` : formatExpr(x));
   if (sign) return args.map(inner).join(` ${sign} `);
-  return fn === "neg" ? `−${inner(args[0]!)}` : `${fn}(${args.map(formatExpr).join(", ")})`;
+  return fn === "neg" ? `−${inner(args[0])}` : `${fn}(${args.map(formatExpr).join(", ")})`;
 }

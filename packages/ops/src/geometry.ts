@@ -57,7 +57,7 @@ export function resolvePadding(
   const rank = input.length;
   if (padding === "valid") padding = 0;
   if (padding === "same") {
-    const total = input.map((size, a) => Math.max(0, (Math.ceil(size / stride[a]!) - 1) * stride[a]! + span[a]! - size));
+    const total = input.map((size, a) => Math.max(0, (Math.ceil(size / stride[a]) - 1) * stride[a] + span[a] - size));
     return { padLo: total.map((t) => t >> 1), padHi: total.map((t) => t - (t >> 1)) };
   }
   if (typeof padding !== "number" && padding.length > 0 && typeof padding[0] !== "number") {
@@ -84,7 +84,7 @@ export function resolvePadding(
 }
 
 /** Input cells that a kernel with dilation covers: (kernel − 1)·dilation + 1. */
-export const spanOf = (kernel: readonly number[], dilation: readonly number[]): number[] => kernel.map((k, a) => (k - 1) * dilation[a]! + 1);
+export const spanOf = (kernel: readonly number[], dilation: readonly number[]): number[] => kernel.map((k, a) => (k - 1) * dilation[a] + 1);
 
 /** ⌊(input + padLo + padHi − span) / stride⌋ + 1 per axis; throws ShapeError where the kernel does not fit. */
 export function outputSizes(
@@ -97,10 +97,10 @@ export function outputSizes(
   padHi: readonly number[],
 ): number[] {
   return spanOf(kernel, dilation).map((span, a) => {
-    const padded = input[a]! + padLo[a]! + padHi[a]!;
+    const padded = input[a] + padLo[a] + padHi[a];
     if (span > padded)
       throw shapeError(op, `kernel ${kernel[a]} with dilation ${dilation[a]} spans ${span}, padded input has ${padded}`, axisName(input.length, a));
-    return Math.floor((padded - span) / stride[a]!) + 1;
+    return Math.floor((padded - span) / stride[a]) + 1;
   });
 }
 
@@ -158,6 +158,5 @@ export function eachTerm(g: ConvGeometry, visit: (x: number, w: number, y: numbe
   };
   for (let n = 0; n < g.n; n++)
     for (let oc = 0; oc < g.oc; oc++)
-      for (let c = 0; c < icg; c++)
-        space(0, n * xs[0]! + (Math.floor(oc / ocg) * icg + c) * xs[1]!, oc * ws[0]! + c * ws[1]!, n * ys[0]! + oc * ys[1]!);
+      for (let c = 0; c < icg; c++) space(0, n * xs[0] + (Math.floor(oc / ocg) * icg + c) * xs[1], oc * ws[0] + c * ws[1], n * ys[0] + oc * ys[1]);
 }

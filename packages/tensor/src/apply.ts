@@ -46,7 +46,7 @@ function run({ program, outputs }: Compiled, backend: Backend, inputs: readonly 
 }
 
 function oneBackend(name: string, inputs: readonly Tensor[]): Backend {
-  const { backend } = inputs[0]!;
+  const { backend } = inputs[0];
   if (inputs.some((t) => t.backend !== backend))
     throw unsupported(name, `inputs live on different back ends (${inputs.map((t) => t.backend.name).join(", ")})`);
   return backend;
@@ -98,6 +98,6 @@ export function jit(fn: (...inputs: Value[]) => Value | readonly Value[]): Jitte
       known.set(key, (compiled = { program: backend.compile(graph), outputs: graph.outputs.map((v) => v.spec), single }));
     }
     const outputs = run(compiled, backend, inputs);
-    return compiled.single ? outputs[0]! : outputs;
+    return compiled.single ? outputs[0] : outputs;
   };
 }

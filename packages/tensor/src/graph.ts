@@ -97,8 +97,8 @@ export function graphOf(inputs: readonly Value[], outputs: readonly Value[]): Gr
   for (const output of outputs) {
     enter(output);
     while (stack.length) {
-      const top = stack[stack.length - 1]!;
-      if (top.next < top.node.inputs.length) enter(top.node.inputs[top.next++]!);
+      const top = stack[stack.length - 1];
+      if (top.next < top.node.inputs.length) enter(top.node.inputs[top.next++]);
       else {
         nodes.push(top.node);
         stack.pop();

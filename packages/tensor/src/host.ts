@@ -46,9 +46,9 @@ export function createHost(): Backend {
         run(inputs, outputs) {
           const results = evaluate(
             graph,
-            inputs.map((b, i) => decode(own(b).data, graph.inputs[i]!.spec)),
+            inputs.map((b, i) => decode(own(b).data, graph.inputs[i].spec)),
           );
-          outputs.forEach((b, i) => encode(results[i]!, own(b).data));
+          outputs.forEach((b, i) => encode(results[i], own(b).data));
         },
         dispose: () => void programs.delete(program),
       };
@@ -66,13 +66,13 @@ export function createHost(): Backend {
 /** Runs a graph by the references of its ops, entirely in float64. */
 export function evaluate(graph: Graph, inputs: readonly HostArray[]): HostArray[] {
   const known = new Map<Value, HostArray>();
-  graph.inputs.forEach((v, i) => known.set(v, inputs[i]!));
+  graph.inputs.forEach((v, i) => known.set(v, inputs[i]));
   for (const n of graph.nodes) {
     const results = n.op.reference(
       n.inputs.map((v) => known.get(v)!),
       n.params,
     );
-    n.outputs.forEach((v, i) => known.set(v, results[i]!));
+    n.outputs.forEach((v, i) => known.set(v, results[i]));
   }
   return graph.outputs.map((v) => known.get(v)!);
 }

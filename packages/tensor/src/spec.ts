@@ -35,6 +35,6 @@ export function spec(shape: readonly number[], dtype: DType = "float32"): Spec {
 /** Elements between neighbours along each axis of a contiguous tensor. */
 export function stridesOf(shape: readonly number[]): number[] {
   const strides = shape.map(() => 1);
-  for (let axis = shape.length - 2; axis >= 0; axis--) strides[axis] = strides[axis + 1]! * shape[axis + 1]!;
+  for (let axis = shape.length - 2; axis >= 0; axis--) strides[axis] = strides[axis + 1] * shape[axis + 1];
   return strides;
 }

@@ -19,14 +19,14 @@ export function vjp(outputs: readonly Value[], seeds: readonly Value[], wrt: rea
     const before = cotangent.get(v);
     cotangent.set(v, before ? add(before, ct) : ct);
   };
-  outputs.forEach((v, i) => accumulate(v, seeds[i]!));
+  outputs.forEach((v, i) => accumulate(v, seeds[i]));
   for (const n of nodes.toReversed()) {
     if (!matters.has(n) || !n.outputs.some((v) => cotangent.has(v))) continue;
     within(n.path, () => {
       const given = n.outputs.map((v) => cotangent.get(v) ?? null);
       if (given.some((v) => v === null)) throw new Error(`vjp: ${n.op.name} has an output without cotangent`);
       n.op.vjp(n, given as Value[]).forEach((ct, i) => {
-        const v = n.inputs[i]!;
+        const v = n.inputs[i];
         if (ct && depends(v)) accumulate(v, ct);
       });
     });
