@@ -8,12 +8,10 @@ import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch,
 import { get, i32, v128, type Local, type Operand } from "../wasm/asm.ts";
 import { emitExpr, madd } from "../wasm/math.ts";
 import { epilogueName, hash } from "../wasm/tile.ts";
-import { needsPadding, readLayout, type Gather, type Phase } from "./gather.ts";
+import { gatherMacs, needsPadding, readLayout, tapCount, volume, type Gather, type Phase } from "./gather.ts";
 import { gatherOf, isConvOrGradInput } from "./igemm.ts";
 import { loadStepped, padBytes, padStage } from "./pad.ts";
 
-const volume = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
-const tapCount = (phase: Phase) => phase.taps.reduce((n, t) => n * t.count, 1);
 /** Taps that are unrolled at most; beyond them the generated code outgrows what it saves. */
 const MOST_TAPS = 128;
 
@@ -31,7 +29,7 @@ export const depthwise: CpuKernel = {
   estimate(task, { threads }) {
     const g = gatherOf(task);
     const copied = needsPadding(g) ? task.cost.bytesRead / 4e9 : 0;
-    return ((2 * task.cost.macs) / 20e9 + copied) / threads + 2e-6;
+    return ((2 * gatherMacs(g)) / 20e9 + copied) / threads + 2e-6;
   },
   build(task, caps) {
     const g = gatherOf(task);
@@ -140,7 +138,16 @@ function planeStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: Pla
           f.set(v, v128.loadSplat(i32.add(at[2 + i], i32.mul(channel, 4))));
         });
         f.set(sRow, i32.add(x, i32.mul(i32.div(item, g.to), plane * 4)));
-        f.set(dRow, i32.add(y, i32.add(i32.mul(item, outPlane * 4), phase.origin.reduce((sum, o, a) => sum + o * out[a] * 4, 0))));
+        f.set(
+          dRow,
+          i32.add(
+            y,
+            i32.add(
+              i32.mul(item, outPlane * 4),
+              phase.origin.reduce((sum, o, a) => sum + o * out[a] * 4, 0),
+            ),
+          ),
+        );
         rows(0);
       });
     },

@@ -8,10 +8,9 @@ import { f32x4, i32, i32x4, v128 } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { hash } from "../wasm/tile.ts";
 import { tapsOf } from "./depthwise.ts";
-import { gatherForward, needsPadding, readLayout } from "./gather.ts";
+import { gatherForward, needsPadding, readLayout, volume } from "./gather.ts";
 import { acrossLanes, loadStepped, padBytes, padStage } from "./pad.ts";
 
-const volume = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
 /** Sums, a vector of dy and one of x fill the 16 vector registers. */
 const SUMS = 12;
 /** Kernels above this many taps make more code than they save time. */

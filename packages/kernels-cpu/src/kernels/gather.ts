@@ -40,7 +40,7 @@ export interface Gather {
   readonly wFrom: number;
 }
 
-const volume = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
+export const volume = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
 const gcd = (a: number, b: number): number => (b ? gcd(b, a % b) : a);
 
 export function gatherForward(g: ConvGeometry): Gather {
@@ -59,7 +59,11 @@ export function gatherForward(g: ConvGeometry): Gather {
     outStep: g.kernel.map(() => 1),
     output: g.output,
     phases: [
-      { grid: g.output, origin: g.kernel.map(() => 0), taps: g.kernel.map((count, a) => ({ count, first: 0, delta: g.dilation[a]!, tapFirst: 0, tapDelta: 1 })) },
+      {
+        grid: g.output,
+        origin: g.kernel.map(() => 0),
+        taps: g.kernel.map((count, a) => ({ count, first: 0, delta: g.dilation[a]!, tapFirst: 0, tapDelta: 1 })),
+      },
     ],
     wTo: icg * t,
     wFrom: t,
@@ -79,7 +83,11 @@ export function gatherGradInput(g: ConvGeometry): Gather {
       const tapFirst = Array.from({ length: Math.min(tapDelta, g.kernel[a]!) }, (_, k) => k).find((k) => (reach - k * d) % s === 0);
       const count = tapFirst === undefined ? 0 : Math.ceil((g.kernel[a]! - tapFirst) / tapDelta);
       const first = tapFirst === undefined ? 0 : (reach - tapFirst * d) / s;
-      return { origin: r, grid: Math.ceil(Math.max(0, size - r) / s), taps: { count, first, delta: -(tapDelta * d) / s, tapFirst: tapFirst ?? 0, tapDelta } };
+      return {
+        origin: r,
+        grid: Math.ceil(Math.max(0, size - r) / s),
+        taps: { count, first, delta: -(tapDelta * d) / s, tapFirst: tapFirst ?? 0, tapDelta },
+      };
     });
   });
   const lo = axes.map((phases) => Math.max(0, ...phases.filter((p) => p.taps.count).map((p) => -(p.taps.first + (p.taps.count - 1) * p.taps.delta))));
@@ -87,7 +95,11 @@ export function gatherGradInput(g: ConvGeometry): Gather {
   let phases: Phase[] = [{ grid: [], origin: [], taps: [] }];
   axes.forEach((own, a) => {
     phases = phases.flatMap((p) =>
-      own.map(({ origin, grid, taps }) => ({ grid: [...p.grid, grid], origin: [...p.origin, origin], taps: [...p.taps, { ...taps, first: taps.count ? taps.first + lo[a]! : 0 }] })),
+      own.map(({ origin, grid, taps }) => ({
+        grid: [...p.grid, grid],
+        origin: [...p.origin, origin],
+        taps: [...p.taps, { ...taps, first: taps.count ? taps.first + lo[a]! : 0 }],
+      })),
     );
   });
   return {
@@ -125,6 +137,17 @@ export function collapse(g: ConvGeometry): ConvGeometry {
     padHi: merge(g.padHi, 0),
   });
 }
+
+/** Taps that an output of the phase sees. */
+export const tapCount = (phase: Phase): number => volume(phase.taps.map((t) => t.count));
+
+/** Multiply-adds that gathering takes, those with zeros around the source included; rows rounded up to whole vectors of `lanes`. */
+export const gatherMacs = (g: Gather, lanes = 1): number =>
+  g.n *
+  g.groups *
+  g.to *
+  g.from *
+  g.phases.reduce((sum, p) => sum + tapCount(p) * volume(p.grid.slice(0, -1)) * lanes * Math.ceil(p.grid[p.grid.length - 1] / lanes), 0);
 
 /** Whether the taps leave the source anywhere, so that a copy with zeros around it is needed. */
 export const needsPadding = (g: Pick<Gather, "lo" | "padded" | "source">): boolean => g.lo.some((v, a) => v > 0 || g.padded[a]! > g.source[a]!);

@@ -5,11 +5,9 @@ import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch, type Stage } from "../code.ts";
 import { i32, type Local } from "../wasm/asm.ts";
 import { emitGemm, epilogueName, gemmSize, hash, NR, type Gemm } from "../wasm/tile.ts";
-import { gatherForward, needsPadding, readLayout } from "./gather.ts";
+import { gatherForward, needsPadding, readLayout, volume } from "./gather.ts";
 import { padBytes, padStage } from "./pad.ts";
 import { packRows, transposedPanel } from "./panel.ts";
-
-const volume = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
 
 export const gradWeight: CpuKernel = {
   name: "gradWeight",
@@ -39,7 +37,16 @@ export const gradWeight: CpuKernel = {
       stages.push(padStage(box, inputAt(1), source));
     }
     const packed = scratchAt(scratch.push({ bytes: (g.n * g.oc * positions + 16) * 4 }) - 1);
-    const left = { problems: g.groups, m: ocg, pieces: g.n, k: positions, problemStride: ocg * positions, rowStride: positions, pieceStride: g.oc * positions, kStride: 1 };
+    const left = {
+      problems: g.groups,
+      m: ocg,
+      pieces: g.n,
+      k: positions,
+      problemStride: ocg * positions,
+      rowStride: positions,
+      pieceStride: g.oc * positions,
+      kStride: 1,
+    };
     stages.push(packRows(left, inputAt(0), packed));
 
     const { strides, plane } = readLayout(gather);

@@ -4,14 +4,24 @@
 
 import { convGradInputOp, convOp, type ConvGeometry } from "@conv/ops";
 import { stridesOf } from "@conv/tensor";
-import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
 import type { Caps } from "../caps.ts";
+import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
 import { i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { emitGemm, epilogueName, gemmSize, hash, NR, rowsPerTile, type Gemm } from "../wasm/tile.ts";
-import { collapse, gatherForward, gatherGradInput, needsPadding, readLayout, type AxisTaps, type Gather, type Phase } from "./gather.ts";
+import {
+  collapse,
+  gatherForward,
+  gatherGradInput,
+  gatherMacs,
+  needsPadding,
+  readLayout,
+  tapCount,
+  volume,
+  type AxisTaps,
+  type Gather,
+  type Phase,
+} from "./gather.ts";
 import { loadStepped, padBytes, padStage } from "./pad.ts";
-
-const volume = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
 
 export const gatherOf = (task: Task): Gather => {
   const g = collapse(task.params as ConvGeometry);
@@ -27,7 +37,7 @@ export const igemm: CpuKernel = {
   // 40 GFLOP/s in the product; filling a panel costs a step of the product for each ~6 rows that do not use it again.
   estimate(task, { threads }) {
     const g = gatherOf(task);
-    return ((2 * task.cost.macs) / 40e9) * ((1 + 6 / Math.max(1, g.to)) / threads) + 2e-6;
+    return ((2 * gatherMacs(g)) / 40e9) * ((1 + 6 / Math.max(1, g.to)) / threads) + 2e-6;
   },
   build(task, caps) {
     const g = gatherOf(task);
@@ -48,10 +58,14 @@ export const igemm: CpuKernel = {
   },
 };
 
-const tapCount = (phase: Phase) => phase.taps.reduce((n, t) => n * t.count, 1);
-
 /** Calls `body` with the byte offset of each tap in order. Up to 32 are unrolled, axes beyond that become loops that move the pointers. */
-export function eachTap(f: Func, taps: readonly { count: number; first: number; delta: number }[], strides: readonly number[], pointers: readonly Local[], block: (offsets: number[]) => void): void {
+export function eachTap(
+  f: Func,
+  taps: readonly { count: number; first: number; delta: number }[],
+  strides: readonly number[],
+  pointers: readonly Local[],
+  block: (offsets: number[]) => void,
+): void {
   const inner: number[] = [0];
   let axis = taps.length;
   while (axis > 0 && inner.length * taps[axis - 1]!.count <= 32) {
@@ -75,7 +89,7 @@ export function eachTap(f: Func, taps: readonly { count: number; first: number; 
 }
 
 /** Packs w for the product: [group][block of output channels][source channel][tap][row of the block]. */
-function packStage(g: Gather, phase: Phase, w: Place, into: Place): Stage {
+export function packStage(g: Gather, phase: Phase, w: Place, into: Place): Stage {
   const mr = rowsPerTile(g.to);
   const blocks = Math.floor(g.to / mr);
   const tail = g.to % mr;
@@ -118,7 +132,12 @@ function packStage(g: Gather, phase: Phase, w: Place, into: Place): Stage {
           });
         if (!tail) rows(mr);
         else if (!blocks) rows(tail);
-        else f.if(i32.lt(block, blocks), () => rows(mr), () => rows(tail));
+        else
+          f.if(
+            i32.lt(block, blocks),
+            () => rows(mr),
+            () => rows(tail),
+          );
       });
     },
   };
@@ -163,7 +182,13 @@ function productStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: P
         f.set(rest, i32.div(c, positions));
         f.set(position, i32.rem(c, positions));
         f.set(src, i32.add(sourceAt, i32.add(i32.mul(rest, g.groups * g.from * plane * 4), i32.mul(problem, g.from * plane * 4))));
-        f.set(dst, i32.add(i32.mul(rest, g.groups * g.to * outPlane * 4), phase.origin.reduce((sum, o, a) => sum + o * out4[a]!, 0)));
+        f.set(
+          dst,
+          i32.add(
+            i32.mul(rest, g.groups * g.to * outPlane * 4),
+            phase.origin.reduce((sum, o, a) => sum + o * out4[a]!, 0),
+          ),
+        );
         f.set(rest, position);
         for (let a = rank - 1; a >= 0; a--) {
           const coordinate = a ? i32.rem(rest, phase.grid[a]!) : i32.add(rest, 0);

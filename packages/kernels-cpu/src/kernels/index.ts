@@ -4,6 +4,7 @@ import type { CpuKernel } from "../code.ts";
 import { create } from "./create.ts";
 import { depthwise } from "./depthwise.ts";
 import { depthwiseGradWeight } from "./depthwiseGradWeight.ts";
+import { direct } from "./direct.ts";
 import { fused } from "./fused.ts";
 import { gradWeight } from "./gradWeight.ts";
 import { igemm } from "./igemm.ts";
@@ -14,4 +15,18 @@ import { poolGrad } from "./poolGrad.ts";
 import { reduce } from "./reduce.ts";
 import { softmax } from "./softmax.ts";
 
-export const kernels: readonly CpuKernel[] = [depthwise, depthwiseGradWeight, igemm, gradWeight, matmul, reduce, pool, poolGrad, softmax, move, create, fused];
+export const kernels: readonly CpuKernel[] = [
+  depthwise,
+  depthwiseGradWeight,
+  direct,
+  igemm,
+  gradWeight,
+  matmul,
+  reduce,
+  pool,
+  poolGrad,
+  softmax,
+  move,
+  create,
+  fused,
+];

@@ -1,0 +1,196 @@
+// Convolution and its gradient to the input where a group makes few channels: with no second block of rows to use them again,
+// panels would cost more than the products. Each row of outputs reads its taps straight from the (padded) source.
+//   acc[row, p] += w[row, channel, tap] · x[channel, p·step + offset(tap)], a few rows by 8 to 16 neighbours p in registers
+
+import { stridesOf } from "@conv/tensor";
+import type { Caps } from "../caps.ts";
+import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
+import { get, i32, v128, type Func, type Local, type Module, type Operand } from "../wasm/asm.ts";
+import { emitExpr, madd } from "../wasm/math.ts";
+import { epilogueName, hash, rowsPerTile } from "../wasm/tile.ts";
+import { gatherMacs, needsPadding, readLayout, tapCount, volume, type Gather, type Phase } from "./gather.ts";
+import { eachTap, gatherOf, isConvOrGradInput, packStage } from "./igemm.ts";
+import { loadStepped, padBytes, padStage } from "./pad.ts";
+
+/** Output channels per group from which panels are used often enough to pay (igemm.ts). */
+const MOST_ROWS = 18;
+/** Vectors of outputs per tile: with `rows` rows the sums, a step's vectors and one weight keep within 15 registers. */
+const vectorsFor = (rows: number) => Math.min(4, Math.floor(14 / (rows + 1)));
+
+export const direct: CpuKernel = {
+  name: "direct",
+  fuses: ["channel", "element"],
+  declines(task) {
+    if (!isConvOrGradInput(task)) return "does convolution and its gradient to the input";
+    const { to } = gatherOf(task);
+    return to > MOST_ROWS ? `keeps at most ${MOST_ROWS} output channels per group, not ${to}` : null;
+  },
+  // 38 GFLOP/s over rows rounded up to whole vectors; each step of k loads vectors beside the products, and rows cost 30 ns.
+  estimate(task, { threads }) {
+    const g = gatherOf(task);
+    const rate = 38e9 / (1 + 1.5 / g.to);
+    const rows = g.phases.reduce((sum, p) => sum + volume(p.grid.slice(0, -1)), 0) * g.n * g.groups;
+    return ((2 * gatherMacs(g, 4)) / rate + rows * 30e-9) / threads + 2e-6;
+  },
+  build(task, caps) {
+    const g = gatherOf(task);
+    const scratch: Scratch[] = [];
+    const stages: Stage[] = [];
+    let source: Place = inputAt(0);
+    if (needsPadding(g)) {
+      const box = { planes: g.n * g.groups * g.from, source: g.source, lo: g.lo, padded: g.padded };
+      source = scratchAt(scratch.push({ bytes: padBytes(box) }) - 1);
+      stages.push(padStage(box, inputAt(0), source));
+    }
+    g.phases.forEach((phase, i) => {
+      const packed = scratchAt(scratch.push({ bytes: g.groups * g.to * g.from * tapCount(phase) * 4, packs: 1 }) - 1);
+      if (tapCount(phase)) stages.push(packStage(g, phase, inputAt(1), packed));
+      stages.push({ ...rowStage(g, phase, task, caps, source, packed), beside: i > 0 });
+    });
+    return { scratch, stages };
+  },
+};
+
+function rowStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: Place, packed: Place): Stage {
+  const rank = phase.grid.length;
+  const { strides, plane } = readLayout(g);
+  const out = stridesOf(g.output);
+  const width = phase.grid[rank - 1];
+  const stepW = g.step[rank - 1];
+  const outStepW = g.outStep[rank - 1];
+  const rows = volume(phase.grid.slice(0, -1));
+  const mr = rowsPerTile(g.to);
+  const nv = vectorsFor(mr);
+  const taps = tapCount(phase);
+  const operands = task.epilogue?.operands ?? [];
+  const name = `direct_${hash(JSON.stringify([g, phase, caps.relaxed]))}${epilogueName(task.epilogue)}`;
+  return {
+    name,
+    items: g.n * g.groups * rows,
+    reads: [source, packed, ...operands.map((_, i) => inputAt(2 + i))],
+    writes: [outputAt(0)],
+    emit(m, f, at, { lo, hi }) {
+      const [x, w] = at;
+      const y = at[at.length - 1];
+      const [item, image, rest, t, s, d, a, channel, p, q, tile] = ["item", "image", "rest", "t", "s", "d", "a", "channel", "p", "q", "tile"].map(
+        (n) => f.local("i32", n),
+      );
+      f.for(item, lo, hi, 1, () => {
+        f.set(image, i32.div(item, rows)); // image · groups + group
+        f.set(rest, i32.rem(item, rows));
+        f.set(s, i32.add(x, i32.mul(image, g.from * plane * 4)));
+        f.set(
+          d,
+          i32.add(
+            i32.mul(image, g.to * volume(g.output) * 4),
+            phase.origin.reduce((sum, o, axis) => sum + o * out[axis] * 4, 0),
+          ),
+        );
+        for (let axis = rank - 2; axis >= 0; axis--) {
+          f.set(t, axis ? i32.rem(rest, phase.grid[axis]) : rest);
+          if (axis) f.set(rest, i32.div(rest, phase.grid[axis]));
+          f.bump(s, i32.mul(t, g.step[axis] * strides[axis] * 4));
+          f.bump(d, i32.mul(t, g.outStep[axis] * out[axis] * 4));
+        }
+        f.set(channel, i32.mul(i32.rem(image, g.groups), g.to));
+        f.set(a, i32.add(w, i32.mul(channel, g.from * taps * 4)));
+        for (let row = 0; row < g.to; row += mr) {
+          const count = Math.min(mr, g.to - row);
+          f.set(p, s);
+          f.set(q, d);
+          const run = (vectors: number, lanes: number) =>
+            f.call(
+              tileFunc(m, caps, task, { name, g, phase, strides, plane, rows: count, vectors, lanes, stepW, outStepW }),
+              p,
+              a,
+              q,
+              i32.mul(i32.add(channel, row), 4),
+              y,
+              ...at.slice(2, -1),
+            );
+          f.for(tile, 0, Math.floor(width / (4 * nv)), 1, () => {
+            run(nv, 4);
+            f.bump(p, 4 * nv * stepW * 4);
+            f.bump(q, 4 * nv * outStepW * 4);
+          });
+          const left = width % (4 * nv);
+          if (left) run(Math.ceil(left / 4), left % 4 || 4);
+          f.bump(a, count * g.from * taps * 4);
+          f.bump(d, count * volume(g.output) * 4);
+        }
+      });
+    },
+  };
+}
+
+interface Tile {
+  readonly name: string;
+  readonly g: Gather;
+  readonly phase: Phase;
+  readonly strides: readonly number[];
+  readonly plane: number;
+  readonly rows: number;
+  readonly vectors: number;
+  /** Of the last vector. */
+  readonly lanes: number;
+  readonly stepW: number;
+  readonly outStepW: number;
+}
+
+/** One tile: `rows` channels by `vectors` vectors of neighbours, over all source channels and taps. */
+function tileFunc(m: Module, caps: Caps, task: Task, { name, g, phase, strides, plane, rows, vectors, lanes, stepW, outStepW }: Tile): Func {
+  const operands = task.epilogue?.operands ?? [];
+  const rowBytes = volume(g.output) * 4;
+  return m.func(`${name}_${rows}x${vectors * 4 - 4 + lanes}`, ["p", "a", "offset", "channel", "y", ...operands.map((o) => o.name)], (f) => {
+    const [p, a, offset, channel, y, ...pointers] = f.params as [Local, Local, Local, Local, Local, ...Local[]];
+    const acc = Array.from({ length: rows }, (_, r) => Array.from({ length: vectors }, (_, i) => f.let("v128", `acc${r}_${i}`, 0)));
+    const b = Array.from({ length: vectors }, (_, i) => f.local("v128", `b${i}`));
+    const w = f.local("v128", "w");
+    const left = f.local("i32", "left");
+    f.for(left, 0, tapCount(phase) ? g.from : 0, 1, () => {
+      eachTap(f, phase.taps, strides, [p], (offsets) => {
+        offsets.forEach((o, t) => {
+          b.forEach((v, i) => f.set(v, stepW === 1 ? v128.load(p, o + i * 16) : get(loadStepped(f, p, o + i * 16 * stepW, stepW, "x"))));
+          acc.forEach((row, r) => {
+            f.set(w, v128.loadSplat(a, (t * rows + r) * 4));
+            row.forEach((v, i) => f.set(v, madd(caps, w, b[i], v)));
+          });
+        });
+        f.bump(a, offsets.length * rows * 4);
+      });
+      f.bump(p, plane * 4);
+    });
+    const at = f.let("i32", "at", i32.add(y, offset));
+    acc.forEach((row, r) => {
+      const perChannel = new Map(
+        operands.flatMap((o, j) =>
+          o.along === "channel" ? [[o.name, f.let("v128", o.name, v128.loadSplat(i32.add(pointers[j], channel), r * 4))] as const] : [],
+        ),
+      );
+      row.forEach((v, i) => {
+        const count = i === vectors - 1 ? lanes : 4;
+        const whole = count === 4 && outStepW === 1;
+        const first = r * rowBytes + i * 16 * outStepW;
+        let value: Operand = v;
+        if (task.epilogue) {
+          const values: Record<string, Operand> = { r: v };
+          operands.forEach((o, j) => {
+            const known = perChannel.get(o.name);
+            if (known) return void (values[o.name] = known);
+            const e = f.let(
+              "v128",
+              o.name,
+              whole ? v128.load(i32.add(pointers[j], offset), first) : v128.loadZero32(i32.add(pointers[j], offset), first),
+            );
+            if (!whole)
+              for (let lane = 1; lane < count; lane++) f.set(e, v128.loadLane(i32.add(pointers[j], offset), e, lane, first + lane * outStepW * 4));
+            values[o.name] = e;
+          });
+          value = emitExpr(f, caps, task.epilogue.f, values);
+        }
+        if (whole) f.store(at, value, first);
+        else for (let lane = 0; lane < count; lane++) f.storeLane(at, value, lane, first + lane * outStepW * 4);
+      });
+    });
+  });
+}
