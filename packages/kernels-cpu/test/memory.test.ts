@@ -1,0 +1,121 @@
+// The two allocators: the arena, which packs values of known lifetimes, and the heap, which knows nothing of the future.
+
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { packArena } from "../src/arena.ts";
+import { createHeap, RESERVED } from "../src/memory.ts";
+
+const SEED = 19980511;
+const PAGE = 65536;
+const overlap = (a: number, aBytes: number, b: number, bBytes: number) => a < b + bBytes && b < a + aBytes;
+
+describe("arena", () => {
+  const lifetimes = fc.array(
+    fc.record({ bytes: fc.nat(5000), from: fc.nat(20), length: fc.nat(8) }).map(({ bytes, from, length }) => ({ bytes, from, to: from + length })),
+    { maxLength: 40 },
+  );
+
+  it("never lets values overlap that live at the same time, and aligns to 64 bytes", () => {
+    fc.assert(
+      fc.property(lifetimes, (values) => {
+        const { offsets, bytes } = packArena(values);
+        values.forEach((v, i) => {
+          expect(offsets[i] % 64).toBe(0);
+          expect(offsets[i] + v.bytes).toBeLessThanOrEqual(bytes);
+          values.slice(0, i).forEach((other, j) => {
+            // Each has its last cache line to itself: vectors may be stored up to there.
+            const together = v.from <= other.to && other.from <= v.to;
+            if (together) expect(overlap(offsets[i], Math.max(64, v.bytes), offsets[j], Math.max(64, other.bytes)), `${i} and ${j}`).toBe(false);
+          });
+        });
+      }),
+      { seed: SEED, numRuns: 300 },
+    );
+  });
+
+  it("takes no more than all values side by side", () => {
+    fc.assert(
+      fc.property(lifetimes, (values) => {
+        const all = values.reduce((sum, v) => sum + Math.max(64, Math.ceil(v.bytes / 64) * 64), 0);
+        expect(packArena(values).bytes).toBeLessThanOrEqual(all);
+      }),
+      { seed: SEED },
+    );
+  });
+
+  it("reuses the memory of what is gone", () => {
+    const chain = Array.from({ length: 10 }, (_, i) => ({ bytes: 1000, from: i, to: i + 1 }));
+    expect(packArena(chain).bytes).toBe(2 * 1024);
+    expect(packArena([])).toEqual({ offsets: [], bytes: 0 });
+  });
+});
+
+describe("heap", () => {
+  const heapOf = (pages: number) => createHeap(new WebAssembly.Memory({ initial: 1, maximum: pages }), pages);
+
+  it("gives out memory that nobody else has, and gets all of it back as one piece", () => {
+    const step = fc.oneof(fc.record({ alloc: fc.nat(9000) }), fc.record({ free: fc.nat(1000) }));
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+        const heap = heapOf(64);
+        const live = new Map<number, number>();
+        for (const s of steps) {
+          if ("alloc" in s) {
+            const address = heap.alloc(s.alloc);
+            expect(address % 64).toBe(0);
+            expect(address).toBeGreaterThanOrEqual(RESERVED);
+            expect(address + s.alloc).toBeLessThanOrEqual(heap.memory.buffer.byteLength);
+            for (const [other, bytes] of live) expect(overlap(address, Math.max(1, s.alloc), other, Math.max(1, bytes))).toBe(false);
+            live.set(address, s.alloc);
+          } else if (live.size) {
+            const address = [...live.keys()][s.free % live.size];
+            heap.free(address);
+            live.delete(address);
+          }
+        }
+        for (const address of live.keys()) heap.free(address);
+        // All that the memory holds, but what is reserved at both ends, is one free piece again.
+        const all = heap.memory.buffer.byteLength - 2 * RESERVED;
+        const before = heap.memory.buffer.byteLength;
+        expect(heap.alloc(all)).toBe(RESERVED);
+        expect(heap.memory.buffer.byteLength).toBe(before);
+      }),
+      { seed: SEED, numRuns: 200 },
+    );
+  });
+
+  it("ignores an address that it has not given, or has got back", () => {
+    const heap = heapOf(2);
+    const [a, b] = [heap.alloc(100), heap.alloc(100)];
+    heap.free(a);
+    heap.free(a);
+    heap.free(12345);
+    expect(heap.alloc(128)).toBe(a);
+    expect(heap.alloc(1)).toBe(b + 128);
+  });
+
+  it("takes the lowest gap that is large enough", () => {
+    const heap = heapOf(2);
+    const [a, , c] = [heap.alloc(64), heap.alloc(64), heap.alloc(256), heap.alloc(64)];
+    heap.free(a);
+    heap.free(c);
+    expect(heap.alloc(200)).toBe(c);
+    expect(heap.alloc(10)).toBe(a);
+  });
+
+  it("grows when it must, and says what does not fit", () => {
+    const heap = heapOf(4);
+    expect(heap.alloc(2 * PAGE)).toBe(RESERVED);
+    expect(heap.memory.buffer.byteLength).toBeGreaterThan(2 * PAGE);
+    expect(() => heap.alloc(2 * PAGE)).toThrow(new RangeError(`cpu: 131072 bytes do not fit: ${RESERVED + 2 * PAGE} of 262144 bytes are in use`));
+    expect(heap.alloc(PAGE)).toBe(RESERVED + 2 * PAGE);
+  });
+
+  it("keeps what is in the memory when it grows", () => {
+    const heap = heapOf(16);
+    const address = heap.alloc(8);
+    heap.bytes(address, 4).set([1, 2, 3, 4]);
+    heap.alloc(8 * PAGE);
+    expect([...heap.bytes(address, 4)]).toEqual([1, 2, 3, 4]);
+  });
+});
