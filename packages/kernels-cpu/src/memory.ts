@@ -58,7 +58,9 @@ export function createHeap(memory: WebAssembly.Memory, maximum: number): Heap {
           try {
             memory.grow(pages);
           } catch {
-            throw new RangeError(`cpu: ${bytes} bytes do not fit: the engine refuses to grow the memory from ${memory.buffer.byteLength} by ${pages * PAGE} bytes`);
+            throw new RangeError(
+              `cpu: ${bytes} bytes do not fit: the engine refuses to grow the memory from ${memory.buffer.byteLength} by ${pages * PAGE} bytes`,
+            );
           }
         }
         address = top;

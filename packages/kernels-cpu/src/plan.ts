@@ -114,7 +114,15 @@ function absorb(g: Group, n: Node, inside: (v: Value) => Expr | undefined): void
 }
 
 /** Whether an elementwise node can become part of the epilogue of the group that makes its latest input. */
-function fuses(g: Group, n: Node, users: ReadonlyMap<Value, Node[]>, kept: ReadonlySet<Value>, position: (v: Value) => number, at: number, caps: Caps): boolean {
+function fuses(
+  g: Group,
+  n: Node,
+  users: ReadonlyMap<Value, Node[]>,
+  kept: ReadonlySet<Value>,
+  position: (v: Value) => number,
+  at: number,
+  caps: Caps,
+): boolean {
   const result = n.inputs.find((v) => g.exprs.has(v));
   if (!result || g.exprs.size !== 1 || kept.has(result) || users.get(result)!.some((u) => u !== n)) return false;
   if (!sameShape(result.shape, n.outputs[0]!.shape)) return false;
@@ -134,7 +142,13 @@ function alongOf(shape: readonly number[], into: readonly number[]): EpilogueOpe
   const moving = broadcastStrides(shape, into).flatMap((s, axis) => (s ? [axis] : []));
   if (moving.length !== 1) return null;
   // A convolution's channels are axis 1; a matrix product's columns are its last axis. Rank 2 has columns only.
-  return moving[0] === into.length - 1 && into.length === 2 ? "column" : moving[0] === 1 && into.length > 2 ? "channel" : moving[0] === into.length - 1 ? "column" : null;
+  return moving[0] === into.length - 1 && into.length === 2
+    ? "column"
+    : moving[0] === 1 && into.length > 2
+      ? "channel"
+      : moving[0] === into.length - 1
+        ? "column"
+        : null;
 }
 
 const noCost: Cost = { macs: 0, flops: 0, bytesRead: 0, bytesWritten: 0 };
@@ -144,7 +158,12 @@ const sumCost = (nodes: readonly Node[]): Cost =>
       n.inputs.map((v) => v.spec),
       n.params,
     );
-    return { macs: sum.macs + c.macs, flops: sum.flops + c.flops, bytesRead: sum.bytesRead + c.bytesRead, bytesWritten: sum.bytesWritten + c.bytesWritten };
+    return {
+      macs: sum.macs + c.macs,
+      flops: sum.flops + c.flops,
+      bytesRead: sum.bytesRead + c.bytesRead,
+      bytesWritten: sum.bytesWritten + c.bytesWritten,
+    };
   }, noCost);
 
 function taskOf(g: Group): Task {
@@ -173,17 +192,24 @@ export function choose(task: Task, caps: Caps, list: readonly CpuKernel[] = kern
     .sort((a, b) => a.estimate - b.estimate);
   if (willing.length) return willing;
   const reasons = list.map((k) => `${k.name} ${k.declines(task, caps)}`).join("; ");
-  throw unsupported(task.op.name, `no kernel for inputs ${task.inputs.map((s) => `${s.dtype} ${formatShape(s.shape)}`).join(", ") || "(none)"} (${reasons})`);
+  throw unsupported(
+    task.op.name,
+    `no kernel for inputs ${task.inputs.map((s) => `${s.dtype} ${formatShape(s.shape)}`).join(", ") || "(none)"} (${reasons})`,
+  );
 }
 
 function planned(g: Group, caps: Caps): Planned {
   const task = taskOf(g);
   const candidates = choose(task, caps);
   // A kernel that cannot carry the epilogue has been passed over when the epilogue was formed.
-  const { kernel, estimate } = task.epilogue ? candidates.find((c) => task.epilogue!.operands.every((o) => c.kernel.fuses?.includes(o.along)) && c.kernel.fuses)! : candidates[0]!;
+  const { kernel, estimate } = task.epilogue
+    ? candidates.find((c) => task.epilogue!.operands.every((o) => c.kernel.fuses?.includes(o.along)) && c.kernel.fuses)!
+    : candidates[0]!;
   const operands = [...g.operands.keys()];
   const writes = [...g.exprs.keys()];
-  const elementwise = new Set(operands.filter((v) => sameShape(v.shape, writes[0]!.shape) && !g.main?.inputs.some((i) => root(i) === root(v))).map(root));
+  const elementwise = new Set(
+    operands.filter((v) => sameShape(v.shape, writes[0]!.shape) && !g.main?.inputs.some((i) => root(i) === root(v))).map(root),
+  );
   for (const v of operands) if (!sameShape(v.shape, writes[0]!.shape)) elementwise.delete(root(v));
   return {
     nodes: g.nodes,

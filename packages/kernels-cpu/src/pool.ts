@@ -175,7 +175,8 @@ export async function createPool(heap: Heap, threads: number): Promise<Pool> {
     if (Atomics.load(control, SLEEPERS)) Atomics.notify(control, GENERATION);
   };
   const finished = () => {
-    for (let done = Atomics.load(control, DONE); done < threads - 1; done = Atomics.load(control, DONE)) if (maySleep) Atomics.wait(control, DONE, done, 100);
+    for (let done = Atomics.load(control, DONE); done < threads - 1; done = Atomics.load(control, DONE))
+      if (maySleep) Atomics.wait(control, DONE, done, 100);
   };
   return {
     threads,

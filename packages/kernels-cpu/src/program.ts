@@ -55,14 +55,17 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
     if (data) heap.bytes(base + head + arena.offsets[i]!, data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   });
 
-  const range = (home: Home): [number, number] => (home.kind === "own" ? [arena.offsets[home.id]!, arena.offsets[home.id]! + blocks[home.id]!.bytes] : [0, 0]);
+  const range = (home: Home): [number, number] =>
+    home.kind === "own" ? [arena.offsets[home.id]!, arena.offsets[home.id]! + blocks[home.id]!.bytes] : [0, 0];
   const mayShare = (a: Home, b: Home): boolean => {
     if (a.kind !== "own" || b.kind !== "own") return a.kind !== "own" && b.kind !== "own" && (a.kind !== b.kind || a.index === b.index);
     const [x, y] = [range(a), range(b)];
     return x[0] < y[1] && y[0] < x[1];
   };
   const address = (home: Home): Operand =>
-    home.kind === "own" ? base + head + arena.offsets[home.id]! : i32.load(base + 4 * (home.kind === "input" ? home.index : graph.inputs.length + home.index));
+    home.kind === "own"
+      ? base + head + arena.offsets[home.id]!
+      : i32.load(base + 4 * (home.kind === "input" ? home.index : graph.inputs.length + home.index));
 
   const module = new Module();
   const bodies = stages.map(({ stage }) =>
@@ -81,7 +84,12 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
       const own: Home[] = s.own === null ? [] : [{ kind: "own", id: s.own }];
       const writes = [...s.writes, ...own];
       const meets = (a: readonly Home[], b: readonly Home[]) => a.some((x) => b.some((y) => mayShare(x, y)));
-      const conflict = stage.beside ? meets(s.reads, since.writes.filter((h) => !s.writes.includes(h))) || meets(own, [...since.reads, ...since.writes]) : meets(s.reads, since.writes) || meets(writes, since.reads) || meets(writes, since.writes);
+      const conflict = stage.beside
+        ? meets(
+            s.reads,
+            since.writes.filter((h) => !s.writes.includes(h)),
+          ) || meets(own, [...since.reads, ...since.writes])
+        : meets(s.reads, since.writes) || meets(writes, since.reads) || meets(writes, since.writes);
       if (barrier && conflict) {
         f.call(barrier, maySleep);
         since = { reads: [], writes: [] };
@@ -100,7 +108,11 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
       const go = () => {
         if (pool.threads === 1) each(0, stage.items);
         else if (stage.items * pool.threads < 2 ** 31) each(share(thread), share(i32.add(thread, 1)));
-        else each(i32.mul(thread, Math.ceil(stage.items / pool.threads)), i32.select(i32.eq(thread, pool.threads - 1), stage.items, i32.mul(i32.add(thread, 1), Math.ceil(stage.items / pool.threads))));
+        else
+          each(
+            i32.mul(thread, Math.ceil(stage.items / pool.threads)),
+            i32.select(i32.eq(thread, pool.threads - 1), stage.items, i32.mul(i32.add(thread, 1), Math.ceil(stage.items / pool.threads))),
+          );
       };
       if (s.packs === null) go();
       else f.if(i32.load(base + 4 * (graph.inputs.length + graph.outputs.length + packing.indexOf(s))), go);
@@ -179,7 +191,10 @@ function place(graph: Graph, planned: readonly Planned[], caps: Caps): { stages:
   });
   const built = planned.map((p) => p.kernel.build(p.task, caps));
   const blocks: (Block & { from: number; to: number })[] = [];
-  const block = (bytes: number, from: number, to: number, data?: Float32Array | Int32Array): Home => ({ kind: "own", id: blocks.push({ bytes, from, to, data }) - 1 });
+  const block = (bytes: number, from: number, to: number, data?: Float32Array | Int32Array): Home => ({
+    kind: "own",
+    id: blocks.push({ bytes, from, to, data }) - 1,
+  });
   const end = built.reduce((n, b) => n + b.stages.length, 0);
   const stages: Placed[] = [];
   planned.forEach((p, i) => {
@@ -198,11 +213,18 @@ function place(graph: Graph, planned: readonly Planned[], caps: Caps): { stages:
       return home?.kind === "input" ? home.index : null;
     });
     const rooms = scratch.map((s, j) => (s.data || packedInput[j] !== null ? block(s.bytes, 0, end, s.data) : block(s.bytes, start, last)));
-    const at = ({ of, index }: Place): Home => (of === "in" ? homes.get(root(p.reads[index]!))! : of === "out" ? homes.get(p.writes[index]!)! : rooms[index]!);
+    const at = ({ of, index }: Place): Home =>
+      of === "in" ? homes.get(root(p.reads[index]!))! : of === "out" ? homes.get(p.writes[index]!)! : rooms[index]!;
     own.forEach((stage) => {
       const writesPacked = stage.writes.length === 1 && stage.writes[0]!.of === "scratch" ? packedInput[stage.writes[0]!.index]! : null;
       const room = stage.perThread ? block(stage.perThread * caps.threads, stages.length, stages.length) : null;
-      stages.push({ stage, reads: stage.reads.map(at), writes: stage.writes.map(at), own: room?.kind === "own" ? room.id : null, packs: writesPacked });
+      stages.push({
+        stage,
+        reads: stage.reads.map(at),
+        writes: stage.writes.map(at),
+        own: room?.kind === "own" ? room.id : null,
+        packs: writesPacked,
+      });
     });
   });
   return { stages, blocks, homes };
@@ -220,7 +242,9 @@ function unsafeInputs(graph: Graph, planned: readonly Planned[], output: Value, 
 
 function check(graph: Graph, inputs: readonly CpuBuffer[], outputs: readonly CpuBuffer[]): void {
   if (inputs.length !== graph.inputs.length || outputs.length !== graph.outputs.length)
-    throw new RangeError(`cpu: program takes ${graph.inputs.length} inputs and ${graph.outputs.length} outputs, got ${inputs.length} and ${outputs.length}`);
+    throw new RangeError(
+      `cpu: program takes ${graph.inputs.length} inputs and ${graph.outputs.length} outputs, got ${inputs.length} and ${outputs.length}`,
+    );
   [...inputs, ...outputs].forEach((b, i) => {
     const v = i < inputs.length ? graph.inputs[i]! : graph.outputs[i - inputs.length]!;
     if (b.address < 0) throw new Error("cpu: buffer used after free");

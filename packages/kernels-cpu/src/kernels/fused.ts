@@ -77,7 +77,9 @@ export const fused: CpuKernel = {
               });
             const compute = (): Operand[] => {
               const names: Record<string, Operand> = {};
-              inputPointers.forEach((p, i) => (names[inputName(i)] = still.get(i) ?? f.let("v128", inputName(i), moving(i) ? v128.load(p) : v128.loadSplat(p))));
+              inputPointers.forEach(
+                (p, i) => (names[inputName(i)] = still.get(i) ?? f.let("v128", inputName(i), moving(i) ? v128.load(p) : v128.loadSplat(p))),
+              );
               const shared = new Map<string, Local>();
               return values.map((e) => emitExpr(f, caps, e, names, shared));
             };

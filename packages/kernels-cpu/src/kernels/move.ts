@@ -1,6 +1,17 @@
 // Transpose, broadcastTo, slice, concat and pad: copies of boxes, told apart by strides and where the box begins.
 
-import { broadcastStrides, broadcastToOp, concatOp, padOp, sliceOp, transposeOp, type ConcatParams, type PadParams, type SliceParams, type TransposeParams } from "@conv/ops";
+import {
+  broadcastStrides,
+  broadcastToOp,
+  concatOp,
+  padOp,
+  sliceOp,
+  transposeOp,
+  type ConcatParams,
+  type PadParams,
+  type SliceParams,
+  type TransposeParams,
+} from "@conv/ops";
 import { stridesOf, type Spec } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel, type Stage, type Task } from "../code.ts";
 import { copyStage } from "./copy.ts";
@@ -12,10 +23,20 @@ type Moves = Readonly<Record<string, (task: Task, inputs: readonly Spec[], y: Sp
 const moves: Moves = {
   [transposeOp.name]: ({ params }, [x], y) => {
     const strides = stridesOf(x.shape);
-    return [copyStage({ shape: y.shape, from: { strides: (params as TransposeParams).order.map((a) => strides[a]) }, into: { strides: stridesOf(y.shape) } }, inputAt(0), outputAt(0))];
+    return [
+      copyStage(
+        { shape: y.shape, from: { strides: (params as TransposeParams).order.map((a) => strides[a]) }, into: { strides: stridesOf(y.shape) } },
+        inputAt(0),
+        outputAt(0),
+      ),
+    ];
   },
   [broadcastToOp.name]: (_, [x], y) => [
-    copyStage({ shape: y.shape, from: { strides: broadcastStrides(x.shape, y.shape) }, into: { strides: stridesOf(y.shape) } }, inputAt(0), outputAt(0)),
+    copyStage(
+      { shape: y.shape, from: { strides: broadcastStrides(x.shape, y.shape) }, into: { strides: stridesOf(y.shape) } },
+      inputAt(0),
+      outputAt(0),
+    ),
   ],
   [sliceOp.name]({ params }, [x], y) {
     const strides = stridesOf(x.shape);

@@ -40,7 +40,10 @@ export function padStage(box: PadBox, from: Place, into: Place): Stage {
         fillRange(f, d, intoPlane, fill);
         if (counts.some((c) => c <= 0)) return;
         f.set(s, i32.add(src!, i32.mul(plane, fromPlane)));
-        f.bump(d, lo.reduce((sum, l, a) => sum + l * into4[a]!, 0));
+        f.bump(
+          d,
+          lo.reduce((sum, l, a) => sum + l * into4[a]!, 0),
+        );
         copyBox(f, s, d, counts, from4, into4);
       });
     },

@@ -57,7 +57,12 @@ export function packRows(r: Rows, from: Place, into: Place): Stage {
         };
         if (!tail) rows(mr);
         else if (r.m < mr) rows(tail);
-        else f.if(i32.lt(block, blocks - 1), () => rows(mr), () => rows(tail));
+        else
+          f.if(
+            i32.lt(block, blocks - 1),
+            () => rows(mr),
+            () => rows(tail),
+          );
       });
     },
   };

@@ -80,14 +80,29 @@ export function sharesOf(g: AvgPoolGeometry): number | Float32Array {
   if (g.countIncludePad || [...g.padLo, ...g.padHi].every((p) => p === 0)) return 1 / volume(g.kernel);
   const strides = stridesOf(g.output);
   const seen = g.output.map((outputs, a) =>
-    Array.from({ length: outputs }, (_, o) => Array.from({ length: g.kernel[a] }, (_, k) => o * g.stride[a] - g.padLo[a] + k * g.dilation[a]).filter((i) => i >= 0 && i < g.input[a]).length),
+    Array.from(
+      { length: outputs },
+      (_, o) =>
+        Array.from({ length: g.kernel[a] }, (_, k) => o * g.stride[a] - g.padLo[a] + k * g.dilation[a]).filter((i) => i >= 0 && i < g.input[a])
+          .length,
+    ),
   );
   // The last vector of a row may reach past the plane.
-  return Float32Array.from({ length: volume(g.output) + 3 }, (_, i) => 1 / seen.reduce((count, own, a) => count * own[Math.floor(i / strides[a]) % g.output[a]], 1));
+  return Float32Array.from(
+    { length: volume(g.output) + 3 },
+    (_, i) => 1 / seen.reduce((count, own, a) => count * own[Math.floor(i / strides[a]) % g.output[a]], 1),
+  );
 }
 
 /** A stage over rows of outputs: `body` returns the value of four neighbouring ones. `tables` hold a value for each output of a plane. */
-function rows(name: string, g: PoolGeometry, w: Windows, sources: readonly Place[], tables: readonly Place[], body: (f: Func, sources: readonly Local[], tables: readonly Local[], lanes: number) => Local): Stage {
+function rows(
+  name: string,
+  g: PoolGeometry,
+  w: Windows,
+  sources: readonly Place[],
+  tables: readonly Place[],
+  body: (f: Func, sources: readonly Local[], tables: readonly Local[], lanes: number) => Local,
+): Stage {
   const planes = { size: w.planes, strides: [w.plane, volume(g.output), 0] };
   const [first, ...inner] = outputAxes(g, w);
   const pieces = first ? [planes, first] : [planes];
@@ -97,7 +112,11 @@ function rows(name: string, g: PoolGeometry, w: Windows, sources: readonly Place
     reads: [...sources, ...tables],
     writes: [outputAt(0)],
     emit(_, f, at, { lo, hi }) {
-      const walkers = at.map((base, i) => ({ at: f.local("i32", `at_${base.name}`), base, stride: i < sources.length ? 0 : i < at.length - 1 ? 2 : 1 }));
+      const walkers = at.map((base, i) => ({
+        at: f.local("i32", `at_${base.name}`),
+        base,
+        stride: i < sources.length ? 0 : i < at.length - 1 ? 2 : 1,
+      }));
       const along = at.map((base) => f.local("i32", `along_${base.name}`));
       const source = along.slice(0, sources.length);
       const target = along.slice(sources.length);

@@ -23,7 +23,8 @@ export const poolGrad: CpuKernel = {
 };
 
 /** Whether no input is in two windows, nor any window outside. */
-const sideBySide = (g: PoolGeometry, w: Windows): boolean => !w.padded && w.unrolled && g.kernel.every((k, a) => k <= g.stride[a] && (g.dilation[a] === 1 || k === 1));
+const sideBySide = (g: PoolGeometry, w: Windows): boolean =>
+  !w.padded && w.unrolled && g.kernel.every((k, a) => k <= g.stride[a] && (g.dilation[a] === 1 || k === 1));
 
 function maximum(g: PoolGeometry): CpuCode {
   const w = windowsOf(g, PADDING);
@@ -63,17 +64,27 @@ function average(g: AvgPoolGeometry): CpuCode {
   const tables: Place[] = typeof shares === "number" ? [] : [scratchAt(scratch.push({ bytes: shares.byteLength, data: shares }) - 1)];
   const disjoint = sideBySide(g, w);
   const vectors = w.step === 1;
-  const stage = planes("avgPoolGrad", g, w, [], [inputAt(0), ...tables], !disjoint && (w.padded || vectors), disjoint, (f, { dy: [dy, table], d, lanes }) => {
-    const share = f.let("v128", "share", f32x4.mul(v128.load(dy), typeof shares === "number" ? shares : v128.load(table)));
-    if (disjoint) return spread(f, g, w, d, lanes, () => share);
-    if (vectors && lanes < 4) f.set(share, keepLanes(share, lanes, 0));
-    eachTap(f, w.taps, w.strides, [d], (offsets) =>
-      offsets.forEach((o) => {
-        if (vectors) return f.store(d, f32x4.add(v128.load(d, o), share), o);
-        for (let lane = 0; lane < lanes; lane++) f.storeF32(d, f32.add(f32.load(d, o + lane * w.step * 4), f32x4.lane(share, lane)), o + lane * w.step * 4);
-      }),
-    );
-  });
+  const stage = planes(
+    "avgPoolGrad",
+    g,
+    w,
+    [],
+    [inputAt(0), ...tables],
+    !disjoint && (w.padded || vectors),
+    disjoint,
+    (f, { dy: [dy, table], d, lanes }) => {
+      const share = f.let("v128", "share", f32x4.mul(v128.load(dy), typeof shares === "number" ? shares : v128.load(table)));
+      if (disjoint) return spread(f, g, w, d, lanes, () => share);
+      if (vectors && lanes < 4) f.set(share, keepLanes(share, lanes, 0));
+      eachTap(f, w.taps, w.strides, [d], (offsets) =>
+        offsets.forEach((o) => {
+          if (vectors) return f.store(d, f32x4.add(v128.load(d, o), share), o);
+          for (let lane = 0; lane < lanes; lane++)
+            f.storeF32(d, f32.add(f32.load(d, o + lane * w.step * 4), f32x4.lane(share, lane)), o + lane * w.step * 4);
+        }),
+      );
+    },
+  );
   return { scratch, stages: [stage] };
 }
 
@@ -106,7 +117,16 @@ interface Here {
  * A stage over planes: dx is cleared where windows leave gaps or overlap, then `body` puts in what four neighbouring outputs give.
  * `apart`: dx is made in the thread's own memory, laid out as the padded source, and its inside copied. `again`: outputs may be done twice.
  */
-function planes(name: string, g: PoolGeometry, w: Windows, sources: readonly Place[], likeY: readonly Place[], apart: boolean, again: boolean, body: (f: Func, here: Here) => void): Stage {
+function planes(
+  name: string,
+  g: PoolGeometry,
+  w: Windows,
+  sources: readonly Place[],
+  likeY: readonly Place[],
+  apart: boolean,
+  again: boolean,
+  body: (f: Func, here: Here) => void,
+): Stage {
   const covered = again && g.kernel.every((k, a) => k === g.stride[a] && k * g.output[a] === g.input[a]);
   const inputPlane = volume(g.input);
   // Strides of the padded source, of y, of y within its plane, of dx.
@@ -124,7 +144,13 @@ function planes(name: string, g: PoolGeometry, w: Windows, sources: readonly Pla
     emit(_, f, at, { lo, hi, own: room }) {
       const dx = f.local("i32", "dx");
       const d = f.local("i32", "d");
-      const walkers = at.slice(0, -1).map((base, i) => ({ at: f.local("i32", `at_${base.name}`), base, stride: i < sources.length ? 0 : likeY[i - sources.length].of === "in" ? 1 : 2 }));
+      const walkers = at
+        .slice(0, -1)
+        .map((base, i) => ({
+          at: f.local("i32", `at_${base.name}`),
+          base,
+          stride: i < sources.length ? 0 : likeY[i - sources.length].of === "in" ? 1 : 2,
+        }));
       const along = [...walkers, { at: d }].map((_, i) => f.local("i32", `along${i}`));
       const item = f.local("i32", "item");
       f.for(item, lo, hi, 1, () => {
@@ -140,7 +166,10 @@ function planes(name: string, g: PoolGeometry, w: Windows, sources: readonly Pla
           eachVector(f, w, { source: [...p, into], target: dy }, again, (lanes) => body(f, { p, dy, d: into, lanes }));
         });
         if (!apart) return;
-        f.bump(d, w.box.lo.reduce((sum, l, a) => sum + l * d4[a] * 4, 0));
+        f.bump(
+          d,
+          w.box.lo.reduce((sum, l, a) => sum + l * d4[a] * 4, 0),
+        );
         copyInside(f, g, w, d, dx);
       });
     },

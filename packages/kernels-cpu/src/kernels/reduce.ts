@@ -58,7 +58,11 @@ export const reduce: CpuKernel = {
 /** Σ x over the axes, times `scale`: means. */
 export function scaledSum(shape: readonly number[], axes: readonly number[], scale: number): CpuCode {
   const [sum] = combinations;
-  return reduction({ ...sum, scale }, shape, shape.map((size, a) => (axes.includes(a) ? 1 : size)));
+  return reduction(
+    { ...sum, scale },
+    shape,
+    shape.map((size, a) => (axes.includes(a) ? 1 : size)),
+  );
 }
 
 /** Over an empty axis: the identity everywhere. */
@@ -109,12 +113,16 @@ function reduction(how: Combination, shape: readonly number[], rows: readonly nu
   const partial = [parts, walk.outputs];
   return {
     scratch: [{ bytes: sizeOf(partial) * 4 }],
-    stages: [stage({ ...how, scale: undefined }, walk, { axis, length, parts }, inputAt(0), scratchAt(0)), stage(how, walkOf(partial, [1, walk.outputs]), null, scratchAt(0), outputAt(0))],
+    stages: [
+      stage({ ...how, scale: undefined }, walk, { axis, length, parts }, inputAt(0), scratchAt(0)),
+      stage(how, walkOf(partial, [1, walk.outputs]), null, scratchAt(0), outputAt(0)),
+    ],
   };
 }
 
 /** Independent pieces of work: outputs, or groups of neighbouring outputs. */
-const piecesOf = ({ kept, outputs, runs }: Walk): number => (runs ? outputs : sizeOf(kept.slice(0, -1).map((a) => a.size)) * Math.ceil(kept.at(-1)!.size / (ROW_VECTORS * 4)));
+const piecesOf = ({ kept, outputs, runs }: Walk): number =>
+  runs ? outputs : sizeOf(kept.slice(0, -1).map((a) => a.size)) * Math.ceil(kept.at(-1)!.size / (ROW_VECTORS * 4));
 
 /** How a reduced axis is cut; part p writes outputs p·outputs …. */
 interface Cut {

@@ -57,7 +57,8 @@ function emitPasses(f: Func, caps: Caps, logarithm: boolean, maskRows: boolean, 
   each((_, y, lanes, offset) => storeLanes(f, y, f.let("v128", "value", f32x4.mul(v128.load(y, offset), total)), lanes, offset));
 }
 
-const nameOf = (logarithm: boolean, caps: Caps, ...sizes: number[]) => `${logarithm ? "logSoftmax" : "softmax"}_${sizes.join("_")}${caps.relaxed ? "_relaxed" : ""}`;
+const nameOf = (logarithm: boolean, caps: Caps, ...sizes: number[]) =>
+  `${logarithm ? "logSoftmax" : "softmax"}_${sizes.join("_")}${caps.relaxed ? "_relaxed" : ""}`;
 
 function alongRows(rows: number, size: number, logarithm: boolean, caps: Caps): Stage {
   return {

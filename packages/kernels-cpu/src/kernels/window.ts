@@ -62,7 +62,13 @@ export function outputAxes(g: PoolGeometry, w: Windows): Axis[] {
  * Goes along a row of outputs, four at a time: `source` pointers move by `step` elements an output, `target` pointers by one. The last
  * vector overlaps the one before if `again` allows outputs to be made twice, else it has fewer lanes. The pointers end anywhere.
  */
-export function eachVector(f: Func, w: Pick<Windows, "width" | "step">, pointers: { source: readonly Local[]; target: readonly Local[] }, again: boolean, body: (lanes: number) => void): void {
+export function eachVector(
+  f: Func,
+  w: Pick<Windows, "width" | "step">,
+  pointers: { source: readonly Local[]; target: readonly Local[] },
+  again: boolean,
+  body: (lanes: number) => void,
+): void {
   const move = (outputs: number) => {
     for (const p of pointers.source) f.bump(p, outputs * w.step * 4);
     for (const p of pointers.target) f.bump(p, outputs * 4);

@@ -9,31 +9,111 @@ const atomic = (n: number) => [0xfe, n];
 
 // name: [bytes, immediate, log2 of the natural alignment where there is a memory access]
 const OPCODES = {
-  unreachable: [[0x00], ""], block: [[0x02], "block"], loop: [[0x03], "block"], if: [[0x04], "block"], else: [[0x05], ""], end: [[0x0b], ""],
-  br: [[0x0c], "index"], br_if: [[0x0d], "index"], return: [[0x0f], ""], call: [[0x10], "index"], drop: [[0x1a], ""], select: [[0x1b], ""],
-  "local.get": [[0x20], "index"], "local.set": [[0x21], "index"], "local.tee": [[0x22], "index"],
-  "i32.load": [[0x28], "mem", 2], "f32.load": [[0x2a], "mem", 2], "i32.store": [[0x36], "mem", 2], "f32.store": [[0x38], "mem", 2],
-  "i32.const": [[0x41], "i32"], "f32.const": [[0x43], "f32"],
-  "i32.eqz": [[0x45], ""], "i32.eq": [[0x46], ""], "i32.ne": [[0x47], ""], "i32.lt_s": [[0x48], ""], "i32.lt_u": [[0x49], ""], "i32.gt_s": [[0x4a], ""],
-  "i32.gt_u": [[0x4b], ""], "i32.le_s": [[0x4c], ""], "i32.ge_s": [[0x4e], ""], "i32.ge_u": [[0x4f], ""],
-  "f32.eq": [[0x5b], ""], "f32.ne": [[0x5c], ""], "f32.lt": [[0x5d], ""], "f32.gt": [[0x5e], ""],
-  "i32.add": [[0x6a], ""], "i32.sub": [[0x6b], ""], "i32.mul": [[0x6c], ""], "i32.div_u": [[0x6e], ""], "i32.rem_u": [[0x70], ""], "i32.and": [[0x71], ""],
-  "i32.or": [[0x72], ""], "i32.xor": [[0x73], ""], "i32.shl": [[0x74], ""], "i32.shr_s": [[0x75], ""], "i32.shr_u": [[0x76], ""],
-  "f32.add": [[0x92], ""], "f32.sub": [[0x93], ""], "f32.mul": [[0x94], ""], "f32.max": [[0x97], ""],
+  unreachable: [[0x00], ""],
+  block: [[0x02], "block"],
+  loop: [[0x03], "block"],
+  if: [[0x04], "block"],
+  else: [[0x05], ""],
+  end: [[0x0b], ""],
+  br: [[0x0c], "index"],
+  br_if: [[0x0d], "index"],
+  return: [[0x0f], ""],
+  call: [[0x10], "index"],
+  drop: [[0x1a], ""],
+  select: [[0x1b], ""],
+  "local.get": [[0x20], "index"],
+  "local.set": [[0x21], "index"],
+  "local.tee": [[0x22], "index"],
+  "i32.load": [[0x28], "mem", 2],
+  "f32.load": [[0x2a], "mem", 2],
+  "i32.store": [[0x36], "mem", 2],
+  "f32.store": [[0x38], "mem", 2],
+  "i32.const": [[0x41], "i32"],
+  "f32.const": [[0x43], "f32"],
+  "i32.eqz": [[0x45], ""],
+  "i32.eq": [[0x46], ""],
+  "i32.ne": [[0x47], ""],
+  "i32.lt_s": [[0x48], ""],
+  "i32.lt_u": [[0x49], ""],
+  "i32.gt_s": [[0x4a], ""],
+  "i32.gt_u": [[0x4b], ""],
+  "i32.le_s": [[0x4c], ""],
+  "i32.ge_s": [[0x4e], ""],
+  "i32.ge_u": [[0x4f], ""],
+  "f32.eq": [[0x5b], ""],
+  "f32.ne": [[0x5c], ""],
+  "f32.lt": [[0x5d], ""],
+  "f32.gt": [[0x5e], ""],
+  "i32.add": [[0x6a], ""],
+  "i32.sub": [[0x6b], ""],
+  "i32.mul": [[0x6c], ""],
+  "i32.div_u": [[0x6e], ""],
+  "i32.rem_u": [[0x70], ""],
+  "i32.and": [[0x71], ""],
+  "i32.or": [[0x72], ""],
+  "i32.xor": [[0x73], ""],
+  "i32.shl": [[0x74], ""],
+  "i32.shr_s": [[0x75], ""],
+  "i32.shr_u": [[0x76], ""],
+  "f32.add": [[0x92], ""],
+  "f32.sub": [[0x93], ""],
+  "f32.mul": [[0x94], ""],
+  "f32.max": [[0x97], ""],
   "memory.fill": [[0xfc, 11], "zero"],
-  "v128.load": [simd(0), "mem", 4], "v128.load32_splat": [simd(9), "mem", 2], "v128.load32_zero": [simd(0x5c), "mem", 2], "v128.load64_zero": [simd(0x5d), "mem", 3],
-  "v128.store": [simd(11), "mem", 4], "v128.load32_lane": [simd(0x56), "memLane", 2], "v128.store32_lane": [simd(0x5a), "memLane", 2], "v128.store64_lane": [simd(0x5b), "memLane", 3],
-  "v128.const": [simd(12), "bytes"], "i8x16.shuffle": [simd(13), "bytes"],
-  "i32x4.splat": [simd(0x11), ""], "f32x4.splat": [simd(0x13), ""], "i32x4.extract_lane": [simd(0x1b), "lane"], "f32x4.extract_lane": [simd(0x1f), "lane"],
-  "v128.not": [simd(0x4d), ""], "v128.and": [simd(0x4e), ""], "v128.andnot": [simd(0x4f), ""], "v128.or": [simd(0x50), ""], "v128.xor": [simd(0x51), ""], "v128.bitselect": [simd(0x52), ""], "v128.any_true": [simd(0x53), ""],
+  "v128.load": [simd(0), "mem", 4],
+  "v128.load32_splat": [simd(9), "mem", 2],
+  "v128.load32_zero": [simd(0x5c), "mem", 2],
+  "v128.load64_zero": [simd(0x5d), "mem", 3],
+  "v128.store": [simd(11), "mem", 4],
+  "v128.load32_lane": [simd(0x56), "memLane", 2],
+  "v128.store32_lane": [simd(0x5a), "memLane", 2],
+  "v128.store64_lane": [simd(0x5b), "memLane", 3],
+  "v128.const": [simd(12), "bytes"],
+  "i8x16.shuffle": [simd(13), "bytes"],
+  "i32x4.splat": [simd(0x11), ""],
+  "f32x4.splat": [simd(0x13), ""],
+  "i32x4.extract_lane": [simd(0x1b), "lane"],
+  "f32x4.extract_lane": [simd(0x1f), "lane"],
+  "v128.not": [simd(0x4d), ""],
+  "v128.and": [simd(0x4e), ""],
+  "v128.andnot": [simd(0x4f), ""],
+  "v128.or": [simd(0x50), ""],
+  "v128.xor": [simd(0x51), ""],
+  "v128.bitselect": [simd(0x52), ""],
+  "v128.any_true": [simd(0x53), ""],
   "i32x4.eq": [simd(0x37), ""],
-  "f32x4.eq": [simd(0x41), ""], "f32x4.ne": [simd(0x42), ""], "f32x4.lt": [simd(0x43), ""], "f32x4.gt": [simd(0x44), ""], "f32x4.le": [simd(0x45), ""], "f32x4.ge": [simd(0x46), ""],
-  "i32x4.shl": [simd(0xab), ""], "i32x4.shr_s": [simd(0xac), ""], "i32x4.shr_u": [simd(0xad), ""], "i32x4.add": [simd(0xae), ""], "i32x4.sub": [simd(0xb1), ""], "i32x4.mul": [simd(0xb5), ""],
-  "f32x4.nearest": [simd(0x6a), ""], "f32x4.abs": [simd(0xe0), ""], "f32x4.neg": [simd(0xe1), ""], "f32x4.sqrt": [simd(0xe3), ""], "f32x4.add": [simd(0xe4), ""], "f32x4.sub": [simd(0xe5), ""],
-  "f32x4.mul": [simd(0xe6), ""], "f32x4.div": [simd(0xe7), ""], "f32x4.min": [simd(0xe8), ""], "f32x4.max": [simd(0xe9), ""], "f32x4.pmax": [simd(0xeb), ""],
-  "i32x4.trunc_sat_f32x4_s": [simd(0xf8), ""], "f32x4.convert_i32x4_s": [simd(0xfa), ""], "f32x4.relaxed_madd": [simd(0x105), ""],
-  "memory.atomic.notify": [atomic(0x00), "mem", 2], "memory.atomic.wait32": [atomic(0x01), "mem", 2], "i32.atomic.load": [atomic(0x10), "mem", 2], "i32.atomic.store": [atomic(0x17), "mem", 2],
-  "i32.atomic.rmw.add": [atomic(0x1e), "mem", 2], "i64.const": [[0x42], "i32"],
+  "f32x4.eq": [simd(0x41), ""],
+  "f32x4.ne": [simd(0x42), ""],
+  "f32x4.lt": [simd(0x43), ""],
+  "f32x4.gt": [simd(0x44), ""],
+  "f32x4.le": [simd(0x45), ""],
+  "f32x4.ge": [simd(0x46), ""],
+  "i32x4.shl": [simd(0xab), ""],
+  "i32x4.shr_s": [simd(0xac), ""],
+  "i32x4.shr_u": [simd(0xad), ""],
+  "i32x4.add": [simd(0xae), ""],
+  "i32x4.sub": [simd(0xb1), ""],
+  "i32x4.mul": [simd(0xb5), ""],
+  "f32x4.nearest": [simd(0x6a), ""],
+  "f32x4.abs": [simd(0xe0), ""],
+  "f32x4.neg": [simd(0xe1), ""],
+  "f32x4.sqrt": [simd(0xe3), ""],
+  "f32x4.add": [simd(0xe4), ""],
+  "f32x4.sub": [simd(0xe5), ""],
+  "f32x4.mul": [simd(0xe6), ""],
+  "f32x4.div": [simd(0xe7), ""],
+  "f32x4.min": [simd(0xe8), ""],
+  "f32x4.max": [simd(0xe9), ""],
+  "f32x4.pmax": [simd(0xeb), ""],
+  "i32x4.trunc_sat_f32x4_s": [simd(0xf8), ""],
+  "f32x4.convert_i32x4_s": [simd(0xfa), ""],
+  "f32x4.relaxed_madd": [simd(0x105), ""],
+  "memory.atomic.notify": [atomic(0x00), "mem", 2],
+  "memory.atomic.wait32": [atomic(0x01), "mem", 2],
+  "i32.atomic.load": [atomic(0x10), "mem", 2],
+  "i32.atomic.store": [atomic(0x17), "mem", 2],
+  "i32.atomic.rmw.add": [atomic(0x1e), "mem", 2],
+  "i64.const": [[0x42], "i32"],
 } as const satisfies Record<string, readonly [readonly number[], Imm, number?]>;
 
 type OpName = keyof typeof OPCODES;
@@ -95,12 +175,24 @@ const splat4 = (v: number): Code => {
   return one("v128.const", ...lane, ...lane, ...lane, ...lane);
 };
 
-const ints = (op: OpName) => (a: Operand, b: Operand): Code => [...int(a), ...int(b), { op, imm: [] }];
-const vecs = (op: OpName) => (a: Operand, b: Operand): Code => [...vec(a), ...vec(b), { op, imm: [] }];
-const vec1 = (op: OpName) => (a: Operand): Code => [...vec(a), { op, imm: [] }];
-const scalars = (op: OpName) => (a: Operand, b: Operand): Code => [...scalar(a), ...scalar(b), { op, imm: [] }];
-const shift = (op: OpName) => (a: Operand, by: number): Code => [...vec(a), ...int(by), { op, imm: [] }];
-const at = (op: OpName) => (address: Operand, offset = 0): Code => [...int(address), { op, imm: [offset] }];
+const ints =
+  (op: OpName) =>
+  (a: Operand, b: Operand): Code => [...int(a), ...int(b), { op, imm: [] }];
+const vecs =
+  (op: OpName) =>
+  (a: Operand, b: Operand): Code => [...vec(a), ...vec(b), { op, imm: [] }];
+const vec1 =
+  (op: OpName) =>
+  (a: Operand): Code => [...vec(a), { op, imm: [] }];
+const scalars =
+  (op: OpName) =>
+  (a: Operand, b: Operand): Code => [...scalar(a), ...scalar(b), { op, imm: [] }];
+const shift =
+  (op: OpName) =>
+  (a: Operand, by: number): Code => [...vec(a), ...int(by), { op, imm: [] }];
+const at =
+  (op: OpName) =>
+  (address: Operand, offset = 0): Code => [...int(address), { op, imm: [offset] }];
 
 const isConst = (x: Operand): x is number => typeof x === "number";
 
@@ -108,11 +200,30 @@ const isConst = (x: Operand): x is number => typeof x === "number";
 export const i32 = {
   add: (a: Operand, b: Operand): Code => (isConst(a) && isConst(b) ? int(a + b) : b === 0 ? int(a) : a === 0 ? int(b) : ints("i32.add")(a, b)),
   sub: (a: Operand, b: Operand): Code => (b === 0 ? int(a) : ints("i32.sub")(a, b)),
-  mul: (a: Operand, b: Operand): Code => (isConst(a) && isConst(b) ? int(a * b) : b === 1 ? int(a) : b === 0 ? int(0) : isConst(b) && (b & (b - 1)) === 0 && b > 0 ? ints("i32.shl")(a, Math.log2(b)) : ints("i32.mul")(a, b)),
+  mul: (a: Operand, b: Operand): Code =>
+    isConst(a) && isConst(b)
+      ? int(a * b)
+      : b === 1
+        ? int(a)
+        : b === 0
+          ? int(0)
+          : isConst(b) && (b & (b - 1)) === 0 && b > 0
+            ? ints("i32.shl")(a, Math.log2(b))
+            : ints("i32.mul")(a, b),
   div: (a: Operand, b: Operand): Code => (b === 1 ? int(a) : ints("i32.div_u")(a, b)),
   rem: (a: Operand, b: Operand): Code => (b === 1 ? int(0) : ints("i32.rem_u")(a, b)),
-  and: ints("i32.and"), or: ints("i32.or"), xor: ints("i32.xor"), shl: ints("i32.shl"), shr: ints("i32.shr_u"),
-  eq: ints("i32.eq"), ne: ints("i32.ne"), lt: ints("i32.lt_s"), gt: ints("i32.gt_s"), le: ints("i32.le_s"), ge: ints("i32.ge_s"), ltU: ints("i32.lt_u"),
+  and: ints("i32.and"),
+  or: ints("i32.or"),
+  xor: ints("i32.xor"),
+  shl: ints("i32.shl"),
+  shr: ints("i32.shr_u"),
+  eq: ints("i32.eq"),
+  ne: ints("i32.ne"),
+  lt: ints("i32.lt_s"),
+  gt: ints("i32.gt_s"),
+  le: ints("i32.le_s"),
+  ge: ints("i32.ge_s"),
+  ltU: ints("i32.lt_u"),
   eqz: (a: Operand): Code => [...int(a), { op: "i32.eqz", imm: [] }],
   load: at("i32.load"),
   select: (c: Operand, a: Operand, b: Operand): Code => [...int(a), ...int(b), ...int(c), { op: "select", imm: [] }],
@@ -122,17 +233,37 @@ export const i32 = {
 export const f32 = {
   const: (v: number): Code => one("f32.const", v),
   load: at("f32.load"),
-  add: scalars("f32.add"), sub: scalars("f32.sub"), mul: scalars("f32.mul"), max: scalars("f32.max"), gt: scalars("f32.gt"), ne: scalars("f32.ne"), eq: scalars("f32.eq"),
+  add: scalars("f32.add"),
+  sub: scalars("f32.sub"),
+  mul: scalars("f32.mul"),
+  max: scalars("f32.max"),
+  gt: scalars("f32.gt"),
+  ne: scalars("f32.ne"),
+  eq: scalars("f32.eq"),
   select: (c: Operand, a: Operand, b: Operand): Code => [...scalar(a), ...scalar(b), ...int(c), { op: "select", imm: [] }],
 };
 
 export const f32x4 = {
-  add: vecs("f32x4.add"), sub: vecs("f32x4.sub"), mul: vecs("f32x4.mul"), div: vecs("f32x4.div"), min: vecs("f32x4.min"), max: vecs("f32x4.max"),
+  add: vecs("f32x4.add"),
+  sub: vecs("f32x4.sub"),
+  mul: vecs("f32x4.mul"),
+  div: vecs("f32x4.div"),
+  min: vecs("f32x4.min"),
+  max: vecs("f32x4.max"),
   /** b where a < b, else a: the first of equals, and NaN only if a is. */
   pmax: vecs("f32x4.pmax"),
-  gt: vecs("f32x4.gt"), lt: vecs("f32x4.lt"), le: vecs("f32x4.le"), ge: vecs("f32x4.ge"), eq: vecs("f32x4.eq"), ne: vecs("f32x4.ne"),
-  neg: vec1("f32x4.neg"), abs: vec1("f32x4.abs"), sqrt: vec1("f32x4.sqrt"), nearest: vec1("f32x4.nearest"),
-  truncSat: vec1("i32x4.trunc_sat_f32x4_s"), fromInt: vec1("f32x4.convert_i32x4_s"),
+  gt: vecs("f32x4.gt"),
+  lt: vecs("f32x4.lt"),
+  le: vecs("f32x4.le"),
+  ge: vecs("f32x4.ge"),
+  eq: vecs("f32x4.eq"),
+  ne: vecs("f32x4.ne"),
+  neg: vec1("f32x4.neg"),
+  abs: vec1("f32x4.abs"),
+  sqrt: vec1("f32x4.sqrt"),
+  nearest: vec1("f32x4.nearest"),
+  truncSat: vec1("i32x4.trunc_sat_f32x4_s"),
+  fromInt: vec1("f32x4.convert_i32x4_s"),
   splat: (a: Operand): Code => [...scalar(a), { op: "f32x4.splat", imm: [] }],
   lane: (a: Operand, lane: number): Code => [...vec(a), { op: "f32x4.extract_lane", imm: [lane] }],
   relaxedMadd: (a: Operand, b: Operand, c: Operand): Code => [...vec(a), ...vec(b), ...vec(c), { op: "f32x4.relaxed_madd", imm: [] }],
@@ -142,20 +273,40 @@ export const i32x4 = {
   const: (v: number): Code => one("v128.const", ...Array.from({ length: 4 }, () => i32Bytes(v)).flat()),
   lanes: (...v: number[]): Code => one("v128.const", ...v.flatMap(i32Bytes)),
   splat: (a: Operand): Code => [...int(a), { op: "i32x4.splat", imm: [] }],
-  add: vecs("i32x4.add"), sub: vecs("i32x4.sub"), mul: vecs("i32x4.mul"), eq: vecs("i32x4.eq"),
+  add: vecs("i32x4.add"),
+  sub: vecs("i32x4.sub"),
+  mul: vecs("i32x4.mul"),
+  eq: vecs("i32x4.eq"),
   lane: (a: Operand, lane: number): Code => [...vec(a), { op: "i32x4.extract_lane", imm: [lane] }],
-  shl: shift("i32x4.shl"), shrS: shift("i32x4.shr_s"), shrU: shift("i32x4.shr_u"),
+  shl: shift("i32x4.shl"),
+  shrS: shift("i32x4.shr_s"),
+  shrU: shift("i32x4.shr_u"),
 };
 
 export const v128 = {
-  load: at("v128.load"), loadSplat: at("v128.load32_splat"), loadZero32: at("v128.load32_zero"), loadZero64: at("v128.load64_zero"),
-  loadLane: (address: Operand, into: Operand, lane: number, offset = 0): Code => [...int(address), ...vec(into), { op: "v128.load32_lane", imm: [offset, lane] }],
-  and: vecs("v128.and"), andnot: vecs("v128.andnot"), or: vecs("v128.or"), xor: vecs("v128.xor"), not: vec1("v128.not"),
+  load: at("v128.load"),
+  loadSplat: at("v128.load32_splat"),
+  loadZero32: at("v128.load32_zero"),
+  loadZero64: at("v128.load64_zero"),
+  loadLane: (address: Operand, into: Operand, lane: number, offset = 0): Code => [
+    ...int(address),
+    ...vec(into),
+    { op: "v128.load32_lane", imm: [offset, lane] },
+  ],
+  and: vecs("v128.and"),
+  andnot: vecs("v128.andnot"),
+  or: vecs("v128.or"),
+  xor: vecs("v128.xor"),
+  not: vec1("v128.not"),
   anyTrue: vec1("v128.any_true"),
   /** Bits of `a` where the mask is 1, of `b` where it is 0. */
   bitselect: (a: Operand, b: Operand, mask: Operand): Code => [...vec(a), ...vec(b), ...vec(mask), { op: "v128.bitselect", imm: [] }],
   /** Lanes 0–3 are those of `a`, 4–7 those of `b`. */
-  shuffle: (a: Operand, b: Operand, ...lanes: number[]): Code => [...vec(a), ...vec(b), { op: "i8x16.shuffle", imm: lanes.flatMap((l) => [0, 1, 2, 3].map((i) => l * 4 + i)) }],
+  shuffle: (a: Operand, b: Operand, ...lanes: number[]): Code => [
+    ...vec(a),
+    ...vec(b),
+    { op: "i8x16.shuffle", imm: lanes.flatMap((l) => [0, 1, 2, 3].map((i) => l * 4 + i)) },
+  ],
 };
 
 export const atomics = {
@@ -163,7 +314,13 @@ export const atomics = {
   store: (address: Operand, value: Operand): Code => [...int(address), ...int(value), { op: "i32.atomic.store", imm: [0] }],
   add: (address: Operand, value: Operand): Code => [...int(address), ...int(value), { op: "i32.atomic.rmw.add", imm: [0] }],
   /** Sleeps while the word equals `expected`. */
-  wait: (address: Operand, expected: Operand): Code => [...int(address), ...int(expected), { op: "i64.const", imm: [-1] }, { op: "memory.atomic.wait32", imm: [0] }, { op: "drop", imm: [] }],
+  wait: (address: Operand, expected: Operand): Code => [
+    ...int(address),
+    ...int(expected),
+    { op: "i64.const", imm: [-1] },
+    { op: "memory.atomic.wait32", imm: [0] },
+    { op: "drop", imm: [] },
+  ],
   notifyAll: (address: Operand): Code => [...int(address), ...int(0x7fffffff), { op: "memory.atomic.notify", imm: [0] }, { op: "drop", imm: [] }],
 };
 
@@ -192,7 +349,9 @@ export class Func {
   }
 
   set(local: Local, value: Operand): void {
-    this.emit(local.type === "i32" ? int(value) : local.type === "f32" ? scalar(value) : vec(value), [{ op: "local.set", imm: [local.index], note: local.name }]);
+    this.emit(local.type === "i32" ? int(value) : local.type === "f32" ? scalar(value) : vec(value), [
+      { op: "local.set", imm: [local.index], note: local.name },
+    ]);
   }
 
   /** A new local holding `value`. */

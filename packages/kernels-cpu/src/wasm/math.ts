@@ -2,11 +2,12 @@
 // (S. Moshier, netlib.org/cephes, single precision), within 2 units in the last place on the whole range.
 
 import { type Expr } from "@conv/ops";
-import { f32x4, i32x4, v128, vec, type Code, type Func, type Local, type Operand } from "./asm.ts";
 import type { Caps } from "../caps.ts";
+import { f32x4, i32x4, v128, vec, type Code, type Func, type Local, type Operand } from "./asm.ts";
 
 /** a·b + c: fused where the engine offers it. */
-export const madd = (caps: Caps, a: Operand, b: Operand, c: Operand): Code => (caps.relaxed ? f32x4.relaxedMadd(a, b, c) : f32x4.add(f32x4.mul(a, b), c));
+export const madd = (caps: Caps, a: Operand, b: Operand, c: Operand): Code =>
+  caps.relaxed ? f32x4.relaxedMadd(a, b, c) : f32x4.add(f32x4.mul(a, b), c);
 
 /** Horner's scheme, highest coefficient first. */
 function polynomial(f: Func, caps: Caps, x: Local, coefficients: readonly number[]): Local {
@@ -19,7 +20,7 @@ function polynomial(f: Func, caps: Caps, x: Local, coefficients: readonly number
 function exp(f: Func, caps: Caps, a: Operand): Local {
   const x = f.let("v128", "x", f32x4.max(f32x4.min(a, 89), -104));
   const n = f.let("v128", "n", f32x4.nearest(f32x4.mul(x, 1.44269504088896341)));
-  const r = f.let("v128", "r", f32x4.sub(f32x4.sub(x, f32x4.mul(n, 0.693359375)), f32x4.mul(n, -2.12194440e-4)));
+  const r = f.let("v128", "r", f32x4.sub(f32x4.sub(x, f32x4.mul(n, 0.693359375)), f32x4.mul(n, -2.1219444e-4)));
   const p = polynomial(f, caps, r, [1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1]);
   f.set(p, f32x4.add(f32x4.add(f32x4.mul(f32x4.mul(p, r), r), r), 1));
   const e = f.let("v128", "e", f32x4.truncSat(n));
@@ -41,11 +42,17 @@ function log(f: Func, caps: Caps, a: Operand): Local {
   f.set(e, f32x4.sub(e, v128.and(small, 1)));
   f.set(m, f32x4.sub(f32x4.add(m, v128.and(m, small)), 1));
   const z = f.let("v128", "z", f32x4.mul(m, m));
-  const p = polynomial(f, caps, m, [
-    7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
-  ]);
+  const p = polynomial(
+    f,
+    caps,
+    m,
+    [
+      7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1,
+      3.3333331174e-1,
+    ],
+  );
   f.set(p, f32x4.mul(f32x4.mul(p, m), z));
-  f.set(p, f32x4.add(p, f32x4.mul(e, -2.12194440e-4)));
+  f.set(p, f32x4.add(p, f32x4.mul(e, -2.1219444e-4)));
   f.set(p, f32x4.sub(p, f32x4.mul(z, 0.5)));
   f.set(p, f32x4.add(f32x4.add(m, p), f32x4.mul(e, 0.693359375)));
   f.set(p, v128.bitselect(x, p, f32x4.eq(x, Infinity)));

@@ -89,7 +89,10 @@ function blocking(g: Gemm, threads: number): Blocking {
   const kUnits = Math.max(1, Math.ceil(g.units / Math.max(1, Math.ceil(k / (1.5 * K_CHUNK)))));
   const tiles = Math.ceil(g.columns / NR);
   // Several tiles share each pass over a, unless the threads would run out of pieces.
-  const perItem = Math.max(1, Math.min(TILES, Math.floor(PANELS / (Math.max(1, kUnits * g.unit) * NR * 4)), Math.floor((tiles * g.problems) / (4 * threads))));
+  const perItem = Math.max(
+    1,
+    Math.min(TILES, Math.floor(PANELS / (Math.max(1, kUnits * g.unit) * NR * 4)), Math.floor((tiles * g.problems) / (4 * threads))),
+  );
   return {
     mr,
     blocks: Math.floor(g.m / mr),
@@ -111,14 +114,33 @@ export function gemmSize(g: Gemm, threads: number): { items: number; perThread: 
 }
 
 /** Emits the product: pieces lo … hi−1. `a` and `y` are addresses, `operands` those of the epilogue's operands, `own` the thread's memory. */
-export function emitGemm(m: Module, f: Func, g: Gemm, caps: Caps, at: { a: Local; y: Local; operands: readonly Local[] }, { lo, hi, own }: { lo: Local; hi: Local; own: Local }): void {
+export function emitGemm(
+  m: Module,
+  f: Func,
+  g: Gemm,
+  caps: Caps,
+  at: { a: Local; y: Local; operands: readonly Local[] },
+  { lo, hi, own }: { lo: Local; hi: Local; own: Local },
+): void {
   const b = blocking(g, caps.threads);
   const k = g.units * g.unit;
   const panelBytes = b.kUnits * g.unit * NR * 4;
   const panels = f.let("i32", "panels", i32.add(own, b.perItem * b.record));
   const sums = f.let("i32", "sums", i32.add(panels, b.perItem * panelBytes));
   const groups = Math.ceil(b.tiles / b.perItem);
-  const [item, problem, t0, tn, t, first, block, tile, into, lanes, column] = ["item", "problem", "t0", "tn", "t", "first", "block", "tile", "into", "lanes", "column"].map((n) => f.local("i32", n)) as [Local, Local, Local, Local, Local, Local, Local, Local, Local, Local, Local];
+  const [item, problem, t0, tn, t, first, block, tile, into, lanes, column] = [
+    "item",
+    "problem",
+    "t0",
+    "tn",
+    "t",
+    "first",
+    "block",
+    "tile",
+    "into",
+    "lanes",
+    "column",
+  ].map((n) => f.local("i32", n)) as [Local, Local, Local, Local, Local, Local, Local, Local, Local, Local, Local];
   const yBase = f.local("i32", "yBase");
   const channel = f.local("i32", "channel");
   const aAt = f.local("i32", "aAt");
@@ -179,8 +201,18 @@ export function emitGemm(m: Module, f: Func, g: Gemm, caps: Caps, at: { a: Local
       const rows = (mr: number, row: Operand) => {
         const kCount = i32.mul(count, g.unit);
         eachTile(() => {
-          const args = [aAt, into, kCount, i32.add(sumAt, i32.mul(t, g.m * NR * 4)), tile, i32.mul(row, g.rowBytes), i32.mul(i32.add(channel, row), 4), at.y];
-          const call = (store: "joined" | "scattered") => f.call(micro(m, g, caps, mr, isFirst, isLast, store), ...args, ...(isLast ? at.operands : []));
+          const args = [
+            aAt,
+            into,
+            kCount,
+            i32.add(sumAt, i32.mul(t, g.m * NR * 4)),
+            tile,
+            i32.mul(row, g.rowBytes),
+            i32.mul(i32.add(channel, row), 4),
+            at.y,
+          ];
+          const call = (store: "joined" | "scattered") =>
+            f.call(micro(m, g, caps, mr, isFirst, isLast, store), ...args, ...(isLast ? at.operands : []));
           if (!isLast) call("joined");
           else
             f.if(
