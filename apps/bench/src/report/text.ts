@@ -8,7 +8,7 @@ import { casesOf, competitorsOf, type Result, type Row, type TrainResult } from 
 export const three = (v: number): string => (v >= 100 ? v.toFixed(0) : v.toPrecision(3));
 
 const percent = (v: number) => `${v.toFixed(0)} %`;
-const faster = (ratio: number) => `${ratio.toFixed(2)}×`;
+const times = (ratio: number) => `${ratio.toFixed(2)}×`;
 
 /** What all percentages and times of a run belong to. */
 export const describe = (machine: Machine, node: string): string =>
@@ -25,7 +25,7 @@ export function caseText(name: string, rows: readonly Row[], declined: Result["d
       : styleText("red", `REFUSED: ${r.reason}`);
     const ratio =
       own && r !== own && r.verified
-        ? `   conv is ${faster(r.medianMs / own.medianMs)} as fast`
+        ? `   conv is ${times(r.medianMs / own.medianMs)} as fast`
         : r.kernels.length
           ? `   ${r.kernels.join(" + ")}`
           : "";
@@ -44,7 +44,7 @@ export function summaryTable({ rows, ratios }: Pick<Result, "rows" | "ratios">):
   };
   const lines = [["GFLOP/s", ...competitors], ...casesOf(rows).map((name) => [name, ...competitors.map((c) => cell(name, c))])];
   if (Object.keys(ratios).length)
-    lines.push(["conv is faster by (geometric mean)", ...competitors.map((c) => (ratios[c] ? faster(ratios[c].geometricMean) : ""))]);
+    lines.push(["time / conv's (geometric mean)", ...competitors.map((c) => (ratios[c] ? times(ratios[c].geometricMean) : ""))]);
   return table(lines);
 }
 
@@ -55,9 +55,9 @@ export function trainTable({ rows, ratios }: Pick<TrainResult, "rows" | "ratios"
     `${three(r.medianMs)} (${three(r.p10Ms)}–${three(r.p90Ms)})`,
     r.imagesPerSecond.toFixed(0),
     r.verified ? `${r.firstLoss.toFixed(3)} → ${r.lastLoss.toFixed(3)}` : `REFUSED: ${r.firstLoss} → ${r.lastLoss}`,
-    ratios[r.competitor] ? faster(ratios[r.competitor]!.geometricMean) : "",
+    ratios[r.competitor] ? times(ratios[r.competitor]!.geometricMean) : "",
   ]);
-  return table([[rows[0]?.case ?? "", "ms a step (p10–p90)", "images/s", "loss", "conv is faster by"], ...lines]);
+  return table([[rows[0]?.case ?? "", "ms a step (p10–p90)", "images/s", "loss", "time / conv's"], ...lines]);
 }
 
 function table(lines: readonly (readonly string[])[]): string {
