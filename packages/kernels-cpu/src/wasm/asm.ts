@@ -1,120 +1,7 @@
 // A small assembler for WebAssembly: typed expressions, structured blocks, named locals, a name section and a text dump.
 // Encoding: https://webassembly.github.io/spec/core/binary, with the SIMD, relaxed SIMD and threads proposals.
 
-/** Kinds of immediates: local or function or global index, memory offset, lane, constants, 16 raw bytes, block, branch depth. */
-type Imm = "" | "index" | "mem" | "memLane" | "lane" | "i32" | "f32" | "bytes" | "block" | "zero";
-
-const simd = (n: number) => [0xfd, ...leb(n)];
-const atomic = (n: number) => [0xfe, n];
-
-// name: [bytes, immediate, log2 of the natural alignment where there is a memory access]
-const OPCODES = {
-  unreachable: [[0x00], ""],
-  block: [[0x02], "block"],
-  loop: [[0x03], "block"],
-  if: [[0x04], "block"],
-  else: [[0x05], ""],
-  end: [[0x0b], ""],
-  br: [[0x0c], "index"],
-  br_if: [[0x0d], "index"],
-  return: [[0x0f], ""],
-  call: [[0x10], "index"],
-  drop: [[0x1a], ""],
-  select: [[0x1b], ""],
-  "local.get": [[0x20], "index"],
-  "local.set": [[0x21], "index"],
-  "local.tee": [[0x22], "index"],
-  "i32.load": [[0x28], "mem", 2],
-  "f32.load": [[0x2a], "mem", 2],
-  "i32.store": [[0x36], "mem", 2],
-  "f32.store": [[0x38], "mem", 2],
-  "i32.const": [[0x41], "i32"],
-  "f32.const": [[0x43], "f32"],
-  "i32.eqz": [[0x45], ""],
-  "i32.eq": [[0x46], ""],
-  "i32.ne": [[0x47], ""],
-  "i32.lt_s": [[0x48], ""],
-  "i32.lt_u": [[0x49], ""],
-  "i32.gt_s": [[0x4a], ""],
-  "i32.gt_u": [[0x4b], ""],
-  "i32.le_s": [[0x4c], ""],
-  "i32.ge_s": [[0x4e], ""],
-  "i32.ge_u": [[0x4f], ""],
-  "f32.eq": [[0x5b], ""],
-  "f32.ne": [[0x5c], ""],
-  "f32.lt": [[0x5d], ""],
-  "f32.gt": [[0x5e], ""],
-  "i32.add": [[0x6a], ""],
-  "i32.sub": [[0x6b], ""],
-  "i32.mul": [[0x6c], ""],
-  "i32.div_u": [[0x6e], ""],
-  "i32.rem_u": [[0x70], ""],
-  "i32.and": [[0x71], ""],
-  "i32.or": [[0x72], ""],
-  "i32.xor": [[0x73], ""],
-  "i32.shl": [[0x74], ""],
-  "i32.shr_s": [[0x75], ""],
-  "i32.shr_u": [[0x76], ""],
-  "f32.add": [[0x92], ""],
-  "f32.sub": [[0x93], ""],
-  "f32.mul": [[0x94], ""],
-  "f32.max": [[0x97], ""],
-  "memory.fill": [[0xfc, 11], "zero"],
-  "v128.load": [simd(0), "mem", 4],
-  "v128.load32_splat": [simd(9), "mem", 2],
-  "v128.load32_zero": [simd(0x5c), "mem", 2],
-  "v128.load64_zero": [simd(0x5d), "mem", 3],
-  "v128.store": [simd(11), "mem", 4],
-  "v128.load32_lane": [simd(0x56), "memLane", 2],
-  "v128.store32_lane": [simd(0x5a), "memLane", 2],
-  "v128.store64_lane": [simd(0x5b), "memLane", 3],
-  "v128.const": [simd(12), "bytes"],
-  "i8x16.shuffle": [simd(13), "bytes"],
-  "i32x4.splat": [simd(0x11), ""],
-  "f32x4.splat": [simd(0x13), ""],
-  "i32x4.extract_lane": [simd(0x1b), "lane"],
-  "f32x4.extract_lane": [simd(0x1f), "lane"],
-  "v128.not": [simd(0x4d), ""],
-  "v128.and": [simd(0x4e), ""],
-  "v128.andnot": [simd(0x4f), ""],
-  "v128.or": [simd(0x50), ""],
-  "v128.xor": [simd(0x51), ""],
-  "v128.bitselect": [simd(0x52), ""],
-  "v128.any_true": [simd(0x53), ""],
-  "i32x4.eq": [simd(0x37), ""],
-  "f32x4.eq": [simd(0x41), ""],
-  "f32x4.ne": [simd(0x42), ""],
-  "f32x4.lt": [simd(0x43), ""],
-  "f32x4.gt": [simd(0x44), ""],
-  "f32x4.le": [simd(0x45), ""],
-  "f32x4.ge": [simd(0x46), ""],
-  "i32x4.shl": [simd(0xab), ""],
-  "i32x4.shr_s": [simd(0xac), ""],
-  "i32x4.shr_u": [simd(0xad), ""],
-  "i32x4.add": [simd(0xae), ""],
-  "i32x4.sub": [simd(0xb1), ""],
-  "i32x4.mul": [simd(0xb5), ""],
-  "f32x4.nearest": [simd(0x6a), ""],
-  "f32x4.abs": [simd(0xe0), ""],
-  "f32x4.neg": [simd(0xe1), ""],
-  "f32x4.sqrt": [simd(0xe3), ""],
-  "f32x4.add": [simd(0xe4), ""],
-  "f32x4.sub": [simd(0xe5), ""],
-  "f32x4.mul": [simd(0xe6), ""],
-  "f32x4.div": [simd(0xe7), ""],
-  "f32x4.min": [simd(0xe8), ""],
-  "f32x4.max": [simd(0xe9), ""],
-  "f32x4.pmax": [simd(0xeb), ""],
-  "i32x4.trunc_sat_f32x4_s": [simd(0xf8), ""],
-  "f32x4.convert_i32x4_s": [simd(0xfa), ""],
-  "f32x4.relaxed_madd": [simd(0x105), ""],
-  "memory.atomic.notify": [atomic(0x00), "mem", 2],
-  "memory.atomic.wait32": [atomic(0x01), "mem", 2],
-  "i32.atomic.load": [atomic(0x10), "mem", 2],
-  "i32.atomic.store": [atomic(0x17), "mem", 2],
-  "i32.atomic.rmw.add": [atomic(0x1e), "mem", 2],
-  "i64.const": [[0x42], "i32"],
-} as const satisfies Record<string, readonly [readonly number[], Imm, number?]>;
+import { leb, OPCODES, type Imm } from "./opcodes.ts";
 
 type OpName = keyof typeof OPCODES;
 /** One instruction; `imm` holds the numbers of its immediate (offset and lane, index, constant, bytes). */
@@ -136,17 +23,6 @@ export interface Local {
 export type Operand = Code | Local | number;
 
 const TYPES: Record<Type, number> = { i32: 0x7f, f32: 0x7d, v128: 0x7b };
-
-export function leb(n: number): number[] {
-  const out: number[] = [];
-  n >>>= 0;
-  do {
-    const bits = n & 127;
-    n >>>= 7;
-    out.push(n ? bits | 128 : bits);
-  } while (n);
-  return out;
-}
 
 function signedLeb(n: number): number[] {
   n |= 0;
