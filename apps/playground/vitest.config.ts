@@ -3,5 +3,12 @@
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
-  test: { name: "@conv/playground", include: ["test/*.test.ts"], globalSetup: "test/site.ts", testTimeout: 60_000, hookTimeout: 120_000, fileParallelism: false },
+  test: {
+    name: "@conv/playground",
+    include: ["test/*.test.ts"],
+    globalSetup: "test/site.ts",
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    fileParallelism: false,
+  },
 });

@@ -74,7 +74,12 @@ function Settings() {
           中文
         </button>
       </div>
-      <button type="button" className="button quiet round" aria-label={theme === "dark" ? t.useLight : t.useDark} onClick={() => chooseTheme(theme === "dark" ? "light" : "dark")}>
+      <button
+        type="button"
+        className="button quiet round"
+        aria-label={theme === "dark" ? t.useLight : t.useDark}
+        onClick={() => chooseTheme(theme === "dark" ? "light" : "dark")}
+      >
         <Icon name={theme === "dark" ? "sun" : "moon"} />
       </button>
     </div>
@@ -85,7 +90,15 @@ function Settings() {
 const Mark = () => (
   <svg className="mark" viewBox="0 0 22 22" aria-hidden="true">
     {Array.from({ length: 9 }, (_, i) => (
-      <rect key={i} x={(i % 3) * 7.5} y={Math.floor(i / 3) * 7.5} width="6.5" height="6.5" rx="1.2" className={i === 8 ? "hit" : i % 3 && i > 3 ? "on" : ""} />
+      <rect
+        key={i}
+        x={(i % 3) * 7.5}
+        y={Math.floor(i / 3) * 7.5}
+        width="6.5"
+        height="6.5"
+        rx="1.2"
+        className={i === 8 ? "hit" : i % 3 && i > 3 ? "on" : ""}
+      />
     ))}
   </svg>
 );

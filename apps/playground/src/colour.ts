@@ -54,13 +54,16 @@ export const cssColour = (value: number, limit: number, theme: Theme): string =>
 /** Ink that can be read on that colour, black or white, whichever contrasts more: at least 4.5, for the two meet at luminance 0.179. */
 export function inkOn(value: number, limit: number, theme: Theme): string {
   const packed = packedColour(value, limit, theme);
-  const linear = [packed & 255, (packed >> 8) & 255, (packed >> 16) & 255].map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+  const linear = [packed & 255, (packed >> 8) & 255, (packed >> 16) & 255].map((v) =>
+    v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4,
+  );
   const luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
   return luminance > 0.179 ? "#000000" : "#ffffff";
 }
 
 /** The scale as a CSS gradient, for legends. */
-export const cssGradient = (theme: Theme): string => `linear-gradient(to right, ${STOPS[theme].map(([r, g, b]) => `rgb(${r} ${g} ${b})`).join(", ")})`;
+export const cssGradient = (theme: Theme): string =>
+  `linear-gradient(to right, ${STOPS[theme].map(([r, g, b]) => `rgb(${r} ${g} ${b})`).join(", ")})`;
 
 /** The largest magnitude in a list; 0 for an empty one. */
 export function limitOf(values: ArrayLike<number>): number {

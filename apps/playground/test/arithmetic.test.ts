@@ -9,7 +9,19 @@ const { open } = browse();
 
 describe.each([
   { hash: "", x: [7, 7], k: [3, 3], options: { stride: 2, padding: 1 } },
-  { hash: "?input=8,6&kernel=3,2&stride=1,3&dilation=2,1&padLo=0,1&padHi=1,2", x: [8, 6], k: [3, 2], options: { stride: [1, 3], dilation: [2, 1], padding: [[0, 1], [1, 2]] } },
+  {
+    hash: "?input=8,6&kernel=3,2&stride=1,3&dilation=2,1&padLo=0,1&padHi=1,2",
+    x: [8, 6],
+    k: [3, 2],
+    options: {
+      stride: [1, 3],
+      dilation: [2, 1],
+      padding: [
+        [0, 1],
+        [1, 2],
+      ],
+    },
+  },
   { hash: "?input=5&kernel=4&stride=1&padLo=0&padHi=0&ic=4&oc=2&groups=2", x: [5, 5], k: [4, 4], options: { groups: 2 }, channels: [4, 2] },
 ] as const)("setup $hash", ({ hash, x, k, options, channels = [1, 1] }) => {
   test("the output has the size of convGeometry, and each output its window", async () => {
@@ -26,7 +38,9 @@ describe.each([
     expect(await page.locator('[data-side="wide"] [data-related]').count()).toBe((channels[0] / groups) * g.kernel[0] * g.kernel[1]);
     const sum = (await page.getByTestId("equation").textContent()) ?? "";
     const [, terms, total] = /= (.*) = (−?\d+)$/.exec(sum) ?? [];
-    const value = terms.split(" + ").reduce((s, term) => s + term.split("·").reduce((p, v) => p * Number(v.replace(/[()]/g, "").replace("−", "-")), 1), 0);
+    const value = terms
+      .split(" + ")
+      .reduce((s, term) => s + term.split("·").reduce((p, v) => p * Number(v.replace(/[()]/g, "").replace("−", "-")), 1), 0);
     expect(value).toBe(Number(total.replace("−", "-")));
     expect(await output.last().textContent()).toBe(total);
   });
@@ -34,7 +48,8 @@ describe.each([
 
 test("an input cell shows the outputs it goes into; the same pairs as the other way round", async () => {
   const page = await open("#/arithmetic?input=3&kernel=2&stride=1&padLo=1&padHi=0");
-  const related = (side: string) => page.locator(`[data-side="${side}"] [data-related]`).evaluateAll((cells) => cells.map((c) => Number(c.getAttribute("data-cell"))));
+  const related = (side: string) =>
+    page.locator(`[data-side="${side}"] [data-related]`).evaluateAll((cells) => cells.map((c) => Number(c.getAttribute("data-cell"))));
   const pairs = async (from: string, to: string) => {
     const found: string[] = [];
     const cells = page.locator(`[data-side="${from}"] [role=gridcell]`);
@@ -91,7 +106,7 @@ test("cells are walked by arrow keys, and Enter makes one the step", async () =>
   await outputs.getByRole("gridcell", { name: "row 0, column 0" }).focus();
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("ArrowRight");
-  expect(await outputs.locator(":focus").getAttribute("aria-label")).toMatch(/^row 1, column 1: -?\d+$/);
+  expect(await outputs.locator(":focus").getAttribute("aria-label")).toMatch(/^row 1, column 1: −?\d+$/);
   expect(await page.getByTestId("equation").textContent()).toContain("y[0, 1, 1]");
   await page.keyboard.press("Enter");
   expect(page.url()).toContain("step=5");

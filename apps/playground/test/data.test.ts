@@ -27,7 +27,10 @@ test("data sets show a digit as the model wants it", () => {
   const view = { input: [1, 32, 32], background: -0.1, foreground: 1.175 };
   const { x, y } = digitDataset(packed, view, 8000, 2000).batch([7]);
   expect(y[0]).toBe(packed.label(8007));
-  const expected = prepare(Float32Array.from(packed.levels(8007), (v) => v / 15), view);
+  const expected = prepare(
+    Float32Array.from(packed.levels(8007), (v) => v / 15),
+    view,
+  );
   expect(x).toHaveLength(32 * 32);
   x.forEach((v, i) => expect(v).toBeCloseTo(expected[i], 5));
   expect(x[0]).toBeCloseTo(-0.1, 6);

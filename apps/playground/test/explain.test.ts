@@ -17,8 +17,16 @@ function seen(network: Network): Known {
     return Math.abs(row + 2 * column - 42) < 5 ? 0.9 - (row % 3) * 0.1 : 0;
   });
   const parameters = [...initialise(network.model, 3).values()].map((saved) => saved.data);
-  const outputs = evaluate(graph, [x, ...parameters].map((values, i) => host(graph.inputs[i].spec, values)));
-  return known(network, x, parameters, outputs.map((o) => Float32Array.from(o.data)));
+  const outputs = evaluate(
+    graph,
+    [x, ...parameters].map((values, i) => host(graph.inputs[i].spec, values)),
+  );
+  return known(
+    network,
+    x,
+    parameters,
+    outputs.map((o) => Float32Array.from(o.data)),
+  );
 }
 
 describe.each(Object.keys(models))("%s", (name) => {
@@ -54,7 +62,10 @@ describe.each(Object.keys(models))("%s", (name) => {
           if (e.kind === "products") expect(product).toBe(x * (weight ?? Number.NaN));
           if (e.kind === "squares") expect(product).toBeCloseTo((x - (weight ?? Number.NaN)) ** 2, 12);
         }
-        expect(sum).toBeCloseTo(terms.reduce((s, t) => s + t.product, 0), 12);
+        expect(sum).toBeCloseTo(
+          terms.reduce((s, t) => s + t.product, 0),
+          12,
+        );
       }
     }
   });
@@ -72,7 +83,13 @@ test("a window of c3 covers 5×5 of each map that the table names", () => {
   const c3 = network.stages[2];
   const e = explain(c3, 1 * 100 + 23, seen(network)); // map 1, row 2, column 3
   expect(e?.groups.map((g) => g.channel)).toEqual([1, 2, 3]);
-  expect([...(e?.window ?? [])].slice(0, 5)).toEqual([1 * 196 + 2 * 14 + 3, 1 * 196 + 2 * 14 + 4, 1 * 196 + 2 * 14 + 5, 1 * 196 + 2 * 14 + 6, 1 * 196 + 2 * 14 + 7]);
+  expect([...(e?.window ?? [])].slice(0, 5)).toEqual([
+    1 * 196 + 2 * 14 + 3,
+    1 * 196 + 2 * 14 + 4,
+    1 * 196 + 2 * 14 + 5,
+    1 * 196 + 2 * 14 + 6,
+    1 * 196 + 2 * 14 + 7,
+  ]);
   expect(e?.window.size).toBe(75);
 });
 

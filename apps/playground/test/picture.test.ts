@@ -10,14 +10,18 @@ import { DEFAULTS, PRESETS, readSetup, writeSetup, type Setup } from "../src/ari
 const setups: readonly (readonly [string, Setup])[] = [
   ...Object.entries(PRESETS),
   ["grouped and dilated", { ...DEFAULTS, ic: 4, oc: 2, groups: 2, dilation: [2, 1], padLo: [0, 3], padHi: [2, 1] }],
-  ["transposed, grouped, uneven, with output padding", { ...DEFAULTS, transposed: true, input: [3, 4], ic: 2, oc: 4, groups: 2, stride: [3, 2], padLo: [1, 0], padHi: [2, 1], outputPadding: [2, 1] }],
+  [
+    "transposed, grouped, uneven, with output padding",
+    { ...DEFAULTS, transposed: true, input: [3, 4], ic: 2, oc: 4, groups: 2, stride: [3, 2], padLo: [1, 0], padHi: [2, 1], outputPadding: [2, 1] },
+  ],
   ["transposed, dilation above stride", { ...DEFAULTS, transposed: true, input: [3, 3], stride: [1, 1], dilation: [3, 3], outputPadding: [2, 2] }],
 ];
 
-const nested = (s: Setup) => [
-  [s.padLo[0], s.padHi[0]],
-  [s.padLo[1], s.padHi[1]],
-] as const;
+const nested = (s: Setup) =>
+  [
+    [s.padLo[0], s.padHi[0]],
+    [s.padLo[1], s.padHi[1]],
+  ] as const;
 
 describe.each(setups)("%s", (_, setup) => {
   const picture = pictureOf(setup);
@@ -86,5 +90,7 @@ test("what does not fit says why", () => {
   expect(message({ input: [3, 3], kernel: [5, 5], dilation: [2, 2] })).toBe("conv: kernel 5 with dilation 2 spans 9, padded input has 5 (axis h)");
   expect(message({ ic: 3, groups: 2 })).toBe("conv: 3 input channels do not divide into 2 groups");
   expect(message({ transposed: true, ic: 2, oc: 3, groups: 2 })).toBe("convTranspose: 3 output channels do not divide into 2 groups");
-  expect(message({ transposed: true, outputPadding: [3, 3] })).toContain("convTranspose: outputPadding 3 must be smaller than stride 2 or dilation 1");
+  expect(message({ transposed: true, outputPadding: [3, 3] })).toContain(
+    "convTranspose: outputPadding 3 must be smaller than stride 2 or dilation 1",
+  );
 });

@@ -8,8 +8,8 @@ import { setParams, useAddress } from "../url.ts";
 import { convCode, torchCode } from "./code.ts";
 import { Controls } from "./Controls.tsx";
 import { Formula } from "./Formula.tsx";
-import { Player } from "./Player.tsx";
 import { pictureOf, type Picture } from "./picture.ts";
+import { Player } from "./Player.tsx";
 import { PRESETS, readSetup, writeSetup, type PresetName, type Setup } from "./setup.ts";
 import { Stage, type Cell } from "./Stage.tsx";
 

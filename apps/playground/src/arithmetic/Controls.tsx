@@ -15,10 +15,17 @@ export function Controls({ setup, onChange }: { setup: Setup; onChange(next: Set
   const both = !apart && !uneven;
 
   const pair = (name: PairName, label: string, rows: readonly [string, string]) => {
-    const set = (axis: 0 | 1, value: number) => onChange({ ...setup, [name]: both ? [value, value] : axis === 0 ? [value, setup[name][1]] : [setup[name][0], value] });
+    const set = (axis: 0 | 1, value: number) =>
+      onChange({ ...setup, [name]: both ? [value, value] : axis === 0 ? [value, setup[name][1]] : [setup[name][0], value] });
     if (both) return <Stepper key={name} label={label} value={setup[name][0]} range={RANGES[name]} onChange={(v) => set(0, v)} />;
     return [0, 1].map((axis) => (
-      <Stepper key={`${name}${axis}`} label={rows[axis]} value={setup[name][axis]} range={RANGES[name]} onChange={(v) => set(axis === 0 ? 0 : 1, v)} />
+      <Stepper
+        key={`${name}${axis}`}
+        label={rows[axis]}
+        value={setup[name][axis]}
+        range={RANGES[name]}
+        onChange={(v) => set(axis === 0 ? 0 : 1, v)}
+      />
     ));
   };
   const sized = (name: PairName) => pair(name, t.parameters[name], [`${t.parameters[name]}, ${t.height}`, `${t.parameters[name]}, ${t.width}`]);
@@ -28,7 +35,12 @@ export function Controls({ setup, onChange }: { setup: Setup; onChange(next: Set
       <div className="controls">
         <div className="segments wide" role="group" aria-label={t.direction}>
           {[false, true].map((transposed) => (
-            <button key={`${transposed}`} type="button" aria-pressed={setup.transposed === transposed} onClick={() => onChange({ ...setup, transposed })}>
+            <button
+              key={`${transposed}`}
+              type="button"
+              aria-pressed={setup.transposed === transposed}
+              onClick={() => onChange({ ...setup, transposed })}
+            >
               {transposed ? t.transposed : t.plain}
             </button>
           ))}
@@ -41,7 +53,8 @@ export function Controls({ setup, onChange }: { setup: Setup; onChange(next: Set
               setApart(!e.target.checked);
               if (!e.target.checked) return;
               const squared = { ...setup };
-              for (const name of [...SIZES, "padLo" as const, "padHi" as const, "outputPadding" as const]) squared[name] = [setup[name][0], setup[name][0]];
+              for (const name of [...SIZES, "padLo" as const, "padHi" as const, "outputPadding" as const])
+                squared[name] = [setup[name][0], setup[name][0]];
               if (uneven) onChange(squared);
             }}
           />
@@ -55,7 +68,13 @@ export function Controls({ setup, onChange }: { setup: Setup; onChange(next: Set
         </div>
         <div className="stepper-grid">
           {COUNTS.map((name) => (
-            <Stepper key={name} label={t.parameters[name]} value={setup[name]} range={RANGES[name]} onChange={(v) => onChange({ ...setup, [name]: v })} />
+            <Stepper
+              key={name}
+              label={t.parameters[name]}
+              value={setup[name]}
+              range={RANGES[name]}
+              onChange={(v) => onChange({ ...setup, [name]: v })}
+            />
           ))}
         </div>
       </div>

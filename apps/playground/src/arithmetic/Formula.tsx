@@ -41,7 +41,9 @@ export function Formula({ setup, geometry: g }: { setup: Setup; geometry: ConvGe
   const axes = setup.input.map((i, a) => {
     const [k, s, d, lo, hi, q] = [g.kernel[a], g.stride[a], g.dilation[a], g.padLo[a], g.padHi[a], setup.outputPadding[a]];
     const size = setup.transposed ? g.input[a] : g.output[a];
-    const text = setup.transposed ? `(${i} − 1)·${s} − ${lo} − ${hi} + (${k} − 1)·${d} + 1 + ${q}` : `⌊(${i} + ${lo} + ${hi} − (${k} − 1)·${d} − 1) / ${s}⌋ + 1`;
+    const text = setup.transposed
+      ? `(${i} − 1)·${s} − ${lo} − ${hi} + (${k} − 1)·${d} + 1 + ${q}`
+      : `⌊(${i} + ${lo} + ${hi} − (${k} − 1)·${d} − 1) / ${s}⌋ + 1`;
     const body = setup.transposed ? (
       text
     ) : (
@@ -55,7 +57,11 @@ export function Formula({ setup, geometry: g }: { setup: Setup; geometry: ConvGe
   const shown = equal ? [{ ...axes[0], name: t.bothAxes }] : axes.map((axis, a) => ({ ...axis, name: a === 0 ? t.height : t.width }));
   return (
     <div className="formula">
-      <p className="formula-line" role="math" aria-label={setup.transposed ? "o = (i − 1)·s − p0 − p1 + (k − 1)·d + 1 + q" : "o = ⌊(i + p0 + p1 − (k − 1)·d − 1) / s⌋ + 1"}>
+      <p
+        className="formula-line"
+        role="math"
+        aria-label={setup.transposed ? "o = (i − 1)·s − p0 − p1 + (k − 1)·d + 1 + q" : "o = ⌊(i + p0 + p1 − (k − 1)·d − 1) / s⌋ + 1"}
+      >
         <span className="formula-name" />
         <span className="formula-body">
           {v("o")} = {letters}

@@ -24,6 +24,8 @@ interface Props {
 
 const SIZE = 36; // of a cell, in the units of the picture
 
+const signed = (v: number): string => (v < 0 ? `−${-v}` : `${v}`);
+
 /** Pixels of a cell: less where there is much to show. */
 const pixelsOf = ({ wide, narrow }: Picture): number => {
   const longest = Math.max(...wide.size, ...narrow.size);
@@ -34,7 +36,10 @@ export function Stage({ picture, step, playing, pointed, onPoint, onPick }: Prop
   const t = useText();
   const active = pointed ?? { side: "narrow", cell: step };
   const terms = (active.side === "narrow" ? picture.byNarrow : picture.byWide)[active.cell] ?? [];
-  const related = useMemo(() => new Map(terms.map((term) => [active.side === "narrow" ? term.wide : term.narrow, picture.weights[term.w]])), [terms, active.side, picture]);
+  const related = useMemo(
+    () => new Map(terms.map((term) => [active.side === "narrow" ? term.wide : term.narrow, picture.weights[term.w]])),
+    [terms, active.side, picture],
+  );
   const limit = limitOf(picture.weights);
   const scale = pixelsOf(picture) / SIZE;
   const { geometry: g } = picture;
@@ -112,7 +117,7 @@ function Equation({ picture, active, terms }: { picture: Picture; active: Cell; 
   const isInput = active.side === picture.inputIs;
   const side = picture[active.side];
   const value = side.values[active.cell];
-  const signed = (v: number) => (v < 0 ? `(−${-v})` : `${v}`);
+  const factor = (v: number) => (v < 0 ? `(${signed(v)})` : signed(v));
   if (isPadding(side, active.cell)) return <>{isInput ? t.isPadding : t.isCropped}</>;
   if (isInput) {
     const [from, to] = [nameOf(side, active.cell), active.side === "wide" ? narrow : wide];
@@ -120,7 +125,7 @@ function Equation({ picture, active, terms }: { picture: Picture; active: Cell; 
     return (
       <>
         <b>
-          {t.inputSymbol}[{from}] = {value}
+          {t.inputSymbol}[{from}] = {signed(value)}
         </b>{" "}
         {t.isUsedBy(targets.length)} {targets.map((cell) => `${t.outputSymbol}[${nameOf(to, cell)}]`).join("  ")}
       </>
@@ -128,14 +133,14 @@ function Equation({ picture, active, terms }: { picture: Picture; active: Cell; 
   }
   const sum = terms.map((term) => {
     const x = active.side === "narrow" ? wide.values[term.wide] : narrow.values[term.narrow];
-    return `${signed(x)}·${signed(weights[term.w])}`;
+    return `${factor(x)}·${factor(weights[term.w])}`;
   });
   return (
     <>
       <b>
         {t.outputSymbol}[{nameOf(side, active.cell)}]
       </b>{" "}
-      = {sum.join(" + ") || "0"} = <b>{value < 0 ? `−${-value}` : value}</b>
+      = {sum.join(" + ") || "0"} = <b>{signed(value)}</b>
     </>
   );
 }
@@ -168,7 +173,9 @@ function Plane({ name, side, channel, group, active, related, limit, scale, pend
 
   const onKeyDown = (e: KeyboardEvent, cell: number) => {
     const [, row, column] = placeOf(side, cell);
-    const [dr, dc] = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1], Home: [0, -column], End: [0, w - 1 - column] }[e.key] ?? [0, 0];
+    const [dr, dc] = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1], Home: [0, -column], End: [0, w - 1 - column] }[
+      e.key
+    ] ?? [0, 0];
     if (e.key === "Enter" || e.key === " ") onPick(cell);
     else if (!dr && !dc) return;
     e.preventDefault();
@@ -183,7 +190,9 @@ function Plane({ name, side, channel, group, active, related, limit, scale, pend
     const value = side.values[cell];
     const kind = cell === active ? "active" : weight !== undefined ? "related" : padding ? "padding" : "";
     const ink = weight === undefined ? undefined : inkOn(weight, limit, theme);
-    const label = `${t.cell(row - side.padLo[0], column - side.padLo[1])}: ${padding ? t.padding : value}${weight === undefined ? "" : `, ${t.timesWeight(weight)}`}`;
+    const text = signed(value);
+    const factor = weight === undefined ? "" : `×${signed(weight)}`;
+    const label = `${t.cell(row - side.padLo[0], column - side.padLo[1])}: ${padding ? `${t.padding} ` : ""}${text}${factor}`;
     return (
       <g
         key={column}
@@ -200,13 +209,20 @@ function Plane({ name, side, channel, group, active, related, limit, scale, pend
         onClick={() => onPick(cell)}
         onKeyDown={(e) => onKeyDown(e, cell)}
       >
-        <rect x="1" y="1" width={SIZE - 2} height={SIZE - 2} rx="3" style={weight === undefined ? undefined : { fill: cssColour(weight, limit, theme) }} />
+        <rect
+          x="1"
+          y="1"
+          width={SIZE - 2}
+          height={SIZE - 2}
+          rx="3"
+          style={weight === undefined ? undefined : { fill: cssColour(weight, limit, theme) }}
+        />
         <text x={SIZE / 2} y={weight === undefined ? SIZE / 2 : SIZE / 2 - 3} style={{ fill: ink }}>
-          {value < 0 ? `−${-value}` : value}
+          {text}
         </text>
-        {weight !== undefined && (
+        {factor && (
           <text className="weight" x={SIZE - 4} y={SIZE - 7} style={{ fill: ink }}>
-            ×{weight < 0 ? `−${-weight}` : weight}
+            {factor}
           </text>
         )}
       </g>
@@ -240,7 +256,23 @@ function Plane({ name, side, channel, group, active, related, limit, scale, pend
   );
 }
 
-function KernelPlane({ picture, filter, channel, used, limit, scale, showName }: { picture: Picture; filter: number; channel: number; used: ReadonlySet<number>; limit: number; scale: number; showName: boolean }) {
+function KernelPlane({
+  picture,
+  filter,
+  channel,
+  used,
+  limit,
+  scale,
+  showName,
+}: {
+  picture: Picture;
+  filter: number;
+  channel: number;
+  used: ReadonlySet<number>;
+  limit: number;
+  scale: number;
+  showName: boolean;
+}) {
   const t = useText();
   const theme = useTheme();
   const { geometry: g, weights } = picture;
@@ -253,10 +285,14 @@ function KernelPlane({ picture, filter, channel, used, limit, scale, showName }:
         {Array.from({ length: kh * kw }, (_, i) => {
           const weight = weights[first + i];
           return (
-            <g key={i} className={`cell tap${used.has(first + i) ? "" : " unused"}`} transform={`translate(${(i % kw) * SIZE} ${Math.floor(i / kw) * SIZE})`}>
+            <g
+              key={i}
+              className={`cell tap${used.has(first + i) ? "" : " unused"}`}
+              transform={`translate(${(i % kw) * SIZE} ${Math.floor(i / kw) * SIZE})`}
+            >
               <rect x="1" y="1" width={SIZE - 2} height={SIZE - 2} rx="3" style={{ fill: cssColour(weight, limit, theme) }} />
               <text x={SIZE / 2} y={SIZE / 2} style={{ fill: inkOn(weight, limit, theme) }}>
-                {weight < 0 ? `−${-weight}` : weight}
+                {signed(weight)}
               </text>
             </g>
           );

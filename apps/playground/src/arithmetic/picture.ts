@@ -63,7 +63,12 @@ const pair = (list: readonly number[]): Pair => [list[0], list[1]];
 export function pictureOf(setup: Setup): Picture {
   const geometry = geometryOf(setup);
   // The same convolution with its padding made visible: cells of their own, where the values are zero.
-  const padded: ConvGeometry = { ...geometry, input: geometry.input.map((v, a) => v + geometry.padLo[a] + geometry.padHi[a]), padLo: [0, 0], padHi: [0, 0] };
+  const padded: ConvGeometry = {
+    ...geometry,
+    input: geometry.input.map((v, a) => v + geometry.padLo[a] + geometry.padHi[a]),
+    padLo: [0, 0],
+    padHi: [0, 0],
+  };
   const [narrowSize, wideSize] = [sizeOf(yShape(padded)), sizeOf(xShape(padded))];
   const byWide: Term[][] = Array.from({ length: wideSize }, () => []);
   const byNarrow: Term[][] = Array.from({ length: narrowSize }, () => []);
@@ -74,7 +79,13 @@ export function pictureOf(setup: Setup): Picture {
   });
   const weights = numbersFor(sizeOf(wShape(geometry)), -1, 2, 20);
   const none: Pair = [0, 0];
-  const wide: Side = { channels: geometry.ic, size: pair(padded.input), padLo: pair(geometry.padLo), padHi: pair(geometry.padHi), values: new Float32Array(wideSize) };
+  const wide: Side = {
+    channels: geometry.ic,
+    size: pair(padded.input),
+    padLo: pair(geometry.padLo),
+    padHi: pair(geometry.padHi),
+    values: new Float32Array(wideSize),
+  };
   const narrow: Side = { channels: geometry.oc, size: pair(geometry.output), padLo: none, padHi: none, values: new Float32Array(narrowSize) };
   if (setup.transposed) {
     narrow.values.set(numbersFor(narrowSize, 0, 3, 7));

@@ -10,7 +10,8 @@ const MARGIN = { top: 10, right: 42, bottom: 24, left: 34 };
 const SMOOTHING = 0.06; // weight of a new loss in the running mean
 
 /** The polyline through the points, as an SVG path. */
-const pathOf = (points: readonly (readonly [number, number])[]): string => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
+const pathOf = (points: readonly (readonly [number, number])[]): string =>
+  points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
 const thousands = (v: number): string => (v >= 1000 ? `${v / 1000}k` : `${v}`);
 

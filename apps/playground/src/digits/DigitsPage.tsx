@@ -17,11 +17,14 @@ import { Inspector } from "./Inspector.tsx";
 import { MODEL_NAMES, modelNamed } from "./models.ts";
 import { NetworkView, type Choice } from "./NetworkView.tsx";
 import { Samples } from "./Samples.tsx";
-import type { Network } from "./stages.ts";
+import type { Network, Stage } from "./stages.ts";
 import { Training } from "./Training.tsx";
 
 const STRIP = 10; // samples shown at once
 const FIRST = 2; // of the held-out digits, shown on arrival: a plain 3
+
+const choose = (stage: Stage, index: number): void => setParams({ layer: stage.name, at: `${index}` });
+const unchoose = (): void => setParams({ layer: null, at: null });
 
 /** The chosen value of an address, `layer=c3&at=412`; null where there is none or no such value. */
 function choiceIn(params: ReadonlyMap<string, string>, network: Network | undefined): Choice | null {
@@ -73,7 +76,11 @@ export function DigitsPage() {
           title={t.inputTitle}
           className="input-card"
           aside={
-            <button type="button" className="button quiet small" onClick={() => (setDrawing(false), setParams({ draw: encodeDigit(new Float32Array(PIXELS)), sample: null }))}>
+            <button
+              type="button"
+              className="button quiet small"
+              onClick={() => (setDrawing(false), setParams({ draw: encodeDigit(new Float32Array(PIXELS)), sample: null }))}
+            >
               {t.clear}
             </button>
           }
@@ -96,10 +103,15 @@ export function DigitsPage() {
               setDrawing(false);
               setParams({ sample: index === FIRST ? null : `${index}`, draw: null });
             }}
-            onMore={() => setStrip(((strip + STRIP) % (ready?.heldOut ?? STRIP)))}
+            onMore={() => setStrip((strip + STRIP) % (ready?.heldOut ?? STRIP))}
           />
         </Card>
-        <Answer scores={(output && seen?.values.get(output)) ?? null} trained={state.images !== 0} quiet={state.running} label={chosen?.label ?? null} />
+        <Answer
+          scores={(output && seen?.values.get(output)) ?? null}
+          trained={state.images !== 0}
+          quiet={state.running}
+          label={chosen?.label ?? null}
+        />
       </div>
       <div className="digits-main">
         <Training client={client} state={state} />
@@ -110,7 +122,10 @@ export function DigitsPage() {
             <span className="model">
               <label>
                 <span className="visually-hidden">{t.model}</span>
-                <select value={modelName} onChange={(e) => setParams({ model: e.target.value === MODEL_NAMES[0] ? null : e.target.value, layer: null, at: null })}>
+                <select
+                  value={modelName}
+                  onChange={(e) => setParams({ model: e.target.value === MODEL_NAMES[0] ? null : e.target.value, layer: null, at: null })}
+                >
                   {MODEL_NAMES.map((name) => (
                     <option key={name} value={name}>
                       {name === "lenet5" || name === "lenet5_1998" ? t.modelNames[name] : name}
@@ -123,19 +138,13 @@ export function DigitsPage() {
           }
         >
           {client && seen ? (
-            <NetworkView
-              network={client.network}
-              values={seen.values}
-              choice={choice}
-              explanation={explanation}
-              onPick={(stage, index) => setParams({ layer: stage.name, at: `${index}` })}
-            />
+            <NetworkView network={client.network} values={seen.values} choice={choice} explanation={explanation} onPick={choose} />
           ) : (
             <p className="note">{state.notice?.kind === "failed" ? t.workerFailed(state.notice.text) : t.starting}</p>
           )}
         </Card>
       </div>
-      <Inspector choice={choice} explanation={explanation} onClose={() => setParams({ layer: null, at: null })} />
+      <Inspector choice={choice} explanation={explanation} onClose={unchoose} />
     </div>
   );
 }

@@ -43,7 +43,10 @@ export function DrawPad({ pixels, onDraw, hint }: Props) {
 
   const digit = (): Float32Array => {
     const data = canvas.current?.getContext("2d")?.getImageData(0, 0, SIZE, SIZE).data ?? [];
-    return asDigit(Float32Array.from({ length: SIZE * SIZE }, (_, i) => data[i * 4 + 3] / 255), SIZE);
+    return asDigit(
+      Float32Array.from({ length: SIZE * SIZE }, (_, i) => data[i * 4 + 3] / 255),
+      SIZE,
+    );
   };
   const place = (e: PointerEvent<HTMLCanvasElement>): readonly [number, number] => {
     const rect = e.currentTarget.getBoundingClientRect();

@@ -1,6 +1,6 @@
 // One value taken apart: window, weights, every product, their sum, bias and activation, and beside it the value shown.
 
-import { useEffect, useRef, useState } from "react";
+import { memo, useEffect, useRef, useState } from "react";
 import { cssColour, inkOn, limitOf } from "../colour.ts";
 import { Icon } from "../components/ui.tsx";
 import { decimal, exact, short } from "../format.ts";
@@ -15,10 +15,14 @@ interface Props {
   onClose(): void;
 }
 
-export function Inspector({ choice, explanation, onClose }: Props) {
+export const Inspector = memo(function Inspector({ choice, explanation, onClose }: Props) {
   const t = useText();
   return (
-    <section className={`card inspector${choice ? " open" : ""}`} aria-labelledby="inspector-title" onKeyDown={(e) => e.key === "Escape" && onClose()}>
+    <section
+      className={`card inspector${choice ? " open" : ""}`}
+      aria-labelledby="inspector-title"
+      onKeyDown={(e) => e.key === "Escape" && onClose()}
+    >
       <header className="card-head">
         <h2 id="inspector-title">{t.inspectorTitle}</h2>
         {choice && (
@@ -27,10 +31,14 @@ export function Inspector({ choice, explanation, onClose }: Props) {
           </button>
         )}
       </header>
-      {choice && explanation ? <Taken key={choice.stage.name} choice={choice} e={explanation} /> : <p className="note">{choice ? t.notExplained : t.inspectorEmpty}</p>}
+      {choice && explanation ? (
+        <Taken key={choice.stage.name} choice={choice} e={explanation} />
+      ) : (
+        <p className="note">{choice ? t.notExplained : t.inspectorEmpty}</p>
+      )}
     </section>
   );
-}
+});
 
 function Taken({ choice: { stage, index }, e }: { choice: Choice; e: Explanation }) {
   const t = useText();
@@ -42,28 +50,30 @@ function Taken({ choice: { stage, index }, e }: { choice: Choice; e: Explanation
       <p className="taken-place" aria-live="polite">
         <span className="stage-name">{stage.name}</span> {place}
       </p>
-          <Derivation e={e} />
-          <dl className={`verdict ${isEqual ? "good" : "bad"}`}>
-            <div>
-              <dt>{t.computed}</dt>
-              <dd data-testid="computed" data-value={e.result}>
-                {exact(e.result)}
-              </dd>
-            </div>
-            <div>
-              <dt>{t.shownValue}</dt>
-              <dd data-testid="shown" data-value={e.shown}>
-                {exact(e.shown)}
-              </dd>
-            </div>
-            <p data-testid="verdict">
-              <b>
-                <Icon name={isEqual ? "check" : "close"} /> {isEqual ? t.equal : t.unequal}
-              </b>{" "}
-              <span>{t.equalNote(difference.toExponential(1), e.tolerance.toExponential(1))}</span>
-            </p>
-          </dl>
-          <Products e={e} />
+      <Derivation e={e} />
+      <div className={`verdict ${isEqual ? "good" : "bad"}`}>
+        <dl>
+          <div>
+            <dt>{t.computed}</dt>
+            <dd data-testid="computed" data-value={e.result}>
+              {exact(e.result)}
+            </dd>
+          </div>
+          <div>
+            <dt>{t.shownValue}</dt>
+            <dd data-testid="shown" data-value={e.shown}>
+              {exact(e.shown)}
+            </dd>
+          </div>
+        </dl>
+        <p data-testid="verdict">
+          <b>
+            <Icon name={isEqual ? "check" : "close"} /> {isEqual ? t.equal : t.unequal}
+          </b>{" "}
+          <span>{t.equalNote(difference.toExponential(1), e.tolerance.toExponential(1))}</span>
+        </p>
+      </div>
+      <Products e={e} />
     </div>
   );
 }
@@ -124,7 +134,12 @@ function Products({ e }: { e: Explanation }) {
           </div>
         )}
       </div>
-      <ul className="products" style={{ gridTemplateColumns: `repeat(${columns}, minmax(0, 1fr))`, maxWidth: columns * 84 }} tabIndex={0} aria-label={name}>
+      <ul
+        className="products"
+        style={{ gridTemplateColumns: `repeat(${columns}, minmax(0, 1fr))`, maxWidth: columns * 84 }}
+        tabIndex={0}
+        aria-label={name}
+      >
         {sorted.map((term, i) => (
           <Product key={i} term={term} limit={limit} isSquare={e.kind === "squares"} wins={isMax && e.groups.length === 1 && i === e.winner} />
         ))}
@@ -137,7 +152,10 @@ function Product({ term: { at, x, weight, product }, limit, isSquare, wins }: { 
   const t = useText();
   const theme = useTheme();
   const style = { background: cssColour(product, limit, theme), color: inkOn(product, limit, theme) };
-  const label = weight === null ? `${decimal(x, 5)}${wins ? `, ${t.winner}` : ""}` : (isSquare ? t.squareLabel : t.termLabel)(decimal(x, 5), decimal(weight, 5), decimal(product, 6));
+  const label =
+    weight === null
+      ? `${decimal(x, 5)}${wins ? `, ${t.winner}` : ""}`
+      : (isSquare ? t.squareLabel : t.termLabel)(decimal(x, 5), decimal(weight, 5), decimal(product, 6));
   return (
     <li className={`product${at === null ? " outside" : ""}${wins ? " wins" : ""}`} style={style} title={label} data-product={product}>
       <span className="visually-hidden">{at === null ? `${t.paddingTerm}: ${label}` : label}</span>
@@ -159,9 +177,19 @@ function ChannelSums({ groups, chosen, onChoose }: { groups: readonly Group[]; c
       <h3>{t.channelSums}</h3>
       <div role="group" aria-label={t.channelSums} className="channel-bars">
         {groups.map((g, i) => (
-          <button key={g.channel} type="button" aria-pressed={g === chosen} aria-label={t.channelSum(g.channel, decimal(g.sum, 4))} title={t.channelSum(g.channel, decimal(g.sum, 4))} onClick={() => onChoose(i)}>
+          <button
+            key={g.channel}
+            type="button"
+            aria-pressed={g === chosen}
+            aria-label={t.channelSum(g.channel, decimal(g.sum, 4))}
+            title={t.channelSum(g.channel, decimal(g.sum, 4))}
+            onClick={() => onChoose(i)}
+          >
             <span className="bar-field" aria-hidden="true">
-              <span className={g.sum < 0 ? "bar below" : "bar"} style={{ height: `${limit ? (Math.abs(g.sum) / limit) * 50 : 0}%`, background: cssColour(Math.sign(g.sum) * 0.66, 1, theme) }} />
+              <span
+                className={g.sum < 0 ? "bar below" : "bar"}
+                style={{ height: `${limit ? (Math.abs(g.sum) / limit) * 50 : 0}%`, background: cssColour(Math.sign(g.sum) * 0.66, 1, theme) }}
+              />
             </span>
             <span aria-hidden="true">{g.channel}</span>
           </button>

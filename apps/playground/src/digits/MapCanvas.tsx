@@ -150,7 +150,15 @@ interface Marks {
   readonly shown: ReadonlySet<number> | null;
 }
 
-function paint(canvas: HTMLCanvasElement, total: { width: number; height: number }, data: Float32Array, layout: Layout, limit: number, theme: Theme, marks: Marks): void {
+function paint(
+  canvas: HTMLCanvasElement,
+  total: { width: number; height: number },
+  data: Float32Array,
+  layout: Layout,
+  limit: number,
+  theme: Theme,
+  marks: Marks,
+): void {
   const { count, height, width, zoom } = layout;
   const scale = devicePixelRatio;
   const [w, h] = [Math.max(1, Math.round(total.width * scale)), Math.max(1, Math.round(total.height * scale))];
@@ -172,7 +180,12 @@ function paint(canvas: HTMLCanvasElement, total: { width: number; height: number
   }
   const outline = (map: number, top: number, left: number, bottom: number, right: number, strong: boolean) => {
     const { x, y } = originOf(layout, map);
-    const around: [number, number, number, number] = [x + left * zoom - 1, y + top * zoom - 1, (right - left + 1) * zoom + 2, (bottom - top + 1) * zoom + 2];
+    const around: [number, number, number, number] = [
+      x + left * zoom - 1,
+      y + top * zoom - 1,
+      (right - left + 1) * zoom + 2,
+      (bottom - top + 1) * zoom + 2,
+    ];
     context.lineWidth = strong ? 4 : 3;
     context.strokeStyle = theme === "dark" ? "#121417" : "#ffffff";
     context.strokeRect(...around);

@@ -2,7 +2,7 @@
 // the maps it looks at.
 
 import { sizeOf, type Value } from "@conv/tensor";
-import { useState } from "react";
+import { memo, useState } from "react";
 import { cssGradient, limitOf } from "../colour.ts";
 import { decimal } from "../format.ts";
 import { useText, type Dictionary } from "../i18n/index.tsx";
@@ -25,7 +25,8 @@ interface Props {
   onPick(stage: Stage, index: number): void;
 }
 
-export function NetworkView({ network, values, choice, explanation, onPick }: Props) {
+/** Renders again only when there is something new to see, however often the page does. */
+export const NetworkView = memo(function NetworkView({ network, values, choice, explanation, onPick }: Props) {
   const { traced, stages, inputMaps } = network;
   const t = useText();
   const windowIn = (output: Value) => (choice?.stage.source === output ? (explanation?.window ?? null) : null);
@@ -38,11 +39,19 @@ export function NetworkView({ network, values, choice, explanation, onPick }: Pr
         </li>
       )}
       {stages.map((stage) => (
-        <StageView key={stage.name} stage={stage} values={values} selected={choice?.stage === stage ? choice.index : null} filter={choice?.stage === stage ? (explanation?.filter ?? null) : null} shown={windowIn(stage.output)} onPick={(index) => onPick(stage, index)} />
+        <StageView
+          key={stage.name}
+          stage={stage}
+          values={values}
+          selected={choice?.stage === stage ? choice.index : null}
+          filter={choice?.stage === stage ? (explanation?.filter ?? null) : null}
+          shown={windowIn(stage.output)}
+          onPick={(index) => onPick(stage, index)}
+        />
       ))}
     </ol>
   );
-}
+});
 
 interface StageProps {
   stage: Stage;
@@ -64,10 +73,15 @@ function StageView({ stage, values, selected, filter, shown, onPick }: StageProp
       <MapsOf name={stage.name} title={describeStage(stage, t)} maps={stage.maps} data={data} shown={shown} selected={selected} onPick={onPick} />
       {learned.length > 0 && (
         <details className="filters" open={open} onToggle={(e) => setOpen(e.currentTarget.open)}>
-          <summary aria-label={t.showFiltersOf(stage.name)}>
-            {t.showFilters} <span className="shape">{learned.map(({ weight }) => size(weight.shape)).join(", ")}</span>
+          <summary>
+            {t.showFilters}
+            <span className="visually-hidden"> {stage.name}</span>{" "}
+            <span className="shape">{learned.map(({ weight }) => size(weight.shape)).join(", ")}</span>
           </summary>
-          {open && learned.map(({ weight, data: w }, i) => <Filters key={i} name={stage.name} shape={weight.shape} data={w} used={filter?.weight === weight ? filter : null} />)}
+          {open &&
+            learned.map(({ weight, data: w }, i) => (
+              <Filters key={i} name={stage.name} shape={weight.shape} data={w} used={filter?.weight === weight ? filter : null} />
+            ))}
         </details>
       )}
     </li>
@@ -99,7 +113,18 @@ function MapsOf({ name, title, maps, data, shown, selected, onPick }: MapsProps)
         <span className="shape">{formatMaps(maps)}</span>
         <Legend limit={limit} />
       </div>
-      <MapCanvas data={data} maps={maps} limit={limit} zoom={zoom} label={t.mapsOf(name)} describe={describe} selected={selected} window={shown} onPoint={setPointed} onPick={onPick} />
+      <MapCanvas
+        data={data}
+        maps={maps}
+        limit={limit}
+        zoom={zoom}
+        label={t.mapsOf(name)}
+        describe={describe}
+        selected={selected}
+        window={shown}
+        onPoint={setPointed}
+        onPick={onPick}
+      />
       <p className="readout">{pointed === null ? "\u00a0" : `${describe(pointed)}: ${decimal(data[pointed], 4)}`}</p>
     </>
   );
@@ -125,7 +150,17 @@ function Filters({ name, shape, data, used }: { name: string; shape: readonly nu
   const columns = isLarge || inputs === 1 ? undefined : inputs * (inputs <= 4 ? 4 : 2);
   return (
     <>
-      <MapCanvas data={data} maps={maps} limit={limit} zoom={zoom} columns={columns} label={t.filtersOf(name, outputs)} describe={describe} window={shown} onPoint={setPointed} />
+      <MapCanvas
+        data={data}
+        maps={maps}
+        limit={limit}
+        zoom={zoom}
+        columns={columns}
+        label={t.filtersOf(name, outputs)}
+        describe={describe}
+        window={shown}
+        onPoint={setPointed}
+      />
       <p className="readout">{pointed === null ? "\u00a0" : `${describe(pointed)}: ${decimal(data[pointed], 4)}`}</p>
     </>
   );
@@ -160,7 +195,11 @@ function describeMain({ mains: [main], sourceMaps, maps }: Stage, t: Dictionary)
     case "conv": {
       const g = main.node.params;
       const channels = maps.channels === 1 ? maps.width : maps.channels;
-      return t.convStage(size(g.kernel), sourceMaps.channels, channels) + (g.stride[0] === 1 ? "" : t.strideOf(g.stride[0])) + (g.padLo[0] === 0 ? "" : t.paddingOf(g.padLo[0]));
+      return (
+        t.convStage(size(g.kernel), sourceMaps.channels, channels) +
+        (g.stride[0] === 1 ? "" : t.strideOf(g.stride[0])) +
+        (g.padLo[0] === 0 ? "" : t.paddingOf(g.padLo[0]))
+      );
     }
     case "matmul":
       return t.matmulStage(sizeOf(main.node.inputs[0].shape), maps.width);

@@ -26,7 +26,14 @@ export function Samples({ samples, chosen, onPick, onMore }: Props) {
       </div>
       <div className="sample-strip" role="group" aria-label={t.samples}>
         {samples.map((s) => (
-          <button key={s.index} type="button" aria-label={t.sample(s.label)} aria-pressed={s.index === chosen} data-label={s.label} onClick={() => onPick(s.index)}>
+          <button
+            key={s.index}
+            type="button"
+            aria-label={t.sample(s.label)}
+            aria-pressed={s.index === chosen}
+            data-label={s.label}
+            onClick={() => onPick(s.index)}
+          >
             <Picture pixels={s.pixels} />
           </button>
         ))}

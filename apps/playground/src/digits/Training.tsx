@@ -52,7 +52,7 @@ export function Training({ client, state }: { client: Client | null; state: Netw
           </div>
           <label className="slider">
             <span>
-              {t.learningRate} <output className="mono">{RATES[rate]}</output>
+              {t.learningRate} <span className="mono">{RATES[rate]}</span>
             </span>
             <input
               type="range"
@@ -99,7 +99,11 @@ export function Training({ client, state }: { client: Client | null; state: Netw
         {!running && accuracy !== undefined ? t.accuracyNow(percent(accuracy)) : ""}
       </p>
       {notice && (
-        <p className={`notice ${notice.kind === "loaded" ? "good" : "bad"}`} role={notice.kind === "loaded" ? "status" : "alert"} data-testid="notice">
+        <p
+          className={`notice ${notice.kind === "loaded" ? "good" : "bad"}`}
+          role={notice.kind === "loaded" ? "status" : "alert"}
+          data-testid="notice"
+        >
           {{ loaded: t.loaded, refused: t.weightsFailed, failed: t.workerFailed }[notice.kind](notice.text)}
         </p>
       )}

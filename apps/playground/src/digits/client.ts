@@ -29,7 +29,17 @@ export interface NetworkState {
   readonly notice: Notice | null;
 }
 
-const START: NetworkState = { ready: null, samples: [], seen: null, losses: [], accuracies: [], imagesPerSecond: 0, running: false, images: 0, notice: null };
+const START: NetworkState = {
+  ready: null,
+  samples: [],
+  seen: null,
+  losses: [],
+  accuracies: [],
+  imagesPerSecond: 0,
+  running: false,
+  images: 0,
+  notice: null,
+};
 
 export interface Client {
   readonly network: Network;
@@ -73,12 +83,20 @@ function after(state: NetworkState, message: Reply, network: Network): Partial<N
     case "seen":
       return { seen: { pixels: message.pixels, values: known(network, message.x, message.parameters, message.probes) } };
     case "progress":
-      return { losses: [...state.losses, ...message.points], images: message.points.at(-1)?.images ?? state.images, imagesPerSecond: message.imagesPerSecond };
+      return {
+        losses: [...state.losses, ...message.points],
+        images: message.points.at(-1)?.images ?? state.images,
+        imagesPerSecond: message.imagesPerSecond,
+      };
     case "accuracy":
       return { accuracies: [...state.accuracies, message] };
     case "training":
       // New weights begin a new curve.
-      return { running: message.running, images: message.images, ...(message.images ? {} : message.running ? { notice: null } : { losses: [], accuracies: [], imagesPerSecond: 0 }) };
+      return {
+        running: message.running,
+        images: message.images,
+        ...(message.images ? {} : message.running ? { notice: null } : { losses: [], accuracies: [], imagesPerSecond: 0 }),
+      };
     case "weights":
       download(message.bytes, `${network.model.name}.safetensors`);
       return {};

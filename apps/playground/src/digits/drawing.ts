@@ -43,14 +43,17 @@ function average(ink: Float32Array, size: number, y: number, x: number, side: nu
 /** Sixteen levels in runs, a byte each (level, length − 1), in base64 for addresses. */
 export function encodeDigit(pixels: Float32Array): string {
   const bytes: number[] = [];
-  for (let at = 0; at < pixels.length; ) {
+  for (let at = 0; at < pixels.length;) {
     const level = Math.round(pixels[at] * 15);
     let length = 1;
     while (length < 16 && at + length < pixels.length && Math.round(pixels[at + length] * 15) === level) length++;
     bytes.push((level << 4) | (length - 1));
     at += length;
   }
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
 }
 
 /** The digit of such a text; null where it is not one. */

@@ -1,7 +1,19 @@
 // Where one value comes from: the window it looks at, the weights, every product, the sum, bias and activation, computed
 // again in float64 from the definitions in @conv/ops and compared with the value the network computed in float32.
 
-import { broadcastStrides, eachTerm, eachWindow, evaluator, isElementwise, matmulGeometry, variable, wShape, type ConvGeometry, type MatmulParams, type ReduceParams } from "@conv/ops";
+import {
+  broadcastStrides,
+  eachTerm,
+  eachWindow,
+  evaluator,
+  isElementwise,
+  matmulGeometry,
+  variable,
+  wShape,
+  type ConvGeometry,
+  type MatmulParams,
+  type ReduceParams,
+} from "@conv/ops";
 import { sizeOf, stridesOf, type Node, type Value } from "@conv/tensor";
 import { broadcastIndex, coordinates, origin, type Place } from "./routes.ts";
 import { mainOf, type Known, type Main, type Stage } from "./stages.ts";
@@ -116,7 +128,10 @@ const constantAt = (value: Value, { value: y, index }: Place, get: Get): number 
 
 function valueOf(n: Node, inputs: readonly number[]): number {
   if (!isElementwise(n)) throw new Error(`explain: ${n.op.name} is not elementwise`);
-  return evaluator(n.params.f, n.inputs.map((_, i) => variable(i)))(inputs);
+  return evaluator(
+    n.params.f,
+    n.inputs.map((_, i) => variable(i)),
+  )(inputs);
 }
 
 interface Window {
@@ -215,7 +230,10 @@ function squares({ inputs: [summed], outputs: [y] }: Node<ReduceParams>, index: 
         else leaves.weight = v;
         return v;
       }
-      return valueOf(n, n.inputs.map((v) => evaluate({ value: v, index: broadcastIndex(at, v.shape, value.shape) })));
+      return valueOf(
+        n,
+        n.inputs.map((v) => evaluate({ value: v, index: broadcastIndex(at, v.shape, value.shape) })),
+      );
     };
     const product = evaluate({ value: summed, index: i });
     terms.push({ ...leaves, product });

@@ -25,7 +25,13 @@ export type Reply =
   | { readonly type: "ready"; readonly threads: number; readonly heldOut: number; readonly trainCount: number }
   | { readonly type: "samples"; readonly samples: readonly Sample[] }
   /** All values of one pass: what the network was shown, its parameters, the probes in their order. */
-  | { readonly type: "seen"; readonly pixels: Float32Array; readonly x: Float32Array; readonly parameters: readonly Float32Array[]; readonly probes: readonly Float32Array[] }
+  | {
+      readonly type: "seen";
+      readonly pixels: Float32Array;
+      readonly x: Float32Array;
+      readonly parameters: readonly Float32Array[];
+      readonly probes: readonly Float32Array[];
+    }
   | { readonly type: "progress"; readonly points: readonly Point[]; readonly imagesPerSecond: number }
   | { readonly type: "accuracy"; readonly images: number; readonly accuracy: number }
   /** `images` of the training behind these weights; 0 where they are random, null where they came from a file. */

@@ -1,9 +1,24 @@
 // A model's graph read as the picture draws it: stages, one for each layer that the model names, with the ops in it that look at
 // a window. Knows ops, no model.
 
-import { avgPoolOp, concatOp, convOp, isElementwise, matmulOp, maxPoolOp, reshapeOp, sliceOp, sumOp, type AvgPoolGeometry, type ConvGeometry, type MatmulParams, type PoolGeometry, type ReduceParams } from "@conv/ops";
-import { formatShape, graphOf, optimise, sizeOf, type Graph, type Node, type Value } from "@conv/tensor";
 import { traceModel, type Model, type TracedModel } from "@conv/layers";
+import {
+  avgPoolOp,
+  concatOp,
+  convOp,
+  isElementwise,
+  matmulOp,
+  maxPoolOp,
+  reshapeOp,
+  sliceOp,
+  sumOp,
+  type AvgPoolGeometry,
+  type ConvGeometry,
+  type MatmulParams,
+  type PoolGeometry,
+  type ReduceParams,
+} from "@conv/ops";
+import { formatShape, graphOf, optimise, sizeOf, type Graph, type Node, type Value } from "@conv/tensor";
 import { applies, origin } from "./routes.ts";
 
 /** A node that looks at a window. */
@@ -105,7 +120,12 @@ export function readNetwork(model: Model): Network {
     traced,
     inputMaps: mapsOf(x.shape),
     stages,
-    graph: optimise(graphOf([x, ...traced.values], stages.map((s) => s.output))),
+    graph: optimise(
+      graphOf(
+        [x, ...traced.values],
+        stages.map((s) => s.output),
+      ),
+    ),
     learned: traced.entries.filter((e) => e.trainable).reduce((sum, e) => sum + sizeOf(e.spec.shape), 0),
   };
 }
@@ -118,4 +138,5 @@ export const known = ({ traced, stages }: Network, x: Float32Array, parameters: 
   new Map([[traced.x, x], ...traced.values.map((v, i) => [v, parameters[i]] as const), ...stages.map((s, i) => [s.output, outputs[i]] as const)]);
 
 /** `6×28×28`, or `120`. */
-export const formatMaps = ({ channels, height, width }: Maps): string => (channels * height === 1 ? `${width}` : formatShape([channels, height, width]));
+export const formatMaps = ({ channels, height, width }: Maps): string =>
+  channels * height === 1 ? `${width}` : formatShape([channels, height, width]);

@@ -61,7 +61,10 @@ function createSession(backend: Backend, network: Network, digits: PackedDigits,
       const x = prepare(shown, view);
       const parameters = [...(await trainer.state()).values()].map((saved) => saved.data);
       const probes = await eye(x, parameters);
-      reply({ type: "seen", pixels: shown, x, parameters, probes }, [x, ...parameters, ...probes].map((a) => a.buffer));
+      reply(
+        { type: "seen", pixels: shown, x, parameters, probes },
+        [x, ...parameters, ...probes].map((a) => a.buffer),
+      );
     } finally {
       looking = false;
     }

@@ -5,7 +5,8 @@ const plural = (n: number, one: string, many: string): string => `${n} ${n === 1
 export const en = {
   pages: { digits: "Digits", arithmetic: "Convolution arithmetic" },
   intros: {
-    digits: "A convolutional network you can take apart. Draw a digit, train the network in this page, and follow any value back to the products it is the sum of.",
+    digits:
+      "A convolutional network you can take apart. Draw a digit, train the network in this page, and follow any value back to the products it is the sum of.",
     arithmetic: "What kernel, stride, padding, dilation and groups do to the shape of a convolution, one window at a time.",
   },
   skip: "Skip to content",
@@ -19,7 +20,15 @@ export const en = {
 
   // Arithmetic
   presets: "Examples",
-  presetNames: { valid: "No padding", same: "Same size", strided: "Strided", dilated: "Dilated", uneven: "Uneven", depthwise: "Depthwise", transposed: "Transposed" },
+  presetNames: {
+    valid: "No padding",
+    same: "Same size",
+    strided: "Strided",
+    dilated: "Dilated",
+    uneven: "Uneven",
+    depthwise: "Depthwise",
+    transposed: "Transposed",
+  },
   parametersTitle: "Parameters",
   parameters: {
     input: "Input",
@@ -58,7 +67,6 @@ export const en = {
   planeName: (name: string, channel: number) => `${name}, channel ${channel}`,
   cell: (row: number, column: number) => `row ${row}, column ${column}`,
   padding: "padding",
-  timesWeight: (w: number) => `times weight ${w}`,
   isPadding: "This cell is padding: it counts as zero.",
   isCropped: "This cell lies in the padding, which a transposed convolution cuts off its output.",
   isUsedBy: (n: number) => (n === 1 ? "goes into 1 output:" : `goes into ${n} outputs:`),
@@ -125,7 +133,6 @@ export const en = {
   paddingOf: (p: number) => `, padding ${p}`,
   strideOf: (s: number) => `, stride ${s}`,
   showFilters: "Filters",
-  showFiltersOf: (name: string) => `Show the filters of ${name}`,
   mapsOf: (name: string) => `Feature maps of ${name}. Arrow keys move, Page Up and Page Down change the map, Enter explains the value.`,
   filtersOf: (name: string, count: number) => `Filters of ${name}: ${count}`,
   place: (channel: number, row: number, column: number) => `map ${channel}, row ${row}, column ${column}`,
@@ -134,7 +141,8 @@ export const en = {
   weightPlaceInRow: (unit: number, from: number) => `from ${from} to unit ${unit}`,
   mapViewer: "feature maps",
   inspectorTitle: "Where a value comes from",
-  inspectorEmpty: "Click a value of any map, or move to it with the arrow keys and press Enter. Its window, its weights and every product appear here.",
+  inspectorEmpty:
+    "Click a value of any map, or move to it with the arrow keys and press Enter. Its window, its weights and every product appear here.",
   close: "Close",
   sumOfProducts: (n: number) => `Sum of ${plural(n, "product", "products")}`,
   sumOfSquares: (n: number) => `Sum of ${plural(n, "square", "squares")}`,

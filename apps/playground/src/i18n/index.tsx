@@ -9,11 +9,20 @@ export type Language = "en" | "zh";
 
 /** The same keys as English; functions with the same arguments. */
 export type Dictionary = {
-  readonly [K in keyof typeof en]: (typeof en)[K] extends (...args: infer A) => string ? (...args: A) => string : (typeof en)[K] extends string ? string : Readonly<Record<keyof (typeof en)[K], string>>;
+  readonly [K in keyof typeof en]: (typeof en)[K] extends (...args: infer A) => string
+    ? (...args: A) => string
+    : (typeof en)[K] extends string
+      ? string
+      : Readonly<Record<keyof (typeof en)[K], string>>;
 };
 
 const DICTIONARIES: Record<Language, Dictionary> = { en, zh };
-const fromBrowser: Language = navigator.languages.find((l) => /^(en|zh)\b/i.test(l))?.toLowerCase().startsWith("zh") ? "zh" : "en";
+const fromBrowser: Language = navigator.languages
+  .find((l) => /^(en|zh)\b/i.test(l))
+  ?.toLowerCase()
+  .startsWith("zh")
+  ? "zh"
+  : "en";
 
 const Text = createContext<Dictionary>(en);
 
