@@ -49,7 +49,12 @@ export function createProgram(): Command {
     .addOption(new Option("--epochs <n>", "how often to see all digits, counted from the beginning (default: 10)").argParser(whole(1)))
     .addOption(new Option("--batch <n>", "digits in a step (default: 64)").argParser(whole(1)))
     .addOption(new Option("--optimizer <name>", "adam, or sgd with momentum 0.9 (default: adam)").choices(["adam", "sgd"]))
-    .addOption(new Option("--lr <number>", "learning rate (default: 0.001 for adam, 0.02 for sgd)").argParser(positive))
+    .addOption(
+      new Option(
+        "--lr <number>",
+        "learning rate of the first epoch; it falls by a fifth each epoch (default: 0.003 for adam, 0.03 for sgd)",
+      ).argParser(positive),
+    )
     .addOption(new Option("--seed <n>", "decides first weights and order of digits (default: 0)").argParser(whole(0)))
     .addOption(new Option("--limit <n>", "train on the first n digits only (default: 8000)").argParser(whole(1)))
     .addOption(new Option("--threads <n>", "processor cores to use (default: all)").argParser(whole(1)))
@@ -62,7 +67,7 @@ export function createProgram(): Command {
 Examples:
   $ conv train lenet5
   $ conv train lenet5 --epochs 2 --limit 1000 --out quick.safetensors
-  $ conv train lenet5 --optimizer sgd --lr 0.05 --seed 7 --json > run.json
+  $ conv train lenet5 --optimizer sgd --lr 0.02 --seed 7 --json > run.json
   $ conv train lenet5 --resume lenet5.safetensors --epochs 20`,
     )
     .action(async (...args) => (await import("./commands/train.ts")).train(args[0], args[1]));

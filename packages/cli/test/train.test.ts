@@ -64,7 +64,7 @@ describe("conv train", { timeout: 240_000 }, () => {
       file: "j.safetensors",
       curve: "j.svg",
       interrupted: false,
-      recipe: { epochs: 1, batch: 64, optimizer: "adam", lr: 0.001, seed: 3, limit: 4000 },
+      recipe: { epochs: 1, batch: 64, optimizer: "adam", lr: 0.003, seed: 3, limit: 4000 },
     });
     expect(epochs).toHaveLength(1);
     expect(test.count).toBe(2000);

