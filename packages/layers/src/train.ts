@@ -136,9 +136,10 @@ export function createTrainer({ backend, model, optimizer, loss, state, seed = 0
 
   const compile = (n: number): Step => {
     const { graph, seeds } = traceStep(model, optimizer, n, loss);
+    const program = backend.compile(graph);
     const [x, labels, hyper, ...rest] = graph.inputs.slice(0, 3 + seeds).map((v) => backend.alloc(bytesOf(v.spec)));
     const [error, output] = graph.outputs.slice(0, 2).map((v) => backend.alloc(bytesOf(v.spec)));
-    return { program: backend.compile(graph), x, labels, hyper, seeds: rest, loss: error, output };
+    return { program, x, labels, hyper, seeds: rest, loss: error, output };
   };
 
   const load = (data: Dataset, indices: Uint32Array) => {
@@ -272,6 +273,7 @@ export function createTrainer({ backend, model, optimizer, loss, state, seed = 0
         };
       }
     } finally {
+      for (const left of await Promise.allSettled(inFlight)) if (left.status === "fulfilled") position = add(position, left.value);
       inFlight = [];
       busy = false;
     }

@@ -262,6 +262,19 @@ describe("stopping", () => {
     await expect(all(t.fit(data, { epochs: 50, patience: 3 }))).rejects.toThrow("train: patience needs validation data");
   });
 
+  test("an error of onStep is passed on, and the steps already made count", async () => {
+    const data = stripes(20);
+    const t = trainer(createHost());
+    const onStep = () => {
+      throw new Error("mine");
+    };
+    await expect(all(t.fit(data, { epochs: 1, onStep }))).rejects.toThrow("mine");
+    expect(t.position).toEqual({ epoch: 0, step: 2 });
+    const straight = trainer(createHost());
+    const want = await all(straight.fit(data, { epochs: 1 }));
+    expect((await all(t.fit(data, { epochs: 1 }))).map(essence)).toEqual(want.map(essence));
+  });
+
   test("leaving the loop leaves a trainer that goes on", async () => {
     const t = trainer(createHost());
     for await (const { epoch } of t.fit(stripes(8), { epochs: 5 })) if (epoch === 2) break;
