@@ -25,7 +25,8 @@ export async function benchLayers({ cases, competitors, direction, machine, flag
   const declined: Result["declined"][number][] = [];
   let done = 0;
   for (const { name, geometry } of cases) {
-    const operands = shapesOf(direction, geometry).operands.map((shape, i) => operand(i + 1, sizeOf(shape))) as [Float32Array, Float32Array];
+    const [a, b] = shapesOf(direction, geometry).operands;
+    const operands = [operand(1, sizeOf(a)), operand(2, sizeOf(b))] as const;
     const expected = reference(direction, geometry, ...operands);
     const task = { kind: "layer", direction, geometry, threads: machine.threads } as const;
     const met = await contest(

@@ -31,7 +31,7 @@ export async function benchTrain({ batch, competitors, machine, flags, progress,
   );
   const rows: TrainRow[] = [];
   for (const { verdict: _, ...timing } of timings) {
-    const [firstLoss, lastLoss] = (await competitors.find((c) => c.name === timing.competitor)!.read()) as Float32Array & [number, number];
+    const [firstLoss = NaN, lastLoss = NaN] = await competitors.find((c) => c.name === timing.competitor)!.read();
     // NaN and infinity fail the first comparison.
     const verified = Math.abs(lastLoss) < Infinity && lastLoss < firstLoss;
     rows.push({ case: name, ...timing, imagesPerSecond: (1000 * batch) / timing.medianMs, verified, firstLoss, lastLoss });

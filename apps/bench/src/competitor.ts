@@ -58,8 +58,8 @@ export async function start(name: CompetitorName, { threads, flags }: { threads:
       const { header } = await ask({ ask: "prepare", task }, operands);
       return (header.say === "ready" && header.kernels) || [];
     },
-    time: async (minMs, minCalls) => new Float64Array((await ask({ ask: "run", minMs, minCalls })).arrays[0]!),
-    read: async () => new Float32Array((await ask({ ask: "read" })).arrays[0]!),
+    time: async (minMs, minCalls) => new Float64Array((await ask({ ask: "run", minMs, minCalls })).arrays[0]),
+    read: async () => new Float32Array((await ask({ ask: "read" })).arrays[0]),
     end: () => void child.kill(),
   };
 }

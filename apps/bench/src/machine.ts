@@ -60,7 +60,7 @@ async function peak(flags: readonly string[], threads: number): Promise<Peak | n
   try {
     const outputs = await Promise.all(Array.from({ length: threads }, () => run(process.execPath, [...flags, script])));
     const results = outputs.map(({ stdout }): { gflops: number; fused: boolean } => JSON.parse(stdout));
-    const what = `${results[0]!.fused ? "f32x4.relaxed_madd" : "f32x4.mul and f32x4.add"} in registers${flags.length ? `, paired by ${flags.join(" ")}` : ""}`;
+    const what = `${results[0].fused ? "f32x4.relaxed_madd" : "f32x4.mul and f32x4.add"} in registers${flags.length ? `, paired by ${flags.join(" ")}` : ""}`;
     return { gflops: results.reduce((sum, r) => sum + r.gflops, 0), of: `${what}, ${threads === 1 ? "one thread" : `${threads} threads`}` };
   } catch (error) {
     if (flags.length) return null;

@@ -22,7 +22,7 @@ export function convModel(direction: Direction, g: ConvGeometry, operands: reado
   if (direction === "gradInput")
     attributes.push([
       "output_padding",
-      spanOf(g.kernel, g.dilation).map((span, a) => g.input[a]! - ((g.output[a]! - 1) * g.stride[a]! - g.padLo[a]! - g.padHi[a]! + span)),
+      spanOf(g.kernel, g.dilation).map((span, a) => g.input[a] - ((g.output[a] - 1) * g.stride[a] - g.padLo[a] - g.padHi[a] + span)),
     ]);
   const vector = (name: string, value: number) =>
     int64Tensor(
@@ -33,8 +33,8 @@ export function convModel(direction: Direction, g: ConvGeometry, operands: reado
     field(1, node(direction === "forward" ? "Conv" : "ConvTranspose", ["a", "b"], "y", attributes)),
     field(1, node("Slice", ["y", "zeros", "ones"], "first", [])),
     field(2, text("conv")),
-    field(5, floatTensor("a", shapes.operands[0], operands[0]!)),
-    field(5, floatTensor("b", shapes.operands[1], operands[1]!)),
+    field(5, floatTensor("a", shapes.operands[0], operands[0])),
+    field(5, floatTensor("b", shapes.operands[1], operands[1])),
     field(5, vector("zeros", 0)),
     field(5, vector("ones", 1)),
     field(12, valueInfo("y", shapes.result)),

@@ -9,11 +9,11 @@ export function permute(data: Float32Array, shape: readonly number[], order: rea
   let at = 0;
   const walk = (depth: number, offset: number): void => {
     if (depth === order.length) {
-      result[at++] = data[offset]!;
+      result[at++] = data[offset];
       return;
     }
-    const axis = order[depth]!;
-    for (let i = 0; i < shape[axis]!; i++) walk(depth + 1, offset + i * from[axis]!);
+    const axis = order[depth];
+    for (let i = 0; i < shape[axis]; i++) walk(depth + 1, offset + i * from[axis]);
   };
   walk(0, 0);
   return result;

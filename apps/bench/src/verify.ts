@@ -40,17 +40,17 @@ export function reference(direction: Direction, g: ConvGeometry, a: Float32Array
   const magnitude = new Float64Array(index.length);
   const strides = stridesOf(result);
   index.forEach((flat, i) => {
-    const lists = pairsAt(result.map((size, axis) => Math.floor(flat / strides[axis]!) % size));
+    const lists = pairsAt(result.map((size, axis) => Math.floor(flat / strides[axis]) % size));
     let sum = 0;
     let total = 0;
     const walk = (depth: number, ia: number, ib: number): void => {
       const last = depth === lists.length - 1;
-      for (const [da, db] of lists[depth]!) {
+      for (const [da, db] of lists[depth]) {
         if (!last) {
           walk(depth + 1, ia + da, ib + db);
           continue;
         }
-        const term = a[ia + da]! * b[ib + db]!;
+        const term = a[ia + da] * b[ib + db];
         sum += term;
         total += Math.abs(term);
       }
@@ -71,11 +71,11 @@ export function judge(expected: Reference, got: Float32Array, tolerance = TOLERA
   let worst = 0;
   let at = 0;
   expected.index.forEach((flat, i) => {
-    const off = Math.abs(got[flat]! - expected.value[i]!);
-    const error = off === 0 ? 0 : off / (EPSILON * expected.magnitude[i]!);
+    const off = Math.abs(got[flat] - expected.value[i]);
+    const error = off === 0 ? 0 : off / (EPSILON * expected.magnitude[i]);
     if (error > worst) [worst, at] = [error, i];
   });
-  const flat = expected.index[at]!;
+  const flat = expected.index[at];
   if (worst > tolerance)
     return refuse(
       `output ${flat} is ${got[flat]}, expected ${expected.value[at]}: off by ${worst.toFixed(0)} ε·Σ|a·b|, the limit is ${tolerance}`,
@@ -92,16 +92,15 @@ function termPairs(direction: Direction, g: ConvGeometry): (at: readonly number[
   const upTo = (count: number, pair: (i: number) => readonly [number, number]): Pairs => Array.from({ length: count }, (_, i) => pair(i));
   // Roles of the outer axes: y is (n, oc), x is (n, ic), w is (oc, ic within the group).
   const outer = ([p, q]: readonly [number, number]): Pairs => {
-    if (direction === "forward") return upTo(icg, (c) => [p * as[0]! + (Math.floor(q / ocg) * icg + c) * as[1]!, q * bs[0]! + c * bs[1]!]);
+    if (direction === "forward") return upTo(icg, (c) => [p * as[0] + (Math.floor(q / ocg) * icg + c) * as[1], q * bs[0] + c * bs[1]]);
     const group = direction === "gradInput" ? Math.floor(q / icg) : Math.floor(p / ocg);
-    if (direction === "gradInput")
-      return upTo(ocg, (c) => [p * as[0]! + (group * ocg + c) * as[1]!, (group * ocg + c) * bs[0]! + (q % icg) * bs[1]!]);
-    return upTo(g.n, (n) => [n * as[0]! + p * as[1]!, n * bs[0]! + (group * icg + q) * bs[1]!]);
+    if (direction === "gradInput") return upTo(ocg, (c) => [p * as[0] + (group * ocg + c) * as[1], (group * ocg + c) * bs[0] + (q % icg) * bs[1]]);
+    return upTo(g.n, (n) => [n * as[0] + p * as[1], n * bs[0] + (group * icg + q) * bs[1]]);
   };
   const spatial = (axis: number, at: number): Pairs => {
-    const [stride, dilation, pad] = [g.stride[axis]!, g.dilation[axis]!, g.padLo[axis]!];
-    const [output, input, kernel] = [g.output[axis]!, g.input[axis]!, g.kernel[axis]!];
-    const [sa, sb] = [as[axis + 2]!, bs[axis + 2]!];
+    const [stride, dilation, pad] = [g.stride[axis], g.dilation[axis], g.padLo[axis]];
+    const [output, input, kernel] = [g.output[axis], g.input[axis], g.kernel[axis]];
+    const [sa, sb] = [as[axis + 2], bs[axis + 2]];
     const found: (readonly [number, number])[] = [];
     // Output o at tap k reads input i = o·stride − pad + k·dilation; two of the three are walked, the third is `at`.
     if (direction === "gradWeight") {
@@ -132,10 +131,10 @@ function chooseOutputs(direction: Direction, g: ConvGeometry, budget: number): U
   const chosen = new Set<number>();
   const draw = (sizes: number) => Math.floor(next() * sizes);
   for (let corner = 0; corner < 2 ** result.length; corner++)
-    chosen.add(result.reduce((flat, length, axis) => flat + ((corner >> axis) & 1 ? length - 1 : 0) * strides[axis]!, 0));
+    chosen.add(result.reduce((flat, length, axis) => flat + ((corner >> axis) & 1 ? length - 1 : 0) * strides[axis], 0));
   for (let i = 0; i < count / 2; i++) {
     const pinned = draw(result.length);
-    chosen.add(result.reduce((flat, length, axis) => flat + (axis === pinned ? (i & 1) * (length - 1) : draw(length)) * strides[axis]!, 0));
+    chosen.add(result.reduce((flat, length, axis) => flat + (axis === pinned ? (i & 1) * (length - 1) : draw(length)) * strides[axis], 0));
     chosen.add(Math.floor(((i + next()) * size) / Math.ceil(count / 2)));
   }
   return Uint32Array.from(chosen).filter((flat) => flat < size);

@@ -40,7 +40,7 @@ function prepare({ layer, train }: Engine, task: Task, arrays: readonly ArrayBuf
       arrays.map((bytes) => new Float32Array(bytes)),
     );
   if (!train) throw new Error("no training here");
-  return train(task, new Float32Array(arrays[0]!), new Int32Array(arrays[1]!));
+  return train(task, new Float32Array(arrays[0]), new Int32Array(arrays[1]));
 }
 
 /** Milliseconds of each call, until there are `minCalls` and `minMs` have passed. */

@@ -32,10 +32,10 @@ describe.each(directions)("%s", (direction) => {
     const expected = reference(direction, g, a, b);
     expect(expected.index.length).toBe(sizeOf(result));
     const [truth] = ops[direction].reference(
-      operands.map((shape, i) => hostArray(spec(shape), Float64Array.from([a, b][i]!))),
+      operands.map((shape, i) => hostArray(spec(shape), Float64Array.from([a, b][i]))),
       g,
     );
-    expected.value.forEach((v, i) => expect(v).toBeCloseTo(truth!.data[i]!, 12));
+    expected.value.forEach((v, i) => expect(v).toBeCloseTo(truth!.data[i], 12));
     expect(judge(expected, Float32Array.from(truth!.data))).toMatchObject({ verified: true, checked: sizeOf(result) });
   });
 
@@ -54,7 +54,7 @@ describe.each(directions)("%s", (direction) => {
     const lastColumn = answer.map((v, i) => (i % rowLength === rowLength - 1 ? 0 : v));
     expect(judge(sample, lastColumn).verified).toBe(false);
     const lastOutput = answer.slice();
-    lastOutput[lastOutput.length - 1]! += 1;
+    lastOutput[lastOutput.length - 1] += 1;
     expect(judge(sample, lastOutput).verified).toBe(false);
   });
 });
@@ -80,7 +80,7 @@ describe("verdicts", () => {
 
   test("a missing product is refused", () => {
     const wrong = right.slice();
-    wrong[40]! += 0.01;
+    wrong[40] += 0.01;
     const { verified, error, reason } = judge(expected, wrong);
     expect(verified).toBe(false);
     expect(error).toBeGreaterThan(256);

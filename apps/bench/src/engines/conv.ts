@@ -27,7 +27,7 @@ export async function createEngine(threads: number): Promise<Engine> {
       );
       const program = backend.compile(graph);
       const inputs = operands.map(put);
-      const output = backend.alloc(bytesOf(graph.outputs[0]!.spec));
+      const output = backend.alloc(bytesOf(graph.outputs[0].spec));
       return {
         kernels: program.steps.map((step) => step.kernel),
         run: () => program.run(inputs, [output]),
@@ -53,13 +53,13 @@ export async function createEngine(threads: number): Promise<Engine> {
         kernels: [...new Set(program.steps.map((step) => step.kernel))],
         async run() {
           backend.write(hyper, Float32Array.from(optimizer.hyper(losses.length)));
-          program.run([x, y, hyper, ...learned], [loss!, output!, ...learned]);
-          losses.push(new Float32Array(await backend.read(loss!))[0]!);
+          program.run([x, y, hyper, ...learned], [loss, output, ...learned]);
+          losses.push(new Float32Array(await backend.read(loss))[0]);
         },
-        read: async () => Float32Array.of(losses[0]!, losses.at(-1)!),
+        read: async () => Float32Array.of(losses[0], losses.at(-1)!),
         dispose() {
           program.dispose();
-          [x, y, hyper, loss!, output!, ...learned].forEach((buffer) => backend.free(buffer));
+          [x, y, hyper, loss, output, ...learned].forEach((buffer) => backend.free(buffer));
         },
       };
     },

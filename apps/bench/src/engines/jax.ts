@@ -35,9 +35,9 @@ export async function createEngine(threads: number): Promise<Engine> {
     version: await peerVersion("@jax-js/jax"),
     async layer({ direction, geometry: g }, operands) {
       if (direction !== "forward") throw new Error("jax-js is measured forward only");
-      const [a, b] = shapesOf(direction, g).operands.map((shape, i) => jax.numpy.array(operands[i]!, { shape })) as [JaxArray, JaxArray];
+      const [a, b] = shapesOf(direction, g).operands.map((shape, i) => jax.numpy.array(operands[i], { shape }));
       await Promise.all([a.ref.blockUntilReady(), b.ref.blockUntilReady()]);
-      const padding = g.padLo.map((lo, axis) => [lo, g.padHi[axis]!] as const);
+      const padding = g.padLo.map((lo, axis) => [lo, g.padHi[axis]] as const);
       const conv = jax.jit((x, w) => jax.lax.convGeneralDilated(x, w, g.stride, padding, { rhsDilation: g.dilation, featureGroupCount: g.groups }));
       let y: JaxArray | undefined;
       const clear = () => {

@@ -47,8 +47,8 @@ export async function createEngine(threads: number): Promise<Engine> {
       const { operands: shapes, result } = shapesOf(direction, g);
       const put = (i: number, order: readonly number[]) =>
         tf.tensor4d(
-          permute(operands[i]!, shapes[i]!, order),
-          order.map((axis) => shapes[i]![axis]!),
+          permute(operands[i], shapes[i], order),
+          order.map((axis) => shapes[i][axis]),
         );
       const a = put(0, toNhwc);
       const b = put(1, depthwise ? toHwc1 : toHwio);
@@ -66,7 +66,7 @@ export async function createEngine(threads: number): Promise<Engine> {
         read: async () =>
           permute(
             await y!.data(),
-            toNhwc.map((axis) => result[axis]!),
+            toNhwc.map((axis) => result[axis]),
             fromNhwc,
           ),
         dispose() {
@@ -81,8 +81,8 @@ export async function createEngine(threads: number): Promise<Engine> {
 
 const pads = (g: ConvGeometry): Pads => [
   [0, 0],
-  [g.padLo[0]!, g.padHi[0]!],
-  [g.padLo[1]!, g.padHi[1]!],
+  [g.padLo[0], g.padHi[0]],
+  [g.padLo[1], g.padHi[1]],
   [0, 0],
 ];
 

@@ -61,8 +61,8 @@ export function trainTable({ rows, ratios }: Pick<TrainResult, "rows" | "ratios"
 }
 
 function table(lines: readonly (readonly string[])[]): string {
-  const widths = lines[0]!.map((_, column) => Math.max(3, ...lines.map((l) => l[column]!.length)));
-  const format = (cells: readonly string[]) => `| ${cells.map((c, i) => (i ? c.padStart(widths[i]!) : c.padEnd(widths[i]!))).join(" | ")} |`;
+  const widths = lines[0].map((_, column) => Math.max(3, ...lines.map((l) => l[column].length)));
+  const format = (cells: readonly string[]) => `| ${cells.map((c, i) => (i ? c.padStart(widths[i]) : c.padEnd(widths[i]))).join(" | ")} |`;
   const rule = `|${widths.map((w, i) => (i ? `${"-".repeat(w + 1)}:` : "-".repeat(w + 2))).join("|")}|`;
-  return [format(lines[0]!), rule, ...lines.slice(1).map(format)].join("\n");
+  return [format(lines[0]), rule, ...lines.slice(1).map(format)].join("\n");
 }
