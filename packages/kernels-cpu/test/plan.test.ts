@@ -1,0 +1,161 @@
+// Plans: which nodes are computed together, by which kernel, and what is said when there is none.
+
+import { add, avgPool, conv, convOp, crossEntropy, flatten, grad, linear, maxPool, mul, relu, reshape, scaledTanh, sub, sum, tanh } from "@conv/ops";
+import { graphOf, input, node, optimise, spec, trace, UnsupportedError, type Graph, type Op, type Value } from "@conv/tensor";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { choose, createCpu, kernels, type CpuBackend, type CpuKernel, type Task } from "../src/index.ts";
+
+let cpu: CpuBackend;
+beforeAll(async () => void (cpu = await createCpu({ threads: 1 })));
+afterAll(() => cpu.dispose());
+
+/** The steps of a graph, each as its kernel and the ops that it computes; which of its kernels a convolution gets is not looked at. */
+function steps(graph: Graph): string[] {
+  const program = cpu.compile(graph);
+  const list = program.steps.map(({ kernel, nodes }) => {
+    const ops = nodes.map((n) => n.op.name).join(" ");
+    return ops.startsWith("conv") ? ops : `${kernel}: ${ops}`;
+  });
+  program.dispose();
+  return list;
+}
+const stepsOf = (shapes: number[][], fn: (...xs: Value[]) => Value | readonly Value[]) =>
+  steps(
+    trace(
+      fn,
+      shapes.map((s) => spec(s)),
+    ),
+  );
+const bias = (y: Value, b: Value) => add(y, reshape(b, [1, b.shape[0], 1, 1]));
+
+describe("fusion", () => {
+  it("conv, bias and relu are one step", () => {
+    expect(stepsOf([[2, 3, 8, 8], [8, 3, 3, 3], [8]], (x, w, b) => relu(bias(conv(x, w, { padding: 1 }), b)))).toEqual(["conv add relu"]);
+    expect(stepsOf([[2, 8, 8, 8], [8, 1, 3, 3], [8]], (x, w, b) => relu(bias(conv(x, w, { padding: 1, groups: 8 }), b)))).toEqual(["conv add relu"]);
+    expect(stepsOf([[4, 9], [5, 9], [5]], (x, w, b) => tanh(linear(x, w, b)))).toEqual(["matmul: matmul add tanh"]);
+  });
+
+  it("a residual is added where the convolution is", () => {
+    expect(stepsOf([[1, 8, 6, 6], [8, 8, 3, 3], [8]], (x, w, b) => relu(add(bias(conv(x, w, { padding: 1 }), b), x)))).toEqual(["conv add add relu"]);
+    const shortcut = stepsOf([[1, 8, 6, 6], [8, 8, 3, 3], [8, 8, 1, 1]], (x, w, v) => relu(add(conv(x, w, { padding: 1 }), conv(x, v))));
+    expect(shortcut).toEqual(["conv", "conv add relu"]);
+  });
+
+  it("what is needed elsewhere is not fused away", () => {
+    expect(stepsOf([[1, 3, 6, 6], [4, 3, 3, 3]], (x, w) => ((y) => [y, relu(y)])(conv(x, w)))).toEqual(["conv", "elementwise: relu"]);
+    expect(stepsOf([[1, 3, 6, 6], [4, 3, 3, 3]], (x, w) => ((y) => add(relu(y), maxPool(y, 3, { stride: 1, padding: 1 })))(conv(x, w)))).toEqual([
+      "conv",
+      "elementwise: relu",
+      "pool: maxPool",
+      "elementwise: add",
+    ]);
+  });
+
+  it("neighbouring elementwise nodes are one pass, with several results where they are wanted", () => {
+    expect(stepsOf([[5, 7], [7]], (x, b) => ((y) => [y, mul(y, x)])(tanh(add(x, b))))).toEqual(["elementwise: add tanh mul"]);
+  });
+
+  it("reshapes and what nobody needs take no step", () => {
+    expect(stepsOf([[2, 6]], (x) => reshape(x, [3, 4]))).toEqual([]);
+    expect(stepsOf([[2, 6]], (x) => (relu(x), tanh(reshape(x, [12]))))).toEqual(["elementwise: tanh"]);
+  });
+});
+
+it("a training step of a small network is these kernels", () => {
+  const shapes = [[8, 1, 12, 12], [4, 1, 3, 3], [4], [10, 100], [10]];
+  const [x, ...params] = shapes.map((s) => input(spec(s)));
+  const labels = input(spec([8], "int32"));
+  const [w, b, v, c] = params;
+  const loss = crossEntropy(linear(flatten(maxPool(relu(bias(conv(x, w), b)), 2)), v, c), labels);
+  const updated = grad(loss, params).map((g, i) => sub(params[i], mul(g, 0.1)));
+  expect(steps(optimise(graphOf([x, labels, ...params], [loss, ...updated])))).toMatchInlineSnapshot(`
+    [
+      "conv add relu",
+      "pool: maxPool",
+      "matmul: matmul add",
+      "softmax: logSoftmax",
+      "create: oneHot",
+      "elementwise: mul mulGrad",
+      "reduce: sum",
+      "reduce: sum",
+      "elementwise: logSoftmaxGrad",
+      "matmul: matmul",
+      "poolGrad: maxPoolGrad",
+      "elementwise: reluGrad",
+      "reduce: sum",
+      "reduce: sum",
+      "elementwise: mul",
+      "convGradWeight mul sub",
+      "elementwise: mul sub",
+      "matmul: matmul mul sub",
+      "elementwise: mul sub",
+    ]
+  `);
+});
+
+it("LeNet's layers forward are these kernels", () => {
+  const c1 = (x: Value, w: Value, b: Value) => avgPool(scaledTanh(bias(conv(x, w, { padding: 2 }), b)), 2);
+  expect(stepsOf([[1, 1, 28, 28], [6, 1, 5, 5], [6]], c1)).toEqual(["conv add scaledTanh", "pool: avgPool"]);
+});
+
+describe("choice", () => {
+  const x = spec([1, 8, 5, 5]);
+  const w = spec([8, 1, 3, 3]);
+  const depthwiseConv = trace((a, b) => conv(a, b, { groups: 8 }), [x, w]).nodes[0];
+  const task: Task = {
+    op: depthwiseConv.op,
+    params: depthwiseConv.params,
+    inputs: [x, w],
+    outputs: [depthwiseConv.outputs[0].spec],
+    cost: convOp.cost([x, w], depthwiseConv.params as Parameters<typeof convOp.cost>[1]),
+    epilogue: null,
+  };
+
+  it("goes by the least estimate, and keeps the others", () => {
+    const chosen = choose(task, cpu.caps);
+    expect(chosen.map((c) => c.kernel.name)).toEqual(expect.arrayContaining(["depthwise", "igemm"]));
+    expect(chosen.map((c) => c.estimate)).toEqual(chosen.map((c) => c.estimate).toSorted((a, b) => a - b));
+    const [step] = cpu.compile(trace((a, b) => conv(a, b, { groups: 8 }), [x, w])).steps;
+    const [first, ...others] = chosen.map(({ kernel, estimate }) => ({ kernel: kernel.name, estimate }));
+    expect(step).toMatchObject({ ...first, others });
+  });
+
+  it("follows a list that is given", () => {
+    const igemm = kernels.find((k) => k.name === "igemm")!;
+    const swift: CpuKernel = { ...igemm, name: "swift", estimate: () => 0 };
+    expect(choose(task, cpu.caps, [igemm, swift])[0].kernel).toBe(swift);
+  });
+
+  it("names every kernel of the list once", () => {
+    const names = kernels.map((k) => k.name);
+    expect(new Set(names).size).toBe(names.length);
+  });
+});
+
+describe("unsupported ops", () => {
+  const cube: Op<null> = {
+    name: "cube",
+    infer: ([x]) => [x],
+    reference: ([x]) => [{ ...x, data: x.data.map((v) => v ** 3) }],
+    vjp: () => [null],
+    cost: () => ({ macs: 0, flops: 0, bytesRead: 0, bytesWritten: 0 }),
+  };
+
+  it("are refused with the reasons of every kernel", () => {
+    const graph = trace((x, y) => node(cube, null, [x, y]), [spec([2, 2]), spec([3], "int32")]);
+    const some = kernels.filter((k) => ["reduce", "pool", "elementwise"].includes(k.name));
+    const task: Task = { op: cube as Op<unknown>, params: null, inputs: graph.inputs.map((v) => v.spec), outputs: graph.outputs.map((v) => v.spec), cost: cube.cost([], null), epilogue: null };
+    expect(() => choose(task, cpu.caps, some)).toThrow(
+      new UnsupportedError("cube: no kernel for inputs float32 2×2, int32 3 (reduce sums and finds maxima; pool does pooling; elementwise does elementwise work)"),
+    );
+    const reasons = kernels.map((k) => `${k.name} ${k.declines(task, cpu.caps)}`).join("; ");
+    expect(() => cpu.compile(graph)).toThrow(new UnsupportedError(`cube: no kernel for inputs float32 2×2, int32 3 (${reasons})`));
+    expect(() => cpu.compile(trace((x) => node(cube, null, [sum(x)]), [spec([2, 2])]))).toThrow(/^cube: no kernel for inputs float32 scalar \(/);
+  });
+
+  it("leave no memory behind", () => {
+    const before = cpu.memory();
+    expect(() => cpu.compile(trace((x) => node(cube, null, [x]), [spec([2])]))).toThrow(UnsupportedError);
+    expect(cpu.memory()).toEqual(before);
+  });
+});

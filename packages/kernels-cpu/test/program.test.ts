@@ -1,0 +1,97 @@
+// Programs over time: weights packed once and packed again when they change, results that do not depend on the number of threads, misuse.
+
+import { add, conv, convGradInputOp, convGeometry, matmul, mul, relu, softmax, sum } from "@conv/ops";
+import { hostArray, node, sizeOf, spec, trace, type Buffer, type Graph, type Value } from "@conv/tensor";
+import { evaluateBounded, difference, draw } from "@conv/testkit";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createCpu, type CpuBackend } from "../src/index.ts";
+
+let cpu: CpuBackend;
+beforeAll(async () => void (cpu = await createCpu({ threads: 1 })));
+afterAll(() => cpu.dispose());
+
+const graphOfShapes = (shapes: readonly (readonly number[])[], fn: (...xs: Value[]) => Value | readonly Value[]): Graph =>
+  trace(
+    fn,
+    shapes.map((s) => spec(s)),
+  );
+const put = (backend: CpuBackend, values: ArrayLike<number>): Buffer => {
+  const buffer = backend.alloc(values.length * 4);
+  backend.write(buffer, Float32Array.from(values));
+  return buffer;
+};
+const get = async (backend: CpuBackend, buffer: Buffer) => new Float32Array(await backend.read(buffer));
+
+describe("packed weights", () => {
+  const geometry = convGeometry(spec([1, 5, 7, 7]), spec([6, 5, 3, 3]), { padding: 1 });
+  const graphs: [string, Graph][] = [
+    ["conv", graphOfShapes([[1, 5, 7, 7], [6, 5, 3, 3]], (x, w) => relu(conv(x, w, { padding: 1 })))],
+    ["gradient to the input", graphOfShapes([[1, 6, 7, 7], [6, 5, 3, 3]], (dy, w) => node(convGradInputOp, geometry, [dy, w]))],
+    ["depthwise", graphOfShapes([[1, 6, 7, 7], [6, 1, 3, 3]], (x, w) => conv(x, w, { groups: 6 }))],
+    ["matmul", graphOfShapes([[7, 20], [20, 9]], (x, w) => matmul(x, w))],
+  ];
+  it.each(graphs)("%s: every change is seen, of the contents, of the buffer, by another program", async (name, graph) => {
+    const [xSpec, wSpec] = graph.inputs.map((v) => v.spec);
+    const x = draw(xSpec, "normal", `${name} x`);
+    const program = cpu.compile(graph);
+    const scale = cpu.compile(graphOfShapes([wSpec.shape], (w) => mul(w, -2)));
+    const [from, to] = [put(cpu, x.data), put(cpu, new Float32Array(sizeOf(graph.outputs[0].shape)))];
+    const check = async (w: Buffer, how: string) => {
+      program.run([from, w], [to]);
+      const [want] = evaluateBounded(graph, [x, hostArray(wSpec, Float64Array.from(await get(cpu, w)))]);
+      expect(difference(hostArray(graph.outputs[0].spec, Float64Array.from(await get(cpu, to))), want), how).toBeNull();
+    };
+    const [a, b] = ["a", "b"].map((seed) => put(cpu, draw(wSpec, "normal", seed).data));
+    await check(a, "first");
+    await check(a, "again");
+    cpu.write(a, Float32Array.from(draw(wSpec, "normal", "c").data));
+    await check(a, "rewritten");
+    await check(b, "another buffer");
+    await check(a, "the first again");
+    scale.run([a], [a]);
+    await check(a, "written by a program");
+    cpu.free(b);
+    await check(put(cpu, draw(wSpec, "normal", "d").data), "in the memory of a freed one");
+    program.dispose();
+    scale.dispose();
+  });
+});
+
+it("reductions give the same bits on one thread and on two", async () => {
+  const two = await createCpu({ threads: 2 });
+  const graphs = [
+    graphOfShapes([[100003]], (x) => sum(x)),
+    graphOfShapes([[16, 6, 28, 28]], (x) => sum(x, [0, 2, 3])),
+    graphOfShapes([[9001, 7]], (x) => sum(x, 0)),
+    graphOfShapes([[64, 130]], (x) => softmax(x, 1)),
+  ];
+  for (const graph of graphs) {
+    const x = draw(graph.inputs[0].spec, "normal", "threads").data;
+    const results = await Promise.all(
+      [cpu, two].map((backend) => {
+        const program = backend.compile(graph);
+        const to = put(backend, new Float32Array(sizeOf(graph.outputs[0].shape)));
+        program.run([put(backend, x)], [to]);
+        return get(backend, to);
+      }),
+    );
+    expect(results[1]).toEqual(results[0]);
+  }
+  two.dispose();
+});
+
+describe("misuse", () => {
+  const graph = graphOfShapes([[4], [4]], (x, y) => add(x, y));
+  it("is told with numbers", () => {
+    const program = cpu.compile(graph);
+    const [a, b, small] = [cpu.alloc(16), cpu.alloc(16), cpu.alloc(8)];
+    expect(() => program.run([a], [b])).toThrow(new RangeError("cpu: program takes 2 inputs and 1 outputs, got 1 and 1"));
+    expect(() => program.run([a, small], [b])).toThrow(new RangeError("cpu: buffer of 8 bytes for a value of 16"));
+    expect(() => cpu.write(small, new Float32Array(3))).toThrow(new RangeError("cpu: 12 bytes do not fit a buffer of 8"));
+    cpu.free(small);
+    expect(() => cpu.write(small, new Float32Array(1))).toThrow(new Error("cpu: buffer used after free"));
+    program.dispose();
+    program.dispose();
+    expect(() => program.run([a, b], [b])).toThrow(new Error("cpu: program used after dispose"));
+  });
+});
