@@ -21,8 +21,8 @@ const until = (page: Page, id: string, least: number) =>
   ] as const);
 
 /** Chooses value `index` of a stage through the address and returns what the inspector says. */
-async function inspect(page: Page, stage: string, index: number) {
-  await page.evaluate(([s, i]) => (location.hash = `#/digits?layer=${s}&at=${i}`), [stage, index] as const);
+async function inspect(page: Page, model: string, stage: string, index: number) {
+  await page.evaluate((hash) => (location.hash = hash), `#/digits?model=${model}&layer=${stage}&at=${index}`);
   const inspector = page.locator(`[data-testid=inspector][data-stage="${stage}"][data-index="${index}"]`);
   await inspector.waitFor();
   const value = async (id: string) => Number(await inspector.getByTestId(id).getAttribute("data-value"));
@@ -40,11 +40,11 @@ test("learns: accuracy rises; pauses, goes on, forgets; weights go to a file and
   expect(await page.getByText("A guess: the weights are still random.").count()).toBe(1);
   await page.getByLabel("Learning rate").fill("4"); // 0.002
   await page.getByRole("button", { name: /^Train/ }).click();
-  await until(page, "images", 4500);
+  await until(page, "accuracy", 60);
   await page.getByRole("button", { name: "Pause" }).click();
   await page.getByRole("button", { name: "Train on" }).waitFor();
   const paused = await number(page, "images");
-  expect(await number(page, "accuracy")).toBeGreaterThan(70);
+  expect(await number(page, "accuracy")).toBeGreaterThan(50);
   expect(await number(page, "loss")).toBeLessThan(1.5);
   await page.waitForTimeout(300);
   expect(await number(page, "images")).toBe(paused);
@@ -60,7 +60,7 @@ test("learns: accuracy rises; pauses, goes on, forgets; weights go to a file and
   expect([...state.values()].reduce((sum, { data }) => sum + data.length, 0)).toBe(61_706);
 
   await page.getByRole("button", { name: "Train on" }).click();
-  await until(page, "images", paused + 640);
+  await until(page, "images", paused + 320);
   await page.getByRole("button", { name: "Reset" }).click();
   await page.getByRole("button", { name: /^Train \(/ }).waitFor();
   expect(await page.getByTestId("images").textContent()).toBe("0");
@@ -75,14 +75,15 @@ test("learns: accuracy rises; pauses, goes on, forgets; weights go to a file and
     await page.getByRole("alert").filter({ hasText: message }).waitFor();
   };
   await offer(Buffer.from("no weights"), "This file was not loaded. safetensors: ");
-  await offer(bytes.subarray(0, 1000), "it is truncated");
+  await offer(bytes.subarray(0, 100), "it is truncated");
+  await offer(bytes.subarray(0, 100_000), "of the data, the file has");
   const foreign = new Map([["features.0.weight", { shape: [2], data: new Float32Array(2) }]]);
   await offer(Buffer.from(encodeSafetensors(foreign)), "lenet5: state does not fit: missing c1.weight");
   expect(await answer()).toBe(untrained);
 
   await file.setInputFiles({ name: "mine.safetensors", mimeType: "application/octet-stream", buffer: bytes });
   await page.getByText("Loaded mine.safetensors.").waitFor();
-  await until(page, "accuracy", 70);
+  await until(page, "accuracy", 50);
   expect(await answer()).toBe(learned);
 });
 
@@ -97,8 +98,7 @@ test.each(["lenet5", "lenet5_1998"])("%s: of every kind of layer, the sum shown 
     ["f6", 41],
     ["output", 3],
   ] as const) {
-    await page.evaluate(([m, s, i]) => (location.hash = `#/digits?model=${m}&layer=${s}&at=${i}`), [model, stage, index] as const);
-    const { inspector, computed, shown, total, verdict } = await inspect(page, stage, index).catch(() => inspect(page, stage, index));
+    const { inspector, computed, shown, total, verdict } = await inspect(page, model, stage, index);
     expect(Math.abs(computed - shown)).toBeLessThan(1e-5 * Math.max(1, Math.abs(shown)));
     expect(verdict).toContain("Equal");
     const bars = inspector.getByRole("group", { name: "By input channel" }).getByRole("button");
