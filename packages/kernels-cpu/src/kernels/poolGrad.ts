@@ -144,13 +144,11 @@ function planes(
     emit(_, f, at, { lo, hi, own: room }) {
       const dx = f.local("i32", "dx");
       const d = f.local("i32", "d");
-      const walkers = at
-        .slice(0, -1)
-        .map((base, i) => ({
-          at: f.local("i32", `at_${base.name}`),
-          base,
-          stride: i < sources.length ? 0 : likeY[i - sources.length].of === "in" ? 1 : 2,
-        }));
+      const walkers = at.slice(0, -1).map((base, i) => ({
+        at: f.local("i32", `at_${base.name}`),
+        base,
+        stride: i < sources.length ? 0 : likeY[i - sources.length].of === "in" ? 1 : 2,
+      }));
       const along = [...walkers, { at: d }].map((_, i) => f.local("i32", `along${i}`));
       const item = f.local("i32", "item");
       f.for(item, lo, hi, 1, () => {

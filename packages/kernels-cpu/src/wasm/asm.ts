@@ -1,7 +1,8 @@
 // A small assembler for WebAssembly: typed expressions, structured blocks, named locals, a name section and a text dump.
 // Encoding: https://webassembly.github.io/spec/core/binary, with the SIMD, relaxed SIMD and threads proposals.
 
-import { leb, OPCODES, type Imm } from "./opcodes.ts";
+import { encodeModule } from "./encode.ts";
+import { OPCODES, type Imm } from "./opcodes.ts";
 
 type OpName = keyof typeof OPCODES;
 /** One instruction; `imm` holds the numbers of its immediate (offset and lane, index, constant, bytes). */
@@ -21,19 +22,6 @@ export interface Local {
 }
 /** A local, code, or a number: an i32 constant where an integer is expected, all four lanes where a vector is. */
 export type Operand = Code | Local | number;
-
-const TYPES: Record<Type, number> = { i32: 0x7f, f32: 0x7d, v128: 0x7b };
-
-function signedLeb(n: number): number[] {
-  n |= 0;
-  const out: number[] = [];
-  for (;;) {
-    const bits = n & 127;
-    n >>= 7;
-    if ((n === 0 && !(bits & 64)) || (n === -1 && bits & 64)) return [...out, bits];
-    out.push(bits | 128);
-  }
-}
 
 const f32Bytes = (v: number): number[] => [...new Uint8Array(new Float32Array([v]).buffer)];
 const i32Bytes = (v: number): number[] => [...new Uint8Array(new Int32Array([v]).buffer)];
@@ -358,27 +346,10 @@ export class Module {
 
   /** The binary. `shared` must say whether the memory it will be given is. */
   encode(memory: { shared: boolean; maximum: number }): Uint8Array<ArrayBuffer> {
-    const out: number[] = [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
-    const section = (id: number, body: number[]) => append(out, [id, ...leb(body.length)], body);
-    const text = (s: string) => [...leb(s.length), ...Array.from(s, (c) => c.charCodeAt(0))];
-    const list = (items: readonly (readonly number[])[]) => {
-      const all = leb(items.length);
-      for (const item of items) append(all, item);
-      return all;
-    };
-    const arities = [...new Set(this.funcs.map((f) => f.params.length))];
-    section(1, list(arities.map((n) => [0x60, ...leb(n), ...Array.from({ length: n }, () => TYPES.i32), 0])));
-    section(2, list([[...text("env"), ...text("memory"), 2, memory.shared ? 3 : 1, ...leb(1), ...leb(memory.maximum)]]));
-    section(3, list(this.funcs.map((f) => leb(arities.indexOf(f.params.length)))));
-    section(7, list(this.#exports.map((f) => [...text(f.name), 0, ...leb(f.index)])));
-    section(10, list(this.funcs.map(encodeBody)));
-    const names = list(this.funcs.map((f) => [...leb(f.index), ...text(f.name)]));
-    const locals = list(this.funcs.map((f) => [...leb(f.index), ...list([...f.params, ...f.locals].map((l) => [...leb(l.index), ...text(l.name)]))]));
-    section(0, [...text("name"), 1, ...leb(names.length), ...names, 2, ...leb(locals.length), ...locals]);
-    return Uint8Array.from(out);
+    return encodeModule(this.funcs, this.#exports, memory);
   }
 
-  /** Readable text, one instruction a line, blocks indented: what snapshots hold. */
+  /** Readable text, one statement a line, blocks indented: what snapshots hold. */
   toText(): string {
     return this.funcs.map(functionText).join("\n\n");
   }
@@ -406,48 +377,65 @@ function hoistConstants(f: Func): void {
   f.code.unshift(...first);
 }
 
-function append(out: number[], ...parts: readonly (readonly number[])[]): void {
-  for (const part of parts) for (const byte of part) out.push(byte);
+/** Operands that an instruction takes from the stack. */
+function operands(op: OpName): number {
+  if (/\.const$|^local\.get$/.test(op)) return 0;
+  if (/(select|madd|wait32|fill)$/.test(op)) return 3;
+  if (/(load32_lane|notify|rmw\.add)$/.test(op)) return 2;
+  return /load|splat$|extract_lane$|eqz$|neg$|abs$|sqrt$|nearest$|not$|any_true$|trunc|convert|local\.set$|^if$|br_if$|^drop$/.test(op) ? 1 : 2;
 }
 
-function encodeBody(f: Func): number[] {
-  const runs: { type: Type; count: number }[] = [];
-  for (const { type } of f.locals) {
-    const last = runs.at(-1);
-    if (last?.type === type) last.count++;
-    else runs.push({ type, count: 1 });
-  }
-  const body = leb(runs.length);
-  for (const { type, count } of runs) append(body, leb(count), [TYPES[type]]);
-  for (const { op, imm } of f.code) {
-    const [bytes, kind, align] = OPCODES[op] as readonly [readonly number[], Imm, number?];
-    append(body, bytes);
-    if (kind === "index") append(body, leb(imm[0]));
-    else if (kind === "mem") append(body, leb(align!), leb(imm[0]));
-    else if (kind === "memLane") append(body, leb(align!), leb(imm[0]), [imm[1]]);
-    else if (kind === "i32") append(body, signedLeb(imm[0]));
-    else if (kind === "f32") append(body, f32Bytes(imm[0]));
-    else if (kind === "block") body.push(0x40);
-    else if (kind === "zero") body.push(0);
-    else append(body, imm);
-  }
-  body.push(0x0b);
-  return [...leb(body.length), ...body];
-}
-
+/** Statements, one a line: operations as calls, assignments with =, addresses with their offset. */
 function functionText(f: Func): string {
-  const lines = [`func $${f.name}${f.params.map((p) => ` (param $${p.name} ${p.type})`).join("")}`];
+  const lines = [`func ${f.name}(${f.params.map((p) => p.name).join(", ")})`];
+  const stack: string[] = [];
+  // Locals of one name are told apart by a number.
+  const seen = new Map<string, number>();
+  const names = [...f.params, ...f.locals].map(({ name }) => {
+    seen.set(name, (seen.get(name) ?? 0) + 1);
+    return seen.get(name) === 1 ? name : `${name}.${seen.get(name)}`;
+  });
   let depth = 1;
+  const line = (text: string) => lines.push("  ".repeat(depth) + text);
   for (const { op, imm, note } of f.code) {
-    if (op === "end" || op === "else") depth--;
-    const shown = note ? `$${note}` : op === "v128.const" ? constText(imm) : imm.join(" ");
-    lines.push(`${"  ".repeat(depth)}${op}${shown ? ` ${shown}` : ""}`);
-    if (op === "block" || op === "loop" || op === "if" || op === "else") depth++;
+    if (op === "block" || op === "loop" || op === "if") {
+      line(op === "if" ? `if ${stack.pop()}` : op);
+      depth++;
+    } else if (op === "else" || op === "end") {
+      depth--;
+      if (op === "else") lines.push("  ".repeat(depth++) + op);
+    } else if (op === "br") line(`br ${imm[0]}`);
+    else if (op === "br_if") line(`br ${imm[0]} if ${stack.pop()}`);
+    else if (op === "local.get") stack.push(names[imm[0]]);
+    else if (op === "local.set") line(`${names[imm[0]]} = ${stack.pop()}`);
+    else if (op === "call") line(`${note}(${stack.splice(0).join(", ")})`);
+    else if (op === "drop") line(stack.pop()!);
+    else if (op === "v128.const") stack.push(constText(imm));
+    else if (op.endsWith(".const")) stack.push(`${imm[0]}`);
+    else {
+      const args = stack.splice(-operands(op));
+      const kind: Imm = OPCODES[op][1];
+      if ((kind === "mem" || kind === "memLane") && imm[0]) args[0] = `${args[0]} + ${imm[0]}`;
+      if (kind === "memLane" || kind === "lane") args.push(`lane ${imm.at(-1)}`);
+      if (op === "i8x16.shuffle")
+        args.push(
+          imm
+            .filter((_, i) => i % 4 === 0)
+            .map((b) => b / 4)
+            .join(" "),
+        );
+      const text = `${op}(${args.join(", ")})`;
+      if (/store|fill/.test(op)) line(text);
+      else stack.push(text);
+    }
   }
   return lines.join("\n");
 }
 
+/** One number for four equal lanes that are a number, else the four words. */
 function constText(bytes: readonly number[]): string {
-  const lanes = [...new Float32Array(Uint8Array.from(bytes).buffer)].map((v) => (Math.abs(v) < 1e-37 && v !== 0 ? "bits" : `${v}`));
-  return lanes.every((l) => l === lanes[0]) && lanes[0] !== "bits" ? `f32x4 ${lanes[0]}` : `bytes ${bytes.join(" ")}`;
+  const { buffer } = Uint8Array.from(bytes);
+  const [first, ...rest] = new Float32Array(buffer);
+  if (rest.every((v) => Object.is(v, first)) && (first === 0 || Math.abs(first) > 1e-37)) return Object.is(first, -0) ? "-0" : `${first}`;
+  return `[${[...new Int32Array(buffer)].map((v) => (Math.abs(v) < 65536 ? `${v}` : `0x${(v >>> 0).toString(16)}`)).join(" ")}]`;
 }

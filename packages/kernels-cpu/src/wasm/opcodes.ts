@@ -3,7 +3,8 @@
 /** Kinds of immediates: local or function or global index, memory offset, lane, constants, 16 raw bytes, block, branch depth. */
 export type Imm = "" | "index" | "mem" | "memLane" | "lane" | "i32" | "f32" | "bytes" | "block" | "zero";
 
-const simd = (n: number) => [0xfd, ...leb(n)];
+/** A SIMD instruction's number follows its prefix in LEB128. */
+const simd = (n: number) => (n < 128 ? [0xfd, n] : [0xfd, (n & 127) | 128, n >> 7]);
 const atomic = (n: number) => [0xfe, n];
 
 // name: [bytes, immediate, log2 of the natural alignment where there is a memory access]
@@ -114,15 +115,3 @@ export const OPCODES = {
   "i32.atomic.rmw.add": [atomic(0x1e), "mem", 2],
   "i64.const": [[0x42], "i32"],
 } as const satisfies Record<string, readonly [readonly number[], Imm, number?]>;
-
-/** Unsigned LEB128, the variable-length integers of the binary format. */
-export function leb(n: number): number[] {
-  const out: number[] = [];
-  n >>>= 0;
-  do {
-    const bits = n & 127;
-    n >>>= 7;
-    out.push(n ? bits | 128 : bits);
-  } while (n);
-  return out;
-}
