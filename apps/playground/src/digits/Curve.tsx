@@ -27,12 +27,16 @@ export function Curve({ state: { losses, accuracies } }: { state: NetworkState }
   }, []);
 
   const last = Math.max(2000, losses.at(-1)?.images ?? 0);
-  const highest = losses.reduce((top, p) => Math.max(top, p.loss), 0);
+  const means: number[] = [];
+  for (const p of losses) {
+    const before = means.at(-1) ?? p.loss;
+    means.push(before + (p.loss - before) * SMOOTHING);
+  }
   const x = scaleLinear([0, last], [MARGIN.left, width - MARGIN.right]);
-  const loss = scaleLinear([0, Math.max(0.5, Math.min(highest || 2.5, 3))], [HEIGHT - MARGIN.bottom, MARGIN.top]).clamp(true);
+  const highest = means.reduce((top, v) => Math.max(top, v), 0.5);
+  const loss = scaleLinear([0, highest * 1.05], [HEIGHT - MARGIN.bottom, MARGIN.top]).clamp(true);
   const accuracy = scaleLinear([0, 1], [HEIGHT - MARGIN.bottom, MARGIN.top]);
-  let mean = losses[0]?.loss ?? 0;
-  const smooth = losses.map((p) => [x(p.images), loss((mean += (p.loss - mean) * SMOOTHING))] as const);
+  const smooth = losses.map((p, i) => [x(p.images), loss(means[i])] as const);
   const measured = accuracies.map((a) => [x(a.images), accuracy(a.accuracy)] as const);
 
   if (losses.length === 0 && accuracies.length === 0) {
@@ -49,7 +53,7 @@ export function Curve({ state: { losses, accuracies } }: { state: NetworkState }
           <g key={v} transform={`translate(0 ${loss(v)})`}>
             <line className="grid" x1={MARGIN.left} x2={width - MARGIN.right} />
             <text className="left" x={MARGIN.left - 7}>
-              {v.toFixed(1)}
+              {highest < 10 ? v.toFixed(1) : v}
             </text>
           </g>
         ))}
