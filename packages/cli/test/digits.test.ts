@@ -14,7 +14,7 @@ const count = (indices: Iterable<number>) => {
 };
 const sha256 = (data: Uint8Array) => createHash("sha256").update(data).digest("hex").slice(0, 16);
 
-describe("digits", () => {
+describe("digits", { timeout: 60_000 }, () => {
   it("holds 10,000 images, counted by class", () => {
     expect(digits.images.length).toBe(10_000 * DIGIT_PIXELS);
     expect(count(digits.labels.keys())).toEqual([1001, 1127, 991, 1032, 980, 863, 1014, 1070, 944, 978]);

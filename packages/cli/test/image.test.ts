@@ -3,7 +3,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import sharp, { type Sharp } from "sharp";
-import { beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { DIGIT_PIXELS, loadDigits } from "../src/digits.ts";
 import { readDigit } from "../src/image.ts";
 import { folder } from "./run.ts";
@@ -24,10 +24,7 @@ async function differences(draw: (digit: Sharp, index: number) => Sharp, ending:
   return { largest: Math.max(...all), mean: all.reduce((a, b) => a + b, 0) / all.length };
 }
 
-let cwd: string;
-beforeAll(async () => {
-  cwd = await folder();
-});
+const cwd = folder();
 
 const black = "#000";
 const pictures: Record<string, [(digit: Sharp) => Sharp, string]> = {

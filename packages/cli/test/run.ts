@@ -1,10 +1,12 @@
 // Runs the command as a user does: a process of its own, from the sources, in a folder of its own.
 
 import { spawn } from "node:child_process";
-import { mkdtemp, readdir } from "node:fs/promises";
+import { mkdtempSync } from "node:fs";
+import { readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { afterAll } from "vitest";
 
 const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url));
 
@@ -33,8 +35,12 @@ export function conv(
   });
 }
 
-/** An empty folder. */
-export const folder = (): Promise<string> => mkdtemp(join(tmpdir(), "conv-cli-"));
+/** An empty folder, gone after the tests of the file. */
+export function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), "conv-cli-"));
+  afterAll(() => rm(path, { recursive: true }));
+  return path;
+}
 
 /** Names of what is in a folder, sorted. */
 export const list = async (path: string): Promise<string[]> => (await readdir(path)).toSorted();

@@ -1,12 +1,9 @@
 // `conv summary` as a process: the table, and the JSON that scripts read.
 
-import { beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { conv, folder } from "./run.ts";
 
-let cwd: string;
-beforeAll(async () => {
-  cwd = await folder();
-});
+const cwd = folder();
 
 const json = async (...args: string[]) => {
   const { code, stdout, stderr } = await conv(["summary", ...args, "--format", "json"], cwd);

@@ -9,10 +9,9 @@ import { beforeAll, describe, expect, it } from "vitest";
 import packageJson from "../package.json" with { type: "json" };
 import { conv, folder, list } from "./run.ts";
 
-let cwd: string;
+const cwd = folder();
 let files: string[];
 beforeAll(async () => {
-  cwd = await folder();
   const save = (name: string, data: Uint8Array | string) => writeFile(join(cwd, name), data);
   const model = lenet5();
   const state = initialise(model);
