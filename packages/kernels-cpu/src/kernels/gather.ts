@@ -120,8 +120,16 @@ export function gatherGradInput(g: ConvGeometry): Gather {
   };
 }
 
+/** A kernel as large as its input is seen once: its taps are as good as channels, of a 1×1 convolution on one position. */
+export function unfold(g: ConvGeometry): ConvGeometry {
+  if (!g.kernel.every((k, a) => k === g.input[a] && g.output[a] === 1 && g.padLo[a] === 0 && g.padHi[a] === 0 && g.dilation[a] === 1)) return g;
+  const one = [1];
+  return { ...g, ic: g.ic * volume(g.kernel), input: one, kernel: one, output: one, stride: one, dilation: one, padLo: [0], padHi: [0] };
+}
+
 /** Merges neighbouring axes along which a 1-wide kernel slides over everything: a 1×1 convolution becomes one long row. */
-export function collapse(g: ConvGeometry): ConvGeometry {
+export function collapse(geometry: ConvGeometry): ConvGeometry {
+  const g = unfold(geometry);
   const plain = (a: number) => g.kernel[a] === 1 && g.stride[a] === 1 && g.padLo[a] === 0 && g.padHi[a] === 0;
   const a = g.kernel.findIndex((_, i) => i > 0 && plain(i) && plain(i - 1));
   if (a < 0) return g;

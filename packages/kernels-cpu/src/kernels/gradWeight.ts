@@ -5,7 +5,7 @@ import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch, type Stage } from "../code.ts";
 import { i32, type Local } from "../wasm/asm.ts";
 import { emitGemm, epilogueName, gemmSize, hash, NR, type Gemm } from "../wasm/tile.ts";
-import { gatherForward, needsPadding, readLayout, volume } from "./gather.ts";
+import { gatherForward, needsPadding, readLayout, unfold, volume } from "./gather.ts";
 import { padBytes, padStage } from "./pad.ts";
 import { packRows, transposedPanel } from "./panel.ts";
 
@@ -19,7 +19,7 @@ export const gradWeight: CpuKernel = {
     return ((2 * task.cost.macs) / 40e9) * ((1 + 12 / Math.max(1, g.oc / g.groups)) / threads) + 2e-6;
   },
   build(task, caps) {
-    const g = task.params as ConvGeometry;
+    const g = unfold(task.params as ConvGeometry);
     const gather = gatherForward(g);
     const icg = g.ic / g.groups;
     const ocg = g.oc / g.groups;
