@@ -15,8 +15,19 @@ const fromBits = (b: number): number => {
 /** Every 2¹¹th float32 in the order of its bits, with neighbours of what is hard. */
 const everywhere = Float32Array.from([
   ...Array.from({ length: 2 ** 21 }, (_, i) => fromBits(i * 2048 + (i % 2048))),
-  ...[0, -0, 1, -1, Infinity, -Infinity, NaN, 2 ** -149, -(2 ** -149), 2 ** -126, 3.4028235e38, -3.4028235e38],
-  ...[0.5, 0.625, Math.SQRT1_2, 1, 88.72283, 88.72284, -87.33654, -103.97207, -103.97208, 9.01].flatMap((v) => [-2, -1, 0, 1, 2].map((d) => nextFloat(v, d))),
+  0,
+  -0,
+  Infinity,
+  -Infinity,
+  NaN,
+  2 ** -149,
+  -(2 ** -149),
+  2 ** -126,
+  3.4028235e38,
+  -3.4028235e38,
+  ...[-1, 0.5, 0.625, Math.SQRT1_2, 1, 88.72283, 88.72284, -87.33654, -103.97207, -103.97208, 9.01].flatMap((v) =>
+    [-2, -1, 0, 1, 2].map((d) => nextFloat(v, d)),
+  ),
 ]);
 
 function nextFloat(v: number, steps: number): number {
@@ -58,7 +69,8 @@ function worst(f: Expr, exact: (x: number) => number, relaxed: boolean): { ulps:
     const want = exact(x);
     const rounded = Math.fround(want);
     if (Object.is(y[i], rounded)) return;
-    if (!Number.isFinite(y[i]) || (!Number.isFinite(rounded) && Math.abs(y[i]) < 3.402823e38)) throw new Error(`f(${x}) is ${y[i]}, should be ${rounded}`);
+    if (!Number.isFinite(y[i]) || (!Number.isFinite(rounded) && Math.abs(y[i]) < 3.402823e38))
+      throw new Error(`f(${x}) is ${y[i]}, should be ${rounded}`);
     const off = Math.abs(y[i] - want) / spacing(want);
     if (off > ulps) [ulps, at] = [off, x];
   });

@@ -1,6 +1,6 @@
 // The two allocators: the arena, which packs values of known lifetimes, and the heap, which knows nothing of the future.
 
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { packArena } from "../src/arena.ts";
 import { createHeap, RESERVED } from "../src/memory.ts";

@@ -37,18 +37,36 @@ describe("fusion", () => {
 
   it("a residual is added where the convolution is", () => {
     expect(stepsOf([[1, 8, 6, 6], [8, 8, 3, 3], [8]], (x, w, b) => relu(add(bias(conv(x, w, { padding: 1 }), b), x)))).toEqual(["conv add add relu"]);
-    const shortcut = stepsOf([[1, 8, 6, 6], [8, 8, 3, 3], [8, 8, 1, 1]], (x, w, v) => relu(add(conv(x, w, { padding: 1 }), conv(x, v))));
+    const shortcut = stepsOf(
+      [
+        [1, 8, 6, 6],
+        [8, 8, 3, 3],
+        [8, 8, 1, 1],
+      ],
+      (x, w, v) => relu(add(conv(x, w, { padding: 1 }), conv(x, v))),
+    );
     expect(shortcut).toEqual(["conv", "conv add relu"]);
   });
 
   it("what is needed elsewhere is not fused away", () => {
-    expect(stepsOf([[1, 3, 6, 6], [4, 3, 3, 3]], (x, w) => ((y) => [y, relu(y)])(conv(x, w)))).toEqual(["conv", "elementwise: relu"]);
-    expect(stepsOf([[1, 3, 6, 6], [4, 3, 3, 3]], (x, w) => ((y) => add(relu(y), maxPool(y, 3, { stride: 1, padding: 1 })))(conv(x, w)))).toEqual([
-      "conv",
-      "elementwise: relu",
-      "pool: maxPool",
-      "elementwise: add",
-    ]);
+    expect(
+      stepsOf(
+        [
+          [1, 3, 6, 6],
+          [4, 3, 3, 3],
+        ],
+        (x, w) => ((y) => [y, relu(y)])(conv(x, w)),
+      ),
+    ).toEqual(["conv", "elementwise: relu"]);
+    expect(
+      stepsOf(
+        [
+          [1, 3, 6, 6],
+          [4, 3, 3, 3],
+        ],
+        (x, w) => ((y) => add(relu(y), maxPool(y, 3, { stride: 1, padding: 1 })))(conv(x, w)),
+      ),
+    ).toEqual(["conv", "elementwise: relu", "pool: maxPool", "elementwise: add"]);
   });
 
   it("neighbouring elementwise nodes are one pass, with several results where they are wanted", () => {
@@ -144,9 +162,18 @@ describe("unsupported ops", () => {
   it("are refused with the reasons of every kernel", () => {
     const graph = trace((x, y) => node(cube, null, [x, y]), [spec([2, 2]), spec([3], "int32")]);
     const some = kernels.filter((k) => ["reduce", "pool", "elementwise"].includes(k.name));
-    const task: Task = { op: cube as Op<unknown>, params: null, inputs: graph.inputs.map((v) => v.spec), outputs: graph.outputs.map((v) => v.spec), cost: cube.cost([], null), epilogue: null };
+    const task: Task = {
+      op: cube as Op<unknown>,
+      params: null,
+      inputs: graph.inputs.map((v) => v.spec),
+      outputs: graph.outputs.map((v) => v.spec),
+      cost: cube.cost([], null),
+      epilogue: null,
+    };
     expect(() => choose(task, cpu.caps, some)).toThrow(
-      new UnsupportedError("cube: no kernel for inputs float32 2×2, int32 3 (reduce sums and finds maxima; pool does pooling; elementwise does elementwise work)"),
+      new UnsupportedError(
+        "cube: no kernel for inputs float32 2×2, int32 3 (reduce sums and finds maxima; pool does pooling; elementwise does elementwise work)",
+      ),
     );
     const reasons = kernels.map((k) => `${k.name} ${k.declines(task, cpu.caps)}`).join("; ");
     expect(() => cpu.compile(graph)).toThrow(new UnsupportedError(`cube: no kernel for inputs float32 2×2, int32 3 (${reasons})`));

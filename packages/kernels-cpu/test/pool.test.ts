@@ -2,7 +2,7 @@
 
 import { avgPool, eachWindow, maxPool, maxPoolGradOp, maxPoolOp, maxPoolPickOp, poolGeometry, type PoolGeometry } from "@conv/ops";
 import { evaluate, hostArray, node, spec, trace, type Op, type Value } from "@conv/tensor";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createCpu, type CpuBackend } from "../src/index.ts";
 
@@ -11,7 +11,11 @@ beforeAll(async () => void (cpu = await createCpu({ threads: 1 })));
 afterAll(() => cpu.dispose());
 
 /** A graph's first output, computed with the inputs that are given. */
-async function run(shapes: readonly (readonly number[])[], fn: (...xs: Value[]) => Value | readonly Value[], inputs: readonly Float32Array[]): Promise<{ got: Float32Array; want: Float64Array }> {
+async function run(
+  shapes: readonly (readonly number[])[],
+  fn: (...xs: Value[]) => Value | readonly Value[],
+  inputs: readonly Float32Array[],
+): Promise<{ got: Float32Array; want: Float64Array }> {
   const specs = shapes.map((s) => spec(s));
   const graph = trace(fn, specs);
   const [want] = evaluate(
@@ -66,7 +70,11 @@ describe("hard numbers", () => {
     const property = fc.asyncProperty(cases, async ({ g, picks }) => {
       const x = [g.n, g.c, ...g.input];
       const next = () => odd[picks.next().value];
-      const { got, want } = await run(Array(inputs).fill(x), (...xs) => node(op, g, xs), Array.from({ length: inputs }, () => fill(x, next)));
+      const { got, want } = await run(
+        Array.from({ length: inputs }, () => x),
+        (...xs) => node(op, g, xs),
+        Array.from({ length: inputs }, () => fill(x, next)),
+      );
       expect([...got]).toEqual([...want]);
     });
     await fc.assert(property, { seed: 19980511, numRuns: 100 });
@@ -98,7 +106,14 @@ describe("large windows", () => {
     const { got, want } = await run([[1, 2, 9, 17]], (v) => maxPool(v, [5, 9], { stride: [1, 2], padding: [2, 4] }), [x]);
     expect([...got]).toEqual([...want]);
     const dy = Float32Array.from({ length: 2 * 9 * 9 }, (_, i) => i);
-    const back = await run([[1, 2, 9, 17], [1, 2, 9, 9]], (...xs) => node(maxPoolGradOp, g, xs), [x, dy]);
+    const back = await run(
+      [
+        [1, 2, 9, 17],
+        [1, 2, 9, 9],
+      ],
+      (...xs) => node(maxPoolGradOp, g, xs),
+      [x, dy],
+    );
     expect([...back.got]).toEqual([...back.want]);
   });
 

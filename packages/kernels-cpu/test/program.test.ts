@@ -25,10 +25,46 @@ const get = async (backend: CpuBackend, buffer: Buffer) => new Float32Array(awai
 describe("packed weights", () => {
   const geometry = convGeometry(spec([1, 5, 7, 7]), spec([6, 5, 3, 3]), { padding: 1 });
   const graphs: [string, Graph][] = [
-    ["conv", graphOfShapes([[1, 5, 7, 7], [6, 5, 3, 3]], (x, w) => relu(conv(x, w, { padding: 1 })))],
-    ["gradient to the input", graphOfShapes([[1, 6, 7, 7], [6, 5, 3, 3]], (dy, w) => node(convGradInputOp, geometry, [dy, w]))],
-    ["depthwise", graphOfShapes([[1, 6, 7, 7], [6, 1, 3, 3]], (x, w) => conv(x, w, { groups: 6 }))],
-    ["matmul", graphOfShapes([[7, 20], [20, 9]], (x, w) => matmul(x, w))],
+    [
+      "conv",
+      graphOfShapes(
+        [
+          [1, 5, 7, 7],
+          [6, 5, 3, 3],
+        ],
+        (x, w) => relu(conv(x, w, { padding: 1 })),
+      ),
+    ],
+    [
+      "gradient to the input",
+      graphOfShapes(
+        [
+          [1, 6, 7, 7],
+          [6, 5, 3, 3],
+        ],
+        (dy, w) => node(convGradInputOp, geometry, [dy, w]),
+      ),
+    ],
+    [
+      "depthwise",
+      graphOfShapes(
+        [
+          [1, 6, 7, 7],
+          [6, 1, 3, 3],
+        ],
+        (x, w) => conv(x, w, { groups: 6 }),
+      ),
+    ],
+    [
+      "matmul",
+      graphOfShapes(
+        [
+          [7, 20],
+          [20, 9],
+        ],
+        (x, w) => matmul(x, w),
+      ),
+    ],
   ];
   it.each(graphs)("%s: every change is seen, of the contents, of the buffer, by another program", async (name, graph) => {
     const [xSpec, wSpec] = graph.inputs.map((v) => v.spec);
