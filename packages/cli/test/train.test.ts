@@ -19,14 +19,10 @@ describe("conv train", { timeout: 480_000 }, () => {
     const { code, stdout, stderr } = await train();
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     const lines = stdout.trimEnd().split("\n");
-    const number = "\\d+\\.\\d";
-    for (let epoch = 1; epoch <= 10; epoch++)
-      expect(lines[epoch - 1]).toMatch(
-        new RegExp(
-          `^epoch ${`${epoch}`.padStart(2)}/10  loss ${number}{4}  accuracy ${number} % │ held out: loss ${number}{4}  accuracy ${number} % │ .* s, [\\d,]+ images/s$`,
-        ),
-      );
-    expect(lines.slice(10, 13)).toEqual([
+    expect(lines.slice(0, 2)).toEqual(["         training            held out", "epoch      loss  accuracy      loss  accuracy      time  images/s"]);
+    const measured = "  +\\d\\.\\d{4}  +\\d+\\.\\d %";
+    for (let epoch = 1; epoch <= 10; epoch++) expect(lines[epoch + 1]).toMatch(new RegExp(`^ *${epoch}/10${measured}${measured} .* s  +[\\d,]+$`));
+    expect(lines.slice(12, 15)).toEqual([
       "",
       "      taken for",
       `digit ${[0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((d) => `${d}`.padStart(5)).join("")}   right`,
@@ -35,7 +31,7 @@ describe("conv train", { timeout: 480_000 }, () => {
     expect(await list(cwd)).toEqual(["lenet5.safetensors", "lenet5.svg"]);
     const svg = await readFile(join(cwd, "lenet5.svg"), "utf8");
     expect(svg).toMatch(/^<svg [\s\S]*lenet5 · 2,000 digits held out[\s\S]*<\/svg>$/);
-    expect(Number(lines[9].match(/held out: .*accuracy ([\d.]+) %/)?.[1])).toBeGreaterThanOrEqual(97.5);
+    expect(Number(lines[11].match(/([\d.]+) % +[\d.]+ (min .*)?s +[\d,]+$/)?.[1])).toBeGreaterThanOrEqual(97.5);
     const { state, metadata } = await read("lenet5.safetensors");
     expect(metadata.model).toBe("lenet5");
     expect([...state.values()].every(({ data }) => data.every(Number.isFinite))).toBe(true);
@@ -92,7 +88,7 @@ describe("conv train", { timeout: 480_000 }, () => {
       ["train", "lenet5", "--epochs", "3", ...options, "--out", "stopped.safetensors"],
       cwd,
       (text, kill) => {
-        if (sent || !text.includes("epoch 1/3")) return;
+        if (sent || !text.includes("1/3")) return;
         sent = true;
         setTimeout(() => kill("SIGINT"), 100);
       },

@@ -62,6 +62,7 @@ export async function train(name: string, options: TrainOptions): Promise<void> 
     const trainer = createTrainer({ backend, model, optimizer, seed, batch });
     const save = async () => saveNoted(out, await trainer.checkpoint(), { recipe, history });
     if (before) await about(before.file, () => trainer.restore(before.bytes));
+    say(HEAD);
     for await (const report of trainer.fit(data, { epochs, validation, signal: stop.signal, onStep: progress.step })) {
       progress.clear();
       const { epoch, loss, accuracy, seconds, imagesPerSecond } = report;
@@ -93,14 +94,16 @@ export async function train(name: string, options: TrainOptions): Promise<void> 
   }
 }
 
+const HEAD = `         training            held out
+epoch      loss  accuracy      loss  accuracy      time  images/s`;
+
+/** One row under `HEAD`. */
 function formatEpoch({ epoch, loss, accuracy, test, seconds, imagesPerSecond }: Epoch, epochs: number): string {
   const color = colorsOf(process.stdout);
-  const speed = `${formatSeconds(seconds)}, ${Math.round(imagesPerSecond).toLocaleString("en-US")} images/s`;
-  return [
-    `epoch ${`${epoch}`.padStart(`${epochs}`.length)}/${epochs}  loss ${loss.toFixed(4)}  accuracy ${formatPercent(accuracy)}`,
-    `held out: loss ${test.loss.toFixed(4)}  accuracy ${color.bold(formatPercent(test.accuracy))}`,
-    speed,
-  ].join(color.dim(" │ "));
+  const measured = (of: { loss: number; accuracy: number }) => [of.loss.toFixed(4).padStart(8), formatPercent(of.accuracy).padStart(8)] as const;
+  const [heldOutLoss, heldOut] = measured(test);
+  const speed = [formatSeconds(seconds).padStart(8), Math.round(imagesPerSecond).toLocaleString("en-US").padStart(8)];
+  return [`${epoch}/${epochs}`.padStart(5), ...measured({ loss, accuracy }), heldOutLoss, color.bold(heldOut), ...speed].join("  ");
 }
 
 /** Draws the learning curve beside the model, once there is an epoch to draw. Returns the file. */
