@@ -4,9 +4,8 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ISOLATION, serve } from "@conv/testkit/browser";
-import { transform } from "esbuild";
 import type { Browser } from "playwright-core";
-import { build, createServer } from "vite";
+import { build, createServer, transformWithOxc } from "vite";
 import { bin, check, pnpm, root } from "./workspace.ts";
 
 export interface Project extends AsyncDisposable {
@@ -33,7 +32,7 @@ export async function createProject(named: readonly string[], tarballs: Readonly
 export async function addExample({ folder }: Project, name: string, cpu: boolean): Promise<void> {
   const source = await readFile(join(root, "tools", "examples", `${name}.ts`), "utf8");
   await writeFile(join(folder, "example.ts"), source);
-  await writeFile(join(folder, "example.js"), (await transform(source, { loader: "ts" })).code);
+  await writeFile(join(folder, "example.js"), (await transformWithOxc(source, "example.ts")).code);
   const start = cpu
     ? `import { createCpu } from "@conv/kernels-cpu";
 export async function start() {

@@ -1,19 +1,23 @@
-// How many bytes a browser downloads for what a project imports: bundled, minified and gzipped.
+// How many bytes a browser downloads for what a project imports: bundled and minified by Vite, and gzipped.
 
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { build } from "esbuild";
+import { build } from "vite";
 
-/** Gzipped bytes of a module bundled with what it imports, packages in `external` excepted; names resolve from `folder`. */
+let entries = 0;
+
+/** Gzipped bytes of a module in this project, bundled with all that it imports but the packages in `external` and Node's own. */
 export async function bundledSize(source: string, folder: string, external: readonly string[] = []): Promise<number> {
-  const { outputFiles } = await build({
-    stdin: { contents: source, resolveDir: folder },
-    bundle: true,
-    minify: true,
-    write: false,
-    format: "esm",
-    target: "es2022",
-    platform: "browser",
-    external: ["node:*", ...external],
+  const input = join(folder, `entry${entries++}.js`);
+  await writeFile(input, source);
+  const isExternal = (id: string) => id.startsWith("node:") || external.some((name) => id === name || id.startsWith(`${name}/`));
+  const result = await build({
+    root: folder,
+    configFile: false,
+    logLevel: "error",
+    build: { write: false, modulePreload: false, rolldownOptions: { input, external: isExternal, preserveEntrySignatures: "strict" } },
   });
-  return gzipSync(outputFiles[0].contents, { level: 9 }).length;
+  const files = [result].flat().flatMap((bundle) => ("output" in bundle ? bundle.output : []));
+  return files.reduce((sum, file) => sum + gzipSync(file.type === "chunk" ? file.code : file.source, { level: 9 }).length, 0);
 }

@@ -145,9 +145,7 @@ describe("all packages", () => {
     const names = published.map(({ manifest }) => manifest.name);
     const rows = await Promise.all(
       published.map(async ({ manifest }) => {
-        const external = [...names, ...Object.keys(manifest.dependencies ?? {})]
-          .filter((other) => other !== manifest.name)
-          .flatMap((other) => [other, `${other}/*`]);
+        const external = [...names, ...Object.keys(manifest.dependencies ?? {})].filter((other) => other !== manifest.name);
         const entries = Object.keys(manifest.publishConfig?.exports ?? {}).map((entry) => join(manifest.name, entry));
         const sizes = await Promise.all(
           entries.map(async (entry) => ({
