@@ -85,6 +85,12 @@ test("learns: accuracy rises; pauses, goes on, forgets; weights go to a file and
   await page.getByText("Loaded mine.safetensors.").waitFor();
   await until(page, "accuracy", 50);
   expect(await answer()).toBe(learned);
+
+  // What was learned is still there after a look at the other page.
+  await page.getByRole("link", { name: "Convolution arithmetic" }).click();
+  await page.goBack();
+  await ready(page);
+  expect(await answer()).toBe(learned);
 });
 
 test.each(["lenet5", "lenet5_1998"])("%s: of every kind of layer, the sum shown is the value shown", async (model) => {

@@ -27,8 +27,8 @@ const choose = (stage: Stage, index: number): void => setParams({ layer: stage.n
 const unchoose = (): void => setParams({ layer: null, at: null });
 
 /** The chosen value of an address, `layer=c3&at=412`; null where there is none or no such value. */
-function choiceIn(params: ReadonlyMap<string, string>, network: Network | undefined): Choice | null {
-  const stage = network?.stages.find((s) => s.name === params.get("layer"));
+function choiceIn(params: ReadonlyMap<string, string>, network: Network): Choice | null {
+  const stage = network.stages.find((s) => s.name === params.get("layer"));
   const index = Number(params.get("at") ?? Number.NaN);
   return stage && Number.isInteger(index) && index >= 0 && index < sizeOf(stage.output.shape) ? { stage, index } : null;
 }
@@ -52,7 +52,7 @@ export function DigitsPage() {
     if (inAddress !== strokes.current) setDrawing(false);
   }, [inAddress]);
   useEffect(() => {
-    if (client && ready) client.send({ type: "samples", indices: Array.from({ length: STRIP }, (_, i) => (strip + i) % ready.heldOut) });
+    if (ready) client.send({ type: "samples", indices: Array.from({ length: STRIP }, (_, i) => (strip + i) % ready.heldOut) });
   }, [client, ready, strip]);
   useEffect(() => {
     if (!drawn) setStrip((now) => (sample >= now && sample < now + STRIP ? now : Math.floor(sample / STRIP) * STRIP));
@@ -60,14 +60,14 @@ export function DigitsPage() {
 
   const chosen = drawn ? undefined : samples.find((s) => s.index === sample);
   const pixels = drawn ?? chosen?.pixels ?? null;
-  const look = (digit: Float32Array) => client?.send({ type: "look", pixels: digit });
+  const look = (digit: Float32Array) => client.send({ type: "look", pixels: digit });
   useEffect(() => {
     if (ready && pixels) look(pixels);
   }, [client, ready, pixels]);
 
-  const choice = useMemo(() => choiceIn(params, client?.network), [params, client]);
+  const choice = useMemo(() => choiceIn(params, client.network), [params, client]);
   const explanation = useMemo(() => (choice && seen ? explain(choice.stage, choice.index, seen.values) : null), [choice, seen]);
-  const output = client?.network.stages.at(-1)?.output;
+  const output = client.network.stages.at(-1)?.output;
 
   return (
     <div className={`digits${choice ? " inspecting" : ""}`}>
@@ -124,7 +124,10 @@ export function DigitsPage() {
                 <span className="visually-hidden">{t.model}</span>
                 <select
                   value={modelName}
-                  onChange={(e) => setParams({ model: e.target.value === MODEL_NAMES[0] ? null : e.target.value, layer: null, at: null })}
+                  onChange={(e) => {
+                    client.send({ type: "pause" });
+                    setParams({ model: e.target.value === MODEL_NAMES[0] ? null : e.target.value, layer: null, at: null });
+                  }}
                 >
                   {MODEL_NAMES.map((name) => (
                     <option key={name} value={name}>
@@ -133,11 +136,11 @@ export function DigitsPage() {
                   ))}
                 </select>
               </label>
-              {client && <span className="shape">{t.weightsCount(count(client.network.learned, language))}</span>}
+              <span className="shape">{t.weightsCount(count(client.network.learned, language))}</span>
             </span>
           }
         >
-          {client && seen ? (
+          {seen ? (
             <NetworkView network={client.network} values={seen.values} choice={choice} explanation={explanation} onPick={choose} />
           ) : (
             <p className="note">{state.notice?.kind === "failed" ? t.workerFailed(state.notice.text) : t.starting}</p>

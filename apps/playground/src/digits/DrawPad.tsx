@@ -1,8 +1,8 @@
-// Where a digit is drawn with mouse, pen or finger. Shows the digit at hand until the first stroke begins a new one.
+// Where a digit is drawn with mouse, pen or finger. Shows the digit at hand until the first stroke begins a new one. The canvas
+// holds black ink on nothing; the style sheet turns it light in the dark theme.
 
 import { useEffect, useRef, type PointerEvent } from "react";
 import { useText } from "../i18n/index.tsx";
-import { useTheme } from "../theme.ts";
 import { SIDE } from "./data.ts";
 import { asDigit } from "./drawing.ts";
 
@@ -19,12 +19,10 @@ interface Props {
 
 export function DrawPad({ pixels, onDraw, hint }: Props) {
   const t = useText();
-  const theme = useTheme();
   const canvas = useRef<HTMLCanvasElement>(null);
   const drawing = useRef(false); // whether what is on the canvas are strokes
   const last = useRef<readonly [number, number] | null>(null);
   const frame = useRef(0);
-  const ink = theme === "dark" ? "#e9e6df" : "#1d2125";
 
   useEffect(() => {
     const context = canvas.current?.getContext("2d");
@@ -32,14 +30,13 @@ export function DrawPad({ pixels, onDraw, hint }: Props) {
     drawing.current = false;
     const small = new OffscreenCanvas(SIDE, SIDE);
     const image = new ImageData(SIDE, SIDE);
-    const [r, g, b] = ink.match(/[0-9a-f]{2}/g)?.map((v) => Number.parseInt(v, 16)) ?? [];
-    pixels.forEach((v, i) => image.data.set([r, g, b, Math.round(v * 255)], i * 4));
+    pixels.forEach((v, i) => (image.data[i * 4 + 3] = Math.round(v * 255)));
     small.getContext("2d")?.putImageData(image, 0, 0);
     context.clearRect(0, 0, SIZE, SIZE);
     context.imageSmoothingEnabled = true;
     context.imageSmoothingQuality = "high";
     context.drawImage(small, 0, 0, SIZE, SIZE);
-  }, [pixels, ink]);
+  }, [pixels]);
 
   const digit = (): Float32Array => {
     const data = canvas.current?.getContext("2d")?.getImageData(0, 0, SIZE, SIZE).data ?? [];
@@ -55,7 +52,6 @@ export function DrawPad({ pixels, onDraw, hint }: Props) {
   const stroke = (to: readonly [number, number]) => {
     const context = canvas.current?.getContext("2d");
     if (!context || !last.current) return;
-    context.strokeStyle = ink;
     context.lineWidth = STROKE;
     context.lineCap = "round";
     context.beginPath();

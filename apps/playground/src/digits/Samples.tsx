@@ -3,7 +3,6 @@
 import { useEffect, useRef } from "react";
 import { Icon } from "../components/ui.tsx";
 import { useText } from "../i18n/index.tsx";
-import { useTheme } from "../theme.ts";
 import { SIDE } from "./data.ts";
 import type { Sample } from "./protocol.ts";
 
@@ -43,13 +42,11 @@ export function Samples({ samples, chosen, onPick, onMore }: Props) {
 }
 
 function Picture({ pixels }: { pixels: Float32Array }) {
-  const theme = useTheme();
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     const image = new ImageData(SIDE, SIDE);
-    const ink = theme === "dark" ? [233, 230, 223] : [29, 33, 37];
-    pixels.forEach((v, i) => image.data.set([...ink, Math.round(v * 255)], i * 4));
+    pixels.forEach((v, i) => (image.data[i * 4 + 3] = Math.round(v * 255)));
     canvas.current?.getContext("2d")?.putImageData(image, 0, 0);
-  }, [pixels, theme]);
+  }, [pixels]);
   return <canvas ref={canvas} width={SIDE} height={SIDE} aria-hidden="true" />;
 }

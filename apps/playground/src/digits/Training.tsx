@@ -1,6 +1,6 @@
 // Training in the page: start, pause, reset, learning rate, what it achieves, and weights to a file and back.
 
-import { useRef, useState } from "react";
+import { useRef } from "react";
 import { Card, Icon } from "../components/ui.tsx";
 import { count, decimal, percent } from "../format.ts";
 import { useLanguage, useText } from "../i18n/index.tsx";
@@ -12,18 +12,17 @@ const SECONDS = 10; // what that takes, about, on two cores
 const RATES = [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2];
 const MAX_FILE = 64 * 2 ** 20; // bytes; the weights of these networks take a quarter of one MiB
 
-export function Training({ client, state }: { client: Client | null; state: NetworkState }) {
+export function Training({ client, state }: { client: Client; state: NetworkState }) {
   const t = useText();
   const language = useLanguage();
   const file = useRef<HTMLInputElement>(null);
-  const [rate, setRate] = useState(RATES.indexOf(1e-3));
   const { running, images, losses, accuracies, notice } = state;
   const isFresh = images === 0 && !running;
   const accuracy = accuracies.at(-1)?.accuracy;
-  const off = !state.ready || !client;
+  const off = !state.ready;
 
   const load = async (chosen: File | undefined) => {
-    if (!client || !chosen) return;
+    if (!chosen) return;
     const bytes = new Uint8Array(await chosen.slice(0, MAX_FILE).arrayBuffer());
     client.send({ type: "load", name: chosen.name, bytes }, [bytes.buffer]);
   };
@@ -38,34 +37,30 @@ export function Training({ client, state }: { client: Client | null; state: Netw
         <div className="training-controls">
           <div className="buttons">
             {running ? (
-              <button type="button" className="button primary" onClick={() => client?.send({ type: "pause" })}>
+              <button type="button" className="button primary" onClick={() => client.send({ type: "pause" })}>
                 <Icon name="pause" /> {t.pauseTraining}
               </button>
             ) : (
-              <button type="button" className="button primary" disabled={off} onClick={() => client?.send({ type: "train", epochs: EPOCHS })}>
+              <button type="button" className="button primary" disabled={off} onClick={() => client.send({ type: "train", epochs: EPOCHS })}>
                 <Icon name="play" /> {isFresh ? t.train(SECONDS) : t.trainOn}
               </button>
             )}
-            <button type="button" className="button" disabled={off || isFresh} onClick={() => client?.send({ type: "reset" })}>
+            <button type="button" className="button" disabled={off || isFresh} onClick={() => client.send({ type: "reset" })}>
               <Icon name="reset" /> {t.reset}
             </button>
           </div>
           <label className="slider">
             <span>
-              {t.learningRate} <span className="mono">{RATES[rate]}</span>
+              {t.learningRate} <span className="mono">{state.learningRate}</span>
             </span>
             <input
               type="range"
               min={0}
               max={RATES.length - 1}
-              value={rate}
-              aria-valuetext={`${RATES[rate]}`}
+              value={RATES.indexOf(state.learningRate)}
+              aria-valuetext={`${state.learningRate}`}
               disabled={off}
-              onChange={(e) => {
-                const next = Number(e.target.value);
-                setRate(next);
-                client?.send({ type: "rate", value: RATES[next] });
-              }}
+              onChange={(e) => client.setLearningRate(RATES[Number(e.target.value)])}
             />
           </label>
           <dl className="figures">
@@ -75,7 +70,7 @@ export function Training({ client, state }: { client: Client | null; state: Netw
             <Figure name={t.speedLabel} value={state.imagesPerSecond ? count(Math.round(state.imagesPerSecond), language) : "–"} id="speed" />
           </dl>
           <div className="buttons">
-            <button type="button" className="button quiet small" disabled={off} onClick={() => client?.send({ type: "save" })}>
+            <button type="button" className="button quiet small" disabled={off} onClick={() => client.send({ type: "save" })}>
               <Icon name="download" /> {t.saveWeights}
             </button>
             <button type="button" className="button quiet small" disabled={off} onClick={() => file.current?.click()}>

@@ -1,6 +1,6 @@
 // The page's side of the worker: one object that renders read, and functions that ask for something.
 
-import { useEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { useSyncExternalStore } from "react";
 import { modelNamed } from "./models.ts";
 import type { Point, Reply, Request, Sample } from "./protocol.ts";
 import { known, readNetwork, type Known, type Network } from "./stages.ts";
@@ -24,6 +24,7 @@ export interface NetworkState {
   readonly accuracies: readonly { readonly images: number; readonly accuracy: number }[];
   readonly imagesPerSecond: number;
   readonly running: boolean;
+  readonly learningRate: number;
   /** Images behind the weights: 0 where they are random, null where they came from a file. */
   readonly images: number | null;
   readonly notice: Notice | null;
@@ -37,6 +38,7 @@ const START: NetworkState = {
   accuracies: [],
   imagesPerSecond: 0,
   running: false,
+  learningRate: 1e-3,
   images: 0,
   notice: null,
 };
@@ -46,7 +48,8 @@ export interface Client {
   readonly subscribe: (listener: () => void) => () => void;
   readonly state: () => NetworkState;
   readonly send: (request: Request, transfer?: Transferable[]) => void;
-  readonly close: () => void;
+  /** Takes effect at the next step. */
+  readonly setLearningRate: (value: number) => void;
 }
 
 function createClient(modelName: string): Client {
@@ -70,7 +73,10 @@ function createClient(modelName: string): Client {
     },
     state: () => state,
     send,
-    close: () => worker.terminate(),
+    setLearningRate: (value) => {
+      set({ learningRate: value });
+      send({ type: "rate", value });
+    },
   };
 }
 
@@ -91,12 +97,8 @@ function after(state: NetworkState, message: Reply, network: Network): Partial<N
     case "accuracy":
       return { accuracies: [...state.accuracies, message] };
     case "training":
-      // New weights begin a new curve.
-      return {
-        running: message.running,
-        images: message.images,
-        ...(message.images ? {} : message.running ? { notice: null } : { losses: [], accuracies: [], imagesPerSecond: 0 }),
-      };
+      if (message.running) return { running: true, images: message.images, notice: null };
+      return { running: false, images: message.images, ...(message.fresh ? { losses: [], accuracies: [], imagesPerSecond: 0, notice: null } : {}) };
     case "weights":
       download(message.bytes, `${network.model.name}.safetensors`);
       return {};
@@ -116,20 +118,12 @@ function download(bytes: Uint8Array, name: string): void {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-const nothing = () => () => {};
-const atStart = () => START;
+// Networks live as long as the page: what one has learned is still there when the reader comes back to it.
+const clients = new Map<string, Client>();
 
-/** The network of that name in a worker of its own; null until it exists. */
-export function useNetwork(modelName: string): { client: Client | null; state: NetworkState } {
-  const [client, setClient] = useState<Client | null>(null);
-  useEffect(() => {
-    const made = createClient(modelName);
-    setClient(made);
-    return () => {
-      made.close();
-      setClient(null);
-    };
-  }, [modelName]);
-  const state = useSyncExternalStore(client?.subscribe ?? nothing, client?.state ?? atStart);
-  return useMemo(() => ({ client, state }), [client, state]);
+/** The network of that name, in a worker of its own. */
+export function useNetwork(modelName: string): { client: Client; state: NetworkState } {
+  let client = clients.get(modelName);
+  if (!client) clients.set(modelName, (client = createClient(modelName)));
+  return { client, state: useSyncExternalStore(client.subscribe, client.state) };
 }

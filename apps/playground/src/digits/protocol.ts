@@ -35,7 +35,7 @@ export type Reply =
   | { readonly type: "progress"; readonly points: readonly Point[]; readonly imagesPerSecond: number }
   | { readonly type: "accuracy"; readonly images: number; readonly accuracy: number }
   /** `images` of the training behind these weights; 0 where they are random, null where they came from a file. */
-  | { readonly type: "training"; readonly running: boolean; readonly images: number | null }
+  | { readonly type: "training"; readonly running: boolean; readonly images: number | null; /** These weights are new. */ readonly fresh: boolean }
   | { readonly type: "weights"; readonly bytes: Uint8Array }
   | { readonly type: "loaded"; readonly name: string }
   | { readonly type: "refused"; readonly message: string }

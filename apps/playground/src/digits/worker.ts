@@ -118,7 +118,7 @@ function createSession(backend: Backend, network: Network, digits: PackedDigits,
     trainer.dispose();
     trainer = begin(state);
     images = count;
-    reply({ type: "training", running: false, images });
+    reply({ type: "training", running: false, images, fresh: true });
     await look();
     if (state) await measure(test);
   };
@@ -139,12 +139,12 @@ function createSession(backend: Backend, network: Network, digits: PackedDigits,
       if (stop) return;
       stop = new AbortController();
       images ??= 0;
-      reply({ type: "training", running: true, images });
+      reply({ type: "training", running: true, images, fresh: false });
       ended = fit(epochs, stop.signal)
         .catch((error: unknown) => reply({ type: "failed", message: messageOf(error) }))
         .then(async () => {
           stop = null;
-          reply({ type: "training", running: false, images });
+          reply({ type: "training", running: false, images, fresh: false });
           await look();
         });
     },

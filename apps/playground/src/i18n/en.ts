@@ -168,3 +168,12 @@ export const en = {
   squareLabel: (x: string, c: string, square: string) => `${x} minus ${c}, squared, is ${square}`,
   notExplained: "This value is not a single window's sum.",
 };
+
+/** The same keys as English; functions with the same arguments. */
+export type Dictionary = {
+  readonly [K in keyof typeof en]: (typeof en)[K] extends (...args: infer A) => string
+    ? (...args: A) => string
+    : (typeof en)[K] extends string
+      ? string
+      : Readonly<Record<keyof (typeof en)[K], string>>;
+};

@@ -2,19 +2,10 @@
 
 import { createContext, use, useEffect, type ReactNode } from "react";
 import { setParams, useAddress } from "../url.ts";
-import { en } from "./en.ts";
+import { en, type Dictionary } from "./en.ts";
 import { zh } from "./zh.ts";
 
 export type Language = "en" | "zh";
-
-/** The same keys as English; functions with the same arguments. */
-export type Dictionary = {
-  readonly [K in keyof typeof en]: (typeof en)[K] extends (...args: infer A) => string
-    ? (...args: A) => string
-    : (typeof en)[K] extends string
-      ? string
-      : Readonly<Record<keyof (typeof en)[K], string>>;
-};
 
 const DICTIONARIES: Record<Language, Dictionary> = { en, zh };
 const fromBrowser: Language = navigator.languages
@@ -33,6 +24,8 @@ export function useLanguage(): Language {
 }
 
 export const chooseLanguage = (language: Language): void => setParams({ lang: language === fromBrowser ? null : language }, "replace");
+
+export type { Dictionary };
 
 export const useText = (): Dictionary => use(Text);
 

@@ -1,6 +1,6 @@
 // 简体中文 (Simplified Chinese).
 
-import type { Dictionary } from "./index.tsx";
+import type { Dictionary } from "./en.ts";
 
 export const zh: Dictionary = {
   pages: { digits: "手写数字", arithmetic: "卷积运算" },
