@@ -46,7 +46,7 @@ function panel(field: "loss" | "accuracy", label: string, type: "log" | "linear"
     ],
     axes: [
       { orient: "bottom", scale: "x", title: "epoch", labelOverlap: true },
-      { orient: "left", scale: "y", title: label, grid: true, gridColor: "#dadde1", tickCount: 6 },
+      { orient: "left", scale: "y", title: label, grid: true, gridScale: "x", gridColor: "#dadde1", tickCount: 6 },
     ],
     marks: [
       { type: "group", from: { facet: { name: "series", data: "rows", groupby: "set" } }, marks: [mark("line", field), mark("symbol", field)] },

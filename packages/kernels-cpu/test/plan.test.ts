@@ -69,6 +69,19 @@ describe("fusion", () => {
     ).toEqual(["conv", "elementwise: relu", "pool: maxPool", "elementwise: add"]);
   });
 
+  it("the derivative of an activation before a pool is taken with the pool's", () => {
+    const back = (x: Value, dy: Value) => ((y) => [y, ...grad(sum(mul(y, dy)), [x])])(avgPool(tanh(x), 2));
+    expect(
+      stepsOf(
+        [
+          [1, 2, 4, 8],
+          [1, 2, 2, 4],
+        ],
+        back,
+      ).at(-1),
+    ).toBe("poolGradTiled: avgPoolGrad tanhGrad");
+  });
+
   it("neighbouring elementwise nodes are one pass, with several results where they are wanted", () => {
     expect(stepsOf([[5, 7], [7]], (x, b) => ((y) => [y, mul(y, x)])(tanh(add(x, b))))).toEqual(["elementwise: add tanh mul"]);
   });
@@ -98,8 +111,7 @@ it("a training step of a small network is these kernels", () => {
       "reduce: sum",
       "elementwise: logSoftmaxGrad",
       "matmul: matmul",
-      "poolGrad: maxPoolGrad",
-      "elementwise: reluGrad",
+      "poolGradTiled: maxPoolGrad reluGrad",
       "reduce: sum",
       "reduce: sum",
       "elementwise: mul",

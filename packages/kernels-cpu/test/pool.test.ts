@@ -1,7 +1,21 @@
 // Pools exactly as the reference, bit by bit where they only choose: NaN, infinities, zeros of both signs and ties in every place.
 
-import { avgPool, eachWindow, maxPool, maxPoolGradOp, maxPoolOp, maxPoolPickOp, poolGeometry, type PoolGeometry } from "@conv/ops";
-import { evaluate, hostArray, node, spec, trace, type Op, type Value } from "@conv/tensor";
+import {
+  avgPool,
+  eachWindow,
+  grad,
+  maxPool,
+  maxPoolGradOp,
+  maxPoolOp,
+  maxPoolPickOp,
+  mul,
+  poolGeometry,
+  relu,
+  sum,
+  tanh,
+  type PoolGeometry,
+} from "@conv/ops";
+import { bytesOf, evaluate, hostArray, node, spec, trace, type Op, type Value } from "@conv/tensor";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createCpu, type CpuBackend } from "../src/index.ts";
@@ -28,10 +42,10 @@ async function run(
     cpu.write(buffer, x);
     return buffer;
   });
-  const into = cpu.alloc(want.data.length * 4);
-  program.run(from, [into]);
-  const got = new Float32Array(await cpu.read(into));
-  for (const buffer of [...from, into]) cpu.free(buffer);
+  const into = graph.outputs.map((v) => cpu.alloc(bytesOf(v.spec)));
+  program.run(from, into);
+  const got = new Float32Array(await cpu.read(into[0]));
+  for (const buffer of [...from, ...into]) cpu.free(buffer);
   program.dispose();
   return { got, want: want.data };
 }
@@ -121,5 +135,26 @@ describe("large windows", () => {
     const x = new Float32Array(256 * 256).fill(1 / 3);
     const { got } = await run([[1, 1, 256, 256]], (v) => avgPool(v, 256), [x]);
     expect(Math.abs(got[0] - Math.fround(1 / 3))).toBeLessThan(1e-6);
+  });
+});
+
+describe("windows that tile the input, with the derivative of what came before", () => {
+  const shapes = [
+    [2, 3, 4, 10],
+    [1, 2, 6, 6],
+    [1, 1, 2, 2],
+    [2, 2, 18],
+    [1, 2, 2, 4, 14],
+  ];
+  it.each(shapes.map((s) => [s]))("%j", async (x) => {
+    const y = [x[0], x[1], ...x.slice(2).map((v) => v / 2)];
+    let i = 0;
+    const [values, weights] = [fill(x, () => ((i = (i * 37 + 11) % 101) - 50) / 16), fill(y, () => ((i = (i * 37 + 11) % 101) - 50) / 16)];
+    for (const before of [relu, tanh]) {
+      for (const pool of [maxPool, avgPool]) {
+        const { got, want } = await run([x, y], (v, c) => ((p) => [...grad(sum(mul(p, c)), [v]), p])(pool(before(v), 2)), [values, weights]);
+        got.forEach((v, at) => expect(Math.abs(v - want[at]), `${at}`).toBeLessThan(2e-6));
+      }
+    }
   });
 });

@@ -36,9 +36,13 @@ function createSession(backend: Backend, network: Network, digits: PackedDigits,
   const { model } = network;
   const eye = createEye(backend, network);
   const heldOut = digits.count - digits.trainCount;
-  const learn = digitDataset(digits, view, 0, digits.trainCount);
-  const test = digitDataset(digits, view, digits.trainCount, heldOut);
-  const few: Dataset = { ...test, count: MEASURED };
+  // Unpacked when first asked for, so that the page need not wait for it.
+  let unpacked: { readonly learn: Dataset; readonly test: Dataset; readonly few: Dataset } | null = null;
+  const datasets = () => {
+    if (unpacked) return unpacked;
+    const test = digitDataset(digits, view, digits.trainCount, heldOut);
+    return (unpacked = { learn: digitDataset(digits, view, 0, digits.trainCount), test, few: { ...test, count: MEASURED } });
+  };
   let rate = 1e-3;
   let seed = 0;
   let pixels: Float32Array | null = null;
@@ -92,7 +96,7 @@ function createSession(backend: Backend, network: Network, digits: PackedDigits,
       if (performance.now() - reported > REPORT_EVERY) report();
       if (images - measured >= MEASURE_EVERY) {
         measured = images;
-        await measure(few);
+        await measure(datasets().few);
       }
       if (performance.now() - looked > LOOK_EVERY) {
         await look();
@@ -100,9 +104,9 @@ function createSession(backend: Backend, network: Network, digits: PackedDigits,
       }
     };
     const last = trainer.position.epoch + epochs;
-    for await (const _ of trainer.fit(learn, { epochs: last, signal, onStep })) {
+    for await (const _ of trainer.fit(datasets().learn, { epochs: last, signal, onStep })) {
       report();
-      await measure(test);
+      await measure(datasets().test);
     }
     report();
   };
@@ -120,7 +124,7 @@ function createSession(backend: Backend, network: Network, digits: PackedDigits,
     images = count;
     reply({ type: "training", running: false, images, fresh: true });
     await look();
-    if (state) await measure(test);
+    if (state) await measure(datasets().test);
   };
 
   return {

@@ -76,11 +76,12 @@ export async function train(name: string, options: TrainOptions): Promise<void> 
     const { position } = trainer;
     const interrupted = position.epoch < epochs;
     if (interrupted) await save();
-    const curve = await saveCurve(out, `${name} · ${validation.count.toLocaleString("en-US")} digits held out`, history);
-    const { loss, accuracy } = history.at(-1)?.test ?? {};
+    const { loss = NaN, accuracy = NaN } = history.at(-1)?.test ?? {};
+    const result = `${formatPercent(accuracy)} of ${validation.count.toLocaleString("en-US")} held-out digits`;
+    const curve = await saveCurve(out, `${name} · ${result}`, history);
     const test = confusion && { count: validation.count, loss, accuracy, confusion };
     if (json) console.log(JSON.stringify({ model: name, file: out, curve, interrupted, recipe, epochs: history, test }, null, 2));
-    if (confusion) say(`\n${formatConfusion(confusion)}\n`);
+    if (confusion) say(`\n${formatConfusion(confusion)}\n\n${colorsOf(process.stdout).bold(result)} recognised`);
     say(`model ${out}${curve ? `, learning curve ${curve}` : ""}`);
     if (interrupted) {
       process.stderr.write(`interrupted in epoch ${position.epoch + 1} after step ${position.step}; to go on: conv train ${name} --resume ${out}\n`);

@@ -12,6 +12,7 @@ import { matmul } from "./matmul.ts";
 import { move } from "./move.ts";
 import { pool } from "./pool.ts";
 import { poolGrad } from "./poolGrad.ts";
+import { poolGradTiled } from "./poolGradTiled.ts";
 import { reduce } from "./reduce.ts";
 import { softmax } from "./softmax.ts";
 
@@ -24,6 +25,7 @@ export const kernels: readonly CpuKernel[] = [
   matmul,
   reduce,
   pool,
+  poolGradTiled,
   poolGrad,
   softmax,
   move,
