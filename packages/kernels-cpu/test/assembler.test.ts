@@ -3,11 +3,16 @@
 import { describe, expect, it } from "vitest";
 import { hasRelaxedSimd } from "../src/caps.ts";
 import { atomics, f32, f32x4, Func, i32, i32x4, Module, v128, type Code, type Local } from "../src/wasm/asm.ts";
+import { OPCODES } from "../src/wasm/opcodes.ts";
+
+/** Instructions that ran in these tests. */
+const used = new Set<string>();
 
 /** Runs a function over one page of memory and returns that memory. */
 function run(build: (f: Func) => void, { shared = false, before }: { shared?: boolean; before?: (memory: ArrayBuffer) => void } = {}): ArrayBuffer {
   const m = new Module();
   m.export(m.func("f", [], build));
+  for (const { op } of m.funcs.flatMap((f) => f.code)) used.add(op);
   const code = m.encode({ shared, maximum: 1 });
   expect(WebAssembly.validate(code)).toBe(true);
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared });
@@ -294,10 +299,15 @@ describe("control", () => {
     const { exports } = new WebAssembly.Instance(module, { env: { memory } });
     (exports.f as () => void)();
     expect(built).toBe(1);
+    for (const { op } of m.funcs.flatMap((f) => f.code)) used.add(op);
     expect([...new Int32Array(memory.buffer, 64, 2)]).toEqual([1, 2]);
     const names = new TextDecoder().decode(WebAssembly.Module.customSections(module, "name")[0]);
     for (const name of ["store", "f"]) expect(names).toContain(name);
   });
+});
+
+it("every instruction of the table has run", () => {
+  expect(Object.keys(OPCODES).filter((op) => !used.has(op))).toEqual([]);
 });
 
 describe("text", () => {
