@@ -6,6 +6,7 @@ import "@fontsource/ibm-plex-sans/latin-400.css";
 import "@fontsource/ibm-plex-sans/latin-500.css";
 import "@fontsource/ibm-plex-sans/latin-600.css";
 import "./styles/base.css";
+import "./styles/controls.css";
 import "./styles/arithmetic.css";
 import "./styles/digits.css";
 import "./styles/inspector.css";

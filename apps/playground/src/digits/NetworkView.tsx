@@ -125,7 +125,9 @@ function MapsOf({ name, title, maps, data, shown, selected, onPick }: MapsProps)
         onPoint={setPointed}
         onPick={onPick}
       />
-      <p className="readout">{pointed === null ? "\u00a0" : `${describe(pointed)}: ${decimal(data[pointed], 4)}`}</p>
+      <p className="readout" aria-live="polite">
+        {pointed === null ? "\u00a0" : `${describe(pointed)}: ${decimal(data[pointed], 4)}`}
+      </p>
     </>
   );
 }
@@ -161,7 +163,9 @@ function Filters({ name, shape, data, used }: { name: string; shape: readonly nu
         window={shown}
         onPoint={setPointed}
       />
-      <p className="readout">{pointed === null ? "\u00a0" : `${describe(pointed)}: ${decimal(data[pointed], 4)}`}</p>
+      <p className="readout" aria-live="polite">
+        {pointed === null ? "\u00a0" : `${describe(pointed)}: ${decimal(data[pointed], 4)}`}
+      </p>
     </>
   );
 }
