@@ -11,7 +11,7 @@ export interface TrainOptions extends Pace {
   readonly competitors: readonly Competitor[];
   readonly machine: Machine;
   readonly flags: readonly string[];
-  readonly progress?: (done: number) => void;
+  readonly progress?: (done: number, name: string) => void;
 }
 
 export async function benchTrain({ batch, competitors, machine, flags, progress, ...pace }: TrainOptions): Promise<TrainResult> {
@@ -27,7 +27,7 @@ export async function benchTrain({ batch, competitors, machine, flags, progress,
     [images, labels],
     pace,
     () => null,
-    (share) => progress?.((done += share)),
+    (share) => progress?.((done += share), name),
   );
   const rows: TrainRow[] = [];
   for (const { verdict: _, ...timing } of timings) {

@@ -2,7 +2,6 @@
 
 import { writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { SingleBar } from "cli-progress";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { benchLayers } from "./bench-layers.ts";
 import { benchTrain } from "./bench-train.ts";
@@ -10,6 +9,7 @@ import { competitorNames, peerNames, start, type Competitor, type CompetitorName
 import { directions, layerCases, setNames, type Direction, type SetName } from "./layers.ts";
 import { describeEngine, describeMachine, type Machine } from "./machine.ts";
 import { ensurePeers } from "./peers.ts";
+import { createProgress, type Progress } from "./progress.ts";
 import type { Result, TrainResult } from "./report/result.ts";
 import { caseText, describe, summaryTable, trainTable } from "./report/text.ts";
 
@@ -86,16 +86,13 @@ await program.parseAsync().catch((error: unknown) => {
 async function layers(options: LayersFlags): Promise<void> {
   const cases = layerCases(options.set, options);
   if (cases.length === 0) throw new Error(`no layer of ${options.set} has a name that contains "${options.filter}"`);
-  const result = await measured(options, (shared, bar) =>
+  const result = await measured(options, (shared, progress) =>
     benchLayers({
       ...options,
       ...shared,
       cases,
-      progress: (done, name) => bar.update(Math.floor(1000 * done), { name }),
-      caseDone(name, rows, declined) {
-        if (process.stderr.isTTY) process.stderr.write("\r\x1b[K"); // the bar's line makes room, and is drawn again below
-        console.log(caseText(name, rows, declined));
-      },
+      progress: progress.update,
+      caseDone: (name, rows, declined) => progress.print(caseText(name, rows, declined)),
     }),
   );
   console.log(`\n${summaryTable(result)}`);
@@ -106,9 +103,7 @@ async function layers(options: LayersFlags): Promise<void> {
 }
 
 async function train(options: TrainFlags): Promise<void> {
-  const result = await measured(options, (shared, bar) =>
-    benchTrain({ ...options, ...shared, progress: (done) => bar.update(Math.floor(1000 * done), { name: "lenet5" }) }),
-  );
+  const result = await measured(options, (shared, progress) => benchTrain({ ...options, ...shared, progress: progress.update }));
   console.log(trainTable(result));
   for (const { competitor, reason } of result.declined) console.log(`${competitor}: ${reason}`);
 }
@@ -116,25 +111,20 @@ async function train(options: TrainFlags): Promise<void> {
 /** Starts the competitors, shows a bar while `measure` runs, ends them, and writes the JSON. A refused answer, or a case that Conv declines, makes the exit code 1. */
 async function measured<R extends Pick<Result | TrainResult, "rows" | "declined">>(
   options: Shared,
-  measure: (shared: { competitors: Competitor[]; machine: Machine; turnMs: number }, bar: SingleBar) => Promise<R>,
+  measure: (shared: { competitors: Competitor[]; machine: Machine; turnMs: number }, progress: Progress) => Promise<R>,
 ): Promise<R> {
   const machine = await describeMachine(options.threads);
   console.log(`${describe(machine, describeEngine().node)}\n`);
   const competitors = await startAll(options);
-  const bar = new SingleBar({
-    format: "{bar} {percentage}% | {eta_formatted} left | {name}",
-    clearOnComplete: true,
-    hideCursor: true,
-    etaBuffer: 50,
-  });
-  bar.start(1000, 0, { name: "" });
+  const progress = createProgress();
   try {
-    const result = await measure({ competitors, machine, turnMs: 50 }, bar);
+    const result = await measure({ competitors, machine, turnMs: 50 }, progress);
     if (options.json) await writeFile(options.json, `${JSON.stringify(result, null, 1)}\n`);
-    if (result.rows.some((row) => !row.verified) || result.declined.some((d) => d.competitor === "conv")) process.exitCode = 1;
+    const absent = !competitors.some((c) => c.name === "conv") || result.declined.some((d) => d.competitor === "conv");
+    if (absent || result.rows.some((row) => !row.verified)) process.exitCode = 1;
     return result;
   } finally {
-    bar.stop();
+    progress.stop();
     competitors.forEach((c) => c.end());
   }
 }
