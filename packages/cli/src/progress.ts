@@ -1,5 +1,6 @@
 // The progress of a training on the terminal: one bar for the epoch under way, on standard error, and none where that is a file.
 
+import type { WriteStream } from "node:tty";
 import type { StepReport } from "@conv/layers";
 import { Presets, SingleBar } from "cli-progress";
 import { formatPercent, formatSeconds } from "./terminal.ts";
@@ -14,12 +15,12 @@ export interface Progress {
 }
 
 /** `epochs` is the number of the last one; the time left is that to its end, testing not counted. */
-export function createProgress(epochs: number): Progress {
+export function createProgress(epochs: number, stream: WriteStream = process.stderr): Progress {
   const bar = new SingleBar(
     {
       format: `epoch {epoch}/${epochs} {bar}  loss {loss}  accuracy {accuracy}  {rate}  {left}`,
-      stream: process.stderr,
-      barsize: Math.max(5, Math.min(40, (process.stderr.columns ?? 80) - NUMBERS)),
+      stream,
+      barsize: Math.max(5, Math.min(40, (stream.columns ?? 80) - NUMBERS)),
       hideCursor: true,
       clearOnComplete: true,
       gracefulExit: false, // Ctrl-C is handled by the training

@@ -20,8 +20,10 @@ export async function predict(file: string, images: readonly string[], { json = 
   const backend = await openBackend();
   try {
     const predictor = await about(file, () => createPredictor(backend, model, decoded.state));
-    const pixels = Buffer.concat(await Promise.all(images.map(readDigit)));
-    const outputs = await predictor.predict(samplesOf(model, pixels, new Uint8Array(images.length)).batch([...images.keys()]).x);
+    const digits: Uint8Array[] = []; // one picture after the other: each may be large
+    for (const image of images) digits.push(await readDigit(image));
+    const samples = samplesOf(model, Buffer.concat(digits), new Uint8Array(digits.length));
+    const outputs = await predictor.predict(samples.batch([...digits.keys()]).x);
     predictor.dispose();
     const width = outputs.length / images.length;
     const answers = images.map((image, i) => answerOf(image, outputs.subarray(i * width, (i + 1) * width)));
