@@ -62,8 +62,8 @@ export function Controls({ setup, onChange }: { setup: Setup; onChange(next: Set
         </label>
         <div className={both ? "stepper-grid" : "stepper-grid two"}>
           {SIZES.map(sized)}
-          {pair("padLo", t.padStart, [t.padTop, t.padLeft])}
-          {pair("padHi", t.padEnd, [t.padBottom, t.padRight])}
+          {pair("padLo", t.parameters.padLo, [t.padTop, t.padLeft])}
+          {pair("padHi", t.parameters.padHi, [t.padBottom, t.padRight])}
           {setup.transposed && sized("outputPadding")}
         </div>
         <div className="stepper-grid">

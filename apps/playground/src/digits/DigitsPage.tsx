@@ -147,7 +147,7 @@ export function DigitsPage() {
           )}
         </Card>
       </div>
-      <Inspector choice={choice} explanation={explanation} onClose={unchoose} />
+      <Inspector choice={choice} explanation={explanation} ready={seen !== null} onClose={unchoose} />
     </div>
   );
 }

@@ -12,10 +12,12 @@ import { describePlace, type Choice } from "./NetworkView.tsx";
 interface Props {
   choice: Choice | null;
   explanation: Explanation | null;
+  /** Whether there are values to explain yet. */
+  ready: boolean;
   onClose(): void;
 }
 
-export const Inspector = memo(function Inspector({ choice, explanation, onClose }: Props) {
+export const Inspector = memo(function Inspector({ choice, explanation, ready, onClose }: Props) {
   const t = useText();
   return (
     <section
@@ -34,7 +36,7 @@ export const Inspector = memo(function Inspector({ choice, explanation, onClose 
       {choice && explanation ? (
         <Taken key={choice.stage.name} choice={choice} e={explanation} />
       ) : (
-        <p className="note">{choice ? t.notExplained : t.inspectorEmpty}</p>
+        <p className="note">{!choice ? t.inspectorEmpty : ready ? t.notExplained : t.starting}</p>
       )}
     </section>
   );

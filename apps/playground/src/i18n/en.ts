@@ -44,8 +44,6 @@ export const en = {
   },
   height: "height",
   width: "width",
-  padStart: "Padding before",
-  padEnd: "Padding after",
   padTop: "Padding, top",
   padBottom: "Padding, bottom",
   padLeft: "Padding, left",
@@ -139,7 +137,6 @@ export const en = {
   placeInRow: (i: number) => `unit ${i}`,
   weightPlace: (filter: number, channel: number, row: number, column: number) => `filter ${filter}, channel ${channel}, row ${row}, column ${column}`,
   weightPlaceInRow: (unit: number, from: number) => `from ${from} to unit ${unit}`,
-  mapViewer: "feature maps",
   inspectorTitle: "Where a value comes from",
   inspectorEmpty:
     "Click a value of any map, or move to it with the arrow keys and press Enter. Its window, its weights and every product appear here.",
