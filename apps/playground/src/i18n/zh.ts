@@ -81,7 +81,7 @@ export const zh: Dictionary = {
   answerTitle: "回答",
   answer: (digit, probability) => `${digit}，${probability}`,
   answerUntrained: "只是瞎猜：权重还是随机的。",
-  isReally: (label) => `它其实是 ${label}。`,
+  isReally: (label) => `它是 ${label}。`,
   probabilityOf: (digit, probability) => `${digit}：${probability}`,
   trainingTitle: "训练",
   train: (seconds) => `训练（约 ${seconds} 秒）`,
