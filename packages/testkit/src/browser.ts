@@ -3,7 +3,7 @@
 
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -30,8 +30,7 @@ export async function browserOptions(): Promise<LaunchOptions> {
   if (process.platform !== "linux" || process.arch !== "x64") return { channel: "chrome", args: FLAGS.filter((flag) => flag !== "--headless=shell") };
   const folder = await unpacked();
   const executablePath = join(folder, "chromium");
-  const env = { ...process.env };
-  if (!existsSync("/etc/fonts/fonts.conf")) env.FONTCONFIG_PATH = join(folder, "fonts");
+  const env: NodeJS.ProcessEnv = { ...process.env, FONTCONFIG_FILE: join(folder, "fonts.conf") };
   // The libraries of the machine first: those in the package are newer than what an old C library can load.
   const runsAlone = await run(executablePath, ["--version"], { env }).then(
     () => true,
@@ -46,7 +45,7 @@ async function unpacked(): Promise<string> {
   const archives = new URL("../bin/", import.meta.resolve("@sparticuz/chromium"));
   const { version } = JSON.parse(await readFile(new URL("../package.json", archives), "utf8")) as { version: string };
   const cache = fileURLToPath(new URL("../node_modules/.cache/", import.meta.url));
-  const folder = join(cache, `chromium-${version}`);
+  const folder = join(cache, `browser-${version}`);
   if (existsSync(folder)) return folder;
 
   await mkdir(cache, { recursive: true });
@@ -59,6 +58,7 @@ async function unpacked(): Promise<string> {
       cwd: dirname(fileURLToPath(import.meta.url)),
       env: { ...process.env, TMPDIR: staging },
     });
+    await writeFile(join(staging, "fonts.conf"), fontConfig(join(folder, "fonts")));
     await rename(staging, folder);
   } catch (error) {
     if (!existsSync(folder)) throw error; // else another process was faster
@@ -67,6 +67,16 @@ async function unpacked(): Promise<string> {
   }
   return folder;
 }
+
+/** The fonts of the machine and those in the package: without any font, the first text ends the browser. */
+const fontConfig = (fonts: string): string => `<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <include ignore_missing="yes">/etc/fonts/fonts.conf</include>
+  <dir>${fonts}</dir>
+  <cachedir>${fonts}-cache</cachedir>
+</fontconfig>
+`;
 
 /** A server of files. End it by `close()`, or by `await using`. */
 export interface StaticServer extends AsyncDisposable {

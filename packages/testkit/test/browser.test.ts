@@ -12,7 +12,7 @@ let browser: Browser;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "conv-browser-"));
-  await writeFile(join(folder, "index.html"), "<!doctype html><title>served</title>");
+  await writeFile(join(folder, "index.html"), "<!doctype html><title>served</title><span>text</span>");
   browser = await launchBrowser();
 }, 120_000);
 
@@ -30,6 +30,7 @@ test.each([true, false])("a page served with isolated = %s is isolated just then
     isolated,
     shared: isolated ? "function" : "undefined",
   });
+  expect(await page.evaluate(() => document.querySelector("span")?.offsetWidth)).toBeGreaterThan(0); // there are fonts
   expect((await page.goto(`${server.url}missing`))?.status()).toBe(404);
   await page.close();
 });
