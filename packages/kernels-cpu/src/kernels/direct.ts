@@ -8,7 +8,7 @@ import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch,
 import { get, i32, v128, type Func, type Local, type Module, type Operand } from "../wasm/asm.ts";
 import { emitExpr, madd } from "../wasm/math.ts";
 import { epilogueName, hash, rowsPerTile } from "../wasm/tile.ts";
-import { gatherMacs, needsPadding, readLayout, tapCount, volume, type Gather, type Phase } from "./gather.ts";
+import { copySeconds, gatherMacs, needsPadding, readLayout, tapCount, volume, type Gather, type Phase } from "./gather.ts";
 import { eachTap, gatherOf, isConvOrGradInput, packStage } from "./igemm.ts";
 import { loadStepped, padBytes, padStage } from "./pad.ts";
 
@@ -25,12 +25,12 @@ export const direct: CpuKernel = {
     const { to } = gatherOf(task);
     return to > MOST_ROWS ? `keeps at most ${MOST_ROWS} output channels per group, not ${to}` : null;
   },
-  // 38 GFLOP/s over rows rounded up to whole vectors; each step of k loads vectors beside the products, and rows cost 30 ns.
+  // 38 GFLOP/s over rows rounded up to whole vectors; each step of k loads vectors beside the products, and a row costs 30 ns.
   estimate(task, { threads }) {
     const g = gatherOf(task);
     const rate = 38e9 / (1 + 1.5 / g.to);
     const rows = g.phases.reduce((sum, p) => sum + volume(p.grid.slice(0, -1)), 0) * g.n * g.groups;
-    return ((2 * gatherMacs(g, 4)) / rate + rows * 30e-9) / threads + 2e-6;
+    return ((2 * gatherMacs(g, 4)) / rate + rows * 30e-9 + copySeconds(g)) / threads + 2e-6;
   },
   build(task, caps) {
     const g = gatherOf(task);

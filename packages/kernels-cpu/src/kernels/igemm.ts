@@ -10,6 +10,7 @@ import { i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { emitGemm, epilogueName, gemmSize, hash, NR, rowsPerTile, type Gemm } from "../wasm/tile.ts";
 import {
   collapse,
+  copySeconds,
   gatherForward,
   gatherGradInput,
   gatherMacs,
@@ -37,7 +38,7 @@ export const igemm: CpuKernel = {
   // 40 GFLOP/s in the product; filling a panel costs a step of the product for each ~6 rows that do not use it again.
   estimate(task, { threads }) {
     const g = gatherOf(task);
-    return ((2 * gatherMacs(g)) / 40e9) * ((1 + 6 / Math.max(1, g.to)) / threads) + 2e-6;
+    return (((2 * gatherMacs(g)) / 40e9) * (1 + 6 / Math.max(1, g.to)) + copySeconds(g)) / threads + 2e-6;
   },
   build(task, caps) {
     const g = gatherOf(task);
