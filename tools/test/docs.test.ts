@@ -1,4 +1,4 @@
-// The documents are true: the code in every README runs, from the sources, and prints what the block of text after it says.
+// The documents are true: the code marked `ts` in each runs, from the sources, and prints what the block of text after it says.
 
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -22,7 +22,7 @@ function examplesOf(markdown: string): Example[] {
   });
 }
 
-const documents = globSync(["README*.md", "packages/*/README*.md", "apps/*/README*.md"], { cwd: root }).toSorted();
+const documents = globSync(["*.md", "docs/*.md", "packages/*/README*.md", "apps/*/README*.md"], { cwd: root }).toSorted();
 
 describe.each(documents)("%s", (document) => {
   const text = readFileSync(join(root, document), "utf8");
@@ -36,10 +36,10 @@ describe.each(documents)("%s", (document) => {
     });
   }
 
-  test("links to files that exist", () => {
-    const links = [...text.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)[^)]*\)/g)].map((match) => match[1]);
-    const folder = join(root, document, "..");
-    expect(links.filter((link) => globSync(link, { cwd: folder }).length === 0)).toEqual([]);
+  test("links to files that exist, and names none that do not", () => {
+    const links = [...text.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)[^)]*\)/g)].map((match) => join(document, "..", match[1]));
+    const named = [...text.matchAll(/`((?:packages|apps|tools|docs)\/[^`\s]+)`/g)].map((match) => match[1]);
+    expect([...links, ...named].filter((path) => globSync(path, { cwd: root }).length === 0)).toEqual([]);
   });
 });
 
