@@ -8,7 +8,8 @@ export const library = (entry: string[]) =>
     entry,
     format: "esm",
     target: "es2022",
-    dts: true,
+    // Types of `using`, which projects that target the browsers of today do not list by themselves.
+    dts: { banner: '/// <reference lib="esnext.disposable" />' },
     clean: true,
     // Bundlers for browsers know by `node:` what is not for them.
     removeNodeProtocol: false,

@@ -48,7 +48,7 @@ export async function start() {
     noEmit: true,
     target: "es2022",
     module: "nodenext",
-    lib: ["es2022", "dom", "esnext.disposable"],
+    lib: ["es2022", "dom"],
     types: [],
   };
   await writeFile(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["example.ts"] }));
