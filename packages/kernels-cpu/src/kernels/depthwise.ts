@@ -4,13 +4,13 @@
 
 import { stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
+import { inputAt, outputAt, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
 import { get, i32, v128, type Local, type Operand } from "../wasm/asm.ts";
 import { emitExpr, madd } from "../wasm/math.ts";
 import { epilogueName, hash } from "../wasm/tile.ts";
-import { copySeconds, gatherMacs, needsPadding, readLayout, tapCount, volume, type Gather, type Phase } from "./gather.ts";
+import { copySeconds, gatherMacs, readLayout, tapCount, volume, type Gather, type Phase } from "./gather.ts";
 import { gatherOf, isConvOrGradInput } from "./igemm.ts";
-import { loadStepped, padBytes, padStage } from "./pad.ts";
+import { loadStepped, paddedInput } from "./pad.ts";
 
 /** Taps that are unrolled at most; beyond them the generated code outgrows what it saves. */
 const MOST_TAPS = 128;
@@ -34,12 +34,7 @@ export const depthwise: CpuKernel = {
     const g = gatherOf(task);
     const scratch: Scratch[] = [];
     const stages: Stage[] = [];
-    let source: Place = inputAt(0);
-    if (needsPadding(g)) {
-      const box = { planes: g.n * g.groups, source: g.source, lo: g.lo, padded: g.padded };
-      source = scratchAt(scratch.push({ bytes: padBytes(box) }) - 1);
-      stages.push(padStage(box, inputAt(0), source));
-    }
+    const source = paddedInput(g, 0, scratch, stages);
     g.phases.forEach((phase, i) => stages.push({ ...planeStage(g, phase, task, caps, source), beside: i > 0 }));
     return { scratch, stages };
   },

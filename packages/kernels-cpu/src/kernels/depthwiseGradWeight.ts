@@ -3,13 +3,13 @@
 
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { stridesOf } from "@conv/tensor";
-import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch, type Stage } from "../code.ts";
+import { inputAt, outputAt, type CpuKernel, type Scratch, type Stage } from "../code.ts";
 import { f32x4, i32, i32x4, v128 } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { hash } from "../wasm/tile.ts";
 import { tapsOf } from "./depthwise.ts";
-import { gatherForward, needsPadding, readLayout, volume } from "./gather.ts";
-import { acrossLanes, loadStepped, padBytes, padStage } from "./pad.ts";
+import { gatherForward, readLayout, volume } from "./gather.ts";
+import { acrossLanes, loadStepped, paddedInput } from "./pad.ts";
 
 /** Sums, a vector of dy and one of x fill the 16 vector registers. */
 const SUMS = 12;
@@ -38,12 +38,7 @@ export const depthwiseGradWeight: CpuKernel = {
     const all = tapsOf(gather.phases[0], stridesOf(g.kernel), strides);
     const scratch: Scratch[] = [];
     const stages: Stage[] = [];
-    let source: Place = inputAt(1);
-    if (needsPadding(gather)) {
-      const box = { planes: g.n * g.ic, source: gather.source, lo: gather.lo, padded: gather.padded };
-      source = scratchAt(scratch.push({ bytes: padBytes(box) }) - 1);
-      stages.push(padStage(box, inputAt(1), source));
-    }
+    const source = paddedInput(gather, 1, scratch, stages);
     stages.push({
       name: `depthwiseGradWeight_${hash(JSON.stringify([g, caps.relaxed]))}`,
       items: g.oc,

@@ -4,13 +4,13 @@
 
 import { stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
+import { inputAt, outputAt, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
 import { get, i32, v128, type Func, type Local, type Module, type Operand } from "../wasm/asm.ts";
 import { emitExpr, madd } from "../wasm/math.ts";
 import { epilogueName, hash, rowsPerTile } from "../wasm/tile.ts";
-import { copySeconds, gatherMacs, needsPadding, readLayout, tapCount, volume, type Gather, type Phase } from "./gather.ts";
-import { eachTap, gatherOf, isConvOrGradInput, packStage } from "./igemm.ts";
-import { loadStepped, padBytes, padStage } from "./pad.ts";
+import { copySeconds, gatherMacs, readLayout, tapCount, volume, type Gather, type Phase } from "./gather.ts";
+import { eachTap, gatherCode, gatherOf, isConvOrGradInput } from "./igemm.ts";
+import { loadStepped } from "./pad.ts";
 
 /** Output channels per group from which panels are used often enough to pay (igemm.ts). */
 const MOST_ROWS = 18;
@@ -34,20 +34,7 @@ export const direct: CpuKernel = {
   },
   build(task, caps) {
     const g = gatherOf(task);
-    const scratch: Scratch[] = [];
-    const stages: Stage[] = [];
-    let source: Place = inputAt(0);
-    if (needsPadding(g)) {
-      const box = { planes: g.n * g.groups * g.from, source: g.source, lo: g.lo, padded: g.padded };
-      source = scratchAt(scratch.push({ bytes: padBytes(box) }) - 1);
-      stages.push(padStage(box, inputAt(0), source));
-    }
-    g.phases.forEach((phase, i) => {
-      const packed = scratchAt(scratch.push({ bytes: g.groups * g.to * g.from * tapCount(phase) * 4, packs: 1 }) - 1);
-      if (tapCount(phase)) stages.push(packStage(g, phase, inputAt(1), packed));
-      stages.push({ ...rowStage(g, phase, task, caps, source, packed), beside: i > 0 });
-    });
-    return { scratch, stages };
+    return gatherCode(g, (phase, source, packed) => rowStage(g, phase, task, caps, source, packed));
   },
 };
 

@@ -1,7 +1,7 @@
 // Elementwise work: any number of expressions over any number of inputs, in one pass over one shape, with broadcasting.
 // Neighbouring axes along which every input keeps its rhythm are merged, so most passes are one flat loop of vectors.
 
-import { broadcastStrides, formatExpr, type Expr } from "@conv/ops";
+import { broadcastStrides, type Expr } from "@conv/ops";
 import { sizeOf, stridesOf, type Op } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel } from "../code.ts";
 import { i32, v128, type Local, type Operand } from "../wasm/asm.ts";
@@ -120,6 +120,3 @@ export const fused: CpuKernel = {
     };
   },
 };
-
-/** The cluster in words, for the steps of a program. */
-export const describe = (values: readonly Expr[]): string => values.map(formatExpr).join("; ");

@@ -2,11 +2,11 @@
 // over output positions: dw[oc, (channel, tap)] = Σ over (image, p) of dy[oc, p] · x[channel, p·stride + offset(tap)]
 
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
-import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch, type Stage } from "../code.ts";
+import { inputAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage } from "../code.ts";
 import { i32, type Local } from "../wasm/asm.ts";
 import { emitGemm, epilogueName, gemmSize, hash, NR, type Gemm } from "../wasm/tile.ts";
-import { gatherForward, needsPadding, readLayout, unfold, volume } from "./gather.ts";
-import { padBytes, padStage } from "./pad.ts";
+import { gatherForward, readLayout, unfold, volume } from "./gather.ts";
+import { paddedInput } from "./pad.ts";
 import { packRows, transposedPanel } from "./panel.ts";
 
 export const gradWeight: CpuKernel = {
@@ -30,12 +30,7 @@ export const gradWeight: CpuKernel = {
     const rows = positions / width;
     const scratch: Scratch[] = [];
     const stages: Stage[] = [];
-    let source: Place = inputAt(1);
-    if (needsPadding(gather)) {
-      const box = { planes: g.n * g.ic, source: gather.source, lo: gather.lo, padded: gather.padded };
-      source = scratchAt(scratch.push({ bytes: padBytes(box) }) - 1);
-      stages.push(padStage(box, inputAt(1), source));
-    }
+    const source = paddedInput(gather, 1, scratch, stages);
     const packed = scratchAt(scratch.push({ bytes: (g.n * g.oc * positions + 16) * 4 }) - 1);
     const left = {
       problems: g.groups,

@@ -5,7 +5,7 @@
 import { convGradInputOp, convOp, type ConvGeometry } from "@conv/ops";
 import { stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
+import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
 import { i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { emitGemm, epilogueName, gemmSize, hash, NR, rowsPerTile, type Gemm } from "../wasm/tile.ts";
 import {
@@ -14,7 +14,6 @@ import {
   gatherForward,
   gatherGradInput,
   gatherMacs,
-  needsPadding,
   readLayout,
   tapCount,
   volume,
@@ -22,7 +21,7 @@ import {
   type Gather,
   type Phase,
 } from "./gather.ts";
-import { loadStepped, padBytes, padStage } from "./pad.ts";
+import { loadStepped, paddedInput } from "./pad.ts";
 
 export const gatherOf = (task: Task): Gather => {
   const g = collapse(task.params as ConvGeometry);
@@ -42,22 +41,22 @@ export const igemm: CpuKernel = {
   },
   build(task, caps) {
     const g = gatherOf(task);
-    const scratch: Scratch[] = [];
-    const stages: Stage[] = [];
-    let source: Place = inputAt(0);
-    if (needsPadding(g)) {
-      const box = { planes: g.n * g.groups * g.from, source: g.source, lo: g.lo, padded: g.padded };
-      source = scratchAt(scratch.push({ bytes: padBytes(box) }) - 1);
-      stages.push(padStage(box, inputAt(0), source));
-    }
-    g.phases.forEach((phase, i) => {
-      const packed = scratchAt(scratch.push({ bytes: g.groups * g.to * g.from * tapCount(phase) * 4, packs: 1 }) - 1);
-      if (tapCount(phase)) stages.push(packStage(g, phase, inputAt(1), packed));
-      stages.push({ ...productStage(g, phase, task, caps, source, packed), beside: i > 0 });
-    });
-    return { scratch, stages };
+    return gatherCode(g, (phase, source, packed) => productStage(g, phase, task, caps, source, packed));
   },
 };
+
+/** The padded source, the packed weights of every phase, and the stage that `compute` makes of both for each. */
+export function gatherCode(g: Gather, compute: (phase: Phase, source: Place, packed: Place) => Stage): CpuCode {
+  const scratch: Scratch[] = [];
+  const stages: Stage[] = [];
+  const source = paddedInput(g, 0, scratch, stages);
+  g.phases.forEach((phase, i) => {
+    const packed = scratchAt(scratch.push({ bytes: g.groups * g.to * g.from * tapCount(phase) * 4, packs: 1 }) - 1);
+    if (tapCount(phase)) stages.push(packStage(g, phase, inputAt(1), packed));
+    stages.push({ ...compute(phase, source, packed), beside: i > 0 });
+  });
+  return { scratch, stages };
+}
 
 /** Calls `body` with the byte offset of each tap in order. Up to 32 are unrolled, axes beyond that become loops that move the pointers. */
 export function eachTap(
@@ -90,7 +89,7 @@ export function eachTap(
 }
 
 /** Packs w for the product: [group][block of output channels][source channel][tap][row of the block]. */
-export function packStage(g: Gather, phase: Phase, w: Place, into: Place): Stage {
+function packStage(g: Gather, phase: Phase, w: Place, into: Place): Stage {
   const mr = rowsPerTile(g.to);
   const blocks = Math.floor(g.to / mr);
   const tail = g.to % mr;

@@ -1,9 +1,10 @@
 // Copying a source into a larger box with a constant around it, so that no other kernel has to look where the edges are.
 
 import { stridesOf } from "@conv/tensor";
-import type { Place, Stage } from "../code.ts";
+import { inputAt, scratchAt, type Place, type Scratch, type Stage } from "../code.ts";
 import { f32x4, i32, i32x4, v128, type Func, type Local } from "../wasm/asm.ts";
 import { hash } from "../wasm/tile.ts";
+import { needsPadding, type Gather } from "./gather.ts";
 
 export interface PadBox {
   /** Planes, each padded on its own. */
@@ -17,6 +18,15 @@ export interface PadBox {
 
 /** Bytes of the padded copy, with room for a vector to run past its end. */
 export const padBytes = (box: PadBox): number => (box.planes * box.padded.reduce((a, b) => a * b, 1) + 16) * 4;
+
+/** Input `index` as a gathering kernel reads it: itself, or a copy with zeros around it that a stage of its own makes first. */
+export function paddedInput(g: Gather, index: number, scratch: Scratch[], stages: Stage[]): Place {
+  if (!needsPadding(g)) return inputAt(index);
+  const box = { planes: g.n * g.groups * g.from, source: g.source, lo: g.lo, padded: g.padded };
+  const copy = scratchAt(scratch.push({ bytes: padBytes(box) }) - 1);
+  stages.push(padStage(box, inputAt(index), copy));
+  return copy;
+}
 
 /** The stage that makes the copy; one piece of work is a plane. */
 export function padStage(box: PadBox, from: Place, into: Place): Stage {
