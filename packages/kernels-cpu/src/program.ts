@@ -35,8 +35,8 @@ interface Placed {
 export interface CpuProgram extends Program {
   /** Bytes of its memory in the heap. */
   readonly bytes: number;
-  /** The generated code, readable. */
-  text(): string;
+  /** The generated code; `moduleText` makes it readable. */
+  readonly module: Module;
 }
 
 export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool, nextVersion: () => number): CpuProgram {
@@ -130,7 +130,7 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
   return {
     bytes,
     steps: planned.map((p): Step => ({ kernel: p.kernel.name, nodes: p.nodes, estimate: p.estimate, others: p.others })),
-    text: () => module.toText(),
+    module,
     run(inputs, outputs) {
       if (!live) throw new Error("cpu: program used after dispose");
       const ins = inputs as readonly CpuBuffer[];

@@ -4,6 +4,7 @@ import { avgPoolGradOp, conv, matmul, maxPool, oneHot, poolGeometry, relu, softm
 import { node, spec, trace, type Spec, type Value } from "@conv/tensor";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createCpu, type CpuBackend } from "../src/index.ts";
+import { moduleText } from "../src/wasm/text.ts";
 
 let cpu: CpuBackend;
 beforeAll(async () => void (cpu = await createCpu({ threads: 1 })));
@@ -29,6 +30,6 @@ const programs: [string, Spec[], (...xs: Value[]) => Value][] = [
 
 it.each(programs)("%s", async (name, specs, fn) => {
   const program = cpu.compile(trace(fn, specs));
-  await expect(`${program.text()}\n`).toMatchFileSnapshot(`./__snapshots__/${name.replaceAll(" ", "-")}.txt`);
+  await expect(`${moduleText(program.module)}\n`).toMatchFileSnapshot(`./__snapshots__/${name.replaceAll(" ", "-")}.txt`);
   program.dispose();
 });

@@ -1,7 +1,7 @@
 // The binary of a module: https://webassembly.github.io/spec/core/binary. One growing array of bytes, since programs reach a megabyte.
 
 import type { Func, Type } from "./asm.ts";
-import { OPCODES, type Imm } from "./opcodes.ts";
+import { OPCODES, type Opcode } from "./opcodes.ts";
 
 const TYPES: Record<Type, number> = { i32: 0x7f, f32: 0x7d, v128: 0x7b };
 
@@ -134,8 +134,11 @@ function encodeBody(w: Writer, f: Func): void {
     w.byte(TYPES[type]);
   });
   for (const { op, imm } of f.code) {
-    const [bytes, kind, align] = OPCODES[op] as readonly [readonly number[], Imm, number?];
-    for (const byte of bytes) w.byte(byte);
+    const [code, kind, align]: Opcode = OPCODES[op];
+    if (code > 0xff) {
+      w.byte(code >> 12);
+      w.unsigned(code & 0xfff);
+    } else w.byte(code);
     if (kind === "index") w.unsigned(imm[0]);
     else if (kind === "mem" || kind === "memLane") {
       w.byte(align!);
@@ -147,7 +150,7 @@ function encodeBody(w: Writer, f: Func): void {
       for (let i = 0; i < 4; i++) w.byte(scratch.getUint8(i));
     } else if (kind === "block") w.byte(0x40);
     else if (kind === "zero") w.byte(0);
-    else w.all(imm);
+    else if (kind) w.all(imm);
   }
   w.byte(0x0b);
 }
