@@ -23,8 +23,7 @@ const stages: Readonly<Record<string, (task: Task) => Stage>> = {
       reads: [inputAt(0)],
       writes: [outputAt(0)],
       emit(_, f, [from, into], { lo, hi }) {
-        const item = f.local("i32", "item");
-        const label = f.local("i32", "label");
+        const [item, label] = f.ints("item", "label");
         const zero = f.let("v128", "zero", 0);
         const row = f.let("i32", "row", i32.add(into, i32.mul(lo, classes * 4)));
         const p = f.local("i32", "p");

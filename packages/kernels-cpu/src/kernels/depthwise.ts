@@ -5,12 +5,13 @@
 import { stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
-import { get, i32, v128, type Local, type Operand } from "../wasm/asm.ts";
-import { emitExpr, madd } from "../wasm/math.ts";
+import { i32, v128, type Local } from "../wasm/asm.ts";
+import { madd } from "../wasm/math.ts";
 import { epilogueName, hash } from "../wasm/tile.ts";
 import { copySeconds, gatherMacs, readLayout, tapCount, volume, type Gather, type Phase } from "./gather.ts";
 import { gatherOf, isConvOrGradInput } from "./igemm.ts";
 import { loadStepped, paddedInput } from "./pad.ts";
+import { storeNeighbours } from "./store.ts";
 
 /** Taps that are unrolled at most; beyond them the generated code outgrows what it saves. */
 const MOST_TAPS = 128;
@@ -73,7 +74,7 @@ function planeStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: Pla
     emit(_, f, at, { lo, hi }) {
       const [x, w] = at;
       const y = at[at.length - 1];
-      const [item, channel, s, d, sRow, dRow, column] = ["item", "channel", "s", "d", "sRow", "dRow", "column"].map((n) => f.local("i32", n));
+      const [item, channel, s, d, sRow, dRow, column] = f.ints("item", "channel", "s", "d", "sRow", "dRow", "column");
       const weights = taps.map(({ tap }) => f.local("v128", `w${tap}`));
       const acc = f.local("v128", "acc");
       const perChannel = new Map<string, Local>();
@@ -83,23 +84,14 @@ function planeStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: Pla
       const compute = (lanes: number) => {
         f.set(acc, 0);
         taps.forEach(({ offset }, i) => f.set(acc, madd(caps, loadStepped(f, s, offset * 4, stepW, "x"), weights[i], acc)));
-        let value: Operand = acc;
-        if (task.epilogue) {
-          const values: Record<string, Operand> = { r: acc };
-          operands.forEach(({ name }, i) => {
-            const beside = element[i];
-            values[name] = beside ? gather(i32.add(d, beside), lanes) : perChannel.get(name)!;
-          });
-          value = emitExpr(f, caps, task.epilogue.f, values);
-        }
-        if (lanes === 4 && outStepW === 1) f.store(d, value);
-        else for (let lane = 0; lane < lanes; lane++) f.storeLane(d, value, lane, lane * outStepW * 4);
-      };
-      const gather = (address: Operand, lanes: number): Operand => {
-        if (outStepW === 1 && lanes === 4) return v128.load(address);
-        const v = f.let("v128", "e", v128.loadZero32(address));
-        for (let lane = 1; lane < lanes; lane++) f.set(v, v128.loadLane(address, v, lane, lane * outStepW * 4));
-        return get(v);
+        storeNeighbours(f, caps, task.epilogue, acc, {
+          address: d,
+          offset: 0,
+          lanes,
+          step: outStepW,
+          perChannel,
+          beside: (i) => i32.add(d, element[i]!),
+        });
       };
       const row = () => {
         f.set(s, sRow);

@@ -45,7 +45,7 @@ export const depthwiseGradWeight: CpuKernel = {
       reads: [inputAt(0), source],
       writes: [outputAt(0)],
       emit(_, f, [dy, x, dw], { lo, hi }) {
-        const [oc, image, s, d, sRow, column] = ["oc", "image", "s", "d", "sRow", "column"].map((n) => f.local("i32", n));
+        const [oc, image, s, d, sRow, column] = f.ints("oc", "image", "s", "d", "sRow", "column");
         const sums = Array.from({ length: Math.min(SUMS, all.length) }, (_, i) => f.local("v128", `sum${i}`));
         const given = f.local("v128", "given");
         const tail = width % 4;

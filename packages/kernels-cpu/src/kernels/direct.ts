@@ -5,12 +5,13 @@
 import { stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
-import { get, i32, v128, type Func, type Local, type Module, type Operand } from "../wasm/asm.ts";
-import { emitExpr, madd } from "../wasm/math.ts";
+import { get, i32, v128, type Func, type Local, type Module } from "../wasm/asm.ts";
+import { madd } from "../wasm/math.ts";
 import { epilogueName, hash, rowsPerTile } from "../wasm/tile.ts";
 import { copySeconds, gatherMacs, readLayout, tapCount, volume, type Gather, type Phase } from "./gather.ts";
 import { eachTap, gatherCode, gatherOf, isConvOrGradInput } from "./igemm.ts";
 import { loadStepped } from "./pad.ts";
+import { storeNeighbours } from "./store.ts";
 
 /** Output channels per group from which panels are used often enough to pay (igemm.ts). */
 const MOST_ROWS = 18;
@@ -155,28 +156,14 @@ function tileFunc(m: Module, caps: Caps, task: Task, { name, g, phase, strides, 
         ),
       );
       row.forEach((v, i) => {
-        const count = i === vectors - 1 ? lanes : 4;
-        const whole = count === 4 && outStepW === 1;
-        const first = r * rowBytes + i * 16 * outStepW;
-        let value: Operand = v;
-        if (task.epilogue) {
-          const values: Record<string, Operand> = { r: v };
-          operands.forEach((o, j) => {
-            const known = perChannel.get(o.name);
-            if (known) return void (values[o.name] = known);
-            const e = f.let(
-              "v128",
-              o.name,
-              whole ? v128.load(i32.add(pointers[j], offset), first) : v128.loadZero32(i32.add(pointers[j], offset), first),
-            );
-            if (!whole)
-              for (let lane = 1; lane < count; lane++) f.set(e, v128.loadLane(i32.add(pointers[j], offset), e, lane, first + lane * outStepW * 4));
-            values[o.name] = e;
-          });
-          value = emitExpr(f, caps, task.epilogue.f, values);
-        }
-        if (whole) f.store(at, value, first);
-        else for (let lane = 0; lane < count; lane++) f.storeLane(at, value, lane, first + lane * outStepW * 4);
+        storeNeighbours(f, caps, task.epilogue, v, {
+          address: at,
+          offset: r * rowBytes + i * 16 * outStepW,
+          lanes: i === vectors - 1 ? lanes : 4,
+          step: outStepW,
+          perChannel,
+          beside: (j) => i32.add(pointers[j], offset),
+        });
       });
     });
   });

@@ -95,9 +95,7 @@ export const fused: CpuKernel = {
               });
               return;
             }
-            const item = f.local("i32", "item");
-            const rest = f.local("i32", "rest");
-            const coordinate = f.local("i32", "coordinate");
+            const [item, rest, coordinate] = f.ints("item", "rest", "coordinate");
             f.for(item, lo, hi, 1, () => {
               pointers.forEach((p, i) => f.set(p, at[i]!));
               f.set(rest, item);

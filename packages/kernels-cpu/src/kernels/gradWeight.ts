@@ -7,7 +7,7 @@ import { i32, type Local } from "../wasm/asm.ts";
 import { emitGemm, epilogueName, gemmSize, hash, NR, type Gemm } from "../wasm/tile.ts";
 import { gatherForward, readLayout, unfold, volume } from "./gather.ts";
 import { paddedInput } from "./pad.ts";
-import { packRows, transposedPanel } from "./panel.ts";
+import { eachColumn, packRows, transposedPanel } from "./panel.ts";
 
 export const gradWeight: CpuKernel = {
   name: "gradWeight",
@@ -59,23 +59,19 @@ export const gradWeight: CpuKernel = {
       tileBytes: NR * 4,
       yBase: (group) => i32.mul(group, ocg * icg * taps * 4),
       channelBase: () => i32.mul(0, 0),
-      tile({ f, problem, column, lanes, own, joined, scattered }) {
-        const [lane, c, rest, src] = ["lane", "c", "rest", "src"].map((n) => f.local("i32", n));
-        f.if(i32.eq(lanes, NR), () => joined(i32.mul(column, 4)));
-        f.for(lane, 0, NR, 1, () => {
-          f.set(c, i32.add(column, i32.select(i32.lt(lane, lanes), lane, i32.sub(lanes, 1))));
-          scattered(lane, i32.mul(c, 4));
-          f.set(src, i32.add(sourceAt, i32.mul(i32.add(i32.mul(problem, icg), i32.div(c, taps)), plane * 4)));
-          f.set(rest, i32.rem(c, taps));
+      tile: (t) =>
+        eachColumn(t, (c) => {
+          const [rest, src] = t.f.ints("rest", "src");
+          t.f.set(src, i32.add(sourceAt, i32.mul(i32.add(i32.mul(t.problem, icg), i32.div(c, taps)), plane * 4)));
+          t.f.set(rest, i32.rem(c, taps));
           for (let a = rank - 1; a >= 0; a--) {
-            f.bump(src, i32.mul(i32.rem(rest, g.kernel[a]), g.dilation[a] * strides[a] * 4));
-            if (a) f.set(rest, i32.div(rest, g.kernel[a]));
+            t.f.bump(src, i32.mul(i32.rem(rest, g.kernel[a]), g.dilation[a] * strides[a] * 4));
+            if (a) t.f.set(rest, i32.div(rest, g.kernel[a]));
           }
-          f.storeI32(i32.add(own, i32.mul(lane, 4)), src);
-        });
-      },
+          return src;
+        }),
       panel(f, { first, units, own, into }) {
-        const [row, last, rest, offset] = ["row", "last", "rest", "offset"].map((n) => f.local("i32", n));
+        const [row, last, rest, offset] = f.ints("row", "last", "rest", "offset");
         const pointers = Array.from({ length: NR }, (_, i) => f.local("i32", `p${i}`));
         f.set(last, i32.add(first, units));
         f.for(row, first, last, 1, () => {

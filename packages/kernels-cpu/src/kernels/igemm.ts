@@ -103,12 +103,7 @@ function packStage(g: Gather, phase: Phase, w: Place, into: Place): Stage {
     reads: [w],
     writes: [into],
     emit(_, f, [from, to], { lo, hi }) {
-      const item = f.local("i32", "item");
-      const s = f.local("i32", "s");
-      const d = f.local("i32", "d");
-      const channel = f.local("i32", "channel");
-      const block = f.local("i32", "block");
-      const group = f.local("i32", "group");
+      const [item, s, d, channel, block, group] = f.ints("item", "s", "d", "channel", "block", "group");
       f.for(item, lo, hi, 1, () => {
         f.set(group, i32.div(item, perGroup));
         f.set(block, i32.rem(item, perGroup));
@@ -171,12 +166,7 @@ function productStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: P
     yBase: (group) => i32.mul(group, g.to * outPlane * 4),
     channelBase: (group) => i32.mul(group, g.to),
     tile({ f, problem, column, lanes, own, joined, scattered }) {
-      const c = f.local("i32", "c");
-      const rest = f.local("i32", "rest");
-      const t = f.local("i32", "t_w");
-      const src = f.local("i32", "src");
-      const dst = f.local("i32", "dst");
-      const position = f.local("i32", "position");
+      const [c, rest, t, src, dst, position] = f.ints("c", "rest", "t_w", "src", "dst", "position");
       // Where column c lies in the source and in y.
       const locate = () => {
         f.set(rest, i32.div(c, positions));

@@ -5,7 +5,7 @@ import { sizeOf } from "@conv/tensor";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Task } from "../code.ts";
 import { i32, v128, type Local } from "../wasm/asm.ts";
 import { emitGemm, epilogueName, gemmSize, hash, NR, type Gemm } from "../wasm/tile.ts";
-import { packRows, transposedPanel } from "./panel.ts";
+import { eachColumn, packRows, transposedPanel } from "./panel.ts";
 
 const geometryOf = (task: Task) => matmulGeometry(task.inputs[0], task.inputs[1], task.params as MatmulParams);
 
@@ -37,15 +37,7 @@ export const matmul: CpuKernel = {
       tileBytes: NR * 4,
       yBase: (problem) => i32.mul(problem, m * n * 4),
       channelBase: () => i32.mul(0, 0),
-      tile({ f, problem, column, lanes, own, joined, scattered }) {
-        const [lane, c] = ["lane", "c"].map((name) => f.local("i32", name));
-        f.if(i32.eq(lanes, NR), () => joined(i32.mul(column, 4)));
-        f.for(lane, 0, NR, 1, () => {
-          f.set(c, i32.add(column, i32.select(i32.lt(lane, lanes), lane, i32.sub(lanes, 1))));
-          scattered(lane, i32.mul(c, 4));
-          f.storeI32(i32.add(own, i32.mul(lane, 4)), i32.add(right, i32.add(i32.mul(problem, k * n * 4), i32.mul(c, n4))));
-        });
-      },
+      tile: (t) => eachColumn(t, (c) => i32.add(right, i32.add(i32.mul(t.problem, k * n * 4), i32.mul(c, n4)))),
       panel(f, { first, units, own, into }) {
         const offset = f.let("i32", "offset", i32.mul(first, k4));
         if (transposeB) {

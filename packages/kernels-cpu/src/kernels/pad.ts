@@ -42,9 +42,7 @@ export function padStage(box: PadBox, from: Place, into: Place): Stage {
     reads: [from],
     writes: [into],
     emit(_, f, [src, dst], { lo: begin, hi }) {
-      const plane = f.local("i32", "plane");
-      const s = f.local("i32", "s");
-      const d = f.local("i32", "d");
+      const [plane, s, d] = f.ints("plane", "s", "d");
       f.for(plane, begin, hi, 1, () => {
         f.set(d, i32.add(dst!, i32.mul(plane, intoPlane)));
         fillRange(f, d, intoPlane, fill);

@@ -2,7 +2,7 @@
 
 import type { Place, Stage } from "../code.ts";
 import { i32, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
-import { hash, NR, rowsPerTile } from "../wasm/tile.ts";
+import { hash, NR, rowsPerTile, type TileSetup } from "../wasm/tile.ts";
 import { loadStepped } from "./pad.ts";
 
 /** Rows m of a matrix, k long, in pieces: element (m, k) of product `problem`, piece `p` is at the sum of its strides (in elements). */
@@ -30,7 +30,7 @@ export function packRows(r: Rows, from: Place, into: Place): Stage {
     reads: [from],
     writes: [into],
     emit(_, f, [source, target], { lo, hi }) {
-      const [item, piece, block, problem, s, d, k] = ["item", "piece", "block", "problem", "s", "d", "k_"].map((n) => f.local("i32", n));
+      const [item, piece, block, problem, s, d, k] = f.ints("item", "piece", "block", "problem", "s", "d", "k_");
       f.for(item, lo, hi, 1, () => {
         f.set(piece, i32.rem(item, r.pieces));
         f.set(block, i32.div(item, r.pieces));
@@ -99,4 +99,18 @@ export function transposedPanel(f: Func, pointers: readonly Local[], into: Local
   if (typeof count === "number") {
     if (count % 4) four(count % 4);
   } else f.for(i, 0, i32.and(count, 3), 1, () => four(1));
+}
+
+/**
+ * Emits the setup of a tile whose columns are neighbours in y: its record holds the address at which each column is read, which
+ * `address` gives for a column's number. Columns past the last are read where the last is.
+ */
+export function eachColumn({ f, column, lanes, own, joined, scattered }: TileSetup, address: (column: Local) => Operand): void {
+  const [lane, c] = f.ints("lane", "c");
+  f.if(i32.eq(lanes, NR), () => joined(i32.mul(column, 4)));
+  f.for(lane, 0, NR, 1, () => {
+    f.set(c, i32.add(column, i32.select(i32.lt(lane, lanes), lane, i32.sub(lanes, 1))));
+    scattered(lane, i32.mul(c, 4));
+    f.storeI32(i32.add(own, i32.mul(lane, 4)), address(c));
+  });
 }

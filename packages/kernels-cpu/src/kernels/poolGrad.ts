@@ -142,8 +142,7 @@ function planes(
     writes: [outputAt(0)],
     perThread: apart ? Math.ceil(own / 64) * 64 : undefined,
     emit(_, f, at, { lo, hi, own: room }) {
-      const dx = f.local("i32", "dx");
-      const d = f.local("i32", "d");
+      const [dx, d] = f.ints("dx", "d");
       const walkers = at.slice(0, -1).map((base, i) => ({
         at: f.local("i32", `at_${base.name}`),
         base,

@@ -140,12 +140,7 @@ function stage(how: Combination, walk: Walk, cut: Cut | null, from: Place, into:
     reads: [from],
     writes: [into],
     emit(_, f, [x, y], { lo, hi }) {
-      const item = f.local("i32", "item");
-      const part = f.local("i32", "part");
-      const piece = f.local("i32", "piece");
-      const group = f.local("i32", "group");
-      const p = f.local("i32", "p");
-      const q = f.local("i32", "q");
+      const [item, part, piece, group, p, q] = f.ints("item", "part", "piece", "group", "p", "q");
       const scaled = (v: Local) => how.scale !== undefined && f.set(v, f32x4.mul(v, how.scale));
       const withReduced = (axes: readonly Axis[]) => {
         if (runs) {

@@ -106,9 +106,7 @@ function acrossRows(outer: number, size: number, inner: number, logarithm: boole
     reads: [inputAt(0)],
     writes: [outputAt(0)],
     emit(_, f, [x, y], { lo, hi }) {
-      const item = f.local("i32", "item");
-      const group = f.local("i32", "group");
-      const start = f.local("i32", "start");
+      const [item, group, start] = f.ints("item", "group", "start");
       const [s, d] = [f.local("i32", "s"), f.local("i32", "d")];
       f.for(item, lo, hi, 1, () => {
         f.set(group, i32.rem(item, groups));

@@ -208,6 +208,11 @@ export class Func {
     return local;
   }
 
+  /** New i32 locals. */
+  ints(...names: string[]): Local[] {
+    return names.map((name) => this.local("i32", name));
+  }
+
   emit(...code: Code[]): void {
     for (const c of code) for (const i of c) this.code.push(i);
   }

@@ -128,7 +128,7 @@ export function emitGemm(
   const panels = f.let("i32", "panels", i32.add(own, b.perItem * b.record));
   const sums = f.let("i32", "sums", i32.add(panels, b.perItem * panelBytes));
   const groups = Math.ceil(b.tiles / b.perItem);
-  const [item, problem, t0, tn, t, first, block, tile, into, lanes, column] = [
+  const [item, problem, t0, tn, t, first, block, tile, into, lanes, column] = f.ints(
     "item",
     "problem",
     "t0",
@@ -140,11 +140,8 @@ export function emitGemm(
     "into",
     "lanes",
     "column",
-  ].map((n) => f.local("i32", n)) as [Local, Local, Local, Local, Local, Local, Local, Local, Local, Local, Local];
-  const yBase = f.local("i32", "yBase");
-  const channel = f.local("i32", "channel");
-  const aAt = f.local("i32", "aAt");
-  const sumAt = f.local("i32", "sumAt");
+  );
+  const [yBase, channel, aAt, sumAt] = f.ints("yBase", "channel", "aAt", "sumAt");
 
   const panel = m.func(`${g.name}_panel`, ["first", "units", "own", "into"], (p) => {
     const [first, units, own, into] = p.params as [Local, Local, Local, Local];
