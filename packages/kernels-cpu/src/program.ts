@@ -77,7 +77,8 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
   );
   const barrier = pool.threads > 1 ? barrierFunc(module, pool.threads) : null;
   const run = module.func("run", ["thread", "maySleep"], (f) => {
-    const [thread, maySleep] = f.params as [Local, Local];
+    const [thread, maySleep] = f.params;
+    const [lo, hi] = f.ints("lo", "hi");
     let since: { reads: Home[]; writes: Home[] } = { reads: [], writes: [] };
     stages.forEach((s, i) => {
       const { stage } = s;
@@ -96,23 +97,13 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
       }
       since.reads.push(...s.reads);
       since.writes.push(...writes);
-      const each = (from: Operand, to: Operand) =>
-        f.call(
-          bodies[i]!,
-          ...[...s.reads, ...s.writes].map(address),
-          from,
-          to,
-          s.own === null ? 0 : i32.add(base + head + arena.offsets[s.own]!, i32.mul(thread, stage.perThread!)),
-        );
-      const share = (t: Operand): Operand => i32.div(i32.mul(t, stage.items), pool.threads);
       const go = () => {
-        if (pool.threads === 1) each(0, stage.items);
-        else if (stage.items * pool.threads < 2 ** 31) each(share(thread), share(i32.add(thread, 1)));
-        else
-          each(
-            i32.mul(thread, Math.ceil(stage.items / pool.threads)),
-            i32.select(i32.eq(thread, pool.threads - 1), stage.items, i32.mul(i32.add(thread, 1), Math.ceil(stage.items / pool.threads))),
-          );
+        const chunk = Math.ceil(stage.items / pool.threads);
+        f.set(lo, i32.mul(thread, chunk));
+        f.set(hi, i32.add(lo, chunk));
+        f.set(hi, i32.min(hi, stage.items));
+        const room = s.own === null ? 0 : i32.add(base + head + arena.offsets[s.own], i32.mul(thread, stage.perThread!));
+        f.call(bodies[i], ...[...s.reads, ...s.writes].map(address), lo, hi, room);
       };
       if (s.packs === null) go();
       else f.if(i32.load(base + 4 * (graph.inputs.length + graph.outputs.length + packing.indexOf(s))), go);

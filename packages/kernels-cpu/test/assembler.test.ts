@@ -79,7 +79,6 @@ describe("integers", () => {
     ["lt, unsigned", i32.ltU(a, b), 0],
     ["gt", i32.gt(a, b), 0],
     ["le", i32.le(a, a), 1],
-    ["ge", i32.ge(a, b), 0],
     ["eqz", i32.eqz(hidden(0)), 1],
     ["select", i32.select(hidden(1), a, b), -7],
     ["select otherwise", i32.select(hidden(0), a, b), 3],
@@ -102,7 +101,6 @@ describe("floats", () => {
     ["sub", f32.sub(1.5, 2), -0.5],
     ["mul", f32.mul(1.5, 2), 3],
     ["max", f32.max(1.5, 2), 2],
-    ["select", f32.select(f32.gt(1.5, 2), 4, 5), 5],
     ["lane of a vector", f32x4.lane(vector(1, 2, 3, 4), 2), 3],
   ];
   for (const [name, code, want] of cases) it(name, () => expect(float(code)).toBe(want));
@@ -172,7 +170,6 @@ describe("memory", () => {
     ["load at an offset", v128.load(4, 8), [3, 4, 5, 6]],
     ["loadSplat", v128.loadSplat(12), [3, 3, 3, 3]],
     ["loadZero32", v128.loadZero32(12), [3, 0, 0, 0]],
-    ["loadZero64", v128.loadZero64(12), [3, 4, 0, 0]],
     ["loadLane", v128.loadLane(4, v128.load(8), 2, 24), [2, 3, 7, 5]],
   ];
   for (const [name, code, want] of loads)

@@ -86,7 +86,6 @@ export const i32 = {
   lt: ints("i32.lt_s"),
   gt: ints("i32.gt_s"),
   le: ints("i32.le_s"),
-  ge: ints("i32.ge_s"),
   ltU: ints("i32.lt_u"),
   eqz: (a: Operand): Code => [...int(a), { op: "i32.eqz", imm: [] }],
   load: at("i32.load"),
@@ -104,7 +103,6 @@ export const f32 = {
   gt: scalars("f32.gt"),
   ne: scalars("f32.ne"),
   eq: scalars("f32.eq"),
-  select: (c: Operand, a: Operand, b: Operand): Code => [...scalar(a), ...scalar(b), ...int(c), { op: "select", imm: [] }],
 };
 
 export const f32x4 = {
@@ -151,7 +149,6 @@ export const v128 = {
   load: at("v128.load"),
   loadSplat: at("v128.load32_splat"),
   loadZero32: at("v128.load32_zero"),
-  loadZero64: at("v128.load64_zero"),
   loadLane: (address: Operand, into: Operand, lane: number, offset = 0): Code => [
     ...int(address),
     ...vec(into),
