@@ -4,13 +4,13 @@
 
 import { stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { inputAt, outputAt, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
-import { i32, v128, type Local } from "../wasm/asm.ts";
+import { inputAt, outputAt, type CpuKernel, type Stage, type Task } from "../code.ts";
+import { i32, v128, type Code, type Func, type Local } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { epilogueName, hash } from "../wasm/tile.ts";
-import { copySeconds, gatherMacs, readLayout, tapCount, volume, type Gather, type Phase } from "./gather.ts";
+import { copySeconds, gatherMacs, needsPadding, readLayout, tapCount, volume, type Gather, type Phase } from "./gather.ts";
 import { gatherOf, isConvOrGradInput } from "./igemm.ts";
-import { loadStepped, paddedInput } from "./pad.ts";
+import { copyInside, fillRange, loadStepped, padBytes } from "./pad.ts";
 import { storeNeighbours } from "./store.ts";
 
 /** Taps that are unrolled at most; beyond them the generated code outgrows what it saves. */
@@ -26,19 +26,12 @@ export const depthwise: CpuKernel = {
     const most = Math.max(0, ...g.phases.map(tapCount));
     return most > MOST_TAPS ? `unrolls at most ${MOST_TAPS} taps, not ${most}` : null;
   },
-  // 35 GFLOP/s over rows rounded up to whole vectors, and the copy of the source.
+  // 35 GFLOP/s over rows rounded up to whole vectors, and the copy of the source, half as long where it stays in the caches.
   estimate(task, { threads }) {
     const g = gatherOf(task);
-    return ((2 * gatherMacs(g, 4)) / 35e9 + copySeconds(g)) / threads + 2e-6;
+    return ((2 * gatherMacs(g, 4)) / 35e9 + copySeconds(g) / 2) / threads + 2e-6;
   },
-  build(task, caps) {
-    const g = gatherOf(task);
-    const scratch: Scratch[] = [];
-    const stages: Stage[] = [];
-    const source = paddedInput(g, 0, scratch, stages);
-    g.phases.forEach((phase, i) => stages.push({ ...planeStage(g, phase, task, caps, source), beside: i > 0 }));
-    return { scratch, stages };
-  },
+  build: (task, caps) => ({ scratch: [], stages: [planes(gatherOf(task), task, caps)] }),
 };
 
 /** Flat kernel index and source offset (elements) of every tap of a phase. */
@@ -55,87 +48,107 @@ export function tapsOf(phase: Phase, kernelStrides: readonly number[], sourceStr
   );
 }
 
-function planeStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: Place): Stage {
-  const rank = phase.grid.length;
+/** One piece of work is an output plane. Padding is made plane by plane in the thread's own memory, where the caches keep it. */
+function planes(g: Gather, task: Task, caps: Caps): Stage {
+  const rank = g.output.length;
   const { strides, plane } = readLayout(g);
   const out = stridesOf(g.output);
-  const outPlane = volume(g.output);
-  const width = phase.grid[rank - 1];
   const stepW = g.step[rank - 1];
   const outStepW = g.outStep[rank - 1];
-  const taps = tapsOf(phase, stridesOf(g.kernel), strides);
   const channels = g.groups * g.to;
   const operands = task.epilogue?.operands ?? [];
+  const box = { planes: 1, source: g.source, lo: g.lo, padded: g.padded };
+  const pads = needsPadding(g);
   return {
-    name: `depthwise_${hash(JSON.stringify([g, phase, caps.relaxed]))}${epilogueName(task.epilogue)}`,
+    name: `depthwise_${hash(JSON.stringify([g, caps.relaxed]))}${epilogueName(task.epilogue)}`,
     items: g.n * channels,
-    reads: [source, inputAt(1), ...operands.map((_, i) => inputAt(2 + i))],
+    perThread: pads ? padBytes(box) : 0,
+    reads: [inputAt(0), inputAt(1), ...operands.map((_, i) => inputAt(2 + i))],
     writes: [outputAt(0)],
-    emit(_, f, at, { lo, hi }) {
+    emit(_, f, at, { lo, hi, own }) {
       const [x, w] = at;
       const y = at[at.length - 1];
-      const [item, channel, s, d, sRow, dRow, column] = f.ints("item", "channel", "s", "d", "sRow", "dRow", "column");
-      const weights = taps.map(({ tap }) => f.local("v128", `w${tap}`));
+      const [item, channel, source, s, d, sRow, dRow, column] = f.ints("item", "channel", "source", "s", "d", "sRow", "dRow", "column");
+      const weights = Array.from({ length: Math.max(...g.phases.map(tapCount)) }, (_, i) => f.local("v128", `w${i}`));
       const acc = f.local("v128", "acc");
       const perChannel = new Map<string, Local>();
       // The address of an element operand runs beside that of y.
       const element = operands.map((o, i) => (o.along === "element" ? f.let("i32", `${o.name}_y`, i32.sub(at[2 + i], y)) : null));
 
-      const compute = (lanes: number) => {
-        f.set(acc, 0);
-        taps.forEach(({ offset }, i) => f.set(acc, madd(caps, loadStepped(f, s, offset * 4, stepW, "x"), weights[i], acc)));
-        storeNeighbours(f, caps, task.epilogue, acc, {
-          address: d,
-          offset: 0,
-          lanes,
-          step: outStepW,
-          perChannel,
-          beside: (i) => i32.add(d, element[i]!),
-        });
+      const onePhase = (phase: Phase) => {
+        const taps = tapsOf(phase, stridesOf(g.kernel), strides);
+        const width = phase.grid[rank - 1];
+        const compute = (lanes: number) => {
+          f.set(acc, 0);
+          const load = stepW === 2 ? pairLoader(f, s) : (offset: number) => loadStepped(f, s, offset * 4, stepW, "x");
+          taps.forEach(({ offset }, i) => f.set(acc, madd(caps, load(offset), weights[i], acc)));
+          storeNeighbours(f, caps, task.epilogue, acc, {
+            address: d,
+            offset: 0,
+            lanes,
+            step: outStepW,
+            perChannel,
+            beside: (i) => i32.add(d, element[i]!),
+          });
+        };
+        const row = () => {
+          f.set(s, sRow);
+          f.set(d, dRow);
+          f.for(column, 0, width >> 2, 1, () => {
+            compute(4);
+            f.bump(s, 16 * stepW);
+            f.bump(d, 16 * outStepW);
+          });
+          if (width % 4) compute(width % 4);
+        };
+        const rows = (axis: number) => {
+          if (axis === rank - 1) return row();
+          const [sMove, dMove] = [g.step[axis] * strides[axis] * 4, g.outStep[axis] * out[axis] * 4];
+          f.repeat(phase.grid[axis], `left${axis}`, () => {
+            rows(axis + 1);
+            f.bump(sRow, sMove);
+            f.bump(dRow, dMove);
+          });
+          f.bump(sRow, -sMove * phase.grid[axis]);
+          f.bump(dRow, -dMove * phase.grid[axis]);
+        };
+        taps.forEach(({ tap }, i) => f.set(weights[i], v128.loadSplat(i32.add(w, i32.mul(channel, volume(g.kernel) * 4)), tap * 4)));
+        f.set(sRow, source);
+        const origin = phase.origin.reduce((sum, o, a) => sum + o * out[a] * 4, 0);
+        f.set(dRow, i32.add(y, i32.add(i32.mul(item, volume(g.output) * 4), origin)));
+        rows(0);
       };
-      const row = () => {
-        f.set(s, sRow);
-        f.set(d, dRow);
-        f.for(column, 0, width >> 2, 1, () => {
-          compute(4);
-          f.bump(s, 16 * stepW);
-          f.bump(d, 16 * outStepW);
-        });
-        if (width % 4) compute(width % 4);
-      };
-      const rows = (axis: number) => {
-        if (axis === rank - 1) return row();
-        const [sMove, dMove] = [g.step[axis] * strides[axis] * 4, g.outStep[axis] * out[axis] * 4];
-        f.repeat(phase.grid[axis], `left${axis}`, () => {
-          rows(axis + 1);
-          f.bump(sRow, sMove);
-          f.bump(dRow, dMove);
-        });
-        f.bump(sRow, -sMove * phase.grid[axis]);
-        f.bump(dRow, -dMove * phase.grid[axis]);
-      };
+      // What stands around the plane is made once: only the inside changes.
+      if (pads) fillRange(f, own, plane * 4, 0);
       f.for(item, lo, hi, 1, () => {
         f.set(channel, i32.rem(item, channels));
-        taps.forEach(({ tap }, i) => f.set(weights[i], v128.loadSplat(i32.add(w, i32.mul(channel, volume(g.kernel) * 4)), tap * 4)));
         operands.forEach(({ name, along }, i) => {
           if (along === "element") return;
           const v = perChannel.get(name) ?? f.local("v128", name);
           perChannel.set(name, v);
           f.set(v, v128.loadSplat(i32.add(at[2 + i], i32.mul(channel, 4))));
         });
-        f.set(sRow, i32.add(x, i32.mul(i32.div(item, g.to), plane * 4)));
-        f.set(
-          dRow,
-          i32.add(
-            y,
-            i32.add(
-              i32.mul(item, outPlane * 4),
-              phase.origin.reduce((sum, o, a) => sum + o * out[a] * 4, 0),
-            ),
-          ),
-        );
-        rows(0);
+        f.set(source, i32.add(x, i32.mul(i32.div(item, g.to), volume(g.source) * 4)));
+        if (pads) {
+          const copy = () => copyInside(f, box, source, own);
+          if (g.to === 1) copy();
+          else f.if(i32.or(i32.eq(item, lo), i32.eqz(i32.rem(item, g.to))), copy);
+          f.set(source, own);
+        }
+        g.phases.forEach(onePhase);
       });
     },
+  };
+}
+
+/** Loads every second element from an offset on; two neighbouring taps are the even and the odd lanes of the same two vectors. */
+function pairLoader(f: Func, s: Local): (offset: number) => Code {
+  const pairs = new Map<number, readonly [Local, Local]>();
+  return (offset) => {
+    const known = pairs.get(offset - 1);
+    if (known) return v128.shuffle(...known, 1, 3, 5, 7);
+    const pair = [f.let("v128", "x0", v128.load(s, offset * 4)), f.let("v128", "x1", v128.load(s, offset * 4 + 16))] as const;
+    pairs.set(offset, pair);
+    return v128.shuffle(...pair, 0, 2, 4, 6);
   };
 }

@@ -4,7 +4,7 @@ import { stridesOf } from "@conv/tensor";
 import { inputAt, scratchAt, type Place, type Scratch, type Stage } from "../code.ts";
 import { f32x4, i32, i32x4, v128, type Func, type Local } from "../wasm/asm.ts";
 import { hash } from "../wasm/tile.ts";
-import { needsPadding, type Gather } from "./gather.ts";
+import { needsPadding, volume, type Gather } from "./gather.ts";
 
 export interface PadBox {
   /** Planes, each padded on its own. */
@@ -17,7 +17,7 @@ export interface PadBox {
 }
 
 /** Bytes of the padded copy, with room for a vector to run past its end. */
-export const padBytes = (box: PadBox): number => (box.planes * box.padded.reduce((a, b) => a * b, 1) + 16) * 4;
+export const padBytes = (box: PadBox): number => (box.planes * volume(box.padded) + 16) * 4;
 
 /** Input `index` as a gathering kernel reads it: itself, or a copy with zeros around it that a stage of its own makes first. */
 export function paddedInput(g: Gather, index: number, scratch: Scratch[], stages: Stage[]): Place {
@@ -30,32 +30,39 @@ export function paddedInput(g: Gather, index: number, scratch: Scratch[], stages
 
 /** The stage that makes the copy; one piece of work is a plane. */
 export function padStage(box: PadBox, from: Place, into: Place): Stage {
-  const { source, lo, padded, fill = 0 } = box;
-  const from4 = stridesOf(source).map((s) => s * 4);
-  const into4 = stridesOf(padded).map((s) => s * 4);
-  const fromPlane = source.reduce((a, b) => a * b, 1) * 4;
-  const intoPlane = padded.reduce((a, b) => a * b, 1) * 4;
-  const counts = source.map((size, a) => Math.min(size, padded[a]! - lo[a]!));
+  const fromPlane = volume(box.source) * 4;
+  const intoPlane = volume(box.padded) * 4;
   return {
     name: `pad_${hash(JSON.stringify(box))}`,
     items: box.planes,
     reads: [from],
     writes: [into],
-    emit(_, f, [src, dst], { lo: begin, hi }) {
+    emit(_, f, [src, dst], { lo, hi }) {
       const [plane, s, d] = f.ints("plane", "s", "d");
-      f.for(plane, begin, hi, 1, () => {
-        f.set(d, i32.add(dst!, i32.mul(plane, intoPlane)));
-        fillRange(f, d, intoPlane, fill);
-        if (counts.some((c) => c <= 0)) return;
-        f.set(s, i32.add(src!, i32.mul(plane, fromPlane)));
-        f.bump(
-          d,
-          lo.reduce((sum, l, a) => sum + l * into4[a]!, 0),
-        );
-        copyBox(f, s, d, counts, from4, into4);
+      f.for(plane, lo, hi, 1, () => {
+        f.set(d, i32.add(dst, i32.mul(plane, intoPlane)));
+        fillRange(f, d, intoPlane, box.fill ?? 0);
+        f.set(s, i32.add(src, i32.mul(plane, fromPlane)));
+        copyInside(f, box, s, d);
       });
     },
   };
+}
+
+/** Copies one plane at `s` to its place in the padded plane at `into`. */
+export function copyInside(f: Func, { source, lo, padded }: PadBox, s: Local, into: Local): void {
+  const counts = source.map((size, a) => Math.min(size, padded[a] - lo[a]));
+  if (counts.some((c) => c <= 0)) return;
+  const [from4, into4] = [source, padded].map((sizes) => stridesOf(sizes).map((stride) => stride * 4));
+  const d = f.let(
+    "i32",
+    "inside",
+    i32.add(
+      into,
+      lo.reduce((sum, l, a) => sum + l * into4[a], 0),
+    ),
+  );
+  copyBox(f, s, d, counts, from4, into4);
 }
 
 /** Fills `bytes` bytes (a multiple of 4) with one number, given by its bits. */
