@@ -59,7 +59,6 @@ function group(graph: Graph, users: ReadonlyMap<Value, Node[]>, kept: ReadonlySe
   for (const n of graph.nodes) {
     if (n.op === reshapeOp) continue;
     if (!isElementwise(n)) {
-      made.set(n.outputs[0]!, groups.length);
       n.outputs.forEach((v) => made.set(v, groups.length));
       groups.push({ main: n, nodes: [n], exprs: new Map(n.outputs.map((v) => [v, "r"])), operands: new Map(), along: new Map() });
       continue;

@@ -35,7 +35,7 @@ interface Placed {
 export interface CpuProgram extends Program {
   /** Bytes of its memory in the heap. */
   readonly bytes: number;
-  /** The generated code; `moduleText` makes it readable. */
+  /** The generated code, made anew: kept, it would outweigh the program. `moduleText` makes it readable. */
   readonly module: Module;
 }
 
@@ -67,51 +67,54 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
       ? base + head + arena.offsets[home.id]!
       : i32.load(base + 4 * (home.kind === "input" ? home.index : graph.inputs.length + home.index));
 
-  const module = new Module();
-  const bodies = stages.map(({ stage }) =>
-    module.func(stage.name, [...stage.reads.map((_, i) => `in${i}`), ...stage.writes.map((_, i) => `out${i}`), "lo", "hi", "own"], (f) => {
-      const at = f.params.slice(0, -3);
-      const [lo, hi, own] = f.params.slice(-3) as [Local, Local, Local];
-      stage.emit(module, f, at, { lo, hi, own });
-    }),
-  );
-  const barrier = pool.threads > 1 ? barrierFunc(module, pool.threads) : null;
-  const run = module.func("run", ["thread", "maySleep"], (f) => {
-    const [thread, maySleep] = f.params;
-    const [lo, hi] = f.ints("lo", "hi");
-    let since: { reads: Home[]; writes: Home[] } = { reads: [], writes: [] };
-    stages.forEach((s, i) => {
-      const { stage } = s;
-      const own: Home[] = s.own === null ? [] : [{ kind: "own", id: s.own }];
-      const writes = [...s.writes, ...own];
-      const meets = (a: readonly Home[], b: readonly Home[]) => a.some((x) => b.some((y) => mayShare(x, y)));
-      const conflict = stage.beside
-        ? meets(
-            s.reads,
-            since.writes.filter((h) => !s.writes.includes(h)),
-          ) || meets(own, [...since.reads, ...since.writes])
-        : meets(s.reads, since.writes) || meets(writes, since.reads) || meets(writes, since.writes);
-      if (barrier && conflict) {
-        f.call(barrier, maySleep);
-        since = { reads: [], writes: [] };
-      }
-      since.reads.push(...s.reads);
-      since.writes.push(...writes);
-      const go = () => {
-        const chunk = Math.ceil(stage.items / pool.threads);
-        f.set(lo, i32.mul(thread, chunk));
-        f.set(hi, i32.add(lo, chunk));
-        f.set(hi, i32.min(hi, stage.items));
-        const room = s.own === null ? 0 : i32.add(base + head + arena.offsets[s.own], i32.mul(thread, stage.perThread!));
-        f.call(bodies[i], ...[...s.reads, ...s.writes].map(address), lo, hi, room);
-      };
-      if (s.packs === null) go();
-      else f.if(i32.load(base + 4 * (graph.inputs.length + graph.outputs.length + packing.indexOf(s))), go);
+  const generate = (): Module => {
+    const module = new Module();
+    const bodies = stages.map(({ stage }) =>
+      module.func(stage.name, [...stage.reads.map((_, i) => `in${i}`), ...stage.writes.map((_, i) => `out${i}`), "lo", "hi", "own"], (f) => {
+        const at = f.params.slice(0, -3);
+        const [lo, hi, own] = f.params.slice(-3) as [Local, Local, Local];
+        stage.emit(module, f, at, { lo, hi, own });
+      }),
+    );
+    const barrier = pool.threads > 1 ? barrierFunc(module, pool.threads) : null;
+    const run = module.func("run", ["thread", "maySleep"], (f) => {
+      const [thread, maySleep] = f.params;
+      const [lo, hi] = f.ints("lo", "hi");
+      let since: { reads: Home[]; writes: Home[] } = { reads: [], writes: [] };
+      stages.forEach((s, i) => {
+        const { stage } = s;
+        const own: Home[] = s.own === null ? [] : [{ kind: "own", id: s.own }];
+        const writes = [...s.writes, ...own];
+        const meets = (a: readonly Home[], b: readonly Home[]) => a.some((x) => b.some((y) => mayShare(x, y)));
+        const conflict = stage.beside
+          ? meets(
+              s.reads,
+              since.writes.filter((h) => !s.writes.includes(h)),
+            ) || meets(own, [...since.reads, ...since.writes])
+          : meets(s.reads, since.writes) || meets(writes, since.reads) || meets(writes, since.writes);
+        if (barrier && conflict) {
+          f.call(barrier, maySleep);
+          since = { reads: [], writes: [] };
+        }
+        since.reads.push(...s.reads);
+        since.writes.push(...writes);
+        const go = () => {
+          const chunk = Math.ceil(stage.items / pool.threads);
+          f.set(lo, i32.mul(thread, chunk));
+          f.set(hi, i32.add(lo, chunk));
+          f.set(hi, i32.min(hi, stage.items));
+          const room = s.own === null ? 0 : i32.add(base + head + arena.offsets[s.own], i32.mul(thread, stage.perThread!));
+          f.call(bodies[i], ...[...s.reads, ...s.writes].map(address), lo, hi, room);
+        };
+        if (s.packs === null) go();
+        else f.if(i32.load(base + 4 * (graph.inputs.length + graph.outputs.length + packing.indexOf(s))), go);
+      });
+      if (barrier) f.call(barrier, maySleep);
     });
-    if (barrier) f.call(barrier, maySleep);
-  });
-  module.export(run);
-  const loaded = pool.load(module.encode({ shared: pool.threads > 1, maximum: heap.maximum }));
+    module.export(run);
+    return module;
+  };
+  const loaded = pool.load(generate().encode({ shared: pool.threads > 1, maximum: heap.maximum }));
 
   const sources = graph.outputs.map((v) => homes.get(root(v))!);
   const overwrites = graph.outputs.map((v, o) => unsafeInputs(graph, planned, v, sources[o]!));
@@ -121,7 +124,9 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
   return {
     bytes,
     steps: planned.map((p): Step => ({ kernel: p.kernel.name, nodes: p.nodes, estimate: p.estimate, others: p.others })),
-    module,
+    get module() {
+      return generate();
+    },
     run(inputs, outputs) {
       if (!live) throw new Error("cpu: program used after dispose");
       const ins = inputs as readonly CpuBuffer[];

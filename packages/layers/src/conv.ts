@@ -40,53 +40,49 @@ function checkChannels(type: string, outChannels: number, x: Value, { inChannels
   return channels;
 }
 
-/** x (n, ic, …input) → (n, outChannels, …output), with `rank` spatial axes. Parameters weight (outChannels, ic/groups, …kernel), bias (outChannels). */
-function convolution(rank: number, outChannels: number, kernel: PerAxis, options: ConvLayerOptions = {}): Layer {
-  const type = `conv${rank}d`;
-  const { groups = 1, bias = true, init = pytorch, ...rest } = options;
-  return {
-    type,
-    forward(x, ctx) {
-      checkRank(type, x, rank);
-      const channels = checkChannels(type, outChannels, x, options);
-      const shape = [outChannels, channels / groups, ...perAxis(type, "kernel", kernel, rank, 1)];
-      const fan = fanOf(shape);
-      const y = conv(x, ctx.param("weight", shape, init(fan, "weight")), { ...rest, groups });
-      return bias ? addBias(y, ctx, init(fan, "bias")) : y;
-    },
-  };
+/** How the layers differ: the first two axes of the weight, and the op. */
+interface Kind<O extends ConvLayerOptions> {
+  readonly type: string;
+  weight(ic: number, oc: number, groups: number): [number, number];
+  apply(x: Value, w: Value, options: O): Value;
 }
 
-/** As {@link convolution}, transposed. Parameters weight (ic, outChannels/groups, …kernel), bias (outChannels). */
-function transposed(rank: number, outChannels: number, kernel: PerAxis, options: ConvTransposeLayerOptions = {}): Layer {
-  const type = `convTranspose${rank}d`;
-  const { groups = 1, bias = true, init = pytorch, ...rest } = options;
+const plain: Kind<ConvLayerOptions> = { type: "conv", weight: (ic, oc, groups) => [oc, ic / groups], apply: conv };
+const transposed: Kind<ConvTransposeLayerOptions> = { type: "convTranspose", weight: (ic, oc, groups) => [ic, oc / groups], apply: convTranspose };
+
+/**
+ * x (n, ic, …input) → (n, outChannels, …output), with `rank` spatial axes. Parameters weight (outChannels, ic/groups, …kernel),
+ * transposed (ic, outChannels/groups, …kernel), and bias (outChannels).
+ */
+function layer<O extends ConvLayerOptions>(kind: Kind<O>, rank: number, outChannels: number, kernel: PerAxis, options: O): Layer {
+  const type = `${kind.type}${rank}d`;
+  const { groups = 1, bias = true, init = pytorch } = options;
   return {
     type,
     forward(x, ctx) {
       checkRank(type, x, rank);
       const channels = checkChannels(type, outChannels, x, options);
-      const shape = [channels, outChannels / groups, ...perAxis(type, "kernel", kernel, rank, 1)];
+      const shape = [...kind.weight(channels, outChannels, groups), ...perAxis(type, "kernel", kernel, rank, 1)];
       const fan = fanOf(shape);
-      const y = convTranspose(x, ctx.param("weight", shape, init(fan, "weight")), { ...rest, groups });
+      const y = kind.apply(x, ctx.param("weight", shape, init(fan, "weight")), options);
       return bias ? addBias(y, ctx, init(fan, "bias")) : y;
     },
   };
 }
 
 /** Convolution over one spatial axis: x (n, ic, w) → (n, outChannels, w′). Throws ShapeError where the geometry does not fit. */
-export const conv1d = (outChannels: number, kernel: PerAxis, options?: ConvLayerOptions): Layer => convolution(1, outChannels, kernel, options);
+export const conv1d = (outChannels: number, kernel: PerAxis, options: ConvLayerOptions = {}): Layer => layer(plain, 1, outChannels, kernel, options);
 /** Convolution over two spatial axes: x (n, ic, h, w) → (n, outChannels, h′, w′). Throws ShapeError where the geometry does not fit. */
-export const conv2d = (outChannels: number, kernel: PerAxis, options?: ConvLayerOptions): Layer => convolution(2, outChannels, kernel, options);
+export const conv2d = (outChannels: number, kernel: PerAxis, options: ConvLayerOptions = {}): Layer => layer(plain, 2, outChannels, kernel, options);
 /** Convolution over three spatial axes: x (n, ic, d, h, w) → (n, outChannels, d′, h′, w′). Throws ShapeError where the geometry does not fit. */
-export const conv3d = (outChannels: number, kernel: PerAxis, options?: ConvLayerOptions): Layer => convolution(3, outChannels, kernel, options);
+export const conv3d = (outChannels: number, kernel: PerAxis, options: ConvLayerOptions = {}): Layer => layer(plain, 3, outChannels, kernel, options);
 
 /** Transposed convolution over one spatial axis. */
-export const convTranspose1d = (outChannels: number, kernel: PerAxis, options?: ConvTransposeLayerOptions): Layer =>
-  transposed(1, outChannels, kernel, options);
+export const convTranspose1d = (outChannels: number, kernel: PerAxis, options: ConvTransposeLayerOptions = {}): Layer =>
+  layer(transposed, 1, outChannels, kernel, options);
 /** Transposed convolution over two spatial axes. */
-export const convTranspose2d = (outChannels: number, kernel: PerAxis, options?: ConvTransposeLayerOptions): Layer =>
-  transposed(2, outChannels, kernel, options);
+export const convTranspose2d = (outChannels: number, kernel: PerAxis, options: ConvTransposeLayerOptions = {}): Layer =>
+  layer(transposed, 2, outChannels, kernel, options);
 /** Transposed convolution over three spatial axes. */
-export const convTranspose3d = (outChannels: number, kernel: PerAxis, options?: ConvTransposeLayerOptions): Layer =>
-  transposed(3, outChannels, kernel, options);
+export const convTranspose3d = (outChannels: number, kernel: PerAxis, options: ConvTransposeLayerOptions = {}): Layer =>
+  layer(transposed, 3, outChannels, kernel, options);

@@ -2,15 +2,9 @@
 
 import { shapeError, stridesOf, type Spec } from "@conv/tensor";
 
-/**
- * A convolution of x (n, ic, …input) with w (oc, ic/groups, …kernel) to y (n, oc, …output). All lists have one entry per
- * spatial axis. Output `o` at tap `k` reads input `o·stride − padLo + k·dilation`; what lies outside the input is zero.
- */
-export interface ConvGeometry {
+/** A window sliding over space. All lists have one entry per spatial axis; output `o` at tap `k` reads input `o·stride − padLo + k·dilation`. */
+export interface WindowGeometry {
   readonly n: number;
-  readonly groups: number;
-  readonly ic: number;
-  readonly oc: number;
   readonly input: readonly number[];
   readonly kernel: readonly number[];
   readonly output: readonly number[];
@@ -18,6 +12,13 @@ export interface ConvGeometry {
   readonly dilation: readonly number[];
   readonly padLo: readonly number[];
   readonly padHi: readonly number[];
+}
+
+/** A convolution of x (n, ic, …input) with w (oc, ic/groups, …kernel) to y (n, oc, …output); what lies outside the input is zero. */
+export interface ConvGeometry extends WindowGeometry {
+  readonly groups: number;
+  readonly ic: number;
+  readonly oc: number;
 }
 
 /** One number for all axes, or one per axis. */

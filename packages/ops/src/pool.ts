@@ -15,19 +15,11 @@ import {
   type Window,
 } from "@conv/tensor";
 import { mustBeFloat, streamCost } from "./check.ts";
-import { axisName, outputSizes, perAxis, resolvePadding, spanOf, type Padding, type PerAxis } from "./geometry.ts";
+import { axisName, outputSizes, perAxis, resolvePadding, spanOf, type Padding, type PerAxis, type WindowGeometry } from "./geometry.ts";
 
-/** A pool of x (n, c, …input) to y (n, c, …output). Output `o` at tap `k` sees input `o·stride − padLo + k·dilation`, where there is one. */
-export interface PoolGeometry {
-  readonly n: number;
+/** A pool of x (n, c, …input) to y (n, c, …output); what lies outside the input is not seen. */
+export interface PoolGeometry extends WindowGeometry {
   readonly c: number;
-  readonly input: readonly number[];
-  readonly kernel: readonly number[];
-  readonly output: readonly number[];
-  readonly stride: readonly number[];
-  readonly dilation: readonly number[];
-  readonly padLo: readonly number[];
-  readonly padHi: readonly number[];
 }
 
 export interface PoolOptions {

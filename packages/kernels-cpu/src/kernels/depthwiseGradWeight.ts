@@ -8,7 +8,7 @@ import { f32x4, i32, i32x4, v128 } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { hash } from "../wasm/tile.ts";
 import { tapsOf } from "./depthwise.ts";
-import { gatherForward, readLayout, volume } from "./gather.ts";
+import { copySeconds, gatherForward, readLayout, volume } from "./gather.ts";
 import { acrossLanes, loadStepped, paddedInput } from "./pad.ts";
 
 /** Sums, a vector of dy and one of x fill the 16 vector registers. */
@@ -24,8 +24,9 @@ export const depthwiseGradWeight: CpuKernel = {
     if (g.ic !== g.groups) return `takes one source channel per group, not ${g.ic / g.groups}`;
     return volume(g.kernel) > MOST_TAPS ? `unrolls at most ${MOST_TAPS} taps, not ${volume(g.kernel)}` : null;
   },
-  // 15 GFLOP/s, and a copy of x at 4 GB/s.
-  estimate: (task, { threads }) => ((2 * task.cost.macs) / 15e9 + task.cost.bytesRead / 8e9) / threads + 2e-6,
+  // 15 GFLOP/s, dy and x read at 8 GB/s, and the padded copy of x.
+  estimate: (task, { threads }) =>
+    ((2 * task.cost.macs) / 15e9 + task.cost.bytesRead / 8e9 + copySeconds(gatherForward(task.params as ConvGeometry))) / threads + 2e-6,
   build(task, caps) {
     const g = task.params as ConvGeometry;
     const gather = gatherForward(g);

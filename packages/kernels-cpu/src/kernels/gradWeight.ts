@@ -5,7 +5,7 @@ import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage } from "../code.ts";
 import { i32, type Local } from "../wasm/asm.ts";
 import { emitGemm, epilogueName, gemmSize, hash, NR, type Gemm } from "../wasm/tile.ts";
-import { gatherForward, readLayout, unfold, volume } from "./gather.ts";
+import { copySeconds, gatherForward, readLayout, unfold, volume } from "./gather.ts";
 import { paddedInput } from "./pad.ts";
 import { eachColumn, packRows, transposedPanel } from "./panel.ts";
 
@@ -13,10 +13,10 @@ export const gradWeight: CpuKernel = {
   name: "gradWeight",
   fuses: ["element"],
   declines: (task) => (task.op === convGradWeightOp ? null : "does the gradient of convolution to the weight"),
-  // As igemm: 40 GFLOP/s, and a panel costs what ~12 rows of the product cost.
+  // As igemm: 40 GFLOP/s, a panel costs what ~12 rows of the product cost, and x is copied where it is padded.
   estimate(task, { threads }) {
     const g = task.params as ConvGeometry;
-    return ((2 * task.cost.macs) / 40e9) * ((1 + 12 / Math.max(1, g.oc / g.groups)) / threads) + 2e-6;
+    return (((2 * task.cost.macs) / 40e9) * (1 + 12 / Math.max(1, g.oc / g.groups)) + copySeconds(gatherForward(g))) / threads + 2e-6;
   },
   build(task, caps) {
     const g = unfold(task.params as ConvGeometry);
