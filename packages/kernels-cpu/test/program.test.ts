@@ -1,6 +1,6 @@
 // Programs over time: weights packed once and packed again when they change, results that do not depend on the number of threads, misuse.
 
-import { add, conv, convGradInputOp, convGeometry, matmul, mul, relu, softmax, sum } from "@conv/ops";
+import { add, conv, convGradInputOp, convGeometry, matmul, mul, relu, softmax, sum, transpose } from "@conv/ops";
 import { hostArray, node, sizeOf, spec, trace, type Buffer, type Graph, type Value } from "@conv/tensor";
 import { evaluateBounded, difference, draw } from "@conv/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -114,6 +114,35 @@ it("reductions give the same bits on one thread and on two", async () => {
     expect(results[1]).toEqual(results[0]);
   }
   two.dispose();
+});
+
+it("every piece of work is done once, however many there are and whatever the number of threads", async () => {
+  const three = await createCpu({ threads: 3 });
+  for (const rows of [1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 25, 100]) {
+    // Each row of a broadcast over two axes is a piece of work; a second step reads what the first wrote.
+    const graph = graphOfShapes(
+      [
+        [rows, 1, 6],
+        [7, 1],
+      ],
+      (x, b) => relu(transpose(add(x, b), [1, 0, 2])),
+    );
+    const [x, b] = graph.inputs.map((v) => draw(v.spec, "normal", `${rows}`).data);
+    const program = three.compile(graph);
+    const to = put(three, new Float32Array(rows * 42));
+    const from = [put(three, x), put(three, b)];
+    for (let again = 0; again < 5; again++) {
+      three.write(to, new Float32Array(rows * 42).fill(NaN));
+      program.run(from, [to]);
+      const got = await get(three, to);
+      for (let i = 0; i < got.length; i++) {
+        const [j, row, column] = [Math.floor(i / (rows * 6)), Math.floor(i / 6) % rows, i % 6];
+        expect(got[i]).toBe(Math.max(0, Math.fround(Math.fround(x[row * 6 + column]) + Math.fround(b[j]))));
+      }
+    }
+    program.dispose();
+  }
+  three.dispose();
 });
 
 describe("misuse", () => {

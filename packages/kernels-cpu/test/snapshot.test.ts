@@ -28,8 +28,16 @@ const programs: [string, Spec[], (...xs: Value[]) => Value][] = [
   ["matrix product 3 by 4 by 5", [spec([3, 4]), spec([4, 5])], (x, w) => matmul(x, w)],
 ];
 
-it.each(programs)("%s", async (name, specs, fn) => {
-  const program = cpu.compile(trace(fn, specs));
+async function matchesText(backend: CpuBackend, name: string, specs: readonly Spec[], fn: (...xs: Value[]) => Value): Promise<void> {
+  const program = backend.compile(trace(fn, specs));
   await expect(`${moduleText(program.module)}\n`).toMatchFileSnapshot(`./__snapshots__/${name.replaceAll(" ", "-")}.txt`);
   program.dispose();
+}
+
+it.each(programs)("%s", (name, specs, fn) => matchesText(cpu, name, specs, fn));
+
+it("two steps shared by two threads", async () => {
+  const two = await createCpu({ threads: 2 });
+  await matchesText(two, "relu and transpose of 30 by 40 on two threads", [spec([30, 40])], (x) => transpose(relu(x)));
+  two.dispose();
 });
