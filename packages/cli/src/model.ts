@@ -13,12 +13,12 @@ export const modelNames = Object.keys(models);
 export function modelOf(name: string): Model {
   if (Object.hasOwn(models, name)) return models[name]();
   const near = modelNames.toSorted((a, b) => leven(name, a) - leven(name, b))[0];
-  const known = `there are ${modelNames.join(" and ")}`;
+  const known = `there are ${new Intl.ListFormat("en", { type: "conjunction" }).format(modelNames)}`;
   const hint = leven(name, near) <= near.length / 2 ? `did you mean ${near}? T${known.slice(1)}` : known;
   throw new UserError(`unknown model ${JSON.stringify(name)}; ${hint}`);
 }
 
-const LARGEST_MODEL = 2 ** 30; // bytes; the largest network known is a thousandth of it
+const LARGEST_MODEL = 2 ** 30; // bytes; VGG-16, the largest network known, takes half of it
 
 /** A model file of `conv train`: its bytes, what is in them, and the network that its metadata names. Throws UserError. */
 export async function loadModel(file: string): Promise<{ bytes: Uint8Array; decoded: Decoded; model: Model }> {

@@ -22,7 +22,7 @@ const shape = (text: string) => {
   return text.split(/[x×,]/).map(Number);
 };
 
-const modelArgument = () => new Argument("<model>", modelNames.join(" or "));
+const modelArgument = () => new Argument("<model>", modelNames.join(", "));
 
 /** The command `conv`. Parsing it throws CommanderError for wrong usage, and whatever a command throws. */
 export function createProgram(): Command {

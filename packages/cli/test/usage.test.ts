@@ -21,7 +21,7 @@ beforeAll(async () => {
   await save("cut-header.safetensors", whole.subarray(0, 100));
   await save("empty.safetensors", "");
   await save("foreign.safetensors", encodeSafetensors(state));
-  await save("other.safetensors", encodeSafetensors(state, { model: "resnet18" }));
+  await save("other.safetensors", encodeSafetensors(state, { model: "inception_v3" }));
   await save("text.safetensors", "this is not a model, it is a sentence that goes on for a while");
   const wrong = new Map(state).set("c1.weight", { shape: [6, 1, 3, 3], data: new Float32Array(54) });
   await save("wrong.safetensors", encodeSafetensors(wrong, { model: "lenet5" }));
@@ -46,10 +46,12 @@ beforeAll(async () => {
   files = await list(cwd);
 });
 
+const names = "lenet5, lenet5_1998, resnet18, resnet50, vgg16, mobilenetV2, squeezenet1_0, and squeezenet1_1";
+
 const mistakes: readonly (readonly [args: string, stderr: string])[] = [
-  ["summary lenet", 'unknown model "lenet"; did you mean lenet5? There are lenet5 and lenet5_1998'],
-  ["train lenet5_98", 'unknown model "lenet5_98"; did you mean lenet5_1998? There are lenet5 and lenet5_1998'],
-  ["summary toString", 'unknown model "toString"; there are lenet5 and lenet5_1998'],
+  ["summary lenet", `unknown model "lenet"; did you mean lenet5? There are ${names}`],
+  ["train lenet5_98", `unknown model "lenet5_98"; did you mean lenet5_1998? There are ${names}`],
+  ["summary toString", `unknown model "toString"; there are ${names}`],
   ["summary lenet5 --input 1x20x20", "c5: conv: kernel 5 with dilation 1 spans 5, padded input has 3 (axis h)"],
   ["summary lenet5 --input 28", "c1: conv2d: input has 2 axes, needs 4 (batch, channels and 2 spatial)"],
   ["summary lenet5 --input big", "option '--input <shape>' argument 'big' is invalid. It must be sizes like 1x28x28."],
@@ -85,7 +87,7 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
     "text.safetensors: safetensors: the header says it takes 2338328219631577204 bytes, the limit is 100000000; this is no safetensors file",
   ],
   ["predict foreign.safetensors blank.png", "foreign.safetensors: its metadata names no model; files of conv train do"],
-  ["predict other.safetensors blank.png", 'other.safetensors: unknown model "resnet18"; there are lenet5 and lenet5_1998'],
+  ["predict other.safetensors blank.png", `other.safetensors: unknown model "inception_v3"; there are ${names}`],
   ["predict wrong.safetensors blank.png", "wrong.safetensors: lenet5: c1.weight has shape 6×1×3×3 in the state, 6×1×5×5 in the model"],
   ["predict lacking.safetensors blank.png", "lacking.safetensors: lenet5: state does not fit: missing f6.bias"],
   ["predict weights.safetensors gone.png", "gone.png: no such file or folder"],

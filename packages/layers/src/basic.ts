@@ -32,6 +32,8 @@ const pure = (type: string, fn: (x: Value) => Value): Layer => ({ type, forward:
 
 /** max(x, 0). */
 export const relu = (): Layer => pure("relu", (x) => ops.relu(x));
+/** min(max(x, 0), 6). */
+export const relu6 = (): Layer => pure("relu6", (x) => ops.relu6(x));
 /** x where x > 0, else slope·x. */
 export const leakyRelu = (slope = 0.01): Layer => pure("leakyRelu", (x) => ops.leakyRelu(x, slope));
 /** 1 / (1 + e⁻ˣ). */
@@ -64,12 +66,16 @@ export function dropout(p = 0.5): Layer {
 export type Parts = readonly Layer[] | readonly (readonly [string, Layer])[] | Readonly<Record<string, Layer>>;
 
 /** One layer after the other. An object keeps its order, except that JavaScript puts names that are numbers first: use pairs for those. */
-export function sequential(parts: Parts): Layer {
-  const named: readonly (readonly [string, Layer])[] = Array.isArray(parts)
+export const sequential = (parts: Parts): Layer => ({
+  type: "sequential",
+  forward: (x, ctx) => named(parts).reduce((value, [name, layer]) => ctx.child(name, layer, value), x),
+});
+
+/** The parts with their names. */
+export const named = (parts: Parts): readonly (readonly [string, Layer])[] =>
+  Array.isArray(parts)
     ? parts.map((part: Layer | readonly [string, Layer], i) => ("forward" in part ? [`${i}`, part] : part))
     : Object.entries(parts);
-  return { type: "sequential", forward: (x, ctx) => named.reduce((value, [name, layer]) => ctx.child(name, layer, value), x) };
-}
 
 /** Layers that stand under one name, as a convolution with its activation; at most one of them may have parameters of a given name. */
 export const pipe = (...layers: readonly Layer[]): Layer => ({

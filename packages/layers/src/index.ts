@@ -8,6 +8,7 @@ export {
   logSoftmax,
   pipe,
   relu,
+  relu6,
   scaledTanh,
   sequential,
   sigmoid,
@@ -17,6 +18,7 @@ export {
   type Parts,
 } from "./basic.ts";
 export { rbf, subsample2d, tableConv2d, type ConnectionTable } from "./blocks.ts";
+export { branches, residual } from "./branch.ts";
 export {
   conv1d,
   conv2d,
@@ -50,7 +52,8 @@ export { arrayDataset, subset, type ArrayDatasetOptions, type Dataset } from "./
 export type { Loss } from "./forward.ts";
 export { decodeCheckpoint, type Checkpoint, type Position } from "./checkpoint.ts";
 export { traceModel, type Context, type Entry, type Layer, type Model, type TracedModel, type TraceOptions } from "./layer.ts";
-export { avgPool1d, avgPool2d, avgPool3d, maxPool1d, maxPool2d, maxPool3d } from "./pool.ts";
+export { batchNorm1d, batchNorm2d, batchNorm3d, type BatchNormOptions } from "./norm.ts";
+export { adaptiveAvgPool1d, adaptiveAvgPool2d, adaptiveAvgPool3d, avgPool1d, avgPool2d, avgPool3d, maxPool1d, maxPool2d, maxPool3d } from "./pool.ts";
 export { adam, sgd, type AdamOptions, type LearningRate, type Optimizer, type SgdOptions } from "./optim.ts";
 export { createPredictor, type Predictor, type PredictorOptions } from "./predict.ts";
 export { createRandom, shuffled, type Random } from "./random.ts";

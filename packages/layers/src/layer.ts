@@ -18,6 +18,8 @@ export interface Context {
   param(name: string, shape: readonly number[], init: Initialiser): Value;
   /** A tensor that is saved and not trained. */
   buffer(name: string, shape: readonly number[], init: Initialiser): Value;
+  /** While training: what a buffer of this layer is after the step. From then on `buffer` gives this value. */
+  update(name: string, next: Value): void;
   /** Runs a part under `path.name`. The same layer under the same name again uses the same parameters. */
   child(name: string, layer: Layer, x: Value): Value;
   /** An int32 [2] seed for `random`, different at each call and, when training, at each step. */
@@ -52,6 +54,8 @@ export interface TracedModel {
   readonly output: Value;
   readonly entries: readonly Entry[];
   readonly values: readonly Value[];
+  /** For each entry what a training step makes of it, where the model itself says so (running statistics), else null. */
+  readonly updates: readonly (Value | null)[];
   /** One int32 [2] input per use of randomness, in order of use; none unless training. */
   readonly seeds: readonly Value[];
 }
@@ -68,6 +72,7 @@ export function traceModel(model: Model, { batch = 1, training = false }: TraceO
   const store = new Store(training);
   const output = model.layer.forward(x, store.context("", new Set()));
   const values = [...store.values.values()];
+  const updates = [...store.values.keys()].map((name) => store.updates.get(name) ?? null);
   return {
     name: model.name,
     graph: graphOf([x, ...values, ...store.seeds], [output]),
@@ -75,6 +80,7 @@ export function traceModel(model: Model, { batch = 1, training = false }: TraceO
     output,
     entries: [...store.entries.values()],
     values,
+    updates,
     seeds: store.seeds,
   };
 }
@@ -84,6 +90,7 @@ class Store {
   readonly training: boolean;
   readonly entries = new Map<string, Entry>();
   readonly values = new Map<string, Value>();
+  readonly updates = new Map<string, Value>();
   readonly seeds: Value[] = [];
   readonly #layers = new Map<string, Layer>();
 
@@ -106,7 +113,19 @@ class Store {
     return {
       training: this.training,
       param: (name, shape, init) => tensor(name, shape, init, true),
-      buffer: (name, shape, init) => tensor(name, shape, init, false),
+      buffer: (name, shape, init) => {
+        const value = tensor(name, shape, init, false);
+        return this.updates.get(named(name)) ?? value;
+      },
+      update: (name, next) => {
+        const full = named(name);
+        const entry = this.entries.get(full);
+        if (!this.training || !own.has(full) || entry?.trainable !== false)
+          throw shapeError("update", `${JSON.stringify(name)} is no buffer that this layer asked for while training`);
+        if (!sameShape(next.shape, entry.spec.shape))
+          throw shapeError("update", `${JSON.stringify(name)} has shape ${formatShape(entry.spec.shape)}, its update has ${formatShape(next.shape)}`);
+        this.updates.set(full, next);
+      },
       child: (name, layer, x) => {
         const full = named(name);
         const before = this.#layers.get(full);

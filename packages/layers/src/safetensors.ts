@@ -38,12 +38,13 @@ export function encodeSafetensors(state: State, metadata?: Readonly<Record<strin
 
 /**
  * Reads the bytes of a safetensors file. Throws ShapeError, saying what is wrong, unless the header is sound and the tensors
- * fill the data without gap, overlap or remainder; UnsupportedError for element types other than F32.
+ * fill the data without gap, overlap or remainder; UnsupportedError for element types other
+ * than F32 and I64 (as PyTorch's num_batches_tracked; read as float32), or a whole number that float32 can't hold.
  */
 export function decodeSafetensors(bytes: Uint8Array): Decoded {
   const { header, data } = split(bytes);
   let metadata: Record<string, string> = {};
-  const found: { name: string; shape: number[]; begin: number; end: number }[] = [];
+  const found: (Described & { readonly name: string })[] = [];
   for (const [name, value] of Object.entries(header)) {
     if (name === "__metadata__") metadata = texts(value);
     else found.push({ name, ...described(name, value) });
@@ -58,7 +59,7 @@ export function decodeSafetensors(bytes: Uint8Array): Decoded {
   }
   if (at < data.byteLength) throw shapeError("safetensors", `${data.byteLength - at} bytes after the last tensor belong to no tensor`);
   const state: State = new Map();
-  for (const { name, shape, begin, end } of found) state.set(name, { shape, data: floats(data, begin, end) });
+  for (const tensor of found) state.set(tensor.name, { shape: tensor.shape, data: (tensor.dtype === "F32" ? floats : wholes)(data, tensor) });
   return { state, metadata };
 }
 
@@ -123,19 +124,26 @@ function texts(value: unknown): Record<string, string> {
   );
 }
 
-function described(name: string, value: unknown): { shape: number[]; begin: number; end: number } {
+interface Described {
+  readonly dtype: "F32" | "I64";
+  readonly shape: number[];
+  readonly begin: number;
+  readonly end: number;
+}
+
+function described(name: string, value: unknown): Described {
   if (!isObject(value)) throw shapeError("safetensors", `${name} is not described by an object`);
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== "string") throw shapeError("safetensors", `${name} has no dtype`);
-  if (dtype !== "F32") throw unsupported("safetensors", `${name} has dtype ${dtype}; only F32 can be read`);
+  if (dtype !== "F32" && dtype !== "I64") throw unsupported("safetensors", `${name} has dtype ${dtype}; only F32 and I64 can be read`);
   if (!Array.isArray(shape) || !shape.every(isCount)) throw shapeError("safetensors", `${name} has a shape that is no list of whole numbers ≥ 0`);
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount) || offsets[0] > offsets[1])
     throw shapeError("safetensors", `${name} has data_offsets that are no two ascending whole numbers ≥ 0`);
   const [begin, end] = offsets;
-  const bytes = 4 * countOf(name, shape);
+  const bytes = (dtype === "F32" ? 4 : 8) * countOf(name, shape);
   if (end - begin !== bytes)
     throw shapeError("safetensors", `${name} of shape ${formatShape(shape)} takes ${bytes} bytes, its data_offsets span ${end - begin}`);
-  return { shape, begin, end };
+  return { dtype, shape, begin, end };
 }
 
 function countOf(name: string, shape: readonly number[]): number {
@@ -144,8 +152,19 @@ function countOf(name: string, shape: readonly number[]): number {
   return count;
 }
 
-function floats(data: DataView, begin: number, end: number): Saved["data"] {
+function floats(data: DataView, { begin, end }: Described): Saved["data"] {
   const values = new Float32Array((end - begin) / 4);
   for (let i = 0; i < values.length; i++) values[i] = data.getFloat32(begin + 4 * i, true);
+  return values;
+}
+
+/** Whole numbers that float32 can hold. */
+function wholes(data: DataView, { name, begin, end }: Described & { readonly name: string }): Saved["data"] {
+  const values = new Float32Array((end - begin) / 8);
+  for (let i = 0; i < values.length; i++) {
+    const value = data.getBigInt64(begin + 8 * i, true);
+    values[i] = Number(value);
+    if (BigInt(values[i]) !== value) throw unsupported("safetensors", `${name} holds ${value}, which float32 can't`);
+  }
   return values;
 }

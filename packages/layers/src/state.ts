@@ -25,7 +25,7 @@ export function initialise(model: Model, seed = 0): State {
 
 /**
  * The tensors of `state` in the order of `entries`. An optimiser's tensors, as in a checkpoint, are passed over.
- * Throws ShapeError that names every missing and unexpected tensor, or the first whose shape differs.
+ * Throws ShapeError that names missing and unexpected tensors, or the first whose shape differs.
  */
 export function matchState(name: string, entries: readonly Pick<Entry, "name" | "spec">[], state: State): Float32Array[] {
   const wanted = new Set(entries.map((e) => e.name));
@@ -34,7 +34,7 @@ export function matchState(name: string, entries: readonly Pick<Entry, "name" | 
   if (missing.length || unexpected.length)
     throw shapeError(
       name,
-      `state does not fit: ${[missing.length && `missing ${missing.join(", ")}`, unexpected.length && `unexpected ${unexpected.join(", ")}`].filter(Boolean).join("; ")}`,
+      `state does not fit: ${[missing.length && `missing ${some(missing)}`, unexpected.length && `unexpected ${some(unexpected)}`].filter(Boolean).join("; ")}`,
     );
   return entries.map((e) => {
     const { shape, data } = state.get(e.name)!;
@@ -43,3 +43,7 @@ export function matchState(name: string, entries: readonly Pick<Entry, "name" | 
     return data;
   });
 }
+
+/** All names, or the first of many. */
+const some = (names: readonly string[]): string =>
+  names.length > 8 ? `${names.slice(0, 6).join(", ")} and ${names.length - 6} more` : names.join(", ");

@@ -8,11 +8,13 @@ import type { Optimizer } from "./optim.ts";
 
 /**
  * The graph of a step. Inputs: x, labels (int32, one a sample), hyper, …seeds, …entries, …slots; outputs: loss, output,
- * …trainable entries, …slots. Those at the end may be written over the inputs that they replace.
+ * …entries that change (`written`), …slots. Those at the end may be written over the inputs that they replace.
  */
 export interface TrainingGraph {
   readonly graph: Graph;
   readonly entries: readonly Entry[];
+  /** Indices of the entries that a step changes: the trainable ones, and buffers such as running statistics. */
+  readonly written: readonly number[];
   /** Number of int32 [2] seeds. */
   readonly seeds: number;
   /** Number of values in `output` for one sample. */
@@ -24,7 +26,7 @@ export const lossOf = (model: Model, loss?: Loss): Loss => loss ?? model.loss ??
 
 /** Traces a training step over `batch` samples. Throws ShapeError where shapes do not fit or the loss is not one element. */
 export function traceStep(model: Model, optimizer: Optimizer, batch: number, loss?: Loss): TrainingGraph {
-  const { x, output, entries, values, seeds } = traceModel(model, { batch, training: true });
+  const { x, output, entries, values, updates, seeds } = traceModel(model, { batch, training: true });
   const labels = input(spec([batch], "int32"), "labels");
   const hyper = input(spec([optimizer.hypers]), "hyper");
   const trainable = values.filter((_, i) => entries[i].trainable);
@@ -33,11 +35,14 @@ export function traceStep(model: Model, optimizer: Optimizer, batch: number, los
   if (sizeOf(error.shape) !== 1) throw shapeError("train", `the loss has shape ${formatShape(error.shape)}, must have one element`);
   const gradients = grad(error, trainable);
   const slots = trainable.map((p) => optimizer.slots.map((slot) => input(p.spec, `${slot} ${p.name}`)));
-  const updates = within("update", () => {
+  const learned = within("update", () => {
     const scalars = Array.from({ length: optimizer.hypers }, (_, i) => reshape(slice(hyper, [i], [1]), []));
     return trainable.map((p, i) => optimizer.update(p, gradients[i], slots[i], scalars));
   });
-  const outputs: Value[] = [error, output, ...updates.map((u) => u.param), ...updates.flatMap((u) => u.slots)];
+  const next = new Map(trainable.map((p, i) => [p, learned[i].param]));
+  values.forEach((v, i) => updates[i] && next.set(v, updates[i]));
+  const written = values.flatMap((v, i) => (next.has(v) ? [i] : []));
+  const outputs: Value[] = [error, output, ...written.map((i) => next.get(values[i])!), ...learned.flatMap((u) => u.slots)];
   const graph = optimise(graphOf([x, labels, hyper, ...seeds, ...values, ...slots.flat()], outputs));
-  return { graph, entries, seeds: seeds.length, width: sizeOf(output.shape) / batch };
+  return { graph, entries, written, seeds: seeds.length, width: sizeOf(output.shape) / batch };
 }

@@ -106,6 +106,8 @@ interface Step {
   readonly seeds: readonly Buffer[];
   readonly loss: Buffer;
   readonly output: Buffer;
+  /** The parameters and buffers that it changes. */
+  readonly written: readonly Buffer[];
 }
 
 /** What a step gave; known only once it has been read. */
@@ -122,8 +124,7 @@ export function createTrainer({ backend, model, optimizer, loss, state, seed = 0
   if (!Number.isSafeInteger(batch) || batch < 1) throw shapeError("train", `batch ${batch} is not a whole number ≥ 1`);
   const { entries } = traceModel(model);
   const parameters = upload(backend, matchState(model.name, entries, state ?? initialise(model, seed)));
-  const trainable = entries.flatMap((e, i) => (e.trainable ? [{ entry: e, buffer: parameters[i] }] : []));
-  const slots = trainable.flatMap(({ entry }) => optimizer.slots.map((slot) => ({ name: `${slot}/${entry.name}`, spec: entry.spec })));
+  const slots = entries.flatMap((e) => (e.trainable ? optimizer.slots.map((slot) => ({ name: `${slot}/${e.name}`, spec: e.spec })) : []));
   const slotBuffers = upload(
     backend,
     slots.map((s) => new Float32Array(bytesOf(s.spec) / 4)),
@@ -135,11 +136,11 @@ export function createTrainer({ backend, model, optimizer, loss, state, seed = 0
   let busy = false;
 
   const compile = (n: number): Step => {
-    const { graph, seeds } = traceStep(model, optimizer, n, loss);
+    const { graph, seeds, written } = traceStep(model, optimizer, n, loss);
     const program = backend.compile(graph);
     const [x, labels, hyper, ...rest] = graph.inputs.slice(0, 3 + seeds).map((v) => backend.alloc(bytesOf(v.spec)));
     const [error, output] = graph.outputs.slice(0, 2).map((v) => backend.alloc(bytesOf(v.spec)));
-    return { program, x, labels, hyper, seeds: rest, loss: error, output };
+    return { program, x, labels, hyper, seeds: rest, loss: error, output, written: written.map((i) => parameters[i]) };
   };
 
   const load = (data: Dataset, indices: Uint32Array) => {
@@ -163,8 +164,8 @@ export function createTrainer({ backend, model, optimizer, loss, state, seed = 0
     backend.write(made.labels, y);
     backend.write(made.hyper, Float32Array.from(optimizer.hyper(position.updates)));
     made.seeds.forEach((buffer, use) => backend.write(buffer, Int32Array.of(createRandom(`${position.seed} noise ${use}`).bits(), position.updates)));
-    const learned = [...trainable.map((t) => t.buffer), ...slotBuffers];
-    made.program.run([made.x, made.labels, made.hyper, ...made.seeds, ...parameters, ...slotBuffers], [made.loss, made.output, ...learned]);
+    const inputs = [made.x, made.labels, made.hyper, ...made.seeds, ...parameters, ...slotBuffers];
+    made.program.run(inputs, [made.loss, made.output, ...made.written, ...slotBuffers]);
     const report = {
       epoch: position.epoch + 1,
       step: position.step + 1,

@@ -116,6 +116,9 @@ describe("state", () => {
     renamed.delete("c1.weight");
     renamed.delete("out.bias");
     expect(() => matchState("tiny", entries, renamed)).toThrow("tiny: state does not fit: missing c1.weight, out.bias; unexpected conv1.weight");
+    expect(() => matchState("many", entries, new Map([...Array(9).keys()].map((i) => [`t${i}`, { shape, data }])))).toThrow(
+      "many: state does not fit: missing c1.weight, c1.bias, out.weight, out.bias; unexpected t0, t1, t2, t3, t4, t5 and 3 more",
+    );
     expect(() => matchState("tiny", entries, new Map(state).set("z", { shape, data }))).toThrow("tiny: state does not fit: unexpected z");
     expect(() => matchState("tiny", entries, new Map(state).set("c1.weight", { shape: [27], data }))).toThrow(
       "tiny: c1.weight has shape 27 in the state, 3×1×3×3 in the model",

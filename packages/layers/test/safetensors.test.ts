@@ -101,8 +101,19 @@ describe("a bad file is refused, and the message says why", () => {
 
   test("other element types", () => {
     expect(() => decodeSafetensors(file({ a: { dtype: "BF16", shape: [2], data_offsets: [0, 4] } }, 4))).toThrow(
-      new UnsupportedError("safetensors: a has dtype BF16; only F32 can be read"),
+      new UnsupportedError("safetensors: a has dtype BF16; only F32 and I64 can be read"),
     );
+  });
+
+  test("whole numbers of 64 bits are read as float32 where that holds them", () => {
+    const long = (value: bigint) => {
+      const bytes = file({ "bn1.num_batches_tracked": { dtype: "I64", shape: [], data_offsets: [0, 8] } }, 8);
+      new DataView(bytes.buffer).setBigInt64(bytes.length - 8, value, true);
+      return () => decodeSafetensors(bytes).state.get("bn1.num_batches_tracked");
+    };
+    expect(long(5000n)()).toEqual({ shape: [], data: Float32Array.of(5000) });
+    expect(long(-(2n ** 40n))()!.data[0]).toBe(-(2 ** 40));
+    expect(long(2n ** 24n + 1n)).toThrow(new UnsupportedError("safetensors: bn1.num_batches_tracked holds 16777217, which float32 can't"));
   });
 
   test("names that mean something to JavaScript are names", () => {

@@ -14,6 +14,7 @@ const unary: [string, (x: Value) => Value, CaseData?][] = [
   ["", ops.exp],
   ["", ops.log, "positive"],
   ["", ops.relu, "distinct"],
+  ["", ops.relu6, "distinct"],
   ["", ops.leakyRelu, "distinct"],
   ["", ops.sigmoid],
   ["", ops.tanh],

@@ -165,6 +165,8 @@ export const exp = unary("exp", ["exp", "a"], "y");
 export const log = unary("log", ["log", "a"]);
 /** max(x, 0); the gradient at 0 is 0, as in PyTorch. */
 export const relu = unary("relu", ["max", "a", 0], ["gt", "y", 0]);
+/** min(max(x, 0), 6); the gradient at 0 and 6 is 0, as in PyTorch. */
+export const relu6 = unary("relu6", ["min", ["max", "a", 0], 6], ["mul", ["gt", "y", 0], ["gt", 6, "y"]]);
 export const sigmoid = unary("sigmoid", ["div", 1, ["add", 1, ["exp", ["neg", "a"]]]], ["mul", "y", ["sub", 1, "y"]]);
 export const tanh = unary("tanh", ["tanh", "a"], ["sub", 1, ["mul", "y", "y"]]);
 

@@ -19,6 +19,7 @@ export {
   mul,
   neg,
   relu,
+  relu6,
   scaledTanh,
   sigmoid,
   sqrt,

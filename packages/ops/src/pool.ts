@@ -179,9 +179,28 @@ export const avgPoolGradOp: Op<AvgPoolGeometry> = {
   cost: (inputs, g) => streamCost(inputs, xSpec(g), sizeOf(ySpec(g).shape) * (kernelSize(g) + 1)),
 };
 
+export interface MaxPoolOptions extends PoolOptions {
+  /** Sizes of the output are rounded up, unless the last window would begin past the input and its first padding. */
+  readonly ceilMode?: boolean;
+}
+
 /** Largest of each window: x (n, c, …input) → (n, c, …output). PyTorch's defaults. Throws ShapeError. */
-export const maxPool = <T extends Arg>(x: T, kernel: PerAxis, options?: PoolOptions): T =>
-  apply(maxPoolOp, poolGeometry(x.spec, kernel, options, "maxPool"), [x])[0];
+export function maxPool<T extends Arg>(x: T, kernel: PerAxis, { ceilMode = false, ...options }: MaxPoolOptions = {}): T {
+  const g = poolGeometry(x.spec, kernel, options, "maxPool");
+  return apply(maxPoolOp, ceilMode ? roundedUp(g) : g, [x])[0];
+}
+
+/** The geometry with one more output where windows leave a rest: padding at the end grows by what that takes. */
+function roundedUp(g: PoolGeometry): PoolGeometry {
+  const span = spanOf(g.kernel, g.dilation);
+  const begin = g.output.map((o, a) => o * g.stride[a] - g.padLo[a]); // of the window that would be added
+  const more = begin.map((at, a) => at < g.input[a] && at + span[a] - g.stride[a] < g.input[a] + g.padHi[a]);
+  return {
+    ...g,
+    output: g.output.map((o, a) => o + Number(more[a])),
+    padHi: g.padHi.map((hi, a) => (more[a] ? begin[a] + span[a] - g.input[a] : hi)),
+  };
+}
 
 export interface AvgPoolOptions extends PoolOptions {
   readonly countIncludePad?: boolean;

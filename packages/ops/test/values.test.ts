@@ -221,6 +221,7 @@ describe("elementwise", () => {
   const at = (f: (x: Value) => Value, ...xs: number[]) => flat(f, [[xs.length], xs]);
   test("named functions", () => {
     expect(at(ops.relu, -1, 0, 2)).toEqual([0, 0, 2]);
+    expect(at(ops.relu6, -1, 0, 2, 6, 7)).toEqual([0, 0, 2, 6, 6]);
     expect(at((x) => ops.leakyRelu(x, 0.1), -1, 0, 2)).toEqual([-0.1, 0, 2]);
     near(at(ops.sigmoid, 0, Math.log(3)), [0.5, 0.75]);
     near(at(ops.tanh, 0, 1), [0, Math.tanh(1)]);

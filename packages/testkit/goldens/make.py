@@ -1,4 +1,4 @@
-"""Makes the goldens in this folder: what PyTorch answers, for the references of @conv/ops and the optimisers of @conv/layers.
+"""Makes the goldens in this folder: what PyTorch answers, for the references of @conv/ops and for layers, optimisers and networks of @conv/layers.
 
 Run (Debian's packages; from this folder):
     apt-get update && apt-get install -y --no-install-recommends python3-torch python3-torchvision libopenblas0-pthread
@@ -9,6 +9,7 @@ end, so that every number here is right to half a unit in the last place. Number
 that reads back as the same float32. The seeds are fixed: the same PyTorch writes the same bytes.
 """
 
+import hashlib
 import json
 import math
 import pathlib
@@ -131,14 +132,16 @@ MAX = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 AVG = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
-def pool(name, op, x, kernel, stride=None, padding=0, dilation=1, include=True):
+def pool(name, op, x, kernel, stride=None, padding=0, dilation=1, include=True, ceil=False):
     rank = len(x) - 2
     x = draw(*x, digits=1, scale=0.5).requires_grad_()  # few digits, so that windows hold ties
     options = {"stride": listed(stride or kernel, rank), "padding": listed(padding, rank)}
     k = listed(kernel, rank)
     if op == "maxPool":
         options["dilation"] = listed(dilation, rank)
-        y = MAX[rank](x, k, options["stride"], options["padding"], options["dilation"])
+        y = MAX[rank](x, k, options["stride"], options["padding"], options["dilation"], ceil)
+        if ceil:
+            options["ceilMode"] = True
     else:
         options["countIncludePad"] = include
         y = AVG[rank](x, k, options["stride"], options["padding"], False, include)
@@ -170,6 +173,8 @@ def make_pool():
                 ("3d, 3x2x2 by 2", (1, 2, 5, 4, 5), (3, 2, 2), 2, (1, 0, 1)),
             ]
         ],
+        pool("2d, 3 by 2, rounded up", "maxPool", (1, 2, 8, 7), 3, 2, ceil=True),
+        pool("2d, 2 by 3, padding 1, rounded up, the last window left out", "maxPool", (1, 1, 4, 5), 2, 3, 1, ceil=True),
     ])
 
 
@@ -182,6 +187,7 @@ def elementwise():
     divisor = torch.tensor([1, 4, -0.5, 2, 0.25, -3.25, -1])
     rows = [
         ("relu", torch.relu, [x]),
+        ("relu6", F.relu6, [x]),
         ("leakyRelu", lambda a: F.leaky_relu(a, 0.01), [x]),
         ("sigmoid", torch.sigmoid, [x]),
         ("tanh", torch.tanh, [x]),
@@ -246,6 +252,90 @@ def make_rest():
     ])
 
 
+# ---- batch normalisation, adaptive pooling ---------------------------------------------------------------------------------
+
+def batch_norm(name, *shape, training, momentum=0.1, eps=1e-5):
+    c = shape[1]
+    x, weight, bias = draw(*shape).requires_grad_(), draw(c).requires_grad_(), draw(c).requires_grad_()
+    mean, var = draw(c, scale=0.3), draw(c, scale=0.3) ** 2 + 0.25
+    after = mean.clone(), var.clone()
+    y = F.batch_norm(x, *after, weight, bias, training, momentum, eps)
+    dy = draw(*shape)
+    dx, dweight, dbias = torch.autograd.grad(y, [x, weight, bias], dy)
+    values = arrays(x=x, weight=weight, bias=bias, mean=mean, var=var, y=y, dy=dy, dx=dx, dweight=dweight, dbias=dbias, meanAfter=after[0], varAfter=after[1])
+    return {"name": name, "training": training, "momentum": momentum, "eps": eps, **values}
+
+
+def adaptive_pool(shape, output):
+    x = draw(*shape).requires_grad_()
+    y = getattr(F, f"adaptive_avg_pool{len(shape) - 2}d")(x, output)
+    dy = draw(*y.shape)
+    (dx,) = torch.autograd.grad(y, [x], dy)
+    return {"name": f"{shape} to {output}", "output": output, **arrays(x=x, y=y, dy=dy, dx=dx)}
+
+
+def make_layers():
+    torch.manual_seed(5)
+    save("batchNorm", [
+        batch_norm("predicting", 2, 3, 3, 2, training=False),
+        batch_norm("predicting, one axis, eps 0.1", 2, 2, 5, training=False, eps=0.1),
+        batch_norm("predicting, without spatial axes", 4, 3, training=False),
+        batch_norm("training", 2, 3, 3, 2, training=True),
+        batch_norm("training, momentum 0.3", 4, 2, 2, 2, 2, training=True, momentum=0.3, eps=1e-3),
+    ])
+    save("adaptivePool", [
+        adaptive_pool((1, 2, 6, 4), [1, 1]),
+        adaptive_pool((2, 1, 6, 4), [3, 2]),
+        adaptive_pool((1, 2, 5, 7), [3, 4]),
+        adaptive_pool((1, 1, 2, 1), [5, 3]),
+        adaptive_pool((1, 2, 7), [3]),
+        adaptive_pool((1, 1, 4, 5, 3), [2, 2, 3]),
+    ])
+
+
+# ---- networks of torchvision ---------------------------------------------------------------------------------------------
+
+def scramble(name, count):
+    """Numbers in [0, 1) by name and position: layers/test/networks.test.ts makes the same."""
+    key = 0x811C9DC5
+    for byte in name.encode():
+        key = ((key ^ byte) * 0x01000193) % 2**32
+    x = (np.arange(1, count + 1, dtype=np.uint64) * 0x9E3779B1) % 2**32 ^ key
+    x = ((x ^ (x >> np.uint64(15))) * 0x85EBCA6B) % 2**32
+    return torch.from_numpy((x >> np.uint64(8)).astype(np.float64) / 2**24)
+
+
+def weights_of(name, t):
+    u = scramble(name, t.numel()).reshape(t.shape)
+    if name.endswith("num_batches_tracked"):
+        return t
+    if t.dim() > 1:
+        return (2 * u - 1) * math.sqrt(6 / t[0].numel())
+    return u + 0.5 if name.endswith(("weight", "running_var")) else 0.4 * u - 0.2
+
+
+def network(name, size):
+    """Names and shapes of all tensors as one hash; every 50th logit of one image of size×size, except where the weights are too many for a test."""
+    import torchvision
+
+    model = getattr(torchvision.models, name)(weights=None).eval()
+    state = model.state_dict()
+    listed = "".join(sorted(f"{k} {'x'.join(map(str, v.shape))}\n" for k, v in state.items()))
+    row = {"name": name, "state": hashlib.sha256(listed.encode()).hexdigest(), "size": size}
+    if size:
+        model.load_state_dict({k: weights_of(k, v) for k, v in state.items()})
+        x = 2 * scramble("x", 3 * size * size).reshape(1, 3, size, size) - 1
+        with torch.no_grad():
+            row["logits"] = [number(v) for v in model(x)[0][::50].tolist()]
+    return row
+
+
+def make_networks():
+    save("networks", [network(name, size) for name, size in [
+        ("resnet18", 64), ("resnet50", 64), ("vgg16", 0), ("mobilenet_v2", 64), ("squeezenet1_0", 63), ("squeezenet1_1", 63),
+    ]])
+
+
 # ---- optimisers -------------------------------------------------------------------------------------------------------
 
 # conv 1→2 3×3, relu, max pooling 2, flatten, linear 8→3, cross-entropy, on 4 samples of 1×6×6 a step.
@@ -299,4 +389,6 @@ if __name__ == "__main__":
     make_conv()
     make_pool()
     make_rest()
+    make_layers()
+    make_networks()
     make_optimisers()

@@ -2,9 +2,12 @@
 // computed in float64 and rounded once. Every gradient is that of the golden's output with cotangent `dy` (1 for a loss).
 
 import type { ConvOptions, ConvTransposeOptions } from "@conv/ops";
+import adaptivePool from "../goldens/adaptivePool.json" with { type: "json" };
+import batchNorm from "../goldens/batchNorm.json" with { type: "json" };
 import conv from "../goldens/conv.json" with { type: "json" };
 import elementwise from "../goldens/elementwise.json" with { type: "json" };
 import losses from "../goldens/losses.json" with { type: "json" };
+import networks from "../goldens/networks.json" with { type: "json" };
 import optimisers from "../goldens/optimisers.json" with { type: "json" };
 import pool from "../goldens/pool.json" with { type: "json" };
 import softmax from "../goldens/softmax.json" with { type: "json" };
@@ -33,6 +36,7 @@ export interface PoolGolden extends Arrays<"x" | "y" | "dy" | "dx"> {
     readonly stride: readonly number[];
     readonly padding: readonly number[];
     readonly dilation?: readonly number[];
+    readonly ceilMode?: boolean;
     readonly countIncludePad?: boolean;
   };
 }
@@ -43,6 +47,33 @@ export interface ElementwiseGolden extends Arrays<"y"> {
   readonly op: string;
   readonly inputs: readonly GoldenArray[];
   readonly grads: readonly GoldenArray[];
+}
+
+/** Batch normalisation over axis 1; `meanAfter` and `varAfter` are the running statistics after the step. */
+export interface BatchNormGolden extends Arrays<
+  "x" | "weight" | "bias" | "mean" | "var" | "y" | "dy" | "dx" | "dweight" | "dbias" | "meanAfter" | "varAfter"
+> {
+  readonly name: string;
+  readonly training: boolean;
+  readonly momentum: number;
+  readonly eps: number;
+}
+
+/** Average pooling to `output`, one size for each spatial axis. */
+export interface AdaptivePoolGolden extends Arrays<"x" | "y" | "dy" | "dx"> {
+  readonly name: string;
+  readonly output: readonly number[];
+}
+
+/**
+ * A network of torchvision by its name there: the SHA-256 of the sorted lines `name shape` of its state, and, unless `size` is 0,
+ * logits 0, 50, 100, … of one image of size×size with the weights that make.py says.
+ */
+export interface NetworkGolden {
+  readonly name: string;
+  readonly state: string;
+  readonly size: number;
+  readonly logits?: readonly number[];
 }
 
 /** `op` is "softmax" or "logSoftmax". */
@@ -88,6 +119,9 @@ export const convGoldens: readonly ConvGolden[] = conv.map(({ options: { padLo, 
   options: { ...options, padding: padLo.map((lo, axis) => [lo, padHi[axis]] as const) },
 }));
 export const poolGoldens: readonly PoolGolden[] = pool;
+export const adaptivePoolGoldens: readonly AdaptivePoolGolden[] = adaptivePool;
+export const batchNormGoldens: readonly BatchNormGolden[] = batchNorm;
+export const networkGoldens: readonly NetworkGolden[] = networks;
 export const elementwiseGoldens: readonly ElementwiseGolden[] = elementwise;
 export const softmaxGoldens: readonly SoftmaxGolden[] = softmax;
 export const lossGoldens: readonly LossGolden[] = losses;

@@ -1,9 +1,9 @@
-// The networks of this page: every model of digits in @conv/layers, and how each wants to see them.
+// The networks of this page: the models of digits in @conv/layers, which have ten classes, and how each wants to see them.
 
 import { models } from "@conv/layers/models";
 import type { View } from "./data.ts";
 
-export const MODEL_NAMES = Object.keys(models);
+export const MODEL_NAMES = Object.keys(models).filter((name) => models[name]().classes === 10);
 
 /** A network by name; the first one where there is none of that name. */
 export const modelNamed = (name: string | null | undefined) => (models[name ?? ""] ?? models[MODEL_NAMES[0]])();

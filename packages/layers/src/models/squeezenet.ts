@@ -1,0 +1,41 @@
+// SqueezeNet: Iandola, Han, Moskewicz, Ashraf, Dally and Keutzer, "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and
+// <0.5MB model size", 2016, versions 1.0 and 1.1, with the tensors named as in torchvision.
+
+import { dropout, flatten, pipe, relu, sequential } from "../basic.ts";
+import { branches } from "../branch.ts";
+import { conv2d } from "../conv.ts";
+import { kaimingUniform, normal, zeros } from "../init.ts";
+import type { Layer, Model } from "../layer.ts";
+import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
+import { imagenet, type ClassifierOptions } from "./imagenet.ts";
+
+const pool = "pool";
+/** The first convolution, then pools and the widths of the squeezing layers; each half of a fire module is four times as wide. */
+const versions = {
+  squeezenet1_0: { channels: 96, kernel: 7, body: [pool, 16, 16, 32, pool, 32, 48, 48, 64, pool, 64] },
+  squeezenet1_1: { channels: 64, kernel: 3, body: [pool, 16, 16, pool, 32, 32, pool, 48, 48, 64, 64] },
+} as const;
+
+const conv = (channels: number, kernel: number): Layer => pipe(conv2d(channels, kernel, { padding: kernel >> 1, init: kaimingUniform() }), relu());
+
+/** Squeezes to few channels, then widens by 1×1 and by 3×3 side by side. */
+const fire = (squeeze: number): Layer =>
+  pipe(sequential({ squeeze: conv(squeeze, 1) }), branches({ expand1x1: conv(4 * squeeze, 1), expand3x3: conv(4 * squeeze, 3) }));
+
+const squeezenet = (name: keyof typeof versions, { classes = 1000 }: ClassifierOptions): Model => {
+  const { channels, kernel, body } = versions[name];
+  const rest = body.map((part) => (part === pool ? maxPool2d(3, { stride: 2, ceilMode: true }) : fire(part)));
+  const last = conv2d(classes, 1, { init: (_, role) => (role === "bias" ? zeros : normal(0, 0.01)) });
+  return {
+    ...imagenet(name, classes),
+    layer: sequential({
+      features: sequential([conv2d(channels, kernel, { stride: 2, init: kaimingUniform() }), relu(), ...rest]),
+      classifier: sequential([dropout(), last, relu(), pipe(adaptiveAvgPool2d(1), flatten())]),
+    }),
+  };
+};
+
+/** Images of 3×224×224, normalised, to the scores of 1000 classes. 1,248,424 parameters. */
+export const squeezenet1_0 = (options: ClassifierOptions = {}): Model => squeezenet("squeezenet1_0", options);
+/** Images of 3×224×224, normalised, to the scores of 1000 classes, in under half the work of 1.0. 1,235,496 parameters. */
+export const squeezenet1_1 = (options: ClassifierOptions = {}): Model => squeezenet("squeezenet1_1", options);
