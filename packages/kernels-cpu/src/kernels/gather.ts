@@ -127,14 +127,17 @@ export function unfold(g: ConvGeometry): ConvGeometry {
   return { ...g, ic: g.ic * volume(g.kernel), input: one, kernel: one, output: one, stride: one, dilation: one, padLo: [0], padHi: [0] };
 }
 
-/** Merges neighbouring axes along which a 1-wide kernel slides over everything: a 1×1 convolution becomes one long row. */
-export function collapse(geometry: ConvGeometry): ConvGeometry {
-  const g = unfold(geometry);
+/**
+ * Merges neighbouring axes along which a 1-wide kernel slides over everything: a 1×1 convolution becomes one long row. Without
+ * `unfolding` the channels stay what they are.
+ */
+export function collapse(geometry: ConvGeometry, unfolding = true): ConvGeometry {
+  const g = unfolding ? unfold(geometry) : geometry;
   const plain = (a: number) => g.kernel[a] === 1 && g.stride[a] === 1 && g.padLo[a] === 0 && g.padHi[a] === 0;
   const a = g.kernel.findIndex((_, i) => i > 0 && plain(i) && plain(i - 1));
   if (a < 0) return g;
   const merge = (list: readonly number[], value: number) => [...list.slice(0, a - 1), value, ...list.slice(a + 1)];
-  return collapse({
+  const merged = {
     ...g,
     input: merge(g.input, g.input[a - 1]! * g.input[a]!),
     output: merge(g.output, g.output[a - 1]! * g.output[a]!),
@@ -143,7 +146,8 @@ export function collapse(geometry: ConvGeometry): ConvGeometry {
     dilation: merge(g.dilation, 1),
     padLo: merge(g.padLo, 0),
     padHi: merge(g.padHi, 0),
-  });
+  };
+  return collapse(merged, unfolding);
 }
 
 /** Taps that an output of the phase sees. */

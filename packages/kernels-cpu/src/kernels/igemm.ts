@@ -23,10 +23,11 @@ import {
 } from "./gather.ts";
 import { loadStepped, paddedInput } from "./pad.ts";
 
-export const gatherOf = (task: Task): Gather => {
-  const g = collapse(task.params as ConvGeometry);
-  return task.op === convOp ? gatherForward(g) : gatherGradInput(g);
-};
+/** The geometry as kernels see it. The channels of a gradient that has a value per channel added to it must stay what they are. */
+export const collapsedOf = (task: Task): ConvGeometry =>
+  collapse(task.params as ConvGeometry, task.op === convOp || !task.epilogue?.operands.some((o) => o.along === "channel"));
+
+export const gatherOf = (task: Task): Gather => (task.op === convOp ? gatherForward : gatherGradInput)(collapsedOf(task));
 
 export const isConvOrGradInput = (task: Task): boolean => task.op === convOp || task.op === convGradInputOp;
 

@@ -102,6 +102,9 @@ const graphs: readonly Fused[] = [
     ],
     (x, w, v) => sigmoid(convTranspose(relu(conv(x, w, { stride: 2 })), v, { stride: 2 })),
   ],
+  ["transposed conv of one pixel, bias, relu", [[2, 5, 1, 1], [5, 6, 4, 4], [6]], (x, w, b) => relu(bias(convTranspose(x, w), b))],
+  ["conv as large as the image, bias, + z, tanh", [[2, 4, 3, 3], [7, 4, 3, 3], [7], [2, 7, 1, 1]], (x, w, b, z) => tanh(add(bias(conv(x, w), b), z))],
+  ["linear on one row, + z, relu", [[1, 23], [10, 23], [10], [1, 10]], (x, w, b, z) => relu(add(linear(x, w, b), z))],
   ["conv over one axis, bias, relu, pool", [[2, 3, 21], [5, 3, 4], [5]], (x, w, b) => maxPool(relu(bias(conv(x, w, { dilation: 2 }), b)), 2)],
   ["conv over three axes, bias, tanh", [[1, 2, 5, 4, 6], [3, 2, 2, 3, 2], [3]], (x, w, b) => tanh(bias(conv(x, w, { padding: 1 }), b))],
   [
