@@ -9,6 +9,15 @@ import { compileProgram, type CpuBuffer, type CpuProgram } from "./program.ts";
 export interface CpuOptions {
   /** Threads, the calling one included; as many as the machine has cores unless given. */
   readonly threads?: number;
+  /** Makes code for engines that join pairs of 128-bit vectors. */
+  readonly simd256?: boolean;
+  /**
+   * The largest factor c that a kernel may state for its rounding errors, |Δy| ≤ c·2⁻²³·Σ|x|*·|w| (see `Step.roundoff`). Winograd's
+   * F(2×2, 3×3) states 16, F(4×4, 3×3) 64, F(6×6, 3×3) 256; 0 keeps to plain sums, which are within 8·2⁻²³·Σ|x·w|.
+   */
+  readonly roundoff?: number;
+  /** Names of kernels that are taken wherever they can be, whatever they estimate: to measure one against another. */
+  readonly prefer?: readonly string[];
 }
 
 export interface CpuBackend extends Backend {
@@ -24,8 +33,14 @@ let warned = false;
  * Starts the CPU back end: WebAssembly SIMD on `threads` threads. Where memory cannot be shared (a page without cross-origin
  * isolation) it runs on one, and says so once on the console. Throws UnsupportedError where the engine has no WebAssembly SIMD.
  */
-export async function createCpu({ threads = availableThreads() }: CpuOptions = {}): Promise<CpuBackend> {
+export async function createCpu({
+  threads = availableThreads(),
+  simd256 = false,
+  roundoff = 256,
+  prefer = [],
+}: CpuOptions = {}): Promise<CpuBackend> {
   if (!Number.isInteger(threads) || threads < 1) throw new RangeError(`cpu: threads ${threads} is not a whole number ≥ 1`);
+  if (!(roundoff >= 0)) throw new RangeError(`cpu: roundoff ${roundoff} is not a number ≥ 0`);
   if (!hasSimd()) throw unsupported("cpu", "this engine has no WebAssembly SIMD");
   let singleThreadReason: string | null = null;
   let heap;
@@ -47,7 +62,7 @@ export async function createCpu({ threads = availableThreads() }: CpuOptions = {
     heap = createHeap(memory, maximum);
     pool = createSinglePool(heap);
   }
-  return backendOf(heap, pool, { relaxed: hasRelaxedSimd(), threads: pool.threads }, singleThreadReason);
+  return backendOf(heap, pool, { relaxed: hasRelaxedSimd(), simd256, threads: pool.threads, roundoff, prefer }, singleThreadReason);
 }
 
 function backendOf(heap: ReturnType<typeof createHeap>, pool: Pool, caps: Caps, singleThreadReason: string | null): CpuBackend {

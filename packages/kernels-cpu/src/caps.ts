@@ -6,7 +6,13 @@ import { f32x4, i32, Module, v128 } from "./wasm/asm.ts";
 export interface Caps {
   /** `f32x4.relaxed_madd`: one fused or unfused multiply-add, whichever is faster. */
   readonly relaxed: boolean;
+  /** The engine joins pairs of neighbouring vectors into 256-bit registers: tiles are made for it. */
+  readonly simd256: boolean;
   readonly threads: number;
+  /** Kernels that state a larger factor for their rounding errors are passed over. */
+  readonly roundoff: number;
+  /** Names of kernels that are taken wherever they can be, whatever they estimate; the first goes first. */
+  readonly prefer: readonly string[];
 }
 
 function valid(body: (m: Module) => void): boolean {

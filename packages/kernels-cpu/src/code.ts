@@ -70,4 +70,6 @@ export interface CpuCode {
 /** A kernel of this back end. `fuses` tells which operands its epilogue can read; none if absent. */
 export interface CpuKernel extends Kernel<Task, Caps, CpuCode> {
   readonly fuses?: readonly EpilogueOperand["along"][];
+  /** See `Step.roundoff`. */
+  readonly roundoff?: number;
 }

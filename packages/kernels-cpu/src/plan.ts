@@ -185,10 +185,11 @@ function taskOf(g: Group): Task {
 
 /** Kernels that take the task, the fastest by their own estimates first. Throws UnsupportedError if there is none. */
 export function choose(task: Task, caps: Caps, list: readonly CpuKernel[] = kernels): { kernel: CpuKernel; estimate: number }[] {
+  const rank = ({ name }: CpuKernel) => caps.prefer.toReversed().indexOf(name);
   const willing = list
-    .filter((kernel) => kernel.declines(task, caps) === null)
+    .filter((kernel) => (kernel.roundoff ?? 0) <= caps.roundoff && kernel.declines(task, caps) === null)
     .map((kernel) => ({ kernel, estimate: kernel.estimate(task, caps) }))
-    .sort((a, b) => a.estimate - b.estimate);
+    .sort((a, b) => rank(b.kernel) - rank(a.kernel) || a.estimate - b.estimate);
   if (willing.length) return willing;
   const reasons = list.map((k) => `${k.name} ${k.declines(task, caps)}`).join("; ");
   throw unsupported(

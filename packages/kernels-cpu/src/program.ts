@@ -120,7 +120,7 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
   let live = true;
   return {
     bytes,
-    steps: planned.map((p): Step => ({ kernel: p.kernel.name, nodes: p.nodes, estimate: p.estimate, others: p.others })),
+    steps: planned.map((p): Step => ({ kernel: p.kernel.name, nodes: p.nodes, estimate: p.estimate, roundoff: p.kernel.roundoff, others: p.others })),
     get module() {
       return generate();
     },

@@ -48,6 +48,11 @@ export interface Step {
   readonly nodes: readonly Node[];
   /** Predicted seconds. */
   readonly estimate: number;
+  /**
+   * The factor c of the bound that the kernel states for its rounding errors, where plain summation's does not hold (Winograd):
+   * |Δy| ≤ c·2⁻²³·Σ|x|*·|w|, with |x|* the largest |x| of the channel's plane.
+   */
+  readonly roundoff?: number;
   readonly others: readonly { readonly kernel: string; readonly estimate: number }[];
 }
 

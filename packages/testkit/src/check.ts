@@ -1,6 +1,6 @@
 // Running a graph on a back end and judging every element of every output, with a message that says what, where and by how much.
 
-import { bytesOf, formatShape, hostArray, type Backend, type Buffer, type Graph, type HostArray, type Spec } from "@conv/tensor";
+import { bytesOf, formatShape, hostArray, type Backend, type Buffer, type Graph, type HostArray, type Program, type Spec } from "@conv/tensor";
 import { evaluateBounded, type Bounded } from "./roundoff.ts";
 
 /** Values as a device stores them. */
@@ -31,6 +31,14 @@ export async function get(backend: Backend, buffer: Buffer, s: Spec): Promise<Ho
 /** Compiles a graph, runs it once in fresh buffers, reads the outputs, frees everything. */
 export async function runOnce(backend: Backend, graph: Graph, inputs: readonly HostArray[]): Promise<HostArray[]> {
   const program = backend.compile(graph);
+  try {
+    return await runProgram(backend, program, graph, inputs);
+  } finally {
+    program.dispose();
+  }
+}
+
+async function runProgram(backend: Backend, program: Program, graph: Graph, inputs: readonly HostArray[]): Promise<HostArray[]> {
   const from = inputs.map((x) => put(backend, x));
   const to = graph.outputs.map((v) => blank(backend, v.spec));
   try {
@@ -38,13 +46,17 @@ export async function runOnce(backend: Backend, graph: Graph, inputs: readonly H
     return await Promise.all(to.map((buffer, i) => get(backend, buffer, graph.outputs[i].spec)));
   } finally {
     for (const buffer of [...from, ...to]) backend.free(buffer);
-    program.dispose();
   }
 }
 
 /** Runs a graph on a back end and throws unless every element of every output is within its bound. */
 export async function check(backend: Backend, graph: Graph, inputs: readonly HostArray[]): Promise<void> {
-  judge(graph, await runOnce(backend, graph, inputs), evaluateBounded(graph, inputs));
+  const program = backend.compile(graph);
+  try {
+    judge(graph, await runProgram(backend, program, graph, inputs), evaluateBounded(graph, inputs, program.steps));
+  } finally {
+    program.dispose();
+  }
 }
 
 /** Throws unless every element is within its bound; the message has the graph, the worst element, what came and what was wanted. */

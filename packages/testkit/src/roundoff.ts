@@ -3,6 +3,7 @@
 
 import {
   broadcastStrides,
+  convGradWeightOp,
   eachWindow,
   isElementwise,
   maxPoolGradOp,
@@ -13,7 +14,7 @@ import {
   type ElementwiseParams,
   type PoolGeometry,
 } from "@conv/ops";
-import { hostArray, sizeOf, type Graph, type HostArray, type Node, type Value } from "@conv/tensor";
+import { hostArray, sizeOf, type Graph, type HostArray, type Node, type Step, type Value } from "@conv/tensor";
 import { ULP, uncertain } from "./roundoff-expr.ts";
 
 /** Values and the error each may carry (NaN: anything goes); `error` is null where all are exact. */
@@ -25,8 +26,11 @@ export interface Bounded {
 /** The c of c·ULP·Σ|x·w| for every kernel that sums: in order, in blocks or as a tree, fused or not. */
 export const SUM_FACTOR = 8;
 
-/** Runs a graph on exact inputs; one result per output. Throws for an op that has no rule here. */
-export function evaluateBounded(graph: Graph, inputs: readonly HostArray[]): Bounded[] {
+/**
+ * Runs a graph on exact inputs; one result per output. Throws for an op that has no rule here. Convolutions that one of `steps` computes
+ * are held to the bound that the step states.
+ */
+export function evaluateBounded(graph: Graph, inputs: readonly HostArray[], steps: readonly Step[] = []): Bounded[] {
   const known = new Map<Value, Bounded>();
   graph.inputs.forEach((v, i) => known.set(v, { value: inputs[i], error: null }));
   for (const node of graph.nodes) {
@@ -35,18 +39,18 @@ export function evaluateBounded(graph: Graph, inputs: readonly HostArray[]): Bou
       from.map((x) => x.value),
       node.params,
     );
-    known.set(node.outputs[0], { value, error: errorOf(node, from, value) });
+    known.set(node.outputs[0], { value, error: errorOf(node, from, value, steps) });
   }
   return graph.outputs.map((v) => known.get(v)!);
 }
 
-type Rule = (node: Node, inputs: readonly Bounded[], y: HostArray) => HostArray | null;
+type Rule = (node: Node, inputs: readonly Bounded[], y: HostArray, steps: readonly Step[]) => HostArray | null;
 
-function errorOf(node: Node, inputs: readonly Bounded[], y: HostArray): HostArray | null {
+function errorOf(node: Node, inputs: readonly Bounded[], y: HostArray, steps: readonly Step[]): HostArray | null {
   if (isElementwise(node)) return elementwiseError(node.params, inputs, y);
   const rule = rules[node.op.name];
   if (!rule) throw new Error(`testkit: no rule for the error of op ${node.op.name}; add one in roundoff.ts`);
-  return rule(node, inputs, y);
+  return rule(node, inputs, y, steps);
 }
 
 const apply = (node: Node, inputs: readonly HostArray[]): HostArray => node.op.reference(inputs, node.params)[0];
@@ -74,6 +78,33 @@ const products: Rule = (node, [a, b]) => {
   const fromB = b.error && apply(node, [absA, b.error]);
   return mapped(magnitude, (m, i) => SUM_FACTOR * ULP * m + (fromA?.data[i] ?? 0) + (fromB?.data[i] ?? 0));
 };
+
+/** Products whose step states a larger bound, over the largest of each plane instead of every element. */
+const convolved: Rule = (node, inputs, y, steps) => {
+  const plain = products(node, inputs, y, steps);
+  const params = JSON.stringify(node.params);
+  const roundoff = Math.max(
+    ...steps.filter((s) => s.nodes.some((n) => n.op === node.op && JSON.stringify(n.params) === params)).map((s) => s.roundoff ?? 0),
+  );
+  if (!plain || !(roundoff > 0)) return plain;
+  // The weight has no planes; both operands of its gradient have.
+  const [a, b] = inputs.map((x, i) => (i === 0 || node.op === convGradWeightOp ? planeMax(abs(x.value)) : abs(x.value)));
+  const magnitude = planeMax(apply(node, [a, b]));
+  return mapped(plain, (e, i) => e + roundoff * ULP * magnitude.data[i]);
+};
+
+/** Every element replaced by the largest of its plane: of all with the same first two indices. */
+function planeMax(x: HostArray): HostArray {
+  const size = sizeOf(x.shape.slice(2));
+  const result = hostArray(x);
+  for (let at = 0; at < x.data.length; at += size)
+    result.data.fill(
+      x.data.subarray(at, at + size).reduce((a, b) => Math.max(a, b), 0),
+      at,
+      at + size,
+    );
+  return result;
+}
 
 /** For each element the largest along the axis. */
 function largestAlong(axis: number, of: HostArray): Float64Array {
@@ -140,9 +171,9 @@ const maxPoolPickError: Rule = ({ params }, [x, v], y) => {
 };
 
 const rules: Readonly<Record<string, Rule>> = {
-  conv: products,
-  convGradInput: products,
-  convGradWeight: products,
+  conv: convolved,
+  convGradInput: convolved,
+  convGradWeight: convolved,
   matmul: products,
   sum: summed,
   avgPool: summed,

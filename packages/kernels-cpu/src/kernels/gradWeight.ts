@@ -4,7 +4,7 @@
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage } from "../code.ts";
 import { i32, type Local } from "../wasm/asm.ts";
-import { emitGemm, epilogueName, gemmSize, hash, NR, type Gemm } from "../wasm/tile.ts";
+import { emitGemm, epilogueName, gemmSize, columnsPerTile, hash, type Gemm } from "../wasm/tile.ts";
 import { copySeconds, gatherForward, readLayout, unfold, volume } from "./gather.ts";
 import { paddedInput } from "./pad.ts";
 import { eachColumn, packRows, transposedPanel } from "./panel.ts";
@@ -28,6 +28,7 @@ export const gradWeight: CpuKernel = {
     const rank = g.output.length;
     const width = g.output[rank - 1];
     const rows = positions / width;
+    const nr = columnsPerTile(caps);
     const scratch: Scratch[] = [];
     const stages: Stage[] = [];
     const source = paddedInput(gather, 1, scratch, stages);
@@ -56,7 +57,7 @@ export const gradWeight: CpuKernel = {
       problems: g.groups,
       rowBytes: icg * taps * 4,
       epilogue: task.epilogue,
-      tileBytes: NR * 4,
+      tileBytes: nr * 4,
       yBase: (group) => i32.mul(group, ocg * icg * taps * 4),
       channelBase: () => i32.mul(0, 0),
       tile: (t) =>
@@ -72,7 +73,7 @@ export const gradWeight: CpuKernel = {
         }),
       panel(f, { first, units, own, into }) {
         const [row, last, rest, offset] = f.ints("row", "last", "rest", "offset");
-        const pointers = Array.from({ length: NR }, (_, i) => f.local("i32", `p${i}`));
+        const pointers = Array.from({ length: nr }, (_, i) => f.local("i32", `p${i}`));
         f.set(last, i32.add(first, units));
         f.for(row, first, last, 1, () => {
           f.set(offset, i32.mul(i32.div(row, rows), g.ic * plane * 4));
@@ -86,7 +87,7 @@ export const gradWeight: CpuKernel = {
         });
       },
     };
-    const { items, perThread } = gemmSize(gemm, caps.threads);
+    const { items, perThread } = gemmSize(gemm, caps);
     stages.push({
       name,
       items,

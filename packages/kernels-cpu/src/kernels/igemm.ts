@@ -7,7 +7,7 @@ import { stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
 import { i32, v128, type Func, type Local } from "../wasm/asm.ts";
-import { emitGemm, epilogueName, gemmSize, hash, NR, rowsPerTile, type Gemm } from "../wasm/tile.ts";
+import { emitGemm, epilogueName, gemmSize, columnsPerTile, hash, rowsPerTile, type Gemm } from "../wasm/tile.ts";
 import {
   collapse,
   copySeconds,
@@ -140,9 +140,10 @@ function packStage(g: Gather, phase: Phase, w: Place, into: Place): Stage {
 }
 
 /** What a tile's record holds: whether its columns are `step` apart in the source, then their addresses (or the first alone). */
-const RECORD = { row: 0, pointers: 4, bytes: 4 + NR * 4 };
+const RECORD = { row: 0, pointers: 4 };
 
 function productStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: Place, packed: Place): Stage {
+  const nr = columnsPerTile(caps);
   const rank = phase.grid.length;
   const { strides, plane } = readLayout(g);
   const out4 = stridesOf(g.output).map((s) => s * 4);
@@ -163,7 +164,7 @@ function productStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: P
     problems: g.groups,
     rowBytes: outPlane * 4,
     epilogue: task.epilogue,
-    tileBytes: RECORD.bytes,
+    tileBytes: RECORD.pointers + nr * 4,
     yBase: (group) => i32.mul(group, g.to * outPlane * 4),
     channelBase: (group) => i32.mul(group, g.to),
     tile({ f, problem, column, lanes, own, joined, scattered }) {
@@ -191,20 +192,20 @@ function productStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: P
       };
       f.set(c, column);
       locate();
-      const inRow = rank > 1 ? i32.le(i32.add(i32.rem(position, width), NR), width) : i32.le(i32.add(position, NR), width);
+      const inRow = rank > 1 ? i32.le(i32.add(i32.rem(position, width), nr), width) : i32.le(i32.add(position, nr), width);
       f.if(
         inRow,
         () => {
           f.storeI32(own, 1, RECORD.row);
           f.storeI32(own, src, RECORD.pointers);
           if (g.outStep[rank - 1] === 1) joined(dst);
-          else for (let lane = 0; lane < NR; lane++) scattered(lane, i32.add(dst, lane * g.outStep[rank - 1]! * 4));
+          else for (let lane = 0; lane < nr; lane++) scattered(lane, i32.add(dst, lane * g.outStep[rank - 1]! * 4));
         },
         () => {
           f.storeI32(own, 0, RECORD.row);
-          if (whole) f.if(i32.le(i32.add(position, NR), positions), () => joined(dst));
+          if (whole) f.if(i32.le(i32.add(position, nr), positions), () => joined(dst));
           const lane = f.local("i32", "lane");
-          f.for(lane, 0, NR, 1, () => {
+          f.for(lane, 0, nr, 1, () => {
             f.set(c, i32.add(column, i32.select(i32.lt(lane, lanes), lane, i32.sub(lanes, 1))));
             locate();
             f.storeI32(i32.add(own, i32.mul(lane, 4)), src, RECORD.pointers);
@@ -220,9 +221,9 @@ function productStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: P
         f.for(channel, 0, units as Local, 1, () => {
           eachTap(f, phase.taps, strides, pointers, (offsets) => {
             offsets.forEach((o, i) => {
-              for (let half = 0; half < NR / 4; half++) f.store(into, load(o, half), i * NR * 4 + half * 16);
+              for (let half = 0; half < nr / 4; half++) f.store(into, load(o, half), i * nr * 4 + half * 16);
             });
-            f.bump(into, offsets.length * NR * 4);
+            f.bump(into, offsets.length * nr * 4);
           });
           for (const p of pointers) f.bump(p, plane * 4);
         });
@@ -233,7 +234,7 @@ function productStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: P
           fill([p], (offset, half) => loadStepped(f, p, offset + half * 4 * stepW * 4, stepW, "v"));
         },
         () => {
-          const pointers = Array.from({ length: NR }, (_, i) => f.let("i32", `p${i}`, i32.add(i32.load(own, RECORD.pointers + i * 4), skip)));
+          const pointers = Array.from({ length: nr }, (_, i) => f.let("i32", `p${i}`, i32.add(i32.load(own, RECORD.pointers + i * 4), skip)));
           const v = f.local("v128", "v");
           fill(pointers, (offset, half) => {
             f.set(v, v128.loadZero32(pointers[half * 4]!, offset));
@@ -244,7 +245,7 @@ function productStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: P
       );
     },
   };
-  const { items, perThread } = gemmSize(gemm, caps.threads);
+  const { items, perThread } = gemmSize(gemm, caps);
   const operands = task.epilogue?.operands.map((_, i) => inputAt(2 + i)) ?? [];
   return {
     name,

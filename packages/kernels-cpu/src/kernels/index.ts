@@ -15,12 +15,18 @@ import { poolGrad } from "./poolGrad.ts";
 import { poolGradTiled } from "./poolGradTiled.ts";
 import { reduce } from "./reduce.ts";
 import { softmax } from "./softmax.ts";
+import { winograd } from "./winograd.ts";
 
 export const kernels: readonly CpuKernel[] = [
   depthwise,
   depthwiseGradWeight,
   direct,
   igemm,
+  winograd(4, 2),
+  winograd(6, 2),
+  winograd(8, 2),
+  winograd(6, 1),
+  winograd(8, 1),
   gradWeight,
   matmul,
   reduce,

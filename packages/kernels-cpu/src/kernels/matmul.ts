@@ -4,7 +4,7 @@ import { matmulGeometry, matmulOp, type MatmulParams } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Task } from "../code.ts";
 import { i32, v128, type Local } from "../wasm/asm.ts";
-import { emitGemm, epilogueName, gemmSize, hash, NR, type Gemm } from "../wasm/tile.ts";
+import { emitGemm, epilogueName, gemmSize, columnsPerTile, hash, type Gemm } from "../wasm/tile.ts";
 import { eachColumn, packRows, transposedPanel } from "./panel.ts";
 
 const geometryOf = (task: Task) => matmulGeometry(task.inputs[0], task.inputs[1], task.params as MatmulParams);
@@ -24,6 +24,7 @@ export const matmul: CpuKernel = {
     const [rowStride, kStride] = transposeA ? [1, m] : [k, 1];
     const [k4, n4] = transposeB ? [4, k * 4] : [n * 4, 4];
     const packed = scratchAt(0);
+    const nr = columnsPerTile(caps);
     let right: Local;
     const gemm: Gemm = {
       name: `matmul_${hash(JSON.stringify([problems, m, k, n, transposeA, transposeB, caps]))}${epilogueName(task.epilogue)}`,
@@ -34,28 +35,28 @@ export const matmul: CpuKernel = {
       problems,
       rowBytes: n * 4,
       epilogue: task.epilogue,
-      tileBytes: NR * 4,
+      tileBytes: nr * 4,
       yBase: (problem) => i32.mul(problem, m * n * 4),
       channelBase: () => i32.mul(0, 0),
       tile: (t) => eachColumn(t, (c) => i32.add(right, i32.add(i32.mul(t.problem, k * n * 4), i32.mul(c, n4)))),
       panel(f, { first, units, own, into }) {
         const offset = f.let("i32", "offset", i32.mul(first, k4));
         if (transposeB) {
-          const pointers = Array.from({ length: NR }, (_, i) => f.let("i32", `p${i}`, i32.add(i32.load(own, i * 4), offset)));
+          const pointers = Array.from({ length: nr }, (_, i) => f.let("i32", `p${i}`, i32.add(i32.load(own, i * 4), offset)));
           transposedPanel(f, pointers, into, units, 1);
           return;
         }
-        // Columns are neighbours: a full tile, and the last one too, is two vectors a step; what runs past the row is not stored.
+        // Columns are neighbours: a full tile, and the last one too, is whole vectors a step; what runs past the row is not stored.
         const p = f.let("i32", "p", i32.add(i32.load(own), offset));
         const i = f.local("i32", "i");
         f.for(i, 0, units, 1, () => {
-          for (let half = 0; half < NR / 4; half++) f.store(into, v128.load(p, half * 16), half * 16);
+          for (let half = 0; half < nr / 4; half++) f.store(into, v128.load(p, half * 16), half * 16);
           f.bump(p, k4);
-          f.bump(into, NR * 4);
+          f.bump(into, nr * 4);
         });
       },
     };
-    const { items, perThread } = gemmSize(gemm, caps.threads);
+    const { items, perThread } = gemmSize(gemm, caps);
     return {
       scratch: [{ bytes: (problems * m * k + 16) * 4, packs: 0 }],
       stages: [

@@ -2,7 +2,7 @@
 
 import type { Place, Stage } from "../code.ts";
 import { i32, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
-import { hash, NR, rowsPerTile, type TileSetup } from "../wasm/tile.ts";
+import { hash, rowsPerTile, type TileSetup } from "../wasm/tile.ts";
 import { loadStepped } from "./pad.ts";
 
 /** Rows m of a matrix, k long, in pieces: element (m, k) of product `problem`, piece `p` is at the sum of its strides (in elements). */
@@ -68,30 +68,35 @@ export function packRows(r: Rows, from: Place, into: Place): Stage {
   };
 }
 
-/** Four vectors of four as the columns of what they were rows of. */
-function transpose4(f: Func, [a, b, c, d]: readonly Local[]): Local[] {
+/** The first `count` columns of four vectors of four. */
+export function transpose4(f: Func, [a, b, c, d]: readonly Local[], count = 4): Local[] {
   const t = (name: string, x: Local, y: Local, ...lanes: number[]) => f.let("v128", name, v128.shuffle(x, y, ...lanes));
-  const [ab0, ab1] = [t("ab0", a, b, 0, 4, 1, 5), t("ab1", a, b, 2, 6, 3, 7)];
-  const [cd0, cd1] = [t("cd0", c, d, 0, 4, 1, 5), t("cd1", c, d, 2, 6, 3, 7)];
-  return [t("r0", ab0, cd0, 0, 1, 4, 5), t("r1", ab0, cd0, 2, 3, 6, 7), t("r2", ab1, cd1, 0, 1, 4, 5), t("r3", ab1, cd1, 2, 3, 6, 7)];
+  const columns: Local[] = [];
+  for (let pair = 0; pair < count; pair += 2) {
+    const [ab, cd] = [t("ab", a, b, pair, pair + 4, pair + 1, pair + 5), t("cd", c, d, pair, pair + 4, pair + 1, pair + 5)];
+    columns.push(t("column", ab, cd, 0, 1, 4, 5));
+    if (pair + 1 < count) columns.push(t("column", ab, cd, 2, 3, 6, 7));
+  }
+  return columns;
 }
 
 /**
- * Emits a piece of a panel whose columns run along k in memory: `count` steps of k, `step` elements apart, of the 8 columns at
- * `pointers`, to [k][8] at `into`. Pointers and `into` are moved past what was read and written.
+ * Emits a piece of a panel whose columns run along k in memory: `count` steps of k, `step` elements apart, of the columns at
+ * `pointers`, to [k][columns] at `into`. Pointers and `into` are moved past what was read and written.
  */
 export function transposedPanel(f: Func, pointers: readonly Local[], into: Local, count: number | Local, step: number): void {
+  const nr = pointers.length;
   const four = (store: number | null) => {
-    for (let half = 0; half < NR / 4; half++) {
+    for (let half = 0; half < nr / 4; half++) {
       const rows = transpose4(
         f,
         pointers.slice(half * 4, half * 4 + 4).map((p) => loadStepped(f, p, 0, step, "row")),
       );
-      rows.slice(0, store ?? 4).forEach((r, k) => f.store(into, r, k * NR * 4 + half * 16));
+      rows.slice(0, store ?? 4).forEach((r, k) => f.store(into, r, k * nr * 4 + half * 16));
     }
     const moved = store ?? 4;
     for (const p of pointers) f.bump(p, moved * step * 4);
-    f.bump(into, moved * NR * 4);
+    f.bump(into, moved * nr * 4);
   };
   const i = f.local("i32", "i");
   const fours: Operand = typeof count === "number" ? count >> 2 : i32.shr(count, 2);
@@ -105,10 +110,10 @@ export function transposedPanel(f: Func, pointers: readonly Local[], into: Local
  * Emits the setup of a tile whose columns are neighbours in y: its record holds the address at which each column is read, which
  * `address` gives for a column's number. Columns past the last are read where the last is.
  */
-export function eachColumn({ f, column, lanes, own, joined, scattered }: TileSetup, address: (column: Local) => Operand): void {
+export function eachColumn({ f, column, columns, lanes, own, joined, scattered }: TileSetup, address: (column: Local) => Operand): void {
   const [lane, c] = f.ints("lane", "c");
-  f.if(i32.eq(lanes, NR), () => joined(i32.mul(column, 4)));
-  f.for(lane, 0, NR, 1, () => {
+  f.if(i32.eq(lanes, columns), () => joined(i32.mul(column, 4)));
+  f.for(lane, 0, columns, 1, () => {
     f.set(c, i32.add(column, i32.select(i32.lt(lane, lanes), lane, i32.sub(lanes, 1))));
     scattered(lane, i32.mul(c, 4));
     f.storeI32(i32.add(own, i32.mul(lane, 4)), address(c));

@@ -1,7 +1,7 @@
 // The matrix product under convolution, its gradients and matmul: y[m, columns] = Σₖ a[m, k] · b[k, columns], in register tiles.
 //
 //            8 columns (two vectors)
-//   a: mr  ┌────────┬────────┐      a is packed [block][k][mr], b as panels [tile][k][8];
+//   a: mr  ┌────────┬────────┐      a is packed [block][k][mr], b as panels [tile][k][columns];
 //   values │ acc m0 │ acc m0 │      each step of k loads two vectors of b, spreads mr values of a,
 //   per k  │  …     │  …     │      and does 2·mr multiply-adds.
 //          └────────┴────────┘
@@ -14,10 +14,14 @@ import type { Epilogue } from "../code.ts";
 import { get, i32, v128, type Code, type Func, type Local, type Module, type Operand } from "./asm.ts";
 import { emitExpr, madd } from "./math.ts";
 
-export const NR = 8;
-const NV = NR / 4;
-/** Words that describe a tile: whether its columns are neighbours in y, offset of the first, how many count, offset of each, column. */
-const META = { joined: 0, first: 4, lanes: 8, column: 12, offsets: 16, bytes: 64 };
+/**
+ * Columns per tile: two vectors, or four where the engine joins pairs of vectors into one register of 256 bits (then 6 × 16 tiles keep
+ * 12 such sums; a 1×1 convolution ran at 72 GFLOP/s with them, at 48 with 6 × 8, at 57 with 4 × 16, where plain code reached 39).
+ */
+export const columnsPerTile = ({ simd256 }: Caps): number => (simd256 ? 16 : 8);
+/** Words that describe a tile: whether its columns are neighbours in y, offset of the first, how many count, column, offset of each. */
+const META = { joined: 0, first: 4, lanes: 8, column: 12, offsets: 16 };
+const metaBytes = (caps: Caps): number => META.offsets + columnsPerTile(caps) * 4;
 
 /**
  * Rows per tile: at most 6, which with two vectors of b and one of a fill the registers (on the 13 layers of the bench 6 rows run at
@@ -44,7 +48,7 @@ export interface Gemm {
   channelBase(problem: Local): Code;
   /** Emits the setup of a tile (once a tile): where its columns lie in y, and whatever `panel` needs of it. */
   tile(t: TileSetup): void;
-  /** Emits the filling of b for `units` units of k from unit `first` on, [k][8] at `into`; `own` is the tile's record. */
+  /** Emits the filling of b for `units` units of k from unit `first` on, [k][columns] at `into`; `own` is the tile's record. */
   panel(f: Func, p: { first: Local; units: Local; own: Local; into: Local }): void;
   /** Bytes for what `tile` saves for `panel`, in each tile's own record (pointer `own`). */
   readonly tileBytes?: number;
@@ -53,15 +57,17 @@ export interface Gemm {
 export interface TileSetup {
   readonly f: Func;
   readonly problem: Local;
+  /** Columns of a tile. */
+  readonly columns: number;
   /** First column of the tile. */
   readonly column: Local;
   /** Address of the tile's record; the first `tileBytes` are free for the kernel. */
   readonly own: Local;
-  /** Columns that exist, from `column` on; at most 8. */
+  /** Columns that exist, from `column` on; at most those of a tile. */
   readonly lanes: Local;
-  /** Declares that the tile's columns lie one after the other in y, from this byte offset on (all 8 of them). */
+  /** Declares that the tile's columns lie one after the other in y, from this byte offset on (all of them). */
   joined(offset: Operand): void;
-  /** Declares the byte offset of one column; all 8 must be declared unless joined, those past `lanes` anywhere inside y. */
+  /** Declares the byte offset of one column; all must be declared unless joined, those past `lanes` anywhere inside y. */
   scattered(lane: Operand, offset: Operand): void;
 }
 
@@ -77,21 +83,22 @@ interface Blocking {
   readonly record: number;
 }
 
-/** Floats of one panel column: with 8 columns 16 KiB of b, beside a block of a, in the first-level cache. */
-const K_CHUNK = 512;
+/** Floats of a panel: up to 24 KiB of b, beside a block of a, in the first-level cache. */
+const PANEL = 6144;
 /** Tiles whose panels stay in the second-level cache while a block of `a` passes over them, and the bytes that these may take. */
 const TILES = 8;
 const PANELS = 256 * 1024;
 
-function blocking(g: Gemm, threads: number): Blocking {
+function blocking(g: Gemm, caps: Caps): Blocking {
+  const nr = columnsPerTile(caps);
   const mr = rowsPerTile(g.m);
   const k = g.units * g.unit;
-  const kUnits = Math.max(1, Math.ceil(g.units / Math.max(1, Math.ceil(k / (1.5 * K_CHUNK)))));
-  const tiles = Math.ceil(g.columns / NR);
+  const kUnits = Math.max(1, Math.ceil(g.units / Math.max(1, Math.ceil((k * nr) / PANEL))));
+  const tiles = Math.ceil(g.columns / nr);
   // Several tiles share each pass over a, unless the threads would run out of pieces.
   const perItem = Math.max(
     1,
-    Math.min(TILES, Math.floor(PANELS / (Math.max(1, kUnits * g.unit) * NR * 4)), Math.floor((tiles * g.problems) / (4 * threads))),
+    Math.min(TILES, Math.floor(PANELS / (Math.max(1, kUnits * g.unit) * nr * 4)), Math.floor((tiles * g.problems) / (4 * caps.threads))),
   );
   return {
     mr,
@@ -102,15 +109,16 @@ function blocking(g: Gemm, threads: number): Blocking {
     tiles,
     perItem,
     items: g.problems * Math.ceil(tiles / perItem),
-    record: META.bytes + Math.ceil((g.tileBytes ?? 0) / 16) * 16,
+    record: metaBytes(caps) + Math.ceil((g.tileBytes ?? 0) / 16) * 16,
   };
 }
 
 /** Pieces of work and memory per thread of the product. */
-export function gemmSize(g: Gemm, threads: number): { items: number; perThread: number } {
-  const b = blocking(g, threads);
-  const sums = b.chunks > 1 ? b.perItem * g.m * NR * 4 : 0;
-  return { items: b.items, perThread: b.perItem * (b.record + b.kUnits * g.unit * NR * 4) + sums };
+export function gemmSize(g: Gemm, caps: Caps): { items: number; perThread: number } {
+  const b = blocking(g, caps);
+  const column = columnsPerTile(caps) * 4;
+  const sums = b.chunks > 1 ? b.perItem * g.m * column : b.mr * column;
+  return { items: b.items, perThread: b.perItem * (b.record + b.kUnits * g.unit * column) + sums };
 }
 
 /** Emits the product: pieces lo … hi−1. `a` and `y` are addresses, `operands` those of the epilogue's operands, `own` the thread's memory. */
@@ -122,13 +130,14 @@ export function emitGemm(
   at: { a: Local; y: Local; operands: readonly Local[] },
   { lo, hi, own }: { lo: Local; hi: Local; own: Local },
 ): void {
-  const b = blocking(g, caps.threads);
+  const b = blocking(g, caps);
+  const nr = columnsPerTile(caps);
   const k = g.units * g.unit;
-  const panelBytes = b.kUnits * g.unit * NR * 4;
+  const panelBytes = b.kUnits * g.unit * nr * 4;
   const panels = f.let("i32", "panels", i32.add(own, b.perItem * b.record));
   const sums = f.let("i32", "sums", i32.add(panels, b.perItem * panelBytes));
   const groups = Math.ceil(b.tiles / b.perItem);
-  const [item, problem, t0, tn, t, first, block, tile, into, lanes, column] = f.ints(
+  const [item, problem, t0, tn, t, first, block, tile, panelAt, lanes, column] = f.ints(
     "item",
     "problem",
     "t0",
@@ -137,7 +146,7 @@ export function emitGemm(
     "first",
     "block",
     "tile",
-    "into",
+    "panelAt",
     "lanes",
     "column",
   );
@@ -150,11 +159,11 @@ export function emitGemm(
 
   const eachTile = (body: () => void) => {
     f.set(tile, own);
-    f.set(into, panels);
+    f.set(panelAt, panels);
     f.for(t, 0, tn as Operand, 1, () => {
       body();
       f.bump(tile, b.record);
-      f.bump(into, panelBytes);
+      f.bump(panelAt, panelBytes);
     });
   };
   const record = { own: f.local("i32", "record") };
@@ -167,16 +176,17 @@ export function emitGemm(
     f.set(yBase, g.yBase(problem));
     f.set(channel, g.channelBase(problem));
     eachTile(() => {
-      f.set(column, i32.mul(i32.add(t0, t), NR));
+      f.set(column, i32.mul(i32.add(t0, t), nr));
       f.set(lanes, i32.sub(g.columns, column));
-      f.set(lanes, i32.min(lanes, NR));
-      f.set(record.own, i32.add(tile, META.bytes));
+      f.set(lanes, i32.min(lanes, nr));
+      f.set(record.own, i32.add(tile, metaBytes(caps)));
       f.storeI32(tile, 0, META.joined);
       f.storeI32(tile, lanes, META.lanes);
       f.storeI32(tile, i32.mul(column, 4), META.column);
       g.tile({
         f,
         problem,
+        columns: nr,
         column,
         lanes,
         own: record.own,
@@ -190,40 +200,37 @@ export function emitGemm(
     const chunk = (isFirst: boolean, isLast: boolean, start: Operand, count: Operand) => {
       f.set(first, start);
       eachTile(() => {
-        f.set(record.own, i32.add(tile, META.bytes));
-        f.call(panel, first, count, record.own, into);
+        f.set(record.own, i32.add(tile, metaBytes(caps)));
+        f.call(panel, first, count, record.own, panelAt);
       });
       f.set(aAt, i32.add(at.a, i32.add(i32.mul(problem, g.m * k * 4), i32.mul(first, g.unit * b.mr * 4))));
       f.set(sumAt, sums);
       const rows = (mr: number, row: Operand) => {
         const kCount = i32.mul(count, g.unit);
         eachTile(() => {
-          const args = [
-            aAt,
-            into,
-            kCount,
-            i32.add(sumAt, i32.mul(t, g.m * NR * 4)),
-            tile,
-            i32.mul(row, g.rowBytes),
-            i32.mul(i32.add(channel, row), 4),
-            at.y,
-          ];
-          const call = (store: "joined" | "scattered") =>
-            f.call(micro(m, g, caps, mr, isFirst, isLast, store), ...args, ...(isLast ? at.operands : []));
-          if (!isLast) call("joined");
-          else
-            f.if(
-              i32.load(tile, META.joined),
-              () => call("joined"),
-              () => call("scattered"),
-            );
+          const into = b.chunks > 1 ? i32.add(sumAt, i32.mul(t, g.m * nr * 4)) : sums;
+          const place = [tile, i32.mul(row, g.rowBytes), i32.mul(i32.add(channel, row), 4), at.y, ...at.operands];
+          const sum = (vectors: number) => f.call(sumsTile(m, caps, mr, isFirst, vectors), aAt, panelAt, kCount, into);
+          if (!isLast) return sum(nr / 4);
+          f.if(
+            i32.load(tile, META.joined),
+            () => f.call(joinedTile(m, g, caps, mr, isFirst), aAt, panelAt, kCount, into, ...place),
+            () => {
+              f.if(
+                i32.le(i32.load(tile, META.lanes), nr / 2),
+                () => sum(nr / 8),
+                () => sum(nr / 4),
+              );
+              f.call(scatterTile(m, g, caps, mr), into, ...place);
+            },
+          );
         });
       };
       if (b.blocks)
         f.for(block, 0, b.blocks, 1, () => {
           rows(b.mr, i32.mul(block, b.mr));
           f.bump(aAt, k * b.mr * 4);
-          f.bump(sumAt, b.mr * NR * 4);
+          f.bump(sumAt, b.mr * nr * 4);
         });
       if (b.tail) {
         f.set(aAt, i32.add(at.a, i32.add(i32.mul(problem, g.m * k * 4), i32.add(b.blocks * b.mr * k * 4, i32.mul(first, g.unit * b.tail * 4)))));
@@ -241,75 +248,126 @@ export function emitGemm(
   });
 }
 
-/** The inner function: one tile of mr × 8 over k steps, begun from zero or from the sums so far, ended in the sums or in y. */
-function micro(m: Module, g: Gemm, caps: Caps, mr: number, isFirst: boolean, isLast: boolean, store: "joined" | "scattered"): Func {
-  const operands = isLast ? (g.epilogue?.operands ?? []) : [];
-  const kind = `${isFirst ? "" : "_more"}${isLast ? `_${store}` : "_sums"}`;
-  const shared = isLast ? `${g.name}_` : "";
-  return m.func(`${shared}tile${mr}x8${kind}`, ["a", "b", "k", "sums", "tile", "row", "channel", "y", ...operands.map((o) => o.name)], (f) => {
-    const [a, b, k, sums, tile, row, channel, y, ...pointers] = f.params as [Local, Local, Local, Local, Local, Local, Local, Local, ...Local[]];
-    const acc = Array.from({ length: mr * NV }, (_, i) => f.let("v128", `acc${Math.floor(i / NV)}_${i % NV}`, isFirst ? 0 : v128.load(sums, i * 16)));
-    const bv = Array.from({ length: NV }, (_, i) => f.local("v128", `b${i}`));
-    const av = f.local("v128", "a_");
-    const steps = (count: number) => {
-      for (let u = 0; u < count; u++) {
-        bv.forEach((v, i) => f.set(v, v128.load(b, u * NR * 4 + i * 16)));
-        for (let r = 0; r < mr; r++) {
-          f.set(av, v128.loadSplat(a, (u * mr + r) * 4));
-          for (let i = 0; i < NV; i++) f.set(acc[r * NV + i]!, madd(caps, av, bv[i]!, acc[r * NV + i]!));
-        }
-      }
-      f.bump(a, count * mr * 4);
-      f.bump(b, count * NR * 4);
-    };
-    const UNROLL = 4;
-    const left = f.local("i32", "left");
-    f.for(left, UNROLL - 1, k as Operand, UNROLL, () => steps(UNROLL));
-    f.for(left, 0, i32.and(k, UNROLL - 1), 1, () => steps(1));
-    if (!isLast) return acc.forEach((v, i) => f.store(sums, v, i * 16));
+const nameOf = (mr: number, columns: number, isFirst: boolean) => `tile${mr}x${columns}${isFirst ? "" : "_more"}`;
 
-    const loaded = new Map<string, Local>();
-    const once = (key: string, code: () => Code) => {
-      const known = loaded.get(key) ?? f.let("v128", key, code());
-      loaded.set(key, known);
-      return known;
-    };
-    const results = (read: (pointer: Local, r: number, i: number) => Code) =>
-      acc.map((v, index) => {
-        if (!g.epilogue) return v;
-        const r = Math.floor(index / NV);
-        const i = index % NV;
-        const values: Record<string, Operand> = { r: v };
-        operands.forEach(({ name, along }, j) => {
-          const at = pointers[j]!;
-          if (along === "channel") values[name] = once(`${name}_row${r}`, () => v128.loadSplat(i32.add(at, channel), r * 4));
-          else if (along === "column") values[name] = once(`${name}_column${i}`, () => v128.load(i32.add(at, i32.load(tile, META.column)), i * 16));
-          else values[name] = f.let("v128", name, read(at, r, i));
-        });
-        f.set(v, emitExpr(f, caps, g.epilogue.f, values));
-        return v;
-      });
-    if (store === "joined") {
-      const offset = f.let("i32", "offset", i32.add(row, i32.load(tile, META.first)));
-      const values = results((at, r, i) => v128.load(i32.add(at, offset), r * g.rowBytes + i * 16));
-      f.set(y, i32.add(y, offset));
-      values.forEach((v, i) => f.store(y, v, Math.floor(i / NV) * g.rowBytes + (i % NV) * 16));
-      return;
+/**
+ * A function of (a, b, k, into) that writes the sums of one tile over k steps, begun from zero or from what is there: [mr][columns].
+ * With fewer `vectors` only the first columns of each row are made.
+ */
+export function sumsTile(m: Module, caps: Caps, mr: number, isFirst = true, vectors = columnsPerTile(caps) / 4): Func {
+  const nv = columnsPerTile(caps) / 4;
+  return m.func(`${nameOf(mr, vectors * 4, isFirst)}_sums`, ["a", "b", "k", "into"], (f) => {
+    const [a, b, k, into] = f.params as [Local, Local, Local, Local];
+    const at = (i: number) => (Math.floor(i / vectors) * nv + (i % vectors)) * 16;
+    accumulate(f, caps, mr, vectors, { a, b, k }, isFirst ? null : (i) => v128.load(into, at(i))).forEach((v, i) => f.store(into, v, at(i)));
+  });
+}
+
+/** Emits start + Σ a[r]·b over k steps, for the first `vectors` vectors of b; a and b are moved past them. */
+function accumulate(
+  f: Func,
+  caps: Caps,
+  mr: number,
+  vectors: number,
+  { a, b, k }: Record<"a" | "b" | "k", Local>,
+  start: ((i: number) => Code) | null,
+): Local[] {
+  const columns = columnsPerTile(caps);
+  const acc = Array.from({ length: mr * vectors }, (_, i) => f.let("v128", `acc${Math.floor(i / vectors)}_${i % vectors}`, start ? start(i) : 0));
+  const bv = Array.from({ length: vectors }, (_, i) => f.local("v128", `b${i}`));
+  const av = f.local("v128", "a_");
+  const steps = (count: number) => {
+    for (let u = 0; u < count; u++) {
+      bv.forEach((v, i) => f.set(v, v128.load(b, u * columns * 4 + i * 16)));
+      for (let r = 0; r < mr; r++) {
+        f.set(av, v128.loadSplat(a, (u * mr + r) * 4));
+        for (let i = 0; i < vectors; i++) f.set(acc[r * vectors + i], madd(caps, av, bv[i], acc[r * vectors + i]));
+      }
     }
-    const offsets = Array.from({ length: NR }, (_, lane) => f.let("i32", `o${lane}`, i32.add(row, i32.load(tile, META.offsets + lane * 4))));
-    const values = results((at, r, i) => {
-      const gathered = f.local("v128", "gathered");
-      for (let l = 0; l < 4; l++) f.set(gathered, v128.loadLane(i32.add(at, offsets[i * 4 + l]!), gathered, l, r * g.rowBytes));
-      return get(gathered);
-    });
+    f.bump(a, count * mr * 4);
+    f.bump(b, count * columns * 4);
+  };
+  const UNROLL = 4;
+  const left = f.local("i32", "left");
+  f.for(left, UNROLL - 1, k as Operand, UNROLL, () => steps(UNROLL));
+  f.for(left, 0, i32.and(k, UNROLL - 1), 1, () => steps(1));
+  return acc;
+}
+
+const placeParams = (g: Gemm) => ["tile", "row", "channel", "y", ...(g.epilogue?.operands ?? []).map((o) => o.name)];
+
+/** The inner function of a last chunk whose columns are neighbours in y: the sums, the epilogue, whole vectors stored. */
+function joinedTile(m: Module, g: Gemm, caps: Caps, mr: number, isFirst: boolean): Func {
+  const nv = columnsPerTile(caps) / 4;
+  return m.func(`${g.name}_${nameOf(mr, nv * 4, isFirst)}`, ["a", "b", "k", "sums", ...placeParams(g)], (f) => {
+    const [a, b, k, sums, tile, row, channel, y, ...pointers] = f.params as [Local, Local, Local, Local, Local, Local, Local, Local, ...Local[]];
+    const acc = accumulate(f, caps, mr, nv, { a, b, k }, isFirst ? null : (i) => v128.load(sums, i * 16));
+    const offset = f.let("i32", "offset", i32.add(row, i32.load(tile, META.first)));
+    const finish = epilogue(f, g, caps, { tile, channel, pointers }, (at, r, i) => v128.load(i32.add(at, offset), r * g.rowBytes + i * 16));
+    acc.forEach((v, i) => finish(v, Math.floor(i / nv), i % nv));
+    f.set(y, i32.add(y, offset));
+    acc.forEach((v, i) => f.store(y, v, Math.floor(i / nv) * g.rowBytes + (i % nv) * 16));
+  });
+}
+
+/** The end of a tile whose columns lie anywhere in y: sums from memory, the epilogue, single lanes stored. */
+function scatterTile(m: Module, g: Gemm, caps: Caps, mr: number): Func {
+  const nv = columnsPerTile(caps) / 4;
+  return m.func(`${g.name}_scatter${mr}`, ["sums", ...placeParams(g)], (f) => {
+    const [sums, tile, row, channel, y, ...pointers] = f.params as [Local, Local, Local, Local, Local, ...Local[]];
     const lanes = f.let("i32", "lanes", i32.load(tile, META.lanes));
+    const v = f.local("v128", "v");
     f.block(() => {
-      for (let lane = 0; lane < NR; lane++) {
-        if (lane) f.brIf(i32.le(lanes, lane), 0);
-        for (let r = 0; r < mr; r++) f.storeLane(i32.add(y, offsets[lane]!), values[r * NV + (lane >> 2)]!, lane & 3, r * g.rowBytes);
+      for (let i = 0; i < nv; i++) {
+        if (i) f.brIf(i32.le(lanes, i * 4), 0);
+        const offsets = [0, 1, 2, 3].map((l) => f.let("i32", `o${l}`, i32.add(row, i32.load(tile, META.offsets + (i * 4 + l) * 4))));
+        const finish = epilogue(f, g, caps, { tile, channel, pointers }, (at, r) => {
+          const gathered = f.local("v128", "gathered");
+          offsets.forEach((o, l) => f.set(gathered, v128.loadLane(i32.add(at, o), gathered, l, r * g.rowBytes)));
+          return get(gathered);
+        });
+        for (const o of offsets) f.set(o, i32.add(y, o));
+        for (let r = 0; r < mr; r++) {
+          f.set(v, v128.load(sums, (r * nv + i) * 16));
+          finish(v, r, i);
+          f.storeLane(offsets[0], v, 0, r * g.rowBytes);
+          f.block(() => {
+            for (let l = 1; l < 4; l++) {
+              f.brIf(i32.le(lanes, i * 4 + l), 0);
+              f.storeLane(offsets[l], v, l, r * g.rowBytes);
+            }
+          });
+        }
       }
     });
   });
+}
+
+/** What applies the epilogue to vector `i` of row `r`; `read` loads an operand that has a value for each element. */
+function epilogue(
+  f: Func,
+  g: Gemm,
+  caps: Caps,
+  { tile, channel, pointers }: { tile: Local; channel: Local; pointers: readonly Local[] },
+  read: (pointer: Local, r: number, i: number) => Code,
+): (v: Local, r: number, i: number) => void {
+  const loaded = new Map<string, Local>();
+  const once = (key: string, code: () => Code) => {
+    const known = loaded.get(key) ?? f.let("v128", key, code());
+    loaded.set(key, known);
+    return known;
+  };
+  return (v, r, i) => {
+    if (!g.epilogue) return;
+    const values: Record<string, Operand> = { r: v };
+    g.epilogue.operands.forEach(({ name, along }, j) => {
+      const at = pointers[j];
+      if (along === "channel") values[name] = once(`${name}_row${r}`, () => v128.loadSplat(i32.add(at, channel), r * 4));
+      else if (along === "column") values[name] = once(`${name}_column${i}`, () => v128.load(i32.add(at, i32.load(tile, META.column)), i * 16));
+      else values[name] = f.let("v128", name, read(at, r, i));
+    });
+    f.set(v, emitExpr(f, caps, g.epilogue.f, values));
+  };
 }
 
 /** An epilogue's text, for names: equal text, equal code. */

@@ -44,6 +44,7 @@ export function session(backend: Backend): Session {
           const want = evaluateBounded(
             graph,
             inputs.map((h) => h.value),
+            program.steps,
           );
           const bystanders = [...held].filter((h) => !outputs.some((out) => out.buffer === h.buffer));
           program.run(

@@ -1,0 +1,85 @@
+// The matrices of Winograd's short convolutions and the code that applies them. F(m, r) makes m outputs of r taps with n = m + r − 1
+// products: y = Aᵀ[(G·g) ⊙ (Bᵀ·d)]. Built as Toom and Cook did, by evaluation at n − 1 points and at infinity:
+// Lavin & Gray, Fast Algorithms for Convolutional Neural Networks (2016); Blahut, Fast Algorithms for Signal Processing (2010).
+
+import type { Caps } from "../caps.ts";
+import { f32x4, type Func, type Local } from "../wasm/asm.ts";
+import { madd } from "../wasm/math.ts";
+
+/** In pairs ±a, so that the rows of a pair share their even and odd parts; small and few-bit numbers keep rounding errors small. */
+const POINTS = [0, 1, -1, 2, -2, 0.5, -0.5];
+
+export type Matrix = readonly (readonly number[])[];
+
+export interface ShortConvolution {
+  /** m × n, n × r and n × n. */
+  readonly at: Matrix;
+  readonly g: Matrix;
+  readonly bt: Matrix;
+}
+
+/** F(m, r), for an even number m + r − 1 from 2 to 8; F(1, 1) is the number itself. */
+export function shortConvolution(m: number, r: number): ShortConvolution {
+  const points = POINTS.slice(0, m + r - 2);
+  const others = points.map((a) => points.filter((b) => b !== a));
+  const power = (a: number, k: number) => (k ? a ** k : 1);
+  const rows = (count: number) => Array.from({ length: count }, (_, i) => i);
+  return {
+    at: rows(m).map((i) => [...points.map((a) => power(a, i)), Number(i === m - 1)]),
+    g: [
+      ...points.map((a, p) => rows(r).map((k) => power(a, k) / others[p].reduce((product, b) => product * (a - b), 1))),
+      rows(r).map((k) => Number(k === r - 1)),
+    ],
+    bt: [...others.map((roots) => [...coefficients(roots), 0]), coefficients(points)],
+  };
+}
+
+/** Coefficients of Π (x − root), the constant first. */
+const coefficients = (roots: readonly number[]): number[] =>
+  roots.reduce<number[]>((c, root) => [...c, 0].map((_, i) => (c[i - 1] ?? 0) - root * (c[i] ?? 0)), [1]);
+
+type Term = readonly [coefficient: number, x: Local];
+
+/** Emits matrix · x. Neighbouring columns, and neighbouring rows, that differ in signs alone share sums and differences. */
+export function combine(f: Func, caps: Caps, matrix: Matrix, x: readonly Local[]): Local[] {
+  const terms: Term[][] = matrix.map(() => []);
+  const alike = (a: readonly number[], b: readonly number[] | undefined) => b !== undefined && a.every((v, i) => Math.abs(v) === Math.abs(b[i]));
+  const column = (j: number) => (j < x.length ? matrix.map((row) => row[j]) : undefined);
+  for (let j = 0; j < x.length; j++) {
+    const [a, b] = [column(j)!, column(j + 1)];
+    const paired = matrix.length > 1 && matrix.length < x.length && alike(a, b);
+    const plus = paired ? f.let("v128", "plus", f32x4.add(x[j], x[j + 1])) : x[j];
+    const minus = paired ? f.let("v128", "minus", f32x4.sub(x[j], x[j + 1])) : x[j];
+    matrix.forEach((row, i) => row[j] && terms[i].push([row[j], !paired || row[j] === row[j + 1] ? plus : minus]));
+    if (paired) j++;
+  }
+  const result: Local[] = [];
+  for (let i = 0; i < matrix.length; i++) {
+    const next = terms[i + 1];
+    if (terms[i].length > 2 && next && alike(matrix[i], matrix[i + 1])) {
+      const [even, odd] = [true, false].map((same) =>
+        weighted(
+          f,
+          caps,
+          terms[i].filter(([c], j) => (next[j][0] === c) === same),
+        ),
+      );
+      result.push(f.let("v128", "t", f32x4.add(even, odd)), f.let("v128", "t", f32x4.sub(even, odd)));
+      i++;
+    } else result.push(weighted(f, caps, terms[i]));
+  }
+  return result;
+}
+
+/** Σ coefficient · x, begun with a term that needs no multiplication if there is one. */
+function weighted(f: Func, caps: Caps, terms: readonly Term[]): Local {
+  const first = terms.find(([c]) => c === 1) ?? terms[0];
+  if (terms.length === 1 && first[0] === 1) return first[1];
+  const sum = f.let("v128", "sum", first[0] === 1 ? first[1] : f32x4.mul(first[1], first[0]));
+  for (const term of terms) {
+    if (term === first) continue;
+    const [c, x] = term;
+    f.set(sum, c === 1 ? f32x4.add(sum, x) : c === -1 ? f32x4.sub(sum, x) : madd(caps, x, c, sum));
+  }
+  return sum;
+}

@@ -1,0 +1,273 @@
+// Winograd's short convolutions, in one or two dimensions: convolution of any rank with small kernels, dilation and groups, and its
+// gradient to the input where its phases are such convolutions. Tiles of the source are transformed, multiplied point by point as
+// matrix products over channels, and transformed back:
+//   y[oc, tile] = Aᵀ[ Σ over c of (G·w[oc, c]·Gᵀ) ⊙ (Bᵀ·x[c, tile]·B) ]A
+// A vector holds the same point of four tiles, which may lie anywhere: each has its own address.
+
+import { stridesOf } from "@conv/tensor";
+import type { Caps } from "../caps.ts";
+import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
+import { i32, v128, type Operand } from "../wasm/asm.ts";
+import { columnsPerTile, epilogueName, hash, rowsPerTile, sumsTile } from "../wasm/tile.ts";
+import { copySeconds, readLayout, volume } from "./gather.ts";
+import { paddedInput } from "./pad.ts";
+import { combine, type Matrix } from "./toomCook.ts";
+import { emitRecord, RECORD, tilings, type TileAxis, type Tiling } from "./winogradTiles.ts";
+import { emitInput, emitOutput } from "./winogradTransforms.ts";
+
+/** Bytes of transformed tiles and of products that a thread keeps, in the second-level cache. */
+const SOURCE_BYTES = 1024 * 1024;
+const PRODUCT_BYTES = 256 * 1024;
+
+/** How a thread's piece of work is cut: panels of tiles that share each pass over the weights, and rows whose products wait to be transformed. */
+function blocking({ g, points, tiles, depth }: Tiling, caps: Caps) {
+  const nr = columnsPerTile(caps);
+  const mr = rowsPerTile(g.to);
+  const panels = Math.ceil(tiles / nr);
+  const most = Math.max(1, Math.floor(SOURCE_BYTES / (points * depth * nr * 4)));
+  const perGroup = Math.ceil(panels / Math.ceil(panels / most));
+  const groups = Math.ceil(panels / perGroup);
+  const blocks = Math.ceil(g.to / mr);
+  // With fewer groups than threads the rows are divided, and the source is transformed for each part.
+  const parts = Math.min(blocks, Math.max(1, Math.ceil(caps.threads / (groups * g.groups))));
+  const partBlocks = Math.ceil(blocks / parts);
+  const chunk = Math.min(partBlocks, Math.max(1, Math.floor(PRODUCT_BYTES / (points * perGroup * nr * mr * 4))));
+  return { nr, mr, panels, perGroup, groups, parts: Math.ceil(blocks / partBlocks), partBlocks, chunk };
+}
+
+/**
+ * The family F(points − taps + 1, taps) along `dims` axes. Stated bound of the error: |Δy| ≤ factor · 2⁻²³ · Σ |x|*·|w|, where |x|* is the
+ * largest |x| that shares a tile.
+ */
+export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel => ({
+  name: `winograd${dims}d${points}`,
+  fuses: ["channel", "element"],
+  roundoff: ROUNDOFF[points],
+  declines(task) {
+    const t = tilings(task, points, dims);
+    return typeof t === "string" ? t : null;
+  },
+  // Products at 42 GFLOP/s; transforms of four tiles at a nanosecond for every 3 points read or written; weights come from the outer caches at 12 GB/s.
+  estimate(task, caps) {
+    const all = tilings(task, points, dims) as Tiling[];
+    const seconds = all.reduce((sum, t) => {
+      const { g, depth, tiles } = t;
+      const { nr, panels, groups } = blocking(t, caps);
+      const products = (2 * g.groups * t.points * depth * g.to * panels * nr) / 42e9;
+      const transforms = ((g.groups * Math.ceil(tiles / 4) * t.points) / 3) * 1e-9 * (3 * depth + 2 * g.to);
+      return sum + products + transforms + (groups * g.groups * t.points * depth * g.to * 4) / 40e9;
+    }, 0);
+    return (seconds + copySeconds(all[0].g)) / caps.threads + 3e-6;
+  },
+  build(task, caps): CpuCode {
+    const all = tilings(task, points, dims) as Tiling[];
+    const scratch: Scratch[] = [];
+    const stages: Stage[] = [];
+    const source = paddedInput(all[0].g, 0, scratch, stages);
+    all.forEach((t, i) => {
+      const { g } = t;
+      const packed = scratchAt(scratch.push({ bytes: (g.groups * g.to * t.depth * t.points + 4) * 4, packs: 1 }) - 1);
+      stages.push(weightStage(t, caps, packed), { ...productStage(t, task, caps, source, packed), beside: i > 0 });
+    });
+    return { scratch, stages };
+  },
+});
+
+/** Factors of the stated bound, by points: several times what was seen on random data (see docs/performance.md). */
+const ROUNDOFF = { 4: 16, 6: 64, 8: 256 } as const;
+
+/** Transforms the weights: [group][point][block of output channels][depth][row of the block]. */
+function weightStage(t: Tiling, caps: Caps, into: Place): Stage {
+  const { g, h, w, axes, depth, points } = t;
+  const mr = rowsPerTile(g.to);
+  const blocks = Math.floor(g.to / mr);
+  const tail = g.to % mr;
+  const perGroup = blocks + Number(tail > 0);
+  const strides = stridesOf(g.kernel);
+  // Offsets of the plain taps in w, the last axis fastest; those of the transformed axes come on top.
+  const plain = axes.reduce<number[]>((offsets, x, a) => (x.n > 1 ? offsets : offsets.flatMap((o) => x.taps.map((k) => o + k * strides[a]))), [0]);
+  const along = (x: TileAxis, stride: number) => (x.n > 1 ? x.taps.map((k) => k * stride) : [0]);
+  const [offsetsH, offsetsW] = [along(h, strides.at(-2) ?? 0), along(w, strides.at(-1)!)];
+  const matrix = (x: TileAxis): Matrix => x.short.g;
+  return {
+    name: `winogradWeights_${hash(JSON.stringify([g.kernel, g.to, g.from, g.groups, g.wTo, g.wFrom, h, w, plain, caps.relaxed]))}`,
+    items: g.groups * perGroup,
+    reads: [inputAt(1)],
+    writes: [into],
+    emit(_, f, [from, to], { lo, hi }) {
+      const [item, s, d, channel, block, group] = f.ints("item", "s", "d", "channel", "block", "group");
+      f.for(item, lo, hi, 1, () => {
+        f.set(group, i32.div(item, perGroup));
+        f.set(block, i32.rem(item, perGroup));
+        f.set(s, i32.add(from, i32.add(i32.mul(group, g.to * g.from * volume(g.kernel) * 4), i32.mul(block, mr * g.wTo * 4))));
+        f.set(d, i32.add(to, i32.add(i32.mul(group, g.to * depth * points * 4), i32.mul(block, mr * depth * 4))));
+        const rows = (count: number) =>
+          f.for(channel, 0, g.from, 1, () => {
+            for (const offset of plain) {
+              for (let row = 0; row < count; row += 4) {
+                const lanes = Math.min(4, count - row);
+                const load = (at: number) => {
+                  const v = f.let("v128", "w_", v128.loadZero32(s, (at + row * g.wTo) * 4));
+                  for (let lane = 1; lane < lanes; lane++) f.set(v, v128.loadLane(s, v, lane, (at + (row + lane) * g.wTo) * 4));
+                  return v;
+                };
+                const half = offsetsH.map((oh) =>
+                  combine(
+                    f,
+                    caps,
+                    matrix(w),
+                    offsetsW.map((ow) => load(offset + oh + ow)),
+                  ),
+                );
+                for (let j = 0; j < w.n; j++)
+                  combine(
+                    f,
+                    caps,
+                    matrix(h),
+                    half.map((r) => r[j]),
+                  ).forEach((v, i) => {
+                    const at = ((i * w.n + j) * depth * g.to + row) * 4;
+                    if (lanes === 4) f.store(d, v, at);
+                    else for (let lane = 0; lane < lanes; lane++) f.storeLane(d, v, lane, at + lane * 4);
+                  });
+              }
+              f.bump(d, count * 4);
+            }
+            f.bump(s, g.wFrom * 4);
+          });
+        if (!tail) rows(mr);
+        else if (!blocks) rows(tail);
+        else
+          f.if(
+            i32.lt(block, blocks),
+            () => rows(mr),
+            () => rows(tail),
+          );
+      });
+    },
+  };
+}
+
+function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: Place): Stage {
+  const { g, phase, points, depth } = t;
+  const b = blocking(t, caps);
+  const { nr, mr } = b;
+  const { strides, plane } = readLayout(g);
+  const out4 = stridesOf(g.output).map((s) => s * 4);
+  const outPlane = volume(g.output);
+  const panelBytes = points * depth * nr * 4;
+  const rowsInChunk = Math.min(g.to, b.chunk * mr);
+  const sumsBytes = points * rowsInChunk * nr * 4;
+  const tail = g.to % mr;
+  const operands = task.epilogue?.operands ?? [];
+  const id = hash(JSON.stringify([g, phase, t.h.n, t.w.n, caps]));
+  const name = `winograd_${id}${epilogueName(task.epilogue)}`;
+  const records = b.perGroup * nr * RECORD.bytes;
+  const patch = 4 * t.h.m * Math.ceil(t.w.m / 4) * 16;
+  return {
+    name,
+    items: g.groups * b.groups * b.parts,
+    perThread: records + patch + b.perGroup * (panelBytes + sumsBytes),
+    reads: [source, packed, ...operands.map((_, i) => inputAt(2 + i))],
+    writes: [outputAt(0)],
+    emit(m, f, at, { lo, hi, own }) {
+      const [sourceAt, weights, ...pointers] = at.slice(0, -1);
+      const y = at.at(-1)!;
+      const [item, part, group, problem, tile, record, panels, panel, q, v] = f.ints(
+        "item",
+        "part",
+        "group",
+        "problem",
+        "tile",
+        "record",
+        "panels",
+        "panel",
+        "q",
+        "v",
+      );
+      const [block, end, chunkEnd, rows, a, sums, point] = f.ints("block", "end", "chunkEnd", "rows", "a", "sums", "point");
+      const s = f.local("i32", "s");
+      const patchAt = f.let("i32", "patch", i32.add(own, records));
+      const panelsAt = f.let("i32", "panelsAt", i32.add(patchAt, patch));
+      const sumsAt = f.let("i32", "sumsAt", i32.add(panelsAt, b.perGroup * panelBytes));
+      const intoTile = m.func(`winogradIn_${id}`, ["record", "source", "v"], (p) => emitInput(p, t, caps, nr, strides, plane));
+      const fromTile = m.func(`${name}_out`, ["record", "m_", "rows", "y", "patch", ...operands.map((o) => o.name)], (p) =>
+        emitOutput(p, t, task, caps, nr, rowsInChunk, out4, outPlane),
+      );
+      const quads = (body: () => void) => {
+        f.set(record, own);
+        f.for(panel, 0, panels as Operand, 1, () => {
+          f.for(q, 0, nr / 4, 1, () => {
+            body();
+            f.bump(record, 4 * RECORD.bytes);
+          });
+        });
+      };
+      f.for(item, lo, hi, 1, () => {
+        f.set(part, i32.rem(item, b.parts));
+        f.set(group, i32.div(item, b.parts));
+        f.set(problem, i32.div(group, b.groups));
+        f.set(group, i32.rem(group, b.groups));
+        f.set(panels, i32.sub(b.panels, i32.mul(group, b.perGroup)));
+        f.set(panels, i32.min(panels, b.perGroup));
+        f.set(record, own);
+        const [last, c] = f.ints("last", "c");
+        f.set(tile, i32.mul(group, b.perGroup * nr));
+        f.set(last, i32.add(tile, i32.mul(panels, nr)));
+        f.for(tile, tile, last, 1, () => {
+          f.set(c, i32.select(i32.lt(tile, t.tiles), tile, t.tiles - 1));
+          emitRecord(f, t, c, record, strides, plane, out4, outPlane);
+          // Tiles past the last one are computed and not stored.
+          f.if(i32.lt(t.tiles - 1, tile), () => f.storeI32(record, 0, RECORD.h));
+          f.bump(record, RECORD.bytes);
+        });
+        f.set(c, i32.add(sourceAt, i32.mul(problem, g.from * plane * 4)));
+        quads(() => f.call(intoTile, record, c, i32.add(i32.add(panelsAt, i32.mul(panel, panelBytes)), i32.mul(q, 16))));
+
+        f.set(block, i32.mul(part, b.partBlocks));
+        f.set(end, i32.add(block, b.partBlocks));
+        f.set(end, i32.min(end, Math.ceil(g.to / mr)));
+        f.for(block, block, end, b.chunk, () => {
+          f.set(chunkEnd, i32.add(block, b.chunk));
+          f.set(chunkEnd, i32.min(chunkEnd, end));
+          f.set(rows, i32.mul(i32.sub(chunkEnd, block), mr));
+          const inner = f.local("i32", "inner");
+          f.for(point, 0, points, 1, () => {
+            f.set(a, i32.add(weights, i32.mul(i32.add(i32.mul(problem, points), point), g.to * depth * 4)));
+            f.bump(a, i32.mul(block, mr * depth * 4));
+            f.set(sums, i32.add(sumsAt, i32.mul(point, rowsInChunk * nr * 4)));
+            f.for(inner, block, chunkEnd as Operand, 1, () => {
+              const product = (count: number) => () => {
+                f.set(v, i32.add(panelsAt, i32.mul(point, depth * nr * 4)));
+                f.set(s, sums);
+                f.for(panel, 0, panels as Operand, 1, () => {
+                  f.call(sumsTile(m, caps, count), a, v, depth, s);
+                  f.bump(v, panelBytes);
+                  f.bump(s, sumsBytes);
+                });
+              };
+              if (!tail) product(mr)();
+              else if (g.to < mr) product(tail)();
+              else f.if(i32.lt(inner, Math.floor(g.to / mr)), product(mr), product(tail));
+              f.bump(a, mr * depth * 4);
+              f.bump(sums, mr * nr * 4);
+            });
+          });
+          if (tail) f.if(i32.eq(chunkEnd, Math.ceil(g.to / mr)), () => f.bump(rows, tail - mr));
+          const first = f.let("i32", "first", i32.add(i32.mul(problem, g.to), i32.mul(block, mr)));
+          quads(() =>
+            f.call(
+              fromTile,
+              record,
+              i32.add(i32.add(sumsAt, i32.mul(panel, sumsBytes)), i32.mul(q, 16)),
+              rows,
+              i32.add(y, i32.mul(first, outPlane * 4)),
+              patchAt,
+              ...pointers.map((p, i) => i32.add(p, i32.mul(first, operands[i].along === "channel" ? 4 : outPlane * 4))),
+            ),
+          );
+        });
+      });
+    },
+  };
+}

@@ -1,0 +1,140 @@
+// How a phase of a convolution falls into the tiles of Winograd's short convolutions, and where each tile lies.
+
+import type { Task } from "../code.ts";
+import { i32, type Func, type Local } from "../wasm/asm.ts";
+import { tapCount, volume, type Gather, type Phase } from "./gather.ts";
+import { gatherOf, isConvOrGradInput } from "./igemm.ts";
+import { shortConvolution, type ShortConvolution } from "./toomCook.ts";
+
+/** One axis of a phase in tiles: tile `a` begins at output t = r + spacing·m·⌊a/spacing⌋, r = a mod spacing, and reads the source from t·step + first. */
+export interface TileAxis {
+  readonly short: ShortConvolution;
+  readonly m: number;
+  readonly n: number;
+  /** Outputs between neighbours of a tile; with the step, also the source's: tiles of a dilated kernel interleave. */
+  readonly spacing: number;
+  readonly tiles: number;
+  readonly first: number;
+  /** Taps that are not transformed but summed, by their distance in the source from `first`. */
+  readonly plain: readonly number[];
+  /** Index in the kernel of each tap, in the order of the source. */
+  readonly taps: readonly number[];
+}
+
+export interface Tiling {
+  readonly g: Gather;
+  readonly phase: Phase;
+  readonly axes: readonly TileAxis[];
+  /** The two innermost axes; the first of them is a single point where the rank is 1. */
+  readonly h: TileAxis;
+  readonly w: TileAxis;
+  readonly points: number;
+  /** Tiles of all images. */
+  readonly tiles: number;
+  /** Depth of the products: channels × plain taps. */
+  readonly depth: number;
+}
+
+const SINGLE: TileAxis = { short: shortConvolution(1, 1), m: 1, n: 1, spacing: 1, tiles: 1, first: 0, plain: [0], taps: [0] };
+
+/** How `points` points a tile, along `dims` axes, divide each phase; or why they cannot. */
+export function tilings(task: Task, points: number, dims: number): Tiling[] | string {
+  if (!isConvOrGradInput(task)) return "does convolution and its gradient to the input";
+  const source = gatherOf(task);
+  const rank = source.kernel.length;
+  if (!volume([source.n, source.from, source.to, ...source.output])) return "has nothing to compute";
+  if (!source.phases.every(tapCount)) return "leaves no outputs without taps";
+  const phases = source.phases.map((phase) => {
+    // The innermost axes that have something to gain: two taps at least, and the same distance between taps as between outputs.
+    const able = phase.taps.map((t, a) => a >= rank - 2 && t.count > 1 && t.count < points && Math.abs(t.delta) % source.step[a] === 0);
+    const chosen = able.flatMap((ok, a) => (ok ? [a] : [])).slice(-dims);
+    return phase.taps.map((t, a): TileAxis => {
+      const spacing = Math.abs(t.delta) / source.step[a];
+      const ordered = Array.from({ length: t.count }, (_, j) => t.tapFirst + j * t.tapDelta);
+      const lowest = t.first + Math.min(0, (t.count - 1) * t.delta);
+      if (t.delta < 0) ordered.reverse();
+      if (!chosen.includes(a))
+        return { ...SINGLE, tiles: phase.grid[a], first: lowest, plain: ordered.map((_, j) => j * Math.abs(t.delta)), taps: ordered };
+      const m = points - t.count + 1;
+      return {
+        short: shortConvolution(m, t.count),
+        m,
+        n: points,
+        spacing,
+        tiles: spacing * Math.ceil(Math.ceil(phase.grid[a] / spacing) / m),
+        first: lowest,
+        plain: [0],
+        taps: ordered,
+      };
+    });
+  });
+  if (!phases.every((axes) => axes.filter((x) => x.n > 1).length === dims))
+    return `needs ${dims} axes with 2 to ${points - 1} taps at the outputs' distance`;
+  // Tiles reach past the last output: there must be zeros.
+  const padded = source.padded.map((size, a) =>
+    Math.max(
+      size,
+      ...phases.map(
+        ({ [a]: x }) =>
+          (x.spacing - 1 + x.spacing * (x.m * Math.ceil(x.tiles / x.spacing) - 1)) * source.step[a] +
+          x.first +
+          1 +
+          (x.n > 1 ? (x.n - x.m) * x.spacing * source.step[a] : x.plain.at(-1)!),
+      ),
+    ),
+  );
+  const g = { ...source, padded };
+  return source.phases.map((phase, i) => {
+    const axes = phases[i];
+    const [h, w] = [axes.at(-2) ?? SINGLE, axes.at(-1)!];
+    return {
+      g,
+      phase,
+      axes,
+      h,
+      w,
+      points: h.n * w.n,
+      tiles: g.n * volume(axes.map((x) => x.tiles)),
+      depth: g.from * volume(axes.map((x) => x.plain.length)),
+    };
+  });
+}
+
+/** What a tile's record holds: addresses of its source and of its first output, relative to the tensors, and how many outputs exist along h and w. */
+export const RECORD = { source: 0, target: 4, h: 8, w: 12, bytes: 16 };
+
+/** Emits the record of the tile with number `c` (image, then axes, the last fastest). */
+export function emitRecord(
+  f: Func,
+  { g, phase, axes }: Tiling,
+  c: Local,
+  record: Local,
+  strides: readonly number[],
+  plane: number,
+  out4: readonly number[],
+  outPlane: number,
+): void {
+  const [rest, a, t, source, target, left] = f.ints("rest", "a_", "t", "source", "target", "left");
+  f.set(rest, c);
+  f.set(source, 0);
+  f.set(
+    target,
+    phase.origin.reduce((sum, o, axis) => sum + o * out4[axis], 0),
+  );
+  for (let axis = axes.length - 1; axis >= 0; axis--) {
+    const { m, n, spacing, tiles, first } = axes[axis];
+    f.set(a, i32.rem(rest, tiles));
+    f.set(rest, i32.div(rest, tiles));
+    f.set(t, spacing === 1 ? i32.mul(a, m) : i32.add(i32.rem(a, spacing), i32.mul(i32.div(a, spacing), spacing * m)));
+    f.bump(source, i32.add(i32.mul(t, g.step[axis] * strides[axis] * 4), first * strides[axis] * 4));
+    f.bump(target, i32.mul(t, g.outStep[axis] * out4[axis]));
+    if (axis < axes.length - 2) continue;
+    f.set(left, i32.sub(phase.grid[axis] + spacing - 1, t));
+    f.set(left, n > 1 ? i32.div(left, spacing) : left);
+    f.set(left, i32.min(left, m));
+    f.storeI32(record, left, axis === axes.length - 1 ? RECORD.w : RECORD.h);
+  }
+  if (axes.length === 1) f.storeI32(record, 1, RECORD.h);
+  f.storeI32(record, i32.add(source, i32.mul(rest, g.groups * g.from * plane * 4)), RECORD.source);
+  f.storeI32(record, i32.add(target, i32.mul(rest, g.groups * g.to * outPlane * 4)), RECORD.target);
+}
