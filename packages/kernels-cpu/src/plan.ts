@@ -32,6 +32,8 @@ interface Group {
   /** Operands of the expressions, by name. */
   readonly operands: Map<Value, string>;
   readonly along: Map<Value, EpilogueOperand["along"]>;
+  /** What the kernel that computes `main` alone fuses: asked once, since the answer costs as much as all else in planning. */
+  fuses?: readonly EpilogueOperand["along"][];
 }
 
 /** The value whose memory `v` shares: reshapes make no copy. */
@@ -125,7 +127,7 @@ function fuses(
   const result = n.inputs.find((v) => g.exprs.has(v));
   if (!result || g.exprs.size !== 1 || kept.has(result) || users.get(result)!.some((u) => u !== n)) return false;
   if (!sameShape(result.shape, n.outputs[0]!.shape)) return false;
-  const allowed = choose(taskOf(g), caps)[0]!.kernel.fuses ?? [];
+  const allowed = (g.fuses ??= choose(taskOf(g), caps)[0]!.kernel.fuses ?? []);
   for (const v of n.inputs) {
     if (v === result) continue;
     if (position(v) >= at || v.dtype !== "float32") return false;

@@ -43,7 +43,17 @@ export interface Gather {
 export const volume = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
 const gcd = (a: number, b: number): number => (b ? gcd(b, a % b) : a);
 
-export function gatherForward(g: ConvGeometry): Gather {
+/** Remembers what was made of an object: every kernel that is asked wants the same of the same geometry. */
+function remembered<K extends object, V>(make: (key: K) => V): (key: K) => V {
+  const made = new WeakMap<K, V>();
+  return (key) => {
+    const known = made.get(key) ?? make(key);
+    made.set(key, known);
+    return known;
+  };
+}
+
+export const gatherForward = remembered((g: ConvGeometry): Gather => {
   const icg = g.ic / g.groups;
   const t = volume(g.kernel);
   return {
@@ -68,10 +78,10 @@ export function gatherForward(g: ConvGeometry): Gather {
     wTo: icg * t,
     wFrom: t,
   };
-}
+});
 
 /** dx[i] = Σ w[k]·dy[(i + padLo − k·d) / s] over the taps where the division is exact. */
-export function gatherGradInput(g: ConvGeometry): Gather {
+export const gatherGradInput = remembered((g: ConvGeometry): Gather => {
   const icg = g.ic / g.groups;
   const t = volume(g.kernel);
   const axes = g.input.map((size, a) => {
@@ -118,26 +128,27 @@ export function gatherGradInput(g: ConvGeometry): Gather {
     wTo: t,
     wFrom: icg * t,
   };
-}
+});
 
 /** A kernel as large as its input is seen once: its taps are as good as channels, of a 1×1 convolution on one position. */
-export function unfold(g: ConvGeometry): ConvGeometry {
+export const unfold = remembered((g: ConvGeometry): ConvGeometry => {
   if (!g.kernel.every((k, a) => k === g.input[a] && g.output[a] === 1 && g.padLo[a] === 0 && g.padHi[a] === 0 && g.dilation[a] === 1)) return g;
   const one = [1];
   return { ...g, ic: g.ic * volume(g.kernel), input: one, kernel: one, output: one, stride: one, dilation: one, padLo: [0], padHi: [0] };
-}
+});
 
 /**
  * Merges neighbouring axes along which a 1-wide kernel slides over everything: a 1×1 convolution becomes one long row. Without
  * `unfolding` the channels stay what they are.
  */
-export function collapse(geometry: ConvGeometry, unfolding = true): ConvGeometry {
-  const g = unfolding ? unfold(geometry) : geometry;
+export const collapse = (g: ConvGeometry, unfolding = true): ConvGeometry => merged(unfolding ? unfold(g) : g);
+
+const merged = remembered((g: ConvGeometry): ConvGeometry => {
   const plain = (a: number) => g.kernel[a] === 1 && g.stride[a] === 1 && g.padLo[a] === 0 && g.padHi[a] === 0;
   const a = g.kernel.findIndex((_, i) => i > 0 && plain(i) && plain(i - 1));
   if (a < 0) return g;
   const merge = (list: readonly number[], value: number) => [...list.slice(0, a - 1), value, ...list.slice(a + 1)];
-  const merged = {
+  return merged({
     ...g,
     input: merge(g.input, g.input[a - 1]! * g.input[a]!),
     output: merge(g.output, g.output[a - 1]! * g.output[a]!),
@@ -146,9 +157,8 @@ export function collapse(geometry: ConvGeometry, unfolding = true): ConvGeometry
     dilation: merge(g.dilation, 1),
     padLo: merge(g.padLo, 0),
     padHi: merge(g.padHi, 0),
-  };
-  return collapse(merged, unfolding);
-}
+  });
+});
 
 /** Taps that an output of the phase sees. */
 export const tapCount = (phase: Phase): number => volume(phase.taps.map((t) => t.count));

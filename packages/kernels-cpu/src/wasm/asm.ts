@@ -19,6 +19,9 @@ export interface Local {
   readonly type: Type;
   readonly index: number;
   readonly name: string;
+  /** Reads it, and writes what is on the stack to it: made once, since most of a program's instructions are these. */
+  readonly get: Code;
+  readonly set: Code;
 }
 /** A local, code, or a number: an i32 constant where an integer is expected, all four lanes where a vector is. */
 export type Operand = Code | Local | number;
@@ -26,37 +29,41 @@ export type Operand = Code | Local | number;
 const f32Bytes = (v: number): number[] => [...new Uint8Array(new Float32Array([v]).buffer)];
 const i32Bytes = (v: number): number[] => [...new Uint8Array(new Int32Array([v]).buffer)];
 
+const NONE: readonly number[] = [];
 const one = (op: OpName, ...imm: number[]): Code => [{ op, imm }];
-export const get = (l: Local): Code => [{ op: "local.get", imm: [l.index], note: l.name }];
-const isLocal = (x: Operand): x is Local => typeof x === "object" && "index" in x;
+export const get = (l: Local): Code => l.get;
+const isLocal = (x: Code | Local): x is Local => "get" in x;
 /** An integer operand. */
-export const int = (x: Operand): Code => (typeof x === "number" ? one("i32.const", x) : isLocal(x) ? get(x) : x);
+export const int = (x: Operand): Code => (typeof x === "number" ? one("i32.const", x) : isLocal(x) ? x.get : x);
 /** A vector operand; a number fills all four lanes. */
-export const vec = (x: Operand): Code => (typeof x === "number" ? splat4(x) : isLocal(x) ? get(x) : x);
-const scalar = (x: Operand): Code => (typeof x === "number" ? one("f32.const", x) : isLocal(x) ? get(x) : x);
+export const vec = (x: Operand): Code => (typeof x === "number" ? splat4(x) : isLocal(x) ? x.get : x);
+const scalar = (x: Operand): Code => (typeof x === "number" ? one("f32.const", x) : isLocal(x) ? x.get : x);
 const splat4 = (v: number): Code => {
   const lane = f32Bytes(v);
   return one("v128.const", ...lane, ...lane, ...lane, ...lane);
 };
 
-const ints =
-  (op: OpName) =>
-  (a: Operand, b: Operand): Code => [...int(a), ...int(b), { op, imm: [] }];
-const vecs =
-  (op: OpName) =>
-  (a: Operand, b: Operand): Code => [...vec(a), ...vec(b), { op, imm: [] }];
-const vec1 =
-  (op: OpName) =>
-  (a: Operand): Code => [...vec(a), { op, imm: [] }];
-const scalars =
-  (op: OpName) =>
-  (a: Operand, b: Operand): Code => [...scalar(a), ...scalar(b), { op, imm: [] }];
-const shift =
-  (op: OpName) =>
-  (a: Operand, by: number): Code => [...vec(a), ...int(by), { op, imm: [] }];
+// Code is joined by `concat`, which is quick before a compiler has seen it: programs are generated when a process is young.
+const op2 = (part: (x: Operand) => Code) => (op: OpName) => {
+  const last: Code = [{ op, imm: NONE }];
+  return (a: Operand, b: Operand): Code => part(a).concat(part(b), last);
+};
+const ints = op2(int);
+const vecs = op2(vec);
+const scalars = op2(scalar);
+const op1 = (part: (x: Operand) => Code, op: OpName) => {
+  const last: Code = [{ op, imm: NONE }];
+  return (a: Operand): Code => part(a).concat(last);
+};
+const vec1 = (op: OpName) => op1(vec, op);
+const shift = (op: OpName) => {
+  const last: Code = [{ op, imm: NONE }];
+  return (a: Operand, by: number): Code => vec(a).concat(int(by), last);
+};
 const at =
   (op: OpName) =>
-  (address: Operand, offset = 0): Code => [...int(address), { op, imm: [offset] }];
+  (address: Operand, offset = 0): Code =>
+    int(address).concat({ op, imm: [offset] });
 
 const isConst = (x: Operand): x is number => typeof x === "number";
 
@@ -87,10 +94,10 @@ export const i32 = {
   gt: ints("i32.gt_s"),
   le: ints("i32.le_s"),
   ltU: ints("i32.lt_u"),
-  eqz: (a: Operand): Code => [...int(a), { op: "i32.eqz", imm: [] }],
+  eqz: op1(int, "i32.eqz"),
   load: at("i32.load"),
-  select: (c: Operand, a: Operand, b: Operand): Code => [...int(a), ...int(b), ...int(c), { op: "select", imm: [] }],
-  min: (a: Local, b: Operand): Code => [...int(a), ...int(b), ...i32.lt(a, b), { op: "select", imm: [] }],
+  select: (c: Operand, a: Operand, b: Operand): Code => int(a).concat(int(b), int(c), one("select")),
+  min: (a: Local, b: Operand): Code => i32.select(i32.lt(a, b), a, b),
 };
 
 export const f32 = {
@@ -105,6 +112,7 @@ export const f32 = {
   eq: scalars("f32.eq"),
 };
 
+const RELAXED_MADD = one("f32x4.relaxed_madd");
 export const f32x4 = {
   add: vecs("f32x4.add"),
   sub: vecs("f32x4.sub"),
@@ -126,20 +134,20 @@ export const f32x4 = {
   nearest: vec1("f32x4.nearest"),
   truncSat: vec1("i32x4.trunc_sat_f32x4_s"),
   fromInt: vec1("f32x4.convert_i32x4_s"),
-  splat: (a: Operand): Code => [...scalar(a), { op: "f32x4.splat", imm: [] }],
-  lane: (a: Operand, lane: number): Code => [...vec(a), { op: "f32x4.extract_lane", imm: [lane] }],
-  relaxedMadd: (a: Operand, b: Operand, c: Operand): Code => [...vec(a), ...vec(b), ...vec(c), { op: "f32x4.relaxed_madd", imm: [] }],
+  splat: op1(scalar, "f32x4.splat"),
+  lane: (a: Operand, lane: number): Code => vec(a).concat({ op: "f32x4.extract_lane", imm: [lane] }),
+  relaxedMadd: (a: Operand, b: Operand, c: Operand): Code => vec(a).concat(vec(b), vec(c), RELAXED_MADD),
 };
 
 export const i32x4 = {
   const: (v: number): Code => one("v128.const", ...Array.from({ length: 4 }, () => i32Bytes(v)).flat()),
   lanes: (...v: number[]): Code => one("v128.const", ...v.flatMap(i32Bytes)),
-  splat: (a: Operand): Code => [...int(a), { op: "i32x4.splat", imm: [] }],
+  splat: op1(int, "i32x4.splat"),
   add: vecs("i32x4.add"),
   sub: vecs("i32x4.sub"),
   mul: vecs("i32x4.mul"),
   eq: vecs("i32x4.eq"),
-  lane: (a: Operand, lane: number): Code => [...vec(a), { op: "i32x4.extract_lane", imm: [lane] }],
+  lane: (a: Operand, lane: number): Code => vec(a).concat({ op: "i32x4.extract_lane", imm: [lane] }),
   shl: shift("i32x4.shl"),
   shrS: shift("i32x4.shr_s"),
   shrU: shift("i32x4.shr_u"),
@@ -149,11 +157,8 @@ export const v128 = {
   load: at("v128.load"),
   loadSplat: at("v128.load32_splat"),
   loadZero32: at("v128.load32_zero"),
-  loadLane: (address: Operand, into: Operand, lane: number, offset = 0): Code => [
-    ...int(address),
-    ...vec(into),
-    { op: "v128.load32_lane", imm: [offset, lane] },
-  ],
+  loadLane: (address: Operand, into: Operand, lane: number, offset = 0): Code =>
+    int(address).concat(vec(into), { op: "v128.load32_lane", imm: [offset, lane] }),
   and: vecs("v128.and"),
   andnot: vecs("v128.andnot"),
   or: vecs("v128.or"),
@@ -161,13 +166,10 @@ export const v128 = {
   not: vec1("v128.not"),
   anyTrue: vec1("v128.any_true"),
   /** Bits of `a` where the mask is 1, of `b` where it is 0. */
-  bitselect: (a: Operand, b: Operand, mask: Operand): Code => [...vec(a), ...vec(b), ...vec(mask), { op: "v128.bitselect", imm: [] }],
+  bitselect: (a: Operand, b: Operand, mask: Operand): Code => vec(a).concat(vec(b), vec(mask), one("v128.bitselect")),
   /** Lanes 0–3 are those of `a`, 4–7 those of `b`. */
-  shuffle: (a: Operand, b: Operand, ...lanes: number[]): Code => [
-    ...vec(a),
-    ...vec(b),
-    { op: "i8x16.shuffle", imm: lanes.flatMap((l) => [0, 1, 2, 3].map((i) => l * 4 + i)) },
-  ],
+  shuffle: (a: Operand, b: Operand, ...lanes: number[]): Code =>
+    vec(a).concat(vec(b), { op: "i8x16.shuffle", imm: lanes.flatMap((l) => [l * 4, l * 4 + 1, l * 4 + 2, l * 4 + 3]) }),
 };
 
 export const atomics = {
@@ -185,6 +187,11 @@ export const atomics = {
   notifyAll: (address: Operand): Code => [...int(address), ...int(0x7fffffff), { op: "memory.atomic.notify", imm: [0] }, { op: "drop", imm: [] }],
 };
 
+const localOf = (type: Type, index: number, name: string): Local => {
+  const imm = [index];
+  return { type, index, name, get: [{ op: "local.get", imm, note: name }], set: [{ op: "local.set", imm, note: name }] };
+};
+
 /** A function under construction. Statements append; blocks take a function that emits their body. */
 export class Func {
   readonly name: string;
@@ -196,11 +203,11 @@ export class Func {
   constructor(name: string, index: number, params: readonly string[]) {
     this.name = name;
     this.index = index;
-    this.params = params.map((p, i) => ({ type: "i32", index: i, name: p }));
+    this.params = params.map((p, i) => localOf("i32", i, p));
   }
 
   local(type: Type, name: string): Local {
-    const local = { type, index: this.params.length + this.locals.length, name };
+    const local = localOf(type, this.params.length + this.locals.length, name);
     this.locals.push(local);
     return local;
   }
@@ -215,9 +222,7 @@ export class Func {
   }
 
   set(local: Local, value: Operand): void {
-    this.emit(local.type === "i32" ? int(value) : local.type === "f32" ? scalar(value) : vec(value), [
-      { op: "local.set", imm: [local.index], note: local.name },
-    ]);
+    this.emit(local.type === "i32" ? int(value) : local.type === "f32" ? scalar(value) : vec(value), local.set);
   }
 
   /** A new local holding `value`. */
@@ -357,19 +362,22 @@ export class Module {
  * half the time of exp. Zeros stay: they are one instruction.
  */
 function hoistConstants(f: Func): void {
+  const { code } = f;
   const made = new Map<string, Local>();
   const first: Instr[] = [];
-  const blocks: Instr["op"][] = [];
-  f.code.forEach((instr, at) => {
-    const { op, imm } = instr;
-    if (op === "block" || op === "loop" || op === "if") blocks.push(op);
-    else if (op === "end") blocks.pop();
-    if (op !== "v128.const" || !blocks.includes("loop") || imm.every((byte) => byte === 0)) return;
-    const key = imm.join();
-    const local = made.get(key) ?? f.local("v128", `const${made.size}`);
-    if (!made.has(key)) first.push(instr, { op: "local.set", imm: [local.index], note: local.name });
-    made.set(key, local);
-    f.code[at] = get(local)[0];
-  });
-  f.code.unshift(...first);
+  const blocks: boolean[] = []; // whether each open block is a loop
+  let loops = 0;
+  for (let at = 0; at < code.length; at++) {
+    const { op, imm } = code[at];
+    if (op === "end") loops -= Number(blocks.pop());
+    else if (op === "block" || op === "loop" || op === "if") loops += Number(blocks[blocks.push(op === "loop") - 1]);
+    else if (op === "v128.const" && loops && imm.some((byte) => byte !== 0)) {
+      const key = imm.join();
+      const local = made.get(key) ?? f.local("v128", `const${made.size}`);
+      if (!made.has(key)) first.push(code[at], local.set[0]);
+      made.set(key, local);
+      code[at] = local.get[0];
+    }
+  }
+  if (first.length) code.unshift(...first);
 }

@@ -1,9 +1,12 @@
 // The binary of a module: https://webassembly.github.io/spec/core/binary. One growing array of bytes, since programs reach a megabyte.
 
-import type { Func, Type } from "./asm.ts";
+import type { Func, Instr, Type } from "./asm.ts";
 import { OPCODES, type Opcode } from "./opcodes.ts";
 
 const TYPES: Record<Type, number> = { i32: 0x7f, f32: 0x7d, v128: 0x7b };
+
+/** Bytes of the longest instruction: an opcode and sixteen bytes, or three numbers. */
+const LONGEST = 24;
 
 /** Bytes that grow by doubling. */
 class Writer {
@@ -31,20 +34,56 @@ class Writer {
     this.byte(rest);
   }
 
-  /** Signed LEB128 of 32 bits. */
-  signed(value: number): void {
-    let rest = value | 0;
-    while (rest < -64 || rest > 63) {
-      this.byte((rest & 127) | 128);
-      rest >>= 7;
-    }
-    this.byte(rest & 127);
-  }
-
   /** Text without characters beyond ASCII. */
   text(value: string): void {
     this.unsigned(value.length);
     for (let i = 0; i < value.length; i++) this.byte(value.charCodeAt(i));
+  }
+
+  /** Instructions, in one loop over plain variables: this is most of what the encoder does, and it is soon compiled. */
+  code(code: readonly Instr[]): void {
+    let { bytes, length: at } = this;
+    const leb = (value: number) => {
+      let rest = value >>> 0;
+      while (rest > 127) {
+        bytes[at++] = (rest & 127) | 128;
+        rest >>>= 7;
+      }
+      bytes[at++] = rest;
+    };
+    for (let i = 0; i < code.length; i++) {
+      const { op, imm } = code[i];
+      if (at + LONGEST > bytes.length) {
+        this.#grow(at + LONGEST);
+        bytes = this.bytes;
+      }
+      const entry: Opcode = OPCODES[op];
+      const opcode = entry[0];
+      const kind = entry[1];
+      if (opcode > 0xff) {
+        bytes[at++] = opcode >> 12;
+        leb(opcode & 0xfff);
+      } else bytes[at++] = opcode;
+      if (kind === "index") leb(imm[0]);
+      else if (kind === "mem" || kind === "memLane") {
+        bytes[at++] = entry[2]!;
+        leb(imm[0]);
+        if (kind === "memLane") bytes[at++] = imm[1];
+      } else if (kind === "i32") {
+        let rest = imm[0] | 0;
+        while (rest < -64 || rest > 63) {
+          bytes[at++] = (rest & 127) | 128;
+          rest >>= 7;
+        }
+        bytes[at++] = rest & 127;
+      } else if (kind === "f32") {
+        asFloat[0] = imm[0];
+        for (let b = 0; b < 4; b++) bytes[at++] = asBytes[b];
+      } else if (kind === "block") bytes[at++] = 0x40;
+      else if (kind === "zero") bytes[at++] = 0;
+      else if (kind) for (let b = 0; b < imm.length; b++) bytes[at++] = imm[b];
+    }
+    this.length = at;
   }
 
   list<T>(items: readonly T[], each: (item: T, i: number) => void): void {
@@ -120,7 +159,8 @@ export function encodeModule(
   return out.bytes.slice(0, out.length);
 }
 
-const scratch = new DataView(new ArrayBuffer(4));
+const asFloat = new Float32Array(1);
+const asBytes = new Uint8Array(asFloat.buffer);
 
 function encodeBody(w: Writer, f: Func): void {
   const runs: { type: Type; count: number }[] = [];
@@ -133,24 +173,6 @@ function encodeBody(w: Writer, f: Func): void {
     w.unsigned(count);
     w.byte(TYPES[type]);
   });
-  for (const { op, imm } of f.code) {
-    const [code, kind, align]: Opcode = OPCODES[op];
-    if (code > 0xff) {
-      w.byte(code >> 12);
-      w.unsigned(code & 0xfff);
-    } else w.byte(code);
-    if (kind === "index") w.unsigned(imm[0]);
-    else if (kind === "mem" || kind === "memLane") {
-      w.byte(align!);
-      w.unsigned(imm[0]);
-      if (kind === "memLane") w.byte(imm[1]);
-    } else if (kind === "i32") w.signed(imm[0]);
-    else if (kind === "f32") {
-      scratch.setFloat32(0, imm[0], true);
-      for (let i = 0; i < 4; i++) w.byte(scratch.getUint8(i));
-    } else if (kind === "block") w.byte(0x40);
-    else if (kind === "zero") w.byte(0);
-    else if (kind) w.all(imm);
-  }
+  w.code(f.code);
   w.byte(0x0b);
 }

@@ -209,7 +209,7 @@ export function emitGemm(
         const kCount = i32.mul(count, g.unit);
         eachTile(() => {
           const into = b.chunks > 1 ? i32.add(sumAt, i32.mul(t, g.m * nr * 4)) : sums;
-          const place = [tile, i32.mul(row, g.rowBytes), i32.mul(i32.add(channel, row), 4), at.y, ...at.operands];
+          const place = [tile, i32.mul(row, g.rowBytes), i32.mul(i32.add(channel, row), 4), g.rowBytes, at.y, ...at.operands];
           const sum = (vectors: number) => f.call(sumsTile(m, caps, mr, isFirst, vectors), aAt, panelAt, kCount, into);
           if (!isLast) return sum(nr / 4);
           f.if(
@@ -294,47 +294,52 @@ function accumulate(
   return acc;
 }
 
-const placeParams = (g: Gemm) => ["tile", "row", "channel", "y", ...(g.epilogue?.operands ?? []).map((o) => o.name)];
+const placeParams = (g: Gemm) => ["tile", "row", "channel", "rowBytes", "y", ...(g.epilogue?.operands ?? []).map((o) => o.name)];
 
-/** The inner function of a last chunk whose columns are neighbours in y: the sums, the epilogue, whole vectors stored. */
+/**
+ * The inner function of a last chunk whose columns are neighbours in y: the sums, the epilogue, whole vectors stored. Products of every
+ * shape share it, as the distance between rows comes as `rowBytes`: networks are made of less code, which is compiled well the sooner.
+ */
 function joinedTile(m: Module, g: Gemm, caps: Caps, mr: number, isFirst: boolean): Func {
   const nv = columnsPerTile(caps) / 4;
-  return m.func(`${g.name}_${nameOf(mr, nv * 4, isFirst)}`, ["a", "b", "k", "sums", ...placeParams(g)], (f) => {
-    const [a, b, k, sums, tile, row, channel, y, ...pointers] = f.params as [Local, Local, Local, Local, Local, Local, Local, Local, ...Local[]];
+  return m.func(`${nameOf(mr, nv * 4, isFirst)}${epilogueName(g.epilogue)}`, ["a", "b", "k", "sums", ...placeParams(g)], (f) => {
+    const [a, b, k, sums, tile, row, channel, rowBytes, y, ...pointers] = f.params;
     const acc = accumulate(f, caps, mr, nv, { a, b, k }, isFirst ? null : (i) => v128.load(sums, i * 16));
-    const offset = f.let("i32", "offset", i32.add(row, i32.load(tile, META.first)));
-    const finish = epilogue(f, g, caps, { tile, channel, pointers }, (at, r, i) => v128.load(i32.add(at, offset), r * g.rowBytes + i * 16));
-    acc.forEach((v, i) => finish(v, Math.floor(i / nv), i % nv));
-    f.set(y, i32.add(y, offset));
-    acc.forEach((v, i) => f.store(y, v, Math.floor(i / nv) * g.rowBytes + (i % nv) * 16));
+    f.bump(row, i32.load(tile, META.first));
+    const finish = epilogue(f, g, caps, { tile, channel, pointers }, (at, i) => v128.load(i32.add(at, row), i * 16));
+    acc.forEach((v, i) => {
+      if (i && i % nv === 0) f.bump(row, rowBytes);
+      finish(v, Math.floor(i / nv), i % nv);
+      f.store(i32.add(y, row), v, (i % nv) * 16);
+    });
   });
 }
 
 /** The end of a tile whose columns lie anywhere in y: sums from memory, the epilogue, single lanes stored. */
 function scatterTile(m: Module, g: Gemm, caps: Caps, mr: number): Func {
   const nv = columnsPerTile(caps) / 4;
-  return m.func(`${g.name}_scatter${mr}`, ["sums", ...placeParams(g)], (f) => {
-    const [sums, tile, row, channel, y, ...pointers] = f.params as [Local, Local, Local, Local, Local, ...Local[]];
+  return m.func(`scatter${mr}x${nv * 4}${epilogueName(g.epilogue)}`, ["sums", ...placeParams(g)], (f) => {
+    const [sums, tile, row, channel, rowBytes, y, ...pointers] = f.params;
     const lanes = f.let("i32", "lanes", i32.load(tile, META.lanes));
     const v = f.local("v128", "v");
     f.block(() => {
       for (let i = 0; i < nv; i++) {
         if (i) f.brIf(i32.le(lanes, i * 4), 0);
         const offsets = [0, 1, 2, 3].map((l) => f.let("i32", `o${l}`, i32.add(row, i32.load(tile, META.offsets + (i * 4 + l) * 4))));
-        const finish = epilogue(f, g, caps, { tile, channel, pointers }, (at, r) => {
+        const finish = epilogue(f, g, caps, { tile, channel, pointers }, (at) => {
           const gathered = f.local("v128", "gathered");
-          offsets.forEach((o, l) => f.set(gathered, v128.loadLane(i32.add(at, o), gathered, l, r * g.rowBytes)));
+          offsets.forEach((o, l) => f.set(gathered, v128.loadLane(i32.add(at, o), gathered, l)));
           return get(gathered);
         });
-        for (const o of offsets) f.set(o, i32.add(y, o));
         for (let r = 0; r < mr; r++) {
+          if (r) for (const o of offsets) f.bump(o, rowBytes);
           f.set(v, v128.load(sums, (r * nv + i) * 16));
           finish(v, r, i);
-          f.storeLane(offsets[0], v, 0, r * g.rowBytes);
+          f.storeLane(i32.add(y, offsets[0]), v, 0);
           f.block(() => {
             for (let l = 1; l < 4; l++) {
               f.brIf(i32.le(lanes, i * 4 + l), 0);
-              f.storeLane(offsets[l], v, l, r * g.rowBytes);
+              f.storeLane(i32.add(y, offsets[l]), v, l);
             }
           });
         }
@@ -343,13 +348,13 @@ function scatterTile(m: Module, g: Gemm, caps: Caps, mr: number): Func {
   });
 }
 
-/** What applies the epilogue to vector `i` of row `r`; `read` loads an operand that has a value for each element. */
+/** What applies the epilogue to vector `i` of row `r`; `read` loads an operand that has a value for each element of the row at hand. */
 function epilogue(
   f: Func,
   g: Gemm,
   caps: Caps,
   { tile, channel, pointers }: { tile: Local; channel: Local; pointers: readonly Local[] },
-  read: (pointer: Local, r: number, i: number) => Code,
+  read: (pointer: Local, i: number) => Code,
 ): (v: Local, r: number, i: number) => void {
   const loaded = new Map<string, Local>();
   const once = (key: string, code: () => Code) => {
@@ -364,7 +369,7 @@ function epilogue(
       const at = pointers[j];
       if (along === "channel") values[name] = once(`${name}_row${r}`, () => v128.loadSplat(i32.add(at, channel), r * 4));
       else if (along === "column") values[name] = once(`${name}_column${i}`, () => v128.load(i32.add(at, i32.load(tile, META.column)), i * 16));
-      else values[name] = f.let("v128", name, read(at, r, i));
+      else values[name] = f.let("v128", name, read(at, i));
     });
     f.set(v, emitExpr(f, caps, g.epilogue.f, values));
   };
