@@ -18,8 +18,16 @@ export interface ShortConvolution {
   readonly bt: Matrix;
 }
 
-/** F(m, r), for an even number m + r − 1 from 2 to 8; F(1, 1) is the number itself. */
+const made = new Map<string, ShortConvolution>();
+
+/** F(m, r), for an even number m + r − 1 from 2 to 8; F(1, 1) is the number itself. Made once each: planning asks for them often. */
 export function shortConvolution(m: number, r: number): ShortConvolution {
+  const known = made.get(`${m},${r}`) ?? construct(m, r);
+  made.set(`${m},${r}`, known);
+  return known;
+}
+
+function construct(m: number, r: number): ShortConvolution {
   const points = POINTS.slice(0, m + r - 2);
   const others = points.map((a) => points.filter((b) => b !== a));
   const power = (a: number, k: number) => (k ? a ** k : 1);
