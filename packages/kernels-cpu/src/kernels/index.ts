@@ -16,6 +16,7 @@ import { poolGradTiled } from "./poolGradTiled.ts";
 import { reduce } from "./reduce.ts";
 import { softmax } from "./softmax.ts";
 import { winograd } from "./winograd.ts";
+import { winogradGradWeight } from "./winogradGradWeight.ts";
 
 export const kernels: readonly CpuKernel[] = [
   depthwise,
@@ -28,6 +29,11 @@ export const kernels: readonly CpuKernel[] = [
   winograd(6, 1),
   winograd(8, 1),
   gradWeight,
+  winogradGradWeight(4, 2),
+  winogradGradWeight(6, 2),
+  winogradGradWeight(8, 2),
+  winogradGradWeight(6, 1),
+  winogradGradWeight(8, 1),
   matmul,
   reduce,
   pool,

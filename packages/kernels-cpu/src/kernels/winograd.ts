@@ -10,6 +10,7 @@ import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place,
 import { i32, v128, type Operand } from "../wasm/asm.ts";
 import { columnsPerTile, epilogueName, hash, rowsPerTile, sumsTile } from "../wasm/tile.ts";
 import { copySeconds, readLayout, volume } from "./gather.ts";
+import { gatherOf, isConvOrGradInput } from "./igemm.ts";
 import { paddedInput } from "./pad.ts";
 import { combine, type Matrix } from "./toomCook.ts";
 import { emitRecord, RECORD, tilings, type TileAxis, type Tiling } from "./winogradTiles.ts";
@@ -44,12 +45,13 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel => ({
   fuses: ["channel", "element"],
   roundoff: ROUNDOFF[points],
   declines(task) {
-    const t = tilings(task, points, dims);
+    if (!isConvOrGradInput(task)) return "does convolution and its gradient to the input";
+    const t = tilings(gatherOf(task), points, dims);
     return typeof t === "string" ? t : null;
   },
   // Products at 42 GFLOP/s; transforms of four tiles at a nanosecond for every 3 points read or written; weights come from the outer caches at 12 GB/s.
   estimate(task, caps) {
-    const all = tilings(task, points, dims) as Tiling[];
+    const all = tilings(gatherOf(task), points, dims) as Tiling[];
     const seconds = all.reduce((sum, t) => {
       const { g, depth, tiles } = t;
       const { nr, panels, groups } = blocking(t, caps);
@@ -60,7 +62,7 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel => ({
     return (seconds + copySeconds(all[0].g)) / caps.threads + 3e-6;
   },
   build(task, caps): CpuCode {
-    const all = tilings(task, points, dims) as Tiling[];
+    const all = tilings(gatherOf(task), points, dims) as Tiling[];
     const scratch: Scratch[] = [];
     const stages: Stage[] = [];
     const source = paddedInput(all[0].g, 0, scratch, stages);
@@ -74,7 +76,7 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel => ({
 });
 
 /** Factors of the stated bound, by points: several times what was seen on random data (see docs/performance.md). */
-const ROUNDOFF = { 4: 16, 6: 64, 8: 256 } as const;
+export const ROUNDOFF = { 4: 16, 6: 64, 8: 256 } as const;
 
 /** Transforms the weights: [group][point][block of output channels][depth][row of the block]. */
 function weightStage(t: Tiling, caps: Caps, into: Place): Stage {

@@ -1,9 +1,7 @@
 // How a phase of a convolution falls into the tiles of Winograd's short convolutions, and where each tile lies.
 
-import type { Task } from "../code.ts";
 import { i32, type Func, type Local } from "../wasm/asm.ts";
 import { tapCount, volume, type Gather, type Phase } from "./gather.ts";
-import { gatherOf, isConvOrGradInput } from "./igemm.ts";
 import { shortConvolution, type ShortConvolution } from "./toomCook.ts";
 
 /** One axis of a phase in tiles: tile `a` begins at output t = r + spacing·m·⌊a/spacing⌋, r = a mod spacing, and reads the source from t·step + first. */
@@ -38,9 +36,7 @@ export interface Tiling {
 const SINGLE: TileAxis = { short: shortConvolution(1, 1), m: 1, n: 1, spacing: 1, tiles: 1, first: 0, plain: [0], taps: [0] };
 
 /** How `points` points a tile, along `dims` axes, divide each phase; or why they cannot. */
-export function tilings(task: Task, points: number, dims: number): Tiling[] | string {
-  if (!isConvOrGradInput(task)) return "does convolution and its gradient to the input";
-  const source = gatherOf(task);
+export function tilings(source: Gather, points: number, dims: number): Tiling[] | string {
   const rank = source.kernel.length;
   if (!volume([source.n, source.from, source.to, ...source.output])) return "has nothing to compute";
   if (!source.phases.every(tapCount)) return "leaves no outputs without taps";

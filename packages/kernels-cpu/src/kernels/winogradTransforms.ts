@@ -6,7 +6,7 @@ import { i32, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
 import { loadStepped } from "./pad.ts";
 import { transpose4 } from "./panel.ts";
 import { storeNeighbours } from "./store.ts";
-import { combine } from "./toomCook.ts";
+import { combine, type Matrix } from "./toomCook.ts";
 import { RECORD, type Tiling } from "./winogradTiles.ts";
 
 /** The transform of four tiles, of every channel and plain tap: Bᵀ·d·B to v + point·depth·nr + k·nr. */
@@ -21,34 +21,49 @@ export function emitInput(f: Func, t: Tiling, caps: Caps, nr: number, strides: r
   const channel = f.local("i32", "channel");
   f.for(channel, 0, g.from, 1, () => {
     for (const offset of plain) {
-      const row = (i: number): Local[] => {
-        const at = (offset + i * stepH) * 4;
-        if (w.n === 1) return [gathered(f, pointers, at)];
-        const quads = Array.from({ length: Math.ceil(w.n / 4) }, (_, j) =>
-          transpose4(
-            f,
-            pointers.map((p) => loadStepped(f, p, at + j * 16 * stepW, stepW, "d", Math.min(4, w.n - 4 * j))),
-            Math.min(4, w.n - 4 * j),
-          ),
-        ).flat();
-        return combine(f, caps, w.short.bt, quads);
-      };
-      const rows = Array.from({ length: h.n }, (_, i) => row(i));
-      for (let j = 0; j < w.n; j++) {
-        const column = rows.map((r) => r[j]);
-        (h.n > 1 ? combine(f, caps, h.short.bt, column) : column).forEach((x, i) => f.store(v, x, (i * w.n + j) * depth * nr * 4));
-      }
+      const row = (i: number) => tileRow(f, pointers, (offset + i * stepH) * 4, w.n, stepW);
+      transform(f, caps, h.short.bt, w.short.bt, row, (i, j, x) => f.store(v, x, (i * w.n + j) * depth * nr * 4));
       f.bump(v, nr * 4);
     }
     for (const p of pointers) f.bump(p, plane * 4);
   });
 }
 
-/** Four single elements, one of each tile. */
-function gathered(f: Func, pointers: readonly Local[], offset: number): Local {
-  const v = f.let("v128", "d", v128.loadZero32(pointers[0], offset));
-  for (let lane = 1; lane < 4; lane++) f.set(v, v128.loadLane(pointers[lane], v, lane, offset));
-  return v;
+/** Emits H·d·Wᵀ of four tiles d at once: `row` loads one of their rows, a vector per column; `put` gets the result point by point. */
+export function transform(
+  f: Func,
+  caps: Caps,
+  matrixH: Matrix,
+  matrixW: Matrix,
+  row: (i: number) => Local[],
+  put: (i: number, j: number, x: Local) => void,
+): void {
+  const rows = matrixH[0].map((_, i) => combine(f, caps, matrixW, row(i)));
+  matrixW.forEach((_, j) =>
+    combine(
+      f,
+      caps,
+      matrixH,
+      rows.map((r) => r[j]),
+    ).forEach((x, i) => put(i, j, x)),
+  );
+}
+
+/** `count` elements, `step` apart, of each of four tiles: a vector per column. */
+export function tileRow(f: Func, pointers: readonly Local[], at: number, count: number, step: number): Local[] {
+  if (count === 1) {
+    const v = f.let("v128", "d", v128.loadZero32(pointers[0], at));
+    for (let lane = 1; lane < 4; lane++) f.set(v, v128.loadLane(pointers[lane], v, lane, at));
+    return [v];
+  }
+  return Array.from({ length: Math.ceil(count / 4) }, (_, q) => {
+    const lanes = Math.min(4, count - 4 * q);
+    return transpose4(
+      f,
+      pointers.map((p) => loadStepped(f, p, at + q * 16 * step, step, "d", lanes)),
+      lanes,
+    );
+  }).flat();
 }
 
 /** The way back of four tiles, for `rows` output channels: Aᵀ·M·A, the epilogue, and the stores that are inside the output. */

@@ -1,0 +1,276 @@
+// The gradient of a convolution to its weight by the same short convolutions: of each pair of tiles, r taps of an "output" m long.
+//   dw[oc, c] = Aᵀ[ Σ over tiles of (G·dy[oc, tile]·Gᵀ) ⊙ (Bᵀ·x[c, tile]·B) ]A, with F(r, m) instead of F(m, r)
+// Each piece of work makes a block of dw from all tiles; its sums stay in the second-level cache while tiles pass by.
+
+import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
+import { stridesOf } from "@conv/tensor";
+import type { Caps } from "../caps.ts";
+import { inputAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage, type Task } from "../code.ts";
+import { i32, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
+import { emitExpr } from "../wasm/math.ts";
+import { columnsPerTile, epilogueName, hash, rowsPerTile, sumsTile } from "../wasm/tile.ts";
+import { copySeconds, gatherForward, needsPadding, readLayout, volume } from "./gather.ts";
+import { padBytes, paddedInput, padStage } from "./pad.ts";
+import { shortConvolution } from "./toomCook.ts";
+import { ROUNDOFF } from "./winograd.ts";
+import { emitRecord, RECORD, tilings, type TileAxis, type Tiling } from "./winogradTiles.ts";
+import { tileRow, transform } from "./winogradTransforms.ts";
+
+/** Bytes of sums, and of transformed tiles, that a thread keeps. */
+const SUM_BYTES = 768 * 1024;
+const TILE_BYTES = 384 * 1024;
+
+function tilingOf(task: Task, points: number, dims: number): Tiling | string {
+  const t = tilings(gatherForward(task.params as ConvGeometry), points, dims);
+  return typeof t === "string" ? t : t[0];
+}
+
+/** How dw is cut into pieces, and tiles into passes. */
+function blocking({ g, axes, points, tiles }: Tiling, caps: Caps) {
+  const nr = columnsPerTile(caps);
+  const mr = rowsPerTile(g.to);
+  const up = (n: number, unit: number) => Math.ceil(n / unit) * unit;
+  const side = Math.sqrt(SUM_BYTES / (points * 4));
+  const columns = Math.min(up(g.from, nr), Math.max(nr, Math.floor(side / nr) * nr));
+  const columnGroups = Math.ceil(g.from / columns);
+  const taps = volume(axes.map((x) => x.plain.length));
+  const most = Math.max(mr, Math.floor(SUM_BYTES / (points * 4 * columns) / mr) * mr);
+  const wanted = Math.ceil(caps.threads / (g.groups * taps * columnGroups));
+  const rowGroups = Math.max(Math.ceil(g.to / most), Math.min(wanted, Math.ceil(g.to / mr)));
+  const rows = up(Math.ceil(g.to / rowGroups), mr);
+  const pass = Math.min(tiles, Math.max(8, Math.floor(TILE_BYTES / (points * 4 * (rows + columns)))));
+  return { nr, mr, columns, columnGroups, rows, rowGroups: Math.ceil(g.to / rows), taps, pass };
+}
+
+export const winogradGradWeight = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel => ({
+  name: `winogradGradWeight${dims}d${points}`,
+  fuses: ["element"],
+  roundoff: ROUNDOFF[points],
+  declines(task) {
+    if (task.op !== convGradWeightOp) return "does the gradient of convolution to the weight";
+    const t = tilingOf(task, points, dims);
+    return typeof t === "string" ? t : null;
+  },
+  // Products at 38 GFLOP/s; a nanosecond for every 6 points of four tiles transformed, for each block that needs them anew.
+  estimate(task, caps) {
+    const t = tilingOf(task, points, dims) as Tiling;
+    const { g, tiles } = t;
+    const b = blocking(t, caps);
+    const products = (2 * g.groups * b.taps * t.points * tiles * g.to * b.columns * b.columnGroups) / 38e9;
+    const transforms = ((g.groups * b.taps * tiles * t.points) / 4 / 6) * 1e-9 * (b.rowGroups * g.from + b.columnGroups * g.to);
+    const back = ((g.groups * b.taps * g.from * g.to * t.points) / 4 / 6) * 1e-9;
+    return (products + transforms + back + copySeconds(g)) / caps.threads + 3e-6;
+  },
+  build(task, caps) {
+    const t = tilingOf(task, points, dims) as Tiling;
+    const { g } = t;
+    const scratch: Scratch[] = [];
+    const stages: Stage[] = [];
+    const x = paddedInput(g, 1, scratch, stages);
+    // dy has zeros where tiles reach past the last output.
+    const reach = t.axes.map((a, i) => Math.max(g.output[i], a.n > 1 ? a.spacing * a.m * Math.ceil(a.tiles / a.spacing) : 0));
+    const box = { planes: g.n * g.groups * g.to, source: g.output, lo: g.output.map(() => 0), padded: reach };
+    let dy = inputAt(0);
+    if (needsPadding(box)) {
+      dy = scratchAt(scratch.push({ bytes: padBytes(box) }) - 1);
+      stages.push(padStage(box, inputAt(0), dy));
+    }
+    stages.push(blockStage(t, reach, task, caps, [dy, x]));
+    return { scratch, stages };
+  },
+});
+
+function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps, reads: Stage["reads"]): Stage {
+  const { g, axes, h, w, points, tiles } = t;
+  const b = blocking(t, caps);
+  const { nr, mr, pass } = b;
+  const rank = axes.length;
+  const { strides, plane } = readLayout(g);
+  const dyStrides = stridesOf(reach);
+  const dyPlane = volume(reach);
+  const taps = volume(g.kernel);
+  const kernelStrides = stridesOf(g.kernel);
+  const operands = task.epilogue?.operands ?? [];
+  const id = hash(JSON.stringify([g, reach, h.n, w.n, caps]));
+  const name = `winogradGradWeight_${id}${epilogueName(task.epilogue)}`;
+  // [point][block or panel][tile of the pass][row or column], and [point][block][panel][row][column] of sums
+  const [blocks, panels] = [b.rows / mr, b.columns / nr];
+  const bytes = {
+    records: pass * RECORD.bytes,
+    x: points * b.columns * pass * 4,
+    dy: points * b.rows * pass * 4,
+    sums: points * b.rows * b.columns * 4,
+  };
+  const along = (x: TileAxis) => shortConvolution(x.n - x.m + 1, x.m);
+  const [shortH, shortW] = [along(h), along(w)];
+  const step = (axis: number, x: TileAxis, of: readonly number[], by: readonly number[]) => (axis < 0 ? 0 : by[axis] * x.spacing * of[axis]);
+  const plainX = axes.reduce<number[]>((offsets, x, a) => offsets.flatMap((o) => x.plain.map((p) => o + p * strides[a])), [0]);
+  const plainW = axes.reduce<number[]>(
+    (offsets, x, a) => (x.n > 1 ? offsets : offsets.flatMap((o) => x.taps.map((k) => o + k * kernelStrides[a]))),
+    [0],
+  );
+  return {
+    name,
+    items: g.groups * b.taps * b.rowGroups * b.columnGroups,
+    perThread: bytes.records + bytes.x + bytes.dy + bytes.sums,
+    reads: [...reads, ...operands.map((_, i) => inputAt(2 + i))],
+    writes: [outputAt(0)],
+    emit(m, f, at, { lo, hi, own }) {
+      const [dy, x, ...pointers] = at.slice(0, -1);
+      const dw = at.at(-1)!;
+      const xAt = f.let("i32", "xAt", i32.add(own, bytes.records));
+      const dyAt = f.let("i32", "dyAt", i32.add(xAt, bytes.x));
+      const sumsAt = f.let("i32", "sumsAt", i32.add(dyAt, bytes.dy));
+      const [item, rest, row0, rows, column0, columns, tap, problem] = f.ints("item", "rest", "row0", "rows", "column0", "columns", "tap", "problem");
+      const [first, count, tile, record, i, point, block, panel, a, v, s, from] = f.ints(
+        "first",
+        "count",
+        "tile",
+        "record",
+        "i",
+        "point",
+        "block",
+        "panel",
+        "a",
+        "v",
+        "s",
+        "from",
+      );
+
+      // Four channels of each tile of the pass: x to [point][panel][tile][column], dy to [point][block][tile][row].
+      const four = (f: Func, channelBytes: number, last: Local, base: Local) =>
+        [0, 1, 2, 3].map((l) => f.let("i32", `p${l}`, i32.add(base, i32.mul(i32.select(i32.lt(last, l), last, l), channelBytes))));
+      const eachTile = (f: Func, field: number, count: Local, record: Local, bases: readonly Local[], body: (pointers: readonly Local[]) => void) => {
+        const [tile, offset] = f.ints("tile", "offset");
+        const own = bases.map((_, l) => f.local("i32", `q${l}`));
+        f.for(tile, 0, count as Operand, 1, () => {
+          f.set(offset, i32.load(record, field));
+          bases.forEach((p, l) => f.set(own[l], i32.add(p, offset)));
+          body(own);
+          f.bump(record, RECORD.bytes);
+        });
+      };
+      const fromX = m.func(`winogradGradWeightX_${id}`, ["record", "count", "x", "last", "v"], (p) => {
+        const [record, count, x, last, v] = p.params as [Local, Local, Local, Local, Local];
+        eachTile(p, RECORD.source, count, record, four(p, plane * 4, last, x), (pointers) => {
+          const row = (i: number) => tileRow(p, pointers, i * step(rank - 2, h, strides, g.step) * 4, w.n, step(rank - 1, w, strides, g.step));
+          transform(p, caps, shortH.bt, shortW.bt, row, (i, j, c) => p.store(v, c, (i * w.n + j) * b.columns * pass * 4));
+          p.bump(v, nr * 4);
+        });
+      });
+      const fromDy = m.func(`winogradGradWeightDy_${id}`, ["record", "count", "dy", "last", "v0", "v1", "v2", "v3"], (p) => {
+        const [record, count, dy, last, ...into] = p.params as [Local, Local, Local, Local, ...Local[]];
+        eachTile(p, RECORD.target, count, record, four(p, dyPlane * 4, last, dy), (pointers) => {
+          const row = (i: number) =>
+            tileRow(p, pointers, i * step(rank - 2, h, dyStrides, g.outStep) * 4, w.m, step(rank - 1, w, dyStrides, g.outStep));
+          transform(p, caps, shortH.g, shortW.g, row, (i, j, c) => into.forEach((d, l) => p.storeLane(d, c, l, (i * w.n + j) * b.rows * pass * 4)));
+          for (const d of into) p.bump(d, mr * 4);
+        });
+      });
+      const intoDw = m.func(`${name}_out`, ["sums", "lanes", "dw", ...operands.map((o) => o.name)], (p) => {
+        const [sums, lanes, dw, ...pointers] = p.params as [Local, Local, Local, ...Local[]];
+        const offsets = [0, 1, 2, 3].map((l) => l * taps * 4);
+        const row = (i: number) =>
+          Array.from({ length: w.n }, (_, j) => p.let("v128", "s_", v128.load(sums, (i * w.n + j) * b.rows * b.columns * 4)));
+        const results: [Local, number][] = [];
+        transform(p, caps, shortH.at, shortW.at, row, (i, j, r) => {
+          const tap = (h.n > 1 ? h.taps[i] * kernelStrides[rank - 2] : 0) + (w.n > 1 ? w.taps[j] * kernelStrides[rank - 1] : 0);
+          results.push([r, tap * 4]);
+        });
+        p.block(() => {
+          for (let lane = 0; lane < 4; lane++) {
+            if (lane) p.brIf(i32.le(lanes, lane), 0);
+            for (const [r, offset] of results) {
+              const values: Record<string, Operand> = { r: p.let("v128", "r", v128.shuffle(r, r, lane, lane, lane, lane)) };
+              operands.forEach((o, i) => (values[o.name] = p.let("v128", o.name, v128.loadZero32(pointers[i], offsets[lane] + offset))));
+              p.storeLane(dw, task.epilogue ? emitExpr(p, caps, task.epilogue.f, values) : values.r, 0, offsets[lane] + offset);
+            }
+          }
+        });
+      });
+
+      f.for(item, lo, hi, 1, () => {
+        f.set(column0, i32.mul(i32.rem(item, b.columnGroups), b.columns));
+        f.set(rest, i32.div(item, b.columnGroups));
+        f.set(row0, i32.mul(i32.rem(rest, b.rowGroups), b.rows));
+        f.set(rest, i32.div(rest, b.rowGroups));
+        f.set(tap, i32.rem(rest, b.taps));
+        f.set(problem, i32.div(rest, b.taps));
+        f.set(columns, i32.sub(g.from, column0));
+        f.set(columns, i32.min(columns, b.columns));
+        f.set(rows, i32.sub(g.to, row0));
+        f.set(rows, i32.min(rows, b.rows));
+        f.fill(sumsAt, 0, bytes.sums);
+        f.for(first, 0, tiles, pass, () => {
+          f.set(count, i32.sub(tiles, first));
+          f.set(count, i32.min(count, pass));
+          f.set(record, own);
+          f.for(i, 0, count as Operand, 1, () => {
+            f.set(tile, i32.add(first, i));
+            emitRecord(
+              f,
+              t,
+              tile,
+              record,
+              strides,
+              plane,
+              dyStrides.map((d) => d * 4),
+              dyPlane,
+            );
+            f.bump(record, RECORD.bytes);
+          });
+          f.set(from, i32.add(x, i32.mul(i32.add(i32.mul(problem, g.from), column0), plane * 4)));
+          plainX.forEach((offset, index) => offset && f.if(i32.eq(tap, index), () => f.bump(from, offset * 4)));
+          f.for(i, 0, columns as Operand, 4, () => {
+            f.set(v, i32.add(xAt, i32.add(i32.mul(i32.div(i, nr), pass * nr * 4), i32.mul(i32.rem(i, nr), 4))));
+            f.call(fromX, own, count, i32.add(from, i32.mul(i, plane * 4)), i32.sub(i32.sub(columns, 1), i), v);
+          });
+          f.set(from, i32.add(dy, i32.mul(i32.add(i32.mul(problem, g.to), row0), dyPlane * 4)));
+          const target = (l: number) => {
+            const row = l ? i32.select(i32.lt(i32.add(i, l), rows), i32.add(i, l), i32.sub(rows, 1)) : i32.add(i, 0);
+            return i32.add(dyAt, i32.add(i32.mul(i32.div(row, mr), pass * mr * 4), i32.mul(i32.rem(row, mr), 4)));
+          };
+          // Four rows at a time may end past the last, which is then written again.
+          f.for(i, 0, rows as Operand, 4, () => {
+            f.call(
+              fromDy,
+              own,
+              count,
+              i32.add(from, i32.mul(i, dyPlane * 4)),
+              i32.sub(i32.sub(rows, 1), i),
+              target(0),
+              target(1),
+              target(2),
+              target(3),
+            );
+          });
+          f.for(point, 0, points, 1, () => {
+            f.set(a, i32.add(dyAt, i32.mul(point, b.rows * pass * 4)));
+            f.set(s, i32.add(sumsAt, i32.mul(point, b.rows * b.columns * 4)));
+            f.for(block, 0, blocks, 1, () => {
+              f.set(v, i32.add(xAt, i32.mul(point, b.columns * pass * 4)));
+              f.for(panel, 0, panels, 1, () => {
+                f.call(sumsTile(m, caps, mr, false), a, v, count, s);
+                f.bump(v, pass * nr * 4);
+                f.bump(s, mr * nr * 4);
+              });
+              f.bump(a, pass * mr * 4);
+            });
+          });
+        });
+        f.set(v, i32.mul(i32.add(i32.mul(i32.add(i32.mul(problem, g.to), row0), g.from), column0), taps * 4));
+        plainW.forEach((offset, index) => offset && f.if(i32.eq(tap, index), () => f.bump(v, offset * 4)));
+        const row = f.local("i32", "row");
+        f.for(row, 0, rows as Operand, 1, () => {
+          f.for(i, 0, columns as Operand, 4, () => {
+            f.set(s, i32.mul(i32.div(row, mr), b.columns * mr * 4));
+            f.bump(s, i32.add(i32.mul(i32.div(i, nr), mr * nr * 4), i32.add(i32.mul(i32.rem(row, mr), nr * 4), i32.mul(i32.rem(i, nr), 4))));
+            f.set(from, i32.add(v, i32.mul(i, taps * 4)));
+            f.call(intoDw, i32.add(sumsAt, s), i32.sub(columns, i), i32.add(dw, from), ...pointers.map((p) => i32.add(p, from)));
+          });
+          f.bump(v, g.from * taps * 4);
+        });
+      });
+    },
+  };
+}
