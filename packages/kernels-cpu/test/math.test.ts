@@ -48,7 +48,9 @@ function run(f: Expr, relaxed: boolean, x: Float32Array): Float32Array {
       const i = code.local("i32", "i");
       code.for(i, 0, count, 4, () => {
         const at = code.let("i32", "at", i32.add(p, i32.mul(i, 4)));
-        const y: Operand = emitExpr(code, { relaxed, simd256: false, threads: 1, roundoff: 0, prefer: [] }, f, { a: code.let("v128", "a", v128.load(at)) });
+        const y: Operand = emitExpr(code, { relaxed, simd256: false, threads: 1, roundoff: 0, prefer: [] }, f, {
+          a: code.let("v128", "a", v128.load(at)),
+        });
         code.store(at, y);
       });
     }),

@@ -59,8 +59,8 @@ describe("packed weights", () => {
       "matmul",
       graphOfShapes(
         [
-          [7, 20],
-          [20, 9],
+          [17, 20],
+          [20, 19],
         ],
         (x, w) => matmul(x, w),
       ),

@@ -24,7 +24,7 @@ const programs: [string, Spec[], (...xs: Value[]) => Value][] = [
   ["softmax of rows of 10", [spec([3, 10])], (x) => softmax(x)],
   ["transpose of 6 by 9", [spec([6, 9])], (x) => transpose(x)],
   ["one-hot rows of 10", [spec([4], "int32")], (x) => oneHot(x, 10)],
-  ["pointwise convolution and relu", [spec([1, 4, 3, 3]), spec([6, 4, 1, 1])], (x, w) => relu(conv(x, w))],
+  ["pointwise convolution and relu", [spec([1, 4, 4, 4]), spec([6, 4, 1, 1])], (x, w) => relu(conv(x, w))],
   ["matrix product 3 by 4 by 5", [spec([3, 4]), spec([4, 5])], (x, w) => matmul(x, w)],
 ];
 

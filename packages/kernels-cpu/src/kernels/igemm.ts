@@ -13,7 +13,6 @@ import {
   copySeconds,
   gatherForward,
   gatherGradInput,
-  gatherMacs,
   readLayout,
   tapCount,
   volume,
@@ -35,10 +34,13 @@ export const igemm: CpuKernel = {
   name: "igemm",
   fuses: ["channel", "element"],
   declines: (task) => (isConvOrGradInput(task) ? null : "does convolution and its gradient to the input"),
-  // 40 GFLOP/s in the product; filling a panel costs a step of the product for each ~6 rows that do not use it again.
-  estimate(task, { threads }) {
+  // 40 GFLOP/s in the product, columns rounded up to whole tiles; filling a panel costs a step of the product for each ~6 rows that do
+  // not use it again.
+  estimate(task, caps) {
     const g = gatherOf(task);
-    return (((2 * gatherMacs(g)) / 40e9) * (1 + 6 / Math.max(1, g.to)) + copySeconds(g)) / threads + 2e-6;
+    const nr = columnsPerTile(caps);
+    const macs = g.phases.reduce((sum, p) => sum + nr * Math.ceil((g.n * volume(p.grid)) / nr) * g.groups * g.from * g.to * tapCount(p), 0);
+    return (((2 * macs) / 40e9) * (1 + 6 / Math.max(1, g.to)) + copySeconds(g)) / caps.threads + 2e-6;
   },
   build(task, caps) {
     const g = gatherOf(task);

@@ -15,6 +15,8 @@ import { poolGrad } from "./poolGrad.ts";
 import { poolGradTiled } from "./poolGradTiled.ts";
 import { reduce } from "./reduce.ts";
 import { softmax } from "./softmax.ts";
+import { thinConv } from "./thinConv.ts";
+import { thinMatmul } from "./thinMatmul.ts";
 import { winograd } from "./winograd.ts";
 import { winogradGradWeight } from "./winogradGradWeight.ts";
 
@@ -23,6 +25,7 @@ export const kernels: readonly CpuKernel[] = [
   depthwiseGradWeight,
   direct,
   igemm,
+  thinConv,
   winograd(4, 2),
   winograd(6, 2),
   winograd(8, 2),
@@ -34,6 +37,7 @@ export const kernels: readonly CpuKernel[] = [
   winogradGradWeight(8, 2),
   winogradGradWeight(6, 1),
   winogradGradWeight(8, 1),
+  thinMatmul,
   matmul,
   reduce,
   pool,

@@ -13,10 +13,11 @@ export const matmul: CpuKernel = {
   name: "matmul",
   fuses: ["column", "element"],
   declines: (task) => (task.op === matmulOp ? null : "does matrix products"),
-  // As igemm: 40 GFLOP/s, and the right side is copied once, which costs what ~6 rows cost.
-  estimate(task, { threads }) {
-    const { m } = geometryOf(task);
-    return ((2 * task.cost.macs) / 40e9) * ((1 + 6 / Math.max(1, m)) / threads) + 2e-6;
+  // As igemm: 40 GFLOP/s over whole tiles of columns, and the right side is copied once, which costs what ~6 rows cost.
+  estimate(task, caps) {
+    const { batch, m, k, n } = geometryOf(task);
+    const nr = columnsPerTile(caps);
+    return (2 * sizeOf(batch) * (m + 6) * k * nr * Math.ceil(n / nr)) / 40e9 / caps.threads + 2e-6;
   },
   build(task, caps) {
     const { batch, m, k, n, transposeA, transposeB } = geometryOf(task);
