@@ -12,7 +12,7 @@ export type Request =
 /** `hello` comes once, unasked. `times` and `result` carry one array: milliseconds in float64, values in float32. */
 export type Reply =
   | { readonly say: "hello"; readonly version: string }
-  | { readonly say: "ready"; readonly kernels?: readonly string[] }
+  | { readonly say: "ready"; readonly kernels?: readonly string[]; readonly startMs?: number }
   | { readonly say: "declined"; readonly reason: string }
   | { readonly say: "times" }
   | { readonly say: "result" };

@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { encode, messages, type Message, type Reply, type Request } from "./channel.ts";
+import { PAIRING } from "./machine.ts";
 import type { Task } from "./task.ts";
 
 export const competitorNames = ["conv", "ort-web", "tfjs-wasm", "jax-js", "ort-node", "torch"] as const;
@@ -14,11 +15,25 @@ export const peerNames = competitorNames.filter((name) => name !== "conv");
 /** Thrown when a competitor cannot do a task; the message says why. */
 export class Declined extends Error {}
 
+/** The kernels that will run, where the library says; for a network how long it took to the first outputs. */
+export interface Ready {
+  readonly kernels: readonly string[];
+  readonly startMs?: number;
+}
+
+export interface StartOptions {
+  readonly threads: number;
+  /** V8's, for competitors in Node. */
+  readonly flags: readonly string[];
+  /** Conv makes code for engines that join pairs of vectors. */
+  readonly simd256: boolean;
+}
+
 export interface Competitor {
   readonly name: CompetitorName;
   readonly version: string;
-  /** Puts operands on the device; names the kernels that will run. Throws Declined. */
-  prepare(task: Task, operands: readonly ArrayBufferView[]): Promise<readonly string[]>;
+  /** Puts operands on the device. Throws Declined. */
+  prepare(task: Task, operands: readonly ArrayBufferView[]): Promise<Ready>;
   /** Milliseconds of each call. */
   time(minMs: number, minCalls: number): Promise<Float64Array>;
   /** The result of the last call. */
@@ -26,13 +41,14 @@ export interface Competitor {
   end(): void;
 }
 
-/** Starts the process; `flags` are V8's, for competitors in Node. Throws an Error of one line when it does not come up. */
-export async function start(name: CompetitorName, { threads, flags }: { threads: number; flags: readonly string[] }): Promise<Competitor> {
+/** Starts the process. Throws an Error of one line when it does not come up. */
+export async function start(name: CompetitorName, { threads, flags, simd256 }: StartOptions): Promise<Competitor> {
   const script = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+  const pairs = simd256 && name === "conv";
   const [command, ...args] =
     name === "torch"
       ? [await pythonWithTorch(), script("engines/torch_engine.py"), `${threads}`]
-      : [process.execPath, ...flags, script("worker.ts"), name, `${threads}`];
+      : [process.execPath, ...flags, ...(pairs ? [PAIRING] : []), script("worker.ts"), name, `${threads}`, ...(pairs ? ["simd256"] : [])];
   const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe", "pipe"], env: { ...process.env, OMP_NUM_THREADS: `${threads}` } });
   let complaints = "";
   child.stderr!.setEncoding("utf8").on("data", (text: string) => (complaints = (complaints + text).slice(-4000)));
@@ -56,7 +72,7 @@ export async function start(name: CompetitorName, { threads, flags }: { threads:
     version: hello.say === "hello" ? hello.version : "",
     async prepare(task, operands) {
       const { header } = await ask({ ask: "prepare", task }, operands);
-      return (header.say === "ready" && header.kernels) || [];
+      return header.say === "ready" ? { kernels: header.kernels ?? [], startMs: header.startMs } : { kernels: [] };
     },
     time: async (minMs, minCalls) => new Float64Array((await ask({ ask: "run", minMs, minCalls })).arrays[0]),
     read: async () => new Float32Array((await ask({ ask: "read" })).arrays[0]),

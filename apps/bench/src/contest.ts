@@ -9,12 +9,9 @@ export interface Pace {
   readonly rounds: number;
   /** Time of a turn. */
   readonly turnMs: number;
+  /** A call slower than this is not warmed up, and measured no more than twice; five times slower, once. */
+  readonly slowMs?: number;
 }
-
-/** A call slower than this is not warmed up, and measured no more than twice. */
-const SLOW_MS = 1000;
-/** A call slower than this is measured once. */
-const VERY_SLOW_MS = 5000;
 
 export interface Timing {
   readonly competitor: CompetitorName;
@@ -39,7 +36,7 @@ export async function contest<V>(
   competitors: readonly Competitor[],
   task: Task,
   operands: readonly ArrayBufferView[],
-  { rounds, turnMs }: Pace,
+  { rounds, turnMs, slowMs = 1000 }: Pace,
   verify: (result: Float32Array) => V,
   step: (share: number) => void = () => {},
 ): Promise<Contest<V>> {
@@ -48,12 +45,12 @@ export async function contest<V>(
   const share = 1 / (competitors.length * (rounds + 4));
   for (const competitor of competitors) {
     try {
-      const kernels = await competitor.prepare(task, operands);
+      const { kernels } = await competitor.prepare(task, operands);
       const [first] = await competitor.time(0, 1);
       const verdict = verify(await competitor.read());
-      const slow = first! > SLOW_MS;
+      const slow = first! > slowMs;
       if (!slow) await competitor.time(4 * turnMs, 2);
-      taking.push({ competitor, kernels, verdict, turns: slow ? Number(first! < VERY_SLOW_MS) : rounds, times: slow ? [first!] : [] });
+      taking.push({ competitor, kernels, verdict, turns: slow ? Number(first! < 5 * slowMs) : rounds, times: slow ? [first!] : [] });
     } catch (error) {
       if (!(error instanceof Declined)) throw error;
       declined.push({ competitor: competitor.name, reason: error.message });

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 /** The V8 flag that joins pairs of 128-bit operations into 256-bit ones. */
-const PAIRING = "--experimental-wasm-revectorize";
+export const PAIRING = "--experimental-wasm-revectorize";
 const run = promisify(execFile);
 
 export interface Peak {

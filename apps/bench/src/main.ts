@@ -1,22 +1,27 @@
-// The command line of the benchmark: `pnpm bench layers`, `pnpm bench train`.
+// The command line of the benchmark: `pnpm bench layers`, `pnpm bench train`, `pnpm bench networks`.
 
 import { writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
+import { setFlagsFromString } from "node:v8";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { benchLayers } from "./bench-layers.ts";
+import { benchNetworks } from "./bench-networks.ts";
 import { benchTrain } from "./bench-train.ts";
-import { competitorNames, peerNames, start, type Competitor, type CompetitorName } from "./competitor.ts";
+import { peerNames, start, type Competitor, type CompetitorName } from "./competitor.ts";
 import { directions, layerCases, setNames, type Direction, type SetName } from "./layers.ts";
-import { describeEngine, describeMachine, type Machine } from "./machine.ts";
+import { describeEngine, describeMachine, PAIRING, type Machine } from "./machine.ts";
+import { networkNames } from "./networks.ts";
 import { ensurePeers } from "./peers.ts";
+import { profile } from "./profile.ts";
 import { createProgress, type Progress } from "./progress.ts";
-import type { Result, TrainResult } from "./report/result.ts";
-import { caseText, describe, summaryTable, trainTable } from "./report/text.ts";
+import type { NetworkResult, Result, TrainResult } from "./report/result.ts";
+import { caseText, describe, networksTable, summaryTable, trainTable } from "./report/text.ts";
 
 interface Shared {
   readonly against: readonly CompetitorName[];
   readonly threads: number;
   readonly flags: readonly string[];
+  readonly simd256: boolean;
   readonly rounds: number;
   readonly json?: string;
 }
@@ -30,6 +35,14 @@ interface LayersFlags extends Shared {
 
 interface TrainFlags extends Shared {
   readonly batch: number;
+}
+
+interface NetworksFlags extends Shared {
+  readonly models: readonly string[];
+  readonly batch: number;
+  readonly starts: number;
+  readonly profile: boolean;
+  readonly html?: string;
 }
 
 const say = (line: string) => void process.stderr.write(`${line}\n`);
@@ -52,6 +65,7 @@ program
   .option("--batch <n>", "images at once", whole, 1)
   .addOption(rounds())
   .addOption(flags())
+  .addOption(simd256())
   .option("--json <file>", "write all figures")
   .option("--html <file>", "write a page with a chart")
   .addHelpText(
@@ -74,9 +88,37 @@ program
   .option("--batch <n>", "images a step", whole, 64)
   .addOption(rounds())
   .addOption(flags())
+  .addOption(simd256())
   .option("--json <file>", "write all figures")
   .addHelpText("after", "\nExample:\n  bench train --against torch")
   .action(train);
+
+program
+  .command("networks")
+  .description("whole networks on images of 3×224×224, in ms, and how long each takes to start")
+  .addOption(
+    new Option("--models <names>", `networks, separated by commas: ${networkNames.join(", ")}`)
+      .default(networkNames, "all")
+      .argParser((list) => list.split(",").map((name) => oneOf(networkNames, name))),
+  )
+  .addOption(against())
+  .addOption(threads())
+  .option("--batch <n>", "images at once", whole, 1)
+  .addOption(rounds())
+  .option("--starts <n>", "starts of each competitor on each network, each in a new process; 0 for none", count, 3)
+  .addOption(flags())
+  .addOption(simd256())
+  .option("--profile", "Conv alone: the time of each step, of each kernel, and their share of the whole", false)
+  .option("--json <file>", "write all figures")
+  .option("--html <file>", "write a page with a chart")
+  .addHelpText(
+    "after",
+    `
+Examples:
+  bench networks --against ort-web,ort-node
+  bench networks --models mobilenetV2 --profile --simd256`,
+  )
+  .action(networks);
 
 await program.parseAsync().catch((error: unknown) => {
   say(error instanceof Error ? error.message : String(error));
@@ -102,6 +144,28 @@ async function layers(options: LayersFlags): Promise<void> {
   }
 }
 
+async function networks(options: NetworksFlags): Promise<void> {
+  if (options.profile) {
+    for (const flag of [...options.flags, ...(options.simd256 ? [PAIRING] : [])]) setFlagsFromString(flag);
+    for (const model of options.models) console.log(`${await profile(model, options)}\n`);
+    return;
+  }
+  const result = await measured(options, (shared, progress) =>
+    benchNetworks({
+      ...options,
+      ...shared,
+      restart: (name) => start(name, options),
+      progress: progress.update,
+      caseDone: (name, rows, declined) => progress.print(caseText(name, rows, declined)),
+    }),
+  );
+  console.log(`\n${networksTable(result)}`);
+  if (options.html) {
+    const { page } = await import("./report/html.ts");
+    await writeFile(options.html, await page(result, "Networks, one batch of images"));
+  }
+}
+
 async function train(options: TrainFlags): Promise<void> {
   const result = await measured(options, (shared, progress) => benchTrain({ ...options, ...shared, progress: progress.update }));
   console.log(trainTable(result));
@@ -109,7 +173,7 @@ async function train(options: TrainFlags): Promise<void> {
 }
 
 /** Starts the competitors, shows a bar while `measure` runs, ends them, and writes the JSON. A refused answer, or a case that Conv declines, makes the exit code 1. */
-async function measured<R extends Pick<Result | TrainResult, "rows" | "declined">>(
+async function measured<R extends Pick<Result | TrainResult | NetworkResult, "rows" | "declined">>(
   options: Shared,
   measure: (shared: { competitors: Competitor[]; machine: Machine; turnMs: number }, progress: Progress) => Promise<R>,
 ): Promise<R> {
@@ -130,12 +194,13 @@ async function measured<R extends Pick<Result | TrainResult, "rows" | "declined"
 }
 
 /** Conv and the peers that come up; of the others, one line says why not. */
-async function startAll({ against: peers, threads: count, flags: v8Flags }: Shared): Promise<Competitor[]> {
+async function startAll(options: Shared): Promise<Competitor[]> {
+  const { against: peers } = options;
   if (peers.some((name) => name !== "torch")) await ensurePeers(say);
   const started: Competitor[] = [];
   for (const name of ["conv", ...peers] as const) {
     try {
-      started.push(await start(name, { threads: count, flags: v8Flags }));
+      started.push(await start(name, options));
     } catch (error) {
       say(error instanceof Error ? error.message : String(error));
     }
@@ -149,11 +214,7 @@ function against(): Option {
     .default([], "none")
     .argParser((list) => {
       const names = list === "all" ? peerNames : list.split(",");
-      return names.map((name) => {
-        const known = competitorNames.find((n) => n === name && n !== "conv");
-        if (!known) throw new InvalidArgumentError(`"${name}" is not one of ${peerNames.join(", ")}.`);
-        return known;
-      });
+      return names.map((name) => oneOf(peerNames, name));
     });
 }
 
@@ -169,6 +230,20 @@ function flags(): Option {
   return new Option("--flags <list>", "V8 flags for all competitors in Node, separated by commas")
     .default([], "none")
     .argParser((list) => list.split(","));
+}
+
+function simd256(): Option {
+  return new Option("--simd256", "Conv makes code for pairs of vectors, and sets the V8 flag that joins them").default(false);
+}
+
+function oneOf<T extends string>(names: readonly T[], name: string): T {
+  const known = names.find((n) => n === name);
+  if (!known) throw new InvalidArgumentError(`"${name}" is not one of ${names.join(", ")}.`);
+  return known;
+}
+
+function count(text: string): number {
+  return text === "0" ? 0 : whole(text);
 }
 
 function whole(text: string): number {

@@ -1,13 +1,16 @@
-// Writes an ONNX model of one convolution: a protobuf encoder of the few message types it takes (onnx/onnx.proto, IR version 8).
-// The operands are constants inside the model, so that a run copies nothing in; beside the result `y` the model has an output
-// `first`, one element of it, and a run that asks for that alone copies nothing out.
+// Writes ONNX models: a protobuf encoder of the few message types they take (onnx/onnx.proto, IR version 8).
 
 import { spanOf, type ConvGeometry } from "@conv/ops";
 import { shapesOf, type Direction } from "./layers.ts";
+import type { Attributes, PeerGraph } from "./lower.ts";
 
 type Part = Uint8Array | number;
 
-/** The bytes of a ModelProto. The gradient to the input is ONNX's ConvTranspose; ONNX has no operator for that to the weight. */
+/**
+ * The bytes of a model of one convolution. The operands are constants inside it, so that a run copies nothing in; beside the result
+ * `y` it has an output `first`, one element of it, and a run that asks for that alone copies nothing out. The gradient to the input
+ * is ONNX's ConvTranspose; ONNX has no operator for that to the weight.
+ */
 export function convModel(direction: Direction, g: ConvGeometry, operands: readonly Float32Array[]): Uint8Array {
   if (direction === "gradWeight") throw new Error("ONNX has no operator for the gradient to the weight");
   const shapes = shapesOf(direction, g);
@@ -46,8 +49,26 @@ export function convModel(direction: Direction, g: ConvGeometry, operands: reado
       ),
     ),
   );
-  return message(key(1, 0), 8, field(2, text("conv-bench")), field(7, graph), field(8, message(field(1, text("")), key(2, 0), 13)));
+  return modelOf(graph);
 }
+
+/** The bytes of a model of a whole network, its weights constants inside it, from `x` to `y`. */
+export function networkModel({ input, output, weights, nodes }: PeerGraph, values: readonly Float32Array[]): Uint8Array {
+  const used = new Set(nodes.flatMap((n) => n.inputs));
+  const bounds = nodes.some((n) => n.op === "Clip") ? ["zero", "six"] : []; // the only clipping there is: relu6
+  const graph = message(
+    ...nodes.map((n) => field(1, node(n.op, n.op === "Clip" ? [...n.inputs, ...bounds] : n.inputs, n.output, Object.entries(n.attributes)))),
+    field(2, text("network")),
+    ...weights.flatMap(({ name, shape }, i) => (used.has(name) ? field(5, floatTensor(name, shape, values[i])) : [])),
+    ...bounds.map((name) => field(5, floatTensor(name, [], Float32Array.of(name === "six" ? 6 : 0)))),
+    field(11, valueInfo(input.name, input.shape)),
+    field(12, valueInfo(output.name, output.shape)),
+  );
+  return modelOf(graph);
+}
+
+const modelOf = (graph: Uint8Array): Uint8Array =>
+  message(key(1, 0), 8, field(2, text("conv-bench")), field(7, graph), field(8, message(field(1, text("")), key(2, 0), 13)));
 
 function node(
   op: string,
@@ -63,11 +84,14 @@ function node(
   );
 }
 
-/** AttributeProto: INT (type 2, field 3) or INTS (type 7, field 8). */
-const attribute = (name: string, value: number | readonly number[]): Uint8Array =>
-  typeof value === "number"
+/** AttributeProto: FLOAT (type 1, field 2), INT (type 2, field 3) or INTS (type 7, field 8). */
+function attribute(name: string, value: Attributes[string]): Uint8Array {
+  if (typeof value === "number" && !Number.isInteger(value))
+    return message(...field(1, text(name)), key(2, 5), new Uint8Array(Float32Array.of(value).buffer), key(20, 0), 1);
+  return typeof value === "number"
     ? message(...field(1, text(name)), key(3, 0), value, key(20, 0), 2)
     : message(...field(1, text(name)), ...value.flatMap((v) => [key(8, 0), v]), key(20, 0), 7);
+}
 
 /** TensorProto: dims (1), data_type (2; 1 is float, 7 is int64), name (8), raw_data (9, little endian). */
 const tensor = (name: string, dims: readonly number[], type: number, raw: Uint8Array): Uint8Array =>

@@ -2,14 +2,20 @@
 
 import type { ConvGeometry } from "@conv/ops";
 import type { Direction } from "./layers.ts";
+import type { PeerGraph } from "./lower.ts";
 
-/** One convolution of two operands, or a training step of LeNet-5 on a batch of images (float32, n×1×28×28) and labels (int32). */
+/**
+ * One convolution of two operands; a training step of LeNet-5 on a batch of images (float32, n×1×28×28) and labels (int32); or a network
+ * of @conv/layers/models by name, on a batch of images, with its weights.
+ */
 export type Task =
   | { readonly kind: "layer"; readonly direction: Direction; readonly geometry: ConvGeometry; readonly threads: number }
-  | { readonly kind: "train"; readonly batch: number; readonly threads: number };
+  | { readonly kind: "train"; readonly batch: number; readonly threads: number }
+  | { readonly kind: "network"; readonly model: string; readonly batch: number; readonly threads: number; readonly graph: PeerGraph };
 
 export type LayerTask = Extract<Task, { kind: "layer" }>;
 export type TrainTask = Extract<Task, { kind: "train" }>;
+export type NetworkTask = Extract<Task, { kind: "network" }>;
 
 /** A library set up in its own process. */
 export interface Engine {
@@ -17,17 +23,20 @@ export interface Engine {
   /** Puts operands on the device and compiles; throws an Error whose message says why it declines. */
   layer(task: LayerTask, operands: readonly Float32Array[]): Promise<Prepared>;
   train?(task: TrainTask, images: Float32Array, labels: Int32Array): Promise<Prepared>;
+  /** Also runs it once, and says how long everything took from graph and weights in memory to the first outputs. */
+  network?(task: NetworkTask, images: Float32Array, weights: readonly Float32Array[]): Promise<Prepared & { readonly startMs: number }>;
 }
 
 /** A task on the device, ready to be timed. */
 export interface Prepared {
   /** Kernels that were chosen, where the library says. */
   readonly kernels?: readonly string[];
+  readonly startMs?: number;
   /** The timed call. The result stays on the device. */
   run(): void | Promise<void>;
   /** Not timed: releases what `run` left behind. */
   clear?(): void;
-  /** The result of the last run: values of a layer, [first loss, last loss] of training. */
+  /** The result of the last run: values of a layer or network, [first loss, last loss] of training. */
   read(): Promise<Float32Array>;
   dispose(): void | Promise<void>;
 }

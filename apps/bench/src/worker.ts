@@ -5,10 +5,10 @@ import { encode, messages, type Reply, type Request } from "./channel.ts";
 import { engines, type EngineName } from "./engines/index.ts";
 import type { Engine, Prepared, Task } from "./task.ts";
 
-const [name, threads] = process.argv.slice(2) as [EngineName, string];
+const [name, threads, simd256] = process.argv.slice(2) as [EngineName, string, string?];
 const socket = new Socket({ fd: 3 });
 const send = (reply: Reply, arrays?: readonly ArrayBufferView[]) => socket.write(encode(reply, arrays));
-const engine = await engines[name](Number(threads));
+const engine = await engines[name](Number(threads), simd256 !== undefined);
 let current: Prepared | undefined;
 send({ say: "hello", version: engine.version });
 for await (const { header, arrays } of messages<Request>(socket)) {
@@ -25,7 +25,7 @@ async function answer(request: Request, arrays: readonly ArrayBuffer[]): Promise
     await current?.dispose();
     current = undefined;
     current = await prepare(engine, request.task, arrays);
-    send({ say: "ready", kernels: current.kernels });
+    send({ say: "ready", kernels: current.kernels, startMs: current.startMs });
     return;
   }
   if (!current) throw new Error(`${request.ask} before prepare`);
@@ -33,12 +33,14 @@ async function answer(request: Request, arrays: readonly ArrayBuffer[]): Promise
   else send({ say: "times" }, [await time(current, request)]);
 }
 
-function prepare({ layer, train }: Engine, task: Task, arrays: readonly ArrayBuffer[]): Promise<Prepared> {
-  if (task.kind === "layer")
-    return layer(
-      task,
-      arrays.map((bytes) => new Float32Array(bytes)),
-    );
+function prepare({ layer, train, network }: Engine, task: Task, arrays: readonly ArrayBuffer[]): Promise<Prepared> {
+  const floats = () => arrays.map((bytes) => new Float32Array(bytes));
+  if (task.kind === "layer") return layer(task, floats());
+  if (task.kind === "network") {
+    if (!network) throw new Error("no networks here");
+    const [images, ...weights] = floats();
+    return network(task, images, weights);
+  }
   if (!train) throw new Error("no training here");
   return train(task, new Float32Array(arrays[0]), new Int32Array(arrays[1]));
 }

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect, test, vi } from "vitest";
-import type { Result, TrainResult } from "../src/report/result.ts";
+import type { NetworkResult, Result, TrainResult } from "../src/report/result.ts";
 
 vi.setConfig({ testTimeout: 120_000 }); // processes that start processes, on a machine that does other things
 
@@ -39,6 +39,10 @@ test.each([
   [
     ["layers", "--against", "ort-web,numpy"],
     `error: option '--against <names>' argument 'ort-web,numpy' is invalid. "numpy" is not one of ort-web, tfjs-wasm, jax-js, ort-node, torch.`,
+  ],
+  [
+    ["networks", "--models", "vgg61"],
+    `error: option '--models <names>' argument 'vgg61' is invalid. "vgg61" is not one of resnet18, resnet50, vgg16, mobilenetV2, squeezenet1_1.`,
   ],
   [["layers", "--threads", "0"], "error: option '--threads <n>' argument '0' is invalid. It must be a whole number above 0."],
   [["layers", "--filter", "9x9"], 'no layer of resnet has a name that contains "9x9"'],
@@ -91,6 +95,28 @@ test.each(["forward", "gradInput", "gradWeight"])("a real run, %s: figures as JS
   expect(page).toContain("<svg");
   expect(page).toContain("depthwise 3×3 512@14");
   expect(page).not.toMatch(/<(script|link|img)\b|(?:src|href)="(?!#)/);
+});
+
+test("a network: verified, timed, and started in processes of their own", () => {
+  const json = join(folder, "networks.json");
+  const { status, stdout, stderr } = bench("networks", "--models", "squeezenet1_1", "--rounds", "2", "--starts", "1", "--json", json);
+  expect(stderr).toBe("");
+  expect(status).toBe(0);
+  expect(stdout).toContain("| ms (p10–p90) ");
+  expect(stdout).toContain("| compile and first run, ms ");
+  const { rows }: NetworkResult = JSON.parse(readFileSync(json, "utf8"));
+  expect(rows).toHaveLength(1);
+  expect(rows[0]).toMatchObject({ case: "squeezenet1_1", competitor: "conv", verified: true, startsMs: [expect.any(Number)] });
+  expect(rows[0].error).toBeLessThan(1e-3);
+  expect(rows[0].gflops).toBeCloseTo((2 * 349151936) / rows[0].medianMs / 1e6, 9);
+});
+
+test("a profile names steps and kernels", () => {
+  const { status, stdout } = bench("networks", "--models", "squeezenet1_1", "--profile");
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/^squeezenet1_1, batch 1, one thread: [\d.]+ ms; its \d+ steps alone [\d.]+ ms\n/);
+  expect(stdout).toContain("| features.0 conv+add+relu 1×3×224×224 → 64×3×3×3 → 1×64×111×111 ");
+  expect(stdout).toContain("| kernel ");
 });
 
 test("a training step of LeNet-5 lowers the loss", () => {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { ratiosOf, type Row } from "../src/report/result.ts";
-import { caseText, summaryTable } from "../src/report/text.ts";
+import { caseText, networksTable, summaryTable } from "../src/report/text.ts";
 
 const row = (name: string, competitor: Row["competitor"], medianMs: number, verified = true): Row => ({
   case: name,
@@ -52,4 +52,28 @@ test("a case names times, speeds, ratios, refusals and who declined", () => {
     "  ort-web      9.00 ms (8.10–9.90)      REFUSED: output 0 is NaN",
     "  jax-js     —  too hard",
   ]);
+});
+
+test("networks are two tables, of runs and of starts", () => {
+  const networks = [
+    { ...row("a", "conv", 10), startsMs: [100, 300, 200] },
+    { ...row("a", "ort-web", 30), startsMs: [100] },
+    { ...row("b", "conv", 20), startsMs: [50] },
+  ];
+  const starts = networks.map((r) => ({ ...r, medianMs: [200, 100, 50][networks.indexOf(r)] }));
+  expect(networksTable({ rows: networks, ratios: ratiosOf(networks), startRatios: ratiosOf(starts) })).toBe(
+    [
+      "| ms (p10–p90)   |             conv |          ort-web | ort-web / conv |",
+      "|----------------|-----------------:|-----------------:|---------------:|",
+      "| a              | 10.0 (9.00–11.0) | 30.0 (27.0–33.0) |          3.00× |",
+      "| b              | 20.0 (18.0–22.0) |                — |              — |",
+      "| geometric mean |                  |                  |          3.00× |",
+      "",
+      "| compile and first run, ms | conv | ort-web | ort-web / conv |",
+      "|---------------------------|-----:|--------:|---------------:|",
+      "| a                         |  200 |     100 |          0.50× |",
+      "| b                         | 50.0 |       — |              — |",
+      "| geometric mean            |      |         |          0.50× |",
+    ].join("\n"),
+  );
 });

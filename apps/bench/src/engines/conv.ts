@@ -1,9 +1,9 @@
-// Conv itself on its CPU back end: a graph of one convolution (timed is `Program.run` alone, buffers on the device), or the
-// training step of LeNet-5 as one program (timed with the optimiser's few numbers going in and the loss coming out).
+// Conv itself on its CPU back end: a graph of one convolution or a whole network (timed is `Program.run` alone, buffers on the device),
+// or the training step of LeNet-5 as one program (timed with the optimiser's few numbers going in and the loss coming out).
 
 import { createCpu } from "@conv/kernels-cpu";
-import { adam, initialise, traceStep } from "@conv/layers";
-import { lenet5 } from "@conv/layers/models";
+import { adam, initialise, traceModel, traceStep } from "@conv/layers";
+import { lenet5, models } from "@conv/layers/models";
 import { convGradInputOp, convGradWeightOp, convOp, type ConvGeometry } from "@conv/ops";
 import { bytesOf, spec, trace, node, type Op } from "@conv/tensor";
 import { shapesOf, type Direction } from "../layers.ts";
@@ -11,8 +11,8 @@ import type { Engine } from "../task.ts";
 
 const ops: Record<Direction, Op<ConvGeometry>> = { forward: convOp, gradInput: convGradInputOp, gradWeight: convGradWeightOp };
 
-export async function createEngine(threads: number): Promise<Engine> {
-  const backend = await createCpu({ threads });
+export async function createEngine(threads: number, simd256: boolean): Promise<Engine> {
+  const backend = await createCpu({ threads, simd256 });
   const put = (data: ArrayBufferView) => {
     const buffer = backend.alloc(data.byteLength);
     backend.write(buffer, data);
@@ -32,6 +32,27 @@ export async function createEngine(threads: number): Promise<Engine> {
         kernels: program.steps.map((step) => step.kernel),
         run: () => program.run(inputs, [output]),
         read: async () => new Float32Array(await backend.read(output)),
+        dispose() {
+          program.dispose();
+          [...inputs, output].forEach((buffer) => backend.free(buffer));
+        },
+      };
+    },
+    async network({ model, batch }, images, weights) {
+      const started = performance.now();
+      const { graph } = traceModel(models[model](), { batch });
+      const program = backend.compile(graph);
+      const inputs = [images, ...weights].map(put);
+      const output = backend.alloc(bytesOf(graph.outputs[0].spec));
+      const run = () => program.run(inputs, [output]);
+      const read = async () => new Float32Array(await backend.read(output));
+      run();
+      await read();
+      return {
+        startMs: performance.now() - started,
+        kernels: counted(program.steps.map((step) => step.kernel)),
+        run,
+        read,
         dispose() {
           program.dispose();
           [...inputs, output].forEach((buffer) => backend.free(buffer));
@@ -64,4 +85,11 @@ export async function createEngine(threads: number): Promise<Engine> {
       };
     },
   };
+}
+
+/** Each kernel once, with how often it runs, the most frequent first. */
+function counted(kernels: readonly string[]): string[] {
+  const counts = new Map<string, number>();
+  for (const kernel of kernels) counts.set(kernel, (counts.get(kernel) ?? 0) + 1);
+  return [...counts].toSorted(([, a], [, b]) => b - a).map(([kernel, count]) => `${count} ${kernel}`);
 }

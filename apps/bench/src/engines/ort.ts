@@ -1,11 +1,14 @@
 // onnxruntime, in WebAssembly (onnxruntime-web) and native (onnxruntime-node): one API, one model.
 
-import { convModel } from "../onnx.ts";
+import { convGeometry } from "@conv/ops";
+import { spec } from "@conv/tensor";
+import { convModel, networkModel } from "../onnx.ts";
 import { peerPath, peerVersion, requirePeer } from "../peers.ts";
 import type { Engine } from "../task.ts";
 
 interface Ort {
   readonly env: { readonly wasm: { numThreads?: number; wasmPaths?: string } };
+  readonly Tensor: new (type: "float32", data: Float32Array, shape: readonly number[]) => object;
   readonly InferenceSession: { create(model: Uint8Array, options: object): Promise<Session> };
 }
 interface Session {
@@ -40,4 +43,24 @@ const engine = (ort: Ort, version: string, options: object): Engine => ({
       dispose: () => session.release(),
     };
   },
+  async network({ graph }, images, weights) {
+    const model = networkModel(graph, weights);
+    await warmUp(ort, options);
+    const started = performance.now();
+    const session = await ort.InferenceSession.create(model, { ...options, logSeverityLevel: 3 });
+    const { name } = graph.output;
+    let y: Float32Array = new Float32Array();
+    const run = async () => {
+      y = (await session.run({ [graph.input.name]: new ort.Tensor("float32", images, graph.input.shape) }, [name]))[name].data;
+    };
+    await run();
+    return { startMs: performance.now() - started, run, read: async () => y, dispose: () => session.release() };
+  },
 });
+
+/** The runtime itself loads with the first session; what a network takes to start should not hold that. */
+async function warmUp(ort: Ort, options: object): Promise<void> {
+  const g = convGeometry(spec([1, 1, 1, 1]), spec([1, 1, 1, 1]));
+  const session = await ort.InferenceSession.create(convModel("forward", g, [new Float32Array(1), new Float32Array(1)]), options);
+  await session.release();
+}

@@ -4,13 +4,13 @@ import { parse, View, type Spec } from "vega";
 import { casesOf, competitorsOf, type Result } from "./result.ts";
 import { three } from "./text.ts";
 
-export async function page(result: Result): Promise<string> {
+export async function page(result: Result, title = `Convolution layers, ${result.direction}`): Promise<string> {
   const { machine, engine, rows, ratios, commit, flags, versions } = result;
   const chart = await new View(parse(chartSpec(result)), { renderer: "none" }).toSVG();
   const competitors = competitorsOf(rows);
   const numeric = ["Median ms", "p10", "p90", "GFLOP/s", "of peak"];
   const column = (name: string) => `<th scope="col"${numeric.includes(name) ? ' class="n"' : ""}>${name}</th>`;
-  const head = ["Layer", "Competitor", ...numeric, "Verified"].map(column).join("");
+  const head = ["Case", "Competitor", ...numeric, "Verified"].map(column).join("");
   const body = rows
     .map((r) => {
       const cells = [three(r.medianMs), three(r.p10Ms), three(r.p90Ms), three(r.gflops), `${r.percentOfPeak.toFixed(0)} %`];
@@ -23,7 +23,7 @@ export async function page(result: Result): Promise<string> {
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<title>Conv benchmark, ${escape(result.direction)}</title>
+<title>Conv benchmark: ${escape(title)}</title>
 <style>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24; background: #fff }
 figure { margin: 0; overflow-x: auto }
@@ -33,7 +33,7 @@ th, td { padding: .15rem .6rem; text-align: left; border-bottom: 1px solid #d8de
 thead th { font-weight: 600 }
 th.n, td.n { text-align: right }
 </style>
-<h1>Convolution layers, ${escape(result.direction)}</h1>
+<h1>${escape(title)}</h1>
 <p>${escape(machine.cpu)}, ${machine.cores} cores, ${escape(machine.system)}; Node ${engine.node}, V8 ${engine.v8}${flags.length ? `, ${escape(flags.join(" "))}` : ""};
 commit ${escape(commit)}; ${machine.threads === 1 ? "one thread" : `${machine.threads} threads`}.
 Peak ${machine.peak.gflops.toFixed(1)} GFLOP/s: ${escape(machine.peak.of)}.

@@ -53,6 +53,18 @@ export interface TrainResult extends Omit<Result, "rows" | "direction"> {
   readonly rows: readonly TrainRow[];
 }
 
+/** A network. Its errors are in standard deviations of all outputs. */
+export interface NetworkRow extends Row {
+  /** From graph and weights in memory to the first outputs, each time in a new process that has loaded its library. */
+  readonly startsMs: readonly number[];
+}
+
+export interface NetworkResult extends Omit<Result, "rows"> {
+  readonly rows: readonly NetworkRow[];
+  /** Of the medians of `startsMs`. */
+  readonly startRatios: Result["ratios"];
+}
+
 /** Ratios over the cases where both answers stood. */
 export function ratiosOf(rows: readonly Pick<Row, "case" | "competitor" | "medianMs" | "verified">[]): Partial<Record<CompetitorName, Ratio>> {
   const own = new Map(rows.filter((r) => r.competitor === "conv" && r.verified).map((r) => [r.case, r.medianMs]));

@@ -2,7 +2,8 @@
 
 import { styleText } from "node:util";
 import type { Machine } from "../machine.ts";
-import { casesOf, competitorsOf, type Result, type Row, type TrainResult } from "./result.ts";
+import { median } from "../stats.ts";
+import { casesOf, competitorsOf, type NetworkResult, type Ratio, type Result, type Row, type TrainResult } from "./result.ts";
 
 /** Three significant digits: 0.0123, 1.23, 123, 12345. */
 export const three = (v: number): string => (v >= 100 ? v.toFixed(0) : v.toPrecision(3));
@@ -48,6 +49,28 @@ export function summaryTable({ rows, ratios }: Pick<Result, "rows" | "ratios">):
   return table(lines);
 }
 
+/** Milliseconds of each network, then of its start, with the times of each peer by those of Conv. */
+export function networksTable({ rows, ratios, startRatios }: Pick<NetworkResult, "rows" | "ratios" | "startRatios">): string {
+  const competitors = competitorsOf(rows);
+  const peers = competitors.filter((c) => c !== "conv");
+  const section = (title: string, by: Readonly<Partial<Record<string, Ratio>>>, cell: (row: NetworkResult["rows"][number]) => string) => {
+    const lines = casesOf(rows).map((name) => [
+      name,
+      ...competitors.map((c) => {
+        const row = rows.find((r) => r.case === name && r.competitor === c);
+        return row ? (row.verified ? cell(row) : "refused") : "—";
+      }),
+      ...peers.map((c) => (by[c]?.cases[name] ? times(by[c].cases[name]) : "—")),
+    ]);
+    const mean = ["geometric mean", ...competitors.map(() => ""), ...peers.map((c) => (by[c] ? times(by[c].geometricMean) : ""))];
+    return table([[title, ...competitors, ...peers.map((c) => `${c} / conv`)], ...lines, ...(peers.length && lines.length > 1 ? [mean] : [])]);
+  };
+  const tables = [section("ms (p10–p90)", ratios, (r) => `${three(r.medianMs)} (${three(r.p10Ms)}–${three(r.p90Ms)})`)];
+  if (rows.some((r) => r.startsMs.length))
+    tables.push(section("compile and first run, ms", startRatios, (r) => (r.startsMs.length ? three(median(r.startsMs)) : "—")));
+  return tables.join("\n\n");
+}
+
 /** Training steps: milliseconds and images a second of each competitor. */
 export function trainTable({ rows, ratios }: Pick<TrainResult, "rows" | "ratios">): string {
   const lines = rows.map((r) => [
@@ -60,7 +83,8 @@ export function trainTable({ rows, ratios }: Pick<TrainResult, "rows" | "ratios"
   return table([[rows[0]?.case ?? "", "ms a step (p10–p90)", "images/s", "loss", "time / conv's"], ...lines]);
 }
 
-function table(lines: readonly (readonly string[])[]): string {
+/** A Markdown table that is aligned in a terminal too. */
+export function table(lines: readonly (readonly string[])[]): string {
   const widths = lines[0].map((_, column) => Math.max(3, ...lines.map((l) => l[column].length)));
   const format = (cells: readonly string[]) => `| ${cells.map((c, i) => (i ? c.padStart(widths[i]) : c.padEnd(widths[i]))).join(" | ")} |`;
   const rule = `|${widths.map((w, i) => (i ? `${"-".repeat(w + 1)}:` : "-".repeat(w + 2))).join("|")}|`;

@@ -1,0 +1,56 @@
+// The networks that are measured, with weights and images that are the same in every run.
+
+import { traceModel, type Entry } from "@conv/layers";
+import { models } from "@conv/layers/models";
+import { sizeOf, type Graph } from "@conv/tensor";
+import { lower, type PeerGraph } from "./lower.ts";
+import { random } from "./random.ts";
+
+export interface NetworkCase {
+  readonly name: string;
+  readonly graph: Graph;
+  readonly peers: PeerGraph;
+  /** Images, then the weights in the order of the graph's inputs. */
+  readonly operands: readonly Float32Array[];
+  readonly macs: number;
+}
+
+/** Networks of ImageNet, by the names of @conv/layers/models. */
+export const networkNames: readonly string[] = ["resnet18", "resnet50", "vgg16", "mobilenetV2", "squeezenet1_1"];
+
+export function networkCase(name: string, batch: number): NetworkCase {
+  const traced = traceModel(models[name](), { batch });
+  const { graph, entries, x } = traced;
+  const macs = graph.nodes.reduce(
+    (sum, n) =>
+      sum +
+      n.op.cost(
+        n.inputs.map((v) => v.spec),
+        n.params,
+      ).macs,
+    0,
+  );
+  const operands = [uniform(1, sizeOf(x.shape), -1, 1), ...entries.map((e, i) => weightOf(e, i + 2))];
+  return { name, graph, peers: lower(traced), operands, macs };
+}
+
+/**
+ * Weights keep the size of what flows through (He et al. 2015: U(±√(6/fan-in))). Normalisation is far from the identity in every
+ * channel, so that whoever folds it wrongly is seen.
+ */
+function weightOf({ name, spec: { shape } }: Entry, seed: number): Float32Array {
+  const size = sizeOf(shape);
+  if (name.endsWith("num_batches_tracked")) return new Float32Array(size);
+  if (shape.length > 1) {
+    const bound = Math.sqrt((6 * shape[0]) / size);
+    return uniform(seed, size, -bound, bound);
+  }
+  return /weight|running_var/.test(name) ? uniform(seed, size, 0.5, 1.5) : uniform(seed, size, -0.2, 0.2);
+}
+
+function uniform(seed: number, size: number, lo: number, hi: number): Float32Array {
+  const next = random(seed);
+  const values = new Float32Array(size);
+  for (let i = 0; i < size; i++) values[i] = lo + (hi - lo) * next();
+  return values;
+}
