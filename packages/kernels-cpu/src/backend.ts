@@ -5,11 +5,16 @@ import { hasRelaxedSimd, hasSimd, type Caps } from "./caps.ts";
 import { createHeap, createMemory } from "./memory.ts";
 import { availableThreads, createPool, createSinglePool, type Pool } from "./pool.ts";
 import { compileProgram, type CpuBuffer, type CpuProgram } from "./program.ts";
+import { requestPairs, tryPairs } from "./simd256.ts";
 
 export interface CpuOptions {
   /** Threads, the calling one included; as many as the machine has cores unless given. */
   readonly threads?: number;
-  /** Makes code for engines that join pairs of 128-bit vectors. */
+  /**
+   * Makes code for engines that join pairs of 128-bit vectors into registers of 256 bits, some 1.5 times as fast. An experiment of V8's: in
+   * Node it is switched on here, for the whole process; Chrome must be started with --js-flags=--experimental-wasm-revectorize. A trial at
+   * the start makes sure that it works; if not, `simd256Reason` says why, and code is made as without.
+   */
   readonly simd256?: boolean;
   /**
    * The largest factor c that a kernel may state for its rounding errors, |Δy| ≤ c·2⁻²³·Σ|x|*·|w| (see `Step.roundoff`). Winograd's
@@ -24,6 +29,8 @@ export interface CpuBackend extends Backend {
   readonly caps: Caps;
   /** Why it runs on one thread although more were asked for; null if it does not. */
   readonly singleThreadReason: string | null;
+  /** Why it does without 256-bit registers although they were asked for; null if it does not. */
+  readonly simd256Reason: string | null;
   compile(...args: Parameters<Backend["compile"]>): CpuProgram;
 }
 
@@ -62,10 +69,14 @@ export async function createCpu({
     heap = createHeap(memory, maximum);
     pool = createSinglePool(heap);
   }
-  return backendOf(heap, pool, { relaxed: hasRelaxedSimd(), simd256, threads: pool.threads, roundoff, prefer }, singleThreadReason);
+  if (simd256) requestPairs();
+  const caps: Caps = { relaxed: hasRelaxedSimd(), simd256, threads: pool.threads, roundoff, prefer };
+  const narrow = { ...caps, simd256: false };
+  const simd256Reason = simd256 ? await tryPairs(backendOf(heap, pool, caps), backendOf(heap, pool, narrow)) : null;
+  return { ...backendOf(heap, pool, simd256Reason ? narrow : caps), singleThreadReason, simd256Reason };
 }
 
-function backendOf(heap: ReturnType<typeof createHeap>, pool: Pool, caps: Caps, singleThreadReason: string | null): CpuBackend {
+function backendOf(heap: ReturnType<typeof createHeap>, pool: Pool, caps: Caps): Omit<CpuBackend, "singleThreadReason" | "simd256Reason"> {
   const buffers = new Set<CpuBuffer>();
   const programs = new Set<CpuProgram>();
   let version = 0;
@@ -77,7 +88,6 @@ function backendOf(heap: ReturnType<typeof createHeap>, pool: Pool, caps: Caps, 
   return {
     name: "cpu",
     caps,
-    singleThreadReason,
     alloc(bytes) {
       const buffer: CpuBuffer = { bytes, address: heap.alloc(bytes), version: nextVersion() };
       buffers.add(buffer);

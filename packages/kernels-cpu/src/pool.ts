@@ -91,10 +91,11 @@ interface NodeWorker {
 interface NodeModules {
   "node:worker_threads": { Worker: new (code: string, options: { eval: true; workerData: WorkerStart; execArgv: [] }) => NodeWorker };
   "node:os": { availableParallelism(): number };
+  "node:v8": { setFlagsFromString(flags: string): void };
 }
 
 /** A module of Node without an import, which bundlers for browsers would stumble over; undefined elsewhere. */
-function nodeModule<N extends keyof NodeModules>(name: N): NodeModules[N] | undefined {
+export function nodeModule<N extends keyof NodeModules>(name: N): NodeModules[N] | undefined {
   const { process } = globalThis as { process?: { getBuiltinModule?: (name: N) => NodeModules[N] } };
   return process?.getBuiltinModule?.(name);
 }

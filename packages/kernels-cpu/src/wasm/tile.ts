@@ -304,14 +304,21 @@ function joinedTile(m: Module, g: Gemm, caps: Caps, mr: number, isFirst: boolean
   const nv = columnsPerTile(caps) / 4;
   return m.func(`${nameOf(mr, nv * 4, isFirst)}${epilogueName(g.epilogue)}`, ["a", "b", "k", "sums", ...placeParams(g)], (f) => {
     const [a, b, k, sums, tile, row, channel, rowBytes, y, ...pointers] = f.params;
-    const acc = accumulate(f, caps, mr, nv, { a, b, k }, isFirst ? null : (i) => v128.load(sums, i * 16));
+    // Beside an exp the engine joins nothing: there the sums go through memory.
+    const apart = caps.simd256 && /"(exp|log|tanh)"/.test(JSON.stringify(g.epilogue));
+    if (apart) f.call(sumsTile(m, caps, mr, isFirst), a, b, k, sums);
+    const acc = apart ? [] : accumulate(f, caps, mr, nv, { a, b, k }, isFirst ? null : (i) => v128.load(sums, i * 16));
     f.bump(row, i32.load(tile, META.first));
     const finish = epilogue(f, g, caps, { tile, channel, pointers }, (at, i) => v128.load(i32.add(at, row), i * 16));
-    acc.forEach((v, i) => {
-      if (i && i % nv === 0) f.bump(row, rowBytes);
-      finish(v, Math.floor(i / nv), i % nv);
-      f.store(i32.add(y, row), v, (i % nv) * 16);
-    });
+    const to = f.local("i32", "to");
+    for (let r = 0; r < mr; r++) {
+      if (r) f.bump(row, rowBytes);
+      // Neighbours are stored one after the other from one address: so the engine sees that they are pairs.
+      const line = Array.from({ length: nv }, (_, i) => acc[r * nv + i] ?? f.let("v128", "sum", v128.load(sums, (r * nv + i) * 16)));
+      line.forEach((v, i) => finish(v, r, i));
+      f.set(to, i32.add(y, row));
+      line.forEach((v, i) => f.store(to, v, i * 16));
+    }
   });
 }
 

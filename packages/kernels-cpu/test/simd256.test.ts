@@ -1,0 +1,27 @@
+// Code for pairs of vectors: the trial at the start, and everything that the contract promises with what passes it. Optimised code at
+// once: what runs a few times only would never be joined.
+
+import { setFlagsFromString } from "node:v8";
+import { testBackend } from "@conv/testkit";
+import { expect, it } from "vitest";
+import { createCpu } from "../src/index.ts";
+import { tryPairs } from "../src/simd256.ts";
+
+setFlagsFromString("--no-liftoff");
+
+it("says why it does without", async () => {
+  // Before anything has asked the engine: wide tiles run, and are no faster.
+  const [a, b] = [await createCpu({ threads: 1 }), await createCpu({ threads: 1 })];
+  expect(await tryPairs(a, b)).toBe("the engine does not join pairs of vectors (it needs --experimental-wasm-revectorize, and AVX2)");
+  expect(a.memory()).toEqual({ buffers: 0, bytes: 0, programs: 0, programBytes: 0 });
+  a.dispose();
+  b.dispose();
+});
+
+it("takes what passes the trial", async () => {
+  const cpu = await createCpu({ threads: 1, simd256: true });
+  expect([cpu.caps.simd256, cpu.simd256Reason]).toEqual([true, null]);
+  cpu.dispose();
+});
+
+testBackend("cpu, 1 thread, 256 bits", () => createCpu({ threads: 1, simd256: true }));
