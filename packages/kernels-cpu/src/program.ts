@@ -1,10 +1,10 @@
 // A plan made into one WebAssembly module and the memory it runs in: every address but those of inputs and outputs is a constant.
 
 import { bytesOf, optimise, type Buffer, type Graph, type Program, type Step, type Value } from "@conv/tensor";
-import { packArena, type Lifetime } from "./arena.ts";
+import { packArena } from "./arena.ts";
 import type { Caps } from "./caps.ts";
-import type { Place, Stage } from "./code.ts";
 import type { Heap } from "./memory.ts";
+import { place, type Home } from "./place.ts";
 import { plan, root, type Planned } from "./plan.ts";
 import { BARRIER, type Pool } from "./pool.ts";
 import { atomics, i32, Module, type Func, type Local, type Operand } from "./wasm/asm.ts";
@@ -13,23 +13,6 @@ import { atomics, i32, Module, type Func, type Local, type Operand } from "./was
 export interface CpuBuffer extends Buffer {
   address: number;
   version: number;
-}
-
-/** Where a value or scratch memory is: in a buffer given at run time, or at an offset of the program's own memory. */
-type Home = { readonly kind: "input" | "output"; readonly index: number } | { readonly kind: "own"; readonly id: number };
-
-interface Block extends Lifetime {
-  readonly data?: Float32Array | Int32Array;
-}
-
-/** A stage with its places resolved, and the flag that lets it be skipped. */
-interface Placed {
-  readonly stage: Stage;
-  readonly reads: readonly Home[];
-  readonly writes: readonly Home[];
-  readonly own: number | null;
-  /** Index of the input that it packs. */
-  readonly packs: number | null;
 }
 
 export interface CpuProgram extends Program {
@@ -42,7 +25,7 @@ export interface CpuProgram extends Program {
 export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool, nextVersion: () => number): CpuProgram {
   const graph = optimise(source);
   const planned = plan(graph, caps);
-  const { stages, blocks, homes } = place(graph, planned, caps);
+  const { stages, blocks, homes, busy } = place(graph, planned, caps);
   const packing = stages.filter((s) => s.packs !== null);
 
   // Own memory: a word per input and output, a word per packing stage, a word per stage that threads share, then the blocks.
@@ -57,17 +40,19 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
     if (data) heap.bytes(base + head + arena.offsets[i]!, data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   });
 
-  const range = (home: Home): [number, number] =>
-    home.kind === "own" ? [arena.offsets[home.id]!, arena.offsets[home.id]! + blocks[home.id]!.bytes] : [0, 0];
+  // Buffers of different names may be one, and an output's may be an input's.
   const mayShare = (a: Home, b: Home): boolean => {
-    if (a.kind !== "own" || b.kind !== "own") return a.kind !== "own" && b.kind !== "own" && (a.kind !== b.kind || a.index === b.index);
-    const [x, y] = [range(a), range(b)];
-    return x[0] < y[1] && y[0] < x[1];
+    if (a.kind === "own" || b.kind === "own") {
+      if (a.kind !== b.kind) return false;
+      const [x, y] = [a, b].map((h) => h.offset + (h.kind === "own" ? arena.offsets[h.id] : 0));
+      return x < y + b.bytes && y < x + a.bytes;
+    }
+    return a.kind !== b.kind || (a.index === b.index && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes);
   };
   const address = (home: Home): Operand =>
     home.kind === "own"
-      ? base + head + arena.offsets[home.id]!
-      : i32.load(base + 4 * (home.kind === "input" ? home.index : graph.inputs.length + home.index));
+      ? base + head + arena.offsets[home.id] + home.offset
+      : i32.add(i32.load(base + 4 * (home.kind === "input" ? home.index : graph.inputs.length + home.index)), home.offset);
 
   const generate = (): Module => {
     const module = new Module();
@@ -85,10 +70,10 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
       let since: { reads: Home[]; writes: Home[] } = { reads: [], writes: [] };
       stages.forEach((s, i) => {
         const { stage } = s;
-        const own: Home[] = s.own === null ? [] : [{ kind: "own", id: s.own }];
+        const own = s.own ? [s.own] : [];
         const writes = [...s.writes, ...own];
         const meets = (a: readonly Home[], b: readonly Home[]) => a.some((x) => b.some((y) => mayShare(x, y)));
-        const conflict = stage.beside
+        const conflict = s.beside
           ? meets(
               s.reads,
               since.writes.filter((h) => !s.writes.includes(h)),
@@ -100,7 +85,7 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
         }
         since.reads.push(...s.reads);
         since.writes.push(...writes);
-        const room = s.own === null ? 0 : i32.add(base + head + arena.offsets[s.own], i32.mul(thread, stage.perThread!));
+        const room = s.own ? i32.add(address(s.own), i32.mul(thread, stage.perThread!)) : 0;
         const call = (from: Operand, to: Operand) => f.call(bodies[i], ...[...s.reads, ...s.writes].map(address), from, to, room);
         const go = () => (part ? shareOut(f, stage.items, pool.threads, base + 4 * (counters + i), part, call) : call(0, stage.items));
         if (s.packs === null) go();
@@ -114,13 +99,13 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
   const loaded = pool.load(generate().encode({ shared: pool.threads > 1, maximum: heap.maximum }));
 
   const sources = graph.outputs.map((v) => homes.get(root(v))!);
-  const overwrites = graph.outputs.map((v, o) => unsafeInputs(graph, planned, v, sources[o]!));
+  const overwrites = graph.outputs.map((v, o) => unsafeInputs(graph, planned, homes, v, sources[o]!));
   const packedVersions = packing.map(() => -1);
   let spare: number[] = [];
   let live = true;
   return {
     bytes,
-    steps: planned.map((p): Step => ({ kernel: p.kernel.name, nodes: p.nodes, estimate: p.estimate, roundoff: p.kernel.roundoff, others: p.others })),
+    steps: busy.map((p): Step => ({ kernel: p.kernel.name, nodes: p.nodes, estimate: p.estimate, roundoff: p.kernel.roundoff, others: p.others })),
     get module() {
       return generate();
     },
@@ -176,60 +161,19 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
   };
 }
 
-/** Gives every value and every scratch block its home and its lifetime, counted in stages. */
-function place(graph: Graph, planned: readonly Planned[], caps: Caps): { stages: Placed[]; blocks: Block[]; homes: Map<Value, Home> } {
-  const homes = new Map<Value, Home>();
-  graph.inputs.forEach((v, index) => homes.set(v, { kind: "input", index }));
-  graph.outputs.forEach((v, index) => {
-    if (!homes.has(root(v))) homes.set(root(v), { kind: "output", index });
-  });
-  const built = planned.map((p) => p.kernel.build(p.task, caps));
-  const blocks: (Block & { from: number; to: number })[] = [];
-  const block = (bytes: number, from: number, to: number, data?: Float32Array | Int32Array): Home => ({
-    kind: "own",
-    id: blocks.push({ bytes, from, to, data }) - 1,
-  });
-  const end = built.reduce((n, b) => n + b.stages.length, 0);
-  const stages: Placed[] = [];
-  planned.forEach((p, i) => {
-    const start = stages.length;
-    const { scratch, stages: own } = built[i]!;
-    const last = start + own.length - 1;
-    for (const v of p.writes) if (!homes.has(v)) homes.set(v, block(bytesOf(v.spec), start, last));
-    for (const v of p.reads) {
-      // What no task makes is empty: it needs an address, but no memory.
-      const home = homes.get(root(v)) ?? block(0, start, last);
-      homes.set(root(v), home);
-      if (home.kind === "own") blocks[home.id]!.to = last;
-    }
-    const packedInput = scratch.map(({ packs }) => {
-      const home = packs === undefined ? undefined : homes.get(root(p.reads[packs]!));
-      return home?.kind === "input" ? home.index : null;
-    });
-    const rooms = scratch.map((s, j) => (s.data || packedInput[j] !== null ? block(s.bytes, 0, end, s.data) : block(s.bytes, start, last)));
-    const at = ({ of, index }: Place): Home =>
-      of === "in" ? homes.get(root(p.reads[index]!))! : of === "out" ? homes.get(p.writes[index]!)! : rooms[index]!;
-    own.forEach((stage) => {
-      const writesPacked = stage.writes.length === 1 && stage.writes[0]!.of === "scratch" ? packedInput[stage.writes[0]!.index]! : null;
-      const room = stage.perThread ? block(stage.perThread * caps.threads, stages.length, stages.length) : null;
-      stages.push({
-        stage,
-        reads: stage.reads.map(at),
-        writes: stage.writes.map(at),
-        own: room?.kind === "own" ? room.id : null,
-        packs: writesPacked,
-      });
-    });
-  });
-  return { stages, blocks, homes };
-}
-
-/** Inputs whose buffer an output must not share: they are read after it is written, or not element by element. */
-function unsafeInputs(graph: Graph, planned: readonly Planned[], output: Value, source: Home): number[] {
+/** Inputs whose buffer an output must not share: they are read after any of it is written, or not element by element. */
+function unsafeInputs(graph: Graph, planned: readonly Planned[], homes: ReadonlyMap<Value, Home>, output: Value, source: Home): number[] {
   if (source.kind !== "output") return [];
-  const made = planned.findIndex((p) => p.writes.includes(root(output)));
+  const isIn = (v: Value, kind: Home["kind"], index: number): boolean => {
+    const home = homes.get(root(v));
+    return home !== undefined && home.kind === kind && home.kind !== "own" && home.index === index;
+  };
+  const first = planned.findIndex((p) => p.writes.some((v) => isIn(v, "output", source.index)));
   return graph.inputs.flatMap((input, i) => {
-    const late = planned.some((p, at) => p.reads.some((v) => root(v) === input) && (at > made || (at === made && !p.elementwise.has(input))));
+    const late = planned.some(
+      (p, at) =>
+        p.reads.some((v) => isIn(v, "input", i)) && (at > first || (at === first && !(p.elementwise.has(input) && p.writes.includes(root(output))))),
+    );
     return late ? [i] : [];
   });
 }

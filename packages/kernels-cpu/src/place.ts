@@ -1,0 +1,155 @@
+// Where every value of a plan lives and for how long. What only joins or cuts values moves nothing if it can be helped: the pieces of a
+// concatenation are written where they belong in it, a slice is read where it lies, and a result takes the memory of an input that dies.
+
+import { concatOp, sliceOp, type ConcatParams, type SliceParams } from "@conv/ops";
+import { bytesOf, sizeOf, stridesOf, type Graph, type Value } from "@conv/tensor";
+import type { Lifetime } from "./arena.ts";
+import type { Caps } from "./caps.ts";
+import type { Place, Stage } from "./code.ts";
+import { root, type Planned } from "./plan.ts";
+
+/** A range of bytes: in a buffer given at run time, or in a block of the program's own memory. */
+export type Home = {
+  readonly offset: number;
+  readonly bytes: number;
+} & ({ readonly kind: "input" | "output"; readonly index: number } | { readonly kind: "own"; readonly id: number });
+
+export interface Block extends Lifetime {
+  readonly data?: Float32Array | Int32Array;
+}
+
+/** A stage with its places resolved, and the flag that lets it be skipped. */
+export interface Placed {
+  readonly stage: Stage;
+  /** It has nothing to fear from the stage before it (see {@link Stage}). */
+  readonly beside: boolean;
+  readonly reads: readonly Home[];
+  readonly writes: readonly Home[];
+  readonly own: Home | null;
+  /** Index of the input that it packs. */
+  readonly packs: number | null;
+}
+
+export interface Placement {
+  readonly stages: readonly Placed[];
+  /** Lifetimes are counted in stages. */
+  readonly blocks: readonly Block[];
+  readonly homes: ReadonlyMap<Value, Home>;
+  /** The tasks that are left with anything to do. */
+  readonly busy: readonly Planned[];
+}
+
+/** A value that is part of another, from this byte on. */
+interface Part {
+  readonly whole: Value;
+  readonly offset: number;
+}
+
+/** Kernels may store whole cache lines at the end of a value, so that no piece may end within one but the last. */
+const LINE = 64;
+
+/** Gives every value and every scratch block its home and its lifetime. */
+export function place(graph: Graph, planned: readonly Planned[], caps: Caps): Placement {
+  const homes = new Map<Value, Home>();
+  graph.inputs.forEach((v, index) => homes.set(v, { kind: "input", index, offset: 0, bytes: bytesOf(v.spec) }));
+  graph.outputs.forEach((v, index) => {
+    if (!homes.has(root(v))) homes.set(root(v), { kind: "output", index, offset: 0, bytes: bytesOf(v.spec) });
+  });
+  const parts = partsOf(graph, planned);
+  const dying = lastReads(graph, planned, parts);
+  const blocks: (Block & { from: number; to: number })[] = [];
+  const block = (bytes: number, from: number, to: number, data?: Float32Array | Int32Array): Home => ({
+    kind: "own",
+    id: blocks.push({ bytes, from, to, data }) - 1,
+    offset: 0,
+    bytes,
+  });
+  const stages: Placed[] = [];
+  const homeOf = (v: Value): Home => {
+    const known = homes.get(v);
+    if (known) return known;
+    const part = parts.get(v);
+    const whole = part && homeOf(part.whole);
+    const bytes = bytesOf(v.spec);
+    const home = whole ? { ...whole, offset: whole.offset + part.offset, bytes } : block(bytes, stages.length, stages.length);
+    homes.set(v, home);
+    return home;
+  };
+  const permanent: Home[] = [];
+  const busy: Planned[] = [];
+  planned.forEach((p, i) => {
+    const start = stages.length;
+    // The memory of an input that nobody reads after, if this task reads it element by element, becomes that of a result.
+    const heirs = [...p.elementwise].filter((v) => dying.get(v) === i && homes.get(v)?.kind === "own");
+    for (const y of p.writes) {
+      const at = homes.has(y) || parts.has(y) ? -1 : heirs.findIndex((v) => bytesOf(v.spec) === bytesOf(y.spec));
+      if (at >= 0) homes.set(y, homes.get(heirs.splice(at, 1)[0])!);
+    }
+    const [y] = p.writes;
+    const writes = p.writes.map(homeOf);
+    const reads = p.reads.map((v) => homeOf(root(v))); // what no task makes is empty: it needs an address, but no memory
+    if (p.task.op === sliceOp && parts.has(y)) return;
+    const before = (index: number) => p.reads.slice(0, index).reduce((sum, v) => sum + bytesOf(v.spec), 0);
+    const isInPlace = (index: number) => ((part) => part?.whole === y && part.offset === before(index))(parts.get(root(p.reads[index])));
+    const { scratch, stages: own } = p.kernel.build(p.task, caps);
+    const packedInput = scratch.map(({ packs }) => (packs !== undefined && reads[packs].kind === "input" ? reads[packs].index : null));
+    const rooms = scratch.map((s, j) => {
+      const room = block(s.bytes, start, start, s.data);
+      if (s.data || packedInput[j] !== null) permanent.push(room);
+      return room;
+    });
+    const at = ({ of, index }: Place): Home => (of === "in" ? reads : of === "out" ? writes : rooms)[index];
+    for (const stage of own) {
+      if (p.task.op === concatOp && isInPlace(stage.reads[0].index)) continue;
+      const packs = stage.writes.length === 1 && stage.writes[0].of === "scratch" ? packedInput[stage.writes[0].index] : null;
+      stages.push({
+        stage,
+        beside: Boolean(stage.beside) && stages.length > start,
+        reads: stage.reads.map(at),
+        writes: stage.writes.map(at),
+        own: stage.perThread ? block(stage.perThread * caps.threads, stages.length, stages.length) : null,
+        packs,
+      });
+    }
+    const last = Math.max(start, stages.length - 1);
+    for (const home of [...reads, ...writes, ...rooms]) if (home.kind === "own") blocks[home.id].to = last;
+    if (stages.length > start) busy.push(p);
+  });
+  for (const home of permanent) if (home.kind === "own") Object.assign(blocks[home.id], { from: 0, to: stages.length });
+  return { stages, blocks, homes, busy };
+}
+
+/** Pieces that can be written straight into a concatenation, and slices that can be read where they lie. What is asked for as an output stays itself. */
+function partsOf(graph: Graph, planned: readonly Planned[]): Map<Value, Part> {
+  const parts = new Map<Value, Part>();
+  const kept = new Set(graph.outputs.map(root));
+  const made = new Set(planned.flatMap((p) => p.writes));
+  for (const { task, reads, writes } of planned) {
+    const [y] = writes;
+    if (task.op === sliceOp && !kept.has(y)) {
+      const [{ shape }] = task.inputs;
+      const { start, size } = task.params as SliceParams;
+      const cut = size.findLastIndex((n, a) => n < shape[a]);
+      const strides = stridesOf(shape);
+      if (sizeOf(size.slice(0, Math.max(0, cut))) === 1)
+        parts.set(y, { whole: root(reads[0]), offset: start.reduce((sum, s, a) => sum + s * strides[a], 0) * 4 });
+    }
+    if (task.op !== concatOp || sizeOf(y.shape.slice(0, (task.params as ConcatParams).axis)) !== 1) continue;
+    let offset = 0;
+    reads.forEach((v, i) => {
+      const [x, bytes] = [root(v), bytesOf(v.spec)];
+      const alone = offset % LINE === 0 && (bytes % LINE === 0 || i === reads.length - 1);
+      if (alone && bytes && made.has(x) && !kept.has(x) && !parts.has(x)) parts.set(x, { whole: y, offset });
+      offset += bytes;
+    });
+  }
+  return parts;
+}
+
+/** The last task that reads each value which is neither part nor whole, an input or an output of the program. */
+function lastReads(graph: Graph, planned: readonly Planned[], parts: ReadonlyMap<Value, Part>): Map<Value, number> {
+  const last = new Map<Value, number>();
+  planned.forEach((p, i) => p.reads.forEach((v) => last.set(root(v), i)));
+  for (const v of [...graph.inputs, ...graph.outputs.map(root), ...parts.keys(), ...[...parts.values()].map((p) => p.whole)]) last.delete(v);
+  return last;
+}
