@@ -6,7 +6,6 @@ import { bytesOf, graphOf, input, node, optimise, sizeOf, type Graph, type Node,
 import { networkCase } from "./networks.ts";
 import { operand } from "./random.ts";
 import { table, three } from "./report/text.ts";
-import { median } from "./stats.ts";
 
 export interface ProfileOptions {
   readonly threads: number;
@@ -97,7 +96,7 @@ function extract(nodes: readonly Node[], graph: Graph): Graph {
   );
 }
 
-/** Median milliseconds of at least seven runs and 40 ms, after `warmMs` for the engine to make its best code. */
+/** The least milliseconds of at least seven runs and 40 ms, after `warmMs` for the engine to make its best code. */
 function timeOf(backend: CpuBackend, graph: Graph, values: readonly Float32Array[], warmMs = 40): number {
   const program = backend.compile(graph);
   const inputs = values.map((data) => {
@@ -106,9 +105,9 @@ function timeOf(backend: CpuBackend, graph: Graph, values: readonly Float32Array
     return buffer;
   });
   const outputs = graph.outputs.map((v) => backend.alloc(bytesOf(v.spec)));
-  const times = (least: number, ms: number) => {
+  const times = (count: number, ms: number) => {
     const each: number[] = [];
-    for (const end = performance.now() + ms; each.length < least || performance.now() < end;) {
+    for (const end = performance.now() + ms; each.length < count || performance.now() < end;) {
       const started = performance.now();
       program.run(inputs, outputs);
       each.push(performance.now() - started);
@@ -116,8 +115,8 @@ function timeOf(backend: CpuBackend, graph: Graph, values: readonly Float32Array
     return each;
   };
   times(3, warmMs);
-  const middle = median(times(7, 40));
+  const least = times(7, 40).reduce((a, b) => Math.min(a, b));
   program.dispose();
   for (const buffer of [...inputs, ...outputs]) backend.free(buffer);
-  return middle;
+  return least;
 }

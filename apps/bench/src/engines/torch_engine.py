@@ -77,6 +77,66 @@ class Layer:
         return self.result.contiguous().numpy()
 
 
+class Net(torch.nn.Module):
+    """A network in the operators of ONNX, as lower.ts writes it."""
+
+    def __init__(self, graph, arrays):
+        super().__init__()
+        self.graph = graph
+        for i, (weight, data) in enumerate(zip(graph["weights"], arrays)):
+            self.register_buffer(f"w{i}", torch.from_numpy(numpy.frombuffer(data, numpy.float32).reshape(weight["shape"])))
+
+    def forward(self, x):
+        values = {weight["name"]: getattr(self, f"w{i}") for i, weight in enumerate(self.graph["weights"])}
+        values["x"] = x
+        for n in self.graph["nodes"]:
+            values[n["output"]] = OPERATORS[n["op"]](n["attributes"], *(values[name] for name in n["inputs"]))
+        return values[self.graph["output"]["name"]]
+
+
+def even(pads):
+    half = len(pads) // 2
+    if pads[:half] != pads[half:]:
+        raise ValueError("uneven padding has no single call")
+    return pads[:half]
+
+
+F = torch.nn.functional
+OPERATORS = {
+    "Conv": lambda a, x, w, b=None: torch.conv2d(x, w, b, a["strides"], even(a["pads"]), a["dilations"], a["group"]),
+    "BatchNormalization": lambda a, x, w, b, mean, var: F.batch_norm(x, mean, var, w, b, False, 0.0, a["epsilon"]),
+    "Gemm": lambda a, x, w, b=None: F.linear(x, w if a["transB"] else w.t(), b),
+    "MaxPool": lambda a, x: F.max_pool2d(x, a["kernel_shape"], a["strides"], even(a["pads"]), a["dilations"]),
+    "AveragePool": lambda a, x: F.avg_pool2d(x, a["kernel_shape"], a["strides"], even(a["pads"]), False, bool(a["count_include_pad"])),
+    "GlobalAveragePool": lambda a, x: F.adaptive_avg_pool2d(x, 1),
+    "Relu": lambda a, x: torch.relu(x),
+    "Clip": lambda a, x: torch.clamp(x, 0.0, 6.0),
+    "Add": lambda a, x, y: x + y,
+    "Concat": lambda a, *xs: torch.cat(xs, a["axis"]),
+    "Flatten": lambda a, x: torch.flatten(x, a["axis"]),
+}
+
+
+class Network:
+    """Traced, frozen and optimised for inference: normalisation folded, weights in oneDNN's layouts."""
+
+    def __init__(self, task, arrays):
+        graph = task["graph"]
+        self.x = torch.from_numpy(numpy.frombuffer(arrays[0], numpy.float32).reshape(graph["input"]["shape"]))
+        start = time.perf_counter()
+        with torch.no_grad():
+            traced = torch.jit.trace(Net(graph, arrays[1:]).eval(), self.x, check_trace=False)
+            self.net = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
+            self.run()
+        self.start_ms = (time.perf_counter() - start) * 1000
+
+    def run(self):
+        self.result = self.net(self.x)
+
+    def read(self):
+        return self.result.to_dense().contiguous().numpy() if self.result.is_mkldnn else self.result.contiguous().numpy()
+
+
 class Train:
     """A training step of LeNet-5: relu, max pooling, cross-entropy, Adam."""
 
@@ -118,8 +178,8 @@ def answer(header, arrays):
     if header["ask"] == "prepare":
         prepared = None
         task = header["task"]
-        prepared = (Layer if task["kind"] == "layer" else Train)(task, arrays)
-        send({"say": "ready"})
+        prepared = {"layer": Layer, "network": Network, "train": Train}[task["kind"]](task, arrays)
+        send({"say": "ready", **({"startMs": prepared.start_ms} if isinstance(prepared, Network) else {})})
     elif header["ask"] == "run":
         with torch.set_grad_enabled(isinstance(prepared, Train)):
             send({"say": "times"}, timed(prepared, header["minMs"], header["minCalls"]))
