@@ -15,6 +15,8 @@ export type Home = {
 } & ({ readonly kind: "input" | "output"; readonly index: number } | { readonly kind: "own"; readonly id: number });
 
 export interface Block extends Lifetime {
+  /** The task that asked for it. */
+  readonly by: Planned;
   readonly data?: Float32Array | Int32Array;
 }
 
@@ -58,20 +60,21 @@ export function place(graph: Graph, planned: readonly Planned[], caps: Caps): Pl
   const parts = partsOf(graph, planned);
   const dying = lastReads(graph, planned, parts);
   const blocks: (Block & { from: number; to: number })[] = [];
-  const block = (bytes: number, from: number, to: number, data?: Float32Array | Int32Array): Home => ({
+  const stages: Placed[] = [];
+  /** Memory from the next stage on; `to` is known later. */
+  const block = (by: Planned, bytes: number, data?: Float32Array | Int32Array): Home => ({
     kind: "own",
-    id: blocks.push({ bytes, from, to, data }) - 1,
+    id: blocks.push({ by, bytes, from: stages.length, to: stages.length, data }) - 1,
     offset: 0,
     bytes,
   });
-  const stages: Placed[] = [];
-  const homeOf = (v: Value): Home => {
+  const homeOf = (v: Value, by: Planned): Home => {
     const known = homes.get(v);
     if (known) return known;
     const part = parts.get(v);
-    const whole = part && homeOf(part.whole);
+    const whole = part && homeOf(part.whole, by);
     const bytes = bytesOf(v.spec);
-    const home = whole ? { ...whole, offset: whole.offset + part.offset, bytes } : block(bytes, stages.length, stages.length);
+    const home = whole ? { ...whole, offset: whole.offset + part.offset, bytes } : block(by, bytes);
     homes.set(v, home);
     return home;
   };
@@ -86,15 +89,15 @@ export function place(graph: Graph, planned: readonly Planned[], caps: Caps): Pl
       if (at >= 0) homes.set(y, homes.get(heirs.splice(at, 1)[0])!);
     }
     const [y] = p.writes;
-    const writes = p.writes.map(homeOf);
-    const reads = p.reads.map((v) => homeOf(root(v))); // what no task makes is empty: it needs an address, but no memory
+    const writes = p.writes.map((v) => homeOf(v, p));
+    const reads = p.reads.map((v) => homeOf(root(v), p)); // what no task makes is empty: it needs an address, but no memory
     if (p.task.op === sliceOp && parts.has(y)) return;
     const before = (index: number) => p.reads.slice(0, index).reduce((sum, v) => sum + bytesOf(v.spec), 0);
     const isInPlace = (index: number) => ((part) => part?.whole === y && part.offset === before(index))(parts.get(root(p.reads[index])));
     const { scratch, stages: own } = p.kernel.build(p.task, caps);
     const packedInput = scratch.map(({ packs }) => (packs !== undefined && reads[packs].kind === "input" ? reads[packs].index : null));
     const rooms = scratch.map((s, j) => {
-      const room = block(s.bytes, start, start, s.data);
+      const room = block(p, s.bytes, s.data);
       if (s.data || packedInput[j] !== null) permanent.push(room);
       return room;
     });
@@ -107,7 +110,7 @@ export function place(graph: Graph, planned: readonly Planned[], caps: Caps): Pl
         beside: Boolean(stage.beside) && stages.length > start,
         reads: stage.reads.map(at),
         writes: stage.writes.map(at),
-        own: stage.perThread ? block(stage.perThread * caps.threads, stages.length, stages.length) : null,
+        own: stage.perThread ? block(p, stage.perThread * caps.threads) : null,
         packs,
       });
     }

@@ -56,7 +56,7 @@ function work({ memory, thread, words }: WorkerStart): void {
       continue;
     }
     if (order === words.LOAD) {
-      const code = new Uint8Array(memory.buffer, control[words.ADDRESS], control[words.LENGTH]).slice();
+      const code = new Uint8Array(memory.buffer, control[words.ADDRESS] >>> 0, control[words.LENGTH]).slice();
       const instance = new WebAssembly.Instance(new WebAssembly.Module(code), { env: { memory } });
       programs.set(id, instance.exports.run as (thread: number, maySleep: number) => void);
     } else if (order === words.DROP) programs.delete(id);

@@ -1,12 +1,12 @@
 // A plan made into one WebAssembly module and the memory it runs in: every address but those of inputs and outputs is a constant.
 
-import { bytesOf, optimise, type Buffer, type Graph, type Program, type Step, type Value } from "@conv/tensor";
+import { bytesOf, formatShape, optimise, type Buffer, type Graph, type Program, type Step, type Value } from "@conv/tensor";
 import { packArena } from "./arena.ts";
 import type { Caps } from "./caps.ts";
 import type { Heap } from "./memory.ts";
-import { place, type Home } from "./place.ts";
+import { place, type Block, type Home } from "./place.ts";
 import { plan, root, type Planned } from "./plan.ts";
-import { BARRIER, type Pool } from "./pool.ts";
+import { BARRIER, type LoadedProgram, type Pool } from "./pool.ts";
 import { atomics, i32, Module, type Func, type Local, type Operand } from "./wasm/asm.ts";
 
 /** A buffer of this back end. `version` names its contents: no two contents have the same. */
@@ -35,7 +35,7 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
   const head = Math.ceil((words * 4) / 64) * 64;
   const arena = packArena(blocks);
   const bytes = head + arena.bytes;
-  const base = heap.alloc(bytes);
+  const base = reserve(heap, bytes, blocks);
   blocks.forEach(({ data }, i) => {
     if (data) heap.bytes(base + head + arena.offsets[i]!, data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   });
@@ -96,7 +96,13 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
     module.export(run);
     return module;
   };
-  const loaded = pool.load(generate().encode({ shared: pool.threads > 1, maximum: heap.maximum }));
+  let loaded: LoadedProgram;
+  try {
+    loaded = pool.load(generate().encode({ shared: pool.threads > 1, maximum: heap.maximum }));
+  } catch (error) {
+    heap.free(base);
+    throw error;
+  }
 
   const sources = graph.outputs.map((v) => homes.get(root(v))!);
   const overwrites = graph.outputs.map((v, o) => unsafeInputs(graph, planned, homes, v, sources[o]!));
@@ -159,6 +165,19 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
       spare = [];
     },
   };
+}
+
+/** Memory for a program; where there is none, the error names what asks for most of it. */
+function reserve(heap: Heap, bytes: number, blocks: readonly Block[]): number {
+  try {
+    return heap.alloc(bytes);
+  } catch (cause) {
+    const most = blocks.reduce((a, b) => (b.bytes > a.bytes ? b : a));
+    const { op, path, outputs } = most.by.nodes[0];
+    const what = `${path && `${path}: `}${op.name} into ${formatShape(outputs[0].shape)}`;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new RangeError(`cpu: the program needs ${bytes} bytes, ${most.bytes} of them for ${what}: ${why}`, { cause });
+  }
 }
 
 /** Inputs whose buffer an output must not share: they are read after any of it is written, or not element by element. */

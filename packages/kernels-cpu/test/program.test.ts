@@ -1,7 +1,7 @@
 // Programs over time: weights packed once and packed again when they change, results that do not depend on the number of threads, misuse.
 
-import { add, conv, convGradInputOp, convGeometry, matmul, mul, relu, softmax, sum, transpose } from "@conv/ops";
-import { hostArray, node, sizeOf, spec, trace, type Buffer, type Graph, type Value } from "@conv/tensor";
+import { add, concat, conv, convGradInputOp, convGeometry, matmul, mul, relu, softmax, sum, transpose } from "@conv/ops";
+import { hostArray, node, sizeOf, spec, trace, type Buffer, type Graph, type Value, within } from "@conv/tensor";
 import { evaluateBounded, difference, draw } from "@conv/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createCpu, type CpuBackend } from "../src/index.ts";
@@ -143,6 +143,67 @@ it("every piece of work is done once, however many there are and whatever the nu
     program.dispose();
   }
   three.dispose();
+});
+
+describe("large work", () => {
+  const graphs: [string, Graph][] = [
+    [
+      "convolutions",
+      graphOfShapes(
+        [
+          [1, 8, 20, 20],
+          [16, 8, 3, 3],
+          [16, 1, 3, 3],
+        ],
+        (x, w, d) => conv(relu(conv(x, w, { padding: 1 })), d, { groups: 16 }),
+      ),
+    ],
+    [
+      "products and sums",
+      graphOfShapes(
+        [
+          [30, 70],
+          [70, 40],
+        ],
+        (x, w) => ((y) => [y, softmax(y), sum(y, 0)])(matmul(x, w)),
+      ),
+    ],
+    ["moves", graphOfShapes([[20, 30]], (x) => concat([transpose(x), relu(transpose(mul(x, 2)))], 1))],
+  ];
+  it.each([1, 2])("lies beyond 2 GiB as well as below, on %d threads", async (threads) => {
+    const high = await createCpu({ threads });
+    high.alloc(2 ** 31 - 64); // never touched: the machine need not have it
+    for (const [name, graph] of graphs) {
+      const results = await Promise.all(
+        [cpu, high].map(async (backend) => {
+          const program = backend.compile(graph);
+          const to = graph.outputs.map((v) => put(backend, new Float32Array(sizeOf(v.shape))));
+          program.run(
+            graph.inputs.map((v) => put(backend, draw(v.spec, "normal", name).data)),
+            to,
+          );
+          return Promise.all(to.map((buffer) => get(backend, buffer)));
+        }),
+      );
+      expect(results[1], name).toEqual(results[0]);
+    }
+    high.dispose();
+  });
+
+  it("that cannot fit is refused with what it needs, and leaves nothing behind", async () => {
+    const small = await createCpu({ threads: 1 });
+    const huge = graphOfShapes([[16384, 32767]], (x) => within("net", () => ((y) => sum(mul(mul(y, softmax(y, 0)), softmax(y, 1))))(transpose(x))));
+    expect(() => small.compile(huge)).toThrow(
+      new RangeError(
+        "cpu: the program needs 6442254400 bytes, 2147418112 of them for net: transpose into 32767×16384: " +
+          "cpu: 6442254400 bytes do not fit: 1024 of 4294967296 bytes are in use",
+      ),
+    );
+    expect(small.memory()).toMatchObject({ programs: 0, programBytes: 0 });
+    small.alloc(2 ** 31 - 64);
+    expect(() => small.alloc(2 ** 31 - 64)).toThrow(new RangeError("cpu: 2147483584 bytes do not fit: 2147484608 of 4294967296 bytes are in use"));
+    small.dispose();
+  });
 });
 
 describe("misuse", () => {

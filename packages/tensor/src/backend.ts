@@ -24,7 +24,7 @@ export interface Backend {
   /** Writes from the start of the buffer; `data` may be reused as soon as the call returns. */
   write(buffer: Buffer, data: ArrayBufferView): void;
   read(buffer: Buffer): Promise<ArrayBuffer>;
-  /** Throws UnsupportedError naming op, shape, and why each kernel declined. */
+  /** Throws UnsupportedError naming op, shape, and why each kernel declined; RangeError when the device has no room for what lies between the steps. */
   compile(graph: Graph): Program;
   memory(): MemoryInfo;
   /** Ends threads and releases the device. Nothing made by it may be used after. */
