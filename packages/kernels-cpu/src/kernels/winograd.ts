@@ -7,14 +7,14 @@
 import { stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
-import { i32, v128, type Operand } from "../wasm/asm.ts";
+import { i32, v128, type Code, type Operand } from "../wasm/asm.ts";
 import { columnsPerTile, epilogueName, hash, rowsPerTile, sumsTile } from "../wasm/tile.ts";
 import { copySeconds, readLayout, volume } from "./gather.ts";
 import { gatherOf, isConvOrGradInput } from "./igemm.ts";
 import { paddedInput } from "./pad.ts";
 import { combine, type Matrix } from "./toomCook.ts";
 import { emitRecord, RECORD, tilings, type TileAxis, type Tiling } from "./winogradTiles.ts";
-import { emitInput, emitOutput } from "./winogradTransforms.ts";
+import { emitInput, emitOutput, scratchBytes } from "./winogradTransforms.ts";
 
 /** Bytes of transformed tiles and of products that a thread keeps, in the second-level cache. */
 const SOURCE_BYTES = 1024 * 1024;
@@ -161,6 +161,7 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
   const rowsInChunk = Math.min(g.to, b.chunk * mr);
   const sumsBytes = points * rowsInChunk * nr * 4;
   const tail = g.to % mr;
+  const halfLast = t.tiles - (b.panels - 1) * nr <= nr / 2;
   const operands = task.epilogue?.operands ?? [];
   const id = hash(JSON.stringify([g, phase, t.h.n, t.w.n, caps]));
   const name = `winograd_${id}${epilogueName(task.epilogue)}`;
@@ -169,7 +170,7 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
   return {
     name,
     items: g.groups * b.groups * b.parts,
-    perThread: records + patch + b.perGroup * (panelBytes + sumsBytes),
+    perThread: records + patch + scratchBytes(t) + b.perGroup * (panelBytes + sumsBytes),
     reads: [source, packed, ...operands.map((_, i) => inputAt(2 + i))],
     writes: [outputAt(0)],
     emit(m, f, at, { lo, hi, own }) {
@@ -189,20 +190,21 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
       );
       const [block, end, chunkEnd, rows, a, sums, point] = f.ints("block", "end", "chunkEnd", "rows", "a", "sums", "point");
       const s = f.local("i32", "s");
+      const [first, last, c] = f.ints("first", "last", "c");
       const patchAt = f.let("i32", "patch", i32.add(own, records));
-      const panelsAt = f.let("i32", "panelsAt", i32.add(patchAt, patch));
+      const scratchAt = f.let("i32", "scratch", i32.add(patchAt, patch));
+      const panelsAt = f.let("i32", "panelsAt", i32.add(scratchAt, scratchBytes(t)));
       const sumsAt = f.let("i32", "sumsAt", i32.add(panelsAt, b.perGroup * panelBytes));
-      const intoTile = m.func(`winogradIn_${id}`, ["record", "source", "v"], (p) => emitInput(p, t, caps, nr, strides, plane));
-      const fromTile = m.func(`${name}_out`, ["record", "m_", "rows", "y", "patch", ...operands.map((o) => o.name)], (p) =>
+      const intoTile = m.func(`winogradIn_${id}`, ["record", "source", "v", "scratch"], (p) => emitInput(p, t, caps, nr, strides, plane));
+      const fromTile = m.func(`${name}_out`, ["record", "m_", "rows", "y", "patch", "scratch", ...operands.map((o) => o.name)], (p) =>
         emitOutput(p, t, task, caps, nr, rowsInChunk, out4, outPlane),
       );
-      const quads = (body: () => void) => {
+      // Eight tiles at a time, without those that are wholly past the last.
+      const eights = (body: (panel: Code, offset: Code) => void) => {
         f.set(record, own);
-        f.for(panel, 0, panels as Operand, 1, () => {
-          f.for(q, 0, nr / 4, 1, () => {
-            body();
-            f.bump(record, 4 * RECORD.bytes);
-          });
+        f.for(q, 0, i32.sub(last, first), 8, () => {
+          body(i32.div(q, nr), i32.mul(i32.rem(q, nr), 4));
+          f.bump(record, 8 * RECORD.bytes);
         });
       };
       f.for(item, lo, hi, 1, () => {
@@ -213,10 +215,10 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
         f.set(panels, i32.sub(b.panels, i32.mul(group, b.perGroup)));
         f.set(panels, i32.min(panels, b.perGroup));
         f.set(record, own);
-        const [last, c] = f.ints("last", "c");
-        f.set(tile, i32.mul(group, b.perGroup * nr));
-        f.set(last, i32.add(tile, i32.mul(panels, nr)));
-        f.for(tile, tile, last, 1, () => {
+        f.set(first, i32.mul(group, b.perGroup * nr));
+        f.set(last, i32.add(first, i32.mul(panels, nr)));
+        f.set(last, i32.min(last, Math.ceil(t.tiles / 8) * 8));
+        f.for(tile, first, last, 1, () => {
           f.set(c, i32.select(i32.lt(tile, t.tiles), tile, t.tiles - 1));
           emitRecord(f, t, c, record, strides, plane, out4, outPlane);
           // Tiles past the last one are computed and not stored.
@@ -224,7 +226,7 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
           f.bump(record, RECORD.bytes);
         });
         f.set(c, i32.add(sourceAt, i32.mul(problem, g.from * plane * 4)));
-        quads(() => f.call(intoTile, record, c, i32.add(i32.add(panelsAt, i32.mul(panel, panelBytes)), i32.mul(q, 16))));
+        eights((panel, offset) => f.call(intoTile, record, c, i32.add(i32.add(panelsAt, i32.mul(panel, panelBytes)), offset), scratchAt));
 
         f.set(block, i32.mul(part, b.partBlocks));
         f.set(end, i32.add(block, b.partBlocks));
@@ -243,7 +245,9 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
                 f.set(v, i32.add(panelsAt, i32.mul(point, depth * nr * 4)));
                 f.set(s, sums);
                 f.for(panel, 0, panels as Operand, 1, () => {
-                  f.call(sumsTile(m, caps, count), a, v, depth, s);
+                  const sum = (vectors: number) => () => f.call(sumsTile(m, caps, count, true, vectors), a, v, depth, s);
+                  if (halfLast) f.if(i32.eq(i32.add(i32.mul(group, b.perGroup), panel), b.panels - 1), sum(nr / 8), sum(nr / 4));
+                  else sum(nr / 4)();
                   f.bump(v, panelBytes);
                   f.bump(s, sumsBytes);
                 });
@@ -256,16 +260,17 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
             });
           });
           if (tail) f.if(i32.eq(chunkEnd, Math.ceil(g.to / mr)), () => f.bump(rows, tail - mr));
-          const first = f.let("i32", "first", i32.add(i32.mul(problem, g.to), i32.mul(block, mr)));
-          quads(() =>
+          const top = f.let("i32", "top", i32.add(i32.mul(problem, g.to), i32.mul(block, mr)));
+          eights((panel, offset) =>
             f.call(
               fromTile,
               record,
-              i32.add(i32.add(sumsAt, i32.mul(panel, sumsBytes)), i32.mul(q, 16)),
+              i32.add(i32.add(sumsAt, i32.mul(panel, sumsBytes)), offset),
               rows,
-              i32.add(y, i32.mul(first, outPlane * 4)),
+              i32.add(y, i32.mul(top, outPlane * 4)),
               patchAt,
-              ...pointers.map((p, i) => i32.add(p, i32.mul(first, operands[i].along === "channel" ? 4 : outPlane * 4))),
+              scratchAt,
+              ...pointers.map((p, i) => i32.add(p, i32.mul(top, operands[i].along === "channel" ? 4 : outPlane * 4))),
             ),
           );
         });

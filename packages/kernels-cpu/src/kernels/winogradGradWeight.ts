@@ -11,10 +11,10 @@ import { emitExpr } from "../wasm/math.ts";
 import { columnsPerTile, epilogueName, hash, rowsPerTile, sumsTile } from "../wasm/tile.ts";
 import { copySeconds, gatherForward, needsPadding, readLayout, volume } from "./gather.ts";
 import { padBytes, paddedInput, padStage } from "./pad.ts";
-import { shortConvolution } from "./toomCook.ts";
+import { combine, shortConvolution } from "./toomCook.ts";
 import { ROUNDOFF } from "./winograd.ts";
 import { emitRecord, RECORD, tilings, type TileAxis, type Tiling } from "./winogradTiles.ts";
-import { tileRow, transform } from "./winogradTransforms.ts";
+import { scratchBytes, transform, type TileSource } from "./winogradTransforms.ts";
 
 /** Bytes of sums, and of transformed tiles, that a thread keeps. */
 const SUM_BYTES = 768 * 1024;
@@ -103,7 +103,7 @@ function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps,
   };
   const along = (x: TileAxis) => shortConvolution(x.n - x.m + 1, x.m);
   const [shortH, shortW] = [along(h), along(w)];
-  const step = (axis: number, x: TileAxis, of: readonly number[], by: readonly number[]) => (axis < 0 ? 0 : by[axis] * x.spacing * of[axis]);
+  const rowNames = Array.from({ length: 8 }, (_, l) => `v${l}`);
   const plainX = axes.reduce<number[]>((offsets, x, a) => offsets.flatMap((o) => x.plain.map((p) => o + p * strides[a])), [0]);
   const plainW = axes.reduce<number[]>(
     (offsets, x, a) => (x.n > 1 ? offsets : offsets.flatMap((o) => x.taps.map((k) => o + k * kernelStrides[a]))),
@@ -112,7 +112,7 @@ function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps,
   return {
     name,
     items: g.groups * b.taps * b.rowGroups * b.columnGroups,
-    perThread: bytes.records + bytes.x + bytes.dy + bytes.sums,
+    perThread: bytes.records + bytes.x + bytes.dy + bytes.sums + scratchBytes(t),
     reads: [...reads, ...operands.map((_, i) => inputAt(2 + i))],
     writes: [outputAt(0)],
     emit(m, f, at, { lo, hi, own }) {
@@ -121,6 +121,7 @@ function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps,
       const xAt = f.let("i32", "xAt", i32.add(own, bytes.records));
       const dyAt = f.let("i32", "dyAt", i32.add(xAt, bytes.x));
       const sumsAt = f.let("i32", "sumsAt", i32.add(dyAt, bytes.dy));
+      const scratchAt = f.let("i32", "scratch", i32.add(sumsAt, bytes.sums));
       const [item, rest, row0, rows, column0, columns, tap, problem] = f.ints("item", "rest", "row0", "rows", "column0", "columns", "tap", "problem");
       const [first, count, tile, record, i, point, block, panel, a, v, s, from] = f.ints(
         "first",
@@ -137,53 +138,98 @@ function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps,
         "from",
       );
 
-      // Four channels of each tile of the pass: x to [point][panel][tile][column], dy to [point][block][tile][row].
-      const four = (f: Func, channelBytes: number, last: Local, base: Local) =>
-        [0, 1, 2, 3].map((l) => f.let("i32", `p${l}`, i32.add(base, i32.mul(i32.select(i32.lt(last, l), last, l), channelBytes))));
-      const eachTile = (f: Func, field: number, count: Local, record: Local, bases: readonly Local[], body: (pointers: readonly Local[]) => void) => {
-        const [tile, offset] = f.ints("tile", "offset");
-        const own = bases.map((_, l) => f.local("i32", `q${l}`));
-        f.for(tile, 0, count as Operand, 1, () => {
-          f.set(offset, i32.load(record, field));
-          bases.forEach((p, l) => f.set(own[l], i32.add(p, offset)));
-          body(own);
-          f.bump(record, RECORD.bytes);
+      // Eight channels of each tile of the pass: x to [point][panel][tile][column], dy to [point][block][tile][row].
+      const eachTile = (
+        p: Func,
+        {
+          field,
+          record,
+          count,
+          base,
+          last,
+          channelBytes,
+        }: { field: number; record: Local; count: Local; base: Local; last: Local; channelBytes: number },
+        body: (pointers: TileSource["pointers"]) => void,
+      ) => {
+        const channels = Array.from({ length: 8 }, (_, l) =>
+          p.let("i32", `c${l}`, i32.add(base, i32.mul(i32.select(i32.lt(last, l), last, l), channelBytes))),
+        );
+        const pointers = [0, 1, 2, 3].map((l) => p.local("i32", `p${l}`));
+        const [tile, offset] = p.ints("tile", "offset");
+        p.for(tile, 0, count as Operand, 1, () => {
+          p.set(offset, i32.load(record, field));
+          body((q) => {
+            pointers.forEach((d, l) => p.set(d, i32.add(channels[4 * q + l], offset)));
+            return pointers;
+          });
+          p.bump(record, RECORD.bytes);
         });
       };
-      const fromX = m.func(`winogradGradWeightX_${id}`, ["record", "count", "x", "last", "v"], (p) => {
-        const [record, count, x, last, v] = p.params as [Local, Local, Local, Local, Local];
-        eachTile(p, RECORD.source, count, record, four(p, plane * 4, last, x), (pointers) => {
-          const row = (i: number) => tileRow(p, pointers, i * step(rank - 2, h, strides, g.step) * 4, w.n, step(rank - 1, w, strides, g.step));
-          transform(p, caps, shortH.bt, shortW.bt, row, (i, j, c) => p.store(v, c, (i * w.n + j) * b.columns * pass * 4));
-          p.bump(v, nr * 4);
+      const steps = (of: readonly number[], by: readonly number[]) => ({
+        first: 0,
+        stepH: rank > 1 ? by[rank - 2] * h.spacing * of[rank - 2] : 0,
+        stepW: by[rank - 1] * w.spacing,
+      });
+      const fromX = m.func(`winogradGradWeightX_${id}`, ["record", "count", "x", "last", "v", "scratch"], (p) => {
+        const [record, count, base, last, v, scratch] = p.params;
+        const pointBytes = b.columns * pass * 4;
+        eachTile(p, { field: RECORD.source, record, count, base, last, channelBytes: plane * 4 }, (pointers) => {
+          transform(
+            p,
+            caps,
+            [shortH.bt, shortW.bt],
+            { pointers, ...steps(strides, g.step) },
+            scratch,
+            (q, i, c) => p.store(v, c, i * w.n * pointBytes + q * 16),
+            () => p.bump(v, pointBytes),
+          );
+          p.bump(v, nr * 4 - w.n * pointBytes);
         });
       });
-      const fromDy = m.func(`winogradGradWeightDy_${id}`, ["record", "count", "dy", "last", "v0", "v1", "v2", "v3"], (p) => {
-        const [record, count, dy, last, ...into] = p.params as [Local, Local, Local, Local, ...Local[]];
-        eachTile(p, RECORD.target, count, record, four(p, dyPlane * 4, last, dy), (pointers) => {
-          const row = (i: number) =>
-            tileRow(p, pointers, i * step(rank - 2, h, dyStrides, g.outStep) * 4, w.m, step(rank - 1, w, dyStrides, g.outStep));
-          transform(p, caps, shortH.g, shortW.g, row, (i, j, c) => into.forEach((d, l) => p.storeLane(d, c, l, (i * w.n + j) * b.rows * pass * 4)));
-          for (const d of into) p.bump(d, mr * 4);
+      const fromDy = m.func(`winogradGradWeightDy_${id}`, ["record", "count", "dy", "last", "scratch", ...rowNames], (p) => {
+        const [record, count, base, last, scratch, ...into] = p.params;
+        const pointBytes = b.rows * pass * 4;
+        eachTile(p, { field: RECORD.target, record, count, base, last, channelBytes: dyPlane * 4 }, (pointers) => {
+          transform(
+            p,
+            caps,
+            [shortH.g, shortW.g],
+            { pointers, ...steps(dyStrides, g.outStep) },
+            scratch,
+            (q, i, c) => [0, 1, 2, 3].forEach((l) => p.storeLane(into[4 * q + l], c, l, i * w.n * pointBytes)),
+            () => into.forEach((d) => p.bump(d, pointBytes)),
+          );
+          for (const d of into) p.bump(d, mr * 4 - w.n * pointBytes);
         });
       });
       const intoDw = m.func(`${name}_out`, ["sums", "lanes", "dw", ...operands.map((o) => o.name)], (p) => {
-        const [sums, lanes, dw, ...pointers] = p.params as [Local, Local, Local, ...Local[]];
-        const offsets = [0, 1, 2, 3].map((l) => l * taps * 4);
-        const row = (i: number) =>
-          Array.from({ length: w.n }, (_, j) => p.let("v128", "s_", v128.load(sums, (i * w.n + j) * b.rows * b.columns * 4)));
-        const results: [Local, number][] = [];
-        transform(p, caps, shortH.at, shortW.at, row, (i, j, r) => {
-          const tap = (h.n > 1 ? h.taps[i] * kernelStrides[rank - 2] : 0) + (w.n > 1 ? w.taps[j] * kernelStrides[rank - 1] : 0);
-          results.push([r, tap * 4]);
-        });
+        const [sums, lanes, dw, ...pointers] = p.params;
+        const load = (i: number, j: number) => p.let("v128", "s_", v128.load(sums, (i * w.n + j) * b.rows * b.columns * 4));
+        const columns = shortW.bt.map((_, j) =>
+          combine(
+            p,
+            caps,
+            shortH.at,
+            shortH.bt.map((__, i) => load(i, j)),
+          ),
+        );
+        const tapOf = (x: TileAxis, i: number, axis: number) => (x.n > 1 ? x.taps[i] * kernelStrides[axis] : 0);
+        const results = shortH.at.flatMap((_, i) =>
+          combine(
+            p,
+            caps,
+            shortW.at,
+            columns.map((c) => c[i]),
+          ).map((r, j) => [r, (tapOf(h, i, rank - 2) + tapOf(w, j, rank - 1)) * 4] as const),
+        );
         p.block(() => {
           for (let lane = 0; lane < 4; lane++) {
             if (lane) p.brIf(i32.le(lanes, lane), 0);
             for (const [r, offset] of results) {
+              const at = lane * taps * 4 + offset;
               const values: Record<string, Operand> = { r: p.let("v128", "r", v128.shuffle(r, r, lane, lane, lane, lane)) };
-              operands.forEach((o, i) => (values[o.name] = p.let("v128", o.name, v128.loadZero32(pointers[i], offsets[lane] + offset))));
-              p.storeLane(dw, task.epilogue ? emitExpr(p, caps, task.epilogue.f, values) : values.r, 0, offsets[lane] + offset);
+              operands.forEach((o, i) => (values[o.name] = p.let("v128", o.name, v128.loadZero32(pointers[i], at))));
+              p.storeLane(dw, task.epilogue ? emitExpr(p, caps, task.epilogue.f, values) : values.r, 0, at);
             }
           }
         });
@@ -221,28 +267,19 @@ function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps,
           });
           f.set(from, i32.add(x, i32.mul(i32.add(i32.mul(problem, g.from), column0), plane * 4)));
           plainX.forEach((offset, index) => offset && f.if(i32.eq(tap, index), () => f.bump(from, offset * 4)));
-          f.for(i, 0, columns as Operand, 4, () => {
+          f.for(i, 0, columns as Operand, 8, () => {
             f.set(v, i32.add(xAt, i32.add(i32.mul(i32.div(i, nr), pass * nr * 4), i32.mul(i32.rem(i, nr), 4))));
-            f.call(fromX, own, count, i32.add(from, i32.mul(i, plane * 4)), i32.sub(i32.sub(columns, 1), i), v);
+            f.call(fromX, own, count, i32.add(from, i32.mul(i, plane * 4)), i32.sub(i32.sub(columns, 1), i), v, scratchAt);
           });
           f.set(from, i32.add(dy, i32.mul(i32.add(i32.mul(problem, g.to), row0), dyPlane * 4)));
           const target = (l: number) => {
             const row = l ? i32.select(i32.lt(i32.add(i, l), rows), i32.add(i, l), i32.sub(rows, 1)) : i32.add(i, 0);
             return i32.add(dyAt, i32.add(i32.mul(i32.div(row, mr), pass * mr * 4), i32.mul(i32.rem(row, mr), 4)));
           };
-          // Four rows at a time may end past the last, which is then written again.
-          f.for(i, 0, rows as Operand, 4, () => {
-            f.call(
-              fromDy,
-              own,
-              count,
-              i32.add(from, i32.mul(i, dyPlane * 4)),
-              i32.sub(i32.sub(rows, 1), i),
-              target(0),
-              target(1),
-              target(2),
-              target(3),
-            );
+          // Eight rows at a time may end past the last, which is then written again.
+          f.for(i, 0, rows as Operand, 8, () => {
+            const channel = i32.add(from, i32.mul(i, dyPlane * 4));
+            f.call(fromDy, own, count, channel, i32.sub(i32.sub(rows, 1), i), scratchAt, ...rowNames.map((_, l) => target(l)));
           });
           f.for(point, 0, points, 1, () => {
             f.set(a, i32.add(dyAt, i32.mul(point, b.rows * pass * 4)));
