@@ -67,9 +67,29 @@ export interface CpuCode {
   readonly stages: readonly Stage[];
 }
 
+/** What a kernel does for a task, counted: see kernels/costs.ts for what each kind takes. */
+export interface Work {
+  /** Multiply-adds, those included of lanes and rows that nobody wants, and those that would fit where sums wait for one another. */
+  readonly products?: number;
+  /** Vectors, or steps of a product's depth, that are loaded for them. */
+  readonly steps?: number;
+  /** Elements copied by vectors: to pad, to fill panels. */
+  readonly moved?: number;
+  /** Elements taken or put one at a time. */
+  readonly gathered?: number;
+  /** Points of tiles transformed, on the way in or back. */
+  readonly transformed?: number;
+  /** Bytes that come from the outer caches or memory, weights above all. */
+  readonly streamed?: number;
+  /** Tiles, rows and other beginnings. */
+  readonly tiles?: number;
+}
+
 /** A kernel of this back end. `fuses` tells which operands its epilogue can read; none if absent. */
 export interface CpuKernel extends Kernel<Task, Caps, CpuCode> {
   readonly fuses?: readonly EpilogueOperand["along"][];
+  /** What its estimate is made of, where that was fitted to measurements. */
+  work?(task: Task, caps: Caps): Work;
   /** See `Step.roundoff`. */
   readonly roundoff?: number;
 }

@@ -8,7 +8,8 @@ import { inputAt, outputAt, type CpuKernel, type Stage, type Task } from "../cod
 import { i32, v128, type Code, type Func, type Local } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { epilogueName, hash } from "../wasm/tile.ts";
-import { copySeconds, gatherMacs, needsPadding, readLayout, tapCount, volume, type Gather, type Phase } from "./gather.ts";
+import { fitted, paddedElements } from "./fitted.ts";
+import { needsPadding, readLayout, tapCount, volume, type Gather, type Phase } from "./gather.ts";
 import { gatherOf, isConvOrGradInput } from "./igemm.ts";
 import { copyInside, fillRange, loadStepped, padBytes } from "./pad.ts";
 import { storeNeighbours } from "./store.ts";
@@ -16,7 +17,7 @@ import { storeNeighbours } from "./store.ts";
 /** Taps that are unrolled at most; beyond them the generated code outgrows what it saves. */
 const MOST_TAPS = 128;
 
-export const depthwise: CpuKernel = {
+export const depthwise: CpuKernel = fitted({
   name: "depthwise",
   fuses: ["channel", "element"],
   declines(task) {
@@ -26,13 +27,23 @@ export const depthwise: CpuKernel = {
     const most = Math.max(0, ...g.phases.map(tapCount));
     return most > MOST_TAPS ? `unrolls at most ${MOST_TAPS} taps, not ${most}` : null;
   },
-  // 35 GFLOP/s over rows rounded up to whole vectors, and the copy of the source, half as long where it stays in the caches.
-  estimate(task, { threads }) {
+  work(task) {
     const g = gatherOf(task);
-    return ((2 * gatherMacs(g, 4)) / 35e9 + copySeconds(g) / 2) / threads + 2e-6;
+    const last = g.step.length - 1;
+    const work = { products: 0, steps: 0, gathered: 0, tiles: 0, moved: paddedElements(g) };
+    for (const p of g.phases) {
+      const rows = g.n * g.groups * g.to * volume(p.grid.slice(0, -1));
+      const vectors = rows * Math.ceil(p.grid[last] / 4);
+      const products = 4 * vectors * tapCount(p);
+      work.products += products;
+      work.steps += vectors;
+      work.tiles += rows;
+      work.gathered += (g.step[last] > 2 ? products : 0) + (g.outStep[last] > 1 ? rows * p.grid[last] : 0);
+    }
+    return work;
   },
   build: (task, caps) => ({ scratch: [], stages: [planes(gatherOf(task), task, caps)] }),
-};
+});
 
 /** Flat kernel index and source offset (elements) of every tap of a phase. */
 export function tapsOf(phase: Phase, kernelStrides: readonly number[], sourceStrides: readonly number[]): { tap: number; offset: number }[] {

@@ -8,7 +8,8 @@ import { f32x4, i32, i32x4, v128 } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { hash } from "../wasm/tile.ts";
 import { tapsOf } from "./depthwise.ts";
-import { copySeconds, gatherForward, readLayout, volume } from "./gather.ts";
+import { fitted, paddedElements } from "./fitted.ts";
+import { gatherForward, readLayout, volume } from "./gather.ts";
 import { acrossLanes, loadStepped, paddedInput } from "./pad.ts";
 
 /** Sums, a vector of dy and one of x fill the 16 vector registers. */
@@ -16,7 +17,7 @@ const SUMS = 12;
 /** Kernels above this many taps make more code than they save time. */
 const MOST_TAPS = 144;
 
-export const depthwiseGradWeight: CpuKernel = {
+export const depthwiseGradWeight: CpuKernel = fitted({
   name: "depthwiseGradWeight",
   declines(task) {
     if (task.op !== convGradWeightOp) return "does the gradient of convolution to the weight";
@@ -24,9 +25,20 @@ export const depthwiseGradWeight: CpuKernel = {
     if (g.ic !== g.groups) return `takes one source channel per group, not ${g.ic / g.groups}`;
     return volume(g.kernel) > MOST_TAPS ? `unrolls at most ${MOST_TAPS} taps, not ${volume(g.kernel)}` : null;
   },
-  // 15 GFLOP/s, dy and x read at 8 GB/s, and the padded copy of x.
-  estimate: (task, { threads }) =>
-    ((2 * task.cost.macs) / 15e9 + task.cost.bytesRead / 8e9 + copySeconds(gatherForward(task.params as ConvGeometry))) / threads + 2e-6,
+  work(task) {
+    const g = task.params as ConvGeometry;
+    const last = g.output.length - 1;
+    const taps = volume(g.kernel);
+    const rows = g.n * g.oc * volume(g.output.slice(0, -1));
+    const products = 4 * rows * Math.ceil(g.output[last] / 4) * taps;
+    return {
+      products,
+      steps: rows * Math.ceil(g.output[last] / 4) * Math.ceil(taps / SUMS),
+      moved: paddedElements(gatherForward(g)),
+      gathered: g.stride[last] > 2 ? products : 0,
+      tiles: rows * Math.ceil(taps / SUMS),
+    };
+  },
   build(task, caps) {
     const g = task.params as ConvGeometry;
     const gather = gatherForward(g);
@@ -97,4 +109,4 @@ export const depthwiseGradWeight: CpuKernel = {
     });
     return { scratch, stages };
   },
-};
+});

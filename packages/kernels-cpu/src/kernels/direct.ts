@@ -8,7 +8,8 @@ import { inputAt, outputAt, type CpuKernel, type Place, type Stage, type Task } 
 import { get, i32, v128, type Func, type Local, type Module } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { epilogueName, hash, rowsPerTile } from "../wasm/tile.ts";
-import { copySeconds, gatherMacs, readLayout, tapCount, volume, type Gather, type Phase } from "./gather.ts";
+import { fitted, LEAST_ROWS, paddedElements } from "./fitted.ts";
+import { readLayout, tapCount, volume, type Gather, type Phase } from "./gather.ts";
 import { eachTap, gatherCode, gatherOf, isConvOrGradInput } from "./igemm.ts";
 import { loadStepped } from "./pad.ts";
 import { storeNeighbours } from "./store.ts";
@@ -18,7 +19,7 @@ const MOST_ROWS = 18;
 /** Vectors of outputs per tile: with `rows` rows the sums, a step's vectors and one weight keep within 15 registers. */
 const vectorsFor = (rows: number) => Math.min(4, Math.floor(14 / (rows + 1)));
 
-export const direct: CpuKernel = {
+export const direct: CpuKernel = fitted({
   name: "direct",
   fuses: ["channel", "element"],
   declines(task) {
@@ -26,18 +27,33 @@ export const direct: CpuKernel = {
     const { to } = gatherOf(task);
     return to > MOST_ROWS ? `keeps at most ${MOST_ROWS} output channels per group, not ${to}` : null;
   },
-  // 38 GFLOP/s over rows rounded up to whole vectors; each step of k loads vectors beside the products, and a row costs 30 ns.
-  estimate(task, { threads }) {
+  work(task) {
     const g = gatherOf(task);
-    const rate = 38e9 / (1 + 1.5 / g.to);
-    const rows = g.phases.reduce((sum, p) => sum + volume(p.grid.slice(0, -1)), 0) * g.n * g.groups;
-    return ((2 * gatherMacs(g, 4)) / rate + rows * 30e-9 + copySeconds(g)) / threads + 2e-6;
+    const mr = rowsPerTile(g.to);
+    const nv = vectorsFor(mr);
+    const last = g.step.length - 1;
+    const blocks = Math.ceil(g.to / mr);
+    const work = { products: 0, steps: 0, tiles: 0, moved: paddedElements(g), gathered: 0 };
+    for (const p of g.phases) {
+      const rows = g.n * g.groups * volume(p.grid.slice(0, -1));
+      const k = rows * g.from * tapCount(p);
+      const vectors = Math.ceil(p.grid[last] / 4);
+      const [whole, rest] = [Math.floor(vectors / nv), vectors % nv];
+      // Sums of a step, in vectors: with fewer than 8 each waits for the one before.
+      const sums = (v: number) => v && Math.max(2 * LEAST_ROWS, mr * v);
+      work.products += 4 * k * blocks * (whole * sums(nv) + sums(rest));
+      if (g.step[last] <= 2) work.steps += k * blocks * vectors * g.step[last];
+      else work.gathered += 4 * k * blocks * vectors;
+      work.tiles += rows * blocks * (whole + Math.sign(rest));
+      if (g.outStep[last] > 1) work.gathered += rows * g.to * p.grid[last];
+    }
+    return work;
   },
   build(task, caps) {
     const g = gatherOf(task);
     return gatherCode(g, (phase, source, packed) => rowStage(g, phase, task, caps, source, packed));
   },
-};
+});
 
 function rowStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: Place, packed: Place): Stage {
   const rank = phase.grid.length;

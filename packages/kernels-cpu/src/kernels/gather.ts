@@ -163,19 +163,8 @@ const merged = remembered((g: ConvGeometry): ConvGeometry => {
 /** Taps that an output of the phase sees. */
 export const tapCount = (phase: Phase): number => volume(phase.taps.map((t) => t.count));
 
-/** Multiply-adds that gathering takes, those with zeros around the source included; rows rounded up to whole vectors of `lanes`. */
-export const gatherMacs = (g: Gather, lanes = 1): number =>
-  g.n *
-  g.groups *
-  g.to *
-  g.from *
-  g.phases.reduce((sum, p) => sum + tapCount(p) * volume(p.grid.slice(0, -1)) * lanes * Math.ceil(p.grid[p.grid.length - 1] / lanes), 0);
-
 /** Whether the taps leave the source anywhere, so that a copy with zeros around it is needed. */
 export const needsPadding = (g: Pick<Gather, "lo" | "padded" | "source">): boolean => g.lo.some((v, a) => v > 0 || g.padded[a]! > g.source[a]!);
-
-/** Seconds that the padded copy takes, at 16 GB/s written on one core; 0 where none is needed. */
-export const copySeconds = (g: Gather): number => (needsPadding(g) ? (g.n * g.groups * g.from * volume(g.padded) * 4) / 16e9 : 0);
 
 /** Sizes of the source as it will be read, and elements between neighbours. */
 export function readLayout(g: Pick<Gather, "lo" | "padded" | "source">): { sizes: readonly number[]; strides: number[]; plane: number } {

@@ -5,18 +5,27 @@ import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage } from "../code.ts";
 import { i32, type Local } from "../wasm/asm.ts";
 import { emitGemm, epilogueName, gemmSize, columnsPerTile, hash, type Gemm } from "../wasm/tile.ts";
-import { copySeconds, gatherForward, readLayout, unfold, volume } from "./gather.ts";
+import { fitted, gemmWork, paddedElements } from "./fitted.ts";
+import { gatherForward, readLayout, unfold, volume } from "./gather.ts";
 import { paddedInput } from "./pad.ts";
 import { eachColumn, packRows, transposedPanel } from "./panel.ts";
 
-export const gradWeight: CpuKernel = {
+export const gradWeight: CpuKernel = fitted({
   name: "gradWeight",
   fuses: ["element"],
   declines: (task) => (task.op === convGradWeightOp ? null : "does the gradient of convolution to the weight"),
-  // As igemm: 40 GFLOP/s, a panel costs what ~12 rows of the product cost, and x is copied where it is padded.
-  estimate(task, { threads }) {
-    const g = task.params as ConvGeometry;
-    return (((2 * task.cost.macs) / 40e9) * (1 + 12 / Math.max(1, g.oc / g.groups)) + copySeconds(gatherForward(g))) / threads + 2e-6;
+  work(task, caps) {
+    const g = unfold(task.params as ConvGeometry);
+    const columns = (g.ic / g.groups) * volume(g.kernel);
+    const positions = g.n * volume(g.output);
+    const width = g.output[g.output.length - 1];
+    const filled = g.groups * columns * positions;
+    return {
+      ...gemmWork(caps, g.groups, g.oc / g.groups, positions, columns),
+      moved: paddedElements(gatherForward(g)) + g.oc * positions + filled,
+      // Each row of a panel begins anew, and its last elements are less than a vector.
+      gathered: (filled / width) * (1 + (width % 4)) + (g.stride[g.stride.length - 1] > 2 ? filled : 0),
+    };
   },
   build(task, caps) {
     const g = unfold(task.params as ConvGeometry);
@@ -101,4 +110,4 @@ export const gradWeight: CpuKernel = {
     });
     return { scratch, stages };
   },
-};
+});

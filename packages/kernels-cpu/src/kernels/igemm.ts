@@ -8,18 +8,8 @@ import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
 import { i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { emitGemm, epilogueName, gemmSize, columnsPerTile, hash, rowsPerTile, type Gemm } from "../wasm/tile.ts";
-import {
-  collapse,
-  copySeconds,
-  gatherForward,
-  gatherGradInput,
-  readLayout,
-  tapCount,
-  volume,
-  type AxisTaps,
-  type Gather,
-  type Phase,
-} from "./gather.ts";
+import { fitted, gemmWork, paddedElements } from "./fitted.ts";
+import { collapse, gatherForward, gatherGradInput, readLayout, tapCount, volume, type AxisTaps, type Gather, type Phase } from "./gather.ts";
 import { loadStepped, paddedInput } from "./pad.ts";
 
 /** The geometry as kernels see it. The channels of a gradient that has a value per channel added to it must stay what they are. */
@@ -30,23 +20,34 @@ export const gatherOf = (task: Task): Gather => (task.op === convOp ? gatherForw
 
 export const isConvOrGradInput = (task: Task): boolean => task.op === convOp || task.op === convGradInputOp;
 
-export const igemm: CpuKernel = {
+export const igemm: CpuKernel = fitted({
   name: "igemm",
   fuses: ["channel", "element"],
   declines: (task) => (isConvOrGradInput(task) ? null : "does convolution and its gradient to the input"),
-  // 40 GFLOP/s in the product, columns rounded up to whole tiles; filling a panel costs a step of the product for each ~6 rows that do
-  // not use it again.
-  estimate(task, caps) {
+  work(task, caps) {
     const g = gatherOf(task);
     const nr = columnsPerTile(caps);
-    const macs = g.phases.reduce((sum, p) => sum + nr * Math.ceil((g.n * volume(p.grid)) / nr) * g.groups * g.from * g.to * tapCount(p), 0);
-    return (((2 * macs) / 40e9) * (1 + 6 / Math.max(1, g.to)) + copySeconds(g)) / caps.threads + 2e-6;
+    const last = g.step.length - 1;
+    const work = { products: 0, steps: 0, streamed: 0, tiles: 0, moved: paddedElements(g), gathered: 0 };
+    for (const p of g.phases) {
+      const columns = g.n * volume(p.grid);
+      const k = g.from * tapCount(p);
+      const product = gemmWork(caps, g.groups, g.to, k, columns);
+      for (const kind of ["products", "steps", "streamed", "tiles"] as const) work[kind] += product[kind];
+      // Panels are filled by vectors where a tile keeps to a row, else element by element.
+      const width = p.grid[last];
+      const inRow = g.step[last] > 2 ? 0 : width % nr ? Math.max(0, width - nr + 1) / width : 1;
+      const filled = g.groups * k * nr * Math.ceil(columns / nr);
+      work.moved += filled * inRow;
+      work.gathered += filled * (1 - inRow) + (g.outStep[last] > 1 ? g.groups * g.to * columns : 0);
+    }
+    return work;
   },
   build(task, caps) {
     const g = gatherOf(task);
     return gatherCode(g, (phase, source, packed) => productStage(g, phase, task, caps, source, packed));
   },
-};
+});
 
 /** The padded source, the packed weights of every phase, and the stage that `compute` makes of both for each. */
 export function gatherCode(g: Gather, compute: (phase: Phase, source: Place, packed: Place) => Stage): CpuCode {

@@ -5,19 +5,19 @@ import { sizeOf } from "@conv/tensor";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Task } from "../code.ts";
 import { i32, v128, type Local } from "../wasm/asm.ts";
 import { emitGemm, epilogueName, gemmSize, columnsPerTile, hash, type Gemm } from "../wasm/tile.ts";
+import { fitted, gemmWork } from "./fitted.ts";
 import { eachColumn, packRows, transposedPanel } from "./panel.ts";
 
 const geometryOf = (task: Task) => matmulGeometry(task.inputs[0], task.inputs[1], task.params as MatmulParams);
 
-export const matmul: CpuKernel = {
+export const matmul: CpuKernel = fitted({
   name: "matmul",
   fuses: ["column", "element"],
   declines: (task) => (task.op === matmulOp ? null : "does matrix products"),
-  // As igemm: 40 GFLOP/s over whole tiles of columns, and the right side is copied once, which costs what ~6 rows cost.
-  estimate(task, caps) {
-    const { batch, m, k, n } = geometryOf(task);
-    const nr = columnsPerTile(caps);
-    return (2 * sizeOf(batch) * (m + 6) * k * nr * Math.ceil(n / nr)) / 40e9 / caps.threads + 2e-6;
+  work(task, caps) {
+    const { batch, m, k, n, transposeB } = geometryOf(task);
+    const filled = sizeOf(batch) * k * n;
+    return { ...gemmWork(caps, sizeOf(batch), m, k, n), [transposeB ? "gathered" : "moved"]: filled };
   },
   build(task, caps) {
     const { batch, m, k, n, transposeA, transposeB } = geometryOf(task);
@@ -76,4 +76,4 @@ export const matmul: CpuKernel = {
       ],
     };
   },
-};
+});

@@ -4,7 +4,7 @@
 //   r contiguous in wide (spread): up to 12 vectors of rows by up to 3 columns, each thin value in all four lanes
 
 import type { Caps } from "../caps.ts";
-import { inputAt, outputAt, scratchAt, type CpuCode, type Epilogue, type Place, type Stage } from "../code.ts";
+import { inputAt, outputAt, scratchAt, type CpuCode, type Epilogue, type Place, type Stage, type Work } from "../code.ts";
 import { f32x4, i32, v128, type Func, type Local, type Module } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { epilogueName, hash } from "../wasm/tile.ts";
@@ -51,11 +51,16 @@ function blockRows(t: Thin): number {
   return 4 * Math.ceil(vectors / Math.ceil(vectors / most));
 }
 
-/** 34 GFLOP/s beside the wide side's way from the caches, 67 GB/s; an element that is gathered takes half a nanosecond. */
-export function thinSeconds(t: Thin, columns: Columns | null, { threads }: Caps): number {
+/** Few sums wait for one another as in other products; the wide side comes from afar once. */
+export function thinWork(t: Thin, columns: Columns | null): Work {
   const wide = t.problems * t.rows * t.depth;
-  const gathered = columns ? t.problems * t.depth * t.y.at.length : 0;
-  return ((2 * wide * t.y.at.length) / 34e9 + (4 * wide) / 67e9 + gathered * 0.5e-9) / threads + 1e-6;
+  return {
+    products: wide * t.y.at.length,
+    steps: (wide / 4) * parts(t.y.at.length).length,
+    streamed: 4 * wide,
+    gathered: columns ? t.problems * t.depth * t.y.at.length : 0,
+    tiles: (t.problems * t.rows) / blockRows(t),
+  };
 }
 
 /** The stages of the product of inputs `sides`; columns are gathered if they are given, or if k does not run along both sides. */

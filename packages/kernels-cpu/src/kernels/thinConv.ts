@@ -4,9 +4,10 @@
 import { convOp, type ConvGeometry } from "@conv/ops";
 import { sameShape, stridesOf } from "@conv/tensor";
 import type { CpuKernel, Task } from "../code.ts";
+import { fitted } from "./fitted.ts";
 import { gatherGradInput, volume } from "./gather.ts";
 import { collapsedOf, isConvOrGradInput } from "./igemm.ts";
-import { MOST_COLUMNS, thinCode, thinSeconds, type Columns, type Thin } from "./thin.ts";
+import { MOST_COLUMNS, thinCode, thinWork, type Columns, type Thin } from "./thin.ts";
 
 /** Elements of a column per channel of the source at most: gathering is unrolled. */
 const MOST_GATHERED = 256;
@@ -94,19 +95,19 @@ function windows(g: ConvGeometry): (number | null)[][] {
   );
 }
 
-export const thinConv: CpuKernel = {
+export const thinConv: CpuKernel = fitted({
   name: "thinConv",
   fuses: ["channel", "element"],
   declines(task) {
     const product = productOf(task);
     return typeof product === "string" ? product : null;
   },
-  estimate: (task, caps) => {
+  work(task) {
     const { thin, columns } = productOf(task) as Product;
-    return thinSeconds(thin, columns, caps);
+    return thinWork(thin, columns);
   },
   build(task, caps) {
     const { thin, columns } = productOf(task) as Product;
     return thinCode(thin, caps, { wide: 1, thin: 0 }, columns);
   },
-};
+});

@@ -3,7 +3,8 @@
 import { matmulGeometry, matmulOp, type MatmulParams } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
 import type { CpuKernel, Task } from "../code.ts";
-import { MOST_COLUMNS, thinCode, thinSeconds, type Thin } from "./thin.ts";
+import { fitted } from "./fitted.ts";
+import { MOST_COLUMNS, thinCode, thinWork, type Thin } from "./thin.ts";
 
 const geometryOf = (task: Task) => matmulGeometry(task.inputs[0], task.inputs[1], task.params as MatmulParams);
 
@@ -28,7 +29,7 @@ function productOf(task: Task): Thin & { fewRows: boolean } {
   };
 }
 
-export const thinMatmul: CpuKernel = {
+export const thinMatmul: CpuKernel = fitted({
   name: "thinMatmul",
   fuses: ["column", "element"],
   declines(task) {
@@ -37,9 +38,9 @@ export const thinMatmul: CpuKernel = {
     const few = Math.min(m, n);
     return few < 1 || few > MOST_COLUMNS ? `takes 1 to ${MOST_COLUMNS} rows or columns, not ${m} and ${n}` : null;
   },
-  estimate: (task, caps) => thinSeconds(productOf(task), null, caps),
+  work: (task) => thinWork(productOf(task), null),
   build(task, caps) {
     const { fewRows, ...thin } = productOf(task);
     return thinCode(thin, caps, fewRows ? { wide: 1, thin: 0 } : { wide: 0, thin: 1 });
   },
-};
+});

@@ -9,7 +9,8 @@ import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
 import { i32, v128, type Code, type Operand } from "../wasm/asm.ts";
 import { columnsPerTile, epilogueName, hash, rowsPerTile, sumsTile } from "../wasm/tile.ts";
-import { copySeconds, readLayout, volume } from "./gather.ts";
+import { fitted, gemmWork, paddedElements } from "./fitted.ts";
+import { readLayout, volume } from "./gather.ts";
 import { gatherOf, isConvOrGradInput } from "./igemm.ts";
 import { paddedInput } from "./pad.ts";
 import { combine, type Matrix } from "./toomCook.ts";
@@ -40,40 +41,44 @@ function blocking({ g, points, tiles, depth }: Tiling, caps: Caps) {
  * The family F(points − taps + 1, taps) along `dims` axes. Stated bound of the error: |Δy| ≤ factor · 2⁻²³ · Σ |x|*·|w|, where |x|* is the
  * largest |x| that shares a tile.
  */
-export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel => ({
-  name: `winograd${dims}d${points}`,
-  fuses: ["channel", "element"],
-  roundoff: ROUNDOFF[points],
-  declines(task) {
-    if (!isConvOrGradInput(task)) return "does convolution and its gradient to the input";
-    const t = tilings(gatherOf(task), points, dims);
-    return typeof t === "string" ? t : null;
-  },
-  // Products at 42 GFLOP/s; transforms of four tiles at a nanosecond for every 3 points read or written; weights come from the outer caches at 12 GB/s.
-  estimate(task, caps) {
-    const all = tilings(gatherOf(task), points, dims) as Tiling[];
-    const seconds = all.reduce((sum, t) => {
-      const { g, depth, tiles } = t;
-      const { nr, panels, groups } = blocking(t, caps);
-      const products = (2 * g.groups * t.points * depth * g.to * panels * nr) / 42e9;
-      const transforms = ((g.groups * Math.ceil(tiles / 4) * t.points) / 3) * 1e-9 * (3 * depth + 2 * g.to);
-      return sum + products + transforms + (groups * g.groups * t.points * depth * g.to * 4) / 40e9;
-    }, 0);
-    return (seconds + copySeconds(all[0].g)) / caps.threads + 3e-6;
-  },
-  build(task, caps): CpuCode {
-    const all = tilings(gatherOf(task), points, dims) as Tiling[];
-    const scratch: Scratch[] = [];
-    const stages: Stage[] = [];
-    const source = paddedInput(all[0].g, 0, scratch, stages);
-    all.forEach((t, i) => {
-      const { g } = t;
-      const packed = scratchAt(scratch.push({ bytes: (g.groups * g.to * t.depth * t.points + 4) * 4, packs: 1 }) - 1);
-      stages.push(weightStage(t, caps, packed), { ...productStage(t, task, caps, source, packed), beside: i > 0 });
-    });
-    return { scratch, stages };
-  },
-});
+export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
+  fitted({
+    name: `winograd${dims}d${points}`,
+    fuses: ["channel", "element"],
+    roundoff: ROUNDOFF[points],
+    declines(task) {
+      if (!isConvOrGradInput(task)) return "does convolution and its gradient to the input";
+      const t = tilings(gatherOf(task), points, dims);
+      return typeof t === "string" ? t : null;
+    },
+    work(task, caps) {
+      const all = tilings(gatherOf(task), points, dims) as Tiling[];
+      const work = { products: 0, steps: 0, tiles: 0, moved: paddedElements(all[0].g), gathered: 0, transformed: 0, streamed: 0 };
+      for (const t of all) {
+        const { g, depth } = t;
+        const { nr, panels, groups, parts } = blocking(t, caps);
+        const product = gemmWork(caps, g.groups * t.points, g.to, depth, panels * nr);
+        for (const kind of ["products", "steps", "tiles"] as const) work[kind] += product[kind];
+        // Four tiles at a time are taken from four places, and put back as far as they exist.
+        work.gathered += g.groups * t.points * depth * panels * nr * parts;
+        work.transformed += g.groups * t.points * g.to * panels * nr;
+        work.streamed += 4 * groups * g.groups * t.points * depth * g.to;
+      }
+      return work;
+    },
+    build(task, caps): CpuCode {
+      const all = tilings(gatherOf(task), points, dims) as Tiling[];
+      const scratch: Scratch[] = [];
+      const stages: Stage[] = [];
+      const source = paddedInput(all[0].g, 0, scratch, stages);
+      all.forEach((t, i) => {
+        const { g } = t;
+        const packed = scratchAt(scratch.push({ bytes: (g.groups * g.to * t.depth * t.points + 4) * 4, packs: 1 }) - 1);
+        stages.push(weightStage(t, caps, packed), { ...productStage(t, task, caps, source, packed), beside: i > 0 });
+      });
+      return { scratch, stages };
+    },
+  });
 
 /** Factors of the stated bound, by points: several times what was seen on random data (see docs/performance.md). */
 export const ROUNDOFF = { 4: 16, 6: 64, 8: 256 } as const;

@@ -9,7 +9,8 @@ import { inputAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage,
 import { i32, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
 import { emitExpr } from "../wasm/math.ts";
 import { columnsPerTile, epilogueName, hash, rowsPerTile, sumsTile } from "../wasm/tile.ts";
-import { copySeconds, gatherForward, needsPadding, readLayout, volume } from "./gather.ts";
+import { fitted, LEAST_ROWS, paddedElements } from "./fitted.ts";
+import { gatherForward, needsPadding, readLayout, volume } from "./gather.ts";
 import { padBytes, paddedInput, padStage } from "./pad.ts";
 import { combine, shortConvolution } from "./toomCook.ts";
 import { ROUNDOFF } from "./winograd.ts";
@@ -42,43 +43,51 @@ function blocking({ g, axes, points, tiles }: Tiling, caps: Caps) {
   return { nr, mr, columns, columnGroups, rows, rowGroups: Math.ceil(g.to / rows), taps, pass };
 }
 
-export const winogradGradWeight = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel => ({
-  name: `winogradGradWeight${dims}d${points}`,
-  fuses: ["element"],
-  roundoff: ROUNDOFF[points],
-  declines(task) {
-    if (task.op !== convGradWeightOp) return "does the gradient of convolution to the weight";
-    const t = tilingOf(task, points, dims);
-    return typeof t === "string" ? t : null;
-  },
-  // Products at 38 GFLOP/s; a nanosecond for every 6 points of four tiles transformed, for each block that needs them anew.
-  estimate(task, caps) {
-    const t = tilingOf(task, points, dims) as Tiling;
-    const { g, tiles } = t;
-    const b = blocking(t, caps);
-    const products = (2 * g.groups * b.taps * t.points * tiles * g.to * b.columns * b.columnGroups) / 38e9;
-    const transforms = ((g.groups * b.taps * tiles * t.points) / 4 / 6) * 1e-9 * (b.rowGroups * g.from + b.columnGroups * g.to);
-    const back = ((g.groups * b.taps * g.from * g.to * t.points) / 4 / 6) * 1e-9;
-    return (products + transforms + back + copySeconds(g)) / caps.threads + 3e-6;
-  },
-  build(task, caps) {
-    const t = tilingOf(task, points, dims) as Tiling;
-    const { g } = t;
-    const scratch: Scratch[] = [];
-    const stages: Stage[] = [];
-    const x = paddedInput(g, 1, scratch, stages);
-    // dy has zeros where tiles reach past the last output.
-    const reach = t.axes.map((a, i) => Math.max(g.output[i], a.n > 1 ? a.spacing * a.m * Math.ceil(a.tiles / a.spacing) : 0));
-    const box = { planes: g.n * g.groups * g.to, source: g.output, lo: g.output.map(() => 0), padded: reach };
-    let dy = inputAt(0);
-    if (needsPadding(box)) {
-      dy = scratchAt(scratch.push({ bytes: padBytes(box) }) - 1);
-      stages.push(padStage(box, inputAt(0), dy));
-    }
-    stages.push(blockStage(t, reach, task, caps, [dy, x]));
-    return { scratch, stages };
-  },
-});
+export const winogradGradWeight = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
+  fitted({
+    name: `winogradGradWeight${dims}d${points}`,
+    fuses: ["element"],
+    roundoff: ROUNDOFF[points],
+    declines(task) {
+      if (task.op !== convGradWeightOp) return "does the gradient of convolution to the weight";
+      const t = tilingOf(task, points, dims);
+      return typeof t === "string" ? t : null;
+    },
+    work(task, caps) {
+      const t = tilingOf(task, points, dims) as Tiling;
+      const { g, tiles } = t;
+      const b = blocking(t, caps);
+      const problems = g.groups * b.taps;
+      const blocks = problems * t.points * b.columnGroups * b.rowGroups * (b.rows / b.mr);
+      return {
+        products: blocks * Math.max(LEAST_ROWS, b.mr) * b.columns * tiles,
+        steps: blocks * (b.columns / b.nr) * tiles,
+        moved: paddedElements(g) + g.n * g.groups * g.to * volume(g.output),
+        // Tiles of x, once for each group of rows; of dy, once for each group of columns, stored in single elements; of dw, once.
+        gathered: problems * t.points * tiles * b.rowGroups * g.from,
+        transformed: problems * t.points * tiles * b.columnGroups * g.to,
+        streamed: 4 * blocks * b.mr * b.columns * Math.ceil(tiles / b.pass),
+        tiles: problems * g.from * g.to,
+      };
+    },
+    build(task, caps) {
+      const t = tilingOf(task, points, dims) as Tiling;
+      const { g } = t;
+      const scratch: Scratch[] = [];
+      const stages: Stage[] = [];
+      const x = paddedInput(g, 1, scratch, stages);
+      // dy has zeros where tiles reach past the last output.
+      const reach = t.axes.map((a, i) => Math.max(g.output[i], a.n > 1 ? a.spacing * a.m * Math.ceil(a.tiles / a.spacing) : 0));
+      const box = { planes: g.n * g.groups * g.to, source: g.output, lo: g.output.map(() => 0), padded: reach };
+      let dy = inputAt(0);
+      if (needsPadding(box)) {
+        dy = scratchAt(scratch.push({ bytes: padBytes(box) }) - 1);
+        stages.push(padStage(box, inputAt(0), dy));
+      }
+      stages.push(blockStage(t, reach, task, caps, [dy, x]));
+      return { scratch, stages };
+    },
+  });
 
 function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps, reads: Stage["reads"]): Stage {
   const { g, axes, h, w, points, tiles } = t;

@@ -89,7 +89,10 @@ const PANEL = 6144;
 const TILES = 8;
 const PANELS = 256 * 1024;
 
-function blocking(g: Gemm, caps: Caps): Blocking {
+/** What decides how a product is cut. */
+export type GemmShape = Pick<Gemm, "m" | "units" | "unit" | "columns" | "problems" | "tileBytes">;
+
+function blocking(g: GemmShape, caps: Caps): Blocking {
   const nr = columnsPerTile(caps);
   const mr = rowsPerTile(g.m);
   const k = g.units * g.unit;
@@ -114,7 +117,7 @@ function blocking(g: Gemm, caps: Caps): Blocking {
 }
 
 /** Pieces of work and memory per thread of the product. */
-export function gemmSize(g: Gemm, caps: Caps): { items: number; perThread: number } {
+export function gemmSize(g: GemmShape, caps: Caps): { items: number; perThread: number } {
   const b = blocking(g, caps);
   const column = columnsPerTile(caps) * 4;
   const sums = b.chunks > 1 ? b.perItem * g.m * column : b.mr * column;
