@@ -1,16 +1,24 @@
-// Where the time of a network goes: each step of its program compiled and timed alone, on random data that lies in the caches as well
-// as it will. The sum is near the time of the whole; where it is not, the text says so.
+// Where the time of a network goes: each step of its program is compiled alone, and they run one after the other on the network's own
+// data, so that each finds the caches as the others leave them. The sum is near the time of the whole.
 
 import { createCpu, type CpuBackend } from "@conv/kernels-cpu";
-import { bytesOf, graphOf, input, node, optimise, sizeOf, type Graph, type Node, type Step, type Value } from "@conv/tensor";
+import { reshapeOp } from "@conv/ops";
+import { bytesOf, graphOf, input, node, optimise, type Buffer, type Graph, type Node, type Program, type Step, type Value } from "@conv/tensor";
 import { networkCase } from "./networks.ts";
-import { operand } from "./random.ts";
 import { table, three } from "./report/text.ts";
 
 export interface ProfileOptions {
   readonly threads: number;
   readonly simd256: boolean;
   readonly batch: number;
+}
+
+/** A program that is timed for a step, or (step null) a copy that the whole program does without. */
+interface Part {
+  readonly step: Step | null;
+  readonly program: Program;
+  readonly inputs: readonly Buffer[];
+  readonly outputs: readonly Buffer[];
 }
 
 interface Line {
@@ -22,23 +30,26 @@ interface Line {
 
 /** Steps with less of the time than this many percent share a line. */
 const SMALL = 0.2;
+/** For V8 to make its best code, and then for the least of many times to stand for an undisturbed one. */
+const [WARM_MS, TIMED_MS] = [1000, 1500];
 
 /** Tables for a terminal: every step, then every kernel. */
 export async function profile(model: string, { threads, simd256, batch }: ProfileOptions): Promise<string> {
   const backend = await createCpu({ threads, simd256 });
   const { graph: traced, operands } = networkCase(model, batch);
   const graph = optimise(traced);
-  const { steps } = backend.compile(graph);
-  const whole = timeOf(backend, graph, operands, 1000);
-  const lines = steps.map((step): Line => {
-    const alone = extract(step.nodes, graph);
-    const ms = timeOf(
-      backend,
-      alone,
-      alone.inputs.map((v, i) => operand(i + 1, sizeOf(v.shape)).map(Math.abs)),
-    );
-    const bytes = [...alone.inputs, ...alone.outputs].reduce((sum, v) => sum + bytesOf(v.spec), 0);
-    return { step, ms, macs: step.nodes.reduce((sum, n) => sum + macsOf(n), 0), bytes };
+  const program = backend.compile(graph);
+  const buffers = new Map<Value, Buffer>(graph.inputs.map((v) => [v, backend.alloc(bytesOf(v.spec))]));
+  graph.inputs.forEach((v, i) => backend.write(buffers.get(v)!, operands[i]));
+  const outputs = graph.outputs.map((v) => backend.alloc(bytesOf(v.spec)));
+  const inputs = graph.inputs.map((v) => buffers.get(v)!);
+  const [whole] = leastTimes([() => program.run(inputs, outputs)]);
+  const parts = partsOf(backend, graph, program.steps, buffers);
+  const times = leastTimes(parts.map((p) => () => p.program.run(p.inputs, p.outputs)));
+  const lines = parts.flatMap(({ step, inputs: reads, outputs: writes }, i): Line[] => {
+    if (!step) return [];
+    const bytes = [...reads, ...writes].reduce((total, b) => total + b.bytes, 0);
+    return [{ step, ms: times[i], macs: step.nodes.reduce((total, n) => total + macsOf(n), 0), bytes }];
   });
   backend.dispose();
   const sum = total(lines, "ms");
@@ -52,7 +63,7 @@ export async function profile(model: string, { threads, simd256, batch }: Profil
   const byKernel = Map.groupBy(lines, ({ step }) => step.kernel);
   const ordered = [...byKernel].toSorted(([, a], [, b]) => total(b, "ms") - total(a, "ms"));
   return [
-    `${model}, batch ${batch}, ${threads === 1 ? "one thread" : `${threads} threads`}: ${three(whole)} ms; its ${steps.length} steps alone ${three(sum)} ms`,
+    `${model}, batch ${batch}, ${threads === 1 ? "one thread" : `${threads} threads`}: ${three(whole)} ms; its ${lines.length} steps one by one ${three(sum)} ms`,
     table([
       ["step", "kernel", ...columns],
       ...large.map((line) => [nameOf(line.step), line.step.kernel, ...cells([line])]),
@@ -77,46 +88,72 @@ function nameOf({ nodes }: Step): string {
   return `${first.path} ${nodes.map((n) => n.op.name).join("+")} ${shapes.join(" → ")}`;
 }
 
-/** Nodes of a graph as a graph of their own: inputs are what they take from outside, outputs what is used outside. */
-function extract(nodes: readonly Node[], graph: Graph): Graph {
-  const inside = new Set(nodes);
-  const made = nodes.flatMap((n) => n.outputs);
-  const taken = new Set(nodes.flatMap((n) => n.inputs).filter((v) => !made.includes(v)));
-  const copies = new Map<Value, Value>([...taken].map((v) => [v, input(v.spec)]));
-  for (const n of nodes)
-    node(
-      n.op,
-      n.params,
-      n.inputs.map((v) => copies.get(v)!),
-    ).forEach((v, i) => copies.set(n.outputs[i], v));
-  const wanted = made.filter((v) => graph.outputs.includes(v) || graph.nodes.some((n) => !inside.has(n) && n.inputs.includes(v)));
-  return graphOf(
-    [...taken].map((v) => copies.get(v)!),
-    wanted.map((v) => copies.get(v)!),
-  );
+/** A program for each step, in order, over one buffer for each value that goes from one to another. */
+function partsOf(backend: CpuBackend, graph: Graph, steps: readonly Step[], buffers: Map<Value, Buffer>): Part[] {
+  const inside = new Set(steps.flatMap((s) => s.nodes));
+  const parts: Part[] = [];
+  const add = (step: Step | null, nodes: readonly Node[]) => {
+    const { alone, reads, writes } = extract(nodes, graph, inside);
+    for (const v of writes) buffers.set(v, backend.alloc(bytesOf(v.spec)));
+    parts.push({ step, program: backend.compile(alone), inputs: reads.map((v) => buffers.get(v)!), outputs: writes.map((v) => buffers.get(v)!) });
+  };
+  // What no step does (a concatenation whose pieces are written in place) is done between them as soon as it can be.
+  const left = new Set(graph.nodes.filter((n) => n.op !== reshapeOp && !inside.has(n)));
+  const copies = () => {
+    for (const n of left)
+      if (n.inputs.every((v) => buffers.has(source(v, inside)))) {
+        left.delete(n);
+        add(null, [n]);
+      }
+  };
+  for (const step of steps) {
+    copies();
+    add(step, step.nodes);
+  }
+  return parts;
 }
 
-/** The least milliseconds of at least seven runs and 40 ms, after `warmMs` for the engine to make its best code. */
-function timeOf(backend: CpuBackend, graph: Graph, values: readonly Float32Array[], warmMs = 40): number {
-  const program = backend.compile(graph);
-  const inputs = values.map((data) => {
-    const buffer = backend.alloc(data.byteLength);
-    backend.write(buffer, data);
-    return buffer;
-  });
-  const outputs = graph.outputs.map((v) => backend.alloc(bytesOf(v.spec)));
-  const times = (count: number, ms: number) => {
-    const each: number[] = [];
-    for (const end = performance.now() + ms; each.length < count || performance.now() < end;) {
-      const started = performance.now();
-      program.run(inputs, outputs);
-      each.push(performance.now() - started);
-    }
-    return each;
+/** The value that reshapes outside all steps make `v` from. */
+const source = (v: Value, inside: ReadonlySet<Node>): Value =>
+  v.node?.op === reshapeOp && !inside.has(v.node) ? source(v.node.inputs[0], inside) : v;
+
+/** Nodes as a graph of their own: it reads what they take from outside, and writes what is used there. */
+function extract(nodes: readonly Node[], graph: Graph, inside: ReadonlySet<Node>): { alone: Graph; reads: Value[]; writes: Value[] } {
+  const copies = new Map<Value, Value>();
+  const reads: Value[] = [];
+  const copyOf = (v: Value): Value => {
+    const known = copies.get(v);
+    if (known) return known;
+    const outer = source(v, inside) !== v && v.node;
+    const copy = outer ? node(outer.op, outer.params, [copyOf(outer.inputs[0])])[0] : input(v.spec);
+    if (!outer) reads.push(v);
+    copies.set(v, copy);
+    return copy;
   };
-  times(3, warmMs);
-  const least = times(7, 40).reduce((a, b) => Math.min(a, b));
-  program.dispose();
-  for (const buffer of [...inputs, ...outputs]) backend.free(buffer);
+  for (const n of nodes) node(n.op, n.params, n.inputs.map(copyOf)).forEach((v, i) => copies.set(n.outputs[i], v));
+  const made = nodes.flatMap((n) => n.outputs);
+  const writes = made.filter((v) => graph.outputs.includes(v) || graph.nodes.some((n) => !nodes.includes(n) && n.inputs.includes(v)));
+  return {
+    alone: graphOf(
+      reads.map((v) => copies.get(v)!),
+      writes.map((v) => copies.get(v)!),
+    ),
+    reads,
+    writes,
+  };
+}
+
+/** The least milliseconds of each of several calls that are made in turns. */
+function leastTimes(calls: readonly (() => void)[]): number[] {
+  const least = calls.map(() => Infinity);
+  const round = () =>
+    calls.forEach((call, i) => {
+      const started = performance.now();
+      call();
+      least[i] = Math.min(least[i], performance.now() - started);
+    });
+  for (const end = performance.now() + WARM_MS; performance.now() < end;) round();
+  least.fill(Infinity);
+  for (const end = performance.now() + TIMED_MS; performance.now() < end;) round();
   return least;
 }

@@ -114,7 +114,7 @@ test("a network: verified, timed, and started in processes of their own", () => 
 test("a profile names steps and kernels", () => {
   const { status, stdout } = bench("networks", "--models", "squeezenet1_1", "--profile");
   expect(status).toBe(0);
-  expect(stdout).toMatch(/^squeezenet1_1, batch 1, one thread: [\d.]+ ms; its \d+ steps alone [\d.]+ ms\n/);
+  expect(stdout).toMatch(/^squeezenet1_1, batch 1, one thread: [\d.]+ ms; its \d+ steps one by one [\d.]+ ms\n/);
   expect(stdout).toContain("| features.0 conv+add+relu 1×3×224×224 → 64×3×3×3 → 1×64×111×111 ");
   expect(stdout).toContain("| kernel ");
 });
