@@ -41,7 +41,7 @@ export interface Gather {
 }
 
 export const volume = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
-const gcd = (a: number, b: number): number => (b ? gcd(b, a % b) : a);
+export const gcd = (a: number, b: number): number => (b ? gcd(b, a % b) : a);
 
 /** Remembers what was made of an object: every kernel that is asked wants the same of the same geometry. */
 function remembered<K extends object, V>(make: (key: K) => V): (key: K) => V {

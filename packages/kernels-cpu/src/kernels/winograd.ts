@@ -13,8 +13,8 @@ import { fitted, gemmWork, paddedElements } from "./fitted.ts";
 import { readLayout, volume } from "./gather.ts";
 import { gatherOf, isConvOrGradInput } from "./igemm.ts";
 import { paddedInput } from "./pad.ts";
-import { combine, type Matrix } from "./toomCook.ts";
-import { emitRecord, RECORD, tilings, type TileAxis, type Tiling } from "./winogradTiles.ts";
+import { combine } from "./toomCook.ts";
+import { emitRecord, RECORD, tilings, type Tiling } from "./winogradTiles.ts";
 import { emitInput, emitOutput, scratchBytes } from "./winogradTransforms.ts";
 
 /** Bytes of transformed tiles and of products that a thread keeps, in the second-level cache. */
@@ -91,13 +91,10 @@ function weightStage(t: Tiling, caps: Caps, into: Place): Stage {
   const tail = g.to % mr;
   const perGroup = blocks + Number(tail > 0);
   const strides = stridesOf(g.kernel);
-  // Offsets of the plain taps in w, the last axis fastest; those of the transformed axes come on top.
-  const plain = axes.reduce<number[]>((offsets, x, a) => (x.n > 1 ? offsets : offsets.flatMap((o) => x.taps.map((k) => o + k * strides[a]))), [0]);
-  const along = (x: TileAxis, stride: number) => (x.n > 1 ? x.taps.map((k) => k * stride) : [0]);
-  const [offsetsH, offsetsW] = [along(h, strides.at(-2) ?? 0), along(w, strides.at(-1)!)];
-  const matrix = (x: TileAxis): Matrix => x.short.g;
+  // For each step of the depth but channels, the taps along every axis.
+  const summed = axes.reduce<(readonly number[])[][]>((lists, x) => lists.flatMap((list) => x.taps.map((taps) => [...list, taps])), [[]]);
   return {
-    name: `winogradWeights_${hash(JSON.stringify([g.kernel, g.to, g.from, g.groups, g.wTo, g.wFrom, h, w, plain, caps.relaxed]))}`,
+    name: `winogradWeights_${hash(JSON.stringify([g.kernel, g.to, g.from, g.groups, g.wTo, g.wFrom, h, w, summed, caps.relaxed]))}`,
     items: g.groups * perGroup,
     reads: [inputAt(1)],
     writes: [into],
@@ -110,27 +107,31 @@ function weightStage(t: Tiling, caps: Caps, into: Place): Stage {
         f.set(d, i32.add(to, i32.add(i32.mul(group, g.to * depth * points * 4), i32.mul(block, mr * depth * 4))));
         const rows = (count: number) =>
           f.for(channel, 0, g.from, 1, () => {
-            for (const offset of plain) {
+            for (const taps of summed) {
+              const offset = taps.slice(0, -2).reduce((sum, [k], a) => sum + k * strides[a], 0);
+              const [tapsH, tapsW] = [taps.at(-2) ?? [0], taps.at(-1)!];
               for (let row = 0; row < count; row += 4) {
                 const lanes = Math.min(4, count - row);
-                const load = (at: number) => {
+                const load = (kh: number, kw: number) => {
+                  if (kh < 0 || kw < 0) return f.let("v128", "none", 0);
+                  const at = offset + kh * (strides.at(-2) ?? 0) + kw;
                   const v = f.let("v128", "w_", v128.loadZero32(s, (at + row * g.wTo) * 4));
                   for (let lane = 1; lane < lanes; lane++) f.set(v, v128.loadLane(s, v, lane, (at + (row + lane) * g.wTo) * 4));
                   return v;
                 };
-                const half = offsetsH.map((oh) =>
+                const half = tapsH.map((kh) =>
                   combine(
                     f,
                     caps,
-                    matrix(w),
-                    offsetsW.map((ow) => load(offset + oh + ow)),
+                    w.short.g,
+                    tapsW.map((kw) => load(kh, kw)),
                   ),
                 );
                 for (let j = 0; j < w.n; j++)
                   combine(
                     f,
                     caps,
-                    matrix(h),
+                    h.short.g,
                     half.map((r) => r[j]),
                   ).forEach((v, i) => {
                     const at = ((i * w.n + j) * depth * g.to + row) * 4;

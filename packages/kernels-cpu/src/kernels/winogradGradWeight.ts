@@ -23,7 +23,8 @@ const TILE_BYTES = 384 * 1024;
 
 function tilingOf(task: Task, points: number, dims: number): Tiling | string {
   const t = tilings(gatherForward(task.params as ConvGeometry), points, dims);
-  return typeof t === "string" ? t : t[0];
+  if (typeof t === "string") return t;
+  return t[0].axes.some((x) => x.n > 1 && x.plain.length > 1) ? "does without strides along transformed axes" : t[0];
 }
 
 /** How dw is cut into pieces, and tiles into passes. */
@@ -115,7 +116,7 @@ function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps,
   const rowNames = Array.from({ length: 8 }, (_, l) => `v${l}`);
   const plainX = axes.reduce<number[]>((offsets, x, a) => offsets.flatMap((o) => x.plain.map((p) => o + p * strides[a])), [0]);
   const plainW = axes.reduce<number[]>(
-    (offsets, x, a) => (x.n > 1 ? offsets : offsets.flatMap((o) => x.taps.map((k) => o + k * kernelStrides[a]))),
+    (offsets, x, a) => (x.n > 1 ? offsets : offsets.flatMap((o) => x.taps.map(([k]) => o + k * kernelStrides[a]))),
     [0],
   );
   return {
@@ -222,7 +223,7 @@ function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps,
             shortH.bt.map((__, i) => load(i, j)),
           ),
         );
-        const tapOf = (x: TileAxis, i: number, axis: number) => (x.n > 1 ? x.taps[i] * kernelStrides[axis] : 0);
+        const tapOf = (x: TileAxis, i: number, axis: number) => (x.n > 1 ? x.taps[0][i] * kernelStrides[axis] : 0);
         const results = shortH.at.flatMap((_, i) =>
           combine(
             p,

@@ -1,7 +1,7 @@
 // How a phase of a convolution falls into the tiles of Winograd's short convolutions, and where each tile lies.
 
 import { i32, type Func, type Local } from "../wasm/asm.ts";
-import { tapCount, volume, type Gather, type Phase } from "./gather.ts";
+import { gcd, tapCount, volume, type Gather, type Phase } from "./gather.ts";
 import { shortConvolution, type ShortConvolution } from "./toomCook.ts";
 
 /** One axis of a phase in tiles: tile `a` begins at output t = r + spacing·m·⌊a/spacing⌋, r = a mod spacing, and reads the source from t·step + first. */
@@ -13,10 +13,10 @@ export interface TileAxis {
   readonly spacing: number;
   readonly tiles: number;
   readonly first: number;
-  /** Taps that are not transformed but summed, by their distance in the source from `first`. */
+  /** What is not transformed but summed, by its distance in the source from `first`: single taps, or classes of taps that a stride sets apart. */
   readonly plain: readonly number[];
-  /** Index in the kernel of each tap, in the order of the source. */
-  readonly taps: readonly number[];
+  /** For each of these the taps' indices in the kernel, in the order of the source; −1 where a class has one tap less. */
+  readonly taps: readonly (readonly number[])[];
 }
 
 export interface Tiling {
@@ -33,7 +33,7 @@ export interface Tiling {
   readonly depth: number;
 }
 
-const SINGLE: TileAxis = { short: shortConvolution(1, 1), m: 1, n: 1, spacing: 1, tiles: 1, first: 0, plain: [0], taps: [0] };
+const SINGLE: TileAxis = { short: shortConvolution(1, 1), m: 1, n: 1, spacing: 1, tiles: 1, first: 0, plain: [0], taps: [[0]] };
 
 /** How `points` points a tile, along `dims` axes, divide each phase; or why they cannot. */
 export function tilings(source: Gather, points: number, dims: number): Tiling[] | string {
@@ -41,31 +41,39 @@ export function tilings(source: Gather, points: number, dims: number): Tiling[] 
   if (!volume([source.n, source.from, source.to, ...source.output])) return "has nothing to compute";
   if (!source.phases.every(tapCount)) return "leaves no outputs without taps";
   const phases = source.phases.map((phase) => {
-    // The innermost axes that have something to gain: two taps at least, and the same distance between taps as between outputs.
-    const able = phase.taps.map((t, a) => a >= rank - 2 && t.count > 1 && t.count < points && Math.abs(t.delta) % source.step[a] === 0);
-    const chosen = able.flatMap((ok, a) => (ok ? [a] : [])).slice(-dims);
-    return phase.taps.map((t, a): TileAxis => {
-      const spacing = Math.abs(t.delta) / source.step[a];
-      const ordered = Array.from({ length: t.count }, (_, j) => t.tapFirst + j * t.tapDelta);
-      const lowest = t.first + Math.min(0, (t.count - 1) * t.delta);
-      if (t.delta < 0) ordered.reverse();
-      if (!chosen.includes(a))
-        return { ...SINGLE, tiles: phase.grid[a], first: lowest, plain: ordered.map((_, j) => j * Math.abs(t.delta)), taps: ordered };
-      const m = points - t.count + 1;
+    const axes = phase.taps.map((t, a) => {
+      // Taps that are a whole number of outputs apart make a short convolution; with a stride there are several such classes.
+      const step = source.step[a];
+      const delta = Math.abs(t.delta);
+      const classes = Math.min(t.count, step / gcd(step, delta));
+      const tap = (j: number) => (j < t.count ? t.tapFirst + (t.delta < 0 ? t.count - 1 - j : j) * t.tapDelta : -1);
+      return { a, step, delta, classes, tap, count: Math.ceil(t.count / classes), first: t.first + Math.min(0, (t.count - 1) * t.delta) };
+    });
+    // The innermost axes that have something to gain.
+    const chosen = axes.filter(({ a, count }) => a >= rank - 2 && count > 1 && count < points).slice(-dims);
+    return axes.map((axis): TileAxis => {
+      const { a, step, delta, classes, tap, count, first } = axis;
+      const grid = phase.grid[a];
+      if (!chosen.includes(axis)) {
+        const plain = Array.from({ length: phase.taps[a].count }, (_, j) => j);
+        return { ...SINGLE, tiles: grid, first, plain: plain.map((j) => j * delta), taps: plain.map((j) => [tap(j)]) };
+      }
+      const m = points - count + 1;
+      const spacing = (classes * delta) / step;
       return {
-        short: shortConvolution(m, t.count),
+        short: shortConvolution(m, count),
         m,
         n: points,
         spacing,
-        tiles: spacing * Math.ceil(Math.ceil(phase.grid[a] / spacing) / m),
-        first: lowest,
-        plain: [0],
-        taps: ordered,
+        tiles: spacing * Math.ceil(Math.ceil(grid / spacing) / m),
+        first,
+        plain: Array.from({ length: classes }, (_, c) => c * delta),
+        taps: Array.from({ length: classes }, (_, c) => Array.from({ length: count }, (_, k) => tap(c + k * classes))),
       };
     });
   });
   if (!phases.every((axes) => axes.filter((x) => x.n > 1).length === dims))
-    return `needs ${dims} axes with 2 to ${points - 1} taps at the outputs' distance`;
+    return `needs ${dims} inner axes with 2 to ${points - 1} taps at the outputs' distance`;
   // Tiles reach past the last output: there must be zeros.
   const padded = source.padded.map((size, a) =>
     Math.max(
@@ -75,7 +83,8 @@ export function tilings(source: Gather, points: number, dims: number): Tiling[] 
           (x.spacing - 1 + x.spacing * (x.m * Math.ceil(x.tiles / x.spacing) - 1)) * source.step[a] +
           x.first +
           1 +
-          (x.n > 1 ? (x.n - x.m) * x.spacing * source.step[a] : x.plain.at(-1)!),
+          (x.n - x.m) * x.spacing * source.step[a] +
+          x.plain.at(-1)!,
       ),
     ),
   );
