@@ -1,6 +1,6 @@
 // A plan made into one WebAssembly module and the memory it runs in: every address but those of inputs and outputs is a constant.
 
-import { bytesOf, formatShape, optimise, type Buffer, type Graph, type Program, type Step, type Value } from "@conv/tensor";
+import { bytesOf, formatShape, mustHold, optimise, type Buffer, type Graph, type Program, type Step, type Value } from "@conv/tensor";
 import { packArena } from "./arena.ts";
 import type { Caps } from "./caps.ts";
 import type { Heap } from "./memory.ts";
@@ -119,7 +119,8 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
       if (!live) throw new Error("cpu: program used after dispose");
       const ins = inputs as readonly CpuBuffer[];
       const outs = outputs as readonly CpuBuffer[];
-      check(graph, ins, outs);
+      mustHold("cpu", graph, ins, outs);
+      if ([...ins, ...outs].some((b) => b.address < 0)) throw new Error("cpu: buffer used after free");
       const direct = outs.map((_, o) => sources[o].kind === "output" && sources[o].index === o);
       const early = outs.map((b, o) => direct[o] && overwrites[o].some((i) => ins[i] === b));
       // Spare memory first: growth may replace what views look at.
@@ -194,18 +195,6 @@ function unsafeInputs(graph: Graph, planned: readonly Planned[], homes: Readonly
         p.reads.some((v) => isIn(v, "input", i)) && (at > first || (at === first && !(p.elementwise.has(input) && p.writes.includes(root(output))))),
     );
     return late ? [i] : [];
-  });
-}
-
-function check(graph: Graph, inputs: readonly CpuBuffer[], outputs: readonly CpuBuffer[]): void {
-  if (inputs.length !== graph.inputs.length || outputs.length !== graph.outputs.length)
-    throw new RangeError(
-      `cpu: program takes ${graph.inputs.length} inputs and ${graph.outputs.length} outputs, got ${inputs.length} and ${outputs.length}`,
-    );
-  [...inputs, ...outputs].forEach((b, i) => {
-    const v = i < inputs.length ? graph.inputs[i]! : graph.outputs[i - inputs.length]!;
-    if (b.address < 0) throw new Error("cpu: buffer used after free");
-    if (b.bytes < bytesOf(v.spec)) throw new RangeError(`cpu: buffer of ${b.bytes} bytes for a value of ${bytesOf(v.spec)}`);
   });
 }
 

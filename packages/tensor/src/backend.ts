@@ -1,6 +1,7 @@
 // The contract of a back end, a value that is passed and never a global, and of the kernels a back end chooses from.
 
 import type { Graph, Node } from "./graph.ts";
+import { bytesOf } from "./spec.ts";
 
 /** Memory of a device. Only the back end that made it knows what is behind it. */
 export interface Buffer {
@@ -36,10 +37,21 @@ export interface Program {
   readonly steps: readonly Step[];
   /**
    * Enqueues one run. Outputs may be the same buffers as inputs: the outcome is as if every input were read before any
-   * output is written. Two outputs may not share a buffer.
+   * output is written. Two outputs may not share a buffer. A buffer too many, too few or too small for its value is a RangeError, and
+   * nothing is written.
    */
   run(inputs: readonly Buffer[], outputs: readonly Buffer[]): void;
   dispose(): void;
+}
+
+/** For back ends: throws RangeError, in the name of one, unless there is a buffer for each input and output of the graph, large enough for it. */
+export function mustHold(name: string, { inputs, outputs }: Graph, from: readonly Buffer[], to: readonly Buffer[]): void {
+  if (from.length !== inputs.length || to.length !== outputs.length)
+    throw new RangeError(`${name}: program takes ${inputs.length} inputs and ${outputs.length} outputs, got ${from.length} and ${to.length}`);
+  const values = [...inputs, ...outputs];
+  [...from, ...to].forEach(({ bytes }, i) => {
+    if (bytes < bytesOf(values[i].spec)) throw new RangeError(`${name}: buffer of ${bytes} bytes for a value of ${bytesOf(values[i].spec)}`);
+  });
 }
 
 /** Which kernel runs which nodes, with the time it was predicted to take and the kernels it was preferred to. */

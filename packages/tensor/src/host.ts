@@ -1,6 +1,6 @@
 // The host back end: every op by its own reference, in float64, one node after the other. Slow, obvious, and the oracle.
 
-import type { Backend, Buffer, Program } from "./backend.ts";
+import { mustHold, type Backend, type Buffer, type Program } from "./backend.ts";
 import type { Graph, Value } from "./graph.ts";
 import type { HostArray } from "./op.ts";
 import { sizeOf, type Spec } from "./spec.ts";
@@ -44,6 +44,7 @@ export function createHost(): Backend {
       const program: Program = {
         steps: graph.nodes.map((n) => ({ kernel: "reference", nodes: [n], estimate: 0, others: [] })),
         run(inputs, outputs) {
+          mustHold("host", graph, inputs, outputs);
           const results = evaluate(
             graph,
             inputs.map((b, i) => decode(own(b).data, graph.inputs[i].spec)),

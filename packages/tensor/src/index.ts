@@ -1,7 +1,7 @@
 // @conv/tensor: the graph and everything that knows no op by name.
 
 export { apply, jit, type Arg, type Jitted } from "./apply.ts";
-export type { Backend, Buffer, Kernel, MemoryInfo, Program, Step } from "./backend.ts";
+export { mustHold, type Backend, type Buffer, type Kernel, type MemoryInfo, type Program, type Step } from "./backend.ts";
 export { complaint, ShapeError, shapeError, unsupported, UnsupportedError } from "./errors.ts";
 export { graphOf, input, node, trace, Value, within, type Graph, type Node } from "./graph.ts";
 export { createHost, evaluate, hostArray } from "./host.ts";

@@ -270,6 +270,15 @@ describe("the host", () => {
     expect(() => host.alloc(2 ** 53)).toThrow(new RangeError("host: no room for 9007199254740992 bytes"));
   });
 
+  test("takes a buffer, large enough, for each input and output", () => {
+    const host = createHost();
+    const program = host.compile(trace((a, b) => add(a, b), [spec([2]), spec([2])]));
+    const [a, b, small] = [8, 8, 4].map((bytes) => host.alloc(bytes));
+    expect(() => program.run([a], [b])).toThrow(new RangeError("host: program takes 2 inputs and 1 outputs, got 1 and 1"));
+    expect(() => program.run([a, small], [b])).toThrow(new RangeError("host: buffer of 4 bytes for a value of 8"));
+    expect(() => program.run([a, b], [small])).toThrow(new RangeError("host: buffer of 4 bytes for a value of 8"));
+  });
+
   test("outputs may be inputs: as if all were read before any is written", async () => {
     const host = createHost();
     const program = host.compile(trace((a, b) => [add(a, b), mul(a, b)], [spec([1]), spec([1])]));

@@ -213,12 +213,21 @@ export function bufferSuite(device: Device): void {
 
   describe("misuse", () => {
     const graph = graphOfShapes([[4]], (x) => relu(x));
-    const wrongs: [string, new (message: string) => Error, (backend: Backend, freed: Buffer, fine: Buffer) => unknown][] = [
+    const both = graphOfShapes([[4], [4]], (x, y) => [add(x, y), mul(x, y)]);
+    const small = (backend: Backend) => backend.alloc(12);
+    type Wrong = (backend: Backend, freed: Buffer, fine: Buffer, other: Buffer) => unknown;
+    const wrongs: [string, new (message: string) => Error, Wrong][] = [
       ["writing to a freed buffer", Error, (backend, freed) => backend.write(freed, Float32Array.of(1))],
       ["reading a freed buffer", Error, (backend, freed) => backend.read(freed)],
       ["a freed buffer as input", Error, (backend, freed, fine) => backend.compile(graph).run([freed], [fine])],
       ["a freed buffer as output", Error, (backend, freed, fine) => backend.compile(graph).run([fine], [freed])],
       ["writing more than the buffer holds", RangeError, (backend, _, fine) => backend.write(fine, new Float32Array(5))],
+      ["a run with too few inputs", RangeError, (backend, _, fine, other) => backend.compile(both).run([fine], [other, backend.alloc(16)])],
+      ["a run with too many inputs", RangeError, (backend, _, fine, other) => backend.compile(graph).run([fine, fine], [other])],
+      ["a run with too few outputs", RangeError, (backend, _, fine, other) => backend.compile(both).run([fine, fine], [other])],
+      ["a run with too many outputs", RangeError, (backend, _, fine, other) => backend.compile(graph).run([fine], [other, backend.alloc(16)])],
+      ["an input smaller than its value", RangeError, (backend, _, fine, other) => backend.compile(both).run([fine, small(backend)], [other, fine])],
+      ["an output smaller than its value", RangeError, (backend, _, fine, other) => backend.compile(both).run([fine, fine], [other, small(backend)])],
     ];
     for (const [name, kind, wrong] of wrongs)
       it(`${name} is an error, at once or at the next read, and harms nothing else`, async () => {
@@ -229,7 +238,7 @@ export function bufferSuite(device: Device): void {
           backend.write(other, Float32Array.of(5, 6, 7, 8));
           backend.free(freed);
           const error = await Promise.resolve()
-            .then(() => wrong(backend, freed, fine))
+            .then(() => wrong(backend, freed, fine, other))
             .then(() => backend.read(other))
             .then(
               () => null,
