@@ -85,6 +85,21 @@ const all: [string, Shape, Shape, ConvOptions?][] = [
   ["depthwise 3×3 stride 2", [1, 7, 9, 9], [7, 1, 3, 3], { groups: 7, stride: 2, padding: 1 }],
   ["depthwise 3×3 @14", [1, 32, 14, 14], [32, 1, 3, 3], { groups: 32, padding: 1 }],
   ["depthwise 3×3 multiplier 3", [1, 4, 5, 7], [12, 1, 3, 3], { groups: 4, padding: 1 }],
+  ["depthwise 3×3 @37×131", [1, 2, 37, 131], [2, 1, 3, 3], { groups: 2, padding: 1 }],
+  ["depthwise 5×5 stride 2 @41×110", [1, 2, 41, 110], [2, 1, 5, 5], { groups: 2, stride: 2, padding: 2 }],
+  [
+    "depthwise 3×3 stride 2 padding 0|1 @16",
+    [1, 3, 16, 16],
+    [3, 1, 3, 3],
+    {
+      groups: 3,
+      stride: 2,
+      padding: [
+        [0, 1],
+        [0, 1],
+      ],
+    },
+  ],
   ["depthwise 5×5 dilation 2 stride 2", [1, 3, 13, 13], [3, 1, 5, 5], { groups: 3, dilation: 2, stride: 2, padding: 4 }],
   ["depthwise 7×7 @9", [1, 6, 9, 9], [6, 1, 7, 7], { groups: 6, padding: 3 }],
   // Three axes and more

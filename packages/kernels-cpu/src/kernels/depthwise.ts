@@ -5,17 +5,23 @@
 import { stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, type CpuKernel, type Stage, type Task } from "../code.ts";
-import { i32, v128, type Code, type Func, type Local } from "../wasm/asm.ts";
+import { i32, v128, type Local } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { epilogueName, hash } from "../wasm/tile.ts";
 import { fitted, paddedElements } from "./fitted.ts";
-import { needsPadding, readLayout, tapCount, volume, type Gather, type Phase } from "./gather.ts";
+import { needsPadding, tapCount, volume, type Gather, type Phase } from "./gather.ts";
 import { gatherOf, isConvOrGradInput } from "./igemm.ts";
-import { copyInside, fillRange, loadStepped, padBytes } from "./pad.ts";
+import { copyInside, fillRange, loadStepped, padBytes, splitColumn } from "./pad.ts";
 import { storeNeighbours } from "./store.ts";
 
 /** Taps that are unrolled at most; beyond them the generated code outgrows what it saves. */
 const MOST_TAPS = 128;
+/** Weights that stay in registers, with so many sums beside them; weights that do not are loaded for more sums at a time. */
+const KEPT_WEIGHTS = 9;
+const VECTORS = 4;
+const MORE_VECTORS = 7;
+/** Bytes of a padded copy that the first-level cache keeps beside source and outputs. */
+const BAND = 16 * 1024;
 
 export const depthwise: CpuKernel = fitted({
   name: "depthwise",
@@ -34,7 +40,8 @@ export const depthwise: CpuKernel = fitted({
     for (const p of g.phases) {
       const rows = g.n * g.groups * g.to * volume(p.grid.slice(0, -1));
       const vectors = rows * Math.ceil(p.grid[last] / 4);
-      const products = 4 * vectors * tapCount(p);
+      // A weight that is loaded for a few sums takes the time of one of them.
+      const products = 4 * vectors * tapCount(p) * (tapCount(p) > KEPT_WEIGHTS ? 1 + 1 / MORE_VECTORS : 1);
       work.products += products;
       work.steps += vectors;
       work.tiles += rows;
@@ -59,58 +66,124 @@ export function tapsOf(phase: Phase, kernelStrides: readonly number[], sourceStr
   );
 }
 
-/** One piece of work is an output plane. Padding is made plane by plane in the thread's own memory, where the caches keep it. */
+/** Rows of outputs, and of the source that they see, whose copy fits beside the outputs in the first-level cache; null if all do. */
+function bandOf(g: Gather, padded: readonly number[]): { rows: number; slabs: number } | null {
+  const slab = volume(padded.slice(1)) * 4;
+  const span = padded[0] - (g.output[0] - 1) * g.step[0];
+  const most = Math.max(1, Math.floor((BAND - span * slab) / (g.step[0] * slab)) + 1);
+  if (most >= g.output[0]) return null;
+  const rows = Math.ceil(g.output[0] / Math.ceil(g.output[0] / most));
+  return { rows, slabs: (rows - 1) * g.step[0] + span };
+}
+
+/**
+ * One piece of work is an output plane. Padding is made plane by plane in the thread's own memory, where the caches keep it: in bands of
+ * rows, if a plane is too large for that. With stride 2 the copy has the even columns of each row before the odd ones, so that what
+ * neighbours see of a tap are neighbours too.
+ */
 function planes(g: Gather, task: Task, caps: Caps): Stage {
   const rank = g.output.length;
-  const { strides, plane } = readLayout(g);
+  const pads = needsPadding(g);
+  const split = g.step[rank - 1] === 2 && g.source[rank - 1] >= 8 && (pads || volume(g.kernel) > KEPT_WEIGHTS);
+  const copies = pads || split;
+  const half = Math.ceil(g.padded[rank - 1] / 2);
+  const box = { planes: 1, source: g.source, lo: g.lo, padded: split ? g.padded.with(rank - 1, 2 * half) : g.padded };
+  const band = copies && rank > 1 && g.to === 1 && g.phases.length === 1 ? bandOf(g, box.padded) : null;
+  const sizes = copies ? box.padded.with(0, band ? band.slabs : box.padded[0]) : g.source;
+  const strides = stridesOf(sizes);
   const out = stridesOf(g.output);
-  const stepW = g.step[rank - 1];
+  const stepW = split ? 1 : g.step[rank - 1];
   const outStepW = g.outStep[rank - 1];
   const channels = g.groups * g.to;
   const operands = task.epilogue?.operands ?? [];
-  const box = { planes: 1, source: g.source, lo: g.lo, padded: g.padded };
-  const pads = needsPadding(g);
+  // Outputs may be made twice unless an operand lies where they do.
+  const again = outStepW === 1 && operands.every((o) => o.along !== "element");
   return {
     name: `depthwise_${hash(JSON.stringify([g, caps.relaxed]))}${epilogueName(task.epilogue)}`,
     items: g.n * channels,
-    perThread: pads ? padBytes(box) : 0,
+    perThread: copies ? padBytes({ ...box, padded: sizes }) : 0,
     reads: [inputAt(0), inputAt(1), ...operands.map((_, i) => inputAt(2 + i))],
     writes: [outputAt(0)],
     emit(_, f, at, { lo, hi, own }) {
-      const [x, w] = at;
+      const [x] = at;
       const y = at[at.length - 1];
-      const [item, channel, source, s, d, sRow, dRow, column] = f.ints("item", "channel", "source", "s", "d", "sRow", "dRow", "column");
-      const weights = Array.from({ length: Math.max(...g.phases.map(tapCount)) }, (_, i) => f.local("v128", `w${i}`));
-      const acc = f.local("v128", "acc");
+      const [item, channel, source, w, s, d, sRow, dRow, column] = f.ints("item", "channel", "source", "w", "s", "d", "sRow", "dRow", "column");
+      const weights = Array.from({ length: Math.min(KEPT_WEIGHTS, Math.max(...g.phases.map(tapCount))) }, (_, i) => f.local("v128", `w${i}`));
+      const acc = Array.from({ length: Math.max(VECTORS, MORE_VECTORS) }, (_, i) => f.local("v128", `acc${i}`));
       const perChannel = new Map<string, Local>();
       // The address of an element operand runs beside that of y.
       const element = operands.map((o, i) => (o.along === "element" ? f.let("i32", `${o.name}_y`, i32.sub(at[2 + i], y)) : null));
 
+      /** Rows `first` … of `size` along the first axis of the source go to the thread's memory; what lies outside is zero. */
+      const copyBand = (top: Local, slabs: number) => {
+        const [from, into, slab] = f.ints("from", "into", "slab");
+        const slab4 = strides[0] * 4;
+        const inner = { source: g.source.slice(1), lo: g.lo.slice(1), padded: box.padded.slice(1) };
+        f.set(into, own);
+        f.for(slab, 0, slabs, 1, () => {
+          f.set(from, i32.add(top, slab));
+          f.if(
+            i32.ltU(from, g.source[0]),
+            () => {
+              f.set(from, i32.add(source, i32.mul(from, volume(inner.source) * 4)));
+              copyInside(f, inner, from, into, split);
+            },
+            () => f.fill(into, 0, slab4),
+          );
+          f.bump(into, slab4);
+        });
+      };
+
       const onePhase = (phase: Phase) => {
-        const taps = tapsOf(phase, stridesOf(g.kernel), strides);
+        const taps = tapsOf(phase, stridesOf(g.kernel), strides).map(({ tap, offset }) => {
+          const c = offset % sizes[rank - 1];
+          return { tap, offset: split ? offset - c + splitColumn(c, half) : offset };
+        });
+        const kept = taps.length <= KEPT_WEIGHTS;
         const width = phase.grid[rank - 1];
-        const compute = (lanes: number) => {
-          f.set(acc, 0);
-          const load = stepW === 2 ? pairLoader(f, s) : (offset: number) => loadStepped(f, s, offset * 4, stepW, "x");
-          taps.forEach(({ offset }, i) => f.set(acc, madd(caps, load(offset), weights[i], acc)));
-          storeNeighbours(f, caps, task.epilogue, acc, {
-            address: d,
-            offset: 0,
-            lanes,
-            step: outStepW,
-            perChannel,
-            beside: (i) => i32.add(d, element[i]!),
+        const most = kept ? VECTORS : MORE_VECTORS;
+        const perBlock = Math.ceil(Math.ceil(width / 4) / Math.ceil(width / (4 * most)));
+        const blocks = Math.floor(width / (4 * perBlock));
+        const block = (vectors: readonly { first: number; lanes: number }[]) => {
+          vectors.forEach((_, v) => f.set(acc[v], 0));
+          taps.forEach(({ tap, offset }, i) => {
+            if (!kept) f.set(weights[0], v128.loadSplat(w, tap * 4));
+            vectors.forEach(({ first }, v) => {
+              const from = (offset + first * stepW) * 4;
+              const loaded = stepW === 1 ? v128.load(s, from) : loadStepped(f, s, from, stepW, "x");
+              f.set(acc[v], madd(caps, loaded, weights[kept ? i : 0], acc[v]));
+            });
           });
+          vectors.forEach(({ first, lanes }, v) =>
+            storeNeighbours(f, caps, task.epilogue, acc[v], {
+              address: d,
+              offset: first * outStepW * 4,
+              lanes,
+              step: outStepW,
+              perChannel,
+              beside: (i) => i32.add(d, element[i]!),
+            }),
+          );
         };
+        const vectors = (count: number, lanes = 4) => Array.from({ length: count }, (_, v) => ({ first: v * 4, lanes: v < count - 1 ? 4 : lanes }));
         const row = () => {
           f.set(s, sRow);
           f.set(d, dRow);
-          f.for(column, 0, width >> 2, 1, () => {
-            compute(4);
-            f.bump(s, 16 * stepW);
-            f.bump(d, 16 * outStepW);
+          const move = (outputs: number) => {
+            f.bump(s, outputs * stepW * 4);
+            f.bump(d, outputs * outStepW * 4);
+          };
+          f.for(column, 0, blocks, 1, () => {
+            block(vectors(perBlock));
+            move(4 * perBlock);
           });
-          if (width % 4) compute(width % 4);
+          const left = width - blocks * 4 * perBlock;
+          const count = Math.ceil(left / 4);
+          if (left % 4 === 0 || !again || width < 4) return block(vectors(count, left % 4 || 4));
+          // The last vector begins where it has four outputs.
+          if (!blocks) return block(vectors(count).with(count - 1, { first: width - 4, lanes: 4 }));
+          move(left - 4 * count);
+          block(vectors(count));
         };
         const rows = (axis: number) => {
           if (axis === rank - 1) return row();
@@ -123,16 +196,29 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
           f.bump(sRow, -sMove * phase.grid[axis]);
           f.bump(dRow, -dMove * phase.grid[axis]);
         };
-        taps.forEach(({ tap }, i) => f.set(weights[i], v128.loadSplat(i32.add(w, i32.mul(channel, volume(g.kernel) * 4)), tap * 4)));
+        if (kept) taps.forEach(({ tap }, i) => f.set(weights[i], v128.loadSplat(w, tap * 4)));
         f.set(sRow, source);
         const origin = phase.origin.reduce((sum, o, a) => sum + o * out[a] * 4, 0);
         f.set(dRow, i32.add(y, i32.add(i32.mul(item, volume(g.output) * 4), origin)));
-        rows(0);
+        if (!band) return rows(0);
+        const [first, top, end, line] = f.ints("first", "top", "end", "line");
+        f.for(first, 0, g.output[0], band.rows, () => {
+          f.set(top, i32.sub(i32.mul(first, g.step[0]), g.lo[0]));
+          copyBand(top, band.slabs);
+          f.set(sRow, own);
+          f.set(end, i32.sub(g.output[0], first));
+          f.for(line, 0, i32.min(end, band.rows), 1, () => {
+            rows(1);
+            f.bump(sRow, g.step[0] * strides[0] * 4);
+            f.bump(dRow, out[0] * 4);
+          });
+        });
       };
       // What stands around the plane is made once: only the inside changes.
-      if (pads) fillRange(f, own, plane * 4, 0);
+      if (copies) fillRange(f, own, volume(sizes) * 4, 0);
       f.for(item, lo, hi, 1, () => {
         f.set(channel, i32.rem(item, channels));
+        f.set(w, i32.add(at[1], i32.mul(channel, volume(g.kernel) * 4)));
         operands.forEach(({ name, along }, i) => {
           if (along === "element") return;
           const v = perChannel.get(name) ?? f.local("v128", name);
@@ -140,8 +226,8 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
           f.set(v, v128.loadSplat(i32.add(at[2 + i], i32.mul(channel, 4))));
         });
         f.set(source, i32.add(x, i32.mul(i32.div(item, g.to), volume(g.source) * 4)));
-        if (pads) {
-          const copy = () => copyInside(f, box, source, own);
+        if (copies && !band) {
+          const copy = () => copyInside(f, box, source, own, split);
           if (g.to === 1) copy();
           else f.if(i32.or(i32.eq(item, lo), i32.eqz(i32.rem(item, g.to))), copy);
           f.set(source, own);
@@ -149,17 +235,5 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
         g.phases.forEach(onePhase);
       });
     },
-  };
-}
-
-/** Loads every second element from an offset on; two neighbouring taps are the even and the odd lanes of the same two vectors. */
-function pairLoader(f: Func, s: Local): (offset: number) => Code {
-  const pairs = new Map<number, readonly [Local, Local]>();
-  return (offset) => {
-    const known = pairs.get(offset - 1);
-    if (known) return v128.shuffle(...known, 1, 3, 5, 7);
-    const pair = [f.let("v128", "x0", v128.load(s, offset * 4)), f.let("v128", "x1", v128.load(s, offset * 4 + 16))] as const;
-    pairs.set(offset, pair);
-    return v128.shuffle(...pair, 0, 2, 4, 6);
   };
 }

@@ -49,20 +49,23 @@ export function padStage(box: PadBox, from: Place, into: Place): Stage {
   };
 }
 
-/** Copies one plane at `s` to its place in the padded plane at `into`. */
-export function copyInside(f: Func, { source, lo, padded }: PadBox, s: Local, into: Local): void {
+/** Copies one plane at `s` to its place in the padded plane at `into`, with the even columns of each row before the odd ones if `split`. */
+export function copyInside(f: Func, { source, lo, padded }: Pick<PadBox, "source" | "lo" | "padded">, s: Local, into: Local, split = false): void {
+  const last = source.length - 1;
   const counts = source.map((size, a) => Math.min(size, padded[a] - lo[a]));
   if (counts.some((c) => c <= 0)) return;
   const [from4, into4] = [source, padded].map((sizes) => stridesOf(sizes).map((stride) => stride * 4));
-  const d = f.let(
-    "i32",
-    "inside",
-    i32.add(
-      into,
-      lo.reduce((sum, l, a) => sum + l * into4[a], 0),
-    ),
+  const origin = lo.reduce((sum, l, a) => sum + (split && a === last ? 0 : l * into4[a]), 0);
+  const d = f.let("i32", "inside", i32.add(into, origin));
+  copyBox(
+    f,
+    s,
+    d,
+    counts,
+    from4,
+    into4,
+    split ? (count) => splitRow(f, s, d, count, lo[last], padded[last] / 2) : (count) => copyRow(f, s, d, count),
   );
-  copyBox(f, s, d, counts, from4, into4);
 }
 
 /** Fills `bytes` bytes (a multiple of 4) with one number, given by its bits. */
@@ -78,10 +81,19 @@ export function fillRange(f: Func, at: Local, bytes: number, bits: number): void
 }
 
 /** Copies a box of `counts` elements; the pointers end where they began. Strides in bytes, the innermost 4. */
-export function copyBox(f: Func, s: Local, d: Local, counts: readonly number[], from4: readonly number[], into4: readonly number[], axis = 0): void {
-  if (axis === counts.length - 1) return copyRow(f, s, d, counts[axis]!);
+export function copyBox(
+  f: Func,
+  s: Local,
+  d: Local,
+  counts: readonly number[],
+  from4: readonly number[],
+  into4: readonly number[],
+  row: (count: number) => void = (count) => copyRow(f, s, d, count),
+  axis = 0,
+): void {
+  if (axis === counts.length - 1) return row(counts[axis]!);
   f.repeat(counts[axis]!, `left${axis}`, () => {
-    copyBox(f, s, d, counts, from4, into4, axis + 1);
+    copyBox(f, s, d, counts, from4, into4, row, axis + 1);
     f.bump(s, from4[axis]!);
     f.bump(d, into4[axis]!);
   });
@@ -92,6 +104,34 @@ export function copyBox(f: Func, s: Local, d: Local, counts: readonly number[], 
     f.bump(s, -from4[axis]!);
     f.bump(d, -into4[axis]!);
   }
+}
+
+/** Where a column is in a row that holds the even columns first, then from `half` on the odd ones. */
+export const splitColumn = (column: number, half: number): number => (column % 2) * half + (column >> 1);
+
+/** Copies `count` neighbouring elements to columns `lo` and on of a row in halves; the last eight overlap those before. */
+function splitRow(f: Func, s: Local, d: Local, count: number, lo: number, half: number): void {
+  const eight = (s: Local, d: Local, first: number, at: number) => {
+    const [x0, x1] = [f.let("v128", "x0", v128.load(s, at * 4)), f.let("v128", "x1", v128.load(s, at * 4 + 16))];
+    f.store(d, v128.shuffle(x0, x1, 0, 2, 4, 6), splitColumn(first, half) * 4);
+    f.store(d, v128.shuffle(x0, x1, 1, 3, 5, 7), splitColumn(first + 1, half) * 4);
+  };
+  if (count < 8) {
+    for (let i = 0; i < count; i++) f.storeLane(d, v128.loadZero32(s, i * 4), 0, splitColumn(lo + i, half) * 4);
+    return;
+  }
+  const eights = count >> 3;
+  if (eights <= 4) for (let i = 0; i < eights; i++) eight(s, d, lo + i * 8, i * 8);
+  else {
+    const p = f.let("i32", "p", s);
+    const q = f.let("i32", "q", d);
+    f.repeat(eights, "eights", () => {
+      eight(p, q, lo, 0);
+      f.bump(p, 32);
+      f.bump(q, 16);
+    });
+  }
+  if (count % 8) eight(s, d, lo + count - 8, count - 8);
 }
 
 /** Copies `count` neighbouring elements; the last vector overlaps the one before rather than leave single elements. */
