@@ -1,6 +1,6 @@
 // The CPU back end: one WebAssembly memory, a pool of threads, and programs compiled for the shapes at hand.
 
-import { unsupported, type Backend } from "@conv/tensor";
+import { unsupported, type Backend, type Graph } from "@conv/tensor";
 import { hasRelaxedSimd, hasSimd, type Caps } from "./caps.ts";
 import { createHeap, createMemory } from "./memory.ts";
 import { availableThreads, createPool, createSinglePool, type Pool } from "./pool.ts";
@@ -31,7 +31,8 @@ export interface CpuBackend extends Backend {
   readonly singleThreadReason: string | null;
   /** Why it does without 256-bit registers although they were asked for; null if it does not. */
   readonly simd256Reason: string | null;
-  compile(...args: Parameters<Backend["compile"]>): CpuProgram;
+  /** `prefer` stands for that of the back end, in this program alone. */
+  compile(graph: Graph, options?: Pick<CpuOptions, "prefer">): CpuProgram;
 }
 
 let warned = false;
@@ -111,8 +112,8 @@ function backendOf(heap: ReturnType<typeof createHeap>, pool: Pool, caps: Caps):
       new Uint8Array(copy).set(heap.bytes(b.address, b.bytes));
       return copy;
     },
-    compile(graph) {
-      const program = compileProgram(graph, caps, heap, pool, nextVersion);
+    compile(graph, options) {
+      const program = compileProgram(graph, { ...caps, prefer: options?.prefer ?? caps.prefer }, heap, pool, nextVersion);
       const { dispose } = program;
       program.dispose = () => {
         programs.delete(program);

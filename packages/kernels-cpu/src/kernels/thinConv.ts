@@ -63,7 +63,7 @@ function gradInputProduct(task: Task, g: ConvGeometry): Product | string {
   const rest = gatherGradInput(g);
   const { phases } = rest;
   if (volume(g.kernel) !== 1 || phases.length !== 1 || !sameShape(rest.source, rest.output))
-    return "does gradients to the input of 1×1 kernels alone";
+    return "takes 1×1 kernels alone in gradients to the input";
   const { from, to, output } = rest;
   const plane = volume(output);
   const at = (channels: number) => Array.from({ length: g.n * plane }, (_, p) => Math.floor(p / plane) * channels * plane + (p % plane));

@@ -1,0 +1,127 @@
+// Why each step of a graph is run by the kernel it is: the candidates with what their estimates are made of, the reasons of all others,
+// and, on a running back end, the time that each really takes. An entry point of its own, as programs do without.
+
+import { bytesOf, optimise, type Graph, type Node } from "@conv/tensor";
+import type { CpuBackend } from "./backend.ts";
+import type { Caps } from "./caps.ts";
+import type { Work } from "./code.ts";
+import { kinds, priced } from "./kernels/fitted.ts";
+import { kernels } from "./kernels/index.ts";
+import { choose, plan } from "./plan.ts";
+
+export { costs } from "./kernels/costs.ts";
+export { kinds } from "./kernels/fitted.ts";
+export type { Caps, Work };
+
+/** One kind of the work of a kernel. */
+export interface Part {
+  /** `call` is what a call takes whatever its work. */
+  readonly kind: keyof Work | "call";
+  /** How much of it there is, in multiply-adds, vectors, elements, points, bytes, tiles or calls. */
+  readonly amount: number;
+  readonly seconds: number;
+}
+
+export interface Candidate {
+  readonly kernel: string;
+  /** Predicted seconds. */
+  readonly estimate: number;
+  /** What the estimate is the sum of; empty for kernels whose estimate is one formula. */
+  readonly parts: readonly Part[];
+  /** See `Step.roundoff` of @conv/tensor. */
+  readonly roundoff?: number;
+}
+
+export interface Explanation {
+  readonly nodes: readonly Node[];
+  readonly chosen: string;
+  /** Kernels that can do it, the quickest by their estimates first. */
+  readonly candidates: readonly Candidate[];
+  /** All others. Reasons that begin with "does" mean that the kernel is for other ops. */
+  readonly declined: readonly { readonly kernel: string; readonly reason: string }[];
+}
+
+/** One explanation for each step that `caps` would make of a graph. Throws UnsupportedError where no kernel can do a step. */
+export function explain(graph: Graph, caps: Caps): Explanation[] {
+  return plan(optimise(graph), caps).map(({ nodes, task, kernel }) => ({
+    nodes,
+    chosen: kernel.name,
+    candidates: choose(task, caps).map(({ kernel: { name, roundoff, work }, estimate }) => {
+      const amounts = work?.(task, caps);
+      const parts = amounts ? priced(name, amounts, caps) : [];
+      return {
+        kernel: name,
+        estimate,
+        parts: parts.map((seconds, i) => ({ kind: kinds[i] ?? "call", amount: i < kinds.length ? (amounts?.[kinds[i]] ?? 0) : 1, seconds })),
+        roundoff,
+      };
+    }),
+    declined: kernels.flatMap((k) => {
+      const factor = k.roundoff ?? 0;
+      const reason = k.declines(task, caps) ?? (factor > caps.roundoff ? `states a roundoff of ${factor}, allowed are ${caps.roundoff}` : null);
+      return reason === null ? [] : [{ kernel: k.name, reason }];
+    }),
+  }));
+}
+
+export interface MeasureOptions {
+  /** Values of the graph's inputs. */
+  readonly inputs: readonly Float32Array[];
+  /** Names of the kernels to measure. */
+  readonly kernels: readonly string[];
+  /** Turns of each kernel after it has warmed up, and milliseconds of a turn. */
+  readonly rounds?: number;
+  readonly turnMs?: number;
+  /** Sees the outputs of each kernel's first run. */
+  readonly check?: (kernel: string, outputs: readonly Float32Array[]) => void;
+}
+
+/** Milliseconds and runs before a kernel is measured: by then the engine has made its best code. */
+const WARM = { ms: 25, runs: 10 };
+
+/**
+ * Least seconds of a run of a graph of one step by each kernel, which take turns, so that what the machine does meanwhile hits all alike.
+ * Runs are measured in bundles of 0.2 ms at least, for clocks are coarse. Throws an Error if a kernel cannot do it.
+ */
+export async function measure(
+  cpu: CpuBackend,
+  graph: Graph,
+  { inputs: values, kernels: names, rounds = 5, turnMs = 3, check }: MeasureOptions,
+): Promise<number[]> {
+  const inputs = values.map((data) => {
+    const buffer = cpu.alloc(data.byteLength);
+    cpu.write(buffer, data);
+    return buffer;
+  });
+  const outputs = graph.outputs.map((v) => cpu.alloc(bytesOf(v.spec)));
+  const programs = names.map((name) => cpu.compile(graph, { prefer: [name] }));
+  const timed = (i: number, runs: number) => {
+    const start = performance.now();
+    for (let run = 0; run < runs; run++) programs[i].run(inputs, outputs);
+    return (performance.now() - start) / 1000;
+  };
+  try {
+    const bundles: number[] = [];
+    for (const [i, { steps }] of programs.entries()) {
+      if (steps[0]?.kernel !== names[i]) throw new Error(`${names[i]} does not do this`);
+      let last = timed(i, 1);
+      check?.(names[i], await Promise.all(outputs.map(async (buffer) => new Float32Array(await cpu.read(buffer)))));
+      for (let runs = 1, spent = last; (runs < WARM.runs || spent < WARM.ms / 1000) && spent < 0.5; runs++) spent += last = timed(i, 1);
+      bundles.push(Math.ceil(0.2e-3 / last));
+    }
+    const least = names.map(() => Infinity);
+    for (let round = 0; round < rounds; round++)
+      for (const i of names.keys()) {
+        let spent = 0;
+        do {
+          const time = timed(i, bundles[i]);
+          spent += time;
+          least[i] = Math.min(least[i], time / bundles[i]);
+        } while (spent < turnMs / 1000);
+      }
+    return least;
+  } finally {
+    for (const program of programs) program.dispose();
+    for (const buffer of [...inputs, ...outputs]) cpu.free(buffer);
+  }
+}

@@ -1,0 +1,93 @@
+// Explanations: every candidate with its estimate in parts, every other kernel with its reason; and measuring, which runs what it names.
+
+import { add, conv, convGeometry, convGradWeightOp, relu, reshape } from "@conv/ops";
+import { node, spec, trace } from "@conv/tensor";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { costs, explain, kinds, measure } from "../src/explain.ts";
+import { createCpu, kernels, type CpuBackend } from "../src/index.ts";
+
+let cpu: CpuBackend;
+beforeAll(async () => void (cpu = await createCpu({ threads: 1 })));
+afterAll(() => cpu.dispose());
+
+const [x, w, b] = [spec([1, 24, 20, 20]), spec([32, 24, 3, 3]), spec([32])];
+const layer = trace((x, w, b) => relu(add(conv(x, w, { padding: 1 }), reshape(b, [1, 32, 1, 1]))), [x, w, b]);
+
+describe("explain", () => {
+  it("names the step, the candidates in order, and the kernel that runs it", () => {
+    const [step, ...more] = explain(layer, cpu.caps);
+    expect(more).toEqual([]);
+    expect(step.nodes.map((n) => n.op.name)).toEqual(["conv", "add", "relu"]);
+    expect(step.candidates.map((c) => c.kernel)).toEqual(expect.arrayContaining(["igemm", "winograd2d4", "winograd1d8"]));
+    expect(step.candidates.map((c) => c.estimate)).toEqual(step.candidates.map((c) => c.estimate).toSorted((p, q) => p - q));
+    const program = cpu.compile(layer);
+    expect(step.chosen).toBe(program.steps[0].kernel);
+    program.dispose();
+  });
+
+  it("says of all other kernels why they decline", () => {
+    const [{ candidates, declined }] = explain(layer, { ...cpu.caps, roundoff: 16 });
+    expect([...candidates, ...declined].map((k) => k.kernel).toSorted()).toEqual(kernels.map((k) => k.name).toSorted());
+    const reasons = new Map(declined.map(({ kernel, reason }) => [kernel, reason]));
+    expect(reasons.get("direct")).toBe("keeps at most 18 output channels per group, not 32");
+    expect(reasons.get("matmul")).toBe("does matrix products");
+    expect(reasons.get("winograd2d6")).toBe("states a roundoff of 64, allowed are 16");
+  });
+
+  it.each([
+    ["plain", false],
+    ["simd256", true],
+  ])("estimates are sums of parts, %s", (_, simd256) => {
+    const caps = { ...cpu.caps, simd256, threads: 2 };
+    const g = convGeometry(x, w, { padding: 1 });
+    const gradient = trace((dy, x) => node(convGradWeightOp, g, [dy, x])[0], [spec([1, 32, 20, 20]), x]);
+    for (const { candidates } of [layer, gradient].flatMap((graph) => explain(graph, caps)))
+      for (const { kernel, estimate, parts } of candidates) {
+        expect(parts.map((p) => p.kind)).toEqual([...kinds, "call"]);
+        expect(estimate).toBeCloseTo(
+          parts.reduce((sum, p) => sum + p.seconds, 0),
+          12,
+        );
+        for (const { kind, amount, seconds } of parts) {
+          expect([kernel, kind, Number.isFinite(amount) && amount >= 0]).toEqual([kernel, kind, true]);
+          expect(seconds).toBeGreaterThanOrEqual(0);
+        }
+      }
+  });
+
+  it("every kernel that counts its work has prices, and no other", () => {
+    const counting = kernels.filter((k) => k.work).map((k) => k.name);
+    for (const table of [costs.plain, costs.simd256]) {
+      expect(Object.keys(table).toSorted()).toEqual(counting.toSorted());
+      for (const [name, prices] of Object.entries(table)) {
+        expect([name, prices.length]).toEqual([name, kinds.length + 1]);
+        expect(prices.every((p) => p >= 0) && prices.some((p) => p > 0)).toBe(true);
+      }
+    }
+  });
+});
+
+describe("measure", () => {
+  const inputs = layer.inputs.map((v, i) => Float32Array.from({ length: v.shape.reduce((p, q) => p * q, 1) }, (_, j) => Math.sin(j + i)));
+
+  it("runs each kernel that is named, and shows what it computes", async () => {
+    const seen = new Map<string, Float32Array>();
+    const before = cpu.memory();
+    const times = await measure(cpu, layer, {
+      inputs,
+      kernels: ["igemm", "winograd2d4"],
+      rounds: 1,
+      turnMs: 0,
+      check: (kernel, [y]) => void seen.set(kernel, y),
+    });
+    expect(times.length).toBe(2);
+    for (const seconds of times) expect(seconds).toBeGreaterThan(0);
+    expect([...seen.keys()]).toEqual(["igemm", "winograd2d4"]);
+    expect(seen.get("igemm")!.every((v, i) => Math.abs(v - seen.get("winograd2d4")![i]) < 1e-3)).toBe(true);
+    expect(cpu.memory()).toEqual(before);
+  });
+
+  it("refuses a kernel that cannot do it", async () => {
+    await expect(measure(cpu, layer, { inputs, kernels: ["depthwise"] })).rejects.toThrow("depthwise does not do this");
+  });
+});
