@@ -24,7 +24,7 @@ const TILE_BYTES = 384 * 1024;
 function tilingOf(task: Task, points: number, dims: number): Tiling | string {
   const t = tilings(gatherForward(task.params as ConvGeometry), points, dims);
   if (typeof t === "string") return t;
-  return t[0].axes.some((x) => x.n > 1 && x.plain.length > 1) ? "does without strides along transformed axes" : t[0];
+  return t[0].axes.some((x) => x.n > 1 && x.plain.length > 1) ? "does without strides, and without long kernels" : t[0];
 }
 
 /** How dw is cut into pieces, and tiles into passes. */

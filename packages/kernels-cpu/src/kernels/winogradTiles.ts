@@ -13,7 +13,7 @@ export interface TileAxis {
   readonly spacing: number;
   readonly tiles: number;
   readonly first: number;
-  /** What is not transformed but summed, by its distance in the source from `first`: single taps, or classes of taps that a stride sets apart. */
+  /** What is not transformed but summed, by its distance in the source from `first`: single taps, or classes of taps that a stride sets apart, or parts of long kernels. */
   readonly plain: readonly number[];
   /** For each of these the taps' indices in the kernel, in the order of the source; −1 where a class has one tap less. */
   readonly taps: readonly (readonly number[])[];
@@ -35,6 +35,14 @@ export interface Tiling {
 
 const SINGLE: TileAxis = { short: shortConvolution(1, 1), m: 1, n: 1, spacing: 1, tiles: 1, first: 0, plain: [0], taps: [[0]] };
 
+/** Long kernels are cut into parts that are summed: `count` taps each, such that the fewest products are left. */
+function cut(taps: number, points: number): { count: number; parts: number } {
+  const products = (count: number) => Math.ceil(taps / count) / (points - count + 1);
+  const counts = Array.from({ length: Math.min(taps, points - 1) }, (_, i) => Math.min(taps, points - 1) - i);
+  const count = counts.reduce((best, c) => (products(c) < products(best) ? c : best));
+  return { count, parts: Math.ceil(taps / count) };
+}
+
 /** How `points` points a tile, along `dims` axes, divide each phase; or why they cannot. */
 export function tilings(source: Gather, points: number, dims: number): Tiling[] | string {
   const rank = source.kernel.length;
@@ -47,18 +55,22 @@ export function tilings(source: Gather, points: number, dims: number): Tiling[] 
       const delta = Math.abs(t.delta);
       const classes = Math.min(t.count, step / gcd(step, delta));
       const tap = (j: number) => (j < t.count ? t.tapFirst + (t.delta < 0 ? t.count - 1 - j : j) * t.tapDelta : -1);
-      return { a, step, delta, classes, tap, count: Math.ceil(t.count / classes), first: t.first + Math.min(0, (t.count - 1) * t.delta) };
+      const all = Math.ceil(t.count / classes);
+      const { count, parts } = cut(all, points);
+      return { a, step, delta, classes, tap, count, parts, first: t.first + Math.min(0, (t.count - 1) * t.delta) };
     });
     // The innermost axes that have something to gain.
-    const chosen = axes.filter(({ a, count }) => a >= rank - 2 && count > 1 && count < points).slice(-dims);
+    const chosen = axes.filter(({ a, count }) => a >= rank - 2 && count > 1).slice(-dims);
     return axes.map((axis): TileAxis => {
-      const { a, step, delta, classes, tap, count, first } = axis;
+      const { a, step, delta, classes, tap, count, parts, first } = axis;
       const grid = phase.grid[a];
       if (!chosen.includes(axis)) {
         const plain = Array.from({ length: phase.taps[a].count }, (_, j) => j);
         return { ...SINGLE, tiles: grid, first, plain: plain.map((j) => j * delta), taps: plain.map((j) => [tap(j)]) };
       }
       const m = points - count + 1;
+      // Part by part, and in each class by class.
+      const start = (i: number) => (i % classes) + Math.floor(i / classes) * count * classes;
       const spacing = (classes * delta) / step;
       return {
         short: shortConvolution(m, count),
@@ -67,13 +79,13 @@ export function tilings(source: Gather, points: number, dims: number): Tiling[] 
         spacing,
         tiles: spacing * Math.ceil(Math.ceil(grid / spacing) / m),
         first,
-        plain: Array.from({ length: classes }, (_, c) => c * delta),
-        taps: Array.from({ length: classes }, (_, c) => Array.from({ length: count }, (_, k) => tap(c + k * classes))),
+        plain: Array.from({ length: classes * parts }, (_, i) => start(i) * delta),
+        taps: Array.from({ length: classes * parts }, (_, i) => Array.from({ length: count }, (_, k) => tap(start(i) + k * classes))),
       };
     });
   });
   if (!phases.every((axes) => axes.filter((x) => x.n > 1).length === dims))
-    return `needs ${dims} inner axes with 2 to ${points - 1} taps at the outputs' distance`;
+    return `needs ${dims} inner axes with several taps at the outputs' distance`;
   // Tiles reach past the last output: there must be zeros.
   const padded = source.padded.map((size, a) =>
     Math.max(
