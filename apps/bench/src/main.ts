@@ -1,4 +1,4 @@
-// The command line of the benchmark: `pnpm bench layers`, `pnpm bench train`, `pnpm bench networks`.
+// The command line of the benchmark: `pnpm bench layers`, `pnpm bench train`, `pnpm bench networks`, `pnpm bench fit`.
 
 import { writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
@@ -8,6 +8,7 @@ import { benchLayers } from "./bench-layers.ts";
 import { benchNetworks } from "./bench-networks.ts";
 import { benchTrain } from "./bench-train.ts";
 import { peerNames, start, type Competitor, type CompetitorName } from "./competitor.ts";
+import { addFit } from "./fit/command.ts";
 import { directions, layerCases, setNames, type Direction, type SetName } from "./layers.ts";
 import { describeEngine, describeMachine, PAIRING, type Machine } from "./machine.ts";
 import { networkNames } from "./networks.ts";
@@ -119,6 +120,8 @@ Examples:
   bench networks --models mobilenetV2 --profile --simd256`,
   )
   .action(networks);
+
+addFit(program, { whole, oneOf });
 
 await program.parseAsync().catch((error: unknown) => {
   say(error instanceof Error ? error.message : String(error));

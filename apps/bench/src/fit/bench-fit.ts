@@ -1,0 +1,155 @@
+// `bench fit`: measures every kernel that can do a case, fits the prices that estimates are made of, and says how good the choices are.
+
+import { readFile, writeFile } from "node:fs/promises";
+import { createCpu } from "@conv/kernels-cpu";
+import { costs, explain, measure, type Caps } from "@conv/kernels-cpu/explain";
+import type { SetName } from "../layers.ts";
+import { describeCommit, describeEngine } from "../machine.ts";
+import { createProgress } from "../progress.ts";
+import { table } from "../report/text.ts";
+import { geometricMean, median } from "../stats.ts";
+import { judge } from "../verify.ts";
+import { fitCases, fitKinds, type FitCase, type Kind } from "./cases.ts";
+import { AS_GOOD, asGood, choices, fitAll, type Choice, type MeasuredCase, type Prices } from "./judgement.ts";
+import { dot } from "./nnls.ts";
+import { costsSource, notesOf } from "./source.ts";
+
+export interface FitOptions {
+  readonly set: SetName;
+  readonly filter: string;
+  readonly kinds: readonly Kind[];
+  readonly sample: number;
+  readonly seconds: number;
+  readonly simd256: boolean;
+  readonly rounds: number;
+  /** Files of earlier runs; nothing is measured then. */
+  readonly from: readonly string[];
+  readonly json?: string;
+  readonly write: boolean;
+}
+
+/** What `--json` writes and `--from` reads: times alone, so that they can be judged by other ways to count. */
+export interface FitFile {
+  readonly cpu: string;
+  readonly node: string;
+  readonly commit: string;
+  readonly date: string;
+  readonly simd256: boolean;
+  readonly times: readonly { readonly kind: Kind; readonly name: string; readonly seconds: Readonly<Record<string, number>> }[];
+}
+
+const COSTS = new URL("../../../../packages/kernels-cpu/src/kernels/costs.ts", import.meta.url);
+
+export async function benchFit(options: FitOptions): Promise<void> {
+  const files = options.from.length ? await read(options.from) : [await measured(options)];
+  if (options.json) await writeFile(options.json, `${JSON.stringify(files[0], null, 1)}\n`);
+  for (const simd256 of [false, true]) {
+    const those = files.filter((file) => file.simd256 === simd256);
+    if (those.length) await judged(those, simd256, options.write);
+  }
+}
+
+async function read(names: readonly string[]): Promise<FitFile[]> {
+  return Promise.all(names.map(async (name): Promise<FitFile> => JSON.parse(await readFile(name, "utf8"))));
+}
+
+async function measured({ set, filter, kinds, sample, seconds, simd256, rounds }: FitOptions): Promise<FitFile> {
+  const wanted = fold(filter);
+  const cases = fitCases(set, kinds)
+    .filter(({ name }) => fold(name).includes(wanted))
+    .slice(0, sample);
+  if (cases.length === 0) throw new Error(`no case of ${set} has a name that contains "${filter}"`);
+  const cpu = await createCpu({ threads: 1, simd256 });
+  if (cpu.simd256Reason) throw new Error(`--simd256: ${cpu.simd256Reason}`);
+  const progress = createProgress();
+  const times: FitFile["times"][number][] = [];
+  const started = performance.now();
+  const spent = () => (performance.now() - started) / 1000 / seconds;
+  try {
+    for (const [i, { kind, name, graph, operands, expected }] of cases.entries()) {
+      if (spent() >= 1) break;
+      progress.update(Math.max(spent(), i / cases.length), `${kind} ${name}`);
+      const kernels = candidatesOf(graph, cpu.caps).map((c) => c.kernel);
+      const inputs = operands();
+      const right = expected(inputs);
+      const check = (kernel: string, [result]: readonly Float32Array[]) => {
+        const { verified, reason } = judge(right, result);
+        if (!verified) throw new Error(`${kernel} computes ${kind} ${name} wrongly: ${reason}`);
+      };
+      const least = await measure(cpu, graph, { inputs, kernels, rounds, check });
+      times.push({ kind, name, seconds: Object.fromEntries(kernels.map((kernel, k) => [kernel, least[k]])) });
+    }
+  } finally {
+    progress.stop();
+    cpu.dispose();
+  }
+  const { cpus } = await import("node:os");
+  const date = new Date().toISOString().slice(0, 10);
+  return { cpu: cpus()[0]?.model.trim() ?? "unknown", node: describeEngine().node, commit: await describeCommit(), date, simd256, times };
+}
+
+const fold = (text: string) => text.toLowerCase().replaceAll("×", "x").replaceAll("→", "->");
+const candidatesOf = (graph: FitCase["graph"], caps: Caps) => explain(graph, caps)[0].candidates.filter((c) => c.parts.length > 0);
+
+/** Counts again what each kernel did in the cases of some files. */
+function counted(files: readonly FitFile[], caps: Caps): MeasuredCase[] {
+  const known = new Map(fitCases("all", fitKinds).map((c) => [`${c.kind} ${c.name}`, c]));
+  return files.flatMap(({ times }) =>
+    times.flatMap(({ kind, name, seconds }) => {
+      const found = known.get(`${kind} ${name}`);
+      if (!found) return [];
+      const kernels = candidatesOf(found.graph, caps).flatMap(({ kernel, estimate, parts }) =>
+        kernel in seconds ? [{ kernel, estimate, amounts: parts.map((p) => p.amount), seconds: seconds[kernel] }] : [],
+      );
+      return kernels.length ? [{ kind, name, kernels }] : [];
+    }),
+  );
+}
+
+async function judged(files: readonly FitFile[], simd256: boolean, write: boolean): Promise<void> {
+  const cpu = await createCpu({ threads: 1 });
+  const cases = counted(files, { ...cpu.caps, simd256 });
+  cpu.dispose();
+  const prices = fitAll(cases);
+  const mode = simd256 ? "simd256" : "plain";
+  console.log(`${mode}, ${cases.length} cases\n\n${report(cases, prices)}\n\n${pricesText(cases, prices)}\n`);
+  if (!write) return;
+  const [{ cpu: model, node }] = files;
+  const dates = [...new Set(files.map((f) => f.date))].join(" and ");
+  const note = `${mode}: ${model}, one thread, Node ${node}, ${dates}, ${cases.length} cases of \`bench fit${simd256 ? " --simd256" : ""}\`.`;
+  const others = notesOf(await readFile(COSTS, "utf8")).filter((old) => !old.startsWith(`${mode}:`));
+  const tables = { ...costs, ...(await import(`${COSTS.href}?${mode}`)).costs };
+  await writeFile(COSTS, costsSource({ ...tables, [mode]: { ...tables[mode], ...prices } }, [note, ...others].toSorted()));
+}
+
+/** How often the choice is as good as the best, by the prices that stand and by those fitted, and the worst choices by the latter. */
+function report(cases: readonly MeasuredCase[], prices: Prices): string {
+  const [before, after] = [choices(cases), choices(cases, prices)];
+  const percent = (list: readonly Choice[]) => `${asGood(list)} of ${list.length} (${((100 * asGood(list)) / list.length).toFixed(0)} %)`;
+  const mean = (list: readonly Choice[]) => `${(100 * (geometricMean(list.map((c) => c.ratio)) - 1)).toFixed(1)} %`;
+  const lines = [...fitKinds.filter((kind) => cases.some((c) => c.kind === kind)), "all"].map((kind) => {
+    const [own, fitted] = [before, after].map((list) => list.filter((c) => kind === "all" || c.kind === kind));
+    return [kind, percent(own), mean(own), percent(fitted), mean(fitted)];
+  });
+  const worst = after.filter((c) => c.ratio > 1 + AS_GOOD).toSorted((a, b) => b.ratio - a.ratio);
+  return [
+    `The chosen kernel is within ${100 * AS_GOOD} % of the best measured one, and what all choices lose (geometric mean):`,
+    table([["", "before", "lost", "fitted", "lost"], ...lines]),
+    worst.length ? `The worst choices:\n${table([["case", "chosen", "best", "time / best's"], ...worst.slice(0, 15).map(worstLine)])}` : "",
+  ]
+    .filter(Boolean)
+    .join("\n\n");
+}
+
+const worstLine = ({ kind, name, chosen, best, ratio }: Choice) => [`${kind} ${name}`, chosen, best, ratio.toFixed(2)];
+
+/** The fitted prices, and how far estimates by them are off in the middle. */
+function pricesText(cases: readonly MeasuredCase[], prices: Prices): string {
+  const lines = Object.entries(prices).map(([kernel, list]) => {
+    const own = cases.flatMap((c) => c.kernels.filter((k) => k.kernel === kernel));
+    const error = (estimate: (k: (typeof own)[number]) => number) => median(own.map((k) => Math.abs(estimate(k) / k.seconds - 1)));
+    const [before, after] = [error((k) => k.estimate), error((k) => dot(k.amounts, list) * 1e-9)].map((e) => `${(100 * e).toFixed(0)} %`);
+    return [kernel, `${own.length}`, before, after, list.join(", ")];
+  });
+  return `Prices in nanoseconds, and the median error of estimates before and by them:\n${table([["kernel", "cases", "before", "fitted", "prices"], ...lines])}`;
+}

@@ -1,0 +1,69 @@
+// What measurements say of estimates: the fitted prices of each kernel, and how good the choices are that they lead to.
+
+import { fitPrices, dot, type Sample } from "./nnls.ts";
+
+/** The time of one kernel in one case, and what it did. */
+export interface Measured {
+  readonly kernel: string;
+  readonly seconds: number;
+  readonly amounts: readonly number[];
+  /** Predicted by the prices that stand. */
+  readonly estimate: number;
+}
+
+export interface MeasuredCase {
+  readonly kind: string;
+  readonly name: string;
+  readonly kernels: readonly Measured[];
+}
+
+export interface Prices {
+  /** Nanoseconds, by kernel. */
+  readonly [kernel: string]: readonly number[];
+}
+
+/** Samples below which a kernel keeps the prices that it has: they would not pin eight numbers down. */
+const FEWEST = 12;
+
+/**
+ * Prices for all kernels that were measured often enough, in nanoseconds rounded to three digits. An error counts the less the slower a
+ * kernel is beside the best of its case: there no choice hangs on it.
+ */
+export function fitAll(cases: readonly MeasuredCase[]): Prices {
+  const samples = new Map<string, Sample[]>();
+  for (const { kernels } of cases) {
+    const best = Math.min(...kernels.map((k) => k.seconds));
+    for (const { kernel, amounts, seconds } of kernels) {
+      const list = samples.get(kernel) ?? [];
+      samples.set(kernel, list);
+      list.push({ amounts, seconds, weight: best / seconds });
+    }
+  }
+  const fitted = [...samples].filter(([, list]) => list.length >= FEWEST);
+  return Object.fromEntries(fitted.map(([kernel, list]) => [kernel, fitPrices(list).map((p) => Number((p * 1e9).toPrecision(3)))]));
+}
+
+/** A choice slower than the best measured kernel by no more than this share is as good. */
+export const AS_GOOD = 0.1;
+
+export interface Choice {
+  readonly name: string;
+  readonly kind: string;
+  readonly chosen: string;
+  readonly best: string;
+  /** Time of the chosen by that of the best. */
+  readonly ratio: number;
+}
+
+/** The choice in each case, by the estimates that stand or by other prices where they are given. */
+export function choices(cases: readonly MeasuredCase[], prices: Prices = {}): Choice[] {
+  return cases.map(({ kind, name, kernels }) => {
+    const estimate = (k: Measured) => (prices[k.kernel] ? dot(k.amounts, prices[k.kernel]) * 1e-9 : k.estimate);
+    const least = (of: (k: Measured) => number) => kernels.reduce((a, b) => (of(b) < of(a) ? b : a));
+    const chosen = least(estimate);
+    const best = least((k) => k.seconds);
+    return { kind, name, chosen: chosen.kernel, best: best.kernel, ratio: chosen.seconds / best.seconds };
+  });
+}
+
+export const asGood = (list: readonly Choice[]): number => list.filter((c) => c.ratio <= 1 + AS_GOOD).length;
