@@ -32,7 +32,7 @@ interface Group {
   /** Operands of the expressions, by name. */
   readonly operands: Map<Value, string>;
   readonly along: Map<Value, EpilogueOperand["along"]>;
-  /** What the kernel that computes `main` alone fuses: asked once, since the answer costs as much as all else in planning. */
+  /** What the kernel that computes `main` alone fuses: asked once, before anything is fused. */
   fuses?: readonly EpilogueOperand["along"][];
 }
 
@@ -46,14 +46,31 @@ export function plan(graph: Graph, caps: Caps): Planned[] {
   const users = new Map<Value, Node[]>();
   for (const n of graph.nodes) if (n.op !== reshapeOp) for (const v of n.inputs) users.set(root(v), [...(users.get(root(v)) ?? []), n]);
   const kept = new Set(graph.outputs.map(root));
-  const groups = group(graph, users, kept, caps);
+  const chosen = chooser(caps);
+  const groups = group(graph, users, kept, chosen);
   // What only makes outputs goes last: an output may share memory with an input, and nothing should read that input after.
   const late = groups.filter((g) => [...g.exprs.keys()].every((v) => !users.has(v)));
   const order = [...groups.filter((g) => !late.includes(g)), ...late];
-  return order.map((g) => planned(g, caps)).filter((p) => p.writes.some((v) => sizeOf(v.shape) > 0));
+  return order.map((g) => planned(g, chosen)).filter((p) => p.writes.some((v) => sizeOf(v.shape) > 0));
 }
 
-function group(graph: Graph, users: ReadonlyMap<Value, Node[]>, kept: ReadonlySet<Value>, caps: Caps): Group[] {
+type Chooser = (task: Task) => Choice[];
+
+/** `choose` that remembers: networks repeat their layers, and asking all kernels costs more than all else in planning. */
+function chooser(caps: Caps): Chooser {
+  const known = new Map<Op<unknown>, Map<string, Choice[]>>();
+  return (task) => {
+    const { op, params, inputs, outputs, epilogue } = task;
+    const of = known.get(op) ?? new Map<string, Choice[]>();
+    known.set(op, of);
+    const key = JSON.stringify([params, inputs, outputs, epilogue]);
+    const choices = of.get(key) ?? choose(task, caps);
+    of.set(key, choices);
+    return choices;
+  };
+}
+
+function group(graph: Graph, users: ReadonlyMap<Value, Node[]>, kept: ReadonlySet<Value>, chosen: Chooser): Group[] {
   const groups: Group[] = [];
   const made = new Map<Value, number>(); // the group that makes a value; values of the graph's inputs have none
   const position = (v: Value) => made.get(root(v)) ?? -1;
@@ -68,7 +85,7 @@ function group(graph: Graph, users: ReadonlyMap<Value, Node[]>, kept: ReadonlySe
     const [y] = n.outputs as [Value];
     const last = Math.max(-1, ...n.inputs.map(position));
     const host = groups[last];
-    if (host?.main && fuses(host, n, users, kept, position, last, caps)) {
+    if (host?.main && fuses(host, n, users, kept, position, last, chosen)) {
       absorb(host, n, (v) => host.exprs.get(v));
       const inner = n.inputs.find((v) => host.exprs.has(v))!;
       host.exprs.delete(inner);
@@ -122,12 +139,12 @@ function fuses(
   kept: ReadonlySet<Value>,
   position: (v: Value) => number,
   at: number,
-  caps: Caps,
+  chosen: Chooser,
 ): boolean {
   const result = n.inputs.find((v) => g.exprs.has(v));
   if (!result || g.exprs.size !== 1 || kept.has(result) || users.get(result)!.some((u) => u !== n)) return false;
   if (!sameShape(result.shape, n.outputs[0]!.shape)) return false;
-  const allowed = (g.fuses ??= choose(taskOf(g), caps)[0]!.kernel.fuses ?? []);
+  const allowed = (g.fuses ??= chosen(taskOf(g))[0].kernel.fuses ?? []);
   for (const v of n.inputs) {
     if (v === result) continue;
     if (position(v) >= at || v.dtype !== "float32") return false;
@@ -185,8 +202,13 @@ function taskOf(g: Group): Task {
   };
 }
 
+export interface Choice {
+  readonly kernel: CpuKernel;
+  readonly estimate: number;
+}
+
 /** Kernels that take the task, the fastest by their own estimates first. Throws UnsupportedError if there is none. */
-export function choose(task: Task, caps: Caps, list: readonly CpuKernel[] = kernels): { kernel: CpuKernel; estimate: number }[] {
+export function choose(task: Task, caps: Caps, list: readonly CpuKernel[] = kernels): Choice[] {
   const rank = ({ name }: CpuKernel) => caps.prefer.toReversed().indexOf(name);
   const willing = list
     .filter((kernel) => (kernel.roundoff ?? 0) <= caps.roundoff && kernel.declines(task, caps) === null)
@@ -200,9 +222,9 @@ export function choose(task: Task, caps: Caps, list: readonly CpuKernel[] = kern
   );
 }
 
-function planned(g: Group, caps: Caps): Planned {
+function planned(g: Group, chosen: Chooser): Planned {
   const task = taskOf(g);
-  const candidates = choose(task, caps);
+  const candidates = chosen(task);
   // A kernel that cannot carry the epilogue has been passed over when the epilogue was formed.
   const { kernel, estimate } = task.epilogue
     ? candidates.find((c) => task.epilogue!.operands.every((o) => c.kernel.fuses?.includes(o.along)) && c.kernel.fuses)!

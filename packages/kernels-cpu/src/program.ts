@@ -4,7 +4,7 @@ import { bytesOf, formatShape, mustHold, optimise, type Buffer, type Graph, type
 import { packArena } from "./arena.ts";
 import type { Caps } from "./caps.ts";
 import type { Heap } from "./memory.ts";
-import { place, type Block, type Home } from "./place.ts";
+import { place, type Block, type Home, type Placed } from "./place.ts";
 import { plan, root, type Planned } from "./plan.ts";
 import { BARRIER, type LoadedProgram, type Pool } from "./pool.ts";
 import { atomics, i32, Module, type Func, type Local, type Operand } from "./wasm/asm.ts";
@@ -41,21 +41,26 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
   });
 
   // Buffers of different names may be one, and an output's may be an input's.
+  const start = (h: Home) => h.offset + (h.kind === "own" ? arena.offsets[h.id] : 0);
   const mayShare = (a: Home, b: Home): boolean => {
-    if (a.kind === "own" || b.kind === "own") {
-      if (a.kind !== b.kind) return false;
-      const [x, y] = [a, b].map((h) => h.offset + (h.kind === "own" ? arena.offsets[h.id] : 0));
-      return x < y + b.bytes && y < x + a.bytes;
-    }
-    return a.kind !== b.kind || (a.index === b.index && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes);
+    if (a.kind !== b.kind) return a.kind !== "own" && b.kind !== "own";
+    if (a.kind !== "own" && b.kind !== "own" && a.index !== b.index) return false;
+    return start(a) < start(b) + b.bytes && start(b) < start(a) + a.bytes;
+  };
+  const meets = (a: readonly Home[], b: readonly Home[]) => a.some((x) => b.some((y) => mayShare(x, y)));
+  const conflicts = ({ reads, writes, own, beside }: Placed, since: { reads: readonly Home[]; writes: readonly Home[] }): boolean => {
+    // Beside the stage before it, the output that both write parts of is nothing to wait for.
+    const [before, mine] = beside ? [since.writes.filter((h) => !writes.includes(h)), []] : [since.writes, writes];
+    const all = own ? [...mine, own] : mine;
+    return meets(reads, before) || meets(all, since.reads) || meets(all, since.writes);
   };
   const address = (home: Home): Operand =>
     home.kind === "own"
       ? base + head + arena.offsets[home.id] + home.offset
       : i32.add(i32.load(base + 4 * (home.kind === "input" ? home.index : graph.inputs.length + home.index)), home.offset);
 
-  const generate = (): Module => {
-    const module = new Module();
+  const generate = (text: boolean): Module => {
+    const module = new Module({ text });
     const bodies = stages.map(({ stage }) =>
       module.func(stage.name, [...stage.reads.map((_, i) => `in${i}`), ...stage.writes.map((_, i) => `out${i}`), "lo", "hi", "own"], (f) => {
         const at = f.params.slice(0, -3);
@@ -70,21 +75,12 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
       let since: { reads: Home[]; writes: Home[] } = { reads: [], writes: [] };
       stages.forEach((s, i) => {
         const { stage } = s;
-        const own = s.own ? [s.own] : [];
-        const writes = [...s.writes, ...own];
-        const meets = (a: readonly Home[], b: readonly Home[]) => a.some((x) => b.some((y) => mayShare(x, y)));
-        const conflict = s.beside
-          ? meets(
-              s.reads,
-              since.writes.filter((h) => !s.writes.includes(h)),
-            ) || meets(own, [...since.reads, ...since.writes])
-          : meets(s.reads, since.writes) || meets(writes, since.reads) || meets(writes, since.writes);
-        if (barrier && conflict) {
+        if (barrier && conflicts(s, since)) {
           f.call(barrier, maySleep);
           since = { reads: [], writes: [] };
         }
         since.reads.push(...s.reads);
-        since.writes.push(...writes);
+        since.writes.push(...s.writes, ...(s.own ? [s.own] : []));
         const room = s.own ? i32.add(address(s.own), i32.mul(thread, stage.perThread!)) : 0;
         const call = (from: Operand, to: Operand) => f.call(bodies[i], ...[...s.reads, ...s.writes].map(address), from, to, room);
         const go = () => (part ? shareOut(f, stage.items, pool.threads, base + 4 * (counters + i), part, call) : call(0, stage.items));
@@ -98,14 +94,14 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
   };
   let loaded: LoadedProgram;
   try {
-    loaded = pool.load(generate().encode({ shared: pool.threads > 1, maximum: heap.maximum }));
+    loaded = pool.load(generate(false).encode({ shared: pool.threads > 1, maximum: heap.maximum }));
   } catch (error) {
     heap.free(base);
     throw error;
   }
 
   const sources = graph.outputs.map((v) => homes.get(root(v))!);
-  const overwrites = graph.outputs.map((v, o) => unsafeInputs(graph, planned, homes, v, sources[o]!));
+  const overwrites = unsafeInputs(graph, planned, homes);
   const packedVersions = packing.map(() => -1);
   let spare: number[] = [];
   let live = true;
@@ -113,7 +109,7 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
     bytes,
     steps: busy.map((p): Step => ({ kernel: p.kernel.name, nodes: p.nodes, estimate: p.estimate, roundoff: p.kernel.roundoff, others: p.others })),
     get module() {
-      return generate();
+      return generate(true);
     },
     run(inputs, outputs) {
       if (!live) throw new Error("cpu: program used after dispose");
@@ -181,20 +177,22 @@ function reserve(heap: Heap, bytes: number, blocks: readonly Block[]): number {
   }
 }
 
-/** Inputs whose buffer an output must not share: they are read after any of it is written, or not element by element. */
-function unsafeInputs(graph: Graph, planned: readonly Planned[], homes: ReadonlyMap<Value, Home>, output: Value, source: Home): number[] {
-  if (source.kind !== "output") return [];
-  const isIn = (v: Value, kind: Home["kind"], index: number): boolean => {
+/** For each output the inputs whose buffer it must not share: they are read after any of it is written, or not element by element. */
+function unsafeInputs(graph: Graph, planned: readonly Planned[], homes: ReadonlyMap<Value, Home>): number[][] {
+  const indexIn = (kind: "input" | "output", v: Value): number => {
     const home = homes.get(root(v));
-    return home !== undefined && home.kind === kind && home.kind !== "own" && home.index === index;
+    return home?.kind === kind ? home.index : -1;
   };
-  const first = planned.findIndex((p) => p.writes.some((v) => isIn(v, "output", source.index)));
-  return graph.inputs.flatMap((input, i) => {
-    const late = planned.some(
-      (p, at) =>
-        p.reads.some((v) => isIn(v, "input", i)) && (at > first || (at === first && !(p.elementwise.has(input) && p.writes.includes(root(output))))),
-    );
-    return late ? [i] : [];
+  const [written, read] = [graph.outputs.map(() => planned.length), graph.inputs.map(() => -1)];
+  planned.forEach((p, at) => {
+    for (const i of p.reads.map((v) => indexIn("input", v))) if (i >= 0) read[i] = at;
+    for (const o of p.writes.map((v) => indexIn("output", v))) if (o >= 0) written[o] = Math.min(written[o], at);
+  });
+  return graph.outputs.map((output, o) => {
+    const first = planned[written[o]];
+    const perElement = (i: number) => first.elementwise.has(graph.inputs[i]) && first.writes.includes(root(output)) && !alsoSliced(first, i);
+    const alsoSliced = (p: Planned, i: number) => p.reads.some((v) => root(v) !== graph.inputs[i] && indexIn("input", v) === i);
+    return graph.inputs.flatMap((_, i) => (read[i] > written[o] || (read[i] === written[o] && !perElement(i)) ? [i] : []));
   });
 }
 

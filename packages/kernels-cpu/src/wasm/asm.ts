@@ -1,7 +1,7 @@
 // A small assembler for WebAssembly: typed expressions, structured blocks, named locals, a name section and a text dump.
 // Encoding: https://webassembly.github.io/spec/core/binary, with the SIMD, relaxed SIMD and threads proposals.
 
-import { encodeModule } from "./encode.ts";
+import { encodeBody, encodeModule } from "./encode.ts";
 import type { OPCODES } from "./opcodes.ts";
 
 export type OpName = keyof typeof OPCODES;
@@ -26,8 +26,10 @@ export interface Local {
 /** A local, code, or a number: an i32 constant where an integer is expected, all four lanes where a vector is. */
 export type Operand = Code | Local | number;
 
-const f32Bytes = (v: number): number[] => [...new Uint8Array(new Float32Array([v]).buffer)];
-const i32Bytes = (v: number): number[] => [...new Uint8Array(new Int32Array([v]).buffer)];
+const word = new DataView(new ArrayBuffer(4));
+const wordBytes = (): number[] => [0, 1, 2, 3].map((i) => word.getUint8(i));
+const f32Bytes = (v: number): number[] => (word.setFloat32(0, v, true), wordBytes());
+const i32Bytes = (v: number): number[] => (word.setInt32(0, v, true), wordBytes());
 
 const NONE: readonly number[] = [];
 const one = (op: OpName, ...imm: number[]): Code => [{ op, imm }];
@@ -38,7 +40,16 @@ export const int = (x: Operand): Code => (typeof x === "number" ? one("i32.const
 /** A vector operand; a number fills all four lanes. */
 export const vec = (x: Operand): Code => (typeof x === "number" ? splat4(x) : isLocal(x) ? x.get : x);
 const scalar = (x: Operand): Code => (typeof x === "number" ? one("f32.const", x) : isLocal(x) ? x.get : x);
+/** Four lanes of one number. Equal numbers give the same object; 0 and −0 are not equal. */
 const splat4 = (v: number): Code => {
+  if (Object.is(v, -0)) return splat(v);
+  const known = splats.get(v) ?? splat(v);
+  if (splats.size > 1000) splats.clear(); // numbers may be anything, and many
+  splats.set(v, known);
+  return known;
+};
+const splats = new Map<number, Code>();
+const splat = (v: number): Code => {
   const lane = f32Bytes(v);
   return one("v128.const", ...lane, ...lane, ...lane, ...lane);
 };
@@ -140,7 +151,7 @@ export const f32x4 = {
 };
 
 export const i32x4 = {
-  const: (v: number): Code => one("v128.const", ...Array.from({ length: 4 }, () => i32Bytes(v)).flat()),
+  const: (v: number): Code => i32x4.lanes(v, v, v, v),
   lanes: (...v: number[]): Code => one("v128.const", ...v.flatMap(i32Bytes)),
   splat: op1(int, "i32x4.splat"),
   add: vecs("i32x4.add"),
@@ -199,6 +210,8 @@ export class Func {
   readonly params: readonly Local[];
   readonly locals: Local[] = [];
   readonly code: Instr[] = [];
+  /** Its bytes, once it is encoded; `code` is empty then. */
+  body: Uint8Array | null = null;
 
   constructor(name: string, index: number, params: readonly string[]) {
     this.name = name;
@@ -334,6 +347,15 @@ export class Module {
   readonly funcs: Func[] = [];
   readonly #byName = new Map<string, Func>();
   readonly #exports: Func[] = [];
+  readonly #text: boolean;
+
+  /**
+   * Without `text`, functions are encoded as soon as they are complete: a network's instructions, kept as objects to the end, took a
+   * quarter of its compilation to collect.
+   */
+  constructor({ text = true }: { readonly text?: boolean } = {}) {
+    this.#text = text;
+  }
 
   /** The function of that name: built by `body` at the first request, shared after. All parameters are i32. */
   func(name: string, params: readonly string[], body: (f: Func) => void): Func {
@@ -344,6 +366,10 @@ export class Module {
     this.#byName.set(name, f);
     body(f);
     hoistConstants(f);
+    if (!this.#text) {
+      f.body = encodeBody(f);
+      f.code.length = 0;
+    }
     return f;
   }
 
@@ -364,6 +390,7 @@ export class Module {
 function hoistConstants(f: Func): void {
   const { code } = f;
   const made = new Map<string, Local>();
+  const known = new Map<readonly number[], string>(); // most constants are one object wherever they stand
   const first: Instr[] = [];
   const blocks: boolean[] = []; // whether each open block is a loop
   let loops = 0;
@@ -372,7 +399,8 @@ function hoistConstants(f: Func): void {
     if (op === "end") loops -= Number(blocks.pop());
     else if (op === "block" || op === "loop" || op === "if") loops += Number(blocks[blocks.push(op === "loop") - 1]);
     else if (op === "v128.const" && loops && imm.some((byte) => byte !== 0)) {
-      const key = imm.join();
+      const key = known.get(imm) ?? imm.join();
+      known.set(imm, key);
       const local = made.get(key) ?? f.local("v128", `const${made.size}`);
       if (!made.has(key)) first.push(code[at], local.set[0]);
       made.set(key, local);

@@ -144,7 +144,13 @@ export function encodeModule(
       w.unsigned(f.index);
     }),
   );
-  out.section(10, (w) => w.list(funcs, (f) => w.sized((body) => encodeBody(body, f))));
+  out.section(10, (w) =>
+    w.list(funcs, (f) => {
+      const body = f.body ?? encodeBody(f);
+      w.unsigned(body.length);
+      w.all(body);
+    }),
+  );
   // Names of functions, for stack traces and profiles; those of locals are in the text.
   out.section(0, (w) => {
     w.text("name");
@@ -162,7 +168,10 @@ export function encodeModule(
 const asFloat = new Float32Array(1);
 const asBytes = new Uint8Array(asFloat.buffer);
 
-function encodeBody(w: Writer, f: Func): void {
+/** The bytes of one function: its locals and its instructions. */
+export function encodeBody(f: Func): Uint8Array {
+  const w = bodies;
+  w.length = 0;
   const runs: { type: Type; count: number }[] = [];
   for (const { type } of f.locals) {
     const last = runs.at(-1);
@@ -175,4 +184,8 @@ function encodeBody(w: Writer, f: Func): void {
   });
   w.code(f.code);
   w.byte(0x0b);
+  return w.bytes.slice(0, w.length);
 }
+
+/** Where functions are written, one after the other. */
+const bodies = new Writer();
