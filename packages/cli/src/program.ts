@@ -22,6 +22,12 @@ const shape = (text: string) => {
   return text.split(/[x×,]/).map(Number);
 };
 
+/** One number for all axes, or one for each. */
+const perAxis = (least: number) => (text: string) => {
+  const values = text.split(/[x×,]/).map(whole(least));
+  return values.length === 1 ? values[0] : values;
+};
+
 const modelArgument = () => new Argument("<model>", modelNames.join(", "));
 
 /** The command `conv`. Parsing it throws CommanderError for wrong usage, and whatever a command throws. */
@@ -106,6 +112,40 @@ Examples:
   $ conv summary lenet5_1998 --batch 64 --format json`,
     )
     .action(async (...args) => (await import("./commands/summary.ts")).summary(args[0], args[1]));
+
+  program
+    .command("explain")
+    .summary("say which kernels can do a convolution, and why one is chosen")
+    .description(
+      "Print all kernels that can do a convolution, what each is predicted to take and of what that is the sum, which one is chosen and why, " +
+        "and why the others decline. Any number of spatial axes.",
+    )
+    .addArgument(new Argument("<input>", "channels and sizes of the input, as 64x56x56").argParser(shape))
+    .addArgument(new Argument("<kernel>", "sizes of the kernel, as 3x3; one for all axes").argParser(shape))
+    .addArgument(new Argument("<channels>", "channels of the output").argParser(whole(1)))
+    .addOption(new Option("--stride <n>", "stride, one for all axes or as 2x1").argParser(perAxis(1)).default(1))
+    .addOption(
+      new Option("--padding <n>", "zeros on both sides of each axis, or same")
+        .argParser((text) => (text === "same" ? text : perAxis(0)(text)))
+        .default(0),
+    )
+    .addOption(new Option("--dilation <n>", "distance between taps").argParser(perAxis(1)).default(1))
+    .addOption(new Option("--groups <n>", "groups of channels").argParser(whole(1)).default(1))
+    .addOption(new Option("--batch <n>", "samples at once").argParser(whole(1)).default(1))
+    .addOption(new Option("--direction <name>", "what to compute").choices(["forward", "gradInput", "gradWeight"]).default("forward"))
+    .addOption(new Option("--threads <n>", "processor cores to use (default: all)").argParser(whole(1)))
+    .option("--simd256", "explain the code for pairs of vectors", false)
+    .option("--measure", "run each kernel, too", false)
+    .option("--json", "print one JSON document and nothing else", false)
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ conv explain 64x56x56 3x3 64 --padding same
+  $ conv explain 32x112x112 3 32 --groups 32 --padding 1 --measure
+  $ conv explain 512x7x7 3 512 --padding 1 --direction gradWeight --simd256 --json`,
+    )
+    .action(async (...args) => (await import("./commands/explain.ts")).explainConv(args[0], args[1], args[2], args[3]));
 
   return program;
 }

@@ -56,6 +56,17 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ["summary lenet5 --input 28", "c1: conv2d: input has 2 axes, needs 4 (batch, channels and 2 spatial)"],
   ["summary lenet5 --input big", "option '--input <shape>' argument 'big' is invalid. It must be sizes like 1x28x28."],
   ["summary lenet5 --format xml", "option '--format <name>' argument 'xml' is invalid. Allowed choices are text, json."],
+  ["explain 64x56x56 3x3", "missing required argument 'channels'"],
+  ["explain 64x56x56 3x3x3 64", "the kernel 3x3x3 has 3 sizes, the input 64x56x56 has 2 beside its channels"],
+  ["explain 64x56x56 9 64 --groups 5", "64 input channels do not divide into 5 groups"],
+  ["explain 64x7x7 9 64", "conv: kernel 9 with dilation 1 spans 9, padded input has 7 (axis h)"],
+  ["explain 64x7x7 3 64 --stride 2x2x2", "conv: stride has 3 entries for 2 spatial axes"],
+  ["explain 64 3 64", "conv: input has 2 axes, needs batch, channels and at least one spatial axis"],
+  ["explain 64x7x7 3 64 --padding wide", "option '--padding <n>' argument 'wide' is invalid. It must be a whole number ≥ 0."],
+  [
+    "explain 64x7x7 3 64 --direction back",
+    "option '--direction <name>' argument 'back' is invalid. Allowed choices are forward, gradInput, gradWeight.",
+  ],
   ["summary", "missing required argument 'model'"],
   ["sumary lenet5", "unknown command 'sumary' (Did you mean summary?)"],
   ["train lenet5 --epoch 2", "unknown option '--epoch' (Did you mean --epochs?)"],
@@ -109,7 +120,7 @@ describe("a mistake ends with one line, exit code 2 and nothing written", () => 
 });
 
 describe("help", { timeout: 60_000 }, () => {
-  it.for(["train", "predict", "summary"])("of %s has examples", { timeout: 30_000 }, async (command) => {
+  it.for(["train", "predict", "summary", "explain"])("of %s has examples", { timeout: 30_000 }, async (command) => {
     const { code, stdout, stderr } = await conv([command, "--help"], cwd);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toMatch(new RegExp(`^Usage: conv ${command} .*\\n[\\s\\S]*\\nExamples:\\n  \\$ conv ${command} `));
@@ -120,6 +131,6 @@ describe("help", { timeout: 60_000 }, () => {
   it("names the commands", async () => {
     const { code, stdout } = await conv(["--help"], cwd);
     expect(code).toBe(0);
-    for (const command of ["train", "predict", "summary"]) expect(stdout).toMatch(new RegExp(`^  ${command} .*[a-z]`, "m"));
+    for (const command of ["train", "predict", "summary", "explain"]) expect(stdout).toMatch(new RegExp(`^  ${command} .*[a-z]`, "m"));
   });
 });

@@ -37,8 +37,8 @@ export interface Explanation {
   readonly chosen: string;
   /** Kernels that can do it, the quickest by their estimates first. */
   readonly candidates: readonly Candidate[];
-  /** All others. Reasons that begin with "does" mean that the kernel is for other ops. */
-  readonly declined: readonly { readonly kernel: string; readonly reason: string }[];
+  /** All others; `foreign` are those made for other ops. */
+  readonly declined: readonly { readonly kernel: string; readonly reason: string; readonly foreign: boolean }[];
 }
 
 /** One explanation for each step that `caps` would make of a graph. Throws UnsupportedError where no kernel can do a step. */
@@ -59,7 +59,7 @@ export function explain(graph: Graph, caps: Caps): Explanation[] {
     declined: kernels.flatMap((k) => {
       const factor = k.roundoff ?? 0;
       const reason = k.declines(task, caps) ?? (factor > caps.roundoff ? `states a roundoff of ${factor}, allowed are ${caps.roundoff}` : null);
-      return reason === null ? [] : [{ kernel: k.name, reason }];
+      return reason === null ? [] : [{ kernel: k.name, reason, foreign: reason === k.declines({ ...task, op: { ...task.op, name: "" } }, caps) }];
     }),
   }));
 }
