@@ -1,4 +1,4 @@
-// What each kind of work takes, in nanoseconds, in the order of `kinds` (fitted.ts), and each call: written by `pnpm bench fit --write`.
+// What each kind of work takes, in nanoseconds, in the order of `kinds` (fitted.ts), and last each call: written by `pnpm bench fit --write`.
 
 type Costs = Readonly<Record<string, readonly number[]>>;
 
