@@ -210,24 +210,23 @@ export function emitGemm(
       f.set(sumAt, sums);
       const rows = (mr: number, row: Operand) => {
         const kCount = i32.mul(count, g.unit);
-        eachTile(() => {
-          const into = b.chunks > 1 ? i32.add(sumAt, i32.mul(t, g.m * nr * 4)) : sums;
-          const place = [tile, i32.mul(row, g.rowBytes), i32.mul(i32.add(channel, row), 4), g.rowBytes, at.y, ...at.operands];
-          const sum = (vectors: number) => f.call(sumsTile(m, caps, mr, isFirst, vectors), aAt, panelAt, kCount, into);
-          if (!isLast) return sum(nr / 4);
-          f.if(
-            i32.load(tile, META.joined),
-            () => f.call(joinedTile(m, g, caps, mr, isFirst), aAt, panelAt, kCount, into, ...place),
-            () => {
-              f.if(
-                i32.le(i32.load(tile, META.lanes), nr / 2),
-                () => sum(nr / 8),
-                () => sum(nr / 4),
-              );
-              f.call(scatterTile(m, g, caps, mr), into, ...place);
-            },
+        const sumsStep = b.chunks > 1 ? g.m * nr * 4 : 0;
+        if (isLast) {
+          const place = [i32.mul(row, g.rowBytes), i32.mul(i32.add(channel, row), 4), g.rowBytes, at.y, ...at.operands];
+          f.call(
+            lineOfTiles(m, g, caps, mr, isFirst),
+            aAt,
+            panels,
+            kCount,
+            b.chunks > 1 ? sumAt : sums,
+            own,
+            tn,
+            panelBytes,
+            sumsStep,
+            b.record,
+            ...place,
           );
-        });
+        } else eachTile(() => f.call(sumsTile(m, caps, mr, isFirst), aAt, panelAt, kCount, i32.add(sumAt, i32.mul(t, sumsStep))));
       };
       if (b.blocks)
         f.for(block, 0, b.blocks, 1, () => {
@@ -297,38 +296,60 @@ function accumulate(
   return acc;
 }
 
-const placeParams = (g: Gemm) => ["tile", "row", "channel", "rowBytes", "y", ...(g.epilogue?.operands ?? []).map((o) => o.name)];
+const placeParams = (g: Gemm) => ["row", "channel", "rowBytes", "y", ...(g.epilogue?.operands ?? []).map((o) => o.name)];
 
 /**
- * The inner function of a last chunk whose columns are neighbours in y: the sums, the epilogue, whole vectors stored. Products of every
- * shape share it, as the distance between rows comes as `rowBytes`: networks are made of less code, which is compiled well the sooner.
+ * The inner function of a last chunk: one block of rows by `count` tiles. Where a tile's columns are neighbours in y: the sums, the
+ * epilogue, whole vectors stored. Products of every shape share it: networks are made of less code, which is compiled well the sooner.
  */
-function joinedTile(m: Module, g: Gemm, caps: Caps, mr: number, isFirst: boolean): Func {
+function lineOfTiles(m: Module, g: Gemm, caps: Caps, mr: number, isFirst: boolean): Func {
   const nv = columnsPerTile(caps) / 4;
-  return m.func(`${nameOf(mr, nv * 4, isFirst)}${epilogueName(g.epilogue)}`, ["a", "b", "k", "sums", ...placeParams(g)], (f) => {
-    const [a, b, k, sums, tile, row, channel, rowBytes, y, ...pointers] = f.params;
+  const params = ["a", "b", "k", "sums", "tile", "count", "panelBytes", "sumsStep", "record", ...placeParams(g)];
+  return m.func(`${nameOf(mr, nv * 4, isFirst)}${epilogueName(g.epilogue)}`, params, (f) => {
+    const [a, b, k, sums, tile, count, panelBytes, sumsStep, record, row, channel, rowBytes, y, ...pointers] = f.params;
+    const [aAt, bAt, at, to] = f.ints("aAt", "bAt", "at", "to");
     // Beside an exp the engine joins nothing: there the sums go through memory.
     const apart = caps.simd256 && /"(exp|log|tanh)"/.test(JSON.stringify(g.epilogue));
-    if (apart) f.call(sumsTile(m, caps, mr, isFirst), a, b, k, sums);
-    const acc = apart ? [] : accumulate(f, caps, mr, nv, { a, b, k }, isFirst ? null : (i) => v128.load(sums, i * 16));
-    f.bump(row, i32.load(tile, META.first));
-    const finish = epilogue(f, g, caps, { tile, channel, pointers }, (at, i) => v128.load(i32.add(at, row), i * 16));
-    const to = f.local("i32", "to");
-    for (let r = 0; r < mr; r++) {
-      if (r) f.bump(row, rowBytes);
-      // Neighbours are stored one after the other from one address: so the engine sees that they are pairs.
-      const line = Array.from({ length: nv }, (_, i) => acc[r * nv + i] ?? f.let("v128", "sum", v128.load(sums, (r * nv + i) * 16)));
-      line.forEach((v, i) => finish(v, r, i));
-      f.set(to, i32.add(y, row));
-      line.forEach((v, i) => f.store(to, v, i * 16));
-    }
+    const sum = (vectors: number) => f.call(sumsTile(m, caps, mr, isFirst, vectors), a, b, k, sums);
+    const joined = () => {
+      f.set(aAt, a);
+      f.set(bAt, b);
+      if (apart) sum(nv);
+      const acc = apart ? [] : accumulate(f, caps, mr, nv, { a: aAt, b: bAt, k }, isFirst ? null : (i) => v128.load(sums, i * 16));
+      f.set(at, i32.add(row, i32.load(tile, META.first)));
+      const finish = epilogue(f, g, caps, { tile, channel, pointers }, (operand, i) => v128.load(i32.add(operand, at), i * 16));
+      for (let r = 0; r < mr; r++) {
+        if (r) f.bump(at, rowBytes);
+        // Neighbours are stored one after the other from one address: so the engine sees that they are pairs.
+        const line = Array.from({ length: nv }, (_, i) => acc[r * nv + i] ?? f.let("v128", "sum", v128.load(sums, (r * nv + i) * 16)));
+        line.forEach((v, i) => finish(v, r, i));
+        f.set(to, i32.add(y, at));
+        line.forEach((v, i) => f.store(to, v, i * 16));
+      }
+    };
+    const scattered = () => {
+      f.if(
+        i32.le(i32.load(tile, META.lanes), nv * 2),
+        () => sum(nv / 2),
+        () => sum(nv),
+      );
+      f.call(scatterTile(m, g, caps, mr), sums, tile, row, channel, rowBytes, y, ...pointers);
+    };
+    f.loop(() => {
+      f.if(i32.load(tile, META.joined), joined, scattered);
+      f.bump(tile, record);
+      f.bump(b, panelBytes);
+      f.bump(sums, sumsStep);
+      f.bump(count, -1);
+      f.brIf(count, 0);
+    });
   });
 }
 
 /** The end of a tile whose columns lie anywhere in y: sums from memory, the epilogue, single lanes stored. */
 function scatterTile(m: Module, g: Gemm, caps: Caps, mr: number): Func {
   const nv = columnsPerTile(caps) / 4;
-  return m.func(`scatter${mr}x${nv * 4}${epilogueName(g.epilogue)}`, ["sums", ...placeParams(g)], (f) => {
+  return m.func(`scatter${mr}x${nv * 4}${epilogueName(g.epilogue)}`, ["sums", "tile", ...placeParams(g)], (f) => {
     const [sums, tile, row, channel, rowBytes, y, ...pointers] = f.params;
     const lanes = f.let("i32", "lanes", i32.load(tile, META.lanes));
     const v = f.local("v128", "v");
