@@ -120,17 +120,7 @@ function splitRow(f: Func, s: Local, d: Local, count: number, lo: number, half: 
     for (let i = 0; i < count; i++) f.storeLane(d, v128.loadZero32(s, i * 4), 0, splitColumn(lo + i, half) * 4);
     return;
   }
-  const eights = count >> 3;
-  if (eights <= 4) for (let i = 0; i < eights; i++) eight(s, d, lo + i * 8, i * 8);
-  else {
-    const p = f.let("i32", "p", s);
-    const q = f.let("i32", "q", d);
-    f.repeat(eights, "eights", () => {
-      eight(p, q, lo, 0);
-      f.bump(p, 32);
-      f.bump(q, 16);
-    });
-  }
+  unrolled(f, s, d, count >> 3, 32, 16, (from, into, i) => eight(from, into, lo + i * 8, i * 8));
   if (count % 8) eight(s, d, lo + count - 8, count - 8);
 }
 
@@ -140,18 +130,23 @@ export function copyRow(f: Func, s: Local, d: Local, count: number): void {
     for (let i = 0; i < count; i++) f.storeLane(d, v128.loadZero32(s, i * 4), 0, i * 4);
     return;
   }
-  const vectors = count >> 2;
-  if (vectors <= 8) for (let i = 0; i < vectors; i++) f.store(d, v128.load(s, i * 16), i * 16);
-  else {
-    const p = f.let("i32", "p", s);
-    const q = f.let("i32", "q", d);
-    f.repeat(vectors, "vectors", () => {
-      f.store(q, v128.load(p));
-      f.bump(p, 16);
-      f.bump(q, 16);
-    });
-  }
+  unrolled(f, s, d, count >> 2, 16, 16, (from, into, i) => f.store(into, v128.load(from, i * 16), i * 16));
   if (count % 4) f.store(d, v128.load(s, (count - 4) * 4), (count - 4) * 4);
+}
+
+/** Calls `body` for pieces 0 … count−1, eight at a time, with pointers that it offsets by the piece's number within them; a pointer moves by so many bytes a piece. */
+function unrolled(f: Func, s: Local, d: Local, count: number, sBytes: number, dBytes: number, body: (s: Local, d: Local, i: number) => void): void {
+  const AT_ONCE = 8;
+  const pieces = (s: Local, d: Local, n: number) => Array.from({ length: n }, (_, i) => body(s, d, i));
+  if (count <= AT_ONCE) return void pieces(s, d, count);
+  const p = f.let("i32", "p", s);
+  const q = f.let("i32", "q", d);
+  f.repeat(Math.floor(count / AT_ONCE), "pieces", () => {
+    pieces(p, q, AT_ONCE);
+    f.bump(p, AT_ONCE * sBytes);
+    f.bump(q, AT_ONCE * dBytes);
+  });
+  pieces(p, q, count % AT_ONCE);
 }
 
 /**
