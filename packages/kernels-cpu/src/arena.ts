@@ -11,20 +11,21 @@ export interface Lifetime {
 export function packArena(values: readonly Lifetime[]): { offsets: number[]; bytes: number } {
   const round = (n: number) => Math.max(64, Math.ceil(n / 64) * 64);
   const offsets = values.map(() => 0);
-  const placed: number[] = [];
+  const placed: number[] = []; // by offset
   let total = 0;
-  const order = values.map((_, i) => i).sort((a, b) => values[b]!.bytes - values[a]!.bytes || a - b);
+  const order = values.map((_, i) => i).sort((a, b) => values[b].bytes - values[a].bytes || a - b);
   for (const i of order) {
-    const v = values[i]!;
-    const inTheWay = placed.filter((j) => values[j]!.from <= v.to && v.from <= values[j]!.to).sort((a, b) => offsets[a]! - offsets[b]!);
+    const v = values[i];
+    const size = round(v.bytes);
     let at = 0;
-    for (const j of inTheWay) {
-      if (at + round(v.bytes) <= offsets[j]!) break;
-      at = Math.max(at, offsets[j]! + round(values[j]!.bytes));
+    for (const j of placed) {
+      if (offsets[j] >= at + size) break;
+      if (values[j].from <= v.to && v.from <= values[j].to) at = Math.max(at, offsets[j] + round(values[j].bytes));
     }
     offsets[i] = at;
-    placed.push(i);
-    total = Math.max(total, at + round(v.bytes));
+    const after = placed.findIndex((j) => offsets[j] > at);
+    placed.splice(after < 0 ? placed.length : after, 0, i);
+    total = Math.max(total, at + size);
   }
   return { offsets, bytes: total };
 }

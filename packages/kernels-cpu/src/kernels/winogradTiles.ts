@@ -43,8 +43,19 @@ function cut(taps: number, points: number): { count: number; parts: number } {
   return { count, parts: Math.ceil(taps / count) };
 }
 
-/** How `points` points a tile, along `dims` axes, divide each phase; or why they cannot. */
+const known = new WeakMap<Gather, Map<string, Tiling[] | string>>();
+
+/** How `points` points a tile, along `dims` axes, divide each phase; or why they cannot. Worked out once for each source and size. */
 export function tilings(source: Gather, points: number, dims: number): Tiling[] | string {
+  const of = known.get(source) ?? new Map<string, Tiling[] | string>();
+  known.set(source, of);
+  const key = `${points},${dims}`;
+  const result = of.get(key) ?? divide(source, points, dims);
+  of.set(key, result);
+  return result;
+}
+
+function divide(source: Gather, points: number, dims: number): Tiling[] | string {
   const rank = source.kernel.length;
   if (!volume([source.n, source.from, source.to, ...source.output])) return "has nothing to compute";
   if (!source.phases.every(tapCount)) return "leaves no outputs without taps";
