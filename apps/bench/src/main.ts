@@ -178,14 +178,15 @@ async function train(options: TrainFlags): Promise<void> {
 /** Starts the competitors, shows a bar while `measure` runs, ends them, and writes the JSON. A refused answer, or a case that Conv declines, makes the exit code 1. */
 async function measured<R extends Pick<Result | TrainResult | NetworkResult, "rows" | "declined">>(
   options: Shared,
-  measure: (shared: { competitors: Competitor[]; machine: Machine; turnMs: number }, progress: Progress) => Promise<R>,
+  measure: (shared: { competitors: Competitor[]; machine: Machine; flags: string[]; turnMs: number }, progress: Progress) => Promise<R>,
 ): Promise<R> {
   const machine = await describeMachine(options.threads);
   console.log(`${describe(machine, describeEngine().node)}\n`);
   const competitors = await startAll(options);
+  const flags = [...options.flags, ...(options.simd256 ? ["simd256"] : [])]; // as they are recorded
   const progress = createProgress();
   try {
-    const result = await measure({ competitors, machine, turnMs: 50 }, progress);
+    const result = await measure({ competitors, machine, flags, turnMs: 50 }, progress);
     if (options.json) await writeFile(options.json, `${JSON.stringify(result, null, 1)}\n`);
     const absent = !competitors.some((c) => c.name === "conv") || result.declined.some((d) => d.competitor === "conv");
     if (absent || result.rows.some((row) => !row.verified)) process.exitCode = 1;
