@@ -30,17 +30,38 @@ const FEWEST = 12;
  * kernel is beside the best of its case: there no choice hangs on it.
  */
 export function fitAll(cases: readonly MeasuredCase[]): Prices {
-  const samples = new Map<string, Sample[]>();
-  for (const { kernels } of cases) {
-    const best = Math.min(...kernels.map((k) => k.seconds));
-    for (const { kernel, amounts, seconds } of kernels) {
-      const list = samples.get(kernel) ?? [];
-      samples.set(kernel, list);
-      list.push({ amounts, seconds, weight: best / seconds });
-    }
+  let pace = cases.map(() => 1);
+  let prices: Prices = {};
+  for (let pass = 0; pass < PASSES; pass++) {
+    const samples = new Map<string, Sample[]>();
+    cases.forEach(({ kernels }, i) => {
+      const best = Math.min(...kernels.map((k) => k.seconds));
+      for (const { kernel, amounts, seconds } of kernels) {
+        const list = samples.get(kernel) ?? [];
+        samples.set(kernel, list);
+        list.push({ amounts, seconds: seconds / pace[i], weight: best / seconds });
+      }
+    });
+    const fitted = [...samples].filter(([, list]) => list.length >= FEWEST);
+    prices = Object.fromEntries(fitted.map(([kernel, list]) => [kernel, fitPrices(list).map((p) => Number((p * 1e9).toPrecision(3)))]));
+    const logs = cases.map((c) => logPace(c, prices));
+    const mean = logs.reduce((sum, v) => sum + v, 0) / logs.length;
+    pace = logs.map((v) => Math.exp(v - mean));
   }
-  const fitted = [...samples].filter(([, list]) => list.length >= FEWEST);
-  return Object.fromEntries(fitted.map(([kernel, list]) => [kernel, fitPrices(list).map((p) => Number((p * 1e9).toPrecision(3)))]));
+  return prices;
+}
+
+const PASSES = 8;
+
+/**
+ * How much slower than predicted the machine was during a case, to all its kernels alike (the mean logarithm, of kernels near the best):
+ * it has other work too. Where one kernel was measured alone, nothing can be told.
+ */
+function logPace({ kernels }: MeasuredCase, prices: Prices): number {
+  const best = Math.min(...kernels.map((k) => k.seconds));
+  const known = kernels.filter((k) => prices[k.kernel] && k.seconds < 4 * best);
+  if (known.length < 2) return 0;
+  return known.reduce((sum, k) => sum + Math.log(k.seconds / (dot(k.amounts, prices[k.kernel]) * 1e-9)), 0) / known.length;
 }
 
 /** A choice slower than the best measured kernel by no more than this share is as good. */

@@ -33,7 +33,9 @@ export const direct: CpuKernel = fitted({
     const nv = vectorsFor(mr);
     const last = g.step.length - 1;
     const blocks = Math.ceil(g.to / mr);
-    const work = { products: 0, steps: 0, tiles: 0, moved: paddedElements(g), gathered: 0 };
+    // Each block of rows reads the source anew.
+    const streamed = 4 * blocks * g.n * g.groups * g.from * volume(g.source);
+    const work = { products: 0, steps: 0, tiles: 0, moved: paddedElements(g), gathered: 0, streamed };
     for (const p of g.phases) {
       const rows = g.n * g.groups * volume(p.grid.slice(0, -1));
       const k = rows * g.from * tapCount(p);

@@ -57,7 +57,8 @@ export function thinWork(t: Thin, columns: Columns | null): Work {
   return {
     products: wide * t.y.at.length,
     steps: (wide / 4) * parts(t.y.at.length).length,
-    streamed: 4 * wide,
+    // Rows of the wide side that do not lie together come again for each part of the columns.
+    streamed: 4 * wide * (t.wide.k === 1 ? 1 : parts(t.y.at.length).length),
     gathered: columns ? t.problems * t.depth * t.y.at.length : 0,
     tiles: (t.problems * t.rows) / blockRows(t),
   };

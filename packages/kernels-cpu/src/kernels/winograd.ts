@@ -53,16 +53,20 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
     },
     work(task, caps) {
       const all = tilings(gatherOf(task), points, dims) as Tiling[];
-      const work = { products: 0, steps: 0, tiles: 0, moved: paddedElements(all[0].g), gathered: 0, transformed: 0, streamed: 0 };
+      const { g } = all[0];
+      const work = { products: 0, steps: 0, tiles: 0, moved: paddedElements(g), gathered: 0, transformed: 0, streamed: 0 };
       for (const t of all) {
-        const { g, depth } = t;
+        const { phase, points, depth } = t;
         const { nr, panels, groups, parts } = blocking(t, caps);
-        const product = gemmWork(caps, g.groups * t.points, g.to, depth, panels * nr);
-        for (const kind of ["products", "steps", "tiles"] as const) work[kind] += product[kind];
-        // Four tiles at a time are taken from four places, and put back as far as they exist.
-        work.gathered += g.groups * t.points * depth * panels * nr * parts;
-        work.transformed += g.groups * t.points * g.to * panels * nr;
-        work.streamed += 4 * groups * g.groups * t.points * depth * g.to;
+        const { products, steps } = gemmWork(caps, g.groups * points, g.to, depth, panels * nr);
+        work.products += products;
+        work.steps += steps;
+        // Points on the way in, from four places at once; points on the way back, and the outputs that come of them.
+        work.gathered += g.groups * points * depth * panels * nr * parts * (g.step.at(-1)! > 1 ? 2 : 1);
+        work.transformed += g.groups * points * g.to * panels * nr;
+        work.moved += g.n * g.groups * g.to * volume(phase.grid);
+        work.streamed += 4 * groups * g.groups * points * depth * g.to;
+        work.tiles += g.groups * panels * nr * parts;
       }
       return work;
     },
