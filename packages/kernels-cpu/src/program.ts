@@ -101,10 +101,14 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
   }
 
   const sources = graph.outputs.map((v) => homes.get(root(v))!);
+  const direct = sources.map((source, o) => source.kind === "output" && source.index === o);
+  const sizes = graph.outputs.map((v) => bytesOf(v.spec));
   const overwrites = unsafeInputs(graph, planned, homes);
   const packedVersions = packing.map(() => -1);
   let spare: number[] = [];
   let live = true;
+  const look = () => new Int32Array(heap.memory.buffer, base, words);
+  let view = look();
   return {
     bytes,
     steps: busy.map((p): Step => ({ kernel: p.kernel.name, nodes: p.nodes, estimate: p.estimate, roundoff: p.kernel.roundoff, others: p.others })),
@@ -116,27 +120,25 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
       const ins = inputs as readonly CpuBuffer[];
       const outs = outputs as readonly CpuBuffer[];
       mustHold("cpu", graph, ins, outs);
-      if ([...ins, ...outs].some((b) => b.address < 0)) throw new Error("cpu: buffer used after free");
-      const direct = outs.map((_, o) => sources[o].kind === "output" && sources[o].index === o);
-      const early = outs.map((b, o) => direct[o] && overwrites[o].some((i) => ins[i] === b));
-      // Spare memory first: growth may replace what views look at.
-      outs.forEach((_, o) => early[o] && (spare[o] ??= heap.alloc(bytesOf(graph.outputs[o].spec))));
-      const view = new Int32Array(heap.memory.buffer, base, words);
+      const freed = (b: CpuBuffer) => b.address < 0;
+      if (ins.some(freed) || outs.some(freed)) throw new Error("cpu: buffer used after free");
+      // Outputs that would overwrite an input too early go through spare memory; those that are inputs are copied.
+      const targets = outs.map((b, o) => (direct[o] && overwrites[o].some((i) => ins[i] === b) ? (spare[o] ??= heap.alloc(sizes[o])) : b.address));
+      if (view.buffer !== heap.memory.buffer) view = look();
       ins.forEach((b, i) => (view[i] = b.address));
       packing.forEach((s, i) => {
-        const version = ins[s.packs!]!.version;
+        const { version } = ins[s.packs!];
         view[flags + i] = packedVersions[i] === version ? 0 : 1;
         packedVersions[i] = version;
       });
-      view.fill(0, counters); // no thread is between the last barrier of a run and the next order
-      // Outputs that would overwrite an input too early go through spare memory; those that are inputs are copied.
+      if (pool.threads > 1) view.fill(0, counters); // no thread is between the last barrier of a run and the next order
       const later: (() => void)[] = [];
       outs.forEach((b, o) => {
         const source = sources[o];
-        const size = bytesOf(graph.outputs[o].spec);
+        const size = sizes[o];
         if (direct[o]) {
-          view[ins.length + o] = early[o] ? spare[o] : b.address;
-          if (early[o]) later.push(() => heap.bytes(b.address, size).set(heap.bytes(spare[o], size)));
+          view[ins.length + o] = targets[o];
+          if (targets[o] !== b.address) later.push(() => heap.bytes(b.address, size).set(heap.bytes(spare[o], size)));
           return;
         }
         if (source.kind === "input") {

@@ -48,10 +48,12 @@ export interface Program {
 export function mustHold(name: string, { inputs, outputs }: Graph, from: readonly Buffer[], to: readonly Buffer[]): void {
   if (from.length !== inputs.length || to.length !== outputs.length)
     throw new RangeError(`${name}: program takes ${inputs.length} inputs and ${outputs.length} outputs, got ${from.length} and ${to.length}`);
-  const values = [...inputs, ...outputs];
-  [...from, ...to].forEach(({ bytes }, i) => {
-    if (bytes < bytesOf(values[i].spec)) throw new RangeError(`${name}: buffer of ${bytes} bytes for a value of ${bytesOf(values[i].spec)}`);
-  });
+  const each = (values: Graph["inputs"]) => (buffer: Buffer, i: number) => {
+    const bytes = bytesOf(values[i].spec);
+    if (buffer.bytes < bytes) throw new RangeError(`${name}: buffer of ${buffer.bytes} bytes for a value of ${bytes}`);
+  };
+  from.forEach(each(inputs));
+  to.forEach(each(outputs));
 }
 
 /** Which kernel runs which nodes, with the time it was predicted to take and the kernels it was preferred to. */
