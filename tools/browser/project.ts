@@ -7,22 +7,28 @@ import { defineConfig, type ViteUserConfig } from "vitest/config";
 declare module "vitest" {
   interface ProvidedContext {
     isolated: boolean;
+    /** Vectors are joined: V8 does it on x64 alone. */
+    joined: boolean;
   }
 }
 
-/** A project whose pages are isolated or not. */
+/** Makes V8 join pairs of 128-bit vectors, in code that is optimised at once: what tests run a few times would never be. */
+const PAIRS = "--js-flags=--experimental-wasm-revectorize,--no-liftoff";
+
+/** A project whose pages are isolated, and their vectors joined, or neither. */
 export async function browserProject(isolated: boolean): Promise<ViteUserConfig> {
+  const options = await browserOptions();
   return defineConfig({
     server: isolated ? { headers: ISOLATION } : {},
     test: {
-      provide: { isolated },
+      provide: { isolated, joined: isolated && process.arch === "x64" },
       name: isolated ? "browser, isolated" : "browser, plain",
       include: ["test/*.test.ts"],
       browser: {
         enabled: true,
         headless: true,
         screenshotFailures: false,
-        provider: playwright({ launchOptions: await browserOptions() }),
+        provider: playwright({ launchOptions: isolated ? { ...options, args: [...(options.args ?? []), PAIRS] } : options }),
         instances: [{ browser: "chromium" }],
       },
     },
