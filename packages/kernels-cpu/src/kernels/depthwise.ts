@@ -8,6 +8,7 @@ import { inputAt, outputAt, type CpuKernel, type Stage, type Task } from "../cod
 import { i32, v128, type Local } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { epilogueName, hash } from "../wasm/tile.ts";
+import { inPlaceStage } from "./depthwiseInPlace.ts";
 import { fitted, paddedElements } from "./fitted.ts";
 import { needsPadding, tapCount, volume, type Gather, type Phase } from "./gather.ts";
 import { gatherOf, isConvOrGradInput } from "./igemm.ts";
@@ -33,10 +34,10 @@ export const depthwise: CpuKernel = fitted({
     const most = Math.max(0, ...g.phases.map(tapCount));
     return most > MOST_TAPS ? `unrolls at most ${MOST_TAPS} taps, not ${most}` : null;
   },
-  work(task) {
+  work(task, caps) {
     const g = gatherOf(task);
     const last = g.step.length - 1;
-    const work = { products: 0, steps: 0, gathered: 0, tiles: 0, moved: paddedElements(g) };
+    const work = { products: 0, steps: 0, gathered: 0, tiles: 0, moved: inPlaceStage(g, task, caps) ? 0 : paddedElements(g) };
     for (const p of g.phases) {
       const rows = g.n * g.groups * g.to * volume(p.grid.slice(0, -1));
       const vectors = rows * Math.ceil(p.grid[last] / 4);
@@ -49,7 +50,10 @@ export const depthwise: CpuKernel = fitted({
     }
     return work;
   },
-  build: (task, caps) => ({ scratch: [], stages: [planes(gatherOf(task), task, caps)] }),
+  build(task, caps) {
+    const g = gatherOf(task);
+    return { scratch: [], stages: [inPlaceStage(g, task, caps) ?? planes(g, task, caps)] };
+  },
 });
 
 /** Flat kernel index and source offset (elements) of every tap of a phase. */

@@ -48,6 +48,11 @@ const graphs: readonly Fused[] = [
   ["conv, bias, relu at stride 2", [[1, 5, 11, 9], [7, 5, 3, 3], [7]], (x, w, b) => relu(bias(conv(x, w, { padding: 1, stride: 2 }), b))],
   ["pointwise conv, bias, leaky relu", [[2, 9, 5, 5], [13, 9, 1, 1], [13]], (x, w, b) => leakyRelu(bias(conv(x, w), b))],
   ["depthwise conv, bias, relu", [[1, 10, 8, 9], [10, 1, 3, 3], [10]], (x, w, b) => relu(bias(conv(x, w, { padding: 1, groups: 10 }), b))],
+  [
+    "depthwise conv of long rows, bias, + x, relu",
+    [[1, 3, 5, 45], [3, 1, 3, 3], [3]],
+    (x, w, b) => relu(add(bias(conv(x, w, { padding: 1, groups: 3 }), b), x)),
+  ],
   ["conv, bias, tanh, average pool", [[2, 1, 12, 12], [6, 1, 5, 5], [6]], (x, w, b) => avgPool(tanh(bias(conv(x, w), b)), 2)],
   ["conv, bias, tanh, max pool", [[1, 2, 11, 9], [5, 2, 3, 3], [5]], (x, w, b) => maxPool(tanh(bias(conv(x, w), b)), 3, { stride: 2, padding: 1 })],
   [
