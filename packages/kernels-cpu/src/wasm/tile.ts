@@ -79,6 +79,8 @@ interface Blocking {
   readonly chunks: number;
   readonly tiles: number;
   readonly perItem: number;
+  /** Parts in which the rows are divided among pieces of work of the same tiles. */
+  readonly parts: number;
   readonly items: number;
   readonly record: number;
 }
@@ -103,17 +105,29 @@ function blocking(g: GemmShape, caps: Caps): Blocking {
     1,
     Math.min(TILES, Math.floor(PANELS / (Math.max(1, kUnits * g.unit) * nr * 4)), Math.floor((tiles * g.problems) / (4 * caps.threads))),
   );
+  const blocks = Math.floor(g.m / mr);
+  const parts = perItem === 1 && tiles && blocks > 1 ? rowParts(tiles * g.problems, Math.min(caps.threads, blocks), g.m) : 1;
   return {
     mr,
-    blocks: Math.floor(g.m / mr),
+    blocks,
     tail: g.m % mr,
     kUnits,
     chunks: Math.max(1, Math.ceil(g.units / kUnits)),
     tiles,
     perItem,
-    items: g.problems * Math.ceil(tiles / perItem),
+    parts,
+    items: g.problems * Math.ceil(tiles / perItem) * parts,
     record: metaBytes(caps) + Math.ceil((g.tileBytes ?? 0) / 16) * 16,
   };
+}
+
+/**
+ * Few tiles are shared unevenly by threads: seven by two as four and three. Divided by rows too they come out even, but each part fills
+ * the panel again, which takes what some 6 rows take.
+ */
+function rowParts(tiles: number, threads: number, m: number): number {
+  const share = (parts: number) => (Math.ceil((tiles * parts) / threads) / (tiles * parts)) * (1 + (6 * parts) / m);
+  return Array.from({ length: threads }, (_, i) => i + 1).reduce((best, parts) => (share(parts) < share(best) ? parts : best));
 }
 
 /** Pieces of work and memory per thread of the product. */
@@ -170,10 +184,13 @@ export function emitGemm(
     });
   };
   const record = { own: f.local("i32", "record") };
+  const perPart = Math.ceil(b.blocks / b.parts);
+  const rowsOf = b.parts > 1 ? { part: f.local("i32", "part"), from: f.local("i32", "from"), to: f.local("i32", "to") } : null;
 
   f.for(item, lo, hi, 1, () => {
-    f.set(problem, i32.div(item, groups));
+    f.set(problem, i32.div(item, groups * b.parts));
     f.set(t0, i32.mul(i32.rem(item, groups), b.perItem));
+    if (rowsOf) f.set(rowsOf.part, i32.rem(i32.div(item, groups), b.parts));
     f.set(tn, i32.sub(b.tiles, t0));
     f.set(tn, i32.min(tn, b.perItem));
     f.set(yBase, g.yBase(problem));
@@ -228,16 +245,27 @@ export function emitGemm(
           );
         } else eachTile(() => f.call(sumsTile(m, caps, mr, isFirst), aAt, panelAt, kCount, i32.add(sumAt, i32.mul(t, sumsStep))));
       };
+      if (rowsOf) {
+        const { part, from, to } = rowsOf;
+        f.set(from, i32.mul(part, perPart));
+        f.set(to, i32.add(from, perPart));
+        f.set(to, i32.min(to, b.blocks));
+        f.bump(aAt, i32.mul(from, k * b.mr * 4));
+        f.bump(sumAt, i32.mul(from, b.mr * nr * 4));
+      }
       if (b.blocks)
-        f.for(block, 0, b.blocks, 1, () => {
+        f.for(block, rowsOf?.from ?? 0, rowsOf?.to ?? b.blocks, 1, () => {
           rows(b.mr, i32.mul(block, b.mr));
           f.bump(aAt, k * b.mr * 4);
           f.bump(sumAt, b.mr * nr * 4);
         });
-      if (b.tail) {
+      if (!b.tail) return;
+      const rest = () => {
         f.set(aAt, i32.add(at.a, i32.add(i32.mul(problem, g.m * k * 4), i32.add(b.blocks * b.mr * k * 4, i32.mul(first, g.unit * b.tail * 4)))));
         rows(b.tail, b.blocks * b.mr);
-      }
+      };
+      if (rowsOf) f.if(i32.eq(rowsOf.part, b.parts - 1), rest);
+      else rest();
     };
     if (b.chunks === 1) chunk(true, true, 0, g.units);
     else {
