@@ -13,7 +13,7 @@ declare module "vitest" {
 }
 
 /** Makes V8 join pairs of 128-bit vectors, in code that is optimised at once: what tests run a few times would never be. */
-const PAIRS = "--js-flags=--experimental-wasm-revectorize,--no-liftoff";
+const PAIRS = "--js-flags=--experimental-wasm-revectorize,--no-liftoff,--no-wasm-inlining";
 
 /** A project whose pages are isolated, and their vectors joined, or neither. */
 export async function browserProject(isolated: boolean): Promise<ViteUserConfig> {
