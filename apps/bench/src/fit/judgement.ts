@@ -87,4 +87,18 @@ export function choices(cases: readonly MeasuredCase[], prices: Prices = {}): Ch
   });
 }
 
+const FOLDS = 4;
+
+/** The choices in each quarter of the cases by prices that were fitted to the others: what to expect of cases that were never measured. */
+export function unseenChoices(cases: readonly MeasuredCase[]): Choice[] {
+  const seen = new Map<string, number>();
+  const folds = cases.map(({ kind }) => {
+    const before = seen.get(kind) ?? 0;
+    seen.set(kind, before + 1);
+    return before % FOLDS;
+  });
+  const part = (fold: number, inside: boolean) => cases.filter((_, i) => (folds[i] === fold) === inside);
+  return Array.from({ length: FOLDS }, (_, fold) => choices(part(fold, true), fitAll(part(fold, false)))).flat();
+}
+
 export const asGood = (list: readonly Choice[]): number => list.filter((c) => c.ratio <= 1 + AS_GOOD).length;

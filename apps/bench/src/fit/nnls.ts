@@ -23,25 +23,54 @@ export function fitPrices(samples: readonly Sample[]): number[] {
   return prices;
 }
 
-/** The x ≥ 0 that makes Σ weight · (row · x − 1)² least, one coordinate after the other until none moves. */
+/** The x ≥ 0 that makes Σ weight · (row · x − 1)² least, by the active sets of Lawson and Hanson, "Solving least squares problems" (1974), ch. 23. */
 export function nnls(rows: readonly (readonly number[])[], weights: readonly number[]): number[] {
   const axes = rows[0].map((_, j) => j);
   const sum = (term: (row: readonly number[]) => number) => rows.reduce((total, row, i) => total + weights[i] * term(row), 0);
-  // With columns of equal length the steps are good ones.
-  const lengths = axes.map((j) => Math.sqrt(sum((row) => row[j] ** 2)) || 1);
+  // Columns of equal length, for the sake of rounding.
+  const lengths = axes.map((j) => Math.sqrt(sum((row) => row[j] ** 2)));
+  const known = axes.filter((j) => lengths[j] > 0);
   const products = axes.map((j) => axes.map((k) => sum((row) => row[j] * row[k]) / (lengths[j] * lengths[k])));
   const target = axes.map((j) => sum((row) => row[j]) / lengths[j]);
   const x = axes.map(() => 0);
-  for (let sweep = 0, moved = Infinity; sweep < 100_000 && moved > 1e-12 * Math.max(...x); sweep++) {
-    moved = 0;
-    for (const j of axes) {
-      if (!products[j][j]) continue;
-      const next = Math.max(0, x[j] + (target[j] - dot(products[j], x)) / products[j][j]);
-      moved = Math.max(moved, Math.abs(next - x[j]));
-      x[j] = next;
+  let free: number[] = [];
+  for (let step = 0; step < 10 * axes.length; step++) {
+    const slope = (j: number) => target[j] - known.reduce((total, k) => total + products[j][k] * x[k], 0);
+    const bound = known.filter((j) => !free.includes(j));
+    const steepest = bound.reduce((a, b) => (slope(b) > slope(a) ? b : a), bound[0]);
+    if (steepest === undefined || slope(steepest) <= 1e-9 * target[steepest]) break;
+    free.push(steepest);
+    for (;;) {
+      const full = solve(
+        free.map((j) => free.map((k) => products[j][k] + (j === k ? 1e-12 : 0))),
+        free.map((j) => target[j]),
+      );
+      const low = free.flatMap((j, i) => (full[i] <= 0 ? [x[j] / (x[j] - full[i])] : []));
+      const share = Math.min(1, ...low);
+      free.forEach((j, i) => (x[j] += share * (full[i] - x[j])));
+      if (low.length === 0) break;
+      // Whoever reached zero is bound again.
+      free = free.filter((j) => x[j] > 1e-12 * target[j]);
+      for (const j of axes) if (!free.includes(j)) x[j] = 0;
     }
   }
-  return x.map((v, j) => v / lengths[j]);
+  return x.map((v, j) => (lengths[j] ? v / lengths[j] : 0));
+}
+
+/** The solution of a symmetric positive definite system, by elimination. */
+function solve(matrix: readonly (readonly number[])[], right: readonly number[]): number[] {
+  const rows = matrix.map((row, i) => [...row, right[i]]);
+  rows.forEach((row, i) => {
+    for (const other of rows.slice(i + 1)) {
+      const factor = other[i] / row[i];
+      row.forEach((v, j) => (other[j] -= factor * v));
+    }
+  });
+  for (let i = rows.length - 1; i >= 0; i--) {
+    const later = rows.slice(i + 1).reduce((total, row, k) => total + rows[i][i + 1 + k] * row[rows.length], 0);
+    rows[i][rows.length] = (rows[i][rows.length] - later) / rows[i][i];
+  }
+  return rows.map((row) => row[rows.length]);
 }
 
 export const dot = (a: readonly number[], b: readonly number[]): number => a.reduce((sum, v, i) => sum + v * b[i], 0);
