@@ -231,11 +231,17 @@ export class Func {
   }
 
   emit(...code: Code[]): void {
-    for (const c of code) for (const i of c) this.code.push(i);
+    for (const c of code) this.#append(c);
+  }
+
+  #append(more: Code): void {
+    const { code } = this;
+    for (let i = 0; i < more.length; i++) code.push(more[i]);
   }
 
   set(local: Local, value: Operand): void {
-    this.emit(local.type === "i32" ? int(value) : local.type === "f32" ? scalar(value) : vec(value), local.set);
+    this.#append(local.type === "i32" ? int(value) : local.type === "f32" ? scalar(value) : vec(value));
+    this.code.push(local.set[0]);
   }
 
   /** A new local holding `value`. */

@@ -8,6 +8,17 @@ const TYPES: Record<Type, number> = { i32: 0x7f, f32: 0x7d, v128: 0x7b };
 /** Bytes of the longest instruction: an opcode and sixteen bytes, or three numbers. */
 const LONGEST = 24;
 
+/** Writes an unsigned LEB128, the format's variable-length integer; returns where it ends. */
+function leb(bytes: Uint8Array, at: number, value: number): number {
+  let rest = value >>> 0;
+  while (rest > 127) {
+    bytes[at++] = (rest & 127) | 128;
+    rest >>>= 7;
+  }
+  bytes[at++] = rest;
+  return at;
+}
+
 /** Bytes that grow by doubling. */
 class Writer {
   bytes = new Uint8Array(1024);
@@ -24,14 +35,9 @@ class Writer {
     this.length += values.length;
   }
 
-  /** Unsigned LEB128, the format's variable-length integers. */
   unsigned(value: number): void {
-    let rest = value >>> 0;
-    while (rest > 127) {
-      this.byte((rest & 127) | 128);
-      rest >>>= 7;
-    }
-    this.byte(rest);
+    if (this.length + 5 > this.bytes.length) this.#grow(this.length + 5);
+    this.length = leb(this.bytes, this.length, value);
   }
 
   /** Text without characters beyond ASCII. */
@@ -43,14 +49,6 @@ class Writer {
   /** Instructions, in one loop over plain variables: this is most of what the encoder does, and it is soon compiled. */
   code(code: readonly Instr[]): void {
     let { bytes, length: at } = this;
-    const leb = (value: number) => {
-      let rest = value >>> 0;
-      while (rest > 127) {
-        bytes[at++] = (rest & 127) | 128;
-        rest >>>= 7;
-      }
-      bytes[at++] = rest;
-    };
     for (let i = 0; i < code.length; i++) {
       const { op, imm } = code[i];
       if (at + LONGEST > bytes.length) {
@@ -62,12 +60,13 @@ class Writer {
       const kind = entry[1];
       if (opcode > 0xff) {
         bytes[at++] = opcode >> 12;
-        leb(opcode & 0xfff);
+        at = leb(bytes, at, opcode & 0xfff);
       } else bytes[at++] = opcode;
-      if (kind === "index") leb(imm[0]);
+      if (kind === undefined) continue;
+      if (kind === "index") at = leb(bytes, at, imm[0]);
       else if (kind === "mem" || kind === "memLane") {
         bytes[at++] = entry[2]!;
-        leb(imm[0]);
+        at = leb(bytes, at, imm[0]);
         if (kind === "memLane") bytes[at++] = imm[1];
       } else if (kind === "i32") {
         let rest = imm[0] | 0;
@@ -81,7 +80,7 @@ class Writer {
         for (let b = 0; b < 4; b++) bytes[at++] = asBytes[b];
       } else if (kind === "block") bytes[at++] = 0x40;
       else if (kind === "zero") bytes[at++] = 0;
-      else if (kind) for (let b = 0; b < imm.length; b++) bytes[at++] = imm[b];
+      else for (let b = 0; b < imm.length; b++) bytes[at++] = imm[b];
     }
     this.length = at;
   }
