@@ -33,7 +33,7 @@ describe("explain", () => {
     expect(reasons.get("matmul")).toBe("does matrix products");
     expect(reasons.get("winograd2d6")).toBe("states a roundoff of 64, allowed are 16");
     const near = declined.filter((d) => !d.foreign).map((d) => d.kernel);
-    expect(near.toSorted()).toEqual(["depthwise", "direct", "thinConv", "winograd1d6", "winograd1d8", "winograd2d6", "winograd2d8"]);
+    expect(near.toSorted()).toEqual(["depthwise", "direct", "fft", "thinConv", "winograd1d6", "winograd1d8", "winograd2d6", "winograd2d8"]);
   });
 
   it.each([

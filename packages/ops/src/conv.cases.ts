@@ -18,6 +18,7 @@ const all: [string, Shape, Shape, ConvOptions?][] = [
   ["1d same", [1, 2, 5], [2, 2, 4], { padding: "same" }],
   ["1d depthwise", [1, 5, 9], [5, 1, 3], { groups: 5 }],
   ["1d long", [1, 3, 67], [5, 3, 7], { padding: 3 }],
+  ["1d kernel 33", [2, 3, 75], [5, 3, 33], { padding: 16 }],
   ["1d steps over the kernel", [1, 2, 13], [2, 2, 2], { stride: 4 }],
   // Two axes, 1×1
   ["1×1", [1, 3, 5, 7], [5, 3, 1, 1]],
@@ -78,6 +79,12 @@ const all: [string, Shape, Shape, ConvOptions?][] = [
   ["1×7", [1, 3, 5, 9], [4, 3, 1, 7], { padding: [0, 3] }],
   ["7×1", [1, 3, 9, 5], [4, 3, 7, 1], { padding: [3, 0] }],
   ["3×3 same stride 2", [1, 2, 6, 7], [2, 2, 3, 3], { stride: 2, padding: "same" }],
+  ["9×9 same", [1, 3, 11, 14], [5, 3, 9, 9], { padding: 4 }],
+  ["11×10 @17×23", [2, 2, 17, 23], [3, 2, 11, 10], { padding: [5, 3] }],
+  ["15×15 over 6×5", [1, 2, 6, 5], [2, 2, 15, 15], { padding: 7 }],
+  ["5×17", [1, 3, 6, 21], [4, 3, 5, 17], { padding: [2, 8] }],
+  ["1×26", [1, 2, 3, 40], [5, 2, 1, 26]],
+  ["7×7 dilation 2", [1, 3, 15, 17], [4, 3, 7, 7], { dilation: 2, padding: 6 }],
   // Groups
   ["3×3 groups 2", [1, 6, 5, 5], [4, 3, 3, 3], { groups: 2, padding: 1 }],
   ["3×3 groups 4 stride 2 batch 2", [2, 16, 7, 7], [8, 4, 3, 3], { groups: 4, stride: 2, padding: 1 }],
@@ -104,6 +111,10 @@ const all: [string, Shape, Shape, ConvOptions?][] = [
   ],
   ["depthwise 5×5 dilation 2 stride 2", [1, 3, 13, 13], [3, 1, 5, 5], { groups: 3, dilation: 2, stride: 2, padding: 4 }],
   ["depthwise 7×7 @9", [1, 6, 9, 9], [6, 1, 7, 7], { groups: 6, padding: 3 }],
+  ["9×9 groups 2", [1, 4, 9, 13], [6, 2, 9, 9], { groups: 2, padding: 4 }],
+  ["depthwise 11×11 @12×19 batch 2", [2, 5, 12, 19], [5, 1, 11, 11], { groups: 5, padding: 5 }],
+  ["depthwise 12×14 multiplier 2", [1, 3, 14, 15], [6, 1, 12, 14], { groups: 3, padding: [6, 7] }],
+  ["1d depthwise kernel 33", [1, 3, 70], [3, 1, 33], { groups: 3, padding: 16 }],
   // Three axes and more
   ["3d", [1, 2, 4, 5, 3], [3, 2, 3, 3, 3], { padding: 1 }],
   [

@@ -5,6 +5,7 @@ import { create } from "./create.ts";
 import { depthwise } from "./depthwise.ts";
 import { depthwiseGradWeight } from "./depthwiseGradWeight.ts";
 import { direct } from "./direct.ts";
+import { fft } from "./fft.ts";
 import { fused } from "./fused.ts";
 import { gradWeight } from "./gradWeight.ts";
 import { igemm } from "./igemm.ts";
@@ -31,6 +32,7 @@ export const kernels: readonly CpuKernel[] = [
   winograd(8, 2),
   winograd(6, 1),
   winograd(8, 1),
+  fft,
   gradWeight,
   winogradGradWeight(4, 2),
   winogradGradWeight(6, 2),

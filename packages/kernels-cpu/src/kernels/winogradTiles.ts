@@ -4,15 +4,19 @@ import { i32, type Func, type Local } from "../wasm/asm.ts";
 import { gcd, tapCount, volume, type Gather, type Phase } from "./gather.ts";
 import { shortConvolution, type ShortConvolution } from "./toomCook.ts";
 
-/** One axis of a phase in tiles: tile `a` begins at output t = r + spacing·m·⌊a/spacing⌋, r = a mod spacing, and reads the source from t·step + first. */
-export interface TileAxis {
-  readonly short: ShortConvolution;
+/** Where tiles lie along one axis: tile `a` begins at output t = r + spacing·m·⌊a/spacing⌋, r = a mod spacing, and reads the source from t·step + first. */
+export interface TilePlace {
   readonly m: number;
   readonly n: number;
   /** Outputs between neighbours of a tile; with the step, also the source's: tiles of a dilated kernel interleave. */
   readonly spacing: number;
   readonly tiles: number;
   readonly first: number;
+}
+
+/** One axis of a phase in tiles of a short convolution. */
+export interface TileAxis extends TilePlace {
+  readonly short: ShortConvolution;
   /** What is not transformed but summed, by its distance in the source from `first`: single taps, or classes of taps that a stride sets apart, or parts of long kernels. */
   readonly plain: readonly number[];
   /** For each of these the taps' indices in the kernel, in the order of the source; −1 where a class has one tap less. */
@@ -134,7 +138,7 @@ export const RECORD = { source: 0, target: 4, h: 8, w: 12, bytes: 16 };
 /** Emits the record of the tile with number `c` (image, then axes, the last fastest). */
 export function emitRecord(
   f: Func,
-  { g, phase, axes }: Tiling,
+  { g, phase, axes }: { g: Gather; phase: Phase; axes: readonly TilePlace[] },
   c: Local,
   record: Local,
   strides: readonly number[],
