@@ -121,7 +121,7 @@ Examples:
   )
   .action(networks);
 
-addFit(program, { whole, oneOf });
+addFit(program, { whole, count, oneOf });
 
 await program.parseAsync().catch((error: unknown) => {
   say(error instanceof Error ? error.message : String(error));

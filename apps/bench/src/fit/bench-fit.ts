@@ -18,6 +18,7 @@ export interface FitOptions {
   readonly set: SetName;
   readonly filter: string;
   readonly kinds: readonly Kind[];
+  readonly skip: number;
   readonly sample: number;
   readonly seconds: number;
   readonly simd256: boolean;
@@ -53,11 +54,11 @@ async function read(names: readonly string[]): Promise<FitFile[]> {
   return Promise.all(names.map(async (name): Promise<FitFile> => JSON.parse(await readFile(name, "utf8"))));
 }
 
-async function measured({ set, filter, kinds, sample, seconds, simd256, rounds }: FitOptions): Promise<FitFile> {
+async function measured({ set, filter, kinds, skip, sample, seconds, simd256, rounds }: FitOptions): Promise<FitFile> {
   const wanted = fold(filter);
   const cases = fitCases(set, kinds)
     .filter(({ name }) => fold(name).includes(wanted))
-    .slice(0, sample);
+    .slice(skip, skip + sample);
   if (cases.length === 0) throw new Error(`no case of ${set} has a name that contains "${filter}"`);
   const cpu = await createCpu({ threads: 1, simd256 });
   if (cpu.simd256Reason) throw new Error(`--simd256: ${cpu.simd256Reason}`);

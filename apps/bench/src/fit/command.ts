@@ -8,10 +8,11 @@ import { fitKinds } from "./cases.ts";
 interface Parsers {
   /** Throw InvalidArgumentError. */
   readonly whole: (text: string) => number;
+  readonly count: (text: string) => number;
   readonly oneOf: <T extends string>(names: readonly T[], name: string) => T;
 }
 
-export const addFit = (program: Command, { whole, oneOf }: Parsers): Command =>
+export const addFit = (program: Command, { whole, count, oneOf }: Parsers): Command =>
   program
     .command("fit")
     .description("refits the estimates by which Conv chooses kernels: measures all that can do a case, and says how good the choices are")
@@ -23,6 +24,7 @@ export const addFit = (program: Command, { whole, oneOf }: Parsers): Command =>
         .argParser((list) => list.split(",").map((name) => oneOf(fitKinds, name))),
     )
     .option("--sample <n>", "cases to measure, mixed from the kinds; always the same", whole, 10_000)
+    .option("--skip <n>", "leave these many out before: those of an earlier run", count, 0)
     .option("--seconds <n>", "time after which no other case is begun", whole, 170)
     .option("--rounds <n>", "turns of 3 ms that each kernel takes on each case", whole, 5)
     .option("--simd256", "the code for pairs of vectors", false)
