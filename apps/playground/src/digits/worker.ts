@@ -183,7 +183,8 @@ let session: Promise<Session> | null = null;
 
 async function start({ model: name, digits: url }: Extract<Request, { type: "start" }>): Promise<Session> {
   const model = modelNamed(name);
-  const [digits, backend] = await Promise.all([fetchDigits(url), createCpu()]);
+  // Plain sums: what the page explains term by term is what was computed.
+  const [digits, backend] = await Promise.all([fetchDigits(url), createCpu({ roundoff: 0 })]);
   const made = createSession(backend, readNetwork(model), digits, viewOf(model));
   reply({ type: "ready", threads: backend.caps.threads, heldOut: digits.count - digits.trainCount, trainCount: digits.trainCount });
   return made;
