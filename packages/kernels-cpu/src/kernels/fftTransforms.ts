@@ -16,12 +16,15 @@ export type TileSize = readonly [h: number, w: number];
 
 /** Numbers with a real and an imaginary part that make up a tile's transform: those that follow from others are left out. */
 export const frequencies = ([h, w]: TileSize): number => (h === 1 ? w / 2 + 1 : (h * w) / 2 + 2);
-export const tileBytes = ([h, w]: TileSize): number => h * w * 16;
+/** Bytes from row to row: a cache line more than it takes, or columns of 64 rows would meet in a few sets of the first-level cache. */
+const pitch = ([h, w]: TileSize): number => w * 16 + (h > 1 ? 64 : 0);
+export const tileBytes = (size: TileSize): number => size[0] * pitch(size);
 
 /** Emits the transform of all lines along one axis. */
-export function lines(m: Module, f: Func, caps: Caps, at: Local, [h, w]: TileSize, axis: "rows" | "columns", back: boolean, count?: number): void {
+export function lines(m: Module, f: Func, caps: Caps, at: Local, size: TileSize, axis: "rows" | "columns", back: boolean, count?: number): void {
+  const [h, w] = size;
   if (axis === "columns" && h === 1) return;
-  const [n, stride, all, step] = axis === "rows" ? [w, 16, h, w * 16] : [h, w * 16, w, 16];
+  const [n, stride, all, step] = axis === "rows" ? [w, 16, h, pitch(size)] : [h, pitch(size), w, 16];
   f.call(linesFunc(m, caps, n, stride, back), at, count ?? all, step);
 }
 
@@ -30,11 +33,11 @@ export function loadRows(
   f: Func,
   pointers: readonly Local[],
   tile: Local,
-  [, w]: TileSize,
+  size: TileSize,
   { rows, width, stepH, stepW, reversed = false }: { rows: number; width: number; stepH: number; stepW: number; reversed?: boolean },
 ): void {
   const [row, d] = f.ints("row", "d");
-  f.set(d, i32.add(tile, reversed ? (rows - 1) * w * 16 : 0));
+  f.set(d, i32.add(tile, reversed ? (rows - 1) * pitch(size) : 0));
   f.for(row, 0, rows, 1, () => {
     for (let j = 0; j < width; j += 4) {
       const lanes = Math.min(4, width - j);
@@ -42,7 +45,7 @@ export function loadRows(
       transpose4(f, four, lanes).forEach((v, i) => f.store(d, v, (reversed ? width - 1 - j - i : j + i) * 16));
     }
     for (const p of pointers) f.bump(p, stepH * 4);
-    f.bump(d, (reversed ? -w : w) * 16);
+    f.bump(d, reversed ? -pitch(size) : pitch(size));
   });
 }
 
@@ -53,13 +56,14 @@ export function loadRows(
 export function eachCell(
   f: Func,
   tile: Local,
-  [h, w]: TileSize,
+  size: TileSize,
   mode: "forth" | "back" | "both",
   cell: (count: number, factor: 1 | 2, from: readonly Complex[]) => readonly Complex[],
 ): void {
   const [at, k, j] = f.ints("at", "k", "j");
+  const [h, w] = size;
   const below = h > 1;
-  const offsets = below ? [0, 16, w * 16, w * 16 + 16] : [0, 16];
+  const offsets = below ? [0, 16, pitch(size), pitch(size) + 16] : [0, 16];
   const v = (code: Code) => f.let("v128", "c", code);
   const { add, sub } = f32x4;
   const visit = (kind: "corner" | "top" | "left" | "inner") => {
@@ -99,7 +103,7 @@ export function eachCell(
   f.for(j, 1, w / 2, 1, () => visit("top"));
   if (!below) return;
   f.for(k, 1, h / 2, 1, () => {
-    f.bump(at, w * 16);
+    f.bump(at, 2 * pitch(size) - w * 16);
     visit("left");
     f.for(j, 1, w / 2, 1, () => visit("inner"));
   });
@@ -111,7 +115,7 @@ export function storeTiles(
   task: Task,
   caps: Caps,
   { tile, record, y, pointers }: { tile: Local; record: Local; y: Local; pointers: readonly Local[] },
-  { size: [, w], m: [mh, mw], stepH, stepW, laneChannels }: { size: TileSize; m: TileSize; stepH: number; stepW: number; laneChannels: number },
+  { size, m: [mh, mw], stepH, stepW, laneChannels }: { size: TileSize; m: TileSize; stepH: number; stepW: number; laneChannels: number },
 ): void {
   const operands = task.epilogue?.operands ?? [];
   const perChannel = new Map(operands.filter((o) => o.along === "channel").map((o) => [o.name, f.local("v128", `${o.name}_c`)]));
@@ -155,6 +159,6 @@ export function storeTiles(
       });
       f.bump(r, RECORD.bytes);
     });
-    f.bump(row, w * 16);
+    f.bump(row, pitch(size));
   });
 }
