@@ -38,6 +38,7 @@ Examples:
   bench fit --sample 40                               how good are the choices on 40 cases?
   bench fit --kinds forward --json forward.json       three minutes of measurements, to a file
   bench fit --from forward.json,backward.json --write prices from both, written where they belong
-  bench fit --simd256 --seconds 600 --write           everything at once, for pairs of vectors`,
+  bench fit --simd256 --seconds 600 --write           everything at once, for pairs of vectors
+  bench fit --skip 200 --seconds 170                  how good are the choices on cases that no fit has seen?`,
     )
     .action((options: FitOptions) => benchFit(options));
