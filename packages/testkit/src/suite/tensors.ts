@@ -13,6 +13,13 @@ const want = Array.from({ length: 16 }, (_, o) =>
   w.reduce((total, v, k) => total + v * x[(Math.floor(o / 4) + Math.floor(k / 3)) * 6 + (o % 4) + (k % 3)], 0),
 );
 
+/** A short convolution may round where a sum of whole numbers does not. */
+async function near(got: Tensor, expected: readonly number[]): Promise<void> {
+  const values = await got.read();
+  expect(values).toHaveLength(expected.length);
+  expected.forEach((v, i) => expect(values[i]).toBeCloseTo(v, 3));
+}
+
 /** Registers the tests of tensors. */
 export function tensorSuite(device: Device): void {
   describe("tensors", () => {
@@ -30,9 +37,9 @@ export function tensorSuite(device: Device): void {
       const image = tensor(backend, x, [1, 1, 6, 6]);
       const kernel = tensor(backend, w, [1, 1, 3, 3]);
       const y = conv(image, kernel);
-      expect([...(await y.read())]).toEqual(want);
-      expect([...(await maxPool(relu(y), 4).read())]).toEqual([Math.max(0, ...want)]);
-      expect([...(await sum(y).read())]).toEqual([want.reduce((a, b) => a + b)]);
+      await near(y, want);
+      await near(maxPool(relu(y), 4), [Math.max(0, ...want)]);
+      await near(sum(y), [want.reduce((a, b) => a + b)]);
     });
 
     onFresh("a jitted function is one program per shape", async (backend) => {
