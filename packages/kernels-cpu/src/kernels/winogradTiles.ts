@@ -74,8 +74,10 @@ function divide(source: Gather, points: number, dims: number): Tiling[] | string
       const { count, parts } = cut(all, points);
       return { a, step, delta, classes, tap, count, parts, first: t.first + Math.min(0, (t.count - 1) * t.delta) };
     });
-    // The innermost axes that have something to gain.
-    const chosen = axes.filter(({ a, count }) => a >= rank - 2 && count > 1).slice(-dims);
+    // The innermost axes that have something to gain: several taps, and a neighbour at their distance for some output.
+    const chosen = axes
+      .filter(({ a, count, classes, delta, step }) => a >= rank - 2 && count > 1 && (classes * delta) / step < phase.grid[a])
+      .slice(-dims);
     return axes.map((axis): TileAxis => {
       const { a, step, delta, classes, tap, count, parts, first } = axis;
       const grid = phase.grid[a];
