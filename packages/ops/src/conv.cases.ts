@@ -110,6 +110,7 @@ const all: [string, Shape, Shape, ConvOptions?][] = [
     },
   ],
   ["depthwise 5×5 dilation 2 stride 2", [1, 3, 13, 13], [3, 1, 5, 5], { groups: 3, dilation: 2, stride: 2, padding: 4 }],
+  ["depthwise 1×3 dilation 1000 padding 1000", [1, 2, 2, 9], [2, 1, 1, 3], { groups: 2, dilation: [1, 1000], padding: [0, 1000] }],
   ["depthwise 7×7 @9", [1, 6, 9, 9], [6, 1, 7, 7], { groups: 6, padding: 3 }],
   ["9×9 groups 2", [1, 4, 9, 13], [6, 2, 9, 9], { groups: 2, padding: 4 }],
   ["depthwise 11×11 @12×19 batch 2", [2, 5, 12, 19], [5, 1, 11, 11], { groups: 5, padding: 5 }],

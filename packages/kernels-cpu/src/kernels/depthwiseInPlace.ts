@@ -8,6 +8,7 @@
 import { stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, type Stage, type Task } from "../code.ts";
+import { RESERVED } from "../memory.ts";
 import { i32, i32x4, v128, type Code, type Func, type Local } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { epilogueName, hash } from "../wasm/tile.ts";
@@ -41,7 +42,9 @@ export function inPlaceStage(g: Gather, task: Task, caps: Caps): Stage | null {
   const operands = task.epilogue?.operands ?? [];
   // Outputs may be made twice unless an operand lies where they do.
   const again = operands.every((o) => o.along !== "element");
-  if (width < 4) return null;
+  // Where the first column looks; the first buffer of all has so many bytes before it.
+  const leftmost = Math.min(...indices(columnTaps.count).map((j) => coordinate(g, 1, columnTaps, 0, j)));
+  if (width < 4 || leftmost * 4 < -RESERVED / 2) return null;
 
   const vectors = indices(Math.ceil(width / 4)).map((v): Vector => {
     const first = again ? Math.min(v * 4, width - 4) : v * 4;
@@ -75,7 +78,6 @@ export function inPlaceStage(g: Gather, task: Task, caps: Caps): Stage | null {
 
   const channels = g.groups * g.to;
   const kernel = stridesOf(g.kernel);
-  const leftmost = Math.min(...indices(columnTaps.count).map((j) => coordinate(g, 1, columnTaps, 0, j)));
   return {
     name: `depthwiseInPlace_${hash(JSON.stringify([g, caps.relaxed]))}${epilogueName(task.epilogue)}`,
     items: g.n * channels,
