@@ -1,15 +1,15 @@
 // Rewrites of a graph that keep its meaning and know no op by name: equal nodes are merged, ops may offer a simpler value
 // for themselves, and what no output needs is gone. Fusion of kernels belongs to the back ends, which know their kernels.
 
-import { graphOf, node, within, type Graph, type Node, type Value } from "./graph.ts";
+import { graphOf, input, node, within, type Graph, type Node, type Value } from "./graph.ts";
 
-/** An equal graph with the same inputs and outputs in the same order. */
+/** An equal graph with inputs and outputs in the same order. Inputs that a node of another graph made become inputs that none did. */
 export function optimise(graph: Graph): Graph {
   const settled = new Map<Value, Value>();
   const ids = new Map<Value, number>();
   const id = (v: Value) => ids.get(v) ?? (ids.set(v, ids.size), ids.size - 1);
   const known = new Map<string, readonly Value[]>();
-  for (const v of graph.inputs) settled.set(v, v);
+  for (const v of graph.inputs) settled.set(v, v.node ? input(v.spec, v.name) : v);
 
   const settle = (v: Value): Value => {
     if (!settled.has(v) && v.node) visit(v.node);
@@ -30,5 +30,5 @@ export function optimise(graph: Graph): Graph {
   };
   // In order, so that the recursion only ever goes into what a simplification made.
   for (const n of graph.nodes) visit(n);
-  return graphOf(graph.inputs, graph.outputs.map(settle));
+  return graphOf(graph.inputs.map(settle), graph.outputs.map(settle));
 }

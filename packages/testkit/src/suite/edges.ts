@@ -17,6 +17,7 @@ import {
   neg,
   random,
   relu,
+  reshape,
   sigmoid,
   softmax,
   sqrt,
@@ -155,6 +156,13 @@ export function edgeSuite(device: Device): void {
       const [y, rows, columns] = await runOnce(device.backend, graph, [x, b]);
       const nan = (data: Float64Array) => [...data.keys()].filter((i) => Number.isNaN(data[i]));
       expect([nan(y.data), nan(rows.data), nan(columns.data)]).toEqual([[22], [2], [4]]);
+    });
+
+    it("a value listed as input is taken as given, whatever made it", async () => {
+      const x = input(spec([2, 6]));
+      const reshaped = reshape(x, [3, 4]);
+      const graph = graphOf([x, reshaped], [add(relu(reshaped), 1), sum(x, 1)]);
+      await check(device.backend, graph, inputsOf(specsOf(graph), "given"));
     });
 
     it("labels and seeds are int32 to the last bit", async () => {
