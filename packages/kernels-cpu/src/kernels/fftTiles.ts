@@ -15,6 +15,8 @@ import { emitRecord, RECORD, type TilePlace } from "./winogradTiles.ts";
 const LEAST_TAPS = [12, 36];
 /** Points of a tile at most: four tiles should leave room in the second-level cache. */
 const MOST_POINTS = 9216;
+/** Each frequency lies in a page of its own: beyond so many, taking and putting them took three times as long. */
+const MOST_PAGES = 1024;
 /** Bytes that transforms of the source, of the weights and of the outputs may take. */
 const MOST_BYTES = 2 ** 28;
 
@@ -106,7 +108,7 @@ export function workOf({ g, size, tiles, single }: FftTiling, caps: Caps): Requi
     products: 2 * product.products * vectors,
     steps: 2 * product.steps * Math.ceil(vectors),
     transformed: g.groups * quads * 4 * levels * (g.from + g.to),
-    gathered: g.groups * quads * 4 * count * (3 * g.from + 2 * g.to),
+    gathered: g.groups * quads * 4 * count * (3 * g.from + 2 * g.to) * (count > MOST_PAGES ? 3 : 1),
     streamed: 8 * g.groups * count * g.from * g.to,
     tiles: 2 * product.tiles * Math.ceil(vectors),
   };
