@@ -1,6 +1,6 @@
 // What each kind of work takes, in nanoseconds, in the order of `kinds` (fitted.ts), and last each call: written by `pnpm bench fit --write`.
 // plain: Intel(R) Xeon(R) Processor, one thread, Node 24.21.0, 2026-11-22, 439 cases of `bench fit`.
-// simd256: Intel(R) Xeon(R) Processor, one thread, Node 24.21.0, 2026-11-22, 265 cases of `bench fit --simd256`.
+// simd256: Intel(R) Xeon(R) Processor, one thread, Node 24.21.0, 2026-11-22, 354 cases of `bench fit --simd256`.
 
 type Costs = Readonly<Record<string, readonly number[]>>;
 
@@ -27,24 +27,24 @@ export const costs: Readonly<Record<"plain" | "simd256", Costs>> = {
     thinMatmul: [0.0371, 0.279, 0, 0, 0, 0.00842, 0, 303],
   },
   simd256: {
-    igemm: [0.0258, 0, 0.119, 0.599, 0, 0.00648, 3.92, 716],
-    direct: [0.0407, 0, 0.139, 0.389, 0, 0.0403, 0.115, 875],
-    depthwise: [0.0412, 0.265, 0.607, 0, 0, 0, 2.32, 778],
+    igemm: [0.0254, 0, 0.142, 0.468, 0, 0.00749, 4.18, 1120],
+    direct: [0.0415, 0, 0.183, 0.399, 0, 0.0466, 0, 1040],
+    depthwise: [0.0462, 0.202, 0.658, 0, 0, 0, 2.46, 898],
     thinConv: [0.058, 0, 0, 0.5, 0, 0.015, 0, 1000],
-    winograd2d4: [0, 3.08, 0.933, 0.149, 0.0364, 0.047, 9.97, 1070],
-    winograd2d6: [0, 3.54, 0.31, 0.232, 0.0527, 0.0491, 21.6, 0],
-    winograd2d8: [0, 4.31, 0.702, 0.193, 0, 0.0338, 35.8, 0],
-    winograd1d6: [0.0305, 0, 0.609, 0.249, 0, 0.0464, 8.16, 720],
-    winograd1d8: [0, 3.04, 0.652, 0.225, 0, 0.0522, 11.6, 225],
+    winograd2d4: [0, 3.01, 0.81, 0.186, 0.0503, 0.0371, 11.7, 1590],
+    winograd2d6: [0, 3.3, 0.428, 0.263, 0, 0.0416, 22.2, 907],
+    winograd2d8: [0, 3.98, 0.792, 0.185, 0, 0.0351, 37.6, 0],
+    winograd1d6: [0.0191, 1.04, 0.564, 0.257, 0, 0.0328, 8.93, 1320],
+    winograd1d8: [0, 3.11, 0.556, 0.231, 0, 0.0315, 13.8, 808],
     fft: [0.028, 0, 0.47, 1, 0.08, 0.2, 0, 3000],
-    gradWeight: [0.0253, 0, 0.309, 0, 0, 0.0372, 2.46, 852],
-    depthwiseGradWeight: [0.0756, 0, 0.237, 0, 0, 0, 0, 940],
-    winogradGradWeight2d4: [0, 2.4, 0.474, 0.424, 0.668, 0.043, 7.01, 627],
-    winogradGradWeight2d6: [0, 4.39, 0.199, 0.482, 0, 0.02, 12.5, 10200],
-    winogradGradWeight2d8: [0, 4.31, 0.903, 0, 0.84, 0.011, 26.3, 0],
-    winogradGradWeight1d6: [0.0178, 0.451, 0.474, 0.422, 0.97, 0.0316, 4.58, 0],
-    winogradGradWeight1d8: [0, 2.43, 0.802, 0.313, 0.835, 0.06, 3.72, 0],
-    matmul: [0, 2.2, 0.223, 0.258, 0, 0, 10.9, 1140],
-    thinMatmul: [0.0377, 0.295, 0, 0, 0, 0, 148, 0],
+    gradWeight: [0.0259, 0, 0.308, 0, 0, 0.0179, 3.97, 910],
+    depthwiseGradWeight: [0.0752, 0, 0.235, 0, 0, 0, 0, 894],
+    winogradGradWeight2d4: [0, 2.86, 0.7, 0.311, 0.601, 0.00299, 8.72, 987],
+    winogradGradWeight2d6: [0.0132, 3.11, 0.622, 0.326, 0, 0, 15.5, 2370],
+    winogradGradWeight2d8: [0, 4.62, 1, 0, 0.546, 0.00509, 27.3, 0],
+    winogradGradWeight1d6: [0.0114, 1.08, 0.375, 0.445, 0.926, 0.0471, 4.01, 555],
+    winogradGradWeight1d8: [0, 2.23, 0.587, 0.361, 0.977, 0.0624, 3.75, 390],
+    matmul: [0, 2.28, 0.2, 0.211, 0, 0, 10.4, 897],
+    thinMatmul: [0.031, 0.34, 0, 0, 0, 0, 20.1, 616],
   },
 };
