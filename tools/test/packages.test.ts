@@ -130,7 +130,7 @@ describe("all packages", () => {
     expect(JSON.parse(summary).totals.parameters).toBe(61_706);
   });
 
-  test("one convolution layer with all that runs it, threads included, takes at most 40 kB", async () => {
+  test("one convolution layer with all that runs it, threads included, takes at most 60 kB", async () => {
     const source = `
       export { jit, tensor } from "@conv/tensor";
       export { add, conv, relu, reshape } from "@conv/ops";
@@ -138,7 +138,7 @@ describe("all packages", () => {
       export { conv2d } from "@conv/layers";`;
     const size = await bundledSize(source, project.folder);
     console.log(`one convolution layer with all that runs it: ${kB(size)}`);
-    expect(size).toBeLessThanOrEqual(40_000);
+    expect(size).toBeLessThanOrEqual(60_000);
   });
 
   test("all packages together take at most 120 kB", async () => {
