@@ -18,7 +18,7 @@ export interface CpuOptions {
   readonly simd256?: boolean;
   /**
    * The largest factor c that a kernel may state for its rounding errors, |Δy| ≤ c·2⁻²³·Σ|x|*·|w| (see `Step.roundoff`). Winograd's
-   * F(2×2, 3×3) states 16, F(4×4, 3×3) 64, F(6×6, 3×3) 256; 0 keeps to plain sums, which are within 8·2⁻²³·Σ|x·w|.
+   * F(2×2, 3×3) states 16, F(4×4, 3×3) 64, F(6×6, 3×3) 256, Fourier transforms 16; 0 keeps to plain sums, which are within 8·2⁻²³·Σ|x·w|.
    */
   readonly roundoff?: number;
   /** Names of kernels that are taken wherever they can be, whatever they estimate: to measure one against another. */
