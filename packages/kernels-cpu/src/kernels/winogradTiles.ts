@@ -39,11 +39,16 @@ export interface Tiling {
 
 const SINGLE: TileAxis = { short: shortConvolution(1, 1), m: 1, n: 1, spacing: 1, tiles: 1, first: 0, plain: [0], taps: [[0]] };
 
-/** Long kernels are cut into parts that are summed: `count` taps each, such that the fewest products are left. */
+/** Outputs of a tile: F(7, 2) was off by 330·2⁻²⁴·Σ|x·w| where F(6, 3), with as many points, stays under 100. */
+const MOST_OUTPUTS = 6;
+
+/** Long kernels are cut into parts that are summed: `count` taps each, such that the fewest products are left; 1 if that cannot be. */
 function cut(taps: number, points: number): { count: number; parts: number } {
   const products = (count: number) => Math.ceil(taps / count) / (points - count + 1);
-  const counts = Array.from({ length: Math.min(taps, points - 1) }, (_, i) => Math.min(taps, points - 1) - i);
-  const count = counts.reduce((best, c) => (products(c) < products(best) ? c : best));
+  const counts = Array.from({ length: Math.min(taps, points - 1) }, (_, i) => Math.min(taps, points - 1) - i).filter(
+    (c) => points - c < MOST_OUTPUTS,
+  );
+  const count = counts.reduce((best, c) => (products(c) < products(best) ? c : best), counts[0] ?? 1);
   return { count, parts: Math.ceil(taps / count) };
 }
 
