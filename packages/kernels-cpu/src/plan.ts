@@ -207,13 +207,18 @@ export interface Choice {
   readonly estimate: number;
 }
 
+/** What a kernel that states a larger rounding error must gain to be taken. */
+const ROUNDING_SECONDS = 5e-6;
+
 /** Kernels that take the task, the fastest by their own estimates first. Throws UnsupportedError if there is none. */
 export function choose(task: Task, caps: Caps, list: readonly CpuKernel[] = kernels): Choice[] {
   const rank = ({ name }: CpuKernel) => caps.prefer.toReversed().indexOf(name);
+  // What rounds more must gain something: small sums come out as written.
+  const price = ({ kernel, estimate }: Choice) => estimate + (kernel.roundoff ? ROUNDING_SECONDS : 0);
   const willing = list
     .filter((kernel) => (kernel.roundoff ?? 0) <= caps.roundoff && kernel.declines(task, caps) === null)
     .map((kernel) => ({ kernel, estimate: kernel.estimate(task, caps) }))
-    .sort((a, b) => rank(b.kernel) - rank(a.kernel) || a.estimate - b.estimate);
+    .sort((a, b) => rank(b.kernel) - rank(a.kernel) || price(a) - price(b));
   if (willing.length) return willing;
   const reasons = list.map((k) => `${k.name} ${k.declines(task, caps)}`).join("; ");
   throw unsupported(
