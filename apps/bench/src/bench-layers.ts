@@ -25,7 +25,8 @@ export async function benchLayers({ cases, competitors, direction, machine, flag
   const declined: Result["declined"][number][] = [];
   let done = 0;
   for (const { name, geometry } of cases) {
-    const [a, b] = shapesOf(direction, geometry).operands;
+    const { operands: shapes, result } = shapesOf(direction, geometry);
+    const [a, b] = shapes;
     const operands = [operand(1, sizeOf(a)), operand(2, sizeOf(b))] as const;
     const expected = reference(direction, geometry, ...operands);
     const task = { kind: "layer", direction, geometry, threads: machine.threads } as const;
@@ -34,7 +35,7 @@ export async function benchLayers({ cases, competitors, direction, machine, flag
       task,
       operands,
       pace,
-      (result) => judge(expected, result),
+      (answer) => judge(expected, answer),
       (share) => progress?.((done += share / cases.length), name),
     );
     const made = met.timings.map(({ verdict, ...timing }): Row => {
@@ -43,6 +44,7 @@ export async function benchLayers({ cases, competitors, direction, machine, flag
         case: name,
         ...timing,
         gflops,
+        intensity: (2 * macsOf(geometry)) / (4 * (sizeOf(a) + sizeOf(b) + sizeOf(result))),
         percentOfPeak: (100 * gflops) / machine.peak.gflops,
         verified: verdict.verified,
         error: Number.isFinite(verdict.error) ? verdict.error : null,

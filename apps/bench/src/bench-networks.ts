@@ -68,6 +68,7 @@ export async function benchNetworks({
         case: name,
         ...timing,
         gflops,
+        intensity: (2 * macs) / operands.reduce((bytes, x) => bytes + x.byteLength, 0),
         percentOfPeak: (100 * gflops) / machine.peak.gflops,
         verified: verdict.verified,
         error: Number.isFinite(verdict.error) ? verdict.error : null,

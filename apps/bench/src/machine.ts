@@ -4,6 +4,7 @@ import { execFile } from "node:child_process";
 import { arch, cpus, platform, release, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import type { measurePeak } from "./peak.ts";
 
 /** The V8 flag that joins pairs of 128-bit operations into 256-bit ones. */
 export const PAIRING = "--experimental-wasm-revectorize";
@@ -13,6 +14,8 @@ export interface Peak {
   /** All threads together. */
   readonly gflops: number;
   readonly of: string;
+  /** GB/s that go over the memory bus when as many processes copy, read and written. */
+  readonly bandwidth: number;
 }
 
 export interface Machine {
@@ -59,9 +62,10 @@ async function peak(flags: readonly string[], threads: number): Promise<Peak | n
   const script = fileURLToPath(new URL("peak.ts", import.meta.url));
   try {
     const outputs = await Promise.all(Array.from({ length: threads }, () => run(process.execPath, [...flags, script])));
-    const results = outputs.map(({ stdout }): { gflops: number; fused: boolean } => JSON.parse(stdout));
+    const results = outputs.map(({ stdout }): ReturnType<typeof measurePeak> => JSON.parse(stdout));
     const what = `${results[0].fused ? "f32x4.relaxed_madd" : "f32x4.mul and f32x4.add"} in registers${flags.length ? `, paired by ${flags.join(" ")}` : ""}`;
-    return { gflops: results.reduce((sum, r) => sum + r.gflops, 0), of: `${what}, ${threads === 1 ? "one thread" : `${threads} threads`}` };
+    const total = (figure: "gflops" | "bandwidth") => results.reduce((sum, r) => sum + r[figure], 0);
+    return { gflops: total("gflops"), bandwidth: total("bandwidth"), of: `${what}, ${threads === 1 ? "one thread" : `${threads} threads`}` };
   } catch (error) {
     if (flags.length) return null;
     throw error;

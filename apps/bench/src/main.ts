@@ -68,7 +68,7 @@ program
   .addOption(flags())
   .addOption(simd256())
   .option("--json <file>", "write all figures")
-  .option("--html <file>", "write a page with a chart")
+  .option("--html <file>", "write a page with bars, the roofline of this machine and the table")
   .addHelpText(
     "after",
     `
@@ -111,7 +111,7 @@ program
   .addOption(simd256())
   .option("--profile", "Conv alone: the time of each step, of each kernel, and their share of the whole", false)
   .option("--json <file>", "write all figures")
-  .option("--html <file>", "write a page with a chart")
+  .option("--html <file>", "write a page with bars, the roofline of this machine and the table")
   .addHelpText(
     "after",
     `

@@ -1,5 +1,5 @@
-// The most this machine's WebAssembly can compute: independent multiply-adds that stay in registers. Run as a program it prints
-// GFLOP/s; it is its own process because whether V8 pairs 128-bit operations into AVX2 is a flag of the process.
+// The most this machine's WebAssembly can compute: independent multiply-adds that stay in registers; and how fast memory is copied. Run as a program it prints
+// both; it is its own process because whether V8 pairs 128-bit operations into AVX2 is a flag of the process.
 
 import { fileURLToPath } from "node:url";
 
@@ -44,8 +44,23 @@ export function peakModule(accumulators: number, relaxed: boolean): Uint8Array<A
   return Uint8Array.from([header, ...sections].flat());
 }
 
+/** Bytes that are copied, far beyond the caches of one core. */
+const COPIED = 64 * 2 ** 20;
+
+/** The best of several copies, in GB/s, read and written. */
+function measureBandwidth(milliseconds: number): number {
+  const [from, to] = [new Uint8Array(COPIED).fill(1), new Uint8Array(COPIED).fill(2)];
+  let best = 0;
+  for (const end = performance.now() + milliseconds; performance.now() < end;) {
+    const start = performance.now();
+    to.set(from);
+    best = Math.max(best, (2 * COPIED) / (performance.now() - start) / 1e6);
+  }
+  return best;
+}
+
 /** The best of several runs, GFLOP/s of one thread. 12 vectors fill the registers of 128-bit code, 24 those of paired code. */
-export function measurePeak(milliseconds = 300): { gflops: number; fused: boolean } {
+export function measurePeak(milliseconds = 300): { gflops: number; bandwidth: number; fused: boolean } {
   const fused = WebAssembly.validate(peakModule(12, true));
   let gflops = 0;
   for (const accumulators of [12, 24]) {
@@ -58,7 +73,7 @@ export function measurePeak(milliseconds = 300): { gflops: number; fused: boolea
       gflops = Math.max(gflops, (iterations * UNROLL * accumulators * 8) / (performance.now() - start) / 1e6);
     }
   }
-  return { gflops, fused };
+  return { gflops, bandwidth: measureBandwidth(milliseconds), fused };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) console.log(JSON.stringify(measurePeak()));

@@ -94,6 +94,7 @@ test.each(["forward", "gradInput", "gradWeight"])("a real run, %s: figures as JS
   const page = readFileSync(html, "utf8");
   expect(page).toContain("<svg");
   expect(page).toContain("depthwise 3×3 512@14");
+  expect(page).toContain("GFLOP/s over arithmetic intensity");
   expect(page).not.toMatch(/<(script|link|img)\b|(?:src|href)="(?!#)/);
 });
 

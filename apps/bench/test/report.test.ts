@@ -9,6 +9,7 @@ const row = (name: string, competitor: Row["competitor"], medianMs: number, veri
   p10Ms: medianMs * 0.9,
   p90Ms: medianMs * 1.1,
   gflops: 100 / medianMs,
+  intensity: 10,
   percentOfPeak: 50,
   calls: 9,
   verified,

@@ -1,12 +1,15 @@
-// The outcome as one self-contained page: a chart drawn by Vega beforehand, and the table.
+// The outcome as one self-contained page: charts drawn by Vega beforehand, and the table.
 
 import { parse, View, type Spec } from "vega";
 import { casesOf, competitorsOf, type Result } from "./result.ts";
+import { rooflineSpec } from "./roofline.ts";
 import { three } from "./text.ts";
 
 export async function page(result: Result, title = `Convolution layers, ${result.direction}`): Promise<string> {
   const { machine, engine, rows, ratios, commit, flags, versions } = result;
-  const chart = await new View(parse(chartSpec(result)), { renderer: "none" }).toSVG();
+  const draw = (spec: Spec) => new View(parse(spec), { renderer: "none" }).toSVG();
+  const chart = await draw(chartSpec(result));
+  const roofline = rows.some((r) => r.verified) ? await draw(rooflineSpec(rows, machine)) : "";
   const competitors = competitorsOf(rows);
   const numeric = ["Median ms", "p10", "p90", "GFLOP/s", "of peak"];
   const column = (name: string) => `<th scope="col"${numeric.includes(name) ? ' class="n"' : ""}>${name}</th>`;
@@ -40,6 +43,10 @@ Peak ${machine.peak.gflops.toFixed(1)} GFLOP/s: ${escape(machine.peak.of)}.
 GFLOP/s is 2 · MAC / median time, MACs as in direct convolution.</p>
 <figure>${chart}<figcaption>${competitors.map((c) => `${c}${versions[c] ? ` ${escape(versions[c])}` : ""}`).join(", ")}</figcaption></figure>
 ${means ? `<h2>How many times faster Conv is, geometric mean</h2><ul>${means}</ul>` : ""}
+<h2>Roofline</h2>
+<p>What memory (${machine.peaks[0].bandwidth.toFixed(1)} GB/s, copied) and arithmetic (${machine.peaks.map((p) => `${p.gflops.toFixed(1)} GFLOP/s, ${escape(p.of)}`).join("; ")})
+allow, and what was reached. Winograd and Fourier transforms do fewer operations than are counted, and may lie above.</p>
+<figure>${roofline}</figure>
 <h2>All figures</h2>
 <div class="scroll"><table><thead><tr>${head}</tr></thead><tbody>
 ${body}

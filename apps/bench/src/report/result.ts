@@ -13,6 +13,8 @@ export interface Row {
   readonly p90Ms: number;
   /** 2 · MAC / median time; MACs as in direct convolution, whatever the kernel does. */
   readonly gflops: number;
+  /** FLOP a byte, if operands and result are moved once. */
+  readonly intensity: number;
   /** Of the machine's measured peak. */
   readonly percentOfPeak: number;
   readonly calls: number;
