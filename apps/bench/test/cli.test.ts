@@ -80,7 +80,7 @@ test.each(["forward", "gradInput", "gradWeight"])("a real run, %s: figures as JS
   expect(result).toMatchObject({ flags: [], direction, ratios: {}, declined: [] });
   expect(result.rows).toHaveLength(1);
   const [row] = result.rows;
-  const figures = ["medianMs", "p10Ms", "p90Ms", "gflops", "percentOfPeak", "calls", "error"].map((key) => [key, expect.any(Number)]);
+  const figures = ["medianMs", "p10Ms", "p90Ms", "gflops", "intensity", "percentOfPeak", "calls", "error"].map((key) => [key, expect.any(Number)]);
   expect(row).toEqual({
     case: "depthwise 3×3 512@14",
     competitor: "conv",
@@ -94,7 +94,7 @@ test.each(["forward", "gradInput", "gradWeight"])("a real run, %s: figures as JS
   const page = readFileSync(html, "utf8");
   expect(page).toContain("<svg");
   expect(page).toContain("depthwise 3×3 512@14");
-  expect(page).toContain("GFLOP/s over arithmetic intensity");
+  expect(page).toContain("FLOP a byte, if operands and result are moved once");
   expect(page).not.toMatch(/<(script|link|img)\b|(?:src|href)="(?!#)/);
 });
 
