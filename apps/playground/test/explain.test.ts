@@ -5,6 +5,7 @@ import { models } from "@conv/layers/models";
 import { evaluate, sizeOf, type HostArray, type Spec } from "@conv/tensor";
 import { describe, expect, test } from "vitest";
 import { explain } from "../src/digits/explain.ts";
+import { MODEL_NAMES } from "../src/digits/models.ts";
 import { known, readNetwork, type Known, type Network } from "../src/digits/stages.ts";
 
 const host = (s: Spec, values: Float32Array): HostArray => ({ shape: s.shape, dtype: s.dtype, data: Float64Array.from(values) });
@@ -29,7 +30,7 @@ function seen(network: Network): Known {
   );
 }
 
-describe.each(Object.keys(models))("%s", (name) => {
+describe.each(MODEL_NAMES)("%s", (name) => {
   const network = readNetwork(models[name]());
   const values = seen(network);
 
