@@ -1,5 +1,8 @@
 // `bench train`: the training step of LeNet-5 (relu, max pooling, cross-entropy, Adam) on one batch that stays the same.
 
+import { adam, traceStep } from "@conv/layers";
+import { lenet5 } from "@conv/layers/models";
+import { bytesOf } from "@conv/tensor";
 import type { Competitor, CompetitorName } from "./competitor.ts";
 import { contest, type Pace } from "./contest.ts";
 import { describeCommit, describeEngine, type Machine } from "./machine.ts";
@@ -29,12 +32,37 @@ export async function benchTrain({ batch, competitors, machine, flags, progress,
     () => null,
     (share) => progress?.((done += share), name),
   );
+  // What the step's graph counts: all its multiply-accumulates, and the bytes that go in and come out.
+  const { graph } = traceStep(lenet5(), adam(), batch);
+  const macs = graph.nodes.reduce(
+    (sum, { op, inputs, params }) =>
+      sum +
+      op.cost(
+        inputs.map((v) => v.spec),
+        params,
+      ).macs,
+    0,
+  );
+  const bytes = [...graph.inputs, ...graph.outputs].reduce((sum, v) => sum + bytesOf(v.spec), 0);
   const rows: TrainRow[] = [];
   for (const { verdict: _, ...timing } of timings) {
     const [firstLoss = NaN, lastLoss = NaN] = await competitors.find((c) => c.name === timing.competitor)!.read();
     // NaN and infinity fail the first comparison.
     const verified = Math.abs(lastLoss) < Infinity && lastLoss < firstLoss;
-    rows.push({ case: name, ...timing, imagesPerSecond: (1000 * batch) / timing.medianMs, verified, firstLoss, lastLoss });
+    const gflops = (2 * macs) / timing.medianMs / 1e6;
+    rows.push({
+      case: name,
+      ...timing,
+      gflops,
+      intensity: (2 * macs) / bytes,
+      percentOfPeak: (100 * gflops) / machine.peak.gflops,
+      imagesPerSecond: (1000 * batch) / timing.medianMs,
+      verified,
+      error: null,
+      reason: verified ? undefined : `the loss went from ${firstLoss} to ${lastLoss}`,
+      firstLoss,
+      lastLoss,
+    });
   }
   const versions: Partial<Record<CompetitorName, string>> = Object.fromEntries(competitors.map((c) => [c.name, c.version]));
   return {

@@ -36,6 +36,7 @@ interface LayersFlags extends Shared {
 
 interface TrainFlags extends Shared {
   readonly batch: number;
+  readonly html?: string;
 }
 
 interface NetworksFlags extends Shared {
@@ -91,6 +92,7 @@ program
   .addOption(flags())
   .addOption(simd256())
   .option("--json <file>", "write all figures")
+  .option("--html <file>", "write a page with bars, the roofline of this machine and the table")
   .addHelpText("after", "\nExample:\n  bench train --against torch")
   .action(train);
 
@@ -143,7 +145,7 @@ async function layers(options: LayersFlags): Promise<void> {
   console.log(`\n${summaryTable(result)}`);
   if (options.html) {
     const { page } = await import("./report/html.ts"); // Vega is large, and rarely wanted
-    await writeFile(options.html, await page(result));
+    await writeFile(options.html, await page(result, `Convolution layers, ${result.direction}`));
   }
 }
 
@@ -173,6 +175,10 @@ async function train(options: TrainFlags): Promise<void> {
   const result = await measured(options, (shared, progress) => benchTrain({ ...options, ...shared, progress: progress.update }));
   console.log(trainTable(result));
   for (const { competitor, reason } of result.declined) console.log(`${competitor}: ${reason}`);
+  if (options.html) {
+    const { page } = await import("./report/html.ts");
+    await writeFile(options.html, await page(result, "Training step of LeNet-5"));
+  }
 }
 
 /** Starts the competitors, shows a bar while `measure` runs, ends them, and writes the JSON. A refused answer, or a case that Conv declines, makes the exit code 1. */

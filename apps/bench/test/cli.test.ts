@@ -121,8 +121,8 @@ test("a profile names steps and kernels", () => {
 });
 
 test("a training step of LeNet-5 lowers the loss", () => {
-  const json = join(folder, "train.json");
-  const { status, stdout, stderr } = bench("train", "--rounds", "2", "--batch", "16", "--json", json);
+  const [json, html] = [join(folder, "train.json"), join(folder, "train.html")];
+  const { status, stdout, stderr } = bench("train", "--rounds", "2", "--batch", "16", "--json", json, "--html", html);
   expect(stderr).toBe("");
   expect(status).toBe(0);
   expect(stdout).toContain("| lenet5 batch 16 ");
@@ -133,4 +133,5 @@ test("a training step of LeNet-5 lowers the loss", () => {
   expect(row!.firstLoss).toBeCloseTo(Math.log(10), 0);
   expect(row!.lastLoss).toBeLessThan(row!.firstLoss);
   expect(row!.imagesPerSecond).toBeCloseTo(16_000 / row!.medianMs, 9);
+  expect(readFileSync(html, "utf8")).toContain("FLOP a byte, if operands and result are moved once");
 });

@@ -5,7 +5,7 @@ import { casesOf, competitorsOf, type Result } from "./result.ts";
 import { rooflineSpec } from "./roofline.ts";
 import { three } from "./text.ts";
 
-export async function page(result: Result, title = `Convolution layers, ${result.direction}`): Promise<string> {
+export async function page(result: Omit<Result, "direction">, title: string): Promise<string> {
   const { machine, engine, rows, ratios, commit, flags, versions } = result;
   const draw = (spec: Spec) => new View(parse(spec), { renderer: "none" }).toSVG();
   const chart = await draw(chartSpec(result));
@@ -58,7 +58,7 @@ ${body}
 const escape = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
 /** Bars of GFLOP/s, one band per layer and in it one bar per competitor. */
-function chartSpec({ rows }: Result): Spec {
+function chartSpec({ rows }: Pick<Result, "rows">): Spec {
   const competitors = competitorsOf(rows);
   const band = 14 * competitors.length + 10;
   return {

@@ -9,8 +9,9 @@ import { competitorsOf, type Row } from "./result.ts";
 export function rooflineSpec(rows: readonly Row[], { peaks }: Machine): Spec {
   const { bandwidth } = peaks[0];
   const dots = rows.filter((r) => r.verified).map(({ case: name, competitor, intensity, gflops }) => ({ name, competitor, intensity, gflops }));
-  const least = Math.min(...dots.map((d) => d.intensity)) / 2;
-  const most = Math.max(...dots.map((d) => d.intensity)) * 2;
+  // All dots, and where each roof meets the slope.
+  const seen = [...dots.map((d) => d.intensity), ...peaks.map((p) => p.gflops / bandwidth)];
+  const [least, most] = [Math.min(...seen) / 2, Math.max(...seen) * 2];
   const roofs = peaks.flatMap(({ gflops }, roof) =>
     [least, gflops / bandwidth, most].map((intensity) => ({ roof, intensity, gflops: Math.min(gflops, intensity * bandwidth) })),
   );
