@@ -44,7 +44,7 @@ export const volume = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b
 export const gcd = (a: number, b: number): number => (b ? gcd(b, a % b) : a);
 
 /** Remembers what was made of an object: every kernel that is asked wants the same of the same geometry. */
-function remembered<K extends object, V>(make: (key: K) => V): (key: K) => V {
+export function remembered<K extends object, V>(make: (key: K) => V): (key: K) => V {
   const made = new WeakMap<K, V>();
   return (key) => {
     const known = made.get(key) ?? make(key);

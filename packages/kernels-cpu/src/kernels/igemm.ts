@@ -11,6 +11,7 @@ import { emitGemm, epilogueName, gemmSize, columnsPerTile, hash, rowsPerTile, ty
 import { fitted, gemmWork, paddedElements } from "./fitted.ts";
 import { collapse, gatherForward, gatherGradInput, readLayout, tapCount, volume, type AxisTaps, type Gather, type Phase } from "./gather.ts";
 import { loadStepped, paddedInput } from "./pad.ts";
+import { partAt } from "./walk.ts";
 
 /** The geometry as kernels see it. The channels of a gradient that has a value per channel added to it must stay what they are. */
 export const collapsedOf = (task: Task): ConvGeometry =>
@@ -95,9 +96,7 @@ export function eachTap(
 /** Packs w for the product: [group][block of output channels][source channel][tap][row of the block]. */
 function packStage(g: Gather, phase: Phase, w: Place, into: Place): Stage {
   const mr = rowsPerTile(g.to);
-  const blocks = Math.floor(g.to / mr);
-  const tail = g.to % mr;
-  const perGroup = blocks + (tail ? 1 : 0);
+  const perGroup = Math.ceil(g.to / mr);
   const taps = tapCount(phase);
   const strides = stridesOf(g.kernel);
   const own: readonly AxisTaps[] = phase.taps;
@@ -129,14 +128,7 @@ function packStage(g: Gather, phase: Phase, w: Place, into: Place): Stage {
             );
             f.bump(s, g.wFrom * 4);
           });
-        if (!tail) rows(mr);
-        else if (!blocks) rows(tail);
-        else
-          f.if(
-            i32.lt(block, blocks),
-            () => rows(mr),
-            () => rows(tail),
-          );
+        partAt(f, block, g.to, mr, rows);
       });
     },
   };

@@ -4,6 +4,7 @@ import type { Place, Stage } from "../code.ts";
 import { i32, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
 import { hash, rowsPerTile, type TileSetup } from "../wasm/tile.ts";
 import { loadStepped } from "./pad.ts";
+import { partAt } from "./walk.ts";
 
 /** Rows m of a matrix, k long, in pieces: element (m, k) of product `problem`, piece `p` is at the sum of its strides (in elements). */
 export interface Rows {
@@ -22,7 +23,6 @@ export interface Rows {
 export function packRows(r: Rows, from: Place, into: Place): Stage {
   const mr = rowsPerTile(r.m);
   const blocks = Math.ceil(r.m / mr);
-  const tail = r.m % mr;
   const depth = r.pieces * r.k;
   return {
     name: `rows_${hash(JSON.stringify(r))}`,
@@ -55,14 +55,7 @@ export function packRows(r: Rows, from: Place, into: Place): Stage {
           f.for(k, 0, Math.floor(r.k / wide), 1, () => steps(wide));
           if (wide > 1) f.for(k, 0, r.k % wide, 1, () => steps(1));
         };
-        if (!tail) rows(mr);
-        else if (r.m < mr) rows(tail);
-        else
-          f.if(
-            i32.lt(block, blocks - 1),
-            () => rows(mr),
-            () => rows(tail),
-          );
+        partAt(f, block, r.m, mr, rows);
       });
     },
   };

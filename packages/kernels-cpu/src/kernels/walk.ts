@@ -47,6 +47,19 @@ export function inParts(f: Func, total: number, size: number, body: (count: numb
   if (total % size) body(total % size);
 }
 
+/** Calls `body` with the constant count of one part of 0 … total−1: `size`, or the rest in the last part. */
+export function partAt(f: Func, part: Operand, total: number, size: number, body: (count: number) => void): void {
+  const [whole, rest] = [Math.floor(total / size), total % size];
+  if (!rest) body(size);
+  else if (!whole) body(rest);
+  else
+    f.if(
+      i32.lt(part, whole),
+      () => body(size),
+      () => body(rest),
+    );
+}
+
 /** All ones in the first `lanes` lanes. */
 export const laneMask = (lanes: number): Code => i32x4.lanes(...[0, 1, 2, 3].map((l) => (l < lanes ? -1 : 0)));
 

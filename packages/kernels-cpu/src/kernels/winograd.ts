@@ -14,6 +14,7 @@ import { readLayout, volume } from "./gather.ts";
 import { gatherOf, isConvOrGradInput } from "./igemm.ts";
 import { paddedInput } from "./pad.ts";
 import { combine } from "./toomCook.ts";
+import { partAt } from "./walk.ts";
 import { emitRecord, RECORD, tilings, type Tiling } from "./winogradTiles.ts";
 import { emitInput, emitOutput, scratchBytes } from "./winogradTransforms.ts";
 
@@ -39,7 +40,7 @@ function blocking({ g, points, tiles, depth }: Tiling, caps: Caps) {
 
 /**
  * The family F(points − taps + 1, taps) along `dims` axes. Stated bound of the error: |Δy| ≤ factor · 2⁻²³ · Σ |x|*·|w|, where |x|* is the
- * largest |x| that shares a tile.
+ * largest |x| of the channel's plane; the error itself comes of those that share a tile.
  */
 export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
   fitted({
@@ -91,9 +92,7 @@ export const ROUNDOFF = { 4: 16, 6: 64, 8: 256 } as const;
 function weightStage(t: Tiling, caps: Caps, into: Place): Stage {
   const { g, h, w, axes, depth, points } = t;
   const mr = rowsPerTile(g.to);
-  const blocks = Math.floor(g.to / mr);
-  const tail = g.to % mr;
-  const perGroup = blocks + Number(tail > 0);
+  const perGroup = Math.ceil(g.to / mr);
   const strides = stridesOf(g.kernel);
   // For each step of the depth but channels, the taps along every axis.
   const summed = axes.reduce<(readonly number[])[][]>((lists, x) => lists.flatMap((list) => x.taps.map((taps) => [...list, taps])), [[]]);
@@ -147,14 +146,7 @@ function weightStage(t: Tiling, caps: Caps, into: Place): Stage {
             }
             f.bump(s, g.wFrom * 4);
           });
-        if (!tail) rows(mr);
-        else if (!blocks) rows(tail);
-        else
-          f.if(
-            i32.lt(block, blocks),
-            () => rows(mr),
-            () => rows(tail),
-          );
+        partAt(f, block, g.to, mr, rows);
       });
     },
   };
@@ -251,7 +243,7 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
             f.bump(a, i32.mul(block, mr * depth * 4));
             f.set(sums, i32.add(sumsAt, i32.mul(point, rowsInChunk * nr * 4)));
             f.for(inner, block, chunkEnd as Operand, 1, () => {
-              const product = (count: number) => () => {
+              const product = (count: number) => {
                 f.set(v, i32.add(panelsAt, i32.mul(point, depth * nr * 4)));
                 f.set(s, sums);
                 f.for(panel, 0, panels as Operand, 1, () => {
@@ -262,9 +254,7 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
                   f.bump(s, sumsBytes);
                 });
               };
-              if (!tail) product(mr)();
-              else if (g.to < mr) product(tail)();
-              else f.if(i32.lt(inner, Math.floor(g.to / mr)), product(mr), product(tail));
+              partAt(f, inner, g.to, mr, product);
               f.bump(a, mr * depth * 4);
               f.bump(sums, mr * nr * 4);
             });

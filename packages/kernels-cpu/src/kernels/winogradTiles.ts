@@ -1,7 +1,7 @@
 // How a phase of a convolution falls into the tiles of Winograd's short convolutions, and where each tile lies.
 
 import { i32, type Func, type Local } from "../wasm/asm.ts";
-import { gcd, tapCount, volume, type Gather, type Phase } from "./gather.ts";
+import { gcd, remembered, tapCount, volume, type Gather, type Phase } from "./gather.ts";
 import { shortConvolution, type ShortConvolution } from "./toomCook.ts";
 
 /** Where tiles lie along one axis: tile `a` begins at output t = r + spacing·m·⌊a/spacing⌋, r = a mod spacing, and reads the source from t·step + first. */
@@ -52,12 +52,11 @@ function cut(taps: number, points: number): { count: number; parts: number } {
   return { count, parts: Math.ceil(taps / count) };
 }
 
-const known = new WeakMap<Gather, Map<string, Tiling[] | string>>();
+const tilingsOf = remembered<Gather, Map<string, Tiling[] | string>>(() => new Map());
 
 /** How `points` points a tile, along `dims` axes, divide each phase; or why they cannot. Worked out once for each source and size. */
 export function tilings(source: Gather, points: number, dims: number): Tiling[] | string {
-  const of = known.get(source) ?? new Map<string, Tiling[] | string>();
-  known.set(source, of);
+  const of = tilingsOf(source);
   const key = `${points},${dims}`;
   const result = of.get(key) ?? divide(source, points, dims);
   of.set(key, result);
