@@ -6,7 +6,7 @@ import { contest, type Pace } from "./contest.ts";
 import { macsOf, shapesOf, type Direction, type LayerCase } from "./layers.ts";
 import { describeCommit, describeEngine, type Machine } from "./machine.ts";
 import { operand } from "./random.ts";
-import { ratiosOf, type Result, type Row } from "./report/result.ts";
+import { ratiosOf, speedOf, type Result, type Row } from "./report/result.ts";
 import { judge, reference } from "./verify.ts";
 
 export interface LayersOptions extends Pace {
@@ -38,19 +38,15 @@ export async function benchLayers({ cases, competitors, direction, machine, flag
       (answer) => judge(expected, answer),
       (share) => progress?.((done += share / cases.length), name),
     );
-    const made = met.timings.map(({ verdict, ...timing }): Row => {
-      const gflops = (2 * macsOf(geometry)) / timing.medianMs / 1e6;
-      return {
-        case: name,
-        ...timing,
-        gflops,
-        intensity: (2 * macsOf(geometry)) / (4 * (sizeOf(a) + sizeOf(b) + sizeOf(result))),
-        percentOfPeak: (100 * gflops) / machine.peak.gflops,
-        verified: verdict.verified,
-        error: Number.isFinite(verdict.error) ? verdict.error : null,
-        reason: verdict.reason,
-      };
-    });
+    const bytes = 4 * (sizeOf(a) + sizeOf(b) + sizeOf(result));
+    const made = met.timings.map(({ verdict, ...timing }): Row => ({
+      case: name,
+      ...timing,
+      ...speedOf(macsOf(geometry), bytes, timing.medianMs, machine),
+      verified: verdict.verified,
+      error: Number.isFinite(verdict.error) ? verdict.error : null,
+      reason: verdict.reason,
+    }));
     const refused = met.declined.map((d) => ({ case: name, ...d }));
     rows.push(...made);
     declined.push(...refused);

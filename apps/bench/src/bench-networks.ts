@@ -6,7 +6,7 @@ import { contest, type Pace } from "./contest.ts";
 import { evaluate64, judgeOutputs } from "./judge.ts";
 import { describeCommit, describeEngine, type Machine } from "./machine.ts";
 import { networkCase } from "./networks.ts";
-import { ratiosOf, type NetworkResult, type NetworkRow, type Row } from "./report/result.ts";
+import { ratiosOf, speedOf, type NetworkResult, type NetworkRow, type Row } from "./report/result.ts";
 import { median } from "./stats.ts";
 import type { Task } from "./task.ts";
 
@@ -62,20 +62,16 @@ export async function benchNetworks({
         times.push(await startOnce(() => restart(competitor), task, operands));
         step(0.3 / starts / first.size, `${name}, start`);
       }
-    const made = met.timings.map(({ verdict, ...timing }): NetworkRow => {
-      const gflops = (2 * macs) / timing.medianMs / 1e6;
-      return {
-        case: name,
-        ...timing,
-        gflops,
-        intensity: (2 * macs) / operands.reduce((bytes, x) => bytes + x.byteLength, 0),
-        percentOfPeak: (100 * gflops) / machine.peak.gflops,
-        verified: verdict.verified,
-        error: Number.isFinite(verdict.error) ? verdict.error : null,
-        reason: verdict.reason,
-        startsMs: first.get(timing.competitor)!,
-      };
-    });
+    const bytes = operands.reduce((sum, x) => sum + x.byteLength, 0);
+    const made = met.timings.map(({ verdict, ...timing }): NetworkRow => ({
+      case: name,
+      ...timing,
+      ...speedOf(macs, bytes, timing.medianMs, machine),
+      verified: verdict.verified,
+      error: Number.isFinite(verdict.error) ? verdict.error : null,
+      reason: verdict.reason,
+      startsMs: first.get(timing.competitor)!,
+    }));
     const refused = met.declined.map((d) => ({ case: name, ...d }));
     rows.push(...made);
     declined.push(...refused);

@@ -6,8 +6,9 @@ import { bytesOf } from "@conv/tensor";
 import type { Competitor, CompetitorName } from "./competitor.ts";
 import { contest, type Pace } from "./contest.ts";
 import { describeCommit, describeEngine, type Machine } from "./machine.ts";
+import { macsOfNodes } from "./networks.ts";
 import { operand, random } from "./random.ts";
-import { ratiosOf, type TrainResult, type TrainRow } from "./report/result.ts";
+import { ratiosOf, speedOf, type TrainResult, type TrainRow } from "./report/result.ts";
 
 export interface TrainOptions extends Pace {
   readonly batch: number;
@@ -34,28 +35,17 @@ export async function benchTrain({ batch, competitors, machine, flags, progress,
   );
   // What the step's graph counts: all its multiply-accumulates, and the bytes that go in and come out.
   const { graph } = traceStep(lenet5(), adam(), batch);
-  const macs = graph.nodes.reduce(
-    (sum, { op, inputs, params }) =>
-      sum +
-      op.cost(
-        inputs.map((v) => v.spec),
-        params,
-      ).macs,
-    0,
-  );
+  const macs = macsOfNodes(graph.nodes);
   const bytes = [...graph.inputs, ...graph.outputs].reduce((sum, v) => sum + bytesOf(v.spec), 0);
   const rows: TrainRow[] = [];
   for (const { verdict: _, ...timing } of timings) {
     const [firstLoss = NaN, lastLoss = NaN] = await competitors.find((c) => c.name === timing.competitor)!.read();
     // NaN and infinity fail the first comparison.
     const verified = Math.abs(lastLoss) < Infinity && lastLoss < firstLoss;
-    const gflops = (2 * macs) / timing.medianMs / 1e6;
     rows.push({
       case: name,
       ...timing,
-      gflops,
-      intensity: (2 * macs) / bytes,
-      percentOfPeak: (100 * gflops) / machine.peak.gflops,
+      ...speedOf(macs, bytes, timing.medianMs, machine),
       imagesPerSecond: (1000 * batch) / timing.medianMs,
       verified,
       error: null,

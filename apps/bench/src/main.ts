@@ -143,10 +143,7 @@ async function layers(options: LayersFlags): Promise<void> {
     }),
   );
   console.log(`\n${summaryTable(result)}`);
-  if (options.html) {
-    const { page } = await import("./report/html.ts"); // Vega is large, and rarely wanted
-    await writeFile(options.html, await page(result, `Convolution layers, ${result.direction}`));
-  }
+  await writePage(options.html, result, `Convolution layers, ${result.direction}`);
 }
 
 async function networks(options: NetworksFlags): Promise<void> {
@@ -165,20 +162,21 @@ async function networks(options: NetworksFlags): Promise<void> {
     }),
   );
   console.log(`\n${networksTable(result)}`);
-  if (options.html) {
-    const { page } = await import("./report/html.ts");
-    await writeFile(options.html, await page(result, "Networks, one batch of images"));
-  }
+  await writePage(options.html, result, "Networks, one batch of images");
 }
 
 async function train(options: TrainFlags): Promise<void> {
   const result = await measured(options, (shared, progress) => benchTrain({ ...options, ...shared, progress: progress.update }));
   console.log(trainTable(result));
   for (const { competitor, reason } of result.declined) console.log(`${competitor}: ${reason}`);
-  if (options.html) {
-    const { page } = await import("./report/html.ts");
-    await writeFile(options.html, await page(result, "Training step of LeNet-5"));
-  }
+  await writePage(options.html, result, "Training step of LeNet-5");
+}
+
+/** Writes the page of a result, where one is asked for. */
+async function writePage(file: string | undefined, result: Omit<Result, "direction">, title: string): Promise<void> {
+  if (!file) return;
+  const { page } = await import("./report/html.ts"); // Vega is large, and rarely wanted
+  await writeFile(file, await page(result, title));
 }
 
 /** Starts the competitors, shows a bar while `measure` runs, ends them, and writes the JSON. A refused answer, or a case that Conv declines, makes the exit code 1. */

@@ -2,7 +2,7 @@
 
 import { traceModel, type Entry } from "@conv/layers";
 import { models } from "@conv/layers/models";
-import { sizeOf, type Graph } from "@conv/tensor";
+import { sizeOf, type Graph, type Node } from "@conv/tensor";
 import { lower, type PeerGraph } from "./lower.ts";
 import { random } from "./random.ts";
 
@@ -18,20 +18,23 @@ export interface NetworkCase {
 /** Networks of ImageNet, by the names of @conv/layers/models. */
 export const networkNames: readonly string[] = ["resnet18", "resnet50", "vgg16", "mobilenetV2", "squeezenet1_1"];
 
-export function networkCase(name: string, batch: number): NetworkCase {
-  const traced = traceModel(models[name](), { batch });
-  const { graph, entries, x } = traced;
-  const macs = graph.nodes.reduce(
-    (sum, n) =>
+/** Multiply-accumulates of nodes, each by its op's own count. */
+export const macsOfNodes = (nodes: readonly Node[]): number =>
+  nodes.reduce(
+    (sum, { op, inputs, params }) =>
       sum +
-      n.op.cost(
-        n.inputs.map((v) => v.spec),
-        n.params,
+      op.cost(
+        inputs.map((v) => v.spec),
+        params,
       ).macs,
     0,
   );
+
+export function networkCase(name: string, batch: number): NetworkCase {
+  const traced = traceModel(models[name](), { batch });
+  const { graph, entries, x } = traced;
   const operands = [uniform(1, sizeOf(x.shape), -1, 1), ...entries.map((e, i) => weightOf(e, i + 2))];
-  return { name, graph, peers: lower(traced), operands, macs };
+  return { name, graph, peers: lower(traced), operands, macs: macsOfNodes(graph.nodes) };
 }
 
 /**

@@ -4,7 +4,7 @@
 import { createCpu, type CpuBackend } from "@conv/kernels-cpu";
 import { reshapeOp } from "@conv/ops";
 import { bytesOf, graphOf, input, node, optimise, type Buffer, type Graph, type Node, type Program, type Step, type Value } from "@conv/tensor";
-import { networkCase } from "./networks.ts";
+import { macsOfNodes, networkCase } from "./networks.ts";
 import { table, three } from "./report/text.ts";
 
 export interface ProfileOptions {
@@ -49,7 +49,7 @@ export async function profile(model: string, { threads, simd256, batch }: Profil
   const lines = parts.flatMap(({ step, inputs: reads, outputs: writes }, i): Line[] => {
     if (!step) return [];
     const bytes = [...reads, ...writes].reduce((total, b) => total + b.bytes, 0);
-    return [{ step, ms: times[i], macs: step.nodes.reduce((total, n) => total + macsOf(n), 0), bytes }];
+    return [{ step, ms: times[i], macs: macsOfNodes(step.nodes), bytes }];
   });
   backend.dispose();
   const sum = total(lines, "ms");
@@ -75,16 +75,10 @@ export async function profile(model: string, { threads, simd256, batch }: Profil
 
 const total = (lines: readonly Line[], key: "ms" | "macs" | "bytes"): number => lines.reduce((sum, line) => sum + line[key], 0);
 
-const macsOf = (n: Node): number =>
-  n.op.cost(
-    n.inputs.map((v) => v.spec),
-    n.params,
-  ).macs;
-
 /** Path, ops, and the shapes of what goes in and comes out. */
 function nameOf({ nodes }: Step): string {
   const [first, last] = [nodes[0], nodes.at(-1)!];
-  const shapes = [first.inputs[0].shape, ...(macsOf(first) ? [first.inputs[1].shape] : []), last.outputs[0].shape].map((s) => s.join("×"));
+  const shapes = [first.inputs[0].shape, ...(macsOfNodes([first]) ? [first.inputs[1].shape] : []), last.outputs[0].shape].map((s) => s.join("×"));
   return `${first.path} ${nodes.map((n) => n.op.name).join("+")} ${shapes.join(" → ")}`;
 }
 

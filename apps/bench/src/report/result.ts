@@ -67,6 +67,12 @@ export interface NetworkResult extends Omit<Result, "rows"> {
   readonly startRatios: Result["ratios"];
 }
 
+/** The figures of a row that follow from its work and its time. */
+export function speedOf(macs: number, bytes: number, medianMs: number, { peak }: Machine): Pick<Row, "gflops" | "intensity" | "percentOfPeak"> {
+  const gflops = (2 * macs) / medianMs / 1e6;
+  return { gflops, intensity: (2 * macs) / bytes, percentOfPeak: (100 * gflops) / peak.gflops };
+}
+
 /** Ratios over the cases where both answers stood. */
 export function ratiosOf(rows: readonly Pick<Row, "case" | "competitor" | "medianMs" | "verified">[]): Partial<Record<CompetitorName, Ratio>> {
   const own = new Map(rows.filter((r) => r.competitor === "conv" && r.verified).map((r) => [r.case, r.medianMs]));
