@@ -8,9 +8,10 @@ import { encode, messages, type Message, type Reply, type Request } from "./chan
 import { PAIRING } from "./machine.ts";
 import type { Task } from "./task.ts";
 
-export const competitorNames = ["conv", "ort-web", "tfjs-wasm", "jax-js", "ort-node", "torch"] as const;
-export type CompetitorName = (typeof competitorNames)[number];
-export const peerNames = competitorNames.filter((name) => name !== "conv");
+/** Other libraries; in Node all but torch. */
+export const peerNames = ["ort-web", "tfjs-wasm", "jax-js", "ort-node", "torch"] as const;
+/** `one-thread` is Conv too, on one thread whatever the others have. */
+export type CompetitorName = "conv" | "one-thread" | (typeof peerNames)[number];
 
 /** Thrown when a competitor cannot do a task; the message says why. */
 export class Declined extends Error {}
@@ -44,11 +45,20 @@ export interface Competitor {
 /** Starts the process. Throws an Error of one line when it does not come up. */
 export async function start(name: CompetitorName, { threads, flags, simd256 }: StartOptions): Promise<Competitor> {
   const script = (path: string) => fileURLToPath(new URL(path, import.meta.url));
-  const pairs = simd256 && name === "conv";
+  const own = name === "conv" || name === "one-thread";
+  const pairs = simd256 && own;
   const [command, ...args] =
     name === "torch"
       ? [await pythonWithTorch(), script("engines/torch_engine.py"), `${threads}`]
-      : [process.execPath, ...flags, ...(pairs ? [PAIRING] : []), script("worker.ts"), name, `${threads}`, ...(pairs ? ["simd256"] : [])];
+      : [
+          process.execPath,
+          ...flags,
+          ...(pairs ? [PAIRING] : []),
+          script("worker.ts"),
+          own ? "conv" : name,
+          name === "one-thread" ? "1" : `${threads}`,
+          ...(pairs ? ["simd256"] : []),
+        ];
   const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe", "pipe"], env: { ...process.env, OMP_NUM_THREADS: `${threads}` } });
   let complaints = "";
   child.stderr!.setEncoding("utf8").on("data", (text: string) => (complaints = (complaints + text).slice(-4000)));

@@ -17,8 +17,8 @@ export interface LayerCase {
 export type SetName = "resnet" | "deepbench" | "onednn" | "all";
 export const setNames: readonly SetName[] = ["resnet", "deepbench", "onednn", "all"];
 
-/** The cases of a set whose names contain `filter`; × may be typed x, and → as ->. Equal geometries appear once. */
-export function layerCases(set: SetName, { batch = 1, filter = "" }: { batch?: number; filter?: string } = {}): LayerCase[] {
+/** The cases of a set whose names contain `filter`, of more than `over` GMAC; × may be typed x, and → as ->. Equal geometries appear once. */
+export function layerCases(set: SetName, { batch = 1, filter = "", over = 0 }: { batch?: number; filter?: string; over?: number } = {}): LayerCase[] {
   const all = [
     ...(set === "resnet" || set === "all" ? resnet(batch) : []),
     ...(set === "deepbench" || set === "all" ? deepbenchCases(batch) : []),
@@ -28,7 +28,7 @@ export function layerCases(set: SetName, { batch = 1, filter = "" }: { batch?: n
   const wanted = fold(filter);
   return all.filter(({ name, geometry }) => {
     const key = JSON.stringify(geometry);
-    if (!fold(name).includes(wanted) || seen.has(key)) return false;
+    if (!fold(name).includes(wanted) || macsOf(geometry) <= over * 1e9 || seen.has(key)) return false;
     seen.add(key);
     return true;
   });

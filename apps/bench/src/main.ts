@@ -29,6 +29,7 @@ interface Shared {
 interface LayersFlags extends Shared {
   readonly set: SetName;
   readonly filter: string;
+  readonly over: number;
   readonly direction: Direction;
   readonly batch: number;
   readonly html?: string;
@@ -63,6 +64,7 @@ program
     new Option("--set <name>", "which layers: those of ResNet-50 and MobileNet, DeepBench's or oneDNN's").choices(setNames).default("resnet"),
   )
   .option("--filter <text>", "only layers whose name contains this; type x for × and -> for →", "")
+  .option("--over <gmac>", "only layers of more multiply-accumulates than so many thousand millions", positive, 0)
   .addOption(new Option("--direction <name>", "the convolution, or its gradient to input or weight").choices(directions).default("forward"))
   .option("--batch <n>", "images at once", whole, 1)
   .addOption(rounds())
@@ -78,6 +80,7 @@ Examples:
   bench layers --against ort-web,tfjs-wasm           how many times faster than these two
   bench layers --filter 3x3 --json out.json          layers with a 3×3 kernel, figures to a file
   bench layers --direction gradWeight --against torch
+  bench layers --threads 2 --against one-thread --over 0.1   how many times faster two threads are
   bench layers --set onednn --filter mobilenet --against all --html out.html`,
   )
   .action(layers);
@@ -119,6 +122,7 @@ program
     `
 Examples:
   bench networks --against ort-web,ort-node
+  bench networks --threads 2 --against one-thread    how many times faster two threads are
   bench networks --models mobilenetV2 --profile --simd256`,
   )
   .action(networks);
@@ -132,7 +136,8 @@ await program.parseAsync().catch((error: unknown) => {
 
 async function layers(options: LayersFlags): Promise<void> {
   const cases = layerCases(options.set, options);
-  if (cases.length === 0) throw new Error(`no layer of ${options.set} has a name that contains "${options.filter}"`);
+  if (cases.length === 0)
+    throw new Error(`no layer of ${options.set}${options.over ? ` over ${options.over} GMAC` : ""} has a name that contains "${options.filter}"`);
   const result = await measured(options, (shared, progress) =>
     benchLayers({
       ...options,
@@ -184,6 +189,8 @@ async function measured<R extends Pick<Result | TrainResult | NetworkResult, "ro
   options: Shared,
   measure: (shared: { competitors: Competitor[]; machine: Machine; flags: string[]; turnMs: number }, progress: Progress) => Promise<R>,
 ): Promise<R> {
+  if (options.threads === 1 && options.against.includes("one-thread"))
+    throw new Error("--against one-thread compares Conv on more threads with itself: say how many by --threads");
   const machine = await describeMachine(options.threads);
   console.log(`${describe(machine, describeEngine().node)}\n`);
   const competitors = await startAll(options);
@@ -204,7 +211,7 @@ async function measured<R extends Pick<Result | TrainResult | NetworkResult, "ro
 /** Conv and the peers that come up; of the others, one line says why not. */
 async function startAll(options: Shared): Promise<Competitor[]> {
   const { against: peers } = options;
-  if (peers.some((name) => name !== "torch")) await ensurePeers(say);
+  if (peers.some((name) => name !== "torch" && name !== "one-thread")) await ensurePeers(say);
   const started: Competitor[] = [];
   for (const name of ["conv", ...peers] as const) {
     try {
@@ -218,12 +225,13 @@ async function startAll(options: Shared): Promise<Competitor[]> {
 }
 
 function against(): Option {
-  return new Option("--against <names>", `peers, separated by commas, or "all": ${peerNames.join(", ")}; installed on first use`)
+  const known = [...peerNames, "one-thread"] as const;
+  return new Option(
+    "--against <names>",
+    `peers, separated by commas, or "all": ${peerNames.join(", ")}, installed on first use; or one-thread, Conv itself on one thread`,
+  )
     .default([], "none")
-    .argParser((list) => {
-      const names = list === "all" ? peerNames : list.split(",");
-      return names.map((name) => oneOf(peerNames, name));
-    });
+    .argParser((list) => (list === "all" ? peerNames : list.split(",").map((name) => oneOf(known, name))));
 }
 
 function threads(): Option {
@@ -248,6 +256,12 @@ function oneOf<T extends string>(names: readonly T[], name: string): T {
   const known = names.find((n) => n === name);
   if (!known) throw new InvalidArgumentError(`"${name}" is not one of ${names.join(", ")}.`);
   return known;
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError("It must be a number above 0.");
+  return value;
 }
 
 function count(text: string): number {

@@ -23,6 +23,7 @@ test("--help lists options and examples", () => {
     "--threads",
     "--set",
     "--filter",
+    "--over",
     "--direction",
     "--batch",
     "--rounds",
@@ -38,7 +39,7 @@ test("--help lists options and examples", () => {
 test.each([
   [
     ["layers", "--against", "ort-web,numpy"],
-    `error: option '--against <names>' argument 'ort-web,numpy' is invalid. "numpy" is not one of ort-web, tfjs-wasm, jax-js, ort-node, torch.`,
+    `error: option '--against <names>' argument 'ort-web,numpy' is invalid. "numpy" is not one of ort-web, tfjs-wasm, jax-js, ort-node, torch, one-thread.`,
   ],
   [
     ["networks", "--models", "vgg61"],
@@ -46,6 +47,9 @@ test.each([
   ],
   [["layers", "--threads", "0"], "error: option '--threads <n>' argument '0' is invalid. It must be a whole number above 0."],
   [["layers", "--filter", "9x9"], 'no layer of resnet has a name that contains "9x9"'],
+  [["layers", "--filter", "7@", "--over", "0.2"], 'no layer of resnet over 0.2 GMAC has a name that contains "7@"'],
+  [["layers", "--over", "0"], "error: option '--over <gmac>' argument '0' is invalid. It must be a number above 0."],
+  [["train", "--against", "one-thread"], "--against one-thread compares Conv on more threads with itself: say how many by --threads"],
   [["layers", "--set", "vgg"], "error: option '--set <name>' argument 'vgg' is invalid. Allowed choices are resnet, deepbench, onednn, all."],
 ])("%j is refused in one line", (args, message) => {
   const { status, stdout, stderr } = bench(...args);
@@ -96,6 +100,36 @@ test.each(["forward", "gradInput", "gradWeight"])("a real run, %s: figures as JS
   expect(page).toContain("depthwise 3×3 512@14");
   expect(page).toContain("FLOP a byte, if operands and result are moved once");
   expect(page).not.toMatch(/<(script|link|img)\b|(?:src|href)="(?!#)/);
+});
+
+test("two threads against one: Conv twice, both verified", () => {
+  const json = join(folder, "threads.json");
+  const { status, stdout, stderr } = bench(
+    "layers",
+    "--threads",
+    "2",
+    "--against",
+    "one-thread",
+    "--filter",
+    "512@7",
+    "--over",
+    "0.1",
+    "--rounds",
+    "2",
+    "--json",
+    json,
+  );
+  expect(stderr).toBe("");
+  expect(status).toBe(0);
+  expect(stdout).toContain("| GFLOP/s                        | conv | one-thread |");
+  const { machine, rows, ratios, versions }: Result = JSON.parse(readFileSync(json, "utf8"));
+  expect(machine.threads).toBe(2);
+  expect(rows.map((r) => [r.case, r.competitor, r.verified])).toEqual([
+    ["3×3 512@7", "conv", true],
+    ["3×3 512@7", "one-thread", true],
+  ]);
+  expect(ratios["one-thread"]!.cases["3×3 512@7"]).toBeCloseTo(rows[1].medianMs / rows[0].medianMs, 9);
+  expect(versions).toEqual({ conv: "of this commit", "one-thread": "of this commit" });
 });
 
 test("a network: verified, timed, and started in processes of their own", () => {

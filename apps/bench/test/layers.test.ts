@@ -33,3 +33,8 @@ test("a filter may be typed in ASCII", () => {
   expect(layerCases("resnet", { filter: "Depthwise" })).toHaveLength(2);
   expect(layerCases("onednn", { filter: "alexnet 5x5" }).map((c) => c.name)).toEqual(["onednn alexnet 5×5 groups 2 96→256@27 pad 2,2 2,2"]);
 });
+
+test("small layers can be left out", () => {
+  const large = layerCases("resnet", { over: 0.1 }).map((c) => c.name);
+  expect(large).toEqual(["7×7/2 3→64@224", "3×3 64@56", "3×3 128@28", "3×3 256@14", "3×3 512@7", "3×3 dilation 2 64@56", "3×3 256@100"]);
+});
