@@ -24,6 +24,8 @@ export interface Context {
   child(name: string, layer: Layer, x: Value): Value;
   /** An int32 [2] seed for `random`, different at each call and, when training, at each step. */
   seed(): Value;
+  /** While training: one more output that is held against the labels, its loss added `weight` times to that of the model's output. */
+  auxiliary(output: Value, weight: number): void;
 }
 
 /** A named tensor of a model. */
@@ -58,6 +60,15 @@ export interface TracedModel {
   readonly updates: readonly (Value | null)[];
   /** One int32 [2] input per use of randomness, in order of use; none unless training. */
   readonly seeds: readonly Value[];
+  /** Outputs of auxiliary heads; none unless training. */
+  readonly auxiliaries: readonly Auxiliary[];
+}
+
+/** An output that only training sees. */
+export interface Auxiliary {
+  readonly output: Value;
+  /** What its loss counts for. */
+  readonly weight: number;
 }
 
 export interface TraceOptions {
@@ -82,6 +93,7 @@ export function traceModel(model: Model, { batch = 1, training = false }: TraceO
     values,
     updates,
     seeds: store.seeds,
+    auxiliaries: store.auxiliaries,
   };
 }
 
@@ -92,6 +104,7 @@ class Store {
   readonly values = new Map<string, Value>();
   readonly updates = new Map<string, Value>();
   readonly seeds: Value[] = [];
+  readonly auxiliaries: Auxiliary[] = [];
   readonly #layers = new Map<string, Layer>();
 
   constructor(training: boolean) {
@@ -137,6 +150,10 @@ class Store {
         const value = input(spec([2], "int32"), `seed${this.seeds.length}`);
         this.seeds.push(value);
         return value;
+      },
+      auxiliary: (output, weight) => {
+        if (!this.training) throw shapeError("auxiliary", "an output that only training sees is given while predicting");
+        this.auxiliaries.push({ output, weight });
       },
     };
   }

@@ -1,6 +1,6 @@
 // A training step as one graph: forward, loss, backward and update together, so that it compiles to one program.
 
-import { crossEntropy, grad, reshape, slice } from "@conv/ops";
+import { add, affine, crossEntropy, grad, reshape, slice } from "@conv/ops";
 import { formatShape, graphOf, input, optimise, shapeError, sizeOf, spec, within, type Graph, type Value } from "@conv/tensor";
 import type { Loss } from "./forward.ts";
 import { traceModel, type Entry, type Model } from "./layer.ts";
@@ -26,12 +26,13 @@ export const lossOf = (model: Model, loss?: Loss): Loss => loss ?? model.loss ??
 
 /** Traces a training step over `batch` samples. Throws ShapeError where shapes do not fit or the loss is not one element. */
 export function traceStep(model: Model, optimizer: Optimizer, batch: number, loss?: Loss): TrainingGraph {
-  const { x, output, entries, values, updates, seeds } = traceModel(model, { batch, training: true });
+  const { x, output, entries, values, updates, seeds, auxiliaries } = traceModel(model, { batch, training: true });
   const labels = input(spec([batch], "int32"), "labels");
   const hyper = input(spec([optimizer.hypers]), "hyper");
   const trainable = values.filter((_, i) => entries[i].trainable);
   if (trainable.length === 0) throw shapeError("train", `${model.name} has no trainable parameter`);
-  const error = within("loss", () => lossOf(model, loss)(output, labels));
+  const errorOf = (answer: Value) => lossOf(model, loss)(answer, labels);
+  const error = within("loss", () => auxiliaries.reduce((sum, head) => add(sum, affine(errorOf(head.output), head.weight)), errorOf(output)));
   if (sizeOf(error.shape) !== 1) throw shapeError("train", `the loss has shape ${formatShape(error.shape)}, must have one element`);
   const gradients = grad(error, trainable);
   const slots = trainable.map((p) => optimizer.slots.map((slot) => input(p.spec, `${slot} ${p.name}`)));
