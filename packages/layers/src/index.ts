@@ -17,7 +17,7 @@ export {
   type LinearOptions,
   type Parts,
 } from "./basic.ts";
-export { rbf, subsample2d, tableConv2d, type ConnectionTable } from "./blocks.ts";
+export { rbf, subsample2d, tableConv2d, type ConnectionTable } from "./blocks/lenet.ts";
 export { branches, residual } from "./branch.ts";
 export {
   conv1d,

@@ -3,9 +3,9 @@
 
 import { add, affine, avgPool, concat, mul, neg, perAxis, reshape, slice, square, sub, sum, type PerAxis } from "@conv/ops";
 import { formatShape, shapeError, sizeOf, type Value } from "@conv/tensor";
-import { checkRank, conv2d, type ConvLayerOptions } from "./conv.ts";
-import { pytorch, values, type Init } from "./init.ts";
-import type { Layer } from "./layer.ts";
+import { checkRank, conv2d, type ConvLayerOptions } from "../conv.ts";
+import { pytorch, values, type Init } from "../init.ts";
+import type { Layer } from "../layer.ts";
 
 /**
  * y[c] = weight[c] · Σ window of x[c] + bias[c], windows side by side: x (n, c, h, w) → (n, c, h/k, w/k).
