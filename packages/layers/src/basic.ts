@@ -1,7 +1,7 @@
-// Layers without geometry: linear, activations, flatten, dropout, and the two ways to put layers together.
+// Layers without geometry: linear, flatten, dropout, and the two ways to put layers together.
 
 import * as ops from "@conv/ops";
-import { shapeError, type Value } from "@conv/tensor";
+import { shapeError } from "@conv/tensor";
 import { fanOf, pytorch, type Init } from "./init.ts";
 import type { Layer } from "./layer.ts";
 
@@ -28,26 +28,8 @@ export function linear(outFeatures: number, { bias = true, inFeatures, init = py
   };
 }
 
-const pure = (type: string, fn: (x: Value) => Value): Layer => ({ type, forward: fn });
-
-/** max(x, 0). */
-export const relu = (): Layer => pure("relu", (x) => ops.relu(x));
-/** min(max(x, 0), 6). */
-export const relu6 = (): Layer => pure("relu6", (x) => ops.relu6(x));
-/** x where x > 0, else slope·x. */
-export const leakyRelu = (slope = 0.01): Layer => pure("leakyRelu", (x) => ops.leakyRelu(x, slope));
-/** 1 / (1 + e⁻ˣ). */
-export const sigmoid = (): Layer => pure("sigmoid", (x) => ops.sigmoid(x));
-/** Hyperbolic tangent. */
-export const tanh = (): Layer => pure("tanh", (x) => ops.tanh(x));
-/** amplitude · tanh(scale · x); the defaults are LeCun's. */
-export const scaledTanh = (amplitude?: number, scale?: number): Layer => pure("scaledTanh", (x) => ops.scaledTanh(x, amplitude, scale));
-/** eˣ / Σeˣ along an axis, by default that of the classes. */
-export const softmax = (axis = 1): Layer => pure("softmax", (x) => ops.softmax(x, axis));
-/** Logarithm of {@link softmax}. */
-export const logSoftmax = (axis = 1): Layer => pure("logSoftmax", (x) => ops.logSoftmax(x, axis));
 /** Joins all axes from `startAxis` on: (n, c, h, w) → (n, c·h·w). */
-export const flatten = (startAxis = 1): Layer => pure("flatten", (x) => ops.flatten(x, startAxis));
+export const flatten = (startAxis = 1): Layer => ({ type: "flatten", forward: (x) => ops.flatten(x, startAxis) });
 
 /** While training, zeroes each element with probability p and multiplies the others by 1/(1 − p); otherwise does nothing. */
 export function dropout(p = 0.5): Layer {

@@ -1,22 +1,26 @@
 // @conv/layers: layers, initialisers, optimisers, the trainer and the predictor. Nothing here knows a back end; it is passed in.
 
 export {
-  dropout,
-  flatten,
+  elu,
+  gelu,
+  hardSigmoid,
+  hardSwish,
   leakyRelu,
-  linear,
   logSoftmax,
-  pipe,
+  mish,
+  prelu,
   relu,
   relu6,
   scaledTanh,
-  sequential,
+  selu,
   sigmoid,
+  silu,
   softmax,
+  softplus,
   tanh,
-  type LinearOptions,
-  type Parts,
-} from "./basic.ts";
+  type PreluOptions,
+} from "./activation.ts";
+export { dropout, flatten, linear, pipe, sequential, type LinearOptions, type Parts } from "./basic.ts";
 export { rbf, subsample2d, tableConv2d, type ConnectionTable } from "./blocks/lenet.ts";
 export { branches, residual } from "./branch.ts";
 export {

@@ -18,7 +18,20 @@ const unary: [string, (x: Value) => Value, CaseData?][] = [
   ["", ops.leakyRelu, "distinct"],
   ["", ops.sigmoid],
   ["", ops.tanh],
+  ["", ops.floor],
   ["", ops.scaledTanh],
+  ["", ops.elu, "distinct"],
+  ["alpha 0.5, ", (v) => ops.elu(v, 0.5), "distinct"],
+  ["", ops.selu, "distinct"],
+  ["", ops.silu],
+  ["", ops.softplus],
+  ["beta 3, ", (v) => ops.softplus(v, 3)],
+  ["", ops.mish],
+  ["", ops.hardSigmoid, "distinct"],
+  ["", ops.hardSwish, "distinct"],
+  ["", ops.erf],
+  ["", (v) => ops.gelu(v)],
+  ["", (v) => ops.gelu(v, "tanh")],
   ["", (v) => ops.affine(v, -1.5, 0.25)],
   ["with a number, ", (v) => ops.add(v, 2.5)],
   ["with a number, ", (v) => ops.sub(v, 2.5)],
@@ -35,6 +48,7 @@ const binary: [(a: Value, b: Value) => Value, CaseData?][] = [
   [ops.div, "positive"],
   [ops.maximum, "distinct"],
   [ops.minimum, "distinct"],
+  [ops.prelu, "distinct"],
 ];
 
 const broadcasts: [number[], number[]][] = [
@@ -106,7 +120,9 @@ export const cases: readonly OpCase[] = [
     traced(`${how}4×3×33`, f(x(4, 3, 33)), { data }),
     ...(data === "distinct" ? [traced(`${how}at corners`, f(x(5, 9)), { data: "ties", gradient: false })] : []),
   ]),
-  ...[ops.exp, ops.sigmoid, ops.tanh, ops.scaledTanh].map((f) => traced("far out", f(x(257)), { data: "wide", gradient: false })),
+  ...[ops.exp, ops.sigmoid, ops.tanh, ops.scaledTanh, ops.elu, ops.selu, ops.silu, ops.softplus, ops.mish, ops.erf, ops.gelu].map(
+    (f: (v: Value) => Value) => traced("far out", f(x(257)), { data: "wide", gradient: false }),
+  ),
   ...[0, 1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 31, 1000].flatMap((n) => [
     traced(`tail ${n}`, ops.relu(x(n)), { data: "distinct" }),
     traced(`tail ${n}`, ops.mul(x(n), x(n))),

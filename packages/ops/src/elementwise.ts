@@ -4,7 +4,20 @@
 import { apply, formatShape, hostArray, sameShape, shapeError, sizeOf, spec, type Arg, type Node, type Op, type Value } from "@conv/tensor";
 import { mustBeFloat, streamCost } from "./check.ts";
 import { constantOf, full } from "./create.ts";
-import { constants, countFns, differentiate, evaluator, fold, mul as times, substitute, variable, variables, type Expr, type Fn } from "./expr.ts";
+import {
+  constants,
+  countFns,
+  differentiate,
+  erf as erfOf,
+  evaluator,
+  fold,
+  mul as times,
+  substitute,
+  variable,
+  variables,
+  type Expr,
+  type Fn,
+} from "./expr.ts";
 import { broadcastStrides, sumTo } from "./reduce.ts";
 import { walk } from "./walk.ts";
 
@@ -163,6 +176,8 @@ export const square = unary("square", ["mul", "a", "a"], ["mul", 2, "a"]);
 export const sqrt = unary("sqrt", ["sqrt", "a"], ["div", 0.5, "y"]);
 export const exp = unary("exp", ["exp", "a"], "y");
 export const log = unary("log", ["log", "a"]);
+/** The largest whole number that is not greater; the gradient is 0. */
+export const floor = unary("floor", ["floor", "a"]);
 /** max(x, 0); the gradient at 0 is 0, as in PyTorch. */
 export const relu = unary("relu", ["max", "a", 0], ["gt", "y", 0]);
 /** min(max(x, 0), 6); the gradient at 0 and 6 is 0, as in PyTorch. */
@@ -181,6 +196,80 @@ export const scaledTanh = <T extends Arg>(x: T, amplitude = 1.7159, scale = 2 / 
     [x],
     [["mul", scale, ["sub", amplitude, ["div", ["mul", "y", "y"], amplitude]]]],
   );
+
+/** x where x > 0, else slope·x; the slope is a tensor that broadcasts (He, Zhang, Ren and Sun 2015). The gradient at 0 is that of slope·x. */
+export const prelu = <T extends Arg>(x: T, slope: T): T =>
+  map(
+    "prelu",
+    ["select", ["gt", "a", 0], "a", ["mul", "b", "a"]],
+    [x, slope],
+    [
+      ["select", ["gt", "a", 0], 1, "b"],
+      ["min", "a", 0],
+    ],
+  );
+
+// scale · (x where x > 0, else alpha·(eˣ − 1))
+const exponential = <T extends Arg>(name: string, x: T, alpha: number, scale: number): T =>
+  map(
+    name,
+    ["mul", scale, ["add", ["max", "a", 0], ["mul", alpha, ["sub", ["exp", ["min", "a", 0]], 1]]]],
+    [x],
+    [["select", ["gt", "a", 0], scale, ["add", "y", scale * alpha]]],
+  );
+
+/** x where x > 0, else alpha·(eˣ − 1) (Clevert, Unterthiner and Hochreiter 2016). */
+export const elu = <T extends Arg>(x: T, alpha = 1): T => exponential("elu", x, alpha, 1);
+/** scale·{@link elu} with the constants that keep mean 0 and variance 1 (Klambauer, Unterthiner, Mayr and Hochreiter 2017). */
+export const selu = <T extends Arg>(x: T): T => exponential("selu", x, 1.6732632423543772, 1.0507009873554805);
+
+// 1 / (1 + exp(−e))
+/* @__NO_SIDE_EFFECTS__ */
+const sigmoidOf = (e: Expr): Expr => ["div", 1, ["add", 1, ["exp", ["neg", e]]]];
+/** x / (1 + e⁻ˣ), also called swish. */
+export const silu = unary("silu", ["div", "a", ["add", 1, ["exp", ["neg", "a"]]]], ["add", sigmoidOf("a"), ["mul", "y", ["sub", 1, sigmoidOf("a")]]]);
+/** max(x, 0) + log(1 + exp(−beta·|x|))/beta, the stable form of log(1 + exp(beta·x))/beta; right to one rounding at 1/beta. */
+export const softplus = <T extends Arg>(x: T, beta = 1): T =>
+  map(
+    "softplus",
+    ["add", ["max", "a", 0], ["mul", 1 / beta, ["log", ["add", 1, ["exp", ["mul", -beta, ["abs", "a"]]]]]]],
+    [x],
+    [sigmoidOf(["mul", beta, "a"])],
+  );
+// With e = exp(min(x, 20)) and n = e·(e + 2): tanh(log(1 + e)) = n/(n + 2), which is 1 to all digits from 20 on.
+const growth: Expr = ["exp", ["min", "a", 20]];
+const mishRatio: Expr = ["mul", growth, ["add", growth, 2]];
+const mishGate: Expr = ["div", mishRatio, ["add", mishRatio, 2]];
+/** x · tanh(log(1 + eˣ)) (Misra 2019). */
+export const mish = unary(
+  "mish",
+  ["mul", "a", mishGate],
+  ["add", mishGate, ["mul", ["mul", "a", ["sub", 1, ["mul", mishGate, mishGate]]], sigmoidOf("a")]],
+);
+const gate: Expr = ["min", ["max", ["add", ["mul", 1 / 6, "a"], 0.5], 0], 1];
+const within: Expr = ["mul", ["gt", "a", -3], ["gt", 3, "a"]];
+/** min(max(x + 3, 0), 6)/6 (Howard et al. 2019); the gradient at ±3 is 0, as in PyTorch. */
+export const hardSigmoid = unary("hardSigmoid", gate, ["mul", 1 / 6, within]);
+/** x · min(max(x + 3, 0), 6)/6 (Howard et al. 2019); the gradient at −3 is 0, at 3 it is 1. */
+export const hardSwish = unary("hardSwish", ["mul", "a", gate], ["add", gate, ["mul", ["mul", 1 / 6, "a"], within]]);
+
+/** The error function, within 1.3e-7; its gradient is exact. */
+export const erf = unary("erf", erfOf("a"), ["mul", 2 / Math.sqrt(Math.PI), ["exp", ["neg", ["mul", "a", "a"]]]]);
+// Φ(x), the share of the normal distribution below x.
+const below: Expr = ["mul", 0.5, ["add", 1, erfOf(["mul", Math.SQRT1_2, "a"])]];
+const density: Expr = ["mul", 1 / Math.sqrt(2 * Math.PI), ["exp", ["mul", -0.5, ["mul", "a", "a"]]]];
+const exactGelu = unary("gelu", ["mul", "a", below], ["add", below, ["mul", "a", density]]);
+// With u = √(2/π)·(x + 0.044715·x³): x·(1 + tanh u)/2, whose derivative is (1 + tanh u)/2 + x·(1 − tanh² u)/2 · u′.
+const bent: Expr = ["tanh", ["mul", Math.sqrt(2 / Math.PI), ["mul", "a", ["add", 1, ["mul", 0.044715, ["mul", "a", "a"]]]]]];
+const slopeOfBent: Expr = ["mul", Math.sqrt(2 / Math.PI), ["add", 1, ["mul", 3 * 0.044715, ["mul", "a", "a"]]]];
+const halfOpen: Expr = ["mul", 0.5, ["add", 1, bent]];
+const tanhGelu = unary(
+  "geluTanh",
+  ["mul", "a", halfOpen],
+  ["add", halfOpen, ["mul", ["mul", ["mul", 0.5, "a"], ["sub", 1, ["mul", bent, bent]]], slopeOfBent]],
+);
+/** x · Φ(x), Φ the normal distribution: by the error function, or by the tanh of Hendrycks and Gimpel 2016, as PyTorch's `approximate`. */
+export const gelu = <T extends Arg>(x: T, approximate: "none" | "tanh" = "none"): T => (approximate === "tanh" ? tanhGelu(x) : exactGelu(x));
 
 /** x·scale + shift with constants. */
 export const affine = <T extends Arg>(x: T, scale: number, shift = 0): T => map("affine", ["add", ["mul", scale, "a"], shift], [x], [scale]);

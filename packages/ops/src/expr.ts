@@ -89,6 +89,21 @@ export const div = (a: Expr, b: Expr): Expr => (a === 0 ? 0 : b === 1 ? a : ["di
 export const neg = (a: Expr): Expr => (typeof a === "number" ? -a : ["neg", a]);
 
 /** ∂e/∂v. Where a function has a corner (abs, max, min) the derivative is that of PyTorch: 0 at abs(0), shared halves at ties. */
+/** Σ cᵢ·xⁱ by Horner's scheme, highest coefficient first. */
+const polynomial = (x: Expr, [first, ...rest]: readonly number[]): Expr => rest.reduce<Expr>((sum, c) => ["add", ["mul", sum, x], c], first);
+
+/**
+ * 2/√π · ∫₀ᵉ exp(−t²) dt as tanh(e · P(e²)), P of degree 7 fitted to artanh(erf x)/x for |x| ≤ 4 with least largest error and constant
+ * beyond: within 7.2e-8 of the error function, relatively, and within 1.3e-7 computed in float32.
+ */
+/* @__NO_SIDE_EFFECTS__ */
+export const erf = (e: Expr): Expr => ["tanh", ["mul", e, polynomial(["min", ["mul", e, e], 16], erfCoefficients)]];
+
+const erfCoefficients = [
+  5.421764370794335e-9, 2.757195183278327e-8, -4.794565938937012e-6, 8.459640957880765e-5, -6.148378597572446e-4, -1.9528853590600193e-4,
+  0.1027698665857315, 1.128379225730896,
+];
+
 export function differentiate(e: Expr, v: string): Expr {
   if (typeof e === "number") return 0;
   if (typeof e === "string") return e === v ? 1 : 0;

@@ -1,7 +1,8 @@
 // LeNet-5 as it is taught today: rectified linear units, max pooling, dense third layer, softmax output. 61,706 parameters.
 // The net of the 1998 paper is lenet5_1998.
 
-import { flatten, linear, pipe, relu, sequential } from "../basic.ts";
+import { relu } from "../activation.ts";
+import { flatten, linear, pipe, sequential } from "../basic.ts";
 import { conv2d } from "../conv.ts";
 import type { Model } from "../layer.ts";
 import { maxPool2d } from "../pool.ts";

@@ -3,7 +3,8 @@
 
 import { affine, exp, log, mean, mul, oneHot, sub, sum } from "@conv/ops";
 import type { Value } from "@conv/tensor";
-import { flatten, linear, pipe, scaledTanh, sequential } from "../basic.ts";
+import { scaledTanh } from "../activation.ts";
+import { flatten, linear, pipe, sequential } from "../basic.ts";
 import { rbf, subsample2d, tableConv2d, type ConnectionTable } from "../blocks/lenet.ts";
 import { conv2d } from "../conv.ts";
 import { lecun1998 } from "../init.ts";

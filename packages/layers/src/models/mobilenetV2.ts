@@ -1,7 +1,8 @@
 // MobileNetV2: Sandler, Howard, Zhu, Zhmoginov and Chen, "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018, with the
 // tensors named as in torchvision.
 
-import { dropout, flatten, linear, pipe, relu6, sequential } from "../basic.ts";
+import { relu6 } from "../activation.ts";
+import { dropout, flatten, linear, pipe, sequential } from "../basic.ts";
 import { residual } from "../branch.ts";
 import { conv2d } from "../conv.ts";
 import { kaimingNormal, normal, zeros } from "../init.ts";

@@ -1,7 +1,8 @@
 // Residual networks: He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, as torchvision builds them
 // (in a bottleneck the 3×3 convolution has the stride) and names their tensors.
 
-import { flatten, linear, pipe, relu, sequential } from "../basic.ts";
+import { relu } from "../activation.ts";
+import { flatten, linear, pipe, sequential } from "../basic.ts";
 import { residual } from "../branch.ts";
 import { conv2d } from "../conv.ts";
 import { kaimingNormal } from "../init.ts";

@@ -1,7 +1,8 @@
 // SqueezeNet: Iandola, Han, Moskewicz, Ashraf, Dally and Keutzer, "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and
 // <0.5MB model size", 2016, versions 1.0 and 1.1, with the tensors named as in torchvision.
 
-import { dropout, flatten, pipe, relu, sequential } from "../basic.ts";
+import { relu } from "../activation.ts";
+import { dropout, flatten, pipe, sequential } from "../basic.ts";
 import { branches } from "../branch.ts";
 import { conv2d } from "../conv.ts";
 import { kaimingUniform, normal, zeros } from "../init.ts";

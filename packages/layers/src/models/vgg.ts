@@ -1,7 +1,8 @@
 // VGG: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015, with the tensors
 // named as in torchvision.
 
-import { dropout, flatten, linear, pipe, relu, sequential } from "../basic.ts";
+import { relu } from "../activation.ts";
+import { dropout, flatten, linear, pipe, sequential } from "../basic.ts";
 import { conv2d } from "../conv.ts";
 import { kaimingNormal, normal, zeros, type Init } from "../init.ts";
 import type { Layer, Model } from "../layer.ts";

@@ -1,0 +1,64 @@
+// Activations as layers, with PyTorch's formulas and defaults. All but softmax are expressions of one element, which back ends fuse into
+// whatever comes before.
+
+import * as ops from "@conv/ops";
+import { shapeError, type Value } from "@conv/tensor";
+import { constant } from "./init.ts";
+import type { Layer } from "./layer.ts";
+
+const pure = (type: string, fn: (x: Value) => Value): Layer => ({ type, forward: fn });
+
+/** max(x, 0). */
+export const relu = (): Layer => pure("relu", (x) => ops.relu(x));
+/** min(max(x, 0), 6). */
+export const relu6 = (): Layer => pure("relu6", (x) => ops.relu6(x));
+/** x where x > 0, else slope·x. */
+export const leakyRelu = (slope = 0.01): Layer => pure("leakyRelu", (x) => ops.leakyRelu(x, slope));
+/** 1 / (1 + e⁻ˣ). */
+export const sigmoid = (): Layer => pure("sigmoid", (x) => ops.sigmoid(x));
+/** Hyperbolic tangent. */
+export const tanh = (): Layer => pure("tanh", (x) => ops.tanh(x));
+/** amplitude · tanh(scale · x); the defaults are LeCun's. */
+export const scaledTanh = (amplitude?: number, scale?: number): Layer => pure("scaledTanh", (x) => ops.scaledTanh(x, amplitude, scale));
+/** scale·x where x > 0, else scale·alpha·(eˣ − 1), with the constants 1.0507 and 1.6733 that keep mean 0 and variance 1. */
+export const selu = (): Layer => pure("selu", (x) => ops.selu(x));
+/** x where x > 0, else alpha·(eˣ − 1). */
+export const elu = (alpha = 1): Layer => pure("elu", (x) => ops.elu(x, alpha));
+/** x · Φ(x), Φ the normal distribution; `tanh` takes x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³))) for it. */
+export const gelu = ({ approximate = "none" }: { readonly approximate?: "none" | "tanh" } = {}): Layer =>
+  pure("gelu", (x) => ops.gelu(x, approximate));
+/** x / (1 + e⁻ˣ), also called swish. */
+export const silu = (): Layer => pure("silu", (x) => ops.silu(x));
+/** x · tanh(log(1 + eˣ)). */
+export const mish = (): Layer => pure("mish", (x) => ops.mish(x));
+/** min(max(x + 3, 0), 6)/6. */
+export const hardSigmoid = (): Layer => pure("hardSigmoid", (x) => ops.hardSigmoid(x));
+/** x · min(max(x + 3, 0), 6)/6. */
+export const hardSwish = (): Layer => pure("hardSwish", (x) => ops.hardSwish(x));
+/** log(1 + exp(beta·x))/beta, computed so that nothing overflows. Throws ShapeError unless beta is a finite number > 0. */
+export function softplus(beta = 1): Layer {
+  if (!(beta > 0 && Number.isFinite(beta))) throw shapeError("softplus", `beta ${beta} is not a finite number > 0`);
+  return pure("softplus", (x) => ops.softplus(x, beta));
+}
+
+export interface PreluOptions {
+  /** A slope for each channel (axis 1), else one for all. */
+  readonly perChannel?: boolean;
+  /** The first slope. */
+  readonly init?: number;
+}
+
+/** x where x > 0, else weight·x. Parameter weight (c), or (1). */
+export const prelu = ({ perChannel = false, init = 0.25 }: PreluOptions = {}): Layer => ({
+  type: "prelu",
+  forward(x, ctx) {
+    if (perChannel && x.shape.length < 2) throw shapeError("prelu", `input has ${x.shape.length} axes, needs at least 2 (batch and channels)`);
+    const slope = ctx.param("weight", [perChannel ? x.shape[1] : 1], constant(init));
+    return ops.prelu(x, perChannel ? ops.reshape(slope, [1, x.shape[1], ...x.shape.slice(2).map(() => 1)]) : slope);
+  },
+});
+
+/** eˣ / Σeˣ along an axis, by default that of the classes. */
+export const softmax = (axis = 1): Layer => pure("softmax", (x) => ops.softmax(x, axis));
+/** Logarithm of {@link softmax}. */
+export const logSoftmax = (axis = 1): Layer => pure("logSoftmax", (x) => ops.logSoftmax(x, axis));
