@@ -1,11 +1,11 @@
 // What a case is: an op with parameters and inputs worth testing, and the numbers to fill the inputs with.
 
-import { shapeError, sizeOf, type Node, type Op, type Spec, type Value } from "@conv/tensor";
+import { sizeOf, type Node, type Op, type Spec, type Value } from "@conv/tensor";
 
 /**
  * Numbers for the inputs. Float inputs: `normal` (about standard normal), `positive` (0.5 to 2), `wide` (−80 to 80), `distinct`
  * (different by 1/8 at least and never 0, shuffled), `ties` (whole numbers −2 to 2). Int32 inputs: `labels:n` (−1 to n, so that both ends
- * are out of range), else any 32 bits.
+ * are out of range; float inputs beside them are `normal`), else any 32 bits.
  */
 export type CaseData = "normal" | "positive" | "wide" | "distinct" | "ties" | `labels:${number}`;
 
@@ -72,8 +72,7 @@ export function caseInputs({ inputs, data = "normal" }: Pick<OpCase, "inputs" | 
       const classes = data.startsWith("labels:") ? Number(data.slice(7)) : null;
       return Int32Array.from({ length: size }, () => (classes === null ? uniform() * 2 ** 32 : Math.floor(uniform() * (classes + 2)) - 1));
     }
-    if (data.startsWith("labels:")) throw shapeError("case", `${data} fills int32 inputs, this one is float32`);
-    const next = draw[data as keyof typeof draw];
+    const next = draw[data as keyof typeof draw] ?? normal;
     return Float32Array.from({ length: size }, next);
   });
 }

@@ -1,8 +1,8 @@
 // A tiny algebra of one element. Read as numbers it is the reference, as WebAssembly or WGSL a kernel or an epilogue,
 // as text the documentation; its derivative is again an expression, so elementwise ops have gradients of any order.
 
-/** Functions of the algebra. `gt(a, b)` is 1 where a > b, else 0 (also for NaN); `select(c, a, b)` is a where c ≠ 0. */
-export type Fn = "add" | "sub" | "mul" | "div" | "min" | "max" | "neg" | "abs" | "sqrt" | "exp" | "log" | "tanh" | "gt" | "select";
+/** Functions of the algebra. `gt(a, b)` is 1 where a > b, else 0 (also for NaN); `select(c, a, b)` is a where c ≠ 0; `floor` has derivative 0. */
+export type Fn = "add" | "sub" | "mul" | "div" | "min" | "max" | "neg" | "abs" | "sqrt" | "exp" | "log" | "tanh" | "floor" | "gt" | "select";
 
 /** A constant, a variable (inputs are `a`, `b`, `c`, … in order, the result is `y`), or a function applied to expressions. */
 export type Expr = number | string | readonly [Fn, ...Expr[]];
@@ -23,6 +23,7 @@ export const numbers: Record<Fn, (a: number, b: number, c: number) => number> = 
   exp: (a) => Math.exp(a),
   log: (a) => Math.log(a),
   tanh: (a) => Math.tanh(a),
+  floor: (a) => Math.floor(a),
   gt: (a, b) => (a > b ? 1 : 0),
   select: (c, a, b) => (c !== 0 ? a : b),
 };
@@ -88,7 +89,6 @@ export const mul = (a: Expr, b: Expr): Expr =>
 export const div = (a: Expr, b: Expr): Expr => (a === 0 ? 0 : b === 1 ? a : ["div", a, b]);
 export const neg = (a: Expr): Expr => (typeof a === "number" ? -a : ["neg", a]);
 
-/** ∂e/∂v. Where a function has a corner (abs, max, min) the derivative is that of PyTorch: 0 at abs(0), shared halves at ties. */
 /** Σ cᵢ·xⁱ by Horner's scheme, highest coefficient first. */
 const polynomial = (x: Expr, [first, ...rest]: readonly number[]): Expr => rest.reduce<Expr>((sum, c) => ["add", ["mul", sum, x], c], first);
 
@@ -104,6 +104,7 @@ const erfCoefficients = [
   0.1027698665857315, 1.128379225730896,
 ];
 
+/** ∂e/∂v. Where a function has a corner (abs, max, min) the derivative is that of PyTorch: 0 at abs(0), shared halves at ties. */
 export function differentiate(e: Expr, v: string): Expr {
   if (typeof e === "number") return 0;
   if (typeof e === "string") return e === v ? 1 : 0;
@@ -138,6 +139,7 @@ export function differentiate(e: Expr, v: string): Expr {
       const half: Expr = ["mul", 0.5, ["sub", 1, ["add", wins, loses]]];
       return add(mul(["add", wins, half], da), mul(["add", loses, half], db));
     }
+    case "floor":
     case "gt":
       return 0;
     case "select":

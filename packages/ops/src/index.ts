@@ -12,6 +12,7 @@ export {
   elu,
   erf,
   exp,
+  floor,
   gelu,
   hardSigmoid,
   hardSwish,
@@ -46,8 +47,10 @@ export { crossEntropy, squaredError } from "./loss.ts";
 export { linear, matmul, matmulGeometry, matmulOp, type MatmulGeometry, type MatmulParams } from "./matmul.ts";
 export { max, maxOp } from "./max.ts";
 export { mean } from "./mean.ts";
+export { flip, mix, mixOp, select, type MixParams, type Tap } from "./mix.ts";
 export * from "./move.ts";
 export * from "./pool.ts";
 export { broadcastStrides, broadcastTo, broadcastToOp, sum, sumOp, sumTo, type Axes, type ReduceParams } from "./reduce.ts";
 export { logSoftmax, logSoftmaxOp, softmax, softmaxOp, type SoftmaxParams } from "./softmax.ts";
+export { put, putOp, take, takeOp, toInt32, toInt32Op, type PutParams } from "./take.ts";
 export { walk } from "./walk.ts";

@@ -1,9 +1,9 @@
-// Pools worth testing; each is a case of both pools, their gradients and the pick.
+// Pools worth testing; each is a case of both pools, their gradients, the pick and the indices.
 
 import { spec } from "@conv/tensor";
 import { opCase, type OpCase } from "./case.ts";
 import type { PerAxis } from "./geometry.ts";
-import { avgPoolGradOp, avgPoolOp, maxPoolGradOp, maxPoolOp, maxPoolPickOp, poolGeometry, type PoolOptions } from "./pool.ts";
+import { avgPoolGradOp, avgPoolOp, maxPoolGradOp, maxPoolIndicesOp, maxPoolOp, maxPoolPickOp, poolGeometry, type PoolOptions } from "./pool.ts";
 
 const all: [string, readonly number[], PerAxis, PoolOptions?][] = [
   ["1d", [2, 3, 8], 2],
@@ -45,6 +45,8 @@ export const cases: readonly OpCase[] = all.flatMap(([name, shape, kernel, optio
   return [
     opCase(name, maxPoolOp, g, [x], { data: "distinct" }),
     opCase(`${name}, ties`, maxPoolOp, g, [x], { data: "ties", gradient: false }),
+    opCase(name, maxPoolIndicesOp, g, [x], { data: "distinct", gradient: false }),
+    opCase(`${name}, ties`, maxPoolIndicesOp, g, [x], { data: "ties", gradient: false }),
     opCase(name, maxPoolGradOp, g, [x, y], { data: "distinct" }),
     opCase(`${name}, ties`, maxPoolGradOp, g, [x, y], { data: "ties", gradient: false }),
     opCase(name, maxPoolPickOp, g, [x, x], { data: "distinct" }),

@@ -5,6 +5,7 @@ import {
   formatShape,
   hostArray,
   sameShape,
+  scope,
   shapeError,
   sizeOf,
   spec,
@@ -16,6 +17,8 @@ import {
 } from "@conv/tensor";
 import { mustBeFloat, streamCost } from "./check.ts";
 import { axisName, outputSizes, perAxis, resolvePadding, spanOf, type Padding, type PerAxis, type WindowGeometry } from "./geometry.ts";
+import { reshape } from "./move.ts";
+import { put } from "./take.ts";
 
 /** A pool of x (n, c, …input) to y (n, c, …output); what lies outside the input is not seen. */
 export interface PoolGeometry extends WindowGeometry {
@@ -138,6 +141,24 @@ export const maxPoolPickOp: Op<PoolGeometry> = {
   cost: (inputs, g) => streamCost(inputs, ySpec(g), sizeOf(ySpec(g).shape) * (kernelSize(g) - 1)),
 };
 
+/** x → int32 y: where in its plane of x the maximum of each window stands (h·width + w). No gradient. */
+export const maxPoolIndicesOp: Op<PoolGeometry> = {
+  name: "maxPoolIndices",
+  infer([x], g) {
+    mustMatch("maxPoolIndices", "x", x, xSpec(g));
+    return [spec(ySpec(g).shape, "int32")];
+  },
+  reference([x], g) {
+    const y = hostArray(spec(ySpec(g).shape, "int32"));
+    const plane = sizeOf(g.input);
+    eachWindow(g, (o, seen) => (y.data[o] = argMax(x.data, seen) % plane));
+    return [y];
+  },
+  vjp: () => [null],
+  cost: (inputs, g) => streamCost(inputs, ySpec(g), sizeOf(ySpec(g).shape) * (kernelSize(g) - 1)),
+  window: windowsOf,
+};
+
 export interface AvgPoolGeometry extends PoolGeometry {
   /** Divide by the size of the kernel, else by the number of inputs seen. */
   readonly countIncludePad: boolean;
@@ -185,9 +206,33 @@ export interface MaxPoolOptions extends PoolOptions {
 }
 
 /** Largest of each window: x (n, c, …input) → (n, c, …output). PyTorch's defaults. Throws ShapeError. */
-export function maxPool<T extends Arg>(x: T, kernel: PerAxis, { ceilMode = false, ...options }: MaxPoolOptions = {}): T {
-  const g = poolGeometry(x.spec, kernel, options, "maxPool");
-  return apply(maxPoolOp, ceilMode ? roundedUp(g) : g, [x])[0];
+export const maxPool = <T extends Arg>(x: T, kernel: PerAxis, options?: MaxPoolOptions): T =>
+  apply(maxPoolOp, maxPoolGeometry(x.spec, kernel, options, "maxPool"), [x])[0];
+
+/**
+ * Where the largest of each window stands, as PyTorch tells it: x (n, c, …input) → int32 (n, c, …output), flat indices into the plane of
+ * its channel, for {@link maxUnpool}. The first of equals. Throws ShapeError.
+ */
+export const maxPoolIndices = <T extends Arg>(x: T, kernel: PerAxis, options?: MaxPoolOptions): T =>
+  apply(maxPoolIndicesOp, maxPoolGeometry(x.spec, kernel, options, "maxPoolIndices"), [x])[0];
+
+function maxPoolGeometry(x: Spec, kernel: PerAxis, { ceilMode = false, ...options }: MaxPoolOptions = {}, op: string): PoolGeometry {
+  const g = poolGeometry(x, kernel, options, op);
+  return ceilMode ? roundedUp(g) : g;
+}
+
+/**
+ * The values of a pooled map put back where they came from, 0 elsewhere: y (n, c, …output), indices (same shape, of {@link maxPoolIndices})
+ * → (n, c, …size). Where windows overlap and one element won several, it gets their sum. Throws ShapeError.
+ */
+export function maxUnpool<T extends Arg>(y: T, indices: T, size: readonly number[]): T {
+  const [n, c, ...output] = y.shape;
+  if (!sameShape(y.shape, indices.shape))
+    throw shapeError("maxUnpool", `input has shape ${formatShape(y.shape)}, indices have ${formatShape(indices.shape)}`);
+  return scope(() => {
+    const flat = put(reshape(y, [n * c, 1, sizeOf(output)]), reshape(indices, [n * c, sizeOf(output)]), sizeOf(size));
+    return reshape(flat, [n, c, ...size]);
+  });
 }
 
 /** The geometry with one more output where windows leave a rest: padding at the end grows by what that takes. */

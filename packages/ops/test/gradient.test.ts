@@ -37,7 +37,8 @@ describe("gradient of the gradient equals central differences", () => {
   test.each(differentiable.filter((c) => elements(c) <= 600))("$name", (c) => {
     const arrays = hostInputs(c);
     // The gradients of Σ y² with respect to each input, one test each, as functions of all inputs.
-    arrays.forEach((_, i) => {
+    arrays.forEach(({ dtype }, i) => {
+      if (dtype !== "float32") return;
       const gradient = (...xs: Value[]) => {
         const y = applied(c)(...xs);
         return grad(sum(mul(y, y)), [xs[i]])[0];

@@ -70,6 +70,8 @@ function errorOf(fn: Fn, y: number, [a, ea]: Uncertain, [b, eb]: Uncertain, [c, 
       return a - ea > b + eb ? ea : b - eb > a + ea ? eb : Math.max(ea, eb);
     case "min":
       return a + ea < b - eb ? ea : b + eb < a - ea ? eb : Math.max(ea, eb);
+    case "floor":
+      return ea === 0 ? 0 : Math.floor(a + ea) - Math.floor(a - ea);
     case "gt":
       return ea + eb === 0 || Math.abs(a - b) > ea + eb ? 0 : 1;
     case "select":

@@ -7,11 +7,17 @@ import {
   eachWindow,
   isElementwise,
   maxPoolGradOp,
+  maxPoolIndicesOp,
   maxPoolOp,
   maxPoolPickOp,
+  mixOp,
+  putOp,
+  takeOp,
+  toInt32Op,
   variable,
   walk,
   type ElementwiseParams,
+  type MixParams,
   type PoolGeometry,
 } from "@conv/ops";
 import { hostArray, sizeOf, type Graph, type HostArray, type Node, type Step, type Value } from "@conv/tensor";
@@ -162,6 +168,15 @@ const maxPoolGradError: Rule = ({ params }, [x, dy], dx) => {
   return mapped(error, (e, i) => e + (hits.data[i] > 1 ? SUM_FACTOR * ULP * magnitude.data[i] : 0));
 };
 
+/** A sum with weights of any sign; where nothing but 1 weighs one element, it is moved. */
+const mixError: Rule = (node, [x]) => {
+  const { rows, ...params } = node.params as MixParams;
+  const positive = { ...node, params: { ...params, rows: rows.map((row) => row.map(([i, w]) => [i, Math.abs(w)])) } };
+  if (rows.every((row) => row.length === 0 || (row.length === 1 && row[0][1] === 1))) return x.error && apply(node, [x.error]);
+  const carried = x.error && apply(positive, [x.error]);
+  return mapped(apply(positive, [abs(x.value)]), (m, i) => SUM_FACTOR * ULP * m + (carried?.data[i] ?? 0));
+};
+
 const maxPoolPickError: Rule = ({ params }, [x, v], y) => {
   const error = hostArray(y);
   eachWindow(params as PoolGeometry, (o, seen) => {
@@ -181,6 +196,15 @@ const rules: Readonly<Record<string, Rule>> = {
   [maxPoolOp.name]: maxPoolError,
   [maxPoolGradOp.name]: maxPoolGradError,
   [maxPoolPickOp.name]: maxPoolPickError,
+  [maxPoolIndicesOp.name]: exact,
+  [mixOp.name]: mixError,
+  [takeOp.name]: (node, [x, index]) => x.error && apply(node, [x.error, index.value]),
+  [putOp.name]: (node, [x, index]) => {
+    const by = (of: HostArray) => apply(node, [of, index.value]);
+    const [count, magnitude, carried] = [by(mapped(x.value, () => 1)), by(abs(x.value)), x.error && by(x.error)];
+    return mapped(magnitude, (m, i) => (count.data[i] > 1 ? SUM_FACTOR * ULP * m : 0) + (carried?.data[i] ?? 0));
+  },
+  [toInt32Op.name]: exact,
   max: moved,
   broadcastTo: moved,
   reshape: moved,

@@ -10,12 +10,15 @@ import { fused } from "./fused.ts";
 import { gradWeight } from "./gradWeight.ts";
 import { igemm } from "./igemm.ts";
 import { matmul } from "./matmul.ts";
+import { mix } from "./mix.ts";
 import { move } from "./move.ts";
 import { pool } from "./pool.ts";
 import { poolGrad } from "./poolGrad.ts";
 import { poolGradTiled } from "./poolGradTiled.ts";
+import { poolIndices } from "./poolIndices.ts";
 import { reduce } from "./reduce.ts";
 import { softmax } from "./softmax.ts";
+import { take } from "./take.ts";
 import { thinConv } from "./thinConv.ts";
 import { thinMatmul } from "./thinMatmul.ts";
 import { winograd } from "./winograd.ts";
@@ -45,8 +48,11 @@ export const kernels: readonly CpuKernel[] = [
   pool,
   poolGradTiled,
   poolGrad,
+  poolIndices,
   softmax,
   move,
+  mix,
+  take,
   create,
   fused,
 ];

@@ -142,6 +142,7 @@ export const f32x4 = {
   neg: vec1("f32x4.neg"),
   abs: vec1("f32x4.abs"),
   sqrt: vec1("f32x4.sqrt"),
+  floor: vec1("f32x4.floor"),
   nearest: vec1("f32x4.nearest"),
   truncSat: vec1("i32x4.trunc_sat_f32x4_s"),
   fromInt: vec1("f32x4.convert_i32x4_s"),

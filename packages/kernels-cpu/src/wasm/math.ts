@@ -110,6 +110,7 @@ export function emitExpr(f: Func, caps: Caps, e: Expr, values: Readonly<Record<s
     case "neg":
     case "abs":
     case "sqrt":
+    case "floor":
       value = f32x4[fn](a);
       break;
     default:

@@ -82,6 +82,7 @@ export const OPCODES = {
   "i32x4.add": [0xfd0ae],
   "i32x4.sub": [0xfd0b1],
   "i32x4.mul": [0xfd0b5],
+  "f32x4.floor": [0xfd068],
   "f32x4.nearest": [0xfd06a],
   "f32x4.abs": [0xfd0e0],
   "f32x4.neg": [0xfd0e1],

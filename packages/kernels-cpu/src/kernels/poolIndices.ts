@@ -1,0 +1,69 @@
+// Where the maximum of each window stands in its plane: the winner's offset, found as max pooling finds the winner, looked up in a table
+// that has the index of every place of the source, padded or not.
+
+import { maxPoolIndicesOp, type PoolGeometry } from "@conv/ops";
+import { stridesOf } from "@conv/tensor";
+import { inputAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage } from "../code.ts";
+import { i32, i32x4, v128 } from "../wasm/asm.ts";
+import { hash } from "../wasm/tile.ts";
+import type { Axis } from "./fused.ts";
+import { eachCell, locate, storeLanes, streamTime } from "./walk.ts";
+import { eachVector, emitMax, outputAxes, paddedSource, PADDING, volume, windowsOf, type Windows } from "./window.ts";
+
+export const poolIndices: CpuKernel = {
+  name: "poolIndices",
+  declines: ({ op }) => (op.name === maxPoolIndicesOp.name ? null : "finds where maxima stand"),
+  estimate: streamTime,
+  build({ params }) {
+    const g = params as PoolGeometry;
+    const w = windowsOf(g, PADDING);
+    const scratch: Scratch[] = [];
+    const stages: Stage[] = [];
+    const x = paddedSource(w, inputAt(0), scratch, stages);
+    const data = places(g, w);
+    const table = scratchAt(scratch.push({ bytes: data.byteLength, data }) - 1);
+    // Strides of the source, of the table and of y.
+    const planes: Axis = { size: w.planes, strides: [w.plane, 0, volume(g.output)] };
+    const axes = outputAxes(g, w).map(({ size, strides: [source, y] }) => ({ size, strides: [source, source, y] }));
+    stages.push({
+      name: `maxPoolIndices_${hash(JSON.stringify([g, w.padded]))}`,
+      items: w.planes,
+      reads: [x, table],
+      writes: [outputAt(0)],
+      emit(_, f, at, { lo, hi }) {
+        const walkers = at.map((base, stride) => ({ at: f.local("i32", `at_${base.name}`), base, stride }));
+        const [p, t, d] = at.map((base) => f.local("i32", `along_${base.name}`));
+        const [item, start] = f.ints("item", "start");
+        const [where, index] = [f.local("v128", "where"), f.local("v128", "index")];
+        f.for(item, lo, hi, 1, () => {
+          locate(f, item, [planes], walkers);
+          eachCell(f, axes, walkers, () => {
+            [p, t, d].forEach((pointer, i) => f.set(pointer, walkers[i].at));
+            eachVector(f, w, { source: [p, t], target: [d] }, true, (lanes) => {
+              f.set(start, p);
+              emitMax(f, w, p, lanes, (mask, offset) => {
+                const here = w.unrolled ? i32x4.const(offset) : i32x4.splat(i32.add(i32.sub(p, start), offset));
+                f.set(where, mask ? v128.bitselect(here, where, mask) : here);
+              });
+              for (let l = 0; l < lanes; l++) {
+                const address = i32.add(t, i32x4.lane(where, l));
+                f.set(index, l ? v128.loadLane(address, index, l, l * w.step * 4) : v128.loadZero32(address));
+              }
+              storeLanes(f, d, index, lanes);
+            });
+          });
+        });
+      },
+    });
+    return { scratch, stages };
+  },
+};
+
+/** For every place of a plane of the source as the windows read it the flat index in the input; any number in the padding. */
+function places(g: PoolGeometry, w: Windows): Int32Array {
+  const own = stridesOf(g.input);
+  const { lo } = w.box;
+  return Int32Array.from({ length: w.plane }, (_, at) =>
+    w.strides.reduce((sum, stride, a) => sum + ((Math.floor(at / stride) % w.sizes[a]) - lo[a]) * own[a], 0),
+  );
+}

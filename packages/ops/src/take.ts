@@ -1,0 +1,86 @@
+// Elements taken by indices that are data, the adjoint that puts them back, and the whole numbers that indices are.
+
+import { apply, bytesOf, hostArray, shapeError, sizeOf, spec, type Arg, type Op, type Spec } from "@conv/tensor";
+import { mustBeFloat, streamCost } from "./check.ts";
+
+/** Checks an input of rows (b, c, size) with its indices (b, count). */
+function mustMatch(op: string, x: Spec, index: Spec): void {
+  mustBeFloat(op, "input", x);
+  if (index.dtype !== "int32") throw shapeError(op, `index is ${index.dtype}, must be int32`);
+  if (x.shape.length !== 3) throw shapeError(op, `input has ${x.shape.length} axes, needs 3 (batch, rows and elements)`);
+  if (index.shape.length !== 2) throw shapeError(op, `index has ${index.shape.length} axes, needs 2 (batch and elements)`);
+  if (x.shape[0] !== index.shape[0]) throw shapeError(op, `input has batch ${x.shape[0]}, index has ${index.shape[0]}`);
+}
+
+/** x (b, c, size), index int32 (b, count) → y (b, c, count): y[b, c, j] = x[b, c, index[b, j]], 0 where the index is out of range. */
+export const takeOp: Op<Record<string, never>> = {
+  name: "take",
+  infer([x, index]) {
+    mustMatch("take", x, index);
+    return [spec([x.shape[0], x.shape[1], index.shape[1]])];
+  },
+  reference([x, index]) {
+    const [b, c, size] = x.shape;
+    const count = index.shape[1];
+    const y = hostArray(spec([b, c, count]));
+    y.data.forEach((_, at) => {
+      const row = Math.floor(at / count);
+      const i = index.data[Math.floor(row / c) * count + (at % count)];
+      if (i >= 0 && i < size) y.data[at] = x.data[row * size + i];
+    });
+    return [y];
+  },
+  vjp: ({ inputs: [x, index] }, [ct]) => [put(ct, index, x.shape[2]), null],
+  // It reads an element of x and an index for each of y.
+  cost: ([x, index]) => ({ macs: 0, flops: 0, bytesRead: bytesOf(index) * (1 + x.shape[1]), bytesWritten: bytesOf(index) * x.shape[1] }),
+};
+
+export interface PutParams {
+  readonly size: number;
+}
+
+/** x (b, c, count), index int32 (b, count) → y (b, c, size): y[b, c, i] = Σ x[b, c, j] over the j with index[b, j] = i; the adjoint of {@link takeOp}. */
+export const putOp: Op<PutParams> = {
+  name: "put",
+  infer([x, index], { size }) {
+    mustMatch("put", x, index);
+    if (x.shape[2] !== index.shape[1]) throw shapeError("put", `input has ${x.shape[2]} elements in a row, index has ${index.shape[1]}`);
+    return [spec([x.shape[0], x.shape[1], size])];
+  },
+  reference([x, index], { size }) {
+    const [b, c, count] = x.shape;
+    const y = hostArray(spec([b, c, size]));
+    x.data.forEach((v, at) => {
+      const row = Math.floor(at / count);
+      const i = index.data[Math.floor(row / c) * count + (at % count)];
+      if (i >= 0 && i < size) y.data[row * size + i] += v;
+    });
+    return [y];
+  },
+  vjp: ({ inputs: [, index] }, [ct]) => [take(ct, index), null],
+  cost: ([x, index], { size }) => ({ ...streamCost([x, index], spec([x.shape[0], x.shape[1], size])), flops: sizeOf(x.shape) }),
+};
+
+/** Elements of rows by index: x (b, c, size), index int32 (b, count), the same for all c rows → (b, c, count); 0 for an index out of range. Throws ShapeError. */
+export const take = <T extends Arg>(x: T, index: T): T => apply(takeOp, {}, [x, index])[0];
+
+/** Rows of `size` zeros to which the elements of x are added at their indices: x (b, c, count), index int32 (b, count) → (b, c, size). One out of range is left out. */
+export const put = <T extends Arg>(x: T, index: T, size: number): T => apply(putOp, { size }, [x, index])[0];
+
+/** x → y int32, rounded towards 0; beyond the range of int32 its nearest end, 0 for NaN. No gradient. */
+export const toInt32Op: Op<Record<string, never>> = {
+  name: "toInt32",
+  infer([x]) {
+    mustBeFloat("toInt32", "input", x);
+    return [spec(x.shape, "int32")];
+  },
+  reference([x]) {
+    const whole = (v: number) => (Number.isNaN(v) ? 0 : Math.trunc(Math.min(2 ** 31 - 1, Math.max(-(2 ** 31), v))) + 0);
+    return [hostArray(spec(x.shape, "int32"), x.data.map(whole))];
+  },
+  vjp: () => [null],
+  cost: ([x]) => streamCost([x], x, sizeOf(x.shape)),
+};
+
+/** Whole numbers for indices: each element rounded towards 0. */
+export const toInt32 = <T extends Arg>(x: T): T => apply(toInt32Op, {}, [x])[0];
