@@ -15,16 +15,30 @@ export interface LayersOptions extends Pace {
   readonly direction: Direction;
   readonly machine: Machine;
   readonly flags: readonly string[];
+  /** After so many seconds no layer is begun but the first. */
+  readonly seconds?: number;
   /** Called with the share of the whole that is done and the case in hand. */
   readonly progress?: (done: number, name: string) => void;
   readonly caseDone?: (name: string, rows: readonly Row[], declined: Result["declined"]) => void;
 }
 
-export async function benchLayers({ cases, competitors, direction, machine, flags, progress, caseDone, ...pace }: LayersOptions): Promise<Result> {
+export async function benchLayers({
+  cases,
+  competitors,
+  direction,
+  machine,
+  flags,
+  seconds = Infinity,
+  progress,
+  caseDone,
+  ...pace
+}: LayersOptions): Promise<Result> {
   const rows: Row[] = [];
   const declined: Result["declined"][number][] = [];
   let done = 0;
-  for (const { name, geometry } of cases) {
+  const end = performance.now() + 1000 * seconds;
+  for (const [i, { name, geometry }] of cases.entries()) {
+    if (i && performance.now() > end) break;
     const { operands: shapes, result } = shapesOf(direction, geometry);
     const [a, b] = shapes;
     const operands = [operand(1, sizeOf(a)), operand(2, sizeOf(b))] as const;

@@ -1,6 +1,6 @@
 // The command line of the benchmark: `pnpm bench layers`, `pnpm bench train`, `pnpm bench networks`, `pnpm bench fit`.
 
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { setFlagsFromString } from "node:v8";
 import { Command, InvalidArgumentError, Option } from "commander";
@@ -15,8 +15,8 @@ import { networkNames } from "./networks.ts";
 import { ensurePeers } from "./peers.ts";
 import { profile } from "./profile.ts";
 import { createProgress, type Progress } from "./progress.ts";
-import type { NetworkResult, Result, TrainResult } from "./report/result.ts";
-import { caseText, describe, networksTable, summaryTable, trainTable } from "./report/text.ts";
+import { joined, type NetworkResult, type Result, type TrainResult } from "./report/result.ts";
+import { caseText, describe, hardestText, networksTable, summaryTable, trainTable } from "./report/text.ts";
 
 interface Shared {
   readonly against: readonly CompetitorName[];
@@ -30,6 +30,9 @@ interface LayersFlags extends Shared {
   readonly set: SetName;
   readonly filter: string;
   readonly over: number;
+  readonly skip: number;
+  readonly seconds?: number;
+  readonly from: readonly string[];
   readonly direction: Direction;
   readonly batch: number;
   readonly html?: string;
@@ -71,6 +74,9 @@ program
   .addOption(flags())
   .addOption(simd256())
   .option("--json <file>", "write all figures")
+  .option("--skip <n>", "leave these many layers out before: those of an earlier run", count, 0)
+  .option("--seconds <n>", "time after which no other layer is begun", positive)
+  .option("--from <files>", "show what earlier runs wrote with --json as one, and measure nothing", (list) => list.split(","), [])
   .option("--html <file>", "write a page with bars, the roofline of this machine and the table")
   .addHelpText(
     "after",
@@ -138,16 +144,26 @@ async function layers(options: LayersFlags): Promise<void> {
   const cases = layerCases(options.set, options);
   if (cases.length === 0)
     throw new Error(`no layer of ${options.set}${options.over ? ` over ${options.over} GMAC` : ""} has a name that contains "${options.filter}"`);
-  const result = await measured(options, (shared, progress) =>
-    benchLayers({
-      ...options,
-      ...shared,
-      cases,
-      progress: progress.update,
-      caseDone: (name, rows, declined) => progress.print(caseText(name, rows, declined)),
-    }),
-  );
+  let done = options.skip;
+  const measure = () =>
+    measured(options, (shared, progress) =>
+      benchLayers({
+        ...options,
+        ...shared,
+        cases: cases.slice(done),
+        progress: progress.update,
+        caseDone(name, rows, declined) {
+          done++;
+          progress.print(caseText(name, rows, declined));
+        },
+      }),
+    );
+  const files = await Promise.all(options.from.map(async (file): Promise<Result> => JSON.parse(await readFile(file, "utf8"))));
+  const result = files.length ? joined(files) : await measure();
   console.log(`\n${summaryTable(result)}`);
+  const hard = hardestText(result);
+  if (hard) console.log(`\n${hard}`);
+  if (!files.length && done < cases.length) console.log(`\n${done} of ${cases.length} layers are done; --skip ${done} goes on`);
   await writePage(options.html, result, `Convolution layers, ${result.direction}`);
 }
 

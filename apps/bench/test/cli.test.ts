@@ -1,7 +1,7 @@
 // The command as people run it: help, refusals, and a short real run of Conv alone.
 
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -24,6 +24,9 @@ test("--help lists options and examples", () => {
     "--set",
     "--filter",
     "--over",
+    "--skip",
+    "--seconds",
+    "--from",
     "--direction",
     "--batch",
     "--rounds",
@@ -102,6 +105,19 @@ test.each(["forward", "gradInput", "gradWeight"])("a real run, %s: figures as JS
   expect(page).not.toMatch(/<(script|link|img)\b|(?:src|href)="(?!#)/);
 });
 
+test("a set in pieces: what is left is said, and the pieces are shown as one", () => {
+  const files = [join(folder, "first.json"), join(folder, "second.json")];
+  const piece = (i: number, ...more: string[]) => bench("layers", "--filter", "depthwise", "--rounds", "1", "--json", files[i], ...more).stdout;
+  expect(piece(0, "--seconds", "0.001").trimEnd().split("\n").at(-1)).toBe("1 of 2 layers are done; --skip 1 goes on");
+  expect(piece(1, "--skip", "1")).not.toContain("goes on");
+  const { status, stdout, stderr } = bench("layers", "--from", files.join());
+  expect(stderr).toBe("");
+  expect(status).toBe(0);
+  expect(stdout.split("\n").map((line) => line.split("|")[1]?.trim())).toEqual(
+    expect.arrayContaining(["depthwise 3×3 32@112", "depthwise 3×3 512@14"]),
+  );
+});
+
 test("two threads against one: Conv twice, both verified", () => {
   const json = join(folder, "threads.json");
   const { status, stdout, stderr } = bench(
@@ -113,6 +129,9 @@ test("two threads against one: Conv twice, both verified", () => {
     "--filter",
     "512@7",
     "--over",
+    "--skip",
+    "--seconds",
+    "--from",
     "0.1",
     "--rounds",
     "2",

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { ratiosOf, type Row } from "../src/report/result.ts";
-import { caseText, networksTable, summaryTable } from "../src/report/text.ts";
+import { joined, ratiosOf, type Result, type Row } from "../src/report/result.ts";
+import { caseText, hardestText, networksTable, summaryTable } from "../src/report/text.ts";
 
 const row = (name: string, competitor: Row["competitor"], medianMs: number, verified = true): Row => ({
   case: name,
@@ -77,4 +77,38 @@ test("networks are two tables, of runs and of starts", () => {
       "| geometric mean            |      |         |          0.50× |",
     ].join("\n"),
   );
+});
+
+test("the hardest case, and those on which Conv is behind the fastest other, with its kernels", () => {
+  const all = [...rows, row("c", "conv", 1), row("c", "ort-web", 3), row("c", "torch", 1.5), row("d", "conv", 1)];
+  const text = (some: readonly Row[]) => hardestText({ rows: some.map((r) => ({ ...r, kernels: ["igemm"] })), ratios: ratiosOf(some) });
+  expect(text(all)).toBe(
+    [
+      "Time of the fastest other / conv's on 3 cases: 1.14× (geometric mean), at the worst b 0.50× (torch; igemm)",
+      "Behind on 1:",
+      "  b 0.50× (torch; igemm)",
+    ].join("\n"),
+  );
+  expect(text([row("c", "conv", 1), row("c", "torch", 3)])).toBe(
+    "Time of the fastest other / conv's on 1 cases: 3.00× (geometric mean), at the worst c 3.00× (torch; igemm)",
+  );
+  expect(text([row("a", "conv", 1)])).toBe("");
+});
+
+test("runs in pieces are joined: the ratios are those of all rows", () => {
+  const run = (some: readonly Row[], reason: string): Result => ({
+    machine: { cpu: "a", cores: 2, memoryGiB: 1, system: "b", threads: 1, peak: { gflops: 1, of: "c", bandwidth: 1 }, peaks: [] },
+    engine: { node: "1", v8: "2" },
+    flags: [],
+    commit: "d",
+    direction: "forward",
+    versions: {},
+    rows: some,
+    ratios: ratiosOf(some),
+    declined: [{ case: "a", competitor: "jax-js", reason }],
+  });
+  const pieces = [run(rows.slice(0, 3), "first"), run(rows.slice(3), "second")];
+  const whole = joined(pieces);
+  expect(whole).toMatchObject({ commit: "d", rows, ratios: ratiosOf(rows) });
+  expect(whole.declined.map((d) => d.reason)).toEqual(["first", "second"]);
 });

@@ -67,6 +67,26 @@ export interface NetworkResult extends Omit<Result, "rows"> {
   readonly startRatios: Result["ratios"];
 }
 
+/** Several runs as one: their rows with the ratios over all; all else is that of the first. */
+export function joined(results: readonly Result[]): Result {
+  const rows = results.flatMap((r) => r.rows);
+  return { ...results[0], rows, ratios: ratiosOf(rows), declined: results.flatMap((r) => r.declined) };
+}
+
+/** For each case on which Conv and another stood, the fastest of the others by its ratio; the lowest ratio first. */
+export function hardest({
+  rows,
+  ratios,
+}: Pick<Result, "rows" | "ratios">): { readonly row: Row; readonly peer: CompetitorName; readonly ratio: number }[] {
+  const own = rows.filter((r) => r.competitor === "conv");
+  return own
+    .flatMap((row) => {
+      const met = competitorsOf(rows).flatMap((peer) => (ratios[peer]?.cases[row.case] ? [{ row, peer, ratio: ratios[peer].cases[row.case] }] : []));
+      return met.toSorted((a, b) => a.ratio - b.ratio).slice(0, 1);
+    })
+    .toSorted((a, b) => a.ratio - b.ratio);
+}
+
 /** The figures of a row that follow from its work and its time. */
 export function speedOf(macs: number, bytes: number, medianMs: number, { peak }: Machine): Pick<Row, "gflops" | "intensity" | "percentOfPeak"> {
   const gflops = (2 * macs) / medianMs / 1e6;

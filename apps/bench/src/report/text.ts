@@ -2,8 +2,8 @@
 
 import { styleText } from "node:util";
 import type { Machine } from "../machine.ts";
-import { median } from "../stats.ts";
-import { casesOf, competitorsOf, type NetworkResult, type Ratio, type Result, type Row, type TrainResult } from "./result.ts";
+import { geometricMean, median } from "../stats.ts";
+import { casesOf, competitorsOf, hardest, type NetworkResult, type Ratio, type Result, type Row, type TrainResult } from "./result.ts";
 
 /** Three significant digits: 0.0123, 1.23, 123, 12345. */
 export const three = (v: number): string => (v >= 100 ? v.toFixed(0) : v.toPrecision(3));
@@ -47,6 +47,18 @@ export function summaryTable({ rows, ratios }: Pick<Result, "rows" | "ratios">):
   if (Object.keys(ratios).length)
     lines.push(["time / conv's (geometric mean)", ...competitors.map((c) => (ratios[c] ? times(ratios[c].geometricMean) : ""))]);
   return table(lines);
+}
+
+/** Against the fastest of the others on each case: the mean, the worst, and all cases on which Conv is behind, with its kernels. "" without others. */
+export function hardestText(result: Pick<Result, "rows" | "ratios">): string {
+  const cases = hardest(result);
+  if (cases.length === 0) return "";
+  const behind = cases.filter((c) => c.ratio < 1);
+  const describeCase = ({ row, peer, ratio }: (typeof cases)[number]) => `${row.case} ${times(ratio)} (${peer}; ${row.kernels.join(" + ")})`;
+  return [
+    `Time of the fastest other / conv's on ${cases.length} cases: ${times(geometricMean(cases.map((c) => c.ratio)))} (geometric mean), at the worst ${describeCase(cases[0])}`,
+    ...(behind.length ? [`Behind on ${behind.length}:`, ...behind.map((c) => `  ${describeCase(c)}`)] : []),
+  ].join("\n");
 }
 
 /** Milliseconds of each network, then of its start, with the times of each peer by those of Conv. */
