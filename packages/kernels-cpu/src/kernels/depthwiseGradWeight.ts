@@ -9,7 +9,7 @@ import { madd } from "../wasm/math.ts";
 import { hash } from "../wasm/tile.ts";
 import { tapsOf } from "./depthwise.ts";
 import { fitted, paddedElements } from "./fitted.ts";
-import { gatherForward, readLayout, volume } from "./gather.ts";
+import { gatherAll, leavesTaps, readLayout, UNSEEN, volume } from "./gather.ts";
 import { acrossLanes, loadStepped, paddedInput } from "./pad.ts";
 
 /** Sums, a vector of dy and one of x fill the 16 vector registers. */
@@ -23,6 +23,7 @@ export const depthwiseGradWeight: CpuKernel = fitted({
     if (task.op !== convGradWeightOp) return "does the gradient of convolution to the weight";
     const g = task.params as ConvGeometry;
     if (g.ic !== g.groups) return `takes one source channel per group, not ${g.ic / g.groups}`;
+    if (leavesTaps(gatherAll(g))) return UNSEEN;
     return volume(g.kernel) > MOST_TAPS ? `unrolls at most ${MOST_TAPS} taps, not ${volume(g.kernel)}` : null;
   },
   work(task) {
@@ -34,14 +35,14 @@ export const depthwiseGradWeight: CpuKernel = fitted({
     return {
       products,
       steps: rows * Math.ceil(g.output[last] / 4) * Math.ceil(taps / SUMS),
-      moved: paddedElements(gatherForward(g)),
+      moved: paddedElements(gatherAll(g)),
       gathered: g.stride[last] > 2 ? products : 0,
       tiles: rows * Math.ceil(taps / SUMS),
     };
   },
   build(task, caps) {
     const g = task.params as ConvGeometry;
-    const gather = gatherForward(g);
+    const gather = gatherAll(g);
     const rank = g.output.length;
     const width = g.output[rank - 1];
     const stepW = g.stride[rank - 1];

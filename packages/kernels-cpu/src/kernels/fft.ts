@@ -5,6 +5,7 @@
 // all happens in a thread's own memory. Stride 1, one or two inner axes, dilation, groups; and the gradient to the input.
 // Mathieu, Henaff & LeCun, Fast Training of Convolutional Networks through FFTs (2014).
 
+import { stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
 import { f32x4, i32, v128, type Code, type Local } from "../wasm/asm.ts";
@@ -59,6 +60,8 @@ function weightStage(t: FftTiling, caps: Caps, into: Place): Stage {
   const { g, size, phase, single, reversed } = t;
   const count = frequencies(size);
   const taps = volume(g.kernel);
+  const kernel = stridesOf(g.kernel);
+  const firstTap = phase.taps.reduce((sum, t, a) => sum + t.tapFirst * kernel[a], 0);
   const channels = g.groups * g.to;
   const mr = single ? 4 : rowsPerTile(g.to);
   const perGroup = Math.ceil((single ? channels : g.to) / mr);
@@ -81,7 +84,7 @@ function weightStage(t: FftTiling, caps: Caps, into: Place): Stage {
         f.set(rows, i32.sub(single ? channels : g.to, i32.mul(block, mr)));
         f.set(rows, i32.min(rows, mr));
         f.set(w, i32.add(from, i32.add(i32.mul(group, g.to * g.from * taps * 4), i32.mul(channel, g.wFrom * 4))));
-        f.bump(w, i32.mul(block, mr * g.wTo * 4));
+        f.bump(w, i32.add(i32.mul(block, mr * g.wTo * 4), firstTap * 4));
         if (single) {
           f.set(d, i32.add(to, i32.mul(block, count * frequency)));
           f.set(part, 16);
@@ -97,7 +100,7 @@ function weightStage(t: FftTiling, caps: Caps, into: Place): Stage {
           });
           f.fill(own, 0, tileBytes(size));
           const [kh, kw] = [size[0] > 1 ? phase.taps.at(-2)!.count : 1, phase.taps.at(-1)!.count];
-          loadRows(f, pointers, own, size, { rows: kh, width: kw, stepH: kw, stepW: 1, reversed });
+          loadRows(f, pointers, own, size, { rows: kh, width: kw, stepH: kernel.at(-2) ?? 0, stepW: 1, reversed });
           lines(m, f, caps, own, size, "rows", false, kh);
           lines(m, f, caps, own, size, "columns", false);
           const v = f.local("v128", "v");

@@ -1,7 +1,7 @@
 // Convolution forward and gradient to the input are one thing: each output gathers a fixed set of taps from a padded source.
 // The gradient with stride s falls into sᵈ phases: outputs with equal remainder see the same taps, at step 1 in the source.
 
-import type { ConvGeometry } from "@conv/ops";
+import type { ConvGeometry, WindowGeometry } from "@conv/ops";
 import { stridesOf } from "@conv/tensor";
 
 /** Taps along one axis: tap `tapFirst + j·tapDelta` of the kernel meets source coordinate `t·step + first + j·delta`, 0 ≤ j < count. */
@@ -53,9 +53,86 @@ export function remembered<K extends object, V>(make: (key: K) => V): (key: K) =
   };
 }
 
+/** A run of whole numbers. */
+interface Run {
+  readonly first: number;
+  readonly count: number;
+}
+
+/** The run from the first to the last of 0 … count−1 that `wanted` names. */
+function runOf(count: number, wanted: (i: number) => boolean): Run {
+  let [first, last] = [0, count - 1];
+  while (first <= last && !wanted(first)) first++;
+  while (last > first && !wanted(last)) last--;
+  return { first, count: last - first + 1 };
+}
+
+/** Whether one of start, start + step, … (so many) is one of 0 … size−1. */
+const meets = (start: number, step: number, count: number, size: number): boolean => {
+  const at = start >= 0 ? start : start + Math.ceil(-start / step) * step;
+  return at < size && at <= start + (count - 1) * step;
+};
+
+/** A padded copy may have so many times the elements of source and outputs. At stride 1 it never has, along up to three axes. */
+const MOST_PADDING = 16;
+
+/**
+ * Taps that lie in the padding for every output are left out. Where the padded copy would still be far larger than the tensors (a large
+ * stride over much padding), so are outputs that see nothing else: they become phases without taps.
+ */
 export const gatherForward = remembered((g: ConvGeometry): Gather => {
+  const whole = gatherAll(g);
+  if (volume(whole.padded) <= MOST_PADDING * (volume(g.input) + volume(g.output))) return whole;
+  const sees = (a: number, o: number) => meets(o * g.stride[a]! - g.padLo[a]!, g.dilation[a]!, g.kernel[a]!, g.input[a]!);
+  return forward(
+    g,
+    g.output.map((outputs, a) => runOf(outputs, (o) => sees(a, o))),
+  );
+});
+
+/** All outputs as one phase. */
+export const gatherAll = remembered((g: ConvGeometry): Gather => forward(g));
+
+/** What windows read along one axis: the source with `lo` zeros before it, in all `padded` elements, by these taps. */
+export interface Reading {
+  readonly lo: number;
+  readonly padded: number;
+  readonly taps: AxisTaps;
+}
+
+/** Along each axis the taps that see anything from some output (of the run given), and what they read. */
+export function readings(g: WindowGeometry, outputs: readonly Run[] = g.output.map((count) => ({ first: 0, count }))): Reading[] {
+  const runs = g.kernel.map((kernel, a) =>
+    runOf(kernel, (k) => meets(outputs[a]!.first * g.stride[a]! + k * g.dilation[a]! - g.padLo[a]!, g.stride[a]!, outputs[a]!.count, g.input[a]!)),
+  );
+  const nothing = runs.some((run) => run.count === 0);
+  return runs.map((run, a) => {
+    const [{ first, count }, delta] = [outputs[a]!, g.dilation[a]!];
+    if (nothing) return { lo: 0, padded: 1, taps: { count: 0, first: 0, delta, tapFirst: 0, tapDelta: 1 } };
+    const at = first * g.stride[a]! + run.first * delta - g.padLo[a]!;
+    const lo = Math.max(0, -at);
+    return {
+      lo,
+      padded: lo + at + (count - 1) * g.stride[a]! + (run.count - 1) * delta + 1,
+      taps: { count: run.count, first: lo + at, delta, tapFirst: run.first, tapDelta: 1 },
+    };
+  });
+}
+
+/** Outputs of a run along each axis; the others are phases without taps. */
+function forward(g: ConvGeometry, outputs?: readonly Run[]): Gather {
   const icg = g.ic / g.groups;
   const t = volume(g.kernel);
+  const axes = readings(g, outputs);
+  const parts = axes.map(({ taps }, a): { grid: number; origin: number; taps: AxisTaps }[] => {
+    const { first, count } = outputs?.[a] ?? { first: 0, count: g.output[a]! };
+    const none = { ...taps, count: 0 };
+    return [
+      { grid: count, origin: first, taps },
+      { grid: first, origin: 0, taps: none },
+      { grid: g.output[a]! - first - count, origin: first + count, taps: none },
+    ].filter((part, i) => !i || part.grid > 0);
+  });
   return {
     n: g.n,
     groups: g.groups,
@@ -63,22 +140,26 @@ export const gatherForward = remembered((g: ConvGeometry): Gather => {
     to: g.oc / g.groups,
     kernel: g.kernel,
     source: g.input,
-    lo: g.padLo,
-    padded: g.output.map((o, a) => Math.max(0, (o - 1) * g.stride[a]!) + (g.kernel[a]! - 1) * g.dilation[a]! + 1),
+    lo: axes.map((x) => x.lo),
+    padded: axes.map((x) => x.padded),
     step: g.stride,
     outStep: g.kernel.map(() => 1),
     output: g.output,
-    phases: [
-      {
-        grid: g.output,
-        origin: g.kernel.map(() => 0),
-        taps: g.kernel.map((count, a) => ({ count, first: 0, delta: g.dilation[a]!, tapFirst: 0, tapDelta: 1 })),
-      },
-    ],
+    phases: product(parts),
     wTo: icg * t,
     wFrom: t,
   };
-});
+}
+
+/** The phases that parts of each axis make. */
+const product = (parts: readonly (readonly { grid: number; origin: number; taps: AxisTaps }[])[]): Phase[] =>
+  parts.reduce<Phase[]>(
+    (phases, own) =>
+      phases.flatMap((p) =>
+        own.map(({ grid, origin, taps }) => ({ grid: [...p.grid, grid], origin: [...p.origin, origin], taps: [...p.taps, taps] })),
+      ),
+    [{ grid: [], origin: [], taps: [] }],
+  );
 
 /** dx[i] = Σ w[k]·dy[(i + padLo − k·d) / s] over the taps where the division is exact. */
 export const gatherGradInput = remembered((g: ConvGeometry): Gather => {
@@ -91,27 +172,23 @@ export const gatherGradInput = remembered((g: ConvGeometry): Gather => {
     return Array.from({ length: Math.min(s, Math.max(1, size)) }, (_, r) => {
       const reach = r + g.padLo[a]!;
       const tapFirst = Array.from({ length: Math.min(tapDelta, g.kernel[a]!) }, (_, k) => k).find((k) => (reach - k * d) % s === 0);
-      const count = tapFirst === undefined ? 0 : Math.ceil((g.kernel[a]! - tapFirst) / tapDelta);
+      const grid = Math.ceil(Math.max(0, size - r) / s);
+      const delta = -(tapDelta * d) / s;
+      const all = tapFirst === undefined ? 0 : Math.ceil((g.kernel[a]! - tapFirst) / tapDelta);
       const first = tapFirst === undefined ? 0 : (reach - tapFirst * d) / s;
+      const run = runOf(all, (j) => meets(first + j * delta, 1, grid, g.output[a]!));
       return {
         origin: r,
-        grid: Math.ceil(Math.max(0, size - r) / s),
-        taps: { count, first, delta: -(tapDelta * d) / s, tapFirst: tapFirst ?? 0, tapDelta },
+        grid,
+        taps: { count: run.count, first: first + run.first * delta, delta, tapFirst: (tapFirst ?? 0) + run.first * tapDelta, tapDelta },
       };
     });
   });
   const lo = axes.map((phases) => Math.max(0, ...phases.filter((p) => p.taps.count).map((p) => -(p.taps.first + (p.taps.count - 1) * p.taps.delta))));
   const padded = axes.map((phases, a) => Math.max(1, ...phases.filter((p) => p.taps.count && p.grid).map((p) => lo[a]! + p.taps.first + p.grid)));
-  let phases: Phase[] = [{ grid: [], origin: [], taps: [] }];
-  axes.forEach((own, a) => {
-    phases = phases.flatMap((p) =>
-      own.map(({ origin, grid, taps }) => ({
-        grid: [...p.grid, grid],
-        origin: [...p.origin, origin],
-        taps: [...p.taps, { ...taps, first: taps.count ? taps.first + lo[a]! : 0 }],
-      })),
-    );
-  });
+  const phases = product(
+    axes.map((own, a) => own.map(({ taps, ...p }) => ({ ...p, taps: { ...taps, first: taps.count ? taps.first + lo[a]! : 0 } }))),
+  );
   return {
     n: g.n,
     groups: g.groups,
@@ -162,6 +239,11 @@ const merged = remembered((g: ConvGeometry): ConvGeometry => {
 
 /** Taps that an output of the phase sees. */
 export const tapCount = (phase: Phase): number => volume(phase.taps.map((t) => t.count));
+
+/** Whether any taps of a single phase have been left out. */
+export const leavesTaps = ({ phases: [{ taps }], kernel }: Gather): boolean => taps.some((t, a) => t.count < kernel[a]!);
+/** Why a gradient to the weight is left to the kernel that makes zeros too. */
+export const UNSEEN = "leaves out no taps that see padding only";
 
 /** Whether the taps leave the source anywhere, so that a copy with zeros around it is needed. */
 export const needsPadding = (g: Pick<Gather, "lo" | "padded" | "source">): boolean => g.lo.some((v, a) => v > 0 || g.padded[a]! > g.source[a]!);

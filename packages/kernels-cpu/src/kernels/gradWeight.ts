@@ -6,7 +6,7 @@ import { inputAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage 
 import { i32, type Local } from "../wasm/asm.ts";
 import { emitGemm, epilogueName, gemmSize, columnsPerTile, hash, type Gemm } from "../wasm/tile.ts";
 import { fitted, gemmWork, paddedElements } from "./fitted.ts";
-import { gatherForward, readLayout, unfold, volume } from "./gather.ts";
+import { gatherAll, leavesTaps, readLayout, remembered, unfold, volume, type Gather } from "./gather.ts";
 import { paddedInput } from "./pad.ts";
 import { eachColumn, packRows, transposedPanel } from "./panel.ts";
 
@@ -22,14 +22,14 @@ export const gradWeight: CpuKernel = fitted({
     const filled = g.groups * columns * positions;
     return {
       ...gemmWork(caps, g.groups, g.oc / g.groups, positions, columns),
-      moved: paddedElements(gatherForward(g)) + g.oc * positions + filled,
+      moved: paddedElements(withZeros(g).gather) + g.oc * positions + filled,
       // Each row of a panel begins anew, and its last elements are less than a vector.
       gathered: (filled / width) * (1 + (width % 4)) + (g.stride[g.stride.length - 1] > 2 ? filled : 0),
     };
   },
   build(task, caps) {
     const g = unfold(task.params as ConvGeometry);
-    const gather = gatherForward(g);
+    const { gather, zeros } = withZeros(g);
     const icg = g.ic / g.groups;
     const ocg = g.oc / g.groups;
     const taps = volume(g.kernel);
@@ -75,7 +75,10 @@ export const gradWeight: CpuKernel = fitted({
           t.f.set(src, i32.add(sourceAt, i32.mul(i32.add(i32.mul(t.problem, icg), i32.div(c, taps)), plane * 4)));
           t.f.set(rest, i32.rem(c, taps));
           for (let a = rank - 1; a >= 0; a--) {
-            t.f.bump(src, i32.mul(i32.rem(rest, g.kernel[a]), g.dilation[a] * strides[a] * 4));
+            const { first, tapFirst, count } = gather.phases[0].taps[a];
+            const tap = t.f.let("i32", "tap", i32.sub(a ? i32.rem(rest, g.kernel[a]) : rest, tapFirst));
+            const seen = i32.add(i32.mul(tap, g.dilation[a]), first);
+            t.f.bump(src, i32.mul(count < g.kernel[a] ? i32.select(i32.ltU(tap, count), seen, zeros[a]) : seen, strides[a] * 4));
             if (a) t.f.set(rest, i32.div(rest, g.kernel[a]));
           }
           return src;
@@ -110,4 +113,14 @@ export const gradWeight: CpuKernel = fitted({
     });
     return { scratch, stages };
   },
+});
+
+/** The source with room for zeros after it along each axis with taps that see padding only: all of these read from `zeros` on. */
+const withZeros = remembered((g: ConvGeometry): { gather: Gather; zeros: readonly number[] } => {
+  const gather = gatherAll(g);
+  const zeros = gather.padded.map((size, a) => Math.max(size, gather.lo[a] + gather.source[a]));
+  if (!leavesTaps(gather)) return { gather, zeros };
+  const reach = g.output.map((outputs, a) => (outputs - 1) * g.stride[a] + 1);
+  const padded = gather.padded.map((size, a) => (gather.phases[0].taps[a].count < g.kernel[a] ? zeros[a] + reach[a] : size));
+  return { gather: { ...gather, padded }, zeros };
 });

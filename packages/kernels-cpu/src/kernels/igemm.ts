@@ -146,7 +146,7 @@ function productStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: P
   const positions = volume(phase.grid);
   const width = phase.grid[rank - 1]!;
   const stepW = g.step[rank - 1]!;
-  const whole = g.outStep.every((s) => s === 1);
+  const whole = positions === outPlane;
   const name = `igemm_${hash(JSON.stringify([g, phase, caps.relaxed]))}${epilogueName(task.epilogue)}`;
   let sourceAt: Local;
 

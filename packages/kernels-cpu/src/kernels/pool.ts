@@ -27,7 +27,7 @@ function maximum(g: PoolGeometry): CpuCode {
   const scratch: Scratch[] = [];
   const stages: Stage[] = [];
   const x = paddedSource(w, inputAt(0), scratch, stages);
-  stages.push(rows("maxPool", g, w, [x], [], (f, [p], _, lanes) => emitMax(f, g, w, p, lanes)));
+  stages.push(rows("maxPool", g, w, [x], [], (f, [p], _, lanes) => emitMax(f, w, p, lanes)));
   return { scratch, stages };
 }
 
@@ -44,7 +44,7 @@ function pick(g: PoolGeometry): CpuCode {
       // v lies as far from x along all of the plane.
       const apart = f.let("i32", "apart", i32.sub(q, p));
       const at = f.local("i32", "at");
-      emitMax(f, g, w, p, lanes, (mask, offset) => {
+      emitMax(f, w, p, lanes, (mask, offset) => {
         f.set(at, i32.add(p, apart));
         const value = loadStepped(f, at, offset, w.step, "v", lanes);
         f.set(picked, mask ? v128.bitselect(value, picked, mask) : value);

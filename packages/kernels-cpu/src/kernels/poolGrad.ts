@@ -36,7 +36,7 @@ function maximum(g: PoolGeometry): CpuCode {
     planes("maxPoolGrad", g, w, [x], [inputAt(1)], !disjoint && w.padded, disjoint, (f, { p: [p], dy: [dy], d, lanes }) => {
       const where = f.local("v128", "where");
       const start = f.let("i32", "start", p);
-      emitMax(f, g, w, p, lanes, (mask, offset) => {
+      emitMax(f, w, p, lanes, (mask, offset) => {
         const here = w.unrolled ? i32x4.const(offset) : i32x4.splat(i32.add(i32.sub(p, start), offset));
         f.set(where, mask ? v128.bitselect(here, where, mask) : here);
       });
@@ -175,7 +175,7 @@ function planes(
 
 /** Copies the inside of the padded plane to dx; what no window reaches is 0. */
 function copyInside(f: Func, g: PoolGeometry, w: Windows, from: Local, into: Local): void {
-  const reached = g.input.map((size, a) => Math.min(size, w.box.padded[a] - g.padLo[a]));
+  const reached = g.input.map((size, a) => Math.min(size, w.box.padded[a] - w.box.lo[a]));
   if (reached.some((size, a) => size < g.input[a])) f.fill(into, 0, volume(g.input) * 4);
   if (reached.some((size) => size <= 0)) return;
   copyBox(

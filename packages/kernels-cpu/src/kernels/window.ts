@@ -5,7 +5,7 @@ import { stridesOf } from "@conv/tensor";
 import { scratchAt, type Place, type Scratch, type Stage } from "../code.ts";
 import { f32x4, i32x4, v128, type Func, type Local } from "../wasm/asm.ts";
 import type { Axis } from "./fused.ts";
-import { needsPadding, readLayout } from "./gather.ts";
+import { needsPadding, readings, readLayout } from "./gather.ts";
 import { eachTap } from "./igemm.ts";
 import { loadStepped, padBytes, padStage, type PadBox } from "./pad.ts";
 
@@ -28,19 +28,19 @@ export interface Windows {
 }
 
 export function windowsOf(g: PoolGeometry, fill = 0): Windows {
-  const reach = g.output.map((o, a) => (o - 1) * g.stride[a] + (g.kernel[a] - 1) * g.dilation[a] + 1);
-  const box: PadBox = { planes: g.n * g.c, source: g.input, lo: g.padLo, padded: reach, fill };
-  const source = { source: g.input, lo: g.padLo, padded: reach };
+  const axes = readings(g);
+  const taps = axes.map((x) => x.taps);
+  const source = { source: g.input, lo: axes.map((x) => x.lo), padded: axes.map((x) => x.padded) };
   const rank = g.kernel.length;
   return {
     planes: g.n * g.c,
     padded: needsPadding(source),
-    box,
+    box: { ...source, planes: g.n * g.c, fill },
     ...readLayout(source),
-    taps: g.kernel.map((count, a) => ({ count, first: 0, delta: g.dilation[a] })),
+    taps,
     step: g.stride[rank - 1],
     width: g.output[rank - 1],
-    unrolled: volume(g.kernel) <= 32,
+    unrolled: volume(taps.map((t) => t.count)) <= 32,
   };
 }
 
@@ -92,7 +92,7 @@ export const PADDING = 0x7fdeadbe;
  * NaN wins if it comes first and never after. `won`, if given, is called with each tap's offset, after the first with the mask of windows
  * that the tap wins.
  */
-export function emitMax(f: Func, g: PoolGeometry, w: Windows, p: Local, lanes: number, won?: (mask: Local | null, offset: number) => void): Local {
+export function emitMax(f: Func, w: Windows, p: Local, lanes: number, won?: (mask: Local | null, offset: number) => void): Local {
   const best = f.local("v128", "best");
   const mask = f.local("v128", "mask");
   const load = (offset: number) => loadStepped(f, p, offset, w.step, "x", lanes);
@@ -110,8 +110,8 @@ export function emitMax(f: Func, g: PoolGeometry, w: Windows, p: Local, lanes: n
     return best;
   }
   // From the tap on that is at or past the low padding along every axis, something has been seen for sure.
-  const first = g.kernel.map((_, a) => Math.ceil(g.padLo[a] / g.dilation[a]));
-  const sure = first.every((k, a) => k < g.kernel[a]) ? first.reduce((at, k, a) => at * g.kernel[a] + k, 0) : Infinity;
+  const first = w.taps.map((t, a) => Math.ceil((w.box.lo[a] - t.first) / t.delta));
+  const sure = first.every((k, a) => k < w.taps[a].count) ? first.reduce((at, k, a) => at * w.taps[a].count + k, 0) : Infinity;
   eachTap(f, w.taps, w.strides, [p], ([offset, ...rest]) => {
     f.set(best, load(offset));
     won?.(null, offset);

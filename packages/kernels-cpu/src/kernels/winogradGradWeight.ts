@@ -10,7 +10,7 @@ import { i32, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
 import { emitExpr } from "../wasm/math.ts";
 import { columnsPerTile, epilogueName, hash, rowsPerTile, sumsTile } from "../wasm/tile.ts";
 import { fitted, LEAST_ROWS, paddedElements } from "./fitted.ts";
-import { gatherForward, needsPadding, readLayout, volume } from "./gather.ts";
+import { gatherAll, leavesTaps, needsPadding, readLayout, UNSEEN, volume } from "./gather.ts";
 import { padBytes, paddedInput, padStage } from "./pad.ts";
 import { combine, shortConvolution } from "./toomCook.ts";
 import { ROUNDOFF } from "./winograd.ts";
@@ -22,7 +22,9 @@ const SUM_BYTES = 768 * 1024;
 const TILE_BYTES = 384 * 1024;
 
 function tilingOf(task: Task, points: number, dims: number): Tiling | string {
-  const t = tilings(gatherForward(task.params as ConvGeometry), points, dims);
+  const source = gatherAll(task.params as ConvGeometry);
+  if (leavesTaps(source)) return UNSEEN;
+  const t = tilings(source, points, dims);
   if (typeof t === "string") return t;
   return t[0].axes.some((x) => x.n > 1 && x.plain.length > 1) ? "does without strides, and without long kernels" : t[0];
 }
