@@ -12,7 +12,7 @@ export interface Traced {
   readonly graph: Graph;
   /** The input proper: (n, c, …space). */
   readonly x: Value;
-  readonly entries: readonly { readonly name: string; readonly spec: Spec; readonly trainable: boolean }[];
+  readonly entries: readonly { readonly name: string; readonly spec: Spec; readonly kind: "parameter" | "buffer"; readonly trainable: boolean }[];
   readonly values: readonly Value[];
 }
 
@@ -57,9 +57,9 @@ export interface Summary {
 
 /** What every number means, and whose counting it follows. */
 export const conventions = {
-  parameters: "numbers in saved tensors that are trained (PyTorch: parameters)",
-  trainable: "parameters that training changes: all of them",
-  buffers: "numbers in saved tensors that are not trained (PyTorch: buffers)",
+  parameters: "numbers in saved tensors that are learned (PyTorch: parameters)",
+  trainable: "parameters that training changes: all but the frozen",
+  buffers: "numbers in saved tensors that are not learned (PyTorch: buffers)",
   macs: "multiply-accumulates of convolutions and matrix products for the whole batch, products with padding included, bias not (torchvision)",
   flops:
     "every arithmetic operation for the whole batch: 2 per MAC, and 1 for each function of an elementwise op, comparison of a maximum or addition of a pool (bias included)",
@@ -128,7 +128,8 @@ const costOf = (n: Node) =>
   );
 
 function stored(entries: Traced["entries"]) {
-  const numbers = (trainable: boolean) => sum(entries.filter((e) => e.trainable === trainable).map((e) => sizeOf(e.spec.shape)));
-  const [trainable, buffers] = [numbers(true), numbers(false)];
-  return { parameters: trainable, trainable, buffers, parameterBytes: 4 * (trainable + buffers) };
+  const numbers = (list: Traced["entries"]) => sum(list.map((e) => sizeOf(e.spec.shape)));
+  const own = entries.filter((e) => e.kind === "parameter");
+  const [parameters, all] = [numbers(own), numbers(entries)];
+  return { parameters, trainable: numbers(own.filter((e) => e.trainable)), buffers: all - parameters, parameterBytes: 4 * all };
 }

@@ -24,7 +24,7 @@ describe("the table", () => {
       ────────────────────────────────────────────────────────────────────────
       total                                61,706  416,520     31.6 KiB
 
-      parameters: numbers in saved tensors that are trained (PyTorch: parameters)
+      parameters: numbers in saved tensors that are learned (PyTorch: parameters)
       MACs: multiply-accumulates of convolutions and matrix products for the whole
         batch, products with padding included, bias not (torchvision)
       activations: float32 output of each layer and part for the whole batch, 4 bytes

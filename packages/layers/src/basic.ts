@@ -44,7 +44,7 @@ export function dropout(p = 0.5): Layer {
   };
 }
 
-/** Layers under the names "0", "1", …, or under names of one's own. */
+/** Layers under the names "0", "1", … (or those that they bring along), or under names of one's own. */
 export type Parts = readonly Layer[] | readonly (readonly [string, Layer])[] | Readonly<Record<string, Layer>>;
 
 /** One layer after the other. An object keeps its order, except that JavaScript puts names that are numbers first: use pairs for those. */
@@ -56,7 +56,7 @@ export const sequential = (parts: Parts): Layer => ({
 /** The parts with their names. */
 export const named = (parts: Parts): readonly (readonly [string, Layer])[] =>
   Array.isArray(parts)
-    ? parts.map((part: Layer | readonly [string, Layer], i) => ("forward" in part ? [`${i}`, part] : part))
+    ? parts.map((part: Layer | readonly [string, Layer], i) => ("forward" in part ? [part.name ?? `${i}`, part] : part))
     : Object.entries(parts);
 
 /** Layers that stand under one name, as a convolution with its activation; at most one of them may have parameters of a given name. */

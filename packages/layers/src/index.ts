@@ -55,7 +55,21 @@ export {
 export { arrayDataset, subset, type ArrayDatasetOptions, type Dataset } from "./data.ts";
 export type { Loss } from "./forward.ts";
 export { decodeCheckpoint, type Checkpoint, type Position } from "./checkpoint.ts";
-export { traceModel, type Auxiliary, type Context, type Entry, type Layer, type Model, type TracedModel, type TraceOptions } from "./layer.ts";
+export { maxNorm, minMaxNorm, nonNeg, unitNorm, type MinMaxNormOptions, type NormOptions } from "./constrain.ts";
+export { l1, l1l2, l2 } from "./regularise.ts";
+export {
+  traceModel,
+  type Auxiliary,
+  type Constraint,
+  type Context,
+  type Entry,
+  type Layer,
+  type Model,
+  type ParamOptions,
+  type Regularizer,
+  type TraceOptions,
+  type TracedModel,
+} from "./layer.ts";
 export { batchNorm1d, batchNorm2d, batchNorm3d, type BatchNormOptions } from "./norm.ts";
 export { adaptiveAvgPool1d, adaptiveAvgPool2d, adaptiveAvgPool3d, avgPool1d, avgPool2d, avgPool3d, maxPool1d, maxPool2d, maxPool3d } from "./pool.ts";
 export { adam, sgd, type AdamOptions, type LearningRate, type Optimizer, type SgdOptions } from "./optim.ts";

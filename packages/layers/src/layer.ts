@@ -1,21 +1,35 @@
 // What a layer is, and how a model is traced into a graph. A layer is a plain object with a function of a value; it asks the
 // context for its parameters by name, so the same description gives parameter lists, training graphs and pictures.
 
-import { formatShape, graphOf, input, sameShape, shapeError, spec, within, type Graph, type Spec, type Value } from "@conv/tensor";
+import { formatShape, graphOf, input, sameShape, shapeError, sizeOf, spec, within, type Graph, type Spec, type Value } from "@conv/tensor";
 import type { Initialiser } from "./init.ts";
 
 /** One step of a network. `forward` is called while tracing, once a trace, and must not keep values. */
 export interface Layer {
   readonly type: string;
+  /** Its name within the whole, instead of its place in a list. */
+  readonly name?: string;
   forward(x: Value, ctx: Context): Value;
+}
+
+/** What a training step adds to its loss for a parameter: one element, of which gradients are taken. */
+export type Regularizer = (parameter: Value) => Value;
+
+/** What a training step makes of a parameter after its update: a tensor of the same shape. */
+export type Constraint = (parameter: Value) => Value;
+
+/** What training does with a parameter besides descending. */
+export interface ParamOptions {
+  readonly regularizer?: Regularizer;
+  readonly constraint?: Constraint;
 }
 
 /** Handed to `forward`: where a layer gets its parameters and runs its parts. Names may not be empty or hold `.` or `/`. */
 export interface Context {
-  /** Whether a training step is traced (dropout drops). */
+  /** Whether a training step is traced (dropout drops), and nothing is frozen here. */
   readonly training: boolean;
   /** A trainable tensor, saved as `path.name`. */
-  param(name: string, shape: readonly number[], init: Initialiser): Value;
+  param(name: string, shape: readonly number[], init: Initialiser, options?: ParamOptions): Value;
   /** A tensor that is saved and not trained. */
   buffer(name: string, shape: readonly number[], init: Initialiser): Value;
   /** While training: what a buffer of this layer is after the step. From then on `buffer` gives this value. */
@@ -26,13 +40,20 @@ export interface Context {
   seed(): Value;
   /** While training: one more output that is held against the labels, its loss added `weight` times to that of the model's output. */
   auxiliary(output: Value, weight: number): void;
+  /** While training: one element that is added to what the step minimises. */
+  loss(value: Value): void;
+  /** The same place in the model, where parameters are saved and not trained, and layers run as when predicting. */
+  frozen(): Context;
 }
 
 /** A named tensor of a model. */
-export interface Entry {
+export interface Entry extends ParamOptions {
   readonly name: string;
   readonly spec: Spec;
   readonly init: Initialiser;
+  /** Whether it is a parameter or belongs to the layer's memory, as running statistics do. */
+  readonly kind: "parameter" | "buffer";
+  /** Whether a training step descends along its gradient: true for parameters that are not frozen. */
   readonly trainable: boolean;
 }
 
@@ -62,6 +83,8 @@ export interface TracedModel {
   readonly seeds: readonly Value[];
   /** Outputs of auxiliary heads; none unless training. */
   readonly auxiliaries: readonly Auxiliary[];
+  /** Elements that layers add to the loss; none unless training. */
+  readonly losses: readonly Value[];
 }
 
 /** An output that only training sees. */
@@ -94,6 +117,7 @@ export function traceModel(model: Model, { batch = 1, training = false }: TraceO
     updates,
     seeds: store.seeds,
     auxiliaries: store.auxiliaries,
+    losses: store.losses,
   };
 }
 
@@ -105,6 +129,7 @@ class Store {
   readonly updates = new Map<string, Value>();
   readonly seeds: Value[] = [];
   readonly auxiliaries: Auxiliary[] = [];
+  readonly losses: Value[] = [];
   readonly #layers = new Map<string, Layer>();
 
   constructor(training: boolean) {
@@ -112,28 +137,29 @@ class Store {
   }
 
   // `own` holds the names that this run of the layer asked for: one name, one tensor.
-  context(path: string, own: Set<string>): Context {
+  context(path: string, own: Set<string>, frozen = false): Context {
+    const training = this.training && !frozen;
     const named = (name: string) => {
       if (!/^[^./\s]+$/.test(name)) throw shapeError("name", `${JSON.stringify(name)} must have at least one character and no dot, slash or space`);
       return path ? `${path}.${name}` : name;
     };
-    const tensor = (name: string, shape: readonly number[], init: Initialiser, trainable: boolean) => {
+    const tensor = (name: string, shape: readonly number[], entry: Omit<Entry, "name" | "spec">) => {
       const full = named(name);
       if (own.has(full)) throw shapeError("name", `${JSON.stringify(name)} is used twice; give each part its own name by child`);
       own.add(full);
-      return this.#tensor(full, shape, init, trainable);
+      return this.#tensor(full, shape, entry);
     };
     return {
-      training: this.training,
-      param: (name, shape, init) => tensor(name, shape, init, true),
+      training,
+      param: (name, shape, init, options) => tensor(name, shape, { init, kind: "parameter", trainable: !frozen, ...options }),
       buffer: (name, shape, init) => {
-        const value = tensor(name, shape, init, false);
+        const value = tensor(name, shape, { init, kind: "buffer", trainable: false });
         return this.updates.get(named(name)) ?? value;
       },
       update: (name, next) => {
         const full = named(name);
         const entry = this.entries.get(full);
-        if (!this.training || !own.has(full) || entry?.trainable !== false)
+        if (!training || !own.has(full) || entry?.kind !== "buffer")
           throw shapeError("update", `${JSON.stringify(name)} is no buffer that this layer asked for while training`);
         if (!sameShape(next.shape, entry.spec.shape))
           throw shapeError("update", `${JSON.stringify(name)} has shape ${formatShape(entry.spec.shape)}, its update has ${formatShape(next.shape)}`);
@@ -144,7 +170,7 @@ class Store {
         const before = this.#layers.get(full);
         if (before && before !== layer) throw shapeError("name", `${JSON.stringify(name)} is used for two layers, ${before.type} and ${layer.type}`);
         this.#layers.set(full, layer);
-        return within(name, () => layer.forward(x, this.context(full, new Set())));
+        return within(name, () => layer.forward(x, this.context(full, new Set(), frozen)));
       },
       seed: () => {
         const value = input(spec([2], "int32"), `seed${this.seeds.length}`);
@@ -155,10 +181,15 @@ class Store {
         if (!this.training) throw shapeError("auxiliary", "an output that only training sees is given while predicting");
         this.auxiliaries.push({ output, weight });
       },
+      loss: (value) => {
+        if (sizeOf(value.shape) !== 1) throw shapeError("loss", `what a layer adds has shape ${formatShape(value.shape)}, must have one element`);
+        if (training) this.losses.push(value);
+      },
+      frozen: () => this.context(path, own, true),
     };
   }
 
-  #tensor(name: string, shape: readonly number[], init: Initialiser, trainable: boolean): Value {
+  #tensor(name: string, shape: readonly number[], entry: Omit<Entry, "name" | "spec">): Value {
     const known = this.values.get(name);
     if (known) {
       if (!sameShape(known.shape, shape))
@@ -167,7 +198,7 @@ class Store {
     }
     const s = spec(shape);
     const value = input(s, name);
-    this.entries.set(name, { name, spec: s, init, trainable });
+    this.entries.set(name, { name, spec: s, ...entry });
     this.values.set(name, value);
     return value;
   }

@@ -1,0 +1,54 @@
+// Constraints: what a training step makes of a parameter after its update, as Keras defines them. A norm is taken over `axes`; where absent,
+// over all but the first, so that each unit or output channel has its own, and over the whole of a bias.
+
+import { map, sqrt, square, sum, type Axes, type Expr } from "@conv/ops";
+import { shapeError, type Value } from "@conv/tensor";
+import type { Constraint } from "./layer.ts";
+
+export interface NormOptions {
+  readonly axes?: Axes;
+}
+
+/** Keras's ε: keeps a norm of 0 from being divided by. */
+const EPSILON = 1e-7;
+
+// w · desired(norm) / (ε + norm), with b the norm.
+function scaled(name: string, desired: Expr, axes: Axes | undefined): Constraint {
+  return (w: Value) => {
+    const others = w.shape.flatMap((_, a) => (a > 0 || w.shape.length === 1 ? [a] : []));
+    const norm = sqrt(sum(square(w), axes ?? others, true));
+    return map(name, ["mul", "a", ["div", desired, ["add", "b", EPSILON]]], [w, norm]);
+  };
+}
+
+function mustBeNorms(op: string, numbers: Readonly<Record<string, number>>): void {
+  for (const [what, value] of Object.entries(numbers))
+    if (!(value >= 0 && Number.isFinite(value))) throw shapeError(op, `${what} ${value} is not a finite number ≥ 0`);
+}
+
+/** Scales what is longer than `max` down to that length (Srivastava et al. 2014). Throws ShapeError for a number out of range. */
+export function maxNorm(max = 2, { axes }: NormOptions = {}): Constraint {
+  mustBeNorms("maxNorm", { max });
+  return scaled("maxNorm", ["min", "b", max], axes);
+}
+
+/** Scales to the length 1. */
+export const unitNorm = ({ axes }: NormOptions = {}): Constraint => scaled("unitNorm", 1, axes);
+
+export interface MinMaxNormOptions extends NormOptions {
+  readonly min?: number;
+  readonly max?: number;
+  /** How far each step goes: 1 all the way, less a part of it. */
+  readonly rate?: number;
+}
+
+/** Scales lengths into [min, max]: the new length is rate · clip(length, min, max) + (1 − rate) · length. Throws ShapeError for numbers out of range. */
+export function minMaxNorm({ min = 0, max = 1, rate = 1, axes }: MinMaxNormOptions = {}): Constraint {
+  mustBeNorms("minMaxNorm", { min, max, rate });
+  if (rate > 1) throw shapeError("minMaxNorm", `rate ${rate} is not in [0, 1]`);
+  const inside: Expr = ["max", ["min", "b", max], min];
+  return scaled("minMaxNorm", rate === 1 ? inside : ["add", ["mul", rate, inside], ["mul", 1 - rate, "b"]], axes);
+}
+
+/** max(w, 0). */
+export const nonNeg = (): Constraint => (w) => map("nonNeg", ["max", "a", 0], [w]);

@@ -1,0 +1,22 @@
+// Regularisers: what a training step adds to its loss for a parameter, or for what a layer gives out; as Keras defines them.
+
+import { abs, add, affine, square, sum } from "@conv/ops";
+import type { Regularizer } from "./layer.ts";
+
+/** factor · Σ|w|. The gradient at 0 is 0. */
+export const l1 =
+  (factor = 0.01): Regularizer =>
+  (w) =>
+    affine(sum(abs(w)), factor);
+
+/** factor · Σw². Under `sgd` the same as a weight decay of 2·factor. */
+export const l2 =
+  (factor = 0.01): Regularizer =>
+  (w) =>
+    affine(sum(square(w)), factor);
+
+/** l1 · Σ|w| + l2 · Σw². */
+export const l1l2 =
+  (factors: { readonly l1?: number; readonly l2?: number } = {}): Regularizer =>
+  (w) =>
+    add(l1(factors.l1)(w), l2(factors.l2)(w));
