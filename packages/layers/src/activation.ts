@@ -62,3 +62,26 @@ export const prelu = ({ perChannel = false, init = 0.25 }: PreluOptions = {}): L
 export const softmax = (axis = 1): Layer => pure("softmax", (x) => ops.softmax(x, axis));
 /** Logarithm of {@link softmax}. */
 export const logSoftmax = (axis = 1): Layer => pure("logSoftmax", (x) => ops.logSoftmax(x, axis));
+
+/** Activations by name, with their defaults: what the option `activation` of layers takes. */
+export const activations = {
+  elu,
+  gelu,
+  hardSigmoid,
+  hardSwish,
+  leakyRelu,
+  logSoftmax,
+  mish,
+  prelu,
+  relu,
+  relu6,
+  scaledTanh,
+  selu,
+  sigmoid,
+  silu,
+  softmax,
+  softplus,
+  tanh,
+} as const satisfies Readonly<Record<string, () => Layer>>;
+
+export type ActivationName = keyof typeof activations;

@@ -2,30 +2,29 @@
 
 import * as ops from "@conv/ops";
 import { shapeError } from "@conv/tensor";
-import { fanOf, pytorch, type Init } from "./init.ts";
+import { fanOf } from "./init.ts";
 import type { Layer } from "./layer.ts";
+import { biasOf, configured, weightOf, type LayerOptions, type WeightOptions } from "./options.ts";
 
-export interface LinearOptions {
-  readonly bias?: boolean;
+export interface LinearOptions extends LayerOptions, WeightOptions {
   /** Checked against the input; taken from it where absent. */
   readonly inFeatures?: number;
-  readonly init?: Init;
 }
 
 /** y = x·wᵀ + b over the last axis: x (n, in) → (n, outFeatures). Parameters weight (outFeatures, in), bias (outFeatures). */
-export function linear(outFeatures: number, { bias = true, inFeatures, init = pytorch }: LinearOptions = {}): Layer {
-  return {
+export function linear(outFeatures: number, options: LinearOptions = {}): Layer {
+  const { inFeatures } = options;
+  const layer: Layer = {
     type: "linear",
     forward(x, ctx) {
       if (x.shape.length < 2) throw shapeError("linear", `input has ${x.shape.length} axes, needs at least 2 (batch and features)`);
       const features = x.shape[x.shape.length - 1];
       if (inFeatures !== undefined && inFeatures !== features) throw shapeError("linear", `inFeatures is ${inFeatures}, input has ${features}`);
       const shape = [outFeatures, features];
-      const fan = fanOf(shape);
-      const weight = ctx.param("weight", shape, init(fan, "weight"));
-      return ops.linear(x, weight, bias ? ctx.param("bias", [outFeatures], init(fan, "bias")) : undefined);
+      return ops.linear(x, weightOf(ctx, shape, options), biasOf("linear", ctx, [outFeatures], options, fanOf(shape)));
     },
   };
+  return configured(layer, options);
 }
 
 /** Joins all axes from `startAxis` on: (n, c, h, w) → (n, c·h·w). */

@@ -3,18 +3,17 @@
 
 import { add, conv, convTranspose, perAxis, reshape, type Padding, type PerAxis } from "@conv/ops";
 import { shapeError, type Value } from "@conv/tensor";
-import { fanOf, pytorch, type Init } from "./init.ts";
-import type { Context, Layer } from "./layer.ts";
+import { fanOf } from "./init.ts";
+import type { Layer } from "./layer.ts";
+import { biasOf, configured, weightOf, type SpatialOptions, type WeightOptions } from "./options.ts";
 
-export interface ConvLayerOptions {
+export interface ConvLayerOptions extends SpatialOptions, WeightOptions {
   readonly stride?: PerAxis;
   readonly padding?: Padding;
   readonly dilation?: PerAxis;
   readonly groups?: number;
-  readonly bias?: boolean;
   /** Checked against the input; taken from it where absent. */
   readonly inChannels?: number;
-  readonly init?: Init;
 }
 
 export interface ConvTransposeLayerOptions extends ConvLayerOptions {
@@ -27,10 +26,8 @@ export function checkRank(type: string, x: Value, rank: number): void {
     throw shapeError(type, `input has ${x.shape.length} axes, needs ${rank + 2} (batch, channels and ${rank} spatial)`);
 }
 
-function addBias(y: Value, ctx: Context, init: ReturnType<Init>): Value {
-  const [, channels, ...space] = y.shape;
-  return add(y, reshape(ctx.param("bias", [channels], init), [1, channels, ...space.map(() => 1)]));
-}
+/** y plus a number for each channel. */
+const addBias = (y: Value, bias: Value): Value => add(y, reshape(bias, [1, y.shape[1], ...y.shape.slice(2).map(() => 1)]));
 
 function checkChannels(type: string, outChannels: number, x: Value, { inChannels, groups = 1 }: ConvLayerOptions): number {
   const channels = x.shape[1];
@@ -56,18 +53,19 @@ const transposed: Kind<ConvTransposeLayerOptions> = { type: "convTranspose", wei
  */
 function layer<O extends ConvLayerOptions>(kind: Kind<O>, rank: number, outChannels: number, kernel: PerAxis, options: O): Layer {
   const type = `${kind.type}${rank}d`;
-  const { groups = 1, bias = true, init = pytorch } = options;
-  return {
+  const { groups = 1 } = options;
+  const layer: Layer = {
     type,
     forward(x, ctx) {
       checkRank(type, x, rank);
       const channels = checkChannels(type, outChannels, x, options);
       const shape = [...kind.weight(channels, outChannels, groups), ...perAxis(type, "kernel", kernel, rank, 1)];
-      const fan = fanOf(shape);
-      const y = kind.apply(x, ctx.param("weight", shape, init(fan, "weight")), options);
-      return bias ? addBias(y, ctx, init(fan, "bias")) : y;
+      const y = kind.apply(x, weightOf(ctx, shape, options), options);
+      const bias = biasOf(type, ctx, [outChannels], options, fanOf(shape));
+      return bias ? addBias(y, bias) : y;
     },
   };
+  return configured(layer, options);
 }
 
 /** Convolution over one spatial axis: x (n, ic, w) → (n, outChannels, w′). Throws ShapeError where the geometry does not fit. */

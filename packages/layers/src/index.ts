@@ -18,6 +18,7 @@ export {
   softmax,
   softplus,
   tanh,
+  type ActivationName,
   type PreluOptions,
 } from "./activation.ts";
 export { dropout, flatten, linear, pipe, sequential, type LinearOptions, type Parts } from "./basic.ts";
@@ -57,6 +58,7 @@ export type { Loss } from "./forward.ts";
 export { decodeCheckpoint, type Checkpoint, type Position } from "./checkpoint.ts";
 export { maxNorm, minMaxNorm, nonNeg, unitNorm, type MinMaxNormOptions, type NormOptions } from "./constrain.ts";
 export { l1, l1l2, l2 } from "./regularise.ts";
+export { freeze, type LayerOptions, type Layout, type SpatialOptions, type WeightOptions } from "./options.ts";
 export {
   traceModel,
   type Auxiliary,

@@ -33,7 +33,7 @@ export type ConnectionTable = readonly (readonly number[])[];
  * an absent connection is made or counted. Parts "0", "1", … with weight (maps, inputs, kh, kw) and bias (maps).
  * Throws ShapeError for a map without inputs or an input that there is not.
  */
-export function tableConv2d(table: ConnectionTable, kernel: PerAxis, options: Omit<ConvLayerOptions, "groups"> = {}): Layer {
+export function tableConv2d(table: ConnectionTable, kernel: PerAxis, options: Omit<ConvLayerOptions, "groups" | "layout"> = {}): Layer {
   const runs: number[][][] = [];
   table.forEach((seen, map) => {
     if (seen.length === 0) throw shapeError("tableConv2d", `output map ${map} sees no input`);

@@ -1,0 +1,90 @@
+// Options that layers have in common, PyTorch's and Keras's words side by side: what each layer does around its own work
+// (layout, activation, freezing), and how weight and bias begin and are held in training.
+
+import { affine, transpose } from "@conv/ops";
+import { shapeError, type Value } from "@conv/tensor";
+import { activations, type ActivationName } from "./activation.ts";
+import { fanOf, pytorch, type Fan, type Init, type Initialiser } from "./init.ts";
+import type { Constraint, Context, Layer, Regularizer } from "./layer.ts";
+
+export interface LayerOptions {
+  /** Its name within the whole, instead of its place in a list. */
+  readonly name?: string;
+  /** false: its tensors are saved and never change, no gradient is computed for them, and it runs as when predicting. Default: true. */
+  readonly trainable?: boolean;
+  /** What follows: a layer, under the name `activation`, or its name. */
+  readonly activation?: ActivationName | Layer;
+  /** What the layer gives out adds this to the loss of a training step, divided by the batch as in Keras. */
+  readonly activityRegularizer?: Regularizer;
+}
+
+/** "channels-first" (n, c, …space), the default, or "channels-last" (n, …space, c), for input and output. */
+export type Layout = "channels-first" | "channels-last";
+
+export interface SpatialOptions extends LayerOptions {
+  readonly layout?: Layout;
+}
+
+export interface WeightOptions {
+  /** Default: true. */
+  readonly bias?: boolean;
+  /** Keras's word for `bias`. */
+  readonly useBias?: boolean;
+  /** First weight and bias by the layer's fan. Default: PyTorch's. */
+  readonly init?: Init;
+  /** Instead of `init`, for the weight. */
+  readonly kernelInitializer?: Init;
+  /** Instead of `init`, for the bias: `zeros`, `constant(0.1)`. */
+  readonly biasInitializer?: Initialiser;
+  readonly kernelRegularizer?: Regularizer;
+  readonly biasRegularizer?: Regularizer;
+  readonly kernelConstraint?: Constraint;
+  readonly biasConstraint?: Constraint;
+}
+
+/** The layer with what its options put around it. Throws ShapeError for a word that is none of the options'. */
+export function configured(layer: Layer, options: SpatialOptions): Layer {
+  const { name, trainable = true, activation, activityRegularizer, layout = "channels-first" } = options;
+  const active = typeof activation === "string" ? activationOf(layer.type, activation) : activation;
+  if (layout !== "channels-first" && layout !== "channels-last")
+    throw shapeError(layer.type, `layout ${JSON.stringify(layout)} is neither "channels-first" nor "channels-last"`);
+  const forward = (x: Value, ctx: Context): Value => {
+    const y = layer.forward(x, trainable ? ctx : ctx.frozen());
+    const z = active ? ctx.child("activation", active, y) : y;
+    if (activityRegularizer) ctx.loss(affine(activityRegularizer(z), 1 / z.shape[0]));
+    return z;
+  };
+  return {
+    type: layer.type,
+    ...(name !== undefined && { name }),
+    forward: layout === "channels-first" ? forward : (x, ctx) => channelsLast(forward(channelsFirst(x), ctx)),
+  };
+}
+
+function activationOf(type: string, name: ActivationName): Layer {
+  if (!Object.hasOwn(activations, name))
+    throw shapeError(type, `there is no activation ${JSON.stringify(name)}; there are ${Object.keys(activations).join(", ")}`);
+  return activations[name]();
+}
+
+// (n, …space, c) → (n, c, …space)
+const channelsFirst = (x: Value): Value => transpose(x, [0, x.shape.length - 1, ...x.shape.slice(2).map((_, a) => a + 1)]);
+// (n, c, …space) → (n, …space, c)
+const channelsLast = (x: Value): Value => transpose(x, [0, ...x.shape.slice(2).map((_, a) => a + 2), 1]);
+
+/** The same layer with tensors that are saved and never change: no gradient is computed for them, and all in it runs as when predicting. */
+export const freeze = (layer: Layer): Layer => configured(layer, { name: layer.name, trainable: false });
+
+/** The parameter weight. */
+export const weightOf = (ctx: Context, shape: readonly number[], options: WeightOptions, fan: Fan = fanOf(shape)): Value => {
+  const { init = pytorch, kernelInitializer = init, kernelRegularizer: regularizer, kernelConstraint: constraint } = options;
+  return ctx.param("weight", shape, kernelInitializer(fan, "weight"), { regularizer, constraint });
+};
+
+/** The parameter bias, where there is one. Throws ShapeError where `bias` and `useBias` say different things. */
+export function biasOf(type: string, ctx: Context, shape: readonly number[], options: WeightOptions, fan: Fan): Value | undefined {
+  const { bias, useBias, init = pytorch, biasInitializer, biasRegularizer: regularizer, biasConstraint: constraint } = options;
+  if (bias !== undefined && useBias !== undefined && bias !== useBias) throw shapeError(type, `bias is ${bias} and useBias is ${useBias}`);
+  if (!(bias ?? useBias ?? true)) return undefined;
+  return ctx.param("bias", shape, biasInitializer ?? init(fan, "bias"), { regularizer, constraint });
+}
