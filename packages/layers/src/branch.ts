@@ -22,3 +22,13 @@ export const branches = (parts: Parts): Layer => ({
       1,
     ),
 });
+
+/** As {@link branches}, but all under the name of the whole, so that the names of their parts must differ. */
+export const parallel = (...layers: readonly Layer[]): Layer => ({
+  type: "parallel",
+  forward: (x, ctx) =>
+    concat(
+      layers.map((layer) => layer.forward(x, ctx)),
+      1,
+    ),
+});

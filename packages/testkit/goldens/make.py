@@ -1,4 +1,4 @@
-"""Makes the goldens in this folder: what PyTorch answers, for the references of @conv/ops and for layers, optimisers and networks of @conv/layers.
+"""Makes the goldens in this folder: what PyTorch answers, for the references of @conv/ops and for layers and optimisers of @conv/layers. Networks: networks.py.
 
 Run (Debian's packages; from this folder):
     apt-get update && apt-get install -y --no-install-recommends python3-torch python3-torchvision libopenblas0-pthread
@@ -9,7 +9,6 @@ end, so that every number here is right to half a unit in the last place. Number
 that reads back as the same float32. The seeds are fixed: the same PyTorch writes the same bytes.
 """
 
-import hashlib
 import json
 import math
 import pathlib
@@ -304,49 +303,6 @@ def make_layers():
     ])
 
 
-# ---- networks of torchvision ---------------------------------------------------------------------------------------------
-
-def scramble(name, count):
-    """Numbers in [0, 1) by name and position: layers/test/networks.test.ts makes the same."""
-    key = 0x811C9DC5
-    for byte in name.encode():
-        key = ((key ^ byte) * 0x01000193) % 2**32
-    x = (np.arange(1, count + 1, dtype=np.uint64) * 0x9E3779B1) % 2**32 ^ key
-    x = ((x ^ (x >> np.uint64(15))) * 0x85EBCA6B) % 2**32
-    return torch.from_numpy((x >> np.uint64(8)).astype(np.float64) / 2**24)
-
-
-def weights_of(name, t):
-    u = scramble(name, t.numel()).reshape(t.shape)
-    if name.endswith("num_batches_tracked"):
-        return t
-    if t.dim() > 1:
-        return (2 * u - 1) * math.sqrt(6 / t[0].numel())
-    return u + 0.5 if name.endswith(("weight", "running_var")) else 0.4 * u - 0.2
-
-
-def network(name, size):
-    """Names and shapes of all tensors as one hash; every 50th logit of one image of size×size, except where the weights are too many for a test."""
-    import torchvision
-
-    model = getattr(torchvision.models, name)(weights=None).eval()
-    state = model.state_dict()
-    listed = "".join(sorted(f"{k} {'x'.join(map(str, v.shape))}\n" for k, v in state.items()))
-    row = {"name": name, "state": hashlib.sha256(listed.encode()).hexdigest(), "size": size}
-    if size:
-        model.load_state_dict({k: weights_of(k, v) for k, v in state.items()})
-        x = 2 * scramble("x", 3 * size * size).reshape(1, 3, size, size) - 1
-        with torch.no_grad():
-            row["logits"] = [number(v) for v in model(x)[0][::50].tolist()]
-    return row
-
-
-def make_networks():
-    save("networks", [network(name, size) for name, size in [
-        ("resnet18", 64), ("resnet50", 64), ("vgg16", 0), ("mobilenet_v2", 64), ("squeezenet1_0", 63), ("squeezenet1_1", 63),
-    ]])
-
-
 # ---- optimisers -------------------------------------------------------------------------------------------------------
 
 # conv 1→2 3×3, relu, max pooling 2, flatten, linear 8→3, cross-entropy, on 4 samples of 1×6×6 a step.
@@ -401,5 +357,4 @@ if __name__ == "__main__":
     make_pool()
     make_rest()
     make_layers()
-    make_networks()
     make_optimisers()

@@ -66,14 +66,16 @@ export interface AdaptivePoolGolden extends Arrays<"x" | "y" | "dy" | "dx"> {
 }
 
 /**
- * A network of torchvision by its name there: the SHA-256 of the sorted lines `name shape` of its state, and, unless `size` is 0,
- * logits 0, 50, 100, … of one image of size×size with the weights that make.py says.
+ * A network by its name in @conv/layers/models, and how its heads differ. `state`: where torchvision has it, the SHA-256 of the lines
+ * `name shape` of its state, in order. `outputs`, unless there are too many weights for a test: the values 0, step, 2·step, … of what it
+ * answers to one sample of shape `input`, with the weights that networks.py says.
  */
 export interface NetworkGolden {
   readonly name: string;
-  readonly state: string;
-  readonly size: number;
-  readonly logits?: readonly number[];
+  readonly state?: string;
+  readonly input?: readonly number[];
+  readonly step?: number;
+  readonly outputs?: readonly number[];
 }
 
 /** `op` is "softmax" or "logSoftmax". */

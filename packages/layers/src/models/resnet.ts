@@ -1,9 +1,9 @@
-// Residual networks: He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, as torchvision builds them
-// (in a bottleneck the 3×3 convolution has the stride) and names their tensors.
+// Residual networks: He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016; ResNeXt, Xie et al., CVPR 2017; Wide
+// Residual Networks, Zagoruyko and Komodakis, BMVC 2016. As torchvision builds them (in a bottleneck the 3×3 convolution has the stride) and names their tensors.
 
 import { relu } from "../activation.ts";
 import { flatten, linear, pipe, sequential } from "../basic.ts";
-import { residual } from "../branch.ts";
+import { residualBasic, residualBottleneck } from "../blocks/residual.ts";
 import { conv2d } from "../conv.ts";
 import { kaimingNormal } from "../init.ts";
 import type { Layer, Model } from "../layer.ts";
@@ -11,60 +11,54 @@ import { batchNorm2d } from "../norm.ts";
 import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
 import { imagenet, type ClassifierOptions } from "./imagenet.ts";
 
-const conv = (channels: number, kernel: number, stride = 1): Layer =>
-  conv2d(channels, kernel, { stride, padding: kernel >> 1, bias: false, init: kaimingNormal({ mode: "out" }) });
-const norm = (): Layer => batchNorm2d();
-const activated = (): Layer => pipe(norm(), relu());
+/** Makes a block of stage 0 to 3. */
+type Block = (stage: number, stride: number, dilation: number) => Layer;
+type Depths = readonly [number, number, number, number];
 
-/** The branch that computes, and how many times wider than its inner convolutions its output is. */
-interface Block {
-  readonly expansion: number;
-  main(width: number, stride: number): Layer;
+const basic: Block = (stage, stride) => residualBasic(64 << stage, { stride });
+/** `width` channels within the blocks of the first stage, in `groups`; twice as many in each stage that follows. */
+const bottleneck =
+  (width = 64, groups = 1): Block =>
+  (stage, stride, dilation) =>
+    residualBottleneck(256 << stage, { inner: width << stage, groups, stride, dilation });
+
+/** Everything before the pooling, part by part. `dilated` says of which stages the stride becomes a dilation of what follows. */
+export function resnetFeatures(block: Block, depths: Depths, dilated: readonly boolean[] = []): (readonly [string, Layer])[] {
+  let dilation = 1;
+  const stages = depths.map((depth, stage) => {
+    const before = dilation;
+    const stride = stage === 0 || dilated[stage] ? 1 : 2;
+    if (dilated[stage]) dilation *= 2;
+    const blocks = Array.from({ length: depth }, (_, i) => (i === 0 ? block(stage, stride, before) : block(stage, 1, dilation)));
+    return [`layer${stage + 1}`, sequential(blocks)] as const;
+  });
+  return [
+    ["conv1", conv2d(64, 7, { stride: 2, padding: 3, bias: false, init: kaimingNormal({ mode: "out" }) })], // → 64×112×112
+    ["bn1", pipe(batchNorm2d(), relu())],
+    ["maxpool", maxPool2d(3, { stride: 2, padding: 1 })],
+    ...stages, // → 64×56×56, 128×28×28, 256×14×14, 512×7×7; with bottlenecks four times as many channels
+  ];
 }
 
-const basic: Block = {
-  expansion: 1,
-  main: (width, stride) => sequential({ conv1: conv(width, 3, stride), bn1: activated(), conv2: conv(width, 3), bn2: norm() }),
-};
+/** ResNet-50 with the strides of its last two stages made dilations, so that its features are an eighth of the image's size. */
+export const dilatedResnet50 = () => resnetFeatures(bottleneck(), [3, 4, 6, 3], [false, false, true, true]);
 
-const bottleneck: Block = {
-  expansion: 4,
-  main: (width, stride) =>
-    sequential({
-      conv1: conv(width, 1),
-      bn1: activated(),
-      conv2: conv(width, 3, stride),
-      bn2: activated(),
-      conv3: conv(4 * width, 1),
-      bn3: norm(),
-    }),
-};
-
-/** `depth` blocks; the first has the stride, and a convolution beside it where it changes the shape. */
-function stage({ expansion, main }: Block, width: number, depth: number, stride: number): Layer {
-  const project = stride > 1 || expansion > 1;
-  const shortcut = () => sequential({ downsample: sequential([conv(expansion * width, 1, stride), norm()]) });
-  return sequential(
-    Array.from({ length: depth }, (_, i) => pipe(residual(main(width, i ? 1 : stride), i === 0 && project ? shortcut() : undefined), relu())),
-  );
-}
-
-const resnet = (name: string, block: Block, depths: readonly [number, number, number, number], { classes = 1000 }: ClassifierOptions): Model => ({
+const resnet = (name: string, block: Block, depths: Depths, { classes = 1000 }: ClassifierOptions): Model => ({
   ...imagenet(name, classes),
-  layer: sequential({
-    conv1: conv(64, 7, 2), // → 64×112×112
-    bn1: activated(),
-    maxpool: maxPool2d(3, { stride: 2, padding: 1 }),
-    layer1: stage(block, 64, depths[0], 1), // → 64·expansion×56×56
-    layer2: stage(block, 128, depths[1], 2), // → 128·expansion×28×28
-    layer3: stage(block, 256, depths[2], 2), // → 256·expansion×14×14
-    layer4: stage(block, 512, depths[3], 2), // → 512·expansion×7×7
-    avgpool: pipe(adaptiveAvgPool2d(1), flatten()),
-    fc: linear(classes),
-  }),
+  layer: sequential([...resnetFeatures(block, depths), ["avgpool", pipe(adaptiveAvgPool2d(1), flatten())], ["fc", linear(classes)]]),
 });
 
 /** Images of 3×224×224, normalised, to the logits of 1000 classes. 11,689,512 parameters. */
 export const resnet18 = (options: ClassifierOptions = {}): Model => resnet("resnet18", basic, [2, 2, 2, 2], options);
-/** Images of 3×224×224, normalised, to the logits of 1000 classes. 25,557,032 parameters. */
-export const resnet50 = (options: ClassifierOptions = {}): Model => resnet("resnet50", bottleneck, [3, 4, 6, 3], options);
+/** As {@link resnet18}, 21,797,672 parameters. */
+export const resnet34 = (options: ClassifierOptions = {}): Model => resnet("resnet34", basic, [3, 4, 6, 3], options);
+/** As {@link resnet18}, of bottlenecks, 25,557,032 parameters. */
+export const resnet50 = (options: ClassifierOptions = {}): Model => resnet("resnet50", bottleneck(), [3, 4, 6, 3], options);
+/** As {@link resnet50}, 44,549,160 parameters. */
+export const resnet101 = (options: ClassifierOptions = {}): Model => resnet("resnet101", bottleneck(), [3, 4, 23, 3], options);
+/** As {@link resnet50}, 60,192,808 parameters. */
+export const resnet152 = (options: ClassifierOptions = {}): Model => resnet("resnet152", bottleneck(), [3, 8, 36, 3], options);
+/** As {@link resnet50}, with 3×3 convolutions in 32 groups of 4 and more channels. 25,028,904 parameters. */
+export const resnext50_32x4d = (options: ClassifierOptions = {}): Model => resnet("resnext50_32x4d", bottleneck(128, 32), [3, 4, 6, 3], options);
+/** As {@link resnet50}, with twice as many channels in the 3×3 convolutions. 68,883,240 parameters. */
+export const wideResnet50_2 = (options: ClassifierOptions = {}): Model => resnet("wideResnet50_2", bottleneck(128), [3, 4, 6, 3], options);

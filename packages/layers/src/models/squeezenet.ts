@@ -3,10 +3,10 @@
 
 import { relu } from "../activation.ts";
 import { dropout, flatten, pipe, sequential } from "../basic.ts";
-import { branches } from "../branch.ts";
+import { fire } from "../blocks/fire.ts";
 import { conv2d } from "../conv.ts";
 import { kaimingUniform, normal, zeros } from "../init.ts";
-import type { Layer, Model } from "../layer.ts";
+import type { Model } from "../layer.ts";
 import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
 import { imagenet, type ClassifierOptions } from "./imagenet.ts";
 
@@ -17,15 +17,9 @@ const versions = {
   squeezenet1_1: { channels: 64, kernel: 3, body: [pool, 16, 16, pool, 32, 32, pool, 48, 48, 64, 64] },
 } as const;
 
-const conv = (channels: number, kernel: number): Layer => pipe(conv2d(channels, kernel, { padding: kernel >> 1, init: kaimingUniform() }), relu());
-
-/** Squeezes to few channels, then widens by 1×1 and by 3×3 side by side. */
-const fire = (squeeze: number): Layer =>
-  pipe(sequential({ squeeze: conv(squeeze, 1) }), branches({ expand1x1: conv(4 * squeeze, 1), expand3x3: conv(4 * squeeze, 3) }));
-
 const squeezenet = (name: keyof typeof versions, { classes = 1000 }: ClassifierOptions): Model => {
   const { channels, kernel, body } = versions[name];
-  const rest = body.map((part) => (part === pool ? maxPool2d(3, { stride: 2, ceilMode: true }) : fire(part)));
+  const rest = body.map((part) => (part === pool ? maxPool2d(3, { stride: 2, ceilMode: true }) : fire(part, 4 * part)));
   const last = conv2d(classes, 1, { init: (_, role) => (role === "bias" ? zeros : normal(0, 0.01)) });
   return {
     ...imagenet(name, classes),

@@ -1,32 +1,52 @@
-// VGG: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015, with the tensors
-// named as in torchvision.
+// VGG: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015, configurations A, B, D and E,
+// with the tensors named as in torchvision.
 
 import { relu } from "../activation.ts";
 import { dropout, flatten, linear, pipe, sequential } from "../basic.ts";
 import { conv2d } from "../conv.ts";
 import { kaimingNormal, normal, zeros, type Init } from "../init.ts";
-import type { Layer, Model } from "../layer.ts";
+import type { Model } from "../layer.ts";
+import { batchNorm2d } from "../norm.ts";
 import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
 import { imagenet, type ClassifierOptions } from "./imagenet.ts";
 
-/** Channels of the convolutions of each stage; each stage ends with a pool. Configuration D of the paper. */
-const stages = [
-  [64, 64], // → 112×112
-  [128, 128], // → 56×56
-  [256, 256, 256], // → 28×28
-  [512, 512, 512], // → 14×14
-  [512, 512, 512], // → 7×7
-];
+/** Channels of each stage, → 112×112, 56×56, 28×28, 14×14, 7×7. */
+const widths = [64, 128, 256, 512, 512];
+/** Convolutions of each stage; a pool ends it. */
+const depths = { 11: [1, 1, 2, 2, 2], 13: [2, 2, 2, 2, 2], 16: [2, 2, 3, 3, 3], 19: [2, 2, 4, 4, 4] };
 
-const conv = (channels: number): Layer => conv2d(channels, 3, { padding: 1, init: kaimingNormal({ mode: "out" }) });
 const init: Init = (_, role) => (role === "bias" ? zeros : normal(0, 0.01));
 
-/** Images of 3×224×224, normalised, to the logits of 1000 classes. 138,357,544 parameters. */
-export const vgg16 = ({ classes = 1000 }: ClassifierOptions = {}): Model => ({
-  ...imagenet("vgg16", classes),
-  layer: sequential({
-    features: sequential(stages.flatMap((widths) => [...widths.flatMap((width) => [conv(width), relu()]), maxPool2d(2)])),
-    avgpool: pipe(adaptiveAvgPool2d(7), flatten()), // → 25,088
-    classifier: sequential([linear(4096, { init }), relu(), dropout(), linear(4096, { init }), relu(), dropout(), linear(classes, { init })]),
-  }),
-});
+function vgg(name: string, depth: keyof typeof depths, normalised: boolean, { classes = 1000 }: ClassifierOptions): Model {
+  const conv = (channels: number) => [
+    conv2d(channels, 3, { padding: 1, init: kaimingNormal({ mode: "out" }) }),
+    ...(normalised ? [batchNorm2d()] : []),
+    relu(),
+  ];
+  const stages = widths.flatMap((width, i) => [...Array.from({ length: depths[depth][i] }, () => conv(width)).flat(), maxPool2d(2)]);
+  return {
+    ...imagenet(name, classes),
+    layer: sequential({
+      features: sequential(stages),
+      avgpool: pipe(adaptiveAvgPool2d(7), flatten()), // → 25,088
+      classifier: sequential([linear(4096, { init }), relu(), dropout(), linear(4096, { init }), relu(), dropout(), linear(classes, { init })]),
+    }),
+  };
+}
+
+/** Images of 3×224×224, normalised, to the logits of 1000 classes. 132,863,336 parameters. */
+export const vgg11 = (options: ClassifierOptions = {}): Model => vgg("vgg11", 11, false, options);
+/** As {@link vgg11}, 133,047,848 parameters. */
+export const vgg13 = (options: ClassifierOptions = {}): Model => vgg("vgg13", 13, false, options);
+/** As {@link vgg11}, 138,357,544 parameters. */
+export const vgg16 = (options: ClassifierOptions = {}): Model => vgg("vgg16", 16, false, options);
+/** As {@link vgg11}, 143,667,240 parameters. */
+export const vgg19 = (options: ClassifierOptions = {}): Model => vgg("vgg19", 19, false, options);
+/** As {@link vgg11}, with batch normalisation after each convolution. 132,868,840 parameters. */
+export const vgg11_bn = (options: ClassifierOptions = {}): Model => vgg("vgg11_bn", 11, true, options);
+/** As {@link vgg11_bn}, 133,053,736 parameters. */
+export const vgg13_bn = (options: ClassifierOptions = {}): Model => vgg("vgg13_bn", 13, true, options);
+/** As {@link vgg11_bn}, 138,365,992 parameters. */
+export const vgg16_bn = (options: ClassifierOptions = {}): Model => vgg("vgg16_bn", 16, true, options);
+/** As {@link vgg11_bn}, 143,678,248 parameters. */
+export const vgg19_bn = (options: ClassifierOptions = {}): Model => vgg("vgg19_bn", 19, true, options);

@@ -1,0 +1,38 @@
+// Convolution without bias, batch normalisation and activation: the unit that networks since 2015 are made of.
+
+import type { Padding } from "@conv/ops";
+import { relu } from "../activation.ts";
+import { pipe, sequential } from "../basic.ts";
+import { conv2d } from "../conv.ts";
+import { kaimingNormal, type Init } from "../init.ts";
+import type { Layer } from "../layer.ts";
+import { batchNorm2d, type BatchNormOptions } from "../norm.ts";
+
+export interface ConvNormOptions {
+  readonly stride?: number;
+  /** Default: what keeps the size at stride 1, for odd kernels. */
+  readonly padding?: Padding;
+  readonly dilation?: number;
+  readonly groups?: number;
+  /** Default relu; null for none. */
+  readonly activation?: Layer | null;
+  readonly norm?: BatchNormOptions;
+  /** Of the convolution; default normal with variance 2/fan_out (He et al. 2015). */
+  readonly init?: Init;
+  /** What the convolution and the normalisation are called. */
+  readonly names?: readonly [conv: string, norm: string];
+}
+
+/**
+ * activation(batchNorm(conv(x))): x (n, ic, h, w) → (n, channels, h′, w′). Parts "0" (the convolution) and "1" (normalisation and
+ * activation), or as `names` says.
+ */
+export function convNorm2d(channels: number, kernel: number | readonly [number, number], options: ConvNormOptions = {}): Layer {
+  const { stride = 1, dilation = 1, groups = 1, activation = relu(), norm, init = kaimingNormal({ mode: "out" }), names = ["0", "1"] } = options;
+  const sizes = typeof kernel === "number" ? [kernel, kernel] : kernel;
+  const { padding = sizes.map((size) => ((size - 1) >> 1) * dilation) } = options;
+  return sequential([
+    [names[0], conv2d(channels, sizes, { stride, padding, dilation, groups, bias: false, init })],
+    [names[1], activation ? pipe(batchNorm2d(norm), activation) : batchNorm2d(norm)],
+  ]);
+}

@@ -1,0 +1,60 @@
+// The blocks of residual networks: He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016; with groups those of
+// Xie, Girshick, Dollár, Tu and He, "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017. Parts as in torchvision.
+
+import { relu } from "../activation.ts";
+import { pipe, sequential } from "../basic.ts";
+import { residual } from "../branch.ts";
+import { conv2d } from "../conv.ts";
+import { kaimingNormal } from "../init.ts";
+import type { Layer } from "../layer.ts";
+import { batchNorm2d } from "../norm.ts";
+import { convNorm2d } from "./convNorm.ts";
+
+export interface ResidualOptions {
+  readonly stride?: number;
+}
+
+export interface BottleneckOptions extends ResidualOptions {
+  /** Channels between the 1×1 convolutions; default a quarter. */
+  readonly inner?: number;
+  /** Of the 3×3 convolution: the paths of ResNeXt side by side. */
+  readonly groups?: number;
+  /** Of the 3×3 convolution. */
+  readonly dilation?: number;
+}
+
+const init = kaimingNormal({ mode: "out" });
+const activated = (): Layer => pipe(batchNorm2d(), relu());
+const pointwise = (channels: number): Layer => conv2d(channels, 1, { bias: false, init });
+const spatial = (channels: number, stride = 1, dilation = 1, groups = 1): Layer =>
+  conv2d(channels, 3, { stride, padding: dilation, dilation, groups, bias: false, init });
+
+/** relu(main(x) + x), x being projected to the shape of the sum by a strided convolution, the part "downsample", where it has another. */
+export function projected(channels: number, stride: number, main: Layer, downsample: Layer): Layer {
+  const [same, other] = [residual(main), residual(main, sequential({ downsample }))].map((sum) => pipe(sum, relu()));
+  return { type: "residual", forward: (x, ctx) => (stride === 1 && x.shape[1] === channels ? same : other).forward(x, ctx) };
+}
+
+const by1x1 = (channels: number, stride: number): Layer => convNorm2d(channels, 1, { stride, activation: null });
+
+/** Two 3×3 convolutions and a shortcut: x (n, ic, h, w) → (n, channels, h/stride, w/stride). Parts conv1, bn1, conv2, bn2, and downsample where the shape changes. */
+export function residualBasic(channels: number, { stride = 1 }: ResidualOptions = {}): Layer {
+  const main = sequential({ conv1: spatial(channels, stride), bn1: activated(), conv2: spatial(channels), bn2: batchNorm2d() });
+  return projected(channels, stride, main, by1x1(channels, stride));
+}
+
+/**
+ * 1×1 to `inner` channels, 3×3 with the stride, 1×1 to `channels`, and a shortcut: x (n, ic, h, w) → (n, channels, h/stride, w/stride).
+ * Parts conv1, bn1, conv2, bn2, conv3, bn3, and downsample where the shape changes.
+ */
+export function residualBottleneck(channels: number, { inner = channels / 4, stride = 1, groups, dilation }: BottleneckOptions = {}): Layer {
+  const main = sequential({
+    conv1: pointwise(inner),
+    bn1: activated(),
+    conv2: spatial(inner, stride, dilation, groups),
+    bn2: activated(),
+    conv3: pointwise(channels),
+    bn3: batchNorm2d(),
+  });
+  return projected(channels, stride, main, by1x1(channels, stride));
+}

@@ -1,0 +1,39 @@
+// DenseNet: Huang, Liu, van der Maaten and Weinberger, "Densely Connected Convolutional Networks", CVPR 2017, with the tensors named as in torchvision.
+
+import { relu } from "../activation.ts";
+import { flatten, linear, pipe, sequential } from "../basic.ts";
+import { denseBlock, denseTransition } from "../blocks/dense.ts";
+import { conv2d } from "../conv.ts";
+import { kaimingNormal, pytorch, zeros, type Init } from "../init.ts";
+import type { Layer, Model } from "../layer.ts";
+import { batchNorm2d } from "../norm.ts";
+import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
+import { imagenet, type ClassifierOptions } from "./imagenet.ts";
+
+const growth = 32;
+/** Layers of each block. */
+const depths = [6, 12, 24, 16];
+const init: Init = (fan, role) => (role === "bias" ? zeros : pytorch(fan, role));
+
+/** Images of 3×224×224, normalised, to the logits of 1000 classes. 7,978,856 parameters. */
+export function densenet121({ classes = 1000 }: ClassifierOptions = {}): Model {
+  const features: [string, Layer][] = [
+    ["conv0", conv2d(64, 7, { stride: 2, padding: 3, bias: false, init: kaimingNormal() })], // → 64×112×112
+    ["norm0", pipe(batchNorm2d(), relu())],
+    ["pool0", maxPool2d(3, { stride: 2, padding: 1 })],
+  ];
+  let channels = 64;
+  depths.forEach((depth, i) => {
+    features.push([`denseblock${i + 1}`, denseBlock(depth, growth)]); // → 256×56×56, 512×28×28, 1024×14×14, 1024×7×7
+    channels += depth * growth;
+    if (i < depths.length - 1) features.push([`transition${i + 1}`, denseTransition((channels /= 2))]);
+  });
+  return {
+    ...imagenet("densenet121", classes),
+    layer: sequential({
+      features: sequential([...features, ["norm5", pipe(batchNorm2d(), relu())]]),
+      pool: pipe(adaptiveAvgPool2d(1), flatten()),
+      classifier: linear(classes, { init }),
+    }),
+  };
+}

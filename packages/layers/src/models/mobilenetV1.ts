@@ -1,0 +1,43 @@
+// MobileNet: Howard, Zhu, Chen, Kalenichenko, Wang, Weyand, Andreetto and Adam, "MobileNets: Efficient Convolutional Neural Networks for Mobile
+// Vision Applications", 2017, table 1.
+
+import { flatten, linear, pipe, sequential } from "../basic.ts";
+import { convNorm2d } from "../blocks/convNorm.ts";
+import type { Model } from "../layer.ts";
+import { adaptiveAvgPool2d } from "../pool.ts";
+import { imagenet, type ClassifierOptions } from "./imagenet.ts";
+
+/** Channels and stride of each pair of a depthwise and a pointwise convolution. */
+const pairs = [
+  [64, 1], // → 112×112
+  [128, 2], // → 56×56
+  [128, 1],
+  [256, 2], // → 28×28
+  [256, 1],
+  [512, 2], // → 14×14
+  [512, 1],
+  [512, 1],
+  [512, 1],
+  [512, 1],
+  [512, 1],
+  [1024, 2], // → 7×7
+  [1024, 1],
+] as const;
+
+/** Images of 3×224×224, normalised, to the logits of 1000 classes. 4,231,976 parameters. */
+export function mobilenetV1({ classes = 1000 }: ClassifierOptions = {}): Model {
+  let from = 32;
+  const body = pairs.map(([to, stride]) => {
+    const pair = sequential([convNorm2d(from, 3, { stride, groups: from }), convNorm2d(to, 1)]);
+    from = to;
+    return pair;
+  });
+  return {
+    ...imagenet("mobilenetV1", classes),
+    layer: sequential({
+      features: sequential([convNorm2d(32, 3, { stride: 2 }), ...body]),
+      pool: pipe(adaptiveAvgPool2d(1), flatten()),
+      classifier: linear(classes),
+    }),
+  };
+}
