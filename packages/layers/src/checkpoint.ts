@@ -16,9 +16,10 @@ export interface Position {
   readonly epoch: number;
   /** Completed steps of the epoch under way. */
   readonly step: number;
-  /** Completed steps since the beginning. */
+  /** Completed steps since the beginning, and the updates of weights that they made: one each, unless gradients are gathered. */
+  readonly steps: number;
   readonly updates: number;
-  /** Over the epoch under way: samples seen, Σ loss·samples, right answers. */
+  /** Over the epoch under way: samples seen, Σ loss·samples, right answers (a share of a sample where it has many labels). */
   readonly seen: number;
   readonly loss: number;
   readonly right: number;
@@ -35,7 +36,7 @@ export interface Checkpoint {
 }
 
 const FORMAT = "conv-checkpoint-1";
-const wholes = ["batch", "samples", "epoch", "step", "updates", "seen", "right", "stale"] as const;
+const wholes = ["batch", "samples", "epoch", "step", "steps", "updates", "seen", "stale"] as const;
 
 export const encodeCheckpoint = ({ model, optimizer, position, state }: Checkpoint): Uint8Array =>
   encodeSafetensors(state, { format: FORMAT, model, optimizer, position: JSON.stringify(position) });
@@ -71,6 +72,7 @@ function isPosition(value: unknown): value is Position {
     wholes.every((key) => Number.isSafeInteger(at.get(key)) && at.get(key) >= 0) &&
     Number.isSafeInteger(at.get("seed")) &&
     Number.isFinite(at.get("loss")) &&
+    Number.isFinite(at.get("right")) &&
     (best === null || Number.isFinite(best))
   );
 }

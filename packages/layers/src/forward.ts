@@ -1,6 +1,7 @@
 // Forward passes of one model over parameters that lie on a device: one program for each number of samples, compiled when first asked for.
 
 import { bytesOf, graphOf, input, optimise, sizeOf, spec, type Backend, type Buffer, type Program, type Value } from "@conv/tensor";
+import type { Batch, Target } from "./data.ts";
 import { traceModel, type Model } from "./layer.ts";
 
 /** Loss of a batch: output and labels (int32, one a sample) to one element. */
@@ -13,30 +14,32 @@ interface Compiled {
 }
 
 export interface Forward {
-  /** Enqueues one pass over as many samples as `labels` has; reads the output, and the loss where there is one. */
-  run(x: Float32Array, labels: Int32Array): { output: Promise<Float32Array>; loss: Promise<number> };
+  /** Enqueues one pass over the samples in x; reads the output, and the loss where there is one. */
+  run(x: Float32Array, labels?: Batch["y"], target?: Target): { output: Promise<Float32Array>; loss: Promise<number> };
   dispose(): void;
 }
 
-/** `parameters` are in the order of the model's entries and belong to the caller. Without `loss` labels only count, and the loss is 0. */
+/** `parameters` are in the order of the model's entries and belong to the caller. Without `loss` there are no labels, and the loss is 0. */
 export function createForward(backend: Backend, model: Model, parameters: readonly Buffer[], loss?: Loss): Forward {
-  const compiled = new Map<number, Compiled>();
-  const compile = (n: number): Compiled => {
+  const compiled = new Map<string, Compiled>();
+  const size = sampleSize(model);
+  const compile = (n: number, target?: Target): Compiled => {
     const { x, values, output } = traceModel(model, { batch: n });
-    const labels = input(spec([n], "int32"), "labels");
+    const labels = labelsOf(n, target);
     const inputs = loss ? [x, labels] : [x];
     const outputs = loss ? [output, loss(output, labels)] : [output];
     const program = backend.compile(optimise(graphOf([...inputs, ...values], outputs)));
     return { program, inputs: inputs.map((v) => backend.alloc(bytesOf(v.spec))), outputs: outputs.map((v) => backend.alloc(bytesOf(v.spec))) };
   };
   return {
-    run(x, labels) {
-      const n = labels.length;
-      let made = compiled.get(n);
-      if (!made) compiled.set(n, (made = compile(n)));
+    run(x, labels, target) {
+      const n = x.length / size;
+      const key = targetKey(n, target);
+      let made = compiled.get(key);
+      if (!made) compiled.set(key, (made = compile(n, target)));
       const { program, inputs, outputs } = made;
       backend.write(inputs[0], x);
-      if (loss) backend.write(inputs[1], labels);
+      if (labels) backend.write(inputs[1], labels);
       program.run([...inputs, ...parameters], outputs);
       return { output: readFloats(backend, outputs[0]), loss: loss ? readFloats(backend, outputs[1]).then(([value]) => value) : Promise.resolve(0) };
     },
@@ -50,6 +53,12 @@ export function createForward(backend: Backend, model: Model, parameters: readon
   };
 }
 
+/** The labels of n samples as input of a graph: classes, or what the target says. */
+export const labelsOf = (n: number, target?: Target): Value => input(spec([n, ...(target?.shape ?? [])], target?.dtype ?? "int32"), "labels");
+
+/** Differs where programs must: by number of samples and kind of labels. */
+export const targetKey = (n: number, target?: Target): string => `${n} ${target?.dtype ?? "int32"} ${target?.shape.join() ?? ""}`;
+
 export const readFloats = (backend: Backend, buffer: Buffer): Promise<Float32Array> => backend.read(buffer).then((bytes) => new Float32Array(bytes));
 
 /** Copies float arrays to buffers of their own. */
@@ -61,13 +70,17 @@ export function upload(backend: Backend, arrays: readonly Float32Array[]): Buffe
   });
 }
 
-/** The index of the largest value in each of `rows` equal rows; the first of equals. */
-export function argMax(values: Float32Array, rows: number): Int32Array {
+/**
+ * The class with the largest value for each label, the first of equals: outputs of `rows` samples, each classes × labels numbers
+ * (one label, or one for each pixel).
+ */
+export function argMax(values: Float32Array, rows: number, labels = 1): Int32Array {
   const width = values.length / rows;
-  return Int32Array.from({ length: rows }, (_, row) => {
-    let best = 0;
-    for (let i = 1; i < width; i++) if (values[row * width + i] > values[row * width + best]) best = i;
-    return best;
+  return Int32Array.from({ length: rows * labels }, (_, at) => {
+    const start = Math.floor(at / labels) * width + (at % labels);
+    let best = start;
+    for (let i = start + labels; i < (Math.floor(at / labels) + 1) * width; i += labels) if (values[i] > values[best]) best = i;
+    return (best - start) / labels;
   });
 }
 

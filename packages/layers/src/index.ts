@@ -53,12 +53,13 @@ export {
   type Initialiser,
   type KaimingOptions,
 } from "./init.ts";
-export { arrayDataset, subset, type ArrayDatasetOptions, type Dataset } from "./data.ts";
+export { arrayDataset, subset, type ArrayDatasetOptions, type Batch, type Dataset, type Target } from "./data.ts";
+export { DivergedError, type Origin } from "./diagnose.ts";
 export type { Loss } from "./forward.ts";
 export { decodeCheckpoint, type Checkpoint, type Position } from "./checkpoint.ts";
 export { maxNorm, minMaxNorm, nonNeg, unitNorm, type MinMaxNormOptions, type NormOptions } from "./constrain.ts";
-export { l1, l1l2, l2 } from "./regularise.ts";
 export { freeze, type LayerOptions, type Layout, type SpatialOptions, type WeightOptions } from "./options.ts";
+export { l1, l1l2, l2 } from "./regularise.ts";
 export {
   traceModel,
   type Auxiliary,
@@ -74,10 +75,29 @@ export {
 } from "./layer.ts";
 export { batchNorm1d, batchNorm2d, batchNorm3d, type BatchNormOptions } from "./norm.ts";
 export { adaptiveAvgPool1d, adaptiveAvgPool2d, adaptiveAvgPool3d, avgPool1d, avgPool2d, avgPool3d, maxPool1d, maxPool2d, maxPool3d } from "./pool.ts";
-export { adam, sgd, type AdamOptions, type LearningRate, type Optimizer, type SgdOptions } from "./optim.ts";
+export { confusion, meanAbsoluteError, topK, type Metric } from "./metrics.ts";
+export {
+  adagrad,
+  adam,
+  adamW,
+  lamb,
+  lion,
+  rmsprop,
+  sgd,
+  type AdagradOptions,
+  type AdamOptions,
+  type LearningRate,
+  type LionOptions,
+  type Optimizer,
+  type ParameterOptions,
+  type RmspropOptions,
+  type SgdOptions,
+} from "./optim.ts";
+export type { ParameterRule } from "./rules.ts";
+export { cosine, inTurn, multiStep, oneCycle, stepDecay, warmUp, type OneCycleOptions, type Schedule } from "./schedule.ts";
 export { createPredictor, type Predictor, type PredictorOptions } from "./predict.ts";
 export { createRandom, shuffled, type Random } from "./random.ts";
 export { decodeSafetensors, encodeSafetensors, type Decoded } from "./safetensors.ts";
 export { initialise, matchState, type Saved, type State } from "./state.ts";
-export { traceStep, type TrainingGraph } from "./step.ts";
+export { traceGradients, traceStep, traceUpdate, type Clip, type Slot, type StepOptions, type TrainingGraph, type UpdateGraph } from "./step.ts";
 export { createTrainer, type EpochReport, type Evaluation, type FitOptions, type StepReport, type Trainer, type TrainerOptions } from "./train.ts";

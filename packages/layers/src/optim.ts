@@ -1,11 +1,19 @@
 // Optimisers: functions of values that build the update inside the training graph, by PyTorch's rules. What changes from
 // step to step (learning rate, bias corrections) enters as a small input, so that schedules never recompile.
 
-import { map, type Expr } from "@conv/ops";
+import { map, sqrt, square, sum, type Expr } from "@conv/ops";
 import { shapeError, type Value } from "@conv/tensor";
 
 /** A learning rate, or one per step; `step` counts the updates made before, from 0. */
 export type LearningRate = number | ((step: number) => number);
+
+/** What is special about one parameter. */
+export interface ParameterOptions {
+  /** Factor of the learning rate. */
+  readonly rate?: number;
+  /** Instead of the optimiser's. */
+  readonly weightDecay?: number;
+}
 
 /** A rule of update. All tensors in `update` have the parameter's shape, except the scalars of `hyper`. */
 export interface Optimizer {
@@ -17,8 +25,41 @@ export interface Optimizer {
   learningRate(step: number): number;
   /** The numbers of the update that follows `step` others. */
   hyper(step: number): readonly number[];
-  update(param: Value, gradient: Value, slots: readonly Value[], hyper: readonly Value[]): { param: Value; slots: readonly Value[] };
+  update(
+    param: Value,
+    gradient: Value,
+    slots: readonly Value[],
+    hyper: readonly Value[],
+    options?: ParameterOptions,
+  ): { param: Value; slots: readonly Value[] };
 }
+
+function rate(op: string, lr: LearningRate): (step: number) => number {
+  const at = (step: number) => {
+    const value = typeof lr === "number" ? lr : lr(step);
+    mustBeAtLeast0(op, "learning rate", value);
+    return value;
+  };
+  if (typeof lr === "number") at(0);
+  return at;
+}
+
+function mustBeFraction(op: string, what: string, value: number): void {
+  if (!(value >= 0 && value < 1)) throw shapeError(op, `${what} ${value} is not in [0, 1)`);
+}
+
+function mustBeAtLeast0(op: string, what: string, value: number): void {
+  if (!(value >= 0 && Number.isFinite(value))) throw shapeError(op, `${what} ${value} is not a finite number ≥ 0`);
+}
+
+const times = (factor: number, e: Expr): Expr => (factor === 1 ? e : ["mul", factor, e]);
+const plus = (e: Expr, factor: number, other: Expr): Expr => (factor === 0 ? e : ["add", e, times(factor, other)]);
+
+// In the expressions a is the parameter and b its gradient. The gradient with weight decay:
+const decayed = (weightDecay: number): Expr => plus("b", weightDecay, "a");
+// β·old + (1 − β)·now
+const follow = (beta: number, old: Expr, now: Expr): Expr => ["add", ["mul", beta, old], ["mul", 1 - beta, now]];
+const squared = (e: Expr): Expr => ["mul", e, e];
 
 export interface SgdOptions {
   readonly lr: LearningRate;
@@ -27,48 +68,28 @@ export interface SgdOptions {
   readonly nesterov?: boolean;
 }
 
-function rate(op: string, lr: LearningRate): (step: number) => number {
-  return (step) => {
-    const value = typeof lr === "number" ? lr : lr(step);
-    if (!(value >= 0 && Number.isFinite(value))) throw shapeError(op, `learning rate ${value} is not a finite number ≥ 0`);
-    return value;
-  };
-}
-
-function mustBeFraction(op: string, what: string, value: number): void {
-  if (!(value >= 0 && value < 1)) throw shapeError(op, `${what} ${value} is not in [0, 1)`);
-}
-
-function mustBePositive(op: string, what: string, value: number): void {
-  if (!(value >= 0 && Number.isFinite(value))) throw shapeError(op, `${what} ${value} is not a finite number ≥ 0`);
-}
-
-// With a the parameter and b its gradient: the gradient with weight decay.
-const decayed = (weightDecay: number): Expr => (weightDecay ? ["add", "b", ["mul", weightDecay, "a"]] : "b");
-
 /**
  * Stochastic gradient descent as torch.optim.SGD: d = g + weightDecay·p; m ← momentum·m + d; p ← p − lr·m, with
  * Nesterov p ← p − lr·(d + momentum·m). Throws ShapeError for numbers out of range.
  */
 export function sgd({ lr, momentum = 0, weightDecay = 0, nesterov = false }: SgdOptions): Optimizer {
   mustBeFraction("sgd", "momentum", momentum);
-  mustBePositive("sgd", "weight decay", weightDecay);
+  mustBeAtLeast0("sgd", "weight decay", weightDecay);
   if (nesterov && momentum === 0) throw shapeError("sgd", "Nesterov needs momentum > 0");
   const learningRate = rate("sgd", lr);
-  if (typeof lr === "number") learningRate(0);
-  const d = decayed(weightDecay);
   return {
     name: "sgd",
     slots: momentum ? ["momentum"] : [],
     hypers: 1,
     learningRate,
     hyper: (step) => [learningRate(step)],
-    update(p, g, [m], [eta]) {
-      if (!m) return { param: map("sgd", ["sub", "a", ["mul", "c", d]], [p, g, eta]), slots: [] };
+    update(p, g, [m], [eta], { rate: factor = 1, weightDecay: decay = weightDecay } = {}) {
+      const d = decayed(decay);
+      if (!m) return { param: map("sgd", ["sub", "a", ["mul", times(factor, "c"), d]], [p, g, eta]), slots: [] };
       const next = map("momentum", ["add", ["mul", momentum, "c"], d], [p, g, m]);
       const param = nesterov
-        ? map("nesterov", ["sub", "a", ["mul", "d", ["add", d, ["mul", momentum, "c"]]]], [p, g, next, eta])
-        : map("descend", ["sub", "a", ["mul", "c", "b"]], [p, next, eta]);
+        ? map("nesterov", ["sub", "a", ["mul", times(factor, "d"), ["add", d, ["mul", momentum, "c"]]]], [p, g, next, eta])
+        : map("descend", ["sub", "a", ["mul", times(factor, "c"), "b"]], [p, next, eta]);
       return { param, slots: [next] };
     },
   };
@@ -86,28 +107,170 @@ export interface AdamOptions {
  * Adam (Kingma and Ba 2015) as torch.optim.Adam: g ← g + weightDecay·p; m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²;
  * p ← p − lr/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε). Throws ShapeError for numbers out of range.
  */
-export function adam({ lr = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0 }: AdamOptions = {}): Optimizer {
-  mustBeFraction("adam", "beta1", beta1);
-  mustBeFraction("adam", "beta2", beta2);
-  mustBePositive("adam", "epsilon", epsilon);
-  mustBePositive("adam", "weight decay", weightDecay);
-  const learningRate = rate("adam", lr);
-  if (typeof lr === "number") learningRate(0);
-  const g = decayed(weightDecay);
+export const adam = (options: AdamOptions = {}): Optimizer => moments("adam", { weightDecay: 0, ...options });
+
+/**
+ * Adam with decoupled weight decay (Loshchilov and Hutter 2019) as torch.optim.AdamW: p ← (1 − lr·weightDecay)·p, then as
+ * {@link adam} without decay; the default decay is 0.01. Throws ShapeError for numbers out of range.
+ */
+export const adamW = (options: AdamOptions = {}): Optimizer => moments("adamW", { weightDecay: 0.01, ...options });
+
+function moments(name: "adam" | "adamW", options: AdamOptions & { readonly weightDecay: number }): Optimizer {
+  const { lr = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay } = options;
+  mustBeFraction(name, "beta1", beta1);
+  mustBeFraction(name, "beta2", beta2);
+  mustBeAtLeast0(name, "epsilon", epsilon);
+  mustBeAtLeast0(name, "weight decay", weightDecay);
+  const learningRate = rate(name, lr);
+  const decoupled = name === "adamW";
   return {
-    name: "adam",
+    name,
     slots: ["mean", "variance"],
-    hypers: 2,
+    hypers: decoupled ? 3 : 2,
     learningRate,
-    hyper: (step) => [learningRate(step) / (1 - beta1 ** (step + 1)), 1 / Math.sqrt(1 - beta2 ** (step + 1))],
-    update(p, gradient, [m, v], [rate, correction]) {
-      const mean = map("adamMean", ["add", ["mul", beta1, "c"], ["mul", 1 - beta1, g]], [p, gradient, m]);
-      const variance = map("adamVariance", ["add", ["mul", beta2, "c"], ["mul", 1 - beta2, ["mul", g, g]]], [p, gradient, v]);
+    hyper(step) {
+      const eta = learningRate(step);
+      const corrections = [eta / (1 - beta1 ** (step + 1)), 1 / Math.sqrt(1 - beta2 ** (step + 1))];
+      return decoupled ? [...corrections, eta] : corrections;
+    },
+    update(p, gradient, [m, v], [scale, correction, eta], { rate: factor = 1, weightDecay: decay = weightDecay } = {}) {
+      const g = decayed(decoupled ? 0 : decay);
+      const mean = map(`${name}Mean`, follow(beta1, "c", g), [p, gradient, m]);
+      const variance = map(`${name}Variance`, follow(beta2, "c", squared(g)), [p, gradient, v]);
       const denominator: Expr = ["add", ["mul", ["sqrt", "c"], "e"], epsilon];
+      const shrunk: Expr = decoupled && decay ? ["sub", "a", ["mul", ["mul", factor * decay, "f"], "a"]] : "a";
+      const inputs = [p, mean, variance, scale, correction];
+      const f: Expr = ["sub", shrunk, ["div", ["mul", times(factor, "d"), "b"], denominator]];
+      return { param: map(name, f, shrunk === "a" ? inputs : [...inputs, eta]), slots: [mean, variance] };
+    },
+  };
+}
+
+export interface RmspropOptions {
+  readonly lr?: LearningRate;
+  readonly alpha?: number;
+  readonly epsilon?: number;
+  readonly weightDecay?: number;
+  readonly momentum?: number;
+}
+
+/**
+ * RMSprop (Hinton 2012) as torch.optim.RMSprop: g ← g + weightDecay·p; v ← αv + (1 − α)g²; d = g / (√v + ε); with momentum
+ * m ← momentum·m + d and p ← p − lr·m, else p ← p − lr·d. Throws ShapeError for numbers out of range.
+ */
+export function rmsprop({ lr = 0.01, alpha = 0.99, epsilon = 1e-8, weightDecay = 0, momentum = 0 }: RmspropOptions = {}): Optimizer {
+  mustBeFraction("rmsprop", "alpha", alpha);
+  mustBeFraction("rmsprop", "momentum", momentum);
+  mustBeAtLeast0("rmsprop", "epsilon", epsilon);
+  mustBeAtLeast0("rmsprop", "weight decay", weightDecay);
+  const learningRate = rate("rmsprop", lr);
+  return {
+    name: "rmsprop",
+    slots: momentum ? ["variance", "momentum"] : ["variance"],
+    hypers: 1,
+    learningRate,
+    hyper: (step) => [learningRate(step)],
+    update(p, gradient, [v, m], [eta], { rate: factor = 1, weightDecay: decay = weightDecay } = {}) {
+      const g = decayed(decay);
+      const variance = map("rmspropVariance", follow(alpha, "c", squared(g)), [p, gradient, v]);
+      const d: Expr = ["div", g, ["add", ["sqrt", "c"], epsilon]];
+      if (!m) return { param: map("rmsprop", ["sub", "a", ["mul", times(factor, "d"), d]], [p, gradient, variance, eta]), slots: [variance] };
+      const next = map("rmspropMomentum", ["add", ["mul", momentum, "d"], d], [p, gradient, variance, m]);
+      return { param: map("descend", ["sub", "a", ["mul", times(factor, "c"), "b"]], [p, next, eta]), slots: [variance, next] };
+    },
+  };
+}
+
+export interface AdagradOptions {
+  readonly lr?: LearningRate;
+  readonly lrDecay?: number;
+  readonly epsilon?: number;
+  readonly weightDecay?: number;
+}
+
+/**
+ * Adagrad (Duchi, Hazan and Singer 2011) as torch.optim.Adagrad: g ← g + weightDecay·p; s ← s + g²;
+ * p ← p − lr/(1 + lrDecay·step) · g / (√s + ε). Throws ShapeError for numbers out of range.
+ */
+export function adagrad({ lr = 0.01, lrDecay = 0, epsilon = 1e-10, weightDecay = 0 }: AdagradOptions = {}): Optimizer {
+  mustBeAtLeast0("adagrad", "learning rate decay", lrDecay);
+  mustBeAtLeast0("adagrad", "epsilon", epsilon);
+  mustBeAtLeast0("adagrad", "weight decay", weightDecay);
+  const given = rate("adagrad", lr);
+  const learningRate = (step: number) => given(step) / (1 + lrDecay * step);
+  return {
+    name: "adagrad",
+    slots: ["squares"],
+    hypers: 1,
+    learningRate,
+    hyper: (step) => [learningRate(step)],
+    update(p, gradient, [s], [eta], { rate: factor = 1, weightDecay: decay = weightDecay } = {}) {
+      const g = decayed(decay);
+      const squares = map("adagradSquares", ["add", "c", squared(g)], [p, gradient, s]);
+      const d: Expr = ["div", g, ["add", ["sqrt", "c"], epsilon]];
+      return { param: map("adagrad", ["sub", "a", ["mul", times(factor, "d"), d]], [p, gradient, squares, eta]), slots: [squares] };
+    },
+  };
+}
+
+export interface LionOptions {
+  readonly lr?: LearningRate;
+  readonly beta1?: number;
+  readonly beta2?: number;
+  readonly weightDecay?: number;
+}
+
+/**
+ * Lion (Chen et al., "Symbolic discovery of optimization algorithms", 2023): p ← p − lr·(sign(β₁m + (1 − β₁)g) + weightDecay·p);
+ * m ← β₂m + (1 − β₂)g. Throws ShapeError for numbers out of range.
+ */
+export function lion({ lr = 1e-4, beta1 = 0.9, beta2 = 0.99, weightDecay = 0 }: LionOptions = {}): Optimizer {
+  mustBeFraction("lion", "beta1", beta1);
+  mustBeFraction("lion", "beta2", beta2);
+  mustBeAtLeast0("lion", "weight decay", weightDecay);
+  const learningRate = rate("lion", lr);
+  return {
+    name: "lion",
+    slots: ["momentum"],
+    hypers: 1,
+    learningRate,
+    hyper: (step) => [learningRate(step)],
+    update(p, g, [m], [eta], { rate: factor = 1, weightDecay: decay = weightDecay } = {}) {
+      const direction = follow(beta1, "c", "b");
+      const sign: Expr = ["sub", ["gt", direction, 0], ["gt", 0, direction]];
       return {
-        param: map("adam", ["sub", "a", ["div", ["mul", "d", "b"], denominator]], [p, mean, variance, rate, correction]),
-        slots: [mean, variance],
+        param: map("lion", ["sub", "a", ["mul", times(factor, "d"), plus(sign, decay, "a")]], [p, g, m, eta]),
+        slots: [map("lionMomentum", follow(beta2, "b", "a"), [g, m])],
       };
+    },
+  };
+}
+
+/**
+ * LAMB (You et al., "Large batch optimization for deep learning", 2020): with Adam's corrected moments m̂ and v̂,
+ * u = m̂ / (√v̂ + ε) + weightDecay·p; p ← p − lr·‖p‖/‖u‖·u, the quotient being 1 where a norm is 0. Throws ShapeError for numbers out of range.
+ */
+export function lamb({ lr = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-6, weightDecay = 0.01 }: AdamOptions = {}): Optimizer {
+  mustBeFraction("lamb", "beta1", beta1);
+  mustBeFraction("lamb", "beta2", beta2);
+  mustBeAtLeast0("lamb", "epsilon", epsilon);
+  mustBeAtLeast0("lamb", "weight decay", weightDecay);
+  const learningRate = rate("lamb", lr);
+  return {
+    name: "lamb",
+    slots: ["mean", "variance"],
+    hypers: 3,
+    learningRate,
+    hyper: (step) => [learningRate(step), 1 / (1 - beta1 ** (step + 1)), 1 / Math.sqrt(1 - beta2 ** (step + 1))],
+    update(p, g, [m, v], [eta, c1, c2], { rate: factor = 1, weightDecay: decay = weightDecay } = {}) {
+      const mean = map("lambMean", follow(beta1, "b", "a"), [g, m]);
+      const variance = map("lambVariance", follow(beta2, "b", squared("a")), [g, v]);
+      const adapted: Expr = ["div", ["mul", "b", "d"], ["add", ["mul", ["sqrt", "c"], "e"], epsilon]];
+      const u = map("lambDirection", plus(adapted, decay, "a"), [p, mean, variance, c1, c2]);
+      const norm = (x: Value) => sqrt(sum(square(x)));
+      const [size, length] = [norm(p), norm(u)];
+      const trust = map("lambTrust", ["select", ["mul", ["gt", "a", 0], ["gt", "b", 0]], ["div", "a", "b"], 1], [size, length]);
+      return { param: map("lamb", ["sub", "a", ["mul", ["mul", times(factor, "c"), "d"], "b"]], [p, u, eta, trust]), slots: [mean, variance] };
     },
   };
 }

@@ -51,7 +51,7 @@ export function createPredictor(backend: Backend, model: Model, state: State, { 
           filled.set(samples);
           samples = filled;
         }
-        const rows = await forward.run(samples, new Int32Array(size)).output;
+        const rows = await forward.run(samples).output;
         result.set(rows.subarray(0, n * outSize), at * outSize);
         await breathe();
       }

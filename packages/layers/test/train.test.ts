@@ -286,7 +286,7 @@ describe("stopping", () => {
     const data = stripes(16);
     const t = trainer(createHost(), { optimizer: sgd({ lr: (step) => (step < 2 ? 0.01 : 1e38) }) });
     await expect(all(t.fit(data, { epochs: 9 }))).rejects.toThrow(
-      /^train: the loss is (NaN|Infinity) at epoch 2, step 2; a lower learning rate than 1e\+38 may help$/,
+      "train: the loss is NaN at epoch 3, step 1, c1.weight was not finite before it; a lower learning rate than 1e+38 may help",
     );
     const fresh = trainer(createHost(), { optimizer: sgd({ lr: 0.01 }) });
     t.restore(await fresh.checkpoint());
@@ -329,7 +329,7 @@ describe("errors", () => {
       all(trainer(backend, { loss: squaredError }).fit(stripes(8), { epochs: 1 })),
     );
     const none = { ...tinyModel(), layer: { type: "mean", forward: (x: Value) => mean(x, [1, 2], false) } };
-    await fails("train: tiny has no trainable parameter", (backend) => all(trainer(backend, { model: none }).fit(stripes(8), { epochs: 1 })));
+    expect(() => trainer(createHost(), { model: none })).toThrow("train: tiny has no trainable parameter");
   });
 
   test("one fit at a time", async () => {

@@ -1,0 +1,40 @@
+// What is special about some parameters of a training: a list of rules, each for the parameters whose names it matches.
+
+import { shapeError } from "@conv/tensor";
+import type { Entry } from "./layer.ts";
+import type { ParameterOptions } from "./optim.ts";
+
+/** What holds for the parameters that `match`; of several rules that set the same, the last holds. */
+export interface ParameterRule extends ParameterOptions {
+  /** A part of the network and all that is in it (`features` or `features.0.weight`), or a pattern somewhere in the full name. */
+  readonly match: string | RegExp;
+  /** Keeps the values as they are: no gradient is computed for them and no state is kept. */
+  readonly frozen?: boolean;
+}
+
+const matches = (name: string, match: string | RegExp): boolean =>
+  typeof match === "string" ? name === match || name.startsWith(`${match}.`) : name.search(match) >= 0;
+
+/**
+ * For each entry what is special about it, or null where it is not trained. Throws ShapeError for a rule that matches no trainable
+ * parameter, for numbers out of range, and where nothing is left to train.
+ */
+export function applyRules(name: string, entries: readonly Entry[], rules: readonly ParameterRule[] = []): (ParameterOptions | null)[] {
+  const trainable = entries.filter((e) => e.trainable);
+  if (trainable.length === 0) throw shapeError("train", `${name} has no trainable parameter`);
+  for (const { match, rate = 1, weightDecay = 0 } of rules) {
+    if (!trainable.some((e) => matches(e.name, match))) throw shapeError("train", `the rule for ${match} matches no trainable parameter of ${name}`);
+    if (!(rate >= 0 && Number.isFinite(rate))) throw shapeError("train", `the rule for ${match} has rate ${rate}, must be a finite number ≥ 0`);
+    if (!(weightDecay >= 0 && Number.isFinite(weightDecay)))
+      throw shapeError("train", `the rule for ${match} has weight decay ${weightDecay}, must be a finite number ≥ 0`);
+  }
+  const options = entries.map((entry) => {
+    if (!entry.trainable) return null;
+    const { frozen, rate, weightDecay } = rules
+      .filter(({ match }) => matches(entry.name, match))
+      .reduce<Omit<ParameterRule, "match">>((all, { match: _, ...rule }) => ({ ...all, ...rule }), {});
+    return frozen ? null : { rate, weightDecay };
+  });
+  if (options.every((o) => o === null)) throw shapeError("train", `the rules freeze every parameter of ${name}`);
+  return options;
+}
