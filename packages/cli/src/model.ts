@@ -18,7 +18,7 @@ export function modelOf(name: string): Model {
   throw new UserError(`unknown model ${JSON.stringify(name)}; ${hint}`);
 }
 
-const LARGEST_MODEL = 2 ** 30; // bytes; VGG-16, the largest network known, takes half of it
+const LARGEST_MODEL = 2 ** 30; // bytes; VGG-19, the largest network known, takes half of it
 
 /** A model file of `conv train`: its bytes, what is in them, and the network that its metadata names. Throws UserError. */
 export async function loadModel(file: string): Promise<{ bytes: Uint8Array; decoded: Decoded; model: Model }> {

@@ -3,7 +3,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { encodeSafetensors, initialise } from "@conv/layers";
-import { lenet5 } from "@conv/layers/models";
+import { lenet5, models } from "@conv/layers/models";
 import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
 import packageJson from "../package.json" with { type: "json" };
@@ -46,7 +46,7 @@ beforeAll(async () => {
   files = await list(cwd);
 });
 
-const names = "lenet5, lenet5_1998, resnet18, resnet50, vgg16, mobilenetV2, squeezenet1_0, and squeezenet1_1";
+const names = new Intl.ListFormat("en").format(Object.keys(models));
 
 const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ["summary lenet", `unknown model "lenet"; did you mean lenet5? There are ${names}`],
@@ -98,7 +98,7 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
     "text.safetensors: safetensors: the header says it takes 2338328219631577204 bytes, the limit is 100000000; this is no safetensors file",
   ],
   ["predict foreign.safetensors blank.png", "foreign.safetensors: its metadata names no model; files of conv train do"],
-  ["predict other.safetensors blank.png", `other.safetensors: unknown model "inception_v3"; there are ${names}`],
+  ["predict other.safetensors blank.png", `other.safetensors: unknown model "inception_v3"; did you mean inceptionV3? There are ${names}`],
   ["predict wrong.safetensors blank.png", "wrong.safetensors: lenet5: c1.weight has shape 6×1×3×3 in the state, 6×1×5×5 in the model"],
   ["predict lacking.safetensors blank.png", "lacking.safetensors: lenet5: state does not fit: missing f6.bias"],
   ["predict weights.safetensors gone.png", "gone.png: no such file or folder"],
