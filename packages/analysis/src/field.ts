@@ -8,6 +8,7 @@ import {
   logSoftmaxOp,
   matmulOp,
   maxOp,
+  mixOp,
   padOp,
   reshapeOp,
   sliceOp,
@@ -76,6 +77,10 @@ function through(n: Node, i: number, field: Moving): Moving {
     return to[axis] === from[along] ? shift(0, axis) : all;
   }
   if (applies(n, sumOp, maxOp)) return n.params.axes.includes(along) ? all : field;
+  if (applies(n, mixOp)) {
+    if (n.params.axis !== along) return field;
+    return n.params.window ? slide(field, n.params.window) : all;
+  }
   if (applies(n, softmaxOp, logSoftmaxOp)) return n.params.axis === along ? all : field;
   if (applies(n, concatOp)) return n.params.axis === along ? all : field;
   if (applies(n, padOp)) return shift(-n.params.lo[along]);

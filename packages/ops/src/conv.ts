@@ -15,7 +15,7 @@ import {
   type Spec,
   type Window,
 } from "@conv/tensor";
-import { axisName, convGeometry, eachTerm, perAxis, resolvePadding, spanOf, wShape, xShape, yShape } from "./geometry.ts";
+import { axisName, convGeometry, eachTerm, keepsSize, paddingPerAxis, perAxis, resolvePadding, spanOf, wShape, xShape, yShape } from "./geometry.ts";
 import type { ConvGeometry, ConvOptions, PerAxis } from "./geometry.ts";
 
 type Role = "x" | "w" | "y";
@@ -95,11 +95,14 @@ export const conv = <T extends Arg>(x: T, w: T, options?: ConvOptions): T => app
 export interface ConvTransposeOptions extends ConvOptions {
   /** Rows added at the end of each axis; must be smaller than stride or dilation, as in PyTorch. */
   readonly outputPadding?: PerAxis;
+  /** Sizes of the output, as PyTorch's `output_size`: chooses outputPadding. */
+  readonly outputSize?: PerAxis;
 }
 
 /**
  * Transposed convolution, the gradient of `conv` to its input: x (n, ic, …input), w (ic, oc/groups, …kernel) →
  * (n, oc, …output) with output = (input − 1)·stride − padLo − padHi + (kernel − 1)·dilation + 1 + outputPadding.
+ * Padding by name is that of the convolution whose gradient it is; with "same" and its like the output is input·stride.
  */
 export function convTranspose<T extends Arg>(x: T, w: T, options: ConvTransposeOptions = {}): T {
   return apply(convGradInputOp, convTransposeGeometry(x.spec, w.spec, options), [x, w])[0];
@@ -109,7 +112,7 @@ export function convTranspose<T extends Arg>(x: T, w: T, options: ConvTransposeO
 export function convTransposeGeometry(
   x: Spec,
   w: Spec,
-  { stride = 1, padding = 0, dilation = 1, groups = 1, outputPadding = 0 }: ConvTransposeOptions = {},
+  { stride = 1, padding = 0, dilation = 1, groups = 1, outputPadding, outputSize }: ConvTransposeOptions = {},
 ): ConvGeometry {
   const op = "convTranspose";
   const rank = x.shape.length - 2;
@@ -120,18 +123,26 @@ export function convTransposeGeometry(
   if (oc !== channels) throw shapeError(op, `weight takes ${oc} channels, input has ${channels}`);
   if (!Number.isInteger(groups) || groups < 1) throw shapeError(op, `groups ${groups} is not a whole number ≥ 1`);
   if (oc % groups) throw shapeError(op, `${oc} input channels do not divide into ${groups} groups`);
-  if (padding === "same") throw shapeError(op, `padding "same" names no size for a transposed convolution; give numbers`);
+  if (outputPadding !== undefined && outputSize !== undefined) throw shapeError(op, "outputPadding and outputSize say the same; give one of them");
   perAxis(op, "kernel", kernel, rank, 1);
   const s = perAxis(op, "stride", stride, rank, 1);
   const d = perAxis(op, "dilation", dilation, rank, 1);
-  const extra = perAxis(op, "outputPadding", outputPadding, rank, 0);
-  const { padLo, padHi } = resolvePadding(op, padding, output, spanOf(kernel, d), s);
-  const input = spanOf(kernel, d).map((span, a) => {
-    if (extra[a] >= Math.max(s[a], d[a]))
-      throw shapeError(op, `outputPadding ${extra[a]} must be smaller than stride ${s[a]} or dilation ${d[a]}`, axisName(rank, a));
-    const size = (output[a] - 1) * s[a] - padLo[a] - padHi[a] + span + extra[a];
-    if (output[a] > 0 && size < 1) throw shapeError(op, `padding ${padLo[a]} + ${padHi[a]} leaves output size ${size}`, axisName(rank, a));
-    return Math.max(0, size);
+  const given = outputPadding === undefined ? null : perAxis(op, "outputPadding", outputPadding, rank, 0);
+  const wanted = outputSize === undefined ? null : perAxis(op, "outputSize", outputSize, rank, 1);
+  const span = spanOf(kernel, d);
+  const kept = paddingPerAxis(padding, rank).map(keepsSize);
+  const whole = output.map((size, a) => size * s[a]);
+  const { padLo, padHi } = resolvePadding(op, padding, whole, span, s);
+  const input = output.map((size, a) => {
+    const axis = axisName(rank, a);
+    const least = (size - 1) * s[a] - padLo[a] - padHi[a] + span[a];
+    const end = wanted?.[a] ?? (given ? least + given[a] : kept[a] ? Math.max(least, whole[a]) : least);
+    const most = Math.max(s[a], d[a]) - 1;
+    if (given && given[a] > most) throw shapeError(op, `outputPadding ${given[a]} must be smaller than stride ${s[a]} or dilation ${d[a]}`, axis);
+    if (wanted && (end < least || end > least + most))
+      throw shapeError(op, `outputSize ${end} cannot be reached, it may be ${least} to ${least + most}`, axis);
+    if (size > 0 && end < 1) throw shapeError(op, `padding ${padLo[a]} + ${padHi[a]} leaves output size ${end}`, axis);
+    return Math.max(0, end);
   });
   return { n, groups, ic: icg * groups, oc, input, kernel, output, stride: s, dilation: d, padLo, padHi };
 }

@@ -1,6 +1,9 @@
 // The geometry of a convolution at any rank, computed and checked once, and the one loop nest that is its meaning.
 
 import { shapeError, stridesOf, type Spec } from "@conv/tensor";
+import { axisName, perAxis, resolvePadding, spanOf, type Padding, type PerAxis } from "./padding.ts";
+
+export * from "./padding.ts";
 
 /** A window sliding over space. All lists have one entry per spatial axis; output `o` at tap `k` reads input `o·stride − padLo + k·dilation`. */
 export interface WindowGeometry {
@@ -21,71 +24,13 @@ export interface ConvGeometry extends WindowGeometry {
   readonly oc: number;
 }
 
-/** One number for all axes, or one per axis. */
-export type PerAxis = number | readonly number[];
-
-/** Padding: one number, one per axis, or `[lo, hi]` per axis. `"valid"` is 0; `"same"` keeps ⌈input/stride⌉, the odd one at the end. */
-export type Padding = PerAxis | readonly (readonly [number, number])[] | "valid" | "same";
-
 export interface ConvOptions {
   readonly stride?: PerAxis;
+  /** Zeros around the input: numbers or names, see {@link PaddingName}. */
   readonly padding?: Padding;
   readonly dilation?: PerAxis;
   readonly groups?: number;
 }
-
-/** The customary name of a spatial axis: `w`, `h` `w` or `d` `h` `w` for up to three of them, its number beyond. */
-export const axisName = (rank: number, axis: number): string => (rank <= 3 ? "dhw".slice(-rank).charAt(axis) : `${axis}`);
-
-/** One entry per axis; throws ShapeError unless each is a whole number ≥ `min`. */
-export function perAxis(op: string, what: string, value: PerAxis, rank: number, min: number): number[] {
-  const list = typeof value === "number" ? Array.from({ length: rank }, () => value) : [...value];
-  if (list.length !== rank) throw shapeError(op, `${what} has ${list.length} entries for ${rank} spatial axes`);
-  list.forEach((v, a) => {
-    if (!Number.isInteger(v) || v < min) throw shapeError(op, `${what} ${v} is not a whole number ≥ ${min}`, axisName(rank, a));
-  });
-  return list;
-}
-
-/** Padding before and after each axis. Negative padding is refused. */
-export function resolvePadding(
-  op: string,
-  padding: Padding,
-  input: readonly number[],
-  span: readonly number[],
-  stride: readonly number[],
-): { padLo: number[]; padHi: number[] } {
-  const rank = input.length;
-  if (padding === "valid") padding = 0;
-  if (padding === "same") {
-    const total = input.map((size, a) => Math.max(0, (Math.ceil(size / stride[a]) - 1) * stride[a] + span[a] - size));
-    return { padLo: total.map((t) => t >> 1), padHi: total.map((t) => t - (t >> 1)) };
-  }
-  if (typeof padding !== "number" && padding.length > 0 && typeof padding[0] !== "number") {
-    const pairs = padding as readonly (readonly [number, number])[];
-    return {
-      padLo: perAxis(
-        op,
-        "padding",
-        pairs.map((p) => p[0]),
-        rank,
-        0,
-      ),
-      padHi: perAxis(
-        op,
-        "padding",
-        pairs.map((p) => p[1]),
-        rank,
-        0,
-      ),
-    };
-  }
-  const both = perAxis(op, "padding", padding as PerAxis, rank, 0);
-  return { padLo: both, padHi: both };
-}
-
-/** Input cells that a kernel with dilation covers: (kernel − 1)·dilation + 1. */
-export const spanOf = (kernel: readonly number[], dilation: readonly number[]): number[] => kernel.map((k, a) => (k - 1) * dilation[a] + 1);
 
 /** ⌊(input + padLo + padHi − span) / stride⌋ + 1 per axis; throws ShapeError where the kernel does not fit. */
 export function outputSizes(

@@ -40,6 +40,14 @@ export {
   type ElementwiseOp,
   type ElementwiseParams,
 } from "./elementwise.ts";
+export {
+  explainPadding,
+  formatPadding,
+  type PaddingCalls,
+  type PaddingChoice,
+  type PaddingExplanation,
+  type PaddingQuestion,
+} from "./explainPadding.ts";
 export { countFns, differentiate, evaluator, formatExpr, numbers, substitute, variable, variables, type Expr, type Fn } from "./expr.ts";
 export * from "./geometry.ts";
 export { grad } from "./grad.ts";
@@ -49,6 +57,7 @@ export { max, maxOp } from "./max.ts";
 export { mean } from "./mean.ts";
 export { flip, mix, mixOp, select, type MixParams, type Tap } from "./mix.ts";
 export * from "./move.ts";
+export { padWith, type PaddingMode } from "./padWith.ts";
 export * from "./pool.ts";
 export { broadcastStrides, broadcastTo, broadcastToOp, sum, sumOp, sumTo, type Axes, type ReduceParams } from "./reduce.ts";
 export { logSoftmax, logSoftmaxOp, softmax, softmaxOp, type SoftmaxParams } from "./softmax.ts";
