@@ -92,4 +92,6 @@ export interface CpuKernel extends Kernel<Task, Caps, CpuCode> {
   work?(task: Task, caps: Caps): Work;
   /** See `Step.roundoff`. */
   readonly roundoff?: number;
+  /** Bytes that it keeps from run to run beyond the size of its weights, where these are transformed. */
+  keeps?(task: Task, caps: Caps): number;
 }

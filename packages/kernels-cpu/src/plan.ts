@@ -209,15 +209,26 @@ export interface Choice {
 
 /** What a kernel that states a larger rounding error must gain to be taken. */
 const ROUNDING_SECONDS = 5e-6;
+/**
+ * What a byte more to keep must gain, a quarter of the time in which transformed weights are made (0.4 to 0.5 ns a byte, at the first run
+ * and whenever they change). Winograd's F(6×6, 3×3) makes 64 numbers of 9: over F(4×4, 3×3), with 36, it has gained next to nothing where
+ * it does not pay this (256→256 channels at 56×56: 33 ms and 33 ms, 8 MB more).
+ */
+const KEEPING_SECONDS = 0.1e-9;
 
 /** Kernels that take the task, the fastest by their own estimates first. Throws UnsupportedError if there is none. */
 export function choose(task: Task, caps: Caps, list: readonly CpuKernel[] = kernels): Choice[] {
   const rank = ({ name }: CpuKernel) => caps.prefer.toReversed().indexOf(name);
-  // What rounds more must gain something: small sums come out as written.
-  const price = ({ kernel, estimate }: Choice) => estimate + (kernel.roundoff ? ROUNDING_SECONDS : 0);
+  // What rounds more must gain something: small sums come out as written. So must what takes more memory.
+  const prices = new Map<CpuKernel, number>();
+  const price = ({ kernel }: Choice) => prices.get(kernel)!;
   const willing = list
     .filter((kernel) => (kernel.roundoff ?? 0) <= caps.roundoff && kernel.declines(task, caps) === null)
-    .map((kernel) => ({ kernel, estimate: kernel.estimate(task, caps) }))
+    .map((kernel) => {
+      const estimate = kernel.estimate(task, caps);
+      prices.set(kernel, estimate + (kernel.roundoff ? ROUNDING_SECONDS : 0) + (kernel.keeps?.(task, caps) ?? 0) * KEEPING_SECONDS);
+      return { kernel, estimate };
+    })
     .sort((a, b) => rank(b.kernel) - rank(a.kernel) || price(a) - price(b));
   if (willing.length) return willing;
   const reasons = list.map((k) => `${k.name} ${k.declines(task, caps)}`).join("; ");

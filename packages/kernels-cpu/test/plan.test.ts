@@ -157,6 +157,25 @@ describe("choice", () => {
     expect(choose(task, cpu.caps, [igemm, swift])[0].kernel).toBe(swift);
   });
 
+  it("wants a gain for memory that is kept", () => {
+    const igemm = kernels.find((k) => k.name === "igemm")!;
+    const least: CpuKernel = { ...igemm, name: "least", estimate: () => 1e-3 };
+    const swift = (gain: number): CpuKernel => ({ ...igemm, name: "swift", estimate: () => 1e-3 - gain, keeps: () => 1e6 });
+    expect(choose(task, cpu.caps, [swift(0.9e-4), least])[0].kernel.name).toBe("least");
+    expect(choose(task, cpu.caps, [least, swift(1.1e-4)])[0].kernel.name).toBe("swift");
+  });
+
+  it("transforms no weights beyond 256 MiB", () => {
+    const [x, w] = [spec([1, 2048, 14, 14]), spec([2048, 2048, 3, 3])];
+    const { op, params, outputs } = trace((x, w) => conv(x, w, { padding: 1 }), [x, w]).nodes[0];
+    const large: Task = { ...task, op, params, inputs: [x, w], outputs: outputs.map((v) => v.spec) };
+    const of = (name: string) => kernels.find((k) => k.name === name)!;
+    expect(of("winograd2d6").declines(large, cpu.caps)).toBe("transforms weights to at most 268435456 bytes, not 603979776");
+    expect(of("winograd2d4").declines(large, cpu.caps)).toBeNull();
+    expect(of("winograd2d4").keeps!(large, cpu.caps)).toBe(2048 * 2048 * (16 - 9) * 4);
+    expect(choose(large, cpu.caps).map((c) => c.kernel.name)).not.toContain("winograd2d8");
+  });
+
   it("names every kernel of the list once", () => {
     const names = kernels.map((k) => k.name);
     expect(new Set(names).size).toBe(names.length);

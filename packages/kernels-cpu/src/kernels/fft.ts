@@ -5,7 +5,7 @@
 // all happens in a thread's own memory. Stride 1, one or two inner axes, dilation, groups; and the gradient to the input.
 // Mathieu, Henaff & LeCun, Fast Training of Convolutional Networks through FFTs (2014).
 
-import { stridesOf } from "@conv/tensor";
+import { bytesOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
 import { f32x4, i32, v128, type Code, type Local } from "../wasm/asm.ts";
@@ -33,6 +33,7 @@ export const fft: CpuKernel = fitted({
     const ways = tilingsOf(gatherOf(task));
     return typeof ways === "string" ? ways : null;
   },
+  keeps: (task, caps) => 4 * weightFloats(chosen(task, caps)) - bytesOf(task.inputs[1]),
   work: (task, caps) => workOf(chosen(task, caps), caps),
   build(task, caps) {
     const t = chosen(task, caps);
@@ -42,7 +43,7 @@ export const fft: CpuKernel = fitted({
     const source = paddedInput(g, 0, scratch, stages);
     const space = (floats: number, packs?: number) => scratchAt(scratch.push({ bytes: floats * 4, packs }) - 1);
     const count = frequencies(size);
-    const weights = space(single ? Math.ceil((g.groups * g.to) / 4) * count * 8 : g.groups * g.to * g.from * count * 2 + 4, 1);
+    const weights = space(weightFloats(t), 1);
     stages.push(weightStage(t, caps, weights));
     if (single) return { scratch, stages: [...stages, singleStage(t, task, caps, source, weights)] };
     const columns = Math.ceil(t.tiles / columnsPerTile(caps)) * columnsPerTile(caps);
@@ -54,6 +55,9 @@ export const fft: CpuKernel = fitted({
     };
   },
 });
+
+const weightFloats = ({ g, size, single }: FftTiling): number =>
+  frequencies(size) * (single ? Math.ceil((g.groups * g.to) / 4) * 8 : g.groups * g.to * g.from * 2) + 4;
 
 /** Transforms the weights: [group][frequency][block of output channels][re, im][channel][row], or [four channels][frequency][re, im][channel]. */
 function weightStage(t: FftTiling, caps: Caps, into: Place): Stage {

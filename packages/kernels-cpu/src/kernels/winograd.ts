@@ -4,7 +4,7 @@
 //   y[oc, tile] = Aᵀ[ Σ over c of (G·w[oc, c]·Gᵀ) ⊙ (Bᵀ·x[c, tile]·B) ]A
 // A vector holds the same point of four tiles, which may lie anywhere: each has its own address.
 
-import { stridesOf } from "@conv/tensor";
+import { bytesOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
 import { i32, v128, type Code, type Operand } from "../wasm/asm.ts";
@@ -21,6 +21,10 @@ import { emitInput, emitOutput, scratchBytes } from "./winogradTransforms.ts";
 /** Bytes of transformed tiles and of products that a thread keeps, in the second-level cache. */
 const SOURCE_BYTES = 1024 * 1024;
 const PRODUCT_BYTES = 256 * 1024;
+/** Bytes that the transformed weights of a convolution may take. */
+const MOST_BYTES = 2 ** 28;
+
+const packedBytes = (all: readonly Tiling[]): number => all.reduce((sum, { g, depth, points }) => sum + g.groups * g.to * depth * points * 4, 0);
 
 /** How a thread's piece of work is cut: panels of tiles that share each pass over the weights, and rows whose products wait to be transformed. */
 function blocking({ g, points, tiles, depth }: Tiling, caps: Caps) {
@@ -50,8 +54,11 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
     declines(task) {
       if (!isConvOrGradInput(task)) return "does convolution and its gradient to the input";
       const t = tilings(gatherOf(task), points, dims);
-      return typeof t === "string" ? t : null;
+      if (typeof t === "string") return t;
+      const bytes = packedBytes(t);
+      return bytes > MOST_BYTES ? `transforms weights to at most ${MOST_BYTES} bytes, not ${bytes}` : null;
     },
+    keeps: (task) => packedBytes(tilings(gatherOf(task), points, dims) as Tiling[]) - bytesOf(task.inputs[1]),
     work(task, caps) {
       const all = tilings(gatherOf(task), points, dims) as Tiling[];
       const { g } = all[0];
