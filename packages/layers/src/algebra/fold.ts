@@ -1,0 +1,175 @@
+// Batch normalisation that predicts is one multiplication and one addition a channel, and both can be done beforehand in the convolution:
+// s·(W∗x + b) + t = (s·W)∗x + (s·b + t).
+
+import { add, convGradInputOp, convOp, isElementwise, matmulOp, reshape, variable, type ConvGeometry, type Expr, type MatmulParams } from "@conv/ops";
+import { evaluate, graphOf, hostArray, input, node, sameShape, sizeOf, spec, type Node, type Value } from "@conv/tensor";
+import { zeros } from "../init.ts";
+import { traceModel, type Entry, type Model, type TracedModel } from "../layer.ts";
+import { matchState, type Saved, type State } from "../state.ts";
+import { toHost } from "./convolution.ts";
+import { again, consumers, dependents, layerOf, names, under, type ModelState } from "./rewrite.ts";
+
+/** A convolution (transposed ones and linear layers too) and what follows it that is affine channel by channel. */
+interface Fold {
+  readonly conv: Node;
+  readonly chain: readonly Node[];
+  readonly weight: string;
+  readonly bias: string;
+}
+
+/**
+ * A model that answers the same with fewer numbers: every convolution and linear layer takes up the batch normalisation, and whatever
+ * else is affine channel by channel, that directly follows it. What it takes up need not be known by name: its scale and shift are
+ * found by asking it for 0 and 1. Tensors keep their names; `path.bias` comes to each `path.weight` that has taken something up, and what
+ * is no longer needed goes. Layers that are used twice, and normalisation before a convolution, stay as they are. Computed in float64 and
+ * rounded once. Throws ShapeError where the state does not fit the model.
+ */
+export function foldBatchNorm(model: Model, state: State): ModelState {
+  const traced = traceModel(model);
+  matchState(model.name, traced.entries, state);
+  const folds = foldsOf(traced);
+  const entries = remaining(traced, folds);
+  const folded = new Map(
+    folds.flatMap((fold): [string, Saved][] => {
+      const [weight, bias] = numbersOf(fold, traced, state);
+      return [
+        [fold.weight, weight],
+        [fold.bias, bias],
+      ];
+    }),
+  );
+  const layer = layerOf("foldBatchNorm", entries, (x, tensors) => {
+    const again = traceModel({ ...model, input: x.shape.slice(1) }, { batch: x.shape[0] });
+    return rewritten(again, foldsOf(again), x, tensors);
+  });
+  return { model: { ...model, layer }, state: new Map(entries.map(({ name }) => [name, folded.get(name) ?? state.get(name)!])) };
+}
+
+function foldsOf(traced: TracedModel): Fold[] {
+  const { graph, x, output } = traced;
+  const [usersOf, nameOf] = [consumers(graph), names(traced)];
+  const moving = dependents(graph, x);
+  const known = new Set(traced.entries.map((e) => e.name));
+  const takes = (n: Node): boolean =>
+    n.op === convOp || n.op === convGradInputOp || (n.op === matmulOp && n.outputs[0].shape.length === 2 && isLinear(n as Node<MatmulParams>));
+  return graph.nodes.flatMap((conv) => {
+    if (!takes(conv) || !moving.has(conv.inputs[0])) return [];
+    const weight = nameOf(conv.inputs[1]);
+    if (!weight || !/(^|\.)weight$/.test(weight) || usersOf(conv.inputs[1]).length > 1) return [];
+    const chain: Node[] = [];
+    let [end] = conv.outputs;
+    while (end !== output) {
+      const [next, ...others] = usersOf(end);
+      if (others.length || !isAffine(next, end, moving)) break;
+      chain.push(next);
+      [end] = next.outputs;
+    }
+    const bias = weight.replace(/weight$/, "bias");
+    const old = traced.values.find((v) => nameOf(v) === bias);
+    const taken = (v: Value): boolean => v !== output && usersOf(v).every((n) => chain.includes(n) || n.outputs.every(taken));
+    const free = !known.has(bias) || (old !== undefined && taken(old));
+    return chain.length && free ? [{ conv, chain, weight, bias }] : [];
+  });
+}
+
+const isLinear = ({ params: { transposeA, transposeB } }: Node<MatmulParams>): boolean => transposeB && !transposeA;
+
+/** Whether a node is s·v + t with s and t known beforehand and the same for all of a channel (axis 1). */
+function isAffine(n: Node, v: Value, moving: ReadonlySet<Value>): boolean {
+  if (!isElementwise(n) || !sameShape(n.outputs[0].shape, v.shape)) return false;
+  const at = n.inputs.indexOf(v);
+  const rank = v.shape.length;
+  const perChannel = ({ shape }: Value) => shape.every((size, a) => size === 1 || a + rank - shape.length === 1);
+  return n.inputs.every((other, i) => i === at || (!moving.has(other) && perChannel(other))) && degree(n.params.f, variable(at)) <= 1;
+}
+
+/** Degree of an expression as a polynomial of a variable; infinite where it is none. */
+function degree(e: Expr, of: string): number {
+  if (typeof e === "number") return 0;
+  if (typeof e === "string") return e === of ? 1 : 0;
+  const [fn, ...args] = e;
+  const degrees = args.map((arg) => degree(arg, of));
+  const most = Math.max(...degrees);
+  if (most === 0) return 0;
+  if (fn === "add" || fn === "sub" || fn === "neg") return most;
+  if (fn === "mul") return degrees[0] + degrees[1];
+  return (fn === "div" && degrees[1] === 0) || (fn === "select" && degrees[0] === 0) ? most : Infinity;
+}
+
+/** Weight and bias that have taken the chain up. */
+function numbersOf({ conv, chain, weight }: Fold, traced: TracedModel, state: State): [Saved, Saved] {
+  const old = state.get(weight)!;
+  const channels = conv.outputs[0].shape[1];
+  const asked = input(spec(conv.outputs[0].shape.map((_, a) => (a === 1 ? channels : 1))));
+  const answer = chain.reduce((v, n, i) => {
+    const before = i ? chain[i - 1].outputs[0] : conv.outputs[0];
+    return node(
+      n.op,
+      n.params,
+      n.inputs.map((other) => (other === before ? v : other)),
+    )[0];
+  }, asked);
+  const { nodes, outputs } = graphOf([asked, ...traced.values], [answer]);
+  const used = new Set(nodes.flatMap((n) => n.inputs));
+  const given = traced.values.flatMap((v, i) => (used.has(v) ? [[v, toHost(state.get(traced.entries[i].name)!)] as const] : []));
+  const ask = (value: number): Float64Array =>
+    evaluate({ inputs: [asked, ...given.map(([v]) => v)], nodes, outputs }, [
+      hostArray(asked.spec, new Float64Array(channels).fill(value)),
+      ...given.map(([, array]) => array),
+    ])[0].data;
+  const shift = ask(0);
+  const scale = ask(1).map((v, c) => v - shift[c]);
+  const channelOf = channelsOf(conv, old.shape);
+  return [
+    { shape: old.shape, data: old.data.map((v, i) => v * scale[channelOf(i)]) },
+    { shape: [channels], data: Float32Array.from(shift) },
+  ];
+}
+
+/** The output channel to which element `i` of the weight belongs: its first axis, or (ic, oc/groups, …) where it is transposed. */
+function channelsOf({ op, params }: Node, [first, second, ...rest]: readonly number[]): (i: number) => number {
+  const taps = sizeOf(rest);
+  if (op !== convGradInputOp) return (i) => Math.floor(i / (second * taps));
+  const perGroup = first / (params as ConvGeometry).groups;
+  return (i) => Math.floor(i / (second * taps) / perGroup) * second + (Math.floor(i / taps) % second);
+}
+
+/** The output of the graph with its folds made, upon another input and other tensors. */
+function rewritten(traced: TracedModel, folds: readonly Fold[], x: Value, tensors: ReadonlyMap<string, Value>): Value {
+  const known = new Map([[traced.x, x]]);
+  traced.entries.forEach(({ name }, i) => {
+    const tensor = tensors.get(name);
+    if (tensor) known.set(traced.values[i], tensor);
+  });
+  const ends = new Map(folds.map((fold) => [fold.conv, fold]));
+  const inside = new Set(folds.flatMap(({ chain }) => chain));
+  for (const n of traced.graph.nodes) {
+    if (inside.has(n)) continue;
+    again(n, known);
+    const fold = ends.get(n);
+    if (!fold) continue;
+    const y = known.get(n.outputs[0])!;
+    const bias = tensors.get(fold.bias)!;
+    const shape = y.shape.slice(1).map((size, a) => (a ? 1 : size));
+    const sum = under(n.path, add(y, shape.length > 1 ? under(n.path, reshape(bias, [1, ...shape])) : bias));
+    known.set(fold.chain.at(-1)!.outputs[0], sum);
+  }
+  return known.get(traced.output)!;
+}
+
+/** The tensors that the rewritten graph needs. */
+function remaining(traced: TracedModel, folds: readonly Fold[]): Entry[] {
+  const biases = new Map(
+    folds.map(({ weight, bias, conv }) => [
+      weight,
+      { name: bias, spec: spec([conv.outputs[0].shape[1]]), init: zeros, kind: "parameter" as const, trainable: true },
+    ]),
+  );
+  const replaced = new Set(folds.map((fold) => fold.bias));
+  const entries = traced.entries.flatMap((e): Entry[] => (replaced.has(e.name) ? [] : [e, ...[biases.get(e.name) ?? []].flat()]));
+  const tensors = new Map(entries.map((e) => [e.name, input(e.spec, e.name)]));
+  const x = input(traced.x.spec);
+  const { nodes } = graphOf([x, ...tensors.values()], [rewritten(traced, folds, x, tensors)]);
+  const used = new Set(nodes.flatMap((n) => n.inputs));
+  return entries.filter((e) => used.has(tensors.get(e.name)!));
+}

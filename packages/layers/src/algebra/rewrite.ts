@@ -1,0 +1,89 @@
+// What the rewritings of whole models share: a model is traced, its graph changed, and the changed graph is again a model, whose tensors
+// keep their names. Such a model predicts; its graph is that of prediction, without dropout and with running statistics.
+
+import { Value, unsupported, type Graph, type Node, type Op } from "@conv/tensor";
+import type { Entry, Layer, Model, TracedModel } from "../layer.ts";
+import type { State } from "../state.ts";
+
+/** A model and the values of its tensors. */
+export interface ModelState {
+  readonly model: Model;
+  readonly state: State;
+}
+
+/** A layer whose tensors are `entries`, under their full names, and whose output is what `fn` makes of its input and them. */
+export function layerOf(type: string, entries: readonly Entry[], fn: (x: Value, tensors: ReadonlyMap<string, Value>) => Value): Layer {
+  // Tracing is never interleaved, so one place is enough to put what the context gives.
+  const tensors = new Map<string, Value>();
+  const collector = (prefix: string, inside: readonly Entry[]): Layer => {
+    const own = inside.filter(({ name }) => !name.slice(prefix.length).includes("."));
+    const parts = new Map<string, Entry[]>();
+    for (const entry of inside) {
+      const [part, ...rest] = entry.name.slice(prefix.length).split(".");
+      if (rest.length) parts.set(part, [...(parts.get(part) ?? []), entry]);
+    }
+    const children = [...parts].map(([name, entries]) => [name, collector(`${prefix}${name}.`, entries)] as const);
+    return {
+      type,
+      forward(x, ctx) {
+        for (const { name, spec, init, kind } of own)
+          tensors.set(name, ctx[kind === "parameter" ? "param" : "buffer"](name.slice(prefix.length), spec.shape, init));
+        for (const [name, layer] of children) ctx.child(name, layer, x);
+        return x;
+      },
+    };
+  };
+  const root = collector("", entries);
+  return {
+    type,
+    forward(x, ctx) {
+      if (ctx.training) throw unsupported(type, "the model is for predicting; train the one that it was made of");
+      tensors.clear();
+      root.forward(x, ctx);
+      return fn(x, tensors);
+    },
+  };
+}
+
+/** A value with its node under another path. */
+export const under = (path: string, { node, index }: Value): Value => place(path, node!.op, node!.params, node!.inputs)[index];
+
+/** A node under a given path. */
+function place(path: string, op: Op<unknown>, params: unknown, inputs: readonly Value[]): readonly Value[] {
+  const specs = op.infer(
+    inputs.map((v) => v.spec),
+    params,
+  );
+  const outputs: Value[] = [];
+  const made: Node = { op, params, inputs, outputs, path };
+  specs.forEach((s, i) => outputs.push(new Value(made, i, s)));
+  return outputs;
+}
+
+/** Makes a node again with the values that stand for its inputs, and lets its outputs stand for the old ones; nothing where an input has none. */
+export function again(n: Node, known: Map<Value, Value>): void {
+  const inputs = n.inputs.flatMap((v) => known.get(v) ?? []);
+  if (inputs.length < n.inputs.length) return;
+  const made = place(n.path, n.op, n.params, inputs);
+  n.outputs.forEach((v, i) => known.set(v, made[i]));
+}
+
+/** Everything that depends on `from`. */
+export function dependents(graph: Graph, from: Value): ReadonlySet<Value> {
+  const found = new Set([from]);
+  for (const n of graph.nodes) if (n.inputs.some((v) => found.has(v))) n.outputs.forEach((v) => found.add(v));
+  return found;
+}
+
+/** The nodes that take each value, a node once for each time. */
+export function consumers(graph: Graph): (v: Value) => readonly Node[] {
+  const found = new Map<Value, Node[]>();
+  for (const n of graph.nodes) for (const v of n.inputs) found.set(v, [...(found.get(v) ?? []), n]);
+  return (v) => found.get(v) ?? [];
+}
+
+/** The name of a tensor of the model; undefined for other values. */
+export function names({ entries, values }: TracedModel): (v: Value) => string | undefined {
+  const found = new Map(values.map((v, i) => [v, entries[i].name]));
+  return (v) => found.get(v);
+}

@@ -1,0 +1,127 @@
+// A convolution as a sum of cheaper ones, by truncated singular values: the error is what was cut off, no more, and is told.
+// Spatial: Jaderberg, Vedaldi and Zisserman, "Speeding up Convolutional Neural Networks with Low Rank Expansions", BMVC 2014, scheme 2.
+// Depthwise: the sums of depthwise separable convolutions of Guo, Li, Lin, Chen and Li, "Network Decoupling", BMVC 2018, taken in
+// the principal directions of the input channels rather than in the channels themselves.
+
+import { hostArray, shapeError, sizeOf, spec, type HostArray } from "@conv/tensor";
+import { effortOf, settle, type Convolution, type Effort, type Settled } from "./convolution.ts";
+import { svd } from "./svd.ts";
+
+export interface SeparateOptions {
+  /** "spatial": kh×1, then 1×kw. "depthwise": 1×1 to `rank` channels, one filter for each of them, 1×1 from them. */
+  readonly kind: "spatial" | "depthwise";
+  /** Channels between the parts. */
+  readonly rank: number;
+  /** Spatial sizes of the input, for the counts. */
+  readonly input: readonly number[];
+}
+
+export interface Separated {
+  /** To be applied one after the other; the last has the bias. */
+  readonly parts: readonly Convolution[];
+  /** ‖W − W′‖ / ‖W‖ in the Frobenius norm, W′ being the weight of all parts together. */
+  readonly error: number;
+  /** The rank at which the error is 0. */
+  readonly fullRank: number;
+  readonly before: Effort;
+  readonly after: Effort;
+}
+
+/** `parts` of a rank, and the squares of all singular values, those of the kept terms first. */
+interface Terms {
+  readonly squares: readonly number[];
+  parts(rank: number): Convolution[];
+}
+
+/**
+ * A convolution taken apart at a rank, with the error of that. The error falls with the rank and is 0 at the full one, min(ic·kh, oc·kw)
+ * for spatial parts, min(ic, oc·taps)·min(oc, taps) for depthwise ones, where the parts may be more than the whole. Throws ShapeError for
+ * groups, other ranks than 1 … full, and spatial parts of other than two axes.
+ */
+export function separate(convolution: Convolution, { kind, rank, input }: SeparateOptions): Separated {
+  const settled = settle("separate", convolution);
+  if (settled.groups !== 1) throw shapeError("separate", `the convolution has ${settled.groups} groups; take its groups one by one`);
+  const { squares, parts: make } = (kind === "spatial" ? spatial : depthwise)(convolution, settled);
+  if (!Number.isInteger(rank) || rank < 1 || rank > squares.length) throw shapeError("separate", `rank ${rank} is not one of 1 … ${squares.length}`);
+  const parts = make(rank);
+  const sum = (list: readonly number[]) => list.reduce((a, b) => a + b, 0);
+  const all = sum(squares);
+  return {
+    parts,
+    error: all > 0 ? Math.sqrt(sum(squares.slice(rank)) / all) : 0,
+    fullRank: squares.length,
+    before: effortOf([convolution], input),
+    after: effortOf(parts, input),
+  };
+}
+
+/** W[o, i, k, l] ≈ Σ_r V[r, i, k] · H[o, r, l]: the best such sum, by the singular values of W as a matrix (ic·kh, oc·kw). */
+function spatial({ weight, bias }: Convolution, { rank: axes, ic, oc, kernel: [kh, kw], stride, dilation, padLo, padHi }: Settled): Terms {
+  if (axes !== 2) throw shapeError("separate", `the convolution has ${axes} spatial axes, spatial parts need 2`);
+  const matrix = new Float64Array(weight.data.length);
+  const at = (o: number, i: number, k: number, l: number) => ((o * ic + i) * kh + k) * kw + l;
+  for (let o = 0; o < oc; o++)
+    for (let i = 0; i < ic; i++)
+      for (let k = 0; k < kh; k++) for (let l = 0; l < kw; l++) matrix[(i * kh + k) * oc * kw + o * kw + l] = weight.data[at(o, i, k, l)];
+  const { s, u, v } = svd(matrix, ic * kh, oc * kw);
+  return {
+    squares: [...s].map((value) => value * value),
+    parts: (rank) => [
+      {
+        weight: filled([rank, ic, kh, 1], (r, ik) => Math.sqrt(s[r]) * u[r][ik]),
+        stride: [stride[0], 1],
+        padding: [[padLo[0], padHi[0]] as const, [0, 0] as const],
+        dilation: [dilation[0], 1],
+      },
+      {
+        weight: filled([oc, rank, 1, kw], (o, rl) => Math.sqrt(s[Math.floor(rl / kw)]) * v[Math.floor(rl / kw)][o * kw + (rl % kw)]),
+        ...(bias && { bias }),
+        stride: [1, stride[1]],
+        padding: [[0, 0] as const, [padLo[1], padHi[1]] as const],
+        dilation: [1, dilation[1]],
+      },
+    ],
+  };
+}
+
+/**
+ * W[o, i, k] ≈ Σ_r A[o, r] · D[r, k] · B[r, i]. W as a matrix (ic, oc·taps) gives orthonormal directions b_j of the input channels; what W
+ * makes of each, a matrix (oc, taps), gives orthogonal terms a·dᵀ. All terms of all directions are orthogonal, so the error of any choice
+ * is what the others weigh: the heaviest are kept.
+ */
+function depthwise({ weight, bias }: Convolution, { ic, oc, kernel, stride, dilation, padLo, padHi }: Settled): Terms {
+  const taps = sizeOf(kernel);
+  const matrix = new Float64Array(weight.data.length);
+  for (let o = 0; o < oc; o++)
+    for (let i = 0; i < ic; i++) for (let k = 0; k < taps; k++) matrix[i * oc * taps + o * taps + k] = weight.data[(o * ic + i) * taps + k];
+  const directions = svd(matrix, ic, oc * taps);
+  const terms = [...directions.s.keys()]
+    .flatMap((j) => {
+      const { s, u, v } = svd(
+        directions.v[j].map((value) => value * directions.s[j]),
+        oc,
+        taps,
+      );
+      return [...s.keys()].map((t) => ({ weight: s[t], a: u[t], d: v[t], b: directions.u[j] }));
+    })
+    .toSorted((x, y) => y.weight - x.weight);
+  const padding = kernel.map((_, i) => [padLo[i], padHi[i]] as const);
+  const ones = kernel.map(() => 1);
+  return {
+    squares: terms.map((term) => term.weight ** 2),
+    parts: (rank) => [
+      { weight: filled([rank, ic, ...ones], (r, i) => terms[r].b[i]) },
+      { weight: filled([rank, 1, ...kernel], (r, k) => Math.sqrt(terms[r].weight) * terms[r].d[k]), stride, padding, dilation, groups: rank },
+      { weight: filled([oc, rank, ...ones], (o, r) => Math.sqrt(terms[r].weight) * terms[r].a[o]), ...(bias && { bias }) },
+    ],
+  };
+}
+
+/** The array with these values by first index and place within it. */
+function filled(shape: readonly number[], value: (first: number, rest: number) => number): HostArray {
+  const size = sizeOf(shape.slice(1));
+  return hostArray(
+    spec(shape),
+    Float64Array.from({ length: sizeOf(shape) }, (_, i) => value(Math.floor(i / size), i % size)),
+  );
+}

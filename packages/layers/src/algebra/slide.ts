@@ -1,0 +1,231 @@
+// A linear layer is a convolution whose kernel is as large as its input, and a 1×1 convolution where that is one place. So a classifier is
+// also a network that slides over larger images: Matan, Burges, LeCun and Denker, "Multi-Digit Recognition Using a Space Displacement
+// Neural Network", NIPS 1991; Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015.
+
+import {
+  avgPool,
+  avgPoolOp,
+  conv,
+  convOp,
+  flatten,
+  isElementwise,
+  logSoftmaxOp,
+  matmul,
+  matmulOp,
+  maxPool,
+  maxPoolOp,
+  reshape,
+  reshapeOp,
+  softmaxOp,
+} from "@conv/ops";
+import type { ConvGeometry, MatmulParams, PoolGeometry, SoftmaxParams, WindowGeometry } from "@conv/ops";
+import { formatShape, sameShape, shapeError, spec, unsupported, type Node, type Value } from "@conv/tensor";
+import { traceModel, type Entry, type Model, type TracedModel } from "../layer.ts";
+import { matchState, type State } from "../state.ts";
+import { again, consumers, dependents, layerOf, names, under, type ModelState } from "./rewrite.ts";
+
+const TO_CONV = "linearToConv1x1";
+const TO_LINEAR = "conv1x1ToLinear";
+
+/**
+ * A classifier as a network of convolutions alone, for images of its own size and larger: the first linear layer, over c×h×w flattened, is
+ * an h×w convolution, the others are 1×1; pooling of whole maps before it becomes pooling that slides; x (n, …) → (n, classes, …positions).
+ * The same numbers in the same order, weights (out, in) having shape (out, c, h, w) or (out, in, 1, 1): the state shares its arrays.
+ *
+ * On an image of the model's own size there is one position, and the answer is the classifier's. On a larger one (`{ ...model, input }`)
+ * position (i, j) answers for the crop that begins at (i, j) times the product of all strides: exactly, where no layer pads; where one
+ * does, as if the crop were surrounded by the rest of the image and not by zeros. Throws ShapeError where the state does not fit the
+ * model or nothing is flattened, and UnsupportedError that names a layer after the flattening that cannot slide.
+ */
+export function linearToConv1x1(model: Model, state: State): ModelState {
+  const traced = traceModel(model);
+  matchState(model.name, traced.entries, state);
+  const head = headOf(model, traced);
+  const entries = traced.entries.map((e): Entry => ({ ...e, spec: spec(head.shapes.get(e.name) ?? e.spec.shape) }));
+  const layer = layerOf(TO_CONV, entries, (x, tensors) => {
+    const body = traceModel({ ...model, input: x.shape.slice(1) }, { batch: x.shape[0] });
+    const known = new Map([[body.x, x], ...body.values.map((v, i) => [v, tensors.get(body.entries[i].name)!] as const)]);
+    const { nodes } = traced.graph;
+    for (const [i, n] of body.graph.nodes.slice(0, head.at + 1).entries()) {
+      if (n.op !== nodes[i].op || n.outputs[0].shape.length !== nodes[i].outputs[0].shape.length)
+        throw unsupported(TO_CONV, `${model.name} is another network at ${formatShape(x.shape)}: ${n.op.name} where it had ${nodes[i].op.name}`);
+      again(n, known);
+    }
+    const features = head.at < 0 ? x : known.get(body.graph.nodes[head.at].outputs[head.from.index])!;
+    return head.apply(features, tensors);
+  });
+  const { loss: _ofRows, ...rest } = model;
+  return { model: { ...rest, layer }, state: reshaped(entries, state) };
+}
+
+/** The part of a classifier that stands after its features. */
+interface Head {
+  /** The features, and the place of the node that makes them; −1 for the input itself. */
+  readonly from: Value;
+  readonly at: number;
+  /** Shapes of the weights of linear layers as convolutions. */
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
+  apply(features: Value, tensors: ReadonlyMap<string, Value>): Value;
+}
+
+function headOf(model: Model, traced: TracedModel): Head {
+  const { graph, x, output } = traced;
+  const nameOf = names(traced);
+  const usersOf = consumers(graph);
+  const moving = dependents(graph, x);
+  const flat = graph.nodes.find((n) => isFlatten(n) && moving.has(n.inputs[0]));
+  if (!flat) throw shapeError(TO_CONV, `${model.name} flattens nothing, so it has no linear layer that could slide`);
+  const pooled = flat.inputs[0].node;
+  const from = pooled && isPool(pooled) && coversAll(pooled.params) ? pooled.inputs[0] : flat.inputs[0];
+  const behind = dependents(graph, from);
+  const nodes = graph.nodes.filter((n) => n.inputs.some((v) => behind.has(v)));
+  const fail = (n: Node, why: string) => unsupported(TO_CONV, `${n.op.name}${n.path && ` of ${n.path}`} in ${model.name} ${why}`);
+  if (!behind.has(output)) throw shapeError(TO_CONV, `the output of ${model.name} does not depend on what it flattens`);
+
+  // The extent that a flattened value had: what the convolution that takes it must cover.
+  const extents = new Map<Value, readonly number[]>();
+  const shapes = new Map<string, readonly number[]>();
+  for (const n of nodes) {
+    const [v] = n.inputs.filter((other) => behind.has(other));
+    if (n.inputs.some((other) => moving.has(other) && !behind.has(other))) throw fail(n, "takes other features too, which would not slide with it");
+    const ones = from.shape.slice(2).map(() => 1);
+    if (n === pooled) continue;
+    if (n === flat) extents.set(n.outputs[0], v.shape.slice(2));
+    else if (n.op === matmulOp) {
+      const { transposeA, transposeB } = n.params as MatmulParams;
+      const name = nameOf(n.inputs[1]);
+      if (transposeA || !transposeB || !name || usersOf(n.inputs[1]).length > 1) throw fail(n, "has no weight of its own");
+      const extent = extents.get(v)!;
+      const [outs, ins] = n.inputs[1].shape;
+      shapes.set(name, [outs, ins / extent.reduce((a, b) => a * b, 1), ...extent]);
+      extents.set(n.outputs[0], ones);
+    } else if (isElementwise(n) || isSoftmax(n)) {
+      const extent = extents.get(v)!;
+      const perFeature = n.inputs.some((other) => !behind.has(other) && other.shape.some((size) => size > 1));
+      if (perFeature && !sameShape(extent, ones)) throw fail(n, "has numbers for each place of the map");
+      extents.set(n.outputs[0], extent);
+    } else throw fail(n, "cannot slide");
+  }
+
+  return {
+    from,
+    at: from.node ? graph.nodes.indexOf(from.node) : -1,
+    shapes,
+    apply(features, tensors) {
+      const ones = features.shape.slice(2).map(() => 1);
+      const known = new Map([[from, features], ...traced.values.map((v, i) => [v, tensors.get(traced.entries[i].name)!] as const)]);
+      // A number for each channel, as (1, channels, 1, …) beside maps.
+      const beside = (v: Value, path: string): Value => (v.shape.length ? under(path, reshape(v, [1, v.shape[v.shape.length - 1], ...ones])) : v);
+      for (const n of graph.nodes) {
+        if (!nodes.includes(n)) {
+          if (!n.inputs.some((v) => moving.has(v))) again(n, known);
+          continue;
+        }
+        const inputs = n.inputs.map((v) => known.get(v)!);
+        const [v, w] = inputs;
+        if (n === flat) known.set(n.outputs[0], v);
+        else if (isPool(n)) known.set(n.outputs[0], under(n.path, slidingPool(n, v)));
+        else if (n.op === matmulOp) known.set(n.outputs[0], under(n.path, conv(v, w)));
+        else {
+          n.inputs.forEach((v, i) => known.set(v, behind.has(v) ? inputs[i] : beside(inputs[i], n.path)));
+          again(n, known);
+          n.inputs.forEach((v, i) => known.set(v, inputs[i]));
+        }
+      }
+      return known.get(output)!;
+    },
+  };
+}
+
+/**
+ * The way back: convolutions at the end of a model that cover all of their input, with nothing after them but what acts on each number or over
+ * the channels, are linear layers over the flattened maps: x (n, …) → (n, classes), for images of the model's own size only. Weights
+ * (out, c, h, w) have shape (out, c·h·w). Throws ShapeError where the state does not fit the model or there is no such convolution.
+ */
+export function conv1x1ToLinear(model: Model, state: State): ModelState {
+  const traced = traceModel(model);
+  matchState(model.name, traced.entries, state);
+  const nameOf = names(traced);
+  const turned = [...tailOf(traced)].filter((n) => n.op === convOp).map((n) => n.inputs[1]);
+  if (!turned.length) throw shapeError(TO_LINEAR, `${model.name} does not end in convolutions that cover all of their input`);
+  const shapes = new Map(turned.map((w) => [nameOf(w)!, [w.shape[0], w.shape.slice(1).reduce((a, b) => a * b, 1)]]));
+  const entries = traced.entries.map((e): Entry => ({ ...e, spec: spec(shapes.get(e.name) ?? e.spec.shape) }));
+  const layer = layerOf(TO_LINEAR, entries, (x, tensors) => {
+    if (!sameShape(x.shape.slice(1), model.input))
+      throw shapeError(TO_LINEAR, `linear layers take images of ${formatShape(model.input)}, input has ${formatShape(x.shape.slice(1))}`);
+    return flattened(traceModel(model, { batch: x.shape[0] }), x, tensors);
+  });
+  return { model: { ...model, layer }, state: reshaped(entries, state) };
+}
+
+/** The nodes from the first convolution that can be a linear layer on. */
+function tailOf(traced: TracedModel): ReadonlySet<Node> {
+  const { graph, x } = traced;
+  const moving = dependents(graph, x);
+  const usersOf = consumers(graph);
+  const nameOf = names(traced);
+  const onePlace = ({ shape }: Value) => shape.length > 2 && shape.slice(2).every((size) => size === 1);
+  const fits = (n: Node): boolean => {
+    if (isFlatten(n)) return onePlace(n.inputs[0]);
+    if (n.op === convOp) {
+      const g = n.params as ConvGeometry;
+      return g.groups === 1 && coversAll(g) && nameOf(n.inputs[1]) !== undefined && usersOf(n.inputs[1]).length === 1;
+    }
+    const rows = [...n.inputs.filter((v) => moving.has(v)), ...n.outputs].every((v) => v.shape.length === 2);
+    return rows || ((isElementwise(n) || isSoftmax(n)) && onePlace(n.outputs[0]));
+  };
+  const tail = new Set<Node>();
+  for (const n of graph.nodes.toReversed()) {
+    const followed = n.outputs.every((v) => usersOf(v).every((user) => tail.has(user)));
+    if (moving.has(n.outputs[0]) && followed && fits(n)) tail.add(n);
+  }
+  // What stands before the first of the convolutions keeps its maps.
+  const convs = [...tail].filter((n) => n.op === convOp);
+  const after = new Set(convs.flatMap((n) => [...dependents(graph, n.outputs[0])]));
+  return new Set([...tail].filter((n) => convs.includes(n) || n.inputs.some((v) => after.has(v))));
+}
+
+function flattened(traced: TracedModel, x: Value, tensors: ReadonlyMap<string, Value>): Value {
+  const tail = tailOf(traced);
+  const made = new Set([...tail].flatMap((n) => n.outputs));
+  const moving = dependents(traced.graph, traced.x);
+  const known = new Map([[traced.x, x], ...traced.values.map((v, i) => [v, tensors.get(traced.entries[i].name)!] as const)]);
+  for (const n of traced.graph.nodes) {
+    if (!tail.has(n)) {
+      again(n, known);
+      continue;
+    }
+    const inputs = n.inputs.map((v) => known.get(v)!);
+    const rows = inputs.map((v, i) => {
+      if (made.has(n.inputs[i]) || (n.op === convOp && i === 1)) return v;
+      if (moving.has(n.inputs[i])) return under(n.path, flatten(v));
+      return v.shape.length > 2 ? under(n.path, reshape(v, v.shape.slice(0, 2))) : v;
+    });
+    if (n.op === convOp) known.set(n.outputs[0], under(n.path, matmul(rows[0], rows[1], { transposeB: true })));
+    else if (isFlatten(n)) known.set(n.outputs[0], rows[0]);
+    else {
+      n.inputs.forEach((v, i) => known.set(v, rows[i]));
+      again(n, known);
+      n.inputs.forEach((v, i) => known.set(v, inputs[i]));
+    }
+  }
+  return known.get(traced.output)!;
+}
+
+const reshaped = (entries: readonly Entry[], state: State): State =>
+  new Map(entries.map((e) => [e.name, { shape: e.spec.shape, data: state.get(e.name)!.data }]));
+
+/** (n, c, …space) → (n, c·|space|). */
+const isFlatten = (n: Node): boolean =>
+  n.op === reshapeOp && n.inputs[0].shape.length > 2 && n.outputs[0].shape.length === 2 && n.inputs[0].shape[0] === n.outputs[0].shape[0];
+
+const isSoftmax = (n: Node): boolean => (n.op === softmaxOp || n.op === logSoftmaxOp) && (n.params as SoftmaxParams).axis === 1;
+
+const isPool = (n: Node): n is Node<PoolGeometry> => n.op === avgPoolOp || n.op === maxPoolOp;
+
+/** One window over all of the input and nothing else. */
+const coversAll = ({ input, kernel, dilation, padLo, padHi }: WindowGeometry): boolean =>
+  input.every((size, a) => (kernel[a] - 1) * dilation[a] + 1 === size && kernel[a] === size && padLo[a] === 0 && padHi[a] === 0);
+
+const slidingPool = (n: Node<PoolGeometry>, x: Value): Value =>
+  n.op === avgPoolOp ? avgPool(x, n.params.kernel, { stride: 1 }) : maxPool(x, n.params.kernel, { stride: 1 });
