@@ -75,8 +75,9 @@ export function summarise({ name, graph, x, entries, values }: Traced): Summary 
   const activations = new Set(fields.keys());
   const nodesOf = new Map<string, Node[]>();
   for (const n of graph.nodes) nodesOf.set(n.path, [...(nodesOf.get(n.path) ?? []), n]);
-  const running = (path: string) => nodesOf.get(path)!.filter((n) => activations.has(n.outputs[0]));
-  const paths = [...nodesOf.keys()].filter((path) => running(path).length > 0);
+  const computing = graph.nodes.filter((n) => activations.has(n.outputs[0]));
+  const running = (path: string) => computing.filter((n) => n.path === path);
+  const paths = [...new Set(computing.map((n) => n.path))]; // scales made of parameters alone may stand long before
   const parentOf = (path: string) => paths.filter((p) => p !== "" && path.startsWith(`${p}.`)).reduce((a, b) => (b.length > a.length ? b : a), "");
   const owner = new Map<Value, string>(); // a tensor belongs to the layer that uses it first
   for (const n of graph.nodes) for (const v of n.inputs) if (!owner.has(v)) owner.set(v, n.path);
