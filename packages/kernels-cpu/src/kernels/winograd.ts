@@ -31,7 +31,7 @@ function blocking({ g, points, tiles, depth }: Tiling, caps: Caps) {
   const nr = columnsPerTile(caps);
   const mr = rowsPerTile(g.to);
   const panels = Math.ceil(tiles / nr);
-  const most = Math.max(1, Math.floor(SOURCE_BYTES / (points * depth * nr * 4)));
+  const most = Math.max(1, Math.floor(Math.min(SOURCE_BYTES / depth, PRODUCT_BYTES / mr) / (points * nr * 4)));
   const perGroup = Math.ceil(panels / Math.ceil(panels / most));
   const groups = Math.ceil(panels / perGroup);
   const blocks = Math.ceil(g.to / mr);
