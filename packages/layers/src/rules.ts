@@ -30,9 +30,7 @@ export function applyRules(name: string, entries: readonly Entry[], rules: reado
   }
   const options = entries.map((entry) => {
     if (!entry.trainable) return null;
-    const { frozen, rate, weightDecay } = rules
-      .filter(({ match }) => matches(entry.name, match))
-      .reduce<Omit<ParameterRule, "match">>((all, { match: _, ...rule }) => ({ ...all, ...rule }), {});
+    const { frozen, rate, weightDecay }: Partial<ParameterRule> = Object.assign({}, ...rules.filter(({ match }) => matches(entry.name, match)));
     return frozen ? null : { rate, weightDecay };
   });
   if (options.every((o) => o === null)) throw shapeError("train", `the rules freeze every parameter of ${name}`);

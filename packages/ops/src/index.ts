@@ -51,7 +51,17 @@ export {
 export { countFns, differentiate, evaluator, formatExpr, numbers, substitute, variable, variables, type Expr, type Fn } from "./expr.ts";
 export * from "./geometry.ts";
 export { grad } from "./grad.ts";
-export { crossEntropy, squaredError } from "./loss.ts";
+export {
+  absoluteError,
+  binaryCrossEntropy,
+  binaryCrossEntropyWithLogits,
+  crossEntropy,
+  dice,
+  hinge,
+  huber,
+  squaredError,
+  type CrossEntropyOptions,
+} from "./loss.ts";
 export { linear, matmul, matmulGeometry, matmulOp, type MatmulGeometry, type MatmulParams } from "./matmul.ts";
 export { max, maxOp } from "./max.ts";
 export { mean } from "./mean.ts";

@@ -1,27 +1,143 @@
-// Losses, made of other ops; each is a scalar.
+// Losses, made of other ops, with PyTorch's definitions and its default, the mean; each is a scalar.
 
-import { formatShape, sameShape, scope, shapeError, type Arg } from "@conv/tensor";
-import { oneHot } from "./create.ts";
-import { mul, square, sub } from "./elementwise.ts";
+import { formatShape, sameShape, scope, shapeError, sizeOf, tensor, Value, type Arg } from "@conv/tensor";
+import { full, oneHot } from "./create.ts";
+import { abs, affine, div, map, mul, relu, square, sub } from "./elementwise.ts";
+import type { Expr } from "./expr.ts";
 import { mean } from "./mean.ts";
+import { concat, reshape, transpose } from "./move.ts";
 import { sum } from "./reduce.ts";
 import { logSoftmax } from "./softmax.ts";
 
+export interface CrossEntropyOptions {
+  /** How much of each label is shared out evenly among all classes, in [0, 1). */
+  readonly labelSmoothing?: number;
+  /** What a sample of each class counts for; the mean is by these. */
+  readonly weights?: readonly number[];
+}
+
 /**
- * −1/n Σ log softmax(logits)[i, labels[i]]: logits (n, classes), labels int32 (n) → scalar. A label out of range adds
- * nothing to the sum but counts in n. Throws ShapeError.
+ * −1/n Σ log softmax(logits)[i, labels[i]]: logits (n, classes, …space), labels int32 (n, …space) → scalar; with space, n is the number of
+ * all labels. With smoothing ε a label is 1 − ε + ε/classes at its class and ε/classes at the others. With weights w the term of class c
+ * is multiplied by w[c], and n is Σ w[labels[i]]. A label out of range adds nothing to the sum but counts in n, except by weights. Throws
+ * ShapeError.
  */
-export function crossEntropy<T extends Arg>(logits: T, labels: T): T {
-  const [n, classes] = logits.shape;
-  if (logits.shape.length !== 2 || !sameShape(labels.shape, [n]))
-    throw shapeError("crossEntropy", `logits ${formatShape(logits.shape)} and labels ${formatShape(labels.shape)} are not n×classes and n`);
-  if (n === 0) throw shapeError("crossEntropy", "the batch is empty", 0);
-  return scope(() => mul(sum(mul(logSoftmax(logits, 1), oneHot(labels, classes))), -1 / n));
+export function crossEntropy<T extends Arg>(logits: T, labels: T, { labelSmoothing = 0, weights }: CrossEntropyOptions = {}): T {
+  const [n, classes, ...space] = logits.shape;
+  if (logits.shape.length < 2 || !sameShape(labels.shape, [n, ...space]))
+    throw shapeError(
+      "crossEntropy",
+      `logits ${formatShape(logits.shape)} and labels ${formatShape(labels.shape)} are not ${space.length ? "n×classes×space and n×space" : "n×classes and n"}`,
+    );
+  const count = sizeOf(labels.shape);
+  if (count === 0) throw shapeError("crossEntropy", "the batch is empty", 0);
+  if (!(labelSmoothing >= 0 && labelSmoothing < 1)) throw shapeError("crossEntropy", `label smoothing ${labelSmoothing} is not in [0, 1)`);
+  if (weights && weights.length !== classes) throw shapeError("crossEntropy", `${weights.length} weights for ${classes} classes`);
+  return scope(() => {
+    const last = logits.shape.map((_, axis) => axis).toSpliced(1, 1);
+    const p = logSoftmax(space.length ? transpose(logits, [...last, 1]) : logits, -1);
+    const own = oneHot(labels, classes);
+    const smooth: Expr = labelSmoothing ? ["add", ["mul", 1 - labelSmoothing, "b"], labelSmoothing / classes] : "b";
+    if (!weights) return affine(sum(map("crossEntropy", ["mul", "a", smooth], [p, own])), -1 / count);
+    const w = constants(logits, weights);
+    const total = sum(map("crossEntropy", ["mul", ["neg", "c"], ["mul", "a", smooth]], [p, own, w]));
+    return div(total, sum(mul(own, w)));
+  });
+}
+
+/** These numbers where `like` is: traced, equal neighbours as one constant. */
+function constants<T extends Arg>(like: T, values: readonly number[]): T {
+  if (!(like instanceof Value)) return tensor(like.backend, values) as T;
+  const starts = values.flatMap((v, i) => (v === values[i - 1] ? [] : [i]));
+  return concat(starts.map((at, i) => full([(starts[i + 1] ?? values.length) - at], values[at]))) as T;
+}
+
+function mustEqual(op: string, y: Arg, target: Arg): void {
+  if (!sameShape(y.shape, target.shape)) throw shapeError(op, `output has shape ${formatShape(y.shape)}, target has ${formatShape(target.shape)}`);
 }
 
 /** Mean of (y − target)² over all elements; equal shapes. Throws ShapeError. */
 export function squaredError<T extends Arg>(y: T, target: T): T {
-  if (!sameShape(y.shape, target.shape))
-    throw shapeError("squaredError", `output has shape ${formatShape(y.shape)}, target has ${formatShape(target.shape)}`);
+  mustEqual("squaredError", y, target);
   return scope(() => mean(square(sub(y, target))));
+}
+
+/** Mean of |y − target| over all elements; equal shapes. Throws ShapeError. */
+export function absoluteError<T extends Arg>(y: T, target: T): T {
+  mustEqual("absoluteError", y, target);
+  return scope(() => mean(abs(sub(y, target))));
+}
+
+/** Mean of ½d² where |d| ≤ delta and delta·(|d| − ½delta) elsewhere, d = y − target; equal shapes. Throws ShapeError. */
+export function huber<T extends Arg>(y: T, target: T, { delta = 1 }: { readonly delta?: number } = {}): T {
+  mustEqual("huber", y, target);
+  if (!(delta > 0 && Number.isFinite(delta))) throw shapeError("huber", `delta ${delta} is not a finite number > 0`);
+  // With m = min(|d|, delta) both are m·(|d| − ½m), whose slope is m·sign(d).
+  const d: Expr = ["sub", "a", "b"];
+  const m: Expr = ["min", ["abs", d], delta];
+  const slope: Expr = ["max", ["min", d, delta], -delta];
+  return scope(() => mean(map("huber", ["mul", m, ["sub", ["abs", d], ["mul", 0.5, m]]], [y, target], [slope, ["neg", slope]])));
+}
+
+/**
+ * Mean of −t·log p − (1 − t)·log(1 − p) over all elements, p a probability and t in [0, 1]; equal shapes. A logarithm counts as −100 at least.
+ * {@link binaryCrossEntropyWithLogits} is more accurate. Throws ShapeError.
+ */
+export function binaryCrossEntropy<T extends Arg>(p: T, target: T): T {
+  mustEqual("binaryCrossEntropy", p, target);
+  const log = (e: Expr): Expr => ["max", ["log", e], -100];
+  const no: Expr = ["sub", 1, "a"];
+  const f: Expr = ["neg", ["add", ["mul", "b", log("a")], ["mul", ["sub", 1, "b"], log(no)]]];
+  const df: Expr = ["div", ["sub", "a", "b"], ["max", ["mul", "a", no], 1e-12]];
+  return scope(() => mean(map("binaryCrossEntropy", f, [p, target], [df, ["sub", log(no), log("a")]])));
+}
+
+/**
+ * {@link binaryCrossEntropy} of p = 1/(1 + e⁻ˣ), from x itself: mean of max(x, 0) − x·t + log(1 + e^−|x|). `positiveWeight` multiplies the
+ * terms of t. Equal shapes. Throws ShapeError.
+ */
+export function binaryCrossEntropyWithLogits<T extends Arg>(x: T, target: T, { positiveWeight = 1 }: { readonly positiveWeight?: number } = {}): T {
+  mustEqual("binaryCrossEntropyWithLogits", x, target);
+  // softplus(−x) = max(−x, 0) + log(1 + e^−|x|); the loss is (1 − t)·x + (1 + (w − 1)·t)·softplus(−x).
+  const soft: Expr = ["add", ["max", ["neg", "a"], 0], ["log", ["add", 1, ["exp", ["neg", ["abs", "a"]]]]]];
+  const weight: Expr = positiveWeight === 1 ? 1 : ["add", 1, ["mul", positiveWeight - 1, "b"]];
+  const no: Expr = ["div", 1, ["add", 1, ["exp", "a"]]]; // 1 − p
+  const f: Expr = ["add", ["mul", ["sub", 1, "b"], "a"], ["mul", weight, soft]];
+  const df: Expr[] = [
+    ["sub", ["sub", 1, "b"], ["mul", weight, no]],
+    ["sub", ["mul", positiveWeight - 1, soft], "a"],
+  ];
+  return scope(() => mean(map("binaryCrossEntropyWithLogits", f, [x, target], df)));
+}
+
+/**
+ * The hinge loss of several classes (torch.nn.MultiMarginLoss): mean over samples of Σ max(0, margin − x[own] + x[c])ᵖ over the other
+ * classes c, divided by the number of classes; x (n, classes), labels int32 (n) → scalar; p is 1 or 2. Throws ShapeError.
+ */
+export function hinge<T extends Arg>(x: T, labels: T, { margin = 1, p = 1 }: { readonly margin?: number; readonly p?: 1 | 2 } = {}): T {
+  const [n, classes] = x.shape;
+  if (x.shape.length !== 2 || !sameShape(labels.shape, [n]))
+    throw shapeError("hinge", `scores ${formatShape(x.shape)} and labels ${formatShape(labels.shape)} are not n×classes and n`);
+  if (p !== 1 && p !== 2) throw shapeError("hinge", `p is ${p}, must be 1 or 2`);
+  return scope(() => {
+    const own = oneHot(labels, classes);
+    const mine = reshape(sum(mul(x, own), 1), [n, 1]);
+    const short = relu(map("margin", ["add", ["sub", "a", "b"], margin], [x, mine]));
+    const each = p === 2 ? square(short) : short;
+    return affine(sum(map("others", ["mul", "a", ["sub", 1, "b"]], [each, own])), 1 / (n * classes));
+  });
+}
+
+/**
+ * 1 − (2·Σ p·t + smooth) / (Σ p + Σ t + smooth), the sums over all axes from the third on, then the mean over samples and channels: how little
+ * a predicted region and the true one overlap (Sudre et al. 2017). p (n, c, …space) in [0, 1], target of the same shape. Throws ShapeError.
+ */
+export function dice<T extends Arg>(p: T, target: T, { smooth = 1 }: { readonly smooth?: number } = {}): T {
+  mustEqual("dice", p, target);
+  if (p.shape.length < 3) throw shapeError("dice", `output has shape ${formatShape(p.shape)}, needs samples, channels and space`);
+  const space = p.shape.flatMap((_, axis) => (axis > 1 ? [axis] : []));
+  return scope(() => {
+    const [both, all] = [sum(mul(p, target), space), sum(map("add", ["add", "a", "b"], [p, target]), space)];
+    return mean(map("dice", ["sub", 1, ["div", ["add", ["mul", 2, "a"], smooth], ["add", "b", smooth]]], [both, all]));
+  });
 }

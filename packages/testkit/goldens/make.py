@@ -245,6 +245,51 @@ def squared_error(name, *shape):
     return {"name": name, "op": "squaredError", **arrays(x=x, target=target, loss=loss, dx=dx, dtarget=dtarget)}
 
 
+def loss_of(name, op, f, x, target, **options):
+    """A loss with options of ours; `target` are labels where they are whole numbers."""
+    x = x.requires_grad_()
+    if target.dtype != torch.int64:
+        target = target.requires_grad_()
+    loss = f(x, target)
+    values = arrays(x=x, loss=loss, dx=torch.autograd.grad(loss, [x], retain_graph=True)[0])
+    if target.dtype == torch.int64:
+        values |= arrays(labels=target)
+    else:
+        values |= arrays(target=target)
+        if op != "dice":
+            values |= arrays(dtarget=torch.autograd.grad(loss, [target])[0])
+    return {"name": name, "op": op, "options": options, **values}
+
+
+def losses():
+    uniform = lambda *shape: torch.from_numpy(torch.rand(*shape).numpy().round(2).clip(0.01, 0.99).astype(np.float32).astype(np.float64))
+    labels = lambda n, classes: torch.randint(classes, (n,))
+    weights = [0.5, 2.0, 1.0, 0.25]
+    w = torch.tensor(weights)
+    yield loss_of("smoothed", "crossEntropy", lambda x, t: F.cross_entropy(x, t, label_smoothing=0.1), draw(4, 5), labels(4, 5), labelSmoothing=0.1)
+    yield loss_of("weighted", "crossEntropy", lambda x, t: F.cross_entropy(x, t, w), draw(5, 4), labels(5, 4), weights=weights)
+    both = {"labelSmoothing": 0.2, "weights": weights}
+    yield loss_of("smoothed and weighted", "crossEntropy", lambda x, t: F.cross_entropy(x, t, w, label_smoothing=0.2), draw(5, 4), labels(5, 4), **both)
+    yield loss_of("a class for each pixel", "crossEntropy", F.cross_entropy, draw(2, 3, 2, 2), torch.randint(3, (2, 2, 2)))
+    yield loss_of("a class for each pixel, smoothed and weighted", "crossEntropy", lambda x, t: F.cross_entropy(x, t, w, label_smoothing=0.2), draw(2, 4, 3), torch.randint(4, (2, 3)), **both)
+    yield loss_of("4x3", "absoluteError", F.l1_loss, draw(4, 3), draw(4, 3))
+    yield loss_of("delta 1", "huber", F.huber_loss, draw(4, 3, scale=2), draw(4, 3))
+    yield loss_of("delta 0.3", "huber", lambda x, t: F.huber_loss(x, t, delta=0.3), draw(2, 2, 3), draw(2, 2, 3), delta=0.3)
+    yield loss_of("4x3", "binaryCrossEntropy", F.binary_cross_entropy, uniform(4, 3), uniform(4, 3))
+    yield loss_of("4x3", "binaryCrossEntropyWithLogits", F.binary_cross_entropy_with_logits, draw(4, 3, scale=3), uniform(4, 3))
+    heavy = lambda x, t: F.binary_cross_entropy_with_logits(x, t, pos_weight=torch.tensor(2.5))
+    yield loss_of("positives count more", "binaryCrossEntropyWithLogits", heavy, draw(3, 2, 2), uniform(3, 2, 2), positiveWeight=2.5)
+    yield loss_of("4 of 5", "hinge", F.multi_margin_loss, draw(4, 5), labels(4, 5))
+    yield loss_of("squared, margin 0.5", "hinge", lambda x, t: F.multi_margin_loss(x, t, p=2, margin=0.5), draw(4, 3), labels(4, 3), margin=0.5, p=2)
+
+    def dice(p, t, smooth=1.0):
+        both, total = (p * t).sum((2, 3)), (p + t).sum((2, 3))
+        return (1 - (2 * both + smooth) / (total + smooth)).mean()
+
+    yield loss_of("2x3x3x2", "dice", dice, uniform(2, 3, 3, 2), uniform(2, 3, 3, 2).round())
+    yield loss_of("smooth 0.1", "dice", lambda p, t: dice(p, t, 0.1), uniform(1, 1, 2, 4), uniform(1, 1, 2, 4).round(), smooth=0.1)
+
+
 def make_rest():
     torch.manual_seed(3)
     save("elementwise", list(elementwise()))
@@ -259,6 +304,7 @@ def make_rest():
         cross_entropy("large logits", 3, 5, scale=100),
         squared_error("4x3", 4, 3),
         squared_error("1x2x3x3", 1, 2, 3, 3),
+        *losses(),
     ])
 
 

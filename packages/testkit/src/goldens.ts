@@ -85,10 +85,11 @@ export interface SoftmaxGolden extends Arrays<"x" | "y" | "dy" | "dx"> {
   readonly axis: number;
 }
 
-/** `op` is "crossEntropy" (x: logits, and int32 `labels`) or "squaredError" (x and `target`); both are means. */
+/** `op` is the exported name of a loss of x and int32 `labels` or a float `target`, with its options. */
 export interface LossGolden extends Arrays<"x" | "loss" | "dx"> {
   readonly name: string;
   readonly op: string;
+  readonly options?: Readonly<Record<string, number | number[] | undefined>>;
   readonly labels?: GoldenArray;
   readonly target?: GoldenArray;
   readonly dtarget?: GoldenArray;
