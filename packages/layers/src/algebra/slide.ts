@@ -29,7 +29,8 @@ const TO_LINEAR = "conv1x1ToLinear";
 
 /**
  * A classifier as a network of convolutions alone, for images of its own size and larger: the first linear layer, over c×h×w flattened, is
- * an h×w convolution, the others are 1×1; pooling of whole maps before it becomes pooling that slides; x (n, …) → (n, classes, …positions).
+ * an h×w convolution, the others are 1×1; pooling right before it, of whole maps or to a fixed number of places that divides them evenly,
+ * keeps its window and slides; x (n, …) → (n, classes, …positions).
  * The same numbers in the same order, weights (out, in) having shape (out, c, h, w) or (out, in, 1, 1): the state shares its arrays.
  *
  * On an image of the model's own size there is one position, and the answer is the classifier's. On a larger one (`{ ...model, input }`)
@@ -46,9 +47,13 @@ export function linearToConv1x1(model: Model, state: State): ModelState {
     const body = traceModel({ ...model, input: x.shape.slice(1) }, { batch: x.shape[0] });
     const known = new Map([[body.x, x], ...body.values.map((v, i) => [v, tensors.get(body.entries[i].name)!] as const)]);
     const { nodes } = traced.graph;
-    for (const [i, n] of body.graph.nodes.slice(0, head.at + 1).entries()) {
-      if (n.op !== nodes[i].op || n.outputs[0].shape.length !== nodes[i].outputs[0].shape.length)
-        throw unsupported(TO_CONV, `${model.name} is another network at ${formatShape(x.shape)}: ${n.op.name} where it had ${nodes[i].op.name}`);
+    for (let i = 0; i <= head.at; i++) {
+      const [n, old] = [body.graph.nodes[i], nodes[i]];
+      if (n?.op !== old.op || n.outputs[0].shape.length !== old.outputs[0].shape.length)
+        throw unsupported(
+          TO_CONV,
+          `${model.name} is another network at ${formatShape(x.shape)}: ${n?.op.name ?? "it ends"} where it had ${old.op.name}`,
+        );
       again(n, known);
     }
     const features = head.at < 0 ? x : known.get(body.graph.nodes[head.at].outputs[head.from.index])!;
@@ -76,11 +81,10 @@ function headOf(model: Model, traced: TracedModel): Head {
   const flat = graph.nodes.find((n) => isFlatten(n) && moving.has(n.inputs[0]));
   if (!flat) throw shapeError(TO_CONV, `${model.name} flattens nothing, so it has no linear layer that could slide`);
   const pooled = flat.inputs[0].node;
-  const from = pooled && isPool(pooled) && coversAll(pooled.params) ? pooled.inputs[0] : flat.inputs[0];
+  const from = pooled && isPool(pooled) && padsNothing(pooled.params) ? pooled.inputs[0] : flat.inputs[0];
   const behind = dependents(graph, from);
   const nodes = graph.nodes.filter((n) => n.inputs.some((v) => behind.has(v)));
   const fail = (n: Node, why: string) => unsupported(TO_CONV, `${n.op.name}${n.path && ` of ${n.path}`} in ${model.name} ${why}`);
-  if (!behind.has(output)) throw shapeError(TO_CONV, `the output of ${model.name} does not depend on what it flattens`);
 
   // The extent that a flattened value had: what the convolution that takes it must cover.
   const extents = new Map<Value, readonly number[]>();
@@ -223,9 +227,15 @@ const isSoftmax = (n: Node): boolean => (n.op === softmaxOp || n.op === logSoftm
 
 const isPool = (n: Node): n is Node<PoolGeometry> => n.op === avgPoolOp || n.op === maxPoolOp;
 
-/** One window over all of the input and nothing else. */
-const coversAll = ({ input, kernel, dilation, padLo, padHi }: WindowGeometry): boolean =>
-  input.every((size, a) => (kernel[a] - 1) * dilation[a] + 1 === size && kernel[a] === size && padLo[a] === 0 && padHi[a] === 0);
+const padsNothing = ({ padLo, padHi }: WindowGeometry): boolean => [...padLo, ...padHi].every((size) => size === 0);
 
-const slidingPool = (n: Node<PoolGeometry>, x: Value): Value =>
-  n.op === avgPoolOp ? avgPool(x, n.params.kernel, { stride: 1 }) : maxPool(x, n.params.kernel, { stride: 1 });
+/** One window over all of the input and nothing else. */
+const coversAll = (g: WindowGeometry): boolean =>
+  padsNothing(g) && g.input.every((size, a) => size === g.kernel[a] && (size === 1 || g.dilation[a] === 1));
+
+/** The same windows; one over all of the input goes on place by place. */
+function slidingPool({ op, params }: Node<PoolGeometry>, x: Value): Value {
+  const { kernel, dilation } = params;
+  const stride = coversAll(params) ? 1 : params.stride;
+  return op === avgPoolOp ? avgPool(x, kernel, { stride, dilation }) : maxPool(x, kernel, { stride, dilation });
+}
