@@ -30,18 +30,28 @@ export function linear(outFeatures: number, options: LinearOptions = {}): Layer 
 /** Joins all axes from `startAxis` on: (n, c, h, w) → (n, c·h·w). */
 export const flatten = (startAxis = 1): Layer => ({ type: "flatten", forward: (x) => ops.flatten(x, startAxis) });
 
-/** While training, zeroes each element with probability p and multiplies the others by 1/(1 − p); otherwise does nothing. */
-export function dropout(p = 0.5): Layer {
-  if (!(p >= 0 && p < 1)) throw shapeError("dropout", `probability ${p} is not in [0, 1)`);
+/** While training, zeroes with probability p and multiplies the rest by 1/(1 − p); one draw for each element of `drawn(x.shape)`. */
+function dropping(type: string, p: number, drawn: (shape: readonly number[]) => readonly number[]): Layer {
+  if (!(p >= 0 && p < 1)) throw shapeError(type, `probability ${p} is not in [0, 1)`);
   return {
-    type: "dropout",
+    type,
     forward(x, ctx) {
       if (!ctx.training || p === 0) return x;
       // u (uniform) ≥ p keeps: x · [u ≥ p] / (1 − p)
-      return ops.map("dropout", ["select", ["gt", p, "b"], 0, ["mul", 1 / (1 - p), "a"]], [x, ops.random(ctx.seed(), x.shape)]);
+      return ops.map(type, ["select", ["gt", p, "b"], 0, ["mul", 1 / (1 - p), "a"]], [x, ops.random(ctx.seed(), drawn(x.shape))]);
     },
   };
 }
+
+/** While training, zeroes each element with probability p and multiplies the others by 1/(1 − p); otherwise does nothing. */
+export const dropout = (p = 0.5): Layer => dropping("dropout", p, (shape) => shape);
+
+/** As {@link dropout}, whole channels of samples at a time: x (n, c, …) (Tompson et al. 2015). */
+export const channelDropout = (p = 0.5): Layer => dropping("channelDropout", p, (shape) => shape.map((size, a) => (a < 2 ? size : 1)));
+
+/** As {@link dropout}, whole samples at a time, or the whole batch: before a residual sum it skips the block (Huang et al. 2016). */
+export const stochasticDepth = (p: number, mode: "row" | "batch" = "row"): Layer =>
+  dropping("stochasticDepth", p, (shape) => shape.map((size, a) => (a === 0 && mode === "row" ? size : 1)));
 
 /** Layers under the names "0", "1", … (or those that they bring along), or under names of one's own. */
 export type Parts = readonly Layer[] | readonly (readonly [string, Layer])[] | Readonly<Record<string, Layer>>;

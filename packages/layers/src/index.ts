@@ -21,8 +21,10 @@ export {
   type ActivationName,
   type PreluOptions,
 } from "./activation.ts";
-export { dropout, flatten, linear, pipe, sequential, type LinearOptions, type Parts } from "./basic.ts";
+export { channelDropout, dropout, flatten, linear, pipe, sequential, stochasticDepth, type LinearOptions, type Parts } from "./basic.ts";
+export { channelShuffle } from "./blocks/channelShuffle.ts";
 export { rbf, subsample2d, tableConv2d, type ConnectionTable } from "./blocks/lenet.ts";
+export { squeezeExcitation, type SqueezeExcitationOptions } from "./blocks/squeezeExcitation.ts";
 export { branches, residual } from "./branch.ts";
 export {
   conv1d,
@@ -101,3 +103,13 @@ export { decodeSafetensors, encodeSafetensors, type Decoded } from "./safetensor
 export { initialise, matchState, type Saved, type State } from "./state.ts";
 export { traceGradients, traceStep, traceUpdate, type Clip, type Slot, type StepOptions, type TrainingGraph, type UpdateGraph } from "./step.ts";
 export { createTrainer, type EpochReport, type Evaluation, type FitOptions, type StepReport, type Trainer, type TrainerOptions } from "./train.ts";
+export {
+  groupNorm,
+  instanceNorm1d,
+  instanceNorm2d,
+  instanceNorm3d,
+  layerNorm,
+  type InstanceNormOptions,
+  type StandardiseOptions,
+} from "./groupNorm.ts";
+export { localResponseNorm, type LocalResponseNormOptions } from "./responseNorm.ts";

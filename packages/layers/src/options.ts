@@ -4,7 +4,7 @@
 import { affine, transpose } from "@conv/ops";
 import { shapeError, type Value } from "@conv/tensor";
 import { activations, type ActivationName } from "./activation.ts";
-import { fanOf, pytorch, type Fan, type Init, type Initialiser } from "./init.ts";
+import { fanOf, ones, pytorch, zeros, type Fan, type Init, type Initialiser } from "./init.ts";
 import type { Constraint, Context, Layer, Regularizer } from "./layer.ts";
 
 export interface LayerOptions {
@@ -87,4 +87,33 @@ export function biasOf(type: string, ctx: Context, shape: readonly number[], opt
   if (bias !== undefined && useBias !== undefined && bias !== useBias) throw shapeError(type, `bias is ${bias} and useBias is ${useBias}`);
   if (!(bias ?? useBias ?? true)) return undefined;
   return ctx.param("bias", shape, biasInitializer ?? init(fan, "bias"), { regularizer, constraint });
+}
+
+export interface AffineOptions {
+  /** Whether each normalised value is scaled by a parameter weight and shifted by a parameter bias. */
+  readonly affine?: boolean;
+  /** Keras's words, each for one of them. Default: `affine`. */
+  readonly scale?: boolean;
+  readonly center?: boolean;
+  /** Of weight; default: ones. */
+  readonly gammaInitializer?: Initialiser;
+  /** Of bias; default: zeros. */
+  readonly betaInitializer?: Initialiser;
+  readonly gammaRegularizer?: Regularizer;
+  readonly betaRegularizer?: Regularizer;
+  readonly gammaConstraint?: Constraint;
+  readonly betaConstraint?: Constraint;
+}
+
+/** The parameters weight and bias of a normalisation, where there are such. */
+export function affineOf(ctx: Context, shape: readonly number[], options: AffineOptions, byDefault = true): { weight?: Value; bias?: Value } {
+  const { affine = byDefault, scale = affine, center = affine, gammaInitializer = ones, betaInitializer = zeros } = options;
+  const [gamma, beta] = [
+    { regularizer: options.gammaRegularizer, constraint: options.gammaConstraint },
+    { regularizer: options.betaRegularizer, constraint: options.betaConstraint },
+  ];
+  return {
+    ...(scale && { weight: ctx.param("weight", shape, gammaInitializer, gamma) }),
+    ...(center && { bias: ctx.param("bias", shape, betaInitializer, beta) }),
+  };
 }

@@ -137,3 +137,22 @@ test("a predictor takes any number of samples, other weights, and nothing that d
   predictor.dispose();
   expect(backend.memory()).toMatchObject({ buffers: 0, programs: 0 });
 });
+
+test("channels, samples or the whole batch drop together", () => {
+  const shape = [200, 50, 3];
+  const drawn = (layer: Layer, seed: number) => {
+    const { graph, x } = layers.traceModel(only(layer, shape.slice(1)), { training: true, batch: shape[0] });
+    return evaluate(graph, [hostArray(x.spec, new Float64Array(30000).fill(1)), hostArray(spec([2], "int32"), Float64Array.of(seed, 1))])[0].data;
+  };
+  const kinds = (y: Float64Array, size: number) => {
+    const parts = Array.from({ length: y.length / size }, (_, i) => new Set(y.subarray(i * size, (i + 1) * size)));
+    expect(parts.every((part) => part.size === 1)).toBe(true);
+    return parts.filter((part) => part.has(0)).length / parts.length;
+  };
+  const near = (share: number, by: number) => expect(Math.abs(share - 0.25)).toBeLessThan(by);
+  near(kinds(drawn(layers.channelDropout(0.25), 1), 3), 0.02);
+  near(kinds(drawn(layers.stochasticDepth(0.25), 1), 150), 0.1);
+  near([...Array(200).keys()].reduce((sum, seed) => sum + kinds(drawn(layers.stochasticDepth(0.25, "batch"), seed), 30000), 0) / 200, 0.1);
+  expect(new Set(drawn(layers.stochasticDepth(0.25), 1))).toEqual(new Set([0, 1 / 0.75]));
+  expect(layers.traceModel(only(layers.stochasticDepth(0.25), [2])).graph.nodes).toEqual([]);
+});

@@ -123,7 +123,7 @@ test("batch normalisation refuses what it cannot normalise", () => {
       layers.traceModel(only(layer, inputShape), { training });
   expect(trace(layers.batchNorm2d(), [3, 4])).toThrow(new ShapeError("batchNorm2d: input has 3 axes, needs 4"));
   expect(trace(layers.batchNorm1d(), [3, 4, 4])).toThrow("batchNorm1d: input has 4 axes, needs 2 or 3");
-  expect(trace(layers.batchNorm1d(), [3], true)).toThrow("batchNorm1d: training needs more than one value a channel, input 1×3 has 1");
+  expect(trace(layers.batchNorm1d(), [3], true)).toThrow("batchNorm1d: statistics of a batch need more than one value a channel, input 1×3 has 1");
   expect(() => layers.batchNorm2d({ eps: 0 })).toThrow("batchNorm2d: eps 0 is not a finite number > 0");
   expect(() => layers.batchNorm2d({ momentum: 2 })).toThrow("batchNorm2d: momentum 2 is not in [0, 1]");
 });
@@ -173,4 +173,51 @@ describe("layers that split and meet", () => {
     expect(await answer(layers.branches([scaled("c", 3), scaled("c", 2)]))).toEqual({ y: [3, 6, 2, 4], names: ["0.c.weight", "1.c.weight"] });
     expect((await answer(layers.branches({ wide: scaled("c", 3), thin: scaled("c", 2) }))).names).toEqual(["wide.c.weight", "thin.c.weight"]);
   });
+});
+
+describe("normalisations within a sample refuse what they cannot normalise", () => {
+  test.each<[string, () => Layer, number[], string]>([
+    ["layer", () => layers.layerNorm([2, 4]), [3, 2, 5], "layerNorm: normalizedShape is 2×4, input has shape 1×3×2×5"],
+    ["group", () => layers.groupNorm(2), [3, 4], "groupNorm: 3 channels do not divide into 2 groups"],
+    ["group of nothing", () => layers.groupNorm(1), [], "groupNorm: input has 1 axes, needs at least 2 (batch and channels)"],
+    ["instance", () => layers.instanceNorm2d(), [3, 1, 1], "instanceNorm2d: statistics of a map need more than one value, input 1×3×1×1 has 1"],
+    ["instance rank", () => layers.instanceNorm1d(), [3, 1, 1], "instanceNorm1d: input has 4 axes, needs 3 (batch, channels and 1 spatial)"],
+    ["response", () => layers.localResponseNorm(5), [], "localResponseNorm: input has 1 axes, needs at least 2 (batch and channels)"],
+    ["shuffle", () => layers.channelShuffle(2), [3, 2, 2], "channelShuffle: 3 channels do not divide into 2 groups"],
+  ])("%s", (_, make, shape, message) => expect(() => layers.traceModel(only(make(), shape))).toThrow(new ShapeError(message)));
+
+  test("numbers", () => {
+    expect(() => layers.localResponseNorm(2.5)).toThrow("localResponseNorm: size 2.5 is not a whole number ≥ 1");
+    expect(() => layers.localResponseNorm(5, { k: 0 })).toThrow("localResponseNorm: k 0 must be > 0 and alpha 0.0001 ≥ 0");
+    expect(() => layers.groupNorm(2, { eps: -1 })).toThrow("groupNorm: eps -1 is not a finite number > 0");
+    expect(() => layers.instanceNorm2d({ momentum: 2 })).toThrow("instanceNorm2d: momentum 2 is not in [0, 1]");
+  });
+});
+
+test("normalisations take Keras's words for their parameters", () => {
+  const names = (layer: Layer) => layers.traceModel(only(layer, [4, 3, 3])).entries.map((e) => e.name);
+  expect(names(layers.groupNorm(2, { center: false }))).toEqual(["weight"]);
+  expect(names(layers.batchNorm2d({ scale: false, trackRunningStats: false }))).toEqual(["bias"]);
+  expect(names(layers.instanceNorm2d({ scale: true, name: "norm", activation: "relu" }))).toEqual(["weight"]);
+  const state = layers.initialise(only(layers.layerNorm([3], { gammaInitializer: layers.constant(2), betaInitializer: layers.ones }), [4, 3]));
+  expect([...state.values()].map((v) => [...v.data])).toEqual([
+    [2, 2, 2],
+    [1, 1, 1],
+  ]);
+  const { entries } = layers.traceModel(only(layers.batchNorm2d({ gammaConstraint: layers.nonNeg(), betaRegularizer: layers.l1() }), [4, 3, 3]));
+  expect(entries.map((e) => [e.constraint !== undefined, e.regularizer !== undefined]).slice(0, 3)).toEqual([
+    [true, false],
+    [false, true],
+    [false, false],
+  ]);
+});
+
+test("batch normalisation without scale or centre predicts by the running statistics alone", () => {
+  const traced = layers.traceModel(only(layers.batchNorm1d({ center: false, eps: 1e-12 }), [2]), { batch: 1 });
+  const given = [[5, 5], [3, 3], [1, 2], [4, 0.25], [0]].map((data, i) =>
+    hostArray(i === 0 ? traced.x.spec : traced.entries[i - 1].spec, Float64Array.from(data)),
+  );
+  const [y] = evaluate(traced.graph, given);
+  expect(y.data[0]).toBeCloseTo((3 * (5 - 1)) / 2, 9);
+  expect(y.data[1]).toBeCloseTo((3 * (5 - 2)) / 0.5, 9);
 });

@@ -6,6 +6,7 @@ import adaptivePool from "../goldens/adaptivePool.json" with { type: "json" };
 import batchNorm from "../goldens/batchNorm.json" with { type: "json" };
 import conv from "../goldens/conv.json" with { type: "json" };
 import elementwise from "../goldens/elementwise.json" with { type: "json" };
+import layers from "../goldens/layers.json" with { type: "json" };
 import losses from "../goldens/losses.json" with { type: "json" };
 import networks from "../goldens/networks.json" with { type: "json" };
 import optimisers from "../goldens/optimisers.json" with { type: "json" };
@@ -66,6 +67,20 @@ export interface AdaptivePoolGolden extends Arrays<"x" | "y" | "dy" | "dx"> {
 }
 
 /**
+ * A layer of @conv/layers by its exported name and the arguments that make it (made by layers.py): its tensors by PyTorch's names before
+ * (`state`) and, of buffers after a training step, behind (`after`), and the gradients of its parameters.
+ */
+export interface LayerGolden extends Arrays<"x" | "y" | "dy" | "dx"> {
+  readonly name: string;
+  readonly layer: string;
+  readonly args: readonly unknown[];
+  readonly training: boolean;
+  readonly state: Readonly<Record<string, GoldenArray>>;
+  readonly gradients: Readonly<Record<string, GoldenArray>>;
+  readonly after: Readonly<Record<string, GoldenArray>>;
+}
+
+/**
  * A network by its name in @conv/layers/models, and how its heads differ. `state`: where torchvision has it, the SHA-256 of the lines
  * `name shape` of its state, in order. `outputs`, unless there are too many weights for a test: the values 0, step, 2·step, … of what it
  * answers to one sample of shape `input`, with the weights that networks.py says.
@@ -123,6 +138,12 @@ export const convGoldens: readonly ConvGolden[] = conv.map(({ options: { padLo, 
 }));
 export const poolGoldens: readonly PoolGolden[] = pool;
 export const adaptivePoolGoldens: readonly AdaptivePoolGolden[] = adaptivePool;
+export const layerGoldens: readonly LayerGolden[] = layers.map(({ state, gradients, after, ...golden }) => ({
+  ...golden,
+  state: present(state),
+  gradients: present(gradients),
+  after: present(after),
+}));
 export const batchNormGoldens: readonly BatchNormGolden[] = batchNorm;
 export const networkGoldens: readonly NetworkGolden[] = networks;
 export const elementwiseGoldens: readonly ElementwiseGolden[] = elementwise;
@@ -137,3 +158,8 @@ export const optimiserGoldens: {
   readonly network: { readonly params: GoldenParams; readonly steps: readonly Arrays<"x" | "labels">[] };
   readonly runs: readonly OptimiserRun[];
 } = optimisers;
+
+/** Without the names that only other layers have: the type of the JSON has them all. */
+function present(arrays: Readonly<Record<string, GoldenArray | undefined>>): Record<string, GoldenArray> {
+  return Object.fromEntries(Object.entries(arrays).flatMap(([name, array]) => (array ? [[name, array]] : [])));
+}

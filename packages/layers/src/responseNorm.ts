@@ -1,0 +1,39 @@
+// Local response normalisation: Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012,
+// section 3.3, with PyTorch's names: its alpha is divided by the size, the paper's is not.
+
+import { avgPool, map, reshape, square } from "@conv/ops";
+import { shapeError, sizeOf } from "@conv/tensor";
+import type { Layer } from "./layer.ts";
+
+export interface LocalResponseNormOptions {
+  /** The paper's α times the size: 5e-4 for its 1e-4 and 5 channels. */
+  readonly alpha?: number;
+  readonly beta?: number;
+  /** The paper has 2. */
+  readonly k?: number;
+}
+
+/**
+ * y = x / (k + alpha/size · Σ x²)^beta, the sum over `size` neighbouring channels, of which ⌊size/2⌋ come before and absent ones count as 0:
+ * x (n, c, …) → the same shape. Throws ShapeError for numbers out of range.
+ */
+export function localResponseNorm(size: number, { alpha = 1e-4, beta = 0.75, k = 1 }: LocalResponseNormOptions = {}): Layer {
+  if (!(Number.isInteger(size) && size >= 1)) throw shapeError("localResponseNorm", `size ${size} is not a whole number ≥ 1`);
+  if (!(k > 0 && alpha >= 0)) throw shapeError("localResponseNorm", `k ${k} must be > 0 and alpha ${alpha} ≥ 0`);
+  const before = size >> 1;
+  return {
+    type: "localResponseNorm",
+    forward(x) {
+      const [n, c, ...space] = x.shape;
+      if (c === undefined) throw shapeError("localResponseNorm", `input has ${x.shape.length} axes, needs at least 2 (batch and channels)`);
+      // As an image (n, 1, c, …), over whose rows a window slides.
+      const squares = reshape(square(x), [n, 1, c, sizeOf(space)]);
+      const padding = [
+        [before, size - 1 - before],
+        [0, 0],
+      ] as const;
+      const means = reshape(avgPool(squares, [size, 1], { stride: 1, padding }), x.shape);
+      return map("localResponseNorm", ["mul", "a", ["exp", ["mul", -beta, ["log", ["add", k, ["mul", alpha, "b"]]]]]], [x, means]);
+    },
+  };
+}
