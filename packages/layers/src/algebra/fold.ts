@@ -119,19 +119,24 @@ function numbersOf({ conv, chain, weight }: Fold, traced: TracedModel, state: St
     ])[0].data;
   const shift = ask(0);
   const scale = ask(1).map((v, c) => v - shift[c]);
-  const channelOf = channelsOf(conv, old.shape);
+  const [first, second, ...kernel] = old.shape;
+  const [taps, channelOf] = [sizeOf(kernel), channelsOf(conv, first, second)];
+  const data = old.data.slice();
+  for (let filter = 0; filter < first * second; filter++) {
+    const by = scale[channelOf(filter)];
+    for (let i = filter * taps; i < (filter + 1) * taps; i++) data[i] *= by;
+  }
   return [
-    { shape: old.shape, data: old.data.map((v, i) => v * scale[channelOf(i)]) },
+    { shape: old.shape, data },
     { shape: [channels], data: Float32Array.from(shift) },
   ];
 }
 
-/** The output channel to which element `i` of the weight belongs: its first axis, or (ic, oc/groups, …) where it is transposed. */
-function channelsOf({ op, params }: Node, [first, second, ...rest]: readonly number[]): (i: number) => number {
-  const taps = sizeOf(rest);
-  if (op !== convGradInputOp) return (i) => Math.floor(i / (second * taps));
+/** The output channel to which filter `i` of the weight (first, second, …kernel) belongs: its first axis, or, transposed, one of `second` a group. */
+function channelsOf({ op, params }: Node, first: number, second: number): (i: number) => number {
+  if (op !== convGradInputOp) return (i) => Math.floor(i / second);
   const perGroup = first / (params as ConvGeometry).groups;
-  return (i) => Math.floor(i / (second * taps) / perGroup) * second + (Math.floor(i / taps) % second);
+  return (i) => Math.floor(i / second / perGroup) * second + (i % second);
 }
 
 /** The output of the graph with its folds made, upon another input and other tensors. */
