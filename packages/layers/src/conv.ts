@@ -1,14 +1,29 @@
 // Convolution layers in one, two and three dimensions, plain and transposed, with PyTorch's names, defaults and shapes.
 // Depthwise is groups = channels.
 
-import { add, conv, convTranspose, perAxis, reshape, type Padding, type PerAxis } from "@conv/ops";
+import {
+  add,
+  conv,
+  convTranspose,
+  flip,
+  padWith,
+  perAxis,
+  reshape,
+  resolvePadding,
+  spanOf,
+  type ConvOptions,
+  type Padding,
+  type PaddingMode,
+  type PerAxis,
+} from "@conv/ops";
 import { shapeError, type Value } from "@conv/tensor";
 import { fanOf } from "./init.ts";
 import type { Layer } from "./layer.ts";
 import { biasOf, configured, weightOf, type SpatialOptions, type WeightOptions } from "./options.ts";
 
-export interface ConvLayerOptions extends SpatialOptions, WeightOptions {
+interface SharedOptions extends SpatialOptions, WeightOptions {
   readonly stride?: PerAxis;
+  /** Numbers or a name: see PaddingName of `@conv/ops`, and explainPadding there. */
   readonly padding?: Padding;
   readonly dilation?: PerAxis;
   readonly groups?: number;
@@ -16,8 +31,18 @@ export interface ConvLayerOptions extends SpatialOptions, WeightOptions {
   readonly inChannels?: number;
 }
 
-export interface ConvTransposeLayerOptions extends ConvLayerOptions {
+export interface ConvLayerOptions extends SharedOptions {
+  /** What the padding holds. Default: zeros. */
+  readonly paddingMode?: PaddingMode;
+  /** Convolution as mathematics has it, with the kernel reversed along every spatial axis. Default: false, cross-correlation. */
+  readonly flipKernel?: boolean;
+}
+
+export interface ConvTransposeLayerOptions extends SharedOptions {
+  /** Added at the end of each axis; must be smaller than stride or dilation. */
   readonly outputPadding?: PerAxis;
+  /** Sizes of the output: chooses outputPadding. */
+  readonly outputSize?: PerAxis;
 }
 
 /** Throws ShapeError unless x has batch, channels and `rank` spatial axes. */
@@ -27,9 +52,10 @@ export function checkRank(type: string, x: Value, rank: number): void {
 }
 
 /** y plus a number for each channel. */
-const addBias = (y: Value, bias: Value): Value => add(y, reshape(bias, [1, y.shape[1], ...y.shape.slice(2).map(() => 1)]));
+export const addBias = (y: Value, bias: Value): Value => add(y, reshape(bias, [1, y.shape[1], ...y.shape.slice(2).map(() => 1)]));
 
-function checkChannels(type: string, outChannels: number, x: Value, { inChannels, groups = 1 }: ConvLayerOptions): number {
+/** The channels of x; throws ShapeError where the layer does not fit them. */
+export function checkChannels(type: string, outChannels: number, x: Value, { inChannels, groups = 1 }: SharedOptions): number {
   const channels = x.shape[1];
   if (inChannels !== undefined && inChannels !== channels) throw shapeError(type, `inChannels is ${inChannels}, input has ${channels}`);
   if (channels % groups) throw shapeError(type, `${channels} input channels do not divide into ${groups} groups`);
@@ -37,21 +63,37 @@ function checkChannels(type: string, outChannels: number, x: Value, { inChannels
   return channels;
 }
 
+/** Convolution with the padding and the kernel that the options say. */
+function correlate(x: Value, w: Value, { paddingMode = "zeros", flipKernel = false, ...options }: ConvLayerOptions): Value {
+  const space = w.shape.slice(2).map((_, a) => a + 2);
+  const kernel = flipKernel ? flip(w, space) : w;
+  return paddingMode === "zeros" ? conv(x, kernel, options) : conv(padded(x, w, options, paddingMode), kernel, { ...options, padding: 0 });
+}
+
+function padded(x: Value, w: Value, { stride = 1, dilation = 1, padding = 0 }: ConvOptions, mode: PaddingMode): Value {
+  const [, , ...input] = x.shape;
+  const [, , ...kernel] = w.shape;
+  const d = perAxis("conv", "dilation", dilation, kernel.length, 1);
+  const s = perAxis("conv", "stride", stride, kernel.length, 1);
+  const { padLo, padHi } = resolvePadding("conv", padding, input, spanOf(kernel, d), s);
+  return padWith(x, padLo, padHi, mode);
+}
+
 /** How the layers differ: the first two axes of the weight, and the op. */
-interface Kind<O extends ConvLayerOptions> {
+interface Kind<O extends SharedOptions> {
   readonly type: string;
   weight(ic: number, oc: number, groups: number): [number, number];
   apply(x: Value, w: Value, options: O): Value;
 }
 
-const plain: Kind<ConvLayerOptions> = { type: "conv", weight: (ic, oc, groups) => [oc, ic / groups], apply: conv };
+const plain: Kind<ConvLayerOptions> = { type: "conv", weight: (ic, oc, groups) => [oc, ic / groups], apply: correlate };
 const transposed: Kind<ConvTransposeLayerOptions> = { type: "convTranspose", weight: (ic, oc, groups) => [ic, oc / groups], apply: convTranspose };
 
 /**
  * x (n, ic, …input) → (n, outChannels, …output), with `rank` spatial axes. Parameters weight (outChannels, ic/groups, …kernel),
  * transposed (ic, outChannels/groups, …kernel), and bias (outChannels).
  */
-function layer<O extends ConvLayerOptions>(kind: Kind<O>, rank: number, outChannels: number, kernel: PerAxis, options: O): Layer {
+function layer<O extends SharedOptions>(kind: Kind<O>, rank: number, outChannels: number, kernel: PerAxis, options: O): Layer {
   const type = `${kind.type}${rank}d`;
   const { groups = 1 } = options;
   const layer: Layer = {
@@ -75,10 +117,10 @@ export const conv2d = (outChannels: number, kernel: PerAxis, options: ConvLayerO
 /** Convolution over three spatial axes: x (n, ic, d, h, w) → (n, outChannels, d′, h′, w′). Throws ShapeError where the geometry does not fit. */
 export const conv3d = (outChannels: number, kernel: PerAxis, options: ConvLayerOptions = {}): Layer => layer(plain, 3, outChannels, kernel, options);
 
-/** Transposed convolution over one spatial axis. */
+/** Transposed convolution over one spatial axis: x (n, ic, w) → (n, outChannels, (w − 1)·stride − padding + span + outputPadding). */
 export const convTranspose1d = (outChannels: number, kernel: PerAxis, options: ConvTransposeLayerOptions = {}): Layer =>
   layer(transposed, 1, outChannels, kernel, options);
-/** Transposed convolution over two spatial axes. */
+/** Transposed convolution over two spatial axes, the gradient of `conv2d` to its input. Throws ShapeError where the geometry does not fit. */
 export const convTranspose2d = (outChannels: number, kernel: PerAxis, options: ConvTransposeLayerOptions = {}): Layer =>
   layer(transposed, 2, outChannels, kernel, options);
 /** Transposed convolution over three spatial axes. */

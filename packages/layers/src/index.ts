@@ -36,6 +36,22 @@ export {
   type ConvLayerOptions,
   type ConvTransposeLayerOptions,
 } from "./conv.ts";
+export { deformConv2d, type DeformConvOptions } from "./deform.ts";
+export {
+  depthwiseConv1d,
+  depthwiseConv2d,
+  depthwiseConv3d,
+  pointwiseConv1d,
+  pointwiseConv2d,
+  pointwiseConv3d,
+  separableConv1d,
+  separableConv2d,
+  separableConv3d,
+  type DepthwiseOptions,
+  type PointwiseOptions,
+  type SeparableOptions,
+} from "./separable.ts";
+export { maxUnpool1d, maxUnpool2d, maxUnpool3d, pad1d, pad2d, pad3d, pixelShuffle, pixelUnshuffle, upsample, type Around } from "./resize.ts";
 export {
   constant,
   fanOf,
@@ -55,10 +71,12 @@ export {
   type Initialiser,
   type KaimingOptions,
 } from "./init.ts";
+export { augmentAll, augmented, crop, cutOut, flip, rotate, shift, warp, type Augmentation, type Fill, type WarpOptions } from "./augment.ts";
+export { decodeIdx, type Idx } from "./idx.ts";
 export { arrayDataset, subset, type ArrayDatasetOptions, type Batch, type Dataset, type Target } from "./data.ts";
 export { DivergedError, type Origin } from "./diagnose.ts";
 export type { Loss } from "./forward.ts";
-export { decodeCheckpoint, type Checkpoint, type Position } from "./checkpoint.ts";
+export { averagedState, decodeCheckpoint, type Checkpoint, type Position } from "./checkpoint.ts";
 export { maxNorm, minMaxNorm, nonNeg, unitNorm, type MinMaxNormOptions, type NormOptions } from "./constrain.ts";
 export { freeze, type LayerOptions, type Layout, type SpatialOptions, type WeightOptions } from "./options.ts";
 export { l1, l1l2, l2 } from "./regularise.ts";
@@ -75,6 +93,16 @@ export {
   type TraceOptions,
   type TracedModel,
 } from "./layer.ts";
+export {
+  groupNorm,
+  instanceNorm1d,
+  instanceNorm2d,
+  instanceNorm3d,
+  layerNorm,
+  type InstanceNormOptions,
+  type StandardiseOptions,
+} from "./groupNorm.ts";
+export { localResponseNorm, type LocalResponseNormOptions } from "./responseNorm.ts";
 export { batchNorm1d, batchNorm2d, batchNorm3d, type BatchNormOptions } from "./norm.ts";
 export { adaptiveAvgPool1d, adaptiveAvgPool2d, adaptiveAvgPool3d, avgPool1d, avgPool2d, avgPool3d, maxPool1d, maxPool2d, maxPool3d } from "./pool.ts";
 export { confusion, meanAbsoluteError, topK, type Metric } from "./metrics.ts";
@@ -103,13 +131,3 @@ export { decodeSafetensors, encodeSafetensors, type Decoded } from "./safetensor
 export { initialise, matchState, type Saved, type State } from "./state.ts";
 export { traceGradients, traceStep, traceUpdate, type Clip, type Slot, type StepOptions, type TrainingGraph, type UpdateGraph } from "./step.ts";
 export { createTrainer, type EpochReport, type Evaluation, type FitOptions, type StepReport, type Trainer, type TrainerOptions } from "./train.ts";
-export {
-  groupNorm,
-  instanceNorm1d,
-  instanceNorm2d,
-  instanceNorm3d,
-  layerNorm,
-  type InstanceNormOptions,
-  type StandardiseOptions,
-} from "./groupNorm.ts";
-export { localResponseNorm, type LocalResponseNormOptions } from "./responseNorm.ts";

@@ -18,12 +18,15 @@ function expectNear(got: HostArray, want: GoldenArray, what: string): void {
   );
 }
 
+/** An argument that is a layer itself, by the function that makes it. */
+const isLayer = (a: unknown): a is { layer: string; args: unknown[] } => typeof a === "object" && a !== null && "layer" in a;
+
 /** The layer that an exported function makes of these arguments. */
 function make(name: string, args: readonly unknown[]): Layer {
   const made: Readonly<Record<string, unknown>> = layers;
   const maker = made[name];
   if (typeof maker !== "function") throw new Error(`@conv/layers has no ${name}`);
-  return maker(...args) as Layer;
+  return maker(...args.map((a) => (isLayer(a) ? make(a.layer, a.args) : a))) as Layer;
 }
 
 describe("layers are PyTorch's", () => {

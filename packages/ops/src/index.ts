@@ -2,6 +2,7 @@
 
 export * from "./conv.ts";
 export * from "./create.ts";
+export { deformConv2d } from "./deform.ts";
 export {
   abs,
   add,
@@ -72,4 +73,5 @@ export * from "./pool.ts";
 export { broadcastStrides, broadcastTo, broadcastToOp, sum, sumOp, sumTo, type Axes, type ReduceParams } from "./reduce.ts";
 export { logSoftmax, logSoftmaxOp, softmax, softmaxOp, type SoftmaxParams } from "./softmax.ts";
 export { put, putOp, take, takeOp, toInt32, toInt32Op, type PutParams } from "./take.ts";
+export { pixelShuffle, pixelUnshuffle, upsample, type UpsampleOptions } from "./upsample.ts";
 export { walk } from "./walk.ts";

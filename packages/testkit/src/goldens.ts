@@ -12,6 +12,7 @@ import networks from "../goldens/networks.json" with { type: "json" };
 import optimisers from "../goldens/optimisers.json" with { type: "json" };
 import pool from "../goldens/pool.json" with { type: "json" };
 import softmax from "../goldens/softmax.json" with { type: "json" };
+import space from "../goldens/space.json" with { type: "json" };
 
 /** Contiguous values, channels first. */
 export interface GoldenArray {
@@ -67,7 +68,7 @@ export interface AdaptivePoolGolden extends Arrays<"x" | "y" | "dy" | "dx"> {
 }
 
 /**
- * A layer of @conv/layers by its exported name and the arguments that make it (made by layers.py): its tensors by PyTorch's names before
+ * A layer of @conv/layers by its exported name and the arguments that make it (made by layers.py and space.py): its tensors by PyTorch's names before
  * (`state`) and, of buffers after a training step, behind (`after`), and the gradients of its parameters.
  */
 export interface LayerGolden extends Arrays<"x" | "y" | "dy" | "dx"> {
@@ -138,7 +139,7 @@ export const convGoldens: readonly ConvGolden[] = conv.map(({ options: { padLo, 
 }));
 export const poolGoldens: readonly PoolGolden[] = pool;
 export const adaptivePoolGoldens: readonly AdaptivePoolGolden[] = adaptivePool;
-export const layerGoldens: readonly LayerGolden[] = layers.map(({ state, gradients, after, ...golden }) => ({
+export const layerGoldens: readonly LayerGolden[] = [...layers, ...space].map(({ state, gradients, after, ...golden }) => ({
   ...golden,
   state: present(state),
   gradients: present(gradients),

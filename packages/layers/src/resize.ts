@@ -1,0 +1,65 @@
+// Layers that change the space of maps and have no parameters: padding, upsampling, shuffles between channels and space, and unpooling.
+
+import * as ops from "@conv/ops";
+import type { AxisPadding, MaxPoolOptions, PaddingMode, PerAxis, UpsampleOptions } from "@conv/ops";
+import { shapeError } from "@conv/tensor";
+import { checkRank } from "./conv.ts";
+import type { Layer } from "./layer.ts";
+
+/** On both sides of all axes, or for each axis on both sides or `[lo, hi]`. */
+export type Around = number | readonly Exclude<AxisPadding, string>[];
+
+function padding(rank: number, around: Around, mode: PaddingMode): Layer {
+  const type = `pad${rank}d`;
+  return {
+    type,
+    forward(x) {
+      checkRank(type, x, rank);
+      const ones = Array.from({ length: rank }, () => 1);
+      const { padLo, padHi } = ops.resolvePadding(type, around, x.shape.slice(2), ones, ones);
+      return ops.padWith(x, padLo, padHi, mode);
+    },
+  };
+}
+
+/** Elements around the axis: zeros, reflected, repeated or from the other end; x (n, c, w) → (n, c, lo + w + hi). Throws ShapeError where the mode has too few. */
+export const pad1d = (around: Around, mode: PaddingMode = "zeros"): Layer => padding(1, around, mode);
+/** {@link pad1d} over two spatial axes: x (n, c, h, w) → (n, c, h′, w′). */
+export const pad2d = (around: Around, mode: PaddingMode = "zeros"): Layer => padding(2, around, mode);
+/** {@link pad1d} over three spatial axes. */
+export const pad3d = (around: Around, mode: PaddingMode = "zeros"): Layer => padding(3, around, mode);
+
+/** Interpolation to `size`, or by `scale`, over all spatial axes: nearest or linear, with PyTorch's rules; x (n, c, …input) → (n, c, …output). */
+export const upsample = (options: UpsampleOptions): Layer => ({ type: "upsample", forward: (x) => ops.upsample(x, options) });
+
+/** Channels laid out in space: x (n, c·r², h, w) → (n, c, h·r, w·r). Throws ShapeError where the channels do not divide. */
+export const pixelShuffle = (factor: number): Layer => ({ type: "pixelShuffle", forward: (x) => ops.pixelShuffle(x, factor) });
+
+/** Space laid out in channels: x (n, c, h·r, w·r) → (n, c·r², h, w). Throws ShapeError where the sizes do not divide. */
+export const pixelUnshuffle = (factor: number): Layer => ({ type: "pixelUnshuffle", forward: (x) => ops.pixelUnshuffle(x, factor) });
+
+function unpooling(rank: number, kernel: PerAxis, inner: Layer, options?: MaxPoolOptions): Layer {
+  const type = `maxUnpool${rank}d`;
+  return {
+    type,
+    forward(x, ctx) {
+      checkRank(type, x, rank);
+      const indices = ops.maxPoolIndices(x, kernel, options);
+      const y = ctx.child("inner", inner, ops.maxPool(x, kernel, options));
+      if (y.shape.length !== x.shape.length || y.shape.some((v, a) => v !== indices.shape[a]))
+        throw shapeError(type, `the inner layer gives ${y.shape.join("×")}, the pool made ${indices.shape.join("×")}`);
+      return ops.maxUnpool(y, indices, x.shape.slice(2));
+    },
+  };
+}
+
+/**
+ * Max pooling, `inner` on what it leaves, and each of its values put back where the maximum of its window stood, 0 elsewhere:
+ * x (n, c, w) → (n, c, w). Pool and unpooling are one layer, as they share the places (in PyTorch: MaxPool1d with indices, MaxUnpool1d).
+ * An element that won several windows gets their sum. Throws ShapeError unless `inner` keeps the shape.
+ */
+export const maxUnpool1d = (kernel: PerAxis, inner: Layer, options?: MaxPoolOptions): Layer => unpooling(1, kernel, inner, options);
+/** {@link maxUnpool1d} over two spatial axes (Badrinarayanan, Kendall and Cipolla, "SegNet", 2015). */
+export const maxUnpool2d = (kernel: PerAxis, inner: Layer, options?: MaxPoolOptions): Layer => unpooling(2, kernel, inner, options);
+/** {@link maxUnpool1d} over three spatial axes. */
+export const maxUnpool3d = (kernel: PerAxis, inner: Layer, options?: MaxPoolOptions): Layer => unpooling(3, kernel, inner, options);
