@@ -1,5 +1,5 @@
 // Singular values by one-sided Jacobi rotations (Hestenes 1958; Demmel and Veselić 1992, who show how accurate they are): pairs of columns
-// are turned until all are orthogonal. Simple and accurate; the time grows with the cube of the size, some seconds at 500 × 500.
+// are turned until all are orthogonal. Simple and accurate; the time grows with the cube of the size, some seconds at 400 × 400.
 
 import { shapeError } from "@conv/tensor";
 
