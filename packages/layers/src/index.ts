@@ -104,7 +104,28 @@ export {
 } from "./groupNorm.ts";
 export { localResponseNorm, type LocalResponseNormOptions } from "./responseNorm.ts";
 export { batchNorm1d, batchNorm2d, batchNorm3d, type BatchNormOptions } from "./norm.ts";
-export { adaptiveAvgPool1d, adaptiveAvgPool2d, adaptiveAvgPool3d, avgPool1d, avgPool2d, avgPool3d, maxPool1d, maxPool2d, maxPool3d } from "./pool.ts";
+export {
+  adaptiveAvgPool1d,
+  adaptiveAvgPool2d,
+  adaptiveAvgPool3d,
+  adaptiveMaxPool1d,
+  adaptiveMaxPool2d,
+  adaptiveMaxPool3d,
+  avgPool1d,
+  avgPool2d,
+  avgPool3d,
+  globalAvgPool,
+  globalMaxPool,
+  lpPool1d,
+  lpPool2d,
+  lpPool3d,
+  maxPool1d,
+  maxPool2d,
+  maxPool3d,
+  type AvgPoolLayerOptions,
+  type GlobalPoolOptions,
+  type MaxPoolLayerOptions,
+} from "./pool.ts";
 export { confusion, meanAbsoluteError, topK, type Metric } from "./metrics.ts";
 export {
   adagrad,

@@ -1,78 +1,127 @@
 // Pooling layers in one, two and three dimensions, with PyTorch's names and defaults: the stride is the kernel. Adaptive ones are told their
-// output instead of a kernel.
+// output instead of a kernel, global ones take the whole.
 
-import { avgPool, concat, maxPool, mean, perAxis, slice, type AvgPoolOptions, type MaxPoolOptions, type PerAxis } from "@conv/ops";
-import type { Value } from "@conv/tensor";
+import * as ops from "@conv/ops";
+import { concat, perAxis, slice, type AvgPoolOptions, type MaxPoolOptions, type PerAxis } from "@conv/ops";
+import { shapeError, type Value } from "@conv/tensor";
 import { checkRank } from "./conv.ts";
 import type { Layer } from "./layer.ts";
+import { configured, type SpatialOptions } from "./options.ts";
 
-function max(rank: number, kernel: PerAxis, options?: MaxPoolOptions): Layer {
-  const type = `maxPool${rank}d`;
-  return {
-    type,
+export type MaxPoolLayerOptions = MaxPoolOptions & SpatialOptions;
+export type AvgPoolLayerOptions = AvgPoolOptions & SpatialOptions;
+
+/** A layer over so many spatial axes. */
+function pooling(type: string, rank: number, options: SpatialOptions | undefined, apply: (x: Value) => Value): Layer {
+  const layer: Layer = {
+    type: `${type}${rank}d`,
     forward(x) {
-      checkRank(type, x, rank);
-      return maxPool(x, kernel, options);
+      checkRank(`${type}${rank}d`, x, rank);
+      return apply(x);
     },
   };
+  return configured(layer, options ?? {});
 }
 
-function average(rank: number, kernel: PerAxis, options?: AvgPoolOptions): Layer {
-  const type = `avgPool${rank}d`;
-  return {
-    type,
-    forward(x) {
-      checkRank(type, x, rank);
-      return avgPool(x, kernel, options);
-    },
-  };
+const max = (rank: number, kernel: PerAxis, options?: MaxPoolLayerOptions): Layer =>
+  pooling("maxPool", rank, options, (x) => ops.maxPool(x, kernel, options));
+const average = (rank: number, kernel: PerAxis, options?: AvgPoolLayerOptions): Layer =>
+  pooling("avgPool", rank, options, (x) => ops.avgPool(x, kernel, options));
+const lp = (rank: number, p: number, kernel: PerAxis, options?: MaxPoolLayerOptions): Layer =>
+  pooling("lpPool", rank, options, (x) => ops.lpPool(x, p, kernel, options));
+
+function adaptive(
+  type: string,
+  rank: number,
+  output: PerAxis,
+  options: SpatialOptions | undefined,
+  pool: (x: Value, kernel: number[]) => Value,
+): Layer {
+  const sizes = perAxis(`${type}${rank}d`, "output", output, rank, 1);
+  return pooling(type, rank, options, (x) => {
+    const input = x.shape.slice(2);
+    if (input.every((size, a) => size === sizes[a])) return x;
+    if (input.every((size, a) => size % sizes[a] === 0))
+      return pool(
+        x,
+        input.map((size, a) => size / sizes[a]),
+      );
+    // The last axis first, so that of equal maxima the first in scan order has the gradient.
+    return sizes.reduceRight((value, size, a) => windowsAlong(value, a + 2, size, pool), x);
+  });
 }
 
-function adaptive(rank: number, output: PerAxis): Layer {
-  const type = `adaptiveAvgPool${rank}d`;
-  const sizes = perAxis(type, "output", output, rank, 1);
-  return {
-    type,
-    forward(x) {
-      checkRank(type, x, rank);
-      const input = x.shape.slice(2);
-      if (input.every((size, a) => size === sizes[a])) return x;
-      if (input.every((size, a) => size % sizes[a] === 0))
-        return avgPool(
-          x,
-          input.map((size, a) => size / sizes[a]),
-        );
-      return sizes.reduce((value, size, a) => meansAlong(value, a + 2, size), x);
-    },
-  };
-}
-
-/** Means of `size` windows along an axis, window i from ⌊i·n/size⌋ to ⌈(i + 1)·n/size⌉: they overlap where size does not divide n. */
-function meansAlong(x: Value, axis: number, size: number): Value {
+/** `size` windows along an axis, window i from ⌊i·n/size⌋ to ⌈(i + 1)·n/size⌉: they overlap where size does not divide n. */
+function windowsAlong(x: Value, axis: number, size: number, pool: (x: Value, kernel: number[]) => Value): Value {
   const n = x.shape[axis];
   const windows = Array.from({ length: size }, (_, i) => {
     const [begin, end] = [Math.floor((i * n) / size), Math.ceil(((i + 1) * n) / size)];
     const start = x.shape.map((_size, a) => (a === axis ? begin : 0));
-    return mean(slice(x, start, x.shape.with(axis, end - begin)), axis, true);
+    const window = slice(x, start, x.shape.with(axis, end - begin));
+    return pool(
+      window,
+      x.shape.slice(2).map((_size, a) => (a + 2 === axis ? end - begin : 1)),
+    );
   });
   return concat(windows, axis);
 }
 
+const adaptiveAverage = (rank: number, output: PerAxis, options?: SpatialOptions): Layer =>
+  adaptive("adaptiveAvgPool", rank, output, options, (x, kernel) => ops.avgPool(x, kernel));
+const adaptiveMax = (rank: number, output: PerAxis, options?: SpatialOptions): Layer =>
+  adaptive("adaptiveMaxPool", rank, output, options, (x, kernel) => ops.maxPool(x, kernel));
+
+export interface GlobalPoolOptions extends SpatialOptions {
+  /** Whether spatial axes stay, with size 1. */
+  readonly keepDims?: boolean;
+}
+
+function global(type: string, { keepDims = false, ...options }: GlobalPoolOptions, reduce: typeof ops.mean): Layer {
+  const layer: Layer = {
+    type,
+    forward(x) {
+      if (x.shape.length < 3) throw shapeError(type, `input has ${x.shape.length} axes, needs batch, channels and at least one spatial axis`);
+      return reduce(
+        x,
+        x.shape.slice(2).map((_, a) => a + 2),
+        keepDims,
+      );
+    },
+  };
+  return configured(layer, options);
+}
+
 /** Largest value of each window: x (n, c, w) → (n, c, w′). */
-export const maxPool1d = (kernel: PerAxis, options?: MaxPoolOptions): Layer => max(1, kernel, options);
+export const maxPool1d = (kernel: PerAxis, options?: MaxPoolLayerOptions): Layer => max(1, kernel, options);
 /** Largest value of each window: x (n, c, h, w) → (n, c, h′, w′). */
-export const maxPool2d = (kernel: PerAxis, options?: MaxPoolOptions): Layer => max(2, kernel, options);
+export const maxPool2d = (kernel: PerAxis, options?: MaxPoolLayerOptions): Layer => max(2, kernel, options);
 /** Largest value of each window: x (n, c, d, h, w) → (n, c, d′, h′, w′). */
-export const maxPool3d = (kernel: PerAxis, options?: MaxPoolOptions): Layer => max(3, kernel, options);
+export const maxPool3d = (kernel: PerAxis, options?: MaxPoolLayerOptions): Layer => max(3, kernel, options);
 /** Mean of each window: x (n, c, w) → (n, c, w′). */
-export const avgPool1d = (kernel: PerAxis, options?: AvgPoolOptions): Layer => average(1, kernel, options);
+export const avgPool1d = (kernel: PerAxis, options?: AvgPoolLayerOptions): Layer => average(1, kernel, options);
 /** Mean of each window: x (n, c, h, w) → (n, c, h′, w′). */
-export const avgPool2d = (kernel: PerAxis, options?: AvgPoolOptions): Layer => average(2, kernel, options);
+export const avgPool2d = (kernel: PerAxis, options?: AvgPoolLayerOptions): Layer => average(2, kernel, options);
 /** Mean of each window: x (n, c, d, h, w) → (n, c, d′, h′, w′). */
-export const avgPool3d = (kernel: PerAxis, options?: AvgPoolOptions): Layer => average(3, kernel, options);
+export const avgPool3d = (kernel: PerAxis, options?: AvgPoolLayerOptions): Layer => average(3, kernel, options);
+/** (Σ |x|ᵖ)^(1/p) over each window: x (n, c, w) → (n, c, w′). */
+export const lpPool1d = (p: number, kernel: PerAxis, options?: MaxPoolLayerOptions): Layer => lp(1, p, kernel, options);
+/** (Σ |x|ᵖ)^(1/p) over each window: x (n, c, h, w) → (n, c, h′, w′). */
+export const lpPool2d = (p: number, kernel: PerAxis, options?: MaxPoolLayerOptions): Layer => lp(2, p, kernel, options);
+/** (Σ |x|ᵖ)^(1/p) over each window: x (n, c, d, h, w) → (n, c, d′, h′, w′). */
+export const lpPool3d = (p: number, kernel: PerAxis, options?: MaxPoolLayerOptions): Layer => lp(3, p, kernel, options);
 /** Mean of each of `output` windows that share the input out as evenly as can be: x (n, c, w) → (n, c, output). */
-export const adaptiveAvgPool1d = (output: PerAxis): Layer => adaptive(1, output);
+export const adaptiveAvgPool1d = (output: PerAxis, options?: SpatialOptions): Layer => adaptiveAverage(1, output, options);
 /** Mean of each of `output` windows that share the input out as evenly as can be: x (n, c, h, w) → (n, c, …output); 1 gives the mean of each map. */
-export const adaptiveAvgPool2d = (output: PerAxis): Layer => adaptive(2, output);
+export const adaptiveAvgPool2d = (output: PerAxis, options?: SpatialOptions): Layer => adaptiveAverage(2, output, options);
 /** Mean of each of `output` windows that share the input out as evenly as can be: x (n, c, d, h, w) → (n, c, …output). */
-export const adaptiveAvgPool3d = (output: PerAxis): Layer => adaptive(3, output);
+export const adaptiveAvgPool3d = (output: PerAxis, options?: SpatialOptions): Layer => adaptiveAverage(3, output, options);
+/** Largest of each of `output` windows that share the input out as evenly as can be: x (n, c, w) → (n, c, output). */
+export const adaptiveMaxPool1d = (output: PerAxis, options?: SpatialOptions): Layer => adaptiveMax(1, output, options);
+/** Largest of each of `output` windows that share the input out as evenly as can be: x (n, c, h, w) → (n, c, …output). */
+export const adaptiveMaxPool2d = (output: PerAxis, options?: SpatialOptions): Layer => adaptiveMax(2, output, options);
+/** Largest of each of `output` windows that share the input out as evenly as can be: x (n, c, d, h, w) → (n, c, …output). */
+export const adaptiveMaxPool3d = (output: PerAxis, options?: SpatialOptions): Layer => adaptiveMax(3, output, options);
+/** Mean of each map: x (n, c, …) → (n, c), or (n, c, 1, …) with `keepDims`. */
+export const globalAvgPool = (options: GlobalPoolOptions = {}): Layer => global("globalAvgPool", options, ops.mean);
+/** Largest value of each map: x (n, c, …) → (n, c), or (n, c, 1, …) with `keepDims`. Ties share the gradient. */
+export const globalMaxPool = (options: GlobalPoolOptions = {}): Layer => global("globalMaxPool", options, ops.max);

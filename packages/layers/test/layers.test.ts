@@ -156,3 +156,16 @@ test("channels, samples or the whole batch drop together", () => {
   expect(new Set(drawn(layers.stochasticDepth(0.25), 1))).toEqual(new Set([0, 1 / 0.75]));
   expect(layers.traceModel(only(layers.stochasticDepth(0.25), [2])).graph.nodes).toEqual([]);
 });
+
+test("pooling refuses what it cannot pool, and takes channels last", async () => {
+  const trace = (layer: Layer, shape: readonly number[]) => () => layers.traceModel(only(layer, shape));
+  expect(trace(layers.avgPool1d(2, { divisorOverride: 0 }), [1, 4])).toThrow("avgPool: divisorOverride 0 is not a number ≠ 0");
+  expect(trace(layers.lpPool1d(0.5, 2), [1, 4])).toThrow("lpPool: the exponent 0.5 is not a finite number ≥ 1");
+  expect(trace(layers.lpPool2d(2, 2), [1, 4])).toThrow("lpPool2d: input has 3 axes, needs 4 (batch, channels and 2 spatial)");
+  expect(trace(layers.globalMaxPool(), [4])).toThrow("globalMaxPool: input has 2 axes, needs batch, channels and at least one spatial axis");
+  expect(() => layers.adaptiveMaxPool1d(0)).toThrow("adaptiveMaxPool1d: output 0 is not a whole number ≥ 1 (axis w)");
+  expect([...(await predict(only(layers.maxPool1d(2, { layout: "channels-last" }), [4, 2]), new Map(), [1, 8, 2, 7, 3, 6, 4, 5]))]).toEqual([
+    2, 8, 4, 6,
+  ]);
+  expect([...(await predict(only(layers.lpPool1d(3, 2), [1, 2]), new Map(), [0, 0]))]).toEqual([0]);
+});

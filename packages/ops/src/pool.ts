@@ -16,8 +16,10 @@ import {
   type Window,
 } from "@conv/tensor";
 import { mustBeFloat, streamCost } from "./check.ts";
+import { abs, affine, map, square } from "./elementwise.ts";
+import type { Expr } from "./expr.ts";
 import { axisName, outputSizes, perAxis, resolvePadding, spanOf, type Padding, type PerAxis, type WindowGeometry } from "./geometry.ts";
-import { reshape } from "./move.ts";
+import { pad, reshape } from "./move.ts";
 import { put } from "./take.ts";
 
 /** A pool of x (n, c, …input) to y (n, c, …output); what lies outside the input is not seen. */
@@ -247,10 +249,47 @@ function roundedUp(g: PoolGeometry): PoolGeometry {
   };
 }
 
-export interface AvgPoolOptions extends PoolOptions {
+export interface AvgPoolOptions extends MaxPoolOptions {
   readonly countIncludePad?: boolean;
+  /** Divides each sum, whatever its window sees. */
+  readonly divisorOverride?: number;
 }
 
 /** Mean of each window: x (n, c, …input) → (n, c, …output). PyTorch's defaults. Throws ShapeError. */
-export const avgPool = <T extends Arg>(x: T, kernel: PerAxis, { countIncludePad = true, ...options }: AvgPoolOptions = {}): T =>
-  apply(avgPoolOp, { ...poolGeometry(x.spec, kernel, options, "avgPool"), countIncludePad }, [x])[0];
+export function avgPool<T extends Arg>(x: T, kernel: PerAxis, options: AvgPoolOptions = {}): T {
+  const { countIncludePad = true, ceilMode = false, divisorOverride, ...rest } = options;
+  const g = poolGeometry(x.spec, kernel, rest, "avgPool");
+  const up = ceilMode ? roundedUp(g) : g;
+  if (divisorOverride !== undefined) {
+    if (!(Number.isFinite(divisorOverride) && divisorOverride !== 0))
+      throw shapeError("avgPool", `divisorOverride ${divisorOverride} is not a number ≠ 0`);
+    return scope(() => affine(apply(avgPoolOp, { ...up, countIncludePad: true }, [x])[0], kernelSize(g) / divisorOverride));
+  }
+  const beyond = up.padHi.map((hi, a) => hi - g.padHi[a]);
+  if (!countIncludePad || beyond.every((more) => more === 0)) return apply(avgPoolOp, { ...up, countIncludePad }, [x])[0];
+  // What padding gives counts, what the last windows see beyond it does not: an average of the padded input over what it sees.
+  return scope(() => {
+    const padded = pad(x, [0, 0, ...g.padLo], [0, 0, ...g.padHi]);
+    const [, , ...input] = padded.shape;
+    return apply(avgPoolOp, { ...up, input, padLo: input.map(() => 0), padHi: beyond, countIncludePad: false }, [padded])[0];
+  });
+}
+
+/**
+ * (Σ |x|ᵖ)^(1/p) over each window: x (n, c, …input) → (n, c, …output); p = 1 sums, and ever larger p come near {@link maxPool}. The gradient
+ * is 0 where a window is. PyTorch takes xᵖ for |x|ᵖ, which is the same for even p. Throws ShapeError.
+ */
+export function lpPool<T extends Arg>(x: T, p: number, kernel: PerAxis, options?: MaxPoolOptions): T {
+  if (!(p >= 1 && Number.isFinite(p))) throw shapeError("lpPool", `the exponent ${p} is not a finite number ≥ 1`);
+  return scope(() => {
+    const powers = p === 1 ? abs(x) : p === 2 ? square(x) : map("power", power("a", p), [x], [["mul", ["mul", p, sign], power("a", p - 1)]]);
+    const sums = avgPool(powers, kernel, { ...options, divisorOverride: 1 });
+    if (p === 1) return sums;
+    const root: Expr = p === 2 ? ["sqrt", "a"] : power("a", 1 / p);
+    return map("root", root, [sums], [["select", ["gt", "y", 0], ["div", "y", ["mul", p, "a"]], 0]]);
+  });
+}
+
+// |e|ᵖ, 0 at 0; and the sign of a.
+const power = (e: Expr, p: number): Expr => ["exp", ["mul", p, ["log", ["abs", e]]]];
+const sign: Expr = ["sub", ["gt", "a", 0], ["gt", 0, "a"]];

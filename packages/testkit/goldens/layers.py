@@ -67,6 +67,22 @@ def make_layers():
         layer("batchNorm2d", [{"momentum": None}], nn.BatchNorm2d(2, momentum=None), 2, 2, 2, 2, training=True),
         layer("channelShuffle", [3], Function(lambda x: channel_shuffle(x, 3)), 1, 6, 2, 2),
         layer("squeezeExcitation", [2], SqueezeExcitation(4, 2), 2, 4, 3, 2),
+        layer("avgPool2d", [3, {"stride": 2, "ceilMode": True}], nn.AvgPool2d(3, 2, ceil_mode=True), 1, 2, 6, 8),
+        layer("avgPool2d", [[2, 3], {"stride": 2, "padding": 1, "ceilMode": True}], nn.AvgPool2d((2, 3), 2, 1, ceil_mode=True), 1, 1, 5, 6),
+        layer("avgPool2d", [3, {"stride": 2, "padding": 1, "ceilMode": True, "countIncludePad": False}], nn.AvgPool2d(3, 2, 1, True, False), 1, 1, 6, 5),
+        layer("avgPool1d", [3, {"stride": 3, "padding": 1, "ceilMode": True}], nn.AvgPool1d(3, 3, 1, True), 1, 2, 9),
+        layer("avgPool2d", [2, {"divisorOverride": 3}], nn.AvgPool2d(2, divisor_override=3), 1, 1, 4, 5),
+        layer("avgPool3d", [2, {"stride": 1, "ceilMode": True, "divisorOverride": 5}], nn.AvgPool3d(2, 1, ceil_mode=True, divisor_override=5), 1, 1, 3, 2, 3),
+        layer("lpPool2d", [2, 2], nn.LPPool2d(2, 2), 1, 2, 4, 5),
+        layer("lpPool1d", [4, 3, {"stride": 2}], nn.LPPool1d(4, 3, 2), 1, 2, 7),
+        layer("lpPool2d", [1, [2, 3]], Function(lambda x: nn.LPPool2d(1, (2, 3))(x.abs())), 1, 1, 4, 6),
+        layer("lpPool2d", [3, 2, {"stride": 1}], Function(lambda x: nn.LPPool2d(3, 2, 1)(x.abs())), 1, 1, 3, 3),
+        layer("adaptiveMaxPool1d", [3], nn.AdaptiveMaxPool1d(3), 1, 2, 7, digits=1, scale=0.3),
+        layer("adaptiveMaxPool2d", [[3, 4]], nn.AdaptiveMaxPool2d((3, 4)), 1, 2, 5, 7, digits=0),
+        layer("adaptiveMaxPool2d", [2], nn.AdaptiveMaxPool2d(2), 1, 1, 4, 6, digits=0),
+        layer("adaptiveMaxPool3d", [[2, 2, 3]], nn.AdaptiveMaxPool3d((2, 2, 3)), 1, 1, 4, 5, 3, digits=0),
+        layer("globalAvgPool", [], Function(lambda x: x.mean((2, 3))), 2, 3, 2, 3),
+        layer("globalMaxPool", [{"keepDims": True}], Function(lambda x: x.amax((2, 3, 4), True)), 2, 2, 2, 1, 3),
     ])
 
 
