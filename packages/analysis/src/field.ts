@@ -87,10 +87,7 @@ function through(n: Node, i: number, field: Moving): Moving {
   if (applies(n, sliceOp)) return shift(n.params.start[along]);
   if (applies(n, transposeOp)) return shift(0, n.params.order.indexOf(along));
   if (applies(n, reshapeOp)) {
-    // An axis survives where its elements stay equally many and equally far apart.
-    const stride = stridesOf(from)[along];
-    const axis = stridesOf(to).findIndex((s, a) => s === stride && to[a] === from[along]);
-    return axis < 0 ? all : shift(0, axis);
+    return reshaped(field, along, from, to) ?? all;
   }
   if (applies(n, matmulOp)) {
     const transposed = i === 0 ? n.params.transposeA : n.params.transposeB;
@@ -100,6 +97,20 @@ function through(n: Node, i: number, field: Moving): Moving {
     return along === axis ? shift(0, to.length + own) : all;
   }
   return all;
+}
+
+/** An axis survives where its elements stay equally many and equally far apart, where one behind it becomes part of it, or is split off it. */
+function reshaped(field: Moving, along: number, from: readonly number[], to: readonly number[]): Moving | null {
+  const [size, stride] = [from[along], stridesOf(from)[along]];
+  const strides = stridesOf(to);
+  const same = to.findIndex((s, a) => s === size && strides[a] === stride);
+  if (same >= 0) return { ...field, along: same };
+  const joined = to.findIndex((s, a) => s > size && (strides[a] * s) / size === stride);
+  const split = to.findIndex((s, a) => s > 1 && s < size && (strides[a] * s) / size === stride);
+  if (joined < 0 && split < 0) return null;
+  const axis = joined >= 0 ? joined : split;
+  const r = joined >= 0 ? to[axis] / size : size / to[axis];
+  return { ...slide(field, { kernel: r, stride: r, dilation: 1, padLo: 0, padHi: 0, transposed: joined >= 0 }), along: axis };
 }
 
 /** What `count` neighbouring outputs depend on together. */

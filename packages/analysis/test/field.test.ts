@@ -12,13 +12,18 @@ import {
   maxPool,
   mul,
   pad,
+  padWith,
+  pixelShuffle,
+  pixelUnshuffle,
   relu,
   reshape,
+  select,
   sigmoid,
   slice,
   softmax,
   sum,
   transpose,
+  upsample,
 } from "@conv/ops";
 import { evaluate, hostArray, trace, type Value } from "@conv/tensor";
 import { describe, expect, it } from "vitest";
@@ -84,6 +89,12 @@ const exact: Record<string, [(x: Value) => Value, Field, number?]> = {
   "softmax over space": [(x) => softmax(slice(x, [0, 0, 3], [1, 1, 10]), 2), { size: 10, jump: 0, start: 3 }],
   "softmax over something else": [(x) => softmax(concat([x, mul(x, x)], 1), 1), { size: 1, jump: 1, start: 0 }],
   "a gate that sees everything": [(x) => mul(x, sigmoid(mul(full([1], 0.01), sum(x, [2], true)))), { size: SIZE, jump: 0, start: 0 }],
+  "space in channels": [(x) => conv(pixelUnshuffle(x, 2), ones(1, 2, 3)), { size: 6, jump: 2, start: 0 }],
+  "chosen here and there": [(x) => select(x, [3, 20, 7], 2), { size: SIZE, jump: 0, start: 0 }],
+  "channels in another order": [
+    (x) => select(concat([conv(x, ones(1, 1, 3)), slice(x, [0, 0, 1], [1, 1, 30])], 1), [1, 0], 1),
+    { size: 3, jump: 1, start: 0 },
+  ],
   "joined along space": [(x) => concat([slice(x, [0, 0, 2], [1, 1, 3]), slice(x, [0, 0, 9], [1, 1, 1])], 2), { size: 8, jump: 0, start: 2 }],
 };
 
@@ -92,7 +103,7 @@ describe("receptive field", () => {
     it(`of ${name}`, () => {
       const { field, seen } = observe(fn, axis);
       expect(field).toEqual(want);
-      if (name !== "joined along space") expectExact(field, seen);
+      if (name !== "joined along space" && name !== "chosen here and there") expectExact(field, seen);
     });
 
   it("of a maximum is that of its window", () => {
@@ -109,6 +120,32 @@ describe("receptive field", () => {
       .map(({ first, last }, i) => [first >= field.start + (i + 4) * field.jump - 1, last <= field.start + (i + 4) * field.jump + field.size]);
     expect(inner.flat().every(Boolean)).toBe(true);
     expect(observe((x) => convTranspose(x, ones(1, 1, 2), { stride: 2 })).field).toEqual({ size: 1, jump: 0.5, start: 0 });
+  });
+
+  it("of what makes maps larger moves by a fraction and holds what was observed", () => {
+    const larger: [(x: Value) => Value, Field][] = [
+      [(x) => upsample(x, { scale: 3 }), { size: 1, jump: 1 / 3, start: 0 }],
+      [(x) => upsample(x, { scale: 2, mode: "linear" }), { size: 2, jump: 1 / 2, start: -1 }],
+      [(x) => upsample(x, { scale: 3, mode: "linear" }), { size: 2, jump: 1 / 3, start: -1 }],
+      [(x) => upsample(x, { scale: 4, mode: "linear" }), { size: 2, jump: 1 / 4, start: -1 }],
+      [(x) => pixelShuffle(concat([x, mul(x, x)], 1), 2), { size: 1, jump: 1 / 2, start: 0 }],
+    ];
+    for (const [fn, want] of larger) {
+      const { field, seen } = observe(fn);
+      expect(field).toEqual(want);
+      // Between the outputs that lie upon an input a field may begin anywhere within a step.
+      for (const [o, { first, last }] of seen.entries()) {
+        expect(first).toBeGreaterThanOrEqual(Math.floor(field.start + o * field.jump));
+        expect(last).toBeLessThan(field.start + o * field.jump + field.size + 1);
+        expect(last - first).toBeLessThan(field.size);
+      }
+    }
+    expect(observe((x) => upsample(x, { size: 50, mode: "linear" })).field).toEqual({ size: SIZE, jump: 0, start: 0 });
+  });
+
+  it("of padding that repeats the input is that of zeros", () => {
+    for (const mode of ["reflect", "replicate", "circular"] as const)
+      expect(observe((x) => conv(padWith(x, [3], [1], mode), ones(1, 1, 5))).field).toEqual({ size: 5, jump: 1, start: -3 });
   });
 
   it("has one entry for each spatial axis", () => {
