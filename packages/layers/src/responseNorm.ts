@@ -2,7 +2,7 @@
 // section 3.3, with PyTorch's names: its alpha is divided by the size, the paper's is not.
 
 import { avgPool, map, reshape, square } from "@conv/ops";
-import { shapeError, sizeOf } from "@conv/tensor";
+import { shapeError } from "@conv/tensor";
 import type { Layer } from "./layer.ts";
 
 export interface LocalResponseNormOptions {
@@ -26,14 +26,11 @@ export function localResponseNorm(size: number, { alpha = 1e-4, beta = 0.75, k =
     forward(x) {
       const [n, c, ...space] = x.shape;
       if (c === undefined) throw shapeError("localResponseNorm", `input has ${x.shape.length} axes, needs at least 2 (batch and channels)`);
-      // As an image (n, 1, c, …), over whose rows a window slides.
-      const squares = reshape(square(x), [n, 1, c, sizeOf(space)]);
-      const padding = [
-        [before, size - 1 - before],
-        [0, 0],
-      ] as const;
-      const means = reshape(avgPool(squares, [size, 1], { stride: 1, padding }), x.shape);
-      return map("localResponseNorm", ["mul", "a", ["exp", ["mul", -beta, ["log", ["add", k, ["mul", alpha, "b"]]]]]], [x, means]);
+      // One channel more in front, so that channels are an axis over which a window slides: (n, 1, c, …).
+      const each = space.map(() => 1);
+      const padding = [[before, size - 1 - before] as const, ...space.map(() => [0, 0] as const)];
+      const means = avgPool(reshape(square(x), [n, 1, c, ...space]), [size, ...each], { stride: 1, padding });
+      return map("localResponseNorm", ["mul", "a", ["exp", ["mul", -beta, ["log", ["add", k, ["mul", alpha, "b"]]]]]], [x, reshape(means, x.shape)]);
     },
   };
 }
