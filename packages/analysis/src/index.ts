@@ -2,5 +2,16 @@
 
 export { connectionsOf } from "./connections.ts";
 export { receptiveFields, type Field } from "./field.ts";
-export { conventions, summarise, type Counts, type LayerSummary, type Summary, type Traced } from "./summary.ts";
-export { formatBytes, formatCount, formatSummary, type TextOptions } from "./text.ts";
+export {
+  conventionNames,
+  countNodes,
+  operationConventions,
+  torchinfoMemory,
+  type Convention,
+  type NodeCounts,
+  type Operations,
+  type TorchinfoMemory,
+} from "./operations.ts";
+export { conventions, summarise, type Counts, type LayerSummary, type Summary, type SummaryOptions } from "./summary.ts";
+export { formatBytes, formatCount, formatSummary, type TableOptions, type TextOptions } from "./text.ts";
+export type { Traced } from "./traced.ts";

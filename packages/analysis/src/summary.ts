@@ -2,28 +2,28 @@
 // traced; a layer below another one (`c3.0` below `c3`, the convolutions of a residual block) is a part of it.
 
 import { reshapeOp } from "@conv/ops";
-import { bytesOf, sizeOf, type Graph, type Node, type Spec, type Value } from "@conv/tensor";
+import { bytesOf, sizeOf, type Node, type Value } from "@conv/tensor";
 import { connectionsOf } from "./connections.ts";
 import { receptiveFields, type Field } from "./field.ts";
-
-/** A traced network; `traceModel` of @conv/layers makes one. `values[i]` is the graph's input that `entries[i]` names. */
-export interface Traced {
-  readonly name: string;
-  readonly graph: Graph;
-  /** The input proper: (n, c, …space). */
-  readonly x: Value;
-  readonly entries: readonly { readonly name: string; readonly spec: Spec; readonly kind: "parameter" | "buffer"; readonly trainable: boolean }[];
-  readonly values: readonly Value[];
-}
+import { countNodes, operationConventions, torchinfoMemory, type Convention, type Operations, type TorchinfoMemory } from "./operations.ts";
+import type { Traced } from "./traced.ts";
 
 /** Counts of a layer or of the whole; {@link conventions} says what each means. */
 export interface Counts {
   readonly parameters: number;
   readonly trainable: number;
+  readonly frozen: number;
+  readonly shared: number;
   readonly buffers: number;
   readonly macs: number;
   readonly flops: number;
+  /** One number for each convention by which operations are counted; `operationConventions` says what each means. */
+  readonly operations: Operations;
+  /** Multiply-accumulates of the gradients, dx to the input and dw to the parameters. */
+  readonly backward: { readonly dx: number; readonly dw: number };
   readonly connections: number;
+  readonly elements: number;
+  readonly movedBytes: number;
   readonly activationBytes: number;
   readonly parameterBytes: number;
 }
@@ -31,7 +31,7 @@ export interface Counts {
 export interface LayerSummary extends Counts {
   /** The layer's name; "" for what stands outside any. */
   readonly path: string;
-  /** The op with most connections, else the last. */
+  /** The op with most connections, else the last; "module" where only its parts compute. */
   readonly type: string;
   /** All ops on the way from the layer's input to its output, in order, without those of its parts. */
   readonly ops: readonly string[];
@@ -52,6 +52,8 @@ export interface Summary {
   readonly input: readonly number[];
   readonly totals: Counts;
   readonly layers: readonly LayerSummary[];
+  /** Bytes by the rule that torchinfo prints. */
+  readonly torchinfo: TorchinfoMemory;
   readonly conventions: typeof conventions;
 }
 
@@ -59,78 +61,132 @@ export interface Summary {
 export const conventions = {
   parameters: "numbers in saved tensors that are learned (PyTorch: parameters)",
   trainable: "parameters that training changes: all but the frozen",
+  frozen: "parameters that training leaves as they are",
+  shared: "parameters that another layer uses too; they are counted once, with the layer that uses them first",
   buffers: "numbers in saved tensors that are not learned (PyTorch: buffers)",
-  macs: "multiply-accumulates of convolutions and matrix products for the whole batch, products with padding included, bias not (torchvision)",
+  macs: operationConventions.torchvision,
   flops:
     "every arithmetic operation for the whole batch: 2 per MAC, and 1 for each function of an elementwise op, comparison of a maximum or addition of a pool (bias included)",
+  operations: operationConventions,
+  backward:
+    "multiply-accumulates of the gradients for the whole batch, as torchvision counts: dx to the layer's input, none where nothing before it is trained, and dw to its parameters",
   connections: "lines into the units of a layer for one sample, biases and padding included (LeCun et al. 1998)",
+  elements: "numbers that the layer and its parts give out for the whole batch; mere changes of shape give out none",
+  movedBytes: "bytes that all operations read and write for the whole batch, each operand once, as float32, if nothing is fused",
   activationBytes: "float32 output of each layer and part for the whole batch, 4 bytes a number; the input and mere changes of shape take none",
   parameterBytes: "parameters and buffers as float32, 4 bytes a number",
   receptiveField: "inputs that one output depends on, per axis: output o sees `size` of them from start + jump·o (Araujo, Norris, Sim 2019)",
 } as const;
 
+export interface SummaryOptions {
+  /** Rolls up by module: `layer1` holds `layer1.0` and so on, though nothing computes in it but its parts. */
+  readonly modules?: boolean;
+}
+
 /** Summarises a traced network: per layer, in order of first use, and in total. */
-export function summarise({ name, graph, x, entries, values }: Traced): Summary {
+export function summarise(traced: Traced, { modules = false }: SummaryOptions = {}): Summary {
+  const { name, graph, x, entries, values } = traced;
   const fields = receptiveFields(graph, x);
   const activations = new Set(fields.keys());
-  const nodesOf = new Map<string, Node[]>();
-  for (const n of graph.nodes) nodesOf.set(n.path, [...(nodesOf.get(n.path) ?? []), n]);
+  const counts = countNodes(traced);
+  const lines = new Map(graph.nodes.map((n) => [n, activations.has(n.outputs[0]) ? connectionsOf(n, activations) / x.shape[0] : 0]));
   const computing = graph.nodes.filter((n) => activations.has(n.outputs[0]));
-  const running = (path: string) => computing.filter((n) => n.path === path);
-  const paths = [...new Set(computing.map((n) => n.path))]; // scales made of parameters alone may stand long before
-  const parentOf = (path: string) => paths.filter((p) => p !== "" && path.startsWith(`${p}.`)).reduce((a, b) => (b.length > a.length ? b : a), "");
-  const owner = new Map<Value, string>(); // a tensor belongs to the layer that uses it first
-  for (const n of graph.nodes) for (const v of n.inputs) if (!owner.has(v)) owner.set(v, n.path);
+  const running = groupBy(computing, (n) => [n.path]);
+  // Scales made of parameters alone may stand long before the layer computes.
+  const paths = [...new Set([...running.keys()].flatMap((path) => (modules ? prefixes(path) : [path])))];
+  const known = new Set(paths);
+  const parentOf = (path: string): string => {
+    for (let at = path.lastIndexOf("."); at > 0; at = path.lastIndexOf(".", at - 1)) if (known.has(path.slice(0, at))) return path.slice(0, at);
+    return "";
+  };
+  const partsOf = groupBy(
+    paths.filter((p) => p !== ""),
+    (path) => [parentOf(path)],
+  );
+  const users = new Map<Value, Set<string>>(); // a tensor belongs to the layer that uses it first
+  for (const n of graph.nodes) for (const v of n.inputs) users.set(v, (users.get(v) ?? new Set()).add(n.path));
+  const usersOf = new Map(entries.map((e, i) => [e, [...(users.get(values[i]) ?? [""])]]));
+  // What stands in a layer or in its parts.
+  const nodesIn = groupBy(graph.nodes, (n) => prefixes(n.path));
+  const entriesIn = groupBy(entries, (e) => prefixes(usersOf.get(e)![0]));
+  const shared = entries.filter((e) => e.kind === "parameter" && usersOf.get(e)!.length > 1);
+  const sharedIn = groupBy(shared, (e) => [...new Set(usersOf.get(e)!.flatMap(prefixes))]);
+
+  const numbersOf = (nodes: readonly Node[]) => {
+    const each = nodes.map((n) => counts.get(n)!);
+    const operations = (key: Convention) => sum(each.map((c) => c.operations[key]));
+    return {
+      macs: sum(each.map((c) => c.macs)),
+      flops: sum(each.map((c) => c.flops)),
+      operations: {
+        torchvision: operations("torchvision"),
+        "conv-only": operations("conv-only"),
+        "with-bias": operations("with-bias"),
+        torchinfo: operations("torchinfo"),
+        ptflops: operations("ptflops"),
+        flops2: operations("flops2"),
+      },
+      backward: { dx: sum(each.map((c) => c.backward.dx)), dw: sum(each.map((c) => c.backward.dw)) },
+      connections: sum(nodes.map((n) => lines.get(n)!)),
+      movedBytes: sum(each.map((c) => c.bytesRead + c.bytesWritten)),
+    };
+  };
 
   const layer = (path: string): LayerSummary => {
-    const own = running(path);
-    const parts = path === "" ? [] : paths.filter((p) => parentOf(p) === path).map(layer);
-    const inside = (p: string) => p === path || (path !== "" && p.startsWith(`${path}.`));
-    const nodes = graph.nodes.filter((n) => inside(n.path));
-    const lines = nodes.map((n) => (activations.has(n.outputs[0]) ? connectionsOf(n, activations) : 0));
-    const most = Math.max(...lines);
-    const main = most > 0 ? nodes[lines.indexOf(most)] : own[own.length - 1];
-    const kernel = main.op.window?.(main.params).map((w) => w.kernel);
-    const [output] = own[own.length - 1].outputs;
+    const own = running.get(path) ?? [];
+    const parts = path === "" ? [] : (partsOf.get(path) ?? []).map(layer);
+    const nodes = nodesIn.get(path)!;
+    const most = nodes.reduce((a, b) => (lines.get(b)! > lines.get(a)! ? b : a));
+    const last = own[own.length - 1] ?? nodes.findLast((n) => activations.has(n.outputs[0]));
+    const main = lines.get(most)! > 0 ? most : last;
+    const kernel = own.length ? main.op.window?.(main.params).map((w) => w.kernel) : undefined;
+    const [output] = last.outputs;
+    const shapeOnly = own.every((n) => n.op === reshapeOp);
     return {
       path,
-      type: main.op.name,
+      type: own.length ? main.op.name : "module",
       ops: own.map((n) => n.op.name),
       ...(kernel && { kernel }),
       output: output.shape,
-      ...stored(entries.filter((_, i) => inside(owner.get(values[i]) ?? ""))),
-      macs: sum(nodes.map((n) => costOf(n).macs)),
-      flops: sum(nodes.map((n) => costOf(n).flops)),
-      connections: sum(lines) / x.shape[0],
-      activationBytes: (own.every((n) => n.op === reshapeOp) ? 0 : bytesOf(output.spec)) + sum(parts.map((p) => p.activationBytes)),
+      ...stored(entriesIn.get(path) ?? [], sharedIn.get(path)),
+      ...numbersOf(nodes),
+      elements: (shapeOnly ? 0 : sizeOf(output.shape)) + sum(parts.map((p) => p.elements)),
+      activationBytes: (shapeOnly ? 0 : bytesOf(output.spec)) + sum(parts.map((p) => p.activationBytes)),
       receptiveField: fields.get(output)!,
       parts,
     };
   };
 
-  const layers = paths.filter((path) => parentOf(path) === "").map(layer);
-  const total = (key: "macs" | "flops" | "connections" | "activationBytes") => sum(layers.map((l) => l[key]));
+  const layers = [...(known.has("") ? [""] : []), ...(partsOf.get("") ?? [])].toSorted((a, b) => paths.indexOf(a) - paths.indexOf(b)).map(layer);
   const totals = {
-    ...stored(entries),
-    macs: total("macs"),
-    flops: total("flops"),
-    connections: total("connections"),
-    activationBytes: total("activationBytes"),
+    ...stored(entries, shared),
+    ...numbersOf(graph.nodes),
+    elements: sum(layers.map((l) => l.elements)),
+    activationBytes: sum(layers.map((l) => l.activationBytes)),
   };
-  return { model: name, input: x.shape, totals, layers, conventions };
+  return { model: name, input: x.shape, totals, layers, torchinfo: torchinfoMemory(traced, counts), conventions };
 }
 
-const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
+const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);
 
-const costOf = (n: Node) =>
-  n.op.cost(
-    n.inputs.map((v) => v.spec),
-    n.params,
-  );
+function groupBy<T>(list: readonly T[], keys: (item: T) => readonly string[]): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of list)
+    for (const key of keys(item)) {
+      const group = groups.get(key);
+      if (group) group.push(item);
+      else groups.set(key, [item]);
+    }
+  return groups;
+}
 
-function stored(entries: Traced["entries"]) {
-  const numbers = (list: Traced["entries"]) => sum(list.map((e) => sizeOf(e.spec.shape)));
+/** `a`, `a.b`, `a.b.c`. */
+const prefixes = (path: string): string[] => path.split(".").map((_, i, names) => names.slice(0, i + 1).join("."));
+
+const numbers = (list: Traced["entries"]): number => sum(list.map((e) => sizeOf(e.spec.shape)));
+
+function stored(entries: Traced["entries"], shared: Traced["entries"] = []) {
   const own = entries.filter((e) => e.kind === "parameter");
-  const [parameters, all] = [numbers(own), numbers(entries)];
-  return { parameters, trainable: numbers(own.filter((e) => e.trainable)), buffers: all - parameters, parameterBytes: 4 * all };
+  const [parameters, all, trainable] = [numbers(own), numbers(entries), numbers(own.filter((e) => e.trainable))];
+  return { parameters, trainable, frozen: parameters - trainable, shared: numbers(shared), buffers: all - parameters, parameterBytes: 4 * all };
 }

@@ -1,57 +1,135 @@
-// A summary as a table for people: as many columns as the width allows, and below it what each of them counts.
+// A summary as a table for people: a tree as deep as asked for, as many columns as the width allows, and below it what each of them counts.
 
 import type { Field } from "./field.ts";
+import { operationConventions, type Convention } from "./operations.ts";
 import { conventions, type Counts, type LayerSummary, type Summary } from "./summary.ts";
 
-export interface TextOptions {
+export interface TableOptions {
+  /** By which convention operations are counted. Default: torchvision. */
+  readonly convention?: Convention;
+  /** With the operations of the gradients. */
+  readonly backward?: boolean;
+  /** Levels of the tree: 1 shows the outermost layers alone. Default: all. */
+  readonly depth?: number;
+}
+
+export interface TextOptions extends TableOptions {
   /** Columns of the terminal. Where the table is wider, the least important columns go first. */
   readonly width?: number;
+  /** Lines of the terminal: the tree is as deep as they allow, where no depth is asked for. */
+  readonly rows?: number;
+  /** How words are made to stand out; as they are where absent. `heavy` is for layers with a tenth or more of all operations. */
+  readonly paint?: { readonly bold: Paint; readonly dim: Paint; readonly heavy: Paint };
 }
 
-interface Column {
+type Paint = (text: string) => string;
+
+/** A column of the table, of text or of numbers. */
+export interface Column {
+  /** As in the JSON: `parameters`, `operations`. */
+  readonly key: string;
   readonly head: string;
-  readonly of: (layer: LayerSummary, depth: number) => string;
-  readonly total?: (totals: Counts) => string;
-  readonly right?: boolean;
+  readonly of: (layer: LayerSummary) => string | number;
+  readonly total?: (totals: Counts) => number;
+  readonly format: (value: number) => string;
+  readonly right: boolean;
   /** Columns of higher rank go first; those of rank 0 stay. */
   readonly rank: number;
-  readonly means?: keyof typeof conventions;
+  readonly means?: string;
 }
 
-const counted = (key: keyof Counts & keyof typeof conventions, head: string, rank: number, format: (n: number) => string = formatCount): Column => ({
+type Numeric = { readonly [K in keyof Counts]: Counts[K] extends number ? K : never }[keyof Counts];
+
+const counted = (key: Numeric, head: string, rank: number, format: (n: number) => string = formatCount): Column => ({
+  key,
   head,
-  of: (layer) => format(layer[key]),
-  total: (totals) => format(totals[key]),
+  of: (layer) => layer[key],
+  total: (totals) => totals[key],
+  format,
   right: true,
   rank,
-  means: key,
+  means: conventions[key],
 });
 
-const columns: readonly Column[] = [
-  { head: "layer", of: (l, depth) => `${"  ".repeat(depth)}${l.path || "(model)"}`, total: () => "total", rank: 0 },
-  { head: "type", of: (l) => (l.kernel ? `${l.type} ${l.kernel.join("×")}` : l.type), rank: 3 },
-  { head: "output", of: (l) => l.output.join("×"), rank: 0 },
-  counted("parameters", "parameters", 0),
-  counted("buffers", "buffers", 7),
-  counted("macs", "MACs", 0),
-  counted("flops", "FLOPs", 6),
-  counted("connections", "connections", 5),
-  counted("activationBytes", "activations", 2, formatBytes),
-  counted("parameterBytes", "weights", 4, formatBytes),
-  { head: "field", of: (l) => l.receptiveField.map((f) => formatCount(f.size)).join("×"), right: true, rank: 1, means: "receptiveField" },
-  { head: "jump", of: (l) => perAxis(l.receptiveField, (f) => f.jump), right: true, rank: 8 },
-  { head: "start", of: (l) => perAxis(l.receptiveField, (f) => f.start), right: true, rank: 9 },
-];
+const told = (key: string, head: string, rank: number, of: Column["of"], means?: string): Column => ({
+  key,
+  head,
+  of,
+  format: formatCount,
+  right: key !== "type" && key !== "output",
+  rank,
+  means,
+});
+
+/** What operations are called in a table. */
+export const operationsHead = (convention: Convention): string =>
+  convention === "flops2" ? "FLOPs (flops2)" : convention === "torchvision" ? "MACs" : `MACs (${convention})`;
+
+/** All columns but the layer's name, in their order. */
+export function columnsOf({ convention = "torchvision", backward = false }: TableOptions): Column[] {
+  const gradient = (key: "dx" | "dw"): Column => ({
+    ...counted("macs", `MACs ${key}`, 1),
+    key,
+    of: (l) => l.backward[key],
+    total: (t) => t.backward[key],
+    means: conventions.backward,
+  });
+  return [
+    told("type", "type", 3, (l) => (l.kernel ? `${l.type} ${l.kernel.join("×")}` : l.type)),
+    told("output", "output", 0, (l) => l.output.join("×")),
+    counted("parameters", "parameters", 0),
+    counted("frozen", "frozen", 11),
+    counted("shared", "shared", 12),
+    counted("buffers", "buffers", 8),
+    {
+      ...counted("macs", operationsHead(convention), 0),
+      of: (l) => l.operations[convention],
+      total: (t) => t.operations[convention],
+      means: operationConventions[convention],
+    },
+    ...(backward ? [gradient("dx"), gradient("dw")] : []),
+    counted("flops", "FLOPs", 6),
+    counted("connections", "connections", 5),
+    counted("elements", "elements", 13),
+    counted("activationBytes", "activations", 2, formatBytes),
+    counted("movedBytes", "moved", 10, formatBytes),
+    counted("parameterBytes", "weights", 4, formatBytes),
+    told("field", "field", 1, (l) => l.receptiveField.map((f) => formatCount(f.size)).join("×"), conventions.receptiveField),
+    told("jump", "jump", 7, (l) => perAxis(l.receptiveField, (f) => f.jump)),
+    told("start", "start", 9, (l) => perAxis(l.receptiveField, (f) => f.start)),
+  ];
+}
 
 const GAP = 2;
+const HEAVY = 0.1; // of all operations
+
+/** A layer and how deep it stands, each above its parts, down to the depth. */
+export function rowsOf(layers: readonly LayerSummary[], depth = Infinity): (readonly [layer: LayerSummary, level: number])[] {
+  const walk = (l: LayerSummary, level: number): [LayerSummary, number][] => [
+    [l, level],
+    ...(level + 1 < depth ? l.parts.flatMap((p) => walk(p, level + 1)) : []),
+  ];
+  return layers.flatMap((l) => walk(l, 0));
+}
 
 /** The summary as lines of text: title, table, totals, and the convention of every number shown. */
-export function formatSummary(summary: Summary, { width = 80 }: TextOptions = {}): string {
+export function formatSummary(summary: Summary, options: TextOptions = {}): string {
+  const { width = 80, rows: most, convention = "torchvision" } = options;
+  const plain: Paint = (text) => text;
+  const { bold, dim, heavy } = options.paint ?? { bold: plain, dim: plain, heavy: plain };
   const { model, input, totals } = summary;
-  const lines = summary.layers.flatMap((l) => withParts(l, 0));
-  let shown = columns.map((column) => ({
+  const lines = rowsOf(summary.layers, options.depth ?? fitting(summary.layers, most));
+  const cell = (column: Column, value: string | number) => (typeof value === "number" ? column.format(value) : value);
+  const name: Column = { key: "layer", head: "layer", of: (l) => l.path, format: formatCount, right: false, rank: 0 };
+  // What no layer has needs no column.
+  const columns = columnsOf(options).filter((c) => !["frozen", "shared"].includes(c.key) || c.total?.(totals));
+  let shown = [name, ...columns].map((column) => ({
     column,
-    cells: [column.head, ...lines.map(([l, depth]) => column.of(l, depth)), column.total?.(totals) ?? ""],
+    cells: [
+      column.head,
+      ...lines.map(([l, level]) => (column === name ? named(l, level, lines) : cell(column, column.of(l)))),
+      column === name ? "total" : column.total ? column.format(column.total(totals)) : "",
+    ],
   }));
   const widthOf = (cells: readonly string[]) => Math.max(...cells.map((c) => c.length));
   const taken = () => shown.reduce((sum, { cells }) => sum + widthOf(cells) + GAP, -GAP);
@@ -65,18 +143,45 @@ export function formatSummary(summary: Summary, { width = 80 }: TextOptions = {}
       .map(({ column, cells }) => (column.right ? cells[i].padStart(widthOf(cells)) : cells[i].padEnd(widthOf(cells))))
       .join(" ".repeat(GAP))
       .trimEnd();
-  const rule = "─".repeat(Math.min(taken(), width));
-  const rows = lines.map((_, i) => row(i + 1));
-  const notes = shown.flatMap(({ column: { head, means } }) => (means ? wrap(`${head}: ${conventions[means]}`, width) : []));
-  return [`${model}, input ${input.join("×")}`, "", row(0), rule, ...rows, rule, row(lines.length + 1), "", ...notes].join("\n");
+  const rule = dim("─".repeat(Math.min(taken(), width)));
+  const all = totals.operations[convention];
+  const rows = lines.map(([l], i) => {
+    const text = row(i + 1);
+    const ownShare = l.parts.length ? 0 : l.operations[convention] / all;
+    return ownShare >= HEAVY ? heavy(text) : l.operations[convention] === 0 ? dim(text) : text;
+  });
+  const notes = [...meaningsOf(shown.map((s) => s.column))].flatMap(([means, heads]) => wrap(`${heads.join(", ")}: ${means}`, width));
+  return [`${bold(model)}, input ${input.join("×")}`, "", bold(row(0)), rule, ...rows, rule, bold(row(lines.length + 1)), "", ...notes.map(dim)].join(
+    "\n",
+  );
 }
 
-const withParts = (l: LayerSummary, depth: number): [LayerSummary, number][] => [[l, depth], ...l.parts.flatMap((p) => withParts(p, depth + 1))];
+/** What the columns count, with the heads of those that it is said of. */
+export function meaningsOf(columns: readonly Column[]): Map<string, string[]> {
+  const meanings = new Map<string, string[]>();
+  for (const { head, means } of columns) if (means) meanings.set(means, [...(meanings.get(means) ?? []), head]);
+  return meanings;
+}
+
+/** The layer's name, indented by its level; a mark where it has parts that are not shown. */
+function named(l: LayerSummary, level: number, lines: readonly (readonly [LayerSummary, number])[]): string {
+  const at = lines.findIndex(([other]) => other === l);
+  const folded = l.parts.length > 0 && lines[at + 1]?.[0] !== l.parts[0];
+  return `${"  ".repeat(level)}${l.path || "(model)"}${folded ? " ▸" : ""}`;
+}
+
+/** The greatest depth at which the tree has at most so many lines; at least 1. */
+function fitting(layers: readonly LayerSummary[], most = Infinity): number {
+  const levels = Math.max(0, ...rowsOf(layers).map(([, level]) => level)) + 1;
+  let depth = levels;
+  while (depth > 1 && rowsOf(layers, depth).length > most) depth--;
+  return depth;
+}
+
+const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 2 });
 
 /** `61,706`. */
-export function formatCount(n: number): string {
-  return n.toLocaleString("en-US", { maximumFractionDigits: 2 });
-}
+export const formatCount = (n: number): string => grouped.format(n);
 
 /** `24.1 KiB`; powers of 1024. */
 export function formatBytes(bytes: number): string {
@@ -91,7 +196,7 @@ function perAxis(fields: readonly Field[], of: (f: Field) => number): string {
 }
 
 /** Breaks a note into lines, the second and later ones indented. */
-function wrap(text: string, width: number): string[] {
+export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
   for (const word of text.split(" ")) {

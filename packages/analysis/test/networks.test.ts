@@ -23,6 +23,7 @@ const fields: Record<string, readonly [size: number, jump: number, padding: numb
   squeezenet1_1: [207, 16, 88],
   mobilenetV2: [491, 32, 245],
   densenet121: [2071, 32, 1021],
+  shufflenetV2: [527, 32, 263],
 };
 
 describe("receptive field before the global pooling", () => {

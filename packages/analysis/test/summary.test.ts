@@ -51,10 +51,16 @@ describe("LeNet-5 of today", () => {
     expect(totals).toEqual({
       parameters: 61706,
       trainable: 61706,
+      frozen: 0,
+      shared: 0,
       buffers: 0,
       parameterBytes: 246824,
       macs: 117600 + 240000 + 48000 + 10080 + 840,
       flops: 850794,
+      operations: { torchvision: 416520, "conv-only": 405600, "with-bias": 423038, torchinfo: 423038, ptflops: 435850, flops2: 833040 },
+      backward: { dx: 416520 - 117600, dw: 416520 },
+      elements: 4704 + 1176 + 1600 + 400 + 120 + 84 + 10,
+      movedBytes: 418880,
       connections: 122304 + 4704 + 241600 + 1600 + 48120 + 10164 + 850,
       activationBytes: 4 * (4704 + 1176 + 1600 + 400 + 120 + 84 + 10),
     });

@@ -1,9 +1,9 @@
 // The table for people, whole: at the width of a terminal, narrow, and wide.
 
 import { traceModel } from "@conv/layers";
-import { lenet5 } from "@conv/layers/models";
+import { lenet5, resnet18 } from "@conv/layers/models";
 import { describe, expect, it } from "vitest";
-import { formatBytes, formatCount, formatSummary, summarise } from "../src/index.ts";
+import { formatBytes, formatCount, formatSummary, summarise, type LayerSummary, type TextOptions } from "../src/index.ts";
 
 const summary = summarise(traceModel(lenet5()));
 
@@ -54,13 +54,72 @@ describe("the table", () => {
       "MACs",
       "FLOPs",
       "connections",
+      "elements",
       "activations",
+      "moved",
       "weights",
       "field",
       "jump",
       "start",
     ]);
     expect(head(45)).toEqual(["layer", "output", "parameters", "MACs"]);
+  });
+  it("names the convention by which operations are counted, and counts gradients", () => {
+    const text = formatSummary(summary, { width: 100, convention: "ptflops", backward: true });
+    expect(text.split("\n")[2].split(/ {2,}/)).toEqual([
+      "layer",
+      "type",
+      "output",
+      "parameters",
+      "MACs (ptflops)",
+      "MACs dx",
+      "MACs dw",
+      "activations",
+      "field",
+    ]);
+    expect(text).toContain("MACs (ptflops): the count with bias, 2 for each element that is normalised");
+    expect(text).toContain("MACs dx, MACs dw: multiply-accumulates of the gradients");
+  });
+});
+
+describe("the tree", () => {
+  const tree = summarise(traceModel(resnet18()), { modules: true });
+  const lines = (options: TextOptions) =>
+    formatSummary(tree, { width: 100, ...options })
+      .split("\n")
+      .slice(4)
+      .map((line) => line.split(/ {2,}(?=\S)/)[0]);
+  it("is folded at a depth, and marks what it hides", () => {
+    expect(lines({ depth: 1 }).slice(0, 9)).toEqual(["conv1", "bn1", "maxpool", "layer1 ▸", "layer2 ▸", "layer3 ▸", "layer4 ▸", "avgpool", "fc"]);
+    const second = formatSummary(tree, { depth: 2 }).split("\n");
+    expect(second.find((l) => l.includes("layer1.0"))).toMatch(/^ {2}layer1\.0 ▸ /);
+    expect(second.find((l) => l.includes("layer1 "))).toMatch(/^layer1 {5}/);
+  });
+  it("is as deep as the terminal is high", () => {
+    expect(formatSummary(tree, { rows: 20 })).toBe(formatSummary(tree, { depth: 2 }));
+    expect(formatSummary(tree, { rows: 5 })).toBe(formatSummary(tree, { depth: 1 }));
+    expect(formatSummary(tree, { rows: 500 })).toBe(formatSummary(tree));
+  });
+  it("adds up: a module has all that its parts have", () => {
+    const check = (l: LayerSummary): void => {
+      if (l.type === "module")
+        for (const key of ["parameters", "buffers", "macs", "connections", "elements", "activationBytes", "movedBytes"] as const)
+          expect(
+            l.parts.reduce((all, p) => all + p[key], 0),
+            `${l.path} ${key}`,
+          ).toBe(l[key]);
+      l.parts.forEach(check);
+    };
+    tree.layers.forEach(check);
+    expect(tree.layers.reduce((all, l) => all + l.macs, 0)).toBe(tree.totals.macs);
+  });
+  it("makes words stand out only where that is asked for", () => {
+    const paint = { bold: (t: string) => `<b>${t}</b>`, dim: (t: string) => `<i>${t}</i>`, heavy: (t: string) => `<u>${t}</u>` };
+    const text = formatSummary(summary, { paint, width: 100 });
+    expect(text.split("\n")[0]).toBe("<b>lenet5</b>, input 1×1×28×28");
+    expect(text).toContain("<u>c1 ");
+    expect(text).toContain("<i>s2 ");
+    expect(text.replace(/<\/?[biu]>/g, "")).toBe(formatSummary(summary, { width: 100 }));
   });
 });
 
