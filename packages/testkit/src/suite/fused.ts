@@ -11,7 +11,9 @@ import {
   div,
   exp,
   flatten,
+  gelu,
   grad,
+  hardSwish,
   leakyRelu,
   linear,
   logSoftmax,
@@ -26,6 +28,7 @@ import {
   reshape,
   scaledTanh,
   sigmoid,
+  silu,
   slice,
   softmax,
   square,
@@ -64,6 +67,22 @@ const graphs: readonly Fused[] = [
       [1, 6, 1, 1],
     ],
     (x, w, s, t) => relu(add(mul(conv(x, w), s), t)),
+  ],
+  ["depthwise conv, bias, hard swish", [[1, 10, 8, 9], [10, 1, 3, 3], [10]], (x, w, b) => hardSwish(bias(conv(x, w, { padding: 1, groups: 10 }), b))],
+  ["pointwise conv, bias, silu", [[2, 9, 5, 5], [13, 9, 1, 1], [13]], (x, w, b) => silu(bias(conv(x, w), b))],
+  ["conv, bias, gelu, and its gradient", [[1, 3, 6, 7], [5, 3, 3, 3], [5]], (x, w, b) => grad(sum(gelu(bias(conv(x, w), b))), [x, w])],
+  [
+    "maps standardised, averages of windows over channels",
+    [[2, 6, 5, 5]],
+    (x) => {
+      const centred = sub(x, mean(x, [2, 3], true));
+      const padding = [
+        [1, 1],
+        [0, 0],
+        [0, 0],
+      ] as const;
+      return mul(centred, reshape(avgPool(reshape(square(centred), [2, 1, 6, 5, 5]), [3, 1, 1], { stride: 1, padding }), x.shape));
+    },
   ],
   ["residual: conv + x, relu", [[1, 8, 7, 5], [8, 8, 3, 3], [8]], (x, w, b) => relu(add(bias(conv(x, w, { padding: 1 }), b), x))],
   [
