@@ -1,6 +1,7 @@
 // Convolutions made of less: depthwise (each channel on its own), pointwise (1×1: each position on its own), and both in turn.
 
-import { perAxis, type PerAxis } from "@conv/ops";
+import type { PerAxis } from "@conv/ops";
+import { shapeError } from "@conv/tensor";
 import { checkRank, conv1d, conv2d, conv3d, type ConvLayerOptions } from "./conv.ts";
 import type { Init } from "./init.ts";
 import type { Constraint, Layer, Regularizer } from "./layer.ts";
@@ -14,7 +15,8 @@ export interface DepthwiseOptions extends Omit<ConvLayerOptions, "groups"> {
 
 function depthwise(rank: number, kernel: PerAxis, { depthMultiplier = 1, ...options }: DepthwiseOptions): Layer {
   const type = `depthwiseConv${rank}d`;
-  perAxis(type, "depthMultiplier", depthMultiplier, 1, 1);
+  if (!Number.isInteger(depthMultiplier) || depthMultiplier < 1)
+    throw shapeError(type, `depthMultiplier ${depthMultiplier} is not a whole number ≥ 1`);
   const made = new Map<number, Layer>(); // one for each count of channels, so that a layer used twice is one layer
   return {
     type,
