@@ -91,7 +91,7 @@ export function place(graph: Graph, planned: readonly Planned[], caps: Caps): Pl
     const [y] = p.writes;
     const writes = p.writes.map((v) => homeOf(v, p));
     const reads = p.reads.map((v) => homeOf(root(v), p)); // what no task makes is empty: it needs an address, but no memory
-    if (p.task.op === sliceOp && parts.has(y)) return;
+    if (p.task.op === sliceOp && parts.get(y)?.whole === root(p.reads[0])) return;
     const before = (index: number) => p.reads.slice(0, index).reduce((sum, v) => sum + bytesOf(v.spec), 0);
     const isInPlace = (index: number) => ((part) => part?.whole === y && part.offset === before(index))(parts.get(root(p.reads[index])));
     const { scratch, stages: own } = p.kernel.build(p.task, caps);

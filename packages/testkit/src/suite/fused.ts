@@ -140,6 +140,14 @@ const graphs: readonly Fused[] = [
     (x, w) => conv(pad(x, [0, 0, 1, 0], [0, 0, 2, 1]), w),
   ],
   [
+    "the middle of an image before another",
+    [
+      [1, 4, 8, 8],
+      [1, 3, 4, 4],
+    ],
+    (x, y) => concat([slice(relu(x), [0, 0, 2, 2], [1, 4, 4, 4]), relu(y)], 1),
+  ],
+  [
     "conv of a slice of channels",
     [
       [1, 6, 5, 5],
