@@ -4,18 +4,7 @@ import { decodeSafetensors, encodeSafetensors } from "@conv/layers";
 import { saveFile } from "@conv/layers/node";
 import type { CurvePoint } from "./curve.ts";
 import { about } from "./errors.ts";
-
-/** What decides the weights that come out. */
-export interface Recipe {
-  /** The last epoch, counted from the beginning. */
-  readonly epochs: number;
-  readonly batch: number;
-  readonly optimizer: "adam" | "sgd";
-  readonly lr: number;
-  readonly seed: number;
-  /** Digits to train on. */
-  readonly limit: number;
-}
+import { optimizers, schedules, type Recipe } from "./recipe.ts";
 
 export interface Epoch extends CurvePoint {
   readonly seconds: number;
@@ -39,9 +28,12 @@ export async function saveNoted(file: string, checkpoint: Uint8Array, notes: Not
 export function notesOf(metadata: Readonly<Record<string, string>>): Notes | null {
   try {
     const { recipe, history }: Notes = JSON.parse(metadata[KEY]);
-    const numbers = [recipe.epochs, recipe.batch, recipe.lr, recipe.seed, recipe.limit];
+    const { epochs, batch, lr, warmup, weightDecay, labelSmoothing, clip, accumulate, average, seed, limit, augment, data } = recipe;
+    const numbers = [epochs, batch, lr, warmup, weightDecay, labelSmoothing, clip, accumulate, average, seed, limit];
     for (const { epoch, loss, accuracy, test } of history) numbers.push(epoch, loss, accuracy, test.loss, test.accuracy);
-    return numbers.every(Number.isFinite) && ["adam", "sgd"].includes(recipe.optimizer) ? { recipe, history } : null;
+    const texts = typeof augment === "string" && typeof data === "string";
+    const known = Object.hasOwn(optimizers, recipe.optimizer) && schedules.includes(recipe.schedule);
+    return numbers.every(Number.isFinite) && texts && known ? { recipe, history } : null;
   } catch {
     return null;
   }

@@ -3,6 +3,7 @@
 import { createRequire } from "node:module";
 import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { modelNames } from "./model.ts";
+import { augmentationNames, optimizers, schedules } from "./recipe.ts";
 import { columns } from "./terminal.ts";
 
 const whole = (least: number) => (text: string) => {
@@ -16,6 +17,16 @@ const positive = (text: string) => {
   if (!(Number.isFinite(value) && value > 0)) throw new InvalidArgumentError("It must be a number > 0.");
   return value;
 };
+
+const fraction = (text: string) => {
+  const value = Number(text);
+  if (!(value >= 0 && value < 1) || text.trim() === "") throw new InvalidArgumentError("It must be a number from 0 to below 1.");
+  return value;
+};
+
+const rates = Object.entries(optimizers)
+  .map(([name, lr]) => `${lr} for ${name}`)
+  .join(", ");
 
 const shape = (text: string) => {
   if (!/^\d+([x×,]\d+)*$/.test(text)) throw new InvalidArgumentError("It must be sizes like 1x28x28.");
@@ -46,35 +57,53 @@ export function createProgram(): Command {
 
   program
     .command("train")
-    .summary("train a network on 8,000 handwritten digits, test it on 2,000 others")
+    .summary("train a network on handwritten digits, or on IDX files")
     .description(
-      "Train a network on 8,000 handwritten digits (MNIST) and test it on 2,000 others. Writes the model and its learning curve, " +
-        "an SVG next to it. Ctrl-C ends after the step under way and saves: --resume goes on to the same weights, bit for bit.",
+      "Train a network on 8,000 handwritten digits (MNIST) and test it on 2,000 others, or on any gray images in IDX files. Writes the model " +
+        "and its learning curve, an SVG next to it. Ctrl-C ends after the step under way and saves: --resume goes on to the same weights, bit for bit.",
     )
     .addArgument(modelArgument())
-    .addOption(new Option("--epochs <n>", "how often to see all digits, counted from the beginning (default: 10)").argParser(whole(1)))
-    .addOption(new Option("--batch <n>", "digits in a step (default: 64)").argParser(whole(1)))
-    .addOption(new Option("--optimizer <name>", "adam, or sgd with momentum 0.9 (default: adam)").choices(["adam", "sgd"]))
-    .addOption(
-      new Option(
-        "--lr <number>",
-        "learning rate of the first epoch; it falls by a fifth each epoch (default: 0.003 for adam, 0.03 for sgd)",
-      ).argParser(positive),
+    .option(
+      "--data <folder>",
+      "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each with .gz or not (default: the digits)",
     )
-    .addOption(new Option("--seed <n>", "decides first weights and order of digits (default: 0)").argParser(whole(0)))
-    .addOption(new Option("--limit <n>", "train on the first n digits only (default: 8000)").argParser(whole(1)))
+    .addOption(new Option("--epochs <n>", "how often to see all images, counted from the beginning (default: 10)").argParser(whole(1)))
+    .addOption(new Option("--batch <n>", "images in a step (default: 64)").argParser(whole(1)))
+    .addOption(new Option("--optimizer <name>", "sgd has momentum 0.9, Nesterov's (default: adam)").choices(Object.keys(optimizers)))
+    .addOption(new Option("--lr <number>", `highest learning rate (default: ${rates})`).argParser(positive))
+    .addOption(new Option("--schedule <name>", "decay takes a fifth away each epoch (default: decay)").choices(schedules))
+    .addOption(new Option("--warmup <n>", "updates in which the learning rate rises to its first value (default: 0)").argParser(whole(0)))
+    .addOption(new Option("--weight-decay <number>", "decay of the weights; decoupled with adamw, lion and lamb (default: 0)").argParser(positive))
+    .option(
+      "--augment <list>",
+      `change images at random while training: ${augmentationNames.join(", ")}, each with an amount if wanted, as shift:2,rotate:10,flip`,
+    )
+    .addOption(new Option("--label-smoothing <number>", "share of each label given to all classes (default: 0)").argParser(fraction))
+    .addOption(new Option("--clip <number>", "largest length of all gradients together (default: none)").argParser(positive))
+    .addOption(new Option("--accumulate <n>", "batches to an update (default: 1)").argParser(whole(1)))
+    .addOption(new Option("--average <number>", "test and use a moving average of the weights with this decay, as 0.999").argParser(fraction))
+    .addOption(new Option("--patience <n>", "end after n epochs without a lower held-out loss").argParser(whole(1)))
+    .addOption(new Option("--seed <n>", "decides first weights, order and augmentation (default: 0)").argParser(whole(0)))
+    .addOption(new Option("--limit <n>", "train on the first n images only (default: all)").argParser(whole(1)))
     .addOption(new Option("--threads <n>", "processor cores to use (default: all)").argParser(whole(1)))
-    .option("--out <file>", "where to save the model (default: <model>.safetensors, or the resumed file)")
+    .option("--out <file>", "where to save the model after each epoch (default: <model>.safetensors, or the resumed file)")
+    .option("--best <file>", "where to save the model with the lowest held-out loss, too")
     .option("--resume <file>", "go on from this file, with its options")
     .option("--json", "print one JSON document and nothing else")
     .addHelpText(
       "after",
       `
 Examples:
+  LeNet-5 on the digits as they come, 98.3 % in ten epochs; then ten epochs more, from where it was:
   $ conv train lenet5
-  $ conv train lenet5 --epochs 2 --limit 1000 --out quick.safetensors
-  $ conv train lenet5 --optimizer sgd --lr 0.02 --seed 7 --json > run.json
-  $ conv train lenet5 --resume lenet5.safetensors --epochs 20`,
+  $ conv train lenet5 --resume lenet5.safetensors --epochs 20
+
+  More from the same digits, by showing each a little differently every time:
+  $ conv train lenet5 --epochs 30 --augment shift:2,rotate:10,scale:0.1 --average 0.999
+
+  A residual network on Fashion-MNIST (Debian: apt install dataset-fashion-mnist):
+  $ conv train resnet8 --data /usr/share/datasets/fashion-mnist --epochs 12 --batch 128 --optimizer sgd --lr 0.2 \\
+      --schedule one-cycle --weight-decay 0.0005 --augment crop:2,flip`,
     )
     .action(async (...args) => (await import("./commands/train.ts")).train(args[0], args[1]));
 

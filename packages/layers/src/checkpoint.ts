@@ -3,7 +3,7 @@
 
 import { shapeError } from "@conv/tensor";
 import { decodeSafetensors, encodeSafetensors } from "./safetensors.ts";
-import type { State } from "./state.ts";
+import { optimizerPrefix, type State } from "./state.ts";
 
 /** The place in a training, and what the report of the epoch under way needs. Plain numbers. */
 export interface Position {
@@ -35,11 +35,20 @@ export interface Checkpoint {
   readonly state: State;
 }
 
+const averagePrefix = `${optimizerPrefix}average/`;
 const FORMAT = "conv-checkpoint-1";
 const wholes = ["batch", "samples", "epoch", "step", "steps", "updates", "seen", "stale"] as const;
 
 export const encodeCheckpoint = ({ model, optimizer, position, state }: Checkpoint): Uint8Array =>
   encodeSafetensors(state, { format: FORMAT, model, optimizer, position: JSON.stringify(position) });
+
+/** The weights of a checkpoint, with their moving averages in place of those that have one. */
+export function averagedState(state: State): State {
+  const averages = [...state].flatMap(([name, saved]) =>
+    name.startsWith(averagePrefix) ? [[name.slice(averagePrefix.length), saved] as const] : [],
+  );
+  return new Map([...state, ...averages]);
+}
 
 /** Throws ShapeError, besides the errors of safetensors, where the file holds weights without a place in a training. */
 export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {

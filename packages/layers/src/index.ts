@@ -22,10 +22,20 @@ export {
   type PreluOptions,
 } from "./activation.ts";
 export { channelDropout, dropout, flatten, linear, pipe, sequential, stochasticDepth, type LinearOptions, type Parts } from "./basic.ts";
+export { atrousPyramid } from "./blocks/atrousPyramid.ts";
 export { channelShuffle } from "./blocks/channelShuffle.ts";
+export { convNorm2d, type ConvNormOptions } from "./blocks/convNorm.ts";
+export { denseBlock, denseTransition } from "./blocks/dense.ts";
+export { fire } from "./blocks/fire.ts";
+export { inceptionA, inceptionB, inceptionC, inceptionD, inceptionE, inceptionV1, type InceptionV1Widths } from "./blocks/inception.ts";
+export { invertedResidual, linearBottleneck, type InvertedResidualOptions } from "./blocks/invertedResidual.ts";
 export { rbf, subsample2d, tableConv2d, type ConnectionTable } from "./blocks/lenet.ts";
+export { mlpconv } from "./blocks/mlpconv.ts";
+export { residualBasic, residualBottleneck, type BottleneckOptions, type ResidualOptions } from "./blocks/residual.ts";
+export { shuffleUnit } from "./blocks/shuffleUnit.ts";
 export { squeezeExcitation, type SqueezeExcitationOptions } from "./blocks/squeezeExcitation.ts";
-export { branches, residual } from "./branch.ts";
+export { unetConvs, unetDown, unetUp, type UnetOptions } from "./blocks/unet.ts";
+export { branches, parallel, residual } from "./branch.ts";
 export {
   conv1d,
   conv2d,

@@ -1,7 +1,23 @@
-import { bytesOf, createHost } from "@conv/tensor";
-import { optimiserGoldens } from "@conv/testkit/goldens";
+import { bytesOf, createHost, evaluate, graphOf, hostArray, input, spec } from "@conv/tensor";
+import { optimiserGoldens, type OptimiserRun } from "@conv/testkit/goldens";
 import { describe, expect, test } from "vitest";
-import { adam, conv2d, flatten, linear, maxPool2d, pipe, relu, sequential, sgd, traceStep } from "../src/index.ts";
+import {
+  adagrad,
+  adam,
+  adamW,
+  conv2d,
+  flatten,
+  lamb,
+  linear,
+  lion,
+  maxPool2d,
+  pipe,
+  relu,
+  rmsprop,
+  sequential,
+  sgd,
+  traceStep,
+} from "../src/index.ts";
 import type { Model, Optimizer } from "../src/index.ts";
 
 const network: Model = {
@@ -37,15 +53,69 @@ async function train(optimizer: Optimizer) {
   return { losses, after };
 }
 
+const optimizers: Record<string, (options: OptimiserRun["options"]) => Optimizer> = {
+  sgd: ({ lr = NaN, ...options }) => sgd({ lr, ...options }),
+  adam,
+  adamW,
+  rmsprop,
+  adagrad,
+};
+
 describe("three steps end where PyTorch's do", () => {
   test.each(optimiserGoldens.runs)("$name", async ({ optimiser, options, losses, after1, after3 }) => {
-    const got = await train(optimiser === "sgd" ? sgd(options) : adam(options));
+    const got = await train(optimizers[optimiser](options));
     losses.forEach((loss, i) => expect(got.losses[i]).toBeCloseTo(loss, 5));
     for (const [want, have] of [
       [after1, got.after[0]],
       [after3, got.after[2]],
     ] as const)
       for (const [key, { data }] of Object.entries(want)) data.forEach((v, i) => expect(have[key][i], `${key} ${i}`).toBeCloseTo(v, 5));
+  });
+});
+
+describe("rules that PyTorch lacks", () => {
+  /** One parameter of two elements through two updates, by the optimiser and by plain arithmetic. */
+  const updates = async (optimizer: Optimizer, by: (p: number[], g: number[], t: number) => number[]) => {
+    const [p, g, ...rest] = ["p", "g", ...optimizer.slots].map((name) => input(spec([2]), name));
+    const hyper = Array.from({ length: optimizer.hypers }, () => input(spec([])));
+    const { param, slots } = optimizer.update(p, g, rest, hyper);
+    const graph = graphOf([p, g, ...rest, ...hyper], [param, ...slots]);
+    let state: Float64Array[] = [[0.6, -0.8], ...rest.map(() => [0, 0])].map((v) => Float64Array.from(v));
+    let want = [0.6, -0.8];
+    for (const [t, gradient] of [
+      [0.3, -2],
+      [-0.1, 0],
+    ].entries()) {
+      const numbers = optimizer.hyper(t).map((v) => hostArray(spec([]), Float64Array.of(v)));
+      const [first, ...kept] = state.map((data) => hostArray(spec([2]), data));
+      const results = evaluate(graph, [first, hostArray(spec([2]), Float64Array.from(gradient)), ...kept, ...numbers]);
+      state = results.map((r) => r.data);
+      want = by(want, gradient, t);
+      want.forEach((v, i) => expect(state[0][i]).toBeCloseTo(v, 12));
+    }
+  };
+
+  test("Lion", async () => {
+    let m = [0, 0];
+    await updates(lion({ lr: 0.1, beta1: 0.8, beta2: 0.9, weightDecay: 0.5 }), (p, g) => {
+      const next = p.map((v, i) => v - 0.1 * (Math.sign(0.8 * m[i] + 0.2 * g[i]) + 0.5 * v));
+      m = m.map((v, i) => 0.9 * v + 0.1 * g[i]);
+      return next;
+    });
+  });
+
+  test("LAMB", async () => {
+    let [m, v] = [
+      [0, 0],
+      [0, 0],
+    ];
+    await updates(lamb({ lr: 0.1, beta1: 0.8, beta2: 0.9, epsilon: 1e-3, weightDecay: 0.5 }), (p, g, t) => {
+      m = m.map((old, i) => 0.8 * old + 0.2 * g[i]);
+      v = v.map((old, i) => 0.9 * old + 0.1 * g[i] ** 2);
+      const u = p.map((old, i) => m[i] / (1 - 0.8 ** (t + 1)) / (Math.sqrt(v[i] / (1 - 0.9 ** (t + 1))) + 1e-3) + 0.5 * old);
+      const trust = Math.hypot(...p) / Math.hypot(...u);
+      return p.map((old, i) => old - 0.1 * trust * u[i]);
+    });
   });
 });
 
@@ -59,6 +129,12 @@ describe("options", () => {
     expect(() => adam({ beta1: 1 })).toThrow("adam: beta1 1 is not in [0, 1)");
     expect(() => adam({ beta2: -0.1 })).toThrow("adam: beta2 -0.1 is not in [0, 1)");
     expect(() => adam({ epsilon: -1 })).toThrow("adam: epsilon -1 is not a finite number ≥ 0");
+    expect(() => adamW({ beta1: 2 })).toThrow("adamW: beta1 2 is not in [0, 1)");
+    expect(() => rmsprop({ alpha: 1 })).toThrow("rmsprop: alpha 1 is not in [0, 1)");
+    expect(() => rmsprop({ momentum: -1 })).toThrow("rmsprop: momentum -1 is not in [0, 1)");
+    expect(() => adagrad({ lrDecay: -1 })).toThrow("adagrad: learning rate decay -1 is not a finite number ≥ 0");
+    expect(() => lion({ weightDecay: -1 })).toThrow("lion: weight decay -1 is not a finite number ≥ 0");
+    expect(() => lamb({ lr: -1 })).toThrow("lamb: learning rate -1 is not a finite number ≥ 0");
     expect(() => adam({ weightDecay: -1 })).toThrow("adam: weight decay -1 is not a finite number ≥ 0");
   });
 

@@ -372,15 +372,23 @@ def make_optimisers():
         ("adam", {"lr": 0.01}),
         ("adam", {"lr": 0.02, "beta1": 0.8, "beta2": 0.99, "epsilon": 1e-6}),
         ("adam", {"lr": 0.01, "weightDecay": 0.05}),
+        ("adamW", {"lr": 0.01}),
+        ("adamW", {"lr": 0.02, "weightDecay": 0.1, "beta1": 0.8}),
+        ("rmsprop", {}),
+        ("rmsprop", {"lr": 0.005, "alpha": 0.9, "epsilon": 1e-4, "weightDecay": 0.05}),
+        ("rmsprop", {"lr": 0.005, "momentum": 0.8}),
+        ("adagrad", {"lr": 0.05}),
+        ("adagrad", {"lr": 0.05, "lrDecay": 0.1, "weightDecay": 0.02}),
     ]
+    spelling = {"beta1": None, "beta2": None, "weightDecay": "weight_decay", "epsilon": "eps", "lrDecay": "lr_decay"}
+    classes = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamW": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop, "adagrad": torch.optim.Adagrad}
     runs = []
     for optimiser, options in settings:
         p = {k: v.clone().requires_grad_() for k, v in start.items()}
-        if optimiser == "sgd":
-            step = torch.optim.SGD(p.values(), options["lr"], options.get("momentum", 0), 0, options.get("weightDecay", 0), options.get("nesterov", False))
-        else:
-            betas = (options.get("beta1", 0.9), options.get("beta2", 0.999))
-            step = torch.optim.Adam(p.values(), options["lr"], betas, options.get("epsilon", 1e-8), options.get("weightDecay", 0))
+        named = {spelling.get(k, k): v for k, v in options.items() if spelling.get(k, k)}
+        if optimiser.startswith("adam"):
+            named["betas"] = (options.get("beta1", 0.9), options.get("beta2", 0.999))
+        step = classes[optimiser](p.values(), **named)
         losses, after = [], []
         for x, labels in steps:
             step.zero_grad()
@@ -398,9 +406,35 @@ def make_optimisers():
     print(f"optimisers.json: {len(runs)} runs, {path.stat().st_size} bytes")
 
 
+# ---- schedules, clipping ----------------------------------------------------------------------------------------------
+
+def rates(name, options, make, steps):
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.4)
+    schedule = make(optimiser)
+    values = []
+    for _ in range(steps):
+        values.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        schedule.step()
+    return {"name": name, "options": options, "rates": values}
+
+
+def make_schedules():
+    s = torch.optim.lr_scheduler
+    save("schedules", [
+        rates("stepDecay", {"lr": 0.4, "every": 3, "factor": 0.5}, lambda o: s.StepLR(o, 3, 0.5), 10),
+        rates("multiStep", {"lr": 0.4, "at": [2, 5], "factor": 0.1}, lambda o: s.MultiStepLR(o, [2, 5], 0.1), 8),
+        rates("cosine", {"lr": 0.4, "steps": 8}, lambda o: s.CosineAnnealingLR(o, 8), 9),
+        rates("cosine", {"lr": 0.4, "steps": 5, "min": 0.1}, lambda o: s.CosineAnnealingLR(o, 5, 0.1), 6),
+        rates("oneCycle", {"lr": 0.4, "steps": 10}, lambda o: s.OneCycleLR(o, 0.4, 10), 10),
+        rates("oneCycle", {"lr": 0.4, "steps": 12, "rise": 0.5, "start": 10, "end": 100}, lambda o: s.OneCycleLR(o, 0.4, 12, pct_start=0.5, div_factor=10, final_div_factor=100), 12),
+    ])
+
+
 if __name__ == "__main__":
     make_conv()
     make_pool()
     make_rest()
     make_layers()
     make_optimisers()
+    make_schedules()

@@ -11,6 +11,7 @@ import losses from "../goldens/losses.json" with { type: "json" };
 import networks from "../goldens/networks.json" with { type: "json" };
 import optimisers from "../goldens/optimisers.json" with { type: "json" };
 import pool from "../goldens/pool.json" with { type: "json" };
+import schedules from "../goldens/schedules.json" with { type: "json" };
 import softmax from "../goldens/softmax.json" with { type: "json" };
 import space from "../goldens/space.json" with { type: "json" };
 
@@ -119,18 +120,27 @@ export interface OptimiserRun {
   readonly name: string;
   readonly optimiser: string;
   readonly options: {
-    readonly lr: number;
+    readonly lr?: number;
     readonly momentum?: number;
     readonly weightDecay?: number;
     readonly nesterov?: boolean;
     readonly beta1?: number;
     readonly beta2?: number;
     readonly epsilon?: number;
+    readonly alpha?: number;
+    readonly lrDecay?: number;
   };
   /** The loss before each of the three steps. */
   readonly losses: readonly number[];
   readonly after1: GoldenParams;
   readonly after3: GoldenParams;
+}
+
+/** The learning rates of steps 0, 1, … by the schedule `name` with these options. */
+export interface ScheduleGolden {
+  readonly name: string;
+  readonly options: Readonly<Record<string, number | number[] | undefined>>;
+  readonly rates: readonly number[];
 }
 
 export const convGoldens: readonly ConvGolden[] = conv.map(({ options: { padLo, padHi, ...options }, ...golden }) => ({
@@ -164,3 +174,5 @@ export const optimiserGoldens: {
 function present(arrays: Readonly<Record<string, GoldenArray | undefined>>): Record<string, GoldenArray> {
   return Object.fromEntries(Object.entries(arrays).flatMap(([name, array]) => (array ? [[name, array]] : [])));
 }
+
+export const scheduleGoldens: readonly ScheduleGolden[] = schedules;

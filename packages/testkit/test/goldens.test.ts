@@ -109,7 +109,7 @@ describe("the network of the optimiser goldens", () => {
       const [w, b, fw, fb] = values;
       const features = ops.flatten(maxPool(ops.relu(ops.add(conv(x, w), ops.reshape(b, [1, 2, 1, 1]))), 2));
       const loss = crossEntropy(ops.linear(features, fw, fb), labels);
-      const next = grad(loss, values).map((g, i) => ops.sub(values[i], mul(g, run.options.lr)));
+      const next = grad(loss, values).map((g, i) => ops.sub(values[i], mul(g, run.options.lr!)));
       const [y, ...after] = await runOnce(host, graphOf([x, labels, ...values], [loss, ...next]), [
         array(step.x),
         array(step.labels, "int32"),

@@ -1,6 +1,6 @@
 // `conv predict`: which digits are on the images. Every image is read before anything is printed.
 
-import { createPredictor } from "@conv/layers";
+import { averagedState, createPredictor } from "@conv/layers";
 import { openBackend } from "../backend.ts";
 import { about } from "../errors.ts";
 import { readDigit } from "../image.ts";
@@ -19,7 +19,7 @@ export async function predict(file: string, images: readonly string[], { json = 
   const { decoded, model } = await loadModel(file);
   const backend = await openBackend();
   try {
-    const predictor = await about(file, () => createPredictor(backend, model, decoded.state));
+    const predictor = await about(file, () => createPredictor(backend, model, averagedState(decoded.state)));
     const digits: Uint8Array[] = []; // one picture after the other: each may be large
     for (const image of images) digits.push(await readDigit(image));
     const samples = samplesOf(model, Buffer.concat(digits), new Uint8Array(digits.length));

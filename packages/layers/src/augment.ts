@@ -1,0 +1,149 @@
+// Augmentation: samples changed at random each time they are seen. Each function takes a sample and a stream of random numbers and
+// returns another of the same shape; the stream is drawn from seed, epoch and sample, so that a training can be resumed bit by bit.
+
+import { formatShape, shapeError, sizeOf } from "@conv/tensor";
+import type { Dataset } from "./data.ts";
+import { createRandom, type Random } from "./random.ts";
+
+/** Makes another sample of shape (c, h, w); must not write to the one given. */
+export type Augmentation = (sample: Float32Array, shape: readonly number[], random: Random) => Float32Array;
+
+/** One after the other. */
+export const augmentAll =
+  (...parts: readonly Augmentation[]): Augmentation =>
+  (sample, shape, random) =>
+    parts.reduce((value, part) => part(value, shape, random), sample);
+
+/** The data set whose samples are changed when it is trained on, and not when it is tested. */
+export function augmented(data: Dataset, augmentation: Augmentation): Dataset {
+  const { sample: shape } = data;
+  if (shape.length !== 3) throw shapeError("augmented", `samples have shape ${formatShape(shape)}, need channels, height and width`);
+  const size = sizeOf(shape);
+  return {
+    ...data,
+    batch(indices, key) {
+      const { x, y } = data.batch(indices, key);
+      if (key === undefined) return { x, y };
+      const out = new Float32Array(x.length);
+      indices.forEach((index, i) => {
+        out.set(augmentation(x.subarray(i * size, (i + 1) * size), shape, createRandom(`${key} ${index}`)), i * size);
+      });
+      return { x: out, y };
+    },
+  };
+}
+
+/** A whole number from −by to by, each as likely. */
+const step = (random: Random, by: number): number => Math.floor(random.uniform() * (2 * by + 1)) - by;
+
+/** y[c, i, j] = at(c, i, j). */
+function build([c, h, w]: readonly number[], at: (channel: number, row: number, column: number) => number): Float32Array {
+  const out = new Float32Array(c * h * w);
+  let k = 0;
+  for (let channel = 0; channel < c; channel++)
+    for (let row = 0; row < h; row++) for (let column = 0; column < w; column++) out[k++] = at(channel, row, column);
+  return out;
+}
+
+function mustBeWhole(op: string, what: string, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 0) throw shapeError(op, `${what} ${value} is not a whole number ≥ 0`);
+}
+
+function mustBeShare(op: string, what: string, value: number): void {
+  if (!(value >= 0 && value <= 1)) throw shapeError(op, `${what} ${value} is not in [0, 1]`);
+}
+
+export interface Fill {
+  /** What comes in where nothing is known. */
+  readonly fill?: number;
+}
+
+/** Moves the sample by up to `by` pixels up or down and left or right. */
+export function shift({ by, fill = 0 }: Fill & { readonly by: number }): Augmentation {
+  mustBeWhole("shift", "by", by);
+  return (sample, shape, random) => {
+    const [, h, w] = shape;
+    const [dy, dx] = [step(random, by), step(random, by)];
+    return build(shape, (c, i, j) => {
+      const [row, column] = [i - dy, j - dx];
+      return row >= 0 && row < h && column >= 0 && column < w ? sample[(c * h + row) * w + column] : fill;
+    });
+  };
+}
+
+/** A window of the sample's own size at a random place of the sample, to which `padding` pixels were added on all sides as in a mirror. */
+export function crop({ padding }: { readonly padding: number }): Augmentation {
+  mustBeWhole("crop", "padding", padding);
+  // −1 is 1, and h is h − 2: the border is not doubled.
+  const mirrored = (at: number, size: number) => (at < 0 ? -at : at >= size ? 2 * size - 2 - at : at);
+  return (sample, shape, random) => {
+    const [, h, w] = shape;
+    if (padding >= Math.min(h, w)) throw shapeError("crop", `padding ${padding} is not less than the sample's ${h}×${w}`);
+    const [dy, dx] = [step(random, padding), step(random, padding)];
+    return build(shape, (c, i, j) => sample[(c * h + mirrored(i - dy, h)) * w + mirrored(j - dx, w)]);
+  };
+}
+
+/** Mirrors the sample, left and right or up and down, with probability p. */
+export function flip({ axis = "width", p = 0.5 }: { readonly axis?: "height" | "width"; readonly p?: number } = {}): Augmentation {
+  mustBeShare("flip", "p", p);
+  return (sample, shape, random) => {
+    if (random.uniform() >= p) return sample;
+    const [, h, w] = shape;
+    return build(shape, (c, i, j) => (axis === "width" ? sample[(c * h + i) * w + (w - 1 - j)] : sample[(c * h + (h - 1 - i)) * w + j]));
+  };
+}
+
+export interface WarpOptions extends Fill {
+  /** Turned by up to so many degrees, either way. */
+  readonly degrees?: number;
+  /** Made larger or smaller by a factor from 1/(1 + scale) to 1 + scale. */
+  readonly scale?: number;
+  /** Slanted by up to so many pixels a pixel, either way. */
+  readonly shear?: number;
+}
+
+/** Slants, turns and stretches the sample about its centre, with values between pixels from the four around (bilinear). */
+export function warp({ degrees = 0, scale = 0, shear = 0, fill = 0 }: WarpOptions): Augmentation {
+  for (const [what, value] of Object.entries({ degrees, scale, shear }))
+    if (!(value >= 0 && Number.isFinite(value))) throw shapeError("warp", `${what} ${value} is not a finite number ≥ 0`);
+  return (sample, shape, random) => {
+    const [, h, w] = shape;
+    const between = () => 2 * random.uniform() - 1;
+    const angle = (between() * degrees * Math.PI) / 180;
+    const [sy, sx] = [(1 + scale) ** between(), (1 + scale) ** between()];
+    const slant = between() * shear;
+    // From a place in the result to the place in the sample that it shows: the inverse of slanting, turning, stretching.
+    const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+    const [yy, yx] = [cos / sy, sin / sx];
+    const [xy, xx] = [-sin / sy - slant * yy, cos / sx - slant * yx];
+    const [cy, cx] = [(h - 1) / 2, (w - 1) / 2];
+    const known = (c: number, row: number, column: number) =>
+      row >= 0 && row < h && column >= 0 && column < w ? sample[(c * h + row) * w + column] : fill;
+    return build(shape, (c, i, j) => {
+      const y = cy + yy * (i - cy) + yx * (j - cx);
+      const x = cx + xy * (i - cy) + xx * (j - cx);
+      const [row, column] = [Math.floor(y), Math.floor(x)];
+      const [fy, fx] = [y - row, x - column];
+      const above = known(c, row, column) * (1 - fx) + known(c, row, column + 1) * fx;
+      const below = known(c, row + 1, column) * (1 - fx) + known(c, row + 1, column + 1) * fx;
+      return above * (1 - fy) + below * fy;
+    });
+  };
+}
+
+/** Turns the sample about its centre by up to so many degrees, either way. */
+export const rotate = ({ degrees, fill }: Fill & { readonly degrees: number }): Augmentation => warp({ degrees, fill });
+
+/** Blots out a square of size×size around a random pixel, all channels of it (DeVries and Taylor 2017), with probability p. */
+export function cutOut({ size, p = 1, fill = 0 }: Fill & { readonly size: number; readonly p?: number }): Augmentation {
+  mustBeWhole("cutOut", "size", size);
+  mustBeShare("cutOut", "p", p);
+  return (sample, shape, random) => {
+    if (random.uniform() >= p) return sample;
+    const [, h, w] = shape;
+    const top = Math.floor(random.uniform() * h) - (size >> 1);
+    const left = Math.floor(random.uniform() * w) - (size >> 1);
+    return build(shape, (c, i, j) => (i >= top && i < top + size && j >= left && j < left + size ? fill : sample[(c * h + i) * w + j]));
+  };
+}
