@@ -56,8 +56,8 @@ export interface Scratch {
   /** Written once when the program is made (tables). */
   readonly data?: Float32Array | Int32Array;
   /**
-   * Holds a rearrangement of this input alone. If that is an input of the program, the stage that writes it is skipped
-   * for as long as the same buffer with the same contents comes in: weights are packed once.
+   * Holds a rearrangement of this input alone. If that is an input of the program, or made of some of them alone (see once.ts), the
+   * stage that writes it is skipped for as long as the same buffers with the same contents come in: weights are packed once.
    */
   readonly packs?: number;
 }

@@ -6,6 +6,7 @@ import { bytesOf, sizeOf, stridesOf, type Graph, type Value } from "@conv/tensor
 import type { Lifetime } from "./arena.ts";
 import type { Caps } from "./caps.ts";
 import type { Place, Stage } from "./code.ts";
+import { onceOf, type Causes } from "./once.ts";
 import { root, type Planned } from "./plan.ts";
 
 /** A range of bytes: in a buffer given at run time, or in a block of the program's own memory. */
@@ -20,7 +21,7 @@ export interface Block extends Lifetime {
   readonly data?: Float32Array | Int32Array;
 }
 
-/** A stage with its places resolved, and the flag that lets it be skipped. */
+/** A stage with its places resolved, and what lets it be skipped. */
 export interface Placed {
   readonly stage: Stage;
   /** It has nothing to fear from the stage before it (see {@link Stage}). */
@@ -28,11 +29,13 @@ export interface Placed {
   readonly reads: readonly Home[];
   readonly writes: readonly Home[];
   readonly own: Home | null;
-  /** Index of the input that it packs. */
-  readonly packs: number | null;
+  /** The inputs that it depends on, if it need not run as long as they stay the same. */
+  readonly once: Causes | null;
 }
 
 export interface Placement {
+  /** All tasks, in the order in which they run. */
+  readonly planned: readonly Planned[];
   readonly stages: readonly Placed[];
   /** Lifetimes are counted in stages. */
   readonly blocks: readonly Block[];
@@ -51,14 +54,19 @@ interface Part {
 const LINE = 64;
 
 /** Gives every value and every scratch block its home and its lifetime. */
-export function place(graph: Graph, planned: readonly Planned[], caps: Caps): Placement {
+export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Placement {
   const homes = new Map<Value, Home>();
   graph.inputs.forEach((v, index) => homes.set(v, { kind: "input", index, offset: 0, bytes: bytesOf(v.spec) }));
   graph.outputs.forEach((v, index) => {
     if (!homes.has(root(v))) homes.set(root(v), { kind: "output", index, offset: 0, bytes: bytesOf(v.spec) });
   });
-  const parts = partsOf(graph, planned);
+  const parts = partsOf(graph, inOrder);
+  const once = onceOf(graph, inOrder, new Set([...parts.keys(), ...[...parts.values()].map((p) => p.whole)]));
+  // What need not run every time goes first, so that nothing waits for it in between.
+  const planned = [...inOrder.filter((p) => once.has(p)), ...inOrder.filter((p) => !once.has(p))];
+  const causes = new Map<Value, Causes>(planned.flatMap((p) => p.writes.flatMap((v) => (once.has(p) ? [[v, once.get(p)!] as const] : []))));
   const dying = lastReads(graph, planned, parts);
+  for (const v of causes.keys()) dying.delete(v);
   const blocks: (Block & { from: number; to: number })[] = [];
   const stages: Placed[] = [];
   /** Memory from the next stage on; `to` is known later. */
@@ -83,7 +91,7 @@ export function place(graph: Graph, planned: readonly Planned[], caps: Caps): Pl
   planned.forEach((p, i) => {
     const start = stages.length;
     // The memory of an input that nobody reads after, if this task reads it element by element, becomes that of a result.
-    const heirs = [...p.elementwise].filter((v) => dying.get(v) === i && homes.get(v)?.kind === "own");
+    const heirs = once.has(p) ? [] : [...p.elementwise].filter((v) => dying.get(v) === i && homes.get(v)?.kind === "own");
     for (const y of p.writes) {
       const at = homes.has(y) || parts.has(y) ? -1 : heirs.findIndex((v) => bytesOf(v.spec) === bytesOf(y.spec));
       if (at >= 0) homes.set(y, homes.get(heirs.splice(at, 1)[0])!);
@@ -95,23 +103,30 @@ export function place(graph: Graph, planned: readonly Planned[], caps: Caps): Pl
     const before = (index: number) => p.reads.slice(0, index).reduce((sum, v) => sum + bytesOf(v.spec), 0);
     const isInPlace = (index: number) => ((part) => part?.whole === y && part.offset === before(index))(parts.get(root(p.reads[index])));
     const { scratch, stages: own } = p.kernel.build(p.task, caps);
-    const packedInput = scratch.map(({ packs }) => (packs !== undefined && reads[packs].kind === "input" ? reads[packs].index : null));
+    const always = once.get(p) ?? null;
+    const causeOf = (index: number): Causes | null => {
+      const home = reads[index];
+      return home.kind === "input" ? [home.index] : (causes.get(root(p.reads[index])) ?? null);
+    };
+    const packed = scratch.map(({ packs }) => (packs === undefined || always ? null : causeOf(packs)));
     const rooms = scratch.map((s, j) => {
       const room = block(p, s.bytes, s.data);
-      if (s.data || packedInput[j] !== null) permanent.push(room);
+      if (s.data || packed[j]) permanent.push(room);
       return room;
     });
     const at = ({ of, index }: Place): Home => (of === "in" ? reads : of === "out" ? writes : rooms)[index];
     for (const stage of own) {
       if (p.task.op === concatOp && isInPlace(stage.reads[0].index)) continue;
-      const packs = stage.writes.length === 1 && stage.writes[0].of === "scratch" ? packedInput[stage.writes[0].index] : null;
+      const packs = stage.writes.length === 1 && stage.writes[0].of === "scratch" ? packed[stage.writes[0].index] : null;
+      const when = always ?? packs;
+      for (const { of, index } of stage.reads) if (of === "in" && !sameCauses(causes.get(root(p.reads[index])), when)) permanent.push(reads[index]);
       stages.push({
         stage,
         beside: Boolean(stage.beside) && stages.length > start,
         reads: stage.reads.map(at),
         writes: stage.writes.map(at),
         own: stage.perThread ? block(p, stage.perThread * caps.threads) : null,
-        packs,
+        once: when,
       });
     }
     const last = Math.max(start, stages.length - 1);
@@ -119,8 +134,11 @@ export function place(graph: Graph, planned: readonly Planned[], caps: Caps): Pl
     if (stages.length > start) busy.push(p);
   });
   for (const home of permanent) if (home.kind === "own") Object.assign(blocks[home.id], { from: 0, to: stages.length });
-  return { stages, blocks, homes, busy };
+  return { planned, stages, blocks, homes, busy };
 }
+
+/** Whether a value that has causes need not outlast the run: it is read only when it has been made anew. */
+const sameCauses = (made: Causes | undefined, read: Causes | null): boolean => made === undefined || made.join() === read?.join();
 
 /** Pieces that can be written straight into a concatenation, and slices that can be read where they lie. What is asked for as an output stays itself. */
 function partsOf(graph: Graph, planned: readonly Planned[]): Map<Value, Part> {

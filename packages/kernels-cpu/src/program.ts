@@ -24,13 +24,14 @@ export interface CpuProgram extends Program {
 
 export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool, nextVersion: () => number): CpuProgram {
   const graph = optimise(source);
-  const planned = plan(graph, caps);
-  const { stages, blocks, homes, busy } = place(graph, planned, caps);
-  const packing = stages.filter((s) => s.packs !== null);
+  const { planned, stages, blocks, homes, busy } = place(graph, plan(graph, caps), caps);
+  // Groups of inputs on which stages depend that need not run every time, and for each its number.
+  const causes = [...new Map(stages.flatMap(({ once }) => (once ? [[once.join(), once] as const] : []))).values()];
+  const numbers = new Map(causes.map((c, i) => [c.join(), i]));
 
-  // Own memory: a word per input and output, a word per packing stage, a word per stage that threads share, then the blocks.
+  // Own memory: a word per input and output, a word per group of causes, a word per stage that threads share, then the blocks.
   const flags = graph.inputs.length + graph.outputs.length;
-  const counters = flags + packing.length;
+  const counters = flags + causes.length;
   const words = counters + (pool.threads > 1 ? stages.length : 0);
   const head = Math.ceil((words * 4) / 64) * 64;
   const arena = packArena(blocks);
@@ -84,8 +85,8 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
         const room = s.own ? i32.add(address(s.own), i32.mul(thread, stage.perThread!)) : 0;
         const call = (from: Operand, to: Operand) => f.call(bodies[i], ...[...s.reads, ...s.writes].map(address), from, to, room);
         const go = () => (part ? shareOut(f, stage.items, pool.threads, base + 4 * (counters + i), part, call) : call(0, stage.items));
-        if (s.packs === null) go();
-        else f.if(i32.load(base + 4 * (flags + packing.indexOf(s))), go);
+        if (s.once) f.if(i32.load(base + 4 * (flags + numbers.get(s.once.join())!)), go);
+        else go();
       });
       if (barrier) f.call(barrier, maySleep);
     });
@@ -104,7 +105,7 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
   const direct = sources.map((source, o) => source.kind === "output" && source.index === o);
   const sizes = graph.outputs.map((v) => bytesOf(v.spec));
   const overwrites = unsafeInputs(graph, planned, homes);
-  const packedVersions = packing.map(() => -1);
+  const seen = causes.map((inputs) => inputs.map(() => -1));
   let spare: number[] = [];
   let live = true;
   const look = () => new Int32Array(heap.memory.buffer, base, words);
@@ -126,10 +127,9 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
       const targets = outs.map((b, o) => (direct[o] && overwrites[o].some((i) => ins[i] === b) ? (spare[o] ??= heap.alloc(sizes[o])) : b.address));
       if (view.buffer !== heap.memory.buffer) view = look();
       ins.forEach((b, i) => (view[i] = b.address));
-      packing.forEach((s, i) => {
-        const { version } = ins[s.packs!];
-        view[flags + i] = packedVersions[i] === version ? 0 : 1;
-        packedVersions[i] = version;
+      causes.forEach((inputs, c) => {
+        view[flags + c] = Number(inputs.some((i, j) => seen[c][j] !== ins[i].version));
+        inputs.forEach((i, j) => (seen[c][j] = ins[i].version));
       });
       if (pool.threads > 1) view.fill(0, counters); // no thread is between the last barrier of a run and the next order
       const later: (() => void)[] = [];

@@ -91,9 +91,7 @@ export const poolGradTiled: CpuKernel = {
 /** dy where the tap at that offset has won, else 0. */
 function winners(f: Func, g: PoolGeometry, p: Local, dy: Local, lanes: number): (offset: number) => Local {
   const where = f.local("v128", "where");
-  emitMax(f, windowsOf(g), p, lanes, (mask, offset) =>
-    f.set(where, mask ? v128.bitselect(i32x4.const(offset), where, mask) : i32x4.const(offset)),
-  );
+  emitMax(f, windowsOf(g), p, lanes, (mask, offset) => f.set(where, mask ? v128.bitselect(i32x4.const(offset), where, mask) : i32x4.const(offset)));
   const given = f.let("v128", "given", v128.load(dy));
   return (offset) => f.let("v128", "tap", v128.and(given, i32x4.eq(where, i32x4.const(offset))));
 }
