@@ -43,8 +43,8 @@ describe.each(documents)("%s", (document) => {
   });
 });
 
-test("the English and the Chinese README show the same blocks, chapters, links and numbers", () => {
-  const [english, chinese] = ["README.md", "README.zh-CN.md"].map((name) => {
+test.each(["README", "docs/convolutions"])("the English and the Chinese %s show the same blocks, chapters, links and numbers", (document) => {
+  const [english, chinese] = [`${document}.md`, `${document}.zh-CN.md`].map((name) => {
     const text = readFileSync(join(root, name), "utf8");
     const prose = text.replaceAll(/^```[\s\S]*?^```$/gm, "");
     return {

@@ -1,8 +1,8 @@
 // Convolution as mathematics has it: the kernel flipped, every overlap counted ("wide" or "full"). It commutes and associates,
 // a∗b = b∗a and (a∗b)∗c = a∗(b∗c), which the cross-correlation of networks does not.
 
-import { walk } from "@conv/ops";
-import { hostArray, shapeError, spec, stridesOf, type HostArray } from "@conv/tensor";
+import { flip as reversed, walk } from "@conv/ops";
+import { evaluate, hostArray, shapeError, spec, stridesOf, trace, type HostArray, type Value } from "@conv/tensor";
 
 /** (a∗b)[n] = Σ_k a[k]·b[n − k] over any axes, in float64: sizes a and b give a + b − 1. Throws ShapeError unless both have as many axes and none is empty. */
 export function convolveFull(a: HostArray, b: HostArray): HostArray {
@@ -18,10 +18,9 @@ export function convolveFull(a: HostArray, b: HostArray): HostArray {
 
 /** The array read backwards along all axes from `startAxis` on: with 2, a weight (oc, ic, …kernel) whose kernels are flipped, which turns cross-correlation into convolution. */
 export function flip(x: HostArray, startAxis = 0): HostArray {
-  const y = hostArray(spec(x.shape, x.dtype));
-  const strides = stridesOf(x.shape);
-  const backwards = strides.map((step, axis) => (axis < startAxis ? step : -step));
-  const last = strides.reduce((sum, step, axis) => (axis < startAxis ? sum : sum + (x.shape[axis] - 1) * step), 0);
-  walk(x.shape, [backwards], (at, [from]) => (y.data[at] = x.data[last + from]));
-  return y;
+  const axes = [...x.shape.keys()].slice(startAxis);
+  return evaluate(
+    trace((v: Value) => reversed(v, axes), [spec(x.shape, x.dtype)]),
+    [x],
+  )[0];
 }
