@@ -6,13 +6,14 @@ import { sizeOf, type Backend } from "@conv/tensor";
 import { networkGoldens } from "@conv/testkit/goldens";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createPredictor, traceModel, type Model, type State } from "../src/index.ts";
-import { googlenet, inceptionV3, models, resnet18, squeezenet1_1 } from "../src/models/index.ts";
+import { deeplabV3Resnet50, fcnResnet50, googlenet, inceptionV3, models, resnet18, squeezenet1_1 } from "../src/models/index.ts";
 
 /**
  * Parameters, numbers in buffers, MACs of convolutions and linear layers for one input. Of torchvision 0.14.1; where it lacks the network, of the
  * literature.
  */
 const counts: Record<string, readonly [parameters: number, buffers: number, macs: number]> = {
+  alexnet_2012: [60965224, 0, 724406816],
   alexnet: [61100840, 0, 714188480],
   nin: [7595176, 0, 969460864],
   vgg11: [132863336, 0, 7609090048],
@@ -38,6 +39,13 @@ const counts: Record<string, readonly [parameters: number, buffers: number, macs
   squeezenet1_1: [1235496, 0, 349151936],
   mobilenetV1: [4231976, 21915, 568740352],
   mobilenetV2: [3504872, 34164, 300774272],
+  mobilenetV3Small: [2542856, 12146, 56510400],
+  mobilenetV3Large: [5483032, 24446, 216589760],
+  shufflenetV2: [2278604, 16236, 144907992],
+  efficientnetB0: [5288548, 42065, 385814752],
+  fcnResnet50: [32957013, 54198, 142725772800],
+  deeplabV3Resnet50: [39638869, 56764, 168731205888],
+  unet: [31030658, 0, 150428424448],
   densenet121: [7978856, 83769, 2834161664],
   r3d18: [33371472, 9620, 40696553472],
 };
@@ -45,6 +53,8 @@ const counts: Record<string, readonly [parameters: number, buffers: number, macs
 const variants: Readonly<Record<string, () => Model>> = {
   "googlenet with heads": () => googlenet({ auxiliary: true }),
   "inceptionV3 without its head": () => inceptionV3({ auxiliary: false }),
+  "fcnResnet50 with its head": () => fcnResnet50({ auxiliary: true }),
+  "deeplabV3Resnet50 with its head": () => deeplabV3Resnet50({ auxiliary: true }),
 };
 const make = (name: string): Model => (variants[name] ?? models[name])();
 

@@ -95,6 +95,49 @@ def mobilenet_v1():
     return named(features=nn.Sequential(*layers), pool=nn.AdaptiveAvgPool2d(1), flat=nn.Flatten(), classifier=nn.Linear(1024, 1000))
 
 
+def alexnet_2012(features):
+    """`features`: how many the first linear layer sees, which depends on the image."""
+    def lrn():
+        return nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2)
+
+    return named(
+        conv1=nn.Conv2d(3, 96, 11, 4), relu1=nn.ReLU(), norm1=lrn(), pool1=nn.MaxPool2d(3, 2),
+        conv2=nn.Conv2d(96, 256, 5, padding=2, groups=2), relu2=nn.ReLU(), norm2=lrn(), pool2=nn.MaxPool2d(3, 2),
+        conv3=nn.Conv2d(256, 384, 3, padding=1), relu3=nn.ReLU(),
+        conv4=nn.Conv2d(384, 384, 3, padding=1, groups=2), relu4=nn.ReLU(),
+        conv5=nn.Conv2d(384, 256, 3, padding=1, groups=2), relu5=nn.ReLU(), pool5=nn.MaxPool2d(3, 2), flat=nn.Flatten(),
+        fc6=nn.Linear(features, 4096), relu6=nn.ReLU(), fc7=nn.Linear(4096, 4096), relu7=nn.ReLU(), fc8=nn.Linear(4096, 1000),
+    )
+
+
+class Up(nn.Module):
+    """A level of a U-Net, `ic` channels to as many by way of `below`, which doubles them."""
+
+    def __init__(self, ic, below):
+        super().__init__()
+        self.below = below
+        self.up = nn.ConvTranspose2d(2 * ic, ic, 2, 2)
+        self.conv1, self.conv2 = nn.Conv2d(2 * ic, ic, 3), nn.Conv2d(ic, ic, 3)
+
+    def forward(self, x):
+        y = self.up(self.below(x))
+        top, left = (x.shape[2] - y.shape[2]) // 2, (x.shape[3] - y.shape[3]) // 2
+        y = torch.cat([x[:, :, top : top + y.shape[2], left : left + y.shape[3]], y], 1)
+        return F.relu(self.conv2(F.relu(self.conv1(y))))
+
+
+def unet():
+    def convs(ic, oc):
+        return named(conv1=nn.Conv2d(ic, oc, 3), relu1=nn.ReLU(), conv2=nn.Conv2d(oc, oc, 3), relu2=nn.ReLU())
+
+    def below(ic):
+        down = convs(ic, 2 * ic)
+        pooled = named(pool=nn.MaxPool2d(2), **dict(down.named_children()))
+        return pooled if ic == 512 else named(down=pooled, level=Up(2 * ic, below(2 * ic)))
+
+    return named(first=convs(1, 64), level=Up(64, below(64)), last=nn.Conv2d(64, 2, 1))
+
+
 def googlenet_5x5():
     model = tv.googlenet(weights=None, aux_logits=False, init_weights=False)
     for module in model.modules():
@@ -110,6 +153,7 @@ if __name__ == "__main__":
 
     aux = {"init_weights": False}
     save("networks", [
+        row("alexnet_2012", alexnet_2012(256), [3, 67, 67], False),
         published("alexnet", tv.alexnet, [3, 63, 63]),
         row("nin", nin(), [3, 67, 67], False),
         published("vgg11", tv.vgg11),
@@ -136,6 +180,15 @@ if __name__ == "__main__":
         published("squeezenet1_1", tv.squeezenet1_1, [3, 63, 63]),
         row("mobilenetV1", mobilenet_v1(), [3, 64, 64], False),
         published("mobilenetV2", tv.mobilenet_v2, [3, 64, 64]),
+        published("mobilenetV3Small", tv.mobilenet_v3_small, [3, 64, 64]),
+        published("mobilenetV3Large", tv.mobilenet_v3_large, [3, 64, 64]),
+        published("shufflenetV2", tv.shufflenet_v2_x1_0, [3, 64, 64]),
+        published("efficientnetB0", tv.efficientnet_b0, [3, 64, 64]),
+        row("unet", unet(), [1, 188, 188], False),
+        published("fcnResnet50", tv.segmentation.fcn_resnet50, [3, 48, 64], weights_backbone=None),
+        published("fcnResnet50 with its head", tv.segmentation.fcn_resnet50, weights_backbone=None, aux_loss=True),
+        published("deeplabV3Resnet50", tv.segmentation.deeplabv3_resnet50, [3, 48, 64], weights_backbone=None),
+        published("deeplabV3Resnet50 with its head", tv.segmentation.deeplabv3_resnet50, weights_backbone=None, aux_loss=True),
         published("densenet121", tv.densenet121, [3, 64, 64]),
         published("r3d18", tv.video.r3d_18, [3, 8, 32, 32]),
     ])

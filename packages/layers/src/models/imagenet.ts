@@ -8,3 +8,9 @@ export interface ClassifierOptions {
 }
 
 export const imagenet = (name: string, classes: number): Pick<Model, "name" | "input" | "classes"> => ({ name, input: [3, 224, 224], classes });
+
+/** The nearest multiple of 8, and not less than 0.9 of it: how the mobile networks round their widths. */
+export const divisible = (width: number): number => {
+  const near = Math.max(8, Math.floor((width + 4) / 8) * 8);
+  return near < 0.9 * width ? near + 8 : near;
+};

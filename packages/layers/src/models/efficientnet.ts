@@ -1,0 +1,59 @@
+// EfficientNet: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019, table 1, with the tensors
+// named as in torchvision.
+
+import { silu } from "../activation.ts";
+import { dropout, flatten, linear, pipe, sequential, stochasticDepth } from "../basic.ts";
+import { convNorm2d } from "../blocks/convNorm.ts";
+import { invertedResidual } from "../blocks/invertedResidual.ts";
+import { squeezeExcitation } from "../blocks/squeezeExcitation.ts";
+import { kaimingNormal, uniform, zeros } from "../init.ts";
+import type { Model } from "../layer.ts";
+import { adaptiveAvgPool2d } from "../pool.ts";
+import { imagenet, type ClassifierOptions } from "./imagenet.ts";
+
+/** Expansion, kernel, stride of the first block, channels, blocks. */
+const stages = [
+  [1, 3, 1, 16, 1], // → 112×112
+  [6, 3, 2, 24, 2], // → 56×56
+  [6, 5, 2, 40, 2], // → 28×28
+  [6, 3, 2, 80, 3], // → 14×14
+  [6, 5, 1, 112, 3],
+  [6, 5, 2, 192, 4], // → 7×7
+  [6, 3, 1, 320, 1],
+] as const;
+
+/** Of the last block; those before it are dropped more seldom, in proportion to their place. */
+const dropped = 0.2;
+
+/** Images of 3×224×224, normalised, to the logits of 1000 classes. 5,288,548 parameters. */
+export function efficientnetB0({ classes = 1000 }: ClassifierOptions = {}): Model {
+  const activation = silu();
+  const total = stages.reduce((sum, [, , , , blocks]) => sum + blocks, 0);
+  let from = 32;
+  let at = 0;
+  const body = stages.map(([expansion, kernel, first, to, blocks]) =>
+    sequential(
+      Array.from({ length: blocks }, (_, i) => {
+        const block = invertedResidual(to, {
+          expanded: expansion * from,
+          kernel,
+          stride: i === 0 ? first : 1,
+          activation,
+          squeeze: squeezeExcitation(from >> 2, { activation, init: kaimingNormal({ mode: "out" }) }),
+          survival: stochasticDepth((dropped * at++) / total),
+        });
+        from = to;
+        return block;
+      }),
+    ),
+  );
+  const bound = 1 / Math.sqrt(classes);
+  return {
+    ...imagenet("efficientnetB0", classes),
+    layer: sequential({
+      features: sequential([convNorm2d(32, 3, { stride: 2, activation }), ...body, convNorm2d(1280, 1, { activation })]),
+      avgpool: pipe(adaptiveAvgPool2d(1), flatten()),
+      classifier: sequential([dropout(0.2), linear(classes, { init: (_, role) => (role === "bias" ? zeros : uniform(-bound, bound)) })]),
+    }),
+  };
+}
