@@ -15,8 +15,8 @@ export const l2 =
   (w) =>
     affine(sum(square(w)), factor);
 
-/** l1 · Σ|w| + l2 · Σw². */
+/** l1 · Σ|w| + l2 · Σw²; what is not given is 0. */
 export const l1l2 =
-  (factors: { readonly l1?: number; readonly l2?: number } = {}): Regularizer =>
+  (factors: { readonly l1?: number; readonly l2?: number }): Regularizer =>
   (w) =>
-    add(l1(factors.l1)(w), l2(factors.l2)(w));
+    add(l1(factors.l1 ?? 0)(w), l2(factors.l2 ?? 0)(w));
