@@ -1,9 +1,10 @@
 // The networks of the literature: names and shapes of all tensors, counts to the unit, and what PyTorch answers with the same weights.
 
 import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { createCpu } from "@conv/kernels-cpu";
-import { sizeOf, type Backend } from "@conv/tensor";
-import { networkGoldens } from "@conv/testkit/goldens";
+import { createHost, sizeOf, type Backend } from "@conv/tensor";
+import { networkGoldens, type NetworkGolden } from "@conv/testkit/goldens";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createPredictor, traceModel, type Model, type State } from "../src/index.ts";
 import { deeplabV3Resnet50, fcnResnet50, googlenet, inceptionV3, models, resnet18, squeezenet1_1 } from "../src/models/index.ts";
@@ -81,14 +82,29 @@ function weightsOf(model: Model): State {
   return new Map(traceModel(model).entries.map(({ name, spec: { shape } }) => [name, { shape, data: values(name, shape) }]));
 }
 
+function countsOf(model: Model) {
+  const { graph, entries } = traceModel(model);
+  const stored = (trainable: boolean) => entries.reduce((sum, e) => sum + (e.trainable === trainable ? sizeOf(e.spec.shape) : 0), 0);
+  const inputs = (n: (typeof graph.nodes)[number]) => n.inputs.map((v) => v.spec);
+  const macs = graph.nodes.reduce((sum, n) => sum + n.op.cost(inputs(n), n.params).macs, 0);
+  return { input: model.input.join("×"), parameters: stored(true), buffers: stored(false), macs };
+}
+
 describe("counts", () => {
   test.each(Object.entries(counts))("of %s", (name, wanted) => {
-    const { graph, entries } = traceModel(make(name));
-    const stored = (trainable: boolean) => entries.reduce((sum, e) => sum + (e.trainable === trainable ? sizeOf(e.spec.shape) : 0), 0);
-    const inputs = (n: (typeof graph.nodes)[number]) => n.inputs.map((v) => v.spec);
-    const macs = graph.nodes.reduce((sum, n) => sum + n.op.cost(inputs(n), n.params).macs, 0);
-    expect([stored(true), stored(false), macs]).toEqual(wanted);
+    const { parameters, buffers, macs } = countsOf(make(name));
+    expect([parameters, buffers, macs]).toEqual(wanted);
   });
+});
+
+test("the README lists every network with its input, parameters and MACs", async () => {
+  const text = await readFile(new URL("../README.md", import.meta.url), "utf8");
+  const listed = [...text.matchAll(/^\| `(\w+)` +\| ([\d×]+) +\| +([\d,]+) \| +([\d,]+) \|/gm)].map(([, ...cells]) => cells);
+  const rows = Object.entries(models).map(([name, network]) => {
+    const { input, parameters, macs } = countsOf(network());
+    return [name, input, ...[parameters, macs].map((count) => count.toLocaleString("en-US"))];
+  });
+  expect(listed).toEqual(rows);
 });
 
 describe("tensors named, shaped and ordered as in torchvision", () => {
@@ -98,6 +114,15 @@ describe("tensors named, shaped and ordered as in torchvision", () => {
   });
 });
 
+async function answers(backend: Backend, { name, input = [], step = 1, outputs = [] }: NetworkGolden) {
+  const small = { ...make(name), input };
+  using predictor = createPredictor(backend, small, weightsOf(small), { batch: 1 });
+  const y = await predictor.predict(scramble("x", sizeOf(input), 2, -1));
+  const largest = Math.max(...outputs.map(Math.abs));
+  expect(largest).toBeGreaterThan(0);
+  outputs.forEach((v, i) => expect(Math.abs(y[step * i] - v) / largest, `output ${step * i}: ${y[step * i]}, want ${v}`).toBeLessThan(1e-4));
+}
+
 describe("answers as PyTorch", () => {
   let backend: Backend;
   beforeAll(async () => {
@@ -105,14 +130,14 @@ describe("answers as PyTorch", () => {
   });
   afterAll(() => backend.dispose());
 
-  test.each(networkGoldens.filter((g) => g.outputs))("$name", { timeout: 60_000 }, async ({ name, input = [], step = 1, outputs = [] }) => {
-    const small = { ...make(name), input };
-    using predictor = createPredictor(backend, small, weightsOf(small), { batch: 1 });
-    const y = await predictor.predict(scramble("x", sizeOf(input), 2, -1));
-    const largest = Math.max(...outputs.map(Math.abs));
-    expect(largest).toBeGreaterThan(0);
-    outputs.forEach((v, i) => expect(Math.abs(y[step * i] - v) / largest, `output ${step * i}: ${y[step * i]}, want ${v}`).toBeLessThan(1e-4));
-  });
+  test.each(networkGoldens.filter((g) => g.outputs))("$name", { timeout: 60_000 }, (golden) => answers(backend, golden));
+});
+
+test("the host answers as PyTorch too", { timeout: 60_000 }, async () => {
+  await answers(
+    createHost(),
+    networkGoldens.find((g) => g.name === "mobilenetV3Small")!,
+  );
 });
 
 test("other numbers of classes", () => {

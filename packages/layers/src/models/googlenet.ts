@@ -75,8 +75,8 @@ function build(name: string, kernel: 3 | 5, { classes = 1000, auxiliary = false 
 }
 
 /**
- * Images of 3×224×224, normalised, to the logits of 1000 classes, as torchvision has it: 3×3 where the paper has 5×5. 6,624,904 parameters,
- * 13,004,888 with the auxiliary heads.
+ * Images of 3×224×224, normalised (those of torchvision's weights are scaled to −1…1), to the logits of 1000 classes, as torchvision has it: 3×3
+ * where the paper has 5×5. 6,624,904 parameters, 13,004,888 with the auxiliary heads.
  */
 export const googlenet = (options: AuxiliaryOptions = {}): Model => build("googlenet", 3, options);
 /** As {@link googlenet}, with the 5×5 convolutions of the paper. 7,005,832 parameters. */
