@@ -18,6 +18,8 @@ export type Home = {
 export interface Block extends Lifetime {
   /** The task that asked for it. */
   readonly by: Planned;
+  /** The first value in it; null if it is scratch of a kernel. */
+  readonly value: Value | null;
   readonly data?: Float32Array | Int32Array;
 }
 
@@ -70,9 +72,9 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
   const blocks: (Block & { from: number; to: number })[] = [];
   const stages: Placed[] = [];
   /** Memory from the next stage on; `to` is known later. */
-  const block = (by: Planned, bytes: number, data?: Float32Array | Int32Array): Home => ({
+  const block = (by: Planned, value: Value | null, bytes: number, data?: Float32Array | Int32Array): Home => ({
     kind: "own",
-    id: blocks.push({ by, bytes, from: stages.length, to: stages.length, data }) - 1,
+    id: blocks.push({ by, value, bytes, from: stages.length, to: stages.length, data }) - 1,
     offset: 0,
     bytes,
   });
@@ -82,7 +84,7 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
     const part = parts.get(v);
     const whole = part && homeOf(part.whole, by);
     const bytes = bytesOf(v.spec);
-    const home = whole ? { ...whole, offset: whole.offset + part.offset, bytes } : block(by, bytes);
+    const home = whole ? { ...whole, offset: whole.offset + part.offset, bytes } : block(by, v, bytes);
     homes.set(v, home);
     return home;
   };
@@ -110,7 +112,7 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
     };
     const packed = scratch.map(({ packs }) => (packs === undefined || always ? null : causeOf(packs)));
     const rooms = scratch.map((s, j) => {
-      const room = block(p, s.bytes, s.data);
+      const room = block(p, null, s.bytes, s.data);
       if (s.data || packed[j]) permanent.push(room);
       return room;
     });
@@ -125,7 +127,7 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
         beside: Boolean(stage.beside) && stages.length > start,
         reads: stage.reads.map(at),
         writes: stage.writes.map(at),
-        own: stage.perThread ? block(p, stage.perThread * caps.threads) : null,
+        own: stage.perThread ? block(p, null, stage.perThread * caps.threads) : null,
         once: when,
       });
     }

@@ -1,6 +1,6 @@
 // A plan made into one WebAssembly module and the memory it runs in: every address but those of inputs and outputs is a constant.
 
-import { bytesOf, formatShape, mustHold, optimise, type Buffer, type Graph, type Program, type Step, type Value } from "@conv/tensor";
+import { bytesOf, formatShape, mustHold, optimise, type Buffer, type Graph, type Node, type Program, type Step, type Value } from "@conv/tensor";
 import { packArena } from "./arena.ts";
 import type { Caps } from "./caps.ts";
 import type { Heap } from "./memory.ts";
@@ -15,9 +15,25 @@ export interface CpuBuffer extends Buffer {
   version: number;
 }
 
+/** A part of a program's memory. Parts that are not in use at the same time may overlap. */
+export interface ProgramBlock {
+  readonly bytes: number;
+  /** Bytes from the start of the first part. */
+  readonly offset: number;
+  /** First and last of the program's stages (a step has one or several) during which it is in use, both included. */
+  readonly from: number;
+  readonly to: number;
+  /** The first value that it holds; null if a kernel works in it or keeps packed weights or tables there. */
+  readonly value: Value | null;
+  /** Of the step that asked for it. */
+  readonly nodes: readonly Node[];
+}
+
 export interface CpuProgram extends Program {
   /** Bytes of its memory in the heap. */
   readonly bytes: number;
+  /** What that memory is divided into, a few words for the run itself aside. */
+  readonly blocks: readonly ProgramBlock[];
   /** The generated code, made anew: kept, it would outweigh the program. `moduleText` makes it readable. */
   readonly module: Module;
 }
@@ -112,6 +128,7 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
   let view = look();
   return {
     bytes,
+    blocks: blocks.map(({ bytes: size, from, to, value, by }, i) => ({ bytes: size, offset: arena.offsets[i], from, to, value, nodes: by.nodes })),
     steps: busy.map((p): Step => ({ kernel: p.kernel.name, nodes: p.nodes, estimate: p.estimate, roundoff: p.kernel.roundoff, others: p.others })),
     get module() {
       return generate(true);
