@@ -102,28 +102,24 @@ function differencesOf(
 ): string[] {
   const of = (name: PaddingChoice["name"]) => choices.find((c) => c.name === name)!;
   const [same, symmetric] = [of("same"), of("symmetric")];
-  return input.flatMap((size, a) => {
-    const at = `(axis ${axisName(input.length, a)})`;
+  const axes = new Map<string, string[]>();
+  input.forEach((size, a) => {
+    const say = (text: string) => axes.set(text, [...(axes.get(text) ?? []), axisName(input.length, a)]);
     const [lo, hi] = [same.padLo[a], same.padHi[a]];
-    const says: string[] = [];
     if ((lo + hi) % 2)
-      says.push(
-        `TensorFlow's and Keras's "same" and ONNX's SAME_UPPER pad ${lo} + ${hi}, SAME_LOWER ${hi} + ${lo}: the same size, shifted by one ${at}`,
-      );
-    if (stride[a] > 1) says.push(`PyTorch's "same" refuses stride ${stride[a]} ${at}`);
-    if (stride[a] > 1 && dilation[a] > 1) says.push(`Keras refuses stride ${stride[a]} together with dilation ${dilation[a]} ${at}`);
+      say(`TensorFlow's and Keras's "same" and ONNX's SAME_UPPER pad ${lo} + ${hi}, SAME_LOWER ${hi} + ${lo}: the same size, shifted by one`);
+    if (stride[a] > 1) say(`PyTorch's "same" refuses stride ${stride[a]}`);
+    if (stride[a] > 1 && dilation[a] > 1) say(`Keras refuses stride ${stride[a]} together with dilation ${dilation[a]}`);
     const [low, high] = [symmetric.padLo[a], symmetric.padHi[a]];
-    const outputs = symmetric.output?.[a];
-    const wanted = same.output?.[a];
-    if (outputs !== undefined && outputs !== wanted) says.push(`symmetric padding ${low} + ${high} gives ${outputs} outputs, "same" ${wanted} ${at}`);
+    const [outputs, wanted] = [symmetric.output?.[a], same.output?.[a]];
+    const around = `symmetric padding ${low} + ${high} gives`;
+    if (outputs !== undefined && outputs !== wanted) say(`${around} ${outputs} outputs, "same" ${wanted}`);
     else if (outputs !== undefined && low !== lo)
-      says.push(
-        `symmetric padding ${low} + ${high} gives as many outputs as "same", ${lo} + ${hi}, but each looks ${Math.abs(low - lo)} further ${low > lo ? "back" : "ahead"} ${at}`,
-      );
-    if (stride[a] > span[a]) says.push(`stride ${stride[a]} is more than the span ${span[a]}: inputs between windows are not read ${at}`);
-    if (span[a] > size + lo + hi) says.push(`the span ${span[a]} is more than the padded input ${size + lo + hi} ${at}`);
-    return says;
+      say(`${around} as many outputs as "same", ${lo} + ${hi}, but each looks ${Math.abs(low - lo)} further ${low > lo ? "back" : "ahead"}`);
+    if (stride[a] > span[a]) say(`stride ${stride[a]} is more than the span ${span[a]}: inputs between windows are not read`);
+    if (span[a] > size + lo + hi) say(`the span ${span[a]} is more than the padded input ${size + lo + hi}`);
   });
+  return [...axes].map(([text, names]) => `${text} (${names.length > 1 ? "axes" : "axis"} ${names.join(", ")})`);
 }
 
 /** The explanation as a table and sentences, for a terminal. */
