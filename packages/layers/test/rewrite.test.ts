@@ -28,7 +28,7 @@ import {
   traceModel,
 } from "../src/index.ts";
 import type { Layer, Model, State } from "../src/index.ts";
-import { lenet5, mobilenetV2, resnet18 } from "../src/models/index.ts";
+import { lenet5, mobilenetV2, mobilenetV3Small, resnet18, shufflenetV2 } from "../src/models/index.ts";
 import { only } from "./tiny.ts";
 
 let backend: Backend;
@@ -146,7 +146,7 @@ describe("linearToConv1x1", () => {
 
   test.each([
     { model: lenet5(), larger: [10, 3, 2], size: [1, 36, 33] },
-    { model: { ...resnet18({ classes: 20 }), input: [3, 64, 64] }, larger: [20, 2, 1], size: [3, 96, 64] },
+    { model: { ...shufflenetV2({ classes: 20 }), input: [3, 64, 64] }, larger: [20, 2, 1], size: [3, 96, 64] },
     { model: { ...mobilenetV2({ classes: 20 }), input: [3, 64, 64] }, larger: [20, 2, 2], size: [3, 96, 96] },
   ])(
     "$model.name answers the same on an image of its own size, and at more places on a larger one",
@@ -297,6 +297,8 @@ describe("foldBatchNorm", () => {
   test.each([
     { model: { ...resnet18({ classes: 20 }), input: [3, 64, 64] }, norms: 20, channels: 4800 },
     { model: { ...mobilenetV2({ classes: 20 }), input: [3, 64, 64] }, norms: 52, channels: 17056 },
+    { model: { ...mobilenetV3Small({ classes: 20 }), input: [3, 64, 64] }, norms: 34, channels: 6056 },
+    { model: { ...shufflenetV2({ classes: 20 }), input: [3, 64, 64] }, norms: 56, channels: 8090 },
   ])("$model.name answers the same with $channels parameters fewer and no buffers", { timeout: 60_000 }, async ({ model, norms, channels }) => {
     const state = drawn(model);
     const folded = foldBatchNorm(model, state);
