@@ -2,6 +2,19 @@
 
 export { connectionsOf } from "./connections.ts";
 export { receptiveFields, type Field } from "./field.ts";
+export { livenessOf, type Held, type Liveness, type LivenessOptions } from "./liveness.ts";
+export {
+  backwardGraph,
+  bytesPerNumber,
+  memoryOf,
+  trainingMemoryOf,
+  type Memory,
+  type MemoryOptions,
+  type Moment,
+  type NumberType,
+  type TrainingMemory,
+  type TrainingMemoryOptions,
+} from "./memory.ts";
 export {
   conventionNames,
   countNodes,

@@ -1,0 +1,133 @@
+// What a network takes in memory: weights, gradients, the optimiser's state, what is kept for the way back, and the peak of what lives at
+// once, for prediction and for training.
+
+import { add } from "@conv/ops";
+import { bytesOf, graphOf, input, sizeOf, vjp, type Graph, type Node, type Value } from "@conv/tensor";
+import { livenessOf, rootOf, type Liveness } from "./liveness.ts";
+import { dependents, type Traced } from "./traced.ts";
+
+/** Bytes of one number of an element type. */
+export const bytesPerNumber = { float64: 8, float32: 4, bfloat16: 2, float16: 2, int8: 1 } as const;
+
+/** Element types for which memory can be told; all computing here is in float32. */
+export type NumberType = keyof typeof bytesPerNumber;
+
+export interface MemoryOptions {
+  /** What every number is held as; labels and seeds stay int32. Default: float32. */
+  readonly dtype?: NumberType;
+}
+
+export interface TrainingMemoryOptions extends MemoryOptions {
+  /** Tensors that the optimiser keeps for each parameter: 0 for plain descent, 1 with momentum, 2 for Adam. */
+  readonly slots?: number;
+}
+
+/** A step of a run: the first layer and op of it, and the bytes held. Plain data. */
+export interface Moment {
+  readonly path: string;
+  readonly op: string;
+  readonly bytes: number;
+  /** false on the way back. */
+  readonly forward: boolean;
+}
+
+/** Bytes, plain data. */
+export interface Memory {
+  readonly dtype: NumberType;
+  /** Shape of the input, batch first. */
+  readonly shape: readonly number[];
+  readonly parameters: number;
+  readonly buffers: number;
+  readonly input: number;
+  readonly output: number;
+  /** All results of all nodes, were none given up; changes of shape aside. */
+  readonly activations: number;
+  /** The most that is held at once of results between input and output. */
+  readonly peak: Moment;
+  /** Step after step what is held between input and output. */
+  readonly timeline: readonly Moment[];
+  /** Everything together at the peak. */
+  readonly total: number;
+}
+
+export interface TrainingMemory extends Memory {
+  readonly gradients: number;
+  readonly optimizer: number;
+  /** Results of the way forward, the input included, that the way back reads. */
+  readonly kept: number;
+}
+
+/** Memory of a prediction, of a network traced as for predicting; node after node, nothing fused. */
+export function memoryOf(traced: Traced, { dtype = "float32" }: MemoryOptions = {}): Memory {
+  const { graph, x, entries, values } = traced;
+  const bytes = sizer(dtype);
+  const stored = (kind: "parameter" | "buffer") => sum(entries.map((e, i) => (e.kind === kind ? bytes(values[i]) : 0)));
+  const saved = new Set(values);
+  const activations = dependents(graph, [x]);
+  const made = new Set(graph.nodes.flatMap((n) => n.outputs.map(rootOf)).filter((v) => v.node && activations.has(v)));
+  const [parameters, buffers] = [stored("parameter"), stored("buffer")];
+  const input = sum(graph.inputs.map((v) => (saved.has(v) ? 0 : bytes(v))));
+  const output = sum([...new Set(graph.outputs.map(rootOf))].map(bytes));
+  const { timeline, peak } = momentsOf(livenessOf(graph, { bytes }), new Set(graph.nodes));
+  return {
+    dtype,
+    shape: x.shape,
+    parameters,
+    buffers,
+    input,
+    output,
+    activations: sum([...made].map(bytes)),
+    peak,
+    timeline,
+    total: parameters + buffers + input + output + peak.bytes,
+  };
+}
+
+/**
+ * Memory of a training step, of a network traced for training: forward, then the gradient of every trained parameter by the outputs. The update is
+ * not a part of it; it needs no more than the gradients and the optimiser's state.
+ */
+export function trainingMemoryOf(traced: Traced, { dtype = "float32", slots = 0 }: TrainingMemoryOptions = {}): TrainingMemory {
+  const { graph, x, values, entries } = traced;
+  const bytes = sizer(dtype);
+  const whole = backwardGraph(traced);
+  const forward = new Set(graph.nodes);
+  const activations = dependents(graph, [x]);
+  const read = whole.nodes.flatMap((n) => (forward.has(n) ? [] : n.inputs.map(rootOf)));
+  const kept = new Set(read.filter((v) => activations.has(v)));
+  const gradients = sum(values.map((v, i) => (entries[i].trainable ? bytes(v) : 0)));
+  const { timeline, peak } = momentsOf(livenessOf(whole, { bytes }), forward);
+  const plain = memoryOf(traced, { dtype });
+  const { parameters, buffers, input, output } = plain;
+  const optimizer = slots * gradients;
+  return {
+    ...plain,
+    gradients,
+    optimizer,
+    kept: sum([...kept].map(bytes)),
+    peak,
+    timeline,
+    total: parameters + buffers + input + 2 * output + gradients + optimizer + peak.bytes,
+  };
+}
+
+/** Forward and back: inputs are those of the network and the gradient of each output; outputs those of the network, then the gradients, the last layer's first. */
+export function backwardGraph({ graph, entries, values }: Traced): Graph {
+  const seeds = graph.outputs.map((v) => input(v.spec, "gradient of the output"));
+  const trained = values.filter((_, i) => entries[i].trainable).toReversed();
+  const gradients = vjp(graph.outputs, seeds, trained, add);
+  return graphOf([...graph.inputs, ...seeds], [...graph.outputs, ...gradients.flatMap((v) => v ?? [])]);
+}
+
+/** Bytes of a value if its floats are of this type. */
+const sizer =
+  (dtype: NumberType) =>
+  ({ spec }: Value): number =>
+    spec.dtype === "float32" ? sizeOf(spec.shape) * bytesPerNumber[dtype] : bytesOf(spec);
+
+function momentsOf({ steps, timeline: held, peak }: Liveness, forward: ReadonlySet<Node>): { timeline: Moment[]; peak: Moment } {
+  const timeline = steps.map(([n], i) => ({ path: n.path, op: n.op.name, bytes: held[i], forward: forward.has(n) }));
+  return { timeline, peak: timeline[peak.step] ?? { path: "", op: "", bytes: 0, forward: true } };
+}
+
+const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);
