@@ -1,10 +1,12 @@
 // `conv train` as a process, on real digits: what it prints and writes, that it learns, that Ctrl-C loses nothing, and that a
 // training that was interrupted ends with the very weights of one that was not.
 
-import { readFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { decodeSafetensors } from "@conv/layers";
 import { describe, expect, it } from "vitest";
+import { loadDigits } from "../src/digits.ts";
 import { conv, folder, list } from "./run.ts";
 
 const cwd = folder();
@@ -13,6 +15,25 @@ const read = async (file: string) => decodeSafetensors(await readFile(join(cwd, 
 const tensors = async (file: string) =>
   [...(await read(file)).state].map(([name, { shape, data }]) => ({ name, shape, data: Buffer.from(data.buffer).toString("base64") }));
 const train = (args = "") => conv(`train lenet5 ${args}`.trim().split(" "), cwd);
+
+/** The recipe where nothing is said. */
+const plain = {
+  epochs: 10,
+  batch: 64,
+  optimizer: "adam",
+  lr: 0.003,
+  schedule: "decay",
+  warmup: 0,
+  weightDecay: 0,
+  augment: "",
+  labelSmoothing: 0,
+  clip: 0,
+  accumulate: 1,
+  average: 0,
+  seed: 0,
+  limit: 0,
+  data: "",
+};
 
 describe("conv train", { timeout: 480_000 }, () => {
   it("learns 97.5 % of the held-out digits in ten epochs, and says how it goes", async () => {
@@ -48,7 +69,7 @@ describe("conv train", { timeout: 480_000 }, () => {
       file: "j.safetensors",
       curve: "j.svg",
       interrupted: false,
-      recipe: { epochs: 1, batch: 64, optimizer: "adam", lr: 0.003, seed: 3, limit: 4000 },
+      recipe: { ...plain, epochs: 1, seed: 3, limit: 4000 },
     });
     expect(epochs).toHaveLength(1);
     expect(test.count).toBe(2000);
@@ -67,7 +88,7 @@ describe("conv train", { timeout: 480_000 }, () => {
     expect(await tensors("whole.safetensors")).toEqual(await tensors("straight.safetensors"));
     const { epochs, recipe } = JSON.parse(stdout);
     expect(epochs.map((e: { epoch: number }) => e.epoch)).toEqual([1, 2]);
-    expect(recipe).toEqual({ epochs: 2, batch: 50, optimizer: "sgd", lr: 0.01, seed: 0, limit: 700 });
+    expect(recipe).toEqual({ ...plain, ...{ epochs: 2, batch: 50, optimizer: "sgd", lr: 0.01, limit: 700 } });
   });
 
   it("saves on Ctrl-C in the middle of an epoch and goes on to bit-identical weights", async () => {
@@ -103,8 +124,67 @@ describe("conv train", { timeout: 480_000 }, () => {
   it("says when the loss is lost, and keeps what it had saved", async () => {
     const { code, stderr } = await train("--epochs 1 --limit 640 --optimizer sgd --lr 1e30 --out lost.safetensors");
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^error: train: the loss is (NaN|Infinity) at epoch 1, step \d+; a lower learning rate than 1e\+30 may help\n$/);
+    expect(stderr).toMatch(
+      /^error: train: (the loss is (NaN|Infinity)|a gradient is not finite) at epoch 1, step \d+, first in \w+ \(\w+, \w+\); a lower learning rate than 1e\+30 may help\n$/,
+    );
     expect((await list(cwd)).filter((name) => name.startsWith("lost"))).toEqual([]);
+  });
+
+  it("goes on to bit-identical weights with every option, and keeps the best", async () => {
+    const options =
+      "--limit 400 --batch 50 --optimizer adamw --schedule one-cycle --warmup 3 --weight-decay 0.01 --augment shift:1,rotate:5,scale,shear,crop:1,flip:0.2,cutout:4 " +
+      "--label-smoothing 0.1 --clip 1 --accumulate 3 --average 0.99 --epochs 2";
+    await train(`${options} --out every.safetensors --best best.safetensors`);
+    let sent = false;
+    const stopped = await conv(`train lenet5 ${options} --out part.safetensors`.split(" "), cwd, (text, kill) => {
+      if (sent || !text.includes("1/2")) return;
+      sent = true;
+      kill("SIGINT");
+    });
+    if (stopped.code === 130) expect((await train("--resume part.safetensors")).code).toBe(0);
+    expect(await tensors("part.safetensors")).toEqual(await tensors("every.safetensors"));
+    expect((await read("best.safetensors")).metadata.model).toBe("lenet5");
+    const refused = async (args: string) => (await train(`--resume every.safetensors ${args}`)).stderr;
+    expect(await refused("--augment flip")).toBe(
+      "error: every.safetensors: it was begun with --augment shift:1,rotate:5,scale,shear,crop:1,flip:0.2,cutout:4 and can't go on with flip\n",
+    );
+    expect(await refused("--epochs 3")).toBe("error: every.safetensors: its --schedule one-cycle was made for --epochs 2 and can't go on to 3\n");
+  });
+
+  it("trains on IDX files, and ends early where nothing gets better", async () => {
+    const idx = (shape: number[], data: Uint8Array) => {
+      const head = new DataView(new ArrayBuffer(4 + 4 * shape.length));
+      head.setUint32(0, 0x800 + shape.length);
+      shape.forEach((size, axis) => head.setUint32(4 + 4 * axis, size));
+      return Buffer.concat([new Uint8Array(head.buffer), data]);
+    };
+    const { images, labels } = loadDigits();
+    const some = (count: number, offset: number) => Array.from({ length: count }, (_, i) => i * 40 + offset);
+    const write = async (name: string, count: number, offset: number, packed: boolean) => {
+      const x = Buffer.concat(some(count, offset).map((i) => images.subarray(i * 784, (i + 1) * 784)));
+      const y = Uint8Array.from(some(count, offset), (i) => labels[i]);
+      const pack = (bytes: Uint8Array) => (packed ? gzipSync(bytes) : bytes);
+      const end = packed ? ".gz" : "";
+      await writeFile(join(cwd, "idx", `${name}-images-idx3-ubyte${end}`), pack(idx([count, 28, 28], x)));
+      await writeFile(join(cwd, "idx", `${name}-labels-idx1-ubyte${end}`), pack(idx([count], y)));
+    };
+    await mkdir(join(cwd, "idx"));
+    await write("train", 200, 0, true);
+    expect((await train("--data idx")).stderr).toBe("error: idx/t10k-images-idx3-ubyte: no such file or folder\n");
+    await write("t10k", 50, 7, false);
+    const { stdout } = await conv("train resnet8 --data idx --epochs 9 --lr 1e-9 --patience 1 --json --out fashion.safetensors".split(" "), cwd);
+    const { interrupted, epochs, test } = JSON.parse(stdout);
+    expect({ interrupted, count: test.count }).toEqual({ interrupted: false, count: 50 });
+    expect(epochs.length).toBeLessThanOrEqual(9);
+    await writeFile(join(cwd, "idx", "train-labels-idx1-ubyte.gz"), gzipSync(idx([3], new Uint8Array(3))));
+    expect((await train("--data idx")).stderr).toBe("error: idx/train-images-idx3-ubyte: 200×28×28 images do not go with 3 labels\n");
+  });
+
+  it("refuses augmentations that there are not", async () => {
+    expect((await train("--augment blur")).stderr).toBe(
+      'error: unknown augmentation "blur"; there are shift, crop, flip, rotate, scale, shear, cutout\n',
+    );
+    expect((await train("--augment shift:x")).stderr).toBe('error: augmentation "shift:x" has no number after the colon\n');
   });
 
   it("trains the net of 1998", async () => {

@@ -25,7 +25,7 @@ export interface StepPass extends Pass {
 export interface StepOutput {
   readonly loss: number;
   readonly output: Float32Array;
-  /** Whether it changed anything: the loss and what was to be written were finite, and those of all steps before. */
+  /** Whether it changed anything: loss and gradients were finite, and those of all steps before. */
   readonly fine: boolean;
 }
 

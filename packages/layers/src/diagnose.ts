@@ -13,13 +13,13 @@ export interface Origin {
   readonly phase: "forward" | "backward" | "update";
 }
 
-/** Thrown by training when the loss, or what an update would have written, is not finite. The trainer is as it was before that step. */
+/** Thrown by training when the loss or a gradient is not finite. The trainer is as it was before that step. */
 export class DivergedError extends Error {
   override readonly name = "DivergedError";
   /** From 1. */
   readonly epoch: number;
   readonly step: number;
-  /** The loss of the step, finite where the update was not. */
+  /** The loss of the step, finite where only a gradient was not. */
   readonly loss: number;
   /** null where the step, run again, was finite. */
   readonly origin: Origin | null;
@@ -56,7 +56,7 @@ export function originOf(traced: Graph, flags: Float32Array): Origin | null {
 /** The error for a step, in words. */
 export function diverged(at: { epoch: number; step: number; loss: number; learningRate: number }, origin: Origin | null): DivergedError {
   const { epoch, step, loss, learningRate } = at;
-  const what = Number.isFinite(loss) ? "the update is not finite" : `the loss is ${loss}`;
+  const what = Number.isFinite(loss) ? "a gradient is not finite" : `the loss is ${loss}`;
   const where = !origin
     ? "run again it was finite"
     : origin.op === "given"

@@ -86,6 +86,7 @@ export { decodeIdx, type Idx } from "./idx.ts";
 export { arrayDataset, subset, type ArrayDatasetOptions, type Batch, type Dataset, type Target } from "./data.ts";
 export { DivergedError, type Origin } from "./diagnose.ts";
 export type { Loss } from "./forward.ts";
+export { keepCheckpoints, type KeepCheckpoint, type KeepOptions } from "./keep.ts";
 export { averagedState, decodeCheckpoint, type Checkpoint, type Position } from "./checkpoint.ts";
 export { maxNorm, minMaxNorm, nonNeg, unitNorm, type MinMaxNormOptions, type NormOptions } from "./constrain.ts";
 export { freeze, type LayerOptions, type Layout, type SpatialOptions, type WeightOptions } from "./options.ts";
@@ -159,6 +160,6 @@ export { cosine, inTurn, multiStep, oneCycle, stepDecay, warmUp, type OneCycleOp
 export { createPredictor, type Predictor, type PredictorOptions } from "./predict.ts";
 export { createRandom, shuffled, type Random } from "./random.ts";
 export { decodeSafetensors, encodeSafetensors, type Decoded } from "./safetensors.ts";
-export { initialise, matchState, type Saved, type State } from "./state.ts";
+export { average, initialise, matchState, type Saved, type State } from "./state.ts";
 export { traceGradients, traceStep, traceUpdate, type Clip, type Slot, type StepOptions, type TrainingGraph, type UpdateGraph } from "./step.ts";
 export { createTrainer, type EpochReport, type Evaluation, type FitOptions, type StepReport, type Trainer, type TrainerOptions } from "./train.ts";

@@ -44,6 +44,24 @@ export function matchState(name: string, entries: readonly Pick<Entry, "name" | 
   });
 }
 
+/**
+ * The mean of several states, or of gradients, of equal names and shapes; with weights Σ wᵢ·stateᵢ / Σ wᵢ. Sums are in float64, in the order of
+ * the list. Throws ShapeError where they differ, or weights are not as many finite numbers ≥ 0 with a sum > 0.
+ */
+export function average(states: readonly State[], weights: readonly number[] = states.map(() => 1)): State {
+  const total = weights.reduce((a, b) => a + b, 0);
+  if (weights.length !== states.length || !weights.every((w) => w >= 0) || !(total > 0 && Number.isFinite(total)))
+    throw shapeError("average", `weights ${weights.join(", ")} are not ${states.length} finite numbers ≥ 0 with a sum > 0`);
+  const entries = [...states[0]].map(([name, { shape }]) => ({ name, spec: { shape, dtype: "float32" as const } }));
+  const arrays = states.map((state) => matchState("average", entries, state));
+  return new Map(
+    entries.map(({ name, spec: { shape } }, i) => {
+      const data = arrays[0][i].map((_, k) => arrays.reduce((sum, list, s) => sum + weights[s] * list[i][k], 0) / total);
+      return [name, { shape, data }];
+    }),
+  );
+}
+
 /** All names, or the first of many. */
 const some = (names: readonly string[]): string =>
   names.length > 8 ? `${names.slice(0, 6).join(", ")} and ${names.length - 6} more` : names.join(", ");

@@ -104,7 +104,7 @@ export interface Trainer extends Disposable {
   /**
    * Trains, one report an epoch. Every sample is seen once an epoch, in an order drawn from seed and epoch; the last batch is
    * smaller where the batch does not divide the data, with a program of its own. Throws ShapeError where data and model
-   * do not fit, and DivergedError naming epoch, step and layer where the loss or an update is not finite; the trainer is then as it
+   * do not fit, and DivergedError naming epoch, step and layer where the loss or a gradient is not finite; the trainer is then as it
    * was before that step.
    */
   fit(data: Dataset, options: FitOptions): AsyncIterable<EpochReport>;

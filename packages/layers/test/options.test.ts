@@ -1,223 +1,343 @@
-// The options that layers share: what stands around a layer, what its parameters carry, and what a training step does with that.
+// What a trainer can be told besides model and optimiser: each option against plain arithmetic on what it does without, and all of them
+// together, stopped and resumed.
 
-import { sum } from "@conv/ops";
-import { evaluate, graphOf, hostArray, sizeOf, spec, type HostArray, type Value } from "@conv/tensor";
+import { add, binaryCrossEntropyWithLogits, dice, sigmoid } from "@conv/ops";
+import { createHost, type Value } from "@conv/tensor";
 import { describe, expect, test } from "vitest";
-import * as layers from "../src/index.ts";
-import type { Constraint, Layer, Model, Regularizer } from "../src/index.ts";
-import { only, plain } from "./tiny.ts";
+import {
+  adam,
+  adamW,
+  arrayDataset,
+  augmentAll,
+  augmented,
+  average,
+  averagedState,
+  batchNorm2d,
+  confusion,
+  conv2d,
+  createTrainer,
+  crop,
+  decodeSafetensors,
+  encodeSafetensors,
+  flip,
+  keepCheckpoints,
+  meanAbsoluteError,
+  oneCycle,
+  sequential,
+  sgd,
+  topK,
+  warmUp,
+  type EpochReport,
+  type Model,
+  type State,
+  type TrainerOptions,
+} from "../src/index.ts";
+import { all, onHost, plain, stripes, tinyModel, weightsOf } from "./tiny.ts";
 
-const { conv2d, linear, sequential, values } = layers;
-const names = (layer: Layer, input: readonly number[]) => layers.traceModel(only(layer, input)).entries.map((e) => e.name);
+const data = stripes(20);
+const make = (options: Partial<TrainerOptions> = {}) =>
+  createTrainer({ backend: createHost(), model: tinyModel(), optimizer: sgd({ lr: 0.1 }), batch: 20, seed: 1, ...options });
+/** Weights after one step on all of the data. */
+const stepped = async (options: Partial<TrainerOptions> = {}) => {
+  const t = make(options);
+  await all(t.fit(data, { epochs: 1 }));
+  return weightsOf(t);
+};
+const near = (got: Record<string, number[]>, want: Record<string, number[]>, digits = 5) => {
+  expect(Object.keys(got)).toEqual(Object.keys(want));
+  for (const [name, values] of Object.entries(want)) values.forEach((v, i) => expect(got[name][i], `${name} ${i}`).toBeCloseTo(v, digits));
+};
+const batchOf = (from = 0, count = 20) => data.batch(Array.from({ length: count }, (_, i) => from + i));
+/** before − factor·gradient, name by name. */
+const moved = (before: State, gradients: State, factor: (name: string) => number) =>
+  Object.fromEntries([...before].map(([name, { data: p }]) => [name, [...p].map((v, i) => v - factor(name) * (gradients.get(name)?.data[i] ?? 0))]));
 
-/** What a predicting model gives for x. */
-function answer(layer: Layer, shape: readonly number[], x: readonly number[]): HostArray {
-  const model = only(layer, shape.slice(1));
-  const traced = layers.traceModel(model, { batch: shape[0] });
-  const state = layers.initialise(model, 1);
-  const given = [
-    hostArray(spec(shape), Float64Array.from(x)),
-    ...traced.entries.map((e) => hostArray(e.spec, Float64Array.from(state.get(e.name)!.data))),
-  ];
-  return evaluate(traced.graph, given)[0];
-}
-
-/** Loss and state after one step of plain descent, from the model's first values. */
-function step(model: Model, x: readonly number[], labels: readonly number[], lr = 1) {
-  const { graph, entries, written } = layers.traceStep(model, layers.sgd({ lr }), labels.length);
-  const state = layers.initialise(model, 1);
-  const given = [
-    hostArray(spec([labels.length, ...model.input]), Float64Array.from(x)),
-    hostArray(spec([labels.length], "int32"), Float64Array.from(labels)),
-    hostArray(spec([1]), Float64Array.of(lr)),
-    ...entries.map((e) => hostArray(e.spec, Float64Array.from(state.get(e.name)!.data))),
-  ];
-  const [loss, , ...after] = evaluate(graph, given);
-  const changed = Object.fromEntries(written.map((i, k) => [entries[i].name, [...after[k].data]]));
-  return { loss: loss.data[0], before: plain(state), changed, nodes: graph.nodes.map((n) => n.op.name) };
-}
-
-/** A loss without gradient, so that only what parameters carry moves them. */
-const nothing = (output: Value): Value => layers.l2(0)(output);
-const carrying = (
-  weight: readonly number[],
-  shape: readonly [number, number],
-  options: { regularizer?: Regularizer; constraint?: Constraint },
-): Model => ({
-  ...only(
-    linear(shape[0], {
-      bias: false,
-      kernelInitializer: () => values(weight),
-      kernelRegularizer: options.regularizer,
-      kernelConstraint: options.constraint,
-    }),
-    [shape[1]],
-  ),
-  loss: nothing,
-});
-
-describe("around a layer", () => {
-  test("an activation by name, or as a layer with parameters of its own", () => {
-    const centred = { kernelInitializer: () => values([1, -1]), biasInitializer: layers.constant(0.5) };
-    expect([...answer(linear(2, { ...centred, activation: "relu" }), [1, 1], [2]).data]).toEqual([2.5, 0]);
-    expect([...answer(linear(2, { ...centred, activation: layers.prelu({ init: 0.5 }) }), [1, 1], [2]).data]).toEqual([2.5, -0.75]);
-    expect(names(conv2d(1, 1, { activation: "prelu" }), [1, 2, 2])).toEqual(["weight", "bias", "activation.weight"]);
-    const word: string = "swoosh";
-    expect(() => conv2d(1, 1, { activation: word as "relu" })).toThrow(
-      'conv2d: there is no activation "swoosh"; there are elu, gelu, hardSigmoid, hardSwish, leakyRelu, logSoftmax, mish, prelu, relu, relu6, scaledTanh, selu, sigmoid, silu, softmax, softplus, tanh',
+describe("rules", () => {
+  test("scale the learning rate, decay or freeze what they match; the last holds", async () => {
+    const t = make();
+    const [before, { gradients }] = [await t.state(), await t.gradients(batchOf())];
+    const got = await stepped({
+      rules: [
+        { match: "c1", rate: 0.5 },
+        { match: /bias$/, frozen: true },
+        { match: "out.bias", frozen: false, rate: 3 },
+      ],
+    });
+    near(
+      got,
+      moved(before, gradients, (name) => ({ "c1.weight": 0.05, "c1.bias": 0, "out.bias": 0.3 })[name] ?? 0.1),
     );
   });
 
-  test("a name, which a list takes instead of the place", () => {
-    const list = sequential([linear(2, { name: "hidden", bias: false }), layers.relu(), linear(1, { bias: false })]);
-    expect(names(list, [3])).toEqual(["hidden.weight", "2.weight"]);
-    expect(names(sequential([["mine", linear(2, { name: "hidden", bias: false })]]), [3])).toEqual(["mine.weight"]);
-    expect(names(sequential([layers.freeze(linear(2, { name: "hidden", bias: false }))]), [3])).toEqual(["hidden.weight"]);
-  });
-
-  test("channels last: the same numbers in the other order", () => {
-    const x = Array.from({ length: 2 * 4 * 5 * 3 }, (_, i) => Math.sin(i));
-    const shape = [2, 4, 5, 3];
-    const first = [...Array(x.length).keys()].map((i) => {
-      const [n, c, h, w] = [Math.floor(i / 60), Math.floor(i / 20) % 3, Math.floor(i / 5) % 4, i % 5];
-      return x[((n * 4 + h) * 5 + w) * 3 + c];
-    });
-    const want = answer(conv2d(2, 3, { padding: 1, stride: 2 }), [2, 3, 4, 5], first);
-    const got = answer(conv2d(2, 3, { padding: 1, stride: 2, layout: "channels-last" }), shape, x);
-    expect(got.shape).toEqual([2, 2, 3, 2]);
-    got.data.forEach((v, i) => {
-      const [n, h, w, c] = [Math.floor(i / 12), Math.floor(i / 6) % 2, Math.floor(i / 2) % 3, i % 2];
-      expect(v).toBeCloseTo(want.data[((n * 2 + c) * 2 + h) * 3 + w], 12);
-    });
-    const word: string = "NHWC";
-    expect(() => conv2d(1, 1, { layout: word as "channels-last" })).toThrow('conv2d: layout "NHWC" is neither "channels-first" nor "channels-last"');
-  });
-
-  test("a bias by either word", () => {
-    expect(names(linear(2, { useBias: false }), [3])).toEqual(["weight"]);
-    expect(names(linear(2, { bias: true, useBias: true }), [3])).toEqual(["weight", "bias"]);
-    expect(() => names(linear(2, { bias: true, useBias: false }), [3])).toThrow("linear: bias is true and useBias is false");
-  });
-
-  test("first values of weight and bias apart", () => {
-    const state = layers.initialise(
-      only(conv2d(1, 1, { kernelInitializer: () => layers.ones, init: layers.kaimingNormal(), biasInitializer: layers.constant(3) }), [2, 1, 1]),
+  test("give a weight decay of its own", async () => {
+    const free = await stepped({ optimizer: adamW({ lr: 0.1, weightDecay: 0 }) });
+    const got = await stepped({ optimizer: adamW({ lr: 0.1, weightDecay: 0.5 }), rules: [{ match: /bias$/, weightDecay: 0 }] });
+    const before = plain(await make().state());
+    near(
+      got,
+      Object.fromEntries(Object.entries(free).map(([name, v]) => [name, v.map((x, i) => x - (name.endsWith("bias") ? 0 : 0.05 * before[name][i]))])),
     );
-    expect(plain(state)).toEqual({ weight: [1, 1], bias: [3] });
+  });
+
+  test("freezing keeps no state", async () => {
+    const t = make({ optimizer: adam(), rules: [{ match: "c1", frozen: true }] });
+    await all(t.fit(data, { epochs: 1 }));
+    const names = [...decodeSafetensors(await t.checkpoint()).state.keys()];
+    expect(names.filter((name) => name.startsWith("optimizer/")).map((name) => name.split("/")[2])).toEqual([
+      "out.weight",
+      "out.weight",
+      "out.bias",
+      "out.bias",
+    ]);
+    expect((await weightsOf(t))["c1.weight"]).toEqual(plain(await make().state())["c1.weight"]);
+  });
+
+  test.each([
+    [{ match: "c2" }, "train: the rule for c2 matches no trainable parameter of tiny"],
+    [{ match: /x/g, frozen: true }, "train: the rule for /x/g matches no trainable parameter of tiny"],
+    [{ match: "c1", rate: -1 }, "train: the rule for c1 has rate -1, must be a finite number ≥ 0"],
+    [{ match: "c1", weightDecay: NaN }, "train: the rule for c1 has weight decay NaN, must be a finite number ≥ 0"],
+    [{ match: /./, frozen: true }, "train: the rules freeze every parameter of tiny"],
+  ])("%o is refused", (rule, message) => expect(() => make({ rules: [rule] })).toThrow(message));
+});
+
+describe("clipping", () => {
+  test("by value, and by the length of all gradients together", async () => {
+    const t = make();
+    const [before, { gradients }] = [await t.state(), await t.gradients(batchOf())];
+    const clamped = new Map([...gradients].map(([name, g]) => [name, { ...g, data: g.data.map((v) => Math.min(0.02, Math.max(-0.02, v))) }]));
+    near(
+      await stepped({ clip: { value: 0.02 } }),
+      moved(before, clamped, () => 0.1),
+    );
+    const length = Math.sqrt([...gradients.values()].reduce((s, g) => s + g.data.reduce((a, v) => a + v * v, 0), 0));
+    near(
+      await stepped({ clip: { norm: length / 4 } }),
+      moved(before, gradients, () => 0.025),
+    );
+    near(
+      await stepped({ clip: { norm: 4 * length } }),
+      moved(before, gradients, () => 0.1),
+    );
   });
 });
 
-describe("regularisers", () => {
-  const weight = [0.5, -2, 0, 1];
-  test.each<[string, Regularizer, number, readonly number[]]>([
-    ["l1", layers.l1(), 0.01 * 3.5, [0.01, -0.01, 0, 0.01]],
-    ["l2", layers.l2(0.1), 0.1 * 5.25, [0.1, -0.4, 0, 0.2]],
-    ["l1l2", layers.l1l2({ l1: 1, l2: 0.5 }), 3.5 + 0.5 * 5.25, [1 + 0.5, -1 - 2, 0, 1 + 1]],
-  ])("%s adds to the loss, and its gradient to the step", (_, regularizer, loss, slope) => {
-    const got = step(carrying(weight, [2, 2], { regularizer }), [1, 1], [0]);
-    expect(got.loss).toBeCloseTo(loss, 12);
-    got.changed.weight.forEach((w, i) => expect(w).toBeCloseTo(weight[i] - slope[i], 12));
+describe("gathering the gradients of several batches", () => {
+  test("updates as one large batch would, also where the last are fewer or smaller", async () => {
+    const epochs = 2;
+    const large = make({ batch: 12, optimizer: sgd({ lr: 0.1, momentum: 0.9 }) }); // 12 and 8
+    await all(large.fit(data, { epochs }));
+    const small = make({ batch: 3, accumulate: 4, optimizer: sgd({ lr: 0.1, momentum: 0.9 }) }); // 4 · 3, and 3, 3, 2
+    await all(small.fit(data, { epochs }));
+    near(await weightsOf(small), await weightsOf(large));
   });
 
-  test("of what a layer gives out: the sum over the batch divided by it, while training only", () => {
-    const layer = linear(1, {
-      kernelInitializer: () => values([2]),
-      biasInitializer: layers.constant(-1),
-      biasRegularizer: layers.l1(0.25),
-      activityRegularizer: layers.l2(0.5),
+  test("counts updates for the learning rate", async () => {
+    const rates: number[] = [];
+    const t = make({ batch: 4, accumulate: 2, optimizer: sgd({ lr: (step) => 0.1 / (1 + step) }) });
+    await all(t.fit(data, { epochs: 1, onStep: ({ learningRate }) => void rates.push(learningRate) }));
+    expect(rates).toEqual([0.1, 0.1, 0.05, 0.05, 0.1 / 3]);
+  });
+
+  test("needs a whole number", () => {
+    expect(() => make({ accumulate: 0 })).toThrow("train: accumulate 0 is not a whole number ≥ 1");
+  });
+});
+
+describe("the moving average of the weights", () => {
+  test("starts from the first weights, follows ever more slowly, and is what is evaluated", async () => {
+    const t = make({ average: 0.15 });
+    let want = plain(await t.state());
+    for (const [epoch, decay] of [
+      [1, 1 / 10],
+      [2, 0.15], // less than 2/11
+    ]) {
+      await all(t.fit(data, { epochs: epoch }));
+      const now = await weightsOf(t);
+      want = Object.fromEntries(Object.entries(want).map(([name, v]) => [name, v.map((old, i) => decay * old + (1 - decay) * now[name][i])]));
+      near(plain(await t.averaged()), want, 6);
+    }
+    const measured = await t.evaluate(data);
+    expect(await make({ state: await t.averaged() }).evaluate(data)).toEqual(measured);
+    expect((await make({ state: await t.state() }).evaluate(data)).loss).not.toBe(measured.loss);
+    expect([...averagedState(decodeSafetensors(await t.checkpoint()).state)].slice(0, 4)).toEqual([...(await t.averaged())]);
+  });
+
+  test("is the weights where there is none", async () => {
+    const t = make();
+    expect(plain(await t.averaged())).toEqual(await weightsOf(t));
+  });
+
+  test("must be in [0, 1)", () => {
+    expect(() => make({ average: 1 })).toThrow("train: average 1 is not in [0, 1)");
+  });
+});
+
+describe("all of them together", () => {
+  const everything = (): Partial<TrainerOptions> => ({
+    model: tinyModel(2, 0.2),
+    optimizer: adamW({ lr: warmUp(3, oneCycle({ lr: 0.02, steps: 20 })) }),
+    batch: 4,
+    accumulate: 2,
+    average: 0.9,
+    clip: { value: 1, norm: 0.5 },
+    rules: [{ match: /bias$/, weightDecay: 0, rate: 2 }],
+  });
+  const changed = augmented(data, augmentAll(crop({ padding: 1 }), flip()));
+
+  test.each([1, 2, 5, 7, 14])("stopped after step %i of 15, a new trainer goes on to the same bits", async (stop) => {
+    const straight = make(everything());
+    await all(straight.fit(changed, { epochs: 3 }));
+    await onHost(async (backend) => {
+      const first = make({ ...everything(), backend });
+      const controller = new AbortController();
+      let steps = 0;
+      await all(first.fit(changed, { epochs: 3, signal: controller.signal, onStep: () => void (++steps === stop && controller.abort()) }));
+      const second = make({ ...everything(), backend, seed: 9 });
+      await all(second.fit(changed, { epochs: 3, resume: await first.checkpoint() }));
+      expect(await second.checkpoint()).toEqual(await straight.checkpoint());
+      first.dispose();
+      second.dispose();
     });
-    const { loss } = step({ ...only(layer, [1]), loss: nothing }, [1, 3], [0, 0]);
-    expect(loss).toBeCloseTo((0.5 * (1 + 25)) / 2 + 0.25, 12);
-    expect(layers.traceModel(only(layer, [1])).losses).toEqual([]);
   });
 
-  test("what a layer adds has one element", () => {
-    const odd: Layer = { type: "odd", forward: (x, ctx) => (ctx.loss(x), x) };
-    expect(() => layers.traceModel(only(odd, [3]))).toThrow("loss: what a layer adds has shape 1×3, must have one element");
-    expect(layers.traceModel(only({ ...odd, forward: (x, ctx) => (ctx.loss(sum(x)), x) }, [3]), { training: true }).losses).toHaveLength(1);
-  });
-});
-
-describe("constraints hold after each step", () => {
-  // Rows of length 5, 0.5 and 0.
-  const weight = [3, -4, 0.3, 0.4, 0, 0];
-  const near = 1e-6;
-  test.each<[string, Constraint, readonly number[]]>([
-    ["maxNorm", layers.maxNorm(), [1.2, -1.6, 0.3, 0.4, 0, 0]],
-    ["maxNorm over all axes", layers.maxNorm(1, { axes: [0, 1] }), weight.map((w) => w / Math.sqrt(25.25))],
-    ["unitNorm", layers.unitNorm(), [0.6, -0.8, 0.6, 0.8, 0, 0]],
-    ["minMaxNorm", layers.minMaxNorm({ min: 1, max: 2.5 }), [1.5, -2, 0.6, 0.8, 0, 0]],
-    ["minMaxNorm half way", layers.minMaxNorm({ min: 1, max: 2.5, rate: 0.5 }), [2.25, -3, 0.45, 0.6, 0, 0]],
-    ["nonNeg", layers.nonNeg(), [3, 0, 0.3, 0.4, 0, 0]],
-  ])("%s", (_, constraint, want) => {
-    const { changed } = step(carrying(weight, [3, 2], { constraint }), [1, 1], [0]);
-    changed.weight.forEach((w, i) => expect(Math.abs(w - want[i]), `${w} for ${want[i]}`).toBeLessThan(near));
+  test("a checkpoint without what an option keeps is refused", async () => {
+    const t = make({ accumulate: 2 });
+    const saved = await make().checkpoint();
+    expect(() => t.restore(saved)).toThrow("sgd: state does not fit: missing sum/c1.weight, sum/c1.bias, sum/out.weight, sum/out.bias");
   });
 
-  test("a bias is constrained as a whole", () => {
-    const layer = linear(2, { kernelInitializer: () => layers.zeros, biasInitializer: values([3, 4]), biasConstraint: layers.unitNorm() });
-    const { changed } = step({ ...only(layer, [1]), loss: nothing }, [1], [0]);
-    expect(changed.bias[0]).toBeCloseTo(0.6, 6);
-    expect(changed.bias[1]).toBeCloseTo(0.8, 6);
-  });
-
-  test("numbers are checked", () => {
-    expect(() => layers.maxNorm(-1)).toThrow("maxNorm: max -1 is not a finite number ≥ 0");
-    expect(() => layers.minMaxNorm({ rate: 2 })).toThrow("minMaxNorm: rate 2 is not in [0, 1]");
-    expect(() => layers.minMaxNorm({ min: NaN })).toThrow("minMaxNorm: min NaN is not a finite number ≥ 0");
-  });
-});
-
-describe("what is frozen", () => {
-  const backbone = sequential({ conv: conv2d(2, 3, { bias: false, kernelRegularizer: layers.l2(100) }), norm: layers.batchNorm2d() });
-  const model = (body: Layer): Model => ({ ...only(sequential({ body, flat: layers.flatten(), head: linear(2) }), [1, 4, 4]), classes: 2 });
-  const x = Array.from({ length: 32 }, (_, i) => Math.cos(i * i));
-
-  test("stays as it is, takes no gradient, costs no penalty, and normalises as when predicting", () => {
-    const free = step(model(backbone), x, [0, 1]);
-    const frozen = step(model(layers.freeze(backbone)), x, [0, 1]);
-    expect(Object.keys(free.changed)).toEqual([
-      "body.conv.weight",
-      "body.norm.weight",
-      "body.norm.bias",
-      "body.norm.running_mean",
-      "body.norm.running_var",
-      "body.norm.num_batches_tracked",
-      "head.weight",
-      "head.bias",
-    ]);
-    expect(Object.keys(frozen.changed)).toEqual(["head.weight", "head.bias"]);
-    expect(free.nodes).toContain("convGradWeight");
-    expect(frozen.nodes).not.toContain("convGradWeight");
-    expect(frozen.loss).toBeLessThan(5);
-    expect(free.loss).toBeGreaterThan(5);
-    const traced = layers.traceModel(model(layers.freeze(backbone)), { training: true });
-    expect(traced.entries.map((e) => [e.name, e.kind, e.trainable]).slice(0, 4)).toEqual([
-      ["body.conv.weight", "parameter", false],
-      ["body.norm.weight", "parameter", false],
-      ["body.norm.bias", "parameter", false],
-      ["body.norm.running_mean", "buffer", false],
-    ]);
-  });
-
-  test("one layer by its option, and dropout in it drops nothing", () => {
-    const layer = sequential({ a: linear(2, { trainable: false }), b: layers.freeze(layers.dropout(0.5)), c: linear(2) });
-    const traced = layers.traceModel({ ...only(layer, [3]), classes: 2 }, { training: true });
-    expect(traced.seeds).toEqual([]);
-    expect(traced.entries.filter((e) => e.trainable).map((e) => e.name)).toEqual(["c.weight", "c.bias"]);
-    expect(sizeOf(traced.output.shape)).toBe(2);
-    expect(graphOf([traced.x, ...traced.values], [traced.output]).nodes.length).toBeGreaterThan(0);
-  });
-
-  test("nothing in it updates a buffer", () => {
-    const odd: Layer = {
-      type: "odd",
-      forward(v, ctx) {
-        const inner = ctx.frozen();
-        inner.update("b", inner.buffer("b", [1], layers.ones));
-        return v;
-      },
+  test("augmentation is drawn anew each epoch, and tests see the samples as they are", async () => {
+    const seen: string[] = [];
+    const spy = {
+      ...data,
+      batch: (indices: Uint32Array | readonly number[], key?: string) => (seen.push(`${indices.length} ${key}`), data.batch(indices, key)),
     };
-    expect(() => layers.traceModel(only(odd, [1]), { training: true })).toThrow('update: "b" is no buffer that this layer asked for while training');
+    await all(make().fit(spy, { epochs: 2, validation: spy }));
+    expect(seen).toEqual(["20 1 sample 0", "20 undefined", "20 1 sample 1", "20 undefined"]);
+  });
+});
+
+test("checkpoints are kept: the last, and the best by the validation loss", async () => {
+  const t = make({ optimizer: sgd({ lr: (step) => (step === 1 ? 0 : 0.05) }) }); // epoch 2 changes nothing
+  const kept: string[] = [];
+  let best: Uint8Array | undefined;
+  const options = {
+    last: (_: Uint8Array, { epoch }: EpochReport) => void kept.push(`last ${epoch}`),
+    best: async (bytes: Uint8Array, { epoch }: EpochReport) => {
+      best = bytes;
+      kept.push(`best ${epoch}`);
+    },
+  };
+  const reports = await all(keepCheckpoints(t, t.fit(data, { epochs: 2, validation: data }), options));
+  expect(reports.map((r) => r.epoch)).toEqual([1, 2]);
+  expect(kept).toEqual(["last 1", "best 1", "last 2"]);
+  const again = make();
+  again.restore(best!);
+  expect(again.position).toEqual({ epoch: 1, step: 0 });
+  expect(await all(keepCheckpoints(again, again.fit(data, { epochs: 2 }), {}))).toHaveLength(1);
+});
+
+describe("training on many machines", () => {
+  test("gradients of parts, averaged and applied, are a step on the whole", async () => {
+    for (const options of [
+      { optimizer: adam({ lr: 0.01 }), average: 0.9, clip: { norm: 0.1 } },
+      { optimizer: sgd({ lr: 0.1 }), accumulate: 2 },
+    ]) {
+      const [t, whole] = [make(options), make(options)];
+      const parts = await Promise.all([t.gradients(batchOf(0, 12)), t.gradients(batchOf(12, 8))]);
+      t.apply(
+        average(
+          parts.map((p) => p.gradients),
+          [12, 8],
+        ),
+      );
+      const [{ loss }] = await all(whole.fit(data, { epochs: 1 }));
+      expect((12 * parts[0].loss + 8 * parts[1].loss) / 20).toBeCloseTo(loss, 5);
+      near(await weightsOf(t), await weightsOf(whole));
+      near(plain(await t.averaged()), plain(await whole.averaged()));
+    }
+  });
+
+  test("a state travels as one buffer of safetensors", async () => {
+    const [one, other] = [make({ seed: 1 }), make({ seed: 2 })];
+    const sent = await Promise.all([one, other].map(async (t) => encodeSafetensors(await t.state())));
+    const mean = average(sent.map((bytes) => decodeSafetensors(bytes).state));
+    one.setState(mean);
+    expect(await weightsOf(one)).toEqual(plain(mean));
+    const [a, b] = [plain(decodeSafetensors(sent[0]).state), plain(decodeSafetensors(sent[1]).state)];
+    near(plain(mean), Object.fromEntries(Object.entries(a).map(([name, v]) => [name, v.map((x, i) => (x + b[name][i]) / 2)])), 7);
+  });
+
+  test("what does not fit is refused", async () => {
+    const t = make();
+    const state = await t.state();
+    const { gradients } = await t.gradients(batchOf());
+    gradients.delete("c1.bias");
+    expect(() => t.apply(gradients)).toThrow("tiny: state does not fit: missing c1.bias");
+    expect(() => t.setState(gradients)).toThrow("tiny: state does not fit: missing c1.bias");
+    expect(() => average([state, gradients])).toThrow("average: state does not fit: missing c1.bias");
+    expect(() => average([state, state], [1])).toThrow("average: weights 1 are not 2 finite numbers ≥ 0 with a sum > 0");
+    expect(() => average([state], [0])).toThrow("average: weights 0 are not 1 finite numbers ≥ 0 with a sum > 0");
+    for await (const _ of t.fit(data, { epochs: 1 })) {
+      expect(() => t.setState(state)).toThrow("train: fit is running; abort it before setState");
+      expect(() => t.apply(state)).toThrow("train: fit is running; abort it before apply");
+    }
+  });
+});
+
+describe("metrics", () => {
+  test("top-k counts, and are means over all samples", async () => {
+    const scores = Float32Array.of(3, 1, 2, 0, 5, 5, 1, 1, 1);
+    expect([1, 2, 3].map((k) => topK(k)(scores, Int32Array.of(2, 2, 1), 3))).toEqual([0, 1, 1]);
+    expect(topK(1)(scores, Int32Array.of(0, 1, 0), 3)).toBe(1); // the first of equals
+    expect(() => topK(0)).toThrow("topK: k 0 is not a whole number ≥ 1");
+    const t = make({ batch: 8, metrics: { top1: topK(1), top2: topK(2) } });
+    const { accuracy, metrics } = await t.evaluate(data);
+    expect(metrics).toEqual({ top1: accuracy, top2: 1 });
+    const [report] = await all(t.fit(data, { epochs: 1, validation: data }));
+    expect(report.validation!.metrics.top1).toBe(report.validation!.accuracy);
+  });
+
+  test("confusion", () => {
+    expect(confusion(3, [0, 1, 1, 2], [0, 1, 2, 2])).toEqual([
+      [1, 0, 0],
+      [0, 1, 1],
+      [0, 0, 1],
+    ]);
+  });
+});
+
+describe("labels that are no classes", () => {
+  const images = Float32Array.from({ length: 8 * 36 }, (_, i) => Math.sin(i * i));
+  const net = (channels: number): Model => ({
+    name: "map",
+    input: [1, 6, 6],
+    layer: sequential([conv2d(4, 3, { padding: 1 }), batchNorm2d(), conv2d(channels, 1)]),
+  });
+
+  test("a map of numbers, by a loss on maps", async () => {
+    const target = { shape: [1, 6, 6], dtype: "float32" } as const;
+    const maps = arrayDataset({ x: images, y: images.map((v) => Number(v > 0)), sample: [1, 6, 6], target });
+    const loss = (y: Value, want: Value) => add(binaryCrossEntropyWithLogits(y, want), dice(sigmoid(y), want));
+    const t = make({ model: { ...net(1), loss }, batch: 4, optimizer: adam({ lr: 0.02 }), metrics: { error: meanAbsoluteError } });
+    const reports = await all(t.fit(maps, { epochs: 6, validation: maps }));
+    expect(reports[5].loss).toBeLessThan(reports[0].loss / 2);
+    expect(reports[5].accuracy).toBeNaN();
+    expect(reports[5].validation!.accuracy).toBeNaN();
+    expect(reports[5].validation!.metrics.error).toBeGreaterThan(0);
+    const { loss: measured } = await t.gradients(maps.batch([0, 1]), target);
+    expect(measured).toBeLessThan(reports[0].loss);
+  });
+
+  test("a class for each pixel", async () => {
+    const target = { shape: [6, 6], dtype: "int32" } as const;
+    const pixels = arrayDataset({ x: images, y: Array.from(images, (v) => Number(v > 0)), sample: [1, 6, 6], target });
+    const t = make({ model: { ...net(2), classes: 2 }, batch: 4, optimizer: adam({ lr: 0.05 }) });
+    const reports = await all(t.fit(pixels, { epochs: 10, validation: pixels }));
+    const { accuracy, predicted } = reports[9].validation!;
+    expect(predicted).toHaveLength(8 * 36);
+    expect(accuracy).toBeCloseTo(predicted.filter((p, i) => p === Number(images[i] > 0)).length / predicted.length, 12);
+    expect(accuracy).toBeGreaterThan(0.9);
   });
 });

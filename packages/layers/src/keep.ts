@@ -1,0 +1,27 @@
+// Checkpoints to keep while training: the last one, and the best.
+
+import type { EpochReport, Trainer } from "./train.ts";
+
+/** What is done with a checkpoint after an epoch: written to a file, for example. */
+export type KeepCheckpoint = (checkpoint: Uint8Array, report: EpochReport) => void | Promise<void>;
+
+export interface KeepOptions {
+  /** After every epoch. */
+  readonly last?: KeepCheckpoint;
+  /** After every epoch with the lowest validation loss so far. */
+  readonly best?: KeepCheckpoint;
+}
+
+/** Passes the reports of `fit` on, each after its checkpoint has been kept: `for await (const report of keepCheckpoints(trainer, trainer.fit(…), { best }))`. */
+export async function* keepCheckpoints(
+  trainer: Trainer,
+  reports: AsyncIterable<EpochReport>,
+  { last, best }: KeepOptions,
+): AsyncGenerator<EpochReport, void> {
+  for await (const report of reports) {
+    const kept = [last, report.improved ? best : undefined].filter((keep) => keep !== undefined);
+    const checkpoint = kept.length > 0 ? await trainer.checkpoint() : new Uint8Array();
+    for (const keep of kept) await keep(checkpoint, report);
+    yield report;
+  }
+}
