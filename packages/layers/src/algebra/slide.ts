@@ -34,9 +34,10 @@ const TO_LINEAR = "conv1x1ToLinear";
  * The same numbers in the same order, weights (out, in) having shape (out, c, h, w) or (out, in, 1, 1): the state shares its arrays.
  *
  * On an image of the model's own size there is one position, and the answer is the classifier's. On a larger one (`{ ...model, input }`)
- * position (i, j) answers for the crop that begins at (i, j) times the product of all strides: exactly, where no layer pads; where one
- * does, as if the crop were surrounded by the rest of the image and not by zeros. Throws ShapeError where the state does not fit the
- * model or nothing is flattened, and UnsupportedError that names a layer after the flattening that cannot slide.
+ * position (i, j) answers for the crop that begins at (i, j) times the product of all strides: exactly, where no layer pads and none before
+ * the flattening takes the whole map at once, as squeeze and excitation do; where one does, with the rest of the image in place of
+ * zeros and in the averages. Throws ShapeError where the state does not fit the model or nothing is flattened, and UnsupportedError that
+ * names a layer after the flattening that cannot slide.
  */
 export function linearToConv1x1(model: Model, state: State): ModelState {
   const traced = traceModel(model);
