@@ -1,6 +1,7 @@
 // @conv/analysis: readings of a graph. What a network costs, and what its outputs depend on.
 
 export { connectionsOf } from "./connections.ts";
+export { effectiveField, effectiveFieldOf, gradientGraph, middleOf, type EffectiveField } from "./effective.ts";
 export { receptiveFields, type Field } from "./field.ts";
 export { livenessOf, type Held, type Liveness, type LivenessOptions } from "./liveness.ts";
 export {
@@ -25,6 +26,7 @@ export {
   type Operations,
   type TorchinfoMemory,
 } from "./operations.ts";
+export { inputRegion, type Region } from "./region.ts";
 export { conventions, summarise, type Counts, type LayerSummary, type Summary, type SummaryOptions } from "./summary.ts";
 export { formatBytes, formatCount, formatSummary, type TableOptions, type TextOptions } from "./text.ts";
 export type { Traced } from "./traced.ts";

@@ -1,0 +1,83 @@
+// The effective receptive field: how much each place of the input really moves an output unit, by the gradient. Luo, Li, Urtasun and Zemel,
+// "Understanding the Effective Receptive Field in Deep Convolutional Neural Networks", NeurIPS 2016.
+
+import { add } from "@conv/ops";
+import { bytesOf, formatShape, graphOf, input, optimise, shapeError, sizeOf, vjp, type Backend, type Graph, type Value } from "@conv/tensor";
+import type { Traced } from "./traced.ts";
+
+/** Plain data. */
+export interface EffectiveField {
+  /** Spatial sizes of the input. */
+  readonly shape: readonly number[];
+  /** Mean over samples of Σ |gradient| over channels at each place, divided by the largest. */
+  readonly map: readonly number[];
+  /** Along each axis the mean and the standard deviation of the place, weighted by the map. */
+  readonly centre: readonly number[];
+  readonly deviation: readonly number[];
+  /** Places with more than 4.55 % of the largest, as a share of all, and the side of a cube with as many: √count for images (Luo et al.). */
+  readonly share: number;
+  readonly side: number;
+}
+
+const OUTSIDE = 1 - 0.9545; // two standard deviations of a normal distribution
+
+/** The unit in the middle of each map of y, in all samples and channels: 1 there, 0 elsewhere. */
+export function middleOf({ spec: { shape } }: Value): Float32Array {
+  const seed = new Float32Array(sizeOf(shape));
+  const space = shape.slice(2);
+  const plane = sizeOf(space);
+  const middle = space.reduce((at, size) => at * size + Math.floor(size / 2), 0);
+  for (let p = middle; p < seed.length; p += plane) seed[p] = 1;
+  return seed;
+}
+
+/** The graph of the gradient by x: inputs are those of the network and the gradient of `y`, the output has the shape of x. Throws ShapeError if y does not depend on x. */
+export function gradientGraph({ graph, x }: Pick<Traced, "graph" | "x">, y: Value): Graph {
+  const seed = input(y.spec, "gradient of the output");
+  const [dx] = vjp([y], [seed], [x], add);
+  if (!dx) throw shapeError("effectiveField", `an output of shape ${formatShape(y.shape)} does not depend on the input`);
+  return optimise(graphOf([...graph.inputs, seed], [dx]));
+}
+
+/**
+ * Measures the effective field of the middle unit of `y` on a back end. `inputs` are values of the graph's inputs in their order: samples of x (random
+ * ones show the network, photographs what it does with them), parameters, buffers. Throws what the back end throws.
+ */
+export async function effectiveField(backend: Backend, traced: Traced, y: Value, inputs: readonly Float32Array[]): Promise<EffectiveField> {
+  const graph = gradientGraph(traced, y);
+  const values = [...inputs, middleOf(y)];
+  const program = backend.compile(graph);
+  const buffers = graph.inputs.map((v) => backend.alloc(bytesOf(v.spec)));
+  const [output] = graph.outputs.map((v) => backend.alloc(bytesOf(v.spec)));
+  try {
+    buffers.forEach((b, i) => backend.write(b, values[i]));
+    program.run(buffers, [output]);
+    return effectiveFieldOf(new Float32Array(await backend.read(output)), traced.x.shape);
+  } finally {
+    program.dispose();
+    for (const b of [...buffers, output]) backend.free(b);
+  }
+}
+
+/** The field by a gradient of the shape (n, c, …space). */
+export function effectiveFieldOf(gradient: ArrayLike<number>, shape: readonly number[]): EffectiveField {
+  const space = shape.slice(2);
+  const plane = sizeOf(space);
+  const sums = new Float64Array(plane);
+  for (let i = 0; i < gradient.length; i++) sums[i % plane] += Math.abs(gradient[i]);
+  const most = sums.reduce((a, b) => Math.max(a, b), 0);
+  const total = sums.reduce((a, b) => a + b, 0);
+  const strides = space.map((_, a) => sizeOf(space.slice(a + 1)));
+  const moment = (a: number, f: (place: number) => number) =>
+    sums.reduce((sum, weight, i) => sum + weight * f(Math.floor(i / strides[a]) % space[a]), 0) / (total || 1);
+  const centre = space.map((_, a) => moment(a, (p) => p));
+  const count = sums.reduce((n, v) => n + Number(v > OUTSIDE * most), 0);
+  return {
+    shape: space,
+    map: Array.from(sums, (v) => v / (most || 1)),
+    centre,
+    deviation: space.map((_, a) => Math.sqrt(moment(a, (p) => (p - centre[a]) ** 2))),
+    share: count / plane,
+    side: count ** (1 / space.length),
+  };
+}
