@@ -26,17 +26,20 @@ export function svd(a: ArrayLike<number>, rows: number, columns: number): Svd {
   let moved = true;
   for (let sweep = 0; moved && sweep < SWEEPS; sweep++) {
     moved = false;
+    const squares = work.map((column) => dot(column, column));
     for (let p = 0; p < columns - 1; p++)
       for (let q = p + 1; q < columns; q++) {
-        const [alpha, beta, gamma] = [dot(work[p], work[p]), dot(work[q], work[q]), dot(work[p], work[q])];
-        if (Math.abs(gamma) <= ORTHOGONAL * Math.sqrt(alpha * beta)) continue;
+        const gamma = dot(work[p], work[q]);
+        if (Math.abs(gamma) <= ORTHOGONAL * Math.sqrt(squares[p] * squares[q])) continue;
         moved = true;
         // The rotation that makes the two orthogonal: t is the smaller root of t² + 2ζt − 1 = 0.
-        const zeta = (beta - alpha) / (2 * gamma);
+        const zeta = (squares[q] - squares[p]) / (2 * gamma);
         const t = (zeta < 0 ? -1 : 1) / (Math.abs(zeta) + Math.hypot(1, zeta));
         const cos = 1 / Math.hypot(1, t);
         rotate(work[p], work[q], cos, cos * t);
         rotate(turned[p], turned[q], cos, cos * t);
+        squares[p] = Math.max(0, squares[p] - t * gamma);
+        squares[q] += t * gamma;
       }
   }
   const norms = work.map((column) => Math.sqrt(dot(column, column)));
