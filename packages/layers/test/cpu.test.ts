@@ -3,7 +3,8 @@
 import { createCpu } from "@conv/kernels-cpu";
 import { createHost, type Backend } from "@conv/tensor";
 import { expect, test } from "vitest";
-import { adam, createTrainer } from "../src/index.ts";
+import * as layers from "../src/index.ts";
+import { adam, createTrainer, type Model } from "../src/index.ts";
 import { all, stripes, tinyModel, weightsOf } from "./tiny.ts";
 
 const trainer = (backend: Backend, rank: number) =>
@@ -32,5 +33,45 @@ test.each([1, 2, 3])("training over %i axes ends where the host's does", async (
     expect(await weightsOf(second)).toEqual(got);
   }
   expect(backend.memory()).toMatchObject({ buffers: 0, programs: 0 });
+  backend.dispose();
+});
+
+test("training a net of all kinds of layers ends where the host's does", async () => {
+  const { conv2d } = layers;
+  const model: Model = {
+    ...tinyModel(),
+    layer: layers.sequential([
+      layers.freeze(conv2d(8, 3, { padding: 1, bias: false })),
+      layers.batchNorm2d({ activation: "hardSwish" }),
+      layers.localResponseNorm(3, { alpha: 0.5 }),
+      layers.residual(
+        layers.sequential({
+          shuffle: layers.channelShuffle(2),
+          excite: layers.squeezeExcitation(2, { scaleActivation: layers.hardSigmoid() }),
+          drop: layers.stochasticDepth(0.2),
+        }),
+      ),
+      conv2d(8, 3, { groups: 2, activation: "gelu", kernelRegularizer: layers.l1l2({ l1: 1e-3, l2: 1e-2 }) }),
+      layers.groupNorm(4, { activation: layers.prelu({ perChannel: true }) }),
+      layers.lpPool2d(3, 2, { stride: 1 }),
+      layers.instanceNorm2d({ affine: true, activation: "mish", activityRegularizer: layers.l2(1e-3) }),
+      layers.adaptiveMaxPool2d(2),
+      layers.channelDropout(0.1),
+      layers.flatten(),
+      layers.layerNorm(undefined, { activation: "softplus" }),
+      layers.linear(2, { kernelConstraint: layers.maxNorm(0.6) }),
+    ]),
+  };
+  const data = stripes(24);
+  const train = async (backend: Backend) => {
+    using made = createTrainer({ backend, model, optimizer: adam({ lr: 0.01 }), batch: 8, seed: 2 });
+    const reports = await all(made.fit(data, { epochs: 3 }));
+    return { losses: reports.map((r) => r.loss), weights: await weightsOf(made) };
+  };
+  const backend = await createCpu({ threads: 1 });
+  const [got, want] = [await train(backend), await train(createHost())];
+  got.losses.forEach((loss, i) => expect(loss).toBeCloseTo(want.losses[i], 3));
+  for (const [name, values] of Object.entries(want.weights)) values.forEach((v, i) => expect(got.weights[name][i], `${name} ${i}`).toBeCloseTo(v, 2));
+  for (const row of [0, 1]) expect(Math.hypot(...got.weights["12.weight"].slice(row * 32, row * 32 + 32))).toBeLessThan(0.6 + 1e-5);
   backend.dispose();
 });
