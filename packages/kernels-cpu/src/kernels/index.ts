@@ -14,6 +14,7 @@ import { mix } from "./mix.ts";
 import { move } from "./move.ts";
 import { pool } from "./pool.ts";
 import { poolGrad } from "./poolGrad.ts";
+import { poolGradGather } from "./poolGradGather.ts";
 import { poolGradTiled } from "./poolGradTiled.ts";
 import { poolIndices } from "./poolIndices.ts";
 import { reduce } from "./reduce.ts";
@@ -47,6 +48,7 @@ export const kernels: readonly CpuKernel[] = [
   reduce,
   pool,
   poolGradTiled,
+  poolGradGather,
   poolGrad,
   poolIndices,
   softmax,

@@ -10,7 +10,7 @@ import { eachTap } from "./igemm.ts";
 import { loadStepped } from "./pad.ts";
 import { scaledSum } from "./reduce.ts";
 import { eachCell, locate, storeLanes, streamTime } from "./walk.ts";
-import { eachVector, emitMax, outputAxes, paddedSource, PADDING, volume, windowsOf, type Windows } from "./window.ts";
+import { eachVector, emitMax, outputAxes, paddedSource, PADDING, tapsOf, volume, windowsOf, type Windows } from "./window.ts";
 
 export const pool: CpuKernel = {
   name: "pool",
@@ -67,7 +67,10 @@ export function average(g: AvgPoolGeometry): CpuCode {
   stages.push(
     rows("avgPool", g, w, [x], tables, (f, [p], [table], lanes) => {
       const sum = f.let("v128", "sum", 0);
-      eachTap(f, w.taps, w.strides, [p], (offsets) => offsets.forEach((o) => f.set(sum, f32x4.add(sum, loadStepped(f, p, o, w.step, "x", lanes)))));
+      eachTap(f, w.taps, w.strides, [p], (offsets) => {
+        const load = tapsOf(f, w, p, lanes, offsets);
+        for (const o of offsets) f.set(sum, f32x4.add(sum, load(o)));
+      });
       f.set(sum, f32x4.mul(sum, typeof shares === "number" ? shares : v128.load(table)));
       return sum;
     }),

@@ -23,7 +23,7 @@ export const poolGrad: CpuKernel = {
 };
 
 /** Whether no input is in two windows, nor any window outside. */
-const sideBySide = (g: PoolGeometry, w: Windows): boolean =>
+export const sideBySide = (g: PoolGeometry, w: Windows): boolean =>
   !w.padded && w.unrolled && g.kernel.every((k, a) => k <= g.stride[a] && (g.dilation[a] === 1 || k === 1));
 
 function maximum(g: PoolGeometry): CpuCode {

@@ -5,7 +5,7 @@ import { stridesOf } from "@conv/tensor";
 import { scratchAt, type Place, type Scratch, type Stage } from "../code.ts";
 import { f32x4, i32x4, v128, type Func, type Local } from "../wasm/asm.ts";
 import type { Axis } from "./fused.ts";
-import { needsPadding, readings, readLayout } from "./gather.ts";
+import { needsPadding, readings, readLayout, type AxisTaps } from "./gather.ts";
 import { eachTap } from "./igemm.ts";
 import { loadStepped, padBytes, padStage, type PadBox } from "./pad.ts";
 
@@ -19,7 +19,7 @@ export interface Windows {
   readonly sizes: readonly number[];
   readonly strides: readonly number[];
   readonly plane: number;
-  readonly taps: readonly { count: number; first: number; delta: number }[];
+  readonly taps: readonly AxisTaps[];
   /** Elements between neighbouring outputs of a row. */
   readonly step: number;
   readonly width: number;
@@ -95,29 +95,61 @@ export const PADDING = 0x7fdeadbe;
 export function emitMax(f: Func, w: Windows, p: Local, lanes: number, won?: (mask: Local | null, offset: number) => void): Local {
   const best = f.local("v128", "best");
   const mask = f.local("v128", "mask");
-  const load = (offset: number) => loadStepped(f, p, offset, w.step, "x", lanes);
   const nothing = () => i32x4.eq(best, i32x4.const(PADDING));
-  const step = (offset: number, unsure: boolean) => {
-    const x = load(offset);
-    if (!won && !unsure) return f.set(best, f32x4.pmax(best, x));
-    f.set(mask, unsure ? v128.or(f32x4.gt(x, best), nothing()) : f32x4.gt(x, best));
-    f.set(best, v128.bitselect(x, best, mask));
+  const step = (x: Local, offset: number, unsure: boolean) => {
+    if (won || unsure) f.set(mask, unsure ? v128.or(f32x4.gt(x, best), nothing()) : f32x4.gt(x, best));
+    f.set(best, unsure ? v128.bitselect(x, best, mask) : f32x4.pmax(best, x));
     won?.(mask, offset);
   };
   if (!w.unrolled) {
     f.set(best, i32x4.const(PADDING));
-    eachTap(f, w.taps, w.strides, [p], (offsets) => offsets.forEach((offset) => step(offset, true)));
+    eachTap(f, w.taps, w.strides, [p], (offsets) => {
+      const load = tapsOf(f, w, p, lanes, offsets);
+      offsets.forEach((offset) => step(load(offset), offset, true));
+    });
     return best;
   }
   // From the tap on that is at or past the low padding along every axis, something has been seen for sure.
   const first = w.taps.map((t, a) => Math.ceil((w.box.lo[a] - t.first) / t.delta));
   const sure = first.every((k, a) => k < w.taps[a].count) ? first.reduce((at, k, a) => at * w.taps[a].count + k, 0) : Infinity;
-  eachTap(f, w.taps, w.strides, [p], ([offset, ...rest]) => {
-    f.set(best, load(offset));
+  eachTap(f, w.taps, w.strides, [p], (offsets) => {
+    const [offset, ...rest] = offsets;
+    const loaded = new Map<number, Loaded>();
+    f.set(best, tapsOf(f, w, p, lanes, offsets, loaded)(offset));
     won?.(null, offset);
-    const go = (untilSure: number) => () => rest.forEach((o, i) => step(o, i < untilSure));
+    const go = (untilSure: number) => () => {
+      const load = tapsOf(f, w, p, lanes, offsets, new Map(loaded));
+      rest.forEach((o, i) => step(load(o), o, i < untilSure));
+    };
     if (w.padded && sure > 0) f.if(v128.anyTrue(nothing()), go(sure), go(0));
     else go(0)();
   });
   return best;
+}
+
+interface Loaded {
+  readonly even: Local;
+  readonly pair: readonly [Local, Local];
+}
+
+/** Loads what a tap sees of four windows. Two apart, neighbouring taps are the even and the odd elements of the same two vectors. */
+export function tapsOf(
+  f: Func,
+  w: Windows,
+  p: Local,
+  lanes: number,
+  offsets: readonly number[],
+  known: Map<number, Loaded> = new Map(),
+): (offset: number) => Local {
+  return (offset) => {
+    if (w.step !== 2) return loadStepped(f, p, offset, w.step, "x", lanes);
+    const left = known.get(offset - 4);
+    if (left) return f.let("v128", "x", v128.shuffle(...left.pair, 1, 3, 5, 7));
+    const next = known.get(offset - 8);
+    if (next && !offsets.includes(offset + 4)) return f.let("v128", "x", v128.shuffle(next.even, v128.loadZero32(p, offset + 24), 1, 2, 3, 4));
+    const pair = [f.let("v128", "x0", v128.load(p, offset)), f.let("v128", "x1", v128.load(p, offset + 16))] as const;
+    const even = f.let("v128", "x", v128.shuffle(...pair, 0, 2, 4, 6));
+    known.set(offset, { even, pair });
+    return even;
+  };
 }

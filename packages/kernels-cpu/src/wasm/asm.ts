@@ -158,7 +158,9 @@ export const i32x4 = {
   add: vecs("i32x4.add"),
   sub: vecs("i32x4.sub"),
   mul: vecs("i32x4.mul"),
+  minU: vecs("i32x4.min_u"),
   eq: vecs("i32x4.eq"),
+  max: vecs("i32x4.max_s"),
   lane: (a: Operand, lane: number): Code => vec(a).concat({ op: "i32x4.extract_lane", imm: [lane] }),
   shl: shift("i32x4.shl"),
   shrS: shift("i32x4.shr_s"),
@@ -179,6 +181,8 @@ export const v128 = {
   anyTrue: vec1("v128.any_true"),
   /** Bits of `a` where the mask is 1, of `b` where it is 0. */
   bitselect: (a: Operand, b: Operand, mask: Operand): Code => vec(a).concat(vec(b), vec(mask), one("v128.bitselect")),
+  /** Byte i of the result is byte `bytes[i]` of `a`, 0 from 16 on. */
+  swizzle: vecs("i8x16.swizzle"),
   /** Lanes 0–3 are those of `a`, 4–7 those of `b`. */
   shuffle: (a: Operand, b: Operand, ...lanes: number[]): Code =>
     vec(a).concat(vec(b), { op: "i8x16.shuffle", imm: lanes.flatMap((l) => [l * 4, l * 4 + 1, l * 4 + 2, l * 4 + 3]) }),
