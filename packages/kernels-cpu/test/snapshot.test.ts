@@ -1,6 +1,22 @@
 // The generated code of small programs, as text beside this file: a change of a generator shows what it does to the code.
 
-import { avgPoolGradOp, conv, matmul, maxPool, oneHot, poolGeometry, relu, softmax, sum, tanh, transpose } from "@conv/ops";
+import {
+  avgPoolGradOp,
+  conv,
+  matmul,
+  maxPool,
+  oneHot,
+  padWith,
+  poolGeometry,
+  relu,
+  select,
+  softmax,
+  sum,
+  take,
+  tanh,
+  transpose,
+  upsample,
+} from "@conv/ops";
 import { node, spec, trace, type Spec, type Value } from "@conv/tensor";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createCpu, type CpuBackend } from "../src/index.ts";
@@ -24,6 +40,10 @@ const programs: [string, Spec[], (...xs: Value[]) => Value][] = [
   ],
   ["softmax of rows of 10", [spec([3, 10])], (x) => softmax(x)],
   ["transpose of 6 by 9", [spec([6, 9])], (x) => transpose(x)],
+  ["reflected 6 by 10", [spec([1, 2, 6, 10])], (x) => padWith(x, [2, 2], [1, 1], "reflect")],
+  ["bilinear 4 by 6", [spec([1, 2, 4, 6])], (x) => upsample(x, { scale: 2, mode: "linear" })],
+  ["some of rows of 9", [spec([3, 9])], (x) => select(x, [8, 0, 4, 4, 1])],
+  ["taken from 5 rows of 9", [spec([1, 5, 9]), spec([1, 6], "int32")], (x, index) => take(x, index)],
   ["one-hot rows of 10", [spec([4], "int32")], (x) => oneHot(x, 10)],
   ["pointwise convolution and relu", [spec([1, 4, 4, 4]), spec([6, 4, 1, 1])], (x, w) => relu(conv(x, w))],
   ["matrix product 3 by 4 by 5", [spec([3, 4]), spec([4, 5])], (x, w) => matmul(x, w)],

@@ -60,7 +60,8 @@ export function upsample<T extends Arg>(x: T, { size, scale, mode = "nearest", a
   if (scales && scales.length !== rank) throw shapeError(op, `scale has ${scales.length} entries for ${rank} spatial axes`);
   const sizes = perAxis(op, "size", size ?? scales!.map((s, a) => Math.floor(x.shape[a + 2] * s)), rank, 1);
   return scope(() =>
-    sizes.reduce((y, output, a) => {
+    // The last axis first: rows that are copied or added whole are cheaper, so they come when there are more of them.
+    sizes.reduceRight((y, output, a) => {
       const input = x.shape[a + 2];
       if (input === 0) throw shapeError(op, "input is empty", axisName(rank, a));
       if (output === input && (!scales || scales[a] === 1)) return y;

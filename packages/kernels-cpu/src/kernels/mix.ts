@@ -2,7 +2,8 @@
 //   y[…, j, …] = Σ w·x[…, i, …] over the taps (i, w) of row j
 //   rows of at least four neighbours     whole vectors of one row of x after another, the taps from a table
 //   runs of a row stay together          the runs are copied
-//   anything else                        four outputs at a time, offsets and weights from a table
+//   anything else                        four outputs at a time, with a table of where they are taken from: out of four neighbours by a
+//                                        shuffle where these hold them all, else one by one
 
 import { mixOp, type MixParams, type Tap } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
@@ -43,7 +44,11 @@ export const mix: CpuKernel = {
 const isMove = (rows: readonly (readonly Tap[])[]) => rows.every((row) => row.length === 1 && row[0][1] === 1);
 
 /** One row of y after the other: taps are (offset in bytes, weight), for each row how many and where in the table. */
-function byRows(outer: number, size: number, inner: number, rows: readonly (readonly Tap[])[]): CpuCode {
+function byRows(outer: number, size: number, inner: number, given: readonly (readonly Tap[])[]): CpuCode {
+  const weighted = !isMove(given);
+  // With one tap or two each, as interpolation has them, all get two, of halves if need be, and both are done at once.
+  const paired = weighted && given.every((row) => row.length === 1 || row.length === 2);
+  const rows = paired ? given.map((row) => (row.length === 2 ? row : [row[0], row[0]].map(([i, w]): Tap => [i, w / 2]))) : given;
   const table = new DataView(new ArrayBuffer(8 * (rows.length + rows.flat().length)));
   let next = 8 * rows.length;
   rows.forEach((row, j) => {
@@ -55,16 +60,14 @@ function byRows(outer: number, size: number, inner: number, rows: readonly (read
       next += 8;
     }
   });
-  const weighted = !isMove(rows);
   const stage = {
-    name: `mixRows_${hash(JSON.stringify([size, inner, rows.length, weighted]))}`,
+    name: `mixRows_${hash(JSON.stringify([size, inner, rows.length, weighted, paired]))}`,
     items: outer * rows.length,
     reads: [inputAt(0), scratchAt(0)],
     writes: [outputAt(0)],
     emit(_: unknown, f: Func, [x, taps, y]: readonly Local[], { lo, hi }: { lo: Local; hi: Local }) {
-      const [item, tap, from, s, d, left] = f.ints("item", "tap", "from", "s", "d", "left");
-      const w = f.local("v128", "w");
-      const v = f.local("v128", "v");
+      const [item, tap, from, s, other, d, left] = f.ints("item", "tap", "from", "s", "other", "d", "left");
+      const [w, w2, v] = ["w", "w2", "v"].map((name) => f.local("v128", name));
       const next = () => {
         f.set(s, i32.add(from, i32.load(tap)));
         if (weighted) f.set(w, v128.loadSplat(tap, 4));
@@ -79,11 +82,17 @@ function byRows(outer: number, size: number, inner: number, rows: readonly (read
           next();
           return copyRow(f, s, d, inner);
         }
-        const all = (value: () => void) =>
-          along(f, s, d, inner, (lanes) => {
+        const all = (value: () => void, sources = [s]) =>
+          along(f, sources, d, inner, (lanes) => {
             value();
             storeLanes(f, d, v, lanes);
           });
+        if (paired) {
+          next();
+          f.set(other, i32.add(from, i32.load(tap, 8)));
+          f.set(w2, v128.loadSplat(tap, 12));
+          return all(() => f.set(v, f32x4.add(f32x4.mul(w, v128.load(s)), f32x4.mul(w2, v128.load(other)))), [s, other]);
+        }
         f.if(
           left,
           () => {
@@ -108,12 +117,11 @@ function byRows(outer: number, size: number, inner: number, rows: readonly (read
   return { scratch: [{ bytes: table.byteLength, data: new Int32Array(table.buffer) }], stages: [stage] };
 }
 
-/** Goes along `count` elements, a vector at a time; the target ends where it began. */
-function along(f: Func, s: Local, d: Local, count: number, body: (lanes: number) => void): void {
+/** Goes along `count` elements, a vector at a time; the target ends where it began, the sources anywhere. */
+function along(f: Func, sources: readonly Local[], d: Local, count: number, body: (lanes: number) => void): void {
   f.repeat(count >> 2, "vectors", () => {
     body(4);
-    f.bump(s, 16);
-    f.bump(d, 16);
+    for (const p of [...sources, d]) f.bump(p, 16);
   });
   if (count % 4) body(count % 4);
   f.bump(d, -(count >> 2) * 16);
@@ -159,23 +167,20 @@ function byRuns(outer: number, size: number, count: number, runs: readonly Run[]
   return { scratch: [], stages: [stage] };
 }
 
-/** Four outputs at a time: for each of them and each tap an offset in bytes, then their weights. Missing taps have weight 0. */
+/** Four outputs at a time, their sum tap by tap. */
 function byLanes(outer: number, size: number, rows: readonly (readonly Tap[])[]): CpuCode {
   const most = Math.max(...rows.map((row) => row.length));
   const ragged = rows.some((row) => row.length < most);
-  const weighted = rows.some((row) => row.some(([, w]) => w !== 1)) || ragged;
-  const bytes = weighted ? 32 : 16; // of a tap of four outputs
-  const groups = Math.ceil(rows.length / 4);
-  const table = new DataView(new ArrayBuffer(groups * most * bytes));
-  rows.forEach((row, j) =>
-    row.forEach(([i, w], t) => {
-      const at = ((j >> 2) * most + t) * bytes + (j % 4) * 4;
-      table.setInt32(at, i * 4, true);
-      if (weighted) table.setFloat32(at + 16, w, true);
-    }),
-  );
+  const weighted = rows.some((row) => row.some(([, w]) => w !== 1));
+  const groups = Array.from({ length: Math.ceil(rows.length / 4) }, (_, i) => rows.slice(i * 4, i * 4 + 4));
+  const near = groups.every((group) => Array.from({ length: most }, (_, t) => reach(group, t)).every(([first, last]) => last - first < 4));
+  const bytes = (near ? 32 : 16) + (weighted || (ragged && !near) ? 16 : 0); // of a tap of four outputs
+  const table = new DataView(new ArrayBuffer(groups.length * most * bytes));
+  groups.forEach((group, i) => {
+    for (let t = 0; t < most; t++) (near ? describeNear : describeEach)(table, (i * most + t) * bytes, group, t, size, bytes);
+  });
   const stage = {
-    name: `mixLanes_${hash(JSON.stringify([size, rows.length, most, weighted, ragged]))}`,
+    name: `mixLanes_${hash(JSON.stringify([size, rows.length, most, weighted, ragged, near]))}`,
     items: outer,
     reads: [inputAt(0), scratchAt(0)],
     writes: [outputAt(0)],
@@ -186,14 +191,16 @@ function byLanes(outer: number, size: number, rows: readonly (readonly Tap[])[])
         if (most === 0) f.set(sum, 0);
         for (let t = 0; t < most; t++) {
           const at = t * bytes;
-          for (let l = 0; l < lanes; l++) {
-            const address = i32.add(from, i32.load(tap, at + l * 4));
-            f.set(v, l ? v128.loadLane(address, v, l) : v128.loadZero32(address));
-          }
-          if (weighted) {
-            f.set(w, v128.load(tap, at + 16));
+          if (near) f.set(v, v128.swizzle(v128.load(i32.add(from, i32.load(tap, at))), v128.load(tap, at + 16)));
+          else
+            for (let l = 0; l < lanes; l++) {
+              const address = i32.add(from, i32.load(tap, at + l * 4));
+              f.set(v, l ? v128.loadLane(address, v, l) : v128.loadZero32(address));
+            }
+          if (weighted || (ragged && !near)) {
+            f.set(w, v128.load(tap, at + bytes - 16));
             // A missing tap adds 0, even if the element it names is infinite.
-            f.set(v, f32x4.mul(ragged ? v128.and(v, f32x4.ne(w, 0)) : v, w));
+            f.set(v, f32x4.mul(ragged && !near ? v128.and(v, f32x4.ne(w, 0)) : v, w));
           }
           f.set(sum, t ? f32x4.add(sum, v) : v);
         }
@@ -213,4 +220,30 @@ function byLanes(outer: number, size: number, rows: readonly (readonly Tap[])[])
     },
   };
   return { scratch: [{ bytes: table.byteLength, data: new Int32Array(table.buffer) }], stages: [stage] };
+}
+
+/** The least and the largest index that tap `t` of a group has. */
+function reach(group: readonly (readonly Tap[])[], t: number): [number, number] {
+  const indices = group.flatMap((row) => (row.length > t ? [row[t][0]] : []));
+  return indices.length ? [Math.min(...indices), Math.max(...indices)] : [0, 0];
+}
+
+/** Four neighbours that hold all that tap `t` of the group wants: their offset, which bytes go where (none gives 0), and weights. */
+function describeNear(table: DataView, at: number, group: readonly (readonly Tap[])[], t: number, size: number, bytes: number): void {
+  const first = Math.max(0, Math.min(reach(group, t)[0], size - 4));
+  table.setInt32(at, first * 4, true);
+  for (let l = 0; l < 4; l++) {
+    const tap = group[l]?.[t];
+    for (let byte = 0; byte < 4; byte++) table.setUint8(at + 16 + l * 4 + byte, tap ? (tap[0] - first) * 4 + byte : 255);
+    if (tap && bytes > 32) table.setFloat32(at + 32 + l * 4, tap[1], true);
+  }
+}
+
+/** The offset of each element that tap `t` of the group wants, and weights; a missing tap has weight 0. */
+function describeEach(table: DataView, at: number, group: readonly (readonly Tap[])[], t: number, _size: number, bytes: number): void {
+  group.forEach((row, l) => {
+    if (row.length <= t) return;
+    table.setInt32(at + l * 4, row[t][0] * 4, true);
+    if (bytes > 16) table.setFloat32(at + 16 + l * 4, row[t][1], true);
+  });
 }
