@@ -89,7 +89,7 @@ export type { Loss } from "./forward.ts";
 export { keepCheckpoints, type KeepCheckpoint, type KeepOptions } from "./keep.ts";
 export { averagedState, decodeCheckpoint, type Checkpoint, type Position } from "./checkpoint.ts";
 export { maxNorm, minMaxNorm, nonNeg, unitNorm, type MinMaxNormOptions, type NormOptions } from "./constrain.ts";
-export { freeze, type AffineOptions, type LayerOptions, type Layout, type SpatialOptions, type WeightOptions } from "./options.ts";
+export { channelsLast, freeze, type AffineOptions, type LayerOptions, type Layout, type SpatialOptions, type WeightOptions } from "./options.ts";
 export { l1, l1l2, l2 } from "./regularise.ts";
 export {
   traceModel,

@@ -57,7 +57,7 @@ export function configured(layer: Layer, options: SpatialOptions): Layer {
   return {
     type: layer.type,
     ...(name !== undefined && { name }),
-    forward: layout === "channels-first" ? forward : (x, ctx) => channelsLast(forward(channelsFirst(x), ctx)),
+    forward: layout === "channels-first" ? forward : (x, ctx) => toLast(forward(toFirst(x), ctx)),
   };
 }
 
@@ -68,12 +68,15 @@ function activationOf(type: string, name: ActivationName): Layer {
 }
 
 // (n, …space, c) → (n, c, …space)
-const channelsFirst = (x: Value): Value => transpose(x, [0, x.shape.length - 1, ...x.shape.slice(2).map((_, a) => a + 1)]);
+const toFirst = (x: Value): Value => transpose(x, [0, x.shape.length - 1, ...x.shape.slice(2).map((_, a) => a + 1)]);
 // (n, c, …space) → (n, …space, c)
-const channelsLast = (x: Value): Value => transpose(x, [0, ...x.shape.slice(2).map((_, a) => a + 2), 1]);
+const toLast = (x: Value): Value => transpose(x, [0, ...x.shape.slice(2).map((_, a) => a + 2), 1]);
 
 /** The same layer with tensors that are saved and never change: no gradient is computed for them, and all in it runs as when predicting. */
 export const freeze = (layer: Layer): Layer => configured(layer, { name: layer.name, trainable: false });
+
+/** The same layer for inputs (n, …space, c), with outputs of that kind: what the option `layout` does, for any layer. */
+export const channelsLast = (layer: Layer): Layer => configured(layer, { name: layer.name, layout: "channels-last" });
 
 /** The parameter weight. */
 export const weightOf = (ctx: Context, shape: readonly number[], options: WeightOptions, fan: Fan = fanOf(shape)): Value => {

@@ -89,6 +89,7 @@ describe("around a layer", () => {
       const [n, h, w, c] = [Math.floor(i / 12), Math.floor(i / 6) % 2, Math.floor(i / 2) % 3, i % 2];
       expect(v).toBeCloseTo(want.data[((n * 2 + c) * 2 + h) * 3 + w], 12);
     });
+    expect(answer(layers.channelsLast(conv2d(2, 3, { padding: 1, stride: 2 })), shape, x)).toEqual(got);
     const word: string = "NHWC";
     expect(() => conv2d(1, 1, { layout: word as "channels-last" })).toThrow('conv2d: layout "NHWC" is neither "channels-first" nor "channels-last"');
   });
