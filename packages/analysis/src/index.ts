@@ -1,8 +1,12 @@
 // @conv/analysis: readings of a graph. What a network costs, and what its outputs depend on.
 
+export { compare, type ComparedCount, type Comparison } from "./compare.ts";
 export { connectionsOf } from "./connections.ts";
 export { effectiveField, effectiveFieldOf, gradientGraph, middleOf, type EffectiveField } from "./effective.ts";
 export { receptiveFields, type Field } from "./field.ts";
+export { formulasOf, type LayerFormula, type Term } from "./formula.ts";
+export { evaluatePolynomial, growthOf, growthPower, widthGrowth, type GrowthPoint, type Polynomial } from "./growth.ts";
+export { csvOf, markdownOf } from "./forms.ts";
 export { livenessOf, type Held, type Liveness, type LivenessOptions } from "./liveness.ts";
 export {
   backwardGraph,
@@ -27,6 +31,7 @@ export {
   type TorchinfoMemory,
 } from "./operations.ts";
 export { inputRegion, type Region } from "./region.ts";
+export { suggest, type Alternative, type ConvLayer, type Piece } from "./suggest.ts";
 export { conventions, summarise, type Counts, type LayerSummary, type Summary, type SummaryOptions } from "./summary.ts";
-export { formatBytes, formatCount, formatSummary, type TableOptions, type TextOptions } from "./text.ts";
+export { formatBytes, formatCount, formatSummary, operationsHead, wrap, type TableOptions, type TextOptions } from "./text.ts";
 export type { Traced } from "./traced.ts";

@@ -94,7 +94,7 @@ export function countNodes(traced: Traced): Map<Node, NodeCounts> {
 }
 
 /** An elementwise op that adds tensors of the layer to what comes from the input, and does nothing else with them. */
-function addsParameters(n: Node, activations: ReadonlySet<Value>): boolean {
+export function addsParameters(n: Node, activations: ReadonlySet<Value>): boolean {
   if (!isElementwise(n)) return false;
   return n.inputs.every((v, i) => {
     if (activations.has(v)) return true;

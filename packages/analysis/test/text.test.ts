@@ -3,7 +3,7 @@
 import { traceModel } from "@conv/layers";
 import { lenet5, resnet18 } from "@conv/layers/models";
 import { describe, expect, it } from "vitest";
-import { formatBytes, formatCount, formatSummary, summarise, type LayerSummary, type TextOptions } from "../src/index.ts";
+import { csvOf, formatBytes, formatCount, formatSummary, markdownOf, summarise, type LayerSummary, type TextOptions } from "../src/index.ts";
 
 const summary = summarise(traceModel(lenet5()));
 
@@ -127,5 +127,30 @@ describe("numbers", () => {
   it("are grouped, and bytes have a unit", () => {
     expect([0, 1234567, 0.5].map(formatCount)).toEqual(["0", "1,234,567", "0.5"]);
     expect([0, 1023, 1024, 246824, 2 ** 31, 2 ** 51].map(formatBytes)).toEqual(["0 B", "1023 B", "1.0 KiB", "241.0 KiB", "2.0 GiB", "2048.0 TiB"]);
+  });
+});
+
+describe("for other programs and documents", () => {
+  it("comma-separated values have plain numbers, a row for each layer and the total", () => {
+    const lines = csvOf(summary, { convention: "with-bias", backward: true }).split("\r\n");
+    expect(lines[0]).toBe(
+      "layer,type,output,parameters,frozen,shared,buffers,macs:with-bias,dx,dw,flops,connections,elements,activationBytes,movedBytes,parameterBytes,field,jump,start",
+    );
+    expect(lines[1]).toBe("c1,conv 5×5,1×6×28×28,156,0,0,0,122304,0,117600,244608,122304,4704,18816,97840,624,5×5,1,-2");
+    expect(lines.slice(-2)).toEqual(["total,,,61706,0,0,0,423038,298920,416520,850794,429342,8094,32376,418880,246824,,,", ""]);
+    expect(lines.length).toBe(7 + 3);
+    expect(csvOf({ ...summary, layers: [{ ...summary.layers[0], path: 'a "b", c' }] }).split("\r\n")[1]).toMatch(/^"a ""b"", c",conv/);
+  });
+  it("Markdown has a table as wide as a page, and says what is counted", () => {
+    const text = markdownOf(summary);
+    expect(text.split("\n").slice(0, 5)).toEqual([
+      "## lenet5, input 1×1×28×28",
+      "",
+      "| layer     | type        | output     | parameters |        MACs |  activations | field |",
+      "| --------- | ----------- | ---------- | ---------: | ----------: | -----------: | ----: |",
+      "| c1        | conv 5×5    | 1×6×28×28  |        156 |     117,600 |     18.4 KiB |   5×5 |",
+    ]);
+    expect(text).toContain("| **total** |             |            | **61,706** | **416,520** | **31.6 KiB** |       |");
+    expect(text).toContain("- MACs: multiply-accumulates of convolutions and matrix products");
   });
 });
