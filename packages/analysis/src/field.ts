@@ -10,10 +10,12 @@ import {
   maxOp,
   mixOp,
   padOp,
+  putOp,
   reshapeOp,
   sliceOp,
   softmaxOp,
   sumOp,
+  takeOp,
   transposeOp,
 } from "@conv/ops";
 import { stridesOf, type Graph, type Node, type Op, type Value, type Window } from "@conv/tensor";
@@ -81,14 +83,17 @@ function through(n: Node, i: number, field: Moving): Moving {
     if (n.params.axis !== along) return field;
     return n.params.window ? slide(field, n.params.window) : all;
   }
+  if (applies(n, takeOp) || applies(n, putOp)) {
+    const axis = along - 2 + i; // indices have no axis of rows
+    const window = n.params.windows?.[axis];
+    return axis >= 0 && window ? { ...slide(field, window), along: axis + 2 } : all;
+  }
   if (applies(n, softmaxOp, logSoftmaxOp)) return n.params.axis === along ? all : field;
   if (applies(n, concatOp)) return n.params.axis === along ? all : field;
   if (applies(n, padOp)) return shift(-n.params.lo[along]);
   if (applies(n, sliceOp)) return shift(n.params.start[along]);
   if (applies(n, transposeOp)) return shift(0, n.params.order.indexOf(along));
-  if (applies(n, reshapeOp)) {
-    return reshaped(field, along, from, to) ?? all;
-  }
+  if (applies(n, reshapeOp)) return reshaped(field, along, from, to) ?? all;
   if (applies(n, matmulOp)) {
     const transposed = i === 0 ? n.params.transposeA : n.params.transposeB;
     const own = i === 0 ? -2 : -1; // m of a, n of b; batch axes stay where they are

@@ -10,6 +10,8 @@ import {
   full,
   max,
   maxPool,
+  maxPoolIndices,
+  maxUnpool,
   mul,
   pad,
   padWith,
@@ -22,6 +24,8 @@ import {
   slice,
   softmax,
   sum,
+  take,
+  toInt32,
   transpose,
   upsample,
 } from "@conv/ops";
@@ -141,6 +145,19 @@ describe("receptive field", () => {
       }
     }
     expect(observe((x) => upsample(x, { size: 50, mode: "linear" })).field).toEqual({ size: SIZE, jump: 0, start: 0 });
+  });
+
+  it("of maxima put back is that of their windows, of other things taken by index everything", () => {
+    const unpooled = (x: Value) => {
+      const y = maxPool(x, 3, { stride: 2, padding: 1 });
+      const windows = y.node!.op.window!(y.node!.params).map((w) => ({ ...w, transposed: true }));
+      return maxUnpool(conv(y, ones(1, 1, 3), { padding: 1 }), maxPoolIndices(x, 3, { stride: 2, padding: 1 }), [SIZE], windows);
+    };
+    const { field, seen } = observe(unpooled);
+    expect(field).toEqual({ size: 9, jump: 1, start: -3 });
+    for (const { first, last } of seen.filter(Boolean)) expect(last - first).toBeLessThan(field.size);
+    const { field: anywhere } = observe((x) => take(x, toInt32(reshape(full([1, 5], 3), [1, 5]))));
+    expect(anywhere).toEqual({ size: SIZE, jump: 0, start: 0 });
   });
 
   it("of padding that repeats the input is that of zeros", () => {

@@ -45,10 +45,12 @@ function unpooling(rank: number, kernel: PerAxis, inner: Layer, options?: MaxPoo
     forward(x, ctx) {
       checkRank(type, x, rank);
       const indices = ops.maxPoolIndices(x, kernel, options);
-      const y = ctx.child("inner", inner, ops.maxPool(x, kernel, options));
+      const pooled = ops.maxPool(x, kernel, options);
+      const windows = pooled.node?.op.window?.(pooled.node.params).map((w) => ({ ...w, transposed: true }));
+      const y = ctx.child("inner", inner, pooled);
       if (y.shape.length !== x.shape.length || y.shape.some((v, a) => v !== indices.shape[a]))
         throw shapeError(type, `the inner layer gives ${y.shape.join("×")}, the pool made ${indices.shape.join("×")}`);
-      return ops.maxUnpool(y, indices, x.shape.slice(2));
+      return ops.maxUnpool(y, indices, x.shape.slice(2), windows);
     },
   };
 }

@@ -72,6 +72,6 @@ export { padWith, type PaddingMode } from "./padWith.ts";
 export * from "./pool.ts";
 export { broadcastStrides, broadcastTo, broadcastToOp, sum, sumOp, sumTo, type Axes, type ReduceParams } from "./reduce.ts";
 export { logSoftmax, logSoftmaxOp, softmax, softmaxOp, type SoftmaxParams } from "./softmax.ts";
-export { put, putOp, take, takeOp, toInt32, toInt32Op, type PutParams } from "./take.ts";
+export { put, putOp, take, takeOp, toInt32, toInt32Op, type PutParams, type TakeParams } from "./take.ts";
 export { pixelShuffle, pixelUnshuffle, upsample, type UpsampleOptions } from "./upsample.ts";
 export { walk } from "./walk.ts";

@@ -225,15 +225,16 @@ function maxPoolGeometry(x: Spec, kernel: PerAxis, { ceilMode = false, ...option
 
 /**
  * The values of a pooled map put back where they came from, 0 elsewhere: y (n, c, …output), indices (same shape, of {@link maxPoolIndices})
- * → (n, c, …size). Where windows overlap and one element won several, it gets their sum. Throws ShapeError.
+ * → (n, c, …size). Where windows overlap and one element won several, it gets their sum. `windows`, of the pool and transposed, say how
+ * far it may have come. Throws ShapeError.
  */
-export function maxUnpool<T extends Arg>(y: T, indices: T, size: readonly number[]): T {
+export function maxUnpool<T extends Arg>(y: T, indices: T, size: readonly number[], windows?: readonly Window[]): T {
   const [n, c, ...output] = y.shape;
   if (!sameShape(y.shape, indices.shape))
     throw shapeError("maxUnpool", `input has shape ${formatShape(y.shape)}, indices have ${formatShape(indices.shape)}`);
   return scope(() => {
-    const flat = put(reshape(y, [n * c, 1, sizeOf(output)]), reshape(indices, [n * c, sizeOf(output)]), sizeOf(size));
-    return reshape(flat, [n, c, ...size]);
+    const planes = put(reshape(y, [n * c, 1, ...output]), reshape(indices, [n * c, ...output]), { size, ...(windows && { windows }) });
+    return reshape(planes, [n, c, ...size]);
   });
 }
 

@@ -1,28 +1,46 @@
 // Elements taken by indices that are data, the adjoint that puts them back, and the whole numbers that indices are.
 
-import { apply, bytesOf, hostArray, shapeError, sizeOf, spec, type Arg, type Op, type Spec } from "@conv/tensor";
+import { apply, bytesOf, formatShape, hostArray, sameShape, shapeError, sizeOf, spec, type Arg, type Op, type Spec, type Window } from "@conv/tensor";
 import { mustBeFloat, streamCost } from "./check.ts";
 
-/** Checks an input of rows (b, c, size) with its indices (b, count). */
+export interface TakeParams {
+  /** How each axis of the indices looks at that of the input, where they are known to slide: for receptive fields, without effect on values. */
+  readonly windows?: readonly Window[];
+}
+
+export interface PutParams extends TakeParams {
+  readonly size: readonly number[];
+}
+
+/** The windows as the other way sees them. */
+const adjoint = ({ windows }: TakeParams): TakeParams => (windows ? { windows: windows.map((w) => ({ ...w, transposed: !w.transposed })) } : {});
+
+/** Elements of a row, over all its axes. */
+const rowOf = (x: Spec): number => sizeOf(x.shape.slice(2));
+
+/** Checks an input of rows (b, c, …space) with its indices (b, …count). */
 function mustMatch(op: string, x: Spec, index: Spec): void {
   mustBeFloat(op, "input", x);
   if (index.dtype !== "int32") throw shapeError(op, `index is ${index.dtype}, must be int32`);
-  if (x.shape.length !== 3) throw shapeError(op, `input has ${x.shape.length} axes, needs 3 (batch, rows and elements)`);
-  if (index.shape.length !== 2) throw shapeError(op, `index has ${index.shape.length} axes, needs 2 (batch and elements)`);
+  if (x.shape.length < 3) throw shapeError(op, `input has ${x.shape.length} axes, needs batch, rows and at least one of elements`);
+  if (index.shape.length < 2) throw shapeError(op, `index has ${index.shape.length} axes, needs batch and at least one of elements`);
   if (x.shape[0] !== index.shape[0]) throw shapeError(op, `input has batch ${x.shape[0]}, index has ${index.shape[0]}`);
 }
 
-/** x (b, c, size), index int32 (b, count) → y (b, c, count): y[b, c, j] = x[b, c, index[b, j]], 0 where the index is out of range. */
-export const takeOp: Op<Record<string, never>> = {
+/**
+ * x (b, c, …size), index int32 (b, …count) → y (b, c, …count): y[b, c, j] = x[b, c, index[b, j]], the index flat over …size, 0 where it is
+ * out of range.
+ */
+export const takeOp: Op<TakeParams> = {
   name: "take",
   infer([x, index]) {
     mustMatch("take", x, index);
-    return [spec([x.shape[0], x.shape[1], index.shape[1]])];
+    return [spec([x.shape[0], x.shape[1], ...index.shape.slice(1)])];
   },
   reference([x, index]) {
-    const [b, c, size] = x.shape;
-    const count = index.shape[1];
-    const y = hostArray(spec([b, c, count]));
+    const [b, c] = x.shape;
+    const y = hostArray(spec([b, c, ...index.shape.slice(1)]));
+    const [size, count] = [rowOf(x), rowOf(y)];
     y.data.forEach((_, at) => {
       const row = Math.floor(at / count);
       const i = index.data[Math.floor(row / c) * count + (at % count)];
@@ -30,26 +48,24 @@ export const takeOp: Op<Record<string, never>> = {
     });
     return [y];
   },
-  vjp: ({ inputs: [x, index] }, [ct]) => [put(ct, index, x.shape[2]), null],
+  vjp: ({ inputs: [x, index], params }, [ct]) => [put(ct, index, { ...adjoint(params), size: x.shape.slice(2) }), null],
   // It reads an element of x and an index for each of y.
   cost: ([x, index]) => ({ macs: 0, flops: 0, bytesRead: bytesOf(index) * (1 + x.shape[1]), bytesWritten: bytesOf(index) * x.shape[1] }),
 };
 
-export interface PutParams {
-  readonly size: number;
-}
-
-/** x (b, c, count), index int32 (b, count) → y (b, c, size): y[b, c, i] = Σ x[b, c, j] over the j with index[b, j] = i; the adjoint of {@link takeOp}. */
+/** x (b, c, …count), index int32 (b, …count) → y (b, c, …size): y[b, c, i] = Σ x[b, c, j] over the j with index[b, j] = i; the adjoint of {@link takeOp}. */
 export const putOp: Op<PutParams> = {
   name: "put",
   infer([x, index], { size }) {
     mustMatch("put", x, index);
-    if (x.shape[2] !== index.shape[1]) throw shapeError("put", `input has ${x.shape[2]} elements in a row, index has ${index.shape[1]}`);
-    return [spec([x.shape[0], x.shape[1], size])];
+    const [row, places] = [x.shape.slice(2), index.shape.slice(1)];
+    if (!sameShape(row, places)) throw shapeError("put", `rows of the input are ${formatShape(row)}, those of the index ${formatShape(places)}`);
+    return [spec([x.shape[0], x.shape[1], ...size])];
   },
-  reference([x, index], { size }) {
-    const [b, c, count] = x.shape;
-    const y = hostArray(spec([b, c, size]));
+  reference([x, index], params) {
+    const [b, c] = x.shape;
+    const y = hostArray(spec([b, c, ...params.size]));
+    const [size, count] = [rowOf(y), rowOf(x)];
     x.data.forEach((v, at) => {
       const row = Math.floor(at / count);
       const i = index.data[Math.floor(row / c) * count + (at % count)];
@@ -57,15 +73,21 @@ export const putOp: Op<PutParams> = {
     });
     return [y];
   },
-  vjp: ({ inputs: [, index] }, [ct]) => [take(ct, index), null],
-  cost: ([x, index], { size }) => ({ ...streamCost([x, index], spec([x.shape[0], x.shape[1], size])), flops: sizeOf(x.shape) }),
+  vjp: ({ inputs: [, index], params }, [ct]) => [take(ct, index, adjoint(params)), null],
+  cost: ([x, index], { size }) => ({ ...streamCost([x, index], spec([x.shape[0], x.shape[1], ...size])), flops: sizeOf(x.shape) }),
 };
 
-/** Elements of rows by index: x (b, c, size), index int32 (b, count), the same for all c rows → (b, c, count); 0 for an index out of range. Throws ShapeError. */
-export const take = <T extends Arg>(x: T, index: T): T => apply(takeOp, {}, [x, index])[0];
+/**
+ * Elements of rows by index: x (b, c, …size), index int32 (b, …count), flat and the same for all c rows → (b, c, …count); 0 for an index
+ * out of range. Throws ShapeError.
+ */
+export const take = <T extends Arg>(x: T, index: T, params: TakeParams = {}): T => apply(takeOp, params, [x, index])[0];
 
-/** Rows of `size` zeros to which the elements of x are added at their indices: x (b, c, count), index int32 (b, count) → (b, c, size). One out of range is left out. */
-export const put = <T extends Arg>(x: T, index: T, size: number): T => apply(putOp, { size }, [x, index])[0];
+/**
+ * Rows of zeros to which the elements of x are added at their indices: x (b, c, …count), index int32 (b, …count), flat → (b, c, …size).
+ * One out of range is left out. Throws ShapeError.
+ */
+export const put = <T extends Arg>(x: T, index: T, params: PutParams): T => apply(putOp, params, [x, index])[0];
 
 /** x → y int32, rounded towards 0; beyond the range of int32 its nearest end, 0 for NaN. No gradient. */
 export const toInt32Op: Op<Record<string, never>> = {

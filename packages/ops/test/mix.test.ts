@@ -35,7 +35,7 @@ describe("values", () => {
     const at = () => ops.toInt32(ops.sub(ops.full([1, 3], 0), ops.full([1, 3], 1)));
     expect(flat((v) => ops.take(v, at()), rows)).toEqual([0, 0, 0, 0, 0, 0]);
     expect(flat((v, i) => ops.take(v, ops.toInt32(i)), rows, [[1, 4], [2, 0, 7, 2]])).toEqual([3, 1, 0, 3, 6, 4, 0, 6]); // prettier-ignore
-    expect(flat((v, i) => ops.put(v, ops.toInt32(i), 4), rows, [[1, 3], [3, -1, 3]])).toEqual([0, 0, 0, 4, 0, 0, 0, 10]); // prettier-ignore
+    expect(flat((v, i) => ops.put(v, ops.toInt32(i), { size: [4] }), rows, [[1, 3], [3, -1, 3]])).toEqual([0, 0, 0, 4, 0, 0, 0, 10]); // prettier-ignore
   });
 
   test("indices of maxima, and back", () => {
@@ -43,7 +43,7 @@ describe("values", () => {
       [1, 1, 4, 4],
       [1, 5, 2, 2, 3, 5, 2, 9, 0, 0, 7, 1, 0, 1, 1, 1],
     ];
-    const asFloat = (i: Value) => ops.put(ops.reshape(ops.full([1, 1, 4], 1), [1, 1, 4]), ops.reshape(i, [1, 4]), 16);
+    const asFloat = (i: Value) => ops.put(ops.reshape(ops.full([1, 1, 4], 1), [1, 1, 4]), ops.reshape(i, [1, 4]), { size: [16] });
     expect(flat((v) => asFloat(ops.maxPoolIndices(v, 2)), plane).flatMap((n, i) => (n ? [i] : []))).toEqual([1, 7, 10, 13]);
     expect(flat((v) => ops.maxUnpool(ops.maxPool(v, 2), ops.maxPoolIndices(v, 2), [4, 4]), plane)).toEqual([
       0, 5, 0, 0, 0, 0, 0, 9, 0, 0, 7, 0, 0, 1, 0, 0,
@@ -64,7 +64,7 @@ test("costs", () => {
   // Two weights that are not 1 and one addition, for each of two rows of x.
   expect(costOf(ops.mix(x(2, 3), [[[0, 0.5], [2, 2]], []]))).toEqual(moved(6, 6, 4)); // prettier-ignore
   expect(costOf(ops.take(x(2, 3, 9), ints(2, 4)))).toEqual(moved(0, 8 + 24, 24));
-  expect(costOf(ops.put(x(2, 3, 4), ints(2, 4), 9))).toEqual(moved(24, 24 + 8, 54));
+  expect(costOf(ops.put(x(2, 3, 4), ints(2, 4), { size: [9] }))).toEqual(moved(24, 24 + 8, 54));
   expect(costOf(ops.toInt32(x(7)))).toEqual(moved(7, 7, 7));
   expect(costOf(ops.maxPoolIndices(x(1, 1, 4, 4), 2))).toEqual(moved(12, 16, 4));
 });
@@ -86,10 +86,10 @@ const messages: [() => unknown, string][] = [
   [() => ops.select(ints(3), [0]), "mix: input is int32, must be float32"],
   [() => ops.mixOp.infer([spec([3])], { axis: 0, size: 4, rows: [] }), "mix: rows are over 4 elements, input has 3 (axis 0)"],
   [() => ops.take(x(1, 2, 3), x(1, 2)), "take: index is float32, must be int32"],
-  [() => ops.take(x(2, 3), ints(2, 3)), "take: input has 2 axes, needs 3 (batch, rows and elements)"],
-  [() => ops.take(x(1, 2, 3), ints(2)), "take: index has 1 axes, needs 2 (batch and elements)"],
+  [() => ops.take(x(2, 3), ints(2, 3)), "take: input has 2 axes, needs batch, rows and at least one of elements"],
+  [() => ops.take(x(1, 2, 3), ints(2)), "take: index has 1 axes, needs batch and at least one of elements"],
   [() => ops.take(x(1, 2, 3), ints(2, 3)), "take: input has batch 1, index has 2"],
-  [() => ops.put(x(1, 2, 3), ints(1, 4), 9), "put: input has 3 elements in a row, index has 4"],
+  [() => ops.put(x(1, 2, 3), ints(1, 4), { size: [9] }), "put: rows of the input are 3, those of the index 4"],
   [() => ops.toInt32(ints(3)), "toInt32: input is int32, must be float32"],
   [() => ops.maxUnpool(x(1, 1, 2), ints(1, 1, 3), [4]), "maxUnpool: input has shape 1×1×2, indices have 1×1×3"],
   [

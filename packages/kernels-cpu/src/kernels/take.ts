@@ -13,8 +13,8 @@ const ROWS = 4;
 
 /** Blocks of rows of x and of y; four elements of each row at a time. */
 function takeStage({ inputs: [x, index] }: Task): Stage {
-  const [b, c, size] = x.shape;
-  const count = index.shape[1];
+  const [b, c, ...space] = x.shape;
+  const [size, count] = [sizeOf(space), sizeOf(index.shape.slice(1))];
   const blocks = Math.ceil(c / ROWS);
   return {
     name: `take_${c}_${size}_${count}`,
@@ -62,8 +62,8 @@ const stages: Readonly<Record<string, (task: Task) => Stage>> = {
   [takeOp.name]: takeStage,
   // A row after the other: two elements of one may have the same place.
   [putOp.name]({ inputs: [x], outputs: [y] }) {
-    const [b, c, count] = x.shape;
-    const [, , size] = y.shape;
+    const [b, c, ...space] = x.shape;
+    const [count, size] = [sizeOf(space), sizeOf(y.shape.slice(2))];
     return {
       name: `put_${c}_${count}_${size}`,
       items: b * c,
