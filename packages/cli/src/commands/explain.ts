@@ -5,6 +5,7 @@ import { explain, measure, type Candidate, type Explanation, type Part } from "@
 import { convGeometry, convGradInputOp, convGradWeightOp, convOp, wShape, xShape, yShape, type ConvGeometry, type PerAxis } from "@conv/ops";
 import { node, sizeOf, spec, trace, type Op } from "@conv/tensor";
 import { UserError } from "../errors.ts";
+import { aligned } from "../table.ts";
 import { colorsOf, columns } from "../terminal.ts";
 
 export const directions = ["forward", "gradInput", "gradWeight"] as const;
@@ -145,7 +146,3 @@ function measuredText(chosen: string, contenders: readonly Contender[]): string 
 const three = (v: number): string => (v >= 100 ? v.toFixed(0) : v < 0.01 ? v.toFixed(3) : v.toPrecision(3));
 
 /** Lines of cells in columns, the first to the left, all others to the right. */
-function aligned(lines: readonly (readonly string[])[]): string[] {
-  const widths = lines[0].map((_, i) => Math.max(...lines.map((cells) => cells[i].length)));
-  return lines.map((cells) => cells.map((text, i) => (i ? text.padStart(widths[i]) : text.padEnd(widths[i]))).join("  "));
-}

@@ -1,18 +1,153 @@
-// `conv summary`: what each layer of a network costs, as a table or as JSON.
+// `conv summary`: what each layer of a network costs, on the terminal, for other programs, or as a page. A back end is loaded only to measure.
 
-import { formatSummary, summarise } from "@conv/analysis";
-import { traceModel } from "@conv/layers";
+import {
+  csvOf,
+  formatBytes,
+  formatSummary,
+  markdownOf,
+  memoryOf,
+  summarise,
+  trainingMemoryOf,
+  wrap,
+  type Convention,
+  type Memory,
+  type NumberType,
+  type Summary,
+  type TrainingMemory,
+} from "@conv/analysis";
+import { traceModel, type Model } from "@conv/layers";
+import { ShapeError } from "@conv/tensor";
+import { about } from "../errors.ts";
 import { modelOf } from "../model.ts";
-import { columns } from "../terminal.ts";
+import { aligned } from "../table.ts";
+import { colorsOf, columns } from "../terminal.ts";
+import type { Timing } from "../timing.ts";
 
 export interface SummaryOptions {
   readonly input?: readonly number[];
   readonly batch: number;
-  readonly format: "text" | "json";
+  readonly convention: Convention;
+  readonly backward: boolean;
+  readonly depth?: number;
+  readonly dtype: NumberType;
+  readonly format: "text" | "json" | "csv" | "markdown" | "html";
+  readonly out?: string;
+  readonly measure: boolean;
+  readonly threads?: number;
 }
 
-export function summary(name: string, { input, batch, format }: SummaryOptions): void {
-  const model = modelOf(name);
-  const result = summarise(traceModel(input ? { ...model, input } : model, { batch }));
-  console.log(format === "json" ? JSON.stringify(result, null, 2) : formatSummary(result, { width: columns() }));
+/** All that is known of a network's costs. */
+export interface Costs {
+  readonly summary: Summary;
+  readonly inference: Memory;
+  /** Of a step with Adam; null where the network can't be trained at this batch. */
+  readonly training: TrainingMemory | null;
+  readonly timing?: Timing;
+}
+
+const ADAM = 2; // tensors that it keeps for each parameter
+
+export async function summary(name: string, options: SummaryOptions): Promise<void> {
+  const { input, batch, format, out, measure, dtype } = options;
+  const plain = modelOf(name);
+  const model = input ? { ...plain, input } : plain;
+  const traced = traceModel(model, { batch });
+  const result = summarise(traced, { modules: true });
+  const costs = async (): Promise<Costs> => ({
+    summary: result,
+    inference: memoryOf(traced, { dtype }),
+    training: trainingOf(model, batch, dtype),
+    ...(measure && { timing: await (await import("../timing.ts")).timeLayers(traced, options.threads) }),
+  });
+  const text = await {
+    text: async () => textOf(await costs(), options, out === undefined),
+    json: async () => {
+      const { summary: counts, ...others } = await costs();
+      return JSON.stringify({ ...counts, memory: { inference: others.inference, training: others.training }, timing: others.timing }, null, 2);
+    },
+    csv: () => csvOf(result, options),
+    markdown: () => markdownOf(result, options),
+    html: async () => (await import("../report/page.ts")).pageOf(await costs(), options),
+  }[format]();
+  if (out === undefined) process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
+  else {
+    const { saveFile } = await import("@conv/layers/node");
+    await about(out, () => saveFile(out, new TextEncoder().encode(text.endsWith("\n") ? text : `${text}\n`)));
+  }
+}
+
+/** Batch normalisation has no statistics of one value: then there is no training at this batch. */
+function trainingOf(model: Model, batch: number, dtype: NumberType): TrainingMemory | null {
+  try {
+    return trainingMemoryOf(traceModel(model, { batch, training: true }), { dtype, slots: ADAM });
+  } catch (error) {
+    if (error instanceof ShapeError) return null;
+    throw error;
+  }
+}
+
+function textOf({ summary: counts, inference, training, timing }: Costs, options: SummaryOptions, toTerminal: boolean): string {
+  const color = colorsOf(process.stdout);
+  const paint = toTerminal ? { bold: color.bold, dim: color.dim, heavy: color.yellow } : undefined;
+  const dim = paint?.dim ?? ((line: string) => line);
+  const width = columns();
+  const rows = toTerminal && process.stdout.isTTY ? Math.max(8, process.stdout.rows - 28) : undefined;
+  const { convention, backward, depth } = options;
+  const table = formatSummary(counts, { convention, backward, depth, width, rows, paint });
+  const at = (m: Memory) => `${formatBytes(m.peak.bytes)}, at ${m.peak.path || "(model)"}${m.peak.forward ? "" : ", on the way back"}`;
+  const memory = aligned(
+    [
+      ["memory", "predicting", ...(training ? ["training, Adam"] : [])],
+      [
+        "parameters, buffers",
+        formatBytes(inference.parameters + inference.buffers),
+        ...(training ? [formatBytes(training.parameters + training.buffers)] : []),
+      ],
+      ...(training ? [["gradients, optimiser", "–", formatBytes(training.gradients + training.optimizer)]] : []),
+      ...(training ? [["kept for the way back", "–", formatBytes(training.kept)]] : []),
+      ["most held at once", at(inference), ...(training ? [at(training)] : [])],
+      ["in all", formatBytes(inference.total), ...(training ? [formatBytes(training.total)] : [])],
+    ],
+    [0, 1, 2],
+  );
+  const { torchinfo } = counts;
+  const mega = (bytes: number) => (bytes / 1e6).toFixed(2);
+  const notes = [
+    `memory: ${inference.dtype}, node after node, nothing fused; a result may take the place of what it was made of`,
+    `torchinfo's memory (MB of 1,000,000, float32): input ${mega(torchinfo.input)}, forward/backward pass ${mega(torchinfo.passes)}, params ${mega(torchinfo.parameters)}, total ${mega(torchinfo.total)}`,
+  ].flatMap((note) => wrap(note, width));
+  return [table, "", ...memory, "", ...notes.map(dim), ...(timing ? ["", ...timingText(timing, width)] : [])].join("\n");
+}
+
+/** Predicted and measured time, the layers that take most first. */
+function timingText({ threads, predicted, measured, roofs, layers }: Timing, width: number): string[] {
+  const ms = (seconds: number) => (seconds * 1e3).toPrecision(3);
+  const sum = layers.reduce((total, l) => total + l.measured, 0);
+  const all = layers.reduce((total, l) => total + l.predicted, 0);
+  const rows = layers.toSorted((a, b) => b.measured - a.measured).slice(0, 20);
+  const speed = (l: Timing["layers"][number]) => (l.macs ? ((2 * l.macs) / l.measured / 1e9).toFixed(1) : "–");
+  const lines = aligned([
+    ["layer", "predicted ms", "share", "measured ms", "share", "GFLOP/s", "kernel"],
+    ...rows.map((l) => [
+      l.path || "(model)",
+      ms(l.predicted),
+      `${((100 * l.predicted) / all).toFixed(1)} %`,
+      ms(l.measured),
+      `${((100 * l.measured) / sum).toFixed(1)} %`,
+      speed(l),
+      l.kernel,
+    ]),
+    ...(layers.length > rows.length ? [[`${layers.length - rows.length} more`, "", "", "", "", "", ""]] : []),
+  ]);
+  const on = threads === 1 ? "one thread" : `${threads} threads`;
+  return [
+    `time on ${on}: predicted ${ms(predicted)} ms by the kernels' own estimates, measured ${ms(measured)} ms`,
+    "",
+    ...lines,
+    "",
+    ...wrap(
+      `measured: each step alone, the least of several runs; the whole network in one, ${ms(measured)} ms. This machine reaches ${roofs.gflops.toFixed(0)} GFLOP/s in a matrix product of 512 and copies ${roofs.bandwidth.toFixed(1)} GB/s`,
+      width,
+    ),
+  ];
 }

@@ -3,7 +3,7 @@
 
 import { access, constants, stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { augmented, confusion, createTrainer, subset, type Model } from "@conv/layers";
+import { augmented, confusion, createTrainer, DivergedError, subset, type Model } from "@conv/layers";
 import { saveFile } from "@conv/layers/node";
 import { crossEntropy } from "@conv/ops";
 import { openBackend } from "../backend.ts";
@@ -30,8 +30,11 @@ export interface TrainOptions extends Partial<Recipe> {
 export async function train(name: string, options: TrainOptions): Promise<void> {
   const model = modelOf(name);
   const { json = false, threads, resume, best, patience } = options;
-  const before = resume === undefined ? null : await resumable(resume, model, options);
+  const before = resume === undefined ? null : await resumable(resume, model);
   const recipe = recipeOf(options, before ? { file: before.file, recipe: before.notes.recipe } : undefined);
+  const done = before?.notes.history.length ?? 0;
+  if (before && done >= recipe.epochs)
+    throw new UserError(`${before.file}: it has had ${done} of ${recipe.epochs} epochs; --epochs ${done + 1} or more goes on`);
   const out = options.out ?? resume ?? `${name}.safetensors`;
   for (const file of [out, options.best]) if (file !== undefined) await mustBeWritable(file);
   const augmentation = augmentationOf(recipe.augment, rangeOf(model).paper);
@@ -98,6 +101,10 @@ export async function train(name: string, options: TrainOptions): Promise<void> 
       process.exitCode = INTERRUPTED;
     }
     trainer.dispose();
+  } catch (error) {
+    if (!(error instanceof DivergedError)) throw error;
+    const saved = history.length > done ? `; ${out} holds the model after epoch ${history.length}` : "";
+    throw new Error(error.message + saved, { cause: error });
   } finally {
     process.off("SIGINT", interrupt);
     progress.clear();
@@ -135,14 +142,11 @@ async function mustBeWritable(file: string): Promise<void> {
   if (there?.isDirectory()) throw new UserError(`${file}: is a folder`);
 }
 
-/** A file to go on from. Throws UserError unless it is a checkpoint of this model that fits the options given. */
-async function resumable(file: string, model: Model, given: TrainOptions): Promise<{ file: string; bytes: Uint8Array; notes: Notes }> {
+/** A file to go on from. Throws UserError unless it is a checkpoint of this model. */
+async function resumable(file: string, model: Model): Promise<{ file: string; bytes: Uint8Array; notes: Notes }> {
   const { bytes, decoded, model: saved } = await loadModel(file);
   if (saved.name !== model.name) throw new UserError(`${file}: it is of ${saved.name}, not of ${model.name}`);
   const notes = notesOf(decoded.metadata);
   if (!notes) throw new UserError(`${file}: it does not say how it was trained; conv train can go on from its own files only`);
-  const epochs = given.epochs ?? notes.recipe.epochs;
-  const done = notes.history.length;
-  if (done >= epochs) throw new UserError(`${file}: it has had ${done} of ${epochs} epochs; --epochs ${done + 1} or more goes on`);
   return { file, bytes, notes };
 }

@@ -1,0 +1,40 @@
+// What the words after a command may be: each is read, or refused with what it must be.
+
+import { Argument, InvalidArgumentError } from "commander";
+import { modelNames } from "./model.ts";
+
+/** A whole number of at least so much. */
+export const whole = (least: number) => (text: string) => {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < least || text.trim() === "") throw new InvalidArgumentError(`It must be a whole number ≥ ${least}.`);
+  return value;
+};
+
+/** A number above 0. */
+export const positive = (text: string) => {
+  const value = Number(text);
+  if (!(Number.isFinite(value) && value > 0)) throw new InvalidArgumentError("It must be a number > 0.");
+  return value;
+};
+
+/** A number from 0 to below 1. */
+export const fraction = (text: string) => {
+  const value = Number(text);
+  if (!(value >= 0 && value < 1) || text.trim() === "") throw new InvalidArgumentError("It must be a number from 0 to below 1.");
+  return value;
+};
+
+/** Sizes as `1x28x28`. */
+export const shape = (text: string) => {
+  if (!/^\d+([x×,]\d+)*$/.test(text)) throw new InvalidArgumentError("It must be sizes like 1x28x28.");
+  return text.split(/[x×,]/).map(Number);
+};
+
+/** One number for all axes, or one for each. */
+export const perAxis = (least: number) => (text: string) => {
+  const values = text.split(/[x×,]/).map(whole(least));
+  return values.length === 1 ? values[0] : values;
+};
+
+/** A network by name. */
+export const modelArgument = () => new Argument("<model>", modelNames.join(", "));

@@ -1,0 +1,34 @@
+// `conv compare`: what two networks cost, side by side.
+
+import { compare, formatBytes, formatCount, summarise, wrap, type ComparedCount } from "@conv/analysis";
+import { traceModel } from "@conv/layers";
+import { modelOf } from "../model.ts";
+import { aligned } from "../table.ts";
+import { colorsOf, columns } from "../terminal.ts";
+
+export interface CompareOptions {
+  readonly input?: readonly number[];
+  readonly batch: number;
+  readonly json: boolean;
+}
+
+export function compareModels(first: string, second: string, { input, batch, json }: CompareOptions): void {
+  const [a, b] = [first, second].map((name) => {
+    const model = modelOf(name);
+    return summarise(traceModel(input ? { ...model, input } : model, { batch }));
+  });
+  const comparison = compare(a, b);
+  if (json) {
+    console.log(JSON.stringify(comparison, null, 2));
+    return;
+  }
+  const color = colorsOf(process.stdout);
+  const format = ({ key }: ComparedCount, n: number) => (key.endsWith("Bytes") ? formatBytes(n) : formatCount(n));
+  const [head, ...lines] = aligned([
+    ["", comparison.a, comparison.b, `${comparison.b} / ${comparison.a}`],
+    ["input", ...comparison.inputs.map((shape) => shape.join("×")), ""],
+    ...comparison.counts.map((c) => [c.key, format(c, c.a), format(c, c.b), c.ratio === null ? "–" : c.ratio.toFixed(3)]),
+  ]);
+  const notes = comparison.counts.flatMap(({ key, means }) => wrap(`${key}: ${means}`, columns()));
+  console.log([color.bold(head), ...lines, "", ...notes.map((line) => color.dim(line))].join("\n"));
+}

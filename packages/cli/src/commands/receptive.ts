@@ -1,0 +1,137 @@
+// `conv receptive`: which part of the input each layer sees, exactly and in effect.
+
+import {
+  conventions,
+  effectiveField,
+  formatCount,
+  inputRegion,
+  receptiveFields,
+  wrap,
+  type EffectiveField,
+  type Field,
+  type Region,
+} from "@conv/analysis";
+import { createRandom, initialise, traceModel, type Model, type TracedModel } from "@conv/layers";
+import { formatShape, sizeOf, type Value } from "@conv/tensor";
+import leven from "leven";
+import { UserError } from "../errors.ts";
+import { modelOf } from "../model.ts";
+import { aligned } from "../table.ts";
+import { colorsOf, columns } from "../terminal.ts";
+
+export interface ReceptiveOptions {
+  readonly input?: readonly number[];
+  readonly at?: string;
+  readonly unit?: readonly number[];
+  readonly effective: boolean;
+  readonly threads?: number;
+  readonly json: boolean;
+}
+
+const SAMPLES = 4; // random inputs over which the effective field is a mean
+
+/** The output of each layer, and of each module that ends with it. */
+function outputsOf({ graph, x }: TracedModel): Map<string, Value> {
+  const fields = receptiveFields(graph, x);
+  const outputs = new Map<string, Value>();
+  for (const n of graph.nodes)
+    if (fields.has(n.outputs[0])) n.path.split(".").forEach((_, i, names) => outputs.set(names.slice(0, i + 1).join("."), n.outputs[0]));
+  return outputs;
+}
+
+export async function receptive(name: string, options: ReceptiveOptions): Promise<void> {
+  const plain = modelOf(name);
+  const model = options.input ? { ...plain, input: options.input } : plain;
+  const traced = traceModel(model);
+  const { graph, x } = traced;
+  const fields = receptiveFields(graph, x);
+  const outputs = outputsOf(traced);
+  const paths = [...new Set(graph.nodes.flatMap((n) => (fields.has(n.outputs[0]) ? [n.path] : [])))];
+  const layers = paths.map((path) => ({ path, output: outputs.get(path)!.shape, field: fields.get(outputs.get(path)!)! }));
+  const asked =
+    options.at ?? (options.unit || options.effective ? layers.findLast((l) => l.output.slice(2).some((size) => size > 1))?.path : undefined);
+  const details = asked === undefined ? null : await detailsOf(asked, traced, model, options);
+  if (options.json) {
+    console.log(JSON.stringify({ model: name, input: x.shape, layers, ...details }, null, 2));
+    return;
+  }
+  const color = colorsOf(process.stdout);
+  const [head, ...lines] = aligned(
+    [
+      ["layer", "output", "size", "jump", "start"],
+      ...layers.map((l) => [l.path || "(model)", formatShape(l.output), ...(["size", "jump", "start"] as const).map((key) => perAxis(l.field, key))]),
+    ],
+    [0, 1],
+  );
+  const shown = details ? detailsText(details) : [color.bold(head), ...lines];
+  const note = wrap(`size, jump, start: ${conventions.receptiveField}`, columns()).map((line) => color.dim(line));
+  console.log([`${color.bold(name)}, input ${formatShape(x.shape)}`, "", ...shown, "", ...note].join("\n"));
+}
+
+const perAxis = (list: readonly Field[], key: keyof Field): string => list.map((f) => formatCount(f[key]).replace("-", "−")).join("×");
+
+interface Details {
+  readonly at: string;
+  readonly output: readonly number[];
+  readonly field: readonly Field[];
+  readonly unit: readonly number[];
+  readonly region: readonly Region[] | null;
+  readonly effective?: EffectiveField;
+}
+
+async function detailsOf(at: string, traced: TracedModel, model: Model, { unit: asked, effective, threads }: ReceptiveOptions): Promise<Details> {
+  const outputs = outputsOf(traced);
+  const value = outputs.get(at);
+  if (!value) {
+    const near = [...outputs.keys()].toSorted((a, b) => leven(at, a) - leven(at, b))[0];
+    throw new UserError(`${model.name} has no layer ${JSON.stringify(at)}; the nearest name is ${near}`);
+  }
+  const space = value.shape.slice(2);
+  const unit = asked ?? space.map((size) => Math.floor(size / 2));
+  if (unit.length !== space.length || unit.some((p, a) => p >= space[a]))
+    throw new UserError(`there is no unit ${unit.join("x")} in ${at}, whose output is ${value.shape.join("x")}`);
+  const index = [...value.shape.slice(0, 2).map(() => 0), ...unit];
+  return {
+    at,
+    output: value.shape,
+    field: receptiveFields(traced.graph, traced.x).get(value)!,
+    unit,
+    region: inputRegion(traced.x, value, index),
+    ...(effective && { effective: await measured(at, model, threads) }),
+  };
+}
+
+/** The effective field with the weights that training would begin with, over random images. */
+async function measured(at: string, model: Model, threads?: number): Promise<EffectiveField> {
+  const traced = traceModel(model, { batch: SAMPLES });
+  const random = createRandom("effective");
+  const state = initialise(model);
+  const x = Float32Array.from({ length: sizeOf(traced.x.shape) }, () => random.normal());
+  const { openBackend } = await import("../backend.ts");
+  const backend = await openBackend(threads);
+  try {
+    return await effectiveField(backend, traced, outputsOf(traced).get(at)!, [x, ...traced.entries.map((e) => state.get(e.name)!.data)]);
+  } finally {
+    backend.dispose();
+  }
+}
+
+function detailsText({ at, output, field, unit, region, effective }: Details): string[] {
+  const range = ({ first, last, count }: Region) => `${first} to ${last}${count === last - first + 1 ? "" : `, ${count} of them`}`;
+  const rows = [
+    ["layer", at],
+    ["output", formatShape(output)],
+    ["size", perAxis(field, "size")],
+    ["jump", perAxis(field, "jump")],
+    ["start", perAxis(field, "start")],
+    ["unit", unit.join("×") || "0"],
+    ["reads of the input", region ? region.map(range).join(" × ") : "nothing"],
+  ];
+  if (effective)
+    rows.push(
+      ["in effect, centre", effective.centre.map((c) => c.toFixed(1)).join("×")],
+      ["standard deviation", effective.deviation.map((d) => d.toFixed(1)).join("×")],
+      ["side of what counts", `${effective.side.toFixed(1)} (places with more than 4.55 % of the largest gradient; Luo et al. 2016)`],
+    );
+  return aligned(rows, [0, 1]);
+}

@@ -1,0 +1,65 @@
+// `conv suggest`: what could stand in a convolution's place, and what it would cost.
+
+import { formatBytes, formatCount, operationConventions, suggest, wrap } from "@conv/analysis";
+import { perAxis, type PerAxis } from "@conv/ops";
+import { UserError } from "../errors.ts";
+import { aligned } from "../table.ts";
+import { colorsOf, columns } from "../terminal.ts";
+
+export interface SuggestOptions {
+  readonly stride: PerAxis;
+  readonly padding?: PerAxis;
+  readonly dilation: PerAxis;
+  readonly groups: number;
+  readonly bias: boolean;
+  readonly json: boolean;
+}
+
+export function suggestLayers(input: readonly number[], kernel: readonly number[], channels: number, options: SuggestOptions): void {
+  const rank = input.length - 1;
+  if (rank < 1) throw new UserError(`the input ${input.join("x")} has no sizes beside its channels`);
+  if (kernel.length !== 1 && kernel.length !== rank)
+    throw new UserError(`the kernel ${kernel.join("x")} has ${kernel.length} sizes, the input ${input.join("x")} has ${rank} beside its channels`);
+  const { stride, padding, dilation, groups, bias } = options;
+  const each = (what: string, value: PerAxis, least: number) => perAxis("suggest", what, value, rank, least);
+  const list = suggest({
+    input,
+    kernel: each("kernel", kernel.length === 1 ? kernel[0] : kernel, 1),
+    channels,
+    stride: each("stride", stride, 1),
+    ...(padding !== undefined && { padding: each("padding", padding, 0) }),
+    dilation: each("dilation", dilation, 1),
+    groups,
+    bias,
+  });
+  if (options.json) {
+    console.log(JSON.stringify(list, null, 2));
+    return;
+  }
+  const color = colorsOf(process.stdout);
+  const percent = (ratio: number) => `${(100 * ratio).toFixed(0)} %`;
+  const [head, ...lines] = aligned([
+    ["", "parameters", "MACs", "of direct", "values", "memory", "field"],
+    ...list.map((a) => [
+      a.name,
+      formatCount(a.parameters),
+      formatCount(a.macs),
+      percent(a.ratio.macs),
+      formatCount(a.elements),
+      formatBytes(a.memory),
+      a.field.map((f) => formatCount(f.size)).join("×"),
+    ]),
+  ]);
+  const layers = aligned(
+    list.map((a) => [a.name, a.text]),
+    [0, 1],
+  );
+  const notes = [
+    `MACs: ${operationConventions.torchvision}`,
+    "values: numbers that all layers of it give out, for one sample",
+    "memory: input, output, parameters and the most that is held at once between them, as float32",
+    "field: inputs that one output depends on, along each axis",
+  ].flatMap((note) => wrap(note, columns()));
+  const title = `${color.bold(`${input.join("×")} → ${list[0].output.join("×")}`)}, one sample`;
+  console.log([title, "", color.bold(head), ...lines, "", ...layers, "", ...notes.map((line) => color.dim(line))].join("\n"));
+}
