@@ -130,5 +130,23 @@ Examples:
     )
     .action(async (...args) => (await import("./commands/explain.ts")).explainConv(args[0], args[1], args[2], args[3]));
 
+  program
+    .command("soak")
+    .summary("train a tiny network for many steps and watch the memory")
+    .description(
+      "Train a tiny network for many steps, print the memory that objects, buffers, process and back end take on the way, and by how much it grew.",
+    )
+    .addOption(new Option("--steps <n>", "training steps").argParser(whole(1)).default(100_000))
+    .addOption(new Option("--threads <n>", "processor cores to use (default: all)").argParser(whole(1)))
+    .option("--json", "print one JSON document and nothing else", false)
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ conv soak
+  $ conv soak --steps 1000000 --threads 1 --json`,
+    )
+    .action(async (...args) => (await import("./commands/soak.ts")).soak(args[0]));
+
   return program;
 }

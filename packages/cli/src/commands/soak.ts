@@ -1,0 +1,93 @@
+// `conv soak`: trains a tiny network for many steps and watches the memory of the process, which must not grow.
+
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import {
+  adam,
+  arrayDataset,
+  augmented,
+  batchNorm2d,
+  conv2d,
+  createRandom,
+  createTrainer,
+  dropout,
+  flatten,
+  linear,
+  maxPool2d,
+  pipe,
+  relu,
+  sequential,
+  shift,
+} from "@conv/layers";
+import { openBackend } from "../backend.ts";
+
+export interface SoakOptions {
+  readonly steps: number;
+  readonly threads?: number;
+  readonly json: boolean;
+}
+
+/** Memory after so many steps, with nothing left to collect: of the objects, of array buffers outside them, of the process; and what the back end holds. */
+interface Sample {
+  readonly step: number;
+  readonly heap: number;
+  readonly buffers: number;
+  readonly resident: number;
+  readonly backend: { readonly buffers: number; readonly bytes: number; readonly programs: number };
+}
+
+const COUNT = 800;
+const BATCH = 8;
+const SAMPLES = 20;
+
+const layer = sequential([pipe(conv2d(4, 3), relu()), batchNorm2d(), maxPool2d(2), flatten(), dropout(0.1), linear(2)]);
+const model = { name: "soak", input: [1, 8, 8], classes: 2, layer };
+
+export async function soak({ steps, threads, json }: SoakOptions): Promise<void> {
+  setFlagsFromString("--expose-gc");
+  const collect: () => void = runInNewContext("gc");
+  const random = createRandom("soak");
+  const x = Float32Array.from({ length: COUNT * 64 }, () => random.normal());
+  const data = augmented(arrayDataset({ x, y: Array.from({ length: COUNT }, (_, i) => i % 2), sample: model.input }), shift({ by: 1 }));
+  const backend = await openBackend(threads);
+  const samples: Sample[] = [];
+  const measure = (step: number) => {
+    collect();
+    const { heapUsed, arrayBuffers, rss } = process.memoryUsage();
+    const { buffers, bytes, programs } = backend.memory();
+    samples.push({ step, heap: heapUsed, buffers: arrayBuffers, resident: rss, backend: { buffers, bytes, programs } });
+    if (!json) console.log(row([step.toLocaleString("en-US"), ...[heapUsed, arrayBuffers, rss, bytes].map(mebibytes)]));
+  };
+  try {
+    const trainer = createTrainer({ backend, model, optimizer: adam(), batch: BATCH, average: 0.99, clip: { norm: 1 } });
+    if (!json) console.log(row(["step", "objects", "buffers", "process", "back end"]));
+    const started = performance.now();
+    const every = Math.max(1, Math.ceil(steps / SAMPLES));
+    let step = 0;
+    const stop = new AbortController();
+    const onStep = () => {
+      if (++step % every === 0 || step === steps) measure(step);
+      if (step >= steps) stop.abort();
+    };
+    const epochs = Math.ceil(steps / (COUNT / BATCH)) + 1;
+    // A checkpoint now and then, as a long training would save.
+    for await (const { epoch } of trainer.fit(data, { epochs, signal: stop.signal, onStep })) if (epoch % 100 === 0) await trainer.checkpoint();
+    const seconds = (performance.now() - started) / 1000;
+    trainer.dispose();
+    // The first tenth warms up: code is compiled, pools fill.
+    const settled = samples.filter((s) => s.step > steps / 10);
+    const [first, last] = [settled[0], settled[settled.length - 1]];
+    const growth = last.heap + last.buffers - first.heap - first.buffers;
+    if (json) console.log(JSON.stringify({ steps, seconds, growth, resident: last.resident - first.resident, samples }, null, 2));
+    else
+      console.log(
+        `\n${steps.toLocaleString("en-US")} steps in ${seconds.toFixed(0)} s; from step ${first.step.toLocaleString("en-US")} on objects and buffers ` +
+          `grew by ${(growth / 1024).toFixed(0)} KiB, the process by ${((last.resident - first.resident) / 1024).toFixed(0)} KiB`,
+      );
+  } finally {
+    backend.dispose();
+  }
+}
+
+const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(2)} MiB`;
+const row = (cells: readonly string[]): string => cells.map((cell, i) => cell.padStart(i ? 12 : 8)).join("");
