@@ -6,7 +6,7 @@ import { createCpu } from "@conv/kernels-cpu";
 import { createHost, sizeOf, type Backend } from "@conv/tensor";
 import { networkGoldens, type NetworkGolden } from "@conv/testkit/goldens";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createPredictor, traceModel, type Model, type State } from "../src/index.ts";
+import { createPredictor, createRandom, traceModel, type Model, type State } from "../src/index.ts";
 import { deeplabV3Resnet50, fcnResnet50, googlenet, inceptionV3, models, resnet18, squeezenet1_1 } from "../src/models/index.ts";
 
 /**
@@ -138,6 +138,37 @@ test("the host answers as PyTorch too", { timeout: 60_000 }, async () => {
     createHost(),
     networkGoldens.find((g) => g.name === "mobilenetV3Small")!,
   );
+});
+
+/** Of first values: [network, tensor, mean, standard deviation], as torchvision and the papers say. */
+const beginnings: readonly (readonly [network: string, tensor: string, mean: number, deviation: number])[] = [
+  ["alexnet_2012", "conv1.weight", 0, 0.01],
+  ["alexnet_2012", "conv2.bias", 1, 0],
+  ["alexnet_2012", "conv3.bias", 0, 0],
+  ["vgg11", "features.3.weight", 0, Math.sqrt(2 / (128 * 9))],
+  ["vgg11", "classifier.6.weight", 0, 0.01],
+  ["googlenet", "inception3a.branch2.1.conv.weight", 0, 0.01],
+  ["googlenet", "fc.bias", 0, 1 / Math.sqrt(3 * 1024)],
+  ["inceptionV3", "AuxLogits.fc.weight", 0, 0.001],
+  ["inceptionV3", "Mixed_7b.branch3x3_2a.conv.weight", 0, 0.1],
+  ["resnet50", "layer1.0.downsample.0.weight", 0, Math.sqrt(2 / 256)],
+  ["densenet121", "features.denseblock1.denselayer1.conv1.weight", 0, Math.sqrt(2 / 64)],
+  ["densenet121", "classifier.bias", 0, 0],
+  ["squeezenet1_1", "classifier.1.weight", 0, 0.01],
+  ["mobilenetV3Small", "features.4.block.2.fc1.weight", 0, Math.sqrt(2 / 24)],
+  ["mobilenetV3Small", "classifier.3.weight", 0, 0.01],
+  ["shufflenetV2", "stage2.0.branch2.0.weight", 0, 1 / Math.sqrt(3 * 24)],
+  ["efficientnetB0", "classifier.1.weight", 0, 1 / Math.sqrt(3 * 1000)],
+  ["deeplabV3Resnet50", "classifier.0.project.0.weight", 0, 1 / Math.sqrt(3 * 1280)],
+];
+
+test.each(beginnings)("%s begins with %s of mean %f and deviation %f", (network, tensor, mean, deviation) => {
+  const { spec, init } = traceModel(make(network)).entries.find((e) => e.name === tensor)!;
+  const values = init(spec.shape, createRandom(tensor));
+  const average = values.reduce((sum, v) => sum + v, 0) / values.length;
+  const spread = Math.sqrt(values.reduce((sum, v) => sum + (v - average) ** 2, 0) / values.length);
+  expect(Math.abs(average - mean)).toBeLessThanOrEqual((5 * deviation) / Math.sqrt(values.length));
+  expect(Math.abs(spread - deviation)).toBeLessThanOrEqual((5 * deviation) / Math.sqrt(2 * values.length));
 });
 
 test("other numbers of classes", () => {

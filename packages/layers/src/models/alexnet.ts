@@ -4,11 +4,11 @@
 import { relu } from "../activation.ts";
 import { dropout, flatten, linear, pipe, sequential } from "../basic.ts";
 import { conv2d } from "../conv.ts";
-import { constant, normal, type Init } from "../init.ts";
+import { constant } from "../init.ts";
 import type { Model } from "../layer.ts";
 import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
 import { localResponseNorm } from "../responseNorm.ts";
-import { imagenet, type ClassifierOptions } from "./imagenet.ts";
+import { imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
 const pool = () => maxPool2d(3, { stride: 2 });
 
@@ -36,11 +36,9 @@ export const alexnet = ({ classes = 1000 }: ClassifierOptions = {}): Model => ({
   }),
 });
 
-/** Weights normal with deviation 0.01; biases 1 where the paper says so, which gives the first steps inputs that are not negative, else 0. */
-const start =
-  (bias: 0 | 1): Init =>
-  (_, role) =>
-    role === "weight" ? normal(0, 0.01) : constant(bias);
+const init = normalInit(0.01);
+/** Where the paper has biases of 1, so that the first steps give the relu inputs that are not negative. */
+const raised = { init, biasInitializer: constant(1) };
 /** α = 10⁻⁴ for each of 5 channels. */
 const respond = () => localResponseNorm(5, { alpha: 5e-4, beta: 0.75, k: 2 });
 
@@ -53,16 +51,16 @@ export const alexnet_2012 = ({ classes = 1000 }: ClassifierOptions = {}): Model 
   input: [3, 227, 227],
   classes,
   layer: sequential({
-    conv1: pipe(conv2d(96, 11, { stride: 4, init: start(0) }), relu(), respond()), // → 96×55×55
+    conv1: pipe(conv2d(96, 11, { stride: 4, init }), relu(), respond()), // → 96×55×55
     pool1: pool(),
-    conv2: pipe(conv2d(256, 5, { padding: 2, groups: 2, init: start(1) }), relu(), respond()), // → 256×27×27
+    conv2: pipe(conv2d(256, 5, { padding: 2, groups: 2, ...raised }), relu(), respond()), // → 256×27×27
     pool2: pool(),
-    conv3: pipe(conv2d(384, 3, { padding: 1, init: start(0) }), relu()), // → 384×13×13
-    conv4: pipe(conv2d(384, 3, { padding: 1, groups: 2, init: start(1) }), relu()),
-    conv5: pipe(conv2d(256, 3, { padding: 1, groups: 2, init: start(1) }), relu()),
+    conv3: pipe(conv2d(384, 3, { padding: 1, init }), relu()), // → 384×13×13
+    conv4: pipe(conv2d(384, 3, { padding: 1, groups: 2, ...raised }), relu()),
+    conv5: pipe(conv2d(256, 3, { padding: 1, groups: 2, ...raised }), relu()),
     pool5: pipe(pool(), flatten()), // → 9216
-    fc6: pipe(linear(4096, { init: start(1) }), relu(), dropout()),
-    fc7: pipe(linear(4096, { init: start(1) }), relu(), dropout()),
-    fc8: linear(classes, { init: start(0) }),
+    fc6: pipe(linear(4096, raised), relu(), dropout()),
+    fc7: pipe(linear(4096, raised), relu(), dropout()),
+    fc8: linear(classes, { init }),
   }),
 });

@@ -4,7 +4,7 @@ import { relu } from "../activation.ts";
 import { flatten, linear, pipe, sequential } from "../basic.ts";
 import { denseBlock, denseTransition } from "../blocks/dense.ts";
 import { conv2d } from "../conv.ts";
-import { kaimingNormal, pytorch, zeros, type Init } from "../init.ts";
+import { kaimingNormal, zeros } from "../init.ts";
 import type { Layer, Model } from "../layer.ts";
 import { batchNorm2d } from "../norm.ts";
 import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
@@ -13,7 +13,6 @@ import { imagenet, type ClassifierOptions } from "./imagenet.ts";
 const growth = 32;
 /** Layers of each block. */
 const depths = [6, 12, 24, 16];
-const init: Init = (fan, role) => (role === "bias" ? zeros : pytorch(fan, role));
 
 /** Images of 3×224×224, normalised, to the logits of 1000 classes. 7,978,856 parameters. */
 export function densenet121({ classes = 1000 }: ClassifierOptions = {}): Model {
@@ -33,7 +32,7 @@ export function densenet121({ classes = 1000 }: ClassifierOptions = {}): Model {
     layer: sequential({
       features: sequential([...features, ["norm5", pipe(batchNorm2d(), relu())]]),
       pool: pipe(adaptiveAvgPool2d(1), flatten()),
-      classifier: linear(classes, { init }),
+      classifier: linear(classes, { biasInitializer: zeros }),
     }),
   };
 }

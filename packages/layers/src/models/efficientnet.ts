@@ -53,7 +53,7 @@ export function efficientnetB0({ classes = 1000 }: ClassifierOptions = {}): Mode
     layer: sequential({
       features: sequential([convNorm2d(32, 3, { stride: 2, activation }), ...body, convNorm2d(1280, 1, { activation })]),
       avgpool: pipe(adaptiveAvgPool2d(1), flatten()),
-      classifier: sequential([dropout(0.2), linear(classes, { init: (_, role) => (role === "bias" ? zeros : uniform(-bound, bound)) })]),
+      classifier: sequential([dropout(0.2), linear(classes, { kernelInitializer: () => uniform(-bound, bound), biasInitializer: zeros })]),
     }),
   };
 }

@@ -4,7 +4,7 @@
 import { relu } from "../activation.ts";
 import { dropout, flatten, linear, pipe, sequential } from "../basic.ts";
 import { googlenetConv as conv, inceptionV1, type InceptionV1Widths } from "../blocks/inception.ts";
-import { normal, pytorch, type Init } from "../init.ts";
+import { normal } from "../init.ts";
 import type { Layer, Model } from "../layer.ts";
 import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
 import { withHeads } from "./heads.ts";
@@ -34,7 +34,7 @@ const stages: readonly Readonly<Record<string, InceptionV1Widths>>[] = [
   },
 ];
 
-const init: Init = (fan, role) => (role === "bias" ? pytorch(fan, role) : normal(0, 0.01));
+const start = { kernelInitializer: () => normal(0, 0.01) };
 const pool = (kernel: number): Layer => maxPool2d(kernel, { stride: 2, ceilMode: true });
 
 const head = (classes: number): Layer =>
@@ -42,9 +42,9 @@ const head = (classes: number): Layer =>
     pool: adaptiveAvgPool2d(4),
     conv: conv(128, 1),
     flat: flatten(), // → 2048
-    fc1: pipe(linear(1024, { init }), relu()),
+    fc1: pipe(linear(1024, start), relu()),
     dropout: dropout(0.7),
-    fc2: linear(classes, { init }),
+    fc2: linear(classes, start),
   });
 
 function build(name: string, kernel: 3 | 5, { classes = 1000, auxiliary = false }: AuxiliaryOptions): Model {
@@ -69,7 +69,7 @@ function build(name: string, kernel: 3 | 5, { classes = 1000, auxiliary = false 
       ...(auxiliary ? heads : []),
       ["avgpool", pipe(adaptiveAvgPool2d(1), flatten())],
       ["dropout", dropout(0.2)],
-      ["fc", linear(classes, { init })],
+      ["fc", linear(classes, start)],
     ]),
   };
 }

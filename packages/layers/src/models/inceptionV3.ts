@@ -3,16 +3,13 @@
 
 import { dropout, flatten, linear, pipe, sequential } from "../basic.ts";
 import { inceptionA, inceptionB, inceptionC, inceptionConv as conv, inceptionD, inceptionE } from "../blocks/inception.ts";
-import { normal, pytorch, type Init } from "../init.ts";
+import { normal } from "../init.ts";
 import type { Layer, Model } from "../layer.ts";
 import { adaptiveAvgPool2d, avgPool2d, maxPool2d } from "../pool.ts";
 import type { AuxiliaryOptions } from "./googlenet.ts";
 import { withHeads } from "./heads.ts";
 
-const weights =
-  (std: number): Init =>
-  (fan, role) =>
-    role === "bias" ? pytorch(fan, role) : normal(0, std);
+const start = (std: number) => ({ kernelInitializer: () => normal(0, std) });
 const pool = (): Layer => maxPool2d(3, { stride: 2 });
 const valid = { padding: 0 };
 
@@ -22,7 +19,7 @@ const head = (classes: number): Layer =>
     conv0: conv(128, 1),
     conv1: conv(768, 5, valid),
     avgpool: pipe(adaptiveAvgPool2d(1), flatten()),
-    fc: linear(classes, { init: weights(0.001) }),
+    fc: linear(classes, start(0.001)),
   });
 
 /**
@@ -56,7 +53,7 @@ export function inceptionV3({ classes = 1000, auxiliary = true }: AuxiliaryOptio
       ["Mixed_7c", inceptionE()], // → 2048×8×8
       ["avgpool", pipe(adaptiveAvgPool2d(1), flatten())],
       ["dropout", dropout()],
-      ["fc", linear(classes, { init: weights(0.1) })],
+      ["fc", linear(classes, start(0.1))],
     ]),
   };
 }

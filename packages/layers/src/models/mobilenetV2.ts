@@ -5,10 +5,9 @@ import { relu6 } from "../activation.ts";
 import { dropout, flatten, linear, pipe, sequential } from "../basic.ts";
 import { convNorm2d } from "../blocks/convNorm.ts";
 import { linearBottleneck } from "../blocks/invertedResidual.ts";
-import { normal, zeros } from "../init.ts";
 import type { Model } from "../layer.ts";
 import { adaptiveAvgPool2d } from "../pool.ts";
-import { imagenet, type ClassifierOptions } from "./imagenet.ts";
+import { imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
 /** Table 2 of the paper: t (expansion), c (channels), n (blocks), s (stride of the first). */
 const stages = [
@@ -35,7 +34,7 @@ export function mobilenetV2({ classes = 1000 }: ClassifierOptions = {}): Model {
     layer: sequential({
       features: sequential(features),
       pool: pipe(adaptiveAvgPool2d(1), flatten()),
-      classifier: sequential([dropout(0.2), linear(classes, { init: (_, role) => (role === "bias" ? zeros : normal(0, 0.01)) })]),
+      classifier: sequential([dropout(0.2), linear(classes, { init: normalInit(0.01) })]),
     }),
   };
 }

@@ -6,10 +6,10 @@ import { dropout, flatten, linear, pipe, sequential } from "../basic.ts";
 import { convNorm2d } from "../blocks/convNorm.ts";
 import { invertedResidual } from "../blocks/invertedResidual.ts";
 import { squeezeExcitation } from "../blocks/squeezeExcitation.ts";
-import { kaimingNormal, normal, zeros, type Init } from "../init.ts";
+import { kaimingNormal } from "../init.ts";
 import type { Model } from "../layer.ts";
 import { adaptiveAvgPool2d } from "../pool.ts";
-import { divisible, imagenet, type ClassifierOptions } from "./imagenet.ts";
+import { divisible, imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
 /** Kernel, channels between, channels, whether with squeeze and excitation, activation, stride. */
 type Row = readonly [kernel: 3 | 5, expanded: number, channels: number, squeeze: boolean, activation: "RE" | "HS", stride: 1 | 2];
@@ -47,7 +47,7 @@ const small: readonly Row[] = [
 ];
 
 const norm = { eps: 1e-3, momentum: 0.01 };
-const init: Init = (_, role) => (role === "bias" ? zeros : normal(0, 0.01));
+const init = normalInit(0.01);
 
 function build(name: string, rows: readonly Row[], hidden: number, { classes = 1000 }: ClassifierOptions): Model {
   const blocks = rows.map(([kernel, expanded, channels, squeeze, activation, stride]) =>

@@ -2,12 +2,11 @@
 
 import { dropout, flatten, pipe, sequential } from "../basic.ts";
 import { mlpconv } from "../blocks/mlpconv.ts";
-import { normal, zeros, type Init } from "../init.ts";
 import type { Model } from "../layer.ts";
 import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
-import { imagenet, type ClassifierOptions } from "./imagenet.ts";
+import { imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
-const init: Init = (_, role) => (role === "bias" ? zeros : normal(0, 0.01));
+const init = normalInit(0.01);
 const pool = () => maxPool2d(3, { stride: 2 });
 
 /** Images of 3×224×224, normalised, to the scores of 1000 classes, by mlpconv layers alone: the last one has a map for each class. 7,595,176 parameters. */

@@ -5,11 +5,11 @@ import { relu } from "../activation.ts";
 import { flatten, linear, pipe, sequential } from "../basic.ts";
 import { projected } from "../blocks/residual.ts";
 import { conv3d, type ConvLayerOptions } from "../conv.ts";
-import { kaimingNormal, normal, zeros } from "../init.ts";
+import { kaimingNormal } from "../init.ts";
 import type { Layer, Model } from "../layer.ts";
 import { batchNorm3d } from "../norm.ts";
 import { adaptiveAvgPool3d } from "../pool.ts";
-import type { ClassifierOptions } from "./imagenet.ts";
+import { normalInit, type ClassifierOptions } from "./imagenet.ts";
 
 /** Convolution, normalisation, and an activation unless the block adds first. */
 const conv = (channels: number, kernel: number | readonly number[], options: ConvLayerOptions, activated: boolean): Layer =>
@@ -37,6 +37,6 @@ export const r3d18 = ({ classes = 400 }: ClassifierOptions = {}): Model => ({
     layer3: stage(256, 2), // → 256×4×14×14
     layer4: stage(512, 2), // → 512×2×7×7
     avgpool: pipe(adaptiveAvgPool3d(1), flatten()),
-    fc: linear(classes, { init: (_, role) => (role === "bias" ? zeros : normal(0, 0.01)) }),
+    fc: linear(classes, { init: normalInit(0.01) }),
   }),
 });

@@ -5,10 +5,10 @@ import { relu } from "../activation.ts";
 import { dropout, flatten, pipe, sequential } from "../basic.ts";
 import { fire } from "../blocks/fire.ts";
 import { conv2d } from "../conv.ts";
-import { kaimingUniform, normal, zeros } from "../init.ts";
+import { kaimingUniform } from "../init.ts";
 import type { Model } from "../layer.ts";
 import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
-import { imagenet, type ClassifierOptions } from "./imagenet.ts";
+import { imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
 const pool = "pool";
 /** The first convolution, then pools and the widths of the squeezing layers; each half of a fire module is four times as wide. */
@@ -20,7 +20,7 @@ const versions = {
 const squeezenet = (name: keyof typeof versions, { classes = 1000 }: ClassifierOptions): Model => {
   const { channels, kernel, body } = versions[name];
   const rest = body.map((part) => (part === pool ? maxPool2d(3, { stride: 2, ceilMode: true }) : fire(part, 4 * part)));
-  const last = conv2d(classes, 1, { init: (_, role) => (role === "bias" ? zeros : normal(0, 0.01)) });
+  const last = conv2d(classes, 1, { init: normalInit(0.01) });
   return {
     ...imagenet(name, classes),
     layer: sequential({

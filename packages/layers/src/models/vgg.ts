@@ -4,18 +4,18 @@
 import { relu } from "../activation.ts";
 import { dropout, flatten, linear, pipe, sequential } from "../basic.ts";
 import { conv2d } from "../conv.ts";
-import { kaimingNormal, normal, zeros, type Init } from "../init.ts";
+import { kaimingNormal } from "../init.ts";
 import type { Model } from "../layer.ts";
 import { batchNorm2d } from "../norm.ts";
 import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
-import { imagenet, type ClassifierOptions } from "./imagenet.ts";
+import { imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
 /** Channels of each stage, → 112×112, 56×56, 28×28, 14×14, 7×7. */
 const widths = [64, 128, 256, 512, 512];
 /** Convolutions of each stage; a pool ends it. */
 const depths = { 11: [1, 1, 2, 2, 2], 13: [2, 2, 2, 2, 2], 16: [2, 2, 3, 3, 3], 19: [2, 2, 4, 4, 4] };
 
-const init: Init = (_, role) => (role === "bias" ? zeros : normal(0, 0.01));
+const init = normalInit(0.01);
 
 function vgg(name: string, depth: keyof typeof depths, normalised: boolean, { classes = 1000 }: ClassifierOptions): Model {
   const conv = (channels: number) => [
