@@ -14,20 +14,25 @@ import {
   maximum,
   maxPool,
   maxPoolGradOp,
+  maxPoolIndicesOp,
   maxPoolPickOp,
+  mix,
   mul,
   poolGeometry,
+  put,
   sub,
   sum,
+  take,
   wShape,
   xShape,
   yShape,
   type ConvGeometry,
   type Expr,
   type PoolGeometry,
+  type Tap,
 } from "@conv/ops";
 import type { CaseData } from "@conv/ops/cases";
-import { node, sizeOf, spec, type Graph, type Op } from "@conv/tensor";
+import { node, sizeOf, spec, trace, type Graph, type Op } from "@conv/tensor";
 import * as fc from "fast-check";
 import { describe, it } from "vitest";
 import { check } from "../check.ts";
@@ -78,6 +83,9 @@ export function drawnSuite(device: Device): void {
           (g) => graphOfShapes([px(g), py(g)], (x, dy) => node(maxPoolGradOp, g, [x, dy])),
           [fill],
         );
+        drawn(device, `maxPoolIndices, rank ${rank}, ${fill}`, 10, pools, (g) => graphOfShapes([px(g)], (x) => node(maxPoolIndicesOp, g, [x])), [
+          fill,
+        ]);
         drawn(
           device,
           `maxPoolPick, rank ${rank}, ${fill}`,
@@ -106,6 +114,24 @@ export function drawnSuite(device: Device): void {
 
     for (const [name, op] of Object.entries({ sum, max }))
       drawn(device, `${name} over some axes`, 40, reductions(), ({ shape, axes, keep }) => graphOfShapes([shape], (x) => op(x, axes, keep)));
+
+    for (const [name, tap] of Object.entries(taps))
+      drawn(device, `mix, ${name}`, 40, mixtures(tap), ({ outer, size, inner, rows }) =>
+        graphOfShapes([[outer, size, inner]], (x) => mix(x, rows, 1)),
+      );
+    for (const name of ["take", "put"] as const)
+      drawn(
+        device,
+        name,
+        40,
+        fc.tuple(size(3, 3), size(9, 9), size(9, 20), size(9, 40)),
+        ([b, c, length, count]) =>
+          trace(
+            (x, index) => (name === "take" ? take(x, index) : put(x, index, { size: [length] })),
+            [spec([b, c, name === "take" ? length : count]), spec([b, count], "int32")],
+          ),
+        ["normal", "labels:9"],
+      );
 
     drawn(device, "matmul", 60, products(), ({ batch, m, k, n, ...transposed }) => {
       const a = transposed.transposeA ? [k, m] : [m, k];
@@ -197,6 +223,31 @@ const broadcasts = (count: number): fc.Arbitrary<number[][]> =>
 
 const reductions = () =>
   shapes(5).chain((shape) => fc.record({ shape: fc.constant(shape), axes: fc.subarray(shape.map((_, i) => i)), keep: fc.boolean() }));
+
+/** Sparse matrices along an axis: one element each, runs of neighbours, pairs of neighbours with weights, anything. */
+const taps: Record<string, (size: number) => fc.Arbitrary<Tap[][]>> = {
+  single: (size) =>
+    fc.array(
+      fc.nat(size - 1).map((i): Tap[] => [[i, 1]]),
+      { minLength: 1, maxLength: 40 },
+    ),
+  runs: (size) =>
+    fc
+      .array(fc.tuple(fc.nat(size - 1), fc.nat(size)), { minLength: 1, maxLength: 4 })
+      .map((runs) => runs.flatMap(([from, count]) => Array.from({ length: Math.min(count + 1, size - from) }, (_, i): Tap[] => [[from + i, 1]]))),
+  near: (size) =>
+    fc
+      .tuple(fc.integer({ min: 1, max: 40 }), fc.double({ min: 0, max: 1, noNaN: true }))
+      .map(([count, w]) =>
+        Array.from({ length: count }, (_, j): Tap[] =>
+          [Math.floor((j * size) / count), Math.floor((j * size) / count) + 1].filter((i) => i < size).map((i, t) => [i, t ? w : 1 - w]),
+        ),
+      ),
+  any: (size) => fc.array(fc.array(fc.tuple(fc.nat(size - 1), fc.constantFrom(-1.5, 0.25, 1, 3)), { maxLength: 4 }), { minLength: 1, maxLength: 20 }),
+};
+
+const mixtures = (rows: (size: number) => fc.Arbitrary<Tap[][]>) =>
+  size(9, 40).chain((length) => fc.record({ outer: size(3, 5), size: fc.constant(length), inner: size(5, 33), rows: rows(length) }));
 
 const products = () =>
   fc.record({
