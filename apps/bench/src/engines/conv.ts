@@ -1,10 +1,10 @@
 // Conv itself on its CPU back end: a graph of one convolution or a whole network (timed is `Program.run` alone, buffers on the device),
 // or the training step of LeNet-5 as one program (timed with the optimiser's few numbers going in and the loss coming out).
 
-import { createCpu } from "@conv/kernels-cpu";
+import { createCpu, type CpuBackend } from "@conv/kernels-cpu";
 import { adam, initialise, traceModel, traceStep } from "@conv/layers";
 import { lenet5, models } from "@conv/layers/models";
-import { convGradInputOp, convGradWeightOp, convOp, type ConvGeometry } from "@conv/ops";
+import { conv, convGradInputOp, convGradWeightOp, convOp, type ConvGeometry } from "@conv/ops";
 import { bytesOf, spec, trace, node, type Op } from "@conv/tensor";
 import { shapesOf, type Direction } from "../layers.ts";
 import type { Engine } from "../task.ts";
@@ -39,6 +39,7 @@ export async function createEngine(threads: number, simd256: boolean): Promise<E
       };
     },
     async network({ model, batch }, images, weights) {
+      warmUp(backend);
       const started = performance.now();
       const { graph } = traceModel(models[model](), { batch });
       const program = backend.compile(graph);
@@ -85,6 +86,11 @@ export async function createEngine(threads: number, simd256: boolean): Promise<E
       };
     },
   };
+}
+
+/** The compiler itself loads with the first program, as onnxruntime does with its first session; what a network takes to start should not hold that. */
+function warmUp(backend: CpuBackend): void {
+  backend.compile(trace((x, w) => conv(x, w), [spec([1, 1, 1, 1]), spec([1, 1, 1, 1])])).dispose();
 }
 
 /** Each kernel once, with how often it runs, the most frequent first. */
