@@ -144,5 +144,3 @@ function measuredText(chosen: string, contenders: readonly Contender[]): string 
 
 /** Three significant digits, no exponent. */
 const three = (v: number): string => (v >= 100 ? v.toFixed(0) : v < 0.01 ? v.toFixed(3) : v.toPrecision(3));
-
-/** Lines of cells in columns, the first to the left, all others to the right. */

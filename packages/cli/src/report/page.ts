@@ -1,1 +1,149 @@
-export {};
+// The costs of a network as one self-contained page: charts that Vega has drawn beforehand, tables, and the tree of layers to unfold.
+
+import {
+  conventionNames,
+  formatBytes,
+  formatCount,
+  operationsHead,
+  operationConventions,
+  conventions,
+  type LayerSummary,
+  type Memory,
+} from "@conv/analysis";
+import { parse, View, type Spec } from "vega";
+import type { Costs, SummaryOptions } from "../commands/summary.ts";
+import { depthSpec, fieldSpec, intensitySpec, memorySpec, rooflineSpec } from "./charts.ts";
+
+const escape = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+
+const style = `
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 66rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24; background: #fff }
+h1 { margin-bottom: 0 } h2 { margin: 2.2rem 0 .6rem }
+.facts { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1.2rem 0; padding: 0 }
+.facts div { border: 1px solid #d8dee4; border-radius: .5rem; padding: .5rem .9rem; min-width: 8.5rem }
+.facts dd { margin: 0; font-size: 1.25rem; font-weight: 600; font-variant-numeric: tabular-nums } .facts dt { color: #57606a; font-size: .85rem }
+figure { margin: 0; overflow-x: auto } svg { max-width: 100%; height: auto }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums } .scroll { overflow-x: auto }
+th, td { padding: .15rem .7rem; text-align: left; border-bottom: 1px solid #e6e9ed; font-weight: normal } thead th { font-weight: 600 } .n { text-align: right }
+.tree { font-size: .85rem; min-width: 58rem } .tree details, .tree div.row { border-top: 1px solid #eef0f2 }
+.row { display: grid; grid-template-columns: minmax(15rem, 2fr) 8rem 8rem 7rem 8.5rem 6rem 6rem; gap: .5rem; padding: .1rem 0; font-variant-numeric: tabular-nums }
+.row > :nth-child(n + 4) { text-align: right } .head { font-weight: 600; position: sticky; top: 0; background: #fff }
+summary { cursor: pointer; list-style: none } summary .name::before { content: "▸ "; color: #57606a } details[open] > summary .name::before { content: "▾ " }
+div.row .name::before { content: "  "; white-space: pre } .bar { background: linear-gradient(#cfe3ff, #cfe3ff) no-repeat right / var(--share) 100% }
+.notes { color: #57606a; font-size: .85rem } p { max-width: 48rem }
+`;
+
+/** The page's text. */
+export async function pageOf({ summary, inference, training, timing }: Costs, { convention }: Pick<SummaryOptions, "convention">): Promise<string> {
+  const { model, input, totals, layers, torchinfo } = summary;
+  const draw = async (spec: Spec | null) => (spec ? `<figure>${await new View(parse(spec), { renderer: "none" }).toSVG()}</figure>` : "");
+  const head = operationsHead(convention);
+  const depth = await draw(depthSpec(layers, convention, head));
+  const memories = [
+    { title: `Predicting, batch ${input[0]}`, memory: inference },
+    ...(training ? [{ title: `Training, batch ${input[0]}: forward, then back`, memory: training }] : []),
+  ];
+  const time = await draw(memorySpec(memories));
+  const field = await draw(fieldSpec(input, layers));
+  const roofline = await draw(timing ? rooflineSpec(timing) : intensitySpec(layers));
+  const fact = (name: string, value: string) => `<div><dd>${value}</dd><dt>${name}</dt></div>`;
+  const row = (cells: readonly string[]) => `<tr>${cells.map((c, i) => (i ? `<td class="n">${c}</td>` : `<th scope="row">${c}</th>`)).join("")}</tr>`;
+  const table = (heads: readonly string[], rows: readonly (readonly string[])[]) =>
+    `<div class="scroll"><table><thead><tr>${heads.map((h, i) => `<th scope="col"${i ? ' class="n"' : ""}>${h}</th>`).join("")}</tr></thead><tbody>${rows.map(row).join("\n")}</tbody></table></div>`;
+  const all = totals.operations[convention];
+  const memoryRows = (of: (m: Memory) => string, name: string, also = training ? of(training) : "–") => [name, of(inference), also];
+  const ms = (seconds: number) => (seconds * 1e3).toPrecision(3);
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>${escape(model)}: what it costs</title>
+<style>${style}</style>
+<h1>${escape(model)}</h1>
+<p>Input ${input.join("×")}. Every number says by its name, or at the end of the page, what it counts.</p>
+<dl class="facts">
+${fact("parameters", formatCount(totals.parameters))}
+${fact(escape(head), formatCount(all))}
+${fact("backward MACs (dx + dw)", formatCount(totals.backward.dx + totals.backward.dw))}
+${fact(`memory, predicting (${inference.dtype})`, formatBytes(inference.total))}
+${training ? fact(`memory, training with Adam`, formatBytes(training.total)) : ""}
+${timing ? fact(`predicted / measured on ${timing.threads} thread${timing.threads > 1 ? "s" : ""}`, `${ms(timing.predicted)} / ${ms(timing.measured)} ms`) : ""}
+</dl>
+<h2>Along the depth</h2>
+<p>A bar for each layer, in the order in which they compute; the names below are those of the outermost modules.</p>
+${depth}
+<h2>Memory over time</h2>
+<p>What is held between input and output at each step, node after node, nothing fused; parameters, gradients and the optimiser's state come on top.</p>
+${time}
+${table(
+  ["bytes", "predicting", "training"],
+  [
+    memoryRows((m) => formatBytes(m.parameters), "parameters"),
+    memoryRows((m) => formatBytes(m.buffers), "buffers"),
+    ["gradients", "–", training ? formatBytes(training.gradients) : "–"],
+    ["Adam's state", "–", training ? formatBytes(training.optimizer) : "–"],
+    ["kept for the way back", "–", training ? formatBytes(training.kept) : "–"],
+    memoryRows((m) => formatBytes(m.peak.bytes), "most held at once"),
+    memoryRows((m) => formatBytes(m.total), "in all"),
+    ...(timing ? [["memory of the compiled program", formatBytes(timing.programBytes), "–"]] : []),
+  ],
+)}
+${field ? `<h2>Receptive field</h2>\n<p>What the middle unit of a layer sees of the image, and beyond its edges of the padding.</p>\n${field}` : ""}
+<h2>${timing ? "Roofline" : "Arithmetic intensity"}</h2>
+<p>${
+    timing
+      ? `Each step of the compiled network, on ${timing.threads === 1 ? "one thread" : `${timing.threads} threads`}. The roofs are what this machine reaches: ${timing.roofs.gflops.toFixed(0)} GFLOP/s in a matrix product, ${timing.roofs.bandwidth.toFixed(1)} GB/s copied. Kernels that need fewer operations than are counted (Winograd, Fourier) may lie above.`
+      : "Layers to the left are bound by memory, those to the right by arithmetic. <code>--measure</code> draws them under the roofs of a machine."
+  }</p>
+${roofline}
+${
+  timing
+    ? table(
+        ["layer", "kernel", "predicted ms", "measured ms", "share"],
+        timing.layers
+          .toSorted((a, b) => b.measured - a.measured)
+          .slice(0, 25)
+          .map((l) => [
+            escape(l.path || "(model)"),
+            escape(l.kernel),
+            ms(l.predicted),
+            ms(l.measured),
+            `${((100 * l.measured) / timing.layers.reduce((s, o) => s + o.measured, 0)).toFixed(1)} %`,
+          ]),
+      )
+    : ""
+}
+<h2>Operations by every convention</h2>
+${table(
+  ["convention", "operations", "what is counted"],
+  conventionNames.map((name) => [name, formatCount(totals.operations[name]), escape(operationConventions[name])]),
+).replaceAll(/<td class="n">([^<]*[a-z][^<]*)<\/td>/g, "<td>$1</td>")}
+<p>Torchinfo's memory (MB of 1,000,000): input ${(torchinfo.input / 1e6).toFixed(2)}, forward/backward pass ${(torchinfo.passes / 1e6).toFixed(2)}, params ${(torchinfo.parameters / 1e6).toFixed(2)}, total ${(torchinfo.total / 1e6).toFixed(2)}.</p>
+<h2>All layers</h2>
+<div class="scroll"><div class="tree">
+<div class="row head"><span>layer</span><span>type</span><span>output</span><span>parameters</span><span>${escape(head)}</span><span>output</span><span>field</span></div>
+${layers.map((l) => branch(l, convention, all)).join("\n")}
+</div></div>
+<div class="notes">
+${(["parameters", "activationBytes", "receptiveField"] as const).map((key) => `<p>${key === "activationBytes" ? "output" : key === "receptiveField" ? "field" : key}: ${escape(conventions[key])}</p>`).join("\n")}
+<p>${escape(head)}: ${escape(operationConventions[convention])}; the bars are shares of the whole</p>
+</div>
+</html>
+`;
+}
+
+/** A layer with its parts below it, to unfold. */
+function branch(l: LayerSummary, convention: keyof LayerSummary["operations"], all: number): string {
+  const share = all ? (100 * l.operations[convention]) / all : 0;
+  const cells = [
+    `<span class="name">${escape(l.path || "(model)")}</span>`,
+    `<span>${escape(l.kernel ? `${l.type} ${l.kernel.join("×")}` : l.type)}</span>`,
+    `<span>${l.output.join("×")}</span>`,
+    `<span>${formatCount(l.parameters)}</span>`,
+    `<span class="bar" style="--share:${share.toFixed(1)}%">${formatCount(l.operations[convention])}</span>`,
+    `<span>${formatBytes(l.activationBytes)}</span>`,
+    `<span>${l.receptiveField.map((f) => formatCount(f.size)).join("×")}</span>`,
+  ].join("");
+  if (l.parts.length === 0) return `<div class="row">${cells}</div>`;
+  return `<details><summary class="row">${cells}</summary>${l.parts.map((p) => branch(p, convention, all)).join("\n")}</details>`;
+}
