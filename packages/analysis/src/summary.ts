@@ -52,6 +52,8 @@ export interface Summary {
   readonly input: readonly number[];
   readonly totals: Counts;
   readonly layers: readonly LayerSummary[];
+  /** Of the parameters those of layers that only training runs, so that no layer here has them; absent where there are none. */
+  readonly trainingOnly?: number;
   /** Bytes by the rule that torchinfo prints. */
   readonly torchinfo: TorchinfoMemory;
   readonly conventions: typeof conventions;
@@ -164,7 +166,16 @@ export function summarise(traced: Traced, { modules = false }: SummaryOptions = 
     elements: sum(layers.map((l) => l.elements)),
     activationBytes: sum(layers.map((l) => l.activationBytes)),
   };
-  return { model: name, input: x.shape, totals, layers, torchinfo: torchinfoMemory(traced, counts), conventions };
+  const trainingOnly = numbers(entries.filter((e, i) => e.kind === "parameter" && !users.has(values[i])));
+  return {
+    model: name,
+    input: x.shape,
+    totals,
+    layers,
+    ...(trainingOnly > 0 && { trainingOnly }),
+    torchinfo: torchinfoMemory(traced, counts),
+    conventions,
+  };
 }
 
 const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);

@@ -117,7 +117,7 @@ export function formatSummary(summary: Summary, options: TextOptions = {}): stri
   const { width = 80, rows: most, convention = "torchvision" } = options;
   const plain: Paint = (text) => text;
   const { bold, dim, heavy } = options.paint ?? { bold: plain, dim: plain, heavy: plain };
-  const { model, input, totals } = summary;
+  const { model, input, totals, trainingOnly } = summary;
   const lines = rowsOf(summary.layers, options.depth ?? fitting(summary.layers, most));
   const cell = (column: Column, value: string | number) => (typeof value === "number" ? column.format(value) : value);
   const name: Column = { key: "layer", head: "layer", of: (l) => l.path, format: formatCount, right: false, rank: 0 };
@@ -151,9 +151,9 @@ export function formatSummary(summary: Summary, options: TextOptions = {}): stri
     return ownShare >= HEAVY ? heavy(text) : l.operations[convention] === 0 ? dim(text) : text;
   });
   const notes = [...meaningsOf(shown.map((s) => s.column))].flatMap(([means, heads]) => wrap(`${heads.join(", ")}: ${means}`, width));
-  return [`${bold(model)}, input ${input.join("×")}`, "", bold(row(0)), rule, ...rows, rule, bold(row(lines.length + 1)), "", ...notes.map(dim)].join(
-    "\n",
-  );
+  const idle = trainingOnly ? [dim(`${formatCount(trainingOnly)} of the parameters are in layers that only training runs`)] : [];
+  const table = [bold(row(0)), rule, ...rows, rule, bold(row(lines.length + 1)), ...idle];
+  return [`${bold(model)}, input ${input.join("×")}`, "", ...table, "", ...notes.map(dim)].join("\n");
 }
 
 /** What the columns count, with the heads of those that it is said of. */

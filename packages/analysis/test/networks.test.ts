@@ -3,7 +3,7 @@
 import { traceModel } from "@conv/layers";
 import { models } from "@conv/layers/models";
 import { describe, expect, it } from "vitest";
-import { receptiveFields, summarise } from "../src/index.ts";
+import { formatSummary, receptiveFields, summarise } from "../src/index.ts";
 
 /** Size, jump and padding before the first input, as Araujo, Norris and Sim count them (Distill 2019). */
 const fields: Record<string, readonly [size: number, jump: number, padding: number]> = {
@@ -54,4 +54,12 @@ it("the layers of a deep network stand in the order in which they compute", () =
     "branch_pool.conv",
     "branch_pool.bn",
   ]);
+});
+
+it("parameters that only training uses are in the total and told apart", () => {
+  const summary = summarise(traceModel(models.inceptionV3()));
+  expect(summary.trainingOnly).toBe(3_326_696);
+  expect(summary.layers.reduce((sum, l) => sum + l.parameters, 0) + 3_326_696).toBe(summary.totals.parameters);
+  expect(formatSummary(summary)).toContain("\n3,326,696 of the parameters are in layers that only training runs\n");
+  expect(summarise(traceModel(models.resnet18()))).not.toHaveProperty("trainingOnly");
 });
