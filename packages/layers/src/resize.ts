@@ -5,13 +5,14 @@ import type { AxisPadding, MaxPoolOptions, PaddingMode, PerAxis, UpsampleOptions
 import { shapeError } from "@conv/tensor";
 import { checkRank } from "./conv.ts";
 import type { Layer } from "./layer.ts";
+import { configured, type SpatialOptions } from "./options.ts";
 
 /** On both sides of all axes, or for each axis on both sides or `[lo, hi]`. */
 export type Around = number | readonly Exclude<AxisPadding, string>[];
 
-function padding(rank: number, around: Around, mode: PaddingMode): Layer {
+function padding(rank: number, around: Around, mode: PaddingMode, options: SpatialOptions): Layer {
   const type = `pad${rank}d`;
-  return {
+  const layer: Layer = {
     type,
     forward(x) {
       checkRank(type, x, rank);
@@ -20,27 +21,31 @@ function padding(rank: number, around: Around, mode: PaddingMode): Layer {
       return ops.padWith(x, padLo, padHi, mode);
     },
   };
+  return configured(layer, options);
 }
 
 /** Elements around the axis: zeros, reflected, repeated or from the other end; x (n, c, w) → (n, c, lo + w + hi). Throws ShapeError where the mode has too few. */
-export const pad1d = (around: Around, mode: PaddingMode = "zeros"): Layer => padding(1, around, mode);
+export const pad1d = (around: Around, mode: PaddingMode = "zeros", options: SpatialOptions = {}): Layer => padding(1, around, mode, options);
 /** {@link pad1d} over two spatial axes: x (n, c, h, w) → (n, c, h′, w′). */
-export const pad2d = (around: Around, mode: PaddingMode = "zeros"): Layer => padding(2, around, mode);
+export const pad2d = (around: Around, mode: PaddingMode = "zeros", options: SpatialOptions = {}): Layer => padding(2, around, mode, options);
 /** {@link pad1d} over three spatial axes. */
-export const pad3d = (around: Around, mode: PaddingMode = "zeros"): Layer => padding(3, around, mode);
+export const pad3d = (around: Around, mode: PaddingMode = "zeros", options: SpatialOptions = {}): Layer => padding(3, around, mode, options);
 
 /** Interpolation to `size`, or by `scale`, over all spatial axes: nearest or linear, with PyTorch's rules; x (n, c, …input) → (n, c, …output). */
-export const upsample = (options: UpsampleOptions): Layer => ({ type: "upsample", forward: (x) => ops.upsample(x, options) });
+export const upsample = (options: UpsampleOptions & SpatialOptions): Layer =>
+  configured({ type: "upsample", forward: (x) => ops.upsample(x, options) }, options);
 
 /** Channels laid out in space: x (n, c·r², h, w) → (n, c, h·r, w·r). Throws ShapeError where the channels do not divide. */
-export const pixelShuffle = (factor: number): Layer => ({ type: "pixelShuffle", forward: (x) => ops.pixelShuffle(x, factor) });
+export const pixelShuffle = (factor: number, options: SpatialOptions = {}): Layer =>
+  configured({ type: "pixelShuffle", forward: (x) => ops.pixelShuffle(x, factor) }, options);
 
 /** Space laid out in channels: x (n, c, h·r, w·r) → (n, c·r², h, w). Throws ShapeError where the sizes do not divide. */
-export const pixelUnshuffle = (factor: number): Layer => ({ type: "pixelUnshuffle", forward: (x) => ops.pixelUnshuffle(x, factor) });
+export const pixelUnshuffle = (factor: number, options: SpatialOptions = {}): Layer =>
+  configured({ type: "pixelUnshuffle", forward: (x) => ops.pixelUnshuffle(x, factor) }, options);
 
-function unpooling(rank: number, kernel: PerAxis, inner: Layer, options?: MaxPoolOptions): Layer {
+function unpooling(rank: number, kernel: PerAxis, inner: Layer, options: MaxPoolOptions & SpatialOptions): Layer {
   const type = `maxUnpool${rank}d`;
-  return {
+  const layer: Layer = {
     type,
     forward(x, ctx) {
       checkRank(type, x, rank);
@@ -53,6 +58,7 @@ function unpooling(rank: number, kernel: PerAxis, inner: Layer, options?: MaxPoo
       return ops.maxUnpool(y, indices, x.shape.slice(2), windows);
     },
   };
+  return configured(layer, options);
 }
 
 /**
@@ -60,8 +66,11 @@ function unpooling(rank: number, kernel: PerAxis, inner: Layer, options?: MaxPoo
  * x (n, c, w) → (n, c, w). Pool and unpooling are one layer, as they share the places (in PyTorch: MaxPool1d with indices, MaxUnpool1d).
  * An element that won several windows gets their sum. Throws ShapeError unless `inner` keeps the shape.
  */
-export const maxUnpool1d = (kernel: PerAxis, inner: Layer, options?: MaxPoolOptions): Layer => unpooling(1, kernel, inner, options);
+export const maxUnpool1d = (kernel: PerAxis, inner: Layer, options: MaxPoolOptions & SpatialOptions = {}): Layer =>
+  unpooling(1, kernel, inner, options);
 /** {@link maxUnpool1d} over two spatial axes (Badrinarayanan, Kendall and Cipolla, "SegNet", 2015). */
-export const maxUnpool2d = (kernel: PerAxis, inner: Layer, options?: MaxPoolOptions): Layer => unpooling(2, kernel, inner, options);
+export const maxUnpool2d = (kernel: PerAxis, inner: Layer, options: MaxPoolOptions & SpatialOptions = {}): Layer =>
+  unpooling(2, kernel, inner, options);
 /** {@link maxUnpool1d} over three spatial axes. */
-export const maxUnpool3d = (kernel: PerAxis, inner: Layer, options?: MaxPoolOptions): Layer => unpooling(3, kernel, inner, options);
+export const maxUnpool3d = (kernel: PerAxis, inner: Layer, options: MaxPoolOptions & SpatialOptions = {}): Layer =>
+  unpooling(3, kernel, inner, options);

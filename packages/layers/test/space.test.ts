@@ -73,6 +73,25 @@ test("multiply-adds are exact", () => {
   expect(macs(upsample({ scale: 2, mode: "linear" }), [2, 5, 6])).toBe(0);
 });
 
+test("channels last, and an activation behind", () => {
+  const last: [Layer, readonly number[], readonly number[]][] = [
+    [separableConv2d(6, 3, { layout: "channels-last", activation: "relu", name: "sep" }), [8, 9, 4], [6, 7, 6]],
+    [depthwiseConv2d(3, { layout: "channels-last", depthMultiplier: 2 }), [8, 9, 4], [6, 7, 8]],
+    [deformConv2d(6, 3, { layout: "channels-last" }), [8, 9, 4], [6, 7, 6]],
+    [pad2d([1, 2], "reflect", { layout: "channels-last" }), [8, 9, 4], [10, 13, 4]],
+    [upsample({ scale: 2, layout: "channels-last", activation: "tanh" }), [8, 9, 4], [16, 18, 4]],
+    [pixelShuffle(2, { layout: "channels-last" }), [8, 9, 4], [16, 18, 1]],
+    [pixelUnshuffle(3, { layout: "channels-last" }), [6, 9, 1], [2, 3, 9]],
+    [maxUnpool2d(2, conv2d(4, 1), { layout: "channels-last" }), [8, 9, 4], [8, 9, 4]],
+  ];
+  for (const [layer, shape, want] of last) expect(trace(layer, shape).output.shape, layer.type).toEqual([1, ...want]);
+  expect(trace(layers.sequential([last[0][0]]), [8, 9, 4]).entries.map((e) => e.name)).toEqual([
+    "sep.depthwise.weight",
+    "sep.pointwise.weight",
+    "sep.pointwise.bias",
+  ]);
+});
+
 test("deformable convolution begins as the plain one", () => {
   const [shape, weight, x] = [[2, 6, 5], draw([3, 2, 3, 3], "weight"), draw([1, 2, 6, 5], "x")];
   const plain = trace(conv2d(3, 3, { padding: 1, bias: false }), shape);
