@@ -41,7 +41,7 @@ function maximum(g: PoolGeometry): CpuCode {
         f.set(where, mask ? v128.bitselect(here, where, mask) : here);
       });
       const given = f.let("v128", "given", v128.load(dy));
-      if (disjoint) return spread(f, g, w, d, lanes, (offset) => v128.and(given, i32x4.eq(where, i32x4.const(offset))));
+      if (disjoint) return spread(f, w, d, lanes, (offset) => v128.and(given, i32x4.eq(where, i32x4.const(offset))));
       const to = f.local("i32", "to");
       for (let lane = 0; lane < lanes; lane++) {
         f.set(to, i32.add(d, i32x4.lane(where, lane)));
@@ -74,7 +74,7 @@ function average(g: AvgPoolGeometry): CpuCode {
     disjoint,
     (f, { dy: [dy, table], d, lanes }) => {
       const share = f.let("v128", "share", f32x4.mul(v128.load(dy), typeof shares === "number" ? shares : v128.load(table)));
-      if (disjoint) return spread(f, g, w, d, lanes, () => share);
+      if (disjoint) return spread(f, w, d, lanes, () => share);
       if (vectors && lanes < 4) f.set(share, keepLanes(share, lanes, 0));
       eachTap(f, w.taps, w.strides, [d], (offsets) =>
         offsets.forEach((o) => {
@@ -89,8 +89,8 @@ function average(g: AvgPoolGeometry): CpuCode {
 }
 
 /** Stores the values that the taps of four windows side by side have: `value` of each tap's offset. */
-function spread(f: Func, g: PoolGeometry, w: Windows, d: Local, lanes: number, value: (offset: number) => Operand): void {
-  const across = g.kernel.at(-1)!;
+function spread(f: Func, w: Windows, d: Local, lanes: number, value: (offset: number) => Operand): void {
+  const across = w.taps.at(-1)!.count;
   eachTap(f, w.taps, w.strides, [], (offsets) => {
     for (let i = 0; i < offsets.length; i += across) {
       const [at] = offsets.slice(i);
@@ -127,14 +127,14 @@ function planes(
   again: boolean,
   body: (f: Func, here: Here) => void,
 ): Stage {
-  const covered = again && g.kernel.every((k, a) => k === g.stride[a] && k * g.output[a] === g.input[a]);
+  const covered = again && w.taps.every(({ count }, a) => count === g.stride[a] && count * g.output[a] === g.input[a]);
   const inputPlane = volume(g.input);
   // Strides of the padded source, of y, of y within its plane, of dx.
   const plane: Axis = { size: w.planes, strides: [w.plane, volume(g.output), 0, inputPlane] };
-  const sizes = apart ? w.box.padded : g.input;
+  const sizes = apart ? w.sizes : g.input;
   const d4 = stridesOf(sizes);
   const axes = outputAxes(g, w).map((axis, a) => ({ ...axis, strides: [...axis.strides, g.stride[a] * d4[a]] }));
-  const own = padBytes({ ...w.box, planes: 1 });
+  const own = padBytes({ ...w.box, padded: w.sizes, planes: 1 });
   return {
     name: `${name}_${hash(JSON.stringify([g, apart]))}`,
     items: w.planes,
@@ -183,7 +183,7 @@ function copyInside(f: Func, g: PoolGeometry, w: Windows, from: Local, into: Loc
     from,
     into,
     reached,
-    stridesOf(w.box.padded).map((s) => s * 4),
+    w.strides.map((s) => s * 4),
     stridesOf(g.input).map((s) => s * 4),
   );
 }
