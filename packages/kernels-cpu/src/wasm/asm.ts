@@ -131,8 +131,10 @@ export const f32x4 = {
   div: vecs("f32x4.div"),
   min: vecs("f32x4.min"),
   max: vecs("f32x4.max"),
-  /** b where a < b, else a: the first of equals, and NaN only if a is. */
+  /** b where a < b, else a: the first of equals, and NaN only if a is. One instruction, where `max` takes eight. */
   pmax: vecs("f32x4.pmax"),
+  /** b where b < a, else a. */
+  pmin: vecs("f32x4.pmin"),
   gt: vecs("f32x4.gt"),
   lt: vecs("f32x4.lt"),
   le: vecs("f32x4.le"),
