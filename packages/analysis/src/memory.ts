@@ -68,7 +68,7 @@ export function memoryOf(traced: Traced, { dtype = "float32" }: MemoryOptions = 
   const [parameters, buffers] = [stored("parameter"), stored("buffer")];
   const input = sum(graph.inputs.map((v) => (saved.has(v) ? 0 : bytes(v))));
   const output = sum([...new Set(graph.outputs.map(rootOf))].map(bytes));
-  const { timeline, peak } = momentsOf(livenessOf(graph, { bytes }), new Set(graph.nodes));
+  const { timeline, peak } = momentsOf(livenessOf(inTime(graph, x), { bytes }), new Set(graph.nodes));
   return {
     dtype,
     shape: x.shape,
@@ -96,7 +96,7 @@ export function trainingMemoryOf(traced: Traced, { dtype = "float32", slots = 0 
   const read = whole.nodes.flatMap((n) => (forward.has(n) ? [] : n.inputs.map(rootOf)));
   const kept = new Set(read.filter((v) => activations.has(v)));
   const gradients = sum(values.map((v, i) => (entries[i].trainable ? bytes(v) : 0)));
-  const { timeline, peak } = momentsOf(livenessOf(whole, { bytes }), forward);
+  const { timeline, peak } = momentsOf(livenessOf(inTime(whole, x), { bytes }), forward);
   const plain = memoryOf(traced, { dtype });
   const { parameters, buffers, input, output } = plain;
   const optimizer = slots * gradients;
@@ -117,6 +117,20 @@ export function backwardGraph({ graph, entries, values }: Traced): Graph {
   const trained = values.filter((_, i) => entries[i].trainable).toReversed();
   const gradients = vjp(graph.outputs, seeds, trained, add);
   return graphOf([...graph.inputs, ...seeds], [...graph.outputs, ...gradients.flatMap((v) => v ?? [])]);
+}
+
+/** The same graph with what is made of parameters alone computed where it is first read. */
+function inTime(graph: Graph, x: Value): Graph {
+  const activations = dependents(graph, [x]);
+  const known = new Set(graph.nodes);
+  const nodes = new Set<Node>();
+  const emit = (n: Node): void => {
+    for (const { node } of n.inputs) if (node && known.has(node) && !nodes.has(node)) emit(node); // as deep as parameters are rescaled
+    nodes.add(n);
+  };
+  for (const n of graph.nodes) if (activations.has(n.outputs[0])) emit(n);
+  for (const n of graph.nodes) nodes.add(n);
+  return { ...graph, nodes: [...nodes] };
 }
 
 /** Bytes of a value if its floats are of this type. */
