@@ -26,9 +26,9 @@ const inside = (v: string, step: number, size: number): Expr => ["mul", ["gt", w
 const part = (v: string, step: number): Expr => (step ? ["sub", v, ["floor", v]] : ["sub", 1, ["sub", v, ["floor", v]]]);
 
 /**
- * x (n, c, count of positions) read between the pixels: rows of x (b, c, h·w) at positions y and x (b, count), bilinear, 0 outside.
+ * Rows of pixels (b, c, h·w) read at y and x (b, count), 0 outside → (b, c, count): over the four pixels i around a position,
  *
- *     Σ over the four pixels around (y, x) of (1 − |y − yᵢ|)·(1 − |x − xᵢ|)·value
+ *     Σ (1 − |y − yᵢ|)·(1 − |x − xᵢ|)·value
  */
 function sample(rows: Value, y: Value, x: Value, [height, width]: readonly number[]): Value {
   const [b, count] = y.shape;
