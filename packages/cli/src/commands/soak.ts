@@ -56,7 +56,7 @@ export async function soak({ steps, threads, json }: SoakOptions): Promise<void>
     const { heapUsed, arrayBuffers, rss } = process.memoryUsage();
     const { buffers, bytes, programs } = backend.memory();
     samples.push({ step, heap: heapUsed, buffers: arrayBuffers, resident: rss, backend: { buffers, bytes, programs } });
-    if (!json) console.log(row([step.toLocaleString("en-US"), ...[heapUsed, arrayBuffers, rss, bytes].map(mebibytes)]));
+    if (!json) console.log(row([step.toLocaleString("en-US"), ...[heapUsed, arrayBuffers, rss, bytes].map(kibibytes)]));
   };
   try {
     const trainer = createTrainer({ backend, model, optimizer: adam(), batch: BATCH, average: 0.99, clip: { norm: 1 } });
@@ -74,20 +74,21 @@ export async function soak({ steps, threads, json }: SoakOptions): Promise<void>
     for await (const { epoch } of trainer.fit(data, { epochs, signal: stop.signal, onStep })) if (epoch % 100 === 0) await trainer.checkpoint();
     const seconds = (performance.now() - started) / 1000;
     trainer.dispose();
-    // The first tenth warms up: code is compiled, pools fill.
-    const settled = samples.filter((s) => s.step > steps / 10);
-    const [first, last] = [settled[0], settled[settled.length - 1]];
-    const growth = last.heap + last.buffers - first.heap - first.buffers;
-    if (json) console.log(JSON.stringify({ steps, seconds, growth, resident: last.resident - first.resident, samples }, null, 2));
+    // What is free at a given moment varies: the least of a quarter counts. The first one warms up: code is compiled, pools fill.
+    const least = (quarter: number, of: (s: Sample) => number) =>
+      Math.min(...samples.filter((s) => s.step > (steps * (quarter - 1)) / 4 && s.step <= (steps * quarter) / 4).map(of));
+    const grown = (of: (s: Sample) => number) => least(4, of) - least(2, of);
+    const growth = { objects: grown((s) => s.heap + s.buffers), process: grown((s) => s.resident), backend: grown((s) => s.backend.bytes) };
+    if (json) console.log(JSON.stringify({ steps, seconds, growth, samples }, null, 2));
     else
       console.log(
-        `\n${steps.toLocaleString("en-US")} steps in ${seconds.toFixed(0)} s; from step ${first.step.toLocaleString("en-US")} on objects and buffers ` +
-          `grew by ${(growth / 1024).toFixed(0)} KiB, the process by ${((last.resident - first.resident) / 1024).toFixed(0)} KiB`,
+        `\n${steps.toLocaleString("en-US")} steps in ${seconds.toFixed(0)} s; from the second quarter to the last objects and buffers grew by ` +
+          `${kibibytes(growth.objects)}, the process by ${kibibytes(growth.process)}, the back end by ${kibibytes(growth.backend)}`,
       );
   } finally {
     backend.dispose();
   }
 }
 
-const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(2)} MiB`;
+const kibibytes = (bytes: number): string => `${Math.round(bytes / 1024).toLocaleString("en-US")} KiB`;
 const row = (cells: readonly string[]): string => cells.map((cell, i) => cell.padStart(i ? 12 : 8)).join("");
