@@ -21,13 +21,11 @@ export interface EffectiveField {
 
 const OUTSIDE = 1 - 0.9545; // two standard deviations of a normal distribution
 
-/** The unit in the middle of each map of y, in all samples and channels: 1 there, 0 elsewhere. */
-export function middleOf({ spec: { shape } }: Value): Float32Array {
+/** 1 at the unit of these places in every map of y, in all samples and channels, 0 elsewhere. */
+function seedAt({ spec: { shape } }: Value, places: readonly number[]): Float32Array {
   const seed = new Float32Array(sizeOf(shape));
   const space = shape.slice(2);
-  const plane = sizeOf(space);
-  const middle = space.reduce((at, size) => at * size + Math.floor(size / 2), 0);
-  for (let p = middle; p < seed.length; p += plane) seed[p] = 1;
+  for (let p = space.reduce((at, size, a) => at * size + places[a], 0); p < seed.length; p += sizeOf(space)) seed[p] = 1;
   return seed;
 }
 
@@ -39,13 +37,19 @@ export function gradientGraph({ graph, x }: Pick<Traced, "graph" | "x">, y: Valu
   return optimise(graphOf([...graph.inputs, seed], [dx]));
 }
 
-/**
- * Measures the effective field of the middle unit of `y` on a back end. `inputs` are values of the graph's inputs in their order: samples of x (random
- * ones show the network, photographs what it does with them), parameters, buffers. Throws what the back end throws.
- */
-export async function effectiveField(backend: Backend, traced: Traced, y: Value, inputs: readonly Float32Array[]): Promise<EffectiveField> {
-  const graph = gradientGraph(traced, y);
-  const values = [...inputs, middleOf(y)];
+export interface EffectiveOptions {
+  /** The output (n, c, …space) whose unit is looked at. */
+  readonly at: Value;
+  /** Its places along the spatial axes; default: the middle. */
+  readonly unit?: readonly number[];
+  /** Values of the graph's inputs in their order: samples of x (random ones show the network, photographs what it does with them), then its tensors. */
+  readonly inputs: readonly Float32Array[];
+}
+
+/** Measures the effective field of a unit on a back end. Throws what the back end throws. */
+export async function effectiveField(backend: Backend, traced: Traced, { at, inputs, unit }: EffectiveOptions): Promise<EffectiveField> {
+  const graph = gradientGraph(traced, at);
+  const values = [...inputs, seedAt(at, unit ?? at.shape.slice(2).map((size) => Math.floor(size / 2)))];
   const program = backend.compile(graph);
   const buffers = graph.inputs.map((v) => backend.alloc(bytesOf(v.spec)));
   const [output] = graph.outputs.map((v) => backend.alloc(bytesOf(v.spec)));

@@ -2,7 +2,7 @@
 
 export { compare, type ComparedCount, type Comparison } from "./compare.ts";
 export { connectionsOf } from "./connections.ts";
-export { effectiveField, effectiveFieldOf, gradientGraph, middleOf, type EffectiveField } from "./effective.ts";
+export { effectiveField, effectiveFieldOf, gradientGraph, type EffectiveField, type EffectiveOptions } from "./effective.ts";
 export { receptiveFields, type Field } from "./field.ts";
 export { formulasOf, type LayerFormula, type Term } from "./formula.ts";
 export { evaluatePolynomial, growthOf, growthPower, widthGrowth, type GrowthPoint, type Polynomial } from "./growth.ts";

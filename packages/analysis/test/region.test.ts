@@ -114,9 +114,13 @@ describe("the effective field", () => {
       (x) => Array.from({ length: depth }).reduce((v: Value) => conv(v, ones(1, 1, 3, 3), { padding: 1 }), x),
       [{ shape: [1, 1, 33, 33], dtype: "float32" }],
     );
-  const measure = (graph: Graph) => {
+  const measure = (graph: Graph, unit?: readonly number[]) => {
     const [x] = graph.inputs;
-    return effectiveField(createHost(), { name: "stack", graph, x, entries: [], values: [] }, graph.outputs[0], [new Float32Array(33 * 33)]);
+    return effectiveField(
+      createHost(),
+      { name: "stack", graph, x, entries: [], values: [] },
+      { at: graph.outputs[0], inputs: [new Float32Array(33 * 33)], unit },
+    );
   };
 
   it.each([1, 2, 5, 10])("of %i layers of equal weights spreads as a sum of steps: variance 2/3 a layer", async (depth) => {
@@ -126,6 +130,12 @@ describe("the effective field", () => {
     for (const d of deviation) expect(d).toBeCloseTo(Math.sqrt((2 * depth) / 3), 5);
     expect(map.filter((v) => v > 0).length).toBe((2 * depth + 1) ** 2); // the field in theory
     expect(Math.max(...map)).toBe(1);
+  });
+
+  it("is that of any unit", async () => {
+    const { centre, map } = await measure(stack(2), [20, 1]);
+    expect(centre[0]).toBeCloseTo(20, 9);
+    expect(map.filter((v) => v > 0).length).toBe(5 * 4); // the first column of its field is padding
   });
 
   it("grows as the root of the depth, while the field in theory grows with the depth", async () => {
@@ -141,10 +151,10 @@ describe("the effective field", () => {
     const state = initialise(model);
     const map = graph.nodes.findLast((n) => n.path.startsWith("layer2"))!.outputs[0];
     const cpu = await createCpu({ threads: 1 });
-    const field = await effectiveField(cpu, traced, map, [
-      Float32Array.from({ length: 3 * 32 * 32 }, (_, i) => Math.sin(i)),
-      ...entries.map((e) => Float32Array.from(state.get(e.name)!.data)),
-    ]);
+    const field = await effectiveField(cpu, traced, {
+      at: map,
+      inputs: [Float32Array.from({ length: 3 * 32 * 32 }, (_, i) => Math.sin(i)), ...entries.map((e) => state.get(e.name)!.data)],
+    });
     cpu.dispose();
     // Kernels that transform whole tiles leave rounding errors around.
     const [rows, columns] = inputRegion(x, map, [0, 0, map.shape[2] / 2, map.shape[3] / 2])!;

@@ -97,12 +97,12 @@ async function detailsOf(at: string, traced: TracedModel, model: Model, { unit: 
     field: receptiveFields(traced.graph, traced.x).get(value)!,
     unit,
     region: inputRegion(traced.x, value, index),
-    ...(effective && { effective: await measured(at, model, threads) }),
+    ...(effective && { effective: await measured(at, model, unit, threads) }),
   };
 }
 
 /** The effective field with the weights that training would begin with, over random images. */
-async function measured(at: string, model: Model, threads?: number): Promise<EffectiveField> {
+async function measured(at: string, model: Model, unit: readonly number[], threads?: number): Promise<EffectiveField> {
   const traced = traceModel(model, { batch: SAMPLES });
   const random = createRandom("effective");
   const state = initialise(model);
@@ -110,7 +110,11 @@ async function measured(at: string, model: Model, threads?: number): Promise<Eff
   const { openBackend } = await import("../backend.ts");
   const backend = await openBackend(threads);
   try {
-    return await effectiveField(backend, traced, outputsOf(traced).get(at)!, [x, ...traced.entries.map((e) => state.get(e.name)!.data)]);
+    return await effectiveField(backend, traced, {
+      at: outputsOf(traced).get(at)!,
+      unit,
+      inputs: [x, ...traced.entries.map((e) => state.get(e.name)!.data)],
+    });
   } finally {
     backend.dispose();
   }

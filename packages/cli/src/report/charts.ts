@@ -20,10 +20,16 @@ const kinds: readonly (readonly [kind: string, color: string, types: readonly st
 
 const kindOf = (type: string): string => (kinds.find(([, , types]) => types.includes(type)) ?? kinds[kinds.length - 1])[0];
 
-/** Layers without parts, in the order in which they compute, with the outermost module of each. */
-export function leavesOf(layers: readonly LayerSummary[]): { readonly layer: LayerSummary; readonly module: string }[] {
-  const walk = (l: LayerSummary): LayerSummary[] => (l.parts.length ? l.parts.flatMap(walk) : [l]);
-  return layers.flatMap((top) => walk(top).map((layer) => ({ layer, module: top.path || "(model)" })));
+/** Layers without parts, in the order in which they compute. */
+export const leavesOf = (layers: readonly LayerSummary[]): LayerSummary[] => layers.flatMap((l) => (l.parts.length ? leavesOf(l.parts) : [l]));
+
+const GROUPS = 5; // names along the depth say where one is
+
+/** For each leaf the module that it stands in, as far out as gives some groups. */
+function modulesOf(leaves: readonly LayerSummary[]): string[] {
+  const at = (depth: number) => leaves.map((l) => l.path.split(".").slice(0, depth).join(".") || "(model)");
+  const depth = [1, 2, 3].find((d) => new Set(at(d)).size >= GROUPS) ?? 1;
+  return at(depth);
 }
 
 const sized = (width: number, height: number) => ({ update: { width: { value: width }, height: { value: height } } });
@@ -41,7 +47,7 @@ const axis = (orient: "left" | "bottom", scale: string, title: string, more: Par
 /** Where parameters, operations and memory sit: a bar for each layer, in the order in which they compute. */
 export function depthSpec(layers: readonly LayerSummary[], convention: keyof LayerSummary["operations"], head: string): Spec {
   const leaves = leavesOf(layers);
-  const rows = leaves.map(({ layer: l }, i) => ({
+  const rows = leaves.map((l, i) => ({
     i,
     name: l.path,
     kind: kindOf(l.type),
@@ -49,8 +55,13 @@ export function depthSpec(layers: readonly LayerSummary[], convention: keyof Lay
     operations: l.operations[convention],
     activations: l.activationBytes,
   }));
-  const starts = leaves.flatMap(({ module }, i) => (i === 0 || leaves[i - 1].module !== module ? [{ i, module }] : []));
-  const shown = starts.filter((s, at) => at === 0 || s.i - starts[at - 1].i > leaves.length / 90 || starts.length < 30);
+  const modules = modulesOf(leaves);
+  const starts = modules.flatMap((module, i) => (modules[i - 1] === module ? [] : [{ i, module }]));
+  // Names stand apart; those of modules with most layers come first.
+  const held = (s: (typeof starts)[number]) => (starts[starts.indexOf(s) + 1]?.i ?? leaves.length) - s.i;
+  const shown = starts
+    .toSorted((p, q) => held(q) - held(p) || p.i - q.i)
+    .reduce<typeof starts>((chosen, s) => (chosen.some((c) => Math.abs(c.i - s.i) < leaves.length / 55) ? chosen : [...chosen, s]), []);
   const panel = (field: "parameters" | "operations" | "activations", title: string, unit: string, last: boolean): GroupMark => ({
     type: "group",
     encode: sized(WIDTH, 130),
@@ -63,7 +74,6 @@ export function depthSpec(layers: readonly LayerSummary[], convention: keyof Lay
         ticks: last,
         labelAngle: -45,
         labelAlign: "right",
-        labelOverlap: true,
         encode: { labels: { update: { text: { signal: `data('starts')[indexof(pluck(data('starts'), 'i'), datum.value)].module` } } } },
       }),
     ],
@@ -206,8 +216,8 @@ const FRAMES = 9;
 export function fieldSpec(input: readonly number[], layers: readonly LayerSummary[]): Spec | null {
   if (input.length !== 4) return null;
   const [h, w] = input.slice(2);
-  const maps = leavesOf(layers).filter(({ layer }) => layer.output.length === 4 && layer.receptiveField.every((f) => f.jump > 0));
-  const frame = ({ layer }: (typeof maps)[number]): Framed => {
+  const maps = leavesOf(layers).filter((layer) => layer.output.length === 4 && layer.receptiveField.every((f) => f.jump > 0));
+  const frame = (layer: LayerSummary): Framed => {
     const [rows, columns] = layer.receptiveField;
     const span = (f: Field, size: number): [number, number] => {
       const first = f.start + Math.floor(size / 2) * f.jump;
@@ -251,7 +261,15 @@ export function fieldSpec(input: readonly number[], layers: readonly LayerSummar
     ],
     scales: [{ name: "color", type: "ordinal", domain: frames.map((f) => f.name), range: { scheme: "viridis" } }],
     legends: [
-      { fill: "color", orient: "right", title: "layer, size of its field", titleFontWeight: "normal", symbolType: "square", labelLimit: 260 },
+      {
+        fill: "color",
+        orient: "right",
+        title: "layer, size of its field",
+        titleFontWeight: "normal",
+        titleLimit: 260,
+        symbolType: "square",
+        labelLimit: 260,
+      },
     ],
     marks: [
       {
@@ -357,7 +375,7 @@ export function rooflineSpec({ layers, roofs: { gflops, bandwidth } }: Timing): 
 
 /** Work over arithmetic intensity, as far as the graph tells: whether arithmetic or memory will bound a layer. */
 export function intensitySpec(layers: readonly LayerSummary[]): Spec | null {
-  const dots = leavesOf(layers).flatMap(({ layer: l }) =>
+  const dots = leavesOf(layers).flatMap((l) =>
     l.macs ? [{ kind: kindOf(l.type), name: l.path, intensity: (2 * l.macs) / l.movedBytes, speed: l.macs }] : [],
   );
   if (dots.length === 0) return null;

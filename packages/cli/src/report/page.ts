@@ -70,7 +70,7 @@ ${training ? fact(`memory, training with Adam`, formatBytes(training.total)) : "
 ${timing ? fact(`predicted / measured on ${timing.threads} thread${timing.threads > 1 ? "s" : ""}`, `${ms(timing.predicted)} / ${ms(timing.measured)} ms`) : ""}
 </dl>
 <h2>Along the depth</h2>
-<p>A bar for each layer, in the order in which they compute; the names below are those of the outermost modules.</p>
+<p>A bar for each layer, in the order in which they compute; the names below are those of their modules.</p>
 ${depth}
 <h2>Memory over time</h2>
 <p>What is held between input and output at each step, node after node, nothing fused; parameters, gradients and the optimiser's state come on top.</p>
@@ -82,7 +82,7 @@ ${table(
     memoryRows((m) => formatBytes(m.buffers), "buffers"),
     ["gradients", "–", training ? formatBytes(training.gradients) : "–"],
     ["Adam's state", "–", training ? formatBytes(training.optimizer) : "–"],
-    ["kept for the way back", "–", training ? formatBytes(training.kept) : "–"],
+    ["kept for the way back, the input included", "–", training ? formatBytes(training.kept) : "–"],
     memoryRows((m) => formatBytes(m.peak.bytes), "most held at once"),
     memoryRows((m) => formatBytes(m.total), "in all"),
     ...(timing ? [["memory of the compiled program", formatBytes(timing.programBytes), "–"]] : []),
@@ -114,10 +114,9 @@ ${
     : ""
 }
 <h2>Operations by every convention</h2>
-${table(
-  ["convention", "operations", "what is counted"],
-  conventionNames.map((name) => [name, formatCount(totals.operations[name]), escape(operationConventions[name])]),
-).replaceAll(/<td class="n">([^<]*[a-z][^<]*)<\/td>/g, "<td>$1</td>")}
+<div class="scroll"><table><thead><tr><th scope="col">convention</th><th scope="col" class="n">operations</th><th scope="col">what is counted</th></tr></thead><tbody>
+${conventionNames.map((name) => `<tr><th scope="row">${name}</th><td class="n">${formatCount(totals.operations[name])}</td><td>${escape(operationConventions[name])}</td></tr>`).join("\n")}
+</tbody></table></div>
 <p>Torchinfo's memory (MB of 1,000,000): input ${(torchinfo.input / 1e6).toFixed(2)}, forward/backward pass ${(torchinfo.passes / 1e6).toFixed(2)}, params ${(torchinfo.parameters / 1e6).toFixed(2)}, total ${(torchinfo.total / 1e6).toFixed(2)}.</p>
 <h2>All layers</h2>
 <div class="scroll"><div class="tree">
