@@ -1,4 +1,4 @@
-"""Makes networks.json: what PyTorch answers for the networks of @conv/layers/models, those of torchvision and a few that it lacks.
+"""Makes networks.json and networkGradients.json: what PyTorch answers for the networks of @conv/layers/models, those of torchvision and a few that it lacks.
 
 Run as make.py, of whose helpers it makes use: /usr/bin/python3 networks.py
 
@@ -57,6 +57,17 @@ def row(name, model, shape, published):
         result |= {"input": shape, "step": step, "outputs": [number(v) for v in y[::step][:OUTPUTS].tolist()]}
     print(name, "of", sum(p.numel() for p in model.parameters()), "parameters")
     return result
+
+
+def step(name, model, shape, every):
+    """Training, two samples of class 3 and 7: the cross-entropy, the norm of its gradient by every so many-th tensor, and a statistic after it."""
+    model.load_state_dict({k: weights_of(k, v) for k, v in model.state_dict().items()})
+    x = 2 * scramble("x", 2 * math.prod(shape)).reshape(2, *shape) - 1
+    loss = F.cross_entropy(model.train()(x), torch.tensor([3, 7]))
+    loss.backward()
+    norms = [[k, number(p.grad.norm().item())] for k, p in list(model.named_parameters())[::every]]
+    running = [[k, number(b.norm().item())] for k, b in list(model.named_buffers())[::-1] if k.endswith("running_var")][:1]
+    return {"name": name, "input": shape, "loss": number(loss.item()), "norms": norms, "after": running}
 
 
 # ---- what torchvision lacks; names as in @conv/layers/models -------------------------------------------------------------
@@ -151,6 +162,12 @@ if __name__ == "__main__":
     def published(ours, make, shape=None, **options):
         return row(ours, make(weights=None, **options), shape, True)
 
+    save("networkGradients", [  # networks without dropout
+        step("resnet18", tv.resnet18(weights=None), [3, 64, 64], 9),
+        step("densenet121", tv.densenet121(weights=None), [3, 64, 64], 40),
+        step("shufflenetV2", tv.shufflenet_v2_x1_0(weights=None), [3, 64, 64], 20),
+        step("mobilenetV1", mobilenet_v1(), [3, 64, 64], 9),
+    ])
     aux = {"init_weights": False}
     save("networks", [
         row("alexnet_2012", alexnet_2012(256), [3, 67, 67], False),

@@ -8,6 +8,7 @@ import conv from "../goldens/conv.json" with { type: "json" };
 import elementwise from "../goldens/elementwise.json" with { type: "json" };
 import layers from "../goldens/layers.json" with { type: "json" };
 import losses from "../goldens/losses.json" with { type: "json" };
+import networkGradients from "../goldens/networkGradients.json" with { type: "json" };
 import networks from "../goldens/networks.json" with { type: "json" };
 import optimisers from "../goldens/optimisers.json" with { type: "json" };
 import pool from "../goldens/pool.json" with { type: "json" };
@@ -95,6 +96,18 @@ export interface NetworkGolden {
   readonly outputs?: readonly number[];
 }
 
+/**
+ * A network in training, with the weights of {@link NetworkGolden}, on two samples of classes 3 and 7: the cross-entropy, the norm √Σg² of its
+ * gradient by some tensors, and of some running statistics after the step.
+ */
+export interface NetworkGradientGolden {
+  readonly name: string;
+  readonly input: readonly number[];
+  readonly loss: number;
+  readonly norms: readonly (readonly (string | number)[])[];
+  readonly after: readonly (readonly (string | number)[])[];
+}
+
 /** `op` is "softmax" or "logSoftmax". */
 export interface SoftmaxGolden extends Arrays<"x" | "y" | "dy" | "dx"> {
   readonly name: string;
@@ -157,6 +170,7 @@ export const layerGoldens: readonly LayerGolden[] = [...layers, ...space].map(({
 }));
 export const batchNormGoldens: readonly BatchNormGolden[] = batchNorm;
 export const networkGoldens: readonly NetworkGolden[] = networks;
+export const networkGradientGoldens: readonly NetworkGradientGolden[] = networkGradients;
 export const elementwiseGoldens: readonly ElementwiseGolden[] = elementwise;
 export const softmaxGoldens: readonly SoftmaxGolden[] = softmax;
 export const lossGoldens: readonly LossGolden[] = losses;
