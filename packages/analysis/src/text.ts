@@ -68,7 +68,7 @@ export const operationsHead = (convention: Convention): string =>
 /** All columns but the layer's name, in their order. */
 export function columnsOf({ convention = "torchvision", backward = false }: TableOptions): Column[] {
   const gradient = (key: "dx" | "dw"): Column => ({
-    ...counted("macs", `MACs ${key}`, 1),
+    ...counted("macs", `MACs ${key}`, 0),
     key,
     of: (l) => l.backward[key],
     total: (t) => t.backward[key],
@@ -76,7 +76,7 @@ export function columnsOf({ convention = "torchvision", backward = false }: Tabl
   });
   return [
     told("type", "type", 3, (l) => (l.kernel ? `${l.type} ${l.kernel.join("×")}` : l.type)),
-    told("output", "output", 0, (l) => l.output.join("×")),
+    told("output", "output", backward ? 0.5 : 0, (l) => l.output.join("×")),
     counted("parameters", "parameters", 0),
     counted("frozen", "frozen", 11),
     counted("shared", "shared", 12),

@@ -1,7 +1,9 @@
 // `conv summary` as a process: the table, and the JSON that scripts read.
 
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { conv, folder } from "./run.ts";
+import { conv, folder, list } from "./run.ts";
 
 const cwd = folder();
 
@@ -59,5 +61,77 @@ describe("conv summary", { timeout: 60_000 }, () => {
     const { input, totals } = await json("lenet5", "--input", "3x28x28", "--batch", "64");
     expect(input).toEqual([64, 3, 28, 28]);
     expect(totals).toMatchObject({ parameters: 61706 + 2 * 150, macs: 64 * (416520 + 2 * 117600) });
+  });
+
+  it("folds the tree, counts as it is told, and counts gradients", async () => {
+    const { stdout } = await conv(["summary", "resnet50", "--depth", "1", "--convention", "torchinfo", "--backward"], cwd);
+    const lines = stdout.split("\n");
+    expect(lines[2].split(/ {2,}/)).toEqual(["layer", "parameters", "MACs (torchinfo)", "MACs dx", "MACs dw"]);
+    expect(lines.slice(4, 13).map((l) => l.split(/ {2,}/)[0])).toEqual([
+      "conv1",
+      "bn1",
+      "maxpool",
+      "layer1 ▸",
+      "layer2 ▸",
+      "layer3 ▸",
+      "layer4 ▸",
+      "avgpool",
+      "fc",
+    ]);
+    expect(lines[14].split(/ {2,}/)).toEqual(["total", "25,557,032", "4,089,238,376", "3,971,170,304", "4,089,184,256"]);
+    expect(stdout).toContain(
+      "torchinfo's memory (MB of 1,000,000, float32): input 0.60, forward/backward pass\n  177.83, params 102.23, total 280.66",
+    );
+  });
+
+  it("tells the memory of predicting and training, by element type", async () => {
+    const { memory } = await json("resnet18", "--input", "3x64x64", "--batch", "2", "--dtype", "float16");
+    expect(memory.inference).toMatchObject({ dtype: "float16", shape: [2, 3, 64, 64], parameters: 2 * 11_689_512, input: 2 * 2 * 3 * 64 * 64 });
+    expect(memory.training).toMatchObject({ gradients: 2 * 11_689_512, optimizer: 4 * 11_689_512 });
+    expect(memory.training.timeline.some((m: { forward: boolean }) => !m.forward)).toBe(true);
+  });
+
+  it("knows that a network with batch normalisation of single values can't be trained", async () => {
+    const { memory } = await json("resnet18", "--input", "3x32x32");
+    expect(memory.training).toBeNull();
+    expect(memory.inference.parameters).toBe(4 * 11_689_512);
+  });
+
+  it("writes comma-separated values, Markdown and pages", async () => {
+    const csv = await conv(["summary", "lenet5", "--format", "csv"], cwd);
+    expect(csv.stdout.split("\r\n").map((l) => l.split(",")[0])).toEqual(
+      ["layer", "c1", "s2", "c3", "s4", "c5", "f6", "output", "total", "\n"].slice(0, 9).concat(""),
+    );
+    const markdown = await conv(["summary", "lenet5", "--format", "markdown", "--out", "lenet5.md"], cwd);
+    expect(markdown).toEqual({ code: 0, stdout: "", stderr: "" });
+    expect(await readFile(join(cwd, "lenet5.md"), "utf8")).toMatch(/^## lenet5, input 1×1×28×28\n\n\| layer /);
+    expect(await list(cwd)).toEqual(["lenet5.md"]);
+  });
+
+  it("draws a page that needs nothing else", async () => {
+    const { code, stdout, stderr } = await conv(["summary", "resnet18", "--format", "html", "--convention", "flops2"], cwd);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toMatch(/^<!doctype html>/);
+    expect(stdout.match(/<figure><svg /g)).toHaveLength(4);
+    expect(stdout).toContain("<dd>3,628,146,688</dd><dt>FLOPs (flops2)</dt>");
+    expect(stdout.match(/<h2>.*?<\/h2>/g)).toEqual(
+      ["Along the depth", "Memory over time", "Receptive field", "Arithmetic intensity", "Operations by every convention", "All layers"].map(
+        (h) => `<h2>${h}</h2>`,
+      ),
+    );
+    expect(stdout).not.toMatch(/<(script|link|img)|url\(|src=/);
+    expect(stdout.replaceAll(/xmlns(:xlink)?="[^"]*"/g, "")).not.toContain("http");
+  });
+
+  it("measures, where that is asked for, beside what is predicted", async () => {
+    const { timing } = await json("lenet5", "--measure", "--threads", "1");
+    expect(timing).toMatchObject({ threads: 1, programBytes: expect.any(Number) });
+    expect(timing.layers.map((l: { path: string }) => l.path)).toEqual(["c1", "s2", "c3", "s4", "c5", "f6", "output"]);
+    for (const { predicted, measured, kernel } of timing.layers) {
+      expect(predicted).toBeGreaterThan(0);
+      expect(measured).toBeGreaterThan(0);
+      expect(kernel).toMatch(/^\w/);
+    }
+    expect(timing.layers.reduce((sum: number, l: { macs: number }) => sum + l.macs, 0)).toBe(416520);
   });
 });

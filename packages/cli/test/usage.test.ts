@@ -56,6 +56,20 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ["summary lenet5 --input 28", "c1: conv2d: input has 2 axes, needs 4 (batch, channels and 2 spatial)"],
   ["summary lenet5 --input big", "option '--input <shape>' argument 'big' is invalid. It must be sizes like 1x28x28."],
   ["summary lenet5 --format xml", "option '--format <name>' argument 'xml' is invalid. Allowed choices are text, json, csv, markdown, html."],
+  [
+    "summary lenet5 --convention paper",
+    "option '--convention <name>' argument 'paper' is invalid. Allowed choices are torchvision, conv-only, with-bias, torchinfo, ptflops, flops2.",
+  ],
+  ["summary lenet5 --out nowhere/costs.html --format html", "nowhere/costs.html: no such file or folder"],
+  ["compare lenet5 lenet6", `unknown model "lenet6"; did you mean lenet5? There are ${names}`],
+  ["compare lenet5", "missing required argument 'other'"],
+  ["receptive lenet5 --at c4", 'lenet5 has no layer "c4"; the nearest name is c1'],
+  ["receptive lenet5 --at c1 --unit 28x0", "there is no unit 28x0 in c1, whose output is 1x6x28x28"],
+  ["suggest 256x100x100 3x3", "missing required argument 'channels'"],
+  ["suggest 256x100x100 3x3x3 256", "the kernel 3x3x3 has 3 sizes, the input 256x100x100 has 2 beside its channels"],
+  ["suggest 256 3 256", "the input 256 has no sizes beside its channels"],
+  ["suggest 256x7x7 9 64 --padding 0", "0: conv: kernel 9 with dilation 1 spans 9, padded input has 7 (axis h)"],
+  ["suggest 256x7x7 3 64 --groups 3", "0: conv: 256 input channels do not divide into 3 groups"],
   ["explain 64x56x56 3x3", "missing required argument 'channels'"],
   ["explain 64x56x56 3x3x3 64", "the kernel 3x3x3 has 3 sizes, the input 64x56x56 has 2 beside its channels"],
   ["explain 64x56x56 9 64 --groups 5", "64 input channels do not divide into 5 groups"],
@@ -123,17 +137,22 @@ describe("a mistake ends with one line, exit code 2 and nothing written", () => 
 });
 
 describe("help", { timeout: 60_000 }, () => {
-  it.for(["train", "predict", "summary", "explain"])("of %s has examples", { timeout: 30_000 }, async (command) => {
-    const { code, stdout, stderr } = await conv([command, "--help"], cwd);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    expect(stdout).toMatch(new RegExp(`^Usage: conv ${command} .*\\n[\\s\\S]*\\nExamples:\\n  \\$ conv ${command} `));
-  });
+  it.for(["train", "predict", "summary", "compare", "receptive", "suggest", "explain"])(
+    "of %s has examples",
+    { timeout: 30_000 },
+    async (command) => {
+      const { code, stdout, stderr } = await conv([command, "--help"], cwd);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+      expect(stdout).toMatch(new RegExp(`^Usage: conv ${command} .*\\n[\\s\\S]*\\nExamples:\\n  \\$ conv ${command} `));
+    },
+  );
   it("comes with the version", async () => {
     expect(await conv(["--version"], cwd)).toEqual({ code: 0, stdout: `${packageJson.version}\n`, stderr: "" });
   });
   it("names the commands", async () => {
     const { code, stdout } = await conv(["--help"], cwd);
     expect(code).toBe(0);
-    for (const command of ["train", "predict", "summary", "explain"]) expect(stdout).toMatch(new RegExp(`^  ${command} .*[a-z]`, "m"));
+    for (const command of ["train", "predict", "summary", "compare", "receptive", "suggest", "explain"])
+      expect(stdout).toMatch(new RegExp(`^  ${command} .*[a-z]`, "m"));
   });
 });
