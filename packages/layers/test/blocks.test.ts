@@ -1,4 +1,4 @@
-// The blocks of the networks by themselves: their parts, and the shapes they make. What they compute is held to PyTorch in networks.test.ts.
+// The blocks of the networks by themselves: their parts, and the shapes they make. What they compute is held to PyTorch in answers.test.ts.
 
 import { createCpu } from "@conv/kernels-cpu";
 import { graphOf, sizeOf } from "@conv/tensor";

@@ -22,7 +22,7 @@ OUTPUTS = 20
 
 
 def scramble(name, count):
-    """Numbers in [0, 1) by name and position: layers/test/networks.test.ts makes the same."""
+    """Numbers in [0, 1) by name and position: layers/test/published.ts makes the same."""
     key = 0x811C9DC5
     for byte in name.encode():
         key = ((key ^ byte) * 0x01000193) % 2**32
