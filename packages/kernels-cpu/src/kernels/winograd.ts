@@ -96,20 +96,24 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
 export const ROUNDOFF = { 4: 16, 6: 64, 8: 256 } as const;
 
 /** Transforms the weights: [group][point][block of output channels][depth][row of the block]. */
-function weightStage(t: Tiling, caps: Caps, into: Place): Stage {
+function weightStage(t: Tiling, caps: Caps, packed: Place): Stage {
   const { g, h, w, axes, depth, points } = t;
   const mr = rowsPerTile(g.to);
   const perGroup = Math.ceil(g.to / mr);
   const strides = stridesOf(g.kernel);
+  const alongH = strides.at(-2) ?? 0;
+  const lines = h.short.g[0].length; // of taps; each gives a vector for every point along w
   // For each step of the depth but channels, the taps along every axis.
   const summed = axes.reduce<(readonly number[])[][]>((lists, x) => lists.flatMap((list) => x.taps.map((taps) => [...list, taps])), [[]]);
   return {
     name: `winogradWeights_${hash(JSON.stringify([g.kernel, g.to, g.from, g.groups, g.wTo, g.wFrom, h, w, summed, caps.relaxed]))}`,
     items: g.groups * perGroup,
     reads: [inputAt(1)],
-    writes: [into],
-    emit(_, f, [from, to], { lo, hi }) {
+    writes: [packed],
+    perThread: lines * w.n * 16,
+    emit(_, f, [from, to], { lo, hi, own }) {
       const [item, s, d, channel, block, group] = f.ints("item", "s", "d", "channel", "block", "group");
+      const [line, column, j, into] = f.ints("line", "column", "j", "into");
       f.for(item, lo, hi, 1, () => {
         f.set(group, i32.div(item, perGroup));
         f.set(block, i32.rem(item, perGroup));
@@ -122,32 +126,36 @@ function weightStage(t: Tiling, caps: Caps, into: Place): Stage {
               const [tapsH, tapsW] = [taps.at(-2) ?? [0], taps.at(-1)!];
               for (let row = 0; row < count; row += 4) {
                 const lanes = Math.min(4, count - row);
-                const load = (kh: number, kw: number) => {
-                  if (kh < 0 || kw < 0) return f.let("v128", "none", 0);
-                  const at = offset + kh * (strides.at(-2) ?? 0) + kw;
-                  const v = f.let("v128", "w_", v128.loadZero32(s, (at + row * g.wTo) * 4));
-                  for (let lane = 1; lane < lanes; lane++) f.set(v, v128.loadLane(s, v, lane, (at + (row + lane) * g.wTo) * 4));
+                const load = (kw: number) => {
+                  if (kw < 0) return f.let("v128", "none", 0);
+                  const at = offset + tapsH[0] * alongH + kw;
+                  const v = f.let("v128", "w_", v128.loadZero32(line, (at + row * g.wTo) * 4));
+                  for (let lane = 1; lane < lanes; lane++) f.set(v, v128.loadLane(line, v, lane, (at + (row + lane) * g.wTo) * 4));
                   return v;
                 };
-                const half = tapsH.map((kh) =>
-                  combine(
-                    f,
-                    caps,
-                    w.short.g,
-                    tapsW.map((kw) => load(kh, kw)),
-                  ),
-                );
-                for (let j = 0; j < w.n; j++)
-                  combine(
-                    f,
-                    caps,
-                    h.short.g,
-                    half.map((r) => r[j]),
-                  ).forEach((v, i) => {
-                    const at = ((i * w.n + j) * depth * g.to + row) * 4;
-                    if (lanes === 4) f.store(d, v, at);
-                    else for (let lane = 0; lane < lanes; lane++) f.storeLane(d, v, lane, at + lane * 4);
+                // Taps along h are equally far apart; those that are missing come last.
+                const known = tapsH.filter((kh) => kh >= 0).length;
+                const apart = known > 1 ? tapsH[1] - tapsH[0] : 0;
+                f.set(column, own);
+                f.set(line, s);
+                f.for(j, 0, known, 1, () => {
+                  combine(f, caps, w.short.g, tapsW.map(load)).forEach((v, i) => f.store(column, v, i * lines * 16));
+                  f.bump(column, 16);
+                  f.bump(line, apart * alongH * 4);
+                });
+                for (let r = known; r < lines; r++) for (let i = 0; i < w.n; i++) f.store(own, 0, (i * lines + r) * 16);
+                f.set(column, own);
+                f.set(into, d);
+                f.for(j, 0, w.n, 1, () => {
+                  const half = tapsH.map((_, r) => f.let("v128", "half", v128.load(column, r * 16)));
+                  combine(f, caps, h.short.g, half).forEach((v, i) => {
+                    const at = (i * w.n * depth * g.to + row) * 4;
+                    if (lanes === 4) f.store(into, v, at);
+                    else for (let lane = 0; lane < lanes; lane++) f.storeLane(into, v, lane, at + lane * 4);
                   });
+                  f.bump(column, lines * 16);
+                  f.bump(into, depth * g.to * 4);
+                });
               }
               f.bump(d, count * 4);
             }
