@@ -181,3 +181,21 @@ test("maps are walked by keyboard", async () => {
   await page.keyboard.press("Escape");
   await page.getByTestId("inspector").waitFor({ state: "detached" });
 });
+
+test("learns by another optimizer, from varied digits, and keeps the weights between", async () => {
+  const page = await open("#/digits?model=resnet8");
+  await page.locator("li[data-stage=fc]").waitFor();
+  await page.getByLabel("Optimizer").selectOption("SGD");
+  await page.getByLabel("Vary the digits").check();
+  await page.getByRole("button", { name: /^Train/ }).click();
+  await until(page, "images", 128);
+  await page.getByLabel("Optimizer").selectOption("AdamW");
+  await page.getByRole("button", { name: "Train on" }).waitFor();
+  const paused = await number(page, "images");
+  await page.getByRole("button", { name: "Train on" }).click();
+  await until(page, "images", paused + 64);
+  expect(await number(page, "loss")).toBeGreaterThan(0);
+  // What no single window makes is shown, and said not to be taken apart.
+  await page.evaluate(() => (location.hash = "#/digits?model=resnet8&layer=layer1&at=5"));
+  await page.getByText("This value is not a single window's sum.").waitFor();
+});

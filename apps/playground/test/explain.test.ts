@@ -10,6 +10,8 @@ import { known, readNetwork, type Known, type Network } from "../src/digits/stag
 
 const host = (s: Spec, values: Float32Array): HostArray => ({ shape: s.shape, dtype: s.dtype, data: Float64Array.from(values) });
 
+const LENETS = ["lenet5", "lenet5_1998"];
+
 /** All values of a network with first weights, shown a slanted stroke. */
 function seen(network: Network): Known {
   const { traced, graph, inputMaps } = network;
@@ -30,7 +32,7 @@ function seen(network: Network): Known {
   );
 }
 
-describe.each(MODEL_NAMES)("%s", (name) => {
+describe.each(LENETS)("%s", (name) => {
   const network = readNetwork(models[name]());
   const values = seen(network);
 
@@ -104,4 +106,21 @@ test("a maximum names its winner, the first of equals", () => {
     expect(xs).toHaveLength(4);
     expect(e?.winner).toBe(xs.indexOf(Math.max(...xs)));
   }
+});
+
+describe.each(MODEL_NAMES.filter((name) => !LENETS.includes(name)))("%s", (name) => {
+  test("is read, and what no single window makes is shown without being taken apart", () => {
+    const network = readNetwork(models[name]());
+    expect(network.stages.map((s) => s.name)).toEqual(["stem", "layer1", "layer2", "layer3", "avgpool", "fc"]);
+    const [stem, , , , , fc] = network.stages;
+    const random = network.stages.map((s) => Float32Array.from({ length: sizeOf(s.output.shape) }, (_, i) => Math.sin(i)));
+    const values = known(
+      network,
+      new Float32Array(784),
+      [...initialise(network.model).values()].map((saved) => saved.data),
+      random,
+    );
+    expect(explain(stem, 0, values)).toBeNull();
+    expect(explain(fc, 3, values)?.groups[0].terms).toHaveLength(64);
+  });
 });

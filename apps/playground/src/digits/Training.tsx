@@ -1,4 +1,4 @@
-// Training in the page: start, pause, reset, learning rate, what it achieves, and weights to a file and back.
+// Training in the page: start, pause, reset, learning rate, optimizer, augmentation, what it achieves, and weights to a file and back.
 
 import { useRef } from "react";
 import { Card, Icon } from "../components/ui.tsx";
@@ -6,6 +6,7 @@ import { count, decimal, percent } from "../format.ts";
 import { useLanguage, useText } from "../i18n/index.tsx";
 import type { Client, NetworkState } from "./client.ts";
 import { Curve } from "./Curve.tsx";
+import { OPTIMIZERS } from "./recipe.ts";
 
 const EPOCHS = 5; // of one press of the button
 const SECONDS = 10; // what that takes, about, on two cores
@@ -63,6 +64,32 @@ export function Training({ client, state }: { client: Client; state: NetworkStat
               onChange={(e) => client.setLearningRate(RATES[Number(e.target.value)])}
             />
           </label>
+          <div className="recipe">
+            <label>
+              {t.optimizer}{" "}
+              <select
+                value={state.recipe.optimizer}
+                disabled={off}
+                onChange={(e) => {
+                  const optimizer = OPTIMIZERS.find((name) => name === e.target.value);
+                  if (optimizer) client.setRecipe({ ...state.recipe, optimizer });
+                }}
+              >
+                {OPTIMIZERS.map((name) => (
+                  <option key={name}>{name}</option>
+                ))}
+              </select>
+            </label>
+            <label>
+              <input
+                type="checkbox"
+                checked={state.recipe.augment}
+                disabled={off}
+                onChange={(e) => client.setRecipe({ ...state.recipe, augment: e.target.checked })}
+              />{" "}
+              {t.augment}
+            </label>
+          </div>
           <dl className="figures">
             <Figure name={t.testAccuracy} value={accuracy === undefined ? "–" : percent(accuracy)} id="accuracy" />
             <Figure name={t.batchLoss} value={losses.length ? decimal(losses[losses.length - 1].loss, 3) : "–"} id="loss" />

@@ -3,6 +3,7 @@
 import { useSyncExternalStore } from "react";
 import { modelNamed } from "./models.ts";
 import type { Point, Reply, Request, Sample } from "./protocol.ts";
+import { START_RECIPE, type Recipe } from "./recipe.ts";
 import { known, readNetwork, type Known, type Network } from "./stages.ts";
 
 export interface Seen {
@@ -25,6 +26,7 @@ export interface NetworkState {
   readonly imagesPerSecond: number;
   readonly running: boolean;
   readonly learningRate: number;
+  readonly recipe: Recipe;
   /** Images behind the weights: 0 where they are random, null where they came from a file. */
   readonly images: number | null;
   readonly notice: Notice | null;
@@ -39,6 +41,7 @@ const START: NetworkState = {
   imagesPerSecond: 0,
   running: false,
   learningRate: 1e-3,
+  recipe: START_RECIPE,
   images: 0,
   notice: null,
 };
@@ -50,6 +53,8 @@ export interface Client {
   readonly send: (request: Request, transfer?: Transferable[]) => void;
   /** Takes effect at the next step. */
   readonly setLearningRate: (value: number) => void;
+  /** Pauses the training. */
+  readonly setRecipe: (recipe: Recipe) => void;
 }
 
 function createClient(modelName: string): Client {
@@ -76,6 +81,10 @@ function createClient(modelName: string): Client {
     setLearningRate: (value) => {
       set({ learningRate: value });
       send({ type: "rate", value });
+    },
+    setRecipe: (recipe) => {
+      set({ recipe });
+      send({ type: "recipe", recipe });
     },
   };
 }

@@ -1,5 +1,7 @@
 // What the page and its worker say to each other.
 
+import type { Recipe } from "./recipe.ts";
+
 /** To the worker. */
 export type Request =
   | { readonly type: "start"; readonly model: string; readonly digits: string }
@@ -10,6 +12,8 @@ export type Request =
   | { readonly type: "pause" }
   | { readonly type: "reset" }
   | { readonly type: "rate"; readonly value: number }
+  /** Pauses; the weights stay. */
+  | { readonly type: "recipe"; readonly recipe: Recipe }
   | { readonly type: "save" }
   | { readonly type: "load"; readonly name: string; readonly bytes: Uint8Array };
 

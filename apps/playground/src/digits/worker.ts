@@ -2,11 +2,12 @@
 // between steps, so a picture of the learning network costs one forward pass now and then.
 
 import { createCpu } from "@conv/kernels-cpu";
-import { adam, createTrainer, decodeSafetensors, encodeSafetensors, matchState, type Dataset, type State, type Trainer } from "@conv/layers";
+import { createTrainer, decodeSafetensors, encodeSafetensors, matchState, type Dataset, type State, type Trainer } from "@conv/layers";
 import { bytesOf, type Backend, type Buffer } from "@conv/tensor";
 import { digitDataset, fetchDigits, intensities, prepare, type PackedDigits, type View } from "./data.ts";
 import { modelNamed, viewOf } from "./models.ts";
 import type { Point, Reply, Request } from "./protocol.ts";
+import { lessonsOf, optimizerOf, START_RECIPE } from "./recipe.ts";
 import { readNetwork, type Network } from "./stages.ts";
 
 const BATCH = 64;
@@ -44,6 +45,7 @@ function createSession(backend: Backend, network: Network, digits: PackedDigits,
     return (unpacked = { learn: digitDataset(digits, view, 0, digits.trainCount), test, few: { ...test, count: MEASURED } });
   };
   let rate = 1e-3;
+  let recipe = START_RECIPE;
   let seed = 0;
   let pixels: Float32Array | null = null;
   let images: number | null = 0;
@@ -52,7 +54,7 @@ function createSession(backend: Backend, network: Network, digits: PackedDigits,
   let looking = false;
   let lookAgain = false;
 
-  const begin = (state?: State): Trainer => createTrainer({ backend, model, optimizer: adam({ lr: () => rate }), state, seed, batch: BATCH });
+  const begin = (state?: State): Trainer => createTrainer({ backend, model, optimizer: optimizerOf(recipe, () => rate), state, seed, batch: BATCH });
   let trainer = begin();
 
   const look = async (): Promise<void> => {
@@ -104,7 +106,7 @@ function createSession(backend: Backend, network: Network, digits: PackedDigits,
       }
     };
     const last = trainer.position.epoch + epochs;
-    for await (const _ of trainer.fit(datasets().learn, { epochs: last, signal, onStep })) {
+    for await (const _ of trainer.fit(lessonsOf(recipe, datasets().learn, view.background), { epochs: last, signal, onStep })) {
       report();
       await measure(datasets().test);
     }
@@ -160,6 +162,14 @@ function createSession(backend: Backend, network: Network, digits: PackedDigits,
     rate(value: number) {
       rate = value;
     },
+    /** The weights stay, and the optimizer begins anew. */
+    async recipe(next: typeof recipe) {
+      await pause();
+      recipe = next;
+      const state = await trainer.state();
+      trainer.dispose();
+      trainer = begin(state);
+    },
     async save() {
       const bytes = encodeSafetensors(await trainer.state(), { model: model.name });
       reply({ type: "weights", bytes }, [bytes.buffer]);
@@ -204,6 +214,8 @@ function handle(request: Exclude<Request, { type: "start" }>, s: Session): Promi
       return s.reset();
     case "rate":
       return s.rate(request.value);
+    case "recipe":
+      return s.recipe(request.recipe);
     case "save":
       return s.save();
     case "load":

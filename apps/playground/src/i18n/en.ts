@@ -100,6 +100,8 @@ export const en = {
   pauseTraining: "Pause",
   reset: "Reset",
   learningRate: "Learning rate",
+  optimizer: "Optimizer",
+  augment: "Vary the digits",
   batchLoss: "loss",
   testAccuracy: "test accuracy",
   trainingPictures: "images seen",

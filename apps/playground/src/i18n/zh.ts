@@ -89,6 +89,8 @@ export const zh: Dictionary = {
   pauseTraining: "暂停",
   reset: "重置",
   learningRate: "学习率",
+  optimizer: "优化器",
+  augment: "随机变化数字",
   batchLoss: "损失",
   testAccuracy: "测试准确率",
   trainingPictures: "已看图片",
