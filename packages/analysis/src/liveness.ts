@@ -50,7 +50,14 @@ export function livenessOf(graph: Graph, options: LivenessOptions = {}): Livenes
   const { steps = stepsOf(graph), bytes: sizeOfValue = (v: Value) => bytesOf(v.spec), lasting = [] } = options;
   const kept = new Set(graph.outputs.map(rootOf));
   const users = new Map<Value, Node[]>();
-  for (const n of graph.nodes) if (n.op !== reshapeOp) for (const v of new Set(n.inputs.map(rootOf))) users.set(v, [...(users.get(v) ?? []), n]);
+  for (const n of graph.nodes) {
+    if (n.op === reshapeOp) continue;
+    for (const v of n.inputs.map(rootOf)) {
+      const known = users.get(v);
+      if (known) known.push(n);
+      else users.set(v, [n]);
+    }
+  }
   const parts = partsOf(graph, kept);
   const last = new Map<Value, number>();
   steps.forEach((nodes, i) => nodes.forEach((n) => n.inputs.forEach((v) => last.set(rootOf(v), i))));

@@ -59,28 +59,11 @@ export interface TrainingMemory extends Memory {
 
 /** Memory of a prediction, of a network traced as for predicting; node after node, nothing fused. */
 export function memoryOf(traced: Traced, { dtype = "float32" }: MemoryOptions = {}): Memory {
-  const { graph, x, entries, values } = traced;
-  const bytes = sizer(dtype);
-  const stored = (kind: "parameter" | "buffer") => sum(entries.map((e, i) => (e.kind === kind ? bytes(values[i]) : 0)));
-  const saved = new Set(values);
-  const activations = dependents(graph, [x]);
-  const made = new Set(graph.nodes.flatMap((n) => n.outputs.map(rootOf)).filter((v) => v.node && activations.has(v)));
-  const [parameters, buffers] = [stored("parameter"), stored("buffer")];
-  const input = sum(graph.inputs.map((v) => (saved.has(v) ? 0 : bytes(v))));
-  const output = sum([...new Set(graph.outputs.map(rootOf))].map(bytes));
-  const { timeline, peak } = momentsOf(livenessOf(inTime(graph, x), { bytes }), new Set(graph.nodes));
-  return {
-    dtype,
-    shape: x.shape,
-    parameters,
-    buffers,
-    input,
-    output,
-    activations: sum([...made].map(bytes)),
-    peak,
-    timeline,
-    total: parameters + buffers + input + output + peak.bytes,
-  };
+  const { graph, x } = traced;
+  const fixed = fixedOf(traced, dtype);
+  const { timeline, peak } = momentsOf(livenessOf(inTime(graph, x), { bytes: sizer(dtype) }), new Set(graph.nodes));
+  const { parameters, buffers, input, output } = fixed;
+  return { ...fixed, peak, timeline, total: parameters + buffers + input + output + peak.bytes };
 }
 
 /**
@@ -97,17 +80,35 @@ export function trainingMemoryOf(traced: Traced, { dtype = "float32", slots = 0 
   const kept = new Set(read.filter((v) => activations.has(v)));
   const gradients = sum(values.map((v, i) => (entries[i].trainable ? bytes(v) : 0)));
   const { timeline, peak } = momentsOf(livenessOf(inTime(whole, x), { bytes }), forward);
-  const plain = memoryOf(traced, { dtype });
-  const { parameters, buffers, input, output } = plain;
+  const fixed = fixedOf(traced, dtype);
+  const { parameters, buffers, input, output } = fixed;
   const optimizer = slots * gradients;
   return {
-    ...plain,
+    ...fixed,
     gradients,
     optimizer,
     kept: sum([...kept].map(bytes)),
     peak,
     timeline,
     total: parameters + buffers + input + 2 * output + gradients + optimizer + peak.bytes,
+  };
+}
+
+/** What does not depend on the order of things. */
+function fixedOf({ graph, x, entries, values }: Traced, dtype: NumberType): Omit<Memory, "peak" | "timeline" | "total"> {
+  const bytes = sizer(dtype);
+  const stored = (kind: "parameter" | "buffer") => sum(entries.map((e, i) => (e.kind === kind ? bytes(values[i]) : 0)));
+  const saved = new Set(values);
+  const activations = dependents(graph, [x]);
+  const made = new Set(graph.nodes.flatMap((n) => n.outputs.map(rootOf)).filter((v) => v.node && activations.has(v)));
+  return {
+    dtype,
+    shape: x.shape,
+    parameters: stored("parameter"),
+    buffers: stored("buffer"),
+    input: sum(graph.inputs.map((v) => (saved.has(v) ? 0 : bytes(v)))),
+    output: sum([...new Set(graph.outputs.map(rootOf))].map(bytes)),
+    activations: sum([...made].map(bytes)),
   };
 }
 

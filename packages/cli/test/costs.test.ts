@@ -1,5 +1,8 @@
 // `conv compare`, `conv receptive` and `conv suggest` as processes.
 
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { conv, folder } from "./run.ts";
 
@@ -82,4 +85,14 @@ describe("conv suggest", { timeout: 60_000 }, () => {
     expect(list[0]).toMatchObject({ name: "direct", output: [32, 48], parameters: 16 * 32 * 5 + 32 });
     expect(list.map((a: { name: string }) => a.name)).toContain("stacked 3");
   });
+});
+
+it("no back end and nothing that draws is loaded to tell costs", { timeout: 60_000 }, async () => {
+  const log = "process.stderr.write(s + String.fromCharCode(10))";
+  const hooks = `import { registerHooks } from "node:module"; registerHooks({ resolve(s, c, next) { ${log}; return next(s, c); } })`;
+  const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url));
+  const told = await promisify(execFile)(process.execPath, ["--import", `data:text/javascript,${hooks}`, bin, "summary", "resnet18"], { cwd });
+  const loaded = told.stderr.split("\n");
+  expect(loaded).toContain("@conv/analysis");
+  expect(loaded.filter((name) => /kernels|vega|sharp/.test(name))).toEqual([]);
 });
