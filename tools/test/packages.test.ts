@@ -130,7 +130,7 @@ describe("all packages", () => {
     expect(JSON.parse(summary).totals.parameters).toBe(61_706);
   });
 
-  test("one convolution layer with all that runs it, threads included, takes at most 60 kB", async () => {
+  test("one convolution layer with all that runs it, threads included, takes at most 70 kB", async () => {
     const source = `
       export { jit, tensor } from "@conv/tensor";
       export { add, conv, relu, reshape } from "@conv/ops";
@@ -138,10 +138,10 @@ describe("all packages", () => {
       export { conv2d } from "@conv/layers";`;
     const size = await bundledSize(source, project.folder);
     console.log(`one convolution layer with all that runs it: ${kB(size)}`);
-    expect(size).toBeLessThanOrEqual(60_000);
+    expect(size).toBeLessThanOrEqual(70_000);
   });
 
-  test("all packages together take at most 120 kB", async () => {
+  test("all packages together take at most 140 kB", async () => {
     const names = published.map(({ manifest }) => manifest.name);
     const rows = await Promise.all(
       published.map(async ({ manifest }) => {
@@ -162,6 +162,6 @@ describe("all packages", () => {
     const total = rows.reduce((sum, row) => sum + row.total, 0);
     console.log("minified and gzipped:");
     console.table([...rows.flatMap((row) => row.sizes), { "entry point": "all packages together", alone: kB(total) }]);
-    expect(total).toBeLessThanOrEqual(120_000);
+    expect(total).toBeLessThanOrEqual(140_000);
   });
 });
