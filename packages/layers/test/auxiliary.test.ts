@@ -3,6 +3,7 @@
 import { createHost } from "@conv/tensor";
 import { expect, test } from "vitest";
 import { arrayDataset, createTrainer, linear, sgd, traceModel, type Context, type Model } from "../src/index.ts";
+import { withHeads } from "../src/models/heads.ts";
 import { only, weightsOf } from "./tiny.ts";
 
 /** Two linear layers side by side on two numbers, the second an auxiliary head where it has a weight. */
@@ -58,4 +59,12 @@ test("predicting, there is none", () => {
   const model = only({ type: "late", forward: (x, ctx) => (ctx.auxiliary(x, 1), x) }, [2]);
   expect(() => traceModel(model)).toThrow("auxiliary: an output that only training sees is given while predicting");
   expect(traceModel(model, { training: true }).auxiliaries).toHaveLength(1);
+});
+
+test("a head must stand on a part before it", () => {
+  const layer = withHeads([
+    ["aux", { on: "body", head: linear(2), weight: 1 }],
+    ["body", linear(3)],
+  ]);
+  expect(() => traceModel(only(layer, [2]))).toThrow("withHeads: aux stands on body, which is no part before it");
 });
