@@ -8,6 +8,12 @@ export async function main(): Promise<number[]> {
   const weight = spec([64, 64, 3, 3]);
   const graph = trace((x, w) => relu(conv(x, w, { padding: 1 })), [spec([1, 64, 56, 56]), weight], ["x", "weight"]);
   const [x, w] = graph.inputs;
-  const { totals } = summarise({ name: "layer", graph, x, entries: [{ name: "weight", spec: weight, kind: "parameter", trainable: true }], values: [w] });
+  const { totals } = summarise({
+    name: "layer",
+    graph,
+    x,
+    entries: [{ name: "weight", spec: weight, kind: "parameter", trainable: true }],
+    values: [w],
+  });
   return [totals.parameters, totals.macs, totals.activationBytes];
 }
