@@ -7,7 +7,7 @@ import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place,
 import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { hash } from "../wasm/tile.ts";
 import { eachTap } from "./igemm.ts";
-import { loadStepped } from "./pad.ts";
+import { copyInside, fillRange, loadStepped, padBytes } from "./pad.ts";
 import { scaledSum } from "./reduce.ts";
 import { eachCell, locate, storeLanes, streamTime } from "./walk.ts";
 import { eachVector, emitMax, outputAxes, paddedSource, PADDING, tapsOf, volume, windowsOf, type Windows } from "./window.ts";
@@ -26,8 +26,8 @@ function maximum(g: PoolGeometry): CpuCode {
   const w = windowsOf(g, PADDING);
   const scratch: Scratch[] = [];
   const stages: Stage[] = [];
-  const x = paddedSource(w, inputAt(0), scratch, stages);
-  stages.push(rows("maxPool", g, w, [x], [], (f, [p], _, lanes) => emitMax(f, w, p, lanes)));
+  const x = isNear(w) ? inputAt(0) : paddedSource(w, inputAt(0), scratch, stages);
+  stages.push(rows("maxPool", g, w, [x], [], (f, [p], _, lanes) => emitMax(f, w, p, lanes), isNear(w)));
   return { scratch, stages };
 }
 
@@ -61,20 +61,19 @@ export function average(g: AvgPoolGeometry): CpuCode {
   const w = windowsOf(g);
   const scratch: Scratch[] = [];
   const stages: Stage[] = [];
-  const x = paddedSource(w, inputAt(0), scratch, stages);
+  const x = isNear(w) ? inputAt(0) : paddedSource(w, inputAt(0), scratch, stages);
   const shares = sharesOf(g);
   const tables: Place[] = typeof shares === "number" ? [] : [scratchAt(scratch.push({ bytes: shares.byteLength, data: shares }) - 1)];
-  stages.push(
-    rows("avgPool", g, w, [x], tables, (f, [p], [table], lanes) => {
-      const sum = f.let("v128", "sum", 0);
-      eachTap(f, w.taps, w.strides, [p], (offsets) => {
-        const load = tapsOf(f, w, p, lanes, offsets);
-        for (const o of offsets) f.set(sum, f32x4.add(sum, load(o)));
-      });
-      f.set(sum, f32x4.mul(sum, typeof shares === "number" ? shares : v128.load(table)));
-      return sum;
-    }),
-  );
+  const mean = (f: Func, [p]: readonly Local[], [table]: readonly Local[], lanes: number) => {
+    const sum = f.let("v128", "sum", 0);
+    eachTap(f, w.taps, w.strides, [p], (offsets) => {
+      const load = tapsOf(f, w, p, lanes, offsets);
+      for (const o of offsets) f.set(sum, f32x4.add(sum, load(o)));
+    });
+    f.set(sum, f32x4.mul(sum, typeof shares === "number" ? shares : v128.load(table)));
+    return sum;
+  };
+  stages.push(rows("avgPool", g, w, [x], tables, mean, isNear(w)));
   return { scratch, stages };
 }
 
@@ -97,7 +96,15 @@ export function sharesOf(g: AvgPoolGeometry): number | Float32Array {
   );
 }
 
-/** A stage over rows of outputs: `body` returns the value of four neighbouring ones. `tables` hold a value for each output of a plane. */
+/** Bytes of a padded plane that stays in the second-level cache from when it is made until it is read. */
+const NEAR = 256 * 1024;
+/** Whether each plane is padded when its turn comes, in the thread's own memory; larger ones are padded before, in a stage of their own. */
+const isNear = (w: Windows): boolean => w.padded && padBytes({ ...w.box, planes: 1 }) <= NEAR;
+
+/**
+ * A stage over rows of outputs: `body` returns the value of four neighbouring ones. `tables` hold a value for each output of a plane.
+ * If `near`, the one source is not yet padded.
+ */
 function rows(
   name: string,
   g: PoolGeometry,
@@ -105,26 +112,32 @@ function rows(
   sources: readonly Place[],
   tables: readonly Place[],
   body: (f: Func, sources: readonly Local[], tables: readonly Local[], lanes: number) => Local,
+  near = false,
 ): Stage {
-  const planes = { size: w.planes, strides: [w.plane, volume(g.output), 0] };
-  const [first, ...inner] = outputAxes(g, w);
-  const pieces = first ? [planes, first] : [planes];
+  const planes = { size: w.planes, strides: [near ? 0 : w.plane, volume(g.output), 0] };
+  const axes = outputAxes(g, w);
+  const shared = near ? 0 : 1; // axes that are divided into pieces of work
+  const [pieces, inner] = [[planes, ...axes.slice(0, shared)], axes.slice(shared)];
+  const bytes = near ? padBytes({ ...w.box, planes: 1 }) : 0;
   return {
     name: `${name}_${hash(JSON.stringify([g, w.padded]))}`,
     items: volume(pieces.map((a) => a.size)),
     reads: [...sources, ...tables],
     writes: [outputAt(0)],
-    emit(_, f, at, { lo, hi }) {
+    perThread: near ? Math.ceil(bytes / 64) * 64 : undefined,
+    emit(_, f, at, { lo, hi, own }) {
       const walkers = at.map((base, i) => ({
         at: f.local("i32", `at_${base.name}`),
-        base,
+        base: near && !i ? own : base,
         stride: i < sources.length ? 0 : i < at.length - 1 ? 2 : 1,
       }));
       const along = at.map((base) => f.local("i32", `along_${base.name}`));
       const source = along.slice(0, sources.length);
       const target = along.slice(sources.length);
       const item = f.local("i32", "item");
+      if (near) fillRange(f, own, bytes, w.box.fill ?? 0);
       f.for(item, lo, hi, 1, () => {
+        if (near) copyInside(f, w.box, f.let("i32", "plane", i32.add(at[0], i32.mul(item, volume(g.input) * 4))), own);
         locate(f, item, pieces, walkers);
         eachCell(f, inner, walkers, () => {
           walkers.forEach((walker, i) => f.set(along[i], walker.at));
