@@ -17,7 +17,7 @@ export function addCostCommands(program: Command): void {
     .summary("print what each layer of a network costs")
     .description(
       "Print output shape, parameters, multiply-accumulates, memory and receptive field of each layer, as far as the terminal is wide and high, and the " +
-        "memory of predicting and training. Nothing is run but with --measure.",
+        "memory of predicting and training. No back end is loaded but with --predict and --measure.",
     )
     .addArgument(modelArgument())
     .addOption(inputOption())
@@ -28,7 +28,8 @@ export function addCostCommands(program: Command): void {
     .addOption(new Option("--dtype <name>", "what numbers are held as, for the memory").choices(Object.keys(bytesPerNumber)).default("float32"))
     .addOption(new Option("--format <name>", "html is one page with pictures").choices(["text", "json", "csv", "markdown", "html"]).default("text"))
     .option("--out <file>", "where to write (default: standard output)")
-    .option("--measure", "compile and run the network, too: predicted and measured time of each layer", false)
+    .option("--predict", "the time of each layer, as the kernels of this machine estimate it", false)
+    .option("--measure", "run the network, too: predicted and measured time of each layer", false)
     .addOption(threadsOption())
     .addHelpText(
       "after",

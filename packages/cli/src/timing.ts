@@ -12,13 +12,15 @@ export interface StepTime {
   readonly macs: number;
   readonly bytes: number;
   readonly predicted: number;
-  readonly measured: number;
+  /** Absent where nothing was run. */
+  readonly measured?: number;
 }
 
 export interface Timing {
   readonly threads: number;
   readonly predicted: number;
-  readonly measured: number;
+  /** Of the whole network; absent where it was not run. */
+  readonly measured?: number;
   /** Bytes of the program's own memory: what lies between its steps, packed weights, room for kernels. */
   readonly programBytes: number;
   /** What this machine reaches: GFLOP/s of its kernels in a large matrix product, GB/s read and written when copying. */
@@ -28,8 +30,8 @@ export interface Timing {
 
 const [WARM, TIMED] = [0.03, 0.06]; // seconds: for the engine to make its best code, then for the least of many times
 
-/** Compiles the network, runs it, and runs each of its steps alone. */
-export async function timeLayers({ graph: traced }: { readonly graph: Graph }, threads?: number): Promise<Timing> {
+/** Compiles the network and asks the kernels of its steps what they will take; with `run` also runs it, and each step alone. */
+export async function timeLayers({ graph: traced }: { readonly graph: Graph }, run: boolean, threads?: number): Promise<Timing> {
   const cpu = await createCpu(threads === undefined ? {} : { threads });
   try {
     const graph = optimise(traced);
@@ -40,8 +42,8 @@ export async function timeLayers({ graph: traced }: { readonly graph: Graph }, t
     const layers = steps.map(({ nodes, kernel, estimate }): StepTime => {
       const part = alone(nodes, graph);
       const key = JSON.stringify([...nodes.map((n) => [n.op.name, n.params]), ...part.inputs.map((v) => v.shape)]);
-      const measured = known.get(key) ?? leastTime(cpu, part);
-      known.set(key, measured);
+      if (run && !known.has(key)) known.set(key, leastTime(cpu, part));
+      const measured = known.get(key);
       return {
         path: nodes[0].path,
         ops: nodes.map((n) => n.op.name),
@@ -57,13 +59,13 @@ export async function timeLayers({ graph: traced }: { readonly graph: Graph }, t
         ),
         bytes: [...part.inputs, ...part.outputs].reduce((sum, v) => sum + bytesOf(v.spec), 0),
         predicted: estimate,
-        measured,
+        ...(measured !== undefined && { measured }),
       };
     });
     return {
       threads: cpu.caps.threads,
       predicted: steps.reduce((sum, s) => sum + s.estimate, 0),
-      measured: leastTime(cpu, graph),
+      ...(run && { measured: leastTime(cpu, graph) }),
       programBytes: bytes,
       roofs: roofsOf(cpu),
       layers,

@@ -115,9 +115,15 @@ describe("conv summary", { timeout: 60_000 }, () => {
     expect(stdout.match(/<figure><svg /g)).toHaveLength(4);
     expect(stdout).toContain("<dd>3,628,146,688</dd><dt>FLOPs (flops2)</dt>");
     expect(stdout.match(/<h2>.*?<\/h2>/g)).toEqual(
-      ["Along the depth", "Memory over time", "Receptive field", "Arithmetic intensity", "Operations by every convention", "All layers"].map(
-        (h) => `<h2>${h}</h2>`,
-      ),
+      [
+        "Along the depth",
+        "Memory over time",
+        "Receptive field",
+        "Arithmetic intensity",
+        "Growth",
+        "Operations by every convention",
+        "All layers",
+      ].map((h) => `<h2>${h}</h2>`),
     );
     expect(stdout).not.toMatch(/<(script|link|img)|url\(|src=/);
     expect(stdout.replaceAll(/xmlns(:xlink)?="[^"]*"/g, "")).not.toContain("http");
@@ -133,5 +139,18 @@ describe("conv summary", { timeout: 60_000 }, () => {
       expect(kernel).toMatch(/^\w/);
     }
     expect(timing.layers.reduce((sum: number, l: { macs: number }) => sum + l.macs, 0)).toBe(416520);
+  });
+
+  it("predicts without running the network", async () => {
+    const { timing } = await json("lenet5", "--predict", "--threads", "1");
+    expect(timing).not.toHaveProperty("measured");
+    expect(timing.predicted).toBeCloseTo(
+      timing.layers.reduce((sum: number, l: { predicted: number }) => sum + l.predicted, 0),
+      12,
+    );
+    const { stdout } = await conv(["summary", "lenet5", "--predict", "--threads", "1", "--format", "html"], cwd);
+    expect(stdout).toContain("<h2>Roofline</h2>");
+    expect(stdout).toContain("MACs: N·H·W·K·(C/g)·kh·kw = 1·28·28·6·(1/1)·5·5");
+    expect(stdout).toContain('<th scope="row">twice the batch, 2</th>');
   });
 });

@@ -2,17 +2,22 @@
 
 import {
   csvOf,
+  evaluatePolynomial,
   formatBytes,
   formatSummary,
+  formulasOf,
+  growthOf,
   markdownOf,
   memoryOf,
   summarise,
   trainingMemoryOf,
+  widthGrowth,
   wrap,
   type Convention,
   type Memory,
   type NumberType,
   type Summary,
+  type Traced,
   type TrainingMemory,
 } from "@conv/analysis";
 import { traceModel, type Model } from "@conv/layers";
@@ -21,7 +26,7 @@ import { about } from "../errors.ts";
 import { modelOf } from "../model.ts";
 import { aligned } from "../table.ts";
 import { colorsOf, columns } from "../terminal.ts";
-import type { Timing } from "../timing.ts";
+import type { StepTime, Timing } from "../timing.ts";
 
 export interface SummaryOptions {
   readonly input?: readonly number[];
@@ -32,6 +37,7 @@ export interface SummaryOptions {
   readonly dtype: NumberType;
   readonly format: "text" | "json" | "csv" | "markdown" | "html";
   readonly out?: string;
+  readonly predict: boolean;
   readonly measure: boolean;
   readonly threads?: number;
 }
@@ -48,7 +54,7 @@ export interface Costs {
 const ADAM = 2; // tensors that it keeps for each parameter
 
 export async function summary(name: string, options: SummaryOptions): Promise<void> {
-  const { input, batch, format, out, measure, dtype } = options;
+  const { input, batch, format, out, predict, measure, dtype } = options;
   const plain = modelOf(name);
   const model = input ? { ...plain, input } : plain;
   const traced = traceModel(model, { batch });
@@ -57,7 +63,7 @@ export async function summary(name: string, options: SummaryOptions): Promise<vo
     summary: result,
     inference: memoryOf(traced, { dtype }),
     training: trainingOf(model, batch, dtype),
-    ...(measure && { timing: await (await import("../timing.ts")).timeLayers(traced, options.threads) }),
+    ...((predict || measure) && { timing: await (await import("../timing.ts")).timeLayers(traced, measure, options.threads) }),
   });
   const text = await {
     text: async () => textOf(await costs(), options, out === undefined),
@@ -67,7 +73,8 @@ export async function summary(name: string, options: SummaryOptions): Promise<vo
     },
     csv: () => csvOf(result, options),
     markdown: () => markdownOf(result, options),
-    html: async () => (await import("../report/page.ts")).pageOf(await costs(), options),
+    html: async () =>
+      (await import("../report/page.ts")).pageOf(await costs(), { ...options, formulas: formulasOf(traced), growth: growthTable(model, batch) }),
   }[format]();
   if (out === undefined) process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
   else {
@@ -84,6 +91,35 @@ function trainingOf(model: Model, batch: number, dtype: NumberType): TrainingMem
     if (error instanceof ShapeError) return null;
     throw error;
   }
+}
+
+/** What becomes of the costs when something is doubled; null where the network does not take it. */
+export interface Growth {
+  readonly what: string;
+  readonly macs: number;
+  readonly parameters: number;
+  readonly activations: number | null;
+}
+
+function growthTable(model: Model, batch: number): Growth[] {
+  const [channels, ...space] = model.input;
+  const at = (input: readonly number[], n: number) => () => traceModel({ ...model, input }, { batch: n });
+  const traces: [string, () => Traced][] = [
+    [`twice the batch, ${2 * batch}`, at(model.input, 2 * batch)],
+    [`twice the resolution, ${space.map((s) => 2 * s).join("×")}`, at([channels, ...space.map((s) => 2 * s)], batch)],
+  ];
+  const rows = traces.flatMap(([what, trace]): Growth[] => {
+    try {
+      const [{ macs, parameters, activationBytes }] = growthOf(trace, [2]);
+      return [{ what, macs, parameters, activations: activationBytes }];
+    } catch (error) {
+      if (error instanceof ShapeError) return []; // a network may be for one size of image alone
+      throw error;
+    }
+  });
+  const { macs, weights } = widthGrowth(at(model.input, batch)());
+  const [wide, heavy] = [macs, weights].map((p) => evaluatePolynomial(p, 2));
+  return [...rows, { what: "twice the width (weights of products)", macs: wide, parameters: heavy, activations: null }];
 }
 
 function textOf({ summary: counts, inference, training, timing }: Costs, options: SummaryOptions, toTerminal: boolean): string {
@@ -122,31 +158,33 @@ function textOf({ summary: counts, inference, training, timing }: Costs, options
 /** Predicted and measured time, the layers that take most first. */
 function timingText({ threads, predicted, measured, roofs, layers }: Timing, width: number): string[] {
   const ms = (seconds: number) => (seconds * 1e3).toPrecision(3);
-  const sum = layers.reduce((total, l) => total + l.measured, 0);
-  const all = layers.reduce((total, l) => total + l.predicted, 0);
-  const rows = layers.toSorted((a, b) => b.measured - a.measured).slice(0, 20);
-  const speed = (l: Timing["layers"][number]) => (l.macs ? ((2 * l.macs) / l.measured / 1e9).toFixed(1) : "–");
+  const ran = measured !== undefined;
+  const taken = (l: StepTime) => l.measured ?? l.predicted;
+  const total = (of: (l: StepTime) => number) => layers.reduce((sum, l) => sum + of(l), 0);
+  const share = (part: number, whole: number) => `${((100 * part) / whole).toFixed(1)} %`;
+  const [all, sum] = [total((l) => l.predicted), total(taken)];
+  const rows = layers.toSorted((a, b) => taken(b) - taken(a)).slice(0, 20);
   const lines = aligned([
-    ["layer", "predicted ms", "share", "measured ms", "share", "GFLOP/s", "kernel"],
+    ["layer", "predicted ms", "share", ...(ran ? ["measured ms", "share"] : []), "GFLOP/s", "kernel"],
     ...rows.map((l) => [
       l.path || "(model)",
       ms(l.predicted),
-      `${((100 * l.predicted) / all).toFixed(1)} %`,
-      ms(l.measured),
-      `${((100 * l.measured) / sum).toFixed(1)} %`,
-      speed(l),
+      share(l.predicted, all),
+      ...(ran ? [ms(taken(l)), share(taken(l), sum)] : []),
+      l.macs ? ((2 * l.macs) / taken(l) / 1e9).toFixed(1) : "–",
       l.kernel,
     ]),
-    ...(layers.length > rows.length ? [[`${layers.length - rows.length} more`, "", "", "", "", "", ""]] : []),
   ]);
   const on = threads === 1 ? "one thread" : `${threads} threads`;
+  const how = ran ? `measured: each step alone, the least of several runs; the whole network in one, ${ms(measured)} ms. ` : "";
   return [
-    `time on ${on}: predicted ${ms(predicted)} ms by the kernels' own estimates, measured ${ms(measured)} ms`,
+    `time on ${on}: predicted ${ms(predicted)} ms by the kernels' own estimates${ran ? `, measured ${ms(measured)} ms` : ""}`,
     "",
     ...lines,
+    ...(layers.length > rows.length ? [`and ${layers.length - rows.length} more`] : []),
     "",
     ...wrap(
-      `measured: each step alone, the least of several runs; the whole network in one, ${ms(measured)} ms. This machine reaches ${roofs.gflops.toFixed(0)} GFLOP/s in a matrix product of 512 and copies ${roofs.bandwidth.toFixed(1)} GB/s`,
+      `${how}This machine reaches ${roofs.gflops.toFixed(0)} GFLOP/s in a matrix product of 512 and copies ${roofs.bandwidth.toFixed(1)} GB/s`,
       width,
     ),
   ];

@@ -2,7 +2,7 @@
 
 import type { Field, LayerSummary, Memory } from "@conv/analysis";
 import type { Axis, GroupMark, Mark, Scale, Spec } from "vega";
-import type { Timing } from "../timing.ts";
+import type { StepTime, Timing } from "../timing.ts";
 
 const WIDTH = 860;
 const SCHEMA = "https://vega.github.io/schema/vega/v6.json";
@@ -339,16 +339,17 @@ export function fieldSpec(input: readonly number[], layers: readonly LayerSummar
 
 /** What arithmetic and memory of this machine allow, and what each step reaches: measured, and as its kernel estimates (Williams, Waterman and Patterson 2009). */
 export function rooflineSpec({ layers, roofs: { gflops, bandwidth } }: Timing): Spec {
-  const dots = layers.flatMap((l) =>
-    l.macs
-      ? (["predicted", "measured"] as const).map((kind) => ({
-          kind,
-          name: `${l.path} (${l.kernel})`,
-          intensity: (2 * l.macs) / l.bytes,
-          speed: (2 * l.macs) / l[kind] / 1e9,
-        }))
-      : [],
-  );
+  const kindsOf = (l: StepTime) => [["predicted", l.predicted] as const, ...(l.measured === undefined ? [] : [["measured", l.measured] as const])];
+  const dots = layers
+    .filter((l) => l.macs > 0)
+    .flatMap((l) =>
+      kindsOf(l).map(([kind, seconds]) => ({
+        kind,
+        name: `${l.path} (${l.kernel})`,
+        intensity: (2 * l.macs) / l.bytes,
+        speed: (2 * l.macs) / seconds / 1e9,
+      })),
+    );
   const ridge = gflops / bandwidth;
   const xs = [...dots.map((d) => d.intensity), ridge];
   const [least, most] = [Math.min(...xs) / 2, Math.max(...xs) * 2];

@@ -1,17 +1,20 @@
 // The costs of a network as one self-contained page: charts that Vega has drawn beforehand, tables, and the tree of layers to unfold.
 
 import {
+  bytesPerNumber,
   conventionNames,
   formatBytes,
   formatCount,
   operationsHead,
   operationConventions,
   conventions,
+  type LayerFormula,
   type LayerSummary,
   type Memory,
 } from "@conv/analysis";
 import { parse, View, type Spec } from "vega";
-import type { Costs, SummaryOptions } from "../commands/summary.ts";
+import type { Costs, Growth, SummaryOptions } from "../commands/summary.ts";
+import type { StepTime } from "../timing.ts";
 import { depthSpec, fieldSpec, intensitySpec, memorySpec, rooflineSpec } from "./charts.ts";
 
 const escape = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
@@ -33,8 +36,13 @@ div.row .name::before { content: "  "; white-space: pre } .bar { background: lin
 .notes { color: #57606a; font-size: .85rem } p { max-width: 48rem }
 `;
 
+export interface PageOptions extends Pick<SummaryOptions, "convention"> {
+  readonly formulas: readonly LayerFormula[];
+  readonly growth: readonly Growth[];
+}
+
 /** The page's text. */
-export async function pageOf({ summary, inference, training, timing }: Costs, { convention }: Pick<SummaryOptions, "convention">): Promise<string> {
+export async function pageOf({ summary, inference, training, timing }: Costs, { convention, formulas, growth }: PageOptions): Promise<string> {
   const { model, input, totals, layers, torchinfo } = summary;
   const draw = async (spec: Spec | null) => (spec ? `<figure>${await new View(parse(spec), { renderer: "none" }).toSVG()}</figure>` : "");
   const head = operationsHead(convention);
@@ -52,6 +60,10 @@ export async function pageOf({ summary, inference, training, timing }: Costs, { 
     `<div class="scroll"><table><thead><tr>${heads.map((h, i) => `<th scope="col"${i ? ' class="n"' : ""}>${h}</th>`).join("")}</tr></thead><tbody>${rows.map(row).join("\n")}</tbody></table></div>`;
   const all = totals.operations[convention];
   const memoryRows = (of: (m: Memory) => string, name: string, also = training ? of(training) : "–") => [name, of(inference), also];
+  const whys = new Map(
+    formulas.map((f) => [f.path, `MACs: ${f.macs.symbols} = ${f.macs.numbers}\nparameters: ${f.parameters.symbols} = ${f.parameters.numbers}`]),
+  );
+  const taken = (l: StepTime) => l.measured ?? l.predicted;
   const ms = (seconds: number) => (seconds * 1e3).toPrecision(3);
   return `<!doctype html>
 <html lang="en">
@@ -67,7 +79,7 @@ ${fact(escape(head), formatCount(all))}
 ${fact("backward MACs (dx + dw)", formatCount(totals.backward.dx + totals.backward.dw))}
 ${fact(`memory, predicting (${inference.dtype})`, formatBytes(inference.total))}
 ${training ? fact(`memory, training with Adam`, formatBytes(training.total)) : ""}
-${timing ? fact(`predicted / measured on ${timing.threads} thread${timing.threads > 1 ? "s" : ""}`, `${ms(timing.predicted)} / ${ms(timing.measured)} ms`) : ""}
+${timing ? fact(`${timing.measured === undefined ? "predicted" : "predicted / measured"} on ${timing.threads} thread${timing.threads > 1 ? "s" : ""}`, `${ms(timing.predicted)}${timing.measured === undefined ? "" : ` / ${ms(timing.measured)}`} ms`) : ""}
 </dl>
 <h2>Along the depth</h2>
 <p>A bar for each layer, in the order in which they compute; the names below are those of their modules.</p>
@@ -99,29 +111,43 @@ ${roofline}
 ${
   timing
     ? table(
-        ["layer", "kernel", "predicted ms", "measured ms", "share"],
+        ["layer", "predicted ms", "measured ms", "share", "kernel"],
         timing.layers
-          .toSorted((a, b) => b.measured - a.measured)
+          .toSorted((a, b) => taken(b) - taken(a))
           .slice(0, 25)
           .map((l) => [
             escape(l.path || "(model)"),
-            escape(l.kernel),
             ms(l.predicted),
-            ms(l.measured),
-            `${((100 * l.measured) / timing.layers.reduce((s, o) => s + o.measured, 0)).toFixed(1)} %`,
+            l.measured === undefined ? "–" : ms(l.measured),
+            `${((100 * taken(l)) / timing.layers.reduce((sum, other) => sum + taken(other), 0)).toFixed(1)} %`,
+            escape(l.kernel),
           ]),
       )
     : ""
 }
+<h2>Growth</h2>
+${table(
+  ["", "MACs (torchvision)", "parameters", "results of all nodes"],
+  [
+    [
+      "as it is",
+      formatCount(totals.operations.torchvision),
+      formatCount(totals.parameters),
+      formatBytes(inference.activations * (4 / bytesPerNumber[inference.dtype])),
+    ],
+    ...growth.map((g) => [escape(g.what), formatCount(g.macs), formatCount(g.parameters), g.activations === null ? "–" : formatBytes(g.activations)]),
+  ],
+)}
 <h2>Operations by every convention</h2>
 <div class="scroll"><table><thead><tr><th scope="col">convention</th><th scope="col" class="n">operations</th><th scope="col">what is counted</th></tr></thead><tbody>
 ${conventionNames.map((name) => `<tr><th scope="row">${name}</th><td class="n">${formatCount(totals.operations[name])}</td><td>${escape(operationConventions[name])}</td></tr>`).join("\n")}
 </tbody></table></div>
 <p>Torchinfo's memory (MB of 1,000,000): input ${(torchinfo.input / 1e6).toFixed(2)}, forward/backward pass ${(torchinfo.passes / 1e6).toFixed(2)}, params ${(torchinfo.parameters / 1e6).toFixed(2)}, total ${(torchinfo.total / 1e6).toFixed(2)}.</p>
 <h2>All layers</h2>
+<p>Modules unfold; a pointer that rests on a layer shows its formulas.</p>
 <div class="scroll"><div class="tree">
 <div class="row head"><span>layer</span><span>type</span><span>output</span><span>parameters</span><span>${escape(head)}</span><span>output</span><span>field</span></div>
-${layers.map((l) => branch(l, convention, all)).join("\n")}
+${layers.map((l) => branch(l, convention, all, whys)).join("\n")}
 </div></div>
 <div class="notes">
 ${(["parameters", "activationBytes", "receptiveField"] as const).map((key) => `<p>${key === "activationBytes" ? "output" : key === "receptiveField" ? "field" : key}: ${escape(conventions[key])}</p>`).join("\n")}
@@ -132,7 +158,7 @@ ${(["parameters", "activationBytes", "receptiveField"] as const).map((key) => `<
 }
 
 /** A layer with its parts below it, to unfold. */
-function branch(l: LayerSummary, convention: keyof LayerSummary["operations"], all: number): string {
+function branch(l: LayerSummary, convention: keyof LayerSummary["operations"], all: number, whys: ReadonlyMap<string, string>): string {
   const share = all ? (100 * l.operations[convention]) / all : 0;
   const cells = [
     `<span class="name">${escape(l.path || "(model)")}</span>`,
@@ -143,6 +169,7 @@ function branch(l: LayerSummary, convention: keyof LayerSummary["operations"], a
     `<span>${formatBytes(l.activationBytes)}</span>`,
     `<span>${l.receptiveField.map((f) => formatCount(f.size)).join("×")}</span>`,
   ].join("");
-  if (l.parts.length === 0) return `<div class="row">${cells}</div>`;
-  return `<details><summary class="row">${cells}</summary>${l.parts.map((p) => branch(p, convention, all)).join("\n")}</details>`;
+  const why = whys.get(l.path);
+  if (l.parts.length === 0) return `<div class="row"${why ? ` title="${escape(why)}"` : ""}>${cells}</div>`;
+  return `<details><summary class="row">${cells}</summary>${l.parts.map((p) => branch(p, convention, all, whys)).join("\n")}</details>`;
 }
