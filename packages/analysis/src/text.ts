@@ -123,16 +123,15 @@ export function formatSummary(summary: Summary, options: TextOptions = {}): stri
   const name: Column = { key: "layer", head: "layer", of: (l) => l.path, format: formatCount, right: false, rank: 0 };
   // What no layer has needs no column.
   const columns = columnsOf(options).filter((c) => !["frozen", "shared"].includes(c.key) || c.total?.(totals));
-  let shown = [name, ...columns].map((column) => ({
-    column,
-    cells: [
+  let shown = [name, ...columns].map((column) => {
+    const cells = [
       column.head,
-      ...lines.map(([l, level]) => (column === name ? named(l, level, lines) : cell(column, column.of(l)))),
+      ...lines.map(([l, level], i) => (column === name ? named(l, level, lines[i + 1]?.[0]) : cell(column, column.of(l)))),
       column === name ? "total" : column.total ? column.format(column.total(totals)) : "",
-    ],
-  }));
-  const widthOf = (cells: readonly string[]) => Math.max(...cells.map((c) => c.length));
-  const taken = () => shown.reduce((sum, { cells }) => sum + widthOf(cells) + GAP, -GAP);
+    ];
+    return { column, cells, wide: cells.reduce((most, c) => Math.max(most, c.length), 0) };
+  });
+  const taken = () => shown.reduce((sum, { wide }) => sum + wide + GAP, -GAP);
   while (taken() > width) {
     const least = shown.reduce((a, b) => (b.column.rank > a.column.rank ? b : a));
     if (least.column.rank === 0) break;
@@ -140,7 +139,7 @@ export function formatSummary(summary: Summary, options: TextOptions = {}): stri
   }
   const row = (i: number) =>
     shown
-      .map(({ column, cells }) => (column.right ? cells[i].padStart(widthOf(cells)) : cells[i].padEnd(widthOf(cells))))
+      .map(({ column, cells, wide }) => (column.right ? cells[i].padStart(wide) : cells[i].padEnd(wide)))
       .join(" ".repeat(GAP))
       .trimEnd();
   const rule = dim("─".repeat(Math.min(taken(), width)));
@@ -163,10 +162,9 @@ export function meaningsOf(columns: readonly Column[]): Map<string, string[]> {
   return meanings;
 }
 
-/** The layer's name, indented by its level; a mark where it has parts that are not shown. */
-function named(l: LayerSummary, level: number, lines: readonly (readonly [LayerSummary, number])[]): string {
-  const at = lines.findIndex(([other]) => other === l);
-  const folded = l.parts.length > 0 && lines[at + 1]?.[0] !== l.parts[0];
+/** The layer's name, indented by its level; a mark where it has parts that are not shown, the next line being another layer's. */
+function named(l: LayerSummary, level: number, next: LayerSummary | undefined): string {
+  const folded = l.parts.length > 0 && next !== l.parts[0];
   return `${"  ".repeat(level)}${l.path || "(model)"}${folded ? " ▸" : ""}`;
 }
 
