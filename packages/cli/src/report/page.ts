@@ -25,13 +25,15 @@ h1 { margin-bottom: 0 } h2 { margin: 2.2rem 0 .6rem }
 .facts { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1.2rem 0; padding: 0 }
 .facts div { border: 1px solid #d8dee4; border-radius: .5rem; padding: .5rem .9rem; min-width: 8.5rem }
 .facts dd { margin: 0; font-size: 1.25rem; font-weight: 600; font-variant-numeric: tabular-nums } .facts dt { color: #57606a; font-size: .85rem }
-figure { margin: 0; overflow-x: auto } svg { max-width: 100%; height: auto }
+figure { margin: 0; overflow-x: auto } svg { max-width: 100%; min-width: 44rem; height: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums } .scroll { overflow-x: auto }
 th, td { padding: .15rem .7rem; text-align: left; border-bottom: 1px solid #e6e9ed; font-weight: normal } thead th { font-weight: 600 } .n { text-align: right }
 .tree { font-size: .85rem; min-width: 58rem } .tree details, .tree div.row { border-top: 1px solid #eef0f2 }
 .row { display: grid; grid-template-columns: minmax(15rem, 2fr) 8rem 8rem 7rem 8.5rem 6rem 6rem; gap: .5rem; padding: .1rem 0; font-variant-numeric: tabular-nums }
 .row > :nth-child(n + 4) { text-align: right } .head { font-weight: 600; position: sticky; top: 0; background: #fff }
 summary { cursor: pointer; list-style: none } summary .name::before { content: "▸ "; color: #57606a } details[open] > summary .name::before { content: "▾ " }
+details > :not(summary) .name { padding-left: 1rem } details > details > :not(summary) .name { padding-left: 2rem }
+details > details > details > :not(summary) .name { padding-left: 3rem }
 div.row .name::before { content: "  "; white-space: pre } .bar { background: linear-gradient(#cfe3ff, #cfe3ff) no-repeat right / var(--share) 100% }
 .notes { color: #57606a; font-size: .85rem } p { max-width: 48rem }
 `;
