@@ -44,7 +44,7 @@ beforeAll(async () => {
     .toBuffer();
   await save("huge.png", huge);
   files = await list(cwd);
-});
+}, 120_000);
 
 const names = new Intl.ListFormat("en").format(Object.keys(models));
 
