@@ -414,7 +414,7 @@ function mustCount(what: string, value: number): void {
 class Stopped extends Error {
   readonly loss: number;
   constructor(loss: number) {
-    super("stopped");
+    super("train: a step under way is not finite");
     this.loss = loss;
   }
 }
