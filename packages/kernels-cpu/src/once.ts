@@ -13,12 +13,13 @@ interface Part {
   readonly causes: Set<number>;
 }
 
-/** Parts above this share of all work are no preparation, but the network itself without its labels, or without the last step. */
+/** Parts above this share of all work are no preparation, but the network itself, or most of it. */
 const MOST_WORK = 1 / 4;
 
 /**
  * The causes of each task that need not run at every run. Such a part depends on some inputs but not on all, and makes nothing in `apart`
- * (values whose memory is not theirs alone) and no output. It is a small part of the work. Since what others read of it is kept from run
+ * (values whose memory is not theirs alone) and no output. It is a small part of the work, and does no products: the first layers of a
+ * network depend on its image and few weights, and are no preparation either. Since what others read of it is kept from run
  * to run, that must not take more memory than those inputs do.
  */
 export function onceOf(graph: Graph, planned: readonly Planned[], apart: ReadonlySet<Value>): Map<Planned, Causes> {
@@ -35,7 +36,7 @@ export function onceOf(graph: Graph, planned: readonly Planned[], apart: Readonl
       makers.set(v, p);
     }
     const from = new Set(p.reads.flatMap((v) => makers.get(root(v)) ?? []));
-    if (causes.size === used || p.writes.some((v) => kept.has(v) || apart.has(v)) || [...from].some((q) => !parts.has(q))) continue;
+    if (causes.size === used || multiplies(p) || p.writes.some((v) => kept.has(v) || apart.has(v)) || [...from].some((q) => !parts.has(q))) continue;
     const before = new Set([...from].map((q) => parts.get(q)!));
     const own: Part = { tasks: [...before].flatMap((b) => b.tasks), causes: new Set([...before].flatMap((b) => [...b.causes])) };
     own.tasks.push(p);
@@ -59,3 +60,12 @@ export function onceOf(graph: Graph, planned: readonly Planned[], apart: Readonl
   }
   return result;
 }
+
+const multiplies = ({ nodes }: Planned): boolean =>
+  nodes.some(
+    ({ op, inputs, params }) =>
+      op.cost(
+        inputs.map((v) => v.spec),
+        params,
+      ).macs > 0,
+  );

@@ -59,6 +59,15 @@ describe("runs when its causes change", () => {
     expect(causesOf([[64, 64]], (x) => matmul(x, tanh(sum(x, 1, true))))).toEqual([]);
   });
 
+  it("not the first layers of a network, however small a part of it", () => {
+    const first = [
+      [1, 3, 32, 32],
+      [2, 3, 1, 1],
+      [512, 2, 3, 3],
+    ];
+    expect(causesOf(first, (x, a, b) => conv(relu(conv(x, a)), b))).toEqual([]);
+  });
+
   it("not the greater part of the work", () => {
     const [square, one] = [[64, 64], [1]];
     expect(causesOf([square, one], (x, v) => mul(sum(matmul(matmul(x, x), x), 0, true), v))).toEqual([]);
