@@ -210,7 +210,7 @@ export interface Choice {
 /** What a kernel that states a larger rounding error must gain to be taken. */
 const ROUNDING_SECONDS = 5e-6;
 /**
- * What a byte more to keep must gain, a quarter of the time in which transformed weights are made (0.4 to 0.5 ns a byte, at the first run
+ * What a byte more to keep must gain on one thread, a quarter of the time in which transformed weights are made (0.4 to 0.5 ns a byte, at the first run
  * and whenever they change). Winograd's F(6×6, 3×3) makes 64 numbers of 9: over F(4×4, 3×3), with 36, it has gained next to nothing where
  * it does not pay this (256→256 channels at 56×56: 33 ms and 33 ms, 8 MB more).
  */
@@ -226,7 +226,7 @@ export function choose(task: Task, caps: Caps, list: readonly CpuKernel[] = kern
     .filter((kernel) => (kernel.roundoff ?? 0) <= caps.roundoff && kernel.declines(task, caps) === null)
     .map((kernel) => {
       const estimate = kernel.estimate(task, caps);
-      prices.set(kernel, estimate + (kernel.roundoff ? ROUNDING_SECONDS : 0) + (kernel.keeps?.(task, caps) ?? 0) * KEEPING_SECONDS);
+      prices.set(kernel, estimate + (kernel.roundoff ? ROUNDING_SECONDS : 0) + ((kernel.keeps?.(task, caps) ?? 0) * KEEPING_SECONDS) / caps.threads);
       return { kernel, estimate };
     })
     .sort((a, b) => rank(b.kernel) - rank(a.kernel) || price(a) - price(b));
