@@ -50,7 +50,11 @@ test.each(["README", "docs/convolutions"])("the English and the Chinese %s show 
     return {
       blocks: text.match(/^```[\s\S]*?^```$/gm),
       chapters: prose.match(/^#+/gm),
-      links: prose.match(/\]\([^)]+\)/g)?.slice(1), // but the first, to one another
+      // But the first, to one another; where a page has a Chinese form too, each leads to its own.
+      links: prose
+        .match(/\]\([^)]+\)/g)
+        ?.slice(1)
+        .map((link) => link.replace(".zh-CN.md)", ".md)")),
       numbers: prose.match(/\d([\d,.]*\d)?/g)?.toSorted(),
     };
   });
