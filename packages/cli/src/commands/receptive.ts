@@ -30,13 +30,13 @@ export interface ReceptiveOptions {
 
 const SAMPLES = 4; // random inputs over which the effective field is a mean
 
-/** The output of each layer, and of each module that ends with it. */
-function outputsOf({ graph, x }: TracedModel): Map<string, Value> {
+/** What the values of a model see, and the output of each layer and of each module that ends with it. */
+function seenIn({ graph, x }: TracedModel) {
   const fields = receptiveFields(graph, x);
   const outputs = new Map<string, Value>();
   for (const n of graph.nodes)
     if (fields.has(n.outputs[0])) n.path.split(".").forEach((_, i, names) => outputs.set(names.slice(0, i + 1).join("."), n.outputs[0]));
-  return outputs;
+  return { x, fields, outputs };
 }
 
 export async function receptive(name: string, options: ReceptiveOptions): Promise<void> {
@@ -44,13 +44,13 @@ export async function receptive(name: string, options: ReceptiveOptions): Promis
   const model = options.input ? { ...plain, input: options.input } : plain;
   const traced = traceModel(model);
   const { graph, x } = traced;
-  const fields = receptiveFields(graph, x);
-  const outputs = outputsOf(traced);
+  const seen = seenIn(traced);
+  const { fields, outputs } = seen;
   const paths = [...new Set(graph.nodes.flatMap((n) => (fields.has(n.outputs[0]) ? [n.path] : [])))];
   const layers = paths.map((path) => ({ path, output: outputs.get(path)!.shape, field: fields.get(outputs.get(path)!)! }));
   const asked =
     options.at ?? (options.unit || options.effective ? layers.findLast((l) => l.output.slice(2).some((size) => size > 1))?.path : undefined);
-  const details = asked === undefined ? null : await detailsOf(asked, traced, model, options);
+  const details = asked === undefined ? null : await detailsOf(asked, seen, model, options);
   if (options.json) {
     console.log(JSON.stringify({ model: name, input: x.shape, layers, ...details }, null, 2));
     return;
@@ -79,8 +79,12 @@ interface Details {
   readonly effective?: EffectiveField;
 }
 
-async function detailsOf(at: string, traced: TracedModel, model: Model, { unit: asked, effective, threads }: ReceptiveOptions): Promise<Details> {
-  const outputs = outputsOf(traced);
+async function detailsOf(
+  at: string,
+  { x, fields, outputs }: ReturnType<typeof seenIn>,
+  model: Model,
+  { unit: asked, effective, threads }: ReceptiveOptions,
+): Promise<Details> {
   const value = outputs.get(at);
   if (!value) {
     const near = [...outputs.keys()].toSorted((a, b) => leven(at, a) - leven(at, b))[0];
@@ -94,9 +98,9 @@ async function detailsOf(at: string, traced: TracedModel, model: Model, { unit: 
   return {
     at,
     output: value.shape,
-    field: receptiveFields(traced.graph, traced.x).get(value)!,
+    field: fields.get(value)!,
     unit,
-    region: inputRegion(traced.x, value, index),
+    region: inputRegion(x, value, index),
     ...(effective && { effective: await measured(at, model, unit, threads) }),
   };
 }
@@ -111,7 +115,7 @@ async function measured(at: string, model: Model, unit: readonly number[], threa
   const backend = await openBackend(threads);
   try {
     return await effectiveField(backend, traced, {
-      at: outputsOf(traced).get(at)!,
+      at: seenIn(traced).outputs.get(at)!,
       unit,
       inputs: [x, ...traced.entries.map((e) => state.get(e.name)!.data)],
     });
