@@ -2,7 +2,7 @@
 
 import { traceModel, type Entry } from "@conv/layers";
 import { models } from "@conv/layers/models";
-import { sizeOf, type Graph, type Node } from "@conv/tensor";
+import { costOf, sizeOf, type Graph, type Node } from "@conv/tensor";
 import { lower, type PeerGraph } from "./lower.ts";
 import { random } from "./random.ts";
 
@@ -19,16 +19,7 @@ export interface NetworkCase {
 export const networkNames: readonly string[] = ["resnet18", "resnet50", "vgg16", "mobilenetV2", "squeezenet1_1"];
 
 /** Multiply-accumulates of nodes, each by its op's own count. */
-export const macsOfNodes = (nodes: readonly Node[]): number =>
-  nodes.reduce(
-    (sum, { op, inputs, params }) =>
-      sum +
-      op.cost(
-        inputs.map((v) => v.spec),
-        params,
-      ).macs,
-    0,
-  );
+export const macsOfNodes = (nodes: readonly Node[]): number => nodes.reduce((sum, n) => sum + costOf(n).macs, 0);
 
 export function networkCase(name: string, batch: number): NetworkCase {
   const traced = traceModel(models[name](), { batch });

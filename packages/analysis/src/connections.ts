@@ -2,7 +2,7 @@
 // unit that feeds the biases, to a unit of the layer. Weights may be shared, connections are counted one by one.
 
 import { differentiate, isElementwise, maxOp, sumOp, variable } from "@conv/ops";
-import { sameShape, sizeOf, type Node, type Value } from "@conv/tensor";
+import { costOf, sameShape, sizeOf, type Node, type Value } from "@conv/tensor";
 
 /**
  * How many connections a node adds for the whole batch. `activations` are the values that depend on the input; all
@@ -15,10 +15,7 @@ import { sameShape, sizeOf, type Node, type Value } from "@conv/tensor";
 export function connectionsOf(n: Node, activations: ReadonlySet<Value>): number {
   const [y] = n.outputs;
   const units = sizeOf(y.shape);
-  const { macs } = n.op.cost(
-    n.inputs.map((v) => v.spec),
-    n.params,
-  );
+  const { macs } = costOf(n);
   if (macs > 0) return macs;
   const windows = n.op.window?.(n.params);
   if (windows) return units * sizeOf(windows.map((w) => w.kernel));

@@ -2,8 +2,8 @@
 // output (of the input, where a convolution is transposed), kd, kh, kw of the kernel; m, k, n the sizes of a matrix product.
 
 import { convGradInputOp, convOp, isElementwise, matmulGeometry, matmulOp, type ConvGeometry, type MatmulParams } from "@conv/ops";
-import { sizeOf, type Node, type Op, type Value } from "@conv/tensor";
-import { addsParameters, costOf } from "./operations.ts";
+import { costOf, sizeOf, type Node, type Op, type Value } from "@conv/tensor";
+import { addsParameters } from "./operations.ts";
 import { dependents, type Traced } from "./traced.ts";
 
 /** `K·(C/g)·kh·kw` with `64·(64/1)·3·3`, which is 36,864. */

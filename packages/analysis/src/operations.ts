@@ -2,7 +2,7 @@
 // a factor of two where a multiply-accumulate is two operations: no number is printed here without the name of its convention.
 
 import { differentiate, isElementwise, variable } from "@conv/ops";
-import { bytesOf, graphOf, input, sizeOf, type Cost, type Node, type Value } from "@conv/tensor";
+import { bytesOf, costOf, graphOf, input, sizeOf, type Cost, type Node, type Value } from "@conv/tensor";
 import { dependents, madeOf, type Traced } from "./traced.ts";
 
 /** The ways to count operations by name. */
@@ -36,12 +36,6 @@ export interface NodeCounts extends Cost {
 }
 
 const rectifiers: ReadonlySet<string> = new Set(["relu", "relu6", "leakyRelu", "prelu", "elu", "gelu", "geluTanh"]);
-
-export const costOf = (n: Node): Cost =>
-  n.op.cost(
-    n.inputs.map((v) => v.spec),
-    n.params,
-  );
 
 /** A layer with parameters, used once: a product with its bias, or an elementwise op with tensors of its own. */
 interface Use {

@@ -2,7 +2,7 @@
 
 import { createCpu, type CpuBackend } from "@conv/kernels-cpu";
 import { matmul } from "@conv/ops";
-import { bytesOf, graphOf, optimise, spec, trace, type Graph, type Node, type Value } from "@conv/tensor";
+import { bytesOf, costOf, graphOf, optimise, spec, trace, type Graph, type Node, type Value } from "@conv/tensor";
 
 /** One step of the program. Plain data; seconds, and bytes that it reads and writes, each operand once. */
 export interface StepTime {
@@ -48,15 +48,7 @@ export async function timeLayers({ graph: traced }: { readonly graph: Graph }, r
         path: nodes[0].path,
         ops: nodes.map((n) => n.op.name),
         kernel,
-        macs: nodes.reduce(
-          (sum, n) =>
-            sum +
-            n.op.cost(
-              n.inputs.map((v) => v.spec),
-              n.params,
-            ).macs,
-          0,
-        ),
+        macs: nodes.reduce((sum, n) => sum + costOf(n).macs, 0),
         bytes: [...part.inputs, ...part.outputs].reduce((sum, v) => sum + bytesOf(v.spec), 0),
         predicted: estimate,
         ...(measured !== undefined && { measured }),

@@ -1,7 +1,7 @@
 // What depends on some of a program's inputs alone (batch normalisation's scale from running statistics, weights made of weights) is
 // computed when one of these changes, not at every run: parts of the plan that stand apart from the rest until their results are read.
 
-import { bytesOf, type Graph, type Value } from "@conv/tensor";
+import { bytesOf, costOf, type Graph, type Value } from "@conv/tensor";
 import { root, type Planned } from "./plan.ts";
 
 /** Numbers of the inputs, in order, whose contents decide whether a part of the plan has to run again. */
@@ -61,11 +61,4 @@ export function onceOf(graph: Graph, planned: readonly Planned[], apart: Readonl
   return result;
 }
 
-const multiplies = ({ nodes }: Planned): boolean =>
-  nodes.some(
-    ({ op, inputs, params }) =>
-      op.cost(
-        inputs.map((v) => v.spec),
-        params,
-      ).macs > 0,
-  );
+const multiplies = ({ nodes }: Planned): boolean => nodes.some((n) => costOf(n).macs > 0);

@@ -1,7 +1,7 @@
 // From graph to plan: which nodes are computed together, by which kernel, in which order, and where every value lives.
 
 import { broadcastStrides, isElementwise, reshapeOp, substitute, variable, type Expr } from "@conv/ops";
-import { formatShape, sameShape, sizeOf, unsupported, type Cost, type Graph, type Node, type Op, type Value } from "@conv/tensor";
+import { costOf, formatShape, sameShape, sizeOf, unsupported, type Cost, type Graph, type Node, type Op, type Value } from "@conv/tensor";
 import type { Caps } from "./caps.ts";
 import type { CpuKernel, EpilogueOperand, Task } from "./code.ts";
 import { fusedOp, inputName, type FusedParams } from "./kernels/fused.ts";
@@ -172,10 +172,7 @@ function alongOf(shape: readonly number[], into: readonly number[]): EpilogueOpe
 const noCost: Cost = { macs: 0, flops: 0, bytesRead: 0, bytesWritten: 0 };
 const sumCost = (nodes: readonly Node[]): Cost =>
   nodes.reduce((sum, n) => {
-    const c = n.op.cost(
-      n.inputs.map((v) => v.spec),
-      n.params,
-    );
+    const c = costOf(n);
     return {
       macs: sum.macs + c.macs,
       flops: sum.flops + c.flops,

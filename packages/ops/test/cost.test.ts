@@ -1,6 +1,6 @@
 // Costs by formula and windows by geometry; nothing is timed.
 
-import { input, spec, type Cost, type Node, type Value } from "@conv/tensor";
+import { costOf as costOfNode, input, spec, type Cost, type Node, type Value } from "@conv/tensor";
 import { expect, test } from "vitest";
 import * as ops from "../src/index.ts";
 
@@ -9,13 +9,7 @@ const ints = (...shape: number[]): Value => input(spec(shape, "int32"));
 
 const nodeOf = (v: Value): Node => v.node!;
 const windowsOf = (v: Value) => nodeOf(v).op.window?.(nodeOf(v).params);
-const costOf = (v: Value): Cost => {
-  const { op, params, inputs } = nodeOf(v);
-  return op.cost(
-    inputs.map((i) => i.spec),
-    params,
-  );
-};
+const costOf = (v: Value): Cost => costOfNode(nodeOf(v));
 const moved = (flops: number, read: number, written: number): Cost => ({ macs: 0, flops, bytesRead: 4 * read, bytesWritten: 4 * written });
 
 test("convolution counts n·oc·|output|·(ic/groups)·|kernel| products, padding too", () => {

@@ -1,7 +1,7 @@
 // The graph: a flat list of nodes in an order in which they can run. Everything else in the project is a reading of it.
 
 import { complaint, shapeError, ShapeError } from "./errors.ts";
-import type { Op } from "./op.ts";
+import type { Cost, Op } from "./op.ts";
 import { formatShape, type DType, type Spec } from "./spec.ts";
 
 /** A tensor that will exist: an output of a node, or (node null) an input of the graph. */
@@ -35,6 +35,13 @@ export interface Node<P = unknown> {
   readonly outputs: readonly Value[];
   readonly path: string;
 }
+
+/** What a node costs, by its op's own count. */
+export const costOf = ({ op, inputs, params }: Node): Cost =>
+  op.cost(
+    inputs.map((v) => v.spec),
+    params,
+  );
 
 /** `nodes` holds exactly what the outputs need, each after its inputs. */
 export interface Graph {
