@@ -1,40 +1,11 @@
 // What passes between the planner and the kernels: the task to be done, and the code that does it, in stages.
 
-import type { Expr } from "@conv/ops";
-import type { Cost, Kernel, Op, Spec } from "@conv/tensor";
+import type { Place, PlanKernel, Task } from "@conv/ops/plan";
 import type { Caps } from "./caps.ts";
 import type { Func, Local, Module } from "./wasm/asm.ts";
 
-/** An input that an epilogue reads besides the kernel's result: one value per channel (axis 1), per column (last axis), or per element. */
-export interface EpilogueOperand {
-  readonly name: string;
-  readonly along: "channel" | "column" | "element";
-}
-
-/** Elementwise work that a kernel does on its result before it stores it: `f` over `r` (the result) and the operands. */
-export interface Epilogue {
-  readonly f: Expr;
-  readonly operands: readonly EpilogueOperand[];
-}
-
-/** One node with what is fused behind it. Inputs of the node come first, operands of the epilogue after. */
-export interface Task<P = unknown> {
-  readonly op: Op<P>;
-  readonly params: P;
-  readonly inputs: readonly Spec[];
-  readonly outputs: readonly Spec[];
-  readonly cost: Cost;
-  readonly epilogue: Epilogue | null;
-}
-
-/** A pointer that a stage gets: an input of the task (operands of the epilogue count on), its output, or scratch memory. */
-export interface Place {
-  readonly of: "in" | "out" | "scratch";
-  readonly index: number;
-}
-export const inputAt = (index: number): Place => ({ of: "in", index });
-export const outputAt = (index: number): Place => ({ of: "out", index });
-export const scratchAt = (index: number): Place => ({ of: "scratch", index });
+export { inputAt, outputAt, scratchAt } from "@conv/ops/plan";
+export type { Epilogue, EpilogueOperand, Place, Task } from "@conv/ops/plan";
 
 /** Part of a kernel that runs between two barriers. Its pieces of work 0 … items−1 are divided among the threads. */
 export interface Stage {
@@ -85,13 +56,10 @@ export interface Work {
   readonly tiles?: number;
 }
 
-/** A kernel of this back end. `fuses` tells which operands its epilogue can read; none if absent. */
-export interface CpuKernel extends Kernel<Task, Caps, CpuCode> {
-  readonly fuses?: readonly EpilogueOperand["along"][];
+/** A kernel of this back end. */
+export interface CpuKernel extends PlanKernel<Caps, CpuCode> {
   /** What its estimate is made of, where that was fitted to measurements. */
   work?(task: Task, caps: Caps): Work;
-  /** See `Step.roundoff`. */
-  readonly roundoff?: number;
   /** Bytes that it keeps from run to run beyond the size of its weights, where these are transformed. */
   keeps?(task: Task, caps: Caps): number;
 }

@@ -2,12 +2,12 @@
 // concatenation are written where they belong in it, a slice is read where it lies, and a result takes the memory of an input that dies.
 
 import { concatOp, sliceOp, type ConcatParams, type SliceParams } from "@conv/ops";
+import { onceOf, root, type Causes } from "@conv/ops/plan";
 import { bytesOf, sizeOf, stridesOf, type Graph, type Value } from "@conv/tensor";
 import type { Lifetime } from "./arena.ts";
 import type { Caps } from "./caps.ts";
 import type { Place, Stage } from "./code.ts";
-import { onceOf, type Causes } from "./once.ts";
-import { root, type Planned } from "./plan.ts";
+import type { Planned } from "./plan.ts";
 
 /** A range of bytes: in a buffer given at run time, or in a block of the program's own memory. */
 export type Home = {

@@ -1,11 +1,12 @@
 // A plan made into one WebAssembly module and the memory it runs in: every address but those of inputs and outputs is a constant.
 
+import { root } from "@conv/ops/plan";
 import { bytesOf, formatShape, mustHold, optimise, type Buffer, type Graph, type Node, type Program, type Step, type Value } from "@conv/tensor";
 import { packArena } from "./arena.ts";
 import type { Caps } from "./caps.ts";
 import type { Heap } from "./memory.ts";
 import { place, type Block, type Home, type Placed } from "./place.ts";
-import { plan, root, type Planned } from "./plan.ts";
+import { plan, type Planned } from "./plan.ts";
 import { BARRIER, type LoadedProgram, type Pool } from "./pool.ts";
 import { atomics, i32, Module, type Func, type Local, type Operand } from "./wasm/asm.ts";
 

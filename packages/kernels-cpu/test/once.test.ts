@@ -1,11 +1,11 @@
 // What depends on some inputs alone runs again when one of them changes, and only then; no result may tell.
 
 import { add, concat, conv, div, matmul, mul, relu, reshape, slice, sqrt, sub, sum, tanh, transpose } from "@conv/ops";
+import { onceOf } from "@conv/ops/plan";
 import { bytesOf, evaluate, graphOf, hostArray, input, optimise, sameShape, spec, trace, type Buffer, type Graph, type Value } from "@conv/tensor";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createCpu, type CpuBackend } from "../src/index.ts";
-import { onceOf } from "../src/once.ts";
 import { place } from "../src/place.ts";
 import { plan } from "../src/plan.ts";
 

@@ -1,23 +1,13 @@
 // Elementwise work: any number of expressions over any number of inputs, in one pass over one shape, with broadcasting.
 // Neighbouring axes along which every input keeps its rhythm are merged, so most passes are one flat loop of vectors.
 
-import { broadcastStrides, type Expr } from "@conv/ops";
-import { sizeOf, stridesOf, type Op } from "@conv/tensor";
+import { broadcastStrides } from "@conv/ops";
+import { fusedOp, inputName, type FusedParams } from "@conv/ops/plan";
+import { sizeOf, stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel } from "../code.ts";
 import { i32, v128, type Local, type Operand } from "../wasm/asm.ts";
 import { emitExpr } from "../wasm/math.ts";
 import { hash } from "../wasm/tile.ts";
-
-/** What the planner makes of a cluster of elementwise nodes: `values[i]`, over inputs `i0`, `i1`, …, is output i. */
-export interface FusedParams {
-  readonly shape: readonly number[];
-  readonly values: readonly Expr[];
-}
-
-/** Stands for the nodes of a cluster when kernels are asked. It has no meaning of its own: the nodes have. */
-export const fusedOp: Pick<Op<FusedParams>, "name"> = { name: "elementwise" };
-
-export const inputName = (i: number): string => `i${i}`;
 
 export interface Axis {
   readonly size: number;
