@@ -137,6 +137,7 @@ export {
   type GlobalPoolOptions,
   type MaxPoolLayerOptions,
 } from "./pool.ts";
+export { createBest, type Best, type Candidate, type Creators } from "./best.ts";
 export { confusion, meanAbsoluteError, topK, type Metric } from "./metrics.ts";
 export {
   adagrad,
