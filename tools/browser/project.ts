@@ -16,19 +16,30 @@ declare module "vitest" {
 const PAIRS = "--js-flags=--experimental-wasm-revectorize,--no-liftoff,--no-wasm-inlining";
 
 /** A project whose pages are isolated, and their vectors joined, or neither. */
-export async function browserProject(isolated: boolean): Promise<ViteUserConfig> {
-  const options = await browserOptions();
-  return defineConfig({
-    server: isolated ? { headers: ISOLATION } : {},
-    test: {
-      provide: { isolated, joined: isolated && process.arch === "x64" },
+export const browserProject = (isolated: boolean): Promise<ViteUserConfig> =>
+  project(
+    {
       name: isolated ? "browser, isolated" : "browser, plain",
       include: ["test/*.test.ts"],
+      provide: { isolated, joined: isolated && process.arch === "x64" },
+    },
+    isolated ? { server: { headers: ISOLATION }, args: [PAIRS] } : {},
+  );
+
+/** The project of what runs on WebGPU. */
+export const gpuProject = (): Promise<ViteUserConfig> => project({ name: "browser, gpu", include: ["gpu/*.test.ts"] });
+
+async function project(test: ViteUserConfig["test"], { server = {}, args = [] }: Pick<ViteUserConfig, "server"> & { args?: readonly string[] } = {}) {
+  const options = await browserOptions();
+  return defineConfig({
+    server,
+    test: {
+      ...test,
       browser: {
         enabled: true,
         headless: true,
         screenshotFailures: false,
-        provider: playwright({ launchOptions: isolated ? { ...options, args: [...(options.args ?? []), PAIRS] } : options }),
+        provider: playwright({ launchOptions: { ...options, args: [...(options.args ?? []), ...args] } }),
         instances: [{ browser: "chromium" }],
       },
     },

@@ -16,6 +16,7 @@ const FLAGS = [
   "--headless=shell",
   "--enable-unsafe-webgpu",
   "--use-webgpu-adapter=swiftshader",
+  "--disable-dawn-features=use_vulkan_zero_initialize_workgroup_memory_extension", // as in webgpu.ts
   "--disable-quic",
   "--disable-background-networking",
 ];

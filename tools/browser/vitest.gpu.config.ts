@@ -1,0 +1,3 @@
+import { gpuProject } from "./project.ts";
+
+export default gpuProject();
