@@ -5,11 +5,11 @@
 //   source contiguous along another axis            4×4 blocks turned over in registers, strips of whole cache lines
 //   anything else                                   lane by lane
 
+import { mergeAxes, type Axis } from "@conv/ops/plan";
 import { sizeOf } from "@conv/tensor";
 import type { Place, Stage } from "../code.ts";
 import { i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { hash } from "../wasm/tile.ts";
-import { mergeAxes, type Axis } from "./fused.ts";
 import { copyRow, loadStepped } from "./pad.ts";
 import { eachCell, locate, storeLanes, type Walker } from "./walk.ts";
 

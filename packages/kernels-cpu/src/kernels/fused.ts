@@ -2,31 +2,12 @@
 // Neighbouring axes along which every input keeps its rhythm are merged, so most passes are one flat loop of vectors.
 
 import { broadcastStrides } from "@conv/ops";
-import { fusedOp, inputName, type FusedParams } from "@conv/ops/plan";
+import { fusedOp, inputName, mergeAxes, type FusedParams } from "@conv/ops/plan";
 import { sizeOf, stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel } from "../code.ts";
 import { i32, v128, type Local, type Operand } from "../wasm/asm.ts";
 import { emitExpr } from "../wasm/math.ts";
 import { hash } from "../wasm/tile.ts";
-
-export interface Axis {
-  readonly size: number;
-  /** Elements between neighbours: of the output, then of each input (0 where it is repeated). */
-  readonly strides: readonly number[];
-}
-
-/** The axes of a walk over `shape`, merged where all strides allow, innermost last. */
-export function mergeAxes(shape: readonly number[], strides: readonly (readonly number[])[]): Axis[] {
-  const axes: Axis[] = [];
-  shape.forEach((size, a) => {
-    if (size === 1) return;
-    const own = strides.map((s) => s[a]!);
-    const outer = axes.at(-1);
-    if (outer && outer.strides.every((s, i) => s === own[i]! * size)) axes[axes.length - 1] = { size: outer.size * size, strides: own };
-    else axes.push({ size, strides: own });
-  });
-  return axes.length ? axes : [{ size: 1, strides: strides.map(() => 1) }];
-}
 
 export const fused: CpuKernel = {
   name: "elementwise",

@@ -4,11 +4,11 @@
 //   any others:            the winners of four windows are found at once, then each lane is added to dx on its own
 
 import { avgPoolGradOp, maxPoolGradOp, type AvgPoolGeometry, type PoolGeometry } from "@conv/ops";
+import type { Axis } from "@conv/ops/plan";
 import { stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage } from "../code.ts";
 import { f32, f32x4, i32, i32x4, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
 import { hash } from "../wasm/tile.ts";
-import type { Axis } from "./fused.ts";
 import { eachTap } from "./igemm.ts";
 import { copyBox, padBytes } from "./pad.ts";
 import { average as mean, sharesOf } from "./pool.ts";

@@ -2,11 +2,11 @@
 // that has the index of every place of the source, padded or not.
 
 import { maxPoolIndicesOp, type PoolGeometry } from "@conv/ops";
+import type { Axis } from "@conv/ops/plan";
 import { stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage } from "../code.ts";
 import { i32, i32x4, v128 } from "../wasm/asm.ts";
 import { hash } from "../wasm/tile.ts";
-import type { Axis } from "./fused.ts";
 import { eachCell, locate, storeLanes, streamTime } from "./walk.ts";
 import { eachVector, emitMax, outputAxes, paddedSource, PADDING, volume, windowsOf, type Windows } from "./window.ts";
 

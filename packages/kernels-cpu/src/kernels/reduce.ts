@@ -8,11 +8,11 @@
 // results do not depend on the number of threads.
 
 import { broadcastStrides, maxOp, sumOp, type ReduceParams } from "@conv/ops";
+import { mergeAxes, type Axis } from "@conv/ops/plan";
 import { sizeOf, stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Stage } from "../code.ts";
 import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { hash } from "../wasm/tile.ts";
-import { mergeAxes, type Axis } from "./fused.ts";
 import { acrossLanes } from "./pad.ts";
 import { eachCell, inParts, keepLanes, locate, storeLanes, streamTime } from "./walk.ts";
 

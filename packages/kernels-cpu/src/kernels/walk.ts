@@ -1,9 +1,9 @@
 // Walking over strided boxes: outer axes are divided into pieces of work, inner axes become loops, pointers move along.
 
+import type { Axis } from "@conv/ops/plan";
 import type { Caps } from "../caps.ts";
 import type { Task } from "../code.ts";
 import { i32, v128, i32x4, type Code, type Func, type Local, type Operand } from "../wasm/asm.ts";
-import type { Axis } from "./fused.ts";
 
 /** Seconds for work bound by memory: 8 GB/s from the outer caches on one core. */
 export const streamTime = (task: Task, { threads }: Caps): number => (task.cost.bytesRead + task.cost.bytesWritten) / 8e9 / threads + 1e-6;

@@ -1,5 +1,6 @@
 // Planning for back ends: which nodes of a graph are computed together, by which of a back end's kernels, and which of them not at every run.
 
+export { mergeAxes, type Axis } from "./axes.ts";
 export { onceOf, type Causes } from "./once.ts";
 export { plan, root, type Chooser, type Planned } from "./plan.ts";
 export { choose, fusedOp, inputAt, inputName, outputAt, scratchAt } from "./task.ts";

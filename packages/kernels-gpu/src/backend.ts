@@ -1,0 +1,136 @@
+// The GPU back end: buffers and programs of one WebGPU device, and the order of what is asked of it.
+
+import { unsupported, type Backend, type Graph } from "@conv/tensor";
+import type { Caps, Storage } from "./caps.ts";
+import { openDevice } from "./device.ts";
+import { roundUp } from "./place.ts";
+import { compileProgram, type GpuProgram, type GpuTensorBuffer } from "./program.ts";
+import { createRuntime, MAP_READ, USAGE } from "./runtime.ts";
+
+export interface GpuOptions {
+  /** The WebGPU to use: `navigator.gpu` unless given, or in Node that of the package `webgpu`. */
+  readonly gpu?: GPU;
+  /** Called whenever a pipeline is compiled, with how many are, of those asked for so far. */
+  readonly onProgress?: (ready: number, total: number) => void;
+  /**
+   * How programs keep what lies between their steps. `float16` takes half the memory and bandwidth, and rounds each of these values to 11
+   * bits (a relative error of 2⁻¹¹; beyond 65,504 it is infinite); sums are float32 all the same, as are inputs, outputs and weights.
+   */
+  readonly storage?: Storage;
+  /** The largest factor c that a kernel may state for its rounding errors, |Δy| ≤ c·2⁻²³·Σ|x|*·|w| (see `Step.roundoff`). */
+  readonly roundoff?: number;
+  /** Names of kernels that are taken wherever they can be, whatever they estimate: to measure one against another. */
+  readonly prefer?: readonly string[];
+}
+
+export interface GpuBackend extends Backend {
+  readonly caps: Caps;
+  /** What it runs on, in the words of the driver. */
+  readonly adapter: string;
+  /** Comes, with the reason, when the device is lost, or disposed of. */
+  readonly lost: Promise<string>;
+  /** Returns at once; pipelines are compiled in the background, and runs wait for them in order. `prefer` is for this program alone. */
+  compile(graph: Graph, options?: Pick<GpuOptions, "prefer">): GpuProgram;
+}
+
+/**
+ * Starts the GPU back end on the fastest adapter that WebGPU offers. Throws UnsupportedError, in one line, where there is none, or none that
+ * has what was asked for.
+ */
+export async function createGpu({
+  gpu,
+  onProgress = () => {},
+  storage = "float32",
+  roundoff = 256,
+  prefer = [],
+}: GpuOptions = {}): Promise<GpuBackend> {
+  if (!(roundoff >= 0)) throw new RangeError(`gpu: roundoff ${roundoff} is not a number ≥ 0`);
+  const { device, adapter, offers } = await openDevice(gpu);
+  if (storage === "float16" && !offers.f16) {
+    device.destroy();
+    throw unsupported("gpu", `storage float16 needs the feature shader-f16, which ${adapter} does not have`);
+  }
+  const caps: Caps = { ...offers, storage, roundoff, prefer };
+  const buffers = new Set<GpuTensorBuffer>();
+  const programs = new Set<GpuProgram>();
+  const sum = (list: Iterable<{ readonly bytes: number }>) => [...list].reduce((total, { bytes }) => total + bytes, 0);
+  const runtime = createRuntime(device, caps, onProgress, () => sum(buffers) + sum(programs));
+  let [ids, version] = [0, 0];
+  const nextVersion = () => ++version;
+  const live = (buffer: GpuTensorBuffer): GPUBuffer => {
+    runtime.mustLive();
+    if (buffer.gpu === null) throw new Error("gpu: buffer used after free");
+    return buffer.gpu;
+  };
+  return {
+    name: "gpu",
+    caps,
+    adapter,
+    lost: runtime.lost,
+    alloc(bytes) {
+      runtime.mustLive();
+      const made = runtime.create(roundUp(bytes), "a tensor");
+      const buffer: GpuTensorBuffer = { bytes, gpu: made, id: ++ids, version: nextVersion() };
+      buffers.add(buffer);
+      return buffer;
+    },
+    free(buffer) {
+      const b = buffer as GpuTensorBuffer;
+      if (!buffers.delete(b)) return;
+      const { gpu: freed } = b;
+      runtime.later(() => freed!.destroy());
+      b.gpu = null;
+    },
+    write(buffer, data) {
+      const b = buffer as GpuTensorBuffer;
+      const target = live(b);
+      if (data.byteLength > b.bytes) throw new RangeError(`gpu: ${data.byteLength} bytes do not fit a buffer of ${b.bytes}`);
+      // Whole words are written, and only now are the contents the caller's to lend.
+      const bytes = new Uint8Array(Math.ceil(data.byteLength / 4) * 4);
+      bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      runtime.later(() => {
+        device.queue.writeBuffer(target, 0, bytes);
+        b.version = nextVersion();
+      });
+    },
+    async read(buffer) {
+      const b = buffer as GpuTensorBuffer;
+      const from = live(b);
+      const staging = device.createBuffer({ size: roundUp(b.bytes), usage: USAGE.mapRead | USAGE.copyDst });
+      await new Promise<void>((resolve) =>
+        runtime.later(() => {
+          const encoder = device.createCommandEncoder();
+          encoder.copyBufferToBuffer(from, 0, staging, 0, roundUp(b.bytes));
+          device.queue.submit([encoder.finish()]);
+          resolve();
+        }),
+      );
+      try {
+        await staging.mapAsync(MAP_READ).catch((error: unknown) => runtime.fail(error));
+        const failure = runtime.takeFailure();
+        if (failure) throw failure.error;
+        return staging.getMappedRange().slice(0, b.bytes);
+      } finally {
+        staging.destroy();
+      }
+    },
+    compile(graph, options) {
+      runtime.mustLive();
+      const program = compileProgram(graph, { ...caps, prefer: options?.prefer ?? caps.prefer }, runtime, nextVersion);
+      const { dispose } = program;
+      program.dispose = () => {
+        programs.delete(program);
+        dispose();
+      };
+      programs.add(program);
+      return program;
+    },
+    memory: () => ({ buffers: buffers.size, bytes: sum(buffers), programs: programs.size, programBytes: sum(programs) }),
+    dispose() {
+      for (const b of buffers) b.gpu = null;
+      buffers.clear();
+      programs.clear();
+      runtime.close();
+    },
+  };
+}

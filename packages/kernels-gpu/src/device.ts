@@ -1,0 +1,97 @@
+// Finding WebGPU: that of the page, or in Node that of the optional package `webgpu` (Dawn); and a device with all that its adapter offers.
+
+import { unsupported } from "@conv/tensor";
+import { speedsOf, type Caps } from "./caps.ts";
+
+/** What a device is asked for where the adapter has it. */
+const FEATURES = ["subgroups", "shader-f16", "timestamp-query"] as const;
+const LIMITS = [
+  "maxStorageBuffersPerShaderStage",
+  "maxStorageBufferBindingSize",
+  "maxBufferSize",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupsPerDimension",
+] as const;
+
+/** The parts of the package `webgpu` that are used. */
+interface Dawn {
+  create(options: readonly string[]): GPU;
+}
+
+declare global {
+  /** Kept for as long as the process lives: once it is collected, the process dies. */
+  var convDawn: GPU | undefined;
+}
+
+/** Dawn hides f16 on NVIDIA unless it is asked for, and rounds timestamps to 100 µs. */
+const DAWN = ["enable-dawn-features=vulkan_enable_f16_on_nvidia", "disable-dawn-features=timestamp_quantization"];
+
+async function findGpu(): Promise<GPU> {
+  const gpu = (globalThis.navigator as Navigator | undefined)?.gpu ?? globalThis.convDawn;
+  if (gpu) return gpu;
+  if (!("process" in globalThis)) throw unsupported("gpu", "this browser has no WebGPU, or the page is not served over https or from localhost");
+  const name = "webgpu"; // a name that bundlers do not follow
+  try {
+    const { create } = (await import(/* @vite-ignore */ name)) as Dawn;
+    return (globalThis.convDawn = create(DAWN));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
+    throw unsupported("gpu", `in Node the package webgpu brings WebGPU, and it cannot be loaded: npm install webgpu (${reason})`);
+  }
+}
+
+export interface Opened {
+  readonly device: GPUDevice;
+  readonly adapter: string;
+  readonly offers: Pick<
+    Caps,
+    | "software"
+    | "subgroups"
+    | "f16"
+    | "timestamps"
+    | "storageBuffers"
+    | "bindingBytes"
+    | "bufferBytes"
+    | "workgroupBytes"
+    | "threads"
+    | "groupsPerAxis"
+    | "macs"
+    | "bandwidth"
+    | "launch"
+  >;
+}
+
+/** A new device of the fastest adapter. Throws UnsupportedError, with the reason in one line, where there is none. */
+export async function openDevice(given?: GPU): Promise<Opened> {
+  const gpu = given ?? (await findGpu());
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter)
+    throw unsupported("gpu", "WebGPU is there, but no adapter: the machine has no GPU, or no driver for it (Vulkan, Metal or Direct3D 12)");
+  const features = FEATURES.filter((name) => adapter.features.has(name));
+  const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
+  const device = await adapter.requestDevice({ requiredFeatures: [...features], requiredLimits });
+  const { vendor, architecture, device: model, description } = adapter.info;
+  const words = description || [vendor, architecture, model].filter(Boolean).join(" ") || "an adapter without a name";
+  const software =
+    adapter.info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(`${architecture} ${model} ${description}`);
+  const { limits } = device;
+  return {
+    device,
+    adapter: words,
+    offers: {
+      software,
+      subgroups: device.features.has("subgroups"),
+      f16: device.features.has("shader-f16"),
+      timestamps: device.features.has("timestamp-query"),
+      storageBuffers: limits.maxStorageBuffersPerShaderStage,
+      bindingBytes: limits.maxStorageBufferBindingSize,
+      bufferBytes: limits.maxBufferSize,
+      workgroupBytes: limits.maxComputeWorkgroupStorageSize,
+      threads: limits.maxComputeInvocationsPerWorkgroup,
+      groupsPerAxis: limits.maxComputeWorkgroupsPerDimension,
+      ...speedsOf(software),
+    },
+  };
+}

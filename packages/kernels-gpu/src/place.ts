@@ -1,0 +1,133 @@
+// Where every value of a plan lives and for how long: in a buffer given at run time, or in one of the program's own.
+
+import { onceOf, root, type Causes, type Place } from "@conv/ops/plan";
+import { sizeOf, type Graph, type Value } from "@conv/tensor";
+import type { Caps } from "./caps.ts";
+import type { GpuStage } from "./code.ts";
+import type { Planned } from "./plan.ts";
+import { shareSlots, type Lifetime } from "./slots.ts";
+import { BYTES, type Element } from "./wgsl.ts";
+
+/** A buffer given at run time, or (`own`) one of the program's blocks. */
+export interface Home {
+  readonly kind: "input" | "output" | "own";
+  readonly index: number;
+}
+
+export interface Block extends Lifetime {
+  readonly element: Element;
+  readonly by: Planned;
+  readonly data?: Float32Array | Int32Array;
+}
+
+/** A stage with its places resolved. */
+export interface Placed {
+  readonly stage: GpuStage;
+  readonly by: Planned;
+  readonly reads: readonly Home[];
+  readonly writes: readonly Home[];
+  /** How each of the reads, then of the writes, is stored. */
+  readonly elements: readonly Element[];
+  /** The inputs that it depends on, if it need not run as long as they stay the same. */
+  readonly once: Causes | null;
+}
+
+export interface Placement {
+  readonly stages: readonly Placed[];
+  /** Lifetimes are counted in stages. */
+  readonly blocks: readonly Block[];
+  /** The buffer of each block, and the bytes of each buffer. */
+  readonly slotOf: readonly number[];
+  readonly slotBytes: readonly number[];
+  readonly homes: ReadonlyMap<Value, Home>;
+  readonly planned: readonly Planned[];
+}
+
+/** Whole vectors of four, also where the last one is not full. */
+export const roundUp = (bytes: number): number => Math.max(16, Math.ceil(bytes / 16) * 16);
+
+/** Gives every value and every scratch block its home and its lifetime. */
+export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Placement {
+  const homes = new Map<Value, Home>();
+  graph.inputs.forEach((v, index) => homes.set(v, { kind: "input", index }));
+  graph.outputs.forEach((v, index) => {
+    if (!homes.has(root(v))) homes.set(root(v), { kind: "output", index });
+  });
+  const once = onceOf(graph, inOrder, new Set());
+  // What need not run every time goes first, so that nothing waits for it in between.
+  const planned = [...inOrder.filter((p) => once.has(p)), ...inOrder.filter((p) => !once.has(p))];
+  const causes = new Map<Value, Causes>(planned.flatMap((p) => p.writes.flatMap((v) => (once.has(p) ? [[v, once.get(p)!] as const] : []))));
+  const blocks: (Block & { from: number; to: number })[] = [];
+  const stages: Placed[] = [];
+  const block = (by: Planned, element: Element, bytes: number, data?: Float32Array | Int32Array): Home => ({
+    kind: "own",
+    index: blocks.push({ by, element, bytes: roundUp(bytes), from: stages.length, to: stages.length, data }) - 1,
+  });
+  const storedAs = (v: Value): Element => (v.dtype === "int32" ? "i32" : caps.storage === "float16" ? "f16" : "f32");
+  const homeOf = (v: Value, by: Planned): Home => {
+    const known = homes.get(root(v));
+    if (known) return known;
+    const element = storedAs(v);
+    const home = block(by, element, sizeOf(v.shape) * BYTES[element]);
+    homes.set(root(v), home);
+    return home;
+  };
+  const elementOf = (home: Home, v: Value | null): Element =>
+    home.kind === "own" ? blocks[home.index].element : v?.dtype === "int32" ? "i32" : "f32";
+  const permanent: Home[] = [];
+  for (const p of planned) {
+    const start = stages.length;
+    const { scratch, stages: own } = p.kernel.build(p.task, caps);
+    const always = once.get(p) ?? null;
+    const writes = p.writes.map((v) => homeOf(v, p));
+    const reads = p.reads.map((v) => homeOf(v, p));
+    const causeOf = (index: number): Causes | null => {
+      const home = reads[index];
+      return home.kind === "input" ? [home.index] : (causes.get(root(p.reads[index])) ?? null);
+    };
+    const packed = scratch.map(({ packs }) => (packs === undefined || always ? null : causeOf(packs)));
+    const rooms = scratch.map((s, i) => {
+      const room = block(p, s.element ?? "f32", s.bytes, s.data);
+      if (s.data || packed[i]) permanent.push(room);
+      return room;
+    });
+    const at = ({ of, index }: Place): Home => (of === "in" ? reads : of === "out" ? writes : rooms)[index];
+    const valueAt = ({ of, index }: Place): Value | null => (of === "in" ? p.reads[index] : of === "out" ? p.writes[index] : null);
+    for (const stage of own) {
+      const packs = stage.writes.length === 1 && stage.writes[0].place.of === "scratch" ? packed[stage.writes[0].place.index] : null;
+      const when = always ?? packs;
+      for (const { place: from } of stage.reads)
+        if (from.of === "in" && !sameCauses(causes.get(root(p.reads[from.index])), when)) permanent.push(reads[from.index]);
+      const bound = [...stage.reads, ...stage.writes];
+      const all = bound.map((b) => at(b.place));
+      for (const home of all) if (home.kind === "own") blocks[home.index].to = stages.length;
+      stages.push({
+        stage,
+        by: p,
+        reads: all.slice(0, stage.reads.length),
+        writes: all.slice(stage.reads.length),
+        elements: all.map((home, i) => elementOf(home, valueAt(bound[i].place))),
+        once: when,
+      });
+    }
+    // What a task writes in several stages lives from its first, and its inputs until its last: no two of them share a buffer.
+    const last = Math.max(start, stages.length - 1);
+    for (const home of [...reads, ...writes, ...rooms]) if (home.kind === "own") blocks[home.index].to = Math.max(blocks[home.index].to, last);
+  }
+  for (const home of permanent) if (home.kind === "own") Object.assign(blocks[home.index], { from: 0, to: stages.length });
+  const { slotOf, bytes } = shareSlots(blocks);
+  return { stages, blocks, slotOf, slotBytes: bytes, homes, planned };
+}
+
+/** Whether a value that has causes need not outlast the run: it is read only when it has been made anew. */
+const sameCauses = (made: Causes | undefined, read: Causes | null): boolean => made === undefined || made.join() === read?.join();
+
+/** For each output the inputs whose buffer it must not share: those read by the stage that first writes it, or later. */
+export function unsafeInputs(graph: Graph, { stages }: Placement): number[][] {
+  const [written, read] = [graph.outputs.map(() => stages.length), graph.inputs.map(() => -1)];
+  stages.forEach(({ reads, writes }, at) => {
+    for (const { kind, index } of reads) if (kind === "input") read[index] = at;
+    for (const { kind, index } of writes) if (kind === "output") written[index] = Math.min(written[index], at);
+  });
+  return written.map((first) => read.flatMap((last, i) => (last >= first ? [i] : [])));
+}

@@ -1,0 +1,152 @@
+// What the back end and its programs share: the device, the order of calls, pipelines, and the first thing that went wrong.
+
+import type { Caps } from "./caps.ts";
+import { formatBytes } from "./words.ts";
+
+/** Flags of WebGPU's buffers: fixed by its specification, and no globals in Node. */
+export const USAGE = { mapRead: 0x01, copySrc: 0x04, copyDst: 0x08, storage: 0x80, queryResolve: 0x200 } as const;
+const COMPUTE = 0x4;
+export const MAP_READ = 0x1;
+
+/** Pipelines kept for further programs; the oldest goes first. Programs hold their own. */
+const MOST_PIPELINES = 2000;
+
+export interface Pipeline {
+  readonly layout: GPUBindGroupLayout;
+  /** Null until it is compiled. */
+  pipeline: GPUComputePipeline | null;
+  readonly ready: Promise<void>;
+}
+
+export interface Runtime {
+  readonly device: GPUDevice;
+  readonly caps: Caps;
+  /** Throws if the device is lost or disposed of. */
+  mustLive(): void;
+  /** Remembers the first failure until a read reports it. */
+  fail(error: unknown): void;
+  takeFailure(): { readonly error: unknown } | null;
+  /** Calls `go` after all calls before it, and after `until` where that is still to come. */
+  later(go: () => void, until?: Promise<void> | null): void;
+  /** A buffer of at least this size. Throws RangeError beyond the device's limit; that memory is short is found out later. */
+  create(bytes: number, what: string): GPUBuffer;
+  /** The pipeline of a shader whose bindings are `reads` buffers read, then `writes` buffers written. */
+  pipeline(code: string, label: string, reads: number, writes: number): Pipeline;
+}
+
+export function createRuntime(
+  device: GPUDevice,
+  caps: Caps,
+  onProgress: (ready: number, total: number) => void,
+  held: () => number,
+): Runtime & { close(): void; readonly lost: Promise<string> } {
+  const queue: { go(): void; until: Promise<void> | null }[] = [];
+  const layouts = new Map<string, GPUBindGroupLayout>();
+  const pipelines = new Map<string, Pipeline>();
+  let [ready, total] = [0, 0];
+  let failure: { readonly error: unknown } | null = null;
+  let gone: string | null = null;
+  let closed = false;
+
+  const fail = (error: unknown) => void (failure ??= { error });
+  device.addEventListener("uncapturederror", (event) => {
+    event.preventDefault();
+    fail(new Error(`gpu: ${event.error.message}`));
+  });
+  const lost = device.lost.then(({ reason, message }) => {
+    if (!closed) fail(new Error((gone = `gpu: the device was lost (${reason}${message && `: ${message}`}); make the back end again`)));
+    return gone ?? "gpu: disposed of";
+  });
+
+  const turn = () => {
+    while (queue.length) {
+      const { go, until } = queue[0];
+      if (until) {
+        queue[0].until = null;
+        void until.then(turn, turn);
+        return;
+      }
+      queue.shift();
+      try {
+        go();
+      } catch (error) {
+        fail(error);
+      }
+    }
+  };
+
+  return {
+    device,
+    caps,
+    lost,
+    fail,
+    takeFailure() {
+      const before = failure;
+      failure = gone ? failure : null; // what is lost stays lost
+      return before;
+    },
+    mustLive() {
+      if (closed) throw new Error("gpu: used after dispose");
+      if (gone) throw new Error(gone);
+    },
+    later(go, until = null) {
+      queue.push({ go, until });
+      if (queue.length === 1) turn();
+    },
+    create(bytes, what) {
+      if (bytes > caps.bufferBytes)
+        throw new RangeError(`gpu: ${what} takes ${formatBytes(bytes)}, a buffer of this adapter holds ${formatBytes(caps.bufferBytes)}`);
+      device.pushErrorScope("out-of-memory");
+      const buffer = device.createBuffer({ size: bytes, usage: USAGE.storage | USAGE.copySrc | USAGE.copyDst, label: what });
+      device.popErrorScope().then(
+        (error) => error && fail(new RangeError(`gpu: no room for ${what} of ${formatBytes(bytes)}; ${formatBytes(held())} are held`)),
+        () => {},
+      );
+      return buffer;
+    },
+    pipeline(code, label, reads, writes) {
+      const known = pipelines.get(code);
+      if (known) return known;
+      const key = `${reads} ${writes}`;
+      let layout = layouts.get(key);
+      if (!layout) {
+        const entry = (binding: number): GPUBindGroupLayoutEntry => ({
+          binding,
+          visibility: COMPUTE,
+          buffer: { type: binding < reads ? "read-only-storage" : "storage" },
+        });
+        layout = device.createBindGroupLayout({ entries: Array.from({ length: reads + writes }, (_, i) => entry(i)) });
+        layouts.set(key, layout);
+      }
+      total++;
+      const compiling = device.createComputePipelineAsync({
+        label,
+        layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+        compute: { module: device.createShaderModule({ code, label }), entryPoint: "main" },
+      });
+      const made: Pipeline = {
+        layout,
+        pipeline: null,
+        ready: compiling.then(
+          (pipeline) => {
+            made.pipeline = pipeline;
+            onProgress(++ready, total);
+          },
+          (error: unknown) => {
+            onProgress(++ready, total);
+            fail(new Error(`gpu: ${label} cannot be compiled: ${error instanceof Error ? error.message : String(error)}\n${code}`));
+          },
+        ),
+      };
+      pipelines.set(code, made);
+      if (pipelines.size > MOST_PIPELINES) pipelines.delete(pipelines.keys().next().value!);
+      return made;
+    },
+    close() {
+      closed = true;
+      queue.length = 0;
+      pipelines.clear();
+      device.destroy();
+    },
+  };
+}

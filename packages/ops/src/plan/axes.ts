@@ -1,0 +1,20 @@
+// Walks over several tensors at once: neighbouring axes along which every one of them keeps its rhythm are one axis.
+
+export interface Axis {
+  readonly size: number;
+  /** Elements between neighbours: of the output, then of each input (0 where it is repeated). */
+  readonly strides: readonly number[];
+}
+
+/** The axes of a walk over `shape`, merged where all strides allow, innermost last. */
+export function mergeAxes(shape: readonly number[], strides: readonly (readonly number[])[]): Axis[] {
+  const axes: Axis[] = [];
+  shape.forEach((size, a) => {
+    if (size === 1) return;
+    const own = strides.map((s) => s[a]!);
+    const outer = axes.at(-1);
+    if (outer && outer.strides.every((s, i) => s === own[i]! * size)) axes[axes.length - 1] = { size: outer.size * size, strides: own };
+    else axes.push({ size, strides: own });
+  });
+  return axes.length ? axes : [{ size: 1, strides: strides.map(() => 1) }];
+}
