@@ -29,16 +29,17 @@ export async function createProject(named: readonly string[], tarballs: Readonly
 }
 
 /** Puts an example and a program that calls it into the project, and checks its types against those installed. */
-export async function addExample({ folder }: Project, name: string, cpu: boolean): Promise<void> {
+export async function addExample({ folder }: Project, name: string, device: "cpu" | "gpu" | null): Promise<void> {
   const source = await readFile(join(root, "tools", "examples", `${name}.ts`), "utf8");
   await writeFile(join(folder, "example.ts"), source);
   await writeFile(join(folder, "example.js"), (await transformWithOxc(source, "example.ts")).code);
-  const start = cpu
-    ? `import { createCpu } from "@conv/kernels-cpu";
+  const create = device === "cpu" ? "createCpu" : "createGpu";
+  const start = device
+    ? `import { ${create} } from "@conv/kernels-${device}";
 export async function start() {
-  const cpu = await createCpu();
-  const numbers = await main(cpu);
-  cpu.dispose();
+  const backend = await ${create}();
+  const numbers = await main(backend);
+  backend.dispose();
   return numbers;
 }`
     : "export const start = main;";

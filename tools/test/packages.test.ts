@@ -61,16 +61,17 @@ describe.each(published)("$name", ({ name, manifest }) => {
 });
 
 describe.each([
-  { named: ["tensor", "ops", "kernels-cpu"], brings: ["kernels-cpu", "ops", "tensor"], example: "ops", main: opsExample, cpu: true },
+  { named: ["tensor", "ops", "kernels-cpu"], brings: ["kernels-cpu", "ops", "tensor"], example: "ops", main: opsExample, device: "cpu" },
+  { named: ["tensor", "ops", "kernels-gpu"], brings: ["kernels-gpu", "ops", "tensor"], example: "ops", main: opsExample, device: "gpu" },
   {
     named: ["tensor", "ops", "kernels-cpu", "layers"],
     brings: ["kernels-cpu", "layers", "ops", "tensor"],
     example: "layers",
     main: layersExample,
-    cpu: true,
+    device: "cpu",
   },
-  { named: ["tensor", "ops", "analysis"], brings: ["analysis", "ops", "tensor"], example: "analysis", main: analysisExample, cpu: false },
-])("a project with $named alone", ({ named, brings, example, main, cpu }) => {
+  { named: ["tensor", "ops", "analysis"], brings: ["analysis", "ops", "tensor"], example: "analysis", main: analysisExample, device: null },
+] as const)("a project with $named alone", ({ named, brings, example, main, device }) => {
   let project: Project;
   let browser: Browser;
   let expected: readonly number[];
@@ -82,7 +83,7 @@ describe.each([
   beforeAll(async () => {
     browser = await launchBrowser();
     project = await createProject(named, tarballs);
-    await addExample(project, example, cpu);
+    await addExample(project, example, device);
     expected = await main(createHost());
   }, 300_000);
   afterAll(async () => {
@@ -98,12 +99,19 @@ describe.each([
     expect(lock.match(/resolution:/g)).toHaveLength(brings.length);
   });
 
-  test("runs in this Node, and in that of the machine", { timeout: 60_000 }, async () => {
-    close(await runInNode(project, process.execPath));
-    close(await runInNode(project, process.env.npm_node_execpath ?? "node"));
-  });
+  if (device === "gpu")
+    test("says in Node, in one line, which package is missing", async () => {
+      await expect(runInNode(project, process.execPath)).rejects.toThrow(
+        /UnsupportedError: gpu: in Node the package webgpu brings WebGPU, and it cannot be loaded: npm install webgpu \(Cannot find package 'webgpu' [^\n]*\)\n/,
+      );
+    });
+  else
+    test("runs in this Node, and in that of the machine", { timeout: 60_000 }, async () => {
+      close(await runInNode(project, process.execPath));
+      close(await runInNode(project, process.env.npm_node_execpath ?? "node"));
+    });
 
-  test("runs in a browser, bundled by Vite, with and without shared memory", { timeout: 60_000 }, async () => {
+  test("runs in a browser, bundled by Vite, with and without shared memory", { timeout: 120_000 }, async () => {
     const numbers = await runInBrowser(project, browser);
     close(numbers.isolated);
     close(numbers.plain);
