@@ -27,6 +27,8 @@ export interface GpuBackend extends Backend {
   readonly caps: Caps;
   /** What it runs on, in the words of the driver. */
   readonly adapter: string;
+  /** The adapter computes on the processor, where the CPU back end is faster. */
+  readonly software: boolean;
   /** Comes, with the reason, when the device is lost, or disposed of. */
   readonly lost: Promise<string>;
   /** Returns at once; pipelines are compiled in the background, and runs wait for them in order. `prefer` is for this program alone. */
@@ -66,6 +68,7 @@ export async function createGpu({
     name: "gpu",
     caps,
     adapter,
+    software: caps.software,
     lost: runtime.lost,
     alloc(bytes) {
       runtime.mustLive();
