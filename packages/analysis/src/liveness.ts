@@ -2,7 +2,7 @@
 // shape, joins or cuts shares the memory of what it is made of, as back ends do.
 
 import { concatOp, isElementwise, reshapeOp, sliceOp, type ConcatParams, type SliceParams } from "@conv/ops";
-import { bytesOf, sameShape, sizeOf, type Graph, type Node, type Op, type Value } from "@conv/tensor";
+import { bytesOf, sameShape, sizeOf, type Graph, type Node, type Op, type Step, type Value } from "@conv/tensor";
 
 /** Memory that holds a value, and those that take its place, from one step to another (both included). */
 export interface Held {
@@ -14,7 +14,7 @@ export interface Held {
 }
 
 export interface Liveness {
-  readonly steps: readonly (readonly Node[])[];
+  readonly steps: readonly Pick<Step, "nodes" | "keeps">[];
   readonly held: readonly Held[];
   /** Bytes held during each step. */
   readonly timeline: readonly number[];
@@ -34,20 +34,18 @@ export function rootOf(v: Value): Value {
 const LINE = 64;
 
 export interface LivenessOptions {
-  /** Nodes that are computed together, whose inner results are never stored, as in `Program.steps`. Default: each node alone. */
-  readonly steps?: readonly (readonly Node[])[];
+  /** Nodes that are computed together, whose inner results are never stored, and those of their results that outlast the run: `Program.steps`. Default: each node alone. */
+  readonly steps?: readonly Pick<Step, "nodes" | "keeps">[];
   /** Default: those of the value's own type. */
   readonly bytes?: (value: Value) => number;
-  /** Values that outlast the run: they are held throughout, and nothing takes their memory. */
-  readonly lasting?: Iterable<Value>;
 }
 
 /**
  * What is held while the graph runs, beside its inputs and outputs. A result takes the memory of an input that nobody reads after, where
- * that is read element by element.
+ * that is read element by element. What a step keeps is held throughout, and nothing takes its memory.
  */
 export function livenessOf(graph: Graph, options: LivenessOptions = {}): Liveness {
-  const { steps = stepsOf(graph), bytes: sizeOfValue = (v: Value) => bytesOf(v.spec), lasting = [] } = options;
+  const { steps = stepsOf(graph), bytes: sizeOfValue = (v: Value) => bytesOf(v.spec) } = options;
   const kept = new Set(graph.outputs.map(rootOf));
   const users = new Map<Value, Node[]>();
   for (const n of graph.nodes) {
@@ -60,8 +58,8 @@ export function livenessOf(graph: Graph, options: LivenessOptions = {}): Livenes
   }
   const parts = partsOf(graph, kept);
   const last = new Map<Value, number>();
-  steps.forEach((nodes, i) => nodes.forEach((n) => n.inputs.forEach((v) => last.set(rootOf(v), i))));
-  const throughout = new Set([...lasting].map(rootOf));
+  steps.forEach(({ nodes }, i) => nodes.forEach((n) => n.inputs.forEach((v) => last.set(rootOf(v), i))));
+  const throughout = new Set(steps.flatMap(({ keeps = [] }) => keeps.map(rootOf)));
   for (const v of [...graph.inputs, ...kept, ...parts.keys(), ...parts.values(), ...throughout]) last.delete(v);
 
   const held: { value: Value; bytes: number; from: number; to: number }[] = [];
@@ -75,7 +73,7 @@ export function livenessOf(graph: Graph, options: LivenessOptions = {}): Livenes
     homes.set(v, home);
     return home;
   };
-  steps.forEach((nodes, i) => {
+  steps.forEach(({ nodes }, i) => {
     const inside = new Set(nodes);
     const writes = nodes.flatMap((n) => n.outputs).filter((v) => kept.has(v) || (users.get(v) ?? []).some((n) => !inside.has(n)));
     const reads = nodes.flatMap((n) => n.inputs).filter((v) => !rootOf(v).node || !inside.has(rootOf(v).node!));
@@ -102,9 +100,9 @@ export function livenessOf(graph: Graph, options: LivenessOptions = {}): Livenes
 }
 
 /** Every node alone, but those that only change shape, or cut what can be read where it lies. */
-function stepsOf(graph: Graph): Node[][] {
+function stepsOf(graph: Graph): Pick<Step, "nodes" | "keeps">[] {
   const parts = partsOf(graph, new Set(graph.outputs.map(rootOf)));
-  return graph.nodes.filter((n) => n.op !== reshapeOp && !(n.op === sliceOp && parts.has(n.outputs[0]))).map((n) => [n]);
+  return graph.nodes.filter((n) => n.op !== reshapeOp && !(n.op === sliceOp && parts.has(n.outputs[0]))).map((n) => ({ nodes: [n] }));
 }
 
 /** The values read only at the element that is written. */

@@ -141,7 +141,7 @@ const sizer =
     spec.dtype === "float32" ? sizeOf(spec.shape) * bytesPerNumber[dtype] : bytesOf(spec);
 
 function momentsOf({ steps, timeline: held, peak }: Liveness, forward: ReadonlySet<Node>): { timeline: Moment[]; peak: Moment } {
-  const timeline = steps.map(([n], i) => ({ path: n.path, op: n.op.name, bytes: held[i], forward: forward.has(n) }));
+  const timeline = steps.map(({ nodes: [n] }, i) => ({ path: n.path, op: n.op.name, bytes: held[i], forward: forward.has(n) }));
   return { timeline, peak: timeline[peak.step] ?? { path: "", op: "", bytes: 0, forward: true } };
 }
 

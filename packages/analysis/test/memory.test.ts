@@ -1,19 +1,21 @@
 // Memory against what back ends really hold: buffers, and the parts of compiled programs, to the byte.
 
 import { createCpu, type CpuBackend } from "@conv/kernels-cpu";
-import { adam, sgd, traceModel, traceStep, type Model } from "@conv/layers";
+import { capsOf, layoutOf } from "@conv/kernels-cpu/explain";
+import { adam, arrayDataset, createTrainer, sgd, traceModel, traceStep, type Model } from "@conv/layers";
 import { models } from "@conv/layers/models";
 import { add, concat, conv, relu, reshape, slice, tanh } from "@conv/ops";
-import { bytesOf, graphOf, input, optimise, spec, trace, type Graph, type Value } from "@conv/tensor";
+import { bytesOf, graphOf, input, optimise, sizeOf, spec, trace, type Graph, type Value } from "@conv/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { livenessOf, memoryOf, trainingMemoryOf, type Held } from "../src/index.ts";
-import { dependents } from "../src/traced.ts";
+import { livenessOf, memoryOf, programMemoryOf, trainingMemoryOf, type Held } from "../src/index.ts";
 
 let cpu: CpuBackend;
 beforeAll(async () => void (cpu = await createCpu({ threads: 1 })));
 afterAll(() => cpu.dispose());
 
 const small = (name: string): Model => ({ ...models[name](), ...(name.startsWith("lenet") ? {} : { input: [3, 64, 64] }) });
+const predicting = (name: string, batch = 1): Graph => traceModel(models[name](), { batch }).graph;
+const training = (name: string, batch = 2): Graph => traceStep(small(name), sgd({ lr: 0.1, momentum: 0.9 }), batch).graph;
 
 /** The most that is in use at one time. */
 function peakOf(blocks: readonly Pick<Held, "bytes" | "from" | "to">[]): number {
@@ -21,31 +23,111 @@ function peakOf(blocks: readonly Pick<Held, "bytes" | "from" | "to">[]): number 
   return Math.max(...Array.from({ length: end }, (_, at) => blocks.reduce((sum, b) => sum + (b.from <= at && at <= b.to ? b.bytes : 0), 0)));
 }
 
-/** What the program holds of what depends on x, and what liveness says of the same steps. What it keeps from run to run is told to both. */
-function heldBy(graph: Graph, x: Value): { real: number; predicted: number } {
-  const program = cpu.compile(graph);
-  const activations = dependents(graph, [x]);
-  const real = program.blocks.flatMap((b) => (b.value && activations.has(b.value) ? [{ ...b, value: b.value }] : []));
-  const end = Math.max(...program.blocks.map((b) => b.to));
-  const lasting = real.filter((b) => b.from === 0 && b.to === end).map((b) => b.value);
-  const { held } = livenessOf(graph, { steps: program.steps.map((s) => s.nodes), lasting });
-  program.dispose();
-  return { real: peakOf(real), predicted: peakOf(held.filter((h) => activations.has(h.value))) };
-}
-
 describe("the values that a program of the CPU holds at once", () => {
-  it.each(["lenet5", "lenet5_1998", "vgg11_bn", "resnet18", "resnet50", "googlenet", "squeezenet1_1", "mobilenetV2", "densenet121", "shufflenetV2"])(
-    "%s, predicting",
-    (name) => {
-      const graph = optimise(traceModel(models[name]()).graph);
-      const { real, predicted } = heldBy(graph, graph.inputs[0]);
-      expect(predicted).toBe(real);
-    },
+  const check = (traced: Graph) => {
+    const graph = optimise(traced);
+    const { blocks, steps } = layoutOf(graph, cpu.caps);
+    const values = blocks.filter((b) => b.kind === "value");
+    expect(livenessOf(graph, { steps }).peak.bytes).toBe(peakOf(values));
+    expect(programMemoryOf(layoutOf(graph, cpu.caps)).values).toBe(peakOf(values));
+  };
+  it.each([
+    "lenet5",
+    "lenet5_1998",
+    "resnet8",
+    "alexnet",
+    "vgg11_bn",
+    "googlenet",
+    "inceptionV3",
+    "resnet18",
+    "resnet50",
+    "densenet121",
+    "squeezenet1_1",
+    "mobilenetV2",
+    "mobilenetV3Small",
+    "shufflenetV2",
+    "efficientnetB0",
+    "unet",
+    "r3d18",
+  ])("%s, predicting", (name) => check(predicting(name)));
+  it.each(["lenet5", "lenet5_1998", "resnet8", "resnet18", "googlenet", "squeezenet1_1", "mobilenetV2", "shufflenetV2"])(
+    "%s, training",
+    { timeout: 30_000 },
+    (name) => check(training(name)),
   );
-  it.each(["lenet5", "resnet8", "squeezenet1_1", "mobilenetV2"])("%s, training", { timeout: 30_000 }, (name) => {
-    const { graph } = traceStep(small(name), sgd({ lr: 0.1 }), 2);
-    const { real, predicted } = heldBy(graph, graph.inputs[0]);
-    expect(predicted).toBe(real);
+});
+
+describe("what a program reserves, predicted without making it", () => {
+  /** Where the next buffer would lie: what the heap has given out, as long as nothing before it was given back. */
+  const top = (backend: CpuBackend): number => {
+    const probe = backend.alloc(1);
+    const address: unknown = Reflect.get(probe, "address");
+    backend.free(probe);
+    return Number(address);
+  };
+  const check = async (traced: Graph, threads: number) => {
+    const backend = await createCpu({ threads });
+    try {
+      const layout = layoutOf(traced, capsOf({ threads }));
+      const { program: own, total, inputs, outputs } = programMemoryOf(layout);
+      const start = top(backend);
+      const program = backend.compile(traced);
+      expect(program.bytes).toBe(own);
+      expect(backend.memory().programBytes).toBe(own);
+      expect(top(backend) - start).toBe(own);
+      const [from, to] = [traced.inputs, traced.outputs].map((list) => list.map((v) => backend.alloc(bytesOf(v.spec))));
+      expect(inputs + outputs + own).toBe(total);
+      expect(top(backend) - start).toBe(total);
+      program.run(from, to);
+      expect(top(backend) - start).toBe(total);
+    } finally {
+      backend.dispose();
+    }
+  };
+  it.each([
+    ["lenet5", 1, 1],
+    ["lenet5", 64, 2],
+    ["lenet5_1998", 8, 2],
+    ["resnet18", 1, 1],
+    ["resnet18", 2, 2],
+    ["googlenet", 1, 2],
+    ["mobilenetV2", 3, 2],
+    ["densenet121", 1, 1],
+    ["shufflenetV2", 1, 2],
+  ])("%s predicting, batch %i, threads %i", { timeout: 60_000 }, (name, batch, threads) => check(predicting(name, batch), threads));
+  it.each([
+    ["lenet5", 64, 1],
+    ["lenet5", 64, 2],
+    ["lenet5_1998", 16, 2],
+    ["resnet8", 4, 1],
+    ["resnet18", 2, 2],
+    ["mobilenetV2", 2, 1],
+  ])("%s training, batch %i, threads %i", { timeout: 60_000 }, (name, batch, threads) => check(training(name, batch), threads));
+
+  it("a trainer holds the program of its step, and of what the step changes one buffer", { timeout: 60_000 }, async () => {
+    const backend = await createCpu({ threads: 1 });
+    const [model, optimizer, batch] = [models.resnet8(), adam(), 8];
+    const start = top(backend);
+    const trainer = createTrainer({ backend, model, optimizer, batch });
+    const data = arrayDataset({ x: new Float32Array(batch * sizeOf(model.input)), y: new Int32Array(batch), sample: model.input });
+    for await (const { epoch } of trainer.fit(data, { epochs: 2 })) expect(epoch).toBeLessThanOrEqual(2);
+    const { graph } = traceStep(model, optimizer, batch, { guard: true });
+    const { program, inputs, outputs } = programMemoryOf(layoutOf(graph, backend.caps));
+    expect(backend.memory().programBytes).toBe(program);
+    const line = (bytes: number) => Math.ceil(bytes / 64) * 64;
+    const changed = graph.outputs.slice(2).reduce((sum, v) => sum + line(bytesOf(v.spec)), 0); // but the loss and the answers
+    expect(top(backend) - start).toBe(program + inputs + outputs - changed);
+    trainer.dispose();
+    backend.dispose();
+  });
+
+  it("says what it is for, in plain data", () => {
+    const memory = programMemoryOf(layoutOf(predicting("resnet18"), capsOf({ threads: 2 })));
+    expect(JSON.parse(JSON.stringify(memory))).toEqual(memory);
+    expect(Object.keys(memory.kernels).toSorted()).toEqual(["packed", "scratch", "threads"]);
+    const parts = memory.values + Object.values(memory.kernels).reduce((a, b) => a + b, 0);
+    expect(memory.kernels.packed).toBeGreaterThan(40e6); // the weights, rearranged
+    expect(memory.program).toBeLessThanOrEqual(parts * 1.01 + 4096); // most of a kind at a time are no more together than side by side
   });
 });
 

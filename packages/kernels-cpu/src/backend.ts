@@ -1,7 +1,7 @@
 // The CPU back end: one WebAssembly memory, a pool of threads, and programs compiled for the shapes at hand.
 
 import { unsupported, type Backend, type Graph } from "@conv/tensor";
-import { hasRelaxedSimd, hasSimd, type Caps } from "./caps.ts";
+import { capsOf, hasSimd, type Caps } from "./caps.ts";
 import { createHeap, createMemory } from "./memory.ts";
 import { availableThreads, createPool, createSinglePool, type Pool } from "./pool.ts";
 import { compileProgram, type CpuBuffer, type CpuProgram } from "./program.ts";
@@ -71,7 +71,7 @@ export async function createCpu({
     pool = createSinglePool(heap);
   }
   if (simd256) requestPairs();
-  const caps: Caps = { relaxed: hasRelaxedSimd(), simd256, threads: pool.threads, roundoff, prefer };
+  const caps = capsOf({ threads: pool.threads, simd256, roundoff, prefer });
   const narrow = { ...caps, simd256: false };
   const simd256Reason = simd256 ? await tryPairs(backendOf(heap, pool, caps), backendOf(heap, pool, narrow)) : null;
   return { ...backendOf(heap, pool, simd256Reason ? narrow : caps), singleThreadReason, simd256Reason };

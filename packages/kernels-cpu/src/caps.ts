@@ -1,5 +1,6 @@
 // What the engine offers: found by validating modules of a few bytes, never by reading version strings.
 
+import { availableThreads } from "./pool.ts";
 import { f32x4, i32, Module, v128 } from "./wasm/asm.ts";
 
 /** What kernels may use, and with how many threads. */
@@ -14,6 +15,14 @@ export interface Caps {
   /** Names of kernels that are taken wherever they can be, whatever they estimate; the first goes first. */
   readonly prefer: readonly string[];
 }
+
+/** The capabilities that a back end of these options has on this engine, told without starting one: 256-bit registers are taken on trust. */
+export const capsOf = ({
+  threads = globalThis.crossOriginIsolated === false ? 1 : availableThreads(),
+  simd256 = false,
+  roundoff = 256,
+  prefer = [],
+}: Partial<Omit<Caps, "relaxed">> = {}): Caps => ({ relaxed: hasRelaxedSimd(), simd256, threads, roundoff, prefer });
 
 function valid(body: (m: Module) => void): boolean {
   const m = new Module();

@@ -1,5 +1,5 @@
 // Why each step of a graph is run by the kernel it is: the candidates with what their estimates are made of, the reasons of all others,
-// and, on a running back end, the time that each really takes. An entry point of its own, as programs do without.
+// and, on a running back end, the time that each really takes; and what a program would hold. An entry point of its own, as programs do without.
 
 import { bytesOf, optimise, type Graph, type Node } from "@conv/tensor";
 import type { CpuBackend } from "./backend.ts";
@@ -10,7 +10,9 @@ import { kernels } from "./kernels/index.ts";
 import { choose, plan } from "./plan.ts";
 
 export { costs } from "./kernels/costs.ts";
+export { capsOf } from "./caps.ts";
 export { kinds } from "./kernels/fitted.ts";
+export { layoutOf, type ProgramBlock, type ProgramLayout } from "./layout.ts";
 export type { Caps, Work };
 
 /** One kind of the work of a kernel. */

@@ -5,4 +5,5 @@ export type { Caps } from "./caps.ts";
 export type { CpuCode, CpuKernel, Epilogue, EpilogueOperand, Place, Scratch, Stage, Task } from "./code.ts";
 export { kernels } from "./kernels/index.ts";
 export { choose } from "./plan.ts";
-export type { CpuProgram, ProgramBlock } from "./program.ts";
+export type { ProgramBlock, ProgramLayout } from "./layout.ts";
+export type { CpuProgram } from "./program.ts";

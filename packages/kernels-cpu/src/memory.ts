@@ -18,7 +18,8 @@ export interface Heap {
   bytes(address: number, length: number): Uint8Array<ArrayBufferLike>;
 }
 
-const roundUp = (n: number) => Math.max(ALIGN, Math.ceil(n / ALIGN) * ALIGN);
+/** What a piece of so many bytes takes of the heap. */
+export const allocated = (n: number): number => Math.max(ALIGN, Math.ceil(n / ALIGN) * ALIGN);
 
 /** Tries the largest address space first: 4 GiB, then halves; engines on small devices refuse the large ones. */
 export function createMemory(shared: boolean): { memory: WebAssembly.Memory; maximum: number } {
@@ -40,7 +41,7 @@ export function createHeap(memory: WebAssembly.Memory, maximum: number): Heap {
     memory,
     maximum,
     alloc(bytes) {
-      const size = roundUp(bytes);
+      const size = allocated(bytes);
       let address: number;
       const i = free.findIndex((r) => r.size >= size);
       if (i >= 0) {

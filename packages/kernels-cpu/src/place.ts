@@ -15,10 +15,14 @@ export type Home = {
   readonly bytes: number;
 } & ({ readonly kind: "input" | "output"; readonly index: number } | { readonly kind: "own"; readonly id: number });
 
+/** What a block is for: a value, or for a kernel, packed weights, a table written when the program is made, room to work in, or room for each thread. */
+export type BlockKind = "value" | "packed" | "table" | "scratch" | "threads";
+
 export interface Block extends Lifetime {
   /** The task that asked for it. */
   readonly by: Planned;
-  /** The first value in it; null if it is scratch of a kernel. */
+  readonly kind: BlockKind;
+  /** The first value in it; null where the kind is another. */
   readonly value: Value | null;
   readonly data?: Float32Array | Int32Array;
 }
@@ -44,6 +48,8 @@ export interface Placement {
   readonly homes: ReadonlyMap<Value, Home>;
   /** The tasks that are left with anything to do. */
   readonly busy: readonly Planned[];
+  /** Values that are kept from run to run: what makes them need not run every time that they are read. */
+  readonly lasting: ReadonlySet<Value>;
 }
 
 /** A value that is part of another, from this byte on. */
@@ -72,9 +78,9 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
   const blocks: (Block & { from: number; to: number })[] = [];
   const stages: Placed[] = [];
   /** Memory from the next stage on; `to` is known later. */
-  const block = (by: Planned, value: Value | null, bytes: number, data?: Float32Array | Int32Array): Home => ({
+  const block = (by: Planned, kind: BlockKind, bytes: number, { value = null, data }: Partial<Pick<Block, "value" | "data">> = {}): Home => ({
     kind: "own",
-    id: blocks.push({ by, value, bytes, from: stages.length, to: stages.length, data }) - 1,
+    id: blocks.push({ by, kind, value, bytes, from: stages.length, to: stages.length, data }) - 1,
     offset: 0,
     bytes,
   });
@@ -84,7 +90,7 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
     const part = parts.get(v);
     const whole = part && homeOf(part.whole, by);
     const bytes = bytesOf(v.spec);
-    const home = whole ? { ...whole, offset: whole.offset + part.offset, bytes } : block(by, v, bytes);
+    const home = whole ? { ...whole, offset: whole.offset + part.offset, bytes } : block(by, "value", bytes, { value: v });
     homes.set(v, home);
     return home;
   };
@@ -112,7 +118,7 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
     };
     const packed = scratch.map(({ packs }) => (packs === undefined || always ? null : causeOf(packs)));
     const rooms = scratch.map((s, j) => {
-      const room = block(p, null, s.bytes, s.data);
+      const room = block(p, s.data ? "table" : packed[j] ? "packed" : "scratch", s.bytes, s);
       if (s.data || packed[j]) permanent.push(room);
       return room;
     });
@@ -127,7 +133,7 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
         beside: Boolean(stage.beside) && stages.length > start,
         reads: stage.reads.map(at),
         writes: stage.writes.map(at),
-        own: stage.perThread ? block(p, null, stage.perThread * caps.threads) : null,
+        own: stage.perThread ? block(p, "threads", stage.perThread * caps.threads) : null,
         once: when,
       });
     }
@@ -136,7 +142,8 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
     if (stages.length > start) busy.push(p);
   });
   for (const home of permanent) if (home.kind === "own") Object.assign(blocks[home.id], { from: 0, to: stages.length });
-  return { planned, stages, blocks, homes, busy };
+  const lasting = new Set([...causes.keys()].filter((v) => permanent.includes(homes.get(v)!)));
+  return { planned, stages, blocks, homes, busy, lasting };
 }
 
 /** Whether a value that has causes need not outlast the run: it is read only when it has been made anew. */

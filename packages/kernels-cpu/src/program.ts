@@ -1,12 +1,12 @@
 // A plan made into one WebAssembly module and the memory it runs in: every address but those of inputs and outputs is a constant.
 
 import { root } from "@conv/ops/plan";
-import { bytesOf, formatShape, mustHold, optimise, type Buffer, type Graph, type Node, type Program, type Step, type Value } from "@conv/tensor";
-import { packArena } from "./arena.ts";
+import { bytesOf, formatShape, mustHold, type Buffer, type Graph, type Program, type Value } from "@conv/tensor";
 import type { Caps } from "./caps.ts";
+import { layOut, type ProgramLayout } from "./layout.ts";
 import type { Heap } from "./memory.ts";
-import { place, type Block, type Home, type Placed } from "./place.ts";
-import { plan, type Planned } from "./plan.ts";
+import type { Block, Home, Placed } from "./place.ts";
+import type { Planned } from "./plan.ts";
 import { BARRIER, type LoadedProgram, type Pool } from "./pool.ts";
 import { atomics, i32, Module, type Func, type Local, type Operand } from "./wasm/asm.ts";
 
@@ -16,50 +16,21 @@ export interface CpuBuffer extends Buffer {
   version: number;
 }
 
-/** A part of a program's memory. Parts that are not in use at the same time may overlap. */
-export interface ProgramBlock {
-  readonly bytes: number;
-  /** Bytes from the start of the first part. */
-  readonly offset: number;
-  /** First and last of the program's stages (a step has one or several) during which it is in use, both included. */
-  readonly from: number;
-  readonly to: number;
-  /** The first value that it holds; null if a kernel works in it or keeps packed weights or tables there. */
-  readonly value: Value | null;
-  /** Of the step that asked for it. */
-  readonly nodes: readonly Node[];
-}
-
-export interface CpuProgram extends Program {
-  /** Bytes of its memory in the heap. */
-  readonly bytes: number;
-  /** What that memory is divided into, a few words for the run itself aside. */
-  readonly blocks: readonly ProgramBlock[];
+export interface CpuProgram extends Program, ProgramLayout {
   /** The generated code, made anew: kept, it would outweigh the program. `moduleText` makes it readable. */
   readonly module: Module;
 }
 
 export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool, nextVersion: () => number): CpuProgram {
-  const graph = optimise(source);
-  const { planned, stages, blocks, homes, busy } = place(graph, plan(graph, caps), caps);
-  // Groups of inputs on which stages depend that need not run every time, and for each its number.
-  const causes = [...new Map(stages.flatMap(({ once }) => (once ? [[once.join(), once] as const] : []))).values()];
+  const { graph, planned, stages, blocks, homes, causes, words, head, offsets, layout } = layOut(source, caps);
   const numbers = new Map(causes.map((c, i) => [c.join(), i]));
-
-  // Own memory: a word per input and output, a word per group of causes, a word per stage that threads share, then the blocks.
-  const flags = graph.inputs.length + graph.outputs.length;
-  const counters = flags + causes.length;
-  const words = counters + (pool.threads > 1 ? stages.length : 0);
-  const head = Math.ceil((words * 4) / 64) * 64;
-  const arena = packArena(blocks);
-  const bytes = head + arena.bytes;
-  const base = reserve(heap, bytes, blocks);
+  const base = reserve(heap, layout.bytes, blocks);
   blocks.forEach(({ data }, i) => {
-    if (data) heap.bytes(base + head + arena.offsets[i]!, data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    if (data) heap.bytes(base + head + offsets[i], data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   });
 
   // Buffers of different names may be one, and an output's may be an input's.
-  const start = (h: Home) => h.offset + (h.kind === "own" ? arena.offsets[h.id] : 0);
+  const start = (h: Home) => h.offset + (h.kind === "own" ? offsets[h.id] : 0);
   const mayShare = (a: Home, b: Home): boolean => {
     if (a.kind !== b.kind) return a.kind !== "own" && b.kind !== "own";
     if (a.kind !== "own" && b.kind !== "own" && a.index !== b.index) return false;
@@ -74,7 +45,7 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
   };
   const address = (home: Home): Operand =>
     home.kind === "own"
-      ? base + head + arena.offsets[home.id] + home.offset
+      ? base + head + offsets[home.id] + home.offset
       : i32.add(i32.load(base + 4 * (home.kind === "input" ? home.index : graph.inputs.length + home.index)), home.offset);
 
   const generate = (text: boolean): Module => {
@@ -101,8 +72,8 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
         since.writes.push(...s.writes, ...(s.own ? [s.own] : []));
         const room = s.own ? i32.add(address(s.own), i32.mul(thread, stage.perThread!)) : 0;
         const call = (from: Operand, to: Operand) => f.call(bodies[i], ...[...s.reads, ...s.writes].map(address), from, to, room);
-        const go = () => (part ? shareOut(f, stage.items, pool.threads, base + 4 * (counters + i), part, call) : call(0, stage.items));
-        if (s.once) f.if(i32.load(base + 4 * (flags + numbers.get(s.once.join())!)), go);
+        const go = () => (part ? shareOut(f, stage.items, pool.threads, base + 4 * (words.counters + i), part, call) : call(0, stage.items));
+        if (s.once) f.if(i32.load(base + 4 * (words.causes + numbers.get(s.once.join())!)), go);
         else go();
       });
       if (barrier) f.call(barrier, maySleep);
@@ -125,12 +96,10 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
   const seen = causes.map((inputs) => inputs.map(() => -1));
   let spare: number[] = [];
   let live = true;
-  const look = () => new Int32Array(heap.memory.buffer, base, words);
+  const look = () => new Int32Array(heap.memory.buffer, base, words.end);
   let view = look();
   return {
-    bytes,
-    blocks: blocks.map(({ bytes: size, from, to, value, by }, i) => ({ bytes: size, offset: arena.offsets[i], from, to, value, nodes: by.nodes })),
-    steps: busy.map((p): Step => ({ kernel: p.kernel.name, nodes: p.nodes, estimate: p.estimate, roundoff: p.kernel.roundoff, others: p.others })),
+    ...layout,
     get module() {
       return generate(true);
     },
@@ -146,10 +115,10 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
       if (view.buffer !== heap.memory.buffer) view = look();
       ins.forEach((b, i) => (view[i] = b.address));
       causes.forEach((inputs, c) => {
-        view[flags + c] = Number(inputs.some((i, j) => seen[c][j] !== ins[i].version));
+        view[words.causes + c] = Number(inputs.some((i, j) => seen[c][j] !== ins[i].version));
         inputs.forEach((i, j) => (seen[c][j] = ins[i].version));
       });
-      if (pool.threads > 1) view.fill(0, counters); // no thread is between the last barrier of a run and the next order
+      if (pool.threads > 1) view.fill(0, words.counters); // no thread is between the last barrier of a run and the next order
       const later: (() => void)[] = [];
       outs.forEach((b, o) => {
         const source = sources[o];

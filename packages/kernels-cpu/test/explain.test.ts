@@ -1,9 +1,9 @@
 // Explanations: every candidate with its estimate in parts, every other kernel with its reason; and measuring, which runs what it names.
 
-import { add, conv, convGeometry, convGradWeightOp, relu, reshape } from "@conv/ops";
-import { node, spec, trace } from "@conv/tensor";
+import { add, conv, convGeometry, convGradWeightOp, mul, relu, reshape, sqrt } from "@conv/ops";
+import { node, optimise, spec, trace, type Value } from "@conv/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { costs, explain, kinds, measure } from "../src/explain.ts";
+import { capsOf, costs, explain, kinds, layoutOf, measure } from "../src/explain.ts";
 import { createCpu, kernels, type CpuBackend } from "../src/index.ts";
 
 let cpu: CpuBackend;
@@ -91,5 +91,40 @@ describe("measure", () => {
 
   it("refuses a kernel that cannot do it", async () => {
     await expect(measure(cpu, layer, { inputs, kernels: ["depthwise"] })).rejects.toThrow("depthwise does not do this");
+  });
+});
+
+describe("the layout of a program", () => {
+  const scale = (v: Value) => reshape(sqrt(v), [1, 32, 1, 1]);
+  const scaled = optimise(trace((x, w, v) => mul(scale(v), conv(x, w, { padding: 1 })), [x, w, b]));
+
+  it.each([1, 2])("is told without making it, on %i threads", async (threads) => {
+    const backend = await createCpu({ threads });
+    expect(capsOf({ threads })).toEqual(backend.caps);
+    for (const graph of [layer, scaled]) {
+      const program = backend.compile(graph);
+      const { bytes, blocks, steps, buffers } = layoutOf(graph, backend.caps);
+      expect({ bytes, blocks: blocks.length, buffers }).toEqual({ bytes: program.bytes, blocks: program.blocks.length, buffers: program.buffers });
+      expect(steps.map((s) => s.kernel)).toEqual(program.steps.map((s) => s.kernel));
+      expect(blocks.map((block) => [block.kind, block.bytes, block.offset])).toEqual(
+        program.blocks.map((block) => [block.kind, block.bytes, block.offset]),
+      );
+    }
+    backend.dispose();
+  });
+
+  it("names what each block is for, and the results that outlast the run", () => {
+    const { blocks, steps, buffers } = layoutOf(scaled, capsOf({ threads: 1, prefer: ["igemm"] }));
+    expect(steps.map(({ kernel, nodes, keeps }) => [kernel, nodes.map((n) => n.op.name).join(" "), keeps?.map((v) => v.shape)])).toEqual([
+      ["elementwise", "sqrt", [[32]]],
+      ["igemm", "conv mul", undefined],
+    ]);
+    expect(blocks.map((block) => [block.kind, block.value?.shape])).toEqual([
+      ["value", [32]],
+      ["scratch", undefined],
+      ["packed", undefined],
+      ["threads", undefined],
+    ]);
+    expect(buffers).toEqual({ inputs: 4 * (24 * 400 + 32 * 24 * 9 + 32), outputs: 4 * 32 * 400 });
   });
 });

@@ -1,6 +1,6 @@
 // The contract of a back end, a value that is passed and never a global, and of the kernels a back end chooses from.
 
-import type { Graph, Node } from "./graph.ts";
+import type { Graph, Node, Value } from "./graph.ts";
 import { bytesOf } from "./spec.ts";
 
 /** Memory of a device. Only the back end that made it knows what is behind it. */
@@ -68,6 +68,8 @@ export interface Step {
    */
   readonly roundoff?: number;
   readonly others: readonly { readonly kernel: string; readonly estimate: number }[];
+  /** Results that are kept from run to run, where the step runs only when what it depends on has changed. */
+  readonly keeps?: readonly Value[];
 }
 
 /** One way to carry out a node, for a back end whose kernels are `Code` and are chosen by geometry `G` and device capabilities `Caps`. */
