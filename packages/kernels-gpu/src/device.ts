@@ -2,6 +2,7 @@
 
 import { unsupported } from "@conv/tensor";
 import { speedsOf, type Caps } from "./caps.ts";
+import { adapterWords } from "./words.ts";
 
 /** What a device is asked for where the adapter has it. */
 const FEATURES = ["subgroups", "shader-f16", "timestamp-query"] as const;
@@ -72,14 +73,13 @@ export async function openDevice(given?: GPU): Promise<Opened> {
   const features = FEATURES.filter((name) => adapter.features.has(name));
   const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
   const device = await adapter.requestDevice({ requiredFeatures: [...features], requiredLimits });
-  const { vendor, architecture, device: model, description } = adapter.info;
-  const words = description || [vendor, architecture, model].filter(Boolean).join(" ") || "an adapter without a name";
+  const { architecture, device: model, description } = adapter.info;
   const software =
     adapter.info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(`${architecture} ${model} ${description}`);
   const { limits } = device;
   return {
     device,
-    adapter: words,
+    adapter: adapterWords(adapter.info),
     offers: {
       software,
       subgroups: device.features.has("subgroups"),
