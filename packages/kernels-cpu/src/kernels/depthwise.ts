@@ -2,6 +2,7 @@
 // gradient to the input: y[c·m + j, p] = Σ over taps of w[c·m + j, tap] · x[c, p·step + offset(tap)], four neighbours p at a time,
 // straight from the (padded) source.
 
+import { gatherOf, isConvOrGradInput, needsPadding, tapCount, volume, type Gather, type Phase } from "@conv/ops/plan";
 import { stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, type CpuKernel, type Stage, type Task } from "../code.ts";
@@ -10,8 +11,6 @@ import { madd } from "../wasm/math.ts";
 import { epilogueName, hash } from "../wasm/tile.ts";
 import { inPlaceStage } from "./depthwiseInPlace.ts";
 import { fitted, paddedElements } from "./fitted.ts";
-import { needsPadding, tapCount, volume, type Gather, type Phase } from "./gather.ts";
-import { gatherOf, isConvOrGradInput } from "./igemm.ts";
 import { copyInside, fillRange, loadStepped, padBytes, splitColumn } from "./pad.ts";
 import { storeNeighbours } from "./store.ts";
 

@@ -2,6 +2,7 @@
 // A few taps at a time keep their sums in registers while dy and x stream by, four neighbours p at once.
 
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
+import { gatherAll, leavesTaps, readLayout, UNSEEN, volume } from "@conv/ops/plan";
 import { stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel, type Scratch, type Stage } from "../code.ts";
 import { f32x4, i32, i32x4, v128 } from "../wasm/asm.ts";
@@ -9,7 +10,6 @@ import { madd } from "../wasm/math.ts";
 import { hash } from "../wasm/tile.ts";
 import { tapsOf } from "./depthwise.ts";
 import { fitted, paddedElements } from "./fitted.ts";
-import { gatherAll, leavesTaps, readLayout, UNSEEN, volume } from "./gather.ts";
 import { acrossLanes, loadStepped, paddedInput } from "./pad.ts";
 
 /** Sums, a vector of dy and one of x fill the 16 vector registers. */

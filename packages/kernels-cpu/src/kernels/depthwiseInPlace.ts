@@ -5,6 +5,7 @@
 //   ┌────┬────┬────┬────┬──┐
 //   │ ▒  │    │    │    │ ▒│      the same for the first rows, those within, and the last ones
 
+import { needsPadding, volume, type AxisTaps, type Gather } from "@conv/ops/plan";
 import { stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, type Stage, type Task } from "../code.ts";
@@ -12,7 +13,6 @@ import { RESERVED } from "../memory.ts";
 import { i32, i32x4, v128, type Code, type Func, type Local } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { epilogueName, hash } from "../wasm/tile.ts";
-import { needsPadding, volume, type AxisTaps, type Gather } from "./gather.ts";
 import { storeNeighbours } from "./store.ts";
 
 /** Weights that stay in registers beside the sums of a block. */

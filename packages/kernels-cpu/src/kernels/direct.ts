@@ -2,6 +2,7 @@
 // panels would cost more than the products. Each row of outputs reads its taps straight from the (padded) source.
 //   acc[row, p] += w[row, channel, tap] · x[channel, p·step + offset(tap)], a few rows by 8 to 16 neighbours p in registers
 
+import { gatherOf, isConvOrGradInput, readLayout, tapCount, volume, type Gather, type Phase } from "@conv/ops/plan";
 import { stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
@@ -9,8 +10,7 @@ import { get, i32, v128, type Func, type Local, type Module } from "../wasm/asm.
 import { madd } from "../wasm/math.ts";
 import { epilogueName, hash, rowsPerTile } from "../wasm/tile.ts";
 import { fitted, LEAST_ROWS, paddedElements } from "./fitted.ts";
-import { readLayout, tapCount, volume, type Gather, type Phase } from "./gather.ts";
-import { eachTap, gatherCode, gatherOf, isConvOrGradInput } from "./igemm.ts";
+import { eachTap, gatherCode } from "./igemm.ts";
 import { loadStepped } from "./pad.ts";
 import { storeNeighbours } from "./store.ts";
 

@@ -5,6 +5,7 @@
 // all happens in a thread's own memory. Stride 1, one or two inner axes, dilation, groups; and the gradient to the input.
 // Mathieu, Henaff & LeCun, Fast Training of Convolutional Networks through FFTs (2014).
 
+import { gatherOf, isConvOrGradInput, readLayout, volume } from "@conv/ops/plan";
 import { bytesOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
@@ -16,8 +17,6 @@ import { outputStage, productStage, sourceStage } from "./fftProducts.ts";
 import { emitRecords, fromFrequencies, nameOf, pointersTo, tilingOf, tilingsOf, toFrequencies, workOf, type FftTiling } from "./fftTiles.ts";
 import { eachCell, frequencies, lines, loadRows, tileBytes } from "./fftTransforms.ts";
 import { fitted } from "./fitted.ts";
-import { readLayout, volume } from "./gather.ts";
-import { gatherOf, isConvOrGradInput } from "./igemm.ts";
 import { paddedInput } from "./pad.ts";
 import { RECORD } from "./winogradTiles.ts";
 

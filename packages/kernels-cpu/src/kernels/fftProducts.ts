@@ -1,6 +1,7 @@
 // Convolution by Fourier transforms over several source channels: the source's transforms, a matrix product for each frequency, and the
 // way back, each a stage of its own.
 
+import { readLayout, volume } from "@conv/ops/plan";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, type Place, type Stage, type Task } from "../code.ts";
 import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
@@ -8,7 +9,6 @@ import { columnsPerTile, epilogueName, rowsPerTile, sumsTile } from "../wasm/til
 import type { Complex } from "./fftLines.ts";
 import { emitRecords, fromFrequencies, nameOf, pointersTo, toFrequencies, type FftTiling } from "./fftTiles.ts";
 import { eachCell, frequencies, tileBytes } from "./fftTransforms.ts";
-import { readLayout, volume } from "./gather.ts";
 import { RECORD } from "./winogradTiles.ts";
 
 /** Where the numbers of four tiles and a channel are among [group][frequency][panel][parts][channel][columns of a panel]. */

@@ -1,5 +1,6 @@
 // How a convolution falls into tiles for Fourier transforms, which tiles are best, and the way of four tiles from the source and to the outputs.
 
+import { readLayout, volume, type Gather, type Phase, type TilePlace } from "@conv/ops/plan";
 import { stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import type { Task, Work } from "../code.ts";
@@ -8,8 +9,7 @@ import { columnsPerTile, hash } from "../wasm/tile.ts";
 import { LENGTHS } from "./fftLines.ts";
 import { frequencies, lines, loadRows, storeTiles, type TileSize } from "./fftTransforms.ts";
 import { gemmWork, paddedElements, priced } from "./fitted.ts";
-import { readLayout, volume, type Gather, type Phase } from "./gather.ts";
-import { emitRecord, RECORD, type TilePlace } from "./winogradTiles.ts";
+import { emitRecord, RECORD } from "./winogradTiles.ts";
 
 /** Taps along one axis or two from which transforms are worth a thought: 5×5 takes half as long again as by Winograd's convolutions. */
 const LEAST_TAPS = [12, 36];

@@ -1,10 +1,10 @@
 // Predicted times: the work that a kernel counts, times what each kind of it takes on a machine that was measured (costs.ts).
 
+import { needsPadding, volume, type Gather } from "@conv/ops/plan";
 import type { Caps } from "../caps.ts";
 import type { CpuKernel, Task, Work } from "../code.ts";
 import { columnsPerTile, gemmSize, rowsPerTile } from "../wasm/tile.ts";
 import { costs } from "./costs.ts";
-import { needsPadding, volume, type Gather } from "./gather.ts";
 
 /** Kinds of work, in the order of the numbers in costs.ts; there a number for the call follows. */
 export const kinds = ["products", "steps", "moved", "gathered", "transformed", "streamed", "tiles"] as const satisfies readonly (keyof Work)[];

@@ -2,11 +2,11 @@
 // over output positions: dw[oc, (channel, tap)] = Σ over (image, p) of dy[oc, p] · x[channel, p·stride + offset(tap)]
 
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
+import { gatherAll, leavesTaps, readLayout, remembered, unfold, volume, type Gather } from "@conv/ops/plan";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage } from "../code.ts";
 import { i32, type Local } from "../wasm/asm.ts";
 import { emitGemm, epilogueName, gemmSize, columnsPerTile, hash, type Gemm } from "../wasm/tile.ts";
 import { fitted, gemmWork, paddedElements } from "./fitted.ts";
-import { gatherAll, leavesTaps, readLayout, remembered, unfold, volume, type Gather } from "./gather.ts";
 import { paddedInput } from "./pad.ts";
 import { eachColumn, packRows, transposedPanel } from "./panel.ts";
 

@@ -2,24 +2,15 @@
 // whose right side is never stored whole: panels of eight output positions are gathered as they are needed.
 //   y[oc, p] = Σ over (channel, tap) of w[oc, channel, tap] · x[channel, p·step + offset(tap)]
 
-import { convGradInputOp, convOp, type ConvGeometry } from "@conv/ops";
+import { gatherOf, isConvOrGradInput, readLayout, tapCount, volume, type AxisTaps, type Gather, type Phase } from "@conv/ops/plan";
 import { stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
 import { i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { emitGemm, epilogueName, gemmSize, columnsPerTile, hash, rowsPerTile, type Gemm } from "../wasm/tile.ts";
 import { fitted, gemmWork, paddedElements } from "./fitted.ts";
-import { collapse, gatherForward, gatherGradInput, readLayout, tapCount, volume, type AxisTaps, type Gather, type Phase } from "./gather.ts";
 import { loadStepped, paddedInput } from "./pad.ts";
 import { partAt } from "./walk.ts";
-
-/** The geometry as kernels see it. The channels of a gradient that has a value per channel added to it must stay what they are. */
-export const collapsedOf = (task: Task): ConvGeometry =>
-  collapse(task.params as ConvGeometry, task.op === convOp || !task.epilogue?.operands.some((o) => o.along === "channel"));
-
-export const gatherOf = (task: Task): Gather => (task.op === convOp ? gatherForward : gatherGradInput)(collapsedOf(task));
-
-export const isConvOrGradInput = (task: Task): boolean => task.op === convOp || task.op === convGradInputOp;
 
 export const igemm: CpuKernel = fitted({
   name: "igemm",

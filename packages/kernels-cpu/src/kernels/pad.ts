@@ -1,10 +1,10 @@
 // Copying a source into a larger box with a constant around it, so that no other kernel has to look where the edges are.
 
+import { needsPadding, volume, type Gather } from "@conv/ops/plan";
 import { stridesOf } from "@conv/tensor";
 import { inputAt, scratchAt, type Place, type Scratch, type Stage } from "../code.ts";
 import { f32x4, i32, i32x4, v128, type Func, type Local } from "../wasm/asm.ts";
 import { hash } from "../wasm/tile.ts";
-import { needsPadding, volume, type Gather } from "./gather.ts";
 
 export interface PadBox {
   /** Planes, each padded on its own. */

@@ -4,13 +4,13 @@
 // Inputs with equal remainders of the stride see the same taps: four of each are summed at once, and interleaved when they are stored.
 
 import { avgPoolGradOp, maxPoolGradOp, type AvgPoolGeometry, type ConvGeometry, type PoolGeometry } from "@conv/ops";
+import { gatherGradInput, type Phase } from "@conv/ops/plan";
 import { stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
 import { f32x4, i32, i32x4, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
 import { emitExpr } from "../wasm/math.ts";
 import { epilogueName, hash } from "../wasm/tile.ts";
-import { gatherGradInput, type Phase } from "./gather.ts";
 import { copyInside, fillRange, padBytes } from "./pad.ts";
 import { sharesOf } from "./pool.ts";
 import { sideBySide } from "./poolGrad.ts";

@@ -2,11 +2,10 @@
 // few: the weights are read as they lie, and the few columns that they meet are gathered.
 
 import { convOp, type ConvGeometry } from "@conv/ops";
+import { collapsedOf, gatherGradInput, isConvOrGradInput, volume } from "@conv/ops/plan";
 import { sameShape, stridesOf } from "@conv/tensor";
 import type { CpuKernel, Task } from "../code.ts";
 import { fitted } from "./fitted.ts";
-import { gatherGradInput, volume } from "./gather.ts";
-import { collapsedOf, isConvOrGradInput } from "./igemm.ts";
 import { MOST_COLUMNS, thinCode, thinWork, type Columns, type Thin } from "./thin.ts";
 
 /** Elements of a column per channel of the source at most: gathering is unrolled. */

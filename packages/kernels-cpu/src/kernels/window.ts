@@ -1,11 +1,10 @@
 // What all pools share: where windows lie in the source, rows of outputs in vectors, and which tap of a window is the maximum.
 
 import type { PoolGeometry } from "@conv/ops";
-import type { Axis } from "@conv/ops/plan";
+import { needsPadding, readings, readLayout, type Axis, type AxisTaps } from "@conv/ops/plan";
 import { stridesOf } from "@conv/tensor";
 import { scratchAt, type Place, type Scratch, type Stage } from "../code.ts";
 import { f32x4, i32x4, v128, type Func, type Local } from "../wasm/asm.ts";
-import { needsPadding, readings, readLayout, type AxisTaps } from "./gather.ts";
 import { eachTap } from "./igemm.ts";
 import { loadStepped, padBytes, padStage, type PadBox } from "./pad.ts";
 

@@ -4,18 +4,17 @@
 //   y[oc, tile] = Aᵀ[ Σ over c of (G·w[oc, c]·Gᵀ) ⊙ (Bᵀ·x[c, tile]·B) ]A
 // A vector holds the same point of four tiles, which may lie anywhere: each has its own address.
 
+import { gatherOf, isConvOrGradInput, readLayout, ROUNDOFF, tilings, volume, type Tiling } from "@conv/ops/plan";
 import { bytesOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
 import { i32, v128, type Code, type Operand } from "../wasm/asm.ts";
 import { columnsPerTile, epilogueName, hash, rowsPerTile, sumsTile } from "../wasm/tile.ts";
 import { fitted, gemmWork, paddedElements } from "./fitted.ts";
-import { readLayout, volume } from "./gather.ts";
-import { gatherOf, isConvOrGradInput } from "./igemm.ts";
 import { paddedInput } from "./pad.ts";
 import { combine } from "./toomCook.ts";
 import { partAt } from "./walk.ts";
-import { emitRecord, RECORD, tilings, type Tiling } from "./winogradTiles.ts";
+import { emitRecord, RECORD } from "./winogradTiles.ts";
 import { emitInput, emitOutput, scratchBytes } from "./winogradTransforms.ts";
 
 /** Bytes of transformed tiles and of products that a thread keeps, in the second-level cache. */
@@ -91,9 +90,6 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
       return { scratch, stages };
     },
   });
-
-/** Factors of the stated bound, by points: several times what was seen on random data (see docs/performance.md). */
-export const ROUNDOFF = { 4: 16, 6: 64, 8: 256 } as const;
 
 /** Transforms the weights: [group][point][block of output channels][depth][row of the block]. */
 function weightStage(t: Tiling, caps: Caps, packed: Place): Stage {

@@ -3,6 +3,19 @@
 // Each piece of work makes a block of dw from all tiles; its sums stay in the second-level cache while tiles pass by.
 
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
+import {
+  gatherAll,
+  leavesTaps,
+  needsPadding,
+  readLayout,
+  ROUNDOFF,
+  shortConvolution,
+  tilings,
+  UNSEEN,
+  volume,
+  type TileAxis,
+  type Tiling,
+} from "@conv/ops/plan";
 import { stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage, type Task } from "../code.ts";
@@ -10,11 +23,9 @@ import { i32, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
 import { emitExpr } from "../wasm/math.ts";
 import { columnsPerTile, epilogueName, hash, rowsPerTile, sumsTile } from "../wasm/tile.ts";
 import { fitted, LEAST_ROWS, paddedElements } from "./fitted.ts";
-import { gatherAll, leavesTaps, needsPadding, readLayout, UNSEEN, volume } from "./gather.ts";
 import { padBytes, paddedInput, padStage } from "./pad.ts";
-import { combine, shortConvolution } from "./toomCook.ts";
-import { ROUNDOFF } from "./winograd.ts";
-import { emitRecord, RECORD, tilings, type TileAxis, type Tiling } from "./winogradTiles.ts";
+import { combine } from "./toomCook.ts";
+import { emitRecord, RECORD } from "./winogradTiles.ts";
 import { scratchBytes, transform, type TileSource } from "./winogradTransforms.ts";
 
 /** Bytes of sums, and of transformed tiles, that a thread keeps. */

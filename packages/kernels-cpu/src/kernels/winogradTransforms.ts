@@ -1,14 +1,15 @@
 // Winograd's transforms as code, eight tiles at a time: two vectors side by side, which engines that join pairs make one. Each goes along
 // w, then along h, with the lines between in `scratch`, [row][column][eight tiles]: all of a tile at once would not fit the registers.
 
+import type { Matrix, Tiling } from "@conv/ops/plan";
 import type { Caps } from "../caps.ts";
 import type { Task } from "../code.ts";
 import { i32, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
 import { loadStepped } from "./pad.ts";
 import { transpose4 } from "./panel.ts";
 import { storeNeighbours } from "./store.ts";
-import { combine, type Matrix } from "./toomCook.ts";
-import { RECORD, type Tiling } from "./winogradTiles.ts";
+import { combine } from "./toomCook.ts";
+import { RECORD } from "./winogradTiles.ts";
 
 /** Bytes of one column of eight tiles, and of the scratch that transforms of such tiles need. */
 const COLUMN = 32;

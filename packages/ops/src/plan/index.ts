@@ -1,7 +1,29 @@
 // Planning for back ends: which nodes of a graph are computed together, by which of a back end's kernels, and which of them not at every run.
 
 export { mergeAxes, type Axis } from "./axes.ts";
+export {
+  collapse,
+  collapsedOf,
+  gatherAll,
+  gatherForward,
+  gatherGradInput,
+  gatherOf,
+  gcd,
+  isConvOrGradInput,
+  leavesTaps,
+  needsPadding,
+  readings,
+  readLayout,
+  remembered,
+  tapCount,
+  unfold,
+  UNSEEN,
+  volume,
+} from "./gather.ts";
+export type { AxisTaps, Gather, Phase, Reading } from "./gather.ts";
 export { onceOf, type Causes } from "./once.ts";
 export { plan, root, type Chooser, type Planned } from "./plan.ts";
+export { shortConvolution, type Matrix, type ShortConvolution } from "./shortConvolution.ts";
 export { choose, fusedOp, inputAt, inputName, outputAt, scratchAt } from "./task.ts";
 export type { Choice, Choosing, Epilogue, EpilogueOperand, FusedParams, Place, PlanKernel, Task } from "./task.ts";
+export { ROUNDOFF, tilings, type TileAxis, type TilePlace, type Tiling } from "./tilings.ts";

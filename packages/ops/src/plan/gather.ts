@@ -1,8 +1,10 @@
 // Convolution forward and gradient to the input are one thing: each output gathers a fixed set of taps from a padded source.
 // The gradient with stride s falls into sᵈ phases: outputs with equal remainder see the same taps, at step 1 in the source.
 
-import type { ConvGeometry, WindowGeometry } from "@conv/ops";
 import { stridesOf } from "@conv/tensor";
+import { convGradInputOp, convOp } from "../conv.ts";
+import type { ConvGeometry, WindowGeometry } from "../geometry.ts";
+import type { Task } from "./task.ts";
 
 /** Taps along one axis: tap `tapFirst + j·tapDelta` of the kernel meets source coordinate `t·step + first + j·delta`, 0 ≤ j < count. */
 export interface AxisTaps {
@@ -253,3 +255,11 @@ export function readLayout(g: Pick<Gather, "lo" | "padded" | "source">): { sizes
   const sizes = needsPadding(g) ? g.padded : g.source;
   return { sizes, strides: stridesOf(sizes), plane: volume(sizes) };
 }
+
+/** The geometry as kernels see it. The channels of a gradient that has a value per channel added to it must stay what they are. */
+export const collapsedOf = (task: Task): ConvGeometry =>
+  collapse(task.params as ConvGeometry, task.op === convOp || !task.epilogue?.operands.some((o) => o.along === "channel"));
+
+export const gatherOf = (task: Task): Gather => (task.op === convOp ? gatherForward : gatherGradInput)(collapsedOf(task));
+
+export const isConvOrGradInput = (task: Task): boolean => task.op === convOp || task.op === convGradInputOp;
