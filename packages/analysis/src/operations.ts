@@ -2,7 +2,7 @@
 // a factor of two where a multiply-accumulate is two operations: no number is printed here without the name of its convention.
 
 import { differentiate, isElementwise, variable } from "@conv/ops";
-import { bytesOf, costOf, graphOf, input, sizeOf, type Cost, type Node, type Value } from "@conv/tensor";
+import { bytesOf, costOf, graphOf, input, sameShape, sizeOf, type Cost, type Node, type Value } from "@conv/tensor";
 import { dependents, madeOf, type Traced } from "./traced.ts";
 
 /** The ways to count operations by name. */
@@ -22,7 +22,7 @@ export const operationConventions: Readonly<Record<Convention, string>> = {
   torchinfo:
     "for each layer with parameters their number, bias included, times the samples, and for a convolution times the places of its output (torchinfo's mult-adds)",
   ptflops:
-    "the count with bias, 2 for each element that is normalised, 1 for each output of a rectifier and each input of a pool (ptflops 0.6, functions like modules)",
+    "the count with bias, 2 for each element that is normalised (1 without parameters), 1 for each output of a rectifier and each input of a pool (ptflops 0.7, its pytorch backend, but functions like modules and each once)",
   flops2: "2 for each multiply-accumulate of torchvision's count: floating-point operations",
 };
 
@@ -77,7 +77,7 @@ export function countNodes(traced: Traced): Map<Node, NodeCounts> {
         "conv-only": isConv ? cost.macs : 0,
         "with-bias": cost.macs + bias,
         torchinfo: of ? sizeOf(of) * parameters.reduce((sum, i) => sum + sizeOf(entries[i].spec.shape), 0) : 0,
-        ptflops: cost.macs + bias + (activations.has(y) && !isBias ? touched(n, cost, own.length, parameters.length) : 0),
+        ptflops: cost.macs + bias + (activations.has(y) && !isBias ? touched(n, cost, activations, own.length, parameters.length) : 0),
         flops2: 2 * cost.macs,
       },
       backward: backwardMacs(n, cost, activations, trained),
@@ -97,12 +97,20 @@ export function addsParameters(n: Node, activations: ReadonlySet<Value>): boolea
   });
 }
 
+/** Normalisations by statistics of the sample itself: without parameters their elements count once. */
+const standardisers: ReadonlySet<string> = new Set(["groupNorm", "instanceNorm1d", "instanceNorm2d", "instanceNorm3d"]);
+
 /** What ptflops counts beside products: by element, for normalisations, rectifiers and pools. */
-function touched(n: Node, { macs }: Cost, tensors: number, parameters: number): number {
-  const elements = sizeOf(n.outputs[0].shape);
+function touched(n: Node, { macs }: Cost, activations: ReadonlySet<Value>, tensors: number, parameters: number): number {
+  const [{ shape }] = n.outputs;
+  const elements = sizeOf(shape);
   if (rectifiers.has(n.op.name)) return elements;
   if (n.op.window && macs === 0) return sizeOf(n.inputs[0].shape);
-  return isElementwise(n) && tensors > 0 ? elements * (parameters > 0 ? 2 : 1) : 0;
+  if (!isElementwise(n) || !n.inputs.some((v) => activations.has(v) && sameShape(v.shape, shape))) return 0;
+  if (n.op.name.endsWith("Scale")) return 0; // a factor for a whole map, of its statistics and the layer's parameters
+  if (n.op.name === "layerNorm") return parameters > 0 ? 0 : elements; // ptflops overlooks that it has parameters: they are a second op here
+  if (tensors > 0) return elements * (parameters > 0 ? 2 : 1);
+  return standardisers.has(n.op.name) ? elements : 0;
 }
 
 /** The gradient of each input costs what the nodes cost that its op makes of it. */
