@@ -27,6 +27,8 @@ export interface GpuStage {
   readonly code: string;
   /** Workgroups in all; `mainOf` numbers them. */
   readonly groups: number;
+  /** Reads all that it needs of an element, at its own place, before it writes there: a read and a write may be one buffer. */
+  readonly elementwise?: boolean;
   /** WGSL extensions that the code uses, besides f16 for storage. */
   readonly enables?: readonly string[];
 }

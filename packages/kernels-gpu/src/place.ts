@@ -122,12 +122,57 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
 /** Whether a value that has causes need not outlast the run: it is read only when it has been made anew. */
 const sameCauses = (made: Causes | undefined, read: Causes | null): boolean => made === undefined || made.join() === read?.join();
 
-/** For each output the inputs whose buffer it must not share: those read by the stage that first writes it, or later. */
-export function unsafeInputs(graph: Graph, { stages }: Placement): number[][] {
+/** A stage reads an input and writes an output, element by element: if they are one buffer, it can do so in place. */
+export interface Replacement {
+  readonly input: number;
+  readonly output: number;
+  /** Where among the stage's reads, and among its writes. */
+  readonly read: number;
+  readonly write: number;
+}
+
+/**
+ * What happens where an output's buffer is an input's: `unsafe[output]` are the inputs read by the stage that first writes the output, or
+ * later; but for those that `inPlace` has, by stage, where that one is the last to read them, and does so element by element.
+ */
+export function replacements(graph: Graph, { stages, homes }: Placement): { unsafe: number[][]; inPlace: Map<number, Replacement[]> } {
   const [written, read] = [graph.outputs.map(() => stages.length), graph.inputs.map(() => -1)];
   stages.forEach(({ reads, writes }, at) => {
     for (const { kind, index } of reads) if (kind === "input") read[index] = at;
     for (const { kind, index } of writes) if (kind === "output") written[index] = Math.min(written[index], at);
   });
-  return written.map((first) => read.flatMap((last, i) => (last >= first ? [i] : [])));
+  // What is an output itself is copied after the last stage.
+  for (const v of graph.outputs) {
+    const home = homes.get(root(v));
+    if (home?.kind === "input") read[home.index] = stages.length;
+  }
+  const inPlace = new Map<number, Replacement[]>();
+  const unsafe = written.map((first, output) =>
+    read.flatMap((last, input) => {
+      if (last < first) return [];
+      const pair = last === first && first < stages.length ? pairOf(stages[first], graph.inputs[input], input, output) : null;
+      if (!pair) return [input];
+      inPlace.set(first, [...(inPlace.get(first) ?? []), pair]);
+      return [];
+    }),
+  );
+  return { unsafe, inPlace };
+}
+
+function pairOf({ stage, by, reads, writes }: Placed, value: Value, input: number, output: number): Replacement | null {
+  const read = reads.findIndex(({ kind, index }) => kind === "input" && index === input);
+  const write = writes.findIndex(({ kind, index }) => kind === "output" && index === output);
+  const alike = stage.elementwise && by.elementwise.has(value) && stage.reads[read].width === stage.writes[write].width;
+  const once = reads.filter(({ kind, index }) => kind === "input" && index === input).length === 1;
+  return alike && once ? { input, output, read, write } : null;
+}
+
+/** The stage with each of these inputs read from the output that replaces it, and how its bindings are stored. */
+export function inPlace({ stage, elements }: Placed, pairs: readonly Replacement[]): [GpuStage, Element[]] {
+  const dropped = new Set(pairs.map(({ read }) => read));
+  const code = pairs.reduce(
+    (text, { read, write }) => text.replaceAll(new RegExp(`\\b${stage.reads[read].name}\\[`, "g"), `${stage.writes[write].name}[`),
+    stage.code,
+  );
+  return [{ ...stage, code, reads: stage.reads.filter((_, i) => !dropped.has(i)) }, elements.filter((_, i) => !dropped.has(i))];
 }

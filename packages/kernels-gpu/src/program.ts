@@ -3,7 +3,7 @@
 import { root } from "@conv/ops/plan";
 import { bytesOf, formatShape, mustHold, optimise, unsupported, type Buffer, type Graph, type Program, type Step } from "@conv/tensor";
 import type { Caps } from "./caps.ts";
-import { place, roundUp, unsafeInputs, type Home, type Placed } from "./place.ts";
+import { inPlace, place, replacements, roundUp, type Home, type Placed } from "./place.ts";
 import { plan } from "./plan.ts";
 import { USAGE, MAP_READ, type Pipeline, type Runtime } from "./runtime.ts";
 import { GROUPS_PER_AXIS, shaderOf } from "./wgsl.ts";
@@ -14,13 +14,6 @@ export interface GpuTensorBuffer extends Buffer {
   gpu: GPUBuffer | null;
   readonly id: number;
   version: number;
-}
-
-/** What a buffer was when it was given to a run, which may come after it is freed. */
-interface Given {
-  readonly gpu: GPUBuffer;
-  readonly id: number;
-  readonly buffer: GpuTensorBuffer;
 }
 
 export interface GpuProgram extends Program {
@@ -36,6 +29,27 @@ export interface GpuProgram extends Program {
 
 /** Sets of buffers for which a program keeps its bind groups: training takes turns between few. */
 const MOST_BINDINGS = 16;
+
+/** A stage as it is dispatched. */
+interface Dispatch {
+  readonly pipeline: Pipeline;
+  readonly group: GPUBindGroup;
+}
+
+interface Copy {
+  readonly from: GPUBuffer;
+  readonly to: GPUBuffer;
+  readonly bytes: number;
+}
+
+/** A program with the buffers of a run. */
+interface Bound {
+  readonly dispatches: readonly Dispatch[];
+  /** Inputs that are outputs, saved before outputs are copied; then the outputs that no stage writes where they belong. */
+  readonly copies: readonly Copy[];
+  readonly ready: Promise<void>;
+  waiting: boolean;
+}
 
 export function compileProgram(source: Graph, caps: Caps, runtime: Runtime, nextVersion: () => number): GpuProgram {
   const { device } = runtime;
@@ -54,93 +68,96 @@ export function compileProgram(source: Graph, caps: Caps, runtime: Runtime, next
   blocks.forEach(({ data }, i) => {
     if (data) device.queue.writeBuffer(slots[slotOf[i]], 0, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
   });
-  const pipelines: Pipeline[] = stages.map((s, i) => runtime.pipeline(shaders[i].code, s.stage.label, s.reads.length, s.writes.length));
-  let waiting = true;
-  const ready = Promise.all(pipelines.map((p) => p.ready)).then(() => void (waiting = false));
+  const replacing = replacements(graph, placement);
+  // What may run in place is compiled when the first run tells whether it does.
+  const pipelines = stages.map((s, i) =>
+    replacing.inPlace.has(i) ? null : runtime.pipeline(shaders[i].code, s.stage.label, s.reads.length, s.writes.length),
+  );
+  const ready = Promise.all(pipelines.map((p) => p?.ready)).then(() => {});
 
   const causes = [...new Map(stages.flatMap(({ once }) => (once ? [[once.join(), once] as const] : []))).values()];
   const numbers = new Map(causes.map((c, i) => [c.join(), i]));
   const seen = causes.map((inputs) => inputs.map(() => -1));
-  const sizes = graph.outputs.map((v) => bytesOf(v.spec));
+  const sizes = graph.outputs.map((v) => Math.ceil(bytesOf(v.spec) / 4) * 4);
   const sources = graph.outputs.map((v) => homes.get(root(v))!);
-  const overwrites = unsafeInputs(graph, placement);
   const spare = new Map<number, GPUBuffer>();
-  const bindings = new Map<string, GPUBindGroup[]>();
+  const known = new Map<string, Bound>();
   let live = true;
 
-  const groupsFor = (ins: readonly Given[], targets: readonly GPUBuffer[], key: string): GPUBindGroup[] => {
-    const known = bindings.get(key);
-    if (known) return known;
+  const bind = (ins: readonly GpuTensorBuffer[], outs: readonly GpuTensorBuffer[]): Bound => {
+    const same = (input: number, output: number) => ins[input].id === outs[output].id;
+    const isDirect = (o: number) => sources[o].kind === "output" && sources[o].index === o;
+    const spareFor = (o: number) => {
+      const buffer = spare.get(o) ?? runtime.create(roundUp(sizes[o]), "an output that replaces an input");
+      spare.set(o, buffer);
+      return buffer;
+    };
+    // An output that would overwrite an input too early goes through memory of its own.
+    const targets = outs.map((b, o) => (isDirect(o) && replacing.unsafe[o].some((i) => same(i, o)) ? spareFor(o) : b.gpu!));
     const bufferOf = ({ kind, index }: Home): GPUBuffer =>
-      kind === "own" ? slots[slotOf[index]] : kind === "input" ? ins[index].gpu : targets[index];
-    const made = stages.map((s, i) =>
-      device.createBindGroup({
-        layout: pipelines[i].layout,
-        entries: [...s.reads, ...s.writes].map((home, binding) => ({ binding, resource: { buffer: bufferOf(home) } })),
-      }),
-    );
-    bindings.set(key, made);
-    if (bindings.size > MOST_BINDINGS) bindings.delete(bindings.keys().next().value!);
-    return made;
+      kind === "own" ? slots[slotOf[index]] : kind === "input" ? ins[index].gpu! : targets[index];
+    const dispatches = stages.map((s, i): Dispatch => {
+      const pairs = (replacing.inPlace.get(i) ?? []).filter(({ input, output }) => same(input, output) && targets[output] === outs[output].gpu);
+      const reads = s.reads.filter((_, at) => pairs.every(({ read }) => read !== at));
+      const code = pairs.length ? shaderOf(...inPlace(s, pairs)) : shaders[i].code;
+      const pipeline = pipelines[i] ?? runtime.pipeline(code, s.stage.label, reads.length, s.writes.length);
+      const entries = [...reads, ...s.writes].map((home, binding) => ({ binding, resource: { buffer: bufferOf(home) } }));
+      return { pipeline, group: device.createBindGroup({ layout: pipeline.layout, entries }) };
+    });
+    const first: Copy[] = [];
+    const then = outs.flatMap((b, o): Copy[] => {
+      const [source, bytes] = [sources[o], sizes[o]];
+      if (bytes === 0) return [];
+      if (source.kind !== "input") {
+        const from = targets[source.kind === "output" ? source.index : o];
+        return from === b.gpu ? [] : [{ from, to: b.gpu!, bytes }];
+      }
+      const taken = ins[source.index];
+      if (taken.id === b.id) return [];
+      if (outs.every(({ id }) => id !== taken.id)) return [{ from: taken.gpu!, to: b.gpu!, bytes }];
+      first.push({ from: taken.gpu!, to: spareFor(o), bytes });
+      return [{ from: spareFor(o), to: b.gpu!, bytes }];
+    });
+    const compiled = Promise.all(dispatches.map((d) => d.pipeline.ready)).then(() => void (bound.waiting = false));
+    const bound: Bound = { dispatches, copies: [...first, ...then], ready: compiled, waiting: dispatches.some((d) => d.pipeline.pipeline === null) };
+    return bound;
   };
 
-  /** Records a run; `timing` gives the timestamps of a stage. */
-  const record = (ins: readonly Given[], outs: readonly Given[], timing?: (stage: number) => GPUComputePassTimestampWrites) => {
-    if (pipelines.some((p) => p.pipeline === null)) return null; // it has been said why
-    // An output that would overwrite an input too early goes through memory of its own.
-    const isDirect = (o: number) => sources[o].kind === "output" && sources[o].index === o;
-    const detours = outs.map((b, o) => isDirect(o) && overwrites[o].some((i) => ins[i] === b));
-    const targets = outs.map((b, o) => {
-      if (!detours[o]) return b.gpu;
-      const known = spare.get(o) ?? runtime.create(roundUp(sizes[o]), "an output that replaces an input");
-      spare.set(o, known);
-      return known;
-    });
-    const skipped = causes.map((inputs, c) => inputs.every((i, j) => seen[c][j] === ins[i].buffer.version));
-    causes.forEach((inputs, c) => inputs.forEach((i, j) => (seen[c][j] = ins[i].buffer.version)));
-    const groups = groupsFor(ins, targets, [...ins.map((b) => b.id), ...outs.map((b, o) => (detours[o] ? `s${o}` : b.id))].join(" "));
+  /** The program with these buffers, and those of its inputs and outputs. */
+  const prepare = (inputs: readonly Buffer[], outputs: readonly Buffer[]) => {
+    if (!live) throw new Error("gpu: program used after dispose");
+    runtime.mustLive();
+    mustHold("gpu", graph, inputs, outputs);
+    const [ins, outs] = [inputs as readonly GpuTensorBuffer[], outputs as readonly GpuTensorBuffer[]];
+    if ([...ins, ...outs].some((b) => b.gpu === null)) throw new Error("gpu: buffer used after free");
+    const key = [...ins, ...outs].map((b) => b.id).join(" ");
+    const bound = known.get(key) ?? bind(ins, outs);
+    known.delete(key);
+    known.set(key, bound); // the last to go
+    if (known.size > MOST_BINDINGS) known.delete(known.keys().next().value!);
+    return { bound, ins, outs };
+  };
+
+  /** Encodes a run; `timing` gives the timestamps of a stage. */
+  const encode = ({ bound, ins, outs }: ReturnType<typeof prepare>, timing?: (stage: number) => GPUComputePassTimestampWrites) => {
+    if (bound.dispatches.some((d) => d.pipeline.pipeline === null)) return null; // it has been said why
+    const skipped = causes.map((inputs, c) => inputs.every((i, j) => seen[c][j] === ins[i].version));
+    causes.forEach((inputs, c) => inputs.forEach((i, j) => (seen[c][j] = ins[i].version)));
     const encoder = device.createCommandEncoder();
     let pass = timing ? null : encoder.beginComputePass();
     stages.forEach(({ stage, once }, i) => {
       if (once && skipped[numbers.get(once.join())!]) return;
       if (timing) pass = encoder.beginComputePass({ timestampWrites: timing(i) });
-      pass!.setPipeline(pipelines[i].pipeline!);
-      pass!.setBindGroup(0, groups[i]);
+      const { pipeline, group } = bound.dispatches[i];
+      pass!.setPipeline(pipeline.pipeline!);
+      pass!.setBindGroup(0, group);
       pass!.dispatchWorkgroups(Math.min(stage.groups, GROUPS_PER_AXIS), Math.ceil(stage.groups / GROUPS_PER_AXIS));
       if (timing) pass!.end();
     });
     if (!timing) pass!.end();
-    // Outputs that are inputs: taken before any is overwritten.
-    const copies = outs.flatMap((b, o) => {
-      const from = sources[o];
-      const bytes = Math.ceil(sizes[o] / 4) * 4;
-      if (bytes === 0) return [];
-      if (from.kind === "input") {
-        const taken = ins[from.index];
-        if (taken.id === b.id) return [];
-        if (outs.every(({ id }) => id !== taken.id)) return [{ from: taken.gpu, to: b.gpu, bytes }];
-        const known = spare.get(o) ?? runtime.create(roundUp(bytes), "an input that is an output");
-        spare.set(o, known);
-        encoder.copyBufferToBuffer(taken.gpu, 0, known, 0, bytes);
-        return [{ from: known, to: b.gpu, bytes }];
-      }
-      if (detours[o]) return [{ from: targets[o], to: b.gpu, bytes }];
-      return isDirect(o) ? [] : [{ from: targets[from.index], to: b.gpu, bytes }]; // the same value as an earlier output
-    });
-    for (const { from, to, bytes } of copies) encoder.copyBufferToBuffer(from, 0, to, 0, bytes);
+    for (const { from, to, bytes } of bound.copies) encoder.copyBufferToBuffer(from, 0, to, 0, bytes);
+    for (const b of outs) b.version = nextVersion();
     return encoder;
-  };
-
-  const checked = (inputs: readonly Buffer[], outputs: readonly Buffer[]) => {
-    if (!live) throw new Error("gpu: program used after dispose");
-    runtime.mustLive();
-    mustHold("gpu", graph, inputs, outputs);
-    const given = (buffer: Buffer): Given => {
-      const own = buffer as GpuTensorBuffer;
-      if (own.gpu === null) throw new Error("gpu: buffer used after free");
-      return { gpu: own.gpu, id: own.id, buffer: own };
-    };
-    return [inputs.map(given), outputs.map(given)] as const;
   };
 
   return {
@@ -149,40 +166,37 @@ export function compileProgram(source: Graph, caps: Caps, runtime: Runtime, next
     ready,
     shaders,
     run(inputs, outputs) {
-      const [ins, outs] = checked(inputs, outputs);
+      const prepared = prepare(inputs, outputs);
+      const { bound } = prepared;
       runtime.later(
         () => {
-          const encoder = record(ins, outs);
+          const encoder = encode(prepared);
           if (encoder) device.queue.submit([encoder.finish()]);
-          for (const { buffer } of outs) buffer.version = nextVersion();
         },
-        waiting ? ready : null,
+        bound.waiting ? bound.ready : null,
       );
     },
     async time(inputs, outputs) {
-      const [ins, outs] = checked(inputs, outputs);
+      const prepared = prepare(inputs, outputs);
       if (!caps.timestamps) throw unsupported("gpu", "this adapter has no timestamps");
-      await ready;
+      const seconds = busy.map(() => 0);
       const count = 2 * stages.length;
+      if (count === 0) return seconds;
       const set = device.createQuerySet({ type: "timestamp", count });
-      const resolved = device.createBuffer({ size: Math.max(16, 8 * count), usage: USAGE.queryResolve | USAGE.copySrc });
-      const readable = device.createBuffer({ size: Math.max(16, 8 * count), usage: USAGE.mapRead | USAGE.copyDst });
+      const resolved = device.createBuffer({ size: 8 * count, usage: USAGE.queryResolve | USAGE.copySrc });
+      const readable = device.createBuffer({ size: 8 * count, usage: USAGE.mapRead | USAGE.copyDst });
       try {
         await new Promise<void>((resolve) =>
           runtime.later(() => {
-            const encoder = record(ins, outs, (i) => ({ querySet: set, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 }));
-            if (encoder && stages.length) {
-              encoder.resolveQuerySet(set, 0, count, resolved, 0);
-              encoder.copyBufferToBuffer(resolved, 0, readable, 0, 8 * count);
-              device.queue.submit([encoder.finish()]);
-            }
-            for (const { buffer } of outs) buffer.version = nextVersion();
+            const encoder = encode(prepared, (i) => ({ querySet: set, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 }));
+            encoder?.resolveQuerySet(set, 0, count, resolved, 0);
+            encoder?.copyBufferToBuffer(resolved, 0, readable, 0, 8 * count);
+            if (encoder) device.queue.submit([encoder.finish()]);
             resolve();
-          }),
+          }, prepared.bound.ready),
         );
         await readable.mapAsync(MAP_READ);
         const ticks = new BigUint64Array(readable.getMappedRange());
-        const seconds = busy.map(() => 0);
         shaders.forEach(({ step }, i) => (seconds[step] += Number(ticks[2 * i + 1] - ticks[2 * i]) / 1e9));
         return seconds;
       } finally {
@@ -194,7 +208,7 @@ export function compileProgram(source: Graph, caps: Caps, runtime: Runtime, next
       live = false;
       runtime.later(() => {
         for (const buffer of [...slots, ...spare.values()]) buffer.destroy();
-        bindings.clear();
+        known.clear();
       });
     },
   };

@@ -68,6 +68,16 @@ const tanhOf = (T: string, B: string): string => `fn tanh_of(x: ${T}) -> ${T} {
   return select(select(near, far, outside), -far, outside & (x < ${T}(0.0f)));
 }`;
 
+// WGSL leaves open what its functions make of NaN, and log of negative numbers; compilers may drop x ≠ x, but not a look at the bits.
+const isNaNOf = (U: string): string => `(bitcast<${U}>(x) & ${U}(0x7fffffffu)) > ${U}(0x7f800000u)`;
+const expOf = (T: string, U: string): string => `fn exp_of(x: ${T}) -> ${T} {
+  return select(exp(x), x, ${isNaNOf(U)});
+}`;
+const logOf = (T: string, U: string): string => `fn log_of(x: ${T}) -> ${T} {
+  let none = ${T}(bitcast<f32>(infinite_bits) * 0.0f);
+  return select(select(log(x), none, x < ${T}(0.0f)), x, ${isNaNOf(U)});
+}`;
+
 /** Statements that compute expressions, and the functions they need. Equal parts are computed once. */
 export interface Emitted {
   readonly functions: string;
@@ -111,7 +121,13 @@ export function emitExprs(values: readonly Expr[], names: Readonly<Record<string
     return name;
   };
   const results = values.map(emit);
-  const functions = [...(used.has("tanh") ? [tanhOf(T, B)] : []), ...(infinite ? [INFINITE] : [])].join("\n");
+  const U = width === 1 ? "u32" : `vec${width}u`;
+  const functions = [
+    ...(used.has("tanh") ? [tanhOf(T, B)] : []),
+    ...(used.has("exp") ? [expOf(T, U)] : []),
+    ...(used.has("log") ? [logOf(T, U)] : []),
+    ...(infinite || used.has("log") ? [INFINITE] : []),
+  ].join("\n");
   return { functions, statements: [...(infinite ? ["let infinite = bitcast<f32>(infinite_bits);"] : []), ...statements].join("\n"), values: results };
 }
 
@@ -141,7 +157,9 @@ function call(fn: Fn, [a, b, c]: readonly string[], args: readonly Expr[], splat
     case "select":
       return `select(${c}, ${b}, ${a} != ${zero})`;
     case "tanh":
-      return `tanh_of(${a})`;
+    case "exp":
+    case "log":
+      return `${fn}_of(${a})`;
     default:
       return `${fn}(${a})`;
   }

@@ -50,6 +50,7 @@ export const fused: GpuKernel = {
       stages: [
         {
           label: "elementwise",
+          elementwise: true,
           reads: task.inputs.map((_, i) => ({ name: inputName(i), place: inputAt(i), width: moving(i) ? 4 : 1 })),
           writes: task.outputs.map((_, i) => ({ name: `y${i}`, place: outputAt(i), width })),
           code: `${functions}${functions && "\n\n"}${mainOf(groups, SIZE, body)}`,
