@@ -1,0 +1,131 @@
+// Convolutions, their gradients and matrix products by threads that work alone (registers.ts): for small and thin shapes on any adapter, and
+// for all shapes on software adapters, where workgroup memory and barriers cost more than they save.
+
+import { convGradInputOp, convGradWeightOp, convOp, matmulOp } from "@conv/ops";
+import { sizeOf, type Op } from "@conv/tensor";
+import type { Caps } from "../caps.ts";
+import { inputAt, outputAt, type GpuKernel } from "../code.ts";
+import { emitEpilogue } from "../wgsl.ts";
+import { outputsOf, productsOf, type Product } from "./product.ts";
+import { countsOf, registersShader, threadsFor, type RegisterTile } from "./registers.ts";
+
+interface Chosen {
+  readonly tile: RegisterTile;
+  readonly seconds: number;
+}
+
+function kernelOf(name: string, ops: readonly Op<never>[], does: string, fuses: GpuKernel["fuses"]): GpuKernel {
+  return {
+    name,
+    fuses,
+    declines: ({ op }) => (ops.some((o) => o.name === op.name) ? null : does),
+    estimate: (task, caps) => productsOf(task)!.products.reduce((total, p) => total + chosenFor(p, caps).seconds, 0),
+    build(task, caps) {
+      const { products, a, x } = productsOf(task)!;
+      const epilogue = emitEpilogue(task.epilogue, 2);
+      return {
+        scratch: [],
+        stages: products.map((p) => ({
+          label: name,
+          reads: [{ name: "a", place: inputAt(a) }, { name: "x", place: inputAt(x) }, ...epilogue.reads],
+          writes: [{ name: "y", place: outputAt(0) }],
+          ...registersShader(p, chosenFor(p, caps).tile, epilogue),
+        })),
+      };
+    },
+  };
+}
+
+export const direct = kernelOf("direct", [convOp, convGradInputOp], "does convolution and its gradient to the input", ["channel", "element"]);
+export const directGradWeight = kernelOf("directGradWeight", [convGradWeightOp], "does the gradient of convolution to the weight", ["element"]);
+export const directMatmul = kernelOf("directMatmul", [matmulOp], "does matrix products", ["column", "element"]);
+
+const known = new Map<string, Chosen>();
+/** Choices that are remembered: kernels are asked for an estimate and for code, and networks repeat their layers. */
+const MOST_KNOWN = 500;
+
+/** The tile with the least predicted time. */
+export function chosenFor(p: Product, caps: Caps): Chosen {
+  const key = JSON.stringify([p, caps.software, caps.subgroups, caps.macs, caps.bandwidth, caps.launch]);
+  const before = known.get(key);
+  if (before) return before;
+  let best: Chosen | null = null;
+  for (const tile of candidates(p, caps)) {
+    const seconds = (caps.software ? softwareSeconds : deviceSeconds)(p, tile, caps);
+    if (!best || seconds < best.seconds) best = { tile, seconds };
+  }
+  if (known.size >= MOST_KNOWN) known.clear();
+  known.set(key, best!);
+  return best!;
+}
+
+/** Multiply-adds that one body may write out: at a quarter of a millisecond for a hundred they compile in two milliseconds. */
+const MOST_MACS = 640;
+const ROWS = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16];
+const ALONG_LAST = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16];
+const ALONG_OTHER = [1, 2, 3, 4, 7, 8];
+const TAPS = [1, 2, 4, 8, 16];
+
+function* candidates(p: Product, caps: Caps): Generator<RegisterTile> {
+  const { axes } = p;
+  const outer = axes.flatMap(({ grid }, i) => (grid > 1 ? [i] : []));
+  const [last, other] = [outer.at(-1), outer.at(-2)];
+  const summed = axes.flatMap(({ taps }, i) => (taps > 1 ? [i] : []));
+  // Written out: some taps of one axis, and all of those within.
+  const unrolls = [axes.map(() => 1)];
+  summed.toReversed().forEach((i, n) => {
+    const all = axes.map(({ taps }, j) => (j > i && summed.indexOf(j) >= summed.length - n ? taps : 1));
+    const count = axes[i].taps;
+    for (const own of [...TAPS.filter((v) => v > 1 && v < count), count]) unrolls.push(all.with(i, own));
+  });
+  for (const rows of ROWS.filter((v) => v === 1 || v <= p.rows.count))
+    for (const along of last === undefined ? [1] : ALONG_LAST.filter((v) => v === 1 || v <= axes[last].grid))
+      for (const across of other === undefined ? [1] : ALONG_OTHER.filter((v) => v <= axes[other].grid)) {
+        if (rows * along * across > 160) continue;
+        const outputs = axes.map((_, i) => (i === last ? along : i === other ? across : 1));
+        for (const unroll of unrolls) {
+          if (rows * along * across * sizeOf(unroll) > MOST_MACS && sizeOf(unroll) > 1) continue;
+          const tiles = outer.reduce((n, i) => n * Math.ceil(axes[i].grid / outputs[i]), 1);
+          for (const share of caps.software && caps.subgroups ? [false, true] : [false]) {
+            const items = share ? tiles : tiles * Math.ceil(p.rows.count / rows) * p.groups.count;
+            yield { rows, outputs, unroll, share, threads: threadsFor(items, caps.software ? 4 : 32) };
+          }
+        }
+      }
+}
+
+/**
+ * SwiftShader on two cores, in nanoseconds for four lanes: what its loads, multiply-adds and copies took in loops of each alone. A load
+ * takes four branches, a loop copies each sum under a mask, a multiply-add is cheap.
+ */
+const SOFTWARE = { load: 11.3, test: 2, spread: 2.7, mac: 0.5, copy: 5, loop: 30, store: 15, thread: 300, group: 1500 };
+
+function softwareSeconds(p: Product, t: RegisterTile, caps: Caps): number {
+  const c = countsOf(p, t);
+  const sums = t.rows * sizeOf(t.outputs);
+  const weights = t.share ? (c.weights / 4) * SOFTWARE.load + c.weights * SOFTWARE.spread : c.weights * SOFTWARE.load;
+  const body = c.inputs * (SOFTWARE.load + c.checks * SOFTWARE.test) + weights + c.macs * SOFTWARE.mac;
+  const looped = c.bodies > 1 ? c.bodies * (SOFTWARE.loop + sums * SOFTWARE.copy) : 0;
+  const thread = c.bodies * body + looped + sums * SOFTWARE.store + SOFTWARE.thread;
+  const groups = t.share ? c.rowBlocks * c.blocks * p.groups.count : Math.ceil((c.rowBlocks * sizeOf(c.tiles) * p.groups.count) / t.threads);
+  const waiting = groups === 1 ? 2 : 1;
+  return caps.launch + 1e-9 * (waiting * groups * ((t.threads / 4) * thread + SOFTWARE.group) + c.macs * COMPILING);
+}
+
+/** Nanoseconds that a multiply-add of code may cost a run: compiling it takes a quarter of a millisecond, for programs that run a thousand times. */
+const COMPILING = 250;
+
+/** Threads that fill a device, at least: 132 processors with 4 schedulers, each with some warps. */
+const FILLS = 132 * 4 * 32 * 4;
+
+/** A device: instructions of a thread at the rate of multiply-adds, less where threads do not fill it; or memory, each input read once. */
+function deviceSeconds(p: Product, t: RegisterTile, caps: Caps): number {
+  const c = countsOf(p, t);
+  const sums = t.rows * sizeOf(t.outputs);
+  const threads = c.rowBlocks * sizeOf(c.tiles) * p.groups.count;
+  // A load takes a place among the instructions of about four multiply-adds.
+  const thread = c.bodies * (c.macs + c.inputs * (4 + c.checks) + c.weights * 2 + 4) + sums * 8 + 40;
+  const spilled = sums + c.inputs > 160 ? 4 : 1;
+  const bytes = 4 * (p.rows.count * outputsOf(p) * p.groups.count);
+  return caps.launch + Math.max((spilled * thread * Math.max(threads, FILLS)) / caps.macs, bytes / caps.bandwidth);
+}

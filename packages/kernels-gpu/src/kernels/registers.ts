@@ -1,0 +1,254 @@
+// Products by threads that hold a tile of rows × outputs in registers and read memory directly: no workgroup memory, no barriers, little code.
+//
+//            outputs of a thread (neighbours: one coordinate of x serves several taps)
+//   rows  ┌ s0_0 s0_1 s0_2 … ┐
+//         └ s1_0 s1_1 s1_2 … ┘   s += a[row, tap] · x[output·step + tap·delta + first]
+//
+// Taps are written out as far as `unroll` says, loops walk over the rest. Where lanes are few and loads dear (software adapters), four lanes
+// load four weights and share them.
+
+import { sizeOf } from "@conv/tensor";
+import type { EmittedEpilogue } from "../wgsl.ts";
+import { coordinates, mainOf } from "../wgsl.ts";
+import { leaves, tapsOf, type Axis, type Product } from "./product.ts";
+
+export interface RegisterTile {
+  readonly rows: number;
+  /** Outputs of a thread, and taps that are written out, along each axis of the product. */
+  readonly outputs: readonly number[];
+  readonly unroll: readonly number[];
+  /** Threads of a workgroup. */
+  readonly threads: number;
+  readonly share: boolean;
+}
+
+/** How many of everything a tile leads to. */
+export interface Counts {
+  readonly rowBlocks: number;
+  /** Tiles along each axis, and workgroups that hold them. */
+  readonly tiles: readonly number[];
+  readonly blocks: number;
+  /** Bodies that a thread goes through, and what is in one: weights, coordinates of x, multiply-adds, tests for padding. */
+  readonly bodies: number;
+  readonly weights: number;
+  readonly inputs: number;
+  readonly macs: number;
+  readonly checks: number;
+}
+
+export function countsOf({ axes, rows }: Product, t: Pick<RegisterTile, "rows" | "outputs" | "unroll" | "threads">): Counts {
+  const tiles = axes.map(({ grid }, i) => Math.ceil(grid / t.outputs[i]));
+  const taps = axes.map(({ taps: n }, i) => Math.min(n, t.unroll[i]));
+  const unrolled = sizeOf(taps);
+  return {
+    rowBlocks: Math.ceil(rows.count / t.rows),
+    tiles,
+    blocks: Math.ceil(sizeOf(tiles) / t.threads),
+    bodies: axes.reduce((n, { taps: all }, i) => n * (taps[i] ? Math.ceil(all / taps[i]) : 0), 1),
+    weights: t.rows * unrolled,
+    inputs: axes.reduce((n, axis, i) => n * coordinatesMet(axis, t.outputs[i], taps[i]), 1),
+    macs: t.rows * unrolled * sizeOf(t.outputs),
+    checks: axes.filter(leaves).length,
+  };
+}
+
+/** Different coordinates that some outputs meet at some taps. */
+function coordinatesMet({ step, delta }: Axis, outputs: number, taps: number): number {
+  if (outputs === 1 || taps === 1) return outputs * taps;
+  const met = new Set<number>();
+  for (let o = 0; o < outputs; o++) for (let k = 0; k < taps; k++) met.add(o * step + k * delta);
+  return met.size;
+}
+
+const combinations = (counts: readonly number[]): number[][] =>
+  counts.reduce<number[][]>((all, n) => all.flatMap((c) => Array.from({ length: n }, (_, i) => [...c, i])), [[]]);
+
+const plus = (base: string, n: number) => (n === 0 ? base : n > 0 ? `${base} + ${n}` : `${base} - ${-n}`);
+const times = (value: string, n: number) => (n === 1 ? value : `${value} * ${n}`);
+
+/** Σ of values times numbers; "0" is left out. */
+const sum = (terms: readonly (readonly [string, number])[]): string =>
+  terms.flatMap(([value, n]) => (value === "0" || n === 0 ? [] : [times(value, n)])).join(" + ") || "0";
+
+/** The shader: bindings a, x and y, and those of the epilogue. */
+export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEpilogue): { code: string; groups: number; enables: string[] } {
+  const { axes } = p;
+  const names = axes.map((_, i) => "ijklmn"[i]);
+  const checked = axes.map((axis) => tapsOf(p) > 0 && leaves(axis));
+  const { tiles, blocks, rowBlocks } = countsOf(p, t);
+  const lines: string[] = [];
+  let depth = 0;
+  const line = (text: string) => lines.push("  ".repeat(depth) + text);
+  const block = (head: string, body: () => void) => {
+    line(head ? `${head} {` : "{");
+    depth++;
+    body();
+    depth--;
+    line("}");
+  };
+  const nested = (head: string, body: () => void) => (head ? block(head, body) : body());
+
+  // Where the thread's tile is. Weights are shared among lanes with the same rows, else threads are numbered through.
+  const items = sizeOf(tiles) * (t.share ? 1 : rowBlocks * p.groups.count);
+  const groups = t.share ? rowBlocks * blocks * p.groups.count : Math.ceil(items / t.threads);
+  if (t.share) {
+    line(coordinates("group", [p.groups.count, blocks, rowBlocks], ["part", "tiles", "block"]));
+    line(`let index = tiles * ${t.threads} + lane;`);
+    line(coordinates("index", tiles, names));
+  } else {
+    line(`let index = group * ${t.threads} + lane;`);
+    line(coordinates("index", [p.groups.count, rowBlocks, ...tiles], ["part", "block", ...names]));
+  }
+  line(`let row = ${times("block", t.rows)};`);
+  axes.forEach((_, i) => line(`let ${names[i]}0 = ${times(names[i], t.outputs[i])};`));
+  const first = names.map((n) => `${n}0`);
+  const signed = first.map((n) => `i32(${n})`);
+  line(
+    `let a_first = ${plus(
+      sum([
+        ["part", p.groups.a],
+        ["row", p.rows.a],
+      ]),
+      p.offset.a,
+    )};`,
+  );
+  const lead = axes.reduce((n, axis) => n + axis.first * axis.x, p.offset.x);
+  line(`let x_first = ${plus(sum([["i32(part)", p.groups.x], ...axes.map((axis, i) => [signed[i], axis.step * axis.x] as const)]), lead)};`);
+  axes.forEach((axis, i) => checked[i] && line(`let ${names[i]}_first = ${plus(sum([[signed[i], axis.step]]), axis.first)};`));
+
+  const cells = combinations(t.outputs);
+  const sumName = (m: number, c: number) => `s${m}_${c}`;
+  for (let m = 0; m < t.rows; m++) line(cells.map((_, c) => `var ${sumName(m, c)} = 0.0;`).join(" "));
+
+  const weightsOf = (counts: readonly number[]) =>
+    Array.from({ length: t.rows }, (_, m) => combinations(counts).map((tap) => m * p.rows.a + tap.reduce((n, v, i) => n + v * axes[i].a, 0))).flat();
+  /** Offsets that the four lanes load together; the last four may be fewer. */
+  const four = (weights: readonly number[], v: number) => [0, 1, 2, 3].map((l) => weights[Math.min((v & ~3) + l, weights.length - 1)]);
+  const neighbours = (offsets: readonly number[]) => offsets.every((o, l) => o === offsets[0] + l);
+
+  interface At {
+    readonly a: string;
+    readonly x: string;
+    readonly c: readonly string[];
+  }
+  const offsets = new Map<string, string>();
+  const body = (counts: readonly number[], at: At) => {
+    const taps = combinations(counts);
+    const met = new Map<string, string>();
+    const tests = new Map<string, string>();
+    const input = (cell: readonly number[], tap: readonly number[]): string => {
+      const d = axes.map((axis, i) => cell[i] * axis.step + tap[i] * axis.delta);
+      const known = met.get(d.join());
+      if (known) return known;
+      const name = `x${met.size}`;
+      met.set(d.join(), name);
+      const inside = axes.flatMap((axis, i) => {
+        if (!checked[i]) return [];
+        const test = `u32(${plus(at.c[i], d[i])}) < ${axis.size}`;
+        if (!tests.has(test)) {
+          tests.set(test, `in${tests.size}`);
+          line(`let ${tests.get(test)} = ${test};`);
+        }
+        return [tests.get(test)!];
+      });
+      const load = `f32(x[${plus(
+        at.x,
+        d.reduce((n, v, i) => n + v * axes[i].x, 0),
+      )}])`;
+      line(`let ${name} = ${inside.length ? `select(0.0, ${load}, ${inside.join(" & ")})` : load};`);
+      return name;
+    };
+    for (const tap of taps) for (const cell of cells) input(cell, tap);
+    const weights = weightsOf(counts);
+    const weight = (v: number) => {
+      if (!t.share) return line(`let a${v} = f32(a[${plus(at.a, weights[v])}]);`);
+      const fours = four(weights, v);
+      if (v % 4 === 0) {
+        const place = neighbours(fours) ? `${plus(at.a, fours[0])} + lane_of_four` : `${at.a} + ${offsets.get(fours.join())}`;
+        line(`let four${v >> 2} = f32(a[${place}]);`);
+      }
+      line(`let a${v} = subgroupBroadcast(four${v >> 2}, ${v % 4}u);`);
+    };
+    for (let m = 0; m < t.rows; m++) {
+      taps.forEach((tap, k) => {
+        const v = m * taps.length + k;
+        weight(v);
+        // Chains of names, not of assignments: each would be a masked copy on adapters that run lanes as vectors.
+        const before = (c: number) => (k ? `${sumName(m, c)}_${k - 1}` : sumName(m, c));
+        cells.forEach((cell, c) => line(`let ${sumName(m, c)}_${k} = fma(a${v}, ${input(cell, tap)}, ${before(c)});`));
+      });
+      line(cells.map((_, c) => `${sumName(m, c)} = ${sumName(m, c)}_${taps.length - 1};`).join(" "));
+    }
+  };
+
+  // Loops over the taps that are not written out, each with a shorter body for what is left.
+  const walk = (i: number, counts: readonly number[], at: At) => {
+    if (i === axes.length) return body(counts, at);
+    const axis = axes[i];
+    const own = Math.min(t.unroll[i], axis.taps);
+    if (own === axis.taps) return walk(i + 1, [...counts, own], at);
+    const n = names[i];
+    const enter = (k: string): At => {
+      line(`let a_${n} = ${at.a} + ${times(k, axis.a)};`);
+      line(`let x_${n} = ${at.x} + ${times(`i32(${k})`, axis.delta * axis.x)};`);
+      if (checked[i]) line(`let c_${n} = ${at.c[i]} + ${times(`i32(${k})`, axis.delta)};`);
+      return { a: `a_${n}`, x: `x_${n}`, c: checked[i] ? at.c.with(i, `c_${n}`) : at.c };
+    };
+    const left = axis.taps % own;
+    block(`for (var k${n} = 0u; k${n} < ${axis.taps - left}; k${n} += ${own})`, () => walk(i + 1, [...counts, own], enter(`k${n}`)));
+    if (left) block("", () => walk(i + 1, [...counts, left], enter(`${axis.taps - left}u`)));
+  };
+  const start: At = { a: "a_first", x: "x_first", c: names.map((n) => `${n}_first`) };
+  if (t.share) {
+    line("let lane_of_four = sub & 3;");
+    const bodies = axes.reduce<number[][]>(
+      (all, axis, i) => {
+        const own = Math.min(t.unroll[i], axis.taps);
+        const left = axis.taps % own;
+        return all.flatMap((c) => [[...c, own], ...(left ? [[...c, left]] : [])]);
+      },
+      [[]],
+    );
+    for (const weights of bodies.map(weightsOf))
+      for (let v = 0; v < weights.length; v += 4) {
+        const fours = four(weights, v);
+        if (neighbours(fours) || offsets.has(fours.join())) continue;
+        const name = `lanes${offsets.size}`;
+        offsets.set(fours.join(), name);
+        const [o0, o1, o2, o3] = fours.map((o) => `${o}u`);
+        line(`let ${name} = select(select(${o0}, ${o1}, lane_of_four == 1), select(${o2}, ${o3}, lane_of_four == 3), lane_of_four > 1);`);
+      }
+  }
+  if (tapsOf(p) > 0) walk(0, [], start);
+
+  const yTerms = axes.map((axis, i) => [first[i], axis.y] as const);
+  line(`let y_first = ${plus(sum([["part", p.groups.y], ["row", p.rows.y], ...yTerms]), p.offset.y)};`);
+  nested((t.share ? blocks : groups) * t.threads === items ? "" : `if (index < ${items})`, () =>
+    cells.forEach((cell, c) => {
+      const inside = axes.flatMap(({ grid }, i) => (grid % t.outputs[i] && cell[i] > 0 ? [`(${plus(first[i], cell[i])} < ${grid})`] : []));
+      nested(inside.length ? `if (${inside.join(" & ")})` : "", () => {
+        for (let m = 0; m < t.rows; m++)
+          nested(p.rows.count % t.rows && m > 0 ? `if (${plus("row", m)} < ${p.rows.count})` : "", () => {
+            const element = plus("y_first", m * p.rows.y + cell.reduce((n, v, i) => n + v * axes[i].y, 0));
+            const channel = sum([
+              ["part", p.groups.count > 1 ? p.rows.count : 0],
+              [plus("row", m), 1],
+            ]);
+            const column = plus(first.at(-1) ?? "0", cell.at(-1) ?? 0);
+            const out = `y${m}_${c}`;
+            line(epilogue.store({ r: sumName(m, c), channel, column, element }, out));
+            line(`y[${element}] = Y(${out});`);
+          });
+      });
+    }),
+  );
+  const more = t.share ? ", @builtin(subgroup_invocation_id) sub: u32" : "";
+  const main = mainOf(groups, t.threads, lines.join("\n"), more);
+  return { code: [epilogue.functions, main].filter(Boolean).join("\n\n"), groups, enables: t.share ? ["subgroups"] : [] };
+}
+
+/** Threads of a workgroup, a multiple of `least`, so that few are left without work. */
+export const threadsFor = (items: number, least: number): number => {
+  const blocks = Math.max(1, Math.ceil(items / 64));
+  return Math.min(64, Math.max(1, Math.ceil(items / blocks / least)) * least);
+};
