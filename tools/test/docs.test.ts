@@ -2,7 +2,8 @@
 
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { softwareEnv } from "@conv/testkit/webgpu";
+import { beforeAll, describe, expect, test } from "vitest";
 import { check, root } from "../src/workspace.ts";
 
 interface Example {
@@ -22,6 +23,10 @@ function examplesOf(markdown: string): Example[] {
   });
 }
 
+/** Examples find a GPU, in software if need be. */
+let env: NodeJS.ProcessEnv;
+beforeAll(async () => void (env = await softwareEnv()));
+
 const documents = globSync(["*.md", "docs/*.md", "packages/*/README*.md", "apps/*/README*.md"], { cwd: root }).toSorted();
 
 describe.each(documents)("%s", (document) => {
@@ -31,7 +36,7 @@ describe.each(documents)("%s", (document) => {
   for (const { line, code, output } of examples) {
     test(`the example at line ${line}`, { timeout: 120_000 }, async () => {
       // A folder from which every package of the workspace can be imported.
-      const printed = await check(process.execPath, ["--input-type=module-typescript"], { cwd: join(root, "tools"), input: code });
+      const printed = await check(process.execPath, ["--input-type=module-typescript"], { cwd: join(root, "tools"), input: code, env });
       if (output !== undefined) expect(printed.trimEnd()).toBe(output.trimEnd());
     });
   }
