@@ -23,7 +23,7 @@ export {
 export type { AxisTaps, Gather, Phase, Reading } from "./gather.ts";
 export { onceOf, type Causes } from "./once.ts";
 export { plan, root, type Chooser, type Planned } from "./plan.ts";
-export { shortConvolution, type Matrix, type ShortConvolution } from "./shortConvolution.ts";
+export { combine, shortConvolution, type Matrix, type ShortConvolution, type SumWriter } from "./shortConvolution.ts";
 export { choose, fusedOp, inputAt, inputName, outputAt, scratchAt } from "./task.ts";
 export type { Choice, Choosing, Epilogue, EpilogueOperand, FusedParams, Place, PlanKernel, Task } from "./task.ts";
 export { ROUNDOFF, tilings, type TileAxis, type TilePlace, type Tiling } from "./tilings.ts";

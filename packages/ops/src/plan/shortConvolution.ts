@@ -41,3 +41,53 @@ function construct(m: number, r: number): ShortConvolution {
 /** Coefficients of Π (x − root), the constant first. */
 const coefficients = (roots: readonly number[]): number[] =>
   roots.reduce<number[]>((c, root) => [...c, 0].map((_, i) => (c[i - 1] ?? 0) - root * (c[i] ?? 0)), [1]);
+
+/** How sums are written in the code of a device. */
+export interface SumWriter<T> {
+  add(a: T, b: T, name: string): T;
+  sub(a: T, b: T, name: string): T;
+  /** coefficient · x, to which terms are added. */
+  begin(coefficient: number, x: T): T;
+  more(sum: T, coefficient: number, x: T): T;
+}
+
+type Term<T> = readonly [coefficient: number, x: T];
+
+/** Writes matrix · x. Neighbouring columns, and neighbouring rows, that differ in signs alone share sums and differences. */
+export function combine<T>(code: SumWriter<T>, matrix: Matrix, x: readonly T[]): T[] {
+  const terms: Term<T>[][] = matrix.map(() => []);
+  const alike = (a: readonly number[], b: readonly number[] | undefined) => b !== undefined && a.every((v, i) => Math.abs(v) === Math.abs(b[i]!));
+  const column = (j: number) => (j < x.length ? matrix.map((row) => row[j]!) : undefined);
+  for (let j = 0; j < x.length; j++) {
+    const [a, b] = [column(j)!, column(j + 1)];
+    const paired = matrix.length > 1 && matrix.length < x.length && alike(a, b);
+    const plus = paired ? code.add(x[j]!, x[j + 1]!, "plus") : x[j]!;
+    const minus = paired ? code.sub(x[j]!, x[j + 1]!, "minus") : x[j]!;
+    matrix.forEach((row, i) => row[j] && terms[i]!.push([row[j]!, !paired || row[j] === row[j + 1] ? plus : minus]));
+    if (paired) j++;
+  }
+  const result: T[] = [];
+  for (let i = 0; i < matrix.length; i++) {
+    const [own, next] = [terms[i]!, terms[i + 1]];
+    if (own.length > 2 && next && alike(matrix[i]!, matrix[i + 1])) {
+      const [even, odd] = [true, false].map((same) =>
+        weighted(
+          code,
+          own.filter(([c], j) => (next[j]![0] === c) === same),
+        ),
+      ) as [T, T];
+      result.push(code.add(even, odd, "t"), code.sub(even, odd, "t"));
+      i++;
+    } else result.push(weighted(code, own));
+  }
+  return result;
+}
+
+/** Σ coefficient · x, begun with a term that needs no multiplication if there is one. */
+function weighted<T>(code: SumWriter<T>, terms: readonly Term<T>[]): T {
+  const first = terms.find(([c]) => c === 1) ?? terms[0]!;
+  if (terms.length === 1 && first[0] === 1) return first[1];
+  let sum = code.begin(...first);
+  for (const term of terms) if (term !== first) sum = code.more(sum, ...term);
+  return sum;
+}
