@@ -17,7 +17,7 @@ export interface GpuTensorBuffer extends Buffer {
 }
 
 export interface GpuProgram extends Program {
-  /** Bytes of the buffers between its steps. */
+  /** Bytes of the buffers between its steps, and of those for outputs that cannot be written while inputs in their place are still read. */
   readonly bytes: number;
   /** All pipelines are compiled. Runs before that wait in order. */
   readonly ready: Promise<void>;
@@ -161,7 +161,9 @@ export function compileProgram(source: Graph, caps: Caps, runtime: Runtime, next
   };
 
   return {
-    bytes: slotBytes.reduce((a, b) => a + b, 0),
+    get bytes() {
+      return slotBytes.reduce((a, b) => a + b, 0) + [...spare.keys()].reduce((sum, o) => sum + roundUp(sizes[o]), 0);
+    },
     steps: busy.map((p): Step => ({ kernel: p.kernel.name, nodes: p.nodes, estimate: p.estimate, roundoff: p.kernel.roundoff, others: p.others })),
     ready,
     shaders,
