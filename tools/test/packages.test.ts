@@ -102,7 +102,7 @@ describe.each([
   if (device === "gpu")
     test("says in Node, in one line, which package is missing", async () => {
       await expect(runInNode(project, process.execPath)).rejects.toThrow(
-        /UnsupportedError: gpu: in Node the package webgpu brings WebGPU, and it cannot be loaded: npm install webgpu \(Cannot find package 'webgpu' [^\n]*\)\n/,
+        /UnsupportedError: gpu: in Node WebGPU comes with the package webgpu, which is not installed: npm install webgpu\n/,
       );
     });
   else

@@ -33,14 +33,33 @@ async function findGpu(): Promise<GPU> {
   const gpu = (globalThis.navigator as Navigator | undefined)?.gpu ?? globalThis.convDawn;
   if (gpu) return gpu;
   if (!("process" in globalThis)) throw unsupported("gpu", "this browser has no WebGPU, or the page is not served over https or from localhost");
+  const { create } = await importDawn();
+  if (process.platform === "linux" && !hasLibrary("libvulkan.so.1"))
+    throw unsupported("gpu", "the machine has no Vulkan (libvulkan.so.1), by which programs on Linux reach a GPU");
+  return (globalThis.convDawn = create(DAWN));
+}
+
+async function importDawn(): Promise<Dawn> {
   const name = "webgpu"; // a name that bundlers do not follow
   try {
-    const { create } = (await import(/* @vite-ignore */ name)) as Dawn;
-    return (globalThis.convDawn = create(DAWN));
+    return (await import(/* @vite-ignore */ name)) as Dawn;
   } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND")
+      throw unsupported("gpu", "in Node WebGPU comes with the package webgpu, which is not installed: npm install webgpu");
     const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
-    throw unsupported("gpu", `in Node the package webgpu brings WebGPU, and it cannot be loaded: npm install webgpu (${reason})`);
+    throw unsupported("gpu", `the package webgpu does not load (${reason})`);
   }
+}
+
+/** Whether the system finds a library. Asked first, because Dawn writes warnings of its own where it finds none. */
+function hasLibrary(name: string): boolean {
+  try {
+    process.dlopen({ exports: {} }, name);
+  } catch (error) {
+    // What is found is refused, too: it is no module of Node's.
+    return !(error instanceof Error && error.message.includes("No such file"));
+  }
+  return true;
 }
 
 export interface Opened {
