@@ -15,6 +15,8 @@ export interface Binding {
   readonly name: string;
   readonly place: Place;
   readonly width?: 1 | 2 | 4;
+  /** The array is of `atomic<Name>`; for i32 and what is written. */
+  readonly atomic?: boolean;
 }
 
 /** One dispatch. */

@@ -15,7 +15,8 @@ export const aliasOf = (name: string): string => name[0].toUpperCase() + name.sl
 export function shaderOf(stage: GpuStage, elements: readonly Element[]): string {
   const bindings = [...stage.reads, ...stage.writes];
   const enables = new Set([...(elements.includes("f16") ? ["f16"] : []), ...(stage.enables ?? [])]);
-  const array = ({ name, width = 1 }: Binding) => (width === 1 ? aliasOf(name) : `vec${width}<${aliasOf(name)}>`);
+  const array = ({ name, width = 1, atomic }: Binding) =>
+    atomic ? `atomic<${aliasOf(name)}>` : width === 1 ? aliasOf(name) : `vec${width}<${aliasOf(name)}>`;
   return [
     ...[...enables].map((name) => `enable ${name};`),
     `// ${stage.label}`,

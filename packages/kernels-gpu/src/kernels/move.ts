@@ -1,0 +1,94 @@
+// Transpose, broadcastTo, slice and concat: copies of boxes, told apart by strides and where the box begins; and pad.
+
+import {
+  broadcastStrides,
+  broadcastToOp,
+  concatOp,
+  padOp,
+  sliceOp,
+  transposeOp,
+  type ConcatParams,
+  type PadParams,
+  type SliceParams,
+  type TransposeParams,
+} from "@conv/ops";
+import { stridesOf, type Spec } from "@conv/tensor";
+import { inputAt, type GpuKernel, type GpuStage, type Task } from "../code.ts";
+import { coordinates, offsetOf } from "../wgsl.ts";
+import { copyStage } from "./copy.ts";
+import { eachElement, streamTime } from "./each.ts";
+
+type Moves = Readonly<Record<string, (task: Task, x: Spec, y: Spec) => (GpuStage | null)[]>>;
+
+const moves: Moves = {
+  [transposeOp.name](task, x, y) {
+    const strides = stridesOf(x.shape);
+    const from = { strides: (task.params as TransposeParams).order.map((a) => strides[a]) };
+    return [copyStage(task, "transpose", { shape: y.shape, from, into: { strides: stridesOf(y.shape) } }, inputAt(0))];
+  },
+  [broadcastToOp.name](task, x, y) {
+    const box = { shape: y.shape, from: { strides: broadcastStrides(x.shape, y.shape) }, into: { strides: stridesOf(y.shape) } };
+    return [copyStage(task, "broadcast", box, inputAt(0))];
+  },
+  [sliceOp.name](task, x, y) {
+    const strides = stridesOf(x.shape);
+    const base = (task.params as SliceParams).start.reduce((sum, s, a) => sum + s * strides[a], 0);
+    return [copyStage(task, "slice", { shape: y.shape, from: { strides, base }, into: { strides: stridesOf(y.shape) } }, inputAt(0))];
+  },
+  // Piece by piece: a kernel can bind but few buffers.
+  [concatOp.name](task, _, y) {
+    const { axis } = task.params as ConcatParams;
+    const strides = stridesOf(y.shape);
+    const pieces = task.inputs.slice(0, task.inputs.length - (task.epilogue?.operands.length ?? 0));
+    let base = 0;
+    return pieces.map(({ shape }, i) => {
+      const stage = copyStage(task, `piece ${i} of a concat`, { shape, from: { strides: stridesOf(shape) }, into: { strides, base } }, inputAt(i));
+      base += shape[axis] * strides[axis];
+      return stage;
+    });
+  },
+  [padOp.name](task, x, y) {
+    const axes = padded(x.shape, task.params as PadParams);
+    const names = axes.map((_, a) => `c${a}`);
+    const within = axes.flatMap(({ lo, hi, size }, a) => [...(lo ? [`${names[a]} >= ${lo}u`] : []), ...(hi ? [`${names[a]} < ${lo + size}u`] : [])]);
+    const strides = stridesOf(axes.map(({ size }) => size));
+    const base = axes.reduce((sum, { lo }, a) => sum + lo * strides[a], 0);
+    const [type, zero] = y.dtype === "int32" ? ["i32", "0"] : ["f32", "0.0f"];
+    const load = `v = ${type}(x[${offsetOf(names, strides)}${base ? ` - ${base}u` : ""}]);`;
+    return [
+      eachElement(task, {
+        label: "pad",
+        reads: [{ name: "x", place: inputAt(0) }],
+        body: [
+          coordinates(
+            "index",
+            axes.map(({ lo, size, hi }) => lo + size + hi),
+            names,
+          ),
+          `var v = ${zero};`,
+          within.length ? `if (${within.join(" && ")}) { ${load} }` : load,
+        ].join("\n"),
+        result: "v",
+      }),
+    ];
+  },
+};
+
+/** The axes with their padding; an axis without becomes part of the one before it. */
+function padded(shape: readonly number[], { lo, hi }: PadParams): { size: number; lo: number; hi: number }[] {
+  const axes = [{ size: 1, lo: 0, hi: 0 }];
+  shape.forEach((size, a) => {
+    const last = axes.at(-1)!;
+    if (lo[a] || hi[a]) axes.push({ size, lo: lo[a], hi: hi[a] });
+    else axes[axes.length - 1] = { size: last.size * size, lo: last.lo * size, hi: last.hi * size };
+  });
+  return axes;
+}
+
+export const move: GpuKernel = {
+  name: "move",
+  fuses: ["channel", "column", "element"],
+  declines: (task) => (task.op.name in moves ? null : "moves elements"),
+  estimate: streamTime,
+  build: (task) => ({ scratch: [], stages: moves[task.op.name](task, task.inputs[0], task.outputs[0]).filter((s) => s !== null) }),
+};

@@ -1,0 +1,49 @@
+// Max and average pooling, where a maximum stands, and what another tensor has there: one invocation goes over one window.
+
+import { avgPoolOp, maxPoolIndicesOp, maxPoolOp, maxPoolPickOp, type AvgPoolGeometry, type PoolGeometry } from "@conv/ops";
+import { sizeOf } from "@conv/tensor";
+import { inputAt, type GpuKernel, type GpuStage, type Task } from "../code.ts";
+import { coordinates, literal } from "../wgsl.ts";
+import { eachElement, streamTime } from "./each.ts";
+import { eachTap, outputNames, winnerOf } from "./window.ts";
+
+const x = { name: "x", place: inputAt(0) };
+
+/** Declares the coordinates of output `index`, and `plane`, where its plane of x begins. */
+const locate = (g: PoolGeometry): string =>
+  `${coordinates("index", [g.n * g.c, ...g.output], ["p", ...outputNames(g)])}\nlet plane = i32(p) * ${sizeOf(g.input)};`;
+
+function withWinner(task: Task, label: string, result: string): GpuStage {
+  const g = task.params as PoolGeometry;
+  return eachElement(task, {
+    label,
+    reads: task.op.name === maxPoolPickOp.name ? [x, { name: "v", place: inputAt(1) }] : [x],
+    functions: [winnerOf(g)],
+    body: `${locate(g)}\nlet won = winner(plane, ${outputNames(g).join(", ")});`,
+    result,
+  });
+}
+
+const stages: Readonly<Record<string, (task: Task) => GpuStage>> = {
+  [maxPoolOp.name]: (task) => withWinner(task, "max pool", "f32(x[plane + won])"),
+  [maxPoolPickOp.name]: (task) => withWinner(task, "what is where a maximum is", "f32(v[plane + won])"),
+  [maxPoolIndicesOp.name]: (task) => withWinner(task, "where maxima are", "won"),
+  [avgPoolOp.name](task) {
+    const g = task.params as AvgPoolGeometry;
+    const { before, seen, loops } = eachTap(g, "sum += f32(x[plane + at]);");
+    return eachElement(task, {
+      label: "average pool",
+      reads: [x],
+      body: `${locate(g)}\n${before}\nvar sum = 0.0f;\n${loops}`,
+      result: g.countIncludePad ? `sum * ${literal(1 / sizeOf(g.kernel))}` : `sum / f32(${seen})`,
+    });
+  },
+};
+
+export const pool: GpuKernel = {
+  name: "pool",
+  fuses: ["channel", "column", "element"],
+  declines: (task) => (task.op.name in stages ? null : "pools"),
+  estimate: streamTime,
+  build: (task) => ({ scratch: [], stages: [stages[task.op.name](task)] }),
+};

@@ -1,0 +1,223 @@
+// Sums and maxima over any axes. Neighbouring axes are merged, which leaves kept and reduced ones in turn. A workgroup of 256 is a table of
+// `rows` × `columns` invocations: each column makes an output (or four neighbouring ones), its rows share the terms, and join their results
+// as a tree in workgroup memory.
+//
+//   innermost reduced:  y[o] = Σ over the terms, rows neighbours along the run          vectors of four along the run where it has them
+//   innermost kept:     y[o, k…] = Σ over the terms, columns neighbours along k         vectors of four outputs where there are
+//
+// Where outputs are few and terms are many the terms are cut into parts, and a second stage reduces these. The cut depends on the shape
+// alone, and nothing is added in an order that could differ between runs. An invocation adds up to 64 terms before it adds these to its
+// total, so that errors grow with n/64 + 64 and not with n.
+
+import { broadcastStrides, maxOp, sumOp, type ReduceParams } from "@conv/ops";
+import { mergeAxes, type Axis } from "@conv/ops/plan";
+import { sizeOf, stridesOf } from "@conv/tensor";
+import type { Caps } from "../caps.ts";
+import { inputAt, outputAt, scratchAt, type GpuCode, type GpuKernel, type GpuStage, type Place } from "../code.ts";
+import { coordinates, indent, mainOf, offsetOf } from "../wgsl.ts";
+import { eachElement, finishOf, streamTime, type Finish } from "./each.ts";
+
+type Join = (a: string, b: string) => string;
+
+/** A sum begins with 0, a maximum with its first term, which may come twice. */
+const joins: Readonly<Record<string, Join>> = { [sumOp.name]: (a, b) => `${a} + ${b}`, [maxOp.name]: (a, b) => `max(${a}, ${b})` };
+
+const THREADS = 256;
+/** Terms that are added before they are added to the total. */
+const CHUNK = 64;
+/** Terms that an invocation should have at least before others share its work. */
+const TERMS = 8;
+/** Workgroups that keep a GPU busy; on a software adapter a few for each processor do. */
+const busy = ({ software }: Caps): number => (software ? 8 : 512);
+
+export const reduce: GpuKernel = {
+  name: "reduce",
+  fuses: ["channel", "column", "element"],
+  declines: (task) => (task.op.name in joins ? null : "sums and finds maxima"),
+  estimate: streamTime,
+  build(task, caps) {
+    const { axes } = task.params as ReduceParams;
+    const { shape } = task.inputs[0];
+    // Over an empty axis: only sums, and they are 0.
+    if (sizeOf(shape) === 0) return { scratch: [], stages: [eachElement(task, { label: "sum of nothing", reads: [], body: "", result: "0.0f" })] };
+    const rows = shape.map((size, a) => (axes.includes(a) ? 1 : size));
+    return reduction(task.op.name, shape, rows, { from: inputAt(0), into: outputAt(0), finish: finishOf(task) }, caps);
+  },
+};
+
+/** Axes by kind; `strides` are of x, then of y. */
+interface Walk {
+  readonly kept: readonly Axis[];
+  readonly reduced: readonly Axis[];
+  readonly outputs: number;
+  readonly terms: number;
+  /** Whether the innermost axis is reduced. */
+  readonly runs: boolean;
+  /** Neighbours that are read as one vector: terms of a run, or outputs. */
+  readonly width: 1 | 4;
+}
+
+function walkOf(shape: readonly number[], rows: readonly number[]): Walk {
+  const axes = mergeAxes(shape, [stridesOf(shape), broadcastStrides(rows, shape)]);
+  const reduces = ({ strides, size }: Axis) => strides[1] === 0 && size > 1;
+  const width = axes.at(-1)!.size % 4 === 0 && axes.at(-1)!.strides[0] === 1 ? 4 : 1;
+  const scaled = axes.map(({ size, strides: [x, y] }, a) =>
+    a === axes.length - 1 ? { size: size / width, strides: [x, y] } : { size, strides: [x / width, y] },
+  );
+  const [kept, reduced] = [scaled.filter((_, a) => !reduces(axes[a])), scaled.filter((_, a) => reduces(axes[a]))];
+  const volume = (list: readonly Axis[]) => sizeOf(list.map(({ size }) => size));
+  return { kept, reduced, outputs: volume(kept), terms: volume(reduced), runs: reduces(axes.at(-1)!), width };
+}
+
+interface Ends {
+  readonly from: Place;
+  readonly into: Place;
+  readonly finish: Finish;
+}
+
+function reduction(name: string, shape: readonly number[], rows: readonly number[], ends: Ends, caps: Caps): GpuCode {
+  const walk = walkOf(shape, rows);
+  const groups = Math.ceil(walk.outputs / tableOf(walk).columns);
+  const parts = Math.min(Math.ceil(busy(caps) / groups), Math.floor(walk.terms / (tableOf(walk).rows * TERMS * 4)));
+  if (parts <= 1) return { scratch: [], stages: [stage(name, walk, 1, ends)] };
+  const partial = [parts, sizeOf(rows)];
+  const between = { functions: "", reads: [], store: (result: string, element: string) => `y[${element}] = ${result};` };
+  return {
+    scratch: [{ bytes: sizeOf(partial) * 4 }],
+    stages: [
+      stage(name, walk, parts, { from: ends.from, into: scratchAt(0), finish: between }),
+      stage(name, walkOf(partial, [1, partial[1]]), 1, { ...ends, from: scratchAt(0) }),
+    ],
+  };
+}
+
+/** Powers of two: as many rows as leave each invocation some terms, the rest columns, but not more than there are outputs. */
+function tableOf({ runs, outputs, terms }: Walk): { readonly rows: number; readonly columns: number } {
+  const up = (v: number) => 2 ** Math.ceil(Math.log2(v));
+  if (runs) {
+    const rows = Math.min(THREADS, up(Math.ceil(terms / TERMS)));
+    return { rows, columns: Math.min(up(outputs), Math.max(1, 64 / rows)) };
+  }
+  const columns = Math.min(64, up(outputs));
+  const rows = Math.min(THREADS / columns, up(Math.ceil(terms / TERMS)));
+  return { rows, columns };
+}
+
+function stage(name: string, walk: Walk, parts: number, { from, into, finish }: Ends): GpuStage {
+  const { kept, reduced, outputs, terms, runs, width } = walk;
+  const join = joins[name];
+  const { rows, columns } = tableOf(walk);
+  const blocks = Math.ceil(outputs / columns);
+  const groups = blocks * parts;
+  const T = width === 4 ? "vec4f" : "f32";
+  const length = Math.ceil(terms / parts);
+  const [keptNames, reducedNames] = [kept.map((_, a) => `k${a}`), reduced.map((_, a) => `r${a}`)];
+  const strides = (axes: readonly Axis[]) => axes.map((a) => a.strides[0]);
+  // Rows are neighbours where the run is, columns where outputs are.
+  const [row, column] =
+    rows === 1
+      ? ["0u", "lane"]
+      : columns === 1
+        ? ["lane", "0u"]
+        : runs
+          ? [`lane % ${rows}u`, `lane / ${rows}u`]
+          : [`lane / ${columns}u`, `lane % ${columns}u`];
+  const load = [
+    coordinates(
+      "term",
+      reduced.map(({ size }) => size),
+      reducedNames,
+    ),
+    `let v = ${T}(x[base + ${offsetOf(reducedNames, strides(reduced))}]);`,
+  ].join("\n");
+  const [begin, end] = parts === 1 ? ["0u", `${terms}u`] : ["part * " + length + "u", `min(begin + ${length}u, ${terms}u)`];
+  const each = Math.ceil(length / rows);
+  const adding = (to: string) => `${load}\n${to} = ${join(to, "v")};`;
+  const loop = (lo: string, hi: string, to: string) => `for (var term = ${lo}; term < ${hi}; term += ${rows}u) {\n${indent(adding(to))}\n}`;
+  const sums = name === sumOp.name;
+  const chunked = sums && each > CHUNK;
+  const first = `${T}(x[base + first_term(min(begin + row, end - 1u))])`;
+  const accumulate = [
+    `var total = ${sums ? `${T}(0.0f)` : first};`,
+    chunked
+      ? [
+          `for (var chunk = begin + row; chunk < end; chunk += ${CHUNK * rows}u) {`,
+          `  var some = ${T}(0.0f);`,
+          indent(loop("chunk", `min(chunk + ${CHUNK * rows}u, end)`, "some")),
+          "  total += some;",
+          "}",
+        ].join("\n")
+      : loop("begin + row", "end", "total"),
+  ].join("\n");
+  const firstTerm = sums
+    ? ""
+    : `fn first_term(term: u32) -> u32 {\n${indent(
+        coordinates(
+          "term",
+          reduced.map(({ size }) => size),
+          reducedNames,
+        ),
+      )}\n  return ${offsetOf(reducedNames, strides(reduced))};\n}`;
+  const tree =
+    rows === 1
+      ? ""
+      : [
+          "shared_totals[lane] = total;",
+          "workgroupBarrier();",
+          `for (var half = ${rows / 2}u; half > 0u; half /= 2u) {`,
+          `  if (row < half) { shared_totals[lane] = ${join("shared_totals[lane]", `shared_totals[lane + half * ${runs ? 1 : columns}u]`)}; }`,
+          "  workgroupBarrier();",
+          "}",
+        ].join("\n");
+  const result = rows === 1 ? "total" : "shared_totals[lane]";
+  const lanes = ["x", "y", "z", "w"];
+  const stores =
+    width === 1
+      ? finish.store("result", at(parts, outputs, "output"))
+      : runs
+        ? finish.store(
+            joined(
+              join,
+              lanes.map((l) => `result.${l}`),
+            ),
+            at(parts, outputs, "output"),
+          )
+        : lanes.map((l, i) => `{\n${indent(finish.store(`result.${l}`, at(parts, outputs * 4, `output * 4u + ${i}u`)))}\n}`).join("\n");
+  const writes = [rows > 1 ? "row == 0u" : "", outputs % columns ? `output < ${outputs}u` : ""].filter(Boolean).join(" && ");
+  const store = `let result = ${result};\n${stores}`;
+  const body = [
+    `let row = ${row};`,
+    `let output = ${parts === 1 ? "group" : `group % ${blocks}u`} * ${columns}u + ${column};`,
+    ...(parts === 1 ? [] : [`let part = group / ${blocks}u;`]),
+    coordinates(
+      outputs % columns ? `min(output, ${outputs - 1}u)` : "output",
+      kept.map(({ size }) => size),
+      keptNames,
+    ),
+    `let base = ${offsetOf(keptNames, strides(kept))};`,
+    `let begin = ${begin};`,
+    `let end = ${end};`,
+    accumulate,
+    tree,
+    writes ? `if (${writes}) {\n${indent(store)}\n}` : store,
+  ]
+    .filter(Boolean)
+    .join("\n");
+  return {
+    label: parts > 1 ? `${name}, in ${parts} parts` : name,
+    reads: [{ name: "x", place: from, width }, ...finish.reads],
+    writes: [{ name: "y", place: into }],
+    code: [
+      finish.functions,
+      firstTerm,
+      rows > 1 ? `var<workgroup> shared_totals: array<${T}, ${rows * columns}>;` : "",
+      mainOf(groups, rows * columns, body),
+    ]
+      .filter(Boolean)
+      .join("\n\n"),
+    groups,
+  };
+}
+
+const joined = (join: Join, values: readonly string[]): string => values.reduce((a, b) => (a ? join(a, b) : b), "");
+const at = (parts: number, outputs: number, output: string): string => (parts === 1 ? output : `part * ${outputs}u + ${output}`);

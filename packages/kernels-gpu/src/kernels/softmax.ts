@@ -1,0 +1,83 @@
+// Softmax and its logarithm along one axis: the largest, then Σ exp(x − largest), then the results. As in reduce.ts a workgroup is a table:
+// each column is a row of x, its invocations share the elements.
+
+import { logSoftmaxOp, softmaxOp, type SoftmaxParams } from "@conv/ops";
+import { sizeOf } from "@conv/tensor";
+import { inputAt, outputAt, type GpuKernel } from "../code.ts";
+import { indent, mainOf } from "../wgsl.ts";
+import { finishOf, streamTime } from "./each.ts";
+
+const THREADS = 256;
+/** Elements that an invocation should have at least before others share its work. */
+const TERMS = 8;
+
+const results: Readonly<Record<string, { readonly before: string; readonly result: string }>> = {
+  [softmaxOp.name]: { before: "let scale = 1.0f / total;", result: "exp(f32(x[at]) - largest) * scale" },
+  [logSoftmaxOp.name]: { before: "let log_total = log(total);", result: "(f32(x[at]) - largest) - log_total" },
+};
+
+export const softmax: GpuKernel = {
+  name: "softmax",
+  fuses: ["channel", "column", "element"],
+  declines: (task) => (task.op.name in results ? null : "makes softmax and its logarithm"),
+  estimate: streamTime,
+  build(task) {
+    const { axis } = task.params as SoftmaxParams;
+    const { shape } = task.inputs[0];
+    const [size, inner] = [shape[axis], sizeOf(shape.slice(axis + 1))];
+    const outputs = sizeOf(shape.slice(0, axis)) * inner;
+    const up = (v: number) => 2 ** Math.ceil(Math.log2(v));
+    const rows = Math.min(THREADS, up(Math.ceil(size / TERMS)));
+    const columns = Math.min(up(outputs), Math.max(1, 64 / rows));
+    const finish = finishOf(task);
+    const { before, result } = results[task.op.name];
+    const loop = (body: string) => `for (var at = first + row * ${inner}u; at < end; at += ${rows * inner}u) {\n${indent(body)}\n}`;
+    const joined = (name: string, join: (a: string, b: string) => string) =>
+      rows === 1
+        ? `let ${name} = own_${name};`
+        : [
+            `shared_values[lane] = own_${name};`,
+            "workgroupBarrier();",
+            `for (var half = ${rows / 2}u; half > 0u; half /= 2u) {`,
+            `  if (row < half) { shared_values[lane] = ${join("shared_values[lane]", "shared_values[lane + half]")}; }`,
+            "  workgroupBarrier();",
+            "}",
+            `let ${name} = shared_values[lane - row];`,
+            "workgroupBarrier();",
+          ].join("\n");
+    // Beyond the last row of x nothing is done: its elements end before they begin.
+    const body = [
+      `let row = ${rows === 1 ? "0u" : `lane % ${rows}u`};`,
+      `let output = group * ${columns}u + ${rows === 1 ? "lane" : `lane / ${rows}u`};`,
+      `let first = output / ${inner}u * ${size * inner}u + output % ${inner}u;`,
+      `let end = ${outputs % columns ? `select(0u, first + ${size * inner}u, output < ${outputs}u)` : `first + ${size * inner}u`};`,
+      "var own_largest = f32(x[first]);",
+      loop("own_largest = max(own_largest, f32(x[at]));"),
+      joined("largest", (a, b) => `max(${a}, ${b})`),
+      "var own_total = 0.0f;",
+      loop("own_total += exp(f32(x[at]) - largest);"),
+      joined("total", (a, b) => `${a} + ${b}`),
+      before,
+      loop(finish.store(result, "at")),
+    ].join("\n");
+    const groups = Math.ceil(outputs / columns);
+    return {
+      scratch: [],
+      stages: [
+        {
+          label: task.op.name,
+          reads: [{ name: "x", place: inputAt(0) }, ...finish.reads],
+          writes: [{ name: "y", place: outputAt(0) }],
+          code: [
+            finish.functions,
+            rows > 1 ? `var<workgroup> shared_values: array<f32, ${rows * columns}>;` : "",
+            mainOf(groups, rows * columns, body),
+          ]
+            .filter(Boolean)
+            .join("\n\n"),
+          groups,
+        },
+      ],
+    };
+  },
+};
