@@ -59,7 +59,7 @@ export function eachElement(
     label,
     reads: [...reads, ...finish.reads],
     writes: [{ name: "y", place: outputAt(0) }],
-    ...overItems(count, `${body}\n${finish.store(result, element)}`, [...functions, finish.functions]),
+    ...overItems(count, [body, finish.store(result, element)].filter(Boolean).join("\n"), [...functions, finish.functions]),
   };
 }
 

@@ -105,119 +105,89 @@ function tableOf({ runs, outputs, terms }: Walk): { readonly rows: number; reado
 
 function stage(name: string, walk: Walk, parts: number, { from, into, finish }: Ends): GpuStage {
   const { kept, reduced, outputs, terms, runs, width } = walk;
-  const join = joins[name];
   const { rows, columns } = tableOf(walk);
   const blocks = Math.ceil(outputs / columns);
   const groups = blocks * parts;
-  const T = width === 4 ? "vec4f" : "f32";
   const length = Math.ceil(terms / parts);
-  const [keptNames, reducedNames] = [kept.map((_, a) => `k${a}`), reduced.map((_, a) => `r${a}`)];
-  const strides = (axes: readonly Axis[]) => axes.map((a) => a.strides[0]);
+  const join = joins[name];
+  const T = width === 4 ? "vec4f" : "f32";
   // Rows are neighbours where the run is, columns where outputs are.
   const [row, column] =
-    rows === 1
-      ? ["0u", "lane"]
-      : columns === 1
-        ? ["lane", "0u"]
-        : runs
-          ? [`lane % ${rows}u`, `lane / ${rows}u`]
-          : [`lane / ${columns}u`, `lane % ${columns}u`];
-  const load = [
-    coordinates(
-      "term",
-      reduced.map(({ size }) => size),
-      reducedNames,
-    ),
-    `let v = ${T}(x[base + ${offsetOf(reducedNames, strides(reduced))}]);`,
-  ].join("\n");
-  const [begin, end] = parts === 1 ? ["0u", `${terms}u`] : ["part * " + length + "u", `min(begin + ${length}u, ${terms}u)`];
-  const each = Math.ceil(length / rows);
-  const adding = (to: string) => `${load}\n${to} = ${join(to, "v")};`;
-  const loop = (lo: string, hi: string, to: string) => `for (var term = ${lo}; term < ${hi}; term += ${rows}u) {\n${indent(adding(to))}\n}`;
-  const sums = name === sumOp.name;
-  const chunked = sums && each > CHUNK;
-  const first = `${T}(x[base + first_term(min(begin + row, end - 1u))])`;
-  const accumulate = [
-    `var total = ${sums ? `${T}(0.0f)` : first};`,
-    chunked
-      ? [
-          `for (var chunk = begin + row; chunk < end; chunk += ${CHUNK * rows}u) {`,
-          `  var some = ${T}(0.0f);`,
-          indent(loop("chunk", `min(chunk + ${CHUNK * rows}u, end)`, "some")),
-          "  total += some;",
-          "}",
-        ].join("\n")
-      : loop("begin + row", "end", "total"),
-  ].join("\n");
-  const firstTerm = sums
-    ? ""
-    : `fn first_term(term: u32) -> u32 {\n${indent(
-        coordinates(
-          "term",
-          reduced.map(({ size }) => size),
-          reducedNames,
-        ),
-      )}\n  return ${offsetOf(reducedNames, strides(reduced))};\n}`;
-  const tree =
-    rows === 1
-      ? ""
-      : [
-          "shared_totals[lane] = total;",
-          "workgroupBarrier();",
-          `for (var half = ${rows / 2}u; half > 0u; half /= 2u) {`,
-          `  if (row < half) { shared_totals[lane] = ${join("shared_totals[lane]", `shared_totals[lane + half * ${runs ? 1 : columns}u]`)}; }`,
-          "  workgroupBarrier();",
-          "}",
-        ].join("\n");
-  const result = rows === 1 ? "total" : "shared_totals[lane]";
-  const lanes = ["x", "y", "z", "w"];
-  const stores =
-    width === 1
-      ? finish.store("result", at(parts, outputs, "output"))
+    rows === 1 || columns === 1
+      ? [rows === 1 ? "0u" : "lane", columns === 1 ? "0u" : "lane"]
       : runs
-        ? finish.store(
-            joined(
-              join,
-              lanes.map((l) => `result.${l}`),
-            ),
-            at(parts, outputs, "output"),
-          )
-        : lanes.map((l, i) => `{\n${indent(finish.store(`result.${l}`, at(parts, outputs * 4, `output * 4u + ${i}u`)))}\n}`).join("\n");
-  const writes = [rows > 1 ? "row == 0u" : "", outputs % columns ? `output < ${outputs}u` : ""].filter(Boolean).join(" && ");
-  const store = `let result = ${result};\n${stores}`;
+        ? [`lane % ${rows}u`, `lane / ${rows}u`]
+        : [`lane / ${columns}u`, `lane % ${columns}u`];
+  const block = parts === 1 ? "group" : `group % ${blocks}u`;
+  const output = columns === 1 ? block : `${block} * ${columns}u + ${column}`;
+  // Columns beyond the last output do what it does, and store nothing.
+  const cell = outputs % columns ? `min(output, ${outputs - 1}u)` : "output";
+  const writes = [...(rows > 1 ? ["row == 0u"] : []), ...(outputs % columns ? [`output < ${outputs}u`] : [])].join(" && ");
+  const to = (index: string) => (parts === 1 ? index : `part * ${outputs * (runs ? 1 : width)}u + ${index}`);
+  const lanes = width === 1 ? ["total"] : ["x", "y", "z", "w"].map((lane) => `total.${lane}`);
+  const stores =
+    runs || width === 1
+      ? finish.store(lanes.reduce(join), to("output"))
+      : lanes.map((lane, i) => `{\n${indent(finish.store(lane, to(`output * 4u + ${i}u`)))}\n}`).join("\n");
   const body = [
     `let row = ${row};`,
-    `let output = ${parts === 1 ? "group" : `group % ${blocks}u`} * ${columns}u + ${column};`,
+    `let output = ${output};`,
     ...(parts === 1 ? [] : [`let part = group / ${blocks}u;`]),
-    coordinates(
-      outputs % columns ? `min(output, ${outputs - 1}u)` : "output",
-      kept.map(({ size }) => size),
-      keptNames,
-    ),
-    `let base = ${offsetOf(keptNames, strides(kept))};`,
-    `let begin = ${begin};`,
-    `let end = ${end};`,
-    accumulate,
-    tree,
-    writes ? `if (${writes}) {\n${indent(store)}\n}` : store,
-  ]
-    .filter(Boolean)
-    .join("\n");
+    located(cell, kept, "k"),
+    `let base = ${offsetIn(kept, "k")};`,
+    ...(parts === 1 ? [] : [`let begin = part * ${length}u;`, `let end = min(begin + ${length}u, ${terms}u);`]),
+    ...accumulation(name, T, rows, length, parts === 1 ? ["row", `${terms}u`] : ["begin + row", "end"]),
+    ...(rows > 1 ? tree(join, rows, runs ? 1 : columns) : []),
+    writes ? `if (${writes}) {\n${indent(stores)}\n}` : stores,
+  ];
+  const load = `fn load(base: u32, term: u32) -> ${T} {\n${indent(located("term", reduced, "r"))}\n  return ${T}(x[base + ${offsetIn(reduced, "r")}]);\n}`;
+  const shared = rows > 1 ? [`var<workgroup> totals: array<${T}, ${rows * columns}>;`] : [];
   return {
-    label: parts > 1 ? `${name}, in ${parts} parts` : name,
+    label: parts > 1 ? `${name} of each of ${parts} parts` : name,
     reads: [{ name: "x", place: from, width }, ...finish.reads],
     writes: [{ name: "y", place: into }],
-    code: [
-      finish.functions,
-      firstTerm,
-      rows > 1 ? `var<workgroup> shared_totals: array<${T}, ${rows * columns}>;` : "",
-      mainOf(groups, rows * columns, body),
-    ]
-      .filter(Boolean)
-      .join("\n\n"),
+    code: [...(finish.functions ? [finish.functions] : []), load, ...shared, mainOf(groups, rows * columns, body.filter(Boolean).join("\n"))].join(
+      "\n\n",
+    ),
     groups,
   };
 }
 
-const joined = (join: Join, values: readonly string[]): string => values.reduce((a, b) => (a ? join(a, b) : b), "");
-const at = (parts: number, outputs: number, output: string): string => (parts === 1 ? output : `part * ${outputs}u + ${output}`);
+const namesOf = (axes: readonly Axis[], letter: string): string[] => axes.map((_, a) => `${letter}${a}`);
+
+/** Declares the coordinates of a cell of the axes. */
+const located = (cell: string, axes: readonly Axis[], letter: string): string =>
+  coordinates(
+    cell,
+    axes.map(({ size }) => size),
+    namesOf(axes, letter),
+  );
+
+const offsetIn = (axes: readonly Axis[], letter: string): string =>
+  offsetOf(
+    namesOf(axes, letter),
+    axes.map(({ strides }) => strides[0]),
+  );
+
+/** Leaves in `total` what this invocation's row has of the terms, `length` of them for all rows. */
+function accumulation(name: string, T: string, rows: number, length: number, [begin, end]: readonly [string, string]): string[] {
+  const loop = (into: string, from: string, until: string) =>
+    `for (var term = ${from}; term < ${until}; term += ${rows}u) { ${into} = ${joins[name](into, "load(base, term)")}; }`;
+  // A maximum begins with the last term that a row may have, or any other.
+  if (name === maxOp.name) return [`var total = load(base, min(${begin}, ${end} - 1u));`, loop("total", begin, end)];
+  const start = `var total = ${T}();`;
+  if (length <= CHUNK * rows) return [start, loop("total", begin, end)];
+  const chunk = [`var some = ${T}();`, loop("some", "chunk", `min(chunk + ${CHUNK * rows}u, ${end})`), "total += some;"].join("\n");
+  return [start, `for (var chunk = ${begin}; chunk < ${end}; chunk += ${CHUNK * rows}u) {\n${indent(chunk)}\n}`];
+}
+
+/** Joins the totals of the rows of a column, `apart` invocations from each other, into that of row 0. */
+const tree = (join: Join, rows: number, apart: number): string[] => [
+  "totals[lane] = total;",
+  "workgroupBarrier();",
+  `for (var half = ${rows / 2}u; half > 0u; half /= 2u) {`,
+  `  if (row < half) { totals[lane] = ${join("totals[lane]", `totals[lane + half${apart === 1 ? "" : ` * ${apart}u`}]`)}; }`,
+  "  workgroupBarrier();",
+  "}",
+  "total = totals[lane];",
+];

@@ -1,0 +1,36 @@
+// 1 workgroups
+// where maxima are
+alias X = f32;
+alias Y = i32;
+@group(0) @binding(0) var<storage, read> x: array<X>;
+@group(0) @binding(1) var<storage, read_write> y: array<Y>;
+
+fn winner(plane: i32, o0: u32) -> i32 {
+  var best = 0.0f;
+  var won = -1;
+  let begin0 = i32(o0) - 2;
+  let from0 = begin0 + max(0, 1 - begin0) / 2 * 2;
+  let to0 = min(begin0 + 5, 9);
+  for (var k0 = from0; k0 < to0; k0 += 2) {
+    let at = k0;
+    let v = f32(x[plane + at]);
+    if (won < 0 || v > best) {
+      best = v;
+      won = at;
+    }
+  }
+  return won;
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let group = at.x;
+  let index = group * 64u + lane;
+  if (index >= 18u) { return; }
+  let o0 = index % 9u;
+  let rest_o0 = index / 9u;
+  let p = rest_o0;
+  let plane = i32(p) * 9;
+  let won = winner(plane, o0);
+  y[index] = Y(won);
+}

@@ -1,0 +1,64 @@
+// 6 workgroups
+// max of each of 2 parts
+alias X = f32;
+alias Y = f32;
+@group(0) @binding(0) var<storage, read> x: array<vec4<X>>;
+@group(0) @binding(1) var<storage, read_write> y: array<Y>;
+
+fn load(base: u32, term: u32) -> vec4f {
+  let r0 = term;
+  return vec4f(x[base + r0]);
+}
+
+var<workgroup> totals: array<vec4f, 256>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let group = at.x;
+  let row = lane;
+  let output = group % 3u;
+  let part = group / 3u;
+  let k0 = output;
+  let base = k0 * 16384u;
+  let begin = part * 8192u;
+  let end = min(begin + 8192u, 16384u);
+  var total = load(base, min(begin + row, end - 1u));
+  for (var term = begin + row; term < end; term += 256u) { total = max(total, load(base, term)); }
+  totals[lane] = total;
+  workgroupBarrier();
+  for (var half = 128u; half > 0u; half /= 2u) {
+    if (row < half) { totals[lane] = max(totals[lane], totals[lane + half]); }
+    workgroupBarrier();
+  }
+  total = totals[lane];
+  if (row == 0u) {
+    y[part * 3u + output] = max(max(max(total.x, total.y), total.z), total.w);
+  }
+}
+
+// 1 workgroups
+// max
+alias X = f32;
+alias Y = f32;
+@group(0) @binding(0) var<storage, read> x: array<X>;
+@group(0) @binding(1) var<storage, read_write> y: array<Y>;
+
+fn load(base: u32, term: u32) -> f32 {
+  let r0 = term;
+  return f32(x[base + r0 * 3u]);
+}
+
+@compute @workgroup_size(4)
+fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let group = at.x;
+  let row = 0u;
+  let output = group * 4u + lane;
+  let k0 = min(output, 2u);
+  let base = k0;
+  var total = load(base, min(row, 2u - 1u));
+  for (var term = row; term < 2u; term += 1u) { total = max(total, load(base, term)); }
+  if (output < 3u) {
+    let finished = total;
+    y[output] = Y(finished);
+  }
+}

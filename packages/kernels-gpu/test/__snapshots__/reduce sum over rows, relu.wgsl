@@ -1,0 +1,54 @@
+// 1 workgroups
+// sum
+alias X = f32;
+alias Y = f32;
+@group(0) @binding(0) var<storage, read> x: array<vec4<X>>;
+@group(0) @binding(1) var<storage, read_write> y: array<Y>;
+
+fn finish(r: f32) -> f32 {
+  let t0 = select(r, 0.0f, r <= 0.0f);
+  return t0;
+}
+
+fn load(base: u32, term: u32) -> vec4f {
+  let r0 = term;
+  return vec4f(x[base + r0 * 2u]);
+}
+
+var<workgroup> totals: array<vec4f, 128>;
+
+@compute @workgroup_size(128)
+fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let group = at.x;
+  let row = lane / 2u;
+  let output = group * 2u + lane % 2u;
+  let k0 = output;
+  let base = k0;
+  var total = vec4f();
+  for (var term = row; term < 300u; term += 64u) { total = total + load(base, term); }
+  totals[lane] = total;
+  workgroupBarrier();
+  for (var half = 32u; half > 0u; half /= 2u) {
+    if (row < half) { totals[lane] = totals[lane] + totals[lane + half * 2u]; }
+    workgroupBarrier();
+  }
+  total = totals[lane];
+  if (row == 0u) {
+    {
+      let finished = finish(total.x);
+      y[output * 4u + 0u] = Y(finished);
+    }
+    {
+      let finished = finish(total.y);
+      y[output * 4u + 1u] = Y(finished);
+    }
+    {
+      let finished = finish(total.z);
+      y[output * 4u + 2u] = Y(finished);
+    }
+    {
+      let finished = finish(total.w);
+      y[output * 4u + 3u] = Y(finished);
+    }
+  }
+}

@@ -1,0 +1,104 @@
+// The shaders of every kernel for a small shape, as they are given to WebGPU: `__snapshots__/<kernel> <case>.wgsl`. Neither a device nor
+// WebGPU is needed.
+
+import {
+  add,
+  avgPool,
+  broadcastTo,
+  concat,
+  flip,
+  full,
+  grad,
+  logSoftmax,
+  max,
+  maxPool,
+  maxPoolIndices,
+  mix,
+  mul,
+  oneHot,
+  pad,
+  put,
+  random,
+  relu,
+  slice,
+  softmax,
+  sum,
+  take,
+  toInt32,
+  transpose,
+} from "@conv/ops";
+import { optimise, spec, trace, type Spec, type Value } from "@conv/tensor";
+import { expect, test } from "vitest";
+import { speedsOf, type Caps } from "../src/caps.ts";
+import { place } from "../src/place.ts";
+import { plan } from "../src/plan.ts";
+import { shaderOf } from "../src/wgsl.ts";
+
+/** A GPU that offers all that kernels ask for. */
+const caps: Caps = {
+  software: false,
+  subgroups: true,
+  f16: true,
+  timestamps: true,
+  storage: "float32",
+  storageBuffers: 8,
+  bindingBytes: 2 ** 27,
+  bufferBytes: 2 ** 28,
+  workgroupBytes: 16384,
+  threads: 256,
+  groupsPerAxis: 65535,
+  ...speedsOf(false),
+  roundoff: 256,
+  prefer: [],
+};
+
+type Snapshot = [kernel: string, name: string, inputs: Spec[], fn: (...xs: Value[]) => Value | readonly Value[], caps?: Partial<Caps>];
+
+const f32 = (...shape: number[]) => spec(shape);
+const i32 = (...shape: number[]) => spec(shape, "int32");
+
+const snapshots: readonly Snapshot[] = [
+  ["elementwise", "relu of a sum", [f32(2, 3, 8), f32(3, 1)], (x, b) => relu(add(x, b))],
+  [
+    "elementwise",
+    "float16",
+    [f32(2, 4), f32(2, 4), f32(4, 4)],
+    (x, y, z) => relu(slice(concat([add(x, y), z]), [1, 0], [2, 4])),
+    { storage: "float16" },
+  ],
+  ["reduce", "sum over space and batch", [f32(2, 3, 4, 6)], (x) => sum(x, [0, 2, 3])],
+  ["reduce", "sum over rows, relu", [f32(300, 8)], (x) => relu(sum(x, 0, true))],
+  ["reduce", "maximum in parts", [f32(3, 2 ** 16)], (x) => max(x, 1)],
+  ["pool", "maximum", [f32(1, 2, 5, 6)], (x) => maxPool(x, 3, { stride: 2, padding: 1 })],
+  ["pool", "average of what is seen", [f32(1, 2, 7)], (x) => avgPool(x, 3, { stride: 2, padding: 1, countIncludePad: false })],
+  ["pool", "indices, dilated", [f32(1, 2, 9)], (x) => maxPoolIndices(x, 3, { stride: 1, dilation: 2, padding: 2 })],
+  ["poolGrad", "maximum, side by side", [f32(1, 2, 4, 6)], (x) => grad(sum(maxPool(x, 2)), [x])],
+  ["poolGrad", "maximum, overlapping", [f32(1, 2, 5, 6)], (x) => grad(sum(maxPool(x, 3, { stride: 2, padding: 1 })), [x])],
+  ["poolGrad", "average", [f32(1, 2, 4, 6)], (x) => grad(sum(avgPool(x, 2)), [x])],
+  ["softmax", "rows", [f32(7, 10)], (x) => softmax(x)],
+  ["softmax", "logarithm, long rows", [f32(3, 1000)], (x) => logSoftmax(x)],
+  ["move", "transpose", [f32(2, 3, 4)], (x) => transpose(x)],
+  ["move", "transpose in tiles", [f32(300, 400)], (x) => relu(transpose(x))],
+  ["move", "broadcast", [f32(3, 1)], (x) => broadcastTo(x, [2, 3, 8])],
+  ["move", "slice", [f32(4, 9)], (x) => slice(x, [1, 2], [2, 5])],
+  ["move", "concat of int32", [i32(3, 4), i32(2, 4)], (a, b) => concat([a, b])],
+  ["move", "pad, times y", [f32(3, 4), f32(4, 7)], (x, y) => mul(pad(x, [0, 1], [1, 2]), y)],
+  ["mix", "flip", [f32(2, 5)], (x) => flip(x, [1])],
+  ["mix", "interpolation", [f32(2, 3)], (x) => mix(x, [[[0, 1]], [[0, 0.5], [1, 0.5]], [[1, 1]], [[1, 0.5], [2, 0.5]], [[2, 1]]])], // prettier-ignore
+  ["take", "take", [f32(2, 3, 5), i32(2, 7)], (x, index) => take(x, index)],
+  ["take", "put few", [f32(2, 3, 7), i32(2, 7)], (x, index) => put(x, index, { size: [5] })],
+  ["take", "put many", [f32(2, 3, 70), i32(2, 70)], (x, index) => put(x, index, { size: [50] })],
+  ["take", "toInt32", [f32(7)], (x) => toInt32(x)],
+  ["create", "constant", [], () => full([7], 0.1)],
+  ["create", "random", [i32(2)], (seed) => random(seed, [3, 5])],
+  ["create", "one-hot rows", [i32(7)], (labels) => oneHot(labels, 10)],
+];
+
+test.each(snapshots)("%s: %s", async (kernel, name, inputs, fn, more = {}) => {
+  const wanted = { ...caps, prefer: [kernel], ...more };
+  const graph = optimise(trace(fn, inputs));
+  const { stages } = place(graph, plan(graph, wanted), wanted);
+  expect(stages.map(({ by }) => by.kernel.name)).toContain(kernel);
+  const text = stages.map(({ stage, elements }) => `// ${stage.groups} workgroups\n${shaderOf(stage, elements)}`).join("\n");
+  await expect(text).toMatchFileSnapshot(`__snapshots__/${kernel} ${name}.wgsl`);
+});
