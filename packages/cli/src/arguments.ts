@@ -1,6 +1,6 @@
 // What the words after a command may be: each is read, or refused with what it must be.
 
-import { Argument, InvalidArgumentError } from "commander";
+import { Argument, InvalidArgumentError, Option } from "commander";
 import { modelNames } from "./model.ts";
 
 /** A whole number of at least so much. */
@@ -35,6 +35,16 @@ export const perAxis = (least: number) => (text: string) => {
   const values = text.split(/[x×,]/).map(whole(least));
   return values.length === 1 ? values[0] : values;
 };
+
+export const devices = ["best", "gpu", "cpu"] as const;
+
+/** Where to compute. */
+export const deviceOption = () =>
+  new Option("--device <name>", "where to compute: gpu, cpu, or best, the GPU if there is one (default: best; with --threads: cpu)")
+    .choices(devices)
+    .env("CONV_DEVICE");
+
+export const threadsOption = () => new Option("--threads <n>", "processor cores to use (default: all)").argParser(whole(1));
 
 /** A network by name. */
 export const modelArgument = () => new Argument("<model>", modelNames.join(", "));

@@ -1,7 +1,54 @@
-// The back end that the commands compute on.
+// The back end that the commands compute on: which one it is, said on standard error with the reason, and a bar while it compiles.
 
-import { createCpu } from "@conv/kernels-cpu";
-import type { Backend } from "@conv/tensor";
+import { createCpu, type CpuBackend } from "@conv/kernels-cpu";
+import type { GpuBackend } from "@conv/kernels-gpu";
+import { createBest } from "@conv/layers";
+import { Presets, SingleBar } from "cli-progress";
+import type { devices } from "./arguments.ts";
+import { colorsOf } from "./terminal.ts";
 
-/** WebAssembly on all cores, or on as many as are asked for. */
-export const openBackend = (threads?: number): Promise<Backend> => createCpu(threads === undefined ? {} : { threads });
+/** What every command that computes can be told. */
+export interface DeviceOptions {
+  readonly device?: (typeof devices)[number];
+  /** Processor cores, all of them unless given. Who gives a number means the processor, unless a device is named, too. */
+  readonly threads?: number;
+}
+
+export interface Opened {
+  readonly backend: CpuBackend | GpuBackend;
+  /** What it runs on, in words. */
+  readonly on: string;
+  /** Says on standard error what it runs on, and why: once the user made no mistake, and computing begins. */
+  announce(): void;
+}
+
+/**
+ * WebGPU or WebAssembly: unless a device is named, the GPU where there is one, else the CPU. Throws UnsupportedError where the GPU is asked for and
+ * can't be had. What drives the GPU is loaded only where it is tried.
+ */
+export async function openBackend({ threads, device = threads === undefined ? "best" : "cpu" }: DeviceOptions = {}): Promise<Opened> {
+  const cpu = () => createCpu(threads === undefined ? {} : { threads });
+  const gpu = async () => (await import("@conv/kernels-gpu")).createGpu({ onProgress: compilationBar() });
+  const { backend, passed } = device === "best" ? await createBest({ gpu, cpu }) : { backend: await { gpu, cpu }[device](), passed: [] };
+  const on =
+    "adapter" in backend ? `GPU: ${backend.adapter}` : `CPU: ${backend.caps.threads === 1 ? "one thread" : `${backend.caps.threads} threads`}`;
+  const why = passed.map(({ name, reason }) => `; not on the ${name.toUpperCase()}: ${reason}`).join("");
+  return { backend, on, announce: () => void process.stderr.write(`${colorsOf(process.stderr).dim(`on the ${on}${why}`)}\n`) };
+}
+
+/** Shows how many of the programs that are waited for are compiled. */
+function compilationBar(): (ready: number, total: number) => void {
+  const bar = new SingleBar(
+    { format: "compiling {bar} {value}/{total}", stream: process.stderr, barsize: 30, hideCursor: true, clearOnComplete: true, gracefulExit: false },
+    Presets.shades_classic,
+  );
+  let before = 0; // the device counts all that it ever compiled
+  return (ready, total) => {
+    if (bar.isActive) bar.setTotal(total - before);
+    else bar.start(total - before, 0);
+    bar.update(ready - before);
+    if (ready < total) return;
+    bar.stop();
+    before = total;
+  };
+}

@@ -2,12 +2,11 @@
 
 import { bytesPerNumber, conventionNames } from "@conv/analysis";
 import { Argument, Option, type Command } from "commander";
-import { modelArgument, perAxis, shape, whole } from "./arguments.ts";
+import { deviceOption, modelArgument, perAxis, shape, threadsOption, whole } from "./arguments.ts";
 
 const inputOption = () => new Option("--input <shape>", "shape of one sample, as 1x28x28 (default: the network's)").argParser(shape);
 const batchOption = () => new Option("--batch <n>", "samples at once").argParser(whole(1)).default(1);
 const conventionOption = () => new Option("--convention <name>", "how operations are counted").choices(conventionNames).default("torchvision");
-const threadsOption = () => new Option("--threads <n>", "processor cores to use (default: all)").argParser(whole(1));
 const json = "print one JSON document and nothing else";
 
 /** Adds summary, compare, receptive and suggest. */
@@ -30,6 +29,7 @@ export function addCostCommands(program: Command): void {
     .option("--out <file>", "where to write (default: standard output)")
     .option("--predict", "the time of each layer, as the kernels of this machine estimate it", false)
     .option("--measure", "run the network, too: predicted and measured time of each layer", false)
+    .addOption(deviceOption())
     .addOption(threadsOption())
     .addHelpText(
       "after",
@@ -66,6 +66,7 @@ Examples:
     .option("--at <layer>", "a layer's name, as layer2.0")
     .addOption(new Option("--unit <places>", "a unit of that layer by its places, as 3x5 (default: the middle)").argParser(shape))
     .option("--effective", "run the network with random weights and inputs, and measure", false)
+    .addOption(deviceOption())
     .addOption(threadsOption())
     .option("--json", json, false)
     .addHelpText(

@@ -2,7 +2,7 @@
 
 import { createRequire } from "node:module";
 import { Argument, Command, Option } from "commander";
-import { fraction, modelArgument, perAxis, positive, shape, whole } from "./arguments.ts";
+import { deviceOption, fraction, modelArgument, perAxis, positive, shape, threadsOption, whole } from "./arguments.ts";
 import { addCostCommands } from "./costs.ts";
 import { augmentationNames, optimizers, schedules } from "./recipe.ts";
 import { columns } from "./terminal.ts";
@@ -55,7 +55,8 @@ export function createProgram(): Command {
     .addOption(new Option("--patience <n>", "end after n epochs without a lower held-out loss").argParser(whole(1)))
     .addOption(new Option("--seed <n>", "decides first weights, order and augmentation (default: 0)").argParser(whole(0)))
     .addOption(new Option("--limit <n>", "train on the first n images only (default: all)").argParser(whole(1)))
-    .addOption(new Option("--threads <n>", "processor cores to use (default: all)").argParser(whole(1)))
+    .addOption(deviceOption())
+    .addOption(threadsOption())
     .option("--out <file>", "where to save the model after each epoch (default: <model>.safetensors, or the resumed file)")
     .option("--best <file>", "where to save the model with the lowest held-out loss, too")
     .option("--resume <file>", "go on from this file, with its options")
@@ -84,6 +85,7 @@ Examples:
     )
     .argument("<file>", "a model that conv train has written")
     .argument("<image...>", "PNG or JPEG files, one digit each")
+    .addOption(deviceOption())
     .option("--json", "print one JSON document and nothing else")
     .addHelpText(
       "after",
@@ -116,7 +118,7 @@ Examples:
     .addOption(new Option("--groups <n>", "groups of channels").argParser(whole(1)).default(1))
     .addOption(new Option("--batch <n>", "samples at once").argParser(whole(1)).default(1))
     .addOption(new Option("--direction <name>", "what to compute").choices(["forward", "gradInput", "gradWeight"]).default("forward"))
-    .addOption(new Option("--threads <n>", "processor cores to use (default: all)").argParser(whole(1)))
+    .addOption(threadsOption())
     .option("--simd256", "explain the code for pairs of vectors", false)
     .option("--measure", "run each kernel, too", false)
     .option("--json", "print one JSON document and nothing else", false)
@@ -137,7 +139,8 @@ Examples:
       "Train a tiny network for many steps, print the memory that objects, buffers, process and back end take on the way, and by how much it grew.",
     )
     .addOption(new Option("--steps <n>", "training steps").argParser(whole(1)).default(100_000))
-    .addOption(new Option("--threads <n>", "processor cores to use (default: all)").argParser(whole(1)))
+    .addOption(deviceOption())
+    .addOption(threadsOption())
     .option("--json", "print one JSON document and nothing else", false)
     .addHelpText(
       "after",

@@ -1,8 +1,9 @@
-// How long a network takes on the CPU back end: what the kernels of each step estimate, and what was measured.
+// How long a network takes on a back end: what the kernels of each step estimate, and what was measured.
 
-import { createCpu, type CpuBackend } from "@conv/kernels-cpu";
-import { matmul } from "@conv/ops";
-import { bytesOf, costOf, graphOf, optimise, spec, trace, type Graph, type Node, type Value } from "@conv/tensor";
+import type { GpuBackend } from "@conv/kernels-gpu";
+import { matmul, neg } from "@conv/ops";
+import { bytesOf, costOf, graphOf, optimise, spec, trace, type Buffer, type Graph, type Node, type Value } from "@conv/tensor";
+import { openBackend, type DeviceOptions, type Opened } from "./backend.ts";
 
 /** One step of the program. Plain data; seconds, and bytes that it reads and writes, each operand once. */
 export interface StepTime {
@@ -17,33 +18,32 @@ export interface StepTime {
 }
 
 export interface Timing {
-  readonly threads: number;
+  /** What it runs on, in words. */
+  readonly on: string;
   readonly predicted: number;
   /** Of the whole network; absent where it was not run. */
   readonly measured?: number;
   /** Bytes of the program's own memory: what lies between its steps, packed weights, room for kernels. */
   readonly programBytes: number;
-  /** What this machine reaches: GFLOP/s of its kernels in a large matrix product, GB/s read and written when copying. */
+  /** What the device reaches: GFLOP/s of its kernels in a large matrix product, GB/s read and written when copying. */
   readonly roofs: { readonly gflops: number; readonly bandwidth: number };
   readonly layers: readonly StepTime[];
 }
 
 const [WARM, TIMED] = [0.03, 0.06]; // seconds: for the engine to make its best code, then for the least of many times
 
-/** Compiles the network and asks the kernels of its steps what they will take; with `run` also runs it, and each step alone. */
-export async function timeLayers({ graph: traced }: { readonly graph: Graph }, run: boolean, threads?: number): Promise<Timing> {
-  const cpu = await createCpu(threads === undefined ? {} : { threads });
+/** Compiles the network and asks the kernels of its steps what they will take; with `run` also runs it, and measures each step. */
+export async function timeLayers({ graph: traced }: { readonly graph: Graph }, run: boolean, options: DeviceOptions): Promise<Timing> {
+  const { backend, on, announce } = await openBackend(options);
   try {
+    announce();
     const graph = optimise(traced);
-    const program = cpu.compile(graph);
+    const program = backend.compile(graph);
     const { steps, bytes } = program;
     program.dispose();
-    const known = new Map<string, number>(); // networks repeat their layers
-    const layers = steps.map(({ nodes, kernel, estimate }): StepTime => {
+    const times = run ? await ("adapter" in backend ? timesWithin(backend, graph) : timesAlone(backend, graph, steps)) : [];
+    const layers = steps.map(({ nodes, kernel, estimate }, i): StepTime => {
       const part = alone(nodes, graph);
-      const key = JSON.stringify([...nodes.map((n) => [n.op.name, n.params]), ...part.inputs.map((v) => v.shape)]);
-      if (run && !known.has(key)) known.set(key, leastTime(cpu, part));
-      const measured = known.get(key);
       return {
         path: nodes[0].path,
         ops: nodes.map((n) => n.op.name),
@@ -51,20 +51,52 @@ export async function timeLayers({ graph: traced }: { readonly graph: Graph }, r
         macs: nodes.reduce((sum, n) => sum + costOf(n).macs, 0),
         bytes: [...part.inputs, ...part.outputs].reduce((sum, v) => sum + bytesOf(v.spec), 0),
         predicted: estimate,
-        ...(measured !== undefined && { measured }),
+        ...(run && { measured: times[i] }),
       };
     });
     return {
-      threads: cpu.caps.threads,
+      on,
       predicted: steps.reduce((sum, s) => sum + s.estimate, 0),
-      ...(run && { measured: leastTime(cpu, graph) }),
+      ...(run && { measured: await leastTime(backend, graph) }),
       programBytes: bytes,
-      roofs: roofsOf(cpu),
+      roofs: await roofsOf(backend),
       layers,
     };
   } finally {
-    cpu.dispose();
+    backend.dispose();
   }
+}
+
+type Timed = Opened["backend"];
+
+/** Each step in a program of its own: on the CPU nothing tells them apart within one. */
+async function timesAlone(backend: Timed, graph: Graph, steps: readonly { readonly nodes: readonly Node[] }[]): Promise<number[]> {
+  const known = new Map<string, Promise<number>>(); // networks repeat their layers
+  const times: number[] = [];
+  for (const { nodes } of steps) {
+    const part = alone(nodes, graph);
+    const key = JSON.stringify([...nodes.map((n) => [n.op.name, n.params]), ...part.inputs.map((v) => v.shape)]);
+    const time = known.get(key) ?? leastTime(backend, part);
+    known.set(key, time);
+    times.push(await time);
+  }
+  return times;
+}
+
+const MOST = 8; // runs with timestamps: a software adapter takes seconds for one
+
+/** The least of several runs of each step within the whole program, by the timestamps of the device. */
+async function timesWithin(backend: GpuBackend, graph: Graph): Promise<number[]> {
+  const program = backend.compile(graph);
+  return withBuffers(backend, graph, async (inputs, outputs) => {
+    let least = await program.time(inputs, outputs);
+    const start = performance.now();
+    for (let run = 1; run < MOST && performance.now() - start < 20e3 * TIMED; run++) {
+      const times = await program.time(inputs, outputs);
+      least = least.map((t, i) => Math.min(t, times[i]));
+    }
+    return least;
+  }).finally(() => program.dispose());
 }
 
 /** The nodes of a step as a graph of their own. */
@@ -78,49 +110,73 @@ function alone(nodes: readonly Node[], graph: Graph): Graph {
   return optimise(graphOf([...reads], writes));
 }
 
-function leastTime(cpu: CpuBackend, graph: Graph): number {
-  const program = cpu.compile(graph);
-  const [inputs, outputs] = [graph.inputs, graph.outputs].map((list) => list.map((v) => cpu.alloc(bytesOf(v.spec))));
+async function withBuffers<R>(backend: Timed, graph: Graph, work: (inputs: readonly Buffer[], outputs: readonly Buffer[]) => Promise<R>): Promise<R> {
+  const [inputs, outputs] = [graph.inputs, graph.outputs].map((list) => list.map((v) => backend.alloc(bytesOf(v.spec))));
   graph.inputs.forEach((v, i) =>
-    cpu.write(inputs[i], v.dtype === "int32" ? new Int32Array(1) : Float32Array.from({ length: bytesOf(v.spec) / 4 }, (_, j) => Math.sin(j) / 8)),
+    backend.write(inputs[i], v.dtype === "int32" ? new Int32Array(1) : Float32Array.from({ length: bytesOf(v.spec) / 4 }, (_, j) => Math.sin(j) / 8)),
   );
-  try {
-    let least = Infinity;
-    const until = (seconds: number, record: boolean) => {
-      let runs = 0;
-      for (let spent = 0; spent < seconds || runs < 3; runs++) {
-        const start = performance.now();
-        program.run(inputs, outputs);
-        const time = (performance.now() - start) / 1000;
+  return work(inputs, outputs).finally(() => [...inputs, ...outputs].forEach((buffer) => backend.free(buffer)));
+}
+
+const SHORTEST = 5e-3; // seconds that runs on the GPU take together, many times what it takes to wait for them
+
+async function leastTime(backend: Timed, graph: Graph): Promise<number> {
+  const program = backend.compile(graph);
+  const onGpu = "adapter" in backend;
+  const fence = backend.alloc(4);
+  return withBuffers(backend, graph, async (inputs, outputs) => {
+    let [least, runs] = [Infinity, 1];
+    const timed = async () => {
+      const start = performance.now();
+      for (let i = 0; i < runs; i++) program.run(inputs, outputs);
+      if (onGpu) await backend.read(fence); // the CPU is done when it returns
+      return (performance.now() - start) / 1000;
+    };
+    if (onGpu) await timed(); // compiles
+    if (onGpu) while ((await timed()) < SHORTEST) runs *= 2;
+    const until = async (seconds: number, record: boolean) => {
+      for (let [count, spent] = [0, 0]; spent < seconds || count < 3; count++) {
+        const time = await timed();
         spent += time;
-        if (record) least = Math.min(least, time);
+        if (record) least = Math.min(least, time / runs);
         if (spent > 20 * seconds) break;
       }
     };
-    until(WARM, false);
-    until(TIMED, true);
+    await until(WARM, false);
+    await until(TIMED, true);
     return least;
-  } finally {
+  }).finally(() => {
     program.dispose();
-    for (const buffer of [...inputs, ...outputs]) cpu.free(buffer);
-  }
+    backend.free(fence);
+  });
 }
 
-const SIDE = 512; // of the matrices whose product stands for the most that the kernels reach
+// Of the matrices whose product stands for the most that the kernels reach; a GPU takes larger ones to be busy.
+const sideOn = (backend: Timed) => ("adapter" in backend && !backend.software ? 4096 : 512);
 const COPIED = 32 * 2 ** 20; // bytes, beyond the caches of a core
 
-function roofsOf(cpu: CpuBackend): Timing["roofs"] {
-  const square = spec([SIDE, SIDE]);
-  const seconds = leastTime(
-    cpu,
-    trace((a, b) => matmul(a, b), [square, square]),
-  );
+async function roofsOf(backend: Timed): Promise<Timing["roofs"]> {
+  const side = sideOn(backend);
+  const square = spec([side, side]);
+  const product = trace((a, b) => matmul(a, b), [square, square]);
+  const gflops = (2 * side ** 3) / (await leastTime(backend, product)) / 1e9;
+  const copy =
+    "adapter" in backend
+      ? await leastTime(
+          backend,
+          trace((x) => neg(x), [spec([COPIED / 4])]),
+        )
+      : leastCopy();
+  return { gflops, bandwidth: (2 * COPIED) / copy / 1e9 };
+}
+
+function leastCopy(): number {
   const [from, to] = [new Uint8Array(COPIED).fill(1), new Uint8Array(COPIED)];
-  let copy = Infinity;
+  let least = Infinity;
   for (let run = 0; run < 8; run++) {
     const start = performance.now();
     to.set(from);
-    copy = Math.min(copy, performance.now() - start);
+    least = Math.min(least, performance.now() - start);
   }
-  return { gflops: (2 * SIDE ** 3) / seconds / 1e9, bandwidth: (2 * COPIED) / copy / 1e6 };
+  return least / 1e3;
 }

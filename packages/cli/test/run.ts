@@ -3,12 +3,15 @@
 import { spawn } from "node:child_process";
 import { mkdtempSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll } from "vitest";
 
 const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url));
+
+/** What is said on standard error before anything is computed. */
+export const onCpu = (threads = availableParallelism()): string => `on the CPU: ${threads === 1 ? "one thread" : `${threads} threads`}\n`;
 
 export interface Result {
   readonly code: number | null;
@@ -16,14 +19,18 @@ export interface Result {
   readonly stderr: string;
 }
 
-/** Starts `conv …args`; `onStdout` sees everything written so far and may send signals. */
+/** Starts `conv …args`, on the CPU unless `env` has another device; `onStdout` sees everything written so far and may send signals. */
 export function conv(
   args: readonly string[],
   cwd: string,
   onStdout?: (stdout: string, kill: (signal: NodeJS.Signals) => void) => void,
+  env: NodeJS.ProcessEnv = { CONV_DEVICE: "cpu" },
 ): Promise<Result> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [bin, ...args], { cwd, env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined } });
+    const child = spawn(process.execPath, [bin, ...args], {
+      cwd,
+      env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined, CONV_DEVICE: undefined, ...env },
+    });
     let stdout = "";
     let stderr = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => {

@@ -1,7 +1,7 @@
 // `conv predict`: which digits are on the images. Every image is read before anything is printed.
 
 import { averagedState, createPredictor } from "@conv/layers";
-import { openBackend } from "../backend.ts";
+import { openBackend, type DeviceOptions } from "../backend.ts";
 import { about } from "../errors.ts";
 import { readDigit } from "../image.ts";
 import { loadModel } from "../model.ts";
@@ -15,14 +15,19 @@ interface Answer {
   readonly probabilities: readonly number[];
 }
 
-export async function predict(file: string, images: readonly string[], { json = false }: { readonly json?: boolean }): Promise<void> {
+export interface PredictOptions extends DeviceOptions {
+  readonly json?: boolean;
+}
+
+export async function predict(file: string, images: readonly string[], { json = false, ...options }: PredictOptions): Promise<void> {
   const { decoded, model } = await loadModel(file);
-  const backend = await openBackend();
+  const { backend, announce } = await openBackend(options);
   try {
     const predictor = await about(file, () => createPredictor(backend, model, averagedState(decoded.state)));
     const digits: Uint8Array[] = []; // one picture after the other: each may be large
     for (const image of images) digits.push(await readDigit(image));
     const samples = samplesOf(model, Buffer.concat(digits), new Uint8Array(digits.length));
+    announce();
     const outputs = await predictor.predict(samples.batch([...digits.keys()]).x);
     predictor.dispose();
     const width = outputs.length / images.length;

@@ -14,17 +14,17 @@ import {
 import { createRandom, initialise, traceModel, type Model, type TracedModel } from "@conv/layers";
 import { formatShape, sizeOf, type Value } from "@conv/tensor";
 import leven from "leven";
+import type { DeviceOptions } from "../backend.ts";
 import { UserError } from "../errors.ts";
 import { modelOf } from "../model.ts";
 import { aligned } from "../table.ts";
 import { colorsOf, columns } from "../terminal.ts";
 
-export interface ReceptiveOptions {
+export interface ReceptiveOptions extends DeviceOptions {
   readonly input?: readonly number[];
   readonly at?: string;
   readonly unit?: readonly number[];
   readonly effective: boolean;
-  readonly threads?: number;
   readonly json: boolean;
 }
 
@@ -83,7 +83,7 @@ async function detailsOf(
   at: string,
   { x, fields, outputs }: ReturnType<typeof seenIn>,
   model: Model,
-  { unit: asked, effective, threads }: ReceptiveOptions,
+  { unit: asked, effective, ...options }: ReceptiveOptions,
 ): Promise<Details> {
   const value = outputs.get(at);
   if (!value) {
@@ -101,18 +101,19 @@ async function detailsOf(
     field: fields.get(value)!,
     unit,
     region: inputRegion(x, value, index),
-    ...(effective && { effective: await measured(at, model, unit, threads) }),
+    ...(effective && { effective: await measured(at, model, unit, options) }),
   };
 }
 
 /** The effective field with the weights that training would begin with, over random images. */
-async function measured(at: string, model: Model, unit: readonly number[], threads?: number): Promise<EffectiveField> {
+async function measured(at: string, model: Model, unit: readonly number[], options: DeviceOptions): Promise<EffectiveField> {
   const traced = traceModel(model, { batch: SAMPLES });
   const random = createRandom("effective");
   const state = initialise(model);
   const x = Float32Array.from({ length: sizeOf(traced.x.shape) }, () => random.normal());
   const { openBackend } = await import("../backend.ts");
-  const backend = await openBackend(threads);
+  const { backend, announce } = await openBackend(options);
+  announce();
   try {
     return await effectiveField(backend, traced, {
       at: seenIn(traced).outputs.get(at)!,

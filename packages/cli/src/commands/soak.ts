@@ -19,11 +19,10 @@ import {
   sequential,
   shift,
 } from "@conv/layers";
-import { openBackend } from "../backend.ts";
+import { openBackend, type DeviceOptions } from "../backend.ts";
 
-export interface SoakOptions {
+export interface SoakOptions extends DeviceOptions {
   readonly steps: number;
-  readonly threads?: number;
   readonly json: boolean;
 }
 
@@ -43,13 +42,13 @@ const SAMPLES = 20;
 const layer = sequential([pipe(conv2d(4, 3), relu()), batchNorm2d(), maxPool2d(2), flatten(), dropout(0.1), linear(2)]);
 const model = { name: "soak", input: [1, 8, 8], classes: 2, layer };
 
-export async function soak({ steps, threads, json }: SoakOptions): Promise<void> {
+export async function soak({ steps, json, ...options }: SoakOptions): Promise<void> {
   setFlagsFromString("--expose-gc");
   const collect: () => void = runInNewContext("gc");
   const random = createRandom("soak");
   const x = Float32Array.from({ length: COUNT * 64 }, () => random.normal());
   const data = augmented(arrayDataset({ x, y: Array.from({ length: COUNT }, (_, i) => i % 2), sample: model.input }), shift({ by: 1 }));
-  const backend = await openBackend(threads);
+  const { backend, announce } = await openBackend(options);
   const samples: Sample[] = [];
   const measure = (step: number) => {
     collect();
@@ -60,6 +59,7 @@ export async function soak({ steps, threads, json }: SoakOptions): Promise<void>
   };
   try {
     const trainer = createTrainer({ backend, model, optimizer: adam(), batch: BATCH, average: 0.99, clip: { norm: 1 } });
+    announce();
     if (!json) console.log(row(["step", "objects", "buffers", "process", "back end"]));
     const started = performance.now();
     const every = Math.max(1, Math.ceil(steps / SAMPLES));

@@ -22,13 +22,14 @@ import {
 } from "@conv/analysis";
 import { traceModel, type Model } from "@conv/layers";
 import { ShapeError } from "@conv/tensor";
+import type { DeviceOptions } from "../backend.ts";
 import { about } from "../errors.ts";
 import { modelOf } from "../model.ts";
 import { aligned } from "../table.ts";
 import { colorsOf, columns } from "../terminal.ts";
 import type { StepTime, Timing } from "../timing.ts";
 
-export interface SummaryOptions {
+export interface SummaryOptions extends DeviceOptions {
   readonly input?: readonly number[];
   readonly batch: number;
   readonly convention: Convention;
@@ -63,7 +64,7 @@ export async function summary(name: string, options: SummaryOptions): Promise<vo
     summary: result,
     inference: memoryOf(traced, { dtype }),
     training: trainingOf(model, batch, dtype),
-    ...((predict || measure) && { timing: await (await import("../timing.ts")).timeLayers(traced, measure, options.threads) }),
+    ...((predict || measure) && { timing: await (await import("../timing.ts")).timeLayers(traced, measure, options) }),
   });
   const text = await {
     text: async () => textOf(await costs(), options, out === undefined),
@@ -156,7 +157,7 @@ function textOf({ summary: counts, inference, training, timing }: Costs, options
 }
 
 /** Predicted and measured time, the layers that take most first. */
-function timingText({ threads, predicted, measured, roofs, layers }: Timing, width: number): string[] {
+function timingText({ on, predicted, measured, roofs, layers }: Timing, width: number): string[] {
   const ms = (seconds: number) => (seconds * 1e3).toPrecision(3);
   const ran = measured !== undefined;
   const taken = (l: StepTime) => l.measured ?? l.predicted;
@@ -175,17 +176,13 @@ function timingText({ threads, predicted, measured, roofs, layers }: Timing, wid
       l.kernel,
     ]),
   ]);
-  const on = threads === 1 ? "one thread" : `${threads} threads`;
-  const how = ran ? `measured: each step alone, the least of several runs; the whole network in one, ${ms(measured)} ms. ` : "";
+  const how = ran ? `measured: the least of several runs of each step; the whole network in one, ${ms(measured)} ms. ` : "";
   return [
-    `time on ${on}: predicted ${ms(predicted)} ms by the kernels' own estimates${ran ? `, measured ${ms(measured)} ms` : ""}`,
+    `time on the ${on}; predicted ${ms(predicted)} ms by the kernels' own estimates${ran ? `, measured ${ms(measured)} ms` : ""}`,
     "",
     ...lines,
     ...(layers.length > rows.length ? [`and ${layers.length - rows.length} more`] : []),
     "",
-    ...wrap(
-      `${how}This machine reaches ${roofs.gflops.toFixed(0)} GFLOP/s in a matrix product of 512 and copies ${roofs.bandwidth.toFixed(1)} GB/s`,
-      width,
-    ),
+    ...wrap(`${how}It reaches ${roofs.gflops.toFixed(0)} GFLOP/s in a large matrix product and copies ${roofs.bandwidth.toFixed(1)} GB/s`, width),
   ];
 }

@@ -6,7 +6,7 @@ import { dirname } from "node:path";
 import { augmented, confusion, createTrainer, DivergedError, subset, type Model } from "@conv/layers";
 import { saveFile } from "@conv/layers/node";
 import { crossEntropy } from "@conv/ops";
-import { openBackend } from "../backend.ts";
+import { openBackend, type DeviceOptions } from "../backend.ts";
 import { formatConfusion } from "../confusion.ts";
 import { loadDigits } from "../digits.ts";
 import { about, INTERRUPTED, UserError } from "../errors.ts";
@@ -18,8 +18,7 @@ import { augmentationOf, optimizerOf, recipeOf, scheduleOf, type Recipe } from "
 import { rangeOf, samplesOf } from "../samples.ts";
 import { colorsOf, formatPercent, formatSeconds } from "../terminal.ts";
 
-export interface TrainOptions extends Partial<Recipe> {
-  readonly threads?: number;
+export interface TrainOptions extends Partial<Recipe>, DeviceOptions {
   readonly out?: string;
   readonly best?: string;
   readonly patience?: number;
@@ -29,7 +28,7 @@ export interface TrainOptions extends Partial<Recipe> {
 
 export async function train(name: string, options: TrainOptions): Promise<void> {
   const model = modelOf(name);
-  const { json = false, threads, resume, best, patience } = options;
+  const { json = false, resume, best, patience } = options;
   const before = resume === undefined ? null : await resumable(resume, model);
   const recipe = recipeOf(options, before ? { file: before.file, recipe: before.notes.recipe } : undefined);
   const done = before?.notes.history.length ?? 0;
@@ -57,7 +56,7 @@ export async function train(name: string, options: TrainOptions): Promise<void> 
   const stop = new AbortController();
   const interrupt = () => stop.abort();
   process.once("SIGINT", interrupt); // a second Ctrl-C ends at once
-  const backend = await openBackend(threads);
+  const { backend, announce } = await openBackend(options);
   try {
     const { seed, batch, epochs, labelSmoothing, clip, accumulate, average } = recipe;
     const updates = Math.ceil(Math.ceil(data.count / batch) / accumulate);
@@ -74,6 +73,7 @@ export async function train(name: string, options: TrainOptions): Promise<void> 
     });
     const save = async (file = out) => saveNoted(file, await trainer.checkpoint(), { recipe, history });
     if (before) await about(before.file, () => trainer.restore(before.bytes));
+    announce();
     say(HEAD);
     for await (const report of trainer.fit(data, { epochs, validation, patience, signal: stop.signal, onStep: progress.step })) {
       progress.clear();

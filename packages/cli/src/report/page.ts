@@ -81,7 +81,7 @@ ${fact(escape(head), formatCount(all))}
 ${fact("backward MACs (dx + dw)", formatCount(totals.backward.dx + totals.backward.dw))}
 ${fact(`memory, predicting (${inference.dtype})`, formatBytes(inference.total))}
 ${training ? fact(`memory, training with Adam`, formatBytes(training.total)) : ""}
-${timing ? fact(`${timing.measured === undefined ? "predicted" : "predicted / measured"} on ${timing.threads} thread${timing.threads > 1 ? "s" : ""}`, `${ms(timing.predicted)}${timing.measured === undefined ? "" : ` / ${ms(timing.measured)}`} ms`) : ""}
+${timing ? fact(`${timing.measured === undefined ? "predicted" : "predicted / measured"} on the ${escape(timing.on)}`, `${ms(timing.predicted)}${timing.measured === undefined ? "" : ` / ${ms(timing.measured)}`} ms`) : ""}
 </dl>
 <h2>Along the depth</h2>
 <p>A bar for each layer, in the order in which they compute; the names below are those of their modules.</p>
@@ -106,7 +106,7 @@ ${field ? `<h2>Receptive field</h2>\n<p>What the middle unit of a layer sees of 
 <h2>${timing ? "Roofline" : "Arithmetic intensity"}</h2>
 <p>${
     timing
-      ? `Each step of the compiled network, on ${timing.threads === 1 ? "one thread" : `${timing.threads} threads`}. The roofs are what this machine reaches: ${timing.roofs.gflops.toFixed(0)} GFLOP/s in a matrix product, ${timing.roofs.bandwidth.toFixed(1)} GB/s copied. Kernels that need fewer operations than are counted (Winograd, Fourier) may lie above.`
+      ? `Each step of the compiled network, on the ${escape(timing.on)}. The roofs are what it reaches: ${timing.roofs.gflops.toFixed(0)} GFLOP/s in a matrix product, ${timing.roofs.bandwidth.toFixed(1)} GB/s copied. Kernels that need fewer operations than are counted (Winograd, Fourier) may lie above.`
       : "Layers to the left are bound by memory, those to the right by arithmetic. <code>--measure</code> draws them under the roofs of a machine."
   }</p>
 ${roofline}
