@@ -1,16 +1,18 @@
-// `bench train`: the training step of LeNet-5 (relu, max pooling, cross-entropy, Adam) on one batch that stays the same.
+// `bench train`: a training step (cross-entropy, and the optimiser that training.ts says) on one batch that stays the same.
 
-import { adam, traceStep } from "@conv/layers";
-import { lenet5 } from "@conv/layers/models";
-import { bytesOf } from "@conv/tensor";
+import { traceStep } from "@conv/layers";
+import { models } from "@conv/layers/models";
+import { bytesOf, sizeOf } from "@conv/tensor";
 import type { Competitor, CompetitorName } from "./competitor.ts";
 import { contest, type Pace } from "./contest.ts";
 import { describeCommit, describeEngine, type Machine } from "./machine.ts";
 import { macsOfNodes } from "./networks.ts";
 import { operand, random } from "./random.ts";
 import { ratiosOf, speedOf, type TrainResult, type TrainRow } from "./report/result.ts";
+import { optimizerOf } from "./training.ts";
 
 export interface TrainOptions extends Pace {
+  readonly model: string;
   readonly batch: number;
   readonly competitors: readonly Competitor[];
   readonly machine: Machine;
@@ -18,12 +20,13 @@ export interface TrainOptions extends Pace {
   readonly progress?: (done: number, name: string) => void;
 }
 
-export async function benchTrain({ batch, competitors, machine, flags, progress, ...pace }: TrainOptions): Promise<TrainResult> {
+export async function benchTrain({ model, batch, competitors, machine, flags, progress, ...pace }: TrainOptions): Promise<TrainResult> {
   const next = random(3);
-  const images = operand(1, batch * 28 * 28);
-  const labels = Int32Array.from({ length: batch }, () => Math.floor(10 * next()));
-  const name = `lenet5 batch ${batch}`;
-  const task = { kind: "train", batch, threads: machine.threads } as const;
+  const made = models[model]();
+  const images = operand(1, batch * sizeOf(made.input));
+  const labels = Int32Array.from({ length: batch }, () => Math.floor((made.classes ?? 10) * next()));
+  const name = `${model} batch ${batch}`;
+  const task = { kind: "train", model, batch, threads: machine.threads } as const;
   let done = 0;
   const { timings, declined } = await contest(
     competitors,
@@ -34,7 +37,7 @@ export async function benchTrain({ batch, competitors, machine, flags, progress,
     (share) => progress?.((done += share), name),
   );
   // What the step's graph counts: all its multiply-accumulates, and the bytes that go in and come out.
-  const { graph } = traceStep(lenet5(), adam(), batch);
+  const { graph } = traceStep(made, optimizerOf(model), batch);
   const macs = macsOfNodes(graph.nodes);
   const bytes = [...graph.inputs, ...graph.outputs].reduce((sum, v) => sum + bytesOf(v.spec), 0);
   const rows: TrainRow[] = [];

@@ -7,6 +7,7 @@ import type { Task } from "./task.ts";
 export type Request =
   | { readonly ask: "prepare"; readonly task: Task } // with the operands behind it
   | { readonly ask: "run"; readonly minMs: number; readonly minCalls: number }
+  | { readonly ask: "clock" }
   | { readonly ask: "read" };
 
 /** `hello` comes once, unasked. `times` and `result` carry one array: milliseconds in float64, values in float32. */
@@ -14,6 +15,7 @@ export type Reply =
   | { readonly say: "hello"; readonly version: string }
   | { readonly say: "ready"; readonly kernels?: readonly string[]; readonly startMs?: number }
   | { readonly say: "declined"; readonly reason: string }
+  | { readonly say: "clock"; readonly deviceMs: number | null }
   | { readonly say: "times" }
   | { readonly say: "result" };
 

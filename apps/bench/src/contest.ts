@@ -11,6 +11,8 @@ export interface Pace {
   readonly turnMs: number;
   /** A call slower than this is not warmed up, and measured no more than twice; five times slower, once. */
   readonly slowMs?: number;
+  /** The first call compiles, so that it is the second that counts. */
+  readonly compiles?: boolean;
 }
 
 export interface Timing {
@@ -19,6 +21,8 @@ export interface Timing {
   readonly p10Ms: number;
   readonly p90Ms: number;
   readonly calls: number;
+  /** By the clock of the device, where it has one and the competitor tells. */
+  readonly deviceMs?: number;
   readonly kernels: readonly string[];
 }
 export interface Refusal {
@@ -36,7 +40,7 @@ export async function contest<V>(
   competitors: readonly Competitor[],
   task: Task,
   operands: readonly ArrayBufferView[],
-  { rounds, turnMs, slowMs = 1000 }: Pace,
+  { rounds, turnMs, slowMs = 1000, compiles = false }: Pace,
   verify: (result: Float32Array) => V,
   step: (share: number) => void = () => {},
 ): Promise<Contest<V>> {
@@ -46,6 +50,7 @@ export async function contest<V>(
   for (const competitor of competitors) {
     try {
       const { kernels } = await competitor.prepare(task, operands);
+      if (compiles) await competitor.time(0, 1);
       const [first] = await competitor.time(0, 1);
       const verdict = verify(await competitor.read());
       const slow = first! > slowMs;
@@ -62,16 +67,19 @@ export async function contest<V>(
       if (round < turns) times.push(...(await competitor.time(turnMs, 1)));
       step(share);
     }
-  return {
-    timings: taking.map(({ competitor, kernels, verdict, times }) => ({
+  const timings: (Timing & { readonly verdict: V })[] = [];
+  for (const { competitor, kernels, verdict, times } of taking) {
+    const deviceMs = await competitor.clock().catch(() => null);
+    timings.push({
       competitor: competitor.name,
       medianMs: median(times),
       p10Ms: quantile(times, 0.1),
       p90Ms: quantile(times, 0.9),
       calls: times.length,
+      ...(deviceMs === null ? {} : { deviceMs }),
       kernels,
       verdict,
-    })),
-    declined,
-  };
+    });
+  }
+  return { timings, declined };
 }

@@ -4,10 +4,10 @@ import { execFile } from "node:child_process";
 import { arch, cpus, platform, release, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { lastError, PAIRING, scriptBeside } from "./competitor.ts";
+import type { GpuPeak } from "./gpu-peak.ts";
 import type { measurePeak } from "./peak.ts";
 
-/** The V8 flag that joins pairs of 128-bit operations into 256-bit ones. */
-export const PAIRING = "--experimental-wasm-revectorize";
 const run = promisify(execFile);
 
 export interface Peak {
@@ -24,7 +24,9 @@ export interface Machine {
   readonly memoryGiB: number;
   readonly system: string;
   readonly threads: number;
-  /** What percentages are of: the best that WebAssembly reached here. */
+  /** Where all ran on a GPU: its name, and what brought WebGPU. */
+  readonly gpu?: { readonly adapter: string; readonly through: string };
+  /** What percentages are of: the best that WebAssembly, or a shader in float32, reached here. */
   readonly peak: Peak;
   readonly peaks: readonly Peak[];
 }
@@ -37,16 +39,30 @@ export interface Engine {
 /** Measures the peak too, which takes two seconds. */
 export async function describeMachine(threads: number): Promise<Machine> {
   const peaks = [await peak([], threads), await peak([PAIRING], threads)].filter((p) => p !== null);
-  return {
-    cpu: cpus()[0]?.model.trim() ?? "unknown",
-    cores: cpus().length,
-    memoryGiB: Math.round(totalmem() / 2 ** 30),
-    system: `${platform()} ${release()} ${arch()}`,
-    threads,
-    peak: peaks.reduce((best, p) => (p.gflops > best.gflops ? p : best)),
-    peaks,
-  };
+  return { ...host(), threads, peak: peaks.reduce((best, p) => (p.gflops > best.gflops ? p : best)), peaks };
 }
+
+/** The machine with a GPU whose peak was measured, by WebGPU `through` a browser or Node. */
+export function describeGpuMachine({ adapter, gflops, of, f16, bandwidth }: GpuPeak, through: string): Machine {
+  const peaks = [{ gflops, of, bandwidth }, ...(f16 ? [{ ...f16, bandwidth }] : [])];
+  return { ...host(), threads: 1, gpu: { adapter, through }, peak: peaks[0], peaks };
+}
+
+/** What a shader reaches on the GPU that a process of Node finds; throws an Error of one line where it finds none. */
+export async function nodeGpuPeak(env: NodeJS.ProcessEnv): Promise<GpuPeak> {
+  try {
+    return JSON.parse((await run(process.execPath, [scriptBeside("gpu-peak-main")], { env: { ...process.env, ...env } })).stdout);
+  } catch (error) {
+    throw new Error(error instanceof Error && "stderr" in error ? lastError(String(error.stderr)) : String(error), { cause: error });
+  }
+}
+
+const host = (): Pick<Machine, "cpu" | "cores" | "memoryGiB" | "system"> => ({
+  cpu: cpus()[0]?.model.trim() ?? "unknown",
+  cores: cpus().length,
+  memoryGiB: Math.round(totalmem() / 2 ** 30),
+  system: `${platform()} ${release()} ${arch()}`,
+});
 
 export const describeEngine = (): Engine => ({ node: process.versions.node, v8: process.versions.v8 });
 
@@ -59,9 +75,8 @@ export const describeCommit = (): Promise<string> =>
 
 /** The sum over as many processes as threads, at the same time; null where the engine does not know a flag. */
 async function peak(flags: readonly string[], threads: number): Promise<Peak | null> {
-  const script = fileURLToPath(new URL("peak.ts", import.meta.url));
   try {
-    const outputs = await Promise.all(Array.from({ length: threads }, () => run(process.execPath, [...flags, script])));
+    const outputs = await Promise.all(Array.from({ length: threads }, () => run(process.execPath, [...flags, scriptBeside("peak")])));
     const results = outputs.map(({ stdout }): ReturnType<typeof measurePeak> => JSON.parse(stdout));
     const what = `${results[0].fused ? "f32x4.relaxed_madd" : "f32x4.mul and f32x4.add"} in registers${flags.length ? `, paired by ${flags.join(" ")}` : ""}`;
     const total = (figure: "gflops" | "bandwidth") => results.reduce((sum, r) => sum + r[figure], 0);

@@ -7,25 +7,16 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { benchLayers } from "./bench-layers.ts";
 import { benchNetworks } from "./bench-networks.ts";
 import { benchTrain } from "./bench-train.ts";
-import { peerNames, start, type Competitor, type CompetitorName } from "./competitor.ts";
+import { ownNames, PAIRING, peerNames } from "./competitor.ts";
 import { addFit } from "./fit/command.ts";
 import { directions, layerCases, setNames, type Direction, type SetName } from "./layers.ts";
-import { describeEngine, describeMachine, PAIRING, type Machine } from "./machine.ts";
+import { measured, say, type Shared } from "./measured.ts";
 import { networkNames } from "./networks.ts";
-import { ensurePeers } from "./peers.ts";
 import { profile } from "./profile.ts";
-import { createProgress, type Progress } from "./progress.ts";
-import { joined, type NetworkResult, type Result, type TrainResult } from "./report/result.ts";
-import { caseText, describe, hardestText, networksTable, summaryTable, trainTable } from "./report/text.ts";
+import { joined, type Result } from "./report/result.ts";
+import { caseText, hardestText, networksTable, summaryTable, trainTable } from "./report/text.ts";
+import { trainedNames } from "./training.ts";
 
-interface Shared {
-  readonly against: readonly CompetitorName[];
-  readonly threads: number;
-  readonly flags: readonly string[];
-  readonly simd256: boolean;
-  readonly rounds: number;
-  readonly json?: string;
-}
 interface LayersFlags extends Shared {
   readonly set: SetName;
   readonly filter: string;
@@ -39,6 +30,7 @@ interface LayersFlags extends Shared {
 }
 
 interface TrainFlags extends Shared {
+  readonly model: string;
   readonly batch: number;
   readonly html?: string;
 }
@@ -51,8 +43,6 @@ interface NetworksFlags extends Shared {
   readonly html?: string;
 }
 
-const say = (line: string) => void process.stderr.write(`${line}\n`);
-
 const program = new Command("bench")
   .description("Measures Conv against other libraries. Every answer is verified before it counts.")
   .showHelpAfterError("(--help shows the options)")
@@ -61,6 +51,9 @@ const program = new Command("bench")
 program
   .command("layers")
   .description("convolution layers, forward or gradients, in GFLOP/s = 2 · MAC / time")
+  .addOption(device())
+  .addOption(where())
+  .addOption(adapter())
   .addOption(against())
   .addOption(threads())
   .addOption(
@@ -87,13 +80,19 @@ Examples:
   bench layers --filter 3x3 --json out.json          layers with a 3×3 kernel, figures to a file
   bench layers --direction gradWeight --against torch
   bench layers --threads 2 --against one-thread --over 0.1   how many times faster two threads are
-  bench layers --set onednn --filter mobilenet --against all --html out.html`,
+  bench layers --set onednn --filter mobilenet --against all --html out.html
+  bench layers --device gpu --against ort-web,tfjs,jax       on WebGPU in Node
+  bench layers --device gpu --in browser --against all       all in one page of Chromium`,
   )
   .action(layers);
 
 program
   .command("train")
-  .description("a training step of LeNet-5 (relu, max pooling, cross-entropy, Adam), in images/s")
+  .description("a training step (cross-entropy; LeNet-5 with relu, max pooling and Adam), in images/s")
+  .addOption(new Option("--model <name>", "which network").choices(trainedNames).default("lenet5"))
+  .addOption(device())
+  .addOption(where())
+  .addOption(adapter())
   .addOption(against())
   .addOption(threads())
   .option("--batch <n>", "images a step", whole, 64)
@@ -102,7 +101,7 @@ program
   .addOption(simd256())
   .option("--json <file>", "write all figures")
   .option("--html <file>", "write a page with bars, the roofline of this machine and the table")
-  .addHelpText("after", "\nExample:\n  bench train --against torch")
+  .addHelpText("after", "\nExamples:\n  bench train --against torch\n  bench train --device gpu --against tfjs")
   .action(train);
 
 program
@@ -113,6 +112,9 @@ program
       .default(networkNames, "all")
       .argParser((list) => list.split(",").map((name) => oneOf(networkNames, name))),
   )
+  .addOption(device())
+  .addOption(where())
+  .addOption(adapter())
   .addOption(against())
   .addOption(threads())
   .option("--batch <n>", "images at once", whole, 1)
@@ -169,6 +171,7 @@ async function layers(options: LayersFlags): Promise<void> {
 
 async function networks(options: NetworksFlags): Promise<void> {
   if (options.profile) {
+    if (options.device === "gpu") throw new Error("--profile is of the CPU");
     for (const flag of [...options.flags, ...(options.simd256 ? [PAIRING] : [])]) setFlagsFromString(flag);
     for (const model of options.models) console.log(`${await profile(model, options)}\n`);
     return;
@@ -177,7 +180,6 @@ async function networks(options: NetworksFlags): Promise<void> {
     benchNetworks({
       ...options,
       ...shared,
-      restart: (name) => start(name, options),
       progress: progress.update,
       caseDone: (name, rows, declined) => progress.print(caseText(name, rows, declined)),
     }),
@@ -190,7 +192,7 @@ async function train(options: TrainFlags): Promise<void> {
   const result = await measured(options, (shared, progress) => benchTrain({ ...options, ...shared, progress: progress.update }));
   console.log(trainTable(result));
   for (const { competitor, reason } of result.declined) console.log(`${competitor}: ${reason}`);
-  await writePage(options.html, result, "Training step of LeNet-5");
+  await writePage(options.html, result, `Training step of ${options.model}`);
 }
 
 /** Writes the page of a result, where one is asked for. */
@@ -200,54 +202,31 @@ async function writePage(file: string | undefined, result: Omit<Result, "directi
   await writeFile(file, await page(result, title));
 }
 
-/** Starts the competitors, shows a bar while `measure` runs, ends them, and writes the JSON. A refused answer, or a case that Conv declines, makes the exit code 1. */
-async function measured<R extends Pick<Result | TrainResult | NetworkResult, "rows" | "declined">>(
-  options: Shared,
-  measure: (shared: { competitors: Competitor[]; machine: Machine; flags: string[]; turnMs: number }, progress: Progress) => Promise<R>,
-): Promise<R> {
-  if (options.threads === 1 && options.against.includes("one-thread"))
-    throw new Error("--against one-thread compares Conv on more threads with itself: say how many by --threads");
-  const machine = await describeMachine(options.threads);
-  console.log(`${describe(machine, describeEngine().node)}\n`);
-  const competitors = await startAll(options);
-  const flags = [...options.flags, ...(options.simd256 ? ["simd256"] : [])]; // as they are recorded
-  const progress = createProgress();
-  try {
-    const result = await measure({ competitors, machine, flags, turnMs: 50 }, progress);
-    if (options.json) await writeFile(options.json, `${JSON.stringify(result, null, 1)}\n`);
-    const absent = !competitors.some((c) => c.name === "conv") || result.declined.some((d) => d.competitor === "conv");
-    if (absent || result.rows.some((row) => !row.verified)) process.exitCode = 1;
-    return result;
-  } finally {
-    progress.stop();
-    competitors.forEach((c) => c.end());
-  }
+function device(): Option {
+  return new Option("--device <name>", "where all competitors compute").choices(["cpu", "gpu"]).default("cpu");
 }
 
-/** Conv and the peers that come up; of the others, one line says why not. */
-async function startAll(options: Shared): Promise<Competitor[]> {
-  const { against: peers } = options;
-  if (peers.some((name) => name !== "torch" && name !== "one-thread")) await ensurePeers(say);
-  const started: Competitor[] = [];
-  for (const name of ["conv", ...peers] as const) {
-    try {
-      started.push(await start(name, options));
-    } catch (error) {
-      say(error instanceof Error ? error.message : String(error));
-    }
-  }
-  if (started.length === 0) throw new Error("no competitor could be started");
-  return started;
+function where(): Option {
+  return new Option("--in <name>", "with --device gpu: each in a process of Node, or all in one page of Chromium")
+    .choices(["node", "browser"])
+    .default("node");
+}
+
+function adapter(): Option {
+  return new Option("--adapter <name>", "with --device gpu: the GPU of the machine, SwiftShader on its processor, or the first if there is one")
+    .choices(["auto", "machine", "swiftshader"])
+    .default("auto");
 }
 
 function against(): Option {
-  const known = [...peerNames, "one-thread"] as const;
+  const libraries = [...new Set(Object.values(peerNames).flat())];
+  const known = ["all", ...libraries, "tfjs", "jax", ...ownNames.cpu, ...ownNames.gpu] as const;
   return new Option(
     "--against <names>",
-    `peers, separated by commas, or "all": ${peerNames.join(", ")}, installed on first use; or one-thread, Conv itself on one thread`,
+    `peers, separated by commas, or "all": ${libraries.join(", ")}, installed on first use; or one-thread, Conv itself on one thread, or conv-f16, Conv that keeps float16 between the steps of a network`,
   )
     .default([], "none")
-    .argParser((list) => (list === "all" ? peerNames : list.split(",").map((name) => oneOf(known, name))));
+    .argParser((list) => list.split(",").map((name) => oneOf(known, name)));
 }
 
 function threads(): Option {

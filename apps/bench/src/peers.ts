@@ -3,8 +3,9 @@
 import { execFile } from "node:child_process";
 import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
+import type { PeerPackage, Peers } from "./engines/context.ts";
 
 const wanted = new URL("../peers/", import.meta.url);
 const installed = new URL("../.peers/", import.meta.url);
@@ -26,16 +27,23 @@ export async function ensurePeers(say: (line: string) => void): Promise<void> {
   await writeFile(done, lock);
 }
 
-/** A peer's module by its CommonJS entry, seen through the few members that are used of it. */
-export const requirePeer = <T>(name: string): T => require(name) as T;
+const folder = (path: string): string => fileURLToPath(new URL(`node_modules/${path}`, installed));
 
-/** A peer that has an ES module only; `path` is relative to the folder of all peers. */
-export const importPeer = async <T>(path: string): Promise<T> => (await import(new URL(`node_modules/${path}`, installed).href)) as T;
+/** Packages that have an ES module only, or offer another build at a path of their own. */
+const entries: Partial<Record<PeerPackage, string>> = {
+  "@jax-js/jax": "@jax-js/jax/dist/index.js",
+  "onnxruntime-web/webgpu": "onnxruntime-web/dist/ort.webgpu.min.mjs",
+};
 
-/** The version that is installed. */
-export async function peerVersion(name: string): Promise<string> {
-  const { version }: { version: string } = JSON.parse(await readFile(new URL(`node_modules/${name}/package.json`, installed), "utf8"));
-  return version;
-}
-
-export const peerPath = (path: string): string => fileURLToPath(new URL(`node_modules/${path}`, installed));
+/** The installed libraries in a process of Node: by their CommonJS entries, where they have any. */
+export const installedPeers: Peers = {
+  async load<T>(name: PeerPackage): Promise<T> {
+    const entry = entries[name];
+    return entry ? ((await import(pathToFileURL(folder(entry)).href)) as T) : (require(name) as T);
+  },
+  async version(name) {
+    const { version }: { version: string } = JSON.parse(await readFile(folder(`${name}/package.json`), "utf8"));
+    return version;
+  },
+  folder,
+};

@@ -19,6 +19,9 @@ test("--help lists options and examples", () => {
   const { status, stdout } = bench("layers", "--help");
   expect(status).toBe(0);
   for (const option of [
+    "--device",
+    "--in",
+    "--adapter",
     "--against",
     "--threads",
     "--set",
@@ -42,7 +45,7 @@ test("--help lists options and examples", () => {
 test.each([
   [
     ["layers", "--against", "ort-web,numpy"],
-    `error: option '--against <names>' argument 'ort-web,numpy' is invalid. "numpy" is not one of ort-web, tfjs-wasm, jax-js, ort-node, torch, one-thread.`,
+    `error: option '--against <names>' argument 'ort-web,numpy' is invalid. "numpy" is not one of all, ort-web, tfjs-wasm, jax-js, ort-node, torch, tfjs-webgpu, torch-f16, tfjs, jax, one-thread, conv-f16.`,
   ],
   [
     ["networks", "--models", "vgg61"],
@@ -53,6 +56,13 @@ test.each([
   [["layers", "--filter", "7@", "--over", "0.2"], 'no layer of resnet over 0.2 GMAC has a name that contains "7@"'],
   [["layers", "--over", "0"], "error: option '--over <gmac>' argument '0' is invalid. It must be a number above 0."],
   [["train", "--against", "one-thread"], "--against one-thread compares Conv on more threads with itself: say how many by --threads"],
+  [["layers", "--device", "gpu", "--threads", "2"], "--threads is of the CPU: a GPU takes as many as it has"],
+  [["layers", "--in", "browser"], "--in browser measures WebGPU: say --device gpu"],
+  [["layers", "--against", "torch-f16"], "torch-f16 does not run on the CPU: one-thread, ort-web, tfjs-wasm, jax-js, ort-node, torch do"],
+  [
+    ["layers", "--device", "gpu", "--in", "browser", "--against", "ort-node"],
+    "ort-node does not run in a browser: conv-f16, ort-web, tfjs-webgpu, jax-js do",
+  ],
   [["layers", "--set", "vgg"], "error: option '--set <name>' argument 'vgg' is invalid. Allowed choices are resnet, deepbench, onednn, all."],
 ])("%j is refused in one line", (args, message) => {
   const { status, stdout, stderr } = bench(...args);

@@ -1,22 +1,47 @@
-// Conv itself on its CPU back end: a graph of one convolution or a whole network (timed is `Program.run` alone, buffers on the device),
-// or the training step of LeNet-5 as one program (timed with the optimiser's few numbers going in and the loss coming out).
+// Conv itself on one of its back ends: a graph of one convolution or a whole network (timed is `Program.run` alone, buffers on the device),
+// or a training step as one program (timed with the optimiser's few numbers going in and the loss coming out).
 
-import { createCpu, type CpuBackend } from "@conv/kernels-cpu";
-import { adam, initialise, traceModel, traceStep } from "@conv/layers";
-import { lenet5, models } from "@conv/layers/models";
+import { initialise, traceModel, traceStep } from "@conv/layers";
+import { models } from "@conv/layers/models";
 import { conv, convGradInputOp, convGradWeightOp, convOp, type ConvGeometry } from "@conv/ops";
-import { bytesOf, spec, trace, node, type Op } from "@conv/tensor";
+import { bytesOf, spec, trace, node, type Buffer, type Graph, type Op, type Program } from "@conv/tensor";
 import { shapesOf, type Direction } from "../layers.ts";
+import { median } from "../stats.ts";
 import type { Engine } from "../task.ts";
+import { optimizerOf } from "../training.ts";
+import type { Device, OwnBackend, OwnProgram } from "./context.ts";
 
 const ops: Record<Direction, Op<ConvGeometry>> = { forward: convOp, gradInput: convGradInputOp, gradWeight: convGradWeightOp };
 
-export async function createEngine(threads: number, simd256: boolean): Promise<Engine> {
-  const backend = await createCpu({ threads, simd256 });
+export function createEngine(backend: OwnBackend, device: Device): Engine {
   const put = (data: ArrayBufferView) => {
     const buffer = backend.alloc(data.byteLength);
     backend.write(buffer, data);
     return buffer;
+  };
+  const compile = async (graph: Graph): Promise<OwnProgram> => {
+    const program = backend.compile(graph);
+    await program.ready;
+    return program;
+  };
+  const floats = async (buffer: Buffer) => new Float32Array(await backend.read(buffer));
+  const mark = put(new Float32Array(1));
+  /** On the CPU runs are over when they return. Elsewhere calls are done in order, so whoever has read four bytes knows that all before is done. */
+  const finish = device === "cpu" ? undefined : async () => void (await backend.read(mark));
+  /** The sum over all steps, the median of five runs; nothing where the device has no clock. */
+  const clockOf = (program: OwnProgram, inputs: readonly Buffer[], outputs: readonly Buffer[]) => {
+    const { time } = program;
+    const { caps = {} } = backend;
+    if (!time || !("timestamps" in caps && caps.timestamps)) return undefined;
+    return async () => {
+      const runs: number[] = [];
+      for (let i = 0; i < 5; i++) runs.push((await time(inputs, outputs)).reduce((sum, seconds) => sum + 1000 * seconds, 0));
+      return median(runs);
+    };
+  };
+  const release = (program: Program, buffers: readonly Buffer[]) => {
+    program.dispose();
+    buffers.forEach((buffer) => backend.free(buffer));
   };
   return {
     version: "of this commit",
@@ -25,72 +50,68 @@ export async function createEngine(threads: number, simd256: boolean): Promise<E
         (a, b) => node(ops[direction], geometry, [a!, b!]),
         shapesOf(direction, geometry).operands.map((shape) => spec(shape)),
       );
-      const program = backend.compile(graph);
+      const program = await compile(graph);
       const inputs = operands.map(put);
       const output = backend.alloc(bytesOf(graph.outputs[0].spec));
       return {
         kernels: program.steps.map((step) => step.kernel),
         run: () => program.run(inputs, [output]),
-        read: async () => new Float32Array(await backend.read(output)),
-        dispose() {
-          program.dispose();
-          [...inputs, output].forEach((buffer) => backend.free(buffer));
-        },
+        finish,
+        clock: clockOf(program, inputs, [output]),
+        read: () => floats(output),
+        dispose: () => release(program, [...inputs, output]),
       };
     },
     async network({ model, batch }, images, weights) {
-      warmUp(backend);
+      await warmUp(compile);
       const started = performance.now();
       const { graph } = traceModel(models[model](), { batch });
-      const program = backend.compile(graph);
+      const program = await compile(graph);
       const inputs = [images, ...weights].map(put);
       const output = backend.alloc(bytesOf(graph.outputs[0].spec));
       const run = () => program.run(inputs, [output]);
-      const read = async () => new Float32Array(await backend.read(output));
       run();
-      await read();
+      await floats(output);
       return {
         startMs: performance.now() - started,
         kernels: counted(program.steps.map((step) => step.kernel)),
         run,
-        read,
-        dispose() {
-          program.dispose();
-          [...inputs, output].forEach((buffer) => backend.free(buffer));
-        },
+        finish,
+        clock: clockOf(program, inputs, [output]),
+        read: () => floats(output),
+        dispose: () => release(program, [...inputs, output]),
       };
     },
-    async train({ batch }, images, labels) {
-      const optimizer = adam();
-      const { graph, entries } = traceStep(lenet5(), optimizer, batch);
-      const program = backend.compile(graph);
-      const weights = initialise(lenet5(), 0);
+    async train({ model, batch }, images, labels) {
+      const optimizer = optimizerOf(model);
+      const { graph, entries, slots, written, kept } = traceStep(models[model](), optimizer, batch);
+      const program = await compile(graph);
+      const weights = initialise(models[model](), 0);
       const parameters = entries.map((e) => put(weights.get(e.name)!.data));
-      const slots = graph.inputs.slice(3 + entries.length).map((v) => put(new Float32Array(bytesOf(v.spec) / 4)));
+      const state = slots.map((s) => put(new Float32Array(bytesOf(s.spec) / 4)));
       const [x, y, hyper] = [put(images), put(labels), put(new Float32Array(optimizer.hypers))];
       const [loss, output] = graph.outputs.slice(0, 2).map((v) => backend.alloc(bytesOf(v.spec)));
-      const learned = [...parameters, ...slots];
+      const inputs = [x, y, hyper, ...parameters, ...state];
+      const outputs = [loss, output, ...written.map((i) => parameters[i]), ...kept.map((i) => state[i])];
       const losses: number[] = [];
       return {
         kernels: [...new Set(program.steps.map((step) => step.kernel))],
         async run() {
           backend.write(hyper, Float32Array.from(optimizer.hyper(losses.length)));
-          program.run([x, y, hyper, ...learned], [loss, output, ...learned]);
-          losses.push(new Float32Array(await backend.read(loss))[0]);
+          program.run(inputs, outputs);
+          losses.push((await floats(loss))[0]);
         },
         read: async () => Float32Array.of(losses[0], losses.at(-1)!),
-        dispose() {
-          program.dispose();
-          [x, y, hyper, loss, output, ...learned].forEach((buffer) => backend.free(buffer));
-        },
+        dispose: () => release(program, [...inputs, loss, output]),
       };
     },
   };
 }
 
 /** The compiler itself loads with the first program, as onnxruntime does with its first session; what a network takes to start should not hold that. */
-function warmUp(backend: CpuBackend): void {
-  backend.compile(trace((x, w) => conv(x, w), [spec([1, 1, 1, 1]), spec([1, 1, 1, 1])])).dispose();
+async function warmUp(compile: (graph: Graph) => Promise<Program>): Promise<void> {
+  const program = await compile(trace((x, w) => conv(x, w), [spec([1, 1, 1, 1]), spec([1, 1, 1, 1])]));
+  program.dispose();
 }
 
 /** Each kernel once, with how often it runs, the most frequent first. */

@@ -1,14 +1,26 @@
-// The competitors that run in Node, by name. Each is loaded in its own process and only there.
+// The competitors that run in JavaScript, by name. Each is loaded only where it runs.
 
+import type { CompetitorName } from "../competitor.ts";
 import type { Engine } from "../task.ts";
+import type { Context } from "./context.ts";
 
-export type EngineName = "conv" | "ort-web" | "ort-node" | "tfjs-wasm" | "jax-js";
+const own = (storage: "float32" | "float16") => async (context: Context) =>
+  (await import("./conv.ts")).createEngine(await context.backend(storage), context.device);
 
-/** Sets an engine up for so many threads; `simd256` is for Conv alone. */
-export const engines: Record<EngineName, (threads: number, simd256: boolean) => Promise<Engine>> = {
-  conv: async (threads, simd256) => (await import("./conv.ts")).createEngine(threads, simd256),
-  "ort-web": async (threads) => (await import("./ort.ts")).createWebEngine(threads),
-  "ort-node": async (threads) => (await import("./ort.ts")).createNodeEngine(threads),
-  "tfjs-wasm": async (threads) => (await import("./tfjs.ts")).createEngine(threads),
-  "jax-js": async (threads) => (await import("./jax.ts")).createEngine(threads),
+const engines: Partial<Record<CompetitorName, (context: Context) => Promise<Engine>>> = {
+  conv: own("float32"),
+  "one-thread": own("float32"),
+  "conv-f16": own("float16"),
+  "ort-web": async (context) => (await import("./ort.ts")).createWebEngine(context),
+  "ort-node": async (context) => (await import("./ort.ts")).createNodeEngine(context),
+  "tfjs-wasm": async (context) => (await import("./tfjs.ts")).createWasmEngine(context),
+  "tfjs-webgpu": async (context) => (await import("./tfjs.ts")).createGpuEngine(context),
+  "jax-js": async (context) => (await import("./jax.ts")).createEngine(context),
 };
+
+/** Sets an engine up. Throws an Error of one line where it does not come up. */
+export async function createEngine(name: CompetitorName, context: Context): Promise<Engine> {
+  const create = engines[name];
+  if (!create) throw new Error(`${name} does not run in JavaScript`);
+  return create(context);
+}

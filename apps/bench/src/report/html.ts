@@ -38,7 +38,7 @@ th.n, td.n { text-align: right }
 </style>
 <h1>${escape(title)}</h1>
 <p>${escape(machine.cpu)}, ${machine.cores} cores, ${escape(machine.system)}; Node ${engine.node}, V8 ${engine.v8}${flags.length ? `, ${escape(flags.join(" "))}` : ""};
-commit ${escape(commit)}; ${machine.threads === 1 ? "one thread" : `${machine.threads} threads`}.
+commit ${escape(commit)}; ${machine.gpu ? `${escape(machine.gpu.adapter)}, through ${escape(machine.gpu.through)}` : machine.threads === 1 ? "one thread" : `${machine.threads} threads`}.
 Peak ${machine.peak.gflops.toFixed(1)} GFLOP/s: ${escape(machine.peak.of)}.
 GFLOP/s is 2 · MAC / median time, MACs as in direct convolution.</p>
 <figure>${chart}<figcaption>${competitors.map((c) => `${c}${versions[c] ? ` ${escape(versions[c])}` : ""}`).join(", ")}</figcaption></figure>

@@ -11,6 +11,8 @@ export interface Row {
   readonly medianMs: number;
   readonly p10Ms: number;
   readonly p90Ms: number;
+  /** By the clock of the device (timestamp queries), where it has one and the competitor tells. */
+  readonly deviceMs?: number;
   /** 2 · MAC / median time; MACs as in direct convolution, whatever the kernel does. */
   readonly gflops: number;
   /** FLOP a byte, if operands and result are moved once. */

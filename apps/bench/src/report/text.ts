@@ -13,12 +13,18 @@ const times = (ratio: number) => `${ratio.toFixed(2)}×`;
 
 /** What all percentages and times of a run belong to. */
 export const describe = (machine: Machine, node: string): string =>
-  `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.system}, Node ${node}\n` +
-  machine.peaks.map((p) => `peak ${p.gflops.toFixed(1)} GFLOP/s: ${p.of}${p === machine.peak ? " (percentages are of this)" : ""}`).join("\n");
+  `${machine.gpu ? `${machine.gpu.adapter}, through ${machine.gpu.through}\n` : ""}${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.system}, Node ${node}\n` +
+  machine.peaks
+    .map(
+      (p, i) =>
+        `peak ${p.gflops.toFixed(1)} GFLOP/s: ${p.of}${p === machine.peak ? " (percentages are of this)" : ""}${machine.gpu && i === 0 ? `; ${p.bandwidth.toFixed(1)} GB/s copied` : ""}`,
+    )
+    .join("\n");
 
 /** One case, a line for each competitor. */
 export function caseText(name: string, rows: readonly Row[], declined: Result["declined"]): string {
   const own = rows.find((r) => r.competitor === "conv" && r.verified);
+  const width = Math.max(10, ...[...rows, ...declined].map((r) => r.competitor.length + 1));
   const lines = rows.map((r) => {
     const time = `${three(r.medianMs)} ms`.padStart(10) + ` (${three(r.p10Ms)}–${three(r.p90Ms)})`.padEnd(18);
     const speed = r.verified
@@ -30,9 +36,10 @@ export function caseText(name: string, rows: readonly Row[], declined: Result["d
         : r.kernels.length
           ? `   ${r.kernels.join(" + ")}`
           : "";
-    return `  ${r.competitor.padEnd(10)}${time}${speed}${ratio}`;
+    const device = r.deviceMs === undefined ? "" : `   ${three(r.deviceMs)} ms by the clock of the device`;
+    return `  ${r.competitor.padEnd(width)}${time}${speed}${ratio}${device}`;
   });
-  const missing = declined.map((d) => styleText("dim", `  ${d.competitor.padEnd(10)} —  ${d.reason}`));
+  const missing = declined.map((d) => styleText("dim", `  ${d.competitor.padEnd(width)} —  ${d.reason}`));
   return [styleText("bold", name), ...lines, ...missing].join("\n");
 }
 

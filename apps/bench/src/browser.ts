@@ -1,0 +1,186 @@
+// The browser side of the bench: headless Chromium with a page that runs all competitors (page.ts), and the server between it and us.
+
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { fileURLToPath } from "node:url";
+import { browserOptions, ISOLATION } from "@conv/testkit/browser";
+import { build } from "esbuild";
+import { chromium, type Browser, type Page } from "playwright-core";
+import sirv from "sirv";
+import { encode, messages, type Message, type Reply, type Request } from "./channel.ts";
+import { competitorOver, type Competitor, type CompetitorName } from "./competitor.ts";
+import type { PeerPackage } from "./engines/context.ts";
+import type { GpuPeak } from "./gpu-peak.ts";
+import { installedPeers } from "./peers.ts";
+
+/** Which adapter a run is to have: the GPU of the machine, SwiftShader, or the first if there is one. */
+export type AdapterName = "auto" | "machine" | "swiftshader";
+
+export interface BenchBrowser {
+  /** `Chromium 153.0.0.0`. */
+  readonly version: string;
+  readonly peak: GpuPeak;
+  openPage(): Promise<BrowserPage>;
+  close(): Promise<void>;
+}
+
+export interface BrowserPage {
+  /** Throws an Error of one line when it does not come up. */
+  start(name: CompetitorName): Promise<Competitor>;
+  close(): Promise<void>;
+}
+
+/** ES modules of the libraries, for the import map of the page. */
+const modules: Partial<Record<PeerPackage, string>> = {
+  "onnxruntime-web/webgpu": "onnxruntime-web/dist/ort.webgpu.min.mjs",
+  "@tensorflow/tfjs-core": "@tensorflow/tfjs-core/dist/tf-core.fesm.min.js",
+  "@tensorflow/tfjs-backend-webgpu": "@tensorflow/tfjs-backend-webgpu/dist/tf-backend-webgpu.fesm.min.js",
+  "@jax-js/jax": "@jax-js/jax/dist/index.js",
+};
+
+/** Starts the browser and measures the peak of its adapter. Throws an Error of one line where there is none. */
+export async function openBrowser(adapter: AdapterName): Promise<BenchBrowser> {
+  const server = await serve(await bundle());
+  const tries = adapter === "auto" ? (["machine", "swiftshader"] as const) : [adapter];
+  for (const [i, which] of tries.entries()) {
+    const browser = await launch(which);
+    try {
+      const page = await browser.newPage();
+      await page.goto(server.url);
+      const peak = await page.evaluate(() => globalThis.bench.peak());
+      await page.close();
+      // A browser without a GPU may offer its software adapter by itself; then it is taken by its name.
+      if (which === "machine" && /swiftshader/i.test(peak.adapter))
+        throw new Error("no WebGPU here but SwiftShader's: --adapter swiftshader runs on it");
+      return {
+        version: `Chromium ${browser.version()}`,
+        peak,
+        openPage: () => openPage(browser, server),
+        async close() {
+          await browser.close();
+          await server.close();
+        },
+      };
+    } catch (error) {
+      await browser.close();
+      if (i < tries.length - 1) continue;
+      await server.close();
+      throw new Error(lineOf(error), { cause: error });
+    }
+  }
+  throw new Error("no adapter was tried");
+}
+
+const lineOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error))
+    .replace(/^page\.\w+: /, "")
+    .replace(/^Error: /, "")
+    .split("\n")[0];
+
+async function launch(which: "machine" | "swiftshader"): Promise<Browser> {
+  const options = await browserOptions();
+  if (which === "swiftshader") return chromium.launch(options);
+  const args = (options.args ?? []).filter((flag) => !flag.startsWith("--use-webgpu-adapter") && !flag.startsWith("--disable-dawn-features"));
+  return chromium.launch({
+    ...options,
+    args: [...args, "--enable-features=Vulkan", "--ignore-gpu-blocklist", "--disable-dawn-features=timestamp_quantization"],
+  });
+}
+
+/** The page's script as one module. */
+async function bundle(): Promise<Uint8Array> {
+  const entry = fileURLToPath(new URL("page.ts", import.meta.url));
+  const { outputFiles } = await build({ entryPoints: [entry], bundle: true, format: "esm", target: "es2024", write: false, logLevel: "silent" });
+  return outputFiles[0].contents;
+}
+
+interface Server {
+  readonly url: string;
+  /** Sends a request to a competitor in the page, and hears the answer. */
+  ask(name: CompetitorName, request: Request, arrays: readonly ArrayBufferView[]): Promise<Message<Reply>>;
+  close(): Promise<void>;
+}
+
+/** The page, the libraries, and for each competitor an address: it takes a request from there, and posts the answer there. */
+async function serve(script: Uint8Array): Promise<Server> {
+  const imports = Object.fromEntries(Object.entries(modules).map(([name, path]) => [name, `/peers/${path}`]));
+  const page = `<!doctype html><html lang="en"><meta charset="utf-8"><title>bench</title>
+<script type="importmap">${JSON.stringify({ imports })}</script><script type="module" src="/page.js"></script></html>`;
+  const peers = sirv(installedPeers.folder(""), { dev: true });
+  const waiting = new Map<string, (response: ServerResponse) => void>();
+  const asking = new Map<string, ServerResponse>();
+  const hearing = new Map<string, (answer: Message<Reply>) => void>();
+
+  const send = (response: ServerResponse, type: string, body: string | Uint8Array) => response.writeHead(200, { "Content-Type": type }).end(body);
+  const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    for (const [name, value] of Object.entries(ISOLATION)) response.setHeader(name, value);
+    const { pathname } = new URL(request.url ?? "/", "http://bench");
+    const name = pathname.startsWith("/ask/") ? pathname.slice(5) : "";
+    if (pathname === "/") send(response, "text/html", page);
+    else if (pathname === "/page.js") send(response, "text/javascript", script);
+    else if (name && request.method === "POST") {
+      const { value } = await messages<Reply>(request).next();
+      if (value) hearing.get(name)?.(value);
+      response.writeHead(200).end();
+    } else if (name) {
+      const take = waiting.get(name);
+      waiting.delete(name);
+      if (take) take(response);
+      else asking.set(name, response);
+    } else {
+      request.url = pathname.replace(/^\/peers/, "");
+      peers(request, response, () => void response.writeHead(404).end());
+    }
+  };
+  const server = createServer((request, response) => void handle(request, response));
+  server.requestTimeout = server.timeout = server.keepAliveTimeout = 0; // a competitor waits for as long as the others have their turns
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("the server of the bench has no port");
+  return {
+    url: `http://127.0.0.1:${address.port}/`,
+    ask(name, request, arrays) {
+      const body = encode(request, arrays);
+      const hand = (response: ServerResponse) => void send(response, "application/octet-stream", body);
+      const ready = asking.get(name);
+      asking.delete(name);
+      if (ready) hand(ready);
+      else waiting.set(name, hand);
+      return new Promise((resolve) => hearing.set(name, resolve));
+    },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function openPage(browser: Browser, server: Server): Promise<BrowserPage> {
+  const page = await browser.newPage();
+  const ended = endOf(page);
+  ended.catch(() => {}); // told to whoever waits for an answer
+  await page.goto(server.url);
+  return {
+    async start(name) {
+      const version = await page
+        .evaluate((n) => globalThis.bench.start(n), name)
+        .catch((error: unknown) => {
+          throw new Error(`${name}: ${lineOf(error)}`, { cause: error });
+        });
+      return competitorOver(
+        name,
+        version,
+        (request, arrays) => Promise.race([server.ask(name, request, arrays), ended]),
+        () => void page.close(),
+      );
+    },
+    close: () => page.close(),
+  };
+}
+
+/** Rejects once the page is gone. */
+const endOf = (page: Page): Promise<never> =>
+  new Promise((_, reject) => {
+    page.on("crash", () => reject(new Error("the page of the competitors crashed: it ran out of memory, or its GPU process did")));
+    page.on("close", () => reject(new Error("the page of the competitors was closed")));
+  });
