@@ -16,6 +16,7 @@ import { explain } from "./explain.ts";
 import { Inspector } from "./Inspector.tsx";
 import { MODEL_NAMES, modelNamed } from "./models.ts";
 import { NetworkView, type Choice } from "./NetworkView.tsx";
+import { DEVICE_NAMES } from "./protocol.ts";
 import { Samples } from "./Samples.tsx";
 import type { Network, Stage } from "./stages.ts";
 import { Training } from "./Training.tsx";
@@ -38,8 +39,13 @@ export function DigitsPage() {
   const language = useLanguage();
   const { params } = useAddress();
   const modelName = modelNamed(params.get("model")).name;
-  const { client, state } = useNetwork(modelName);
+  const device = DEVICE_NAMES.find((name) => name === params.get("device"));
+  const { client, state } = useNetwork(modelName, device ?? "best");
   const { ready, samples, seen } = state;
+
+  useEffect(() => {
+    if (device) client.setDevice(device);
+  }, [client, device]);
 
   const drawn = useMemo(() => decodeDigit(params.get("draw") ?? ""), [params]);
   const sample = Math.abs(Number.parseInt(params.get("sample") ?? `${FIRST}`, 10) || 0) % (ready?.heldOut ?? Number.MAX_SAFE_INTEGER);

@@ -4,12 +4,13 @@ import { useRef } from "react";
 import { Card, Icon } from "../components/ui.tsx";
 import { count, decimal, percent } from "../format.ts";
 import { useLanguage, useText } from "../i18n/index.tsx";
-import type { Client, NetworkState } from "./client.ts";
+import type { Client, NetworkState, Notice } from "./client.ts";
 import { Curve } from "./Curve.tsx";
+import { Compiling, DeviceNotes, DeviceSwitch } from "./DeviceSwitch.tsx";
 import { OPTIMIZERS } from "./recipe.ts";
 
 const EPOCHS = 5; // of one press of the button
-const SECONDS = 10; // what that takes, about, on two cores
+const SECONDS = 10; // what that takes, about, on two cores; GPUs differ too much to say
 const RATES = [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2];
 const MAX_FILE = 64 * 2 ** 20; // bytes; the weights of these networks take a quarter of one MiB
 
@@ -20,7 +21,17 @@ export function Training({ client, state }: { client: Client; state: NetworkStat
   const { running, images, losses, accuracies, notice } = state;
   const isFresh = images === 0 && !running;
   const accuracy = accuracies.at(-1)?.accuracy;
-  const off = !state.ready;
+  const off = !state.ready || state.moving !== null;
+  const begin = state.device?.name === "gpu" ? t.trainFresh : t.train(SECONDS);
+
+  const noticeText = ({ kind, text }: Notice): string =>
+    ({
+      loaded: t.loaded,
+      refused: t.weightsFailed,
+      failed: t.workerFailed,
+      notGpu: t.noGpu,
+      lost: (reason: string) => t.deviceLost(reason, t.deviceNames[state.device?.name ?? "cpu"]),
+    })[kind](text);
 
   const load = async (chosen: File | undefined) => {
     if (!chosen) return;
@@ -29,11 +40,8 @@ export function Training({ client, state }: { client: Client; state: NetworkStat
   };
 
   return (
-    <Card
-      title={t.trainingTitle}
-      className="training-card"
-      aside={state.ready ? <span className="note">{t.threads(state.ready.threads)}</span> : <span className="note">{t.starting}</span>}
-    >
+    <Card title={t.trainingTitle} className="training-card" aside={<DeviceSwitch client={client} state={state} />}>
+      <Compiling state={state} />
       <div className="training">
         <div className="training-controls">
           <div className="buttons">
@@ -43,7 +51,7 @@ export function Training({ client, state }: { client: Client; state: NetworkStat
               </button>
             ) : (
               <button type="button" className="button primary" disabled={off} onClick={() => client.send({ type: "train", epochs: EPOCHS })}>
-                <Icon name="play" /> {isFresh ? t.train(SECONDS) : t.trainOn}
+                <Icon name="play" /> {isFresh ? begin : t.trainOn}
               </button>
             )}
             <button type="button" className="button" disabled={off || isFresh} onClick={() => client.send({ type: "reset" })}>
@@ -126,14 +134,10 @@ export function Training({ client, state }: { client: Client; state: NetworkStat
           role={notice.kind === "loaded" ? "status" : "alert"}
           data-testid="notice"
         >
-          {{ loaded: t.loaded, refused: t.weightsFailed, failed: t.workerFailed }[notice.kind](notice.text)}
+          {noticeText(notice)}
         </p>
       )}
-      {state.ready?.threads === 1 && !crossOriginIsolated && (
-        <p className="notice" data-testid="one-thread">
-          {t.oneThread}
-        </p>
-      )}
+      <DeviceNotes state={state} />
     </Card>
   );
 }

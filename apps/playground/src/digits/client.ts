@@ -2,7 +2,7 @@
 
 import { useSyncExternalStore } from "react";
 import { modelNamed } from "./models.ts";
-import type { Point, Reply, Request, Sample } from "./protocol.ts";
+import type { DeviceChoice, DeviceInfo, DeviceName, Point, Reply, Request, Sample } from "./protocol.ts";
 import { START_RECIPE, type Recipe } from "./recipe.ts";
 import { known, readNetwork, type Known, type Network } from "./stages.ts";
 
@@ -13,12 +13,20 @@ export interface Seen {
 }
 
 export interface Notice {
-  readonly kind: "loaded" | "refused" | "failed";
+  readonly kind: "loaded" | "refused" | "failed" | "notGpu" | "lost";
   readonly text: string;
 }
 
 export interface NetworkState {
-  readonly ready: { readonly threads: number; readonly heldOut: number; readonly trainCount: number } | null;
+  readonly ready: { readonly heldOut: number; readonly trainCount: number } | null;
+  /** What it computes on; null until that is known. */
+  readonly device: DeviceInfo | null;
+  /** What was asked for and is not there yet. */
+  readonly moving: DeviceName | null;
+  /** Why it is not the GPU although that would be preferred, where nothing was asked for. */
+  readonly notGpu: string | null;
+  /** Shaders compiled of those that are needed now; null when there is nothing to wait for. */
+  readonly compiling: { readonly ready: number; readonly total: number } | null;
   readonly samples: readonly Sample[];
   readonly seen: Seen | null;
   readonly losses: readonly Point[];
@@ -34,6 +42,10 @@ export interface NetworkState {
 
 const START: NetworkState = {
   ready: null,
+  device: null,
+  moving: null,
+  notGpu: null,
+  compiling: null,
   samples: [],
   seen: null,
   losses: [],
@@ -55,9 +67,11 @@ export interface Client {
   readonly setLearningRate: (value: number) => void;
   /** Pauses the training. */
   readonly setRecipe: (recipe: Recipe) => void;
+  /** Moves the network, with all it has learned. */
+  readonly setDevice: (device: DeviceName) => void;
 }
 
-function createClient(modelName: string): Client {
+function createClient(modelName: string, device: DeviceChoice): Client {
   const network = readNetwork(modelNamed(modelName));
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "network" });
   const listeners = new Set<() => void>();
@@ -69,7 +83,7 @@ function createClient(modelName: string): Client {
   worker.addEventListener("message", ({ data }: MessageEvent<Reply>) => set(after(state, data, network)));
   worker.addEventListener("error", (e) => set({ notice: { kind: "failed", text: e.message }, running: false }));
   const send = (request: Request, transfer: Transferable[] = []) => worker.postMessage(request, transfer);
-  send({ type: "start", model: modelName, digits: new URL("digits.bin", document.baseURI).href });
+  send({ type: "start", model: modelName, digits: new URL("digits.bin", document.baseURI).href, device });
   return {
     network,
     subscribe: (listener) => {
@@ -86,6 +100,11 @@ function createClient(modelName: string): Client {
       set({ recipe });
       send({ type: "recipe", recipe });
     },
+    setDevice: (to) => {
+      if (to === (state.moving ?? state.device?.name)) return;
+      set({ moving: to });
+      send({ type: "device", device: to });
+    },
   };
 }
 
@@ -93,6 +112,10 @@ function after(state: NetworkState, message: Reply, network: Network): Partial<N
   switch (message.type) {
     case "ready":
       return { ready: message };
+    case "device":
+      return deviceAfter(state, message);
+    case "compiling":
+      return { compiling: message.ready < message.total ? message : null };
     case "samples":
       return { samples: message.samples };
     case "seen":
@@ -120,6 +143,14 @@ function after(state: NetworkState, message: Reply, network: Network): Partial<N
   }
 }
 
+function deviceAfter(state: NetworkState, { device, notGpu, lost }: Extract<Reply, { type: "device" }>): Partial<NetworkState> {
+  const base = { device, moving: null, notGpu, compiling: null };
+  if (lost !== null) return { ...base, notice: { kind: "lost", text: lost } };
+  // At the start the reason is a note beside the device; to who asked for the GPU it is an answer.
+  if (notGpu !== null && state.moving === "gpu") return { ...base, notice: { kind: "notGpu", text: notGpu } };
+  return state.moving ? { ...base, notice: null } : base;
+}
+
 function download(bytes: Uint8Array, name: string): void {
   const url = URL.createObjectURL(new Blob([new Uint8Array(bytes)], { type: "application/octet-stream" }));
   const link = Object.assign(document.createElement("a"), { href: url, download: name });
@@ -130,9 +161,9 @@ function download(bytes: Uint8Array, name: string): void {
 // Networks live as long as the page: what one has learned is still there when the reader comes back to it.
 const clients = new Map<string, Client>();
 
-/** The network of that name, in a worker of its own. */
-export function useNetwork(modelName: string): { client: Client; state: NetworkState } {
+/** The network of that name, in a worker of its own, which begins on that device. */
+export function useNetwork(modelName: string, device: DeviceChoice): { client: Client; state: NetworkState } {
   let client = clients.get(modelName);
-  if (!client) clients.set(modelName, (client = createClient(modelName)));
+  if (!client) clients.set(modelName, (client = createClient(modelName, device)));
   return { client, state: useSyncExternalStore(client.subscribe, client.state) };
 }

@@ -2,9 +2,28 @@
 
 import type { Recipe } from "./recipe.ts";
 
+export const DEVICE_NAMES = ["cpu", "gpu"] as const;
+export type DeviceName = (typeof DEVICE_NAMES)[number];
+
+/** What a reader asks for: one of them, or the better one. */
+export type DeviceChoice = DeviceName | "best";
+
+/** What the network computes on. */
+export interface DeviceInfo {
+  readonly name: DeviceName;
+  /** Of the CPU; 0 for the GPU. */
+  readonly threads: number;
+  /** The GPU in words; "" for the CPU. */
+  readonly adapter: string;
+  /** Whether that GPU is imitated by the processor. */
+  readonly software: boolean;
+}
+
 /** To the worker. */
 export type Request =
-  | { readonly type: "start"; readonly model: string; readonly digits: string }
+  | { readonly type: "start"; readonly model: string; readonly digits: string; readonly device: DeviceChoice }
+  /** Compute there from now on; what was learned, and a training under way, go on. */
+  | { readonly type: "device"; readonly device: DeviceName }
   /** Show this picture: 28×28, 0 to 1. */
   | { readonly type: "look"; readonly pixels: Float32Array }
   | { readonly type: "samples"; readonly indices: readonly number[] }
@@ -26,7 +45,11 @@ export interface Sample {
 
 /** From the worker. */
 export type Reply =
-  | { readonly type: "ready"; readonly threads: number; readonly heldOut: number; readonly trainCount: number }
+  | { readonly type: "ready"; readonly heldOut: number; readonly trainCount: number }
+  /** Where it computes from now on. `notGpu`: why not on the GPU, which was asked for or would be preferred; `lost`: why the device before was lost. */
+  | { readonly type: "device"; readonly device: DeviceInfo; readonly notGpu: string | null; readonly lost: string | null }
+  /** Shaders compiled, of those asked for so far. */
+  | { readonly type: "compiling"; readonly ready: number; readonly total: number }
   | { readonly type: "samples"; readonly samples: readonly Sample[] }
   /** All values of one pass: what the network was shown, its parameters, the probes in their order. */
   | {

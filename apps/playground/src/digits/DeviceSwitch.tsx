@@ -1,0 +1,80 @@
+// Where the network computes: the CPU or the GPU, by a switch that names what runs; and beneath it what there is to say of that.
+
+import { useText } from "../i18n/index.tsx";
+import { setParams } from "../url.ts";
+import type { Client, NetworkState } from "./client.ts";
+import { DEVICE_NAMES } from "./protocol.ts";
+
+interface Props {
+  client: Client;
+  state: NetworkState;
+}
+
+export function DeviceSwitch({ client, state: { device, moving } }: Props) {
+  const t = useText();
+  const text = () => {
+    if (moving) return t.startingDevice(t.deviceNames[moving]);
+    if (!device) return t.starting;
+    return device.name === "cpu" ? t.threads(device.threads) : device.adapter;
+  };
+  return (
+    <div className="device">
+      <span className="note" role="status" data-testid="device">
+        {text()}
+      </span>
+      <div className="segments" role="group" aria-label={t.device}>
+        {DEVICE_NAMES.map((name) => (
+          <button
+            key={name}
+            type="button"
+            aria-pressed={name === (moving ?? device?.name)}
+            disabled={!device || moving !== null}
+            onClick={() => {
+              client.setDevice(name);
+              setParams({ device: name }, "replace");
+            }}
+          >
+            {t.deviceNames[name]}
+          </button>
+        ))}
+      </div>
+    </div>
+  );
+}
+
+/** How many of the programs that are waited for are compiled. */
+export function Compiling({ state: { compiling } }: Pick<Props, "state">) {
+  const t = useText();
+  return (
+    compiling && (
+      <div className="compiling" data-testid="compiling">
+        <progress value={compiling.ready} max={compiling.total} aria-label={t.compilingLabel} />
+        <span>{t.compiling(compiling.ready, compiling.total)}</span>
+      </div>
+    )
+  );
+}
+
+/** Why it runs where it runs, and what that means. */
+export function DeviceNotes({ state: { device, notGpu, notice } }: Pick<Props, "state">) {
+  const t = useText();
+  return (
+    <>
+      {device?.software && (
+        <p className="notice" data-testid="software">
+          {t.softwareGpu}
+        </p>
+      )}
+      {notGpu !== null && !notice && (
+        <p className="notice" data-testid="not-gpu">
+          {t.onCpuBecause(notGpu)}
+        </p>
+      )}
+      {device?.threads === 1 && !crossOriginIsolated && (
+        <p className="notice" data-testid="one-thread">
+          {t.oneThread}
+        </p>
+      )}
+    </>
+  );
+}

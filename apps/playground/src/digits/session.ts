@@ -1,0 +1,288 @@
+// One network on one device at a time: it looks at digits, learns them, is saved and loaded, and moves to another device with all it has
+// learned. Training gives way to messages between steps, so a picture of the learning network costs one forward pass now and then.
+
+import { createTrainer, decodeSafetensors, encodeSafetensors, matchState, type Dataset, type State, type Trainer } from "@conv/layers";
+import { bytesOf, type Backend, type Buffer } from "@conv/tensor";
+import { digitDataset, intensities, prepare, type PackedDigits, type View } from "./data.ts";
+import type { Device, Devices, Opened } from "./device.ts";
+import type { DeviceChoice, DeviceName, Point, Reply } from "./protocol.ts";
+import { lessonsOf, optimizerOf, START_RECIPE } from "./recipe.ts";
+import type { Network } from "./stages.ts";
+
+const BATCH = 64;
+const REPORT_EVERY = 100; // ms between reports of progress
+const LOOK_EVERY = 250; // ms between pictures while learning
+const MEASURE_EVERY = 2048; // images between measurements of accuracy while learning
+const MEASURED = 500; // held-out digits for those; all of them at the end of an epoch
+const LAST_WORDS = 500; // ms in which an error may turn out to be the loss of the device
+
+interface Setting {
+  readonly devices: Devices;
+  readonly network: Network;
+  readonly digits: PackedDigits;
+  readonly view: View;
+  readonly reply: (message: Reply, transfer?: Transferable[]) => void;
+}
+
+export type Session = Awaited<ReturnType<typeof createSession>>;
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Begins with random weights on the device of that choice, and tells which that is. */
+export async function createSession({ devices, network, digits, view, reply }: Setting, choice: DeviceChoice) {
+  const { model } = network;
+  const heldOut = digits.count - digits.trainCount;
+  // Unpacked when first asked for, so that the page need not wait for it.
+  let unpacked: { readonly learn: Dataset; readonly test: Dataset; readonly few: Dataset } | null = null;
+  const datasets = () => {
+    if (unpacked) return unpacked;
+    const test = digitDataset(digits, view, digits.trainCount, heldOut);
+    return (unpacked = { learn: digitDataset(digits, view, 0, digits.trainCount), test, few: { ...test, count: MEASURED } });
+  };
+
+  // What each device that was reached sees with. The loss of one is heard once.
+  const eyes = new Map<Device, ReturnType<typeof createEye>>();
+  const reach = async (wanted: DeviceChoice): Promise<Opened> => {
+    try {
+      const opened = await devices.open(wanted);
+      const { device: reached } = opened;
+      if (!eyes.has(reached)) {
+        eyes.set(reached, createEye(reached.backend, network));
+        void reached.lost.then((reason) => inTurn(() => recover(reached, reason)));
+      }
+      return opened;
+    } catch (error) {
+      if (wanted === "cpu") throw error;
+      return { ...(await reach("cpu")), notGpu: messageOf(error).replace("gpu: ", "") };
+    }
+  };
+  const opened = await reach(choice);
+
+  let { device } = opened;
+  let losses = 0;
+  let rate = 1e-3;
+  let recipe = START_RECIPE;
+  let seed = 0;
+  let pixels: Float32Array | null = null;
+  let images: number | null = 0;
+  let goal = 0; // the epoch with whose end the training stops
+  let stop: AbortController | null = null;
+  let ended: Promise<void> = Promise.resolve();
+  let looking: Promise<void> | null = null;
+  let lookAgain = false;
+  /** The weights that were last seen: what is left of them should the device be lost. */
+  let kept: { readonly state: State; readonly images: number | null } | null = null;
+
+  const begin = (state?: State): Trainer =>
+    createTrainer({ backend: device.backend, model, optimizer: optimizerOf(recipe, () => rate), state, seed, batch: BATCH });
+  let trainer = begin();
+
+  let turn: Promise<void> = Promise.resolve();
+  /** Does one piece of work after the other. */
+  const inTurn = (work: () => Promise<void> | void): Promise<void> => (turn = turn.then(work).catch((error: unknown) => fail(error)));
+
+  /** What goes wrong on a lost device are its last words, not news: the loss itself is told, a moment before or after. */
+  const fail = async (reason: unknown, on = device): Promise<void> => {
+    const lost = await Promise.race([on.lost, new Promise<null>((resolve) => setTimeout(resolve, LAST_WORDS, null))]);
+    if (lost === null) reply({ type: "failed", message: messageOf(reason) });
+  };
+
+  const lookOnce = async (shown: Float32Array): Promise<void> => {
+    const [eye, at] = [eyes.get(device)!, images];
+    const x = prepare(shown, view);
+    const state = await trainer.state();
+    kept = { state, images: at };
+    const parameters = [...state.values()].map(({ data }) => data);
+    const probes = await eye(x, parameters);
+    reply(
+      { type: "seen", pixels: shown, x, parameters, probes },
+      [x, ...probes].map((a) => a.buffer),
+    );
+  };
+  const look = async (): Promise<void> => {
+    lookAgain = looking !== null;
+    if (looking || !pixels) return;
+    const on = device;
+    looking = lookOnce(pixels).catch((error: unknown) => fail(error, on));
+    await looking;
+    looking = null;
+    if (lookAgain) await look();
+  };
+  /** Puts another trainer in place of this one, between two looks. */
+  const exchange = async (make: () => Trainer): Promise<void> => {
+    for (let under = looking; under; under = looking) await under;
+    trainer.dispose();
+    trainer = make();
+  };
+
+  const measure = async (data: Dataset): Promise<void> => {
+    const at = images ?? 0;
+    reply({ type: "accuracy", images: at, accuracy: (await trainer.evaluate(data)).accuracy });
+  };
+
+  const fit = async (signal: AbortSignal): Promise<void> => {
+    let points: Point[] = [];
+    let [reported, looked, measured] = [performance.now(), performance.now(), images ?? 0];
+    let [since, sinceImages] = [0, 0]; // speed is measured from the end of the first step on: that one compiles
+    const report = () => {
+      const now = performance.now();
+      if (points.length)
+        reply({ type: "progress", points, imagesPerSecond: now > since ? ((images ?? 0) - sinceImages) / ((now - since) / 1000) : 0 });
+      points = [];
+      reported = now;
+    };
+    const onStep = async ({ loss }: { loss: number }) => {
+      images = (images ?? 0) + BATCH;
+      if (since === 0) [since, sinceImages] = [performance.now(), images];
+      points.push({ images, loss });
+      if (performance.now() - reported > REPORT_EVERY) report();
+      if (images - measured >= MEASURE_EVERY) {
+        measured = images;
+        await measure(datasets().few);
+      }
+      if (performance.now() - looked > LOOK_EVERY) {
+        await look();
+        looked = performance.now();
+      }
+    };
+    for await (const _ of trainer.fit(lessonsOf(recipe, datasets().learn, view.background), { epochs: goal, signal, onStep })) {
+      report();
+      await measure(datasets().test);
+    }
+    report();
+  };
+
+  /** Trains to the goal, in the background. */
+  const run = (): void => {
+    const on = device;
+    stop = new AbortController();
+    images ??= 0;
+    reply({ type: "training", running: true, images, fresh: false });
+    ended = fit(stop.signal)
+      .catch((error: unknown) => fail(error, on))
+      .then(() => {
+        stop = null;
+        reply({ type: "training", running: false, images, fresh: false });
+        return look();
+      });
+  };
+  const pause = async (): Promise<void> => {
+    stop?.abort();
+    await ended;
+  };
+
+  /** New weights, and a trainer that knows nothing of the old ones. */
+  const replace = async (state: State | undefined, count: number | null): Promise<void> => {
+    await pause();
+    await exchange(() => begin(state));
+    images = count;
+    reply({ type: "training", running: false, images, fresh: true });
+    await look();
+    if (state) await measure(datasets().test);
+  };
+
+  /** After the loss of a device: the same once more, the CPU after the next loss, with the weights that were last seen. */
+  const recover = async (gone: Device, reason: string): Promise<void> => {
+    const drop = () => {
+      eyes.delete(gone);
+      devices.drop(gone);
+    };
+    if (gone !== device) return drop();
+    const left = stop ? goal - trainer.position.epoch : 0;
+    await pause();
+    const { device: next, notGpu } = await reach(losses++ ? "cpu" : gone.info.name);
+    await exchange(() => {
+      device = next;
+      return begin(kept?.state);
+    });
+    drop();
+    images = kept ? kept.images : 0;
+    reply({ type: "device", device: device.info, notGpu, lost: reason });
+    reply({ type: "training", running: false, images, fresh: false });
+    await look();
+    goal = left;
+    if (left > 0) run();
+  };
+
+  reply({ type: "device", device: device.info, notGpu: opened.notGpu, lost: null });
+  return {
+    inTurn,
+    pause,
+    look(next: Float32Array) {
+      pixels = next;
+      return look();
+    },
+    samples(indices: readonly number[]) {
+      const samples = indices.map((index) => {
+        const at = digits.trainCount + (((index % heldOut) + heldOut) % heldOut);
+        return { index, label: digits.label(at), pixels: intensities(digits.levels(at)) };
+      });
+      reply({ type: "samples", samples });
+    },
+    train(epochs: number) {
+      if (stop) return;
+      goal = trainer.position.epoch + epochs;
+      run();
+    },
+    reset() {
+      seed++;
+      return replace(undefined, 0);
+    },
+    rate(value: number) {
+      rate = value;
+    },
+    /** The weights stay, and the optimizer begins anew. */
+    async recipe(next: typeof recipe) {
+      await pause();
+      recipe = next;
+      const state = await trainer.state();
+      await exchange(() => begin(state));
+    },
+    /** Weights, optimizer and place in the data move along, and a training under way goes on. */
+    async move(to: DeviceName) {
+      const { device: next, notGpu } = await reach(to);
+      const goOn = stop !== null;
+      if (next !== device) {
+        await pause();
+        const saved = await trainer.checkpoint();
+        await exchange(() => {
+          device = next;
+          const moved = begin();
+          moved.restore(saved);
+          return moved;
+        });
+      }
+      reply({ type: "device", device: device.info, notGpu, lost: null });
+      await look();
+      if (goOn && !stop && trainer.position.epoch < goal) run();
+    },
+    async save() {
+      const bytes = encodeSafetensors(await trainer.state(), { model: model.name });
+      reply({ type: "weights", bytes }, [bytes.buffer]);
+    },
+    async load(name: string, bytes: Uint8Array) {
+      let state: State;
+      try {
+        ({ state } = decodeSafetensors(bytes));
+        matchState(model.name, network.traced.entries, state);
+      } catch (error) {
+        return reply({ type: "refused", message: messageOf(error) });
+      }
+      await replace(state, null);
+      reply({ type: "loaded", name });
+    },
+  };
+}
+
+/** Runs the network on one picture and keeps every value on the way. */
+function createEye(backend: Backend, { graph }: Network) {
+  const program = backend.compile(graph);
+  const inputs = graph.inputs.map((v) => backend.alloc(bytesOf(v.spec)));
+  const outputs = graph.outputs.map((v) => backend.alloc(bytesOf(v.spec)));
+  const read = async (buffer: Buffer) => new Float32Array(await backend.read(buffer));
+  return async (x: Float32Array, parameters: readonly Float32Array[]): Promise<Float32Array[]> => {
+    [x, ...parameters].forEach((data, i) => backend.write(inputs[i], data));
+    program.run(inputs, outputs);
+    return Promise.all(outputs.map(read));
+  };
+}
