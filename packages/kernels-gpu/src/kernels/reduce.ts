@@ -28,7 +28,7 @@ const CHUNK = 64;
 /** Terms that an invocation should have at least before others share its work. */
 const TERMS = 8;
 /** Workgroups that keep a GPU busy; on a software adapter a few for each processor do. */
-const busy = ({ software }: Caps): number => (software ? 8 : 512);
+const busy = ({ software }: Caps): number => (software ? 8 : 1024);
 
 export const reduce: GpuKernel = {
   name: "reduce",

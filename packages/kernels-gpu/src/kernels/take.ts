@@ -109,8 +109,9 @@ const builders: Readonly<Record<string, (task: Task) => GpuCode>> = {
       eachElement(task, {
         label: "whole numbers",
         reads: [{ name: "x", place: inputAt(0) }],
-        body: "let v = f32(x[index]);\nlet is_number = (bitcast<u32>(v) & 0x7fffffffu) <= 0x7f800000u;",
-        result: "select(0, i32(v), is_number)",
+        // i32() ends at the last float below 2³¹.
+        body: "let v = f32(x[index]);\nlet whole = select(i32(v), 2147483647, v >= 2147483648.0f);\nlet is_number = (bitcast<u32>(v) & 0x7fffffffu) <= 0x7f800000u;",
+        result: "select(0, whole, is_number)",
       }),
     ),
 };

@@ -11,6 +11,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let index = group * 64u + lane;
   if (index >= 7u) { return; }
   let v = f32(x[index]);
+  let whole = select(i32(v), 2147483647, v >= 2147483648.0f);
   let is_number = (bitcast<u32>(v) & 0x7fffffffu) <= 0x7f800000u;
-  y[index] = Y(select(0, i32(v), is_number));
+  y[index] = Y(select(0, whole, is_number));
 }
