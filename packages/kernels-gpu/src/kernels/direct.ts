@@ -59,8 +59,8 @@ export function chosenFor(p: Product, caps: Caps): Chosen {
   return best!;
 }
 
-/** Multiply-adds that one body may write out: at a quarter of a millisecond for a hundred they compile in two milliseconds. */
-const MOST_MACS = 640;
+/** Multiply-adds that one body may write out. */
+const MOST_MACS = 1200;
 const ROWS = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16];
 const ALONG_LAST = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16];
 const ALONG_OTHER = [1, 2, 3, 4, 7, 8];
@@ -100,7 +100,7 @@ function* candidates(p: Product, caps: Caps): Generator<RegisterTile> {
  */
 const SOFTWARE = { load: 11.3, test: 2, spread: 2.7, mac: 0.5, copy: 5, loop: 30, store: 15, thread: 300, group: 1500 };
 
-function softwareSeconds(p: Product, t: RegisterTile, caps: Caps): number {
+export function softwareSeconds(p: Product, t: RegisterTile, caps: Caps): number {
   const c = countsOf(p, t);
   const sums = t.rows * sizeOf(t.outputs);
   const weights = t.share ? (c.weights / 4) * SOFTWARE.load + c.weights * SOFTWARE.spread : c.weights * SOFTWARE.load;
@@ -109,11 +109,13 @@ function softwareSeconds(p: Product, t: RegisterTile, caps: Caps): number {
   const thread = c.bodies * body + looped + sums * SOFTWARE.store + SOFTWARE.thread;
   const groups = t.share ? c.rowBlocks * c.blocks * p.groups.count : Math.ceil((c.rowBlocks * sizeOf(c.tiles) * p.groups.count) / t.threads);
   const waiting = groups === 1 ? 2 : 1;
-  return caps.launch + 1e-9 * (waiting * groups * ((t.threads / 4) * thread + SOFTWARE.group) + c.macs * COMPILING);
+  const compiling = COMPILING.mac * c.macs + COMPILING.load * (c.inputs + c.weights) + COMPILING.test * c.inputs * c.checks + COMPILING.store * sums;
+  return caps.launch + 1e-9 * (waiting * groups * ((t.threads / 4) * thread + SOFTWARE.group) + compiling / RUNS);
 }
 
-/** Nanoseconds that a multiply-add of code may cost a run: compiling it takes a quarter of a millisecond, for programs that run a thousand times. */
-const COMPILING = 250;
+/** Nanoseconds that SwiftShader takes to compile these (fitted to 155 small shapes), and the runs of a program that they are shared out among. */
+const COMPILING = { mac: 150e3, load: 700e3, test: 330e3, store: 640e3 };
+const RUNS = 300;
 
 /** Threads that fill a device, at least: 132 processors with 4 schedulers, each with some warps. */
 const FILLS = 132 * 4 * 32 * 4;

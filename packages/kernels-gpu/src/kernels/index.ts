@@ -4,6 +4,9 @@ import type { GpuKernel } from "../code.ts";
 import { create } from "./create.ts";
 import { direct, directGradWeight, directMatmul } from "./direct.ts";
 import { fused } from "./fused.ts";
+import { gradWeight } from "./gradWeight.ts";
+import { igemm } from "./igemm.ts";
+import { matmul } from "./matmul.ts";
 import { mix } from "./mix.ts";
 import { move } from "./move.ts";
 import { pool } from "./pool.ts";
@@ -11,11 +14,21 @@ import { poolGrad } from "./poolGrad.ts";
 import { reduce } from "./reduce.ts";
 import { softmax } from "./softmax.ts";
 import { take } from "./take.ts";
+import { winograd } from "./winograd.ts";
 
 export const kernels: readonly GpuKernel[] = [
+  winograd(4, 1),
+  winograd(4, 2),
+  winograd(6, 1),
+  winograd(6, 2),
+  winograd(8, 1),
+  winograd(8, 2),
   direct,
+  igemm,
   directGradWeight,
+  gradWeight,
   directMatmul,
+  matmul,
   reduce,
   pool,
   poolGrad,

@@ -1,0 +1,271 @@
+// Products by workgroups that bring slices of both operands into workgroup memory; each thread sums a tile of rows × columns in registers.
+//
+//               columns (outputs), x slice: depth × columns
+//              ┌───────────────────┐
+//   a slice:   │  thread: 8 × 8    │   while a slice is multiplied the next is loaded: into registers, then into the other half of the
+//   rows×depth │  (or 8×4, 4×4)    │   memory, so that one barrier a slice is enough
+//              └───────────────────┘
+//
+// A sum too deep for the number of tiles is split among workgroups; a second stage adds the parts, always in the same order.
+
+import { coordinates, indent, mainOf, type EmittedEpilogue } from "../wgsl.ts";
+import { leaves, outputsOf, tapsOf, type Product } from "./product.ts";
+
+export interface Tile {
+  /** Of a workgroup. */
+  readonly rows: number;
+  readonly columns: number;
+  readonly depth: number;
+  /** Of a thread; multiples of 4. */
+  readonly threadRows: number;
+  readonly threadColumns: number;
+  /** Slices that are in workgroup memory at a time. */
+  readonly buffers: 1 | 2;
+  readonly splits: number;
+}
+
+export const threadsOf = (t: Tile): number => (t.rows / t.threadRows) * (t.columns / t.threadColumns);
+/** Rows of the tile of a are one vector longer than needed: columns of it then lie in different banks. */
+const aPitch = (t: Pick<Tile, "rows">) => t.rows / 4 + 1;
+export const workgroupBytes = (t: Tile): number => 16 * t.buffers * t.depth * (aPitch(t) + t.columns / 4);
+export const groupsOf = (p: Product, t: Tile): number =>
+  t.splits * p.groups.count * Math.ceil(outputsOf(p) / t.columns) * Math.ceil(p.rows.count / t.rows);
+
+/** How the three operands are bound: as vectors of four where what a thread takes lies side by side. */
+export function widthsOf({ axes, rows, groups, offset }: Product): { a: 1 | 4; x: 1 | 4; y: 1 | 4 } {
+  const whole = (...numbers: number[]) => numbers.every((n) => n % 4 === 0);
+  const last = axes.findLast(({ grid }) => grid > 1);
+  const others = axes.filter((axis) => axis !== last);
+  const inRows = last !== undefined && last.grid % 4 === 0;
+  const a = rows.a === 1 && whole(rows.count, groups.a, offset.a, ...axes.map((axis) => (axis.taps > 1 ? axis.a : 0)));
+  const x =
+    inRows &&
+    last.taps === 1 &&
+    last.step * last.x === 1 &&
+    !leaves(last) &&
+    whole(groups.x, offset.x + last.first * last.x, ...others.flatMap(({ step, delta, first, x: by }) => [step * by, delta * by, first * by]));
+  const y = inRows && last.y === 1 && whole(groups.y, rows.y, offset.y, ...others.map((axis) => (axis.grid > 1 ? axis.y : 0)));
+  return { a: a ? 4 : 1, x: x ? 4 : 1, y: y ? 4 : 1 };
+}
+
+const times = (value: string, n: number) => (n === 1 ? value : n < 0 ? `${value} * (${n})` : `${value} * ${n}`);
+const plus = (base: string, n: number) => (n === 0 ? base : n > 0 ? `${base} + ${n}` : `${base} - ${-n}`);
+const sum = (terms: readonly (readonly [string, number])[]): string =>
+  terms.flatMap(([value, n]) => (value === "0" || n === 0 ? [] : [times(value, n)])).join(" + ") || "0";
+const each = <T>(n: number, f: (i: number) => T): T[] => Array.from({ length: n }, (_, i) => f(i));
+const FOUR = [0, 1, 2, 3];
+
+/** The shader: bindings a, x, y as {@link widthsOf} says, and those of the epilogue; y of a split sum has one part after another. */
+export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, partSize: number): { code: string; groups: number } {
+  const threads = threadsOf(t);
+  const [rowQuads, columnQuads] = [t.rows / 4, t.columns / 4];
+  const across = t.columns / t.threadColumns;
+  const down = t.rows / t.threadRows;
+  const [taps, outputs] = [tapsOf(p), outputsOf(p)];
+  const width = widthsOf(p);
+  const slices = Math.ceil(taps / t.depth);
+  const share = Math.ceil(slices / t.splits);
+  const ragged = taps % t.depth !== 0;
+  const names = p.axes.map((_, i) => "ijklmn"[i]);
+  const checked = p.axes.map(leaves);
+  const outer = p.axes.flatMap(({ grid }, i) => (grid > 1 ? [i] : []));
+  const summed = p.axes.flatMap(({ taps: n }, i) => (n > 1 ? [i] : []));
+  const last = outer.at(-1);
+  const inRow = last !== undefined && p.axes[last].grid % 4 === 0;
+  // Whether taps are numbered as they lie in a.
+  const run = summed.every((i, n) => p.axes[i].a === summed.slice(n + 1).reduce((m, j) => m * p.axes[j].taps, 1));
+
+  /** Statements that declare where four columns are: their offsets in x or y and, for x, their coordinates along the axes with padding. */
+  const locate = (prefix: string, column: string, ofX: boolean): string[] =>
+    (inRow ? [0] : FOUR).flatMap((e) => {
+      const own = (i: number) => `${prefix}${names[i]}${e}`;
+      const lines = [
+        coordinates(
+          `(${plus(column, e)})`,
+          outer.map((i) => p.axes[i].grid),
+          outer.map(own),
+        ),
+      ];
+      if (!outer.length) lines.length = 0;
+      if (!ofX) {
+        lines.push(`let ${prefix}y${e}: u32 = ${sum(outer.map((i) => [own(i), p.axes[i].y] as const))};`);
+        return lines;
+      }
+      const lead = p.axes.reduce((n, axis) => n + axis.first * axis.x, p.offset.x);
+      const signed = outer.map((i) => [`i32(${own(i)})`, p.axes[i].step * p.axes[i].x] as const);
+      lines.push(`let ${prefix}x${e}: i32 = ${plus(sum([["i32(part)", p.groups.x], ...signed]), lead)};`);
+      p.axes.forEach((axis, i) => {
+        if (checked[i]) lines.push(`let ${prefix}c${names[i]}${e} = ${plus(sum(axis.grid > 1 ? [[`i32(${own(i)})`, axis.step]] : []), axis.first)};`);
+      });
+      return lines;
+    });
+
+  /** Statements that declare the coordinates of tap `k` along each summed axis. */
+  const tapAt = (prefix: string, k: string) =>
+    summed.length
+      ? [
+          coordinates(
+            k,
+            summed.map((i) => p.axes[i].taps),
+            summed.map((i) => `${prefix}${names[i]}`),
+          ),
+        ]
+      : [];
+  const aAt = (prefix: string, k: string) => (run ? k : sum(summed.map((i) => [`${prefix}${names[i]}`, p.axes[i].a] as const)));
+
+  // Loads: what each thread brings of a slice. Neighbouring threads take neighbours in memory.
+  const aAlongRows = p.rows.a === 1;
+  const aLoads = Math.ceil((t.depth * rowQuads) / threads);
+  const xLoads = Math.ceil((t.depth * columnQuads) / threads);
+  const aPlace = (i: number) => {
+    const q = plus("lane", i * threads);
+    return aAlongRows ? { k: `(${q}) / ${rowQuads}`, quad: `(${q}) % ${rowQuads}` } : { k: `(${q}) % ${t.depth}`, quad: `(${q}) / ${t.depth}` };
+  };
+  const loadA = (i: number): string[] => {
+    const { k, quad } = aPlace(i);
+    const lines = [`let ak${i} = slice * ${t.depth} + ${k};`, ...(run ? [] : tapAt(`a${i}`, `ak${i}`))];
+    const base = `a_first + (${quad}) * ${4 * p.rows.a} + ${run ? `ak${i}` : aAt(`a${i}`, "")}`;
+    const value = width.a === 4 ? `vec4f(a[(${base}) / 4])` : `vec4f(${FOUR.map((e) => `f32(a[at${i} + ${e * p.rows.a}])`).join(", ")})`;
+    if (width.a === 1) lines.push(`let at${i} = ${base};`);
+    lines.push(`next_a${i} = ${ragged ? `select(vec4f(), ${value}, ak${i} < ${taps})` : value};`);
+    return lines;
+  };
+  const loadX = (i: number): string[] => {
+    const lines = [`let xk${i} = slice * ${t.depth} + ${plus(`lane / ${columnQuads}`, (i * threads) / columnQuads)};`, ...tapAt(`x${i}`, `xk${i}`)];
+    const moved = sum(summed.map((a) => [`i32(x${i}${names[a]})`, p.axes[a].delta * p.axes[a].x] as const));
+    const test = (e: number) => [
+      ...(ragged ? [`in_k${i}`] : []),
+      ...p.axes.flatMap((_, a) => (checked[a] ? [`in${i}${names[a]}${inRow && a !== last ? 0 : e}`] : [])),
+    ];
+    if (ragged) lines.push(`let in_k${i} = xk${i} < ${taps};`);
+    p.axes.forEach((axis, a) => {
+      if (!checked[a]) return;
+      const shift = axis.taps > 1 ? ` + ${times(`i32(x${i}${names[a]})`, axis.delta)}` : "";
+      for (const e of inRow && a !== last ? [0] : FOUR)
+        lines.push(`let in${i}${names[a]}${e} = u32(${plus(`qc${names[a]}${inRow ? 0 : e}`, inRow ? e * axis.step : 0)}${shift}) < ${axis.size};`);
+    });
+    const at = (e: number) => (inRow ? plus(`qx0 + ${moved}`, e * p.axes[last].step * p.axes[last].x) : `qx${e} + ${moved}`);
+    const guarded = (value: string, tests: readonly string[], zero: string) =>
+      tests.length ? `select(${zero}, ${value}, ${tests.join(" & ")})` : value;
+    if (width.x === 4) lines.push(`next_x${i} = ${guarded(`vec4f(x[u32(${at(0)}) / 4])`, test(0), "vec4f()")};`);
+    else lines.push(`next_x${i} = vec4f(${FOUR.map((e) => guarded(`f32(x[${at(e)}])`, test(e), "0.0")).join(", ")});`);
+    return lines;
+  };
+  const load = [...each(aLoads, loadA).flat(), ...each(xLoads, loadX).flat()];
+  const buffer = (name: string, size: number) => (t.buffers === 2 ? `${name} * ${size} + ` : "");
+  const some = (i: number, of: number, line: string) => ((i + 1) * threads > of ? `if (${plus("lane", i * threads)} < ${of}) { ${line} }` : line);
+  const put = (half: string) => [
+    ...each(aLoads, (i) => {
+      const { k, quad } = aPlace(i);
+      return some(i, t.depth * rowQuads, `a_tile[${buffer(half, t.depth * aPitch(t))}(${k}) * ${aPitch(t)} + ${quad}] = next_a${i};`);
+    }),
+    ...each(xLoads, (i) =>
+      some(i, t.depth * columnQuads, `x_tile[${buffer(half, t.depth * columnQuads)}${plus("lane", i * threads)}] = next_x${i};`),
+    ),
+  ];
+
+  const [aQuads, xQuads] = [t.threadRows / 4, t.threadColumns / 4];
+  const multiply = each(t.depth, (k) => [
+    ...each(aQuads, (q) => `let a${k}_${q} = a_tile[a_from + ${k * aPitch(t) + q * down}];`),
+    ...each(xQuads, (q) => `let x${k}_${q} = x_tile[x_from + ${k * columnQuads + q * across}];`),
+    ...each(t.threadRows, (m) => each(xQuads, (q) => `s${m}_${q} = fma(vec4f(a${k}_${m >> 2}.${"xyzw"[m & 3]}), x${k}_${q}, s${m}_${q});`)).flat(),
+  ]).flat();
+  const halves = t.buffers === 2;
+  const main = [
+    coordinates(
+      "group",
+      [t.splits, p.groups.count, Math.ceil(outputs / t.columns), Math.ceil(p.rows.count / t.rows)],
+      ["split", "part", "column_tile", "row_tile"],
+    ),
+    `let tx = lane % ${across};`,
+    `let ty = lane / ${across};`,
+    `let a_first: u32 = ${plus(
+      sum([
+        ["part", p.groups.a],
+        ["row_tile", t.rows * p.rows.a],
+      ]),
+      p.offset.a,
+    )};`,
+    ...locate("q", `column_tile * ${t.columns} + lane % ${columnQuads} * 4`, true),
+    ...each(t.threadRows, (m) => each(xQuads, (q) => `var s${m}_${q} = vec4f();`).join(" ")),
+    [...each(aLoads, (i) => `var next_a${i}: vec4f;`), ...each(xLoads, (i) => `var next_x${i}: vec4f;`)].join(" "),
+    `let first = split * ${share};`,
+    `let end = min(first + ${share}, ${slices});`,
+    "{",
+    indent(["let slice = first;", ...load].join("\n")),
+    "}",
+    ...(halves ? ["var half = 0u;", ...put("half")] : put("")),
+    "workgroupBarrier();",
+    "for (var now = first; now < end; now++) {",
+    indent(
+      [
+        `let slice = min(now + 1, ${slices - 1});`,
+        ...load,
+        `let a_from = ${buffer("half", t.depth * aPitch(t))}ty;`,
+        `let x_from = ${buffer("half", t.depth * columnQuads)}tx;`,
+        ...multiply,
+        ...(halves ? ["half = 1 - half;"] : ["workgroupBarrier();"]),
+        ...put("half"),
+        "workgroupBarrier();",
+      ].join("\n"),
+    ),
+    "}",
+    ...each(xQuads, (q) => storeQuad(q)).flat(),
+  ];
+
+  function storeQuad(q: number): string[] {
+    const column = `column${q}`;
+    const lines = [`let ${column} = column_tile * ${t.columns} + (tx + ${q * across}) * 4;`, ...locate(`y${q}`, column, false)];
+    const body: string[] = [];
+    for (let m = 0; m < t.threadRows; m++) {
+      const row = `row_tile * ${t.rows} + (ty + ${(m >> 2) * down}) * 4 + ${m & 3}`;
+      const from = plus(sum([...(t.splits > 1 ? [["split", partSize] as const] : []), ["part", p.groups.y], [`(${row})`, p.rows.y]]), p.offset.y);
+      const stores: string[] = [];
+      const element = (e: number) => (inRow ? plus(`y${q}y0`, e * p.axes[last].y) : `y${q}y${e}`);
+      const channel = p.groups.count > 1 ? `part * ${p.rows.count} + ${row}` : row;
+      const finish = (e: number) =>
+        epilogue.store({ r: `s${m}_${q}.${"xyzw"[e]}`, channel, column: plus(column, e), element: `start + ${element(e)}` }, `out${e}`);
+      if (width.y === 4) stores.push(...FOUR.map(finish), `y[(start + ${element(0)}) / 4] = vec4<Y>(vec4f(out0, out1, out2, out3));`);
+      else
+        for (const e of FOUR) {
+          const one = `${finish(e)} y[start + ${element(e)}] = Y(out${e});`;
+          stores.push(e > 0 && outputs % 4 ? `if (${plus(column, e)} < ${outputs}) { ${one} }` : one);
+        }
+      const guard = p.rows.count % t.rows ? `if (${row} < ${p.rows.count}) ` : "";
+      body.push(`${guard}{`, indent([`let start: u32 = ${from};`, ...stores].join("\n")), "}");
+    }
+    return outputs % t.columns ? [...lines, `if (${column} < ${outputs}) {`, indent(body.join("\n")), "}"] : [...lines, ...body];
+  }
+
+  const groups = groupsOf(p, t);
+  return {
+    code: [
+      `var<workgroup> a_tile: array<vec4f, ${t.buffers * t.depth * aPitch(t)}>;`,
+      `var<workgroup> x_tile: array<vec4f, ${t.buffers * t.depth * columnQuads}>;`,
+      ...(epilogue.functions ? ["", epilogue.functions] : []),
+      "",
+      mainOf(groups, threads, main.filter(Boolean).join("\n")),
+    ].join("\n"),
+    groups,
+  };
+}
+
+/** Adds the parts of a split sum: bindings parts and y, and those of the epilogue. */
+export function addParts(
+  splits: number,
+  size: number,
+  { plane, channels, columns }: { readonly plane: number; readonly channels: number; readonly columns: number },
+  epilogue: EmittedEpilogue,
+): { code: string; groups: number } {
+  const threads = 64;
+  const groups = Math.ceil(size / threads);
+  const body = [
+    `let index = group * ${threads} + lane;`,
+    ...(size % threads ? [`if (index >= ${size}) { return; }`] : []),
+    "var r = 0.0;",
+    `for (var part = 0u; part < ${splits}; part++) { r += parts[part * ${size} + index]; }`,
+    epilogue.store({ r: "r", channel: `index / ${plane} % ${channels}`, column: `index % ${columns}`, element: "index" }, "out"),
+    "y[index] = Y(out);",
+  ];
+  return { code: [epilogue.functions, mainOf(groups, threads, body.join("\n"))].filter(Boolean).join("\n\n"), groups };
+}
