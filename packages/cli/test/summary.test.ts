@@ -112,7 +112,7 @@ describe("conv summary", { timeout: 60_000 }, () => {
     const { code, stdout, stderr } = await conv(["summary", "resnet18", "--format", "html", "--convention", "flops2"], cwd);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toMatch(/^<!doctype html>/);
-    expect(stdout.match(/<figure><svg /g)).toHaveLength(4);
+    expect(stdout.match(/<figure><svg /g)).toHaveLength(11); // each but one for wide pages and for telephones
     expect(stdout).toContain("<dd>3,628,146,688</dd><dt>FLOPs (flops2)</dt>");
     expect(stdout.match(/<h2>.*?<\/h2>/g)).toEqual(
       [

@@ -12,31 +12,28 @@ import {
   type LayerSummary,
   type Memory,
 } from "@conv/analysis";
-import { parse, View, type Spec } from "vega";
 import type { Costs, Growth, SummaryOptions } from "../commands/summary.ts";
 import type { StepTime } from "../timing.ts";
-import { depthSpec, fieldSpec, intensitySpec, memorySpec, rooflineSpec } from "./charts.ts";
+import { depthPicture, leavesOf, usedKinds } from "./depth.ts";
+import { colors, svgOf, widths, type Picture } from "./draw.ts";
+import { fieldPictures } from "./field.ts";
+import { intensityPicture, rooflinePicture, timeKinds } from "./roofline.ts";
+import { style } from "./style.ts";
+import { timePicture } from "./time.ts";
 
 const escape = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
 
-const style = `
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 66rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24; background: #fff }
-h1 { margin-bottom: 0 } h2 { margin: 2.2rem 0 .6rem }
-.facts { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1.2rem 0; padding: 0 }
-.facts div { border: 1px solid #d8dee4; border-radius: .5rem; padding: .5rem .9rem; min-width: 8.5rem }
-.facts dd { margin: 0; font-size: 1.25rem; font-weight: 600; font-variant-numeric: tabular-nums } .facts dt { color: #57606a; font-size: .85rem }
-figure { margin: 0; overflow-x: auto } svg { max-width: 100%; min-width: 44rem; height: auto }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums } .scroll { overflow-x: auto }
-th, td { padding: .15rem .7rem; text-align: left; border-bottom: 1px solid #e6e9ed; font-weight: normal } thead th { font-weight: 600 } .n { text-align: right }
-.tree { font-size: .85rem; min-width: 58rem } .tree details, .tree div.row { border-top: 1px solid #eef0f2 }
-.row { display: grid; grid-template-columns: minmax(15rem, 2fr) 8rem 8rem 7rem 8.5rem 6rem 6rem; gap: .5rem; padding: .1rem 0; font-variant-numeric: tabular-nums }
-.row > :nth-child(n + 4) { text-align: right } .head { font-weight: 600; position: sticky; top: 0; background: #fff }
-summary { cursor: pointer; list-style: none } summary .name::before { content: "▸ "; color: #57606a } details[open] > summary .name::before { content: "▾ " }
-details > :not(summary) .name { padding-left: 1rem } details > details > :not(summary) .name { padding-left: 2rem }
-details > details > details > :not(summary) .name { padding-left: 3rem }
-div.row .name::before { content: "  "; white-space: pre } .bar { background: linear-gradient(#cfe3ff, #cfe3ff) no-repeat right / var(--share) 100% }
-.notes { color: #57606a; font-size: .85rem } p { max-width: 48rem }
-`;
+const figure = async (picture: Picture) => `<figure>${await svgOf(picture)}</figure>`;
+
+/** A picture for wide pages and one for telephones, of which one is shown. */
+async function twice(draw: (width: number) => Picture | null): Promise<string> {
+  const [wide, narrow] = [draw(widths.wide), draw(widths.narrow)];
+  return wide && narrow ? `<div class="wide">${await figure(wide)}</div><div class="narrow">${await figure(narrow)}</div>` : "";
+}
+
+/** What the colours of a picture stand for. */
+const legend = (entries: readonly (readonly [name: string, color: string])[]) =>
+  `<ul class="legend">${entries.map(([name, color]) => `<li><i style="--c:${color}"></i>${escape(name)}</li>`).join("")}</ul>`;
 
 export interface PageOptions extends Pick<SummaryOptions, "convention"> {
   readonly formulas: readonly LayerFormula[];
@@ -46,16 +43,21 @@ export interface PageOptions extends Pick<SummaryOptions, "convention"> {
 /** The page's text. */
 export async function pageOf({ summary, inference, training, timing }: Costs, { convention, formulas, growth }: PageOptions): Promise<string> {
   const { model, input, totals, layers, torchinfo } = summary;
-  const draw = async (spec: Spec | null) => (spec ? `<figure>${await new View(parse(spec), { renderer: "none" }).toSVG()}</figure>` : "");
   const head = operationsHead(convention);
-  const depth = await draw(depthSpec(layers, convention, head));
-  const memories = [
-    { title: `Predicting, batch ${input[0]}`, memory: inference },
-    ...(training ? [{ title: `Training, batch ${input[0]}: forward, then back`, memory: training }] : []),
-  ];
-  const time = await draw(memorySpec(memories));
-  const field = await draw(fieldSpec(input, layers));
-  const roofline = await draw(timing ? rooflineSpec(timing) : intensitySpec(layers));
+  const kinds = usedKinds(leavesOf(layers));
+  const depth = await twice((width) => depthPicture(layers, convention, head, width));
+  const time = [
+    await twice((width) => timePicture(`Predicting, batch ${input[0]}`, inference, colors.blue, width)),
+    training ? await twice((width) => timePicture(`Training, batch ${input[0]}: forward, then back`, training, colors.purple, width)) : "",
+  ].join("\n");
+  const fields = fieldPictures(input, layers);
+  const field = fields
+    ? `${legend(fields.legend.map((l) => [`${l.name} ${l.size}`, l.color]))}<div class="row-of">${[...(await Promise.all(fields.pictures.map(figure))), await twice(fields.growth)].join("")}</div>`
+    : "";
+  const roofline = await twice((width) => (timing ? rooflinePicture(timing, width) : intensityPicture(layers, width)));
+  const dotColors = timing
+    ? Object.entries(timeKinds).filter(([kind]) => kind === "predicted" || timing.measured !== undefined)
+    : usedKinds(leavesOf(layers).filter((l) => l.macs > 0));
   const fact = (name: string, value: string) => `<div><dd>${value}</dd><dt>${name}</dt></div>`;
   const row = (cells: readonly string[]) => `<tr>${cells.map((c, i) => (i ? `<td class="n">${c}</td>` : `<th scope="row">${c}</th>`)).join("")}</tr>`;
   const table = (heads: readonly string[], rows: readonly (readonly string[])[]) =>
@@ -85,6 +87,7 @@ ${timing ? fact(`${timing.measured === undefined ? "predicted" : "predicted / me
 </dl>
 <h2>Along the depth</h2>
 <p>A bar for each layer, in the order in which they compute; the names below are those of their modules.</p>
+${legend(kinds)}
 ${depth}
 <h2>Memory over time</h2>
 <p>What is held between input and output at each step, node after node, nothing fused; parameters, gradients and the optimiser's state come on top.</p>
@@ -102,13 +105,14 @@ ${table(
     ...(timing ? [["memory of the compiled program", formatBytes(timing.programBytes), "–"]] : []),
   ],
 )}
-${field ? `<h2>Receptive field</h2>\n<p>What the middle unit of a layer sees of the image, and beyond its edges of the padding.</p>\n${field}` : ""}
+${field ? `<h2>Receptive field</h2>\n<p>What the middle unit of a layer sees of the input, and beyond its edges of the padding.</p>\n${field}` : ""}
 <h2>${timing ? "Roofline" : "Arithmetic intensity"}</h2>
 <p>${
     timing
       ? `Each step of the compiled network, on the ${escape(timing.on)}. The roofs are what it reaches: ${timing.roofs.gflops.toFixed(0)} GFLOP/s in a matrix product, ${timing.roofs.bandwidth.toFixed(1)} GB/s copied. Kernels that need fewer operations than are counted (Winograd, Fourier) may lie above.`
       : "Layers to the left are bound by memory, those to the right by arithmetic. <code>--measure</code> draws them under the roofs of a machine."
   }</p>
+${legend(dotColors)}
 ${roofline}
 ${
   timing
@@ -141,7 +145,7 @@ ${table(
   ],
 )}
 <h2>Operations by every convention</h2>
-<div class="scroll"><table><thead><tr><th scope="col">convention</th><th scope="col" class="n">operations</th><th scope="col">what is counted</th></tr></thead><tbody>
+<div class="scroll"><table><thead><tr><th scope="col">convention</th><th scope="col" class="n">operations</th><th scope="col" class="what">what is counted</th></tr></thead><tbody>
 ${conventionNames.map((name) => `<tr><th scope="row">${name}</th><td class="n">${formatCount(totals.operations[name])}</td><td>${escape(operationConventions[name])}</td></tr>`).join("\n")}
 </tbody></table></div>
 <p>Torchinfo's memory (MB of 1,000,000): input ${(torchinfo.input / 1e6).toFixed(2)}, forward/backward pass ${(torchinfo.passes / 1e6).toFixed(2)}, params ${(torchinfo.parameters / 1e6).toFixed(2)}, total ${(torchinfo.total / 1e6).toFixed(2)}.</p>

@@ -1,0 +1,142 @@
+// Arithmetic intensity: as far as the graph tells, and under the roofs of a machine (Williams, Waterman and Patterson, CACM 52, 2009).
+
+import { formatCount, type LayerSummary } from "@conv/analysis";
+import type { Mark } from "vega";
+import type { StepTime, Timing } from "../timing.ts";
+import { colorOf, leavesOf } from "./depth.ts";
+import { axis, colors, heading, INK, label, levels, textWidth, type Picture } from "./draw.ts";
+import { decades } from "./field.ts";
+
+interface Dot {
+  readonly name: string;
+  readonly text: string;
+  readonly color: string;
+  readonly x: number;
+  readonly y: number;
+  /** Dots of most weight have their names beside them. */
+  readonly weight: number;
+}
+
+/** Colours of the two kinds of times. */
+export const timeKinds = { predicted: colors.gray, measured: colors.blue } as const;
+
+/** What arithmetic and memory of this machine allow, and what each step reaches: measured, and as its kernel estimates. */
+export function rooflinePicture({ layers, roofs: { gflops, bandwidth } }: Timing, width: number): Picture {
+  const timesOf = (l: StepTime) => [["predicted", l.predicted] as const, ...(l.measured === undefined ? [] : [["measured", l.measured] as const])];
+  const dots = layers
+    .filter((l) => l.macs > 0)
+    .flatMap((l) =>
+      timesOf(l).map(([kind, seconds]): Dot => {
+        const speed = (2 * l.macs) / seconds / 1e9;
+        return {
+          name: l.path,
+          text: `${l.path} (${l.kernel}), ${kind}: ${speed.toFixed(1)} GFLOP/s`,
+          color: timeKinds[kind],
+          x: (2 * l.macs) / l.bytes,
+          y: speed,
+          weight: kind === "measured" || l.measured === undefined ? seconds : 0,
+        };
+      }),
+    );
+  const ridge = gflops / bandwidth;
+  const [least, most] = spread([...dots.map((d) => d.x), ridge]);
+  const roof = [least, ridge, most].map((x) => ({ x, y: Math.min(gflops, x * bandwidth) }));
+  return logLog("GFLOP/s of each layer over its arithmetic intensity, under the roofs of this machine", {
+    dots,
+    roof,
+    xs: [least, most],
+    ys: spread([...dots.map((d) => d.y), ...roof.map((r) => r.y)]),
+    titles: ["FLOP a byte, each operand moved once", "GFLOP/s"],
+    width,
+  });
+}
+
+/** Work over arithmetic intensity: whether arithmetic or memory will bound a layer. Null where nothing multiplies. */
+export function intensityPicture(layers: readonly LayerSummary[], width: number): Picture | null {
+  const dots = leavesOf(layers).flatMap((l): Dot[] => {
+    if (!l.macs) return [];
+    const x = (2 * l.macs) / l.movedBytes;
+    return [
+      {
+        name: l.path || "(model)",
+        text: `${l.path || "(model)"}: ${formatCount(l.macs)} MACs, ${x.toFixed(1)} FLOP a byte`,
+        color: colorOf(l),
+        x,
+        y: l.macs,
+        weight: l.macs,
+      },
+    ];
+  });
+  if (dots.length === 0) return null;
+  return logLog("Multiply-accumulates of each layer over its arithmetic intensity", {
+    dots,
+    roof: [],
+    xs: spread(dots.map((d) => d.x)),
+    ys: spread(dots.map((d) => d.y)),
+    titles: ["FLOP a byte, if nothing is fused", "MACs"],
+    width,
+  });
+}
+
+const spread = (values: readonly number[]): [number, number] => [Math.min(...values) / 2, Math.max(...values) * 2];
+
+interface LogLog {
+  readonly dots: readonly Dot[];
+  readonly roof: readonly { readonly x: number; readonly y: number }[];
+  readonly xs: readonly [number, number];
+  readonly ys: readonly [number, number];
+  readonly titles: readonly [x: string, y: string];
+  readonly width: number;
+}
+
+const [LEFT, NAMED] = [52, 6];
+
+function logLog(description: string, { dots, roof, xs, ys, titles, width }: LogLog): Picture {
+  const [inner, height] = [width - LEFT - 10, Math.min(380, Math.round(width * 0.8))];
+  const place = (v: number, [low, high]: readonly [number, number]) => Math.log(v / low) / Math.log(high / low);
+  const at = { x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" } };
+  return {
+    description,
+    width: inner,
+    height,
+    padding: { left: LEFT, right: 10, top: 26, bottom: 40 },
+    data: [
+      { name: "dots", values: [...dots] },
+      { name: "roof", values: [...roof] },
+    ],
+    scales: [
+      { name: "x", type: "log", domain: [...xs], range: [0, inner] },
+      { name: "y", type: "log", domain: [...ys], range: [height, 0] },
+    ],
+    axes: [axis("bottom", "x", { title: titles[0], grid: true, format: "~g", values: decades(...xs) }), levels({ values: decades(...ys) })],
+    marks: [
+      { type: "line", from: { data: "roof" }, encode: { update: { ...at, stroke: { value: INK }, strokeWidth: { value: 1.5 } } } },
+      {
+        type: "symbol",
+        from: { data: "dots" },
+        encode: { update: { ...at, fill: { field: "color" }, fillOpacity: { value: 0.7 }, size: { value: 55 }, description: { field: "text" } } },
+      },
+      ...named(
+        dots.map((d) => ({ ...d, px: inner * place(d.x, xs), py: height * (1 - place(d.y, ys)) })),
+        inner,
+      ),
+      heading(titles[1]),
+    ],
+  };
+}
+
+/** Names of the heaviest dots, where they cover neither each other nor the edge. */
+function named(dots: readonly (Dot & { readonly px: number; readonly py: number })[], width: number): Mark[] {
+  const taken: (readonly [x: number, x2: number, y: number])[] = [];
+  const marks: Mark[] = [];
+  for (const { name, px, py } of dots.toSorted((a, b) => b.weight - a.weight).slice(0, 3 * NAMED)) {
+    const wide = textWidth(name);
+    const x = px + 8 + wide <= width ? px + 8 : px - 8 - wide;
+    const free = x >= 0 && taken.every(([from, to, y]) => Math.abs(y - py) > 14 || x > to + 4 || x + wide < from - 4);
+    const clear = dots.every((d) => Math.abs(d.py - py) > 9 || d.px < x - 4 || d.px > x + wide + 4);
+    if (!free || !clear || marks.length >= NAMED) continue;
+    taken.push([x, x + wide, py]);
+    marks.push(label(x, py, name, { baseline: { value: "middle" }, fillOpacity: { value: 0.75 } }));
+  }
+  return marks;
+}
