@@ -18,7 +18,7 @@ import {
   type Expr,
   type Fn,
 } from "./expr.ts";
-import { broadcastStrides, sumTo } from "./reduce.ts";
+import { broadcastStrides, broadcastToOp, sumTo } from "./reduce.ts";
 import { walk } from "./walk.ts";
 
 /** `f` over inputs a, b, c, …; `df`, one expression per input, over those and the result y. */
@@ -93,7 +93,7 @@ export function elementwiseOp(name: string): ElementwiseOp {
       const [out] = op.infer(inputs, { f });
       return streamCost(inputs, out, countFns(f) * sizeOf(out.shape));
     },
-    simplify: (inputs, params) => withoutConstants(name, inputs, params),
+    simplify: (inputs, params) => withoutConstants(name, inputs, params) ?? withoutBroadcasts(name, inputs, params),
   };
   ops.set(name, op);
   return op;
@@ -148,6 +148,21 @@ function withoutConstants(name: string, inputs: readonly Value[], { f, df }: Ele
 /** Applies any expression of the algebra to tensors: `map("hypot", ["sqrt", …], [x, y])`. */
 export const map = <T extends Arg>(name: string, f: Expr, inputs: readonly T[], df?: readonly Expr[]): T =>
   apply(elementwiseOp(name), df ? { f, df } : { f }, inputs)[0];
+
+/** The node that repeats by itself what other nodes repeated for it; null where none did, or the shape comes from them. */
+function withoutBroadcasts(name: string, inputs: readonly Value[], { f, df }: ElementwiseParams): Value | null {
+  const shapeOf = (list: readonly Value[]) =>
+    broadcastShape(
+      name,
+      list.map((v) => v.shape),
+    );
+  const shape = shapeOf(inputs);
+  const bare = inputs.reduce((list, v, i) => {
+    const without = v.node?.op === broadcastToOp ? list.with(i, v.node.inputs[0]) : list;
+    return sameShape(shapeOf(without), shape) ? without : list;
+  }, inputs);
+  return bare === inputs ? null : map(name, f, bare, df);
+}
 
 // Calls without effect: a bundler leaves out the functions that nobody imports.
 /* @__NO_SIDE_EFFECTS__ */

@@ -76,6 +76,12 @@ describe("simplifications", () => {
     expect(left((x) => mul(x, full([2], 0)), 2)).toEqual(["mul"]);
   });
 
+  test("elementwise ops broadcast by themselves", () => {
+    expect(left((x) => add(x, ops.broadcastTo(sum(x, 0, true), [2, 3])), 2, 3)).toEqual(["sum", "add"]);
+    expect(left((x) => mul(ops.broadcastTo(sum(x), [2, 3]), ops.broadcastTo(x, [2, 3])), 3)).toEqual(["sum", "reshape", "broadcastTo", "mul"]);
+    expect(left((x) => tanh(ops.broadcastTo(x, [2, 3])), 3)).toEqual(["broadcastTo", "tanh"]);
+  });
+
   test("equal nodes are merged", () => {
     expect(left((x) => add(tanh(x), tanh(x)), 2)).toEqual(["tanh", "add"]);
     expect(left((x) => [mul(x, 2), mul(x, 3), mul(x, 2)], 2)).toEqual(["mul", "mul"]);
