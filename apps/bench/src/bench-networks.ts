@@ -1,9 +1,11 @@
 // `bench networks`: whole networks on one batch of images, verified, one network after the other; and how long each competitor, in a
 // process of its own that has loaded its library, takes from graph and weights to the first outputs.
 
+import { traceModel } from "@conv/layers";
+import { models } from "@conv/layers/models";
 import { Declined, type Competitor, type CompetitorName } from "./competitor.ts";
 import { contest, type Pace } from "./contest.ts";
-import { evaluate64, judgeOutputs } from "./judge.ts";
+import { evaluateBatch64, judgeBatch } from "./judge.ts";
 import { describeCommit, describeEngine, type Machine } from "./machine.ts";
 import { networkCase } from "./networks.ts";
 import { ratiosOf, speedOf, type NetworkResult, type NetworkRow, type Row } from "./report/result.ts";
@@ -27,7 +29,7 @@ export interface NetworksOptions extends Pace {
 const SLOW_MS = 10_000;
 
 export async function benchNetworks({
-  models,
+  models: chosen,
   batch,
   starts,
   competitors,
@@ -41,19 +43,19 @@ export async function benchNetworks({
   const rows: NetworkRow[] = [];
   const declined: NetworkResult["declined"][number][] = [];
   let done = 0;
-  const step = (share: number, name: string) => progress?.((done += share / models.length), name);
-  for (const model of models) {
+  const step = (share: number, name: string) => progress?.((done += share / chosen.length), name);
+  for (const model of chosen) {
     const name = batch === 1 ? model : `${model} batch ${batch}`;
     step(0, `${name}, the reference in float64`);
-    const { graph, peers, operands, macs } = networkCase(model, batch);
-    const expected = evaluate64(graph, operands);
+    const { peers, operands, macs } = networkCase(model, batch);
+    const expected = evaluateBatch64(traceModel(models[model](), { batch: 1 }).graph, batch, operands);
     const task = { kind: "network", model, batch, threads: machine.threads, graph: peers } as const;
     const met = await contest(
       competitors,
       task,
       operands,
       { slowMs: SLOW_MS, ...pace },
-      (result) => judgeOutputs(expected, result),
+      (result) => judgeBatch(expected, result),
       (share) => step(share * 0.7, name),
     );
     const first = new Map<CompetitorName, number[]>(met.timings.map(({ competitor }) => [competitor, []]));

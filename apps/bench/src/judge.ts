@@ -68,6 +68,34 @@ const inside = (input: number, outputs: number, stride: number, offset: number):
   Math.min(outputs, Math.floor((input - 1 + offset) / stride) + 1),
 ];
 
+/** The expected outputs of some images of a batch. */
+export interface ExpectedBatch {
+  readonly batch: number;
+  readonly images: readonly number[];
+  readonly outputs: readonly Float64Array[];
+}
+
+/**
+ * The outputs of a network for one image, for the first and the last image of a batch: each image has its own, whatever else is in the
+ * batch, and so large batches need not take minutes.
+ */
+export function evaluateBatch64(single: Graph, batch: number, [images, ...weights]: readonly Float32Array[]): ExpectedBatch {
+  const chosen = [...new Set([0, batch - 1])];
+  const size = images.length / batch;
+  return { batch, images: chosen, outputs: chosen.map((i) => evaluate64(single, [images.subarray(i * size, (i + 1) * size), ...weights])) };
+}
+
+/** Judges the chosen images of a batch by {@link judgeOutputs}, and that all others' outputs are finite. */
+export function judgeBatch({ batch, images, outputs }: ExpectedBatch, got: Float32Array): Verdict {
+  const width = outputs[0].length;
+  const refuse = (reason: string): Verdict => ({ verified: false, error: Infinity, checked: images.length * width, reason });
+  if (got.length !== batch * width) return refuse(`${got.length} outputs, expected ${batch * width}`);
+  const odd = got.findIndex((v) => !Number.isFinite(v));
+  if (odd >= 0) return refuse(`output ${odd} is ${got[odd]}`);
+  const verdicts = images.map((image, i) => judgeOutputs(outputs[i], got.subarray(image * width, (image + 1) * width)));
+  return verdicts.find((v) => !v.verified) ?? { verified: true, error: Math.max(...verdicts.map((v) => v.error)), checked: images.length * width };
+}
+
 /** Refuses a wrong number of outputs, any that is not finite, and any that is off by more than {@link TOLERANCE} standard deviations of all. */
 export function judgeOutputs(expected: Float64Array, got: Float32Array): Verdict {
   const refuse = (reason: string, error = Infinity): Verdict => ({ verified: false, error, checked: expected.length, reason });

@@ -66,12 +66,15 @@ const host = (): Pick<Machine, "cpu" | "cores" | "memoryGiB" | "system"> => ({
 
 export const describeEngine = (): Engine => ({ node: process.versions.node, v8: process.versions.v8 });
 
-/** The commit, marked where the working tree differs; "unknown" outside a checkout. */
-export const describeCommit = (): Promise<string> =>
-  run("git", ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"], { cwd: fileURLToPath(new URL(".", import.meta.url)) }).then(
+/** The commit, marked where the working tree differs; that which a bundle was made of; "unknown" elsewhere outside a checkout. */
+export async function describeCommit(): Promise<string> {
+  const bundled = process.env.CONV_COMMIT;
+  if (bundled) return bundled;
+  return run("git", ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"], { cwd: fileURLToPath(new URL(".", import.meta.url)) }).then(
     ({ stdout }) => stdout.trim(),
     () => "unknown",
   );
+}
 
 /** The sum over as many processes as threads, at the same time; null where the engine does not know a flag. */
 async function peak(flags: readonly string[], threads: number): Promise<Peak | null> {

@@ -14,5 +14,7 @@ export function random(seed: number): () => number {
 /** `size` floats, uniform in [−1, 1). */
 export function operand(seed: number, size: number): Float32Array {
   const next = random(seed);
-  return Float32Array.from({ length: size }, () => 2 * next() - 1);
+  const values = new Float32Array(size);
+  for (let i = 0; i < size; i++) values[i] = 2 * next() - 1; // several times as fast as Float32Array.from, and there are millions
+  return values;
 }
