@@ -86,7 +86,12 @@ export function elementwiseOp(name: string): ElementwiseOp {
       return n.inputs.map((x, i) => {
         const d = n.params.df?.[i] ?? differentiate(n.params.f, variable(i));
         if (d === 0) return null;
-        return sumTo(weighted(`${name}Grad`, d, ct, n.inputs, y), x.shape);
+        // What is the same for all terms of the sum is multiplied after it.
+        const used = variables(d);
+        const within = (v: Value, i: number) => !used.has(variable(i)) || sameShape(broadcastShape(name, [v.shape, x.shape]), x.shape);
+        const after = !used.has("y") && n.inputs.every(within);
+        const sums = sumTo(after ? ct : weighted(`${name}Grad`, d, ct, n.inputs, y), x.shape);
+        return after ? weighted(`${name}Grad`, d, sums, n.inputs, y) : sums;
       });
     },
     cost(inputs, { f }) {
