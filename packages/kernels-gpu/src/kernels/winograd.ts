@@ -5,11 +5,13 @@
 
 import { gatherOf, isConvOrGradInput, ROUNDOFF, tilings, type Tiling } from "@conv/ops/plan";
 import type { Caps } from "../caps.ts";
-import { scratchAt, type GpuKernel, type GpuStage, type Scratch } from "../code.ts";
+import { scratchAt, type GpuKernel, type GpuStage, type Place, type Scratch } from "../code.ts";
 import { emitEpilogue } from "../wgsl.ts";
 import { chosenFor } from "./direct.ts";
 import type { Product } from "./product.ts";
 import { registersShader } from "./registers.ts";
+import { tiledShader, widthsOf, type Tile } from "./tiled.ts";
+import { tileFor } from "./tiles.ts";
 import { inputStage, outputStage, weightStage } from "./winogradTransforms.ts";
 
 /** Bytes that transformed weights, and that transformed tiles or their products, may take. */
@@ -18,25 +20,55 @@ const MOST_TILES = 2 ** 26;
 
 const weightBytes = ({ g, depth, points }: Tiling): number => 4 * g.groups * g.to * depth * points;
 
-/** In how many parts the tiles are dealt with, and the tiles of one. */
-function partsOf({ g, depth, points, tiles }: Tiling, caps: Caps): { readonly count: number; readonly columns: number } {
-  const perTile = 4 * points * g.groups * Math.max(depth, g.to);
-  const most = Math.max(1, Math.floor(Math.min(MOST_TILES, caps.bindingBytes) / perTile));
-  const count = Math.ceil(tiles / most);
-  const columns = Math.ceil(tiles / count);
-  return { count, columns };
+/** How the tiles of a convolution are multiplied: in so many parts of so many columns, by workgroups or by threads alone. */
+interface Plan {
+  readonly count: number;
+  readonly columns: number;
+  readonly product: Product;
+  /** Null where threads work alone. */
+  readonly tile: Tile | null;
+  readonly seconds: number;
 }
 
-/** m[point][group][output channel][column] = Σ over channels and plain taps of u · v. */
-function productOf({ g, depth, points }: Tiling, columns: number): Product {
+function planFor(t: Tiling, caps: Caps): Plan {
+  const { g, depth, points, tiles } = t;
+  const perTile = 4 * points * g.groups * Math.max(depth, g.to);
+  const most = Math.max(4, Math.floor(Math.min(MOST_TILES, caps.bindingBytes) / perTile) - 3);
+  const count = Math.ceil(tiles / most);
+  const columns = Math.ceil(tiles / count);
+  const alone = productOf(t, columns, false);
+  const whole = Math.ceil(columns / 4) * 4; // workgroups load vectors of four
+  const together = productOf(t, whole, true);
+  const [byThreads, byWorkgroups] = [chosenFor(alone, caps), tileFor(together, false, caps)];
+  return byThreads.seconds < byWorkgroups.seconds
+    ? { count, columns, product: alone, tile: null, seconds: byThreads.seconds }
+    : { count, columns: whole, product: together, tile: byWorkgroups.tile, seconds: byWorkgroups.seconds };
+}
+
+/** m[point][group][output channel][column] = Σ over channels and plain taps of u · v; `across`: u has output channels innermost. */
+function productOf({ g, depth, points }: Tiling, columns: number, across: boolean): Product {
   return {
     groups: { count: points * g.groups, a: g.to * depth, x: depth * columns, y: g.to * columns },
-    rows: { count: g.to, a: depth, y: columns },
+    rows: { count: g.to, a: across ? 1 : depth, y: columns },
     axes: [
-      { grid: 1, taps: depth, step: 0, delta: 1, first: 0, size: depth, a: 1, x: columns, y: 0 },
+      { grid: 1, taps: depth, step: 0, delta: 1, first: 0, size: depth, a: across ? g.to : 1, x: columns, y: 0 },
       { grid: columns, taps: 1, step: 1, delta: 0, first: 0, size: columns, a: 0, x: 1, y: 1 },
     ],
     offset: { a: 0, x: 0, y: 0 },
+  };
+}
+
+function productStage({ product, tile }: Plan, caps: Caps, u: Place, v: Place, m: Place): GpuStage {
+  const none = emitEpilogue(null, 0);
+  const width = tile ? widthsOf(product) : ({ a: 1, x: 1, y: 1 } as const);
+  return {
+    label: "Winograd: products",
+    reads: [
+      { name: "a", place: u, width: width.a },
+      { name: "x", place: v, width: width.x },
+    ],
+    writes: [{ name: "y", place: m, width: width.y }],
+    ...(tile ? tiledShader(product, tile, none, 0) : registersShader(product, chosenFor(product, caps).tile, none)),
   };
 }
 
@@ -58,48 +90,42 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): GpuKernel => ({
   estimate(task, caps) {
     const all = tilings(gatherOf(task), points, dims) as Tiling[];
     return all.reduce((total, t) => {
-      const { count, columns } = partsOf(t, caps);
-      return total + count * (chosenFor(productOf(t, columns), caps).seconds + transformTime(t, columns, caps));
+      const plan = planFor(t, caps);
+      return total + plan.count * (plan.seconds + transformTime(t, plan, caps));
     }, 0);
   },
   build(task, caps) {
     const all = tilings(gatherOf(task), points, dims) as Tiling[];
+    const plans = all.map((t) => planFor(t, caps));
     const scratch: Scratch[] = [];
     const stages: GpuStage[] = [];
     const room = (s: Scratch) => scratchAt(scratch.push(s) - 1);
-    const bytes = (rows: (t: Tiling) => number) => Math.max(...all.map((t) => 4 * t.points * t.g.groups * rows(t) * partsOf(t, caps).columns));
+    const bytes = (rows: (t: Tiling) => number) => Math.max(...all.map((t, i) => 4 * t.points * t.g.groups * rows(t) * plans[i].columns));
     const [v, m] = [room({ bytes: bytes((t) => t.depth) }), room({ bytes: bytes((t) => t.g.to) })];
-    for (const t of all) {
+    all.forEach((t, i) => {
+      const { count, columns, tile } = plans[i];
       const u = room({ bytes: weightBytes(t), packs: 1 });
-      stages.push(weightStage(t, u));
-      const { count, columns } = partsOf(t, caps);
-      const product = productOf(t, columns);
-      const shader = registersShader(product, chosenFor(product, caps).tile, emitEpilogue(null, 0));
-      for (let i = 0; i < count; i++) {
-        const start = count > 1 ? room({ bytes: 4, element: "i32", data: Int32Array.of(i * columns) }) : null;
-        const part = { columns, start };
-        stages.push(
-          inputStage(t, part, v),
-          {
-            label: "Winograd: products",
-            reads: [
-              { name: "a", place: u },
-              { name: "x", place: v },
-            ],
-            writes: [{ name: "y", place: m }],
-            ...shader,
-          },
-          outputStage(t, task, part, m),
-        );
+      const product = productStage(plans[i], caps, u, v, m);
+      stages.push(weightStage(t, tile !== null, u));
+      for (let n = 0; n < count; n++) {
+        const start = count > 1 ? room({ bytes: 4, element: "i32", data: Int32Array.of(n * columns) }) : null;
+        const part = { columns, start, ragged: count * columns > t.tiles };
+        stages.push(inputStage(t, part, v), product, outputStage(t, task, part, m));
       }
-    }
+    });
     return { scratch, stages };
   },
 });
 
-/** Seconds of the transforms of a part. */
-function transformTime({ g, points, depth, w, h }: Tiling, columns: number, caps: Caps): number {
-  const tiles = g.groups * columns;
-  const bytes = 4 * tiles * (points * (depth + g.to) + w.m * h.m * (g.to + g.from));
-  return bytes / caps.bandwidth + 2 * caps.launch;
+/** Seconds of the transforms of a part: what they and the products move through memory. */
+function transformTime({ g, points, depth, w, h }: Tiling, { columns }: Plan, caps: Caps): number {
+  const [rows, outputs] = [g.groups * (depth + g.to), g.groups * (g.from + g.to) * w.m * h.m];
+  const bytes = 4 * (points * (2 * rows * columns + g.groups * g.to * depth) + outputs * columns);
+  return bytes / caps.bandwidth + 2 * caps.launch + (caps.software ? COMPILING * points ** 1.5 : 0);
 }
+
+/**
+ * Seconds that a transform may cost a run on a software adapter, times points^1.5: compiling it takes there a millisecond times that, for
+ * programs that run a thousand times.
+ */
+const COMPILING = 1e-6;

@@ -7,10 +7,13 @@ import { inputAt, outputAt, type Binding, type GpuStage, type Place, type Task }
 import { coordinates, emitEpilogue, indent, literal, offsetOf } from "../wgsl.ts";
 import { overItems } from "./each.ts";
 
-/** Tiles that are transformed and multiplied together: `columns` of them, from the one that `start`, where there are several such parts, holds. */
+/** Tiles that are transformed and multiplied together. */
 export interface Part {
   readonly columns: number;
+  /** Holds the number of the first, where there are several parts. */
   readonly start: Place | null;
+  /** The last columns, of the last part, may have no tile. */
+  readonly ragged: boolean;
 }
 
 const plus = (base: string, n: number): string => (n === 0 ? base : n > 0 ? `${base} + ${n}` : `${base} - ${-n}`);
@@ -69,11 +72,11 @@ function lookup(values: readonly number[], index: string): string {
 const plainNames = (axes: readonly TileAxis[]): string[] => axes.map((_, a) => `plain${a}`);
 
 /** Statements that find the image and the first output `at` along each axis of the tile that is the thread's column. */
-function tileOf({ g, axes, tiles }: Tiling, { columns, start }: Part): string {
+function tileOf({ g, axes, tiles }: Tiling, { start, ragged }: Part): string {
   const names = axes.map((_, a) => `tile${a}`);
   return [
     `let tile = column${start ? " + u32(start[0])" : ""};`,
-    ...(start && tiles % columns ? [`if (tile >= ${tiles}u) { return; }`] : []),
+    ...(ragged ? [`if (tile >= ${tiles}u) { return; }`] : []),
     coordinates("tile", [g.n, ...axes.map((x) => x.tiles)], ["image", ...names]),
     ...axes.map(
       ({ m, spacing }, a) =>
@@ -137,14 +140,19 @@ export function inputStage(t: Tiling, part: Part, into: Place): GpuStage {
   };
 }
 
-/** u[point][output channel][channel × plain taps] = G·g·Gᵀ of the weights. */
-export function weightStage({ g, axes, h, w, depth }: Tiling, into: Place): GpuStage {
+/** u[point][output channel][channel × plain taps] = G·g·Gᵀ of the weights; `across`: with output channels innermost. */
+export function weightStage({ g, axes, h, w, depth }: Tiling, across: boolean, into: Place): GpuStage {
   const rank = axes.length;
   const strides = stridesOf(g.kernel);
   const items = g.groups * g.to * depth;
+  const plain = axes.map((x) => x.plain.length);
   const { lines, sums, name } = writer();
   lines.push(
-    coordinates("index", [g.groups, g.to, g.from, ...axes.map((x) => x.plain.length)], ["problem", "row", "channel", ...plainNames(axes)]),
+    coordinates(
+      "index",
+      across ? [g.groups, g.from, ...plain, g.to] : [g.groups, g.to, g.from, ...plain],
+      across ? ["problem", "channel", ...plainNames(axes), "row"] : ["problem", "row", "channel", ...plainNames(axes)],
+    ),
     `let base = i32(${offsetOf(["problem", "row", "channel"], [g.to * g.from * sizeOf(g.kernel), g.wTo, g.wFrom])});`,
   );
   // The taps of each axis that go together, as distances in w; negative where there is none.
