@@ -2,7 +2,19 @@
 // loader, and if wanted the other libraries. One archive, for machines without a network; unpacked, `./run.sh` there prints one table.
 
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
@@ -43,6 +55,7 @@ async function pack(out: string, withPeers: boolean): Promise<void> {
     packDawn(join(bench, "node_modules/webgpu"));
     cpSync(process.execPath, join(root, "node"));
     cpSync(fileURLToPath(new URL("real-gpu.sh", import.meta.url)), join(root, "run.sh"));
+    chmodSync(join(root, "run.sh"), 0o755);
     packLibraries(join(root, "lib"), staging);
     if (withPeers) await packPeers(root);
     strip([join(root, "node"), ...globSync("**/*.{node,so,so.*}", { cwd: root }).map((file) => join(root, file))]);
@@ -95,7 +108,8 @@ function packLibraries(folder: string, staging: string): void {
   }
   for (const deb of globSync("*.deb", { cwd: debs })) execFileSync("dpkg-deb", ["-x", join(debs, deb), tree]);
   // By their names as the loader asks for them: links become files.
-  for (const file of globSync("usr/lib/x86_64-linux-gnu/*.so*", { cwd: tree })) cpSync(realpathSync(join(tree, file)), join(folder, basename(file)));
+  for (const file of globSync("usr/lib/x86_64-linux-gnu/*.so.[0-9]", { cwd: tree }))
+    cpSync(realpathSync(join(tree, file)), join(folder, basename(file)));
 }
 
 /** Those parts of the other libraries that run on a GPU in Node. */

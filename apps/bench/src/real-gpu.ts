@@ -31,8 +31,7 @@ const failed: string[] = [];
 const results: Result[] = [];
 for (const part of values.tiny ? tinyParts() : parts()) {
   const file = join(folder, `${part.name.replaceAll(" ", "-")}.json`);
-  const complaint = await runPart(part, file);
-  if (complaint) failed.push(`${part.name}: ${complaint}`);
+  for (const complaint of await runPart(part, file)) failed.push(`${part.name}: ${complaint}`);
   if (existsSync(file)) results.push(JSON.parse(readFileSync(file, "utf8")));
 }
 console.log(`\n${report(results)}`);
@@ -86,10 +85,10 @@ function tinyParts(): Part[] {
   ];
 }
 
-/** Shows what the part says; returns why it failed, if it did. */
-function runPart({ name, args, seconds }: Part, file: string): Promise<string | null> {
+/** Shows what the part says; returns what failed in it. */
+function runPart({ name, args, seconds }: Part, file: string): Promise<string[]> {
   const left = Math.min(seconds, (end - performance.now()) / 1000);
-  if (left < 5) return Promise.resolve("no time is left");
+  if (left < 5) return Promise.resolve(["no time was left"]);
   console.log(`\n## ${name}\n`);
   const child = spawn(process.execPath, [scriptBeside("main"), ...args, "--device", "gpu", "--adapter", "machine", "--json", file], {
     stdio: ["ignore", "inherit", "pipe"],
@@ -97,17 +96,18 @@ function runPart({ name, args, seconds }: Part, file: string): Promise<string | 
   });
   let complaints = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    complaints = (complaints + text).slice(-2000);
+    complaints += text;
     process.stdout.write(text);
   });
   return new Promise((done) => {
     const limit = setTimeout(() => {
-      complaints = `it took longer than ${left.toFixed(0)} s`;
+      complaints += `it took longer than ${left.toFixed(0)} s\n`;
       process.kill(-child.pid!, "SIGKILL");
     }, 1000 * left);
     child.on("close", (code) => {
       clearTimeout(limit);
-      done(code === 0 ? null : complaints.trim().split("\n").at(-1) || `exit code ${code}`);
+      const said = complaints.split("\n").filter((line) => line.trim());
+      done(code === 0 || said.length ? said : [`exit code ${code}: a case was refused or declined`]);
     });
   });
 }
