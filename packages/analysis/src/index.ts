@@ -30,7 +30,7 @@ export {
   type Operations,
   type TorchinfoMemory,
 } from "./operations.ts";
-export { programMemoryOf, type LayoutBlock, type ProgramLayout, type ProgramMemory } from "./program.ts";
+export { programMemoryOf, type LayoutBlock, type ProgramLayout, type ProgramMemory, type ProgramMemoryOptions } from "./program.ts";
 export { inputRegion, type Region } from "./region.ts";
 export { suggest, type Alternative, type ConvLayer, type Piece } from "./suggest.ts";
 export { conventions, summarise, type Counts, type LayerSummary, type Summary, type SummaryOptions } from "./summary.ts";

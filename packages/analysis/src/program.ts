@@ -18,7 +18,7 @@ export interface ProgramLayout {
   readonly bytes: number;
   readonly blocks: readonly LayoutBlock[];
   readonly steps: readonly Pick<Step, "nodes" | "keeps">[];
-  readonly buffers: { readonly inputs: number; readonly outputs: number };
+  readonly buffers: { readonly inputs: readonly number[]; readonly outputs: readonly number[] };
 }
 
 /** Bytes, plain data. */
@@ -35,7 +35,14 @@ export interface ProgramMemory {
   readonly total: number;
 }
 
-export function programMemoryOf({ bytes: program, blocks, buffers: { inputs, outputs } }: ProgramLayout): ProgramMemory {
+export interface ProgramMemoryOptions {
+  /** How many outputs, the last ones, are written over inputs: what a training step changes. */
+  readonly inPlace?: number;
+}
+
+export function programMemoryOf({ bytes: program, blocks, buffers }: ProgramLayout, { inPlace = 0 }: ProgramMemoryOptions = {}): ProgramMemory {
+  const sum = (list: readonly number[]) => list.reduce((a, b) => a + b, 0);
+  const [inputs, outputs] = [sum(buffers.inputs), sum(buffers.outputs.slice(0, buffers.outputs.length - inPlace))];
   const kinds = [...new Set(blocks.map((b) => b.kind))].filter((kind) => kind !== "value");
   const most = (kind: string) => peakOf(blocks.filter((b) => b.kind === kind));
   return {

@@ -144,6 +144,14 @@ describe("conv summary", { timeout: 60_000 }, () => {
   it("predicts without running the network", async () => {
     const { timing } = await json("lenet5", "--predict", "--threads", "1");
     expect(timing).not.toHaveProperty("measured");
+    const { predicting, training } = timing.reserved;
+    expect(predicting.program).toBe(timing.programBytes);
+    expect(predicting).toMatchObject({
+      inputs: expect.any(Number),
+      values: 23_520,
+      total: predicting.inputs + predicting.outputs + predicting.program,
+    });
+    expect(training.total).toBeGreaterThan(3 * 61_706 * 4); // weights, and the two tensors of Adam
     expect(timing.predicted).toBeCloseTo(
       timing.layers.reduce((sum: number, l: { predicted: number }) => sum + l.predicted, 0),
       12,

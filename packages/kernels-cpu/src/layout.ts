@@ -28,8 +28,8 @@ export interface ProgramLayout {
   readonly bytes: number;
   readonly blocks: readonly ProgramBlock[];
   readonly steps: readonly Step[];
-  /** Bytes that buffers for all inputs, and for all outputs, take in the heap. */
-  readonly buffers: { readonly inputs: number; readonly outputs: number };
+  /** Bytes that a buffer for each input, and for each output, takes in the heap. */
+  readonly buffers: { readonly inputs: readonly number[]; readonly outputs: readonly number[] };
 }
 
 /** A layout, and what code is made of. */
@@ -56,7 +56,7 @@ export function layOut(source: Graph, caps: Caps): LaidOut {
   const end = counters + (caps.threads > 1 ? stages.length : 0);
   const head = Math.ceil((end * 4) / 64) * 64;
   const arena = packArena(blocks);
-  const held = (values: readonly Value[]) => values.reduce((sum, v) => sum + allocated(bytesOf(v.spec)), 0);
+  const held = (values: readonly Value[]) => values.map((v) => allocated(bytesOf(v.spec)));
   const layout: ProgramLayout = {
     bytes: head + arena.bytes,
     blocks: blocks.map(({ bytes, from, to, kind, value, by }, i) => ({ bytes, offset: arena.offsets[i], from, to, kind, value, nodes: by.nodes })),

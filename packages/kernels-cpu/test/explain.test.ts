@@ -125,6 +125,6 @@ describe("the layout of a program", () => {
       ["packed", undefined],
       ["threads", undefined],
     ]);
-    expect(buffers).toEqual({ inputs: 4 * (24 * 400 + 32 * 24 * 9 + 32), outputs: 4 * 32 * 400 });
+    expect(buffers).toEqual({ inputs: [4 * 24 * 400, 4 * 32 * 24 * 9, 4 * 32], outputs: [4 * 32 * 400] });
   });
 });

@@ -20,11 +20,12 @@ import {
   type Traced,
   type TrainingMemory,
 } from "@conv/analysis";
-import { traceModel, type Model } from "@conv/layers";
-import { ShapeError } from "@conv/tensor";
+import { adam, traceModel, traceStep, type Model } from "@conv/layers";
+import { ShapeError, type Graph } from "@conv/tensor";
 import type { DeviceOptions } from "../backend.ts";
 import { about } from "../errors.ts";
 import { modelOf } from "../model.ts";
+import { reservedRows } from "../reserved.ts";
 import { aligned } from "../table.ts";
 import { colorsOf, columns } from "../terminal.ts";
 import type { StepTime, Timing } from "../timing.ts";
@@ -64,7 +65,9 @@ export async function summary(name: string, options: SummaryOptions): Promise<vo
     summary: result,
     inference: memoryOf(traced, { dtype }),
     training: trainingOf(model, batch, dtype),
-    ...((predict || measure) && { timing: await (await import("../timing.ts")).timeLayers(traced, measure, options) }),
+    ...((predict || measure) && {
+      timing: await (await import("../timing.ts")).timeLayers({ ...options, graph: traced.graph, training: stepOf(model, batch), run: measure }),
+    }),
   });
   const text = await {
     text: async () => textOf(await costs(), options, out === undefined),
@@ -84,15 +87,20 @@ export async function summary(name: string, options: SummaryOptions): Promise<vo
   }
 }
 
-/** Batch normalisation has no statistics of one value: then there is no training at this batch. */
-function trainingOf(model: Model, batch: number, dtype: NumberType): TrainingMemory | null {
+/** What training at this batch takes; null where there is none: batch normalisation has no statistics of one value, a loss may be for other labels than classes. */
+function ifTrainable<T>(of: () => T): T | null {
   try {
-    return trainingMemoryOf(traceModel(model, { batch, training: true }), { dtype, slots: ADAM });
+    return of();
   } catch (error) {
     if (error instanceof ShapeError) return null;
     throw error;
   }
 }
+
+const trainingOf = (model: Model, batch: number, dtype: NumberType): TrainingMemory | null =>
+  ifTrainable(() => trainingMemoryOf(traceModel(model, { batch, training: true }), { dtype, slots: ADAM }));
+
+const stepOf = (model: Model, batch: number): Graph | null => ifTrainable(() => traceStep(model, adam(), batch).graph);
 
 /** What becomes of the costs when something is doubled; null where the network does not take it. */
 export interface Growth {
@@ -147,13 +155,14 @@ function textOf({ summary: counts, inference, training, timing }: Costs, options
     ],
     [0, 1, 2],
   );
+  const reserved = timing?.reserved ? ["", ...aligned(reservedRows(timing.reserved, timing.on))] : [];
   const { torchinfo } = counts;
   const mega = (bytes: number) => (bytes / 1e6).toFixed(2);
   const notes = [
     `memory: ${inference.dtype}, node after node, nothing fused; a result may take the place of what it was made of`,
     `torchinfo's memory (MB of 1,000,000, float32): input ${mega(torchinfo.input)}, forward/backward pass ${mega(torchinfo.passes)}, params ${mega(torchinfo.parameters)}, total ${mega(torchinfo.total)}`,
   ].flatMap((note) => wrap(note, width));
-  return [table, "", ...memory, "", ...notes.map(dim), ...(timing ? ["", ...timingText(timing, width)] : [])].join("\n");
+  return [table, "", ...memory, ...reserved, "", ...notes.map(dim), ...(timing ? ["", ...timingText(timing, width)] : [])].join("\n");
 }
 
 /** Predicted and measured time, the layers that take most first. */

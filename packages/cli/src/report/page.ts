@@ -13,6 +13,7 @@ import {
   type Memory,
 } from "@conv/analysis";
 import type { Costs, Growth, SummaryOptions } from "../commands/summary.ts";
+import { reservedRows } from "../reserved.ts";
 import type { StepTime } from "../timing.ts";
 import { depthPicture, leavesOf, usedKinds } from "./depth.ts";
 import { colors, svgOf, widths, type Picture } from "./draw.ts";
@@ -67,6 +68,7 @@ export async function pageOf({ summary, inference, training, timing }: Costs, { 
   const whys = new Map(
     formulas.map((f) => [f.path, `MACs: ${f.macs.symbols} = ${f.macs.numbers}\nparameters: ${f.parameters.symbols} = ${f.parameters.numbers}`]),
   );
+  const reserved = timing?.reserved && reservedRows(timing.reserved, timing.on);
   const taken = (l: StepTime) => l.measured ?? l.predicted;
   const ms = (seconds: number) => (seconds * 1e3).toPrecision(3);
   return `<!doctype html>
@@ -102,14 +104,15 @@ ${table(
     ["kept for the way back, the input included", "–", training ? formatBytes(training.kept) : "–"],
     memoryRows((m) => formatBytes(m.peak.bytes), "most held at once"),
     memoryRows((m) => formatBytes(m.total), "in all"),
-    ...(timing ? [["memory of the compiled program", formatBytes(timing.programBytes), "–"]] : []),
+    ...(timing && !timing.reserved ? [["memory of the compiled program", formatBytes(timing.programBytes), "–"]] : []),
   ],
 )}
+${reserved ? `<p>What compiled programs reserve: the most of each part at one time, then the whole, as parts share memory. A step of training writes what it changes over what it was.</p>${table(reserved[0], reserved.slice(1))}` : ""}
 ${field ? `<h2>Receptive field</h2>\n<p>What the middle unit of a layer sees of the input, and beyond its edges of the padding.</p>\n${field}` : ""}
 <h2>${timing ? "Roofline" : "Arithmetic intensity"}</h2>
 <p>${
     timing
-      ? `Each step of the compiled network, on the ${escape(timing.on)}. The roofs are what it reaches: ${timing.roofs.gflops.toFixed(0)} GFLOP/s in a matrix product, ${timing.roofs.bandwidth.toFixed(1)} GB/s copied. Kernels that need fewer operations than are counted (Winograd, Fourier) may lie above.`
+      ? `Each step of the compiled network, on the ${escape(timing.on)}. The roofs are what it reaches: ${timing.roofs.gflops.toFixed(0)} GFLOP/s in a matrix product, ${timing.roofs.bandwidth.toFixed(1)} GB/s copied. Kernels that need fewer operations than are counted (Winograd, Fourier) and layers whose data are in a cache may lie above.`
       : "Layers to the left are bound by memory, those to the right by arithmetic. <code>--measure</code> draws them under the roofs of a machine."
   }</p>
 ${legend(dotColors)}
