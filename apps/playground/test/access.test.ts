@@ -16,6 +16,7 @@ const settled = (page: Page) => page.locator("li[data-stage=output], [data-side=
 
 const PAGES = {
   digits: "layer=c3&at=412",
+  "digits, on the GPU": "device=gpu",
   "digits, a drawing": "draw=AA&model=lenet5_1998&layer=output&at=3",
   arithmetic: "groups=2&ic=2&oc=2",
   "arithmetic, no geometry": "groups=3",
@@ -27,7 +28,7 @@ test.each(
   const page = await open(`#/${name.split(",")[0]}?${params}&theme=${theme}&lang=${lang}`, { viewport: { width, height: 800 } });
   if (params === "groups=3") await page.getByRole("alert").waitFor();
   else await settled(page);
-  if (name.startsWith("digits")) await page.getByTestId("inspector").waitFor();
+  if (params.includes("at=")) await page.getByTestId("inspector").waitFor();
   await page.evaluate(source);
   const { violations } = await page.evaluate(() => axe.run());
   expect(

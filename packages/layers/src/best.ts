@@ -42,7 +42,7 @@ export async function createBest<T extends Readonly<Record<string, Candidate>>>(
         found = { name, backend };
         break;
       }
-      passed.push({ name, reason: "its device is imitated by the processor" });
+      passed.push({ name, reason: "it is imitated by the processor" });
       if (found) backend.dispose();
       else found = { name, backend };
     } catch (error) {

@@ -39,8 +39,8 @@ test("an imitated device comes last, wherever it stands", async () => {
   const { backend, ...said } = await createBest({ gpu: () => first, cpu });
   expect(said).toEqual({
     chosen: "cpu",
-    passed: [{ name: "gpu", reason: "its device is imitated by the processor" }],
-    why: "cpu, not gpu (its device is imitated by the processor)",
+    passed: [{ name: "gpu", reason: "it is imitated by the processor" }],
+    why: "cpu, not gpu (it is imitated by the processor)",
   });
   expect(first.released).toBe(true);
   backend.dispose();
@@ -49,7 +49,7 @@ test("an imitated device comes last, wherever it stands", async () => {
   const [one, other] = [imitation(), imitation()];
   const last = await createBest({ gpu: () => one, cpu, other: () => other });
   expect(last).toMatchObject({ backend: one, chosen: "gpu" });
-  expect(last.why).toBe("gpu, not cpu (this engine has no WebAssembly SIMD) nor other (its device is imitated by the processor)");
+  expect(last.why).toBe("gpu, not cpu (this engine has no WebAssembly SIMD) nor other (it is imitated by the processor)");
   expect([one.released, other.released]).toEqual([false, true]);
 });
 

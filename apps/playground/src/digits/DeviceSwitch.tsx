@@ -1,4 +1,4 @@
-// Where the network computes: the CPU or the GPU, by a switch that names what runs; and beneath it what there is to say of that.
+// Where the network computes: the CPU or the GPU, by a switch that names what runs and shows how far it has compiled; and why it runs there.
 
 import { useText } from "../i18n/index.tsx";
 import { setParams } from "../url.ts";
@@ -10,7 +10,7 @@ interface Props {
   state: NetworkState;
 }
 
-export function DeviceSwitch({ client, state: { device, moving } }: Props) {
+export function DeviceSwitch({ client, state: { device, moving, compiling } }: Props) {
   const t = useText();
   const text = () => {
     if (moving) return t.startingDevice(t.deviceNames[moving]);
@@ -19,9 +19,15 @@ export function DeviceSwitch({ client, state: { device, moving } }: Props) {
   };
   return (
     <div className="device">
-      <span className="note" role="status" data-testid="device">
-        {text()}
-      </span>
+      {compiling ? (
+        <label className="note compiling" data-testid="compiling">
+          <progress value={compiling.ready} max={compiling.total} /> {t.compiling(compiling.ready, compiling.total)}
+        </label>
+      ) : (
+        <span className="note" role="status" data-testid="device">
+          {text()}
+        </span>
+      )}
       <div className="segments" role="group" aria-label={t.device}>
         {DEVICE_NAMES.map((name) => (
           <button
@@ -39,19 +45,6 @@ export function DeviceSwitch({ client, state: { device, moving } }: Props) {
         ))}
       </div>
     </div>
-  );
-}
-
-/** How many of the programs that are waited for are compiled. */
-export function Compiling({ state: { compiling } }: Pick<Props, "state">) {
-  const t = useText();
-  return (
-    compiling && (
-      <div className="compiling" data-testid="compiling">
-        <progress value={compiling.ready} max={compiling.total} aria-label={t.compilingLabel} />
-        <span>{t.compiling(compiling.ready, compiling.total)}</span>
-      </div>
-    )
   );
 }
 

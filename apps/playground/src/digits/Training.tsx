@@ -6,7 +6,7 @@ import { count, decimal, percent } from "../format.ts";
 import { useLanguage, useText } from "../i18n/index.tsx";
 import type { Client, NetworkState, Notice } from "./client.ts";
 import { Curve } from "./Curve.tsx";
-import { Compiling, DeviceNotes, DeviceSwitch } from "./DeviceSwitch.tsx";
+import { DeviceNotes, DeviceSwitch } from "./DeviceSwitch.tsx";
 import { OPTIMIZERS } from "./recipe.ts";
 
 const EPOCHS = 5; // of one press of the button
@@ -41,7 +41,6 @@ export function Training({ client, state }: { client: Client; state: NetworkStat
 
   return (
     <Card title={t.trainingTitle} className="training-card" aside={<DeviceSwitch client={client} state={state} />}>
-      <Compiling state={state} />
       <div className="training">
         <div className="training-controls">
           <div className="buttons">

@@ -22,8 +22,8 @@ export interface Opened {
 export interface Devices {
   /** The device of that choice. Throws UnsupportedError where it can't be had. */
   open(choice: DeviceChoice): Promise<Opened>;
-  /** Releases one that was lost: it is made again when it is next asked for. */
-  drop(device: Device): void;
+  /** Forgets one that was lost: it is made again when it is next asked for. */
+  forget(device: Device): void;
 }
 
 /** Plain sums on both: what the page explains term by term is what was computed. */
@@ -57,10 +57,9 @@ export function createDevices(onProgress: (ready: number, total: number) => void
       }
       return { device: known.get(choice) ?? keep(await creators[choice]()), notGpu: null };
     },
-    drop(device) {
+    forget(device) {
       const { name } = device.info;
       if (known.get(name) === device) known.delete(name);
-      device.backend.dispose();
     },
   };
 }

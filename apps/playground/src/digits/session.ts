@@ -48,7 +48,7 @@ export async function createSession({ devices, network, digits, view, reply }: S
       const { device: reached } = opened;
       if (!eyes.has(reached)) {
         eyes.set(reached, createEye(reached.backend, network));
-        void reached.lost.then((reason) => inTurn(() => recover(reached, reason)));
+        void reached.lost.then((reason) => inTurn(() => recover(reached, /\((.*)\)/.exec(reason)?.[1] ?? reason)));
       }
       return opened;
     } catch (error) {
@@ -183,25 +183,24 @@ export async function createSession({ devices, network, digits, view, reply }: S
 
   /** After the loss of a device: the same once more, the CPU after the next loss, with the weights that were last seen. */
   const recover = async (gone: Device, reason: string): Promise<void> => {
-    const drop = () => {
-      eyes.delete(gone);
-      devices.drop(gone);
-    };
-    if (gone !== device) return drop();
-    const left = stop ? goal - trainer.position.epoch : 0;
-    await pause();
-    const { device: next, notGpu } = await reach(losses++ ? "cpu" : gone.info.name);
-    await exchange(() => {
-      device = next;
-      return begin(kept?.state);
-    });
-    drop();
-    images = kept ? kept.images : 0;
-    reply({ type: "device", device: device.info, notGpu, lost: reason });
-    reply({ type: "training", running: false, images, fresh: false });
+    eyes.delete(gone);
+    devices.forget(gone);
+    if (gone === device) {
+      const left = stop ? goal - trainer.position.epoch : 0;
+      await pause();
+      const { device: next, notGpu } = await reach(losses++ ? "cpu" : gone.info.name);
+      await exchange(() => {
+        device = next;
+        return begin(kept?.state);
+      });
+      images = kept ? kept.images : 0;
+      goal = left;
+      reply({ type: "training", running: false, images, fresh: false });
+      if (left > 0) run();
+      reply({ type: "device", device: device.info, notGpu, lost: reason });
+    }
+    gone.backend.dispose();
     await look();
-    goal = left;
-    if (left > 0) run();
   };
 
   reply({ type: "device", device: device.info, notGpu: opened.notGpu, lost: null });

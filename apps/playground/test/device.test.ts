@@ -1,0 +1,89 @@
+// The network on the GPU: what runs is named, it learns and is taken apart there, moves while it learns, and outlives the device.
+
+import { browserOptions } from "@conv/testkit/browser";
+import { chromium, type Page } from "playwright-core";
+import { expect, inject, test } from "vitest";
+import { browse } from "./browse.ts";
+
+const { open } = browse();
+
+const ready = async (page: Page): Promise<Page> => {
+  await page.locator("li[data-stage=output]").waitFor();
+  return page;
+};
+const says = (page: Page, id: string, text: string | RegExp) => page.getByTestId(id).filter({ hasText: text }).waitFor({ timeout: 60_000 });
+const chances = (page: Page) => page.getByTestId("chances").textContent();
+const images = async (page: Page) => Number((await page.getByTestId("images").textContent())?.replaceAll(",", ""));
+const untilImages = (page: Page, least: number) =>
+  page.waitForFunction((least) => Number(document.querySelector("[data-testid=images]")?.textContent?.replaceAll(",", "")) >= least, least, {
+    timeout: 90_000,
+  });
+const choose = (page: Page, device: "CPU" | "GPU") => page.getByRole("button", { name: device, exact: true }).click();
+
+test("an imitated GPU is not the first choice, and says so; asked for, it sees what the CPU sees, to the last product", async () => {
+  const page = await ready(await open("#/digits"));
+  await says(page, "device", /^\d+ threads?$/);
+  await says(page, "not-gpu", "On the CPU, not the GPU: it is imitated by the processor.");
+  const seen = await chances(page);
+  await choose(page, "GPU");
+  await says(page, "device", /swiftshader/i);
+  await says(page, "software", "The processor imitates this GPU");
+  expect(page.url()).toContain("device=gpu");
+  expect(await chances(page)).toBe(seen);
+  for (const [stage, index] of [["c3", 733] as const, ["s4", 211] as const, ["output", 3] as const]) {
+    await page.evaluate((hash) => (location.hash = hash), `#/digits?device=gpu&layer=${stage}&at=${index}`);
+    const inspector = page.locator(`[data-testid=inspector][data-stage="${stage}"][data-index="${index}"]`);
+    await inspector.waitFor();
+    expect(await inspector.getByTestId("verdict").textContent()).toContain("Equal");
+  }
+});
+
+test("learns on the GPU, tells how far it has compiled, and goes on learning on the CPU", { timeout: 240_000 }, async () => {
+  const page = await ready(await open("#/digits?device=gpu&lang=zh"));
+  await says(page, "device", /swiftshader/i);
+  await page.getByRole("button", { name: "训练" }).click();
+  await says(page, "compiling", /^\s*正在为 GPU 编译：\d+ \/ \d+$/);
+  await untilImages(page, 256);
+  await choose(page, "CPU");
+  await says(page, "device", /^\d+ 个线程$/);
+  const moved = await images(page);
+  expect(moved).toBeGreaterThanOrEqual(256);
+  await untilImages(page, moved + 4096);
+  expect(Number.parseFloat((await page.getByTestId("accuracy").textContent()) ?? "")).toBeGreaterThan(60);
+});
+
+test("a lost GPU is made again, the second time the CPU takes over, and a training goes on", async () => {
+  const page = await ready(await open("#/digits?device=gpu"));
+  const browser = page.context().browser();
+  const crash = async () => (await browser!.newBrowserCDPSession()).send("Browser.crashGpuProcess");
+  await crash();
+  await says(page, "notice", /^The GPU was lost \(.+\)\. The network runs on the GPU now, with the weights last seen\.$/);
+  await says(page, "device", /swiftshader/i);
+  const seen = await chances(page);
+  await page
+    .getByRole("button", { name: /^Sample of a \d$/ })
+    .nth(4)
+    .click();
+  await page.waitForFunction((text) => document.querySelector("[data-testid=chances]")?.textContent !== text, seen);
+
+  await page.getByRole("button", { name: "Train" }).click();
+  await page.getByTestId("compiling").waitFor({ timeout: 60_000 });
+  await crash();
+  await says(page, "notice", /^The GPU was lost \(.+\)\. The network runs on the CPU now, with the weights last seen\.$/);
+  await untilImages(page, 4096);
+  await page.getByRole("button", { name: "Pause" }).click();
+  await page.getByRole("button", { name: "Train on" }).waitFor();
+});
+
+test("a browser without WebGPU says so to who asks for the GPU, and computes on the CPU", async () => {
+  const options = await browserOptions();
+  const args = options.args?.filter((flag) => !flag.includes("webgpu"));
+  await using browser = await chromium.launch({ ...options, args: [...(args ?? []), "--disable-features=WebGPUService"] });
+  const page = await browser.newPage();
+  await page.goto(`${inject("isolated")}#/digits?lang=en`);
+  await ready(page);
+  await says(page, "not-gpu", /^On the CPU, not the GPU: .+\.$/);
+  await choose(page, "GPU");
+  await says(page, "notice", /^The GPU can't be used: (this browser has no WebGPU|WebGPU is there, but no adapter)/);
+  await says(page, "device", /^\d+ threads?$/);
+});
