@@ -61,10 +61,13 @@ export function chosenFor(p: Product, caps: Caps): Chosen {
 
 /** Multiply-adds that one body may write out. */
 const MOST_MACS = 1200;
-const ROWS = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16];
-const ALONG_LAST = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16];
-const ALONG_OTHER = [1, 2, 3, 4, 7, 8];
-const TAPS = [1, 2, 4, 8, 16];
+const ROWS = [1, 2, 4, 8, 16];
+const ALONG_LAST = [1, 2, 4, 7, 8, 14, 16];
+const ALONG_OTHER = [1, 2, 4, 7];
+const TAPS = [2, 4, 8, 16];
+
+/** Those of a list that are less than a size, and the size itself if it is no more than the last. */
+const upTo = (list: readonly number[], size: number): number[] => [...list.filter((v) => v < size), ...(size <= list.at(-1)! ? [Math.max(1, size)] : [])];
 
 function* candidates(p: Product, caps: Caps): Generator<RegisterTile> {
   const { axes } = p;
@@ -74,25 +77,29 @@ function* candidates(p: Product, caps: Caps): Generator<RegisterTile> {
   // Written out: some taps of one axis, and all of those within.
   const unrolls = [axes.map(() => 1)];
   summed.toReversed().forEach((i, n) => {
-    const all = axes.map(({ taps }, j) => (j > i && summed.indexOf(j) >= summed.length - n ? taps : 1));
-    const count = axes[i].taps;
-    for (const own of [...TAPS.filter((v) => v > 1 && v < count), count]) unrolls.push(all.with(i, own));
+    const all = axes.map(({ taps }, j) => (summed.indexOf(j) >= summed.length - n ? taps : 1));
+    for (const own of [...TAPS.filter((v) => v < axes[i].taps), axes[i].taps]) unrolls.push(all.with(i, own));
   });
-  for (const rows of ROWS.filter((v) => v === 1 || v <= p.rows.count))
-    for (const along of last === undefined ? [1] : ALONG_LAST.filter((v) => v === 1 || v <= axes[last].grid))
-      for (const across of other === undefined ? [1] : ALONG_OTHER.filter((v) => v <= axes[other].grid)) {
-        if (rows * along * across > 160) continue;
-        const outputs = axes.map((_, i) => (i === last ? along : i === other ? across : 1));
-        for (const unroll of unrolls) {
-          if (rows * along * across * sizeOf(unroll) > MOST_MACS && sizeOf(unroll) > 1) continue;
-          const tiles = outer.reduce((n, i) => n * Math.ceil(axes[i].grid / outputs[i]), 1);
-          for (const share of caps.software && caps.subgroups ? [false, true] : [false]) {
-            const items = share ? tiles : tiles * Math.ceil(p.rows.count / rows) * p.groups.count;
-            yield { rows, outputs, unroll, share, threads: threadsFor(items, caps.software ? 4 : 32) };
-          }
+  const bodies = unrolls.map((unroll) => ({ unroll, taps: sizeOf(unroll) })).filter(({ taps }) => taps <= MOST_MACS);
+  for (const along of last === undefined ? [1] : upTo(ALONG_LAST, axes[last].grid))
+    for (const across of other === undefined ? [1] : upTo(ALONG_OTHER, axes[other].grid)) {
+      const outputs = axes.map((_, i) => (i === last ? along : i === other ? across : 1));
+      const tiles = outer.reduce((n, i) => n * Math.ceil(axes[i].grid / outputs[i]), 1);
+      for (const rows of upTo(ROWS, p.rows.count)) {
+        const sums = rows * along * across;
+        if (sums > MOST_SUMS) continue;
+        const all = tiles * Math.ceil(p.rows.count / rows) * p.groups.count;
+        for (const { unroll, taps } of bodies) {
+          if (sums * taps > MOST_MACS) continue;
+          yield { rows, outputs, unroll, share: false, threads: threadsFor(all, caps.software ? 4 : 32) };
+          if (caps.software && caps.subgroups) yield { rows, outputs, unroll, share: true, threads: threadsFor(tiles, 4) };
         }
       }
+    }
 }
+
+/** Sums of a thread: more would not stay in the registers of any adapter. */
+const MOST_SUMS = 128;
 
 /**
  * SwiftShader on two cores, in nanoseconds for four lanes: what its loads, multiply-adds and copies took in loops of each alone. A load
