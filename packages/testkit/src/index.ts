@@ -5,4 +5,4 @@ export { draw, drawAll } from "./data.ts";
 export { deferred } from "./deferred.ts";
 export { evaluateBounded, SUM_FACTOR, type Bounded } from "./roundoff.ts";
 export { ULP } from "./roundoff-expr.ts";
-export { testBackend } from "./test-backend.ts";
+export { testBackend, type SuiteName } from "./test-backend.ts";

@@ -12,11 +12,30 @@ import { fusedSuite } from "./suite/fused.ts";
 import { tensorSuite } from "./suite/tensors.ts";
 import { trainingSuite } from "./suite/training.ts";
 
+const SUITES = {
+  cases: caseSuite,
+  drawn: drawnSuite,
+  fused: fusedSuite,
+  training: trainingSuite,
+  aliasing: aliasingSuite,
+  buffers: bufferSuite,
+  edges: edgeSuite,
+  tensors: tensorSuite,
+};
+
+/** A part of the suite. */
+export type SuiteName = keyof typeof SUITES;
+
 /**
  * Registers the whole suite for a back end, in a Vitest file: `testBackend("cpu", createCpu)`. It
- * makes one back end for most tests, and a few more for those that misuse theirs.
+ * makes one back end for most tests, and a few more for those that misuse theirs. A back end that takes
+ * long divides the suite among several files, which run at once: `only` some parts in one, all `except` these in another.
  */
-export function testBackend(name: string, create: () => Backend | Promise<Backend>): void {
+export function testBackend(
+  name: string,
+  create: () => Backend | Promise<Backend>,
+  { only, except = [] }: { only?: readonly SuiteName[]; except?: readonly SuiteName[] } = {},
+): void {
   describe(name, { timeout: 60_000 }, () => {
     let backend: Backend;
     const device: Device = {
@@ -29,6 +48,7 @@ export function testBackend(name: string, create: () => Backend | Promise<Backen
       backend = await create();
     });
     afterAll(() => backend.dispose());
-    for (const suite of [caseSuite, drawnSuite, fusedSuite, trainingSuite, aliasingSuite, bufferSuite, edgeSuite, tensorSuite]) suite(device);
+    const [wanted, unwanted]: (readonly string[])[] = [only ?? Object.keys(SUITES), except];
+    for (const [suite, register] of Object.entries(SUITES)) if (wanted.includes(suite) && !unwanted.includes(suite)) register(device);
   });
 }
