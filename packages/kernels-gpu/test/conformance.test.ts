@@ -1,0 +1,9 @@
+// Everything the contract of a back end promises, but the cases and what is drawn, which are in files of their own so that all run at once.
+
+import { testBackend } from "@conv/testkit";
+import { softwareGpu } from "@conv/testkit/webgpu";
+import { createGpu } from "../src/index.ts";
+import { asHardware } from "./disguised.ts";
+
+testBackend("gpu", async () => createGpu({ gpu: await softwareGpu() }), { except: ["cases", "drawn"] });
+testBackend("gpu, with the kernels of hardware", async () => createGpu({ gpu: asHardware(await softwareGpu()) }), { except: ["cases", "drawn"] });
