@@ -5,7 +5,7 @@ import type { Caps, Storage } from "./caps.ts";
 import { openDevice } from "./device.ts";
 import { roundUp } from "./place.ts";
 import { compileProgram, type GpuProgram, type GpuTensorBuffer } from "./program.ts";
-import { createRuntime, MAP_READ, USAGE } from "./runtime.ts";
+import { createRuntime, USAGE } from "./runtime.ts";
 
 export interface GpuOptions {
   /** The WebGPU to use: `navigator.gpu` unless given, or in Node that of the package `webgpu`. */
@@ -99,7 +99,7 @@ export async function createGpu({
     async read(buffer) {
       const b = buffer as GpuTensorBuffer;
       const from = live(b);
-      const staging = device.createBuffer({ size: roundUp(b.bytes), usage: USAGE.mapRead | USAGE.copyDst });
+      const staging = runtime.create(roundUp(b.bytes), "a tensor that is read", USAGE.mapRead | USAGE.copyDst);
       await new Promise<void>((resolve) =>
         runtime.later(() => {
           const encoder = device.createCommandEncoder();
@@ -109,10 +109,7 @@ export async function createGpu({
         }),
       );
       try {
-        await staging.mapAsync(MAP_READ).catch((error: unknown) => runtime.fail(error));
-        const failure = runtime.takeFailure();
-        if (failure) throw failure.error;
-        return staging.getMappedRange().slice(0, b.bytes);
+        return (await runtime.mapped(staging)).slice(0, b.bytes);
       } finally {
         staging.destroy();
       }

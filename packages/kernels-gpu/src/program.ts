@@ -5,7 +5,7 @@ import { bytesOf, formatShape, mustHold, optimise, unsupported, type Buffer, typ
 import type { Caps } from "./caps.ts";
 import { inPlace, place, replacements, roundUp, type Home, type Placed } from "./place.ts";
 import { plan } from "./plan.ts";
-import { USAGE, MAP_READ, type Pipeline, type Runtime } from "./runtime.ts";
+import { USAGE, type Pipeline, type Runtime } from "./runtime.ts";
 import { GROUPS_PER_AXIS, shaderOf } from "./wgsl.ts";
 
 /** A buffer of this back end. `version` names its contents: no two contents have the same. */
@@ -140,7 +140,11 @@ export function compileProgram(source: Graph, caps: Caps, runtime: Runtime, next
 
   /** Encodes a run; `timing` gives the timestamps of a stage. */
   const encode = ({ bound, ins, outs }: ReturnType<typeof prepare>, timing?: (stage: number) => GPUComputePassTimestampWrites) => {
-    if (bound.dispatches.some((d) => d.pipeline.pipeline === null)) return null; // it has been said why
+    const failed = bound.dispatches.find((d) => d.pipeline.failure !== null);
+    if (failed) {
+      runtime.fail(failed.pipeline.failure);
+      return null;
+    }
     const skipped = causes.map((inputs, c) => inputs.every((i, j) => seen[c][j] === ins[i].version));
     causes.forEach((inputs, c) => inputs.forEach((i, j) => (seen[c][j] = ins[i].version)));
     const encoder = device.createCommandEncoder();
@@ -197,8 +201,7 @@ export function compileProgram(source: Graph, caps: Caps, runtime: Runtime, next
             resolve();
           }, prepared.bound.ready),
         );
-        await readable.mapAsync(MAP_READ);
-        const ticks = new BigUint64Array(readable.getMappedRange());
+        const ticks = new BigUint64Array(await runtime.mapped(readable));
         shaders.forEach(({ step }, i) => (seconds[step] += Number(ticks[2 * i + 1] - ticks[2 * i]) / 1e9));
         return seconds;
       } finally {

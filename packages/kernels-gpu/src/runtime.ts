@@ -6,7 +6,7 @@ import { formatBytes } from "./words.ts";
 /** Flags of WebGPU's buffers: fixed by its specification, and no globals in Node. */
 export const USAGE = { mapRead: 0x01, copySrc: 0x04, copyDst: 0x08, storage: 0x80, queryResolve: 0x200 } as const;
 const COMPUTE = 0x4;
-export const MAP_READ = 0x1;
+const MAP_READ = 0x1;
 
 /** Pipelines kept for further programs; the oldest goes first. Programs hold their own. */
 const MOST_PIPELINES = 2000;
@@ -15,6 +15,8 @@ export interface Pipeline {
   readonly layout: GPUBindGroupLayout;
   /** Null until it is compiled. */
   pipeline: GPUComputePipeline | null;
+  /** Why it cannot be compiled. */
+  failure: Error | null;
   readonly ready: Promise<void>;
 }
 
@@ -23,13 +25,14 @@ export interface Runtime {
   readonly caps: Caps;
   /** Throws if the device is lost or disposed of. */
   mustLive(): void;
-  /** Remembers the first failure until a read reports it. */
+  /** Remembers the first failure until {@link mapped} reports it. */
   fail(error: unknown): void;
-  takeFailure(): { readonly error: unknown } | null;
+  /** What a buffer holds that is made to be read, once all before is done. Throws the first thing that went wrong before. */
+  mapped(buffer: GPUBuffer): Promise<ArrayBuffer>;
   /** Calls `go` after all calls before it, and after `until` where that is still to come. */
   later(go: () => void, until?: Promise<void> | null): void;
-  /** A buffer of at least this size. Throws RangeError beyond the device's limit; that memory is short is found out later. */
-  create(bytes: number, what: string): GPUBuffer;
+  /** A buffer, of a tensor unless `usage` says otherwise. Throws RangeError beyond the device's limit; that memory is short is found out later. */
+  create(bytes: number, what: string, usage?: number): GPUBuffer;
   /** The pipeline of a shader whose bindings are `reads` buffers read, then `writes` buffers written. */
   pipeline(code: string, label: string, reads: number, writes: number): Pipeline;
 }
@@ -45,18 +48,24 @@ export function createRuntime(
   const pipelines = new Map<string, Pipeline>();
   let [ready, total] = [0, 0];
   let failure: { readonly error: unknown } | null = null;
+  let symptom: { readonly error: unknown } | null = null;
   let gone: string | null = null;
   let closed = false;
 
   const fail = (error: unknown) => void (failure ??= { error });
   device.addEventListener("uncapturederror", (event) => {
     event.preventDefault();
-    fail(new Error(`gpu: ${event.error.message}`));
+    // It may be heard of before its cause is: that memory was short.
+    symptom ??= { error: new Error(`gpu: ${event.error.message}`) };
   });
   const lost = device.lost.then(({ reason, message }) => {
-    if (!closed) fail(new Error((gone = `gpu: the device was lost (${reason}${message && `: ${message}`}); make the back end again`)));
-    return gone ?? "gpu: disposed of";
+    if (closed) return "gpu: disposed of";
+    return (gone = `gpu: the device was lost (${reason}${message && `: ${message}`}); make the back end again`);
   });
+  const mustLive = () => {
+    if (closed) throw new Error("gpu: used after dispose");
+    if (gone) throw new Error(gone);
+  };
 
   const turn = () => {
     while (queue.length) {
@@ -80,24 +89,29 @@ export function createRuntime(
     caps,
     lost,
     fail,
-    takeFailure() {
-      const before = failure;
-      failure = gone ? failure : null; // what is lost stays lost
-      return before;
-    },
-    mustLive() {
-      if (closed) throw new Error("gpu: used after dispose");
-      if (gone) throw new Error(gone);
+    mustLive,
+    async mapped(buffer) {
+      try {
+        await buffer.mapAsync(MAP_READ);
+      } catch (error) {
+        if (error instanceof DOMException && error.name === "AbortError") await lost; // nothing else interrupts it
+        symptom ??= { error };
+      }
+      mustLive();
+      const found = failure ?? symptom;
+      failure = symptom = null;
+      if (found) throw found.error;
+      return buffer.getMappedRange();
     },
     later(go, until = null) {
       queue.push({ go, until });
       if (queue.length === 1) turn();
     },
-    create(bytes, what) {
+    create(bytes, what, usage = USAGE.storage | USAGE.copySrc | USAGE.copyDst) {
       if (bytes > caps.bufferBytes)
         throw new RangeError(`gpu: ${what} takes ${formatBytes(bytes)}, a buffer of this adapter holds ${formatBytes(caps.bufferBytes)}`);
       device.pushErrorScope("out-of-memory");
-      const buffer = device.createBuffer({ size: bytes, usage: USAGE.storage | USAGE.copySrc | USAGE.copyDst, label: what });
+      const buffer = device.createBuffer({ size: bytes, usage, label: what });
       device.popErrorScope().then(
         (error) => error && fail(new RangeError(`gpu: no room for ${what} of ${formatBytes(bytes)}; ${formatBytes(held())} are held`)),
         () => {},
@@ -127,14 +141,15 @@ export function createRuntime(
       const made: Pipeline = {
         layout,
         pipeline: null,
+        failure: null,
         ready: compiling.then(
           (pipeline) => {
             made.pipeline = pipeline;
             onProgress(++ready, total);
           },
           (error: unknown) => {
+            made.failure = new Error(`gpu: ${label} cannot be compiled: ${error instanceof Error ? error.message : String(error)}\n${code}`);
             onProgress(++ready, total);
-            fail(new Error(`gpu: ${label} cannot be compiled: ${error instanceof Error ? error.message : String(error)}\n${code}`));
           },
         ),
       };
@@ -144,7 +159,6 @@ export function createRuntime(
     },
     close() {
       closed = true;
-      queue.length = 0;
       pipelines.clear();
       device.destroy();
     },
