@@ -2,6 +2,7 @@
 
 import type { GpuKernel } from "../code.ts";
 import { create } from "./create.ts";
+import { depthwiseGradWeight } from "./depthwiseGradWeight.ts";
 import { direct, directGradWeight, directMatmul } from "./direct.ts";
 import { fused } from "./fused.ts";
 import { gradWeight } from "./gradWeight.ts";
@@ -25,6 +26,7 @@ export const kernels: readonly GpuKernel[] = [
   winograd(8, 2),
   direct,
   igemm,
+  depthwiseGradWeight,
   directGradWeight,
   gradWeight,
   directMatmul,
