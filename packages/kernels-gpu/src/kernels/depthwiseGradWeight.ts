@@ -104,8 +104,8 @@ export const depthwiseGradWeight: GpuKernel = {
   },
 };
 
-/** Nanoseconds for four lanes on SwiftShader, see direct.ts. */
-const SOFTWARE = { load: 13, mac: 0.5, copy: 5, loop: 100, thread: 300 };
+/** Nanoseconds for four lanes on SwiftShader: twice those of direct.ts, as was seen with 32 and 512 channels. */
+const SOFTWARE = { load: 25, mac: 1, copy: 10, loop: 200, thread: 600 };
 
 function passCode(g: ConvGeometry, { lines, first, taps }: Pass, caps: Caps, epilogue: ReturnType<typeof emitEpilogue>) {
   const { strip, strips, perPart, parts } = shapeOf(g, caps);
