@@ -52,6 +52,12 @@ test("learns on the GPU, tells how far it has compiled, and goes on learning on 
   expect(Number.parseFloat((await page.getByTestId("accuracy").textContent()) ?? "")).toBeGreaterThan(60);
 });
 
+/** Pixels of a canvas that have something on them. */
+const inked = (canvas: Element) => {
+  const { data } = (canvas as HTMLCanvasElement).getContext("2d")!.getImageData(0, 0, 224, 224);
+  return data.filter((v, i) => i % 4 === 3 && v > 0).length;
+};
+
 test("a lost GPU is made again, the second time the CPU takes over, and a training goes on", async () => {
   const page = await ready(await open("#/digits?device=gpu"));
   const browser = page.context().browser();
@@ -66,6 +72,7 @@ test("a lost GPU is made again, the second time the CPU takes over, and a traini
     .click();
   await page.waitForFunction((text) => document.querySelector("[data-testid=chances]")?.textContent !== text, seen);
 
+  expect(await page.locator(".pad canvas").evaluate(inked)).toBeGreaterThan(100);
   await page.getByRole("button", { name: "Train" }).click();
   await page.getByTestId("compiling").waitFor({ timeout: 60_000 });
   await crash();

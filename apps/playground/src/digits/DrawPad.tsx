@@ -2,6 +2,7 @@
 // holds black ink on nothing; the style sheet turns it light in the dark theme.
 
 import { useEffect, useRef, type PointerEvent } from "react";
+import { contextOf } from "../canvas.ts";
 import { useText } from "../i18n/index.tsx";
 import { SIDE } from "./data.ts";
 import { asDigit } from "./drawing.ts";
@@ -25,7 +26,7 @@ export function DrawPad({ pixels, onDraw, hint }: Props) {
   const frame = useRef(0);
 
   useEffect(() => {
-    const context = canvas.current?.getContext("2d");
+    const context = contextOf(canvas.current);
     if (!context || !pixels) return;
     drawing.current = false;
     const small = new OffscreenCanvas(SIDE, SIDE);
@@ -39,7 +40,7 @@ export function DrawPad({ pixels, onDraw, hint }: Props) {
   }, [pixels]);
 
   const digit = (): Float32Array => {
-    const data = canvas.current?.getContext("2d")?.getImageData(0, 0, SIZE, SIZE).data ?? [];
+    const data = contextOf(canvas.current)?.getImageData(0, 0, SIZE, SIZE).data ?? [];
     return asDigit(
       Float32Array.from({ length: SIZE * SIZE }, (_, i) => data[i * 4 + 3] / 255),
       SIZE,
@@ -50,7 +51,7 @@ export function DrawPad({ pixels, onDraw, hint }: Props) {
     return [((e.clientX - rect.left) / rect.width) * SIZE, ((e.clientY - rect.top) / rect.height) * SIZE];
   };
   const stroke = (to: readonly [number, number]) => {
-    const context = canvas.current?.getContext("2d");
+    const context = contextOf(canvas.current);
     if (!context || !last.current) return;
     context.lineWidth = STROKE;
     context.lineCap = "round";
@@ -76,7 +77,7 @@ export function DrawPad({ pixels, onDraw, hint }: Props) {
         onPointerDown={(e) => {
           if (e.button !== 0) return;
           e.currentTarget.setPointerCapture(e.pointerId);
-          if (!drawing.current) e.currentTarget.getContext("2d")?.clearRect(0, 0, SIZE, SIZE);
+          if (!drawing.current) contextOf(e.currentTarget)?.clearRect(0, 0, SIZE, SIZE);
           drawing.current = true;
           last.current = place(e);
           stroke(last.current);

@@ -1,6 +1,7 @@
 // One value taken apart: window, weights, every product, their sum, bias and activation, and beside it the value shown.
 
 import { memo, useEffect, useRef, useState } from "react";
+import { contextOf } from "../canvas.ts";
 import { cssColour, inkOn, limitOf } from "../colour.ts";
 import { Icon } from "../components/ui.tsx";
 import { decimal, exact, short } from "../format.ts";
@@ -232,7 +233,7 @@ function Thumbnail({ values, columns }: { values: readonly number[]; columns: nu
   const limit = limitOf(values);
   const rows = Math.ceil(values.length / columns);
   useEffect(() => {
-    const context = canvas.current?.getContext("2d");
+    const context = contextOf(canvas.current);
     if (!context) return;
     values.forEach((v, i) => {
       context.fillStyle = cssColour(v, limit, theme);

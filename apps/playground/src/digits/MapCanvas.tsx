@@ -2,6 +2,7 @@
 // keyboard; the chosen one and the window of another are outlined.
 
 import { useEffect, useRef, useState, type KeyboardEvent } from "react";
+import { contextOf } from "../canvas.ts";
 import { packedColour } from "../colour.ts";
 import { useTheme, type Theme } from "../theme.ts";
 import type { Maps } from "./stages.ts";
@@ -163,7 +164,7 @@ function paint(
   const scale = devicePixelRatio;
   const [w, h] = [Math.max(1, Math.round(total.width * scale)), Math.max(1, Math.round(total.height * scale))];
   if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
-  const context = canvas.getContext("2d");
+  const context = contextOf(canvas);
   if (!context) return;
   context.setTransform(scale, 0, 0, scale, 0, 0);
   context.clearRect(0, 0, total.width, total.height);

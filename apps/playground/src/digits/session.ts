@@ -67,6 +67,7 @@ export async function createSession({ devices, network, digits, view, reply }: S
   let images: number | null = 0;
   let goal = 0; // the epoch with whose end the training stops
   let stop: AbortController | null = null;
+  let brokenOff = false; // the last training ended with the loss of its device
   let ended: Promise<void> = Promise.resolve();
   let looking: Promise<void> | null = null;
   let lookAgain = false;
@@ -79,12 +80,16 @@ export async function createSession({ devices, network, digits, view, reply }: S
 
   let turn: Promise<void> = Promise.resolve();
   /** Does one piece of work after the other. */
-  const inTurn = (work: () => Promise<void> | void): Promise<void> => (turn = turn.then(work).catch((error: unknown) => fail(error)));
+  const inTurn = (work: () => Promise<void> | void): Promise<void> => (turn = turn.then(work).catch((error: unknown) => void fail(error)));
 
-  /** What goes wrong on a lost device are its last words, not news: the loss itself is told, a moment before or after. */
-  const fail = async (reason: unknown, on = device): Promise<void> => {
+  /**
+   * Tells of an error; but what goes wrong on a lost device are its last words, not news: the loss itself is told, a moment before or after.
+   * Returns whether it was that.
+   */
+  const fail = async (reason: unknown, on = device): Promise<boolean> => {
     const lost = await Promise.race([on.lost, new Promise<null>((resolve) => setTimeout(resolve, LAST_WORDS, null))]);
     if (lost === null) reply({ type: "failed", message: messageOf(reason) });
+    return lost !== null;
   };
 
   const lookOnce = async (shown: Float32Array): Promise<void> => {
@@ -103,7 +108,7 @@ export async function createSession({ devices, network, digits, view, reply }: S
     lookAgain = looking !== null;
     if (looking || !pixels) return;
     const on = device;
-    looking = lookOnce(pixels).catch((error: unknown) => fail(error, on));
+    looking = lookOnce(pixels).catch((error: unknown) => void fail(error, on));
     await looking;
     looking = null;
     if (lookAgain) await look();
@@ -158,9 +163,11 @@ export async function createSession({ devices, network, digits, view, reply }: S
     stop = new AbortController();
     images ??= 0;
     reply({ type: "training", running: true, images, fresh: false });
+    brokenOff = false;
     ended = fit(stop.signal)
       .catch((error: unknown) => fail(error, on))
-      .then(() => {
+      .then((lost) => {
+        brokenOff = lost === true;
         stop = null;
         reply({ type: "training", running: false, images, fresh: false });
         return look();
@@ -186,8 +193,9 @@ export async function createSession({ devices, network, digits, view, reply }: S
     eyes.delete(gone);
     devices.forget(gone);
     if (gone === device) {
-      const left = stop ? goal - trainer.position.epoch : 0;
+      const running = stop !== null;
       await pause();
+      const left = running || brokenOff ? goal - trainer.position.epoch : 0;
       const { device: next, notGpu } = await reach(losses++ ? "cpu" : gone.info.name);
       await exchange(() => {
         device = next;
