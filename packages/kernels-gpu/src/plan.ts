@@ -4,11 +4,17 @@ import { choose as chooseFrom, plan as planOf, type Choice, type Planned as Plan
 import type { Graph } from "@conv/tensor";
 import type { Caps } from "./caps.ts";
 import type { GpuKernel } from "./code.ts";
+import { inline } from "./inline.ts";
 import { kernels } from "./kernels/index.ts";
 
 export type Planned = PlannedOf<GpuKernel>;
 
-export const plan = (graph: Graph, caps: Caps): Planned[] => planOf(graph, (task) => choose(task, caps), caps.storageBuffers);
+export const plan = (graph: Graph, caps: Caps): Planned[] =>
+  inline(
+    graph,
+    planOf(graph, (task) => choose(task, caps), caps.storageBuffers),
+    caps,
+  );
 
 /** Kernels that take the task, the fastest by their own estimates first. Throws UnsupportedError if there is none. */
 export const choose = (task: Task, caps: Caps, list: readonly GpuKernel[] = kernels): Choice<GpuKernel>[] => chooseFrom(task, caps, list);

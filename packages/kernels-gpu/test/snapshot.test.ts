@@ -6,10 +6,14 @@ import {
   avgPool,
   broadcastTo,
   concat,
+  conv,
+  convGeometry,
+  convGradWeightOp,
   flip,
   full,
   grad,
   logSoftmax,
+  matmul,
   max,
   maxPool,
   maxPoolIndices,
@@ -22,35 +26,20 @@ import {
   relu,
   slice,
   softmax,
+  square,
+  sub,
   sum,
   take,
   toInt32,
   transpose,
 } from "@conv/ops";
-import { optimise, spec, trace, type Spec, type Value } from "@conv/tensor";
+import { node, optimise, spec, trace, type Spec, type Value } from "@conv/tensor";
 import { expect, test } from "vitest";
-import { speedsOf, type Caps } from "../src/caps.ts";
+import type { Caps } from "../src/caps.ts";
 import { place } from "../src/place.ts";
 import { plan } from "../src/plan.ts";
 import { shaderOf } from "../src/wgsl.ts";
-
-/** A GPU that offers all that kernels ask for. */
-const caps: Caps = {
-  software: false,
-  subgroups: true,
-  f16: true,
-  timestamps: true,
-  storage: "float32",
-  storageBuffers: 8,
-  bindingBytes: 2 ** 27,
-  bufferBytes: 2 ** 28,
-  workgroupBytes: 16384,
-  threads: 256,
-  groupsPerAxis: 65535,
-  ...speedsOf(false),
-  roundoff: 256,
-  prefer: [],
-};
+import { caps } from "./caps.ts";
 
 type Snapshot = [kernel: string, name: string, inputs: Spec[], fn: (...xs: Value[]) => Value | readonly Value[], caps?: Partial<Caps>];
 
@@ -66,8 +55,16 @@ const snapshots: readonly Snapshot[] = [
     (x, y, z) => relu(slice(concat([add(x, y), z]), [1, 0], [2, 4])),
     { storage: "float16" },
   ],
+  ["direct", "3×3, bias, relu", [f32(1, 2, 5, 6), f32(3, 2, 3, 3), f32(3, 1, 1)], (x, w, b) => relu(add(conv(x, w, { padding: 1 }), b))],
+  ["direct", "on a software adapter", [f32(1, 8, 4, 8), f32(4, 8, 1, 1)], (x, w) => conv(x, w), { software: true }],
+  ["directGradWeight", "3 taps", [f32(1, 4, 7), f32(1, 3, 9)], (dy, x) => node(convGradWeightOp, convGeometry(spec([1, 3, 9]), spec([4, 3, 3])), [dy, x])[0]], // prettier-ignore
+  ["directMatmul", "b transposed", [f32(3, 5), f32(6, 5)], (a, b) => matmul(a, b, { transposeB: true })],
+  ["igemm", "3×3 stride 2", [f32(2, 8, 9, 16), f32(20, 8, 3, 3)], (x, w) => conv(x, w, { stride: 2, padding: 1 })],
+  ["gradWeight", "1×1 in parts", [f32(8, 16, 8, 8), f32(8, 32, 8, 8)], (dy, x) => node(convGradWeightOp, convGeometry(spec([8, 32, 8, 8]), spec([16, 32, 1, 1])), [dy, x])[0]], // prettier-ignore
+  ["matmul", "with vectors of four", [f32(64, 40), f32(40, 64)], (a, b) => matmul(a, b)],
   ["reduce", "sum over space and batch", [f32(2, 3, 4, 6)], (x) => sum(x, [0, 2, 3])],
   ["reduce", "sum over rows, relu", [f32(300, 8)], (x) => relu(sum(x, 0, true))],
+  ["reduce", "sum of squares of differences", [f32(2, 3, 4, 4), f32(3, 1, 1)], (x, m) => sum(square(sub(x, m)), [0, 2, 3])],
   ["reduce", "maximum in parts", [f32(3, 2 ** 16)], (x) => max(x, 1)],
   ["pool", "maximum", [f32(1, 2, 5, 6)], (x) => maxPool(x, 3, { stride: 2, padding: 1 })],
   ["pool", "average of what is seen", [f32(1, 2, 7)], (x) => avgPool(x, 3, { stride: 2, padding: 1, countIncludePad: false })],

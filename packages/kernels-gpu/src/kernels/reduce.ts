@@ -1,6 +1,6 @@
-// Sums and maxima over any axes. Neighbouring axes are merged, which leaves kept and reduced ones in turn. A workgroup of 256 is a table of
-// `rows` × `columns` invocations: each column makes an output (or four neighbouring ones), its rows share the terms, and join their results
-// as a tree in workgroup memory.
+// Sums and maxima over any axes, of x or of what an expression makes of several inputs on the way. Neighbouring axes are merged, which
+// leaves kept and reduced ones in turn. A workgroup of up to 256 is a table of `rows` × `columns` invocations: each column makes an output
+// (or four neighbouring ones), its rows share the terms, and join their results as a tree in workgroup memory.
 //
 //   innermost reduced:  y[o] = Σ over the terms, rows neighbours along the run          vectors of four along the run where it has them
 //   innermost kept:     y[o, k…] = Σ over the terms, columns neighbours along k         vectors of four outputs where there are
@@ -9,17 +9,23 @@
 // alone, and nothing is added in an order that could differ between runs. An invocation adds up to 64 terms before it adds these to its
 // total, so that errors grow with n/64 + 64 and not with n.
 
-import { broadcastStrides, maxOp, sumOp, type ReduceParams } from "@conv/ops";
-import { mergeAxes, type Axis } from "@conv/ops/plan";
-import { sizeOf, stridesOf } from "@conv/tensor";
+import { broadcastStrides, maxOp, sumOp, type Expr, type ReduceParams } from "@conv/ops";
+import { inputName, mergeAxes, type Axis } from "@conv/ops/plan";
+import { sizeOf, type Spec } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type GpuCode, type GpuKernel, type GpuStage, type Place } from "../code.ts";
-import { coordinates, indent, mainOf, offsetOf } from "../wgsl.ts";
+import { coordinates, emitExprs, indent, mainOf, offsetOf } from "../wgsl.ts";
 import { eachElement, finishOf, streamTime, type Finish } from "./each.ts";
+
+/** What is reduced, if it is not an input: an expression over inputs i0, i1, …, which broadcast to `shape`. */
+export interface Terms {
+  readonly of: Expr;
+  readonly shape: readonly number[];
+}
 
 type Join = (a: string, b: string) => string;
 
-/** A sum begins with 0, a maximum with its first term, which may come twice. */
+/** A sum begins with 0, a maximum with a term, which comes twice then. */
 const joins: Readonly<Record<string, Join>> = { [sumOp.name]: (a, b) => `${a} + ${b}`, [maxOp.name]: (a, b) => `max(${a}, ${b})` };
 
 const THREADS = 256;
@@ -36,16 +42,17 @@ export const reduce: GpuKernel = {
   declines: (task) => (task.op.name in joins ? null : "sums and finds maxima"),
   estimate: streamTime,
   build(task, caps) {
-    const { axes } = task.params as ReduceParams;
-    const { shape } = task.inputs[0];
+    const { axes, of = inputName(0), shape = task.inputs[0].shape } = task.params as ReduceParams & Partial<Terms>;
+    const finish = finishOf(task);
     // Over an empty axis: only sums, and they are 0.
     if (sizeOf(shape) === 0) return { scratch: [], stages: [eachElement(task, { label: "sum of nothing", reads: [], body: "", result: "0.0f" })] };
     const rows = shape.map((size, a) => (axes.includes(a) ? 1 : size));
-    return reduction(task.op.name, shape, rows, { from: inputAt(0), into: outputAt(0), finish: finishOf(task) }, caps);
+    const inputs = task.inputs.slice(0, task.inputs.length - finish.reads.length);
+    return reduction(task.op.name, { of, shape }, inputs, rows, finish, caps);
   },
 };
 
-/** Axes by kind; `strides` are of x, then of y. */
+/** Axes by kind; `strides` are of y, then of the inputs. */
 interface Walk {
   readonly kept: readonly Axis[];
   readonly reduced: readonly Axis[];
@@ -55,38 +62,43 @@ interface Walk {
   readonly runs: boolean;
   /** Neighbours that are read as one vector: terms of a run, or outputs. */
   readonly width: 1 | 4;
+  /** How each input is read: where it stands still along the innermost axis, one element at a time. */
+  readonly widths: readonly (1 | 4)[];
 }
 
-function walkOf(shape: readonly number[], rows: readonly number[]): Walk {
-  const axes = mergeAxes(shape, [stridesOf(shape), broadcastStrides(rows, shape)]);
-  const reduces = ({ strides, size }: Axis) => strides[1] === 0 && size > 1;
-  const width = axes.at(-1)!.size % 4 === 0 && axes.at(-1)!.strides[0] === 1 ? 4 : 1;
-  const scaled = axes.map(({ size, strides: [x, y] }, a) =>
-    a === axes.length - 1 ? { size: size / width, strides: [x, y] } : { size, strides: [x / width, y] },
+function walkOf(shape: readonly number[], rows: readonly number[], inputs: readonly Spec[]): Walk {
+  const axes = mergeAxes(
+    shape,
+    [rows, ...inputs.map((s) => s.shape)].map((s) => broadcastStrides(s, shape)),
   );
+  const inner = axes.at(-1)!;
+  const width = inner.size % 4 === 0 && inner.strides.every((s) => s < 2) ? 4 : 1;
+  const widths = inputs.map((_, i) => (width === 4 && inner.strides[i + 1] === 1 ? 4 : 1));
+  const scaled = axes.map(({ size, strides: [y, ...own] }, a) =>
+    a === axes.length - 1
+      ? { size: size / width, strides: [y, ...own] } // from vector to vector
+      : { size, strides: [y, ...own.map((s, i) => s / widths[i])] },
+  );
+  const reduces = ({ strides, size }: Axis) => strides[0] === 0 && size > 1;
   const [kept, reduced] = [scaled.filter((_, a) => !reduces(axes[a])), scaled.filter((_, a) => reduces(axes[a]))];
   const volume = (list: readonly Axis[]) => sizeOf(list.map(({ size }) => size));
-  return { kept, reduced, outputs: volume(kept), terms: volume(reduced), runs: reduces(axes.at(-1)!), width };
+  return { kept, reduced, outputs: volume(kept), terms: volume(reduced), runs: reduces(inner), width, widths };
 }
 
-interface Ends {
-  readonly from: Place;
-  readonly into: Place;
-  readonly finish: Finish;
-}
-
-function reduction(name: string, shape: readonly number[], rows: readonly number[], ends: Ends, caps: Caps): GpuCode {
-  const walk = walkOf(shape, rows);
+function reduction(name: string, { of, shape }: Terms, inputs: readonly Spec[], rows: readonly number[], finish: Finish, caps: Caps): GpuCode {
+  const walk = walkOf(shape, rows, inputs);
+  const places = inputs.map((_, i) => inputAt(i));
   const groups = Math.ceil(walk.outputs / tableOf(walk).columns);
   const parts = Math.min(Math.ceil(busy(caps) / groups), Math.floor(walk.terms / (tableOf(walk).rows * TERMS * 4)));
-  if (parts <= 1) return { scratch: [], stages: [stage(name, walk, 1, ends)] };
-  const partial = [parts, sizeOf(rows)];
-  const between = { functions: "", reads: [], store: (result: string, element: string) => `y[${element}] = ${result};` };
+  if (parts <= 1) return { scratch: [], stages: [stage(name, of, walk, 1, { from: places, into: outputAt(0), finish })] };
+  const partial: Spec = { dtype: "float32", shape: [parts, sizeOf(rows)] };
+  const between: Finish = { functions: "", reads: [], store: (result, element) => `y[${element}] = ${result};` };
+  const joined = walkOf(partial.shape, [1, sizeOf(rows)], [partial]);
   return {
-    scratch: [{ bytes: sizeOf(partial) * 4 }],
+    scratch: [{ bytes: sizeOf(partial.shape) * 4 }],
     stages: [
-      stage(name, walk, parts, { from: ends.from, into: scratchAt(0), finish: between }),
-      stage(name, walkOf(partial, [1, partial[1]]), 1, { ...ends, from: scratchAt(0) }),
+      stage(name, of, walk, parts, { from: places, into: scratchAt(0), finish: between }),
+      stage(name, inputName(0), joined, 1, { from: [scratchAt(0)], into: outputAt(0), finish }),
     ],
   };
 }
@@ -99,12 +111,17 @@ function tableOf({ runs, outputs, terms }: Walk): { readonly rows: number; reado
     return { rows, columns: Math.min(up(outputs), Math.max(1, 64 / rows)) };
   }
   const columns = Math.min(64, up(outputs));
-  const rows = Math.min(THREADS / columns, up(Math.ceil(terms / TERMS)));
-  return { rows, columns };
+  return { rows: Math.min(THREADS / columns, up(Math.ceil(terms / TERMS))), columns };
 }
 
-function stage(name: string, walk: Walk, parts: number, { from, into, finish }: Ends): GpuStage {
-  const { kept, reduced, outputs, terms, runs, width } = walk;
+interface Ends {
+  readonly from: readonly Place[];
+  readonly into: Place;
+  readonly finish: Finish;
+}
+
+function stage(name: string, of: Expr, walk: Walk, parts: number, { from, into, finish }: Ends): GpuStage {
+  const { kept, outputs, terms, runs, width, widths } = walk;
   const { rows, columns } = tableOf(walk);
   const blocks = Math.ceil(outputs / columns);
   const groups = blocks * parts;
@@ -119,7 +136,6 @@ function stage(name: string, walk: Walk, parts: number, { from, into, finish }: 
         ? [`lane % ${rows}u`, `lane / ${rows}u`]
         : [`lane / ${columns}u`, `lane % ${columns}u`];
   const block = parts === 1 ? "group" : `group % ${blocks}u`;
-  const output = columns === 1 ? block : `${block} * ${columns}u + ${column}`;
   // Columns beyond the last output do what it does, and store nothing.
   const cell = outputs % columns ? `min(output, ${outputs - 1}u)` : "output";
   const writes = [...(rows > 1 ? ["row == 0u"] : []), ...(outputs % columns ? [`output < ${outputs}u`] : [])].join(" && ");
@@ -129,28 +145,52 @@ function stage(name: string, walk: Walk, parts: number, { from, into, finish }: 
     runs || width === 1
       ? finish.store(lanes.reduce(join), to("output"))
       : lanes.map((lane, i) => `{\n${indent(finish.store(lane, to(`output * 4u + ${i}u`)))}\n}`).join("\n");
+  const bases = widths.map((_, i) => `base${i}`);
+  const load = `load(${bases.join(", ")}, `;
   const body = [
     `let row = ${row};`,
-    `let output = ${output};`,
+    `let output = ${columns === 1 ? block : `${block} * ${columns}u + ${column}`};`,
     ...(parts === 1 ? [] : [`let part = group / ${blocks}u;`]),
     located(cell, kept, "k"),
-    `let base = ${offsetIn(kept, "k")};`,
+    ...bases.map((base, i) => `let ${base} = ${offsetIn(kept, i, "k")};`),
     ...(parts === 1 ? [] : [`let begin = part * ${length}u;`, `let end = min(begin + ${length}u, ${terms}u);`]),
-    ...accumulation(name, T, rows, length, parts === 1 ? ["row", `${terms}u`] : ["begin + row", "end"]),
+    ...accumulation(name, T, load, rows, length, parts === 1 ? ["row", `${terms}u`] : ["begin + row", "end"]),
     ...(rows > 1 ? tree(join, rows, runs ? 1 : columns) : []),
     writes ? `if (${writes}) {\n${indent(stores)}\n}` : stores,
   ];
-  const load = `fn load(base: u32, term: u32) -> ${T} {\n${indent(located("term", reduced, "r"))}\n  return ${T}(x[base + ${offsetIn(reduced, "r")}]);\n}`;
-  const shared = rows > 1 ? [`var<workgroup> totals: array<${T}, ${rows * columns}>;`] : [];
+  const code = [
+    finish.functions,
+    loader(of, walk, T),
+    rows > 1 ? `var<workgroup> totals: array<${T}, ${rows * columns}>;` : "",
+    mainOf(groups, rows * columns, body.filter(Boolean).join("\n")),
+  ];
   return {
     label: parts > 1 ? `${name} of each of ${parts} parts` : name,
-    reads: [{ name: "x", place: from, width }, ...finish.reads],
+    reads: [...from.map((place, i) => ({ name: inputName(i), place, width: widths[i] })), ...finish.reads],
     writes: [{ name: "y", place: into }],
-    code: [...(finish.functions ? [finish.functions] : []), load, ...shared, mainOf(groups, rows * columns, body.filter(Boolean).join("\n"))].join(
-      "\n\n",
-    ),
+    code: code.filter(Boolean).join("\n\n"),
     groups,
   };
+}
+
+/** `load(base0, …, term)`: the expression, of the inputs from their bases on. */
+function loader(of: Expr, { reduced, width, widths }: Walk, T: string): string {
+  const names = Object.fromEntries(widths.map((_, i) => [inputName(i), `v${i}`]));
+  // An epilogue may bring functions of the same names.
+  const own = (text: string) => text.replaceAll(/\b(\w+_of|infinite\w*)\b/g, "term_$1");
+  const { functions, statements, values } = emitExprs([of], names, width);
+  const body = [
+    located("term", reduced, "r"),
+    ...widths.map((w, i) => {
+      const along = offsetIn(reduced, i, "r");
+      const at = `${inputName(i)}[base${i}${along === "0u" ? "" : ` + ${along}`}]`;
+      return `let v${i} = ${w === width ? `${T}(${at})` : `${T}(f32(${at}))`};`;
+    }),
+    own(statements),
+    `return ${values[0]};`,
+  ];
+  const parameters = [...widths.map((_, i) => `base${i}: u32`), "term: u32"].join(", ");
+  return `${own(functions)}${functions && "\n"}fn load(${parameters}) -> ${T} {\n${indent(body.filter(Boolean).join("\n"))}\n}`;
 }
 
 const namesOf = (axes: readonly Axis[], letter: string): string[] => axes.map((_, a) => `${letter}${a}`);
@@ -163,18 +203,19 @@ const located = (cell: string, axes: readonly Axis[], letter: string): string =>
     namesOf(axes, letter),
   );
 
-const offsetIn = (axes: readonly Axis[], letter: string): string =>
+/** Where in an input that cell is. */
+const offsetIn = (axes: readonly Axis[], input: number, letter: string): string =>
   offsetOf(
     namesOf(axes, letter),
-    axes.map(({ strides }) => strides[0]),
+    axes.map(({ strides }) => strides[input + 1]),
   );
 
 /** Leaves in `total` what this invocation's row has of the terms, `length` of them for all rows. */
-function accumulation(name: string, T: string, rows: number, length: number, [begin, end]: readonly [string, string]): string[] {
+function accumulation(name: string, T: string, load: string, rows: number, length: number, [begin, end]: readonly [string, string]): string[] {
   const loop = (into: string, from: string, until: string) =>
-    `for (var term = ${from}; term < ${until}; term += ${rows}u) { ${into} = ${joins[name](into, "load(base, term)")}; }`;
-  // A maximum begins with the last term that a row may have, or any other.
-  if (name === maxOp.name) return [`var total = load(base, min(${begin}, ${end} - 1u));`, loop("total", begin, end)];
+    `for (var term = ${from}; term < ${until}; term += ${rows}u) { ${into} = ${joins[name](into, `${load}term)`)}; }`;
+  // A row that has no term takes the last of all.
+  if (name === maxOp.name) return [`var total = ${load}min(${begin}, ${end} - 1u));`, loop("total", begin, end)];
   const start = `var total = ${T}();`;
   if (length <= CHUNK * rows) return [start, loop("total", begin, end)];
   const chunk = [`var some = ${T}();`, loop("some", "chunk", `min(chunk + ${CHUNK * rows}u, ${end})`), "total += some;"].join("\n");

@@ -1,13 +1,14 @@
 // 6 workgroups
 // max of each of 2 parts
-alias X = f32;
+alias I0 = f32;
 alias Y = f32;
-@group(0) @binding(0) var<storage, read> x: array<vec4<X>>;
+@group(0) @binding(0) var<storage, read> i0: array<vec4<I0>>;
 @group(0) @binding(1) var<storage, read_write> y: array<Y>;
 
-fn load(base: u32, term: u32) -> vec4f {
+fn load(base0: u32, term: u32) -> vec4f {
   let r0 = term;
-  return vec4f(x[base + r0]);
+  let v0 = vec4f(i0[base0 + r0]);
+  return v0;
 }
 
 var<workgroup> totals: array<vec4f, 256>;
@@ -19,11 +20,11 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let output = group % 3u;
   let part = group / 3u;
   let k0 = output;
-  let base = k0 * 16384u;
+  let base0 = k0 * 16384u;
   let begin = part * 8192u;
   let end = min(begin + 8192u, 16384u);
-  var total = load(base, min(begin + row, end - 1u));
-  for (var term = begin + row; term < end; term += 256u) { total = max(total, load(base, term)); }
+  var total = load(base0, min(begin + row, end - 1u));
+  for (var term = begin + row; term < end; term += 256u) { total = max(total, load(base0, term)); }
   totals[lane] = total;
   workgroupBarrier();
   for (var half = 128u; half > 0u; half /= 2u) {
@@ -38,14 +39,15 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
 
 // 1 workgroups
 // max
-alias X = f32;
+alias I0 = f32;
 alias Y = f32;
-@group(0) @binding(0) var<storage, read> x: array<X>;
+@group(0) @binding(0) var<storage, read> i0: array<I0>;
 @group(0) @binding(1) var<storage, read_write> y: array<Y>;
 
-fn load(base: u32, term: u32) -> f32 {
+fn load(base0: u32, term: u32) -> f32 {
   let r0 = term;
-  return f32(x[base + r0 * 3u]);
+  let v0 = f32(i0[base0 + r0 * 3u]);
+  return v0;
 }
 
 @compute @workgroup_size(4)
@@ -54,9 +56,9 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let row = 0u;
   let output = group * 4u + lane;
   let k0 = min(output, 2u);
-  let base = k0;
-  var total = load(base, min(row, 2u - 1u));
-  for (var term = row; term < 2u; term += 1u) { total = max(total, load(base, term)); }
+  let base0 = k0;
+  var total = load(base0, min(row, 2u - 1u));
+  for (var term = row; term < 2u; term += 1u) { total = max(total, load(base0, term)); }
   if (output < 3u) {
     let finished = total;
     y[output] = Y(finished);

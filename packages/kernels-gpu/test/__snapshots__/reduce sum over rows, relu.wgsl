@@ -1,8 +1,8 @@
 // 1 workgroups
 // sum
-alias X = f32;
+alias I0 = f32;
 alias Y = f32;
-@group(0) @binding(0) var<storage, read> x: array<vec4<X>>;
+@group(0) @binding(0) var<storage, read> i0: array<vec4<I0>>;
 @group(0) @binding(1) var<storage, read_write> y: array<Y>;
 
 fn finish(r: f32) -> f32 {
@@ -10,9 +10,10 @@ fn finish(r: f32) -> f32 {
   return t0;
 }
 
-fn load(base: u32, term: u32) -> vec4f {
+fn load(base0: u32, term: u32) -> vec4f {
   let r0 = term;
-  return vec4f(x[base + r0 * 2u]);
+  let v0 = vec4f(i0[base0 + r0 * 2u]);
+  return v0;
 }
 
 var<workgroup> totals: array<vec4f, 128>;
@@ -23,9 +24,9 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let row = lane / 2u;
   let output = group * 2u + lane % 2u;
   let k0 = output;
-  let base = k0;
+  let base0 = k0;
   var total = vec4f();
-  for (var term = row; term < 300u; term += 64u) { total = total + load(base, term); }
+  for (var term = row; term < 300u; term += 64u) { total = total + load(base0, term); }
   totals[lane] = total;
   workgroupBarrier();
   for (var half = 32u; half > 0u; half /= 2u) {

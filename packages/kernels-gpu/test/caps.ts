@@ -1,0 +1,21 @@
+// What a kernel is told of its adapter, where there is none.
+
+import { speedsOf, type Caps } from "../src/caps.ts";
+
+/** A GPU that offers all that kernels ask for. */
+export const caps: Caps = {
+  software: false,
+  subgroups: true,
+  f16: true,
+  timestamps: true,
+  storage: "float32",
+  storageBuffers: 8,
+  bindingBytes: 2 ** 27,
+  bufferBytes: 2 ** 28,
+  workgroupBytes: 16384,
+  threads: 256,
+  groupsPerAxis: 65535,
+  ...speedsOf(false),
+  roundoff: 256,
+  prefer: [],
+};
