@@ -67,7 +67,10 @@ const ALONG_OTHER = [1, 2, 4, 7];
 const TAPS = [2, 4, 8, 16];
 
 /** Those of a list that are less than a size, and the size itself if it is no more than the last. */
-const upTo = (list: readonly number[], size: number): number[] => [...list.filter((v) => v < size), ...(size <= list.at(-1)! ? [Math.max(1, size)] : [])];
+const upTo = (list: readonly number[], size: number): number[] => [
+  ...list.filter((v) => v < size),
+  ...(size <= list.at(-1)! ? [Math.max(1, size)] : []),
+];
 
 function* candidates(p: Product, caps: Caps): Generator<RegisterTile> {
   const { axes } = p;

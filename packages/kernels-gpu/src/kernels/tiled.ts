@@ -25,9 +25,9 @@ export interface Tile {
 }
 
 export const threadsOf = (t: Tile): number => (t.rows / t.threadRows) * (t.columns / t.threadColumns);
-/** Rows of the tile of a are one vector longer than needed: columns of it then lie in different banks. */
-const aPitch = (t: Pick<Tile, "rows">) => t.rows / 4 + 1;
-export const workgroupBytes = (t: Tile): number => 16 * t.buffers * t.depth * (aPitch(t) + t.columns / 4);
+/** Vectors between neighbouring taps of a slice: one more than needed, so that a tap's neighbours lie in different banks. */
+const pitch = (rows: number) => rows / 4 + 1;
+export const workgroupBytes = (t: Tile): number => 16 * t.buffers * t.depth * (pitch(t.rows) + pitch(t.columns));
 export const groupsOf = (p: Product, t: Tile): number =>
   t.splits * p.groups.count * Math.ceil(outputsOf(p) / t.columns) * Math.ceil(p.rows.count / t.rows);
 
@@ -46,6 +46,13 @@ export function widthsOf({ axes, rows, groups, offset }: Product): { a: 1 | 4; x
     whole(groups.x, offset.x + last.first * last.x, ...others.flatMap(({ step, delta, first, x: by }) => [step * by, delta * by, first * by]));
   const y = inRows && last.y === 1 && whole(groups.y, rows.y, offset.y, ...others.map((axis) => (axis.grid > 1 ? axis.y : 0)));
   return { a: a ? 4 : 1, x: x ? 4 : 1, y: y ? 4 : 1 };
+}
+
+/** Whether x has longer runs of neighbours along taps than along outputs. */
+function runsAlongTaps({ axes }: Product): boolean {
+  const [column, tap] = [axes.findLast(({ grid }) => grid > 1), axes.findLast(({ taps }) => taps > 1)];
+  const run = (count: number, apart: number) => (apart === 0 ? 1 : count / Math.abs(apart));
+  return tap !== undefined && run(tap.taps, tap.delta * tap.x) > (column ? run(column.grid, column.step * column.x) : 0);
 }
 
 const times = (value: string, n: number) => (n === 1 ? value : n < 0 ? `${value} * (${n})` : `${value} * ${n}`);
@@ -111,40 +118,45 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
           ),
         ]
       : [];
-  const aAt = (prefix: string, k: string) => (run ? k : sum(summed.map((i) => [`${prefix}${names[i]}`, p.axes[i].a] as const)));
 
-  // Loads: what each thread brings of a slice. Neighbouring threads take neighbours in memory.
-  const aAlongRows = p.rows.a === 1;
+  // Loads: what each thread brings of a slice. Neighbouring threads take what is nearer in memory: the next taps, or the next rows or columns.
   const aLoads = Math.ceil((t.depth * rowQuads) / threads);
   const xLoads = Math.ceil((t.depth * columnQuads) / threads);
-  const aPlace = (i: number) => {
-    const q = plus("lane", i * threads);
-    return aAlongRows ? { k: `(${q}) / ${rowQuads}`, quad: `(${q}) % ${rowQuads}` } : { k: `(${q}) % ${t.depth}`, quad: `(${q}) / ${t.depth}` };
+  const byTaps = { a: p.rows.a !== 1, x: runsAlongTaps(p) };
+  const placeOf = (i: number, quads: number, alongTaps: boolean) => {
+    const q = i ? `(lane + ${i * threads})` : "lane";
+    return alongTaps ? { k: `${q} % ${t.depth}`, quad: `${q} / ${t.depth}` } : { k: `${q} / ${quads}`, quad: `${q} % ${quads}` };
   };
+  const aPlace = (i: number) => placeOf(i, rowQuads, byTaps.a);
+  const xPlace = (i: number) => placeOf(i, columnQuads, byTaps.x);
   const loadA = (i: number): string[] => {
     const { k, quad } = aPlace(i);
     const lines = [`let ak${i} = slice * ${t.depth} + ${k};`, ...(run ? [] : tapAt(`a${i}`, `ak${i}`))];
-    const base = `a_first + (${quad}) * ${4 * p.rows.a} + ${run ? `ak${i}` : aAt(`a${i}`, "")}`;
-    const value = width.a === 4 ? `vec4f(a[(${base}) / 4])` : `vec4f(${FOUR.map((e) => `f32(a[at${i} + ${e * p.rows.a}])`).join(", ")})`;
+    const base = `a_first + ${quad} * ${4 * p.rows.a} + ${run ? `ak${i}` : sum(summed.map((j) => [`a${i}${names[j]}`, p.axes[j].a] as const))}`;
+    const value = width.a === 4 ? `vec4f(a[(${base}) / 4])` : `vec4f(${FOUR.map((e) => `f32(a[${plus(`at${i}`, e * p.rows.a)}])`).join(", ")})`;
     if (width.a === 1) lines.push(`let at${i} = ${base};`);
     lines.push(`next_a${i} = ${ragged ? `select(vec4f(), ${value}, ak${i} < ${taps})` : value};`);
     return lines;
   };
+  /** Where the columns of a load are: those of every load are the same, unless neighbouring threads take taps. */
+  const located = (i: number) => `q${byTaps.x ? i : 0}`;
   const loadX = (i: number): string[] => {
-    const lines = [`let xk${i} = slice * ${t.depth} + ${plus(`lane / ${columnQuads}`, (i * threads) / columnQuads)};`, ...tapAt(`x${i}`, `xk${i}`)];
-    const moved = sum(summed.map((a) => [`i32(x${i}${names[a]})`, p.axes[a].delta * p.axes[a].x] as const));
+    const q = located(i);
+    const tap = `x${byTaps.x ? 0 : i}`;
+    const lines = byTaps.x && i > 0 ? [] : [`let xk${i} = slice * ${t.depth} + ${xPlace(i).k};`, ...tapAt(tap, `xk${i}`)];
+    if (ragged && !(byTaps.x && i > 0)) lines.push(`let in_k${i} = xk${i} < ${taps};`);
+    const moved = sum(summed.map((a) => [`i32(${tap}${names[a]})`, p.axes[a].delta * p.axes[a].x] as const));
     const test = (e: number) => [
-      ...(ragged ? [`in_k${i}`] : []),
+      ...(ragged ? [`in_k${byTaps.x ? 0 : i}`] : []),
       ...p.axes.flatMap((_, a) => (checked[a] ? [`in${i}${names[a]}${inRow && a !== last ? 0 : e}`] : [])),
     ];
-    if (ragged) lines.push(`let in_k${i} = xk${i} < ${taps};`);
     p.axes.forEach((axis, a) => {
       if (!checked[a]) return;
-      const shift = axis.taps > 1 ? ` + ${times(`i32(x${i}${names[a]})`, axis.delta)}` : "";
+      const shift = axis.taps > 1 ? ` + ${times(`i32(${tap}${names[a]})`, axis.delta)}` : "";
       for (const e of inRow && a !== last ? [0] : FOUR)
-        lines.push(`let in${i}${names[a]}${e} = u32(${plus(`qc${names[a]}${inRow ? 0 : e}`, inRow ? e * axis.step : 0)}${shift}) < ${axis.size};`);
+        lines.push(`let in${i}${names[a]}${e} = u32(${plus(`${q}c${names[a]}${inRow ? 0 : e}`, inRow ? e * axis.step : 0)}${shift}) < ${axis.size};`);
     });
-    const at = (e: number) => (inRow ? plus(`qx0 + ${moved}`, e * p.axes[last].step * p.axes[last].x) : `qx${e} + ${moved}`);
+    const at = (e: number) => (inRow ? plus(`${q}x0 + ${moved}`, e * p.axes[last].step * p.axes[last].x) : `${q}x${e} + ${moved}`);
     const guarded = (value: string, tests: readonly string[], zero: string) =>
       tests.length ? `select(${zero}, ${value}, ${tests.join(" & ")})` : value;
     if (width.x === 4) lines.push(`next_x${i} = ${guarded(`vec4f(x[u32(${at(0)}) / 4])`, test(0), "vec4f()")};`);
@@ -157,17 +169,18 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
   const put = (half: string) => [
     ...each(aLoads, (i) => {
       const { k, quad } = aPlace(i);
-      return some(i, t.depth * rowQuads, `a_tile[${buffer(half, t.depth * aPitch(t))}(${k}) * ${aPitch(t)} + ${quad}] = next_a${i};`);
+      return some(i, t.depth * rowQuads, `a_tile[${buffer(half, t.depth * pitch(t.rows))}${k} * ${pitch(t.rows)} + ${quad}] = next_a${i};`);
     }),
-    ...each(xLoads, (i) =>
-      some(i, t.depth * columnQuads, `x_tile[${buffer(half, t.depth * columnQuads)}${plus("lane", i * threads)}] = next_x${i};`),
-    ),
+    ...each(xLoads, (i) => {
+      const { k, quad } = xPlace(i);
+      return some(i, t.depth * columnQuads, `x_tile[${buffer(half, t.depth * pitch(t.columns))}${k} * ${pitch(t.columns)} + ${quad}] = next_x${i};`);
+    }),
   ];
 
   const [aQuads, xQuads] = [t.threadRows / 4, t.threadColumns / 4];
   const multiply = each(t.depth, (k) => [
-    ...each(aQuads, (q) => `let a${k}_${q} = a_tile[a_from + ${k * aPitch(t) + q * down}];`),
-    ...each(xQuads, (q) => `let x${k}_${q} = x_tile[x_from + ${k * columnQuads + q * across}];`),
+    ...each(aQuads, (q) => `let a${k}_${q} = a_tile[a_from + ${k * pitch(t.rows) + q * down}];`),
+    ...each(xQuads, (q) => `let x${k}_${q} = x_tile[x_from + ${k * pitch(t.columns) + q * across}];`),
     ...each(t.threadRows, (m) => each(xQuads, (q) => `s${m}_${q} = fma(vec4f(a${k}_${m >> 2}.${"xyzw"[m & 3]}), x${k}_${q}, s${m}_${q});`)).flat(),
   ]).flat();
   const halves = t.buffers === 2;
@@ -186,7 +199,7 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
       ]),
       p.offset.a,
     )};`,
-    ...locate("q", `column_tile * ${t.columns} + lane % ${columnQuads} * 4`, true),
+    ...each(byTaps.x ? xLoads : 1, (i) => locate(located(i), `column_tile * ${t.columns} + ${xPlace(i).quad} * 4`, true)).flat(),
     ...each(t.threadRows, (m) => each(xQuads, (q) => `var s${m}_${q} = vec4f();`).join(" ")),
     [...each(aLoads, (i) => `var next_a${i}: vec4f;`), ...each(xLoads, (i) => `var next_x${i}: vec4f;`)].join(" "),
     `let first = split * ${share};`,
@@ -201,8 +214,8 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
       [
         `let slice = min(now + 1, ${slices - 1});`,
         ...load,
-        `let a_from = ${buffer("half", t.depth * aPitch(t))}ty;`,
-        `let x_from = ${buffer("half", t.depth * columnQuads)}tx;`,
+        `let a_from = ${buffer("half", t.depth * pitch(t.rows))}ty;`,
+        `let x_from = ${buffer("half", t.depth * pitch(t.columns))}tx;`,
         ...multiply,
         ...(halves ? ["half = 1 - half;"] : ["workgroupBarrier();"]),
         ...put("half"),
@@ -215,10 +228,10 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
 
   function storeQuad(q: number): string[] {
     const column = `column${q}`;
-    const lines = [`let ${column} = column_tile * ${t.columns} + (tx + ${q * across}) * 4;`, ...locate(`y${q}`, column, false)];
+    const lines = [`let ${column} = column_tile * ${t.columns} + ${q ? `(tx + ${q * across})` : "tx"} * 4;`, ...locate(`y${q}`, column, false)];
     const body: string[] = [];
     for (let m = 0; m < t.threadRows; m++) {
-      const row = `row_tile * ${t.rows} + (ty + ${(m >> 2) * down}) * 4 + ${m & 3}`;
+      const row = plus(`row_tile * ${t.rows} + ${m >> 2 ? `(ty + ${(m >> 2) * down})` : "ty"} * 4`, m & 3);
       const from = plus(sum([...(t.splits > 1 ? [["split", partSize] as const] : []), ["part", p.groups.y], [`(${row})`, p.rows.y]]), p.offset.y);
       const stores: string[] = [];
       const element = (e: number) => (inRow ? plus(`y${q}y0`, e * p.axes[last].y) : `y${q}y${e}`);
@@ -240,8 +253,8 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
   const groups = groupsOf(p, t);
   return {
     code: [
-      `var<workgroup> a_tile: array<vec4f, ${t.buffers * t.depth * aPitch(t)}>;`,
-      `var<workgroup> x_tile: array<vec4f, ${t.buffers * t.depth * columnQuads}>;`,
+      `var<workgroup> a_tile: array<vec4f, ${t.buffers * t.depth * pitch(t.rows)}>;`,
+      `var<workgroup> x_tile: array<vec4f, ${t.buffers * t.depth * pitch(t.columns)}>;`,
       ...(epilogue.functions ? ["", epilogue.functions] : []),
       "",
       mainOf(groups, threads, main.filter(Boolean).join("\n")),

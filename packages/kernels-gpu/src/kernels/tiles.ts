@@ -10,7 +10,7 @@ import { registersShader } from "./registers.ts";
 import { addParts, groupsOf, threadsOf, tiledShader, widthsOf, workgroupBytes, type Tile } from "./tiled.ts";
 
 /** Rows and columns of a workgroup and of a thread, and what part of the rate of multiply-adds such threads can reach. */
-const SHAPES = [
+export const SHAPES = [
   { rows: 128, columns: 128, threadRows: 8, threadColumns: 8, reach: 0.8 },
   { rows: 128, columns: 64, threadRows: 8, threadColumns: 8, reach: 0.75 },
   { rows: 64, columns: 128, threadRows: 8, threadColumns: 8, reach: 0.75 },
@@ -84,8 +84,8 @@ const SOFTWARE = 12;
 export const tiledSeconds = (task: Task, caps: Caps): number =>
   productsOf(task)!.products.reduce((total, p, _, all) => total + (tapsOf(p) ? tileFor(p, all.length === 1, caps).seconds : caps.launch), 0);
 
-/** The stages of a task made of products. */
-export function tiledCode(label: string, task: Task, caps: Caps): GpuCode {
+/** The stages of a task made of products, each with the tile that is given or, unless one is, the fastest. */
+export function tiledCode(label: string, task: Task, caps: Caps, given?: Tile): GpuCode {
   const { products, a, x } = productsOf(task)!;
   const epilogue = emitEpilogue(task.epilogue, 2);
   const plain = emitEpilogue(null, 2);
@@ -101,7 +101,7 @@ export function tiledCode(label: string, task: Task, caps: Caps): GpuCode {
     // Outputs that nothing is summed for.
     if (!tapsOf(p))
       return [{ label, reads: [...operands, ...epilogue.reads], writes: [y], ...registersShader(p, chosenFor(p, caps).tile, epilogue) }];
-    const { tile } = tileFor(p, products.length === 1, caps);
+    const tile = given ?? tileFor(p, products.length === 1, caps).tile;
     const width = widthsOf(p);
     const reads = operands.map((b, i) => ({ ...b, width: i ? width.x : width.a }));
     if (tile.splits === 1)
