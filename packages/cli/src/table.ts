@@ -10,3 +10,24 @@ export function aligned(rows: readonly (readonly string[])[], left: readonly num
       .trimEnd(),
   );
 }
+
+/** A table at most so wide: columns go, the one named first first, until it fits or all of them are gone. */
+export function fitted(rows: readonly (readonly string[])[], width: number, dispensable: readonly number[], left: readonly number[] = [0]): string[] {
+  const lines = aligned(rows, left);
+  const [next, ...others] = dispensable;
+  if (next === undefined || Math.max(...lines.map((line) => line.length)) <= width) return lines;
+  const moved = (i: number) => (i > next ? i - 1 : i);
+  return fitted(
+    rows.map((row) => row.toSpliced(next, 1)),
+    width,
+    others.map(moved),
+    left.filter((i) => i !== next).map(moved),
+  );
+}
+
+/** A layer's name in at most so many characters, if need be without its outer modules: `…denselayer6.conv1`. */
+export function shortened(path: string, most: number): string {
+  const parts = path.split(".");
+  const names = parts.map((_, i) => `${i ? "…" : ""}${parts.slice(i).join(".")}`);
+  return names.find((name) => name.length <= most) ?? names[names.length - 1];
+}

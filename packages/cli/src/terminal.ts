@@ -6,8 +6,8 @@ import { createColors } from "picocolors";
 /** Colours where the stream is a terminal that has them; NO_COLOR, FORCE_COLOR and TERM are respected, as Node does. */
 export const colorsOf = (stream: WriteStream) => createColors(stream.isTTY && stream.hasColors());
 
-/** Columns of standard output; 80 where it is no terminal. */
-export const columns = (): number => process.stdout.columns ?? 80;
+/** Columns of standard output; where it is no terminal those that COLUMNS names, else 80. */
+export const columns = (): number => process.stdout.columns ?? (Math.floor(Number(process.env.COLUMNS)) || 80);
 
 /** `4.2 s`, `1 min 20 s`. */
 export function formatSeconds(seconds: number): string {

@@ -25,10 +25,14 @@ export function compareModels(first: string, second: string, { input, batch, jso
   const color = colorsOf(process.stdout);
   const format = ({ key }: ComparedCount, n: number) => (key.endsWith("Bytes") ? formatBytes(n) : formatCount(n));
   const [head, ...lines] = aligned([
-    ["", comparison.a, comparison.b, `${comparison.b} / ${comparison.a}`],
+    ["", comparison.a, comparison.b, "ratio"],
     ["input", ...comparison.inputs.map((shape) => shape.join("×")), ""],
     ...comparison.counts.map((c) => [c.key, format(c, c.a), format(c, c.b), c.ratio === null ? "–" : c.ratio.toFixed(3)]),
   ]);
-  const notes = comparison.counts.flatMap(({ key, means }) => wrap(`${key}: ${means}`, columns()));
+  const meanings = new Map<string, string[]>();
+  for (const { key, means } of comparison.counts) meanings.set(means, [...(meanings.get(means) ?? []), key]);
+  const notes = [`ratio: ${comparison.b} to ${comparison.a}`, ...[...meanings].map(([means, keys]) => `${keys.join(", ")}: ${means}`)].flatMap(
+    (note) => wrap(note, columns()),
+  );
   console.log([color.bold(head), ...lines, "", ...notes.map((line) => color.dim(line))].join("\n"));
 }

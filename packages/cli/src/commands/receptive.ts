@@ -17,7 +17,7 @@ import leven from "leven";
 import type { DeviceOptions } from "../backend.ts";
 import { UserError } from "../errors.ts";
 import { modelOf } from "../model.ts";
-import { aligned } from "../table.ts";
+import { aligned, fitted } from "../table.ts";
 import { colorsOf, columns } from "../terminal.ts";
 
 export interface ReceptiveOptions extends DeviceOptions {
@@ -56,15 +56,21 @@ export async function receptive(name: string, options: ReceptiveOptions): Promis
     return;
   }
   const color = colorsOf(process.stdout);
-  const [head, ...lines] = aligned(
+  const [head, ...lines] = fitted(
     [
       ["layer", "output", "size", "jump", "start"],
       ...layers.map((l) => [l.path || "(model)", formatShape(l.output), ...(["size", "jump", "start"] as const).map((key) => perAxis(l.field, key))]),
     ],
+    columns(),
+    [1],
     [0, 1],
   );
   const shown = details ? detailsText(details) : [color.bold(head), ...lines];
-  const note = wrap(`size, jump, start: ${conventions.receptiveField}`, columns()).map((line) => color.dim(line));
+  const notes = [
+    `size, jump, start: ${conventions.receptiveField}`,
+    ...(details?.effective ? ["what counts: places with more than 4.55 % of the largest gradient (Luo, Li, Urtasun and Zemel 2016)"] : []),
+  ];
+  const note = notes.flatMap((text) => wrap(text, columns())).map((line) => color.dim(line));
   console.log([`${color.bold(name)}, input ${formatShape(x.shape)}`, "", ...shown, "", ...note].join("\n"));
 }
 
@@ -140,7 +146,7 @@ function detailsText({ at, output, field, unit, region, effective }: Details): s
     rows.push(
       ["in effect, centre", effective.centre.map((c) => c.toFixed(1)).join("×")],
       ["standard deviation", effective.deviation.map((d) => d.toFixed(1)).join("×")],
-      ["side of what counts", `${effective.side.toFixed(1)} (places with more than 4.55 % of the largest gradient; Luo et al. 2016)`],
+      ["side of what counts", effective.side.toFixed(1)],
     );
   return aligned(rows, [0, 1]);
 }

@@ -3,7 +3,7 @@
 import { formatBytes, formatCount, operationConventions, suggest, wrap } from "@conv/analysis";
 import { perAxis, type PerAxis } from "@conv/ops";
 import { UserError } from "../errors.ts";
-import { aligned } from "../table.ts";
+import { aligned, fitted } from "../table.ts";
 import { colorsOf, columns } from "../terminal.ts";
 
 export interface SuggestOptions {
@@ -37,25 +37,30 @@ export function suggestLayers(input: readonly number[], kernel: readonly number[
     return;
   }
   const color = colorsOf(process.stdout);
-  const percent = (ratio: number) => `${(100 * ratio).toFixed(0)} %`;
-  const [head, ...lines] = aligned([
-    ["", "parameters", "MACs", "of direct", "values", "memory", "field"],
-    ...list.map((a) => [
-      a.name,
-      formatCount(a.parameters),
-      formatCount(a.macs),
-      percent(a.ratio.macs),
-      formatCount(a.elements),
-      formatBytes(a.memory),
-      a.field.map((f) => formatCount(f.size)).join("×"),
-    ]),
-  ]);
+  const percent = (ratio: number) => (100 * ratio).toFixed(0);
+  const [head, ...lines] = fitted(
+    [
+      ["", "parameters", "MACs", "%", "values", "memory", "field"],
+      ...list.map((a) => [
+        a.name,
+        formatCount(a.parameters),
+        formatCount(a.macs),
+        percent(a.ratio.macs),
+        formatCount(a.elements),
+        formatBytes(a.memory),
+        a.field.map((f) => formatCount(f.size)).join("×"),
+      ]),
+    ],
+    columns(),
+    [3, 4],
+  );
   const layers = aligned(
     list.map((a) => [a.name, a.text]),
     [0, 1],
   );
   const notes = [
     `MACs: ${operationConventions.torchvision}`,
+    "%: of the multiply-accumulates of the direct layer",
     "values: numbers that all layers of it give out, for one sample",
     "memory: input, output, parameters and the most that is held at once between them, as float32",
     "field: inputs that one output depends on, along each axis",

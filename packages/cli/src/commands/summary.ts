@@ -26,7 +26,7 @@ import type { DeviceOptions } from "../backend.ts";
 import { about } from "../errors.ts";
 import { modelOf } from "../model.ts";
 import { reservedRows } from "../reserved.ts";
-import { aligned } from "../table.ts";
+import { aligned, fitted, shortened } from "../table.ts";
 import { colorsOf, columns } from "../terminal.ts";
 import type { StepTime, Timing } from "../timing.ts";
 
@@ -139,7 +139,8 @@ function textOf({ summary: counts, inference, training, timing }: Costs, options
   const rows = toTerminal && process.stdout.isTTY ? Math.max(8, process.stdout.rows - 28) : undefined;
   const { convention, backward, depth } = options;
   const table = formatSummary(counts, { convention, backward, depth, width, rows, paint });
-  const at = (m: Memory) => `${formatBytes(m.peak.bytes)}, at ${m.peak.path || "(model)"}${m.peak.forward ? "" : ", on the way back"}`;
+  const room = Math.floor((width - 26) / (training ? 2 : 1));
+  const at = (m: Memory) => (m.peak.forward ? shortened(m.peak.path || "(model)", room) : `${shortened(m.peak.path || "(model)", room - 7)} (back)`);
   const memory = aligned(
     [
       ["memory", "predicting", ...(training ? ["training, Adam"] : [])],
@@ -150,7 +151,8 @@ function textOf({ summary: counts, inference, training, timing }: Costs, options
       ],
       ...(training ? [["gradients, optimiser", "–", formatBytes(training.gradients + training.optimizer)]] : []),
       ...(training ? [["kept for the way back", "–", formatBytes(training.kept)]] : []),
-      ["most held at once", at(inference), ...(training ? [at(training)] : [])],
+      ["most held at once", formatBytes(inference.peak.bytes), ...(training ? [formatBytes(training.peak.bytes)] : [])],
+      ["  at", at(inference), ...(training ? [at(training)] : [])],
       ["in all", formatBytes(inference.total), ...(training ? [formatBytes(training.total)] : [])],
     ],
     [0, 1, 2],
@@ -174,17 +176,21 @@ function timingText({ on, predicted, measured, roofs, layers }: Timing, width: n
   const share = (part: number, whole: number) => `${((100 * part) / whole).toFixed(1)} %`;
   const [all, sum] = [total((l) => l.predicted), total(taken)];
   const rows = layers.toSorted((a, b) => taken(b) - taken(a)).slice(0, 20);
-  const lines = aligned([
-    ["layer", "predicted ms", "share", ...(ran ? ["measured ms", "share"] : []), "GFLOP/s", "kernel"],
-    ...rows.map((l) => [
-      l.path || "(model)",
-      ms(l.predicted),
-      share(l.predicted, all),
-      ...(ran ? [ms(taken(l)), share(taken(l), sum)] : []),
-      l.macs ? ((2 * l.macs) / taken(l) / 1e9).toFixed(1) : "–",
-      l.kernel,
-    ]),
-  ]);
+  const lines = fitted(
+    [
+      ["layer", "predicted ms", "share", ...(ran ? ["measured ms", "share"] : []), "GFLOP/s", "kernel"],
+      ...rows.map((l) => [
+        shortened(l.path || "(model)", width - 52),
+        ms(l.predicted),
+        share(l.predicted, all),
+        ...(ran ? [ms(taken(l)), share(taken(l), sum)] : []),
+        l.macs ? ((2 * l.macs) / taken(l) / 1e9).toFixed(1) : "–",
+        l.kernel,
+      ]),
+    ],
+    width,
+    ran ? [2, 4] : [2],
+  );
   const how = ran ? `measured: the least of several runs of each step; the whole network in one, ${ms(measured)} ms. ` : "";
   return [
     `time on the ${on}; predicted ${ms(predicted)} ms by the kernels' own estimates${ran ? `, measured ${ms(measured)} ms` : ""}`,
