@@ -3,7 +3,7 @@
 const INFO = { vendor: "test", architecture: "", device: "", description: "a GPU in name", isFallbackAdapter: false };
 
 /** The object with one property replaced; methods stay its own. */
-const dressed = <T extends object>(object: T, name: keyof T, value: unknown): T =>
+export const dressed = <T extends object>(object: T, name: keyof T, value: unknown): T =>
   new Proxy(object, {
     get(target, key) {
       if (key === name) return value;
@@ -17,4 +17,22 @@ export const asHardware = (gpu: GPU): GPU =>
   dressed(gpu, "requestAdapter", async (options?: GPURequestAdapterOptions) => {
     const adapter = await gpu.requestAdapter(options);
     return adapter && dressed(adapter, "info", INFO);
+  });
+
+/** Limits that every adapter of WebGPU has. */
+const CORE = {
+  maxStorageBuffersPerShaderStage: 8,
+  maxStorageBufferBindingSize: 2 ** 27,
+  maxBufferSize: 2 ** 28,
+  maxComputeWorkgroupStorageSize: 16384,
+  maxComputeInvocationsPerWorkgroup: 256,
+  maxComputeWorkgroupSizeX: 256,
+  maxComputeWorkgroupsPerDimension: 65535,
+};
+
+/** WebGPU whose adapters offer its core alone: no features, and the limits that all have. */
+export const asCore = (gpu: GPU): GPU =>
+  dressed(gpu, "requestAdapter", async (options?: GPURequestAdapterOptions) => {
+    const adapter = await gpu.requestAdapter(options);
+    return adapter && dressed(dressed(adapter, "features", new Set()), "limits", CORE);
   });

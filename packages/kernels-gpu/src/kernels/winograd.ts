@@ -42,7 +42,7 @@ function planFor(t: Tiling, caps: Caps): Plan {
   const [byThreads, byWorkgroups] = [chosenFor(alone, caps), tileFor(together, false, caps)];
   return byThreads.seconds < byWorkgroups.seconds
     ? { count, columns, product: alone, tile: null, seconds: byThreads.seconds }
-    : { count, columns: whole, product: together, tile: byWorkgroups.tile, seconds: byWorkgroups.seconds };
+    : { count: Math.ceil(tiles / whole), columns: whole, product: together, tile: byWorkgroups.tile, seconds: byWorkgroups.seconds };
 }
 
 /** m[point][group][output channel][column] = Σ over channels and plain taps of u · v; `across`: u has output channels innermost. */

@@ -1,0 +1,131 @@
+// Winograd's short convolutions and depthwise gradients, forced on cases of the conformance suite: by threads that work alone and by workgroups,
+// of one or two axes, in parts, with strides, dilation, groups and epilogues.
+
+import { add, conv, convGeometry, convGradInputOp, convGradWeightOp, convOp, relu } from "@conv/ops";
+import { cases, type OpCase } from "@conv/ops/cases";
+import { node, spec, trace, type Graph, type Op } from "@conv/tensor";
+import { check, draw, drawAll } from "@conv/testkit";
+import { softwareGpu } from "@conv/testkit/webgpu";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createGpu, type GpuBackend } from "../src/index.ts";
+import { asHardware, dressed } from "./disguised.ts";
+
+/** A GPU in name, a kernel of which can bind no more than so many bytes. */
+const narrow = (gpu: GPU, bytes: number): GPU =>
+  dressed(asHardware(gpu), "requestAdapter", async () => {
+    const adapter = await asHardware(gpu).requestAdapter();
+    return (
+      adapter &&
+      dressed(adapter, "requestDevice", async (descriptor?: GPUDeviceDescriptor) => {
+        const device = await adapter.requestDevice(descriptor);
+        return dressed(device, "limits", dressed(device.limits, "maxStorageBufferBindingSize", bytes));
+      })
+    );
+  });
+
+let [software, hardware, cramped]: GpuBackend[] = [];
+beforeAll(async () => {
+  const gpu = await softwareGpu();
+  [software, hardware, cramped] = await Promise.all([gpu, asHardware(gpu), narrow(gpu, 16_000)].map((g) => createGpu({ gpu: g })));
+});
+afterAll(() => [software, hardware, cramped].forEach((backend) => backend.dispose()));
+
+/** Checks a graph with this kernel, and gives the number of its stages. */
+async function forced(backend: GpuBackend, kernel: string, graph: Graph, c?: OpCase): Promise<number> {
+  const preferring = { ...backend, compile: (g: Graph) => backend.compile(g, { prefer: [kernel] }) };
+  const program = preferring.compile(graph);
+  const { steps, shaders } = program;
+  program.dispose();
+  expect(steps.map((s) => s.kernel)).toEqual([kernel]);
+  await check(preferring, graph, c ? drawAll(c.inputs, c.data, c.name) : graph.inputs.map((v, i) => draw(v.spec, undefined, `forced ${i}`)));
+  return shaders.length;
+}
+
+const caseOf = (op: Op<never>, name: string): [OpCase, Graph] => {
+  const c = cases.find((x) => x.op.name === op.name && x.name.endsWith(name))!;
+  return [c, trace((...xs) => node(c.op, c.params, xs), c.inputs)];
+};
+
+describe("Winograd", { timeout: 60_000 }, () => {
+  const forward: [kernel: string, name: string][] = [
+    ["winograd1d4", "1×7"],
+    ["winograd1d6", "1d dilation 3"],
+    ["winograd1d6", "1d stride 2 padding 1|2"],
+    ["winograd1d8", "1d kernel 33"],
+    ["winograd2d4", "3×3 padding 1, 5→7 @13×5 batch 3"],
+    ["winograd2d6", "3×3 padding 1, 5→7 @13×5 batch 3"],
+    ["winograd2d6", "3×3 uneven padding"],
+    ["winograd2d6", "3×3 groups 2 dilation 2"],
+    ["winograd2d6", "7×7 stride 2 padding 3"],
+    ["winograd2d6", "conv 3d"],
+    ["winograd2d8", "3×3 padding 1"],
+  ];
+  it.each(forward)("%s: conv, %s", async (kernel, name) => {
+    const [c, graph] = caseOf(convOp, name);
+    await forced(software, kernel, graph, c);
+  });
+
+  const backward: [kernel: string, name: string][] = [
+    ["winograd1d6", "1d stride 2 padding 1|2"],
+    ["winograd2d6", "3×3 uneven padding"],
+    ["winograd2d6", "5×5 6→16 @14 (C3)"],
+    ["winograd2d4", "7×7 stride 2 padding 3"],
+  ];
+  it.each(backward)("%s: gradient to the input, %s", async (kernel, name) => {
+    const [c, graph] = caseOf(convGradInputOp, name);
+    await forced(hardware, kernel, graph, c);
+  });
+
+  it("in parts, the last with columns to spare", async () => {
+    const shapes = [
+      [2, 8, 9, 17],
+      [9, 8, 3, 3],
+      [9, 1, 1],
+      [2, 9, 9, 17],
+    ];
+    const graph = trace(
+      (x, w, b, e) => relu(add(add(conv(x, w, { padding: 1 }), b), e)),
+      shapes.map((shape) => spec(shape)),
+    );
+    // 30 tiles whose products take 1296 bytes each, 8 at a time: weights, and three stages for each part.
+    expect(await forced(cramped, "winograd2d6", graph)).toBe(1 + 4 * 3);
+    expect(await forced(hardware, "winograd2d6", graph)).toBe(1 + 3);
+  });
+
+  it("transforms weights again only when they have changed", async () => {
+    const graph = trace((x, w) => conv(x, w, { padding: 1 }), [spec([1, 2, 6, 6]), spec([2, 2, 3, 3])]);
+    const program = software.compile(graph, { prefer: ["winograd2d6"] });
+    const put = (values: number[]) => {
+      const buffer = software.alloc(4 * values.length);
+      software.write(buffer, Float32Array.from(values));
+      return buffer;
+    };
+    const [x, w, y] = [put(Array<number>(72).fill(1)), put(Array<number>(36).fill(1)), put(Array<number>(72).fill(0))];
+    const corner = async () => {
+      program.run([x, w], [y]);
+      return new Float32Array(await software.read(y))[0];
+    };
+    expect(await corner()).toBeCloseTo(8, 4);
+    expect(await corner()).toBeCloseTo(8, 4);
+    software.write(w, Float32Array.from(Array<number>(36).fill(2)));
+    expect(await corner()).toBeCloseTo(16, 4);
+    program.dispose();
+    for (const buffer of [x, w, y]) software.free(buffer);
+  });
+});
+
+describe("depthwise gradient to the weight", { timeout: 60_000 }, () => {
+  it.each(["depthwise 3×3 multiplier 3", "depthwise 5×5 dilation 2 stride 2", "depthwise 11×11 @12×19 batch 2", "3d depthwise", "1d depthwise"])(
+    "%s",
+    async (name) => {
+      const [c, graph] = caseOf(convGradWeightOp, name);
+      await forced(software, "depthwiseGradWeight", graph, c);
+    },
+  );
+
+  it("in parts", async () => {
+    const g = convGeometry(spec([3, 2, 40, 42]), spec([2, 1, 3, 3]), { groups: 2, padding: 1 });
+    const graph = trace((dy, x) => node(convGradWeightOp, g, [dy, x]), [spec([3, 2, 40, 42]), spec([3, 2, 40, 42])]);
+    expect(await forced(hardware, "depthwiseGradWeight", graph)).toBe(2);
+  });
+});
