@@ -35,4 +35,4 @@ export { inputRegion, type Region } from "./region.ts";
 export { suggest, type Alternative, type ConvLayer, type Piece } from "./suggest.ts";
 export { conventions, summarise, type Counts, type LayerSummary, type Summary, type SummaryOptions } from "./summary.ts";
 export { formatBytes, formatCount, formatSummary, operationsHead, wrap, type TableOptions, type TextOptions } from "./text.ts";
-export type { Traced } from "./traced.ts";
+export { tracedOf, type FunctionOptions, type Traced } from "./traced.ts";

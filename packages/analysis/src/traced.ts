@@ -1,6 +1,6 @@
 // A network as analysis sees it: a graph, its input, and the tensors that are saved. And what depends on which of them.
 
-import type { Graph, Spec, Value } from "@conv/tensor";
+import { graphOf, input, shapeError, spec, Value, type Graph, type Spec } from "@conv/tensor";
 
 /** A traced network; `traceModel` of @conv/layers makes one. `values[i]` is the graph's input that `entries[i]` names. */
 export interface Traced {
@@ -10,6 +10,35 @@ export interface Traced {
   readonly x: Value;
   readonly entries: readonly { readonly name: string; readonly spec: Spec; readonly kind: "parameter" | "buffer"; readonly trainable: boolean }[];
   readonly values: readonly Value[];
+}
+
+export interface FunctionOptions {
+  /** Default: the function's own. */
+  readonly name?: string;
+  /** Names of tensors that are saved but not learned. */
+  readonly buffers?: readonly string[];
+  /** Names of parameters that training leaves as they are. */
+  readonly frozen?: readonly string[];
+}
+
+/**
+ * A function of tensors as analysis sees it, by the shapes of what it takes: the first is the input (n, c, …space), the others are its parameters.
+ * Throws what the function throws, and ShapeError where it takes nothing.
+ */
+export function tracedOf(
+  fn: (...inputs: Value[]) => Value | readonly Value[],
+  shapes: Readonly<Record<string, readonly number[]>>,
+  { name = fn.name || "function", buffers = [], frozen = [] }: FunctionOptions = {},
+): Traced {
+  const inputs = Object.entries(shapes).map(([key, shape]) => input(spec(shape), key));
+  const [x, ...values] = inputs;
+  if (!x) throw shapeError("tracedOf", "a function of no tensors has no input");
+  const entries = values.map((v) => {
+    const [of, kind] = [`${v.name}`, buffers.includes(`${v.name}`) ? ("buffer" as const) : ("parameter" as const)];
+    return { name: of, spec: v.spec, kind, trainable: kind === "parameter" && !frozen.includes(of) };
+  });
+  const outputs = fn(...inputs);
+  return { name, graph: graphOf(inputs, outputs instanceof Value ? [outputs] : outputs), x, entries, values };
 }
 
 /** All values of the graph that depend on one of `sources`, those included. */
