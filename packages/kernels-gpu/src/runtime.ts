@@ -113,7 +113,7 @@ export function createRuntime(
       device.pushErrorScope("out-of-memory");
       const buffer = device.createBuffer({ size: bytes, usage, label: what });
       device.popErrorScope().then(
-        (error) => error && fail(new RangeError(`gpu: no room for ${what} of ${formatBytes(bytes)}; ${formatBytes(held())} are held`)),
+        (error) => error && fail(new RangeError(`gpu: no room for ${what} of ${formatBytes(bytes)}; in all ${formatBytes(held())} are asked for`)),
         () => {},
       );
       return buffer;
