@@ -1,0 +1,52 @@
+// Every case of every op, and its gradient, is code that WebGPU accepts: on an adapter that offers its core alone, and with float16 between
+// steps. Dawn validates it all without a driver; what is computed, the conformance suite tells.
+
+import { add } from "@conv/ops";
+import { cases } from "@conv/ops/cases";
+import { graphOf, input, node, optimise, vjp, type Graph } from "@conv/tensor";
+import { validatingGpu } from "@conv/testkit/webgpu";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createGpu, type GpuBackend, type GpuOptions } from "../src/index.ts";
+import { asCore } from "./disguised.ts";
+
+/** A case forwards, and the gradients of all its inputs. */
+const graphs: (readonly [string, Graph])[] = cases.map(({ name, op, params, inputs }) => {
+  const xs = inputs.map((s) => input(s));
+  const ys = node(op, params, xs);
+  const wrt = xs.filter((x) => x.dtype === "float32");
+  const differentiable = ys.every((y) => y.dtype === "float32");
+  const cts = differentiable ? ys.map((y) => input(y.spec)) : [];
+  const gradients = differentiable ? vjp(ys, cts, wrt, add).filter((g) => g !== null) : [];
+  return [name, optimise(graphOf([...xs, ...cts], [...ys, ...gradients]))];
+});
+
+const adapters: [string, () => GpuOptions][] = [
+  ["the core of WebGPU", () => ({ gpu: asCore(validatingGpu()) })],
+  ["float16 between steps", () => ({ gpu: validatingGpu(), storage: "float16" })],
+];
+
+describe.each(adapters)("%s", (_, options) => {
+  let gpu: GpuBackend;
+  beforeAll(async () => void (gpu = await createGpu(options())));
+  afterAll(() => gpu.dispose());
+
+  it.each(graphs)("%s", async (__, graph) => {
+    const program = gpu.compile(graph);
+    const [from, to] = [graph.inputs, graph.outputs].map((values) =>
+      values.map((v) =>
+        gpu.alloc(
+          4 *
+            Math.max(
+              1,
+              v.shape.reduce((a, b) => a * b, 1),
+            ),
+        ),
+      ),
+    );
+    program.run(from, to);
+    await gpu.read(to[0]); // throws what was refused
+    for (const buffer of [...from, ...to]) gpu.free(buffer);
+    program.dispose();
+    expect(gpu.memory().buffers).toBe(0);
+  });
+});
