@@ -63,6 +63,7 @@ const snapshots: readonly Snapshot[] = [
   ["winograd2d6", "bias, relu", [f32(1, 3, 6, 6), f32(2, 3, 3, 3), f32(2, 1, 1)], (x, w, b) => relu(add(conv(x, w, { padding: 1 }), b))],
   ["depthwiseGradWeight", "in parts", [f32(2, 2, 8, 8), f32(2, 2, 8, 8)], (dy, x) => node(convGradWeightOp, convGeometry(spec([2, 2, 8, 8]), spec([2, 1, 3, 3]), { groups: 2, padding: 1 }), [dy, x])[0]], // prettier-ignore
   ["gradWeight", "1×1 in parts", [f32(8, 16, 8, 8), f32(8, 32, 8, 8)], (dy, x) => node(convGradWeightOp, convGeometry(spec([8, 32, 8, 8]), spec([16, 32, 1, 1])), [dy, x])[0]], // prettier-ignore
+  ["dotMatmul", "vector by matrix", [f32(1, 512), f32(10, 512)], (x, w) => matmul(x, w, { transposeB: true })],
   ["matmul", "with vectors of four", [f32(64, 40), f32(40, 64)], (a, b) => matmul(a, b)],
   ["reduce", "sum over space and batch", [f32(2, 3, 4, 6)], (x) => sum(x, [0, 2, 3])],
   ["reduce", "sum over rows, relu", [f32(300, 8)], (x) => relu(sum(x, 0, true))],

@@ -130,13 +130,17 @@ const RUNS = 300;
 /** Threads that fill a device, at least: 132 processors with 4 schedulers, each with some warps. */
 const FILLS = 132 * 4 * 32 * 4;
 
-/** A device: instructions of a thread at the rate of multiply-adds, less where threads do not fill it; or memory, each input read once. */
+/**
+ * A device: instructions of a thread at the rate of multiply-adds, less where threads do not fill it; or memory, each input read once. A load
+ * takes the place of four multiply-adds, and of four more for each line of the cache that neighbouring threads are apart.
+ */
 function deviceSeconds(p: Product, t: RegisterTile, caps: Caps): number {
   const c = countsOf(p, t);
   const sums = t.rows * sizeOf(t.outputs);
   const threads = c.rowBlocks * sizeOf(c.tiles) * p.groups.count;
-  // A load takes a place among the instructions of about four multiply-adds.
-  const thread = c.bodies * (c.macs + c.inputs * (4 + c.checks) + c.weights * 2 + 4) + sums * 8 + 40;
+  const last = p.axes.findLastIndex(({ grid }) => grid > 1);
+  const apart = last < 0 ? 1 : Math.min(32, Math.max(1, Math.abs(t.outputs[last] * p.axes[last].step * p.axes[last].x)));
+  const thread = c.bodies * (c.macs + c.inputs * (4 * apart + c.checks) + c.weights * 4 + 4) + sums * 4 * apart + 40;
   const spilled = sums + c.inputs > 160 ? 4 : 1;
   const bytes = 4 * (p.rows.count * outputsOf(p) * p.groups.count);
   return caps.launch + Math.max((spilled * thread * Math.max(threads, FILLS)) / caps.macs, bytes / caps.bandwidth);

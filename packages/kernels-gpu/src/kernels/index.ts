@@ -4,6 +4,7 @@ import type { GpuKernel } from "../code.ts";
 import { create } from "./create.ts";
 import { depthwiseGradWeight } from "./depthwiseGradWeight.ts";
 import { direct, directGradWeight, directMatmul } from "./direct.ts";
+import { dot, dotGradWeight, dotMatmul } from "./dot.ts";
 import { fused } from "./fused.ts";
 import { gradWeight } from "./gradWeight.ts";
 import { igemm } from "./igemm.ts";
@@ -26,11 +27,14 @@ export const kernels: readonly GpuKernel[] = [
   winograd(8, 2),
   direct,
   igemm,
+  dot,
   depthwiseGradWeight,
   directGradWeight,
   gradWeight,
+  dotGradWeight,
   directMatmul,
   matmul,
+  dotMatmul,
   reduce,
   pool,
   poolGrad,
