@@ -145,11 +145,11 @@ describe("alternatives", () => {
   });
   it("are not told of a layer that does not fit", () => {
     expect(() => suggest({ input: [64, 5, 5], kernel: [7, 7], channels: 64, padding: [0, 0] })).toThrow(
-      "0: conv: kernel 7 with dilation 1 spans 7, padded input has 5 (axis h)",
+      "direct: conv: kernel 7 with dilation 1 spans 7, padded input has 5 (axis h)",
     );
     expect(() => suggest({ input: [64, 5, 5], kernel: [3], channels: 64 })).toThrow("suggest: kernel 3 has 1 entries, the input has 2 spatial axes");
     expect(() => suggest({ input: [6, 5, 5], kernel: [3, 3], channels: 64, groups: 4 })).toThrow(
-      "0: conv: 6 input channels do not divide into 4 groups",
+      "direct: conv: 6 input channels do not divide into 4 groups",
     );
   });
 });

@@ -28,6 +28,9 @@ const signal: Model = {
   }),
 };
 
+/** Nothing to see along any axis. */
+const dense: Model = { name: "dense", input: [20], layer: sequential({ hidden: pipe(linear(8), relu()), last: linear(3) }) };
+
 /** Writes the page of a model, and returns its address. */
 async function write(model: Model): Promise<string> {
   const traced = traceModel(model);
@@ -90,6 +93,7 @@ describe("the page", { timeout: 60_000 }, () => {
     [models.densenet121(), 6],
     [models.r3d18(), 7],
     [signal, 6],
+    [dense, 4],
   ])("of $name is drawn whole", async (model, pictures) => {
     const url = await write(model);
     for (const width of [1280, 390])

@@ -73,7 +73,9 @@ export async function summary(name: string, options: SummaryOptions): Promise<vo
     text: async () => textOf(await costs(), options, out === undefined),
     json: async () => {
       const { summary: counts, ...others } = await costs();
-      return JSON.stringify({ ...counts, memory: { inference: others.inference, training: others.training }, timing: others.timing }, null, 2);
+      const { inference, training, timing } = others;
+      const [formulas, growth] = [formulasOf(traced), growthTable(model, batch)];
+      return JSON.stringify({ ...counts, memory: { inference, training }, formulas, growth, timing }, null, 2);
     },
     csv: () => csvOf(result, options),
     markdown: () => markdownOf(result, options),
