@@ -3,6 +3,7 @@
 
 import { sizeOf } from "@conv/tensor";
 import { useEffect, useMemo, useRef, useState } from "react";
+import { useRestored } from "../canvas.ts";
 import { Card } from "../components/ui.tsx";
 import { count } from "../format.ts";
 import { useLanguage, useText } from "../i18n/index.tsx";
@@ -57,6 +58,9 @@ export function DigitsPage() {
   useEffect(() => {
     if (inAddress !== strokes.current) setDrawing(false);
   }, [inAddress]);
+  // The strokes are gone with the canvas; the address has them, too.
+  const restored = useRestored();
+  useEffect(() => setDrawing(false), [restored]);
   useEffect(() => {
     if (ready) client.send({ type: "samples", indices: Array.from({ length: STRIP }, (_, i) => (strip + i) % ready.heldOut) });
   }, [client, ready, strip]);

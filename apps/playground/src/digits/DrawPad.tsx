@@ -2,7 +2,7 @@
 // holds black ink on nothing; the style sheet turns it light in the dark theme.
 
 import { useEffect, useRef, type PointerEvent } from "react";
-import { contextOf } from "../canvas.ts";
+import { useRestored } from "../canvas.ts";
 import { useText } from "../i18n/index.tsx";
 import { SIDE } from "./data.ts";
 import { asDigit } from "./drawing.ts";
@@ -25,8 +25,10 @@ export function DrawPad({ pixels, onDraw, hint }: Props) {
   const last = useRef<readonly [number, number] | null>(null);
   const frame = useRef(0);
 
+  const restored = useRestored();
+
   useEffect(() => {
-    const context = contextOf(canvas.current);
+    const context = canvas.current?.getContext("2d");
     if (!context || !pixels) return;
     drawing.current = false;
     const small = new OffscreenCanvas(SIDE, SIDE);
@@ -37,10 +39,10 @@ export function DrawPad({ pixels, onDraw, hint }: Props) {
     context.imageSmoothingEnabled = true;
     context.imageSmoothingQuality = "high";
     context.drawImage(small, 0, 0, SIZE, SIZE);
-  }, [pixels]);
+  }, [pixels, restored]);
 
   const digit = (): Float32Array => {
-    const data = contextOf(canvas.current)?.getImageData(0, 0, SIZE, SIZE).data ?? [];
+    const data = canvas.current?.getContext("2d")?.getImageData(0, 0, SIZE, SIZE).data ?? [];
     return asDigit(
       Float32Array.from({ length: SIZE * SIZE }, (_, i) => data[i * 4 + 3] / 255),
       SIZE,
@@ -51,7 +53,7 @@ export function DrawPad({ pixels, onDraw, hint }: Props) {
     return [((e.clientX - rect.left) / rect.width) * SIZE, ((e.clientY - rect.top) / rect.height) * SIZE];
   };
   const stroke = (to: readonly [number, number]) => {
-    const context = contextOf(canvas.current);
+    const context = canvas.current?.getContext("2d");
     if (!context || !last.current) return;
     context.lineWidth = STROKE;
     context.lineCap = "round";
@@ -77,7 +79,7 @@ export function DrawPad({ pixels, onDraw, hint }: Props) {
         onPointerDown={(e) => {
           if (e.button !== 0) return;
           e.currentTarget.setPointerCapture(e.pointerId);
-          if (!drawing.current) contextOf(e.currentTarget)?.clearRect(0, 0, SIZE, SIZE);
+          if (!drawing.current) e.currentTarget.getContext("2d")?.clearRect(0, 0, SIZE, SIZE);
           drawing.current = true;
           last.current = place(e);
           stroke(last.current);

@@ -1,7 +1,7 @@
 // One value taken apart: window, weights, every product, their sum, bias and activation, and beside it the value shown.
 
 import { memo, useEffect, useRef, useState } from "react";
-import { contextOf } from "../canvas.ts";
+import { useRestored } from "../canvas.ts";
 import { cssColour, inkOn, limitOf } from "../colour.ts";
 import { Icon } from "../components/ui.tsx";
 import { decimal, exact, short } from "../format.ts";
@@ -229,16 +229,17 @@ function Thumbnails({ group }: { group: Group }) {
 
 function Thumbnail({ values, columns }: { values: readonly number[]; columns: number }) {
   const theme = useTheme();
+  const restored = useRestored();
   const canvas = useRef<HTMLCanvasElement>(null);
   const limit = limitOf(values);
   const rows = Math.ceil(values.length / columns);
   useEffect(() => {
-    const context = contextOf(canvas.current);
+    const context = canvas.current?.getContext("2d");
     if (!context) return;
     values.forEach((v, i) => {
       context.fillStyle = cssColour(v, limit, theme);
       context.fillRect(i % columns, Math.floor(i / columns), 1, 1);
     });
-  }, [values, columns, limit, theme]);
+  }, [values, columns, limit, theme, restored]);
   return <canvas ref={canvas} width={columns} height={rows} aria-hidden="true" />;
 }

@@ -2,7 +2,7 @@
 // keyboard; the chosen one and the window of another are outlined.
 
 import { useEffect, useRef, useState, type KeyboardEvent } from "react";
-import { contextOf } from "../canvas.ts";
+import { useRestored } from "../canvas.ts";
 import { packedColour } from "../colour.ts";
 import { useTheme, type Theme } from "../theme.ts";
 import type { Maps } from "./stages.ts";
@@ -51,6 +51,7 @@ const originOf = ({ columns, width, height, zoom, gap }: Layout, map: number) =>
 
 export function MapCanvas({ data, maps, limit, zoom, label, describe, selected = null, window: shown = null, columns, onPoint, onPick }: Props) {
   const theme = useTheme();
+  useRestored(); // then it is painted again, as after every rendering
   const box = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const [available, setAvailable] = useState(0);
@@ -164,7 +165,7 @@ function paint(
   const scale = devicePixelRatio;
   const [w, h] = [Math.max(1, Math.round(total.width * scale)), Math.max(1, Math.round(total.height * scale))];
   if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
-  const context = contextOf(canvas);
+  const context = canvas.getContext("2d");
   if (!context) return;
   context.setTransform(scale, 0, 0, scale, 0, 0);
   context.clearRect(0, 0, total.width, total.height);

@@ -1,7 +1,7 @@
 // Real digits to pick from: the way in for the keyboard, and a fair test of the network.
 
 import { useEffect, useRef } from "react";
-import { contextOf } from "../canvas.ts";
+import { useRestored } from "../canvas.ts";
 import { Icon } from "../components/ui.tsx";
 import { useText } from "../i18n/index.tsx";
 import { SIDE } from "./data.ts";
@@ -43,11 +43,12 @@ export function Samples({ samples, chosen, onPick, onMore }: Props) {
 }
 
 function Picture({ pixels }: { pixels: Float32Array }) {
+  const restored = useRestored();
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     const image = new ImageData(SIDE, SIDE);
     pixels.forEach((v, i) => (image.data[i * 4 + 3] = Math.round(v * 255)));
-    contextOf(canvas.current)?.putImageData(image, 0, 0);
-  }, [pixels]);
+    canvas.current?.getContext("2d")?.putImageData(image, 0, 0);
+  }, [pixels, restored]);
   return <canvas ref={canvas} width={SIDE} height={SIDE} aria-hidden="true" />;
 }
