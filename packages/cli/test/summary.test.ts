@@ -95,6 +95,10 @@ describe("conv summary", { timeout: 60_000 }, () => {
     const { memory } = await json("resnet18", "--input", "3x32x32");
     expect(memory.training).toBeNull();
     expect(memory.inference.parameters).toBe(4 * 11_689_512);
+    const { stdout } = await conv(["summary", "resnet18", "--input", "3x32x32", "--depth", "1"], cwd);
+    expect(stdout).toContain(
+      "no training at batch 1: layer4.0.bn1: batchNorm2d: statistics of a batch need\n  more than one value a channel, input 1×512×1×1 has 1\n",
+    );
   });
 
   it("writes comma-separated values, Markdown and pages", async () => {

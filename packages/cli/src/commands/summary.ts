@@ -48,8 +48,9 @@ export interface SummaryOptions extends DeviceOptions {
 export interface Costs {
   readonly summary: Summary;
   readonly inference: Memory;
-  /** Of a step with Adam; null where the network can't be trained at this batch. */
+  /** Of a step with Adam; null where the network can't be trained at this batch: `untrainable` says why. */
   readonly training: TrainingMemory | null;
+  readonly untrainable?: string;
   readonly timing?: Timing;
 }
 
@@ -64,7 +65,7 @@ export async function summary(name: string, options: SummaryOptions): Promise<vo
   const costs = async (): Promise<Costs> => ({
     summary: result,
     inference: memoryOf(traced, { dtype }),
-    training: trainingOf(model, batch, dtype),
+    ...trainingOf(model, batch, dtype),
     ...((predict || measure) && {
       timing: await (await import("../timing.ts")).timeLayers({ ...options, graph: traced.graph, training: stepOf(model, batch), run: measure }),
     }),
@@ -89,20 +90,25 @@ export async function summary(name: string, options: SummaryOptions): Promise<vo
   }
 }
 
-/** What training at this batch takes; null where there is none: batch normalisation has no statistics of one value, a loss may be for other labels than classes. */
-function ifTrainable<T>(of: () => T): T | null {
+/** Batch normalisation has no statistics of one value: then there is no training at this batch. */
+function trainingOf(model: Model, batch: number, dtype: NumberType): Pick<Costs, "training" | "untrainable"> {
   try {
-    return of();
+    return { training: trainingMemoryOf(traceModel(model, { batch, training: true }), { dtype, slots: ADAM }) };
+  } catch (error) {
+    if (error instanceof ShapeError) return { training: null, untrainable: error.message };
+    throw error;
+  }
+}
+
+/** The graph of a step of training; null where there is none, as a loss may be for other labels than classes. */
+function stepOf(model: Model, batch: number): Graph | null {
+  try {
+    return traceStep(model, adam(), batch).graph;
   } catch (error) {
     if (error instanceof ShapeError) return null;
     throw error;
   }
 }
-
-const trainingOf = (model: Model, batch: number, dtype: NumberType): TrainingMemory | null =>
-  ifTrainable(() => trainingMemoryOf(traceModel(model, { batch, training: true }), { dtype, slots: ADAM }));
-
-const stepOf = (model: Model, batch: number): Graph | null => ifTrainable(() => traceStep(model, adam(), batch).graph);
 
 /** What becomes of the costs when something is doubled; null where the network does not take it. */
 export interface Growth {
@@ -133,7 +139,7 @@ function growthTable(model: Model, batch: number): Growth[] {
   return [...rows, { what: "twice the width (weights of products)", macs: wide, parameters: heavy, activations: null }];
 }
 
-function textOf({ summary: counts, inference, training, timing }: Costs, options: SummaryOptions, toTerminal: boolean): string {
+function textOf({ summary: counts, inference, training, untrainable, timing }: Costs, options: SummaryOptions, toTerminal: boolean): string {
   const color = colorsOf(process.stdout);
   const paint = toTerminal ? { bold: color.bold, dim: color.dim, heavy: color.yellow } : undefined;
   const dim = paint?.dim ?? ((line: string) => line);
@@ -163,6 +169,7 @@ function textOf({ summary: counts, inference, training, timing }: Costs, options
   const { torchinfo } = counts;
   const mega = (bytes: number) => (bytes / 1e6).toFixed(2);
   const notes = [
+    ...(untrainable ? [`no training at batch ${counts.input[0]}: ${untrainable}`] : []),
     `memory: ${inference.dtype}, node after node, nothing fused; a result may take the place of what it was made of`,
     `torchinfo's memory (MB of 1,000,000, float32): input ${mega(torchinfo.input)}, forward/backward pass ${mega(torchinfo.passes)}, params ${mega(torchinfo.parameters)}, total ${mega(torchinfo.total)}`,
   ].flatMap((note) => wrap(note, width));

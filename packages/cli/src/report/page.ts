@@ -42,7 +42,10 @@ export interface PageOptions extends Pick<SummaryOptions, "convention"> {
 }
 
 /** The page's text. */
-export async function pageOf({ summary, inference, training, timing }: Costs, { convention, formulas, growth }: PageOptions): Promise<string> {
+export async function pageOf(
+  { summary, inference, training, untrainable, timing }: Costs,
+  { convention, formulas, growth }: PageOptions,
+): Promise<string> {
   const { model, input, totals, layers, torchinfo } = summary;
   const head = operationsHead(convention);
   const kinds = usedKinds(leavesOf(layers));
@@ -94,6 +97,7 @@ ${depth}
 <h2>Memory over time</h2>
 <p>What is held between input and output at each step, node after node, nothing fused; parameters, gradients and the optimiser's state come on top.</p>
 ${time}
+${untrainable ? `<p>It can't be trained at batch ${input[0]}: ${escape(untrainable)}.</p>` : ""}
 ${table(
   ["bytes", "predicting", "training"],
   [
