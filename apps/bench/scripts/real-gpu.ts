@@ -121,6 +121,7 @@ async function packPeers(root: string): Promise<void> {
   const put = (file: string) => cpSync(join(installed, file), join(root, ".peers", file), { recursive: true, dereference: true });
   put("installed.json");
   put("package.json");
+  put("node_modules/@tensorflow/tfjs-gradients.mjs");
   const at = (name: string, files: readonly string[]) => ["package.json", ...files].forEach((file) => put(`node_modules/${name}/${file}`));
   at("onnxruntime-web", ["dist/ort.webgpu.min.mjs", "dist/ort-wasm-simd-threaded.asyncify.mjs", "dist/ort-wasm-simd-threaded.asyncify.wasm"]);
   at("onnxruntime-node", ["dist", "bin/napi-v6/linux/x64"]);

@@ -20,6 +20,9 @@ export interface TrainOptions extends Pace {
   readonly progress?: (done: number, name: string) => void;
 }
 
+/** A step takes longer than a layer: up to this it is measured as often as any. */
+const SLOW_MS = 10_000;
+
 export async function benchTrain({ model, batch, competitors, machine, flags, progress, ...pace }: TrainOptions): Promise<TrainResult> {
   const next = random(3);
   const made = models[model]();
@@ -32,7 +35,7 @@ export async function benchTrain({ model, batch, competitors, machine, flags, pr
     competitors,
     task,
     [images, labels],
-    pace,
+    { slowMs: SLOW_MS, ...pace },
     () => null,
     (share) => progress?.((done += share), name),
   );

@@ -34,6 +34,7 @@ const modules: Partial<Record<PeerPackage, string>> = {
   "onnxruntime-web/webgpu": "onnxruntime-web/dist/ort.webgpu.min.mjs",
   "@tensorflow/tfjs-core": "@tensorflow/tfjs-core/dist/tf-core.fesm.min.js",
   "@tensorflow/tfjs-backend-webgpu": "@tensorflow/tfjs-backend-webgpu/dist/tf-backend-webgpu.fesm.min.js",
+  "@tensorflow/tfjs-gradients": "@tensorflow/tfjs-gradients.mjs",
   "@jax-js/jax": "@jax-js/jax/dist/index.js",
 };
 

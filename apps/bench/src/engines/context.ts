@@ -20,6 +20,7 @@ export type PeerPackage =
   | "@tensorflow/tfjs-core"
   | "@tensorflow/tfjs-backend-wasm"
   | "@tensorflow/tfjs-backend-webgpu"
+  | "@tensorflow/tfjs-gradients"
   | "@jax-js/jax";
 
 /** Conv's back end. The programs of some are ready only after a while, and tell seconds by the clock of the device. */
