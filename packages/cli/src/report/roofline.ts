@@ -40,7 +40,8 @@ export function rooflinePicture({ layers, roofs: { gflops, bandwidth } }: Timing
     );
   const ridge = gflops / bandwidth;
   const [least, most] = spread([...dots.map((d) => d.x), ridge]);
-  const roof = [least, ridge, most].map((x) => ({ x, y: Math.min(gflops, x * bandwidth) }));
+  const names = [`${bandwidth.toFixed(1)} GB/s`, undefined, `${gflops.toFixed(0)} GFLOP/s`];
+  const roof = [least, ridge, most].map((x, i) => ({ x, y: Math.min(gflops, x * bandwidth), name: names[i] }));
   return logLog("GFLOP/s of each layer over its arithmetic intensity, under the roofs of this machine", {
     dots,
     roof,
@@ -82,7 +83,8 @@ const spread = (values: readonly number[]): [number, number] => [Math.min(...val
 
 interface LogLog {
   readonly dots: readonly Dot[];
-  readonly roof: readonly { readonly x: number; readonly y: number }[];
+  /** From left to right; points may have names at them. */
+  readonly roof: readonly { readonly x: number; readonly y: number; readonly name?: string }[];
   readonly xs: readonly [number, number];
   readonly ys: readonly [number, number];
   readonly titles: readonly [x: string, y: string];
@@ -94,7 +96,14 @@ const [LEFT, NAMED] = [52, 6];
 function logLog(description: string, { dots, roof, xs, ys, titles, width }: LogLog): Picture {
   const [inner, height] = [width - LEFT - 10, Math.min(380, Math.round(width * 0.8))];
   const place = (v: number, [low, high]: readonly [number, number]) => Math.log(v / low) / Math.log(high / low);
-  const at = { x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" } };
+  const at = ({ x, y }: { readonly x: number; readonly y: number }) => ({ px: inner * place(x, xs), py: height * (1 - place(y, ys)) });
+  const scaled = { x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" } };
+  const roofs = roof.flatMap(({ name, ...point }): Taken[] => {
+    if (!name) return [];
+    const { px, py } = at(point);
+    const from = px > inner / 2 ? px - textWidth(name) - 4 : px + 4;
+    return [{ name, from, to: from + textWidth(name), y: Math.max(12, py - 10) }];
+  });
   return {
     description,
     width: inner,
@@ -110,32 +119,42 @@ function logLog(description: string, { dots, roof, xs, ys, titles, width }: LogL
     ],
     axes: [axis("bottom", "x", { title: titles[0], grid: true, format: "~g", values: decades(...xs) }), levels({ values: decades(...ys) })],
     marks: [
-      { type: "line", from: { data: "roof" }, encode: { update: { ...at, stroke: { value: INK }, strokeWidth: { value: 1.5 } } } },
+      { type: "line", from: { data: "roof" }, encode: { update: { ...scaled, stroke: { value: INK }, strokeWidth: { value: 1.5 } } } },
       {
         type: "symbol",
         from: { data: "dots" },
-        encode: { update: { ...at, fill: { field: "color" }, fillOpacity: { value: 0.7 }, size: { value: 55 }, description: { field: "text" } } },
+        encode: { update: { ...scaled, fill: { field: "color" }, fillOpacity: { value: 0.7 }, size: { value: 55 }, description: { field: "text" } } },
       },
+      ...roofs.map(({ name, from, y }) => label(from, y, name)),
       ...named(
-        dots.map((d) => ({ ...d, px: inner * place(d.x, xs), py: height * (1 - place(d.y, ys)) })),
+        dots.map((d) => ({ ...d, ...at(d) })),
         inner,
+        roofs,
       ),
       heading(titles[1]),
     ],
   };
 }
 
-/** Names of the heaviest dots, where they cover neither each other nor the edge. */
-function named(dots: readonly (Dot & { readonly px: number; readonly py: number })[], width: number): Mark[] {
-  const taken: (readonly [x: number, x2: number, y: number])[] = [];
+/** A text and where it stands. */
+interface Taken {
+  readonly name: string;
+  readonly from: number;
+  readonly to: number;
+  readonly y: number;
+}
+
+/** Names of the heaviest dots, where they cover neither each other, nor what stands there, nor the edge. */
+function named(dots: readonly (Dot & { readonly px: number; readonly py: number })[], width: number, before: readonly Taken[]): Mark[] {
+  const taken = [...before];
   const marks: Mark[] = [];
   for (const { name, px, py } of dots.toSorted((a, b) => b.weight - a.weight).slice(0, 3 * NAMED)) {
     const wide = textWidth(name);
     const x = px + 8 + wide <= width ? px + 8 : px - 8 - wide;
-    const free = x >= 0 && taken.every(([from, to, y]) => Math.abs(y - py) > 14 || x > to + 4 || x + wide < from - 4);
+    const free = x >= 0 && taken.every(({ from, to, y }) => Math.abs(y - py) > 14 || x > to + 4 || x + wide < from - 4);
     const clear = dots.every((d) => Math.abs(d.py - py) > 9 || d.px < x - 4 || d.px > x + wide + 4);
     if (!free || !clear || marks.length >= NAMED) continue;
-    taken.push([x, x + wide, py]);
+    taken.push({ name, from: x, to: x + wide, y: py });
     marks.push(label(x, py, name, { baseline: { value: "middle" }, fillOpacity: { value: 0.75 } }));
   }
   return marks;
