@@ -3,6 +3,7 @@
 import { unsupported, type Backend, type Graph } from "@conv/tensor";
 import type { Caps, Storage } from "./caps.ts";
 import { openDevice } from "./device.ts";
+import { HALF_ROUNDOFF } from "./kernels/half.ts";
 import { roundUp } from "./place.ts";
 import { compileProgram, type GpuProgram, type GpuTensorBuffer } from "./program.ts";
 import { createRuntime, USAGE } from "./runtime.ts";
@@ -17,6 +18,11 @@ export interface GpuOptions {
    * bits (a relative error of 2⁻¹¹; beyond 65,504 it is infinite); sums are float32 all the same, as are inputs, outputs and weights.
    */
   readonly storage?: Storage;
+  /**
+   * In what products of matrices are multiplied. With `float16` kernels may round operands, products and sums of up to 16 products to 11 bits,
+   * and longer sums to float32: |Δy| ≤ 20·2⁻¹¹·Σ|x|·|w|, for numbers between 2⁻¹⁴ and 65,504.
+   */
+  readonly arithmetic?: Storage;
   /** The largest factor c that a kernel may state for its rounding errors, |Δy| ≤ c·2⁻²³·Σ|x|*·|w| (see `Step.roundoff`). */
   readonly roundoff?: number;
   /** Names of kernels that are taken wherever they can be, whatever they estimate: to measure one against another. */
@@ -43,16 +49,19 @@ export async function createGpu({
   gpu,
   onProgress = () => {},
   storage = "float32",
+  arithmetic = "float32",
   roundoff = 256,
   prefer = [],
 }: GpuOptions = {}): Promise<GpuBackend> {
   if (!(roundoff >= 0)) throw new RangeError(`gpu: roundoff ${roundoff} is not a number ≥ 0`);
   const { device, adapter, offers } = await openDevice(gpu);
-  if (storage === "float16" && !offers.f16) {
-    device.destroy();
-    throw unsupported("gpu", `storage float16 needs the feature shader-f16, which ${adapter} does not have`);
-  }
-  const caps: Caps = { ...offers, storage, roundoff, prefer };
+  for (const [what, type] of Object.entries({ storage, arithmetic }))
+    if (type === "float16" && !offers.f16) {
+      device.destroy();
+      throw unsupported("gpu", `${what} float16 needs the feature shader-f16, which ${adapter} does not have`);
+    }
+  const most = arithmetic === "float16" ? Math.max(roundoff, HALF_ROUNDOFF) : roundoff;
+  const caps: Caps = { ...offers, storage, arithmetic, roundoff: most, prefer };
   const buffers = new Set<GpuTensorBuffer>();
   const programs = new Set<GpuProgram>();
   const sum = (list: Iterable<{ readonly bytes: number }>) => [...list].reduce((total, { bytes }) => total + bytes, 0);

@@ -12,6 +12,8 @@ export interface Caps extends Choosing {
   readonly f16: boolean;
   readonly timestamps: boolean;
   readonly storage: Storage;
+  /** In what kernels may multiply, where they state their error. */
+  readonly arithmetic: Storage;
   /** Storage buffers that one kernel may read and write. */
   readonly storageBuffers: number;
   readonly bindingBytes: number;

@@ -9,6 +9,7 @@ export const caps: Caps = {
   f16: true,
   timestamps: true,
   storage: "float32",
+  arithmetic: "float32",
   storageBuffers: 8,
   bindingBytes: 2 ** 27,
   bufferBytes: 2 ** 28,

@@ -85,7 +85,7 @@ describe.each(SHAPES.map(({ reach: _, ...shape }, i) => [`${shape.rows}×${shape
     const tile: Tile = { ...shape, depth: 8, buffers: i && i % 2 === 0 ? 2 : 1, splits: productsOf(task)!.products.length > 1 ? 1 : 1 + (i % 3) };
     expect(threadsOf(tile)).toBeLessThanOrEqual(256);
     const inputs = task.inputs.map((s, n) => draw(s, undefined, `products ${n}`));
-    const { stages, scratch } = tiledCode("product", task, caps, tile);
+    const { stages, scratch } = tiledCode("product", task, caps, { tile });
     const [y] = task.outputs as [Spec];
     const got = await dispatch(stages, scratch, inputs.map((x) => Float32Array.from(x.data)), sizeOf(y.shape)); // prettier-ignore
     judge(graph, [hostArray(y, got)], evaluateBounded(graph, inputs));

@@ -189,7 +189,7 @@ const rules: Readonly<Record<string, Rule>> = {
   conv: convolved,
   convGradInput: convolved,
   convGradWeight: convolved,
-  matmul: products,
+  matmul: convolved,
   sum: summed,
   avgPool: summed,
   avgPoolGrad: summed,

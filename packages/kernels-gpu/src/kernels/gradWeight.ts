@@ -9,6 +9,6 @@ export const gradWeight: GpuKernel = {
   name: "gradWeight",
   fuses: ["element"],
   declines: ({ op }) => (op === convGradWeightOp ? null : "does the gradient of convolution to the weight"),
-  estimate: tiledSeconds,
+  estimate: (task, caps) => tiledSeconds(task, caps),
   build: (task, caps) => tiledCode("gradWeight", task, caps),
 };

@@ -9,6 +9,6 @@ export const igemm: GpuKernel = {
   name: "igemm",
   fuses: ["channel", "element"],
   declines: ({ op }) => (op === convOp || op === convGradInputOp ? null : "does convolution and its gradient to the input"),
-  estimate: tiledSeconds,
+  estimate: (task, caps) => tiledSeconds(task, caps),
   build: (task, caps) => tiledCode("igemm", task, caps),
 };

@@ -7,6 +7,7 @@ import { direct, directGradWeight, directMatmul } from "./direct.ts";
 import { dot, dotGradWeight, dotMatmul } from "./dot.ts";
 import { fused } from "./fused.ts";
 import { gradWeight } from "./gradWeight.ts";
+import { gradWeightF16, igemmF16, matmulF16 } from "./half.ts";
 import { igemm } from "./igemm.ts";
 import { matmul } from "./matmul.ts";
 import { mix } from "./mix.ts";
@@ -27,13 +28,16 @@ export const kernels: readonly GpuKernel[] = [
   winograd(8, 2),
   direct,
   igemm,
+  igemmF16,
   dot,
   depthwiseGradWeight,
   directGradWeight,
   gradWeight,
+  gradWeightF16,
   dotGradWeight,
   directMatmul,
   matmul,
+  matmulF16,
   dotMatmul,
   reduce,
   pool,

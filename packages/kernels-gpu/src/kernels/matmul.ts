@@ -8,6 +8,6 @@ export const matmul: GpuKernel = {
   name: "matmul",
   fuses: ["column", "element"],
   declines: ({ op }) => (op === matmulOp ? null : "does matrix products"),
-  estimate: tiledSeconds,
+  estimate: (task, caps) => tiledSeconds(task, caps),
   build: (task, caps) => tiledCode("matmul", task, caps),
 };

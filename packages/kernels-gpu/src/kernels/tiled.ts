@@ -22,12 +22,14 @@ export interface Tile {
   /** Slices that are in workgroup memory at a time. */
   readonly buffers: 1 | 2;
   readonly splits: number;
+  /** Slices lie in memory, and are multiplied and summed, in float16; what they come to is added in float32. */
+  readonly half?: boolean;
 }
 
 export const threadsOf = (t: Tile): number => (t.rows / t.threadRows) * (t.columns / t.threadColumns);
 /** Vectors between neighbouring taps of a slice: one more than needed, so that a tap's neighbours lie in different banks. */
 const pitch = (rows: number) => rows / 4 + 1;
-export const workgroupBytes = (t: Tile): number => 16 * t.buffers * t.depth * (pitch(t.rows) + pitch(t.columns));
+export const workgroupBytes = (t: Tile): number => (t.half ? 8 : 16) * t.buffers * t.depth * (pitch(t.rows) + pitch(t.columns));
 export const groupsOf = (p: Product, t: Tile): number =>
   t.splits * p.groups.count * Math.ceil(outputsOf(p) / t.columns) * Math.ceil(p.rows.count / t.rows);
 
@@ -63,7 +65,10 @@ const each = <T>(n: number, f: (i: number) => T): T[] => Array.from({ length: n 
 const FOUR = [0, 1, 2, 3];
 
 /** The shader: bindings a, x, y as {@link widthsOf} says, and those of the epilogue; y of a split sum has one part after another. */
-export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, partSize: number): { code: string; groups: number } {
+export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, partSize: number): { code: string; groups: number; enables: string[] } {
+  const four = t.half ? "vec4<f16>" : "vec4f";
+  const stored = (value: string) => (t.half ? `${four}(${value})` : value);
+
   const threads = threadsOf(t);
   const [rowQuads, columnQuads] = [t.rows / 4, t.columns / 4];
   const across = t.columns / t.threadColumns;
@@ -169,20 +174,35 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
   const put = (half: string) => [
     ...each(aLoads, (i) => {
       const { k, quad } = aPlace(i);
-      return some(i, t.depth * rowQuads, `a_tile[${buffer(half, t.depth * pitch(t.rows))}${k} * ${pitch(t.rows)} + ${quad}] = next_a${i};`);
+      return some(
+        i,
+        t.depth * rowQuads,
+        `a_tile[${buffer(half, t.depth * pitch(t.rows))}${k} * ${pitch(t.rows)} + ${quad}] = ${stored(`next_a${i}`)};`,
+      );
     }),
     ...each(xLoads, (i) => {
       const { k, quad } = xPlace(i);
-      return some(i, t.depth * columnQuads, `x_tile[${buffer(half, t.depth * pitch(t.columns))}${k} * ${pitch(t.columns)} + ${quad}] = next_x${i};`);
+      return some(
+        i,
+        t.depth * columnQuads,
+        `x_tile[${buffer(half, t.depth * pitch(t.columns))}${k} * ${pitch(t.columns)} + ${quad}] = ${stored(`next_x${i}`)};`,
+      );
     }),
   ];
 
   const [aQuads, xQuads] = [t.threadRows / 4, t.threadColumns / 4];
+  const sums = t.half ? "h" : "s";
   const multiply = each(t.depth, (k) => [
     ...each(aQuads, (q) => `let a${k}_${q} = a_tile[a_from + ${k * pitch(t.rows) + q * down}];`),
     ...each(xQuads, (q) => `let x${k}_${q} = x_tile[x_from + ${k * pitch(t.columns) + q * across}];`),
-    ...each(t.threadRows, (m) => each(xQuads, (q) => `s${m}_${q} = fma(vec4f(a${k}_${m >> 2}.${"xyzw"[m & 3]}), x${k}_${q}, s${m}_${q});`)).flat(),
+    ...each(t.threadRows, (m) =>
+      each(xQuads, (q) => `${sums}${m}_${q} = fma(${four}(a${k}_${m >> 2}.${"xyzw"[m & 3]}), x${k}_${q}, ${sums}${m}_${q});`),
+    ).flat(),
   ]).flat();
+  if (t.half) {
+    multiply.unshift(...each(t.threadRows, (m) => each(xQuads, (q) => `var h${m}_${q} = ${four}();`).join(" ")));
+    multiply.push(...each(t.threadRows, (m) => each(xQuads, (q) => `s${m}_${q} += vec4f(h${m}_${q});`).join(" ")));
+  }
   const halves = t.buffers === 2;
   const main = [
     coordinates(
@@ -253,13 +273,14 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
   const groups = groupsOf(p, t);
   return {
     code: [
-      `var<workgroup> a_tile: array<vec4f, ${t.buffers * t.depth * pitch(t.rows)}>;`,
-      `var<workgroup> x_tile: array<vec4f, ${t.buffers * t.depth * pitch(t.columns)}>;`,
+      `var<workgroup> a_tile: array<${four}, ${t.buffers * t.depth * pitch(t.rows)}>;`,
+      `var<workgroup> x_tile: array<${four}, ${t.buffers * t.depth * pitch(t.columns)}>;`,
       ...(epilogue.functions ? ["", epilogue.functions] : []),
       "",
       mainOf(groups, threads, main.filter(Boolean).join("\n")),
     ].join("\n"),
     groups,
+    enables: t.half ? ["f16"] : [],
   };
 }
 

@@ -40,10 +40,10 @@ const MOST_KNOWN = 500;
 
 /**
  * The tile with the least predicted time. `alone`: the product makes all of an output, so that its sum may be split. The smallest tile takes
- * 64 threads and 2 KiB, which every adapter has.
+ * 64 threads and 2 KiB, which every adapter has. `half`: in float16.
  */
-export function tileFor(p: Product, alone: boolean, caps: Caps): Chosen {
-  const key = JSON.stringify([p, alone, caps.workgroupBytes, caps.threads, caps.macs, caps.bandwidth, caps.launch, caps.software]);
+export function tileFor(p: Product, alone: boolean, caps: Caps, half = false): Chosen {
+  const key = JSON.stringify([p, alone, half, caps.workgroupBytes, caps.threads, caps.macs, caps.bandwidth, caps.launch, caps.software]);
   const before = known.get(key);
   if (before !== undefined) return before;
   let best: Chosen | null = null;
@@ -52,7 +52,7 @@ export function tileFor(p: Product, alone: boolean, caps: Caps): Chosen {
   for (const { reach, ...shape } of SHAPES)
     for (const depth of DEPTHS)
       for (const splits of SPLITS.filter((n) => n === 1 || (alone && n * 2 <= slices(depth) && 4 * n * outputs <= caps.bindingBytes))) {
-        const wide: Tile = { ...shape, depth, splits, buffers: 2 };
+        const wide: Tile = { ...shape, depth, splits, buffers: 2, half };
         const tile: Tile = workgroupBytes(wide) <= caps.workgroupBytes ? wide : { ...wide, buffers: 1 };
         if (workgroupBytes(tile) > caps.workgroupBytes || threadsOf(tile) > caps.threads) continue;
         const seconds = secondsOf(p, tile, reach, caps);
@@ -69,7 +69,7 @@ function secondsOf(p: Product, t: Tile, reach: number, caps: Caps): number {
   const threads = threadsOf(t);
   const together = Math.min(Math.ceil(HOLDS / threads), Math.ceil(groups / PROCESSORS));
   const depth = Math.ceil(Math.ceil(tapsOf(p) / t.depth) / t.splits) * t.depth + 2 * t.depth;
-  const rate = (caps.macs / PROCESSORS) * reach * Math.min(1, (together * threads) / BUSY);
+  const rate = (((t.half ? 2 : 1) * caps.macs) / PROCESSORS) * reach * Math.min(1, (together * threads) / BUSY);
   const computing = (Math.ceil(groups / (PROCESSORS * together)) * together * t.rows * t.columns * depth) / rate;
   const outputs = p.groups.count * p.rows.count * outputsOf(p);
   const parts = t.splits > 1 ? (8 * t.splits * outputs) / caps.bandwidth + caps.launch : 0;
@@ -81,11 +81,11 @@ function secondsOf(p: Product, t: Tile, reach: number, caps: Caps): number {
 const SOFTWARE = 12;
 
 /** Predicted seconds of a task made of products. */
-export const tiledSeconds = (task: Task, caps: Caps): number =>
-  productsOf(task)!.products.reduce((total, p, _, all) => total + (tapsOf(p) ? tileFor(p, all.length === 1, caps).seconds : caps.launch), 0);
+export const tiledSeconds = (task: Task, caps: Caps, half = false): number =>
+  productsOf(task)!.products.reduce((total, p, _, all) => total + (tapsOf(p) ? tileFor(p, all.length === 1, caps, half).seconds : caps.launch), 0);
 
-/** The stages of a task made of products, each with the tile that is given or, unless one is, the fastest. */
-export function tiledCode(label: string, task: Task, caps: Caps, given?: Tile): GpuCode {
+/** The stages of a task made of products, each with the tile that is given or, unless one is, the fastest; `half`: in float16. */
+export function tiledCode(label: string, task: Task, caps: Caps, { tile: given, half = false }: { tile?: Tile; half?: boolean } = {}): GpuCode {
   const { products, a, x } = productsOf(task)!;
   const epilogue = emitEpilogue(task.epilogue, 2);
   const plain = emitEpilogue(null, 2);
@@ -101,7 +101,7 @@ export function tiledCode(label: string, task: Task, caps: Caps, given?: Tile): 
     // Outputs that nothing is summed for.
     if (!tapsOf(p))
       return [{ label, reads: [...operands, ...epilogue.reads], writes: [y], ...registersShader(p, chosenFor(p, caps).tile, epilogue) }];
-    const tile = given ?? tileFor(p, products.length === 1, caps).tile;
+    const tile = given ?? tileFor(p, products.length === 1, caps, half).tile;
     const width = widthsOf(p);
     const reads = operands.map((b, i) => ({ ...b, width: i ? width.x : width.a }));
     if (tile.splits === 1)

@@ -1,0 +1,25 @@
+// Products by tiles in workgroup memory that multiply in float16, where it is asked for: twice as many multiply-adds at a time on devices that
+// have them, and half the workgroup memory. A slice of at most 16 products is summed in float16, what the slices come to in float32.
+
+import type { GpuKernel } from "../code.ts";
+import { gradWeight } from "./gradWeight.ts";
+import { igemm } from "./igemm.ts";
+import { matmul } from "./matmul.ts";
+import { tiledCode, tiledSeconds } from "./tiles.ts";
+
+/**
+ * Factor of the stated bound of the error, |Δy| ≤ factor · 2⁻²³ · Σ |x|·|w|: of 2⁻¹¹ each, two are for the operands, one for the product and 17
+ * for the sums of a slice. It holds between 2⁻¹⁴, below which float16 has fewer digits, and 65,504, above which it is infinite.
+ */
+export const HALF_ROUNDOFF = 20 * 2 ** 12;
+
+const inHalf = (kernel: GpuKernel): GpuKernel => ({
+  ...kernel,
+  name: `${kernel.name}F16`,
+  roundoff: HALF_ROUNDOFF,
+  declines: (task, caps) => (caps.arithmetic === "float16" ? kernel.declines(task, caps) : "multiplies in float16, which was not asked for"),
+  estimate: (task, caps) => tiledSeconds(task, caps, true),
+  build: (task, caps) => tiledCode(`${kernel.name} in float16`, task, caps, { half: true }),
+});
+
+export const [igemmF16, gradWeightF16, matmulF16] = [igemm, gradWeight, matmul].map(inHalf);

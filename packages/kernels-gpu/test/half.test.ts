@@ -1,0 +1,74 @@
+// Products that multiply in float16: refused unless asked for and possible, and within the bound that they state.
+
+import { add, conv, convGeometry, convGradInputOp, convGradWeightOp, matmul, relu } from "@conv/ops";
+import { bytesOf, createHost, node, spec, trace, UnsupportedError, type Graph, type Value } from "@conv/tensor";
+import { check, draw, runOnce } from "@conv/testkit";
+import { softwareGpu, validatingGpu } from "@conv/testkit/webgpu";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createGpu, type GpuBackend } from "../src/index.ts";
+import { asCore } from "./disguised.ts";
+
+const geometry = convGeometry(spec([2, 20, 9, 11]), spec([24, 10, 3, 3]), { padding: 1, stride: 2, groups: 2 });
+const problems: [kernel: string, shapes: number[][], fn: (...xs: Value[]) => Value][] = [
+  ["igemmF16", [[2, 40, 7, 9], [24, 40, 3, 3], [24, 1, 1]], (x, w, b) => relu(add(conv(x, w, { padding: 1 }), b))],
+  ["igemmF16", [[2, 24, 5, 6], [24, 10, 3, 3]], (dy, w) => node(convGradInputOp, geometry, [dy, w])[0]],
+  ["gradWeightF16", [[2, 24, 5, 6], [2, 20, 9, 11]], (dy, x) => node(convGradWeightOp, geometry, [dy, x])[0]],
+  ["matmulF16", [[30, 70], [70, 40]], (a, b) => matmul(a, b)],
+]; // prettier-ignore
+
+const graphOf = ([, shapes, fn]: (typeof problems)[number]): Graph => trace(fn, shapes.map((shape) => spec(shape))); // prettier-ignore
+
+it.each(["storage", "arithmetic"])("%s in float16 is refused where the adapter has none", async (what) => {
+  const made = createGpu({ gpu: asCore(validatingGpu()), [what]: "float16" });
+  await expect(made).rejects.toThrow(UnsupportedError);
+  await expect(made).rejects.toThrow(new RegExp(`^gpu: ${what} float16 needs the feature shader-f16, which .+ does not have$`));
+});
+
+it.each(problems)("%s is not taken unless it is asked for", async (kernel, ...rest) => {
+  const gpu = await createGpu({ gpu: validatingGpu(), prefer: [kernel] });
+  const program = gpu.compile(graphOf([kernel, ...rest]));
+  expect(program.steps.map((s) => s.kernel)).not.toContain(kernel);
+  gpu.dispose();
+});
+
+it.each(problems)("%s is code that WebGPU accepts", async (...problem) => {
+  const [kernel] = problem;
+  const gpu = await createGpu({ gpu: validatingGpu(), arithmetic: "float16", storage: "float16", prefer: [kernel] });
+  const graph = graphOf(problem);
+  const program = gpu.compile(graph);
+  expect(program.steps.map((s) => s.kernel)).toEqual([kernel]);
+  const [from, to] = [graph.inputs, graph.outputs].map((values) => values.map((v) => gpu.alloc(bytesOf(v.spec))));
+  program.run(from, to);
+  await gpu.read(to[0]); // throws what was refused
+  gpu.dispose();
+});
+
+describe("within the stated bound", { timeout: 120_000 }, () => {
+  let gpu: GpuBackend | null = null;
+  beforeAll(async () => {
+    gpu = await createGpu({ gpu: await softwareGpu(), arithmetic: "float16" }).catch((error: unknown) => {
+      if (error instanceof UnsupportedError && error.message.includes("shader-f16")) return null;
+      throw error;
+    });
+  });
+  afterAll(() => gpu?.dispose());
+
+  it.for(problems)("%s of %j", async (problem, { skip }) => {
+    if (!gpu) return skip("the adapter has no shader-f16");
+    const [kernel] = problem;
+    const graph = graphOf(problem);
+    const made = gpu;
+    const preferring = { ...made, compile: (g: Graph) => made.compile(g, { prefer: [kernel] }) };
+    const program = preferring.compile(graph);
+    expect(program.steps.map((s) => s.kernel)).toEqual([kernel]);
+    program.dispose();
+    const inputs = graph.inputs.map((v, i) => draw(v.spec, undefined, `half ${i}`));
+    await check(preferring, graph, inputs);
+    // It is float16 that was at work: float32 would be a thousand times nearer.
+    const [got] = await runOnce(preferring, graph, inputs);
+    const [want] = await runOnce(createHost(), graph, inputs);
+    const off = Math.hypot(...got.data.map((v, i) => v - want.data[i])) / Math.hypot(...want.data);
+    expect(off).toBeGreaterThan(2 ** -15);
+    expect(off).toBeLessThan(2 ** -9);
+  });
+});
