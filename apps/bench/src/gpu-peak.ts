@@ -27,6 +27,8 @@ const WORKGROUP = 128;
 const UNROLL = 8;
 /** Enough invocations for every unit of a large device, several times over. */
 const MOST_WORKGROUPS = 8192;
+/** No device does so many turns in so short a time. */
+const MOST_TURNS = 2 ** 24;
 /** A dispatch is made as long as this, so that what comes before and after it does not count. */
 const LONG_MS = 30;
 /** How often each is timed, and the best of them once more; the least time counts. */
@@ -96,9 +98,14 @@ export async function measureGpuPeak(gpu: GPU | undefined): Promise<GpuPeak> {
   }
 }
 
-/** Vendor, architecture and what else the adapter says of itself, each once. */
-export const wordsOf = ({ vendor, architecture, device, description }: GPUAdapterInfo): string =>
-  [...new Set([vendor, architecture, device, description].filter(Boolean))].join(" ");
+/** Its model where it tells it, else vendor and architecture, as browsers do; then the driver. */
+function wordsOf({ vendor, architecture, device, description }: GPUAdapterInfo): string {
+  const model = device.startsWith("0x") ? "" : device;
+  return [model || `${vendor} ${architecture}`, description]
+    .map((words) => words.trim())
+    .filter(Boolean)
+    .join(", ");
+}
 
 async function measureFlops(device: GPUDevice, shape: Shape, times: number): Promise<number> {
   const bytes = shape.scalar === "f16" ? 2 : 4;
@@ -110,6 +117,7 @@ async function measureFlops(device: GPUDevice, shape: Shape, times: number): Pro
   let [groups, count] = [16, 16];
   let ms = await timed(device, () => dispatch(groups));
   while (ms < LONG_MS) {
+    if (count > MOST_TURNS) throw new Error("this WebGPU computes nothing: it is done in no time, however much it is given");
     const factor = Math.min(16, Math.max(2, Math.ceil((1.2 * LONG_MS) / ms)));
     if (groups < MOST_WORKGROUPS) groups = Math.min(MOST_WORKGROUPS, groups * factor);
     else count *= factor;

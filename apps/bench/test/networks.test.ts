@@ -19,7 +19,7 @@ import {
 import type { Layer } from "@conv/layers";
 import { evaluate, hostArray, sizeOf } from "@conv/tensor";
 import { describe, expect, test } from "vitest";
-import { evaluate64, judgeOutputs } from "../src/judge.ts";
+import { evaluate64, evaluateBatch64, judgeBatch, judgeOutputs } from "../src/judge.ts";
 import { lower } from "../src/lower.ts";
 import { networkCase, networkNames } from "../src/networks.ts";
 import { networkModel } from "../src/onnx.ts";
@@ -113,4 +113,19 @@ test.each(networkNames.filter((name) => name !== "vgg16"))("%s can be lowered, a
   expect(operands.map((o) => o.length)).toEqual(graph.inputs.map((v) => sizeOf(v.shape)));
   const variance = peers.weights.flatMap(({ name: weight }, i) => (weight.endsWith("running_var") ? [...operands[i + 1]] : []));
   for (const v of variance) expect(Math.abs(v - 1)).toBeLessThanOrEqual(0.5);
+});
+
+test("of a batch the first and the last image are judged, and all must be finite", () => {
+  const batch = 3;
+  const weights = traced.graph.inputs.slice(1).map((v, i) => operand(i + 2, sizeOf(v.shape)).map((x) => Math.abs(x)));
+  const images = operand(1, batch * sizeOf(traced.x.shape)).map((x) => Math.abs(x));
+  const expected = evaluateBatch64(traced.graph, batch, [images, ...weights]);
+  expect(expected.images).toEqual([0, 2]);
+  const whole = Float32Array.from(evaluate64(traceModel({ name: "tiny", input: [3, 17, 15], layer }, { batch }).graph, [images, ...weights]));
+  expect(judgeBatch(expected, whole)).toMatchObject({ verified: true, checked: 12 });
+  expect(judgeBatch(expected, whole.subarray(1)).reason).toBe("17 outputs, expected 18");
+  expect(judgeBatch(expected, whole.with(7, NaN)).reason).toBe("output 7 is NaN");
+  const off = judgeBatch(expected, whole.with(13, whole[13] + 10));
+  expect(off.verified).toBe(false);
+  expect(off.reason).toContain("output 1 is ");
 });

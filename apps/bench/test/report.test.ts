@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { joined, ratiosOf, type Result, type Row } from "../src/report/result.ts";
-import { caseText, hardestText, networksTable, summaryTable } from "../src/report/text.ts";
+import { caseText, describe, hardestText, networksTable, summaryTable } from "../src/report/text.ts";
 
 const row = (name: string, competitor: Row["competitor"], medianMs: number, verified = true): Row => ({
   case: name,
@@ -111,4 +111,23 @@ test("runs in pieces are joined: the ratios are those of all rows", () => {
   const whole = joined(pieces);
   expect(whole).toMatchObject({ commit: "d", rows, ratios: ratiosOf(rows) });
   expect(whole.declined.map((d) => d.reason)).toEqual(["first", "second"]);
+});
+
+test("on a GPU the adapter, what brought it and its bandwidth are named, and the clock of the device beside the time", () => {
+  const peaks = [
+    { gflops: 20, bandwidth: 3, of: "fma in registers, f32" },
+    { gflops: 40, bandwidth: 3, of: "fma in registers, f16" },
+  ];
+  const machine = { cpu: "a", cores: 2, memoryGiB: 1, system: "b", threads: 1, gpu: { adapter: "c", through: "d" }, peak: peaks[0], peaks };
+  expect(describe(machine, "24").split("\n")).toEqual([
+    "c, through d",
+    "a, 2 cores, 1 GiB, b, Node 24",
+    "peak 20.0 GFLOP/s: fma in registers, f32 (percentages are of this); 3.0 GB/s copied",
+    "peak 40.0 GFLOP/s: fma in registers, f16",
+  ]);
+  const text = caseText("a", [{ ...row("a", "conv", 1), deviceMs: 0.5, kernels: ["winograd2d4"] }, row("a", "tfjs-webgpu", 2)], []);
+  expect(text.split("\n").slice(1)).toEqual([
+    "  conv           1.00 ms (0.900–1.10)        100 GFLOP/s   50 %   winograd2d4   0.500 ms by the clock of the device",
+    "  tfjs-webgpu    2.00 ms (1.80–2.20)        50.0 GFLOP/s   50 %   conv is 2.00× as fast",
+  ]);
 });
