@@ -171,8 +171,8 @@ async function leastTime(backend: Timed, graph: Graph): Promise<number> {
   });
 }
 
-// Of the matrices whose product stands for the most that the kernels reach; a GPU takes larger ones to be busy.
-const sideOn = (backend: Timed) => ("adapter" in backend && !backend.software ? 4096 : 512);
+// Of the matrices whose product stands for the most that the kernels reach; a GPU takes large ones to be busy, one that is imitated takes long.
+const sideOn = (backend: Timed) => ("adapter" in backend ? (backend.software ? 256 : 4096) : 512);
 const COPIED = 32 * 2 ** 20; // bytes, beyond the caches of a core
 
 async function roofsOf(backend: Timed): Promise<Timing["roofs"]> {

@@ -81,6 +81,7 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
     "explain 64x7x7 3 64 --direction back",
     "option '--direction <name>' argument 'back' is invalid. Allowed choices are forward, gradInput, gradWeight.",
   ],
+  ["soak --device tpu", "option '--device <name>' argument 'tpu' is invalid. Allowed choices are best, gpu, cpu."],
   ["summary", "missing required argument 'model'"],
   ["sumary lenet5", "unknown command 'sumary' (Did you mean summary?)"],
   ["train lenet5 --epoch 2", "unknown option '--epoch' (Did you mean --epochs?)"],

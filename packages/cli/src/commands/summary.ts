@@ -162,6 +162,7 @@ function textOf({ summary: counts, inference, training, untrainable, timing }: C
       ["most held at once", formatBytes(inference.peak.bytes), ...(training ? [formatBytes(training.peak.bytes)] : [])],
       ["  at", at(inference), ...(training ? [at(training)] : [])],
       ["in all", formatBytes(inference.total), ...(training ? [formatBytes(training.total)] : [])],
+      ...(timing && !timing.reserved ? [["reserved by the program", formatBytes(timing.programBytes), ...(training ? ["–"] : [])]] : []),
     ],
     [0, 1, 2],
   );
@@ -207,6 +208,9 @@ function timingText({ on, predicted, measured, roofs, layers }: Timing, width: n
     ...lines,
     ...(layers.length > rows.length ? [`and ${layers.length - rows.length} more`] : []),
     "",
-    ...wrap(`${how}It reaches ${roofs.gflops.toFixed(0)} GFLOP/s in a large matrix product and copies ${roofs.bandwidth.toFixed(1)} GB/s`, width),
+    ...wrap(
+      `${how}It reaches ${Number(roofs.gflops.toPrecision(3))} GFLOP/s in a large matrix product and copies ${Number(roofs.bandwidth.toPrecision(3))} GB/s`,
+      width,
+    ),
   ];
 }

@@ -1,0 +1,66 @@
+// The device of the commands that compute: which is taken, what is said of it, and that all of them run on the GPU.
+
+import { softwareEnv } from "@conv/testkit/webgpu";
+import { describe, expect, it } from "vitest";
+import { conv, folder, onCpu } from "./run.ts";
+
+const cwd = folder();
+const software = await softwareEnv();
+const run = (args: string, env: NodeJS.ProcessEnv) => conv(args.split(" "), cwd, undefined, env);
+const onGpu = /^on the GPU: .+\n$/;
+
+describe("the device", { timeout: 240_000 }, () => {
+  it("is the CPU where a number of threads is given, and whatever CONV_DEVICE says", async () => {
+    const command = "receptive lenet5 --at c1 --effective --json";
+    expect((await run(`${command} --threads 1`, {})).stderr).toBe(onCpu(1));
+    expect((await run(command, { CONV_DEVICE: "cpu" })).stderr).toBe(onCpu());
+    expect((await run(`${command} --device cpu`, { CONV_DEVICE: "gpu" })).stderr).toBe(onCpu());
+  });
+
+  it.runIf(software.VK_DRIVER_FILES)("is not a GPU that is only imitated, and the reason is given", async () => {
+    const { code, stderr } = await run("receptive lenet5 --at c1 --effective --json", software);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: onCpu().replace("\n", "; not on the GPU: it is imitated by the processor\n") });
+  });
+
+  it.runIf(process.platform === "linux")("is asked for in vain where there is no driver: one line says so", async () => {
+    const { code, stdout, stderr } = await run("soak --device gpu", { VK_DRIVER_FILES: "/none.json", VK_ICD_FILENAMES: "/none.json" });
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    const last = stderr.trimEnd().split("\n").at(-1); // a loader of Vulkan says of its own accord that it has no driver
+    expect(last).toMatch(/^error: gpu: (the machine has no Vulkan \(libvulkan\.so\.1\), by which|WebGPU is there, but no adapter: )/);
+  });
+
+  it("may be the GPU: the gradient there is the CPU's", async () => {
+    const command = "receptive lenet5 --at s4 --effective --json";
+    const [cpu, gpu] = [await run(command, { CONV_DEVICE: "cpu" }), await run(command, { ...software, CONV_DEVICE: "gpu" })];
+    expect(gpu.code).toBe(0);
+    expect(gpu.stderr).toMatch(onGpu);
+    const [want, got]: number[][] = [cpu, gpu].map(({ stdout }) => JSON.parse(stdout).effective.map);
+    const largest = Math.max(...want);
+    got.forEach((v, i) => expect(Math.abs(v - want[i])).toBeLessThan(1e-4 * largest));
+  });
+
+  it("trains on the GPU, whose memory does not grow", async () => {
+    const { code, stdout, stderr } = await run("soak --steps 40 --device gpu --json", software);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(onGpu);
+    const { steps, growth, samples } = JSON.parse(stdout);
+    expect(steps).toBe(40);
+    expect(growth.backend).toBe(0);
+    expect(samples.at(-1).backend.programs).toBe(samples[0].backend.programs);
+  });
+
+  it("is measured layer by layer", async () => {
+    const { code, stdout, stderr } = await run("summary lenet5 --measure --device gpu --format json", software);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(onGpu);
+    const { timing } = JSON.parse(stdout);
+    expect(`on the ${timing.on}\n`).toBe(stderr);
+    expect(timing.layers.map((l: { path: string }) => l.path)).toEqual(["c1", "s2", "c3", "s4", "c5", "f6", "output"]);
+    for (const { predicted, measured } of timing.layers) {
+      expect(predicted).toBeGreaterThan(0);
+      expect(measured).toBeGreaterThan(0);
+    }
+    expect(timing.measured).toBeGreaterThan(0);
+    expect(timing.programBytes).toBeGreaterThan(0);
+  });
+});
