@@ -62,6 +62,7 @@ const snapshots: readonly Snapshot[] = [
   ["igemm", "3×3 stride 2", [f32(2, 8, 9, 16), f32(20, 8, 3, 3)], (x, w) => conv(x, w, { stride: 2, padding: 1 })],
   ["igemmF16", "1×1", [f32(1, 16, 4, 4), f32(16, 16, 1, 1)], (x, w) => conv(x, w), { arithmetic: "float16", roundoff: Infinity }],
   ["winograd2d6", "bias, relu", [f32(1, 3, 6, 6), f32(2, 3, 3, 3), f32(2, 1, 1)], (x, w, b) => relu(add(conv(x, w, { padding: 1 }), b))],
+  ["winogradGradWeight1d4", "3 taps", [f32(1, 4, 6), f32(1, 3, 8)], (dy, x) => node(convGradWeightOp, convGeometry(spec([1, 3, 8]), spec([4, 3, 3])), [dy, x])[0]], // prettier-ignore
   ["depthwiseGradWeight", "in parts", [f32(2, 2, 8, 8), f32(2, 2, 8, 8)], (dy, x) => node(convGradWeightOp, convGeometry(spec([2, 2, 8, 8]), spec([2, 1, 3, 3]), { groups: 2, padding: 1 }), [dy, x])[0]], // prettier-ignore
   ["gradWeight", "1×1 in parts", [f32(8, 16, 8, 8), f32(8, 32, 8, 8)], (dy, x) => node(convGradWeightOp, convGeometry(spec([8, 32, 8, 8]), spec([16, 32, 1, 1])), [dy, x])[0]], // prettier-ignore
   ["dotMatmul", "vector by matrix", [f32(1, 512), f32(10, 512)], (x, w) => matmul(x, w, { transposeB: true })],

@@ -76,6 +76,17 @@ describe("Winograd", { timeout: 60_000 }, () => {
     await forced(hardware, kernel, graph, c);
   });
 
+  const weights: [kernel: string, name: string][] = [
+    ["winogradGradWeight1d6", "1d dilation 3"],
+    ["winogradGradWeight2d4", "conv 3d"],
+    ["winogradGradWeight2d6", "3×3 padding 1, 5→7 @13×5 batch 3"],
+    ["winogradGradWeight2d8", "3×3 groups 2"],
+  ];
+  it.each(weights)("%s: gradient to the weight, %s", async (kernel, name) => {
+    const [c, graph] = caseOf(convGradWeightOp, name.replace("conv 3d", "convGradWeight 3d"));
+    await forced(hardware, kernel, graph, c);
+  });
+
   it("in parts, the last with columns to spare", async () => {
     const shapes = [
       [2, 8, 9, 17],

@@ -3,19 +3,7 @@
 // Each piece of work makes a block of dw from all tiles; its sums stay in the second-level cache while tiles pass by.
 
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
-import {
-  gatherAll,
-  leavesTaps,
-  needsPadding,
-  readLayout,
-  ROUNDOFF,
-  shortConvolution,
-  tilings,
-  UNSEEN,
-  volume,
-  type TileAxis,
-  type Tiling,
-} from "@conv/ops/plan";
+import { gradWeightTiling, needsPadding, readLayout, ROUNDOFF, shortConvolution, volume, type TileAxis, type Tiling } from "@conv/ops/plan";
 import { stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage, type Task } from "../code.ts";
@@ -32,13 +20,7 @@ import { scratchBytes, transform, type TileSource } from "./winogradTransforms.t
 const SUM_BYTES = 768 * 1024;
 const TILE_BYTES = 384 * 1024;
 
-function tilingOf(task: Task, points: number, dims: number): Tiling | string {
-  const source = gatherAll(task.params as ConvGeometry);
-  if (leavesTaps(source)) return UNSEEN;
-  const t = tilings(source, points, dims);
-  if (typeof t === "string") return t;
-  return t[0].axes.some((x) => x.n > 1 && x.plain.length > 1) ? "does without strides, and without long kernels" : t[0];
-}
+const tilingOf = (task: Task, points: number, dims: number): Tiling | string => gradWeightTiling(task.params as ConvGeometry, points, dims);
 
 /** How dw is cut into pieces, and tiles into passes. */
 function blocking({ g, axes, points, tiles }: Tiling, caps: Caps) {

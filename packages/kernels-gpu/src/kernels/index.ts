@@ -18,6 +18,7 @@ import { reduce } from "./reduce.ts";
 import { softmax } from "./softmax.ts";
 import { take } from "./take.ts";
 import { winograd } from "./winograd.ts";
+import { winogradGradWeight } from "./winogradGradWeight.ts";
 
 export const kernels: readonly GpuKernel[] = [
   winograd(4, 1),
@@ -31,6 +32,12 @@ export const kernels: readonly GpuKernel[] = [
   igemmF16,
   dot,
   depthwiseGradWeight,
+  winogradGradWeight(4, 1),
+  winogradGradWeight(4, 2),
+  winogradGradWeight(6, 1),
+  winogradGradWeight(6, 2),
+  winogradGradWeight(8, 1),
+  winogradGradWeight(8, 2),
   directGradWeight,
   gradWeight,
   gradWeightF16,

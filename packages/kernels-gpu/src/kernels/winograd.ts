@@ -5,7 +5,7 @@
 
 import { gatherOf, isConvOrGradInput, ROUNDOFF, tilings, type Tiling } from "@conv/ops/plan";
 import type { Caps } from "../caps.ts";
-import { scratchAt, type GpuKernel, type GpuStage, type Place, type Scratch } from "../code.ts";
+import { inputAt, scratchAt, type GpuKernel, type GpuStage, type Place, type Scratch } from "../code.ts";
 import { emitEpilogue } from "../wgsl.ts";
 import { chosenFor } from "./direct.ts";
 import type { Product } from "./product.ts";
@@ -20,29 +20,37 @@ const MOST_TILES = 2 ** 26;
 
 const weightBytes = ({ g, depth, points }: Tiling): number => 4 * g.groups * g.to * depth * points;
 
-/** How the tiles of a convolution are multiplied: in so many parts of so many columns, by workgroups or by threads alone. */
-interface Plan {
-  readonly count: number;
-  readonly columns: number;
+/** Products of all points, and how they are made. */
+export interface Multiplied {
   readonly product: Product;
   /** Null where threads work alone. */
   readonly tile: Tile | null;
   readonly seconds: number;
 }
 
+/** The faster of products by threads that work alone and by workgroups, which want their operands to lie in another way. */
+export function productTime(alone: Product, together: Product, caps: Caps): Multiplied {
+  const [byThreads, byWorkgroups] = [chosenFor(alone, caps), tileFor(together, false, caps)];
+  return byThreads.seconds < byWorkgroups.seconds
+    ? { product: alone, tile: null, seconds: byThreads.seconds }
+    : { product: together, tile: byWorkgroups.tile, seconds: byWorkgroups.seconds };
+}
+
+/** How the tiles of a convolution are multiplied: in so many parts of so many columns. */
+interface Plan extends Multiplied {
+  readonly count: number;
+  readonly columns: number;
+}
+
 function planFor(t: Tiling, caps: Caps): Plan {
   const { g, depth, points, tiles } = t;
   const perTile = 4 * points * g.groups * Math.max(depth, g.to);
   const most = Math.max(4, Math.floor(Math.min(MOST_TILES, caps.bindingBytes) / perTile) - 3);
-  const count = Math.ceil(tiles / most);
-  const columns = Math.ceil(tiles / count);
-  const alone = productOf(t, columns, false);
+  const columns = Math.ceil(tiles / Math.ceil(tiles / most));
   const whole = Math.ceil(columns / 4) * 4; // workgroups load vectors of four
-  const together = productOf(t, whole, true);
-  const [byThreads, byWorkgroups] = [chosenFor(alone, caps), tileFor(together, false, caps)];
-  return byThreads.seconds < byWorkgroups.seconds
-    ? { count, columns, product: alone, tile: null, seconds: byThreads.seconds }
-    : { count: Math.ceil(tiles / whole), columns: whole, product: together, tile: byWorkgroups.tile, seconds: byWorkgroups.seconds };
+  const multiplied = productTime(productOf(t, columns, false), productOf(t, whole, true), caps);
+  const own = multiplied.tile ? whole : columns;
+  return { ...multiplied, count: Math.ceil(tiles / own), columns: own };
 }
 
 /** m[point][group][output channel][column] = Σ over channels and plain taps of u · v; `across`: u has output channels innermost. */
@@ -58,16 +66,16 @@ function productOf({ g, depth, points }: Tiling, columns: number, across: boolea
   };
 }
 
-function productStage({ product, tile }: Plan, caps: Caps, u: Place, v: Place, m: Place): GpuStage {
+export function productStage({ product, tile }: Multiplied, caps: Caps, { a, x, y }: Readonly<Record<"a" | "x" | "y", Place>>): GpuStage {
   const none = emitEpilogue(null, 0);
   const width = tile ? widthsOf(product) : ({ a: 1, x: 1, y: 1 } as const);
   return {
     label: "Winograd: products",
     reads: [
-      { name: "a", place: u, width: width.a },
-      { name: "x", place: v, width: width.x },
+      { name: "a", place: a, width: width.a },
+      { name: "x", place: x, width: width.x },
     ],
-    writes: [{ name: "y", place: m, width: width.y }],
+    writes: [{ name: "y", place: y, width: width.y }],
     ...(tile ? tiledShader(product, tile, none, 0) : registersShader(product, chosenFor(product, caps).tile, none)),
   };
 }
@@ -91,7 +99,7 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): GpuKernel => ({
     const all = tilings(gatherOf(task), points, dims) as Tiling[];
     return all.reduce((total, t) => {
       const plan = planFor(t, caps);
-      return total + plan.count * (plan.seconds + transformTime(t, plan, caps));
+      return total + plan.count * (plan.seconds + transformTime(t, plan.columns, caps));
     }, 0);
   },
   build(task, caps) {
@@ -105,20 +113,20 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): GpuKernel => ({
     all.forEach((t, i) => {
       const { count, columns, tile } = plans[i];
       const u = room({ bytes: weightBytes(t), packs: 1 });
-      const product = productStage(plans[i], caps, u, v, m);
+      const product = productStage(plans[i], caps, { a: u, x: v, y: m });
       stages.push(weightStage(t, tile !== null, u));
       for (let n = 0; n < count; n++) {
         const start = count > 1 ? room({ bytes: 4, element: "i32", data: Int32Array.of(n * columns) }) : null;
         const part = { columns, start, ragged: count * columns > t.tiles };
-        stages.push(inputStage(t, part, v), product, outputStage(t, task, part, m));
+        stages.push(inputStage(t, part, inputAt(0), v), product, outputStage(t, task, part, m));
       }
     });
     return { scratch, stages };
   },
 });
 
-/** Seconds of the transforms of a part: what they and the products move through memory. */
-function transformTime({ g, points, depth, w, h }: Tiling, { columns }: Plan, caps: Caps): number {
+/** Seconds of the transforms of so many tiles: what they and the products move through memory. */
+export function transformTime({ g, points, depth, w, h }: Tiling, columns: number, caps: Caps): number {
   const [rows, outputs] = [g.groups * (depth + g.to), g.groups * (g.from + g.to) * w.m * h.m];
   const bytes = 4 * (points * (2 * rows * columns + g.groups * g.to * depth) + outputs * columns);
   return bytes / caps.bandwidth + 2 * caps.launch + (caps.software ? COMPILING * points ** 1.5 : 0);

@@ -16,11 +16,11 @@ export interface Part {
   readonly ragged: boolean;
 }
 
-const plus = (base: string, n: number): string => (n === 0 ? base : n > 0 ? `${base} + ${n}` : `${base} - ${-n}`);
-const times = (value: string, n: number): string => (n === 1 ? value : `${value} * ${n}`);
+export const plus = (base: string, n: number): string => (n === 0 ? base : n > 0 ? `${base} + ${n}` : `${base} - ${-n}`);
+export const times = (value: string, n: number): string => (n === 1 ? value : `${value} * ${n}`);
 
 /** Lines of code with names for sums. */
-function writer(): { readonly lines: string[]; readonly sums: SumWriter<string>; name(text: string): string } {
+export function writer(): { readonly lines: string[]; readonly sums: SumWriter<string>; name(text: string): string } {
   const lines: string[] = [];
   let count = 0;
   const name = (text: string) => {
@@ -40,7 +40,7 @@ function writer(): { readonly lines: string[]; readonly sums: SumWriter<string>;
 }
 
 /** H·d·Wᵀ: `load` gives the element of a row and a column, `put` gets those of the result. */
-function transform(
+export function transform(
   code: SumWriter<string>,
   [matrixH, matrixW]: readonly [Matrix, Matrix],
   load: (row: number, column: number) => string,
@@ -63,16 +63,16 @@ function transform(
 }
 
 /** values[index] as an expression. */
-function lookup(values: readonly number[], index: string): string {
+export function lookup(values: readonly number[], index: string): string {
   const step = (values[1] ?? values[0]) - values[0];
   if (values.every((v, i) => v === values[0] + i * step)) return step ? plus(`i32(${index}) * ${step}`, values[0]) : `${values[0]}`;
   return `array<i32, ${values.length}>(${values.join(", ")})[${index}]`;
 }
 
-const plainNames = (axes: readonly TileAxis[]): string[] => axes.map((_, a) => `plain${a}`);
+export const plainNames = (axes: readonly TileAxis[]): string[] => axes.map((_, a) => `plain${a}`);
 
 /** Statements that find the image and the first output `at` along each axis of the tile that is the thread's column. */
-function tileOf({ g, axes, tiles }: Tiling, { start, ragged }: Part): string {
+export function tileOf({ g, axes, tiles }: Tiling, { start, ragged }: Part): string {
   const names = axes.map((_, a) => `tile${a}`);
   return [
     `let tile = column${start ? " + u32(start[0])" : ""};`,
@@ -88,10 +88,10 @@ function tileOf({ g, axes, tiles }: Tiling, { start, ragged }: Part): string {
 const startOf = ({ start }: Part): Binding[] => (start ? [{ name: "start", place: start }] : []);
 
 /** The last tile's first output along an axis. */
-const lastTile = ({ m, spacing, tiles }: TileAxis): number => spacing - 1 + spacing * m * (Math.floor(tiles / spacing) - 1);
+export const lastTile = ({ m, spacing, tiles }: TileAxis): number => spacing - 1 + spacing * m * (Math.floor(tiles / spacing) - 1);
 
 /** v[point][channel × plain taps][column] = Bᵀ·d·B of the source. */
-export function inputStage(t: Tiling, part: Part, into: Place): GpuStage {
+export function inputStage(t: Tiling, part: Part, from: Place, into: Place): GpuStage {
   const { g, axes, h, w, depth } = t;
   const rank = axes.length;
   const strides = stridesOf(g.source);
@@ -134,7 +134,7 @@ export function inputStage(t: Tiling, part: Part, into: Place): GpuStage {
   );
   return {
     label: "Winograd: source",
-    reads: [{ name: "x", place: inputAt(0) }, ...startOf(part)],
+    reads: [{ name: "x", place: from }, ...startOf(part)],
     writes: [{ name: "v", place: into }],
     ...overItems(items, lines.join("\n")),
   };

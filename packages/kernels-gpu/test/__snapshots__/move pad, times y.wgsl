@@ -21,8 +21,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let rest_c2 = index / 7u;
   let c1 = rest_c2;
   let c0 = 0u;
-  var v = 0.0f;
-  if (c1 < 3u && c2 >= 1u && c2 < 5u) { v = f32(x[c0 * 12u + c1 * 4u + c2 - 1u]); }
-  let finished = finish(v, f32(operand_i0[index]));
+  let within = (c1 < 3u) & (c2 >= 1u) & (c2 < 5u);
+  let finished = finish(select(0.0f, f32(x[select(0u, c0 * 12u + c1 * 4u + c2 - 1u, within)]), within), f32(operand_i0[index]));
   y[index] = Y(finished);
 }

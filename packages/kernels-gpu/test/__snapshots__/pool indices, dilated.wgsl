@@ -5,20 +5,25 @@ alias Y = i32;
 @group(0) @binding(0) var<storage, read> x: array<X>;
 @group(0) @binding(1) var<storage, read_write> y: array<Y>;
 
+fn consider(plane: i32, at: i32, won: ptr<function, i32>, best: ptr<function, f32>) {
+  let v = f32(x[plane + at]);
+  let better = *won < 0 || v > *best;
+  *best = select(*best, v, better);
+  *won = select(*won, at, better);
+}
+
 fn winner(plane: i32, o0: u32) -> i32 {
-  var best = 0.0f;
-  var won = -1;
   let begin0 = i32(o0) - 2;
   let from0 = begin0 + max(0, 1 - begin0) / 2 * 2;
   let to0 = min(begin0 + 5, 9);
-  for (var k0 = from0; k0 < to0; k0 += 2) {
-    let at = k0;
-    let v = f32(x[plane + at]);
-    if (won < 0 || v > best) {
-      best = v;
-      won = at;
-    }
-  }
+  var won = -1;
+  var best = 0.0f;
+  let row0_0 = clamp(begin0, 0, 8);
+  let row0_1 = clamp(begin0 + 2, 0, 8);
+  let row0_2 = clamp(begin0 + 4, 0, 8);
+  if ((begin0 >= from0) & (begin0 < to0)) { consider(plane, row0_0, &won, &best); }
+  if ((begin0 + 2 >= from0) & (begin0 + 2 < to0)) { consider(plane, row0_1, &won, &best); }
+  if ((begin0 + 4 >= from0) & (begin0 + 4 < to0)) { consider(plane, row0_2, &won, &best); }
   return won;
 }
 

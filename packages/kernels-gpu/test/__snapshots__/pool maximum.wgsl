@@ -5,27 +5,37 @@ alias Y = f32;
 @group(0) @binding(0) var<storage, read> x: array<X>;
 @group(0) @binding(1) var<storage, read_write> y: array<Y>;
 
-fn winner(plane: i32, o0: u32, o1: u32) -> i32 {
-  var best = 0.0f;
-  var won = -1;
+fn consider(plane: i32, at: i32, won: ptr<function, i32>, best: ptr<function, f32>) {
+  let v = f32(x[plane + at]);
+  let better = v > *best;
+  *best = select(*best, v, better);
+  *won = select(*won, at, better);
+}
+
+fn winner(plane: i32, o0: u32, o1: u32) -> f32 {
   let begin0 = i32(o0) * 2 - 1;
   let from0 = max(begin0, 0);
   let to0 = min(begin0 + 3, 5);
   let begin1 = i32(o1) * 2 - 1;
   let from1 = max(begin1, 0);
-  let to1 = begin1 + 3;
-  for (var k0 = from0; k0 < to0; k0 += 1) {
-    let row0 = k0 * 6;
-    for (var k1 = from1; k1 < to1; k1 += 1) {
-      let at = row0 + k1;
-      let v = f32(x[plane + at]);
-      if (won < 0 || v > best) {
-        best = v;
-        won = at;
-      }
-    }
-  }
-  return won;
+  let to1 = min(begin1 + 3, 6);
+  let row0_0 = clamp(begin0, 0, 4) * 6;
+  let row0_1 = clamp(begin0 + 1, 0, 4) * 6;
+  let row0_2 = clamp(begin0 + 2, 0, 4) * 6;
+  let row1_0 = clamp(begin1, 0, 5);
+  let row1_1 = clamp(begin1 + 1, 0, 5);
+  let row1_2 = clamp(begin1 + 2, 0, 5);
+  var won = row0_0 + row1_0;
+  var best = f32(x[plane + won]);
+  consider(plane, row0_0 + row1_1, &won, &best);
+  consider(plane, row0_0 + row1_2, &won, &best);
+  consider(plane, row0_1 + row1_0, &won, &best);
+  consider(plane, row0_1 + row1_1, &won, &best);
+  consider(plane, row0_1 + row1_2, &won, &best);
+  consider(plane, row0_2 + row1_0, &won, &best);
+  consider(plane, row0_2 + row1_1, &won, &best);
+  consider(plane, row0_2 + row1_2, &won, &best);
+  return best;
 }
 
 @compute @workgroup_size(64)
@@ -39,7 +49,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let rest_o0 = rest_o1 / 3u;
   let p = rest_o0;
   let plane = i32(p) * 30;
-  let won = winner(plane, o0, o1);
-  let finished = f32(x[plane + won]);
+  let best = winner(plane, o0, o1);
+  let finished = best;
   y[index] = Y(finished);
 }

@@ -31,18 +31,17 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let p = rest_i0;
   let first = p * 6u;
   var sum = 0.0f;
-  let q0 = i0 + 0u;
-  let least0 = u32(max(i32(q0) - 0, 0)) / 2u;
-  let most0 = min(q0 / 2u, 1u);
-  for (var o0 = least0; o0 <= most0; o0++) {
-    let row0 = o0 * 3u;
-    let q1 = i1 + 0u;
-    let least1 = u32(max(i32(q1) - 0, 0)) / 2u;
-    let most1 = min(q1 / 2u, 2u);
-    for (var o1 = least1; o1 <= most1; o1++) {
-      let at = row0 + o1;
-      sum += f32(dy[first + at]);
-    }
+  let q0 = i0;
+  let top0 = q0 / 2u;
+  let window0_0 = top0;
+  let q1 = i1;
+  let top1 = q1 / 2u;
+  let window1_0 = top1;
+  {
+    let o0 = window0_0;
+    let o1 = window1_0;
+    let at = o0 * 3u + o1;
+    sum += f32(dy[first + at]);
   }
   let finished = sum * 0.25f;
   y[index] = Y(finished);

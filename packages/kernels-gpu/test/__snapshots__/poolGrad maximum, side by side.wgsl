@@ -21,26 +21,25 @@ alias Y = f32;
 @group(0) @binding(1) var<storage, read> dy: array<Dy>;
 @group(0) @binding(2) var<storage, read_write> y: array<Y>;
 
+fn consider(plane: i32, at: i32, won: ptr<function, i32>, best: ptr<function, f32>) {
+  let v = f32(x[plane + at]);
+  let better = v > *best;
+  *best = select(*best, v, better);
+  *won = select(*won, at, better);
+}
+
 fn winner(plane: i32, o0: u32, o1: u32) -> i32 {
-  var best = 0.0f;
-  var won = -1;
   let begin0 = i32(o0) * 2;
-  let from0 = begin0;
-  let to0 = begin0 + 2;
   let begin1 = i32(o1) * 2;
-  let from1 = begin1;
-  let to1 = begin1 + 2;
-  for (var k0 = from0; k0 < to0; k0 += 1) {
-    let row0 = k0 * 6;
-    for (var k1 = from1; k1 < to1; k1 += 1) {
-      let at = row0 + k1;
-      let v = f32(x[plane + at]);
-      if (won < 0 || v > best) {
-        best = v;
-        won = at;
-      }
-    }
-  }
+  let row0_0 = begin0 * 6;
+  let row0_1 = (begin0 + 1) * 6;
+  let row1_0 = begin1;
+  let row1_1 = begin1 + 1;
+  var won = row0_0 + row1_0;
+  var best = f32(x[plane + won]);
+  consider(plane, row0_0 + row1_1, &won, &best);
+  consider(plane, row0_1 + row1_0, &won, &best);
+  consider(plane, row0_1 + row1_1, &won, &best);
   return won;
 }
 
@@ -48,28 +47,35 @@ fn winner(plane: i32, o0: u32, o1: u32) -> i32 {
 fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane: u32) {
   let group = at.x;
   let index = group * 64u + lane;
-  if (index >= 48u) { return; }
-  let i1 = index % 6u;
-  let rest_i1 = index / 6u;
-  let i0 = rest_i1 % 4u;
-  let rest_i0 = rest_i1 / 4u;
-  let p = rest_i0;
-  let own = i32(index % 24u);
-  let first = p * 6u;
-  var sum = 0.0f;
-  let q0 = i0 + 0u;
-  let least0 = u32(max(i32(q0) - 0, 0)) / 2u;
-  let most0 = min(q0 / 2u, 1u);
-  for (var o0 = least0; o0 <= most0; o0++) {
-    let row0 = o0 * 3u;
-    let q1 = i1 + 0u;
-    let least1 = u32(max(i32(q1) - 0, 0)) / 2u;
-    let most1 = min(q1 / 2u, 2u);
-    for (var o1 = least1; o1 <= most1; o1++) {
-      let at = row0 + o1;
-      if (winner(i32(p) * 24, o0, o1) == own) { sum += f32(dy[first + at]); }
-    }
+  if (index >= 12u) { return; }
+  let o1 = index % 3u;
+  let rest_o1 = index / 3u;
+  let o0 = rest_o1 % 2u;
+  let rest_o0 = rest_o1 / 2u;
+  let p = rest_o0;
+  let begin0 = i32(o0) * 2;
+  let begin1 = i32(o1) * 2;
+  let won = winner(i32(p) * 24, o0, o1);
+  let d = f32(dy[index]);
+  let first = p * 24u;
+  let row0_0 = begin0 * 6;
+  let row0_1 = (begin0 + 1) * 6;
+  let row1_0 = begin1;
+  let row1_1 = begin1 + 1;
+  {
+    let finished = select(0.0f, d, won == row0_0 + row1_0);
+    y[first + u32(row0_0 + row1_0)] = Y(finished);
   }
-  let finished = sum;
-  y[index] = Y(finished);
+  {
+    let finished = select(0.0f, d, won == row0_0 + row1_1);
+    y[first + u32(row0_0 + row1_1)] = Y(finished);
+  }
+  {
+    let finished = select(0.0f, d, won == row0_1 + row1_0);
+    y[first + u32(row0_1 + row1_0)] = Y(finished);
+  }
+  {
+    let finished = select(0.0f, d, won == row0_1 + row1_1);
+    y[first + u32(row0_1 + row1_1)] = Y(finished);
+  }
 }

@@ -17,9 +17,9 @@ var<workgroup> totals: array<vec4f, 256>;
 fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane: u32) {
   let group = at.x;
   let row = lane;
-  let output = group % 3u;
-  let part = group / 3u;
-  let k0 = output;
+  let item = group;
+  let part = item / 3u;
+  let k0 = item % 3u;
   let base0 = k0 * 16384u;
   let begin = part * 8192u;
   let end = min(begin + 8192u, 16384u);
@@ -33,7 +33,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   }
   total = totals[lane];
   if (row == 0u) {
-    y[part * 3u + output] = max(max(max(total.x, total.y), total.z), total.w);
+    y[item] = max(max(max(total.x, total.y), total.z), total.w);
   }
 }
 
@@ -54,13 +54,13 @@ fn load(base0: u32, term: u32) -> f32 {
 fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane: u32) {
   let group = at.x;
   let row = 0u;
-  let output = group * 4u + lane;
-  let k0 = min(output, 2u);
+  let item = group * 4u + lane;
+  let k0 = min(item, 2u);
   let base0 = k0;
   var total = load(base0, min(row, 2u - 1u));
   for (var term = row; term < 2u; term += 1u) { total = max(total, load(base0, term)); }
-  if (output < 3u) {
+  if (item < 3u) {
     let finished = total;
-    y[output] = Y(finished);
+    y[item] = Y(finished);
   }
 }

@@ -22,14 +22,14 @@ fn load(base0: u32, base1: u32, term: u32) -> vec4f {
 fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane: u32) {
   let group = at.x;
   let row = 0u;
-  let output = group * 4u + lane;
-  let k0 = min(output, 2u);
+  let item = group * 4u + lane;
+  let k0 = min(item, 2u);
   let base0 = k0 * 4u;
   let base1 = k0;
   var total = vec4f();
   for (var term = row; term < 8u; term += 1u) { total = total + load(base0, base1, term); }
-  if (output < 3u) {
+  if (item < 3u) {
     let finished = total.x + total.y + total.z + total.w;
-    y[output] = Y(finished);
+    y[item] = Y(finished);
   }
 }

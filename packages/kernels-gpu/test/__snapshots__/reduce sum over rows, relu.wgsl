@@ -22,8 +22,8 @@ var<workgroup> totals: array<vec4f, 128>;
 fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane: u32) {
   let group = at.x;
   let row = lane / 2u;
-  let output = group * 2u + lane % 2u;
-  let k0 = output;
+  let item = group * 2u + lane % 2u;
+  let k0 = item;
   let base0 = k0;
   var total = vec4f();
   for (var term = row; term < 300u; term += 64u) { total = total + load(base0, term); }
@@ -37,19 +37,19 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   if (row == 0u) {
     {
       let finished = finish(total.x);
-      y[output * 4u + 0u] = Y(finished);
+      y[item * 4u + 0u] = Y(finished);
     }
     {
       let finished = finish(total.y);
-      y[output * 4u + 1u] = Y(finished);
+      y[item * 4u + 1u] = Y(finished);
     }
     {
       let finished = finish(total.z);
-      y[output * 4u + 2u] = Y(finished);
+      y[item * 4u + 2u] = Y(finished);
     }
     {
       let finished = finish(total.w);
-      y[output * 4u + 3u] = Y(finished);
+      y[item * 4u + 3u] = Y(finished);
     }
   }
 }

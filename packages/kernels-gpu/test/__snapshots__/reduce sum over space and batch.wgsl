@@ -19,8 +19,8 @@ var<workgroup> totals: array<vec4f, 8>;
 fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane: u32) {
   let group = at.x;
   let row = lane % 2u;
-  let output = group * 4u + lane / 2u;
-  let k0 = min(output, 2u);
+  let item = group * 4u + lane / 2u;
+  let k0 = min(item, 2u);
   let base0 = k0 * 6u;
   var total = vec4f();
   for (var term = row; term < 12u; term += 2u) { total = total + load(base0, term); }
@@ -31,8 +31,8 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
     workgroupBarrier();
   }
   total = totals[lane];
-  if (row == 0u && output < 3u) {
+  if (row == 0u && item < 3u) {
     let finished = total.x + total.y + total.z + total.w;
-    y[output] = Y(finished);
+    y[item] = Y(finished);
   }
 }

@@ -26,4 +26,4 @@ export { plan, root, type Chooser, type Planned } from "./plan.ts";
 export { combine, shortConvolution, type Matrix, type ShortConvolution, type SumWriter } from "./shortConvolution.ts";
 export { choose, fusedOp, inputAt, inputName, outputAt, scratchAt } from "./task.ts";
 export type { Choice, Choosing, Epilogue, EpilogueOperand, FusedParams, Place, PlanKernel, Task } from "./task.ts";
-export { ROUNDOFF, tilings, type TileAxis, type TilePlace, type Tiling } from "./tilings.ts";
+export { gradWeightTiling, ROUNDOFF, tilings, type TileAxis, type TilePlace, type Tiling } from "./tilings.ts";

@@ -1,6 +1,7 @@
 // How a phase of a convolution falls into the tiles of Winograd's short convolutions.
 
-import { gcd, remembered, tapCount, volume, type Gather, type Phase } from "./gather.ts";
+import type { ConvGeometry } from "../geometry.ts";
+import { gatherAll, gcd, leavesTaps, remembered, tapCount, UNSEEN, volume, type Gather, type Phase } from "./gather.ts";
 import { shortConvolution, type ShortConvolution } from "./shortConvolution.ts";
 
 /**
@@ -66,6 +67,15 @@ export function tilings(source: Gather, points: number, dims: number): Tiling[] 
   const result = of.get(key) ?? divide(source, points, dims);
   of.set(key, result);
   return result;
+}
+
+/** How the tiles of a convolution without strides serve its gradient to the weight, where each pair of tiles makes all taps; or why they cannot. */
+export function gradWeightTiling(g: ConvGeometry, points: number, dims: number): Tiling | string {
+  const source = gatherAll(g);
+  if (leavesTaps(source)) return UNSEEN;
+  const all = tilings(source, points, dims);
+  if (typeof all === "string") return all;
+  return all[0]!.axes.some((x) => x.n > 1 && x.plain.length > 1) ? "does without strides, and without long kernels" : all[0]!;
 }
 
 function divide(source: Gather, points: number, dims: number): Tiling[] | string {
