@@ -1,11 +1,12 @@
 // Copying a strided box into another: the one thing that transpose, broadcastTo, slice and concat do. Of any type, bit by bit.
 //   both sides contiguous along the inner axis, or the source standing still    vectors of four
 //   source contiguous along another axis, and both long                         square tiles turned over in workgroup memory, so that both
-//                                                                               sides are read and written in whole rows
+//                                                                               sides are read and written in whole rows; on a GPU, where memory is far
 //   anything else                                                               element by element
 
 import { mergeAxes, type Axis } from "@conv/ops/plan";
 import { sizeOf } from "@conv/tensor";
+import type { Caps } from "../caps.ts";
 import { outputAt, type GpuStage, type Place, type Task } from "../code.ts";
 import { coordinates, indent, mainOf, offsetOf } from "../wgsl.ts";
 import { finishOf, overItems } from "./each.ts";
@@ -27,12 +28,13 @@ const LARGE = 2 ** 16;
 const [INTO, FROM] = [0, 1];
 
 /** The stage that copies the box from a place into the task's output; null if it is empty. */
-export function copyStage(task: Task, label: string, box: Box, source: Place): GpuStage | null {
+export function copyStage(task: Task, label: string, box: Box, source: Place, caps: Caps): GpuStage | null {
   if (sizeOf(box.shape) === 0) return null;
   const axes = mergeAxes(box.shape, [box.into.strides, box.from.strides]);
   const turn = axes.findIndex((a, i) => a.strides[FROM] === 1 && i < axes.length - 1);
   const inner = axes.at(-1)!;
-  const turns = turn >= 0 && inner.strides[INTO] === 1 && Math.min(inner.size, axes[turn].size) >= TILE / 2 && sizeOf(box.shape) >= LARGE;
+  const turns =
+    !caps.software && turn >= 0 && inner.strides[INTO] === 1 && Math.min(inner.size, axes[turn].size) >= TILE / 2 && sizeOf(box.shape) >= LARGE;
   return turns ? tiles(task, label, box, source, axes, turn) : elements(task, label, box, source, axes);
 }
 

@@ -69,3 +69,6 @@ export function overItems(items: number, body: string, functions: readonly strin
   const main = [`let index = group * ${SIZE}u + lane;`, ...(items % SIZE ? [`if (index >= ${items}u) { return; }`] : []), body].join("\n");
   return { code: [...functions.filter(Boolean), mainOf(groups, SIZE, main)].join("\n\n"), groups };
 }
+
+/** All of these conditions, none of them skipped: a branch costs more than a comparison. */
+export const allOf = (conditions: readonly string[]): string => conditions.map((c) => (conditions.length > 1 ? `(${c})` : c)).join(" & ");

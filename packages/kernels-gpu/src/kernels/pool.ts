@@ -5,7 +5,7 @@ import { sizeOf } from "@conv/tensor";
 import { inputAt, type GpuKernel, type GpuStage, type Task } from "../code.ts";
 import { coordinates, literal } from "../wgsl.ts";
 import { eachElement, streamTime } from "./each.ts";
-import { eachTap, outputNames, winnerOf } from "./window.ts";
+import { outputNames, tapsOf, winnerOf } from "./window.ts";
 
 const x = { name: "x", place: inputAt(0) };
 
@@ -13,28 +13,30 @@ const x = { name: "x", place: inputAt(0) };
 const locate = (g: PoolGeometry): string =>
   `${coordinates("index", [g.n * g.c, ...g.output], ["p", ...outputNames(g)])}\nlet plane = i32(p) * ${sizeOf(g.input)};`;
 
-function withWinner(task: Task, label: string, result: string): GpuStage {
+/** Finds the winner of each window, and makes of it what `result` says. */
+function withWinner(task: Task, label: string, what: "best" | "won", result: string): GpuStage {
   const g = task.params as PoolGeometry;
   return eachElement(task, {
     label,
     reads: task.op.name === maxPoolPickOp.name ? [x, { name: "v", place: inputAt(1) }] : [x],
-    functions: [winnerOf(g)],
-    body: `${locate(g)}\nlet won = winner(plane, ${outputNames(g).join(", ")});`,
+    functions: [winnerOf(g, what)],
+    body: `${locate(g)}\nlet ${what} = winner(plane, ${outputNames(g).join(", ")});`,
     result,
   });
 }
 
 const stages: Readonly<Record<string, (task: Task) => GpuStage>> = {
-  [maxPoolOp.name]: (task) => withWinner(task, "max pool", "f32(x[plane + won])"),
-  [maxPoolPickOp.name]: (task) => withWinner(task, "what is where a maximum is", "f32(v[plane + won])"),
-  [maxPoolIndicesOp.name]: (task) => withWinner(task, "where maxima are", "won"),
+  [maxPoolOp.name]: (task) => withWinner(task, "max pool", "best", "best"),
+  [maxPoolPickOp.name]: (task) => withWinner(task, "what is where a maximum is", "won", "f32(v[plane + won])"),
+  [maxPoolIndicesOp.name]: (task) => withWinner(task, "where maxima are", "won", "won"),
   [avgPoolOp.name](task) {
     const g = task.params as AvgPoolGeometry;
-    const { before, seen, loops } = eachTap(g, "sum += f32(x[plane + at]);");
+    const { before, seen, each } = tapsOf(g);
+    const add = each(({ at, within }) => `sum += ${within ? `select(0.0f, f32(x[plane + ${at}]), ${within})` : `f32(x[plane + ${at}])`};`, true);
     return eachElement(task, {
       label: "average pool",
       reads: [x],
-      body: `${locate(g)}\n${before}\nvar sum = 0.0f;\n${loops}`,
+      body: `${locate(g)}\n${before}\nvar sum = 0.0f;\n${add}`,
       result: g.countIncludePad ? `sum * ${literal(1 / sizeOf(g.kernel))}` : `sum / f32(${seen})`,
     });
   },

@@ -1,58 +1,68 @@
 // Gradients of max and average pooling, gathered: one invocation makes one dx out of the windows that see it, so that no two add to one place.
-//   windows side by side and small    the winner of the one window is found anew by each of its inputs
-//   else                              a stage before finds the winner of every window
+//   a stage before finds the winner of every window; but where small windows lie side by side and cover all, an invocation makes all dx of one
 
 import { avgPoolGradOp, maxPoolGradOp, type AvgPoolGeometry, type PoolGeometry } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
-import { inputAt, scratchAt, type GpuCode, type GpuKernel, type Task } from "../code.ts";
-import { coordinates, literal } from "../wgsl.ts";
-import { eachElement, overItems, streamTime } from "./each.ts";
-import { eachSeer, eachTap, inputNames, outputNames, winnerOf } from "./window.ts";
+import { inputAt, outputAt, scratchAt, type GpuCode, type GpuKernel, type Task } from "../code.ts";
+import { coordinates, indent, literal } from "../wgsl.ts";
+import { allOf, eachElement, finishOf, overItems, streamTime } from "./each.ts";
+import { eachSeer, inputNames, outputNames, tapsOf, winnerOf } from "./window.ts";
 
-/** Inputs of a window up to which each finds the winner anew, where it is in no other. */
-const SMALL = 4;
+/** Inputs of a window that one invocation writes. */
+const MOST = 16;
 
 const locate = (g: PoolGeometry): string => coordinates("index", [g.n * g.c, ...g.input], ["p", ...inputNames(g)]);
+const locateWindow = (g: PoolGeometry): string => coordinates("index", [g.n * g.c, ...g.output], ["p", ...outputNames(g)]);
+const winner = (g: PoolGeometry): string => `winner(i32(p) * ${sizeOf(g.input)}, ${outputNames(g).join(", ")})`;
 
 function maxPoolGrad(task: Task): GpuCode {
   const g = task.params as PoolGeometry;
-  const apart = g.kernel.every((size, a) => (size - 1) * g.dilation[a] < g.stride[a]);
-  const anew = apart && sizeOf(g.kernel) <= SMALL;
   const [x, dy] = [inputAt(0), inputAt(1)].map((place, i) => ({ name: i ? "dy" : "x", place }));
   const [plane, windows] = [sizeOf(g.input), sizeOf(g.output)];
-  const names = outputNames(g);
-  const winner = anew ? `winner(i32(p) * ${plane}, ${names.join(", ")})` : "won[first + at]";
+  const covered = g.kernel.every((size, a) => size === g.stride[a] && g.dilation[a] === 1 && g.padLo[a] === 0 && g.input[a] === size * g.output[a]);
+  if (covered && sizeOf(g.kernel) <= MOST) {
+    const finish = finishOf(task);
+    const { before, each } = tapsOf(g);
+    const store = ({ at }: { readonly at: string }) => `{\n${indent(finish.store(`select(0.0f, d, won == ${at})`, `first + u32(${at})`))}\n}`;
+    const body = [locateWindow(g), before, `let won = ${winner(g)};`, "let d = f32(dy[index]);", `let first = p * ${plane}u;`, each(store)];
+    return {
+      scratch: [],
+      stages: [
+        {
+          label: "gradient of a max pool",
+          reads: [x, dy, ...finish.reads],
+          writes: [{ name: "y", place: outputAt(0) }],
+          ...overItems(g.n * g.c * windows, body.join("\n"), [winnerOf(g), finish.functions]),
+        },
+      ],
+    };
+  }
+  const find = {
+    label: "winners of the windows of a max pool",
+    reads: [x],
+    writes: [{ name: "won", place: scratchAt(0) }],
+    ...overItems(g.n * g.c * windows, `${locateWindow(g)}\nwon[index] = ${winner(g)};`, [winnerOf(g)]),
+  };
   const gather = eachElement(task, {
     label: "gradient of a max pool",
-    reads: anew ? [x, dy] : [{ name: "won", place: scratchAt(0) }, dy],
-    functions: anew ? [winnerOf(g)] : [],
+    reads: [{ name: "won", place: scratchAt(0) }, dy],
     body: [
       locate(g),
       `let own = i32(index % ${plane}u);`,
       `let first = p * ${windows}u;`,
       "var sum = 0.0f;",
-      eachSeer(g, `if (${winner} == own) { sum += f32(dy[first + at]); }`),
+      eachSeer(g, (sees) => `sum += select(0.0f, f32(dy[first + at]), ${allOf([...(sees ? [sees] : []), "won[first + at] == own"])});`),
     ].join("\n"),
     result: "sum",
   });
-  if (anew) return { scratch: [], stages: [gather] };
-  const find = {
-    label: "winners of the windows of a max pool",
-    reads: [x],
-    writes: [{ name: "won", place: scratchAt(0) }],
-    ...overItems(
-      g.n * g.c * windows,
-      `${coordinates("index", [g.n * g.c, ...g.output], ["p", ...names])}\nwon[index] = winner(i32(p) * ${plane}, ${names.join(", ")});`,
-      [winnerOf(g)],
-    ),
-  };
   return { scratch: [{ bytes: g.n * g.c * windows * 4, element: "i32" }], stages: [find, gather] };
 }
 
 function avgPoolGrad(task: Task): GpuCode {
   const g = task.params as AvgPoolGeometry;
-  const { before, seen } = eachTap(g, "");
-  const add = g.countIncludePad ? "sum += f32(dy[first + at]);" : `${before}\nsum += f32(dy[first + at]) / f32(${seen});`;
+  const { before, seen } = tapsOf(g);
+  const d = g.countIncludePad ? "f32(dy[first + at])" : `f32(dy[first + at]) / f32(${seen})`;
+  const add = (sees: string) => `${g.countIncludePad ? "" : `${before}\n`}sum += ${sees ? `select(0.0f, ${d}, ${sees})` : d};`;
   const stage = eachElement(task, {
     label: "gradient of an average pool",
     reads: [{ name: "dy", place: inputAt(0) }],

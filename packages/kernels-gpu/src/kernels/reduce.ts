@@ -33,8 +33,10 @@ const THREADS = 256;
 const CHUNK = 64;
 /** Terms that an invocation should have at least before others share its work. */
 const TERMS = 8;
-/** Workgroups that keep a GPU busy; on a software adapter a few for each processor do. */
-const busy = ({ software }: Caps): number => (software ? 8 : 1024);
+/** Workgroups that keep a GPU busy. On a software adapter waiting for each other takes longer than the work: no terms are shared. */
+const BUSY = 1024;
+/** Invocations that keep a software adapter busy, and invocations of its workgroups. */
+const SOFTWARE = { busy: 64, threads: 16 };
 
 export const reduce: GpuKernel = {
   name: "reduce",
@@ -88,24 +90,33 @@ function walkOf(shape: readonly number[], rows: readonly number[], inputs: reado
 function reduction(name: string, { of, shape }: Terms, inputs: readonly Spec[], rows: readonly number[], finish: Finish, caps: Caps): GpuCode {
   const walk = walkOf(shape, rows, inputs);
   const places = inputs.map((_, i) => inputAt(i));
-  const groups = Math.ceil(walk.outputs / tableOf(walk).columns);
-  const parts = Math.min(Math.ceil(busy(caps) / groups), Math.floor(walk.terms / (tableOf(walk).rows * TERMS * 4)));
-  if (parts <= 1) return { scratch: [], stages: [stage(name, of, walk, 1, { from: places, into: outputAt(0), finish })] };
+  const table = tableOf(walk, caps);
+  const wanted = caps.software ? SOFTWARE.busy / walk.outputs : BUSY / Math.ceil(walk.outputs / table.columns);
+  const parts = Math.min(Math.ceil(wanted), Math.floor(walk.terms / (table.rows * TERMS * 4)));
+  if (parts <= 1) return { scratch: [], stages: [stage(name, of, walk, { ...table, parts: 1 }, { from: places, into: outputAt(0), finish })] };
   const partial: Spec = { dtype: "float32", shape: [parts, sizeOf(rows)] };
   const between: Finish = { functions: "", reads: [], store: (result, element) => `y[${element}] = ${result};` };
   const joined = walkOf(partial.shape, [1, sizeOf(rows)], [partial]);
   return {
     scratch: [{ bytes: sizeOf(partial.shape) * 4 }],
     stages: [
-      stage(name, of, walk, parts, { from: places, into: scratchAt(0), finish: between }),
-      stage(name, inputName(0), joined, 1, { from: [scratchAt(0)], into: outputAt(0), finish }),
+      stage(name, of, walk, { ...table, parts }, { from: places, into: scratchAt(0), finish: between }),
+      stage(name, inputName(0), joined, { ...tableOf(joined, caps), parts: 1 }, { from: [scratchAt(0)], into: outputAt(0), finish }),
     ],
   };
 }
 
+/** The invocations of a workgroup, and into how many parts the terms are cut: each column makes a part of an output. */
+interface Table {
+  readonly rows: number;
+  readonly columns: number;
+  readonly parts: number;
+}
+
 /** Powers of two: as many rows as leave each invocation some terms, the rest columns, but not more than there are outputs. */
-function tableOf({ runs, outputs, terms }: Walk): { readonly rows: number; readonly columns: number } {
+function tableOf({ runs, outputs, terms }: Walk, { software }: Caps): Omit<Table, "parts"> {
   const up = (v: number) => 2 ** Math.ceil(Math.log2(v));
+  if (software) return { rows: 1, columns: SOFTWARE.threads };
   if (runs) {
     const rows = Math.min(THREADS, up(Math.ceil(terms / TERMS)));
     return { rows, columns: Math.min(up(outputs), Math.max(1, 64 / rows)) };
@@ -120,11 +131,10 @@ interface Ends {
   readonly finish: Finish;
 }
 
-function stage(name: string, of: Expr, walk: Walk, parts: number, { from, into, finish }: Ends): GpuStage {
+function stage(name: string, of: Expr, walk: Walk, { rows, columns, parts }: Table, { from, into, finish }: Ends): GpuStage {
   const { kept, outputs, terms, runs, width, widths } = walk;
-  const { rows, columns } = tableOf(walk);
-  const blocks = Math.ceil(outputs / columns);
-  const groups = blocks * parts;
+  const items = outputs * parts;
+  const groups = Math.ceil(items / columns);
   const length = Math.ceil(terms / parts);
   const join = joins[name];
   const T = width === 4 ? "vec4f" : "f32";
@@ -135,23 +145,21 @@ function stage(name: string, of: Expr, walk: Walk, parts: number, { from, into, 
       : runs
         ? [`lane % ${rows}u`, `lane / ${rows}u`]
         : [`lane / ${columns}u`, `lane % ${columns}u`];
-  const block = parts === 1 ? "group" : `group % ${blocks}u`;
-  // Columns beyond the last output do what it does, and store nothing.
-  const cell = outputs % columns ? `min(output, ${outputs - 1}u)` : "output";
-  const writes = [...(rows > 1 ? ["row == 0u"] : []), ...(outputs % columns ? [`output < ${outputs}u`] : [])].join(" && ");
-  const to = (index: string) => (parts === 1 ? index : `part * ${outputs * (runs ? 1 : width)}u + ${index}`);
+  // Columns beyond the last do what it does, and store nothing.
+  const cell = items % columns ? `min(item, ${items - 1}u)` : "item";
+  const writes = [...(rows > 1 ? ["row == 0u"] : []), ...(items % columns ? [`item < ${items}u`] : [])].join(" && ");
   const lanes = width === 1 ? ["total"] : ["x", "y", "z", "w"].map((lane) => `total.${lane}`);
   const stores =
     runs || width === 1
-      ? finish.store(lanes.reduce(join), to("output"))
-      : lanes.map((lane, i) => `{\n${indent(finish.store(lane, to(`output * 4u + ${i}u`)))}\n}`).join("\n");
+      ? finish.store(lanes.reduce(join), "item")
+      : lanes.map((lane, i) => `{\n${indent(finish.store(lane, `item * 4u + ${i}u`))}\n}`).join("\n");
   const bases = widths.map((_, i) => `base${i}`);
   const load = `load(${bases.join(", ")}, `;
   const body = [
     `let row = ${row};`,
-    `let output = ${columns === 1 ? block : `${block} * ${columns}u + ${column}`};`,
-    ...(parts === 1 ? [] : [`let part = group / ${blocks}u;`]),
-    located(cell, kept, "k"),
+    `let item = ${columns === 1 ? "group" : `group * ${columns}u + ${column}`};`,
+    ...(parts === 1 ? [] : [`let part = ${cell} / ${outputs}u;`]),
+    located(parts === 1 ? cell : `${cell} % ${outputs}u`, kept, "k"),
     ...bases.map((base, i) => `let ${base} = ${offsetIn(kept, i, "k")};`),
     ...(parts === 1 ? [] : [`let begin = part * ${length}u;`, `let end = min(begin + ${length}u, ${terms}u);`]),
     ...accumulation(name, T, load, rows, length, parts === 1 ? ["row", `${terms}u`] : ["begin + row", "end"]),

@@ -10,6 +10,8 @@ import { finishOf, streamTime } from "./each.ts";
 const THREADS = 256;
 /** Elements that an invocation should have at least before others share its work. */
 const TERMS = 8;
+/** On a software adapter waiting for each other takes longer than the work: rows are shared only where there are few. */
+const FEW = 8;
 
 const results: Readonly<Record<string, { readonly before: string; readonly result: string }>> = {
   [softmaxOp.name]: { before: "let scale = 1.0f / total;", result: "exp(f32(x[at]) - largest) * scale" },
@@ -21,13 +23,13 @@ export const softmax: GpuKernel = {
   fuses: ["channel", "column", "element"],
   declines: (task) => (task.op.name in results ? null : "makes softmax and its logarithm"),
   estimate: streamTime,
-  build(task) {
+  build(task, { software }) {
     const { axis } = task.params as SoftmaxParams;
     const { shape } = task.inputs[0];
     const [size, inner] = [shape[axis], sizeOf(shape.slice(axis + 1))];
     const outputs = sizeOf(shape.slice(0, axis)) * inner;
     const up = (v: number) => 2 ** Math.ceil(Math.log2(v));
-    const rows = Math.min(THREADS, up(Math.ceil(size / TERMS)));
+    const rows = software && outputs > FEW ? 1 : Math.min(software ? FEW : THREADS, up(Math.ceil(size / TERMS)));
     const columns = Math.min(up(outputs), Math.max(1, 64 / rows));
     const finish = finishOf(task);
     const { before, result } = results[task.op.name];

@@ -19,11 +19,14 @@ fn winner(plane: i32, o0: u32) -> i32 {
   var won = -1;
   var best = 0.0f;
   let row0_0 = clamp(begin0, 0, 8);
+  let in0_0 = (begin0 >= from0) & (begin0 < to0);
   let row0_1 = clamp(begin0 + 2, 0, 8);
+  let in0_1 = (begin0 + 2 >= from0) & (begin0 + 2 < to0);
   let row0_2 = clamp(begin0 + 4, 0, 8);
-  if ((begin0 >= from0) & (begin0 < to0)) { consider(plane, row0_0, &won, &best); }
-  if ((begin0 + 2 >= from0) & (begin0 + 2 < to0)) { consider(plane, row0_1, &won, &best); }
-  if ((begin0 + 4 >= from0) & (begin0 + 4 < to0)) { consider(plane, row0_2, &won, &best); }
+  let in0_2 = (begin0 + 4 >= from0) & (begin0 + 4 < to0);
+  if (in0_0) { consider(plane, row0_0, &won, &best); }
+  if (in0_1) { consider(plane, row0_1, &won, &best); }
+  if (in0_2) { consider(plane, row0_2, &won, &best); }
   return won;
 }
 

@@ -102,13 +102,13 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
     let o0 = window0_1;
     let o1 = window1_1;
     let at = o0 * 3u + o1;
-    sum += select(0.0f, f32(dy[first + at]), ((sees0_1) & (sees1_1)) & (won[first + at] == own));
+    sum += select(0.0f, f32(dy[first + at]), (sees0_1 & sees1_1) & (won[first + at] == own));
   }
   {
     let o0 = window0_1;
     let o1 = window1_0;
     let at = o0 * 3u + o1;
-    sum += select(0.0f, f32(dy[first + at]), ((sees0_1) & (sees1_0)) & (won[first + at] == own));
+    sum += select(0.0f, f32(dy[first + at]), (sees0_1 & sees1_0) & (won[first + at] == own));
   }
   {
     let o0 = window0_0;
