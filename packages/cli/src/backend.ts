@@ -3,8 +3,8 @@
 import { createCpu, type CpuBackend } from "@conv/kernels-cpu";
 import type { GpuBackend } from "@conv/kernels-gpu";
 import { createBest } from "@conv/layers";
-import { Presets, SingleBar } from "cli-progress";
 import type { devices } from "./arguments.ts";
+import { createCompilation } from "./progress.ts";
 import { colorsOf } from "./terminal.ts";
 
 /** What every command that computes can be told. */
@@ -28,27 +28,10 @@ export interface Opened {
  */
 export async function openBackend({ threads, device = threads === undefined ? "best" : "cpu" }: DeviceOptions = {}): Promise<Opened> {
   const cpu = () => createCpu(threads === undefined ? {} : { threads });
-  const gpu = async () => (await import("@conv/kernels-gpu")).createGpu({ onProgress: compilationBar() });
+  const gpu = async () => (await import("@conv/kernels-gpu")).createGpu({ onProgress: createCompilation() });
   const { backend, passed } = device === "best" ? await createBest({ gpu, cpu }) : { backend: await { gpu, cpu }[device](), passed: [] };
   const on =
     "adapter" in backend ? `GPU: ${backend.adapter}` : `CPU: ${backend.caps.threads === 1 ? "one thread" : `${backend.caps.threads} threads`}`;
   const why = passed.map(({ name, reason }) => `; not on the ${name.toUpperCase()}: ${reason}`).join("");
   return { backend, on, announce: () => void process.stderr.write(`${colorsOf(process.stderr).dim(`on the ${on}${why}`)}\n`) };
-}
-
-/** Shows how many of the programs that are waited for are compiled. */
-function compilationBar(): (ready: number, total: number) => void {
-  const bar = new SingleBar(
-    { format: "compiling {bar} {value}/{total}", stream: process.stderr, barsize: 30, hideCursor: true, clearOnComplete: true, gracefulExit: false },
-    Presets.shades_classic,
-  );
-  let before = 0; // the device counts all that it ever compiled
-  return (ready, total) => {
-    if (bar.isActive) bar.setTotal(total - before);
-    else bar.start(total - before, 0);
-    bar.update(ready - before);
-    if (ready < total) return;
-    bar.stop();
-    before = total;
-  };
 }

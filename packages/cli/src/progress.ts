@@ -1,4 +1,4 @@
-// The progress of a training on the terminal: one bar for the epoch under way, on standard error, and none where that is a file.
+// Progress on the terminal: one bar for the epoch under way, one while the GPU's programs compile, on standard error, and none where that is a file.
 
 import type { WriteStream } from "node:tty";
 import type { StepReport } from "@conv/layers";
@@ -58,5 +58,22 @@ export function createProgress(epochs: number, stream: WriteStream = process.std
       });
     },
     clear,
+  };
+}
+
+/** To be told how many pipelines are compiled, of all that were asked for so far: shows how many of those that are waited for are. */
+export function createCompilation(stream: WriteStream = process.stderr): (ready: number, total: number) => void {
+  const bar = new SingleBar(
+    { format: "compiling {bar} {value}/{total}", stream, barsize: 40, hideCursor: true, clearOnComplete: true, gracefulExit: false },
+    Presets.shades_classic,
+  );
+  let before = 0;
+  return (ready, total) => {
+    if (bar.isActive) bar.setTotal(total - before);
+    else bar.start(total - before, 0);
+    bar.update(ready - before);
+    if (ready < total) return;
+    bar.stop();
+    before = total;
   };
 }
