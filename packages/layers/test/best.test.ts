@@ -1,18 +1,31 @@
 // Which back end is taken, what is said about those that were not, and that nothing of them stays.
 
 import { createCpu } from "@conv/kernels-cpu";
+import { createGpu, type GpuBackend } from "@conv/kernels-gpu";
 import { createHost, UnsupportedError } from "@conv/tensor";
-import { afterEach, expect, test, vi } from "vitest";
-import { createBest, type Candidate } from "../src/index.ts";
+import { softwareGpu } from "@conv/testkit/webgpu";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { createBest } from "../src/index.ts";
 
-afterEach(() => vi.restoreAllMocks());
+const webgpu = await softwareGpu();
+/** Where the tests have no driver of their own, and run on the machine's, that may be a real one. */
+const isSoftware = await createGpu({ gpu: webgpu }).then((backend) => (backend.dispose(), backend.software));
+let made: GpuBackend[];
+beforeEach(() => {
+  made = [];
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  for (const backend of made) backend.dispose();
+});
 
-/** The host in the place of an imitated device, which it is: it tells when it is released. */
-function imitation(): Candidate & { released: boolean } {
-  const host = { ...createHost(), software: true, released: false };
-  return Object.assign(host, { dispose: () => void (host.released = true) });
-}
 const cpu = () => createCpu({ threads: 1 });
+async function gpu() {
+  const backend = await createGpu({ gpu: webgpu });
+  made.push(backend);
+  return backend;
+}
+const isReleased = (backend: GpuBackend) => expect(() => backend.alloc(4)).toThrow("gpu: used after dispose");
 /** From here on the engine validates nothing, as one without SIMD does with modules that use it. */
 const withoutSimd = () => void vi.spyOn(WebAssembly, "validate").mockReturnValue(false);
 
@@ -34,23 +47,27 @@ test("one that can't be had is passed over, with the reason", async () => {
   expect(backend.name).toBe("host");
 });
 
-test("an imitated device comes last, wherever it stands", async () => {
-  const first = imitation();
-  const { backend, ...said } = await createBest({ gpu: () => first, cpu });
+test.runIf(isSoftware)("an imitated device comes last, wherever it stands", async () => {
+  const { backend, ...said } = await createBest({ gpu, cpu });
   expect(said).toEqual({
     chosen: "cpu",
     passed: [{ name: "gpu", reason: "it is imitated by the processor" }],
     why: "cpu, not gpu (it is imitated by the processor)",
   });
-  expect(first.released).toBe(true);
+  expect(backend.name).toBe("cpu");
+  isReleased(made[0]);
   backend.dispose();
 
   withoutSimd();
-  const [one, other] = [imitation(), imitation()];
-  const last = await createBest({ gpu: () => one, cpu, other: () => other });
-  expect(last).toMatchObject({ backend: one, chosen: "gpu" });
+  const last = await createBest({ gpu, cpu, other: gpu });
+  expect(last).toMatchObject({ backend: made[1], chosen: "gpu" });
   expect(last.why).toBe("gpu, not cpu (this engine has no WebAssembly SIMD) nor other (it is imitated by the processor)");
-  expect([one.released, other.released]).toEqual([false, true]);
+  expect(last.backend.alloc(4).bytes).toBe(4);
+  isReleased(made[2]);
+
+  const mistaken = createBest({ gpu, cpu: () => createCpu({ threads: 0 }) });
+  await expect(mistaken).rejects.toThrow(new RangeError("cpu: threads 0 is not a whole number ≥ 1"));
+  isReleased(made[3]);
 });
 
 test("where none can be had, all reasons are given", async () => {
@@ -62,8 +79,6 @@ test("where none can be had, all reasons are given", async () => {
 });
 
 test("a mistake is not passed over", async () => {
-  const held = imitation();
-  const mistaken = createBest({ gpu: () => held, cpu: () => createCpu({ threads: 0 }), host: createHost });
+  const mistaken = createBest({ cpu: () => createCpu({ threads: 0 }), host: createHost });
   await expect(mistaken).rejects.toThrow(new RangeError("cpu: threads 0 is not a whole number ≥ 1"));
-  expect(held.released).toBe(true);
 });
