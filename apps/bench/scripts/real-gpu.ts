@@ -72,7 +72,7 @@ function source(path: string): string {
 
 /** The bench as JavaScript, in the same places; what only pages, reports and tests need stays out. */
 async function bundle(folder: string): Promise<void> {
-  const entries = ["main", "worker", "gpu-peak-main", "real-gpu"].map((name) => source(`${name}.ts`));
+  const entries = ["main", "worker", "gpu-peak-main", "gpu-tiles-main", "real-gpu"].map((name) => source(`${name}.ts`));
   await build({
     entryPoints: entries,
     outdir: folder,

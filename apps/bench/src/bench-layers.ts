@@ -1,13 +1,13 @@
 // `bench layers`: every chosen layer on every competitor, verified, one case after the other.
 
 import { sizeOf } from "@conv/tensor";
-import type { Competitor, CompetitorName } from "./competitor.ts";
+import { isHalf, type Competitor, type CompetitorName } from "./competitor.ts";
 import { contest, type Pace } from "./contest.ts";
 import { macsOf, shapesOf, type Direction, type LayerCase } from "./layers.ts";
 import { describeCommit, describeEngine, type Machine } from "./machine.ts";
 import { operand } from "./random.ts";
 import { ratiosOf, speedOf, type Result, type Row } from "./report/result.ts";
-import { judge, reference } from "./verify.ts";
+import { judge, reference, TOLERANCE, TOLERANCE_F16 } from "./verify.ts";
 
 export interface LayersOptions extends Pace {
   readonly cases: readonly LayerCase[];
@@ -49,14 +49,14 @@ export async function benchLayers({
       task,
       operands,
       pace,
-      (answer) => judge(expected, answer),
+      (answer, competitor) => judge(expected, answer, isHalf(competitor) ? TOLERANCE_F16 : TOLERANCE),
       (share) => progress?.((done += share / cases.length), name),
     );
     const bytes = 4 * (sizeOf(a) + sizeOf(b) + sizeOf(result));
     const made = met.timings.map(({ verdict, ...timing }): Row => ({
       case: name,
       ...timing,
-      ...speedOf(macsOf(geometry), bytes, timing.medianMs, machine),
+      ...speedOf(macsOf(geometry), bytes, timing, machine),
       verified: verdict.verified,
       error: Number.isFinite(verdict.error) ? verdict.error : null,
       reason: verdict.reason,

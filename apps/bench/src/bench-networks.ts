@@ -3,9 +3,9 @@
 
 import { traceModel } from "@conv/layers";
 import { models } from "@conv/layers/models";
-import { Declined, type Competitor, type CompetitorName } from "./competitor.ts";
+import { Declined, isHalf, type Competitor, type CompetitorName } from "./competitor.ts";
 import { contest, type Pace } from "./contest.ts";
-import { evaluateBatch64, judgeBatch } from "./judge.ts";
+import { evaluateBatch64, judgeBatch, TOLERANCE, TOLERANCE_F16 } from "./judge.ts";
 import { describeCommit, describeEngine, type Machine } from "./machine.ts";
 import { networkCase } from "./networks.ts";
 import { ratiosOf, speedOf, type NetworkResult, type NetworkRow, type Row } from "./report/result.ts";
@@ -55,7 +55,7 @@ export async function benchNetworks({
       task,
       operands,
       { slowMs: SLOW_MS, ...pace },
-      (result) => judgeBatch(expected, result),
+      (result, competitor) => judgeBatch(expected, result, isHalf(competitor) ? TOLERANCE_F16 : TOLERANCE),
       (share) => step(share * 0.7, name),
     );
     const first = new Map<CompetitorName, number[]>(met.timings.map(({ competitor }) => [competitor, []]));
@@ -68,7 +68,7 @@ export async function benchNetworks({
     const made = met.timings.map(({ verdict, ...timing }): NetworkRow => ({
       case: name,
       ...timing,
-      ...speedOf(macs, bytes, timing.medianMs, machine),
+      ...speedOf(macs, bytes, timing, machine),
       verified: verdict.verified,
       error: Number.isFinite(verdict.error) ? verdict.error : null,
       reason: verdict.reason,

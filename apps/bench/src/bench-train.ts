@@ -51,7 +51,7 @@ export async function benchTrain({ model, batch, competitors, machine, flags, pr
     rows.push({
       case: name,
       ...timing,
-      ...speedOf(macs, bytes, timing.medianMs, machine),
+      ...speedOf(macs, bytes, timing, machine),
       imagesPerSecond: (1000 * batch) / timing.medianMs,
       verified,
       error: null,

@@ -21,13 +21,16 @@ export const peerNames = {
 } as const satisfies Record<Device, readonly string[]>;
 
 export type PeerName = (typeof peerNames)[Device][number];
-/** Conv besides itself: on one thread whatever the others have, or keeping float16 between the steps of a network. */
+/** Conv besides itself: on one thread whatever the others have, or in float16. */
 export const ownNames = { cpu: ["one-thread"], gpu: ["conv-f16"] } as const satisfies Record<Device, readonly string[]>;
 export type CompetitorName = "conv" | (typeof ownNames)[Device][number] | PeerName;
 
 /** Those that run in Python. */
 const python = ["torch", "torch-f16"] as const satisfies readonly PeerName[];
 export const isPython = (name: CompetitorName): boolean => python.some((n) => n === name);
+
+/** Those that compute in float16, and are judged as such. */
+export const isHalf = (name: CompetitorName): boolean => name.endsWith("-f16");
 
 /** Thrown when a competitor cannot do a task; the message says why. */
 export class Declined extends Error {}

@@ -41,7 +41,7 @@ export async function contest<V>(
   task: Task,
   operands: readonly ArrayBufferView[],
   { rounds, turnMs, slowMs = 1000, compiles = false }: Pace,
-  verify: (result: Float32Array) => V,
+  verify: (result: Float32Array, competitor: CompetitorName) => V,
   step: (share: number) => void = () => {},
 ): Promise<Contest<V>> {
   const declined: Refusal[] = [];
@@ -52,7 +52,7 @@ export async function contest<V>(
       const { kernels } = await competitor.prepare(task, operands);
       let [first] = await competitor.time(0, 1);
       if (compiles && first < 5 * slowMs) [first] = await competitor.time(0, 1);
-      const verdict = verify(await competitor.read());
+      const verdict = verify(await competitor.read(), competitor.name);
       const slow = first > slowMs;
       if (!slow) await competitor.time(4 * turnMs, 2);
       taking.push({ competitor, kernels, verdict, turns: slow ? Number(first < 5 * slowMs) : rounds, times: slow ? [first] : [] });

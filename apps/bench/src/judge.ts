@@ -6,6 +6,8 @@ import type { Verdict } from "./verify.ts";
 
 /** Largest error accepted, of the standard deviation of the outputs. Float32 kernels stay under 10⁻⁵, Winograd F(6×6, 3×3) under 10⁻³. */
 export const TOLERANCE = 2 ** -8;
+/** The same for networks in float16, whose every value is off by 2⁻¹¹ of itself. */
+export const TOLERANCE_F16 = 2 ** -3;
 
 /** The outputs of a graph of float32 inputs. All ops but convolution by their references. */
 export function evaluate64(graph: Graph, inputs: readonly Float32Array[]): Float64Array {
@@ -86,18 +88,18 @@ export function evaluateBatch64(single: Graph, batch: number, [images, ...weight
 }
 
 /** Judges the chosen images of a batch by {@link judgeOutputs}, and that all others' outputs are finite. */
-export function judgeBatch({ batch, images, outputs }: ExpectedBatch, got: Float32Array): Verdict {
+export function judgeBatch({ batch, images, outputs }: ExpectedBatch, got: Float32Array, tolerance = TOLERANCE): Verdict {
   const width = outputs[0].length;
   const refuse = (reason: string): Verdict => ({ verified: false, error: Infinity, checked: images.length * width, reason });
   if (got.length !== batch * width) return refuse(`${got.length} outputs, expected ${batch * width}`);
   const odd = got.findIndex((v) => !Number.isFinite(v));
   if (odd >= 0) return refuse(`output ${odd} is ${got[odd]}`);
-  const verdicts = images.map((image, i) => judgeOutputs(outputs[i], got.subarray(image * width, (image + 1) * width)));
+  const verdicts = images.map((image, i) => judgeOutputs(outputs[i], got.subarray(image * width, (image + 1) * width), tolerance));
   return verdicts.find((v) => !v.verified) ?? { verified: true, error: Math.max(...verdicts.map((v) => v.error)), checked: images.length * width };
 }
 
-/** Refuses a wrong number of outputs, any that is not finite, and any that is off by more than {@link TOLERANCE} standard deviations of all. */
-export function judgeOutputs(expected: Float64Array, got: Float32Array): Verdict {
+/** Refuses a wrong number of outputs, any that is not finite, and any that is off by more than `tolerance` standard deviations of all. */
+export function judgeOutputs(expected: Float64Array, got: Float32Array, tolerance = TOLERANCE): Verdict {
   const refuse = (reason: string, error = Infinity): Verdict => ({ verified: false, error, checked: expected.length, reason });
   if (got.length !== expected.length) return refuse(`${got.length} outputs, expected ${expected.length}`);
   const odd = got.findIndex((v) => !Number.isFinite(v));
@@ -107,7 +109,7 @@ export function judgeOutputs(expected: Float64Array, got: Float32Array): Verdict
   const off = expected.map((v, i) => Math.abs(v - got[i]));
   const at = off.indexOf(off.reduce((a, b) => Math.max(a, b), 0));
   const error = off[at] / deviation;
-  if (!(error <= TOLERANCE))
+  if (!(error <= tolerance))
     return refuse(`output ${at} is ${got[at]}, expected ${expected[at]}: off by ${error.toExponential(1)} standard deviations of all`, error);
   return { verified: true, error, checked: expected.length };
 }

@@ -223,7 +223,7 @@ function against(): Option {
   const known = ["all", ...libraries, "tfjs", "jax", ...ownNames.cpu, ...ownNames.gpu] as const;
   return new Option(
     "--against <names>",
-    `peers, separated by commas, or "all": ${libraries.join(", ")}, installed on first use; or one-thread, Conv itself on one thread, or conv-f16, Conv that keeps float16 between the steps of a network`,
+    `peers, separated by commas, or "all": ${libraries.join(", ")}, installed on first use; or one-thread, Conv itself on one thread, or conv-f16, Conv in float16`,
   )
     .default([], "none")
     .argParser((list) => list.split(",").map((name) => oneOf(known, name)));

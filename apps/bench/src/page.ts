@@ -5,7 +5,7 @@ import { createGpu } from "@conv/kernels-gpu";
 import { answerer } from "./answer.ts";
 import { encode, messages, type Request } from "./channel.ts";
 import type { CompetitorName } from "./competitor.ts";
-import type { Context, PeerPackage } from "./engines/context.ts";
+import { HALF, type Context, type PeerPackage } from "./engines/context.ts";
 import { createEngine } from "./engines/index.ts";
 import { measureGpuPeak, type GpuPeak } from "./gpu-peak.ts";
 
@@ -32,7 +32,7 @@ const context: Context = {
     },
     folder,
   },
-  backend: (storage) => createGpu({ storage }),
+  backend: (half) => createGpu(half ? HALF : {}),
 };
 
 globalThis.bench = {

@@ -40,26 +40,14 @@ process.exit(Number(results.length === 0));
 
 function peers(more: readonly string[] = []): string {
   const others = existsSync(new URL("../.peers", import.meta.url)) ? more : [];
-  return ["torch", "torch-f16", ...others].join();
+  return ["conv-f16", "torch", "torch-f16", ...others].join();
 }
 
 function parts(): Part[] {
   const layers = ["layers", "--set", "onednn", "--filter", "resnet_50_v1_5", "--batch", "32", "--rounds", "5"];
   const whole = (batch: number): Part => ({
     name: `network batch ${batch}`,
-    args: [
-      "networks",
-      "--models",
-      "resnet50",
-      "--batch",
-      `${batch}`,
-      "--starts",
-      "0",
-      "--rounds",
-      "5",
-      "--against",
-      peers(["conv-f16", "ort-web", "ort-node"]),
-    ],
+    args: ["networks", "--models", "resnet50", "--batch", `${batch}`, "--starts", "0", "--rounds", "5", "--against", peers(["ort-web", "ort-node"])],
     seconds: 80,
   });
   const step = (batch: number): Part => ({

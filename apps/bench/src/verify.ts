@@ -10,6 +10,8 @@ import { random } from "./random.ts";
 export const EPSILON = 2 ** -24;
 /** Largest error accepted. Plain sums stay under 10 at these sizes, Winograd F(6×6, 3×3) under 100; a lost product of a 3×3 kernel over 512 channels gives 2¹¹. */
 export const TOLERANCE = 256;
+/** The same where operands are rounded to float16 (2⁻¹¹ of a value) before they are multiplied, and sums or results too: 8·2⁻¹¹·Σ|a·b|. */
+export const TOLERANCE_F16 = 2 ** 16;
 /** Products that a reference may cost, about 0.2 s. */
 const BUDGET = 2 ** 24;
 

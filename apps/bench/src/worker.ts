@@ -5,7 +5,7 @@ import { createCpu } from "@conv/kernels-cpu";
 import { answerer } from "./answer.ts";
 import { encode, messages, type Reply, type Request } from "./channel.ts";
 import type { CompetitorName } from "./competitor.ts";
-import type { Context } from "./engines/context.ts";
+import { HALF, type Context } from "./engines/context.ts";
 import { createEngine } from "./engines/index.ts";
 import { installedPeers } from "./peers.ts";
 
@@ -23,7 +23,7 @@ const engine = await createEngine(name, {
   device,
   threads,
   peers: installedPeers,
-  backend: async (storage) => (gpu ? (await import("@conv/kernels-gpu")).createGpu({ gpu, storage }) : createCpu({ threads, simd256 })),
+  backend: async (half) => (gpu ? (await import("@conv/kernels-gpu")).createGpu({ gpu, ...(half ? HALF : {}) }) : createCpu({ threads, simd256 })),
 });
 const answer = answerer(engine);
 send({ say: "hello", version: engine.version });

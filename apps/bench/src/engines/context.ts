@@ -38,6 +38,9 @@ export interface Context {
   readonly device: Device;
   readonly threads: number;
   readonly peers: Peers;
-  /** Conv's own; `storage` is what the programs of a GPU keep between their steps. */
-  backend(storage: "float32" | "float16"): Promise<OwnBackend>;
+  /** Conv's own; `half` asks a GPU for float16, in arithmetic and between the steps of programs. */
+  backend(half: boolean): Promise<OwnBackend>;
 }
+
+/** What Conv's back end of a GPU is given where float16 is asked for. */
+export const HALF = { storage: "float16", arithmetic: "float16" } as const;

@@ -4,13 +4,12 @@ import type { CompetitorName } from "../competitor.ts";
 import type { Engine } from "../task.ts";
 import type { Context } from "./context.ts";
 
-const own = (storage: "float32" | "float16") => async (context: Context) =>
-  (await import("./conv.ts")).createEngine(await context.backend(storage), context.device);
+const own = (half: boolean) => async (context: Context) => (await import("./conv.ts")).createEngine(await context.backend(half), context.device);
 
 const engines: Partial<Record<CompetitorName, (context: Context) => Promise<Engine>>> = {
-  conv: own("float32"),
-  "one-thread": own("float32"),
-  "conv-f16": own("float16"),
+  conv: own(false),
+  "one-thread": own(false),
+  "conv-f16": own(true),
   "ort-web": async (context) => (await import("./ort.ts")).createWebEngine(context),
   "ort-node": async (context) => (await import("./ort.ts")).createNodeEngine(context),
   "tfjs-wasm": async (context) => (await import("./tfjs.ts")).createWasmEngine(context),
