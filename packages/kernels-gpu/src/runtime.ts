@@ -48,6 +48,8 @@ export function createRuntime(
   const pipelines = new Map<string, Pipeline>();
   let [ready, total] = [0, 0];
   let failure: { readonly error: unknown } | null = null;
+  /** Answers to come, whether there was memory. */
+  const pending = new Set<Promise<unknown>>();
   let symptom: { readonly error: unknown } | null = null;
   let gone: string | null = null;
   let closed = false;
@@ -97,6 +99,7 @@ export function createRuntime(
         if (error instanceof DOMException && error.name === "AbortError") await lost; // nothing else interrupts it
         symptom ??= { error };
       }
+      await Promise.all(pending);
       mustLive();
       const found = failure ?? symptom;
       failure = symptom = null;
@@ -112,10 +115,12 @@ export function createRuntime(
         throw new RangeError(`gpu: ${what} takes ${formatBytes(bytes)}, a buffer of this adapter holds ${formatBytes(caps.bufferBytes)}`);
       device.pushErrorScope("out-of-memory");
       const buffer = device.createBuffer({ size: bytes, usage, label: what });
-      device.popErrorScope().then(
+      const judged = device.popErrorScope().then(
         (error) => error && fail(new RangeError(`gpu: no room for ${what} of ${formatBytes(bytes)}; in all ${formatBytes(held())} are asked for`)),
         () => {},
       );
+      pending.add(judged);
+      void judged.then(() => pending.delete(judged));
       return buffer;
     },
     pipeline(code, label, reads, writes) {

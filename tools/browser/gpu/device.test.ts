@@ -1,0 +1,49 @@
+// What happens to a device of a browser, whose GPU is in another process: it is lost, or has not enough memory.
+
+import { createGpu } from "@conv/kernels-gpu";
+import { mul } from "@conv/ops";
+import { spec, trace } from "@conv/tensor";
+import { expect, test, vi } from "vitest";
+
+const double = trace((x) => mul(x, 2), [spec([4])]);
+
+test("a device that is lost fails what waits by name, and another can be made", async () => {
+  const requested = vi.spyOn(GPUAdapter.prototype, "requestDevice");
+  const gpu = await createGpu();
+  const device = await requested.mock.results[0].value;
+  requested.mockRestore();
+  const [x, y] = [gpu.alloc(16), gpu.alloc(16)];
+  gpu.compile(double).run([x], [y]);
+  const waiting = gpu.read(y);
+  device.destroy();
+  await expect(waiting).rejects.toThrow(/^gpu: the device was lost \(destroyed.*\); make the back end again$/);
+  expect(() => gpu.alloc(4)).toThrow(await gpu.lost);
+  gpu.dispose();
+
+  const next = await createGpu();
+  const [a, b] = [next.alloc(16), next.alloc(16)];
+  next.write(a, Float32Array.of(1, 2, 3, 4));
+  next.compile(double).run([a], [b]);
+  expect([...new Float32Array(await next.read(b))]).toEqual([2, 4, 6, 8]);
+  next.dispose();
+});
+
+test("disposing of a back end ends what waits", async () => {
+  const gpu = await createGpu();
+  const waiting = gpu.read(gpu.alloc(16));
+  gpu.dispose();
+  await expect(waiting).rejects.toThrow(new Error("gpu: used after dispose"));
+});
+
+test("memory that the device does not have is reported with its size, and only the tensor is lost", async ({ skip }) => {
+  const gpu = await createGpu();
+  skip(!/swiftshader/i.test(gpu.adapter), "only SwiftShader has little memory");
+  const small = gpu.alloc(16);
+  gpu.write(small, Float32Array.of(1, 2, 3, 4));
+  const large = gpu.alloc(gpu.caps.bufferBytes);
+  gpu.write(large, new Float32Array(4));
+  await expect(gpu.read(small)).rejects.toThrow(new RangeError("gpu: no room for a tensor of 1073.7 MB; in all 1073.7 MB are asked for"));
+  gpu.free(large);
+  expect([...new Float32Array(await gpu.read(small))]).toEqual([1, 2, 3, 4]);
+  gpu.dispose();
+});
