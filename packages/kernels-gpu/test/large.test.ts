@@ -34,6 +34,8 @@ describe("in pieces", { timeout: 60_000 }, () => {
     ["sums of the middle", 2, [[2, 9001, 3]], (x) => sum(x, 1)],
     ["300 sums of 1000", 1, [[300, 1000]], (x) => sum(x, 1)],
     ["softmax of long rows, and of long columns", 2, [[3, 5003]], (x) => [softmax(x, 1), logSoftmax(transpose(x), 0)]],
+    ["softmax of channels", 2, [[2, 70, 9, 9]], (x) => [softmax(x, 1), logSoftmax(x, 1)]],
+    ["means of planes, times y", 1, [[2, 3, 130, 128], [2, 3, 1, 1]], (x, y) => mul(avgPool(x, [130, 128]), y)],
     ["a transpose", 1, [[301, 257]], (x) => relu(transpose(x))],
     ["channels last, and first", 2, [[2, 33, 40, 41], [2, 40, 41, 33]], (x, y) => [transpose(x, [0, 2, 3, 1]), add(transpose(y, [0, 3, 1, 2]), x)]],
   ]; // prettier-ignore

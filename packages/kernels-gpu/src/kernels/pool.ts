@@ -5,6 +5,7 @@ import { sizeOf } from "@conv/tensor";
 import { inputAt, type GpuKernel, type GpuStage, type Task } from "../code.ts";
 import { coordinates, literal } from "../wgsl.ts";
 import { eachElement, streamTime } from "./each.ts";
+import { scaledSum } from "./reduce.ts";
 import { outputNames, tapsOf, winnerOf } from "./window.ts";
 
 const x = { name: "x", place: inputAt(0) };
@@ -47,5 +48,13 @@ export const pool: GpuKernel = {
   fuses: ["channel", "column", "element"],
   declines: (task) => (task.op.name in stages ? null : "pools"),
   estimate: streamTime,
-  build: (task) => ({ scratch: [], stages: [stages[task.op.name](task)] }),
+  build(task, caps) {
+    const g = task.params as PoolGeometry;
+    // The mean of a plane is made by many.
+    if (task.op.name === avgPoolOp.name && sizeOf(g.output) === 1 && sizeOf(g.kernel) === sizeOf(g.input) && g.padLo.every((lo) => lo === 0)) {
+      const space = g.kernel.map((_, a) => a + 2);
+      return scaledSum(task, space, 1 / sizeOf(g.kernel), caps);
+    }
+    return { scratch: [], stages: [stages[task.op.name](task)] };
+  },
 };

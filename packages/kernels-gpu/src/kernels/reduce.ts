@@ -13,8 +13,8 @@ import { broadcastStrides, maxOp, sumOp, type Expr, type ReduceParams } from "@c
 import { inputName, mergeAxes, type Axis } from "@conv/ops/plan";
 import { sizeOf, type Spec } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { inputAt, outputAt, scratchAt, type GpuCode, type GpuKernel, type GpuStage, type Place } from "../code.ts";
-import { coordinates, emitExprs, indent, mainOf, offsetOf } from "../wgsl.ts";
+import { inputAt, outputAt, scratchAt, type GpuCode, type GpuKernel, type GpuStage, type Place, type Task } from "../code.ts";
+import { coordinates, emitExprs, indent, literal, mainOf, offsetOf } from "../wgsl.ts";
 import { eachElement, finishOf, streamTime, type Finish } from "./each.ts";
 
 /** What is reduced, if it is not an input: an expression over inputs i0, i1, …, which broadcast to `shape`. */
@@ -53,6 +53,15 @@ export const reduce: GpuKernel = {
     return reduction(task.op.name, { of, shape }, inputs, rows, finish, caps);
   },
 };
+
+/** Σ x over these axes, times `scale`: means of whole planes. */
+export function scaledSum(task: Task, axes: readonly number[], scale: number, caps: Caps): GpuCode {
+  const { shape } = task.inputs[0];
+  const finish = finishOf(task);
+  const scaled: Finish = { ...finish, store: (result, element) => finish.store(`(${result}) * ${literal(scale)}`, element) };
+  const rows = shape.map((size, a) => (axes.includes(a) ? 1 : size));
+  return reduction(sumOp.name, { of: inputName(0), shape }, [task.inputs[0]], rows, scaled, caps);
+}
 
 /** Axes by kind; `strides` are of y, then of the inputs. */
 interface Walk {

@@ -29,8 +29,11 @@ export const softmax: GpuKernel = {
     const [size, inner] = [shape[axis], sizeOf(shape.slice(axis + 1))];
     const outputs = sizeOf(shape.slice(0, axis)) * inner;
     const up = (v: number) => 2 ** Math.ceil(Math.log2(v));
-    const rows = software && outputs > FEW ? 1 : Math.min(software ? FEW : THREADS, up(Math.ceil(size / TERMS)));
-    const columns = Math.min(up(outputs), Math.max(1, 64 / rows));
+    // Neighbours in memory are neighbours in a workgroup: elements of a row, or rows beside each other.
+    const beside = inner > 1;
+    const rows = software && outputs > FEW ? 1 : Math.min(software || beside ? FEW : THREADS, up(Math.ceil(size / TERMS)));
+    const columns = Math.min(up(outputs), beside ? 32 : Math.max(1, 64 / rows));
+    const [row, column, apart] = beside ? [`lane / ${columns}u`, `lane % ${columns}u`, columns] : [`lane % ${rows}u`, `lane / ${rows}u`, 1];
     const finish = finishOf(task);
     const { before, result } = results[task.op.name];
     const loop = (body: string) => `for (var at = first + row * ${inner}u; at < end; at += ${rows * inner}u) {\n${indent(body)}\n}`;
@@ -41,16 +44,16 @@ export const softmax: GpuKernel = {
             `shared_values[lane] = own_${name};`,
             "workgroupBarrier();",
             `for (var half = ${rows / 2}u; half > 0u; half /= 2u) {`,
-            `  if (row < half) { shared_values[lane] = ${join("shared_values[lane]", "shared_values[lane + half]")}; }`,
+            `  if (row < half) { shared_values[lane] = ${join("shared_values[lane]", `shared_values[lane + half${apart > 1 ? ` * ${apart}u` : ""}]`)}; }`,
             "  workgroupBarrier();",
             "}",
-            `let ${name} = shared_values[lane - row];`,
+            `let ${name} = shared_values[${beside ? column : "lane - row"}];`,
             "workgroupBarrier();",
           ].join("\n");
     // Beyond the last row of x nothing is done: its elements end before they begin.
     const body = [
-      `let row = ${rows === 1 ? "0u" : `lane % ${rows}u`};`,
-      `let output = group * ${columns}u + ${rows === 1 ? "lane" : `lane / ${rows}u`};`,
+      `let row = ${rows === 1 ? "0u" : row};`,
+      `let output = group * ${columns}u + ${rows === 1 ? "lane" : column};`,
       `let first = output / ${inner}u * ${size * inner}u + output % ${inner}u;`,
       `let end = ${outputs % columns ? `select(0u, first + ${size * inner}u, output < ${outputs}u)` : `first + ${size * inner}u`};`,
       "var own_largest = f32(x[first]);",

@@ -1,0 +1,46 @@
+// 1 workgroups
+// softmax
+alias X = f32;
+alias Y = f32;
+@group(0) @binding(0) var<storage, read> x: array<X>;
+@group(0) @binding(1) var<storage, read_write> y: array<Y>;
+
+var<workgroup> shared_values: array<f32, 256>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let group = at.x;
+  let row = lane / 32u;
+  let output = group * 32u + lane % 32u;
+  let first = output / 9u * 630u + output % 9u;
+  let end = select(0u, first + 630u, output < 18u);
+  var own_largest = f32(x[first]);
+  for (var at = first + row * 9u; at < end; at += 72u) {
+    own_largest = max(own_largest, f32(x[at]));
+  }
+  shared_values[lane] = own_largest;
+  workgroupBarrier();
+  for (var half = 4u; half > 0u; half /= 2u) {
+    if (row < half) { shared_values[lane] = max(shared_values[lane], shared_values[lane + half * 32u]); }
+    workgroupBarrier();
+  }
+  let largest = shared_values[lane % 32u];
+  workgroupBarrier();
+  var own_total = 0.0f;
+  for (var at = first + row * 9u; at < end; at += 72u) {
+    own_total += exp(f32(x[at]) - largest);
+  }
+  shared_values[lane] = own_total;
+  workgroupBarrier();
+  for (var half = 4u; half > 0u; half /= 2u) {
+    if (row < half) { shared_values[lane] = shared_values[lane] + shared_values[lane + half * 32u]; }
+    workgroupBarrier();
+  }
+  let total = shared_values[lane % 32u];
+  workgroupBarrier();
+  let scale = 1.0f / total;
+  for (var at = first + row * 9u; at < end; at += 72u) {
+    let finished = exp(f32(x[at]) - largest) * scale;
+    y[at] = Y(finished);
+  }
+}
