@@ -22,7 +22,8 @@ export const SHAPES = [
   { rows: 32, columns: 32, threadRows: 4, threadColumns: 4, reach: 0.45 },
   { rows: 16, columns: 64, threadRows: 4, threadColumns: 4, reach: 0.45 },
 ] as const;
-const DEPTHS = [16, 8];
+/** Taps of a slice. */
+export const DEPTHS = [16, 8];
 const SPLITS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128];
 
 /** Processors of a device, threads that keep one of them busy, and threads that one holds. */

@@ -1,0 +1,7 @@
+// For programs that measure tiles one against another, to fit the model that chooses among them: the tiles, and the shaders they lead to.
+
+export type { GpuCode, Task } from "./code.ts";
+export { productsOf } from "./kernels/product.ts";
+export { threadsOf, workgroupBytes, type Tile } from "./kernels/tiled.ts";
+export { DEPTHS, SHAPES, tiledCode, tileFor } from "./kernels/tiles.ts";
+export { GROUPS_PER_AXIS, shaderOf } from "./wgsl.ts";
