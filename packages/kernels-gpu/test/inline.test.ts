@@ -67,7 +67,7 @@ describe("results made where they are read", () => {
     expect(tasksOf(readAgainAfter(12))).toContain("elementwise: mul add");
   });
 
-  it("is right", async () => {
+  it("is right", { timeout: 60_000 }, async () => {
     const backend = await createGpu({ gpu: asHardware(await softwareGpu()) });
     const graphs: [number[][], (...xs: Value[]) => Value | readonly Value[]][] = [
       [[image], (x) => grad(sum(square(standardised(x))), [x])],
