@@ -11,7 +11,7 @@ export interface Pace {
   readonly turnMs: number;
   /** A call slower than this is not warmed up, and measured no more than twice; five times slower, once. */
   readonly slowMs?: number;
-  /** The first call compiles, so that it is the second that counts, unless the first took so long that compiling was a small part of it. */
+  /** The first call compiles, so that it is the second that counts. */
   readonly compiles?: boolean;
 }
 
@@ -51,7 +51,7 @@ export async function contest<V>(
     try {
       const { kernels } = await competitor.prepare(task, operands);
       let [first] = await competitor.time(0, 1);
-      if (compiles && first < 5 * slowMs) [first] = await competitor.time(0, 1);
+      if (compiles) [first] = await competitor.time(0, 1);
       const verdict = verify(await competitor.read(), competitor.name);
       const slow = first > slowMs;
       if (!slow) await competitor.time(4 * turnMs, 2);
