@@ -15,9 +15,9 @@ const MOST_TAPS = 16;
 const MOST_SEERS = 4;
 
 interface Tap {
-  /** Its index in its plane: inside, also where the tap is not. */
+  /** Its index in its plane: that of an input, also where the tap is beyond them. */
   readonly at: string;
-  /** Whether it is in the input; empty where it always is. */
+  /** Whether it is an input; empty where it always is. */
   readonly within: string;
 }
 
@@ -32,50 +32,54 @@ interface Taps {
 
 const plus = (a: string, b: number): string => (b === 0 ? a : `${a} + ${b}`);
 const times = (a: string, b: number): string => (b === 1 ? a : `${a} * ${b}`);
-const offset = (padding: number): string => (padding ? ` - ${padding}` : "");
 
 /** The inputs that window (o0, o1, …) sees. */
 export function tapsOf(g: PoolGeometry): Taps {
-  const strides = stridesOf(g.input);
-  const before: string[] = [];
-  const seen = g.kernel.map((size, a) => {
+  const axes = g.kernel.map((size, a) => {
     const [stride, lo, dilation, input] = [g.stride[a], g.padLo[a], g.dilation[a], g.input[a]];
-    const clipped = lo > 0 || (g.output[a] - 1) * stride - lo + (size - 1) * dilation >= input;
-    before.push(`let begin${a} = ${times(`i32(o${a})`, stride)}${offset(lo)};`);
-    if (!clipped) return `${size}`;
-    const first = dilation === 1 ? `max(begin${a}, 0)` : `begin${a} + max(0, ${dilation - 1} - begin${a}) / ${dilation} * ${dilation}`;
-    before.push(`let from${a} = ${first};`, `let to${a} = min(${plus(`begin${a}`, (size - 1) * dilation + 1)}, ${input});`);
-    return dilation === 1 ? `(to${a} - from${a})` : `((to${a} - from${a} + ${dilation - 1}) / ${dilation})`;
+    const [begin, span] = [`begin${a}`, (size - 1) * dilation + 1];
+    const start = `let ${begin} = ${times(`i32(o${a})`, stride)}${lo ? ` - ${lo}` : ""};`;
+    const end = plus(begin, span);
+    // Only where a window leaves the input anywhere is it cut to what is within.
+    const clipped = lo > 0 || (g.output[a] - 1) * stride - lo + span > input;
+    if (!clipped) return { size, clipped, begin, from: begin, to: end, seen: `${size}`, before: [start] };
+    const [from, to] = [`from${a}`, `to${a}`];
+    const first = dilation === 1 ? `max(${begin}, 0)` : `${begin} + max(0, ${dilation - 1} - ${begin}) / ${dilation} * ${dilation}`;
+    const seen = dilation === 1 ? `(${to} - ${from})` : `((${to} - ${from} + ${dilation - 1}) / ${dilation})`;
+    return { size, clipped, begin, from, to, seen, before: [start, `let ${from} = ${first};`, `let ${to} = min(${end}, ${input});`] };
   });
-  const clips = (a: number) => seen[a].startsWith("(");
-  const written = sizeOf(g.kernel) <= MOST_TAPS;
-  const each = (body: (tap: Tap, first: boolean) => string, asks = false): string => {
-    if (!written) {
-      return g.kernel.reduceRight(
-        (inner, size, a) => {
-          const dilation = g.dilation[a];
-          const name = a === g.kernel.length - 1 ? "at" : `row${a}`;
-          const [from, to] = clips(a) ? [`from${a}`, `to${a}`] : [`begin${a}`, plus(`begin${a}`, (size - 1) * dilation + 1)];
-          const at = `${a ? `row${a - 1} + ` : ""}${times(`k${a}`, strides[a])}`;
-          return `for (var k${a} = ${from}; k${a} < ${to}; k${a} += ${dilation}) {\n  let ${name} = ${at};\n${indent(inner)}\n}`;
-        },
-        body({ at: "at", within: "" }, false),
+  const strides = stridesOf(g.input);
+  const looped = (body: string): string =>
+    axes.reduceRight((inner, { from, to }, a) => {
+      const at = `${a ? `row${a - 1} + ` : ""}${times(`k${a}`, strides[a])}`;
+      const name = a === axes.length - 1 ? "at" : `row${a}`;
+      return `for (var k${a} = ${from}; k${a} < ${to}; k${a} += ${g.dilation[a]}) {\n  let ${name} = ${at};\n${indent(inner)}\n}`;
+    }, body);
+  return {
+    before: axes.flatMap(({ before }) => before).join("\n"),
+    seen: axes.map(({ seen }) => seen).join(" * "),
+    each(body, asks = false) {
+      if (sizeOf(g.kernel) > MOST_TAPS) return looped(body({ at: "at", within: "" }, false));
+      const rows = axes.flatMap(({ size, clipped, begin, from, to }, a) =>
+        Array.from({ length: size }, (_, k) => {
+          const at = plus(begin, k * g.dilation[a]);
+          const place = clipped ? `clamp(${at}, 0, ${g.input[a] - 1})` : k && strides[a] > 1 ? `(${at})` : at;
+          const within = clipped && asks ? `\nlet in${a}_${k} = (${at} >= ${from}) & (${at} < ${to});` : "";
+          return `let row${a}_${k} = ${times(place, strides[a])};${within}`;
+        }),
       );
-    }
-    const rows = g.kernel.flatMap((size, a) =>
-      Array.from({ length: size }, (_, k) => {
-        const at = plus(`begin${a}`, k * g.dilation[a]);
-        const row = `let row${a}_${k} = ${times(clips(a) ? `clamp(${at}, 0, ${g.input[a] - 1})` : k && strides[a] > 1 ? `(${at})` : at, strides[a])};`;
-        return clips(a) && asks ? `${row}\nlet in${a}_${k} = (${at} >= from${a}) & (${at} < to${a});` : row;
-      }),
-    );
-    const cells = g.kernel.reduce<number[][]>((list, size) => list.flatMap((ks) => Array.from({ length: size }, (_, k) => [...ks, k])), [[]]);
-    const inside = (k: number, a: number) => (clips(a) ? [`in${a}_${k}`] : []);
-    const parts = cells.map((ks, i) => body({ at: ks.map((k, a) => `row${a}_${k}`).join(" + "), within: ks.flatMap(inside).join(" & ") }, i === 0));
-    return [...rows, ...parts].join("\n");
+      const parts = cellsOf(g.kernel).map((ks, i) => {
+        const within = ks.flatMap((k, a) => (axes[a].clipped ? [`in${a}_${k}`] : [])).join(" & ");
+        return body({ at: ks.map((k, a) => `row${a}_${k}`).join(" + "), within }, i === 0);
+      });
+      return [...rows, ...parts].join("\n");
+    },
   };
-  return { before: before.join("\n"), seen: seen.join(" * "), each };
 }
+
+/** All coordinates of a box, in order. */
+const cellsOf = (sizes: readonly number[]): number[][] =>
+  sizes.reduce<number[][]>((list, size) => list.flatMap((cell) => Array.from({ length: size }, (_, i) => [...cell, i])), [[]]);
 
 /**
  * A function that finds the maximum of a window of `x` (`what` is best), or where in its plane it is (won): the first of equals. The
@@ -105,8 +109,8 @@ ${indent([before, ...(sure ? [] : ["var won = -1;", "var best = 0.0f;"]), steps]
 }
 
 /**
- * Statements that run `body` for each window that sees input (i0, i1, …): o0, o1, … are its coordinates, `at` its index in its plane. Where
- * there is a condition, it is one of the output and does not see the input unless that holds.
+ * Statements that run `body` for each window that sees input (i0, i1, …): o0, o1, … are its coordinates, `at` its index in its plane. Given
+ * a condition, it sees the input only where that holds.
  */
 export function eachSeer(g: PoolGeometry, body: (condition: string) => string): string {
   const strides = stridesOf(g.output);
@@ -148,8 +152,8 @@ export function eachSeer(g: PoolGeometry, body: (condition: string) => string): 
       ].join("\n");
     }),
   ]);
-  const cells = most.reduce<number[][]>((list, count) => list.flatMap((ts) => Array.from({ length: count }, (_, i) => [...ts, count - 1 - i])), [[]]);
-  const blocks = cells.map((ts) => {
+  const blocks = cellsOf(most).map((cell) => {
+    const ts = cell.map((i, a) => most[a] - 1 - i); // windows in order
     const places = ts.map((t, a) => `let o${a} = window${a}_${t};`);
     const at = ts.map((_, a) => (strides[a] === 1 ? `o${a}` : `o${a} * ${strides[a]}u`)).join(" + ");
     return `{\n${indent([...places, `let at = ${at};`, body(ts.flatMap((t, a) => sees[a][t] || []).join(" & "))].join("\n"))}\n}`;
