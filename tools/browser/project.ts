@@ -26,8 +26,8 @@ export const browserProject = (isolated: boolean): Promise<ViteUserConfig> =>
     isolated ? { server: { headers: ISOLATION }, args: [PAIRS] } : {},
   );
 
-/** The project of what runs on WebGPU. */
-export const gpuProject = (): Promise<ViteUserConfig> => project({ name: "browser, gpu", include: ["gpu/*.test.ts"] });
+/** The project of what runs on WebGPU, file by file: one ends the process of the GPU, which all pages share. */
+export const gpuProject = (): Promise<ViteUserConfig> => project({ name: "browser, gpu", include: ["gpu/*.test.ts"], fileParallelism: false });
 
 async function project(test: ViteUserConfig["test"], { server = {}, args = [] }: Pick<ViteUserConfig, "server"> & { args?: readonly string[] } = {}) {
   const options = await browserOptions();

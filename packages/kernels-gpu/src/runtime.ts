@@ -48,17 +48,29 @@ export function createRuntime(
   const pipelines = new Map<string, Pipeline>();
   let [ready, total] = [0, 0];
   let failure: { readonly error: unknown } | null = null;
-  /** Answers to come, whether there was memory. */
+  /** Answers to come, whether there was an error. */
   const pending = new Set<Promise<unknown>>();
   let symptom: { readonly error: unknown } | null = null;
   let gone: string | null = null;
   let closed = false;
 
   const fail = (error: unknown) => void (failure ??= { error });
+  /** Ends the innermost error scope, and says what to do if there was an error. */
+  const answer = (go: (error: GPUError) => void) => {
+    const given = device.popErrorScope().then(
+      (error) => error && go(error),
+      () => {}, // the device is lost
+    );
+    pending.add(given);
+    void given.then(() => pending.delete(given));
+  };
+  const suffer = (error: unknown) => void (symptom ??= { error });
+  const refused = ({ message }: GPUError) => suffer(new Error(`gpu: ${message}`));
+  // Refusals are asked for at each read: browsers tell of what nobody asks for when the read is long over.
+  device.pushErrorScope("validation");
   device.addEventListener("uncapturederror", (event) => {
     event.preventDefault();
-    // It may be heard of before its cause is: that memory was short.
-    symptom ??= { error: new Error(`gpu: ${event.error.message}`) };
+    refused(event.error);
   });
   const lost = device.lost.then(({ reason, message }) => {
     if (closed) return "gpu: disposed of";
@@ -93,11 +105,13 @@ export function createRuntime(
     fail,
     mustLive,
     async mapped(buffer) {
+      answer(refused);
+      device.pushErrorScope("validation");
       try {
         await buffer.mapAsync(MAP_READ);
       } catch (error) {
         if (error instanceof DOMException && error.name === "AbortError") await lost; // nothing else interrupts it
-        symptom ??= { error };
+        suffer(error);
       }
       await Promise.all(pending);
       mustLive();
@@ -115,12 +129,7 @@ export function createRuntime(
         throw new RangeError(`gpu: ${what} takes ${formatBytes(bytes)}, a buffer of this adapter holds ${formatBytes(caps.bufferBytes)}`);
       device.pushErrorScope("out-of-memory");
       const buffer = device.createBuffer({ size: bytes, usage, label: what });
-      const judged = device.popErrorScope().then(
-        (error) => error && fail(new RangeError(`gpu: no room for ${what} of ${formatBytes(bytes)}; in all ${formatBytes(held())} are asked for`)),
-        () => {},
-      );
-      pending.add(judged);
-      void judged.then(() => pending.delete(judged));
+      answer(() => fail(new RangeError(`gpu: no room for ${what} of ${formatBytes(bytes)}; in all ${formatBytes(held())} are asked for`)));
       return buffer;
     },
     pipeline(code, label, reads, writes) {

@@ -4,8 +4,18 @@ import { createGpu } from "@conv/kernels-gpu";
 import { mul } from "@conv/ops";
 import { spec, trace } from "@conv/tensor";
 import { expect, test, vi } from "vitest";
+import { cdp } from "vitest/browser";
 
 const double = trace((x) => mul(x, 2), [spec([4])]);
+
+async function computes(): Promise<void> {
+  const gpu = await createGpu();
+  const [x, y] = [gpu.alloc(16), gpu.alloc(16)];
+  gpu.write(x, Float32Array.of(1, 2, 3, 4));
+  gpu.compile(double).run([x], [y]);
+  expect([...new Float32Array(await gpu.read(y))]).toEqual([2, 4, 6, 8]);
+  gpu.dispose();
+}
 
 test("a device that is lost fails what waits by name, and another can be made", async () => {
   const requested = vi.spyOn(GPUAdapter.prototype, "requestDevice");
@@ -19,13 +29,16 @@ test("a device that is lost fails what waits by name, and another can be made", 
   await expect(waiting).rejects.toThrow(/^gpu: the device was lost \(destroyed.*\); make the back end again$/);
   expect(() => gpu.alloc(4)).toThrow(await gpu.lost);
   gpu.dispose();
+  await computes();
+});
 
-  const next = await createGpu();
-  const [a, b] = [next.alloc(16), next.alloc(16)];
-  next.write(a, Float32Array.of(1, 2, 3, 4));
-  next.compile(double).run([a], [b]);
-  expect([...new Float32Array(await next.read(b))]).toEqual([2, 4, 6, 8]);
-  next.dispose();
+test("so does one whose process ends", async () => {
+  const gpu = await createGpu();
+  void cdp().send("Browser.crashGpuProcess");
+  expect(await gpu.lost).toMatch(/^gpu: the device was lost \(unknown.*\); make the back end again$/);
+  expect(() => gpu.alloc(4)).toThrow(await gpu.lost);
+  gpu.dispose();
+  await computes();
 });
 
 test("disposing of a back end ends what waits", async () => {
