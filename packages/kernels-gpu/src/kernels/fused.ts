@@ -3,7 +3,7 @@
 
 import { broadcastStrides } from "@conv/ops";
 import { fusedOp, inputName, mergeAxes, type FusedParams } from "@conv/ops/plan";
-import { sizeOf, stridesOf } from "@conv/tensor";
+import { bytesOf, sizeOf, stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, type GpuKernel } from "../code.ts";
 import { coordinates, emitExprs, mainOf, offsetOf } from "../wgsl.ts";
 
@@ -12,8 +12,8 @@ const SIZE = 64;
 export const fused: GpuKernel = {
   name: "elementwise",
   declines: (task) => (task.op.name === fusedOp.name ? null : "does elementwise work"),
-  // Bound by memory.
-  estimate: ({ cost }, caps) => (cost.bytesRead + cost.bytesWritten) / caps.bandwidth + caps.launch,
+  // Bound by memory; what passes between the nodes of a task does not go there.
+  estimate: ({ inputs, outputs }, caps) => [...inputs, ...outputs].reduce((sum, s) => sum + bytesOf(s), 0) / caps.bandwidth + caps.launch,
   build(task) {
     const { shape, values } = task.params as FusedParams;
     const axes = mergeAxes(shape, [stridesOf(shape), ...task.inputs.map((s) => broadcastStrides(s.shape, shape))]);
