@@ -214,3 +214,11 @@ export function coordinates(index: string, sizes: readonly number[], names: read
 /** Σ names·strides as an expression; strides of 0 fall out. */
 export const offsetOf = (names: readonly string[], strides: readonly number[]): string =>
   names.flatMap((name, a) => (strides[a] === 0 ? [] : [strides[a] === 1 ? name : `${name} * ${strides[a]}u`])).join(" + ") || "0u";
+
+/** Sums and products with whole numbers as text; what adds nothing is left out. */
+export const plus = (base: string, n: number): string => (n === 0 ? base : n > 0 ? `${base} + ${n}` : `${base} - ${-n}`);
+export const times = (value: string, n: number): string => (n === 1 ? value : n < 0 ? `${value} * (${n})` : `${value} * ${n}`);
+export const sumOf = (terms: readonly (readonly [string, number])[]): string =>
+  terms.flatMap(([value, n]) => (value === "0" || n === 0 ? [] : [times(value, n)])).join(" + ") || "0";
+
+export const each = <T>(n: number, f: (i: number) => T): T[] => Array.from({ length: n }, (_, i) => f(i));

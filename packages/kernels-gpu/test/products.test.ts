@@ -1,7 +1,7 @@
 // Products (conv, its gradients, matmul) by every shape of tile, whichever would be chosen: whole and split sums, one slice in workgroup memory
 // or two, outputs in rows of four or not.
 
-import { add, conv, convGradInputOp, convGradWeightOp, convGeometry, convOp, matmul, matmulOp, mul, relu } from "@conv/ops";
+import { add, conv, convGradInputOp, convGradWeightOp, convGeometry, convOp, convTranspose, matmul, matmulOp, mul, relu } from "@conv/ops";
 import { hostArray, node, sizeOf, spec, trace, type Graph, type Op, type Spec, type Value } from "@conv/tensor";
 import { check, draw, evaluateBounded, judge } from "@conv/testkit";
 import { softwareGpu } from "@conv/testkit/webgpu";
@@ -97,7 +97,8 @@ describe("what is fused behind a product", { timeout: 60_000 }, () => {
   beforeAll(async () => void (gpu = await createGpu({ gpu: asHardware(await softwareGpu()) })));
   afterAll(() => gpu.dispose());
 
-  it.each<[string, string, number, number[][], (...xs: Value[]) => Value]>([
+  type Fused = [name: string, kernel: string, stages: number, shapes: number[][], fn: (...xs: Value[]) => Value];
+  it.each<Fused>([
     ["columns and elements of a split sum", "matmul", 2, [[4, 2000], [2000, 8], [8], [4, 8]], (x, w, b, e) => relu(add(add(matmul(x, w), b), e))],
     ["channels and elements", "igemm", 1, [[2, 8, 6, 6], [12, 4, 1, 1], [12, 1, 1], [2, 12, 6, 6]], (x, w, b, e) => relu(add(add(conv(x, w, { groups: 2 }), b), e))],
     ["channels of a split sum", "igemm", 2, [[1, 500, 4, 4], [12, 500, 1, 1], [12, 1, 1]], (x, w, b) => relu(add(conv(x, w), b))],
@@ -105,6 +106,9 @@ describe("what is fused behind a product", { timeout: 60_000 }, () => {
     ["columns of a vector by a matrix, four taps at a time", "dotMatmul", 1, [[1, 260], [9, 260], [9]], (x, w, b) => relu(add(matmul(x, w, { transposeB: true }), b))],
     ["columns of a matrix by a vector", "dotMatmul", 1, [[131, 6], [131, 1], [6, 1]], (a, v, e) => mul(matmul(a, v, { transposeA: true }), e)],
     ["channels of windows that reach beyond the edge", "dot", 1, [[2, 30, 3, 3], [5, 30, 3, 3], [5, 1, 1]], (x, w, b) => relu(add(conv(x, w, { padding: 1 }), b))],
+    ...["igemm", "direct", "dot"].map(
+      (kernel): Fused => ["channels of a kernel that covers its whole output", kernel, 1, [[3, 8, 1, 1], [8, 5, 4, 3], [10, 1, 1]], (x, w, b) => relu(add(convTranspose(x, w, { groups: 2 }), b))],
+    ),
     ["elements of a gradient to few weights", "dotGradWeight", 1, [[2, 3, 11, 13], [2, 2, 11, 13], [3, 2, 3, 3]], (dy, x, e) => mul(node(convGradWeightOp, fewWeights, [dy, x])[0], e)],
   ])("%s", async (_, kernel, stages, shapes, fn) => {
     const graph = trace(fn, shapes.map((shape) => spec(shape)));

@@ -44,6 +44,7 @@ const all: [string, Shape, Shape, ConvOptions?][] = [
   ["3×3 @2×3 padding 2", [1, 2, 2, 3], [2, 2, 3, 3], { padding: 2 }],
   ["3×3 @3 padding 1, 9→22", [1, 9, 3, 3], [22, 9, 3, 3], { padding: 1 }],
   ["2×2 @4 stride 2 groups 2 batch 3", [3, 10, 4, 4], [14, 5, 2, 2], { stride: 2, groups: 2 }],
+  ["4×3 over the whole input, groups 2 batch 3", [3, 6, 4, 3], [4, 3, 4, 3], { groups: 2 }],
   ["3×3 stride 2 padding 1", [1, 4, 9, 9], [8, 4, 3, 3], { stride: 2, padding: 1 }],
   ["3×3 stride 2 leaves a row unread", [1, 2, 8, 6], [3, 2, 3, 3], { stride: 2 }],
   ["3×3 stride 1,2 padding 0,2", [1, 3, 5, 9], [2, 3, 3, 3], { stride: [1, 2], padding: [0, 2] }],

@@ -5,8 +5,8 @@ import { convGradInputOp, convGradWeightOp, convOp, matmulOp } from "@conv/ops";
 import type { Op } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, type GpuKernel } from "../code.ts";
-import { coordinates, emitEpilogue, indent, mainOf, type EmittedEpilogue } from "../wgsl.ts";
-import { leaves, outputsOf, productsOf, tapsOf, type Product } from "./product.ts";
+import { coordinates, each, emitEpilogue, indent, mainOf, plus, sumOf, times, type EmittedEpilogue } from "../wgsl.ts";
+import { channelAt, leaves, outputsOf, productsOf, tapsOf, type Product } from "./product.ts";
 
 /** Outputs of a workgroup: rows × columns. */
 export interface Patch {
@@ -38,12 +38,6 @@ function inFours({ axes, rows, groups, offset }: Product): boolean {
 
 const patchesOf = (p: Product, { rows, columns }: Patch) => [Math.ceil(p.rows.count / rows), Math.ceil(outputsOf(p) / columns)] as const;
 
-const plus = (base: string, n: number) => (n === 0 ? base : n > 0 ? `${base} + ${n}` : `${base} - ${-n}`);
-const times = (value: string, n: number) => (n === 1 ? value : n < 0 ? `${value} * (${n})` : `${value} * ${n}`);
-const sum = (terms: readonly (readonly [string, number])[]): string =>
-  terms.flatMap(([value, n]) => (n === 0 ? [] : [times(value, n)])).join(" + ") || "0";
-const each = <T>(n: number, f: (i: number) => T): T[] => Array.from({ length: n }, (_, i) => f(i));
-
 /** The shader: bindings a and x, of vectors where taps lie in fours, and y; and those of the epilogue. */
 export function dotShader(p: Product, patch: Patch, epilogue: EmittedEpilogue): { code: string; groups: number } {
   const { axes, rows } = p;
@@ -67,7 +61,7 @@ export function dotShader(p: Product, patch: Patch, epilogue: EmittedEpilogue): 
       outer.map((i) => `${names[i]}${c}`),
     ),
     `let x_first${c}: i32 = ${plus(
-      sum([["i32(part)", p.groups.x], ...outer.map((i) => [`i32(${names[i]}${c})`, axes[i].step * axes[i].x] as const)]),
+      sumOf([["i32(part)", p.groups.x], ...outer.map((i) => [`i32(${names[i]}${c})`, axes[i].step * axes[i].x] as const)]),
       lead,
     )};`,
     ...axes.flatMap((axis, i) =>
@@ -86,7 +80,7 @@ export function dotShader(p: Product, patch: Patch, epilogue: EmittedEpilogue): 
   const body = [
     coordinates("group", [p.groups.count, columnPatches, rowPatches], ["part", "column_patch", "row_patch"]),
     `let row = ${times("row_patch", patch.rows)};`,
-    `let a_first: u32 = ${plus(sum([["part", p.groups.a], ["row", rows.a]]), p.offset.a)};`, // prettier-ignore
+    `let a_first: u32 = ${plus(sumOf([["part", p.groups.a], ["row", rows.a]]), p.offset.a)};`, // prettier-ignore
     ...each(patch.columns, column).flat(),
     ...pairs.map((n) => `var s${n} = ${T}();`),
     `for (var tap = lane${wide > 1 ? ` * ${wide}` : ""}; tap < ${taps}; tap += ${THREADS * wide}) {`,
@@ -97,8 +91,8 @@ export function dotShader(p: Product, patch: Patch, epilogue: EmittedEpilogue): 
           summed.map((i) => axes[i].taps),
           summed.map((i) => `tap_${names[i]}`),
         ),
-        `let a_tap = ${sum(summed.map((i) => [`tap_${names[i]}`, axes[i].a] as const))};`,
-        `let x_tap = ${sum(summed.map((i) => [`i32(tap_${names[i]})`, axes[i].delta * axes[i].x] as const))};`,
+        `let a_tap = ${sumOf(summed.map((i) => [`tap_${names[i]}`, axes[i].a] as const))};`,
+        `let x_tap = ${sumOf(summed.map((i) => [`i32(tap_${names[i]})`, axes[i].delta * axes[i].x] as const))};`,
         ...each(patch.rows, (m) => `let a${m} = ${T}(a[${at(plus("a_first + a_tap", m * rows.a))}]);`),
         ...each(patch.columns, input),
         ...each(patch.rows, (m) => each(patch.columns, (c) => `s${m}_${c} = fma(a${m}, x${c}, s${m}_${c});`)).flat(),
@@ -127,8 +121,8 @@ export function dotShader(p: Product, patch: Patch, epilogue: EmittedEpilogue): 
               outer.map((i) => axes[i].grid),
               outer.map((i) => `own_${names[i]}`),
             ),
-            `let element = ${plus(sum([["part", p.groups.y], ["own_row", rows.y], ...outer.map((i) => [`own_${names[i]}`, axes[i].y] as const)]), p.offset.y)};`, // prettier-ignore
-            epilogue.store({ r: "sums[lane]", channel: `part * ${rows.count} + own_row`, column: "own_column", element: "element" }, "out"),
+            `let element = ${plus(sumOf([["part", p.groups.y], ["own_row", rows.y], ...outer.map((i) => [`own_${names[i]}`, axes[i].y] as const)]), p.offset.y)};`, // prettier-ignore
+            epilogue.store({ r: "sums[lane]", channel: channelAt(p, "part", "own_row"), column: "own_column", element: "element" }, "out"),
             "y[element] = Y(out);",
           ].join("\n"),
         ),

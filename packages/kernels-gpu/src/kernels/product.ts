@@ -31,10 +31,17 @@ export interface Axis {
 export interface Product {
   /** Independent products, and rows of each: how many, and elements between neighbours. */
   readonly groups: { readonly count: number; readonly a: number; readonly x: number; readonly y: number };
-  readonly rows: { readonly count: number; readonly a: number; readonly y: number };
+  /** `plane`: neighbouring rows that belong to one channel; 1 if absent. */
+  readonly rows: { readonly count: number; readonly a: number; readonly y: number; readonly plane?: number };
   readonly axes: readonly Axis[];
   /** Elements before the first. */
   readonly offset: { readonly a: number; readonly x: number; readonly y: number };
+}
+
+/** The output channel of a row, as an expression of WGSL. */
+export function channelAt({ groups, rows: { count, plane = 1 } }: Product, part: string, row: string): string {
+  const at = groups.count > 1 ? `${part} * ${count} + ${row}` : row;
+  return plane === 1 ? at : `(${at}) / ${plane}`;
 }
 
 export const outputsOf = (p: Product): number => p.axes.reduce((n, { grid }) => n * grid, 1);
@@ -117,6 +124,16 @@ const gcd = (a: number, b: number): number => (b ? gcd(b, a % b) : a);
 /** One product for each remainder of the input's coordinates by the stride: dx[i] = Σ w[k] · dy[(i + lo − k·d) / s] where that is whole. */
 export function gradInputProducts(g: ConvGeometry): Product[] {
   const { icg, ocg, taps, xPlane, yPlane, k, xs, ys } = sizes(g);
+  // A kernel as large as the input makes one output, of which each element of the input meets a weight of its own: dx = wᵀ·dy.
+  if (yPlane === 1 && g.input.every((size, i) => size === g.kernel[i] && g.padLo[i] === 0 && (size === 1 || g.dilation[i] === 1)))
+    return [
+      simplify({
+        groups: { count: g.groups, a: ocg * icg * taps, x: ocg, y: icg * xPlane },
+        rows: { count: icg * taps, a: 1, y: 1, plane: taps },
+        offset: nowhere,
+        axes: [outer(g.n, g.oc, g.ic * xPlane), summed(ocg, icg * taps, 1)],
+      }),
+    ];
   const parts = g.input.map((size, i) => {
     const [s, d] = [g.stride[i]!, g.dilation[i]!];
     const between = s / gcd(s, d);

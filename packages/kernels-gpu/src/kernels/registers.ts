@@ -9,8 +9,8 @@
 
 import { sizeOf } from "@conv/tensor";
 import type { EmittedEpilogue } from "../wgsl.ts";
-import { coordinates, mainOf } from "../wgsl.ts";
-import { leaves, tapsOf, type Axis, type Product } from "./product.ts";
+import { coordinates, mainOf, plus, sumOf, times } from "../wgsl.ts";
+import { channelAt, leaves, tapsOf, type Axis, type Product } from "./product.ts";
 
 export interface RegisterTile {
   readonly rows: number;
@@ -63,13 +63,6 @@ function coordinatesMet({ step, delta }: Axis, outputs: number, taps: number): n
 const combinations = (counts: readonly number[]): number[][] =>
   counts.reduce<number[][]>((all, n) => all.flatMap((c) => Array.from({ length: n }, (_, i) => [...c, i])), [[]]);
 
-const plus = (base: string, n: number) => (n === 0 ? base : n > 0 ? `${base} + ${n}` : `${base} - ${-n}`);
-const times = (value: string, n: number) => (n === 1 ? value : `${value} * ${n}`);
-
-/** Σ of values times numbers; "0" is left out. */
-const sum = (terms: readonly (readonly [string, number])[]): string =>
-  terms.flatMap(([value, n]) => (value === "0" || n === 0 ? [] : [times(value, n)])).join(" + ") || "0";
-
 /** The shader: bindings a, x and y, and those of the epilogue. */
 export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEpilogue): { code: string; groups: number; enables: string[] } {
   const { axes } = p;
@@ -105,7 +98,7 @@ export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEp
   const signed = first.map((n) => `i32(${n})`);
   line(
     `let a_first = ${plus(
-      sum([
+      sumOf([
         ["part", p.groups.a],
         ["row", p.rows.a],
       ]),
@@ -113,8 +106,8 @@ export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEp
     )};`,
   );
   const lead = axes.reduce((n, axis) => n + axis.first * axis.x, p.offset.x);
-  line(`let x_first = ${plus(sum([["i32(part)", p.groups.x], ...axes.map((axis, i) => [signed[i], axis.step * axis.x] as const)]), lead)};`);
-  axes.forEach((axis, i) => checked[i] && line(`let ${names[i]}_first = ${plus(sum([[signed[i], axis.step]]), axis.first)};`));
+  line(`let x_first = ${plus(sumOf([["i32(part)", p.groups.x], ...axes.map((axis, i) => [signed[i], axis.step * axis.x] as const)]), lead)};`);
+  axes.forEach((axis, i) => checked[i] && line(`let ${names[i]}_first = ${plus(sumOf([[signed[i], axis.step]]), axis.first)};`));
 
   const cells = combinations(t.outputs);
   const sumName = (m: number, c: number) => `s${m}_${c}`;
@@ -222,7 +215,7 @@ export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEp
   if (tapsOf(p) > 0) walk(0, [], start);
 
   const yTerms = axes.map((axis, i) => [first[i], axis.y] as const);
-  line(`let y_first = ${plus(sum([["part", p.groups.y], ["row", p.rows.y], ...yTerms]), p.offset.y)};`);
+  line(`let y_first = ${plus(sumOf([["part", p.groups.y], ["row", p.rows.y], ...yTerms]), p.offset.y)};`);
   nested((t.share ? blocks : groups) * t.threads === items ? "" : `if (index < ${items})`, () =>
     cells.forEach((cell, c) => {
       const inside = axes.flatMap(({ grid }, i) => (grid % t.outputs[i] && cell[i] > 0 ? [`(${plus(first[i], cell[i])} < ${grid})`] : []));
@@ -230,10 +223,7 @@ export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEp
         for (let m = 0; m < t.rows; m++)
           nested(p.rows.count % t.rows && m > 0 ? `if (${plus("row", m)} < ${p.rows.count})` : "", () => {
             const element = plus("y_first", m * p.rows.y + cell.reduce((n, v, i) => n + v * axes[i].y, 0));
-            const channel = sum([
-              ["part", p.groups.count > 1 ? p.rows.count : 0],
-              [plus("row", m), 1],
-            ]);
+            const channel = channelAt(p, "part", plus("row", m));
             const column = plus(first.at(-1) ?? "0", cell.at(-1) ?? 0);
             const out = `y${m}_${c}`;
             line(epilogue.store({ r: sumName(m, c), channel, column, element }, out));

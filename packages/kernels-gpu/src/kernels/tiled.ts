@@ -8,8 +8,8 @@
 //
 // A sum too deep for the number of tiles is split among workgroups; a second stage adds the parts, always in the same order.
 
-import { coordinates, indent, mainOf, type EmittedEpilogue } from "../wgsl.ts";
-import { leaves, outputsOf, tapsOf, type Product } from "./product.ts";
+import { coordinates, each, indent, mainOf, plus, sumOf, times, type EmittedEpilogue } from "../wgsl.ts";
+import { channelAt, leaves, outputsOf, tapsOf, type Product } from "./product.ts";
 
 export interface Tile {
   /** Of a workgroup. */
@@ -57,11 +57,6 @@ function runsAlongTaps({ axes }: Product): boolean {
   return tap !== undefined && run(tap.taps, tap.delta * tap.x) > (column ? run(column.grid, column.step * column.x) : 0);
 }
 
-const times = (value: string, n: number) => (n === 1 ? value : n < 0 ? `${value} * (${n})` : `${value} * ${n}`);
-const plus = (base: string, n: number) => (n === 0 ? base : n > 0 ? `${base} + ${n}` : `${base} - ${-n}`);
-const sum = (terms: readonly (readonly [string, number])[]): string =>
-  terms.flatMap(([value, n]) => (value === "0" || n === 0 ? [] : [times(value, n)])).join(" + ") || "0";
-const each = <T>(n: number, f: (i: number) => T): T[] => Array.from({ length: n }, (_, i) => f(i));
 const FOUR = [0, 1, 2, 3];
 
 /** The shader: bindings a, x, y as {@link widthsOf} says, and those of the epilogue; y of a split sum has one part after another. */
@@ -100,14 +95,15 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
       ];
       if (!outer.length) lines.length = 0;
       if (!ofX) {
-        lines.push(`let ${prefix}y${e}: u32 = ${sum(outer.map((i) => [own(i), p.axes[i].y] as const))};`);
+        lines.push(`let ${prefix}y${e}: u32 = ${sumOf(outer.map((i) => [own(i), p.axes[i].y] as const))};`);
         return lines;
       }
       const lead = p.axes.reduce((n, axis) => n + axis.first * axis.x, p.offset.x);
       const signed = outer.map((i) => [`i32(${own(i)})`, p.axes[i].step * p.axes[i].x] as const);
-      lines.push(`let ${prefix}x${e}: i32 = ${plus(sum([["i32(part)", p.groups.x], ...signed]), lead)};`);
+      lines.push(`let ${prefix}x${e}: i32 = ${plus(sumOf([["i32(part)", p.groups.x], ...signed]), lead)};`);
       p.axes.forEach((axis, i) => {
-        if (checked[i]) lines.push(`let ${prefix}c${names[i]}${e} = ${plus(sum(axis.grid > 1 ? [[`i32(${own(i)})`, axis.step]] : []), axis.first)};`);
+        if (checked[i])
+          lines.push(`let ${prefix}c${names[i]}${e} = ${plus(sumOf(axis.grid > 1 ? [[`i32(${own(i)})`, axis.step]] : []), axis.first)};`);
       });
       return lines;
     });
@@ -137,7 +133,7 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
   const loadA = (i: number): string[] => {
     const { k, quad } = aPlace(i);
     const lines = [`let ak${i} = slice * ${t.depth} + ${k};`, ...(run ? [] : tapAt(`a${i}`, `ak${i}`))];
-    const base = `a_first + ${quad} * ${4 * p.rows.a} + ${run ? `ak${i}` : sum(summed.map((j) => [`a${i}${names[j]}`, p.axes[j].a] as const))}`;
+    const base = `a_first + ${quad} * ${4 * p.rows.a} + ${run ? `ak${i}` : sumOf(summed.map((j) => [`a${i}${names[j]}`, p.axes[j].a] as const))}`;
     const value = width.a === 4 ? `vec4f(a[(${base}) / 4])` : `vec4f(${FOUR.map((e) => `f32(a[${plus(`at${i}`, e * p.rows.a)}])`).join(", ")})`;
     if (width.a === 1) lines.push(`let at${i} = ${base};`);
     lines.push(`next_a${i} = ${ragged ? `select(vec4f(), ${value}, ak${i} < ${taps})` : value};`);
@@ -150,7 +146,7 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
     const tap = `x${byTaps.x ? 0 : i}`;
     const lines = byTaps.x && i > 0 ? [] : [`let xk${i} = slice * ${t.depth} + ${xPlace(i).k};`, ...tapAt(tap, `xk${i}`)];
     if (ragged && !(byTaps.x && i > 0)) lines.push(`let in_k${i} = xk${i} < ${taps};`);
-    const moved = sum(summed.map((a) => [`i32(${tap}${names[a]})`, p.axes[a].delta * p.axes[a].x] as const));
+    const moved = sumOf(summed.map((a) => [`i32(${tap}${names[a]})`, p.axes[a].delta * p.axes[a].x] as const));
     const test = (e: number) => [
       ...(ragged ? [`in_k${byTaps.x ? 0 : i}`] : []),
       ...p.axes.flatMap((_, a) => (checked[a] ? [`in${i}${names[a]}${inRow && a !== last ? 0 : e}`] : [])),
@@ -213,7 +209,7 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
     `let tx = lane % ${across};`,
     `let ty = lane / ${across};`,
     `let a_first: u32 = ${plus(
-      sum([
+      sumOf([
         ["part", p.groups.a],
         ["row_tile", t.rows * p.rows.a],
       ]),
@@ -252,10 +248,10 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
     const body: string[] = [];
     for (let m = 0; m < t.threadRows; m++) {
       const row = plus(`row_tile * ${t.rows} + ${m >> 2 ? `(ty + ${(m >> 2) * down})` : "ty"} * 4`, m & 3);
-      const from = plus(sum([...(t.splits > 1 ? [["split", partSize] as const] : []), ["part", p.groups.y], [`(${row})`, p.rows.y]]), p.offset.y);
+      const from = plus(sumOf([...(t.splits > 1 ? [["split", partSize] as const] : []), ["part", p.groups.y], [`(${row})`, p.rows.y]]), p.offset.y);
       const stores: string[] = [];
       const element = (e: number) => (inRow ? plus(`y${q}y0`, e * p.axes[last].y) : `y${q}y${e}`);
-      const channel = p.groups.count > 1 ? `part * ${p.rows.count} + ${row}` : row;
+      const channel = channelAt(p, "part", row);
       const finish = (e: number) =>
         epilogue.store({ r: `s${m}_${q}.${"xyzw"[e]}`, channel, column: plus(column, e), element: `start + ${element(e)}` }, `out${e}`);
       if (width.y === 4) stores.push(...FOUR.map(finish), `y[(start + ${element(0)}) / 4] = vec4<Y>(vec4f(out0, out1, out2, out3));`);

@@ -3,7 +3,7 @@
 
 import type { PoolGeometry } from "@conv/ops";
 import { sizeOf, stridesOf } from "@conv/tensor";
-import { indent } from "../wgsl.ts";
+import { indent, plus, times } from "../wgsl.ts";
 import { allOf } from "./each.ts";
 
 /** Names of the coordinates of an output, and of an input. */
@@ -29,9 +29,6 @@ interface Taps {
   /** Statements that do something for each tap in scan order; for the first one something else may be done. `asks`: of `within`, too. */
   each(body: (tap: Tap, first: boolean) => string, asks?: boolean): string;
 }
-
-const plus = (a: string, b: number): string => (b === 0 ? a : `${a} + ${b}`);
-const times = (a: string, b: number): string => (b === 1 ? a : `${a} * ${b}`);
 
 /** The inputs that window (o0, o1, …) sees. */
 export function tapsOf(g: PoolGeometry): Taps {

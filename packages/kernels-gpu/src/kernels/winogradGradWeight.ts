@@ -7,11 +7,11 @@ import { gradWeightTiling, ROUNDOFF, shortConvolution, type TileAxis, type Tilin
 import { sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type GpuKernel, type GpuStage, type Place, type Task } from "../code.ts";
-import { coordinates, emitEpilogue, offsetOf } from "../wgsl.ts";
+import { coordinates, emitEpilogue, offsetOf, plus, times } from "../wgsl.ts";
 import { overItems } from "./each.ts";
 import type { Product } from "./product.ts";
 import { productStage, productTime, transformTime, type Multiplied } from "./winograd.ts";
-import { inputStage, lastTile, lookup, plainNames, plus, tileOf, times, transform, writer } from "./winogradTransforms.ts";
+import { inputStage, lastTile, lookup, plainNames, tileOf, transform, writer } from "./winogradTransforms.ts";
 
 /** Bytes that transformed tiles of x, or of dy, may take. */
 const MOST_BYTES = 2 ** 26;

@@ -4,7 +4,7 @@
 import { combine, type Matrix, type SumWriter, type TileAxis, type Tiling } from "@conv/ops/plan";
 import { sizeOf, stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, type Binding, type GpuStage, type Place, type Task } from "../code.ts";
-import { coordinates, emitEpilogue, indent, literal, offsetOf } from "../wgsl.ts";
+import { coordinates, emitEpilogue, indent, literal, offsetOf, plus, times } from "../wgsl.ts";
 import { overItems } from "./each.ts";
 
 /** Tiles that are transformed and multiplied together. */
@@ -15,9 +15,6 @@ export interface Part {
   /** The last columns, of the last part, may have no tile. */
   readonly ragged: boolean;
 }
-
-export const plus = (base: string, n: number): string => (n === 0 ? base : n > 0 ? `${base} + ${n}` : `${base} - ${-n}`);
-export const times = (value: string, n: number): string => (n === 1 ? value : `${value} * ${n}`);
 
 /** Lines of code with names for sums. */
 export function writer(): { readonly lines: string[]; readonly sums: SumWriter<string>; name(text: string): string } {
