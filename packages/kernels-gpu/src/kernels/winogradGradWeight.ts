@@ -49,7 +49,9 @@ export const winogradGradWeight = (points: 4 | 6 | 8, dims: 1 | 2): GpuKernel =>
   },
   estimate(task, caps) {
     const t = gradWeightTiling(task.params as ConvGeometry, points, dims) as Tiling;
-    return multiplied(t, caps).seconds + transformTime(t, t.tiles, caps) + caps.launch;
+    // What the products come to goes through memory too.
+    const products = 8 * t.points * t.g.groups * t.g.to * t.depth;
+    return multiplied(t, caps).seconds + transformTime(t, t.tiles, caps) + products / caps.bandwidth + caps.launch;
   },
   build(task, caps) {
     const t = gradWeightTiling(task.params as ConvGeometry, points, dims) as Tiling;
