@@ -57,7 +57,19 @@ declare global {
 /** Reachable for as long as the process lives: Dawn ends the process once such an object is collected. */
 const pins = (globalThis.convTestkitGpus ??= {});
 
+/**
+ * While it waits, Dawn asks for answers at every turn of the event loop, each time by a new function: that takes a core, which software
+ * adapters compute on. From here it asks every millisecond.
+ */
+function askSeldom(): void {
+  const soon = globalThis.setImmediate;
+  const isNative = (fn: unknown) => Function.prototype.toString.call(fn) === "function () { [native code] }";
+  const seldom = (fn: (...args: unknown[]) => void, ...args: unknown[]) => (isNative(fn) ? setTimeout(fn, 1, ...args) : soon(fn, ...args));
+  Object.assign(globalThis, { setImmediate: Object.defineProperties(seldom, Object.getOwnPropertyDescriptors(soon)) });
+}
+
 function dawn(options: string[]): GPU {
+  if (!pins.software && !pins.validating) askSeldom();
   Object.assign(globalThis, globals); // GPUBufferUsage and the like, as in a browser
   return create(options);
 }

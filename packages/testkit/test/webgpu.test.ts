@@ -34,6 +34,12 @@ test("the software driver computes, and there is one object a process", async ()
   expect(await softwareGpu()).toBe(await softwareGpu());
 }, 120_000);
 
+test("others are called soon, as ever", async () => {
+  await softwareGpu();
+  expect(await new Promise((resolve) => setImmediate(resolve, "with an argument"))).toBe("with an argument");
+  expect(await promisify(setImmediate)("a promise")).toBe("a promise");
+});
+
 test("the null back end takes the same calls, computes nothing, and refuses a wrong shader", async () => {
   expect(await doubled(validatingGpu())).toHaveLength(4);
   const device = await (await validatingGpu().requestAdapter())!.requestDevice();
