@@ -30,7 +30,7 @@ Writes an archive (real-gpu.tar.xz) for a machine with Linux on x64. There:
   tar -xJf real-gpu.tar.xz && real-gpu/run.sh [--minutes 8] [--out <folder>] [--tiny]
 
   --out <file>   where to write it
-  --peers        onnxruntime, TensorFlow.js and jax-js too: 13 MB more`;
+  --peers        onnxruntime-node, TensorFlow.js and jax-js too: 10 MB more`;
 
 /** Packages of Debian and Ubuntu with what Vulkan's loader and NVIDIA's driver for it want. */
 const PACKAGES = ["libvulkan1", "libglvnd0", "libglx0", "libegl1", "libx11-6", "libxext6", "libxcb1", "libxau6", "libxdmcp6", "libbsd0", "libmd0"];
@@ -123,7 +123,6 @@ async function packPeers(root: string): Promise<void> {
   put("package.json");
   put("node_modules/@tensorflow/tfjs-gradients.mjs");
   const at = (name: string, files: readonly string[]) => ["package.json", ...files].forEach((file) => put(`node_modules/${name}/${file}`));
-  at("onnxruntime-web", ["dist/ort.webgpu.min.mjs", "dist/ort-wasm-simd-threaded.asyncify.mjs", "dist/ort-wasm-simd-threaded.asyncify.wasm"]);
   at("onnxruntime-node", ["dist", "bin/napi-v6/linux/x64"]);
   at("onnxruntime-common", ["dist/cjs"]);
   at("@jax-js/jax", ["dist"]);

@@ -47,7 +47,7 @@ function parts(): Part[] {
   const layers = ["layers", "--set", "onednn", "--filter", "resnet_50_v1_5", "--batch", "32", "--rounds", "5"];
   const whole = (batch: number): Part => ({
     name: `network batch ${batch}`,
-    args: ["networks", "--models", "resnet50", "--batch", `${batch}`, "--starts", "0", "--rounds", "5", "--against", peers(["ort-web", "ort-node"])],
+    args: ["networks", "--models", "resnet50", "--batch", `${batch}`, "--starts", "0", "--rounds", "5", "--against", peers(["ort-node"])],
     seconds: 80,
   });
   const step = (batch: number): Part => ({
@@ -56,7 +56,7 @@ function parts(): Part[] {
     seconds: 80,
   });
   return [
-    { name: "layers", args: [...layers, "--seconds", "160", "--against", peers(["ort-node", "tfjs"])], seconds: 190 },
+    { name: "layers", args: [...layers, "--seconds", "160", "--against", peers(["ort-node", "tfjs", "jax"])], seconds: 190 },
     whole(1),
     whole(32),
     step(1),
