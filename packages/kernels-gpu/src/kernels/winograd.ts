@@ -127,10 +127,15 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): GpuKernel => ({
 
 /** Seconds of the transforms of so many tiles: what they and the products move through memory. */
 export function transformTime({ g, points, depth, w, h }: Tiling, columns: number, caps: Caps): number {
-  const [rows, outputs] = [g.groups * (depth + g.to), g.groups * (g.from + g.to) * w.m * h.m];
-  const bytes = 4 * (points * (2 * rows * columns + g.groups * g.to * depth) + outputs * columns);
-  return bytes / caps.bandwidth + 2 * caps.launch + (caps.software ? COMPILING * points ** 1.5 : 0);
+  const elements = points * g.groups * (depth + g.to) * columns;
+  const outputs = g.groups * (g.from + g.to) * w.m * h.m * columns;
+  const bytes = 4 * (2 * elements + points * g.groups * g.to * depth + outputs);
+  const software = caps.software ? SOFTWARE * elements + COMPILING * points ** 1.5 : 0;
+  return bytes / caps.bandwidth + 2 * caps.launch + software;
 }
+
+/** Seconds that SwiftShader takes, on two cores, to load an element of a tile and to store one, besides the memory's time (see direct.ts). */
+const SOFTWARE = 4.5e-9;
 
 /**
  * Seconds that a transform may cost a run on a software adapter, times points^1.5: compiling it takes there a millisecond times that, for
