@@ -99,7 +99,7 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): GpuKernel => ({
     const all = tilings(gatherOf(task), points, dims) as Tiling[];
     return all.reduce((total, t) => {
       const plan = planFor(t, caps);
-      return total + plan.count * (plan.seconds + transformTime(t, plan.columns, caps));
+      return total + plan.count * (plan.seconds + transformTime(t, plan, caps));
     }, 0);
   },
   build(task, caps) {
@@ -125,9 +125,9 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): GpuKernel => ({
   },
 });
 
-/** Seconds of the transforms of so many tiles: what they and the products move through memory. */
-export function transformTime({ g, points, depth, w, h }: Tiling, columns: number, caps: Caps): number {
-  const elements = points * g.groups * (depth + g.to) * columns;
+/** Seconds of the transforms of so many tiles, and of products that become `taps`: what they and the products move through memory. */
+export function transformTime({ g, points, depth, w, h }: Tiling, { columns, taps = 0 }: { columns: number; taps?: number }, caps: Caps): number {
+  const elements = points * g.groups * (depth + g.to) * columns + taps;
   const outputs = g.groups * (g.from + g.to) * w.m * h.m * columns;
   const bytes = 4 * (2 * elements + points * g.groups * g.to * depth + outputs);
   const software = caps.software ? SOFTWARE * elements + COMPILING * points ** 1.5 : 0;

@@ -49,9 +49,8 @@ export const winogradGradWeight = (points: 4 | 6 | 8, dims: 1 | 2): GpuKernel =>
   },
   estimate(task, caps) {
     const t = gradWeightTiling(task.params as ConvGeometry, points, dims) as Tiling;
-    // What the products come to goes through memory too.
-    const products = 8 * t.points * t.g.groups * t.g.to * t.depth;
-    return multiplied(t, caps).seconds + transformTime(t, t.tiles, caps) + products / caps.bandwidth + caps.launch;
+    const taps = t.points * t.g.groups * t.g.to * t.depth;
+    return multiplied(t, caps).seconds + transformTime(t, { columns: t.tiles, taps }, caps) + caps.launch;
   },
   build(task, caps) {
     const t = gradWeightTiling(task.params as ConvGeometry, points, dims) as Tiling;
