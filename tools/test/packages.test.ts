@@ -149,7 +149,7 @@ describe("all packages", () => {
     expect(size).toBeLessThanOrEqual(70_000);
   });
 
-  test("all packages together take at most 140 kB", async () => {
+  test("all packages together take at most 170 kB", async () => {
     const names = published.map(({ manifest }) => manifest.name);
     const rows = await Promise.all(
       published.map(async ({ manifest }) => {
@@ -170,6 +170,6 @@ describe("all packages", () => {
     const total = rows.reduce((sum, row) => sum + row.total, 0);
     console.log("minified and gzipped:");
     console.table([...rows.flatMap((row) => row.sizes), { "entry point": "all packages together", alone: kB(total) }]);
-    expect(total).toBeLessThanOrEqual(140_000);
+    expect(total).toBeLessThanOrEqual(170_000);
   });
 });
