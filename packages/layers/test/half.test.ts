@@ -1,5 +1,5 @@
 // Networks on a GPU that keeps what lies between their steps in float16: answers, and gradients of one step of training, against float32. Such
-// values are off by 2⁻¹² each, at most, and a network passes them through tens of layers.
+// values are off by 2⁻¹¹ each, at most, and a network passes them through tens of layers.
 
 import { createCpu } from "@conv/kernels-cpu";
 import { createGpu } from "@conv/kernels-gpu";
