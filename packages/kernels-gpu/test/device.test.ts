@@ -2,7 +2,7 @@
 
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { add, concat, conv, matmul, mul, relu, sum } from "@conv/ops";
+import { add, concat, conv, map, matmul, mul, relu, sum, type Expr } from "@conv/ops";
 import { spec, trace, type Buffer, type Graph } from "@conv/tensor";
 import { check, draw } from "@conv/testkit";
 import { softwareGpu, validatingGpu } from "@conv/testkit/webgpu";
@@ -25,6 +25,7 @@ async function open(options: GpuOptions = {}): Promise<{ gpu: GpuBackend; device
   return { gpu, device: await requested.mock.results[0].value };
 }
 
+const letter = (i: number) => String.fromCharCode(97 + i);
 const double: Graph = trace((x) => mul(x, 2), [spec([4])]);
 const holding = (gpu: GpuBackend, ...values: number[]): Buffer => {
   const buffer = gpu.alloc(4 * values.length);
@@ -168,6 +169,26 @@ describe("limits of the adapter", () => {
     const inputs = shapes.map((s, i) => draw(s, undefined, `operand ${i}`));
     await check(gpu, chain, inputs);
     await check(gpu, joined, inputs);
+  });
+
+  it.each([
+    [8, [6, 5]],
+    [13, [3, 8]],
+    [13, [7, 4, 4]],
+  ])("one expression of %i tensors of %j, on an adapter whose kernels bind 8 buffers", async (count, shape) => {
+    const { gpu } = await open({ gpu: asCore(await softwareGpu()) });
+    const f = Array.from({ length: count - 1 }, (_, i) => i + 1).reduce<Expr>((e, i) => [i % 2 ? "sub" : "mul", e, letter(i)], letter(0));
+    // Whole, along the last axis, along the first, and one number.
+    const shapes = Array.from({ length: count }, (_, i) => [shape, shape.slice(-1), [shape[0], ...shape.slice(1).map(() => 1)], []][i % 4]);
+    const graph = trace(
+      (...xs) => map("expression", f, xs),
+      shapes.map((s) => spec(s)),
+    );
+    await check(
+      gpu,
+      graph,
+      graph.inputs.map((v, i) => draw(v.spec, undefined, `operand ${i}`)),
+    );
   });
 });
 
