@@ -3,7 +3,8 @@
 import { testBackend } from "@conv/testkit";
 import { softwareGpu } from "@conv/testkit/webgpu";
 import { createGpu } from "../src/index.ts";
-import { asHardware } from "./disguised.ts";
+import { asCore, asHardware } from "./disguised.ts";
 
 testBackend("gpu", async () => createGpu({ gpu: await softwareGpu() }), { except: ["cases", "drawn"] });
 testBackend("gpu, with the kernels of hardware", async () => createGpu({ gpu: asHardware(await softwareGpu()) }), { except: ["cases", "drawn"] });
+testBackend("gpu, on the core of WebGPU", async () => createGpu({ gpu: asHardware(asCore(await softwareGpu())) }), { except: ["cases", "drawn"] });
