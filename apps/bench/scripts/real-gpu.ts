@@ -30,7 +30,7 @@ Writes an archive (real-gpu.tar.xz) for a machine with Linux on x64. There:
   tar -xJf real-gpu.tar.xz && real-gpu/run.sh [--minutes 8] [--out <folder>] [--tiny]
 
   --out <file>   where to write it
-  --peers        onnxruntime-node, TensorFlow.js and jax-js too: 10 MB more`;
+  --peers        onnxruntime-node, TensorFlow.js and jax-js too: 45 MB in all`;
 
 /** Packages of Debian and Ubuntu with what Vulkan's loader and NVIDIA's driver for it want. */
 const PACKAGES = ["libvulkan1", "libglvnd0", "libglx0", "libegl1", "libx11-6", "libxext6", "libxcb1", "libxau6", "libxdmcp6", "libbsd0", "libmd0"];
