@@ -75,7 +75,7 @@ const expOf = (T: string, U: string): string => `fn exp_of(x: ${T}) -> ${T} {
   return select(exp(x), x, ${isNaNOf(U)});
 }`;
 const logOf = (T: string, U: string): string => `fn log_of(x: ${T}) -> ${T} {
-  let none = ${T}(bitcast<f32>(infinite_bits) * 0.0f);
+  let none = ${T}(bitcast<f32>(infinite_bits | 0x400000u));
   return select(select(log(x), none, x < ${T}(0.0f)), x, ${isNaNOf(U)});
 }`;
 
