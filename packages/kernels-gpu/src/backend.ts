@@ -4,6 +4,7 @@ import { unsupported, type Backend, type Graph } from "@conv/tensor";
 import type { Caps, Storage } from "./caps.ts";
 import { openDevice } from "./device.ts";
 import { HALF_ROUNDOFF } from "./kernels/half.ts";
+import { SUBGROUP_MATRIX } from "./matrices.ts";
 import { roundUp } from "./place.ts";
 import { compileProgram, type GpuProgram, type GpuTensorBuffer } from "./program.ts";
 import { createRuntime, USAGE } from "./runtime.ts";
@@ -54,7 +55,7 @@ export async function createGpu({
   prefer = [],
 }: GpuOptions = {}): Promise<GpuBackend> {
   if (!(roundoff >= 0)) throw new RangeError(`gpu: roundoff ${roundoff} is not a number ≥ 0`);
-  const { device, adapter, offers } = await openDevice(gpu);
+  const { device, adapter, offers } = await openDevice(gpu, arithmetic === "float16" ? [SUBGROUP_MATRIX] : []);
   for (const [what, type] of Object.entries({ storage, arithmetic }))
     if (type === "float16" && !offers.f16) {
       device.destroy();

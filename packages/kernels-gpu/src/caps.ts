@@ -5,11 +5,21 @@ import type { Choosing } from "@conv/ops/plan";
 /** Element type in which a program keeps what lies between its steps. Sums are made in float32 either way. */
 export type Storage = "float32" | "float16";
 
+/** Matrices of rows × depth and depth × columns, multiplied by a subgroup, which has at most so many lanes. */
+export interface Matrices {
+  readonly rows: number;
+  readonly columns: number;
+  readonly depth: number;
+  readonly lanes: number;
+}
+
 export interface Caps extends Choosing {
   /** The adapter computes on the processor (SwiftShader, llvmpipe): its memory is near, its threads are few. */
   readonly software: boolean;
   readonly subgroups: boolean;
   readonly f16: boolean;
+  /** How subgroups multiply matrices of float16 with sums in float32, if they can. */
+  readonly matrices: Matrices | null;
   readonly timestamps: boolean;
   readonly storage: Storage;
   /** In what kernels may multiply, where they state their error. */

@@ -2,6 +2,7 @@
 
 import { unsupported } from "@conv/tensor";
 import { speedsOf, type Caps } from "./caps.ts";
+import { matricesOf } from "./matrices.ts";
 import { adapterWords } from "./words.ts";
 
 /** What a device is asked for where the adapter has it. */
@@ -26,8 +27,8 @@ declare global {
   var convDawn: GPU | undefined;
 }
 
-/** Dawn hides f16 on NVIDIA unless it is asked for, and rounds timestamps to 100 µs. */
-const DAWN = ["enable-dawn-features=vulkan_enable_f16_on_nvidia", "disable-dawn-features=timestamp_quantization"];
+/** Dawn hides f16 on NVIDIA and subgroup matrices everywhere unless asked for them, and rounds timestamps to 100 µs. */
+const DAWN = ["enable-dawn-features=vulkan_enable_f16_on_nvidia,allow_unsafe_apis", "disable-dawn-features=timestamp_quantization"];
 
 async function findGpu(): Promise<GPU> {
   const gpu = (globalThis.navigator as Navigator | undefined)?.gpu ?? globalThis.convDawn;
@@ -70,6 +71,7 @@ export interface Opened {
     | "software"
     | "subgroups"
     | "f16"
+    | "matrices"
     | "timestamps"
     | "storageBuffers"
     | "bindingBytes"
@@ -83,15 +85,15 @@ export interface Opened {
   >;
 }
 
-/** A new device of the fastest adapter. Throws UnsupportedError, with the reason in one line, where there is none. */
-export async function openDevice(given?: GPU): Promise<Opened> {
+/** A new device of the fastest adapter, with these features besides where it has them. Throws UnsupportedError, with the reason in one line, where there is none. */
+export async function openDevice(given?: GPU, besides: readonly string[] = []): Promise<Opened> {
   const gpu = given ?? (await findGpu());
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter)
     throw unsupported("gpu", "WebGPU is there, but no adapter: the machine has no GPU, or no driver for it (Vulkan, Metal or Direct3D 12)");
-  const features = FEATURES.filter((name) => adapter.features.has(name));
+  const features = [...FEATURES, ...besides].filter((name) => adapter.features.has(name));
   const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
-  const device = await adapter.requestDevice({ requiredFeatures: [...features], requiredLimits });
+  const device = await adapter.requestDevice({ requiredFeatures: features as GPUFeatureName[], requiredLimits });
   const { architecture, device: model, description } = adapter.info;
   const software =
     adapter.info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(`${architecture} ${model} ${description}`);
@@ -103,6 +105,7 @@ export async function openDevice(given?: GPU): Promise<Opened> {
       software,
       subgroups: device.features.has("subgroups"),
       f16: device.features.has("shader-f16"),
+      matrices: await matricesOf(device, adapter.info),
       timestamps: device.features.has("timestamp-query"),
       storageBuffers: limits.maxStorageBuffersPerShaderStage,
       bindingBytes: limits.maxStorageBufferBindingSize,

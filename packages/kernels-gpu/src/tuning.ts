@@ -2,6 +2,6 @@
 
 export type { GpuCode, Task } from "./code.ts";
 export { productsOf } from "./kernels/product.ts";
-export { threadsOf, workgroupBytes, type Tile } from "./kernels/tiled.ts";
+export { threadsOf, workgroupBytes, type Tile } from "./kernels/tile.ts";
 export { DEPTHS, SHAPES, tiledCode, tileFor } from "./kernels/tiles.ts";
 export { GROUPS_PER_AXIS, shaderOf } from "./wgsl.ts";

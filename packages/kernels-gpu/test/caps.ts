@@ -7,6 +7,7 @@ export const caps: Caps = {
   software: false,
   subgroups: true,
   f16: true,
+  matrices: null,
   timestamps: true,
   storage: "float32",
   arithmetic: "float32",

@@ -14,6 +14,12 @@ const problems: [kernel: string, shapes: number[][], fn: (...xs: Value[]) => Val
   ["igemmF16", [[2, 24, 5, 6], [24, 10, 3, 3]], (dy, w) => node(convGradInputOp, geometry, [dy, w])[0]],
   ["gradWeightF16", [[2, 24, 5, 6], [2, 20, 9, 11]], (dy, x) => node(convGradWeightOp, geometry, [dy, x])[0]],
   ["matmulF16", [[30, 70], [70, 40]], (a, b) => matmul(a, b)],
+  ["igemmMatrix", [[2, 40, 7, 9], [24, 40, 3, 3], [24, 1, 1]], (x, w, b) => relu(add(conv(x, w, { padding: 1 }), b))],
+  ["igemmMatrix", [[1, 70, 8, 8], [72, 70, 1, 1]], (x, w) => conv(x, w)],
+  ["igemmMatrix", [[2, 24, 5, 6], [24, 10, 3, 3]], (dy, w) => node(convGradInputOp, geometry, [dy, w])[0]],
+  ["gradWeightMatrix", [[2, 24, 5, 6], [2, 20, 9, 11]], (dy, x) => node(convGradWeightOp, geometry, [dy, x])[0]],
+  ["matmulMatrix", [[30, 70], [70, 40], [40], [30, 40]], (a, b, c, e) => relu(add(add(matmul(a, b), c), e))],
+  ["matmulMatrix", [[3, 70, 130], [3, 90, 70]], (a, b) => matmul(a, b, { transposeA: true, transposeB: true })],
 ]; // prettier-ignore
 
 const graphOf = ([, shapes, fn]: (typeof problems)[number]): Graph => trace(fn, shapes.map((shape) => spec(shape))); // prettier-ignore
@@ -31,7 +37,15 @@ it.each(problems)("%s is not taken unless it is asked for", async (kernel, ...re
   gpu.dispose();
 });
 
-it.each(problems)("%s is code that WebGPU accepts", async (...problem) => {
+it("matrices of subgroups are not taken where the adapter has none", async () => {
+  const gpu = await createGpu({ gpu: validatingGpu(), arithmetic: "float16", prefer: ["igemmMatrix"] });
+  expect(gpu.caps.matrices).toBeNull();
+  expect(gpu.compile(graphOf(problems[0])).steps.map((s) => s.kernel)).not.toContain("igemmMatrix");
+  gpu.dispose();
+});
+
+// Dawn's null back end has float16, but no matrices of subgroups.
+it.each(problems.filter(([kernel]) => !kernel.endsWith("Matrix")))("%s is code that WebGPU accepts", async (...problem) => {
   const [kernel] = problem;
   const gpu = await createGpu({ gpu: validatingGpu(), arithmetic: "float16", storage: "float16", prefer: [kernel] });
   const graph = graphOf(problem);
@@ -56,6 +70,7 @@ describe("within the stated bound", { timeout: 120_000 }, () => {
   it.for(problems)("%s of %j", async (problem, { skip }) => {
     if (!gpu) return skip("the adapter has no shader-f16");
     const [kernel] = problem;
+    if (kernel.endsWith("Matrix") && !gpu.caps.matrices) return skip("the adapter has no chromium-experimental-subgroup-matrix");
     const graph = graphOf(problem);
     const made = gpu;
     const preferring = { ...made, compile: (g: Graph) => made.compile(g, { prefer: [kernel] }) };

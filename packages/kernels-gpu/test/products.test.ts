@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Binding, GpuStage, Task } from "../src/code.ts";
 import { createGpu, type GpuBackend } from "../src/index.ts";
 import { productsOf } from "../src/kernels/product.ts";
-import { threadsOf, type Tile } from "../src/kernels/tiled.ts";
+import { threadsOf, type Tile } from "../src/kernels/tile.ts";
 import { SHAPES, tiledCode } from "../src/kernels/tiles.ts";
 import { shaderOf } from "../src/wgsl.ts";
 import { caps } from "./caps.ts";

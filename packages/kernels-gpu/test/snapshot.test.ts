@@ -61,6 +61,7 @@ const snapshots: readonly Snapshot[] = [
   ["directMatmul", "b transposed", [f32(3, 5), f32(6, 5)], (a, b) => matmul(a, b, { transposeB: true })],
   ["igemm", "3×3 stride 2", [f32(2, 8, 9, 16), f32(20, 8, 3, 3)], (x, w) => conv(x, w, { stride: 2, padding: 1 })],
   ["igemmF16", "1×1", [f32(1, 16, 4, 4), f32(16, 16, 1, 1)], (x, w) => conv(x, w), { arithmetic: "float16", roundoff: Infinity }],
+  ["igemmMatrix", "1×1, bias", [f32(1, 16, 4, 4), f32(16, 16, 1, 1), f32(16, 1, 1)], (x, w, b) => add(conv(x, w), b), { arithmetic: "float16", roundoff: Infinity, matrices: { rows: 16, columns: 16, depth: 16, lanes: 32 } }], // prettier-ignore
   ["winograd2d6", "bias, relu", [f32(1, 3, 6, 6), f32(2, 3, 3, 3), f32(2, 1, 1)], (x, w, b) => relu(add(conv(x, w, { padding: 1 }), b))],
   ["winogradGradWeight1d4", "3 taps", [f32(1, 4, 6), f32(1, 3, 8)], (dy, x) => node(convGradWeightOp, convGeometry(spec([1, 3, 8]), spec([4, 3, 3])), [dy, x])[0]], // prettier-ignore
   ["depthwiseGradWeight", "in parts", [f32(2, 2, 8, 8), f32(2, 2, 8, 8)], (dy, x) => node(convGradWeightOp, convGeometry(spec([2, 2, 8, 8]), spec([2, 1, 3, 3]), { groups: 2, padding: 1 }), [dy, x])[0]], // prettier-ignore

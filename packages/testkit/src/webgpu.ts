@@ -10,6 +10,9 @@ import { hasPackaged, unpacked } from "./unpacked.ts";
 /** SwiftShader unrolls a workgroup's zeros into one store an element; written by Dawn as a loop they compile up to twenty times faster. */
 const LOOPED_ZEROS = "disable-dawn-features=use_vulkan_zero_initialize_workgroup_memory_extension";
 
+/** Dawn offers subgroup matrices, where the driver has them, to those who ask for what is not yet safe for the pages of strangers. */
+const EXPERIMENTS = "enable-dawn-features=allow_unsafe_apis";
+
 /** Keep a library loaded when Node finds that it is no module of its own (glibc's RTLD_NODELETE). */
 const NODELETE = 0x1000;
 
@@ -44,7 +47,7 @@ export async function softwareEnv(): Promise<NodeJS.ProcessEnv> {
 /** WebGPU that computes, on SwiftShader. One object a process. */
 export async function softwareGpu(): Promise<GPU> {
   await useSoftwareDriver();
-  return (pins.software ??= dawn([LOOPED_ZEROS]));
+  return (pins.software ??= dawn([LOOPED_ZEROS, EXPERIMENTS]));
 }
 
 /** WebGPU that computes nothing, yet validates each shader and call. It needs no driver and takes no time. */

@@ -1,5 +1,6 @@
 // Products by tiles in workgroup memory that multiply in float16, where it is asked for: twice as many multiply-adds at a time on devices that
-// have them, and half the workgroup memory. A slice of at most 16 products is summed in float16, what the slices come to in float32.
+// have them, and half the workgroup memory. A slice of at most 16 products is summed in float16, what the slices come to in float32. Where the
+// adapter has matrices of subgroups these multiply, and all sums are float32.
 
 import type { GpuKernel } from "../code.ts";
 import { gradWeight } from "./gradWeight.ts";
@@ -13,13 +14,34 @@ import { tiledCode, tiledSeconds } from "./tiles.ts";
  */
 export const HALF_ROUNDOFF = 20 * 2 ** 12;
 
+/** The same where float32 is summed, of products that are exact: two for the operands, and one for how the device adds, which WGSL leaves open. */
+const MATRIX_ROUNDOFF = 3 * 2 ** 12;
+
+const NOT_ASKED = "multiplies in float16, which was not asked for";
+
 const inHalf = (kernel: GpuKernel): GpuKernel => ({
   ...kernel,
   name: `${kernel.name}F16`,
   roundoff: HALF_ROUNDOFF,
-  declines: (task, caps) => (caps.arithmetic === "float16" ? kernel.declines(task, caps) : "multiplies in float16, which was not asked for"),
-  estimate: (task, caps) => tiledSeconds(task, caps, true),
-  build: (task, caps) => tiledCode(`${kernel.name} in float16`, task, caps, { half: true }),
+  declines: (task, caps) => (caps.arithmetic === "float16" ? kernel.declines(task, caps) : NOT_ASKED),
+  estimate: (task, caps) => tiledSeconds(task, caps, "float16"),
+  build: (task, caps) => tiledCode(`${kernel.name} in float16`, task, caps, { how: "float16" }),
 });
 
-export const [igemmF16, gradWeightF16, matmulF16] = [igemm, gradWeight, matmul].map(inHalf);
+const byMatrices = (kernel: GpuKernel): GpuKernel => ({
+  ...kernel,
+  name: `${kernel.name}Matrix`,
+  roundoff: MATRIX_ROUNDOFF,
+  declines: (task, caps) =>
+    caps.arithmetic === "float32"
+      ? NOT_ASKED
+      : caps.matrices
+        ? kernel.declines(task, caps)
+        : "needs subgroups that multiply matrices of float16, which the adapter does not have",
+  estimate: (task, caps) => tiledSeconds(task, caps, "matrices"),
+  build: (task, caps) => tiledCode(`${kernel.name} by matrices of subgroups`, task, caps, { how: "matrices" }),
+});
+
+const products = [igemm, gradWeight, matmul];
+export const [igemmF16, gradWeightF16, matmulF16] = products.map(inHalf);
+export const [igemmMatrix, gradWeightMatrix, matmulMatrix] = products.map(byMatrices);

@@ -7,7 +7,7 @@ import { direct, directGradWeight, directMatmul } from "./direct.ts";
 import { dot, dotGradWeight, dotMatmul } from "./dot.ts";
 import { fused } from "./fused.ts";
 import { gradWeight } from "./gradWeight.ts";
-import { gradWeightF16, igemmF16, matmulF16 } from "./half.ts";
+import { gradWeightF16, gradWeightMatrix, igemmF16, igemmMatrix, matmulF16, matmulMatrix } from "./half.ts";
 import { igemm } from "./igemm.ts";
 import { matmul } from "./matmul.ts";
 import { mix } from "./mix.ts";
@@ -30,6 +30,7 @@ export const kernels: readonly GpuKernel[] = [
   direct,
   igemm,
   igemmF16,
+  igemmMatrix,
   dot,
   depthwiseGradWeight,
   winogradGradWeight(4, 1),
@@ -41,10 +42,12 @@ export const kernels: readonly GpuKernel[] = [
   directGradWeight,
   gradWeight,
   gradWeightF16,
+  gradWeightMatrix,
   dotGradWeight,
   directMatmul,
   matmul,
   matmulF16,
+  matmulMatrix,
   dotMatmul,
   reduce,
   pool,

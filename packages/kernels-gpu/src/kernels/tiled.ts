@@ -9,27 +9,10 @@
 // A sum too deep for the number of tiles is split among workgroups; a second stage adds the parts, always in the same order.
 
 import { coordinates, each, indent, mainOf, plus, sumOf, times, type EmittedEpilogue } from "../wgsl.ts";
+import { matrixCode } from "./matrix.ts";
 import { channelAt, leaves, outputsOf, tapsOf, type Product } from "./product.ts";
+import { pitchOf, threadsOf, type Tile } from "./tile.ts";
 
-export interface Tile {
-  /** Of a workgroup. */
-  readonly rows: number;
-  readonly columns: number;
-  readonly depth: number;
-  /** Of a thread; multiples of 4. */
-  readonly threadRows: number;
-  readonly threadColumns: number;
-  /** Slices that are in workgroup memory at a time. */
-  readonly buffers: 1 | 2;
-  readonly splits: number;
-  /** Slices lie in memory, and are multiplied and summed, in float16; what they come to is added in float32. */
-  readonly half?: boolean;
-}
-
-export const threadsOf = (t: Tile): number => (t.rows / t.threadRows) * (t.columns / t.threadColumns);
-/** Vectors between neighbouring taps of a slice: one more than needed, so that a tap's neighbours lie in different banks. */
-const pitch = (rows: number) => rows / 4 + 1;
-export const workgroupBytes = (t: Tile): number => (t.half ? 8 : 16) * t.buffers * t.depth * (pitch(t.rows) + pitch(t.columns));
 export const groupsOf = (p: Product, t: Tile): number =>
   t.splits * p.groups.count * Math.ceil(outputsOf(p) / t.columns) * Math.ceil(p.rows.count / t.rows);
 
@@ -62,7 +45,11 @@ const FOUR = [0, 1, 2, 3];
 /** The shader: bindings a, x, y as {@link widthsOf} says, and those of the epilogue; y of a split sum has one part after another. */
 export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, partSize: number): { code: string; groups: number; enables: string[] } {
   const four = t.half ? "vec4<f16>" : "vec4f";
-  const stored = (value: string) => (t.half ? `${four}(${value})` : value);
+  const pitch = pitchOf(t);
+  const put4 = (tile: string, at: string, value: string) =>
+    t.matrices
+      ? FOUR.map((e) => `${tile}[(${at}) * 4${e ? ` + ${e}` : ""}] = f16(${value}.${"xyzw"[e]});`).join(" ")
+      : `${tile}[${at}] = ${t.half ? `${four}(${value})` : value};`;
 
   const threads = threadsOf(t);
   const [rowQuads, columnQuads] = [t.rows / 4, t.columns / 4];
@@ -170,32 +157,31 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
   const put = (half: string) => [
     ...each(aLoads, (i) => {
       const { k, quad } = aPlace(i);
-      return some(
-        i,
-        t.depth * rowQuads,
-        `a_tile[${buffer(half, t.depth * pitch(t.rows))}${k} * ${pitch(t.rows)} + ${quad}] = ${stored(`next_a${i}`)};`,
-      );
+      return some(i, t.depth * rowQuads, put4("a_tile", `${buffer(half, t.depth * pitch(t.rows))}${k} * ${pitch(t.rows)} + ${quad}`, `next_a${i}`));
     }),
     ...each(xLoads, (i) => {
       const { k, quad } = xPlace(i);
       return some(
         i,
         t.depth * columnQuads,
-        `x_tile[${buffer(half, t.depth * pitch(t.columns))}${k} * ${pitch(t.columns)} + ${quad}] = ${stored(`next_x${i}`)};`,
+        put4("x_tile", `${buffer(half, t.depth * pitch(t.columns))}${k} * ${pitch(t.columns)} + ${quad}`, `next_x${i}`),
       );
     }),
   ];
 
   const [aQuads, xQuads] = [t.threadRows / 4, t.threadColumns / 4];
   const sums = t.half ? "h" : "s";
-  const multiply = each(t.depth, (k) => [
-    ...each(aQuads, (q) => `let a${k}_${q} = a_tile[a_from + ${k * pitch(t.rows) + q * down}];`),
-    ...each(xQuads, (q) => `let x${k}_${q} = x_tile[x_from + ${k * pitch(t.columns) + q * across}];`),
-    ...each(t.threadRows, (m) =>
-      each(xQuads, (q) => `${sums}${m}_${q} = fma(${four}(a${k}_${m >> 2}.${"xyzw"[m & 3]}), x${k}_${q}, ${sums}${m}_${q});`),
-    ).flat(),
-  ]).flat();
-  if (t.half) {
+  const byMatrices = t.matrices && matrixCode(p, t, t.matrices, epilogue, partSize);
+  const multiply =
+    byMatrices?.multiply ??
+    each(t.depth, (k) => [
+      ...each(aQuads, (q) => `let a${k}_${q} = a_tile[a_from + ${k * pitch(t.rows) + q * down}];`),
+      ...each(xQuads, (q) => `let x${k}_${q} = x_tile[x_from + ${k * pitch(t.columns) + q * across}];`),
+      ...each(t.threadRows, (m) =>
+        each(xQuads, (q) => `${sums}${m}_${q} = fma(${four}(a${k}_${m >> 2}.${"xyzw"[m & 3]}), x${k}_${q}, ${sums}${m}_${q});`),
+      ).flat(),
+    ]).flat();
+  if (t.half && !byMatrices) {
     multiply.unshift(...each(t.threadRows, (m) => each(xQuads, (q) => `var h${m}_${q} = ${four}();`).join(" ")));
     multiply.push(...each(t.threadRows, (m) => each(xQuads, (q) => `s${m}_${q} += vec4f(h${m}_${q});`).join(" ")));
   }
@@ -206,8 +192,7 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
       [t.splits, p.groups.count, Math.ceil(outputs / t.columns), Math.ceil(p.rows.count / t.rows)],
       ["split", "part", "column_tile", "row_tile"],
     ),
-    `let tx = lane % ${across};`,
-    `let ty = lane / ${across};`,
+    ...(byMatrices ? [] : [`let tx = lane % ${across};`, `let ty = lane / ${across};`]),
     `let a_first: u32 = ${plus(
       sumOf([
         ["part", p.groups.a],
@@ -216,7 +201,7 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
       p.offset.a,
     )};`,
     ...each(byTaps.x ? xLoads : 1, (i) => locate(located(i), `column_tile * ${t.columns} + ${xPlace(i).quad} * 4`, true)).flat(),
-    ...each(t.threadRows, (m) => each(xQuads, (q) => `var s${m}_${q} = vec4f();`).join(" ")),
+    ...(byMatrices?.sums ?? each(t.threadRows, (m) => each(xQuads, (q) => `var s${m}_${q} = vec4f();`).join(" "))),
     [...each(aLoads, (i) => `var next_a${i}: vec4f;`), ...each(xLoads, (i) => `var next_x${i}: vec4f;`)].join(" "),
     `let first = split * ${share};`,
     `let end = min(first + ${share}, ${slices});`,
@@ -230,8 +215,8 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
       [
         `let slice = min(now + 1, ${slices - 1});`,
         ...load,
-        `let a_from = ${buffer("half", t.depth * pitch(t.rows))}ty;`,
-        `let x_from = ${buffer("half", t.depth * pitch(t.columns))}tx;`,
+        `let a_from = ${buffer("half", t.depth * pitch(t.rows))}${byMatrices ? "0u" : "ty"};`,
+        `let x_from = ${buffer("half", t.depth * pitch(t.columns))}${byMatrices ? "0u" : "tx"};`,
         ...multiply,
         ...(halves ? ["half = 1 - half;"] : ["workgroupBarrier();"]),
         ...put("half"),
@@ -239,7 +224,7 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
       ].join("\n"),
     ),
     "}",
-    ...each(xQuads, (q) => storeQuad(q)).flat(),
+    ...(byMatrices?.store ?? each(xQuads, (q) => storeQuad(q)).flat()),
   ];
 
   function storeQuad(q: number): string[] {
@@ -267,16 +252,18 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
   }
 
   const groups = groupsOf(p, t);
+  const [element, each4] = t.matrices ? ["f16", 4] : [four, 1];
   return {
     code: [
-      `var<workgroup> a_tile: array<${four}, ${t.buffers * t.depth * pitch(t.rows)}>;`,
-      `var<workgroup> x_tile: array<${four}, ${t.buffers * t.depth * pitch(t.columns)}>;`,
+      `var<workgroup> a_tile: array<${element}, ${t.buffers * t.depth * pitch(t.rows) * each4}>;`,
+      `var<workgroup> x_tile: array<${element}, ${t.buffers * t.depth * pitch(t.columns) * each4}>;`,
       ...(epilogue.functions ? ["", epilogue.functions] : []),
       "",
-      mainOf(groups, threads, main.filter(Boolean).join("\n")),
+      ...(byMatrices?.functions ?? []),
+      mainOf(groups, threads, main.filter(Boolean).join("\n"), byMatrices?.builtins),
     ].join("\n"),
     groups,
-    enables: t.half ? ["f16"] : [],
+    enables: [...(t.half ? ["f16"] : []), ...(byMatrices?.enables ?? [])],
   };
 }
 

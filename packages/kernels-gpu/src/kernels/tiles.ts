@@ -7,7 +7,8 @@ import { emitEpilogue } from "../wgsl.ts";
 import { chosenFor } from "./direct.ts";
 import { outputsOf, productsOf, tapsOf, type Product } from "./product.ts";
 import { registersShader } from "./registers.ts";
-import { addParts, groupsOf, threadsOf, tiledShader, widthsOf, workgroupBytes, type Tile } from "./tiled.ts";
+import { threadsOf, workgroupBytes, type Tile } from "./tile.ts";
+import { addParts, groupsOf, tiledShader, widthsOf } from "./tiled.ts";
 
 /** Rows and columns of a workgroup and of a thread, and what part of the rate of multiply-adds such threads can reach. */
 export const SHAPES = [
@@ -22,6 +23,15 @@ export const SHAPES = [
   { rows: 32, columns: 32, threadRows: 4, threadColumns: 4, reach: 0.45 },
   { rows: 16, columns: 64, threadRows: 4, threadColumns: 4, reach: 0.45 },
 ] as const;
+/** The same where subgroups multiply matrices: each holds 32 × 32. */
+const MATRIX_SHAPES = [
+  { rows: 128, columns: 64, threadRows: 32, threadColumns: 32, reach: 0.6 },
+  { rows: 64, columns: 128, threadRows: 32, threadColumns: 32, reach: 0.6 },
+  { rows: 64, columns: 64, threadRows: 32, threadColumns: 32, reach: 0.5 },
+  { rows: 32, columns: 64, threadRows: 32, threadColumns: 32, reach: 0.4 },
+  { rows: 64, columns: 32, threadRows: 32, threadColumns: 32, reach: 0.4 },
+  { rows: 32, columns: 32, threadRows: 32, threadColumns: 32, reach: 0.3 },
+] as const;
 /** Taps of a slice. */
 export const DEPTHS = [16, 8];
 const SPLITS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128];
@@ -29,7 +39,11 @@ const SPLITS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128];
 /** Processors of a device, threads that keep one of them busy, and threads that one holds. */
 const PROCESSORS = 132;
 const BUSY = 384;
+const BUSY_WITH_MATRICES = 128;
 const HOLDS = 1024;
+
+/** How a product is multiplied: in either type by threads, or in float16 by subgroups. */
+export type Multiplying = "float32" | "float16" | "matrices";
 
 interface Chosen {
   readonly tile: Tile;
@@ -41,19 +55,31 @@ const MOST_KNOWN = 500;
 
 /**
  * The tile with the least predicted time. `alone`: the product makes all of an output, so that its sum may be split. The smallest tile takes
- * 64 threads and 2 KiB, which every adapter has. `half`: in float16.
+ * 64 threads and 2 KiB, which every adapter has; the smallest of matrices one subgroup and 8 KiB.
  */
-export function tileFor(p: Product, alone: boolean, caps: Caps, half = false): Chosen {
-  const key = JSON.stringify([p, alone, half, caps.workgroupBytes, caps.threads, caps.macs, caps.bandwidth, caps.launch, caps.software]);
+export function tileFor(p: Product, alone: boolean, caps: Caps, how: Multiplying = "float32"): Chosen {
+  const key = JSON.stringify([
+    p,
+    alone,
+    how,
+    caps.matrices,
+    caps.workgroupBytes,
+    caps.threads,
+    caps.macs,
+    caps.bandwidth,
+    caps.launch,
+    caps.software,
+  ]);
   const before = known.get(key);
   if (before !== undefined) return before;
   let best: Chosen | null = null;
   const slices = (depth: number) => Math.ceil(tapsOf(p) / depth);
   const outputs = p.groups.count * p.rows.count * outputsOf(p);
-  for (const { reach, ...shape } of SHAPES)
-    for (const depth of DEPTHS)
+  const matrices = how === "matrices" ? caps.matrices! : undefined;
+  for (const { reach, ...shape } of matrices ? MATRIX_SHAPES : SHAPES)
+    for (const depth of matrices ? [16] : DEPTHS)
       for (const splits of SPLITS.filter((n) => n === 1 || (alone && n * 2 <= slices(depth) && 4 * n * outputs <= caps.bindingBytes))) {
-        const wide: Tile = { ...shape, depth, splits, buffers: 2, half };
+        const wide: Tile = { ...shape, depth, splits, buffers: 2, half: how !== "float32", matrices };
         const tile: Tile = workgroupBytes(wide) <= caps.workgroupBytes ? wide : { ...wide, buffers: 1 };
         if (workgroupBytes(tile) > caps.workgroupBytes || threadsOf(tile) > caps.threads) continue;
         const seconds = secondsOf(p, tile, reach, caps);
@@ -70,7 +96,9 @@ function secondsOf(p: Product, t: Tile, reach: number, caps: Caps): number {
   const threads = threadsOf(t);
   const together = Math.min(Math.ceil(HOLDS / threads), Math.ceil(groups / PROCESSORS));
   const depth = Math.ceil(Math.ceil(tapsOf(p) / t.depth) / t.splits) * t.depth + 2 * t.depth;
-  const rate = (((t.half ? 2 : 1) * caps.macs) / PROCESSORS) * reach * Math.min(1, (together * threads) / BUSY);
+  // Matrices of a subgroup: twice to sixteen times what its lanes multiply, by the maker; a processor has no use for them.
+  const faster = t.matrices ? (caps.software ? 1 : 4) : t.half ? 2 : 1;
+  const rate = ((faster * caps.macs) / PROCESSORS) * reach * Math.min(1, (together * threads) / (t.matrices ? BUSY_WITH_MATRICES : BUSY));
   const computing = (Math.ceil(groups / (PROCESSORS * together)) * together * t.rows * t.columns * depth) / rate;
   const outputs = p.groups.count * p.rows.count * outputsOf(p);
   const parts = t.splits > 1 ? (8 * t.splits * outputs) / caps.bandwidth + caps.launch : 0;
@@ -82,11 +110,11 @@ function secondsOf(p: Product, t: Tile, reach: number, caps: Caps): number {
 const SOFTWARE = 12;
 
 /** Predicted seconds of a task made of products. */
-export const tiledSeconds = (task: Task, caps: Caps, half = false): number =>
-  productsOf(task)!.products.reduce((total, p, _, all) => total + (tapsOf(p) ? tileFor(p, all.length === 1, caps, half).seconds : caps.launch), 0);
+export const tiledSeconds = (task: Task, caps: Caps, how?: Multiplying): number =>
+  productsOf(task)!.products.reduce((total, p, _, all) => total + (tapsOf(p) ? tileFor(p, all.length === 1, caps, how).seconds : caps.launch), 0);
 
-/** The stages of a task made of products, each with the tile that is given or, unless one is, the fastest; `half`: in float16. */
-export function tiledCode(label: string, task: Task, caps: Caps, { tile: given, half = false }: { tile?: Tile; half?: boolean } = {}): GpuCode {
+/** The stages of a task made of products, each with the tile that is given or, unless one is, the fastest. */
+export function tiledCode(label: string, task: Task, caps: Caps, { tile: given, how }: { tile?: Tile; how?: Multiplying } = {}): GpuCode {
   const { products, a, x } = productsOf(task)!;
   const epilogue = emitEpilogue(task.epilogue, 2);
   const plain = emitEpilogue(null, 2);
@@ -102,8 +130,8 @@ export function tiledCode(label: string, task: Task, caps: Caps, { tile: given, 
     // Outputs that nothing is summed for.
     if (!tapsOf(p))
       return [{ label, reads: [...operands, ...epilogue.reads], writes: [y], ...registersShader(p, chosenFor(p, caps).tile, epilogue) }];
-    const tile = given ?? tileFor(p, products.length === 1, caps, half).tile;
-    const width = widthsOf(p);
+    const tile = given ?? tileFor(p, products.length === 1, caps, how).tile;
+    const width = tile.matrices ? { ...widthsOf(p), y: 1 as const } : widthsOf(p);
     const reads = operands.map((b, i) => ({ ...b, width: i ? width.x : width.a }));
     if (tile.splits === 1)
       return [{ label, reads: [...reads, ...epilogue.reads], writes: [{ ...y, width: width.y }], ...tiledShader(p, tile, epilogue, size) }];

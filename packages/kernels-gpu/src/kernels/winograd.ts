@@ -10,7 +10,8 @@ import { emitEpilogue } from "../wgsl.ts";
 import { chosenFor } from "./direct.ts";
 import type { Product } from "./product.ts";
 import { registersShader } from "./registers.ts";
-import { tiledShader, widthsOf, type Tile } from "./tiled.ts";
+import type { Tile } from "./tile.ts";
+import { tiledShader, widthsOf } from "./tiled.ts";
 import { tileFor } from "./tiles.ts";
 import { inputStage, outputStage, weightStage } from "./winogradTransforms.ts";
 
