@@ -17,8 +17,8 @@ import { addExample, createProject, runInBrowser, runInNode, type Project } from
 import { bundledSize } from "../src/size.ts";
 import { check, published, root } from "../src/workspace.ts";
 
-/** Entry points of the sources that only this repository's tests use. */
-const NOT_PUBLISHED = ["@conv/ops/cases"];
+/** Entry points of the sources that only this repository's tests and benchmarks use. */
+const NOT_PUBLISHED = ["@conv/ops/cases", "@conv/kernels-gpu/tuning"];
 
 let tarballs: Readonly<Record<string, string>>;
 
