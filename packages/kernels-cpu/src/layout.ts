@@ -1,6 +1,6 @@
 // What a program holds and where, found before any code is made: the memory of a graph on this back end can be told without compiling it.
 
-import type { Causes } from "@conv/ops/plan";
+import { distinctCauses, type Causes } from "@conv/ops/plan";
 import { bytesOf, optimise, type Graph, type Node, type Step, type Value } from "@conv/tensor";
 import { packArena } from "./arena.ts";
 import type { Caps } from "./caps.ts";
@@ -50,7 +50,7 @@ export function layOut(source: Graph, caps: Caps): LaidOut {
   const graph = optimise(source);
   const placement = place(graph, plan(graph, caps), caps);
   const { stages, blocks, busy, lasting } = placement;
-  const causes = [...new Map(stages.flatMap(({ once }) => (once ? [[once.join(), once] as const] : []))).values()];
+  const causes = distinctCauses(stages);
   const flags = graph.inputs.length + graph.outputs.length;
   const counters = flags + causes.length;
   const end = counters + (caps.threads > 1 ? stages.length : 0);

@@ -2,7 +2,7 @@
 // concatenation are written where they belong in it, a slice is read where it lies, and a result takes the memory of an input that dies.
 
 import { concatOp, sliceOp, type ConcatParams, type SliceParams } from "@conv/ops";
-import { onceOf, root, type Causes } from "@conv/ops/plan";
+import { onceFirst, root, sameCauses, type Causes } from "@conv/ops/plan";
 import { bytesOf, sizeOf, stridesOf, type Graph, type Value } from "@conv/tensor";
 import type { Lifetime } from "./arena.ts";
 import type { Caps } from "./caps.ts";
@@ -69,10 +69,7 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
     if (!homes.has(root(v))) homes.set(root(v), { kind: "output", index, offset: 0, bytes: bytesOf(v.spec) });
   });
   const parts = partsOf(graph, inOrder);
-  const once = onceOf(graph, inOrder, new Set([...parts.keys(), ...[...parts.values()].map((p) => p.whole)]));
-  // What need not run every time goes first, so that nothing waits for it in between.
-  const planned = [...inOrder.filter((p) => once.has(p)), ...inOrder.filter((p) => !once.has(p))];
-  const causes = new Map<Value, Causes>(planned.flatMap((p) => p.writes.flatMap((v) => (once.has(p) ? [[v, once.get(p)!] as const] : []))));
+  const { once, planned, causes } = onceFirst(graph, inOrder, new Set([...parts.keys(), ...[...parts.values()].map((p) => p.whole)]));
   const dying = lastReads(graph, planned, parts);
   for (const v of causes.keys()) dying.delete(v);
   const blocks: (Block & { from: number; to: number })[] = [];
@@ -145,9 +142,6 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
   const lasting = new Set([...causes.keys()].filter((v) => permanent.includes(homes.get(v)!)));
   return { planned, stages, blocks, homes, busy, lasting };
 }
-
-/** Whether a value that has causes need not outlast the run: it is read only when it has been made anew. */
-const sameCauses = (made: Causes | undefined, read: Causes | null): boolean => made === undefined || made.join() === read?.join();
 
 /** Pieces that can be written straight into a concatenation, and slices that can be read where they lie. What is asked for as an output stays itself. */
 function partsOf(graph: Graph, planned: readonly Planned[]): Map<Value, Part> {

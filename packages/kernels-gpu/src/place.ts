@@ -1,6 +1,6 @@
 // Where every value of a plan lives and for how long: in a buffer given at run time, or in one of the program's own.
 
-import { onceOf, root, type Causes, type Place } from "@conv/ops/plan";
+import { onceFirst, root, sameCauses, type Causes, type Place } from "@conv/ops/plan";
 import { sizeOf, type Graph, type Value } from "@conv/tensor";
 import type { Caps } from "./caps.ts";
 import type { GpuStage } from "./code.ts";
@@ -40,7 +40,6 @@ export interface Placement {
   readonly slotOf: readonly number[];
   readonly slotBytes: readonly number[];
   readonly homes: ReadonlyMap<Value, Home>;
-  readonly planned: readonly Planned[];
 }
 
 /** Whole vectors of four, also where the last one is not full. */
@@ -53,10 +52,7 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
   graph.outputs.forEach((v, index) => {
     if (!homes.has(root(v))) homes.set(root(v), { kind: "output", index });
   });
-  const once = onceOf(graph, inOrder, new Set());
-  // What need not run every time goes first, so that nothing waits for it in between.
-  const planned = [...inOrder.filter((p) => once.has(p)), ...inOrder.filter((p) => !once.has(p))];
-  const causes = new Map<Value, Causes>(planned.flatMap((p) => p.writes.flatMap((v) => (once.has(p) ? [[v, once.get(p)!] as const] : []))));
+  const { once, planned, causes } = onceFirst(graph, inOrder, new Set());
   const blocks: (Block & { from: number; to: number })[] = [];
   const stages: Placed[] = [];
   const block = (by: Planned, element: Element, bytes: number, data?: Float32Array | Int32Array): Home => ({
@@ -116,11 +112,8 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
   }
   for (const home of permanent) if (home.kind === "own") Object.assign(blocks[home.index], { from: 0, to: stages.length });
   const { slotOf, bytes } = shareSlots(blocks);
-  return { stages, blocks, slotOf, slotBytes: bytes, homes, planned };
+  return { stages, blocks, slotOf, slotBytes: bytes, homes };
 }
-
-/** Whether a value that has causes need not outlast the run: it is read only when it has been made anew. */
-const sameCauses = (made: Causes | undefined, read: Causes | null): boolean => made === undefined || made.join() === read?.join();
 
 /** A stage reads an input and writes an output, element by element: if they are one buffer, it can do so in place. */
 export interface Replacement {

@@ -1,6 +1,6 @@
 // A plan made into pipelines, buffers and the order in which they are dispatched: one submission a run, nothing read back in between.
 
-import { root } from "@conv/ops/plan";
+import { distinctCauses, root } from "@conv/ops/plan";
 import { bytesOf, formatShape, mustHold, optimise, unsupported, type Buffer, type Graph, type Program, type Step } from "@conv/tensor";
 import type { Caps } from "./caps.ts";
 import { inPlace, place, replacements, roundUp, type Home, type Placed } from "./place.ts";
@@ -75,7 +75,7 @@ export function compileProgram(source: Graph, caps: Caps, runtime: Runtime, next
   );
   const ready = Promise.all(pipelines.map((p) => p?.ready)).then(() => {});
 
-  const causes = [...new Map(stages.flatMap(({ once }) => (once ? [[once.join(), once] as const] : []))).values()];
+  const causes = distinctCauses(stages);
   const numbers = new Map(causes.map((c, i) => [c.join(), i]));
   const seen = causes.map((inputs) => inputs.map(() => -1));
   const sizes = graph.outputs.map((v) => Math.ceil(bytesOf(v.spec) / 4) * 4);
@@ -109,7 +109,7 @@ export function compileProgram(source: Graph, caps: Caps, runtime: Runtime, next
       const [source, bytes] = [sources[o], sizes[o]];
       if (bytes === 0) return [];
       if (source.kind !== "input") {
-        const from = targets[source.kind === "output" ? source.index : o];
+        const from = targets[source.index];
         return from === b.gpu ? [] : [{ from, to: b.gpu!, bytes }];
       }
       const taken = ins[source.index];

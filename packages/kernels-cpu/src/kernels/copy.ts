@@ -5,20 +5,13 @@
 //   source contiguous along another axis            4×4 blocks turned over in registers, strips of whole cache lines
 //   anything else                                   lane by lane
 
-import { mergeAxes, type Axis } from "@conv/ops/plan";
+import { mergeAxes, type Axis, type Box } from "@conv/ops/plan";
 import { sizeOf } from "@conv/tensor";
 import type { Place, Stage } from "../code.ts";
 import { i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { hash } from "../wasm/tile.ts";
 import { copyRow, loadStepped } from "./pad.ts";
 import { eachCell, locate, storeLanes, type Walker } from "./walk.ts";
-
-export interface Box {
-  readonly shape: readonly number[];
-  /** Elements between neighbours along each axis, and before the first element. */
-  readonly from: { readonly strides: readonly number[]; readonly base?: number };
-  readonly into: { readonly strides: readonly number[]; readonly base?: number };
-}
 
 /** Rows longer than this are cut when there are fewer than PIECES of them; 16 KiB are copied in a microsecond, about the time of a barrier. */
 const ROW = 4096;

@@ -4,19 +4,12 @@
 //                                                                               sides are read and written in whole rows; on a GPU, where memory is far
 //   anything else                                                               element by element
 
-import { mergeAxes, type Axis } from "@conv/ops/plan";
+import { mergeAxes, type Axis, type Box } from "@conv/ops/plan";
 import { sizeOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { outputAt, type GpuStage, type Place, type Task } from "../code.ts";
 import { coordinates, indent, mainOf, offsetOf } from "../wgsl.ts";
 import { finishOf, overItems } from "./each.ts";
-
-export interface Box {
-  readonly shape: readonly number[];
-  /** Elements between neighbours along each axis, and before the first element. */
-  readonly from: { readonly strides: readonly number[]; readonly base?: number };
-  readonly into: { readonly strides: readonly number[]; readonly base?: number };
-}
 
 /** Side of a tile, and rows of it that are moved at a time. */
 const TILE = 32;

@@ -1,6 +1,7 @@
 // Planning for back ends: which nodes of a graph are computed together, by which of a back end's kernels, and which of them not at every run.
 
 export { mergeAxes, type Axis } from "./axes.ts";
+export { boxesOf, paddedAxes, type Box } from "./boxes.ts";
 export {
   collapse,
   collapsedOf,
@@ -21,7 +22,7 @@ export {
   volume,
 } from "./gather.ts";
 export type { AxisTaps, Gather, Phase, Reading } from "./gather.ts";
-export { onceOf, type Causes } from "./once.ts";
+export { distinctCauses, onceFirst, onceOf, sameCauses, type Causes } from "./once.ts";
 export { plan, root, type Chooser, type Planned } from "./plan.ts";
 export { combine, shortConvolution, type Matrix, type ShortConvolution, type SumWriter } from "./shortConvolution.ts";
 export { choose, fusedOp, inputAt, inputName, outputAt, scratchAt } from "./task.ts";

@@ -62,3 +62,19 @@ export function onceOf(graph: Graph, planned: readonly Planned[], apart: Readonl
 }
 
 const multiplies = ({ nodes }: Planned): boolean => nodes.some((n) => costOf(n).macs > 0);
+
+/** A plan with the tasks that {@link onceOf} finds first, so that nothing waits for them in between; and the causes of each, and of what they make. */
+export function onceFirst<P extends Planned>(graph: Graph, inOrder: readonly P[], apart: ReadonlySet<Value>) {
+  const once: ReadonlyMap<Planned, Causes> = onceOf(graph, inOrder, apart);
+  const planned = [...inOrder.filter((p) => once.has(p)), ...inOrder.filter((p) => !once.has(p))];
+  const causes: ReadonlyMap<Value, Causes> = new Map([...once].flatMap(([p, own]) => p.writes.map((v) => [v, own] as const)));
+  return { once, planned, causes };
+}
+
+/** Whether a value that has causes need not outlast the run: it is read only when it has been made anew. */
+export const sameCauses = (made: Causes | undefined, read: Causes | null): boolean => made === undefined || made.join() === read?.join();
+
+/** The different causes of some stages, each once. */
+export const distinctCauses = (stages: readonly { readonly once: Causes | null }[]): Causes[] => [
+  ...new Map(stages.flatMap(({ once }) => (once ? [[once.join(), once] as const] : []))).values(),
+];
