@@ -30,7 +30,6 @@ export interface Caps extends Choosing {
   readonly bufferBytes: number;
   readonly workgroupBytes: number;
   readonly threads: number;
-  readonly groupsPerAxis: number;
   /** Multiply-adds a second, bytes a second, and seconds to start a kernel: orders of magnitude, to rank kernels by. */
   readonly macs: number;
   readonly bandwidth: number;

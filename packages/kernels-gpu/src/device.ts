@@ -1,5 +1,6 @@
 // Finding WebGPU: that of the page, or in Node that of the optional package `webgpu` (Dawn); and a device with all that its adapter offers.
 
+import type { Choosing } from "@conv/ops/plan";
 import { unsupported } from "@conv/tensor";
 import { speedsOf, type Caps } from "./caps.ts";
 import { matricesOf } from "./matrices.ts";
@@ -14,7 +15,6 @@ const LIMITS = [
   "maxComputeWorkgroupStorageSize",
   "maxComputeInvocationsPerWorkgroup",
   "maxComputeWorkgroupSizeX",
-  "maxComputeWorkgroupsPerDimension",
 ] as const;
 
 /** The parts of the package `webgpu` that are used. */
@@ -66,23 +66,8 @@ function hasLibrary(name: string): boolean {
 export interface Opened {
   readonly device: GPUDevice;
   readonly adapter: string;
-  readonly offers: Pick<
-    Caps,
-    | "software"
-    | "subgroups"
-    | "f16"
-    | "matrices"
-    | "timestamps"
-    | "storageBuffers"
-    | "bindingBytes"
-    | "bufferBytes"
-    | "workgroupBytes"
-    | "threads"
-    | "groupsPerAxis"
-    | "macs"
-    | "bandwidth"
-    | "launch"
-  >;
+  /** All capabilities but those that are the user's choice. */
+  readonly offers: Omit<Caps, "storage" | "arithmetic" | keyof Choosing>;
 }
 
 /** A new device of the fastest adapter, with these features besides where it has them. Throws UnsupportedError, with the reason in one line, where there is none. */
@@ -112,7 +97,6 @@ export async function openDevice(given?: GPU, besides: readonly string[] = []): 
       bufferBytes: limits.maxBufferSize,
       workgroupBytes: limits.maxComputeWorkgroupStorageSize,
       threads: limits.maxComputeInvocationsPerWorkgroup,
-      groupsPerAxis: limits.maxComputeWorkgroupsPerDimension,
       ...speedsOf(software),
     },
   };

@@ -16,7 +16,6 @@ export const caps: Caps = {
   bufferBytes: 2 ** 28,
   workgroupBytes: 16384,
   threads: 256,
-  groupsPerAxis: 65535,
   ...speedsOf(false),
   roundoff: 256,
   prefer: [],
