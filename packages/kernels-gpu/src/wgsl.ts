@@ -9,7 +9,7 @@ export type Element = "f32" | "i32" | "f16";
 export const BYTES: Readonly<Record<Element, number>> = { f32: 4, i32: 4, f16: 2 };
 
 /** Name of the alias of a binding's element type. */
-export const aliasOf = (name: string): string => name[0].toUpperCase() + name.slice(1);
+const aliasOf = (name: string): string => name[0].toUpperCase() + name.slice(1);
 
 /** The whole shader of a stage, given how each of its reads and writes is stored. */
 export function shaderOf(stage: GpuStage, elements: readonly Element[]): string {

@@ -110,7 +110,7 @@ const MOST_SUMS = 128;
  */
 const SOFTWARE = { load: 11.3, test: 2, spread: 2.7, mac: 0.5, copy: 5, loop: 30, store: 15, thread: 300, group: 1500 };
 
-export function softwareSeconds(p: Product, t: RegisterTile, caps: Caps): number {
+function softwareSeconds(p: Product, t: RegisterTile, caps: Caps): number {
   const c = countsOf(p, t);
   const sums = t.rows * sizeOf(t.outputs);
   const weights = t.share ? (c.weights / 4) * SOFTWARE.load + c.weights * SOFTWARE.spread : c.weights * SOFTWARE.load;

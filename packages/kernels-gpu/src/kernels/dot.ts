@@ -9,7 +9,7 @@ import { coordinates, each, emitEpilogue, indent, mainOf, plus, sumOf, times, ty
 import { channelAt, leaves, outputsOf, productsOf, tapsOf, type Product } from "./product.ts";
 
 /** Outputs of a workgroup: rows × columns. */
-export interface Patch {
+interface Patch {
   readonly rows: number;
   readonly columns: number;
 }
@@ -39,7 +39,7 @@ function inFours({ axes, rows, groups, offset }: Product): boolean {
 const patchesOf = (p: Product, { rows, columns }: Patch) => [Math.ceil(p.rows.count / rows), Math.ceil(outputsOf(p) / columns)] as const;
 
 /** The shader: bindings a and x, of vectors where taps lie in fours, and y; and those of the epilogue. */
-export function dotShader(p: Product, patch: Patch, epilogue: EmittedEpilogue): { code: string; groups: number } {
+function dotShader(p: Product, patch: Patch, epilogue: EmittedEpilogue): { code: string; groups: number } {
   const { axes, rows } = p;
   const [rowPatches, columnPatches] = patchesOf(p, patch);
   const [taps, outputs] = [tapsOf(p), outputsOf(p)];
@@ -158,7 +158,7 @@ function secondsOf(p: Product, patch: Patch, caps: Caps): number {
   return barriers + caps.launch + Math.max((groups * THREADS * thread) / (caps.macs * busy), bytes / caps.bandwidth);
 }
 
-export const bestPatch = (p: Product, caps: Caps): { readonly patch: Patch; readonly seconds: number } =>
+const bestPatch = (p: Product, caps: Caps): { readonly patch: Patch; readonly seconds: number } =>
   PATCHES.map((patch) => ({ patch, seconds: secondsOf(p, patch, caps) })).reduce((a, b) => (b.seconds < a.seconds ? b : a));
 
 function kernelOf(name: string, ops: readonly Op<never>[], does: string, fuses: GpuKernel["fuses"]): GpuKernel {

@@ -95,7 +95,7 @@ export function forwardProduct(g: ConvGeometry): Product {
 }
 
 /** dw[oc, ic, k] = Σ dy[n, oc, o] · x[n, ic, k·d − lo + o·s]: x convolved with dy, where batch and channels have changed places. */
-export function gradWeightProduct(g: ConvGeometry): Product {
+function gradWeightProduct(g: ConvGeometry): Product {
   const { icg, ocg, taps, xPlane, yPlane, k, xs, ys } = sizes(g);
   return simplify({
     groups: { count: g.groups, a: ocg * yPlane, x: icg * xPlane, y: ocg * icg * taps },
@@ -122,7 +122,7 @@ export function gradWeightProduct(g: ConvGeometry): Product {
 const gcd = (a: number, b: number): number => (b ? gcd(b, a % b) : a);
 
 /** One product for each remainder of the input's coordinates by the stride: dx[i] = Σ w[k] · dy[(i + lo − k·d) / s] where that is whole. */
-export function gradInputProducts(g: ConvGeometry): Product[] {
+function gradInputProducts(g: ConvGeometry): Product[] {
   const { icg, ocg, taps, xPlane, yPlane, k, xs, ys } = sizes(g);
   // A kernel as large as the input makes one output, of which each element of the input meets a weight of its own: dx = wᵀ·dy.
   if (yPlane === 1 && g.input.every((size, i) => size === g.kernel[i] && g.padLo[i] === 0 && (size === 1 || g.dilation[i] === 1)))
@@ -172,7 +172,7 @@ export function gradInputProducts(g: ConvGeometry): Product[] {
 }
 
 /** y[i, j] = Σ_k a[i, k] · b[k, j] for each of the batch. */
-export function matmulProduct({ batch, m, k, n, transposeA, transposeB }: MatmulGeometry): Product {
+function matmulProduct({ batch, m, k, n, transposeA, transposeB }: MatmulGeometry): Product {
   return simplify({
     groups: { count: sizeOf(batch), a: m * k, x: k * n, y: m * n },
     rows: { count: m, a: transposeA ? 1 : k, y: n },
