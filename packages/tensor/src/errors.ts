@@ -18,3 +18,6 @@ export const shapeError = (op: string, rule: string, axis?: string | number): Sh
 
 /** An {@link UnsupportedError} with the message of {@link complaint}. */
 export const unsupported = (op: string, rule: string): UnsupportedError => new UnsupportedError(complaint(op, rule));
+
+/** A RangeError with the message of {@link complaint}: an option, a count or a size that is out of range. */
+export const rangeError = (op: string, rule: string, axis?: string | number): RangeError => new RangeError(complaint(op, rule, axis));

@@ -2,7 +2,7 @@
 
 export { apply, jit, type Arg, type Jitted } from "./apply.ts";
 export { mustHold, type Backend, type Buffer, type Kernel, type MemoryInfo, type Program, type Step } from "./backend.ts";
-export { complaint, ShapeError, shapeError, unsupported, UnsupportedError } from "./errors.ts";
+export { complaint, rangeError, ShapeError, shapeError, unsupported, UnsupportedError } from "./errors.ts";
 export { costOf, graphOf, input, node, trace, Value, within, type Graph, type Node } from "./graph.ts";
 export { createHost, evaluate, hostArray } from "./host.ts";
 export type { Cost, HostArray, Op, Window } from "./op.ts";
