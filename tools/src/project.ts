@@ -13,13 +13,17 @@ export interface Project extends AsyncDisposable {
 }
 
 /** Makes the project and installs: everything not named comes only where a named package depends on it. */
-export async function createProject(named: readonly string[], tarballs: Readonly<Record<string, string>>): Promise<Project> {
+export async function createProject(
+  named: readonly string[],
+  tarballs: Readonly<Record<string, string>>,
+  others: Readonly<Record<string, string>> = {},
+): Promise<Project> {
   const folder = await mkdtemp(join(tmpdir(), "conv-project-"));
   const at = (name: string) => [`@conv/${name}`, `file:${tarballs[name]}`];
   const manifest = {
     private: true,
     type: "module",
-    dependencies: Object.fromEntries(named.map(at)),
+    dependencies: { ...Object.fromEntries(named.map(at)), ...others },
     // The packages are in no registry yet: whoever depends on one gets its tarball.
     pnpm: { overrides: Object.fromEntries(Object.keys(tarballs).map(at)) },
   };

@@ -4,30 +4,12 @@ import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { softwareEnv } from "@conv/testkit/webgpu";
 import { beforeAll, describe, expect, test } from "vitest";
+import { documents, examplesOf } from "../src/documents.ts";
 import { check, root } from "../src/workspace.ts";
-
-interface Example {
-  readonly line: number;
-  readonly code: string;
-  /** What it must print; undefined where no block of text follows. */
-  readonly output?: string;
-}
-
-/** Every block marked `ts`, with the block marked `text` that comes next, if no other code stands between. */
-function examplesOf(markdown: string): Example[] {
-  const blocks = [...markdown.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(({ 1: language, 2: body, index }) => ({ language, body, index }));
-  return blocks.flatMap(({ language, body, index }, i) => {
-    if (language !== "ts") return [];
-    const next = blocks[i + 1];
-    return [{ line: markdown.slice(0, index).split("\n").length, code: body, output: next?.language === "text" ? next.body : undefined }];
-  });
-}
 
 /** Examples find a GPU, in software if need be. */
 let env: NodeJS.ProcessEnv;
 beforeAll(async () => void (env = await softwareEnv()));
-
-const documents = globSync(["*.md", "docs/*.md", "packages/*/README*.md", "apps/*/README*.md"], { cwd: root }).toSorted();
 
 describe.each(documents)("%s", (document) => {
   const text = readFileSync(join(root, document), "utf8");

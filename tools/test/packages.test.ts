@@ -8,28 +8,28 @@ import { launchBrowser } from "@conv/testkit/browser";
 import type { Browser } from "playwright-core";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { main as analysisExample } from "../examples/analysis.ts";
 import { main as layersExample } from "../examples/layers.ts";
 import { main as opsExample } from "../examples/ops.ts";
-import { packAll } from "../src/pack.ts";
 import { addExample, createProject, runInBrowser, runInNode, type Project } from "../src/project.ts";
 import { bundledSize } from "../src/size.ts";
-import { check, published, root } from "../src/workspace.ts";
+import { check, published } from "../src/workspace.ts";
 
 /** Entry points of the sources that only this repository's tests and benchmarks use. */
 const NOT_PUBLISHED = ["@conv/ops/cases", "@conv/kernels-gpu/tuning"];
 
-let tarballs: Readonly<Record<string, string>>;
-
-beforeAll(async () => {
-  tarballs = await packAll(join(root, "tools", "node_modules", ".cache", "packed"));
-}, 300_000);
+const tarballs = inject("tarballs");
 
 describe.each(published)("$name", ({ name, manifest }) => {
-  test("carries its build, its README and its licence, and nothing else", async () => {
+  test("carries its build with maps, its sources, its README and its license, and nothing else", async () => {
     const files = (await check("tar", ["-tzf", tarballs[name]])).trim().split("\n").toSorted();
-    expect(files.filter((file) => !/^package\/dist\/.*\.(js|d\.ts)$/.test(file))).toEqual([
+    const built = files.filter((file) => /^package\/dist\/.*\.(js|d\.ts)$/.test(file));
+    expect(built.filter((file) => !files.includes(`${file}.map`))).toEqual([]);
+    const sources = built.map((file) => file.replace("/dist/", "/src/").replace(/(\.d\.ts|\.js)$/, ".ts"));
+    expect(sources.filter((file) => !files.includes(file))).toEqual([]);
+    const known = new Set([...built, ...built.map((file) => `${file}.map`), ...sources]);
+    expect(files.filter((file) => !known.has(file))).toEqual([
       "package/LICENSE",
       "package/README.md",
       "package/package.json",

@@ -1,5 +1,8 @@
 // @conv/tensor: the graph and everything that knows no op by name.
 
+// Types of `using`, which projects for the browsers of today do not list.
+/// <reference lib="esnext.disposable" preserve="true" />
+
 export { apply, jit, type Arg, type Jitted } from "./apply.ts";
 export { mustHold, type Backend, type Buffer, type Kernel, type MemoryInfo, type Program, type Step } from "./backend.ts";
 export { complaint, rangeError, ShapeError, shapeError, unsupported, UnsupportedError } from "./errors.ts";
