@@ -15,7 +15,7 @@ export interface Heap {
   alloc(bytes: number): number;
   free(address: number): void;
   /** A view of the bytes as they are now; not to be kept, since growth may replace the buffer. */
-  bytes(address: number, length: number): Uint8Array<ArrayBufferLike>;
+  bytes(address: number, length: number): Uint8Array;
 }
 
 /** What a piece of so many bytes takes of the heap. */

@@ -1,6 +1,7 @@
 // Threads. Every thread runs the same function of a program (SPMD); the calling thread is number 0. Workers sleep on a word of
 // the shared memory and get their orders, modules included, through that memory, so that nothing waits for an event loop.
 
+import type { Bytes } from "@conv/tensor";
 import type { Heap } from "./memory.ts";
 
 /** Words of the control block, as indices into an Int32Array over the memory; each on a cache line of its own. */
@@ -74,7 +75,7 @@ interface Thread {
 export interface Pool {
   readonly threads: number;
   /** Makes a program known to all threads; `code` must match the heap's memory. */
-  load(code: Uint8Array<ArrayBuffer>): LoadedProgram;
+  load(code: Bytes): LoadedProgram;
   dispose(): void;
 }
 
@@ -135,7 +136,7 @@ function startThread(start: WorkerStart): Thread {
   };
 }
 
-function instantiate(memory: WebAssembly.Memory, code: Uint8Array<ArrayBuffer>): RunFunction {
+function instantiate(memory: WebAssembly.Memory, code: Bytes): RunFunction {
   const instance = new WebAssembly.Instance(new WebAssembly.Module(code), { env: { memory } });
   return instance.exports.run as RunFunction;
 }

@@ -8,6 +8,7 @@ export { mustHold, type Backend, type Buffer, type Kernel, type MemoryInfo, type
 export { complaint, rangeError, ShapeError, shapeError, unsupported, UnsupportedError } from "./errors.ts";
 export { costOf, graphOf, input, node, trace, Value, within, type Graph, type Node } from "./graph.ts";
 export { createHost, evaluate, hostArray } from "./host.ts";
+export type { Bytes } from "./bytes.ts";
 export type { Cost, HostArray, Op, Window } from "./op.ts";
 export { optimise } from "./optimise.ts";
 export { bytesOf, formatShape, sameShape, sizeOf, spec, stridesOf, type DType, type Spec } from "./spec.ts";

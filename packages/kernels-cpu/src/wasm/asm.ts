@@ -1,6 +1,7 @@
 // A small assembler for WebAssembly: typed expressions, structured blocks, named locals, a name section and a text dump.
 // Encoding: https://webassembly.github.io/spec/core/binary, with the SIMD, relaxed SIMD and threads proposals.
 
+import type { Bytes } from "@conv/tensor";
 import { encodeBody, encodeModule } from "./encode.ts";
 import type { OPCODES } from "./opcodes.ts";
 
@@ -391,7 +392,7 @@ export class Module {
   }
 
   /** The binary. `shared` must say whether the memory it will be given is. */
-  encode(memory: { shared: boolean; maximum: number }): Uint8Array<ArrayBuffer> {
+  encode(memory: { shared: boolean; maximum: number }): Bytes {
     return encodeModule(this.funcs, this.#exports, memory);
   }
 }

@@ -1,5 +1,6 @@
 // The binary of a module: https://webassembly.github.io/spec/core/binary. One growing array of bytes, since programs reach a megabyte.
 
+import type { Bytes } from "@conv/tensor";
 import type { Func, Instr, Type } from "./asm.ts";
 import { OPCODES, type Opcode } from "./opcodes.ts";
 
@@ -115,7 +116,7 @@ export function encodeModule(
   funcs: readonly Func[],
   exported: readonly Func[],
   memory: { shared: boolean; maximum: number },
-): Uint8Array<ArrayBuffer> {
+): Bytes {
   const out = new Writer();
   out.all([0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
   const arities = [...new Set(funcs.map((f) => f.params.length))];
