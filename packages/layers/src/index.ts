@@ -82,7 +82,7 @@ export {
   type KaimingOptions,
 } from "./init.ts";
 export { augmentAll, augmented, crop, cutOut, flip, rotate, shift, warp, type Augmentation, type Fill, type WarpOptions } from "./augment.ts";
-export { decodeIdx, type Idx } from "./idx.ts";
+export { decodeIdx, IDX_HEADER, readIdxHeader, type Idx, type IdxHeader } from "./idx.ts";
 export { arrayDataset, subset, type ArrayDatasetOptions, type Batch, type Dataset, type Target } from "./data.ts";
 export { DivergedError, type Origin } from "./diagnose.ts";
 export type { Loss } from "./forward.ts";

@@ -1,27 +1,121 @@
-// @conv/layers/node: files. A file is written beside its place and moved there when it is whole, so that a reader, or a
-// machine that stops, finds the old contents or the new and never a part.
+// @conv/layers/node: files. A file is written to a temporary file in the same folder and renamed when it is complete, so that a
+// reader, or a machine that stops, finds the old contents or the new ones, never a part.
 
-import { randomUUID } from "node:crypto";
-import { open, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { createHash, randomBytes } from "node:crypto";
+import { constants, readlinkSync, type Stats } from "node:fs";
+import { access, lstat, open, readdir, readlink, realpath, rename, rm, stat, type FileHandle } from "node:fs/promises";
+import { hostname } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { rangeError } from "@conv/tensor";
+import { decodeSafetensors, headerSize, readHeader, type Decoded } from "./safetensors.ts";
 
-/** Writes a file atomically: a temporary file beside it, flushed to the disk, then renamed over it. */
+/**
+ * Writes a file atomically: a temporary file beside it, flushed to the disk, then renamed over it. A link is followed to the file that it names; the
+ * mode and the owner of an existing file are kept. Throws RangeError, and writes nothing, where the path names a folder, a device, a pipe or a socket.
+ */
 export async function saveFile(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = `${path}.${randomUUID()}.tmp`;
+  const target = await targetOf(path);
+  await removeStale(dirname(target.path));
+  const temporary = temporaryOf(target.path);
   try {
-    const file = await open(temporary, "wx");
-    try {
-      await file.writeFile(bytes);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
+    await writeNew(temporary, bytes, target.before);
+    await rename(temporary, target.path);
   } catch (error) {
-    await rm(temporary, { force: true });
+    await rm(temporary, { force: true }).catch(() => {});
     throw error;
   }
-  await syncFolder(dirname(path));
+  await syncFolder(dirname(target.path));
+}
+
+/**
+ * Finds out whether {@link saveFile} could write so many bytes now, without changing what the path names: a temporary file of that size is written
+ * and removed. Throws the error that saveFile would throw.
+ */
+export async function checkSave(path: string, bytes = 0): Promise<void> {
+  const target = await targetOf(path);
+  await removeStale(dirname(target.path));
+  const temporary = temporaryOf(target.path);
+  try {
+    // A name that is too long is refused by the file system when it is looked up, which targetOf has done.
+    await writeNew(temporary, new Uint8Array(bytes), target.before);
+  } finally {
+    await rm(temporary, { force: true }).catch(() => {});
+  }
+}
+
+async function writeNew(temporary: string, bytes: Uint8Array, before: Stats | null): Promise<void> {
+  const file = await open(temporary, "wx", before ? 0o600 : 0o666);
+  try {
+    await file.writeFile(bytes);
+    if (before) {
+      await file.chown(before.uid, before.gid).catch(() => {}); // only root may give files away
+      await file.chmod(before.mode & 0o7777);
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+const LINKS = 40; // as the kernel of Linux allows in a chain
+
+/** The place that a path names, links followed also where the last one leads to nothing yet, and what is there. */
+async function targetOf(path: string): Promise<{ path: string; before: Stats | null }> {
+  if (path === "") throw rangeError("saveFile", "the path is empty");
+  const before = await stat(path).catch(absent);
+  if (before) {
+    if (!before.isFile()) throw rangeError("saveFile", `${path} is ${kindOf(before)}, not a regular file`);
+    await access(path, constants.W_OK);
+    return { path: await realpath(path), before };
+  }
+  let place = path;
+  for (let links = 0; (await lstat(place).catch(absent))?.isSymbolicLink(); links++) {
+    if (links === LINKS) throw rangeError("saveFile", `${path} is a chain of more than ${LINKS} links`);
+    place = resolve(await realpath(dirname(place)), await readlink(place));
+  }
+  if (/[/\\]$/.test(place)) throw rangeError("saveFile", `${path} names a folder that does not exist`);
+  return { path: place, before: null };
+}
+
+function absent(error: NodeJS.ErrnoException): null {
+  if (error.code === "ENOENT") return null;
+  throw error;
+}
+
+const kindOf = (there: Stats): string => (there.isDirectory() ? "a folder" : there.isFIFO() ? "a pipe" : there.isSocket() ? "a socket" : "a device");
+
+// A temporary file names the machine and the process that writes it. So what a killed process left is known, and nothing else is removed.
+const machine = createHash("sha256").update(`${hostname()} ${processSpace()}`).digest("hex").slice(0, 8);
+const temporaryOf = (path: string) => join(dirname(path), `.conv-${machine}-${process.pid}-${randomBytes(6).toString("hex")}.tmp`);
+
+/** Containers may share a folder and a host name, but count their processes apart. */
+function processSpace(): string {
+  try {
+    return readlinkSync("/proc/self/ns/pid");
+  } catch {
+    return "";
+  }
+}
+
+const swept = new Set<string>();
+
+/** Removes the temporary files of processes of this machine that are no more, once in a folder. What can't be removed is left. */
+async function removeStale(folder: string): Promise<void> {
+  if (swept.has(folder)) return;
+  swept.add(folder);
+  for (const name of await readdir(folder).catch(() => [])) {
+    const [, where, pid] = /^\.conv-([0-9a-f]{8})-(\d+)-[0-9a-f]{12}\.tmp$/.exec(name) ?? [];
+    if (where === machine && !isAlive(Number(pid))) await rm(join(folder, name), { force: true }).catch(() => {});
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return !(error instanceof Error && "code" in error && error.code === "ESRCH");
+  }
 }
 
 // The rename itself is on the disk once the folder is; Windows can't open a folder, and needs it not.
@@ -40,14 +134,46 @@ export interface LoadOptions {
   readonly maxBytes?: number;
 }
 
-/** Reads a whole file. Throws RangeError if it has more than `maxBytes` (default 2³¹ − 1). */
-export async function loadFile(path: string, { maxBytes = 2 ** 31 - 1 }: LoadOptions = {}): Promise<Uint8Array> {
-  const file = await open(path, "r");
+/** Reads a whole file. Throws RangeError if it is not a regular file, or has more than `maxBytes` (default 2³¹ − 1). */
+export const loadFile = (path: string, options: LoadOptions = {}): Promise<Uint8Array> =>
+  withFile(path, options, (file, size) => readBytes(file, 0, size));
+
+/**
+ * Reads a safetensors file. The header is read and checked first, with the size of the file: the data are read only where they fit. Throws the
+ * errors of {@link loadFile} and of `decodeSafetensors`.
+ */
+export const loadSafetensors = (path: string, options: LoadOptions = {}): Promise<Decoded & { readonly bytes: Uint8Array }> =>
+  withFile(path, options, async (file, size) => {
+    const head = await readBytes(file, 0, Math.min(8, size));
+    readHeader(await readBytes(file, 0, headerSize(head, size)), size);
+    const bytes = await readBytes(file, 0, size);
+    return { ...decodeSafetensors(bytes), bytes };
+  });
+
+async function withFile<R>(path: string, { maxBytes = 2 ** 31 - 1 }: LoadOptions, work: (file: FileHandle, size: number) => Promise<R>): Promise<R> {
+  const regular = (there: Stats) => {
+    if (!there.isFile()) throw rangeError("loadFile", `${path} is ${kindOf(there)}, not a regular file`);
+  };
+  regular(await stat(path)); // to open a device may already do something
+  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)); // a pipe that is there by now does not block
   try {
-    const { size } = await file.stat();
-    if (size > maxBytes) throw new RangeError(`loadFile: ${path} has ${size} bytes, the limit is ${maxBytes}`);
-    return await file.readFile();
+    const there = await file.stat();
+    regular(there);
+    if (there.size > maxBytes) throw rangeError("loadFile", `${path} has ${there.size} bytes, the limit is ${maxBytes}`);
+    return await work(file, there.size);
   } finally {
     await file.close();
   }
+}
+
+/** So many bytes of a file, fewer where it ends before. */
+async function readBytes(file: FileHandle, from: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  let filled = 0;
+  while (filled < length) {
+    const { bytesRead } = await file.read(bytes, filled, Math.min(length - filled, 2 ** 30), from + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return filled === length ? bytes : bytes.subarray(0, filled);
 }

@@ -1,6 +1,6 @@
 // The values of a model's parameters, apart from any device: first values by seed, and the check that a state fits a model.
 
-import { formatShape, sameShape, shapeError } from "@conv/tensor";
+import { formatShape, printable, sameShape, shapeError } from "@conv/tensor";
 import { traceModel, type Entry, type Model } from "./layer.ts";
 import { createRandom } from "./random.ts";
 
@@ -62,6 +62,9 @@ export function average(states: readonly State[], weights: readonly number[] = s
   );
 }
 
-/** All names, or the first of many. */
+/** All names, or the first of many; each as a message may hold it, for they may come from a file. */
 const some = (names: readonly string[]): string =>
-  names.length > 8 ? `${names.slice(0, 6).join(", ")} and ${names.length - 6} more` : names.join(", ");
+  names
+    .slice(0, names.length > 8 ? 6 : 8)
+    .map((name) => printable(name, 80))
+    .join(", ") + (names.length > 8 ? ` and ${names.length - 6} more` : "");

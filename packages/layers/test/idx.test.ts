@@ -12,6 +12,7 @@ test.each([
   [file(0, 0, 8), "idx: the file does not begin with two zero bytes"],
   [file(31, 139, 8, 0, 0), "idx: the file does not begin with two zero bytes"],
   [file(0, 0, 13, 1, 0, 0, 0, 0), "idx: the elements are of type 13, only unsigned bytes (8) are read"],
+  [file(0, 0, 8, 9, 0, 0, 0, 1), "idx: the file has 9 axes, at most 8 are read"],
   [file(0, 0, 8, 3, 0, 0, 0, 1), "idx: the file has 8 bytes, the sizes of 3 axes end at 16"],
   [file(0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 2, 1), "idx: the file has 1 elements, its shape 2×2 holds 4"],
   [file(0, 0, 8, 1, 0, 0, 0, 1, 1, 2), "idx: the file has 2 elements, its shape 1 holds 1"],

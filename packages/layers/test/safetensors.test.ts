@@ -61,8 +61,16 @@ describe("what is written is read", () => {
     expect(() => encodeSafetensors(new Map([["w", { shape: [3], data: new Float32Array(2) }]]))).toThrow(
       new ShapeError("safetensors: w has 2 values for shape 3"),
     );
+    expect(() => encodeSafetensors(new Map([["w".repeat(1025), { shape: [], data: new Float32Array(1) }]]))).toThrow(
+      new ShapeError("safetensors: the header has a name of 1025 characters, the limit is 1024"),
+    );
+    expect(() => encodeSafetensors(new Map(), { text: "x".repeat(2 ** 24) })).toThrow(
+      new ShapeError("safetensors: the header takes 16777248 bytes, the limit is 16777216"),
+    );
   });
 });
+
+const manyKeys = (value: string) => Array.from({ length: 400_001 }, (_, i) => `"${i}":${value}`).join();
 
 describe("a bad file is refused, and the message says why", () => {
   const huge = file({}, 0);
@@ -70,10 +78,21 @@ describe("a bad file is refused, and the message says why", () => {
   const cases: [string, Uint8Array, string][] = [
     ["empty", new Uint8Array(0), "the file has 0 bytes, the header's length alone takes 8"],
     ["truncated header", file({ a: f32(0, 4) }).subarray(0, 20), "the header takes 54 bytes, the file has 12 after its length; it is truncated"],
-    ["huge header", huge, "the header says it takes 1152921504606846976 bytes, the limit is 100000000; this is no safetensors file"],
+    ["huge header", huge, "this is not a safetensors file: its header would take 1152921504606846976 bytes, the limit is 16777216"],
     ["no JSON", file("{x"), "the header is no valid JSON"],
     ["no UTF-8", file('{"\u{1}'.replace("\u{1}", "\u{ff}")).map((b, i) => (i === 10 ? 0xff : b)), "the header is no valid JSON"],
-    ["deep JSON", file(`{"a":${"[".repeat(200000)}`), "the header is no valid JSON"],
+    ["deep JSON", file(`{"a":${"[".repeat(200000)}`), "the header is nested deeper than 3 levels"],
+    ["deep JSON up to the limit of the header", file(`{"a":${"[".repeat(2 ** 24 - 5)}`), "the header is nested deeper than 3 levels"],
+    ["many objects", file(`{${manyKeys("{}")}}`), "the header has more than 400000 names"],
+    ["many texts", file(`{"__metadata__":{${manyKeys('""')}}}`), "the header has more than 400000 names"],
+    ["a long list", file({ a: { dtype: "F32", shape: Array(65).fill(1), data_offsets: [0, 4] } }, 4), "the header has a list of more than 64 values"],
+    ["a long name", file({ ["n".repeat(1025)]: f32(0, 0) }), "the header has a name of 1025 characters, the limit is 1024"],
+    ["a very long name", file({ ["n".repeat(2 ** 20)]: f32(0, 0) }), "the header has a name of more than 1024 characters"],
+    ["an unfinished name", file('{"a'), "the header is no valid JSON"],
+    ["an unfinished escape", file('{"a\\'), "the header is no valid JSON"],
+    ["a name with control characters", file({ "\u001b[2J\n\u202e": {} }), "\\u{1b}[2J\\u{a}\\u{202e} has no dtype"],
+    ["a name that is cut in the message", file({ ["n".repeat(1000)]: {} }), `${"n".repeat(80)}… has no dtype`],
+    ["−0", file('{"a":{"dtype":"F32","shape":[-0],"data_offsets":[0,0]}}'), "a has a shape that is no list of whole numbers ≥ 0"],
     ["a list", file("[]"), "the header is no JSON object"],
     ["space first", file(" {}"), "the header is no JSON object"],
     ["duplicate", file('{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"\\u0061" : {}}'), 'the header has the key "a" twice'],
