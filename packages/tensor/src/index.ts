@@ -6,6 +6,7 @@
 export { apply, jit, type Arg, type Jitted } from "./apply.ts";
 export { mustHold, type Backend, type Buffer, type Kernel, type MemoryInfo, type Program, type Step } from "./backend.ts";
 export { complaint, rangeError, ShapeError, shapeError, unsupported, UnsupportedError } from "./errors.ts";
+export { exactly } from "./exact.ts";
 export { costOf, graphOf, input, node, trace, Value, within, type Graph, type Node } from "./graph.ts";
 export { createHost, evaluate, hostArray } from "./host.ts";
 export type { Bytes } from "./bytes.ts";

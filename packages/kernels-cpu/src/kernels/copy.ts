@@ -6,10 +6,9 @@
 //   anything else                                   lane by lane
 
 import { mergeAxes, type Axis, type Box } from "@conv/ops/plan";
-import { sizeOf } from "@conv/tensor";
+import { exactly, sizeOf } from "@conv/tensor";
 import type { Place, Stage } from "../code.ts";
 import { i32, v128, type Func, type Local } from "../wasm/asm.ts";
-import { hash } from "../wasm/tile.ts";
 import { copyRow, loadStepped } from "./pad.ts";
 import { eachCell, locate, storeLanes, type Walker } from "./walk.ts";
 
@@ -33,7 +32,7 @@ export function copyStage(box: Box, source: Place, target: Place, beside = false
   const { items, emit } = turns ? turned(axes, turn) : rows(axes);
   const empty = sizeOf(box.shape) === 0;
   return {
-    name: `copy_${hash(JSON.stringify([axes, box.from.base, box.into.base, empty]))}`,
+    name: `copy${exactly([axes, box.from.base, box.into.base, empty])}`,
     items: empty ? 0 : items,
     reads: [source],
     writes: [target],

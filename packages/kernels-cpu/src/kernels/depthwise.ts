@@ -3,12 +3,12 @@
 // straight from the (padded) source.
 
 import { gatherOf, isConvOrGradInput, needsPadding, tapCount, volume, type Gather, type Phase } from "@conv/ops/plan";
-import { stridesOf } from "@conv/tensor";
+import { exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, type CpuKernel, type Stage, type Task } from "../code.ts";
 import { i32, v128, type Local } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
-import { epilogueName, hash } from "../wasm/tile.ts";
+import { epilogueName } from "../wasm/tile.ts";
 import { inPlaceStage } from "./depthwiseInPlace.ts";
 import { fitted, paddedElements } from "./fitted.ts";
 import { copyInside, fillRange, loadStepped, padBytes, splitColumn } from "./pad.ts";
@@ -102,7 +102,7 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
   // Outputs may be made twice unless an operand lies where they do.
   const again = outStepW === 1 && operands.every((o) => o.along !== "element");
   return {
-    name: `depthwise_${hash(JSON.stringify([g, caps.relaxed]))}${epilogueName(task.epilogue)}`,
+    name: `depthwise${exactly([g, caps.relaxed])}${epilogueName(task.epilogue)}`,
     items: g.n * channels,
     perThread: copies ? padBytes({ ...box, padded: sizes }) : 0,
     reads: [inputAt(0), inputAt(1), ...operands.map((_, i) => inputAt(2 + i))],

@@ -3,11 +3,10 @@
 
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { gatherAll, leavesTaps, readLayout, UNSEEN, volume } from "@conv/ops/plan";
-import { stridesOf } from "@conv/tensor";
+import { exactly, stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel, type Scratch, type Stage } from "../code.ts";
 import { f32x4, i32, i32x4, v128 } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
-import { hash } from "../wasm/tile.ts";
 import { tapsOf } from "./depthwise.ts";
 import { fitted, paddedElements } from "./fitted.ts";
 import { acrossLanes, loadStepped, paddedInput } from "./pad.ts";
@@ -54,7 +53,7 @@ export const depthwiseGradWeight: CpuKernel = fitted({
     const stages: Stage[] = [];
     const source = paddedInput(gather, 1, scratch, stages);
     stages.push({
-      name: `depthwiseGradWeight_${hash(JSON.stringify([g, caps.relaxed]))}`,
+      name: `depthwiseGradWeight${exactly([g, caps.relaxed])}`,
       items: g.oc,
       reads: [inputAt(0), source],
       writes: [outputAt(0)],

@@ -6,13 +6,13 @@
 //   │ ▒  │    │    │    │ ▒│      the same for the first rows, those within, and the last ones
 
 import { needsPadding, volume, type AxisTaps, type Gather } from "@conv/ops/plan";
-import { stridesOf } from "@conv/tensor";
+import { exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, type Stage, type Task } from "../code.ts";
 import { RESERVED } from "../memory.ts";
 import { i32, i32x4, v128, type Code, type Func, type Local } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
-import { epilogueName, hash } from "../wasm/tile.ts";
+import { epilogueName } from "../wasm/tile.ts";
 import { storeNeighbours } from "./store.ts";
 
 /** Weights that stay in registers beside the sums of a block. */
@@ -79,7 +79,7 @@ export function inPlaceStage(g: Gather, task: Task, caps: Caps): Stage | null {
   const channels = g.groups * g.to;
   const kernel = stridesOf(g.kernel);
   return {
-    name: `depthwiseInPlace_${hash(JSON.stringify([g, caps.relaxed]))}${epilogueName(task.epilogue)}`,
+    name: `depthwiseInPlace${exactly([g, caps.relaxed])}${epilogueName(task.epilogue)}`,
     items: g.n * channels,
     reads: [inputAt(0), inputAt(1), ...operands.map((_, i) => inputAt(2 + i))],
     writes: [outputAt(0)],

@@ -3,12 +3,12 @@
 //   acc[row, p] += w[row, channel, tap] · x[channel, p·step + offset(tap)], a few rows by 8 to 16 neighbours p in registers
 
 import { gatherOf, isConvOrGradInput, readLayout, tapCount, volume, type Gather, type Phase } from "@conv/ops/plan";
-import { stridesOf } from "@conv/tensor";
+import { exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
 import { get, i32, v128, type Func, type Local, type Module } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
-import { epilogueName, hash, rowsPerTile } from "../wasm/tile.ts";
+import { epilogueName, rowsPerTile } from "../wasm/tile.ts";
 import { fitted, LEAST_ROWS, paddedElements } from "./fitted.ts";
 import { eachTap, gatherCode } from "./igemm.ts";
 import { loadStepped } from "./pad.ts";
@@ -69,7 +69,7 @@ function rowStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: Place
   const nv = vectorsFor(mr);
   const taps = tapCount(phase);
   const operands = task.epilogue?.operands ?? [];
-  const name = `direct_${hash(JSON.stringify([g, phase, caps.relaxed]))}${epilogueName(task.epilogue)}`;
+  const name = `direct${exactly([g, phase, caps.relaxed])}${epilogueName(task.epilogue)}`;
   return {
     name,
     items: g.n * g.groups * rows,

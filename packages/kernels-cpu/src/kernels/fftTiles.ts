@@ -1,11 +1,11 @@
 // How a convolution falls into tiles for Fourier transforms, which tiles are best, and the way of four tiles from the source and to the outputs.
 
 import { readLayout, volume, type Gather, type Phase, type TilePlace } from "@conv/ops/plan";
-import { stridesOf } from "@conv/tensor";
+import { exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import type { Task, Work } from "../code.ts";
 import { i32, type Code, type Func, type Local, type Module } from "../wasm/asm.ts";
-import { columnsPerTile, hash } from "../wasm/tile.ts";
+import { columnsPerTile } from "../wasm/tile.ts";
 import { LENGTHS } from "./fftLines.ts";
 import { frequencies, lines, loadRows, storeTiles, type TileSize } from "./fftTransforms.ts";
 import { gemmWork, paddedElements, priced } from "./fitted.ts";
@@ -120,7 +120,7 @@ const total = (t: FftTiling, caps: Caps) => priced("fft", workOf(t, caps), caps)
 export const tilingOf = (ways: readonly FftTiling[], caps: Caps): FftTiling =>
   ways.reduce((best, t) => (total(t, caps) < total(best, caps) ? t : best));
 
-export const nameOf = (stage: string, { g, size }: FftTiling, caps: Caps) => `${stage}_${hash(JSON.stringify([g, size, caps]))}`;
+export const nameOf = (stage: string, { g, size }: FftTiling, caps: Caps) => `${stage}${exactly([g, size, caps])}`;
 
 /** Emits the way of four tiles at `tile` from the source's pointers to their transforms: `cell` gets the numbers. */
 export function toFrequencies(

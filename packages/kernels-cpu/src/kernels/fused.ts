@@ -3,11 +3,10 @@
 
 import { broadcastStrides } from "@conv/ops";
 import { fusedOp, inputName, mergeAxes, type FusedParams } from "@conv/ops/plan";
-import { sizeOf, stridesOf } from "@conv/tensor";
+import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel } from "../code.ts";
 import { i32, v128, type Local, type Operand } from "../wasm/asm.ts";
 import { emitExpr } from "../wasm/math.ts";
-import { hash } from "../wasm/tile.ts";
 
 export const fused: CpuKernel = {
   name: "elementwise",
@@ -27,7 +26,7 @@ export const fused: CpuKernel = {
       scratch: [],
       stages: [
         {
-          name: `each_${hash(JSON.stringify([axes, values, reads.length, caps.relaxed]))}`,
+          name: `each${exactly([axes, values, reads.length, caps.relaxed])}`,
           items: flat ? vectors : sizeOf(outer.map((a) => a.size)),
           reads,
           writes,

@@ -3,9 +3,10 @@
 
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { gatherAll, leavesTaps, readLayout, remembered, unfold, volume, type Gather } from "@conv/ops/plan";
+import { exactly } from "@conv/tensor";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage } from "../code.ts";
 import { i32, type Local } from "../wasm/asm.ts";
-import { emitGemm, epilogueName, gemmSize, columnsPerTile, hash, type Gemm } from "../wasm/tile.ts";
+import { emitGemm, epilogueName, gemmSize, columnsPerTile, type Gemm } from "../wasm/tile.ts";
 import { fitted, gemmWork, paddedElements } from "./fitted.ts";
 import { paddedInput } from "./pad.ts";
 import { eachColumn, packRows, transposedPanel } from "./panel.ts";
@@ -55,7 +56,7 @@ export const gradWeight: CpuKernel = fitted({
     stages.push(packRows(left, inputAt(0), packed));
 
     const { strides, plane } = readLayout(gather);
-    const name = `gradWeight_${hash(JSON.stringify([g, caps]))}${epilogueName(task.epilogue)}`;
+    const name = `gradWeight${exactly([g, caps])}${epilogueName(task.epilogue)}`;
     let sourceAt: Local;
     const gemm: Gemm = {
       name,

@@ -3,11 +3,11 @@
 //   y[oc, p] = Σ over (channel, tap) of w[oc, channel, tap] · x[channel, p·step + offset(tap)]
 
 import { gatherOf, isConvOrGradInput, readLayout, tapCount, volume, type AxisTaps, type Gather, type Phase } from "@conv/ops/plan";
-import { stridesOf } from "@conv/tensor";
+import { exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
 import { i32, v128, type Func, type Local } from "../wasm/asm.ts";
-import { emitGemm, epilogueName, gemmSize, columnsPerTile, hash, rowsPerTile, type Gemm } from "../wasm/tile.ts";
+import { emitGemm, epilogueName, gemmSize, columnsPerTile, rowsPerTile, type Gemm } from "../wasm/tile.ts";
 import { fitted, gemmWork, paddedElements } from "./fitted.ts";
 import { loadStepped, paddedInput } from "./pad.ts";
 import { partAt } from "./walk.ts";
@@ -92,7 +92,7 @@ function packStage(g: Gather, phase: Phase, w: Place, into: Place): Stage {
   const strides = stridesOf(g.kernel);
   const own: readonly AxisTaps[] = phase.taps;
   return {
-    name: `pack_${hash(JSON.stringify([g, own]))}`,
+    name: `pack${exactly([g, own])}`,
     items: g.groups * perGroup,
     reads: [w],
     writes: [into],
@@ -138,7 +138,7 @@ function productStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: P
   const width = phase.grid[rank - 1]!;
   const stepW = g.step[rank - 1]!;
   const whole = positions === outPlane;
-  const name = `igemm_${hash(JSON.stringify([g, phase, caps.relaxed]))}${epilogueName(task.epilogue)}`;
+  const name = `igemm${exactly([g, phase, caps.relaxed])}${epilogueName(task.epilogue)}`;
   let sourceAt: Local;
 
   const gemm: Gemm = {

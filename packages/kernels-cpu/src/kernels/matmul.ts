@@ -1,10 +1,10 @@
 // Matrix product of any aspect, batched, either side stored transposed.
 
 import { matmulGeometry, matmulOp, type MatmulParams } from "@conv/ops";
-import { sizeOf } from "@conv/tensor";
+import { exactly, sizeOf } from "@conv/tensor";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Task } from "../code.ts";
 import { i32, v128, type Local } from "../wasm/asm.ts";
-import { emitGemm, epilogueName, gemmSize, columnsPerTile, hash, type Gemm } from "../wasm/tile.ts";
+import { emitGemm, epilogueName, gemmSize, columnsPerTile, type Gemm } from "../wasm/tile.ts";
 import { fitted, gemmWork } from "./fitted.ts";
 import { eachColumn, packRows, transposedPanel } from "./panel.ts";
 
@@ -28,7 +28,7 @@ export const matmul: CpuKernel = fitted({
     const nr = columnsPerTile(caps);
     let right: Local;
     const gemm: Gemm = {
-      name: `matmul_${hash(JSON.stringify([problems, m, k, n, transposeA, transposeB, caps]))}${epilogueName(task.epilogue)}`,
+      name: `matmul${exactly([problems, m, k, n, transposeA, transposeB, caps])}${epilogueName(task.epilogue)}`,
       m,
       units: k,
       unit: 1,

@@ -6,10 +6,9 @@
 //                                        shuffle where these hold them all, else one by one
 
 import { mixOp, type MixParams, type Tap } from "@conv/ops";
-import { sizeOf } from "@conv/tensor";
+import { exactly, sizeOf } from "@conv/tensor";
 import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel } from "../code.ts";
 import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
-import { hash } from "../wasm/tile.ts";
 import { copyRow } from "./pad.ts";
 import { storeLanes, streamTime } from "./walk.ts";
 
@@ -61,7 +60,7 @@ function byRows(outer: number, size: number, inner: number, given: readonly (rea
     }
   });
   const stage = {
-    name: `mixRows_${hash(JSON.stringify([size, inner, rows.length, weighted, paired]))}`,
+    name: `mixRows${exactly([size, inner, rows.length, weighted, paired])}`,
     items: outer * rows.length,
     reads: [inputAt(0), scratchAt(0)],
     writes: [outputAt(0)],
@@ -147,7 +146,7 @@ function runsOf(rows: readonly (readonly Tap[])[]): Run[] | null {
 
 function byRuns(outer: number, size: number, count: number, runs: readonly Run[]): CpuCode {
   const stage = {
-    name: `mixRuns_${hash(JSON.stringify([size, count, runs]))}`,
+    name: `mixRuns${exactly([size, count, runs])}`,
     items: outer,
     reads: [inputAt(0)],
     writes: [outputAt(0)],
@@ -180,7 +179,7 @@ function byLanes(outer: number, size: number, rows: readonly (readonly Tap[])[])
     for (let t = 0; t < most; t++) (near ? describeNear : describeEach)(table, (i * most + t) * bytes, group, t, size, bytes);
   });
   const stage = {
-    name: `mixLanes_${hash(JSON.stringify([size, rows.length, most, weighted, ragged, near]))}`,
+    name: `mixLanes${exactly([size, rows.length, most, weighted, ragged, near])}`,
     items: outer,
     reads: [inputAt(0), scratchAt(0)],
     writes: [outputAt(0)],

@@ -1,10 +1,9 @@
 // Copying a source into a larger box with a constant around it, so that no other kernel has to look where the edges are.
 
 import { needsPadding, volume, type Gather } from "@conv/ops/plan";
-import { stridesOf } from "@conv/tensor";
+import { exactly, stridesOf } from "@conv/tensor";
 import { inputAt, scratchAt, type Place, type Scratch, type Stage } from "../code.ts";
 import { f32x4, i32, i32x4, v128, type Func, type Local } from "../wasm/asm.ts";
-import { hash } from "../wasm/tile.ts";
 
 export interface PadBox {
   /** Planes, each padded on its own. */
@@ -33,7 +32,7 @@ export function padStage(box: PadBox, from: Place, into: Place): Stage {
   const fromPlane = volume(box.source) * 4;
   const intoPlane = volume(box.padded) * 4;
   return {
-    name: `pad_${hash(JSON.stringify(box))}`,
+    name: `pad${exactly(box)}`,
     items: box.planes,
     reads: [from],
     writes: [into],

@@ -1,8 +1,9 @@
 // Filling the two sides of a matrix product (wasm/tile.ts) from rows in memory.
 
+import { exactly } from "@conv/tensor";
 import type { Place, Stage } from "../code.ts";
 import { i32, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
-import { hash, rowsPerTile, type TileSetup } from "../wasm/tile.ts";
+import { rowsPerTile, type TileSetup } from "../wasm/tile.ts";
 import { loadStepped } from "./pad.ts";
 import { partAt } from "./walk.ts";
 
@@ -25,7 +26,7 @@ export function packRows(r: Rows, from: Place, into: Place): Stage {
   const blocks = Math.ceil(r.m / mr);
   const depth = r.pieces * r.k;
   return {
-    name: `rows_${hash(JSON.stringify(r))}`,
+    name: `rows${exactly(r)}`,
     items: r.problems * blocks * r.pieces,
     reads: [from],
     writes: [into],

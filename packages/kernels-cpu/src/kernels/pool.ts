@@ -2,10 +2,9 @@
 //   y[o] = max or Σ over taps of x[o·stride + tap], from a padded copy where windows leave the source
 
 import { avgPoolOp, maxPoolOp, maxPoolPickOp, type AvgPoolGeometry, type PoolGeometry } from "@conv/ops";
-import { stridesOf } from "@conv/tensor";
+import { exactly, stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage } from "../code.ts";
 import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
-import { hash } from "../wasm/tile.ts";
 import { eachTap } from "./igemm.ts";
 import { copyInside, fillRange, loadStepped, padBytes } from "./pad.ts";
 import { scaledSum } from "./reduce.ts";
@@ -120,7 +119,7 @@ function rows(
   const [pieces, inner] = [[planes, ...axes.slice(0, shared)], axes.slice(shared)];
   const bytes = near ? padBytes({ ...w.box, planes: 1 }) : 0;
   return {
-    name: `${name}_${hash(JSON.stringify([g, w.padded]))}`,
+    name: `${name}${exactly([g, w.padded])}`,
     items: volume(pieces.map((a) => a.size)),
     reads: [...sources, ...tables],
     writes: [outputAt(0)],

@@ -5,10 +5,9 @@
 
 import { avgPoolGradOp, maxPoolGradOp, type AvgPoolGeometry, type PoolGeometry } from "@conv/ops";
 import type { Axis } from "@conv/ops/plan";
-import { stridesOf } from "@conv/tensor";
+import { exactly, stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage } from "../code.ts";
 import { f32, f32x4, i32, i32x4, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
-import { hash } from "../wasm/tile.ts";
 import { eachTap } from "./igemm.ts";
 import { copyBox, padBytes } from "./pad.ts";
 import { average as mean, sharesOf } from "./pool.ts";
@@ -136,7 +135,7 @@ function planes(
   const axes = outputAxes(g, w).map((axis, a) => ({ ...axis, strides: [...axis.strides, g.stride[a] * d4[a]] }));
   const own = padBytes({ ...w.box, padded: w.sizes, planes: 1 });
   return {
-    name: `${name}_${hash(JSON.stringify([g, apart]))}`,
+    name: `${name}${exactly([g, apart])}`,
     items: w.planes,
     reads: [...sources, ...likeY],
     writes: [outputAt(0)],

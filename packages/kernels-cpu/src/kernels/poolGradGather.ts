@@ -5,12 +5,12 @@
 
 import { avgPoolGradOp, maxPoolGradOp, type AvgPoolGeometry, type ConvGeometry, type PoolGeometry } from "@conv/ops";
 import { gatherGradInput, type Phase } from "@conv/ops/plan";
-import { stridesOf } from "@conv/tensor";
+import { exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
 import { f32x4, i32, i32x4, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
 import { emitExpr } from "../wasm/math.ts";
-import { epilogueName, hash } from "../wasm/tile.ts";
+import { epilogueName } from "../wasm/tile.ts";
 import { copyInside, fillRange, padBytes } from "./pad.ts";
 import { sharesOf } from "./pool.ts";
 import { sideBySide } from "./poolGrad.ts";
@@ -59,7 +59,7 @@ function planes(g: PoolGeometry, w: Windows, task: Task, caps: Caps, mean: { sha
   const gridBytes = lines((volume(padded) + 16) * 4);
   const dyAxes = outputAxes(g, w).map(({ size, strides: [x, y] }, a) => ({ size, strides: [x, y, strides[a]] }));
   return {
-    name: `poolGradGather_${hash(JSON.stringify([g, task.op.name, caps.relaxed]))}${epilogueName(task.epilogue)}`,
+    name: `poolGradGather${exactly([g, task.op.name, caps.relaxed])}${epilogueName(task.epilogue)}`,
     items: w.planes,
     reads: [...Array.from({ length: first + operands.length }, (_, i) => inputAt(i)), ...tabled],
     writes: [outputAt(0)],

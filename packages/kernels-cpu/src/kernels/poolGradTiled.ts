@@ -2,10 +2,11 @@
 // the window, and elementwise work that follows (the derivative of the activation before the pool) is done before they are stored.
 
 import { avgPoolGradOp, maxPoolGradOp, type PoolGeometry } from "@conv/ops";
+import { exactly } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel, type Task } from "../code.ts";
 import { f32x4, i32x4, v128, type Code, type Func, type Local, type Operand } from "../wasm/asm.ts";
 import { emitExpr } from "../wasm/math.ts";
-import { epilogueName, hash } from "../wasm/tile.ts";
+import { epilogueName } from "../wasm/tile.ts";
 import { eachTap } from "./igemm.ts";
 import { eachCell, locate, storeLanes, streamTime } from "./walk.ts";
 import { eachVector, emitMax, outputAxes, volume, windowsOf } from "./window.ts";
@@ -44,7 +45,7 @@ export const poolGradTiled: CpuKernel = {
       scratch: [],
       stages: [
         {
-          name: `${op.name}_${hash(JSON.stringify([g, caps.relaxed]))}${epilogueName(epilogue)}`,
+          name: `poolGradTiled${exactly([op.name, g, caps.relaxed])}${epilogueName(epilogue)}`,
           items: volume(pieces.map((a) => a.size)),
           reads: Array.from({ length: own + extra.length }, (_, i) => inputAt(i)),
           writes: [outputAt(0)],

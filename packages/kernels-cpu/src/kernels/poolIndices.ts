@@ -3,10 +3,9 @@
 
 import { maxPoolIndicesOp, type PoolGeometry } from "@conv/ops";
 import type { Axis } from "@conv/ops/plan";
-import { stridesOf } from "@conv/tensor";
+import { exactly, stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage } from "../code.ts";
 import { i32, i32x4, v128 } from "../wasm/asm.ts";
-import { hash } from "../wasm/tile.ts";
 import { eachCell, locate, storeLanes, streamTime } from "./walk.ts";
 import { eachVector, emitMax, outputAxes, paddedSource, PADDING, volume, windowsOf, type Windows } from "./window.ts";
 
@@ -26,7 +25,7 @@ export const poolIndices: CpuKernel = {
     const planes: Axis = { size: w.planes, strides: [w.plane, 0, volume(g.output)] };
     const axes = outputAxes(g, w).map(({ size, strides: [source, y] }) => ({ size, strides: [source, source, y] }));
     stages.push({
-      name: `maxPoolIndices_${hash(JSON.stringify([g, w.padded]))}`,
+      name: `maxPoolIndices${exactly([g, w.padded])}`,
       items: w.planes,
       reads: [x, table],
       writes: [outputAt(0)],

@@ -9,10 +9,9 @@
 
 import { broadcastStrides, maxOp, sumOp, type ReduceParams } from "@conv/ops";
 import { mergeAxes, type Axis } from "@conv/ops/plan";
-import { sizeOf, stridesOf } from "@conv/tensor";
+import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Stage } from "../code.ts";
 import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
-import { hash } from "../wasm/tile.ts";
 import { acrossLanes } from "./pad.ts";
 import { eachCell, inParts, keepLanes, locate, storeLanes, streamTime } from "./walk.ts";
 
@@ -135,7 +134,7 @@ function stage(how: Combination, walk: Walk, cut: Cut | null, from: Place, into:
   const pieces = piecesOf(walk);
   const { kept, reduced, outputs, runs } = walk;
   return {
-    name: `${how.name}_${hash(JSON.stringify([walk, cut, how.scale]))}`,
+    name: `${how.name}${exactly([walk, cut, how.scale])}`,
     items: pieces * (cut?.parts ?? 1),
     reads: [from],
     writes: [into],

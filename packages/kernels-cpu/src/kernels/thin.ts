@@ -3,11 +3,11 @@
 //   k contiguous in wide (dot):    4 rows by up to 3 columns, vectors along k, summed across their lanes at the end
 //   r contiguous in wide (spread): up to 12 vectors of rows by up to 3 columns, each thin value in all four lanes
 
+import { exactly } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuCode, type Epilogue, type Place, type Stage, type Work } from "../code.ts";
 import { f32x4, i32, v128, type Func, type Local, type Module } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
-import { epilogueName, hash } from "../wasm/tile.ts";
 import { storeNeighbours } from "./store.ts";
 
 /** Where an element is: the sum of its strides, in elements. Columns p lie anywhere. */
@@ -82,7 +82,7 @@ export function thinCode(t: Thin, caps: Caps, sides: { wide: number; thin: numbe
 }
 
 function thinStage(t: Thin, caps: Caps, wide: Place, thin: Place): Stage {
-  const name = `thin_${hash(JSON.stringify([t, caps.relaxed]))}${epilogueName(t.epilogue)}`;
+  const name = `thin${exactly([t, caps.relaxed])}`;
   const size = blockRows(t);
   const whole = Math.floor(t.rows / size);
   const tail = t.rows % size;
@@ -221,7 +221,7 @@ function columnsStage(c: Columns, from: Place, into: Place): Stage {
   const taps = c.offsets[0].length;
   const depth = c.channels * taps;
   return {
-    name: `columns_${hash(JSON.stringify(c))}`,
+    name: `columns${exactly(c)}`,
     items: c.problems * c.channels,
     reads: [from],
     writes: [into],

@@ -5,11 +5,11 @@
 // A vector holds the same point of four tiles, which may lie anywhere: each has its own address.
 
 import { gatherOf, isConvOrGradInput, readLayout, ROUNDOFF, tilings, volume, type Tiling } from "@conv/ops/plan";
-import { bytesOf, stridesOf } from "@conv/tensor";
+import { bytesOf, exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
 import { i32, v128, type Code, type Operand } from "../wasm/asm.ts";
-import { columnsPerTile, epilogueName, hash, rowsPerTile, sumsTile } from "../wasm/tile.ts";
+import { columnsPerTile, epilogueName, rowsPerTile, sumsTile } from "../wasm/tile.ts";
 import { fitted, gemmWork, paddedElements } from "./fitted.ts";
 import { paddedInput } from "./pad.ts";
 import { combine } from "./toomCook.ts";
@@ -102,7 +102,7 @@ function weightStage(t: Tiling, caps: Caps, packed: Place): Stage {
   // For each step of the depth but channels, the taps along every axis.
   const summed = axes.reduce<(readonly number[])[][]>((lists, x) => lists.flatMap((list) => x.taps.map((taps) => [...list, taps])), [[]]);
   return {
-    name: `winogradWeights_${hash(JSON.stringify([g.kernel, g.to, g.from, g.groups, g.wTo, g.wFrom, h, w, summed, caps.relaxed]))}`,
+    name: `winogradWeights${exactly([g.kernel, g.to, g.from, g.groups, g.wTo, g.wFrom, h, w, summed, caps.relaxed])}`,
     items: g.groups * perGroup,
     reads: [inputAt(1)],
     writes: [packed],
@@ -176,7 +176,7 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
   const tail = g.to % mr;
   const halfLast = t.tiles - (b.panels - 1) * nr <= nr / 2;
   const operands = task.epilogue?.operands ?? [];
-  const id = hash(JSON.stringify([g, phase, t.h.n, t.w.n, caps]));
+  const id = exactly([g, phase, t.h.n, t.w.n, caps]);
   const name = `winograd_${id}${epilogueName(task.epilogue)}`;
   const records = b.perGroup * nr * RECORD.bytes;
   const patch = 4 * t.h.m * Math.ceil(t.w.m / 4) * 16;

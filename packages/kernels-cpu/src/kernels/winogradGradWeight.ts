@@ -4,12 +4,12 @@
 
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { gradWeightTiling, needsPadding, readLayout, ROUNDOFF, shortConvolution, volume, type TileAxis, type Tiling } from "@conv/ops/plan";
-import { stridesOf } from "@conv/tensor";
+import { exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage, type Task } from "../code.ts";
 import { i32, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
 import { emitExpr } from "../wasm/math.ts";
-import { columnsPerTile, epilogueName, hash, rowsPerTile, sumsTile } from "../wasm/tile.ts";
+import { columnsPerTile, epilogueName, rowsPerTile, sumsTile } from "../wasm/tile.ts";
 import { fitted, LEAST_ROWS, paddedElements } from "./fitted.ts";
 import { padBytes, paddedInput, padStage } from "./pad.ts";
 import { combine } from "./toomCook.ts";
@@ -96,7 +96,7 @@ function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps,
   const taps = volume(g.kernel);
   const kernelStrides = stridesOf(g.kernel);
   const operands = task.epilogue?.operands ?? [];
-  const id = hash(JSON.stringify([g, reach, h.n, w.n, caps]));
+  const id = exactly([g, reach, h.n, w.n, caps]);
   const name = `winogradGradWeight_${id}${epilogueName(task.epilogue)}`;
   // [point][block or panel][tile of the pass][row or column], and [point][block][panel][row][column] of sums
   const [blocks, panels] = [b.rows / mr, b.columns / nr];

@@ -359,7 +359,8 @@ export class Func {
 /** A module that imports one memory ("env" "memory") and exports the functions asked for. */
 export class Module {
   readonly funcs: Func[] = [];
-  readonly #byName = new Map<string, Func>();
+  readonly #byKey = new Map<string, Func>();
+  readonly #named = new Map<string, number>();
   readonly #exports: Func[] = [];
   readonly #text: boolean;
 
@@ -371,13 +372,19 @@ export class Module {
     this.#text = text;
   }
 
-  /** The function of that name: built by `body` at the first request, shared after. All parameters are i32. */
-  func(name: string, params: readonly string[], body: (f: Func) => void): Func {
-    const known = this.#byName.get(name);
+  /**
+   * The function of that key: built by `body` at the first request, shared after. All parameters are i32. It is named by the key without
+   * descriptions (see `exactly`), and by a number from the second of a name on.
+   */
+  func(key: string, params: readonly string[], body: (f: Func) => void): Func {
+    const known = this.#byKey.get(key);
     if (known) return known;
-    const f = new Func(name, this.funcs.length, params);
+    const name = key.replace(/\n.*\n/s, "");
+    const count = (this.#named.get(name) ?? 0) + 1;
+    this.#named.set(name, count);
+    const f = new Func(count > 1 ? `${name}.${count}` : name, this.funcs.length, params);
     this.funcs.push(f);
-    this.#byName.set(name, f);
+    this.#byKey.set(key, f);
     body(f);
     hoistConstants(f);
     if (!this.#text) {

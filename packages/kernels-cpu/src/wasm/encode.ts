@@ -112,11 +112,7 @@ class Writer {
 }
 
 /** A module that imports "env" "memory" and exports some of its functions. Functions take i32 parameters and return nothing. */
-export function encodeModule(
-  funcs: readonly Func[],
-  exported: readonly Func[],
-  memory: { shared: boolean; maximum: number },
-): Bytes {
+export function encodeModule(funcs: readonly Func[], exported: readonly Func[], memory: { shared: boolean; maximum: number }): Bytes {
   const out = new Writer();
   out.all([0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
   const arities = [...new Set(funcs.map((f) => f.params.length))];

@@ -2,6 +2,7 @@
 // (S. Moshier, netlib.org/cephes, single precision), within 2 units in the last place on the whole range.
 
 import { type Expr } from "@conv/ops";
+import { exactly } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { f32x4, i32x4, v128, vec, type Code, type Func, type Local, type Operand } from "./asm.ts";
 
@@ -95,7 +96,7 @@ export function emitExpr(f: Func, caps: Caps, e: Expr, values: Readonly<Record<s
     if (value === undefined) throw new Error(`kernels-cpu: expression uses unknown variable ${e}`);
     return value;
   }
-  const key = JSON.stringify(e);
+  const key = exactly(e);
   const known = shared.get(key);
   if (known) return known;
   const [fn, ...args] = e;

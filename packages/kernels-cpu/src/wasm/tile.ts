@@ -9,6 +9,7 @@
 // Loops, from outside: pieces of work (problem × group of tiles), chunks of k that fit the first-level cache, blocks of m,
 // tiles. A kernel supplies how a panel is filled and where its columns lie in y.
 
+import { exactly } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import type { Epilogue } from "../code.ts";
 import { get, i32, v128, type Code, type Func, type Local, type Module, type Operand } from "./asm.ts";
@@ -435,11 +436,4 @@ function epilogue(
 }
 
 /** An epilogue's text, for names: equal text, equal code. */
-export const epilogueName = (e: Epilogue | null): string => (e ? `_${hash(JSON.stringify(e))}` : "");
-
-/** A short name for a long description (FNV-1a, 32 bits). */
-export function hash(text: string): string {
-  let h = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
-  return (h >>> 0).toString(36);
-}
+export const epilogueName = (e: Epilogue | null): string => (e ? exactly(e) : "");

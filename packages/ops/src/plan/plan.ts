@@ -1,6 +1,6 @@
 // From graph to plan: which nodes are computed together, by which kernel, in which order, and where every value lives.
 
-import { costOf, sameShape, sizeOf, type Cost, type Graph, type Node, type Op, type Value } from "@conv/tensor";
+import { costOf, exactly, sameShape, sizeOf, type Cost, type Graph, type Node, type Op, type Value } from "@conv/tensor";
 import { isElementwise } from "../elementwise.ts";
 import { substitute, variable, type Expr } from "../expr.ts";
 import { reshapeOp } from "../move.ts";
@@ -70,7 +70,7 @@ function remembering<K>(choose: Chooser<K>): Chooser<K> {
     const { op, params, inputs, outputs, epilogue } = task;
     const of = known.get(op) ?? new Map<string, Choice<K>[]>();
     known.set(op, of);
-    const key = JSON.stringify([params, inputs, outputs, epilogue]);
+    const key = exactly([params, inputs, outputs, epilogue]);
     const choices = of.get(key) ?? choose(task);
     of.set(key, choices);
     return choices;
