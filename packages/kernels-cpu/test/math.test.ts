@@ -1,4 +1,4 @@
-// exp, log and tanh of generated code against Math.*, over the whole range of float32: every 2¹¹th number of each sign, and all special ones.
+// exp, expm1, log, log1p and tanh of generated code against Math.*, over the whole range of float32: every 2¹¹th number of each sign, and all special ones.
 
 import type { Expr } from "@conv/ops";
 import { describe, expect, it } from "vitest";
@@ -82,7 +82,9 @@ function worst(f: Expr, exact: (x: number) => number, relaxed: boolean): { ulps:
 describe.each([true, false])("relaxed SIMD: %s", (relaxed) => {
   it.each([
     ["exp", Math.exp, 2],
+    ["expm1", Math.expm1, 2],
     ["log", Math.log, 2],
+    ["log1p", Math.log1p, 3],
     ["tanh", Math.tanh, 2],
   ] as const)("%s", (name, exact, bound) => {
     const { ulps, at } = worst([name, "a"], exact, relaxed);

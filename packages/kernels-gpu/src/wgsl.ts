@@ -79,6 +79,20 @@ const logOf = (T: string, U: string): string => `fn log_of(x: ${T}) -> ${T} {
   return select(select(log(x), none, x < ${T}(0.0f)), x, ${isNaNOf(U)});
 }`;
 
+// exp(x) − 1 = x + x²/2 + … near zero, where the difference would lose digits.
+const expm1Of = (T: string): string => `fn expm1_of(x: ${T}) -> ${T} {
+  let p = ${["1.98412698e-4f", "1.38888889e-3f", "8.33333333e-3f", "4.16666667e-2f", "1.66666667e-1f", "0.5f", "1.0f"].reduce((sum, c) => `(${sum}) * x + ${c}`, "2.48015873e-5f")};
+  return select(exp_of(x) - 1.0f, x * p, abs(x) < ${T}(0.5f));
+}`;
+
+// log(1 + x) = 2·artanh(s) = 2·(s + s³/3 + …), s = x/(2 + x), near zero, where the sum would lose digits.
+const log1pOf = (T: string): string => `fn log1p_of(x: ${T}) -> ${T} {
+  let s = x / (2.0f + x);
+  let z = s * s;
+  let p = (((0.222222222f * z + 0.285714286f) * z + 0.4f) * z + 0.666666667f) * z + 2.0f;
+  return select(log_of(1.0f + x), s * p, abs(x) < ${T}(0.4f));
+}`;
+
 /** Statements that compute expressions, and the functions they need. Equal parts are computed once. */
 export interface Emitted {
   readonly functions: string;
@@ -123,11 +137,14 @@ export function emitExprs(values: readonly Expr[], names: Readonly<Record<string
   };
   const results = values.map(emit);
   const U = width === 1 ? "u32" : `vec${width}u`;
+  const logs = used.has("log") || used.has("log1p");
   const functions = [
     ...(used.has("tanh") ? [tanhOf(T, B)] : []),
-    ...(used.has("exp") ? [expOf(T, U)] : []),
-    ...(used.has("log") ? [logOf(T, U)] : []),
-    ...(infinite || used.has("log") ? [INFINITE] : []),
+    ...(used.has("exp") || used.has("expm1") ? [expOf(T, U)] : []),
+    ...(used.has("expm1") ? [expm1Of(T)] : []),
+    ...(logs ? [logOf(T, U)] : []),
+    ...(used.has("log1p") ? [log1pOf(T)] : []),
+    ...(infinite || logs ? [INFINITE] : []),
   ].join("\n");
   return { functions, statements: [...(infinite ? ["let infinite = bitcast<f32>(infinite_bits);"] : []), ...statements].join("\n"), values: results };
 }
@@ -159,7 +176,9 @@ function call(fn: Fn, [a, b, c]: readonly string[], args: readonly Expr[], splat
       return `select(${c}, ${b}, ${a} != ${zero})`;
     case "tanh":
     case "exp":
+    case "expm1":
     case "log":
+    case "log1p":
       return `${fn}_of(${a})`;
     default:
       return `${fn}(${a})`;

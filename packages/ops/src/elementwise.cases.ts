@@ -12,7 +12,9 @@ const unary: [string, (x: Value) => Value, CaseData?][] = [
   ["", ops.square],
   ["", ops.sqrt, "positive"],
   ["", ops.exp],
+  ["", ops.expm1],
   ["", ops.log, "positive"],
+  ["", ops.log1p, "positive"],
   ["", ops.relu, "distinct"],
   ["", ops.relu6, "distinct"],
   ["", ops.leakyRelu, "distinct"],
@@ -120,7 +122,7 @@ export const cases: readonly OpCase[] = [
     traced(`${how}4×3×33`, f(x(4, 3, 33)), { data }),
     ...(data === "distinct" ? [traced(`${how}at corners`, f(x(5, 9)), { data: "ties", gradient: false })] : []),
   ]),
-  ...[ops.exp, ops.sigmoid, ops.tanh, ops.scaledTanh, ops.elu, ops.selu, ops.silu, ops.softplus, ops.mish, ops.erf, ops.gelu].map(
+  ...[ops.exp, ops.expm1, ops.sigmoid, ops.tanh, ops.scaledTanh, ops.elu, ops.selu, ops.silu, ops.softplus, ops.mish, ops.erf, ops.gelu].map(
     (f: (v: Value) => Value) => traced("far out", f(x(257)), { data: "wide", gradient: false }),
   ),
   ...[0, 1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 31, 1000].flatMap((n) => [

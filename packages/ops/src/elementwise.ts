@@ -195,7 +195,11 @@ export const abs = unary("abs", ["abs", "a"]);
 export const square = unary("square", ["mul", "a", "a"], ["mul", 2, "a"]);
 export const sqrt = unary("sqrt", ["sqrt", "a"], ["div", 0.5, "y"]);
 export const exp = unary("exp", ["exp", "a"], "y");
+/** exp(x) − 1, accurate near 0. */
+export const expm1 = unary("expm1", ["expm1", "a"]);
 export const log = unary("log", ["log", "a"]);
+/** log(1 + x), accurate near 0. */
+export const log1p = unary("log1p", ["log1p", "a"]);
 /** The largest whole number that is not greater; the gradient is 0. */
 export const floor = unary("floor", ["floor", "a"]);
 /** max(x, 0); the gradient at 0 is 0, as in PyTorch. */
@@ -233,9 +237,9 @@ export const prelu = <T extends Arg>(x: T, slope: T): T =>
 const exponential = <T extends Arg>(name: string, x: T, alpha: number, scale: number): T =>
   map(
     name,
-    ["mul", scale, ["add", ["max", "a", 0], ["mul", alpha, ["sub", ["exp", ["min", "a", 0]], 1]]]],
+    ["mul", scale, ["add", ["max", "a", 0], ["mul", alpha, ["expm1", ["min", "a", 0]]]]],
     [x],
-    [["select", ["gt", "a", 0], scale, ["add", "y", scale * alpha]]],
+    [["select", ["gt", "a", 0], scale, ["mul", scale * alpha, ["exp", "a"]]]],
   );
 
 /** x where x > 0, else alpha·(eˣ − 1) (Clevert, Unterthiner and Hochreiter 2016). */
@@ -248,11 +252,11 @@ export const selu = <T extends Arg>(x: T): T => exponential("selu", x, 1.6732632
 const sigmoidOf = (e: Expr): Expr => ["div", 1, ["add", 1, ["exp", ["neg", e]]]];
 /** x / (1 + e⁻ˣ), also called swish. */
 export const silu = unary("silu", ["div", "a", ["add", 1, ["exp", ["neg", "a"]]]], ["add", sigmoidOf("a"), ["mul", "y", ["sub", 1, sigmoidOf("a")]]]);
-/** max(x, 0) + log(1 + exp(−beta·|x|))/beta, the stable form of log(1 + exp(beta·x))/beta; right to one rounding at 1/beta. */
+/** log(1 + exp(beta·x))/beta, computed as max(x, 0) + log1p(exp(−beta·|x|))/beta, which is accurate for every x. */
 export const softplus = <T extends Arg>(x: T, beta = 1): T =>
   map(
     "softplus",
-    ["add", ["max", "a", 0], ["mul", 1 / beta, ["log", ["add", 1, ["exp", ["mul", -beta, ["abs", "a"]]]]]]],
+    ["add", ["max", "a", 0], ["mul", 1 / beta, ["log1p", ["exp", ["mul", -beta, ["abs", "a"]]]]]],
     [x],
     [sigmoidOf(["mul", beta, "a"])],
   );

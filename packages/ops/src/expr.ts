@@ -1,8 +1,25 @@
 // A tiny algebra of one element. Read as numbers it is the reference, as WebAssembly or WGSL a kernel or an epilogue,
 // as text the documentation; its derivative is again an expression, so elementwise ops have gradients of any order.
 
-/** Functions of the algebra. `gt(a, b)` is 1 where a > b, else 0 (also for NaN); `select(c, a, b)` is a where c ≠ 0; `floor` has derivative 0. */
-export type Fn = "add" | "sub" | "mul" | "div" | "min" | "max" | "neg" | "abs" | "sqrt" | "exp" | "log" | "tanh" | "floor" | "gt" | "select";
+/** Functions of the algebra. `expm1(a)` is exp(a) − 1 and `log1p(a)` log(1 + a), both accurate near 0. `gt(a, b)` is 1 where a > b, else 0 (also for NaN); `select(c, a, b)` is a where c ≠ 0; `floor` has derivative 0. */
+export type Fn =
+  | "add"
+  | "sub"
+  | "mul"
+  | "div"
+  | "min"
+  | "max"
+  | "neg"
+  | "abs"
+  | "sqrt"
+  | "exp"
+  | "expm1"
+  | "log"
+  | "log1p"
+  | "tanh"
+  | "floor"
+  | "gt"
+  | "select";
 
 /** A constant, a variable (inputs are `a`, `b`, `c`, … in order, the result is `y`), or a function applied to expressions. */
 export type Expr = number | string | readonly [Fn, ...Expr[]];
@@ -21,7 +38,9 @@ export const numbers: Record<Fn, (a: number, b: number, c: number) => number> = 
   abs: (a) => Math.abs(a),
   sqrt: (a) => Math.sqrt(a),
   exp: (a) => Math.exp(a),
+  expm1: (a) => Math.expm1(a),
   log: (a) => Math.log(a),
+  log1p: (a) => Math.log1p(a),
   tanh: (a) => Math.tanh(a),
   floor: (a) => Math.floor(a),
   gt: (a, b) => (a > b ? 1 : 0),
@@ -127,9 +146,12 @@ export function differentiate(e: Expr, v: string): Expr {
     case "sqrt":
       return div(mul(0.5, da), ["sqrt", a]);
     case "exp":
+    case "expm1":
       return mul(["exp", a], da);
     case "log":
       return div(da, a);
+    case "log1p":
+      return div(da, ["add", 1, a]);
     case "tanh":
       return mul(sub(1, ["mul", ["tanh", a], ["tanh", a]]), da);
     case "max":

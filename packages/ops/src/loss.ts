@@ -3,7 +3,7 @@
 import { formatShape, sameShape, scope, shapeError, sizeOf, tensor, Value, type Arg } from "@conv/tensor";
 import { full, oneHot } from "./create.ts";
 import { abs, affine, div, map, mul, relu, square, sub } from "./elementwise.ts";
-import type { Expr } from "./expr.ts";
+import { mul as times, type Expr } from "./expr.ts";
 import { mean } from "./mean.ts";
 import { concat, reshape, transpose } from "./move.ts";
 import { sum } from "./reduce.ts";
@@ -85,29 +85,26 @@ export function huber<T extends Arg>(y: T, target: T, { delta = 1 }: { readonly 
  */
 export function binaryCrossEntropy<T extends Arg>(p: T, target: T): T {
   mustEqual("binaryCrossEntropy", p, target);
-  const log = (e: Expr): Expr => ["max", ["log", e], -100];
-  const no: Expr = ["sub", 1, "a"];
-  const f: Expr = ["neg", ["add", ["mul", "b", log("a")], ["mul", ["sub", 1, "b"], log(no)]]];
-  const df: Expr = ["div", ["sub", "a", "b"], ["max", ["mul", "a", no], 1e-12]];
-  return scope(() => mean(map("binaryCrossEntropy", f, [p, target], [df, ["sub", log(no), log("a")]])));
+  const log = (e: Expr): Expr => ["max", e, -100];
+  const [yes, no] = [log(["log", "a"]), log(["log1p", ["neg", "a"]])];
+  const f: Expr = ["neg", ["add", ["mul", "b", yes], ["mul", ["sub", 1, "b"], no]]];
+  const df: Expr = ["div", ["sub", "a", "b"], ["max", ["mul", "a", ["sub", 1, "a"]], 1e-12]];
+  return scope(() => mean(map("binaryCrossEntropy", f, [p, target], [df, ["sub", no, yes]])));
 }
 
 /**
- * {@link binaryCrossEntropy} of p = 1/(1 + e⁻ˣ), from x itself: mean of max(x, 0) − x·t + log(1 + e^−|x|). `positiveWeight` multiplies the
+ * {@link binaryCrossEntropy} of p = 1/(1 + e⁻ˣ), from x itself: mean of t·softplus(−x) + (1 − t)·softplus(x). `positiveWeight` multiplies the
  * terms of t. Equal shapes. Throws ShapeError.
  */
 export function binaryCrossEntropyWithLogits<T extends Arg>(x: T, target: T, { positiveWeight = 1 }: { readonly positiveWeight?: number } = {}): T {
   mustEqual("binaryCrossEntropyWithLogits", x, target);
-  // softplus(−x) = max(−x, 0) + log(1 + e^−|x|); the loss is (1 − t)·x + (1 + (w − 1)·t)·softplus(−x).
-  const soft: Expr = ["add", ["max", ["neg", "a"], 0], ["log", ["add", 1, ["exp", ["neg", ["abs", "a"]]]]]];
-  const weight: Expr = positiveWeight === 1 ? 1 : ["add", 1, ["mul", positiveWeight - 1, "b"]];
-  const no: Expr = ["div", 1, ["add", 1, ["exp", "a"]]]; // 1 − p
-  const f: Expr = ["add", ["mul", ["sub", 1, "b"], "a"], ["mul", weight, soft]];
-  const df: Expr[] = [
-    ["sub", ["sub", 1, "b"], ["mul", weight, no]],
-    ["sub", ["mul", positiveWeight - 1, soft], "a"],
-  ];
-  return scope(() => mean(map("binaryCrossEntropyWithLogits", f, [x, target], df)));
+  // w·t·softplus(−x) + (1 − t)·softplus(x), softplus(x) = max(x, 0) + log1p(e^−|x|): no term is the difference of two large ones.
+  const soft = (x: Expr): Expr => ["add", ["max", x, 0], ["log1p", ["exp", ["neg", ["abs", "a"]]]]];
+  const sigmoid = (minusX: Expr): Expr => ["div", 1, ["add", 1, ["exp", minusX]]];
+  const [yes, no] = [times(positiveWeight, soft(["neg", "a"])), soft("a")];
+  const mixed = (own: Expr, other: Expr): Expr => ["add", ["mul", "b", own], ["mul", ["sub", 1, "b"], other]];
+  const df: Expr[] = [mixed(times(-positiveWeight, sigmoid("a")), sigmoid(["neg", "a"])), ["sub", yes, no]];
+  return scope(() => mean(map("binaryCrossEntropyWithLogits", mixed(yes, no), [x, target], df)));
 }
 
 /**

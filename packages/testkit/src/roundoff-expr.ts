@@ -62,6 +62,10 @@ function errorOf(fn: Fn, y: number, [a, ea]: Uncertain, [b, eb]: Uncertain, [c, 
       return Math.max(Math.sqrt(a + ea) - y, y - Math.sqrt(Math.max(0, a - ea))) + ulps(2);
     case "exp": // the argument's own rounding grows with it
       return Math.abs(y) * Math.expm1(ea) + ulps(4 + 2 * Math.abs(a));
+    case "expm1": // as exp, and relative to the result also near 0
+      return (Math.abs(y) + Math.min(1, Math.exp(a))) * Math.expm1(ea) + ulps(6 + 2 * Math.max(0, a));
+    case "log1p":
+      return 1 + a <= ea ? NaN : y - Math.log1p(a - ea) + ulps(6);
     case "log":
       return a <= ea ? NaN : y - Math.log(a - ea) + 2 * ULP + ulps(4);
     case "tanh":

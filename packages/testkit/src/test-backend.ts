@@ -9,6 +9,7 @@ import type { Device } from "./suite/device.ts";
 import { drawnSuite } from "./suite/drawn.ts";
 import { edgeSuite } from "./suite/edges.ts";
 import { fusedSuite } from "./suite/fused.ts";
+import { specialSuite } from "./suite/special.ts";
 import { tensorSuite } from "./suite/tensors.ts";
 import { trainingSuite } from "./suite/training.ts";
 
@@ -20,6 +21,7 @@ const SUITES = {
   aliasing: aliasingSuite,
   buffers: bufferSuite,
   edges: edgeSuite,
+  special: specialSuite,
   tensors: tensorSuite,
 };
 

@@ -18,15 +18,23 @@ function polynomial(f: Func, caps: Caps, x: Local, coefficients: readonly number
 }
 
 // exp(x) = 2ⁿ·exp(r), n = round(x/ln 2), |r| ≤ ln 2 / 2; 2ⁿ in two factors, so that both ends of the range come out.
-function exp(f: Func, caps: Caps, a: Operand): Local {
-  const x = f.let("v128", "x", f32x4.pmax(f32x4.pmin(a, 89), -104));
+// exp(x) − 1 = 2·(h·p + (h − ½)), p = exp(r) − 1, h = 2ⁿ⁻¹; x itself where it is too small to matter.
+function exp(f: Func, caps: Caps, a: Operand, minusOne = false): Local {
+  const x = f.let("v128", "x", f32x4.pmax(f32x4.pmin(a, 89), minusOne ? -26 : -104));
   const n = f.let("v128", "n", f32x4.nearest(f32x4.mul(x, 1.44269504088896341)));
   const r = f.let("v128", "r", f32x4.sub(f32x4.sub(x, f32x4.mul(n, 0.693359375)), f32x4.mul(n, -2.1219444e-4)));
   const p = polynomial(f, caps, r, [1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1]);
-  f.set(p, f32x4.add(f32x4.add(f32x4.mul(f32x4.mul(p, r), r), r), 1));
+  f.set(p, f32x4.add(f32x4.mul(f32x4.mul(p, r), r), r));
   const e = f.let("v128", "e", f32x4.truncSat(n));
-  const half = f.let("v128", "half", i32x4.shrS(e, 1));
   const power = (k: Operand) => i32x4.shl(i32x4.add(k, i32x4.const(127)), 23);
+  if (minusOne) {
+    const h = f.let("v128", "h", power(i32x4.sub(e, i32x4.const(1))));
+    f.set(p, f32x4.add(f32x4.mul(h, p), f32x4.sub(h, 0.5)));
+    f.set(p, v128.bitselect(x, f32x4.add(p, p), f32x4.lt(f32x4.abs(x), 2 ** -25)));
+    return p;
+  }
+  f.set(p, f32x4.add(p, 1));
+  const half = f.let("v128", "half", i32x4.shrS(e, 1));
   f.set(p, f32x4.mul(f32x4.mul(p, power(half)), power(i32x4.sub(e, half))));
   return p;
 }
@@ -60,6 +68,16 @@ function log(f: Func, caps: Caps, a: Operand): Local {
   f.set(p, v128.bitselect(-Infinity, p, f32x4.eq(x, 0)));
   f.set(p, v128.bitselect(p, NaN, f32x4.ge(x, 0)));
   return p;
+}
+
+// With u = 1 + x, rounded: log(1 + x) = log(u)·x/(u − 1), and x where u = 1 (Kahan).
+function log1p(f: Func, caps: Caps, a: Operand): Local {
+  const x = f.let("v128", "x", a);
+  const u = f.let("v128", "u", f32x4.add(x, 1));
+  const same = f.let("v128", "same", v128.or(f32x4.eq(u, 1), f32x4.eq(x, Infinity)));
+  const y = log(f, caps, u);
+  f.set(y, v128.bitselect(x, f32x4.mul(y, f32x4.div(x, f32x4.sub(u, 1))), same));
+  return y;
 }
 
 // tanh(x) = x + x³·P(x²) near zero, where 1 − 2/(exp(2|x|) + 1) would lose digits, and that with the sign of x elsewhere.
@@ -106,8 +124,14 @@ export function emitExpr(f: Func, caps: Caps, e: Expr, values: Readonly<Record<s
     case "exp":
       value = exp(f, caps, a);
       break;
+    case "expm1":
+      value = exp(f, caps, a, true);
+      break;
     case "log":
       value = log(f, caps, a);
+      break;
+    case "log1p":
+      value = log1p(f, caps, a);
       break;
     case "tanh":
       value = tanh(f, caps, a);
