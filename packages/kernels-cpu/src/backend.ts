@@ -1,8 +1,8 @@
 // The CPU back end: one WebAssembly memory, a pool of threads, and programs compiled for the shapes at hand.
 
-import { unsupported, type Backend, type Graph } from "@conv/tensor";
+import { manageBackend, unsupported, type Backend, type Graph } from "@conv/tensor";
 import { capsOf, hasSimd, type Caps } from "./caps.ts";
-import { createHeap, createMemory } from "./memory.ts";
+import { createHeap, createMemory, type Heap } from "./memory.ts";
 import { availableThreads, createPool, createSinglePool, type Pool } from "./pool.ts";
 import { compileProgram, type CpuBuffer, type CpuProgram } from "./program.ts";
 import { requestPairs, tryPairs } from "./simd256.ts";
@@ -26,6 +26,7 @@ export interface CpuOptions {
 }
 
 export interface CpuBackend extends Backend {
+  readonly kind: "cpu";
   readonly caps: Caps;
   /** Why it runs on one thread although more were asked for; null if it does not. */
   readonly singleThreadReason: string | null;
@@ -74,65 +75,26 @@ export async function createCpu({
   const caps = capsOf({ threads: pool.threads, simd256, roundoff, prefer });
   const narrow = { ...caps, simd256: false };
   const simd256Reason = simd256 ? await tryPairs(backendOf(heap, pool, caps), backendOf(heap, pool, narrow)) : null;
-  return { ...backendOf(heap, pool, simd256Reason ? narrow : caps), singleThreadReason, simd256Reason };
+  const used = simd256Reason ? narrow : caps;
+  return Object.assign(backendOf(heap, pool, used), { caps: used, singleThreadReason, simd256Reason });
 }
 
-function backendOf(heap: ReturnType<typeof createHeap>, pool: Pool, caps: Caps): Omit<CpuBackend, "singleThreadReason" | "simd256Reason"> {
-  const buffers = new Set<CpuBuffer>();
-  const programs = new Set<CpuProgram>();
+function backendOf(heap: Heap, pool: Pool, caps: Caps) {
   let version = 0;
   const nextVersion = () => ++version;
-  const live = (buffer: CpuBuffer) => {
-    if (buffer.address < 0) throw new Error("cpu: buffer used after free");
-    return buffer;
-  };
-  return {
-    name: "cpu",
-    caps,
-    alloc(bytes) {
-      const buffer: CpuBuffer = { bytes, address: heap.alloc(bytes), version: nextVersion() };
-      buffers.add(buffer);
-      return buffer;
-    },
-    free(buffer) {
-      const b = buffer as CpuBuffer;
-      if (!buffers.delete(b)) return;
-      heap.free(b.address);
-      b.address = -1;
-    },
+  return manageBackend<CpuBuffer, CpuProgram, Pick<CpuOptions, "prefer">>("cpu").backend("cpu", {
+    alloc: (bytes) => ({ bytes, address: heap.alloc(bytes), version: nextVersion() }),
+    free: ({ address }) => heap.free(address),
     write(buffer, data) {
-      const b = live(buffer as CpuBuffer);
-      if (data.byteLength > b.bytes) throw new RangeError(`cpu: ${data.byteLength} bytes do not fit a buffer of ${b.bytes}`);
-      heap.bytes(b.address, data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-      b.version = nextVersion();
+      heap.bytes(buffer.address, data.length).set(data);
+      buffer.version = nextVersion();
     },
-    async read(buffer) {
-      const b = live(buffer as CpuBuffer);
-      const copy = new ArrayBuffer(b.bytes);
-      new Uint8Array(copy).set(heap.bytes(b.address, b.bytes));
+    async read({ address, bytes }) {
+      const copy = new ArrayBuffer(bytes);
+      new Uint8Array(copy).set(heap.bytes(address, bytes));
       return copy;
     },
-    compile(graph, options) {
-      const program = compileProgram(graph, { ...caps, prefer: options?.prefer ?? caps.prefer }, heap, pool, nextVersion);
-      const { dispose } = program;
-      program.dispose = () => {
-        programs.delete(program);
-        dispose();
-      };
-      programs.add(program);
-      return program;
-    },
-    memory: () => ({
-      buffers: buffers.size,
-      bytes: [...buffers].reduce((sum, b) => sum + b.bytes, 0),
-      programs: programs.size,
-      programBytes: [...programs].reduce((sum, p) => sum + p.bytes, 0),
-    }),
-    dispose() {
-      for (const b of buffers) b.address = -1;
-      buffers.clear();
-      programs.clear();
-      pool.dispose();
-    },
-  };
+    compile: (graph, options) => compileProgram(graph, { ...caps, prefer: options?.prefer ?? caps.prefer }, heap, pool, nextVersion),
+    close: () => pool.dispose(),
+  });
 }

@@ -1,7 +1,7 @@
 // A plan made into one WebAssembly module and the memory it runs in: every address but those of inputs and outputs is a constant.
 
 import { root } from "@conv/ops/plan";
-import { bytesOf, formatShape, mustHold, type Buffer, type Graph, type Program, type Value } from "@conv/tensor";
+import { bytesOf, formatShape, type Buffer, type Graph, type Program, type Value } from "@conv/tensor";
 import type { Caps } from "./caps.ts";
 import { layOut, type ProgramLayout } from "./layout.ts";
 import type { Heap } from "./memory.ts";
@@ -12,7 +12,7 @@ import { atomics, i32, Module, type Func, type Local, type Operand } from "./was
 
 /** A buffer of this back end. `version` names its contents: no two contents have the same. */
 export interface CpuBuffer extends Buffer {
-  address: number;
+  readonly address: number;
   version: number;
 }
 
@@ -94,8 +94,7 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
   const sizes = graph.outputs.map((v) => bytesOf(v.spec));
   const overwrites = unsafeInputs(graph, planned, homes);
   const seen = causes.map((inputs) => inputs.map(() => -1));
-  let spare: number[] = [];
-  let live = true;
+  const spare: number[] = [];
   const look = () => new Int32Array(heap.memory.buffer, base, words.end);
   let view = look();
   return {
@@ -103,13 +102,7 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
     get module() {
       return generate(true);
     },
-    run(inputs, outputs) {
-      if (!live) throw new Error("cpu: program used after dispose");
-      const ins = inputs as readonly CpuBuffer[];
-      const outs = outputs as readonly CpuBuffer[];
-      mustHold("cpu", graph, ins, outs);
-      const freed = (b: CpuBuffer) => b.address < 0;
-      if (ins.some(freed) || outs.some(freed)) throw new Error("cpu: buffer used after free");
+    run(ins: readonly CpuBuffer[], outs: readonly CpuBuffer[]) {
       // Outputs that would overwrite an input too early go through spare memory; those that are inputs are copied.
       const targets = outs.map((b, o) => (direct[o] && overwrites[o].some((i) => ins[i] === b) ? (spare[o] ??= heap.alloc(sizes[o])) : b.address));
       if (view.buffer !== heap.memory.buffer) view = look();
@@ -143,12 +136,9 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
       for (const b of outs) b.version = nextVersion();
     },
     dispose() {
-      if (!live) return;
-      live = false;
       loaded.drop();
       heap.free(base);
       for (const address of spare) if (address !== undefined) heap.free(address);
-      spare = [];
     },
   };
 }

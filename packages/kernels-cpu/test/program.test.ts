@@ -202,7 +202,12 @@ describe("large work", () => {
     );
     expect(small.memory()).toMatchObject({ programs: 0, programBytes: 0 });
     small.alloc(2 ** 31 - 64);
-    expect(() => small.alloc(2 ** 31 - 64)).toThrow(new RangeError("cpu: 2147483584 bytes do not fit: 2147484608 of 4294967296 bytes are in use"));
+    expect(() => small.alloc(2 ** 31 - 64)).toThrow(
+      new RangeError(
+        "cpu: 2147483584 bytes do not fit: 2147484608 of 4294967296 bytes are in use; " +
+          "live tensors: 1 (2147483584 bytes), programs: 0 (0 bytes); free tensors with scope() or using",
+      ),
+    );
     small.dispose();
   });
 });

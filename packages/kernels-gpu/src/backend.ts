@@ -1,6 +1,6 @@
 // The GPU back end: buffers and programs of one WebGPU device, and the order of what is asked of it.
 
-import { unsupported, type Backend, type Graph } from "@conv/tensor";
+import { manageBackend, unsupported, type Backend, type Graph } from "@conv/tensor";
 import type { Caps, Storage } from "./caps.ts";
 import { openDevice } from "./device.ts";
 import { HALF_ROUNDOFF } from "./kernels/half.ts";
@@ -31,6 +31,7 @@ export interface GpuOptions {
 }
 
 export interface GpuBackend extends Backend {
+  readonly kind: "gpu";
   readonly caps: Caps;
   /** What it runs on, in the words of the driver. */
   readonly adapter: string;
@@ -63,57 +64,28 @@ export async function createGpu({
     }
   const most = arithmetic === "float16" ? Math.max(roundoff, HALF_ROUNDOFF) : roundoff;
   const caps: Caps = { ...offers, storage, arithmetic, roundoff: most, prefer };
-  const buffers = new Set<GpuTensorBuffer>();
-  const programs = new Set<GpuProgram>();
-  const sum = (list: Iterable<{ readonly bytes: number }>) => [...list].reduce((total, { bytes }) => total + bytes, 0);
-  const runtime = createRuntime(device, caps, onProgress, () => sum(buffers) + sum(programs));
+  const managed = manageBackend<GpuTensorBuffer, GpuProgram, Pick<GpuOptions, "prefer">>("gpu");
+  const runtime = createRuntime(device, caps, onProgress, managed);
   let [ids, version] = [0, 0];
   const nextVersion = () => ++version;
-  const live = (buffer: GpuTensorBuffer): GPUBuffer => {
-    runtime.mustLive();
-    if (buffer.gpu === null) throw new Error("gpu: buffer used after free");
-    return buffer.gpu;
-  };
-  return {
-    name: "gpu",
-    caps,
-    adapter,
-    software: caps.software,
-    lost: runtime.lost,
-    alloc(bytes) {
-      runtime.mustLive();
-      const made = runtime.create(roundUp(bytes), "a tensor");
-      const buffer: GpuTensorBuffer = { bytes, gpu: made, id: ++ids, version: nextVersion() };
-      buffers.add(buffer);
-      return buffer;
-    },
-    free(buffer) {
-      const b = buffer as GpuTensorBuffer;
-      if (!buffers.delete(b)) return;
-      const { gpu: freed } = b;
-      runtime.later(() => freed!.destroy());
-      b.gpu = null;
-    },
+  const backend = managed.backend("gpu", {
+    alloc: (bytes) => ({ bytes, gpu: runtime.create(roundUp(bytes), "a tensor"), id: ++ids, version: nextVersion() }),
+    free: ({ gpu: freed }) => runtime.later(() => freed.destroy()),
     write(buffer, data) {
-      const b = buffer as GpuTensorBuffer;
-      const target = live(b);
-      if (data.byteLength > b.bytes) throw new RangeError(`gpu: ${data.byteLength} bytes do not fit a buffer of ${b.bytes}`);
       // Whole words are written, and only now are the contents the caller's to lend.
-      const bytes = new Uint8Array(Math.ceil(data.byteLength / 4) * 4);
-      bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      const bytes = new Uint8Array(Math.ceil(data.length / 4) * 4);
+      bytes.set(data);
       runtime.later(() => {
-        device.queue.writeBuffer(target, 0, bytes);
-        b.version = nextVersion();
+        device.queue.writeBuffer(buffer.gpu, 0, bytes);
+        buffer.version = nextVersion();
       });
     },
-    async read(buffer) {
-      const b = buffer as GpuTensorBuffer;
-      const from = live(b);
+    async read(b) {
       const staging = runtime.create(roundUp(b.bytes), "a tensor that is read", USAGE.mapRead | USAGE.copyDst);
       await new Promise<void>((resolve) =>
         runtime.later(() => {
           const encoder = device.createCommandEncoder();
-          encoder.copyBufferToBuffer(from, 0, staging, 0, roundUp(b.bytes));
+          encoder.copyBufferToBuffer(b.gpu, 0, staging, 0, roundUp(b.bytes));
           device.queue.submit([encoder.finish()]);
           resolve();
         }),
@@ -124,23 +96,8 @@ export async function createGpu({
         staging.destroy();
       }
     },
-    compile(graph, options) {
-      runtime.mustLive();
-      const program = compileProgram(graph, { ...caps, prefer: options?.prefer ?? caps.prefer }, runtime, nextVersion);
-      const { dispose } = program;
-      program.dispose = () => {
-        programs.delete(program);
-        dispose();
-      };
-      programs.add(program);
-      return program;
-    },
-    memory: () => ({ buffers: buffers.size, bytes: sum(buffers), programs: programs.size, programBytes: sum(programs) }),
-    dispose() {
-      for (const b of buffers) b.gpu = null;
-      buffers.clear();
-      programs.clear();
-      runtime.close();
-    },
-  };
+    compile: (graph, options) => compileProgram(graph, { ...caps, prefer: options?.prefer ?? caps.prefer }, runtime, nextVersion, managed.mustHold),
+    close: () => runtime.close(),
+  });
+  return Object.assign(backend, { caps, adapter, software: caps.software, lost: runtime.lost });
 }

@@ -1,7 +1,7 @@
 // A plan made into pipelines, buffers and the order in which they are dispatched: one submission a run, nothing read back in between.
 
 import { distinctCauses, root } from "@conv/ops/plan";
-import { bytesOf, formatShape, mustHold, optimise, unsupported, type Buffer, type Graph, type Program, type Step } from "@conv/tensor";
+import { bytesOf, formatShape, optimise, unsupported, type Buffer, type Graph, type Managed, type Program, type Step } from "@conv/tensor";
 import type { Caps } from "./caps.ts";
 import { inPlace, place, replacements, roundUp, type Home, type Placed } from "./place.ts";
 import { plan } from "./plan.ts";
@@ -10,8 +10,7 @@ import { GROUPS_PER_AXIS, shaderOf } from "./wgsl.ts";
 
 /** A buffer of this back end. `version` names its contents: no two contents have the same. */
 export interface GpuTensorBuffer extends Buffer {
-  /** Null once it is freed. */
-  gpu: GPUBuffer | null;
+  readonly gpu: GPUBuffer;
   readonly id: number;
   version: number;
 }
@@ -51,7 +50,13 @@ interface Bound {
   waiting: boolean;
 }
 
-export function compileProgram(source: Graph, caps: Caps, runtime: Runtime, nextVersion: () => number): GpuProgram {
+export function compileProgram(
+  source: Graph,
+  caps: Caps,
+  runtime: Runtime,
+  nextVersion: () => number,
+  mustHold: Managed<GpuTensorBuffer, GpuProgram, never>["mustHold"],
+): GpuProgram {
   const { device } = runtime;
   const graph = optimise(source);
   const placement = place(graph, plan(graph, caps), caps);
@@ -93,9 +98,9 @@ export function compileProgram(source: Graph, caps: Caps, runtime: Runtime, next
       return buffer;
     };
     // An output that would overwrite an input too early goes through memory of its own.
-    const targets = outs.map((b, o) => (isDirect(o) && replacing.unsafe[o].some((i) => same(i, o)) ? spareFor(o) : b.gpu!));
+    const targets = outs.map((b, o) => (isDirect(o) && replacing.unsafe[o].some((i) => same(i, o)) ? spareFor(o) : b.gpu));
     const bufferOf = ({ kind, index }: Home): GPUBuffer =>
-      kind === "own" ? slots[slotOf[index]] : kind === "input" ? ins[index].gpu! : targets[index];
+      kind === "own" ? slots[slotOf[index]] : kind === "input" ? ins[index].gpu : targets[index];
     const dispatches = stages.map((s, i): Dispatch => {
       const pairs = (replacing.inPlace.get(i) ?? []).filter(({ input, output }) => same(input, output) && targets[output] === outs[output].gpu);
       const reads = s.reads.filter((_, at) => pairs.every(({ read }) => read !== at));
@@ -110,13 +115,13 @@ export function compileProgram(source: Graph, caps: Caps, runtime: Runtime, next
       if (bytes === 0) return [];
       if (source.kind !== "input") {
         const from = targets[source.index];
-        return from === b.gpu ? [] : [{ from, to: b.gpu!, bytes }];
+        return from === b.gpu ? [] : [{ from, to: b.gpu, bytes }];
       }
       const taken = ins[source.index];
       if (taken.id === b.id) return [];
-      if (outs.every(({ id }) => id !== taken.id)) return [{ from: taken.gpu!, to: b.gpu!, bytes }];
-      first.push({ from: taken.gpu!, to: spareFor(o), bytes });
-      return [{ from: spareFor(o), to: b.gpu!, bytes }];
+      if (outs.every(({ id }) => id !== taken.id)) return [{ from: taken.gpu, to: b.gpu, bytes }];
+      first.push({ from: taken.gpu, to: spareFor(o), bytes });
+      return [{ from: spareFor(o), to: b.gpu, bytes }];
     });
     const compiled = Promise.all(dispatches.map((d) => d.pipeline.ready)).then(() => void (bound.waiting = false));
     const bound: Bound = { dispatches, copies: [...first, ...then], ready: compiled, waiting: dispatches.some((d) => d.pipeline.pipeline === null) };
@@ -124,12 +129,7 @@ export function compileProgram(source: Graph, caps: Caps, runtime: Runtime, next
   };
 
   /** The program with these buffers, and those of its inputs and outputs. */
-  const prepare = (inputs: readonly Buffer[], outputs: readonly Buffer[]) => {
-    if (!live) throw new Error("gpu: program used after dispose");
-    runtime.mustLive();
-    mustHold("gpu", graph, inputs, outputs);
-    const [ins, outs] = [inputs as readonly GpuTensorBuffer[], outputs as readonly GpuTensorBuffer[]];
-    if ([...ins, ...outs].some((b) => b.gpu === null)) throw new Error("gpu: buffer used after free");
+  const prepare = (ins: readonly GpuTensorBuffer[], outs: readonly GpuTensorBuffer[]) => {
     const key = [...ins, ...outs].map((b) => b.id).join(" ");
     const bound = known.get(key) ?? bind(ins, outs);
     known.delete(key);
@@ -171,7 +171,7 @@ export function compileProgram(source: Graph, caps: Caps, runtime: Runtime, next
     steps: busy.map((p): Step => ({ kernel: p.kernel.name, nodes: p.nodes, estimate: p.estimate, roundoff: p.kernel.roundoff, others: p.others })),
     ready,
     shaders,
-    run(inputs, outputs) {
+    run(inputs: readonly GpuTensorBuffer[], outputs: readonly GpuTensorBuffer[]) {
       const prepared = prepare(inputs, outputs);
       const { bound } = prepared;
       runtime.later(
@@ -182,7 +182,9 @@ export function compileProgram(source: Graph, caps: Caps, runtime: Runtime, next
         bound.waiting ? bound.ready : null,
       );
     },
-    async time(inputs, outputs) {
+    async time(inputs: readonly GpuTensorBuffer[], outputs: readonly GpuTensorBuffer[]) {
+      mustHold(graph, inputs, outputs);
+      if (!live) throw new Error("gpu: program used after dispose");
       const prepared = prepare(inputs, outputs);
       if (!caps.timestamps) throw unsupported("gpu", "this adapter has no timestamps");
       const seconds = busy.map(() => 0);
@@ -209,7 +211,6 @@ export function compileProgram(source: Graph, caps: Caps, runtime: Runtime, next
       }
     },
     dispose() {
-      if (!live) return;
       live = false;
       runtime.later(() => {
         for (const buffer of [...slots, ...spare.values()]) buffer.destroy();

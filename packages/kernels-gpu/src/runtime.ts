@@ -1,5 +1,6 @@
 // What the back end and its programs share: the device, the order of calls, pipelines, and the first thing that went wrong.
 
+import type { Buffer, Managed, Program } from "@conv/tensor";
 import type { Caps } from "./caps.ts";
 import { formatBytes } from "./words.ts";
 
@@ -23,8 +24,6 @@ export interface Pipeline {
 export interface Runtime {
   readonly device: GPUDevice;
   readonly caps: Caps;
-  /** Throws if the device is lost or disposed of. */
-  mustLive(): void;
   /** Remembers the first failure until {@link mapped} reports it. */
   fail(error: unknown): void;
   /** What a buffer holds that is made to be read, once all before is done. Throws the first thing that went wrong before. */
@@ -41,7 +40,7 @@ export function createRuntime(
   device: GPUDevice,
   caps: Caps,
   onProgress: (ready: number, total: number) => void,
-  held: () => number,
+  managed: Pick<Managed<Buffer, Program, never>, "fail" | "inUse" | "mustRun">,
 ): Runtime & { close(): void; readonly lost: Promise<string> } {
   const queue: { go(): void; until: Promise<void> | null }[] = [];
   const layouts = new Map<string, GPUBindGroupLayout>();
@@ -51,7 +50,6 @@ export function createRuntime(
   /** Answers to come, whether there was an error. */
   const pending = new Set<Promise<unknown>>();
   let symptom: { readonly error: unknown } | null = null;
-  let gone: string | null = null;
   let closed = false;
 
   const fail = (error: unknown) => void (failure ??= { error });
@@ -74,12 +72,10 @@ export function createRuntime(
   });
   const lost = device.lost.then(({ reason, message }) => {
     if (closed) return "gpu: disposed of";
-    return (gone = `gpu: the device was lost (${reason}${message && `: ${message}`}); make the back end again`);
+    const gone = `gpu: the device was lost (${reason}${message && `: ${message}`}); make the back end again`;
+    managed.fail(new Error(gone));
+    return gone;
   });
-  const mustLive = () => {
-    if (closed) throw new Error("gpu: used after dispose");
-    if (gone) throw new Error(gone);
-  };
 
   const turn = () => {
     while (queue.length) {
@@ -103,7 +99,6 @@ export function createRuntime(
     caps,
     lost,
     fail,
-    mustLive,
     async mapped(buffer) {
       answer(refused);
       device.pushErrorScope("validation");
@@ -114,7 +109,7 @@ export function createRuntime(
         suffer(error);
       }
       await Promise.all(pending);
-      mustLive();
+      managed.mustRun();
       const found = failure ?? symptom;
       failure = symptom = null;
       if (found) throw found.error;
@@ -129,7 +124,7 @@ export function createRuntime(
         throw new RangeError(`gpu: ${what} takes ${formatBytes(bytes)}, a buffer of this adapter holds ${formatBytes(caps.bufferBytes)}`);
       device.pushErrorScope("out-of-memory");
       const buffer = device.createBuffer({ size: bytes, usage, label: what });
-      answer(() => fail(new RangeError(`gpu: no room for ${what} of ${formatBytes(bytes)}; in all ${formatBytes(held())} are asked for`)));
+      answer(() => fail(new RangeError(`gpu: no room for ${what} of ${formatBytes(bytes)}${managed.inUse()}`)));
       return buffer;
     },
     pipeline(code, label, reads, writes) {

@@ -25,7 +25,7 @@ async function gpu() {
   made.push(backend);
   return backend;
 }
-const isReleased = (backend: GpuBackend) => expect(() => backend.alloc(4)).toThrow("gpu: used after dispose");
+const isReleased = (backend: GpuBackend) => expect(() => backend.alloc(4)).toThrow("gpu: the back end is disposed");
 /** From here on the engine validates nothing, as one without SIMD does with modules that use it. */
 const withoutSimd = () => void vi.spyOn(WebAssembly, "validate").mockReturnValue(false);
 

@@ -1,48 +1,39 @@
 // Applying an op: to values it adds a node to the graph, to tensors it runs a graph of one node, compiled once and cached.
 
 import type { Backend, Program } from "./backend.ts";
+import { createCache, eagerPrograms, type Cache, type Compiled } from "./cache.ts";
 import { shapeError, unsupported } from "./errors.ts";
 import { node, trace, Value } from "./graph.ts";
+import { keyOfOp } from "./identity.ts";
 import type { Op } from "./op.ts";
 import { optimise } from "./optimise.ts";
 import { formatShape, type Spec } from "./spec.ts";
-import { Tensor } from "./tensor.ts";
+import { dispose, Tensor } from "./tensor.ts";
 
 /** What an op takes: values while tracing, tensors when run at once. One call may not mix them. */
 export type Arg = Tensor | Value;
 
-const CACHED_PROGRAMS = 256; // an eager program is a few kilobytes; the oldest goes first
-
-interface Compiled {
-  readonly program: Program;
-  readonly outputs: readonly Spec[];
-}
-const caches = new WeakMap<Backend, Map<string, Compiled>>();
-
-function cached(backend: Backend, key: string, make: () => Compiled): Compiled {
-  let cache = caches.get(backend);
-  if (!cache) caches.set(backend, (cache = new Map()));
-  let entry = cache.get(key);
-  if (entry) cache.delete(key);
-  else {
-    entry = make();
-    if (cache.size >= CACHED_PROGRAMS) {
-      const [oldest, { program }] = cache.entries().next().value!;
-      cache.delete(oldest);
-      program.dispose();
-    }
+/** Runs the program of that key, made if it is not in the cache. When it fails, nothing that it made is left. */
+function run<C extends Compiled>(cache: Cache<C>, key: string, make: () => C, backend: Backend, inputs: readonly Tensor[]): [Tensor[], C] {
+  const from = inputs.map((t) => t.buffer);
+  const made: Tensor[] = [];
+  let fresh = false;
+  try {
+    const compiled = cache.get(key, () => {
+      fresh = true;
+      return make();
+    });
+    for (const s of compiled.outputs) made.push(new Tensor(backend, s));
+    compiled.program.run(
+      from,
+      made.map((t) => t.buffer),
+    );
+    return [made, compiled];
+  } catch (error) {
+    for (const t of made) t.dispose();
+    if (fresh) cache.drop(key);
+    throw error;
   }
-  cache.set(key, entry);
-  return entry;
-}
-
-function run({ program, outputs }: Compiled, backend: Backend, inputs: readonly Tensor[]): Tensor[] {
-  const made = outputs.map((s) => new Tensor(backend, s));
-  program.run(
-    inputs.map((t) => t.buffer),
-    made.map((t) => t.buffer),
-  );
-  return made;
 }
 
 function oneBackend(name: string, inputs: readonly Tensor[]): Backend {
@@ -61,32 +52,55 @@ export function apply<P, T extends Arg>(op: Op<P>, params: P, inputs: readonly T
     throw shapeError(op.name, "tensors and traced values are mixed; make the tensor an input of the traced function");
   const specs = inputs.map((t) => t.spec);
   const backend = oneBackend(op.name, inputs);
-  const compiled = cached(backend, `${op.name} ${JSON.stringify(params)} ${specKey(specs)}`, () => {
+  const make = () => {
     const graph = trace((...xs) => node(op, params, xs), specs);
     return { program: backend.compile(graph), outputs: graph.outputs.map((v) => v.spec) };
-  });
-  return run(compiled, backend, inputs) as T[];
+  };
+  return run(eagerPrograms(backend), `${keyOfOp(op, params)} ${specKey(specs)}`, make, backend, inputs)[0] as T[];
 }
 
-/** A traced function made callable on tensors. */
-export type Jitted<R> = (...inputs: Tensor[]) => R;
+/** A traced function made callable on tensors. `dispose` frees its programs; those of a function that is dropped are freed by the collector. */
+export interface Jitted<R> extends Disposable {
+  (...inputs: Tensor[]): R;
+  dispose(): void;
+}
+
+const JITTED = 32; // programs of one function on one back end, which hold memory for all that lies between their steps
+
+interface JitCompiled extends Compiled {
+  readonly single: boolean;
+  /** In the set of those that the function made. */
+  readonly ref: WeakRef<Program>;
+}
+
+// Back ends hold their programs, and programs their back end. What is held here for a function must keep neither it nor them alive.
+type Made = Set<WeakRef<Program>>;
+const end = (made: Made) => made.forEach((ref) => ref.deref()?.dispose());
+const dropped = new FinalizationRegistry<Made>(end);
 
 /**
- * Turns a function of values into one of tensors: traced and compiled as one program at the first call with new shapes, cached after.
- * The function must be pure: it is called once for each list of specs.
+ * Turns a function of values into one of tensors: traced and compiled as one program at the first call with new shapes, cached after: for each
+ * back end the 32 programs used last. The function must be pure: it is called once for each list of specs.
  */
 export function jit(fn: (...inputs: Value[]) => Value): Jitted<Tensor>;
 export function jit(fn: (...inputs: Value[]) => readonly Value[]): Jitted<Tensor[]>;
 export function jit(fn: (...inputs: Value[]) => Value | readonly Value[]): Jitted<Tensor | Tensor[]> {
-  const programs = new WeakMap<Backend, Map<string, Compiled & { single: boolean }>>();
-  return (...inputs) => {
+  const made: Made = new Set();
+  let caches: WeakMap<Backend, Cache<JitCompiled>> | null = new WeakMap();
+  const call = (...inputs: Tensor[]) => {
     const backend = oneBackend("jit", inputs);
-    let known = programs.get(backend);
-    if (!known) programs.set(backend, (known = new Map()));
+    if (!caches) throw new Error("jit: used after dispose");
+    let cache = caches.get(backend);
+    if (!cache)
+      caches.set(
+        backend,
+        (cache = createCache(JITTED, ({ program, ref }) => {
+          made.delete(ref);
+          program.dispose();
+        })),
+      );
     const specs = inputs.map((t) => t.spec);
-    const key = specKey(specs);
-    let compiled = known.get(key);
-    if (!compiled) {
+    const make = (): JitCompiled => {
       let single = false;
       const graph = optimise(
         trace((...xs) => {
@@ -95,9 +109,19 @@ export function jit(fn: (...inputs: Value[]) => Value | readonly Value[]): Jitte
           return result;
         }, specs),
       );
-      known.set(key, (compiled = { program: backend.compile(graph), outputs: graph.outputs.map((v) => v.spec), single }));
-    }
-    const outputs = run(compiled, backend, inputs);
-    return compiled.single ? outputs[0] : outputs;
+      const program = backend.compile(graph);
+      const ref = new WeakRef(program);
+      made.add(ref);
+      return { program, ref, single, outputs: graph.outputs.map((v) => v.spec) };
+    };
+    const [outputs, { single }] = run(cache, specKey(specs), make, backend, inputs);
+    return single ? outputs[0] : outputs;
   };
+  const finish = () => {
+    caches = null;
+    end(made);
+  };
+  const jitted = Object.assign(call, { dispose: finish, [dispose]: finish });
+  dropped.register(jitted, made);
+  return jitted;
 }

@@ -1,7 +1,6 @@
 // The contract of a back end, a value that is passed and never a global, and of the kernels a back end chooses from.
 
 import type { Graph, Node, Value } from "./graph.ts";
-import { bytesOf } from "./spec.ts";
 
 /** Memory of a device. Only the back end that made it knows what is behind it. */
 export interface Buffer {
@@ -16,11 +15,17 @@ export interface MemoryInfo {
   readonly programBytes: number;
 }
 
-/** A device that can hold tensors and run programs. Calls are enqueued in order; only `read` waits, and reports what went wrong before it. */
-export interface Backend {
+/**
+ * A device that can hold tensors and run programs. Calls are enqueued in order; only `read` waits, and reports what went wrong before it.
+ * A back end runs until it fails or is disposed. After a failure every call throws its cause; after `dispose` every call throws an error
+ * that says so. `free`, and `dispose` of what was made here, do nothing after that. Buffers of another back end are refused.
+ */
+export interface Backend extends Disposable {
   readonly name: string;
-  /** Contents are undefined until written. Throws RangeError when the device has no room, naming the sizes. */
+  readonly kind: "host" | "cpu" | "gpu";
+  /** Contents are undefined until written. Throws RangeError, with the sizes, unless `bytes` is a whole number ≥ 0 and there is room. */
   alloc(bytes: number): Buffer;
+  /** Does nothing if the buffer is freed already. */
   free(buffer: Buffer): void;
   /** Writes from the start of the buffer; `data` may be reused as soon as the call returns. */
   write(buffer: Buffer, data: ArrayBufferView): void;
@@ -28,32 +33,23 @@ export interface Backend {
   /** Throws UnsupportedError naming op, shape, and why each kernel declined; RangeError when the device has no room for what lies between the steps. */
   compile(graph: Graph): Program;
   memory(): MemoryInfo;
-  /** Ends threads and releases the device. Nothing made by it may be used after. */
+  /** Ends threads and releases the device, with all that was made on it. Does nothing the second time. */
   dispose(): void;
 }
 
 /** A graph made ready to run on one back end. */
 export interface Program {
   readonly steps: readonly Step[];
+  /** Bytes that it holds: its arena, and weights that it keeps packed. */
+  readonly bytes: number;
   /**
    * Enqueues one run. Outputs may be the same buffers as inputs: the outcome is as if every input were read before any
    * output is written. Two outputs may not share a buffer. A buffer too many, too few or too small for its value is a RangeError, and
    * nothing is written.
    */
   run(inputs: readonly Buffer[], outputs: readonly Buffer[]): void;
+  /** Does nothing the second time. */
   dispose(): void;
-}
-
-/** For back ends: throws RangeError, in the name of one, unless there is a buffer for each input and output of the graph, large enough for it. */
-export function mustHold(name: string, { inputs, outputs }: Graph, from: readonly Buffer[], to: readonly Buffer[]): void {
-  if (from.length !== inputs.length || to.length !== outputs.length)
-    throw new RangeError(`${name}: program takes ${inputs.length} inputs and ${outputs.length} outputs, got ${from.length} and ${to.length}`);
-  const each = (values: Graph["inputs"]) => (buffer: Buffer, i: number) => {
-    const bytes = bytesOf(values[i].spec);
-    if (buffer.bytes < bytes) throw new RangeError(`${name}: buffer of ${buffer.bytes} bytes for a value of ${bytes}`);
-  };
-  from.forEach(each(inputs));
-  to.forEach(each(outputs));
 }
 
 /** Which kernel runs which nodes, with the time it was predicted to take and the kernels it was preferred to. */

@@ -4,10 +4,13 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 export { apply, jit, type Arg, type Jitted } from "./apply.ts";
-export { mustHold, type Backend, type Buffer, type Kernel, type MemoryInfo, type Program, type Step } from "./backend.ts";
+export type { Backend, Buffer, Kernel, MemoryInfo, Program, Step } from "./backend.ts";
+export { createCache, type Cache } from "./cache.ts";
+export { manageBackend, type Driver, type Managed } from "./driver.ts";
 export { complaint, rangeError, ShapeError, shapeError, unsupported, UnsupportedError } from "./errors.ts";
 export { exactly } from "./exact.ts";
 export { costOf, graphOf, input, node, trace, Value, within, type Graph, type Node } from "./graph.ts";
+export { keyOf, keyOfOp } from "./identity.ts";
 export { createHost, evaluate, hostArray } from "./host.ts";
 export type { Bytes } from "./bytes.ts";
 export type { Cost, HostArray, Op, Window } from "./op.ts";

@@ -29,8 +29,12 @@ export interface Window {
   readonly transposed?: boolean;
 }
 
-/** One operation. `P`, its parameters, is plain JSON data: it is part of the key under which programs are cached. */
+/**
+ * One operation. Two nodes are the same computation when their ops are one object and their parameters and inputs are equal; `P` is plain
+ * data, with typed arrays perhaps.
+ */
 export interface Op<P> {
+  /** A label for people: nothing decides by it. */
   readonly name: string;
   /** Checks inputs and parameters, and returns the output specs; throws ShapeError. */
   infer(inputs: readonly Spec[], params: P): Spec[];
@@ -43,4 +47,6 @@ export interface Op<P> {
   window?(params: P): Window[];
   /** An equal, cheaper value for a node's only output, or null: `transpose` of `transpose`, `reshape` to the same shape. */
   simplify?(inputs: readonly Value[], params: P): Value | null;
+  /** A text that tells parameters apart, where one shorter than the whole does. */
+  key?(params: P): string;
 }

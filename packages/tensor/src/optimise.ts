@@ -2,6 +2,7 @@
 // for themselves, and what no output needs is gone. Fusion of kernels belongs to the back ends, which know their kernels.
 
 import { graphOf, input, node, within, type Graph, type Node, type Value } from "./graph.ts";
+import { keyOfOp } from "./identity.ts";
 
 /** An equal graph with inputs and outputs in the same order. Inputs that a node of another graph made become inputs that none did. */
 export function optimise(graph: Graph): Graph {
@@ -17,7 +18,7 @@ export function optimise(graph: Graph): Graph {
   };
   const visit = (n: Node): void => {
     const inputs = n.inputs.map(settle);
-    const key = `${n.op.name} ${JSON.stringify(n.params)} ${inputs.map(id).join(" ")}`;
+    const key = `${keyOfOp(n.op, n.params)} ${inputs.map(id).join(" ")}`;
     let outputs = known.get(key);
     if (!outputs) {
       const simpler = within(n.path, () => n.op.simplify?.(inputs, n.params) ?? null);

@@ -1,18 +1,14 @@
 // Any back end behind a queue: memory that only handles stand for, calls that are carried out later, errors that only `read` reports.
 // It is what a device across a bus looks like, and the proof that the contract, and code written to it, carries one.
 
-import type { Backend, Buffer, Program } from "@conv/tensor";
+import { manageBackend, type Backend, type Buffer, type Program } from "@conv/tensor";
 
 /** A back end that does what `inner` does, in the same order, but not before the caller has gone on. Takes `inner` over. */
 export function deferred(inner: Backend): Backend {
-  const name = `deferred ${inner.name}`;
   const queue: (() => void)[] = [];
   const buffers = new Map<Buffer, Buffer>(); // handle → buffer of the inner back end, once its turn has come
-  const live = new Set<Buffer>();
-  const programs = new Set<Program>();
   let running = false;
   let turns = 0;
-  let closed = false;
   let failure: { readonly error: unknown } | null = null;
 
   const turn = (): void => {
@@ -33,33 +29,28 @@ export function deferred(inner: Backend): Backend {
     else setTimeout(turn);
   };
   const later = (call: () => void): void => {
-    if (closed) throw new Error(`${name}: used after dispose`);
     queue.push(call);
     schedule();
   };
   const behind = (handle: Buffer): Buffer => {
     const buffer = buffers.get(handle);
-    if (!buffer) throw new Error(`${name}: buffer used after free`);
+    if (!buffer) throw new Error("deferred: the buffer was never made");
     return buffer;
   };
 
-  return {
-    name,
+  return manageBackend<Buffer, Program>(`deferred ${inner.name}`).backend(inner.kind, {
     alloc(bytes) {
       const handle: Buffer = Object.freeze({ bytes });
       later(() => buffers.set(handle, inner.alloc(bytes)));
-      live.add(handle);
       return handle;
     },
-    free(handle) {
-      if (closed || !live.delete(handle)) return;
+    free: (handle) =>
       later(() => {
         inner.free(behind(handle));
         buffers.delete(handle);
-      });
-    },
+      }),
     write(handle, data) {
-      const copy = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
+      const copy = data.slice();
       later(() => inner.write(behind(handle), copy));
     },
     read: (handle) =>
@@ -78,31 +69,17 @@ export function deferred(inner: Backend): Backend {
         });
       }),
     compile(graph) {
-      if (closed) throw new Error(`${name}: used after dispose`);
       const program = inner.compile(graph);
-      const made: Program = {
+      return {
         steps: program.steps,
-        run(inputs, outputs) {
+        bytes: program.bytes,
+        run(inputs: readonly Buffer[], outputs: readonly Buffer[]) {
           const [from, to] = [[...inputs], [...outputs]];
           later(() => program.run(from.map(behind), to.map(behind)));
         },
-        dispose() {
-          if (programs.delete(made)) later(() => program.dispose());
-        },
+        dispose: () => later(() => program.dispose()),
       };
-      programs.add(made);
-      return made;
     },
-    memory: () => ({
-      buffers: live.size,
-      bytes: [...live].reduce((sum, { bytes }) => sum + bytes, 0),
-      programs: programs.size,
-      programBytes: inner.memory().programBytes,
-    }),
-    dispose() {
-      if (closed) return;
-      later(() => inner.dispose());
-      closed = true;
-    },
-  };
+    close: () => later(() => inner.dispose()),
+  });
 }
