@@ -56,7 +56,7 @@ function geometryOf(n: number, axes: readonly { axis: Record<"size" | "kernel" |
   }
 }
 
-it("a NaN wins a window if it comes first, −Infinity if there is nothing else", async () => {
+it("the last NaN wins a window, −Infinity if there is nothing else", async () => {
   const g = poolGeometry(spec([1, 1, 9, 11]), 3, { stride: 2, padding: 1 });
   const graph = maximum(g);
   expect(kernelsOf(graph)).toEqual(["poolGradGather"]);

@@ -6,7 +6,7 @@ import type { Batch } from "./data.ts";
 /** The mean over a batch: outputs of `count` samples one after the other, and their labels. */
 export type Metric = (output: Float32Array, labels: Batch["y"], count: number) => number;
 
-/** The share of samples whose class is among the k with the largest outputs; of equal outputs the first counts as larger. */
+/** The share of samples whose class is among the k with the largest outputs; of equal outputs the first counts as larger, and NaN as larger than all but no answer. */
 export function topK(k: number): Metric {
   if (!Number.isSafeInteger(k) || k < 1) throw shapeError("topK", `k ${k} is not a whole number ≥ 1`);
   return (output, labels, count) => {
@@ -15,7 +15,7 @@ export function topK(k: number): Metric {
     for (let i = 0; i < count; i++) {
       const row = output.subarray(i * width, (i + 1) * width);
       const own = row[labels[i]];
-      const before = row.reduce((n, v, at) => n + Number(v > own || (v === own && at < labels[i])), 0);
+      const before = row.reduce((n, v, at) => n + Number(!(v < own || (v === own && at >= labels[i]))), 0);
       right += Number(before < k);
     }
     return right / count;

@@ -2,13 +2,13 @@
 // output instead of a kernel, global ones take the whole.
 
 import * as ops from "@conv/ops";
-import { concat, perAxis, slice, type AvgPoolOptions, type MaxPoolOptions, type PerAxis } from "@conv/ops";
+import { concat, perAxis, slice, type AvgPoolOptions, type PerAxis, type PoolOptions } from "@conv/ops";
 import { shapeError, type Value } from "@conv/tensor";
 import { checkRank } from "./conv.ts";
 import type { Layer } from "./layer.ts";
 import { configured, type SpatialOptions } from "./options.ts";
 
-export type MaxPoolLayerOptions = MaxPoolOptions & SpatialOptions;
+export type MaxPoolLayerOptions = PoolOptions & SpatialOptions;
 export type AvgPoolLayerOptions = AvgPoolOptions & SpatialOptions;
 
 /** A layer over so many spatial axes. */

@@ -1,7 +1,7 @@
 // Layers that change the space of maps and have no parameters: padding, upsampling, shuffles between channels and space, and unpooling.
 
 import * as ops from "@conv/ops";
-import type { AxisPadding, MaxPoolOptions, PaddingMode, PerAxis, UpsampleOptions } from "@conv/ops";
+import type { AxisPadding, PoolOptions, PaddingMode, PerAxis, UpsampleOptions } from "@conv/ops";
 import { shapeError } from "@conv/tensor";
 import { checkRank } from "./conv.ts";
 import type { Layer } from "./layer.ts";
@@ -43,7 +43,7 @@ export const pixelShuffle = (factor: number, options: SpatialOptions = {}): Laye
 export const pixelUnshuffle = (factor: number, options: SpatialOptions = {}): Layer =>
   configured({ type: "pixelUnshuffle", forward: (x) => ops.pixelUnshuffle(x, factor) }, options);
 
-function unpooling(rank: number, kernel: PerAxis, inner: Layer, options: MaxPoolOptions & SpatialOptions): Layer {
+function unpooling(rank: number, kernel: PerAxis, inner: Layer, options: PoolOptions & SpatialOptions): Layer {
   const type = `maxUnpool${rank}d`;
   const layer: Layer = {
     type,
@@ -66,11 +66,8 @@ function unpooling(rank: number, kernel: PerAxis, inner: Layer, options: MaxPool
  * x (n, c, w) → (n, c, w). Pool and unpooling are one layer, as they share the places (in PyTorch: MaxPool1d with indices, MaxUnpool1d).
  * An element that won several windows gets their sum. Throws ShapeError unless `inner` keeps the shape.
  */
-export const maxUnpool1d = (kernel: PerAxis, inner: Layer, options: MaxPoolOptions & SpatialOptions = {}): Layer =>
-  unpooling(1, kernel, inner, options);
+export const maxUnpool1d = (kernel: PerAxis, inner: Layer, options: PoolOptions & SpatialOptions = {}): Layer => unpooling(1, kernel, inner, options);
 /** {@link maxUnpool1d} over two spatial axes (Badrinarayanan, Kendall and Cipolla, "SegNet", 2015). */
-export const maxUnpool2d = (kernel: PerAxis, inner: Layer, options: MaxPoolOptions & SpatialOptions = {}): Layer =>
-  unpooling(2, kernel, inner, options);
+export const maxUnpool2d = (kernel: PerAxis, inner: Layer, options: PoolOptions & SpatialOptions = {}): Layer => unpooling(2, kernel, inner, options);
 /** {@link maxUnpool1d} over three spatial axes. */
-export const maxUnpool3d = (kernel: PerAxis, inner: Layer, options: MaxPoolOptions & SpatialOptions = {}): Layer =>
-  unpooling(3, kernel, inner, options);
+export const maxUnpool3d = (kernel: PerAxis, inner: Layer, options: PoolOptions & SpatialOptions = {}): Layer => unpooling(3, kernel, inner, options);

@@ -68,6 +68,15 @@ describe("counts", () => {
   });
 });
 
+test.each([
+  ["googlenet", 28],
+  ["squeezenet1_0", 24],
+  ["squeezenet1_1", 24],
+])("%s of images so small that a pool is larger than its input: %i", (name, size) => {
+  const { graph } = traceModel({ ...make(name), input: [3, size, size] });
+  expect(graph.outputs[0].shape).toEqual([1, 1000]);
+});
+
 test("the README lists every network with its input, parameters and MACs", async () => {
   const text = await readFile(new URL("../README.md", import.meta.url), "utf8");
   const listed = [...text.matchAll(/^\| `(\w+)` +\| ([\d×]+) +\| +([\d,]+) \| +([\d,]+) \|/gm)].map(([, ...cells]) => cells);

@@ -291,6 +291,7 @@ describe("metrics", () => {
     const scores = Float32Array.of(3, 1, 2, 0, 5, 5, 1, 1, 1);
     expect([1, 2, 3].map((k) => topK(k)(scores, Int32Array.of(2, 2, 1), 3))).toEqual([0, 1, 1]);
     expect(topK(1)(scores, Int32Array.of(0, 1, 0), 3)).toBe(1); // the first of equals
+    expect(topK(1)(Float32Array.of(NaN, 0, NaN, NaN), Int32Array.of(0, 1), 2)).toBe(0); // NaN is no answer
     expect(() => topK(0)).toThrow("topK: k 0 is not a whole number ≥ 1");
     const t = make({ batch: 8, metrics: { top1: topK(1), top2: topK(2) } });
     const { accuracy, metrics } = await t.evaluate(data);

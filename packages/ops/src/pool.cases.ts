@@ -36,6 +36,10 @@ const all: [string, readonly number[], PerAxis, PoolOptions?][] = [
   ["3d", [1, 2, 4, 4, 6], 2],
   ["3d overlapping", [2, 1, 3, 5, 5], [2, 3, 3], { stride: [1, 2, 2], padding: [1, 1, 0] }],
   ["batch 0", [0, 3, 4, 4], 2],
+  ["rounded up, kernel larger than the input", [1, 2, 2, 2], 3, { stride: 2, ceilMode: true }],
+  ["rounded up, no window begins in the padding", [2, 1, 5, 6], 2, { stride: 2, padding: 1, ceilMode: true }],
+  ["1d rounded up", [1, 2, 6], 3, { stride: 2, ceilMode: true }],
+  ["3d rounded up", [1, 1, 2, 4, 5], [3, 2, 2], { stride: [2, 3, 2], padding: [0, 0, 1], ceilMode: true }],
 ];
 
 export const cases: readonly OpCase[] = all.flatMap(([name, shape, kernel, options]) => {

@@ -32,18 +32,31 @@ export interface PoolOptions {
   readonly stride?: PerAxis;
   readonly padding?: Padding;
   readonly dilation?: PerAxis;
+  /**
+   * Sizes of the output are rounded up: a last window may reach past the padding, and past an input that is smaller than the kernel. A
+   * window that would begin past the input and its first padding is left out, as in PyTorch.
+   */
+  readonly ceilMode?: boolean;
 }
 
 /** The geometry of a pool; throws ShapeError where the kernel does not fit or a window would see nothing but padding. */
-export function poolGeometry(x: Spec, kernel: PerAxis, { stride = kernel, padding = 0, dilation = 1 }: PoolOptions = {}, op = "pool"): PoolGeometry {
+export function poolGeometry(
+  x: Spec,
+  kernel: PerAxis,
+  { stride = kernel, padding = 0, dilation = 1, ceilMode = false }: PoolOptions = {},
+  op = "pool",
+): PoolGeometry {
   const rank = x.shape.length - 2;
   if (rank < 1) throw shapeError(op, `input has ${x.shape.length} axes, needs batch, channels and at least one spatial axis`);
   const [n, c, ...input] = x.shape;
   const size = perAxis(op, "kernel", kernel, rank, 1);
   const s = perAxis(op, "stride", stride, rank, 1);
   const d = perAxis(op, "dilation", dilation, rank, 1);
-  const { padLo, padHi } = resolvePadding(op, padding, input, spanOf(size, d), s);
-  const output = outputSizes(op, input, size, s, d, padLo, padHi);
+  const span = spanOf(size, d);
+  const { padLo, padHi: given } = resolvePadding(op, padding, input, span, s);
+  const most = ceilMode ? given.map((hi, a) => hi + s[a] - 1) : given;
+  const output = outputSizes(op, input, size, s, d, padLo, most).map((o, a) => o - Number(ceilMode && (o - 1) * s[a] >= input[a] + padLo[a]));
+  const padHi = ceilMode ? given.map((hi, a) => Math.max(hi, (output[a] - 1) * s[a] - padLo[a] + span[a] - input[a])) : given;
   const g = { n, c, input, kernel: size, output, stride: s, dilation: d, padLo, padHi };
   output.forEach((outputs, a) => {
     for (let o = 0; o < outputs; o++)
@@ -89,10 +102,11 @@ function mustMatch(op: string, what: string, got: Spec, want: Spec): void {
     throw shapeError(op, `${what} has shape ${formatShape(got.shape)}, the geometry has ${formatShape(want.shape)}`);
 }
 
-/** The first of the largest: where y comes from. */
-const argMax = (x: Float64Array, seen: readonly number[]): number => seen.reduce((best, i) => (x[i] > x[best] ? i : best));
+/** Where the maximum of a window comes from: the first of the largest, or the last NaN if there is one, as in PyTorch. */
+export const argMax = (x: Float64Array, seen: readonly number[]): number =>
+  seen.reduce((best, i) => (x[i] > x[best] || Number.isNaN(x[i]) ? i : best));
 
-/** y = max of x over each window; the first maximum in scan order has the gradient. */
+/** y = max of x over each window, NaN where the window has one; the first maximum in scan order has the gradient. */
 export const maxPoolOp: Op<PoolGeometry> = {
   name: "maxPool",
   infer([x], g) {
@@ -202,26 +216,16 @@ export const avgPoolGradOp: Op<AvgPoolGeometry> = {
   cost: (inputs, g) => streamCost(inputs, xSpec(g), sizeOf(ySpec(g).shape) * (kernelSize(g) + 1)),
 };
 
-export interface MaxPoolOptions extends PoolOptions {
-  /** Sizes of the output are rounded up, unless the last window would begin past the input and its first padding. */
-  readonly ceilMode?: boolean;
-}
-
 /** Largest of each window: x (n, c, …input) → (n, c, …output). PyTorch's defaults. Throws ShapeError. */
-export const maxPool = <T extends Arg>(x: T, kernel: PerAxis, options?: MaxPoolOptions): T =>
-  apply(maxPoolOp, maxPoolGeometry(x.spec, kernel, options, "maxPool"), [x])[0];
+export const maxPool = <T extends Arg>(x: T, kernel: PerAxis, options?: PoolOptions): T =>
+  apply(maxPoolOp, poolGeometry(x.spec, kernel, options, "maxPool"), [x])[0];
 
 /**
  * Where the largest of each window stands, as PyTorch tells it: x (n, c, …input) → int32 (n, c, …output), flat indices into the plane of
- * its channel, for {@link maxUnpool}. The first of equals. Throws ShapeError.
+ * its channel, for {@link maxUnpool}. The first of equals, the last NaN. Throws ShapeError.
  */
-export const maxPoolIndices = <T extends Arg>(x: T, kernel: PerAxis, options?: MaxPoolOptions): T =>
-  apply(maxPoolIndicesOp, maxPoolGeometry(x.spec, kernel, options, "maxPoolIndices"), [x])[0];
-
-function maxPoolGeometry(x: Spec, kernel: PerAxis, { ceilMode = false, ...options }: MaxPoolOptions = {}, op: string): PoolGeometry {
-  const g = poolGeometry(x, kernel, options, op);
-  return ceilMode ? roundedUp(g) : g;
-}
+export const maxPoolIndices = <T extends Arg>(x: T, kernel: PerAxis, options?: PoolOptions): T =>
+  apply(maxPoolIndicesOp, poolGeometry(x.spec, kernel, options, "maxPoolIndices"), [x])[0];
 
 /**
  * The values of a pooled map put back where they came from, 0 elsewhere: y (n, c, …output), indices (same shape, of {@link maxPoolIndices})
@@ -238,19 +242,7 @@ export function maxUnpool<T extends Arg>(y: T, indices: T, size: readonly number
   });
 }
 
-/** The geometry with one more output where windows leave a rest: padding at the end grows by what that takes. */
-function roundedUp(g: PoolGeometry): PoolGeometry {
-  const span = spanOf(g.kernel, g.dilation);
-  const begin = g.output.map((o, a) => o * g.stride[a] - g.padLo[a]); // of the window that would be added
-  const more = begin.map((at, a) => at < g.input[a] && at + span[a] - g.stride[a] < g.input[a] + g.padHi[a]);
-  return {
-    ...g,
-    output: g.output.map((o, a) => o + Number(more[a])),
-    padHi: g.padHi.map((hi, a) => (more[a] ? begin[a] + span[a] - g.input[a] : hi)),
-  };
-}
-
-export interface AvgPoolOptions extends MaxPoolOptions {
+export interface AvgPoolOptions extends PoolOptions {
   readonly countIncludePad?: boolean;
   /** Divides each sum, whatever its window sees. */
   readonly divisorOverride?: number;
@@ -258,21 +250,21 @@ export interface AvgPoolOptions extends MaxPoolOptions {
 
 /** Mean of each window: x (n, c, …input) → (n, c, …output). PyTorch's defaults. Throws ShapeError. */
 export function avgPool<T extends Arg>(x: T, kernel: PerAxis, options: AvgPoolOptions = {}): T {
-  const { countIncludePad = true, ceilMode = false, divisorOverride, ...rest } = options;
+  const { countIncludePad = true, divisorOverride, ...rest } = options;
   const g = poolGeometry(x.spec, kernel, rest, "avgPool");
-  const up = ceilMode ? roundedUp(g) : g;
   if (divisorOverride !== undefined) {
     if (!(Number.isFinite(divisorOverride) && divisorOverride !== 0))
       throw shapeError("avgPool", `divisorOverride ${divisorOverride} is not a number ≠ 0`);
-    return scope(() => affine(apply(avgPoolOp, { ...up, countIncludePad: true }, [x])[0], kernelSize(g) / divisorOverride));
+    return scope(() => affine(apply(avgPoolOp, { ...g, countIncludePad: true }, [x])[0], kernelSize(g) / divisorOverride));
   }
-  const beyond = up.padHi.map((hi, a) => hi - g.padHi[a]);
-  if (!countIncludePad || beyond.every((more) => more === 0)) return apply(avgPoolOp, { ...up, countIncludePad }, [x])[0];
+  const { padHi } = resolvePadding("avgPool", rest.padding ?? 0, g.input, spanOf(g.kernel, g.dilation), g.stride);
+  const beyond = g.padHi.map((hi, a) => hi - padHi[a]);
+  if (!countIncludePad || beyond.every((more) => more === 0)) return apply(avgPoolOp, { ...g, countIncludePad }, [x])[0];
   // What padding gives counts, what the last windows see beyond it does not: an average of the padded input over what it sees.
   return scope(() => {
-    const padded = pad(x, [0, 0, ...g.padLo], [0, 0, ...g.padHi]);
+    const padded = pad(x, [0, 0, ...g.padLo], [0, 0, ...padHi]);
     const [, , ...input] = padded.shape;
-    return apply(avgPoolOp, { ...up, input, padLo: input.map(() => 0), padHi: beyond, countIncludePad: false }, [padded])[0];
+    return apply(avgPoolOp, { ...g, input, padLo: input.map(() => 0), padHi: beyond, countIncludePad: false }, [padded])[0];
   });
 }
 
@@ -280,7 +272,7 @@ export function avgPool<T extends Arg>(x: T, kernel: PerAxis, options: AvgPoolOp
  * (Σ |x|ᵖ)^(1/p) over each window: x (n, c, …input) → (n, c, …output); p = 1 sums, and ever larger p come near {@link maxPool}. The gradient
  * is 0 where a window is. PyTorch takes xᵖ for |x|ᵖ, which is the same for even p. Throws ShapeError.
  */
-export function lpPool<T extends Arg>(x: T, p: number, kernel: PerAxis, options?: MaxPoolOptions): T {
+export function lpPool<T extends Arg>(x: T, p: number, kernel: PerAxis, options?: PoolOptions): T {
   if (!(p >= 1 && Number.isFinite(p))) throw shapeError("lpPool", `the exponent ${p} is not a finite number ≥ 1`);
   return scope(() => {
     const powers = p === 1 ? abs(x) : p === 2 ? square(x) : map("power", power("a", p), [x], [["mul", ["mul", p, sign], power("a", p - 1)]]);

@@ -2,6 +2,7 @@
 // from it. For sums of products that is c·ULP·Σ|x·w|, a bound that grows with what was summed; errors of earlier nodes are carried on.
 
 import {
+  argMax,
   broadcastStrides,
   convGradWeightOp,
   eachWindow,
@@ -138,9 +139,9 @@ const logSoftmaxError: Rule = ({ params }, [x], y) => {
   return mapped(y, (v, i) => (carried ? 2 * carried[i] : 0) + SUM_FACTOR * ULP * (own + Math.abs(v)));
 };
 
-/** Inputs of a window that may be its maximum: one, unless others are as near as the errors allow. Exact ties go to the first. */
+/** Inputs of a window that may be its maximum: one, unless others are as near as the errors allow. Exact ties go to the first, NaN to the last. */
 function winners({ value, error }: Bounded, seen: readonly number[]): number[] {
-  const first = seen.reduce((best, i) => (value.data[i] > value.data[best] ? i : best));
+  const first = argMax(value.data, seen);
   if (!error) return [first];
   const least = Math.max(...seen.map((i) => value.data[i] - error.data[i]));
   const near = seen.filter((i) => !(value.data[i] + error.data[i] < least));

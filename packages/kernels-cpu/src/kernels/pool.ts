@@ -9,7 +9,7 @@ import { eachTap } from "./igemm.ts";
 import { copyInside, fillRange, loadStepped, padBytes } from "./pad.ts";
 import { scaledSum } from "./reduce.ts";
 import { eachCell, locate, storeLanes, streamTime } from "./walk.ts";
-import { eachVector, emitMax, outputAxes, paddedSource, PADDING, tapsOf, volume, windowsOf, type Windows } from "./window.ts";
+import { eachVector, emitArgMax, emitMax, LEAST, outputAxes, paddedSource, PADDING, tapsOf, volume, windowsOf, type Windows } from "./window.ts";
 
 export const pool: CpuKernel = {
   name: "pool",
@@ -22,7 +22,7 @@ export const pool: CpuKernel = {
 };
 
 function maximum(g: PoolGeometry): CpuCode {
-  const w = windowsOf(g, PADDING);
+  const w = windowsOf(g, LEAST);
   const scratch: Scratch[] = [];
   const stages: Stage[] = [];
   const x = isNear(w) ? inputAt(0) : paddedSource(w, inputAt(0), scratch, stages);
@@ -43,7 +43,7 @@ function pick(g: PoolGeometry): CpuCode {
       // v lies as far from x along all of the plane.
       const apart = f.let("i32", "apart", i32.sub(q, p));
       const at = f.local("i32", "at");
-      emitMax(f, w, p, lanes, (mask, offset) => {
+      emitArgMax(f, w, p, lanes, (mask, offset) => {
         f.set(at, i32.add(p, apart));
         const value = loadStepped(f, at, offset, w.step, "v", lanes);
         f.set(picked, mask ? v128.bitselect(value, picked, mask) : value);

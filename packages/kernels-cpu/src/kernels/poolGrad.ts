@@ -12,7 +12,7 @@ import { eachTap } from "./igemm.ts";
 import { copyBox, padBytes } from "./pad.ts";
 import { average as mean, sharesOf } from "./pool.ts";
 import { eachCell, keepLanes, locate, streamTime } from "./walk.ts";
-import { eachVector, emitMax, outputAxes, paddedSource, PADDING, volume, windowsOf, type Windows } from "./window.ts";
+import { eachVector, emitArgMax, outputAxes, paddedSource, PADDING, volume, windowsOf, type Windows } from "./window.ts";
 
 export const poolGrad: CpuKernel = {
   name: "poolGrad",
@@ -35,7 +35,7 @@ function maximum(g: PoolGeometry): CpuCode {
     planes("maxPoolGrad", g, w, [x], [inputAt(1)], !disjoint && w.padded, disjoint, (f, { p: [p], dy: [dy], d, lanes }) => {
       const where = f.local("v128", "where");
       const start = f.let("i32", "start", p);
-      emitMax(f, w, p, lanes, (mask, offset) => {
+      emitArgMax(f, w, p, lanes, (mask, offset) => {
         const here = w.unrolled ? i32x4.const(offset) : i32x4.splat(i32.add(i32.sub(p, start), offset));
         f.set(where, mask ? v128.bitselect(here, where, mask) : here);
       });

@@ -15,7 +15,7 @@ import { copyInside, fillRange, padBytes } from "./pad.ts";
 import { sharesOf } from "./pool.ts";
 import { sideBySide } from "./poolGrad.ts";
 import { eachCell, storeLanes, streamTime } from "./walk.ts";
-import { eachVector, emitMax, outputAxes, PADDING, volume, windowsOf, type Windows } from "./window.ts";
+import { eachVector, emitArgMax, outputAxes, PADDING, volume, windowsOf, type Windows } from "./window.ts";
 
 export const poolGradGather: CpuKernel = {
   name: "poolGradGather",
@@ -110,7 +110,7 @@ function planes(g: PoolGeometry, w: Windows, task: Task, caps: Caps, mean: { sha
 /** The offset of the tap that wins each of four windows: the last of those that were ahead, and offsets grow. */
 function winner(f: Func, w: Windows, p: Local, lanes: number): Local {
   const where = f.local("v128", "where");
-  emitMax(f, w, p, lanes, (mask, offset) => f.set(where, mask ? i32x4.max(where, v128.and(mask, i32x4.const(offset))) : i32x4.const(offset)));
+  emitArgMax(f, w, p, lanes, (mask, offset) => f.set(where, mask ? i32x4.max(where, v128.and(mask, i32x4.const(offset))) : i32x4.const(offset)));
   return where;
 }
 

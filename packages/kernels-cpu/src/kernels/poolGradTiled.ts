@@ -9,7 +9,7 @@ import { emitExpr } from "../wasm/math.ts";
 import { epilogueName } from "../wasm/tile.ts";
 import { eachTap } from "./igemm.ts";
 import { eachCell, locate, storeLanes, streamTime } from "./walk.ts";
-import { eachVector, emitMax, outputAxes, volume, windowsOf } from "./window.ts";
+import { eachVector, emitArgMax, outputAxes, volume, windowsOf } from "./window.ts";
 
 const tiles = (g: PoolGeometry): boolean =>
   g.kernel.at(-1) === 2 &&
@@ -92,7 +92,9 @@ export const poolGradTiled: CpuKernel = {
 /** dy where the tap at that offset has won, else 0. */
 function winners(f: Func, g: PoolGeometry, p: Local, dy: Local, lanes: number): (offset: number) => Local {
   const where = f.local("v128", "where");
-  emitMax(f, windowsOf(g), p, lanes, (mask, offset) => f.set(where, mask ? v128.bitselect(i32x4.const(offset), where, mask) : i32x4.const(offset)));
+  emitArgMax(f, windowsOf(g), p, lanes, (mask, offset) =>
+    f.set(where, mask ? v128.bitselect(i32x4.const(offset), where, mask) : i32x4.const(offset)),
+  );
   const given = f.let("v128", "given", v128.load(dy));
   return (offset) => f.let("v128", "tap", v128.and(given, i32x4.eq(where, i32x4.const(offset))));
 }

@@ -7,7 +7,7 @@ import { exactly, stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage } from "../code.ts";
 import { i32, i32x4, v128 } from "../wasm/asm.ts";
 import { eachCell, locate, storeLanes, streamTime } from "./walk.ts";
-import { eachVector, emitMax, outputAxes, paddedSource, PADDING, volume, windowsOf, type Windows } from "./window.ts";
+import { eachVector, emitArgMax, outputAxes, paddedSource, PADDING, volume, windowsOf, type Windows } from "./window.ts";
 
 export const poolIndices: CpuKernel = {
   name: "poolIndices",
@@ -40,7 +40,7 @@ export const poolIndices: CpuKernel = {
             [p, t, d].forEach((pointer, i) => f.set(pointer, walkers[i].at));
             eachVector(f, w, { source: [p, t], target: [d] }, true, (lanes) => {
               f.set(start, p);
-              emitMax(f, w, p, lanes, (mask, offset) => {
+              emitArgMax(f, w, p, lanes, (mask, offset) => {
                 const here = w.unrolled ? i32x4.const(offset) : i32x4.splat(i32.add(i32.sub(p, start), offset));
                 f.set(where, mask ? v128.bitselect(here, where, mask) : here);
               });

@@ -83,22 +83,42 @@ export function eachVector(
   body(4);
 }
 
-/** Stands in the padding of a maximum: a NaN that no arithmetic makes, so that it is told from every number, −Infinity and NaN too. */
+/** The bits of −Infinity, the padding of a maximum where only its value counts. */
+export const LEAST = 0xff800000;
+
+/** The padding of a maximum whose place counts: a NaN that no arithmetic makes, so that it differs from −Infinity and from any other NaN. */
 export const PADDING = 0x7fdeadbe;
 
+/** The maximum of each of four windows from p on, NaN where a window has one. The padding is {@link LEAST}. */
+export function emitMax(f: Func, w: Windows, p: Local, lanes: number): Local {
+  const best = f.let("v128", "best", -Infinity);
+  const nan = f.let("v128", "nan", 0);
+  eachTap(f, w.taps, w.strides, [p], (offsets) => {
+    const load = tapsOf(f, w, p, lanes, offsets);
+    for (const offset of offsets) {
+      const x = load(offset);
+      f.set(best, f32x4.pmax(best, x));
+      f.set(nan, v128.or(nan, f32x4.ne(x, x)));
+    }
+  });
+  f.set(best, v128.or(best, nan));
+  return best;
+}
+
 /**
- * The winner of each of four windows from p on, as the reference finds it: the first element seen, unless a later one is larger. So a
- * NaN wins if it comes first and never after. `won`, if given, is called with each tap's offset, after the first with the mask of windows
- * that the tap wins.
+ * Finds the winner of each of four windows from p on, as the reference does: the first element seen, unless a later one is larger or NaN.
+ * `won` is called with each tap's offset, after the first with the mask of windows that the tap wins. The padding is {@link PADDING}.
  */
-export function emitMax(f: Func, w: Windows, p: Local, lanes: number, won?: (mask: Local | null, offset: number) => void): Local {
+export function emitArgMax(f: Func, w: Windows, p: Local, lanes: number, won: (mask: Local | null, offset: number) => void): void {
   const best = f.local("v128", "best");
   const mask = f.local("v128", "mask");
   const nothing = () => i32x4.eq(best, i32x4.const(PADDING));
   const step = (x: Local, offset: number, unsure: boolean) => {
-    if (won || unsure) f.set(mask, unsure ? v128.or(f32x4.gt(x, best), nothing()) : f32x4.gt(x, best));
-    f.set(best, unsure ? v128.bitselect(x, best, mask) : f32x4.pmax(best, x));
-    won?.(mask, offset);
+    const nan = w.padded ? v128.andnot(f32x4.ne(x, x), i32x4.eq(x, i32x4.const(PADDING))) : f32x4.ne(x, x);
+    f.set(mask, v128.or(f32x4.gt(x, best), nan));
+    if (unsure) f.set(mask, v128.or(mask, nothing()));
+    f.set(best, v128.bitselect(x, best, mask));
+    won(mask, offset);
   };
   if (!w.unrolled) {
     f.set(best, i32x4.const(PADDING));
@@ -106,7 +126,7 @@ export function emitMax(f: Func, w: Windows, p: Local, lanes: number, won?: (mas
       const load = tapsOf(f, w, p, lanes, offsets);
       offsets.forEach((offset) => step(load(offset), offset, true));
     });
-    return best;
+    return;
   }
   // From the tap on that is at or past the low padding along every axis, something has been seen for sure.
   const first = w.taps.map((t, a) => Math.ceil((w.box.lo[a] - t.first) / t.delta));
@@ -115,7 +135,7 @@ export function emitMax(f: Func, w: Windows, p: Local, lanes: number, won?: (mas
     const [offset, ...rest] = offsets;
     const loaded = new Map<number, Loaded>();
     f.set(best, tapsOf(f, w, p, lanes, offsets, loaded)(offset));
-    won?.(null, offset);
+    won(null, offset);
     const go = (untilSure: number) => () => {
       const load = tapsOf(f, w, p, lanes, offsets, new Map(loaded));
       rest.forEach((o, i) => step(load(o), o, i < untilSure));
@@ -123,7 +143,6 @@ export function emitMax(f: Func, w: Windows, p: Local, lanes: number, won?: (mas
     if (w.padded && sure > 0) f.if(v128.anyTrue(nothing()), go(sure), go(0));
     else go(0)();
   });
-  return best;
 }
 
 interface Loaded {
