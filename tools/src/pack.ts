@@ -18,5 +18,8 @@ export default async function setup(project: TestProject): Promise<void> {
   await mkdir(folder, { recursive: true });
   await pnpm(["exec", "turbo", "run", "build", "--filter=./packages/*", "--output-logs=errors-only"], { env: { TURBO_TELEMETRY_DISABLED: "1" } });
   await pnpm([...published.map(({ manifest }) => `--filter=${manifest.name}`), "pack", "--pack-destination", folder]);
-  project.provide("tarballs", Object.fromEntries(published.map(({ name, manifest }) => [name, join(folder, `conv-${name}-${manifest.version}.tgz`)])));
+  project.provide(
+    "tarballs",
+    Object.fromEntries(published.map(({ name, manifest }) => [name, join(folder, `conv-${name}-${manifest.version}.tgz`)])),
+  );
 }

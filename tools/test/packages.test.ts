@@ -29,11 +29,7 @@ describe.each(published)("$name", ({ name, manifest }) => {
     const sources = built.map((file) => file.replace("/dist/", "/src/").replace(/(\.d\.ts|\.js)$/, ".ts"));
     expect(sources.filter((file) => !files.includes(file))).toEqual([]);
     const known = new Set([...built, ...built.map((file) => `${file}.map`), ...sources]);
-    expect(files.filter((file) => !known.has(file))).toEqual([
-      "package/LICENSE",
-      "package/README.md",
-      "package/package.json",
-    ]);
+    expect(files.filter((file) => !known.has(file))).toEqual(["package/LICENSE", "package/README.md", "package/package.json"]);
   });
 
   test("publishes every entry point, and names no file of the workspace", async () => {
