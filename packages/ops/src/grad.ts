@@ -1,6 +1,6 @@
 // Gradients of a scalar: reverse mode of @conv/tensor with the ops of this package.
 
-import { formatShape, shapeError, sizeOf, vjp, type Value } from "@conv/tensor";
+import { formatShape, kindOf, shapeError, sizeOf, Value, vjp } from "@conv/tensor";
 import { full } from "./create.ts";
 import { add } from "./elementwise.ts";
 
@@ -9,6 +9,8 @@ import { add } from "./elementwise.ts";
  * not depend on v the gradient is zeros. Throws ShapeError.
  */
 export function grad<const W extends readonly Value[]>(y: Value, wrt: W): { -readonly [K in keyof W]: Value } {
+  for (const v of [y, ...wrt])
+    if (!(v instanceof Value)) throw shapeError("grad", `takes traced values, got ${kindOf(v)}; call it inside a function given to jit or trace`);
   if (sizeOf(y.shape) !== 1) throw shapeError("grad", `y has shape ${formatShape(y.shape)}, must have one element`);
   for (const [i, v] of [y, ...wrt].entries())
     if (v.dtype !== "float32") throw shapeError("grad", `${i === 0 ? "y" : `value ${i - 1}`} is ${v.dtype}, must be float32`);

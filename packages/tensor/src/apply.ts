@@ -2,7 +2,7 @@
 
 import type { Backend, Program } from "./backend.ts";
 import { createCache, eagerPrograms, type Cache, type Compiled } from "./cache.ts";
-import { shapeError, unsupported } from "./errors.ts";
+import { kindOf, shapeError, unsupported } from "./errors.ts";
 import { node, trace, Value } from "./graph.ts";
 import { keyOfOp } from "./identity.ts";
 import type { Op } from "./op.ts";
@@ -48,8 +48,15 @@ const specKey = (specs: readonly Spec[]) => specs.map((s) => `${s.dtype}${format
 /** Applies an op to at least one input and returns its outputs. */
 export function apply<P, T extends Arg>(op: Op<P>, params: P, inputs: readonly T[]): T[] {
   if (inputs.every((x) => x instanceof Value)) return [...node(op, params, inputs)] as T[];
-  if (!inputs.every((x) => x instanceof Tensor))
-    throw shapeError(op.name, "tensors and traced values are mixed; make the tensor an input of the traced function");
+  if (!inputs.every((x) => x instanceof Tensor)) {
+    const strange = inputs.findIndex((x) => !(x instanceof Tensor || x instanceof Value));
+    throw shapeError(
+      op.name,
+      strange < 0
+        ? "tensors and traced values are mixed; make the tensor an input of the traced function"
+        : `input ${strange} is ${kindOf(inputs[strange])}, must be a tensor or a traced value`,
+    );
+  }
   const specs = inputs.map((t) => t.spec);
   const backend = oneBackend(op.name, inputs);
   const make = () => {
@@ -76,6 +83,12 @@ interface JitCompiled extends Compiled {
 // Back ends hold their programs, and programs their back end. What is held here for a function must keep neither it nor them alive.
 type Made = Set<WeakRef<Program>>;
 const end = (made: Made) => made.forEach((ref) => ref.deref()?.dispose());
+/** Made here, out of the sight of the tensors of a call: what a cache can reach lives as long as its back end. */
+const createJitCache = (made: Made): Cache<JitCompiled> =>
+  createCache(JITTED, ({ program, ref }) => {
+    made.delete(ref);
+    program.dispose();
+  });
 const dropped = new FinalizationRegistry<Made>(end);
 
 /**
@@ -86,19 +99,17 @@ export function jit(fn: (...inputs: Value[]) => Value): Jitted<Tensor>;
 export function jit(fn: (...inputs: Value[]) => readonly Value[]): Jitted<Tensor[]>;
 export function jit(fn: (...inputs: Value[]) => Value | readonly Value[]): Jitted<Tensor | Tensor[]> {
   const made: Made = new Set();
+  const miscount = (got: number) => shapeError("jit", `the function takes ${fn.length || "at least 1"} tensors, got ${got}`);
   let caches: WeakMap<Backend, Cache<JitCompiled>> | null = new WeakMap();
   const call = (...inputs: Tensor[]) => {
-    const backend = oneBackend("jit", inputs);
     if (!caches) throw new Error("jit: used after dispose");
-    let cache = caches.get(backend);
-    if (!cache)
-      caches.set(
-        backend,
-        (cache = createCache(JITTED, ({ program, ref }) => {
-          made.delete(ref);
-          program.dispose();
-        })),
-      );
+    const strange = inputs.findIndex((x) => !(x instanceof Tensor));
+    if (strange >= 0)
+      throw shapeError("jit", `input ${strange} is ${kindOf(inputs[strange])}, must be a tensor; for values call the function itself`);
+    if (inputs.length < Math.max(1, fn.length)) throw miscount(inputs.length);
+    const backend = oneBackend("jit", inputs);
+    const cache = caches.get(backend) ?? createJitCache(made);
+    caches.set(backend, cache);
     const specs = inputs.map((t) => t.spec);
     const make = (): JitCompiled => {
       let single = false;
@@ -109,6 +120,9 @@ export function jit(fn: (...inputs: Value[]) => Value | readonly Value[]): Jitte
           return result;
         }, specs),
       );
+      // A rest parameter is not counted, but used.
+      const used = new Set([...graph.nodes.flatMap((n) => n.inputs), ...graph.outputs]);
+      if (fn.length && inputs.length > fn.length && !graph.inputs.slice(fn.length).some((v) => used.has(v))) throw miscount(inputs.length);
       const program = backend.compile(graph);
       const ref = new WeakRef(program);
       made.add(ref);

@@ -5,7 +5,7 @@ import type { Backend, Buffer, Program } from "./backend.ts";
 import { forgetEager } from "./cache.ts";
 import { rangeError } from "./errors.ts";
 import type { Graph } from "./graph.ts";
-import { bytesOf } from "./spec.ts";
+import { bytesOf, formatShape } from "./spec.ts";
 import { dispose } from "./tensor.ts";
 
 /**
@@ -36,6 +36,18 @@ export interface Managed<B extends Buffer, P extends Program, O> {
   mustHold(graph: Graph, inputs: readonly Buffer[], outputs: readonly Buffer[]): void;
   /** What is in use and how to free it, as the end of a message about lack of room. */
   inUse(): string;
+}
+
+/** Offsets into a value are 32-bit numbers with a sign in all back ends. */
+const LARGEST = 2 ** 31 - 1;
+
+function mustFit(name: string, { inputs, nodes }: Graph): void {
+  for (const { node: n, spec } of [...inputs, ...nodes.flatMap((n) => n.outputs)])
+    if (bytesOf(spec) > LARGEST)
+      throw rangeError(
+        name,
+        `${n ? `${n.path && `${n.path}: `}${n.op.name} makes` : "an input is"} ${formatShape(spec.shape)}, ${bytesOf(spec)} bytes; a value may take ${LARGEST}`,
+      );
 }
 
 /** Keeps the state of a back end of that name, its buffers and its programs. */
@@ -112,6 +124,7 @@ export function manageBackend<B extends Buffer, P extends Program, O = never>(na
       },
       compile(graph: Graph, options?: O) {
         mustRun();
+        mustFit(name, graph);
         const program = withRoom(() => driver.compile(graph, options));
         const { run, dispose: end } = program;
         program.run = (inputs, outputs) => {

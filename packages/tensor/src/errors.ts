@@ -13,6 +13,9 @@ export class UnsupportedError extends Error {
 /** `conv: kernel 5 with dilation 2 spans 9, padded input has 7 (axis h)`. */
 export const complaint = (op: string, rule: string, axis?: string | number): string => `${op}: ${rule}${axis === undefined ? "" : ` (axis ${axis})`}`;
 
+/** What kind of thing a value is, for messages: `Promise`, `Tensor`, `number`, `undefined`. */
+export const kindOf = (value: unknown): string => (value instanceof Object ? value.constructor.name : value === null ? "null" : typeof value);
+
 /** A {@link ShapeError} with the message of {@link complaint}. */
 export const shapeError = (op: string, rule: string, axis?: string | number): ShapeError => new ShapeError(complaint(op, rule, axis));
 

@@ -1,7 +1,7 @@
 // The graph: a flat list of nodes in an order in which they can run. Everything else in the project is a reading of it.
 
-import { complaint, shapeError, ShapeError } from "./errors.ts";
-import type { Cost, Op } from "./op.ts";
+import { complaint, kindOf, shapeError, ShapeError } from "./errors.ts";
+import type { Cost, Cotangents, Op } from "./op.ts";
 import { formatShape, type DType, type Spec } from "./spec.ts";
 
 /** A tensor that will exist: an output of a node, or (node null) an input of the graph. */
@@ -29,7 +29,7 @@ export class Value {
 
 /** One application of an op. `path` names the module that asked for it (`features.0`), "" outside any. */
 export interface Node<P = unknown> {
-  readonly op: Op<P>;
+  readonly op: Op<P, Cotangents>;
   readonly params: P;
   readonly inputs: readonly Value[];
   readonly outputs: readonly Value[];
@@ -115,7 +115,7 @@ export function graphOf(inputs: readonly Value[], outputs: readonly Value[]): Gr
   return { inputs, nodes, outputs };
 }
 
-/** Traces a function of tensors: calls it once with values of the given specs and collects what it did. */
+/** Traces a function of values: calls it once with values of the given specs and collects what it did. Throws ShapeError unless it returns values. */
 export function trace(
   fn: (...inputs: Value[]) => Value | readonly Value[],
   specs: readonly Spec[],
@@ -123,5 +123,9 @@ export function trace(
 ): Graph {
   const inputs = specs.map((s, i) => input(s, names[i]));
   const result = fn(...inputs);
-  return graphOf(inputs, result instanceof Value ? [result] : result);
+  const outputs = result instanceof Value ? [result] : result;
+  const wrong = Array.isArray(outputs) ? outputs.find((v) => !(v instanceof Value)) : outputs;
+  if (!Array.isArray(outputs) || outputs.includes(wrong))
+    throw shapeError("trace", `the function returned ${kindOf(wrong)}; it must return a value or a list of values, and not be async`);
+  return graphOf(inputs, outputs);
 }

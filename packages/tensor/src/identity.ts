@@ -13,21 +13,34 @@ function idOf(thing: WeakKey): number {
 }
 
 /**
+ * The text of the value between line ends, which occur nowhere inside it: joined to other text it stays a part of its own.
+ */
+export const exactly = (value: unknown): string => `\n${keyOf(value)}\n`;
+
+/**
  * A text that is the same for two values only if they are equal: −0, NaN, ±Infinity, `undefined`, bigints and typed arrays survive,
  * where JSON would lose them. Functions, and objects that are neither plain nor arrays, are equal only to themselves.
  */
-export function keyOf(value: unknown): string {
-  if (Object.is(value, -0)) return "-0";
-  if (typeof value === "string") return JSON.stringify(value);
+function keyOf(value: unknown): string {
+  if (typeof value === "number") return value === 0 && 1 / value < 0 ? "-0" : `${value}`;
+  if (typeof value === "string") return quoted(value);
   if (typeof value === "bigint") return `${value}n`;
   if (value === null || (typeof value !== "object" && typeof value !== "function" && typeof value !== "symbol")) return `${value}`;
-  if (Array.isArray(value)) return `[${value.map(keyOf).join()}]`;
-  if (ArrayBuffer.isView(value) && "length" in value) return `${value.constructor.name}[${Object.values(value).map(keyOf).join()}]`;
-  if (typeof value !== "object" || ![Object.prototype, null].includes(Object.getPrototypeOf(value))) return `#${idOf(value)}`;
-  return `{${Object.entries(value)
-    .map(([name, v]) => `${JSON.stringify(name)}:${keyOf(v)}`)
-    .join()}}`;
+  const typed = ArrayBuffer.isView(value) && "length" in value;
+  if (typed || Array.isArray(value)) {
+    let text = typed ? value.constructor.name : "";
+    text += "[";
+    for (const v of value as Iterable<unknown>) text += `${keyOf(v)},`;
+    return `${text}]`;
+  }
+  const prototype: unknown = typeof value === "object" ? Object.getPrototypeOf(value) : value;
+  if (prototype !== Object.prototype && prototype !== null) return `#${idOf(value)}`;
+  let text = "{";
+  for (const name of Object.keys(value)) text += `${quoted(name)}:${keyOf((value as Readonly<Record<string, unknown>>)[name])},`;
+  return `${text}}`;
 }
+
+const quoted = (text: string): string => (/^\w*$/.test(text) ? `"${text}"` : JSON.stringify(text));
 
 /** A text that is the same for two applications of ops only if the op is the same object and the parameters are equal. */
 export const keyOfOp = <P>(op: Op<P>, params: P): string => `${idOf(op)} ${op.key ? op.key(params) : keyOf(params)}`;

@@ -29,19 +29,22 @@ export interface Window {
   readonly transposed?: boolean;
 }
 
+/** Those of several outputs, of which one at least has a cotangent. */
+export type Cotangents = readonly (Value | null)[];
+
 /**
  * One operation. Two nodes are the same computation when their ops are one object and their parameters and inputs are equal; `P` is plain
- * data, with typed arrays perhaps.
+ * data, with typed arrays perhaps. An op with several outputs is an `Op<P, Cotangents>`.
  */
-export interface Op<P> {
+export interface Op<P, C extends Cotangents = readonly [Value]> {
   /** A label for people: nothing decides by it. */
   readonly name: string;
   /** Checks inputs and parameters, and returns the output specs; throws ShapeError. */
   infer(inputs: readonly Spec[], params: P): Spec[];
   /** The meaning, in float64, obvious before fast. */
   reference(inputs: readonly HostArray[], params: P): HostArray[];
-  /** Cotangents of the inputs, in terms of ops, given one cotangent for each output; null where there is none. */
-  vjp(node: Node<P>, cotangents: readonly Value[]): (Value | null)[];
+  /** Cotangents of the inputs, in terms of ops, given those of the outputs; null where nothing flows. */
+  vjp(node: Node<P>, cotangents: C): (Value | null)[];
   cost(inputs: readonly Spec[], params: P): Cost;
   /** One window per spatial axis, for ops that slide over space. */
   window?(params: P): Window[];

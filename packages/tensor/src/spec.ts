@@ -1,6 +1,6 @@
 // What is known of a tensor before it has values: its shape and its element type. Layout is always contiguous, channels first.
 
-import { shapeError } from "./errors.ts";
+import { kindOf, shapeError } from "./errors.ts";
 
 /** Element types. `int32` carries labels and seeds; all arithmetic is `float32`. Both take four bytes. */
 export type DType = "float32" | "int32";
@@ -22,13 +22,17 @@ export const formatShape = (shape: readonly number[]): string => (shape.length ?
 
 export const sameShape = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((v, i) => v === b[i]);
 
-/** Makes a spec; throws {@link ShapeError} unless every size is a whole number ≥ 0 and the whole fits in 2³¹ bytes. */
+/**
+ * Makes a spec; throws {@link ShapeError} unless every size is a whole number ≥ 0, and so is their product without rounding. What a device
+ * can hold is for its back end to say.
+ */
 export function spec(shape: readonly number[], dtype: DType = "float32"): Spec {
+  if (!Array.isArray(shape)) throw shapeError("spec", `the shape is ${kindOf(shape)}, must be a list of sizes`);
+  if (dtype !== "float32" && dtype !== "int32") throw shapeError("spec", `there is no dtype ${String(dtype)}, only float32 and int32`);
   shape.forEach((size, axis) => {
     if (!Number.isInteger(size) || size < 0) throw shapeError("spec", `size ${size} is not a whole number ≥ 0`, axis);
   });
-  if (sizeOf(shape) * 4 >= 2 ** 31)
-    throw shapeError("spec", `shape ${formatShape(shape)} takes ${sizeOf(shape) * 4} bytes, the limit is ${2 ** 31 - 1}`);
+  if (!Number.isSafeInteger(sizeOf(shape) * 4)) throw shapeError("spec", `shape ${formatShape(shape)} takes more than 2⁵³ bytes`);
   return { shape: Object.freeze([...shape]), dtype };
 }
 

@@ -1,7 +1,7 @@
 // A tensor that exists: a buffer of a back end with a spec. Freed by `using`, by the scope it was made in, or by the collector.
 
 import type { Backend, Buffer } from "./backend.ts";
-import { shapeError } from "./errors.ts";
+import { kindOf, shapeError } from "./errors.ts";
 import { bytesOf, formatShape, sizeOf, spec as makeSpec, type DType, type Spec } from "./spec.ts";
 
 /** `Symbol.dispose`, also where the engine has none yet (`using` compiled for older engines looks for the same symbol). */
@@ -63,34 +63,54 @@ export class Tensor implements Disposable {
   }
 }
 
-/** Puts numbers on a device. `shape` defaults to one axis. Throws ShapeError unless `values` holds as many as the shape. */
-export function tensor(backend: Backend, values: ArrayLike<number>, shape: readonly number[] = [values.length], dtype: DType = "float32"): Tensor {
-  const s = makeSpec(shape, dtype);
+/**
+ * Puts numbers on a device. `shape` defaults to one axis. Throws ShapeError unless `values` holds as many as the shape; int32 takes whole numbers
+ * that it can hold, float32 rounds what it is given.
+ */
+export function tensor(backend: Backend, values: ArrayLike<number>, shape?: readonly number[], dtype: DType = "float32"): Tensor {
+  const s = makeSpec(shape ?? [values?.length ?? 0], dtype);
   const data = pack("tensor", values, s);
   const made = new Tensor(backend, s);
-  backend.write(made.buffer, data);
+  try {
+    backend.write(made.buffer, data);
+  } catch (error) {
+    made.dispose();
+    throw error;
+  }
   return made;
 }
 
-function pack(op: string, values: ArrayLike<number>, s: Spec): Float32Array | Int32Array {
-  if (values.length !== sizeOf(s.shape))
-    throw shapeError(op, `${values.length} values do not fill shape ${formatShape(s.shape)}, which holds ${sizeOf(s.shape)}`);
-  if (s.dtype === "int32") return values instanceof Int32Array ? values : Int32Array.from(values);
-  return values instanceof Float32Array ? values : Float32Array.from(values);
+const [LOWEST, HIGHEST] = [-(2 ** 31), 2 ** 31 - 1];
+
+function pack(op: string, values: ArrayLike<number>, { shape, dtype }: Spec): Float32Array | Int32Array {
+  const typed = ArrayBuffer.isView(values) && "length" in values;
+  if (!typed && !Array.isArray(values)) throw shapeError(op, `the values are ${kindOf(values)}, must be a list of numbers or a typed array`);
+  if (values.length !== sizeOf(shape))
+    throw shapeError(op, `${values.length} values do not fill shape ${formatShape(shape)}, which holds ${sizeOf(shape)}`);
+  const whole = dtype === "int32";
+  if (whole ? values instanceof Int32Array : values instanceof Float32Array) return values as Float32Array | Int32Array;
+  for (let i = 0; i < values.length; i++) {
+    const v: unknown = values[i];
+    if (typeof v !== "number") throw shapeError(op, `value ${i} is ${kindOf(v)}, not a number; nested lists are given flat, with their shape`);
+    if (whole && !(Number.isInteger(v) && v >= LOWEST && v <= HIGHEST))
+      throw shapeError(op, `value ${i} is ${v}; int32 holds whole numbers from ${LOWEST} to ${HIGHEST}`);
+  }
+  return whole ? Int32Array.from(values) : Float32Array.from(values);
 }
 
 /**
- * Runs `fn` and frees every tensor made inside that it does not return (alone, in an array or as a property of an object).
- * `fn` must not be async: a tensor made after an `await` belongs to no scope.
+ * Runs `fn` and frees every tensor made inside that it does not return, alone or anywhere inside lists, objects, maps and sets. `fn` must not be
+ * async: a tensor made after an `await` belongs to no scope.
  */
 export function scope<R>(fn: () => R): R {
   const made = new Set<Tensor>();
   scopes.push(made);
-  let kept: Set<unknown> = new Set();
+  const kept = new Set<unknown>();
   try {
     const result = fn();
-    if (result instanceof Promise) throw new TypeError("scope: the function is async; free its tensors with `using`");
-    kept = new Set(typeof result === "object" && result !== null ? [result, ...Object.values(result)] : []);
+    if (typeof (result as PromiseLike<unknown> | null | undefined)?.then === "function")
+      throw new TypeError("scope: the function is async; free its tensors with `using`");
+    if (made.size) find(result, kept);
     return result;
   } finally {
     scopes.pop();
@@ -98,5 +118,18 @@ export function scope<R>(fn: () => R): R {
       if (kept.has(t)) scopes.at(-1)?.add(t);
       else t.dispose();
     }
+  }
+}
+
+/** Adds all objects that can be reached from one to a set; getters are not called. */
+function find(from: unknown, found: Set<unknown>): void {
+  const stack = [from];
+  while (stack.length) {
+    const x = stack.pop();
+    if (typeof x !== "object" || x === null || found.has(x)) continue;
+    found.add(x);
+    if (x instanceof Tensor || ArrayBuffer.isView(x)) continue;
+    if (x instanceof Map || x instanceof Set) stack.push(...x.values());
+    else for (const { value } of Object.values(Object.getOwnPropertyDescriptors(x))) stack.push(value);
   }
 }

@@ -202,12 +202,11 @@ describe("vjp", () => {
     expect(run(graphOf([x, ...seeds], [dx!]), vector(3), vector(10), vector(100))).toEqual([[620]]);
   });
 
-  test("through a node with two outputs, when both are used", () => {
+  test("through a node with two outputs, whichever are used", () => {
     const x = input(spec([2]));
     const [a, b] = halves(x);
-    const [dx] = vjp([mul(a, b)], [one], [x], add);
-    expect(run(graphOf([x, one], [dx!]), vector(3, 5), vector(1))).toEqual([[5, 3]]);
-    expect(() => vjp([scale(a, 2)], [one], [x], add)).toThrow("vjp: halves has an output without cotangent");
+    const gradientOf = (y: Value) => run(graphOf([x, one], [vjp([y], [one], [x], add)[0]!]), vector(3, 5), vector(1));
+    expect([mul(a, b), scale(a, 2), scale(b, 3)].map(gradientOf)).toEqual([[[5, 3]], [[2, 0]], [[0, 3]]]);
   });
 
   test("names nodes after those that they differentiate", () => {

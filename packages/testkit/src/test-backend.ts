@@ -9,6 +9,7 @@ import type { Device } from "./suite/device.ts";
 import { drawnSuite } from "./suite/drawn.ts";
 import { edgeSuite } from "./suite/edges.ts";
 import { fusedSuite } from "./suite/fused.ts";
+import { lifetimeSuite } from "./suite/lifetime.ts";
 import { specialSuite } from "./suite/special.ts";
 import { tensorSuite } from "./suite/tensors.ts";
 import { trainingSuite } from "./suite/training.ts";
@@ -22,6 +23,7 @@ const SUITES = {
   buffers: bufferSuite,
   edges: edgeSuite,
   special: specialSuite,
+  lifetime: lifetimeSuite,
   tensors: tensorSuite,
 };
 
