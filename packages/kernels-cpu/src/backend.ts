@@ -1,15 +1,26 @@
 // The CPU back end: one WebAssembly memory, a pool of threads, and programs compiled for the shapes at hand.
 
 import { manageBackend, unsupported, type Backend, type Graph } from "@conv/tensor";
-import { capsOf, hasSimd, type Caps } from "./caps.ts";
-import { createHeap, createMemory, type Heap } from "./memory.ts";
-import { availableThreads, createPool, createSinglePool, type Pool } from "./pool.ts";
+import { capsOf, probe, unsupportedReason, type Caps } from "./caps.ts";
+import { createEngine, type Engine } from "./engine.ts";
+import { createHeap, type Heap } from "./memory.ts";
 import { compileProgram, type CpuBuffer, type CpuProgram } from "./program.ts";
 import { requestPairs, tryPairs } from "./simd256.ts";
+import { availableThreads, type WorkerLike } from "./threads.ts";
 
 export interface CpuOptions {
-  /** Threads, the calling one included; as many as the machine has cores unless given. */
+  /** Threads, the calling one included unless `offThread`; as many as the machine has cores unless given, and at most twice as many (or 8). */
   readonly threads?: number;
+  /**
+   * A worker runs the programs, with the other threads, so that `run` does not block the caller. What fails there is reported by the next
+   * call or `read`. Without shared memory it has one thread.
+   */
+  readonly offThread?: boolean;
+  /**
+   * Makes a worker whose script is `@conv/kernels-cpu/worker`, where a content security policy forbids workers made from text:
+   * `() => new Worker(new URL(…), { type: "module" })`.
+   */
+  readonly worker?: () => WorkerLike;
   /**
    * Makes code for engines that join pairs of 128-bit vectors into registers of 256 bits, some 1.5 times as fast. An experiment of V8's: in
    * Node it is switched on here, for the whole process; Chrome must be started with --js-flags=--experimental-wasm-revectorize. A trial at
@@ -40,61 +51,77 @@ let warned = false;
 
 /**
  * Starts the CPU back end: WebAssembly SIMD on `threads` threads. Where memory cannot be shared (a page without cross-origin
- * isolation) it runs on one, and says so once on the console. Throws UnsupportedError where the engine has no WebAssembly SIMD.
+ * isolation) it runs on one, and says so once on the console. Throws UnsupportedError where WebAssembly or SIMD is missing or may not be
+ * compiled, and where `offThread` cannot have a worker.
  */
 export async function createCpu({
   threads = availableThreads(),
+  offThread = false,
+  worker,
   simd256 = false,
   roundoff = 256,
   prefer = [],
 }: CpuOptions = {}): Promise<CpuBackend> {
   if (!Number.isInteger(threads) || threads < 1) throw new RangeError(`cpu: threads ${threads} is not a whole number ≥ 1`);
   if (!(roundoff >= 0)) throw new RangeError(`cpu: roundoff ${roundoff} is not a number ≥ 0`);
-  if (!hasSimd()) throw unsupported("cpu", "this engine has no WebAssembly SIMD");
+  const reason = unsupportedReason();
+  if (reason) throw unsupported("cpu", reason);
+  const most = Math.max(8, 2 * availableThreads());
+  if (threads > most) console.warn(`@conv/kernels-cpu: ${threads} threads are more than ${availableThreads()} cores can use: running on ${most}`);
+
+  let lose = (_: Error) => {};
+  const start = (count: number) => createEngine({ threads: count, offThread, worker, probe: probe(), fail: (error) => lose(error) });
   let singleThreadReason: string | null = null;
-  let heap;
-  let pool: Pool | null = null;
+  let engine: Engine | null = null;
   if (threads > 1) {
     try {
       if (globalThis.crossOriginIsolated === false) throw new Error("the page is not cross-origin isolated, so memory cannot be shared");
-      const { memory, maximum } = createMemory(true);
-      heap = createHeap(memory, maximum);
-      pool = await createPool(heap, threads);
+      engine = await start(Math.min(threads, most));
     } catch (error) {
-      singleThreadReason = error instanceof Error ? error.message : String(error);
+      singleThreadReason = messageOf(error);
       if (!warned) console.warn(`@conv/kernels-cpu: running on one thread (${singleThreadReason})`);
       warned = true;
     }
   }
-  if (!pool || !heap) {
-    const { memory, maximum } = createMemory(false);
-    heap = createHeap(memory, maximum);
-    pool = createSinglePool(heap);
+  try {
+    engine ??= await start(1);
+  } catch (error) {
+    throw offThread ? unsupported("cpu", `offThread needs a worker: ${messageOf(error)}`) : error;
   }
-  if (simd256) requestPairs();
-  const caps = capsOf({ threads: pool.threads, simd256, roundoff, prefer });
-  const narrow = { ...caps, simd256: false };
-  const simd256Reason = simd256 ? await tryPairs(backendOf(heap, pool, caps), backendOf(heap, pool, narrow)) : null;
-  const used = simd256Reason ? narrow : caps;
-  return Object.assign(backendOf(heap, pool, used), { caps: used, singleThreadReason, simd256Reason });
+  try {
+    if (simd256) requestPairs();
+    const caps = capsOf({ threads: engine.threads, simd256, roundoff, prefer });
+    const narrow = { ...caps, simd256: false };
+    const heap = createHeap(engine.maximum, engine.grow);
+    let last = 0;
+    const made = (c: Caps) => backendOf(heap, engine, c, () => ++last);
+    const simd256Reason = simd256 ? await tryPairs(made(caps).backend, made(narrow).backend) : null;
+    const used = simd256Reason ? narrow : caps;
+    const { backend, fail } = made(used);
+    lose = fail;
+    return Object.assign(backend, { caps: used, singleThreadReason, simd256Reason });
+  } catch (error) {
+    engine.dispose();
+    throw error;
+  }
 }
 
-function backendOf(heap: Heap, pool: Pool, caps: Caps) {
-  let version = 0;
-  const nextVersion = () => ++version;
-  return manageBackend<CpuBuffer, CpuProgram, Pick<CpuOptions, "prefer">>("cpu").backend("cpu", {
-    alloc: (bytes) => ({ bytes, address: heap.alloc(bytes), version: nextVersion() }),
-    free: ({ address }) => heap.free(address),
-    write(buffer, data) {
-      heap.bytes(buffer.address, data.length).set(data);
-      buffer.version = nextVersion();
-    },
-    async read({ address, bytes }) {
-      const copy = new ArrayBuffer(bytes);
-      new Uint8Array(copy).set(heap.bytes(address, bytes));
-      return copy;
-    },
-    compile: (graph, options) => compileProgram(graph, { ...caps, prefer: options?.prefer ?? caps.prefer }, heap, pool, nextVersion),
-    close: () => pool.dispose(),
-  });
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+function backendOf(heap: Heap, engine: Engine, caps: Caps, next: () => number) {
+  const { backend, fail } = manageBackend<CpuBuffer, CpuProgram, Pick<CpuOptions, "prefer">>("cpu");
+  return {
+    fail,
+    backend: backend("cpu", {
+      alloc: (bytes) => ({ bytes, address: heap.alloc(bytes), version: next() }),
+      free: ({ address }) => heap.free(address),
+      write(buffer, data) {
+        engine.write(buffer.address, data);
+        buffer.version = next();
+      },
+      read: async ({ address, bytes }) => engine.read(address, bytes),
+      compile: (graph, options) => compileProgram(graph, { ...caps, prefer: options?.prefer ?? caps.prefer }, heap, engine, next),
+      close: engine.dispose,
+    }),
+  };
 }

@@ -1,6 +1,7 @@
 // What the engine offers: found by validating modules of a few bytes, never by reading version strings.
 
-import { availableThreads } from "./pool.ts";
+import { availableThreads } from "./threads.ts";
+import type { Bytes } from "@conv/tensor";
 import { f32x4, i32, Module, v128 } from "./wasm/asm.ts";
 
 /** What kernels may use, and with how many threads. */
@@ -24,13 +25,26 @@ export const capsOf = ({
   prefer = [],
 }: Partial<Omit<Caps, "relaxed">> = {}): Caps => ({ relaxed: hasRelaxedSimd(), simd256, threads, roundoff, prefer });
 
-function valid(body: (m: Module) => void): boolean {
+const encoded = (body: (m: Module) => void): Bytes => {
   const m = new Module();
   body(m);
-  return WebAssembly.validate(m.encode({ shared: false, maximum: 1 }));
+  return m.encode({ shared: false, maximum: 1 });
+};
+
+/** A module with a vector in it, which must compile wherever programs run. */
+export const probe = (): Bytes => encoded((m) => void m.func("f", [], (f) => f.store(i32.add(0, 0), f32x4.add(v128.load(0), 1))));
+
+/** Why this engine cannot run programs; null if it can. */
+export function unsupportedReason(): string | null {
+  if (typeof WebAssembly === "undefined") return "this engine has no WebAssembly";
+  if (!WebAssembly.validate(probe())) return "this engine has no WebAssembly SIMD";
+  try {
+    new WebAssembly.Module(probe());
+    return null;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return `WebAssembly may not be compiled here (${why}); a content security policy must have 'wasm-unsafe-eval' in script-src`;
+  }
 }
 
-/** WebAssembly SIMD, without which there is no CPU back end. */
-export const hasSimd = (): boolean => valid((m) => void m.func("f", [], (f) => f.store(i32.add(0, 0), f32x4.add(v128.load(0), 1))));
-
-export const hasRelaxedSimd = (): boolean => valid((m) => void m.func("f", [], (f) => f.store(0, f32x4.relaxedMadd(1, 2, 3))));
+export const hasRelaxedSimd = (): boolean => WebAssembly.validate(encoded((m) => void m.func("f", [], (f) => f.store(0, f32x4.relaxedMadd(1, 2, 3)))));

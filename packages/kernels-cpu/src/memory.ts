@@ -2,44 +2,31 @@
 
 const PAGE = 65536;
 const ALIGN = 64; // a cache line; also what vector code may read and write past the end of a buffer
-/** The first bytes hold the thread pool's words (see pool.ts); address 0 stays unused. */
+/** The first bytes hold the words by which threads meet (see runtime.ts); address 0 stays unused. */
 export const RESERVED = 1024;
 /** Vector loads may run past the end of the last buffer by this much. */
 const SLACK = 1024;
 
+/** Pages of the memory at its start. */
+export const INITIAL = 16;
+
 export interface Heap {
-  readonly memory: WebAssembly.Memory;
-  /** The most pages the memory can grow to. */
-  readonly maximum: number;
   /** Address of at least `bytes` bytes, 64-byte aligned. Throws RangeError when there is no room. */
   alloc(bytes: number): number;
   free(address: number): void;
-  /** A view of the bytes as they are now; not to be kept, since growth may replace the buffer. */
-  bytes(address: number, length: number): Uint8Array;
 }
 
 /** What a piece of so many bytes takes of the heap. */
 export const allocated = (n: number): number => Math.max(ALIGN, Math.ceil(n / ALIGN) * ALIGN);
 
-/** Tries the largest address space first: 4 GiB, then halves; engines on small devices refuse the large ones. */
-export function createMemory(shared: boolean): { memory: WebAssembly.Memory; maximum: number } {
-  for (let maximum = 65536; ; maximum /= 2) {
-    try {
-      return { memory: new WebAssembly.Memory({ initial: 16, maximum, shared }), maximum };
-    } catch (error) {
-      if (maximum <= 1024) throw error;
-    }
-  }
-}
-
-export function createHeap(memory: WebAssembly.Memory, maximum: number): Heap {
+/** Divides a memory that `grow` makes larger, to `maximum` pages at most. The memory itself may be elsewhere. */
+export function createHeap(maximum: number, grow: (pages: number) => void): Heap {
   // Free ranges by address, never adjacent; first fit keeps long-lived buffers low.
   let free: { address: number; size: number }[] = [];
   const sizes = new Map<number, number>();
   let top = RESERVED;
+  let total = INITIAL * PAGE;
   return {
-    memory,
-    maximum,
     alloc(bytes) {
       const size = allocated(bytes);
       let address: number;
@@ -50,19 +37,18 @@ export function createHeap(memory: WebAssembly.Memory, maximum: number): Heap {
         if (range.size === size) free.splice(i, 1);
         else free[i] = { address: address + size, size: range.size - size };
       } else {
-        const needed = top + size + SLACK - memory.buffer.byteLength;
+        const needed = top + size + SLACK - total;
         if (needed > 0) {
           const limit = maximum * PAGE;
           if (top + size + SLACK > limit) throw new RangeError(`cpu: ${bytes} bytes do not fit: ${top} of ${limit} bytes are in use`);
           // Growing by an eighth at least keeps the number of growths small.
-          const pages = Math.min(maximum - memory.buffer.byteLength / PAGE, Math.ceil(Math.max(needed, memory.buffer.byteLength / 8) / PAGE));
+          const pages = Math.min(maximum - total / PAGE, Math.ceil(Math.max(needed, total / 8) / PAGE));
           try {
-            memory.grow(pages);
+            grow(pages);
           } catch {
-            throw new RangeError(
-              `cpu: ${bytes} bytes do not fit: the engine refuses to grow the memory from ${memory.buffer.byteLength} by ${pages * PAGE} bytes`,
-            );
+            throw new RangeError(`cpu: ${bytes} bytes do not fit: the engine refuses to grow the memory from ${total} by ${pages * PAGE} bytes`);
           }
+          total += pages * PAGE;
         }
         address = top;
         top += size;
@@ -88,6 +74,5 @@ export function createHeap(memory: WebAssembly.Memory, maximum: number): Heap {
         free.pop();
       }
     },
-    bytes: (address, length) => new Uint8Array(memory.buffer, address, length),
   };
 }

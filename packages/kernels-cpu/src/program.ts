@@ -3,11 +3,12 @@
 import { root } from "@conv/ops/plan";
 import { bytesOf, formatShape, type Buffer, type Graph, type Program, type Value } from "@conv/tensor";
 import type { Caps } from "./caps.ts";
+import type { Engine } from "./engine.ts";
 import { layOut, type ProgramLayout } from "./layout.ts";
 import type { Heap } from "./memory.ts";
 import type { Block, Home, Placed } from "./place.ts";
 import type { Planned } from "./plan.ts";
-import { BARRIER, type LoadedProgram, type Pool } from "./pool.ts";
+import { WORDS, type Copy } from "./runtime.ts";
 import { atomics, i32, Module, type Func, type Local, type Operand } from "./wasm/asm.ts";
 
 /** A buffer of this back end. `version` names its contents: no two contents have the same. */
@@ -21,12 +22,13 @@ export interface CpuProgram extends Program, ProgramLayout {
   readonly module: Module;
 }
 
-export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool, nextVersion: () => number): CpuProgram {
+/** `next` gives numbers that nothing else has. */
+export function compileProgram(source: Graph, caps: Caps, heap: Heap, engine: Engine, next: () => number): CpuProgram {
   const { graph, planned, stages, blocks, homes, causes, words, head, offsets, layout } = layOut(source, caps);
   const numbers = new Map(causes.map((c, i) => [c.join(), i]));
   const base = reserve(heap, layout.bytes, blocks);
   blocks.forEach(({ data }, i) => {
-    if (data) heap.bytes(base + head + offsets[i], data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    if (data) engine.write(base + head + offsets[i], new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   });
 
   // Buffers of different names may be one, and an output's may be an input's.
@@ -50,6 +52,7 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
 
   const generate = (text: boolean): Module => {
     const module = new Module({ text });
+    const barrier = engine.threads > 1 ? barrierFunc(module, engine.threads) : null;
     const bodies = stages.map(({ stage }) =>
       module.func(stage.name, [...stage.reads.map((_, i) => `in${i}`), ...stage.writes.map((_, i) => `out${i}`), "lo", "hi", "own"], (f) => {
         const at = f.params.slice(0, -3);
@@ -57,10 +60,9 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
         stage.emit(module, f, at, { lo, hi, own });
       }),
     );
-    const barrier = pool.threads > 1 ? barrierFunc(module, pool.threads) : null;
     const run = module.func("run", ["thread", "maySleep"], (f) => {
       const [thread, maySleep] = f.params;
-      const part = pool.threads > 1 ? { thread, from: f.local("i32", "from"), to: f.local("i32", "to") } : null;
+      const part = engine.threads > 1 ? { thread, from: f.local("i32", "from"), to: f.local("i32", "to") } : null;
       let since: { reads: Home[]; writes: Home[] } = { reads: [], writes: [] };
       stages.forEach((s, i) => {
         const { stage } = s;
@@ -72,7 +74,7 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
         since.writes.push(...s.writes, ...(s.own ? [s.own] : []));
         const room = s.own ? i32.add(address(s.own), i32.mul(thread, stage.perThread!)) : 0;
         const call = (from: Operand, to: Operand) => f.call(bodies[i], ...[...s.reads, ...s.writes].map(address), from, to, room);
-        const go = () => (part ? shareOut(f, stage.items, pool.threads, base + 4 * (words.counters + i), part, call) : call(0, stage.items));
+        const go = () => (part ? shareOut(f, stage.items, engine.threads, base + 4 * (words.counters + i), part, call) : call(0, stage.items));
         if (s.once) f.if(i32.load(base + 4 * (words.causes + numbers.get(s.once.join())!)), go);
         else go();
       });
@@ -81,9 +83,16 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
     module.export(run);
     return module;
   };
-  let loaded: LoadedProgram;
+  const id = next();
   try {
-    loaded = pool.load(generate(false).encode({ shared: pool.threads > 1, maximum: heap.maximum }));
+    const code = generate(false).encode({ shared: engine.threads > 1, maximum: engine.maximum });
+    const address = heap.alloc(code.length);
+    try {
+      engine.write(address, code);
+      engine.load(id, address, code.length);
+    } finally {
+      heap.free(address);
+    }
   } catch (error) {
     heap.free(base);
     throw error;
@@ -95,8 +104,9 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
   const overwrites = unsafeInputs(graph, planned, homes);
   const seen = causes.map((inputs) => inputs.map(() => -1));
   const spare: number[] = [];
-  const look = () => new Int32Array(heap.memory.buffer, base, words.end);
-  let view = look();
+  // The first words of the program's memory; those of the counters stay 0.
+  const view = new Int32Array(words.end);
+  const headBytes = new Uint8Array(view.buffer);
   return {
     ...layout,
     get module() {
@@ -105,38 +115,32 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, pool: Pool
     run(ins: readonly CpuBuffer[], outs: readonly CpuBuffer[]) {
       // Outputs that would overwrite an input too early go through spare memory; those that are inputs are copied.
       const targets = outs.map((b, o) => (direct[o] && overwrites[o].some((i) => ins[i] === b) ? (spare[o] ??= heap.alloc(sizes[o])) : b.address));
-      if (view.buffer !== heap.memory.buffer) view = look();
       ins.forEach((b, i) => (view[i] = b.address));
-      causes.forEach((inputs, c) => {
-        view[words.causes + c] = Number(inputs.some((i, j) => seen[c][j] !== ins[i].version));
-        inputs.forEach((i, j) => (seen[c][j] = ins[i].version));
-      });
-      if (pool.threads > 1) view.fill(0, words.counters); // no thread is between the last barrier of a run and the next order
-      const later: (() => void)[] = [];
+      causes.forEach((inputs, c) => (view[words.causes + c] = Number(inputs.some((i, j) => seen[c][j] !== ins[i].version))));
+      const before: Copy[] = [];
+      const after: Copy[] = [];
       outs.forEach((b, o) => {
         const source = sources[o];
         const size = sizes[o];
         if (direct[o]) {
           view[ins.length + o] = targets[o];
-          if (targets[o] !== b.address) later.push(() => heap.bytes(b.address, size).set(heap.bytes(spare[o], size)));
-          return;
-        }
-        if (source.kind === "input") {
+          if (targets[o] !== b.address) after.push([b.address, targets[o], size]);
+        } else if (source.kind === "input") {
           const from = ins[source.index];
-          const taken = outs.includes(from) && from !== b ? heap.bytes(from.address, size).slice() : null;
-          later.push(() => from !== b && heap.bytes(b.address, size).set(taken ?? heap.bytes(from.address, size)));
-          return;
-        }
-        // The same value as an earlier output.
-        const first = source.kind === "output" ? source.index : o;
-        later.push(() => heap.bytes(b.address, size).set(heap.bytes(outs[first]!.address, size)));
+          if (from === b) return;
+          // An input that is an output too is copied before it is written.
+          const kept = outs.includes(from) ? (spare[o] ??= heap.alloc(size)) : from.address;
+          if (kept !== from.address) before.push([kept, from.address, size]);
+          after.push([b.address, kept, size]);
+        } else after.push([b.address, outs[source.kind === "output" ? source.index : o].address, size]); // the same value as an earlier output
       });
-      loaded.run();
-      for (const copy of later) copy();
-      for (const b of outs) b.version = nextVersion();
+      const versions = causes.map((inputs) => inputs.map((i) => ins[i].version));
+      engine.run(id, base, headBytes, before, after);
+      versions.forEach((now, c) => (seen[c] = now));
+      for (const b of outs) b.version = next();
     },
     dispose() {
-      loaded.drop();
+      engine.drop(id);
       heap.free(base);
       for (const address of spare) if (address !== undefined) heap.free(address);
     },
@@ -208,29 +212,40 @@ function shareOut(
   );
 }
 
-/** All threads meet: the last to come sets the others free. They look for a while before they sleep, where they may. */
+/**
+ * All threads meet: the last to come sets the others free. They look for a while before they sleep, where they may. They sleep 50 ms at a
+ * time, and ask in between whether all others live (`check` throws if not).
+ */
 function barrierFunc(m: Module, threads: number): Func {
+  const check = m.import("check");
+  const [count, current, sleepers] = [WORDS.barrierCount, WORDS.barrierGeneration, WORDS.barrierSleepers].map((word) => 4 * word);
   return m.func("barrier", ["maySleep"], (f) => {
     const [maySleep] = f.params as [Local];
-    const generation = f.let("i32", "generation", atomics.load(BARRIER.generation));
+    const generation = f.let("i32", "generation", atomics.load(current));
     f.if(
-      i32.eq(atomics.add(BARRIER.count, 1), threads - 1),
+      i32.eq(atomics.add(count, 1), threads - 1),
       () => {
-        f.emit(atomics.store(BARRIER.count, 0));
-        f.emit(atomics.add(BARRIER.generation, 1), [{ op: "drop", imm: [] }]);
-        f.if(atomics.load(BARRIER.sleepers), () => f.emit(atomics.notifyAll(BARRIER.generation)));
+        f.emit(atomics.store(count, 0));
+        f.emit(atomics.add(current, 1), [{ op: "drop", imm: [] }]);
+        f.if(atomics.load(sleepers), () => f.emit(atomics.notifyAll(current)));
       },
       () => {
-        // Some 8 µs. With 50, the time that sleeping and waking take, MobileNetV2 on two threads ran a seventh slower beside a busy process.
-        const spins = f.let("i32", "spins", 20000);
+        const spins = f.local("i32", "spins");
         f.block(() =>
           f.loop(() => {
-            f.brIf(i32.ne(atomics.load(BARRIER.generation), generation), 1);
-            f.bump(spins, -1);
-            f.brIf(i32.or(i32.gt(spins, 0), i32.eqz(maySleep)), 0);
-            f.emit(atomics.add(BARRIER.sleepers, 1), [{ op: "drop", imm: [] }]);
-            f.emit(atomics.wait(BARRIER.generation, generation));
-            f.emit(atomics.add(BARRIER.sleepers, -1), [{ op: "drop", imm: [] }]);
+            // Some 8 µs. With 50, the time that sleeping and waking take, MobileNetV2 on two threads ran a seventh slower beside a busy process.
+            f.set(spins, 20000);
+            f.loop(() => {
+              f.brIf(i32.ne(atomics.load(current), generation), 2);
+              f.bump(spins, -1);
+              f.brIf(spins, 0);
+            });
+            f.if(maySleep, () => {
+              f.emit(atomics.add(sleepers, 1), [{ op: "drop", imm: [] }]);
+              f.emit(atomics.wait(current, generation, 50e6));
+              f.emit(atomics.add(sleepers, -1), [{ op: "drop", imm: [] }]);
+            });
+            f.call(check);
             f.br(0);
           }),
         );

@@ -3,7 +3,7 @@
 
 import { add, conv, matmul, relu, tanh } from "@conv/ops";
 import { bytesOf, spec, trace, type Backend } from "@conv/tensor";
-import { nodeModule } from "./pool.ts";
+import { nodeModule } from "./threads.ts";
 
 /** Asks the engine to join pairs, where a program may ask. */
 export const requestPairs = (): void => nodeModule("node:v8")?.setFlagsFromString("--experimental-wasm-revectorize");
@@ -39,6 +39,7 @@ export async function tryPairs(wide: Backend, narrow: Backend): Promise<string |
       for (const side of sides) {
         const start = performance.now();
         for (let i = 0; i < 3; i++) side.program.run(side.inputs, side.outputs);
+        await side.backend.read(side.inputs[2]); // a worker may be at it
         side.least = Math.min(side.least, performance.now() - start);
       }
     if (!faster()) return "the engine does not join pairs of vectors (it needs --experimental-wasm-revectorize, and AVX2)";

@@ -215,7 +215,7 @@ describe("memory", () => {
         f.emit(atomics.store(64, 5));
         f.storeI32(68, atomics.add(64, 3)); // what was there
         f.storeI32(72, atomics.load(64));
-        f.emit(atomics.wait(64, 5)); // it is 8: no sleep
+        f.emit(atomics.wait(64, 5, -1)); // it is 8: no sleep
         f.emit(atomics.notifyAll(64));
       },
       { shared: true },
@@ -352,7 +352,7 @@ describe("text", () => {
       f.storeLane(p, v128.shuffle(v, v, 4, 0, 1, 7), 2, 16);
       f.store(p, v128.bitselect(v, f32x4.relaxedMadd(v, 0.5, -0.1), i32x4.const(-1)));
       f.storeF32(p, f32x4.lane(v128.loadLane(p, v, 1, 8), 3));
-      f.emit(atomics.wait(p, 5), atomics.notifyAll(p));
+      f.emit(atomics.wait(p, 5, -1), atomics.notifyAll(p));
     });
     expect(moduleText(m)).toMatchInlineSnapshot(`
       "func callee(a)

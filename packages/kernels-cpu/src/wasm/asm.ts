@@ -195,11 +195,11 @@ export const atomics = {
   load: at("i32.atomic.load"),
   store: (address: Operand, value: Operand): Code => [...int(address), ...int(value), { op: "i32.atomic.store", imm: [0] }],
   add: (address: Operand, value: Operand): Code => [...int(address), ...int(value), { op: "i32.atomic.rmw.add", imm: [0] }],
-  /** Sleeps while the word equals `expected`. */
-  wait: (address: Operand, expected: Operand): Code => [
+  /** Sleeps while the word equals `expected`, for so many nanoseconds at most. */
+  wait: (address: Operand, expected: Operand, nanoseconds: number): Code => [
     ...int(address),
     ...int(expected),
-    { op: "i64.const", imm: [-1] },
+    { op: "i64.const", imm: [nanoseconds] },
     { op: "memory.atomic.wait32", imm: [0] },
     { op: "drop", imm: [] },
   ],
@@ -356,11 +356,12 @@ export class Func {
   }
 }
 
-/** A module that imports one memory ("env" "memory") and exports the functions asked for. */
+/** A module that imports one memory ("env" "memory") and the functions asked for, and exports functions. */
 export class Module {
   readonly funcs: Func[] = [];
   readonly #byKey = new Map<string, Func>();
   readonly #named = new Map<string, number>();
+  readonly #imports: Func[] = [];
   readonly #exports: Func[] = [];
   readonly #text: boolean;
 
@@ -370,6 +371,13 @@ export class Module {
    */
   constructor({ text = true }: { readonly text?: boolean } = {}) {
     this.#text = text;
+  }
+
+  /** The function "env" `name`, without parameters. To be asked for before any other function. */
+  import(name: string): Func {
+    const f = new Func(name, this.#imports.length, []);
+    this.#imports.push(f);
+    return f;
   }
 
   /**
@@ -382,7 +390,7 @@ export class Module {
     const name = key.replace(/\n.*\n/s, "");
     const count = (this.#named.get(name) ?? 0) + 1;
     this.#named.set(name, count);
-    const f = new Func(count > 1 ? `${name}.${count}` : name, this.funcs.length, params);
+    const f = new Func(count > 1 ? `${name}.${count}` : name, this.#imports.length + this.funcs.length, params);
     this.funcs.push(f);
     this.#byKey.set(key, f);
     body(f);
@@ -400,7 +408,7 @@ export class Module {
 
   /** The binary. `shared` must say whether the memory it will be given is. */
   encode(memory: { shared: boolean; maximum: number }): Bytes {
-    return encodeModule(this.funcs, this.#exports, memory);
+    return encodeModule(this.#imports, this.funcs, this.#exports, memory);
   }
 }
 

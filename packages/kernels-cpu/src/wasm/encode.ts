@@ -111,11 +111,16 @@ class Writer {
   }
 }
 
-/** A module that imports "env" "memory" and exports some of its functions. Functions take i32 parameters and return nothing. */
-export function encodeModule(funcs: readonly Func[], exported: readonly Func[], memory: { shared: boolean; maximum: number }): Bytes {
+/** A module that imports "env" "memory" and functions, and exports some of its own. Functions take i32 parameters and return nothing. */
+export function encodeModule(
+  imports: readonly Func[],
+  funcs: readonly Func[],
+  exported: readonly Func[],
+  memory: { shared: boolean; maximum: number },
+): Bytes {
   const out = new Writer();
   out.all([0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
-  const arities = [...new Set(funcs.map((f) => f.params.length))];
+  const arities = [...new Set([...imports, ...funcs].map((f) => f.params.length))];
   out.section(1, (w) =>
     w.list(arities, (n) => {
       w.byte(0x60);
@@ -125,11 +130,16 @@ export function encodeModule(funcs: readonly Func[], exported: readonly Func[], 
     }),
   );
   out.section(2, (w) =>
-    w.list(["memory"], (name) => {
+    w.list(["memory", ...imports], (what) => {
       w.text("env");
-      w.text(name);
-      w.all([2, memory.shared ? 3 : 1, 1]);
-      w.unsigned(memory.maximum);
+      if (typeof what === "string") {
+        w.text(what);
+        w.all([2, memory.shared ? 3 : 1, 1]);
+        w.unsigned(memory.maximum);
+      } else {
+        w.text(what.name);
+        w.all([0, arities.indexOf(0)]);
+      }
     }),
   );
   out.section(3, (w) => w.list(funcs, (f) => w.unsigned(arities.indexOf(f.params.length))));
