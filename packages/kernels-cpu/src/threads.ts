@@ -10,10 +10,10 @@ export interface WorkerLike {
 
 /** A worker of Node. */
 interface NodeWorker extends WorkerLike {
-  on(event: "message" | "error" | "exit", listener: (value: unknown) => void): void;
+  on(event: "online" | "message" | "error" | "exit", listener: (value: unknown) => void): void;
   ref(): void;
   unref(): void;
-  readonly performance?: { eventLoopUtilization?(): { readonly idle: number } };
+  readonly performance?: { eventLoopUtilization?(): { readonly idle: number; readonly active: number } };
 }
 interface NodeModules {
   "node:worker_threads": { Worker: new (code: string, options: { eval: true; execArgv: [] }) => NodeWorker };
@@ -115,14 +115,20 @@ function threadOf(worker: WorkerLike, listen: (answer: Answer) => void, lose: (r
   const end = () => void worker.terminate();
   if ("on" in worker) {
     const node = worker as NodeWorker;
-    node.on("message", (answer) => listen(answer as Answer));
+    const loop = () => node.performance?.eventLoopUtilization?.();
+    // Node can tell that a worker has stopped if it was asked while that ran, and can be asked once it has said that it runs.
+    const online = new Promise<void>((then) => node.on("online", () => then()));
+    node.on("message", (answer) => {
+      if (loop()?.active === 0) void online.then(() => (loop(), listen(answer as Answer)));
+      else listen(answer as Answer);
+    });
     node.on("error", (error) => lose(`${error}`));
     node.on("exit", () => lose("a worker has ended"));
     return {
       post,
       end,
-      // Node answers −1 for a worker that has stopped, before any event tells.
-      dead: () => node.performance?.eventLoopUtilization?.().idle === -1,
+      // −1 for a worker that has stopped, before any event tells.
+      dead: () => loop()?.idle === -1,
       hold: (on) => (on ? node.ref() : node.unref()),
     };
   }

@@ -1,0 +1,107 @@
+// Ends worker threads at random moments, inside barriers too, while the caller runs and compiles programs: every call must return or throw soon.
+// By itself, `node kills.ts [count] [seed]` does it many times and prints what it found.
+
+import { Worker } from "node:worker_threads";
+import { conv, matmul, relu, softmax } from "@conv/ops";
+import { spec, trace } from "@conv/tensor";
+import { createCpu } from "../src/index.ts";
+
+/** Many stages with little work, so that threads meet all the time; and one with more. */
+const graphs = [
+  trace(
+    (x, w) => {
+      let y = x;
+      for (let i = 0; i < 6; i++) y = softmax(matmul(y, w), i % 2);
+      return y;
+    },
+    [spec([32, 32]), spec([32, 32])],
+  ),
+  trace((x, w) => relu(conv(relu(conv(x, w, { padding: 1 })), w, { padding: 1 })), [spec([1, 32, 56, 56]), spec([32, 32, 3, 3])]),
+];
+
+/** Numbers 0 ≤ x < 1: https://en.wikipedia.org/wiki/Linear_congruential_generator, with the constants of Numerical Recipes. */
+const randomNumbers = (seed: number) => () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) / 2 ** 32;
+
+export interface Kill {
+  /** What the calls threw. */
+  readonly message: string;
+  /** From the kill to the throw. */
+  readonly milliseconds: number;
+  /** The call that found it. */
+  readonly call: string;
+}
+
+/** Ends one thread of one back end, and gives what the caller saw. Throws if that was wrong. */
+async function kill(random: () => number): Promise<Kill> {
+  const workers: Worker[] = [];
+  const threads = 2 + Math.floor(random() * 3);
+  const worker = () => {
+    const made = new Worker(new URL("../src/worker.ts", import.meta.url));
+    workers.push(made);
+    return made;
+  };
+  const cpu = await createCpu({ threads, worker });
+  if (cpu.caps.threads !== threads) throw new Error(`no threads: ${cpu.singleThreadReason}`);
+  const graph = graphs[Math.floor(random() * 2)];
+  const buffers = [...graph.inputs, ...graph.outputs].map((v) => cpu.alloc(4 * v.spec.shape.reduce((a, b) => a * b, 1)));
+  const program = cpu.compile(graph);
+  const run = () => program.run(buffers.slice(0, 2), buffers.slice(2));
+  const compile = () => cpu.compile(graphs[0]).dispose();
+  const calls = { run, compile };
+  const times = Math.floor(random() * 30);
+  for (let i = 0; i < times; i++) run();
+  const pause = random() < 0.5 ? 0 : random() * 3;
+  const victim = workers[Math.floor(random() * workers.length)];
+  const compiles = random() < 0.3;
+  void victim.terminate(); // it ends a little later, whatever it is at
+  const start = performance.now();
+  while (performance.now() - start < pause);
+  let name: keyof typeof calls = "run";
+  try {
+    for (;;) {
+      name = compiles ? "compile" : "run";
+      calls[name]();
+      if (performance.now() - start > 10_000) throw new Error("nobody noticed in 10 s");
+    }
+  } catch (error) {
+    const milliseconds = performance.now() - start;
+    const message = error instanceof Error ? error.message : String(error);
+    // The death of a thread may be the cause that is told, or its event.
+    if (!/^cpu: a (thread failed \(thread 0: thread \d has ended\)|worker has ended); make the back end again$/.test(message)) throw error;
+    for (const call of [run, compile, () => cpu.alloc(4), () => cpu.write(buffers[0], new Float32Array(1))]) {
+      const again = thrown(call);
+      if (again !== error) throw new Error(`a later call gave ${again}`, { cause: error });
+    }
+    program.dispose();
+    cpu.free(buffers[0]);
+    return { message, milliseconds, call: name };
+  } finally {
+    cpu.dispose();
+  }
+}
+
+function thrown(call: () => unknown): unknown {
+  try {
+    call();
+  } catch (error) {
+    return error;
+  }
+  return "nothing";
+}
+
+/** Ends so many threads, one after the other. */
+export async function kills(count: number, seed: number): Promise<Kill[]> {
+  const random = randomNumbers(seed);
+  const found: Kill[] = [];
+  for (let i = 0; i < count; i++) found.push(await kill(random));
+  return found;
+}
+
+if (import.meta.main) {
+  const [count, seed] = [Number(process.argv[2] ?? 1000), Number(process.argv[3] ?? Date.now() % 2 ** 31)];
+  const found = await kills(count, seed);
+  const times = found.map((k) => k.milliseconds).toSorted((a, b) => a - b);
+  const by = Object.groupBy(found, (k) => k.call);
+  console.log(`${count} threads ended (seed ${seed}): noticed after ${times[count >> 1].toFixed(0)} ms, ${times.at(-1)!.toFixed(0)} at most`);
+  console.log(Object.entries(by).map(([call, k]) => `${call}: ${k!.length}`).join(", "));
+}
