@@ -1,7 +1,7 @@
 // What the engine offers: found by validating modules of a few bytes, never by reading version strings.
 
-import { availableThreads } from "./threads.ts";
 import type { Bytes } from "@conv/tensor";
+import { availableThreads } from "./threads.ts";
 import { f32x4, i32, Module, v128 } from "./wasm/asm.ts";
 
 /** What kernels may use, and with how many threads. */
@@ -47,4 +47,5 @@ export function unsupportedReason(): string | null {
   }
 }
 
-export const hasRelaxedSimd = (): boolean => WebAssembly.validate(encoded((m) => void m.func("f", [], (f) => f.store(0, f32x4.relaxedMadd(1, 2, 3)))));
+export const hasRelaxedSimd = (): boolean =>
+  WebAssembly.validate(encoded((m) => void m.func("f", [], (f) => f.store(0, f32x4.relaxedMadd(1, 2, 3)))));

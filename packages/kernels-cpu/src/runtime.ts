@@ -84,7 +84,9 @@ export function createRuntime(
   };
   const failure = () => {
     for (let i = 0; i < 1e6 && Atomics.load(control, words.failed) < 0; i++);
-    return new Error(`cpu: a thread failed (${String.fromCharCode(...text.subarray(0, Atomics.load(control, words.failed)))}); make the back end again`);
+    return new Error(
+      `cpu: a thread failed (${String.fromCharCode(...text.subarray(0, Atomics.load(control, words.failed)))}); make the back end again`,
+    );
   };
 
   // A thread that neither fails nor ends may be busy for long: kernels take seconds on a loaded machine. The time that others are given
@@ -96,7 +98,8 @@ export function createRuntime(
     if (!Atomics.load(control, words.failed)) {
       if (thread) return;
       const now = performance.now();
-      if (!limit || met !== control[words.barrierGeneration]) [met, waited, limit] = [control[words.barrierGeneration], 0, PATIENCE + SHARES * (now - began)];
+      if (!limit || met !== control[words.barrierGeneration])
+        [met, waited, limit] = [control[words.barrierGeneration], 0, PATIENCE + SHARES * (now - began)];
       else waited += Math.min(now - last, 2 * SLICE);
       last = now;
       const ended = dead();
@@ -168,7 +171,7 @@ export function createRuntime(
     },
     follow() {
       try {
-        for (let seen = 0; ; ) {
+        for (let seen = 0; ;) {
           // Orders come in bursts: look for some 50 µs before sleeping, which costs about as much to end.
           for (let spin = 0; spin < 4000 && Atomics.load(control, words.generation) === seen; spin++);
           if (Atomics.load(control, words.generation) === seen) {

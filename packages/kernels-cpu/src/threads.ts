@@ -136,7 +136,9 @@ function threadOf(worker: WorkerLike, listen: (answer: Answer) => void, lose: (r
   page.onmessage = ({ data }) => listen(data);
   page.onerror = ({ message }) => {
     // A violation is told of at about the same time.
-    setTimeout(() => lose(message || (policy() ? `the content security policy (${policy()}) forbids it; see the option worker` : "the worker could not start")));
+    setTimeout(() =>
+      lose(message || (policy() ? `the content security policy (${policy()}) forbids it; see the option worker` : "the worker could not start")),
+    );
   };
   return { post, end, dead: () => false, hold() {} };
 }

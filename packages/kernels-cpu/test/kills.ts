@@ -103,5 +103,9 @@ if (import.meta.main) {
   const times = found.map((k) => k.milliseconds).toSorted((a, b) => a - b);
   const by = Object.groupBy(found, (k) => k.call);
   console.log(`${count} threads ended (seed ${seed}): noticed after ${times[count >> 1].toFixed(0)} ms, ${times.at(-1)!.toFixed(0)} at most`);
-  console.log(Object.entries(by).map(([call, k]) => `${call}: ${k!.length}`).join(", "));
+  console.log(
+    Object.entries(by)
+      .map(([call, k]) => `${call}: ${k!.length}`)
+      .join(", "),
+  );
 }
