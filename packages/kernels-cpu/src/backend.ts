@@ -1,6 +1,6 @@
 // The CPU back end: one WebAssembly memory, a pool of threads, and programs compiled for the shapes at hand.
 
-import { manageBackend, unsupported, type Backend, type Graph } from "@conv/tensor";
+import { manageBackend, rangeError, unsupported, type Backend, type Graph } from "@conv/tensor";
 import { capsOf, probe, unsupportedReason, type Caps } from "./caps.ts";
 import { createEngine, type Engine } from "./engine.ts";
 import { createHeap, type Heap } from "./memory.ts";
@@ -62,15 +62,15 @@ export async function createCpu({
   roundoff = 256,
   prefer = [],
 }: CpuOptions = {}): Promise<CpuBackend> {
-  if (!Number.isInteger(threads) || threads < 1) throw new RangeError(`cpu: threads ${threads} is not a whole number ≥ 1`);
-  if (!(roundoff >= 0)) throw new RangeError(`cpu: roundoff ${roundoff} is not a number ≥ 0`);
-  const reason = unsupportedReason();
+  if (!Number.isInteger(threads) || threads < 1) throw rangeError("cpu", `threads ${threads} is not a whole number ≥ 1`);
+  if (!(roundoff >= 0)) throw rangeError("cpu", `roundoff ${roundoff} is not a number ≥ 0`);
+  const reason = await unsupportedReason();
   if (reason) throw unsupported("cpu", reason);
   const most = Math.max(8, 2 * availableThreads());
   if (threads > most) console.warn(`@conv/kernels-cpu: ${threads} threads are more than ${availableThreads()} cores can use: running on ${most}`);
 
-  let lose = (_: Error) => {};
-  const start = (count: number) => createEngine({ threads: count, offThread, worker, probe: probe(), fail: (error) => lose(error) });
+  let lose: ((error: Error) => void) | null = null;
+  const start = (count: number) => createEngine({ threads: count, offThread, worker, probe: probe(), fail: (error) => lose?.(error) });
   let singleThreadReason: string | null = null;
   let engine: Engine | null = null;
   if (threads > 1) {

@@ -35,11 +35,11 @@ const encoded = (body: (m: Module) => void): Bytes => {
 export const probe = (): Bytes => encoded((m) => void m.func("f", [], (f) => f.store(i32.add(0, 0), f32x4.add(v128.load(0), 1))));
 
 /** Why this engine cannot run programs; null if it can. */
-export function unsupportedReason(): string | null {
+export async function unsupportedReason(): Promise<string | null> {
   if (typeof WebAssembly === "undefined") return "this engine has no WebAssembly";
   if (!WebAssembly.validate(probe())) return "this engine has no WebAssembly SIMD";
   try {
-    new WebAssembly.Module(probe());
+    await WebAssembly.compile(probe());
     return null;
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);

@@ -38,7 +38,7 @@ export async function createEngine({ threads, offThread, worker, probe, fail }: 
     fail(error);
   };
   const hear = ({ result }: Answer) => {
-    pending.shift()!.resolve(result!);
+    pending.shift()?.resolve(result!);
     if (pending.length) return;
     workers[0].hold(false);
     if (ended) end();

@@ -212,7 +212,7 @@ export function serve(makeRuntime: typeof createRuntime, makeMemory: typeof crea
   const reply = (error: unknown) => port.postMessage({ error: `${error}` });
   const start = async ({ lock, probe, ...given }: Start) => {
     if (lock) await new Promise<void>((held) => void navigator.locks.request(lock, () => (held(), new Promise(() => {}))));
-    new WebAssembly.Module(probe);
+    await WebAssembly.compile(probe);
     const { memory, maximum } = given.memory ? { memory: given.memory, maximum: 0 } : makeMemory(false);
     const { follow, ...commands } = makeRuntime({ ...given, memory }, () => 0);
     port.onmessage = ({ data }) => {
