@@ -1,7 +1,8 @@
-// WGSL as text: the head of a shader (bindings with their element types), its entry point, the elementwise algebra, indices.
+// WGSL as text: a whole shader (bindings with their element types, what it calls), its entry point, the elementwise algebra, indices.
 
 import { type Expr, type Fn } from "@conv/ops";
 import type { Binding, Epilogue, GpuStage } from "./code.ts";
+import { libraryFor } from "./math.ts";
 
 /** Element types of storage. */
 export type Element = "f32" | "i32" | "f16";
@@ -25,8 +26,7 @@ export function shaderOf(stage: GpuStage, elements: readonly Element[]): string 
       (b, i) => `@group(0) @binding(${i}) var<storage, ${i < stage.reads.length ? "read" : "read_write"}> ${b.name}: array<${array(b)}>;`,
     ),
     "",
-    stage.code,
-    "",
+    ...[libraryFor(stage.code), stage.code].flatMap((text) => (text ? [text, ""] : [])),
   ].join("\n");
 }
 
@@ -51,138 +51,57 @@ export const indent = (text: string): string => text.replace(/^(?=.)/gm, "  ");
 /** A number as a literal of type f32. */
 export function literal(value: number): string {
   const v = Math.fround(value);
-  if (!Number.isFinite(v)) return Number.isNaN(v) ? "(infinite - infinite)" : v > 0 ? "infinite" : "-infinite";
+  if (!Number.isFinite(v)) return Number.isNaN(v) ? "not_a_number()" : v > 0 ? "infinity()" : "-infinity()";
+  if (Object.is(v, -0)) return "negative_zero()";
   const text = `${v}`;
   return `${/[.e]/.test(text) ? text : `${text}.0`}f`;
 }
 
-/** What {@link literal} needs where a number may be infinite: constants of WGSL are finite, so that it must not be one. */
-const INFINITE = "var<private> infinite_bits: u32 = 0x7f800000u;";
-
-// tanh(x) = x + x³·P(x²) near zero (Cephes), where 1 − 2/(exp(2|x|) + 1) would lose digits, and that with the sign of x elsewhere.
-// WGSL's own may be off by 1e-5.
-const tanhOf = (T: string, B: string): string => `fn tanh_of(x: ${T}) -> ${T} {
-  let z = x * x;
-  let near = ((((z * -5.70498872745e-3f + 2.06390887954e-2f) * z - 5.37397155531e-2f) * z + 1.33314422036e-1f) * z - 3.33332819422e-1f) * z * x + x;
-  let far = 1.0f - 2.0f / (exp(2.0f * abs(x)) + 1.0f);
-  let outside: ${B} = abs(x) > ${T}(0.625f);
-  return select(select(near, far, outside), -far, outside & (x < ${T}(0.0f)));
-}`;
-
-// WGSL leaves open what its functions make of NaN, and log of negative numbers; compilers may drop x ≠ x, but not a look at the bits.
-const isNaNOf = (U: string): string => `(bitcast<${U}>(x) & ${U}(0x7fffffffu)) > ${U}(0x7f800000u)`;
-const expOf = (T: string, U: string): string => `fn exp_of(x: ${T}) -> ${T} {
-  return select(exp(x), x, ${isNaNOf(U)});
-}`;
-const logOf = (T: string, U: string): string => `fn log_of(x: ${T}) -> ${T} {
-  let none = ${T}(bitcast<f32>(infinite_bits | 0x400000u));
-  return select(select(log(x), none, x < ${T}(0.0f)), x, ${isNaNOf(U)});
-}`;
-
-// exp(x) − 1 = x + x²/2 + … near zero, where the difference would lose digits.
-const expm1Of = (T: string): string => `fn expm1_of(x: ${T}) -> ${T} {
-  let p = ${["1.98412698e-4f", "1.38888889e-3f", "8.33333333e-3f", "4.16666667e-2f", "1.66666667e-1f", "0.5f", "1.0f"].reduce((sum, c) => `(${sum}) * x + ${c}`, "2.48015873e-5f")};
-  return select(exp_of(x) - 1.0f, x * p, abs(x) < ${T}(0.5f));
-}`;
-
-// log(1 + x) = 2·artanh(s) = 2·(s + s³/3 + …), s = x/(2 + x), near zero, where the sum would lose digits.
-const log1pOf = (T: string): string => `fn log1p_of(x: ${T}) -> ${T} {
-  let s = x / (2.0f + x);
-  let z = s * s;
-  let p = (((0.222222222f * z + 0.285714286f) * z + 0.4f) * z + 0.666666667f) * z + 2.0f;
-  return select(log_of(1.0f + x), s * p, abs(x) < ${T}(0.4f));
-}`;
-
-/** Statements that compute expressions, and the functions they need. Equal parts are computed once. */
+/** Statements that compute expressions. Equal parts are computed once. */
 export interface Emitted {
-  readonly functions: string;
   readonly statements: string;
   /** An expression of WGSL for each value. */
   readonly values: readonly string[];
 }
 
-/** Emits expressions over variables, whose names in WGSL are given by `names`, on f32 or on vectors of 2 or 4 of them. */
-export function emitExprs(values: readonly Expr[], names: Readonly<Record<string, string>>, width: 1 | 2 | 4 = 1): Emitted {
-  const T = width === 1 ? "f32" : `vec${width}f`;
-  const B = width === 1 ? "bool" : `vec${width}<bool>`;
+/** Emits expressions over variables, whose names in WGSL are given by `names`, on f32 or on vectors of 4 of them. */
+export function emitExprs(values: readonly Expr[], names: Readonly<Record<string, string>>, width: 1 | 4 = 1): Emitted {
   const statements: string[] = [];
+  /** Names by what they were given for: parts are equal where their code is. */
   const known = new Map<string, string>();
-  const used = new Set<Fn>();
-  let infinite = false;
-  const splat = (text: string) => (width === 1 ? text : `${T}(${text})`);
+  const splat = (text: string) => (width === 1 ? text : `vec4f(${text})`);
   const emit = (e: Expr): string => {
-    if (typeof e === "number") {
-      infinite ||= !Number.isFinite(Math.fround(e));
-      return splat(literal(e));
-    }
+    if (typeof e === "number") return splat(literal(e));
     if (typeof e === "string") {
       const name = names[e];
       if (name === undefined) throw new Error(`kernels-gpu: expression uses unknown variable ${e}`);
       return name;
     }
-    const key = JSON.stringify(e);
-    const before = known.get(key);
-    if (before) return before;
     const [fn, ...args] = e;
-    used.add(fn);
     const parts = args.map(emit);
     // An expression of constants would be computed by the compiler, and refused where it is infinite.
     const constant = args.every((x) => typeof x === "number");
-    if (constant) infinite = true;
-    const [a, b, c] = constant ? parts.map((p) => `(${p} + ${splat("0.0f / infinite")})`) : parts;
-    const name = `t${statements.length}`;
-    statements.push(`let ${name} = ${call(fn, [a, b, c], args, splat)};`);
-    known.set(key, name);
+    const text = call(fn, constant ? parts.map((p) => `hidden${width === 1 ? "" : width}(${p})`) : parts, width, splat);
+    const name = known.get(text) ?? `t${statements.length}`;
+    if (!known.has(text)) statements.push(`let ${name} = ${text};`);
+    known.set(text, name);
     return name;
   };
   const results = values.map(emit);
-  const U = width === 1 ? "u32" : `vec${width}u`;
-  const logs = used.has("log") || used.has("log1p");
-  const functions = [
-    ...(used.has("tanh") ? [tanhOf(T, B)] : []),
-    ...(used.has("exp") || used.has("expm1") ? [expOf(T, U)] : []),
-    ...(used.has("expm1") ? [expm1Of(T)] : []),
-    ...(logs ? [logOf(T, U)] : []),
-    ...(used.has("log1p") ? [log1pOf(T)] : []),
-    ...(infinite || logs ? [INFINITE] : []),
-  ].join("\n");
-  return { functions, statements: [...(infinite ? ["let infinite = bitcast<f32>(infinite_bits);"] : []), ...statements].join("\n"), values: results };
+  return { statements: statements.join("\n"), values: results };
 }
 
-// Where one side of max or min is a number, NaN on the other comes through.
-function call(fn: Fn, [a, b, c]: readonly string[], args: readonly Expr[], splat: (text: string) => string): string {
-  const [zero, one] = [splat("0.0f"), splat("1.0f")];
-  switch (fn) {
-    case "add":
-      return `${a} + ${b}`;
-    case "sub":
-      return `${a} - ${b}`;
-    case "mul":
-      return `${a} * ${b}`;
-    case "div":
-      return `${a} / ${b}`;
-    case "neg":
-      return `-${a}`;
-    case "max":
-    case "min": {
-      const sign = fn === "max" ? "<=" : ">=";
-      if (typeof args[1] === "number") return `select(${a}, ${b}, ${a} ${sign} ${b})`;
-      if (typeof args[0] === "number") return `select(${b}, ${a}, ${b} ${sign} ${a})`;
-      return `${fn}(${a}, ${b})`;
-    }
-    case "gt":
-      return `select(${zero}, ${one}, ${a} > ${b})`;
-    case "select":
-      return `select(${c}, ${b}, ${a} != ${zero})`;
-    case "tanh":
-    case "exp":
-    case "expm1":
-    case "log":
-    case "log1p":
-      return `${fn}_of(${a})`;
-    default:
-      return `${fn}(${a})`;
-  }
+const infix: Partial<Record<Fn, string>> = { add: "+", sub: "-", mul: "*", div: "/" };
+/** Functions of WGSL itself that are right for every number. */
+const own: readonly Fn[] = ["abs", "sqrt", "floor"];
+
+function call(fn: Fn, parts: readonly string[], width: 1 | 4, splat: (text: string) => string): string {
+  const [a, b, c] = parts;
+  if (infix[fn]) return `${a} ${infix[fn]} ${b}`;
+  if (fn === "neg") return `-${a}`;
+  if (fn === "gt") return `select(${splat("0.0f")}, ${splat("1.0f")}, ${a} > ${b})`;
+  if (fn === "select") return `select(${b}, ${c}, ${a} == ${splat("0.0f")})`; // NaN is no 0
+  return `${fn}${own.includes(fn) ? "" : `_of${width === 1 ? "" : width}`}(${parts.join(", ")})`;
 }
 
 /** An epilogue as code: how it reads its operands depends on the kernel that stores the result. */
@@ -200,11 +119,11 @@ export interface EmittedEpilogue {
 export function emitEpilogue(epilogue: Epilogue | null, firstOperand: number): EmittedEpilogue {
   if (!epilogue) return { functions: "", reads: [], store: ({ r }, out) => `let ${out} = ${r};` };
   const names = Object.fromEntries([["r", "r"], ...epilogue.operands.map(({ name }) => [name, name])]);
-  const { functions, statements, values } = emitExprs([epilogue.f], names);
+  const { statements, values } = emitExprs([epilogue.f], names);
   const operands = epilogue.operands;
   const parameters = ["r: f32", ...operands.map(({ name }) => `${name}: f32`)].join(", ");
   return {
-    functions: `${functions}${functions && "\n"}fn finish(${parameters}) -> f32 {\n${indent(`${statements}${statements && "\n"}return ${values[0]};`)}\n}`,
+    functions: `fn finish(${parameters}) -> f32 {\n${indent(`${statements}${statements && "\n"}return ${values[0]};`)}\n}`,
     reads: operands.map(({ name }, i) => ({ name: operandName(name), place: { of: "in", index: firstOperand + i } })),
     store: (at, out) => `let ${out} = finish(${[at.r, ...operands.map(({ name, along }) => `f32(${operandName(name)}[${at[along]}])`)].join(", ")});`,
   };

@@ -40,11 +40,7 @@ export const fused: GpuKernel = {
       const at = `${inputName(i)}[${offsetOf(names, stridesFor(i + 1, moving(i)))}]`;
       return `let v${i} = ${moving(i) || width === 1 ? `${T}(${at})` : `vec4f(f32(${at}))`};`;
     };
-    const {
-      functions,
-      statements,
-      values: results,
-    } = emitExprs(values, Object.fromEntries(task.inputs.map((_, i) => [inputName(i), `v${i}`])), width);
+    const { statements, values: results } = emitExprs(values, Object.fromEntries(task.inputs.map((_, i) => [inputName(i), `v${i}`])), width);
     const groups = Math.ceil(items / SIZE);
     const body = [
       `let index = group * ${SIZE}u + lane;`,
@@ -77,7 +73,7 @@ export const fused: GpuKernel = {
           elementwise: true,
           reads: [...bound, ...(beyond ? [{ name: "copied", place: scratchAt(0) }] : [])],
           writes: task.outputs.map((_, i) => ({ name: `y${i}`, place: outputAt(i), width })),
-          code: `${functions}${functions && "\n\n"}${mainOf(groups, SIZE, body)}`,
+          code: mainOf(groups, SIZE, body),
           groups,
         },
       ],

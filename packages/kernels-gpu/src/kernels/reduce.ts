@@ -25,8 +25,11 @@ export interface Terms {
 
 type Join = (a: string, b: string) => string;
 
-/** A sum begins with 0, a maximum with a term, which comes twice then. */
-const joins: Readonly<Record<string, Join>> = { [sumOp.name]: (a, b) => `${a} + ${b}`, [maxOp.name]: (a, b) => `max(${a}, ${b})` };
+/** How two results of a type become one. A sum begins with 0, a maximum with a term, which comes twice then. */
+const joins: Readonly<Record<string, (T: string) => Join>> = {
+  [sumOp.name]: () => (a, b) => `${a} + ${b}`,
+  [maxOp.name]: (T) => (a, b) => `max_of${T === "f32" ? "" : 4}(${a}, ${b})`,
+};
 
 const THREADS = 256;
 /** Terms that are added before they are added to the total. */
@@ -145,8 +148,8 @@ function stage(name: string, of: Expr, walk: Walk, { rows, columns, parts }: Tab
   const items = outputs * parts;
   const groups = Math.ceil(items / columns);
   const length = Math.ceil(terms / parts);
-  const join = joins[name];
   const T = width === 4 ? "vec4f" : "f32";
+  const join = joins[name](T);
   // Rows are neighbours where the run is, columns where outputs are.
   const [row, column] =
     rows === 1 || columns === 1
@@ -160,7 +163,7 @@ function stage(name: string, of: Expr, walk: Walk, { rows, columns, parts }: Tab
   const lanes = width === 1 ? ["total"] : ["x", "y", "z", "w"].map((lane) => `total.${lane}`);
   const stores =
     runs || width === 1
-      ? finish.store(lanes.reduce(join), "item")
+      ? finish.store(lanes.reduce(joins[name]("f32")), "item")
       : lanes.map((lane, i) => `{\n${indent(finish.store(lane, `item * 4u + ${i}u`))}\n}`).join("\n");
   const bases = widths.map((_, i) => `base${i}`);
   const load = `load(${bases.join(", ")}, `;
@@ -193,9 +196,7 @@ function stage(name: string, of: Expr, walk: Walk, { rows, columns, parts }: Tab
 /** `load(base0, …, term)`: the expression, of the inputs from their bases on. */
 function loader(of: Expr, { reduced, width, widths }: Walk, T: string): string {
   const names = Object.fromEntries(widths.map((_, i) => [inputName(i), `v${i}`]));
-  // An epilogue may bring functions of the same names.
-  const own = (text: string) => text.replaceAll(/\b(\w+_of|infinite\w*)\b/g, "term_$1");
-  const { functions, statements, values } = emitExprs([of], names, width);
+  const { statements, values } = emitExprs([of], names, width);
   const body = [
     located("term", reduced, "r"),
     ...widths.map((w, i) => {
@@ -203,11 +204,11 @@ function loader(of: Expr, { reduced, width, widths }: Walk, T: string): string {
       const at = `${inputName(i)}[base${i}${along === "0u" ? "" : ` + ${along}`}]`;
       return `let v${i} = ${w === width ? `${T}(${at})` : `${T}(f32(${at}))`};`;
     }),
-    own(statements),
+    statements,
     `return ${values[0]};`,
   ];
   const parameters = [...widths.map((_, i) => `base${i}: u32`), "term: u32"].join(", ");
-  return `${own(functions)}${functions && "\n"}fn load(${parameters}) -> ${T} {\n${indent(body.filter(Boolean).join("\n"))}\n}`;
+  return `fn load(${parameters}) -> ${T} {\n${indent(body.filter(Boolean).join("\n"))}\n}`;
 }
 
 const namesOf = (axes: readonly Axis[], letter: string): string[] => axes.map((_, a) => `${letter}${a}`);
@@ -230,7 +231,7 @@ const offsetIn = (axes: readonly Axis[], input: number, letter: string): string 
 /** Leaves in `total` what this invocation's row has of the terms, `length` of them for all rows. */
 function accumulation(name: string, T: string, load: string, rows: number, length: number, [begin, end]: readonly [string, string]): string[] {
   const loop = (into: string, from: string, until: string) =>
-    `for (var term = ${from}; term < ${until}; term += ${rows}u) { ${into} = ${joins[name](into, `${load}term)`)}; }`;
+    `for (var term = ${from}; term < ${until}; term += ${rows}u) { ${into} = ${joins[name](T)(into, `${load}term)`)}; }`;
   // A row that has no term takes the last of all.
   if (name === maxOp.name) return [`var total = ${load}min(${begin}, ${end} - 1u));`, loop("total", begin, end)];
   const start = `var total = ${T}();`;

@@ -14,8 +14,8 @@ const TERMS = 8;
 const FEW = 8;
 
 const results: Readonly<Record<string, { readonly before: string; readonly result: string }>> = {
-  [softmaxOp.name]: { before: "let scale = 1.0f / total;", result: "exp(f32(x[at]) - largest) * scale" },
-  [logSoftmaxOp.name]: { before: "let log_total = log(total);", result: "(f32(x[at]) - largest) - log_total" },
+  [softmaxOp.name]: { before: "let scale = 1.0f / total;", result: "exp_of(f32(x[at]) - largest) * scale" },
+  [logSoftmaxOp.name]: { before: "let log_total = log_of(total);", result: "(f32(x[at]) - largest) - log_total" },
 };
 
 export const softmax: GpuKernel = {
@@ -57,10 +57,10 @@ export const softmax: GpuKernel = {
       `let first = output / ${inner}u * ${size * inner}u + output % ${inner}u;`,
       `let end = ${outputs % columns ? `select(0u, first + ${size * inner}u, output < ${outputs}u)` : `first + ${size * inner}u`};`,
       "var own_largest = f32(x[first]);",
-      loop("own_largest = max(own_largest, f32(x[at]));"),
-      joined("largest", (a, b) => `max(${a}, ${b})`),
+      loop("own_largest = max_of(own_largest, f32(x[at]));"),
+      joined("largest", (a, b) => `max_of(${a}, ${b})`),
       "var own_total = 0.0f;",
-      loop("own_total += exp(f32(x[at]) - largest);"),
+      loop("own_total += exp_of(f32(x[at]) - largest);"),
       joined("total", (a, b) => `${a} + ${b}`),
       before,
       loop(finish.store(result, "at")),

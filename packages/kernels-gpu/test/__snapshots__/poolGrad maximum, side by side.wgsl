@@ -21,9 +21,13 @@ alias Y = f32;
 @group(0) @binding(1) var<storage, read> dy: array<Dy>;
 @group(0) @binding(2) var<storage, read_write> y: array<Y>;
 
+fn is_nan(x: f32) -> bool {
+  return (bitcast<u32>(x) & u32(0x7fffffffu)) > u32(0x7f800000u);
+}
+
 fn consider(plane: i32, at: i32, won: ptr<function, i32>, best: ptr<function, f32>) {
   let v = f32(x[plane + at]);
-  let better = v > *best;
+  let better = (!is_nan(*best) & ((v > *best) | is_nan(v)));
   *best = select(*best, v, better);
   *won = select(*won, at, better);
 }

@@ -5,8 +5,15 @@ alias Y = f32;
 @group(0) @binding(0) var<storage, read> i0: array<vec4<I0>>;
 @group(0) @binding(1) var<storage, read_write> y: array<Y>;
 
+fn max_of(a: f32, b: f32) -> f32 {
+  return select(select(max(a, b), b, is_nan(b)), a, is_nan(a));
+}
+fn is_nan(x: f32) -> bool {
+  return (bitcast<u32>(x) & u32(0x7fffffffu)) > u32(0x7f800000u);
+}
+
 fn finish(r: f32) -> f32 {
-  let t0 = select(r, 0.0f, r <= 0.0f);
+  let t0 = max_of(r, 0.0f);
   return t0;
 }
 

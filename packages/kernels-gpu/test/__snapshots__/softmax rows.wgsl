@@ -5,6 +5,16 @@ alias Y = f32;
 @group(0) @binding(0) var<storage, read> x: array<X>;
 @group(0) @binding(1) var<storage, read_write> y: array<Y>;
 
+fn max_of(a: f32, b: f32) -> f32 {
+  return select(select(max(a, b), b, is_nan(b)), a, is_nan(a));
+}
+fn is_nan(x: f32) -> bool {
+  return (bitcast<u32>(x) & u32(0x7fffffffu)) > u32(0x7f800000u);
+}
+fn exp_of(x: f32) -> f32 {
+  return select(exp(x), x, is_nan(x));
+}
+
 var<workgroup> shared_values: array<f32, 16>;
 
 @compute @workgroup_size(16)
@@ -16,19 +26,19 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let end = select(0u, first + 10u, output < 7u);
   var own_largest = f32(x[first]);
   for (var at = first + row * 1u; at < end; at += 2u) {
-    own_largest = max(own_largest, f32(x[at]));
+    own_largest = max_of(own_largest, f32(x[at]));
   }
   shared_values[lane] = own_largest;
   workgroupBarrier();
   for (var half = 1u; half > 0u; half /= 2u) {
-    if (row < half) { shared_values[lane] = max(shared_values[lane], shared_values[lane + half]); }
+    if (row < half) { shared_values[lane] = max_of(shared_values[lane], shared_values[lane + half]); }
     workgroupBarrier();
   }
   let largest = shared_values[lane - row];
   workgroupBarrier();
   var own_total = 0.0f;
   for (var at = first + row * 1u; at < end; at += 2u) {
-    own_total += exp(f32(x[at]) - largest);
+    own_total += exp_of(f32(x[at]) - largest);
   }
   shared_values[lane] = own_total;
   workgroupBarrier();
@@ -40,7 +50,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   workgroupBarrier();
   let scale = 1.0f / total;
   for (var at = first + row * 1u; at < end; at += 2u) {
-    let finished = exp(f32(x[at]) - largest) * scale;
+    let finished = exp_of(f32(x[at]) - largest) * scale;
     y[at] = Y(finished);
   }
 }

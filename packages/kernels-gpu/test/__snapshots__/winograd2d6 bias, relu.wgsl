@@ -483,9 +483,16 @@ alias Y = f32;
 @group(0) @binding(1) var<storage, read> operand_i0: array<Operand_i0>;
 @group(0) @binding(2) var<storage, read_write> y: array<Y>;
 
+fn max_of(a: f32, b: f32) -> f32 {
+  return select(select(max(a, b), b, is_nan(b)), a, is_nan(a));
+}
+fn is_nan(x: f32) -> bool {
+  return (bitcast<u32>(x) & u32(0x7fffffffu)) > u32(0x7f800000u);
+}
+
 fn finish(r: f32, i0: f32) -> f32 {
   let t0 = r + i0;
-  let t1 = select(t0, 0.0f, t0 <= 0.0f);
+  let t1 = max_of(t0, 0.0f);
   return t1;
 }
 
