@@ -80,8 +80,7 @@ const library: Readonly<Record<string, (types: Types) => string>> = {
 }`,
 };
 
-const types = (w: string): Types =>
-  w ? { T: "vec4f", U: "vec4u", I: "vec4i", B: "vec4<bool>", w } : { T: "f32", U: "u32", I: "i32", B: "bool", w };
+const types = (w: string): Types => (w ? { T: "vec4f", U: "vec4u", I: "vec4i", B: "vec4<bool>", w } : { T: "f32", U: "u32", I: "i32", B: "bool", w });
 
 const CALLS = new RegExp(`\\b(${Object.keys(library).join("|")})(4?)\\(`, "g");
 

@@ -15,9 +15,7 @@ const LEAST = 2 ** -126;
 const special = [NaN, Infinity, -Infinity, 0, -0, 1, -1, 0.5, -0.5, 3.4028234663852886e38, -3.4028234663852886e38, LEAST, -LEAST, 1e-40, -1e-40];
 const ends = [88.72, 88.73, 89, -87.33, -87.34, -103.9, -104, -1e-6, 1e-6, 0.3, -0.3, 0.6249, 0.6251, -9, 2 ** 24, 1e10, 1e-10, 1 + 2 ** -23];
 /** Every 2¹⁹th number of each sign. */
-const range = [0, 2 ** 31].flatMap((sign) =>
-  Array.from({ length: 4080 }, (_, i) => new Float32Array(Uint32Array.of(sign + i * 2 ** 19).buffer)[0]),
-);
+const range = [0, 2 ** 31].flatMap((sign) => Array.from({ length: 4080 }, (_, i) => new Float32Array(Uint32Array.of(sign + i * 2 ** 19).buffer)[0]));
 
 /** What the expressions make of these, on the device. */
 async function computed(fs: readonly Expr[], inputs: readonly (readonly number[])[]): Promise<Float32Array[]> {
@@ -58,7 +56,7 @@ describe.each([
     [["exp", "a"], Math.exp, (x) => 4 + 2 * Math.abs(x)], // what WGSL allows, and the rounding
     // expm1
     [["log", "a"], Math.log, () => 2],
-// log1p
+    // log1p
     [["tanh", "a"], Math.tanh, () => 4],
     [["sqrt", "a"], Math.sqrt, () => 2],
     [["neg", "a"], (x) => -x, () => 0],

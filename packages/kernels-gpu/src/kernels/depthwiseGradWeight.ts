@@ -9,6 +9,7 @@ import { sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type GpuKernel, type GpuStage } from "../code.ts";
 import { coordinates, emitEpilogue, indent, mainOf } from "../wgsl.ts";
+import { loopInBlocks } from "./sums.ts";
 import { addParts } from "./tiled.ts";
 
 const SIZE = 64;
@@ -120,7 +121,7 @@ function passCode(g: ConvGeometry, { lines, first, taps }: Pass, caps: Caps, epi
   // Whether some output meets padding along an axis.
   const leaves = g.input.map((size, a) => g.padLo[a] > 0 || (g.output[a] - 1) * g.stride[a] + (g.kernel[a] - 1) * g.dilation[a] - g.padLo[a] >= size);
   const sums = Array.from({ length: taps }, (_, i) => `s${i}`);
-  const body: string[] = [
+  const loads: string[] = [
     coordinates("at", [g.n, ...g.output.map((size, a) => (a === last ? size / strip : size))], ["image", ...axes]),
     ...axes.map((o, a) => `let i${a} = ${plus(`i32(${o})${a === last && strip > 1 ? ` * ${strip}` : ""} * ${g.stride[a]}`, -g.padLo[a])};`),
     `let y_at = (image * ${g.oc} + channel) * ${sizeOf(g.output)} + ${axes.map((o, a) => `${o} * ${yStrides[a] * (a === last ? strip : 1)}`).join(" + ")};`,
@@ -128,26 +129,31 @@ function passCode(g: ConvGeometry, { lines, first, taps }: Pass, caps: Caps, epi
     ...Array.from({ length: strip }, (_, j) => `let d${j} = f32(dy[${plus("y_at", j)}]);`),
     ...(leaves[last] ? inputs.map((i) => `let in${i} = u32(${plus(`i${last}`, i)}) < ${g.input[last]};`) : []),
   ];
-  lines.forEach((line, l) => {
-    const moved = line.map((k, a) => k * g.dilation[a]);
-    const rows = line.flatMap((_, a) => (leaves[a] ? [`(u32(${plus(`i${a}`, moved[a])}) < ${g.input[a]})`] : []));
-    if (rows.length) body.push(`let row${l} = ${rows.join(" & ")};`);
-    const offset = moved.reduce((sum, d, a) => sum + d * xStrides[a], 0);
-    for (const i of inputs) {
-      const tests = [...(rows.length ? [`row${l}`] : []), ...(leaves[last] ? [`in${i}`] : [])];
-      const value = `f32(x[${plus("x_at", offset + i)}])`;
-      body.push(`let x${l}_${i} = ${tests.length ? `select(0.0, ${value}, ${tests.join(" & ")})` : value};`);
-    }
-    for (let k = 0; k < across; k++) {
-      let sum = sums[l * across + k];
-      for (let j = 0; j < strip; j++) {
-        const next = `${sums[l * across + k]}_${j}`;
-        body.push(`let ${next} = fma(d${j}, x${l}_${j * g.stride[last] + k * g.dilation[last]}, ${sum});`);
-        sum = next;
+  const multiplyInto = (into: readonly string[]) => {
+    const body = [...loads];
+    lines.forEach((line, l) => {
+      const moved = line.map((k, a) => k * g.dilation[a]);
+      const rows = line.flatMap((_, a) => (leaves[a] ? [`(u32(${plus(`i${a}`, moved[a])}) < ${g.input[a]})`] : []));
+      if (rows.length) body.push(`let row${l} = ${rows.join(" & ")};`);
+      const offset = moved.reduce((sum, d, a) => sum + d * xStrides[a], 0);
+      for (const i of inputs) {
+        const tests = [...(rows.length ? [`row${l}`] : []), ...(leaves[last] ? [`in${i}`] : [])];
+        const value = `f32(x[${plus("x_at", offset + i)}])`;
+        body.push(`let x${l}_${i} = ${tests.length ? `select(0.0, ${value}, ${tests.join(" & ")})` : value};`);
       }
-      body.push(`${sums[l * across + k]} = ${sum};`);
-    }
-  });
+      for (let k = 0; k < across; k++) {
+        const own = into[l * across + k];
+        let sum = own;
+        for (let j = 0; j < strip; j++) {
+          const next = `${own}_${j}`;
+          body.push(`let ${next} = fma(d${j}, x${l}_${j * g.stride[last] + k * g.dilation[last]}, ${sum});`);
+          sum = next;
+        }
+        body.push(`${own} = ${sum};`);
+      }
+    });
+    return body.join("\n");
+  };
   const whole = parts * perPart === strips;
   const groups = g.oc * parts;
   const element = `channel * ${allTaps} + ${plus("tap", first)}`;
@@ -155,9 +161,17 @@ function passCode(g: ConvGeometry, { lines, first, taps }: Pass, caps: Caps, epi
     coordinates("group", [parts, g.oc], ["part", "channel"]),
     sums.map((s) => `var ${s} = 0.0;`).join(" "),
     `let end = ${whole ? `(part + 1) * ${perPart}` : `min((part + 1) * ${perPart}, ${strips})`};`,
-    `for (var at = part * ${perPart} + lane; at < end; at += ${SIZE}) {`,
-    indent(body.join("\n")),
-    "}",
+    loopInBlocks({
+      at: "at",
+      from: `part * ${perPart} + lane`,
+      to: "end",
+      step: SIZE,
+      turns: Math.ceil(perPart / SIZE),
+      terms: strip,
+      sums,
+      T: "f32",
+      body: multiplyInto,
+    }),
     ...sums.map((s, i) => `sums[${i * (SIZE + 1)} + lane] = ${s};`),
     "workgroupBarrier();",
     `if (lane < ${taps}) {`,

@@ -7,6 +7,7 @@ import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, type GpuKernel } from "../code.ts";
 import { coordinates, each, emitEpilogue, indent, mainOf, plus, sumOf, times, type EmittedEpilogue } from "../wgsl.ts";
 import { channelAt, leaves, outputsOf, productsOf, tapsOf, type Product } from "./product.ts";
+import { loopInBlocks } from "./sums.ts";
 
 /** Outputs of a workgroup: rows × columns. */
 interface Patch {
@@ -83,22 +84,28 @@ function dotShader(p: Product, patch: Patch, epilogue: EmittedEpilogue): { code:
     `let a_first: u32 = ${plus(sumOf([["part", p.groups.a], ["row", rows.a]]), p.offset.a)};`, // prettier-ignore
     ...each(patch.columns, column).flat(),
     ...pairs.map((n) => `var s${n} = ${T}();`),
-    `for (var tap = lane${wide > 1 ? ` * ${wide}` : ""}; tap < ${taps}; tap += ${THREADS * wide}) {`,
-    indent(
-      [
-        coordinates(
-          "tap",
-          summed.map((i) => axes[i].taps),
-          summed.map((i) => `tap_${names[i]}`),
-        ),
-        `let a_tap = ${sumOf(summed.map((i) => [`tap_${names[i]}`, axes[i].a] as const))};`,
-        `let x_tap = ${sumOf(summed.map((i) => [`i32(tap_${names[i]})`, axes[i].delta * axes[i].x] as const))};`,
-        ...each(patch.rows, (m) => `let a${m} = ${T}(a[${at(plus("a_first + a_tap", m * rows.a))}]);`),
-        ...each(patch.columns, input),
-        ...each(patch.rows, (m) => each(patch.columns, (c) => `s${m}_${c} = fma(a${m}, x${c}, s${m}_${c});`)).flat(),
-      ].join("\n"),
-    ),
-    "}",
+    loopInBlocks({
+      at: "tap",
+      from: `lane${wide > 1 ? ` * ${wide}` : ""}`,
+      to: `${taps}u`,
+      step: THREADS * wide,
+      turns: Math.ceil(taps / (THREADS * wide)),
+      sums: pairs.map((n) => `s${n}`),
+      T,
+      body: (sums) =>
+        [
+          coordinates(
+            "tap",
+            summed.map((i) => axes[i].taps),
+            summed.map((i) => `tap_${names[i]}`),
+          ),
+          `let a_tap = ${sumOf(summed.map((i) => [`tap_${names[i]}`, axes[i].a] as const))};`,
+          `let x_tap = ${sumOf(summed.map((i) => [`i32(tap_${names[i]})`, axes[i].delta * axes[i].x] as const))};`,
+          ...each(patch.rows, (m) => `let a${m} = ${T}(a[${at(plus("a_first + a_tap", m * rows.a))}]);`),
+          ...each(patch.columns, input),
+          ...sums.map((s, i) => `${s} = fma(a${Math.floor(i / patch.columns)}, x${i % patch.columns}, ${s});`),
+        ].join("\n"),
+    }),
     ...pairs.map((n, i) => `sums[lane * ${pairs.length} + ${i}] = ${fours ? `(s${n}.x + s${n}.y) + (s${n}.z + s${n}.w)` : `s${n}`};`),
     "workgroupBarrier();",
     `for (var half = ${THREADS / 2}u; half > 0; half /= 2) {`,

@@ -6,6 +6,7 @@ import { mixOp, type MixParams } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
 import { inputAt, scratchAt, type GpuKernel } from "../code.ts";
 import { eachElement, streamTime } from "./each.ts";
+import { loopInBlocks } from "./sums.ts";
 
 export const mix: GpuKernel = {
   name: "mix",
@@ -50,7 +51,16 @@ export const mix: GpuKernel = {
             locate,
             "var sum = 0.0f;",
             "let last = ends[j + 1u];",
-            "for (var tap = ends[j]; tap < last; tap++) { sum += weights[tap] * f32(x[first + u32(places[tap])]); }",
+            loopInBlocks({
+              at: "tap",
+              from: "ends[j]",
+              to: "last",
+              step: 1,
+              turns: Math.max(...rows.map((row) => row.length)),
+              sums: ["sum"],
+              T: "f32",
+              body: ([sum]) => `${sum} += weights[tap] * f32(x[first + u32(places[tap])]);`,
+            }),
           ].join("\n"),
           result: "sum",
         }),

@@ -6,6 +6,7 @@ import { inputAt, type GpuKernel, type GpuStage, type Task } from "../code.ts";
 import { coordinates, literal } from "../wgsl.ts";
 import { eachElement, streamTime } from "./each.ts";
 import { scaledSum } from "./reduce.ts";
+import { sumInBlocks } from "./sums.ts";
 import { outputNames, tapsOf, winnerOf } from "./window.ts";
 
 const x = { name: "x", place: inputAt(0) };
@@ -33,11 +34,12 @@ const stages: Readonly<Record<string, (task: Task) => GpuStage>> = {
   [avgPoolOp.name](task) {
     const g = task.params as AvgPoolGeometry;
     const { before, seen, each } = tapsOf(g);
-    const add = each(({ at, within }) => `sum += ${within ? `select(0.0f, f32(x[plane + ${at}]), ${within})` : `f32(x[plane + ${at}])`};`, true);
+    const sum = sumInBlocks(sizeOf(g.kernel));
+    const add = each(({ at, within }) => sum.add(within ? `select(0.0f, f32(x[plane + ${at}]), ${within})` : `f32(x[plane + ${at}])`), true);
     return eachElement(task, {
       label: "average pool",
       reads: [x],
-      body: `${locate(g)}\n${before}\nvar sum = 0.0f;\n${add}`,
+      body: [locate(g), before, sum.before, add, sum.after].filter(Boolean).join("\n"),
       result: g.countIncludePad ? `sum * ${literal(1 / sizeOf(g.kernel))}` : `sum / f32(${seen})`,
     });
   },

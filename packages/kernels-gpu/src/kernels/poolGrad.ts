@@ -6,7 +6,8 @@ import { sizeOf } from "@conv/tensor";
 import { inputAt, outputAt, scratchAt, type GpuCode, type GpuKernel, type Task } from "../code.ts";
 import { coordinates, indent, literal } from "../wgsl.ts";
 import { allOf, eachElement, finishOf, overItems, streamTime } from "./each.ts";
-import { eachSeer, inputNames, outputNames, tapsOf, winnerOf } from "./window.ts";
+import { sumInBlocks } from "./sums.ts";
+import { eachSeer, inputNames, outputNames, seersOf, tapsOf, winnerOf } from "./window.ts";
 
 /** Inputs of a window that one invocation writes. */
 const MOST = 16;
@@ -43,6 +44,7 @@ function maxPoolGrad(task: Task): GpuCode {
     writes: [{ name: "won", place: scratchAt(0) }],
     ...overItems(g.n * g.c * windows, `${locateWindow(g)}\nwon[index] = ${winner(g)};`, [winnerOf(g)]),
   };
+  const sum = sumInBlocks(seersOf(g));
   const gather = eachElement(task, {
     label: "gradient of a max pool",
     reads: [{ name: "won", place: scratchAt(0) }, dy],
@@ -50,9 +52,12 @@ function maxPoolGrad(task: Task): GpuCode {
       locate(g),
       `let own = i32(index % ${plane}u);`,
       `let first = p * ${windows}u;`,
-      "var sum = 0.0f;",
-      eachSeer(g, (sees) => `sum += select(0.0f, f32(dy[first + at]), ${allOf([...(sees ? [sees] : []), "won[first + at] == own"])});`),
-    ].join("\n"),
+      sum.before,
+      eachSeer(g, (sees) => sum.add(`select(0.0f, f32(dy[first + at]), ${allOf([...(sees ? [sees] : []), "won[first + at] == own"])})`)),
+      sum.after,
+    ]
+      .filter(Boolean)
+      .join("\n"),
     result: "sum",
   });
   return { scratch: [{ bytes: g.n * g.c * windows * 4, element: "i32" }], stages: [find, gather] };
@@ -62,11 +67,12 @@ function avgPoolGrad(task: Task): GpuCode {
   const g = task.params as AvgPoolGeometry;
   const { before, seen } = tapsOf(g);
   const d = g.countIncludePad ? "f32(dy[first + at])" : `f32(dy[first + at]) / f32(${seen})`;
-  const add = (sees: string) => `${g.countIncludePad ? "" : `${before}\n`}sum += ${sees ? `select(0.0f, ${d}, ${sees})` : d};`;
+  const sum = sumInBlocks(seersOf(g));
+  const add = (sees: string) => `${g.countIncludePad ? "" : `${before}\n`}${sum.add(sees ? `select(0.0f, ${d}, ${sees})` : d)}`;
   const stage = eachElement(task, {
     label: "gradient of an average pool",
     reads: [{ name: "dy", place: inputAt(0) }],
-    body: [locate(g), `let first = p * ${sizeOf(g.output)}u;`, "var sum = 0.0f;", eachSeer(g, add)].join("\n"),
+    body: [locate(g), `let first = p * ${sizeOf(g.output)}u;`, sum.before, eachSeer(g, add), sum.after].filter(Boolean).join("\n"),
     result: g.countIncludePad ? `sum * ${literal(1 / sizeOf(g.kernel))}` : "sum",
   });
   return { scratch: [], stages: [stage] };

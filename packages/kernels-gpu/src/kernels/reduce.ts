@@ -6,8 +6,7 @@
 //   innermost kept:     y[o, k…] = Σ over the terms, columns neighbours along k         vectors of four outputs where there are
 //
 // Where outputs are few and terms are many the terms are cut into parts, and a second stage reduces these. The cut depends on the shape
-// alone, and nothing is added in an order that could differ between runs. An invocation adds up to 64 terms before it adds these to its
-// total, so that errors grow with n/64 + 64 and not with n.
+// alone, and nothing is added in an order that could differ between runs. An invocation adds its terms in blocks (sums.ts).
 
 import { broadcastStrides, maxOp, sumOp, type Expr, type ReduceParams } from "@conv/ops";
 import { inputName, mergeAxes, type Axis } from "@conv/ops/plan";
@@ -16,6 +15,7 @@ import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type GpuCode, type GpuKernel, type GpuStage, type Place, type Task } from "../code.ts";
 import { coordinates, emitExprs, indent, literal, mainOf, offsetOf } from "../wgsl.ts";
 import { eachElement, finishOf, streamTime, type Finish } from "./each.ts";
+import { loopInBlocks } from "./sums.ts";
 
 /** What is reduced, if it is not an input: an expression over inputs i0, i1, …, which broadcast to `shape`. */
 export interface Terms {
@@ -32,8 +32,6 @@ const joins: Readonly<Record<string, (T: string) => Join>> = {
 };
 
 const THREADS = 256;
-/** Terms that are added before they are added to the total. */
-const CHUNK = 64;
 /** Terms that an invocation should have at least before others share its work. */
 const TERMS = 8;
 /** Workgroups that keep a GPU busy. On a software adapter waiting for each other takes longer than the work: no terms are shared. */
@@ -230,14 +228,13 @@ const offsetIn = (axes: readonly Axis[], input: number, letter: string): string 
 
 /** Leaves in `total` what this invocation's row has of the terms, `length` of them for all rows. */
 function accumulation(name: string, T: string, load: string, rows: number, length: number, [begin, end]: readonly [string, string]): string[] {
-  const loop = (into: string, from: string, until: string) =>
-    `for (var term = ${from}; term < ${until}; term += ${rows}u) { ${into} = ${joins[name](T)(into, `${load}term)`)}; }`;
-  // A row that has no term takes the last of all.
-  if (name === maxOp.name) return [`var total = ${load}min(${begin}, ${end} - 1u));`, loop("total", begin, end)];
-  const start = `var total = ${T}();`;
-  if (length <= CHUNK * rows) return [start, loop("total", begin, end)];
-  const chunk = [`var some = ${T}();`, loop("some", "chunk", `min(chunk + ${CHUNK * rows}u, ${end})`), "total += some;"].join("\n");
-  return [start, `for (var chunk = ${begin}; chunk < ${end}; chunk += ${CHUNK * rows}u) {\n${indent(chunk)}\n}`];
+  const [isSum, loop] = [name === sumOp.name, { at: "term", from: begin, to: end, step: rows, T, sums: ["total"] }];
+  const body = ([total]: readonly string[]) => `${total} = ${joins[name](T)(total, `${load}term)`)};`;
+  return [
+    // Of a maximum a row that has no term takes the last of all.
+    `var total = ${isSum ? `${T}()` : `${load}min(${begin}, ${end} - 1u))`};`,
+    loopInBlocks({ ...loop, turns: isSum ? Math.ceil(length / rows) : 1, body }),
+  ];
 }
 
 /** Joins the totals of the rows of a column, `apart` invocations from each other, into that of row 0. */

@@ -11,6 +11,7 @@ import { sizeOf } from "@conv/tensor";
 import type { EmittedEpilogue } from "../wgsl.ts";
 import { coordinates, mainOf, plus, sumOf, times } from "../wgsl.ts";
 import { channelAt, leaves, tapsOf, type Axis, type Product } from "./product.ts";
+import { BLOCK, levelsOf } from "./sums.ts";
 
 export interface RegisterTile {
   readonly rows: number;
@@ -110,8 +111,12 @@ export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEp
   axes.forEach((axis, i) => checked[i] && line(`let ${names[i]}_first = ${plus(sumOf([[signed[i], axis.step]]), axis.first)};`));
 
   const cells = combinations(t.outputs);
-  const sumName = (m: number, c: number) => `s${m}_${c}`;
-  for (let m = 0; m < t.rows; m++) line(cells.map((_, c) => `var ${sumName(m, c)} = 0.0;`).join(" "));
+  // Sums are `s`, those of their blocks `b`, and so on (sums.ts).
+  const SUMS = "sbcdefg";
+  const declare = (sum: string) => {
+    for (let m = 0; m < t.rows; m++) line(cells.map((_, c) => `var ${sum}${m}_${c} = 0.0;`).join(" "));
+  };
+  declare(SUMS[0]);
 
   const weightsOf = (counts: readonly number[]) =>
     Array.from({ length: t.rows }, (_, m) => combinations(counts).map((tap) => m * p.rows.a + tap.reduce((n, v, i) => n + v * axes[i].a, 0))).flat();
@@ -125,7 +130,8 @@ export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEp
     readonly c: readonly string[];
   }
   const offsets = new Map<string, string>();
-  const body = (counts: readonly number[], at: At) => {
+  /** Adds the products of all these taps to sums; `apart`: as blocks of their own. */
+  const body = (counts: readonly number[], at: At, sum: string, apart: boolean) => {
     const taps = combinations(counts);
     const met = new Map<string, string>();
     const tests = new Map<string, string>();
@@ -167,19 +173,24 @@ export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEp
         const v = m * taps.length + k;
         weight(v);
         // Chains of names, not of assignments: each would be a masked copy on adapters that run lanes as vectors.
-        const before = (c: number) => (k ? `${sumName(m, c)}_${k - 1}` : sumName(m, c));
-        cells.forEach((cell, c) => line(`let ${sumName(m, c)}_${k} = fma(a${v}, ${input(cell, tap)}, ${before(c)});`));
+        const [begins, ends] = apart ? [k % BLOCK === 0, (k + 1) % BLOCK === 0] : [k === 0, false];
+        cells.forEach((cell, c) => {
+          const [total, before] = [`${sum}${m}_${c}`, `${sum}${m}_${c}_${k - 1}`];
+          const product = apart && begins ? `a${v} * ${input(cell, tap)}` : `fma(a${v}, ${input(cell, tap)}, ${begins ? total : before})`;
+          line(`let ${total}_${k} = ${product};`);
+        });
+        if (ends || k === taps.length - 1) line(cells.map((_, c) => `${sum}${m}_${c} ${apart ? "+=" : "="} ${sum}${m}_${c}_${k};`).join(" "));
       });
-      line(cells.map((_, c) => `${sumName(m, c)} = ${sumName(m, c)}_${taps.length - 1};`).join(" "));
     }
   };
 
-  // Loops over the taps that are not written out, each with a shorter body for what is left.
-  const walk = (i: number, counts: readonly number[], at: At) => {
-    if (i === axes.length) return body(counts, at);
+  // Loops over the taps that are not written out, each with a shorter body for what is left; `level`: sums of blocks that are yet to come.
+  const levels = levelsOf(tapsOf(p));
+  const walk = (i: number, counts: readonly number[], at: At, level: number) => {
+    if (i === axes.length) return body(counts, at, SUMS[levels - level], level > 0);
     const axis = axes[i];
     const own = Math.min(t.unroll[i], axis.taps);
-    if (own === axis.taps) return walk(i + 1, [...counts, own], at);
+    if (own === axis.taps) return walk(i + 1, [...counts, own], at, level);
     const n = names[i];
     const enter = (k: string): At => {
       line(`let a_${n} = ${at.a} + ${times(k, axis.a)};`);
@@ -188,8 +199,25 @@ export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEp
       return { a: `a_${n}`, x: `x_${n}`, c: checked[i] ? at.c.with(i, `c_${n}`) : at.c };
     };
     const left = axis.taps % own;
-    block(`for (var k${n} = 0u; k${n} < ${axis.taps - left}; k${n} += ${own})`, () => walk(i + 1, [...counts, own], enter(`k${n}`)));
-    if (left) block("", () => walk(i + 1, [...counts, left], enter(`${axis.taps - left}u`)));
+    const inner = axes.slice(i + 1).reduce((count, { taps }) => count * taps, 1);
+    const loop = (from: string, to: string, below: number): void => {
+      const taps = BLOCK ** below / inner;
+      if (below === 0 || taps <= 1)
+        return block(`for (var k${n} = ${from}; k${n} < ${to}; k${n} += ${own})`, () => walk(i + 1, [...counts, own], enter(`k${n}`), below));
+      const [next, size] = [`k${n}_block${below}`, Math.max(1, Math.floor(taps / own)) * own];
+      block(`for (var ${next} = ${from}; ${next} < ${to}; ${next} += ${size})`, () =>
+        inBlock(below, () => loop(next, `min(${next} + ${size}, ${to})`, below - 1)),
+      );
+    };
+    loop("0u", `${axis.taps - left}u`, level);
+    if (left) block("", () => walk(i + 1, [...counts, left], enter(`${axis.taps - left}u`), level));
+  };
+  /** Sums of a block of its own, added to those above. */
+  const inBlock = (level: number, make: () => void) => {
+    const [above, own] = [SUMS[levels - level], SUMS[levels - level + 1]];
+    declare(own);
+    make();
+    for (let m = 0; m < t.rows; m++) line(cells.map((_, c) => `${above}${m}_${c} += ${own}${m}_${c};`).join(" "));
   };
   const start: At = { a: "a_first", x: "x_first", c: names.map((n) => `${n}_first`) };
   if (t.share) {
@@ -212,7 +240,7 @@ export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEp
         line(`let ${name} = select(select(${o0}, ${o1}, lane_of_four == 1), select(${o2}, ${o3}, lane_of_four == 3), lane_of_four > 1);`);
       }
   }
-  if (tapsOf(p) > 0) walk(0, [], start);
+  if (tapsOf(p) > 0) walk(0, [], start, levels);
 
   const yTerms = axes.map((axis, i) => [first[i], axis.y] as const);
   line(`let y_first = ${plus(sumOf([["part", p.groups.y], ["row", p.rows.y], ...yTerms]), p.offset.y)};`);
@@ -226,7 +254,7 @@ export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEp
             const channel = channelAt(p, "part", plus("row", m));
             const column = plus(first.at(-1) ?? "0", cell.at(-1) ?? 0);
             const out = `y${m}_${c}`;
-            line(epilogue.store({ r: sumName(m, c), channel, column, element }, out));
+            line(epilogue.store({ r: `s${m}_${c}`, channel, column, element }, out));
             line(`y[${element}] = Y(${out});`);
           });
       });

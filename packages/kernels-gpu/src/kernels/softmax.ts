@@ -4,8 +4,9 @@
 import { logSoftmaxOp, softmaxOp, type SoftmaxParams } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
 import { inputAt, outputAt, type GpuKernel } from "../code.ts";
-import { indent, mainOf } from "../wgsl.ts";
+import { mainOf } from "../wgsl.ts";
 import { finishOf, streamTime } from "./each.ts";
+import { loopInBlocks } from "./sums.ts";
 
 const THREADS = 256;
 /** Elements that an invocation should have at least before others share its work. */
@@ -36,7 +37,8 @@ export const softmax: GpuKernel = {
     const [row, column, apart] = beside ? [`lane / ${columns}u`, `lane % ${columns}u`, columns] : [`lane % ${rows}u`, `lane / ${rows}u`, 1];
     const finish = finishOf(task);
     const { before, result } = results[task.op.name];
-    const loop = (body: string) => `for (var at = first + row * ${inner}u; at < end; at += ${rows * inner}u) {\n${indent(body)}\n}`;
+    const walk = { at: "at", from: `first + row * ${inner}u`, to: "end", step: rows * inner };
+    const loop = (body: string) => loopInBlocks({ ...walk, turns: 1, sums: [], T: "", body: () => body });
     const joined = (name: string, join: (a: string, b: string) => string) =>
       rows === 1
         ? `let ${name} = own_${name};`
@@ -60,7 +62,13 @@ export const softmax: GpuKernel = {
       loop("own_largest = max_of(own_largest, f32(x[at]));"),
       joined("largest", (a, b) => `max_of(${a}, ${b})`),
       "var own_total = 0.0f;",
-      loop("own_total += exp_of(f32(x[at]) - largest);"),
+      loopInBlocks({
+        ...walk,
+        turns: Math.ceil(size / rows),
+        sums: ["own_total"],
+        T: "f32",
+        body: ([total]) => `${total} += exp_of(f32(x[at]) - largest);`,
+      }),
       joined("total", (a, b) => `${a} + ${b}`),
       before,
       loop(finish.store(result, "at")),

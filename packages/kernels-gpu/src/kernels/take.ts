@@ -8,6 +8,7 @@ import { sizeOf } from "@conv/tensor";
 import { inputAt, scratchAt, type Binding, type GpuCode, type GpuKernel, type GpuStage, type Task } from "../code.ts";
 import { indent } from "../wgsl.ts";
 import { eachElement, overItems, streamTime } from "./each.ts";
+import { sumInBlocks } from "./sums.ts";
 
 /** Indices that every output looks at. */
 const FEW = 32;
@@ -88,15 +89,20 @@ const builders: Readonly<Record<string, (task: Task) => GpuCode>> = {
         ].join("\n"),
       ),
     };
+    const sum = sumInBlocks(count);
     const add = eachElement(task, {
       label: "put",
       reads: [x, first, next],
       body: [
-        ...locate,
+        ...locate.slice(0, -1),
+        sum.before,
         `for (var j = first_of[batch * ${size}u + u32(i)]; j >= 0; j = next_of[i32(batch) * ${count} + j]) {`,
-        `  sum += f32(x[i32(row) * ${count} + j]);`,
+        indent(sum.add(`f32(x[i32(row) * ${count} + j])`)),
         "}",
-      ].join("\n"),
+        sum.after,
+      ]
+        .filter(Boolean)
+        .join("\n"),
       result: "sum",
     });
     return {

@@ -11,6 +11,7 @@
 import { coordinates, each, indent, mainOf, plus, sumOf, times, type EmittedEpilogue } from "../wgsl.ts";
 import { matrixCode } from "./matrix.ts";
 import { channelAt, leaves, outputsOf, tapsOf, type Product } from "./product.ts";
+import { loopInBlocks } from "./sums.ts";
 import { pitchOf, threadsOf, type Tile } from "./tile.ts";
 
 export const groupsOf = (p: Product, t: Tile): number =>
@@ -170,21 +171,22 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
   ];
 
   const [aQuads, xQuads] = [t.threadRows / 4, t.threadColumns / 4];
-  const sums = t.half ? "h" : "s";
+  const quads = each(t.threadRows, (m) => each(xQuads, (q) => ({ m, q }))).flat();
+  const sums = quads.map(({ m, q }) => `s${m}_${q}`);
   const byMatrices = t.matrices && matrixCode(p, t, t.matrices, epilogue, partSize);
-  const multiply =
-    byMatrices?.multiply ??
+  const multiplyInto = (into: readonly string[]): string[] =>
     each(t.depth, (k) => [
       ...each(aQuads, (q) => `let a${k}_${q} = a_tile[a_from + ${k * pitch(t.rows) + q * down}];`),
       ...each(xQuads, (q) => `let x${k}_${q} = x_tile[x_from + ${k * pitch(t.columns) + q * across}];`),
-      ...each(t.threadRows, (m) =>
-        each(xQuads, (q) => `${sums}${m}_${q} = fma(${four}(a${k}_${m >> 2}.${"xyzw"[m & 3]}), x${k}_${q}, ${sums}${m}_${q});`),
-      ).flat(),
+      ...quads.map(({ m, q }, i) => `${into[i]} = fma(${four}(a${k}_${m >> 2}.${"xyzw"[m & 3]}), x${k}_${q}, ${into[i]});`),
     ]).flat();
-  if (t.half && !byMatrices) {
-    multiply.unshift(...each(t.threadRows, (m) => each(xQuads, (q) => `var h${m}_${q} = ${four}();`).join(" ")));
-    multiply.push(...each(t.threadRows, (m) => each(xQuads, (q) => `s${m}_${q} += vec4f(h${m}_${q});`).join(" ")));
-  }
+  /** What a slice adds to these sums; of float16 it is summed by itself first. */
+  const multiply = (into: readonly string[]): readonly string[] => {
+    if (byMatrices) return byMatrices.multiply;
+    if (!t.half) return multiplyInto(into);
+    const own = quads.map(({ m, q }) => `h${m}_${q}`);
+    return [own.map((h) => `var ${h} = ${four}();`).join(" "), ...multiplyInto(own), into.map((s, i) => `${s} += vec4f(${own[i]});`).join(" ")];
+  };
   const halves = t.buffers === 2;
   const main = [
     coordinates(
@@ -201,7 +203,7 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
       p.offset.a,
     )};`,
     ...each(byTaps.x ? xLoads : 1, (i) => locate(located(i), `column_tile * ${t.columns} + ${xPlace(i).quad} * 4`, true)).flat(),
-    ...(byMatrices?.sums ?? each(t.threadRows, (m) => each(xQuads, (q) => `var s${m}_${q} = vec4f();`).join(" "))),
+    ...(byMatrices?.sums ?? [sums.map((s) => `var ${s} = vec4f();`).join(" ")]),
     [...each(aLoads, (i) => `var next_a${i}: vec4f;`), ...each(xLoads, (i) => `var next_x${i}: vec4f;`)].join(" "),
     `let first = split * ${share};`,
     `let end = min(first + ${share}, ${slices});`,
@@ -210,20 +212,29 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
     "}",
     ...(halves ? ["var half = 0u;", ...put("half")] : put("")),
     "workgroupBarrier();",
-    "for (var now = first; now < end; now++) {",
-    indent(
-      [
-        `let slice = min(now + 1, ${slices - 1});`,
-        ...load,
-        `let a_from = ${buffer("half", t.depth * pitch(t.rows))}${byMatrices ? "0u" : "ty"};`,
-        `let x_from = ${buffer("half", t.depth * pitch(t.columns))}${byMatrices ? "0u" : "tx"};`,
-        ...multiply,
-        ...(halves ? ["half = 1 - half;"] : ["workgroupBarrier();"]),
-        ...put("half"),
-        "workgroupBarrier();",
-      ].join("\n"),
-    ),
-    "}",
+    loopInBlocks({
+      at: "now",
+      from: "first",
+      to: "end",
+      step: 1,
+      // Subgroups add as they do.
+      turns: byMatrices ? 1 : share,
+      // Twice as many terms a block: to add them up takes time.
+      terms: t.half ? 1 : t.depth / 2,
+      sums: byMatrices ? [] : sums,
+      T: "vec4f",
+      body: (into) =>
+        [
+          `let slice = min(now + 1, ${slices - 1});`,
+          ...load,
+          `let a_from = ${buffer("half", t.depth * pitch(t.rows))}${byMatrices ? "0u" : "ty"};`,
+          `let x_from = ${buffer("half", t.depth * pitch(t.columns))}${byMatrices ? "0u" : "tx"};`,
+          ...multiply(into),
+          ...(halves ? ["half = 1 - half;"] : ["workgroupBarrier();"]),
+          ...put("half"),
+          "workgroupBarrier();",
+        ].join("\n"),
+    }),
     ...(byMatrices?.store ?? each(xQuads, (q) => storeQuad(q)).flat()),
   ];
 
@@ -280,7 +291,16 @@ export function addParts(
     `let index = group * ${threads} + lane;`,
     ...(size % threads ? [`if (index >= ${size}) { return; }`] : []),
     "var r = 0.0;",
-    `for (var part = 0u; part < ${splits}; part++) { r += parts[part * ${size} + index]; }`,
+    loopInBlocks({
+      at: "part",
+      from: "0u",
+      to: `${splits}u`,
+      step: 1,
+      turns: splits,
+      sums: ["r"],
+      T: "f32",
+      body: ([r]) => `${r} += parts[part * ${size} + index];`,
+    }),
     epilogue.store({ r: "r", channel: `index / ${plane} % ${channels}`, column: `index % ${columns}`, element: "index" }, "out"),
     "y[index] = Y(out);",
   ];

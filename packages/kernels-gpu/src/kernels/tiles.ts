@@ -7,6 +7,7 @@ import { emitEpilogue } from "../wgsl.ts";
 import { chosenFor } from "./direct.ts";
 import { outputsOf, productsOf, tapsOf, type Product } from "./product.ts";
 import { registersShader } from "./registers.ts";
+import { BLOCK } from "./sums.ts";
 import { threadsOf, workgroupBytes, type Tile } from "./tile.ts";
 import { addParts, groupsOf, tiledShader, widthsOf } from "./tiled.ts";
 
@@ -75,10 +76,12 @@ export function tileFor(p: Product, alone: boolean, caps: Caps, how: Multiplying
   let best: Chosen | null = null;
   const slices = (depth: number) => Math.ceil(tapsOf(p) / depth);
   const outputs = p.groups.count * p.rows.count * outputsOf(p);
+  // Sums of more than two levels of blocks would not stay in registers: their parts are the third.
+  const longEnough = (all: readonly number[]) => all.filter((n) => tapsOf(p) <= n * 2 * BLOCK ** 2 || n === all.at(-1));
   const matrices = how === "matrices" ? caps.matrices! : undefined;
   for (const { reach, ...shape } of matrices ? MATRIX_SHAPES : SHAPES)
     for (const depth of matrices ? [16] : DEPTHS)
-      for (const splits of SPLITS.filter((n) => n === 1 || (alone && n * 2 <= slices(depth) && 4 * n * outputs <= caps.bindingBytes))) {
+      for (const splits of longEnough(SPLITS.filter((n) => n === 1 || (alone && n * 2 <= slices(depth) && 4 * n * outputs <= caps.bindingBytes)))) {
         const wide: Tile = { ...shape, depth, splits, buffers: 2, half: how !== "float32", matrices };
         const tile: Tile = workgroupBytes(wide) <= caps.workgroupBytes ? wide : { ...wide, buffers: 1 };
         if (workgroupBytes(tile) > caps.workgroupBytes || threadsOf(tile) > caps.threads) continue;

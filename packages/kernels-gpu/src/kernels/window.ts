@@ -105,6 +105,10 @@ ${indent([before, ...(sure ? [] : ["var won = -1;", "var best = 0.0f;"]), steps]
 }`;
 }
 
+/** Windows that may see an input, along each axis, and in all. */
+const seers = (g: PoolGeometry): number[] => g.kernel.map((size, a) => Math.floor(((size - 1) * g.dilation[a]) / g.stride[a]) + 1);
+export const seersOf = (g: PoolGeometry): number => sizeOf(seers(g));
+
 /**
  * Statements that run `body` for each window that sees input (i0, i1, …): o0, o1, … are its coordinates, `at` its index in its plane. Given
  * a condition, it sees the input only where that holds.
@@ -112,7 +116,7 @@ ${indent([before, ...(sure ? [] : ["var won = -1;", "var best = 0.0f;"]), steps]
 export function eachSeer(g: PoolGeometry, body: (condition: string) => string): string {
   const strides = stridesOf(g.output);
   const spans = g.kernel.map((size, a) => (size - 1) * g.dilation[a]);
-  const most = spans.map((span, a) => Math.floor(span / g.stride[a]) + 1);
+  const most = seers(g);
   if (sizeOf(most) > MOST_SEERS)
     return spans.reduceRight((inner, span, a) => {
       const [stride, dilation] = [g.stride[a], g.dilation[a]];

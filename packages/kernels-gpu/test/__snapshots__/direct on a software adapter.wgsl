@@ -26,7 +26,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   var s1_0 = 0.0;
   let lane_of_four = sub & 3;
   let lanes0 = select(select(0u, 8u, lane_of_four == 1), select(8u, 8u, lane_of_four == 3), lane_of_four > 1);
-  for (var ki = 0u; ki < 8; ki += 1) {
+  for (var ki = 0u; ki < 8u; ki += 1) {
     let a_i = a_first + ki;
     let x_i = x_first + i32(ki) * 32;
     let x0 = f32(x[x_i]);

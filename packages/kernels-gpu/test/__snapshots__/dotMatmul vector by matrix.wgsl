@@ -21,7 +21,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let j0 = column0;
   let x_first0: i32 = i32(part) * 5120 + i32(j0) * 512;
   var s0_0 = vec4f();
-  for (var tap = lane * 4; tap < 512; tap += 256) {
+  for (var tap = lane * 4; tap < 512u; tap += 256) {
     let tap_i = tap;
     let a_tap = tap_i;
     let x_tap = i32(tap_i);

@@ -22,10 +22,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let a_first: u32 = part * 1024 + row_tile * 2048;
   let q0i0 = (column_tile * 64 + lane / 8 * 4);
   let q0x0: i32 = i32(part) * 2048 + i32(q0i0) * 64;
-  var s0_0 = vec4f();
-  var s1_0 = vec4f();
-  var s2_0 = vec4f();
-  var s3_0 = vec4f();
+  var s0_0 = vec4f(); var s1_0 = vec4f(); var s2_0 = vec4f(); var s3_0 = vec4f();
   var next_a0: vec4f; var next_x0: vec4f;
   let first = split * 2;
   let end = min(first + 2, 64);
@@ -47,7 +44,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   if (lane < 64) { a_tile[half * 72 + lane % 8 * 9 + lane / 8] = next_a0; }
   x_tile[half * 136 + lane % 8 * 17 + lane / 8] = next_x0;
   workgroupBarrier();
-  for (var now = first; now < end; now++) {
+  for (var now = first; now < end; now += 1) {
     let slice = min(now + 1, 63);
     let ak0 = slice * 8 + lane % 8;
     let a0k = ak0 % 64u;
@@ -166,7 +163,9 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let group = at.x;
   let index = group * 64 + lane;
   var r = 0.0;
-  for (var part = 0u; part < 32; part++) { r += parts[part * 512 + index]; }
+  for (var part = 0u; part < 32u; part += 1) {
+    r += parts[part * 512 + index];
+  }
   let out = r;
   y[index] = Y(out);
 }

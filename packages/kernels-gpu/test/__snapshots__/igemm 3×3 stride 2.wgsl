@@ -29,10 +29,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let q0x0: i32 = i32(part) * 1152 + i32(q0i0) * 1152 + i32(q0k0) * 32 + i32(q0l0) * 2 - 17;
   let q0ck0 = i32(q0k0) * 2 - 1;
   let q0cl0 = i32(q0l0) * 2 - 1;
-  var s0_0 = vec4f();
-  var s1_0 = vec4f();
-  var s2_0 = vec4f();
-  var s3_0 = vec4f();
+  var s0_0 = vec4f(); var s1_0 = vec4f(); var s2_0 = vec4f(); var s3_0 = vec4f();
   var next_a0: vec4f; var next_x0: vec4f;
   let first = split * 3;
   let end = min(first + 3, 9);
@@ -58,7 +55,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   if (lane < 64) { a_tile[half * 72 + lane % 8 * 9 + lane / 8] = next_a0; }
   x_tile[half * 136 + lane / 16 * 17 + lane % 16] = next_x0;
   workgroupBarrier();
-  for (var now = first; now < end; now++) {
+  for (var now = first; now < end; now += 1) {
     let slice = min(now + 1, 8);
     let ak0 = slice * 8 + lane % 8;
     let at0 = a_first + lane / 8 * 288 + ak0;
@@ -185,7 +182,9 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let group = at.x;
   let index = group * 64 + lane;
   var r = 0.0;
-  for (var part = 0u; part < 3; part++) { r += parts[part * 1600 + index]; }
+  for (var part = 0u; part < 3u; part += 1) {
+    r += parts[part * 1600 + index];
+  }
   let out = r;
   y[index] = Y(out);
 }

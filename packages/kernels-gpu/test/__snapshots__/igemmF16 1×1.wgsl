@@ -23,10 +23,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let a_first: u32 = part * 256 + row_tile * 512;
   let q0j0 = (column_tile * 64 + lane % 16 * 4);
   let q0x0: i32 = i32(part) * 256 + i32(q0j0);
-  var s0_0 = vec4f();
-  var s1_0 = vec4f();
-  var s2_0 = vec4f();
-  var s3_0 = vec4f();
+  var s0_0 = vec4f(); var s1_0 = vec4f(); var s2_0 = vec4f(); var s3_0 = vec4f();
   var next_a0: vec4f; var next_x0: vec4f;
   let first = split * 2;
   let end = min(first + 2, 2);
@@ -43,7 +40,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   if (lane < 64) { a_tile[half * 72 + lane % 8 * 9 + lane / 8] = vec4<f16>(next_a0); }
   x_tile[half * 136 + lane / 16 * 17 + lane % 16] = vec4<f16>(next_x0);
   workgroupBarrier();
-  for (var now = first; now < end; now++) {
+  for (var now = first; now < end; now += 1) {
     let slice = min(now + 1, 1);
     let ak0 = slice * 8 + lane % 8;
     let at0 = a_first + lane / 8 * 64 + ak0;
@@ -53,10 +50,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
     next_x0 = vec4f(x[u32(q0x0 + i32(x0i) * 16) / 4]);
     let a_from = half * 72 + ty;
     let x_from = half * 136 + tx;
-    var h0_0 = vec4<f16>();
-    var h1_0 = vec4<f16>();
-    var h2_0 = vec4<f16>();
-    var h3_0 = vec4<f16>();
+    var h0_0 = vec4<f16>(); var h1_0 = vec4<f16>(); var h2_0 = vec4<f16>(); var h3_0 = vec4<f16>();
     let a0_0 = a_tile[a_from + 0];
     let x0_0 = x_tile[x_from + 0];
     h0_0 = fma(vec4<f16>(a0_0.x), x0_0, h0_0);
@@ -105,10 +99,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
     h1_0 = fma(vec4<f16>(a7_0.y), x7_0, h1_0);
     h2_0 = fma(vec4<f16>(a7_0.z), x7_0, h2_0);
     h3_0 = fma(vec4<f16>(a7_0.w), x7_0, h3_0);
-    s0_0 += vec4f(h0_0);
-    s1_0 += vec4f(h1_0);
-    s2_0 += vec4f(h2_0);
-    s3_0 += vec4f(h3_0);
+    s0_0 += vec4f(h0_0); s1_0 += vec4f(h1_0); s2_0 += vec4f(h2_0); s3_0 += vec4f(h3_0);
     half = 1 - half;
     if (lane < 64) { a_tile[half * 72 + lane % 8 * 9 + lane / 8] = vec4<f16>(next_a0); }
     x_tile[half * 136 + lane / 16 * 17 + lane % 16] = vec4<f16>(next_x0);

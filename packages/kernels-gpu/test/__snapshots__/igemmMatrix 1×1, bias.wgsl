@@ -75,7 +75,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   x_tile[(half * 288 + lane / 16 * 18 + lane % 16) * 4] = f16(next_x0.x); x_tile[(half * 288 + lane / 16 * 18 + lane % 16) * 4 + 1] = f16(next_x0.y); x_tile[(half * 288 + lane / 16 * 18 + lane % 16) * 4 + 2] = f16(next_x0.z); x_tile[(half * 288 + lane / 16 * 18 + lane % 16) * 4 + 3] = f16(next_x0.w);
   x_tile[(half * 288 + (lane + 128) / 16 * 18 + (lane + 128) % 16) * 4] = f16(next_x1.x); x_tile[(half * 288 + (lane + 128) / 16 * 18 + (lane + 128) % 16) * 4 + 1] = f16(next_x1.y); x_tile[(half * 288 + (lane + 128) / 16 * 18 + (lane + 128) % 16) * 4 + 2] = f16(next_x1.z); x_tile[(half * 288 + (lane + 128) / 16 * 18 + (lane + 128) % 16) * 4 + 3] = f16(next_x1.w);
   workgroupBarrier();
-  for (var now = first; now < end; now++) {
+  for (var now = first; now < end; now += 1) {
     let slice = min(now + 1, 0);
     let ak0 = slice * 16 + lane % 16;
     let at0 = a_first + lane / 16 * 64 + ak0;

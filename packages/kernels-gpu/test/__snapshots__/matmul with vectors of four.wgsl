@@ -23,10 +23,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let a_first: u32 = part * 2560 + row_tile * 1280;
   let q0j0 = (column_tile * 64 + lane % 16 * 4);
   let q0x0: i32 = i32(part) * 2560 + i32(q0j0);
-  var s0_0 = vec4f();
-  var s1_0 = vec4f();
-  var s2_0 = vec4f();
-  var s3_0 = vec4f();
+  var s0_0 = vec4f(); var s1_0 = vec4f(); var s2_0 = vec4f(); var s3_0 = vec4f();
   var next_a0: vec4f; var next_x0: vec4f;
   let first = split * 3;
   let end = min(first + 3, 5);
@@ -43,7 +40,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   if (lane < 64) { a_tile[half * 72 + lane % 8 * 9 + lane / 8] = next_a0; }
   x_tile[half * 136 + lane / 16 * 17 + lane % 16] = next_x0;
   workgroupBarrier();
-  for (var now = first; now < end; now++) {
+  for (var now = first; now < end; now += 1) {
     let slice = min(now + 1, 4);
     let ak0 = slice * 8 + lane % 8;
     let at0 = a_first + lane / 8 * 160 + ak0;
@@ -155,7 +152,9 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let group = at.x;
   let index = group * 64 + lane;
   var r = 0.0;
-  for (var part = 0u; part < 2; part++) { r += parts[part * 4096 + index]; }
+  for (var part = 0u; part < 2u; part += 1) {
+    r += parts[part * 4096 + index];
+  }
   let out = r;
   y[index] = Y(out);
 }

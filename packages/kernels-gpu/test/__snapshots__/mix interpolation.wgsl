@@ -21,7 +21,9 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let first = index / 5u * 3u + i;
   var sum = 0.0f;
   let last = ends[j + 1u];
-  for (var tap = ends[j]; tap < last; tap++) { sum += weights[tap] * f32(x[first + u32(places[tap])]); }
+  for (var tap = ends[j]; tap < last; tap += 1) {
+    sum += weights[tap] * f32(x[first + u32(places[tap])]);
+  }
   let finished = sum;
   y[index] = Y(finished);
 }

@@ -19,7 +19,9 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let k0 = item;
   let base0 = k0 * 6u;
   var total = vec4f();
-  for (var term = row; term < 6u; term += 1u) { total = total + load(base0, term); }
+  for (var term = row; term < 6u; term += 1) {
+    total = total + load(base0, term);
+  }
   let finished = (total.x + total.y + total.z + total.w) * 0.0416666679084301f;
   y[item] = Y(finished);
 }

@@ -37,7 +37,9 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let begin = part * 8192u;
   let end = min(begin + 8192u, 16384u);
   var total = load(base0, min(begin + row, end - 1u));
-  for (var term = begin + row; term < end; term += 256u) { total = max_of4(total, load(base0, term)); }
+  for (var term = begin + row; term < end; term += 256) {
+    total = max_of4(total, load(base0, term));
+  }
   totals[lane] = total;
   workgroupBarrier();
   for (var half = 128u; half > 0u; half /= 2u) {
@@ -78,7 +80,9 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let k0 = min(item, 2u);
   let base0 = k0;
   var total = load(base0, min(row, 2u - 1u));
-  for (var term = row; term < 2u; term += 1u) { total = max_of(total, load(base0, term)); }
+  for (var term = row; term < 2u; term += 1) {
+    total = max_of(total, load(base0, term));
+  }
   if (item < 3u) {
     let finished = total;
     y[item] = Y(finished);

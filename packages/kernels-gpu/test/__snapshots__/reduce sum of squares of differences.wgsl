@@ -27,7 +27,9 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let base0 = k0 * 4u;
   let base1 = k0;
   var total = vec4f();
-  for (var term = row; term < 8u; term += 1u) { total = total + load(base0, base1, term); }
+  for (var term = row; term < 8u; term += 1) {
+    total = total + load(base0, base1, term);
+  }
   if (item < 3u) {
     let finished = total.x + total.y + total.z + total.w;
     y[item] = Y(finished);

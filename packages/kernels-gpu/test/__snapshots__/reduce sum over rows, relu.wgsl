@@ -33,7 +33,9 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let k0 = item;
   let base0 = k0;
   var total = vec4f();
-  for (var term = row; term < 300u; term += 64u) { total = total + load(base0, term); }
+  for (var term = row; term < 300u; term += 64) {
+    total = total + load(base0, term);
+  }
   totals[lane] = total;
   workgroupBarrier();
   for (var half = 32u; half > 0u; half /= 2u) {

@@ -23,7 +23,9 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let k0 = min(item, 2u);
   let base0 = k0 * 6u;
   var total = vec4f();
-  for (var term = row; term < 12u; term += 2u) { total = total + load(base0, term); }
+  for (var term = row; term < 12u; term += 2) {
+    total = total + load(base0, term);
+  }
   totals[lane] = total;
   workgroupBarrier();
   for (var half = 1u; half > 0u; half /= 2u) {

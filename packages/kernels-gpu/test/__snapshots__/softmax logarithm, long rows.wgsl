@@ -43,7 +43,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let first = output / 1u * 1000u + output % 1u;
   let end = first + 1000u;
   var own_largest = f32(x[first]);
-  for (var at = first + row * 1u; at < end; at += 128u) {
+  for (var at = first + row * 1u; at < end; at += 128) {
     own_largest = max_of(own_largest, f32(x[at]));
   }
   shared_values[lane] = own_largest;
@@ -55,7 +55,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let largest = shared_values[lane - row];
   workgroupBarrier();
   var own_total = 0.0f;
-  for (var at = first + row * 1u; at < end; at += 128u) {
+  for (var at = first + row * 1u; at < end; at += 128) {
     own_total += exp_of(f32(x[at]) - largest);
   }
   shared_values[lane] = own_total;
@@ -67,7 +67,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let total = shared_values[lane - row];
   workgroupBarrier();
   let log_total = log_of(total);
-  for (var at = first + row * 1u; at < end; at += 128u) {
+  for (var at = first + row * 1u; at < end; at += 128) {
     let finished = (f32(x[at]) - largest) - log_total;
     y[at] = Y(finished);
   }

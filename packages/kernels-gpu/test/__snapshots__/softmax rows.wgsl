@@ -25,7 +25,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let first = output / 1u * 10u + output % 1u;
   let end = select(0u, first + 10u, output < 7u);
   var own_largest = f32(x[first]);
-  for (var at = first + row * 1u; at < end; at += 2u) {
+  for (var at = first + row * 1u; at < end; at += 2) {
     own_largest = max_of(own_largest, f32(x[at]));
   }
   shared_values[lane] = own_largest;
@@ -37,7 +37,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let largest = shared_values[lane - row];
   workgroupBarrier();
   var own_total = 0.0f;
-  for (var at = first + row * 1u; at < end; at += 2u) {
+  for (var at = first + row * 1u; at < end; at += 2) {
     own_total += exp_of(f32(x[at]) - largest);
   }
   shared_values[lane] = own_total;
@@ -49,7 +49,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let total = shared_values[lane - row];
   workgroupBarrier();
   let scale = 1.0f / total;
-  for (var at = first + row * 1u; at < end; at += 2u) {
+  for (var at = first + row * 1u; at < end; at += 2) {
     let finished = exp_of(f32(x[at]) - largest) * scale;
     y[at] = Y(finished);
   }

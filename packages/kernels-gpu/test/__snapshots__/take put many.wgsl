@@ -81,9 +81,18 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let i = i32(index % 50u);
   let batch = row / 3u;
   var sum = 0.0f;
+  var block0 = 0.0f;
+  var left0 = 32;
   for (var j = first_of[batch * 50u + u32(i)]; j >= 0; j = next_of[i32(batch) * 70 + j]) {
-    sum += f32(x[i32(row) * 70 + j]);
+    block0 += f32(x[i32(row) * 70 + j]);
+    left0--;
+    if (left0 == 0) {
+      sum += block0;
+      block0 = 0.0f;
+      left0 = 32;
+    }
   }
+  sum += block0;
   let finished = sum;
   y[index] = Y(finished);
 }
