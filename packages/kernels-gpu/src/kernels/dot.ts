@@ -6,7 +6,7 @@ import type { Op } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, type GpuKernel } from "../code.ts";
 import { coordinates, each, emitEpilogue, indent, mainOf, plus, sumOf, times, type EmittedEpilogue } from "../wgsl.ts";
-import { channelAt, leaves, outputsOf, productsOf, tapsOf, type Product } from "./product.ts";
+import { axisNames, channelAt, leaves, outputsOf, productsOf, tapsOf, type Product } from "./product.ts";
 import { loopInBlocks } from "./sums.ts";
 
 /** Outputs of a workgroup: rows × columns. */
@@ -46,7 +46,7 @@ function dotShader(p: Product, patch: Patch, epilogue: EmittedEpilogue): { code:
   const [taps, outputs] = [tapsOf(p), outputsOf(p)];
   const fours = inFours(p);
   const [wide, T] = fours ? [4, "vec4f"] : [1, "f32"];
-  const names = axes.map((_, i) => "ijklmn"[i]);
+  const names = axisNames(p);
   const outer = axes.flatMap(({ grid }, i) => (grid > 1 ? [i] : []));
   const summed = axes.flatMap(({ taps: n }, i) => (n > 1 ? [i] : []));
   const checked = axes.map(leaves);

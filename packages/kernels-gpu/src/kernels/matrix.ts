@@ -3,7 +3,7 @@
 
 import type { Matrices } from "../caps.ts";
 import { coordinates, each, indent, plus, sumOf, type EmittedEpilogue } from "../wgsl.ts";
-import { channelAt, outputsOf, type Product } from "./product.ts";
+import { axisNames, channelAt, outputsOf, type Product } from "./product.ts";
 import { pitchOf, subgroupsOf, threadsOf, type Tile } from "./tile.ts";
 
 /** What takes the place of sums in registers. */
@@ -32,7 +32,7 @@ export function matrixCode(p: Product, t: Tile, { rows, columns, depth }: Matric
   const working = (lines: readonly string[]) => [`if (subgroup < ${subgroups}) {`, indent(lines.join("\n")), "}"];
 
   const outer = p.axes.flatMap(({ grid: n }, i) => (n > 1 ? [i] : []));
-  const names = p.axes.map((_, i) => "ijklmn"[i]);
+  const names = axisNames(p);
   const grids = outer.map((i) => p.axes[i].grid);
   const element = plus(
     sumOf([

@@ -44,6 +44,9 @@ export function channelAt({ groups, rows: { count, plane = 1 } }: Product, part:
   return plane === 1 ? at : `(${at}) / ${plane}`;
 }
 
+/** Names of the coordinates along the axes. */
+export const axisNames = ({ axes }: Product): string[] => axes.map((_, i) => "ijklmn"[i] ?? `axis${i}x`);
+
 export const outputsOf = (p: Product): number => p.axes.reduce((n, { grid }) => n * grid, 1);
 export const tapsOf = (p: Product): number => p.axes.reduce((n, { taps }) => n * taps, 1);
 

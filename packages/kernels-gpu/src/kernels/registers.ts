@@ -10,7 +10,7 @@
 import { sizeOf } from "@conv/tensor";
 import type { EmittedEpilogue } from "../wgsl.ts";
 import { coordinates, mainOf, plus, sumOf, times } from "../wgsl.ts";
-import { channelAt, leaves, tapsOf, type Axis, type Product } from "./product.ts";
+import { axisNames, channelAt, leaves, tapsOf, type Axis, type Product } from "./product.ts";
 import { BLOCK, levelsOf } from "./sums.ts";
 
 export interface RegisterTile {
@@ -67,7 +67,7 @@ const combinations = (counts: readonly number[]): number[][] =>
 /** The shader: bindings a, x and y, and those of the epilogue. */
 export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEpilogue): { code: string; groups: number; enables: string[] } {
   const { axes } = p;
-  const names = axes.map((_, i) => "ijklmn"[i]);
+  const names = axisNames(p);
   const checked = axes.map((axis) => tapsOf(p) > 0 && leaves(axis));
   const { tiles, blocks, rowBlocks } = countsOf(p, t);
   const lines: string[] = [];

@@ -10,7 +10,7 @@
 
 import { coordinates, each, indent, mainOf, plus, sumOf, times, type EmittedEpilogue } from "../wgsl.ts";
 import { matrixCode } from "./matrix.ts";
-import { channelAt, leaves, outputsOf, tapsOf, type Product } from "./product.ts";
+import { axisNames, channelAt, leaves, outputsOf, tapsOf, type Product } from "./product.ts";
 import { loopInBlocks } from "./sums.ts";
 import { pitchOf, threadsOf, type Tile } from "./tile.ts";
 
@@ -61,7 +61,7 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
   const slices = Math.ceil(taps / t.depth);
   const share = Math.ceil(slices / t.splits);
   const ragged = taps % t.depth !== 0;
-  const names = p.axes.map((_, i) => "ijklmn"[i]);
+  const names = axisNames(p);
   const checked = p.axes.map(leaves);
   const outer = p.axes.flatMap(({ grid }, i) => (grid > 1 ? [i] : []));
   const summed = p.axes.flatMap(({ taps: n }, i) => (n > 1 ? [i] : []));
