@@ -54,9 +54,9 @@ describe.each([
 ])("%s", (_, more) => {
   const unary: [Expr, (x: number) => number, (x: number) => number][] = [
     [["exp", "a"], Math.exp, (x) => 4 + 2 * Math.abs(x)], // what WGSL allows, and the rounding
-    // expm1
+    [["expm1", "a"], Math.expm1, (x) => 6 + 2 * Math.max(0, x)],
     [["log", "a"], Math.log, () => 2],
-    // log1p
+    [["log1p", "a"], Math.log1p, () => 3],
     [["tanh", "a"], Math.tanh, () => 4],
     [["sqrt", "a"], Math.sqrt, () => 2],
     [["neg", "a"], (x) => -x, () => 0],
