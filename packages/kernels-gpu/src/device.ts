@@ -2,6 +2,7 @@
 
 import type { Choosing } from "@conv/ops/plan";
 import { unsupported } from "@conv/tensor";
+import type { WebGpu, WebGpuDevice } from "./api.ts";
 import { speedsOf, type Caps } from "./caps.ts";
 import { matricesOf } from "./matrices.ts";
 import { adapterWords } from "./words.ts";
@@ -71,26 +72,34 @@ export interface Opened {
 }
 
 /** A new device of the fastest adapter, with these features besides where it has them. Throws UnsupportedError, with the reason in one line, where there is none. */
-export async function openDevice(given?: GPU, besides: readonly string[] = []): Promise<Opened> {
-  const gpu = given ?? (await findGpu());
+export async function openDevice(given?: WebGpu, besides: readonly string[] = []): Promise<Opened> {
+  const gpu = (given as GPU | undefined) ?? (await findGpu());
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter)
     throw unsupported("gpu", "WebGPU is there, but no adapter: the machine has no GPU, or no driver for it (Vulkan, Metal or Direct3D 12)");
   const features = [...FEATURES, ...besides].filter((name) => adapter.features.has(name));
   const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
-  const device = await adapter.requestDevice({ requiredFeatures: features as GPUFeatureName[], requiredLimits });
-  const { architecture, device: model, description } = adapter.info;
-  const software =
-    adapter.info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(`${architecture} ${model} ${description}`);
+  return opened(await adapter.requestDevice({ requiredFeatures: features as GPUFeatureName[], requiredLimits }), adapter.info);
+}
+
+/** A device of the application, with what it was made with. */
+export const useDevice = (given: WebGpuDevice): Promise<Opened> => {
+  const device = given as GPUDevice;
+  return opened(device, device.adapterInfo ?? { vendor: "", architecture: "", device: "", description: "" });
+};
+
+async function opened(device: GPUDevice, info: Partial<GPUAdapterInfo> & Parameters<typeof adapterWords>[0]): Promise<Opened> {
+  const { architecture, device: model, description } = info;
+  const software = info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(`${architecture} ${model} ${description}`);
   const { limits } = device;
   return {
     device,
-    adapter: adapterWords(adapter.info),
+    adapter: adapterWords(info),
     offers: {
       software,
       subgroups: device.features.has("subgroups"),
       f16: device.features.has("shader-f16"),
-      matrices: await matricesOf(device, adapter.info),
+      matrices: await matricesOf(device, info),
       timestamps: device.features.has("timestamp-query"),
       storageBuffers: limits.maxStorageBuffersPerShaderStage,
       bindingBytes: limits.maxStorageBufferBindingSize,

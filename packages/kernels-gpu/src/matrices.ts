@@ -20,7 +20,7 @@ declare global {
 /** The largest matrices of float16, summed in float32, that a tile of 32 × 32 and a slice of 16 taps are made of; null where there are none. */
 export async function matricesOf(
   device: GPUDevice,
-  info: Pick<GPUAdapterInfo, "subgroupMaxSize" | "subgroupMatrixConfigs">,
+  info: Partial<Pick<GPUAdapterInfo, "subgroupMaxSize" | "subgroupMatrixConfigs">>,
 ): Promise<Matrices | null> {
   if (!["subgroups", "shader-f16", SUBGROUP_MATRIX].every((name) => device.features.has(name))) return null;
   const [best] = [...(info.subgroupMatrixConfigs ?? [])]

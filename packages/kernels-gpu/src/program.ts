@@ -1,7 +1,8 @@
 // A plan made into pipelines, buffers and the order in which they are dispatched: one submission a run, nothing read back in between.
 
 import { distinctCauses, root } from "@conv/ops/plan";
-import { bytesOf, formatShape, optimise, unsupported, type Buffer, type Graph, type Managed, type Program, type Step } from "@conv/tensor";
+import { bytesOf, formatShape, optimise, unsupported, type Buffer, type Graph, type Managed, type Step } from "@conv/tensor";
+import type { GpuProgram } from "./api.ts";
 import type { Caps } from "./caps.ts";
 import { inPlace, place, replacements, roundUp, type Home, type Placed } from "./place.ts";
 import { plan } from "./plan.ts";
@@ -13,17 +14,6 @@ export interface GpuTensorBuffer extends Buffer {
   readonly gpu: GPUBuffer;
   readonly id: number;
   version: number;
-}
-
-export interface GpuProgram extends Program {
-  /** Bytes of the buffers between its steps, and of those for outputs that cannot be written while inputs in their place are still read. */
-  readonly bytes: number;
-  /** All pipelines are compiled. Runs before that wait in order. */
-  readonly ready: Promise<void>;
-  /** The shaders, in the order in which they run. */
-  readonly shaders: readonly { readonly label: string; readonly code: string; readonly groups: number; readonly step: number }[];
-  /** Runs once and gives the seconds that the device took for each step. Throws UnsupportedError where the adapter has no timestamps. */
-  time(inputs: readonly Buffer[], outputs: readonly Buffer[]): Promise<number[]>;
 }
 
 /** Sets of buffers for which a program keeps its bind groups: training takes turns between few. */
@@ -69,16 +59,16 @@ export function compileProgram(
     groups: stage.groups,
     step: busy.indexOf(by),
   }));
-  const slots = slotBytes.map((bytes) => runtime.create(bytes, "memory of a program"));
-  blocks.forEach(({ data }, i) => {
-    if (data) device.queue.writeBuffer(slots[slotOf[i]], 0, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
-  });
   const replacing = replacements(graph, placement);
   // What may run in place is compiled when the first run tells whether it does.
   const pipelines = stages.map((s, i) =>
     replacing.inPlace.has(i) ? null : runtime.pipeline(shaders[i].code, s.stage.label, s.reads.length, s.writes.length),
   );
   const ready = Promise.all(pipelines.map((p) => p?.ready)).then(() => {});
+  const slots = allOrNone(runtime, slotBytes, "memory of a program");
+  blocks.forEach(({ data }, i) => {
+    if (data) void runtime.later(() => device.queue.writeBuffer(slots[slotOf[i]], 0, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength));
+  });
 
   const causes = distinctCauses(stages);
   const numbers = new Map(causes.map((c, i) => [c.join(), i]));
@@ -128,10 +118,23 @@ export function compileProgram(
     return bound;
   };
 
+  /** The same; if that fails it holds no more than before. */
+  const bindOrNone: typeof bind = (ins, outs) => {
+    const before = new Set(spare.keys());
+    try {
+      return bind(ins, outs);
+    } catch (error) {
+      const added = [...spare].filter(([o]) => !before.has(o));
+      for (const [o] of added) spare.delete(o);
+      runtime.destroy(added.map(([, buffer]) => buffer));
+      throw error;
+    }
+  };
+
   /** The program with these buffers, and those of its inputs and outputs. */
   const prepare = (ins: readonly GpuTensorBuffer[], outs: readonly GpuTensorBuffer[]) => {
     const key = [...ins, ...outs].map((b) => b.id).join(" ");
-    const bound = known.get(key) ?? bind(ins, outs);
+    const bound = known.get(key) ?? bindOrNone(ins, outs);
     known.delete(key);
     known.set(key, bound); // the last to go
     if (known.size > MOST_BINDINGS) known.delete(known.keys().next().value!);
@@ -174,7 +177,7 @@ export function compileProgram(
     run(inputs: readonly GpuTensorBuffer[], outputs: readonly GpuTensorBuffer[]) {
       const prepared = prepare(inputs, outputs);
       const { bound } = prepared;
-      runtime.later(
+      void runtime.later(
         () => {
           const encoder = encode(prepared);
           if (encoder) device.queue.submit([encoder.finish()]);
@@ -191,33 +194,42 @@ export function compileProgram(
       const count = 2 * stages.length;
       if (count === 0) return seconds;
       const set = device.createQuerySet({ type: "timestamp", count });
-      const resolved = device.createBuffer({ size: 8 * count, usage: USAGE.queryResolve | USAGE.copySrc });
-      const readable = device.createBuffer({ size: 8 * count, usage: USAGE.mapRead | USAGE.copyDst });
+      const made: GPUBuffer[] = [];
+      const create = (usage: number) => made[made.push(runtime.create(8 * count, "times", usage)) - 1];
       try {
-        await new Promise<void>((resolve) =>
-          runtime.later(() => {
-            const encoder = encode(prepared, (i) => ({ querySet: set, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 }));
-            encoder?.resolveQuerySet(set, 0, count, resolved, 0);
-            encoder?.copyBufferToBuffer(resolved, 0, readable, 0, 8 * count);
-            if (encoder) device.queue.submit([encoder.finish()]);
-            resolve();
-          }, prepared.bound.ready),
-        );
+        const [resolved, readable] = [create(USAGE.queryResolve | USAGE.copySrc), create(USAGE.mapRead | USAGE.copyDst)];
+        await runtime.later(() => {
+          const encoder = encode(prepared, (i) => ({ querySet: set, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 }));
+          encoder?.resolveQuerySet(set, 0, count, resolved, 0);
+          encoder?.copyBufferToBuffer(resolved, 0, readable, 0, 8 * count);
+          if (encoder) device.queue.submit([encoder.finish()]);
+        }, prepared.bound.ready);
         const ticks = new BigUint64Array(await runtime.mapped(readable));
         shaders.forEach(({ step }, i) => (seconds[step] += Number(ticks[2 * i + 1] - ticks[2 * i]) / 1e9));
         return seconds;
       } finally {
-        for (const resource of [set, resolved, readable]) resource.destroy();
+        set.destroy();
+        runtime.destroy(made);
       }
     },
     dispose() {
       live = false;
-      runtime.later(() => {
-        for (const buffer of [...slots, ...spare.values()]) buffer.destroy();
-        known.clear();
-      });
+      known.clear();
+      runtime.destroy([...slots, ...spare.values()]);
     },
   };
+}
+
+/** A buffer of each size, or an error and none. */
+function allOrNone(runtime: Runtime, sizes: readonly number[], what: string): GPUBuffer[] {
+  const made: GPUBuffer[] = [];
+  try {
+    for (const bytes of sizes) made.push(runtime.create(bytes, what));
+    return made;
+  } catch (error) {
+    runtime.destroy(made);
+    throw error;
+  }
 }
 
 /** Throws RangeError, with the numbers, where a value or a kernel is beyond the limits of the adapter. */

@@ -28,34 +28,61 @@ export interface Runtime {
   fail(error: unknown): void;
   /** What a buffer holds that is made to be read, once all before is done. Throws the first thing that went wrong before. */
   mapped(buffer: GPUBuffer): Promise<ArrayBuffer>;
-  /** Calls `go` after all calls before it, and after `until` where that is still to come. */
-  later(go: () => void, until?: Promise<void> | null): void;
+  /** Calls `go` after all calls before it, and after `until` where that is still to come. Comes when it is done, or never will be. */
+  later(go: () => void, until?: Promise<void> | null): Promise<void>;
   /** A buffer, of a tensor unless `usage` says otherwise. Throws RangeError beyond the device's limit; that memory is short is found out later. */
   create(bytes: number, what: string, usage?: number): GPUBuffer;
+  /** Destroys buffers, after all calls before. */
+  destroy(buffers: Iterable<GPUBuffer>): void;
   /** The pipeline of a shader whose bindings are `reads` buffers read, then `writes` buffers written. */
   pipeline(code: string, label: string, reads: number, writes: number): Pipeline;
 }
 
+/** How long to wait for the reason that a device tells when it is lost. */
+const REASON_MS = 5000;
+
+/** `shared`: the device is the application's. Its errors are not listened to, and it is left alive. */
 export function createRuntime(
   device: GPUDevice,
   caps: Caps,
   onProgress: (ready: number, total: number) => void,
   managed: Pick<Managed<Buffer, Program, never>, "fail" | "inUse" | "mustRun">,
+  shared: boolean,
 ): Runtime & { close(): void; readonly lost: Promise<string> } {
-  const queue: { go(): void; until: Promise<void> | null }[] = [];
+  const queue: { go(): void; done(): void; until: Promise<void> | null }[] = [];
   const layouts = new Map<string, GPUBindGroupLayout>();
   const pipelines = new Map<string, Pipeline>();
+  const buffers = new Set<GPUBuffer>();
   let [ready, total] = [0, 0];
   let failure: { readonly error: unknown } | null = null;
   /** Answers to come, whether there was an error. */
   const pending = new Set<Promise<unknown>>();
   let symptom: { readonly error: unknown } | null = null;
+  /** What to do with those who wait when the device is lost, or the back end closed; null once it is. */
+  let waiting: Set<() => void> | null = new Set();
   let closed = false;
+  let tellLost: (reason: string) => void;
+  const lost = new Promise<string>((resolve) => (tellLost = resolve));
+
+  /** The same, but that it ends with the device: some implementations leave promises open then. */
+  const untilEnd = <R>(promise: Promise<R>): Promise<R | void> =>
+    new Promise((resolve, reject) => {
+      const stop = () => resolve();
+      if (waiting) waiting.add(stop);
+      else stop();
+      void promise.then(resolve, reject).then(() => waiting?.delete(stop));
+    });
+  const end = (reason: string) => {
+    const all = waiting ?? [];
+    waiting = null;
+    tellLost(reason);
+    for (const stop of all) stop();
+  };
 
   const fail = (error: unknown) => void (failure ??= { error });
   /** Ends the innermost error scope, and says what to do if there was an error. */
   const answer = (go: (error: GPUError) => void) => {
-    const given = device.popErrorScope().then(
+    const given = untilEnd(device.popErrorScope()).then(
       (error) => error && go(error),
       () => {}, // the device is lost
     );
@@ -64,48 +91,71 @@ export function createRuntime(
   };
   const suffer = (error: unknown) => void (symptom ??= { error });
   const refused = ({ message }: GPUError) => suffer(new Error(`gpu: ${message}`));
-  // Refusals are asked for at each read: browsers tell of what nobody asks for when the read is long over.
-  device.pushErrorScope("validation");
-  device.addEventListener("uncapturederror", (event) => {
+  /** Does something in an error scope of its own. */
+  const scoped = <R>(filter: GPUErrorFilter, go: () => R, found: (error: GPUError) => void): R => {
+    device.pushErrorScope(filter);
+    try {
+      return go();
+    } finally {
+      answer(found);
+    }
+  };
+  /** What is refused of a device that is shared is asked for at each call; else at each read: an open scope would hide the application's errors. */
+  const checked = <R>(go: () => R): R => (shared ? scoped("validation", go, refused) : go());
+  const listener = (event: GPUUncapturedErrorEvent) => {
     event.preventDefault();
     refused(event.error);
-  });
-  const lost = device.lost.then(({ reason, message }) => {
-    if (closed) return "gpu: disposed of";
+  };
+  if (!shared) {
+    // Browsers tell of what nobody asks for when the read is long over.
+    device.pushErrorScope("validation");
+    device.addEventListener("uncapturederror", listener);
+  }
+  void device.lost.then(({ reason, message }) => {
+    if (closed) return;
     const gone = `gpu: the device was lost (${reason}${message && `: ${message}`}); make the back end again`;
     managed.fail(new Error(gone));
-    return gone;
+    end(gone);
   });
 
   const turn = () => {
     while (queue.length) {
-      const { go, until } = queue[0];
-      if (until) {
+      const { go, done, until } = queue[0];
+      if (until && waiting) {
         queue[0].until = null;
-        void until.then(turn, turn);
+        void untilEnd(until).then(turn, turn);
         return;
       }
       queue.shift();
       try {
-        go();
+        if (!closed) checked(go);
       } catch (error) {
         fail(error);
       }
+      done();
     }
   };
 
-  return {
+  const runtime: Runtime & { close(): void; readonly lost: Promise<string> } = {
     device,
     caps,
     lost,
     fail,
     async mapped(buffer) {
-      answer(refused);
-      device.pushErrorScope("validation");
+      managed.mustRun();
+      if (!shared) {
+        answer(refused);
+        device.pushErrorScope("validation");
+      }
       try {
-        await buffer.mapAsync(MAP_READ);
+        await untilEnd(buffer.mapAsync(MAP_READ));
       } catch (error) {
-        if (error instanceof DOMException && error.name === "AbortError") await lost; // nothing else interrupts it
+        managed.mustRun();
+        // Only the loss of the device interrupts it: its reason comes soon.
+        let timer: ReturnType<typeof setTimeout> | undefined;
+        const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, REASON_MS)));
+        if (error instanceof DOMException && error.name === "AbortError") await untilEnd(late);
+        clearTimeout(timer);
         suffer(error);
       }
       await Promise.all(pending);
@@ -116,16 +166,23 @@ export function createRuntime(
       return buffer.getMappedRange();
     },
     later(go, until = null) {
-      queue.push({ go, until });
-      if (queue.length === 1) turn();
+      return new Promise((done) => {
+        queue.push({ go, done, until });
+        if (queue.length === 1) turn();
+      });
     },
     create(bytes, what, usage = USAGE.storage | USAGE.copySrc | USAGE.copyDst) {
       if (bytes > caps.bufferBytes)
         throw new RangeError(`gpu: ${what} takes ${formatBytes(bytes)}, a buffer of this adapter holds ${formatBytes(caps.bufferBytes)}`);
-      device.pushErrorScope("out-of-memory");
-      const buffer = device.createBuffer({ size: bytes, usage, label: what });
-      answer(() => fail(new RangeError(`gpu: no room for ${what} of ${formatBytes(bytes)}${managed.inUse()}`)));
+      const none = () => fail(new RangeError(`gpu: no room for ${what} of ${formatBytes(bytes)}${managed.inUse()}`));
+      const buffer = scoped("out-of-memory", () => checked(() => device.createBuffer({ size: bytes, usage, label: what })), none);
+      buffers.add(buffer);
       return buffer;
+    },
+    destroy(list) {
+      void runtime.later(() => {
+        for (const buffer of list) if (buffers.delete(buffer)) buffer.destroy();
+      });
     },
     pipeline(code, label, reads, writes) {
       const known = pipelines.get(code);
@@ -141,19 +198,24 @@ export function createRuntime(
         layout = device.createBindGroupLayout({ entries: Array.from({ length: reads + writes }, (_, i) => entry(i)) });
         layouts.set(key, layout);
       }
+      const bindGroupLayouts = [layout];
+      const compiling = untilEnd(
+        checked(() =>
+          device.createComputePipelineAsync({
+            label,
+            layout: device.createPipelineLayout({ bindGroupLayouts }),
+            compute: { module: device.createShaderModule({ code, label }), entryPoint: "main" },
+          }),
+        ),
+      );
       total++;
-      const compiling = device.createComputePipelineAsync({
-        label,
-        layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-        compute: { module: device.createShaderModule({ code, label }), entryPoint: "main" },
-      });
       const made: Pipeline = {
         layout,
         pipeline: null,
         failure: null,
         ready: compiling.then(
           (pipeline) => {
-            made.pipeline = pipeline;
+            made.pipeline = pipeline ?? null;
             onProgress(++ready, total);
           },
           (error: unknown) => {
@@ -169,7 +231,15 @@ export function createRuntime(
     close() {
       closed = true;
       pipelines.clear();
-      device.destroy();
+      end("gpu: disposed of");
+      turn();
+      for (const buffer of buffers) buffer.destroy();
+      buffers.clear();
+      if (!shared) {
+        device.removeEventListener("uncapturederror", listener);
+        device.destroy();
+      }
     },
   };
+  return runtime;
 }

@@ -5,8 +5,8 @@ import { bytesOf, createHost, node, spec, trace, UnsupportedError, type Graph, t
 import { check, draw, runOnce } from "@conv/testkit";
 import { softwareGpu, validatingGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createGpu, type GpuBackend } from "../src/index.ts";
-import { asCore } from "./disguised.ts";
+import { createGpu, type GpuBackend, type GpuOptions } from "../src/index.ts";
+import { asCore, asHardware } from "./disguised.ts";
 
 const geometry = convGeometry(spec([2, 20, 9, 11]), spec([24, 10, 3, 3]), { padding: 1, stride: 2, groups: 2 });
 const problems: [kernel: string, shapes: number[][], fn: (...xs: Value[]) => Value][] = [
@@ -24,10 +24,31 @@ const problems: [kernel: string, shapes: number[][], fn: (...xs: Value[]) => Val
 
 const graphOf = ([, shapes, fn]: (typeof problems)[number]): Graph => trace(fn, shapes.map((shape) => spec(shape))); // prettier-ignore
 
-it.each(["storage", "arithmetic"])("%s in float16 is refused where the adapter has none", async (what) => {
-  const made = createGpu({ gpu: asCore(validatingGpu()), [what]: "float16" });
+it("storage in float16 is refused where the adapter has none", async () => {
+  const made = createGpu({ gpu: asCore(validatingGpu()), storage: "float16" });
   await expect(made).rejects.toThrow(UnsupportedError);
-  await expect(made).rejects.toThrow(new RegExp(`^gpu: ${what} float16 needs the feature shader-f16, which .+ does not have$`));
+  await expect(made).rejects.toThrow(/^gpu: storage float16 needs the feature shader-f16, which .+ does not have$/);
+});
+
+describe("precision", () => {
+  const graph = trace((x, w) => conv(x, w, { padding: 1 }), [spec([1, 64, 56, 56]), spec([64, 64, 3, 3])]);
+  const chosen = async (options: GpuOptions): Promise<string[]> => {
+    using gpu = await createGpu(options);
+    return gpu.compile(graph).steps.map((s) => s.kernel);
+  };
+  it("exact takes plain sums alone, balanced short convolutions, fast float16 where there is some", async () => {
+    const gpu = asHardware(validatingGpu());
+    expect(await chosen({ gpu, precision: "exact" })).toEqual(["igemm"]);
+    expect(await chosen({ gpu, precision: "balanced" })).toEqual(["winograd2d6"]);
+    expect(await chosen({ gpu })).toEqual(await chosen({ gpu, precision: "balanced" }));
+    expect(await chosen({ gpu, precision: "fast", prefer: ["igemmF16"] })).toEqual(["igemmF16"]);
+    expect(await chosen({ gpu, precision: "balanced", prefer: ["igemmF16"] })).not.toEqual(["igemmF16"]);
+    expect(await chosen({ gpu: asCore(validatingGpu()), precision: "fast", prefer: ["igemmF16"] })).not.toEqual(["igemmF16"]);
+  });
+  it("is one of three words", async () => {
+    const wrong = { gpu: validatingGpu(), precision: "high" } as unknown as GpuOptions;
+    await expect(createGpu(wrong)).rejects.toThrow(new RangeError('gpu: precision "high" is none of exact, balanced, fast'));
+  });
 });
 
 it.each(problems)("%s is not taken unless it is asked for", async (kernel, ...rest) => {
@@ -38,7 +59,7 @@ it.each(problems)("%s is not taken unless it is asked for", async (kernel, ...re
 });
 
 it("matrices of subgroups are not taken where the adapter has none", async () => {
-  const gpu = await createGpu({ gpu: validatingGpu(), arithmetic: "float16", prefer: ["igemmMatrix"] });
+  const gpu = await createGpu({ gpu: validatingGpu(), precision: "fast", prefer: ["igemmMatrix"] });
   expect(gpu.caps.matrices).toBeNull();
   expect(gpu.compile(graphOf(problems[0])).steps.map((s) => s.kernel)).not.toContain("igemmMatrix");
   gpu.dispose();
@@ -47,7 +68,7 @@ it("matrices of subgroups are not taken where the adapter has none", async () =>
 // Dawn's null back end has float16, but no matrices of subgroups.
 it.each(problems.filter(([kernel]) => !kernel.endsWith("Matrix")))("%s is code that WebGPU accepts", async (...problem) => {
   const [kernel] = problem;
-  const gpu = await createGpu({ gpu: validatingGpu(), arithmetic: "float16", storage: "float16", prefer: [kernel] });
+  const gpu = await createGpu({ gpu: validatingGpu(), precision: "fast", storage: "float16", prefer: [kernel] });
   const graph = graphOf(problem);
   const program = gpu.compile(graph);
   expect(program.steps.map((s) => s.kernel)).toEqual([kernel]);
@@ -58,17 +79,12 @@ it.each(problems.filter(([kernel]) => !kernel.endsWith("Matrix")))("%s is code t
 });
 
 describe("within the stated bound", { timeout: 120_000 }, () => {
-  let gpu: GpuBackend | null = null;
-  beforeAll(async () => {
-    gpu = await createGpu({ gpu: await softwareGpu(), arithmetic: "float16" }).catch((error: unknown) => {
-      if (error instanceof UnsupportedError && error.message.includes("shader-f16")) return null;
-      throw error;
-    });
-  });
-  afterAll(() => gpu?.dispose());
+  let gpu: GpuBackend;
+  beforeAll(async () => void (gpu = await createGpu({ gpu: await softwareGpu(), precision: "fast" })));
+  afterAll(() => gpu.dispose());
 
   it.for(problems)("%s of %j", async (problem, { skip }) => {
-    if (!gpu) return skip("the adapter has no shader-f16");
+    if (!gpu.caps.f16) return skip("the adapter has no shader-f16");
     const [kernel] = problem;
     if (kernel.endsWith("Matrix") && !gpu.caps.matrices) return skip("the adapter has no chromium-experimental-subgroup-matrix");
     const graph = graphOf(problem);

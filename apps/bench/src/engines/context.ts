@@ -43,4 +43,4 @@ export interface Context {
 }
 
 /** What Conv's back end of a GPU is given where float16 is asked for. */
-export const HALF = { storage: "float16", arithmetic: "float16" } as const;
+export const HALF = { storage: "float16", precision: "fast" } as const;

@@ -26,9 +26,6 @@ export interface Devices {
   forget(device: Device): void;
 }
 
-/** Plain sums on both: what the page explains term by term is what was computed. */
-const ROUNDOFF = 0;
-
 /** `onProgress` tells how many of the shaders that are waited for are compiled. */
 export function createDevices(onProgress: (ready: number, total: number) => void): Devices {
   const known = new Map<DeviceChoice, Device>();
@@ -40,9 +37,10 @@ export function createDevices(onProgress: (ready: number, total: number) => void
       if (ready === total) done = total;
     };
   };
+  // Plain sums on both: what the page explains term by term is what was computed.
   const creators = {
-    gpu: () => createGpu({ roundoff: ROUNDOFF, onProgress: progress() }),
-    cpu: () => createCpu({ roundoff: ROUNDOFF }),
+    gpu: () => createGpu({ precision: "exact", onProgress: progress() }),
+    cpu: () => createCpu({ roundoff: 0 }),
   };
   const keep = (backend: CpuBackend | GpuBackend): Device => {
     const device = deviceOf(backend);
