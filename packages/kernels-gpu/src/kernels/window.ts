@@ -80,7 +80,7 @@ const cellsOf = (sizes: readonly number[]): number[][] =>
 
 /**
  * A function that finds the maximum of a window of `x` (`what` is best), or where in its plane it is (won): the first of equals. The
- * reference goes the same way: what was first stays, unless another is larger; the first NaN is larger than all.
+ * reference goes the same way: what was first stays, unless another is larger; the last NaN is the maximum.
  */
 export function winnerOf(g: PoolGeometry, what: "best" | "won" = "won"): string {
   const { before, each } = tapsOf(g);
@@ -94,7 +94,7 @@ export function winnerOf(g: PoolGeometry, what: "best" | "won" = "won"): string 
   const parameters = ["plane: i32", ...outputNames(g).map((name) => `${name}: u32`)].join(", ");
   return `fn consider(plane: i32, at: i32, won: ptr<function, i32>, best: ptr<function, f32>) {
   let v = f32(x[plane + at]);
-  let better = ${sure ? "" : "(*won < 0) | "}(!is_nan(*best) & ((v > *best) | is_nan(v)));
+  let better = ${sure ? "" : "(*won < 0) | "}is_nan(v) | (!is_nan(*best) & (v > *best));
   *best = select(*best, v, better);
   *won = select(*won, at, better);
 }

@@ -25,7 +25,7 @@ fn is_nan(x: f32) -> bool {
 
 fn consider(plane: i32, at: i32, won: ptr<function, i32>, best: ptr<function, f32>) {
   let v = f32(x[plane + at]);
-  let better = (!is_nan(*best) & ((v > *best) | is_nan(v)));
+  let better = is_nan(v) | (!is_nan(*best) & (v > *best));
   *best = select(*best, v, better);
   *won = select(*won, at, better);
 }
