@@ -34,7 +34,7 @@ async function computed(fs: readonly Expr[], inputs: readonly (readonly number[]
   return results;
 }
 
-const flushed = (v: number) => (Math.abs(v) < LEAST ? 0 * v : v);
+const flushed = (v: number) => (Math.abs(v) < LEAST ? (v < 0 ? -0 : 0) : v);
 
 /** Units in the last place between what came and what is right, with the arguments flushed or not; 0 where both are NaN or the same infinity. */
 function ulps(got: number, wants: readonly number[]): number {
