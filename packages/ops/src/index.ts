@@ -62,8 +62,10 @@ export {
   dice,
   hinge,
   huber,
+  lossTerms,
   squaredError,
   type CrossEntropyOptions,
+  type LossTerms,
 } from "./loss.ts";
 export { linear, matmul, matmulGeometry, matmulOp, type MatmulGeometry, type MatmulParams } from "./matmul.ts";
 export { max, maxOp } from "./max.ts";

@@ -1,26 +1,46 @@
-// Losses, made of other ops, with PyTorch's definitions and its default, the mean; each is a scalar.
+// Losses, made of other ops, with PyTorch's definitions and its default, the mean; each is a scalar. Of a traced one, `lossTerms` gives
+// the sum and the weight whose quotient it is, so that batches of different weights can be put together.
 
 import { formatShape, sameShape, scope, shapeError, sizeOf, tensor, Value, type Arg } from "@conv/tensor";
 import { full, oneHot } from "./create.ts";
-import { abs, affine, div, map, mul, relu, square, sub } from "./elementwise.ts";
-import { mul as times, type Expr } from "./expr.ts";
-import { mean } from "./mean.ts";
-import { concat, reshape, transpose } from "./move.ts";
+import { abs, affine, div, map, mul, square, sub } from "./elementwise.ts";
+import { mul as times, variable, type Expr } from "./expr.ts";
+import { concat, transpose } from "./move.ts";
 import { sum } from "./reduce.ts";
 import { logSoftmax } from "./softmax.ts";
+
+/** A loss before it is divided: what was lost, and how much was measured (labels, their weights, or elements). Both have one element. */
+export interface LossTerms {
+  readonly sum: Value;
+  readonly weight: Value;
+}
+
+const termsOf = /* @__PURE__ */ new WeakMap<Value, LossTerms>();
+
+/** Sum and weight of a traced mean that a loss of this package returned; undefined for any other value. */
+export const lossTerms = (mean: Value): LossTerms | undefined => termsOf.get(mean);
+
+function quotient<T extends Arg>(total: T, weight: T | number): T {
+  const result = typeof weight === "number" ? affine(total, 1 / weight) : div(total, weight);
+  if (result instanceof Value)
+    termsOf.set(result, { sum: total as Value, weight: typeof weight === "number" ? full([], weight) : (weight as Value) });
+  return result;
+}
+
+const mean = <T extends Arg>(x: T): T => quotient(sum(x), sizeOf(x.shape));
 
 export interface CrossEntropyOptions {
   /** How much of each label is shared out evenly among all classes, in [0, 1). */
   readonly labelSmoothing?: number;
-  /** What a sample of each class counts for; the mean is by these. */
+  /** What a sample of each class counts for, finite and ≥ 0; the mean is by these. */
   readonly weights?: readonly number[];
 }
 
 /**
  * −1/n Σ log softmax(logits)[i, labels[i]]: logits (n, classes, …space), labels int32 (n, …space) → scalar; with space, n is the number of
  * all labels. With smoothing ε a label is 1 − ε + ε/classes at its class and ε/classes at the others. With weights w the term of class c
- * is multiplied by w[c], and n is Σ w[labels[i]]. A label out of range adds nothing to the sum but counts in n, except by weights. Throws
- * ShapeError.
+ * is multiplied by w[c], and n is Σ w[labels[i]]. A label out of range adds nothing to the sum and has no gradient; it counts in n, except
+ * by weights (ones, if nothing else), where it weighs nothing. Throws ShapeError.
  */
 export function crossEntropy<T extends Arg>(logits: T, labels: T, { labelSmoothing = 0, weights }: CrossEntropyOptions = {}): T {
   const [n, classes, ...space] = logits.shape;
@@ -30,20 +50,32 @@ export function crossEntropy<T extends Arg>(logits: T, labels: T, { labelSmoothi
       `logits ${formatShape(logits.shape)} and labels ${formatShape(labels.shape)} are not ${space.length ? "n×classes×space and n×space" : "n×classes and n"}`,
     );
   const count = sizeOf(labels.shape);
-  if (count === 0) throw shapeError("crossEntropy", "the batch is empty", 0);
+  mustMeasure("crossEntropy", count);
   if (!(labelSmoothing >= 0 && labelSmoothing < 1)) throw shapeError("crossEntropy", `label smoothing ${labelSmoothing} is not in [0, 1)`);
   if (weights && weights.length !== classes) throw shapeError("crossEntropy", `${weights.length} weights for ${classes} classes`);
+  if (weights && !Array.from(weights).every((w) => w >= 0 && w < Infinity))
+    throw shapeError("crossEntropy", `weights ${weights.join(", ")} are not finite numbers ≥ 0`);
   return scope(() => {
     const last = logits.shape.map((_, axis) => axis).toSpliced(1, 1);
     const p = logSoftmax(space.length ? transpose(logits, [...last, 1]) : logits, -1);
     const own = oneHot(labels, classes);
-    const smooth: Expr = labelSmoothing ? ["add", ["mul", 1 - labelSmoothing, "b"], labelSmoothing / classes] : "b";
-    if (!weights) return affine(sum(map("crossEntropy", ["mul", "a", smooth], [p, own])), -1 / count);
+    // What is not chosen may be infinite: it is passed over, never multiplied by 0. a is p and b is own; c is 1 for labels in range.
+    const inputs = [p, own];
+    const next = (x: T) => variable(inputs.push(x) - 1);
+    const share = labelSmoothing / classes;
+    const [counts, term]: Expr[] = labelSmoothing
+      ? [next(sum(own, -1, true)), ["mul", ["select", "b", 1 - labelSmoothing + share, share], ["neg", "a"]]]
+      : ["b", ["neg", "a"]];
+    if (!weights) return quotient(sum(map("crossEntropy", ["select", counts, term, 0], inputs)), count);
     const w = constants(logits, weights);
-    const total = sum(map("crossEntropy", ["mul", ["neg", "c"], ["mul", "a", smooth]], [p, own, w]));
-    return div(total, sum(mul(own, w)));
+    const by = next(w);
+    const total = sum(map("crossEntropy", ["select", ["mul", counts, by], ["mul", by, term], 0], inputs));
+    return quotient(total, sum(mul(own, w)));
   });
 }
+
+/** x[i, labels[i]] of x (n, classes) as (n, 1), 0 where the label is out of range. */
+const atLabels = <T extends Arg>(x: T, own: T): T => sum(map("atLabels", ["select", "b", "a", 0], [x, own]), 1, true);
 
 /** These numbers where `like` is: traced, equal neighbours as one constant. */
 function constants<T extends Arg>(like: T, values: readonly number[]): T {
@@ -54,6 +86,11 @@ function constants<T extends Arg>(like: T, values: readonly number[]): T {
 
 function mustEqual(op: string, y: Arg, target: Arg): void {
   if (!sameShape(y.shape, target.shape)) throw shapeError(op, `output has shape ${formatShape(y.shape)}, target has ${formatShape(target.shape)}`);
+  mustMeasure(op, sizeOf(y.shape));
+}
+
+function mustMeasure(op: string, count: number): void {
+  if (count === 0) throw shapeError(op, "the batch is empty", 0);
 }
 
 /** Mean of (y − target)² over all elements; equal shapes. Throws ShapeError. */
@@ -109,19 +146,24 @@ export function binaryCrossEntropyWithLogits<T extends Arg>(x: T, target: T, { p
 
 /**
  * The hinge loss of several classes (torch.nn.MultiMarginLoss): mean over samples of Σ max(0, margin − x[own] + x[c])ᵖ over the other
- * classes c, divided by the number of classes; x (n, classes), labels int32 (n) → scalar; p is 1 or 2. Throws ShapeError.
+ * classes c, divided by the number of classes; x (n, classes), labels int32 (n) → scalar; p is 1 or 2. A label out of range adds nothing
+ * and counts. Throws ShapeError.
  */
 export function hinge<T extends Arg>(x: T, labels: T, { margin = 1, p = 1 }: { readonly margin?: number; readonly p?: 1 | 2 } = {}): T {
   const [n, classes] = x.shape;
   if (x.shape.length !== 2 || !sameShape(labels.shape, [n]))
     throw shapeError("hinge", `scores ${formatShape(x.shape)} and labels ${formatShape(labels.shape)} are not n×classes and n`);
+  mustMeasure("hinge", n);
   if (p !== 1 && p !== 2) throw shapeError("hinge", `p is ${p}, must be 1 or 2`);
   return scope(() => {
     const own = oneHot(labels, classes);
-    const mine = reshape(sum(mul(x, own), 1), [n, 1]);
-    const short = relu(map("margin", ["add", ["sub", "a", "b"], margin], [x, mine]));
-    const each = p === 2 ? square(short) : short;
-    return affine(sum(map("others", ["mul", "a", ["sub", 1, "b"]], [each, own])), 1 / (n * classes));
+    // b is x at the label, d − c is 1 at the other classes of a label in range.
+    const inputs = [x, atLabels(x, own), own, sum(own, 1, true)];
+    const short: Expr = ["max", ["add", ["sub", "a", "b"], margin], 0];
+    const others = (e: Expr): Expr => ["select", ["sub", "d", "c"], e, 0];
+    const slope = others(p === 2 ? ["mul", 2, short] : ["gt", short, 0]);
+    const f = others(p === 2 ? ["mul", short, short] : short);
+    return quotient(affine(sum(map("hinge", f, inputs, [slope, ["neg", slope], 0, 0])), 1 / classes), n);
   });
 }
 

@@ -1,7 +1,7 @@
 // LeNet-5 as it was published: LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition",
 // Proc. IEEE 86 (11), 1998, section II. 60,000 trainable parameters.
 
-import { affine, exp, log, mean, mul, oneHot, sub, sum } from "@conv/ops";
+import { affine, exp, log, mean, map, oneHot, sub, sum } from "@conv/ops";
 import type { Value } from "@conv/tensor";
 import { scaledTanh } from "../activation.ts";
 import { flatten, linear, pipe, sequential } from "../basic.ts";
@@ -38,7 +38,7 @@ export const c3Table: ConnectionTable = [
 export const maximumAPosteriori =
   (j: number) =>
   (scores: Value, labels: Value): Value => {
-    const right = sum(mul(scores, oneHot(labels, scores.shape[1])), 1);
+    const right = sum(map("right", ["select", "b", "a", 0], [scores, oneHot(labels, scores.shape[1])]), 1);
     const rivals = log(affine(sum(exp(scores), 1), 1, Math.exp(-j)));
     return mean(sub(rivals, right));
   };
