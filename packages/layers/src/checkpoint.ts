@@ -19,10 +19,15 @@ export interface Position {
   /** Completed steps since the beginning, and the updates of weights that they made: one each, unless gradients are gathered. */
   readonly steps: number;
   readonly updates: number;
-  /** Over the epoch under way: samples seen, Σ loss·samples, right answers (a share of a sample where it has many labels). */
+  /** Over the epoch under way: samples seen, and Σ loss·weight, Σ weight of the losses of its batches. */
   readonly seen: number;
   readonly loss: number;
+  readonly weight: number;
+  /** Σ of what layers and regularizers added to a batch, times its samples. */
+  readonly added: number;
+  /** Right answers, of so many labels. */
   readonly right: number;
+  readonly labels: number;
   /** Lowest validation loss so far (null: none yet), and epochs since. */
   readonly best: number | null;
   readonly stale: number;
@@ -69,19 +74,39 @@ function positionOf(json: string): Position {
   } catch {
     throw shapeError("checkpoint", "the position is no valid JSON");
   }
-  if (!isPosition(value)) throw shapeError("checkpoint", "the position lacks a number or has one that can't be");
-  return value;
+  // Files of before losses had weights.
+  const position: unknown =
+    typeof value === "object" && value !== null && !("weight" in value) && "seen" in value
+      ? { ...value, weight: value.seen, added: 0, labels: value.seen }
+      : value;
+  const fault = faultOf(position);
+  if (fault || !isPosition(position))
+    throw shapeError("checkpoint", `the position lacks a number or has one that can't be${fault ? `: ${fault}` : ""}`);
+  return position;
 }
 
-function isPosition(value: unknown): value is Position {
-  if (typeof value !== "object" || value === null) return false;
-  const at = new Map(Object.entries(value));
-  const best = at.get("best");
-  return (
-    wholes.every((key) => Number.isSafeInteger(at.get(key)) && at.get(key) >= 0) &&
-    Number.isSafeInteger(at.get("seed")) &&
-    Number.isFinite(at.get("loss")) &&
-    Number.isFinite(at.get("right")) &&
-    (best === null || Number.isFinite(best))
-  );
+const isPosition = (value: unknown): value is Position => typeof value === "object" && value !== null;
+
+/** What is wrong with a position, "" where nothing is. */
+function faultOf(value: unknown): string {
+  if (!isPosition(value)) return "no object";
+  const key = wholes.find((name) => !(Number.isSafeInteger(value[name]) && value[name] >= 0));
+  if (key) return key;
+  const { seed, batch, samples, epoch, step, steps, updates, seen, loss, weight, added, right, labels, best, stale } = value;
+  const sound = {
+    seed: Number.isSafeInteger(seed),
+    batch: batch >= 1,
+    step: step <= Math.ceil(samples / batch),
+    steps: steps >= step + epoch,
+    updates: updates <= steps,
+    seen: seen <= Math.min(step * batch, samples),
+    loss: Number.isFinite(loss) && (step > 0 || loss === 0),
+    weight: weight >= 0 && Number.isFinite(weight),
+    added: Number.isFinite(added),
+    right: right >= 0 && right <= labels,
+    labels: Number.isFinite(labels) && (step > 0 || labels === 0),
+    best: best === null || Number.isFinite(best),
+    stale: stale <= epoch,
+  };
+  return Object.entries(sound).find(([, fine]) => !fine)?.[0] ?? "";
 }

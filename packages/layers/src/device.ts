@@ -6,7 +6,7 @@ import { flagGraph, originOf, type Origin } from "./diagnose.ts";
 import { readFloats, targetKey, upload } from "./forward.ts";
 import type { Entry, Model } from "./layer.ts";
 import type { Optimizer } from "./optim.ts";
-import { slotsOf, traceGradients, traceStep, traceUpdate, type Slot, type StepOptions } from "./step.ts";
+import { followedOf, slotsOf, traceGradients, traceStep, traceUpdate, type Slot, type StepOptions } from "./step.ts";
 
 /** What a pass over a batch needs besides what lies on the device; `seed` gives that of each use of randomness. */
 export interface Pass extends Batch {
@@ -22,11 +22,17 @@ export interface StepPass extends Pass {
 }
 
 /** What a step answers, once it is read. */
-export interface StepOutput {
-  readonly loss: number;
+export interface StepOutput extends Numbers {
   readonly output: Float32Array;
-  /** Whether it changed anything: loss and gradients were finite, and those of all steps before. */
+  /** Whether it changed anything: all that it made was finite, and so was that of all steps before. */
   readonly fine: boolean;
+}
+
+/** What a pass measured: the loss with all that is added to it, what its mean is over, and what was added. */
+export interface Numbers {
+  readonly loss: number;
+  readonly weight: number;
+  readonly added: number;
 }
 
 interface Compiled {
@@ -44,12 +50,16 @@ export interface Device {
   readonly slotBuffers: readonly Buffer[];
   /** The parameters, but the moving averages of those that have one. */
   readonly averages: readonly Buffer[];
+  /** Compiles a step; throws ShapeError where the model can't take so few samples. */
+  prepare(pass: Pick<StepPass, "count" | "target" | "gather">): void;
   /** Enqueues a step. */
   step(pass: StepPass): Promise<StepOutput>;
-  /** Enqueues forward and backward; the gradients are those of the trained parameters. */
-  gradients(pass: Pass): Promise<{ loss: number; gradients: Float32Array[] }>;
-  /** Enqueues an update by gradients of the trained parameters. */
-  update(hyper: readonly number[], gradients: readonly Float32Array[]): void;
+  /** Indices of the entries that the model itself changes while training: running statistics. */
+  readonly followed: readonly number[];
+  /** Enqueues forward and backward; gradients of the trained parameters, and what the followed entries become. */
+  gradients(pass: Pass): Promise<Numbers & { gradients: Float32Array[]; next: Float32Array[] }>;
+  /** Enqueues an update by gradients of the trained parameters, and of the followed entries; says whether it changed anything. */
+  update(hyper: readonly number[], gradients: readonly Float32Array[], next: readonly Float32Array[]): Promise<boolean>;
   /** Runs a step once more, changing nothing, to see which layer first made a value that is not finite. */
   diagnose(pass: StepPass): Promise<Origin | null>;
   /** Lets steps change things again after one that was not fine. */
@@ -74,6 +84,7 @@ export function createDevice(
   const averages = parameters.map((buffer, i) => slotBuffers[slots.findIndex((s) => s.entry === i && isAverage(s))] ?? buffer);
   const [health] = upload(backend, [Float32Array.of(1)]);
   const programs = new Map<string, Compiled>();
+  const followed = followedOf(model, settings.rules);
 
   const cached = (key: string, compile: () => Compiled): Compiled => {
     let made = programs.get(key);
@@ -97,26 +108,32 @@ export function createDevice(
     return outputs;
   };
   const floats = (buffer: Buffer) => readFloats(backend, buffer);
+  const numbersOf = ([loss, weight, added]: Float32Array): Numbers => ({ loss, weight, added });
+  const isFine = () => floats(health).then(([fine]) => fine === 1);
   const seeds = ({ seed }: Pass, count: number) => Array.from({ length: count }, (_, use) => seed(use));
-  const optionsOf = ({ target, gather }: StepPass): StepOptions => ({ ...settings, target, gather, guard: true });
+  const optionsOf = ({ target, gather }: Pick<StepPass, "target" | "gather">): StepOptions => ({ ...settings, target, gather, guard: true });
+  const stepOf = (pass: Pick<StepPass, "count" | "target" | "gather">): Compiled =>
+    cached(`step ${pass.gather ?? ""} ${targetKey(pass.count, pass.target)}`, () => {
+      const { graph, slots: used, written, kept, seeds: uses } = traceStep(model, optimizer, pass.count, optionsOf(pass));
+      const { reads, writes } = touched(used, written, kept);
+      return prepare(graph, 3 + uses, 2, { reads: [...reads, health], writes: [...writes, health] });
+    });
 
   return {
     slots,
     parameters,
     slotBuffers,
     averages,
+    followed,
+    prepare: (pass) => void stepOf(pass),
     step(pass) {
-      const { count, target, gather, x, y, hyper } = pass;
-      const step = cached(`step ${gather ?? ""} ${targetKey(count, target)}`, () => {
-        const { graph, slots: used, written, kept, seeds: uses } = traceStep(model, optimizer, count, optionsOf(pass));
-        const { reads, writes } = touched(used, written, kept);
-        return prepare(graph, 3 + uses, 2, { reads: [...reads, health], writes: [...writes, health] });
-      });
-      const [loss, output] = run(step, [x, y, Float32Array.from(hyper), ...seeds(pass, step.inputs.length - 3)]);
-      return Promise.all([floats(loss), floats(output), floats(health)]).then(([[value], answers, [fine]]) => ({
-        loss: value,
+      const { x, y, hyper } = pass;
+      const step = stepOf(pass);
+      const [numbers, output] = run(step, [x, y, Float32Array.from(hyper), ...seeds(pass, step.inputs.length - 3)]);
+      return Promise.all([floats(numbers), floats(output), isFine()]).then(([values, answers, fine]) => ({
+        ...numbersOf(values),
         output: answers,
-        fine: fine === 1,
+        fine,
       }));
     },
     gradients(pass) {
@@ -125,18 +142,26 @@ export function createDevice(
         const graph = traceGradients(model, count, { ...settings, target });
         return prepare(graph, graph.inputs.length - parameters.length, graph.outputs.length, { reads: parameters, writes: [] });
       });
-      const [loss, ...gradients] = run(step, [x, y, ...seeds(pass, step.inputs.length - 2)]).map(floats);
-      return Promise.all([loss, ...gradients]).then(([[value], ...arrays]) => ({ loss: value, gradients: arrays }));
+      const [numbers, ...arrays] = run(step, [x, y, ...seeds(pass, step.inputs.length - 2)]).map(floats);
+      const own = arrays.length - followed.length;
+      return Promise.all([numbers, ...arrays]).then(([values, ...read]) => ({
+        ...numbersOf(values),
+        gradients: read.slice(0, own),
+        next: read.slice(own),
+      }));
     },
-    update(hyper, gradients) {
+    update(hyper, gradients, next) {
       const step = cached("update", () => {
-        const { graph, slots: used, written, kept } = traceUpdate(model, optimizer, settings);
-        return prepare(graph, 1 + gradients.length, 0, touched(used, written, kept));
+        const { graph, slots: used, written, kept } = traceUpdate(model, optimizer, { ...settings, guard: true });
+        const { reads, writes } = touched(used, written, kept);
+        return prepare(graph, 1 + gradients.length + next.length, 0, { reads: [...reads, health], writes: [...writes, health] });
       });
-      run(step, [Float32Array.from(hyper), ...gradients]);
+      run(step, [Float32Array.from(hyper), ...gradients, ...next]);
+      return isFine();
     },
     async diagnose(pass) {
-      const { traced, slots: used, seeds: uses } = traceStep(model, optimizer, pass.count, optionsOf(pass));
+      const traced = traceStep(model, optimizer, pass.count, optionsOf(pass));
+      const { slots: used, seeds: uses } = traced;
       const step = prepare(flagGraph(traced), 3 + uses, 1, { reads: [...parameters, ...buffersOf(used), health], writes: [] });
       const [flags] = run(step, [pass.x, pass.y, Float32Array.from(pass.hyper), ...seeds(pass, uses)]);
       const result = await floats(flags);

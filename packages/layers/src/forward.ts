@@ -4,9 +4,6 @@ import { bytesOf, graphOf, input, optimise, sizeOf, spec, type Backend, type Buf
 import type { Batch, Target } from "./data.ts";
 import { traceModel, type Model } from "./layer.ts";
 
-/** Loss of a batch: output and labels (int32, one a sample) to one element. */
-export type Loss = (output: Value, labels: Value) => Value;
-
 interface Compiled {
   readonly program: Program;
   readonly inputs: readonly Buffer[];
@@ -14,34 +11,45 @@ interface Compiled {
 }
 
 export interface Forward {
-  /** Enqueues one pass over the samples in x; reads the output, and the loss where there is one. */
-  run(x: Float32Array, labels?: Batch["y"], target?: Target): { output: Promise<Float32Array>; loss: Promise<number> };
+  /** Compiles what so many samples need; throws ShapeError where the model can't take so few. */
+  prepare(count: number, target?: Target): void;
+  /** Enqueues one pass over the samples in x; reads the output, and what is measured of it, if anything. */
+  run(x: Float32Array, labels?: Batch["y"], target?: Target): { output: Promise<Float32Array>; measured: Promise<Float32Array> };
   dispose(): void;
 }
 
-/** `parameters` are in the order of the model's entries and belong to the caller. Without `loss` there are no labels, and the loss is 0. */
-export function createForward(backend: Backend, model: Model, parameters: readonly Buffer[], loss?: Loss): Forward {
+/** `parameters` are in the order of the model's entries and belong to the caller. Without `measures` there are no labels, and nothing is measured. */
+export function createForward(
+  backend: Backend,
+  model: Model,
+  parameters: readonly Buffer[],
+  measures?: (output: Value, labels: Value) => Value,
+): Forward {
   const compiled = new Map<string, Compiled>();
   const size = sampleSize(model);
   const compile = (n: number, target?: Target): Compiled => {
     const { x, values, output } = traceModel(model, { batch: n });
     const labels = labelsOf(n, target);
-    const inputs = loss ? [x, labels] : [x];
-    const outputs = loss ? [output, loss(output, labels)] : [output];
+    const inputs = measures ? [x, labels] : [x];
+    const outputs = measures ? [output, measures(output, labels)] : [output];
     const program = backend.compile(optimise(graphOf([...inputs, ...values], outputs)));
     return { program, inputs: inputs.map((v) => backend.alloc(bytesOf(v.spec))), outputs: outputs.map((v) => backend.alloc(bytesOf(v.spec))) };
   };
+  const made = (n: number, target?: Target): Compiled => {
+    const key = targetKey(n, target);
+    const known = compiled.get(key) ?? compile(n, target);
+    compiled.set(key, known);
+    return known;
+  };
   return {
+    prepare: (n, target) => void made(n, target),
     run(x, labels, target) {
-      const n = x.length / size;
-      const key = targetKey(n, target);
-      let made = compiled.get(key);
-      if (!made) compiled.set(key, (made = compile(n, target)));
-      const { program, inputs, outputs } = made;
+      const { program, inputs, outputs } = made(x.length / size, target);
       backend.write(inputs[0], x);
       if (labels) backend.write(inputs[1], labels);
       program.run([...inputs, ...parameters], outputs);
-      return { output: readFloats(backend, outputs[0]), loss: loss ? readFloats(backend, outputs[1]).then(([value]) => value) : Promise.resolve(0) };
+      const read = (i: number) => readFloats(backend, outputs[i]);
+      return { output: read(0), measured: measures ? read(1) : Promise.resolve(new Float32Array()) };
     },
     dispose() {
       for (const { program, inputs, outputs } of compiled.values()) {

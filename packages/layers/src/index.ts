@@ -85,7 +85,7 @@ export { augmentAll, augmented, crop, cutOut, flip, rotate, shift, warp, type Au
 export { decodeIdx, IDX_HEADER, readIdxHeader, type Idx, type IdxHeader } from "./idx.ts";
 export { arrayDataset, subset, type ArrayDatasetOptions, type Batch, type Dataset, type Target } from "./data.ts";
 export { DivergedError, type Origin } from "./diagnose.ts";
-export type { Loss } from "./forward.ts";
+export type { Loss } from "./loss.ts";
 export { keepCheckpoints, type KeepCheckpoint, type KeepOptions } from "./keep.ts";
 export { averagedState, decodeCheckpoint, type Checkpoint, type Position } from "./checkpoint.ts";
 export { maxNorm, minMaxNorm, nonNeg, unitNorm, type MinMaxNormOptions, type NormOptions } from "./constrain.ts";
@@ -161,6 +161,7 @@ export { cosine, inTurn, multiStep, oneCycle, stepDecay, warmUp, type OneCycleOp
 export { createPredictor, type Predictor, type PredictorOptions } from "./predict.ts";
 export { createRandom, shuffled, type Random } from "./random.ts";
 export { decodeSafetensors, encodeSafetensors, type Decoded } from "./safetensors.ts";
-export { average, initialise, matchState, type Saved, type State } from "./state.ts";
+export { average, initialise, matchState, mustBeFinite, type Saved, type State } from "./state.ts";
 export { traceGradients, traceStep, traceUpdate, type Clip, type Slot, type StepOptions, type TrainingGraph, type UpdateGraph } from "./step.ts";
-export { createTrainer, type EpochReport, type Evaluation, type FitOptions, type StepReport, type Trainer, type TrainerOptions } from "./train.ts";
+export type { EpochReport, Evaluation, StepReport } from "./reports.ts";
+export { createTrainer, type FitOptions, type Gradients, type Trainer, type TrainerOptions, type Training } from "./train.ts";

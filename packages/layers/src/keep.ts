@@ -1,6 +1,7 @@
 // Checkpoints to keep while training: the last one, and the best.
 
-import type { EpochReport, Trainer } from "./train.ts";
+import type { EpochReport } from "./reports.ts";
+import type { Trainer } from "./train.ts";
 
 /** What is done with a checkpoint after an epoch: written to a file, for example. */
 export type KeepCheckpoint = (checkpoint: Uint8Array, report: EpochReport) => void | Promise<void>;

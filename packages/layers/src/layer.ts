@@ -3,6 +3,7 @@
 
 import { formatShape, graphOf, input, sameShape, shapeError, sizeOf, spec, within, type Graph, type Spec, type Value } from "@conv/tensor";
 import type { Initialiser } from "./init.ts";
+import type { Loss } from "./loss.ts";
 
 /** One step of a network. `forward` is called while tracing, once a trace, and must not keep values. */
 export interface Layer {
@@ -65,8 +66,8 @@ export interface Model {
   readonly input: readonly number[];
   /** How many classes the output scores; labels are checked against it. */
   readonly classes?: number;
-  /** Loss of a batch, one element; cross-entropy where absent. */
-  readonly loss?: (output: Value, labels: Value) => Value;
+  /** Cross-entropy where absent. */
+  readonly loss?: Loss;
 }
 
 /** A model as a graph with inputs [x, …entries, …seeds] and output [output]; `values[i]` is the tensor named by `entries[i]`. */
@@ -98,12 +99,14 @@ export interface TraceOptions {
   /** Samples at once. */
   readonly batch?: number;
   readonly training?: boolean;
+  /** Paths of layers that run as when predicting, though the rest trains. */
+  readonly frozen?: ReadonlySet<string>;
 }
 
 /** Traces a model. Throws ShapeError, with the layer's path, where shapes do not fit or a name is used twice. */
-export function traceModel(model: Model, { batch = 1, training = false }: TraceOptions = {}): TracedModel {
+export function traceModel(model: Model, { batch = 1, training = false, frozen }: TraceOptions = {}): TracedModel {
   const x = input(spec([batch, ...model.input]), "x");
-  const store = new Store(training);
+  const store = new Store(training, frozen);
   const output = model.layer.forward(x, store.context("", new Set()));
   const values = [...store.values.values()];
   const updates = [...store.values.keys()].map((name) => store.updates.get(name) ?? null);
@@ -121,6 +124,9 @@ export function traceModel(model: Model, { batch = 1, training = false }: TraceO
   };
 }
 
+/** A model traced for its entries alone: with several samples, which some layers need, and which change no entry. */
+export const describeModel = (model: Model, options?: TraceOptions): TracedModel => traceModel(model, { batch: 2, ...options });
+
 /** What one trace collects: the contexts of all layers write into it. */
 class Store {
   readonly training: boolean;
@@ -132,13 +138,16 @@ class Store {
   readonly losses: Value[] = [];
   readonly #layers = new Map<string, Layer>();
 
-  constructor(training: boolean) {
+  readonly #frozen: ReadonlySet<string>;
+
+  constructor(training: boolean, frozen: ReadonlySet<string> = new Set()) {
     this.training = training;
+    this.#frozen = frozen;
   }
 
   // `own` holds the names that this run of the layer asked for: one name, one tensor.
   context(path: string, own: Set<string>, frozen = false): Context {
-    const training = this.training && !frozen;
+    const training = this.training && !frozen && !this.#frozen.has(path);
     const named = (name: string) => {
       if (!/^[^./\s]+$/.test(name)) throw shapeError("name", `${JSON.stringify(name)} must have at least one character and no dot, slash or space`);
       return path ? `${path}.${name}` : name;

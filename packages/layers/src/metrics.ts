@@ -4,7 +4,11 @@ import { shapeError } from "@conv/tensor";
 import type { Batch } from "./data.ts";
 
 /** The mean over a batch: outputs of `count` samples one after the other, and their labels. */
-export type Metric = (output: Float32Array, labels: Batch["y"], count: number) => number;
+export interface Metric {
+  (output: Float32Array, labels: Batch["y"], count: number): number;
+  /** What the mean of a batch is over; the number of samples where absent. */
+  readonly weight?: (output: Float32Array, labels: Batch["y"], count: number) => number;
+}
 
 /** The share of samples whose class is among the k with the largest outputs; of equal outputs the first counts as larger, and NaN as larger than all but no answer. */
 export function topK(k: number): Metric {

@@ -1,14 +1,17 @@
 // What is special about some parameters of a training: a list of rules, each for the parameters whose names it matches.
 
 import { shapeError } from "@conv/tensor";
-import type { Entry } from "./layer.ts";
+import { describeModel, type Entry, type Model } from "./layer.ts";
 import type { ParameterOptions } from "./optim.ts";
 
 /** What holds for the parameters that `match`; of several rules that set the same, the last holds. */
 export interface ParameterRule extends ParameterOptions {
   /** A part of the network and all that is in it (`features` or `features.0.weight`), or a pattern somewhere in the full name. */
   readonly match: string | RegExp;
-  /** Keeps the values as they are: no gradient is computed for them and no state is kept. */
+  /**
+   * Keeps the values as they are: no gradient is computed for them and no state is kept. A layer with running statistics all of whose parameters are
+   * frozen keeps those too, and uses them; one without parameters does where the rule matches the statistics.
+   */
   readonly frozen?: boolean;
 }
 
@@ -35,4 +38,20 @@ export function applyRules(name: string, entries: readonly Entry[], rules: reado
   });
   if (options.every((o) => o === null)) throw shapeError("train", `the rules freeze every parameter of ${name}`);
   return options;
+}
+
+/** Paths of the layers with buffers whose every parameter, or where there is none every buffer, is frozen by the rules. */
+export function frozenLayers(model: Model, rules: readonly ParameterRule[] = []): ReadonlySet<string> {
+  if (!rules.some((rule) => rule.frozen)) return new Set();
+  const layers = new Map<string, Entry[]>();
+  for (const entry of describeModel(model).entries) {
+    const path = entry.name.slice(0, Math.max(0, entry.name.lastIndexOf(".")));
+    layers.set(path, [...(layers.get(path) ?? []), entry]);
+  }
+  const isFrozen = ({ name }: Entry) => rules.filter(({ match, frozen }) => frozen !== undefined && matches(name, match)).at(-1)?.frozen === true;
+  const still = [...layers].filter(([, entries]) => {
+    const parameters = entries.filter((e) => e.kind === "parameter");
+    return parameters.length < entries.length && (parameters.length > 0 ? parameters : entries).every(isFrozen);
+  });
+  return new Set(still.map(([path]) => path));
 }

@@ -1,7 +1,7 @@
 // The values of a model's parameters, apart from any device: first values by seed, and the check that a state fits a model.
 
-import { formatShape, printable, sameShape, shapeError } from "@conv/tensor";
-import { traceModel, type Entry, type Model } from "./layer.ts";
+import { formatShape, printable, sameShape, shapeError, sizeOf } from "@conv/tensor";
+import { describeModel, type Entry, type Model } from "./layer.ts";
 import { createRandom } from "./random.ts";
 
 /** One tensor on the host, float32, in the order of its shape. */
@@ -13,21 +13,42 @@ export interface Saved {
 /** Named tensors, as saved and loaded. */
 export type State = Map<string, Saved>;
 
-/** What stands before the names of an optimiser's tensors in a checkpoint; no layer can have such a name. */
+/** What stands before the names of an optimizer's tensors in a checkpoint; no layer can have such a name. */
 export const optimizerPrefix = "optimizer/";
+/** What stands before the names of running statistics among gradients: what they become. */
+export const nextPrefix = "next/";
 
 /** First values of all parameters and buffers. Each depends on the seed and its own name only. */
 export function initialise(model: Model, seed = 0): State {
   return new Map(
-    traceModel(model).entries.map(({ name, spec: { shape }, init }) => [name, { shape, data: init(shape, createRandom(`${seed} ${name}`)) }]),
+    describeModel(model).entries.map(({ name, spec: { shape }, init }) => [name, { shape, data: init(shape, createRandom(`${seed} ${name}`)) }]),
   );
 }
 
+/** Throws ShapeError, naming tensor and place, where a number is NaN or infinite: nobody can predict or train on with such. */
+export function mustBeFinite(name: string, state: State, refuse = refuseIn(name)): void {
+  for (const [tensor, { data }] of state) {
+    const at = data.findIndex((v) => !Number.isFinite(v));
+    if (at >= 0) refuse(tensor, data[at], at);
+  }
+}
+
+const refuseIn =
+  (name: string) =>
+  (tensor: string, value: number, at = 0): void => {
+    throw shapeError(name, `${tensor} holds ${value} at place ${at}; these weights are spoilt, take those of an earlier checkpoint`);
+  };
+
 /**
- * The tensors of `state` in the order of `entries`. An optimiser's tensors, as in a checkpoint, are passed over.
- * Throws ShapeError that names missing and unexpected tensors, or the first whose shape differs.
+ * The tensors of `state` in the order of `entries`. An optimizer's tensors, as in a checkpoint, are passed over.
+ * Throws ShapeError that names missing and unexpected tensors, or the first whose shape differs, whose data do not fill it or are not finite.
  */
-export function matchState(name: string, entries: readonly Pick<Entry, "name" | "spec">[], state: State): Float32Array[] {
+export function matchState(
+  name: string,
+  entries: readonly Pick<Entry, "name" | "spec">[],
+  state: State,
+  refuse?: (tensor: string, value: number) => void,
+): Float32Array[] {
   const wanted = new Set(entries.map((e) => e.name));
   const missing = entries.filter((e) => !state.has(e.name)).map((e) => e.name);
   const unexpected = [...state.keys()].filter((k) => !wanted.has(k) && !k.startsWith(optimizerPrefix));
@@ -36,12 +57,15 @@ export function matchState(name: string, entries: readonly Pick<Entry, "name" | 
       name,
       `state does not fit: ${[missing.length && `missing ${some(missing)}`, unexpected.length && `unexpected ${some(unexpected)}`].filter(Boolean).join("; ")}`,
     );
-  return entries.map((e) => {
-    const { shape, data } = state.get(e.name)!;
+  const matched = new Map(entries.map((e) => [e.name, state.get(e.name)!]));
+  for (const e of entries) {
+    const { shape, data } = matched.get(e.name)!;
     if (!sameShape(shape, e.spec.shape))
       throw shapeError(name, `${e.name} has shape ${formatShape(shape)} in the state, ${formatShape(e.spec.shape)} in the model`);
-    return data;
-  });
+    if (data.length !== sizeOf(shape)) throw shapeError(name, `${e.name} of shape ${formatShape(shape)} has ${data.length} values`);
+  }
+  mustBeFinite(name, matched, refuse);
+  return [...matched.values()].map(({ data }) => data);
 }
 
 /**

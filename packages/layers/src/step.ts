@@ -1,13 +1,14 @@
 // A training step as one graph: forward, loss, backward and update together, so that it compiles to one program; and its parts
 // alone, for those who gather gradients of several machines.
 
-import { add, affine, concat, crossEntropy, full, grad, map, reshape, slice, sqrt, square, sum } from "@conv/ops";
-import { formatShape, graphOf, input, optimise, shapeError, sizeOf, spec, within, type Graph, type Spec, type Value } from "@conv/tensor";
+import { add, affine, concat, full, grad, map, reshape, slice, sqrt, square, sum, variable, type Expr } from "@conv/ops";
+import { graphOf, input, optimise, sameShape, sizeOf, spec, within, type Graph, type Spec, type Value } from "@conv/tensor";
 import type { Target } from "./data.ts";
-import { labelsOf, type Loss } from "./forward.ts";
-import { traceModel, type Entry, type Model, type TracedModel } from "./layer.ts";
+import { labelsOf } from "./forward.ts";
+import { describeModel, traceModel, type Entry, type Model, type TracedModel } from "./layer.ts";
+import { measure, type Loss } from "./loss.ts";
 import type { Optimizer } from "./optim.ts";
-import { applyRules, type ParameterRule } from "./rules.ts";
+import { applyRules, frozenLayers, type ParameterRule } from "./rules.ts";
 
 /** Limits of the gradients, put on them before the update; the values first. */
 export interface Clip {
@@ -25,15 +26,16 @@ export interface StepOptions {
   readonly rules?: readonly ParameterRule[];
   readonly clip?: Clip;
   /**
-   * `add` adds share·gradient to the slot `sum` and updates nothing but buffers of the model; `apply` updates by that sum and clears it.
-   * The last number of `hyper` (last but one with `average`) is the share.
+   * `add` adds weight·gradient of the loss to the slots `sum` and the weight to the slot `weight`, and updates nothing but buffers of the model;
+   * `apply` updates by their quotient and clears them. What layers add to the loss has slots `added`, to which share·gradient goes: the
+   * last number of `hyper` (last but one with `average`) is the batch's share of the samples.
    */
   readonly gather?: "add" | "apply";
   /** Keeps a moving average of each parameter in a slot, average ← d·average + (1 − d)·parameter; the last number of `hyper` is d. */
   readonly average?: boolean;
   /**
-   * One more input and output at the end, of one element: 1 while all is finite. Once the loss or a gradient is not, it is 0, and
-   * nothing changes any more.
+   * One more input and output at the end, of one element: 1 while all is finite. Once the loss, a gradient or anything that the step would
+   * write is not, it is 0, and nothing changes any more.
    */
   readonly guard?: boolean;
 }
@@ -43,13 +45,14 @@ export interface Slot {
   /** `momentum/c1.weight`. */
   readonly name: string;
   readonly spec: Spec;
-  /** Index of the parameter's entry. */
+  /** Index of the parameter's entry; −1 where it belongs to all of them. */
   readonly entry: number;
 }
 
 /**
  * The graph of a step. Inputs: x, labels, hyper, …seeds, …entries, …slots; outputs: loss, output, …entries that change (`written`),
- * …slots that change (`kept`). Those at the end may be written over the inputs that they replace.
+ * …slots that change (`kept`). Those at the end may be written over the inputs that they replace. The loss has three elements: the loss, the
+ * weight that its mean is over, and what layers and regularizers added to that mean.
  */
 export interface TrainingGraph {
   readonly graph: Graph;
@@ -65,10 +68,9 @@ export interface TrainingGraph {
   readonly seeds: number;
   /** Number of values in `output` for one sample. */
   readonly width: number;
+  /** The values that the loss, the gradients, and all that is written are made of, each after what it is made of. */
+  readonly made: Record<"forward" | "backward" | "update", readonly Value[]>;
 }
-
-/** The model's own loss, or cross-entropy. */
-export const lossOf = (model: Model, loss?: Loss): Loss => loss ?? model.loss ?? crossEntropy;
 
 /** The graph of an update alone, and which entries and slots it changes. */
 export interface UpdateGraph {
@@ -82,32 +84,64 @@ export interface UpdateGraph {
 export const trainedOf = (model: Model, entries: readonly Entry[], rules?: readonly ParameterRule[]): number[] =>
   applyRules(model.name, entries, rules).flatMap((options, i) => (options ? [i] : []));
 
+/** Indices of the entries that the model itself changes while training, as it does with running statistics. */
+export const followedOf = (model: Model, rules?: readonly ParameterRule[]): number[] =>
+  changes(describeModel(model, { training: true, frozen: frozenLayers(model, rules) }));
+const changes = ({ updates }: TracedModel): number[] => updates.flatMap((v, i) => (v ? [i] : []));
+
 /** What is kept for each trained parameter, one kind of tensor after the other for each of them. */
 export function slotsOf(model: Model, optimizer: Optimizer, entries: readonly Entry[], { rules, gather, average }: StepOptions): Slot[] {
-  const kinds = [...optimizer.slots, ...(gather ? ["sum"] : []), ...(average ? ["average"] : [])];
-  return applyRules(model.name, entries, rules).flatMap((options, entry) =>
+  const sums = gather ? ["sum", ...(describeModel(model, { training: true }).losses.length > 0 ? ["added"] : [])] : [];
+  const kinds = [...optimizer.slots, ...sums, ...(average ? ["average"] : [])];
+  const own = applyRules(model.name, entries, rules).flatMap((options, entry) =>
     options ? kinds.map((kind) => ({ name: `${kind}/${entries[entry].name}`, spec: entries[entry].spec, entry })) : [],
   );
+  return gather ? [...own, { name: "weight", spec: spec([]), entry: -1 }] : own;
 }
 
-/** Forward, loss with all that is added to it, and backward; `gradients` are those of the trained entries. */
-function traceLoss(model: Model, batch: number, { loss, target, rules }: StepOptions) {
-  const traced = traceModel(model, { batch, training: true });
+const sumOf = (values: readonly Value[]): Value | null => (values.length > 0 ? values.reduce(add) : null);
+
+/** Forward and backward over a batch. */
+interface Descent {
+  readonly traced: TracedModel;
+  readonly labels: Value;
+  /** Loss with all that is added to it, weight, and what was added. */
+  readonly numbers: Value;
+  /** Of the loss with all that is added to it; where they are gathered, of the mean of the loss alone. */
+  readonly gradients: readonly Value[];
+  readonly weight: Value;
+  /** Where gradients are gathered: those of what layers and regularizers add, null where they add nothing. */
+  readonly added: readonly Value[] | null;
+  readonly penalties: readonly Value[] | null;
+}
+
+function traceLoss(model: Model, batch: number, { loss = model.loss, target, rules, gather }: StepOptions): Descent {
+  const traced = traceModel(model, { batch, training: true, frozen: frozenLayers(model, rules) });
   const { output, entries, values, auxiliaries, losses } = traced;
   const labels = labelsOf(batch, target);
   const trained = trainedOf(model, entries, rules);
-  const errorOf = (answer: Value) => lossOf(model, loss)(answer, labels);
-  const error = within("loss", () => {
-    const heads = auxiliaries.map((head) => affine(errorOf(head.output), head.weight));
+  const wrt = trained.map((i) => values[i]);
+  const { mean, weight, added, penalty } = within("loss", () => {
+    const main = measure(loss, output, labels);
+    const heads = auxiliaries.map((head) => affine(measure(loss, head.output, labels).mean, head.weight));
     const penalties = trained.flatMap((i) => entries[i].regularizer?.(values[i]) ?? []);
-    return [...heads, ...losses, ...penalties].reduce(add, errorOf(output));
+    const scalars = (list: readonly Value[]) => sumOf(list.map((v) => reshape(v, [])));
+    return { mean: heads.reduce(add, main.mean), weight: main.weight, added: scalars(losses), penalty: scalars(penalties) };
   });
-  if (sizeOf(error.shape) !== 1) throw shapeError("train", `the loss has shape ${formatShape(error.shape)}, must have one element`);
-  const gradients = grad(
-    error,
-    trained.map((i) => values[i]),
-  );
-  return { traced, labels, error, gradients };
+  const { numbers, error } = within("loss", () => {
+    const extra = sumOf([added, penalty].filter((v) => v !== null));
+    const error = extra ? add(mean, extra) : mean;
+    return { error, numbers: concat([error, weight, extra ?? full([], 0)].map((v) => reshape(v, [1]))) };
+  });
+  return {
+    traced,
+    labels,
+    numbers,
+    gradients: grad(gather ? mean : error, wrt),
+    weight,
+    added: gather && added ? grad(added, wrt) : null,
+    penalties: gather && penalty ? grad(penalty, wrt) : null,
+  };
 }
 
 function clipped(gradients: readonly Value[], { value, norm }: Clip): readonly Value[] {
@@ -118,14 +152,35 @@ function clipped(gradients: readonly Value[], { value, norm }: Clip): readonly V
   return limited.map((g) => map("clipNorm", ["mul", "a", "b"], [g, factor]));
 }
 
-/** 1 where `health` is and every tensor is finite, else 0: a sum s is finite only where all of its terms are, and then s − s is 0, else NaN. */
+// What a float32 holds is finite up to here; the host computes in float64 and rounds what it writes.
+const LARGEST = 3.4028234663852886e38;
+
+/** In how many places any of several tensors of one shape is not finite in float32: NaN (no comparison holds) or beyond it. */
+export function notFinite(tensors: readonly Value[]): Value {
+  const fine = tensors.map((_, i): Expr => ["gt", LARGEST, ["abs", variable(i)]]).reduce((a, b) => ["mul", a, b]);
+  return sum(map("notFinite", ["sub", 1, fine], tensors));
+}
+
+/** 1 where `health` is and every tensor is finite, else 0. Neighbours of one shape are read together. */
 function stillFine(health: Value, tensors: readonly Value[]): Value {
-  const sums = concat(tensors.map((v) => reshape(sum(v), [1])));
-  return map("health", ["mul", "a", ["gt", 1, ["sub", "b", "b"]]], [health, sum(sums)]);
+  const groups: Value[][] = [];
+  for (const v of tensors) {
+    const last = groups.at(-1);
+    if (last && sameShape(last[0].shape, v.shape)) last.push(v);
+    else groups.push([v]);
+  }
+  const places = concat(groups.map((list) => reshape(notFinite(list), [1])));
+  return map("health", ["mul", "a", ["gt", 1, "b"]], [health, sum(places)]);
 }
 
 /** What becomes of each parameter and slot: the new value by the old. */
-function traceNext(model: Model, optimizer: Optimizer, { entries, values }: TracedModel, gradients: readonly Value[], settings: StepOptions) {
+function traceNext(
+  model: Model,
+  optimizer: Optimizer,
+  { entries, values }: TracedModel,
+  { gradients, weight, added, penalties }: Pick<Descent, "gradients"> & Partial<Descent>,
+  settings: StepOptions,
+) {
   const { gather, average, clip = {}, rules } = settings;
   const slots = slotsOf(model, optimizer, entries, settings);
   const slotValues = slots.map((s) => input(s.spec, s.name));
@@ -138,18 +193,28 @@ function traceNext(model: Model, optimizer: Optimizer, { entries, values }: Trac
   const next = new Map<Value, Value>();
   within("update", () => {
     const numbers = Array.from({ length: hyper.shape[0] }, (_, i) => reshape(slice(hyper, [i], [1]), []));
-    const [own, sumAt] = [optimizer.slots.length, optimizer.slots.length];
-    const gathered = gather
-      ? gradients.map((g, k) => map("gather", ["add", "a", ["mul", "b", "c"]], [trained[k].slots[sumAt], g, numbers[optimizer.hypers]]))
-      : gradients;
-    if (gather === "add") return trained.forEach((t, k) => next.set(t.slots[sumAt], gathered[k]));
+    const own = optimizer.slots.length;
+    const total = slotValues[slotValues.length - 1];
+    const all = gather && weight && add(total, weight);
+    const gathered = gradients.map((g, k) => {
+      if (!all) return g;
+      const at = trained[k].slots.slice(own);
+      const sums = [
+        map("gather", ["add", "a", ["mul", "b", "c"]], [at[0], g, weight]),
+        ...(added ? [map("gather", ["add", "a", ["mul", "b", "c"]], [at[1], added[k], numbers[optimizer.hypers]])] : []),
+      ];
+      sums.forEach((v, i) => next.set(at[i], gather === "add" ? v : full(v.shape, 0)));
+      const mean = map("gathered", ["select", ["gt", "b", 0], ["div", "a", "b"], 0], [sums[0], all]);
+      return [...sums.slice(1), ...(penalties ? [penalties[k]] : [])].reduce(add, mean);
+    });
+    if (all) next.set(total, gather === "add" ? all : full([], 0));
+    if (gather === "add") return;
     clipped(gathered, clip).forEach((g, k) => {
       const { p, slots: kept, options: special, constraint } = trained[k];
       const { param: moved, slots: state } = optimizer.update(p, g, kept.slice(0, own), numbers, special);
       const param = constraint ? constraint(moved) : moved;
       next.set(p, param);
       state.forEach((value, i) => next.set(kept[i], value));
-      if (gather) next.set(kept[sumAt], full(p.shape, 0));
       const before = kept.at(-1);
       if (average && before)
         next.set(before, map("average", ["add", ["mul", "c", "a"], ["mul", ["sub", 1, "c"], "b"]], [before, param, numbers[numbers.length - 1]]));
@@ -161,22 +226,35 @@ function traceNext(model: Model, optimizer: Optimizer, { entries, values }: Trac
 /** Indices of the values that become others. */
 const changed = (values: readonly Value[], next: ReadonlyMap<Value, Value>): number[] => values.flatMap((v, i) => (next.has(v) ? [i] : []));
 
+/**
+ * A graph whose last outputs are the tensors that change, those of `next` in the order of `tensors`; with `guard` none does where anything of
+ * them or of `tensors` to look at besides, is not finite.
+ */
+function guarded(
+  inputs: readonly Value[],
+  outputs: readonly Value[],
+  { next, tensors, look, guard }: { next: Map<Value, Value>; tensors: readonly Value[]; look: readonly Value[]; guard?: boolean },
+): Graph {
+  const changing = tensors.flatMap((v) => next.get(v) ?? []);
+  if (!guard) return graphOf(inputs, [...outputs, ...changing]);
+  return within("guard", () => {
+    const health = input(spec([]), "health");
+    const after = stillFine(health, [...look, ...changing]);
+    const kept = tensors.flatMap((old) => (next.has(old) ? [map("keep", ["select", "c", "a", "b"], [next.get(old)!, old, after])] : []));
+    return graphOf([...inputs, health], [...outputs, ...kept, after]);
+  });
+}
+
 /** Traces a training step over `batch` samples. Throws ShapeError where shapes do not fit or the loss is not one element. */
 export function traceStep(model: Model, optimizer: Optimizer, batch: number, settings: StepOptions = {}): TrainingGraph {
-  const { traced: network, labels, error, gradients } = traceLoss(model, batch, settings);
+  const descent = traceLoss(model, batch, settings);
+  const { traced: network, labels, numbers, gradients } = descent;
   const { x, output, entries, values, updates, seeds } = network;
-  const { next, hyper, slots, slotValues } = traceNext(model, optimizer, network, gradients, settings);
+  const { next, hyper, slots, slotValues } = traceNext(model, optimizer, network, descent, settings);
   values.forEach((v, i) => updates[i] && next.set(v, updates[i]));
-  const health = input(spec([]), "health");
-  let after: Value = health;
-  if (settings.guard)
-    within("guard", () => {
-      after = stillFine(health, [error, ...gradients]);
-      for (const [old, value] of next) next.set(old, map("keep", ["select", "c", "a", "b"], [value, old, after]));
-    });
-  const outputs = [error, output, ...[...values, ...slotValues].flatMap((v) => next.get(v) ?? [])];
-  const inputs = [x, labels, hyper, ...seeds, ...values, ...slotValues];
-  const traced = settings.guard ? graphOf([...inputs, health], [...outputs, after]) : graphOf(inputs, outputs);
+  const tensors = [...values, ...slotValues];
+  const inputs = [x, labels, hyper, ...seeds, ...tensors];
+  const traced = guarded(inputs, [numbers, output], { next, tensors, look: [numbers, ...gradients], guard: settings.guard });
   return {
     graph: optimise(traced),
     traced,
@@ -186,31 +264,42 @@ export function traceStep(model: Model, optimizer: Optimizer, batch: number, set
     kept: changed(slotValues, next),
     seeds: seeds.length,
     width: sizeOf(output.shape) / batch,
+    made: { forward: [numbers, output], backward: gradients, update: [...next.values()] },
   };
 }
 
-/** Traces the gradients alone. Inputs: x, labels, …seeds, …entries; outputs: loss, then the gradient of each trained entry. */
+/**
+ * Traces the gradients alone. Inputs: x, labels, …seeds, …entries; outputs: loss, as of a step, the gradient of each trained entry, and what
+ * each of the entries becomes that the model itself changes while training.
+ */
 export function traceGradients(model: Model, batch: number, settings: Pick<StepOptions, "loss" | "target" | "rules"> = {}): Graph {
-  const { traced, labels, error, gradients } = traceLoss(model, batch, settings);
-  return optimise(graphOf([traced.x, labels, ...traced.seeds, ...traced.values], [error, ...gradients]));
+  const { traced, labels, numbers, gradients } = traceLoss(model, batch, settings);
+  const next = traced.updates.filter((v) => v !== null);
+  return optimise(graphOf([traced.x, labels, ...traced.seeds, ...traced.values], [numbers, ...gradients, ...next]));
 }
 
-/** Traces an update by given gradients. Inputs: hyper, the gradient of each trained entry, …entries, …slots; outputs: what changes, as of a step. */
-export function traceUpdate(model: Model, optimizer: Optimizer, settings: Pick<StepOptions, "rules" | "clip" | "average"> = {}): UpdateGraph {
-  const network = traceModel(model);
-  const trained = trainedOf(model, network.entries, settings.rules);
-  const gradients = trained.map((i) => input(network.entries[i].spec, `gradient ${network.entries[i].name}`));
-  const { next, hyper, slots, slotValues } = traceNext(model, optimizer, network, gradients, settings);
-  const inputs = [hyper, ...gradients, ...network.values, ...slotValues];
+/**
+ * Traces an update by given gradients. Inputs: hyper, the gradient of each trained entry, what each of the entries becomes that the model itself
+ * changes, …entries, …slots; outputs: what changes, as of a step.
+ */
+export function traceUpdate(
+  model: Model,
+  optimizer: Optimizer,
+  settings: Pick<StepOptions, "rules" | "clip" | "average" | "guard"> = {},
+): UpdateGraph {
+  const network = describeModel(model);
+  const { entries, values } = network;
+  const given = (what: string) => (i: number) => input(entries[i].spec, `${what} ${entries[i].name}`);
+  const gradients = trainedOf(model, entries, settings.rules).map(given("gradient"));
+  const followed = followedOf(model, settings.rules);
+  const after = followed.map(given("next"));
+  const { next, hyper, slots, slotValues } = traceNext(model, optimizer, network, { gradients }, settings);
+  followed.forEach((i, k) => next.set(values[i], after[k]));
+  const tensors = [...values, ...slotValues];
   return {
-    graph: optimise(
-      graphOf(
-        inputs,
-        [...network.values, ...slotValues].flatMap((v) => next.get(v) ?? []),
-      ),
-    ),
+    graph: optimise(guarded([hyper, ...gradients, ...after, ...tensors], [], { next, tensors, look: gradients, guard: settings.guard })),
     slots,
-    written: changed(network.values, next),
+    written: changed(values, next),
     kept: changed(slotValues, next),
   };
 }
