@@ -14,11 +14,28 @@ export const augmentAll =
   (sample, shape, random) =>
     parts.reduce((value, part) => part(value, shape, random), sample);
 
-/** The data set whose samples are changed when it is trained on, and not when it is tested. */
+/**
+ * The data set whose samples are changed when it is trained on, and not when it is tested. Throws ShapeError for targets that lie over the image, as masks
+ * do: they would have to be changed with it; and, while training, where an augmentation returns anything but as many finite numbers.
+ */
 export function augmented(data: Dataset, augmentation: Augmentation): Dataset {
-  const { sample: shape } = data;
+  const { sample: shape, target } = data;
   if (shape.length !== 3) throw shapeError("augmented", `samples have shape ${formatShape(shape)}, need channels, height and width`);
+  if (target && target.shape.length > 1)
+    throw shapeError(
+      "augmented",
+      `targets have shape ${formatShape(target.shape)}; they would stay where they are while the image moves: give a Dataset whose batch changes both`,
+    );
   const size = sizeOf(shape);
+  const change = (sample: Float32Array, key: string): Float32Array => {
+    const changed: unknown = augmentation(sample, shape, createRandom(key));
+    if (!(changed instanceof Float32Array) || changed.length !== size)
+      throw shapeError(
+        "augmented",
+        `the augmentation returned ${changed instanceof Float32Array ? `${changed.length} values` : typeof changed}, must return a Float32Array of ${size}`,
+      );
+    return changed;
+  };
   return {
     ...data,
     batch(indices, key) {
@@ -26,7 +43,7 @@ export function augmented(data: Dataset, augmentation: Augmentation): Dataset {
       if (key === undefined) return { x, y };
       const out = new Float32Array(x.length);
       indices.forEach((index, i) => {
-        out.set(augmentation(x.subarray(i * size, (i + 1) * size), shape, createRandom(`${key} ${index}`)), i * size);
+        out.set(change(x.subarray(i * size, (i + 1) * size), `${key} ${index}`), i * size);
       });
       return { x: out, y };
     },

@@ -1,6 +1,6 @@
 // Where samples come from: anything that can hand out a batch by indices.
 
-import { formatShape, shapeError, sizeOf, type DType } from "@conv/tensor";
+import { formatShape, rangeError, shapeError, sizeOf, type DType } from "@conv/tensor";
 
 /** What a sample is labelled with: a tensor of this shape, without the batch. A class is an int32 of no axis. */
 export interface Target {
@@ -41,21 +41,37 @@ export interface ArrayDatasetOptions {
   readonly shift?: number;
 }
 
-/** Samples in memory. Throws ShapeError where x does not hold one sample for each label. */
+/**
+ * Samples in memory. Throws ShapeError, naming the remedy, where x does not hold one sample for each label, or a label is no number of its kind:
+ * a whole number within int32, unless the target is float32.
+ */
 export function arrayDataset({ x, y, sample, target, scale = 1, shift = 0 }: ArrayDatasetOptions): Dataset {
+  const fault = (rule: string) => shapeError("arrayDataset", rule);
   const size = sizeOf(sample);
   const labels = sizeOf(target?.shape ?? []);
   const count = y.length / labels;
-  if (x.length !== count * size)
-    throw shapeError("arrayDataset", `${x.length} values are not ${count} samples of shape ${formatShape(sample)}, which hold ${count * size}`);
+  const isFloat = target?.dtype === "float32";
+  if (!Number.isInteger(count)) throw fault(`y has ${y.length} values, no whole number of targets of shape ${formatShape(target?.shape ?? [])}`);
+  if (x.length !== count * size) {
+    const times = y.length / (x.length / size);
+    const remedy = !target && Number.isInteger(times) && times > 1 ? `; where y has one-hot rows, give the class of each sample instead` : "";
+    throw fault(`${x.length} values are not ${count} samples of shape ${formatShape(sample)}, which hold ${count * size}${remedy}`);
+  }
+  for (const [what, value] of Object.entries({ scale, shift })) if (!Number.isFinite(value)) throw fault(`${what} ${value} is not a finite number`);
+  for (let i = 0; i < y.length; i++)
+    if (!(isFloat ? Number.isFinite(y[i]) : typeof y[i] === "number" && (y[i] | 0) === y[i]))
+      throw fault(
+        `y[${i}] is ${String(y[i])}, must be ${isFloat ? "a finite number" : "a whole number: labels are classes, or a target has dtype float32"}`,
+      );
   return {
     count,
     sample,
     target,
     batch(indices) {
       const out = new Float32Array(indices.length * size);
-      const answers = new (target?.dtype === "float32" ? Float32Array : Int32Array)(indices.length * labels);
+      const answers = new (isFloat ? Float32Array : Int32Array)(indices.length * labels);
       indices.forEach((index, i) => {
+        mustBeIndex("arrayDataset", index, count);
         for (let k = 0; k < size; k++) out[i * size + k] = x[index * size + k] * scale + shift;
         for (let k = 0; k < labels; k++) answers[i * labels + k] = y[index * labels + k];
       });
@@ -64,14 +80,22 @@ export function arrayDataset({ x, y, sample, target, scale = 1, shift = 0 }: Arr
   };
 }
 
-/** Some samples of a data set, in this order. */
-export const subset = (data: Dataset, indices: Uint32Array | readonly number[]): Dataset => ({
-  count: indices.length,
-  sample: data.sample,
-  target: data.target,
-  batch: (wanted, key) =>
-    data.batch(
-      Uint32Array.from(wanted, (i) => indices[i]),
-      key,
-    ),
-});
+function mustBeIndex(op: string, index: number, count: number): void {
+  if (!(Number.isInteger(index) && index >= 0 && index < count)) throw rangeError(op, `index ${index} is none of ${count} samples`);
+}
+
+/** Some samples of a data set, in this order. Throws RangeError for an index that is none of its samples. */
+export function subset(data: Dataset, indices: Uint32Array | readonly number[]): Dataset {
+  const own = Array.from(indices); // later changes of the list change nothing
+  for (const index of own) mustBeIndex("subset", index, data.count);
+  return {
+    count: own.length,
+    sample: data.sample,
+    target: data.target,
+    batch: (wanted, key) =>
+      data.batch(
+        Uint32Array.from(wanted, (i) => (mustBeIndex("subset", i, own.length), own[i])),
+        key,
+      ),
+  };
+}

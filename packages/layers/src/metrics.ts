@@ -1,6 +1,6 @@
 // How good answers are, besides the loss: functions of outputs and labels on the host.
 
-import { shapeError } from "@conv/tensor";
+import { rangeError, shapeError } from "@conv/tensor";
 import type { Batch } from "./data.ts";
 
 /** The mean over a batch: outputs of `count` samples one after the other, and their labels. */
@@ -10,27 +10,39 @@ export interface Metric {
   readonly weight?: (output: Float32Array, labels: Batch["y"], count: number) => number;
 }
 
-/** The share of samples whose class is among the k with the largest outputs; of equal outputs the first counts as larger, and NaN as larger than all but no answer. */
+/**
+ * The share of samples whose class is among the k with the largest outputs; of equal outputs the first counts as larger, and NaN as larger
+ * than all but no answer. Labels out of range are left out.
+ */
 export function topK(k: number): Metric {
-  if (!Number.isSafeInteger(k) || k < 1) throw shapeError("topK", `k ${k} is not a whole number ≥ 1`);
-  return (output, labels, count) => {
+  if (!Number.isSafeInteger(k) || k < 1) throw rangeError("topK", `k ${k} is not a whole number ≥ 1`);
+  const weight: Metric["weight"] = (output, labels, count) =>
+    Int32Array.from(labels, (label) => Number(label >= 0 && label < output.length / count)).reduce((a, b) => a + b, 0);
+  const share = (output: Float32Array, labels: Batch["y"], count: number) => {
     const width = output.length / count;
+    if (labels.length !== count) throw shapeError("topK", `${labels.length} labels for ${count} samples; it needs one label a sample`);
     let right = 0;
     for (let i = 0; i < count; i++) {
       const row = output.subarray(i * width, (i + 1) * width);
       const own = row[labels[i]];
       const before = row.reduce((n, v, at) => n + Number(!(v < own || (v === own && at >= labels[i]))), 0);
-      right += Number(before < k);
+      right += Number(own !== undefined && before < k);
     }
-    return right / count;
+    return right / weight(output, labels, count);
   };
+  return Object.assign(share, { weight });
 }
 
 /** Mean distance of outputs and labels that are numbers. */
 export const meanAbsoluteError: Metric = (output, labels) => output.reduce((sum, v, i) => sum + Math.abs(v - labels[i]), 0) / output.length;
 
-/** `matrix[class][answer]`: how often. */
+/** `matrix[class][answer]`: how often. Throws ShapeError unless there are as many answers as labels, all of them among the classes. */
 export function confusion(classes: number, labels: ArrayLike<number>, answers: ArrayLike<number>): number[][] {
+  if (labels.length !== answers.length) throw shapeError("confusion", `${labels.length} labels for ${answers.length} answers`);
+  for (const list of [labels, answers])
+    for (let i = 0; i < list.length; i++)
+      if (!(Number.isInteger(list[i]) && list[i] >= 0 && list[i] < classes))
+        throw shapeError("confusion", `${list === labels ? "label" : "answer"} ${list[i]} at ${i} is none of ${classes} classes`);
   const matrix = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
   for (let i = 0; i < labels.length; i++) matrix[labels[i]][answers[i]]++;
   return matrix;
