@@ -73,13 +73,21 @@ describe("what a program reserves, predicted without making it", () => {
       const start = top(backend);
       const program = backend.compile(traced);
       expect(program.bytes).toBe(own);
-      expect(backend.memory().programBytes).toBe(own);
-      expect(top(backend) - start).toBe(own);
+      // Weights are packed at the first run, when it is known which they are: other programs may have packed them.
+      const packed = own - backend.memory().programBytes;
+      expect(packed).toBeGreaterThanOrEqual(0);
+      expect(packed).toBeLessThanOrEqual(layout.blocks.reduce((sum, b) => sum + (b.kind === "packed" ? Math.ceil(b.bytes / 64) * 64 : 0), 0));
+      expect(top(backend) - start).toBe(own - packed);
       const [from, to] = [traced.inputs, traced.outputs].map((list) => list.map((v) => backend.alloc(bytesOf(v.spec))));
       expect(inputs + outputs + own).toBe(total);
-      expect(top(backend) - start).toBe(total);
-      program.run(from, to);
-      expect(top(backend) - start).toBe(total);
+      expect(top(backend) - start).toBe(total - packed);
+      for (const _ of [1, 2]) {
+        program.run(from, to);
+        expect(top(backend) - start).toBe(total);
+        expect(backend.memory().programBytes).toBe(own);
+      }
+      program.dispose();
+      expect(backend.memory().programBytes).toBe(0);
     } finally {
       backend.dispose();
     }

@@ -5,6 +5,7 @@ import { capsOf, probe, unsupportedReason, type Caps } from "./caps.ts";
 import { createEngine, type Engine } from "./engine.ts";
 import { createHeap, type Heap } from "./memory.ts";
 import { compileProgram, type CpuBuffer, type CpuProgram } from "./program.ts";
+import { createShared } from "./shared.ts";
 import { requestPairs, tryPairs } from "./simd256.ts";
 import { availableThreads, type WorkerLike } from "./threads.ts";
 
@@ -110,17 +111,22 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
 
 function backendOf(heap: Heap, engine: Engine, caps: Caps, next: () => number) {
   const { backend, fail } = manageBackend<CpuBuffer, CpuProgram, Pick<CpuOptions, "prefer">>("cpu");
+  const shared = createShared(heap);
   return {
     fail,
     backend: backend("cpu", {
       alloc: (bytes) => ({ bytes, address: heap.alloc(bytes), version: next() }),
-      free: ({ address }) => heap.free(address),
+      free(buffer) {
+        shared.forget(buffer);
+        heap.free(buffer.address);
+      },
       write(buffer, data) {
         engine.write(buffer.address, data);
         buffer.version = next();
       },
       read: async ({ address, bytes }) => engine.read(address, bytes),
-      compile: (graph, options) => compileProgram(graph, { ...caps, prefer: options?.prefer ?? caps.prefer }, heap, engine, next),
+      compile: (graph, options) => compileProgram(graph, { ...caps, prefer: options?.prefer ?? caps.prefer }, heap, shared, engine, next),
+      programBytes: (programs) => [...programs].reduce((sum, p) => sum + p.ownBytes, shared.bytes()),
       close: engine.dispose,
     }),
   };

@@ -9,7 +9,7 @@ export type { Epilogue, EpilogueOperand, Place, Task } from "@conv/ops/plan";
 
 /** Part of a kernel that runs between two barriers. Its pieces of work 0 … items−1 are divided among the threads. */
 export interface Stage {
-  /** Names the generated function; equal names must mean equal code. */
+  /** The key of the generated function; equal keys must mean equal code. */
   readonly name: string;
   readonly items: number;
   readonly reads: readonly Place[];
@@ -28,7 +28,8 @@ export interface Scratch {
   readonly data?: Float32Array | Int32Array;
   /**
    * Holds a rearrangement of this input alone. If that is an input of the program, or made of some of them alone (see once.ts), the
-   * stage that writes it is skipped for as long as the same buffers with the same contents come in: weights are packed once.
+   * stage that writes it is skipped for as long as the same buffers with the same contents come in: weights are packed once. Programs
+   * share what stages of equal names pack of an input of theirs.
    */
   readonly packs?: number;
 }

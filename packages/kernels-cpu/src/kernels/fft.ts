@@ -6,7 +6,7 @@
 // Mathieu, Henaff & LeCun, Fast Training of Convolutional Networks through FFTs (2014).
 
 import { gatherOf, isConvOrGradInput, readLayout, volume } from "@conv/ops/plan";
-import { bytesOf, stridesOf } from "@conv/tensor";
+import { bytesOf, exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
 import { f32x4, i32, v128, type Code, type Local } from "../wasm/asm.ts";
@@ -70,7 +70,7 @@ function weightStage(t: FftTiling, caps: Caps, into: Place): Stage {
   const perGroup = Math.ceil((single ? channels : g.to) / mr);
   const frequency = single ? 32 : g.to * 2 * g.from * 4;
   return {
-    name: nameOf("fftWeights", t, caps),
+    name: `fftWeights${exactly([g.groups, g.to, g.from, g.kernel, g.wTo, g.wFrom, phase.taps.map((x) => [x.count, x.tapFirst]), size, single, reversed, caps.relaxed])}`,
     items: (single ? 1 : g.groups) * perGroup * g.from,
     reads: [inputAt(1)],
     writes: [into],

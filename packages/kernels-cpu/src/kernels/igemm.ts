@@ -92,7 +92,7 @@ function packStage(g: Gather, phase: Phase, w: Place, into: Place): Stage {
   const strides = stridesOf(g.kernel);
   const own: readonly AxisTaps[] = phase.taps;
   return {
-    name: `pack${exactly([g, own])}`,
+    name: `pack${exactly([g.groups, g.to, g.from, g.kernel, g.wTo, g.wFrom, own.map((t) => [t.count, t.tapFirst, t.tapDelta])])}`,
     items: g.groups * perGroup,
     reads: [w],
     writes: [into],
