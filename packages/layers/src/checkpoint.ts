@@ -3,7 +3,7 @@
 
 import { shapeError } from "@conv/tensor";
 import { decodeSafetensors, encodeSafetensors } from "./safetensors.ts";
-import { optimizerPrefix, type State } from "./state.ts";
+import { mustBeFinite, optimizerPrefix, type State } from "./state.ts";
 
 /** The place in a training, and what the report of the epoch under way needs. Plain numbers. */
 export interface Position {
@@ -44,8 +44,11 @@ const averagePrefix = `${optimizerPrefix}average/`;
 const FORMAT = "conv-checkpoint-1";
 const wholes = ["batch", "samples", "epoch", "step", "steps", "updates", "seen", "stale"] as const;
 
-export const encodeCheckpoint = ({ model, optimizer, position, state }: Checkpoint): Uint8Array =>
-  encodeSafetensors(state, { format: FORMAT, model, optimizer, position: JSON.stringify(position) });
+/** Throws ShapeError where a tensor is not finite. */
+export function encodeCheckpoint({ model, optimizer, position, state }: Checkpoint): Uint8Array {
+  mustBeFinite("checkpoint", state);
+  return encodeSafetensors(state, { format: FORMAT, model, optimizer, position: JSON.stringify(position) });
+}
 
 /** The weights of a checkpoint, with their moving averages in place of those that have one. */
 export function averagedState(state: State): State {

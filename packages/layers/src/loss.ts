@@ -21,7 +21,8 @@ export function measure(loss: Loss = crossEntropy, output: Value, labels: Value)
   const given = loss(output, labels);
   const terms = given instanceof Value ? lossTerms(given) : given;
   const scalar = (what: string, value: unknown): Value => {
-    if (!(value instanceof Value)) throw shapeError("train", `the loss gives no ${what}; it must return { sum, weight } or one element, traced`);
+    if (!(value instanceof Value))
+      throw shapeError("train", `the loss gives nothing for ${what}; it must return { sum, weight } or one element, traced`);
     if (sizeOf(value.shape) !== 1 || value.dtype !== "float32")
       throw shapeError("train", `${what} has shape ${formatShape(value.shape)}, must have one element`);
     return reshape(value, []);

@@ -53,7 +53,7 @@ const add = (to: Position, { loss, weight, added, right, labels, count }: Outcom
 });
 
 /** The place before a step that changed nothing, with all that is known of the steps before it. */
-const back = (from: Position, { step, steps, updates }: Position): Position => ({ ...from, step, steps, updates });
+const back = (from: Position, { samples, step, steps, updates }: Position): Position => ({ ...from, samples, step, steps, updates });
 
 export function createSteps(device: Device, start: Position): Steps {
   let inFlight: UnderWay[] = []; // at most two
