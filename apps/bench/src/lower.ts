@@ -3,16 +3,24 @@
 
 import type { TracedModel } from "@conv/layers";
 import {
+  add,
+  avgPoolOp,
+  concatOp,
+  convOp,
   isElementwise,
   matmulOp,
+  maxPoolOp,
+  relu,
+  relu6,
   reshapeOp,
   type AvgPoolGeometry,
   type ConcatParams,
   type ConvGeometry,
+  type ElementwiseParams,
   type Expr,
   type PoolGeometry,
 } from "@conv/ops";
-import { formatShape, sameShape, type Node, type Value } from "@conv/tensor";
+import { exactly, formatShape, sameShape, spec, trace, type Node, type Value } from "@conv/tensor";
 
 /** An attribute: whole numbers, or (`epsilon`) a fraction. */
 export type Attributes = Readonly<Record<string, number | readonly number[]>>;
@@ -46,6 +54,8 @@ export function lower({ graph, x, output, values, entries }: TracedModel): PeerG
   for (const n of graph.nodes) for (const v of n.inputs) uses.set(v, (uses.get(v) ?? 0) + 1);
   const nodes: PeerNode[] = [];
   const made = new Map<Value, number>(); // where in `nodes` a value is made
+  const waiting = new Set<Node>(); // what must be part of an operator that comes later
+  const folded = new Set<Node>();
 
   const emit = (n: Node, op: string, inputs: readonly Value[], attributes: Attributes = {}) => {
     const [y] = n.outputs;
@@ -73,27 +83,33 @@ export function lower({ graph, x, output, values, entries }: TracedModel): PeerG
       if (shape.length !== 2 || shape[0] !== a.shape[0])
         throw new Error(`ONNX: no form for reshape of ${formatShape(a.shape)} to ${formatShape(shape)}`);
       emit(n, "Flatten", [a], { axis: 1 });
-    } else if (n.op.name === "conv") {
+    } else if (n.op === convOp) {
       const { dilation, groups, kernel, padLo, padHi, stride } = n.params as ConvGeometry;
       emit(n, "Conv", n.inputs, { dilations: dilation, group: groups, kernel_shape: kernel, pads: [...padLo, ...padHi], strides: stride });
-    } else if (n.op.name === "maxPool" || n.op.name === "avgPool") {
+    } else if (n.op === maxPoolOp || n.op === avgPoolOp) {
       const g = n.params as PoolGeometry & Partial<AvgPoolGeometry>;
       const pads = [...g.padLo, ...g.padHi];
       const window = { kernel_shape: g.kernel, pads, strides: g.stride };
-      if (n.op.name === "maxPool") emit(n, "MaxPool", [a], { ...window, dilations: g.dilation });
+      if (n.op === maxPoolOp) emit(n, "MaxPool", [a], { ...window, dilations: g.dilation });
       else if (sameShape(g.kernel, g.input) && pads.every((p) => p === 0)) emit(n, "GlobalAveragePool", [a]);
       else emit(n, "AveragePool", [a], { ...window, count_include_pad: Number(g.countIncludePad) });
-    } else if (n.op.name === "concat") emit(n, "Concat", n.inputs, { axis: (n.params as ConcatParams).axis });
+    } else if (n.op === concatOp) emit(n, "Concat", n.inputs, { axis: (n.params as ConcatParams).axis });
     else if (n.op === matmulOp && a.shape.length === 2) {
       const { transposeA, transposeB } = n.params as { transposeA: boolean; transposeB: boolean };
       emit(n, "Gemm", n.inputs, { transA: Number(transposeA), transB: Number(transposeB) });
-    } else if (n.op.name === "add" && n.inputs.length === 2) {
+    } else if (says(n, sumOf)) {
       if (!takesBias(n)) emit(n, "Add", n.inputs);
-    } else if (n.op.name === "relu") emit(n, "Relu", [a]);
-    else if (n.op.name === "relu6") emit(n, "Clip", [a]);
-    else if (n.op.name === "batchNorm") emit(n, "BatchNormalization", ...normalisation(n));
-    else if (!["batchNormScale", "batchNormShift"].includes(n.op.name)) throw new Error(`ONNX: no form for ${n.op.name}`);
+    } else if (says(n, reluOf)) emit(n, "Relu", [a]);
+    else if (says(n, relu6Of)) emit(n, "Clip", [a]);
+    else {
+      const parts = normalisation(n);
+      if (parts) {
+        emit(n, "BatchNormalization", parts.inputs, { epsilon: parts.epsilon });
+        for (const part of parts.nodes) folded.add(part);
+      } else waiting.add(n);
+    }
   }
+  for (const n of waiting) if (!folded.has(n)) throw new Error(`ONNX: no form for ${n.op.name}`);
   return {
     input: { name: "x", shape: x.shape },
     output: { name: names.get(output)!, shape: output.shape },
@@ -105,13 +121,26 @@ export function lower({ graph, x, output, values, entries }: TracedModel): PeerG
 /** The value without the reshapes around it. */
 const whole = (v: Value): Value => (v.node?.op === reshapeOp ? whole(v.node.inputs[0]) : v);
 
-/** What `batchNorm2d` of @conv/layers is made of: [x, weight, bias, mean, variance], and epsilon. */
-function normalisation(n: Node): [Value[], Attributes] {
+/** The expression of an elementwise function: a name can be anyone's. */
+const exprOf = (fn: (...xs: Value[]) => Value, inputs: number): Expr =>
+  (trace(fn, Array(inputs).fill(spec([2]))).nodes[0] as Node<ElementwiseParams>).params.f;
+const [sumOf, reluOf, relu6Of] = [exprOf((a, b) => add(a, b), 2), exprOf(relu, 1), exprOf(relu6, 1)];
+const says = (n: Node, f: Expr): boolean => isElementwise(n) && exactly(n.params.f) === exactly(f);
+
+/**
+ * What `batchNorm2d` of @conv/layers is made of, x·scale + shift with scale = weight/√(variance + epsilon) and shift = bias − mean·scale;
+ * null for anything else.
+ */
+function normalisation(n: Node): { inputs: Value[]; epsilon: number; nodes: Node[] } | null {
+  if (!says(n, ["add", ["mul", "a", "c"], "b"])) return null;
   const [scale, shift, x] = n.inputs;
-  const [byScale, byShift] = [whole(scale).node!, whole(shift).node!];
+  const [byScale, byShift] = [whole(scale).node, whole(shift).node];
+  if (!byScale || !byShift || !isElementwise(byScale) || !says(byShift, ["sub", "a", ["mul", "b", "c"]])) return null;
+  const [epsilon] = constantsOf(byScale.params.f);
+  if (epsilon === undefined || !says(byScale, ["div", "a", ["sqrt", ["add", "b", epsilon]]]) || byShift.inputs[2] !== whole(scale)) return null;
   const [weight, variance] = byScale.inputs;
   const [bias, mean] = byShift.inputs;
-  return [[x, weight, bias, mean, variance], { epsilon: isElementwise(byScale) ? constantsOf(byScale.params.f)[0] : 0 }];
+  return { inputs: [x, weight, bias, mean, variance], epsilon, nodes: [byScale, byShift] };
 }
 
 const constantsOf = (e: Expr): number[] => (typeof e === "number" ? [e] : typeof e === "string" ? [] : e.flatMap((part) => constantsOf(part)));

@@ -1,8 +1,8 @@
 // How many operations a network is, by the conventions of those who publish such numbers. They differ by up to a few per cent, and by
 // a factor of two where a multiply-accumulate is two operations: no number is printed here without the name of its convention.
 
-import { differentiate, isElementwise, variable } from "@conv/ops";
-import { bytesOf, costOf, graphOf, input, sameShape, sizeOf, type Cost, type Node, type Value } from "@conv/tensor";
+import { differentiate, elu, gelu, isElementwise, leakyRelu, prelu, relu, relu6, variable, type Expr } from "@conv/ops";
+import { bytesOf, costOf, exactly, graphOf, input, sameShape, sizeOf, spec, type Cost, type Node, type Value } from "@conv/tensor";
 import { dependents, madeOf, type Traced } from "./traced.ts";
 
 /** The ways to count operations by name. */
@@ -35,7 +35,11 @@ export interface NodeCounts extends Cost {
   readonly layerOutput: number;
 }
 
-const rectifiers: ReadonlySet<string> = new Set(["relu", "relu6", "leakyRelu", "prelu", "elu", "gelu", "geluTanh"]);
+/** An expression with its constants left out, which are a layer's options: a name can be anyone's. */
+const form = (e: Expr): unknown => (typeof e === "number" ? 0 : typeof e === "string" ? e : e.map(form));
+const formOf = (n: Node): string => (isElementwise(n) ? exactly(form(n.params.f)) : "");
+const functions: readonly ((x: Value) => Value)[] = [relu, relu6, leakyRelu, elu, gelu, (x) => gelu(x, "tanh"), (x) => prelu(x, x)];
+const rectifiers: ReadonlySet<string> = new Set(functions.map((f) => formOf(f(input(spec([1]))).node!)));
 
 /** A layer with parameters, used once: a product with its bias, or an elementwise op with tensors of its own. */
 interface Use {
@@ -104,7 +108,7 @@ const standardisers: ReadonlySet<string> = new Set(["groupNorm", "instanceNorm1d
 function touched(n: Node, { macs }: Cost, activations: ReadonlySet<Value>, tensors: number, parameters: number): number {
   const [{ shape }] = n.outputs;
   const elements = sizeOf(shape);
-  if (rectifiers.has(n.op.name)) return elements;
+  if (rectifiers.has(formOf(n))) return elements;
   if (n.op.window && macs === 0) return sizeOf(n.inputs[0].shape);
   if (!isElementwise(n) || !n.inputs.some((v) => activations.has(v) && sameShape(v.shape, shape))) return 0;
   if (n.op.name.endsWith("Scale")) return 0; // a factor for a whole map, of its statistics and the layer's parameters

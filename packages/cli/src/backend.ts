@@ -31,7 +31,7 @@ export async function openBackend({ threads, device = threads === undefined ? "b
   const gpu = async () => (await import("@conv/kernels-gpu")).createGpu({ onProgress: createCompilation() });
   const { backend, passed } = device === "best" ? await createBest({ gpu, cpu }) : { backend: await { gpu, cpu }[device](), passed: [] };
   const on =
-    "adapter" in backend ? `GPU: ${backend.adapter}` : `CPU: ${backend.caps.threads === 1 ? "one thread" : `${backend.caps.threads} threads`}`;
+    backend.kind === "gpu" ? `GPU: ${backend.adapter}` : `CPU: ${backend.caps.threads === 1 ? "one thread" : `${backend.caps.threads} threads`}`;
   const why = passed.map(({ name, reason }) => `; not on the ${name.toUpperCase()}: ${reason}`).join("");
   return { backend, on, announce: () => void process.stderr.write(`${colorsOf(process.stderr).dim(`on the ${on}${why}`)}\n`) };
 }

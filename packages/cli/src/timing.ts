@@ -54,13 +54,13 @@ export async function timeLayers({ graph: traced, training, run, ...options }: T
     const program = backend.compile(graph);
     const { steps, bytes } = program;
     const reserved = "blocks" in program &&
-      !("adapter" in backend) && {
+      backend.kind === "cpu" && {
         predicting: programMemoryOf(program),
         training: training && programMemoryOf(layoutOf(training, backend.caps), { inPlace: training.outputs.length - 2 }),
       };
     program.dispose();
     const before = await roofsOf(backend);
-    const times = run ? await ("adapter" in backend ? timesWithin(backend, graph) : timesAlone(backend, graph, steps)) : [];
+    const times = run ? await (backend.kind === "gpu" ? timesWithin(backend, graph) : timesAlone(backend, graph, steps)) : [];
     const layers = steps.map(({ nodes, kernel, estimate }, i): StepTime => {
       const part = alone(nodes, graph);
       return {
@@ -142,7 +142,7 @@ const SHORTEST = 5e-3; // seconds that runs on the GPU take together, many times
 
 async function leastTime(backend: Timed, graph: Graph): Promise<number> {
   const program = backend.compile(graph);
-  const onGpu = "adapter" in backend;
+  const onGpu = backend.kind === "gpu";
   const fence = backend.alloc(4);
   return withBuffers(backend, graph, async (inputs, outputs) => {
     let [least, runs] = [Infinity, 1];
@@ -172,7 +172,7 @@ async function leastTime(backend: Timed, graph: Graph): Promise<number> {
 }
 
 // Of the matrices whose product stands for the most that the kernels reach; a GPU takes large ones to be busy, one that is imitated takes long.
-const sideOn = (backend: Timed) => ("adapter" in backend ? (backend.software ? 256 : 4096) : 512);
+const sideOn = (backend: Timed) => (backend.kind === "gpu" ? (backend.software ? 256 : 4096) : 512);
 const COPIED = 32 * 2 ** 20; // bytes, beyond the caches of a core
 
 async function roofsOf(backend: Timed): Promise<Timing["roofs"]> {

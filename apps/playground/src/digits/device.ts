@@ -63,7 +63,7 @@ export function createDevices(onProgress: (ready: number, total: number) => void
 }
 
 function deviceOf(backend: CpuBackend | GpuBackend): Device {
-  if ("adapter" in backend) {
+  if (backend.kind === "gpu") {
     const { adapter, software, lost } = backend;
     return { backend, info: { name: "gpu", threads: 0, adapter, software }, lost };
   }

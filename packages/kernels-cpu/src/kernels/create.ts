@@ -90,9 +90,11 @@ function randomVector(f: Func, seed: Local): (item: Local) => Local {
   };
 }
 
+const ops: ReadonlySet<unknown> = new Set([fullOp, randomOp, oneHotOp]);
+
 export const create: CpuKernel = {
   name: "create",
-  declines: (task) => (task.op.name in stages ? null : "makes constants, random numbers and one-hot rows"),
+  declines: (task) => (ops.has(task.op) ? null : "makes constants, random numbers and one-hot rows"),
   estimate: streamTime,
   build: (task) => ({ scratch: [], stages: [stages[task.op.name](task)] }),
 };

@@ -10,7 +10,7 @@ import { emitExpr } from "../wasm/math.ts";
 
 export const fused: CpuKernel = {
   name: "elementwise",
-  declines: (task) => (task.op.name === fusedOp.name ? null : "does elementwise work"),
+  declines: (task) => (task.op === fusedOp ? null : "does elementwise work"),
   // Bound by memory: 8 GB/s from the outer caches on one core.
   estimate: (task, { threads }) => (task.cost.bytesRead + task.cost.bytesWritten) / 8e9 / threads + 1e-6,
   build(task, caps) {

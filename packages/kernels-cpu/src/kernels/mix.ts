@@ -18,7 +18,7 @@ const RUNS = 32;
 
 export const mix: CpuKernel = {
   name: "mix",
-  declines: ({ op }) => (op.name === mixOp.name ? null : "multiplies an axis by a sparse matrix"),
+  declines: ({ op }) => (op === mixOp ? null : "multiplies an axis by a sparse matrix"),
   // Tables cost about a nanosecond a tap and vector, or four of them where the elements of a vector are taken one by one.
   estimate(task, caps) {
     const { axis, rows } = task.params as MixParams;

@@ -13,11 +13,11 @@ import { eachVector, emitArgMax, emitMax, LEAST, outputAxes, paddedSource, PADDI
 
 export const pool: CpuKernel = {
   name: "pool",
-  declines: ({ op: { name } }) => (name === maxPoolOp.name || name === maxPoolPickOp.name || name === avgPoolOp.name ? null : "does pooling"),
+  declines: ({ op }) => (op === maxPoolOp || op === maxPoolPickOp || op === avgPoolOp ? null : "does pooling"),
   estimate: streamTime,
   build({ op, params }) {
-    if (op.name === avgPoolOp.name) return average(params as AvgPoolGeometry);
-    return op.name === maxPoolOp.name ? maximum(params as PoolGeometry) : pick(params as PoolGeometry);
+    if (op === avgPoolOp) return average(params as AvgPoolGeometry);
+    return op === maxPoolOp ? maximum(params as PoolGeometry) : pick(params as PoolGeometry);
   },
 };
 

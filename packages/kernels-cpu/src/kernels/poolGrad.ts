@@ -16,9 +16,9 @@ import { eachVector, emitArgMax, outputAxes, paddedSource, PADDING, volume, wind
 
 export const poolGrad: CpuKernel = {
   name: "poolGrad",
-  declines: ({ op: { name } }) => (name === maxPoolGradOp.name || name === avgPoolGradOp.name ? null : "does the gradient of pooling"),
+  declines: ({ op }) => (op === maxPoolGradOp || op === avgPoolGradOp ? null : "does the gradient of pooling"),
   estimate: streamTime,
-  build: ({ op, params }) => (op.name === maxPoolGradOp.name ? maximum(params as PoolGeometry) : average(params as AvgPoolGeometry)),
+  build: ({ op, params }) => (op === maxPoolGradOp ? maximum(params as PoolGeometry) : average(params as AvgPoolGeometry)),
 };
 
 /** Whether no input is in two windows, nor any window outside. */

@@ -21,7 +21,7 @@ export const poolGradGather: CpuKernel = {
   name: "poolGradGather",
   fuses: ["element"],
   declines({ op, params }: Task) {
-    if (op.name !== maxPoolGradOp.name && op.name !== avgPoolGradOp.name) return "does the gradient of pooling";
+    if (op !== maxPoolGradOp && op !== avgPoolGradOp) return "does the gradient of pooling";
     const g = params as PoolGeometry;
     const w = windowsOf(g);
     if (!w.unrolled) return `unrolls at most 32 taps, not ${volume(g.kernel)}`;
@@ -31,7 +31,7 @@ export const poolGradGather: CpuKernel = {
   estimate: (task, caps) => streamTime(task, caps) / 2,
   build(task, caps) {
     const g = task.params as PoolGeometry;
-    const max = task.op.name === maxPoolGradOp.name;
+    const max = task.op === maxPoolGradOp;
     const shares = max ? null : sharesOf(g as AvgPoolGeometry);
     const table = shares instanceof Float32Array ? shares : null;
     return {

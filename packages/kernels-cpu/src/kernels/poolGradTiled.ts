@@ -20,7 +20,7 @@ export const poolGradTiled: CpuKernel = {
   name: "poolGradTiled",
   fuses: ["element"],
   declines: ({ op, params }: Task) =>
-    op.name !== maxPoolGradOp.name && op.name !== avgPoolGradOp.name
+    op !== maxPoolGradOp && op !== avgPoolGradOp
       ? "does the gradient of pooling"
       : tiles(params as PoolGeometry)
         ? null
@@ -29,7 +29,7 @@ export const poolGradTiled: CpuKernel = {
   estimate: (task, caps) => streamTime(task, caps) / 2,
   build({ op, params, epilogue }, caps) {
     const g = params as PoolGeometry;
-    const max = op.name === maxPoolGradOp.name;
+    const max = op === maxPoolGradOp;
     const w = windowsOf(g);
     const own = max ? 2 : 1; // inputs of the op; those of the epilogue follow
     const extra = epilogue?.operands ?? [];

@@ -11,7 +11,7 @@ import { eachVector, emitArgMax, outputAxes, paddedSource, PADDING, volume, wind
 
 export const poolIndices: CpuKernel = {
   name: "poolIndices",
-  declines: ({ op }) => (op.name === maxPoolIndicesOp.name ? null : "finds where maxima stand"),
+  declines: ({ op }) => (op === maxPoolIndicesOp ? null : "finds where maxima stand"),
   estimate: streamTime,
   build({ params }) {
     const g = params as PoolGeometry;

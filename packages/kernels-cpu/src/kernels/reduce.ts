@@ -9,13 +9,14 @@
 
 import { broadcastStrides, maxOp, sumOp, type ReduceParams } from "@conv/ops";
 import { mergeAxes, type Axis } from "@conv/ops/plan";
-import { exactly, sizeOf, stridesOf } from "@conv/tensor";
+import { exactly, sizeOf, stridesOf, type Op } from "@conv/tensor";
 import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Stage } from "../code.ts";
 import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { acrossLanes } from "./pad.ts";
 import { eachCell, inParts, keepLanes, locate, storeLanes, streamTime } from "./walk.ts";
 
 interface Combination {
+  readonly op: Op<ReduceParams>;
   readonly name: string;
   readonly identity: number;
   readonly join: typeof f32x4.add;
@@ -23,8 +24,8 @@ interface Combination {
   readonly scale?: number;
 }
 const combinations: readonly Combination[] = [
-  { name: sumOp.name, identity: 0, join: f32x4.add },
-  { name: maxOp.name, identity: -Infinity, join: f32x4.max },
+  { op: sumOp, name: sumOp.name, identity: 0, join: f32x4.add },
+  { op: maxOp, name: maxOp.name, identity: -Infinity, join: f32x4.max },
 ];
 
 /** Terms that one accumulator takes up. */
@@ -39,11 +40,11 @@ const PIECE = 4096;
 
 export const reduce: CpuKernel = {
   name: "reduce",
-  declines: (task) => (combinations.some((c) => c.name === task.op.name) ? null : "sums and finds maxima"),
+  declines: (task) => (combinations.some((c) => c.op === task.op) ? null : "sums and finds maxima"),
   estimate: streamTime,
   build(task) {
     const { axes } = task.params as ReduceParams;
-    const how = combinations.find((c) => c.name === task.op.name)!;
+    const how = combinations.find((c) => c.op === task.op)!;
     const { shape } = task.inputs[0];
     if (sizeOf(shape) === 0) return nothing(how, sizeOf(task.outputs[0].shape));
     return reduction(

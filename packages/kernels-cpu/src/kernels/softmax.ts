@@ -16,12 +16,12 @@ const UNROLLED = 8;
 
 export const softmax: CpuKernel = {
   name: "softmax",
-  declines: ({ op: { name } }) => (name === softmaxOp.name || name === logSoftmaxOp.name ? null : "does softmax"),
+  declines: ({ op }) => (op === softmaxOp || op === logSoftmaxOp ? null : "does softmax"),
   // 1.5 ns an element: an exponential of four elements takes 20 operations.
   estimate: ({ inputs: [x] }, { threads }) => (sizeOf(x.shape) * 1.5e-9) / threads + 1e-6,
   build({ op, params, inputs: [{ shape }] }, caps) {
     const { axis } = params as SoftmaxParams;
-    const logarithm = op.name === logSoftmaxOp.name;
+    const logarithm = op === logSoftmaxOp;
     const [outer, size, inner] = [sizeOf(shape.slice(0, axis)), shape[axis], sizeOf(shape.slice(axis + 1))];
     return { scratch: [], stages: [inner === 1 ? alongRows(outer, size, logarithm, caps) : acrossRows(outer, size, inner, logarithm, caps)] };
   },

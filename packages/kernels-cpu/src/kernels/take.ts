@@ -107,9 +107,11 @@ const stages: Readonly<Record<string, (task: Task) => Stage>> = {
   }),
 };
 
+const ops: ReadonlySet<unknown> = new Set([takeOp, putOp, toInt32Op]);
+
 export const take: CpuKernel = {
   name: "take",
-  declines: (task) => (task.op.name in stages ? null : "takes elements by index"),
+  declines: (task) => (ops.has(task.op) ? null : "takes elements by index"),
   estimate: streamTime,
   build: (task) => ({ scratch: [], stages: [stages[task.op.name](task)] }),
 };

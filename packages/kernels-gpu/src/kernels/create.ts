@@ -34,10 +34,12 @@ let k1 = mixed(mixed(k0) ^ bitcast<u32>(seed[1]));`,
   },
 };
 
+const served: ReadonlySet<unknown> = new Set([fullOp, randomOp, oneHotOp]);
+
 export const create: GpuKernel = {
   name: "create",
   fuses: ["channel", "column", "element"],
-  declines: (task) => (task.op.name in stages ? null : "makes constants, random numbers and one-hot rows"),
+  declines: (task) => (served.has(task.op) ? null : "makes constants, random numbers and one-hot rows"),
   estimate: streamTime,
   build: (task) => ({ scratch: [], stages: [stages[task.op.name](task)] }),
 };

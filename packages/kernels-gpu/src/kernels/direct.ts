@@ -18,7 +18,7 @@ function kernelOf(name: string, ops: readonly Op<never>[], does: string, fuses: 
   return {
     name,
     fuses,
-    declines: ({ op }) => (ops.some((o) => o.name === op.name) ? null : does),
+    declines: ({ op }) => (ops.some((o) => o === op) ? null : does),
     estimate: (task, caps) => productsOf(task)!.products.reduce((total, p) => total + chosenFor(p, caps).seconds, 0),
     build(task, caps) {
       const { products, a, x } = productsOf(task)!;

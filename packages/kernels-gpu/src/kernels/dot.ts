@@ -173,7 +173,7 @@ function kernelOf(name: string, ops: readonly Op<never>[], does: string, fuses: 
     name,
     fuses,
     declines(task) {
-      if (!ops.some((op) => op.name === task.op.name)) return does;
+      if (!ops.some((op) => op === task.op)) return does;
       const { products } = productsOf(task)!;
       if (products.length > 1) return "makes all outputs by one rule";
       return tapsOf(products[0]) < LEAST_TAPS ? `adds at least ${LEAST_TAPS} products for each output, not ${tapsOf(products[0])}` : null;

@@ -11,7 +11,7 @@ const SIZE = 64;
 
 export const fused: GpuKernel = {
   name: "elementwise",
-  declines: (task) => (task.op.name === fusedOp.name ? null : "does elementwise work"),
+  declines: (task) => (task.op === fusedOp ? null : "does elementwise work"),
   // Bound by memory; what passes between the nodes of a task does not go there.
   estimate: ({ inputs, outputs }, caps) => [...inputs, ...outputs].reduce((sum, s) => sum + bytesOf(s), 0) / caps.bandwidth + caps.launch,
   build(task, caps) {

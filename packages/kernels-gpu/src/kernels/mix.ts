@@ -11,7 +11,7 @@ import { loopInBlocks } from "./sums.ts";
 export const mix: GpuKernel = {
   name: "mix",
   fuses: ["channel", "column", "element"],
-  declines: ({ op }) => (op.name === mixOp.name ? null : "multiplies an axis by a sparse matrix"),
+  declines: ({ op }) => (op === mixOp ? null : "multiplies an axis by a sparse matrix"),
   estimate: streamTime,
   build(task) {
     const { axis, size, rows } = task.params as MixParams;

@@ -37,10 +37,12 @@ function pad(task: Task): GpuStage {
   });
 }
 
+const served: ReadonlySet<unknown> = new Set([transposeOp, broadcastToOp, sliceOp, concatOp]);
+
 export const move: GpuKernel = {
   name: "move",
   fuses: ["channel", "column", "element"],
-  declines: (task) => (task.op === padOp || task.op.name in labels ? null : "moves elements"),
+  declines: (task) => (task.op === padOp || served.has(task.op) ? null : "moves elements"),
   estimate: streamTime,
   build(task, caps) {
     const boxes = boxesOf(task, moved(task));

@@ -20,7 +20,7 @@ function withWinner(task: Task, label: string, what: "best" | "won", result: str
   const g = task.params as PoolGeometry;
   return eachElement(task, {
     label,
-    reads: task.op.name === maxPoolPickOp.name ? [x, { name: "v", place: inputAt(1) }] : [x],
+    reads: task.op === maxPoolPickOp ? [x, { name: "v", place: inputAt(1) }] : [x],
     functions: [winnerOf(g, what)],
     body: `${locate(g)}\nlet ${what} = winner(plane, ${outputNames(g).join(", ")});`,
     result,
@@ -45,15 +45,17 @@ const stages: Readonly<Record<string, (task: Task) => GpuStage>> = {
   },
 };
 
+const served: ReadonlySet<unknown> = new Set([maxPoolOp, maxPoolPickOp, maxPoolIndicesOp, avgPoolOp]);
+
 export const pool: GpuKernel = {
   name: "pool",
   fuses: ["channel", "column", "element"],
-  declines: (task) => (task.op.name in stages ? null : "pools"),
+  declines: (task) => (served.has(task.op) ? null : "pools"),
   estimate: streamTime,
   build(task, caps) {
     const g = task.params as PoolGeometry;
     // The mean of a plane is made by many.
-    if (task.op.name === avgPoolOp.name && sizeOf(g.output) === 1 && sizeOf(g.kernel) === sizeOf(g.input) && g.padLo.every((lo) => lo === 0)) {
+    if (task.op === avgPoolOp && sizeOf(g.output) === 1 && sizeOf(g.kernel) === sizeOf(g.input) && g.padLo.every((lo) => lo === 0)) {
       const space = g.kernel.map((_, a) => a + 2);
       return scaledSum(task, space, 1 / sizeOf(g.kernel), caps);
     }

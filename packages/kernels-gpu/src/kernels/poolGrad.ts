@@ -80,10 +80,12 @@ function avgPoolGrad(task: Task): GpuCode {
 
 const builders: Readonly<Record<string, (task: Task) => GpuCode>> = { [maxPoolGradOp.name]: maxPoolGrad, [avgPoolGradOp.name]: avgPoolGrad };
 
+const served: ReadonlySet<unknown> = new Set([maxPoolGradOp, avgPoolGradOp]);
+
 export const poolGrad: GpuKernel = {
   name: "poolGrad",
   fuses: ["channel", "column", "element"],
-  declines: (task) => (task.op.name in builders ? null : "makes gradients of pools"),
+  declines: (task) => (served.has(task.op) ? null : "makes gradients of pools"),
   estimate: streamTime,
   build: (task) => builders[task.op.name](task),
 };

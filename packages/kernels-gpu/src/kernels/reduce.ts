@@ -39,10 +39,12 @@ const BUSY = 1024;
 /** Invocations that keep a software adapter busy, and invocations of its workgroups. */
 const SOFTWARE = { busy: 64, threads: 16 };
 
+const served: ReadonlySet<unknown> = new Set([sumOp, maxOp]);
+
 export const reduce: GpuKernel = {
   name: "reduce",
   fuses: ["channel", "column", "element"],
-  declines: (task) => (task.op.name in joins ? null : "sums and finds maxima"),
+  declines: (task) => (served.has(task.op) ? null : "sums and finds maxima"),
   estimate: streamTime,
   build(task, caps) {
     const { axes, of = inputName(0), shape = task.inputs[0].shape } = task.params as ReduceParams & Partial<Terms>;

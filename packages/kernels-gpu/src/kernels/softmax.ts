@@ -19,10 +19,12 @@ const results: Readonly<Record<string, { readonly before: string; readonly resul
   [logSoftmaxOp.name]: { before: "let log_total = log_of(total);", result: "(f32(x[at]) - largest) - log_total" },
 };
 
+const served: ReadonlySet<unknown> = new Set([softmaxOp, logSoftmaxOp]);
+
 export const softmax: GpuKernel = {
   name: "softmax",
   fuses: ["channel", "column", "element"],
-  declines: (task) => (task.op.name in results ? null : "makes softmax and its logarithm"),
+  declines: (task) => (served.has(task.op) ? null : "makes softmax and its logarithm"),
   estimate: streamTime,
   build(task, { software }) {
     const { axis } = task.params as SoftmaxParams;

@@ -122,10 +122,12 @@ const builders: Readonly<Record<string, (task: Task) => GpuCode>> = {
     ),
 };
 
+const served: ReadonlySet<unknown> = new Set([takeOp, putOp, toInt32Op]);
+
 export const take: GpuKernel = {
   name: "take",
   fuses: ["channel", "column", "element"],
-  declines: (task) => (task.op.name in builders ? null : "takes elements by index"),
+  declines: (task) => (served.has(task.op) ? null : "takes elements by index"),
   estimate: streamTime,
   build: (task) => builders[task.op.name](task),
 };

@@ -16,19 +16,19 @@ export interface Box {
 export function boxesOf({ op, params, outputs: [y] }: Task, inputs: readonly Spec[]): Box[] | null {
   const [x] = inputs;
   const into = { strides: stridesOf(y.shape) };
-  switch (op.name) {
-    case transposeOp.name: {
+  switch (op) {
+    case transposeOp: {
       const strides = stridesOf(x.shape);
       return [{ shape: y.shape, from: { strides: (params as TransposeParams).order.map((a) => strides[a]) }, into }];
     }
-    case broadcastToOp.name:
+    case broadcastToOp:
       return [{ shape: y.shape, from: { strides: broadcastStrides(x.shape, y.shape) }, into }];
-    case sliceOp.name: {
+    case sliceOp: {
       const strides = stridesOf(x.shape);
       const base = (params as SliceParams).start.reduce((sum, s, a) => sum + s * strides[a], 0);
       return [{ shape: y.shape, from: { strides, base }, into }];
     }
-    case concatOp.name: {
+    case concatOp: {
       const { axis } = params as ConcatParams;
       let base = 0;
       return inputs.map(({ shape }) => {
