@@ -1,5 +1,6 @@
 // What the words after a command may be: each is read, or refused with what it must be.
 
+import { MOST_ROUNDOFF } from "@conv/ops";
 import { Argument, InvalidArgumentError, Option } from "commander";
 import { modelNames } from "./model.ts";
 
@@ -45,6 +46,12 @@ export const deviceOption = () =>
     .env("CONV_DEVICE");
 
 export const threadsOption = () => new Option("--threads <n>", "processor cores to use (default: all)").argParser(whole(1));
+
+/** How convolutions are computed. */
+export const precisionOption = () =>
+  new Option("--precision <name>", "exact sums, balanced (with Winograd and Fourier), or fast (reduced precision too) (default: balanced)").choices(
+    Object.keys(MOST_ROUNDOFF),
+  );
 
 /** A network by name. */
 export const modelArgument = () => new Argument("<model>", modelNames.join(", "));

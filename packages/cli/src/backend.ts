@@ -3,6 +3,7 @@
 import { createCpu, type CpuBackend } from "@conv/kernels-cpu";
 import type { GpuBackend } from "@conv/kernels-gpu";
 import { createBest } from "@conv/layers";
+import type { Precision } from "@conv/ops";
 import type { devices } from "./arguments.ts";
 import { createCompilation } from "./progress.ts";
 import { colorsOf } from "./terminal.ts";
@@ -12,6 +13,7 @@ export interface DeviceOptions {
   readonly device?: (typeof devices)[number];
   /** Processor cores, all of them unless given. Who gives a number means the processor, unless a device is named, too. */
   readonly threads?: number;
+  readonly precision?: Precision;
 }
 
 export interface Opened {
@@ -26,9 +28,10 @@ export interface Opened {
  * WebGPU or WebAssembly: unless a device is named, the GPU where there is one, else the CPU. Throws UnsupportedError where the GPU is asked for and
  * can't be had. What drives the GPU is loaded only where it is tried.
  */
-export async function openBackend({ threads, device = threads === undefined ? "best" : "cpu" }: DeviceOptions = {}): Promise<Opened> {
-  const cpu = () => createCpu(threads === undefined ? {} : { threads });
-  const gpu = async () => (await import("@conv/kernels-gpu")).createGpu({ onProgress: createCompilation() });
+export async function openBackend({ threads, device = threads === undefined ? "best" : "cpu", precision }: DeviceOptions = {}): Promise<Opened> {
+  const cpu = () => createCpu({ ...(threads !== undefined && { threads }), ...(precision && { precision }) });
+  const gpu = async () =>
+    (await import("@conv/kernels-gpu")).createGpu({ onProgress: createCompilation(), ...(precision && { precision }) });
   const { backend, passed } = device === "best" ? await createBest({ gpu, cpu }) : { backend: await { gpu, cpu }[device](), passed: [] };
   const on =
     backend.kind === "gpu" ? `GPU: ${backend.adapter}` : `CPU: ${backend.caps.threads === 1 ? "one thread" : `${backend.caps.threads} threads`}`;

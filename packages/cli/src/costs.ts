@@ -2,7 +2,7 @@
 
 import { bytesPerNumber, conventionNames } from "@conv/analysis";
 import { Argument, Option, type Command } from "commander";
-import { deviceOption, modelArgument, perAxis, shape, threadsOption, whole } from "./arguments.ts";
+import { deviceOption, modelArgument, perAxis, precisionOption, shape, threadsOption, whole } from "./arguments.ts";
 
 const inputOption = () => new Option("--input <shape>", "shape of one sample, as 1x28x28 (default: the network's)").argParser(shape);
 const batchOption = () => new Option("--batch <n>", "samples at once").argParser(whole(1)).default(1);
@@ -30,6 +30,7 @@ export function addCostCommands(program: Command): void {
     .option("--predict", "the time of each layer, as the kernels of this machine estimate it", false)
     .option("--measure", "run the network, too: predicted and measured time of each layer", false)
     .addOption(deviceOption())
+    .addOption(precisionOption())
     .addOption(threadsOption())
     .addHelpText(
       "after",
@@ -67,6 +68,7 @@ Examples:
     .addOption(new Option("--unit <places>", "a unit of that layer by its places, as 3x5 (default: the middle)").argParser(shape))
     .option("--effective", "run the network with random weights and inputs, and measure", false)
     .addOption(deviceOption())
+    .addOption(precisionOption())
     .addOption(threadsOption())
     .option("--json", json, false)
     .addHelpText(

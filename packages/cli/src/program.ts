@@ -2,7 +2,7 @@
 
 import { createRequire } from "node:module";
 import { Argument, Command, Option } from "commander";
-import { deviceOption, fraction, modelArgument, perAxis, positive, shape, threadsOption, whole } from "./arguments.ts";
+import { deviceOption, fraction, modelArgument, perAxis, positive, precisionOption, shape, threadsOption, whole } from "./arguments.ts";
 import { addCostCommands } from "./costs.ts";
 import { augmentationNames, optimizers, schedules } from "./recipe.ts";
 import { columns } from "./terminal.ts";
@@ -56,6 +56,7 @@ export function createProgram(): Command {
     .addOption(new Option("--seed <n>", "decides first weights, order and augmentation (default: 0)").argParser(whole(0)))
     .addOption(new Option("--limit <n>", "train on the first n images only (default: all)").argParser(whole(1)))
     .addOption(deviceOption())
+    .addOption(precisionOption())
     .addOption(threadsOption())
     .option("--out <file>", "where to save the model after each epoch (default: <model>.safetensors, or the resumed file)")
     .option("--best <file>", "where to save the model with the lowest held-out loss, too")
@@ -86,6 +87,7 @@ Examples:
     .argument("<file>", "a model that conv train has written")
     .argument("<image...>", "PNG or JPEG files, one digit each")
     .addOption(deviceOption())
+    .addOption(precisionOption())
     .option("--json", "print one JSON document and nothing else")
     .addHelpText(
       "after",
@@ -140,6 +142,7 @@ Examples:
     )
     .addOption(new Option("--steps <n>", "training steps").argParser(whole(1)).default(100_000))
     .addOption(deviceOption())
+    .addOption(precisionOption())
     .addOption(threadsOption())
     .option("--json", "print one JSON document and nothing else", false)
     .addHelpText(

@@ -1,5 +1,6 @@
 // The CPU back end: one WebAssembly memory, a pool of threads, and programs compiled for the shapes at hand.
 
+import { MOST_ROUNDOFF, mustBePrecision, type Precision } from "@conv/ops";
 import { manageBackend, rangeError, unsupported, type Backend, type Graph } from "@conv/tensor";
 import { capsOf, probe, unsupportedReason, type Caps } from "./caps.ts";
 import { createEngine, type Engine } from "./engine.ts";
@@ -28,11 +29,8 @@ export interface CpuOptions {
    * the start makes sure that it works; if not, `simd256Reason` says why, and code is made as without.
    */
   readonly simd256?: boolean;
-  /**
-   * The largest factor c that a kernel may state for its rounding errors, |Δy| ≤ c·2⁻²³·Σ|x|*·|w| (see `Step.roundoff`). Winograd's
-   * F(2×2, 3×3) states 16, F(4×4, 3×3) 64, F(6×6, 3×3) 256, Fourier transforms 16; 0 keeps to plain sums, which are within 8·2⁻²³·Σ|x·w|.
-   */
-  readonly roundoff?: number;
+  /** How convolutions may be computed: "exact", "balanced" (the default) or "fast", which is the same here. The README has the bounds. */
+  readonly precision?: Precision;
   /** Names of kernels that are taken wherever they can be, whatever they estimate: to measure one against another. */
   readonly prefer?: readonly string[];
 }
@@ -60,11 +58,11 @@ export async function createCpu({
   offThread = false,
   worker,
   simd256 = false,
-  roundoff = 256,
+  precision = "balanced",
   prefer = [],
 }: CpuOptions = {}): Promise<CpuBackend> {
   if (!Number.isInteger(threads) || threads < 1) throw rangeError("cpu", `threads ${threads} is not a whole number ≥ 1`);
-  if (!(roundoff >= 0)) throw rangeError("cpu", `roundoff ${roundoff} is not a number ≥ 0`);
+  mustBePrecision("cpu", precision);
   const reason = await unsupportedReason();
   if (reason) throw unsupported("cpu", reason);
   const most = Math.max(8, 2 * availableThreads());
@@ -91,7 +89,7 @@ export async function createCpu({
   }
   try {
     if (simd256) requestPairs();
-    const caps = capsOf({ threads: engine.threads, simd256, roundoff, prefer });
+    const caps = capsOf({ threads: engine.threads, simd256, roundoff: MOST_ROUNDOFF[precision], prefer });
     const narrow = { ...caps, simd256: false };
     const heap = createHeap(engine.maximum, engine.grow);
     let last = 0;

@@ -1,5 +1,6 @@
 // What the engine offers: found by validating modules of a few bytes, never by reading version strings.
 
+import { MOST_ROUNDOFF } from "@conv/ops";
 import type { Bytes } from "@conv/tensor";
 import { availableThreads } from "./threads.ts";
 import { f32x4, i32, Module, v128 } from "./wasm/asm.ts";
@@ -21,7 +22,7 @@ export interface Caps {
 export const capsOf = ({
   threads = globalThis.crossOriginIsolated === false ? 1 : availableThreads(),
   simd256 = false,
-  roundoff = 256,
+  roundoff = MOST_ROUNDOFF.balanced,
   prefer = [],
 }: Partial<Omit<Caps, "relaxed">> = {}): Caps => ({ relaxed: hasRelaxedSimd(), simd256, threads, roundoff, prefer });
 

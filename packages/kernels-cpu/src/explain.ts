@@ -1,6 +1,7 @@
 // Why each step of a graph is run by the kernel it is: the candidates with what their estimates are made of, the reasons of all others,
 // and, on a running back end, the time that each really takes; and what a program would hold. An entry point of its own, as programs do without.
 
+import { mostRoundoff } from "@conv/ops/plan";
 import { bytesOf, optimise, type Graph, type Node } from "@conv/tensor";
 import type { CpuBackend } from "./backend.ts";
 import type { Caps } from "./caps.ts";
@@ -60,7 +61,9 @@ export function explain(graph: Graph, caps: Caps): Explanation[] {
     }),
     declined: kernels.flatMap((k) => {
       const factor = k.roundoff ?? 0;
-      const reason = k.declines(task, caps) ?? (factor > caps.roundoff ? `states a roundoff of ${factor}, allowed are ${caps.roundoff}` : null);
+      const reason =
+        k.declines(task, caps) ??
+        (factor > mostRoundoff(task, caps) ? `states a roundoff of ${factor}, allowed are ${mostRoundoff(task, caps)}` : null);
       return reason === null ? [] : [{ kernel: k.name, reason, foreign: reason === k.declines({ ...task, op: { ...task.op, name: "" } }, caps) }];
     }),
   }));

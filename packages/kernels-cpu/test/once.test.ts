@@ -10,7 +10,7 @@ import { place } from "../src/place.ts";
 import { plan } from "../src/plan.ts";
 
 let backends: CpuBackend[];
-beforeAll(async () => void (backends = [await createCpu({ threads: 1, roundoff: 0 }), await createCpu({ threads: 2, roundoff: 0 })]));
+beforeAll(async () => void (backends = [await createCpu({ threads: 1, precision: "exact" }), await createCpu({ threads: 2, precision: "exact" })]));
 afterAll(() => backends.forEach((b) => b.dispose()));
 
 const skips = (graph: Graph): boolean => place(graph, plan(graph, backends[0].caps), backends[0].caps).stages.some((s) => s.once);

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createCpu, type CpuBackend } from "../src/index.ts";
 
 let backends: CpuBackend[];
-beforeAll(async () => void (backends = [await createCpu({ threads: 1, roundoff: 0 }), await createCpu({ threads: 2, roundoff: 0 })]));
+beforeAll(async () => void (backends = [await createCpu({ threads: 1, precision: "exact" }), await createCpu({ threads: 2, precision: "exact" })]));
 afterAll(() => backends.forEach((b) => b.dispose()));
 
 /** Whole numbers, so that sums are exact. */

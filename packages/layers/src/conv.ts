@@ -15,6 +15,7 @@ import {
   type Padding,
   type PaddingMode,
   type PerAxis,
+  type Precision,
 } from "@conv/ops";
 import { shapeError, type Value } from "@conv/tensor";
 import { fanOf } from "./init.ts";
@@ -27,6 +28,8 @@ interface SharedOptions extends SpatialOptions, WeightOptions {
   readonly padding?: Padding;
   readonly dilation?: PerAxis;
   readonly groups?: number;
+  /** Stands for the precision of the back end in this layer and its gradients. */
+  readonly precision?: Precision;
   /** Checked against the input; taken from it where absent. */
   readonly inChannels?: number;
 }

@@ -13,7 +13,7 @@ import { make, scramble, weightsOf } from "./published.ts";
 let whole: Backend;
 let half: Backend | null = null;
 beforeAll(async () => {
-  whole = await createCpu({ threads: 1, roundoff: 0 });
+  whole = await createCpu({ threads: 1, precision: "exact" });
   half = await createGpu({ gpu: await softwareGpu(), storage: "float16" }).catch((error: unknown) => {
     if (error instanceof UnsupportedError && error.message.includes("shader-f16")) return null;
     throw error;

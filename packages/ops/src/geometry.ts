@@ -1,6 +1,6 @@
 // The geometry of a convolution at any rank, computed and checked once, and the one loop nest that is its meaning.
 
-import { shapeError, stridesOf, type Spec } from "@conv/tensor";
+import { rangeError, shapeError, stridesOf, type Spec } from "@conv/tensor";
 import { axisName, perAxis, resolvePadding, spanOf, type Padding, type PerAxis } from "./padding.ts";
 
 export * from "./padding.ts";
@@ -22,6 +22,7 @@ export interface ConvGeometry extends WindowGeometry {
   readonly groups: number;
   readonly ic: number;
   readonly oc: number;
+  readonly precision?: Precision;
 }
 
 export interface ConvOptions {
@@ -30,6 +31,22 @@ export interface ConvOptions {
   readonly padding?: Padding;
   readonly dilation?: PerAxis;
   readonly groups?: number;
+  /** Stands for the precision of the back end, in this op and its gradients. */
+  readonly precision?: Precision;
+}
+
+/**
+ * How convolutions may be computed. "exact": sums of products alone, in blocks. "balanced": fast algorithms, too (Winograd, Fourier), whose
+ * errors are relative to the largest value of a plane. "fast": reduced precision, too, where the device has any.
+ */
+export type Precision = "exact" | "balanced" | "fast";
+
+/** The largest factor that a kernel may state for its rounding errors (`Step.roundoff` of @conv/tensor). */
+export const MOST_ROUNDOFF: Readonly<Record<Precision, number>> = { exact: 0, balanced: 256, fast: Infinity };
+
+/** Throws RangeError for any other word. */
+export function mustBePrecision(op: string, precision: string): void {
+  if (!Object.hasOwn(MOST_ROUNDOFF, precision)) throw rangeError(op, `precision ${precision} is none of ${Object.keys(MOST_ROUNDOFF).join(", ")}`);
 }
 
 /** ⌊(input + padLo + padHi − span) / stride⌋ + 1 per axis; throws ShapeError where the kernel does not fit. */
@@ -51,7 +68,12 @@ export function outputSizes(
 }
 
 /** The geometry of `conv(x, w, options)`; throws ShapeError naming rule, numbers and axis. */
-export function convGeometry(x: Spec, w: Spec, { stride = 1, padding = 0, dilation = 1, groups = 1 }: ConvOptions = {}, op = "conv"): ConvGeometry {
+export function convGeometry(
+  x: Spec,
+  w: Spec,
+  { stride = 1, padding = 0, dilation = 1, groups = 1, precision }: ConvOptions = {},
+  op = "conv",
+): ConvGeometry {
   const rank = x.shape.length - 2;
   if (rank < 1) throw shapeError(op, `input has ${x.shape.length} axes, needs batch, channels and at least one spatial axis`);
   if (w.shape.length !== rank + 2) throw shapeError(op, `weight has ${w.shape.length} axes, input has ${x.shape.length}`);
@@ -65,7 +87,9 @@ export function convGeometry(x: Spec, w: Spec, { stride = 1, padding = 0, dilati
   const s = perAxis(op, "stride", stride, rank, 1);
   const d = perAxis(op, "dilation", dilation, rank, 1);
   const { padLo, padHi } = resolvePadding(op, padding, input, spanOf(kernel, d), s);
-  return { n, groups, ic, oc, input, kernel, output: outputSizes(op, input, kernel, s, d, padLo, padHi), stride: s, dilation: d, padLo, padHi };
+  const output = outputSizes(op, input, kernel, s, d, padLo, padHi);
+  if (precision) mustBePrecision(op, precision);
+  return { n, groups, ic, oc, input, kernel, output, stride: s, dilation: d, padLo, padHi, ...(precision && { precision }) };
 }
 
 /** Shapes of the three tensors of the trilinear form T(x, w, y). */

@@ -31,7 +31,7 @@ export interface Bounded {
 }
 
 /** The c of c·ULP·Σ|x·w| for every kernel that sums: in order, in blocks or as a tree, fused or not. */
-export const SUM_FACTOR = 8;
+export const SUM_FACTOR = 16;
 
 /**
  * Runs a graph on exact inputs; one result per output. Throws for an op that has no rule here. Convolutions that one of `steps` computes

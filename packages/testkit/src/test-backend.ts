@@ -6,11 +6,12 @@ import { aliasingSuite } from "./suite/aliasing.ts";
 import { bufferSuite } from "./suite/buffers.ts";
 import { caseSuite } from "./suite/cases.ts";
 import type { Device } from "./suite/device.ts";
+import { digitsSuite } from "./suite/digits.ts";
 import { drawnSuite } from "./suite/drawn.ts";
 import { edgeSuite } from "./suite/edges.ts";
 import { fusedSuite } from "./suite/fused.ts";
 import { lifetimeSuite } from "./suite/lifetime.ts";
-import { specialSuite } from "./suite/special.ts";
+import { sumSuite } from "./suite/sums.ts";
 import { tensorSuite } from "./suite/tensors.ts";
 import { trainingSuite } from "./suite/training.ts";
 
@@ -22,7 +23,8 @@ const SUITES = {
   aliasing: aliasingSuite,
   buffers: bufferSuite,
   edges: edgeSuite,
-  special: specialSuite,
+  digits: digitsSuite,
+  sums: sumSuite,
   lifetime: lifetimeSuite,
   tensors: tensorSuite,
 };

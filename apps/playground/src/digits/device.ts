@@ -40,7 +40,7 @@ export function createDevices(onProgress: (ready: number, total: number) => void
   // Plain sums on both: what the page explains term by term is what was computed.
   const creators = {
     gpu: () => createGpu({ precision: "exact", onProgress: progress() }),
-    cpu: () => createCpu({ roundoff: 0 }),
+    cpu: () => createCpu({ precision: "exact" }),
   };
   const keep = (backend: CpuBackend | GpuBackend): Device => {
     const device = deviceOf(backend);

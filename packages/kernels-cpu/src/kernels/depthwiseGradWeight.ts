@@ -10,6 +10,7 @@ import { madd } from "../wasm/math.ts";
 import { tapsOf } from "./depthwise.ts";
 import { fitted, paddedElements } from "./fitted.ts";
 import { acrossLanes, loadStepped, paddedInput } from "./pad.ts";
+import { counted, inBlocks } from "./walk.ts";
 
 /** Sums, a vector of dy and one of x fill the 16 vector registers. */
 const SUMS = 12;
@@ -66,12 +67,14 @@ export const depthwiseGradWeight: CpuKernel = fitted({
           const row = () => {
             f.set(s, sRow);
             const four = () => taps.forEach(({ offset }, i) => f.set(sums[i], madd(caps, given, loadStepped(f, s, offset * 4, stepW, "x"), sums[i])));
-            f.for(column, 0, width >> 2, 1, () => {
-              f.set(given, v128.load(d));
-              four();
-              f.bump(s, 16 * stepW);
-              f.bump(d, 16);
-            });
+            inBlocks(f, sums.slice(0, taps.length), width >> 2, 1, (count) =>
+              f.for(column, 0, count, 1, () => {
+                f.set(given, v128.load(d));
+                four();
+                f.bump(s, 16 * stepW);
+                f.bump(d, 16);
+              }),
+            );
             if (!tail) return;
             // Lanes past the row count nothing, whatever memory holds there (x is multiplied by zero only if it is finite).
             const mask = i32x4.lanes(...[0, 1, 2, 3].map((lane) => (lane < tail ? -1 : 0)));
@@ -83,7 +86,10 @@ export const depthwiseGradWeight: CpuKernel = fitted({
             f.bump(d, tail * 4);
           };
           const rows = (axis: number) => {
-            if (axis === rank - 1) return row();
+            if (axis === rank - 1) {
+              row();
+              return totals.add(Math.ceil(width / 4));
+            }
             const move = g.stride[axis] * strides[axis] * 4;
             f.repeat(g.output[axis], `left${axis}`, () => {
               rows(axis + 1);
@@ -92,11 +98,13 @@ export const depthwiseGradWeight: CpuKernel = fitted({
             f.bump(sRow, -move * g.output[axis]);
           };
           taps.forEach((_, i) => f.set(sums[i], 0));
+          const totals = counted(f, sums.slice(0, taps.length));
           f.for(image, 0, g.n, 1, () => {
             f.set(d, i32.add(dy, i32.mul(i32.add(i32.mul(image, g.oc), oc), positions * 4)));
             f.set(sRow, i32.add(x, i32.mul(i32.add(i32.mul(image, g.ic), i32.div(oc, multiplier)), plane * 4)));
             rows(0);
           });
+          totals.finish();
           taps.forEach(({ tap }, i) => {
             acrossLanes(f, sums[i], f32x4.add);
             f.storeLane(i32.add(dw, i32.mul(oc, all.length * 4)), sums[i], 0, tap * 4);

@@ -6,13 +6,14 @@ import { gatherOf, isConvOrGradInput, readLayout, tapCount, volume, type Gather,
 import { exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
-import { get, i32, v128, type Func, type Local, type Module } from "../wasm/asm.ts";
+import { get, i32, v128, type Func, type Local, type Module, type Operand } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
-import { epilogueName, rowsPerTile } from "../wasm/tile.ts";
+import { BLOCK, epilogueName, rowsPerTile } from "../wasm/tile.ts";
 import { fitted, LEAST_ROWS, paddedElements } from "./fitted.ts";
 import { eachTap, gatherCode } from "./igemm.ts";
 import { loadStepped } from "./pad.ts";
 import { storeNeighbours } from "./store.ts";
+import { counted, inBlocks } from "./walk.ts";
 
 /** Output channels per group from which panels are used often enough to pay (igemm.ts). */
 const MOST_ROWS = 18;
@@ -153,7 +154,10 @@ function tileFunc(m: Module, caps: Caps, task: Task, { name, g, phase, strides, 
     const b = Array.from({ length: vectors }, (_, i) => f.local("v128", `b${i}`));
     const w = f.local("v128", "w");
     const left = f.local("i32", "left");
-    f.for(left, 0, tapCount(phase) ? g.from : 0, 1, () => {
+    const taps = tapCount(phase);
+    // The taps of a channel are a block, or more than one.
+    const totals = taps > BLOCK ? counted(f, acc.flat()) : null;
+    const eachChannel = () => {
       eachTap(f, phase.taps, strides, [p], (offsets) => {
         offsets.forEach((o, t) => {
           b.forEach((v, i) => f.set(v, stepW === 1 ? v128.load(p, o + i * 16) : get(loadStepped(f, p, o + i * 16 * stepW, stepW, "x"))));
@@ -163,9 +167,15 @@ function tileFunc(m: Module, caps: Caps, task: Task, { name, g, phase, strides, 
           });
         });
         f.bump(a, offsets.length * rows * 4);
+        totals?.add(offsets.length);
       });
       f.bump(p, plane * 4);
-    });
+    };
+    const channels = (count: Operand) => f.for(left, 0, count, 1, eachChannel);
+    if (totals) {
+      channels(g.from);
+      totals.finish();
+    } else if (taps) inBlocks(f, acc.flat(), g.from, taps, channels);
     const at = f.let("i32", "at", i32.add(y, offset));
     acc.forEach((row, r) => {
       const perChannel = new Map(

@@ -106,9 +106,9 @@ export function productStage(t: FftTiling, caps: Caps, weights: Place, spectrum:
           f.set(b, i32.add(x, i32.mul(item, from.frequency)));
           f.set(d, i32.add(s, i32.add(i32.mul(item, to.frequency), i32.mul(row, nr * 4))));
           const both = (vectors: number) => {
-            const sum = sumsTile(m, caps, rows, true, vectors);
-            f.call(sum, a, i32.add(b, from.part), depth, d);
-            f.call(sum, a, b, depth, i32.add(d, to.part));
+            const sum = sumsTile(m, caps, rows, vectors);
+            f.call(sum, a, i32.add(b, from.part), depth, d, 0);
+            f.call(sum, a, b, depth, i32.add(d, to.part), 0);
             f.bump(b, from.panel);
             f.bump(d, to.panel);
           };

@@ -8,7 +8,7 @@ import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { eachTap } from "./igemm.ts";
 import { copyInside, fillRange, loadStepped, padBytes } from "./pad.ts";
 import { scaledSum } from "./reduce.ts";
-import { eachCell, locate, storeLanes, streamTime } from "./walk.ts";
+import { counted, eachCell, locate, storeLanes, streamTime } from "./walk.ts";
 import { eachVector, emitArgMax, emitMax, LEAST, outputAxes, paddedSource, PADDING, tapsOf, volume, windowsOf, type Windows } from "./window.ts";
 
 export const pool: CpuKernel = {
@@ -65,10 +65,13 @@ export function average(g: AvgPoolGeometry): CpuCode {
   const tables: Place[] = typeof shares === "number" ? [] : [scratchAt(scratch.push({ bytes: shares.byteLength, data: shares }) - 1)];
   const mean = (f: Func, [p]: readonly Local[], [table]: readonly Local[], lanes: number) => {
     const sum = f.let("v128", "sum", 0);
+    const totals = w.unrolled ? null : counted(f, [sum]);
     eachTap(f, w.taps, w.strides, [p], (offsets) => {
       const load = tapsOf(f, w, p, lanes, offsets);
       for (const o of offsets) f.set(sum, f32x4.add(sum, load(o)));
+      totals?.add(offsets.length);
     });
+    totals?.finish();
     f.set(sum, f32x4.mul(sum, typeof shares === "number" ? shares : v128.load(table)));
     return sum;
   };

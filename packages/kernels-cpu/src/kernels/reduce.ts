@@ -3,7 +3,7 @@
 //   innermost reduced:  y[o] = Σ over rows Σ over the run        vectors along the run, lanes added at the end
 //   innermost kept:     y[o, k…k+15] = Σ over rows x[row, k…]    vectors across outputs
 //
-// Long sums go through partial sums of at most CHUNK terms, so that errors grow with n/CHUNK + CHUNK and not with n. Where
+// Long sums go through partial sums of at most BLOCK terms, so that errors grow with n/BLOCK + BLOCK and not with n. Where
 // outputs are few the longest axis is cut and the parts are reduced by a second stage: the cut depends on the shape alone, so
 // results do not depend on the number of threads.
 
@@ -13,7 +13,8 @@ import { exactly, sizeOf, stridesOf, type Op } from "@conv/tensor";
 import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Stage } from "../code.ts";
 import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { acrossLanes } from "./pad.ts";
-import { eachCell, inParts, keepLanes, locate, storeLanes, streamTime } from "./walk.ts";
+import { BLOCK } from "../wasm/tile.ts";
+import { counted, eachCell, inParts, keepLanes, locate, storeLanes, streamTime } from "./walk.ts";
 
 interface Combination {
   readonly op: Op<ReduceParams>;
@@ -28,8 +29,6 @@ const combinations: readonly Combination[] = [
   { op: maxOp, name: maxOp.name, identity: -Infinity, join: f32x4.max },
 ];
 
-/** Terms that one accumulator takes up. */
-const CHUNK = 256;
 /** Independent accumulators of a run: an addition takes 4 cycles. */
 const RUN_VECTORS = 4;
 /** Vectors across outputs: 16 floats are a cache line. */
@@ -204,9 +203,11 @@ function sumRuns(f: Func, { identity, join }: Combination, reduced: readonly Axi
   const { size } = reduced.at(-1)!;
   const total = f.let("v128", "total", identity);
   const run = f.local("i32", "run");
-  eachCell(f, reduced.slice(0, -1), [{ at: p, stride: 0 }], () => {
+  const outer = reduced.slice(0, -1);
+  const level = join === f32x4.add && sizeOf(outer.map((a) => a.size)) > BLOCK ? counted(f, [total]) : null;
+  eachCell(f, outer, [{ at: p, stride: 0 }], () => {
     f.set(run, p);
-    inParts(f, size, CHUNK * RUN_VECTORS * 4, (count) => {
+    inParts(f, size, BLOCK * RUN_VECTORS * 4, (count) => {
       const width = Math.max(1, Math.min(RUN_VECTORS, count >> 2));
       const rounds = Math.floor(count / (width * 4));
       const tail = (v: number) => keepLanes(v128.load(run, v * 16), count % 4, identity);
@@ -222,7 +223,9 @@ function sumRuns(f: Func, { identity, join }: Combination, reduced: readonly Axi
       f.bump(run, left * 16);
       f.set(total, join(total, tree(f, acc, join)));
     });
+    level?.add(1);
   });
+  level?.finish();
   return total;
 }
 
@@ -237,9 +240,11 @@ function sumRows(f: Func, { identity, join }: Combination, reduced: readonly Axi
   const totals = Array.from({ length: vectors }, (_, v) => f.let("v128", `total${v}`, identity));
   const acc = totals.map((_, v) => f.local("v128", `acc${v}`));
   const row = f.local("i32", "row");
-  eachCell(f, reduced.slice(0, -1), [{ at: p, stride: 0 }], () => {
+  const outer = reduced.slice(0, -1);
+  const level = join === f32x4.add && sizeOf(outer.map((a) => a.size)) > BLOCK ? counted(f, totals) : null;
+  eachCell(f, outer, [{ at: p, stride: 0 }], () => {
     f.set(row, p);
-    inParts(f, size, CHUNK, (count) => {
+    inParts(f, size, BLOCK, (count) => {
       acc.forEach((a, v) => f.set(a, v128.load(row, v * 16)));
       f.repeat(count - 1, "rows", () => {
         f.bump(row, strides[0] * 4);
@@ -248,6 +253,8 @@ function sumRows(f: Func, { identity, join }: Combination, reduced: readonly Axi
       f.bump(row, strides[0] * 4);
       totals.forEach((t, v) => f.set(t, join(t, acc[v])));
     });
+    level?.add(1);
   });
+  level?.finish();
   return totals;
 }

@@ -9,7 +9,8 @@ import { inputAt, outputAt, type CpuKernel, type Stage } from "../code.ts";
 import { f32x4, i32, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
 import { emitExpr } from "../wasm/math.ts";
 import { acrossLanes } from "./pad.ts";
-import { keepLanes, storeLanes } from "./walk.ts";
+import { BLOCK } from "../wasm/tile.ts";
+import { inParts, keepLanes, storeLanes, totalsOf } from "./walk.ts";
 
 /** Rows of up to this many vectors are unrolled. */
 const UNROLLED = 8;
@@ -29,8 +30,8 @@ export const softmax: CpuKernel = {
 
 /** What is done to a vector of x, and where the results of the passes go; y holds exp(x − m) after the second, unless only its sum counts. */
 interface Passes {
-  /** Calls `body` with pointers into x and y for every vector of the row; `lanes` of it count. */
-  each(body: (x: Local, y: Local, lanes: number, offset: number) => void): void;
+  /** Calls `body` with pointers into x and y for every vector of the row, `lanes` of which count, and `after` after each block of them. */
+  each(body: (x: Local, y: Local, lanes: number, offset: number) => void, after?: () => void): void;
   /** Joins what the lanes hold, where they belong to one row. */
   join(v: Local, combine: typeof f32x4.add): void;
 }
@@ -38,6 +39,7 @@ interface Passes {
 function emitPasses(f: Func, caps: Caps, logarithm: boolean, maskRows: boolean, { each, join }: Passes): void {
   const largest = f.let("v128", "largest", -Infinity);
   const total = f.let("v128", "total", 0);
+  const { flush, finish } = totalsOf(f, [total]);
   const evaluate = (e: Expr, values: Record<string, Operand>): Local => f.let("v128", "value", emitExpr(f, caps, e, values));
   const kept = (v: Operand, lanes: number, other: number): Operand => (lanes < 4 && maskRows ? keepLanes(v, lanes, other) : v);
   each((x, _, lanes, offset) => f.set(largest, f32x4.max(largest, kept(v128.load(x, offset), lanes, -Infinity))));
@@ -46,7 +48,8 @@ function emitPasses(f: Func, caps: Caps, logarithm: boolean, maskRows: boolean, 
     const e = evaluate(["exp", ["sub", "x", "m"]], { x: v128.load(x, offset), m: largest });
     f.set(total, f32x4.add(total, kept(e, lanes, 0)));
     if (!logarithm) storeLanes(f, y, e, lanes, offset);
-  });
+  }, flush);
+  finish();
   join(total, f32x4.add);
   if (logarithm) {
     const log = evaluate(["log", "t"], { t: total });
@@ -76,17 +79,20 @@ function alongRows(rows: number, size: number, logarithm: boolean, caps: Caps): 
       f.for(item, lo, hi, 1, () => {
         emitPasses(f, caps, logarithm, true, {
           join: (v, combine) => acrossLanes(f, v, combine),
-          each(body) {
+          each(body, after) {
             if (vectors <= UNROLLED) {
               for (let v = 0; v < vectors; v++) body(p, q, 4, v * 16);
               return tail ? body(p, q, tail, vectors * 16) : undefined;
             }
             f.set(s, p);
             f.set(d, q);
-            f.repeat(vectors, "vectors", () => {
-              body(s, d, 4, 0);
-              f.bump(s, 16);
-              f.bump(d, 16);
+            inParts(f, vectors, BLOCK, (count) => {
+              f.repeat(count, "vectors", () => {
+                body(s, d, 4, 0);
+                f.bump(s, 16);
+                f.bump(d, 16);
+              });
+              after?.();
             });
             return tail ? body(s, d, tail, 0) : undefined;
           },
@@ -114,13 +120,16 @@ function acrossRows(outer: number, size: number, inner: number, logarithm: boole
         const some = (lanes: number) => () =>
           emitPasses(f, caps, logarithm, false, {
             join() {},
-            each(body) {
+            each(body, after) {
               f.set(s, i32.add(x, start));
               f.set(d, i32.add(y, start));
-              f.repeat(size, "along", () => {
-                body(s, d, lanes, 0);
-                f.bump(s, inner * 4);
-                f.bump(d, inner * 4);
+              inParts(f, size, BLOCK, (count) => {
+                f.repeat(count, "along", () => {
+                  body(s, d, lanes, 0);
+                  f.bump(s, inner * 4);
+                  f.bump(d, inner * 4);
+                });
+                after?.();
               });
             },
           });

@@ -5,8 +5,9 @@
 import { putOp, takeOp, toInt32Op } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel, type Stage, type Task } from "../code.ts";
-import { f32, f32x4, i32, i32x4, v128 } from "../wasm/asm.ts";
-import { partAt, storeLanes, streamTime } from "./walk.ts";
+import { type Local, f32, f32x4, i32, i32x4, v128 } from "../wasm/asm.ts";
+import { BLOCK } from "../wasm/tile.ts";
+import { inParts, partAt, storeLanes, streamTime } from "./walk.ts";
 
 /** Rows that are read by one set of indices: each index is looked at once for all of them. */
 const ROWS = 4;
@@ -64,18 +65,18 @@ const stages: Readonly<Record<string, (task: Task) => Stage>> = {
   [putOp.name]({ inputs: [x], outputs: [y] }) {
     const [b, c, ...space] = x.shape;
     const [count, size] = [sizeOf(space), sizeOf(y.shape.slice(2))];
+    // All may meet in one place: blocks are summed apart, and then added.
+    const block = Math.max(BLOCK, size);
+    const room = Math.ceil(size / 4) * 16;
     return {
       name: `put_${c}_${count}_${size}`,
+      perThread: count > block ? room : 0,
       items: b * c,
       reads: [inputAt(0), inputAt(1)],
       writes: [outputAt(0)],
-      emit(_, f, [from, indices, into], { lo, hi }) {
-        const [row, s, i, d, at, to] = f.ints("row", "s", "i", "d", "at", "to");
-        f.for(row, lo, hi, 1, () => {
-          f.set(s, i32.add(from, i32.mul(row, count * 4)));
-          f.set(i, i32.add(indices, i32.mul(i32.div(row, c), count * 4)));
-          f.set(d, i32.add(into, i32.mul(row, size * 4)));
-          f.fill(d, 0, size * 4);
+      emit(_, f, [from, indices, into], { lo, hi, own }) {
+        const [row, s, i, d, at, to, p, q] = f.ints("row", "s", "i", "d", "at", "to", "p", "q");
+        const elements = (count: number, d: Local) =>
           f.repeat(count, "elements", () => {
             f.set(at, i32.load(i));
             f.if(i32.ltU(at, size), () => {
@@ -84,6 +85,24 @@ const stages: Readonly<Record<string, (task: Task) => Stage>> = {
             });
             f.bump(i, 4);
             f.bump(s, 4);
+          });
+        f.for(row, lo, hi, 1, () => {
+          f.set(s, i32.add(from, i32.mul(row, count * 4)));
+          f.set(i, i32.add(indices, i32.mul(i32.div(row, c), count * 4)));
+          f.set(d, i32.add(into, i32.mul(row, size * 4)));
+          f.fill(d, 0, size * 4);
+          if (count <= block) return elements(count, d);
+          inParts(f, count, block, (count) => {
+            f.fill(own, 0, room);
+            elements(count, own);
+            f.set(p, own);
+            f.set(q, d);
+            inParts(f, size, 4, (lanes) => {
+              const sum = f.let("v128", "sum", f32x4.add(v128.load(q), v128.load(p)));
+              storeLanes(f, q, sum, lanes);
+              f.bump(p, 16);
+              f.bump(q, 16);
+            });
           });
         });
       },

@@ -9,6 +9,7 @@ import { inputAt, outputAt, scratchAt, type CpuCode, type Epilogue, type Place, 
 import { f32x4, i32, v128, type Func, type Local, type Module } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { storeNeighbours } from "./store.ts";
+import { inBlocks } from "./walk.ts";
 
 /** Where an element is: the sum of its strides, in elements. Columns p lie anywhere. */
 interface Lie {
@@ -164,7 +165,8 @@ const dot: Sums = (f, t, caps, rows, columns, w, x) => {
     f.bump(w, count * 16);
     f.bump(x, count * 16);
   };
-  f.repeat(Math.floor(t.depth / (4 * steps)), "k", () => vectors(steps));
+  const k = f.local("i32", "k");
+  inBlocks(f, acc.flat(2), Math.floor(t.depth / (4 * steps)), 1, (count) => f.for(k, 0, count, 1, () => vectors(steps)));
   vectors((t.depth >> 2) % steps);
   const lanes = t.depth % 4;
   if (lanes)
@@ -201,7 +203,8 @@ const spread: Sums = (f, t, caps, rows, columns, w, x) => {
     f.bump(x, count * t.thin.k * 4);
   };
   const UNROLL = 4;
-  f.repeat(Math.floor(t.depth / UNROLL), "k", () => steps(UNROLL));
+  const k = f.local("i32", "k");
+  inBlocks(f, acc.flat(), Math.floor(t.depth / UNROLL), UNROLL, (count) => f.for(k, 0, count, 1, () => steps(UNROLL)));
   steps(t.depth % UNROLL);
   return acc;
 };

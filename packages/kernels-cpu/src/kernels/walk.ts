@@ -3,7 +3,8 @@
 import type { Axis } from "@conv/ops/plan";
 import type { Caps } from "../caps.ts";
 import type { Task } from "../code.ts";
-import { i32, v128, i32x4, type Code, type Func, type Local, type Operand } from "../wasm/asm.ts";
+import { BLOCK } from "../wasm/tile.ts";
+import { f32x4, i32, v128, i32x4, type Code, type Func, type Local, type Operand } from "../wasm/asm.ts";
 
 /** Seconds for work bound by memory: 8 GB/s from the outer caches on one core. */
 export const streamTime = (task: Task, { threads }: Caps): number => (task.cost.bytesRead + task.cost.bytesWritten) / 8e9 / threads + 1e-6;
@@ -45,6 +46,52 @@ export function eachCell(f: Func, axes: readonly Axis[], walkers: readonly Omit<
 export function inParts(f: Func, total: number, size: number, body: (count: number) => void): void {
   f.repeat(Math.floor(total / size), "parts", () => body(size));
   if (total % size) body(total % size);
+}
+
+/** Sums in two levels: `flush` moves what they hold to totals, `finish` puts the totals in their place. Zero-cost unless it is called. */
+export function totalsOf(f: Func, sums: readonly Local[]): { flush: () => void; finish: () => void } {
+  const totals = sums.map((_, i) => f.let("v128", `total${i}`, 0));
+  return {
+    flush: () =>
+      sums.forEach((s, i) => {
+        f.set(totals[i], f32x4.add(totals[i], s));
+        f.set(s, 0);
+      }),
+    finish: () => sums.forEach((s, i) => f.set(s, f32x4.add(totals[i], s))),
+  };
+}
+
+/** Sums whose terms are counted as they come: `add` is told how many each sum has taken since. */
+export function counted(f: Func, sums: readonly Local[]): { add: (terms: number) => void; finish: () => void } {
+  const { flush, finish } = totalsOf(f, sums);
+  const done = f.let("i32", "done", 0);
+  return {
+    finish,
+    add(terms) {
+      f.bump(done, terms);
+      f.if(i32.lt(BLOCK - 1, done), () => {
+        flush();
+        f.set(done, 0);
+      });
+    },
+  };
+}
+
+/** Emits `count` rounds, each of which adds `terms` terms to each sum, in blocks; `rounds` is called with a number of rounds. */
+export function inBlocks(f: Func, sums: readonly Local[], count: number, terms: number, rounds: (count: Operand) => void): void {
+  const size = Math.max(1, Math.floor(BLOCK / terms));
+  if (count <= size) return rounds(count);
+  const { flush, finish } = totalsOf(f, sums);
+  const left = f.let("i32", "blocks", count);
+  const n = f.local("i32", "rounds");
+  f.loop(() => {
+    f.set(n, i32.min(left, size));
+    rounds(n);
+    flush();
+    f.bump(left, i32.sub(0, n));
+    f.brIf(left, 0);
+  });
+  finish();
 }
 
 /** Calls `body` with the constant count of one part of 0 … total−1: `size`, or the rest in the last part. */

@@ -258,7 +258,7 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
                 f.set(v, i32.add(panelsAt, i32.mul(point, depth * nr * 4)));
                 f.set(s, sums);
                 f.for(panel, 0, panels as Operand, 1, () => {
-                  const sum = (vectors: number) => () => f.call(sumsTile(m, caps, count, true, vectors), a, v, depth, s);
+                  const sum = (vectors: number) => () => f.call(sumsTile(m, caps, count, vectors), a, v, depth, s, 0);
                   if (halfLast) f.if(i32.eq(i32.add(i32.mul(group, b.perGroup), panel), b.panels - 1), sum(nr / 8), sum(nr / 4));
                   else sum(nr / 4)();
                   f.bump(v, panelBytes);

@@ -292,7 +292,7 @@ function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps,
             f.for(block, 0, blocks, 1, () => {
               f.set(v, i32.add(xAt, i32.mul(point, b.columns * pass * 4)));
               f.for(panel, 0, panels, 1, () => {
-                f.call(sumsTile(m, caps, mr, false), a, v, count, s);
+                f.call(sumsTile(m, caps, mr), a, v, count, s, 1);
                 f.bump(v, pass * nr * 4);
                 f.bump(s, mr * nr * 4);
               });

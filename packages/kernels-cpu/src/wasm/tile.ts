@@ -12,7 +12,7 @@
 import { exactly } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import type { Epilogue } from "../code.ts";
-import { get, i32, v128, type Code, type Func, type Local, type Module, type Operand } from "./asm.ts";
+import { f32x4, get, i32, v128, type Code, type Func, type Local, type Module, type Operand } from "./asm.ts";
 import { emitExpr, madd } from "./math.ts";
 
 /**
@@ -86,6 +86,10 @@ interface Blocking {
   readonly record: number;
 }
 
+/** Terms that are summed before they join the sum of all, so that errors grow with K/128 + 128 and not with K. */
+export const BLOCK = 128;
+/** Chunks of k whose sums join a third level, so that very long sums keep to the bound. */
+const CHUNKS = 16;
 /** Floats of a panel: up to 24 KiB of b, beside a block of a, in the first-level cache. */
 const PANEL = 6144;
 /** Tiles whose panels stay in the second-level cache while a block of `a` passes over them, and the bytes that these may take. */
@@ -135,7 +139,7 @@ function rowParts(tiles: number, threads: number, m: number): number {
 export function gemmSize(g: GemmShape, caps: Caps): { items: number; perThread: number } {
   const b = blocking(g, caps);
   const column = columnsPerTile(caps) * 4;
-  const sums = b.chunks > 1 ? b.perItem * g.m * column : b.mr * column;
+  const sums = b.chunks > 1 ? b.perItem * g.m * column * (b.chunks > CHUNKS ? 2 : 1) : b.mr * column;
   return { items: b.items, perThread: b.perItem * (b.record + b.kUnits * g.unit * column) + sums };
 }
 
@@ -154,6 +158,19 @@ export function emitGemm(
   const panelBytes = b.kUnits * g.unit * nr * 4;
   const panels = f.let("i32", "panels", i32.add(own, b.perItem * b.record));
   const sums = f.let("i32", "sums", i32.add(panels, b.perItem * panelBytes));
+  const sumsBytes = b.perItem * g.m * nr * 4;
+  const totals = b.chunks > CHUNKS ? f.let("i32", "totals", i32.add(sums, sumsBytes)) : null;
+  if (totals) f.fill(totals, 0, sumsBytes);
+  /** Adds all of `from` to `into` and leaves zeros. */
+  const join = (into: Local, from: Local) => {
+    const [p, q] = [f.let("i32", "p", from), f.let("i32", "q", into)];
+    f.repeat(sumsBytes / 16, "vectors", () => {
+      f.store(q, f32x4.add(v128.load(q), v128.load(p)));
+      f.store(p, 0);
+      f.bump(p, 16);
+      f.bump(q, 16);
+    });
+  };
   const groups = Math.ceil(b.tiles / b.perItem);
   const [item, problem, t0, tn, t, first, block, tile, panelAt, lanes, column] = f.ints(
     "item",
@@ -232,10 +249,11 @@ export function emitGemm(
         if (isLast) {
           const place = [i32.mul(row, g.rowBytes), i32.mul(i32.add(channel, row), 4), g.rowBytes, at.y, ...at.operands];
           f.call(
-            lineOfTiles(m, g, caps, mr, isFirst),
+            lineOfTiles(m, g, caps, mr),
             aAt,
             panels,
             kCount,
+            Number(!isFirst),
             b.chunks > 1 ? sumAt : sums,
             own,
             tn,
@@ -244,7 +262,7 @@ export function emitGemm(
             b.record,
             ...place,
           );
-        } else eachTile(() => f.call(sumsTile(m, caps, mr, isFirst), aAt, panelAt, kCount, i32.add(sumAt, i32.mul(t, sumsStep))));
+        } else eachTile(() => f.call(sumsTile(m, caps, mr), aAt, panelAt, kCount, i32.add(sumAt, i32.mul(t, sumsStep)), Number(!isFirst)));
       };
       if (rowsOf) {
         const { part, from, to } = rowsOf;
@@ -273,38 +291,46 @@ export function emitGemm(
       const last = (b.chunks - 1) * b.kUnits;
       chunk(true, false, 0, b.kUnits);
       const start = f.local("i32", "start");
-      if (b.chunks > 2) f.for(start, b.kUnits, last, b.kUnits, () => chunk(false, false, start, b.kUnits));
+      if (b.chunks > 2)
+        f.for(start, b.kUnits, last, b.kUnits, () => {
+          chunk(false, false, start, b.kUnits);
+          if (totals) f.if(i32.eqz(i32.rem(start, b.kUnits * CHUNKS)), () => join(totals, sums));
+        });
+      if (totals) join(sums, totals);
       chunk(false, true, last, g.units - last);
     }
   });
 }
 
-const nameOf = (mr: number, columns: number, isFirst: boolean) => `tile${mr}x${columns}${isFirst ? "" : "_more"}`;
+const nameOf = (mr: number, columns: number) => `tile${mr}x${columns}`;
 
 /**
- * A function of (a, b, k, into) that writes the sums of one tile over k steps, begun from zero or from what is there: [mr][columns].
+ * A function of (a, b, k, into, more) that writes the sums of one tile over k steps: [mr][columns]. If `more`, what is there is added.
  * With fewer `vectors` only the first columns of each row are made.
  */
-export function sumsTile(m: Module, caps: Caps, mr: number, isFirst = true, vectors = columnsPerTile(caps) / 4): Func {
+export function sumsTile(m: Module, caps: Caps, mr: number, vectors = columnsPerTile(caps) / 4): Func {
   const nv = columnsPerTile(caps) / 4;
-  return m.func(`${nameOf(mr, vectors * 4, isFirst)}_sums`, ["a", "b", "k", "into"], (f) => {
-    const [a, b, k, into] = f.params as [Local, Local, Local, Local];
+  return m.func(`${nameOf(mr, vectors * 4)}_sums`, ["a", "b", "k", "into", "more"], (f) => {
+    const [a, b, k, into, more] = f.params;
     const at = (i: number) => (Math.floor(i / vectors) * nv + (i % vectors)) * 16;
-    accumulate(f, caps, mr, vectors, { a, b, k }, isFirst ? null : (i) => v128.load(into, at(i))).forEach((v, i) => f.store(into, v, at(i)));
+    accumulate(f, caps, mr, vectors, { a, b, k, into, more }, at).forEach((v, i) => f.store(into, v, at(i)));
   });
 }
 
-/** Emits start + Σ a[r]·b over k steps, for the first `vectors` vectors of b; a and b are moved past them. */
+/**
+ * Emits Σ a[r]·b over k steps, for the first `vectors` vectors of b; a and b are moved past them. The sums of blocks are gathered at `into`;
+ * if `more`, what is there is added.
+ */
 function accumulate(
   f: Func,
   caps: Caps,
   mr: number,
   vectors: number,
-  { a, b, k }: Record<"a" | "b" | "k", Local>,
-  start: ((i: number) => Code) | null,
+  { a, b, k, into, more }: Record<"a" | "b" | "k" | "into" | "more", Local>,
+  at: (i: number) => number,
 ): Local[] {
   const columns = columnsPerTile(caps);
-  const acc = Array.from({ length: mr * vectors }, (_, i) => f.let("v128", `acc${Math.floor(i / vectors)}_${i % vectors}`, start ? start(i) : 0));
+  const acc = Array.from({ length: mr * vectors }, (_, i) => f.let("v128", `acc${Math.floor(i / vectors)}_${i % vectors}`, 0));
   const bv = Array.from({ length: vectors }, (_, i) => f.local("v128", `b${i}`));
   const av = f.local("v128", "a_");
   const steps = (count: number) => {
@@ -319,9 +345,24 @@ function accumulate(
     f.bump(b, count * columns * 4);
   };
   const UNROLL = 4;
-  const left = f.local("i32", "left");
-  f.for(left, UNROLL - 1, k as Operand, UNROLL, () => steps(UNROLL));
-  f.for(left, 0, i32.and(k, UNROLL - 1), 1, () => steps(1));
+  const [left, n, i, some] = f.ints("left", "n", "i", "some");
+  f.set(left, k);
+  f.set(some, more);
+  const gathered = () => f.if(some, () => acc.forEach((v, j) => f.set(v, f32x4.add(v, v128.load(into, at(j))))));
+  f.loop(() => {
+    f.set(n, i32.min(left, BLOCK));
+    f.for(i, UNROLL - 1, n, UNROLL, () => steps(UNROLL));
+    f.for(i, 0, i32.and(n, UNROLL - 1), 1, () => steps(1));
+    f.bump(left, i32.sub(0, n));
+    f.if(left, () => {
+      gathered();
+      acc.forEach((v, j) => f.store(into, v, at(j)));
+      acc.forEach((v) => f.set(v, 0));
+      f.set(some, 1);
+    });
+    f.brIf(left, 0);
+  });
+  gathered();
   return acc;
 }
 
@@ -331,20 +372,20 @@ const placeParams = (g: Gemm) => ["row", "channel", "rowBytes", "y", ...(g.epilo
  * The inner function of a last chunk: one block of rows by `count` tiles. Where a tile's columns are neighbours in y: the sums, the
  * epilogue, whole vectors stored. Products of every shape share it: networks are made of less code, which is compiled well the sooner.
  */
-function lineOfTiles(m: Module, g: Gemm, caps: Caps, mr: number, isFirst: boolean): Func {
+function lineOfTiles(m: Module, g: Gemm, caps: Caps, mr: number): Func {
   const nv = columnsPerTile(caps) / 4;
-  const params = ["a", "b", "k", "sums", "tile", "count", "panelBytes", "sumsStep", "record", ...placeParams(g)];
-  return m.func(`${nameOf(mr, nv * 4, isFirst)}${epilogueName(g.epilogue)}`, params, (f) => {
-    const [a, b, k, sums, tile, count, panelBytes, sumsStep, record, row, channel, rowBytes, y, ...pointers] = f.params;
+  const params = ["a", "b", "k", "more", "sums", "tile", "count", "panelBytes", "sumsStep", "record", ...placeParams(g)];
+  return m.func(`${nameOf(mr, nv * 4)}${epilogueName(g.epilogue)}`, params, (f) => {
+    const [a, b, k, more, sums, tile, count, panelBytes, sumsStep, record, row, channel, rowBytes, y, ...pointers] = f.params;
     const [aAt, bAt, at, to] = f.ints("aAt", "bAt", "at", "to");
     // Beside an exp the engine joins nothing: there the sums go through memory.
     const apart = caps.simd256 && /"(exp|log|tanh)"/.test(JSON.stringify(g.epilogue));
-    const sum = (vectors: number) => f.call(sumsTile(m, caps, mr, isFirst, vectors), a, b, k, sums);
+    const sum = (vectors: number) => f.call(sumsTile(m, caps, mr, vectors), a, b, k, sums, more);
     const joined = () => {
       f.set(aAt, a);
       f.set(bAt, b);
       if (apart) sum(nv);
-      const acc = apart ? [] : accumulate(f, caps, mr, nv, { a: aAt, b: bAt, k }, isFirst ? null : (i) => v128.load(sums, i * 16));
+      const acc = apart ? [] : accumulate(f, caps, mr, nv, { a: aAt, b: bAt, k, into: sums, more }, (i) => i * 16);
       f.set(at, i32.add(row, i32.load(tile, META.first)));
       const finish = epilogue(f, g, caps, { tile, channel, pointers }, (operand, i) => v128.load(i32.add(operand, at), i * 16));
       for (let r = 0; r < mr; r++) {

@@ -25,6 +25,6 @@ export type { AxisTaps, Gather, Phase, Reading } from "./gather.ts";
 export { distinctCauses, onceFirst, onceOf, sameCauses, type Causes } from "./once.ts";
 export { plan, root, type Chooser, type Planned } from "./plan.ts";
 export { combine, shortConvolution, type Matrix, type ShortConvolution, type SumWriter } from "./shortConvolution.ts";
-export { choose, fusedOp, inputAt, inputName, outputAt, scratchAt } from "./task.ts";
+export { choose, fusedOp, inputAt, inputName, mostRoundoff, outputAt, scratchAt } from "./task.ts";
 export type { Choice, Choosing, Epilogue, EpilogueOperand, FusedParams, Place, PlanKernel, Task } from "./task.ts";
 export { gradWeightTiling, ROUNDOFF, tilings, type TileAxis, type TilePlace, type Tiling } from "./tilings.ts";

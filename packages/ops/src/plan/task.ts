@@ -2,6 +2,7 @@
 
 import { formatShape, unsupported, type Cost, type Kernel, type Op, type Spec } from "@conv/tensor";
 import type { Expr } from "../expr.ts";
+import { MOST_ROUNDOFF, type Precision } from "../geometry.ts";
 
 /** An input that an epilogue reads besides the kernel's result: one value per channel (axis 1), per column (last axis), or per element. */
 export interface EpilogueOperand {
@@ -66,6 +67,12 @@ export interface Choice<K> {
   readonly estimate: number;
 }
 
+/** The largest factor that a kernel of this task may state: the precision of the task, or else of the back end. */
+export function mostRoundoff({ params }: Pick<Task, "params">, { roundoff }: Choosing): number {
+  const { precision } = params as { readonly precision?: Precision };
+  return precision ? MOST_ROUNDOFF[precision] : roundoff;
+}
+
 /**
  * The kernels of a list that take the task: those of `caps.prefer` first, then the cheapest by estimate and `price`, the seconds that must
  * be gained beyond it. Throws UnsupportedError, with each kernel's reason, if there is none.
@@ -78,8 +85,9 @@ export function choose<Caps extends Choosing, K extends PlanKernel<Caps, unknown
 ): Choice<K>[] {
   const rank = ({ name }: K) => caps.prefer.toReversed().indexOf(name);
   const prices = new Map<K, number>();
+  const most = mostRoundoff(task, caps);
   const willing = list
-    .filter((kernel) => (kernel.roundoff ?? 0) <= caps.roundoff && kernel.declines(task, caps) === null)
+    .filter((kernel) => (kernel.roundoff ?? 0) <= most && kernel.declines(task, caps) === null)
     .map((kernel) => {
       const estimate = kernel.estimate(task, caps);
       prices.set(kernel, estimate + price(kernel));

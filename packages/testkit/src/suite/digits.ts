@@ -1,4 +1,4 @@
-// Numbers on which float32 code goes wrong first: those near 0, where formulas cancel.
+// Results near 0, where plain formulas cancel.
 
 import { binaryCrossEntropy, binaryCrossEntropyWithLogits, elu, expm1, full, log1p, selu, softplus } from "@conv/ops";
 import { hostArray, spec, type Value } from "@conv/tensor";
@@ -18,9 +18,9 @@ const small: readonly [string, (x: Value) => Value, readonly number[], (x: numbe
   ["binary cross entropy of yes, with logits", (x) => binaryCrossEntropyWithLogits(x, full(x.shape, 1)), [20, 3], (x) => Math.log1p(Math.exp(-x))],
 ];
 
-/** Registers the tests of special values. */
-export function specialSuite(device: Device): void {
-  describe("special values", () => {
+/** Registers the tests near 0. */
+export function digitsSuite(device: Device): void {
+  describe("near 0", () => {
     it("small results keep their digits", async () => {
       const all = small.flatMap(([name, f, at, exact]) => at.map((x) => ({ name, f, x: Math.fround(x), exact })));
       const graph = graphOfShapes(
