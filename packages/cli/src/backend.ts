@@ -30,8 +30,7 @@ export interface Opened {
  */
 export async function openBackend({ threads, device = threads === undefined ? "best" : "cpu", precision }: DeviceOptions = {}): Promise<Opened> {
   const cpu = () => createCpu({ ...(threads !== undefined && { threads }), ...(precision && { precision }) });
-  const gpu = async () =>
-    (await import("@conv/kernels-gpu")).createGpu({ onProgress: createCompilation(), ...(precision && { precision }) });
+  const gpu = async () => (await import("@conv/kernels-gpu")).createGpu({ onProgress: createCompilation(), ...(precision && { precision }) });
   const { backend, passed } = device === "best" ? await createBest({ gpu, cpu }) : { backend: await { gpu, cpu }[device](), passed: [] };
   const on =
     backend.kind === "gpu" ? `GPU: ${backend.adapter}` : `CPU: ${backend.caps.threads === 1 ? "one thread" : `${backend.caps.threads} threads`}`;

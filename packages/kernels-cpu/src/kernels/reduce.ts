@@ -12,8 +12,8 @@ import { mergeAxes, type Axis } from "@conv/ops/plan";
 import { exactly, sizeOf, stridesOf, type Op } from "@conv/tensor";
 import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Stage } from "../code.ts";
 import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
-import { acrossLanes } from "./pad.ts";
 import { BLOCK } from "../wasm/tile.ts";
+import { acrossLanes } from "./pad.ts";
 import { counted, eachCell, inParts, keepLanes, locate, storeLanes, streamTime } from "./walk.ts";
 
 interface Combination {

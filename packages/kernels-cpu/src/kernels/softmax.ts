@@ -8,8 +8,8 @@ import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, type CpuKernel, type Stage } from "../code.ts";
 import { f32x4, i32, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
 import { emitExpr } from "../wasm/math.ts";
-import { acrossLanes } from "./pad.ts";
 import { BLOCK } from "../wasm/tile.ts";
+import { acrossLanes } from "./pad.ts";
 import { inParts, keepLanes, storeLanes, totalsOf } from "./walk.ts";
 
 /** Rows of up to this many vectors are unrolled. */

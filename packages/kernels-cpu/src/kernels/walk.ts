@@ -3,8 +3,8 @@
 import type { Axis } from "@conv/ops/plan";
 import type { Caps } from "../caps.ts";
 import type { Task } from "../code.ts";
-import { BLOCK } from "../wasm/tile.ts";
 import { f32x4, i32, v128, i32x4, type Code, type Func, type Local, type Operand } from "../wasm/asm.ts";
+import { BLOCK } from "../wasm/tile.ts";
 
 /** Seconds for work bound by memory: 8 GB/s from the outer caches on one core. */
 export const streamTime = (task: Task, { threads }: Caps): number => (task.cost.bytesRead + task.cost.bytesWritten) / 8e9 / threads + 1e-6;
