@@ -52,12 +52,16 @@ export const ISOLATION: Readonly<Record<string, string>> = {
   "Cross-Origin-Embedder-Policy": "require-corp",
 };
 
-/** Serves a folder on a free port of this machine; `isolated` sends the headers that allow shared memory. */
-export async function serve(folder: string, { isolated }: { isolated: boolean }): Promise<StaticServer> {
+/** Serves a folder on a free port of this machine; `isolated` sends the headers that allow shared memory, `headers` are sent too. */
+export async function serve(
+  folder: string,
+  { isolated, headers = {} }: { isolated: boolean; headers?: Readonly<Record<string, string>> },
+): Promise<StaticServer> {
+  const all = Object.entries({ ...(isolated && ISOLATION), ...headers });
   const files = sirv(folder, {
     dev: true,
     setHeaders: (response) => {
-      if (isolated) for (const [name, value] of Object.entries(ISOLATION)) response.setHeader(name, value);
+      for (const [name, value] of all) response.setHeader(name, value);
     },
   });
   const server = createServer((request, response) => files(request, response, () => void response.writeHead(404).end()));

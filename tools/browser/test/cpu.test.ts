@@ -5,6 +5,7 @@ import { testBackend } from "@conv/testkit";
 import { expect, inject, test } from "vitest";
 
 testBackend("cpu", () => createCpu());
+testBackend("cpu, off thread", () => createCpu({ offThread: true }));
 if (inject("joined")) testBackend("cpu, 256 bits", () => createCpu({ simd256: true }));
 
 test("pairs of vectors are joined where Chromium is told to, and the reason is told where not", async () => {
@@ -19,4 +20,33 @@ test("threads run where memory can be shared, and the reason is told where not",
   expect(cpu.caps.threads).toBe(inject("isolated") ? 2 : 1);
   expect(cpu.singleThreadReason === null).toBe(inject("isolated"));
   cpu.dispose();
+});
+
+test("a worker that has ended is noticed by the next read, and the back end can be made again", async () => {
+  const { Worker: Real } = globalThis;
+  const made: Worker[] = [];
+  globalThis.Worker = class extends Real {
+    constructor(url: string | URL) {
+      super(url);
+      made.push(this);
+    }
+  };
+  try {
+    for (const threads of inject("isolated") ? [1, 2] : [1])
+      for (let victim = 0; victim < threads; victim++) {
+        made.length = 0;
+        const cpu = await createCpu({ threads, offThread: true });
+        const buffer = cpu.alloc(4);
+        await cpu.read(buffer);
+        made[victim].terminate();
+        const reads = async () => {
+          for (;;) await cpu.read(buffer);
+        };
+        await expect(reads()).rejects.toThrow("cpu: a worker has ended; make the back end again");
+        expect(() => cpu.alloc(4)).toThrow("cpu: a worker has ended; make the back end again");
+        cpu.dispose();
+      }
+  } finally {
+    globalThis.Worker = Real;
+  }
 });
