@@ -10,6 +10,8 @@ import { createCpu, type CpuBackend, type CpuOptions } from "../src/index.ts";
 import { createMemory, createRuntime, serve } from "../src/runtime.ts";
 import { kills } from "./kills.ts";
 
+vi.setConfig({ testTimeout: 30_000 }); // workers start slowly on a busy machine
+
 afterEach(() => {
   vi.unstubAllGlobals();
   vi.restoreAllMocks();
