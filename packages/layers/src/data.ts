@@ -1,6 +1,6 @@
 // Where samples come from: anything that can hand out a batch by indices.
 
-import { formatShape, rangeError, shapeError, sizeOf, type DType } from "@conv/tensor";
+import { checkOptions, formatShape, rangeError, shapeError, sizeOf, type DType } from "@conv/tensor";
 
 /** What a sample is labelled with: a tensor of this shape, without the batch. A class is an int32 of no axis. */
 export interface Target {
@@ -45,7 +45,9 @@ export interface ArrayDatasetOptions {
  * Samples in memory. Throws ShapeError, naming the remedy, where x does not hold one sample for each label, or a label is no number of its kind:
  * a whole number within int32, unless the target is float32.
  */
-export function arrayDataset({ x, y, sample, target, scale = 1, shift = 0 }: ArrayDatasetOptions): Dataset {
+export function arrayDataset(options: ArrayDatasetOptions): Dataset {
+  checkOptions("arrayDataset", options, "x y sample target scale shift");
+  const { x, y, sample, target, scale = 1, shift = 0 } = options;
   const fault = (rule: string) => shapeError("arrayDataset", rule);
   const size = sizeOf(sample);
   const labels = sizeOf(target?.shape ?? []);

@@ -1,6 +1,6 @@
 // Batches as they come from a data set, checked before they reach the device: kinds of arrays, how many values, labels, finiteness.
 
-import { formatShape, rangeError, sameShape, shapeError, sizeOf } from "@conv/tensor";
+import { formatShape, kindOf, rangeError, sameShape, shapeError, sizeOf } from "@conv/tensor";
 import type { Batch, Dataset, Target } from "./data.ts";
 import { describeModel, type Model } from "./layer.ts";
 import type { Loss } from "./loss.ts";
@@ -13,9 +13,6 @@ export interface Loader {
   /** Number of samples of a batch that a user made. Throws as `load`. */
   count(batch: Batch, target?: Target): number;
 }
-
-/** Int32Array, Promise, … of any realm. */
-const kindOf = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1);
 
 export function createLoader(model: Model, loss?: Loss): Loader {
   const size = sizeOf(model.input);

@@ -2,7 +2,7 @@
 // step to step (learning rate, bias corrections) enters as a small input, so that schedules never recompile.
 
 import { map, sqrt, square, sum, type Expr } from "@conv/ops";
-import { shapeError, type Value } from "@conv/tensor";
+import { checkOptions, shapeError, type Value } from "@conv/tensor";
 
 /** A learning rate, or one per step; `step` counts the updates made before, from 0. */
 export type LearningRate = number | ((step: number) => number);
@@ -72,7 +72,9 @@ export interface SgdOptions {
  * Stochastic gradient descent as torch.optim.SGD: d = g + weightDecay·p; m ← momentum·m + d; p ← p − lr·m, with
  * Nesterov p ← p − lr·(d + momentum·m). Throws ShapeError for numbers out of range.
  */
-export function sgd({ lr, momentum = 0, weightDecay = 0, nesterov = false }: SgdOptions): Optimizer {
+export function sgd(options: SgdOptions): Optimizer {
+  checkOptions("sgd", options, "lr momentum weightDecay nesterov");
+  const { lr, momentum = 0, weightDecay = 0, nesterov = false } = options;
   mustBeFraction("sgd", "momentum", momentum);
   mustBeAtLeast0("sgd", "weight decay", weightDecay);
   if (nesterov && momentum === 0) throw shapeError("sgd", "Nesterov needs momentum > 0");
@@ -107,16 +109,17 @@ export interface AdamOptions {
  * Adam (Kingma and Ba 2015) as torch.optim.Adam: g ← g + weightDecay·p; m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²;
  * p ← p − lr/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε). Throws ShapeError for numbers out of range.
  */
-export const adam = (options: AdamOptions = {}): Optimizer => moments("adam", { weightDecay: 0, ...options });
+export const adam = (options: AdamOptions = {}): Optimizer => moments("adam", options, 0);
 
 /**
  * Adam with decoupled weight decay (Loshchilov and Hutter 2019) as torch.optim.AdamW: p ← (1 − lr·weightDecay)·p, then as
  * {@link adam} without decay; the default decay is 0.01. Throws ShapeError for numbers out of range.
  */
-export const adamW = (options: AdamOptions = {}): Optimizer => moments("adamW", { weightDecay: 0.01, ...options });
+export const adamW = (options: AdamOptions = {}): Optimizer => moments("adamW", options, 0.01);
 
-function moments(name: "adam" | "adamW", options: AdamOptions & { readonly weightDecay: number }): Optimizer {
-  const { lr = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay } = options;
+function moments(name: "adam" | "adamW", options: AdamOptions, decayByDefault: number): Optimizer {
+  checkOptions(name, options, "lr beta1 beta2 epsilon weightDecay");
+  const { lr = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = decayByDefault } = options;
   mustBeFraction(name, "beta1", beta1);
   mustBeFraction(name, "beta2", beta2);
   mustBeAtLeast0(name, "epsilon", epsilon);
@@ -158,7 +161,9 @@ export interface RmspropOptions {
  * RMSprop (Hinton 2012) as torch.optim.RMSprop: g ← g + weightDecay·p; v ← αv + (1 − α)g²; d = g / (√v + ε); with momentum
  * m ← momentum·m + d and p ← p − lr·m, else p ← p − lr·d. Throws ShapeError for numbers out of range.
  */
-export function rmsprop({ lr = 0.01, alpha = 0.99, epsilon = 1e-8, weightDecay = 0, momentum = 0 }: RmspropOptions = {}): Optimizer {
+export function rmsprop(options: RmspropOptions = {}): Optimizer {
+  checkOptions("rmsprop", options, "lr alpha epsilon weightDecay momentum");
+  const { lr = 0.01, alpha = 0.99, epsilon = 1e-8, weightDecay = 0, momentum = 0 } = options;
   mustBeFraction("rmsprop", "alpha", alpha);
   mustBeFraction("rmsprop", "momentum", momentum);
   mustBeAtLeast0("rmsprop", "epsilon", epsilon);
@@ -192,7 +197,9 @@ export interface AdagradOptions {
  * Adagrad (Duchi, Hazan and Singer 2011) as torch.optim.Adagrad: g ← g + weightDecay·p; s ← s + g²;
  * p ← p − lr/(1 + lrDecay·step) · g / (√s + ε). Throws ShapeError for numbers out of range.
  */
-export function adagrad({ lr = 0.01, lrDecay = 0, epsilon = 1e-10, weightDecay = 0 }: AdagradOptions = {}): Optimizer {
+export function adagrad(options: AdagradOptions = {}): Optimizer {
+  checkOptions("adagrad", options, "lr lrDecay epsilon weightDecay");
+  const { lr = 0.01, lrDecay = 0, epsilon = 1e-10, weightDecay = 0 } = options;
   mustBeAtLeast0("adagrad", "learning rate decay", lrDecay);
   mustBeAtLeast0("adagrad", "epsilon", epsilon);
   mustBeAtLeast0("adagrad", "weight decay", weightDecay);
@@ -224,7 +231,9 @@ export interface LionOptions {
  * Lion (Chen et al., "Symbolic discovery of optimization algorithms", 2023): p ← p − lr·(sign(β₁m + (1 − β₁)g) + weightDecay·p);
  * m ← β₂m + (1 − β₂)g. Throws ShapeError for numbers out of range.
  */
-export function lion({ lr = 1e-4, beta1 = 0.9, beta2 = 0.99, weightDecay = 0 }: LionOptions = {}): Optimizer {
+export function lion(options: LionOptions = {}): Optimizer {
+  checkOptions("lion", options, "lr beta1 beta2 weightDecay");
+  const { lr = 1e-4, beta1 = 0.9, beta2 = 0.99, weightDecay = 0 } = options;
   mustBeFraction("lion", "beta1", beta1);
   mustBeFraction("lion", "beta2", beta2);
   mustBeAtLeast0("lion", "weight decay", weightDecay);
@@ -250,7 +259,9 @@ export function lion({ lr = 1e-4, beta1 = 0.9, beta2 = 0.99, weightDecay = 0 }: 
  * LAMB (You et al., "Large batch optimization for deep learning", 2020): with Adam's corrected moments m̂ and v̂,
  * u = m̂ / (√v̂ + ε) + weightDecay·p; p ← p − lr·‖p‖/‖u‖·u, the quotient being 1 where a norm is 0. Throws ShapeError for numbers out of range.
  */
-export function lamb({ lr = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-6, weightDecay = 0.01 }: AdamOptions = {}): Optimizer {
+export function lamb(options: AdamOptions = {}): Optimizer {
+  checkOptions("lamb", options, "lr beta1 beta2 epsilon weightDecay");
+  const { lr = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-6, weightDecay = 0.01 } = options;
   mustBeFraction("lamb", "beta1", beta1);
   mustBeFraction("lamb", "beta2", beta2);
   mustBeAtLeast0("lamb", "epsilon", epsilon);

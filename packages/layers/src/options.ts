@@ -2,7 +2,7 @@
 // (layout, activation, freezing), and how weight and bias begin and are held in training.
 
 import { affine, transpose } from "@conv/ops";
-import { shapeError, type Value } from "@conv/tensor";
+import { checkOptions, shapeError, type Value } from "@conv/tensor";
 import { activations, type ActivationName } from "./activation.ts";
 import { fanOf, ones, pytorch, zeros, type Fan, type Init, type Initialiser } from "./init.ts";
 import type { Constraint, Context, Layer, Regularizer } from "./layer.ts";
@@ -42,8 +42,17 @@ export interface WeightOptions {
   readonly biasConstraint?: Constraint;
 }
 
+// What any layer takes: a word that none does is a mistake.
+const NAMES =
+  "name trainable activation activityRegularizer layout stride padding dilation groups bias useBias init paddingMode flipKernel inChannels inFeatures " +
+  "outputPadding outputSize kernelInitializer biasInitializer kernelRegularizer biasRegularizer kernelConstraint biasConstraint eps momentum " +
+  "trackRunningStats affine scale center gammaInitializer betaInitializer gammaRegularizer betaRegularizer gammaConstraint betaConstraint " +
+  "ceilMode countIncludePad divisorOverride keepDims size mode alignCorners depthMultiplier depthwiseInitializer depthwiseRegularizer " +
+  "depthwiseConstraint modulated offsetGroups";
+
 /** The layer with what its options put around it. Throws ShapeError for a word that is none of the options'. */
 export function configured(layer: Layer, options: SpatialOptions): Layer {
+  checkOptions(layer.type, options, NAMES);
   const { name, trainable = true, activation, activityRegularizer, layout = "channels-first" } = options;
   const active = typeof activation === "string" ? activationOf(layer.type, activation) : activation;
   if (layout !== "channels-first" && layout !== "channels-last")

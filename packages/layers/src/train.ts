@@ -1,7 +1,7 @@
 // The trainer: runs the compiled training step over a data set. Parameters and optimizer state stay on the device and are
 // updated in place; a step is enqueued before the result of the one before is read, so the device need not wait for the host.
 
-import { dispose, rangeError, shapeError, type Backend, type Buffer } from "@conv/tensor";
+import { checkOptions, dispose, rangeError, shapeError, type Backend, type Buffer } from "@conv/tensor";
 import { decodeCheckpoint, encodeCheckpoint, type Position } from "./checkpoint.ts";
 import type { Batch, Dataset, Target } from "./data.ts";
 import { createDevice, type StepPass } from "./device.ts";
@@ -109,8 +109,8 @@ export interface Trainer extends Disposable {
 
 /** Makes a trainer; its tensors live on `backend` until `dispose` (or the end of `using`). Throws ShapeError where state and model do not fit. */
 export function createTrainer(options: TrainerOptions): Trainer {
-  const { backend, model, optimizer, loss, state, seed = 0, batch = 64, rules, clip, accumulate = 1, average, metrics = {} } = options;
   checkTrainer(options);
+  const { backend, model, optimizer, loss, state, seed = 0, batch = 64, rules, clip, accumulate = 1, average, metrics = {} } = options;
   const { entries } = describeModel(model);
   const settings = { loss, rules, clip, average: average !== undefined };
   const first = matchState(model.name, entries, state ?? initialise(model, seed));
@@ -372,7 +372,11 @@ const spoilt = (at: { epoch: number; step: number }, sample: number, { layer, va
     origin: { layer, op: "given", phase: "forward" },
   });
 
-function checkTrainer({ seed = 0, batch = 64, accumulate = 1, average, clip = {} }: TrainerOptions): void {
+function checkTrainer(options: TrainerOptions): void {
+  const { seed = 0, batch = 64, accumulate = 1, average, clip = {}, rules = [] } = options;
+  checkOptions("train", options, "backend model optimizer loss state seed batch rules clip accumulate average metrics");
+  checkOptions("clip", clip, "value norm");
+  for (const rule of rules) checkOptions("rules", rule, "match rate weightDecay frozen");
   if (!Number.isSafeInteger(seed)) throw rangeError("train", `seed ${seed} is not a whole number`);
   mustCount("batch", batch);
   mustCount("accumulate", accumulate);
@@ -381,7 +385,9 @@ function checkTrainer({ seed = 0, batch = 64, accumulate = 1, average, clip = {}
     if (limit !== undefined && !(limit > 0 && limit < Infinity)) throw rangeError("train", `clip.${what} ${limit} is not a finite number > 0`);
 }
 
-function checkFit({ epochs, patience }: FitOptions): void {
+function checkFit(options: FitOptions): void {
+  checkOptions("fit", options, "epochs validation signal patience onStep resume");
+  const { epochs, patience } = options;
   if (epochs !== Infinity) mustCount("epochs", epochs);
   if (patience !== undefined) mustCount("patience", patience);
 }

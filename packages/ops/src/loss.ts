@@ -1,7 +1,7 @@
 // Losses, made of other ops, with PyTorch's definitions and its default, the mean; each is a scalar. Of a traced one, `lossTerms` gives
 // the sum and the weight whose quotient it is, so that batches of different weights can be put together.
 
-import { formatShape, sameShape, scope, shapeError, sizeOf, tensor, Value, type Arg } from "@conv/tensor";
+import { checkOptions, formatShape, sameShape, scope, shapeError, sizeOf, tensor, Value, type Arg } from "@conv/tensor";
 import { full, oneHot } from "./create.ts";
 import { abs, affine, div, map, mul, square, sub } from "./elementwise.ts";
 import { mul as times, variable, type Expr } from "./expr.ts";
@@ -42,7 +42,9 @@ export interface CrossEntropyOptions {
  * is multiplied by w[c], and n is Σ w[labels[i]]. A label out of range adds nothing to the sum and has no gradient; it counts in n, except
  * by weights (ones, if nothing else), where it weighs nothing. Throws ShapeError.
  */
-export function crossEntropy<T extends Arg>(logits: T, labels: T, { labelSmoothing = 0, weights }: CrossEntropyOptions = {}): T {
+export function crossEntropy<T extends Arg>(logits: T, labels: T, options: CrossEntropyOptions = {}): T {
+  checkOptions("crossEntropy", options, "labelSmoothing weights");
+  const { labelSmoothing = 0, weights } = options;
   const [n, classes, ...space] = logits.shape;
   if (logits.shape.length < 2 || !sameShape(labels.shape, [n, ...space]))
     throw shapeError(

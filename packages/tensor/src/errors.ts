@@ -24,3 +24,11 @@ export const unsupported = (op: string, rule: string): UnsupportedError => new U
 
 /** A RangeError with the message of {@link complaint}: an option, a count or a size that is out of range. */
 export const rangeError = (op: string, rule: string, axis?: string | number): RangeError => new RangeError(complaint(op, rule, axis));
+
+/** Throws RangeError unless options are an object with no names but these, separated by spaces: plain JavaScript is not checked for types. */
+export function checkOptions(op: string, options: object, names: string): void {
+  const known = names.split(" ");
+  if (typeof options !== "object" || options === null) throw rangeError(op, `options are ${String(options)}, must be an object: { ${known[0]}: … }`);
+  const odd = Object.keys(options).find((key) => !known.includes(key));
+  if (odd !== undefined) throw rangeError(op, `there is no option ${JSON.stringify(odd)}; there are ${known.join(", ")}`);
+}

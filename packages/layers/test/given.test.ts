@@ -1,0 +1,181 @@
+// What users give is checked before anything is written, and the error names the remedy.
+
+import { crossEntropy } from "@conv/ops";
+import { createHost, type Value } from "@conv/tensor";
+import { describe, expect, test } from "vitest";
+import * as layers from "../src/index.ts";
+import { adam, arrayDataset, augmented, createTrainer, decodeSafetensors, encodeSafetensors, flip, linear, sgd, subset } from "../src/index.ts";
+import type { Batch, Dataset, FitOptions, TrainerOptions } from "../src/index.ts";
+import { all, only, stripes, tinyModel, weightsOf } from "./tiny.ts";
+
+const model = { ...only(linear(3), [2]), classes: 3 };
+const good = arrayDataset({ x: Float32Array.from({ length: 12 }, (_, i) => Math.sin(i * i)), y: [0, 1, 2, 0, 1, 2], sample: [2] });
+const make = (options: Partial<TrainerOptions> = {}) =>
+  createTrainer({ backend: createHost(), model, optimizer: sgd({ lr: 0.1 }), batch: 4, ...options });
+/** As plain JavaScript has it. */
+const untyped = <T>(value: unknown): T => value as T;
+
+describe("samples and labels", () => {
+  const given = (y: unknown, target?: layers.Target) => () => arrayDataset({ x: new Float32Array(6), y: untyped<number[]>(y), sample: [2], target });
+  const holes = [0, 1, 2];
+  delete holes[1];
+  test.each([
+    [given([0, "cat", 1]), "y[1] is cat, must be a whole number"],
+    [given([0, NaN, 1]), "y[1] is NaN, must be a whole number"],
+    [given([0, 0.9, 1]), "y[1] is 0.9, must be a whole number"],
+    [given([0, -0.5, 1]), "y[1] is -0.5, must be a whole number"],
+    [given([0, 2 ** 32, 1]), "y[1] is 4294967296, must be a whole number"],
+    [given(holes), "y[1] is undefined, must be a whole number"],
+    [given([0, 1, 2], { shape: [2], dtype: "int32" }), "y has 3 values, no whole number of targets of shape 2"],
+    [given([0, NaN, 1], { shape: [], dtype: "float32" }), "y[1] is NaN, must be a finite number"],
+    [given([1, 0, 0, 1, 1, 0]), "6 values are not 6 samples of shape 2, which hold 12; where y has one-hot rows, give the class of each sample"],
+    [() => subset(good, [7]), "subset: index 7 is none of 6 samples"],
+    [() => subset(good, [0.5]), "subset: index 0.5 is none of 6 samples"],
+    [() => good.batch([6]), "arrayDataset: index 6 is none of 6 samples"],
+    [() => layers.confusion(2, [0, 2], [0, 0]), "confusion: label 2 at 1 is none of 2 classes"],
+    [() => layers.confusion(2, [0, 1], [0]), "confusion: 2 labels for 1 answers"],
+    [() => layers.topK(2)(new Float32Array(6), Int32Array.of(0), 2), "topK: 1 labels for 2 samples"],
+  ])("%#: %s", (run, message) => expect(run).toThrow(message));
+
+  const batch = (change: (batch: Batch) => unknown, rest: Partial<Dataset> = {}): Dataset => ({
+    ...good,
+    ...rest,
+    batch: (indices) => untyped<Batch>(change(good.batch(indices))),
+  });
+  const target = { shape: [], dtype: "float32" } as const;
+  const bad: [string, Dataset, string][] = [
+    ["labels out of range", batch(({ x, y }) => ({ x, y: y.map((v) => v + 1) })), "has label 3, only has 3 classes"],
+    ["a negative label", batch(({ x, y }) => ({ x, y: y.map((v) => v - 1) })), "has label -1, only has 3 classes"],
+    ["floats for classes", batch(({ x, y }) => ({ x, y: Float32Array.from(y) })), "y of a batch is Float32Array, must be Int32Array"],
+    ["bytes for classes", batch(({ x, y }) => ({ x, y: Uint8Array.from(y) })), "y of a batch is Uint8Array, must be Int32Array"],
+    ["whole numbers for a float target", batch((b) => b, { target }), "y of a batch is Int32Array, must be Float32Array"],
+    ["fewer samples", batch(({ x, y }) => ({ x: x.subarray(2), y })), "x of a batch has 6 values, 4 samples of shape 2 have 8"],
+    ["fewer labels", batch(({ x, y }) => ({ x, y: y.subarray(1) })), "y of a batch has 3 labels, 4 samples have 4"],
+    [
+      "one-hot labels",
+      batch(({ x }) => ({ x, y: new Int32Array(12) })),
+      "y of a batch has 12 labels, 4 samples have 4; give the class of each, not a one-hot row",
+    ],
+    ["doubles", batch(({ x, y }) => ({ x: Float64Array.from(x), y })), "x of a batch is Float64Array, must be Float32Array"],
+    ["a promise", batch((b) => Promise.resolve(b)), "batch gave a promise or no object, must give { x, y } at once"],
+    ["a count that is NaN", { ...good, count: NaN }, "the data set has count NaN, must be a whole number"],
+    ["a count of 1.5", { ...good, count: 1.5 }, "the data set has count 1.5, must be a whole number"],
+    ["no samples", subset(good, []), "the data set is empty"],
+    ["NaN", batch(({ x, y }) => ({ x: x.fill(NaN, 3, 4), y })), "holds NaN in x"],
+  ];
+  test.each(bad)("%s: refused by fit, evaluate and gradients, and nothing changes", async (name, data, message) => {
+    const t = make({ loss: data.target ? (y) => layers.l2()(y) : undefined });
+    const before = await weightsOf(t);
+    await expect(t.fit(data, { epochs: 1 })).rejects.toThrow(message);
+    await expect(t.evaluate(data)).rejects.toThrow(message);
+    if (name === "labels out of range") await expect(t.gradients(data.batch([0, 1, 2, 3]))).rejects.toThrow(message);
+    expect(await weightsOf(make())).toEqual(before);
+  });
+
+  test("an error about data does not blame the learning rate", async () => {
+    const error = await make()
+      .fit(bad.at(-1)![1], { epochs: 1 })
+      .then(() => "", String);
+    expect(error).toMatch(/sample \d holds NaN in x.*correct it or leave it out/);
+    expect(error).not.toMatch(/learning rate/);
+  });
+
+  test("channels that come last", async () => {
+    const last = arrayDataset({ x: new Float32Array(36), y: [0], sample: [6, 6, 1] });
+    await expect(make({ model: tinyModel() }).fit(last, { epochs: 1 })).rejects.toThrow(
+      "samples have shape 6×6×1, tiny takes 1×6×6; channels come first",
+    );
+  });
+
+  test("cross-entropy has as many classes as there are scores, where the model names none", async () => {
+    const t = make({ model: only(linear(3), [2]) });
+    const off = { ...good, batch: (indices: Uint32Array | readonly number[]) => ({ ...good.batch(indices), y: Int32Array.from(indices, () => 3) }) };
+    await expect(t.fit(off, { epochs: 1 })).rejects.toThrow("has label 3, only has 3 classes");
+  });
+
+  test("augmentations", async () => {
+    const images = stripes(4);
+    const odd = (result: unknown) => augmented(images, () => untyped<Float32Array>(result)).batch([0], "key");
+    expect(() => odd(new Float32Array(35))).toThrow("augmented: the augmentation returned 35 values, must return a Float32Array of 36");
+    expect(() => odd(Promise.resolve())).toThrow("augmented: the augmentation returned object, must return a Float32Array of 36");
+    const masks = { ...images, target: { shape: [6, 6], dtype: "int32" } as const };
+    expect(() => augmented(masks, flip())).toThrow("augmented: targets have shape 6×6; they would stay where they are while the image moves");
+  });
+});
+
+describe("options", () => {
+  test.each([
+    [() => make({ clip: { norm: -1 } }), "train: clip.norm -1 is not a finite number > 0"],
+    [() => make({ clip: { value: -1 } }), "train: clip.value -1 is not a finite number > 0"],
+    [() => make({ clip: { norm: NaN } }), "train: clip.norm NaN is not a finite number > 0"],
+    [() => make({ accumulate: 1.5 }), "train: accumulate 1.5 is not a whole number ≥ 1"],
+    [() => make({ average: NaN }), "train: average NaN is not in [0, 1)"],
+    [() => make({ seed: NaN }), "train: seed NaN is not a whole number"],
+    [() => make(untyped({ epochs: 3 })), 'train: there is no option "epochs"; there are backend, model, optimizer'],
+    [() => make({ rules: [untyped({ match: "weight", lr: 3 })] }), 'rules: there is no option "lr"; there are match, rate, weightDecay, frozen'],
+    [() => layers.conv2d(4, 3, untyped({ strides: 2 })), 'conv2d: there is no option "strides"; there are name, trainable'],
+    [() => layers.maxPool2d(2, untyped({ strides: 2 })), 'maxPool2d: there is no option "strides"'],
+    [() => layers.conv2d(4, 3, untyped(2)), "conv2d: options are 2, must be an object: { name: … }"],
+    [() => adam(untyped(0.01)), "adam: options are 0.01, must be an object: { lr: … }"],
+    [() => sgd(untyped(0.01)), "sgd: options are 0.01, must be an object: { lr: … }"],
+    [() => adam(untyped({ learningRate: 1 })), 'adam: there is no option "learningRate"; there are lr, beta1, beta2, epsilon, weightDecay'],
+    [() => arrayDataset(untyped({ x: [], y: [], sample: [1], labels: [] })), 'arrayDataset: there is no option "labels"'],
+    [
+      () => crossEntropy(untyped<Value>(null), untyped<Value>(null), untyped({ label_smoothing: 1 })),
+      'crossEntropy: there is no option "label_smoothing"',
+    ],
+  ])("%#", (run, message) => {
+    expect(run).toThrow(RangeError);
+    expect(run).toThrow(message);
+  });
+
+  const fits: [Partial<FitOptions>, string][] = [
+    ...[NaN, 0, -1, 1.5].map((epochs): [Partial<FitOptions>, string] => [{ epochs }, `train: epochs ${epochs} is not a whole number ≥ 1`]),
+    [{ patience: 0, validation: good }, "train: patience 0 is not a whole number ≥ 1"],
+    [untyped({ epoch: 1 }), 'fit: there is no option "epoch"; there are epochs, validation'],
+  ];
+  test.each(fits)("of fit: %o", async (options, message) => {
+    const t = make();
+    const error: unknown = await t.fit(good, { epochs: 1, ...options }).then(
+      () => null,
+      (e: unknown) => e,
+    );
+    expect(error).toBeInstanceOf(RangeError);
+    expect(String(error)).toContain(message);
+    expect(t.position).toEqual({ epoch: 0, step: 0 });
+  });
+
+  test("fit trains where it is awaited, once, and says so where there is nothing to do", async () => {
+    const t = make();
+    const run = t.fit(good, { epochs: 2 });
+    expect(await run).toMatchObject({ epoch: 2 });
+    expect(await run).toMatchObject({ epoch: 2 });
+    expect(t.position).toEqual({ epoch: 2, step: 0 });
+    await expect(t.fit(good, { epochs: 2 })).rejects.toThrow(
+      "train: there is nothing to do: 2 epochs are done, and epochs (2) counts from the beginning; epochs: 4 trains 2 more",
+    );
+    expect(await t.fit(good, { epochs: 2, resume: await t.checkpoint() })).toBeUndefined();
+    expect(await all(t.fit(good, { epochs: 3 }))).toHaveLength(1);
+  });
+});
+
+test("positions that cannot be are refused", async () => {
+  const t = make();
+  await t.fit(good, { epochs: 1 });
+  const { state, metadata } = decodeSafetensors(await t.checkpoint());
+  const at: Record<string, unknown> = JSON.parse(metadata.position!);
+  const changes: [string, Record<string, unknown>][] = [
+    ["step", { step: 3 }],
+    ["right", { step: 1, steps: 3, seen: 4, labels: 4, right: 1e15 }],
+    ["seen", { step: 1, steps: 3, seen: 5 }],
+    ["updates", { updates: 1e9 }],
+    ["stale", { stale: 9 }],
+    ["batch", { batch: 0 }],
+    ["weight", { weight: -1 }],
+    ["loss", { loss: 3 }],
+  ];
+  for (const [what, change] of changes) {
+    const bytes = encodeSafetensors(state, { ...metadata, position: JSON.stringify({ ...at, ...change }) });
+    expect(() => make().restore(bytes)).toThrow(`checkpoint: the position lacks a number or has one that can't be: ${what}`);
+  }
+});
