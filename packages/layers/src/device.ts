@@ -1,9 +1,9 @@
 // What a trainer keeps on the device: parameters, slots of the optimiser, and the compiled programs of its steps.
 
-import { bytesOf, type Backend, type Buffer, type Graph, type Program } from "@conv/tensor";
+import { bytesOf, createCache, type Backend, type Buffer, type Graph } from "@conv/tensor";
 import type { Batch, Target } from "./data.ts";
 import { flagGraph, originOf, type Origin } from "./diagnose.ts";
-import { readFloats, targetKey, upload } from "./forward.ts";
+import { compileStep, KEPT_PROGRAMS, readFloats, release, targetKey, upload, type Compiled } from "./forward.ts";
 import type { Entry, Model } from "./layer.ts";
 import type { Optimizer } from "./optim.ts";
 import { followedOf, slotsOf, traceGradients, traceStep, traceUpdate, type Slot, type StepOptions } from "./step.ts";
@@ -35,10 +35,7 @@ export interface Numbers {
   readonly added: number;
 }
 
-interface Compiled {
-  readonly program: Program;
-  readonly inputs: readonly Buffer[];
-  readonly outputs: readonly Buffer[];
+interface Step extends Compiled {
   /** Parameters, buffers and slots that it reads, and those that it writes. */
   readonly reads: readonly Buffer[];
   readonly writes: readonly Buffer[];
@@ -76,33 +73,25 @@ export function createDevice(
 ): Device {
   const slots = slotsOf(model, optimizer, entries, { ...settings, gather: gathers ? "add" : undefined });
   const isAverage = (slot: Slot) => slot.name.startsWith("average/");
-  const parameters = upload(backend, values);
-  const slotBuffers = upload(
-    backend,
-    slots.map((s) => (isAverage(s) ? values[s.entry] : new Float32Array(bytesOf(s.spec) / 4))),
-  );
+  const starts = slots.map((s) => (isAverage(s) ? values[s.entry] : new Float32Array(bytesOf(s.spec) / 4)));
+  const held = upload(backend, [...values, ...starts, Float32Array.of(1)]);
+  const parameters = held.slice(0, values.length);
+  const slotBuffers = held.slice(values.length, -1);
+  const health = held.at(-1)!;
   const averages = parameters.map((buffer, i) => slotBuffers[slots.findIndex((s) => s.entry === i && isAverage(s))] ?? buffer);
-  const [health] = upload(backend, [Float32Array.of(1)]);
-  const programs = new Map<string, Compiled>();
+  const programs = createCache<Step>(KEPT_PROGRAMS, (step) => release(backend, step));
   const followed = followedOf(model, settings.rules);
 
-  const cached = (key: string, compile: () => Compiled): Compiled => {
-    let made = programs.get(key);
-    if (!made) programs.set(key, (made = compile()));
-    return made;
-  };
-  /** Allocates the first inputs and outputs of a graph, those that a run brings and leaves. */
-  const prepare = (graph: Graph, inputs: number, outputs: number, rest: Pick<Compiled, "reads" | "writes">): Compiled => {
-    const allocate = (list: Graph["inputs"]) => list.map((v) => backend.alloc(bytesOf(v.spec)));
-    const program = backend.compile(graph);
-    return { program, inputs: allocate(graph.inputs.slice(0, inputs)), outputs: allocate(graph.outputs.slice(0, outputs)), ...rest };
-  };
+  const prepare = (graph: Graph, inputs: number, outputs: number, rest: Pick<Step, "reads" | "writes">): Step => ({
+    ...compileStep(backend, graph, inputs, outputs),
+    ...rest,
+  });
   const buffersOf = (used: readonly Slot[]) => used.map(({ name }) => slotBuffers[slots.findIndex((s) => s.name === name)]);
   const touched = (used: readonly Slot[], written: readonly number[], kept: readonly number[]) => {
     const own = buffersOf(used);
     return { reads: [...parameters, ...own], writes: [...written.map((i) => parameters[i]), ...kept.map((i) => own[i])] };
   };
-  const run = ({ program, inputs, outputs, reads, writes }: Compiled, data: readonly ArrayBufferView[]) => {
+  const run = ({ program, inputs, outputs, reads, writes }: Step, data: readonly ArrayBufferView[]) => {
     data.forEach((array, i) => backend.write(inputs[i], array));
     program.run([...inputs, ...reads], [...outputs, ...writes]);
     return outputs;
@@ -112,8 +101,8 @@ export function createDevice(
   const isFine = () => floats(health).then(([fine]) => fine === 1);
   const seeds = ({ seed }: Pass, count: number) => Array.from({ length: count }, (_, use) => seed(use));
   const optionsOf = ({ target, gather }: Pick<StepPass, "target" | "gather">): StepOptions => ({ ...settings, target, gather, guard: true });
-  const stepOf = (pass: Pick<StepPass, "count" | "target" | "gather">): Compiled =>
-    cached(`step ${pass.gather ?? ""} ${targetKey(pass.count, pass.target)}`, () => {
+  const stepOf = (pass: Pick<StepPass, "count" | "target" | "gather">): Step =>
+    programs.get(`step ${pass.gather ?? ""} ${targetKey(pass.count, pass.target)}`, () => {
       const { graph, slots: used, written, kept, seeds: uses } = traceStep(model, optimizer, pass.count, optionsOf(pass));
       const { reads, writes } = touched(used, written, kept);
       return prepare(graph, 3 + uses, 2, { reads: [...reads, health], writes: [...writes, health] });
@@ -138,7 +127,7 @@ export function createDevice(
     },
     gradients(pass) {
       const { count, target, x, y } = pass;
-      const step = cached(`gradients ${targetKey(count, target)}`, () => {
+      const step = programs.get(`gradients ${targetKey(count, target)}`, () => {
         const graph = traceGradients(model, count, { ...settings, target });
         return prepare(graph, graph.inputs.length - parameters.length, graph.outputs.length, { reads: parameters, writes: [] });
       });
@@ -151,7 +140,7 @@ export function createDevice(
       }));
     },
     update(hyper, gradients, next) {
-      const step = cached("update", () => {
+      const step = programs.get("update", () => {
         const { graph, slots: used, written, kept } = traceUpdate(model, optimizer, { ...settings, guard: true });
         const { reads, writes } = touched(used, written, kept);
         return prepare(graph, 1 + gradients.length + next.length, 0, { reads: [...reads, health], writes: [...writes, health] });
@@ -163,21 +152,17 @@ export function createDevice(
       const traced = traceStep(model, optimizer, pass.count, optionsOf(pass));
       const { slots: used, seeds: uses } = traced;
       const step = prepare(flagGraph(traced), 3 + uses, 1, { reads: [...parameters, ...buffersOf(used), health], writes: [] });
-      const [flags] = run(step, [pass.x, pass.y, Float32Array.from(pass.hyper), ...seeds(pass, uses)]);
-      const result = await floats(flags);
-      release(step);
-      return originOf(traced, result);
+      try {
+        const [flags] = run(step, [pass.x, pass.y, Float32Array.from(pass.hyper), ...seeds(pass, uses)]);
+        return originOf(traced, await floats(flags));
+      } finally {
+        release(backend, step);
+      }
     },
     heal: () => backend.write(health, Float32Array.of(1)),
     dispose() {
-      for (const step of programs.values()) release(step);
       programs.clear();
-      for (const buffer of [...parameters, ...slotBuffers, health]) backend.free(buffer);
+      for (const buffer of held) backend.free(buffer);
     },
   };
-
-  function release({ program, inputs, outputs }: Compiled): void {
-    program.dispose();
-    for (const buffer of [...inputs, ...outputs]) backend.free(buffer);
-  }
 }

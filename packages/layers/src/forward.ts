@@ -1,10 +1,27 @@
-// Forward passes of one model over parameters that lie on a device: one program for each number of samples, compiled when first asked for.
+// Forward passes of one model over parameters that lie on a device: a program for each number of samples, compiled when it is asked for.
 
-import { bytesOf, graphOf, input, optimise, sizeOf, spec, type Backend, type Buffer, type Program, type Value } from "@conv/tensor";
+import {
+  bytesOf,
+  createCache,
+  graphOf,
+  input,
+  optimise,
+  sizeOf,
+  spec,
+  type Backend,
+  type Buffer,
+  type Graph,
+  type Program,
+  type Value,
+} from "@conv/tensor";
 import type { Batch, Target } from "./data.ts";
 import { traceModel, type Model } from "./layer.ts";
 
-interface Compiled {
+/** Programs that a predictor or a trainer keeps: the one that was used longest ago makes room for a new one. */
+export const KEPT_PROGRAMS = 8;
+
+/** A program, and buffers for what a run brings and leaves. */
+export interface Compiled {
   readonly program: Program;
   readonly inputs: readonly Buffer[];
   readonly outputs: readonly Buffer[];
@@ -25,22 +42,16 @@ export function createForward(
   parameters: readonly Buffer[],
   measures?: (output: Value, labels: Value) => Value,
 ): Forward {
-  const compiled = new Map<string, Compiled>();
+  const compiled = createCache<Compiled>(KEPT_PROGRAMS, (made) => release(backend, made));
   const size = sampleSize(model);
   const compile = (n: number, target?: Target): Compiled => {
     const { x, values, output } = traceModel(model, { batch: n });
     const labels = labelsOf(n, target);
     const inputs = measures ? [x, labels] : [x];
     const outputs = measures ? [output, measures(output, labels)] : [output];
-    const program = backend.compile(optimise(graphOf([...inputs, ...values], outputs)));
-    return { program, inputs: inputs.map((v) => backend.alloc(bytesOf(v.spec))), outputs: outputs.map((v) => backend.alloc(bytesOf(v.spec))) };
+    return compileStep(backend, optimise(graphOf([...inputs, ...values], outputs)), inputs.length, outputs.length);
   };
-  const made = (n: number, target?: Target): Compiled => {
-    const key = targetKey(n, target);
-    const known = compiled.get(key) ?? compile(n, target);
-    compiled.set(key, known);
-    return known;
-  };
+  const made = (n: number, target?: Target): Compiled => compiled.get(targetKey(n, target), () => compile(n, target));
   return {
     prepare: (n, target) => void made(n, target),
     run(x, labels, target) {
@@ -51,13 +62,7 @@ export function createForward(
       const read = (i: number) => readFloats(backend, outputs[i]);
       return { output: read(0), measured: measures ? read(1) : Promise.resolve(new Float32Array()) };
     },
-    dispose() {
-      for (const { program, inputs, outputs } of compiled.values()) {
-        program.dispose();
-        for (const buffer of [...inputs, ...outputs]) backend.free(buffer);
-      }
-      compiled.clear();
-    },
+    dispose: compiled.clear,
   };
 }
 
@@ -69,13 +74,47 @@ export const targetKey = (n: number, target?: Target): string => `${n} ${target?
 
 export const readFloats = (backend: Backend, buffer: Buffer): Promise<Float32Array> => backend.read(buffer).then((bytes) => new Float32Array(bytes));
 
-/** Copies float arrays to buffers of their own. */
+/** Buffers of these sizes; where one does not fit, there are none. */
+function allocate(backend: Backend, sizes: readonly number[]): Buffer[] {
+  const made: Buffer[] = [];
+  try {
+    for (const bytes of sizes) made.push(backend.alloc(bytes));
+    return made;
+  } catch (error) {
+    for (const buffer of made) backend.free(buffer);
+    throw error;
+  }
+}
+
+/** Compiles a graph, with buffers for its first inputs and outputs. Where anything does not fit, nothing is left. */
+export function compileStep(backend: Backend, graph: Graph, inputs: number, outputs: number): Compiled {
+  const program = backend.compile(graph);
+  try {
+    const held = [...graph.inputs.slice(0, inputs), ...graph.outputs.slice(0, outputs)];
+    const buffers = allocate(
+      backend,
+      held.map((v) => bytesOf(v.spec)),
+    );
+    return { program, inputs: buffers.slice(0, inputs), outputs: buffers.slice(inputs) };
+  } catch (error) {
+    program.dispose();
+    throw error;
+  }
+}
+
+export function release(backend: Backend, { program, inputs, outputs }: Compiled): void {
+  program.dispose();
+  for (const buffer of [...inputs, ...outputs]) backend.free(buffer);
+}
+
+/** Copies float arrays to buffers of their own; where one does not fit, there are none. */
 export function upload(backend: Backend, arrays: readonly Float32Array[]): Buffer[] {
-  return arrays.map((data) => {
-    const buffer = backend.alloc(data.byteLength);
-    backend.write(buffer, data);
-    return buffer;
-  });
+  const buffers = allocate(
+    backend,
+    arrays.map((data) => data.byteLength),
+  );
+  arrays.forEach((data, i) => backend.write(buffers[i], data));
+  return buffers;
 }
 
 /**

@@ -1,9 +1,9 @@
 // The predictor: a model with its weights on a device, for any number of samples.
 
-import { dispose, formatShape, shapeError, type Backend } from "@conv/tensor";
+import { dispose, formatShape, rangeError, shapeError, type Backend } from "@conv/tensor";
 import { breather } from "./events.ts";
 import { createForward, sampleSize, upload } from "./forward.ts";
-import { traceModel, type Model } from "./layer.ts";
+import { describeModel, type Model } from "./layer.ts";
 import { matchState, type State } from "./state.ts";
 
 /** A model ready to be asked. Its tensors live on the back end until `dispose` (or the end of `using`). */
@@ -22,9 +22,13 @@ export interface PredictorOptions {
   readonly batch?: number;
 }
 
-/** Puts a model on a device. A rest smaller than `batch` runs in a batch of the next power of two, filled up with zeros. */
+/**
+ * Puts a model on a device. Samples run in batches of `batch`, and what is left in one of its own size: a model may look at all samples of a
+ * batch. The programs of the last 8 sizes are kept. Throws RangeError unless `batch` is a whole number ≥ 1.
+ */
 export function createPredictor(backend: Backend, model: Model, state: State, { batch = 64 }: PredictorOptions = {}): Predictor {
-  const { entries, output } = traceModel(model);
+  if (!Number.isSafeInteger(batch) || batch < 1) throw rangeError("predict", `batch ${batch} is not a whole number ≥ 1`);
+  const { entries, output } = describeModel(model);
   const parameters = upload(backend, matchState(model.name, entries, state));
   const forward = createForward(backend, model, parameters);
   const [, ...shape] = output.shape;
@@ -43,16 +47,7 @@ export function createPredictor(backend: Backend, model: Model, state: State, { 
       const result = new Float32Array(count * outSize);
       const breathe = breather();
       for (let at = 0; at < count; at += batch) {
-        const n = Math.min(batch, count - at);
-        const size = Math.min(batch, 2 ** Math.ceil(Math.log2(n)));
-        let samples = x.subarray(at * inSize, (at + n) * inSize);
-        if (size > n) {
-          const filled = new Float32Array(size * inSize);
-          filled.set(samples);
-          samples = filled;
-        }
-        const rows = await forward.run(samples).output;
-        result.set(rows.subarray(0, n * outSize), at * outSize);
+        result.set(await forward.run(x.subarray(at * inSize, Math.min(at + batch, count) * inSize)).output, at * outSize);
         await breathe();
       }
       return result;
