@@ -64,8 +64,8 @@ export const logSoftmaxOp: Op<SoftmaxParams> = {
   cost: ([x], { axis }) => rowCost(x, axis, (c) => c + 1),
 };
 
-/** Probabilities along an axis (the last by default): exp(x) / Σ exp(x). */
-export const softmax = <T extends Arg>(x: T, axis = -1): T => apply(softmaxOp, { axis: resolveAxis("softmax", axis, x) }, [x])[0];
+/** Probabilities along an axis, by default 1, that of channels and classes: exp(x) / Σ exp(x). */
+export const softmax = <T extends Arg>(x: T, axis = 1): T => apply(softmaxOp, { axis: resolveAxis("softmax", axis, x) }, [x])[0];
 
-/** Logarithms of the probabilities that {@link softmax} gives, accurate also where those vanish. */
-export const logSoftmax = <T extends Arg>(x: T, axis = -1): T => apply(logSoftmaxOp, { axis: resolveAxis("logSoftmax", axis, x) }, [x])[0];
+/** Logarithms of the probabilities that {@link softmax} gives along the same axis, accurate also where those vanish. */
+export const logSoftmax = <T extends Arg>(x: T, axis = 1): T => apply(logSoftmaxOp, { axis: resolveAxis("logSoftmax", axis, x) }, [x])[0];

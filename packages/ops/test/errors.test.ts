@@ -133,9 +133,9 @@ const messages: Record<string, [() => unknown, string][]> = {
     [() => ops.linear(x(2, 3), x(4, 3), x(3)), "linear: bias has shape 3, weight gives 4 features"],
   ],
   softmax: [
-    [() => ops.softmax(x()), "softmax: axis -1 is not one of 0 axes"],
+    [() => ops.softmax(x()), "softmax: axis 1 is not one of 0 axes"],
     [() => ops.logSoftmax(x(2, 3), 2), "logSoftmax: axis 2 is not one of 2 axes"],
-    [() => ops.softmax(ints(3)), "softmax: input is int32, must be float32"],
+    [() => ops.softmax(ints(3, 3)), "softmax: input is int32, must be float32"],
     [() => apply(ops.softmaxOp, { axis: -1 }, x(3)), "softmax: axis -1 is not one of 1 axes"],
   ],
   loss: [

@@ -48,3 +48,19 @@ describe("pools", () => {
     expect(() => ops.maxPool(ops.full([1, 1, 1], 0), 3, up)).toThrow("maxPool: kernel 3 with dilation 1 spans 3");
   });
 });
+
+test("softmax and its logarithm are along axis 1, as in layers and losses", () => {
+  const x: [number[], number[]] = [
+    [1, 2, 2],
+    [0, 0, Math.log(3), Math.log(3)],
+  ];
+  const near = (got: readonly number[], want: readonly number[]) => got.forEach((v, i) => expect(v).toBeCloseTo(want[i], 12));
+  near(
+    flat((v) => ops.softmax(v), x),
+    [0.25, 0.25, 0.75, 0.75],
+  );
+  near(
+    flat((v) => ops.logSoftmax(v), x),
+    [0.25, 0.25, 0.75, 0.75].map(Math.log),
+  );
+});

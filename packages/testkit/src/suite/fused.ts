@@ -185,7 +185,7 @@ const graphs: readonly Fused[] = [
       [2, 7, 8],
       [2, 7, 3],
     ],
-    (q, k, v) => matmul(softmax(mul(matmul(q, k, { transposeB: true }), 8 ** -0.5)), v),
+    (q, k, v) => matmul(softmax(mul(matmul(q, k, { transposeB: true }), 8 ** -0.5), -1), v),
   ],
   ["chain with several outputs", [[4, 33]], (x) => ((a) => ((b) => [a, b, mul(a, b), sub(b, 1)])(sigmoid(a)))(affine(x, 0.5, -1))],
   [
