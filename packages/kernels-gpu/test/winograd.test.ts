@@ -3,8 +3,8 @@
 
 import { add, conv, convGeometry, convGradInputOp, convGradWeightOp, convOp, relu } from "@conv/ops";
 import { cases, type OpCase } from "@conv/ops/cases";
-import { node, spec, trace, type Graph, type Op } from "@conv/tensor";
-import { check, draw, drawAll } from "@conv/testkit";
+import { createHost, node, spec, trace, type Graph, type HostArray, type Op, type Spec } from "@conv/tensor";
+import { check, draw, drawAll, runOnce } from "@conv/testkit";
 import { softwareGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createGpu, type GpuBackend } from "../src/index.ts";
@@ -122,6 +122,43 @@ describe("Winograd", { timeout: 60_000 }, () => {
     expect(await corner()).toBeCloseTo(16, 4);
     program.dispose();
     for (const buffer of [x, w, y]) software.free(buffer);
+  });
+});
+
+describe("the ends of the range", { timeout: 120_000 }, () => {
+  const g = convGeometry(spec([1, 3, 9, 10]), spec([4, 3, 3, 3]), { padding: 1 });
+  const [x, y, w] = [spec([1, 3, 9, 10]), spec([1, 4, 9, 10]), spec([4, 3, 3, 3])];
+  const all: [string, string, Spec, Spec, Graph][] = [
+    ["convolution", "winograd2d6", x, w, trace((a, b) => relu(conv(a, b, { padding: 1 })), [x, w])],
+    ["gradient to the input", "winograd2d6", y, w, trace((a, b) => node(convGradInputOp, g, [a, b])[0], [y, w])],
+    ["gradient to the weight", "winogradGradWeight2d4", y, x, trace((a, b) => node(convGradWeightOp, g, [a, b])[0], [y, x])],
+  ];
+  const scaled = (s: Spec, by: number, seed: string): HostArray => {
+    const drawn = draw(s, undefined, seed);
+    return { ...drawn, data: drawn.data.map((v) => Math.fround(v * by)) };
+  };
+  const near = (got: HostArray, want: HostArray) => {
+    const largest = want.data.reduce((most, v) => (Number.isFinite(v) ? Math.max(most, Math.abs(v)) : most), 0);
+    return [...got.data].filter((v, i) => !(Object.is(v, want.data[i]) || Math.abs(v - want.data[i]) <= 1e-4 * largest));
+  };
+
+  it.each(all)("%s of numbers near both ends", async (_, kernel, first, second, graph) => {
+    for (const [a, b] of [[3e37, 3e-34], [3e-34, 3e37], [8e37, 1e-33]]) {
+      const inputs = [scaled(first, a, "ends a"), scaled(second, b, "ends b")];
+      const compile = (other: Graph) => software.compile(other, { prefer: [kernel] });
+      const [got] = await runOnce({ ...software, compile }, graph, inputs);
+      const [want] = await runOnce(createHost(), graph, inputs);
+      expect(near(got, want)).toEqual([]);
+    }
+  }); // prettier-ignore
+
+  it.each(all)("%s of NaN and infinity reaches what sees them, and nothing else", async (_, kernel, first, second, graph) => {
+    const a = draw(first, undefined, "special a");
+    const inputs = [{ ...a, data: a.data.with(17, NaN).with(80, Infinity) }, draw(second, undefined, "special b")];
+    const compile = (other: Graph) => software.compile(other, { prefer: [kernel] });
+    const [got] = await runOnce({ ...software, compile }, graph, inputs);
+    const [want] = await runOnce(createHost(), graph, inputs);
+    expect(near(got, want)).toEqual([]);
   });
 });
 

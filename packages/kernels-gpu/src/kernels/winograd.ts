@@ -1,7 +1,7 @@
 // Winograd's short convolutions, along one axis or two: convolution of any rank with small kernels, strides, dilation and groups, and its
 // gradient to the input. Tiles of the source are transformed, multiplied point by point as matrix products over channels, and transformed back:
 //   y[oc, tile] = Aᵀ[ Σ over c of (G·w[oc, c]·Gᵀ) ⊙ (Bᵀ·x[c, tile]·B) ]A
-// The weights are transformed once, for as long as they stay. What lies between goes through memory, in parts if that would be too much.
+// The weights are transformed once, for as long as they stay. What is not finite then is summed plainly (repair.ts). What lies between goes through memory, in parts if that would be too much.
 
 import { gatherOf, isConvOrGradInput, ROUNDOFF, tilings, type Tiling } from "@conv/ops/plan";
 import type { Caps } from "../caps.ts";
@@ -93,6 +93,8 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): GpuKernel => ({
     if (!isConvOrGradInput(task)) return "does convolution and its gradient to the input";
     const all = tilings(gatherOf(task), points, dims);
     if (typeof all === "string") return all;
+    // Beside the operands: products, where they begin, and the output.
+    if (task.inputs.length + 3 > caps.storageBuffers) return `binds ${task.inputs.length + 3} buffers, the adapter ${caps.storageBuffers}`;
     const [bytes, most] = [Math.max(...all.map(weightBytes)), Math.min(MOST_WEIGHTS, caps.bindingBytes)];
     return bytes > most ? `transforms weights to at most ${most} bytes, not ${bytes}` : null;
   },

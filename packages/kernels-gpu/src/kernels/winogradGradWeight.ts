@@ -7,9 +7,10 @@ import { gradWeightTiling, ROUNDOFF, shortConvolution, type TileAxis, type Tilin
 import { sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type GpuKernel, type GpuStage, type Place, type Task } from "../code.ts";
-import { coordinates, emitEpilogue, offsetOf, plus, times } from "../wgsl.ts";
+import { coordinates, emitEpilogue, indent, literal, offsetOf, plus, times } from "../wgsl.ts";
 import { overItems } from "./each.ts";
 import type { Product } from "./product.ts";
+import { plainFunction, scaleFor, spoiled } from "./repair.ts";
 import { productStage, productTime, transformTime, type Multiplied } from "./winograd.ts";
 import { inputStage, lastTile, lookup, plainNames, tileOf, transform, writer } from "./winogradTransforms.ts";
 
@@ -43,6 +44,7 @@ export const winogradGradWeight = (points: 4 | 6 | 8, dims: 1 | 2): GpuKernel =>
     const t = gradWeightTiling(task.params as ConvGeometry, points, dims);
     if (typeof t === "string") return t;
     const { g, depth, tiles } = t;
+    if (task.inputs.length + 2 > caps.storageBuffers) return `binds ${task.inputs.length + 2} buffers, the adapter ${caps.storageBuffers}`;
     const bytes = 4 * points ** dims * g.groups * Math.max(depth * tiles, g.to * tiles, g.to * depth);
     const most = Math.min(MOST_BYTES, caps.bindingBytes);
     return bytes > most ? `transforms tiles to at most ${most} bytes, not ${bytes}` : null;
@@ -92,7 +94,7 @@ function gradientStage(t: Tiling, from: Place, into: Place): GpuStage {
     (i, j) => {
       const tests = [rank > 1 ? exists[rank - 2][i] : null, exists[rank - 1][j]].filter((test) => test !== null);
       const element = `f32(dy[${plus("base", (rank > 1 ? i * h.spacing * strides[rank - 2] : 0) + j * w.spacing)}])`;
-      return name(tests.length ? `select(0.0, ${element}, ${tests.join(" & ")})` : element);
+      return name(`${tests.length ? `select(0.0, ${element}, ${tests.join(" & ")})` : element} * ${literal(scaleFor([along(h).g, along(w).g]))}`);
     },
     (i, j, value) => lines.push(`d[${plus("index", (i * w.n + j) * items)}] = D(${value});`),
   );
@@ -129,19 +131,32 @@ function tapStage({ g, axes, h, w, depth }: Tiling, task: Task, from: Place): Gp
   );
   // Where a transformed axis has its taps; an axis that is not has one, which `base` knows.
   const tapOf = (x: TileAxis, i: number, a: number) => (a >= 0 && (x.n > 1 || x.plain.length === 1) ? x.taps[0][i] * strides[a] : 0);
+  const [results, offsets]: [string[], number[]] = [[], []];
+  const whole = literal(1 / scaleFor([along(h).g, along(w).g]));
   transform(
     sums,
     [along(h).at, along(w).at],
     (i, j) => name(`f32(p[${plus("index", (i * w.n + j) * items)}])`),
-    (i, j, r) => {
+    (i, j, sum) => {
       const element = plus("base", tapOf(h, i, rank - 2) + tapOf(w, j, rank - 1));
+      const r = name(`${sum} * ${whole}`);
+      results.push(r);
+      offsets.push(tapOf(h, i, rank - 2) + tapOf(w, j, rank - 1));
       lines.push(epilogue.store({ r, channel: "0", column: "0", element }, `dw${i}_${j}`), `dw[${element}] = Dw(dw${i}_${j});`);
     },
   );
+  const again = [
+    `let element = base + u32(${lookup(offsets, "tap")});`,
+    "let r = plain(element);",
+    epilogue.store({ r: "r", channel: "0", column: "0", element: "element" }, "out"),
+    "dw[element] = Dw(out);",
+  ];
+  const loop = `for (var tap = 0; tap < ${offsets.length}; tap++) {\n${indent(again.join("\n"))}\n}`;
+  lines.push(`if (${spoiled(results)}) {\n${indent(loop)}\n}`);
   return {
     label: "Winograd: taps",
-    reads: [{ name: "p", place: from }, ...epilogue.reads],
+    reads: [{ name: "p", place: from }, { name: "dy", place: inputAt(0) }, { name: "x", place: inputAt(1) }, ...epilogue.reads],
     writes: [{ name: "dw", place: outputAt(0) }],
-    ...overItems(items, lines.join("\n"), [epilogue.functions]),
+    ...overItems(items, lines.join("\n"), [epilogue.functions, plainFunction(task, "dy", "x")]),
   };
 }

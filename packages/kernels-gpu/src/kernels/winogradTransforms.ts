@@ -6,6 +6,7 @@ import { sizeOf, stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, type Binding, type GpuStage, type Place, type Task } from "../code.ts";
 import { coordinates, emitEpilogue, indent, literal, offsetOf, plus, times } from "../wgsl.ts";
 import { overItems } from "./each.ts";
+import { plainFunction, scaleFor, spoiled } from "./repair.ts";
 
 /** Tiles that are transformed and multiplied together. */
 export interface Part {
@@ -161,6 +162,7 @@ export function weightStage({ g, axes, h, w, depth }: Tiling, across: boolean, i
   );
   const outer = taps.slice(0, -2).map(([tap]) => tap);
   const [tapsH, tapsW] = [rank > 1 ? taps[rank - 2] : [], taps[rank - 1]];
+  const scale = scaleFor([h.short.g, w.short.g]);
   transform(
     sums,
     [h.short.g, w.short.g],
@@ -168,7 +170,7 @@ export function weightStage({ g, axes, h, w, depth }: Tiling, across: boolean, i
       const all = [...outer, ...(rank > 1 ? [tapsH[i]] : []), tapsW[j]];
       const element = `f32(w[${["base", ...all.flatMap(({ at }) => (at === "0" ? [] : [at]))].join(" + ")}])`;
       const missing = all.flatMap((tap) => (tap.missing ? [`(${tap.at} >= 0)`] : []));
-      return name(missing.length ? `select(0.0, ${element}, ${missing.join(" & ")})` : element);
+      return name(`${missing.length ? `select(0.0, ${element}, ${missing.join(" & ")})` : element} * ${literal(scale)}`);
     },
     (i, j, value) => lines.push(`u[${plus("index", (i * w.n + j) * items)}] = U(${value});`),
   );
@@ -199,25 +201,44 @@ export function outputStage(t: Tiling, task: Task, part: Part, from: Place): Gpu
   // Whether output i of a tile exists; null where every tile has it.
   const exists = (a: number, i: number): string | null =>
     lastTile(axes[a]) + i * axes[a].spacing < phase.grid[a] ? null : `${plus(`at${a}`, i * axes[a].spacing)} < ${phase.grid[a]}`;
+  const beyond = (a: number, i: string): string | null =>
+    exists(a, axes[a].m - 1) ? `at${a} + ${times(i, axes[a].spacing)} < ${phase.grid[a]}` : null;
   const within = (test: string | null, body: string) => (test ? `if (${test}) {\n${indent(body)}\n}` : body);
   const rows = h.short.at.map((): string[] => []);
+  const results: string[] = [];
+  const whole = name(`${literal(1 / scaleFor([h.short.g, w.short.g]))}`);
   transform(
     sums,
     [h.short.at, w.short.at],
     (i, j) => name(`f32(m[${plus("index", (i * w.n + j) * items)}])`),
-    (i, j, r) => {
+    (i, j, sum) => {
       const element = plus("base", (rank > 1 ? i * h.spacing * moves[rank - 2] : 0) + j * w.spacing * moves[rank - 1]);
       const out = `y${i}_${j}`;
+      const r = name(`${sum} * ${whole}`);
+      results.push(r);
       rows[i].push(
         within(exists(rank - 1, j), `${epilogue.store({ r, channel: "channel", column: "0", element }, out)}\ny[${element}] = Y(${out});`),
       );
     },
   );
   rows.forEach((row, i) => lines.push(within(rank > 1 ? exists(rank - 2, i) : null, row.join("\n"))));
+  const [inH, inW] = [rank > 1 ? beyond(rank - 2, "i") : null, beyond(rank - 1, "j")];
+  const again = [
+    `let element = base${rank > 1 ? ` + i * ${h.spacing * moves[rank - 2]}` : ""} + j * ${w.spacing * moves[rank - 1]};`,
+    "let r = plain(element);",
+    epilogue.store({ r: "r", channel: "channel", column: "0", element: "element" }, "out"),
+    "y[element] = Y(out);",
+  ].join("\n");
+  const tests = [inH, inW].filter((test) => test !== null).join(" && ");
+  lines.push(
+    `if (${spoiled(results)}) {`,
+    indent(`for (var i = 0u; i < ${h.m}; i++) {\n  for (var j = 0u; j < ${w.m}; j++) {\n${indent(indent(within(tests || null, again)))}\n  }\n}`),
+    "}",
+  );
   return {
     label: "Winograd: outputs",
-    reads: [{ name: "m", place: from }, ...startOf(part), ...epilogue.reads],
+    reads: [{ name: "m", place: from }, { name: "p", place: inputAt(0) }, { name: "q", place: inputAt(1) }, ...startOf(part), ...epilogue.reads],
     writes: [{ name: "y", place: outputAt(0) }],
-    ...overItems(items, lines.join("\n"), [epilogue.functions]),
+    ...overItems(items, lines.join("\n"), [epilogue.functions, plainFunction(task, "p", "q")]),
   };
 }

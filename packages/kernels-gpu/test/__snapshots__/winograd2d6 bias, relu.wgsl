@@ -17,9 +17,9 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let row = rest_channel;
   let problem = 0u;
   let base = i32(problem * 54u + row * 27u + channel * 9u);
-  let t0 = f32(w[base]);
-  let t1 = f32(w[base + 3]);
-  let t2 = f32(w[base + 6]);
+  let t0 = f32(w[base]) * 1024.0f;
+  let t1 = f32(w[base + 3]) * 1024.0f;
+  let t2 = f32(w[base + 6]) * 1024.0f;
   let t3 = 0.25f * t0;
   let t4 = -0.1666666716337204f * t0;
   let t5 = fma(-0.1666666716337204f, t2, t4);
@@ -31,9 +31,9 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let t11 = 0.0833333358168602f * t1;
   let t12 = t10 + t11;
   let t13 = t10 - t11;
-  let t14 = f32(w[base + 1]);
-  let t15 = f32(w[base + 3 + 1]);
-  let t16 = f32(w[base + 6 + 1]);
+  let t14 = f32(w[base + 1]) * 1024.0f;
+  let t15 = f32(w[base + 3 + 1]) * 1024.0f;
+  let t16 = f32(w[base + 6 + 1]) * 1024.0f;
   let t17 = 0.25f * t14;
   let t18 = -0.1666666716337204f * t14;
   let t19 = fma(-0.1666666716337204f, t16, t18);
@@ -45,9 +45,9 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let t25 = 0.0833333358168602f * t15;
   let t26 = t24 + t25;
   let t27 = t24 - t25;
-  let t28 = f32(w[base + 2]);
-  let t29 = f32(w[base + 3 + 2]);
-  let t30 = f32(w[base + 6 + 2]);
+  let t28 = f32(w[base + 2]) * 1024.0f;
+  let t29 = f32(w[base + 3 + 2]) * 1024.0f;
+  let t30 = f32(w[base + 6 + 2]) * 1024.0f;
   let t31 = 0.25f * t28;
   let t32 = -0.1666666716337204f * t28;
   let t33 = fma(-0.1666666716337204f, t30, t32);
@@ -477,11 +477,15 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
 // 1 workgroups
 // Winograd: outputs
 alias M = f32;
+alias P = f32;
+alias Q = f32;
 alias Operand_i0 = f32;
 alias Y = f32;
 @group(0) @binding(0) var<storage, read> m: array<M>;
-@group(0) @binding(1) var<storage, read> operand_i0: array<Operand_i0>;
-@group(0) @binding(2) var<storage, read_write> y: array<Y>;
+@group(0) @binding(1) var<storage, read> p: array<P>;
+@group(0) @binding(2) var<storage, read> q: array<Q>;
+@group(0) @binding(3) var<storage, read> operand_i0: array<Operand_i0>;
+@group(0) @binding(4) var<storage, read_write> y: array<Y>;
 
 fn max_of(a: f32, b: f32) -> f32 {
   return select(select(max(a, b), b, is_nan(b)), a, is_nan(a));
@@ -494,6 +498,35 @@ fn finish(r: f32, i0: f32) -> f32 {
   let t0 = r + i0;
   let t1 = max_of(t0, 0.0f);
   return t1;
+}
+
+fn plain(element: u32) -> f32 {
+  let u_o1 = element % 6u;
+  let rest_u_o1 = element / 6u;
+  let u_o0 = rest_u_o1 % 6u;
+  let rest_u_o0 = rest_u_o1 / 6u;
+  let u_oc = rest_u_o0;
+  let u_n = 0u;
+  let n = i32(u_n);
+  let oc = i32(u_oc);
+  let o0 = i32(u_o0);
+  let o1 = i32(u_o1);
+  var sum = 0.0f;
+  for (var icl = 0; icl < 3; icl++) {
+    let ic = oc / 2 * 3 + icl;
+    for (var k0 = 0; k0 < 3; k0++) {
+      let i0 = o0 + k0 - 1;
+      if (u32(i0) < 6) {
+        for (var k1 = 0; k1 < 3; k1++) {
+          let i1 = o1 + k1 - 1;
+          if (u32(i1) < 6) {
+            sum += f32(p[(n * 3 + ic) * 36 + i0 * 6 + i1]) * f32(q[(oc * 3 + icl) * 9 + k0 * 3 + k1]);
+          }
+        }
+      }
+    }
+  }
+  return sum;
 }
 
 @compute @workgroup_size(64)
@@ -512,192 +545,221 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
   let at0 = tile0 * 4;
   let at1 = tile1 * 4;
   let base = (image * 2 + channel) * 36 + at0 * 6 + at1;
-  let t0 = f32(m[index]);
-  let t1 = f32(m[index + 48]);
-  let t2 = f32(m[index + 96]);
-  let t3 = f32(m[index + 144]);
-  let t4 = f32(m[index + 192]);
-  let t5 = f32(m[index + 240]);
-  let t6 = t1 + t2;
-  let t7 = t1 - t2;
-  let t8 = t3 + t4;
-  let t9 = t3 - t4;
-  let t10 = t0 + t6;
-  let t11 = t10 + t8;
-  let t12 = fma(2.0f, t9, t7);
-  let t13 = fma(4.0f, t8, t6);
-  let t14 = fma(8.0f, t9, t7);
-  let t15 = t14 + t5;
-  let t16 = f32(m[index + 8]);
-  let t17 = f32(m[index + 56]);
-  let t18 = f32(m[index + 104]);
-  let t19 = f32(m[index + 152]);
-  let t20 = f32(m[index + 200]);
-  let t21 = f32(m[index + 248]);
-  let t22 = t17 + t18;
-  let t23 = t17 - t18;
-  let t24 = t19 + t20;
-  let t25 = t19 - t20;
-  let t26 = t16 + t22;
-  let t27 = t26 + t24;
-  let t28 = fma(2.0f, t25, t23);
-  let t29 = fma(4.0f, t24, t22);
-  let t30 = fma(8.0f, t25, t23);
-  let t31 = t30 + t21;
-  let t32 = f32(m[index + 16]);
-  let t33 = f32(m[index + 64]);
-  let t34 = f32(m[index + 112]);
-  let t35 = f32(m[index + 160]);
-  let t36 = f32(m[index + 208]);
-  let t37 = f32(m[index + 256]);
-  let t38 = t33 + t34;
-  let t39 = t33 - t34;
-  let t40 = t35 + t36;
-  let t41 = t35 - t36;
-  let t42 = t32 + t38;
-  let t43 = t42 + t40;
-  let t44 = fma(2.0f, t41, t39);
-  let t45 = fma(4.0f, t40, t38);
-  let t46 = fma(8.0f, t41, t39);
-  let t47 = t46 + t37;
-  let t48 = f32(m[index + 24]);
-  let t49 = f32(m[index + 72]);
-  let t50 = f32(m[index + 120]);
-  let t51 = f32(m[index + 168]);
-  let t52 = f32(m[index + 216]);
-  let t53 = f32(m[index + 264]);
-  let t54 = t49 + t50;
-  let t55 = t49 - t50;
-  let t56 = t51 + t52;
-  let t57 = t51 - t52;
-  let t58 = t48 + t54;
-  let t59 = t58 + t56;
-  let t60 = fma(2.0f, t57, t55);
-  let t61 = fma(4.0f, t56, t54);
-  let t62 = fma(8.0f, t57, t55);
-  let t63 = t62 + t53;
-  let t64 = f32(m[index + 32]);
-  let t65 = f32(m[index + 80]);
-  let t66 = f32(m[index + 128]);
-  let t67 = f32(m[index + 176]);
-  let t68 = f32(m[index + 224]);
-  let t69 = f32(m[index + 272]);
-  let t70 = t65 + t66;
-  let t71 = t65 - t66;
-  let t72 = t67 + t68;
-  let t73 = t67 - t68;
-  let t74 = t64 + t70;
-  let t75 = t74 + t72;
-  let t76 = fma(2.0f, t73, t71);
-  let t77 = fma(4.0f, t72, t70);
-  let t78 = fma(8.0f, t73, t71);
-  let t79 = t78 + t69;
-  let t80 = f32(m[index + 40]);
-  let t81 = f32(m[index + 88]);
-  let t82 = f32(m[index + 136]);
-  let t83 = f32(m[index + 184]);
-  let t84 = f32(m[index + 232]);
-  let t85 = f32(m[index + 280]);
-  let t86 = t81 + t82;
-  let t87 = t81 - t82;
-  let t88 = t83 + t84;
-  let t89 = t83 - t84;
-  let t90 = t80 + t86;
-  let t91 = t90 + t88;
-  let t92 = fma(2.0f, t89, t87);
-  let t93 = fma(4.0f, t88, t86);
-  let t94 = fma(8.0f, t89, t87);
-  let t95 = t94 + t85;
-  let t96 = t27 + t43;
-  let t97 = t27 - t43;
-  let t98 = t59 + t75;
-  let t99 = t59 - t75;
-  let t100 = t11 + t96;
-  let t101 = t100 + t98;
-  let t102 = fma(2.0f, t99, t97);
-  let t103 = fma(4.0f, t98, t96);
-  let t104 = fma(8.0f, t99, t97);
-  let t105 = t104 + t91;
-  let t106 = t28 + t44;
-  let t107 = t28 - t44;
-  let t108 = t60 + t76;
-  let t109 = t60 - t76;
-  let t110 = t12 + t106;
-  let t111 = t110 + t108;
-  let t112 = fma(2.0f, t109, t107);
-  let t113 = fma(4.0f, t108, t106);
-  let t114 = fma(8.0f, t109, t107);
-  let t115 = t114 + t92;
-  let t116 = t29 + t45;
-  let t117 = t29 - t45;
-  let t118 = t61 + t77;
-  let t119 = t61 - t77;
-  let t120 = t13 + t116;
-  let t121 = t120 + t118;
-  let t122 = fma(2.0f, t119, t117);
-  let t123 = fma(4.0f, t118, t116);
-  let t124 = fma(8.0f, t119, t117);
-  let t125 = t124 + t93;
-  let t126 = t31 + t47;
-  let t127 = t31 - t47;
-  let t128 = t63 + t79;
-  let t129 = t63 - t79;
-  let t130 = t15 + t126;
-  let t131 = t130 + t128;
-  let t132 = fma(2.0f, t129, t127);
-  let t133 = fma(4.0f, t128, t126);
-  let t134 = fma(8.0f, t129, t127);
-  let t135 = t134 + t95;
-  let y0_0 = finish(t101, f32(operand_i0[channel]));
+  let t0 = 0.0009765625f;
+  let t1 = f32(m[index]);
+  let t2 = f32(m[index + 48]);
+  let t3 = f32(m[index + 96]);
+  let t4 = f32(m[index + 144]);
+  let t5 = f32(m[index + 192]);
+  let t6 = f32(m[index + 240]);
+  let t7 = t2 + t3;
+  let t8 = t2 - t3;
+  let t9 = t4 + t5;
+  let t10 = t4 - t5;
+  let t11 = t1 + t7;
+  let t12 = t11 + t9;
+  let t13 = fma(2.0f, t10, t8);
+  let t14 = fma(4.0f, t9, t7);
+  let t15 = fma(8.0f, t10, t8);
+  let t16 = t15 + t6;
+  let t17 = f32(m[index + 8]);
+  let t18 = f32(m[index + 56]);
+  let t19 = f32(m[index + 104]);
+  let t20 = f32(m[index + 152]);
+  let t21 = f32(m[index + 200]);
+  let t22 = f32(m[index + 248]);
+  let t23 = t18 + t19;
+  let t24 = t18 - t19;
+  let t25 = t20 + t21;
+  let t26 = t20 - t21;
+  let t27 = t17 + t23;
+  let t28 = t27 + t25;
+  let t29 = fma(2.0f, t26, t24);
+  let t30 = fma(4.0f, t25, t23);
+  let t31 = fma(8.0f, t26, t24);
+  let t32 = t31 + t22;
+  let t33 = f32(m[index + 16]);
+  let t34 = f32(m[index + 64]);
+  let t35 = f32(m[index + 112]);
+  let t36 = f32(m[index + 160]);
+  let t37 = f32(m[index + 208]);
+  let t38 = f32(m[index + 256]);
+  let t39 = t34 + t35;
+  let t40 = t34 - t35;
+  let t41 = t36 + t37;
+  let t42 = t36 - t37;
+  let t43 = t33 + t39;
+  let t44 = t43 + t41;
+  let t45 = fma(2.0f, t42, t40);
+  let t46 = fma(4.0f, t41, t39);
+  let t47 = fma(8.0f, t42, t40);
+  let t48 = t47 + t38;
+  let t49 = f32(m[index + 24]);
+  let t50 = f32(m[index + 72]);
+  let t51 = f32(m[index + 120]);
+  let t52 = f32(m[index + 168]);
+  let t53 = f32(m[index + 216]);
+  let t54 = f32(m[index + 264]);
+  let t55 = t50 + t51;
+  let t56 = t50 - t51;
+  let t57 = t52 + t53;
+  let t58 = t52 - t53;
+  let t59 = t49 + t55;
+  let t60 = t59 + t57;
+  let t61 = fma(2.0f, t58, t56);
+  let t62 = fma(4.0f, t57, t55);
+  let t63 = fma(8.0f, t58, t56);
+  let t64 = t63 + t54;
+  let t65 = f32(m[index + 32]);
+  let t66 = f32(m[index + 80]);
+  let t67 = f32(m[index + 128]);
+  let t68 = f32(m[index + 176]);
+  let t69 = f32(m[index + 224]);
+  let t70 = f32(m[index + 272]);
+  let t71 = t66 + t67;
+  let t72 = t66 - t67;
+  let t73 = t68 + t69;
+  let t74 = t68 - t69;
+  let t75 = t65 + t71;
+  let t76 = t75 + t73;
+  let t77 = fma(2.0f, t74, t72);
+  let t78 = fma(4.0f, t73, t71);
+  let t79 = fma(8.0f, t74, t72);
+  let t80 = t79 + t70;
+  let t81 = f32(m[index + 40]);
+  let t82 = f32(m[index + 88]);
+  let t83 = f32(m[index + 136]);
+  let t84 = f32(m[index + 184]);
+  let t85 = f32(m[index + 232]);
+  let t86 = f32(m[index + 280]);
+  let t87 = t82 + t83;
+  let t88 = t82 - t83;
+  let t89 = t84 + t85;
+  let t90 = t84 - t85;
+  let t91 = t81 + t87;
+  let t92 = t91 + t89;
+  let t93 = fma(2.0f, t90, t88);
+  let t94 = fma(4.0f, t89, t87);
+  let t95 = fma(8.0f, t90, t88);
+  let t96 = t95 + t86;
+  let t97 = t28 + t44;
+  let t98 = t28 - t44;
+  let t99 = t60 + t76;
+  let t100 = t60 - t76;
+  let t101 = t12 + t97;
+  let t102 = t101 + t99;
+  let t103 = fma(2.0f, t100, t98);
+  let t104 = fma(4.0f, t99, t97);
+  let t105 = fma(8.0f, t100, t98);
+  let t106 = t105 + t92;
+  let t107 = t102 * t0;
+  let t108 = t103 * t0;
+  let t109 = t104 * t0;
+  let t110 = t106 * t0;
+  let t111 = t29 + t45;
+  let t112 = t29 - t45;
+  let t113 = t61 + t77;
+  let t114 = t61 - t77;
+  let t115 = t13 + t111;
+  let t116 = t115 + t113;
+  let t117 = fma(2.0f, t114, t112);
+  let t118 = fma(4.0f, t113, t111);
+  let t119 = fma(8.0f, t114, t112);
+  let t120 = t119 + t93;
+  let t121 = t116 * t0;
+  let t122 = t117 * t0;
+  let t123 = t118 * t0;
+  let t124 = t120 * t0;
+  let t125 = t30 + t46;
+  let t126 = t30 - t46;
+  let t127 = t62 + t78;
+  let t128 = t62 - t78;
+  let t129 = t14 + t125;
+  let t130 = t129 + t127;
+  let t131 = fma(2.0f, t128, t126);
+  let t132 = fma(4.0f, t127, t125);
+  let t133 = fma(8.0f, t128, t126);
+  let t134 = t133 + t94;
+  let t135 = t130 * t0;
+  let t136 = t131 * t0;
+  let t137 = t132 * t0;
+  let t138 = t134 * t0;
+  let t139 = t32 + t48;
+  let t140 = t32 - t48;
+  let t141 = t64 + t80;
+  let t142 = t64 - t80;
+  let t143 = t16 + t139;
+  let t144 = t143 + t141;
+  let t145 = fma(2.0f, t142, t140);
+  let t146 = fma(4.0f, t141, t139);
+  let t147 = fma(8.0f, t142, t140);
+  let t148 = t147 + t96;
+  let t149 = t144 * t0;
+  let t150 = t145 * t0;
+  let t151 = t146 * t0;
+  let t152 = t148 * t0;
+  let y0_0 = finish(t107, f32(operand_i0[channel]));
   y[base] = Y(y0_0);
-  let y0_1 = finish(t102, f32(operand_i0[channel]));
+  let y0_1 = finish(t108, f32(operand_i0[channel]));
   y[base + 1] = Y(y0_1);
   if (at1 + 2 < 6) {
-    let y0_2 = finish(t103, f32(operand_i0[channel]));
+    let y0_2 = finish(t109, f32(operand_i0[channel]));
     y[base + 2] = Y(y0_2);
   }
   if (at1 + 3 < 6) {
-    let y0_3 = finish(t105, f32(operand_i0[channel]));
+    let y0_3 = finish(t110, f32(operand_i0[channel]));
     y[base + 3] = Y(y0_3);
   }
-  let y1_0 = finish(t111, f32(operand_i0[channel]));
+  let y1_0 = finish(t121, f32(operand_i0[channel]));
   y[base + 6] = Y(y1_0);
-  let y1_1 = finish(t112, f32(operand_i0[channel]));
+  let y1_1 = finish(t122, f32(operand_i0[channel]));
   y[base + 7] = Y(y1_1);
   if (at1 + 2 < 6) {
-    let y1_2 = finish(t113, f32(operand_i0[channel]));
+    let y1_2 = finish(t123, f32(operand_i0[channel]));
     y[base + 8] = Y(y1_2);
   }
   if (at1 + 3 < 6) {
-    let y1_3 = finish(t115, f32(operand_i0[channel]));
+    let y1_3 = finish(t124, f32(operand_i0[channel]));
     y[base + 9] = Y(y1_3);
   }
   if (at0 + 2 < 6) {
-    let y2_0 = finish(t121, f32(operand_i0[channel]));
+    let y2_0 = finish(t135, f32(operand_i0[channel]));
     y[base + 12] = Y(y2_0);
-    let y2_1 = finish(t122, f32(operand_i0[channel]));
+    let y2_1 = finish(t136, f32(operand_i0[channel]));
     y[base + 13] = Y(y2_1);
     if (at1 + 2 < 6) {
-      let y2_2 = finish(t123, f32(operand_i0[channel]));
+      let y2_2 = finish(t137, f32(operand_i0[channel]));
       y[base + 14] = Y(y2_2);
     }
     if (at1 + 3 < 6) {
-      let y2_3 = finish(t125, f32(operand_i0[channel]));
+      let y2_3 = finish(t138, f32(operand_i0[channel]));
       y[base + 15] = Y(y2_3);
     }
   }
   if (at0 + 3 < 6) {
-    let y3_0 = finish(t131, f32(operand_i0[channel]));
+    let y3_0 = finish(t149, f32(operand_i0[channel]));
     y[base + 18] = Y(y3_0);
-    let y3_1 = finish(t132, f32(operand_i0[channel]));
+    let y3_1 = finish(t150, f32(operand_i0[channel]));
     y[base + 19] = Y(y3_1);
     if (at1 + 2 < 6) {
-      let y3_2 = finish(t133, f32(operand_i0[channel]));
+      let y3_2 = finish(t151, f32(operand_i0[channel]));
       y[base + 20] = Y(y3_2);
     }
     if (at1 + 3 < 6) {
-      let y3_3 = finish(t135, f32(operand_i0[channel]));
+      let y3_3 = finish(t152, f32(operand_i0[channel]));
       y[base + 21] = Y(y3_3);
+    }
+  }
+  if ((bitcast<u32>(abs(t107) + abs(t108) + abs(t109) + abs(t110) + abs(t121) + abs(t122) + abs(t123) + abs(t124) + abs(t135) + abs(t136) + abs(t137) + abs(t138) + abs(t149) + abs(t150) + abs(t151) + abs(t152)) & 0x7f800000u) == 0x7f800000u) {
+    for (var i = 0u; i < 4; i++) {
+      for (var j = 0u; j < 4; j++) {
+        if (at0 + i < 6 && at1 + j < 6) {
+          let element = base + i * 6 + j * 1;
+          let r = plain(element);
+          let out = finish(r, f32(operand_i0[channel]));
+          y[element] = Y(out);
+        }
+      }
     }
   }
 }
