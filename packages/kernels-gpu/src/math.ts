@@ -68,6 +68,10 @@ const library: Readonly<Record<string, (types: Types) => string>> = {
   hidden: ({ T, U }) => `(x: ${T}) -> ${T} {
   return bitcast<${T}>(bitcast<${U}>(x) ^ ${U}(infinite_bits ^ 0x7f800000u));
 }`,
+  times_zero: ({ T, U }) => `(x: ${T}) -> ${T} {
+  let bits = bitcast<${U}>(x);
+  return select(bitcast<${T}>(bits & ${U}(0x80000000u)), ${T}(not_a_number()), (bits & ${U}(0x7f800000u)) == ${U}(0x7f800000u));
+}`,
   infinity: ({ T }) => `() -> ${T} {
   return bitcast<f32>(infinite_bits);
 }`,

@@ -81,7 +81,13 @@ export function emitExprs(values: readonly Expr[], names: Readonly<Record<string
     const parts = args.map(emit);
     // An expression of constants would be computed by the compiler, and refused where it is infinite.
     const constant = args.every((x) => typeof x === "number");
-    const text = call(fn, constant ? parts.map((p) => `hidden${width === 1 ? "" : width}(${p})`) : parts, width, splat);
+    const w = width === 1 ? "" : width;
+    // Compilers make 0 of 0·x, which may be NaN.
+    const zero = constant || (fn !== "mul" && fn !== "div") ? -1 : args.indexOf(0);
+    const text =
+      zero >= 0 && (fn === "mul" || zero === 0)
+        ? `${Object.is(args[zero], -0) ? "-" : ""}times_zero${w}(${fn === "mul" ? parts[1 - zero] : `1.0f / ${parts[1]}`})`
+        : call(fn, constant ? parts.map((p) => `hidden${w}(${p})`) : parts, width, splat);
     const name = known.get(text) ?? `t${statements.length}`;
     if (!known.has(text)) statements.push(`let ${name} = ${text};`);
     known.set(text, name);

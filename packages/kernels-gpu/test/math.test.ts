@@ -90,6 +90,10 @@ describe.each([
     [["min", "a", "b"], Math.min, 0],
     [["gt", "a", "b"], (a, b) => Number(a > b), 0],
     [["select", "a", "b", 7], (a, b) => (a === 0 ? 7 : b), 0],
+    [["mul", "a", 0], (a) => a * 0, 0],
+    [["div", 0, "b"], (_, b) => 0 / b, 0],
+    [["sub", "a", "a"], (a) => a - a, 0],
+    [["div", "a", "a"], (a) => a / a, 0],
   ];
 
   it("functions of two numbers", async () => {
