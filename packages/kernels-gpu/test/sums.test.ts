@@ -28,21 +28,21 @@ const filled = (s: Spec, f: (i: number) => number, i: number): HostArray => {
 
 const f32 = (...shape: number[]) => spec(shape);
 type Case = [kernel: string, inputs: Spec[], fn: (...xs: Value[]) => Value];
-const weight = convGeometry(spec([4, 2, 96, 97]), spec([3, 2, 3, 3]), { padding: 1 });
-const depthwise = convGeometry(spec([4, 3, 80, 84]), spec([3, 1, 3, 3]), { groups: 3, padding: 1 });
+const weight = convGeometry(spec([2, 2, 96, 97]), spec([3, 2, 3, 3]), { padding: 1 });
+const depthwise = convGeometry(spec([2, 3, 80, 84]), spec([3, 1, 3, 3]), { groups: 3, padding: 1 });
 const strided = convGeometry(spec([1, 5, 9, 9]), spec([700, 5, 3, 3]), { stride: 2, padding: 1 });
 const cases: Case[] = [
   ["direct", [f32(1, 610, 5, 5), f32(3, 610, 3, 3)], (x, w) => conv(x, w, { padding: 1 })],
   ["direct", [f32(1, 700, 5, 5), f32(700, 5, 3, 3)], (y, w) => node(convGradInputOp, strided, [y, w])[0]],
-  ["directGradWeight", [f32(4, 3, 96, 97), f32(4, 2, 96, 97)], (y, x) => node(convGradWeightOp, weight, [y, x])[0]],
-  ["directMatmul", [f32(3, 25_088), f32(25_088, 4)], (a, b) => matmul(a, b)],
+  ["directGradWeight", [f32(2, 3, 96, 97), f32(2, 2, 96, 97)], (y, x) => node(convGradWeightOp, weight, [y, x])[0]],
+  ["directMatmul", [f32(2, 25_088), f32(25_088, 2)], (a, b) => matmul(a, b)],
   ["igemm", [f32(1, 610, 5, 5), f32(3, 610, 3, 3)], (x, w) => conv(x, w, { padding: 1 })],
-  ["gradWeight", [f32(4, 3, 96, 97), f32(4, 2, 96, 97)], (y, x) => node(convGradWeightOp, weight, [y, x])[0]],
-  ["depthwiseGradWeight", [f32(4, 3, 80, 84), f32(4, 3, 80, 84)], (y, x) => node(convGradWeightOp, depthwise, [y, x])[0]],
-  ["matmul", [f32(3, 25_088), f32(25_088, 4)], (a, b) => matmul(a, b)],
+  ["gradWeight", [f32(2, 3, 96, 97), f32(2, 2, 96, 97)], (y, x) => node(convGradWeightOp, weight, [y, x])[0]],
+  ["depthwiseGradWeight", [f32(2, 3, 80, 84), f32(2, 3, 80, 84)], (y, x) => node(convGradWeightOp, depthwise, [y, x])[0]],
+  ["matmul", [f32(2, 25_088), f32(25_088, 2)], (a, b) => matmul(a, b)],
   ["dotMatmul", [f32(1, 100_000), f32(100_000, 2)], (a, b) => matmul(a, b)],
-  ["dotGradWeight", [f32(4, 3, 96, 97), f32(4, 2, 96, 97)], (y, x) => node(convGradWeightOp, weight, [y, x])[0]],
-  ["reduce", [f32(1_000_003)], (x) => sum(x)],
+  ["dotGradWeight", [f32(2, 3, 96, 97), f32(2, 2, 96, 97)], (y, x) => node(convGradWeightOp, weight, [y, x])[0]],
+  ["reduce", [f32(300_007)], (x) => sum(x)],
   ["reduce", [f32(70_001, 3)], (x) => sum(x, 0)],
   ["pool", [f32(1, 1, 150, 151)], (x) => avgPool(x, [149, 150], { stride: 1 })],
   ["pool", [f32(1, 2, 123, 124)], (x) => avgPool(x, [123, 124])],
