@@ -2,7 +2,7 @@
 // alone, for those who gather gradients of several machines.
 
 import { add, affine, concat, full, grad, map, reshape, slice, sqrt, square, sum, variable, type Expr } from "@conv/ops";
-import { graphOf, input, optimise, sameShape, sizeOf, spec, within, type Graph, type Spec, type Value } from "@conv/tensor";
+import { graphOf, input, optimise, sizeOf, spec, within, type Graph, type Spec, type Value } from "@conv/tensor";
 import type { Target } from "./data.ts";
 import { labelsOf } from "./forward.ts";
 import { describeModel, traceModel, type Entry, type Model, type TracedModel } from "./layer.ts";
@@ -161,13 +161,21 @@ export function notFinite(tensors: readonly Value[]): Value {
   return sum(map("notFinite", ["sub", 1, fine], tensors));
 }
 
-/** 1 where `health` is and every tensor is finite, else 0. Neighbours of one shape are read together. */
+const TOGETHER = 4; // a gradient, its parameter and two slots
+
+/** 1 where `health` is and every tensor is finite, else 0. Those of one shape are read together, a few at a time. */
 function stillFine(health: Value, tensors: readonly Value[]): Value {
+  const open = new Map<string, Value[]>();
   const groups: Value[][] = [];
   for (const v of tensors) {
-    const last = groups.at(-1);
-    if (last && sameShape(last[0].shape, v.shape)) last.push(v);
-    else groups.push([v]);
+    const shape = v.shape.join();
+    const last = open.get(shape);
+    if (last && last.length < TOGETHER) last.push(v);
+    else {
+      const group = [v];
+      groups.push(group);
+      open.set(shape, group);
+    }
   }
   const places = concat(groups.map((list) => reshape(notFinite(list), [1])));
   return map("health", ["mul", "a", ["gt", 1, "b"]], [health, sum(places)]);
