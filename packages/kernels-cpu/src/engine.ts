@@ -1,7 +1,7 @@
 // The memory and the threads of a back end. The caller leads the threads, or (`offThread`) a worker does, which gets every call as a message.
 
 import type { Bytes } from "@conv/tensor";
-import { createMemory, createRuntime, WORDS, type Commands } from "./runtime.ts";
+import { createMemory, createRuntime, createWatch, WORDS, type Commands } from "./runtime.ts";
 import { startThreads, type Answer, type Thread, type WorkerLike } from "./threads.ts";
 
 export interface Engine extends Commands {
@@ -89,7 +89,9 @@ export async function createEngine({ threads, offThread, worker, probe, fail }: 
   }
   const { memory, maximum } = made!;
   const control = new Int32Array(memory.buffer, 0, WORDS.cause);
-  const { load, run, drop, ...rest } = createRuntime({ memory, threads, thread: 0, words: WORDS }, () => workers.findIndex((w) => w.dead()) + 1);
+  const commands = createRuntime({ memory, threads, thread: 0, words: WORDS }, () => workers.findIndex((w) => w.dead()) + 1, createWatch);
+  const engine = { ...commands, threads, maximum, dispose };
+  if (threads === 1) return engine;
   /** Ends the back end if a call finds that a thread has failed. */
   const watched =
     <A extends unknown[]>(call: (...args: A) => void) =>
@@ -98,9 +100,9 @@ export async function createEngine({ threads, offThread, worker, probe, fail }: 
       try {
         call(...args);
       } catch (error) {
-        if (threads > 1 && Atomics.load(control, WORDS.failed)) lose(error as Error);
+        if (Atomics.load(control, WORDS.failed)) lose(error as Error);
         throw error;
       }
     };
-  return { ...rest, threads, maximum, dispose, load: watched(load), run: watched(run), drop: watched(drop) };
+  return { ...engine, load: watched(commands.load), run: watched(commands.run), drop: watched(commands.drop) };
 }

@@ -62,18 +62,9 @@ export function createMemory(shared: boolean): { memory: WebAssembly.Memory; max
   }
 }
 
-/** One thread's part. `dead` is asked between the slices of a wait and gives the number of a thread that has ended, or 0. */
-export function createRuntime(
-  { memory, threads, thread, words }: Omit<Start, "probe"> & { readonly memory: WebAssembly.Memory },
-  dead: () => number,
-): Commands & { follow(): void } {
-  const [LOAD, RUN, DROP] = [1, 2, 3];
-  const control = new Int32Array(memory.buffer, 0, 256);
-  const text = new Uint16Array(memory.buffer, 4 * words.cause, 256);
-  const programs = new Map<number, RunFunction>();
-  let bytes = new Uint8Array(memory.buffer);
-  const view = () => (bytes.buffer === memory.buffer ? bytes : (bytes = new Uint8Array(memory.buffer)));
-
+/** What ends the work of all threads. `dead` is asked between the slices of a wait and gives the number of a thread that has ended, or 0. */
+export function createWatch(control: Int32Array, thread: number, words: typeof WORDS, dead: () => number) {
+  const text = new Uint16Array(control.buffer, 4 * words.cause, 256);
   /** Ends the work of all threads. The first cause is kept. */
   const fail = (error: unknown) => {
     if (Atomics.compareExchange(control, words.failed, 0, -1)) return;
@@ -91,7 +82,7 @@ export function createRuntime(
 
   // A thread that neither fails nor ends may be busy for long: kernels take seconds on a loaded machine. The time that others are given
   // grows with that of the caller's own share. A pause of the whole machine counts as one slice.
-  const [SLICE, PATIENCE, SHARES] = [50, 60_000, 20];
+  const [PATIENCE, SHARES] = [60_000, 20];
   let [began, last, waited, limit, met] = [0, 0, 0, 0, 0];
   /** Called between the slices of every wait, also by generated code. Throws once the back end has failed. */
   const check = () => {
@@ -100,7 +91,7 @@ export function createRuntime(
       const now = performance.now();
       if (!limit || met !== control[words.barrierGeneration])
         [met, waited, limit] = [control[words.barrierGeneration], 0, PATIENCE + SHARES * (now - began)];
-      else waited += Math.min(now - last, 2 * SLICE);
+      else waited += Math.min(now - last, 100);
       last = now;
       const ended = dead();
       if (!ended && waited < limit) return;
@@ -108,6 +99,27 @@ export function createRuntime(
     }
     throw failure();
   };
+  /** To be called before every order. */
+  const begin = () => {
+    began = performance.now();
+    limit = 0;
+  };
+  return { fail, failure, check, begin };
+}
+
+/** One thread's part. */
+export function createRuntime(
+  { memory, threads, thread, words }: Omit<Start, "probe"> & { readonly memory: WebAssembly.Memory },
+  dead: () => number,
+  watch: typeof createWatch,
+): Commands & { follow(): void } {
+  const [LOAD, RUN, DROP, SLICE] = [1, 2, 3, 50];
+  const control = new Int32Array(memory.buffer, 0, 256);
+  const { fail, failure, check, begin } = watch(control, thread, words, dead);
+  const programs = new Map<number, RunFunction>();
+  let bytes = new Uint8Array(memory.buffer);
+  const view = () => (bytes.buffer === memory.buffer ? bytes : (bytes = new Uint8Array(memory.buffer)));
+
   let maySleep = 1;
   try {
     Atomics.wait(control, words.done, 1, 0);
@@ -120,8 +132,7 @@ export function createRuntime(
     programs.set(id, new WebAssembly.Instance(module, { env: { memory, check } }).exports.run as RunFunction);
   };
   const send = (order: number, program: number, address = 0, length = 0) => {
-    began = performance.now();
-    limit = 0;
+    begin();
     control[words.order] = order;
     control[words.program] = program;
     control[words.address] = address;
@@ -201,7 +212,7 @@ export function createRuntime(
 }
 
 /** A worker's life: it waits for the first message, then follows thread 0, or leads and carries out what the messages ask for. */
-export function serve(makeRuntime: typeof createRuntime, makeMemory: typeof createMemory): void {
+export function serve(makeRuntime: typeof createRuntime, makeMemory: typeof createMemory, watch: typeof createWatch): void {
   interface Port {
     onmessage: ((event: { data: unknown }) => void) | null;
     postMessage(message: unknown, transfer?: readonly ArrayBuffer[]): void;
@@ -214,7 +225,7 @@ export function serve(makeRuntime: typeof createRuntime, makeMemory: typeof crea
     if (lock) await new Promise<void>((held) => void navigator.locks.request(lock, () => (held(), new Promise(() => {}))));
     await WebAssembly.compile(probe);
     const { memory, maximum } = given.memory ? { memory: given.memory, maximum: 0 } : makeMemory(false);
-    const { follow, ...commands } = makeRuntime({ ...given, memory }, () => 0);
+    const { follow, ...commands } = makeRuntime({ ...given, memory }, () => 0, watch);
     port.onmessage = ({ data }) => {
       try {
         const [name, ...args] = data as [keyof Commands, ...never[]];
@@ -229,3 +240,6 @@ export function serve(makeRuntime: typeof createRuntime, makeMemory: typeof crea
   };
   port.onmessage = ({ data }) => void start(data as Start).catch(reply);
 }
+
+/** The script of a worker. */
+export const workerText = (): string => `(${serve})(${createRuntime},${createMemory},${createWatch})`;

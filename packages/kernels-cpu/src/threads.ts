@@ -1,6 +1,6 @@
 // Starts and ends the workers of a back end, in Node and in pages.
 
-import { createMemory, createRuntime, serve, type Start } from "./runtime.ts";
+import { workerText, type Start } from "./runtime.ts";
 
 /** What is used of a worker, of a page or of Node. */
 export interface WorkerLike {
@@ -65,7 +65,7 @@ export async function startThreads(
   const refused = (event: Event) => void (policy ||= (event as SecurityPolicyViolationEvent).effectiveDirective);
   const listens = typeof addEventListener === "function";
   if (listens) addEventListener("securitypolicyviolation", refused);
-  const source = `(${serve})(${createRuntime},${createMemory})`;
+  const source = workerText();
   let url = "";
   const fromText = (): WorkerLike => {
     const node = nodeModule("node:worker_threads");

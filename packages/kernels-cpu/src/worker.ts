@@ -1,5 +1,5 @@
 // A worker's script, for applications that supply it themselves: createCpu({ worker: () => new Worker(…) }).
 
-import { createMemory, createRuntime, serve } from "./runtime.ts";
+import { createMemory, createRuntime, createWatch, serve } from "./runtime.ts";
 
-serve(createRuntime, createMemory);
+serve(createRuntime, createMemory, createWatch);

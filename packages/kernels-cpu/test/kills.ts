@@ -5,7 +5,7 @@ import { Worker } from "node:worker_threads";
 import { conv, matmul, relu, softmax } from "@conv/ops";
 import { spec, trace } from "@conv/tensor";
 import { createCpu } from "../src/index.ts";
-import { createMemory, createRuntime, serve } from "../src/runtime.ts";
+import { workerText } from "../src/runtime.ts";
 
 /** Many stages with little work, so that threads meet all the time; and one with more. */
 const graphs = [
@@ -37,7 +37,7 @@ async function kill(random: () => number): Promise<Kill> {
   const workers: Worker[] = [];
   const threads = 2 + Math.floor(random() * 2);
   const worker = () => {
-    const made = new Worker(`(${serve})(${createRuntime},${createMemory})`, { eval: true, execArgv: [] });
+    const made = new Worker(workerText(), { eval: true, execArgv: [] });
     workers.push(made);
     return made;
   };
@@ -98,6 +98,7 @@ export async function kills(count: number, seed: number): Promise<Kill[]> {
   return found;
 }
 
+// Also `kills(1000, seed)` for other scripts.
 if (import.meta.main) {
   const [count, seed] = [Number(process.argv[2] ?? 1000), Number(process.argv[3] ?? Date.now() % 2 ** 31)];
   const found = await kills(count, seed);

@@ -7,7 +7,7 @@ import { matmul, relu } from "@conv/ops";
 import { spec, tensor, trace } from "@conv/tensor";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { createCpu, type CpuBackend, type CpuOptions } from "../src/index.ts";
-import { createMemory, createRuntime, serve } from "../src/runtime.ts";
+import { workerText } from "../src/runtime.ts";
 import { kills } from "./kills.ts";
 
 vi.setConfig({ testTimeout: 30_000 }); // workers start slowly on a busy machine
@@ -29,8 +29,7 @@ function ready(cpu: CpuBackend) {
 }
 
 /** A worker from the text that createCpu makes, changed. */
-const changed = (change: (text: string) => string) => () =>
-  new Worker(change(`(${serve})(${createRuntime},${createMemory})`), { eval: true, execArgv: [] });
+const changed = (change: (text: string) => string) => () => new Worker(change(workerText()), { eval: true, execArgv: [] });
 
 /** What a call throws, or a promise rejects with. */
 const thrown = async (call: () => unknown): Promise<unknown> => {
@@ -188,7 +187,7 @@ describe("threads that cannot be had", () => {
     const script = `
       import { Worker } from "node:worker_threads";
       import { createCpu } from ${JSON.stringify(index)};
-      const text = ${JSON.stringify(`(${serve})(${createRuntime},${createMemory})`)};
+      const text = ${JSON.stringify(workerText())};
       let made = 0;
       const second = () => new Worker(made++ === 1 ? "throw new Error('no')" : text, { eval: true, execArgv: [] });
       const cpu = await createCpu({ threads: 3, worker: second });
