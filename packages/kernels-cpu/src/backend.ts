@@ -3,6 +3,7 @@
 import { MOST_ROUNDOFF, mustBePrecision, type Precision } from "@conv/ops";
 import { manageBackend, rangeError, unsupported, type Backend, type Graph } from "@conv/tensor";
 import { capsOf, probe, unsupportedReason, type Caps } from "./caps.ts";
+import type { CpuKernel } from "./code.ts";
 import { createEngine, type Engine } from "./engine.ts";
 import { createHeap, type Heap } from "./memory.ts";
 import { compileProgram, type CpuBuffer, type CpuProgram } from "./program.ts";
@@ -31,6 +32,11 @@ export interface CpuOptions {
   readonly simd256?: boolean;
   /** How convolutions may be computed: "exact", "balanced" (the default) or "fast", which is the same here. The README has the bounds. */
   readonly precision?: Precision;
+  /**
+   * What programs are made of: `inference` leaves out what only training needs, so that bundlers leave it out too. All that there are
+   * unless given, which are loaded when they are needed.
+   */
+  readonly kernels?: readonly CpuKernel[];
   /** Names of kernels that are taken wherever they can be, whatever they estimate: to measure one against another. */
   readonly prefer?: readonly string[];
 }
@@ -59,6 +65,7 @@ export async function createCpu({
   worker,
   simd256 = false,
   precision = "balanced",
+  kernels,
   prefer = [],
 }: CpuOptions = {}): Promise<CpuBackend> {
   if (!Number.isInteger(threads) || threads < 1) throw rangeError("cpu", `threads ${threads} is not a whole number ≥ 1`);
@@ -68,6 +75,7 @@ export async function createCpu({
   const most = Math.max(8, 2 * availableThreads());
   if (threads > most) console.warn(`@conv/kernels-cpu: ${threads} threads are more than ${availableThreads()} cores can use: running on ${most}`);
 
+  const list = kernels ?? (await import("./kernels/index.ts")).kernels;
   let lose: ((error: Error) => void) | null = null;
   const start = (count: number) => createEngine({ threads: count, offThread, worker, probe: probe(), fail: (error) => lose?.(error) });
   let singleThreadReason: string | null = null;
@@ -93,7 +101,7 @@ export async function createCpu({
     const narrow = { ...caps, simd256: false };
     const heap = createHeap(engine.maximum, engine.grow);
     let last = 0;
-    const made = (c: Caps) => backendOf(heap, engine, c, () => ++last);
+    const made = (c: Caps) => backendOf(heap, engine, c, list, () => ++last);
     const simd256Reason = simd256 ? await tryPairs(made(caps).backend, made(narrow).backend) : null;
     const used = simd256Reason ? narrow : caps;
     const { backend, fail } = made(used);
@@ -107,7 +115,7 @@ export async function createCpu({
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-function backendOf(heap: Heap, engine: Engine, caps: Caps, next: () => number) {
+function backendOf(heap: Heap, engine: Engine, caps: Caps, kernels: readonly CpuKernel[], next: () => number) {
   const { backend, fail } = manageBackend<CpuBuffer, CpuProgram, Pick<CpuOptions, "prefer">>("cpu");
   const shared = createShared(heap);
   return {
@@ -123,7 +131,7 @@ function backendOf(heap: Heap, engine: Engine, caps: Caps, next: () => number) {
         buffer.version = next();
       },
       read: async ({ address, bytes }) => engine.read(address, bytes),
-      compile: (graph, options) => compileProgram(graph, { ...caps, prefer: options?.prefer ?? caps.prefer }, heap, shared, engine, next),
+      compile: (graph, options) => compileProgram(graph, { ...caps, prefer: options?.prefer ?? caps.prefer }, kernels, heap, shared, engine, next),
       programBytes: (programs) => [...programs].reduce((sum, p) => sum + p.ownBytes, shared.bytes()),
       close: engine.dispose,
     }),

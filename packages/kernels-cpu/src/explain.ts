@@ -5,15 +5,16 @@ import { mostRoundoff } from "@conv/ops/plan";
 import { bytesOf, optimise, type Graph, type Node } from "@conv/tensor";
 import type { CpuBackend } from "./backend.ts";
 import type { Caps } from "./caps.ts";
-import type { Work } from "./code.ts";
+import type { CpuKernel, Work } from "./code.ts";
 import { kinds, priced } from "./kernels/fitted.ts";
 import { kernels } from "./kernels/index.ts";
+import { layOut, type ProgramLayout } from "./layout.ts";
 import { choose, plan } from "./plan.ts";
 
 export { costs } from "./kernels/costs.ts";
 export { capsOf } from "./caps.ts";
 export { kinds } from "./kernels/fitted.ts";
-export { layoutOf, type ProgramBlock, type ProgramLayout } from "./layout.ts";
+export type { ProgramBlock, ProgramLayout } from "./layout.ts";
 export type { Caps, Work };
 
 /** One kind of the work of a kernel. */
@@ -44,12 +45,18 @@ export interface Explanation {
   readonly declined: readonly { readonly kernel: string; readonly reason: string; readonly foreign: boolean }[];
 }
 
+/**
+ * What a program of the graph would hold with these capabilities, to the byte, without compiling it. Throws UnsupportedError where no
+ * kernel can do a step.
+ */
+export const layoutOf = (graph: Graph, caps: Caps, list: readonly CpuKernel[] = kernels): ProgramLayout => layOut(graph, caps, list).layout;
+
 /** One explanation for each step that `caps` would make of a graph. Throws UnsupportedError where no kernel can do a step. */
-export function explain(graph: Graph, caps: Caps): Explanation[] {
-  return plan(optimise(graph), caps).map(({ nodes, task, kernel }) => ({
+export function explain(graph: Graph, caps: Caps, list: readonly CpuKernel[] = kernels): Explanation[] {
+  return plan(optimise(graph), caps, list).map(({ nodes, task, kernel }) => ({
     nodes,
     chosen: kernel.name,
-    candidates: choose(task, caps).map(({ kernel: { name, roundoff, work }, estimate }) => {
+    candidates: choose(task, caps, list).map(({ kernel: { name, roundoff, work }, estimate }) => {
       const amounts = work?.(task, caps);
       const parts = amounts ? priced(name, amounts, caps) : [];
       return {
@@ -59,7 +66,7 @@ export function explain(graph: Graph, caps: Caps): Explanation[] {
         roundoff,
       };
     }),
-    declined: kernels.flatMap((k) => {
+    declined: list.flatMap((k) => {
       const factor = k.roundoff ?? 0;
       const reason =
         k.declines(task, caps) ??

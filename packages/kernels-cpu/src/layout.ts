@@ -4,6 +4,7 @@ import { distinctCauses, type Causes } from "@conv/ops/plan";
 import { bytesOf, optimise, type Graph, type Node, type Step, type Value } from "@conv/tensor";
 import { packArena } from "./arena.ts";
 import type { Caps } from "./caps.ts";
+import type { CpuKernel } from "./code.ts";
 import { allocated } from "./memory.ts";
 import { place, type Block, type BlockKind, type Pack, type Placement } from "./place.ts";
 import { plan } from "./plan.ts";
@@ -58,9 +59,9 @@ export interface LaidOut extends Placement {
   readonly offsets: readonly number[];
 }
 
-export function layOut(source: Graph, caps: Caps): LaidOut {
+export function layOut(source: Graph, caps: Caps, kernels: readonly CpuKernel[]): LaidOut {
   const graph = optimise(source);
-  const placement = place(graph, plan(graph, caps), caps);
+  const placement = place(graph, plan(graph, caps, kernels), caps);
   const { stages, blocks, busy, lasting } = placement;
   const causes = distinctCauses(stages.filter((s) => !s.pack));
   const packs = blocks.flatMap(({ pack, bytes }, id) => (pack ? [{ ...pack, id, bytes }] : []));
@@ -95,6 +96,3 @@ export function layOut(source: Graph, caps: Caps): LaidOut {
   const words = { causes: flags, packs: flags + causes.length, arena: arenaWord, counters, end };
   return { ...placement, graph, layout, causes, words, head, own, packs, arena, offsets };
 }
-
-/** What a program of the graph would hold with these capabilities, to the byte, without compiling it. Throws UnsupportedError where no kernel can do a step. */
-export const layoutOf = (graph: Graph, caps: Caps): ProgramLayout => layOut(graph, caps).layout;

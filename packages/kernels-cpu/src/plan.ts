@@ -1,14 +1,14 @@
-// The plan of the CPU back end: the tasks that a graph is divided into, with the kernels of this back end's list.
+// The plan of the CPU back end: the tasks that a graph is divided into, each with a kernel of a list.
 
 import { choose as chooseFrom, plan as planOf, type Choice, type Planned as PlannedOf } from "@conv/ops/plan";
 import type { Graph } from "@conv/tensor";
 import type { Caps } from "./caps.ts";
 import type { CpuKernel, Task } from "./code.ts";
-import { kernels } from "./kernels/index.ts";
 
 export type Planned = PlannedOf<CpuKernel>;
 
-export const plan = (graph: Graph, caps: Caps): Planned[] => planOf(graph, (task) => choose(task, caps));
+export const plan = (graph: Graph, caps: Caps, kernels: readonly CpuKernel[]): Planned[] =>
+  planOf(graph, (task) => choose(task, caps, kernels));
 
 /** What a kernel that states a larger rounding error must gain to be taken. */
 const ROUNDING_SECONDS = 5e-6;
@@ -23,10 +23,10 @@ const KEEPING_SECONDS = 0.1e-9;
  * Kernels that take the task, the fastest by their own estimates first. What rounds more must gain something (small sums come out as
  * written), and so must what takes more memory. Throws UnsupportedError if there is none.
  */
-export const choose = (task: Task, caps: Caps, list: readonly CpuKernel[] = kernels): Choice<CpuKernel>[] =>
+export const choose = (task: Task, caps: Caps, kernels: readonly CpuKernel[]): Choice<CpuKernel>[] =>
   chooseFrom(
     task,
     caps,
-    list,
+    kernels,
     (kernel) => (kernel.roundoff ? ROUNDING_SECONDS : 0) + ((kernel.keeps?.(task, caps) ?? 0) * KEEPING_SECONDS) / caps.threads,
   );

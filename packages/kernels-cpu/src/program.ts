@@ -4,6 +4,7 @@
 import { root } from "@conv/ops/plan";
 import { bytesOf, formatShape, type Buffer, type Graph, type Program, type Value } from "@conv/tensor";
 import type { Caps } from "./caps.ts";
+import type { CpuKernel } from "./code.ts";
 import type { Engine } from "./engine.ts";
 import { layOut, type ProgramLayout } from "./layout.ts";
 import type { Heap } from "./memory.ts";
@@ -27,8 +28,8 @@ export interface CpuProgram extends Program, ProgramLayout {
 }
 
 /** `next` gives numbers that nothing else has. */
-export function compileProgram(source: Graph, caps: Caps, heap: Heap, shared: Shared, engine: Engine, next: () => number): CpuProgram {
-  const { graph, planned, stages, blocks, homes, causes, words, head, own: ownBytes, packs, arena, offsets, layout } = layOut(source, caps);
+export function compileProgram(source: Graph, caps: Caps, kernels: readonly CpuKernel[], heap: Heap, shared: Shared, engine: Engine, next: () => number): CpuProgram {
+  const { graph, planned, stages, blocks, homes, causes, words, head, own: ownBytes, packs, arena, offsets, layout } = layOut(source, caps, kernels);
   const numbers = new Map(causes.map((c, i) => [c.join(), i]));
   const numberOf = new Map(packs.map(({ id }, k) => [id, k]));
   const arenaStart = layout.bytes - head - arena;

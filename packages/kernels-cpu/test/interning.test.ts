@@ -162,7 +162,7 @@ describe("no two stages share a key and differ", () => {
     const caps: Caps = { ...capsOf({ threads: 1 }), ...wanted };
     const module = new Rebuilding();
     for (const graph of graphs)
-      for (const { task, kernel: chosen } of plan(graph, (t) => choose(t, caps)))
+      for (const { task, kernel: chosen } of plan(graph, (t) => choose(t, caps, kernels)))
         for (const kernel of task.epilogue ? [chosen] : kernels.filter((k) => k.declines(task, caps) === null))
           for (const { name, reads, writes, emit } of kernel.build(task, caps).stages)
             module.func(name, [...[...reads, ...writes].map((_p, i) => `at${i}`), "lo", "hi", "own"], (f) => {

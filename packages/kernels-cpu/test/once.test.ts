@@ -5,7 +5,7 @@ import { onceOf } from "@conv/ops/plan";
 import { bytesOf, evaluate, graphOf, hostArray, input, optimise, sameShape, spec, trace, type Buffer, type Graph, type Value } from "@conv/tensor";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createCpu, type CpuBackend } from "../src/index.ts";
+import { createCpu, kernels, type CpuBackend } from "../src/index.ts";
 import { place } from "../src/place.ts";
 import { plan } from "../src/plan.ts";
 
@@ -13,7 +13,7 @@ let backends: CpuBackend[];
 beforeAll(async () => void (backends = [await createCpu({ threads: 1, precision: "exact" }), await createCpu({ threads: 2, precision: "exact" })]));
 afterAll(() => backends.forEach((b) => b.dispose()));
 
-const skips = (graph: Graph): boolean => place(graph, plan(graph, backends[0].caps), backends[0].caps).stages.some((s) => s.once);
+const skips = (graph: Graph): boolean => place(graph, plan(graph, backends[0].caps, kernels), backends[0].caps).stages.some((s) => s.once);
 /** The tasks that need not always run, by their ops, and the inputs that decide. */
 const causesOf = (shapes: readonly (readonly number[])[], fn: (...xs: Value[]) => Value | readonly Value[]): string[] => {
   const graph = optimise(
@@ -22,7 +22,7 @@ const causesOf = (shapes: readonly (readonly number[])[], fn: (...xs: Value[]) =
       shapes.map((s) => spec(s)),
     ),
   );
-  const once = onceOf(graph, plan(graph, backends[0].caps), new Set());
+  const once = onceOf(graph, plan(graph, backends[0].caps, kernels), new Set());
   return [...once].map(([{ nodes }, causes]) => `${nodes.map((n) => n.op.name).join(" ")}: ${causes.join(" ")}`);
 };
 
@@ -42,7 +42,7 @@ describe("runs when its causes change", () => {
       scaled,
       layer.slice(0, 3).map((s) => spec(s)),
     );
-    const { blocks, stages } = place(graph, plan(graph, backends[0].caps), backends[0].caps);
+    const { blocks, stages } = place(graph, plan(graph, backends[0].caps, kernels), backends[0].caps);
     expect(stages.map((s) => s.once)).toEqual([[1, 2], [1, 2], null]);
     const lasting = blocks.filter((b) => b.from === 0 && b.to === stages.length);
     expect(lasting.map((b) => b.bytes)).toEqual([weights]);

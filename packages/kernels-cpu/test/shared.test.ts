@@ -7,7 +7,7 @@ import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { capsOf, probe } from "../src/caps.ts";
 import { createEngine } from "../src/engine.ts";
-import { createCpu, type CpuBackend } from "../src/index.ts";
+import { createCpu, kernels, type CpuBackend } from "../src/index.ts";
 import { layOut } from "../src/layout.ts";
 import { allocated, createHeap, type Heap } from "../src/memory.ts";
 import { compileProgram, type CpuBuffer } from "../src/program.ts";
@@ -59,7 +59,7 @@ describe.each([1, 2])("on %d threads", (threads) => {
   it("weights are packed once for programs of all batch sizes, and memory is told once", async () => {
     const before = cpu.memory();
     const graphs = [1, 2, 5, 3].map((n) => network(n));
-    const layouts = graphs.map((graph) => layOut(graph, cpu.caps));
+    const layouts = graphs.map((graph) => layOut(graph, cpu.caps, kernels));
     const weights = graphs[0].inputs.slice(1).map((v, i) => put(cpu, v, `weights ${i}`));
     const inputs = graphs.map((graph, i) => put(cpu, graph.inputs[0], `x ${i}`));
     const programs = graphs.map((graph) => cpu.compile(graph));
@@ -132,7 +132,7 @@ describe.each([1, 2])("on %d threads", (threads) => {
       ],
       (x, all) => [0, 1].map((i) => conv(x, reshape(slice(all, [i, 0, 0, 0, 0], [1, 8, 4, 3, 3]), [8, 4, 3, 3]))),
     );
-    expect(layOut(graph, cpu.caps).packs.length).toBe(2);
+    expect(layOut(graph, cpu.caps, kernels).packs.length).toBe(2);
     const from = graph.inputs.map((v, i) => put(cpu, v, `part ${i}`));
     const program = cpu.compile(graph);
     await runRight(cpu, graph, program, from);
@@ -220,7 +220,7 @@ describe("where the k-th allocation fails, memory is as before", () => {
     const shared = createShared(heap);
     let version = 0;
     const caps = capsOf({ threads: 1, prefer: ["igemm"] });
-    const compile = (graph: Graph) => compileProgram(graph, caps, heap, shared, engine, () => ++version);
+    const compile = (graph: Graph) => compileProgram(graph, caps, kernels, heap, shared, engine, () => ++version);
     const alloc = (v: Value): CpuBuffer => ({ bytes: bytesOf(v.spec), address: heap.alloc(bytesOf(v.spec)), version: ++version });
     return { state, held, shared, compile, alloc };
   };
