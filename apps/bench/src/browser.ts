@@ -1,11 +1,11 @@
 // The browser side of the bench: headless Chromium with a page that runs all competitors (page.ts), and the server between it and us.
 
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import { fileURLToPath } from "node:url";
 import { browserOptions, ISOLATION } from "@conv/testkit/browser";
+import { filesOf, startServer, type Handler } from "@conv/testkit/server";
 import { build } from "esbuild";
 import { chromium, type Browser, type Page } from "playwright-core";
-import sirv from "sirv";
 import { encode, messages, type Message, type Reply, type Request } from "./channel.ts";
 import { competitorOver, type Competitor, type CompetitorName } from "./competitor.ts";
 import type { PeerPackage } from "./engines/context.ts";
@@ -106,18 +106,16 @@ async function serve(script: Uint8Array): Promise<Server> {
   const imports = Object.fromEntries(Object.entries(modules).map(([name, path]) => [name, `/peers/${path}`]));
   const page = `<!doctype html><html lang="en"><meta charset="utf-8"><title>bench</title>
 <script type="importmap">${JSON.stringify({ imports })}</script><script type="module" src="/page.js"></script></html>`;
-  const peers = sirv(installedPeers.folder(""), { dev: true });
+  const peers = filesOf(installedPeers.folder(""));
   const waiting = new Map<string, (response: ServerResponse) => void>();
   const asking = new Map<string, ServerResponse>();
   const hearing = new Map<string, (answer: Message<Reply>) => void>();
 
   const send = (response: ServerResponse, type: string, body: string | Uint8Array) => response.writeHead(200, { "Content-Type": type }).end(body);
-  const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    for (const [name, value] of Object.entries(ISOLATION)) response.setHeader(name, value);
-    const { pathname } = new URL(request.url ?? "/", "http://bench");
-    const name = pathname.startsWith("/ask/") ? pathname.slice(5) : "";
-    if (pathname === "/") send(response, "text/html", page);
-    else if (pathname === "/page.js") send(response, "text/javascript", script);
+  const handle: Handler = async (path, request, response) => {
+    const name = path.startsWith("/ask/") ? path.slice(5) : "";
+    if (path === "/") send(response, "text/html", page);
+    else if (path === "/page.js") send(response, "text/javascript", script);
     else if (name && request.method === "POST") {
       const { value } = await messages<Reply>(request).next();
       if (value) hearing.get(name)?.(value);
@@ -127,18 +125,12 @@ async function serve(script: Uint8Array): Promise<Server> {
       waiting.delete(name);
       if (take) take(response);
       else asking.set(name, response);
-    } else {
-      request.url = pathname.replace(/^\/peers/, "");
-      peers(request, response, () => void response.writeHead(404).end());
-    }
+    } else await peers(path.replace(/^\/peers/, ""), request, response);
   };
-  const server = createServer((request, response) => void handle(request, response));
-  server.requestTimeout = server.timeout = server.keepAliveTimeout = 0; // a competitor waits for as long as the others have their turns
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("the server of the bench has no port");
+  // A competitor waits for as long as the others have their turns.
+  const server = await startServer(handle, { headers: ISOLATION, methods: ["GET", "HEAD", "POST"], timeout: 0 });
   return {
-    url: `http://127.0.0.1:${address.port}/`,
+    ...server,
     ask(name, request, arrays) {
       const body = encode(request, arrays);
       const hand = (response: ServerResponse) => void send(response, "application/octet-stream", body);
@@ -148,11 +140,6 @@ async function serve(script: Uint8Array): Promise<Server> {
       else waiting.set(name, hand);
       return new Promise((resolve) => hearing.set(name, resolve));
     },
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
   };
 }
 

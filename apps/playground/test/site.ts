@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { serve } from "@conv/testkit/browser";
 import { build } from "vite";
 import type { TestProject } from "vitest/node";
+import { POLICY } from "../scripts/policy.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -16,7 +17,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const root = fileURLToPath(new URL("..", import.meta.url));
   const outDir = fileURLToPath(new URL("../.cache/site", import.meta.url));
   await build({ root, logLevel: "warn", build: { outDir, emptyOutDir: true } });
-  const [isolated, plain] = await Promise.all([serve(outDir, { isolated: true }), serve(outDir, { isolated: false })]);
+  const [isolated, plain] = await Promise.all([true, false].map((allowed) => serve(outDir, { isolated: allowed, headers: POLICY })));
   project.provide("isolated", isolated.url);
   project.provide("plain", plain.url);
   return async () => {

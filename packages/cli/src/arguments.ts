@@ -1,8 +1,10 @@
 // What the words after a command may be: each is read, or refused with what it must be.
 
+import { availableParallelism } from "node:os";
 import { MOST_ROUNDOFF } from "@conv/ops";
 import { Argument, InvalidArgumentError, Option } from "commander";
 import { modelNames } from "./model.ts";
+import { complain } from "./output.ts";
 
 /** A whole number of at least so much. */
 export const whole = (least: number) => (text: string) => {
@@ -45,7 +47,18 @@ export const deviceOption = () =>
     .choices(devices)
     .env("CONV_DEVICE");
 
-export const threadsOption = () => new Option("--threads <n>", "processor cores to use (default: all)").argParser(whole(1));
+export const threadsOption = () => new Option("--threads <n>", "processor cores to use, at most all (default: all)").argParser(cores);
+
+/** More threads than cores only wait for one another. */
+function cores(text: string): number {
+  const [asked, there] = [whole(1)(text), availableParallelism()];
+  if (asked > there) complain(`--threads ${asked}: there are ${there} processor cores here, and as many threads are used`);
+  return Math.min(asked, there);
+}
+
+/** Zeros around the input; as many as keep its size are `same`. */
+export const paddingOption = () =>
+  new Option("--padding <n>", "zeros on both sides of each axis, or same").argParser((text) => (text === "same" ? text : perAxis(0)(text)));
 
 /** How convolutions are computed. */
 export const precisionOption = () =>

@@ -1,10 +1,12 @@
 // The back end that the commands compute on: which one it is, said on standard error with the reason, and a bar while it compiles.
 
+import { wrap } from "@conv/analysis";
 import { createCpu, type CpuBackend } from "@conv/kernels-cpu";
 import type { GpuBackend } from "@conv/kernels-gpu";
 import { createBest } from "@conv/layers";
 import type { Precision } from "@conv/ops";
 import type { devices } from "./arguments.ts";
+import { complain } from "./output.ts";
 import { createCompilation } from "./progress.ts";
 import { colorsOf } from "./terminal.ts";
 
@@ -35,5 +37,14 @@ export async function openBackend({ threads, device = threads === undefined ? "b
   const on =
     backend.kind === "gpu" ? `GPU: ${backend.adapter}` : `CPU: ${backend.caps.threads === 1 ? "one thread" : `${backend.caps.threads} threads`}`;
   const why = passed.map(({ name, reason }) => `; not on the ${name.toUpperCase()}: ${reason}`).join("");
-  return { backend, on, announce: () => void process.stderr.write(`${colorsOf(process.stderr).dim(`on the ${on}${why}`)}\n`) };
+  return {
+    backend,
+    on,
+    announce: () =>
+      complain(
+        wrap(`on the ${on}${why}`, process.stderr.columns ?? Infinity)
+          .map(colorsOf(process.stderr).dim)
+          .join("\n"),
+      ),
+  };
 }

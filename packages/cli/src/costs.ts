@@ -2,7 +2,7 @@
 
 import { bytesPerNumber, conventionNames } from "@conv/analysis";
 import { Argument, Option, type Command } from "commander";
-import { deviceOption, modelArgument, perAxis, precisionOption, shape, threadsOption, whole } from "./arguments.ts";
+import { deviceOption, modelArgument, paddingOption, perAxis, precisionOption, shape, threadsOption, whole } from "./arguments.ts";
 
 const inputOption = () => new Option("--input <shape>", "shape of one sample, as 1x28x28 (default: the network's)").argParser(shape);
 const batchOption = () => new Option("--batch <n>", "samples at once").argParser(whole(1)).default(1);
@@ -26,6 +26,7 @@ export function addCostCommands(program: Command): void {
     .addOption(new Option("--depth <n>", "levels of the tree of layers (default: as many as the terminal is high)").argParser(whole(1)))
     .addOption(new Option("--dtype <name>", "what numbers are held as, for the memory").choices(Object.keys(bytesPerNumber)).default("float32"))
     .addOption(new Option("--format <name>", "html is one page with pictures").choices(["text", "json", "csv", "markdown", "html"]).default("text"))
+    .option("--json", "the same as --format json", false)
     .option("--out <file>", "where to write (default: standard output)")
     .option("--predict", "the time of each layer, as the kernels of this machine estimate it", false)
     .option("--measure", "run the network, too: predicted and measured time of each layer", false)
@@ -81,14 +82,14 @@ Examples:
     .command("suggest")
     .summary("list what could replace a convolution, and what it would cost")
     .description(
-      "List alternatives to a convolution (1×1 before it, bottleneck, groups, depthwise separable, factorised, stacked, dilated) with parameters, " +
+      "List alternatives to a convolution (1×1 before it, bottleneck, groups, depthwise separable, factorized, stacked, dilated) with parameters, " +
         "multiply-accumulates, memory and receptive field of each. Any number of spatial axes.",
     )
     .addArgument(new Argument("<input>", "channels and sizes of the input, as 256x100x100").argParser(shape))
     .addArgument(new Argument("<kernel>", "sizes of the kernel, as 3x3; one for all axes").argParser(shape))
     .addArgument(new Argument("<channels>", "channels of the output").argParser(whole(1)))
     .addOption(new Option("--stride <n>", "stride, one for all axes or as 2x1").argParser(perAxis(1)).default(1))
-    .addOption(new Option("--padding <n>", "zeros on both sides of each axis (default: as many as keep the size)").argParser(perAxis(0)))
+    .addOption(paddingOption().default("same"))
     .addOption(new Option("--dilation <n>", "distance between taps").argParser(perAxis(1)).default(1))
     .addOption(new Option("--groups <n>", "groups of channels").argParser(whole(1)).default(1))
     .option("--bias", "with a number for each output channel", false)

@@ -1,14 +1,11 @@
 // What goes wrong through no fault of the program: one line for the user, exit code 2.
 
-import { ShapeError, UnsupportedError } from "@conv/tensor";
+import { printable, ShapeError, UnsupportedError } from "@conv/tensor";
 
 /** A mistake in what was asked, or a file that is not what it should be. The message is one line. */
 export class UserError extends Error {
   override readonly name = "UserError";
 }
-
-/** Exit code after Ctrl-C, as shells count it: 128 + SIGINT. */
-export const INTERRUPTED = 130;
 
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: "no such file or folder",
@@ -17,20 +14,54 @@ const reasons: Readonly<Record<string, string>> = {
   EACCES: "not allowed",
   EPERM: "not allowed",
   ENOSPC: "the disk is full",
+  EDQUOT: "the quota of the disk is used up",
+  EFBIG: "larger than a file may be here",
   EROFS: "the disk can't be written to",
+  EMFILE: "too many open files",
+  ENFILE: "too many open files",
+  ENAMETOOLONG: "the name is too long",
+  ELOOP: "a chain of links without an end",
+  EIO: "the disk, or the terminal, does not answer",
+  ERR_INVALID_ARG_VALUE: "not a file name",
+  Z_BUF_ERROR: "the gzip data are truncated",
+  Z_DATA_ERROR: "the gzip data are damaged",
 };
 
-/** Runs `work` on a file; what fails becomes a {@link UserError} that begins with the file's name. */
+/** The system's error in words, without the call and the path. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return reasons[codeOf(error) ?? ""] ?? error.message.replace(/^[A-Z_]+: /, "").replace(/, \w+(?: '.*')?$/s, "");
+}
+
+/** The code of an error of the system or of zlib. */
+export const codeOf = (error: unknown): string | undefined =>
+  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+
+/** Runs `work` on a file; what fails becomes a {@link UserError} that names the file. */
 export async function about<R>(file: string, work: () => R | Promise<R>): Promise<R> {
   try {
     return await work();
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    const reason = "code" in error && typeof error.code === "string" ? reasons[error.code] : undefined;
-    if (reason || isMistake(error) || error instanceof RangeError) throw new UserError(`${file}: ${reason ?? error.message}`, { cause: error });
-    throw error;
+    const known = codeOf(error) !== undefined || isMistake(error);
+    if (!known) throw error;
+    const reason = reasonOf(error);
+    const own = /^(?:loadFile|saveFile): /.exec(reason)?.[0]; // these name the file themselves
+    const rest = own && reason.startsWith(`${own}${file} `) ? reason.slice(own.length + file.length + 1) : reason;
+    throw new UserError(`${file}: ${rest}`, { cause: error });
   }
 }
 
 /** Whether an error says what the user did wrong, rather than what the program did. */
-export const isMistake = (error: unknown): boolean => error instanceof UserError || error instanceof ShapeError || error instanceof UnsupportedError;
+export const isMistake = (error: unknown): boolean =>
+  error instanceof UserError || error instanceof ShapeError || error instanceof UnsupportedError || error instanceof RangeError;
+
+/** The line for an error, safe for a terminal: names of files, layers and tensors may hold anything. */
+export function lineOf(error: unknown): string {
+  const plain = !(error instanceof Error) || isMistake(error) || error.constructor === Error || codeOf(error) !== undefined;
+  if (plain) return printable(error instanceof Error ? error.message : String(error), 4000);
+  return (error.stack ?? error.message)
+    .split("\n")
+    .map((line) => printable(line))
+    .join("\n");
+}

@@ -1,7 +1,7 @@
 // From a picture of a digit to what MNIST would have made of it. LeCun's recipe: fit the ink into 20×20 keeping its
 // proportions, with grey levels, then place its centre of mass at the centre of 28×28.
 
-import { readFile } from "node:fs/promises";
+import { loadFile } from "@conv/layers/node";
 import sharp, { type Sharp } from "sharp";
 import { DIGIT_PIXELS } from "./digits.ts";
 import { about, UserError } from "./errors.ts";
@@ -10,6 +10,7 @@ const FIELD = 28;
 const BOX = 20;
 const CENTRE = 14; // where MNIST has the centre of mass: the pixel to which it rounds, counted from 0
 const LARGEST = 64 * 2 ** 20; // pixels; 8,192 × 8,192
+const LARGEST_FILE = 2 ** 28; // bytes, four for each of those pixels
 const INK = 0.1; // of full ink; less is paper. At this level MNIST's own digits keep their boxes of 20×20.
 const CONTRAST = 16; // of 255; less than this is an empty page
 
@@ -19,7 +20,7 @@ const JPEG = [0xff, 0xd8, 0xff];
 /** Reads a PNG or JPEG file of one digit, of any size, dark on light or light on dark, as 28×28 bytes, 0 paper to 255 ink. Throws UserError. */
 export async function readDigit(file: string): Promise<Uint8Array> {
   return about(file, async () => {
-    const bytes = await readFile(file);
+    const bytes = await loadFile(file, { maxBytes: LARGEST_FILE });
     if (![PNG, JPEG].some((magic) => magic.every((b, i) => bytes[i] === b))) throw new UserError("neither PNG nor JPEG");
     const gray = await decode(bytes);
     return centre(inkOf(gray));
@@ -57,7 +58,7 @@ function inkOf({ width, height, data }: Plane): Plane {
   const lowest = data.reduce((a, b) => Math.min(a, b), 255);
   const highest = data.reduce((a, b) => Math.max(a, b), 0);
   const full = highest - page > page - lowest ? highest : lowest;
-  if (Math.abs(full - page) < CONTRAST) throw new UserError(`no digit found: all ${width}×${height} pixels are nearly equal`);
+  if (Math.abs(full - page) < CONTRAST) throw new UserError(`no digit found: the image is blank (all ${width}×${height} pixels are nearly equal)`);
   return { width, height, data: data.map((v) => Math.max(0, Math.round((255 * (v - page)) / (full - page)))) };
 }
 

@@ -1,25 +1,22 @@
-// Runs what was asked and turns errors into one line and an exit code: 0 done, 2 a mistake of the user's, 130 interrupted,
+// Runs what was asked and turns errors into one line and an exit code: 0 done, 2 a mistake of the user's, 128 + n ended by signal n,
 // 1 anything else.
 
 import { CommanderError } from "commander";
-import { isMistake } from "./errors.ts";
+import { isMistake, lineOf } from "./errors.ts";
+import { complain, watchOutput } from "./output.ts";
 import { createProgram } from "./program.ts";
 import { colorsOf } from "./terminal.ts";
 
-// A reader that has had enough (`conv summary lenet5 | head -1`) is no error.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-  process.exit(0);
-});
+watchOutput();
+// Where files may only be so large (`ulimit -f`), writing fails with EFBIG; unheard, this signal would end the process.
+if (process.platform !== "win32") process.on("SIGXFSZ", () => {});
 
 try {
   await createProgram().parseAsync();
 } catch (error) {
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? process.exitCode : 2;
   else {
-    const mistake = isMistake(error);
-    const text = !(error instanceof Error) ? `${error}` : mistake || error.constructor === Error ? error.message : (error.stack ?? error.message);
-    process.stderr.write(`${colorsOf(process.stderr).red("error:")} ${text}\n`);
-    process.exitCode = mistake ? 2 : 1;
+    complain(`${colorsOf(process.stderr).red("error:")} ${lineOf(error)}`);
+    process.exitCode = isMistake(error) ? 2 : 1;
   }
 }

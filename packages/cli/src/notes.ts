@@ -4,7 +4,8 @@ import { decodeSafetensors, encodeSafetensors } from "@conv/layers";
 import { saveFile } from "@conv/layers/node";
 import type { CurvePoint } from "./curve.ts";
 import { about } from "./errors.ts";
-import { optimizers, schedules, type Recipe } from "./recipe.ts";
+import { notFinite } from "./model.ts";
+import { isRecipe, type Recipe } from "./recipe.ts";
 
 export interface Epoch extends CurvePoint {
   readonly seconds: number;
@@ -14,27 +15,34 @@ export interface Epoch extends CurvePoint {
 export interface Notes {
   readonly recipe: Recipe;
   readonly history: readonly Epoch[];
+  /** What it was trained on last, in words; absent in older files. */
+  readonly on?: string;
 }
 
 const KEY = "conv";
 
-/** Writes a checkpoint with notes, atomically. Throws UserError where the file can't be written. */
+// JSON has no NaN and no infinity, and an epoch may have had them.
+const encoded = (_: string, value: unknown) => (typeof value === "number" && !Number.isFinite(value) ? String(value) : value);
+const decoded = (_: string, value: unknown) =>
+  value === null || value === "NaN" ? NaN : value === "Infinity" ? Infinity : value === "-Infinity" ? -Infinity : value;
+
+/** Writes a checkpoint with notes, atomically. Throws UserError where the file can't be written, and writes nothing that is not finite. */
 export async function saveNoted(file: string, checkpoint: Uint8Array, notes: Notes): Promise<void> {
   const { state, metadata } = decodeSafetensors(checkpoint);
-  await about(file, () => saveFile(file, encodeSafetensors(state, { ...metadata, [KEY]: JSON.stringify(notes) })));
+  const broken = notFinite(state);
+  if (broken) throw new Error(`train: ${broken}; ${file} was not written`);
+  await about(file, () => saveFile(file, encodeSafetensors(state, { ...metadata, [KEY]: JSON.stringify(notes, encoded) })));
 }
 
 /** The notes in a file's metadata; null where there are none that make sense. */
 export function notesOf(metadata: Readonly<Record<string, string>>): Notes | null {
   try {
-    const { recipe, history }: Notes = JSON.parse(metadata[KEY]);
-    const { epochs, batch, lr, warmup, weightDecay, labelSmoothing, clip, accumulate, average, seed, limit, augment, data } = recipe;
-    const numbers = [epochs, batch, lr, warmup, weightDecay, labelSmoothing, clip, accumulate, average, seed, limit];
-    for (const { epoch, loss, accuracy, test } of history) numbers.push(epoch, loss, accuracy, test.loss, test.accuracy);
-    const texts = typeof augment === "string" && typeof data === "string";
-    const known = Object.hasOwn(optimizers, recipe.optimizer) && schedules.includes(recipe.schedule);
-    return numbers.every(Number.isFinite) && texts && known ? { recipe, history } : null;
+    const { recipe, history, on }: Notes = JSON.parse(metadata[KEY], decoded);
+    const told = history.every(({ epoch, loss, accuracy, test }, i) => epoch === i + 1 && [loss, accuracy, test.loss, test.accuracy].every(isNumber));
+    return told && isRecipe(recipe) && (on === undefined || typeof on === "string") ? { recipe, history, ...(on !== undefined && { on }) } : null;
   } catch {
     return null;
   }
 }
+
+const isNumber = (value: unknown): boolean => typeof value === "number";

@@ -2,8 +2,9 @@
 
 import { createRequire } from "node:module";
 import { Argument, Command, Option } from "commander";
-import { deviceOption, fraction, modelArgument, perAxis, positive, precisionOption, shape, threadsOption, whole } from "./arguments.ts";
+import { deviceOption, fraction, paddingOption, perAxis, positive, precisionOption, shape, threadsOption, whole } from "./arguments.ts";
 import { addCostCommands } from "./costs.ts";
+import { classifierNames } from "./model.ts";
 import { augmentationNames, optimizers, schedules } from "./recipe.ts";
 import { columns } from "./terminal.ts";
 
@@ -30,14 +31,15 @@ export function createProgram(): Command {
     .summary("train a network on handwritten digits, or on IDX files")
     .description(
       "Train a network on 8,000 handwritten digits (MNIST) and test it on 2,000 others, or on any gray images in IDX files. Writes the model " +
-        "and its learning curve, an SVG next to it. Ctrl-C ends after the step under way and saves: --resume goes on to the same weights, bit for bit.",
+        "and its learning curve, an SVG next to it. Ctrl-C ends after the step under way and saves: --resume goes on to the same weights, bit for bit, " +
+        "with as many threads.",
     )
-    .addArgument(modelArgument())
+    .argument("<model>", "a network that takes gray images and gives a number for each class; they are named below")
     .option(
       "--data <folder>",
       "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each with .gz or not (default: the digits)",
     )
-    .addOption(new Option("--epochs <n>", "how often to see all images, counted from the beginning (default: 10)").argParser(whole(1)))
+    .addOption(new Option("--epochs <n>", "total number of epochs, resumed ones included (default: 10)").argParser(whole(1)))
     .addOption(new Option("--batch <n>", "images in a step (default: 64)").argParser(whole(1)))
     .addOption(new Option("--optimizer <name>", "sgd has momentum 0.9, Nesterov's (default: adam)").choices(Object.keys(optimizers)))
     .addOption(new Option("--lr <number>", `highest learning rate (default: ${rates})`).argParser(positive))
@@ -61,7 +63,9 @@ export function createProgram(): Command {
     .option("--out <file>", "where to save the model after each epoch (default: <model>.safetensors, or the resumed file)")
     .option("--best <file>", "where to save the model with the lowest held-out loss, too")
     .option("--resume <file>", "go on from this file, with its options")
+    .option("--force", "replace a model that is there already, or that was trained otherwise")
     .option("--json", "print one JSON document and nothing else")
+    .addHelpText("after", () => `\nNetworks: ${classifierNames().join(", ")}`)
     .addHelpText(
       "after",
       `
@@ -111,11 +115,7 @@ Examples:
     .addArgument(new Argument("<kernel>", "sizes of the kernel, as 3x3; one for all axes").argParser(shape))
     .addArgument(new Argument("<channels>", "channels of the output").argParser(whole(1)))
     .addOption(new Option("--stride <n>", "stride, one for all axes or as 2x1").argParser(perAxis(1)).default(1))
-    .addOption(
-      new Option("--padding <n>", "zeros on both sides of each axis, or same")
-        .argParser((text) => (text === "same" ? text : perAxis(0)(text)))
-        .default(0),
-    )
+    .addOption(paddingOption().default(0))
     .addOption(new Option("--dilation <n>", "distance between taps").argParser(perAxis(1)).default(1))
     .addOption(new Option("--groups <n>", "groups of channels").argParser(whole(1)).default(1))
     .addOption(new Option("--batch <n>", "samples at once").argParser(whole(1)).default(1))

@@ -23,6 +23,7 @@ import {
   type Optimizer,
   type Schedule,
 } from "@conv/layers";
+import { printable } from "@conv/tensor";
 import { UserError } from "./errors.ts";
 
 /** Names of optimizers, with the learning rate that each has by default. */
@@ -75,6 +76,31 @@ const defaults: Omit<Recipe, "lr"> = {
   limit: 0,
   data: "",
 };
+
+const whole = (least: number) => (value: unknown) => Number.isSafeInteger(value) && Number(value) >= least;
+const within = (low: number, high: number) => (value: unknown) => typeof value === "number" && value >= low && value < high;
+
+/** What each value of a recipe may be: the options are held to it when they are read, recipes in files here. */
+const sound: Readonly<Record<keyof Recipe, (value: unknown) => boolean>> = {
+  epochs: whole(1),
+  batch: whole(1),
+  optimizer: (value) => typeof value === "string" && Object.hasOwn(optimizers, value),
+  lr: (value) => within(0, Infinity)(value) && value !== 0,
+  schedule: (value) => schedules.some((name) => name === value),
+  warmup: whole(0),
+  weightDecay: within(0, Infinity),
+  augment: (value) => typeof value === "string",
+  labelSmoothing: within(0, 1),
+  clip: within(0, Infinity),
+  accumulate: whole(1),
+  average: within(0, 1),
+  seed: whole(0),
+  limit: whole(0),
+  data: (value) => typeof value === "string",
+};
+
+/** Whether a value out of a file is a recipe. */
+export const isRecipe = (recipe: Recipe): boolean => (Object.keys(sound) as (keyof Recipe)[]).every((key) => sound[key](recipe[key]));
 
 /** `weightDecay` → `--weight-decay`. */
 const flag = (key: string): string => `--${key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
@@ -146,9 +172,9 @@ export function augmentationOf(text: string, fill: number): Augmentation | null 
   const parts = text.split(",").map((part) => {
     const [name, amount] = part.split(":");
     const known = Object.hasOwn(augmentations, name) ? augmentations[name] : null;
-    if (!known) throw new UserError(`unknown augmentation ${JSON.stringify(name)}; there are ${augmentationNames.join(", ")}`);
+    if (!known) throw new UserError(`unknown augmentation "${printable(name, 40)}"; there are ${augmentationNames.join(", ")}`);
     const value = amount === undefined ? known.amount : Number(amount);
-    if (amount === "" || !Number.isFinite(value)) throw new UserError(`augmentation ${JSON.stringify(part)} has no number after the colon`);
+    if (amount === "" || !Number.isFinite(value)) throw new UserError(`augmentation "${printable(part, 40)}" has no number after the colon`);
     return { name, value, make: known.make };
   });
   const isWarp = (name: string) => name === "rotate" || name === "scale" || name === "shear";

@@ -22,6 +22,6 @@ export function reservedRows({ predicting, training }: NonNullable<Timing["reser
     row("results", (m) => m.values),
     ...kinds.map((kind) => row(blockNames[kind], (m) => m.kernels[kind] ?? 0)),
     row("the program", (m) => m.program),
-    row("in all", (m) => m.total),
+    row("total", (m) => m.total),
   ];
 }

@@ -5,6 +5,7 @@ import { formatShape } from "@conv/tensor";
 import { UserError } from "./errors.ts";
 
 const SIDE = 28;
+const SMALLEST = 0.75; // of the network's input: 28 of 32 is LeCun's margin, 8 of 28 is a mistake
 
 /** Values of paper and ink: 0 and 1, except where a paper chose others. In 1998 the mean of a digit was to be 0, its variance 1. */
 const ranges: Readonly<Record<string, { readonly paper: number; readonly ink: number }>> = { lenet5_1998: { paper: -0.1, ink: 1.175 } };
@@ -12,12 +13,21 @@ const ranges: Readonly<Record<string, { readonly paper: number; readonly ink: nu
 /** What the network sees where an image has 0, and where it has 255. */
 export const rangeOf = (model: Model): { readonly paper: number; readonly ink: number } => ranges[model.name] ?? { paper: 0, ink: 1 };
 
-/** Images (count × height·width bytes, 0 paper to 255 ink) as samples of the model. Throws UserError where it does not take gray images of that size or larger. */
+/** Throws UserError where the network does not take gray images of that size: an image may be a little smaller, and gets a margin of paper. */
+export function mustTake(model: Model, size: readonly [number, number]): void {
+  const [channels, ...sides] = model.input;
+  const fits = size.every((side, axis) => side <= sides[axis] && side >= SMALLEST * sides[axis]);
+  if (model.input.length !== 3 || channels !== 1 || !fits)
+    throw new UserError(
+      `${model.name} takes ${formatShape(model.input)}, the images are ${formatShape([1, ...size])}; they must have that size, or at least three quarters of it`,
+    );
+}
+
+/** Images (count × height·width bytes, 0 paper to 255 ink) as samples of the model. Throws UserError where it does not take them. */
 export function samplesOf(model: Model, images: Uint8Array, labels: Uint8Array, size: readonly [number, number] = [SIDE, SIDE]): Dataset {
-  const [channels, height, width] = model.input;
+  mustTake(model, size);
+  const [, height, width] = model.input;
   const [rows, columns] = size;
-  if (model.input.length !== 3 || channels !== 1 || height < rows || width < columns)
-    throw new UserError(`${model.name} takes ${formatShape(model.input)}, the images are ${formatShape([1, ...size])}`);
   const { paper, ink } = rangeOf(model);
   const x = new Uint8Array(labels.length * height * width);
   const margin = Math.floor((height - rows) / 2) * width + Math.floor((width - columns) / 2);

@@ -1,5 +1,7 @@
 // Tables for the terminal: columns aligned, the first to the left and all others to the right.
 
+import { wrap } from "@conv/analysis";
+
 /** Lines of text; the first has the heads. */
 export function aligned(rows: readonly (readonly string[])[], left: readonly number[] = [0]): string[] {
   const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
@@ -22,6 +24,14 @@ export function fitted(rows: readonly (readonly string[])[], width: number, disp
     width,
     others.map(moved),
     left.filter((i) => i !== next).map(moved),
+  );
+}
+
+/** Names with a text each, which goes on below itself where it is wider than the rest of so many columns. */
+export function described(rows: readonly (readonly [name: string, text: string])[], width: number): string[] {
+  const indent = Math.max(...rows.map(([name]) => name.length)) + 2;
+  return rows.flatMap(([name, text]) =>
+    wrap(text, Math.max(20, width - indent)).map((line, i) => `${(i ? "" : name).padEnd(indent)}${i ? line.trimStart() : line}`.trimEnd()),
   );
 }
 

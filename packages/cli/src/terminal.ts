@@ -9,6 +9,9 @@ export const colorsOf = (stream: WriteStream) => createColors(stream.isTTY && st
 /** Columns of standard output; where it is no terminal those that COLUMNS names, else 80. */
 export const columns = (): number => process.stdout.columns ?? (Math.floor(Number(process.env.COLUMNS)) || 80);
 
+/** Columns to break lines at that need no table: where nobody says how wide it is, a file has no edge. */
+export const edge = (): number => process.stdout.columns ?? (Math.floor(Number(process.env.COLUMNS)) || Infinity);
+
 /** `4.2 s`, `1 min 20 s`. */
 export function formatSeconds(seconds: number): string {
   if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;

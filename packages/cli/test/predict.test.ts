@@ -82,8 +82,30 @@ describe("conv predict", { timeout: 120_000 }, () => {
     expect(row).toMatch(/^one.png {6}\d( +\d+\.\d){10}$/);
   });
 
-  it("prints nothing where one of several images can't be read", async () => {
-    const { code, stdout, stderr } = await conv(["predict", "model.safetensors", "one.png", "two.png"], cwd);
-    expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: "", stderr: "error: two.png: no such file or folder\n" });
+  it("answers for the others where some images can't be read", async () => {
+    await writeFile(
+      join(cwd, "blank.png"),
+      await sharp({ create: { width: 40, height: 40, channels: 3, background: "#fff" } })
+        .png()
+        .toBuffer(),
+    );
+    await writeFile(join(cwd, "cut.png"), (await readFile(join(cwd, "one.png"))).subarray(0, 60));
+    const files = ["blank.png", "one.png", "cut.png", "two.png", "one.png"];
+    const errors = [
+      "blank.png: no digit found: the image is blank (all 40×40 pixels are nearly equal)",
+      "cut.png: unreadable image (Input buffer has corrupt header)",
+      "two.png: no such file or folder",
+    ];
+    const { code, stdout, stderr } = await conv(["predict", "model.safetensors", ...files], cwd);
+    expect({ code, stderr }).toEqual({ code: 2, stderr: `${onCpu()}${errors.map((text) => `error: ${text}\n`).join("")}` });
+    const [, row, again, ...rest] = stdout.split("\n");
+    expect(row).toMatch(/^one.png {6}\d( +\d+\.\d){10}$/);
+    expect({ again, rest }).toEqual({ again: row, rest: [""] });
+    const json = await conv(["predict", "model.safetensors", ...files, "--json"], cwd);
+    expect(json.code).toBe(2);
+    const answers = JSON.parse(json.stdout).images;
+    expect(answers.map((a: { image: string }) => a.image)).toEqual(files);
+    expect(answers.flatMap((a: { error?: string }) => a.error ?? [])).toEqual(errors);
+    expect(answers[1].digit).toBe(answers[4].digit);
   });
 });

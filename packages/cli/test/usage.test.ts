@@ -29,6 +29,13 @@ beforeAll(async () => {
   lacking.delete("f6.bias");
   await save("lacking.safetensors", encodeSafetensors(lacking, { model: "lenet5" }));
   const page = { width: 40, height: 40, channels: 3, background: "#fff" } as const;
+  const broken = new Map(state);
+  broken.set("c1.weight", { shape: [6, 1, 5, 5], data: state.get("c1.weight")!.data.map((v, i) => (i === 3 ? Infinity : v)) });
+  await save("infinite.safetensors", encodeSafetensors(broken, { model: "lenet5" }));
+  await save(
+    "odd.safetensors",
+    encodeSafetensors(new Map([...state, ["\u001b[31m\n", { shape: [], data: new Float32Array(1) }]]), { model: "lenet5" }),
+  );
   const png = await sharp({ create: page }).png().toBuffer();
   await save("blank.png", png);
   await save("cut.png", png.subarray(0, 60));
@@ -95,6 +102,21 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ["train lenet5 --limit 9000", "--limit 9000 is more than the 8000 digits to train on"],
   ["train lenet5 --out nowhere/model.safetensors", "nowhere: no such file or folder"],
   ["train lenet5 --out .", ".: is a folder"],
+  ["train lenet5 --out=", "--out: the name is empty"],
+  ["train lenet5 --out /dev/null", "/dev/null: is a device, not a regular file"],
+  [`train lenet5 --out ${"n".repeat(252)}`, `${"n".repeat(252)}.svg: the name is too long`],
+  ["train lenet5 --out m.safetensors --best m.safetensors", "--best m.safetensors is the file that the model is saved to after each epoch"],
+  [
+    "train unet",
+    "unet takes 1×572×572 and gives 2×388×388; for gray images and classes there are lenet5, lenet5_1998, resnet8, resnet14, and resnet20",
+  ],
+  ["summary lenet5 --out /dev/full", "/dev/full: is a device, not a regular file"],
+  ["predict /dev/zero blank.png", "/dev/zero: is a device, not a regular file"],
+  ["predict infinite.safetensors blank.png", "infinite.safetensors: c1.weight holds Infinity at index 3; a training that diverged can't be used"],
+  ["predict odd.safetensors blank.png", "odd.safetensors: lenet5: state does not fit: unexpected \\u{1b}[31m\\u{a}"],
+  ["predict weights.safetensors /dev/zero", "/dev/zero: is a device, not a regular file"],
+  ["predict weights.safetensors \u001b[2Jgone\n.png", "\\u{1b}[2Jgone\\u{a}.png: no such file or folder"],
+  ["train \u001b[2J\n", `unknown model "\\u{1b}[2J\\u{a}"; there are ${names}`],
   ["train lenet5 --resume gone.safetensors", "gone.safetensors: no such file or folder"],
   ["train lenet5 --resume cut.safetensors", "cut.safetensors: safetensors: c5.weight ends at byte 202288 of the data, the file has 99232"],
   [
@@ -113,7 +135,7 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ["predict cut.safetensors blank.png", "cut.safetensors: safetensors: c5.weight ends at byte 202288 of the data, the file has 99232"],
   [
     "predict text.safetensors blank.png",
-    "text.safetensors: safetensors: the header says it takes 2338328219631577204 bytes, the limit is 100000000; this is no safetensors file",
+    "text.safetensors: safetensors: this is not a safetensors file: its header would take 2338328219631577204 bytes, the limit is 16777216",
   ],
   ["predict foreign.safetensors blank.png", "foreign.safetensors: its metadata names no model; files of conv train do"],
   ["predict other.safetensors blank.png", `other.safetensors: unknown model "inception_v3"; did you mean inceptionV3? There are ${names}`],
@@ -124,7 +146,7 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ["predict weights.safetensors drawing.svg", "drawing.svg: neither PNG nor JPEG"],
   ["predict weights.safetensors cut.png", "cut.png: unreadable image (Input buffer has corrupt header)"],
   ["predict weights.safetensors cut.jpg", "cut.jpg: unreadable image (VipsJpeg: premature end of JPEG image)"],
-  ["predict weights.safetensors blank.png", "blank.png: no digit found: all 40×40 pixels are nearly equal"],
+  ["predict weights.safetensors blank.png", "blank.png: no digit found: the image is blank (all 40×40 pixels are nearly equal)"],
   ["predict weights.safetensors huge.png", "huge.png: 9000×9000 pixels are more than the limit of 67108864"],
 ];
 

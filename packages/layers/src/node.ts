@@ -64,7 +64,7 @@ async function targetOf(path: string): Promise<{ path: string; before: Stats | n
   if (path === "") throw rangeError("saveFile", "the path is empty");
   const before = await stat(path).catch(absent);
   if (before) {
-    if (!before.isFile()) throw rangeError("saveFile", `${path} is ${kindOf(before)}, not a regular file`);
+    if (!before.isFile()) throw rangeError("saveFile", `${path} is ${kindOf(before)}`);
     await access(path, constants.W_OK);
     return { path: await realpath(path), before };
   }
@@ -82,7 +82,8 @@ function absent(error: NodeJS.ErrnoException): null {
   throw error;
 }
 
-const kindOf = (there: Stats): string => (there.isDirectory() ? "a folder" : there.isFIFO() ? "a pipe" : there.isSocket() ? "a socket" : "a device");
+const kindOf = (there: Stats): string =>
+  there.isDirectory() ? "a folder" : `a ${there.isFIFO() ? "pipe" : there.isSocket() ? "socket" : "device"}, not a regular file`;
 
 // A temporary file names the machine and the process that writes it. So what a killed process left is known, and nothing else is removed.
 const machine = createHash("sha256").update(`${hostname()} ${processSpace()}`).digest("hex").slice(0, 8);
@@ -152,7 +153,7 @@ export const loadSafetensors = (path: string, options: LoadOptions = {}): Promis
 
 async function withFile<R>(path: string, { maxBytes = 2 ** 31 - 1 }: LoadOptions, work: (file: FileHandle, size: number) => Promise<R>): Promise<R> {
   const regular = (there: Stats) => {
-    if (!there.isFile()) throw rangeError("loadFile", `${path} is ${kindOf(there)}, not a regular file`);
+    if (!there.isFile()) throw rangeError("loadFile", `${path} is ${kindOf(there)}`);
   };
   regular(await stat(path)); // to open a device may already do something
   const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)); // a pipe that is there by now does not block

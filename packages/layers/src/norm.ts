@@ -33,17 +33,6 @@ export function scaled(name: string, x: Value, scale?: Value, shift?: Value): Va
 export const scaleBy = (name: string, variance: Value, eps: number, weight?: Value): Value =>
   weight ? map(name, ["div", "a", ["sqrt", ["add", "b", eps]]], [weight, variance]) : map(name, ["div", 1, ["sqrt", ["add", "a", eps]]], [variance]);
 
-/**
- * x minus its mean over `axes`, that mean, and the variance; these keep the axes with size 1. The rounded mean of equal values may differ
- * from them, so the mean of what is left is taken away too: in exact arithmetic it is 0, and no gradient flows through it.
- */
-export function statisticsOf(x: Value, axes: readonly number[]) {
-  const average = mean(x, axes, true);
-  const rough = sub(x, average);
-  const centred = map("centre", ["sub", "a", "b"], [rough, mean(rough, axes, true)], [1, 0]);
-  return { centred, average, variance: mean(square(centred), axes, true) };
-}
-
 /** One number for each channel, as x broadcasts with it. */
 export const along = (x: Value, v: Value): Value => reshape(v, [1, x.shape[1], ...x.shape.slice(2).map(() => 1)]);
 
@@ -106,7 +95,9 @@ function statistics(type: string, x: Value) {
   const others = x.shape.flatMap((_, a) => (a === 1 ? [] : [a]));
   const count = sizeOf(others.map((a) => x.shape[a]));
   if (count < 2) throw shapeError(type, `statistics of a batch need more than one value a channel, input ${formatShape(x.shape)} has ${count}`);
-  return { ...statisticsOf(x, others), count };
+  const average = mean(x, others, true);
+  const centred = sub(x, average);
+  return { centred, average, variance: mean(square(centred), others, true), count };
 }
 
 /**

@@ -2,11 +2,10 @@
 // Where that package has no binary for the machine (it is for Linux on x64), the installed Chrome is used instead.
 
 import { execFile } from "node:child_process";
-import { createServer } from "node:http";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { chromium, type Browser, type LaunchOptions } from "playwright-core";
-import sirv from "sirv";
+import { filesOf, startServer, type LocalServer, type ServerOptions } from "./server.ts";
 import { hasPackaged, unpacked } from "./unpacked.ts";
 
 const run = promisify(execFile);
@@ -39,39 +38,12 @@ export async function browserOptions(): Promise<LaunchOptions> {
   return { executablePath, args: FLAGS, env };
 }
 
-/** A server of files. End it by `close()`, or by `await using`. */
-export interface StaticServer extends AsyncDisposable {
-  /** With a trailing slash. */
-  readonly url: string;
-  close(): Promise<void>;
-}
-
 /** The two headers that make a page cross-origin isolated, which threads over shared memory need. */
 export const ISOLATION: Readonly<Record<string, string>> = {
   "Cross-Origin-Opener-Policy": "same-origin",
   "Cross-Origin-Embedder-Policy": "require-corp",
 };
 
-/** Serves a folder on a free port of this machine; `isolated` sends the headers that allow shared memory, `headers` are sent too. */
-export async function serve(
-  folder: string,
-  { isolated, headers = {} }: { isolated: boolean; headers?: Readonly<Record<string, string>> },
-): Promise<StaticServer> {
-  const all = Object.entries({ ...(isolated && ISOLATION), ...headers });
-  const files = sirv(folder, {
-    dev: true,
-    setHeaders: (response) => {
-      for (const [name, value] of all) response.setHeader(name, value);
-    },
-  });
-  const server = createServer((request, response) => files(request, response, () => void response.writeHead(404).end()));
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("serve: the server has no port");
-  const close = () =>
-    new Promise<void>((resolve) => {
-      server.close(() => resolve());
-      server.closeAllConnections();
-    });
-  return { url: `http://127.0.0.1:${address.port}/`, close, [Symbol.asyncDispose]: close };
-}
+/** Serves a folder; `isolated` sends the headers that allow shared memory. */
+export const serve = (folder: string, { isolated, headers = {}, ...options }: { readonly isolated: boolean } & ServerOptions): Promise<LocalServer> =>
+  startServer(filesOf(folder), { ...options, headers: { ...headers, ...(isolated && ISOLATION) } });

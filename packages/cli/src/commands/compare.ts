@@ -3,6 +3,7 @@
 import { compare, formatBytes, formatCount, summarise, wrap, type ComparedCount } from "@conv/analysis";
 import { traceModel } from "@conv/layers";
 import { modelOf } from "../model.ts";
+import { print } from "../output.ts";
 import { aligned } from "../table.ts";
 import { colorsOf, columns } from "../terminal.ts";
 
@@ -19,7 +20,7 @@ export function compareModels(first: string, second: string, { input, batch, jso
   });
   const comparison = compare(a, b);
   if (json) {
-    console.log(JSON.stringify(comparison, null, 2));
+    print(JSON.stringify(comparison, null, 2));
     return;
   }
   const color = colorsOf(process.stdout);
@@ -34,5 +35,5 @@ export function compareModels(first: string, second: string, { input, batch, jso
   const notes = [`ratio: ${comparison.b} to ${comparison.a}`, ...[...meanings].map(([means, keys]) => `${keys.join(", ")}: ${means}`)].flatMap(
     (note) => wrap(note, columns()),
   );
-  console.log([color.bold(head), ...lines, "", ...notes.map((line) => color.dim(line))].join("\n"));
+  print([color.bold(head), ...lines, "", ...notes.map((line) => color.dim(line))].join("\n"));
 }

@@ -1,12 +1,14 @@
 // `conv explain`: which kernels can do a convolution, what each is predicted to take and why, and which one is chosen.
 
+import { wrap } from "@conv/analysis";
 import { createCpu } from "@conv/kernels-cpu";
 import { explain, measure, type Candidate, type Explanation, type Part } from "@conv/kernels-cpu/explain";
 import { convGeometry, convGradInputOp, convGradWeightOp, convOp, wShape, xShape, yShape, type ConvGeometry, type PerAxis } from "@conv/ops";
 import { node, sizeOf, spec, trace, type Op } from "@conv/tensor";
 import { UserError } from "../errors.ts";
-import { aligned } from "../table.ts";
-import { colorsOf, columns } from "../terminal.ts";
+import { print } from "../output.ts";
+import { aligned, described } from "../table.ts";
+import { colorsOf, columns, edge } from "../terminal.ts";
 
 export const directions = ["forward", "gradInput", "gradWeight"] as const;
 type Direction = (typeof directions)[number];
@@ -63,15 +65,15 @@ export async function explainConv(input: readonly number[], kernel: readonly num
     const { relaxed, threads: used } = cpu.caps;
     if (json) {
       const caps = { threads: used, relaxed, simd256: cpu.caps.simd256 };
-      console.log(JSON.stringify({ direction, geometry, output: result(geometry), macs, caps, chosen, candidates: contenders, declined }, null, 2));
+      print(JSON.stringify({ direction, geometry, output: result(geometry), macs, caps, chosen, candidates: contenders, declined }, null, 2));
       return;
     }
     const what = `${xShape(geometry).join("×")} by ${wShape(geometry).join("×")}`;
     const on = `${used === 1 ? "one thread" : `${used} threads`}${cpu.caps.simd256 ? ", pairs of vectors" : ""}`;
     const count = `${macs.toLocaleString("en-US")} multiply-accumulates`;
-    console.log(`conv of ${what}; ${meaning[direction].text} ${result(geometry).join("×")}, ${count}; ${on}`);
-    if (cpu.simd256Reason) console.log(`without pairs of vectors: ${cpu.simd256Reason}`);
-    console.log(`\n${explanationText({ chosen, candidates: contenders, declined }, columns())}`);
+    print(wrap(`conv of ${what}; ${meaning[direction].text} ${result(geometry).join("×")}, ${count}; ${on}`, edge()).join("\n"));
+    if (cpu.simd256Reason) print(`without pairs of vectors: ${cpu.simd256Reason}`);
+    print(`\n${explanationText({ chosen, candidates: contenders, declined }, columns())}`);
   } finally {
     cpu.dispose();
   }
@@ -113,13 +115,24 @@ export function explanationText({ chosen, candidates, declined }: Omit<Explanati
   const body = lines.map((line, i) => (contenders[i].kernel === chosen ? colors.bold(line) : line));
   const own = declined.filter((d) => !d.foreign);
   const foreign = declined.filter((d) => d.foreign).map((d) => d.kernel);
-  const longest = Math.max(...own.map((d) => d.kernel.length));
   return [
-    [head, ...body, `estimates in ${unit}, and what they are the sum of; roundoff: the factor stated for Winograd's rounding errors`].join("\n"),
-    [whyText(chosen, contenders, unit, scale), ...(timed ? [measuredText(chosen, contenders)] : [])].join("\n"),
-    ...(own.length ? [["Kernels that decline:", ...own.map((d) => `  ${d.kernel.padEnd(longest)}  ${d.reason}`)].join("\n")] : []),
-    `Made for other ops: ${foreign.join(", ")}`,
-  ].join("\n\n");
+    [head, ...body, ...wrap(`estimates in ${unit}, and what they are the sum of; roundoff: the factor stated for Winograd's rounding errors`, width)],
+    [whyText(chosen, contenders, unit, scale), ...(timed ? [measuredText(chosen, contenders)] : [])].flatMap((text) => wrap(text, width)),
+    ...(own.length
+      ? [
+          [
+            "Kernels that decline:",
+            ...described(
+              own.map((d) => [`  ${d.kernel}`, d.reason]),
+              width,
+            ),
+          ],
+        ]
+      : []),
+    wrap(`Made for other ops: ${foreign.join(", ")}`, width),
+  ]
+    .map((lines) => lines.join("\n"))
+    .join("\n\n");
 }
 
 /** One sentence: by how much the first is quicker than the second, and what saves most. */

@@ -17,6 +17,7 @@ import leven from "leven";
 import type { DeviceOptions } from "../backend.ts";
 import { UserError } from "../errors.ts";
 import { modelOf } from "../model.ts";
+import { print } from "../output.ts";
 import { aligned, fitted } from "../table.ts";
 import { colorsOf, columns } from "../terminal.ts";
 
@@ -52,7 +53,7 @@ export async function receptive(name: string, options: ReceptiveOptions): Promis
     options.at ?? (options.unit || options.effective ? layers.findLast((l) => l.output.slice(2).some((size) => size > 1))?.path : undefined);
   const details = asked === undefined ? null : await detailsOf(asked, seen, model, options);
   if (options.json) {
-    console.log(JSON.stringify({ model: name, input: x.shape, layers, ...details }, null, 2));
+    print(JSON.stringify({ model: name, input: x.shape, layers, ...details }, null, 2));
     return;
   }
   const color = colorsOf(process.stdout);
@@ -71,7 +72,7 @@ export async function receptive(name: string, options: ReceptiveOptions): Promis
     ...(details?.effective ? ["what counts: places with more than 4.55 % of the largest gradient (Luo, Li, Urtasun and Zemel 2016)"] : []),
   ];
   const note = notes.flatMap((text) => wrap(text, columns())).map((line) => color.dim(line));
-  console.log([`${color.bold(name)}, input ${formatShape(x.shape)}`, "", ...shown, "", ...note].join("\n"));
+  print([`${color.bold(name)}, input ${formatShape(x.shape)}`, "", ...shown, "", ...note].join("\n"));
 }
 
 const perAxis = (list: readonly Field[], key: keyof Field): string => list.map((f) => formatCount(f[key]).replace("-", "−")).join("×");

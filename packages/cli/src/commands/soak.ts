@@ -20,6 +20,7 @@ import {
   shift,
 } from "@conv/layers";
 import { openBackend, type DeviceOptions } from "../backend.ts";
+import { print } from "../output.ts";
 
 export interface SoakOptions extends DeviceOptions {
   readonly steps: number;
@@ -55,12 +56,12 @@ export async function soak({ steps, json, ...options }: SoakOptions): Promise<vo
     const { heapUsed, arrayBuffers, rss } = process.memoryUsage();
     const { buffers, bytes, programs } = backend.memory();
     samples.push({ step, heap: heapUsed, buffers: arrayBuffers, resident: rss, backend: { buffers, bytes, programs } });
-    if (!json) console.log(row([step.toLocaleString("en-US"), ...[heapUsed, arrayBuffers, rss, bytes].map(kibibytes)]));
+    if (!json) print(row([step.toLocaleString("en-US"), ...[heapUsed, arrayBuffers, rss, bytes].map(kibibytes)]));
   };
   try {
     const trainer = createTrainer({ backend, model, optimizer: adam(), batch: BATCH, average: 0.99, clip: { norm: 1 } });
     announce();
-    if (!json) console.log(row(["step", "objects", "buffers", "process", "back end"]));
+    if (!json) print(row(["step", "objects", "buffers", "process", "back end"]));
     const started = performance.now();
     const every = Math.max(1, Math.ceil(steps / SAMPLES));
     let step = 0;
@@ -79,9 +80,9 @@ export async function soak({ steps, json, ...options }: SoakOptions): Promise<vo
       Math.min(...samples.filter((s) => s.step > (steps * (quarter - 1)) / 4 && s.step <= (steps * quarter) / 4).map(of));
     const grown = (of: (s: Sample) => number) => least(4, of) - least(2, of);
     const growth = { objects: grown((s) => s.heap + s.buffers), process: grown((s) => s.resident), backend: grown((s) => s.backend.bytes) };
-    if (json) console.log(JSON.stringify({ steps, seconds, growth, samples }, null, 2));
+    if (json) print(JSON.stringify({ steps, seconds, growth, samples }, null, 2));
     else
-      console.log(
+      print(
         `\n${steps.toLocaleString("en-US")} steps in ${seconds.toFixed(0)} s; from the second quarter to the last objects and buffers grew by ` +
           `${kibibytes(growth.objects)}, the process by ${kibibytes(growth.process)}, the back end by ${kibibytes(growth.backend)}`,
       );

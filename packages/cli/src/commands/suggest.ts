@@ -3,12 +3,13 @@
 import { formatBytes, formatCount, operationConventions, suggest, wrap } from "@conv/analysis";
 import { perAxis, type PerAxis } from "@conv/ops";
 import { UserError } from "../errors.ts";
-import { aligned, fitted } from "../table.ts";
+import { print } from "../output.ts";
+import { described, fitted } from "../table.ts";
 import { colorsOf, columns } from "../terminal.ts";
 
 export interface SuggestOptions {
   readonly stride: PerAxis;
-  readonly padding?: PerAxis;
+  readonly padding: PerAxis | "same";
   readonly dilation: PerAxis;
   readonly groups: number;
   readonly bias: boolean;
@@ -27,13 +28,13 @@ export function suggestLayers(input: readonly number[], kernel: readonly number[
     kernel: each("kernel", kernel.length === 1 ? kernel[0] : kernel, 1),
     channels,
     stride: each("stride", stride, 1),
-    ...(padding !== undefined && { padding: each("padding", padding, 0) }),
+    ...(padding !== "same" && { padding: each("padding", padding, 0) }),
     dilation: each("dilation", dilation, 1),
     groups,
     bias,
   });
   if (options.json) {
-    console.log(JSON.stringify(list, null, 2));
+    print(JSON.stringify(list, null, 2));
     return;
   }
   const color = colorsOf(process.stdout);
@@ -52,11 +53,12 @@ export function suggestLayers(input: readonly number[], kernel: readonly number[
       ]),
     ],
     columns(),
-    [3, 4],
+    [3, 4, 5, 6],
   );
-  const layers = aligned(
+  const heads = head.trim().split(/ {2,}/);
+  const layers = described(
     list.map((a) => [a.name, a.text]),
-    [0, 1],
+    columns(),
   );
   const notes = [
     `MACs: ${operationConventions.torchvision}`,
@@ -64,7 +66,9 @@ export function suggestLayers(input: readonly number[], kernel: readonly number[
     "values: numbers that all layers of it give out, for one sample",
     "memory: input, output, parameters and the most that is held at once between them, as float32",
     "field: inputs that one output depends on, along each axis",
-  ].flatMap((note) => wrap(note, columns()));
+  ]
+    .filter((note) => heads.includes(note.slice(0, note.indexOf(":"))))
+    .flatMap((note) => wrap(note, columns()));
   const title = `${color.bold(`${input.join("×")} → ${list[0].output.join("×")}`)}, one sample`;
-  console.log([title, "", color.bold(head), ...lines, "", ...layers, "", ...notes.map((line) => color.dim(line))].join("\n"));
+  print([title, "", color.bold(head), ...lines, "", ...layers, "", ...notes.map((line) => color.dim(line))].join("\n"));
 }

@@ -25,6 +25,7 @@ import { ShapeError, type Graph } from "@conv/tensor";
 import type { DeviceOptions } from "../backend.ts";
 import { about } from "../errors.ts";
 import { modelOf } from "../model.ts";
+import { write } from "../output.ts";
 import { reservedRows } from "../reserved.ts";
 import { aligned, fitted, shortened } from "../table.ts";
 import { colorsOf, columns } from "../terminal.ts";
@@ -38,6 +39,7 @@ export interface SummaryOptions extends DeviceOptions {
   readonly depth?: number;
   readonly dtype: NumberType;
   readonly format: "text" | "json" | "csv" | "markdown" | "html";
+  readonly json?: boolean;
   readonly out?: string;
   readonly predict: boolean;
   readonly measure: boolean;
@@ -57,9 +59,11 @@ export interface Costs {
 const ADAM = 2; // tensors that it keeps for each parameter
 
 export async function summary(name: string, options: SummaryOptions): Promise<void> {
-  const { input, batch, format, out, predict, measure, dtype } = options;
+  const { input, batch, out, predict, measure, dtype } = options;
+  const format = options.json ? "json" : options.format;
   const plain = modelOf(name);
   const model = input ? { ...plain, input } : plain;
+  if (out !== undefined) await about(out, async () => (await import("@conv/layers/node")).checkSave(out));
   const traced = traceModel(model, { batch });
   const result = summarise(traced, { modules: true });
   const costs = async (): Promise<Costs> => ({
@@ -83,7 +87,7 @@ export async function summary(name: string, options: SummaryOptions): Promise<vo
     html: async () =>
       (await import("../report/page.ts")).pageOf(await costs(), { ...options, formulas: formulasOf(traced), growth: growthTable(model, batch) }),
   }[format]();
-  if (out === undefined) process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
+  if (out === undefined) write(text.endsWith("\n") ? text : `${text}\n`);
   else {
     const { saveFile } = await import("@conv/layers/node");
     await about(out, () => saveFile(out, new TextEncoder().encode(text.endsWith("\n") ? text : `${text}\n`)));
@@ -157,11 +161,11 @@ function textOf({ summary: counts, inference, training, untrainable, timing }: C
         formatBytes(inference.parameters + inference.buffers),
         ...(training ? [formatBytes(training.parameters + training.buffers)] : []),
       ],
-      ...(training ? [["gradients, optimiser", "–", formatBytes(training.gradients + training.optimizer)]] : []),
-      ...(training ? [["kept for the way back", "–", formatBytes(training.kept)]] : []),
-      ["most held at once", formatBytes(inference.peak.bytes), ...(training ? [formatBytes(training.peak.bytes)] : [])],
+      ...(training ? [["gradients, optimizer", "–", formatBytes(training.gradients + training.optimizer)]] : []),
+      ...(training ? [["activations kept for backward", "–", formatBytes(training.kept)]] : []),
+      ["peak", formatBytes(inference.peak.bytes), ...(training ? [formatBytes(training.peak.bytes)] : [])],
       ["  at", at(inference), ...(training ? [at(training)] : [])],
-      ["in all", formatBytes(inference.total), ...(training ? [formatBytes(training.total)] : [])],
+      ["total", formatBytes(inference.total), ...(training ? [formatBytes(training.total)] : [])],
       ...(timing && !timing.reserved ? [["reserved by the program", formatBytes(timing.programBytes), ...(training ? ["–"] : [])]] : []),
     ],
     [0, 1, 2],

@@ -1,33 +1,38 @@
 // `conv train`: trains a network on the digits or on IDX files, tests it on those held out after each epoch, and saves after each epoch and
-// on Ctrl-C. The model file is a checkpoint: it can be asked, and it can be trained on.
+// on a signal to end. The model file is a checkpoint: it can be asked, and it can be trained on.
 
-import { access, constants, stat } from "node:fs/promises";
+import { access, constants as modes, stat } from "node:fs/promises";
+import { constants } from "node:os";
 import { dirname } from "node:path";
-import { augmented, confusion, createTrainer, DivergedError, subset, type Model } from "@conv/layers";
-import { saveFile } from "@conv/layers/node";
+import { augmented, confusion, createTrainer, subset, type Model } from "@conv/layers";
+import { checkSave, saveFile } from "@conv/layers/node";
 import { crossEntropy } from "@conv/ops";
+import { printable } from "@conv/tensor";
 import { openBackend, type DeviceOptions } from "../backend.ts";
 import { formatConfusion } from "../confusion.ts";
 import { loadDigits } from "../digits.ts";
-import { about, INTERRUPTED, UserError } from "../errors.ts";
+import { about, codeOf, UserError } from "../errors.ts";
 import { loadIdx } from "../idx.ts";
-import { loadModel, modelOf } from "../model.ts";
+import { classifierOf, loadModel } from "../model.ts";
 import { notesOf, saveNoted, type Epoch, type Notes } from "../notes.ts";
+import { complain, outliveReader, print } from "../output.ts";
 import { createProgress } from "../progress.ts";
 import { augmentationOf, optimizerOf, recipeOf, scheduleOf, type Recipe } from "../recipe.ts";
 import { rangeOf, samplesOf } from "../samples.ts";
-import { colorsOf, formatPercent, formatSeconds } from "../terminal.ts";
+import { colorsOf, columns, formatPercent, formatSeconds } from "../terminal.ts";
 
 export interface TrainOptions extends Partial<Recipe>, DeviceOptions {
   readonly out?: string;
   readonly best?: string;
   readonly patience?: number;
   readonly resume?: string;
+  readonly force?: boolean;
   readonly json?: boolean;
 }
 
 export async function train(name: string, options: TrainOptions): Promise<void> {
-  const model = modelOf(name);
+  outliveReader(); // a training is not lost because nobody reads its table any more
+  const model = classifierOf(name);
   const { json = false, resume, best, patience } = options;
   const before = resume === undefined ? null : await resumable(resume, model);
   const recipe = recipeOf(options, before ? { file: before.file, recipe: before.notes.recipe } : undefined);
@@ -35,28 +40,29 @@ export async function train(name: string, options: TrainOptions): Promise<void> 
   if (before && done >= recipe.epochs)
     throw new UserError(`${before.file}: it has had ${done} of ${recipe.epochs} epochs; --epochs ${done + 1} or more goes on`);
   const out = options.out ?? resume ?? `${name}.safetensors`;
-  for (const file of [out, options.best]) if (file !== undefined) await mustBeWritable(file);
+  const files = { "--out": out, ...(best !== undefined && { "--best": best }) };
+  for (const [option, file] of Object.entries(files)) await mustBeWritable(option, file);
+  if (best === out) throw new UserError(`--best ${best} is the file that the model is saved to after each epoch`);
   const augmentation = augmentationOf(recipe.augment, rangeOf(model).paper);
 
   const what = recipe.data ? { one: "class", many: "images" } : { one: "digit", many: "digits" };
-  const source = recipe.data ? await loadIdx(recipe.data) : { ...loadDigits(), size: undefined };
+  const source = recipe.data ? await loadIdx(recipe.data, model) : { ...loadDigits(), size: undefined };
   if (recipe.limit > source.train.length)
     throw new UserError(`--limit ${recipe.limit} is more than the ${source.train.length} ${what.many} to train on`);
+  await mustNotReplace(out, options, recipe, before);
   const all = samplesOf(model, source.images, source.labels, source.size);
   const plain = subset(all, source.train.subarray(0, recipe.limit || source.train.length));
   const data = augmentation ? augmented(plain, augmentation) : plain;
   const validation = subset(all, source.test);
   const labels = Array.from(source.test, (i) => source.labels[i]);
-  const classes = model.classes ?? Math.max(...labels) + 1;
+  const classes = model.classes ?? labels.reduce((a, b) => Math.max(a, b), 0) + 1;
 
-  const say = (text: string) => void (json || console.log(text));
+  const say = (text: string) => void (json || print(text));
   const history: Epoch[] = [...(before?.notes.history ?? [])];
   let matrix: number[][] | null = null;
   const progress = createProgress(recipe.epochs);
-  const stop = new AbortController();
-  const interrupt = () => stop.abort();
-  process.once("SIGINT", interrupt); // a second Ctrl-C ends at once
-  const { backend, announce } = await openBackend(options);
+  const ending = endBySignal();
+  const { backend, on, announce } = await openBackend(options);
   try {
     const { seed, batch, epochs, labelSmoothing, clip, accumulate, average } = recipe;
     const updates = Math.ceil(Math.ceil(data.count / batch) / accumulate);
@@ -71,63 +77,110 @@ export async function train(name: string, options: TrainOptions): Promise<void> 
       accumulate,
       average: average || undefined,
     });
-    const save = async (file = out) => saveNoted(file, await trainer.checkpoint(), { recipe, history });
+    const save = async (file = out) => saveNoted(file, await trainer.checkpoint(), { recipe, history, on });
     if (before) await about(before.file, () => trainer.restore(before.bytes));
+    const begun = trainer.position;
+    // Whether there is room for what will be written, before hours go into it: the notes grow, the curve is small.
+    const { length } = await trainer.checkpoint();
+    for (const file of Object.values(files)) await about(file, () => checkSave(file, length + NOTES));
+    await about(curveOf(out), () => checkSave(curveOf(out), NOTES));
     announce();
-    say(HEAD);
-    for await (const report of trainer.fit(data, { epochs, validation, patience, signal: stop.signal, onStep: progress.step })) {
+    if (before?.notes.on !== undefined && before.notes.on !== on)
+      complain(
+        `${before.file} was trained on the ${before.notes.on}, and goes on on the ${on}: sums are rounded in another order, so the weights differ in their last bits`,
+      );
+    if (recipe.data && source.size && source.size.some((side, axis) => side !== model.input[axis + 1]))
+      complain(`the images are ${source.size.join("×")}; each is placed in the middle of ${model.input.slice(1).join("×")}`);
+    say(head());
+    for await (const report of trainer.fit(data, { epochs, validation, patience, signal: ending.signal, onStep: progress.step })) {
       progress.clear();
       const { epoch, loss, accuracy, seconds, imagesPerSecond } = report;
       const { predicted, loss: heldOutLoss, accuracy: heldOut } = report.validation!;
+      if (!Number.isFinite(heldOutLoss))
+        throw new Error(`train: the held-out loss is ${heldOutLoss} after epoch ${epoch}; a lower learning rate than ${recipe.lr} may help`);
       history.push({ epoch, loss, accuracy, test: { loss: heldOutLoss, accuracy: heldOut }, seconds, imagesPerSecond });
       matrix = confusion(classes, labels, predicted);
-      say(formatEpoch(history[history.length - 1], epochs));
       await save();
       if (best !== undefined && report.improved) await save(best);
+      say(formatEpoch(history[history.length - 1], epochs));
     }
     progress.clear();
     const { position } = trainer;
-    const interrupted = stop.signal.aborted && position.epoch < epochs;
-    if (interrupted) await save();
+    const interrupted = ending.name !== null && position.epoch < epochs;
+    const saved = !interrupted || position.epoch > begun.epoch || position.step > begun.step;
+    if (interrupted && saved) await save();
     const { loss = NaN, accuracy = NaN } = history.at(-1)?.test ?? {};
     const result = `${formatPercent(accuracy)} of ${validation.count.toLocaleString("en-US")} held-out ${what.many}`;
-    const curve = await saveCurve(out, `${name} · ${result}`, history);
+    const curve = saved ? await saveCurve(out, `${name} · ${result}`, history) : null;
     const test = matrix && { count: validation.count, loss, accuracy, confusion: matrix };
-    if (json) console.log(JSON.stringify({ model: name, file: out, curve, interrupted, recipe, epochs: history, test }, null, 2));
-    if (matrix) say(`\n${formatConfusion(matrix, what.one)}\n\n${colorsOf(process.stdout).bold(result)} recognised`);
-    say(`model ${out}${curve ? `, learning curve ${curve}` : ""}`);
+    if (json) print(JSON.stringify({ model: name, file: out, curve, interrupted, recipe, epochs: history, test }, null, 2));
+    if (matrix) say(`\n${formatConfusion(matrix, what.one)}\n\n${colorsOf(process.stdout).bold(result)} recognized`);
+    if (saved) say(`model ${printable(out)}${curve ? `, learning curve ${printable(curve)}` : ""}`);
     if (interrupted) {
-      process.stderr.write(`interrupted in epoch ${position.epoch + 1} after step ${position.step}; to go on: conv train ${name} --resume ${out}\n`);
-      process.exitCode = INTERRUPTED;
+      complain(
+        saved
+          ? `interrupted in epoch ${position.epoch + 1} after step ${position.step}; to go on: conv train ${name} --resume ${printable(out)}`
+          : "interrupted before the first step; nothing was written",
+      );
+      process.exitCode = ending.code;
     }
     trainer.dispose();
   } catch (error) {
-    if (!(error instanceof DivergedError)) throw error;
-    const saved = history.length > done ? `; ${out} holds the model after epoch ${history.length}` : "";
+    if (!(error instanceof Error) || !error.message.startsWith("train: ")) throw error;
+    const saved = history.length > done ? `; ${out} holds the model after epoch ${history.length}` : "; nothing was written";
     throw new Error(error.message + saved, { cause: error });
   } finally {
-    process.off("SIGINT", interrupt);
+    ending.release();
     progress.clear();
     backend.dispose();
   }
 }
 
-const HEAD = `         training            held out
-epoch      loss  accuracy      loss  accuracy      time  images/s`;
+const NOTES = 2 ** 16; // bytes of room for the notes of some hundred epochs, or for the curve
 
-/** One row under `HEAD`. */
+/** Aborts on the first signal that asks to end; a second one ends at once. `code` is as shells count it, 128 + n. */
+function endBySignal() {
+  const stop = new AbortController();
+  const ending = {
+    signal: stop.signal,
+    name: null as string | null,
+    code: 0,
+    release: () => names.forEach((name) => process.off(name, end)),
+  };
+  const names = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  const end = (name: NodeJS.Signals) => {
+    ending.release();
+    ending.name = name;
+    ending.code = 128 + constants.signals[name];
+    stop.abort();
+  };
+  names.forEach((name) => process.on(name, end));
+  return ending;
+}
+
+/** The heads over the rows of `formatEpoch`: what a narrow terminal has no room for is left out. */
+const head = (): string =>
+  ["         training            held out", `epoch      loss  accuracy      loss  accuracy${columns() < WIDE ? "" : "      time  images/s"}`].join(
+    "\n",
+  );
+
+const WIDE = 66; // columns of a row with its time and its speed
+
+/** One row under `head`. */
 function formatEpoch({ epoch, loss, accuracy, test, seconds, imagesPerSecond }: Epoch, epochs: number): string {
   const color = colorsOf(process.stdout);
   const measured = (of: { loss: number; accuracy: number }) => [of.loss.toFixed(4).padStart(8), formatPercent(of.accuracy).padStart(8)] as const;
   const [heldOutLoss, heldOut] = measured(test);
-  const speed = [formatSeconds(seconds).padStart(8), Math.round(imagesPerSecond).toLocaleString("en-US").padStart(8)];
+  const speed = columns() < WIDE ? [] : [formatSeconds(seconds).padStart(8), Math.round(imagesPerSecond).toLocaleString("en-US").padStart(8)];
   return [`${epoch}/${epochs}`.padStart(5), ...measured({ loss, accuracy }), heldOutLoss, color.bold(heldOut), ...speed].join("  ");
 }
+
+const curveOf = (model: string): string => `${model.replace(/\.safetensors$/, "")}.svg`;
 
 /** Draws the learning curve beside the model, once there is an epoch to draw. Returns the file. */
 async function saveCurve(model: string, title: string, history: readonly Epoch[]): Promise<string | null> {
   if (history.length === 0) return null;
-  const file = `${model.replace(/\.safetensors$/, "")}.svg`;
+  const file = curveOf(model);
   const { drawCurve } = await import("../curve.ts");
   const svg = await drawCurve(title, history);
   await about(file, () => saveFile(file, new TextEncoder().encode(svg)));
@@ -135,11 +188,40 @@ async function saveCurve(model: string, title: string, history: readonly Epoch[]
 }
 
 /** Throws UserError where a file could not be written later: better now than after the training. */
-async function mustBeWritable(file: string): Promise<void> {
+async function mustBeWritable(option: string, file: string): Promise<void> {
+  if (file === "") throw new UserError(`${option}: the name is empty`);
   const folder = dirname(file);
-  await about(folder, () => access(folder, constants.W_OK));
-  const there = await stat(file).catch(() => null);
+  await about(folder, () => access(folder, modes.W_OK));
+  const there = await about(file, () => stat(file).catch(unlessAbsent));
   if (there?.isDirectory()) throw new UserError(`${file}: is a folder`);
+  await about(file, () => checkSave(file));
+}
+
+function unlessAbsent(error: unknown): null {
+  if (codeOf(error) === "ENOENT") return null;
+  throw error;
+}
+
+/**
+ * A model is not replaced unless that was asked for: by --force, by --out, or by going on with the very training that made it. Throws UserError
+ * where the file that has the network's name is there already, or where another learning rate or other data would replace what they went on from.
+ */
+async function mustNotReplace(
+  out: string,
+  { out: named, resume, force }: TrainOptions,
+  recipe: Recipe,
+  before: { readonly notes: Notes } | null,
+): Promise<void> {
+  if (force || named !== undefined) return;
+  if (before && resume !== undefined) {
+    const changed = (["lr", "data"] as const).find((key) => recipe[key] !== before.notes.recipe[key]);
+    if (!changed) return;
+    throw new UserError(
+      `${resume}: with another --${changed} the model could get worse; --out <file> writes it to another file, --force replaces this one`,
+    );
+  }
+  if (await stat(out).catch(unlessAbsent))
+    throw new UserError(`${out}: is there already; --resume ${out} goes on with it, --out <file> writes to another file, --force replaces it`);
 }
 
 /** A file to go on from. Throws UserError unless it is a checkpoint of this model. */

@@ -105,9 +105,9 @@ ${table(
     memoryRows((m) => formatBytes(m.buffers), "buffers"),
     ["gradients", "–", training ? formatBytes(training.gradients) : "–"],
     ["Adam's state", "–", training ? formatBytes(training.optimizer) : "–"],
-    ["kept for the way back, the input included", "–", training ? formatBytes(training.kept) : "–"],
-    memoryRows((m) => formatBytes(m.peak.bytes), "most held at once"),
-    memoryRows((m) => formatBytes(m.total), "in all"),
+    ["activations kept for backward, the input included", "–", training ? formatBytes(training.kept) : "–"],
+    memoryRows((m) => formatBytes(m.peak.bytes), "peak"),
+    memoryRows((m) => formatBytes(m.total), "total"),
     ...(timing && !timing.reserved ? [["memory of the compiled program", formatBytes(timing.programBytes), "–"]] : []),
   ],
 )}
