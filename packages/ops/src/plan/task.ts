@@ -2,7 +2,8 @@
 
 import { formatShape, unsupported, type Cost, type Kernel, type Op, type Spec } from "@conv/tensor";
 import type { Expr } from "../expr.ts";
-import { MOST_ROUNDOFF, type Precision } from "../geometry.ts";
+import { convGradInputOp, convGradWeightOp, convOp } from "../conv.ts";
+import { MOST_ROUNDOFF, type ConvGeometry } from "../geometry.ts";
 
 /** An input that an epilogue reads besides the kernel's result: one value per channel (axis 1), per column (last axis), or per element. */
 export interface EpilogueOperand {
@@ -68,10 +69,12 @@ export interface Choice<K> {
 }
 
 /** The largest factor that a kernel of this task may state: the precision of the task, or else of the back end. */
-export function mostRoundoff({ params }: Pick<Task, "params">, { roundoff }: Choosing): number {
-  const { precision } = params as { readonly precision?: Precision };
+export function mostRoundoff({ op, params }: Pick<Task, "op" | "params">, { roundoff }: Choosing): number {
+  const precision = convOps.has(op) && (params as ConvGeometry).precision;
   return precision ? MOST_ROUNDOFF[precision] : roundoff;
 }
+
+const convOps: ReadonlySet<unknown> = new Set([convOp, convGradInputOp, convGradWeightOp]);
 
 /**
  * The kernels of a list that take the task: those of `caps.prefer` first, then the cheapest by estimate and `price`, the seconds that must
