@@ -72,7 +72,7 @@ export async function loadIdx(folder: string, model: Model) {
     [testX, testY],
   ]) {
     if (images.shape.length !== 3 || labels.shape.length !== 1 || images.shape[0] !== labels.shape[0])
-      throw new UserError(`${images.file}: ${images.shape.join("×")} images do not go with ${labels.shape.join("×")} labels`);
+      throw new UserError(`${images.file.replace(/\.gz$/, "")}: ${images.shape.join("×")} images do not go with ${labels.shape.join("×")} labels`);
     if (images.size === images.start) throw new UserError(`${images.file}: there are no images in it, its shape is ${images.shape.join("×")}`);
   }
   const [count, height, width] = trainX.shape;
