@@ -1,5 +1,6 @@
 // The types that are published compile in the projects of others: TypeScript 5.6 and 6, every strict switch, both ways to resolve modules.
 
+import { globSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as newest from "typescript";
@@ -60,6 +61,17 @@ function complaints(ts: Compiler, options: Readonly<Record<string, unknown>>): s
   const host = { getCurrentDirectory: () => project.folder, getCanonicalFileName: (name: string) => name, getNewLine: () => "\n" };
   return ts.formatDiagnostics(diagnostics, host);
 }
+
+test("every option may be undefined, for projects with exactOptionalPropertyTypes", async () => {
+  const declared = await Promise.all(
+    published.map(async ({ name, folder }) => {
+      const declarations = globSync("dist/**/*.d.ts", { cwd: folder });
+      const texts = await Promise.all(declarations.map(async (file) => [file, await readFile(join(folder, file), "utf8")] as const));
+      return texts.flatMap(([file, text]) => [...text.matchAll(/^.*\b\w+\?: (?!.*undefined).*;$/gm)].map(([line]) => `${name}/${file}: ${line.trim()}`));
+    }),
+  );
+  expect(declared.flat().filter((line) => !line.includes("("))).toEqual([]);
+});
 
 describe.each([
   ["5.6", oldest as unknown as Compiler],

@@ -96,7 +96,7 @@ const dropped = new FinalizationRegistry<Made>(end);
  * back end the 32 programs used last. The function must be pure: it is called once for each list of specs.
  */
 export function jit(fn: (...inputs: Value[]) => Value): Jitted<Tensor>;
-export function jit(fn: (...inputs: Value[]) => readonly Value[]): Jitted<Tensor[]>;
+export function jit<const R extends readonly Value[]>(fn: (...inputs: Value[]) => R): Jitted<{ -readonly [K in keyof R]: Tensor }>;
 export function jit(fn: (...inputs: Value[]) => Value | readonly Value[]): Jitted<Tensor | Tensor[]> {
   const made: Made = new Set();
   const miscount = (got: number) => shapeError("jit", `the function takes ${fn.length || "at least 1"} tensors, got ${got}`);
