@@ -1,12 +1,13 @@
-// `conv compare`, `conv receptive` and `conv suggest` as processes.
+// `conv compare`, `conv receptive` and `conv suggest`: what they print.
 
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
-import { conv, folder, onCpu } from "./run.ts";
+import { folder, inOneProcess, onCpu } from "./run.ts";
 
 const cwd = folder();
+const conv = inOneProcess();
 
 const run = async (...args: string[]) => {
   const { code, stdout, stderr } = await conv(args, cwd);

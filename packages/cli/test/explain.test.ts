@@ -1,9 +1,10 @@
-// `conv explain` as a process: the table of candidates, the sentence that says why, and the JSON that scripts read.
+// `conv explain`: the table of candidates, the sentence that says why, and the JSON that scripts read.
 
 import { describe, expect, it } from "vitest";
-import { conv, folder } from "./run.ts";
+import { folder, inOneProcess } from "./run.ts";
 
 const cwd = folder();
+const conv = inOneProcess();
 
 async function explain(args: string): Promise<string> {
   const { code, stdout, stderr } = await conv(["explain", ...args.split(" ")], cwd);

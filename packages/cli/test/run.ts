@@ -1,6 +1,6 @@
 // Runs the command as a user does: a process of its own, from the sources, in a folder of its own.
 
-import { spawn } from "node:child_process";
+import { fork, spawn } from "node:child_process";
 import { mkdtempSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
@@ -40,6 +40,28 @@ export function conv(
     child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
     child.on("error", reject).on("close", (code) => resolve({ code, stdout, stderr }));
   });
+}
+
+/**
+ * As `conv`, but all calls, one after the other, in one process: for the many that end as soon as the arguments or files are read.
+ * Starting Node is most of what they would take.
+ */
+export function inOneProcess(): (args: readonly string[], cwd: string) => Promise<Result> {
+  const child = fork(fileURLToPath(new URL("again.ts", import.meta.url)), {
+    env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined, CONV_DEVICE: "cpu" },
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+    execArgv: [],
+  });
+  afterAll(() => void child.kill());
+  return (args, cwd) =>
+    new Promise((resolve, reject) => {
+      const ended = (code: number | null) => reject(new Error(`conv ${args.join(" ")} ended the process with code ${code}`));
+      child.once("exit", ended).once("message", (result) => {
+        child.off("exit", ended);
+        resolve(result as Result);
+      });
+      child.send({ args, cwd });
+    });
 }
 
 /** An empty folder, gone after the tests of the file. */

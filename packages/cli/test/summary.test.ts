@@ -1,14 +1,15 @@
-// `conv summary` as a process: the table, and the JSON that scripts read.
+// `conv summary`: the table, and the JSON that scripts read.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { conv, folder, list, onCpu } from "./run.ts";
+import { conv, folder, inOneProcess, list, onCpu } from "./run.ts";
 
 const cwd = folder();
+const again = inOneProcess();
 
 const json = async (...args: string[]) => {
-  const { code, stdout, stderr } = await conv(["summary", ...args, "--format", "json"], cwd);
+  const { code, stdout, stderr } = await again(["summary", ...args, "--format", "json"], cwd);
   expect({ code, stderr }).toEqual({ code: 0, stderr: args.includes("--threads") ? onCpu(1) : "" });
   return JSON.parse(stdout);
 };
@@ -64,7 +65,7 @@ describe("conv summary", { timeout: 60_000 }, () => {
   });
 
   it("folds the tree, counts as it is told, and counts gradients", async () => {
-    const { stdout } = await conv(["summary", "resnet50", "--depth", "1", "--convention", "torchinfo", "--backward"], cwd);
+    const { stdout } = await again(["summary", "resnet50", "--depth", "1", "--convention", "torchinfo", "--backward"], cwd);
     const lines = stdout.split("\n");
     expect(lines[2].split(/ {2,}/)).toEqual(["layer", "parameters", "MACs (torchinfo)", "MACs dx", "MACs dw"]);
     expect(lines.slice(4, 13).map((l) => l.split(/ {2,}/)[0])).toEqual([
@@ -95,25 +96,25 @@ describe("conv summary", { timeout: 60_000 }, () => {
     const { memory } = await json("resnet18", "--input", "3x32x32");
     expect(memory.training).toBeNull();
     expect(memory.inference.parameters).toBe(4 * 11_689_512);
-    const { stdout } = await conv(["summary", "resnet18", "--input", "3x32x32", "--depth", "1"], cwd);
+    const { stdout } = await again(["summary", "resnet18", "--input", "3x32x32", "--depth", "1"], cwd);
     expect(stdout).toContain(
       "no training at batch 1: layer4.0.bn1: batchNorm2d: statistics of a batch need\n  more than one value a channel, input 1×512×1×1 has 1\n",
     );
   });
 
   it("writes comma-separated values, Markdown and pages", async () => {
-    const csv = await conv(["summary", "lenet5", "--format", "csv"], cwd);
+    const csv = await again(["summary", "lenet5", "--format", "csv"], cwd);
     expect(csv.stdout.split("\r\n").map((l) => l.split(",")[0])).toEqual(
       ["layer", "c1", "s2", "c3", "s4", "c5", "f6", "output", "total", "\n"].slice(0, 9).concat(""),
     );
-    const markdown = await conv(["summary", "lenet5", "--format", "markdown", "--out", "lenet5.md"], cwd);
+    const markdown = await again(["summary", "lenet5", "--format", "markdown", "--out", "lenet5.md"], cwd);
     expect(markdown).toEqual({ code: 0, stdout: "", stderr: "" });
     expect(await readFile(join(cwd, "lenet5.md"), "utf8")).toMatch(/^## lenet5, input 1×1×28×28\n\n\| layer /);
     expect(await list(cwd)).toEqual(["lenet5.md"]);
   });
 
   it("draws a page that needs nothing else", async () => {
-    const { code, stdout, stderr } = await conv(["summary", "resnet18", "--format", "html", "--convention", "flops2"], cwd);
+    const { code, stdout, stderr } = await again(["summary", "resnet18", "--format", "html", "--convention", "flops2"], cwd);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toMatch(/^<!doctype html>/);
     expect(stdout.match(/<figure><svg /g)).toHaveLength(11); // each but one for wide pages and for telephones
@@ -160,7 +161,7 @@ describe("conv summary", { timeout: 60_000 }, () => {
       timing.layers.reduce((sum: number, l: { predicted: number }) => sum + l.predicted, 0),
       12,
     );
-    const { stdout } = await conv(["summary", "lenet5", "--predict", "--threads", "1", "--format", "html"], cwd);
+    const { stdout } = await again(["summary", "lenet5", "--predict", "--threads", "1", "--format", "html"], cwd);
     expect(stdout).toContain("<h2>Roofline</h2>");
     expect(stdout).toContain("MACs: N·H·W·K·(C/g)·kh·kw = 1·28·28·6·(1/1)·5·5");
     expect(stdout).toContain('<th scope="row">twice the batch, 2</th>');

@@ -7,14 +7,17 @@ import { gzipSync } from "node:zlib";
 import { decodeSafetensors } from "@conv/layers";
 import { describe, expect, it } from "vitest";
 import { loadDigits } from "../src/digits.ts";
-import { conv, folder, list, onCpu } from "./run.ts";
+import { conv, folder, inOneProcess, list, onCpu } from "./run.ts";
 
 const cwd = folder();
+const again = inOneProcess();
 
 const read = async (file: string) => decodeSafetensors(await readFile(join(cwd, file)));
 const tensors = async (file: string) =>
   [...(await read(file)).state].map(([name, { shape, data }]) => ({ name, shape, data: Buffer.from(data.buffer).toString("base64") }));
-const train = (args = "") => conv(`train lenet5 ${args}`.trim().split(" "), cwd);
+const train = (args = "", run = conv) => run(`train lenet5 ${args}`.trim().split(" "), cwd);
+/** A training that is refused before it begins. */
+const refused = (args: string) => train(args, again);
 
 /** The recipe where nothing is said. */
 const plain = {
@@ -112,14 +115,14 @@ describe("conv train", { timeout: 480_000 }, () => {
 
   it("refuses to go on with other options, or with nothing left to do", async () => {
     const before = await readFile(join(cwd, "half.safetensors"));
-    const refused = async (args = "") => {
-      const { code, stdout, stderr } = await train(`--resume half.safetensors ${args}`);
+    const resumed = async (args = "") => {
+      const { code, stdout, stderr } = await refused(`--resume half.safetensors ${args}`);
       expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
       return stderr;
     };
-    expect(await refused("--batch 64 --epochs 2")).toBe("error: half.safetensors: it was begun with --batch 50 and can't go on with 64\n");
-    expect(await refused("--optimizer adam")).toBe("error: half.safetensors: it was begun with --optimizer sgd and can't go on with adam\n");
-    expect(await refused()).toBe("error: half.safetensors: it has had 1 of 1 epochs; --epochs 2 or more goes on\n");
+    expect(await resumed("--batch 64 --epochs 2")).toBe("error: half.safetensors: it was begun with --batch 50 and can't go on with 64\n");
+    expect(await resumed("--optimizer adam")).toBe("error: half.safetensors: it was begun with --optimizer sgd and can't go on with adam\n");
+    expect(await resumed()).toBe("error: half.safetensors: it has had 1 of 1 epochs; --epochs 2 or more goes on\n");
     expect(await readFile(join(cwd, "half.safetensors"))).toEqual(before);
   });
 
@@ -146,11 +149,11 @@ describe("conv train", { timeout: 480_000 }, () => {
     if (stopped.code === 130) expect((await train("--resume part.safetensors")).code).toBe(0);
     expect(await tensors("part.safetensors")).toEqual(await tensors("every.safetensors"));
     expect((await read("best.safetensors")).metadata.model).toBe("lenet5");
-    const refused = async (args: string) => (await train(`--resume every.safetensors ${args}`)).stderr;
-    expect(await refused("--augment flip")).toBe(
+    const resumed = async (args: string) => (await refused(`--resume every.safetensors ${args}`)).stderr;
+    expect(await resumed("--augment flip")).toBe(
       "error: every.safetensors: it was begun with --augment shift:1,rotate:5,scale,shear,crop:1,flip:0.2,cutout:4 and can't go on with flip\n",
     );
-    expect(await refused("--epochs 3")).toBe("error: every.safetensors: its --schedule one-cycle was made for --epochs 2 and can't go on to 3\n");
+    expect(await resumed("--epochs 3")).toBe("error: every.safetensors: its --schedule one-cycle was made for --epochs 2 and can't go on to 3\n");
   });
 
   it("trains on IDX files, and ends early where nothing gets better", async () => {
@@ -172,21 +175,21 @@ describe("conv train", { timeout: 480_000 }, () => {
     };
     await mkdir(join(cwd, "idx"));
     await write("train", 200, 0, true);
-    expect((await train("--data idx")).stderr).toBe("error: idx/t10k-images-idx3-ubyte: no such file or folder\n");
+    expect((await refused("--data idx")).stderr).toBe("error: idx/t10k-images-idx3-ubyte: no such file or folder\n");
     await write("t10k", 50, 7, false);
     const { stdout } = await conv("train resnet8 --data idx --epochs 4 --lr 1e-9 --patience 1 --json --out fashion.safetensors".split(" "), cwd);
     const { interrupted, epochs, test } = JSON.parse(stdout);
     expect({ interrupted, count: test.count }).toEqual({ interrupted: false, count: 50 });
     expect(epochs.length).toBeLessThanOrEqual(4);
     await writeFile(join(cwd, "idx", "train-labels-idx1-ubyte.gz"), gzipSync(idx([3], new Uint8Array(3))));
-    expect((await train("--data idx")).stderr).toBe("error: idx/train-images-idx3-ubyte: 200×28×28 images do not go with 3 labels\n");
+    expect((await refused("--data idx")).stderr).toBe("error: idx/train-images-idx3-ubyte: 200×28×28 images do not go with 3 labels\n");
   });
 
   it("refuses augmentations that there are not", async () => {
-    expect((await train("--augment blur")).stderr).toBe(
+    expect((await refused("--augment blur")).stderr).toBe(
       'error: unknown augmentation "blur"; there are shift, crop, flip, rotate, scale, shear, cutout\n',
     );
-    expect((await train("--augment shift:x")).stderr).toBe('error: augmentation "shift:x" has no number after the colon\n');
+    expect((await refused("--augment shift:x")).stderr).toBe('error: augmentation "shift:x" has no number after the colon\n');
   });
 
   it("trains the net of 1998", async () => {

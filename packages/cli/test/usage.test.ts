@@ -7,9 +7,10 @@ import { lenet5, models } from "@conv/layers/models";
 import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
 import packageJson from "../package.json" with { type: "json" };
-import { conv, folder, list } from "./run.ts";
+import { conv, folder, inOneProcess, list } from "./run.ts";
 
 const cwd = folder();
+const again = inOneProcess();
 let files: string[];
 beforeAll(async () => {
   const save = (name: string, data: Uint8Array | string) => writeFile(join(cwd, name), data);
@@ -152,7 +153,7 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
 
 describe("a mistake ends with one line, exit code 2 and nothing written", () => {
   it.for(mistakes)("conv %s", { timeout: 30_000 }, async ([args, message]) => {
-    const { code, stdout, stderr } = await conv(args.split(" "), cwd);
+    const { code, stdout, stderr } = await again(args.split(" "), cwd);
     expect(stderr).toBe(`error: ${message}\n`);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     expect(await list(cwd)).toEqual(files);
@@ -164,7 +165,7 @@ describe("help", { timeout: 60_000 }, () => {
     "of %s has examples",
     { timeout: 30_000 },
     async (command) => {
-      const { code, stdout, stderr } = await conv([command, "--help"], cwd);
+      const { code, stdout, stderr } = await again([command, "--help"], cwd);
       expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
       expect(stdout).toMatch(new RegExp(`^Usage: conv ${command} .*\\n[\\s\\S]*\\nExamples:\\n  \\$ conv ${command} `));
     },

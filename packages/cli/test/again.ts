@@ -1,0 +1,20 @@
+// Runs the command again and again in one process, as asked by messages: `inOneProcess` of run.ts starts it.
+
+interface Asked {
+  readonly args: readonly string[];
+  readonly cwd: string;
+}
+
+let runs = 0;
+for (const emitter of [process, process.stdout, process.stderr]) emitter.setMaxListeners(0); // each run adds its own
+
+process.on("message", async ({ args, cwd }: Asked) => {
+  process.chdir(cwd);
+  process.argv.splice(2, process.argv.length, ...args);
+  process.exitCode = undefined;
+  const said = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const)
+    Object.assign(process[name], { write: (text: string | Uint8Array) => ((said[name] += text), true) });
+  await import(`../src/main.ts?${runs++}`); // another address: evaluated anew, while all that it imports stays loaded
+  process.send?.({ code: process.exitCode ?? 0, ...said });
+});
