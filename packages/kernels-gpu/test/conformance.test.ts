@@ -8,6 +8,6 @@ import { asCore, asHardware } from "./disguised.ts";
 // Sums of the GPU are not yet taken in blocks.
 const except = ["cases", "drawn", "sums"] as const;
 
-testBackend("gpu", async () => createGpu({ gpu: await softwareGpu() }), { except });
+testBackend("gpu", async () => createGpu({ gpu: await softwareGpu() }), { except, every: 4 });
 testBackend("gpu, with the kernels of hardware", async () => createGpu({ gpu: asHardware(await softwareGpu()) }), { except });
-testBackend("gpu, on the core of WebGPU", async () => createGpu({ gpu: asHardware(asCore(await softwareGpu())) }), { except });
+testBackend("gpu, on the core of WebGPU", async () => createGpu({ gpu: asHardware(asCore(await softwareGpu())) }), { except, every: 4 });

@@ -4,7 +4,7 @@ import { caseInputs, type CaseData } from "@conv/ops/cases";
 import { hostArray, type HostArray, type Spec } from "@conv/tensor";
 
 /** A seed from a text: FNV-1a. */
-function seedOf(text: string): number {
+export function seedOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   return hash;

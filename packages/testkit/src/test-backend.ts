@@ -1,7 +1,7 @@
 // The conformance suite: everything the contract of a back end promises, in one call.
 
 import type { Backend } from "@conv/tensor";
-import { afterAll, beforeAll, describe } from "vitest";
+import { afterAll, beforeAll, describe, inject } from "vitest";
 import { aliasingSuite } from "./suite/aliasing.ts";
 import { bufferSuite } from "./suite/buffers.ts";
 import { caseSuite } from "./suite/cases.ts";
@@ -29,6 +29,13 @@ const SUITES = {
   tensors: tensorSuite,
 };
 
+declare module "vitest" {
+  interface ProvidedContext {
+    /** Whether every back end runs the whole suite. Unless it is so, those that say how much run a share. */
+    fullConformance: boolean;
+  }
+}
+
 /** A part of the suite. */
 export type SuiteName = keyof typeof SUITES;
 
@@ -36,15 +43,19 @@ export type SuiteName = keyof typeof SUITES;
  * Registers the whole suite for a back end, in a Vitest file: `testBackend("cpu", createCpu)`. It
  * makes one back end for most tests, and a few more for those that misuse theirs. A back end that takes
  * long divides the suite among several files, which run at once: `only` some parts in one, all `except` these in another.
+ * One that differs little from another that runs all of them runs one in `every` of the tests that are many (cases, drawn geometries, graphs
+ * and long sums), unless `pnpm test` is told otherwise by CONFORMANCE=full.
  */
 export function testBackend(
   name: string,
   create: () => Backend | Promise<Backend>,
-  { only, except = [] }: { only?: readonly SuiteName[]; except?: readonly SuiteName[] } = {},
+  { only, except = [], every = 1 }: { only?: readonly SuiteName[]; except?: readonly SuiteName[]; every?: number } = {},
 ): void {
   describe(name, { timeout: 60_000 }, () => {
     let backend: Backend;
     const device: Device = {
+      name,
+      every: inject("fullConformance") ? 1 : every,
       get backend() {
         return backend;
       },

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { decodeCheckpoint, encodeSafetensors } from "@conv/layers";
 import { saveFile } from "@conv/layers/node";
 import { serve } from "@conv/testkit/browser";
+import { bin, run as program } from "../workspace.ts";
 import { bombs } from "./bombs.ts";
 import { runConv, type Ended } from "./child.ts";
 import { judges, type Judged } from "./judges.ts";
@@ -250,7 +251,31 @@ const soak: Hunt = {
   },
 };
 
-export const hunts: readonly Hunt[] = [...judges.map((judged, i) => fuzzed(judged, [6, 3, 6][i])), unpacking, kills, durability, exits, odd, soak];
+const conformance: Hunt = {
+  name: "conformance",
+  what: "all of the conformance suite on every variant of the back ends, of which the suite runs a share",
+  share: 12,
+  most: 1,
+  async run({ count, fault }) {
+    const projects = ["@conv/testkit", "@conv/kernels-cpu", "@conv/kernels-gpu", "browser*"].map((name) => `--project=${name}`);
+    const files = ["deferred", "conformance", "simd256", "browser/test/cpu", "browser/gpu/gpu"];
+    const limits = ["--testTimeout=60000", "--hookTimeout=300000"];
+    const { code, stdout, stderr } = await program(bin("vitest"), ["run", ...limits, ...projects, ...files], { env: { CONFORMANCE: "full" } });
+    if (code !== 0) fault(`vitest ended with code ${code}: ${`${stdout}${stderr}`.slice(-4000)}`);
+    count();
+  },
+};
+
+export const hunts: readonly Hunt[] = [
+  ...judges.map((judged, i) => fuzzed(judged, [6, 3, 6][i])),
+  unpacking,
+  kills,
+  durability,
+  exits,
+  odd,
+  soak,
+  conformance,
+];
 
 export interface Outcome {
   readonly name: string;

@@ -6,21 +6,22 @@ import { graphOf, input, node, optimise, vjp, type Graph } from "@conv/tensor";
 import { describe, it } from "vitest";
 import { check } from "../check.ts";
 import { drawAll } from "../data.ts";
-import { inputsOf, specsOf, type Device } from "./device.ts";
+import { inputsOf, share, specsOf, type Device } from "./device.ts";
 
 /** Registers the cases of @conv/ops. */
 export function caseSuite(device: Device): void {
   describe("cases", () => {
-    for (const c of cases) {
+    for (const c of share(device, cases, ({ op }) => op.name)) {
       const { name, inputs, data } = c;
       it(name, () => check(device.backend, forward(c), drawAll(inputs, data, name)));
     }
   });
   describe("gradients of the cases", () => {
-    for (const c of cases) {
+    const all = cases.flatMap((c) => {
       const graph = backward(c);
-      if (!graph) continue;
-      const { name, inputs, data } = c;
+      return graph ? [{ ...c, graph }] : [];
+    });
+    for (const { name, inputs, data, graph } of share(device, all, ({ op }) => op.name)) {
       const cotangents = specsOf(graph).slice(inputs.length);
       it(name, () => check(device.backend, graph, [...drawAll(inputs, data, name), ...inputsOf(cotangents, `${name}, cotangent`)]));
     }

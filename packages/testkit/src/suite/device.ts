@@ -2,12 +2,23 @@
 
 import type { CaseData } from "@conv/ops/cases";
 import { trace, type Backend, type Graph, type HostArray, type Spec, type Value } from "@conv/tensor";
-import { draw } from "../data.ts";
+import { draw, seedOf } from "../data.ts";
 
 /** The back end under test: one that lives as long as the suite, and more of them for tests that break theirs. */
 export interface Device {
+  readonly name: string;
   readonly backend: Backend;
+  /** Of the tests of each kind, one in so many runs: 1 for all. */
+  readonly every: number;
   fresh(): Promise<Backend>;
+}
+
+/** One in `every` of each group, and at least one; the names of the device and of the group decide where to begin. */
+export function share<T>({ name, every }: Device, all: readonly T[], groupOf: (item: T) => string): T[] {
+  return [...Map.groupBy(all, groupOf)].flatMap(([group, items]) => {
+    const first = (seedOf(`${name}, ${group}`) >>> 0) % Math.min(every, items.length);
+    return items.filter((_, i) => i % every === first);
+  });
 }
 
 /** Values for the inputs of a graph: `fills` by position, normal where there is none. */

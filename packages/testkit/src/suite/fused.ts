@@ -40,7 +40,7 @@ import {
 import { optimise, type Value } from "@conv/tensor";
 import { describe, it } from "vitest";
 import { check } from "../check.ts";
-import { graphOfShapes, inputsOf, specsOf, type Device } from "./device.ts";
+import { graphOfShapes, inputsOf, share, specsOf, type Device } from "./device.ts";
 
 type Fused = [name: string, shapes: number[][], fn: (...xs: Value[]) => Value | readonly Value[]];
 
@@ -265,13 +265,13 @@ const gradients: readonly Fused[] = [
 /** Registers graphs of several nodes. */
 export function fusedSuite(device: Device): void {
   describe("graphs", () => {
-    for (const [name, shapes, fn] of graphs) {
+    for (const [name, shapes, fn] of share(device, graphs, () => "graphs")) {
       const graph = graphOfShapes(shapes, fn);
       it(name, () => check(device.backend, graph, inputsOf(specsOf(graph), name)));
     }
   });
   describe("gradients of graphs", () => {
-    for (const [name, shapes, fn] of gradients) {
+    for (const [name, shapes, fn] of share(device, gradients, () => "gradients")) {
       const graph = optimise(graphOfShapes(shapes, fn));
       it(name, () => check(device.backend, graph, inputsOf(specsOf(graph), name)));
     }

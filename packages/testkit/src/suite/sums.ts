@@ -18,7 +18,7 @@ import { hostArray, node, sizeOf, spec, trace, type Graph, type HostArray, type 
 import { describe, expect, it } from "vitest";
 import { check, runOnce } from "../check.ts";
 import { drawAll } from "../data.ts";
-import { graphOfShapes, specsOf, type Device } from "./device.ts";
+import { graphOfShapes, share, specsOf, type Device } from "./device.ts";
 
 type Long = [name: string, shapes: number[][], fn: (...xs: Value[]) => Value | readonly Value[]];
 
@@ -76,13 +76,13 @@ const inputsOf = (graph: Graph, kind: (u: number, i: number) => number, scales: 
 /** Registers the tests of long sums. */
 export function sumSuite(device: Device): void {
   describe("long sums", () => {
-    for (const [name, shapes, fn] of [...products, ...others])
+    for (const [name, shapes, fn] of share(device, [...products, ...others], () => "sums"))
       it(name, async () => {
         const graph = graphOfShapes(shapes, fn);
         for (const [, kind] of kinds) await check(device.backend, graph, inputsOf(graph, kind));
       });
 
-    for (const [name, shapes, fn] of products)
+    for (const [name, shapes, fn] of share(device, products, () => "sums of products"))
       it(`${name}, at both ends of the range`, async () => {
         const graph = graphOfShapes(shapes, fn);
         await check(
