@@ -5,7 +5,7 @@ interface Asked {
   readonly cwd: string;
 }
 
-let runs = 0;
+const state = { runs: 0 };
 for (const emitter of [process, process.stdout, process.stderr]) emitter.setMaxListeners(0); // each run adds its own
 
 process.on("message", async ({ args, cwd }: Asked) => {
@@ -15,6 +15,6 @@ process.on("message", async ({ args, cwd }: Asked) => {
   const said = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const)
     Object.assign(process[name], { write: (text: string | Uint8Array) => ((said[name] += text), true) });
-  await import(`../src/main.ts?${runs++}`); // another address: evaluated anew, while all that it imports stays loaded
+  await import(`../src/main.ts?${state.runs++}`); // another address: evaluated anew, while all that it imports stays loaded
   process.send?.({ code: process.exitCode ?? 0, ...said });
 });
