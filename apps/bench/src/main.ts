@@ -3,7 +3,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { setFlagsFromString } from "node:v8";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { benchLayers } from "./bench-layers.ts";
 import { benchNetworks } from "./bench-networks.ts";
 import { benchTrain } from "./bench-train.ts";
@@ -46,7 +46,7 @@ interface NetworksFlags extends Shared {
 const program = new Command("bench")
   .description("Measures Conv against other libraries. Every answer is verified before it counts.")
   .showHelpAfterError("(--help shows the options)")
-  .exitOverride(({ exitCode }) => process.exit(exitCode && 2));
+  .exitOverride();
 
 program
   .command("layers")
@@ -138,8 +138,9 @@ Examples:
 addFit(program, { whole, count, oneOf });
 
 await program.parseAsync().catch((error: unknown) => {
-  say(error instanceof Error ? error.message : String(error));
-  process.exitCode = 2;
+  const done = error instanceof CommanderError; // it has said all
+  if (!done) say(error instanceof Error ? error.message : String(error));
+  process.exitCode = done && error.exitCode === 0 ? 0 : 2;
 });
 
 async function layers(options: LayersFlags): Promise<void> {

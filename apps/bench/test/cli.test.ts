@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { inOneProcess } from "@conv/testkit/processes";
 import { afterAll, expect, test, vi } from "vitest";
 import type { NetworkResult, Result, TrainResult } from "../src/report/result.ts";
 
@@ -13,11 +14,13 @@ vi.setConfig({ testTimeout: 120_000 }); // processes that start processes, on a 
 const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "conv-bench-"));
 afterAll(() => rmSync(folder, { recursive: true }));
+/** Help and refusals: all in one process. */
+const ask = inOneProcess(new URL("../src/main.ts", import.meta.url), { COLUMNS: "100" });
 const bench = (...args: string[]) => spawnSync(process.execPath, [main, ...args], { encoding: "utf8", env: { ...process.env, COLUMNS: "100" } });
 
-test("--help lists options and examples", () => {
-  const { status, stdout } = bench("layers", "--help");
-  expect(status).toBe(0);
+test("--help lists options and examples", async () => {
+  const { code, stdout } = await ask(["layers", "--help"]);
+  expect(code).toBe(0);
   for (const option of [
     "--device",
     "--in",
@@ -39,7 +42,9 @@ test("--help lists options and examples", () => {
     "Examples:",
   ])
     expect(stdout).toContain(option);
-  expect(bench("--help").stdout).toContain("layers");
+  const all = bench("--help");
+  expect(all.status).toBe(0);
+  expect(all.stdout).toContain("layers");
 });
 
 test.each([
@@ -64,9 +69,9 @@ test.each([
     "ort-node does not run in a browser: conv-f16, ort-web, tfjs-webgpu, jax-js do",
   ],
   [["layers", "--set", "vgg"], "error: option '--set <name>' argument 'vgg' is invalid. Allowed choices are resnet, deepbench, onednn, all."],
-])("%j is refused in one line", (args, message) => {
-  const { status, stdout, stderr } = bench(...args);
-  expect(status).toBe(2);
+])("%j is refused in one line", async (args, message) => {
+  const { code, stdout, stderr } = await ask(args);
+  expect(code).toBe(2);
   expect(stdout).toBe("");
   expect(stderr.split("\n")[0]).toBe(message);
 });
@@ -113,6 +118,11 @@ test.each(["forward", "gradInput", "gradWeight"])("a real run, %s: figures as JS
   expect(page).toContain("depthwise 3×3 512@14");
   expect(page).toContain("FLOP a byte, if operands and result are moved once");
   expect(page).not.toMatch(/<(script|link|img)\b|(?:src|href)="(?!#)/);
+});
+
+test("a refusal ends the process with code 2", () => {
+  expect(bench("layers", "--over", "0").status).toBe(2);
+  expect(bench("layers", "--in", "browser").status).toBe(2);
 });
 
 test("a set in pieces: what is left is said, and the pieces are shown as one", () => {

@@ -1,23 +1,18 @@
 // Runs the command as a user does: a process of its own, from the sources, in a folder of its own.
 
-import { fork, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { mkdtempSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { inOneProcess as sharedProcess, type Result } from "@conv/testkit/processes";
 import { afterAll } from "vitest";
 
 const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url));
 
 /** What is said on standard error before anything is computed. */
 export const onCpu = (threads = availableParallelism()): string => `on the CPU: ${threads === 1 ? "one thread" : `${threads} threads`}\n`;
-
-export interface Result {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 /** Starts `conv …args`, on the CPU unless `env` has another device; `onStdout` sees everything written so far and may send signals. */
 export function conv(
@@ -42,27 +37,9 @@ export function conv(
   });
 }
 
-/**
- * As `conv`, but all calls, one after the other, in one process: for the many that end as soon as the arguments or files are read.
- * Starting Node is most of what they would take.
- */
-export function inOneProcess(): (args: readonly string[], cwd: string) => Promise<Result> {
-  const child = fork(fileURLToPath(new URL("again.ts", import.meta.url)), {
-    env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined, CONV_DEVICE: "cpu" },
-    stdio: ["ignore", "ignore", "inherit", "ipc"],
-    execArgv: [],
-  });
-  afterAll(() => void child.kill());
-  return (args, cwd) =>
-    new Promise((resolve, reject) => {
-      const ended = (code: number | null) => reject(new Error(`conv ${args.join(" ")} ended the process with code ${code}`));
-      child.once("exit", ended).once("message", (result) => {
-        child.off("exit", ended);
-        resolve(result as Result);
-      });
-      child.send({ args, cwd });
-    });
-}
+/** As `conv`, but all calls in one process: for the many that end as soon as the arguments or files are read. */
+export const inOneProcess = () =>
+  sharedProcess(new URL("../src/main.ts", import.meta.url), { NO_COLOR: "1", FORCE_COLOR: undefined, CONV_DEVICE: "cpu" });
 
 /** An empty folder, gone after the tests of the file. */
 export function folder(): string {

@@ -1,10 +1,11 @@
-// Runs the command again and again in one process, as asked by messages: `inOneProcess` of run.ts starts it.
+// Runs a program's main module again and again in one process, as asked by messages: `inOneProcess` starts it.
 
 interface Asked {
   readonly args: readonly string[];
   readonly cwd: string;
 }
 
+const main = process.argv[2];
 const state = { runs: 0 };
 for (const emitter of [process, process.stdout, process.stderr]) emitter.setMaxListeners(0); // each run adds its own
 
@@ -15,6 +16,6 @@ process.on("message", async ({ args, cwd }: Asked) => {
   const said = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const)
     Object.assign(process[name], { write: (text: string | Uint8Array) => ((said[name] += text), true) });
-  await import(`../src/main.ts?${state.runs++}`); // another address: evaluated anew, while all that it imports stays loaded
+  await import(`${main}?${state.runs++}`); // another address: evaluated anew, while all that it imports stays loaded
   process.send?.({ code: process.exitCode ?? 0, ...said });
 });
