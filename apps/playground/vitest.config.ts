@@ -7,7 +7,7 @@ export default defineConfig({
     name: "@conv/playground",
     include: ["test/*.test.ts"],
     globalSetup: "test/site.ts",
-    testTimeout: 120_000,
+    testTimeout: 240_000,
     hookTimeout: 120_000,
     fileParallelism: false,
   },

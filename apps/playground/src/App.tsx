@@ -54,6 +54,11 @@ function Frame() {
           </h1>
           <p>{t.intros[page]}</p>
         </div>
+        {address.unknown !== undefined && (
+          <p className="notice bad" role="alert" data-testid="no-page">
+            {t.noSuchPage(address.unknown)}
+          </p>
+        )}
         {page === "digits" ? <DigitsPage /> : <ArithmeticPage />}
       </main>
     </>

@@ -12,6 +12,7 @@ import "./styles/digits.css";
 import "./styles/inspector.css";
 import "./styles/network.css";
 import "./styles/training.css";
+import "./styles/modes.css";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./App.tsx";

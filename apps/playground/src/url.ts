@@ -10,6 +10,8 @@ export type Page = (typeof PAGES)[number];
 export interface Address {
   readonly page: Page;
   readonly params: ReadonlyMap<string, string>;
+  /** The name in the address where that is no page: the first page stands in for it. */
+  readonly unknown?: string;
 }
 
 /** Parameters that belong to the whole app and stay when the page changes. */
@@ -17,7 +19,9 @@ const SHARED = ["lang", "theme"];
 
 export function parseAddress(hash: string): Address {
   const [path = "", query = ""] = hash.replace(/^#\/?/, "").split("?", 2);
-  return { page: PAGES.find((p) => p === path) ?? "digits", params: new Map(new URLSearchParams(query)) };
+  const params = new Map(new URLSearchParams(query));
+  const page = PAGES.find((p) => p === path);
+  return page || path === "" ? { page: page ?? PAGES[0], params } : { page: PAGES[0], params, unknown: path };
 }
 
 export function formatAddress({ page, params }: Address): string {

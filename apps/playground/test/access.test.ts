@@ -73,7 +73,7 @@ test("without shared memory it runs on one thread, says so, and learns", async (
   await settled(page);
   expect(await page.evaluate(() => crossOriginIsolated)).toBe(false);
   await page.getByTestId("one-thread").waitFor();
-  await page.getByRole("button", { name: /^Train/ }).click();
+  await page.getByRole("button", { name: /^Train 5 more/ }).click();
   await page.waitForFunction(() => Number(document.querySelector("[data-testid=images]")?.textContent?.replace(/\D/g, "")) >= 640);
 });
 

@@ -2,10 +2,24 @@
 
 import { convGeometry } from "@conv/ops";
 import { spec } from "@conv/tensor";
+import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
 import { browse } from "./browse.ts";
 
 const { open } = browse();
+
+const numberOf = (text: string | undefined): number => Number(text?.replaceAll(/[()=]/g, "").replaceAll("−", "-"));
+
+/** What related cells show: x·w and the product. */
+async function products(page: Page, side: string): Promise<{ x: number; w: number; product: number }[]> {
+  const texts = await page
+    .locator(`[data-side="${side}"] [data-related]`)
+    .evaluateAll((cells) => cells.map((c) => [...c.querySelectorAll("text")].map((t) => t.textContent)));
+  return texts.map(([factors, result]) => {
+    const [x, w] = String(factors).split("·").map(numberOf);
+    return { x, w, product: numberOf(String(result)) };
+  });
+}
 
 describe.each([
   { hash: "", x: [7, 7], k: [3, 3], options: { stride: 2, padding: 1 } },
@@ -24,7 +38,7 @@ describe.each([
   },
   { hash: "?input=5&kernel=4&stride=1&padLo=0&padHi=0&ic=4&oc=2&groups=2", x: [5, 5], k: [4, 4], options: { groups: 2 }, channels: [4, 2] },
 ] as const)("setup $hash", ({ hash, x, k, options, channels = [1, 1] }) => {
-  test("the output has the size of convGeometry, and each output its window", async () => {
+  test("the output has the size of convGeometry, and each output its window, product by product", async () => {
     const page = await open(`#/arithmetic${hash}`);
     const { groups = 1 }: { groups?: number } = options;
     const g = convGeometry(spec([1, channels[0], ...x]), spec([channels[1], channels[0] / groups, ...k]), options);
@@ -35,34 +49,54 @@ describe.each([
     expect(h.endsWith(`= ${g.output[0]}`) && w.endsWith(`= ${g.output[1]}`)).toBe(true);
 
     await output.last().hover();
-    expect(await page.locator('[data-side="wide"] [data-related]').count()).toBe((channels[0] / groups) * g.kernel[0] * g.kernel[1]);
+    const shown = await products(page, "wide");
+    expect(shown).toHaveLength((channels[0] / groups) * g.kernel[0] * g.kernel[1]);
+    for (const { x, w, product } of shown) expect(product).toBe(x * w + 0);
     const sum = (await page.getByTestId("equation").textContent()) ?? "";
     const [, terms, total] = /= (.*) = (−?\d+)$/.exec(sum) ?? [];
-    const value = terms
-      .split(" + ")
-      .reduce((s, term) => s + term.split("·").reduce((p, v) => p * Number(v.replace(/[()]/g, "").replace("−", "-")), 1), 0);
-    expect(value).toBe(Number(total.replace("−", "-")));
+    const value = terms.split(" + ").reduce((s, term) => s + term.split("·").reduce((p, v) => p * numberOf(v), 1), 0);
+    expect(value).toBe(numberOf(total));
+    expect(shown.reduce((s, { product }) => s + product, 0)).toBe(value);
     expect(await output.last().textContent()).toBe(total);
   });
 });
 
-test("an input cell shows the outputs it goes into; the same pairs as the other way round", async () => {
-  const page = await open("#/arithmetic?input=3&kernel=2&stride=1&padLo=1&padHi=0");
-  const related = (side: string) =>
-    page.locator(`[data-side="${side}"] [data-related]`).evaluateAll((cells) => cells.map((c) => Number(c.getAttribute("data-cell"))));
-  const pairs = async (from: string, to: string) => {
-    const found: string[] = [];
-    const cells = page.locator(`[data-side="${from}"] [role=gridcell]`);
-    for (let i = 0; i < (await cells.count()); i++) {
-      await cells.nth(i).dispatchEvent("pointerover", { pointerType: "mouse", bubbles: true });
-      for (const other of await related(to)) found.push(from === "wide" ? `${i} ${other}` : `${other} ${i}`);
+test.each(["input=3&kernel=2&stride=1&padLo=1&padHi=0", "transposed=1&input=3&kernel=2&stride=1"])(
+  "%s: products from either side; those of an output add up to it",
+  async (setup) => {
+    const page = await open(`#/arithmetic?${setup}`);
+    const transposed = setup.startsWith("transposed");
+    const [input, output] = transposed ? ["narrow", "wide"] : ["wide", "narrow"];
+    const cells = (side: string) => page.locator(`[data-side="${side}"] [role=gridcell]`);
+    const point = (side: string, i: number) => cells(side).nth(i).dispatchEvent("pointerover", { pointerType: "mouse", bubbles: true });
+    const values = async (side: string) => (await cells(side).allTextContents()).map(numberOf);
+    const pairs = async (from: string, to: string) => {
+      const found: string[] = [];
+      for (let i = 0; i < (await cells(from).count()); i++) {
+        await point(from, i);
+        const others = await page.locator(`[data-side="${to}"] [data-related]`).evaluateAll((list) => list.map((c) => c.getAttribute("data-cell")));
+        const shown = await products(page, to);
+        others.forEach((other, k) =>
+          found.push(`${from === input ? `${i} ${other}` : `${other} ${i}`} ${shown[k].x}·${shown[k].w} ${shown[k].product}`),
+        );
+      }
+      return found.toSorted();
+    };
+    await point(output, 0); // so that no output shows a product
+    const [sums, inputs] = [await values(output), await values(input).then(async () => (await point(input, 0), values(input)))];
+    expect(inputs[transposed ? 0 : 5]).not.toBe(0);
+    const forward = await pairs(input, output);
+    expect(await pairs(output, input)).toEqual(forward);
+    const added = sums.map(() => 0);
+    for (const pair of forward) {
+      const [, to, factors, product] = pair.split(" ");
+      const [x, w] = factors.split("·").map(Number);
+      expect(Number(product)).toBe(x * w + 0);
+      added[Number(to)] += Number(product);
     }
-    return found.toSorted();
-  };
-  const forward = await pairs("narrow", "wide");
-  expect(forward).toHaveLength(9 * 4);
-  expect(await pairs("wide", "narrow")).toEqual(forward);
-});
+    expect(added).toEqual(sums);
+  },
+);
 
 test("steps by buttons, arrow keys, slider and play; the address follows", async () => {
   const page = await open("#/arithmetic");
@@ -83,17 +117,47 @@ test("steps by buttons, arrow keys, slider and play; the address follows", async
   expect(await step()).toBe("Step 16 of 16");
 });
 
-test("parameters are set by keyboard; back undoes; what does not fit says why", async () => {
-  const page = await open("#/arithmetic");
-  const groups = page.getByLabel("Groups");
+test("nothing is clamped: what is too large for the picture has its numbers, by link and by typing", async () => {
+  const page = await open("#/arithmetic?input=224&kernel=7&stride=2&padLo=3&padHi=3&ic=3&oc=64");
+  await page.getByText("This is larger than the picture can show (input up to 12, output channels up to 4).").waitFor();
+  expect(await page.getByTestId("size").textContent()).toContain("= 112");
+  const numbers = await page.getByTestId("numbers").textContent();
+  for (const text of ["1×3×224×224 ∗ 64×3×7×7 → 1×64×112×112", "9,408 weights", "118,013,952"]) expect(numbers).toContain(text);
+  const box = page.getByRole("spinbutton", { name: "Input", exact: true });
+  expect(await box.inputValue()).toBe("224");
+  await page.getByRole("button", { name: "Strided" }).click();
+  await page.locator('[data-side="narrow"]').waitFor();
+  await box.fill("300");
+  await page.getByTestId("too-large").waitFor();
+  expect(page.url()).toContain("input=300");
+  await box.fill("99999"); // no size at all: the box says so, and shows what is used once it is left
+  await page.getByText("A whole number from 1 to 16384. 300 is used.").waitFor();
+  await box.blur();
+  expect(await box.inputValue()).toBe("300");
+  await page.evaluate(() => (location.hash = "#/arithmetic?kernel=lots&groups=__proto__"));
+  await page.getByText("Kernel: the link says “lots”, which this page cannot use. It uses 3.").waitFor();
+  await page.getByText("Groups: the link says “__proto__”, which this page cannot use. It uses 1.").waitFor();
+});
+
+test("what does not fit says why, keeps the last picture, and is mended by one click; back undoes", async () => {
+  const page = await open("#/arithmetic?ic=4&oc=4&groups=2&lang=zh");
+  const groups = page.getByLabel("分组");
   await groups.focus();
   await page.keyboard.press("ArrowUp");
-  expect(await page.getByRole("alert").textContent()).toContain("conv: 1 input channels do not divide into 2 groups");
+  await page.getByRole("alert").filter({ hasText: "4 个通道不能平均分成 3 组" }).waitFor();
+  expect(await page.locator('[data-side="narrow"] [role=gridcell]').count()).toBe(64);
+  await page.getByRole("button", { name: "把分组设为 4" }).click();
+  expect(await page.getByRole("alert").count()).toBe(0);
+  expect(await groups.inputValue()).toBe("4");
   await page.goBack();
+  await page.getByRole("button", { name: "回到上一组可用的参数" }).click();
+  expect(await page.getByRole("alert").count()).toBe(0);
+
+  await page.evaluate(() => (location.hash = "#/arithmetic?input=3&kernel=5&dilation=2&lang=en"));
+  await page.getByText("Along the height, the kernel covers 9 cells, but the padded input has 5.").waitFor();
+  await page.getByRole("button", { name: "Set Dilation to 1" }).click();
   await page.locator('[data-side="narrow"]').waitFor();
   expect(await page.getByRole("alert").count()).toBe(0);
-  await page.goForward();
-  await page.getByRole("alert").waitFor();
   await page.getByRole("button", { name: "Uneven" }).click();
   expect(await page.getByLabel("Padding, top").inputValue()).toBe("2");
   await page.getByLabel("Same for height and width").check();
@@ -112,12 +176,17 @@ test("cells are walked by arrow keys, and Enter makes one the step", async () =>
   expect(page.url()).toContain("step=5");
 });
 
-test("transposed: an input cell writes a window; a cropped cell says so; code copies", async () => {
+test("transposed: an input cell writes products; a cropped cell says so; code copies", async () => {
   const page = await open("#/arithmetic?transposed=1&input=3", { permissions: ["clipboard-read", "clipboard-write"] });
-  expect(await page.getByTestId("equation").textContent()).toMatch(/^x\[0, 0, 0\] = \d goes into 4 outputs:/);
+  expect(await page.getByTestId("equation").textContent()).toMatch(
+    /^x\[0, 0, 0\] = [1-9] goes into 4 outputs: [1-9]·\(?−?\d\)? = −?\d+ → y\[0, 0, 0\]/,
+  );
   expect(await page.getByTestId("size").textContent()).toContain("(3 − 1)·2 − 1 − 1 + (3 − 1)·1 + 1 + 0 = 5");
   await page.locator('[data-side="wide"] [role=gridcell]').first().hover();
   expect(await page.getByTestId("equation").textContent()).toContain("cuts off");
   await page.getByRole("button", { name: "Copy the PyTorch code" }).click();
   expect(await page.evaluate(() => navigator.clipboard.readText())).toContain("F.conv_transpose2d(x, w, stride=2, padding=1)");
+  await page.getByRole("button", { name: "Copy a link to this" }).click();
+  await page.getByText("It carries all parameters and the step shown.").waitFor();
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(page.url());
 });

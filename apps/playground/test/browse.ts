@@ -1,7 +1,7 @@
-// A browser for a test file, and pages in it that must stay without errors.
+// Pages in the browser that all test files share, or in one of its own; they must stay without errors.
 
 import { launchBrowser } from "@conv/testkit/browser";
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, inject } from "vitest";
 
 export interface Opened {
@@ -9,12 +9,12 @@ export interface Opened {
   open(hash: string, options?: BrowserContextOptions & { isolated?: boolean }): Promise<Page>;
 }
 
-/** Starts a browser for this file. After each test all its pages are closed, and none may have reported an error. */
-export function browse(): Opened {
+/** Reaches the browser; `own` starts one for this file, which may harm it. After each test all its pages are closed, and none may have reported an error. */
+export function browse({ own = false } = {}): Opened {
   let browser: Browser;
   const errors: string[] = [];
   beforeAll(async () => {
-    browser = await launchBrowser();
+    browser = own ? await launchBrowser() : await chromium.connect(inject("browser"));
   });
   afterEach(async () => {
     await Promise.all(browser.contexts().map((context) => context.close()));
@@ -24,6 +24,7 @@ export function browse(): Opened {
   return {
     async open(hash, { isolated = true, ...options } = {}) {
       const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: "en-US", reducedMotion: "reduce", ...options });
+      context.setDefaultTimeout(40_000); // the machine may have other work
       const page = await context.newPage();
       page.on("pageerror", (error) => errors.push(error.message));
       page.on("console", (message) => message.type() === "error" && errors.push(message.text()));

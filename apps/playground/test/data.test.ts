@@ -1,10 +1,19 @@
-// Digits on their way: packed and unpacked, drawn and made like MNIST's, written into addresses.
+// Digits and weights on their way: packed and unpacked, drawn and made like MNIST's, written into addresses.
 
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { DIGIT_PIXELS, loadDigits } from "@conv/cli/digits";
+import { createCpu } from "@conv/kernels-cpu";
+import { createTrainer, encodeSafetensors, initialise, sgd } from "@conv/layers";
 import { expect, test } from "vitest";
 import { packDigits } from "../scripts/digits.ts";
+import { readDigitsAddress } from "../src/digits/choices.ts";
 import { digitDataset, PIXELS, prepare, SIDE, unpackDigits } from "../src/digits/data.ts";
 import { asDigit, decodeDigit, encodeDigit } from "../src/digits/drawing.ts";
+import { readWeights } from "../src/digits/file.ts";
+import { MODEL_NAMES, modelNamed, viewOf } from "../src/digits/models.ts";
+import { readNetwork } from "../src/digits/stages.ts";
+import { packWeights, shippedOf, unpackWeights } from "../src/digits/weights.ts";
 
 const digits = loadDigits();
 const packed = unpackDigits(packDigits(digits));
@@ -63,4 +72,98 @@ test("digits survive the address to sixteen levels; nonsense is none", () => {
   expect(decodeDigit(encodeDigit(real))).toEqual(real);
   expect(encodeDigit(real).length).toBeLessThan(400);
   for (const text of ["", "A", "!!!!", "AAAA", "_".repeat(4000)]) expect(decodeDigit(text)).toBeNull();
+});
+
+const shippedFile = (name: string) => readFileSync(new URL(`../public/${shippedOf(name)?.file}`, import.meta.url));
+const SHIPPED = MODEL_NAMES.filter(shippedOf);
+
+test("the trained weights are small, and the files that they say", () => {
+  expect(SHIPPED).toContain(MODEL_NAMES[0]);
+  const sizes = SHIPPED.map((name) => {
+    const bytes = shippedFile(name);
+    expect(`sha256-${createHash("sha256").update(bytes).digest("base64")}`).toBe(shippedOf(name)?.integrity);
+    return bytes.length;
+  });
+  expect(Math.max(...sizes)).toBeLessThanOrEqual(300_000);
+  expect(sizes.reduce((a, b) => a + b, 0)).toBeLessThanOrEqual(700_000);
+});
+
+test("the trained weights read as many held-out digits as the page says", async () => {
+  const backend = await createCpu();
+  for (const name of SHIPPED) {
+    const model = modelNamed(name);
+    const state = unpackWeights(model, shippedFile(name));
+    const trainer = createTrainer({ backend, model, optimizer: sgd({ lr: 0 }), state });
+    const isSmall = name.startsWith("lenet");
+    // All of them where that is quick; else enough to tell that these are the weights.
+    const count = isSmall ? packed.count - packed.trainCount : 200;
+    const { accuracy } = await trainer.evaluate(digitDataset(packed, viewOf(model), packed.trainCount, count));
+    trainer.dispose();
+    if (isSmall) expect(accuracy).toBeCloseTo(shippedOf(name)?.accuracy ?? Number.NaN, 3);
+    else expect(accuracy).toBeGreaterThan(0.97);
+  }
+  backend.dispose();
+});
+
+test("weights are stored in 8 bits, to half a step of each output's largest; all else in 32", () => {
+  const model = modelNamed("resnet8");
+  const state = initialise(model, 5);
+  const bytes = packWeights(model, state);
+  const back = unpackWeights(model, bytes);
+  for (const [name, { shape, data }] of state) {
+    const row = data.length / shape[0];
+    back.get(name)?.data.forEach((v, i) => {
+      const own = data.subarray(Math.floor(i / row) * row, (Math.floor(i / row) + 1) * row);
+      const step = shape.length > 1 ? own.reduce((most, x) => Math.max(most, Math.abs(x)), 0) / 127 : 0;
+      if (Math.abs(v - data[i]) > step * 0.501) throw new Error(`${name} ${i}: ${v} for ${data[i]}`);
+    });
+  }
+  expect(() => unpackWeights(model, bytes.subarray(1))).toThrow(`weights: ${bytes.length - 1} bytes are not the ${bytes.length} of resnet8`);
+});
+
+test("a file of weights is taken, or refused with its reason", () => {
+  const { traced } = readNetwork(modelNamed("lenet5"));
+  const state = initialise(modelNamed("lenet5"), 1);
+  const taken = readWeights(traced, encodeSafetensors(new Map([...state, ["optimizer/m/c1.weight", { shape: [1], data: new Float32Array(1) }]])));
+  expect(taken instanceof Map && [...taken.keys()]).toEqual([...state.keys()]);
+  const bytes = encodeSafetensors(state);
+  expect(readWeights(traced, bytes.subarray(0, 5))).toEqual({ kind: "notSafetensors" });
+  expect(readWeights(traced, new TextEncoder().encode("no weights at all"))).toEqual({ kind: "notSafetensors" });
+  expect(readWeights(traced, bytes.subarray(0, -1))).toEqual({ kind: "damaged" });
+  expect(readWeights(traced, encodeSafetensors(initialise(modelNamed("resnet8"), 1)))).toEqual({
+    kind: "otherNetwork",
+    missing: "c1.weight",
+    more: 9,
+  });
+  for (const value of [Number.NaN, Infinity]) {
+    const broken = new Map(state).set("c3.bias", { shape: [16], data: new Float32Array(16).fill(value) });
+    expect(readWeights(traced, encodeSafetensors(broken))).toEqual({ kind: "notFinite", name: "c3.bias" });
+  }
+});
+
+test("an address says what the network begins with; names that are none of ours are as if absent", () => {
+  const read = (query: string) => readDigitsAddress(new Map(new URLSearchParams(query)));
+  expect(read("")).toEqual({
+    modelName: "lenet5",
+    unknown: null,
+    device: undefined,
+    beginning: { from: "shipped" },
+    rate: 1e-3,
+    recipe: { optimizer: "Adam", augment: false },
+    own: null,
+  });
+  expect(read("model=lenet5_1998&weights=random&seed=7&lr=0.01&optimizer=SGD&augment=1&device=gpu&own=file")).toEqual({
+    modelName: "lenet5_1998",
+    unknown: null,
+    device: "gpu",
+    beginning: { from: "random", seed: 7 },
+    rate: 0.01,
+    recipe: { optimizer: "SGD", augment: true },
+    own: "file",
+  });
+  for (const name of ["valueOf", "__proto__", "constructor", "toString", "hasOwnProperty", "vgg16", ""])
+    expect(read(`model=${name}&weights=${name}&seed=${name}&lr=${name}&optimizer=${name}&augment=${name}&device=${name}&own=${name}`)).toEqual({
+      ...read(""),
+      unknown: name,
+    });
 });

@@ -1,126 +1,180 @@
-// Every kind of value in every network of digits, taken apart and compared with what the graph computes.
+// Every stage of every network of digits, taken apart and compared with what the CPU computes with trained weights.
 
-import { initialise } from "@conv/layers";
+import { readFileSync } from "node:fs";
+import { createCpu, type CpuBackend } from "@conv/kernels-cpu";
+import { initialise, type State } from "@conv/layers";
 import { models } from "@conv/layers/models";
-import { evaluate, sizeOf, type HostArray, type Spec } from "@conv/tensor";
-import { describe, expect, test } from "vitest";
-import { explain } from "../src/digits/explain.ts";
-import { MODEL_NAMES } from "../src/digits/models.ts";
+import { bytesOf, sizeOf } from "@conv/tensor";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describeStage } from "../src/digits/describe.ts";
+import { agrees, explain, type Explanation } from "../src/digits/explain.ts";
+import { MODEL_NAMES, modelNamed, viewOf } from "../src/digits/models.ts";
 import { known, readNetwork, type Known, type Network } from "../src/digits/stages.ts";
+import { shippedOf, unpackWeights } from "../src/digits/weights.ts";
+import { en } from "../src/i18n/en.ts";
 
-const host = (s: Spec, values: Float32Array): HostArray => ({ shape: s.shape, dtype: s.dtype, data: Float64Array.from(values) });
+let backend: CpuBackend;
+beforeAll(async () => void (backend = await createCpu({ threads: 1, precision: "exact" })));
+afterAll(() => backend.dispose());
 
-const LENETS = ["lenet5", "lenet5_1998"];
-
-/** All values of a network with first weights, shown a slanted stroke. */
-function seen(network: Network): Known {
-  const { traced, graph, inputMaps } = network;
-  const x = Float32Array.from({ length: sizeOf(traced.x.shape) }, (_, i) => {
-    const [row, column] = [Math.floor(i / inputMaps.width), i % inputMaps.width];
-    return Math.abs(row + 2 * column - 42) < 5 ? 0.9 - (row % 3) * 0.1 : 0;
-  });
-  const parameters = [...initialise(network.model, 3).values()].map((saved) => saved.data);
-  const outputs = evaluate(
-    graph,
-    [x, ...parameters].map((values, i) => host(graph.inputs[i].spec, values)),
-  );
-  return known(
-    network,
-    x,
-    parameters,
-    outputs.map((o) => Float32Array.from(o.data)),
-  );
+/** The weights of the page; where none are shipped, random ones, with statistics of batch norm that are not those of the start. */
+function weightsOf(name: string): State {
+  const shipped = shippedOf(name);
+  if (shipped) return unpackWeights(modelNamed(name), readFileSync(new URL(`../public/${shipped.file}`, import.meta.url)));
+  const state = initialise(modelNamed(name), 3);
+  for (const [key, { data }] of state)
+    if (/running_mean|bias$/.test(key)) data.forEach((_, i) => (data[i] = Math.sin(i) / 3));
+    else if (/running_var/.test(key)) data.forEach((_, i) => (data[i] = 0.2 + ((i * 7) % 5) / 4));
+  return state;
 }
 
-describe.each(LENETS)("%s", (name) => {
-  const network = readNetwork(models[name]());
-  const values = seen(network);
-
-  test("has a stage for each layer", () => {
-    expect(network.stages.map((s) => s.name)).toEqual(["c1", "s2", "c3", "s4", "c5", "f6", "output"]);
-    expect(network.stages.map((s) => s.maps)).toMatchObject([
-      { channels: 6, height: 28, width: 28 },
-      { channels: 6, height: 14, width: 14 },
-      { channels: 16, height: 10, width: 10 },
-      { channels: 16, height: 5, width: 5 },
-      { channels: 1, height: 1, width: 120 },
-      { channels: 1, height: 1, width: 84 },
-      { channels: 1, height: 1, width: 10 },
-    ]);
-    expect(network.learned).toBe(name === "lenet5" ? 61_706 : 60_000);
+/** All values of a network that is shown a slanted stroke. */
+async function seen(network: Network): Promise<Known> {
+  const { traced, graph, inputMaps, model } = network;
+  const { background, foreground } = viewOf(model);
+  const x = Float32Array.from({ length: sizeOf(traced.x.shape) }, (_, i) => {
+    const [row, column] = [Math.floor(i / inputMaps.width), i % inputMaps.width];
+    return background + (foreground - background) * (Math.abs(row + 2 * column - 42) < 5 ? 0.9 - (row % 3) * 0.1 : 0);
   });
+  const parameters = [...weightsOf(model.name).values()].map((saved) => saved.data);
+  const program = backend.compile(graph);
+  const inputs = graph.inputs.map((v) => backend.alloc(bytesOf(v.spec)));
+  const outputs = graph.outputs.map((v) => backend.alloc(bytesOf(v.spec)));
+  [x, ...parameters].forEach((data, i) => backend.write(inputs[i], data));
+  program.run(inputs, outputs);
+  const probes = await Promise.all(outputs.map(async (b) => new Float32Array(await backend.read(b))));
+  return known(network, x, parameters, probes);
+}
 
-  test.each(network.stages.map((stage) => [stage.name, stage] as const))("%s: computed again, each value is what was shown", (_, stage) => {
-    const size = sizeOf(stage.output.shape);
-    for (const index of [0, Math.floor(size / 3), Math.floor(size / 2) + 1, size - 1]) {
-      const e = explain(stage, index, values);
-      expect(e).not.toBeNull();
-      if (!e) return;
-      expect(Math.abs(e.result - e.shown)).toBeLessThanOrEqual(e.tolerance);
-      expect(e.tolerance).toBeLessThan(1e-3);
-      const source = values.get(stage.source) ?? new Float32Array();
-      for (const { terms, sum } of e.groups) {
-        for (const { at, x, weight, product } of terms) {
-          expect(x).toBe(at === null ? 0 : source[at]);
-          if (e.kind === "products") expect(product).toBe(x * (weight ?? Number.NaN));
-          if (e.kind === "squares") expect(product).toBeCloseTo((x - (weight ?? Number.NaN)) ** 2, 12);
-        }
-        expect(sum).toBeCloseTo(
-          terms.reduce((s, t) => s + t.product, 0),
-          12,
-        );
+/** The places that are taken apart: corners, where windows see padding, and some between. */
+const placesOf = (size: number): number[] => [...new Set([0, 1 / 7, 1 / 3, 0.5, 0.71, 1].map((f) => Math.min(size - 1, Math.floor(f * size))))];
+
+/** Checks that each term is the value at its place, and that the terms make the total. */
+function check(e: Explanation, values: Known): void {
+  expect(agrees(e), `computed ${e.result}, shown ${e.shown}, allowed ${e.tolerance}`).toBe(true);
+  // The bound is one on rounding, no excuse.
+  expect(e.tolerance).toBeLessThan(1e-3 * Math.max(1, Math.abs(e.shown)));
+  for (const { source, terms, sum } of e.groups) {
+    for (const { at, x, weight, product } of terms) {
+      expect(x).toBe(at === null ? 0 : values.get(source)?.[at]);
+      if (e.kind === "products" || e.kind === "mean") expect(product).toBe(x * (weight ?? Number.NaN));
+      else if (e.kind === "squares") expect(product).toBeCloseTo((x - (weight ?? Number.NaN)) ** 2, 12);
+    }
+    expect(sum).toBeCloseTo(
+      terms.reduce((s, t) => s + t.product, 0),
+      9,
+    );
+  }
+  const last = e.steps.at(-1);
+  expect(last ? last.result : e.total).toBe(e.result);
+}
+
+describe.each(MODEL_NAMES)("%s", (name) => {
+  const network = readNetwork(modelNamed(name));
+
+  test("every value of every stage is explained, and what is computed again is what was shown", async () => {
+    const values = await seen(network);
+    for (const stage of network.stages) {
+      for (const index of placesOf(sizeOf(stage.output.shape))) {
+        const e = explain(stage, index, values);
+        expect(e, `${stage.name} at ${index}`).not.toBeNull();
+        if (e) check(e, values);
       }
     }
   });
 
-  test("a corner of c1 sees its padding", () => {
-    const e = explain(network.stages[0], 0, values);
-    expect(e?.groups[0].terms).toHaveLength(25);
-    const outside = e?.groups[0].terms.filter((t) => t.at === null).length;
-    expect(outside).toBe(name === "lenet5" ? 16 : 0);
+  test("a value that is wrong by more than rounding does not match", async () => {
+    const values = await seen(network);
+    for (const stage of network.stages) {
+      const data = (values.get(stage.output) ?? new Float32Array()).slice();
+      const limit = data.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
+      const index = data.findIndex((v) => Math.abs(v) > limit / 2);
+      data[index] *= 1.01;
+      const e = explain(stage, index, new Map([...values, [stage.output, data]]));
+      expect(e && agrees(e), stage.name).toBe(false);
+    }
   });
 });
 
-test("a window of c3 covers 5×5 of each map that the table names", () => {
-  const network = readNetwork(models.lenet5_1998());
-  const c3 = network.stages[2];
-  const e = explain(c3, 1 * 100 + 23, seen(network)); // map 1, row 2, column 3
-  expect(e?.groups.map((g) => g.channel)).toEqual([1, 2, 3]);
-  expect([...(e?.window ?? [])].slice(0, 5)).toEqual([
-    1 * 196 + 2 * 14 + 3,
-    1 * 196 + 2 * 14 + 4,
-    1 * 196 + 2 * 14 + 5,
-    1 * 196 + 2 * 14 + 6,
-    1 * 196 + 2 * 14 + 7,
-  ]);
-  expect(e?.window.size).toBe(75);
+const labels = (name: string): Record<string, string> => {
+  const network = readNetwork(models[name]());
+  return Object.fromEntries(network.stages.map((s) => [s.name, describeStage(s, network, en)]));
+};
+
+test("each stage is called what it is", () => {
+  expect(labels("lenet5")).toEqual({
+    c1: "convolution 5×5, 1 → 6 channels, padding 2, ReLU",
+    s2: "max pooling 2×2",
+    c3: "convolution 5×5, 6 → 16 channels, ReLU",
+    s4: "max pooling 2×2",
+    c5: "convolution 5×5, 16 → 120 channels, ReLU",
+    f6: "linear, 120 → 84, ReLU",
+    output: "linear, 84 → 10",
+    softmax: "softmax of 10 scores: probabilities",
+  });
+  expect(labels("lenet5_1998")).toMatchObject({
+    s2: "average pooling 2×2, × 4, × weight, 1.7159·tanh(⅔·x)",
+    c3: "convolution 5×5, 6 → 16 channels, each output map from some of the input maps, 1.7159·tanh(⅔·x)",
+    output: "squared distance to 10 codes, negated",
+  });
+  expect(labels("resnet8")).toEqual({
+    stem: "convolution 3×3, 1 → 16 channels, padding 1, batch norm, ReLU",
+    "layer1.0.conv1": "convolution 3×3, 16 → 16 channels, padding 1, batch norm, ReLU",
+    "layer1.0.conv2": "convolution 3×3, 16 → 16 channels, padding 1, batch norm",
+    "layer1.0": "sum of layer1.0.conv2 and stem, ReLU",
+    "layer2.0.conv1": "convolution 3×3, 16 → 32 channels, stride 2, padding 1, batch norm, ReLU",
+    "layer2.0.conv2": "convolution 3×3, 32 → 32 channels, padding 1, batch norm",
+    "layer2.0.downsample": "convolution 1×1, 16 → 32 channels, stride 2, batch norm",
+    "layer2.0": "sum of layer2.0.conv2 and layer2.0.downsample, ReLU",
+    "layer3.0.conv1": "convolution 3×3, 32 → 64 channels, stride 2, padding 1, batch norm, ReLU",
+    "layer3.0.conv2": "convolution 3×3, 64 → 64 channels, padding 1, batch norm",
+    "layer3.0.downsample": "convolution 1×1, 32 → 64 channels, stride 2, batch norm",
+    "layer3.0": "sum of layer3.0.conv2 and layer3.0.downsample, ReLU",
+    avgpool: "average pooling over the whole map (7×7)",
+    fc: "linear, 64 → 10",
+    softmax: "softmax of 10 scores: probabilities",
+  });
 });
 
-test("a maximum names its winner, the first of equals", () => {
-  const network = readNetwork(models.lenet5());
-  const values = seen(network);
-  const s2 = network.stages[1];
+test("batch norm is (x − mean) / √(variance + ε) · γ + β, then relu; a residual block is a sum of two values", async () => {
+  const network = readNetwork(modelNamed("resnet8"));
+  const values = await seen(network);
+  const [stem, , , block] = network.stages;
+  const e = explain(stem, 3 * 784 + 300, values);
+  expect(e?.steps.map((s) => s.what)).toEqual(["mean", "deviation", "gamma", "beta", "relu"]);
+  const parameter = (entry: string) =>
+    values.get(network.traced.values[network.traced.entries.findIndex((x) => x.name === entry)])?.[3] ?? Number.NaN;
+  const [mean, variance, gamma, beta] = ["running_mean", "running_var", "weight", "bias"].map((p) => parameter(`stem.1.${p}`));
+  const expected = Math.max(0, (((e?.total ?? 0) - mean) / Math.sqrt(variance + 1e-5)) * gamma + beta);
+  expect(e?.result).toBeCloseTo(expected, 12);
+  const sum = explain(block, 5, values);
+  expect(sum?.kind).toBe("join");
+  expect(sum?.groups.map((g) => network.stages.find((s) => s.output === g.source)?.name)).toEqual(["layer1.0.conv2", "stem"]);
+  expect(sum?.total).toBe(sum?.groups.reduce((s, g) => s + g.sum, 0));
+});
+
+test("a corner sees its padding; a window of c3 covers 5×5 of each map that the table names", async () => {
+  const lenet = readNetwork(modelNamed("lenet5"));
+  const corner = explain(lenet.stages[0], 0, await seen(lenet));
+  expect(corner?.groups[0].terms).toHaveLength(25);
+  expect(corner?.groups[0].terms.filter((t) => t.at === null)).toHaveLength(16);
+  const old = readNetwork(modelNamed("lenet5_1998"));
+  const e = explain(old.stages[2], 1 * 100 + 23, await seen(old)); // map 1, row 2, column 3
+  expect(e?.groups.map((g) => g.channel)).toEqual([1, 2, 3]);
+  const window = e?.windows.get(old.stages[1].output) ?? new Set();
+  expect([...window].slice(0, 5)).toEqual([0, 1, 2, 3, 4].map((i) => 1 * 196 + 2 * 14 + 3 + i));
+  expect(window.size).toBe(75);
+});
+
+test("a maximum names its winner, the first of equals; a mean is one", async () => {
+  const network = readNetwork(modelNamed("lenet5"));
+  const values = await seen(network);
   for (let index = 0; index < 6 * 196; index += 37) {
-    const e = explain(s2, index, values);
+    const e = explain(network.stages[1], index, values);
     const xs = e?.groups[0].terms.map((t) => t.x) ?? [];
     expect(xs).toHaveLength(4);
     expect(e?.winner).toBe(xs.indexOf(Math.max(...xs)));
   }
-});
-
-describe.each(MODEL_NAMES.filter((name) => !LENETS.includes(name)))("%s", (name) => {
-  test("is read, and what no single window makes is shown without being taken apart", () => {
-    const network = readNetwork(models[name]());
-    expect(network.stages.map((s) => s.name)).toEqual(["stem", "layer1", "layer2", "layer3", "avgpool", "fc"]);
-    const [stem, , , , , fc] = network.stages;
-    const random = network.stages.map((s) => Float32Array.from({ length: sizeOf(s.output.shape) }, (_, i) => Math.sin(i)));
-    const values = known(
-      network,
-      new Float32Array(784),
-      [...initialise(network.model).values()].map((saved) => saved.data),
-      random,
-    );
-    expect(explain(stem, 0, values)).toBeNull();
-    expect(explain(fc, 3, values)?.groups[0].terms).toHaveLength(64);
-  });
+  const resnet = readNetwork(modelNamed("resnet8"));
+  expect(explain(resnet.stages.at(-3)!, 7, await seen(resnet))).toMatchObject({ kind: "mean", steps: [] });
 });

@@ -4,7 +4,8 @@ import { conv, convTranspose } from "@conv/ops";
 import { createHost, ShapeError, tensor } from "@conv/tensor";
 import { describe, expect, test } from "vitest";
 import { convCode, torchCode } from "../src/arithmetic/code.ts";
-import { isPadding, pictureOf } from "../src/arithmetic/picture.ts";
+import { figuresOf, isPadding, pictureOf } from "../src/arithmetic/picture.ts";
+import { problemOf, repairsOf } from "../src/arithmetic/problem.ts";
 import { DEFAULTS, PRESETS, readSetup, writeSetup, type Setup } from "../src/arithmetic/setup.ts";
 
 const setups: readonly (readonly [string, Setup])[] = [
@@ -55,7 +56,7 @@ describe.each(setups)("%s", (_, setup) => {
 
   test("survives the address", () => {
     const written = Object.entries(writeSetup(setup)).flatMap(([name, value]) => (value === null ? [] : [[name, value] as const]));
-    expect(readSetup({ page: "arithmetic", params: new Map(written) })).toEqual(setup);
+    expect(readSetup({ params: new Map(written) })).toEqual({ setup, unused: [] });
   });
 });
 
@@ -66,31 +67,63 @@ test("PyTorch pads uneven inputs before and crops uneven outputs after", () => {
   expect(torchCode(cropped, pictureOf(cropped).geometry)).toContain("y = F.conv_transpose2d(x, w, stride=2)\ny = y[:, :, 0:6, 1:6]");
 });
 
-test("an address of nonsense is the defaults, clamped", () => {
+test("what an address cannot say is told, with what is used instead; what is large is kept", () => {
   const params = new Map([
-    ["input", "lots"],
+    ["input", "224"],
     ["kernel", "99,-3"],
     ["stride", "1,2,3"],
     ["groups", "1e9"],
     ["padLo", ""],
+    ["ic", "2,3"],
+    ["oc", "99999999"],
+    ["dilation", "__proto__"],
   ]);
-  expect(readSetup({ page: "arithmetic", params })).toEqual({ ...DEFAULTS, kernel: [7, 1] });
+  const { setup, unused } = readSetup({ params });
+  expect(setup).toEqual({ ...DEFAULTS, input: [224, 224] });
+  expect(unused).toEqual([
+    { name: "kernel", given: "99,-3", used: "3" },
+    { name: "stride", given: "1,2,3", used: "2" },
+    { name: "dilation", given: "__proto__", used: "1" },
+    { name: "padLo", given: "", used: "1" },
+    { name: "ic", given: "2,3", used: "1" },
+    { name: "oc", given: "99999999", used: "1" },
+    { name: "groups", given: "1e9", used: "1" },
+  ]);
 });
 
-test("what does not fit says why", () => {
-  const message = (changes: Partial<Setup>) => {
-    try {
-      pictureOf({ ...DEFAULTS, ...changes });
-    } catch (error) {
-      if (error instanceof ShapeError) return error.message;
-      throw error;
-    }
-    return "";
-  };
-  expect(message({ input: [3, 3], kernel: [5, 5], dilation: [2, 2] })).toBe("conv: kernel 5 with dilation 2 spans 9, padded input has 5 (axis h)");
-  expect(message({ ic: 3, groups: 2 })).toBe("conv: 3 input channels do not divide into 2 groups");
-  expect(message({ transposed: true, ic: 2, oc: 3, groups: 2 })).toBe("convTranspose: 3 output channels do not divide into 2 groups");
-  expect(message({ transposed: true, outputPadding: [3, 3] })).toContain(
-    "convTranspose: outputPadding 3 must be smaller than stride 2 or dilation 1",
-  );
+test("the first layer of ResNet has the numbers of its paper", () => {
+  const figures = figuresOf({ ...DEFAULTS, input: [224, 224], kernel: [7, 7], padLo: [3, 3], padHi: [3, 3], ic: 3, oc: 64 });
+  expect(figures).toMatchObject({ x: [1, 3, 224, 224], w: [64, 3, 7, 7], y: [1, 64, 112, 112], weights: 9408, macs: 118_013_952, drawable: false });
+});
+
+test("a setup has a problem where the geometry has none, in kind and number; each repair mends it", () => {
+  let state = 5;
+  const next = (lo: number, hi: number) => lo + (((state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 8) % (hi - lo + 1));
+  const pair = (lo: number, hi: number): readonly [number, number] => [next(lo, hi), next(lo, hi)];
+  const kinds = new Map<string, number>();
+  for (let i = 0; i < 3000; i++) {
+    const setup: Setup = {
+      transposed: next(0, 1) === 1,
+      input: pair(1, 6),
+      kernel: pair(1, 6),
+      stride: pair(1, 3),
+      dilation: pair(1, 3),
+      padLo: pair(0, 3),
+      padHi: pair(0, 3),
+      outputPadding: pair(0, 2),
+      ic: next(1, 6),
+      oc: next(1, 6),
+      groups: next(1, 3),
+    };
+    const problem = problemOf(setup);
+    const attempt = () => pictureOf(setup);
+    if (problem) expect(attempt).toThrow(ShapeError);
+    else expect(attempt).not.toThrow();
+    if (!problem) continue;
+    kinds.set(problem.kind, (kinds.get(problem.kind) ?? 0) + 1);
+    const repairs = repairsOf(setup);
+    for (const repair of repairs) expect(() => figuresOf(repair.setup)).not.toThrow();
+    expect(repairs.length).toBeGreaterThan(0);
+  }
+  expect([...kinds.keys()].toSorted()).toEqual(["cropped", "groups", "kernel", "outputPadding"]);
 });

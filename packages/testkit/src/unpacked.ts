@@ -3,8 +3,9 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
@@ -14,7 +15,8 @@ export const hasPackaged: boolean = process.platform === "linux" && process.arch
 
 /** The folder of the unpacked browser, its Vulkan driver and its loader. Unpacks under a name of its own and renames, so that several processes may start at once. */
 export async function unpacked(): Promise<string> {
-  const archives = new URL("../bin/", import.meta.resolve("@sparticuz/chromium"));
+  // By require, which Vitest's global setup has, too.
+  const archives = new URL("../bin/", pathToFileURL(createRequire(import.meta.url).resolve("@sparticuz/chromium")));
   const { version } = JSON.parse(await readFile(new URL("../package.json", archives), "utf8")) as { version: string };
   const cache = fileURLToPath(new URL("../node_modules/.cache/", import.meta.url));
   const folder = join(cache, `browser-${version}`);

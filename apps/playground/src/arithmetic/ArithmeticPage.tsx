@@ -1,33 +1,42 @@
 // Convolution arithmetic: one input, one kernel, every parameter, one step at a time. All state is in the address.
 
-import { ShapeError } from "@conv/tensor";
-import { useEffect, useMemo, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
+import { Share } from "../components/Share.tsx";
 import { Card, CopyButton } from "../components/ui.tsx";
-import { useText } from "../i18n/index.tsx";
+import { useText, type Dictionary } from "../i18n/index.tsx";
 import { setParams, useAddress } from "../url.ts";
 import { convCode, torchCode } from "./code.ts";
 import { Controls } from "./Controls.tsx";
 import { Formula } from "./Formula.tsx";
-import { pictureOf, type Picture } from "./picture.ts";
+import { figuresOf, pictureOf, type Figures, type Picture } from "./picture.ts";
 import { Player } from "./Player.tsx";
-import { PRESETS, readSetup, writeSetup, type PresetName, type Setup } from "./setup.ts";
+import { problemOf, repairsOf, type Problem } from "./problem.ts";
+import { PICTURE, PICTURE_CELLS, PRESETS, readSetup, tooLarge, writeSetup, type PresetName, type Setup } from "./setup.ts";
 import { Stage, type Cell } from "./Stage.tsx";
 
-const attempt = (setup: Setup): Picture | ShapeError => {
-  try {
-    return pictureOf(setup);
-  } catch (error) {
-    if (error instanceof ShapeError) return error;
-    throw error;
-  }
-};
+/** A setup that fits together, with its numbers, and its picture where it is small enough for one. */
+interface Drawn {
+  readonly setup: Setup;
+  readonly figures: Figures;
+  readonly picture: Picture | null;
+}
+
+function draw(setup: Setup): Drawn {
+  const figures = figuresOf(setup);
+  return { setup, figures, picture: figures.drawable ? pictureOf(setup) : null };
+}
 
 export function ArithmeticPage() {
   const t = useText();
   const address = useAddress();
-  const setup = useMemo(() => readSetup(address), [address]);
+  const { setup, unused } = useMemo(() => readSetup(address), [address]);
   const key = JSON.stringify(setup);
-  const picture = useMemo(() => attempt(setup), [key]);
+  const problem = useMemo(() => problemOf(setup), [key]);
+  const fresh = useMemo(() => (problem ? null : draw(setup)), [key]);
+  // While the parameters do not fit together, the last picture that did stays, marked as such.
+  const last = useRef<Drawn | null>(null);
+  if (fresh) last.current = fresh;
+  const shown = fresh ?? last.current;
   const [pointed, setPointed] = useState<Cell | null>(null);
   const [playing, setPlaying] = useState(false);
   useEffect(() => {
@@ -36,12 +45,13 @@ export function ArithmeticPage() {
   }, [key]);
 
   const change = (next: Setup) => setParams({ ...writeSetup(next), step: null });
-  const steps = picture instanceof Error ? 0 : picture.narrow.values.length;
+  const steps = shown?.picture?.narrow.values.length ?? 0;
   const step = Math.min(Math.max(0, Number.parseInt(address.params.get("step") ?? "0", 10) || 0), Math.max(0, steps - 1));
   const setStep = (next: number) => {
     setPointed(null);
     setParams({ step: next === 0 ? null : `${next}` }, "replace");
   };
+  const stale = problem ? " stale" : "";
 
   return (
     <div className="arithmetic">
@@ -52,31 +62,88 @@ export function ArithmeticPage() {
           </button>
         ))}
       </div>
+      <div className="page-bar">
+        <Share carries={t.linkCarriesAll} />
+      </div>
       <Controls setup={setup} onChange={change} />
-      {picture instanceof Error ? (
-        <section className="card error-card" role="alert">
-          <h2>{t.noGeometry}</h2>
-          <p className="mono">{picture.message}</p>
-        </section>
-      ) : (
-        <>
-          <Card title={t.picture} className="stage-card">
-            <Stage picture={picture} step={step} playing={playing} pointed={pointed} onPoint={setPointed} onPick={setStep} />
+      <div className="arithmetic-stage">
+        {unused.map(({ name, given, used }) => (
+          <p key={name} className="notice bad" role="alert">
+            {t.unusedParameter(t.parameters[name], given.slice(0, 40), used)}
+          </p>
+        ))}
+        {problem && <Mend problem={problem} setup={setup} last={last.current?.setup ?? null} onChange={change} />}
+        {shown?.picture ? (
+          <Card title={problem ? t.lastPicture : t.picture} className={`stage-card${stale}`}>
+            <Stage picture={shown.picture} step={step} playing={playing} pointed={pointed} onPoint={setPointed} onPick={setStep} />
             <Player steps={steps} step={step} playing={playing} onStep={setStep} onPlaying={setPlaying} />
           </Card>
-          <Card title={t.outputSize} className="formula-card">
-            <Formula setup={setup} geometry={picture.geometry} />
+        ) : (
+          shown && (
+            <Card title={t.numbersOnly} className={`stage-card${stale}`}>
+              <p data-testid="too-large">{tooLargeText(shown.setup, t)}</p>
+            </Card>
+          )
+        )}
+      </div>
+      {shown && (
+        <>
+          <Card title={t.outputSize} className={`formula-card${stale}`}>
+            <Formula setup={shown.setup} figures={shown.figures} />
           </Card>
-          <Card title={t.code} className="code-card">
+          <Card title={t.code} className={`code-card${stale}`}>
             <div className="codes">
-              <CodeBlock title="Conv" language="ts" text={convCode(setup, picture.geometry)} />
-              <CodeBlock title="PyTorch" language="python" text={torchCode(setup, picture.geometry)} />
+              <CodeBlock title="Conv" language="ts" text={convCode(shown.setup, shown.figures.geometry)} />
+              <CodeBlock title="PyTorch" language="python" text={torchCode(shown.setup, shown.figures.geometry)} />
             </div>
           </Card>
         </>
       )}
     </div>
   );
+}
+
+/** Which parameters keep the picture from being drawn, and how large they may be. */
+function tooLargeText(setup: Setup, t: Dictionary): string {
+  const names = tooLarge(setup);
+  if (names.length === 0) return t.tooManyCells(PICTURE_CELLS);
+  return t.tooLarge(names.map((name) => t.upTo(t.parameters[name], PICTURE[name])).join(t.comma));
+}
+
+/** Why a setup has no output, and buttons that mend it. */
+function Mend({ problem, setup, last, onChange }: { problem: Problem; setup: Setup; last: Setup | null; onChange(next: Setup): void }) {
+  const t = useText();
+  return (
+    <section className="card error-card" role="alert">
+      <h2>{t.noGeometry}</h2>
+      <p>{problemText(problem, t)}</p>
+      <div className="buttons">
+        {repairsOf(setup).map(({ names, text, setup: mended }) => (
+          <button key={names.join() + text} type="button" className="button small" onClick={() => onChange(mended)}>
+            {names.length ? t.setTo(names.map((name) => t.parameters[name]).join(t.and), text) : t.mendAll}
+          </button>
+        ))}
+        {last && (
+          <button type="button" className="button small" onClick={() => onChange(last)}>
+            {t.backToLast}
+          </button>
+        )}
+      </div>
+    </section>
+  );
+}
+
+function problemText(problem: Problem, t: Dictionary): string {
+  switch (problem.kind) {
+    case "kernel":
+      return t.problemKernel(problem.axis === 0 ? t.height : t.width, problem.span, problem.padded);
+    case "groups":
+      return t.problemGroups(t.parameters[problem.side], problem.channels, problem.groups);
+    case "outputPadding":
+      return t.problemOutputPadding(problem.axis === 0 ? t.height : t.width, problem.given, problem.most);
+    case "cropped":
+      return t.problemCropped(problem.axis === 0 ? t.height : t.width, problem.left);
+  }
 }
 
 function CodeBlock({ title, language, text }: { title: string; language: string; text: string }) {

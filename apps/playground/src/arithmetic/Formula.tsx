@@ -1,8 +1,9 @@
 // The output size, first in letters and then in the numbers at hand, an axis a line.
 
-import type { ConvGeometry } from "@conv/ops";
 import type { ReactNode } from "react";
-import { useText } from "../i18n/index.tsx";
+import { count } from "../format.ts";
+import { useLanguage, useText } from "../i18n/index.tsx";
+import type { Figures } from "./picture.ts";
 import type { Setup } from "./setup.ts";
 
 const Floor = ({ top, bottom }: { top: ReactNode; bottom: ReactNode }) => (
@@ -14,8 +15,10 @@ const Floor = ({ top, bottom }: { top: ReactNode; bottom: ReactNode }) => (
   </span>
 );
 
-export function Formula({ setup, geometry: g }: { setup: Setup; geometry: ConvGeometry }) {
+export function Formula({ setup, figures }: { setup: Setup; figures: Figures }) {
   const t = useText();
+  const language = useLanguage();
+  const { geometry: g } = figures;
   const v = (name: string) => <i>{name}</i>;
   const letters = setup.transposed ? (
     <>
@@ -75,6 +78,18 @@ export function Formula({ setup, geometry: g }: { setup: Setup; geometry: ConvGe
           </span>
         </p>
       ))}
+      <dl className="numbers" data-testid="numbers">
+        {[
+          [t.shapesOf, `${figures.x.join("×")} ∗ ${figures.w.join("×")} → ${figures.y.join("×")}`],
+          [t.weightsAndBias, t.withBias(count(figures.weights, language), count(figures.y[1], language))],
+          [t.macs, count(figures.macs, language)],
+        ].map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd className="mono">{value}</dd>
+          </div>
+        ))}
+      </dl>
       <p className="note">{setup.transposed ? t.formulaNoteTransposed : t.formulaNote}</p>
     </div>
   );

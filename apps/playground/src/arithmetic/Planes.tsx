@@ -11,13 +11,19 @@ export const SIZE = 36;
 /** A whole number with a proper minus sign. */
 export const signed = (v: number): string => (v < 0 ? `−${-v}` : `${v}`);
 
+/** What joins a cell with the one at hand: x·w. */
+export interface Product {
+  readonly x: number;
+  readonly w: number;
+}
+
 interface PlaneProps {
   name: string;
   side: Side;
   channel: number;
   group: number | null;
   active: number | null;
-  related: ReadonlyMap<number, number> | null;
+  related: ReadonlyMap<number, Product> | null;
   limit: number;
   /** Pixels per unit. */
   scale: number;
@@ -53,13 +59,14 @@ export function Plane({ name, side, channel, group, active, related, limit, scal
   const cellAt = (row: number, column: number) => {
     const cell = first + row * w + column;
     const padding = isPadding(side, cell);
-    const weight = related?.get(cell);
+    const product = related?.get(cell);
     const value = side.values[cell];
-    const kind = cell === active ? "active" : weight !== undefined ? "related" : padding ? "padding" : "";
-    const ink = weight === undefined ? undefined : inkOn(weight, limit, theme);
-    const text = signed(value);
-    const factor = weight === undefined ? "" : `×${signed(weight)}`;
-    const label = `${t.cell(row - side.padLo[0], column - side.padLo[1])}: ${padding ? `${t.padding} ` : ""}${text}${factor}`;
+    const kind = cell === active ? "active" : product ? "related" : padding ? "padding" : "";
+    const ink = product && inkOn(product.w, limit, theme);
+    // A cell that is joined with the one at hand shows their product; all others their own value.
+    const text = product ? `${signed(product.x)}·${signed(product.w)}` : signed(value);
+    const result = product ? `=${signed(product.x * product.w)}` : "";
+    const label = `${t.cell(row - side.padLo[0], column - side.padLo[1])}: ${padding ? `${t.padding} ` : ""}${text}${result}`;
     return (
       <g
         key={column}
@@ -67,29 +74,22 @@ export function Plane({ name, side, channel, group, active, related, limit, scal
         tabIndex={cell === tabStop ? 0 : -1}
         aria-label={label}
         aria-selected={cell === active}
-        className={`cell ${kind}${pending !== null && cell > pending ? " pending" : ""}`}
+        className={`cell ${kind}${pending !== null && cell > pending ? " pending" : ""}${related && side.isOutput && !product ? " rest" : ""}`}
         data-cell={cell}
-        data-related={weight === undefined ? undefined : ""}
+        data-related={product ? "" : undefined}
         transform={`translate(${column * SIZE} ${row * SIZE})`}
         onPointerEnter={(e) => e.pointerType === "mouse" && onPoint(cell)}
         onFocus={() => (setStop(cell), onPoint(cell))}
         onClick={() => onPick(cell)}
         onKeyDown={(e) => onKeyDown(e, cell)}
       >
-        <rect
-          x="1"
-          y="1"
-          width={SIZE - 2}
-          height={SIZE - 2}
-          rx="3"
-          style={weight === undefined ? undefined : { fill: cssColour(weight, limit, theme) }}
-        />
-        <text x={SIZE / 2} y={weight === undefined ? SIZE / 2 : SIZE / 2 - 3} style={{ fill: ink }}>
+        <rect x="1" y="1" width={SIZE - 2} height={SIZE - 2} rx="3" style={product && { fill: cssColour(product.w, limit, theme) }} />
+        <text className={product ? "factors" : undefined} x={SIZE / 2} y={product ? SIZE / 2 - 7 : SIZE / 2} style={{ fill: ink }}>
           {text}
         </text>
-        {factor && (
-          <text className="weight" x={SIZE - 4} y={SIZE - 7} style={{ fill: ink }}>
-            {factor}
+        {product && (
+          <text className="result" x={SIZE / 2} y={SIZE - 10} style={{ fill: ink }}>
+            {result}
           </text>
         )}
       </g>

@@ -1,11 +1,11 @@
 // Input, kernel and output side by side. The cell at hand, pointed at, focused or reached by stepping, shows what it depends
-// on or what depends on it: related cells take the colour of the weight that joins them.
+// on or what depends on it: related cells show the product that joins them, in the colour of its weight.
 
 import { useMemo, type ReactNode } from "react";
 import { limitOf } from "../colour.ts";
 import { useText } from "../i18n/index.tsx";
 import { isPadding, nameOf, placeOf, type Picture, type Term } from "./picture.ts";
-import { KernelPlane, Plane, signed, SIZE } from "./Planes.tsx";
+import { KernelPlane, Plane, signed, SIZE, type Product } from "./Planes.tsx";
 
 export interface Cell {
   readonly side: "wide" | "narrow";
@@ -34,7 +34,13 @@ export function Stage({ picture, step, playing, pointed, onPoint, onPick }: Prop
   const active = pointed ?? { side: "narrow", cell: step };
   const terms = (active.side === "narrow" ? picture.byNarrow : picture.byWide)[active.cell] ?? [];
   const related = useMemo(
-    () => new Map(terms.map((term) => [active.side === "narrow" ? term.wide : term.narrow, picture.weights[term.w]])),
+    () =>
+      new Map(
+        terms.map((term): [number, Product] => {
+          const [x, w] = [picture[picture.inputIs].values[term[picture.inputIs]], picture.weights[term.w]];
+          return [active.side === "narrow" ? term.wide : term.narrow, { x, w }];
+        }),
+      ),
     [terms, active.side, picture],
   );
   const limit = limitOf(picture.weights);
@@ -118,13 +124,16 @@ function Equation({ picture, active, terms }: { picture: Picture; active: Cell; 
   if (isPadding(side, active.cell)) return <>{isInput ? t.isPadding : t.isCropped}</>;
   if (isInput) {
     const [from, to] = [nameOf(side, active.cell), active.side === "wide" ? narrow : wide];
-    const targets = terms.map((term) => (active.side === "wide" ? term.narrow : term.wide)).filter((cell) => !isPadding(to, cell));
+    const targets = terms
+      .map((term) => ({ cell: active.side === "wide" ? term.narrow : term.wide, w: weights[term.w] }))
+      .filter(({ cell }) => !isPadding(to, cell));
     return (
       <>
         <b>
           {t.inputSymbol}[{from}] = {signed(value)}
         </b>{" "}
-        {t.isUsedBy(targets.length)} {targets.map((cell) => `${t.outputSymbol}[${nameOf(to, cell)}]`).join("  ")}
+        {t.isUsedBy(targets.length)}{" "}
+        {targets.map(({ cell, w }) => `${factor(value)}·${factor(w)} = ${signed(value * w)} → ${t.outputSymbol}[${nameOf(to, cell)}]`).join(", ")}
       </>
     );
   }

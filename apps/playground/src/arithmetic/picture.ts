@@ -1,9 +1,9 @@
 // What the arithmetic page draws, computed by the geometry of @conv/ops alone. A convolution reads windows of its input; a
 // transposed one writes them to its output. Either way there is a side with windows and a side with one cell per window.
 
-import { convGeometry, convTransposeGeometry, eachTerm, wShape, xShape, yShape, type ConvGeometry } from "@conv/ops";
+import { convGeometry, convOp, convTransposeGeometry, eachTerm, wShape, xShape, yShape, type ConvGeometry } from "@conv/ops";
 import { shapeError, sizeOf, spec } from "@conv/tensor";
-import type { Pair, Setup } from "./setup.ts";
+import { PICTURE_CELLS, tooLarge, type Pair, type Setup } from "./setup.ts";
 
 /** One product: `wide` is a cell of the side with windows (counted with its padding), `narrow` one of the other side. */
 export interface Term {
@@ -20,6 +20,7 @@ export interface Side {
   readonly padLo: Pair;
   readonly padHi: Pair;
   readonly values: Float32Array;
+  readonly isOutput: boolean;
 }
 
 export interface Picture {
@@ -48,13 +49,42 @@ export function geometryOf(s: Setup): ConvGeometry {
   return convTransposeGeometry(x, spec([s.ic, per(s.oc), ...kernel]), { stride, dilation, groups, padding, outputPadding: s.outputPadding });
 }
 
-/** Small whole numbers that look like data and are always the same. */
+/** Small whole numbers that look like data and are always the same; inputs have no zeros, which are padding's. */
 function numbersFor(size: number, lo: number, hi: number, seed: number): Float32Array {
   let state = seed;
   return Float32Array.from({ length: size }, () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return lo + Math.floor((state / 2 ** 32) * (hi - lo + 1));
   });
+}
+
+/** What a setup costs: its numbers, which need no picture. */
+export interface Figures {
+  readonly geometry: ConvGeometry;
+  /** Shapes of input, weight and output, in the order of the call. */
+  readonly x: readonly number[];
+  readonly w: readonly number[];
+  readonly y: readonly number[];
+  readonly weights: number;
+  /** Multiplications and additions in pairs, those with padding counted. */
+  readonly macs: number;
+  /** Whether the picture can show it. */
+  readonly drawable: boolean;
+}
+
+/** The numbers of a setup; throws ShapeError where it has no geometry. */
+export function figuresOf(setup: Setup): Figures {
+  const geometry = geometryOf(setup);
+  const [wide, w, narrow] = [xShape(geometry), wShape(geometry), yShape(geometry)];
+  const padded = geometry.input.map((v, a) => v + geometry.padLo[a] + geometry.padHi[a]);
+  return {
+    geometry,
+    w,
+    ...(setup.transposed ? { x: narrow, y: wide } : { x: wide, y: narrow }),
+    weights: sizeOf(w),
+    macs: convOp.cost([spec(wide), spec(w)], geometry).macs,
+    drawable: tooLarge(setup).length === 0 && geometry.ic * sizeOf(padded) + sizeOf(narrow) <= PICTURE_CELLS,
+  };
 }
 
 const pair = (list: readonly number[]): Pair => [list[0], list[1]];
@@ -85,13 +115,21 @@ export function pictureOf(setup: Setup): Picture {
     padLo: pair(geometry.padLo),
     padHi: pair(geometry.padHi),
     values: new Float32Array(wideSize),
+    isOutput: setup.transposed,
   };
-  const narrow: Side = { channels: geometry.oc, size: pair(geometry.output), padLo: none, padHi: none, values: new Float32Array(narrowSize) };
+  const narrow: Side = {
+    channels: geometry.oc,
+    size: pair(geometry.output),
+    padLo: none,
+    padHi: none,
+    values: new Float32Array(narrowSize),
+    isOutput: !setup.transposed,
+  };
   if (setup.transposed) {
-    narrow.values.set(numbersFor(narrowSize, 0, 3, 7));
+    narrow.values.set(numbersFor(narrowSize, 1, 4, 7));
     byWide.forEach((terms, i) => (wide.values[i] = terms.reduce((sum, t) => sum + narrow.values[t.narrow] * weights[t.w], 0)));
   } else {
-    const data = numbersFor(sizeOf(xShape(geometry)), 0, 3, 7);
+    const data = numbersFor(sizeOf(xShape(geometry)), 1, 4, 7);
     let next = 0;
     for (let i = 0; i < wideSize; i++) if (!isPadding(wide, i)) wide.values[i] = data[next++];
     byNarrow.forEach((terms, i) => (narrow.values[i] = terms.reduce((sum, t) => sum + wide.values[t.wide] * weights[t.w], 0)));

@@ -22,19 +22,36 @@ export interface Setup {
   readonly groups: number;
 }
 
-/** What the picture can still show; the geometry itself knows no upper limit. */
+/** What can be computed with: whole numbers from and to. The numbers are shown for all of them. */
 export const RANGES = {
-  input: [1, 12],
-  kernel: [1, 7],
-  stride: [1, 5],
-  dilation: [1, 4],
-  padLo: [0, 4],
-  padHi: [0, 4],
-  outputPadding: [0, 4],
-  ic: [1, 4],
-  oc: [1, 4],
-  groups: [1, 4],
+  input: [1, 16384],
+  kernel: [1, 1024],
+  stride: [1, 1024],
+  dilation: [1, 1024],
+  padLo: [0, 1024],
+  padHi: [0, 1024],
+  outputPadding: [0, 1023],
+  ic: [1, 65536],
+  oc: [1, 65536],
+  groups: [1, 65536],
 } as const satisfies Record<Exclude<keyof Setup, "transposed">, readonly [number, number]>;
+
+/** What the picture can still show of each. */
+export const PICTURE = {
+  input: 12,
+  kernel: 7,
+  stride: 5,
+  dilation: 4,
+  padLo: 4,
+  padHi: 4,
+  outputPadding: 4,
+  ic: 4,
+  oc: 4,
+  groups: 4,
+} as const satisfies Record<keyof typeof RANGES, number>;
+
+/** Cells of input, padding and output that the picture can still show at once. */
+export const PICTURE_CELLS = 2500;
 
 export type PairName = "input" | "kernel" | "stride" | "dilation" | "padLo" | "padHi" | "outputPadding";
 export type CountName = "ic" | "oc" | "groups";
@@ -70,22 +87,44 @@ export const PRESETS = {
 
 export type PresetName = keyof typeof PRESETS;
 
-export const clamp = (value: number, [lo, hi]: readonly [number, number]): number => Math.max(lo, Math.min(hi, Math.round(value)));
+const NAMES = [...PAIRS, ...COUNTS];
+
+/** The parameters that are larger than the picture can show. */
+export const tooLarge = (setup: Setup): (PairName | CountName)[] => NAMES.filter((name) => [setup[name]].flat().some((v) => v > PICTURE[name]));
 
 const formatPair = ([a, b]: Pair): string => (a === b ? `${a}` : `${a},${b}`);
 
-function parsePair(text: string | undefined, range: readonly [number, number], fallback: Pair): Pair {
-  const numbers = (text ?? "").split(",").map((part) => Number.parseInt(part, 10));
-  if (numbers.length > 2 || numbers.some((v) => !Number.isFinite(v))) return fallback;
-  const [a, b = a] = numbers.map((v) => clamp(v, range));
-  return [a, b];
+/** A parameter of an address that is not used as it stands. */
+export interface Unused {
+  readonly name: PairName | CountName;
+  readonly given: string;
+  readonly used: string;
 }
 
-/** Reads a setup from an address; what is missing or makes no sense takes its default, what is out of range its nearest. */
-export function readSetup({ params }: Address): Setup {
-  const pairs = Object.fromEntries(PAIRS.map((name) => [name, parsePair(params.get(name), RANGES[name], DEFAULTS[name])]));
-  const counts = Object.fromEntries(COUNTS.map((name) => [name, parsePair(params.get(name), RANGES[name], square(DEFAULTS[name]))[0]]));
-  return { ...DEFAULTS, ...pairs, ...counts, transposed: params.get("transposed") === "1" };
+/** One number, or two with a comma, all whole and in the range; null for anything else. */
+function parsePair(text: string, [lo, hi]: readonly [number, number]): Pair | null {
+  if (!/^\d{1,9}(,\d{1,9})?$/.test(text)) return null;
+  const [a, b = a] = text.split(",").map(Number);
+  return [a, b].every((v) => v >= lo && v <= hi) ? [a, b] : null;
+}
+
+/** Reads a setup from an address. What is missing takes its default; so does what makes no sense or is out of range, which is told. */
+export function readSetup({ params }: Pick<Address, "params">): { setup: Setup; unused: readonly Unused[] } {
+  const unused: Unused[] = [];
+  const pair = (name: PairName | CountName): Pair => {
+    const standard = [DEFAULTS[name]].flat();
+    const otherwise: Pair = [standard[0], standard.at(-1) ?? standard[0]];
+    const given = params.get(name);
+    if (given === undefined) return otherwise;
+    const read = parsePair(given, RANGES[name]);
+    const isCount = COUNTS.some((c) => c === name);
+    if (read && (!isCount || read[0] === read[1])) return read;
+    unused.push({ name, given, used: formatPair(otherwise) });
+    return otherwise;
+  };
+  const pairs = Object.fromEntries(PAIRS.map((name) => [name, pair(name)]));
+  const counts = Object.fromEntries(COUNTS.map((name) => [name, pair(name)[0]]));
+  return { setup: { ...DEFAULTS, ...pairs, ...counts, transposed: params.get("transposed") === "1" }, unused };
 }
 
 /** The parameters of an address that differ from the defaults; null for the others, which removes them. */

@@ -37,7 +37,10 @@ interface StepperProps {
 /** A whole number: typed, stepped by arrow keys, or by the buttons beside it. */
 export function Stepper({ label, value, range: [min, max], onChange }: StepperProps) {
   const id = useId();
+  const t = useText();
   const [text, setText] = useState<string | null>(null);
+  const typed = text === null ? value : /^\d+$/.test(text.trim()) ? Number(text) : Number.NaN;
+  const wrong = !(typed >= min && typed <= max);
   const change = (next: number) => {
     if (Number.isInteger(next) && next >= min && next <= max && next !== value) onChange(next);
   };
@@ -55,6 +58,9 @@ export function Stepper({ label, value, range: [min, max], onChange }: StepperPr
           min={min}
           max={max}
           value={text ?? value}
+          size={5}
+          aria-invalid={wrong}
+          aria-describedby={wrong ? `${id}-note` : undefined}
           onChange={(e) => {
             setText(e.target.value);
             change(Number.parseInt(e.target.value, 10));
@@ -65,6 +71,11 @@ export function Stepper({ label, value, range: [min, max], onChange }: StepperPr
           +
         </button>
       </div>
+      {wrong && (
+        <p id={`${id}-note`} className="stepper-note" role="alert">
+          {t.outOfRange(min, max, value)}
+        </p>
+      )}
     </div>
   );
 }

@@ -14,7 +14,10 @@ export function probabilities(scores: Float32Array): number[] {
 }
 
 interface Props {
+  /** Null where there is nothing to answer: no digit yet, or an empty one. */
   scores: Float32Array | null;
+  /** Whether the digit is empty. */
+  empty: boolean;
   /** Whether the weights mean anything. */
   trained: boolean;
   /** While training the answer changes too often to be read out. */
@@ -22,11 +25,11 @@ interface Props {
   label: number | null;
 }
 
-export function Answer({ scores, trained, quiet, label }: Props) {
+export function Answer({ scores, empty, trained, quiet, label }: Props) {
   const t = useText();
   const chances = scores ? probabilities(scores) : Array.from({ length: 10 }, () => 0);
   const best = chances.reduce((b, v, i) => (v > chances[b] ? i : b), 0);
-  const text = scores ? `${t.answer(best, percent(chances[best]))}${trained ? "" : `. ${t.answerUntrained}`}` : "";
+  const text = scores ? `${t.answer(best, percent(chances[best]))}${trained ? "" : `. ${t.answerUntrained}`}` : empty ? t.answerEmpty : "";
   const spoken = useCalm(quiet ? "" : text);
   return (
     <Card title={t.answerTitle} className="answer-card">
@@ -37,7 +40,8 @@ export function Answer({ scores, trained, quiet, label }: Props) {
         <span className="answer-side">
           <b>{scores ? percent(chances[best]) : "\u00a0"}</b>
           {scores && !trained && <span className="note">{t.answerUntrained}</span>}
-          {label !== null && trained && <span className={label === best ? "right" : "wrong"}>{t.isReally(label)}</span>}
+          {empty && <span className="note">{t.answerEmpty}</span>}
+          {scores && label !== null && trained && <span className={label === best ? "right" : "wrong"}>{t.isReally(label)}</span>}
         </span>
       </p>
       <ul className="chances" data-testid="chances">

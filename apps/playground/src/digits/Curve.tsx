@@ -3,11 +3,10 @@
 import { scaleLinear } from "d3-scale";
 import { useEffect, useRef, useState } from "react";
 import { useText } from "../i18n/index.tsx";
-import type { NetworkState } from "./client.ts";
+import { smoothed, type NetworkState } from "./client.ts";
 
 const HEIGHT = 188;
 const MARGIN = { top: 10, right: 42, bottom: 24, left: 34 };
-const SMOOTHING = 0.06; // weight of a new loss in the running mean
 
 /** The polyline through the points, as an SVG path. */
 const pathOf = (points: readonly (readonly [number, number])[]): string =>
@@ -27,11 +26,7 @@ export function Curve({ state: { losses, accuracies } }: { state: NetworkState }
   }, []);
 
   const last = Math.max(2000, losses.at(-1)?.images ?? 0);
-  const means: number[] = [];
-  for (const p of losses) {
-    const before = means.at(-1) ?? p.loss;
-    means.push(before + (p.loss - before) * SMOOTHING);
-  }
+  const means = smoothed(losses);
   const x = scaleLinear([0, last], [MARGIN.left, width - MARGIN.right]);
   const highest = means.reduce((top, v) => Math.max(top, v), 0.5);
   const loss = scaleLinear([0, highest * 1.05], [HEIGHT - MARGIN.bottom, MARGIN.top]).clamp(true);

@@ -1,9 +1,9 @@
 // Where the network computes: the CPU or the GPU, by a switch that names what runs and shows how far it has compiled; and why it runs there.
 
-import { useText } from "../i18n/index.tsx";
+import { useText, type Dictionary } from "../i18n/index.tsx";
 import { setParams } from "../url.ts";
 import type { Client, NetworkState } from "./client.ts";
-import { DEVICE_NAMES } from "./protocol.ts";
+import { DEVICE_NAMES, type NotGpu } from "./protocol.ts";
 
 interface Props {
   client: Client;
@@ -48,6 +48,9 @@ export function DeviceSwitch({ client, state: { device, moving, compiling } }: P
   );
 }
 
+/** A reason in words. */
+export const reasonText = (reason: NotGpu, t: Dictionary): string => (typeof reason === "string" ? t.gpuReasons[reason] : reason.message);
+
 /** Why it runs where it runs, and what that means. */
 export function DeviceNotes({ state: { device, notGpu, notice } }: Pick<Props, "state">) {
   const t = useText();
@@ -60,7 +63,7 @@ export function DeviceNotes({ state: { device, notGpu, notice } }: Pick<Props, "
       )}
       {notGpu !== null && !notice && (
         <p className="notice" data-testid="not-gpu">
-          {t.onCpuBecause(notGpu)}
+          {t.onCpuBecause(reasonText(notGpu, t))}
         </p>
       )}
       {device?.threads === 1 && !crossOriginIsolated && (

@@ -1,32 +1,47 @@
-// Digits: draw or pick one, see the answer and every map on the way to it, take any value apart, train. The digit, the model and
-// the chosen value are in the address.
+// Digits: draw or pick one, see the answer and every map on the way to it, take any value apart, train. The digit, the model, where its
+// weights begin and the chosen value are in the address.
 
 import { sizeOf } from "@conv/tensor";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { useRestored } from "../canvas.ts";
+import { Share } from "../components/Share.tsx";
 import { Card } from "../components/ui.tsx";
 import { count } from "../format.ts";
 import { useLanguage, useText } from "../i18n/index.tsx";
 import { setParams, useAddress } from "../url.ts";
 import { Answer } from "./Answer.tsx";
-import { useNetwork } from "./client.ts";
+import { OWN, readDigitsAddress, sameBeginning, writeBeginning, type Own } from "./choices.ts";
+import { useNetwork, type NetworkState } from "./client.ts";
 import { PIXELS } from "./data.ts";
 import { decodeDigit, encodeDigit } from "./drawing.ts";
 import { DrawPad } from "./DrawPad.tsx";
 import { explain } from "./explain.ts";
 import { Inspector } from "./Inspector.tsx";
-import { MODEL_NAMES, modelNamed } from "./models.ts";
+import { MODEL_NAMES } from "./models.ts";
 import { NetworkView, type Choice } from "./NetworkView.tsx";
-import { DEVICE_NAMES } from "./protocol.ts";
 import { Samples } from "./Samples.tsx";
 import type { Network, Stage } from "./stages.ts";
-import { Training } from "./Training.tsx";
+import { LoadWeights, SaveWeights, Training } from "./Training.tsx";
 
 const STRIP = 10; // samples shown at once
 const FIRST = 2; // of the held-out digits, shown on arrival: a plain 3
 
-const choose = (stage: Stage, index: number): void => setParams({ layer: stage.name, at: `${index}` });
-const unchoose = (): void => setParams({ layer: null, at: null });
+/** Takes a value apart; chosen by keyboard, what it is made of is the next thing to read. */
+const choose = (stage: Stage, index: number, byKey: boolean): void => {
+  setParams({ layer: stage.name, at: `${index}` });
+  if (byKey) requestAnimationFrame(() => document.getElementById("inspector-title")?.focus());
+};
+/** Puts the value together again, and the focus back on the maps that it lies in. */
+const unchoose = (stage: string | undefined): void => {
+  setParams({ layer: null, at: null });
+  [...document.querySelectorAll<HTMLElement>("li[data-stage]")]
+    .find((li) => li.dataset.stage === stage)
+    ?.querySelector<HTMLElement>("[role=application]")
+    ?.focus();
+};
+
+/** What the weights at hand are that no link carries; null where the address says all of them. */
+const ownOf = ({ weights }: NetworkState): Own | null => (weights?.images ? OWN[0] : weights?.from === "file" ? OWN[1] : null);
 
 /** The chosen value of an address, `layer=c3&at=412`; null where there is none or no such value. */
 function choiceIn(params: ReadonlyMap<string, string>, network: Network): Choice | null {
@@ -39,14 +54,23 @@ export function DigitsPage() {
   const t = useText();
   const language = useLanguage();
   const { params } = useAddress();
-  const modelName = modelNamed(params.get("model")).name;
-  const device = DEVICE_NAMES.find((name) => name === params.get("device"));
-  const { client, state } = useNetwork(modelName, device ?? "best");
+  const { modelName, unknown, device, beginning, rate, recipe, own: sendersOwn } = useMemo(() => readDigitsAddress(params), [params]);
+  const { client, state } = useNetwork(modelName, { device: device ?? "best", beginning, rate, recipe });
   const { ready, samples, seen } = state;
+  const own = ownOf(state);
 
   useEffect(() => {
     if (device) client.setDevice(device);
   }, [client, device]);
+  useEffect(() => {
+    client.setLearningRate(rate);
+    client.setRecipe(recipe);
+  }, [client, rate, recipe.optimizer, recipe.augment]);
+  // The address says that these weights are not all in it; and going back in it never throws them away.
+  useEffect(() => {
+    if (own) setParams({ own, ...writeBeginning(client.beginning(), modelName) }, "replace");
+    else if (!sameBeginning(client.beginning(), beginning)) client.begin(beginning);
+  }, [client, own, modelName, beginning]);
 
   const drawn = useMemo(() => decodeDigit(params.get("draw") ?? ""), [params]);
   const sample = Math.abs(Number.parseInt(params.get("sample") ?? `${FIRST}`, 10) || 0) % (ready?.heldOut ?? Number.MAX_SAFE_INTEGER);
@@ -70,6 +94,7 @@ export function DigitsPage() {
 
   const chosen = drawn ? undefined : samples.find((s) => s.index === sample);
   const pixels = drawn ?? chosen?.pixels ?? null;
+  const empty = pixels !== null && pixels.every((v) => v === 0) && !drawing;
   const look = (digit: Float32Array) => client.send({ type: "look", pixels: digit });
   useEffect(() => {
     if (ready && pixels) look(pixels);
@@ -77,10 +102,38 @@ export function DigitsPage() {
 
   const choice = useMemo(() => choiceIn(params, client.network), [params, client]);
   const explanation = useMemo(() => (choice && seen ? explain(choice.stage, choice.index, seen.values) : null), [choice, seen]);
-  const output = client.network.stages.at(-1)?.output;
+  useEffect(() => {
+    if (!choice) return;
+    const onKey = (e: KeyboardEvent) => e.key === "Escape" && !e.defaultPrevented && unchoose(choice.stage.name);
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, [choice]);
+  const begin = (next: typeof beginning) => {
+    client.begin(next);
+    setParams({ ...writeBeginning(next, modelName), own: null });
+  };
 
   return (
     <div className={`digits${choice ? " inspecting" : ""}`}>
+      <div className="page-bar">
+        {unknown !== null && (
+          <p className="notice bad" role="alert" data-testid="unknown">
+            {t.noSuchNetwork(unknown)}
+          </p>
+        )}
+        {sendersOwn && !own && ready && (
+          <div className="notice bad" role="alert" data-testid="missing-weights">
+            {t.ownMissing[sendersOwn]} <LoadWeights client={client} disabled={state.moving !== null} />
+          </div>
+        )}
+        <Share carries={t.linkCarries(t.weightsFrom[state.weights?.from === "random" ? "random" : beginning.from])}>
+          {own && (
+            <p>
+              {t.linkLacks} <SaveWeights client={client} disabled={state.moving !== null} />
+            </p>
+          )}
+        </Share>
+      </div>
       <div className="digits-input">
         <Card
           title={t.inputTitle}
@@ -97,7 +150,7 @@ export function DigitsPage() {
         >
           <DrawPad
             pixels={drawing ? null : pixels}
-            hint={pixels !== null && pixels.every((v) => v === 0) && !drawing}
+            hint={empty}
             onDraw={(digit, done) => {
               setDrawing(true);
               look(digit);
@@ -117,14 +170,15 @@ export function DigitsPage() {
           />
         </Card>
         <Answer
-          scores={(output && seen?.values.get(output)) ?? null}
-          trained={state.images !== 0}
+          scores={(!empty && seen?.values.get(client.network.scores.output)) || null}
+          empty={empty}
+          trained={state.weights !== null && (state.weights.from !== "random" || state.weights.images > 0)}
           quiet={state.running}
           label={chosen?.label ?? null}
         />
       </div>
       <div className="digits-main">
-        <Training client={client} state={state} />
+        <Training client={client} state={state} beginning={beginning} onBegin={begin} />
         <Card
           title={t.networkTitle}
           className="network-card"
@@ -136,7 +190,11 @@ export function DigitsPage() {
                   value={modelName}
                   onChange={(e) => {
                     client.send({ type: "pause" });
-                    setParams({ model: e.target.value === MODEL_NAMES[0] ? null : e.target.value, layer: null, at: null });
+                    client.dismiss();
+                    setParams({
+                      model: e.target.value === MODEL_NAMES[0] ? null : e.target.value,
+                      ...Object.fromEntries(["layer", "at", "own", "weights", "seed", "lr"].map((name) => [name, null])),
+                    });
                   }}
                 >
                   {MODEL_NAMES.map((name) => (
@@ -157,7 +215,13 @@ export function DigitsPage() {
           )}
         </Card>
       </div>
-      <Inspector choice={choice} explanation={explanation} ready={seen !== null} onClose={unchoose} />
+      <Inspector
+        network={client.network}
+        choice={choice}
+        explanation={explanation}
+        ready={seen !== null}
+        onClose={() => unchoose(choice?.stage.name)}
+      />
     </div>
   );
 }

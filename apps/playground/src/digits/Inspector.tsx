@@ -5,12 +5,16 @@ import { useRestored } from "../canvas.ts";
 import { cssColour, inkOn, limitOf } from "../colour.ts";
 import { Icon } from "../components/ui.tsx";
 import { decimal, exact, short } from "../format.ts";
-import { useText } from "../i18n/index.tsx";
+import { useText, type Dictionary } from "../i18n/index.tsx";
 import { useTheme } from "../theme.ts";
-import type { Explanation, Group, Term } from "./explain.ts";
-import { describePlace, type Choice } from "./NetworkView.tsx";
+import { describePlace, nameOf } from "./describe.ts";
+import type { Step } from "./elementwise.ts";
+import { agrees, type Explanation, type Group, type Kind, type Term } from "./explain.ts";
+import type { Choice } from "./NetworkView.tsx";
+import { mapsOf, type Network } from "./stages.ts";
 
 interface Props {
+  network: Network;
   choice: Choice | null;
   explanation: Explanation | null;
   /** Whether there are values to explain yet. */
@@ -18,16 +22,14 @@ interface Props {
   onClose(): void;
 }
 
-export const Inspector = memo(function Inspector({ choice, explanation, ready, onClose }: Props) {
+export const Inspector = memo(function Inspector({ network, choice, explanation, ready, onClose }: Props) {
   const t = useText();
   return (
-    <section
-      className={`card inspector${choice ? " open" : ""}`}
-      aria-labelledby="inspector-title"
-      onKeyDown={(e) => e.key === "Escape" && onClose()}
-    >
+    <section className={`card inspector${choice ? " open" : ""}`} aria-labelledby="inspector-title">
       <header className="card-head">
-        <h2 id="inspector-title">{t.inspectorTitle}</h2>
+        <h2 id="inspector-title" tabIndex={-1}>
+          {t.inspectorTitle}
+        </h2>
         {choice && (
           <button type="button" className="button quiet round" aria-label={t.close} onClick={onClose}>
             <Icon name="close" />
@@ -35,7 +37,7 @@ export const Inspector = memo(function Inspector({ choice, explanation, ready, o
         )}
       </header>
       {choice && explanation ? (
-        <Taken key={choice.stage.name} choice={choice} e={explanation} />
+        <Taken key={choice.stage.name} network={network} choice={choice} e={explanation} />
       ) : (
         <p className="note">{!choice ? t.inspectorEmpty : ready ? t.notExplained : t.starting}</p>
       )}
@@ -43,17 +45,17 @@ export const Inspector = memo(function Inspector({ choice, explanation, ready, o
   );
 });
 
-function Taken({ choice: { stage, index }, e }: { choice: Choice; e: Explanation }) {
+function Taken({ network, choice: { stage, index }, e }: { network: Network; choice: Choice; e: Explanation }) {
   const t = useText();
   const place = describePlace(stage.maps, index, t);
   const difference = Math.abs(e.result - e.shown);
-  const isEqual = difference <= e.tolerance;
+  const isEqual = agrees(e);
   return (
     <div className="taken" data-testid="inspector" data-stage={stage.name} data-index={index}>
       <p className="taken-place" aria-live="polite">
         <span className="stage-name">{stage.name}</span> {place}
       </p>
-      <Derivation e={e} />
+      <Derivation stage={stage} e={e} />
       <div className={`verdict ${isEqual ? "good" : "bad"}`}>
         <dl>
           <div>
@@ -71,41 +73,91 @@ function Taken({ choice: { stage, index }, e }: { choice: Choice; e: Explanation
         </dl>
         <p data-testid="verdict">
           <b>
-            <Icon name={isEqual ? "check" : "close"} /> {isEqual ? t.equal : t.unequal}
-          </b>{" "}
-          <span>{t.equalNote(difference.toExponential(1), e.tolerance.toExponential(1))}</span>
+            <Icon name={isEqual ? "check" : "close"} />{" "}
+            {isEqual ? t.matches(scientific(difference)) : t.differs(scientific(difference), scientific(e.tolerance))}
+          </b>
         </p>
       </div>
-      <Products e={e} />
+      {e.kind === "join" ? <Joined network={network} groups={e.groups} /> : <Products e={e} />}
     </div>
   );
 }
 
+/** `3.1e−8`. */
+const scientific = (value: number): string => (value === 0 ? "0" : value.toExponential(1).replace("e-", "e\u2212"));
+
+/** What the window becomes, in words. */
+function headOf(kind: Kind, n: number, steps: Choice["stage"]["steps"], t: Dictionary): string {
+  switch (kind) {
+    case "products":
+      return t.sumOfProducts(n);
+    case "mean":
+      return t.meanOf(n);
+    case "maximum":
+      return t.largestOf(n);
+    case "squares":
+      return t.sumOfSquares(n);
+    case "values":
+      return t.sumOfValues(n);
+    case "softmax":
+      return t.exponential;
+    case "join":
+      return steps[0]?.kind === "sum" ? t.sumOfValues(n) : t.functionOf(n);
+  }
+}
+
+const SIGNS = { add: "+", sub: "−", mul: "×", div: "÷", apply: "" } as const;
+
+function stepName(what: Step["what"], t: Dictionary): string {
+  if (typeof what === "object") return what.text;
+  return what in t.activations ? t.activations[what as keyof typeof t.activations] : t.operands[what as keyof typeof t.operands];
+}
+
 /** Sum or maximum, then what follows, one line each. */
-function Derivation({ e }: { e: Explanation }) {
+function Derivation({ stage, e }: { stage: Choice["stage"]; e: Explanation }) {
   const t = useText();
   const n = e.groups.reduce((sum, g) => sum + g.terms.length, 0);
-  const signs: Record<string, string> = { add: "+", sub: "−", mul: "×", div: "÷" };
   return (
     <table className="derivation">
       <tbody>
         <tr>
-          <th scope="row">{e.kind === "maximum" ? t.largestOf(n) : e.kind === "squares" ? t.sumOfSquares(n) : t.sumOfProducts(n)}</th>
+          <th scope="row">{headOf(e.kind, n, stage.steps, t)}</th>
           <td data-testid="total" data-value={e.total}>
             {decimal(e.total, 5)}
           </td>
         </tr>
-        {e.steps.map(({ op, operand, result }, i) => (
-          <tr key={i} data-step={op}>
+        {e.steps.map(({ sign, what, operand, result }, i) => (
+          <tr key={i} data-step={typeof what === "object" ? "expression" : what}>
             <th scope="row">
-              {op === "add" && operand !== null ? `+ ${t.bias} ` : `${signs[op] ?? op} `}
-              {operand !== null && <span className="mono">{decimal(operand, 5)}</span>}
+              {SIGNS[sign]} {stepName(what, t)} {operand !== null && <span className="mono">{decimal(operand, 5)}</span>}
             </th>
             <td data-value={result}>{decimal(result, 5)}</td>
           </tr>
         ))}
       </tbody>
     </table>
+  );
+}
+
+/** Values of the same place in several stages. */
+function Joined({ network, groups }: { network: Network; groups: readonly Group[] }) {
+  const t = useText();
+  return (
+    <>
+      <h3>{t.valuesAtPlace}</h3>
+      <table className="derivation">
+        <tbody>
+          {groups.map(({ source, terms: [{ at, x }] }, i) => (
+            <tr key={i}>
+              <th scope="row">
+                <span className="stage-name">{nameOf(source, network)}</span> {at !== null && describePlace(mapsOf(source.shape), at, t)}
+              </th>
+              <td data-product={x}>{decimal(x, 5)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </>
   );
 }
 
@@ -116,14 +168,15 @@ function Products({ e }: { e: Explanation }) {
   const group = e.groups[Math.min(chosen, e.groups.length - 1)];
   if (!group) return null;
   const isMax = e.kind === "maximum";
+  const marksOne = isMax || e.kind === "softmax";
   const limit = limitOf(e.groups.flatMap((g) => g.terms.map((term) => term.product)));
   const sorted = bySize ? group.terms.toSorted((a, b) => Math.abs(b.product) - Math.abs(a.product)) : group.terms;
-  const name = isMax ? t.windowOf : e.kind === "squares" ? t.squares : t.products;
+  const name = e.kind === "squares" ? t.squares : e.kind === "products" ? t.products : t.windowOf;
   const columns = group.columns && !bySize ? group.columns : 5;
   return (
     <>
       {e.groups.length > 1 && <ChannelSums groups={e.groups} chosen={group} onChoose={setChosen} />}
-      {group.columns > 1 && !isMax && <Thumbnails group={group} />}
+      {group.columns > 1 && e.kind === "products" && <Thumbnails group={group} />}
       <div className="products-head">
         <h3>{name}</h3>
         {!isMax && group.terms.length > 30 && (
@@ -144,30 +197,34 @@ function Products({ e }: { e: Explanation }) {
         aria-label={name}
       >
         {sorted.map((term, i) => (
-          <Product key={i} term={term} limit={limit} isSquare={e.kind === "squares"} wins={isMax && e.groups.length === 1 && i === e.winner} />
+          <Product key={i} term={term} limit={limit} kind={e.kind} wins={marksOne && term === e.groups[0].terms[e.winner ?? -1]} />
         ))}
       </ul>
     </>
   );
 }
 
-function Product({ term: { at, x, weight, product }, limit, isSquare, wins }: { term: Term; limit: number; isSquare: boolean; wins: boolean }) {
+function Product({ term: { at, x, weight, product }, limit, kind, wins }: { term: Term; limit: number; kind: Kind; wins: boolean }) {
   const t = useText();
   const theme = useTheme();
   const style = { background: cssColour(product, limit, theme), color: inkOn(product, limit, theme) };
-  const label =
-    weight === null
-      ? `${decimal(x, 5)}${wins ? `, ${t.winner}` : ""}`
-      : (isSquare ? t.squareLabel : t.termLabel)(decimal(x, 5), decimal(weight, 5), decimal(product, 6));
+  const isSquare = kind === "squares";
+  const label = termLabel({ x, weight, product }, kind, t) + (wins && kind === "maximum" ? `, ${t.winner}` : "");
   return (
     <li className={`product${at === null ? " outside" : ""}${wins ? " wins" : ""}`} style={style} title={label} data-product={product}>
       <span className="visually-hidden">{at === null ? `${t.paddingTerm}: ${label}` : label}</span>
       <span aria-hidden="true">{short(x)}</span>
       {weight !== null && <span aria-hidden="true">{isSquare ? `−(${short(weight)})` : `×${short(weight)}`}</span>}
-      {weight !== null && <b aria-hidden="true">{short(product)}</b>}
-      {wins && <b aria-hidden="true">{t.winner}</b>}
+      {(weight !== null || kind === "softmax") && <b aria-hidden="true">{short(product)}</b>}
+      {wins && kind === "maximum" && <b aria-hidden="true">{t.winner}</b>}
     </li>
   );
+}
+
+function termLabel({ x, weight, product }: Pick<Term, "x" | "weight" | "product">, kind: Kind, t: Dictionary): string {
+  if (kind === "softmax") return t.exponentialLabel(decimal(x, 5), decimal(product, 6));
+  if (weight === null) return decimal(x, 5);
+  return (kind === "squares" ? t.squareLabel : t.termLabel)(decimal(x, 5), decimal(weight, 5), decimal(product, 6));
 }
 
 /** Bars of what each input channel adds; one of them is looked at below. */

@@ -4,6 +4,7 @@
 import { useEffect, useRef, useState, type KeyboardEvent } from "react";
 import { useRestored } from "../canvas.ts";
 import { packedColour } from "../colour.ts";
+import { decimal } from "../format.ts";
 import { useTheme, type Theme } from "../theme.ts";
 import type { Maps } from "./stages.ts";
 
@@ -23,7 +24,7 @@ interface Props {
   columns?: number;
   /** The value pointed at; null when none is. */
   onPoint(index: number | null): void;
-  onPick?(index: number): void;
+  onPick?(index: number, byKey: boolean): void;
 }
 
 interface Layout {
@@ -90,7 +91,7 @@ export function MapCanvas({ data, maps, limit, zoom, label, describe, selected =
     const [map, y, x] = [Math.floor(at / (height * width)), Math.floor(at / width) % height, at % width];
     const to = moved(e.key, { map, y, x }, layout);
     if (to) point((to.map * height + to.y) * width + to.x);
-    else if ((e.key === "Enter" || e.key === " ") && onPick) onPick(at);
+    else if ((e.key === "Enter" || e.key === " ") && onPick) onPick(at, true);
     else return;
     e.preventDefault();
   };
@@ -101,7 +102,7 @@ export function MapCanvas({ data, maps, limit, zoom, label, describe, selected =
         className="maps-field"
         role="application"
         tabIndex={0}
-        aria-label={cursor === null ? label : `${describe(cursor)}: ${data[cursor]}`}
+        aria-label={cursor === null ? label : `${describe(cursor)}: ${decimal(data[cursor], 4)}`}
         style={{ width: total.width, height: total.height }}
         onKeyDown={onKeyDown}
         onFocus={(e) => e.target.matches(":focus-visible") && cursor === null && point(selected ?? 0)}
@@ -110,7 +111,7 @@ export function MapCanvas({ data, maps, limit, zoom, label, describe, selected =
         onPointerLeave={(e) => e.pointerType === "mouse" && point(null)}
         onClick={(e) => {
           const index = indexAt(e);
-          if (index !== null) onPick?.(index);
+          if (index !== null) onPick?.(index, false);
         }}
       >
         <canvas ref={canvas} style={{ width: total.width, height: total.height }} aria-hidden="true" />

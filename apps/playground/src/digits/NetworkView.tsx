@@ -1,12 +1,13 @@
 // The network from the picture to the scores: every stage's maps and filters. The window of the chosen value is outlined in
 // the maps it looks at.
 
-import { sizeOf, type Value } from "@conv/tensor";
+import type { Value } from "@conv/tensor";
 import { memo, useState } from "react";
 import { cssGradient, limitOf } from "../colour.ts";
 import { decimal } from "../format.ts";
-import { useText, type Dictionary } from "../i18n/index.tsx";
+import { useText } from "../i18n/index.tsx";
 import { useTheme } from "../theme.ts";
+import { describePlace, describeStage } from "./describe.ts";
 import type { Explanation } from "./explain.ts";
 import { MapCanvas } from "./MapCanvas.tsx";
 import { formatMaps, type Known, type Maps, type Network, type Stage } from "./stages.ts";
@@ -22,14 +23,14 @@ interface Props {
   values: Known;
   choice: Choice | null;
   explanation: Explanation | null;
-  onPick(stage: Stage, index: number): void;
+  onPick(stage: Stage, index: number, byKey: boolean): void;
 }
 
 /** Renders again only when there is something new to see, however often the page does. */
 export const NetworkView = memo(function NetworkView({ network, values, choice, explanation, onPick }: Props) {
   const { traced, stages, inputMaps } = network;
   const t = useText();
-  const windowIn = (output: Value) => (choice?.stage.source === output ? (explanation?.window ?? null) : null);
+  const windowIn = (output: Value) => explanation?.windows.get(output) ?? null;
   const input = values.get(traced.x);
   return (
     <ol className="stages">
@@ -41,12 +42,13 @@ export const NetworkView = memo(function NetworkView({ network, values, choice, 
       {stages.map((stage) => (
         <StageView
           key={stage.name}
+          network={network}
           stage={stage}
           values={values}
           selected={choice?.stage === stage ? choice.index : null}
           filter={choice?.stage === stage ? (explanation?.filter ?? null) : null}
           shown={windowIn(stage.output)}
-          onPick={(index) => onPick(stage, index)}
+          onPick={(index, byKey) => onPick(stage, index, byKey)}
         />
       ))}
     </ol>
@@ -54,15 +56,16 @@ export const NetworkView = memo(function NetworkView({ network, values, choice, 
 });
 
 interface StageProps {
+  network: Network;
   stage: Stage;
   values: Known;
   selected: number | null;
   filter: Explanation["filter"];
   shown: ReadonlySet<number> | null;
-  onPick(index: number): void;
+  onPick(index: number, byKey: boolean): void;
 }
 
-function StageView({ stage, values, selected, filter, shown, onPick }: StageProps) {
+function StageView({ network, stage, values, selected, filter, shown, onPick }: StageProps) {
   const t = useText();
   const learned = stage.weights.flatMap((weight) => ({ weight, data: values.get(weight) ?? new Float32Array() }));
   const [open, setOpen] = useState(stage.mains[0]?.kind === "conv" && learned.reduce((sum, { data }) => sum + data.length, 0) < 4000);
@@ -70,11 +73,19 @@ function StageView({ stage, values, selected, filter, shown, onPick }: StageProp
   if (!data) return null;
   return (
     <li className="stage-row" data-stage={stage.name}>
-      <MapsOf name={stage.name} title={describeStage(stage, t)} maps={stage.maps} data={data} shown={shown} selected={selected} onPick={onPick} />
+      <MapsOf
+        name={stage.name}
+        title={describeStage(stage, network, t)}
+        maps={stage.maps}
+        data={data}
+        shown={shown}
+        selected={selected}
+        onPick={onPick}
+      />
       {learned.length > 0 && (
         <details className="filters" open={open} onToggle={(e) => setOpen(e.currentTarget.open)}>
           <summary>
-            {t.showFilters}
+            {stage.mains[0]?.kind === "conv" ? t.showFilters : t.showWeights}
             <span className="visually-hidden"> {stage.name}</span>{" "}
             <span className="shape">{learned.map(({ weight }) => size(weight.shape)).join(", ")}</span>
           </summary>
@@ -95,7 +106,7 @@ interface MapsProps {
   data: Float32Array;
   shown: ReadonlySet<number> | null;
   selected?: number | null;
-  onPick?(index: number): void;
+  onPick?(index: number, byKey: boolean): void;
 }
 
 function MapsOf({ name, title, maps, data, shown, selected, onPick }: MapsProps) {
@@ -183,37 +194,4 @@ export function Legend({ limit }: { limit: number }) {
   );
 }
 
-/** `map 3, row 4, column 5`, or `unit 17`. */
-export function describePlace({ channels, height, width }: Maps, index: number, t: Dictionary): string {
-  if (channels * height === 1) return t.placeInRow(index);
-  return t.place(Math.floor(index / (height * width)), Math.floor(index / width) % height, index % width);
-}
-
 const size = (list: readonly number[]): string => list.join("×");
-
-/** `convolution 5×5, 1 → 6 channels, padding 2, relu`. */
-export const describeStage = (stage: Stage, t: Dictionary): string => describeMain(stage, t) + stage.activations.map(t.thenActivation).join("");
-
-function describeMain({ mains: [main], sourceMaps, maps }: Stage, t: Dictionary): string {
-  switch (main?.kind) {
-    case "conv": {
-      const g = main.node.params;
-      const channels = maps.channels === 1 ? maps.width : maps.channels;
-      return (
-        t.convStage(size(g.kernel), sourceMaps.channels, channels) +
-        (g.stride[0] === 1 ? "" : t.strideOf(g.stride[0])) +
-        (g.padLo[0] === 0 ? "" : t.paddingOf(g.padLo[0]))
-      );
-    }
-    case "matmul":
-      return t.matmulStage(sizeOf(main.node.inputs[0].shape), maps.width);
-    case "maxPool":
-      return t.maxPoolStage(size(main.node.params.kernel));
-    case "avgPool":
-      return t.avgPoolStage(size(main.node.params.kernel));
-    case "sum":
-      return t.distanceStage(maps.width);
-    default:
-      return "";
-  }
-}

@@ -2,9 +2,10 @@
 
 import { useSyncExternalStore } from "react";
 import { modelNamed } from "./models.ts";
-import type { DeviceChoice, DeviceInfo, DeviceName, Point, Reply, Request, Sample } from "./protocol.ts";
+import type { DeviceChoice, DeviceInfo, DeviceName, NotGpu, Point, Refusal, Reply, Request, Sample, Weights } from "./protocol.ts";
 import { START_RECIPE, type Recipe } from "./recipe.ts";
 import { known, readNetwork, type Known, type Network } from "./stages.ts";
+import { shippedOf, type Beginning } from "./weights.ts";
 
 export interface Seen {
   /** The picture, 28×28. */
@@ -12,10 +13,10 @@ export interface Seen {
   readonly values: Known;
 }
 
-export interface Notice {
-  readonly kind: "loaded" | "refused" | "failed" | "notGpu" | "lost";
-  readonly text: string;
-}
+export type Notice =
+  | { readonly kind: "loaded" | "failed" | "lost"; readonly text: string }
+  | { readonly kind: "notGpu"; readonly reason: NotGpu }
+  | { readonly kind: "refused"; readonly refusal: Refusal };
 
 export interface NetworkState {
   readonly ready: { readonly heldOut: number; readonly trainCount: number } | null;
@@ -24,19 +25,22 @@ export interface NetworkState {
   /** What was asked for and is not there yet. */
   readonly moving: DeviceName | null;
   /** Why it is not the GPU although that would be preferred, where nothing was asked for. */
-  readonly notGpu: string | null;
+  readonly notGpu: NotGpu | null;
   /** Shaders compiled of those that are needed now; null when there is nothing to wait for. */
   readonly compiling: { readonly ready: number; readonly total: number } | null;
   readonly samples: readonly Sample[];
   readonly seen: Seen | null;
   readonly losses: readonly Point[];
   readonly accuracies: readonly { readonly images: number; readonly accuracy: number }[];
-  readonly imagesPerSecond: number;
+  /** What an image takes in training on this device, measured; null until it is. */
+  readonly secondsPerImage: number | null;
+  /** Images until the training under way is done; null until it tells. */
+  readonly left: number | null;
   readonly running: boolean;
   readonly learningRate: number;
   readonly recipe: Recipe;
-  /** Images behind the weights: 0 where they are random, null where they came from a file. */
-  readonly images: number | null;
+  /** Where the weights come from; null until that is known. */
+  readonly weights: Weights | null;
   readonly notice: Notice | null;
 }
 
@@ -50,11 +54,12 @@ const START: NetworkState = {
   seen: null,
   losses: [],
   accuracies: [],
-  imagesPerSecond: 0,
+  secondsPerImage: null,
+  left: null,
   running: false,
   learningRate: 1e-3,
   recipe: START_RECIPE,
-  images: 0,
+  weights: null,
   notice: null,
 };
 
@@ -65,25 +70,42 @@ export interface Client {
   readonly send: (request: Request, transfer?: Transferable[]) => void;
   /** Takes effect at the next step. */
   readonly setLearningRate: (value: number) => void;
-  /** Pauses the training. */
+  /** Takes effect at once; a training under way goes on. */
   readonly setRecipe: (recipe: Recipe) => void;
   /** Moves the network, with all it has learned. */
   readonly setDevice: (device: DeviceName) => void;
+  /** Other weights; what was trained here is gone. */
+  readonly begin: (beginning: Beginning) => void;
+  /** Where the weights began. */
+  readonly beginning: () => Beginning;
+  readonly dismiss: () => void;
 }
 
-function createClient(modelName: string, device: DeviceChoice): Client {
+/** What a network begins with, as the address says it. */
+export interface Choices {
+  readonly device: DeviceChoice;
+  readonly beginning: Beginning;
+  readonly rate: number;
+  readonly recipe: Recipe;
+}
+
+function createClient(modelName: string, choices: Choices): Client {
   const network = readNetwork(modelNamed(modelName));
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "network" });
   const listeners = new Set<() => void>();
-  let state = START;
+  let { beginning } = choices;
+  let state: NetworkState = { ...START, learningRate: choices.rate, recipe: choices.recipe };
   const set = (changes: Partial<NetworkState>) => {
     state = { ...state, ...changes };
     for (const listener of listeners) listener();
   };
-  worker.addEventListener("message", ({ data }: MessageEvent<Reply>) => set(after(state, data, network)));
+  worker.addEventListener("message", ({ data }: MessageEvent<Reply>) => {
+    set(after(state, data, network));
+    if (data.type === "seen") requestAnimationFrame(() => setTimeout(() => send({ type: "shown" })));
+  });
   worker.addEventListener("error", (e) => set({ notice: { kind: "failed", text: e.message }, running: false }));
   const send = (request: Request, transfer: Transferable[] = []) => worker.postMessage(request, transfer);
-  send({ type: "start", model: modelName, digits: new URL("digits.bin", document.baseURI).href, device });
+  send({ type: "start", model: modelName, folder: new URL(".", document.baseURI).href, ...choices });
   return {
     network,
     subscribe: (listener) => {
@@ -93,10 +115,12 @@ function createClient(modelName: string, device: DeviceChoice): Client {
     state: () => state,
     send,
     setLearningRate: (value) => {
+      if (value === state.learningRate) return;
       set({ learningRate: value });
       send({ type: "rate", value });
     },
     setRecipe: (recipe) => {
+      if (recipe.optimizer === state.recipe.optimizer && recipe.augment === state.recipe.augment) return;
       set({ recipe });
       send({ type: "recipe", recipe });
     },
@@ -105,6 +129,12 @@ function createClient(modelName: string, device: DeviceChoice): Client {
       set({ moving: to });
       send({ type: "device", device: to });
     },
+    begin: (next) => {
+      beginning = next;
+      send({ type: "begin", beginning });
+    },
+    beginning: () => beginning,
+    dismiss: () => state.notice && set({ notice: null }),
   };
 }
 
@@ -123,31 +153,41 @@ function after(state: NetworkState, message: Reply, network: Network): Partial<N
     case "progress":
       return {
         losses: [...state.losses, ...message.points],
-        images: message.points.at(-1)?.images ?? state.images,
-        imagesPerSecond: message.imagesPerSecond,
+        weights: state.weights && { ...state.weights, images: message.images },
+        left: message.left,
       };
+    case "pace":
+      return { secondsPerImage: message.secondsPerImage };
     case "accuracy":
       return { accuracies: [...state.accuracies, message] };
     case "training":
-      if (message.running) return { running: true, images: message.images, notice: null };
-      return { running: false, images: message.images, ...(message.fresh ? { losses: [], accuracies: [], imagesPerSecond: 0, notice: null } : {}) };
+      if (message.running) return { running: true, weights: message.weights, notice: null };
+      return {
+        running: false,
+        left: null,
+        weights: message.weights,
+        ...(message.fresh
+          ? { losses: [], accuracies: [], notice: state.notice?.kind === "refused" && message.weights.from === "random" ? state.notice : null }
+          : {}),
+      };
     case "weights":
       download(message.bytes, `${network.model.name}.safetensors`);
       return {};
     case "loaded":
       return { notice: { kind: "loaded", text: message.name } };
     case "refused":
-      return { notice: { kind: "refused", text: message.message } };
+      return { notice: { kind: "refused", refusal: message.refusal } };
     case "failed":
       return { notice: { kind: "failed", text: message.message }, running: false };
   }
 }
 
 function deviceAfter(state: NetworkState, { device, notGpu, lost }: Extract<Reply, { type: "device" }>): Partial<NetworkState> {
-  const base = { device, moving: null, notGpu, compiling: null };
+  // Another device has another pace.
+  const base = { device, moving: null, notGpu, compiling: null, ...(device.name === state.device?.name ? {} : { secondsPerImage: null }) };
   if (lost !== null) return { ...base, notice: { kind: "lost", text: lost } };
   // At the start the reason is a note beside the device; to who asked for the GPU it is an answer.
-  if (notGpu !== null && state.moving === "gpu") return { ...base, notice: { kind: "notGpu", text: notGpu } };
+  if (notGpu !== null && state.moving === "gpu") return { ...base, notice: { kind: "notGpu", reason: notGpu } };
   return state.moving ? { ...base, notice: null } : base;
 }
 
@@ -161,9 +201,25 @@ function download(bytes: Uint8Array, name: string): void {
 // Networks live as long as the page: what one has learned is still there when the reader comes back to it.
 const clients = new Map<string, Client>();
 
-/** The network of that name, in a worker of its own, which begins on that device. */
-export function useNetwork(modelName: string, device: DeviceChoice): { client: Client; state: NetworkState } {
+/** The accuracy on held-out digits that was measured last; that of trained weights is known. */
+export const accuracyOf = ({ accuracies, weights }: NetworkState, model: string): number | undefined =>
+  accuracies.at(-1)?.accuracy ?? (weights?.from === "shipped" && weights.images === 0 ? shippedOf(model)?.accuracy : undefined);
+
+const SMOOTHING = 0.06; // weight of a new loss in the running mean
+
+/** The running mean of the losses; the first ones weigh as much as they would in a mean of all so far. */
+export function smoothed(losses: readonly Point[]): number[] {
+  let [mean, weight] = [0, 0];
+  return losses.map(({ loss }) => {
+    mean += (loss - mean) * SMOOTHING;
+    weight += (1 - weight) * SMOOTHING;
+    return mean / weight;
+  });
+}
+
+/** The network of that name, in a worker of its own, which begins with those choices. */
+export function useNetwork(modelName: string, choices: Choices): { client: Client; state: NetworkState } {
   let client = clients.get(modelName);
-  if (!client) clients.set(modelName, (client = createClient(modelName, device)));
+  if (!client) clients.set(modelName, (client = createClient(modelName, choices)));
   return { client, state: useSyncExternalStore(client.subscribe, client.state) };
 }

@@ -4,7 +4,7 @@ import { createCpu, type CpuBackend } from "@conv/kernels-cpu";
 import { createGpu, type GpuBackend } from "@conv/kernels-gpu";
 import { createBest } from "@conv/layers";
 import type { Backend } from "@conv/tensor";
-import type { DeviceChoice, DeviceInfo } from "./protocol.ts";
+import type { DeviceChoice, DeviceInfo, NotGpu } from "./protocol.ts";
 
 export interface Device {
   readonly backend: Backend;
@@ -16,7 +16,7 @@ export interface Device {
 /** A device, and why it is not the GPU where that was asked for or would have been preferred. */
 export interface Opened {
   readonly device: Device;
-  readonly notGpu: string | null;
+  readonly notGpu: NotGpu | null;
 }
 
 export interface Devices {
@@ -50,8 +50,15 @@ export function createDevices(onProgress: (ready: number, total: number) => void
   return {
     async open(choice) {
       if (choice === "best") {
-        const { backend, passed } = await createBest(creators);
-        return { device: keep(backend), notGpu: passed.find(({ name }) => name === "gpu")?.reason ?? null };
+        let reached = false;
+        const gpu = async () => {
+          const made = await creators.gpu();
+          reached = true;
+          return made;
+        };
+        const { backend, passed } = await createBest({ gpu, cpu: creators.cpu });
+        const missed = passed.find(({ name }) => name === "gpu");
+        return { device: keep(backend), notGpu: missed ? (reached ? "software" : await whyNot(missed.reason)) : null };
       }
       return { device: known.get(choice) ?? keep(await creators[choice]()), notGpu: null };
     },
@@ -60,6 +67,12 @@ export function createDevices(onProgress: (ready: number, total: number) => void
       if (known.get(name) === device) known.delete(name);
     },
   };
+}
+
+/** Why a GPU can't be had. */
+export async function whyNot(message: string): Promise<NotGpu> {
+  if (!("gpu" in navigator)) return "noWebGpu";
+  return (await navigator.gpu.requestAdapter()) ? { message } : "noAdapter";
 }
 
 function deviceOf(backend: CpuBackend | GpuBackend): Device {

@@ -1,242 +1,358 @@
-// Where one value comes from: the window it looks at, the weights, every product, the sum, bias and activation, computed
-// again in float64 from the definitions in @conv/ops and compared with the value the network computed in float32.
+// Where one value comes from: the window that its stage looks at, the weights, every product, the sum, and each step after it (bias,
+// batch norm, activation), computed again in float64 from the definitions in @conv/ops. The result is compared with the value that
+// the network computed in float32, within a bound on its roundings.
 
-import {
-  broadcastStrides,
-  eachTerm,
-  eachWindow,
-  evaluator,
-  isElementwise,
-  matmulGeometry,
-  variable,
-  wShape,
-  type ConvGeometry,
-  type MatmulParams,
-  type ReduceParams,
-} from "@conv/ops";
+import { broadcastStrides, eachTerm, eachWindow, isElementwise, matmulGeometry, wShape, type ConvGeometry, type MatmulParams } from "@conv/ops";
 import { sizeOf, stridesOf, type Node, type Value } from "@conv/tensor";
+import { applyTo, isSquare, stepsOf, UNIT, type Bounded, type Step } from "./elementwise.ts";
 import { broadcastIndex, coordinates, origin, type Place } from "./routes.ts";
-import { mainOf, type Known, type Main, type Stage } from "./stages.ts";
+import { mainOf, mapsOf, type Known, type Main, type Stage } from "./stages.ts";
 
 /** One value that the window holds. */
 export interface Term {
-  /** Place in the source, as a flat index; null in the padding. */
+  /** Place in the group's source, as a flat index; null in the padding. */
   readonly at: number | null;
   readonly x: number;
-  /** Absent for a maximum. */
+  /** What x is multiplied by, or its square's centre; null where there is none. */
   readonly weight: number | null;
-  /** What is added up: x·weight, or (x − weight)² in a sum of squared distances. */
+  /** What is added up: x·weight, (x − weight)², x, or exp(x − max). */
   readonly product: number;
 }
 
-/** Terms that belong together: one input channel's window, `columns` wide; 0 columns for a list without shape. */
+/** Terms that belong together: the window in one map of one source, `columns` wide; 0 columns for a list without shape. */
 export interface Group {
+  readonly source: Value;
   readonly channel: number;
   readonly columns: number;
   readonly terms: readonly Term[];
   readonly sum: number;
 }
 
-/** What is done to the sum: the op's name, the operand if it has one, and what comes out. */
-export interface Step {
-  readonly op: string;
-  readonly operand: number | null;
-  readonly result: number;
-}
-
-export type Kind = "products" | "maximum" | "squares";
+/**
+ * What the window becomes. `products`: Σ x·w. `mean`: Σ x/n. `maximum`: the largest x. `squares`: Σ (x − c)². `values`: Σ x.
+ * `join`: a function of values of the same place, such as their sum. `softmax`: exp(x − max) of one, to be divided by the sum of all.
+ */
+export type Kind = "products" | "mean" | "maximum" | "squares" | "values" | "join" | "softmax";
 
 export interface Explanation {
   readonly kind: Kind;
   readonly groups: readonly Group[];
-  /** Sum of all products, or the largest value of the window. */
+  /** What the window becomes, before the steps. */
   readonly total: number;
-  /** Index of the winner among the terms of the only group, for a maximum. */
+  /** Index among the terms of the only group: of the largest value, or of the one whose exponential it is. */
   readonly winner: number | null;
   readonly steps: readonly Step[];
   /** The value computed again, and the value shown. */
   readonly result: number;
   readonly shown: number;
-  /** The most by which float32 may differ: n·2⁻²⁴·Σ|terms| bounds every order of summation, n counting all operations. */
+  /** The most by which float32 may differ, carried from sum to result: n·2⁻²⁴·Σ|terms| bounds every order of summation. */
   readonly tolerance: number;
-  /** Flat indices of the source that the window covers. */
-  readonly window: ReadonlySet<number>;
+  /** Flat indices that the window covers in each source. */
+  readonly windows: ReadonlyMap<Value, ReadonlySet<number>>;
   /** Which part of which weight was used, as flat indices. */
   readonly filter: { readonly weight: Value; readonly first: number; readonly size: number } | null;
 }
 
-type Get = (value: Value) => Float32Array | undefined;
+/** Whether the values agree: both are numbers, and no further apart than rounding allows. */
+export const agrees = ({ result, shown, tolerance }: Explanation): boolean => Math.abs(result - shown) <= tolerance;
 
-/** Explains value `index` of a stage's output (flat, batch 1); null where it is no sum or maximum of a window. */
+/** What the value before the steps is made of. */
+interface Base {
+  readonly kind: Kind;
+  readonly groups: readonly Group[];
+  readonly total: Bounded;
+  readonly winner?: number | null;
+  readonly filter?: Explanation["filter"];
+  /** Steps that belong to it. */
+  readonly steps?: readonly Step[];
+}
+
+/** Explains value `index` of a stage's output (flat, batch 1); null where the stage does what no formula here describes. */
 export function explain(stage: Stage, index: number, values: Known): Explanation | null {
-  const get: Get = (v) => values.get(v);
-  const shown = get(stage.output)?.[index];
-  // Back through what is done one value at a time, to the node that looks at a window.
+  const shown = values.get(stage.output)?.[index];
+  if (shown === undefined) return null;
+  const reader = readerOf(stage, values);
+  // Back through what is done one value at a time, to the node that looks at a window or joins values.
   const tail: { node: Node; chain: number; place: Place }[] = [];
-  let place: Place = { value: stage.output, index };
-  let main: Main | null;
-  for (;;) {
-    place = origin(place);
-    main = mainOf(place.value.node);
-    if (main || place.value === stage.source || !place.value.node) break;
-    const n: Node = place.value.node;
-    const chain = n.inputs.findIndex((v) => !isConstant(v, get, stage.source));
-    if (chain < 0 || !isElementwise(n)) return null;
-    tail.unshift({ node: n, chain, place });
-    place = { value: n.inputs[chain], index: broadcastIndex(place.index, n.inputs[chain].shape, place.value.shape) };
+  let place: Place = origin({ value: stage.output, index });
+  let base: Base | null = null;
+  while (!base) {
+    const n = place.value.node;
+    const main = mainOf(n);
+    if (!n || (!main && !isElementwise(n))) return null;
+    const flowing = n.inputs.flatMap((v, i) => (reader.isConstant(v) ? [] : [i]));
+    const next = flowing.length === 1 ? origin(inputAt(place, flowing[0])) : null;
+    if (!main && next && !reader.isSource(next.value)) {
+      tail.unshift({ node: n, chain: flowing[0], place });
+      place = next;
+    } else {
+      base = main ? windowOf(main, place.index, reader) : joinOf(n, place, reader);
+      if (!base) return null;
+    }
   }
-  if (!main || shown === undefined) return null;
-  const { groups, filter } = windowOf(main, place.index, get, stage);
-  const terms = groups.flatMap((g) => g.terms);
-  let winner: number | null = null;
-  if (main.kind === "maxPool") terms.forEach((t, i) => (winner === null || t.x > terms[winner].x) && (winner = i));
-  const total = winner === null ? groups.reduce((sum, g) => sum + g.sum, 0) : terms[winner].x;
-  const steps: Step[] = [];
-  let result = total;
-  let size = terms.reduce((sum, t) => sum + Math.abs(t.product), 0);
+  let result = base.total;
+  const steps: Step[] = [...(base.steps ?? [])];
   for (const { node, chain, place: at } of tail) {
-    let operand: number | null = null;
-    const inputs = node.inputs.map((v, i) => (i === chain ? result : (operand = constantAt(v, at, get))));
-    result = valueOf(node, inputs);
-    size = Math.max(size + Math.abs(operand ?? 0), Math.abs(result));
-    steps.push({ op: node.op.name, operand, result });
+    if (!isElementwise(node)) return null;
+    const done = stepsOf(node, chain, at, result, reader.constant);
+    steps.push(...done.steps);
+    result = done.result;
+  }
+  const windows = new Map<Value, Set<number>>();
+  for (const { source, terms } of base.groups) {
+    const seen = windows.get(source) ?? new Set();
+    windows.set(source, seen);
+    for (const { at } of terms) if (at !== null) seen.add(at);
   }
   return {
-    kind: main.kind === "maxPool" ? "maximum" : main.kind === "sum" ? "squares" : "products",
-    groups,
-    total,
-    winner,
+    kind: base.kind,
+    groups: base.groups,
+    total: base.kind === "softmax" ? base.groups[0].terms[base.winner ?? 0].product : base.total.value,
+    winner: base.winner ?? null,
     steps,
-    result,
+    result: result.value,
     shown,
-    tolerance: (terms.length + 4 * tail.length + 4) * 2 ** -24 * size,
-    window: new Set(terms.flatMap((t) => (t.at === null ? [] : [t.at]))),
-    filter,
+    tolerance: result.error + UNIT * Math.abs(result.value),
+    windows,
+    filter: base.filter ?? null,
   };
 }
 
-/** Whether a value depends on parameters alone: following it back meets only parameters. */
-function isConstant(value: Value, get: Get, source: Value): boolean {
-  const at = origin({ value, index: 0 }).value;
-  return at !== source && at.node === null && get(at) !== undefined;
+/** Where input `i` of the node that made a value is read for that value. */
+function inputAt({ value, index }: Place, i: number): Place {
+  const from = value.node?.inputs[i];
+  if (!from) throw new Error("explain: the value has no such input");
+  return { value: from, index: broadcastIndex(index, from.shape, value.shape) };
 }
 
-const constantAt = (value: Value, { value: y, index }: Place, get: Get): number => {
-  const at = origin({ value, index: broadcastIndex(index, value.shape, y.shape) });
-  return get(at.value)?.[at.index] ?? Number.NaN;
-};
-
-function valueOf(n: Node, inputs: readonly number[]): number {
-  if (!isElementwise(n)) throw new Error(`explain: ${n.op.name} is not elementwise`);
-  return evaluator(
-    n.params.f,
-    n.inputs.map((_, i) => variable(i)),
-  )(inputs);
+/** How a stage reads values: its sources, and constants that follow from parameters alone. */
+interface Reader {
+  isSource(value: Value): boolean;
+  isConstant(value: Value): boolean;
+  constant(place: Place): number;
+  /** The element of a source that lies at a place, and which source it is. */
+  read(place: Place): { source: Value; at: number; x: number };
+  weights(value: Value): { weight: Value; data: Float32Array };
 }
 
-interface Window {
-  readonly groups: Group[];
-  readonly filter: Explanation["filter"];
-}
-
-function windowOf(main: Main, index: number, get: Get, stage: Stage): Window {
-  const read = (i: number) => {
-    const at = origin({ value: main.node.inputs[0], index: i });
-    return { at: at.value === stage.source ? at.index : null, x: get(at.value)?.[at.index] ?? Number.NaN };
+function readerOf(stage: Stage, values: Known): Reader {
+  const sources = new Set(stage.sources);
+  const constants = new Map<Value, boolean>();
+  const isConstant = (value: Value): boolean => {
+    if (sources.has(value)) return false;
+    const found = constants.get(value);
+    if (found !== undefined) return found;
+    const { node } = value;
+    const so = node ? node.inputs.every(isConstant) : values.has(value);
+    constants.set(value, so);
+    return so;
   };
-  const plane = stage.sourceMaps.height * stage.sourceMaps.width;
-  const group = (terms: readonly Term[], columns: number): Group => {
-    const place = terms.find((t) => t.at !== null)?.at ?? 0;
-    return { channel: Math.floor(place / plane), columns, terms, sum: terms.reduce((sum, t) => sum + t.product, 0) };
+  const constant = (place: Place): number => {
+    const { value, index } = origin(place);
+    const n = value.node;
+    if (n === null) return values.get(value)?.[index] ?? Number.NaN;
+    if (!isElementwise(n)) return Number.NaN;
+    return applyTo(
+      n.params.f,
+      n.inputs.map((_, i) => ({ value: constant(inputAt({ value, index }, i)), error: 0 })),
+    ).value;
   };
+  return {
+    isSource: (value) => sources.has(value),
+    isConstant,
+    constant,
+    read(place) {
+      const { value, index } = origin(place);
+      return { source: value, at: index, x: values.get(value)?.[index] ?? Number.NaN };
+    },
+    weights(value) {
+      const weight = origin({ value, index: 0 }).value;
+      return { weight, data: values.get(weight) ?? new Float32Array() };
+    },
+  };
+}
+
+function groupOf(source: Value, terms: readonly Term[], columns: number): Group {
+  const { height, width } = mapsOf(source.shape);
+  const first = terms.find((t) => t.at !== null)?.at ?? 0;
+  return { source, channel: Math.floor(first / (height * width)), columns, terms, sum: terms.reduce((sum, t) => sum + t.product, 0) };
+}
+
+/** The sum of all terms; every order of summation in float32 is within n·u·Σ|terms| of it, the products' own roundings counted. */
+function summed(groups: readonly Group[]): Bounded {
+  const terms = groups.flatMap((g) => g.terms);
+  const size = terms.reduce((sum, t) => sum + Math.abs(t.product), 0);
+  return { value: groups.reduce((sum, g) => sum + g.sum, 0), error: (terms.length + 2) * UNIT * size };
+}
+
+function windowOf(main: Main, index: number, reader: Reader): Base | null {
   switch (main.kind) {
     case "conv":
-      return convWindow(main.node, index, read, get, group);
+      return convWindow(main.node, index, reader);
     case "matmul":
-      return rowWindow(main.node, index, read, get, group);
+      return rowWindow(main.node, index, reader);
     case "sum":
-      return { groups: [group(squares(main.node, index, get, stage.source), 0)], filter: null };
+      return sumWindow(main.node, index, reader);
+    case "softmax":
+      return softmaxWindow(main, index, reader);
     default:
-      return { groups: [group(poolTerms(main, index, read), main.node.params.kernel.at(-1) ?? 1)], filter: null };
+      return poolWindow(main, index, reader);
   }
 }
 
-type Read = (i: number) => { at: number | null; x: number };
-type MakeGroup = (terms: readonly Term[], columns: number) => Group;
-
 /** The convolution with its padding made cells of the input, so that the window is whole at the edge; for one filter only. */
-function convWindow({ params: g, inputs }: Node<ConvGeometry>, index: number, read: Read, get: Get, group: MakeGroup): Window {
-  const weight = origin({ value: inputs[1], index: 0 }).value;
-  const w = get(weight) ?? new Float32Array();
+function convWindow({ params: g, inputs: [x, w] }: Node<ConvGeometry>, index: number, reader: Reader): Base {
+  const { weight, data } = reader.weights(w);
   const space = sizeOf(g.output);
   const filter = Math.floor(index / space);
   const [icg, taps] = [g.ic / g.groups, sizeOf(g.kernel)];
   const firstWeight = filter * sizeOf(wShape(g).slice(1));
   const firstChannel = Math.floor(filter / (g.oc / g.groups)) * icg;
-  const input = g.input.map((v, a) => v + g.padLo[a] + g.padHi[a]);
-  const none = input.map(() => 0);
-  const one: ConvGeometry = { ...g, groups: 1, ic: icg, oc: 1, input, padLo: none, padHi: none };
   const strides = stridesOf([g.ic, ...g.input]);
+  // The one window of this output: a convolution of the same kernel with a single output, which begins where the window does.
+  const start = coordinates(index - filter * space, g.output).map((o, a) => o * g.stride[a] - g.padLo[a]);
+  const span = g.kernel.map((k, a) => (k - 1) * g.dilation[a] + 1);
+  const zero = span.map(() => 0);
+  const one: ConvGeometry = { ...g, groups: 1, ic: icg, oc: 1, input: span, output: span.map(() => 1), padLo: zero, padHi: zero };
   const terms: Term[] = [];
-  eachTerm(one, (xi, wi, yi) => {
-    if (yi !== index - filter * space) return;
-    const [c, ...at] = coordinates(xi, [icg, ...input]);
-    const own = at.map((v, a) => v - g.padLo[a]);
+  const sources: Value[] = [];
+  eachTerm(one, (xi, wi) => {
+    const [c, ...at] = coordinates(xi, [icg, ...span]);
+    const own = at.map((v, a) => v + start[a]);
     const isPadding = own.some((v, a) => v < 0 || v >= g.input[a]);
-    const from = isPadding ? { at: null, x: 0 } : read([firstChannel + c, ...own].reduce((sum, v, a) => sum + v * strides[a], 0));
-    const value = w[firstWeight + wi];
-    terms.push({ ...from, weight: value, product: from.x * value });
+    const place = { value: x, index: [firstChannel + c, ...own].reduce((sum, v, a) => sum + v * strides[a], 0) };
+    const from = isPadding ? null : reader.read(place);
+    if (from) sources[c] ??= from.source;
+    const value = data[firstWeight + wi];
+    terms.push({ at: from?.at ?? null, x: from?.x ?? 0, weight: value, product: (from?.x ?? 0) * value });
   });
-  const groups = Array.from({ length: icg }, (_, c) => group(terms.slice(c * taps, (c + 1) * taps), g.kernel.at(-1) ?? 1));
-  return { groups, filter: { weight, first: firstWeight, size: icg * taps } };
+  const groups = Array.from({ length: icg }, (_, c) =>
+    groupOf(sources[c] ?? origin({ value: x, index: 0 }).value, terms.slice(c * taps, (c + 1) * taps), g.kernel.at(-1) ?? 1),
+  );
+  return { kind: "products", groups, total: summed(groups), filter: { weight, first: firstWeight, size: icg * taps } };
 }
 
-function rowWindow({ params, inputs: [a, b] }: Node<MatmulParams>, index: number, read: Read, get: Get, group: MakeGroup): Window {
+function rowWindow({ params, inputs: [a, b] }: Node<MatmulParams>, index: number, reader: Reader): Base {
   const { k, n, transposeB } = matmulGeometry(a.spec, b.spec, params);
-  const weight = origin({ value: b, index: 0 }).value;
-  const w = get(weight) ?? new Float32Array();
+  const { weight, data } = reader.weights(b);
+  const { source } = reader.read({ value: a, index: 0 });
   const terms = Array.from({ length: k }, (_, i): Term => {
-    const from = read(i);
-    const value = transposeB ? w[index * k + i] : w[i * n + index];
-    return { ...from, weight: value, product: from.x * value };
+    const { at, x } = reader.read({ value: a, index: i });
+    const value = transposeB ? data[index * k + i] : data[i * n + index];
+    return { at, x, weight: value, product: x * value };
   });
-  return { groups: [group(terms, 0)], filter: transposeB ? { weight, first: index * k, size: k } : null };
+  const groups = [groupOf(source, terms, 0)];
+  return { kind: "products", groups, total: summed(groups), filter: transposeB ? { weight, first: index * k, size: k } : null };
 }
 
-function poolTerms({ kind, node: { params: g } }: Extract<Main, { kind: "maxPool" | "avgPool" }>, index: number, read: Read): Term[] {
+function poolWindow({ kind, node: { params: g, inputs } }: Extract<Main, { kind: "maxPool" | "avgPool" }>, index: number, reader: Reader): Base {
   let seen: readonly number[] = [];
   eachWindow(g, (y, xs) => {
     if (y === index) seen = xs;
   });
-  if (kind === "maxPool") return seen.map(read).map(({ at, x }) => ({ at, x, weight: null, product: x }));
+  const columns = g.kernel.at(-1) ?? 1;
+  const { source } = reader.read({ value: inputs[0], index: seen[0] });
+  const read = seen.map((i) => reader.read({ value: inputs[0], index: i }));
+  if (kind === "maxPool") {
+    const groups = [
+      groupOf(
+        source,
+        read.map(({ at, x }) => ({ at, x, weight: null, product: x })),
+        columns,
+      ),
+    ];
+    const winner = read.reduce((best, { x }, i) => (x > read[best].x ? i : best), 0);
+    return { kind: "maximum", groups, total: { value: read[winner].x, error: 0 }, winner };
+  }
   const weight = 1 / ("countIncludePad" in g && g.countIncludePad ? sizeOf(g.kernel) : seen.length);
-  return seen.map(read).map(({ at, x }) => ({ at, x, weight, product: x * weight }));
+  const groups = [
+    groupOf(
+      source,
+      read.map(({ at, x }) => ({ at, x, weight, product: x * weight })),
+      columns,
+    ),
+  ];
+  return { kind: "mean", groups, total: summed(groups) };
 }
 
-/** The terms of a sum, each computed from one value of the source and one constant: (x − c)². */
-function squares({ inputs: [summed], outputs: [y] }: Node<ReduceParams>, index: number, get: Get, source: Value): Term[] {
-  const strides = broadcastStrides(y.shape, summed.shape);
-  const terms: Term[] = [];
-  for (let i = 0; i < sizeOf(summed.shape); i++) {
-    const to = coordinates(i, summed.shape).reduce((sum, v, a) => sum + v * strides[a], 0);
-    if (to !== index) continue;
-    const leaves: { at: number | null; x: number; weight: number | null } = { at: null, x: 0, weight: null };
-    const evaluate = (place: Place): number => {
-      const { value, index: at } = origin(place);
-      const n = value.node;
-      if (value === source || n === null) {
-        const v = get(value)?.[at] ?? Number.NaN;
-        if (value === source) Object.assign(leaves, { at, x: v });
-        else leaves.weight = v;
-        return v;
-      }
-      return valueOf(
-        n,
-        n.inputs.map((v) => evaluate({ value: v, index: broadcastIndex(at, v.shape, value.shape) })),
-      );
-    };
-    const product = evaluate({ value: summed, index: i });
-    terms.push({ ...leaves, product });
+/** A sum over an axis: of (x − c)² with constants c, or of values. */
+function sumWindow({ inputs: [terms], outputs: [y] }: Node, index: number, reader: Reader): Base | null {
+  const strides = broadcastStrides(y.shape, terms.shape);
+  const found: Term[] = [];
+  let source: Value | null = null;
+  let squares = false;
+  for (let i = 0; i < sizeOf(terms.shape); i++) {
+    if (coordinates(i, terms.shape).reduce((sum, v, a) => sum + v * strides[a], 0) !== index) continue;
+    const place = origin({ value: terms, index: i });
+    if (reader.isSource(place.value)) {
+      const { source: from, at, x } = reader.read(place);
+      source ??= from;
+      found.push({ at, x, weight: null, product: x });
+      continue;
+    }
+    const square = place.value.node;
+    const inner = square && isSquare(square) ? origin(inputAt(place, 0)) : null;
+    const difference = inner?.value.node;
+    if (!inner || !difference || !isElementwise(difference) || difference.inputs.length !== 2) return null;
+    const { source: from, at, x } = reader.read(inputAt(inner, 0));
+    if (!reader.isSource(from) || !reader.isConstant(difference.inputs[1])) return null;
+    const weight = reader.constant(inputAt(inner, 1));
+    if (
+      applyTo(
+        difference.params.f,
+        [x, weight].map((value) => ({ value, error: 0 })),
+      ).value !==
+      x - weight
+    )
+      return null;
+    source ??= from;
+    squares = true;
+    found.push({ at, x, weight, product: (x - weight) ** 2 });
   }
-  return terms;
+  if (!source) return null;
+  const groups = [groupOf(source, found, 0)];
+  const { value, error } = summed(groups);
+  // Each square has the roundings of its difference twice.
+  return { kind: squares ? "squares" : "values", groups, total: { value, error: squares ? error + 3 * UNIT * value : error } };
+}
+
+/** exp(xₖ − max) / Σ exp(xᵢ − max) of a vector. */
+function softmaxWindow({ node: { inputs } }: Extract<Main, { kind: "softmax" }>, index: number, reader: Reader): Base {
+  const read = Array.from({ length: sizeOf(inputs[0].shape) }, (_, i) => reader.read({ value: inputs[0], index: i }));
+  const top = read.reduce((most, { x }) => Math.max(most, x), -Infinity);
+  const terms = read.map(({ at, x }): Term => ({ at, x, weight: null, product: Math.exp(x - top) }));
+  const groups = [groupOf(read[0].source, terms, 0)];
+  const [own, sum] = [terms[index].product, groups[0].sum];
+  // exp has the relative error of its argument's absolute one, which is a rounding of x and of the maximum.
+  const relative = 16 * UNIT * (1 + Math.abs(read[index].x) + Math.abs(top) + terms.length);
+  return {
+    kind: "softmax",
+    groups,
+    // Below the least normal float32, a device may give 0.
+    total: { value: own / sum, error: (relative * own) / sum + 2 ** -126 },
+    winner: index,
+    steps: [{ sign: "div", what: "expSum", operand: sum, result: own / sum }],
+  };
+}
+
+/** A function of values at the same place, which the page calls by its expression: a + b, or relu(x) of a source. */
+function joinOf(n: Node, place: Place, reader: Reader): Base | null {
+  if (!isElementwise(n)) return null;
+  const operands: Bounded[] = [];
+  const groups: Group[] = [];
+  for (let i = 0; i < n.inputs.length; i++) {
+    const at = inputAt(place, i);
+    if (reader.isConstant(n.inputs[i])) operands.push({ value: reader.constant(at), error: 0 });
+    else {
+      const { source, at: index, x } = reader.read(at);
+      if (!reader.isSource(source)) return null;
+      operands.push({ value: x, error: 0 });
+      groups.push(groupOf(source, [{ at: index, x, weight: null, product: x }], 0));
+    }
+  }
+  if (groups.length > 1) return { kind: "join", groups, total: applyTo(n.params.f, operands) };
+  // One value of a source: the step itself is the formula.
+  const chain = n.inputs.findIndex((v) => !reader.isConstant(v));
+  const { steps, result } = stepsOf(n, chain, place, operands[chain], reader.constant);
+  return { kind: "join", groups, total: result, steps };
 }

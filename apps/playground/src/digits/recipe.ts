@@ -16,6 +16,9 @@ export interface Recipe {
   readonly augment: boolean;
 }
 
+/** Learning rates that can be chosen. */
+export const RATES: readonly number[] = [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2];
+
 export const START_RECIPE: Recipe = { optimizer: "Adam", augment: false };
 export const OPTIMIZERS = Object.keys(optimizers) as Recipe["optimizer"][];
 

@@ -1,19 +1,23 @@
 // One network on one device at a time: it looks at digits, learns them, is saved and loaded, and moves to another device with all it has
 // learned. Training gives way to messages between steps, so a picture of the learning network costs one forward pass now and then.
 
-import { createTrainer, decodeSafetensors, encodeSafetensors, matchState, type Dataset, type State, type Trainer } from "@conv/layers";
+import { createTrainer, encodeSafetensors, type Dataset, type State, type Trainer } from "@conv/layers";
 import { bytesOf, type Backend, type Buffer } from "@conv/tensor";
 import { digitDataset, intensities, prepare, type PackedDigits, type View } from "./data.ts";
-import type { Device, Devices, Opened } from "./device.ts";
-import type { DeviceChoice, DeviceName, Point, Reply } from "./protocol.ts";
-import { lessonsOf, optimizerOf, START_RECIPE } from "./recipe.ts";
+import { whyNot, type Device, type Devices, type Opened } from "./device.ts";
+import { readWeights } from "./file.ts";
+import type { DeviceChoice, DeviceName, Point, Reply, Request, Weights } from "./protocol.ts";
+import { lessonsOf, optimizerOf, type Recipe } from "./recipe.ts";
 import type { Network } from "./stages.ts";
+import { beginningOf, type Beginning } from "./weights.ts";
 
 const BATCH = 64;
 const REPORT_EVERY = 100; // ms between reports of progress
 const LOOK_EVERY = 250; // ms between pictures while learning
 const MEASURE_EVERY = 2048; // images between measurements of accuracy while learning
 const MEASURED = 500; // held-out digits for those; all of them at the end of an epoch
+const PACED = 4; // steps that are measured at least before a training tells its pace
+const TRIAL = 150; // ms of steps, after the first, by which the time of a training is told beforehand
 const LAST_WORDS = 500; // ms in which an error may turn out to be the loss of the device
 
 interface Setting {
@@ -28,8 +32,11 @@ export type Session = Awaited<ReturnType<typeof createSession>>;
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** Begins with random weights on the device of that choice, and tells which that is. */
-export async function createSession({ devices, network, digits, view, reply }: Setting, choice: DeviceChoice) {
+/** What a session begins with. */
+export type Start = Omit<Extract<Request, { type: "start" }>, "type" | "model">;
+
+/** Begins with those weights on the device of that choice, and tells which that is. */
+export async function createSession({ devices, network, digits, view, reply }: Setting, start: Start) {
   const { model } = network;
   const heldOut = digits.count - digits.trainCount;
   // Unpacked when first asked for, so that the page need not wait for it.
@@ -53,30 +60,42 @@ export async function createSession({ devices, network, digits, view, reply }: S
       return opened;
     } catch (error) {
       if (wanted === "cpu") throw error;
-      return { ...(await reach("cpu")), notGpu: messageOf(error).replace("gpu: ", "") };
+      return { ...(await reach("cpu")), notGpu: await whyNot(messageOf(error).replace("gpu: ", "")) };
     }
   };
-  const opened = await reach(choice);
+  const opened = await reach(start.device);
 
   let { device } = opened;
   let losses = 0;
-  let rate = 1e-3;
-  let recipe = START_RECIPE;
-  let seed = 0;
+  let { rate, recipe } = start;
   let pixels: Float32Array | null = null;
-  let images: number | null = 0;
+  let weights: Weights = { from: "random", images: 0 };
   let goal = 0; // the epoch with whose end the training stops
   let stop: AbortController | null = null;
   let brokenOff = false; // the last training ended with the loss of its device
   let ended: Promise<void> = Promise.resolve();
   let looking: Promise<void> | null = null;
   let lookAgain = false;
+  let drawn = true; // whether the page has drawn the last picture: a slow one is never sent more than it can show
   /** The weights that were last seen: what is left of them should the device be lost. */
-  let kept: { readonly state: State; readonly images: number | null } | null = null;
+  let kept: { readonly state: State; readonly weights: Weights } | null = null;
 
   const begin = (state?: State): Trainer =>
-    createTrainer({ backend: device.backend, model, optimizer: optimizerOf(recipe, () => rate), state, seed, batch: BATCH });
-  let trainer = begin();
+    createTrainer({ backend: device.backend, model, optimizer: optimizerOf(recipe, () => rate), state, batch: BATCH });
+
+  /** Weights of a beginning; random ones, with the reason told, where trained ones can't be had. */
+  const weightsOf = async (wanted: Beginning): Promise<State> => {
+    try {
+      const state = await beginningOf(model, wanted, start.folder);
+      weights = { from: wanted.from, images: 0 };
+      return state;
+    } catch (error) {
+      if (wanted.from === "random") throw error;
+      reply({ type: "refused", refusal: { kind: "notFetched", message: messageOf(error) } });
+      return weightsOf({ from: "random", seed: 0 });
+    }
+  };
+  let trainer = begin(await weightsOf(start.beginning));
 
   let turn: Promise<void> = Promise.resolve();
   /** Does one piece of work after the other. */
@@ -93,12 +112,13 @@ export async function createSession({ devices, network, digits, view, reply }: S
   };
 
   const lookOnce = async (shown: Float32Array): Promise<void> => {
-    const [eye, at] = [eyes.get(device)!, images];
+    const [eye, at] = [eyes.get(device)!, weights];
     const x = prepare(shown, view);
     const state = await trainer.state();
-    kept = { state, images: at };
+    kept = { state, weights: at };
     const parameters = [...state.values()].map(({ data }) => data);
     const probes = await eye(x, parameters);
+    drawn = false;
     reply(
       { type: "seen", pixels: shown, x, parameters, probes },
       [x, ...probes].map((a) => a.buffer),
@@ -121,23 +141,62 @@ export async function createSession({ devices, network, digits, view, reply }: S
   };
 
   const measure = async (data: Dataset): Promise<void> => {
-    const at = images ?? 0;
+    const at = weights.images;
     reply({ type: "accuracy", images: at, accuracy: (await trainer.evaluate(data)).accuracy });
+  };
+
+  /** Images until the goal. */
+  const left = (): number => (goal - trainer.position.epoch) * digits.trainCount - Math.min(digits.trainCount, trainer.position.step * BATCH);
+
+  let tried: Device | null = null;
+  let trial: AbortController | null = null;
+  /**
+   * Measures what an image takes in training, by a trainer of its own: a few steps after the first, which compiles, and a forward pass for
+   * what is measured on the way. On a GPU, where compiling takes long, the training itself is measured.
+   */
+  const tryOut = async (): Promise<void> => {
+    if (tried === device || device.info.name !== "cpu") return;
+    tried = device;
+    const trying = begin(await trainer.state());
+    const { signal } = (trial = new AbortController());
+    let [began, steps] = [0, 0];
+    try {
+      const data = lessonsOf(recipe, datasets().learn, view.background);
+      const onStep = () => {
+        if (began === 0) began = performance.now();
+        else if ((steps++, performance.now() - began > TRIAL)) trial?.abort();
+      };
+      for await (const _ of trying.fit(data, { epochs: 1, signal, onStep })) break;
+      if (steps === 0) return;
+      const step = (performance.now() - began) / steps / BATCH;
+      await trying.evaluate({ ...datasets().few, count: BATCH }); // compiles
+      const looked = performance.now();
+      await trying.evaluate({ ...datasets().few, count: BATCH });
+      const look = (performance.now() - looked) / BATCH;
+      // An epoch ends with all held-out digits; before that, a few now and then.
+      const looks = heldOut / digits.trainCount + MEASURED / MEASURE_EVERY;
+      reply({ type: "pace", secondsPerImage: (step + look * looks) / 1000 });
+    } finally {
+      trying.dispose();
+      trial = null;
+    }
   };
 
   const fit = async (signal: AbortSignal): Promise<void> => {
     let points: Point[] = [];
-    let [reported, looked, measured] = [performance.now(), performance.now(), images ?? 0];
+    let [reported, looked, measured] = [performance.now(), performance.now(), weights.images];
     let [since, sinceImages] = [0, 0]; // speed is measured from the end of the first step on: that one compiles
     const report = () => {
       const now = performance.now();
-      if (points.length)
-        reply({ type: "progress", points, imagesPerSecond: now > since ? ((images ?? 0) - sinceImages) / ((now - since) / 1000) : 0 });
+      const { images } = weights;
+      if (points.length) reply({ type: "progress", points, images, left: Math.max(0, left()) });
+      if (images - sinceImages >= PACED * BATCH) reply({ type: "pace", secondsPerImage: (now - since) / 1000 / (images - sinceImages) });
       points = [];
       reported = now;
     };
     const onStep = async ({ loss }: { loss: number }) => {
-      images = (images ?? 0) + BATCH;
+      const images = weights.images + BATCH;
+      weights = { ...weights, images };
       if (since === 0) [since, sinceImages] = [performance.now(), images];
       points.push({ images, loss });
       if (performance.now() - reported > REPORT_EVERY) report();
@@ -145,7 +204,7 @@ export async function createSession({ devices, network, digits, view, reply }: S
         measured = images;
         await measure(datasets().few);
       }
-      if (performance.now() - looked > LOOK_EVERY) {
+      if (drawn && performance.now() - looked > LOOK_EVERY) {
         await look();
         looked = performance.now();
       }
@@ -161,15 +220,14 @@ export async function createSession({ devices, network, digits, view, reply }: S
   const run = (): void => {
     const on = device;
     stop = new AbortController();
-    images ??= 0;
-    reply({ type: "training", running: true, images, fresh: false });
+    reply({ type: "training", running: true, weights, fresh: false });
     brokenOff = false;
     ended = fit(stop.signal)
       .catch((error: unknown) => fail(error, on))
       .then((lost) => {
         brokenOff = lost === true;
         stop = null;
-        reply({ type: "training", running: false, images, fresh: false });
+        reply({ type: "training", running: false, weights, fresh: false });
         return look();
       });
   };
@@ -179,13 +237,11 @@ export async function createSession({ devices, network, digits, view, reply }: S
   };
 
   /** New weights, and a trainer that knows nothing of the old ones. */
-  const replace = async (state: State | undefined, count: number | null): Promise<void> => {
-    await pause();
+  const replace = async (state: State): Promise<void> => {
     await exchange(() => begin(state));
-    images = count;
-    reply({ type: "training", running: false, images, fresh: true });
+    reply({ type: "training", running: false, weights, fresh: true });
     await look();
-    if (state) await measure(datasets().test);
+    if (weights.from === "file") await measure(datasets().test);
   };
 
   /** After the loss of a device: the same once more, the CPU after the next loss, with the weights that were last seen. */
@@ -195,16 +251,16 @@ export async function createSession({ devices, network, digits, view, reply }: S
     if (gone === device) {
       const running = stop !== null;
       await pause();
-      const left = running || brokenOff ? goal - trainer.position.epoch : 0;
+      const epochs = running || brokenOff ? goal - trainer.position.epoch : 0;
       const { device: next, notGpu } = await reach(losses++ ? "cpu" : gone.info.name);
       await exchange(() => {
         device = next;
         return begin(kept?.state);
       });
-      images = kept ? kept.images : 0;
-      goal = left;
-      reply({ type: "training", running: false, images, fresh: false });
-      if (left > 0) run();
+      if (kept) weights = kept.weights;
+      goal = epochs;
+      reply({ type: "training", running: false, weights, fresh: false });
+      if (epochs > 0) run();
       reply({ type: "device", device: device.info, notGpu, lost: reason });
     }
     gone.backend.dispose();
@@ -212,9 +268,15 @@ export async function createSession({ devices, network, digits, view, reply }: S
   };
 
   reply({ type: "device", device: device.info, notGpu: opened.notGpu, lost: null });
+  reply({ type: "training", running: false, weights, fresh: false });
   return {
     inTurn,
     pause,
+    shown: () => void (drawn = true),
+    /** Measures the time of a training, once the first picture is seen. */
+    tryOut,
+    /** Ends that: there is something else to do. */
+    hurry: () => trial?.abort(),
     look(next: Float32Array) {
       pixels = next;
       return look();
@@ -231,19 +293,22 @@ export async function createSession({ devices, network, digits, view, reply }: S
       goal = trainer.position.epoch + epochs;
       run();
     },
-    reset() {
-      seed++;
-      return replace(undefined, 0);
+    async begin(beginning: Beginning) {
+      await pause();
+      await replace(await weightsOf(beginning));
     },
     rate(value: number) {
       rate = value;
     },
-    /** The weights stay, and the optimizer begins anew. */
-    async recipe(next: typeof recipe) {
+    /** The weights stay, the optimizer begins anew, and a training under way goes on. */
+    async recipe(next: Recipe) {
+      const goOn = stop !== null;
       await pause();
       recipe = next;
       const state = await trainer.state();
+      goal -= trainer.position.epoch; // the new trainer counts from the beginning of the epoch
       await exchange(() => begin(state));
+      if (goOn && goal > 0) run();
     },
     /** Weights, optimizer and place in the data move along, and a training under way goes on. */
     async move(to: DeviceName) {
@@ -262,20 +327,18 @@ export async function createSession({ devices, network, digits, view, reply }: S
       reply({ type: "device", device: device.info, notGpu, lost: null });
       await look();
       if (goOn && !stop && trainer.position.epoch < goal) run();
+      else if (!stop) await tryOut();
     },
     async save() {
       const bytes = encodeSafetensors(await trainer.state(), { model: model.name });
       reply({ type: "weights", bytes }, [bytes.buffer]);
     },
     async load(name: string, bytes: Uint8Array) {
-      let state: State;
-      try {
-        ({ state } = decodeSafetensors(bytes));
-        matchState(model.name, network.traced.entries, state);
-      } catch (error) {
-        return reply({ type: "refused", message: messageOf(error) });
-      }
-      await replace(state, null);
+      const read = readWeights(network.traced, bytes);
+      if ("kind" in read) return reply({ type: "refused", refusal: read });
+      await pause();
+      weights = { from: "file", images: 0 };
+      await replace(read);
       reply({ type: "loaded", name });
     },
   };

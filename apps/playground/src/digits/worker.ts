@@ -10,12 +10,14 @@ import { readNetwork } from "./stages.ts";
 const reply = (message: Reply, transfer: Transferable[] = []): void => postMessage(message, { transfer });
 
 let session: Promise<Session> | null = null;
+/** Sessions that have shown their first picture. */
+const settled = new WeakSet<Session>();
 
-async function start({ model: name, digits: url, device }: Extract<Request, { type: "start" }>): Promise<Session> {
+async function start({ model: name, ...how }: Extract<Request, { type: "start" }>): Promise<Session> {
   const model = modelNamed(name);
   const devices = createDevices((ready, total) => reply({ type: "compiling", ready, total }));
-  const digits = await fetchDigits(url);
-  const made = await createSession({ devices, network: readNetwork(model), digits, view: viewOf(model), reply }, device);
+  const digits = await fetchDigits(new URL("digits.bin", how.folder).href);
+  const made = await createSession({ devices, network: readNetwork(model), digits, view: viewOf(model), reply }, how);
   reply({ type: "ready", heldOut: digits.count - digits.trainCount, trainCount: digits.trainCount });
   return made;
 }
@@ -24,6 +26,8 @@ function handle(request: Exclude<Request, { type: "start" }>, s: Session): Promi
   switch (request.type) {
     case "look":
       return s.look(request.pixels);
+    case "shown":
+      return s.shown();
     case "rate":
       return s.rate(request.value);
     case "device":
@@ -34,8 +38,8 @@ function handle(request: Exclude<Request, { type: "start" }>, s: Session): Promi
       return s.inTurn(() => s.train(request.epochs));
     case "pause":
       return s.inTurn(s.pause);
-    case "reset":
-      return s.inTurn(s.reset);
+    case "begin":
+      return s.inTurn(() => s.begin(request.beginning));
     case "recipe":
       return s.inTurn(() => s.recipe(request.recipe));
     case "save":
@@ -49,7 +53,12 @@ addEventListener("message", async ({ data }: MessageEvent<Request>) => {
   try {
     if (data.type === "start") session = start(data);
     const open = await session;
+    if (open && data.type !== "look" && data.type !== "samples" && data.type !== "shown") open.hurry();
     if (open && data.type !== "start") await handle(data, open);
+    if (open && data.type === "look" && !settled.has(open)) {
+      settled.add(open);
+      await open.inTurn(open.tryOut);
+    }
   } catch (error) {
     reply({ type: "failed", message: error instanceof Error ? error.message : String(error) });
   }

@@ -1,0 +1,93 @@
+// The trained weights that come with the page: what they are, and their form. A parameter with two or more axes is stored in 8 bits, with
+// one scale for each output (its first axis); everything else as float32. The names and shapes are those of the model.
+
+import { initialise, traceModel, type Model, type State } from "@conv/layers";
+import { sizeOf } from "@conv/tensor";
+import shipped from "./shipped.json" with { type: "json" };
+
+/** What is known of one file of trained weights. */
+export interface Shipped {
+  readonly file: string;
+  /** Its SHA-256, as fetch() checks it. */
+  readonly integrity: string;
+  /** Share of the held-out digits of this page that the network reads right with these weights. */
+  readonly accuracy: number;
+  readonly heldOut: number;
+  /** How often it saw each of the digits to learn from. */
+  readonly epochs: number;
+  readonly trainCount: number;
+}
+
+const LIST: Readonly<Record<string, Shipped>> = shipped;
+const LEVELS = 127;
+
+/** The trained weights of a model; null where none come with the page. */
+export const shippedOf = (model: string): Shipped | null => (Object.hasOwn(LIST, model) ? LIST[model] : null);
+
+interface Plan {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly size: number;
+  /** Outputs with a scale each; 0 where it is stored as float32. */
+  readonly rows: number;
+}
+
+const planOf = (model: Model): Plan[] =>
+  traceModel(model).entries.map(({ name, kind, spec: { shape } }) => ({
+    name,
+    shape,
+    size: sizeOf(shape),
+    rows: kind === "parameter" && shape.length > 1 ? shape[0] : 0,
+  }));
+
+const bytesOf = ({ rows, size }: Plan): number => (rows ? rows * 4 + size : size * 4);
+
+/** Weights as bytes. */
+export function packWeights(model: Model, state: State): Uint8Array {
+  const plan = planOf(model);
+  const bytes = new Uint8Array(plan.reduce((sum, p) => sum + bytesOf(p), 0));
+  const view = new DataView(bytes.buffer);
+  let at = 0;
+  const float = (value: number) => (view.setFloat32(at, value, true), (at += 4));
+  for (const { name, size, rows } of plan) {
+    const data = state.get(name)?.data;
+    if (data?.length !== size) throw new Error(`weights: ${name} has ${data?.length ?? "no"} values, not ${size}`);
+    const row = size / (rows || 1);
+    const scales = Array.from({ length: rows }, (_, r) => data.slice(r * row, (r + 1) * row).reduce((most, v) => Math.max(most, Math.abs(v)), 0));
+    if (rows === 0) data.forEach(float);
+    scales.forEach((most) => float(most / LEVELS));
+    if (rows) data.forEach((v, i) => view.setInt8(at++, Math.round((v / (scales[Math.floor(i / row)] || 1)) * LEVELS)));
+  }
+  return bytes;
+}
+
+/** Weights from bytes. Throws Error where these are not as many as the model needs. */
+export function unpackWeights(model: Model, bytes: Uint8Array): State {
+  const plan = planOf(model);
+  const wanted = plan.reduce((sum, p) => sum + bytesOf(p), 0);
+  if (bytes.length !== wanted) throw new Error(`weights: ${bytes.length} bytes are not the ${wanted} of ${model.name}`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  let at = 0;
+  const float = () => view.getFloat32((at += 4) - 4, true);
+  return new Map(
+    plan.map(({ name, shape, size, rows }) => {
+      if (rows === 0) return [name, { shape, data: Float32Array.from({ length: size }, float) }];
+      const scales = Array.from({ length: rows }, float);
+      const data = Float32Array.from({ length: size }, (_, i) => view.getInt8(at++) * scales[Math.floor((i * rows) / size)]);
+      return [name, { shape, data }];
+    }),
+  );
+}
+
+/** Where weights begin: trained ones that come with the page, or random ones. */
+export type Beginning = { readonly from: "shipped" } | { readonly from: "random"; readonly seed: number };
+
+/** The weights of a beginning; trained ones are fetched from `folder`. Throws where they can't be had. */
+export async function beginningOf(model: Model, beginning: Beginning, folder: string): Promise<State> {
+  if (beginning.from === "random") return initialise(model, beginning.seed);
+  const known = shippedOf(model.name);
+  if (!known) throw new Error(`weights: none come with ${model.name}`);
+  const response = await fetch(new URL(known.file, folder), { integrity: known.integrity });
+  if (!response.ok) throw new Error(`weights: ${known.file} answered ${response.status}`);
+  return unpackWeights(model, new Uint8Array(await response.arrayBuffer()));
+}
