@@ -1,9 +1,21 @@
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
+
+/** Projects with the longest files, which begin first: many short files fill the cores at the end, and none is left alone. */
+const LONG = ["@conv/kernels-gpu", "@conv/tools", "@conv/cli", "@conv/bench", "@conv/playground", "@conv/kernels-cpu"];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ project }: TestSpecification): number => (LONG.includes(project.name) ? LONG.indexOf(project.name) : LONG.length);
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
+  }
+}
 
 export default defineConfig({
   test: {
     // CONFORMANCE=full: every back end runs all of the conformance suite, variants too (`every` of testBackend).
     provide: { fullConformance: process.env.CONFORMANCE === "full" },
+    sequence: { sequencer: LongestFirst },
     projects: ["packages/*", "apps/*", "tools", "tools/browser/vitest.*.config.ts"],
   },
 });

@@ -1,4 +1,4 @@
-// One build and one server for all tests, which run one file after the other: each drives a browser.
+// One build and one server for all tests; each file drives a browser of its own.
 
 import { defineConfig } from "vitest/config";
 
@@ -9,6 +9,5 @@ export default defineConfig({
     globalSetup: "test/site.ts",
     testTimeout: 240_000,
     hookTimeout: 120_000,
-    fileParallelism: false,
   },
 });
