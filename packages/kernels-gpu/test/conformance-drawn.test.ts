@@ -5,5 +5,5 @@ import { softwareGpu } from "@conv/testkit/webgpu";
 import { createGpu } from "../src/index.ts";
 import { asHardware } from "./disguised.ts";
 
-testBackend("gpu", async () => createGpu({ gpu: await softwareGpu() }), { only: ["drawn"], every: 4 });
+testBackend("gpu", async () => createGpu({ gpu: await softwareGpu() }), { only: ["drawn"], every: 8 });
 testBackend("gpu, with the kernels of hardware", async () => createGpu({ gpu: asHardware(await softwareGpu()) }), { only: ["drawn"] });
