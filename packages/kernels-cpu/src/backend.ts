@@ -1,7 +1,7 @@
 // The CPU back end: one WebAssembly memory, a pool of threads, and programs compiled for the shapes at hand.
 
 import { MOST_ROUNDOFF, mustBePrecision, type Precision } from "@conv/ops";
-import { manageBackend, rangeError, unsupported, type Backend, type Graph } from "@conv/tensor";
+import { checkOptions, manageBackend, rangeError, unsupported, type Backend, type Graph } from "@conv/tensor";
 import { capsOf, probe, unsupportedReason, type Caps } from "./caps.ts";
 import type { CpuKernel } from "./code.ts";
 import { createEngine, type Engine } from "./engine.ts";
@@ -59,15 +59,9 @@ let warned = false;
  * isolation) it runs on one, and says so once on the console. Throws UnsupportedError where WebAssembly or SIMD is missing or may not be
  * compiled, and where `offThread` cannot have a worker.
  */
-export async function createCpu({
-  threads = availableThreads(),
-  offThread = false,
-  worker,
-  simd256 = false,
-  precision = "balanced",
-  kernels,
-  prefer = [],
-}: CpuOptions = {}): Promise<CpuBackend> {
+export async function createCpu(options: CpuOptions = {}): Promise<CpuBackend> {
+  checkOptions("cpu", options, "threads offThread worker simd256 precision kernels prefer");
+  const { threads = availableThreads(), offThread = false, worker, simd256 = false, precision = "balanced", kernels, prefer = [] } = options;
   if (!Number.isInteger(threads) || threads < 1) throw rangeError("cpu", `threads ${threads} is not a whole number ≥ 1`);
   mustBePrecision("cpu", precision);
   const reason = await unsupportedReason();

@@ -1,6 +1,6 @@
 // The GPU back end: buffers and programs of one WebGPU device, and the order of what is asked of it.
 
-import { manageBackend, rangeError, unsupported } from "@conv/tensor";
+import { checkOptions, manageBackend, rangeError, unsupported } from "@conv/tensor";
 import type { GpuBackend, GpuOptions, GpuProgram, Precision } from "./api.ts";
 import type { Caps } from "./caps.ts";
 import { openDevice, useDevice } from "./device.ts";
@@ -17,14 +17,9 @@ const ROUNDOFF: Readonly<Record<Precision, number>> = { exact: 0, balanced: 256,
  * Starts the GPU back end on the device that is given, or else on the fastest adapter that WebGPU offers. Throws UnsupportedError, in one line,
  * where there is none, or none that has what was asked for.
  */
-export async function createGpu({
-  gpu,
-  device: given,
-  onProgress = () => {},
-  precision = "balanced",
-  storage = "float32",
-  prefer = [],
-}: GpuOptions = {}): Promise<GpuBackend> {
+export async function createGpu(options: GpuOptions = {}): Promise<GpuBackend> {
+  checkOptions("gpu", options, "gpu device onProgress precision storage prefer");
+  const { gpu, device: given, onProgress = () => {}, precision = "balanced", storage = "float32", prefer = [] } = options;
   if (!Object.hasOwn(ROUNDOFF, precision)) throw rangeError("gpu", `precision "${precision}" is none of ${Object.keys(ROUNDOFF).join(", ")}`);
   if (storage !== "float32" && storage !== "float16") throw rangeError("gpu", `storage "${String(storage)}" is neither float32 nor float16`);
   const { device, adapter, offers } = given ? await useDevice(given) : await openDevice(gpu, precision === "fast" ? [SUBGROUP_MATRIX] : []);

@@ -2,7 +2,7 @@
 // whatever comes before.
 
 import * as ops from "@conv/ops";
-import { shapeError, type Value } from "@conv/tensor";
+import { checkOptions, shapeError, type Value } from "@conv/tensor";
 import { constant } from "./init.ts";
 import type { Layer } from "./layer.ts";
 
@@ -49,14 +49,18 @@ export interface PreluOptions {
 }
 
 /** x where x > 0, else weight·x. Parameter weight (c), or (1). */
-export const prelu = ({ perChannel = false, init = 0.25 }: PreluOptions = {}): Layer => ({
-  type: "prelu",
-  forward(x, ctx) {
-    if (perChannel && x.shape.length < 2) throw shapeError("prelu", `input has ${x.shape.length} axes, needs at least 2 (batch and channels)`);
-    const slope = ctx.param("weight", [perChannel ? x.shape[1] : 1], constant(init));
-    return ops.prelu(x, perChannel ? ops.reshape(slope, [1, x.shape[1], ...x.shape.slice(2).map(() => 1)]) : slope);
-  },
-});
+export function prelu(options: PreluOptions = {}): Layer {
+  checkOptions("prelu", options, "perChannel init");
+  const { perChannel = false, init = 0.25 } = options;
+  return {
+    type: "prelu",
+    forward(x, ctx) {
+      if (perChannel && x.shape.length < 2) throw shapeError("prelu", `input has ${x.shape.length} axes, needs at least 2 (batch and channels)`);
+      const slope = ctx.param("weight", [perChannel ? x.shape[1] : 1], constant(init));
+      return ops.prelu(x, perChannel ? ops.reshape(slope, [1, x.shape[1], ...x.shape.slice(2).map(() => 1)]) : slope);
+    },
+  };
+}
 
 /** eˣ / Σeˣ along an axis, by default that of the classes. */
 export const softmax = (axis = 1): Layer => pure("softmax", (x) => ops.softmax(x, axis));

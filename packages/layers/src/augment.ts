@@ -1,8 +1,8 @@
 // Augmentation: samples changed at random each time they are seen. Each function takes a sample and a stream of random numbers and
 // returns another of the same shape; the stream is drawn from seed, epoch and sample, so that a training can be resumed bit by bit.
 
-import { formatShape, shapeError, sizeOf } from "@conv/tensor";
-import type { Dataset } from "./data.ts";
+import { checkOptions, formatShape, rangeError, shapeError, sizeOf } from "@conv/tensor";
+import { knownLabels, withLabels, type Dataset } from "./data.ts";
 import { createRandom, type Random } from "./random.ts";
 
 /** Makes another sample of shape (c, h, w); must not write to the one given. */
@@ -36,7 +36,7 @@ export function augmented(data: Dataset, augmentation: Augmentation): Dataset {
       );
     return changed;
   };
-  return {
+  const changing: Dataset = {
     ...data,
     batch(indices, key) {
       const { x, y } = data.batch(indices, key);
@@ -48,6 +48,7 @@ export function augmented(data: Dataset, augmentation: Augmentation): Dataset {
       return { x: out, y };
     },
   };
+  return withLabels(changing, knownLabels(data));
 }
 
 /** A whole number from −by to by, each as likely. */
@@ -76,7 +77,9 @@ export interface Fill {
 }
 
 /** Moves the sample by up to `by` pixels up or down and left or right. */
-export function shift({ by, fill = 0 }: Fill & { readonly by: number }): Augmentation {
+export function shift(options: Fill & { readonly by: number }): Augmentation {
+  checkOptions("shift", options, "by fill");
+  const { by, fill = 0 } = options;
   mustBeWhole("shift", "by", by);
   return (sample, shape, random) => {
     const [, h, w] = shape;
@@ -89,7 +92,9 @@ export function shift({ by, fill = 0 }: Fill & { readonly by: number }): Augment
 }
 
 /** A window of the sample's own size at a random place of the sample, to which `padding` pixels were added on all sides as in a mirror. */
-export function crop({ padding }: { readonly padding: number }): Augmentation {
+export function crop(options: { readonly padding: number }): Augmentation {
+  checkOptions("crop", options, "padding");
+  const { padding } = options;
   mustBeWhole("crop", "padding", padding);
   // −1 is 1, and h is h − 2: the border is not doubled.
   const mirrored = (at: number, size: number) => (at < 0 ? -at : at >= size ? 2 * size - 2 - at : at);
@@ -102,7 +107,10 @@ export function crop({ padding }: { readonly padding: number }): Augmentation {
 }
 
 /** Mirrors the sample, left and right or up and down, with probability p. */
-export function flip({ axis = "width", p = 0.5 }: { readonly axis?: "height" | "width"; readonly p?: number } = {}): Augmentation {
+export function flip(options: { readonly axis?: "height" | "width"; readonly p?: number } = {}): Augmentation {
+  checkOptions("flip", options, "axis p");
+  const { axis = "width", p = 0.5 } = options;
+  if (axis !== "width" && axis !== "height") throw rangeError("flip", `axis ${JSON.stringify(axis)} is neither "width" nor "height"`);
   mustBeShare("flip", "p", p);
   return (sample, shape, random) => {
     if (random.uniform() >= p) return sample;
@@ -121,7 +129,9 @@ export interface WarpOptions extends Fill {
 }
 
 /** Slants, turns and stretches the sample about its centre, with values between pixels from the four around (bilinear). */
-export function warp({ degrees = 0, scale = 0, shear = 0, fill = 0 }: WarpOptions): Augmentation {
+export function warp(options: WarpOptions): Augmentation {
+  checkOptions("warp", options, "degrees scale shear fill");
+  const { degrees = 0, scale = 0, shear = 0, fill = 0 } = options;
   for (const [what, value] of Object.entries({ degrees, scale, shear }))
     if (!(value >= 0 && Number.isFinite(value))) throw shapeError("warp", `${what} ${value} is not a finite number ≥ 0`);
   return (sample, shape, random) => {
@@ -150,10 +160,15 @@ export function warp({ degrees = 0, scale = 0, shear = 0, fill = 0 }: WarpOption
 }
 
 /** Turns the sample about its centre by up to so many degrees, either way. */
-export const rotate = ({ degrees, fill }: Fill & { readonly degrees: number }): Augmentation => warp({ degrees, fill });
+export function rotate(options: Fill & { readonly degrees: number }): Augmentation {
+  checkOptions("rotate", options, "degrees fill");
+  return warp(options);
+}
 
 /** Blots out a square of size×size around a random pixel, all channels of it (DeVries and Taylor 2017), with probability p. */
-export function cutOut({ size, p = 1, fill = 0 }: Fill & { readonly size: number; readonly p?: number }): Augmentation {
+export function cutOut(options: Fill & { readonly size: number; readonly p?: number }): Augmentation {
+  checkOptions("cutOut", options, "size p fill");
+  const { size, p = 1, fill = 0 } = options;
   mustBeWhole("cutOut", "size", size);
   mustBeShare("cutOut", "p", p);
   return (sample, shape, random) => {

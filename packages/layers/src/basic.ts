@@ -4,7 +4,7 @@ import * as ops from "@conv/ops";
 import { shapeError } from "@conv/tensor";
 import { fanOf } from "./init.ts";
 import type { Layer } from "./layer.ts";
-import { biasOf, configured, weightOf, type LayerOptions, type WeightOptions } from "./options.ts";
+import { biasOf, configured, WEIGHT, weightOf, type LayerOptions, type WeightOptions } from "./options.ts";
 
 export interface LinearOptions extends LayerOptions, WeightOptions {
   /** Checked against the input; taken from it where absent. */
@@ -24,7 +24,7 @@ export function linear(outFeatures: number, options: LinearOptions = {}): Layer 
       return ops.linear(x, weightOf(ctx, shape, options), biasOf("linear", ctx, [outFeatures], options, fanOf(shape)));
     },
   };
-  return configured(layer, options);
+  return configured(layer, options, `inFeatures ${WEIGHT}`);
 }
 
 /** Joins all axes from `startAxis` on: (n, c, h, w) → (n, c·h·w). */

@@ -2,7 +2,7 @@
 // over all but the first, so that each unit or output channel has its own, and over the whole of a bias.
 
 import { map, sqrt, square, sum, type Axes, type Expr } from "@conv/ops";
-import { shapeError, type Value } from "@conv/tensor";
+import { checkOptions, shapeError, type Value } from "@conv/tensor";
 import type { Constraint } from "./layer.ts";
 
 export interface NormOptions {
@@ -27,13 +27,17 @@ function mustBeNorms(op: string, numbers: Readonly<Record<string, number>>): voi
 }
 
 /** Scales what is longer than `max` down to that length (Srivastava et al. 2014). Throws ShapeError for a number out of range. */
-export function maxNorm(max = 2, { axes }: NormOptions = {}): Constraint {
+export function maxNorm(max = 2, options: NormOptions = {}): Constraint {
+  checkOptions("maxNorm", options, "axes");
   mustBeNorms("maxNorm", { max });
-  return scaled("maxNorm", ["min", "b", max], axes);
+  return scaled("maxNorm", ["min", "b", max], options.axes);
 }
 
 /** Scales to the length 1. */
-export const unitNorm = ({ axes }: NormOptions = {}): Constraint => scaled("unitNorm", 1, axes);
+export function unitNorm(options: NormOptions = {}): Constraint {
+  checkOptions("unitNorm", options, "axes");
+  return scaled("unitNorm", 1, options.axes);
+}
 
 export interface MinMaxNormOptions extends NormOptions {
   readonly min?: number;
@@ -43,7 +47,9 @@ export interface MinMaxNormOptions extends NormOptions {
 }
 
 /** Scales lengths into [min, max]: the new length is rate · clip(length, min, max) + (1 − rate) · length. Throws ShapeError for numbers out of range. */
-export function minMaxNorm({ min = 0, max = 1, rate = 1, axes }: MinMaxNormOptions = {}): Constraint {
+export function minMaxNorm(options: MinMaxNormOptions = {}): Constraint {
+  checkOptions("minMaxNorm", options, "min max rate axes");
+  const { min = 0, max = 1, rate = 1, axes } = options;
   mustBeNorms("minMaxNorm", { min, max, rate });
   if (rate > 1) throw shapeError("minMaxNorm", `rate ${rate} is not in [0, 1]`);
   const inside: Expr = ["max", ["min", "b", max], min];

@@ -20,7 +20,7 @@ import {
 import { shapeError, type Value } from "@conv/tensor";
 import { fanOf } from "./init.ts";
 import type { Layer } from "./layer.ts";
-import { biasOf, configured, weightOf, type SpatialOptions, type WeightOptions } from "./options.ts";
+import { biasOf, configured, WEIGHT, weightOf, type SpatialOptions, type WeightOptions } from "./options.ts";
 
 interface SharedOptions extends SpatialOptions, WeightOptions {
   readonly stride?: PerAxis;
@@ -48,6 +48,9 @@ export interface ConvTransposeLayerOptions extends SharedOptions {
   readonly outputSize?: PerAxis;
 }
 
+/** Names of what convolutions share, but `groups`. */
+export const CONV = `stride padding dilation layout inChannels precision ${WEIGHT}`;
+
 /** Throws ShapeError unless x has batch, channels and `rank` spatial axes. */
 export function checkRank(type: string, x: Value, rank: number): void {
   if (x.shape.length !== rank + 2)
@@ -67,11 +70,21 @@ export function checkChannels(type: string, outChannels: number, x: Value, { inC
 }
 
 /** Convolution with the padding and the kernel that the options say. */
-function correlate(x: Value, w: Value, { paddingMode = "zeros", flipKernel = false, ...options }: ConvLayerOptions): Value {
+function correlate(x: Value, w: Value, { paddingMode = "zeros", flipKernel = false, ...given }: ConvLayerOptions): Value {
+  const options = geometryOf(given);
   const space = w.shape.slice(2).map((_, a) => a + 2);
   const kernel = flipKernel ? flip(w, space) : w;
   return paddingMode === "zeros" ? conv(x, kernel, options) : conv(padded(x, w, options, paddingMode), kernel, { ...options, padding: 0 });
 }
+
+/** What of the options is the op's. */
+export const geometryOf = ({ stride, padding, dilation, groups, precision }: SharedOptions): ConvOptions => ({
+  stride,
+  padding,
+  dilation,
+  groups,
+  precision,
+});
 
 function padded(x: Value, w: Value, { stride = 1, dilation = 1, padding = 0 }: ConvOptions, mode: PaddingMode): Value {
   const [, , ...input] = x.shape;
@@ -85,12 +98,27 @@ function padded(x: Value, w: Value, { stride = 1, dilation = 1, padding = 0 }: C
 /** How the layers differ: the first two axes of the weight, and the op. */
 interface Kind<O extends SharedOptions> {
   readonly type: string;
+  /** Names of its own options. */
+  readonly names: string;
   weight(ic: number, oc: number, groups: number): [number, number];
   apply(x: Value, w: Value, options: O): Value;
 }
 
-const plain: Kind<ConvLayerOptions> = { type: "conv", weight: (ic, oc, groups) => [oc, ic / groups], apply: correlate };
-const transposed: Kind<ConvTransposeLayerOptions> = { type: "convTranspose", weight: (ic, oc, groups) => [ic, oc / groups], apply: convTranspose };
+const plain: Kind<ConvLayerOptions> = {
+  type: "conv",
+  names: "paddingMode flipKernel",
+  weight: (ic, oc, groups) => [oc, ic / groups],
+  apply: correlate,
+};
+const transposed: Kind<ConvTransposeLayerOptions> = {
+  type: "convTranspose",
+  names: "outputPadding outputSize",
+  weight: (ic, oc, groups) => [ic, oc / groups],
+  apply: (x, w, options) => {
+    const { outputPadding, outputSize } = options;
+    return convTranspose(x, w, { ...geometryOf(options), outputPadding, outputSize });
+  },
+};
 
 /**
  * x (n, ic, …input) → (n, outChannels, …output), with `rank` spatial axes. Parameters weight (outChannels, ic/groups, …kernel),
@@ -110,7 +138,7 @@ function layer<O extends SharedOptions>(kind: Kind<O>, rank: number, outChannels
       return bias ? addBias(y, bias) : y;
     },
   };
-  return configured(layer, options);
+  return configured(layer, options, `${CONV} groups ${kind.names}`);
 }
 
 /** Convolution over one spatial axis: x (n, ic, w) → (n, outChannels, w′). Throws ShapeError where the geometry does not fit. */

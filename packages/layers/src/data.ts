@@ -28,6 +28,17 @@ export interface Dataset {
   batch(indices: Uint32Array | readonly number[], key?: string): Batch;
 }
 
+const labelsInMemory = /* @__PURE__ */ new WeakMap<Dataset, ArrayLike<number>>();
+
+/** The label of each sample, of a data set that has one for each in memory: of `arrayDataset`, and of subsets and augmentations of such. */
+export const knownLabels = (data: Dataset): ArrayLike<number> | undefined => labelsInMemory.get(data);
+
+/** The same data set, whose labels are known to be these. */
+export function withLabels(data: Dataset, labels: ArrayLike<number> | undefined): Dataset {
+  if (labels) labelsInMemory.set(data, labels);
+  return data;
+}
+
 export interface ArrayDatasetOptions {
   /** All samples, one after the other: floats, or bytes as in images. */
   readonly x: Float32Array | Uint8Array;
@@ -65,7 +76,7 @@ export function arrayDataset(options: ArrayDatasetOptions): Dataset {
       throw fault(
         `y[${i}] is ${String(y[i])}, must be ${isFloat ? "a finite number" : "a whole number: labels are classes, or a target has dtype float32"}`,
       );
-  return {
+  const data: Dataset = {
     count,
     sample,
     target,
@@ -80,6 +91,7 @@ export function arrayDataset(options: ArrayDatasetOptions): Dataset {
       return { x: out, y: answers };
     },
   };
+  return withLabels(data, labels === 1 ? y : undefined);
 }
 
 function mustBeIndex(op: string, index: number, count: number): void {
@@ -90,7 +102,7 @@ function mustBeIndex(op: string, index: number, count: number): void {
 export function subset(data: Dataset, indices: Uint32Array | readonly number[]): Dataset {
   const own = Array.from(indices); // later changes of the list change nothing
   for (const index of own) mustBeIndex("subset", index, data.count);
-  return {
+  const chosen: Dataset = {
     count: own.length,
     sample: data.sample,
     target: data.target,
@@ -100,4 +112,6 @@ export function subset(data: Dataset, indices: Uint32Array | readonly number[]):
         key,
       ),
   };
+  const labels = knownLabels(data);
+  return withLabels(chosen, labels && own.map((i) => labels[i]));
 }

@@ -2,7 +2,7 @@
 // Dai et al., "Deformable Convolutional Networks", ICCV 2017; Zhu, Hu, Lin and Dai, "Deformable ConvNets v2", CVPR 2019.
 
 import { affine, deformConv2d as deform, perAxis, sigmoid, type PerAxis } from "@conv/ops";
-import { addBias, checkChannels, checkRank, conv2d, type ConvLayerOptions } from "./conv.ts";
+import { addBias, checkChannels, checkRank, CONV, conv2d, geometryOf, type ConvLayerOptions } from "./conv.ts";
 import { fanOf, zeros } from "./init.ts";
 import type { Layer } from "./layer.ts";
 import { biasOf, configured, weightOf } from "./options.ts";
@@ -34,9 +34,9 @@ export function deformConv2d(outChannels: number, kernel: PerAxis, options: Defo
       const weight = weightOf(ctx, shape, options);
       const bias = biasOf(type, ctx, [outChannels], options, fanOf(shape));
       const counts = modulated ? affine(sigmoid(ctx.child("mask", mask, x)), 2) : undefined;
-      const y = deform(x, weight, ctx.child("offset", offset, x), counts, options);
+      const y = deform(x, weight, ctx.child("offset", offset, x), counts, geometryOf(options));
       return bias ? addBias(y, bias) : y;
     },
   };
-  return configured(layer, options);
+  return configured(layer, options, `${CONV} groups offsetGroups modulated`);
 }

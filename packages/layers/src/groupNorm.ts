@@ -6,7 +6,7 @@ import { formatShape, sameShape, shapeError, sizeOf, type Value } from "@conv/te
 import { checkRank } from "./conv.ts";
 import type { Layer } from "./layer.ts";
 import { along, byRunning, checkNorm, runningStatistics, scaleBy, scaled } from "./norm.ts";
-import { affineOf, configured, type AffineOptions, type LayerOptions, type SpatialOptions } from "./options.ts";
+import { AFFINE, affineOf, configured, type AffineOptions, type LayerOptions, type SpatialOptions } from "./options.ts";
 
 export interface StandardiseOptions extends AffineOptions {
   /** Added to the variance. */
@@ -43,7 +43,7 @@ export function layerNorm(normalizedShape?: number | readonly number[], options:
       return scaled("layerNorm", scaled("layerNorm", centred, scaleBy("layerNormScale", variance, eps)), weight, bias);
     },
   };
-  return configured(layer, options);
+  return configured(layer, options, AFFINE);
 }
 
 /** The values of x standardised over each of `groups` groups of channels of each sample. */
@@ -75,7 +75,7 @@ export function groupNorm(groups: number, options: StandardiseOptions & SpatialO
       return grouped("groupNorm", x, groups, eps, weight, bias);
     },
   };
-  return configured(layer, options);
+  return configured(layer, options, `layout ${AFFINE}`);
 }
 
 export interface InstanceNormOptions extends StandardiseOptions, SpatialOptions {
@@ -106,7 +106,7 @@ function instanceNorm(rank: number, options: InstanceNormOptions = {}): Layer {
       return grouped(type, x, c, eps, weight, bias);
     },
   };
-  return configured(layer, options);
+  return configured(layer, options, `layout momentum trackRunningStats ${AFFINE}`);
 }
 
 /**

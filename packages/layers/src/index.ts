@@ -61,6 +61,8 @@ export {
   type PointwiseOptions,
   type SeparableOptions,
 } from "./separable.ts";
+export type { Gradients } from "./exchange.ts";
+export type { FitOptions } from "./fit.ts";
 export { maxUnpool1d, maxUnpool2d, maxUnpool3d, pad1d, pad2d, pad3d, pixelShuffle, pixelUnshuffle, upsample, type Around } from "./resize.ts";
 export {
   constant,
@@ -164,4 +166,4 @@ export { decodeSafetensors, encodeSafetensors, type Decoded } from "./safetensor
 export { average, initialise, matchState, mustBeFinite, type Saved, type State } from "./state.ts";
 export { traceGradients, traceStep, traceUpdate, type Clip, type Slot, type StepOptions, type TrainingGraph, type UpdateGraph } from "./step.ts";
 export type { EpochReport, Evaluation, StepReport } from "./reports.ts";
-export { createTrainer, type FitOptions, type Gradients, type Trainer, type TrainerOptions, type Training } from "./train.ts";
+export { createTrainer, type Trainer, type TrainerOptions, type Training } from "./train.ts";

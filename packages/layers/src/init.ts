@@ -1,7 +1,7 @@
 // First values of parameters. An Initialiser fills one tensor; an Init chooses the initialisers of a layer from its fan.
 // The default is PyTorch's: kaiming uniform with a = √5, that is U(±1/√fan_in), for weight and bias alike.
 
-import { formatShape, shapeError, sizeOf } from "@conv/tensor";
+import { checkOptions, formatShape, shapeError, sizeOf } from "@conv/tensor";
 import type { Random } from "./random.ts";
 
 /** Makes the first values of a parameter of this shape. */
@@ -66,25 +66,29 @@ export interface KaimingOptions {
 }
 
 /** He et al. 2015: variance 2/((1 + a²)·fan) for the weight, uniform; the bias is zero. */
-export const kaimingUniform =
-  ({ a = 0, mode = "in" }: KaimingOptions = {}): Init =>
-  (fan, role) =>
-    role === "bias" ? zeros : bound(Math.sqrt(6 / ((1 + a * a) * fan[mode])));
+export function kaimingUniform(options: KaimingOptions = {}): Init {
+  checkOptions("kaimingUniform", options, "a mode");
+  const { a = 0, mode = "in" } = options;
+  return (fan, role) => (role === "bias" ? zeros : bound(Math.sqrt(6 / ((1 + a * a) * fan[mode]))));
+}
 
 /** As {@link kaimingUniform}, normal. */
-export const kaimingNormal =
-  ({ a = 0, mode = "in" }: KaimingOptions = {}): Init =>
-  (fan, role) =>
-    role === "bias" ? zeros : normal(0, Math.sqrt(2 / ((1 + a * a) * fan[mode])));
+export function kaimingNormal(options: KaimingOptions = {}): Init {
+  checkOptions("kaimingNormal", options, "a mode");
+  const { a = 0, mode = "in" } = options;
+  return (fan, role) => (role === "bias" ? zeros : normal(0, Math.sqrt(2 / ((1 + a * a) * fan[mode]))));
+}
 
 /** Glorot and Bengio 2010: variance gain²·2/(fan_in + fan_out) for the weight, uniform; the bias is zero. */
-export const xavierUniform =
-  ({ gain = 1 }: { readonly gain?: number } = {}): Init =>
-  (fan, role) =>
-    role === "bias" ? zeros : bound(gain * Math.sqrt(6 / (fan.in + fan.out)));
+export function xavierUniform(options: { readonly gain?: number } = {}): Init {
+  checkOptions("xavierUniform", options, "gain");
+  const { gain = 1 } = options;
+  return (fan, role) => (role === "bias" ? zeros : bound(gain * Math.sqrt(6 / (fan.in + fan.out))));
+}
 
 /** As {@link xavierUniform}, normal. */
-export const xavierNormal =
-  ({ gain = 1 }: { readonly gain?: number } = {}): Init =>
-  (fan, role) =>
-    role === "bias" ? zeros : normal(0, gain * Math.sqrt(2 / (fan.in + fan.out)));
+export function xavierNormal(options: { readonly gain?: number } = {}): Init {
+  checkOptions("xavierNormal", options, "gain");
+  const { gain = 1 } = options;
+  return (fan, role) => (role === "bias" ? zeros : normal(0, gain * Math.sqrt(2 / (fan.in + fan.out))));
+}

@@ -1,13 +1,15 @@
 // Batches as they come from a data set, checked before they reach the device: kinds of arrays, how many values, labels, finiteness.
 
 import { formatShape, kindOf, rangeError, sameShape, shapeError, sizeOf } from "@conv/tensor";
-import type { Batch, Dataset, Target } from "./data.ts";
+import { knownLabels, type Batch, type Dataset, type Target } from "./data.ts";
 import { describeModel, type Model } from "./layer.ts";
 import type { Loss } from "./loss.ts";
 
 export interface Loader {
   /** Throws unless the data set's samples are such as the model takes, and there is at least one. */
   check(data: Dataset): void;
+  /** Throws as `load` where labels that are in memory are no classes; where they are not in memory, the first `count` samples are loaded. */
+  checkLabels(data: Dataset, count?: number): void;
   /** Throws ShapeError, naming the remedy, for anything that does not fit. Values may be NaN or infinite: see {@link whereNotFinite}. */
   load(data: Dataset, indices: Uint32Array, key?: string): Batch;
   /** Number of samples of a batch that a user made. Throws as `load`. */
@@ -42,13 +44,16 @@ export function createLoader(model: Model, loss?: Loss): Loader {
         `y of a batch has ${y.length} labels, ${count} samples have ${count * labels}${oneHot ? "; give the class of each, not a one-hot row" : ""}`,
       );
     }
-    if (classes !== undefined && !isFloat && labels === 1)
-      y.forEach((label, i) => {
-        if (label >= classes || (label < 0 && model.classes !== undefined))
-          throw fault(`${name(i)} has label ${label}, ${model.name} has ${classes} classes`);
-      });
+    mustBeClasses(y, target, name);
     return batch;
   };
+  const mustBeClasses = (y: ArrayLike<number>, target: Target | undefined, name: (at: number) => string): void => {
+    if (classes === undefined || target?.dtype === "float32" || sizeOf(target?.shape ?? []) !== 1) return;
+    for (let i = 0; i < y.length; i++)
+      if (y[i] >= classes || (y[i] < 0 && model.classes !== undefined))
+        throw fault(`${name(i)} has label ${y[i]}, ${model.name} has ${classes} classes`);
+  };
+  const load: Loader["load"] = (data, indices, key) => mustFit(data.batch(indices, key), indices.length, data.target, (i) => `sample ${indices[i]}`);
 
   return {
     check({ sample, count }) {
@@ -60,7 +65,16 @@ export function createLoader(model: Model, loss?: Loss): Loader {
       if (count === 0) throw fault("the data set is empty");
       if (!Number.isSafeInteger(count) || count < 0) throw rangeError("train", `the data set has count ${count}, must be a whole number`);
     },
-    load: (data, indices, key) => mustFit(data.batch(indices, key), indices.length, data.target, (i) => `sample ${indices[i]}`),
+    checkLabels(data, count = 0) {
+      const labels = knownLabels(data);
+      if (labels) mustBeClasses(labels, data.target, (i) => `sample ${i}`);
+      else if (count > 0)
+        load(
+          data,
+          Uint32Array.from({ length: Math.min(count, data.count) }, (_, i) => i),
+        );
+    },
+    load,
     count(batch, target) {
       const count = batch.x.length / size;
       if (!Number.isSafeInteger(count) || count < 1)

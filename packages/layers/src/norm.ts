@@ -5,7 +5,7 @@ import { map, mean, reshape, square, sub } from "@conv/ops";
 import { formatShape, shapeError, sizeOf, type Value } from "@conv/tensor";
 import { ones, zeros } from "./init.ts";
 import type { Context, Layer } from "./layer.ts";
-import { affineOf, configured, type AffineOptions, type SpatialOptions } from "./options.ts";
+import { AFFINE, affineOf, configured, type AffineOptions, type SpatialOptions } from "./options.ts";
 
 export interface BatchNormOptions extends SpatialOptions, AffineOptions {
   /** Added to the variance. */
@@ -87,7 +87,7 @@ function batchNorm(type: string, axes: readonly number[], options: BatchNormOpti
       return scaled("batchNorm", centred, along(x, scaleBy("batchNormScale", reshape(variance, shape), eps, weight)), bias && along(x, bias));
     },
   };
-  return configured(layer, options);
+  return configured(layer, options, `layout momentum trackRunningStats ${AFFINE}`);
 }
 
 /** x minus its mean over all axes but that of the channels, that mean, the variance, and how many values each channel has. */

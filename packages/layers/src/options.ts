@@ -42,17 +42,18 @@ export interface WeightOptions {
   readonly biasConstraint?: Constraint;
 }
 
-// What any layer takes: a word that none does is a mistake.
-const NAMES =
-  "name trainable activation activityRegularizer layout stride padding dilation groups bias useBias init paddingMode flipKernel inChannels inFeatures " +
-  "outputPadding outputSize kernelInitializer biasInitializer kernelRegularizer biasRegularizer kernelConstraint biasConstraint eps momentum " +
-  "trackRunningStats affine scale center gammaInitializer betaInitializer gammaRegularizer betaRegularizer gammaConstraint betaConstraint " +
-  "ceilMode countIncludePad divisorOverride keepDims size mode alignCorners depthMultiplier depthwiseInitializer depthwiseRegularizer " +
-  "depthwiseConstraint modulated offsetGroups";
+/** Names of {@link LayerOptions}, {@link WeightOptions} and {@link AffineOptions}, as `checkOptions` takes them. */
+export const LAYER = "name trainable activation activityRegularizer";
+export const WEIGHT = "bias useBias init kernelInitializer biasInitializer kernelRegularizer biasRegularizer kernelConstraint biasConstraint";
+export const AFFINE = "affine scale center gammaInitializer betaInitializer gammaRegularizer betaRegularizer gammaConstraint betaConstraint eps";
 
-/** The layer with what its options put around it. Throws ShapeError for a word that is none of the options'. */
-export function configured(layer: Layer, options: SpatialOptions): Layer {
-  checkOptions(layer.type, options, NAMES);
+/** The layer with what its options put around it. Throws RangeError for an option that is none of `names` nor common to all layers. */
+export function configured(layer: Layer, options: SpatialOptions, names: string): Layer {
+  checkOptions(layer.type, options, `${names} ${LAYER}`);
+  return around(layer, options);
+}
+
+function around(layer: Layer, options: SpatialOptions): Layer {
   const { name, trainable = true, activation, activityRegularizer, layout = "channels-first" } = options;
   const active = typeof activation === "string" ? activationOf(layer.type, activation) : activation;
   if (layout !== "channels-first" && layout !== "channels-last")
@@ -82,10 +83,10 @@ const toFirst = (x: Value): Value => transpose(x, [0, x.shape.length - 1, ...x.s
 const toLast = (x: Value): Value => transpose(x, [0, ...x.shape.slice(2).map((_, a) => a + 2), 1]);
 
 /** The same layer with tensors that are saved and never change: no gradient is computed for them, and all in it runs as when predicting. */
-export const freeze = (layer: Layer): Layer => configured(layer, { name: layer.name, trainable: false });
+export const freeze = (layer: Layer): Layer => around(layer, { name: layer.name, trainable: false });
 
 /** The same layer for inputs (n, …space, c), with outputs of that kind: what the option `layout` does, for any layer. */
-export const channelsLast = (layer: Layer): Layer => configured(layer, { name: layer.name, layout: "channels-last" });
+export const channelsLast = (layer: Layer): Layer => around(layer, { name: layer.name, layout: "channels-last" });
 
 /** The parameter weight. */
 export const weightOf = (ctx: Context, shape: readonly number[], options: WeightOptions, fan: Fan = fanOf(shape)): Value => {

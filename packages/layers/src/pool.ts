@@ -12,7 +12,7 @@ export type MaxPoolLayerOptions = PoolOptions & SpatialOptions;
 export type AvgPoolLayerOptions = AvgPoolOptions & SpatialOptions;
 
 /** A layer over so many spatial axes. */
-function pooling(type: string, rank: number, options: SpatialOptions | undefined, apply: (x: Value) => Value): Layer {
+function pooling(type: string, rank: number, options: SpatialOptions | undefined, names: string, apply: (x: Value) => Value): Layer {
   const layer: Layer = {
     type: `${type}${rank}d`,
     forward(x) {
@@ -20,15 +20,22 @@ function pooling(type: string, rank: number, options: SpatialOptions | undefined
       return apply(x);
     },
   };
-  return configured(layer, options ?? {});
+  return configured(layer, options ?? {}, `layout ${names}`);
 }
 
+/** Names of {@link PoolOptions}, and what of a layer's options is the op's. */
+export const POOL = "stride padding dilation ceilMode";
+export const windowOf = ({ stride, padding, dilation, ceilMode }: PoolOptions = {}): PoolOptions => ({ stride, padding, dilation, ceilMode });
+
 const max = (rank: number, kernel: PerAxis, options?: MaxPoolLayerOptions): Layer =>
-  pooling("maxPool", rank, options, (x) => ops.maxPool(x, kernel, options));
-const average = (rank: number, kernel: PerAxis, options?: AvgPoolLayerOptions): Layer =>
-  pooling("avgPool", rank, options, (x) => ops.avgPool(x, kernel, options));
+  pooling("maxPool", rank, options, POOL, (x) => ops.maxPool(x, kernel, windowOf(options)));
+const average = (rank: number, kernel: PerAxis, options: AvgPoolLayerOptions = {}): Layer => {
+  const { countIncludePad, divisorOverride } = options;
+  const apply = (x: Value) => ops.avgPool(x, kernel, { ...windowOf(options), countIncludePad, divisorOverride });
+  return pooling("avgPool", rank, options, `${POOL} countIncludePad divisorOverride`, apply);
+};
 const lp = (rank: number, p: number, kernel: PerAxis, options?: MaxPoolLayerOptions): Layer =>
-  pooling("lpPool", rank, options, (x) => ops.lpPool(x, p, kernel, options));
+  pooling("lpPool", rank, options, POOL, (x) => ops.lpPool(x, p, kernel, windowOf(options)));
 
 function adaptive(
   type: string,
@@ -38,7 +45,7 @@ function adaptive(
   pool: (x: Value, kernel: number[]) => Value,
 ): Layer {
   const sizes = perAxis(`${type}${rank}d`, "output", output, rank, 1);
-  return pooling(type, rank, options, (x) => {
+  return pooling(type, rank, options, "", (x) => {
     const input = x.shape.slice(2);
     if (input.every((size, a) => size === sizes[a])) return x;
     if (input.every((size, a) => size % sizes[a] === 0))
@@ -76,7 +83,8 @@ export interface GlobalPoolOptions extends SpatialOptions {
   readonly keepDims?: boolean;
 }
 
-function global(type: string, { keepDims = false, ...options }: GlobalPoolOptions, reduce: typeof ops.mean): Layer {
+function global(type: string, options: GlobalPoolOptions, reduce: typeof ops.mean): Layer {
+  const { keepDims = false } = options;
   const layer: Layer = {
     type,
     forward(x) {
@@ -88,7 +96,7 @@ function global(type: string, { keepDims = false, ...options }: GlobalPoolOption
       );
     },
   };
-  return configured(layer, options);
+  return configured(layer, options, "layout keepDims");
 }
 
 /** Largest value of each window: x (n, c, w) → (n, c, w′). */

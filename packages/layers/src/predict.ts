@@ -1,6 +1,6 @@
 // The predictor: a model with its weights on a device, for any number of samples.
 
-import { dispose, formatShape, rangeError, shapeError, type Backend } from "@conv/tensor";
+import { checkOptions, dispose, formatShape, rangeError, shapeError, type Backend } from "@conv/tensor";
 import { breather } from "./events.ts";
 import { createForward, sampleSize, upload } from "./forward.ts";
 import { describeModel, type Model } from "./layer.ts";
@@ -26,7 +26,9 @@ export interface PredictorOptions {
  * Puts a model on a device. Samples run in batches of `batch`, and what is left in one of its own size: a model may look at all samples of a
  * batch. The programs of the last 8 sizes are kept. Throws RangeError unless `batch` is a whole number ≥ 1.
  */
-export function createPredictor(backend: Backend, model: Model, state: State, { batch = 64 }: PredictorOptions = {}): Predictor {
+export function createPredictor(backend: Backend, model: Model, state: State, options: PredictorOptions = {}): Predictor {
+  checkOptions("predict", options, "batch");
+  const { batch = 64 } = options;
   if (!Number.isSafeInteger(batch) || batch < 1) throw rangeError("predict", `batch ${batch} is not a whole number ≥ 1`);
   const { entries, output } = describeModel(model);
   const parameters = upload(backend, matchState(model.name, entries, state));

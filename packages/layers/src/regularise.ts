@@ -1,6 +1,7 @@
 // Regularisers: what a training step adds to its loss for a parameter, or for what a layer gives out; as Keras defines them.
 
 import { abs, add, affine, square, sum } from "@conv/ops";
+import { checkOptions } from "@conv/tensor";
 import type { Regularizer } from "./layer.ts";
 
 /** factor · Σ|w|. The gradient at 0 is 0. */
@@ -16,7 +17,7 @@ export const l2 =
     affine(sum(square(w)), factor);
 
 /** l1 · Σ|w| + l2 · Σw²; what is not given is 0. */
-export const l1l2 =
-  (factors: { readonly l1?: number; readonly l2?: number }): Regularizer =>
-  (w) =>
-    add(l1(factors.l1 ?? 0)(w), l2(factors.l2 ?? 0)(w));
+export function l1l2(factors: { readonly l1?: number; readonly l2?: number }): Regularizer {
+  checkOptions("l1l2", factors, "l1 l2");
+  return (w) => add(l1(factors.l1 ?? 0)(w), l2(factors.l2 ?? 0)(w));
+}

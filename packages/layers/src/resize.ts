@@ -6,6 +6,7 @@ import { shapeError } from "@conv/tensor";
 import { checkRank } from "./conv.ts";
 import type { Layer } from "./layer.ts";
 import { configured, type SpatialOptions } from "./options.ts";
+import { POOL, windowOf } from "./pool.ts";
 
 /** On both sides of all axes, or for each axis on both sides or `[lo, hi]`. */
 export type Around = number | readonly Exclude<AxisPadding, string>[];
@@ -21,7 +22,7 @@ function padding(rank: number, around: Around, mode: PaddingMode, options: Spati
       return ops.padWith(x, padLo, padHi, mode);
     },
   };
-  return configured(layer, options);
+  return configured(layer, options, "layout");
 }
 
 /** Elements around the axis: zeros, reflected, repeated or from the other end; x (n, c, w) → (n, c, lo + w + hi). Throws ShapeError where the mode has too few. */
@@ -32,16 +33,19 @@ export const pad2d = (around: Around, mode: PaddingMode = "zeros", options: Spat
 export const pad3d = (around: Around, mode: PaddingMode = "zeros", options: SpatialOptions = {}): Layer => padding(3, around, mode, options);
 
 /** Interpolation to `size`, or by `scale`, over all spatial axes: nearest or linear, with PyTorch's rules; x (n, c, …input) → (n, c, …output). */
-export const upsample = (options: UpsampleOptions & SpatialOptions): Layer =>
-  configured({ type: "upsample", forward: (x) => ops.upsample(x, options) }, options);
+export function upsample(options: UpsampleOptions & SpatialOptions): Layer {
+  const { size, scale, mode, alignCorners } = options;
+  const layer: Layer = { type: "upsample", forward: (x) => ops.upsample(x, { size, scale, mode, alignCorners }) };
+  return configured(layer, options, "layout size scale mode alignCorners");
+}
 
 /** Channels laid out in space: x (n, c·r², h, w) → (n, c, h·r, w·r). Throws ShapeError where the channels do not divide. */
 export const pixelShuffle = (factor: number, options: SpatialOptions = {}): Layer =>
-  configured({ type: "pixelShuffle", forward: (x) => ops.pixelShuffle(x, factor) }, options);
+  configured({ type: "pixelShuffle", forward: (x) => ops.pixelShuffle(x, factor) }, options, "layout");
 
 /** Space laid out in channels: x (n, c, h·r, w·r) → (n, c·r², h, w). Throws ShapeError where the sizes do not divide. */
 export const pixelUnshuffle = (factor: number, options: SpatialOptions = {}): Layer =>
-  configured({ type: "pixelUnshuffle", forward: (x) => ops.pixelUnshuffle(x, factor) }, options);
+  configured({ type: "pixelUnshuffle", forward: (x) => ops.pixelUnshuffle(x, factor) }, options, "layout");
 
 function unpooling(rank: number, kernel: PerAxis, inner: Layer, options: PoolOptions & SpatialOptions): Layer {
   const type = `maxUnpool${rank}d`;
@@ -49,8 +53,8 @@ function unpooling(rank: number, kernel: PerAxis, inner: Layer, options: PoolOpt
     type,
     forward(x, ctx) {
       checkRank(type, x, rank);
-      const indices = ops.maxPoolIndices(x, kernel, options);
-      const pooled = ops.maxPool(x, kernel, options);
+      const indices = ops.maxPoolIndices(x, kernel, windowOf(options));
+      const pooled = ops.maxPool(x, kernel, windowOf(options));
       const windows = pooled.node?.op.window?.(pooled.node.params).map((w) => ({ ...w, transposed: true }));
       const y = ctx.child("inner", inner, pooled);
       if (y.shape.length !== x.shape.length || y.shape.some((v, a) => v !== indices.shape[a]))
@@ -58,7 +62,7 @@ function unpooling(rank: number, kernel: PerAxis, inner: Layer, options: PoolOpt
       return ops.maxUnpool(y, indices, x.shape.slice(2), windows);
     },
   };
-  return configured(layer, options);
+  return configured(layer, options, `layout ${POOL}`);
 }
 
 /**

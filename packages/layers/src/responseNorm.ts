@@ -2,7 +2,7 @@
 // section 3.3, with PyTorch's names: its alpha is divided by the size, the paper's is not.
 
 import { avgPool, map, reshape, square } from "@conv/ops";
-import { shapeError } from "@conv/tensor";
+import { checkOptions, shapeError } from "@conv/tensor";
 import type { Layer } from "./layer.ts";
 
 export interface LocalResponseNormOptions {
@@ -17,7 +17,9 @@ export interface LocalResponseNormOptions {
  * y = x / (k + alpha/size · Σ x²)^beta, the sum over `size` neighbouring channels, of which ⌊size/2⌋ come before and absent ones count as 0:
  * x (n, c, …) → the same shape. Throws ShapeError for numbers out of range.
  */
-export function localResponseNorm(size: number, { alpha = 1e-4, beta = 0.75, k = 1 }: LocalResponseNormOptions = {}): Layer {
+export function localResponseNorm(size: number, options: LocalResponseNormOptions = {}): Layer {
+  checkOptions("localResponseNorm", options, "alpha beta k");
+  const { alpha = 1e-4, beta = 0.75, k = 1 } = options;
   if (!(Number.isInteger(size) && size >= 1)) throw shapeError("localResponseNorm", `size ${size} is not a whole number ≥ 1`);
   if (!(k > 0 && alpha >= 0)) throw shapeError("localResponseNorm", `k ${k} must be > 0 and alpha ${alpha} ≥ 0`);
   const before = size >> 1;

@@ -1,7 +1,7 @@
 // Learning rates as functions of the step, counted in updates from 0: pure, so that a training that is resumed goes on at the
 // same rate. They compose: `warmUp(500, cosine({ lr: 0.1, steps: 9500 }))`.
 
-import { shapeError } from "@conv/tensor";
+import { checkOptions, shapeError } from "@conv/tensor";
 
 /** The learning rate of the update that follows `step` others. */
 export type Schedule = (step: number) => number;
@@ -11,16 +11,19 @@ function mustBeWhole(op: string, what: string, value: number): void {
 }
 
 /** lr·factor^⌊step/every⌋, as torch.optim.lr_scheduler.StepLR. Throws ShapeError unless `every` is a whole number ≥ 1. */
-export function stepDecay({ lr, every, factor = 0.1 }: { readonly lr: number; readonly every: number; readonly factor?: number }): Schedule {
+export function stepDecay(options: { readonly lr: number; readonly every: number; readonly factor?: number }): Schedule {
+  checkOptions("stepDecay", options, "lr every factor");
+  const { lr, every, factor = 0.1 } = options;
   mustBeWhole("stepDecay", "every", every);
   return (step) => lr * factor ** Math.floor(step / every);
 }
 
 /** lr·factor^(how many of the milestones have been reached), as torch.optim.lr_scheduler.MultiStepLR. */
-export const multiStep =
-  ({ lr, at, factor = 0.1 }: { readonly lr: number; readonly at: readonly number[]; readonly factor?: number }): Schedule =>
-  (step) =>
-    lr * factor ** at.filter((milestone) => milestone <= step).length;
+export function multiStep(options: { readonly lr: number; readonly at: readonly number[]; readonly factor?: number }): Schedule {
+  checkOptions("multiStep", options, "lr at factor");
+  const { lr, at, factor = 0.1 } = options;
+  return (step) => lr * factor ** at.filter((milestone) => milestone <= step).length;
+}
 
 // From `from` (at = 0) to `to` (at = 1), half a wave of the cosine.
 const anneal = (from: number, to: number, at: number): number => to + ((from - to) / 2) * (1 + Math.cos(Math.PI * at));
@@ -29,7 +32,9 @@ const anneal = (from: number, to: number, at: number): number => to + ((from - t
  * Half a wave from lr at step 0 to `min` at step `steps`, and `min` after (Loshchilov and Hutter 2017; within `steps` as
  * torch.optim.lr_scheduler.CosineAnnealingLR). Throws ShapeError unless `steps` is a whole number ≥ 1.
  */
-export function cosine({ lr, steps, min = 0 }: { readonly lr: number; readonly steps: number; readonly min?: number }): Schedule {
+export function cosine(options: { readonly lr: number; readonly steps: number; readonly min?: number }): Schedule {
+  checkOptions("cosine", options, "lr steps min");
+  const { lr, steps, min = 0 } = options;
   mustBeWhole("cosine", "steps", steps);
   return (step) => anneal(lr, min, Math.min(1, step / steps));
 }
@@ -51,7 +56,9 @@ export interface OneCycleOptions {
  * Up to lr and down to almost nothing, each half a wave of the cosine (Smith 2018, as torch.optim.lr_scheduler.OneCycleLR);
  * the last rate after `steps`. Throws ShapeError for numbers out of range.
  */
-export function oneCycle({ lr, steps, rise = 0.3, start = 25, end = 1e4 }: OneCycleOptions): Schedule {
+export function oneCycle(options: OneCycleOptions): Schedule {
+  checkOptions("oneCycle", options, "lr steps rise start end");
+  const { lr, steps, rise = 0.3, start = 25, end = 1e4 } = options;
   mustBeWhole("oneCycle", "steps", steps);
   if (!(rise >= 0 && rise <= 1)) throw shapeError("oneCycle", `rise ${rise} is not in [0, 1]`);
   const [first, last] = [lr / start, lr / start / end];

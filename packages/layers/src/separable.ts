@@ -1,10 +1,11 @@
 // Convolutions made of less: depthwise (each channel on its own), pointwise (1×1: each position on its own), and both in turn.
 
 import type { PerAxis } from "@conv/ops";
-import { shapeError } from "@conv/tensor";
-import { checkRank, conv1d, conv2d, conv3d, type ConvLayerOptions } from "./conv.ts";
+import { checkOptions, shapeError } from "@conv/tensor";
+import { checkRank, CONV, conv1d, conv2d, conv3d, type ConvLayerOptions } from "./conv.ts";
 import type { Init } from "./init.ts";
 import type { Constraint, Layer, Regularizer } from "./layer.ts";
+import { LAYER, WEIGHT } from "./options.ts";
 
 const convs = [conv1d, conv2d, conv3d];
 
@@ -13,8 +14,12 @@ export interface DepthwiseOptions extends Omit<ConvLayerOptions, "groups"> {
   readonly depthMultiplier?: number;
 }
 
-function depthwise(rank: number, kernel: PerAxis, { depthMultiplier = 1, ...options }: DepthwiseOptions): Layer {
+const DEPTHWISE = `${CONV} ${LAYER} paddingMode flipKernel depthMultiplier`;
+
+function depthwise(rank: number, kernel: PerAxis, given: DepthwiseOptions): Layer {
   const type = `depthwiseConv${rank}d`;
+  checkOptions(type, given, DEPTHWISE);
+  const { depthMultiplier = 1, ...options } = given;
   if (!Number.isInteger(depthMultiplier) || depthMultiplier < 1)
     throw shapeError(type, `depthMultiplier ${depthMultiplier} is not a whole number ≥ 1`);
   const made = new Map<number, Layer>(); // one for each count of channels, so that a layer used twice is one layer
@@ -43,12 +48,17 @@ export const depthwiseConv3d = (kernel: PerAxis, options: DepthwiseOptions = {})
 
 export type PointwiseOptions = Omit<ConvLayerOptions, "padding" | "paddingMode" | "dilation" | "flipKernel">;
 
+function pointwise(rank: number, outChannels: number, options: PointwiseOptions): Layer {
+  checkOptions(`pointwiseConv${rank}d`, options, `stride groups layout inChannels precision ${WEIGHT} ${LAYER}`);
+  return convs[rank - 1](outChannels, 1, options);
+}
+
 /** Convolution with a kernel of 1: y[o] = Σ w[o, c]·x[c] + b[o] at every position; x (n, c, w) → (n, outChannels, w). */
-export const pointwiseConv1d = (outChannels: number, options: PointwiseOptions = {}): Layer => conv1d(outChannels, 1, options);
+export const pointwiseConv1d = (outChannels: number, options: PointwiseOptions = {}): Layer => pointwise(1, outChannels, options);
 /** {@link pointwiseConv1d} over two spatial axes. */
-export const pointwiseConv2d = (outChannels: number, options: PointwiseOptions = {}): Layer => conv2d(outChannels, 1, options);
+export const pointwiseConv2d = (outChannels: number, options: PointwiseOptions = {}): Layer => pointwise(2, outChannels, options);
 /** {@link pointwiseConv1d} over three spatial axes. */
-export const pointwiseConv3d = (outChannels: number, options: PointwiseOptions = {}): Layer => conv3d(outChannels, 1, options);
+export const pointwiseConv3d = (outChannels: number, options: PointwiseOptions = {}): Layer => pointwise(3, outChannels, options);
 
 /** Keras's names: `kernel…` is of the pointwise part, `depthwise…` of the other. */
 export interface SeparableOptions extends DepthwiseOptions {
@@ -57,20 +67,24 @@ export interface SeparableOptions extends DepthwiseOptions {
   readonly depthwiseConstraint?: Constraint;
 }
 
-function separable(rank: number, outChannels: number, kernel: PerAxis, { name, ...options }: SeparableOptions): Layer {
+function separable(rank: number, outChannels: number, kernel: PerAxis, given: SeparableOptions): Layer {
+  const type = `separableConv${rank}d`;
+  checkOptions(type, given, `${DEPTHWISE} depthwiseInitializer depthwiseRegularizer depthwiseConstraint`);
+  const { name, depthMultiplier, depthwiseInitializer, depthwiseRegularizer, depthwiseConstraint, ...options } = given;
   const first = depthwise(rank, kernel, {
     ...options,
+    depthMultiplier,
     bias: false,
     useBias: false,
     activation: undefined,
     activityRegularizer: undefined,
-    kernelInitializer: options.depthwiseInitializer,
-    kernelRegularizer: options.depthwiseRegularizer,
-    kernelConstraint: options.depthwiseConstraint,
+    kernelInitializer: depthwiseInitializer,
+    kernelRegularizer: depthwiseRegularizer,
+    kernelConstraint: depthwiseConstraint,
   });
   const second = convs[rank - 1](outChannels, 1, { ...options, inChannels: undefined, stride: 1, padding: 0, dilation: 1, paddingMode: "zeros" });
   return {
-    type: `separableConv${rank}d`,
+    type,
     ...(name !== undefined && { name }),
     forward: (x, ctx) => ctx.child("pointwise", second, ctx.child("depthwise", first, x)),
   };

@@ -72,6 +72,28 @@ describe("samples and labels", () => {
     expect(await weightsOf(make())).toEqual(before);
   });
 
+  test("validation data are checked before the first epoch is trained", async () => {
+    const off = arrayDataset({ x: new Float32Array(8), y: [0, 1, 2, 3], sample: [2] });
+    const late = (data: Dataset): Dataset => ({ ...data, batch: (indices) => ({ ...data.batch(indices), y: Int32Array.from(indices, () => 3) }) });
+    const sets: [Dataset, string][] = [
+      [off, "sample 3 has label 3, only has 3 classes"],
+      [subset(off, [0, 3]), "sample 1 has label 3, only has 3 classes"],
+      [late(good), "sample 0 has label 3, only has 3 classes"],
+      [batch(({ x, y }) => ({ x: x.subarray(1), y })), "x of a batch has 7 values, 4 samples of shape 2 have 8"],
+      [arrayDataset({ x: new Float32Array(9), y: [0, 1, 2], sample: [3] }), "samples have shape 3, only takes 2"],
+    ];
+    for (const [validation, message] of sets) {
+      const t = make();
+      const before = await t.checkpoint();
+      await expect(t.fit(good, { epochs: 1, validation })).rejects.toThrow(message);
+      expect(await t.checkpoint()).toEqual(before);
+    }
+    // Labels in memory are read to the end before anything is trained; whoever changes labels in `batch` has them checked as they come.
+    await expect(make().fit(off, { epochs: 1 })).rejects.toThrow("sample 3 has label 3");
+    const shifted: Dataset = { ...off, batch: (indices) => ({ ...off.batch(indices), y: Int32Array.from(indices, () => 1) }) };
+    expect(await make().fit(shifted, { epochs: 1, validation: shifted })).toMatchObject({ epoch: 1 });
+  });
+
   test("an error about data does not blame the learning rate", async () => {
     const error = await make()
       .fit(bad.at(-1)![1], { epochs: 1 })
@@ -113,9 +135,46 @@ describe("options", () => {
     [() => make({ seed: NaN }), "train: seed NaN is not a whole number"],
     [() => make(untyped({ epochs: 3 })), 'train: there is no option "epochs"; there are backend, model, optimizer'],
     [() => make({ rules: [untyped({ match: "weight", lr: 3 })] }), 'rules: there is no option "lr"; there are match, rate, weightDecay, frozen'],
-    [() => layers.conv2d(4, 3, untyped({ strides: 2 })), 'conv2d: there is no option "strides"; there are name, trainable'],
-    [() => layers.maxPool2d(2, untyped({ strides: 2 })), 'maxPool2d: there is no option "strides"'],
-    [() => layers.conv2d(4, 3, untyped(2)), "conv2d: options are 2, must be an object: { name: … }"],
+    [() => layers.conv2d(4, 3, untyped({ strides: 2 })), 'conv2d: there is no option "strides"; did you mean stride?'],
+    [() => layers.maxPool2d(2, untyped({ strides: 2 })), 'maxPool2d: there is no option "strides"; did you mean stride?'],
+    [
+      () => layers.conv2d(4, 3, untyped({ kernelInitialiser: layers.zeros })),
+      'conv2d: there is no option "kernelInitialiser"; did you mean kernelInitializer?',
+    ],
+    [() => layers.conv2d(4, 3, untyped({ outputPadding: 1 })), 'conv2d: there is no option "outputPadding"'],
+    [() => layers.convTranspose2d(4, 3, untyped({ paddingMode: "zeros" })), 'convTranspose2d: there is no option "paddingMode"'],
+    [() => layers.linear(10, untyped({ dilation: 2 })), 'linear: there is no option "dilation"; there are inFeatures, bias'],
+    [() => layers.linear(10, untyped({ layout: "channels-last" })), 'linear: there is no option "layout"'],
+    [() => layers.batchNorm2d(untyped({ epsilon: 1 })), 'batchNorm2d: there is no option "epsilon"; there are layout, momentum'],
+    [() => layers.layerNorm(3, untyped({ momentum: 1 })), 'layerNorm: there is no option "momentum"'],
+    [() => layers.groupNorm(1, untyped({ track_running_stats: true })), 'groupNorm: there is no option "track_running_stats"'],
+    [
+      () => layers.batchNorm1d(untyped({ track_running_stat: true })),
+      'batchNorm1d: there is no option "track_running_stat"; did you mean trackRunningStats?',
+    ],
+    [() => layers.avgPool2d(2, untyped({ ceil_mode: true })), 'avgPool2d: there is no option "ceil_mode"; did you mean ceilMode?'],
+    [() => layers.maxPool2d(2, untyped({ countIncludePad: true })), 'maxPool2d: there is no option "countIncludePad"'],
+    [() => layers.globalAvgPool(untyped({ keepdim: true })), 'globalAvgPool: there is no option "keepdim"; did you mean keepDims?'],
+    [() => layers.globalAvgPool(untyped(2)), "globalAvgPool: options are 2, must be an object: { layout: … }"],
+    [() => layers.upsample(untyped({ size: 2, modes: "linear" })), 'upsample: there is no option "modes"; did you mean mode?'],
+    [() => layers.depthwiseConv2d(3, untyped({ groups: 2 })), 'depthwiseConv2d: there is no option "groups"'],
+    [() => layers.separableConv2d(4, 3, untyped({ strides: 2 })), 'separableConv2d: there is no option "strides"; did you mean stride?'],
+    [() => layers.pointwiseConv2d(4, untyped({ padding: 2 })), 'pointwiseConv2d: there is no option "padding"'],
+    [() => layers.prelu(untyped({ init: 0.1, channels: true })), 'prelu: there is no option "channels"'],
+    [() => layers.localResponseNorm(5, untyped({ gamma: 1 })), 'localResponseNorm: there is no option "gamma"'],
+    [() => layers.kaimingNormal(untyped({ modes: "out" })), 'kaimingNormal: there is no option "modes"; did you mean mode?'],
+    [() => layers.maxNorm(2, untyped({ axis: 0 })), 'maxNorm: there is no option "axis"; did you mean axes?'],
+    [() => layers.cosine(untyped({ lr: 1, step: 3 })), 'cosine: there is no option "step"; did you mean steps?'],
+    [() => layers.shift(untyped({ by: 1, filled: 3 })), 'shift: there is no option "filled"; did you mean fill?'],
+    [() => layers.flip(untyped({ axis: 1 })), 'flip: axis 1 is neither "width" nor "height"'],
+    [() => layers.rotate(untyped({ degree: 3 })), 'rotate: there is no option "degree"; did you mean degrees?'],
+    [
+      () => layers.createPredictor(createHost(), model, new Map(), untyped({ batchSize: 3 })),
+      'predict: there is no option "batchSize"; there are batch',
+    ],
+    [() => make(untyped({ optimiser: 3 })), 'train: there is no option "optimiser"; did you mean optimizer?'],
+    [() => createTrainer(untyped({ accumulates: 3 })), 'train: there is no option "accumulates"; did you mean accumulate?'],
+    [() => layers.conv2d(4, 3, untyped(2)), "conv2d: options are 2, must be an object: { stride: … }"],
     [() => adam(untyped(0.01)), "adam: options are 0.01, must be an object: { lr: … }"],
     [() => sgd(untyped(0.01)), "sgd: options are 0.01, must be an object: { lr: … }"],
     [() => adam(untyped({ learningRate: 1 })), 'adam: there is no option "learningRate"; there are lr, beta1, beta2, epsilon, weightDecay'],
@@ -132,7 +191,7 @@ describe("options", () => {
   const fits: [Partial<FitOptions>, string][] = [
     ...[NaN, 0, -1, 1.5].map((epochs): [Partial<FitOptions>, string] => [{ epochs }, `train: epochs ${epochs} is not a whole number ≥ 1`]),
     [{ patience: 0, validation: good }, "train: patience 0 is not a whole number ≥ 1"],
-    [untyped({ epoch: 1 }), 'fit: there is no option "epoch"; there are epochs, validation'],
+    [untyped({ epoch: 1 }), 'fit: there is no option "epoch"; did you mean epochs?'],
   ];
   test.each(fits)("of fit: %o", async (options, message) => {
     const t = make();

@@ -4,6 +4,7 @@
 import {
   apply,
   bytesOf,
+  checkOptions,
   formatShape,
   hostArray,
   sameShape,
@@ -15,7 +16,20 @@ import {
   type Spec,
   type Window,
 } from "@conv/tensor";
-import { axisName, convGeometry, eachTerm, keepsSize, paddingPerAxis, perAxis, resolvePadding, spanOf, wShape, xShape, yShape } from "./geometry.ts";
+import {
+  axisName,
+  CONV,
+  convGeometry,
+  eachTerm,
+  keepsSize,
+  paddingPerAxis,
+  perAxis,
+  resolvePadding,
+  spanOf,
+  wShape,
+  xShape,
+  yShape,
+} from "./geometry.ts";
 import type { ConvGeometry, ConvOptions, PerAxis } from "./geometry.ts";
 
 type Role = "x" | "w" | "y";
@@ -109,12 +123,10 @@ export function convTranspose<T extends Arg>(x: T, w: T, options: ConvTransposeO
 }
 
 /** The geometry of the convolution whose gradient to the input `convTranspose(x, w, options)` is: its y is our x. */
-export function convTransposeGeometry(
-  x: Spec,
-  w: Spec,
-  { stride = 1, padding = 0, dilation = 1, groups = 1, outputPadding, outputSize }: ConvTransposeOptions = {},
-): ConvGeometry {
+export function convTransposeGeometry(x: Spec, w: Spec, options: ConvTransposeOptions = {}): ConvGeometry {
   const op = "convTranspose";
+  checkOptions(op, options, `${CONV} outputPadding outputSize`);
+  const { stride = 1, padding = 0, dilation = 1, groups = 1, outputPadding, outputSize } = options;
   const rank = x.shape.length - 2;
   if (rank < 1) throw shapeError(op, `input has ${x.shape.length} axes, needs batch, channels and at least one spatial axis`);
   if (w.shape.length !== rank + 2) throw shapeError(op, `weight has ${w.shape.length} axes, input has ${x.shape.length}`);

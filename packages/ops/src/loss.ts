@@ -108,7 +108,9 @@ export function absoluteError<T extends Arg>(y: T, target: T): T {
 }
 
 /** Mean of ½d² where |d| ≤ delta and delta·(|d| − ½delta) elsewhere, d = y − target; equal shapes. Throws ShapeError. */
-export function huber<T extends Arg>(y: T, target: T, { delta = 1 }: { readonly delta?: number } = {}): T {
+export function huber<T extends Arg>(y: T, target: T, options: { readonly delta?: number } = {}): T {
+  checkOptions("huber", options, "delta");
+  const { delta = 1 } = options;
   mustEqual("huber", y, target);
   if (!(delta > 0 && Number.isFinite(delta))) throw shapeError("huber", `delta ${delta} is not a finite number > 0`);
   // With m = min(|d|, delta) both are m·(|d| − ½m), whose slope is m·sign(d).
@@ -135,7 +137,9 @@ export function binaryCrossEntropy<T extends Arg>(p: T, target: T): T {
  * {@link binaryCrossEntropy} of p = 1/(1 + e⁻ˣ), from x itself: mean of t·softplus(−x) + (1 − t)·softplus(x). `positiveWeight` multiplies the
  * terms of t. Equal shapes. Throws ShapeError.
  */
-export function binaryCrossEntropyWithLogits<T extends Arg>(x: T, target: T, { positiveWeight = 1 }: { readonly positiveWeight?: number } = {}): T {
+export function binaryCrossEntropyWithLogits<T extends Arg>(x: T, target: T, options: { readonly positiveWeight?: number } = {}): T {
+  checkOptions("binaryCrossEntropyWithLogits", options, "positiveWeight");
+  const { positiveWeight = 1 } = options;
   mustEqual("binaryCrossEntropyWithLogits", x, target);
   // w·t·softplus(−x) + (1 − t)·softplus(x), softplus(x) = max(x, 0) + log1p(e^−|x|): no term is the difference of two large ones.
   const soft = (x: Expr): Expr => ["add", ["max", x, 0], ["log1p", ["exp", ["neg", ["abs", "a"]]]]];
@@ -151,7 +155,9 @@ export function binaryCrossEntropyWithLogits<T extends Arg>(x: T, target: T, { p
  * classes c, divided by the number of classes; x (n, classes), labels int32 (n) → scalar; p is 1 or 2. A label out of range adds nothing
  * and counts. Throws ShapeError.
  */
-export function hinge<T extends Arg>(x: T, labels: T, { margin = 1, p = 1 }: { readonly margin?: number; readonly p?: 1 | 2 } = {}): T {
+export function hinge<T extends Arg>(x: T, labels: T, options: { readonly margin?: number; readonly p?: 1 | 2 } = {}): T {
+  checkOptions("hinge", options, "margin p");
+  const { margin = 1, p = 1 } = options;
   const [n, classes] = x.shape;
   if (x.shape.length !== 2 || !sameShape(labels.shape, [n]))
     throw shapeError("hinge", `scores ${formatShape(x.shape)} and labels ${formatShape(labels.shape)} are not n×classes and n`);
@@ -173,7 +179,9 @@ export function hinge<T extends Arg>(x: T, labels: T, { margin = 1, p = 1 }: { r
  * 1 − (2·Σ p·t + smooth) / (Σ p + Σ t + smooth), the sums over all axes from the third on, then the mean over samples and channels: how little
  * a predicted region and the true one overlap (Sudre et al. 2017). p (n, c, …space) in [0, 1], target of the same shape. Throws ShapeError.
  */
-export function dice<T extends Arg>(p: T, target: T, { smooth = 1 }: { readonly smooth?: number } = {}): T {
+export function dice<T extends Arg>(p: T, target: T, options: { readonly smooth?: number } = {}): T {
+  checkOptions("dice", options, "smooth");
+  const { smooth = 1 } = options;
   mustEqual("dice", p, target);
   if (p.shape.length < 3) throw shapeError("dice", `output has shape ${formatShape(p.shape)}, needs samples, channels and space`);
   const space = p.shape.flatMap((_, axis) => (axis > 1 ? [axis] : []));

@@ -1,6 +1,20 @@
 // Matrix product, batched, of matrices or their transposes; and the linear layer made of it.
 
-import { apply, bytesOf, formatShape, hostArray, sameShape, scope, shapeError, sizeOf, spec, type Arg, type Op, type Spec } from "@conv/tensor";
+import {
+  checkOptions,
+  apply,
+  bytesOf,
+  formatShape,
+  hostArray,
+  sameShape,
+  scope,
+  shapeError,
+  sizeOf,
+  spec,
+  type Arg,
+  type Op,
+  type Spec,
+} from "@conv/tensor";
 import { mustBeFloat } from "./check.ts";
 import { add } from "./elementwise.ts";
 import { reshape } from "./move.ts";
@@ -71,8 +85,11 @@ export const matmulOp: Op<MatmulParams> = {
 };
 
 /** Matrix product a (…b, m, k) · b (…b, k, n) → (…b, m, n); the leading axes are equal. */
-export const matmul = <T extends Arg>(a: T, b: T, { transposeA = false, transposeB = false }: Partial<MatmulParams> = {}): T =>
-  apply(matmulOp, { transposeA, transposeB }, [a, b])[0];
+export function matmul<T extends Arg>(a: T, b: T, options: Partial<MatmulParams> = {}): T {
+  checkOptions("matmul", options, "transposeA transposeB");
+  const { transposeA = false, transposeB = false } = options;
+  return apply(matmulOp, { transposeA, transposeB }, [a, b])[0];
+}
 
 /** x·wᵀ + b: x (…, in), w (out, in), b (out) → (…, out), PyTorch's layout. */
 export function linear<T extends Arg>(x: T, w: T, b?: T): T {

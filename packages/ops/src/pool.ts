@@ -1,6 +1,7 @@
 // Max and average pooling at any rank, with gradients of every order. Padding never wins a maximum.
 
 import {
+  checkOptions,
   apply,
   formatShape,
   hostArray,
@@ -40,12 +41,9 @@ export interface PoolOptions {
 }
 
 /** The geometry of a pool; throws ShapeError where the kernel does not fit or a window would see nothing but padding. */
-export function poolGeometry(
-  x: Spec,
-  kernel: PerAxis,
-  { stride = kernel, padding = 0, dilation = 1, ceilMode = false }: PoolOptions = {},
-  op = "pool",
-): PoolGeometry {
+export function poolGeometry(x: Spec, kernel: PerAxis, options: PoolOptions = {}, op = "pool"): PoolGeometry {
+  checkOptions(op, options, "stride padding dilation ceilMode");
+  const { stride = kernel, padding = 0, dilation = 1, ceilMode = false } = options;
   const rank = x.shape.length - 2;
   if (rank < 1) throw shapeError(op, `input has ${x.shape.length} axes, needs batch, channels and at least one spatial axis`);
   const [n, c, ...input] = x.shape;

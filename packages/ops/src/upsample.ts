@@ -1,7 +1,7 @@
 // Making maps larger: nearest and linear interpolation as PyTorch's interpolate has them, each a sparse matrix along every spatial axis,
 // and the shuffles between channels and space.
 
-import { scope, shapeError, type Arg, type Window } from "@conv/tensor";
+import { checkOptions, scope, shapeError, type Arg, type Window } from "@conv/tensor";
 import { mix, type Tap } from "./mix.ts";
 import { reshape, transpose } from "./move.ts";
 import { axisName, perAxis, type PerAxis } from "./padding.ts";
@@ -50,8 +50,10 @@ function windowOf(mode: "nearest" | "linear", alignCorners: boolean, input: numb
  *
  * With `scale`, 1/scale stands for input/output. Throws ShapeError unless exactly one of size and scale is given.
  */
-export function upsample<T extends Arg>(x: T, { size, scale, mode = "nearest", alignCorners = false }: UpsampleOptions): T {
+export function upsample<T extends Arg>(x: T, options: UpsampleOptions): T {
   const op = "upsample";
+  checkOptions(op, options, "size scale mode alignCorners");
+  const { size, scale, mode = "nearest", alignCorners = false } = options;
   const rank = x.shape.length - 2;
   if (rank < 1) throw shapeError(op, `input has ${x.shape.length} axes, needs batch, channels and at least one spatial axis`);
   if ((size === undefined) === (scale === undefined)) throw shapeError(op, "give one of size and scale");

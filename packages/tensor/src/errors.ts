@@ -25,10 +25,29 @@ export const unsupported = (op: string, rule: string): UnsupportedError => new U
 /** A RangeError with the message of {@link complaint}: an option, a count or a size that is out of range. */
 export const rangeError = (op: string, rule: string, axis?: string | number): RangeError => new RangeError(complaint(op, rule, axis));
 
-/** Throws RangeError unless options are an object with no names but these, separated by spaces: plain JavaScript is not checked for types. */
-export function checkOptions(op: string, options: object, names: string): void {
+/**
+ * Throws RangeError unless options are an object with no names but these, separated by spaces: plain JavaScript is not checked for types.
+ * The message names the option that is nearest to an unknown one.
+ */
+export function checkOptions(op: string, options: object | undefined, names: string): void {
+  if (options === undefined) return;
   const known = names.split(" ");
   if (typeof options !== "object" || options === null) throw rangeError(op, `options are ${String(options)}, must be an object: { ${known[0]}: … }`);
   const odd = Object.keys(options).find((key) => !known.includes(key));
-  if (odd !== undefined) throw rangeError(op, `there is no option ${JSON.stringify(odd)}; there are ${known.join(", ")}`);
+  if (odd === undefined) return;
+  const near = known.map((name) => ({ name, edits: edits(odd, name) })).sort((a, b) => a.edits - b.edits)[0];
+  const remedy = near.edits <= odd.length / 3 ? `did you mean ${near.name}?` : `there are ${known.join(", ")}`;
+  throw rangeError(op, `there is no option ${JSON.stringify(odd)}; ${remedy}`);
+}
+
+/** The fewest letters to insert, delete or replace that make one name of another (Levenshtein distance); case and underscores count nothing. */
+function edits(a: string, b: string): number {
+  const [from, to] = [a, b].map((name) => name.toLowerCase().replaceAll("_", ""));
+  let row = Array.from(`${to} `, (_, j) => j);
+  for (const c of from) {
+    const next = [row[0] + 1];
+    for (let j = 0; j < to.length; j++) next.push(Math.min(next[j] + 1, row[j + 1] + 1, row[j] + Number(c !== to[j])));
+    row = next;
+  }
+  return row[to.length];
 }
