@@ -120,9 +120,10 @@ function costsOf(name: string, pieces: readonly Piece[], shape: readonly number[
   const y = pieces.reduce<Value>(
     (v, p, i) =>
       within(pieces.length > 1 ? `${name}.${i}` : name, () => {
+        const { channels, kernel, ...sliding } = p;
         if (v.shape[1] % p.groups) throw shapeError("conv", `${v.shape[1]} input channels do not divide into ${p.groups} groups`);
-        const z = conv(v, parameter([p.channels, v.shape[1] / p.groups, ...p.kernel]), p);
-        if (bias) parameter([p.channels]);
+        const z = conv(v, parameter([channels, v.shape[1] / p.groups, ...kernel]), sliding);
+        if (bias) parameter([channels]);
         return z;
       }),
     x,

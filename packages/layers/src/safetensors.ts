@@ -17,7 +17,10 @@ export interface Decoded {
   readonly metadata: Record<string, string>;
 }
 
-/** Tensors, in the order of the map, and texts as the bytes of a safetensors file. Throws ShapeError for what could not be read again. */
+/**
+ * Tensors, in the order of the map, and texts as the bytes of a safetensors file. Any float32 is written, NaN and infinities too: `mustBeFinite`
+ * refuses them where the tensors are weights, as checkpoints do. Throws ShapeError for what could not be read again.
+ */
 export function encodeSafetensors(state: State, metadata?: Readonly<Record<string, string>>): Uint8Array {
   let offset = 0;
   const entries: [string, unknown][] = metadata ? [["__metadata__", metadata]] : [];

@@ -146,6 +146,21 @@ describe("checkpoints", () => {
     }
   });
 
+  const optimizers = { adam: () => adam({ lr: 0.02 }), momentum: () => sgd({ lr: 0.1, momentum: 0.9, nesterov: true }) };
+  test.each(Object.entries(optimizers))("%s resumes at every step to the same bits", async (_, optimizer) => {
+    const straight = trainer(createHost(), { optimizer: optimizer() });
+    const taken: Promise<Uint8Array>[] = [];
+    await straight.fit(data, { epochs: 2, onStep: () => void taken.push(straight.checkpoint()) });
+    const want = await straight.checkpoint();
+    expect(taken).toHaveLength(6);
+    for (const saved of await Promise.all(taken)) {
+      const next = trainer(createHost(), { optimizer: optimizer(), seed: 9 });
+      await next.fit(data, { epochs: 2, resume: saved });
+      expect(await next.checkpoint()).toEqual(want);
+      next.dispose();
+    }
+  });
+
   test("momentum is kept too", async () => {
     const optimizer = sgd({ lr: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0.01 });
     const straight = trainer(createHost(), { optimizer });
@@ -242,7 +257,11 @@ describe("stopping", () => {
     const data = stripes(20);
     const t = trainer(createHost());
     const controller = new AbortController();
-    const validation = { ...data, batch: (indices: Uint32Array | readonly number[]) => (controller.abort(), data.batch(indices)) };
+    const batch = (indices: Uint32Array | readonly number[]) => {
+      if (t.position.step === 3) controller.abort(); // its first batch was looked at before
+      return data.batch(indices);
+    };
+    const validation = { ...data, batch };
     expect(await all(t.fit(data, { epochs: 1, validation, signal: controller.signal }))).toEqual([]);
     expect(t.position).toEqual({ epoch: 0, step: 3 });
     const straight = trainer(createHost());

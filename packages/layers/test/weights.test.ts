@@ -108,6 +108,73 @@ test("a metric of one's own may say what its mean is over", async () => {
     expect((await make({ batch, metrics: { metric } }).evaluate(layers.subset(data, [4, 0, 5, 1, 6, 2, 7, 3]))).metrics.metric).toBe(6);
 });
 
+// From zeros every class has probability 1/3; the weights of the labels are 4·1, 2·5 and 2·20, together 54. The gradient of a bias is
+// (54/3 − its own weight)/54: 7/27, 4/27, −11/27.
+test.each([
+  [8, 1],
+  [4, 2],
+  [3, 3],
+  [2, 4],
+  [1, 8],
+])("batches of %i, %i to an update, move zeros by the weighted mean", async (batch, accumulate) => {
+  const one = arrayDataset({ x: Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8), y: classes, sample: [1] });
+  const t = make({
+    model: { name: "net", input: [1], layer: linear(3, { init: () => layers.zeros }) },
+    optimizer: sgd({ lr: 1 }),
+    batch,
+    accumulate,
+  });
+  const report = await t.fit(one, { epochs: 1 });
+  expect(report!.loss).toBeCloseTo(Math.log(3), 6);
+  const { weight, bias } = await weightsOf(t);
+  // Σ w·x: 10 of class 0, 55 of class 1, 300 of class 2, together 365.
+  near({ weight, bias }, { weight: [-(365 / 3 - 10) / 54, -(365 / 3 - 55) / 54, -(365 / 3 - 300) / 54], bias: [-7 / 27, -4 / 27, 11 / 27] });
+});
+
+test.each([8, 4, 3, 1])("evaluation by batches of %i is weighted by classes", async (batch) => {
+  const state = new Map([
+    ["weight", { shape: [3, 3], data: new Float32Array(9) }],
+    ["bias", { shape: [3], data: Float32Array.of(0.5, 0, -0.5) }],
+  ]);
+  // log(√e + 1 + 1/√e) − (4·½ + 10·0 − 40·½)/54
+  expect((await make({ batch, state }).evaluate(data)).loss).toBeCloseTo(1.5136034, 6);
+});
+
+test.each([
+  [8, 1],
+  [4, 2],
+  [3, 3],
+])("patience and the best epoch do not depend on batches of %i, %i to an update", async (batch, accumulate) => {
+  const t = make({ batch, accumulate, optimizer: sgd({ lr: (step) => (step < 3 ? 0.5 : 60) }) });
+  const improved: boolean[] = [];
+  for await (const report of t.fit(data, { epochs: 20, validation: data, patience: 2 })) improved.push(report.improved);
+  expect(improved).toEqual([true, true, true, false, false]);
+});
+
+/** Logits with an auxiliary head on the same input, and what the layers add to the loss. */
+const headed: Model = model({
+  type: "headed",
+  forward(value, ctx) {
+    const aux = ctx.child("aux", head, value);
+    if (ctx.training) ctx.auxiliary(aux, 0.3);
+    return ctx.child("main", main, value);
+  },
+});
+const head = linear(3);
+const main = linear(3, l1);
+
+test.each([
+  [4, 2],
+  [3, 3],
+  [1, 8],
+])("auxiliary heads in batches of %i, %i to an update, descend as one batch", async (batch, accumulate) => {
+  // The heads share the labels, and so the weight of their batch.
+  const [whole, parts] = [make({ model: headed }), make({ model: headed, batch, accumulate })];
+  const [want, got] = [await whole.fit(data, { epochs: 2 }), await parts.fit(data, { epochs: 2 })];
+  near(await weightsOf(parts), await weightsOf(whole));
+  expect(got!.loss).toBeCloseTo(want!.loss, 5);
+});
+
 describe("running statistics", () => {
   const net = model(sequential([linear(4), batchNorm1d(), linear(3)]));
   test("follow as in fit where gradients are applied by hand", async () => {

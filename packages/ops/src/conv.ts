@@ -16,21 +16,11 @@ import {
   type Spec,
   type Window,
 } from "@conv/tensor";
-import {
-  axisName,
-  CONV,
-  convGeometry,
-  eachTerm,
-  keepsSize,
-  paddingPerAxis,
-  perAxis,
-  resolvePadding,
-  spanOf,
-  wShape,
-  xShape,
-  yShape,
-} from "./geometry.ts";
+import { axisName, convGeometry, eachTerm, keepsSize, paddingPerAxis, perAxis, resolvePadding, spanOf, wShape, xShape, yShape } from "./geometry.ts";
 import type { ConvGeometry, ConvOptions, PerAxis } from "./geometry.ts";
+
+/** Names of {@link ConvOptions}. */
+const CONV = "stride padding dilation groups precision";
 
 type Role = "x" | "w" | "y";
 const shapeOf: Record<Role, (g: ConvGeometry) => number[]> = { x: xShape, w: wShape, y: yShape };
@@ -104,7 +94,10 @@ export const convGradWeightOp: Op<ConvGeometry> = derivative("convGradWeight", [
  * Convolution at any rank: x (n, ic, …input), w (oc, ic/groups, …kernel) → (n, oc, …output), PyTorch's layout and defaults.
  * `groups = ic` is depthwise. Throws ShapeError where the geometry does not fit.
  */
-export const conv = <T extends Arg>(x: T, w: T, options?: ConvOptions): T => apply(convOp, convGeometry(x.spec, w.spec, options), [x, w])[0];
+export function conv<T extends Arg>(x: T, w: T, options?: ConvOptions): T {
+  checkOptions("conv", options, CONV);
+  return apply(convOp, convGeometry(x.spec, w.spec, options), [x, w])[0];
+}
 
 export interface ConvTransposeOptions extends ConvOptions {
   /** Rows added at the end of each axis; must be smaller than stride or dilation, as in PyTorch. */
@@ -119,13 +112,13 @@ export interface ConvTransposeOptions extends ConvOptions {
  * Padding by name is that of the convolution whose gradient it is; with "same" and its like the output is input·stride.
  */
 export function convTranspose<T extends Arg>(x: T, w: T, options: ConvTransposeOptions = {}): T {
+  checkOptions("convTranspose", options, `${CONV} outputPadding outputSize`);
   return apply(convGradInputOp, convTransposeGeometry(x.spec, w.spec, options), [x, w])[0];
 }
 
 /** The geometry of the convolution whose gradient to the input `convTranspose(x, w, options)` is: its y is our x. */
 export function convTransposeGeometry(x: Spec, w: Spec, options: ConvTransposeOptions = {}): ConvGeometry {
   const op = "convTranspose";
-  checkOptions(op, options, `${CONV} outputPadding outputSize`);
   const { stride = 1, padding = 0, dilation = 1, groups = 1, outputPadding, outputSize } = options;
   const rank = x.shape.length - 2;
   if (rank < 1) throw shapeError(op, `input has ${x.shape.length} axes, needs batch, channels and at least one spatial axis`);

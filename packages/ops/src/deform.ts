@@ -1,7 +1,7 @@
 // Deformable convolution: every tap of every output looks where an offset sends it, between the pixels, and counts as a mask says.
 // Zhu, Hu, Lin and Dai, "Deformable ConvNets v2", CVPR 2019; the arguments are those of torchvision.ops.deform_conv2d.
 
-import { apply, formatShape, sameShape, shapeError, type Value } from "@conv/tensor";
+import { apply, checkOptions, formatShape, sameShape, shapeError, type Value } from "@conv/tensor";
 import { conv } from "./conv.ts";
 import { full } from "./create.ts";
 import { add, map, mul } from "./elementwise.ts";
@@ -64,6 +64,7 @@ function offsetGroups(what: string, v: Value, of: number, g: ConvGeometry): numb
  * is left out for version 1. Nothing differs from `conv` where offsets are 0 and the mask is 1. Throws ShapeError.
  */
 export function deformConv2d(x: Value, w: Value, offset: Value, mask?: Value, options?: ConvOptions): Value {
+  checkOptions("deformConv2d", options, "stride padding dilation groups precision");
   const g = convGeometry(x.spec, w.spec, options, "deformConv2d");
   if (g.input.length !== 2) throw shapeError("deformConv2d", `input has ${x.shape.length} axes, needs 4`);
   const [[kh, kw], [oh, ow]] = [g.kernel, g.output];

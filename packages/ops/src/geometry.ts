@@ -1,6 +1,6 @@
 // The geometry of a convolution at any rank, computed and checked once, and the one loop nest that is its meaning.
 
-import { checkOptions, rangeError, shapeError, stridesOf, type Spec } from "@conv/tensor";
+import { rangeError, shapeError, stridesOf, type Spec } from "@conv/tensor";
 import { axisName, perAxis, resolvePadding, spanOf, type Padding, type PerAxis } from "./padding.ts";
 
 export * from "./padding.ts";
@@ -67,13 +67,13 @@ export function outputSizes(
   });
 }
 
-/** Names of {@link ConvOptions}. */
-export const CONV = "stride padding dilation groups precision";
-
 /** The geometry of `conv(x, w, options)`; throws ShapeError naming rule, numbers and axis. */
-export function convGeometry(x: Spec, w: Spec, options: ConvOptions = {}, op = "conv"): ConvGeometry {
-  checkOptions(op, options, CONV);
-  const { stride = 1, padding = 0, dilation = 1, groups = 1, precision } = options;
+export function convGeometry(
+  x: Spec,
+  w: Spec,
+  { stride = 1, padding = 0, dilation = 1, groups = 1, precision }: ConvOptions = {},
+  op = "conv",
+): ConvGeometry {
   const rank = x.shape.length - 2;
   if (rank < 1) throw shapeError(op, `input has ${x.shape.length} axes, needs batch, channels and at least one spatial axis`);
   if (w.shape.length !== rank + 2) throw shapeError(op, `weight has ${w.shape.length} axes, input has ${x.shape.length}`);
