@@ -202,7 +202,7 @@ export const log = unary("log", ["log", "a"]);
 export const log1p = unary("log1p", ["log1p", "a"]);
 /** The largest whole number that is not greater; the gradient is 0. */
 export const floor = unary("floor", ["floor", "a"]);
-/** max(x, 0); the gradient at 0 is 0, as in PyTorch. */
+/** max(x, 0), NaN of NaN; the gradient at 0 is 0, as in PyTorch, and at NaN 0 as well. */
 export const relu = unary("relu", ["max", "a", 0], ["gt", "y", 0]);
 /** min(max(x, 0), 6); the gradient at 0 and 6 is 0, as in PyTorch. */
 export const relu6 = unary("relu6", ["min", ["max", "a", 0], 6], ["mul", ["gt", "y", 0], ["gt", 6, "y"]]);

@@ -49,11 +49,11 @@ async function runProgram(backend: Backend, program: Program, graph: Graph, inpu
   }
 }
 
-/** Runs a graph on a back end and throws unless every element of every output is within its bound. */
-export async function check(backend: Backend, graph: Graph, inputs: readonly HostArray[]): Promise<void> {
+/** Runs a graph on a back end, once for each list of inputs, and throws unless every element of every output is within its bound. */
+export async function check(backend: Backend, graph: Graph, ...runs: readonly (readonly HostArray[])[]): Promise<void> {
   const program = backend.compile(graph);
   try {
-    judge(graph, await runProgram(backend, program, graph, inputs), evaluateBounded(graph, inputs, program.steps));
+    for (const inputs of runs) judge(graph, await runProgram(backend, program, graph, inputs), evaluateBounded(graph, inputs, program.steps));
   } finally {
     program.dispose();
   }

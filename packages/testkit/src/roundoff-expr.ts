@@ -7,7 +7,7 @@ import { numbers, type Expr, type Fn } from "@conv/ops";
 export const ULP = 2 ** -23;
 
 /** The largest float32. A value beyond it is infinite on a device. */
-const LARGEST = (2 - 2 ** -23) * 2 ** 127;
+export const LARGEST = (2 - 2 ** -23) * 2 ** 127;
 
 /** Computed tanh may be off by this much, also near 0: the error of the usual 1 − 2/(e²ˣ + 1). */
 const TANH_ERROR = 4 * ULP;
@@ -33,13 +33,19 @@ export function uncertain(e: Expr, names: readonly string[]): (values: readonly 
 const ABSENT: Uncertain = [0, 0];
 
 function step(fn: Fn, a: Uncertain, b: Uncertain = ABSENT, c: Uncertain = ABSENT): Uncertain {
-  const value = numbers[fn](a[0], b[0], c[0]);
+  const apply = numbers[fn];
+  const value = apply(a[0], b[0], c[0]);
+  if (fn === "select" && (a[1] === 0 || Math.abs(a[0]) > a[1])) return a[0] === 0 ? c : b; // What is not chosen does not matter.
   const operands = [a, b, c];
   // A device may hold Infinity where float64 still has a number, and NaN behind that.
   if (operands.some(([v, e]) => !Number.isFinite(e) || (Number.isFinite(v) && Math.abs(v) + e > LARGEST))) return [value, NaN];
-  // What comparisons make of NaN is the device's own affair.
-  if (operands.some(([v]) => Number.isNaN(v)) && (fn === "max" || fn === "min" || fn === "gt" || fn === "select")) return [value, NaN];
-  if (!Number.isFinite(value)) return [value, operands.every(([, e]) => e === 0) ? 0 : NaN];
+  if (operands.some(([v]) => !Number.isFinite(v)) || !Number.isFinite(value)) {
+    // NaN and infinities have no error; what comes of the ends of the other operands tells how far the result may be off.
+    const ends = ([v, e]: Uncertain) => (e === 0 ? [v] : [v - e, v + e]);
+    const all = ends(a).flatMap((x) => ends(b).flatMap((y) => ends(c).map((z) => apply(x, y, z))));
+    const off = Math.max(...all.map((v) => (Object.is(v, value) || v === value ? 0 : Math.abs(v - value))));
+    return [value, Number.isFinite(off) ? off + (Number.isFinite(value) ? TANH_ERROR * Math.abs(value) : 0) : NaN];
+  }
   const error = errorOf(fn, value, a, b, c);
   // Devices may flush what is below the smallest normal number.
   return [value, value !== 0 && Math.abs(value) < 2 ** -126 ? error + 2 ** -126 : error];
@@ -79,7 +85,6 @@ function errorOf(fn: Fn, y: number, [a, ea]: Uncertain, [b, eb]: Uncertain, [c, 
     case "gt":
       return ea + eb === 0 || Math.abs(a - b) > ea + eb ? 0 : 1;
     case "select":
-      if (Math.abs(a) > ea) return eb;
-      return ea === 0 ? ec : Math.max(eb, ec) + Math.abs(b - c);
+      return Math.max(eb, ec) + Math.abs(b - c);
   }
 }

@@ -17,12 +17,13 @@ import {
   toInt32Op,
   variable,
   walk,
+  type ConvGeometry,
   type ElementwiseParams,
   type MixParams,
   type PoolGeometry,
 } from "@conv/ops";
 import { hostArray, sizeOf, type Graph, type HostArray, type Node, type Step, type Value } from "@conv/tensor";
-import { ULP, uncertain } from "./roundoff-expr.ts";
+import { LARGEST, ULP, uncertain } from "./roundoff-expr.ts";
 
 /** Values and the error each may carry (NaN: anything goes); `error` is null where all are exact. */
 export interface Bounded {
@@ -62,8 +63,15 @@ function errorOf(node: Node, inputs: readonly Bounded[], y: HostArray, steps: re
 
 const apply = (node: Node, inputs: readonly HostArray[]): HostArray => node.op.reference(inputs, node.params)[0];
 const mapped = (x: HostArray, f: (v: number, i: number) => number): HostArray => ({ ...x, data: x.data.map(f) });
-const abs = (x: HostArray): HostArray => mapped(x, Math.abs);
 const errorsOf = ({ value, error }: Bounded): HostArray => error ?? hostArray(value);
+
+/** What takes part in rounding: NaN and infinities do not, for a result that sees one is NaN or infinite exactly. */
+const finite = (x: HostArray): HostArray => mapped(x, (v) => (Number.isFinite(v) ? Math.abs(v) : 0));
+const errorsIn = ({ value, error }: Bounded): HostArray | null =>
+  error && mapped(error, (e, i) => (Number.isFinite(value.data[i]) || Number.isNaN(e) ? e : 0));
+/** The error of a sum of terms of this magnitude. Partial sums may overflow where it is beyond float32: then nothing is known. Small terms may be lost. */
+const sumError = (magnitude: number): number =>
+  magnitude > LARGEST ? NaN : SUM_FACTOR * ULP * magnitude + (magnitude > 0 && magnitude < 2 ** -100 ? 2 ** -126 : 0);
 
 const exact: Rule = () => null;
 
@@ -72,30 +80,56 @@ const moved: Rule = (node, inputs) => (inputs.every((x) => x.error === null) ? n
 
 /** y is a sum of inputs with weights ≥ 0. */
 const summed: Rule = (node, [x]) => {
-  const magnitude = apply(node, [abs(x.value)]);
-  const carried = x.error && apply(node, [x.error]);
-  return mapped(magnitude, (m, i) => SUM_FACTOR * ULP * m + (carried?.data[i] ?? 0));
+  const magnitude = apply(node, [finite(x.value)]);
+  const error = errorsIn(x);
+  const carried = error && apply(node, [error]);
+  return mapped(magnitude, (m, i) => sumError(m) + (carried?.data[i] ?? 0));
 };
 
 /** y is a sum of products of elements of two inputs: |Δy| ≤ Σ |Δa·b| + |a·Δb| + |Δa·Δb|, and the sum's own c·ULP·Σ|a·b|. */
 const products: Rule = (node, [a, b]) => {
-  const [absA, absB] = [abs(a.value), abs(b.value)];
+  const [absA, absB] = [finite(a.value), finite(b.value)];
+  const [errorA, errorB] = [errorsIn(a), errorsIn(b)];
   const magnitude = apply(node, [absA, absB]);
-  const fromA = a.error && apply(node, [a.error, b.error ? mapped(absB, (v, i) => v + b.error!.data[i]) : absB]);
-  const fromB = b.error && apply(node, [absA, b.error]);
-  return mapped(magnitude, (m, i) => SUM_FACTOR * ULP * m + (fromA?.data[i] ?? 0) + (fromB?.data[i] ?? 0));
+  const fromA = errorA && apply(node, [errorA, errorB ? mapped(absB, (v, i) => v + errorB.data[i]) : absB]);
+  const fromB = errorB && apply(node, [absA, errorB]);
+  return mapped(magnitude, (m, i) => sumError(m) + (fromA?.data[i] ?? 0) + (fromB?.data[i] ?? 0));
 };
+
+/**
+ * Devices may multiply by the zeros around the input. So NaN may come of a weight (for the weight's gradient: an output) that is not finite
+ * and meets them: where an element sees fewer of these than its channels have.
+ */
+function meetingPadding(node: Node, inputs: readonly Bounded[], error: HostArray | null): HostArray | null {
+  const at = node.op === convGradWeightOp ? 0 : 1;
+  const bad = mapped(inputs[at].value, (v) => Number(!Number.isFinite(v)));
+  if (node.op.name === "matmul" || !error || !bad.data.includes(1)) return error;
+  const seen = apply(
+    node,
+    inputs.map((x, i) => (i === at ? bad : mapped(x.value, () => 1))),
+  );
+  // The same of planes that are one element each, with the number that a plane has.
+  const one = (x: HostArray) => hostArray({ ...x, shape: x.shape.map((size, axis) => (axis < 2 ? size : 1)) });
+  const [counts, ones] = [one(bad), mapped(one(inputs[1 - at].value), () => 1)];
+  const size = sizeOf(bad.shape.slice(2));
+  bad.data.forEach((v, i) => (counts.data[Math.floor(i / size)] += v));
+  const g = node.params as ConvGeometry;
+  const [zeros, single] = [0, 1].map((v) => g.input.map(() => v));
+  const small = { ...g, input: single, kernel: single, output: single, stride: single, dilation: single, padLo: zeros, padHi: zeros };
+  const [all] = node.op.reference(at === 0 ? [counts, ones] : [ones, counts], small);
+  return mapped(error, (e, i) => (seen.data[i] < all.data[Math.floor((i * all.data.length) / error.data.length)] ? NaN : e));
+}
 
 /** Products whose step states a larger bound, over the largest of each plane instead of every element. */
 const convolved: Rule = (node, inputs, y, steps) => {
-  const plain = products(node, inputs, y, steps);
+  const plain = meetingPadding(node, inputs, products(node, inputs, y, steps));
   const params = JSON.stringify(node.params);
   const roundoff = Math.max(
     ...steps.filter((s) => s.nodes.some((n) => n.op === node.op && JSON.stringify(n.params) === params)).map((s) => s.roundoff ?? 0),
   );
   if (!plain || !(roundoff > 0)) return plain;
   // The weight has no planes; both operands of its gradient have.
-  const [a, b] = inputs.map((x, i) => (i === 0 || node.op === convGradWeightOp ? planeMax(abs(x.value)) : abs(x.value)));
+  const [a, b] = inputs.map((x, i) => (i === 0 || node.op === convGradWeightOp ? planeMax(finite(x.value)) : finite(x.value)));
   const magnitude = planeMax(apply(node, [a, b]));
   return mapped(plain, (e, i) => e + roundoff * ULP * magnitude.data[i]);
 };
@@ -129,14 +163,18 @@ const softmaxError: Rule = ({ params }, [x], y) => {
   const { axis } = params as { axis: number };
   const top = largestAlong(axis, x.value);
   const carried = x.error && largestAlong(axis, x.error);
-  return mapped(y, (v, i) => v * ((carried ? Math.expm1(2 * carried[i]) : 0) + SUM_FACTOR * ULP * (2 + top[i] - x.value.data[i])));
+  return mapped(y, (v, i) =>
+    v > 0
+      ? v * ((carried ? Math.expm1(2 * carried[i]) : 0) + SUM_FACTOR * ULP * (2 + top[i] - x.value.data[i])) + (v < 2 ** -126 ? 2 ** -126 : 0)
+      : 0,
+  );
 };
 
 const logSoftmaxError: Rule = ({ params }, [x], y) => {
   const { axis } = params as { axis: number };
   const carried = x.error && largestAlong(axis, x.error);
   const own = 2 + Math.log(y.shape[axis]);
-  return mapped(y, (v, i) => (carried ? 2 * carried[i] : 0) + SUM_FACTOR * ULP * (own + Math.abs(v)));
+  return mapped(y, (v, i) => (Number.isFinite(v) ? (carried ? 2 * carried[i] : 0) + SUM_FACTOR * ULP * (own + Math.abs(v)) : 0));
 };
 
 /** Inputs of a window that may be its maximum: one, unless others are as near as the errors allow. Exact ties go to the first, NaN to the last. */
@@ -157,16 +195,16 @@ const maxPoolError: Rule = ({ params }, [x], y) => {
 
 const maxPoolGradError: Rule = ({ params }, [x, dy], dx) => {
   const error = hostArray(dx);
-  const [hits, magnitude] = [hostArray(dx), hostArray(dx)];
+  const [hits, magnitude, size] = [hostArray(dx), hostArray(dx), finite(dy.value)];
   eachWindow(params as PoolGeometry, (o, seen) => {
     const near = winners(x, seen);
     for (const i of near) {
-      error.data[i] += (dy.error?.data[o] ?? 0) + (near.length > 1 ? Math.abs(dy.value.data[o]) : 0);
-      magnitude.data[i] += Math.abs(dy.value.data[o]);
+      error.data[i] += (dy.error?.data[o] ?? 0) + (near.length > 1 ? size.data[o] : 0);
+      magnitude.data[i] += size.data[o];
       hits.data[i]++;
     }
   });
-  return mapped(error, (e, i) => e + (hits.data[i] > 1 ? SUM_FACTOR * ULP * magnitude.data[i] : 0));
+  return mapped(error, (e, i) => e + (hits.data[i] > 1 ? sumError(magnitude.data[i]) : 0));
 };
 
 /** A sum with weights of any sign; where nothing but 1 weighs one element, it is moved. */
@@ -174,14 +212,17 @@ const mixError: Rule = (node, [x]) => {
   const { rows, ...params } = node.params as MixParams;
   const positive = { ...node, params: { ...params, rows: rows.map((row) => row.map(([i, w]) => [i, Math.abs(w)])) } };
   if (rows.every((row) => row.length === 0 || (row.length === 1 && row[0][1] === 1))) return x.error && apply(node, [x.error]);
-  const carried = x.error && apply(positive, [x.error]);
-  return mapped(apply(positive, [abs(x.value)]), (m, i) => SUM_FACTOR * ULP * m + (carried?.data[i] ?? 0));
+  const error = errorsIn(x);
+  const carried = error && apply(positive, [error]);
+  return mapped(apply(positive, [finite(x.value)]), (m, i) => sumError(m) + (carried?.data[i] ?? 0));
 };
+
+const apart = (a: number, b: number): number => (Object.is(a, b) || a === b ? 0 : Math.abs(a - b));
 
 const maxPoolPickError: Rule = ({ params }, [x, v], y) => {
   const error = hostArray(y);
   eachWindow(params as PoolGeometry, (o, seen) => {
-    error.data[o] = Math.max(...winners(x, seen).map((i) => Math.abs(v.value.data[i] - y.data[o]) + (v.error?.data[i] ?? 0)));
+    error.data[o] = Math.max(...winners(x, seen).map((i) => apart(v.value.data[i], y.data[o]) + (v.error?.data[i] ?? 0)));
   });
   return error;
 };
@@ -202,8 +243,8 @@ const rules: Readonly<Record<string, Rule>> = {
   [takeOp.name]: (node, [x, index]) => x.error && apply(node, [x.error, index.value]),
   [putOp.name]: (node, [x, index]) => {
     const by = (of: HostArray) => apply(node, [of, index.value]);
-    const [count, magnitude, carried] = [by(mapped(x.value, () => 1)), by(abs(x.value)), x.error && by(x.error)];
-    return mapped(magnitude, (m, i) => (count.data[i] > 1 ? SUM_FACTOR * ULP * m : 0) + (carried?.data[i] ?? 0));
+    const [count, magnitude, carried] = [by(mapped(x.value, () => 1)), by(finite(x.value)), x.error && by(x.error)];
+    return mapped(magnitude, (m, i) => (count.data[i] > 1 ? sumError(m) : 0) + (carried?.data[i] ?? 0));
   },
   [toInt32Op.name]: exact,
   max: moved,

@@ -11,6 +11,7 @@ import { drawnSuite } from "./suite/drawn.ts";
 import { edgeSuite } from "./suite/edges.ts";
 import { fusedSuite } from "./suite/fused.ts";
 import { lifetimeSuite } from "./suite/lifetime.ts";
+import { specialSuite } from "./suite/special.ts";
 import { sumSuite } from "./suite/sums.ts";
 import { tensorSuite } from "./suite/tensors.ts";
 import { trainingSuite } from "./suite/training.ts";
@@ -24,6 +25,7 @@ const SUITES = {
   buffers: bufferSuite,
   edges: edgeSuite,
   digits: digitsSuite,
+  special: specialSuite,
   sums: sumSuite,
   lifetime: lifetimeSuite,
   tensors: tensorSuite,

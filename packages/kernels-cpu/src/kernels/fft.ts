@@ -14,7 +14,18 @@ import { madd } from "../wasm/math.ts";
 import { columnsPerTile, epilogueName, rowsPerTile } from "../wasm/tile.ts";
 import type { Complex } from "./fftLines.ts";
 import { outputStage, productStage, sourceStage } from "./fftProducts.ts";
-import { emitRecords, fromFrequencies, nameOf, pointersTo, tilingOf, tilingsOf, toFrequencies, workOf, type FftTiling } from "./fftTiles.ts";
+import {
+  emitRecords,
+  firstTap,
+  fromFrequencies,
+  nameOf,
+  pointersTo,
+  tilingOf,
+  tilingsOf,
+  toFrequencies,
+  workOf,
+  type FftTiling,
+} from "./fftTiles.ts";
 import { eachCell, frequencies, lines, loadRows, tileBytes } from "./fftTransforms.ts";
 import { fitted } from "./fitted.ts";
 import { paddedInput } from "./pad.ts";
@@ -50,7 +61,12 @@ export const fft: CpuKernel = fitted({
     const sums = space(g.groups * count * columns * 2 * g.to);
     return {
       scratch,
-      stages: [...stages, sourceStage(t, caps, source, spectrum), productStage(t, caps, weights, spectrum, sums), outputStage(t, task, caps, sums)],
+      stages: [
+        ...stages,
+        sourceStage(t, caps, source, spectrum),
+        productStage(t, caps, weights, spectrum, sums),
+        outputStage(t, task, caps, sums, source),
+      ],
     };
   },
 });
@@ -64,7 +80,6 @@ function weightStage(t: FftTiling, caps: Caps, into: Place): Stage {
   const count = frequencies(size);
   const taps = volume(g.kernel);
   const kernel = stridesOf(g.kernel);
-  const firstTap = phase.taps.reduce((sum, t, a) => sum + t.tapFirst * kernel[a], 0);
   const channels = g.groups * g.to;
   const mr = single ? 4 : rowsPerTile(g.to);
   const perGroup = Math.ceil((single ? channels : g.to) / mr);
@@ -87,7 +102,7 @@ function weightStage(t: FftTiling, caps: Caps, into: Place): Stage {
         f.set(rows, i32.sub(single ? channels : g.to, i32.mul(block, mr)));
         f.set(rows, i32.min(rows, mr));
         f.set(w, i32.add(from, i32.add(i32.mul(group, g.to * g.from * taps * 4), i32.mul(channel, g.wFrom * 4))));
-        f.bump(w, i32.add(i32.mul(block, mr * g.wTo * 4), firstTap * 4));
+        f.bump(w, i32.add(i32.mul(block, mr * g.wTo * 4), firstTap(t) * 4));
         if (single) {
           f.set(d, i32.add(to, i32.mul(block, count * frequency)));
           f.set(part, 16);
@@ -141,11 +156,11 @@ function singleStage(t: FftTiling, task: Task, caps: Caps, source: Place, weight
   return {
     name: `${nameOf("fftSingle", t, caps)}${epilogueName(task.epilogue)}`,
     items: Math.ceil((g.groups * g.to) / 4) * tiles,
-    reads: [source, weights, ...operands.map((_, i) => inputAt(2 + i))],
+    reads: [source, weights, inputAt(1), ...operands.map((_, i) => inputAt(2 + i))],
     writes: [outputAt(0)],
     perThread: 4 * RECORD.bytes + tileBytes(size),
     emit(m, f, at, { lo, hi, own }) {
-      const [from, packed, ...rest] = at.slice(0, -1);
+      const [from, packed, given, ...rest] = at.slice(0, -1);
       const y = at.at(-1)!;
       const [item, tile, channel, w] = f.ints("item", "tile", "channel", "w");
       const memory = f.let("i32", "memory", i32.add(own, 4 * RECORD.bytes));
@@ -168,7 +183,14 @@ function singleStage(t: FftTiling, task: Task, caps: Caps, source: Place, weight
           return products;
         });
         rest.forEach((p, i) => operands[i].along === "channel" && f.set(pointers[i], i32.add(p, i32.mul(channel, 4))));
-        fromFrequencies(m, f, t, task, caps, { tile: memory, record: own, y, pointers });
+        fromFrequencies(m, f, t, task, caps, {
+          tile: memory,
+          record: own,
+          y,
+          pointers,
+          source: from,
+          weights: i32.add(given, i32.add(i32.mul(channel, g.wTo * 4), firstTap(t) * 4)),
+        });
       });
     },
   };

@@ -7,7 +7,7 @@ import { inputAt, outputAt, type Place, type Stage, type Task } from "../code.ts
 import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { columnsPerTile, epilogueName, rowsPerTile, sumsTile } from "../wasm/tile.ts";
 import type { Complex } from "./fftLines.ts";
-import { emitRecords, fromFrequencies, nameOf, pointersTo, toFrequencies, type FftTiling } from "./fftTiles.ts";
+import { emitRecords, firstTap, fromFrequencies, nameOf, pointersTo, toFrequencies, type FftTiling } from "./fftTiles.ts";
 import { eachCell, frequencies, tileBytes } from "./fftTransforms.ts";
 import { RECORD } from "./winogradTiles.ts";
 
@@ -126,18 +126,18 @@ export function productStage(t: FftTiling, caps: Caps, weights: Place, spectrum:
   };
 }
 
-export function outputStage(t: FftTiling, task: Task, caps: Caps, sums: Place): Stage {
+export function outputStage(t: FftTiling, task: Task, caps: Caps, sums: Place, source: Place): Stage {
   const { g, size, tiles } = t;
   const operands = task.epilogue?.operands ?? [];
   const outPlane = volume(g.output) * 4;
   return {
     name: `${nameOf("fftOutput", t, caps)}${epilogueName(task.epilogue)}`,
     items: g.groups * Math.ceil(tiles / 4) * g.to,
-    reads: [sums, ...operands.map((_, i) => inputAt(2 + i))],
+    reads: [sums, source, inputAt(1), ...operands.map((_, i) => inputAt(2 + i))],
     writes: [outputAt(0)],
     perThread: 4 * RECORD.bytes + tileBytes(size),
     emit(m, f, at, range) {
-      const [s, ...rest] = at.slice(0, -1);
+      const [s, from, given, ...rest] = at.slice(0, -1);
       const memory = f.let("i32", "memory", i32.add(range.own, 4 * RECORD.bytes));
       const { part, frequency, address } = placeOf(t, caps, g.to, 2);
       const [y, ...pointers] = ["y_", ...operands.map((o) => `${o.name}_`)].map((name) => f.local("i32", name));
@@ -154,7 +154,17 @@ export function outputStage(t: FftTiling, task: Task, caps: Caps, sums: Place): 
         const row = i32.add(i32.mul(group, g.to), channel);
         f.set(y, i32.add(at.at(-1)!, i32.mul(row, outPlane)));
         rest.forEach((p, i) => f.set(pointers[i], i32.add(p, i32.mul(row, operands[i].along === "channel" ? 4 : outPlane))));
-        fromFrequencies(m, f, t, task, caps, { tile: memory, record: range.own, y, pointers });
+        fromFrequencies(m, f, t, task, caps, {
+          tile: memory,
+          record: range.own,
+          y,
+          pointers,
+          source: i32.add(from, i32.mul(group, g.from * readLayout(g).plane * 4)),
+          weights: i32.add(
+            i32.add(given, firstTap(t) * 4),
+            i32.add(i32.mul(group, g.to * g.from * volume(g.kernel) * 4), i32.mul(channel, g.wTo * 4)),
+          ),
+        });
       });
     },
   };

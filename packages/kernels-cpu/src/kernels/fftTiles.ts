@@ -4,11 +4,12 @@ import { readLayout, volume, type Gather, type Phase, type TilePlace } from "@co
 import { exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import type { Task, Work } from "../code.ts";
-import { i32, type Code, type Func, type Local, type Module } from "../wasm/asm.ts";
+import { f32x4, i32, v128, type Code, type Func, type Local, type Module, type Operand } from "../wasm/asm.ts";
 import { columnsPerTile } from "../wasm/tile.ts";
 import { LENGTHS } from "./fftLines.ts";
-import { frequencies, lines, loadRows, storeTiles, type TileSize } from "./fftTransforms.ts";
+import { frequencies, lines, loadRows, pitch, storeTiles, type TileSize } from "./fftTransforms.ts";
 import { gemmWork, paddedElements, priced } from "./fitted.ts";
+import { plainTiles } from "./repair.ts";
 import { emitRecord, RECORD } from "./winogradTiles.ts";
 
 /** Taps along one axis or two from which transforms are worth a thought: 5×5 takes half as long again as by Winograd's convolutions. */
@@ -139,19 +140,53 @@ export function toFrequencies(
   lines(m, f, caps, tile, size, "columns", false);
 }
 
+/** Where the first tap of output channel 0 of group 0 is in the weights, in elements. */
+export const firstTap = ({ g, phase }: FftTiling): number => phase.taps.reduce((sum, t, a) => sum + t.tapFirst * stridesOf(g.kernel)[a], 0);
+
+/** The four tiles of a record by their definition, in place. */
+function plainOf(m: Module, t: FftTiling, caps: Caps): Func {
+  const { g, axes, size, phase, single, reversed } = t;
+  const { strides, plane } = readLayout(g);
+  const [h, w] = [phase.taps.at(-2)?.count ?? 1, phase.taps.at(-1)!.count];
+  const [stepH, stepW] = [4 * (axes.at(-2)?.spacing ?? 0) * (strides.at(-2) ?? 0), 4 * axes.at(-1)!.spacing];
+  const line = 4 * (stridesOf(g.kernel).at(-2) ?? 0);
+  return plainTiles(m, nameOf("fft", t, caps), {
+    from: g.from,
+    plane: plane * 4,
+    wFrom: g.wFrom * 4,
+    terms: Array.from({ length: w }, (_, k) => [k * stepW, reversed ? (h - 1) * line + (w - 1 - k) * 4 : k * 4]),
+    lines: h,
+    xLine: stepH,
+    wLine: reversed ? -line : line,
+    rows: axes.at(-2)?.m ?? 1,
+    columns: axes.at(-1)!.m,
+    step: [stepH, stepW],
+    into: [4, pitch(size), 16],
+    wTile: single ? g.wTo * 4 : 0,
+  });
+}
+
 /** Emits the way back, and the stores. */
 export function fromFrequencies(
   m: Module,
   f: Func,
-  { size, axes, g, single }: FftTiling,
+  t: FftTiling,
   task: Task,
   caps: Caps,
-  at: { tile: Local; record: Local; y: Local; pointers: readonly Local[] },
+  at: { tile: Local; record: Local; y: Local; pointers: readonly Local[]; source: Operand; weights: Operand },
 ): void {
+  const { size, axes, g, single } = t;
   const out = stridesOf(g.output);
   const outputs: TileSize = [axes.at(-2)?.m ?? 1, axes.at(-1)!.m];
   lines(m, f, caps, at.tile, size, "columns", true);
   lines(m, f, caps, at.tile, size, "rows", true, outputs[0]);
+  // Whatever is not finite or near the end of the range is in every element of a row: squares tell of both.
+  const [check, row, i] = [f.let("v128", "check", 0), f.let("i32", "checked", at.tile), f.local("i32", "i")];
+  f.for(i, 0, outputs[0], 1, () => {
+    f.set(check, f32x4.add(check, f32x4.mul(v128.load(row), v128.load(row))));
+    f.bump(row, pitch(size));
+  });
+  f.if(v128.anyTrue(f32x4.sub(check, check)), () => f.call(plainOf(m, t, caps), at.record, at.source, at.weights, at.tile));
   const stepH = size[0] > 1 ? axes.at(-2)!.spacing * out.at(-2)! : 0;
   storeTiles(f, task, caps, at, { size, m: outputs, stepH, stepW: axes.at(-1)!.spacing, laneChannels: Number(single) });
 }

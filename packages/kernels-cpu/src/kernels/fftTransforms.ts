@@ -17,7 +17,7 @@ export type TileSize = readonly [h: number, w: number];
 /** Numbers with a real and an imaginary part that make up a tile's transform: those that follow from others are left out. */
 export const frequencies = ([h, w]: TileSize): number => (h === 1 ? w / 2 + 1 : (h * w) / 2 + 2);
 /** Bytes from row to row: a cache line more than it takes, or columns of 64 rows would meet in a few sets of the first-level cache. */
-const pitch = ([h, w]: TileSize): number => w * 16 + (h > 1 ? 64 : 0);
+export const pitch = ([h, w]: TileSize): number => w * 16 + (h > 1 ? 64 : 0);
 export const tileBytes = (size: TileSize): number => size[0] * pitch(size);
 
 /** Emits the transform of all lines along one axis. */

@@ -8,14 +8,15 @@ import { gatherOf, isConvOrGradInput, readLayout, ROUNDOFF, tilings, volume, typ
 import { bytesOf, exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
-import { i32, v128, type Code, type Operand } from "../wasm/asm.ts";
+import { i32, v128, type Code, type Func, type Module, type Operand } from "../wasm/asm.ts";
 import { columnsPerTile, epilogueName, rowsPerTile, sumsTile } from "../wasm/tile.ts";
 import { fitted, gemmWork, paddedElements } from "./fitted.ts";
 import { paddedInput } from "./pad.ts";
+import { plainTiles } from "./repair.ts";
 import { combine } from "./toomCook.ts";
 import { partAt } from "./walk.ts";
 import { emitRecord, RECORD } from "./winogradTiles.ts";
-import { emitInput, emitOutput, scratchBytes } from "./winogradTransforms.ts";
+import { emitInput, emitOutput, patchWidth, scratchBytes } from "./winogradTransforms.ts";
 
 /** Bytes of transformed tiles and of products that a thread keeps, in the second-level cache. */
 const SOURCE_BYTES = 1024 * 1024;
@@ -163,6 +164,38 @@ function weightStage(t: Tiling, caps: Caps, packed: Place): Stage {
   };
 }
 
+/** The tiles of four records by their definition, into a patch. */
+function plainOf(m: Module, id: string, t: Tiling): Func {
+  const { g, h, w, axes } = t;
+  const rank = axes.length;
+  const { strides, plane } = readLayout(g);
+  const kernel = stridesOf(g.kernel);
+  const [stepH, stepW] = [rank > 1 ? g.step[rank - 2] * h.spacing * strides[rank - 2] : 0, g.step[rank - 1] * w.spacing];
+  // Taps along each axis: where they read the source, and their place in the weights.
+  const along = axes.map(({ plain, taps }, a) =>
+    plain.flatMap((p, i) =>
+      taps[i].flatMap((k, r) => (k < 0 ? [] : [[p * strides[a] + r * (a === rank - 1 ? stepW : stepH), k * kernel[a]] as const])),
+    ),
+  );
+  return plainTiles(m, id, {
+    from: g.from,
+    plane: plane * 4,
+    wFrom: g.wFrom * 4,
+    terms: along.reduce<[number, number][]>(
+      (list, taps) => list.flatMap(([x, k]) => taps.map(([a, b]): [number, number] => [x + a * 4, k + b * 4])),
+      [[0, 0]],
+    ),
+    lines: 1,
+    xLine: 0,
+    wLine: 0,
+    rows: h.m,
+    columns: w.m,
+    step: [stepH * 4, stepW * 4],
+    into: [h.m * patchWidth(t), patchWidth(t), 4],
+    wTile: 0,
+  });
+}
+
 function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: Place): Stage {
   const { g, phase, points, depth } = t;
   const b = blocking(t, caps);
@@ -179,15 +212,15 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
   const id = exactly([g, phase, t.h.n, t.w.n, caps]);
   const name = `winograd_${id}${epilogueName(task.epilogue)}`;
   const records = b.perGroup * nr * RECORD.bytes;
-  const patch = 4 * t.h.m * Math.ceil(t.w.m / 4) * 16;
+  const patch = 4 * t.h.m * patchWidth(t);
   return {
     name,
     items: g.groups * b.groups * b.parts,
     perThread: records + patch + scratchBytes(t) + b.perGroup * (panelBytes + sumsBytes),
-    reads: [source, packed, ...operands.map((_, i) => inputAt(2 + i))],
+    reads: [source, packed, inputAt(1), ...operands.map((_, i) => inputAt(2 + i))],
     writes: [outputAt(0)],
     emit(m, f, at, { lo, hi, own }) {
-      const [sourceAt, weights, ...pointers] = at.slice(0, -1);
+      const [sourceAt, weights, given, ...pointers] = at.slice(0, -1);
       const y = at.at(-1)!;
       const [item, part, group, problem, tile, record, panels, panel, q, v] = f.ints(
         "item",
@@ -209,8 +242,10 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
       const panelsAt = f.let("i32", "panelsAt", i32.add(scratchAt, scratchBytes(t)));
       const sumsAt = f.let("i32", "sumsAt", i32.add(panelsAt, b.perGroup * panelBytes));
       const intoTile = m.func(`winogradIn_${id}`, ["record", "source", "v", "scratch"], (p) => emitInput(p, t, caps, nr, strides, plane));
-      const fromTile = m.func(`${name}_out`, ["record", "m_", "rows", "y", "patch", "scratch", ...operands.map((o) => o.name)], (p) =>
-        emitOutput(p, t, task, caps, nr, rowsInChunk, out4, outPlane),
+      const fromTile = m.func(
+        `${name}_out`,
+        ["record", "m_", "rows", "y", "patch", "scratch", "source", "weights", ...operands.map((o) => o.name)],
+        (p) => emitOutput(p, t, task, caps, plainOf(m, id, t), nr, rowsInChunk, out4, outPlane),
       );
       // Eight tiles at a time, without those that are wholly past the last.
       const eights = (body: (panel: Code, offset: Code) => void) => {
@@ -281,6 +316,8 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
               i32.add(y, i32.mul(top, outPlane * 4)),
               patchAt,
               scratchAt,
+              c,
+              i32.add(given, i32.add(i32.mul(problem, g.to * g.from * volume(g.kernel) * 4), i32.mul(block, mr * g.wTo * 4))),
               ...pointers.map((p, i) => i32.add(p, i32.mul(top, operands[i].along === "channel" ? 4 : outPlane * 4))),
             ),
           );

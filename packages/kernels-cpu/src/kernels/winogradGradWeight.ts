@@ -7,11 +7,12 @@ import { gradWeightTiling, needsPadding, readLayout, ROUNDOFF, shortConvolution,
 import { exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage, type Task } from "../code.ts";
-import { i32, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
+import { f32x4, i32, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
 import { emitExpr } from "../wasm/math.ts";
 import { columnsPerTile, epilogueName, rowsPerTile, sumsTile } from "../wasm/tile.ts";
 import { fitted, LEAST_ROWS, paddedElements } from "./fitted.ts";
 import { padBytes, paddedInput, padStage } from "./pad.ts";
+import { plainGradWeight } from "./repair.ts";
 import { combine } from "./toomCook.ts";
 import { emitRecord, RECORD } from "./winogradTiles.ts";
 import { scratchBytes, transform, type TileSource } from "./winogradTransforms.ts";
@@ -207,8 +208,18 @@ function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps,
           for (const d of into) p.bump(d, mr * 4 - w.n * pointBytes);
         });
       });
-      const intoDw = m.func(`${name}_out`, ["sums", "lanes", "dw", ...operands.map((o) => o.name)], (p) => {
-        const [sums, lanes, dw, ...pointers] = p.params;
+      const inX = steps(strides, g.step);
+      const first4 = axes.reduce((sum, x, a) => sum + x.first * strides[a] * 4, 0);
+      const plain = plainGradWeight(
+        m,
+        id,
+        [g.n, ...g.output],
+        [g.groups * g.to * dyPlane, ...dyStrides],
+        [g.groups * g.from * plane, ...strides.map((s, a) => s * g.step[a])],
+        plane,
+      );
+      const intoDw = m.func(`${name}_out`, ["sums", "lanes", "dw", "dy", "x", ...operands.map((o) => o.name)], (p) => {
+        const [sums, lanes, dw, dy, x, ...pointers] = p.params;
         const load = (i: number, j: number) => p.let("v128", "s_", v128.load(sums, (i * w.n + j) * b.rows * b.columns * 4));
         const columns = shortW.bt.map((_, j) =>
           combine(
@@ -225,8 +236,16 @@ function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps,
             caps,
             shortW.at,
             columns.map((c) => c[i]),
-          ).map((r, j) => [r, (tapOf(h, i, rank - 2) + tapOf(w, j, rank - 1)) * 4] as const),
+          ).map((r, j) => [r, (tapOf(h, i, rank - 2) + tapOf(w, j, rank - 1)) * 4, (i * inX.stepH + j * inX.stepW) * 4] as const),
         );
+        const check = p.let("v128", "check", 0);
+        for (const [r] of results) p.set(check, f32x4.add(check, f32x4.mul(r, r)));
+        p.if(v128.anyTrue(f32x4.sub(check, check)), () => {
+          for (const [r, , offset] of results) {
+            p.call(plain, dy, i32.add(x, first4 + offset), sums, lanes);
+            p.set(r, v128.load(sums));
+          }
+        });
         p.block(() => {
           for (let lane = 0; lane < 4; lane++) {
             if (lane) p.brIf(i32.le(lanes, lane), 0);
@@ -302,15 +321,22 @@ function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps,
         });
         f.set(v, i32.mul(i32.add(i32.mul(i32.add(i32.mul(problem, g.to), row0), g.from), column0), taps * 4));
         plainW.forEach((offset, index) => offset && f.if(i32.eq(tap, index), () => f.bump(v, offset * 4)));
-        const row = f.local("i32", "row");
+        const [row, dyRow, xColumn] = f.ints("row", "dyRow", "xColumn");
+        f.set(dyRow, i32.add(dy, i32.mul(i32.add(i32.mul(problem, g.to), row0), dyPlane * 4)));
+        f.set(xColumn, i32.add(x, i32.mul(i32.add(i32.mul(problem, g.from), column0), plane * 4)));
+        plainX.forEach((offset, index) => offset && f.if(i32.eq(tap, index), () => f.bump(xColumn, offset * 4)));
         f.for(row, 0, rows as Operand, 1, () => {
           f.for(i, 0, columns as Operand, 4, () => {
             f.set(s, i32.mul(i32.div(row, mr), b.columns * mr * 4));
             f.bump(s, i32.add(i32.mul(i32.div(i, nr), mr * nr * 4), i32.add(i32.mul(i32.rem(row, mr), nr * 4), i32.mul(i32.rem(i, nr), 4))));
             f.set(from, i32.add(v, i32.mul(i, taps * 4)));
-            f.call(intoDw, i32.add(sumsAt, s), i32.sub(columns, i), i32.add(dw, from), ...pointers.map((p) => i32.add(p, from)));
+            f.set(rest, i32.sub(columns, i));
+            f.set(rest, i32.min(rest, 4));
+            const x4 = i32.add(xColumn, i32.mul(i, plane * 4));
+            f.call(intoDw, i32.add(sumsAt, s), rest, i32.add(dw, from), dyRow, x4, ...pointers.map((p) => i32.add(p, from)));
           });
           f.bump(v, g.from * taps * 4);
+          f.bump(dyRow, dyPlane * 4);
         });
       });
     },

@@ -4,7 +4,8 @@
 import type { Matrix, Tiling } from "@conv/ops/plan";
 import type { Caps } from "../caps.ts";
 import type { Task } from "../code.ts";
-import { i32, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
+import { f32x4, i32, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
+import { madd } from "../wasm/math.ts";
 import { loadStepped } from "./pad.ts";
 import { transpose4 } from "./panel.ts";
 import { storeNeighbours } from "./store.ts";
@@ -13,6 +14,8 @@ import { RECORD } from "./winogradTiles.ts";
 
 /** Bytes of one column of eight tiles, and of the scratch that transforms of such tiles need. */
 const COLUMN = 32;
+/** Bytes of a line of a tile's outputs, where they wait for their places. */
+export const patchWidth = ({ w }: Tiling): number => Math.ceil(w.m / 4) * 16;
 export const scratchBytes = ({ h, w }: Tiling): number => h.n * w.n * COLUMN;
 
 /** Where the elements of tiles are: `pointers` gives the addresses of tiles 4q … 4q+3, from which rows and columns lie at constant distances. */
@@ -133,13 +136,14 @@ export function emitOutput(
   t: Tiling,
   task: Task,
   caps: Caps,
+  plain: Func,
   nr: number,
   rowsInChunk: number,
   out4: readonly number[],
   outPlane: number,
 ): void {
   const { g, h, w } = t;
-  const [record, sums, rows, y, patch, scratch, ...pointers] = f.params;
+  const [record, sums, rows, y, patch, scratch, source, weights, ...pointers] = f.params;
   const rank = g.kernel.length;
   const operands = task.epilogue?.operands ?? [];
   const stepH = rank > 1 ? g.outStep[rank - 2] * h.spacing * out4[rank - 2] : 0;
@@ -157,9 +161,12 @@ export function emitOutput(
     });
   const targets = [0, 1, 2, 3].map((l) => f.local("i32", `t${l}`));
   const [row, i, at, from, q, tiles, whole, line] = f.ints("row", "i", "at", "from", "q", "tiles", "whole", "line");
-  const width = Math.ceil(w.m / 4) * 16;
+  const width = patchWidth(t);
+  const [check, bad] = [f.local("v128", "check"), f.local("i32", "bad")];
   f.for(row, 0, rows as Operand, 1, () => {
-    // Along h, both halves side by side.
+    // Along h, both halves side by side. All points of a tile have a part in its first line or its last: squares of these tell whether one of
+    // them is not finite, or so large that the way along w may overflow.
+    f.set(check, 0);
     f.set(at, scratch);
     f.set(from, sums);
     f.for(i, 0, w.n, 1, () => {
@@ -170,16 +177,20 @@ export function emitOutput(
           h.short.at,
           Array.from({ length: h.n }, (_, r) => f.let("v128", "m", v128.load(from, r * w.n * pointBytes + q * 16))),
         );
-      sideBySide(caps, half, (q, r, x) => f.store(at, x, r * w.n * COLUMN + q * 16));
+      sideBySide(caps, half, (q, r, x) => {
+        f.store(at, x, r * w.n * COLUMN + q * 16);
+        if (r % (h.m - 1 || 1) === 0) f.set(check, madd(caps, x, x, check));
+      });
       f.bump(from, pointBytes);
       f.bump(at, COLUMN);
     });
+    f.set(bad, v128.anyTrue(f32x4.sub(check, check)));
     operands.forEach((o, j) => o.along === "channel" && f.set(perChannel.get(o.name)!, v128.loadSplat(pointers[j])));
     // Along w, four tiles after the other, each row of theirs to its place.
     f.set(tiles, record);
     f.for(q, 0, 2, 1, () => {
       const field = (l: number, of: number) => i32.load(tiles, l * RECORD.bytes + of);
-      f.set(whole, 1);
+      f.set(whole, i32.eqz(bad));
       targets.forEach((target, l) => {
         f.set(target, field(l, RECORD.target));
         f.set(whole, i32.and(whole, i32.and(i32.eq(field(l, RECORD.h), h.m), i32.eq(field(l, RECORD.w), w.m))));
@@ -217,6 +228,7 @@ export function emitOutput(
         const [l, j, to] = f.ints("l", "j", "to");
         const value = f.local("v128", "value");
         f.set(line, patch);
+        f.if(bad, () => f.call(plain, tiles, source, weights, patch));
         f.for(l, 0, 4, 1, () => {
           f.for(i, 0, i32.load(tiles, RECORD.h), 1, () => {
             f.set(from, i32.add(line, i32.mul(i, width)));
@@ -237,6 +249,7 @@ export function emitOutput(
     });
     f.bump(sums, nr * 4);
     f.bump(y, outPlane * 4);
+    f.bump(weights, g.wTo * 4);
     operands.forEach((o, j) => f.bump(pointers[j], o.along === "channel" ? 4 : outPlane * 4));
   });
 }
