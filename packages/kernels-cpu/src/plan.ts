@@ -7,8 +7,7 @@ import type { CpuKernel, Task } from "./code.ts";
 
 export type Planned = PlannedOf<CpuKernel>;
 
-export const plan = (graph: Graph, caps: Caps, kernels: readonly CpuKernel[]): Planned[] =>
-  planOf(graph, (task) => choose(task, caps, kernels));
+export const plan = (graph: Graph, caps: Caps, kernels: readonly CpuKernel[]): Planned[] => planOf(graph, (task) => choose(task, caps, kernels));
 
 /** What a kernel that states a larger rounding error must gain to be taken. */
 const ROUNDING_SECONDS = 5e-6;

@@ -28,7 +28,15 @@ export interface CpuProgram extends Program, ProgramLayout {
 }
 
 /** `next` gives numbers that nothing else has. */
-export function compileProgram(source: Graph, caps: Caps, kernels: readonly CpuKernel[], heap: Heap, shared: Shared, engine: Engine, next: () => number): CpuProgram {
+export function compileProgram(
+  source: Graph,
+  caps: Caps,
+  kernels: readonly CpuKernel[],
+  heap: Heap,
+  shared: Shared,
+  engine: Engine,
+  next: () => number,
+): CpuProgram {
   const { graph, planned, stages, blocks, homes, causes, words, head, own: ownBytes, packs, arena, offsets, layout } = layOut(source, caps, kernels);
   const numbers = new Map(causes.map((c, i) => [c.join(), i]));
   const numberOf = new Map(packs.map(({ id }, k) => [id, k]));

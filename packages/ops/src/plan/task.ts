@@ -1,8 +1,8 @@
 // What passes between a planner and the kernels of a back end: the task to be done, and where what it reads and writes is.
 
 import { formatShape, unsupported, type Cost, type Kernel, type Op, type Spec } from "@conv/tensor";
-import type { Expr } from "../expr.ts";
 import { convGradInputOp, convGradWeightOp, convOp } from "../conv.ts";
+import type { Expr } from "../expr.ts";
 import { MOST_ROUNDOFF, type ConvGeometry } from "../geometry.ts";
 
 /** An input that an epilogue reads besides the kernel's result: one value per channel (axis 1), per column (last axis), or per element. */
