@@ -66,6 +66,9 @@ export function apply<P, T extends Arg>(op: Op<P>, params: P, inputs: readonly T
   return run(eagerPrograms(backend), `${keyOfOp(op, params)} ${specKey(specs)}`, make, backend, inputs)[0] as T[];
 }
 
+/** What comes of values that are returned: as many tensors. */
+export type Results<R> = R extends readonly Value[] ? { -readonly [K in keyof R]: Tensor } : Tensor;
+
 /** A traced function made callable on tensors. `dispose` frees its programs; those of a function that is dropped are freed by the collector. */
 export interface Jitted<R> extends Disposable {
   (...inputs: Tensor[]): R;
@@ -95,9 +98,7 @@ const dropped = new FinalizationRegistry<Made>(end);
  * Turns a function of values into one of tensors: traced and compiled as one program at the first call with new shapes, cached after: for each
  * back end the 32 programs used last. The function must be pure: it is called once for each list of specs.
  */
-export function jit(fn: (...inputs: Value[]) => Value): Jitted<Tensor>;
-export function jit<const R extends readonly Value[]>(fn: (...inputs: Value[]) => R): Jitted<{ -readonly [K in keyof R]: Tensor }>;
-export function jit(fn: (...inputs: Value[]) => Value | readonly Value[]): Jitted<Tensor | Tensor[]> {
+export function jit<const R extends Value | readonly Value[]>(fn: (...inputs: Value[]) => R): Jitted<Results<R>> {
   const made: Made = new Set();
   const miscount = (got: number) => shapeError("jit", `the function takes ${fn.length || "at least 1"} tensors, got ${got}`);
   let caches: WeakMap<Backend, Cache<JitCompiled>> | null = new WeakMap();
@@ -129,7 +130,7 @@ export function jit(fn: (...inputs: Value[]) => Value | readonly Value[]): Jitte
       return { program, ref, single, outputs: graph.outputs.map((v) => v.spec) };
     };
     const [outputs, { single }] = run(cache, specKey(specs), make, backend, inputs);
-    return single ? outputs[0] : outputs;
+    return (single ? outputs[0] : outputs) as Results<R>; // one where `fn` returned one, which the compiler does not follow
   };
   const finish = () => {
     caches = null;

@@ -3,7 +3,7 @@
 // Types of `using`, which projects for the browsers of today do not list.
 /// <reference lib="esnext.disposable" preserve="true" />
 
-export { apply, jit, type Arg, type Jitted } from "./apply.ts";
+export { apply, jit, type Arg, type Jitted, type Results } from "./apply.ts";
 export type { Backend, Buffer, Kernel, MemoryInfo, Program, Step } from "./backend.ts";
 export { createCache, type Cache } from "./cache.ts";
 export { manageBackend, type Driver, type Managed } from "./driver.ts";
