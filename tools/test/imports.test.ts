@@ -23,7 +23,7 @@ const NODE_ONLY = ["packages/layers/src/node.ts"];
 const IN_BROWSERS = ["tensor", "ops", "kernels-cpu", "kernels-gpu", "layers", "analysis"];
 
 const STATIC = /(?:^|[\s;])(?:import|export)\s(?:[^"';]*?\sfrom\s)?\s*"([^"]+)"/g;
-const DYNAMIC = /\b(?:import|resolve|require)\(\s*["`]([^"`]+)/g;
+const DYNAMIC = /(?:(?<!\.)\b(?:import|require)|\bresolve)\(\s*["`]([^"`]+)/g;
 const packageOf = (specifier: string): string => specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/");
 const isBuiltin = (specifier: string): boolean => specifier.startsWith("node:") || builtinModules.includes(specifier);
 

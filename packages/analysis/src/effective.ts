@@ -41,7 +41,7 @@ export interface EffectiveOptions {
   /** The output (n, c, …space) whose unit is looked at. */
   readonly at: Value;
   /** Its places along the spatial axes; default: the middle. */
-  readonly unit?: readonly number[];
+  readonly unit?: readonly number[] | undefined;
   /** Values of the graph's inputs in their order: samples of x (random ones show the network, photographs what it does with them), then its tensors. */
   readonly inputs: readonly Float32Array[];
 }

@@ -35,9 +35,9 @@ const LINE = 64;
 
 export interface LivenessOptions {
   /** Nodes that are computed together, whose inner results are never stored, and those of their results that outlast the run: `Program.steps`. Default: each node alone. */
-  readonly steps?: readonly Pick<Step, "nodes" | "keeps">[];
+  readonly steps?: readonly Pick<Step, "nodes" | "keeps">[] | undefined;
   /** Default: those of the value's own type. */
-  readonly bytes?: (value: Value) => number;
+  readonly bytes?: ((value: Value) => number) | undefined;
 }
 
 /**

@@ -14,12 +14,12 @@ export type NumberType = keyof typeof bytesPerNumber;
 
 export interface MemoryOptions {
   /** What every number is held as; labels and seeds stay int32. Default: float32. */
-  readonly dtype?: NumberType;
+  readonly dtype?: NumberType | undefined;
 }
 
 export interface TrainingMemoryOptions extends MemoryOptions {
   /** Tensors that the optimiser keeps for each parameter: 0 for plain descent, 1 with momentum, 2 for Adam. */
-  readonly slots?: number;
+  readonly slots?: number | undefined;
 }
 
 /** A step of a run: the first layer and op of it, and the bytes held. Plain data. */

@@ -37,7 +37,7 @@ export interface ProgramMemory {
 
 export interface ProgramMemoryOptions {
   /** How many outputs, the last ones, are written over inputs: what a training step changes. */
-  readonly inPlace?: number;
+  readonly inPlace?: number | undefined;
 }
 
 export function programMemoryOf({ bytes: program, blocks, buffers }: ProgramLayout, { inPlace = 0 }: ProgramMemoryOptions = {}): ProgramMemory {

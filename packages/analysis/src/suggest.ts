@@ -14,13 +14,13 @@ export interface ConvLayer {
   readonly kernel: readonly number[];
   /** Channels of the output. */
   readonly channels: number;
-  readonly stride?: readonly number[];
+  readonly stride?: readonly number[] | undefined;
   /** Zeros on both sides; default: as many as keep the size at stride 1, or one less in all where that is odd. */
-  readonly padding?: readonly number[];
-  readonly dilation?: readonly number[];
-  readonly groups?: number;
+  readonly padding?: readonly number[] | undefined;
+  readonly dilation?: readonly number[] | undefined;
+  readonly groups?: number | undefined;
   /** A number for each output channel of every layer. Default: false. */
-  readonly bias?: boolean;
+  readonly bias?: boolean | undefined;
 }
 
 /** One convolution of an alternative. */

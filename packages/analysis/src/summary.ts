@@ -36,7 +36,7 @@ export interface LayerSummary extends Counts {
   /** All ops on the way from the layer's input to its output, in order, without those of its parts. */
   readonly ops: readonly string[];
   /** Sizes of the window of `type` along each axis; absent where it has none. */
-  readonly kernel?: readonly number[];
+  readonly kernel?: readonly number[] | undefined;
   /** Shape, batch first. */
   readonly output: readonly number[];
   /** One for each spatial axis of the network's input. */
@@ -53,7 +53,7 @@ export interface Summary {
   readonly totals: Counts;
   readonly layers: readonly LayerSummary[];
   /** Of the parameters those of layers that only training runs, so that no layer here has them; absent where there are none. */
-  readonly trainingOnly?: number;
+  readonly trainingOnly?: number | undefined;
   /** Bytes by the rule that torchinfo prints. */
   readonly torchinfo: TorchinfoMemory;
   readonly conventions: typeof conventions;
@@ -82,7 +82,7 @@ export const conventions = {
 
 export interface SummaryOptions {
   /** Rolls up by module: `layer1` holds `layer1.0` and so on, though nothing computes in it but its parts. */
-  readonly modules?: boolean;
+  readonly modules?: boolean | undefined;
 }
 
 /** Summarises a traced network: per layer, in order of first use, and in total. */

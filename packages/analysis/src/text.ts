@@ -6,20 +6,20 @@ import { conventions, type Counts, type LayerSummary, type Summary } from "./sum
 
 export interface TableOptions {
   /** By which convention operations are counted. Default: torchvision. */
-  readonly convention?: Convention;
+  readonly convention?: Convention | undefined;
   /** With the operations of the gradients. */
-  readonly backward?: boolean;
+  readonly backward?: boolean | undefined;
   /** Levels of the tree: 1 shows the outermost layers alone. Default: all. */
-  readonly depth?: number;
+  readonly depth?: number | undefined;
 }
 
 export interface TextOptions extends TableOptions {
   /** Columns of the terminal. Where the table is wider, the least important columns go first. */
-  readonly width?: number;
+  readonly width?: number | undefined;
   /** Lines of the terminal: the tree is as deep as they allow, where no depth is asked for. */
-  readonly rows?: number;
+  readonly rows?: number | undefined;
   /** How words are made to stand out; as they are where absent. `heavy` is for layers with a tenth or more of all operations. */
-  readonly paint?: { readonly bold: Paint; readonly dim: Paint; readonly heavy: Paint };
+  readonly paint?: { readonly bold: Paint; readonly dim: Paint; readonly heavy: Paint } | undefined;
 }
 
 type Paint = (text: string) => string;
@@ -30,12 +30,12 @@ export interface Column {
   readonly key: string;
   readonly head: string;
   readonly of: (layer: LayerSummary) => string | number;
-  readonly total?: (totals: Counts) => number;
+  readonly total?: ((totals: Counts) => number) | undefined;
   readonly format: (value: number) => string;
   readonly right: boolean;
   /** Columns of higher rank go first; those of rank 0 stay. */
   readonly rank: number;
-  readonly means?: string;
+  readonly means?: string | undefined;
 }
 
 type Numeric = { readonly [K in keyof Counts]: Counts[K] extends number ? K : never }[keyof Counts];

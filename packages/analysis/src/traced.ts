@@ -14,11 +14,11 @@ export interface Traced {
 
 export interface FunctionOptions {
   /** Default: the function's own. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** Names of tensors that are saved but not learned. */
-  readonly buffers?: readonly string[];
+  readonly buffers?: readonly string[] | undefined;
   /** Names of parameters that training leaves as they are. */
-  readonly frozen?: readonly string[];
+  readonly frozen?: readonly string[] | undefined;
 }
 
 /**

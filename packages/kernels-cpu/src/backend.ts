@@ -13,32 +13,32 @@ import { availableThreads, type WorkerLike } from "./threads.ts";
 
 export interface CpuOptions {
   /** Threads, the calling one included unless `offThread`; as many as the machine has cores unless given, and at most twice as many (or 8). */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
   /**
    * A worker runs the programs, with the other threads, so that `run` does not block the caller. What fails there is reported by the next
    * call or `read`. Without shared memory it has one thread.
    */
-  readonly offThread?: boolean;
+  readonly offThread?: boolean | undefined;
   /**
    * Makes a worker whose script is `@conv/kernels-cpu/worker`, where a content security policy forbids workers made from text:
    * `() => new Worker(new URL(…), { type: "module" })`.
    */
-  readonly worker?: () => WorkerLike;
+  readonly worker?: (() => WorkerLike) | undefined;
   /**
    * Makes code for engines that join pairs of 128-bit vectors into registers of 256 bits, some 1.5 times as fast. An experiment of V8's: in
    * Node it is switched on here, for the whole process; Chrome must be started with --js-flags=--experimental-wasm-revectorize. A trial at
    * the start makes sure that it works; if not, `simd256Reason` says why, and code is made as without.
    */
-  readonly simd256?: boolean;
+  readonly simd256?: boolean | undefined;
   /** How convolutions may be computed: "exact", "balanced" (the default) or "fast", which is the same here. The README has the bounds. */
-  readonly precision?: Precision;
+  readonly precision?: Precision | undefined;
   /**
    * What programs are made of: `inference` leaves out what only training needs, so that bundlers leave it out too. All that there are
    * unless given, which are loaded when they are needed.
    */
-  readonly kernels?: readonly CpuKernel[];
+  readonly kernels?: readonly CpuKernel[] | undefined;
   /** Names of kernels that are taken wherever they can be, whatever they estimate: to measure one against another. */
-  readonly prefer?: readonly string[];
+  readonly prefer?: readonly string[] | undefined;
 }
 
 export interface CpuBackend extends Backend {

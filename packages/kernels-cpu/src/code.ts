@@ -15,9 +15,9 @@ export interface Stage {
   readonly reads: readonly Place[];
   readonly writes: readonly Place[];
   /** Memory that each thread has for itself, in bytes; its address comes as `own`. */
-  readonly perThread?: number;
+  readonly perThread?: number | undefined;
   /** May run at the same time as the stage before it: both write disjoint parts of one output. */
-  readonly beside?: boolean;
+  readonly beside?: boolean | undefined;
   /** Emits the pieces lo … hi−1. `at` holds the addresses of reads, then writes. */
   emit(m: Module, f: Func, at: readonly Local[], range: { lo: Local; hi: Local; own: Local }): void;
 }
@@ -25,13 +25,13 @@ export interface Stage {
 export interface Scratch {
   readonly bytes: number;
   /** Written once when the program is made (tables). */
-  readonly data?: Float32Array | Int32Array;
+  readonly data?: Float32Array | Int32Array | undefined;
   /**
    * Holds a rearrangement of this input alone. If that is an input of the program, or made of some of them alone (see once.ts), the
    * stage that writes it is skipped for as long as the same buffers with the same contents come in: weights are packed once. Programs
    * share what stages of equal names pack of an input of theirs.
    */
-  readonly packs?: number;
+  readonly packs?: number | undefined;
 }
 
 export interface CpuCode {
@@ -42,19 +42,19 @@ export interface CpuCode {
 /** What a kernel does for a task, counted: see kernels/costs.ts for what each kind takes. */
 export interface Work {
   /** Multiply-adds, those included of lanes and rows that nobody wants, and those that would fit where sums wait for one another. */
-  readonly products?: number;
+  readonly products?: number | undefined;
   /** Vectors, or steps of a product's depth, that are loaded for them. */
-  readonly steps?: number;
+  readonly steps?: number | undefined;
   /** Elements copied by vectors: to pad, to fill panels. */
-  readonly moved?: number;
+  readonly moved?: number | undefined;
   /** Elements taken or put one at a time. */
-  readonly gathered?: number;
+  readonly gathered?: number | undefined;
   /** Points of tiles transformed, on the way in or back. */
-  readonly transformed?: number;
+  readonly transformed?: number | undefined;
   /** Bytes that come from the outer caches or memory, weights above all. */
-  readonly streamed?: number;
+  readonly streamed?: number | undefined;
   /** Tiles, rows and other beginnings. */
-  readonly tiles?: number;
+  readonly tiles?: number | undefined;
 }
 
 /** A kernel of this back end. */

@@ -15,7 +15,7 @@ export interface Engine extends Commands {
 export interface EngineOptions {
   readonly threads: number;
   readonly offThread: boolean;
-  readonly worker?: () => WorkerLike;
+  readonly worker?: (() => WorkerLike) | undefined;
   /** A module that must compile in every worker. */
   readonly probe: Bytes;
   /** Called once if a thread fails or ends; all others are ended then. */

@@ -33,7 +33,7 @@ export interface Candidate {
   /** What the estimate is the sum of; empty for kernels whose estimate is one formula. */
   readonly parts: readonly Part[];
   /** See `Step.roundoff` of @conv/tensor. */
-  readonly roundoff?: number;
+  readonly roundoff?: number | undefined;
 }
 
 export interface Explanation {
@@ -82,10 +82,10 @@ export interface MeasureOptions {
   /** Names of the kernels to measure. */
   readonly kernels: readonly string[];
   /** Turns of each kernel after it has warmed up, and milliseconds of a turn. */
-  readonly rounds?: number;
-  readonly turnMs?: number;
+  readonly rounds?: number | undefined;
+  readonly turnMs?: number | undefined;
   /** Sees the outputs of each kernel's first run. */
-  readonly check?: (kernel: string, outputs: readonly Float32Array[]) => void;
+  readonly check?: ((kernel: string, outputs: readonly Float32Array[]) => void) | undefined;
 }
 
 /** Milliseconds and runs before a kernel is measured: by then the engine has made its best code. */

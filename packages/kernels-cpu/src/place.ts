@@ -22,7 +22,7 @@ export interface Block extends Lifetime {
   readonly kind: BlockKind;
   /** The first value in it; null where the kind is another. */
   readonly value: Value | null;
-  readonly data?: Float32Array | Int32Array;
+  readonly data?: Float32Array | Int32Array | undefined;
   /** For packed weights that programs may share: the input that they are made of, and how. */
   readonly pack: Pack | null;
 }

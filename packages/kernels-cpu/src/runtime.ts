@@ -41,14 +41,14 @@ export interface Commands {
 /** The first message to a worker. */
 export interface Start {
   /** None for a worker that makes its own, because memory cannot be shared. */
-  readonly memory?: WebAssembly.Memory;
+  readonly memory?: WebAssembly.Memory | undefined;
   readonly threads: number;
   readonly thread: number;
   readonly words: typeof WORDS;
   /** A module that must compile here. */
   readonly probe: Bytes;
   /** The worker holds this lock for as long as it lives. */
-  readonly lock?: string;
+  readonly lock?: string | undefined;
 }
 
 /** Tries the largest address space first: 4 GiB, then halves; engines on small devices refuse the large ones. */

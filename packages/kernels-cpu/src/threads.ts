@@ -13,7 +13,7 @@ interface NodeWorker extends WorkerLike {
   on(event: "online" | "message" | "error" | "exit", listener: (value: unknown) => void): void;
   ref(): void;
   unref(): void;
-  readonly performance?: { eventLoopUtilization?(): { readonly idle: number; readonly active: number } };
+  readonly performance?: { eventLoopUtilization?(): { readonly idle: number; readonly active: number } } | undefined;
 }
 interface NodeModules {
   "node:worker_threads": { Worker: new (code: string, options: { eval: true; execArgv: [] }) => NodeWorker };
@@ -24,7 +24,7 @@ interface Process {
   readonly version: string;
   getBuiltinModule?<N extends keyof NodeModules>(name: N): NodeModules[N] | undefined;
 }
-const process = (): Process | undefined => (globalThis as { process?: Process }).process;
+const process = (): Process | undefined => (globalThis as { process?: Process | undefined }).process;
 
 /** A module of Node without an import, which bundlers for browsers would stumble over; undefined elsewhere. */
 export const nodeModule = <N extends keyof NodeModules>(name: N): NodeModules[N] | undefined => process()?.getBuiltinModule?.(name);
@@ -44,9 +44,9 @@ export interface Thread {
 
 /** The first answer of a worker, and those to what it is asked. */
 export interface Answer {
-  readonly error?: string;
-  readonly maximum?: number;
-  readonly result?: ArrayBuffer;
+  readonly error?: string | undefined;
+  readonly maximum?: number | undefined;
+  readonly result?: ArrayBuffer | undefined;
 }
 
 const PATIENCE = 30_000;

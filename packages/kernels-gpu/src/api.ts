@@ -27,20 +27,20 @@ export type Precision = "exact" | "balanced" | "fast";
 
 export interface GpuOptions {
   /** The WebGPU to use: `navigator.gpu` unless given, or in Node that of the package `webgpu`. */
-  readonly gpu?: WebGpu;
+  readonly gpu?: WebGpu | undefined;
   /** A `GPUDevice` of the application to run on. `dispose` frees what was made on it, and leaves the device alive. */
-  readonly device?: WebGpuDevice;
+  readonly device?: WebGpuDevice | undefined;
   /** Called whenever a pipeline is compiled, with how many are, of those asked for so far. */
-  readonly onProgress?: (ready: number, total: number) => void;
+  readonly onProgress?: ((ready: number, total: number) => void) | undefined;
   /** `balanced` by default. */
-  readonly precision?: Precision;
+  readonly precision?: Precision | undefined;
   /**
    * How programs keep what lies between their steps. `float16` takes half the memory and bandwidth, and rounds each of these values to 11
    * bits (a relative error of 2⁻¹¹; beyond 65,504 it is infinite); sums are float32 all the same, as are inputs, outputs and weights.
    */
-  readonly storage?: Storage;
+  readonly storage?: Storage | undefined;
   /** Names of kernels that are taken wherever they can be, whatever they estimate: to measure one against another. */
-  readonly prefer?: readonly string[];
+  readonly prefer?: readonly string[] | undefined;
 }
 
 export interface GpuProgram extends Program {

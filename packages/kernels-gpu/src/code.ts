@@ -14,9 +14,9 @@ export type { Epilogue, EpilogueOperand, Place, Task } from "@conv/ops/plan";
 export interface Binding {
   readonly name: string;
   readonly place: Place;
-  readonly width?: 1 | 2 | 4;
+  readonly width?: 1 | 2 | 4 | undefined;
   /** The array is of `atomic<Name>`; for i32 and what is written. */
-  readonly atomic?: boolean;
+  readonly atomic?: boolean | undefined;
 }
 
 /** One dispatch. */
@@ -30,19 +30,19 @@ export interface GpuStage {
   /** Workgroups in all; `mainOf` numbers them. */
   readonly groups: number;
   /** Reads all that it needs of an element, at its own place, before it writes there: a read and a write may be one buffer. */
-  readonly elementwise?: boolean;
+  readonly elementwise?: boolean | undefined;
   /** WGSL extensions that the code uses, besides f16 for storage. */
-  readonly enables?: readonly string[];
+  readonly enables?: readonly string[] | undefined;
 }
 
 export interface Scratch {
   readonly bytes: number;
   /** Element type; f32 if absent. */
-  readonly element?: "f32" | "i32" | "f16";
+  readonly element?: "f32" | "i32" | "f16" | undefined;
   /** Written once when the program is made (tables). */
-  readonly data?: Float32Array | Int32Array;
+  readonly data?: Float32Array | Int32Array | undefined;
   /** Holds a rearrangement of this input alone: written again only when that has changed, if it is known to stay. */
-  readonly packs?: number;
+  readonly packs?: number | undefined;
 }
 
 export interface GpuCode {

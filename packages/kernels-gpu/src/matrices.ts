@@ -7,13 +7,15 @@ export const SUBGROUP_MATRIX = "chromium-experimental-subgroup-matrix";
 declare global {
   interface GPUAdapterInfo {
     /** Absent where the feature is. */
-    readonly subgroupMatrixConfigs?: Iterable<{
-      readonly componentType: string;
-      readonly resultComponentType: string;
-      readonly M: number;
-      readonly N: number;
-      readonly K: number;
-    }>;
+    readonly subgroupMatrixConfigs?:
+      | Iterable<{
+          readonly componentType: string;
+          readonly resultComponentType: string;
+          readonly M: number;
+          readonly N: number;
+          readonly K: number;
+        }>
+      | undefined;
   }
 }
 

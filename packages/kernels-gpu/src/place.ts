@@ -17,7 +17,7 @@ export interface Home {
 export interface Block extends Lifetime {
   readonly element: Element;
   readonly by: Planned;
-  readonly data?: Float32Array | Int32Array;
+  readonly data?: Float32Array | Int32Array | undefined;
 }
 
 /** A stage with its places resolved. */

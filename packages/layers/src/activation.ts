@@ -25,7 +25,7 @@ export const selu = (): Layer => pure("selu", (x) => ops.selu(x));
 /** x where x > 0, else alpha·(eˣ − 1). */
 export const elu = (alpha = 1): Layer => pure("elu", (x) => ops.elu(x, alpha));
 /** x · Φ(x), Φ the normal distribution; `tanh` takes x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³))) for it. */
-export const gelu = ({ approximate = "none" }: { readonly approximate?: "none" | "tanh" } = {}): Layer =>
+export const gelu = ({ approximate = "none" }: { readonly approximate?: "none" | "tanh" | undefined } = {}): Layer =>
   pure("gelu", (x) => ops.gelu(x, approximate));
 /** x / (1 + e⁻ˣ), also called swish. */
 export const silu = (): Layer => pure("silu", (x) => ops.silu(x));
@@ -43,9 +43,9 @@ export function softplus(beta = 1): Layer {
 
 export interface PreluOptions {
   /** A slope for each channel (axis 1), else one for all. */
-  readonly perChannel?: boolean;
+  readonly perChannel?: boolean | undefined;
   /** The first slope. */
-  readonly init?: number;
+  readonly init?: number | undefined;
 }
 
 /** x where x > 0, else weight·x. Parameter weight (c), or (1). */

@@ -73,7 +73,7 @@ function mustBeShare(op: string, what: string, value: number): void {
 
 export interface Fill {
   /** What comes in where nothing is known. */
-  readonly fill?: number;
+  readonly fill?: number | undefined;
 }
 
 /** Moves the sample by up to `by` pixels up or down and left or right. */
@@ -107,7 +107,7 @@ export function crop(options: { readonly padding: number }): Augmentation {
 }
 
 /** Mirrors the sample, left and right or up and down, with probability p. */
-export function flip(options: { readonly axis?: "height" | "width"; readonly p?: number } = {}): Augmentation {
+export function flip(options: { readonly axis?: "height" | "width" | undefined; readonly p?: number | undefined } = {}): Augmentation {
   checkOptions("flip", options, "axis p");
   const { axis = "width", p = 0.5 } = options;
   if (axis !== "width" && axis !== "height") throw rangeError("flip", `axis ${JSON.stringify(axis)} is neither "width" nor "height"`);
@@ -121,11 +121,11 @@ export function flip(options: { readonly axis?: "height" | "width"; readonly p?:
 
 export interface WarpOptions extends Fill {
   /** Turned by up to so many degrees, either way. */
-  readonly degrees?: number;
+  readonly degrees?: number | undefined;
   /** Made larger or smaller by a factor from 1/(1 + scale) to 1 + scale. */
-  readonly scale?: number;
+  readonly scale?: number | undefined;
   /** Slanted by up to so many pixels a pixel, either way. */
-  readonly shear?: number;
+  readonly shear?: number | undefined;
 }
 
 /** Slants, turns and stretches the sample about its centre, with values between pixels from the four around (bilinear). */
@@ -166,7 +166,7 @@ export function rotate(options: Fill & { readonly degrees: number }): Augmentati
 }
 
 /** Blots out a square of size×size around a random pixel, all channels of it (DeVries and Taylor 2017), with probability p. */
-export function cutOut(options: Fill & { readonly size: number; readonly p?: number }): Augmentation {
+export function cutOut(options: Fill & { readonly size: number; readonly p?: number | undefined }): Augmentation {
   checkOptions("cutOut", options, "size p fill");
   const { size, p = 1, fill = 0 } = options;
   mustBeWhole("cutOut", "size", size);

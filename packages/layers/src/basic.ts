@@ -8,7 +8,7 @@ import { biasOf, configured, WEIGHT, weightOf, type LayerOptions, type WeightOpt
 
 export interface LinearOptions extends LayerOptions, WeightOptions {
   /** Checked against the input; taken from it where absent. */
-  readonly inFeatures?: number;
+  readonly inFeatures?: number | undefined;
 }
 
 /** y = x·wᵀ + b over the last axis: x (n, in) → (n, outFeatures). Parameters weight (outFeatures, in), bias (outFeatures). */

@@ -3,7 +3,7 @@
 import { complaint, UnsupportedError, type Backend } from "@conv/tensor";
 
 /** A back end; `software` says that its device is one that the processor imitates, as SwiftShader and llvmpipe do with a GPU. */
-export type Candidate = Backend & { readonly software?: boolean };
+export type Candidate = Backend & { readonly software?: boolean | undefined };
 
 /** How to make each back end, by name, the one that is preferred first; each throws UnsupportedError where it can't be had. */
 export type Creators<T extends Readonly<Record<string, Candidate>>> = { readonly [N in keyof T]: () => T[N] | Promise<T[N]> };

@@ -6,7 +6,7 @@ import { checkOptions, shapeError, type Value } from "@conv/tensor";
 import type { Constraint } from "./layer.ts";
 
 export interface NormOptions {
-  readonly axes?: Axes;
+  readonly axes?: Axes | undefined;
 }
 
 /** Keras's ε: keeps a norm of 0 from being divided by. */
@@ -40,10 +40,10 @@ export function unitNorm(options: NormOptions = {}): Constraint {
 }
 
 export interface MinMaxNormOptions extends NormOptions {
-  readonly min?: number;
-  readonly max?: number;
+  readonly min?: number | undefined;
+  readonly max?: number | undefined;
   /** How far each step goes: 1 all the way, less a part of it. */
-  readonly rate?: number;
+  readonly rate?: number | undefined;
 }
 
 /** Scales lengths into [min, max]: the new length is rate · clip(length, min, max) + (1 − rate) · length. Throws ShapeError for numbers out of range. */

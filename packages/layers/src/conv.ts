@@ -23,29 +23,29 @@ import type { Layer } from "./layer.ts";
 import { biasOf, configured, WEIGHT, weightOf, type SpatialOptions, type WeightOptions } from "./options.ts";
 
 interface SharedOptions extends SpatialOptions, WeightOptions {
-  readonly stride?: PerAxis;
+  readonly stride?: PerAxis | undefined;
   /** Numbers or a name: see PaddingName of `@conv/ops`, and explainPadding there. */
-  readonly padding?: Padding;
-  readonly dilation?: PerAxis;
-  readonly groups?: number;
+  readonly padding?: Padding | undefined;
+  readonly dilation?: PerAxis | undefined;
+  readonly groups?: number | undefined;
   /** Stands for the precision of the back end in this layer and its gradients. */
-  readonly precision?: Precision;
+  readonly precision?: Precision | undefined;
   /** Checked against the input; taken from it where absent. */
-  readonly inChannels?: number;
+  readonly inChannels?: number | undefined;
 }
 
 export interface ConvLayerOptions extends SharedOptions {
   /** What the padding holds. Default: zeros. */
-  readonly paddingMode?: PaddingMode;
+  readonly paddingMode?: PaddingMode | undefined;
   /** Convolution as mathematics has it, with the kernel reversed along every spatial axis. Default: false, cross-correlation. */
-  readonly flipKernel?: boolean;
+  readonly flipKernel?: boolean | undefined;
 }
 
 export interface ConvTransposeLayerOptions extends SharedOptions {
   /** Added at the end of each axis; must be smaller than stride or dilation. */
-  readonly outputPadding?: PerAxis;
+  readonly outputPadding?: PerAxis | undefined;
   /** Sizes of the output: chooses outputPadding. */
-  readonly outputSize?: PerAxis;
+  readonly outputSize?: PerAxis | undefined;
 }
 
 /** Names of what convolutions share, but `groups`. */

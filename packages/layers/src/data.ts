@@ -20,7 +20,7 @@ export interface Dataset {
   /** Shape of one sample. */
   readonly sample: readonly number[];
   /** What samples are labelled with; a class where absent. */
-  readonly target?: Target;
+  readonly target?: Target | undefined;
   /**
    * Must give the same for the same arguments at any time. Whoever changes samples at random draws from `key` and the index, and changes
    * none where there is no key: training gives one for each seed and epoch, testing none.
@@ -46,10 +46,10 @@ export interface ArrayDatasetOptions {
   readonly y: ArrayLike<number>;
   readonly sample: readonly number[];
   /** Of each label; a class where absent. */
-  readonly target?: Target;
+  readonly target?: Target | undefined;
   /** The model sees value·scale + shift; 1/255 makes 0 to 1 of bytes. */
-  readonly scale?: number;
-  readonly shift?: number;
+  readonly scale?: number | undefined;
+  readonly shift?: number | undefined;
 }
 
 /**

@@ -9,9 +9,9 @@ import { biasOf, configured, weightOf } from "./options.ts";
 
 export interface DeformConvOptions extends Omit<ConvLayerOptions, "paddingMode" | "flipKernel"> {
   /** Groups of input channels that have offsets of their own. Default: 1. */
-  readonly offsetGroups?: number;
+  readonly offsetGroups?: number | undefined;
   /** Whether each tap counts as a mask says, 2·sigmoid of a convolution (1 at first): version 2. Default: true. */
-  readonly modulated?: boolean;
+  readonly modulated?: boolean | undefined;
 }
 
 /**

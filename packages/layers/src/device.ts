@@ -11,13 +11,13 @@ import { followedOf, slotsOf, traceGradients, traceStep, traceUpdate, type Slot,
 /** What a pass over a batch needs besides what lies on the device; `seed` gives that of each use of randomness. */
 export interface Pass extends Batch {
   readonly count: number;
-  readonly target?: Target;
+  readonly target?: Target | undefined;
   readonly seed: (use: number) => Int32Array;
 }
 
 /** A pass that updates. */
 export interface StepPass extends Pass {
-  readonly gather?: StepOptions["gather"];
+  readonly gather?: StepOptions["gather"] | undefined;
   readonly hyper: readonly number[];
 }
 

@@ -35,7 +35,12 @@ export function createEvaluator(
   backend: Backend,
   model: Model,
   parameters: readonly Buffer[],
-  { loss = model.loss, batch, metrics, loader }: { loss?: Loss; batch: number; metrics: Readonly<Record<string, Metric>>; loader: Loader },
+  {
+    loss = model.loss,
+    batch,
+    metrics,
+    loader,
+  }: { loss?: Loss | undefined; batch: number; metrics: Readonly<Record<string, Metric>>; loader: Loader },
 ): Evaluator {
   const forward = createForward(backend, model, parameters, (output, labels) => {
     const { mean, weight } = measure(loss, output, labels);

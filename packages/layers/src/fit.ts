@@ -17,15 +17,15 @@ import type { Steps } from "./steps.ts";
 export interface FitOptions {
   /** The number of the last epoch, counted from the beginning of the training, not of this call; Infinity for no end. */
   readonly epochs: number;
-  readonly validation?: Dataset;
+  readonly validation?: Dataset | undefined;
   /** Once aborted, the iteration ends after the step under way, without a report for the epoch; the state stays valid and can be saved or trained on. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Ends the training after so many epochs in a row without a lower validation loss. */
-  readonly patience?: number;
+  readonly patience?: number | undefined;
   /** Called after each step, in order; where it returns a promise the training waits for it. */
-  readonly onStep?: (report: StepReport) => void | Promise<void>;
+  readonly onStep?: ((report: StepReport) => void | Promise<void>) | undefined;
   /** A checkpoint to restore first. */
-  readonly resume?: Uint8Array;
+  readonly resume?: Uint8Array | undefined;
 }
 
 /** What the parts of a trainer share. */

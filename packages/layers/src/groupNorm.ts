@@ -10,7 +10,7 @@ import { AFFINE, affineOf, configured, type AffineOptions, type LayerOptions, ty
 
 export interface StandardiseOptions extends AffineOptions {
   /** Added to the variance. */
-  readonly eps?: number;
+  readonly eps?: number | undefined;
 }
 
 /** x minus its mean over `axes`, that mean, and the variance; these keep the axes with size 1. */
@@ -80,9 +80,9 @@ export function groupNorm(groups: number, options: StandardiseOptions & SpatialO
 
 export interface InstanceNormOptions extends StandardiseOptions, SpatialOptions {
   /** How far each training step moves the running statistics towards the means of those of its samples. */
-  readonly momentum?: number;
+  readonly momentum?: number | undefined;
   /** true: predicting takes statistics that followed those of the training. */
-  readonly trackRunningStats?: boolean;
+  readonly trackRunningStats?: boolean | undefined;
 }
 
 function instanceNorm(rank: number, options: InstanceNormOptions = {}): Layer {

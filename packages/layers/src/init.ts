@@ -61,8 +61,8 @@ export const lecun1998: Init = (fan) => bound(2.4 / fan.in);
 
 export interface KaimingOptions {
   /** Slope of the leaky relu that follows; 0 for relu. */
-  readonly a?: number;
-  readonly mode?: "in" | "out";
+  readonly a?: number | undefined;
+  readonly mode?: "in" | "out" | undefined;
 }
 
 /** He et al. 2015: variance 2/((1 + a²)·fan) for the weight, uniform; the bias is zero. */
@@ -80,14 +80,14 @@ export function kaimingNormal(options: KaimingOptions = {}): Init {
 }
 
 /** Glorot and Bengio 2010: variance gain²·2/(fan_in + fan_out) for the weight, uniform; the bias is zero. */
-export function xavierUniform(options: { readonly gain?: number } = {}): Init {
+export function xavierUniform(options: { readonly gain?: number | undefined } = {}): Init {
   checkOptions("xavierUniform", options, "gain");
   const { gain = 1 } = options;
   return (fan, role) => (role === "bias" ? zeros : bound(gain * Math.sqrt(6 / (fan.in + fan.out))));
 }
 
 /** As {@link xavierUniform}, normal. */
-export function xavierNormal(options: { readonly gain?: number } = {}): Init {
+export function xavierNormal(options: { readonly gain?: number | undefined } = {}): Init {
   checkOptions("xavierNormal", options, "gain");
   const { gain = 1 } = options;
   return (fan, role) => (role === "bias" ? zeros : normal(0, gain * Math.sqrt(2 / (fan.in + fan.out))));

@@ -8,9 +8,9 @@ export type KeepCheckpoint = (checkpoint: Uint8Array, report: EpochReport) => vo
 
 export interface KeepOptions {
   /** After every epoch. */
-  readonly last?: KeepCheckpoint;
+  readonly last?: KeepCheckpoint | undefined;
   /** After every epoch with the lowest validation loss so far. */
-  readonly best?: KeepCheckpoint;
+  readonly best?: KeepCheckpoint | undefined;
 }
 
 /** Passes the reports of `fit` on, each after its checkpoint has been kept: `for await (const report of keepCheckpoints(trainer, trainer.fit(…), { best }))`. */

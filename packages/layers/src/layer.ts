@@ -9,7 +9,7 @@ import type { Loss } from "./loss.ts";
 export interface Layer {
   readonly type: string;
   /** Its name within the whole, instead of its place in a list. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   forward(x: Value, ctx: Context): Value;
 }
 
@@ -21,8 +21,8 @@ export type Constraint = (parameter: Value) => Value;
 
 /** What training does with a parameter besides descending. */
 export interface ParamOptions {
-  readonly regularizer?: Regularizer;
-  readonly constraint?: Constraint;
+  readonly regularizer?: Regularizer | undefined;
+  readonly constraint?: Constraint | undefined;
 }
 
 /** Handed to `forward`: where a layer gets its parameters and runs its parts. Names may not be empty or hold `.` or `/`. */
@@ -65,9 +65,9 @@ export interface Model {
   /** For example [1, 28, 28]. */
   readonly input: readonly number[];
   /** How many classes the output scores; labels are checked against it. */
-  readonly classes?: number;
+  readonly classes?: number | undefined;
   /** Cross-entropy where absent. */
-  readonly loss?: Loss;
+  readonly loss?: Loss | undefined;
 }
 
 /** A model as a graph with inputs [x, …entries, …seeds] and output [output]; `values[i]` is the tensor named by `entries[i]`. */
@@ -97,10 +97,10 @@ export interface Auxiliary {
 
 export interface TraceOptions {
   /** Samples at once. */
-  readonly batch?: number;
-  readonly training?: boolean;
+  readonly batch?: number | undefined;
+  readonly training?: boolean | undefined;
   /** Paths of layers that run as when predicting, though the rest trains. */
-  readonly frozen?: ReadonlySet<string>;
+  readonly frozen?: ReadonlySet<string> | undefined;
 }
 
 /** Traces a model. Throws ShapeError, with the layer's path, where shapes do not fit or a name is used twice. */

@@ -7,7 +7,7 @@ import type { Batch } from "./data.ts";
 export interface Metric {
   (output: Float32Array, labels: Batch["y"], count: number): number;
   /** What the mean of a batch is over; the number of samples where absent. */
-  readonly weight?: (output: Float32Array, labels: Batch["y"], count: number) => number;
+  readonly weight?: ((output: Float32Array, labels: Batch["y"], count: number) => number) | undefined;
 }
 
 /**

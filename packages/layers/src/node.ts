@@ -132,7 +132,7 @@ async function syncFolder(path: string): Promise<void> {
 
 export interface LoadOptions {
   /** Larger files are refused before they are read. */
-  readonly maxBytes?: number;
+  readonly maxBytes?: number | undefined;
 }
 
 /** Reads a whole file. Throws RangeError if it is not a regular file, or has more than `maxBytes` (default 2³¹ − 1). */

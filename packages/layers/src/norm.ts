@@ -9,11 +9,11 @@ import { AFFINE, affineOf, configured, type AffineOptions, type SpatialOptions }
 
 export interface BatchNormOptions extends SpatialOptions, AffineOptions {
   /** Added to the variance. */
-  readonly eps?: number;
+  readonly eps?: number | undefined;
   /** How far each training step moves the running statistics towards those of its batch; null for their mean over all steps. */
-  readonly momentum?: number | null;
+  readonly momentum?: number | null | undefined;
   /** false: no running statistics; predicting takes those of its batch too. */
-  readonly trackRunningStats?: boolean;
+  readonly trackRunningStats?: boolean | undefined;
 }
 
 /** Throws ShapeError for an eps or a momentum that is out of range. */

@@ -10,9 +10,9 @@ export type LearningRate = number | ((step: number) => number);
 /** What is special about one parameter. */
 export interface ParameterOptions {
   /** Factor of the learning rate. */
-  readonly rate?: number;
+  readonly rate?: number | undefined;
   /** Instead of the optimiser's. */
-  readonly weightDecay?: number;
+  readonly weightDecay?: number | undefined;
 }
 
 /** A rule of update. All tensors in `update` have the parameter's shape, except the scalars of `hyper`. */
@@ -63,9 +63,9 @@ const squared = (e: Expr): Expr => ["mul", e, e];
 
 export interface SgdOptions {
   readonly lr: LearningRate;
-  readonly momentum?: number;
-  readonly weightDecay?: number;
-  readonly nesterov?: boolean;
+  readonly momentum?: number | undefined;
+  readonly weightDecay?: number | undefined;
+  readonly nesterov?: boolean | undefined;
 }
 
 /**
@@ -98,11 +98,11 @@ export function sgd(options: SgdOptions): Optimizer {
 }
 
 export interface AdamOptions {
-  readonly lr?: LearningRate;
-  readonly beta1?: number;
-  readonly beta2?: number;
-  readonly epsilon?: number;
-  readonly weightDecay?: number;
+  readonly lr?: LearningRate | undefined;
+  readonly beta1?: number | undefined;
+  readonly beta2?: number | undefined;
+  readonly epsilon?: number | undefined;
+  readonly weightDecay?: number | undefined;
 }
 
 /**
@@ -150,11 +150,11 @@ function moments(name: "adam" | "adamW", options: AdamOptions, decayByDefault: n
 }
 
 export interface RmspropOptions {
-  readonly lr?: LearningRate;
-  readonly alpha?: number;
-  readonly epsilon?: number;
-  readonly weightDecay?: number;
-  readonly momentum?: number;
+  readonly lr?: LearningRate | undefined;
+  readonly alpha?: number | undefined;
+  readonly epsilon?: number | undefined;
+  readonly weightDecay?: number | undefined;
+  readonly momentum?: number | undefined;
 }
 
 /**
@@ -187,10 +187,10 @@ export function rmsprop(options: RmspropOptions = {}): Optimizer {
 }
 
 export interface AdagradOptions {
-  readonly lr?: LearningRate;
-  readonly lrDecay?: number;
-  readonly epsilon?: number;
-  readonly weightDecay?: number;
+  readonly lr?: LearningRate | undefined;
+  readonly lrDecay?: number | undefined;
+  readonly epsilon?: number | undefined;
+  readonly weightDecay?: number | undefined;
 }
 
 /**
@@ -221,10 +221,10 @@ export function adagrad(options: AdagradOptions = {}): Optimizer {
 }
 
 export interface LionOptions {
-  readonly lr?: LearningRate;
-  readonly beta1?: number;
-  readonly beta2?: number;
-  readonly weightDecay?: number;
+  readonly lr?: LearningRate | undefined;
+  readonly beta1?: number | undefined;
+  readonly beta2?: number | undefined;
+  readonly weightDecay?: number | undefined;
 }
 
 /**

@@ -9,37 +9,37 @@ import type { Constraint, Context, Layer, Regularizer } from "./layer.ts";
 
 export interface LayerOptions {
   /** Its name within the whole, instead of its place in a list. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** false: its tensors are saved and never change, no gradient is computed for them, and it runs as when predicting. Default: true. */
-  readonly trainable?: boolean;
+  readonly trainable?: boolean | undefined;
   /** What follows: a layer, under the name `activation`, or its name. */
-  readonly activation?: ActivationName | Layer;
+  readonly activation?: ActivationName | Layer | undefined;
   /** What the layer gives out adds this to the loss of a training step, divided by the batch as in Keras. */
-  readonly activityRegularizer?: Regularizer;
+  readonly activityRegularizer?: Regularizer | undefined;
 }
 
 /** "channels-first" (n, c, …space), the default, or "channels-last" (n, …space, c), for input and output. */
 export type Layout = "channels-first" | "channels-last";
 
 export interface SpatialOptions extends LayerOptions {
-  readonly layout?: Layout;
+  readonly layout?: Layout | undefined;
 }
 
 export interface WeightOptions {
   /** Default: true. */
-  readonly bias?: boolean;
+  readonly bias?: boolean | undefined;
   /** Keras's word for `bias`. */
-  readonly useBias?: boolean;
+  readonly useBias?: boolean | undefined;
   /** First weight and bias by the layer's fan. Default: PyTorch's. */
-  readonly init?: Init;
+  readonly init?: Init | undefined;
   /** Instead of `init`, for the weight. */
-  readonly kernelInitializer?: Init;
+  readonly kernelInitializer?: Init | undefined;
   /** Instead of `init`, for the bias: `zeros`, `constant(0.1)`. */
-  readonly biasInitializer?: Initialiser;
-  readonly kernelRegularizer?: Regularizer;
-  readonly biasRegularizer?: Regularizer;
-  readonly kernelConstraint?: Constraint;
-  readonly biasConstraint?: Constraint;
+  readonly biasInitializer?: Initialiser | undefined;
+  readonly kernelRegularizer?: Regularizer | undefined;
+  readonly biasRegularizer?: Regularizer | undefined;
+  readonly kernelConstraint?: Constraint | undefined;
+  readonly biasConstraint?: Constraint | undefined;
 }
 
 /** Names of {@link LayerOptions}, {@link WeightOptions} and {@link AffineOptions}, as `checkOptions` takes them. */
@@ -104,22 +104,27 @@ export function biasOf(type: string, ctx: Context, shape: readonly number[], opt
 
 export interface AffineOptions {
   /** Whether each normalised value is scaled by a parameter weight and shifted by a parameter bias. */
-  readonly affine?: boolean;
+  readonly affine?: boolean | undefined;
   /** Keras's words, each for one of them. Default: `affine`. */
-  readonly scale?: boolean;
-  readonly center?: boolean;
+  readonly scale?: boolean | undefined;
+  readonly center?: boolean | undefined;
   /** Of weight; default: ones. */
-  readonly gammaInitializer?: Initialiser;
+  readonly gammaInitializer?: Initialiser | undefined;
   /** Of bias; default: zeros. */
-  readonly betaInitializer?: Initialiser;
-  readonly gammaRegularizer?: Regularizer;
-  readonly betaRegularizer?: Regularizer;
-  readonly gammaConstraint?: Constraint;
-  readonly betaConstraint?: Constraint;
+  readonly betaInitializer?: Initialiser | undefined;
+  readonly gammaRegularizer?: Regularizer | undefined;
+  readonly betaRegularizer?: Regularizer | undefined;
+  readonly gammaConstraint?: Constraint | undefined;
+  readonly betaConstraint?: Constraint | undefined;
 }
 
 /** The parameters weight and bias of a normalisation, where there are such. */
-export function affineOf(ctx: Context, shape: readonly number[], options: AffineOptions, byDefault = true): { weight?: Value; bias?: Value } {
+export function affineOf(
+  ctx: Context,
+  shape: readonly number[],
+  options: AffineOptions,
+  byDefault = true,
+): { weight?: Value | undefined; bias?: Value | undefined } {
   const { affine = byDefault, scale = affine, center = affine, gammaInitializer = ones, betaInitializer = zeros } = options;
   const [gamma, beta] = [
     { regularizer: options.gammaRegularizer, constraint: options.gammaConstraint },

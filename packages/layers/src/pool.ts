@@ -80,7 +80,7 @@ const adaptiveMax = (rank: number, output: PerAxis, options?: SpatialOptions): L
 
 export interface GlobalPoolOptions extends SpatialOptions {
   /** Whether spatial axes stay, with size 1. */
-  readonly keepDims?: boolean;
+  readonly keepDims?: boolean | undefined;
 }
 
 function global(type: string, options: GlobalPoolOptions, reduce: typeof ops.mean): Layer {

@@ -19,7 +19,7 @@ export interface Predictor extends Disposable {
 
 export interface PredictorOptions {
   /** Most samples in one run. */
-  readonly batch?: number;
+  readonly batch?: number | undefined;
 }
 
 /**

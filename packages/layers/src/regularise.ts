@@ -17,7 +17,7 @@ export const l2 =
     affine(sum(square(w)), factor);
 
 /** l1 · Σ|w| + l2 · Σw²; what is not given is 0. */
-export function l1l2(factors: { readonly l1?: number; readonly l2?: number }): Regularizer {
+export function l1l2(factors: { readonly l1?: number | undefined; readonly l2?: number | undefined }): Regularizer {
   checkOptions("l1l2", factors, "l1 l2");
   return (w) => add(l1(factors.l1 ?? 0)(w), l2(factors.l2 ?? 0)(w));
 }

@@ -35,7 +35,7 @@ export interface EpochReport {
   /** Means over the epoch, each batch before its update. */
   readonly loss: number;
   readonly accuracy: number;
-  readonly validation?: Evaluation;
+  readonly validation?: Evaluation | undefined;
   /** Whether the validation loss is the lowest so far; true without validation. */
   readonly improved: boolean;
   /** Of training, without validation; of this call alone where an epoch was resumed. */

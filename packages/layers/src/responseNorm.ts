@@ -7,10 +7,10 @@ import type { Layer } from "./layer.ts";
 
 export interface LocalResponseNormOptions {
   /** The paper's α times the size: 5e-4 for its 1e-4 and 5 channels. */
-  readonly alpha?: number;
-  readonly beta?: number;
+  readonly alpha?: number | undefined;
+  readonly beta?: number | undefined;
   /** The paper has 2. */
-  readonly k?: number;
+  readonly k?: number | undefined;
 }
 
 /**

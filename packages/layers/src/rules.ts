@@ -12,7 +12,7 @@ export interface ParameterRule extends ParameterOptions {
    * Keeps the values as they are: no gradient is computed for them and no state is kept. A layer with running statistics all of whose parameters are
    * frozen keeps those too, and uses them; one without parameters does where the rule matches the statistics.
    */
-  readonly frozen?: boolean;
+  readonly frozen?: boolean | undefined;
 }
 
 const matches = (name: string, match: string | RegExp): boolean =>

@@ -11,7 +11,7 @@ function mustBeWhole(op: string, what: string, value: number): void {
 }
 
 /** lr·factor^⌊step/every⌋, as torch.optim.lr_scheduler.StepLR. Throws ShapeError unless `every` is a whole number ≥ 1. */
-export function stepDecay(options: { readonly lr: number; readonly every: number; readonly factor?: number }): Schedule {
+export function stepDecay(options: { readonly lr: number; readonly every: number; readonly factor?: number | undefined }): Schedule {
   checkOptions("stepDecay", options, "lr every factor");
   const { lr, every, factor = 0.1 } = options;
   mustBeWhole("stepDecay", "every", every);
@@ -19,7 +19,7 @@ export function stepDecay(options: { readonly lr: number; readonly every: number
 }
 
 /** lr·factor^(how many of the milestones have been reached), as torch.optim.lr_scheduler.MultiStepLR. */
-export function multiStep(options: { readonly lr: number; readonly at: readonly number[]; readonly factor?: number }): Schedule {
+export function multiStep(options: { readonly lr: number; readonly at: readonly number[]; readonly factor?: number | undefined }): Schedule {
   checkOptions("multiStep", options, "lr at factor");
   const { lr, at, factor = 0.1 } = options;
   return (step) => lr * factor ** at.filter((milestone) => milestone <= step).length;
@@ -32,7 +32,7 @@ const anneal = (from: number, to: number, at: number): number => to + ((from - t
  * Half a wave from lr at step 0 to `min` at step `steps`, and `min` after (Loshchilov and Hutter 2017; within `steps` as
  * torch.optim.lr_scheduler.CosineAnnealingLR). Throws ShapeError unless `steps` is a whole number ≥ 1.
  */
-export function cosine(options: { readonly lr: number; readonly steps: number; readonly min?: number }): Schedule {
+export function cosine(options: { readonly lr: number; readonly steps: number; readonly min?: number | undefined }): Schedule {
   checkOptions("cosine", options, "lr steps min");
   const { lr, steps, min = 0 } = options;
   mustBeWhole("cosine", "steps", steps);
@@ -45,11 +45,11 @@ export interface OneCycleOptions {
   /** All of the training. */
   readonly steps: number;
   /** The share of the steps in which the rate rises. */
-  readonly rise?: number;
+  readonly rise?: number | undefined;
   /** The first rate is lr/start. */
-  readonly start?: number;
+  readonly start?: number | undefined;
   /** The last rate is lr/start/end. */
-  readonly end?: number;
+  readonly end?: number | undefined;
 }
 
 /**

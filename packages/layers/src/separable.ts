@@ -11,7 +11,7 @@ const convs = [conv1d, conv2d, conv3d];
 
 export interface DepthwiseOptions extends Omit<ConvLayerOptions, "groups"> {
   /** Outputs made of each channel; those of one channel are neighbours. Default: 1. */
-  readonly depthMultiplier?: number;
+  readonly depthMultiplier?: number | undefined;
 }
 
 const DEPTHWISE = `${CONV} ${LAYER} paddingMode flipKernel depthMultiplier`;
@@ -62,9 +62,9 @@ export const pointwiseConv3d = (outChannels: number, options: PointwiseOptions =
 
 /** Keras's names: `kernel…` is of the pointwise part, `depthwise…` of the other. */
 export interface SeparableOptions extends DepthwiseOptions {
-  readonly depthwiseInitializer?: Init;
-  readonly depthwiseRegularizer?: Regularizer;
-  readonly depthwiseConstraint?: Constraint;
+  readonly depthwiseInitializer?: Init | undefined;
+  readonly depthwiseRegularizer?: Regularizer | undefined;
+  readonly depthwiseConstraint?: Constraint | undefined;
 }
 
 function separable(rank: number, outChannels: number, kernel: PerAxis, given: SeparableOptions): Layer {

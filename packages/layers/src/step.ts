@@ -13,31 +13,31 @@ import { applyRules, frozenLayers, type ParameterRule } from "./rules.ts";
 /** Limits of the gradients, put on them before the update; the values first. */
 export interface Clip {
   /** Every element is brought into [−value, value]. */
-  readonly value?: number;
+  readonly value?: number | undefined;
   /** All gradients are scaled by one factor so that √Σg² over all of them is at most this, as torch.nn.utils.clip_grad_norm_. */
-  readonly norm?: number;
+  readonly norm?: number | undefined;
 }
 
 export interface StepOptions {
   /** Default: the model's own, or cross-entropy. */
-  readonly loss?: Loss;
+  readonly loss?: Loss | undefined;
   /** What a sample is labelled with; a class where absent. */
-  readonly target?: Target;
-  readonly rules?: readonly ParameterRule[];
-  readonly clip?: Clip;
+  readonly target?: Target | undefined;
+  readonly rules?: readonly ParameterRule[] | undefined;
+  readonly clip?: Clip | undefined;
   /**
    * `add` adds weight·gradient of the loss to the slots `sum` and the weight to the slot `weight`, and updates nothing but buffers of the model;
    * `apply` updates by their quotient and clears them. What layers add to the loss has slots `added`, to which share·gradient goes: the
    * last number of `hyper` (last but one with `average`) is the batch's share of the samples.
    */
-  readonly gather?: "add" | "apply";
+  readonly gather?: "add" | "apply" | undefined;
   /** Keeps a moving average of each parameter in a slot, average ← d·average + (1 − d)·parameter; the last number of `hyper` is d. */
-  readonly average?: boolean;
+  readonly average?: boolean | undefined;
   /**
    * One more input and output at the end, of one element: 1 while all is finite. Once the loss, a gradient or anything that the step would
    * write is not, it is 0, and nothing changes any more.
    */
-  readonly guard?: boolean;
+  readonly guard?: boolean | undefined;
 }
 
 /** One of the tensors kept for parameters from step to step. */
@@ -241,7 +241,7 @@ const changed = (values: readonly Value[], next: ReadonlyMap<Value, Value>): num
 function guarded(
   inputs: readonly Value[],
   outputs: readonly Value[],
-  { next, tensors, look, guard }: { next: Map<Value, Value>; tensors: readonly Value[]; look: readonly Value[]; guard?: boolean },
+  { next, tensors, look, guard }: { next: Map<Value, Value>; tensors: readonly Value[]; look: readonly Value[]; guard?: boolean | undefined },
 ): Graph {
   const changing = tensors.flatMap((v) => next.get(v) ?? []);
   if (!guard) return graphOf(inputs, [...outputs, ...changing]);

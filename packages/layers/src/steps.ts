@@ -63,7 +63,7 @@ export function createSteps(device: Device, start: Position): Steps {
     steps.position = back(steps.position, before);
     device.heal();
   };
-  const settled = async (from: Position, list: readonly UnderWay[]): Promise<{ position: Position; failed?: UnderWay }> => {
+  const settled = async (from: Position, list: readonly UnderWay[]): Promise<{ position: Position; failed?: UnderWay | undefined }> => {
     let position = from;
     for (const step of list) {
       const outcome = await step.outcome;

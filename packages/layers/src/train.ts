@@ -24,25 +24,25 @@ export interface TrainerOptions {
   readonly model: Model;
   readonly optimizer: Optimizer;
   /** Default: the model's own, or cross-entropy. */
-  readonly loss?: Loss;
+  readonly loss?: Loss | undefined;
   /** First weights; drawn by `seed` where absent. */
-  readonly state?: State;
+  readonly state?: State | undefined;
   /** A whole number: decides first weights, order of samples, dropout and augmentation. */
-  readonly seed?: number;
-  readonly batch?: number;
+  readonly seed?: number | undefined;
+  readonly batch?: number | undefined;
   /** What is special about some parameters: rate, weight decay, frozen. */
-  readonly rules?: readonly ParameterRule[];
+  readonly rules?: readonly ParameterRule[] | undefined;
   /** Limits of the gradients. */
-  readonly clip?: Clip;
+  readonly clip?: Clip | undefined;
   /** Batches whose gradients make one update, as if they were one batch (normalization still sees each alone). */
-  readonly accumulate?: number;
+  readonly accumulate?: number | undefined;
   /**
    * Decay d of a moving average of the weights, which is what is evaluated: average ← d·average + (1 − d)·weights after each update, d being
    * (1 + u)/(10 + u) after u updates while that is less.
    */
-  readonly average?: number;
+  readonly average?: number | undefined;
   /** Measured by `evaluate` beside loss and accuracy. */
-  readonly metrics?: Readonly<Record<string, Metric>>;
+  readonly metrics?: Readonly<Record<string, Metric>> | undefined;
 }
 
 /** A training: nothing happens until it is iterated, for a report of each epoch, or awaited, for the last report (undefined where no epoch ended). */

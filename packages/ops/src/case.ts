@@ -16,9 +16,9 @@ export interface OpCase<P = unknown> {
   readonly params: P;
   readonly inputs: readonly Spec[];
   /** `normal` unless given. */
-  readonly data?: CaseData;
+  readonly data?: CaseData | undefined;
   /** false where central differences say nothing: no float input, or ties. */
-  readonly gradient?: boolean;
+  readonly gradient?: boolean | undefined;
 }
 
 type Extra = Pick<OpCase, "data" | "gradient">;

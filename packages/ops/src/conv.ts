@@ -101,9 +101,9 @@ export function conv<T extends Arg>(x: T, w: T, options?: ConvOptions): T {
 
 export interface ConvTransposeOptions extends ConvOptions {
   /** Rows added at the end of each axis; must be smaller than stride or dilation, as in PyTorch. */
-  readonly outputPadding?: PerAxis;
+  readonly outputPadding?: PerAxis | undefined;
   /** Sizes of the output, as PyTorch's `output_size`: chooses outputPadding. */
-  readonly outputSize?: PerAxis;
+  readonly outputSize?: PerAxis | undefined;
 }
 
 /**

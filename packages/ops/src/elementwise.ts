@@ -24,7 +24,7 @@ import { walk } from "./walk.ts";
 /** `f` over inputs a, b, c, …; `df`, one expression per input, over those and the result y. */
 export interface ElementwiseParams {
   readonly f: Expr;
-  readonly df?: readonly Expr[];
+  readonly df?: readonly Expr[] | undefined;
 }
 
 /** An op whose whole meaning is `params.f`: a kernel may fuse any of them by the expression alone. */

@@ -8,8 +8,8 @@ export interface PaddingQuestion {
   /** Sizes of the input along its spatial axes: one number for one axis. */
   readonly input: PerAxis;
   readonly kernel: PerAxis;
-  readonly stride?: PerAxis;
-  readonly dilation?: PerAxis;
+  readonly stride?: PerAxis | undefined;
+  readonly dilation?: PerAxis | undefined;
 }
 
 /** How each system asks for the same zeros. */

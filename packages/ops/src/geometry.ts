@@ -22,17 +22,17 @@ export interface ConvGeometry extends WindowGeometry {
   readonly groups: number;
   readonly ic: number;
   readonly oc: number;
-  readonly precision?: Precision;
+  readonly precision?: Precision | undefined;
 }
 
 export interface ConvOptions {
-  readonly stride?: PerAxis;
+  readonly stride?: PerAxis | undefined;
   /** Zeros around the input: numbers or names, see {@link PaddingName}. */
-  readonly padding?: Padding;
-  readonly dilation?: PerAxis;
-  readonly groups?: number;
+  readonly padding?: Padding | undefined;
+  readonly dilation?: PerAxis | undefined;
+  readonly groups?: number | undefined;
   /** Stands for the precision of the back end, in this op and its gradients. */
-  readonly precision?: Precision;
+  readonly precision?: Precision | undefined;
 }
 
 /**

@@ -31,9 +31,9 @@ const mean = <T extends Arg>(x: T): T => quotient(sum(x), sizeOf(x.shape));
 
 export interface CrossEntropyOptions {
   /** How much of each label is shared out evenly among all classes, in [0, 1). */
-  readonly labelSmoothing?: number;
+  readonly labelSmoothing?: number | undefined;
   /** What a sample of each class counts for, finite and ≥ 0; the mean is by these. */
-  readonly weights?: readonly number[];
+  readonly weights?: readonly number[] | undefined;
 }
 
 /**
@@ -108,7 +108,7 @@ export function absoluteError<T extends Arg>(y: T, target: T): T {
 }
 
 /** Mean of ½d² where |d| ≤ delta and delta·(|d| − ½delta) elsewhere, d = y − target; equal shapes. Throws ShapeError. */
-export function huber<T extends Arg>(y: T, target: T, options: { readonly delta?: number } = {}): T {
+export function huber<T extends Arg>(y: T, target: T, options: { readonly delta?: number | undefined } = {}): T {
   checkOptions("huber", options, "delta");
   const { delta = 1 } = options;
   mustEqual("huber", y, target);
@@ -137,7 +137,7 @@ export function binaryCrossEntropy<T extends Arg>(p: T, target: T): T {
  * {@link binaryCrossEntropy} of p = 1/(1 + e⁻ˣ), from x itself: mean of t·softplus(−x) + (1 − t)·softplus(x). `positiveWeight` multiplies the
  * terms of t. Equal shapes. Throws ShapeError.
  */
-export function binaryCrossEntropyWithLogits<T extends Arg>(x: T, target: T, options: { readonly positiveWeight?: number } = {}): T {
+export function binaryCrossEntropyWithLogits<T extends Arg>(x: T, target: T, options: { readonly positiveWeight?: number | undefined } = {}): T {
   checkOptions("binaryCrossEntropyWithLogits", options, "positiveWeight");
   const { positiveWeight = 1 } = options;
   mustEqual("binaryCrossEntropyWithLogits", x, target);
@@ -155,7 +155,7 @@ export function binaryCrossEntropyWithLogits<T extends Arg>(x: T, target: T, opt
  * classes c, divided by the number of classes; x (n, classes), labels int32 (n) → scalar; p is 1 or 2. A label out of range adds nothing
  * and counts. Throws ShapeError.
  */
-export function hinge<T extends Arg>(x: T, labels: T, options: { readonly margin?: number; readonly p?: 1 | 2 } = {}): T {
+export function hinge<T extends Arg>(x: T, labels: T, options: { readonly margin?: number | undefined; readonly p?: 1 | 2 | undefined } = {}): T {
   checkOptions("hinge", options, "margin p");
   const { margin = 1, p = 1 } = options;
   const [n, classes] = x.shape;
@@ -179,7 +179,7 @@ export function hinge<T extends Arg>(x: T, labels: T, options: { readonly margin
  * 1 − (2·Σ p·t + smooth) / (Σ p + Σ t + smooth), the sums over all axes from the third on, then the mean over samples and channels: how little
  * a predicted region and the true one overlap (Sudre et al. 2017). p (n, c, …space) in [0, 1], target of the same shape. Throws ShapeError.
  */
-export function dice<T extends Arg>(p: T, target: T, options: { readonly smooth?: number } = {}): T {
+export function dice<T extends Arg>(p: T, target: T, options: { readonly smooth?: number | undefined } = {}): T {
   checkOptions("dice", options, "smooth");
   const { smooth = 1 } = options;
   mustEqual("dice", p, target);

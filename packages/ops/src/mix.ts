@@ -15,7 +15,7 @@ export interface MixParams {
   /** For each output along the axis the terms of its sum; none gives 0. */
   readonly rows: readonly (readonly Tap[])[];
   /** How the axis looks at the input, where it slides over it: for receptive fields, without effect on values. */
-  readonly window?: Window;
+  readonly window?: Window | undefined;
 }
 
 /** y[…, j, …] = Σ w·x[…, i, …] over the taps (i, w) of row j, along one axis. */

@@ -30,14 +30,14 @@ export interface PoolGeometry extends WindowGeometry {
 
 export interface PoolOptions {
   /** Defaults to the kernel: windows side by side. */
-  readonly stride?: PerAxis;
-  readonly padding?: Padding;
-  readonly dilation?: PerAxis;
+  readonly stride?: PerAxis | undefined;
+  readonly padding?: Padding | undefined;
+  readonly dilation?: PerAxis | undefined;
   /**
    * Sizes of the output are rounded up: a last window may reach past the padding, and past an input that is smaller than the kernel. A
    * window that would begin past the input and its first padding is left out, as in PyTorch.
    */
-  readonly ceilMode?: boolean;
+  readonly ceilMode?: boolean | undefined;
 }
 
 /** The geometry of a pool; throws ShapeError where the kernel does not fit or a window would see nothing but padding. */
@@ -241,9 +241,9 @@ export function maxUnpool<T extends Arg>(y: T, indices: T, size: readonly number
 }
 
 export interface AvgPoolOptions extends PoolOptions {
-  readonly countIncludePad?: boolean;
+  readonly countIncludePad?: boolean | undefined;
   /** Divides each sum, whatever its window sees. */
-  readonly divisorOverride?: number;
+  readonly divisorOverride?: number | undefined;
 }
 
 /** Mean of each window: x (n, c, …input) → (n, c, …output). PyTorch's defaults. Throws ShapeError. */

@@ -5,7 +5,7 @@ import { mustBeFloat, streamCost } from "./check.ts";
 
 export interface TakeParams {
   /** How each axis of the indices looks at that of the input, where they are known to slide: for receptive fields, without effect on values. */
-  readonly windows?: readonly Window[];
+  readonly windows?: readonly Window[] | undefined;
 }
 
 export interface PutParams extends TakeParams {

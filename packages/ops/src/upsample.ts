@@ -8,13 +8,13 @@ import { axisName, perAxis, type PerAxis } from "./padding.ts";
 
 export interface UpsampleOptions {
   /** Sizes of the output. */
-  readonly size?: PerAxis;
+  readonly size?: PerAxis | undefined;
   /** Instead of `size`: output = ⌊input·scale⌋. */
-  readonly scale?: PerAxis;
+  readonly scale?: PerAxis | undefined;
   /** `linear` is called bilinear over two axes, trilinear over three. */
-  readonly mode?: "nearest" | "linear";
+  readonly mode?: "nearest" | "linear" | undefined;
   /** For `linear`: the first and last elements of input and output lie upon each other. */
-  readonly alignCorners?: boolean;
+  readonly alignCorners?: boolean | undefined;
 }
 
 /** Where an output lies in the input. `ratio` is input elements per output element. */

@@ -62,10 +62,10 @@ export interface Step {
    * The factor c of the bound that the kernel states for its rounding errors, where plain summation's does not hold (Winograd):
    * |Δy| ≤ c·2⁻²³·Σ|x|*·|w|, with |x|* the largest |x| of the channel's plane.
    */
-  readonly roundoff?: number;
+  readonly roundoff?: number | undefined;
   readonly others: readonly { readonly kernel: string; readonly estimate: number }[];
   /** Results that are kept from run to run, where the step runs only when what it depends on has changed. */
-  readonly keeps?: readonly Value[];
+  readonly keeps?: readonly Value[] | undefined;
 }
 
 /** One way to carry out a node, for a back end whose kernels are `Code` and are chosen by geometry `G` and device capabilities `Caps`. */

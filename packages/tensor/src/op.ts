@@ -26,7 +26,7 @@ export interface Window {
   readonly padLo: number;
   readonly padHi: number;
   /** The roles are exchanged: input `i` reaches outputs `i·stride − padLo + k·dilation` (transposed convolution). */
-  readonly transposed?: boolean;
+  readonly transposed?: boolean | undefined;
 }
 
 /** Those of several outputs, of which one at least has a cotangent. */

@@ -34,7 +34,7 @@ export function loadRows(
   pointers: readonly Local[],
   tile: Local,
   size: TileSize,
-  { rows, width, stepH, stepW, reversed = false }: { rows: number; width: number; stepH: number; stepW: number; reversed?: boolean },
+  { rows, width, stepH, stepW, reversed = false }: { rows: number; width: number; stepH: number; stepW: number; reversed?: boolean | undefined },
 ): void {
   const [row, d] = f.ints("row", "d");
   f.set(d, i32.add(tile, reversed ? (rows - 1) * pitch(size) : 0));

@@ -12,7 +12,7 @@ export interface PadBox {
   readonly lo: readonly number[];
   readonly padded: readonly number[];
   /** The bits of what stands around the source; 0 if not given. */
-  readonly fill?: number;
+  readonly fill?: number | undefined;
 }
 
 /** Bytes of the padded copy, with room for a vector to run past its end. */

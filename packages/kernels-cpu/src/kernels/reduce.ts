@@ -22,7 +22,7 @@ interface Combination {
   readonly identity: number;
   readonly join: typeof f32x4.add;
   /** What the results are multiplied by; not at all if absent. */
-  readonly scale?: number;
+  readonly scale?: number | undefined;
 }
 const combinations: readonly Combination[] = [
   { op: sumOp, name: sumOp.name, identity: 0, join: f32x4.add },

@@ -11,7 +11,7 @@ export interface Instr {
   readonly op: OpName;
   readonly imm: readonly number[];
   /** For the text dump: the name behind an index. */
-  readonly note?: string;
+  readonly note?: string | undefined;
 }
 /** Instructions that leave one value on the stack (or none, for statements). */
 export type Code = readonly Instr[];
@@ -369,7 +369,7 @@ export class Module {
    * Without `text`, functions are encoded as soon as they are complete: a network's instructions, kept as objects to the end, took a
    * quarter of its compilation to collect.
    */
-  constructor({ text = true }: { readonly text?: boolean } = {}) {
+  constructor({ text = true }: { readonly text?: boolean | undefined } = {}) {
     this.#text = text;
   }
 

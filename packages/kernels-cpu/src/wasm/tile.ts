@@ -52,7 +52,7 @@ export interface Gemm {
   /** Emits the filling of b for `units` units of k from unit `first` on, [k][columns] at `into`; `own` is the tile's record. */
   panel(f: Func, p: { first: Local; units: Local; own: Local; into: Local }): void;
   /** Bytes for what `tile` saves for `panel`, in each tile's own record (pointer `own`). */
-  readonly tileBytes?: number;
+  readonly tileBytes?: number | undefined;
 }
 
 export interface TileSetup {

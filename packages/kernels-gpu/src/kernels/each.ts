@@ -38,15 +38,15 @@ export function finishOf(task: Task): Finish {
 export interface Each {
   readonly label: string;
   readonly reads: readonly Binding[];
-  readonly functions?: readonly string[];
+  readonly functions?: readonly string[] | undefined;
   /** Statements for element `index`, which may return without a result. */
   readonly body: string;
   /** The result, an expression over what the body declares. */
   readonly result: string;
   /** Elements that are made; all of the output unless given. */
-  readonly count?: number;
+  readonly count?: number | undefined;
   /** Which element of the output it is; `index` unless given. */
-  readonly element?: string;
+  readonly element?: string | undefined;
 }
 
 /** The stage that makes elements of the task's first output. */

@@ -32,7 +32,7 @@ export interface Product {
   /** Independent products, and rows of each: how many, and elements between neighbours. */
   readonly groups: { readonly count: number; readonly a: number; readonly x: number; readonly y: number };
   /** `plane`: neighbouring rows that belong to one channel; 1 if absent. */
-  readonly rows: { readonly count: number; readonly a: number; readonly y: number; readonly plane?: number };
+  readonly rows: { readonly count: number; readonly a: number; readonly y: number; readonly plane?: number | undefined };
   readonly axes: readonly Axis[];
   /** Elements before the first. */
   readonly offset: { readonly a: number; readonly x: number; readonly y: number };

@@ -14,7 +14,7 @@ export interface Loop {
   readonly step: number;
   /** Turns of the loop at most, and terms that each turn adds to a sum. */
   readonly turns: number;
-  readonly terms?: number;
+  readonly terms?: number | undefined;
   /** Names of the sums, and their type. */
   readonly sums: readonly string[];
   readonly T: string;

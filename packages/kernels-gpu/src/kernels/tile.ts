@@ -14,9 +14,9 @@ export interface Tile {
   readonly buffers: 1 | 2;
   readonly splits: number;
   /** Slices lie in memory, and are multiplied and summed, in float16; what they come to is added in float32. */
-  readonly half?: boolean;
+  readonly half?: boolean | undefined;
   /** Slices of float16 are multiplied by subgroups, as matrices of this size: a thread's rows and columns are those of a subgroup then. */
-  readonly matrices?: Matrices;
+  readonly matrices?: Matrices | undefined;
 }
 
 export const threadsOf = (t: Tile): number => (t.rows / t.threadRows) * (t.columns / t.threadColumns) * (t.matrices?.lanes ?? 1);

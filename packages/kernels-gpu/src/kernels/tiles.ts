@@ -117,7 +117,12 @@ export const tiledSeconds = (task: Task, caps: Caps, how?: Multiplying): number 
   productsOf(task)!.products.reduce((total, p, _, all) => total + (tapsOf(p) ? tileFor(p, all.length === 1, caps, how).seconds : caps.launch), 0);
 
 /** The stages of a task made of products, each with the tile that is given or, unless one is, the fastest. */
-export function tiledCode(label: string, task: Task, caps: Caps, { tile: given, how }: { tile?: Tile; how?: Multiplying } = {}): GpuCode {
+export function tiledCode(
+  label: string,
+  task: Task,
+  caps: Caps,
+  { tile: given, how }: { tile?: Tile | undefined; how?: Multiplying | undefined } = {},
+): GpuCode {
   const { products, a, x } = productsOf(task)!;
   const epilogue = emitEpilogue(task.epilogue, 2);
   const plain = emitEpilogue(null, 2);

@@ -129,7 +129,11 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): GpuKernel => ({
 });
 
 /** Seconds of the transforms of so many tiles, and of products that become `taps`: what they and the products move through memory. */
-export function transformTime({ g, points, depth, w, h }: Tiling, { columns, taps = 0 }: { columns: number; taps?: number }, caps: Caps): number {
+export function transformTime(
+  { g, points, depth, w, h }: Tiling,
+  { columns, taps = 0 }: { columns: number; taps?: number | undefined },
+  caps: Caps,
+): number {
   const elements = points * g.groups * (depth + g.to) * columns + taps;
   const outputs = g.groups * (g.from + g.to) * w.m * h.m * columns;
   const bytes = 4 * (2 * elements + points * g.groups * g.to * depth + outputs);

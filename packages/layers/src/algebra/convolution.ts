@@ -13,7 +13,7 @@ export type Sliding = Pick<ConvOptions, "stride" | "padding" | "dilation" | "gro
 /** A convolution with its numbers: weight (oc, ic/groups, …kernel), bias (oc) or none. */
 export interface Convolution extends Sliding {
   readonly weight: HostArray;
-  readonly bias?: HostArray;
+  readonly bias?: HostArray | undefined;
 }
 
 /** Sizes of a convolution that do not depend on its input; lists have one entry per spatial axis. */

@@ -9,18 +9,18 @@ import type { Layer } from "../layer.ts";
 import { batchNorm2d, type BatchNormOptions } from "../norm.ts";
 
 export interface ConvNormOptions {
-  readonly stride?: number;
+  readonly stride?: number | undefined;
   /** Default: what keeps the size at stride 1, for odd kernels. */
-  readonly padding?: Padding;
-  readonly dilation?: number;
-  readonly groups?: number;
+  readonly padding?: Padding | undefined;
+  readonly dilation?: number | undefined;
+  readonly groups?: number | undefined;
   /** Default relu; null for none. */
-  readonly activation?: Layer | null;
-  readonly norm?: BatchNormOptions;
+  readonly activation?: Layer | null | undefined;
+  readonly norm?: BatchNormOptions | undefined;
   /** Of the convolution; default normal with variance 2/fan_out (He et al. 2015). */
-  readonly init?: Init;
+  readonly init?: Init | undefined;
   /** What the convolution and the normalisation are called. */
-  readonly names?: readonly [conv: string, norm: string];
+  readonly names?: readonly [conv: string, norm: string] | undefined;
 }
 
 /**

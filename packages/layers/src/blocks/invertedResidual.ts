@@ -14,14 +14,14 @@ export interface InvertedResidualOptions {
   /** Channels between; where the input has as many, it is not widened first. */
   readonly expanded: number;
   /** Of the depthwise convolution. */
-  readonly kernel?: number;
-  readonly stride?: number;
-  readonly activation?: Layer;
-  readonly norm?: BatchNormOptions;
+  readonly kernel?: number | undefined;
+  readonly stride?: number | undefined;
+  readonly activation?: Layer | undefined;
+  readonly norm?: BatchNormOptions | undefined;
   /** Stands between the depthwise convolution and the one that narrows; a squeeze and excitation, say. */
-  readonly squeeze?: Layer;
+  readonly squeeze?: Layer | undefined;
   /** Stands before the sum; stochastic depth, say. */
-  readonly survival?: Layer;
+  readonly survival?: Layer | undefined;
 }
 
 /** main(x), and x added to it where the shape stays. */

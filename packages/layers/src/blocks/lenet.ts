@@ -11,7 +11,7 @@ import type { Layer } from "../layer.ts";
  * y[c] = weight[c] · Σ window of x[c] + bias[c], windows side by side: x (n, c, h, w) → (n, c, h/k, w/k).
  * Parameters weight (c), bias (c).
  */
-export function subsample2d(kernel: PerAxis, { init = pytorch }: { readonly init?: Init } = {}): Layer {
+export function subsample2d(kernel: PerAxis, { init = pytorch }: { readonly init?: Init | undefined } = {}): Layer {
   return {
     type: "subsample2d",
     forward(x, ctx) {

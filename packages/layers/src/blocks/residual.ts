@@ -11,16 +11,16 @@ import { batchNorm2d } from "../norm.ts";
 import { convNorm2d } from "./convNorm.ts";
 
 export interface ResidualOptions {
-  readonly stride?: number;
+  readonly stride?: number | undefined;
 }
 
 export interface BottleneckOptions extends ResidualOptions {
   /** Channels between the 1×1 convolutions; default a quarter. */
-  readonly inner?: number;
+  readonly inner?: number | undefined;
   /** Of the 3×3 convolution: the paths of ResNeXt side by side. */
-  readonly groups?: number;
+  readonly groups?: number | undefined;
   /** Of the 3×3 convolution. */
-  readonly dilation?: number;
+  readonly dilation?: number | undefined;
 }
 
 const init = kaimingNormal({ mode: "out" });

@@ -9,11 +9,11 @@ import { adaptiveAvgPool2d } from "../pool.ts";
 
 export interface SqueezeExcitationOptions {
   /** Between the two convolutions. Default: relu. */
-  readonly activation?: Layer;
+  readonly activation?: Layer | undefined;
   /** Of what the channels are multiplied by. Default: sigmoid; MobileNetV3 takes hardSigmoid. */
-  readonly scaleActivation?: Layer;
+  readonly scaleActivation?: Layer | undefined;
   /** Of both convolutions. */
-  readonly init?: Init;
+  readonly init?: Init | undefined;
 }
 
 /**

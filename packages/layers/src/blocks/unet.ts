@@ -11,7 +11,7 @@ import { maxPool2d } from "../pool.ts";
 
 export interface UnetOptions {
   /** Of the 3×3 convolutions: 0 as in the paper, so that each takes a border of 1; or 1, which keeps the size. */
-  readonly padding?: 0 | 1;
+  readonly padding?: 0 | 1 | undefined;
 }
 
 const init = kaimingNormal();

@@ -12,7 +12,7 @@ import { imagenet, type ClassifierOptions } from "./imagenet.ts";
 
 export interface AuxiliaryOptions extends ClassifierOptions {
   /** With the heads that help training. */
-  readonly auxiliary?: boolean;
+  readonly auxiliary?: boolean | undefined;
 }
 
 /** Table 1 of the paper, stage by stage. */

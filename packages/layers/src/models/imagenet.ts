@@ -5,7 +5,7 @@ import type { Model } from "../layer.ts";
 
 export interface ClassifierOptions {
   /** Outputs; ImageNet has 1000. */
-  readonly classes?: number;
+  readonly classes?: number | undefined;
 }
 
 export const imagenet = (name: string, classes: number): Pick<Model, "name" | "input" | "classes"> => ({ name, input: [3, 224, 224], classes });

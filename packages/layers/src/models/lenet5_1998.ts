@@ -47,7 +47,7 @@ export const maximumAPosteriori =
  * Digits of 1×32×32, background −0.1 and ink 1.175, to scores: minus the squared distance of F6 to each digit's code.
  * `j` is the constant of the loss; the paper says only that it is positive.
  */
-export const lenet5_1998 = ({ j = 0.1 }: { readonly j?: number } = {}): Model => {
+export const lenet5_1998 = ({ j = 0.1 }: { readonly j?: number | undefined } = {}): Model => {
   const init = lecun1998;
   return {
     name: "lenet5_1998",

@@ -10,7 +10,7 @@ import type { ClassifierOptions } from "./imagenet.ts";
 
 export interface SmallOptions extends ClassifierOptions {
   /** Shape of one image. */
-  readonly input?: readonly number[];
+  readonly input?: readonly number[] | undefined;
 }
 
 /** 6·n + 2 layers with weights: a convolution, three stages of n blocks, a linear layer. */

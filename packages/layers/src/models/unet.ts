@@ -8,7 +8,7 @@ import type { Layer, Model } from "../layer.ts";
 
 export interface UnetModelOptions extends UnetOptions {
   /** Maps of the output, one for each class of a pixel. */
-  readonly classes?: number;
+  readonly classes?: number | undefined;
 }
 
 /** Channels of each level; each is half as high and wide as the one before. */

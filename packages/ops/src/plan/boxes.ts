@@ -8,8 +8,8 @@ import type { Task } from "./task.ts";
 export interface Box {
   readonly shape: readonly number[];
   /** Elements between neighbours along each axis, and before the first element. */
-  readonly from: { readonly strides: readonly number[]; readonly base?: number };
-  readonly into: { readonly strides: readonly number[]; readonly base?: number };
+  readonly from: { readonly strides: readonly number[]; readonly base?: number | undefined };
+  readonly into: { readonly strides: readonly number[]; readonly base?: number | undefined };
 }
 
 /** The box of each input, which is all that a transpose, broadcastTo, slice or concat does; null for other ops. */

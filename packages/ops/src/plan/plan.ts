@@ -38,7 +38,7 @@ interface Group {
   readonly operands: Map<Value, string>;
   readonly along: Map<Value, EpilogueOperand["along"]>;
   /** What the kernel that computes `main` alone fuses: asked once, before anything is fused. */
-  fuses?: readonly EpilogueOperand["along"][];
+  fuses?: readonly EpilogueOperand["along"][] | undefined;
 }
 
 /** The value whose memory `v` shares: reshapes make no copy. */

@@ -38,9 +38,9 @@ export const scratchAt = (index: number): Place => ({ of: "scratch", index });
 
 /** A kernel that a planner can give an epilogue to: `fuses` tells which operands it can read; none if absent. */
 export interface PlanKernel<Caps, Code> extends Kernel<Task, Caps, Code> {
-  readonly fuses?: readonly EpilogueOperand["along"][];
+  readonly fuses?: readonly EpilogueOperand["along"][] | undefined;
   /** See `Step.roundoff`. */
-  readonly roundoff?: number;
+  readonly roundoff?: number | undefined;
 }
 
 /** What the planner makes of a cluster of elementwise nodes: `values[i]`, over inputs `i0`, `i1`, …, is output i. */
