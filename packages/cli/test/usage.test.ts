@@ -90,6 +90,7 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
     "option '--direction <name>' argument 'back' is invalid. Allowed choices are forward, gradInput, gradWeight.",
   ],
   ["soak --device tpu", "option '--device <name>' argument 'tpu' is invalid. Allowed choices are best, gpu, cpu."],
+  ["soak --precision exactly", "option '--precision <name>' argument 'exactly' is invalid. Allowed choices are exact, balanced, fast."],
   ["summary", "missing required argument 'model'"],
   ["sumary lenet5", "unknown command 'sumary' (Did you mean summary?)"],
   ["train lenet5 --epoch 2", "unknown option '--epoch' (Did you mean --epochs?)"],

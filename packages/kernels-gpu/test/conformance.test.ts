@@ -5,8 +5,7 @@ import { softwareGpu } from "@conv/testkit/webgpu";
 import { createGpu } from "../src/index.ts";
 import { asCore, asHardware } from "./disguised.ts";
 
-// Special numbers: see special.test.ts and math.test.ts.
-const except = ["cases", "drawn", "special", "sums"] as const;
+const except = ["cases", "drawn", "sums"] as const;
 
 testBackend("gpu", async () => createGpu({ gpu: await softwareGpu() }), { except, every: 4 });
 testBackend("gpu, with the kernels of hardware", async () => createGpu({ gpu: asHardware(await softwareGpu()) }), { except });

@@ -16,7 +16,20 @@ import {
   type Spec,
   type Window,
 } from "@conv/tensor";
-import { axisName, convGeometry, eachTerm, keepsSize, paddingPerAxis, perAxis, resolvePadding, spanOf, wShape, xShape, yShape } from "./geometry.ts";
+import {
+  axisName,
+  convGeometry,
+  eachTerm,
+  keepsSize,
+  paddingPerAxis,
+  perAxis,
+  precisionOf,
+  resolvePadding,
+  spanOf,
+  wShape,
+  xShape,
+  yShape,
+} from "./geometry.ts";
 import type { ConvGeometry, ConvOptions, PerAxis } from "./geometry.ts";
 
 /** Names of {@link ConvOptions}. */
@@ -119,7 +132,7 @@ export function convTranspose<T extends Arg>(x: T, w: T, options: ConvTransposeO
 /** The geometry of the convolution whose gradient to the input `convTranspose(x, w, options)` is: its y is our x. */
 export function convTransposeGeometry(x: Spec, w: Spec, options: ConvTransposeOptions = {}): ConvGeometry {
   const op = "convTranspose";
-  const { stride = 1, padding = 0, dilation = 1, groups = 1, outputPadding, outputSize } = options;
+  const { stride = 1, padding = 0, dilation = 1, groups = 1, outputPadding, outputSize, precision } = options;
   const rank = x.shape.length - 2;
   if (rank < 1) throw shapeError(op, `input has ${x.shape.length} axes, needs batch, channels and at least one spatial axis`);
   if (w.shape.length !== rank + 2) throw shapeError(op, `weight has ${w.shape.length} axes, input has ${x.shape.length}`);
@@ -149,5 +162,5 @@ export function convTransposeGeometry(x: Spec, w: Spec, options: ConvTransposeOp
     if (size > 0 && end < 1) throw shapeError(op, `padding ${padLo[a]} + ${padHi[a]} leaves output size ${end}`, axis);
     return Math.max(0, end);
   });
-  return { n, groups, ic: icg * groups, oc, input, kernel, output, stride: s, dilation: d, padLo, padHi };
+  return { n, groups, ic: icg * groups, oc, input, kernel, output, stride: s, dilation: d, padLo, padHi, ...precisionOf(op, precision) };
 }

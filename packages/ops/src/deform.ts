@@ -92,5 +92,8 @@ export function deformConv2d(x: Value, w: Value, offset: Value, mask?: Value, op
   const seen = sample(rows, y, xAt, g.input);
   const counted = mask ? mul(seen, reshape(mask, [g.n * groups, 1, taps * oh * ow])) : seen;
   // Taps are channels of a 1×1 convolution.
-  return conv(reshape(counted, [g.n, g.ic * taps, oh, ow]), reshape(w, [g.oc, (g.ic / g.groups) * taps, 1, 1]), { groups: g.groups });
+  return conv(reshape(counted, [g.n, g.ic * taps, oh, ow]), reshape(w, [g.oc, (g.ic / g.groups) * taps, 1, 1]), {
+    groups: g.groups,
+    precision: g.precision,
+  });
 }

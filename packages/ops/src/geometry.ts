@@ -49,6 +49,12 @@ export function mustBePrecision(op: string, precision: string): void {
   if (!Object.hasOwn(MOST_ROUNDOFF, precision)) throw rangeError(op, `precision ${precision} is none of ${Object.keys(MOST_ROUNDOFF).join(", ")}`);
 }
 
+/** What a geometry holds of the option. */
+export function precisionOf(op: string, precision: Precision | undefined): { readonly precision?: Precision } {
+  if (precision) mustBePrecision(op, precision);
+  return precision ? { precision } : {};
+}
+
 /** ⌊(input + padLo + padHi − span) / stride⌋ + 1 per axis; throws ShapeError where the kernel does not fit. */
 export function outputSizes(
   op: string,
@@ -88,8 +94,7 @@ export function convGeometry(
   const d = perAxis(op, "dilation", dilation, rank, 1);
   const { padLo, padHi } = resolvePadding(op, padding, input, spanOf(kernel, d), s);
   const output = outputSizes(op, input, kernel, s, d, padLo, padHi);
-  if (precision) mustBePrecision(op, precision);
-  return { n, groups, ic, oc, input, kernel, output, stride: s, dilation: d, padLo, padHi, ...(precision && { precision }) };
+  return { n, groups, ic, oc, input, kernel, output, stride: s, dilation: d, padLo, padHi, ...precisionOf(op, precision) };
 }
 
 /** Shapes of the three tensors of the trilinear form T(x, w, y). */
