@@ -72,7 +72,11 @@ export function drawnSuite(device: Device): void {
 
       const pools = poolGeometries(rank);
       const [px, py] = [(g: PoolGeometry) => [g.n, g.c, ...g.input], (g: PoolGeometry) => [g.n, g.c, ...g.output]];
-      const options = (g: PoolGeometry) => ({ ...g, padding: g.padLo.map((lo, i) => [lo, g.padHi[i]] as const) });
+      const options = ({ stride, dilation, padLo, padHi }: PoolGeometry) => ({
+        stride,
+        dilation,
+        padding: padLo.map((lo, i) => [lo, padHi[i]] as const),
+      });
       for (const fill of ["normal", "ties"] as const) {
         drawn(device, `maxPool, rank ${rank}, ${fill}`, 15, pools, (g) => graphOfShapes([px(g)], (x) => maxPool(x, g.kernel, options(g))), [fill]);
         drawn(
