@@ -64,13 +64,15 @@ function complaints(ts: Compiler, options: Readonly<Record<string, unknown>>): s
 
 test("every option may be undefined, for projects with exactOptionalPropertyTypes", async () => {
   const declared = await Promise.all(
-    published.map(async ({ name, folder }) => {
-      const declarations = globSync("dist/**/*.d.ts", { cwd: folder });
-      const texts = await Promise.all(declarations.map(async (file) => [file, await readFile(join(folder, file), "utf8")] as const));
-      return texts.flatMap(([file, text]) =>
-        [...text.matchAll(/^.*\b\w+\?: (?!.*undefined).*;$/gm)].map(([line]) => `${name}/${file}: ${line.trim()}`),
-      );
-    }),
+    published
+      .filter(({ name }) => name !== "cli")
+      .map(async ({ name, folder }) => {
+        const declarations = globSync("dist/**/*.d.ts", { cwd: folder });
+        const texts = await Promise.all(declarations.map(async (file) => [file, await readFile(join(folder, file), "utf8")] as const));
+        return texts.flatMap(([file, text]) =>
+          [...text.matchAll(/^.*\b\w+\?: (?!.*undefined).*;$/gm)].map(([line]) => `${name}/${file}: ${line.trim()}`),
+        );
+      }),
   );
   expect(declared.flat().filter((line) => !line.includes("("))).toEqual([]);
 });
