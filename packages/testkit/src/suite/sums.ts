@@ -88,7 +88,7 @@ export function sumSuite(device: Device): void {
         await check(
           device.backend,
           graph,
-          inputsOf(graph, (u) => u, [1e37, 1e-37]),
+          inputsOf(graph, (u) => (1 + u) / 2, [1e37, 1e-37]), // no number below 2⁻¹²⁶, which devices may flush
         );
       });
 
