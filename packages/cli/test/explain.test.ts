@@ -25,7 +25,13 @@ describe("conv explain", { timeout: 60_000 }, () => {
     expect(names.toSorted()).toEqual(["igemm", "winograd1d6", "winograd1d8", "winograd2d4", "winograd2d6", "winograd2d8"]);
     const estimates = table.map((line) => Number(line.split(/ +/)[1]));
     expect(estimates).toEqual(estimates.toSorted((a, b) => a - b));
-    expect(lines.find((line) => line.includes("is chosen"))).toMatch(
+    const chosen = lines.findIndex((line) => line.includes("is chosen"));
+    expect(
+      lines
+        .slice(chosen, lines.indexOf("", chosen))
+        .map((line) => line.trim())
+        .join(" "),
+    ).toMatch(
       new RegExp(
         `^${names[0]} is chosen: by its estimate it is [\\d.]+ times as fast as ${names[1]}, and saves most .+, [\\d.]+ ms against [\\d.]+\\.$`,
       ),
