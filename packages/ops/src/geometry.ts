@@ -50,7 +50,7 @@ export function mustBePrecision(op: string, precision: string): void {
 }
 
 /** What a geometry holds of the option. */
-export function precisionOf(op: string, precision: Precision | undefined): { readonly precision?: Precision } {
+export function precisionOf(op: string, precision: Precision | undefined): { readonly precision?: Precision | undefined } {
   if (precision) mustBePrecision(op, precision);
   return precision ? { precision } : {};
 }
