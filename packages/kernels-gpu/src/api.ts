@@ -1,5 +1,6 @@
 // What users see. Nothing here names a type of WebGPU's, so that projects without those types compile.
 
+import type { Precision } from "@conv/ops";
 import type { Backend, Buffer, Graph, Program } from "@conv/tensor";
 import type { Caps, Storage } from "./caps.ts";
 
@@ -17,13 +18,7 @@ export interface WebGpuDevice {
   createCommandEncoder(): object;
 }
 
-/**
- * Which algorithms may run, by how they round:
- * - `exact`: plain sums in blocks, in float32;
- * - `balanced`: also those whose bound is relative to the largest value of a plane (Winograd's short convolutions);
- * - `fast`: also products in float16, by matrices of subgroups too, where the adapter offers them.
- */
-export type Precision = "exact" | "balanced" | "fast";
+export type { Precision };
 
 export interface GpuOptions {
   /** The WebGPU to use: `navigator.gpu` unless given, or in Node that of the package `webgpu`. */
@@ -32,7 +27,12 @@ export interface GpuOptions {
   readonly device?: WebGpuDevice | undefined;
   /** Called whenever a pipeline is compiled, with how many are, of those asked for so far. */
   readonly onProgress?: ((ready: number, total: number) => void) | undefined;
-  /** `balanced` by default. */
+  /**
+   * Which algorithms may run, by how they round; `balanced` by default:
+   * - `exact`: plain sums in blocks, in float32;
+   * - `balanced`: also those whose bound is relative to the largest value of a plane (Winograd's short convolutions);
+   * - `fast`: also products in float16, by matrices of subgroups too, where the adapter offers them.
+   */
   readonly precision?: Precision | undefined;
   /**
    * How programs keep what lies between their steps. `float16` takes half the memory and bandwidth, and rounds each of these values to 11
