@@ -1,7 +1,7 @@
 // Layers without geometry: linear, flatten, dropout, and the two ways to put layers together.
 
 import * as ops from "@conv/ops";
-import { shapeError } from "@conv/tensor";
+import { mustCount, shapeError } from "@conv/tensor";
 import { fanOf } from "./init.ts";
 import type { Layer } from "./layer.ts";
 import { biasOf, configured, WEIGHT, weightOf, type LayerOptions, type WeightOptions } from "./options.ts";
@@ -14,6 +14,7 @@ export interface LinearOptions extends LayerOptions, WeightOptions {
 /** y = x·wᵀ + b over the last axis: x (n, in) → (n, outFeatures). Parameters weight (outFeatures, in), bias (outFeatures). */
 export function linear(outFeatures: number, options: LinearOptions = {}): Layer {
   const { inFeatures } = options;
+  mustCount("linear", "outFeatures", outFeatures);
   const layer: Layer = {
     type: "linear",
     forward(x, ctx) {
@@ -32,7 +33,7 @@ export const flatten = (startAxis = 1): Layer => ({ type: "flatten", forward: (x
 
 /** While training, zeroes with probability p and multiplies the rest by 1/(1 − p); one draw for each element of `drawn(x.shape)`. */
 function dropping(type: string, p: number, drawn: (shape: readonly number[]) => readonly number[]): Layer {
-  if (!(p >= 0 && p < 1)) throw shapeError(type, `probability ${p} is not in [0, 1)`);
+  if (!(Number.isFinite(p) && p >= 0 && p < 1)) throw shapeError(type, `probability ${p} is not in [0, 1)`);
   return {
     type,
     forward(x, ctx) {

@@ -17,7 +17,7 @@ import {
   type PerAxis,
   type Precision,
 } from "@conv/ops";
-import { shapeError, type Value } from "@conv/tensor";
+import { mustCount, shapeError, type Value } from "@conv/tensor";
 import { fanOf } from "./init.ts";
 import type { Layer } from "./layer.ts";
 import { biasOf, configured, WEIGHT, weightOf, type SpatialOptions, type WeightOptions } from "./options.ts";
@@ -127,6 +127,7 @@ const transposed: Kind<ConvTransposeLayerOptions> = {
 function layer<O extends SharedOptions>(kind: Kind<O>, rank: number, outChannels: number, kernel: PerAxis, options: O): Layer {
   const type = `${kind.type}${rank}d`;
   const { groups = 1 } = options;
+  mustCount(type, "outChannels", outChannels);
   const layer: Layer = {
     type,
     forward(x, ctx) {

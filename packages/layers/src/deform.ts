@@ -2,6 +2,7 @@
 // Dai et al., "Deformable Convolutional Networks", ICCV 2017; Zhu, Hu, Lin and Dai, "Deformable ConvNets v2", CVPR 2019.
 
 import { affine, deformConv2d as deform, perAxis, sigmoid, type PerAxis } from "@conv/ops";
+import { mustCount } from "@conv/tensor";
 import { addBias, checkChannels, checkRank, CONV, conv2d, geometryOf, type ConvLayerOptions } from "./conv.ts";
 import { fanOf, zeros } from "./init.ts";
 import type { Layer } from "./layer.ts";
@@ -21,6 +22,7 @@ export interface DeformConvOptions extends Omit<ConvLayerOptions, "paddingMode" 
  */
 export function deformConv2d(outChannels: number, kernel: PerAxis, options: DeformConvOptions = {}): Layer {
   const type = "deformConv2d";
+  mustCount(type, "outChannels", outChannels);
   const { stride, padding, dilation, groups = 1, offsetGroups = 1, modulated = true } = options;
   const size = perAxis(type, "kernel", kernel, 2, 1);
   const taps = offsetGroups * size[0] * size[1];

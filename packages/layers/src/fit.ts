@@ -1,7 +1,7 @@
 // The loop of a training: epochs, the steps of each, validation and reports. A step is enqueued before the result of the one before is
 // read, so the device need not wait for the host.
 
-import { rangeError, checkOptions, shapeError } from "@conv/tensor";
+import { checkOptions, mustCount, rangeError, shapeError } from "@conv/tensor";
 import type { Position } from "./checkpoint.ts";
 import type { Dataset } from "./data.ts";
 import type { Device, StepPass } from "./device.ts";
@@ -199,13 +199,8 @@ const spoilt = (at: { epoch: number; step: number }, sample: number, { layer, va
 function checkFit(options: FitOptions): void {
   checkOptions("fit", options, "epochs validation signal patience onStep resume");
   const { epochs, patience } = options;
-  if (epochs !== Infinity) mustCount("epochs", epochs);
-  if (patience !== undefined) mustCount("patience", patience);
-}
-
-/** Throws RangeError for what is no whole number ≥ 1. */
-export function mustCount(what: string, value: number): void {
-  if (!Number.isSafeInteger(value) || value < 1) throw rangeError("train", `${what} ${value} is not a whole number ≥ 1`);
+  if (epochs !== Infinity) mustCount("train", "epochs", epochs);
+  if (patience !== undefined) mustCount("train", "patience", patience);
 }
 
 /** Null for an error that the signal caused; any other is thrown on. */

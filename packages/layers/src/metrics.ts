@@ -1,6 +1,6 @@
 // How good answers are, besides the loss: functions of outputs and labels on the host.
 
-import { rangeError, shapeError } from "@conv/tensor";
+import { mustCount, shapeError } from "@conv/tensor";
 import type { Batch } from "./data.ts";
 
 /** The mean over a batch: outputs of `count` samples one after the other, and their labels. */
@@ -15,7 +15,7 @@ export interface Metric {
  * than all but no answer. Labels out of range are left out.
  */
 export function topK(k: number): Metric {
-  if (!Number.isSafeInteger(k) || k < 1) throw rangeError("topK", `k ${k} is not a whole number ≥ 1`);
+  mustCount("topK", "k", k);
   const weight: Metric["weight"] = (output, labels, count) =>
     Int32Array.from(labels, (label) => Number(label >= 0 && label < output.length / count)).reduce((a, b) => a + b, 0);
   const share = (output: Float32Array, labels: Batch["y"], count: number) => {

@@ -36,16 +36,16 @@ export interface Optimizer {
 
 function rate(op: string, lr: LearningRate): (step: number) => number {
   const at = (step: number) => {
-    const value = typeof lr === "number" ? lr : lr(step);
+    const value = typeof lr === "function" ? lr(step) : lr;
     mustBeAtLeast0(op, "learning rate", value);
     return value;
   };
-  if (typeof lr === "number") at(0);
+  if (typeof lr !== "function") at(0);
   return at;
 }
 
 function mustBeFraction(op: string, what: string, value: number): void {
-  if (!(value >= 0 && value < 1)) throw shapeError(op, `${what} ${value} is not in [0, 1)`);
+  if (!(Number.isFinite(value) && value >= 0 && value < 1)) throw shapeError(op, `${what} ${value} is not in [0, 1)`);
 }
 
 function mustBeAtLeast0(op: string, what: string, value: number): void {

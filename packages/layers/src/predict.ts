@@ -1,6 +1,6 @@
 // The predictor: a model with its weights on a device, for any number of samples.
 
-import { checkOptions, dispose, formatShape, rangeError, shapeError, type Backend } from "@conv/tensor";
+import { checkOptions, dispose, formatShape, kindOf, mustCount, shapeError, type Backend } from "@conv/tensor";
 import { breather } from "./events.ts";
 import { createForward, sampleSize, upload } from "./forward.ts";
 import { describeModel, type Model } from "./layer.ts";
@@ -29,7 +29,7 @@ export interface PredictorOptions {
 export function createPredictor(backend: Backend, model: Model, state: State, options: PredictorOptions = {}): Predictor {
   checkOptions("predict", options, "batch");
   const { batch = 64 } = options;
-  if (!Number.isSafeInteger(batch) || batch < 1) throw rangeError("predict", `batch ${batch} is not a whole number ≥ 1`);
+  mustCount("predict", "batch", batch);
   const { entries, output } = describeModel(model);
   const parameters = upload(backend, matchState(model.name, entries, state));
   const forward = createForward(backend, model, parameters);
@@ -43,6 +43,7 @@ export function createPredictor(backend: Backend, model: Model, state: State, op
   return {
     output: shape,
     async predict(x) {
+      if (kindOf(x) !== "Float32Array") throw shapeError(model.name, `samples are ${kindOf(x)}, must be Float32Array: Float32Array.from(…)`);
       if (x.length % inSize)
         throw shapeError(model.name, `${x.length} values are no whole number of samples of shape ${formatShape(model.input)}, which hold ${inSize}`);
       const count = x.length / inSize;

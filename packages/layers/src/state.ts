@@ -1,6 +1,6 @@
 // The values of a model's parameters, apart from any device: first values by seed, and the check that a state fits a model.
 
-import { formatShape, printable, sameShape, shapeError, sizeOf } from "@conv/tensor";
+import { formatShape, kindOf, printable, sameShape, shapeError, sizeOf } from "@conv/tensor";
 import { describeModel, type Entry, type Model } from "./layer.ts";
 import { createRandom } from "./random.ts";
 
@@ -49,6 +49,7 @@ export function matchState(
   state: State,
   refuse?: (tensor: string, value: number) => void,
 ): Float32Array[] {
+  if (typeof state?.has !== "function") throw shapeError(name, `the state is ${kindOf(state)}, must be a Map of names to { shape, data }`);
   const wanted = new Set(entries.map((e) => e.name));
   const missing = entries.filter((e) => !state.has(e.name)).map((e) => e.name);
   const unexpected = [...state.keys()].filter((k) => !wanted.has(k) && !k.startsWith(optimizerPrefix));
@@ -60,6 +61,7 @@ export function matchState(
   const matched = new Map(entries.map((e) => [e.name, state.get(e.name)!]));
   for (const e of entries) {
     const { shape, data } = matched.get(e.name)!;
+    if (kindOf(data) !== "Float32Array") throw shapeError(name, `${e.name} has data of kind ${kindOf(data)} in the state, must be Float32Array`);
     if (!sameShape(shape, e.spec.shape))
       throw shapeError(name, `${e.name} has shape ${formatShape(shape)} in the state, ${formatShape(e.spec.shape)} in the model`);
     if (data.length !== sizeOf(shape)) throw shapeError(name, `${e.name} of shape ${formatShape(shape)} has ${data.length} values`);

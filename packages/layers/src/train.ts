@@ -1,12 +1,12 @@
 // The trainer: a model, its optimizer and their tensors, which stay on the device and are updated in place.
 
-import { checkOptions, dispose, rangeError, shapeError, type Backend, type Buffer } from "@conv/tensor";
+import { checkOptions, dispose, kindOf, mustCount, rangeError, shapeError, type Backend, type Buffer } from "@conv/tensor";
 import { decodeCheckpoint, encodeCheckpoint } from "./checkpoint.ts";
 import type { Batch, Dataset, Target } from "./data.ts";
 import { createDevice } from "./device.ts";
 import { createEvaluator } from "./evaluate.ts";
 import { createExchange, stateOf, type Gradients } from "./exchange.ts";
-import { fit, mustCount, startOf, type FitOptions, type Parts } from "./fit.ts";
+import { fit, startOf, type FitOptions, type Parts } from "./fit.ts";
 import { readFloats } from "./forward.ts";
 import { describeModel, type Entry, type Model } from "./layer.ts";
 import { createLoader } from "./load.ts";
@@ -185,12 +185,14 @@ function trainingOf(reports: AsyncGenerator<EpochReport, void>): Training {
 function checkTrainer(options: TrainerOptions): void {
   const { seed = 0, batch = 64, accumulate = 1, average, clip = {}, rules = [] } = options;
   checkOptions("train", options, "backend model optimizer loss state seed batch rules clip accumulate average metrics");
+  for (const [what, value] of Object.entries({ backend: options.backend, model: options.model, optimizer: options.optimizer }))
+    if (typeof value !== "object" || value === null) throw rangeError("train", `${what} is ${kindOf(value)}, must be an object`);
   checkOptions("clip", clip, "value norm");
   for (const rule of rules) checkOptions("rules", rule, "match rate weightDecay frozen");
   if (!Number.isSafeInteger(seed)) throw rangeError("train", `seed ${seed} is not a whole number`);
-  mustCount("batch", batch);
-  mustCount("accumulate", accumulate);
-  if (average !== undefined && !(average >= 0 && average < 1)) throw rangeError("train", `average ${average} is not in [0, 1)`);
+  mustCount("train", "batch", batch);
+  mustCount("train", "accumulate", accumulate);
+  if (average !== undefined && !(Number.isFinite(average) && average >= 0 && average < 1)) throw rangeError("train", `average ${average} is not in [0, 1)`);
   for (const [what, limit] of Object.entries(clip))
-    if (limit !== undefined && !(limit > 0 && limit < Infinity)) throw rangeError("train", `clip.${what} ${limit} is not a finite number > 0`);
+    if (limit !== undefined && !(Number.isFinite(limit) && limit > 0)) throw rangeError("train", `clip.${what} ${limit} is not a finite number > 0`);
 }

@@ -173,6 +173,15 @@ describe("options", () => {
       'predict: there is no option "batchSize"; there are batch',
     ],
     [() => make(untyped({ optimiser: 3 })), 'train: there is no option "optimiser"; did you mean optimizer?'],
+    [() => make({ optimizer: untyped(undefined) }), "train: optimizer is undefined, must be an object"],
+    [() => make({ model: untyped("lenet5") }), "train: model is string, must be an object"],
+    [() => make({ clip: { norm: untyped("1") } }), "train: clip.norm 1 is not a finite number > 0"],
+    [() => make({ average: untyped("0.5") }), "train: average 0.5 is not in [0, 1)"],
+    [() => layers.conv2d(-3, 3), "conv2d: outChannels -3 is not a whole number ≥ 1"],
+    [() => layers.convTranspose1d(1.5, 3), "convTranspose1d: outChannels 1.5 is not a whole number ≥ 1"],
+    [() => layers.deformConv2d(0, 3), "deformConv2d: outChannels 0 is not a whole number ≥ 1"],
+    [() => linear(NaN), "linear: outFeatures NaN is not a whole number ≥ 1"],
+    [() => linear(untyped("10")), "linear: outFeatures 10 is not a whole number ≥ 1"],
     [() => createTrainer(untyped({ accumulates: 3 })), 'train: there is no option "accumulates"; did you mean accumulate?'],
     [() => layers.conv2d(4, 3, untyped(2)), "conv2d: options are 2, must be an object: { stride: … }"],
     [() => adam(untyped(0.01)), "adam: options are 0.01, must be an object: { lr: … }"],
@@ -186,6 +195,12 @@ describe("options", () => {
   ])("%#", (run, message) => {
     expect(run).toThrow(RangeError);
     expect(run).toThrow(message);
+  });
+
+  test("numbers that are text", () => {
+    expect(() => sgd({ lr: untyped("0.1") })).toThrow("sgd: learning rate 0.1 is not a finite number ≥ 0");
+    expect(() => sgd({ lr: 1, momentum: untyped("0.1") })).toThrow("sgd: momentum 0.1 is not in [0, 1)");
+    expect(() => layers.dropout(untyped("0.1"))).toThrow("dropout: probability 0.1 is not in [0, 1)");
   });
 
   const fits: [Partial<FitOptions>, string][] = [
@@ -216,6 +231,19 @@ describe("options", () => {
     expect(await t.fit(good, { epochs: 2, resume: await t.checkpoint() })).toBeUndefined();
     expect(await all(t.fit(good, { epochs: 3 }))).toHaveLength(1);
   });
+});
+
+test("states and samples of another kind", async () => {
+  const state = layers.initialise(model, 1);
+  const make = (given: unknown) => () => layers.createPredictor(createHost(), model, untyped(given));
+  expect(make(Object.fromEntries(state))).toThrow("only: the state is Object, must be a Map of names to { shape, data }");
+  expect(make(undefined)).toThrow("only: the state is undefined, must be a Map");
+  const doubles = new Map([...state].map(([name, { shape, data }]) => [name, { shape, data: Float64Array.from(data) }]));
+  expect(make(doubles)).toThrow("weight has data of kind Float64Array in the state, must be Float32Array");
+  expect(make(new Map([...state].map(([name, { data }]) => [name, data])))).toThrow("weight has data of kind undefined");
+  const predictor = make(state)();
+  for (const kind of [Float64Array, Uint8Array])
+    await expect(predictor.predict(untyped(new kind(2)))).rejects.toThrow(`only: samples are ${kind.name}, must be Float32Array`);
 });
 
 test("positions that cannot be are refused", async () => {

@@ -14,7 +14,8 @@ export class UnsupportedError extends Error {
 export const complaint = (op: string, rule: string, axis?: string | number): string => `${op}: ${rule}${axis === undefined ? "" : ` (axis ${axis})`}`;
 
 /** What kind of thing a value is, for messages: `Promise`, `Tensor`, `number`, `undefined`. */
-export const kindOf = (value: unknown): string => (value instanceof Object ? value.constructor.name : value === null ? "null" : typeof value);
+export const kindOf = (value: unknown): string =>
+  value === null ? "null" : ((Object(value) === value && (value as object).constructor?.name) || typeof value);
 
 /** A {@link ShapeError} with the message of {@link complaint}. */
 export const shapeError = (op: string, rule: string, axis?: string | number): ShapeError => new ShapeError(complaint(op, rule, axis));
@@ -24,6 +25,11 @@ export const unsupported = (op: string, rule: string): UnsupportedError => new U
 
 /** A RangeError with the message of {@link complaint}: an option, a count or a size that is out of range. */
 export const rangeError = (op: string, rule: string, axis?: string | number): RangeError => new RangeError(complaint(op, rule, axis));
+
+/** Throws RangeError for what is no whole number ≥ 1. */
+export function mustCount(op: string, what: string, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 1) throw rangeError(op, `${what} ${value} is not a whole number ≥ 1`);
+}
 
 /**
  * Throws RangeError unless options are an object with no names but these, separated by spaces: plain JavaScript is not checked for types.
