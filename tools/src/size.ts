@@ -7,14 +7,8 @@ import { build } from "vite";
 
 let entries = 0;
 
-/** Gzipped bytes of all that a bundle may load, and of what it loads at first: without what `import()` loads when it is called. */
-export interface BundledSizes {
-  readonly all: number;
-  readonly first: number;
-}
-
-/** Bundles a module in this project with all that it imports but the packages in `external` and Node's own. */
-export async function bundledSizes(source: string, folder: string, external: readonly string[] = []): Promise<BundledSizes> {
+/** Gzipped bytes of a module in this project, bundled with all that it imports but the packages in `external` and Node's own. */
+export async function bundledSize(source: string, folder: string, external: readonly string[] = []): Promise<number> {
   const input = join(folder, `entry${entries++}.js`);
   await writeFile(input, source);
   const isExternal = (id: string) => id.startsWith("node:") || external.some((name) => id === name || id.startsWith(`${name}/`));
@@ -25,10 +19,5 @@ export async function bundledSizes(source: string, folder: string, external: rea
     build: { write: false, modulePreload: false, rolldownOptions: { input, external: isExternal, preserveEntrySignatures: "strict" } },
   });
   const files = [result].flat().flatMap((bundle) => ("output" in bundle ? bundle.output : []));
-  const bytes = (of: typeof files) =>
-    of.reduce((sum, file) => sum + gzipSync(file.type === "chunk" ? file.code : file.source, { level: 9 }).length, 0);
-  return { all: bytes(files), first: bytes(files.filter((file) => !(file.type === "chunk" && file.isDynamicEntry))) };
+  return files.reduce((sum, file) => sum + gzipSync(file.type === "chunk" ? file.code : file.source, { level: 9 }).length, 0);
 }
-
-/** Gzipped bytes of all that {@link bundledSizes} bundles. */
-export const bundledSize = async (...args: Parameters<typeof bundledSizes>): Promise<number> => (await bundledSizes(...args)).all;

@@ -32,11 +32,6 @@ export interface CpuOptions {
   readonly simd256?: boolean | undefined;
   /** How convolutions may be computed: "exact", "balanced" (the default) or "fast", which is the same here. The README has the bounds. */
   readonly precision?: Precision | undefined;
-  /**
-   * What programs are made of: `inference` leaves out what only training needs, so that bundlers leave it out too. All that there are
-   * unless given, which are loaded when they are needed.
-   */
-  readonly kernels?: readonly CpuKernel[] | undefined;
   /** Names of kernels that are taken wherever they can be, whatever they estimate: to measure one against another. */
   readonly prefer?: readonly string[] | undefined;
 }
@@ -54,14 +49,10 @@ export interface CpuBackend extends Backend {
 
 let warned = false;
 
-/**
- * Starts the CPU back end: WebAssembly SIMD on `threads` threads. Where memory cannot be shared (a page without cross-origin
- * isolation) it runs on one, and says so once on the console. Throws UnsupportedError where WebAssembly or SIMD is missing or may not be
- * compiled, and where `offThread` cannot have a worker.
- */
-export async function createCpu(options: CpuOptions = {}): Promise<CpuBackend> {
-  checkOptions("cpu", options, "threads offThread worker simd256 precision kernels prefer");
-  const { threads = availableThreads(), offThread = false, worker, simd256 = false, precision = "balanced", kernels, prefer = [] } = options;
+/** Starts the back end with the kernels of a list. */
+export async function createCpuWith(kernels: readonly CpuKernel[], options: CpuOptions = {}): Promise<CpuBackend> {
+  checkOptions("cpu", options, "threads offThread worker simd256 precision prefer");
+  const { threads = availableThreads(), offThread = false, worker, simd256 = false, precision = "balanced", prefer = [] } = options;
   if (!Number.isInteger(threads) || threads < 1) throw rangeError("cpu", `threads ${threads} is not a whole number ≥ 1`);
   mustBePrecision("cpu", precision);
   const reason = await unsupportedReason();
@@ -69,7 +60,6 @@ export async function createCpu(options: CpuOptions = {}): Promise<CpuBackend> {
   const most = Math.max(8, 2 * availableThreads());
   if (threads > most) console.warn(`@conv/kernels-cpu: ${threads} threads are more than ${availableThreads()} cores can use: running on ${most}`);
 
-  const list = kernels ?? (await import("./kernels/index.ts")).kernels;
   let lose: ((error: Error) => void) | null = null;
   const start = (count: number) => createEngine({ threads: count, offThread, worker, probe: probe(), fail: (error) => lose?.(error) });
   let singleThreadReason: string | null = null;
@@ -95,7 +85,7 @@ export async function createCpu(options: CpuOptions = {}): Promise<CpuBackend> {
     const narrow = { ...caps, simd256: false };
     const heap = createHeap(engine.maximum, engine.grow);
     let last = 0;
-    const made = (c: Caps) => backendOf(heap, engine, c, list, () => ++last);
+    const made = (c: Caps) => backendOf(heap, engine, c, kernels, () => ++last);
     const simd256Reason = simd256 ? await tryPairs(made(caps).backend, made(narrow).backend) : null;
     const used = simd256Reason ? narrow : caps;
     const { backend, fail } = made(used);

@@ -5,7 +5,7 @@ import { mostRoundoff } from "@conv/ops/plan";
 import { bytesOf, optimise, type Graph, type Node } from "@conv/tensor";
 import type { CpuBackend } from "./backend.ts";
 import type { Caps } from "./caps.ts";
-import type { CpuKernel, Work } from "./code.ts";
+import type { Work } from "./code.ts";
 import { kinds, priced } from "./kernels/fitted.ts";
 import { kernels } from "./kernels/index.ts";
 import { layOut, type ProgramLayout } from "./layout.ts";
@@ -49,14 +49,14 @@ export interface Explanation {
  * What a program of the graph would hold with these capabilities, to the byte, without compiling it. Throws UnsupportedError where no
  * kernel can do a step.
  */
-export const layoutOf = (graph: Graph, caps: Caps, list: readonly CpuKernel[] = kernels): ProgramLayout => layOut(graph, caps, list).layout;
+export const layoutOf = (graph: Graph, caps: Caps): ProgramLayout => layOut(graph, caps, kernels).layout;
 
 /** One explanation for each step that `caps` would make of a graph. Throws UnsupportedError where no kernel can do a step. */
-export function explain(graph: Graph, caps: Caps, list: readonly CpuKernel[] = kernels): Explanation[] {
-  return plan(optimise(graph), caps, list).map(({ nodes, task, kernel }) => ({
+export function explain(graph: Graph, caps: Caps): Explanation[] {
+  return plan(optimise(graph), caps, kernels).map(({ nodes, task, kernel }) => ({
     nodes,
     chosen: kernel.name,
-    candidates: choose(task, caps, list).map(({ kernel: { name, roundoff, work }, estimate }) => {
+    candidates: choose(task, caps, kernels).map(({ kernel: { name, roundoff, work }, estimate }) => {
       const amounts = work?.(task, caps);
       const parts = amounts ? priced(name, amounts, caps) : [];
       return {
@@ -66,7 +66,7 @@ export function explain(graph: Graph, caps: Caps, list: readonly CpuKernel[] = k
         roundoff,
       };
     }),
-    declined: list.flatMap((k) => {
+    declined: kernels.flatMap((k) => {
       const factor = k.roundoff ?? 0;
       const reason =
         k.declines(task, caps) ??
