@@ -8,8 +8,8 @@ import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { eachTap } from "./igemm.ts";
 import { copyInside, fillRange, loadStepped, padBytes } from "./pad.ts";
 import { scaledSum } from "./reduce.ts";
-import { counted, eachCell, locate, storeLanes, streamTime } from "./walk.ts";
-import { eachVector, emitArgMax, emitMax, LEAST, outputAxes, paddedSource, PADDING, tapsOf, volume, windowsOf, type Windows } from "./window.ts";
+import { counted, locate, storeLanes, streamTime } from "./walk.ts";
+import { eachOutput, emitArgMax, emitMax, LEAST, outputAxes, paddedSource, PADDING, tapsOf, volume, windowsOf, type Windows } from "./window.ts";
 
 export const pool: CpuKernel = {
   name: "pool",
@@ -26,7 +26,7 @@ function maximum(g: PoolGeometry): CpuCode {
   const scratch: Scratch[] = [];
   const stages: Stage[] = [];
   const x = isNear(w) ? inputAt(0) : paddedSource(w, inputAt(0), scratch, stages);
-  stages.push(rows("maxPool", g, w, [x], [], (f, [p], _, lanes) => emitMax(f, w, p, lanes), isNear(w)));
+  stages.push(rows("maxPool", g, w, [x], [], (f, [p], lanes) => emitMax(f, w, p, lanes), isNear(w)));
   return { scratch, stages };
 }
 
@@ -38,7 +38,7 @@ function pick(g: PoolGeometry): CpuCode {
   const x = paddedSource(w, inputAt(0), scratch, stages);
   const v = paddedSource(w, inputAt(1), scratch, stages);
   stages.push(
-    rows("maxPoolPick", g, w, [x, v], [], (f, [p, q], _, lanes) => {
+    rows("maxPoolPick", g, w, [x, v], [], (f, [p, q], lanes) => {
       const picked = f.local("v128", "picked");
       // v lies as far from x along all of the plane.
       const apart = f.let("i32", "apart", i32.sub(q, p));
@@ -63,7 +63,7 @@ export function average(g: AvgPoolGeometry): CpuCode {
   const x = isNear(w) ? inputAt(0) : paddedSource(w, inputAt(0), scratch, stages);
   const shares = sharesOf(g);
   const tables: Place[] = typeof shares === "number" ? [] : [scratchAt(scratch.push({ bytes: shares.byteLength, data: shares }) - 1)];
-  const mean = (f: Func, [p]: readonly Local[], [table]: readonly Local[], lanes: number) => {
+  const mean = (f: Func, [p, table]: readonly Local[], lanes: number) => {
     const sum = f.let("v128", "sum", 0);
     const totals = w.unrolled ? null : counted(f, [sum]);
     eachTap(f, w.taps, w.strides, [p], (offsets) => {
@@ -104,7 +104,7 @@ const NEAR = 256 * 1024;
 const isNear = (w: Windows): boolean => w.padded && padBytes({ ...w.box, planes: 1 }) <= NEAR;
 
 /**
- * A stage over rows of outputs: `body` returns the value of four neighbouring ones. `tables` hold a value for each output of a plane.
+ * A stage over rows of outputs: `body` gets pointers to the sources and the tables, and returns the value of four neighbouring ones. `tables` hold a value for each output of a plane.
  * If `near`, the one source is not yet padded.
  */
 function rows(
@@ -113,7 +113,7 @@ function rows(
   w: Windows,
   sources: readonly Place[],
   tables: readonly Place[],
-  body: (f: Func, sources: readonly Local[], tables: readonly Local[], lanes: number) => Local,
+  body: (f: Func, along: readonly Local[], lanes: number) => Local,
   near = false,
 ): Stage {
   const planes = { size: w.planes, strides: [near ? 0 : w.plane, volume(g.output), 0] };
@@ -128,23 +128,17 @@ function rows(
     writes: [outputAt(0)],
     perThread: near ? Math.ceil(bytes / 64) * 64 : undefined,
     emit(_, f, at, { lo, hi, own }) {
-      const walkers = at.map((base, i) => ({
+      const followers = at.map((base, i) => ({
         at: f.local("i32", `at_${base.name}`),
         base: near && !i ? own : base,
-        stride: i < sources.length ? 0 : i < at.length - 1 ? 2 : 1,
+        ...(i < sources.length ? { stride: 0, by: w.step } : { stride: i < at.length - 1 ? 2 : 1, by: 1 }),
       }));
-      const along = at.map((base) => f.local("i32", `along_${base.name}`));
-      const source = along.slice(0, sources.length);
-      const target = along.slice(sources.length);
       const item = f.local("i32", "item");
       if (near) fillRange(f, own, bytes, w.box.fill ?? 0);
       f.for(item, lo, hi, 1, () => {
         if (near) copyInside(f, w.box, f.let("i32", "plane", i32.add(at[0], i32.mul(item, volume(g.input) * 4))), own);
-        locate(f, item, pieces, walkers);
-        eachCell(f, inner, walkers, () => {
-          walkers.forEach((walker, i) => f.set(along[i], walker.at));
-          eachVector(f, w, { source, target }, true, (lanes) => storeLanes(f, target.at(-1)!, body(f, source, target.slice(0, -1), lanes), lanes));
-        });
+        locate(f, item, pieces, followers);
+        eachOutput(f, w.width, inner, followers, true, (along, lanes) => storeLanes(f, along.at(-1)!, body(f, along, lanes), lanes));
       });
     },
   };

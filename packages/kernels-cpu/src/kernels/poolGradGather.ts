@@ -1,4 +1,4 @@
-// Gradients of pools whose windows overlap (AlexNet's, ResNet's, GoogLeNet's 3×3 at stride 2), as seen from the inputs: which tap wins
+// Gradients of pools of small windows (AlexNet's, ResNet's, GoogLeNet's 3×3 at stride 2), as seen from the inputs: which tap wins
 // each window is written down first; then each input adds what the few windows around it give. One piece of work is a plane.
 //   dx[i] = Σ over taps of (won[o] = tap) · dy[o] where o·stride + tap = i
 // Inputs with equal remainders of the stride see the same taps: four of each are summed at once, and interleaved when they are stored.
@@ -8,14 +8,13 @@ import { gatherGradInput, type Phase } from "@conv/ops/plan";
 import { exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
-import { f32x4, i32, i32x4, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
-import { emitExpr } from "../wasm/math.ts";
+import { f32x4, i32, i32x4, v128, type Func, type Local } from "../wasm/asm.ts";
 import { epilogueName } from "../wasm/tile.ts";
 import { copyInside, fillRange, padBytes } from "./pad.ts";
 import { sharesOf } from "./pool.ts";
-import { sideBySide } from "./poolGrad.ts";
+import { storeNeighbours } from "./store.ts";
 import { eachCell, storeLanes, streamTime } from "./walk.ts";
-import { eachVector, emitArgMax, outputAxes, PADDING, volume, windowsOf, type Windows } from "./window.ts";
+import { eachOutput, emitArgMax, outputAxes, PADDING, volume, windowsOf, type Windows } from "./window.ts";
 
 export const poolGradGather: CpuKernel = {
   name: "poolGradGather",
@@ -23,9 +22,7 @@ export const poolGradGather: CpuKernel = {
   declines({ op, params }: Task) {
     if (op !== maxPoolGradOp && op !== avgPoolGradOp) return "does the gradient of pooling";
     const g = params as PoolGeometry;
-    const w = windowsOf(g);
-    if (!w.unrolled) return `unrolls at most 32 taps, not ${volume(g.kernel)}`;
-    return sideBySide(g, w) ? "wants windows that overlap, or leave the input" : null;
+    return windowsOf(g).unrolled ? null : `unrolls at most 32 taps, not ${volume(g.kernel)}`;
   },
   // Half the traffic of a pass: what it writes is seldom in the way of what it reads.
   estimate: (task, caps) => streamTime(task, caps) / 2,
@@ -79,27 +76,25 @@ function planes(g: PoolGeometry, w: Windows, task: Task, caps: Caps, mean: { sha
         f.set(x, boxBytes ? own : plane);
         f.set(dy, i32.add(at[first - 1], i32.mul(item, outPlane * 4)));
         f.set(given, i32.add(grid, inside));
-        const table = tabled.length ? [{ at: f.let("i32", "table", at[first + operands.length]), stride: 1 }] : [];
-        const walkers = [{ at: dy, stride: 1 }, { at: given, stride: 2 }, ...(mean ? table : [{ at: x, stride: 0 }])];
-        const [dyAt, givenAt, otherAt] = walkers.map((_, i) => f.local("i32", `along${i}`));
-        const along = [dyAt, givenAt, otherAt].slice(0, walkers.length);
-        eachCell(f, dyAxes, walkers, () => {
-          along.forEach((p, i) => f.set(p, walkers[i].at));
-          eachVector(f, w, { source: mean ? [] : [otherAt], target: mean ? along : [dyAt, givenAt] }, true, (lanes) => {
-            const value = f.let("v128", "dy_", v128.load(dyAt));
-            if (mean) f.set(value, f32x4.mul(value, typeof mean.share === "number" ? mean.share : v128.load(otherAt)));
-            else storeLanes(f, givenAt, winner(f, w, otherAt, lanes), lanes, gridBytes);
-            storeLanes(f, givenAt, value, lanes);
-          });
+        const table = tabled.length ? [{ at: f.let("i32", "table", at[first + operands.length]), stride: 1, by: 1 }] : [];
+        const followers = [{ at: dy, stride: 1, by: 1 }, { at: given, stride: 2, by: 1 }, ...(mean ? table : [{ at: x, stride: 0, by: w.step }])];
+        eachOutput(f, w.width, dyAxes, followers, true, ([dyAt, givenAt, otherAt], lanes) => {
+          const value = f.let("v128", "dy_", v128.load(dyAt));
+          if (mean) f.set(value, f32x4.mul(value, typeof mean.share === "number" ? mean.share : v128.load(otherAt)));
+          else storeLanes(f, givenAt, winner(f, w, otherAt, lanes), lanes, gridBytes);
+          storeLanes(f, givenAt, value, lanes);
         });
         f.set(d, i32.add(dx, i32.mul(item, inPlane * 4)));
         operands.forEach((_, i) => f.set(extra[i], i32.sub(at[first + i], dx)));
         const put = (to: Local, v: Local, lanes: number, offset: number) => {
-          if (lanes <= 0) return;
-          if (!task.epilogue) return storeLanes(f, to, v, lanes, offset);
-          const values: Record<string, Operand> = { r: v };
-          operands.forEach(({ name }, i) => (values[name] = f.let("v128", name, v128.load(i32.add(to, extra[i]), offset))));
-          storeLanes(f, to, f.let("v128", "value", emitExpr(f, caps, task.epilogue.f, values)), lanes, offset);
+          if (lanes > 0)
+            storeNeighbours(f, caps, task.epilogue, v, {
+              address: to,
+              offset,
+              lanes: Math.min(4, lanes),
+              step: 1,
+              beside: (i) => i32.add(to, extra[i]),
+            });
         };
         inputs(f, g, w, phases, { grid, won: mean ? null : gridBytes, strides, d, put });
       });

@@ -6,8 +6,8 @@ import type { Axis } from "@conv/ops/plan";
 import { exactly, stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage } from "../code.ts";
 import { i32, i32x4, v128 } from "../wasm/asm.ts";
-import { eachCell, locate, storeLanes, streamTime } from "./walk.ts";
-import { eachVector, emitArgMax, outputAxes, paddedSource, PADDING, volume, windowsOf, type Windows } from "./window.ts";
+import { locate, storeLanes, streamTime } from "./walk.ts";
+import { eachOutput, emitWinner, outputAxes, paddedSource, PADDING, volume, windowsOf, type Windows } from "./window.ts";
 
 export const poolIndices: CpuKernel = {
   name: "poolIndices",
@@ -30,26 +30,18 @@ export const poolIndices: CpuKernel = {
       reads: [x, table],
       writes: [outputAt(0)],
       emit(_, f, at, { lo, hi }) {
-        const walkers = at.map((base, stride) => ({ at: f.local("i32", `at_${base.name}`), base, stride }));
-        const [p, t, d] = at.map((base) => f.local("i32", `along_${base.name}`));
-        const [item, start] = f.ints("item", "start");
-        const [where, index] = [f.local("v128", "where"), f.local("v128", "index")];
+        const followers = at.map((base, stride) => ({ at: f.local("i32", `at_${base.name}`), base, stride, by: stride < 2 ? w.step : 1 }));
+        const item = f.local("i32", "item");
+        const index = f.local("v128", "index");
         f.for(item, lo, hi, 1, () => {
-          locate(f, item, [planes], walkers);
-          eachCell(f, axes, walkers, () => {
-            [p, t, d].forEach((pointer, i) => f.set(pointer, walkers[i].at));
-            eachVector(f, w, { source: [p, t], target: [d] }, true, (lanes) => {
-              f.set(start, p);
-              emitArgMax(f, w, p, lanes, (mask, offset) => {
-                const here = w.unrolled ? i32x4.const(offset) : i32x4.splat(i32.add(i32.sub(p, start), offset));
-                f.set(where, mask ? v128.bitselect(here, where, mask) : here);
-              });
-              for (let l = 0; l < lanes; l++) {
-                const address = i32.add(t, i32x4.lane(where, l));
-                f.set(index, l ? v128.loadLane(address, index, l, l * w.step * 4) : v128.loadZero32(address));
-              }
-              storeLanes(f, d, index, lanes);
-            });
+          locate(f, item, [planes], followers);
+          eachOutput(f, w.width, axes, followers, true, ([p, t, d], lanes) => {
+            const where = emitWinner(f, w, p, lanes);
+            for (let l = 0; l < lanes; l++) {
+              const address = i32.add(t, i32x4.lane(where, l));
+              f.set(index, l ? v128.loadLane(address, index, l, l * w.step * 4) : v128.loadZero32(address));
+            }
+            storeLanes(f, d, index, lanes);
           });
         });
       },

@@ -12,8 +12,8 @@ export interface Neighbours {
   /** How many, at most 4, and elements between them in y. */
   readonly lanes: number;
   readonly step: number;
-  /** Operands that are one value for the whole row. */
-  readonly perChannel: ReadonlyMap<string, Local>;
+  /** Operands that are one value for the whole row; none unless given. */
+  readonly perChannel?: ReadonlyMap<string, Local> | undefined;
   /** For an operand with a value for each element: what is to it as `address` is to y. */
   beside(operand: number): Operand;
 }
@@ -24,9 +24,10 @@ export function storeNeighbours(f: Func, caps: Caps, epilogue: Epilogue | null, 
   const at = (lane: number) => to.offset + lane * to.step * 4;
   const values: Record<string, Operand> = { r };
   epilogue?.operands.forEach(({ name }, i) => {
-    const e = to.perChannel.get(name) ?? f.let("v128", name, (whole ? v128.load : v128.loadZero32)(to.beside(i), to.offset));
+    const known = to.perChannel?.get(name);
+    const e = known ?? f.let("v128", name, (whole ? v128.load : v128.loadZero32)(to.beside(i), to.offset));
     values[name] = e;
-    if (!whole && !to.perChannel.has(name)) for (let lane = 1; lane < to.lanes; lane++) f.set(e, v128.loadLane(to.beside(i), e, lane, at(lane)));
+    if (!whole && !known) for (let lane = 1; lane < to.lanes; lane++) f.set(e, v128.loadLane(to.beside(i), e, lane, at(lane)));
   });
   const value = epilogue ? emitExpr(f, caps, epilogue.f, values) : r;
   if (whole) f.store(to.address, value, to.offset);

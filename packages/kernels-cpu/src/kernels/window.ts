@@ -4,9 +4,10 @@ import type { PoolGeometry } from "@conv/ops";
 import { needsPadding, readings, readLayout, type Axis, type AxisTaps } from "@conv/ops/plan";
 import { stridesOf } from "@conv/tensor";
 import { scratchAt, type Place, type Scratch, type Stage } from "../code.ts";
-import { f32x4, i32x4, v128, type Func, type Local } from "../wasm/asm.ts";
+import { f32x4, i32, i32x4, v128, type Func, type Local } from "../wasm/asm.ts";
 import { eachTap } from "./igemm.ts";
 import { loadStepped, padBytes, padStage, type PadBox } from "./pad.ts";
+import { eachCell, type Walker } from "./walk.ts";
 
 export const volume = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1);
 
@@ -57,30 +58,37 @@ export function outputAxes(g: PoolGeometry, w: Windows): Axis[] {
   return g.output.slice(0, -1).map((size, a) => ({ size, strides: [g.stride[a] * w.strides[a], y[a], y[a]] }));
 }
 
+/** A pointer that follows the outputs: it moves by `by` elements from one output of a row to the next. */
+export interface Follower extends Walker {
+  readonly by: number;
+}
+
 /**
- * Goes along a row of outputs, four at a time: `source` pointers move by `step` elements an output, `target` pointers by one. The last
- * vector overlaps the one before if `again` allows outputs to be made twice, else it has fewer lanes. The pointers end anywhere.
+ * Loops over every cell of the axes, and in each along a row of outputs, four at a time, with a pointer for each follower. The last
+ * vector overlaps the one before if `again` allows outputs to be made twice, else it has fewer lanes.
  */
-export function eachVector(
+export function eachOutput(
   f: Func,
-  w: Pick<Windows, "width" | "step">,
-  pointers: { source: readonly Local[]; target: readonly Local[] },
+  width: number,
+  axes: readonly Axis[],
+  followers: readonly Omit<Follower, "base">[],
   again: boolean,
-  body: (lanes: number) => void,
+  body: (along: readonly Local[], lanes: number) => void,
 ): void {
-  const move = (outputs: number) => {
-    for (const p of pointers.source) f.bump(p, outputs * w.step * 4);
-    for (const p of pointers.target) f.bump(p, outputs * 4);
-  };
-  f.repeat(w.width >> 2, "vectors", () => {
-    body(4);
-    move(4);
+  const along = followers.map(({ at }) => f.local("i32", at.name.replace("at_", "along_")));
+  const move = (outputs: number) => along.forEach((p, i) => f.bump(p, outputs * followers[i].by * 4));
+  eachCell(f, axes, followers, () => {
+    along.forEach((p, i) => f.set(p, followers[i].at));
+    f.repeat(width >> 2, "vectors", () => {
+      body(along, 4);
+      move(4);
+    });
+    const tail = width % 4;
+    if (!tail) return;
+    if (!again || width < 4) return body(along, tail);
+    move(tail - 4);
+    body(along, 4);
   });
-  const tail = w.width % 4;
-  if (!tail) return;
-  if (!again || w.width < 4) return body(tail);
-  move(tail - 4);
-  body(4);
 }
 
 /** The bits of −Infinity, the padding of a maximum where only its value counts. */
@@ -143,6 +151,17 @@ export function emitArgMax(f: Func, w: Windows, p: Local, lanes: number, won: (m
     if (w.padded && sure > 0) f.if(v128.anyTrue(nothing()), go(sure), go(0));
     else go(0)();
   });
+}
+
+/** The winner of each of four windows from p on (see {@link emitArgMax}): its offset from p. */
+export function emitWinner(f: Func, w: Windows, p: Local, lanes: number): Local {
+  const where = f.local("v128", "where");
+  const start = w.unrolled ? null : f.let("i32", "start", p);
+  emitArgMax(f, w, p, lanes, (mask, offset) => {
+    const here = start ? i32x4.splat(i32.add(i32.sub(p, start), offset)) : i32x4.const(offset);
+    f.set(where, mask ? v128.bitselect(here, where, mask) : here);
+  });
+  return where;
 }
 
 interface Loaded {

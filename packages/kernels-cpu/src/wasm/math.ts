@@ -1,7 +1,7 @@
 // The elementwise algebra as WebAssembly, four lanes at a time. exp, log and tanh are the polynomials of Cephes
 // (S. Moshier, netlib.org/cephes, single precision), within 2 units in the last place on the whole range.
 
-import { type Expr } from "@conv/ops";
+import type { Expr, Fn } from "@conv/ops";
 import { exactly } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { f32x4, i32x4, v128, vec, type Code, type Func, type Local, type Operand } from "./asm.ts";
@@ -98,11 +98,29 @@ function tanh(f: Func, caps: Caps, a: Operand): Local {
  * The larger or smaller of x and a number, NaN where x is: max(−0, 0) alone comes out otherwise, as −0. Depthwise convolution with relu6
  * ran twice as fast so.
  */
-function limited(fn: "max" | "min", a: Operand, b: Operand): Code | null {
-  const [x, limit] = typeof b === "number" ? [a, b] : [b, a];
-  if (typeof limit !== "number" || Number.isNaN(limit)) return null;
-  return fn === "max" ? f32x4.pmax(x, limit) : f32x4.pmin(x, limit);
-}
+const limited =
+  (fn: "max" | "min"): Emit =>
+  (_f, _caps, a, b) => {
+    const [x, limit] = typeof a === "number" ? [b, a] : [a, b];
+    return f32x4[typeof limit === "number" && !Number.isNaN(limit) ? (`p${fn}` as const) : fn](x, limit);
+  };
+
+type Emit = (f: Func, caps: Caps, a: Operand, b: Operand, c: Operand) => Code | Local;
+/** Functions of one instruction, which takes one or two operands. */
+type Simple = "add" | "sub" | "mul" | "div" | "neg" | "abs" | "sqrt" | "floor";
+
+/** All functions of more than one instruction. */
+const SPECIAL: Partial<Record<Fn, Emit>> = {
+  exp: (f, caps, a) => exp(f, caps, a),
+  expm1: (f, caps, a) => exp(f, caps, a, true),
+  log,
+  log1p,
+  tanh,
+  gt: (_f, _caps, a, b) => v128.and(f32x4.gt(a, b), 1),
+  select: (_f, _caps, a, b, c) => v128.bitselect(b, c, f32x4.ne(a, 0)),
+  max: limited("max"),
+  min: limited("min"),
+};
 
 /**
  * Emits an expression over vectors and returns where its value is. Equal parts are computed once within one `shared` map.
@@ -119,42 +137,8 @@ export function emitExpr(f: Func, caps: Caps, e: Expr, values: Readonly<Record<s
   if (known) return known;
   const [fn, ...args] = e;
   const [a, b, c] = args.map((x) => emitExpr(f, caps, x, values, shared)) as [Operand, Operand, Operand];
-  let value: Code | Local;
-  switch (fn) {
-    case "exp":
-      value = exp(f, caps, a);
-      break;
-    case "expm1":
-      value = exp(f, caps, a, true);
-      break;
-    case "log":
-      value = log(f, caps, a);
-      break;
-    case "log1p":
-      value = log1p(f, caps, a);
-      break;
-    case "tanh":
-      value = tanh(f, caps, a);
-      break;
-    case "gt":
-      value = v128.and(f32x4.gt(a, b), 1);
-      break;
-    case "select":
-      value = v128.bitselect(b, c, f32x4.ne(a, 0));
-      break;
-    case "max":
-    case "min":
-      value = limited(fn, a, b) ?? f32x4[fn](a, b);
-      break;
-    case "neg":
-    case "abs":
-    case "sqrt":
-    case "floor":
-      value = f32x4[fn](a);
-      break;
-    default:
-      value = f32x4[fn](a, b);
-  }
+  const simple: (a: Operand, b: Operand) => Code = f32x4[fn as Simple];
+  const value = SPECIAL[fn]?.(f, caps, a, b, c) ?? simple(a, b);
   const local = "index" in value ? value : f.let("v128", fn, vec(value));
   shared.set(key, local);
   return local;
