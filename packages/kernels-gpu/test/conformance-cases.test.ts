@@ -1,9 +1,8 @@
 // The cases of all ops and their gradients, as the contract of a back end promises; a share of them with the kernels for software adapters.
 
 import { testBackend } from "@conv/testkit";
-import { softwareGpu } from "@conv/testkit/webgpu";
+import { asHardware, softwareGpu } from "@conv/testkit/webgpu";
 import { createGpu } from "../src/index.ts";
-import { asHardware } from "./disguised.ts";
 
 testBackend("gpu", async () => createGpu({ gpu: await softwareGpu() }), { only: ["cases"], every: 8 });
 testBackend("gpu, with the kernels of hardware", async () => createGpu({ gpu: asHardware(await softwareGpu()) }), { only: ["cases"] });

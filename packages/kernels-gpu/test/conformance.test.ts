@@ -1,9 +1,8 @@
 // Everything the contract of a back end promises, but the cases and what is drawn, which are in files of their own so that all run at once.
 
 import { testBackend } from "@conv/testkit";
-import { softwareGpu } from "@conv/testkit/webgpu";
+import { asCore, asHardware, softwareGpu } from "@conv/testkit/webgpu";
 import { createGpu } from "../src/index.ts";
-import { asCore, asHardware } from "./disguised.ts";
 
 const except = ["cases", "drawn", "sums"] as const;
 

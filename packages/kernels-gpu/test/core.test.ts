@@ -4,10 +4,9 @@
 import { add } from "@conv/ops";
 import { cases } from "@conv/ops/cases";
 import { graphOf, input, node, optimise, vjp, type Graph } from "@conv/tensor";
-import { validatingGpu } from "@conv/testkit/webgpu";
+import { asCore, validatingGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createGpu, type GpuBackend, type GpuOptions } from "../src/index.ts";
-import { asCore } from "./disguised.ts";
 
 /** A case forwards, and the gradients of all its inputs. */
 const graphs: (readonly [string, Graph])[] = cases.map(({ name, op, params, inputs }) => {

@@ -5,10 +5,9 @@ import { runInNewContext } from "node:vm";
 import { add, concat, conv, map, matmul, mul, relu, sum, type Expr } from "@conv/ops";
 import { spec, trace, type Buffer, type Graph } from "@conv/tensor";
 import { check, draw } from "@conv/testkit";
-import { softwareGpu, validatingGpu } from "@conv/testkit/webgpu";
+import { asCore, softwareGpu, validatingGpu } from "@conv/testkit/webgpu";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { createGpu, type GpuBackend, type GpuOptions } from "../src/index.ts";
-import { asCore } from "./disguised.ts";
 
 const made: GpuBackend[] = [];
 afterEach(() => {

@@ -3,10 +3,9 @@
 import { add, conv, convGeometry, convGradInputOp, convGradWeightOp, matmul, relu } from "@conv/ops";
 import { bytesOf, createHost, node, spec, trace, UnsupportedError, type Graph, type Value } from "@conv/tensor";
 import { check, draw, runOnce } from "@conv/testkit";
-import { softwareGpu, validatingGpu } from "@conv/testkit/webgpu";
+import { asCore, asHardware, softwareGpu, validatingGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createGpu, type GpuBackend, type GpuOptions } from "../src/index.ts";
-import { asCore, asHardware } from "./disguised.ts";
 
 const geometry = convGeometry(spec([2, 20, 9, 11]), spec([24, 10, 3, 3]), { padding: 1, stride: 2, groups: 2 });
 const problems: [kernel: string, shapes: number[][], fn: (...xs: Value[]) => Value][] = [

@@ -3,12 +3,11 @@
 import { add, conv, exp, grad, log, max, mean, mul, relu, reshape, sigmoid, softmax, sqrt, square, sub, sum, tanh } from "@conv/ops";
 import { optimise, spec, trace, type Graph, type Value } from "@conv/tensor";
 import { check, drawAll } from "@conv/testkit";
-import { softwareGpu } from "@conv/testkit/webgpu";
+import { asHardware, softwareGpu } from "@conv/testkit/webgpu";
 import { describe, expect, it } from "vitest";
 import { createGpu } from "../src/index.ts";
 import { plan } from "../src/plan.ts";
 import { caps } from "./caps.ts";
-import { asHardware } from "./disguised.ts";
 
 const traced = (shapes: readonly (readonly number[])[], fn: (...xs: Value[]) => Value | readonly Value[]): Graph =>
   trace(

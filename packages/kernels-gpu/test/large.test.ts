@@ -4,11 +4,10 @@
 import { add, avgPool, logSoftmax, max, maxPool, mul, oneHot, pad, put, relu, softmax, sum, toInt32, transpose } from "@conv/ops";
 import { hostArray, sizeOf, spec, trace, UnsupportedError, type Graph, type Value } from "@conv/tensor";
 import { check, draw, runOnce } from "@conv/testkit";
-import { softwareGpu } from "@conv/testkit/webgpu";
+import { asHardware, softwareGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createGpu, type GpuBackend } from "../src/index.ts";
 import { GROUPS_PER_AXIS } from "../src/wgsl.ts";
-import { asHardware } from "./disguised.ts";
 
 const traced = (shapes: readonly (readonly number[])[], fn: (...xs: Value[]) => Value | readonly Value[]): Graph =>
   trace(

@@ -4,7 +4,7 @@
 import { add, conv, convGradInputOp, convGradWeightOp, convGeometry, convOp, convTranspose, matmul, matmulOp, mul, relu } from "@conv/ops";
 import { hostArray, node, sizeOf, spec, trace, type Graph, type Op, type Spec, type Value } from "@conv/tensor";
 import { check, draw, evaluateBounded, judge } from "@conv/testkit";
-import { softwareGpu } from "@conv/testkit/webgpu";
+import { asHardware, softwareGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Binding, GpuStage, Task } from "../src/code.ts";
 import { createGpu, type GpuBackend } from "../src/index.ts";
@@ -13,7 +13,6 @@ import { threadsOf, type Tile } from "../src/kernels/tile.ts";
 import { SHAPES, tiledCode } from "../src/kernels/tiles.ts";
 import { shaderOf } from "../src/wgsl.ts";
 import { caps } from "./caps.ts";
-import { asHardware } from "./disguised.ts";
 
 let device: GPUDevice;
 beforeAll(async () => {

@@ -4,11 +4,10 @@
 import * as ops from "@conv/ops";
 import { input, graphOf, optimise, spec, trace, UnsupportedError, vjp, type Graph, type Spec, type Value } from "@conv/tensor";
 import { check, draw } from "@conv/testkit";
-import { softwareGpu, validatingGpu } from "@conv/testkit/webgpu";
+import { asCore, softwareGpu, validatingGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createGpu, type GpuBackend } from "../src/index.ts";
 import { kernels } from "../src/kernels/index.ts";
-import { asCore } from "./disguised.ts";
 
 let [rich, core]: GpuBackend[] = [];
 beforeAll(async () => {

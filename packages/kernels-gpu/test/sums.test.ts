@@ -4,10 +4,9 @@
 import { avgPool, conv, convGeometry, convGradInputOp, convGradWeightOp, grad, matmul, mix, put, softmax, sum } from "@conv/ops";
 import { hostArray, node, spec, trace, type Graph, type HostArray, type Spec, type Value } from "@conv/tensor";
 import { check } from "@conv/testkit";
-import { softwareGpu } from "@conv/testkit/webgpu";
+import { asHardware, softwareGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createGpu, type GpuBackend } from "../src/index.ts";
-import { asHardware } from "./disguised.ts";
 
 let [software, hardware]: GpuBackend[] = [];
 beforeAll(async () => {

@@ -5,10 +5,9 @@ import { add, conv, convGeometry, convGradInputOp, convGradWeightOp, convOp, rel
 import { cases, type OpCase } from "@conv/ops/cases";
 import { createHost, node, spec, trace, type Graph, type HostArray, type Op, type Spec } from "@conv/tensor";
 import { check, draw, drawAll, runOnce } from "@conv/testkit";
-import { softwareGpu } from "@conv/testkit/webgpu";
+import { asHardware, dressed, softwareGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createGpu, type GpuBackend } from "../src/index.ts";
-import { asHardware, dressed } from "./disguised.ts";
 
 /** A GPU in name, a kernel of which can bind no more than so many bytes. */
 const narrow = (gpu: GPU, bytes: number): GPU =>

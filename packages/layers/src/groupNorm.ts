@@ -1,23 +1,16 @@
 // Normalisations within a sample, which need no batch. Layer: Ba, Kiros and Hinton, "Layer Normalization", 2016. Instance: Ulyanov, Vedaldi and
 // Lempitsky, "Instance Normalization: The Missing Ingredient for Fast Stylization", 2016. Group: Wu and He, "Group Normalization", ECCV 2018.
 
-import { mean, reshape, square, sub } from "@conv/ops";
+import { mean, reshape } from "@conv/ops";
 import { formatShape, sameShape, shapeError, sizeOf, type Value } from "@conv/tensor";
 import { checkRank } from "./conv.ts";
 import type { Layer } from "./layer.ts";
-import { along, byRunning, checkNorm, runningStatistics, scaleBy, scaled } from "./norm.ts";
+import { along, byRunning, checkNorm, runningStatistics, scaleBy, scaled, statisticsOf } from "./norm.ts";
 import { AFFINE, affineOf, configured, type AffineOptions, type LayerOptions, type SpatialOptions } from "./options.ts";
 
 export interface StandardiseOptions extends AffineOptions {
   /** Added to the variance. */
   readonly eps?: number | undefined;
-}
-
-/** x minus its mean over `axes`, that mean, and the variance; these keep the axes with size 1. */
-function statistics(x: Value, axes: readonly number[]) {
-  const average = mean(x, axes, true);
-  const centred = sub(x, average);
-  return { centred, average, variance: mean(square(centred), axes, true) };
 }
 
 /**
@@ -36,7 +29,7 @@ export function layerNorm(normalizedShape?: number | readonly number[], options:
         throw shapeError("layerNorm", `normalizedShape is ${formatShape(wanted)}, input has shape ${formatShape(x.shape)}`);
       const first = x.shape.length - shape.length;
       const { weight, bias } = affineOf(ctx, shape, options);
-      const { centred, variance } = statistics(
+      const { centred, variance } = statisticsOf(
         x,
         shape.map((_, a) => first + a),
       );
@@ -50,7 +43,7 @@ export function layerNorm(normalizedShape?: number | readonly number[], options:
 function grouped(name: string, x: Value, groups: number, eps: number, weight?: Value, bias?: Value): Value {
   const [n, c, ...space] = x.shape;
   // (n, c, …) → (n, groups, c/groups · …)
-  const { centred, variance } = statistics(reshape(x, [n, groups, sizeOf(x.shape) / (n * groups)]), [2]);
+  const { centred, variance } = statisticsOf(reshape(x, [n, groups, sizeOf(x.shape) / (n * groups)]), [2]);
   const shift = bias && along(x, bias);
   if (!weight) return scaled(name, reshape(scaled(name, centred, scaleBy(`${name}Scale`, variance, eps)), x.shape), undefined, shift);
   // (n, groups, 1) and (1, groups, c/groups) → (n, c, 1, …)
@@ -100,7 +93,7 @@ function instanceNorm(rank: number, options: InstanceNormOptions = {}): Layer {
       const count = sizeOf(space);
       if (count < 2) throw shapeError(type, `statistics of a map need more than one value, input ${formatShape(x.shape)} has ${count}`);
       if (running && ctx.training) {
-        const { average, variance } = statistics(reshape(x, [n, c, count]), [2]);
+        const { average, variance } = statisticsOf(reshape(x, [n, c, count]), [2]);
         running.follow(reshape(mean(average, 0), [c]), reshape(mean(variance, 0), [c]), count);
       }
       return grouped(type, x, c, eps, weight, bias);

@@ -1,7 +1,7 @@
 // Batch normalisation: Ioffe and Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate
 // Shift", ICML 2015. Predicting, it is one multiplication and one addition a channel, which back ends fuse into the convolution before it.
 
-import { map, mean, reshape, square, sub } from "@conv/ops";
+import { map, mean, reshape, square, sub, sum } from "@conv/ops";
 import { formatShape, shapeError, sizeOf, type Value } from "@conv/tensor";
 import { ones, zeros } from "./init.ts";
 import type { Context, Layer } from "./layer.ts";
@@ -32,6 +32,19 @@ export function scaled(name: string, x: Value, scale?: Value, shift?: Value): Va
 /** weight / √(variance + eps). */
 export const scaleBy = (name: string, variance: Value, eps: number, weight?: Value): Value =>
   weight ? map(name, ["div", "a", ["sqrt", ["add", "b", eps]]], [weight, variance]) : map(name, ["div", 1, ["sqrt", ["add", "a", eps]]], [variance]);
+
+/**
+ * x minus its mean over `axes`, that mean, and the variance; these keep the axes with size 1. The rounded mean of equal values may
+ * differ from them by an ulp, so the mean of what is left is subtracted too. In exact arithmetic it is 0, and it has no gradient. It is
+ * divided, not multiplied by 1/count: so equal values give exactly 0.
+ */
+export function statisticsOf(x: Value, axes: readonly number[]) {
+  const average = mean(x, axes, true);
+  const rough = sub(x, average);
+  const left = map("mean", ["div", "a", sizeOf(axes.map((a) => x.shape[a]))], [sum(rough, axes, true)]);
+  const centred = map("center", ["sub", "a", "b"], [rough, left], [1, 0]);
+  return { centred, average, variance: mean(square(centred), axes, true) };
+}
 
 /** One number for each channel, as x broadcasts with it. */
 export const along = (x: Value, v: Value): Value => reshape(v, [1, x.shape[1], ...x.shape.slice(2).map(() => 1)]);
@@ -95,9 +108,7 @@ function statistics(type: string, x: Value) {
   const others = x.shape.flatMap((_, a) => (a === 1 ? [] : [a]));
   const count = sizeOf(others.map((a) => x.shape[a]));
   if (count < 2) throw shapeError(type, `statistics of a batch need more than one value a channel, input ${formatShape(x.shape)} has ${count}`);
-  const average = mean(x, others, true);
-  const centred = sub(x, average);
-  return { centred, average, variance: mean(square(centred), others, true), count };
+  return { ...statisticsOf(x, others), count };
 }
 
 /**

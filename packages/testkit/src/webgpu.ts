@@ -7,6 +7,8 @@ import { isMainThread } from "node:worker_threads";
 import { create, globals } from "webgpu";
 import { hasPackaged, unpacked } from "./unpacked.ts";
 
+export { asCore, asHardware, dressed } from "./disguised.ts";
+
 /** SwiftShader unrolls a workgroup's zeros into one store an element; written by Dawn as a loop they compile up to twenty times faster. */
 const LOOPED_ZEROS = "disable-dawn-features=use_vulkan_zero_initialize_workgroup_memory_extension";
 
