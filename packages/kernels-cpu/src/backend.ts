@@ -107,7 +107,7 @@ function backendOf(heap: Heap, engine: Engine, caps: Caps, kernels: readonly Cpu
     backend: backend("cpu", {
       alloc: (bytes) => ({ bytes, address: heap.alloc(bytes), version: next() }),
       free(buffer) {
-        shared.forget(buffer);
+        shared.packs.forget(buffer);
         heap.free(buffer.address);
       },
       write(buffer, data) {

@@ -1,12 +1,12 @@
 // What a program holds and where, found before any code is made: the memory of a graph on this back end can be told without compiling it.
 
-import { distinctCauses, type Causes } from "@conv/ops/plan";
+import { distinctCauses, type Causes, type Pack } from "@conv/ops/plan";
 import { bytesOf, optimise, type Graph, type Node, type Step, type Value } from "@conv/tensor";
 import { packArena } from "./arena.ts";
 import type { Caps } from "./caps.ts";
 import type { CpuKernel } from "./code.ts";
 import { allocated } from "./memory.ts";
-import { place, type Block, type BlockKind, type Pack, type Placement } from "./place.ts";
+import { place, type Block, type BlockKind, type Placement } from "./place.ts";
 import { plan } from "./plan.ts";
 
 /** A part of a program's memory. Parts that are not in use at the same time may overlap. */
@@ -52,7 +52,7 @@ export interface LaidOut extends Placement {
   /** Bytes that are the program's own: words, tables, and what it keeps from run to run. */
   readonly own: number;
   /** What it packs and may share, in the order of the words. */
-  readonly packs: readonly (Pack & { readonly id: number; readonly bytes: number })[];
+  readonly packs: readonly (Pack & { readonly id: number })[];
   /** Bytes of what does not outlast a run. */
   readonly arena: number;
   /** Of the blocks, behind the words: the program's own first, then packs, then the arena. */
@@ -64,7 +64,7 @@ export function layOut(source: Graph, caps: Caps, kernels: readonly CpuKernel[])
   const placement = place(graph, plan(graph, caps, kernels), caps);
   const { stages, blocks, busy, lasting } = placement;
   const causes = distinctCauses(stages.filter((s) => !s.pack));
-  const packs = blocks.flatMap(({ pack, bytes }, id) => (pack ? [{ ...pack, id, bytes }] : []));
+  const packs = blocks.flatMap(({ pack }, id) => (pack ? [{ ...pack, id }] : []));
   const flags = graph.inputs.length + graph.outputs.length;
   const arenaWord = flags + causes.length + 2 * packs.length;
   const counters = arenaWord + 1;

@@ -2,7 +2,7 @@
 // concatenation are written where they belong in it, a slice is read where it lies, and a result takes the memory of an input that dies.
 
 import { concatOp, sliceOp, type ConcatParams, type SliceParams } from "@conv/ops";
-import { onceFirst, root, sameCauses, type Causes } from "@conv/ops/plan";
+import { onceFirst, root, sameCauses, type Causes, type Pack } from "@conv/ops/plan";
 import { bytesOf, sizeOf, stridesOf, type Graph, type Value } from "@conv/tensor";
 import type { Lifetime } from "./arena.ts";
 import type { Caps } from "./caps.ts";
@@ -25,12 +25,6 @@ export interface Block extends Lifetime {
   readonly data?: Float32Array | Int32Array | undefined;
   /** For packed weights that programs may share: the input that they are made of, and how. */
   readonly pack: Pack | null;
-}
-
-export interface Pack {
-  readonly input: number;
-  /** Equal keys: equal bytes of equal inputs. */
-  readonly key: string;
 }
 
 /** A stage with its places resolved, and what lets it be skipped. */
@@ -161,7 +155,7 @@ function packOf({ scratch, stages }: CpuCode, index: number, from: Home): Pack |
   const by = stages.filter(({ writes }) => writes.some((w) => w.of === "scratch" && w.index === index));
   const alone = by.every(({ reads, writes }) => writes.length === 1 && reads.every((r) => r.of === "in" && r.index === packs));
   const key = () => [from.offset, bytes, ...by.map(({ name, items }) => `${name} ${items}`)].join("\n");
-  return from.kind === "input" && by.length && alone ? { input: from.index, key: key() } : null;
+  return from.kind === "input" && by.length && alone ? { input: from.index, bytes, key: key() } : null;
 }
 
 /** Pieces that can be written straight into a concatenation, and slices that can be read where they lie. What is asked for as an output stays itself. */

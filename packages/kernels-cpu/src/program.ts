@@ -1,7 +1,7 @@
 // A plan made into one WebAssembly module and the memory it runs in. Addresses of the program's own memory are constants; those of inputs,
 // outputs and what it shares with other programs come as words, and are passed to the functions that do the work.
 
-import { root } from "@conv/ops/plan";
+import { root, type Packed } from "@conv/ops/plan";
 import { bytesOf, formatShape, type Buffer, type Graph, type Program, type Value } from "@conv/tensor";
 import type { Caps } from "./caps.ts";
 import type { CpuKernel } from "./code.ts";
@@ -11,7 +11,7 @@ import type { Heap } from "./memory.ts";
 import type { Block, Home, Placed } from "./place.ts";
 import type { Planned } from "./plan.ts";
 import { WORDS, type Copy } from "./runtime.ts";
-import type { Packed, Shared } from "./shared.ts";
+import type { Shared } from "./shared.ts";
 import { atomics, i32, Module, type Func, type Local, type Operand } from "./wasm/asm.ts";
 
 /** A buffer of this back end. `version` names its contents: no two contents have the same. */
@@ -136,22 +136,7 @@ export function compileProgram(
   // The first words of the program's memory; those of the counters stay 0.
   const view = new Int32Array(words.end);
   const headBytes = new Uint8Array(view.buffer);
-  let packed: Packed[] = [];
-  /** Finds or makes room for what is packed of these inputs. Where there is none, nothing has changed. */
-  const bind = (ins: readonly CpuBuffer[]): void => {
-    const found: Packed[] = [];
-    try {
-      packs.forEach(({ key, bytes, input }, k) => {
-        const before = packed.at(k);
-        found.push(before?.source === ins[input] ? before : room(() => shared.take(key, bytes, ins[input], [...packed, ...found], before)));
-      });
-    } catch (error) {
-      found.filter((p) => !packed.includes(p)).forEach(shared.drop);
-      throw error;
-    }
-    packed.filter((p) => !found.includes(p)).forEach(shared.drop);
-    packed = found;
-  };
+  let packed: readonly Packed<CpuBuffer, number>[] = [];
   return {
     ...layout,
     ownBytes,
@@ -161,11 +146,11 @@ export function compileProgram(
     run(ins: readonly CpuBuffer[], outs: readonly CpuBuffer[]) {
       // Outputs that would overwrite an input too early go through spare memory; those that are inputs are copied.
       const targets = outs.map((b, o) => (direct[o] && overwrites[o].some((i) => ins[i] === b) ? (spare[o] ??= heap.alloc(sizes[o])) : b.address));
-      if (packs.some(({ input }, k) => packed[k]?.source !== ins[input])) bind(ins);
+      packed = room(() => shared.packs.bind(packs, ins, packed));
       view[words.arena] = shared.arena;
       const contents = packs.map(({ input }) => ins[input].version);
       packed.forEach((p, k) => {
-        view[words.packs + 2 * k] = p.address;
+        view[words.packs + 2 * k] = p.memory;
         view[words.packs + 2 * k + 1] = Number(p.version !== contents[k]);
       });
       ins.forEach((b, i) => (view[i] = b.address));
@@ -197,7 +182,7 @@ export function compileProgram(
       engine.drop(id);
       heap.free(base);
       shared.release(arena);
-      packed.forEach(shared.drop);
+      shared.packs.drop(packed);
       for (const address of spare) if (address !== undefined) heap.free(address);
     },
   };

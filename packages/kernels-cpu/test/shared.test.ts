@@ -1,9 +1,8 @@
 // What programs of one back end share: packed weights, and the memory that they work in.
 
-import { concat, conv, convTranspose, matmul, mul, relu, reshape, slice, softmax, tanh } from "@conv/ops";
+import { conv, relu, reshape, slice } from "@conv/ops";
 import { bytesOf, hostArray, optimise, spec, trace, type Buffer, type Graph, type Value } from "@conv/tensor";
-import { difference, draw, evaluateBounded } from "@conv/testkit";
-import * as fc from "fast-check";
+import { difference, draw, evaluateBounded, testBackend } from "@conv/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { capsOf, probe } from "../src/caps.ts";
 import { createEngine } from "../src/engine.ts";
@@ -51,6 +50,9 @@ const network = (n: number, size = 9) =>
     (x, v, w) => conv(relu(conv(x, v, { padding: 1 })), w, { padding: 1 }),
   );
 
+for (const threads of [1, 2])
+  testBackend(`cpu, weights packed, ${threads} threads`, () => createCpu({ threads, prefer: ["igemm"] }), { only: ["sharing"] });
+
 describe.each([1, 2])("on %d threads", (threads) => {
   let cpu: CpuBackend;
   beforeAll(async () => void (cpu = await createCpu({ threads, prefer: ["igemm"] })));
@@ -89,41 +91,6 @@ describe.each([1, 2])("on %d threads", (threads) => {
     expect(cpu.memory()).toEqual(before);
   });
 
-  it("what is packed of a buffer goes with the buffer, and no program takes it for that of another", async () => {
-    const graph = network(2);
-    const [first, second] = [cpu.compile(graph), cpu.compile(graph)];
-    const held = cpu.memory().programBytes;
-    const [x, v, w] = graph.inputs.map((value, i) => put(cpu, value, `first ${i}`));
-    for (const program of [first, second]) await runRight(cpu, graph, program, [x, v, w]);
-    const packed = cpu.memory().programBytes - held;
-    await runRight(cpu, graph, first, [x, w, v]); // both are still used by the second
-    expect(cpu.memory().programBytes - held).toBe(2 * packed);
-    await runRight(cpu, graph, second, [x, w, w]);
-    await runRight(cpu, graph, second, [x, v, v]);
-    await runRight(cpu, graph, first, [x, v, w]);
-    expect(cpu.memory().programBytes - held).toBeLessThanOrEqual(2 * packed);
-    for (const buffer of [v, w]) cpu.free(buffer);
-    expect(cpu.memory().programBytes).toBe(held);
-    const others = graph.inputs.slice(1).map((value, i) => put(cpu, value, `others ${i}`));
-    for (const program of [first, second, first]) await runRight(cpu, graph, program, [x, ...others]);
-    expect(cpu.memory().programBytes - held).toBe(packed);
-    for (const program of [first, second]) program.dispose();
-    for (const buffer of [x, ...others]) cpu.free(buffer);
-  });
-
-  it("one program packs in place what comes in other buffers at every run", async () => {
-    const graph = network(1);
-    const program = cpu.compile(graph);
-    const x = put(cpu, graph.inputs[0], "x");
-    const sets = ["a", "b", "c"].map((seed) => graph.inputs.slice(1).map((v, i) => put(cpu, v, `${seed} ${i}`)));
-    await runRight(cpu, graph, program, [x, ...sets[0]]);
-    const held = cpu.memory().programBytes;
-    for (const set of [1, 2, 0, 1]) await runRight(cpu, graph, program, [x, ...sets[set]]);
-    expect(cpu.memory().programBytes).toBe(held);
-    program.dispose();
-    for (const buffer of [x, ...sets.flat()]) cpu.free(buffer);
-  });
-
   it("parts of one buffer are packed each for itself", async () => {
     const graph = of(
       [
@@ -139,58 +106,6 @@ describe.each([1, 2])("on %d threads", (threads) => {
     await runRight(cpu, graph, program, from);
     program.dispose();
     for (const buffer of from) cpu.free(buffer);
-  });
-
-  it("programs drawn, run and ended in any order give the reference", { timeout: 120_000 }, async () => {
-    const weights = [
-      [8, 8, 3, 3],
-      [8, 8, 3, 3],
-    ];
-    const makers: ((n: number) => Graph)[] = [
-      (n) => network(n),
-      (n) => network(n, 6),
-      (n) => of([[n, 8, 6, 6], ...weights], (x, v, w) => concat([tanh(conv(x, w)), relu(conv(x, mul(v, 2)))], 1)),
-      (n) => of([[n, 8, 6, 6], ...weights], (x, v, w) => convTranspose(conv(x, v, { stride: 2 }), w, { stride: 2 })),
-      (n) => of([[72, 8 * n], ...weights], (x, v, w) => [matmul(reshape(v, [8, 72]), x), softmax(matmul(reshape(w, [8, 72]), tanh(x)))]),
-    ];
-    const step = fc.oneof(
-      { weight: 2, arbitrary: fc.record({ compile: fc.nat(makers.length - 1), n: fc.integer({ min: 1, max: 4 }) }) },
-      { weight: 5, arbitrary: fc.record({ run: fc.nat(), weights: fc.tuple(fc.nat(2), fc.nat(2)) }) },
-      { weight: 1, arbitrary: fc.record({ end: fc.nat() }) },
-      { weight: 1, arbitrary: fc.record({ write: fc.nat(2) }) },
-      { weight: 1, arbitrary: fc.record({ renew: fc.nat(2) }) },
-    );
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 40 }), async (steps) => {
-        const before = cpu.memory();
-        const weight = network(1).inputs[1];
-        let seed = 0;
-        const given = [0, 1, 2].map(() => put(cpu, weight, `${++seed}`));
-        const live: { graph: Graph; program: ReturnType<CpuBackend["compile"]>; x: Buffer }[] = [];
-        const end = ({ program, x }: (typeof live)[number]) => {
-          program.dispose();
-          cpu.free(x);
-        };
-        for (const s of steps) {
-          if ("compile" in s) {
-            const graph = makers[s.compile](s.n);
-            live.push({ graph, program: cpu.compile(graph), x: put(cpu, graph.inputs[0], `${++seed}`) });
-          } else if ("run" in s && live.length) {
-            const { graph, program, x } = live[s.run % live.length];
-            await runRight(cpu, graph, program, [x, ...s.weights.map((w) => given[w])]);
-          } else if ("end" in s && live.length) end(live.splice(s.end % live.length, 1)[0]);
-          else if ("write" in s) cpu.write(given[s.write], Float32Array.from(draw(weight.spec, "normal", `${++seed}`).data));
-          else if ("renew" in s) {
-            cpu.free(given[s.renew]);
-            given[s.renew] = put(cpu, weight, `${++seed}`);
-          }
-        }
-        live.forEach(end);
-        for (const buffer of given) cpu.free(buffer);
-        expect(cpu.memory()).toEqual(before);
-      }),
-      { seed: 19980511, numRuns: 25 },
-    );
   });
 });
 

@@ -1,12 +1,12 @@
 // Where every value of a plan lives and for how long: in a buffer given at run time, or in one of the program's own.
 
-import { onceFirst, root, sameCauses, type Causes, type Place } from "@conv/ops/plan";
+import { onceFirst, root, sameCauses, type Causes, type Pack, type Place } from "@conv/ops/plan";
 import { sizeOf, type Graph, type Value } from "@conv/tensor";
 import type { Caps } from "./caps.ts";
 import type { GpuStage } from "./code.ts";
 import type { Planned } from "./plan.ts";
 import { shareSlots, type Lifetime } from "./slots.ts";
-import { BYTES, type Element } from "./wgsl.ts";
+import { BYTES, shaderOf, type Element } from "./wgsl.ts";
 
 /** A buffer given at run time, or (`own`) one of the program's blocks. */
 export interface Home {
@@ -18,6 +18,8 @@ export interface Block extends Lifetime {
   readonly element: Element;
   readonly by: Planned;
   readonly data?: Float32Array | Int32Array | undefined;
+  /** For transformed weights that programs may share. */
+  pack?: Pack;
 }
 
 /** A stage with its places resolved. */
@@ -28,17 +30,28 @@ export interface Placed {
   readonly writes: readonly Home[];
   /** How each of the reads, then of the writes, is stored. */
   readonly elements: readonly Element[];
+  readonly code: string;
   /** The inputs that it depends on, if it need not run as long as they stay the same. */
   readonly once: Causes | null;
+  /** The block that it packs, where programs may share that: it need not run while the block is right. */
+  pack?: number;
+}
+
+/** A buffer for blocks that are not in use at the same time. */
+export interface Slot {
+  readonly bytes: number;
+  /** What is in it outlasts a run. */
+  readonly lasts: boolean;
+  readonly pack: Pack | undefined;
 }
 
 export interface Placement {
   readonly stages: readonly Placed[];
   /** Lifetimes are counted in stages. */
   readonly blocks: readonly Block[];
-  /** The buffer of each block, and the bytes of each buffer. */
+  /** The slot of each block, and all slots, the largest first. */
   readonly slotOf: readonly number[];
-  readonly slotBytes: readonly number[];
+  readonly slots: readonly Slot[];
   readonly homes: ReadonlyMap<Value, Home>;
 }
 
@@ -97,22 +110,37 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
       const bound = [...stage.reads, ...stage.writes];
       const all = bound.map((b) => at(b.place));
       for (const home of all) if (home.kind === "own") blocks[home.index].to = stages.length;
+      const elements = all.map((home, i) => elementOf(home, valueAt(bound[i].place)));
       stages.push({
         stage,
         by: p,
         reads: all.slice(0, stage.reads.length),
         writes: all.slice(stage.reads.length),
-        elements: all.map((home, i) => elementOf(home, valueAt(bound[i].place))),
+        elements,
+        code: shaderOf(stage, elements),
         once: when,
       });
     }
+    // Programs share what is packed of an input of theirs and of nothing else.
+    scratch.forEach(({ packs }, i) => {
+      const from = packed[i] && reads[packs!];
+      const by = stages.slice(start).filter(({ writes }) => writes.includes(rooms[i]));
+      if (from?.kind !== "input" || !by.every((s) => s.writes.length === 1 && s.reads.every((r) => r === from))) return;
+      const { index } = rooms[i];
+      blocks[index].pack = { input: from.index, bytes: blocks[index].bytes, key: by.map(({ code }) => code).join() };
+      for (const s of by) s.pack = index;
+    });
     // What a task writes in several stages lives from its first, and its inputs until its last: no two of them share a buffer.
     const last = Math.max(start, stages.length - 1);
     for (const home of [...reads, ...writes, ...rooms]) if (home.kind === "own") blocks[home.index].to = Math.max(blocks[home.index].to, last);
   }
   for (const home of permanent) if (home.kind === "own") Object.assign(blocks[home.index], { from: 0, to: stages.length });
   const { slotOf, bytes } = shareSlots(blocks);
-  return { stages, blocks, slotOf, slotBytes: bytes, homes };
+  const slots = bytes.map((size, slot): Slot => {
+    const [{ to, pack }] = blocks.filter((_, i) => slotOf[i] === slot); // what lasts is alone
+    return { bytes: size, lasts: to === stages.length, pack };
+  });
+  return { stages, blocks, slotOf, slots, homes };
 }
 
 /** A stage reads an input and writes an output, element by element: if they are one buffer, it can do so in place. */

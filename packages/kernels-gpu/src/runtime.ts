@@ -2,7 +2,15 @@
 
 import type { Buffer, Managed, Program } from "@conv/tensor";
 import type { Caps } from "./caps.ts";
+import { roundUp } from "./place.ts";
 import { formatBytes } from "./words.ts";
+
+/** A buffer of this back end. `version` names its contents: no two contents have the same. */
+export interface GpuTensorBuffer extends Buffer {
+  readonly gpu: GPUBuffer;
+  readonly id: number;
+  version: number;
+}
 
 /** Flags of WebGPU's buffers: fixed by its specification, and no globals in Node. */
 export const USAGE = { mapRead: 0x01, copySrc: 0x04, copyDst: 0x08, storage: 0x80, queryResolve: 0x200 } as const;
@@ -32,6 +40,12 @@ export interface Runtime {
   later(go: () => void, until?: Promise<void> | null): Promise<void>;
   /** A buffer, of a tensor unless `usage` says otherwise. Throws RangeError beyond the device's limit; that memory is short is found out later. */
   create(bytes: number, what: string, usage?: number): GPUBuffer;
+  /** The same, with an identity. */
+  buffer(bytes: number, what: string): GpuTensorBuffer;
+  /** Whether a buffer is there: it is not destroyed, and the device had room for it, as far as is known. */
+  lives(buffer: GPUBuffer): boolean;
+  /** A number that nothing else has. */
+  next(): number;
   /** Destroys buffers, after all calls before. */
   destroy(buffers: Iterable<GPUBuffer>): void;
   /** The pipeline of a shader whose bindings are `reads` buffers read, then `writes` buffers written. */
@@ -53,7 +67,7 @@ export function createRuntime(
   const layouts = new Map<string, GPUBindGroupLayout>();
   const pipelines = new Map<string, Pipeline>();
   const buffers = new Set<GPUBuffer>();
-  let [ready, total] = [0, 0];
+  let [ready, total, numbers] = [0, 0, 0];
   let failure: { readonly error: unknown } | null = null;
   /** Answers to come, whether there was an error. */
   const pending = new Set<Promise<unknown>>();
@@ -174,11 +188,17 @@ export function createRuntime(
     create(bytes, what, usage = USAGE.storage | USAGE.copySrc | USAGE.copyDst) {
       if (bytes > caps.bufferBytes)
         throw new RangeError(`gpu: ${what} takes ${formatBytes(bytes)}, a buffer of this adapter holds ${formatBytes(caps.bufferBytes)}`);
-      const none = () => fail(new RangeError(`gpu: no room for ${what} of ${formatBytes(bytes)}${managed.inUse()}`));
-      const buffer = scoped("out-of-memory", () => checked(() => device.createBuffer({ size: bytes, usage, label: what })), none);
+      const none = () => {
+        buffers.delete(buffer);
+        fail(new RangeError(`gpu: no room for ${what} of ${formatBytes(bytes)}${managed.inUse()}`));
+      };
+      const buffer: GPUBuffer = scoped("out-of-memory", () => checked(() => device.createBuffer({ size: bytes, usage, label: what })), none);
       buffers.add(buffer);
       return buffer;
     },
+    next: () => ++numbers,
+    buffer: (bytes, what) => ({ bytes, gpu: runtime.create(roundUp(bytes), what), id: ++numbers, version: ++numbers }),
+    lives: (buffer) => buffers.has(buffer),
     destroy(list) {
       void runtime.later(() => {
         for (const buffer of list) if (buffers.delete(buffer)) buffer.destroy();

@@ -46,7 +46,7 @@ describe("precision", () => {
   });
   it("is one of three words", async () => {
     const wrong = { gpu: validatingGpu(), precision: "high" } as unknown as GpuOptions;
-    await expect(createGpu(wrong)).rejects.toThrow(new RangeError('gpu: precision "high" is none of exact, balanced, fast'));
+    await expect(createGpu(wrong)).rejects.toThrow(new RangeError("gpu: precision high is none of exact, balanced, fast"));
   });
 });
 

@@ -11,6 +11,7 @@ import { drawnSuite } from "./suite/drawn.ts";
 import { edgeSuite } from "./suite/edges.ts";
 import { fusedSuite } from "./suite/fused.ts";
 import { lifetimeSuite } from "./suite/lifetime.ts";
+import { sharingSuite } from "./suite/sharing.ts";
 import { specialSuite } from "./suite/special.ts";
 import { sumSuite } from "./suite/sums.ts";
 import { tensorSuite } from "./suite/tensors.ts";
@@ -28,6 +29,7 @@ const SUITES = {
   special: specialSuite,
   sums: sumSuite,
   lifetime: lifetimeSuite,
+  sharing: sharingSuite,
   tensors: tensorSuite,
 };
 

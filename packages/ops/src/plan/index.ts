@@ -23,6 +23,7 @@ export {
 } from "./gather.ts";
 export type { AxisTaps, Gather, Phase, Reading } from "./gather.ts";
 export { distinctCauses, onceFirst, onceOf, sameCauses, type Causes } from "./once.ts";
+export { createPacks, type Pack, type Packed, type Packs } from "./packs.ts";
 export { plan, root, type Chooser, type Planned } from "./plan.ts";
 export { combine, shortConvolution, type Matrix, type ShortConvolution, type SumWriter } from "./shortConvolution.ts";
 export { choose, fusedOp, inputAt, inputName, mostRoundoff, outputAt, scratchAt } from "./task.ts";
