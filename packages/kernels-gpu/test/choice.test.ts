@@ -4,6 +4,8 @@ import { conv, convGeometry, convGradInputOp, convGradWeightOp, matmul } from "@
 import { node, spec, trace, type Value } from "@conv/tensor";
 import { expect, test } from "vitest";
 import { speedsOf, type Caps } from "../src/caps.ts";
+import { forwardProduct } from "../src/kernels/product.ts";
+import { tileFor } from "../src/kernels/tiles.ts";
 import { plan } from "../src/plan.ts";
 import { caps } from "./caps.ts";
 
@@ -25,3 +27,10 @@ test.each<[string, number[][], (...xs: Value[]) => Value, gpu: string, software:
 ])("%s", (_, shapes, fn, onGpu, onSoftware) => {
   expect([chosen(caps, shapes, fn), chosen(software, shapes, fn)]).toEqual([onGpu, onSoftware]);
 }); // prettier-ignore
+
+test("a device remembers its own choices", () => {
+  const slow = { ...caps, macs: caps.macs / 1e6 };
+  const product = forwardProduct(middle);
+  expect(tileFor(product, true, slow).seconds).toBeGreaterThan(1000 * tileFor(product, true, caps).seconds);
+  expect(tileFor(product, true, caps)).toBe(tileFor(product, true, caps));
+});

@@ -47,6 +47,8 @@ export function broadcastShape(op: string, shapes: readonly (readonly number[])[
 }
 
 const ops = new Map<string, ElementwiseOp>();
+/** Users may make names without end. */
+const MOST_OPS = 1000;
 
 /** The elementwise op of that name; the expression is in the parameters. */
 export function elementwiseOp(name: string): ElementwiseOp {
@@ -100,6 +102,7 @@ export function elementwiseOp(name: string): ElementwiseOp {
     },
     simplify: (inputs, params) => withoutConstants(name, inputs, params) ?? withoutBroadcasts(name, inputs, params),
   };
+  if (ops.size >= MOST_OPS) ops.clear();
   ops.set(name, op);
   return op;
 }

@@ -219,3 +219,11 @@ describe("programs on the host", () => {
     expect(host.memory().buffers).toBe(1);
   });
 });
+
+test("names of elementwise functions are not kept without end", () => {
+  const opOf = (name: string) => ops.map(name, ["neg", "a"], [input(spec([2]))]).node!.op;
+  const first = opOf("first");
+  expect(opOf("first")).toBe(first);
+  for (let i = 0; i < 1000; i++) opOf(`name ${i}`);
+  expect(opOf("first")).not.toBe(first);
+});

@@ -8,11 +8,7 @@ import { inputAt, outputAt, type GpuKernel } from "../code.ts";
 import { emitEpilogue } from "../wgsl.ts";
 import { outputsOf, productsOf, type Product } from "./product.ts";
 import { countsOf, registersShader, threadsFor, type RegisterTile } from "./registers.ts";
-
-interface Chosen {
-  readonly tile: RegisterTile;
-  readonly seconds: number;
-}
+import { choices, fastest, type Timed } from "./tile.ts";
 
 function kernelOf(name: string, ops: readonly Op<never>[], does: string, fuses: GpuKernel["fuses"]): GpuKernel {
   return {
@@ -40,24 +36,14 @@ export const direct = kernelOf("direct", [convOp, convGradInputOp], "does convol
 export const directGradWeight = kernelOf("directGradWeight", [convGradWeightOp], "does the gradient of convolution to the weight", ["element"]);
 export const directMatmul = kernelOf("directMatmul", [matmulOp], "does matrix products", ["column", "element"]);
 
-const known = new Map<string, Chosen>();
-/** Choices that are remembered: kernels are asked for an estimate and for code, and networks repeat their layers. */
-const MOST_KNOWN = 500;
+const chosen = choices<RegisterTile>();
 
 /** The tile with the least predicted time. */
-export function chosenFor(p: Product, caps: Caps): Chosen {
-  const key = JSON.stringify([p, caps.software, caps.subgroups, caps.macs, caps.bandwidth, caps.launch]);
-  const before = known.get(key);
-  if (before) return before;
-  let best: Chosen | null = null;
-  for (const tile of candidates(p, caps)) {
-    const seconds = (caps.software ? softwareSeconds : deviceSeconds)(p, tile, caps);
-    if (!best || seconds < best.seconds) best = { tile, seconds };
-  }
-  if (known.size >= MOST_KNOWN) known.clear();
-  known.set(key, best!);
-  return best!;
-}
+export const chosenFor = (p: Product, caps: Caps): Timed<RegisterTile> =>
+  chosen(caps).get(JSON.stringify(p), () => {
+    const seconds = caps.software ? softwareSeconds : deviceSeconds;
+    return fastest([...candidates(p, caps)].map((tile) => ({ tile, seconds: seconds(p, tile, caps) })));
+  });
 
 /** Multiply-adds that one body may write out. */
 const MOST_MACS = 1200;

@@ -1,6 +1,8 @@
 // How a product is cut into the work of a workgroup and of its threads (tiled.ts), and what that takes.
 
-import type { Matrices } from "../caps.ts";
+import { remembered } from "@conv/ops/plan";
+import { createCache, type Cache } from "@conv/tensor";
+import type { Caps, Matrices } from "../caps.ts";
 
 export interface Tile {
   /** Of a workgroup. */
@@ -30,3 +32,14 @@ const patchFloats = (t: Tile): number => (t.matrices ? subgroupsOf(t) * t.matric
 
 export const workgroupBytes = (t: Tile): number =>
   (t.half ? 8 : 16) * t.buffers * t.depth * (pitchOf(t)(t.rows) + pitchOf(t)(t.columns)) + 4 * patchFloats(t);
+
+/** A tile with its predicted time. */
+export interface Timed<T> {
+  readonly tile: T;
+  readonly seconds: number;
+}
+
+export const fastest = <T>(all: readonly Timed<T>[]): Timed<T> => all.reduce((best, own) => (own.seconds < best.seconds ? own : best));
+
+/** Choices that a device remembers: kernels are asked for an estimate and for code, and networks repeat their layers. */
+export const choices = <T>() => remembered<Caps, Cache<Timed<T>>>(() => createCache(500, () => {}));

@@ -8,7 +8,7 @@ import { chosenFor } from "./direct.ts";
 import { outputsOf, productsOf, tapsOf, type Product } from "./product.ts";
 import { registersShader } from "./registers.ts";
 import { BLOCK } from "./sums.ts";
-import { threadsOf, workgroupBytes, type Tile } from "./tile.ts";
+import { choices, fastest, threadsOf, workgroupBytes, type Tile, type Timed } from "./tile.ts";
 import { addParts, groupsOf, tiledShader, widthsOf } from "./tiled.ts";
 
 /** Rows and columns of a workgroup and of a thread, and what part of the rate of multiply-adds such threads can reach. */
@@ -46,38 +46,21 @@ const HOLDS = 1024;
 /** How a product is multiplied: in either type by threads, or in float16 by subgroups. */
 export type Multiplying = "float32" | "float16" | "matrices";
 
-interface Chosen {
-  readonly tile: Tile;
-  readonly seconds: number;
-}
-
-const known = new Map<string, Chosen>();
-const MOST_KNOWN = 500;
+const chosen = choices<Tile>();
 
 /**
  * The tile with the least predicted time. `alone`: the product makes all of an output, so that its sum may be split. The smallest tile takes
  * 64 threads and 2 KiB, which every adapter has; the smallest of matrices one subgroup and 8 KiB.
  */
-export function tileFor(p: Product, alone: boolean, caps: Caps, how: Multiplying = "float32"): Chosen {
-  const key = JSON.stringify([
-    p,
-    alone,
-    how,
-    caps.matrices,
-    caps.workgroupBytes,
-    caps.threads,
-    caps.macs,
-    caps.bandwidth,
-    caps.launch,
-    caps.software,
-  ]);
-  const before = known.get(key);
-  if (before !== undefined) return before;
-  let best: Chosen | null = null;
+export const tileFor = (p: Product, alone: boolean, caps: Caps, how: Multiplying = "float32"): Timed<Tile> =>
+  chosen(caps).get(JSON.stringify([p, alone, how]), () => fastest(tilesFor(p, alone, caps, how)));
+
+function tilesFor(p: Product, alone: boolean, caps: Caps, how: Multiplying): Timed<Tile>[] {
+  const all: Timed<Tile>[] = [];
   const slices = (depth: number) => Math.ceil(tapsOf(p) / depth);
   const outputs = p.groups.count * p.rows.count * outputsOf(p);
   // Sums of more than two levels of blocks would not stay in registers: their parts are the third.
-  const longEnough = (all: readonly number[]) => all.filter((n) => tapsOf(p) <= n * 2 * BLOCK ** 2 || n === all.at(-1));
+  const longEnough = (counts: readonly number[]) => counts.filter((n) => tapsOf(p) <= n * 2 * BLOCK ** 2 || n === counts.at(-1));
   const matrices = how === "matrices" ? caps.matrices! : undefined;
   for (const { reach, ...shape } of matrices ? MATRIX_SHAPES : SHAPES)
     for (const depth of matrices ? [16] : DEPTHS)
@@ -85,12 +68,9 @@ export function tileFor(p: Product, alone: boolean, caps: Caps, how: Multiplying
         const wide: Tile = { ...shape, depth, splits, buffers: 2, half: how !== "float32", matrices };
         const tile: Tile = workgroupBytes(wide) <= caps.workgroupBytes ? wide : { ...wide, buffers: 1 };
         if (workgroupBytes(tile) > caps.workgroupBytes || threadsOf(tile) > caps.threads) continue;
-        const seconds = secondsOf(p, tile, reach, caps);
-        if (!best || seconds < best.seconds) best = { tile, seconds };
+        all.push({ tile, seconds: secondsOf(p, tile, reach, caps) });
       }
-  if (known.size >= MOST_KNOWN) known.clear();
-  known.set(key, best!);
-  return best!;
+  return all;
 }
 
 /** Workgroups go to processors in waves; few threads leave one idle while it waits. Parts of a split sum are written and read once more. */
