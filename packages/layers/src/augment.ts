@@ -2,6 +2,7 @@
 // returns another of the same shape; the stream is drawn from seed, epoch and sample, so that a training can be resumed bit by bit.
 
 import { checkOptions, formatShape, rangeError, shapeError, sizeOf } from "@conv/tensor";
+import { mustBe } from "./checks.ts";
 import { knownLabels, withLabels, type Dataset } from "./data.ts";
 import { createRandom, type Random } from "./random.ts";
 
@@ -63,14 +64,6 @@ function build([c, h, w]: readonly number[], at: (channel: number, row: number, 
   return out;
 }
 
-function mustBeWhole(op: string, what: string, value: number): void {
-  if (!Number.isSafeInteger(value) || value < 0) throw shapeError(op, `${what} ${value} is not a whole number ≥ 0`);
-}
-
-function mustBeShare(op: string, what: string, value: number): void {
-  if (!(value >= 0 && value <= 1)) throw shapeError(op, `${what} ${value} is not in [0, 1]`);
-}
-
 export interface Fill {
   /** What comes in where nothing is known. */
   readonly fill?: number | undefined;
@@ -80,7 +73,7 @@ export interface Fill {
 export function shift(options: Fill & { readonly by: number }): Augmentation {
   checkOptions("shift", options, "by fill");
   const { by, fill = 0 } = options;
-  mustBeWhole("shift", "by", by);
+  mustBe("a whole number ≥ 0", "shift", { by });
   return (sample, shape, random) => {
     const [, h, w] = shape;
     const [dy, dx] = [step(random, by), step(random, by)];
@@ -95,7 +88,7 @@ export function shift(options: Fill & { readonly by: number }): Augmentation {
 export function crop(options: { readonly padding: number }): Augmentation {
   checkOptions("crop", options, "padding");
   const { padding } = options;
-  mustBeWhole("crop", "padding", padding);
+  mustBe("a whole number ≥ 0", "crop", { padding });
   // −1 is 1, and h is h − 2: the border is not doubled.
   const mirrored = (at: number, size: number) => (at < 0 ? -at : at >= size ? 2 * size - 2 - at : at);
   return (sample, shape, random) => {
@@ -111,7 +104,7 @@ export function flip(options: { readonly axis?: "height" | "width" | undefined; 
   checkOptions("flip", options, "axis p");
   const { axis = "width", p = 0.5 } = options;
   if (axis !== "width" && axis !== "height") throw rangeError("flip", `axis ${JSON.stringify(axis)} is neither "width" nor "height"`);
-  mustBeShare("flip", "p", p);
+  mustBe("in [0, 1]", "flip", { p });
   return (sample, shape, random) => {
     if (random.uniform() >= p) return sample;
     const [, h, w] = shape;
@@ -132,8 +125,7 @@ export interface WarpOptions extends Fill {
 export function warp(options: WarpOptions): Augmentation {
   checkOptions("warp", options, "degrees scale shear fill");
   const { degrees = 0, scale = 0, shear = 0, fill = 0 } = options;
-  for (const [what, value] of Object.entries({ degrees, scale, shear }))
-    if (!(value >= 0 && Number.isFinite(value))) throw shapeError("warp", `${what} ${value} is not a finite number ≥ 0`);
+  mustBe("a finite number ≥ 0", "warp", { degrees, scale, shear });
   return (sample, shape, random) => {
     const [, h, w] = shape;
     const between = () => 2 * random.uniform() - 1;
@@ -169,8 +161,8 @@ export function rotate(options: Fill & { readonly degrees: number }): Augmentati
 export function cutOut(options: Fill & { readonly size: number; readonly p?: number | undefined }): Augmentation {
   checkOptions("cutOut", options, "size p fill");
   const { size, p = 1, fill = 0 } = options;
-  mustBeWhole("cutOut", "size", size);
-  mustBeShare("cutOut", "p", p);
+  mustBe("a whole number ≥ 0", "cutOut", { size });
+  mustBe("in [0, 1]", "cutOut", { p });
   return (sample, shape, random) => {
     if (random.uniform() >= p) return sample;
     const [, h, w] = shape;

@@ -2,6 +2,7 @@
 
 import * as ops from "@conv/ops";
 import { mustCount, shapeError } from "@conv/tensor";
+import { mustBe } from "./checks.ts";
 import { fanOf } from "./init.ts";
 import type { Layer } from "./layer.ts";
 import { biasOf, configured, WEIGHT, weightOf, type LayerOptions, type WeightOptions } from "./options.ts";
@@ -33,7 +34,7 @@ export const flatten = (startAxis = 1): Layer => ({ type: "flatten", forward: (x
 
 /** While training, zeroes with probability p and multiplies the rest by 1/(1 − p); one draw for each element of `drawn(x.shape)`. */
 function dropping(type: string, p: number, drawn: (shape: readonly number[]) => readonly number[]): Layer {
-  if (!(Number.isFinite(p) && p >= 0 && p < 1)) throw shapeError(type, `probability ${p} is not in [0, 1)`);
+  mustBe("in [0, 1)", type, { probability: p });
   return {
     type,
     forward(x, ctx) {

@@ -2,7 +2,8 @@
 // over all but the first, so that each unit or output channel has its own, and over the whole of a bias.
 
 import { map, sqrt, square, sum, type Axes, type Expr } from "@conv/ops";
-import { checkOptions, shapeError, type Value } from "@conv/tensor";
+import { checkOptions, type Value } from "@conv/tensor";
+import { mustBe } from "./checks.ts";
 import type { Constraint } from "./layer.ts";
 
 export interface NormOptions {
@@ -21,15 +22,10 @@ function scaled(name: string, desired: Expr, axes: Axes | undefined): Constraint
   };
 }
 
-function mustBeNorms(op: string, numbers: Readonly<Record<string, number>>): void {
-  for (const [what, value] of Object.entries(numbers))
-    if (!(value >= 0 && Number.isFinite(value))) throw shapeError(op, `${what} ${value} is not a finite number ≥ 0`);
-}
-
 /** Scales what is longer than `max` down to that length (Srivastava et al. 2014). Throws ShapeError for a number out of range. */
 export function maxNorm(max = 2, options: NormOptions = {}): Constraint {
   checkOptions("maxNorm", options, "axes");
-  mustBeNorms("maxNorm", { max });
+  mustBe("a finite number ≥ 0", "maxNorm", { max });
   return scaled("maxNorm", ["min", "b", max], options.axes);
 }
 
@@ -50,8 +46,8 @@ export interface MinMaxNormOptions extends NormOptions {
 export function minMaxNorm(options: MinMaxNormOptions = {}): Constraint {
   checkOptions("minMaxNorm", options, "min max rate axes");
   const { min = 0, max = 1, rate = 1, axes } = options;
-  mustBeNorms("minMaxNorm", { min, max, rate });
-  if (rate > 1) throw shapeError("minMaxNorm", `rate ${rate} is not in [0, 1]`);
+  mustBe("a finite number ≥ 0", "minMaxNorm", { min, max, rate });
+  mustBe("in [0, 1]", "minMaxNorm", { rate });
   const inside: Expr = ["max", ["min", "b", max], min];
   return scaled("minMaxNorm", rate === 1 ? inside : ["add", ["mul", rate, inside], ["mul", 1 - rate, "b"]], axes);
 }

@@ -3,6 +3,7 @@
 
 import { map, mean, reshape, square, sub, sum } from "@conv/ops";
 import { formatShape, shapeError, sizeOf, type Value } from "@conv/tensor";
+import { mustBe } from "./checks.ts";
 import { ones, zeros } from "./init.ts";
 import type { Context, Layer } from "./layer.ts";
 import { AFFINE, affineOf, configured, type AffineOptions, type SpatialOptions } from "./options.ts";
@@ -18,8 +19,8 @@ export interface BatchNormOptions extends SpatialOptions, AffineOptions {
 
 /** Throws ShapeError for an eps or a momentum that is out of range. */
 export function checkNorm(type: string, eps: number, momentum: number | null = null): void {
-  if (!(eps > 0 && Number.isFinite(eps))) throw shapeError(type, `eps ${eps} is not a finite number > 0`);
-  if (momentum !== null && !(momentum >= 0 && momentum <= 1)) throw shapeError(type, `momentum ${momentum} is not in [0, 1]`);
+  mustBe("a finite number > 0", type, { eps });
+  if (momentum !== null) mustBe("in [0, 1]", type, { momentum });
 }
 
 /** y = scale · x + shift, where there are such. */

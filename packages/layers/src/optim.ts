@@ -3,6 +3,7 @@
 
 import { map, sqrt, square, sum, type Expr } from "@conv/ops";
 import { checkOptions, shapeError, type Value } from "@conv/tensor";
+import { mustBe } from "./checks.ts";
 
 /** A learning rate, or one per step; `step` counts the updates made before, from 0. */
 export type LearningRate = number | ((step: number) => number);
@@ -34,22 +35,54 @@ export interface Optimizer {
   ): { param: Value; slots: readonly Value[] };
 }
 
-function rate(op: string, lr: LearningRate): (step: number) => number {
-  const at = (step: number) => {
+type Numbers<N extends string> = Readonly<Record<N | "weightDecay", number>>;
+
+/** What makes an optimizer: what it keeps, its numbers of a step (the learning rate alone unless given), and its update. */
+interface Rule extends Pick<Optimizer, "slots">, Partial<Pick<Optimizer, "hypers" | "hyper" | "learningRate">> {
+  update(
+    param: Value,
+    gradient: Value,
+    slots: readonly Value[],
+    hyper: readonly Value[],
+    factor: number,
+    decay: number,
+  ): ReturnType<Optimizer["update"]>;
+}
+
+const FRACTIONS = ["momentum", "alpha", "beta1", "beta2"];
+const SPOKEN: Readonly<Record<string, string>> = { weightDecay: "weight decay", lrDecay: "learning rate decay" };
+
+/** An optimizer by a rule. Numbers that are not given are those by default; fractions are in [0, 1), others finite and ≥ 0. */
+function optimizer<N extends string>(
+  name: string,
+  options: { readonly lr?: LearningRate | undefined } & { readonly [K in NoInfer<N> | "weightDecay"]?: number | undefined },
+  lrByDefault: number,
+  defaults: Numbers<N>,
+  rule: (numbers: Numbers<N>, learningRate: (step: number) => number) => Rule,
+  more: readonly string[] = [],
+): Optimizer {
+  checkOptions(name, options, ["lr", ...Object.keys(defaults), ...more].join(" "));
+  const { lr = lrByDefault } = options;
+  const given = Object.entries(options).filter(([key, value]) => key in defaults && value !== undefined);
+  const numbers: Numbers<N> = { ...defaults, ...Object.fromEntries(given) };
+  for (const [key, value] of Object.entries<number>(numbers))
+    mustBe(FRACTIONS.includes(key) ? "in [0, 1)" : "a finite number ≥ 0", name, { [SPOKEN[key] ?? key]: value });
+  const rate = (step: number) => {
     const value = typeof lr === "function" ? lr(step) : lr;
-    mustBeAtLeast0(op, "learning rate", value);
+    mustBe("a finite number ≥ 0", name, { "learning rate": value });
     return value;
   };
-  if (typeof lr !== "function") at(0);
-  return at;
-}
-
-function mustBeFraction(op: string, what: string, value: number): void {
-  if (!(Number.isFinite(value) && value >= 0 && value < 1)) throw shapeError(op, `${what} ${value} is not in [0, 1)`);
-}
-
-function mustBeAtLeast0(op: string, what: string, value: number): void {
-  if (!(value >= 0 && Number.isFinite(value))) throw shapeError(op, `${what} ${value} is not a finite number ≥ 0`);
+  if (typeof lr !== "function") rate(0);
+  const { slots, learningRate = rate, hypers = 1, hyper = (step) => [learningRate(step)], update } = rule(numbers, rate);
+  return {
+    name,
+    slots,
+    hypers,
+    learningRate,
+    hyper,
+    update: (param, gradient, kept, scalars, special = {}) =>
+      update(param, gradient, kept, scalars, special.rate ?? 1, special.weightDecay ?? numbers.weightDecay),
+  };
 }
 
 const times = (factor: number, e: Expr): Expr => (factor === 1 ? e : ["mul", factor, e]);
@@ -72,30 +105,30 @@ export interface SgdOptions {
  * Stochastic gradient descent as torch.optim.SGD: d = g + weightDecay·p; m ← momentum·m + d; p ← p − lr·m, with
  * Nesterov p ← p − lr·(d + momentum·m). Throws ShapeError for numbers out of range.
  */
-export function sgd(options: SgdOptions): Optimizer {
-  checkOptions("sgd", options, "lr momentum weightDecay nesterov");
-  const { lr, momentum = 0, weightDecay = 0, nesterov = false } = options;
-  mustBeFraction("sgd", "momentum", momentum);
-  mustBeAtLeast0("sgd", "weight decay", weightDecay);
-  if (nesterov && momentum === 0) throw shapeError("sgd", "Nesterov needs momentum > 0");
-  const learningRate = rate("sgd", lr);
-  return {
-    name: "sgd",
-    slots: momentum ? ["momentum"] : [],
-    hypers: 1,
-    learningRate,
-    hyper: (step) => [learningRate(step)],
-    update(p, g, [m], [eta], { rate: factor = 1, weightDecay: decay = weightDecay } = {}) {
-      const d = decayed(decay);
-      if (!m) return { param: map("sgd", ["sub", "a", ["mul", times(factor, "c"), d]], [p, g, eta]), slots: [] };
-      const next = map("momentum", ["add", ["mul", momentum, "c"], d], [p, g, m]);
-      const param = nesterov
-        ? map("nesterov", ["sub", "a", ["mul", times(factor, "d"), ["add", d, ["mul", momentum, "c"]]]], [p, g, next, eta])
-        : map("descend", ["sub", "a", ["mul", times(factor, "c"), "b"]], [p, next, eta]);
-      return { param, slots: [next] };
+export const sgd = (options: SgdOptions): Optimizer =>
+  optimizer(
+    "sgd",
+    options,
+    NaN,
+    { momentum: 0, weightDecay: 0 },
+    ({ momentum }) => {
+      const { nesterov = false } = options;
+      if (nesterov && momentum === 0) throw shapeError("sgd", "Nesterov needs momentum > 0");
+      return {
+        slots: momentum ? ["momentum"] : [],
+        update(p, g, [m], [eta], factor, decay) {
+          const d = decayed(decay);
+          if (!m) return { param: map("sgd", ["sub", "a", ["mul", times(factor, "c"), d]], [p, g, eta]), slots: [] };
+          const next = map("momentum", ["add", ["mul", momentum, "c"], d], [p, g, m]);
+          const param = nesterov
+            ? map("nesterov", ["sub", "a", ["mul", times(factor, "d"), ["add", d, ["mul", momentum, "c"]]]], [p, g, next, eta])
+            : map("descend", ["sub", "a", ["mul", times(factor, "c"), "b"]], [p, next, eta]);
+          return { param, slots: [next] };
+        },
+      };
     },
-  };
-}
+    ["nesterov"],
+  );
 
 export interface AdamOptions {
   readonly lr?: LearningRate | undefined;
@@ -118,25 +151,17 @@ export const adam = (options: AdamOptions = {}): Optimizer => moments("adam", op
 export const adamW = (options: AdamOptions = {}): Optimizer => moments("adamW", options, 0.01);
 
 function moments(name: "adam" | "adamW", options: AdamOptions, decayByDefault: number): Optimizer {
-  checkOptions(name, options, "lr beta1 beta2 epsilon weightDecay");
-  const { lr = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = decayByDefault } = options;
-  mustBeFraction(name, "beta1", beta1);
-  mustBeFraction(name, "beta2", beta2);
-  mustBeAtLeast0(name, "epsilon", epsilon);
-  mustBeAtLeast0(name, "weight decay", weightDecay);
-  const learningRate = rate(name, lr);
   const decoupled = name === "adamW";
-  return {
-    name,
+  const defaults = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: decayByDefault };
+  return optimizer(name, options, 1e-3, defaults, ({ beta1, beta2, epsilon }, learningRate) => ({
     slots: ["mean", "variance"],
     hypers: decoupled ? 3 : 2,
-    learningRate,
     hyper(step) {
       const eta = learningRate(step);
       const corrections = [eta / (1 - beta1 ** (step + 1)), 1 / Math.sqrt(1 - beta2 ** (step + 1))];
       return decoupled ? [...corrections, eta] : corrections;
     },
-    update(p, gradient, [m, v], [scale, correction, eta], { rate: factor = 1, weightDecay: decay = weightDecay } = {}) {
+    update(p, gradient, [m, v], [scale, correction, eta], factor, decay) {
       const g = decayed(decoupled ? 0 : decay);
       const mean = map(`${name}Mean`, follow(beta1, "c", g), [p, gradient, m]);
       const variance = map(`${name}Variance`, follow(beta2, "c", squared(g)), [p, gradient, v]);
@@ -146,7 +171,7 @@ function moments(name: "adam" | "adamW", options: AdamOptions, decayByDefault: n
       const f: Expr = ["sub", shrunk, ["div", ["mul", times(factor, "d"), "b"], denominator]];
       return { param: map(name, f, shrunk === "a" ? inputs : [...inputs, eta]), slots: [mean, variance] };
     },
-  };
+  }));
 }
 
 export interface RmspropOptions {
@@ -161,21 +186,10 @@ export interface RmspropOptions {
  * RMSprop (Hinton 2012) as torch.optim.RMSprop: g ← g + weightDecay·p; v ← αv + (1 − α)g²; d = g / (√v + ε); with momentum
  * m ← momentum·m + d and p ← p − lr·m, else p ← p − lr·d. Throws ShapeError for numbers out of range.
  */
-export function rmsprop(options: RmspropOptions = {}): Optimizer {
-  checkOptions("rmsprop", options, "lr alpha epsilon weightDecay momentum");
-  const { lr = 0.01, alpha = 0.99, epsilon = 1e-8, weightDecay = 0, momentum = 0 } = options;
-  mustBeFraction("rmsprop", "alpha", alpha);
-  mustBeFraction("rmsprop", "momentum", momentum);
-  mustBeAtLeast0("rmsprop", "epsilon", epsilon);
-  mustBeAtLeast0("rmsprop", "weight decay", weightDecay);
-  const learningRate = rate("rmsprop", lr);
-  return {
-    name: "rmsprop",
+export const rmsprop = (options: RmspropOptions = {}): Optimizer =>
+  optimizer("rmsprop", options, 0.01, { alpha: 0.99, epsilon: 1e-8, weightDecay: 0, momentum: 0 }, ({ alpha, epsilon, momentum }) => ({
     slots: momentum ? ["variance", "momentum"] : ["variance"],
-    hypers: 1,
-    learningRate,
-    hyper: (step) => [learningRate(step)],
-    update(p, gradient, [v, m], [eta], { rate: factor = 1, weightDecay: decay = weightDecay } = {}) {
+    update(p, gradient, [v, m], [eta], factor, decay) {
       const g = decayed(decay);
       const variance = map("rmspropVariance", follow(alpha, "c", squared(g)), [p, gradient, v]);
       const d: Expr = ["div", g, ["add", ["sqrt", "c"], epsilon]];
@@ -183,8 +197,7 @@ export function rmsprop(options: RmspropOptions = {}): Optimizer {
       const next = map("rmspropMomentum", ["add", ["mul", momentum, "d"], d], [p, gradient, variance, m]);
       return { param: map("descend", ["sub", "a", ["mul", times(factor, "c"), "b"]], [p, next, eta]), slots: [variance, next] };
     },
-  };
-}
+  }));
 
 export interface AdagradOptions {
   readonly lr?: LearningRate | undefined;
@@ -197,28 +210,17 @@ export interface AdagradOptions {
  * Adagrad (Duchi, Hazan and Singer 2011) as torch.optim.Adagrad: g ← g + weightDecay·p; s ← s + g²;
  * p ← p − lr/(1 + lrDecay·step) · g / (√s + ε). Throws ShapeError for numbers out of range.
  */
-export function adagrad(options: AdagradOptions = {}): Optimizer {
-  checkOptions("adagrad", options, "lr lrDecay epsilon weightDecay");
-  const { lr = 0.01, lrDecay = 0, epsilon = 1e-10, weightDecay = 0 } = options;
-  mustBeAtLeast0("adagrad", "learning rate decay", lrDecay);
-  mustBeAtLeast0("adagrad", "epsilon", epsilon);
-  mustBeAtLeast0("adagrad", "weight decay", weightDecay);
-  const given = rate("adagrad", lr);
-  const learningRate = (step: number) => given(step) / (1 + lrDecay * step);
-  return {
-    name: "adagrad",
+export const adagrad = (options: AdagradOptions = {}): Optimizer =>
+  optimizer("adagrad", options, 0.01, { lrDecay: 0, epsilon: 1e-10, weightDecay: 0 }, ({ lrDecay, epsilon }, rate) => ({
     slots: ["squares"],
-    hypers: 1,
-    learningRate,
-    hyper: (step) => [learningRate(step)],
-    update(p, gradient, [s], [eta], { rate: factor = 1, weightDecay: decay = weightDecay } = {}) {
+    learningRate: (step) => rate(step) / (1 + lrDecay * step),
+    update(p, gradient, [s], [eta], factor, decay) {
       const g = decayed(decay);
       const squares = map("adagradSquares", ["add", "c", squared(g)], [p, gradient, s]);
       const d: Expr = ["div", g, ["add", ["sqrt", "c"], epsilon]];
       return { param: map("adagrad", ["sub", "a", ["mul", times(factor, "d"), d]], [p, gradient, squares, eta]), slots: [squares] };
     },
-  };
-}
+  }));
 
 export interface LionOptions {
   readonly lr?: LearningRate | undefined;
@@ -231,20 +233,10 @@ export interface LionOptions {
  * Lion (Chen et al., "Symbolic discovery of optimization algorithms", 2023): p ← p − lr·(sign(β₁m + (1 − β₁)g) + weightDecay·p);
  * m ← β₂m + (1 − β₂)g. Throws ShapeError for numbers out of range.
  */
-export function lion(options: LionOptions = {}): Optimizer {
-  checkOptions("lion", options, "lr beta1 beta2 weightDecay");
-  const { lr = 1e-4, beta1 = 0.9, beta2 = 0.99, weightDecay = 0 } = options;
-  mustBeFraction("lion", "beta1", beta1);
-  mustBeFraction("lion", "beta2", beta2);
-  mustBeAtLeast0("lion", "weight decay", weightDecay);
-  const learningRate = rate("lion", lr);
-  return {
-    name: "lion",
+export const lion = (options: LionOptions = {}): Optimizer =>
+  optimizer("lion", options, 1e-4, { beta1: 0.9, beta2: 0.99, weightDecay: 0 }, ({ beta1, beta2 }) => ({
     slots: ["momentum"],
-    hypers: 1,
-    learningRate,
-    hyper: (step) => [learningRate(step)],
-    update(p, g, [m], [eta], { rate: factor = 1, weightDecay: decay = weightDecay } = {}) {
+    update(p, g, [m], [eta], factor, decay) {
       const direction = follow(beta1, "c", "b");
       const sign: Expr = ["sub", ["gt", direction, 0], ["gt", 0, direction]];
       return {
@@ -252,28 +244,18 @@ export function lion(options: LionOptions = {}): Optimizer {
         slots: [map("lionMomentum", follow(beta2, "b", "a"), [g, m])],
       };
     },
-  };
-}
+  }));
 
 /**
  * LAMB (You et al., "Large batch optimization for deep learning", 2020): with Adam's corrected moments m̂ and v̂,
  * u = m̂ / (√v̂ + ε) + weightDecay·p; p ← p − lr·‖p‖/‖u‖·u, the quotient being 1 where a norm is 0. Throws ShapeError for numbers out of range.
  */
-export function lamb(options: AdamOptions = {}): Optimizer {
-  checkOptions("lamb", options, "lr beta1 beta2 epsilon weightDecay");
-  const { lr = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-6, weightDecay = 0.01 } = options;
-  mustBeFraction("lamb", "beta1", beta1);
-  mustBeFraction("lamb", "beta2", beta2);
-  mustBeAtLeast0("lamb", "epsilon", epsilon);
-  mustBeAtLeast0("lamb", "weight decay", weightDecay);
-  const learningRate = rate("lamb", lr);
-  return {
-    name: "lamb",
+export const lamb = (options: AdamOptions = {}): Optimizer =>
+  optimizer("lamb", options, 1e-3, { beta1: 0.9, beta2: 0.999, epsilon: 1e-6, weightDecay: 0.01 }, ({ beta1, beta2, epsilon }, learningRate) => ({
     slots: ["mean", "variance"],
     hypers: 3,
-    learningRate,
     hyper: (step) => [learningRate(step), 1 / (1 - beta1 ** (step + 1)), 1 / Math.sqrt(1 - beta2 ** (step + 1))],
-    update(p, g, [m, v], [eta, c1, c2], { rate: factor = 1, weightDecay: decay = weightDecay } = {}) {
+    update(p, g, [m, v], [eta, c1, c2], factor, decay) {
       const mean = map("lambMean", follow(beta1, "b", "a"), [g, m]);
       const variance = map("lambVariance", follow(beta2, "b", squared("a")), [g, v]);
       const adapted: Expr = ["div", ["mul", "b", "d"], ["add", ["mul", ["sqrt", "c"], "e"], epsilon]];
@@ -283,5 +265,4 @@ export function lamb(options: AdamOptions = {}): Optimizer {
       const trust = map("lambTrust", ["select", ["mul", ["gt", "a", 0], ["gt", "b", 0]], ["div", "a", "b"], 1], [size, length]);
       return { param: map("lamb", ["sub", "a", ["mul", ["mul", times(factor, "c"), "d"], "b"]], [p, u, eta, trust]), slots: [mean, variance] };
     },
-  };
-}
+  }));

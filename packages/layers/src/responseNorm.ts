@@ -3,6 +3,7 @@
 
 import { avgPool, map, reshape, square } from "@conv/ops";
 import { checkOptions, shapeError } from "@conv/tensor";
+import { mustBe } from "./checks.ts";
 import type { Layer } from "./layer.ts";
 
 export interface LocalResponseNormOptions {
@@ -20,7 +21,7 @@ export interface LocalResponseNormOptions {
 export function localResponseNorm(size: number, options: LocalResponseNormOptions = {}): Layer {
   checkOptions("localResponseNorm", options, "alpha beta k");
   const { alpha = 1e-4, beta = 0.75, k = 1 } = options;
-  if (!(Number.isInteger(size) && size >= 1)) throw shapeError("localResponseNorm", `size ${size} is not a whole number ≥ 1`);
+  mustBe("a whole number ≥ 1", "localResponseNorm", { size });
   if (!(k > 0 && alpha >= 0)) throw shapeError("localResponseNorm", `k ${k} must be > 0 and alpha ${alpha} ≥ 0`);
   const before = size >> 1;
   return {

@@ -1,6 +1,7 @@
 // What is special about some parameters of a training: a list of rules, each for the parameters whose names it matches.
 
 import { shapeError } from "@conv/tensor";
+import { mustBe } from "./checks.ts";
 import { describeModel, type Entry, type Model } from "./layer.ts";
 import type { ParameterOptions } from "./optim.ts";
 
@@ -27,9 +28,7 @@ export function applyRules(name: string, entries: readonly Entry[], rules: reado
   if (trainable.length === 0) throw shapeError("train", `${name} has no trainable parameter`);
   for (const { match, rate = 1, weightDecay = 0 } of rules) {
     if (!trainable.some((e) => matches(e.name, match))) throw shapeError("train", `the rule for ${match} matches no trainable parameter of ${name}`);
-    if (!(rate >= 0 && Number.isFinite(rate))) throw shapeError("train", `the rule for ${match} has rate ${rate}, must be a finite number ≥ 0`);
-    if (!(weightDecay >= 0 && Number.isFinite(weightDecay)))
-      throw shapeError("train", `the rule for ${match} has weight decay ${weightDecay}, must be a finite number ≥ 0`);
+    mustBe("a finite number ≥ 0", `train: the rule for ${match}`, { rate, "weight decay": weightDecay });
   }
   const options = entries.map((entry) => {
     if (!entry.trainable) return null;

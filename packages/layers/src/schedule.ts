@@ -1,20 +1,17 @@
 // Learning rates as functions of the step, counted in updates from 0: pure, so that a training that is resumed goes on at the
 // same rate. They compose: `warmUp(500, cosine({ lr: 0.1, steps: 9500 }))`.
 
-import { checkOptions, shapeError } from "@conv/tensor";
+import { checkOptions } from "@conv/tensor";
+import { mustBe } from "./checks.ts";
 
 /** The learning rate of the update that follows `step` others. */
 export type Schedule = (step: number) => number;
-
-function mustBeWhole(op: string, what: string, value: number): void {
-  if (!Number.isSafeInteger(value) || value < 1) throw shapeError(op, `${what} ${value} is not a whole number ≥ 1`);
-}
 
 /** lr·factor^⌊step/every⌋, as torch.optim.lr_scheduler.StepLR. Throws ShapeError unless `every` is a whole number ≥ 1. */
 export function stepDecay(options: { readonly lr: number; readonly every: number; readonly factor?: number | undefined }): Schedule {
   checkOptions("stepDecay", options, "lr every factor");
   const { lr, every, factor = 0.1 } = options;
-  mustBeWhole("stepDecay", "every", every);
+  mustBe("a whole number ≥ 1", "stepDecay", { every });
   return (step) => lr * factor ** Math.floor(step / every);
 }
 
@@ -35,7 +32,7 @@ const anneal = (from: number, to: number, at: number): number => to + ((from - t
 export function cosine(options: { readonly lr: number; readonly steps: number; readonly min?: number | undefined }): Schedule {
   checkOptions("cosine", options, "lr steps min");
   const { lr, steps, min = 0 } = options;
-  mustBeWhole("cosine", "steps", steps);
+  mustBe("a whole number ≥ 1", "cosine", { steps });
   return (step) => anneal(lr, min, Math.min(1, step / steps));
 }
 
@@ -59,8 +56,8 @@ export interface OneCycleOptions {
 export function oneCycle(options: OneCycleOptions): Schedule {
   checkOptions("oneCycle", options, "lr steps rise start end");
   const { lr, steps, rise = 0.3, start = 25, end = 1e4 } = options;
-  mustBeWhole("oneCycle", "steps", steps);
-  if (!(rise >= 0 && rise <= 1)) throw shapeError("oneCycle", `rise ${rise} is not in [0, 1]`);
+  mustBe("a whole number ≥ 1", "oneCycle", { steps });
+  mustBe("in [0, 1]", "oneCycle", { rise });
   const [first, last] = [lr / start, lr / start / end];
   const top = rise * steps - 1;
   return (step) => {
@@ -74,7 +71,7 @@ export function oneCycle(options: OneCycleOptions): Schedule {
  * (s + 1)/steps of it (Goyal et al. 2017). Throws ShapeError unless `steps` is a whole number ≥ 1.
  */
 export function warmUp(steps: number, then: Schedule | number): Schedule {
-  mustBeWhole("warmUp", "steps", steps);
+  mustBe("a whole number ≥ 1", "warmUp", { steps });
   const after = typeof then === "number" ? () => then : then;
   return (step) => (step < steps ? (after(0) * (step + 1)) / steps : after(step - steps));
 }

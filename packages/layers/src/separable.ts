@@ -1,7 +1,8 @@
 // Convolutions made of less: depthwise (each channel on its own), pointwise (1×1: each position on its own), and both in turn.
 
 import type { PerAxis } from "@conv/ops";
-import { checkOptions, shapeError } from "@conv/tensor";
+import { checkOptions } from "@conv/tensor";
+import { mustBe } from "./checks.ts";
 import { checkRank, CONV, conv1d, conv2d, conv3d, type ConvLayerOptions } from "./conv.ts";
 import type { Init } from "./init.ts";
 import type { Constraint, Layer, Regularizer } from "./layer.ts";
@@ -20,8 +21,7 @@ function depthwise(rank: number, kernel: PerAxis, given: DepthwiseOptions): Laye
   const type = `depthwiseConv${rank}d`;
   checkOptions(type, given, DEPTHWISE);
   const { depthMultiplier = 1, ...options } = given;
-  if (!Number.isInteger(depthMultiplier) || depthMultiplier < 1)
-    throw shapeError(type, `depthMultiplier ${depthMultiplier} is not a whole number ≥ 1`);
+  mustBe("a whole number ≥ 1", type, { depthMultiplier });
   const made = new Map<number, Layer>(); // one for each count of channels, so that a layer used twice is one layer
   return {
     type,

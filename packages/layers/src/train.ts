@@ -2,6 +2,7 @@
 
 import { checkOptions, dispose, kindOf, mustCount, rangeError, shapeError, type Backend, type Buffer } from "@conv/tensor";
 import { decodeCheckpoint, encodeCheckpoint } from "./checkpoint.ts";
+import { mustBe } from "./checks.ts";
 import type { Batch, Dataset, Target } from "./data.ts";
 import { createDevice } from "./device.ts";
 import { createEvaluator } from "./evaluate.ts";
@@ -192,7 +193,7 @@ function checkTrainer(options: TrainerOptions): void {
   if (!Number.isSafeInteger(seed)) throw rangeError("train", `seed ${seed} is not a whole number`);
   mustCount("train", "batch", batch);
   mustCount("train", "accumulate", accumulate);
-  if (average !== undefined && !(Number.isFinite(average) && average >= 0 && average < 1)) throw rangeError("train", `average ${average} is not in [0, 1)`);
+  if (average !== undefined) mustBe("in [0, 1)", "train", { average }, rangeError);
   for (const [what, limit] of Object.entries(clip))
-    if (limit !== undefined && !(Number.isFinite(limit) && limit > 0)) throw rangeError("train", `clip.${what} ${limit} is not a finite number > 0`);
+    if (limit !== undefined) mustBe("a finite number > 0", "train", { [`clip.${what}`]: limit }, rangeError);
 }

@@ -95,8 +95,8 @@ describe("rules", () => {
   test.each([
     [{ match: "c2" }, "train: the rule for c2 matches no trainable parameter of tiny"],
     [{ match: /x/g, frozen: true }, "train: the rule for /x/g matches no trainable parameter of tiny"],
-    [{ match: "c1", rate: -1 }, "train: the rule for c1 has rate -1, must be a finite number ≥ 0"],
-    [{ match: "c1", weightDecay: NaN }, "train: the rule for c1 has weight decay NaN, must be a finite number ≥ 0"],
+    [{ match: "c1", rate: -1 }, "train: the rule for c1: rate -1 is not a finite number ≥ 0"],
+    [{ match: "c1", weightDecay: NaN }, "train: the rule for c1: weight decay NaN is not a finite number ≥ 0"],
     [{ match: /./, frozen: true }, "train: the rules freeze every parameter of tiny"],
   ])("%o is refused", (rule, message) => expect(() => make({ rules: [rule] })).toThrow(message));
 });

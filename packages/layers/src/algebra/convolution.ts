@@ -3,6 +3,7 @@
 import { axisName, conv, convGeometry, convOp, keepsSize, paddingPerAxis, perAxis, resolvePadding, spanOf, type ConvOptions } from "@conv/ops";
 import { formatShape, hostArray, sameShape, shapeError, sizeOf, spec, trace, evaluate, type HostArray, type Value } from "@conv/tensor";
 import { sequential } from "../basic.ts";
+import { mustBe } from "../checks.ts";
 import { conv1d, conv2d, conv3d } from "../conv.ts";
 import type { Layer } from "../layer.ts";
 import type { Saved, State } from "../state.ts";
@@ -35,7 +36,7 @@ export function settle(op: string, { weight, bias, stride = 1, padding = 0, dila
   if (weight.shape.length < 3) throw shapeError(op, `weight has ${weight.shape.length} axes, needs (oc, ic/groups, …kernel)`);
   const [oc, icg, ...kernel] = weight.shape as [number, number, ...number[]];
   const rank = kernel.length;
-  if (!Number.isInteger(groups) || groups < 1) throw shapeError(op, `groups ${groups} is not a whole number ≥ 1`);
+  mustBe("a whole number ≥ 1", op, { groups });
   if (oc % groups) throw shapeError(op, `${oc} output channels do not divide into ${groups} groups`);
   if (bias && !sameShape(bias.shape, [oc])) throw shapeError(op, `bias has shape ${formatShape(bias.shape)}, weight gives ${oc} channels`);
   const s = perAxis(op, "stride", stride, rank, 1);

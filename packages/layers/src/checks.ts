@@ -1,0 +1,23 @@
+// Checks of numbers that a user gives.
+
+import { shapeError } from "@conv/tensor";
+
+const KINDS = {
+  "a whole number ≥ 0": (v: number) => Number.isSafeInteger(v) && v >= 0,
+  "a whole number ≥ 1": (v: number) => Number.isSafeInteger(v) && v >= 1,
+  "a finite number ≥ 0": (v: number) => v >= 0,
+  "a finite number > 0": (v: number) => v > 0,
+  "in [0, 1]": (v: number) => v >= 0 && v <= 1,
+  "in [0, 1)": (v: number) => v >= 0 && v < 1,
+};
+
+/** Throws ShapeError, or what `fail` makes, with the name of the first of the numbers that is none of this kind. */
+export function mustBe(
+  kind: keyof typeof KINDS,
+  op: string,
+  numbers: Readonly<Record<string, number>>,
+  fail: (op: string, rule: string) => Error = shapeError,
+): void {
+  for (const [what, value] of Object.entries(numbers))
+    if (!(Number.isFinite(value) && KINDS[kind](value))) throw fail(op, `${what} ${String(value)} is not ${kind}`);
+}
