@@ -77,6 +77,10 @@ const at =
   (address: Operand, offset = 0): Code =>
     int(address).concat({ op, imm: [offset] });
 
+/** What `make` makes of each name. */
+const each = <N extends string, E>(names: readonly N[], make: (name: N) => E) =>
+  Object.fromEntries(names.map((name) => [name, make(name)])) as Record<N, E>; // which names, `map` forgets
+
 const isConst = (x: Operand): x is number => typeof x === "number";
 
 /** i32 arithmetic, with constants folded where both sides, or one neutral side, are known. Comparisons give 0 or 1. */
@@ -115,38 +119,15 @@ export const i32 = {
 export const f32 = {
   const: (v: number): Code => one("f32.const", v),
   load: at("f32.load"),
-  add: scalars("f32.add"),
-  sub: scalars("f32.sub"),
-  mul: scalars("f32.mul"),
-  max: scalars("f32.max"),
-  gt: scalars("f32.gt"),
-  ne: scalars("f32.ne"),
-  eq: scalars("f32.eq"),
+  ...each(["add", "sub", "mul", "max", "gt", "ne", "eq"], (name) => scalars(`f32.${name}`)),
 };
 
 const RELAXED_MADD = one("f32x4.relaxed_madd");
 export const f32x4 = {
-  add: vecs("f32x4.add"),
-  sub: vecs("f32x4.sub"),
-  mul: vecs("f32x4.mul"),
-  div: vecs("f32x4.div"),
-  min: vecs("f32x4.min"),
-  max: vecs("f32x4.max"),
-  /** b where a < b, else a: the first of equals, and NaN only if a is. One instruction, where `max` takes eight. */
-  pmax: vecs("f32x4.pmax"),
-  /** b where b < a, else a. */
-  pmin: vecs("f32x4.pmin"),
-  gt: vecs("f32x4.gt"),
-  lt: vecs("f32x4.lt"),
-  le: vecs("f32x4.le"),
-  ge: vecs("f32x4.ge"),
-  eq: vecs("f32x4.eq"),
-  ne: vecs("f32x4.ne"),
-  neg: vec1("f32x4.neg"),
-  abs: vec1("f32x4.abs"),
-  sqrt: vec1("f32x4.sqrt"),
-  floor: vec1("f32x4.floor"),
-  nearest: vec1("f32x4.nearest"),
+  // `pmax(a, b)` is b where a < b, else a: the first of equals, and NaN only if a is. One instruction, where `max` takes eight.
+  // `pmin(a, b)` is b where b < a, else a.
+  ...each(["add", "sub", "mul", "div", "min", "max", "pmin", "pmax", "eq", "ne", "lt", "gt", "le", "ge"], (name) => vecs(`f32x4.${name}`)),
+  ...each(["neg", "abs", "sqrt", "floor", "nearest"], (name) => vec1(`f32x4.${name}`)),
   truncSat: vec1("i32x4.trunc_sat_f32x4_s"),
   fromInt: vec1("f32x4.convert_i32x4_s"),
   splat: op1(scalar, "f32x4.splat"),
@@ -158,11 +139,8 @@ export const i32x4 = {
   const: (v: number): Code => i32x4.lanes(v, v, v, v),
   lanes: (...v: number[]): Code => one("v128.const", ...v.flatMap(i32Bytes)),
   splat: op1(int, "i32x4.splat"),
-  add: vecs("i32x4.add"),
-  sub: vecs("i32x4.sub"),
-  mul: vecs("i32x4.mul"),
+  ...each(["add", "sub", "mul", "eq"], (name) => vecs(`i32x4.${name}`)),
   minU: vecs("i32x4.min_u"),
-  eq: vecs("i32x4.eq"),
   max: vecs("i32x4.max_s"),
   lane: (a: Operand, lane: number): Code => vec(a).concat({ op: "i32x4.extract_lane", imm: [lane] }),
   shl: shift("i32x4.shl"),
@@ -176,10 +154,7 @@ export const v128 = {
   loadZero32: at("v128.load32_zero"),
   loadLane: (address: Operand, into: Operand, lane: number, offset = 0): Code =>
     int(address).concat(vec(into), { op: "v128.load32_lane", imm: [offset, lane] }),
-  and: vecs("v128.and"),
-  andnot: vecs("v128.andnot"),
-  or: vecs("v128.or"),
-  xor: vecs("v128.xor"),
+  ...each(["and", "andnot", "or", "xor"], (name) => vecs(`v128.${name}`)),
   not: vec1("v128.not"),
   anyTrue: vec1("v128.any_true"),
   /** Bits of `a` where the mask is 1, of `b` where it is 0. */
