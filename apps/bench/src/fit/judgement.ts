@@ -43,7 +43,7 @@ export function fitAll(cases: readonly MeasuredCase[]): Prices {
       }
     });
     const fitted = [...samples].filter(([, list]) => list.length >= FEWEST);
-    prices = Object.fromEntries(fitted.map(([kernel, list]) => [kernel, fitPrices(list).map((p) => Number((p * 1e9).toPrecision(3)))]));
+    prices = Object.fromEntries(fitted.map(([kernel, list]) => [kernel, fitPrices(list).map((p) => Number((p * 1e9).toPrecision(2)))]));
     const logs = cases.map((c) => logPace(c, prices));
     const mean = logs.reduce((sum, v) => sum + v, 0) / logs.length;
     pace = logs.map((v) => Math.exp(v - mean));
