@@ -1,11 +1,14 @@
 // What passes between the planner and the kernels: the task to be done, and the code that does it, in stages.
 
-import type { Place, PlanKernel, Task } from "@conv/ops/plan";
+import { inputAt, type Epilogue, type Place, type PlanKernel, type Task } from "@conv/ops/plan";
 import type { Caps } from "./caps.ts";
 import type { Func, Local, Module } from "./wasm/asm.ts";
 
 export { inputAt, outputAt, scratchAt } from "@conv/ops/plan";
 export type { Epilogue, EpilogueOperand, Place, Task } from "@conv/ops/plan";
+
+/** The operands of an epilogue, which follow the two inputs of a product. */
+export const operandsAt = (epilogue: Epilogue | null): Place[] => (epilogue?.operands ?? []).map((_, i) => inputAt(2 + i));
 
 /** Part of a kernel that runs between two barriers. Its pieces of work 0 … items−1 are divided among the threads. */
 export interface Stage {

@@ -10,7 +10,7 @@ import { exactly, sizeOf } from "@conv/tensor";
 import type { Place, Stage } from "../code.ts";
 import { i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { copyRow, loadStepped } from "./pad.ts";
-import { eachCell, locate, storeLanes, type Walker } from "./walk.ts";
+import { eachCell, locate, partAt, storeLanes, type Walker } from "./walk.ts";
 
 /** Rows longer than this are cut when there are fewer than PIECES of them; 16 KiB are copied in a microsecond, about the time of a barrier. */
 const ROW = 4096;
@@ -75,10 +75,7 @@ function rows(axes: readonly Axis[]): Pieces {
       locate(f, i32.div(item, count), outer, [s, d]);
       f.bump(s.at, i32.mul(part, length * by * 4));
       f.bump(d.at, i32.mul(part, length * to * 4));
-      const some = (elements: number) => () => row(f, s.at, d.at, elements, by, to);
-      const last = inner.size - (count - 1) * length;
-      if (last === length) some(length)();
-      else f.if(i32.lt(part, count - 1), some(length), some(last));
+      partAt(f, part, inner.size, length, (elements) => row(f, s.at, d.at, elements, by, to));
     },
   };
 }
@@ -122,7 +119,7 @@ function turned(axes: readonly Axis[], turn: number): Pieces {
       locate(f, i32.div(item, strips), outer, [s, d]);
       f.bump(s.at, i32.mul(strip, STRIP * 4));
       f.bump(d.at, i32.mul(strip, STRIP * across.strides[INTO] * 4));
-      const some = (columns: number) => () => {
+      partAt(f, strip, across.size, STRIP, (columns) => {
         // The last block of columns, and of rows, overlaps the one before.
         const back = Math.max(0, 4 - columns);
         f.bump(s.at, -back * 4);
@@ -141,11 +138,7 @@ function turned(axes: readonly Axis[], turn: number): Pieces {
           move((inner.size % 4) - 4);
           blocks();
         }
-      };
-      const last = across.size - (strips - 1) * STRIP;
-      if (last === STRIP) some(STRIP)();
-      else if (strips === 1) some(last)();
-      else f.if(i32.lt(strip, strips - 1), some(STRIP), some(last));
+      });
     },
   };
 }

@@ -5,7 +5,7 @@
 import { gatherOf, isConvOrGradInput, needsPadding, tapCount, volume, type Gather, type Phase } from "@conv/ops/plan";
 import { exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { inputAt, outputAt, type CpuKernel, type Stage, type Task } from "../code.ts";
+import { inputAt, operandsAt, outputAt, type CpuKernel, type Stage, type Task } from "../code.ts";
 import { i32, v128, type Local } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { epilogueName } from "../wasm/tile.ts";
@@ -105,7 +105,7 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
     name: `depthwise${exactly([g, caps.relaxed])}${epilogueName(task.epilogue)}`,
     items: g.n * channels,
     perThread: copies ? padBytes({ ...box, padded: sizes }) : 0,
-    reads: [inputAt(0), inputAt(1), ...operands.map((_, i) => inputAt(2 + i))],
+    reads: [inputAt(0), inputAt(1), ...operandsAt(task.epilogue)],
     writes: [outputAt(0)],
     emit(_, f, at, { lo, hi, own }) {
       const [x] = at;

@@ -8,7 +8,7 @@
 import { needsPadding, volume, type AxisTaps, type Gather } from "@conv/ops/plan";
 import { exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { inputAt, outputAt, type Stage, type Task } from "../code.ts";
+import { inputAt, operandsAt, outputAt, type Stage, type Task } from "../code.ts";
 import { RESERVED } from "../memory.ts";
 import { i32, i32x4, v128, type Code, type Func, type Local } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
@@ -81,7 +81,7 @@ export function inPlaceStage(g: Gather, task: Task, caps: Caps): Stage | null {
   return {
     name: `depthwiseInPlace${exactly([g, caps.relaxed])}${epilogueName(task.epilogue)}`,
     items: g.n * channels,
-    reads: [inputAt(0), inputAt(1), ...operands.map((_, i) => inputAt(2 + i))],
+    reads: [inputAt(0), inputAt(1), ...operandsAt(task.epilogue)],
     writes: [outputAt(0)],
     emit(_, f, at, { lo, hi }) {
       const y = at[at.length - 1];

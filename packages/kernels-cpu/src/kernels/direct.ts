@@ -5,7 +5,7 @@
 import { gatherOf, isConvOrGradInput, readLayout, tapCount, volume, type Gather, type Phase } from "@conv/ops/plan";
 import { exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { inputAt, outputAt, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
+import { operandsAt, outputAt, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
 import { get, i32, v128, type Func, type Local, type Module, type Operand } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { BLOCK, epilogueName, rowsPerTile } from "../wasm/tile.ts";
@@ -69,12 +69,11 @@ function rowStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: Place
   const mr = rowsPerTile(g.to);
   const nv = vectorsFor(mr);
   const taps = tapCount(phase);
-  const operands = task.epilogue?.operands ?? [];
   const name = `direct${exactly([g, phase, caps.relaxed])}${epilogueName(task.epilogue)}`;
   return {
     name,
     items: g.n * g.groups * rows,
-    reads: [source, packed, ...operands.map((_, i) => inputAt(2 + i))],
+    reads: [source, packed, ...operandsAt(task.epilogue)],
     writes: [outputAt(0)],
     emit(m, f, at, { lo, hi }) {
       const [x, w] = at;

@@ -8,7 +8,7 @@
 import { gatherOf, isConvOrGradInput, readLayout, volume } from "@conv/ops/plan";
 import { bytesOf, exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
+import { inputAt, operandsAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
 import { f32x4, i32, v128, type Code, type Local } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { columnsPerTile, epilogueName, rowsPerTile } from "../wasm/tile.ts";
@@ -156,7 +156,7 @@ function singleStage(t: FftTiling, task: Task, caps: Caps, source: Place, weight
   return {
     name: `${nameOf("fftSingle", t, caps)}${epilogueName(task.epilogue)}`,
     items: Math.ceil((g.groups * g.to) / 4) * tiles,
-    reads: [source, weights, inputAt(1), ...operands.map((_, i) => inputAt(2 + i))],
+    reads: [source, weights, inputAt(1), ...operandsAt(task.epilogue)],
     writes: [outputAt(0)],
     perThread: 4 * RECORD.bytes + tileBytes(size),
     emit(m, f, at, { lo, hi, own }) {

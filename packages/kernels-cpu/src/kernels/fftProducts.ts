@@ -3,7 +3,7 @@
 
 import { readLayout, volume } from "@conv/ops/plan";
 import type { Caps } from "../caps.ts";
-import { inputAt, outputAt, type Place, type Stage, type Task } from "../code.ts";
+import { inputAt, operandsAt, outputAt, type Place, type Stage, type Task } from "../code.ts";
 import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { columnsPerTile, epilogueName, rowsPerTile, sumsTile } from "../wasm/tile.ts";
 import type { Complex } from "./fftLines.ts";
@@ -133,7 +133,7 @@ export function outputStage(t: FftTiling, task: Task, caps: Caps, sums: Place, s
   return {
     name: `${nameOf("fftOutput", t, caps)}${epilogueName(task.epilogue)}`,
     items: g.groups * Math.ceil(tiles / 4) * g.to,
-    reads: [sums, source, inputAt(1), ...operands.map((_, i) => inputAt(2 + i))],
+    reads: [sums, source, inputAt(1), ...operandsAt(task.epilogue)],
     writes: [outputAt(0)],
     perThread: 4 * RECORD.bytes + tileBytes(size),
     emit(m, f, at, range) {

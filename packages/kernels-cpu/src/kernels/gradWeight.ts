@@ -4,12 +4,12 @@
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { gatherAll, leavesTaps, readLayout, remembered, unfold, volume, type Gather } from "@conv/ops/plan";
 import { exactly } from "@conv/tensor";
-import { inputAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage } from "../code.ts";
-import { i32, type Local } from "../wasm/asm.ts";
-import { emitGemm, epilogueName, gemmSize, columnsPerTile, type Gemm } from "../wasm/tile.ts";
+import { inputAt, scratchAt, type CpuKernel, type Scratch, type Stage } from "../code.ts";
+import { i32 } from "../wasm/asm.ts";
+import { columnsPerTile, epilogueName, type Gemm } from "../wasm/tile.ts";
 import { fitted, gemmWork, paddedElements } from "./fitted.ts";
 import { paddedInput } from "./pad.ts";
-import { eachColumn, packRows, transposedPanel } from "./panel.ts";
+import { eachColumn, gemmStage, packRows, transposedPanel } from "./panel.ts";
 
 export const gradWeight: CpuKernel = fitted({
   name: "gradWeight",
@@ -57,7 +57,6 @@ export const gradWeight: CpuKernel = fitted({
 
     const { strides, plane } = readLayout(gather);
     const name = `gradWeight${exactly([g, caps])}${epilogueName(task.epilogue)}`;
-    let sourceAt: Local;
     const gemm: Gemm = {
       name,
       m: ocg,
@@ -73,7 +72,7 @@ export const gradWeight: CpuKernel = fitted({
       tile: (t) =>
         eachColumn(t, (c) => {
           const [rest, src] = t.f.ints("rest", "src");
-          t.f.set(src, i32.add(sourceAt, i32.mul(i32.add(i32.mul(t.problem, icg), i32.div(c, taps)), plane * 4)));
+          t.f.set(src, i32.add(t.source, i32.mul(i32.add(i32.mul(t.problem, icg), i32.div(c, taps)), plane * 4)));
           t.f.set(rest, i32.rem(c, taps));
           for (let a = rank - 1; a >= 0; a--) {
             const { first, tapFirst, count } = gather.phases[0].taps[a];
@@ -100,18 +99,7 @@ export const gradWeight: CpuKernel = fitted({
         });
       },
     };
-    const { items, perThread } = gemmSize(gemm, caps);
-    stages.push({
-      name,
-      items,
-      perThread,
-      reads: [source, packed, ...(task.epilogue?.operands.map((_, i) => inputAt(2 + i)) ?? [])],
-      writes: [outputAt(0)],
-      emit(m, f, at, range) {
-        sourceAt = at[0];
-        emitGemm(m, f, gemm, caps, { a: at[1], y: at[at.length - 1], operands: at.slice(2, -1) }, range);
-      },
-    });
+    stages.push(gemmStage(gemm, caps, source, packed));
     return { scratch, stages };
   },
 });

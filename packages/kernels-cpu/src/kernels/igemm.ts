@@ -5,11 +5,12 @@
 import { gatherOf, isConvOrGradInput, readLayout, tapCount, volume, type AxisTaps, type Gather, type Phase } from "@conv/ops/plan";
 import { exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
+import { inputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
 import { i32, v128, type Func, type Local } from "../wasm/asm.ts";
-import { emitGemm, epilogueName, gemmSize, columnsPerTile, rowsPerTile, type Gemm } from "../wasm/tile.ts";
+import { columnsPerTile, epilogueName, rowsPerTile, type Gemm } from "../wasm/tile.ts";
 import { fitted, gemmWork, paddedElements } from "./fitted.ts";
 import { loadStepped, paddedInput } from "./pad.ts";
+import { gemmStage } from "./panel.ts";
 import { partAt } from "./walk.ts";
 
 export const igemm: CpuKernel = fitted({
@@ -139,7 +140,6 @@ function productStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: P
   const stepW = g.step[rank - 1]!;
   const whole = positions === outPlane;
   const name = `igemm${exactly([g, phase, caps.relaxed])}${epilogueName(task.epilogue)}`;
-  let sourceAt: Local;
 
   const gemm: Gemm = {
     name,
@@ -153,13 +153,13 @@ function productStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: P
     tileBytes: RECORD.pointers + nr * 4,
     yBase: (group) => i32.mul(group, g.to * outPlane * 4),
     channelBase: (group) => i32.mul(group, g.to),
-    tile({ f, problem, column, lanes, own, joined, scattered }) {
+    tile({ f, source: from, problem, column, lanes, own, joined, scattered }) {
       const [c, rest, t, src, dst, position] = f.ints("c", "rest", "t_w", "src", "dst", "position");
       // Where column c lies in the source and in y.
       const locate = () => {
         f.set(rest, i32.div(c, positions));
         f.set(position, i32.rem(c, positions));
-        f.set(src, i32.add(sourceAt, i32.add(i32.mul(rest, g.groups * g.from * plane * 4), i32.mul(problem, g.from * plane * 4))));
+        f.set(src, i32.add(from, i32.add(i32.mul(rest, g.groups * g.from * plane * 4), i32.mul(problem, g.from * plane * 4))));
         f.set(
           dst,
           i32.add(
@@ -231,17 +231,5 @@ function productStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: P
       );
     },
   };
-  const { items, perThread } = gemmSize(gemm, caps);
-  const operands = task.epilogue?.operands.map((_, i) => inputAt(2 + i)) ?? [];
-  return {
-    name,
-    items,
-    perThread,
-    reads: [source, packed, ...operands],
-    writes: [outputAt(0)],
-    emit(m, f, at, range) {
-      sourceAt = at[0]!;
-      emitGemm(m, f, gemm, caps, { a: at[1]!, y: at.at(-1)!, operands: at.slice(2, -1) }, range);
-    },
-  };
+  return gemmStage(gemm, caps, source, packed);
 }

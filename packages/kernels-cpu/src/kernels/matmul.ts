@@ -2,11 +2,11 @@
 
 import { matmulGeometry, matmulOp, type MatmulParams } from "@conv/ops";
 import { exactly, sizeOf } from "@conv/tensor";
-import { inputAt, outputAt, scratchAt, type CpuKernel, type Task } from "../code.ts";
-import { i32, v128, type Local } from "../wasm/asm.ts";
-import { emitGemm, epilogueName, gemmSize, columnsPerTile, type Gemm } from "../wasm/tile.ts";
+import { inputAt, scratchAt, type CpuKernel, type Task } from "../code.ts";
+import { i32, v128 } from "../wasm/asm.ts";
+import { columnsPerTile, epilogueName, type Gemm } from "../wasm/tile.ts";
 import { fitted, gemmWork } from "./fitted.ts";
-import { eachColumn, packRows, transposedPanel } from "./panel.ts";
+import { eachColumn, gemmStage, packRows, transposedPanel } from "./panel.ts";
 
 const geometryOf = (task: Task) => matmulGeometry(task.inputs[0], task.inputs[1], task.params as MatmulParams);
 
@@ -26,7 +26,6 @@ export const matmul: CpuKernel = fitted({
     const [k4, n4] = transposeB ? [4, k * 4] : [n * 4, 4];
     const packed = scratchAt(0);
     const nr = columnsPerTile(caps);
-    let right: Local;
     const gemm: Gemm = {
       name: `matmul${exactly([problems, m, k, n, transposeA, transposeB, caps])}${epilogueName(task.epilogue)}`,
       m,
@@ -39,7 +38,7 @@ export const matmul: CpuKernel = fitted({
       tileBytes: nr * 4,
       yBase: (problem) => i32.mul(problem, m * n * 4),
       channelBase: () => i32.mul(0, 0),
-      tile: (t) => eachColumn(t, (c) => i32.add(right, i32.add(i32.mul(t.problem, k * n * 4), i32.mul(c, n4)))),
+      tile: (t) => eachColumn(t, (c) => i32.add(t.source, i32.add(i32.mul(t.problem, k * n * 4), i32.mul(c, n4)))),
       panel(f, { first, units, own, into }) {
         const offset = f.let("i32", "offset", i32.mul(first, k4));
         if (transposeB) {
@@ -57,22 +56,11 @@ export const matmul: CpuKernel = fitted({
         });
       },
     };
-    const { items, perThread } = gemmSize(gemm, caps);
     return {
       scratch: [{ bytes: (problems * m * k + 16) * 4, packs: 0 }],
       stages: [
         packRows({ problems, m, pieces: 1, k, problemStride: m * k, rowStride, pieceStride: 0, kStride }, inputAt(0), packed),
-        {
-          name: gemm.name,
-          items,
-          perThread,
-          reads: [inputAt(1), packed, ...(task.epilogue?.operands.map((_, i) => inputAt(2 + i)) ?? [])],
-          writes: [outputAt(0)],
-          emit(module, f, at, range) {
-            right = at[0];
-            emitGemm(module, f, gemm, caps, { a: at[1], y: at[at.length - 1], operands: at.slice(2, -1) }, range);
-          },
-        },
+        gemmStage(gemm, caps, inputAt(1), packed),
       ],
     };
   },

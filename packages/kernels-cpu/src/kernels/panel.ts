@@ -1,9 +1,10 @@
 // Filling the two sides of a matrix product (wasm/tile.ts) from rows in memory.
 
 import { exactly } from "@conv/tensor";
-import type { Place, Stage } from "../code.ts";
+import type { Caps } from "../caps.ts";
+import { operandsAt, outputAt, type Place, type Stage } from "../code.ts";
 import { i32, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
-import { rowsPerTile, type TileSetup } from "../wasm/tile.ts";
+import { emitGemm, gemmSize, rowsPerTile, type Gemm, type TileSetup } from "../wasm/tile.ts";
 import { loadStepped } from "./pad.ts";
 import { partAt } from "./walk.ts";
 
@@ -99,6 +100,15 @@ export function transposedPanel(f: Func, pointers: readonly Local[], into: Local
     if (count % 4) four(count % 4);
   } else f.for(i, 0, i32.and(count, 3), 1, () => four(1));
 }
+
+/** The stage of a product, of a source of panels and packed rows. */
+export const gemmStage = (gemm: Gemm, caps: Caps, source: Place, packed: Place): Stage => ({
+  name: gemm.name,
+  ...gemmSize(gemm, caps),
+  reads: [source, packed, ...operandsAt(gemm.epilogue)],
+  writes: [outputAt(0)],
+  emit: (m, f, [source, a, ...rest], range) => emitGemm(m, f, gemm, caps, { source, a, y: rest.at(-1)!, operands: rest.slice(0, -1) }, range),
+});
 
 /**
  * Emits the setup of a tile whose columns are neighbours in y: its record holds the address at which each column is read, which

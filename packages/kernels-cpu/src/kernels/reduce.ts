@@ -14,7 +14,7 @@ import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place,
 import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { BLOCK } from "../wasm/tile.ts";
 import { acrossLanes } from "./pad.ts";
-import { counted, eachCell, inParts, keepLanes, locate, storeLanes, streamTime } from "./walk.ts";
+import { counted, eachCell, inParts, keepLanes, locate, partAt, storeLanes, streamTime } from "./walk.ts";
 
 interface Combination {
   readonly op: Op<ReduceParams>;
@@ -165,16 +165,7 @@ function stage(how: Combination, walk: Walk, cut: Cut | null, from: Place, into:
           totals.forEach(scaled);
           totals.forEach((v, i) => storeLanes(f, q, v, Math.min(4, count - i * 4), i * 16));
         };
-        const whole = Math.floor(row.size / (ROW_VECTORS * 4));
-        const rest = row.size % (ROW_VECTORS * 4);
-        if (!rest) columns(ROW_VECTORS * 4);
-        else if (!whole) columns(rest);
-        else
-          f.if(
-            i32.lt(group, whole),
-            () => columns(ROW_VECTORS * 4),
-            () => columns(rest),
-          );
+        partAt(f, group, row.size, ROW_VECTORS * 4, columns);
       };
       f.for(item, lo, hi, 1, () => {
         f.set(p, x);
@@ -183,16 +174,13 @@ function stage(how: Combination, walk: Walk, cut: Cut | null, from: Place, into:
           f.set(piece, item);
           return withReduced(reduced);
         }
-        const { axis, length, parts } = cut;
+        const { axis, length } = cut;
         const { size, strides } = reduced[axis];
-        const last = size - (parts - 1) * length;
         f.set(part, i32.div(item, pieces));
         f.set(piece, i32.rem(item, pieces));
         f.bump(p, i32.mul(part, length * strides[0] * 4));
         f.bump(q, i32.mul(part, outputs * 4));
-        const cutTo = (to: number) => () => withReduced(reduced.with(axis, { size: to, strides }));
-        if (last === length) cutTo(length)();
-        else f.if(i32.lt(part, parts - 1), cutTo(length), cutTo(last));
+        partAt(f, part, size, length, (to) => withReduced(reduced.with(axis, { size: to, strides })));
       });
     },
   };

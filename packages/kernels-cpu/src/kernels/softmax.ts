@@ -10,7 +10,7 @@ import { f32x4, i32, v128, type Func, type Local, type Operand } from "../wasm/a
 import { emitExpr } from "../wasm/math.ts";
 import { BLOCK } from "../wasm/tile.ts";
 import { acrossLanes } from "./pad.ts";
-import { inParts, keepLanes, storeLanes, totalsOf } from "./walk.ts";
+import { inParts, keepLanes, partAt, storeLanes, totalsOf } from "./walk.ts";
 
 /** Rows of up to this many vectors are unrolled. */
 const UNROLLED = 8;
@@ -117,7 +117,7 @@ function acrossRows(outer: number, size: number, inner: number, logarithm: boole
       f.for(item, lo, hi, 1, () => {
         f.set(group, i32.rem(item, groups));
         f.set(start, i32.add(i32.mul(i32.div(item, groups), size * inner * 4), i32.mul(group, 16)));
-        const some = (lanes: number) => () =>
+        partAt(f, group, inner, 4, (lanes) =>
           emitPasses(f, caps, logarithm, false, {
             join() {},
             each(body, after) {
@@ -132,10 +132,8 @@ function acrossRows(outer: number, size: number, inner: number, logarithm: boole
                 after?.();
               });
             },
-          });
-        if (inner % 4 === 0) some(4)();
-        else if (groups === 1) some(inner % 4)();
-        else f.if(i32.lt(group, groups - 1), some(4), some(inner % 4));
+          }),
+        );
       });
     },
   };

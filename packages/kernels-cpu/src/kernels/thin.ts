@@ -5,11 +5,11 @@
 
 import { exactly } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { inputAt, outputAt, scratchAt, type CpuCode, type Epilogue, type Place, type Stage, type Work } from "../code.ts";
+import { inputAt, operandsAt, outputAt, scratchAt, type CpuCode, type Epilogue, type Place, type Stage, type Work } from "../code.ts";
 import { f32x4, i32, v128, type Func, type Local, type Module } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { storeNeighbours } from "./store.ts";
-import { inBlocks } from "./walk.ts";
+import { inBlocks, partAt } from "./walk.ts";
 
 /** Where an element is: the sum of its strides, in elements. Columns p lie anywhere. */
 interface Lie {
@@ -85,13 +85,11 @@ export function thinCode(t: Thin, caps: Caps, sides: { wide: number; thin: numbe
 function thinStage(t: Thin, caps: Caps, wide: Place, thin: Place): Stage {
   const name = `thin${exactly([t, caps.relaxed])}`;
   const size = blockRows(t);
-  const whole = Math.floor(t.rows / size);
-  const tail = t.rows % size;
-  const blocks = whole + (tail ? 1 : 0);
+  const blocks = Math.ceil(t.rows / size);
   return {
     name,
     items: t.problems * blocks,
-    reads: [wide, thin, ...(t.epilogue?.operands.map((_, i) => inputAt(2 + i)) ?? [])],
+    reads: [wide, thin, ...operandsAt(t.epilogue)],
     writes: [outputAt(0)],
     emit(m, f, at, { lo, hi }) {
       const [item, problem, first, w, x, offset, value] = f.ints("item", "problem", "first", "w", "x", "offset", "value");
@@ -103,13 +101,10 @@ function thinStage(t: Thin, caps: Caps, wide: Place, thin: Place): Stage {
         f.set(x, i32.add(at[1], i32.mul(problem, t.thin.problem * 4)));
         f.set(offset, locate(t.y.problem, t.y.row));
         f.set(value, locate(t.operand.problem, t.operand.row));
-        const run = (rows: number) => () => {
+        partAt(f, i32.rem(item, blocks), t.rows, size, (rows) => {
           for (const [from, end] of parts(t.y.at.length))
             f.call(tile(m, t, caps, name, rows, from, end), w, x, offset, value, at[at.length - 1], ...at.slice(2, -1));
-        };
-        if (!tail) run(size)();
-        else if (!whole) run(tail)();
-        else f.if(i32.lt(first, whole * size), run(size), run(tail));
+        });
       });
     },
   };

@@ -7,7 +7,7 @@
 import { gatherOf, isConvOrGradInput, readLayout, ROUNDOFF, tilings, volume, type Tiling } from "@conv/ops/plan";
 import { bytesOf, exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
+import { inputAt, operandsAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
 import { i32, v128, type Code, type Func, type Module, type Operand } from "../wasm/asm.ts";
 import { columnsPerTile, epilogueName, rowsPerTile, sumsTile } from "../wasm/tile.ts";
 import { fitted, gemmWork, paddedElements } from "./fitted.ts";
@@ -217,7 +217,7 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
     name,
     items: g.groups * b.groups * b.parts,
     perThread: records + patch + scratchBytes(t) + b.perGroup * (panelBytes + sumsBytes),
-    reads: [source, packed, inputAt(1), ...operands.map((_, i) => inputAt(2 + i))],
+    reads: [source, packed, inputAt(1), ...operandsAt(task.epilogue)],
     writes: [outputAt(0)],
     emit(m, f, at, { lo, hi, own }) {
       const [sourceAt, weights, given, ...pointers] = at.slice(0, -1);

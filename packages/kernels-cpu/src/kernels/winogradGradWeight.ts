@@ -6,7 +6,7 @@ import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { gradWeightTiling, needsPadding, readLayout, ROUNDOFF, shortConvolution, volume, type TileAxis, type Tiling } from "@conv/ops/plan";
 import { exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { inputAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage, type Task } from "../code.ts";
+import { inputAt, operandsAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage, type Task } from "../code.ts";
 import { f32x4, i32, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
 import { emitExpr } from "../wasm/math.ts";
 import { columnsPerTile, epilogueName, rowsPerTile, sumsTile } from "../wasm/tile.ts";
@@ -119,7 +119,7 @@ function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps,
     name,
     items: g.groups * b.taps * b.rowGroups * b.columnGroups,
     perThread: bytes.records + bytes.x + bytes.dy + bytes.sums + scratchBytes(t),
-    reads: [...reads, ...operands.map((_, i) => inputAt(2 + i))],
+    reads: [...reads, ...operandsAt(task.epilogue)],
     writes: [outputAt(0)],
     emit(m, f, at, { lo, hi, own }) {
       const [dy, x, ...pointers] = at.slice(0, -1);

@@ -57,6 +57,8 @@ export interface Gemm {
 
 export interface TileSetup {
   readonly f: Func;
+  /** Where the panels come from. */
+  readonly source: Local;
   readonly problem: Local;
   /** Columns of a tile. */
   readonly columns: number;
@@ -143,13 +145,16 @@ export function gemmSize(g: GemmShape, caps: Caps): { items: number; perThread: 
   return { items: b.items, perThread: b.perItem * (b.record + b.kUnits * g.unit * column) + sums };
 }
 
-/** Emits the product: pieces lo … hi−1. `a` and `y` are addresses, `operands` those of the epilogue's operands, `own` the thread's memory. */
+/**
+ * Emits the product: pieces lo … hi−1. `source`, `a` and `y` are addresses, `operands` those of the epilogue's operands, `own` the thread's
+ * memory.
+ */
 export function emitGemm(
   m: Module,
   f: Func,
   g: Gemm,
   caps: Caps,
-  at: { a: Local; y: Local; operands: readonly Local[] },
+  at: { source: Local; a: Local; y: Local; operands: readonly Local[] },
   { lo, hi, own }: { lo: Local; hi: Local; own: Local },
 ): void {
   const b = blocking(g, caps);
@@ -223,6 +228,7 @@ export function emitGemm(
       f.storeI32(tile, i32.mul(column, 4), META.column);
       g.tile({
         f,
+        source: at.source,
         problem,
         columns: nr,
         column,
