@@ -12,7 +12,7 @@ import { epilogueName } from "../wasm/tile.ts";
 import { inPlaceStage } from "./depthwiseInPlace.ts";
 import { fitted, paddedElements } from "./fitted.ts";
 import { copyInside, fillRange, loadStepped, padBytes, splitColumn } from "./pad.ts";
-import { storeNeighbours } from "./store.ts";
+import { channelValues, storeNeighbours } from "./store.ts";
 
 /** Taps that are unrolled at most; beyond them the generated code outgrows what it saves. */
 const MOST_TAPS = 128;
@@ -113,7 +113,7 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
       const [item, channel, source, w, s, d, sRow, dRow, column] = f.ints("item", "channel", "source", "w", "s", "d", "sRow", "dRow", "column");
       const weights = Array.from({ length: Math.min(KEPT_WEIGHTS, Math.max(...g.phases.map(tapCount))) }, (_, i) => f.local("v128", `w${i}`));
       const acc = Array.from({ length: Math.max(VECTORS, MORE_VECTORS) }, (_, i) => f.local("v128", `acc${i}`));
-      const perChannel = new Map<string, Local>();
+      const { perChannel, load } = channelValues(f, task.epilogue);
       // The address of an element operand runs beside that of y.
       const element = operands.map((o, i) => (o.along === "element" ? f.let("i32", `${o.name}_y`, i32.sub(at[2 + i], y)) : null));
 
@@ -222,12 +222,7 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
       f.for(item, lo, hi, 1, () => {
         f.set(channel, i32.rem(item, channels));
         f.set(w, i32.add(at[1], i32.mul(channel, volume(g.kernel) * 4)));
-        operands.forEach(({ name, along }, i) => {
-          if (along === "element") return;
-          const v = perChannel.get(name) ?? f.local("v128", name);
-          perChannel.set(name, v);
-          f.set(v, v128.loadSplat(i32.add(at[2 + i], i32.mul(channel, 4))));
-        });
+        load((i) => i32.add(at[2 + i], i32.mul(channel, 4)));
         f.set(source, i32.add(x, i32.mul(i32.div(item, g.to), volume(g.source) * 4)));
         if (copies && !band) {
           const copy = () => copyInside(f, box, source, own, split);

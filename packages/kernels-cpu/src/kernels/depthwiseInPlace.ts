@@ -13,7 +13,7 @@ import { RESERVED } from "../memory.ts";
 import { i32, i32x4, v128, type Code, type Func, type Local } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { epilogueName } from "../wasm/tile.ts";
-import { storeNeighbours } from "./store.ts";
+import { channelValues, storeNeighbours } from "./store.ts";
 
 /** Weights that stay in registers beside the sums of a block. */
 const MOST_TAPS = 9;
@@ -88,13 +88,13 @@ export function inPlaceStage(g: Gather, task: Task, caps: Caps): Stage | null {
       const [item, channel, source, wAt, s, d, sRow, dRow, left] = f.ints("item", "channel", "source", "w", "s", "d", "sRow", "dRow", "left");
       const weights = indices(volume(g.kernel)).map((i) => f.local("v128", `w${i}`));
       const acc = indices(VECTORS).map((i) => f.local("v128", `acc${i}`));
-      const perChannel = new Map(operands.flatMap(({ name, along }) => (along === "element" ? [] : [[name, f.local("v128", name)] as const])));
+      const { perChannel, load } = channelValues(f, task.epilogue);
       // The address of an element operand runs beside that of y.
       const element = operands.map((o, i) => (o.along === "element" ? f.let("i32", `${o.name}_y`, i32.sub(at[2 + i], y)) : null));
 
       /** The sums of a few vectors; `base` is the first of them at s and d. */
       const block = (own: readonly Vector[], base: number, taps: readonly number[]) => {
-        const load = own.map(() => loader(f, s, g.step[1]));
+        const loads = own.map(() => loader(f, s, g.step[1]));
         const top = Math.min(...taps.map((j) => j * rowTaps.delta));
         own.forEach((_, v) => f.set(acc[v], 0));
         for (const j of taps)
@@ -103,7 +103,7 @@ export function inPlaceStage(g: Gather, task: Task, caps: Caps): Stage | null {
             own.forEach(({ first, seen }, v) => {
               if (!seen[i]) return;
               const column = coordinate(g, 1, columnTaps, first, i) - leftmost - base * g.step[1];
-              const x = load[v]((j * rowTaps.delta - top) * w + column);
+              const x = loads[v]((j * rowTaps.delta - top) * w + column);
               const lanes = indices(4).map((lane) => (seen[i] & (1 << lane) ? -1 : 0));
               f.set(acc[v], madd(caps, seen[i] === ALL ? x : v128.and(x, i32x4.lanes(...lanes)), weight, acc[v]));
             });
@@ -147,9 +147,7 @@ export function inPlaceStage(g: Gather, task: Task, caps: Caps): Stage | null {
         f.set(channel, i32.rem(item, channels));
         f.set(wAt, i32.add(at[1], i32.mul(channel, volume(g.kernel) * 4)));
         weights.forEach((v, i) => f.set(v, v128.loadSplat(wAt, i * 4)));
-        operands.forEach(({ name, along }, i) => {
-          if (along !== "element") f.set(perChannel.get(name)!, v128.loadSplat(i32.add(at[2 + i], i32.mul(channel, 4))));
-        });
+        load((i) => i32.add(at[2 + i], i32.mul(channel, 4)));
         f.set(source, i32.add(at[0], i32.mul(i32.div(item, g.to), h * w * 4)));
         f.set(dRow, i32.add(y, i32.mul(item, height * width * 4)));
         for (const { from, end, taps } of bands) {

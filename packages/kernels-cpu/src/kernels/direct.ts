@@ -12,7 +12,7 @@ import { BLOCK, epilogueName, rowsPerTile } from "../wasm/tile.ts";
 import { fitted, LEAST_ROWS, paddedElements } from "./fitted.ts";
 import { eachTap, gatherCode } from "./igemm.ts";
 import { loadStepped } from "./pad.ts";
-import { storeNeighbours } from "./store.ts";
+import { channelValues, storeNeighbours } from "./store.ts";
 import { counted, inBlocks } from "./walk.ts";
 
 /** Output channels per group from which panels are used often enough to pay (igemm.ts). */
@@ -177,11 +177,8 @@ function tileFunc(m: Module, caps: Caps, task: Task, { name, g, phase, strides, 
     } else if (taps) inBlocks(f, acc.flat(), g.from, taps, channels);
     const at = f.let("i32", "at", i32.add(y, offset));
     acc.forEach((row, r) => {
-      const perChannel = new Map(
-        operands.flatMap((o, j) =>
-          o.along === "channel" ? [[o.name, f.let("v128", o.name, v128.loadSplat(i32.add(pointers[j], channel), r * 4))] as const] : [],
-        ),
-      );
+      const { perChannel, load } = channelValues(f, task.epilogue);
+      load((j) => i32.add(pointers[j], channel), r * 4);
       row.forEach((v, i) => {
         storeNeighbours(f, caps, task.epilogue, v, {
           address: at,

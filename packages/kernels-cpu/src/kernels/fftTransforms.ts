@@ -8,7 +8,7 @@ import { f32x4, i32, v128, type Code, type Func, type Local, type Module } from 
 import { linesFunc, type Complex } from "./fftLines.ts";
 import { loadStepped } from "./pad.ts";
 import { transpose4 } from "./panel.ts";
-import { storeNeighbours } from "./store.ts";
+import { channelValues, storeNeighbours } from "./store.ts";
 import { RECORD } from "./winogradTiles.ts";
 
 /** Rows and columns of a tile; a row is all of it if there is one axis. */
@@ -117,8 +117,7 @@ export function storeTiles(
   { tile, record, y, pointers }: { tile: Local; record: Local; y: Local; pointers: readonly Local[] },
   { size, m: [mh, mw], stepH, stepW, laneChannels }: { size: TileSize; m: TileSize; stepH: number; stepW: number; laneChannels: number },
 ): void {
-  const operands = task.epilogue?.operands ?? [];
-  const perChannel = new Map(operands.filter((o) => o.along === "channel").map((o) => [o.name, f.local("v128", `${o.name}_c`)]));
+  const { perChannel, load } = channelValues(f, task.epilogue);
   const [i, l, left, from, to, row, r] = f.ints("i", "l", "left", "from", "to", "row", "r");
   const value = f.local("v128", "value");
   f.set(row, tile);
@@ -131,9 +130,7 @@ export function storeTiles(
     f.set(r, record);
     f.for(l, 0, 4, 1, () => {
       f.if(i32.lt(i, i32.load(r, RECORD.h)), () => {
-        operands.forEach((o, p) => {
-          if (o.along === "channel") f.set(perChannel.get(o.name)!, v128.loadSplat(i32.add(pointers[p], i32.mul(l, laneChannels * 4))));
-        });
+        load((p) => i32.add(pointers[p], i32.mul(l, laneChannels * 4)));
         f.set(from, i32.add(row, i32.mul(l, 16)));
         f.set(to, i32.add(i32.load(r, RECORD.target), i32.mul(i, stepH * 4)));
         const save = (lanes: number) => {

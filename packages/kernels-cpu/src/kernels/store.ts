@@ -18,6 +18,18 @@ export interface Neighbours {
   beside(operand: number): Operand;
 }
 
+/** A local for each operand of an epilogue that is one value for a channel. `load` loads them all from the addresses that `at` gives. */
+export function channelValues(
+  f: Func,
+  epilogue: Epilogue | null,
+): { perChannel: Map<string, Local>; load(at: (operand: number) => Operand, offset?: number): void } {
+  const own = (epilogue?.operands ?? []).flatMap(({ name, along }, i) => (along === "channel" ? [{ name, i, v: f.local("v128", `${name}_c`) }] : []));
+  return {
+    perChannel: new Map(own.map(({ name, v }) => [name, v])),
+    load: (at, offset) => own.forEach(({ i, v }) => f.set(v, v128.loadSplat(at(i), offset))),
+  };
+}
+
 /** Emits `r`'s way to memory: the epilogue on it, then the store. */
 export function storeNeighbours(f: Func, caps: Caps, epilogue: Epilogue | null, r: Local, to: Neighbours): void {
   const whole = to.lanes === 4 && to.step === 1;

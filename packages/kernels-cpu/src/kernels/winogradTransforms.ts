@@ -8,7 +8,7 @@ import { f32x4, i32, v128, type Func, type Local, type Operand } from "../wasm/a
 import { madd } from "../wasm/math.ts";
 import { loadStepped } from "./pad.ts";
 import { transpose4 } from "./panel.ts";
-import { storeNeighbours } from "./store.ts";
+import { channelValues, storeNeighbours } from "./store.ts";
 import { combine } from "./toomCook.ts";
 import { RECORD } from "./winogradTiles.ts";
 
@@ -149,7 +149,7 @@ export function emitOutput(
   const stepH = rank > 1 ? g.outStep[rank - 2] * h.spacing * out4[rank - 2] : 0;
   const stepW = g.outStep[rank - 1] * w.spacing;
   const pointBytes = rowsInChunk * nr * 4;
-  const perChannel = new Map(operands.filter((o) => o.along === "channel").map((o) => [o.name, f.local("v128", `${o.name}_c`)]));
+  const { perChannel, load } = channelValues(f, task.epilogue);
   const save = (r: Local, target: Local, offset: number, lanes: number) =>
     storeNeighbours(f, caps, task.epilogue, r, {
       address: i32.add(y, target),
@@ -185,7 +185,7 @@ export function emitOutput(
       f.bump(at, COLUMN);
     });
     f.set(bad, v128.anyTrue(f32x4.sub(check, check)));
-    operands.forEach((o, j) => o.along === "channel" && f.set(perChannel.get(o.name)!, v128.loadSplat(pointers[j])));
+    load((j) => pointers[j]);
     // Along w, four tiles after the other, each row of theirs to its place.
     f.set(tiles, record);
     f.for(q, 0, 2, 1, () => {
