@@ -1,6 +1,6 @@
 // What passes between the planner and the kernels: the task to be done, and the code that does it, in stages.
 
-import { inputAt, type Epilogue, type Place, type PlanKernel, type Task } from "@conv/ops/plan";
+import { inputAt, scratchAt, type Epilogue, type Place, type PlanKernel, type Task } from "@conv/ops/plan";
 import type { Caps } from "./caps.ts";
 import type { Func, Local, Module } from "./wasm/asm.ts";
 
@@ -40,6 +40,18 @@ export interface Scratch {
 export interface CpuCode {
   readonly scratch: readonly Scratch[];
   readonly stages: readonly Stage[];
+}
+
+/** Code as it is put together, stage by stage. */
+export interface Draft extends CpuCode {
+  readonly stages: Stage[];
+  /** Asks for more scratch, and gives its place. */
+  room(scratch: Scratch): Place;
+}
+
+export function draft(): Draft {
+  const scratch: Scratch[] = [];
+  return { scratch, stages: [], room: (more) => scratchAt(scratch.push(more) - 1) };
 }
 
 /** What a kernel does for a task, counted: see kernels/costs.ts for what each kind takes. */

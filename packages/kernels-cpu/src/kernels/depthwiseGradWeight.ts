@@ -4,7 +4,7 @@
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { gatherAll, leavesTaps, readLayout, UNSEEN, volume } from "@conv/ops/plan";
 import { exactly, stridesOf } from "@conv/tensor";
-import { inputAt, outputAt, type CpuKernel, type Scratch, type Stage } from "../code.ts";
+import { draft, inputAt, outputAt, type CpuKernel } from "../code.ts";
 import { f32x4, i32, i32x4, v128 } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { tapsOf } from "./depthwise.ts";
@@ -50,10 +50,9 @@ export const depthwiseGradWeight: CpuKernel = fitted({
     const multiplier = g.oc / g.groups;
     const { strides, plane } = readLayout(gather);
     const all = tapsOf(gather.phases[0], stridesOf(g.kernel), strides);
-    const scratch: Scratch[] = [];
-    const stages: Stage[] = [];
-    const source = paddedInput(gather, 1, scratch, stages);
-    stages.push({
+    const code = draft();
+    const source = paddedInput(gather, 1, code);
+    code.stages.push({
       name: `depthwiseGradWeight${exactly([g, caps.relaxed])}`,
       items: g.oc,
       reads: [inputAt(0), source],
@@ -115,6 +114,6 @@ export const depthwiseGradWeight: CpuKernel = fitted({
         });
       },
     });
-    return { scratch, stages };
+    return code;
   },
 });

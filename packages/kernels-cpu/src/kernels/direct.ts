@@ -3,17 +3,17 @@
 //   acc[row, p] += w[row, channel, tap] · x[channel, p·step + offset(tap)], a few rows by 8 to 16 neighbours p in registers
 
 import { gatherOf, isConvOrGradInput, readLayout, tapCount, volume, type Gather, type Phase } from "@conv/ops/plan";
-import { exactly, stridesOf } from "@conv/tensor";
+import { exactly } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { operandsAt, outputAt, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
 import { get, i32, v128, type Func, type Local, type Module, type Operand } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { BLOCK, epilogueName, rowsPerTile } from "../wasm/tile.ts";
 import { fitted, LEAST_ROWS, paddedElements } from "./fitted.ts";
-import { eachTap, gatherCode } from "./igemm.ts";
+import { eachTap, gatherCode, outputsOf } from "./igemm.ts";
 import { loadStepped } from "./pad.ts";
 import { channelValues, storeNeighbours } from "./store.ts";
-import { counted, inBlocks } from "./walk.ts";
+import { counted, inBlocks, locate } from "./walk.ts";
 
 /** Output channels per group from which panels are used often enough to pay (igemm.ts). */
 const MOST_ROWS = 18;
@@ -61,7 +61,7 @@ export const direct: CpuKernel = fitted({
 function rowStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: Place, packed: Place): Stage {
   const rank = phase.grid.length;
   const { strides, plane } = readLayout(g);
-  const out = stridesOf(g.output);
+  const { axes, origin } = outputsOf(g, phase);
   const width = phase.grid[rank - 1];
   const stepW = g.step[rank - 1];
   const outStepW = g.outStep[rank - 1];
@@ -78,26 +78,14 @@ function rowStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: Place
     emit(m, f, at, { lo, hi }) {
       const [x, w] = at;
       const y = at[at.length - 1];
-      const [item, image, rest, t, s, d, a, channel, p, q, tile] = ["item", "image", "rest", "t", "s", "d", "a", "channel", "p", "q", "tile"].map(
-        (n) => f.local("i32", n),
-      );
+      const [item, image, rest, s, d, a, channel, p, q, tile] = f.ints("item", "image", "rest", "s", "d", "a", "channel", "p", "q", "tile");
       f.for(item, lo, hi, 1, () => {
         f.set(image, i32.div(item, rows)); // image · groups + group
         f.set(rest, i32.rem(item, rows));
-        f.set(s, i32.add(x, i32.mul(image, g.from * plane * 4)));
-        f.set(
-          d,
-          i32.add(
-            i32.mul(image, g.to * volume(g.output) * 4),
-            phase.origin.reduce((sum, o, axis) => sum + o * out[axis] * 4, 0),
-          ),
-        );
-        for (let axis = rank - 2; axis >= 0; axis--) {
-          f.set(t, axis ? i32.rem(rest, phase.grid[axis]) : rest);
-          if (axis) f.set(rest, i32.div(rest, phase.grid[axis]));
-          f.bump(s, i32.mul(t, g.step[axis] * strides[axis] * 4));
-          f.bump(d, i32.mul(t, g.outStep[axis] * out[axis] * 4));
-        }
+        locate(f, rest, axes.slice(0, -1), [
+          { at: s, base: i32.add(x, i32.mul(image, g.from * plane * 4)), stride: 0 },
+          { at: d, base: i32.add(i32.mul(image, g.to * volume(g.output) * 4), origin * 4), stride: 1 },
+        ]);
         f.set(channel, i32.mul(i32.rem(image, g.groups), g.to));
         f.set(a, i32.add(w, i32.mul(channel, g.from * taps * 4)));
         for (let row = 0; row < g.to; row += mr) {

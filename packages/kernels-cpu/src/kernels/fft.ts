@@ -8,7 +8,7 @@
 import { gatherOf, isConvOrGradInput, readLayout, volume } from "@conv/ops/plan";
 import { bytesOf, exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { inputAt, operandsAt, outputAt, scratchAt, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
+import { draft, inputAt, operandsAt, outputAt, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
 import { f32x4, i32, v128, type Code, type Local } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { columnsPerTile, epilogueName, rowsPerTile } from "../wasm/tile.ts";
@@ -48,26 +48,25 @@ export const fft: CpuKernel = fitted({
   build(task, caps) {
     const t = chosen(task, caps);
     const { g, size, single } = t;
-    const scratch: Scratch[] = [];
-    const stages: Stage[] = [];
-    const source = paddedInput(g, 0, scratch, stages);
-    const space = (floats: number, packs?: number) => scratchAt(scratch.push({ bytes: floats * 4, packs }) - 1);
+    const code = draft();
+    const source = paddedInput(g, 0, code);
+    const space = (floats: number, packs?: number) => code.room({ bytes: floats * 4, packs });
     const count = frequencies(size);
     const weights = space(weightFloats(t), 1);
-    stages.push(weightStage(t, caps, weights));
-    if (single) return { scratch, stages: [...stages, singleStage(t, task, caps, source, weights)] };
+    code.stages.push(weightStage(t, caps, weights));
+    if (single) {
+      code.stages.push(singleStage(t, task, caps, source, weights));
+      return code;
+    }
     const columns = Math.ceil(t.tiles / columnsPerTile(caps)) * columnsPerTile(caps);
     const spectrum = space(g.groups * count * columns * 3 * g.from);
     const sums = space(g.groups * count * columns * 2 * g.to);
-    return {
-      scratch,
-      stages: [
-        ...stages,
-        sourceStage(t, caps, source, spectrum),
-        productStage(t, caps, weights, spectrum, sums),
-        outputStage(t, task, caps, sums, source),
-      ],
-    };
+    code.stages.push(
+      sourceStage(t, caps, source, spectrum),
+      productStage(t, caps, weights, spectrum, sums),
+      outputStage(t, task, caps, sums, source),
+    );
+    return code;
   },
 });
 

@@ -4,12 +4,13 @@
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { gatherAll, leavesTaps, readLayout, remembered, unfold, volume, type Gather } from "@conv/ops/plan";
 import { exactly } from "@conv/tensor";
-import { inputAt, scratchAt, type CpuKernel, type Scratch, type Stage } from "../code.ts";
+import { draft, inputAt, type CpuKernel } from "../code.ts";
 import { i32 } from "../wasm/asm.ts";
 import { columnsPerTile, epilogueName, type Gemm } from "../wasm/tile.ts";
 import { fitted, gemmWork, paddedElements } from "./fitted.ts";
 import { paddedInput } from "./pad.ts";
 import { eachColumn, gemmStage, packRows, transposedPanel } from "./panel.ts";
+import { locate } from "./walk.ts";
 
 export const gradWeight: CpuKernel = fitted({
   name: "gradWeight",
@@ -39,10 +40,9 @@ export const gradWeight: CpuKernel = fitted({
     const width = g.output[rank - 1];
     const rows = positions / width;
     const nr = columnsPerTile(caps);
-    const scratch: Scratch[] = [];
-    const stages: Stage[] = [];
-    const source = paddedInput(gather, 1, scratch, stages);
-    const packed = scratchAt(scratch.push({ bytes: (g.n * g.oc * positions + 16) * 4 }) - 1);
+    const code = draft();
+    const source = paddedInput(gather, 1, code);
+    const packed = code.room({ bytes: (g.n * g.oc * positions + 16) * 4 });
     const left = {
       problems: g.groups,
       m: ocg,
@@ -53,7 +53,7 @@ export const gradWeight: CpuKernel = fitted({
       pieceStride: g.oc * positions,
       kStride: 1,
     };
-    stages.push(packRows(left, inputAt(0), packed));
+    code.stages.push(packRows(left, inputAt(0), packed));
 
     const { strides, plane } = readLayout(gather);
     const name = `gradWeight${exactly([g, caps])}${epilogueName(task.epilogue)}`;
@@ -84,23 +84,19 @@ export const gradWeight: CpuKernel = fitted({
           return src;
         }),
       panel(f, { first, units, own, into }) {
-        const [row, last, rest, offset] = f.ints("row", "last", "rest", "offset");
+        const [row, last, offset] = f.ints("row", "last", "offset");
         const pointers = Array.from({ length: nr }, (_, i) => f.local("i32", `p${i}`));
         f.set(last, i32.add(first, units));
         f.for(row, first, last, 1, () => {
-          f.set(offset, i32.mul(i32.div(row, rows), g.ic * plane * 4));
-          f.set(rest, i32.rem(row, rows));
-          for (let a = rank - 2; a >= 0; a--) {
-            f.bump(offset, i32.mul(a ? i32.rem(rest, g.output[a]) : rest, g.stride[a] * strides[a] * 4));
-            if (a) f.set(rest, i32.div(rest, g.output[a]));
-          }
+          const axes = g.output.slice(0, -1).map((size, a) => ({ size, strides: [g.stride[a] * strides[a]] }));
+          locate(f, i32.rem(row, rows), axes, [{ at: offset, base: i32.mul(i32.div(row, rows), g.ic * plane * 4), stride: 0 }]);
           pointers.forEach((p, i) => f.set(p, i32.add(i32.load(own, i * 4), offset)));
           transposedPanel(f, pointers, into, width, g.stride[rank - 1]);
         });
       },
     };
-    stages.push(gemmStage(gemm, caps, source, packed));
-    return { scratch, stages };
+    code.stages.push(gemmStage(gemm, caps, source, packed));
+    return code;
   },
 });
 

@@ -2,16 +2,16 @@
 // whose right side is never stored whole: panels of eight output positions are gathered as they are needed.
 //   y[oc, p] = Σ over (channel, tap) of w[oc, channel, tap] · x[channel, p·step + offset(tap)]
 
-import { gatherOf, isConvOrGradInput, readLayout, tapCount, volume, type AxisTaps, type Gather, type Phase } from "@conv/ops/plan";
+import { gatherOf, isConvOrGradInput, readLayout, tapCount, volume, type Axis, type AxisTaps, type Gather, type Phase } from "@conv/ops/plan";
 import { exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { inputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
+import { draft, inputAt, type CpuCode, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
 import { i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { columnsPerTile, epilogueName, rowsPerTile, type Gemm } from "../wasm/tile.ts";
 import { fitted, gemmWork, paddedElements } from "./fitted.ts";
 import { loadStepped, paddedInput } from "./pad.ts";
 import { gemmStage } from "./panel.ts";
-import { partAt } from "./walk.ts";
+import { locate as locatePointers, partAt } from "./walk.ts";
 
 export const igemm: CpuKernel = fitted({
   name: "igemm",
@@ -44,15 +44,14 @@ export const igemm: CpuKernel = fitted({
 
 /** The padded source, the packed weights of every phase, and the stage that `compute` makes of both for each. */
 export function gatherCode(g: Gather, compute: (phase: Phase, source: Place, packed: Place) => Stage): CpuCode {
-  const scratch: Scratch[] = [];
-  const stages: Stage[] = [];
-  const source = paddedInput(g, 0, scratch, stages);
+  const code = draft();
+  const source = paddedInput(g, 0, code);
   g.phases.forEach((phase, i) => {
-    const packed = scratchAt(scratch.push({ bytes: g.groups * g.to * g.from * tapCount(phase) * 4, packs: 1 }) - 1);
-    if (tapCount(phase)) stages.push(packStage(g, phase, inputAt(1), packed));
-    stages.push({ ...compute(phase, source, packed), beside: i > 0 });
+    const packed = code.room({ bytes: g.groups * g.to * g.from * tapCount(phase) * 4, packs: 1 });
+    if (tapCount(phase)) code.stages.push(packStage(g, phase, inputAt(1), packed));
+    code.stages.push({ ...compute(phase, source, packed), beside: i > 0 });
   });
-  return { scratch, stages };
+  return code;
 }
 
 /** Calls `body` with the byte offset of each tap in order. Up to 32 are unrolled, axes beyond that become loops that move the pointers. */
@@ -126,6 +125,16 @@ function packStage(g: Gather, phase: Phase, w: Place, into: Place): Stage {
   };
 }
 
+/** The outputs of a phase: strides are of the source and of y; and the first of them in y. */
+export function outputsOf(g: Gather, phase: Phase): { axes: Axis[]; origin: number } {
+  const { strides } = readLayout(g);
+  const out = stridesOf(g.output);
+  return {
+    axes: phase.grid.map((size, a) => ({ size, strides: [g.step[a] * strides[a], g.outStep[a] * out[a]] })),
+    origin: phase.origin.reduce((sum, o, a) => sum + o * out[a], 0),
+  };
+}
+
 /** What a tile's record holds: whether its columns are `step` apart in the source, then their addresses (or the first alone). */
 const RECORD = { row: 0, pointers: 4 };
 
@@ -133,7 +142,7 @@ function productStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: P
   const nr = columnsPerTile(caps);
   const rank = phase.grid.length;
   const { strides, plane } = readLayout(g);
-  const out4 = stridesOf(g.output).map((s) => s * 4);
+  const { axes, origin } = outputsOf(g, phase);
   const outPlane = volume(g.output);
   const positions = volume(phase.grid);
   const width = phase.grid[rank - 1]!;
@@ -154,27 +163,15 @@ function productStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: P
     yBase: (group) => i32.mul(group, g.to * outPlane * 4),
     channelBase: (group) => i32.mul(group, g.to),
     tile({ f, source: from, problem, column, lanes, own, joined, scattered }) {
-      const [c, rest, t, src, dst, position] = f.ints("c", "rest", "t_w", "src", "dst", "position");
+      const [c, rest, src, dst, position] = f.ints("c", "rest", "src", "dst", "position");
       // Where column c lies in the source and in y.
       const locate = () => {
         f.set(rest, i32.div(c, positions));
         f.set(position, i32.rem(c, positions));
-        f.set(src, i32.add(from, i32.add(i32.mul(rest, g.groups * g.from * plane * 4), i32.mul(problem, g.from * plane * 4))));
-        f.set(
-          dst,
-          i32.add(
-            i32.mul(rest, g.groups * g.to * outPlane * 4),
-            phase.origin.reduce((sum, o, a) => sum + o * out4[a]!, 0),
-          ),
-        );
-        f.set(rest, position);
-        for (let a = rank - 1; a >= 0; a--) {
-          const coordinate = a ? i32.rem(rest, phase.grid[a]!) : i32.add(rest, 0);
-          f.set(t, coordinate);
-          if (a) f.set(rest, i32.div(rest, phase.grid[a]!));
-          f.bump(src, i32.mul(t, g.step[a]! * strides[a]! * 4));
-          f.bump(dst, i32.mul(t, g.outStep[a]! * out4[a]!));
-        }
+        locatePointers(f, position, axes, [
+          { at: src, base: i32.add(from, i32.add(i32.mul(rest, g.groups * g.from * plane * 4), i32.mul(problem, g.from * plane * 4))), stride: 0 },
+          { at: dst, base: i32.add(i32.mul(rest, g.groups * g.to * outPlane * 4), origin * 4), stride: 1 },
+        ]);
       };
       f.set(c, column);
       locate();

@@ -2,7 +2,7 @@
 
 import { needsPadding, volume, type Gather } from "@conv/ops/plan";
 import { exactly, stridesOf } from "@conv/tensor";
-import { inputAt, scratchAt, type Place, type Scratch, type Stage } from "../code.ts";
+import { inputAt, type Draft, type Place, type Stage } from "../code.ts";
 import { f32x4, i32, i32x4, v128, type Func, type Local } from "../wasm/asm.ts";
 
 export interface PadBox {
@@ -18,14 +18,17 @@ export interface PadBox {
 /** Bytes of the padded copy, with room for a vector to run past its end. */
 export const padBytes = (box: PadBox): number => (box.planes * volume(box.padded) + 16) * 4;
 
-/** Input `index` as a gathering kernel reads it: itself, or a copy with zeros around it that a stage of its own makes first. */
-export function paddedInput(g: Gather, index: number, scratch: Scratch[], stages: Stage[]): Place {
-  if (!needsPadding(g)) return inputAt(index);
-  const box = { planes: g.n * g.groups * g.from, source: g.source, lo: g.lo, padded: g.padded };
-  const copy = scratchAt(scratch.push({ bytes: padBytes(box) }) - 1);
-  stages.push(padStage(box, inputAt(index), copy));
-  return copy;
+/** The source as kernels read it: itself, or a copy with the padding around it that a stage of its own makes first. */
+export function paddedSource(box: PadBox, from: Place, code: Draft): Place {
+  if (!needsPadding(box)) return from;
+  const into = code.room({ bytes: padBytes(box) });
+  code.stages.push(padStage(box, from, into));
+  return into;
 }
+
+/** Input `index` as a gathering kernel reads it. */
+export const paddedInput = ({ n, groups, from, source, lo, padded }: Gather, index: number, code: Draft): Place =>
+  paddedSource({ planes: n * groups * from, source, lo, padded }, inputAt(index), code);
 
 /** The stage that makes the copy; one piece of work is a plane. */
 export function padStage(box: PadBox, from: Place, into: Place): Stage {

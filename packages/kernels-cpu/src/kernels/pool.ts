@@ -3,13 +3,13 @@
 
 import { avgPoolOp, maxPoolOp, maxPoolPickOp, type AvgPoolGeometry, type PoolGeometry } from "@conv/ops";
 import { exactly, stridesOf } from "@conv/tensor";
-import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage } from "../code.ts";
+import { draft, inputAt, outputAt, type CpuCode, type CpuKernel, type Place, type Stage } from "../code.ts";
 import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { eachTap } from "./igemm.ts";
-import { copyInside, fillRange, loadStepped, padBytes } from "./pad.ts";
+import { copyInside, fillRange, loadStepped, padBytes, paddedSource } from "./pad.ts";
 import { scaledSum } from "./reduce.ts";
 import { counted, locate, storeLanes, streamTime } from "./walk.ts";
-import { eachOutput, emitArgMax, emitMax, LEAST, outputAxes, paddedSource, PADDING, tapsOf, volume, windowsOf, type Windows } from "./window.ts";
+import { eachOutput, emitArgMax, emitMax, LEAST, outputAxes, PADDING, tapsOf, volume, windowsOf, type Windows } from "./window.ts";
 
 export const pool: CpuKernel = {
   name: "pool",
@@ -23,21 +23,19 @@ export const pool: CpuKernel = {
 
 function maximum(g: PoolGeometry): CpuCode {
   const w = windowsOf(g, LEAST);
-  const scratch: Scratch[] = [];
-  const stages: Stage[] = [];
-  const x = isNear(w) ? inputAt(0) : paddedSource(w, inputAt(0), scratch, stages);
-  stages.push(rows("maxPool", g, w, [x], [], (f, [p], lanes) => emitMax(f, w, p, lanes), isNear(w)));
-  return { scratch, stages };
+  const code = draft();
+  const x = isNear(w) ? inputAt(0) : paddedSource(w.box, inputAt(0), code);
+  code.stages.push(rows("maxPool", g, w, [x], [], (f, [p], lanes) => emitMax(f, w, p, lanes), isNear(w)));
+  return code;
 }
 
 /** y[o] = v at the place where x has its maximum. */
 function pick(g: PoolGeometry): CpuCode {
   const w = windowsOf(g, PADDING);
-  const scratch: Scratch[] = [];
-  const stages: Stage[] = [];
-  const x = paddedSource(w, inputAt(0), scratch, stages);
-  const v = paddedSource(w, inputAt(1), scratch, stages);
-  stages.push(
+  const code = draft();
+  const x = paddedSource(w.box, inputAt(0), code);
+  const v = paddedSource(w.box, inputAt(1), code);
+  code.stages.push(
     rows("maxPoolPick", g, w, [x, v], [], (f, [p, q], lanes) => {
       const picked = f.local("v128", "picked");
       // v lies as far from x along all of the plane.
@@ -51,18 +49,17 @@ function pick(g: PoolGeometry): CpuCode {
       return picked;
     }),
   );
-  return { scratch, stages };
+  return code;
 }
 
 export function average(g: AvgPoolGeometry): CpuCode {
   if (g.kernel.every((k, a) => k === g.input[a] && g.output[a] === 1 && !g.padLo[a] && g.dilation[a] === 1))
     return scaledSum([g.n * g.c, volume(g.input)], [1], 1 / volume(g.kernel));
   const w = windowsOf(g);
-  const scratch: Scratch[] = [];
-  const stages: Stage[] = [];
-  const x = isNear(w) ? inputAt(0) : paddedSource(w, inputAt(0), scratch, stages);
+  const code = draft();
+  const x = isNear(w) ? inputAt(0) : paddedSource(w.box, inputAt(0), code);
   const shares = sharesOf(g);
-  const tables: Place[] = typeof shares === "number" ? [] : [scratchAt(scratch.push({ bytes: shares.byteLength, data: shares }) - 1)];
+  const tables: Place[] = typeof shares === "number" ? [] : [code.room({ bytes: shares.byteLength, data: shares })];
   const mean = (f: Func, [p, table]: readonly Local[], lanes: number) => {
     const sum = f.let("v128", "sum", 0);
     const totals = w.unrolled ? null : counted(f, [sum]);
@@ -75,8 +72,8 @@ export function average(g: AvgPoolGeometry): CpuCode {
     f.set(sum, f32x4.mul(sum, typeof shares === "number" ? shares : v128.load(table)));
     return sum;
   };
-  stages.push(rows("avgPool", g, w, [x], tables, mean, isNear(w)));
-  return { scratch, stages };
+  code.stages.push(rows("avgPool", g, w, [x], tables, mean, isNear(w)));
+  return code;
 }
 
 /** What each input of a window counts in the mean: one number, or one for every output of a plane. */

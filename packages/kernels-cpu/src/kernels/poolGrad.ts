@@ -4,13 +4,13 @@
 import { avgPoolGradOp, maxPoolGradOp, type AvgPoolGeometry, type PoolGeometry } from "@conv/ops";
 import type { Axis } from "@conv/ops/plan";
 import { exactly, stridesOf } from "@conv/tensor";
-import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage } from "../code.ts";
+import { draft, inputAt, outputAt, type CpuCode, type CpuKernel, type Place, type Stage } from "../code.ts";
 import { f32, f32x4, i32, i32x4, v128, type Func, type Local } from "../wasm/asm.ts";
 import { eachTap } from "./igemm.ts";
-import { copyBox, padBytes } from "./pad.ts";
+import { copyBox, padBytes, paddedSource } from "./pad.ts";
 import { average as mean, sharesOf } from "./pool.ts";
 import { keepLanes, locate, streamTime } from "./walk.ts";
-import { eachOutput, emitWinner, outputAxes, paddedSource, PADDING, volume, windowsOf, type Windows } from "./window.ts";
+import { eachOutput, emitWinner, outputAxes, PADDING, volume, windowsOf, type Windows } from "./window.ts";
 
 export const poolGrad: CpuKernel = {
   name: "poolGrad",
@@ -21,10 +21,9 @@ export const poolGrad: CpuKernel = {
 
 function maximum(g: PoolGeometry): CpuCode {
   const w = windowsOf(g, PADDING);
-  const scratch: Scratch[] = [];
-  const stages: Stage[] = [];
-  const x = paddedSource(w, inputAt(0), scratch, stages);
-  stages.push(
+  const code = draft();
+  const x = paddedSource(w.box, inputAt(0), code);
+  code.stages.push(
     planes("maxPoolGrad", g, w, [x], [inputAt(1)], w.padded, (f, [p, dy, d], lanes) => {
       const where = emitWinner(f, w, p, lanes);
       const given = f.let("v128", "given", v128.load(dy));
@@ -35,7 +34,7 @@ function maximum(g: PoolGeometry): CpuCode {
       }
     }),
   );
-  return { scratch, stages };
+  return code;
 }
 
 function average(g: AvgPoolGeometry): CpuCode {
@@ -46,8 +45,8 @@ function average(g: AvgPoolGeometry): CpuCode {
     const around = (pad: readonly number[]) => pad.map((p, a) => (g.kernel[a] - 1) * g.dilation[a] - p);
     return mean({ ...g, input: g.output, output: g.input, padLo: around(g.padLo), padHi: around(g.padHi), countIncludePad: true });
   }
-  const scratch: Scratch[] = [];
-  const tables: Place[] = typeof shares === "number" ? [] : [scratchAt(scratch.push({ bytes: shares.byteLength, data: shares }) - 1)];
+  const code = draft();
+  const tables: Place[] = typeof shares === "number" ? [] : [code.room({ bytes: shares.byteLength, data: shares })];
   const vectors = w.step === 1;
   const stage = planes("avgPoolGrad", g, w, [], [inputAt(0), ...tables], w.padded || vectors, (f, [dy, ...rest], lanes) => {
     const d = rest.at(-1)!;
@@ -61,7 +60,8 @@ function average(g: AvgPoolGeometry): CpuCode {
       }),
     );
   });
-  return { scratch, stages: [stage] };
+  code.stages.push(stage);
+  return code;
 }
 
 /**

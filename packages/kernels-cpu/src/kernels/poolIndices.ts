@@ -4,10 +4,11 @@
 import { maxPoolIndicesOp, type PoolGeometry } from "@conv/ops";
 import type { Axis } from "@conv/ops/plan";
 import { exactly, stridesOf } from "@conv/tensor";
-import { inputAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage } from "../code.ts";
+import { draft, inputAt, outputAt, type CpuKernel } from "../code.ts";
 import { i32, i32x4, v128 } from "../wasm/asm.ts";
+import { paddedSource } from "./pad.ts";
 import { locate, storeLanes, streamTime } from "./walk.ts";
-import { eachOutput, emitWinner, outputAxes, paddedSource, PADDING, volume, windowsOf, type Windows } from "./window.ts";
+import { eachOutput, emitWinner, outputAxes, PADDING, volume, windowsOf, type Windows } from "./window.ts";
 
 export const poolIndices: CpuKernel = {
   name: "poolIndices",
@@ -16,15 +17,14 @@ export const poolIndices: CpuKernel = {
   build({ params }) {
     const g = params as PoolGeometry;
     const w = windowsOf(g, PADDING);
-    const scratch: Scratch[] = [];
-    const stages: Stage[] = [];
-    const x = paddedSource(w, inputAt(0), scratch, stages);
+    const code = draft();
+    const x = paddedSource(w.box, inputAt(0), code);
     const data = places(g, w);
-    const table = scratchAt(scratch.push({ bytes: data.byteLength, data }) - 1);
+    const table = code.room({ bytes: data.byteLength, data });
     // Strides of the source, of the table and of y.
     const planes: Axis = { size: w.planes, strides: [w.plane, 0, volume(g.output)] };
     const axes = outputAxes(g, w).map(({ size, strides: [source, y] }) => ({ size, strides: [source, source, y] }));
-    stages.push({
+    code.stages.push({
       name: `maxPoolIndices${exactly([g, w.padded])}`,
       items: w.planes,
       reads: [x, table],
@@ -46,7 +46,7 @@ export const poolIndices: CpuKernel = {
         });
       },
     });
-    return { scratch, stages };
+    return code;
   },
 };
 

@@ -3,10 +3,9 @@
 import type { PoolGeometry } from "@conv/ops";
 import { needsPadding, readings, readLayout, type Axis, type AxisTaps } from "@conv/ops/plan";
 import { stridesOf } from "@conv/tensor";
-import { scratchAt, type Place, type Scratch, type Stage } from "../code.ts";
 import { f32x4, i32, i32x4, v128, type Func, type Local } from "../wasm/asm.ts";
 import { eachTap } from "./igemm.ts";
-import { loadStepped, padBytes, padStage, type PadBox } from "./pad.ts";
+import { loadStepped, type PadBox } from "./pad.ts";
 import { eachCell, type Walker } from "./walk.ts";
 
 export const volume = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1);
@@ -42,14 +41,6 @@ export function windowsOf(g: PoolGeometry, fill = 0): Windows {
     width: g.output[rank - 1],
     unrolled: volume(taps.map((t) => t.count)) <= 32,
   };
-}
-
-/** The source with its padding: a stage that makes the copy, or the input itself. */
-export function paddedSource(w: Windows, from: Place, scratch: Scratch[], stages: Stage[]): Place {
-  if (!w.padded) return from;
-  const into = scratchAt(scratch.push({ bytes: padBytes(w.box) }) - 1);
-  stages.push(padStage(w.box, from, into));
-  return into;
 }
 
 /** Axes of the outputs but the last; strides are of the source, of y, and of y within its plane. */

@@ -7,7 +7,7 @@
 import { gatherOf, isConvOrGradInput, readLayout, ROUNDOFF, tilings, volume, type Tiling } from "@conv/ops/plan";
 import { bytesOf, exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { inputAt, operandsAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Scratch, type Stage, type Task } from "../code.ts";
+import { draft, inputAt, operandsAt, outputAt, type CpuCode, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
 import { i32, v128, type Code, type Func, type Module, type Operand } from "../wasm/asm.ts";
 import { columnsPerTile, epilogueName, rowsPerTile, sumsTile } from "../wasm/tile.ts";
 import { fitted, gemmWork, paddedElements } from "./fitted.ts";
@@ -80,15 +80,14 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
     },
     build(task, caps): CpuCode {
       const all = tilings(gatherOf(task), points, dims) as Tiling[];
-      const scratch: Scratch[] = [];
-      const stages: Stage[] = [];
-      const source = paddedInput(all[0].g, 0, scratch, stages);
+      const code = draft();
+      const source = paddedInput(all[0].g, 0, code);
       all.forEach((t, i) => {
         const { g } = t;
-        const packed = scratchAt(scratch.push({ bytes: (g.groups * g.to * t.depth * t.points + 4) * 4, packs: 1 }) - 1);
-        stages.push(weightStage(t, caps, packed), { ...productStage(t, task, caps, source, packed), beside: i > 0 });
+        const packed = code.room({ bytes: (g.groups * g.to * t.depth * t.points + 4) * 4, packs: 1 });
+        code.stages.push(weightStage(t, caps, packed), { ...productStage(t, task, caps, source, packed), beside: i > 0 });
       });
-      return { scratch, stages };
+      return code;
     },
   });
 

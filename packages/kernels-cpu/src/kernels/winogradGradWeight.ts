@@ -3,15 +3,15 @@
 // Each piece of work makes a block of dw from all tiles; its sums stay in the second-level cache while tiles pass by.
 
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
-import { gradWeightTiling, needsPadding, readLayout, ROUNDOFF, shortConvolution, volume, type TileAxis, type Tiling } from "@conv/ops/plan";
+import { gradWeightTiling, readLayout, ROUNDOFF, shortConvolution, volume, type TileAxis, type Tiling } from "@conv/ops/plan";
 import { exactly, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { inputAt, operandsAt, outputAt, scratchAt, type CpuKernel, type Scratch, type Stage, type Task } from "../code.ts";
+import { draft, inputAt, operandsAt, outputAt, type CpuKernel, type Stage, type Task } from "../code.ts";
 import { f32x4, i32, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
 import { emitExpr } from "../wasm/math.ts";
 import { columnsPerTile, epilogueName, rowsPerTile, sumsTile } from "../wasm/tile.ts";
 import { fitted, LEAST_ROWS, paddedElements } from "./fitted.ts";
-import { padBytes, paddedInput, padStage } from "./pad.ts";
+import { paddedInput, paddedSource } from "./pad.ts";
 import { plainGradWeight } from "./repair.ts";
 import { combine } from "./toomCook.ts";
 import { emitRecord, RECORD } from "./winogradTiles.ts";
@@ -70,19 +70,14 @@ export const winogradGradWeight = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
     build(task, caps) {
       const t = tilingOf(task, points, dims) as Tiling;
       const { g } = t;
-      const scratch: Scratch[] = [];
-      const stages: Stage[] = [];
-      const x = paddedInput(g, 1, scratch, stages);
+      const code = draft();
+      const x = paddedInput(g, 1, code);
       // dy has zeros where tiles reach past the last output.
       const reach = t.axes.map((a, i) => Math.max(g.output[i], a.n > 1 ? a.spacing * a.m * Math.ceil(a.tiles / a.spacing) : 0));
       const box = { planes: g.n * g.groups * g.to, source: g.output, lo: g.output.map(() => 0), padded: reach };
-      let dy = inputAt(0);
-      if (needsPadding(box)) {
-        dy = scratchAt(scratch.push({ bytes: padBytes(box) }) - 1);
-        stages.push(padStage(box, inputAt(0), dy));
-      }
-      stages.push(blockStage(t, reach, task, caps, [dy, x]));
-      return { scratch, stages };
+      const dy = paddedSource(box, inputAt(0), code);
+      code.stages.push(blockStage(t, reach, task, caps, [dy, x]));
+      return code;
     },
   });
 
