@@ -15,7 +15,7 @@ export const complaint = (op: string, rule: string, axis?: string | number): str
 
 /** What kind of thing a value is, for messages: `Promise`, `Tensor`, `number`, `undefined`. */
 export const kindOf = (value: unknown): string =>
-  value === null ? "null" : ((Object(value) === value && (value as object).constructor?.name) || typeof value);
+  value === null ? "null" : (Object(value) === value && (value as object).constructor?.name) || typeof value;
 
 /** A {@link ShapeError} with the message of {@link complaint}. */
 export const shapeError = (op: string, rule: string, axis?: string | number): ShapeError => new ShapeError(complaint(op, rule, axis));
