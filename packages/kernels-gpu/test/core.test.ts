@@ -1,15 +1,17 @@
-// Every case of every op, and its gradient, is code that WebGPU accepts: on an adapter that offers its core alone, and with float16 between
-// steps. Dawn validates it all without a driver; what is computed, the conformance suite tells.
+// Cases of every op, and their gradients, are code that WebGPU accepts: on an adapter that offers its core alone, and with float16 between
+// steps. Dawn validates it without a driver; what is computed, the conformance suite tells. CONFORMANCE=full takes all cases.
 
 import { add } from "@conv/ops";
 import { cases } from "@conv/ops/cases";
-import { graphOf, input, node, optimise, vjp, type Graph } from "@conv/tensor";
+import { bytesOf, graphOf, input, node, optimise, vjp, type Graph } from "@conv/tensor";
+import { share } from "@conv/testkit";
 import { asCore, validatingGpu } from "@conv/testkit/webgpu";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { createGpu, type GpuBackend, type GpuOptions } from "../src/index.ts";
 
 /** A case forwards, and the gradients of all its inputs. */
-const graphs: (readonly [string, Graph])[] = cases.map(({ name, op, params, inputs }) => {
+const some = share({ name: "core", every: inject("fullConformance") ? 1 : 4 }, cases, ({ op }) => op.name);
+const graphs: (readonly [string, Graph])[] = some.map(({ name, op, params, inputs }) => {
   const xs = inputs.map((s) => input(s));
   const ys = node(op, params, xs);
   const wrt = xs.filter((x) => x.dtype === "float32");
@@ -31,17 +33,7 @@ describe.each(adapters)("%s", (_, options) => {
 
   it.each(graphs)("%s", async (__, graph) => {
     const program = gpu.compile(graph);
-    const [from, to] = [graph.inputs, graph.outputs].map((values) =>
-      values.map((v) =>
-        gpu.alloc(
-          4 *
-            Math.max(
-              1,
-              v.shape.reduce((a, b) => a * b, 1),
-            ),
-        ),
-      ),
-    );
+    const [from, to] = [graph.inputs, graph.outputs].map((values) => values.map((v) => gpu.alloc(bytesOf(v.spec))));
     program.run(from, to);
     await gpu.read(to[0]); // throws what was refused
     for (const buffer of [...from, ...to]) gpu.free(buffer);

@@ -100,7 +100,7 @@ async function accepted(gpu: GpuBackend, graph: Graph, prefer: string): Promise<
 
 /** What high ranks are new to; others have had their kernels forced elsewhere. */
 const preferred = ([name]: Case): string[] =>
-  /conv.* [56] spatial/.test(name) ? kernels.map((k) => k.name).filter((k) => /^(direct|igemm|dot|depth|gradW|winograd.*2d6)/.test(k)) : [];
+  /conv.* 6 spatial/.test(name) ? kernels.map((k) => k.name).filter((k) => /^(direct|igemm|dot|depth|gradW|winograd.*2d6)/.test(k)) : [];
 
 describe.each([
   ["all that Dawn offers", () => rich],

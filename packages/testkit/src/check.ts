@@ -4,8 +4,7 @@ import { bytesOf, formatShape, hostArray, type Backend, type Buffer, type Graph,
 import { evaluateBounded, type Bounded } from "./roundoff.ts";
 
 /** Values as a device stores them. */
-export const packed = ({ dtype, data }: HostArray): Float32Array | Int32Array =>
-  dtype === "int32" ? Int32Array.from(data) : Float32Array.from(data);
+export const packed = ({ dtype, data }: HostArray): Float32Array | Int32Array => (dtype === "int32" ? new Int32Array(data) : new Float32Array(data));
 
 /** A new buffer that holds the values. */
 export function put(backend: Backend, values: HostArray): Buffer {
@@ -25,7 +24,7 @@ export function blank(backend: Backend, s: Spec): Buffer {
 export async function get(backend: Backend, buffer: Buffer, s: Spec): Promise<HostArray> {
   const bytes = await backend.read(buffer);
   if (bytes.byteLength !== bytesOf(s)) throw new Error(`read gave ${bytes.byteLength} bytes of a buffer of ${bytesOf(s)}`);
-  return hostArray(s, Float64Array.from(s.dtype === "int32" ? new Int32Array(bytes) : new Float32Array(bytes)));
+  return hostArray(s, new Float64Array(s.dtype === "int32" ? new Int32Array(bytes) : new Float32Array(bytes)));
 }
 
 /** Compiles a graph, runs it once in fresh buffers, reads the outputs, frees everything. */

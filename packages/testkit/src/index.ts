@@ -6,4 +6,5 @@ export { deferred } from "./deferred.ts";
 export { failEach } from "./failing.ts";
 export { evaluateBounded, SUM_FACTOR, type Bounded } from "./roundoff.ts";
 export { ULP } from "./roundoff-expr.ts";
+export { share } from "./suite/device.ts";
 export { testBackend, type SuiteName } from "./test-backend.ts";

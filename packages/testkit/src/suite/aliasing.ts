@@ -25,7 +25,7 @@ import {
 import { optimise, spec, type Value } from "@conv/tensor";
 import { describe, it } from "vitest";
 import { draw } from "../data.ts";
-import { graphOfShapes, type Device } from "./device.ts";
+import { graphOfShapes, share, type Device } from "./device.ts";
 import { session } from "./session.ts";
 
 type Alias = {
@@ -167,7 +167,7 @@ const aliases: readonly Alias[] = [
 /** Registers the aliasing tests: each graph runs three times, so that the results of one run are the inputs of the next. */
 export function aliasingSuite(device: Device): void {
   describe("outputs in the place of inputs", () => {
-    for (const { name, shapes, fn, into } of aliases)
+    for (const { name, shapes, fn, into } of share(device, aliases, () => "aliases"))
       it(name, async () => {
         const s = session(device.backend);
         try {

@@ -5,7 +5,7 @@ import { bytesOf, hostArray, node, optimise, spec, type Backend, type Buffer, ty
 import { describe, expect, it } from "vitest";
 import { blank, get, packed, put, runOnce } from "../check.ts";
 import { draw } from "../data.ts";
-import { graphOfShapes, inputsOf, specsOf, type Device } from "./device.ts";
+import { graphOfShapes, inputsOf, share, specsOf, type Device } from "./device.ts";
 import { session } from "./session.ts";
 
 const ROUNDS = 200;
@@ -127,7 +127,7 @@ export function bufferSuite(device: Device): void {
       for (const program of [half, twice]) program.dispose();
     });
 
-    for (const [name, graph] of weighted) {
+    for (const [name, graph] of share(device, weighted, () => "weights")) {
       it(`${name}: a weight rewritten between runs is seen`, () => rewritten(device.backend, name, graph));
       it(`${name}: a weight written by another program is seen`, () => writtenByProgram(device.backend, name, graph));
       it(`${name}: a new weight in the memory of a freed one is seen`, () => replaced(device.backend, name, graph));

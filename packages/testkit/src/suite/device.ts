@@ -13,10 +13,10 @@ export interface Device {
   fresh(): Promise<Backend>;
 }
 
-/** One in `every` of each group, and at least one; the names of the device and of the group decide where to begin. */
-export function share<T>({ name, every }: Device, all: readonly T[], groupOf: (item: T) => string): T[] {
-  return [...Map.groupBy(all, groupOf)].flatMap(([group, items]) => {
-    const first = (seedOf(`${name}, ${group}`) >>> 0) % Math.min(every, items.length);
+/** One in `every` of each group, and at least one; the name of the device decides where to begin. */
+export function share<T>({ name, every }: Pick<Device, "name" | "every">, all: readonly T[], groupOf: (item: T) => string): T[] {
+  return [...Map.groupBy(all, groupOf).values()].flatMap((items) => {
+    const first = (seedOf(name) >>> 0) % Math.min(every, items.length);
     return items.filter((_, i) => i % every === first);
   });
 }

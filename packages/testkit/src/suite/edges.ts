@@ -28,7 +28,7 @@ import {
 import { graphOf, hostArray, input, node, spec, trace, UnsupportedError, type Op, type Value } from "@conv/tensor";
 import { describe, expect, it } from "vitest";
 import { check, runOnce } from "../check.ts";
-import { graphOfShapes, inputsOf, specsOf, type Device } from "./device.ts";
+import { graphOfShapes, inputsOf, share, specsOf, type Device } from "./device.ts";
 
 type Edge = [name: string, shapes: number[][], fn: (...xs: Value[]) => Value | readonly Value[]];
 
@@ -122,12 +122,12 @@ const hard: readonly [string, (x: Value) => Value, (number | null)[]][] = [
 /** Registers the edge tests. */
 export function edgeSuite(device: Device): void {
   describe("edges", () => {
-    for (const [name, shapes, fn] of [...shapesOfNothing, ...oddGraphs]) {
+    for (const [name, shapes, fn] of share(device, [...shapesOfNothing, ...oddGraphs], () => "edges")) {
       const graph = graphOfShapes(shapes, fn);
       it(name, () => check(device.backend, graph, inputsOf(specsOf(graph), name)));
     }
 
-    for (const [name, f, want] of hard)
+    for (const [name, f, want] of share(device, hard, () => "hard numbers"))
       it(`${name} of hard numbers`, async () => {
         const graph = graphOfShapes([[A.length]], (x) => f(x));
         const [got] = await runOnce(device.backend, graph, [hostArray(spec([A.length]), Float64Array.from(A))]);

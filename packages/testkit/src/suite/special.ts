@@ -7,7 +7,7 @@ import { graphOf, hostArray, input, node, optimise, sizeOf, spec, vjp, type Back
 import { describe, it } from "vitest";
 import { check } from "../check.ts";
 import { drawAll } from "../data.ts";
-import { specsOf, type Device } from "./device.ts";
+import { share, specsOf, type Device } from "./device.ts";
 
 const SPECIAL = [NaN, Infinity, -Infinity, 0, -0, 1e-40, -(2 ** -149), 1e-38, -1e-38, 2e-38, 8e37, -8e37, 1e38, -1e38].map(Math.fround);
 
@@ -69,7 +69,7 @@ export function specialSuite(device: Device): void {
 
     const names = new Map<string, OpCase[]>();
     for (const c of cases) names.set(c.op.name, [...(names.get(c.op.name) ?? []), c]);
-    for (const [name, all] of names)
+    for (const [name, all] of share(device, [...names], () => "special"))
       it(`through ${name}`, async () => {
         const list = numbers();
         // Pipelines of a GPU take long to compile.

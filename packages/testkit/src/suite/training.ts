@@ -4,7 +4,7 @@ import { add, conv, crossEntropy, div, flatten, grad, linear, maxPool, mul, relu
 import { input, optimise, graphOf, spec, type Graph, type HostArray, type Value } from "@conv/tensor";
 import { describe, expect, it } from "vitest";
 import { draw } from "../data.ts";
-import type { Device } from "./device.ts";
+import { share, type Device } from "./device.ts";
 import { session } from "./session.ts";
 
 const BATCH = 5;
@@ -62,7 +62,7 @@ function trainingGraph({ states, hyper, update }: Step): Graph {
 /** Registers the training tests. */
 export function trainingSuite(device: Device): void {
   describe("training", () => {
-    for (const step of steps)
+    for (const step of share(device, steps, () => "training"))
       it(`${STEPS} steps with ${step.name}, in place, each within its bound`, async () => {
         const s = session(device.backend);
         try {
