@@ -63,8 +63,8 @@ const pointwise = convGeometry(spec([2, 40, 6, 8]), spec([24, 40, 1, 1]));
 const problems: [name: string, op: Op<never>, params: unknown, inputs: number[][]][] = [
   ["conv 3×3, rows of 11", convOp, padded, [[2, 20, 7, 11], [70, 20, 3, 3]]],
   ["conv 1×1, rows of 48", convOp, pointwise, [[2, 40, 6, 8], [24, 40, 1, 1]]],
-  ["gradient to the input, stride 2, groups 2", convGradInputOp, strided, [[2, 40, 5, 4], [40, 6, 3, 3]]],
   ["gradient to the weight", convGradWeightOp, padded, [[2, 70, 7, 11], [2, 20, 7, 11]]],
+  ["gradient to the input, stride 2, groups 2", convGradInputOp, strided, [[2, 40, 5, 4], [40, 6, 3, 3]]],
   ["matrix product, both transposed", matmulOp, { transposeA: true, transposeB: true }, [[3, 37, 68], [3, 50, 37]]],
   ["matrix product, one row", matmulOp, { transposeA: false, transposeB: false }, [[1, 130], [130, 36]]],
 ]; // prettier-ignore
