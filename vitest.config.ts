@@ -1,5 +1,9 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
+
+// Tests start hundreds of Node processes. With a compile cache, each of them strips and compiles the sources only once.
+process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL("node_modules/.cache/node", import.meta.url));
 
 /** Projects with the longest files, which begin first: many short files fill the cores at the end, and none is left alone. */
 const LONG = ["@conv/kernels-gpu", "@conv/tools", "@conv/cli", "@conv/bench", "@conv/playground", "@conv/kernels-cpu"];

@@ -5,6 +5,7 @@ import type { AdapterName } from "./browser.ts";
 import { isPython, ownNames, peerNames, type Competitor, type CompetitorName } from "./competitor.ts";
 import type { Device } from "./engines/context.ts";
 import { describeEngine, type Machine } from "./machine.ts";
+import { SHARE } from "./pace.ts";
 import { ensurePeers } from "./peers.ts";
 import { openPlace, type Place } from "./places.ts";
 import { createProgress, type Progress } from "./progress.ts";
@@ -59,7 +60,7 @@ export async function measured<R extends Pick<Result | TrainResult | NetworkResu
     const flags = [...options.flags, ...(options.simd256 ? ["simd256"] : [])]; // as they are recorded
     const progress = createProgress();
     try {
-      const shared = { competitors, machine, flags, turnMs: 50, compiles: options.device === "gpu", restart: place.startAlone };
+      const shared = { competitors, machine, flags, turnMs: 50 * SHARE, compiles: options.device === "gpu", restart: place.startAlone };
       const result = await measure(shared, progress);
       if (options.json) await writeFile(options.json, `${JSON.stringify(result, null, 1)}\n`);
       const absent = !competitors.some((c) => c.name === "conv") || result.declined.some((d) => d.competitor === "conv");

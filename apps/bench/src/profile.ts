@@ -5,6 +5,7 @@ import { createCpu, type CpuBackend } from "@conv/kernels-cpu";
 import { reshapeOp } from "@conv/ops";
 import { bytesOf, graphOf, input, node, optimise, type Buffer, type Graph, type Node, type Program, type Step, type Value } from "@conv/tensor";
 import { macsOfNodes, networkCase } from "./networks.ts";
+import { SHARE } from "./pace.ts";
 import { table, three } from "./report/text.ts";
 
 export interface ProfileOptions {
@@ -31,7 +32,7 @@ interface Line {
 /** Steps with less of the time than this many percent share a line. */
 const SMALL = 0.2;
 /** For V8 to make its best code, and then for the least of many times to stand for an undisturbed one. */
-const [WARM_MS, TIMED_MS] = [1000, 1500];
+const [WARM_MS, TIMED_MS] = [1000 * SHARE, 1500 * SHARE];
 
 /** Tables for a terminal: every step, then every kernel. */
 export async function profile(model: string, { threads, simd256, batch }: ProfileOptions): Promise<string> {
@@ -146,8 +147,13 @@ function leastTimes(calls: readonly (() => void)[]): number[] {
       call();
       least[i] = Math.min(least[i], performance.now() - started);
     });
-  for (const end = performance.now() + WARM_MS; performance.now() < end;) round();
+  const repeat = (ms: number) => {
+    const end = performance.now() + ms;
+    do round();
+    while (performance.now() < end);
+  };
+  repeat(WARM_MS);
   least.fill(Infinity);
-  for (const end = performance.now() + TIMED_MS; performance.now() < end;) round();
+  repeat(TIMED_MS);
   return least;
 }

@@ -1,11 +1,11 @@
 // The fit of estimates: it finds prices again that synthetic times were made with, and the choices are counted right. Then a short real run.
 
-import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { costs } from "@conv/kernels-cpu/explain";
+import { inOneProcess } from "@conv/testkit/processes";
 import { afterAll, expect, test } from "vitest";
 import type { FitFile } from "../src/fit/bench-fit.ts";
 import { fitCases, fitKinds } from "../src/fit/cases.ts";
@@ -98,32 +98,32 @@ test("cases have names of their own, and the kinds take turns", () => {
 
 const folder = mkdtempSync(join(tmpdir(), "conv-fit-"));
 afterAll(() => rmSync(folder, { recursive: true }));
-const bench = (...args: string[]) =>
-  spawnSync(process.execPath, [fileURLToPath(new URL("../src/main.ts", import.meta.url)), ...args], { encoding: "utf8" });
+const ask = inOneProcess(new URL("../src/main.ts", import.meta.url), {});
+const bench = (...args: string[]) => ask(args);
 
-test("a real run measures, judges and writes times, which a later run reads", { timeout: 120_000 }, () => {
+test("a real run measures, judges and writes times, which a later run reads", { timeout: 120_000 }, async () => {
   const json = join(folder, "times.json");
   const filter = ["--filter", "depthwise 3x3 512@14", "--rounds", "1"];
-  const { status, stdout, stderr } = bench("fit", ...filter, "--json", json);
+  const { code, stdout, stderr } = await bench("fit", ...filter, "--json", json);
   expect(stderr).toBe("");
-  expect(status).toBe(0);
+  expect(code).toBe(0);
   expect(stdout).toMatch(/^plain, 3 cases\n\nThe chosen kernel is within 10 % of the best measured one/);
   const file: FitFile = JSON.parse(readFileSync(json, "utf8"));
   expect(file).toMatchObject({ node: process.versions.node, simd256: false });
   expect(file.times.map((t) => t.kind)).toEqual(["forward", "gradInput", "gradWeight"]);
   expect(Object.keys(file.times[0].seconds)).toEqual(expect.arrayContaining(["depthwise", "igemm", "direct", "winograd2d6"]));
-  const again = bench("fit", "--from", json);
-  expect(again.status).toBe(0);
+  const again = await bench("fit", "--from", json);
+  expect(again.code).toBe(0);
   expect(again.stdout).toBe(stdout);
 });
 
-test("--help has examples, and what it does not know is refused in one line", () => {
-  expect(bench("fit", "--help").stdout).toMatch(/Usage: bench fit [\s\S]*--write[\s\S]*Examples:\n {2}bench fit --sample 40 /);
-  expect(bench("fit", "--kinds", "sideways")).toMatchObject({
-    status: 2,
+test("--help has examples, and what it does not know is refused in one line", async () => {
+  expect((await bench("fit", "--help")).stdout).toMatch(/Usage: bench fit [\s\S]*--write[\s\S]*Examples:\n {2}bench fit --sample 40 /);
+  expect(await bench("fit", "--kinds", "sideways")).toMatchObject({
+    code: 2,
     stderr: expect.stringMatching(
       /^error: option '--kinds <names>' argument 'sideways' is invalid\. "sideways" is not one of forward, gradInput, gradWeight, matmul\.\n/,
     ),
   });
-  expect(bench("fit", "--filter", "9x9x9")).toMatchObject({ status: 2, stdout: "", stderr: 'no case of all has a name that contains "9x9x9"\n' });
+  expect(await bench("fit", "--filter", "9x9x9")).toMatchObject({ code: 2, stdout: "", stderr: 'no case of all has a name that contains "9x9x9"\n' });
 });

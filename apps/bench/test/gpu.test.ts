@@ -23,7 +23,10 @@ const script = (name: string) => fileURLToPath(new URL(`../src/${name}.ts`, impo
 const folder = mkdtempSync(join(tmpdir(), "conv-bench-gpu-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 const run = (name: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
-  spawnSync(process.execPath, [script(name), ...args], { encoding: "utf8", env: { ...process.env, COLUMNS: "100", ...env } });
+  spawnSync(process.execPath, [script(name), ...args], {
+    encoding: "utf8",
+    env: { ...process.env, COLUMNS: "100", CONV_BENCH_SHARE: "0.1", ...env },
+  });
 
 test("a competitor prepares, is timed, tells its clock and its result, and says why it declines", async () => {
   const [{ geometry }] = layerCases("resnet", { filter: "depthwise 3x3 512" });

@@ -26,10 +26,8 @@ export interface Digits {
 /** Reads the digits from the installed package (Node only). Throws if the package is not the one this was written for. */
 export function loadDigits(): Digits {
   const require = createRequire(import.meta.url);
-  const classes = Array.from({ length: 10 }, (_, digit) => {
-    const { data }: { data: number[] } = JSON.parse(readFileSync(require.resolve(`mnist/src/digits/${digit}.json`), "utf8"));
-    return data;
-  });
+  const files = Array.from({ length: 10 }, (_, digit) => readFileSync(require.resolve(`mnist/src/digits/${digit}.json`)));
+  const classes = files.map(pixelsOf);
   const pixels = classes.reduce((sum, data) => sum + data.length, 0);
   if (pixels !== 10_000 * DIGIT_PIXELS) throw new Error(`digits: the package mnist holds ${pixels} pixels, mnist 1.1.0 has ${10_000 * DIGIT_PIXELS}`);
   const images = new Uint8Array(pixels);
@@ -37,8 +35,38 @@ export function loadDigits(): Digits {
   let at = 0;
   classes.forEach((data, digit) => {
     labels.fill(digit, at / DIGIT_PIXELS, (at + data.length) / DIGIT_PIXELS);
-    for (const value of data) images[at++] = Math.round(value * 255);
+    images.set(data, at);
+    at += data.length;
   });
   const order = shuffled(labels.length, SPLIT);
   return { images, labels, train: order.slice(0, -HELD_OUT), test: order.slice(-HELD_OUT) };
+}
+
+/** The byte of each number of thousandths. */
+const BYTES = Uint8Array.from({ length: 1001 }, (_, thousandths) => Math.round((thousandths / 1000) * 255));
+
+/**
+ * The bytes of a file of the package, `{ "data": [0,0.012,1,…] }`: numbers from 0 to 1 with at most three decimals and no spaces between them.
+ * `JSON.parse` takes ten times as long for them.
+ */
+function pixelsOf(text: Uint8Array): Uint8Array {
+  const [point, zero, end] = [".", "0", "]"].map((sign) => sign.charCodeAt(0));
+  const pixels = new Uint8Array(text.length);
+  let count = 0;
+  let value = 0;
+  let unit = 1000; // of the next figure, in thousandths
+  for (let i = text.indexOf("[".charCodeAt(0)) + 1; i < text.length; i++) {
+    const sign = text[i];
+    if (sign === point) continue;
+    if (sign >= zero && sign !== end) {
+      value += (sign - zero) * unit;
+      unit /= 10;
+      continue;
+    }
+    pixels[count++] = BYTES[value];
+    if (sign === end) break;
+    value = 0;
+    unit = 1000;
+  }
+  return pixels.subarray(0, count);
 }
