@@ -130,11 +130,18 @@ function alone(nodes: readonly Node[], graph: Graph): Graph {
   return optimise(graphOf([...reads], writes));
 }
 
+const WAVE = Float32Array.from({ length: 4096 }, (_, i) => Math.sin(i) / 8);
+
+/** So many numbers: WAVE again and again. */
+function waves(count: number): Float32Array {
+  const data = new Float32Array(count);
+  for (let at = 0; at < count; at += WAVE.length) data.set(WAVE.subarray(0, count - at), at);
+  return data;
+}
+
 async function withBuffers<R>(backend: Timed, graph: Graph, work: (inputs: readonly Buffer[], outputs: readonly Buffer[]) => Promise<R>): Promise<R> {
   const [inputs, outputs] = [graph.inputs, graph.outputs].map((list) => list.map((v) => backend.alloc(bytesOf(v.spec))));
-  graph.inputs.forEach((v, i) =>
-    backend.write(inputs[i], v.dtype === "int32" ? new Int32Array(1) : Float32Array.from({ length: bytesOf(v.spec) / 4 }, (_, j) => Math.sin(j) / 8)),
-  );
+  graph.inputs.forEach((v, i) => backend.write(inputs[i], v.dtype === "int32" ? new Int32Array(1) : waves(bytesOf(v.spec) / 4)));
   return work(inputs, outputs).finally(() => [...inputs, ...outputs].forEach((buffer) => backend.free(buffer)));
 }
 
@@ -173,14 +180,16 @@ async function leastTime(backend: Timed, graph: Graph): Promise<number> {
 
 // Of the matrices whose product stands for the most that the kernels reach; a GPU takes large ones to be busy, one that is imitated takes long.
 const sideOn = (backend: Timed) => (backend.kind === "gpu" ? (backend.software ? 256 : 4096) : 512);
-const COPIED = 32 * 2 ** 20; // bytes, beyond the caches of a core
+// Bytes that are copied, beyond the caches of a core.
+const copiedOn = (backend: Timed) => (backend.kind === "gpu" && backend.software ? 2 ** 20 : 32 * 2 ** 20);
 
 async function roofsOf(backend: Timed): Promise<Timing["roofs"]> {
   const side = sideOn(backend);
+  const copied = copiedOn(backend);
   const square = spec([side, side]);
   const product = trace((a, b) => matmul(a, b), [square, square]);
-  const copy = trace((x) => neg(x), [spec([COPIED / 4])]);
-  return { gflops: (2 * side ** 3) / (await leastTime(backend, product)) / 1e9, bandwidth: (2 * COPIED) / (await leastTime(backend, copy)) / 1e9 };
+  const copy = trace((x) => neg(x), [spec([copied / 4])]);
+  return { gflops: (2 * side ** 3) / (await leastTime(backend, product)) / 1e9, bandwidth: (2 * copied) / (await leastTime(backend, copy)) / 1e9 };
 }
 
 /** The higher of roofs that were measured at different times: other processes only lower them. */

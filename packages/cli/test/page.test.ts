@@ -7,7 +7,7 @@ import { formulasOf, memoryOf, summarise, trainingMemoryOf } from "@conv/analysi
 import { conv1d, flatten, linear, maxPool1d, pipe, relu, sequential, traceModel, type Model } from "@conv/layers";
 import { models } from "@conv/layers/models";
 import { launchBrowser } from "@conv/testkit/browser";
-import type { Browser } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pageOf } from "../src/report/page.ts";
 import { conv, folder } from "./run.ts";
@@ -42,14 +42,9 @@ async function write(model: Model): Promise<string> {
 }
 
 /** What a browser shows of a page: sizes, and of each picture that is seen its marks, and the texts that leave it or cover each other. */
-async function look(url: string, width: number, scheme: "light" | "dark") {
-  await using context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: scheme });
-  const page = await context.newPage();
-  const complaints: string[] = [];
-  page.on("console", (message) => complaints.push(message.text()));
-  page.on("pageerror", (error) => complaints.push(error.message));
-  await page.goto(url);
-  const seen = await page.evaluate(() => {
+async function look(page: Page, scheme: "light" | "dark") {
+  await page.emulateMedia({ colorScheme: scheme });
+  return page.evaluate(() => {
     const box = (e: Element) => e.getBoundingClientRect();
     const pictures = [...document.querySelectorAll("svg")].filter((svg) => box(svg).width > 0);
     const texts = (svg: SVGSVGElement) => [...svg.querySelectorAll("text")].filter((t) => t.textContent);
@@ -83,7 +78,16 @@ async function look(url: string, width: number, scheme: "light" | "dark") {
       }),
     };
   });
-  return { ...seen, complaints };
+}
+
+/** Opens a page, and keeps what it complains of. */
+async function open(url: string, width: number) {
+  const page = await browser.newPage({ viewport: { width, height: 900 } });
+  const complaints: string[] = [];
+  page.on("console", (message) => complaints.push(message.text()));
+  page.on("pageerror", (error) => complaints.push(error.message));
+  await page.goto(url);
+  return { page, complaints };
 }
 
 describe("the page", { timeout: 60_000 }, () => {
@@ -96,10 +100,11 @@ describe("the page", { timeout: 60_000 }, () => {
     [dense, 4],
   ])("of $name is drawn whole", async (model, pictures) => {
     const url = await write(model);
-    for (const width of [1280, 390])
+    for (const width of [1280, 390]) {
+      const { page, complaints } = await open(url, width);
       for (const scheme of ["light", "dark"] as const) {
-        const seen = await look(url, width, scheme);
-        expect(seen).toMatchObject({ complaints: [], overflow: 0 });
+        const seen = await look(page, scheme);
+        expect({ complaints, overflow: seen.overflow }).toEqual({ complaints: [], overflow: 0 });
         expect(seen.pictures.map((p) => p.name)).toHaveLength(pictures);
         for (const picture of seen.pictures) {
           const { name } = picture;
@@ -112,6 +117,8 @@ describe("the page", { timeout: 60_000 }, () => {
         const light = (color: string) => Math.max(...(color.match(/\d+/g) ?? []).map(Number)) > 128;
         expect([light(seen.background), light(seen.ink)]).toEqual(scheme === "light" ? [true, false] : [false, true]);
       }
+      await page.close();
+    }
   });
 
   it("of the command says on pointing at a bar what it is, and unfolds modules", async () => {
@@ -122,14 +129,14 @@ describe("the page", { timeout: 60_000 }, () => {
     expect(code).toBe(0);
     const url = pathToFileURL(join(cwd, "page.html")).href;
     for (const width of [1280, 390]) {
-      const { pictures, overflow, complaints } = await look(url, width, "light");
+      const { page, complaints } = await open(url, width);
+      const { pictures, overflow } = await look(page, "light");
       expect({ overflow, complaints }).toEqual({ overflow: 0, complaints: [] });
       expect(pictures.flatMap((p) => [...p.outside, ...p.covered])).toEqual([]);
       expect(pictures.at(-1)!.name).toBe("GFLOP/s of each layer over its arithmetic intensity, under the roofs of this machine");
+      await page.close();
     }
-    await using context = await browser.newContext();
-    const page = await context.newPage();
-    await page.goto(url);
+    const { page } = await open(url, 1280);
     expect(await page.locator("svg title").first().textContent()).toBe("conv1: 9,408");
     const inner = page.locator(".name", { hasText: "layer1.0.conv1" });
     expect(await inner.isVisible()).toBe(false);

@@ -1,4 +1,4 @@
-// `conv predict` as a process: a network trained on real digits, asked about pictures of digits that it has not seen.
+// `conv predict`: a network trained on real digits, asked about pictures of digits that it has not seen.
 
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { createHost } from "@conv/tensor";
 import sharp, { type Sharp } from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
 import { DIGIT_PIXELS, loadDigits } from "../src/digits.ts";
-import { conv, folder, onCpu } from "./run.ts";
+import { conv, folder, inOneProcess, onCpu } from "./run.ts";
 
 const { images, labels, test } = loadDigits();
 const some = [...test.subarray(0, 30)];
@@ -16,8 +16,9 @@ const bytes = (index: number) => images.subarray(index * DIGIT_PIXELS, (index + 
 const digitOf = (index: number) => sharp(bytes(index), { raw: { width: 28, height: 28, channels: 1 } });
 
 const cwd = folder();
+const again = inOneProcess();
 beforeAll(async () => {
-  const { code, stderr } = await conv(["train", "lenet5", "--epochs", "2", "--out", "model.safetensors"], cwd);
+  const { code, stderr } = await again(["train", "lenet5", "--epochs", "2", "--out", "model.safetensors"], cwd);
   if (code !== 0) throw new Error(stderr);
 }, 240_000);
 
@@ -34,7 +35,7 @@ async function ask(draw: (digit: Sharp) => Sharp, ending: string): Promise<Answe
     files.push(`${index}.${ending}`);
     await writeFile(join(cwd, `${index}.${ending}`), await draw(digitOf(index)).toBuffer());
   }
-  const { code, stdout, stderr } = await conv(["predict", "model.safetensors", ...files, "--json"], cwd);
+  const { code, stdout, stderr } = await again(["predict", "model.safetensors", ...files, "--json"], cwd);
   expect({ code, stderr }).toEqual({ code: 0, stderr: onCpu() });
   return JSON.parse(stdout);
 }
@@ -96,12 +97,12 @@ describe("conv predict", { timeout: 120_000 }, () => {
       "cut.png: unreadable image (Input buffer has corrupt header)",
       "two.png: no such file or folder",
     ];
-    const { code, stdout, stderr } = await conv(["predict", "model.safetensors", ...files], cwd);
+    const { code, stdout, stderr } = await again(["predict", "model.safetensors", ...files], cwd);
     expect({ code, stderr }).toEqual({ code: 2, stderr: `${onCpu()}${errors.map((text) => `error: ${text}\n`).join("")}` });
-    const [, row, again, ...rest] = stdout.split("\n");
+    const [, row, second, ...rest] = stdout.split("\n");
     expect(row).toMatch(/^one.png {6}\d( +\d+\.\d){10}$/);
-    expect({ again, rest }).toEqual({ again: row, rest: [""] });
-    const json = await conv(["predict", "model.safetensors", ...files, "--json"], cwd);
+    expect({ second, rest }).toEqual({ second: row, rest: [""] });
+    const json = await again(["predict", "model.safetensors", ...files, "--json"], cwd);
     expect(json.code).toBe(2);
     const answers = JSON.parse(json.stdout).images;
     expect(answers.map((a: { image: string }) => a.image)).toEqual(files);

@@ -61,7 +61,7 @@ export function timePicture(title: string, { timeline, peak }: Memory, color: st
     ],
     axes: [
       levels({ encode: undefined }),
-      axis("bottom", "x", { title: "step", format: "d", tickMinStep: 1, tickCount: Math.min(10, Math.round(inner / 60)) }),
+      axis("bottom", "x", { title: "step", format: "d", labelFlush: 20, tickMinStep: 1, tickCount: Math.min(10, Math.round(inner / 60)) }),
     ],
     marks,
   };
