@@ -6,7 +6,7 @@ import { bytesOf, formatShape, type Buffer, type Graph, type Program, type Value
 import type { Caps } from "./caps.ts";
 import type { CpuKernel } from "./code.ts";
 import type { Engine } from "./engine.ts";
-import { layOut, type ProgramLayout } from "./layout.ts";
+import { layOut, type LaidOut, type ProgramLayout } from "./layout.ts";
 import type { Heap } from "./memory.ts";
 import type { Block, Home, Placed } from "./place.ts";
 import type { Planned } from "./plan.ts";
@@ -37,78 +37,17 @@ export function compileProgram(
   engine: Engine,
   next: () => number,
 ): CpuProgram {
-  const { graph, planned, stages, blocks, homes, causes, words, head, own: ownBytes, packs, arena, offsets, layout } = layOut(source, caps, kernels);
-  const numbers = new Map(causes.map((c, i) => [c.join(), i]));
-  const numberOf = new Map(packs.map(({ id }, k) => [id, k]));
-  const arenaStart = layout.bytes - head - arena;
+  const laidOut = layOut(source, caps, kernels);
+  const { graph, planned, blocks, homes, causes, words, head, own: ownBytes, packs, arena, offsets, layout } = laidOut;
   const room = <R>(make: () => R): R => withRoom(make, layout.bytes, blocks);
   const base = room(() => heap.alloc(ownBytes));
   blocks.forEach(({ data }, i) => {
     if (data) engine.write(base + head + offsets[i], new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   });
 
-  // Buffers of different names may be one, and an output's may be an input's.
-  const start = (h: Home) => h.offset + (h.kind === "own" ? offsets[h.id] : 0);
-  const mayShare = (a: Home, b: Home): boolean => {
-    if (a.kind !== b.kind) return a.kind !== "own" && b.kind !== "own";
-    if (a.kind !== "own" && b.kind !== "own" && a.index !== b.index) return false;
-    return start(a) < start(b) + b.bytes && start(b) < start(a) + a.bytes;
-  };
-  const meets = (a: readonly Home[], b: readonly Home[]) => a.some((x) => b.some((y) => mayShare(x, y)));
-  const conflicts = ({ reads, writes, own, beside }: Placed, since: { reads: readonly Home[]; writes: readonly Home[] }): boolean => {
-    // Beside the stage before it, the output that both write parts of is nothing to wait for.
-    const [before, mine] = beside ? [since.writes.filter((h) => !writes.includes(h)), []] : [since.writes, writes];
-    const all = own ? [...mine, own] : mine;
-    return meets(reads, before) || meets(all, since.reads) || meets(all, since.writes);
-  };
-  const word = (index: number) => i32.load(base + 4 * index);
-  const addressIn = (arenaAt: Operand, home: Home): Operand => {
-    if (home.kind !== "own") return i32.add(word(home.kind === "input" ? home.index : graph.inputs.length + home.index), home.offset);
-    const pack = numberOf.get(home.id);
-    if (pack !== undefined) return i32.add(word(words.packs + 2 * pack), home.offset);
-    const at = offsets[home.id] + home.offset;
-    return at < arenaStart ? base + head + at : i32.add(arenaAt, at - arenaStart);
-  };
-
-  const generate = (text: boolean): Module => {
-    const module = new Module({ text });
-    const barrier = engine.threads > 1 ? barrierFunc(module, engine.threads) : null;
-    const bodies = stages.map(({ stage }) =>
-      module.func(stage.name, [...stage.reads.map((_, i) => `in${i}`), ...stage.writes.map((_, i) => `out${i}`), "lo", "hi", "own"], (f) => {
-        const at = f.params.slice(0, -3);
-        const [lo, hi, own] = f.params.slice(-3) as [Local, Local, Local];
-        stage.emit(module, f, at, { lo, hi, own });
-      }),
-    );
-    const run = module.func("run", ["thread", "maySleep"], (f) => {
-      const [thread, maySleep] = f.params;
-      const part = engine.threads > 1 ? { thread, from: f.local("i32", "from"), to: f.local("i32", "to") } : null;
-      const arenaAt = arena ? f.let("i32", "arena", word(words.arena)) : 0;
-      const address = (home: Home) => addressIn(arenaAt, home);
-      let since: { reads: Home[]; writes: Home[] } = { reads: [], writes: [] };
-      stages.forEach((s, i) => {
-        const { stage } = s;
-        if (barrier && conflicts(s, since)) {
-          f.call(barrier, maySleep);
-          since = { reads: [], writes: [] };
-        }
-        since.reads.push(...s.reads);
-        since.writes.push(...s.writes, ...(s.own ? [s.own] : []));
-        const room = s.own ? i32.add(address(s.own), i32.mul(thread, stage.perThread!)) : 0;
-        const call = (from: Operand, to: Operand) => f.call(bodies[i], ...[...s.reads, ...s.writes].map(address), from, to, room);
-        const go = () => (part ? shareOut(f, stage.items, engine.threads, base + 4 * (words.counters + i), part, call) : call(0, stage.items));
-        if (s.pack !== null) f.if(word(words.packs + 2 * numberOf.get(s.pack)! + 1), go);
-        else if (s.once) f.if(word(words.causes + numbers.get(s.once.join())!), go);
-        else go();
-      });
-      if (barrier) f.call(barrier, maySleep);
-    });
-    module.export(run);
-    return module;
-  };
   const id = next();
   try {
-    const code = generate(false).encode({ shared: engine.threads > 1, maximum: engine.maximum });
+    const code = generate(laidOut, base, engine.threads, false).encode({ shared: engine.threads > 1, maximum: engine.maximum });
     const address = heap.alloc(code.length);
     try {
       engine.write(address, code);
@@ -141,7 +80,7 @@ export function compileProgram(
     ...layout,
     ownBytes,
     get module() {
-      return generate(true);
+      return generate(laidOut, base, engine.threads, true);
     },
     run(ins: readonly CpuBuffer[], outs: readonly CpuBuffer[]) {
       // Outputs that would overwrite an input too early go through spare memory; those that are inputs are copied.
@@ -186,6 +125,74 @@ export function compileProgram(
       for (const address of spare) if (address !== undefined) heap.free(address);
     },
   };
+}
+
+/** The code of a program whose memory begins at `base`. */
+function generate(
+  { graph, stages, causes, words, head, packs, arena, offsets, layout }: LaidOut,
+  base: number,
+  threads: number,
+  text: boolean,
+): Module {
+  const numbers = new Map(causes.map((c, i) => [c.join(), i]));
+  const numberOf = new Map(packs.map(({ id }, k) => [id, k]));
+  const arenaStart = layout.bytes - head - arena;
+  // Buffers of different names may be one, and an output's may be an input's.
+  const start = (h: Home) => h.offset + (h.kind === "own" ? offsets[h.id] : 0);
+  const mayShare = (a: Home, b: Home): boolean => {
+    if (a.kind !== b.kind) return a.kind !== "own" && b.kind !== "own";
+    if (a.kind !== "own" && b.kind !== "own" && a.index !== b.index) return false;
+    return start(a) < start(b) + b.bytes && start(b) < start(a) + a.bytes;
+  };
+  const meets = (a: readonly Home[], b: readonly Home[]) => a.some((x) => b.some((y) => mayShare(x, y)));
+  const conflicts = ({ reads, writes, own, beside }: Placed, since: { reads: readonly Home[]; writes: readonly Home[] }): boolean => {
+    // Beside the stage before it, the output that both write parts of is nothing to wait for.
+    const [before, mine] = beside ? [since.writes.filter((h) => !writes.includes(h)), []] : [since.writes, writes];
+    const all = own ? [...mine, own] : mine;
+    return meets(reads, before) || meets(all, since.reads) || meets(all, since.writes);
+  };
+  const word = (index: number) => i32.load(base + 4 * index);
+  const addressIn = (arenaAt: Operand, home: Home): Operand => {
+    if (home.kind !== "own") return i32.add(word(home.kind === "input" ? home.index : graph.inputs.length + home.index), home.offset);
+    const pack = numberOf.get(home.id);
+    if (pack !== undefined) return i32.add(word(words.packs + 2 * pack), home.offset);
+    const at = offsets[home.id] + home.offset;
+    return at < arenaStart ? base + head + at : i32.add(arenaAt, at - arenaStart);
+  };
+  const module = new Module({ text });
+  const barrier = threads > 1 ? barrierFunc(module, threads) : null;
+  const bodies = stages.map(({ stage }) =>
+    module.func(stage.name, [...stage.reads.map((_, i) => `in${i}`), ...stage.writes.map((_, i) => `out${i}`), "lo", "hi", "own"], (f) => {
+      const at = f.params.slice(0, -3);
+      const [lo, hi, own] = f.params.slice(-3) as [Local, Local, Local];
+      stage.emit(module, f, at, { lo, hi, own });
+    }),
+  );
+  const run = module.func("run", ["thread", "maySleep"], (f) => {
+    const [thread, maySleep] = f.params;
+    const part = threads > 1 ? { thread, from: f.local("i32", "from"), to: f.local("i32", "to") } : null;
+    const arenaAt = arena ? f.let("i32", "arena", word(words.arena)) : 0;
+    const address = (home: Home) => addressIn(arenaAt, home);
+    let since: { reads: Home[]; writes: Home[] } = { reads: [], writes: [] };
+    stages.forEach((s, i) => {
+      const { stage } = s;
+      if (barrier && conflicts(s, since)) {
+        f.call(barrier, maySleep);
+        since = { reads: [], writes: [] };
+      }
+      since.reads.push(...s.reads);
+      since.writes.push(...s.writes, ...(s.own ? [s.own] : []));
+      const room = s.own ? i32.add(address(s.own), i32.mul(thread, stage.perThread!)) : 0;
+      const call = (from: Operand, to: Operand) => f.call(bodies[i], ...[...s.reads, ...s.writes].map(address), from, to, room);
+      const go = () => (part ? shareOut(f, stage.items, threads, base + 4 * (words.counters + i), part, call) : call(0, stage.items));
+      if (s.pack !== null) f.if(word(words.packs + 2 * numberOf.get(s.pack)! + 1), go);
+      else if (s.once) f.if(word(words.causes + numbers.get(s.once.join())!), go);
+      else go();
+    });
+    if (barrier) f.call(barrier, maySleep);
+  });
+  module.export(run);
+  return module;
 }
 
 /** What `make` reserves for a program; where there is no room, the error names what asks for most of it. */
