@@ -81,7 +81,7 @@ export function compileProgram(source: Graph, caps: Caps, shared: Shared): Compi
   const prepare = (ins: readonly GpuTensorBuffer[], outs: readonly GpuTensorBuffer[]): Prepared => {
     const { own, packed } = memory.bind(ins);
     const key = [...ins, ...outs, ...own].map((b) => b.id).join(" ");
-    const bound = known.get(key) ?? spare.orNone(() => bind(ins, outs, own));
+    const bound = known.get(key) ?? bind(ins, outs, own);
     known.delete(key);
     known.set(key, bound); // the last to go
     if (known.size > MOST_BINDINGS) known.delete(known.keys().next().value!);
@@ -160,29 +160,11 @@ function createMemory({ slots, slotOf, blocks }: Placement, { runtime, arena, pa
 
 /** Buffers for outputs that would overwrite an input too early. */
 function createSpare({ outputs }: Graph, runtime: Runtime) {
-  const made = new Map<number, GpuTensorBuffer>();
-  const destroy = (list: readonly [number, GpuTensorBuffer][]) => {
-    for (const [o] of list) made.delete(o);
-    runtime.destroy(list.map(([, { gpu }]) => gpu));
-  };
+  const made: GpuTensorBuffer[] = []; // with holes
   return {
-    of(o: number): GPUBuffer {
-      const buffer = made.get(o) ?? runtime.buffer(roundUp(bytesOf(outputs[o].spec)), "an output that replaces an input");
-      made.set(o, buffer);
-      return buffer.gpu;
-    },
-    /** Does something; if that fails there are no more buffers than before. */
-    orNone<R>(go: () => R): R {
-      const before = new Set(made.keys());
-      try {
-        return go();
-      } catch (error) {
-        destroy([...made].filter(([o]) => !before.has(o)));
-        throw error;
-      }
-    },
-    bytes: () => [...made.values()].reduce((sum, b) => sum + b.bytes, 0),
-    dispose: () => destroy([...made]),
+    of: (o: number): GPUBuffer => (made[o] ??= runtime.buffer(roundUp(bytesOf(outputs[o].spec)), "an output that replaces an input")).gpu,
+    bytes: () => made.reduce((sum, b) => sum + b.bytes, 0),
+    dispose: () => runtime.destroy(made.flatMap((b) => b.gpu)),
   };
 }
 
