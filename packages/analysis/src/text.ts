@@ -1,5 +1,6 @@
 // A summary as a table for people: a tree as deep as asked for, as many columns as the width allows, and below it what each of them counts.
 
+import { printable } from "@conv/tensor";
 import type { Field } from "./field.ts";
 import { operationConventions, type Convention } from "./operations.ts";
 import { conventions, type Counts, type LayerSummary, type Summary } from "./summary.ts";
@@ -61,6 +62,12 @@ const told = (key: string, head: string, rank: number, of: Column["of"], means?:
   means,
 });
 
+/** The most characters of a name in a table. */
+export const NAME = 80;
+
+/** A layer's name as a table shows it. */
+export const nameOf = ({ path }: LayerSummary): string => printable(path, NAME) || "(model)";
+
 /** What operations are called in a table. */
 export const operationsHead = (convention: Convention): string =>
   convention === "flops2" ? "FLOPs (flops2)" : convention === "torchvision" ? "MACs" : `MACs (${convention})`;
@@ -75,7 +82,7 @@ export function columnsOf({ convention = "torchvision", backward = false }: Tabl
     means: conventions.backward,
   });
   return [
-    told("type", "type", 3, (l) => (l.kernel ? `${l.type} ${l.kernel.join("×")}` : l.type)),
+    told("type", "type", 3, (l) => `${printable(l.type, NAME)}${l.kernel ? ` ${l.kernel.join("×")}` : ""}`),
     told("output", "output", backward ? 0.5 : 0, (l) => l.output.join("×")),
     counted("parameters", "parameters", 0),
     counted("frozen", "frozen", 11),
@@ -120,7 +127,7 @@ export function formatSummary(summary: Summary, options: TextOptions = {}): stri
   const { model, input, totals, trainingOnly } = summary;
   const lines = rowsOf(summary.layers, options.depth ?? fitting(summary.layers, most));
   const cell = (column: Column, value: string | number) => (typeof value === "number" ? column.format(value) : value);
-  const name: Column = { key: "layer", head: "layer", of: (l) => l.path, format: formatCount, right: false, rank: 0 };
+  const name: Column = { key: "layer", head: "layer", of: nameOf, format: formatCount, right: false, rank: 0 };
   // What no layer has needs no column.
   const columns = columnsOf(options).filter((c) => !["frozen", "shared"].includes(c.key) || c.total?.(totals));
   let shown = [name, ...columns].map((column) => {
@@ -152,7 +159,7 @@ export function formatSummary(summary: Summary, options: TextOptions = {}): stri
   const notes = [...meaningsOf(shown.map((s) => s.column))].flatMap(([means, heads]) => wrap(`${heads.join(", ")}: ${means}`, width));
   const idle = trainingOnly ? [dim(`${formatCount(trainingOnly)} of the parameters are in layers that only training runs`)] : [];
   const table = [bold(row(0)), rule, ...rows, rule, bold(row(lines.length + 1)), ...idle];
-  return [`${bold(model)}, input ${input.join("×")}`, "", ...table, "", ...notes.map(dim)].join("\n");
+  return [`${bold(printable(model, NAME))}, input ${input.join("×")}`, "", ...table, "", ...notes.map(dim)].join("\n");
 }
 
 /** What the columns count, with the heads of those that it is said of. */
@@ -165,7 +172,7 @@ export function meaningsOf(columns: readonly Column[]): Map<string, string[]> {
 /** The layer's name, indented by its level; a mark where it has parts that are not shown, the next line being another layer's. */
 function named(l: LayerSummary, level: number, next: LayerSummary | undefined): string {
   const folded = l.parts.length > 0 && next !== l.parts[0];
-  return `${"  ".repeat(level)}${l.path || "(model)"}${folded ? " ▸" : ""}`;
+  return `${"  ".repeat(level)}${nameOf(l)}${folded ? " ▸" : ""}`;
 }
 
 /** The greatest depth at which the tree has at most so many lines; at least 1. */

@@ -2,7 +2,7 @@
 // each of its values as only output.
 
 import { concat, reshape } from "@conv/ops";
-import { graphOf, type Graph, type Value } from "@conv/tensor";
+import { graphOf, printable, type Graph, type Value } from "@conv/tensor";
 import { notFinite, type TrainingGraph } from "./step.ts";
 
 /** The first value that was not finite, in an order in which each comes after what it is made of. */
@@ -26,7 +26,7 @@ export class DivergedError extends Error {
   readonly origin: Origin | null;
 
   constructor(message: string, { epoch, step, loss, origin }: { epoch: number; step: number; loss: number; origin: Origin | null }) {
-    super(message);
+    super(printable(message, 2000));
     this.epoch = epoch;
     this.step = step;
     this.loss = loss;

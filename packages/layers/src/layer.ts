@@ -1,7 +1,7 @@
 // What a layer is, and how a model is traced into a graph. A layer is a plain object with a function of a value; it asks the
 // context for its parameters by name, so the same description gives parameter lists, training graphs and pictures.
 
-import { formatShape, graphOf, input, sameShape, shapeError, sizeOf, spec, within, type Graph, type Spec, type Value } from "@conv/tensor";
+import { formatShape, graphOf, input, quoted, sameShape, shapeError, sizeOf, spec, within, type Graph, type Spec, type Value } from "@conv/tensor";
 import type { Initialiser } from "./init.ts";
 import type { Loss } from "./loss.ts";
 
@@ -149,12 +149,12 @@ class Store {
   context(path: string, own: Set<string>, frozen = false): Context {
     const training = this.training && !frozen && !this.#frozen.has(path);
     const named = (name: string) => {
-      if (!/^[^./\s]+$/.test(name)) throw shapeError("name", `${JSON.stringify(name)} must have at least one character and no dot, slash or space`);
+      if (!/^[^./\s]+$/.test(name)) throw shapeError("name", `${quoted(name)} must have at least one character and no dot, slash or space`);
       return path ? `${path}.${name}` : name;
     };
     const tensor = (name: string, shape: readonly number[], entry: Omit<Entry, "name" | "spec">) => {
       const full = named(name);
-      if (own.has(full)) throw shapeError("name", `${JSON.stringify(name)} is used twice; give each part its own name by child`);
+      if (own.has(full)) throw shapeError("name", `${quoted(name)} is used twice; give each part its own name by child`);
       own.add(full);
       return this.#tensor(full, shape, entry);
     };
@@ -169,15 +169,15 @@ class Store {
         const full = named(name);
         const entry = this.entries.get(full);
         if (!training || !own.has(full) || entry?.kind !== "buffer")
-          throw shapeError("update", `${JSON.stringify(name)} is no buffer that this layer asked for while training`);
+          throw shapeError("update", `${quoted(name)} is no buffer that this layer asked for while training`);
         if (!sameShape(next.shape, entry.spec.shape))
-          throw shapeError("update", `${JSON.stringify(name)} has shape ${formatShape(entry.spec.shape)}, its update has ${formatShape(next.shape)}`);
+          throw shapeError("update", `${quoted(name)} has shape ${formatShape(entry.spec.shape)}, its update has ${formatShape(next.shape)}`);
         this.updates.set(full, next);
       },
       child: (name, layer, x) => {
         const full = named(name);
         const before = this.#layers.get(full);
-        if (before && before !== layer) throw shapeError("name", `${JSON.stringify(name)} is used for two layers, ${before.type} and ${layer.type}`);
+        if (before && before !== layer) throw shapeError("name", `${quoted(name)} is used for two layers, ${before.type} and ${layer.type}`);
         this.#layers.set(full, layer);
         return within(name, () => layer.forward(x, this.context(full, new Set(), frozen)));
       },
@@ -202,7 +202,7 @@ class Store {
     const known = this.values.get(name);
     if (known) {
       if (!sameShape(known.shape, shape))
-        throw shapeError("name", `${JSON.stringify(name)} has shape ${formatShape(known.shape)} and is asked for again as ${formatShape(shape)}`);
+        throw shapeError("name", `${quoted(name)} has shape ${formatShape(known.shape)} and is asked for again as ${formatShape(shape)}`);
       return known;
     }
     const s = spec(shape);

@@ -2,7 +2,7 @@
 // (layout, activation, freezing), and how weight and bias begin and are held in training.
 
 import { affine, transpose } from "@conv/ops";
-import { checkOptions, shapeError, type Value } from "@conv/tensor";
+import { checkOptions, quoted, shapeError, type Value } from "@conv/tensor";
 import { activations, type ActivationName } from "./activation.ts";
 import { fanOf, ones, pytorch, zeros, type Fan, type Init, type Initialiser } from "./init.ts";
 import type { Constraint, Context, Layer, Regularizer } from "./layer.ts";
@@ -73,7 +73,7 @@ function around(layer: Layer, options: SpatialOptions): Layer {
 
 function activationOf(type: string, name: ActivationName): Layer {
   if (!Object.hasOwn(activations, name))
-    throw shapeError(type, `there is no activation ${JSON.stringify(name)}; there are ${Object.keys(activations).join(", ")}`);
+    throw shapeError(type, `there is no activation ${quoted(name)}; there are ${Object.keys(activations).join(", ")}`);
   return activations[name]();
 }
 

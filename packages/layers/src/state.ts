@@ -63,8 +63,8 @@ export function matchState(
     const { shape, data } = matched.get(e.name)!;
     if (kindOf(data) !== "Float32Array") throw shapeError(name, `${e.name} has data of kind ${kindOf(data)} in the state, must be Float32Array`);
     if (!sameShape(shape, e.spec.shape))
-      throw shapeError(name, `${e.name} has shape ${formatShape(shape)} in the state, ${formatShape(e.spec.shape)} in the model`);
-    if (data.length !== sizeOf(shape)) throw shapeError(name, `${e.name} of shape ${formatShape(shape)} has ${data.length} values`);
+      throw shapeError(name, `${printable(e.name, 80)} has shape ${formatShape(shape)} in the state, ${formatShape(e.spec.shape)} in the model`);
+    if (data.length !== sizeOf(shape)) throw shapeError(name, `${printable(e.name, 80)} of shape ${formatShape(shape)} has ${data.length} values`);
   }
   mustBeFinite(name, matched, refuse);
   return [...matched.values()].map(({ data }) => data);

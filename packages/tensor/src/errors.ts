@@ -1,5 +1,7 @@
 // One way to fail: two error classes and one formatter, so that every message names the op, the rule, the numbers and the axis.
 
+import { printable, quoted } from "./printable.ts";
+
 /** Input whose shape, type or parameters break a rule of the named op. Thrown before anything is written. */
 export class ShapeError extends Error {
   override readonly name = "ShapeError";
@@ -10,8 +12,12 @@ export class UnsupportedError extends Error {
   override readonly name = "UnsupportedError";
 }
 
-/** `conv: kernel 5 with dilation 2 spans 9, padded input has 7 (axis h)`. */
-export const complaint = (op: string, rule: string, axis?: string | number): string => `${op}: ${rule}${axis === undefined ? "" : ` (axis ${axis})`}`;
+/**
+ * `conv: kernel 5 with dilation 2 spans 9, padded input has 7 (axis h)`. Names of users stand in op and rule: the message is one line of
+ * bounded length, safe for a terminal.
+ */
+export const complaint = (op: string, rule: string, axis?: string | number): string =>
+  `${printable(op, 200)}: ${printable(rule, 2000)}${axis === undefined ? "" : ` (axis ${axis})`}`;
 
 /** What kind of thing a value is, for messages: `Promise`, `Tensor`, `number`, `undefined`. */
 export const kindOf = (value: unknown): string =>
@@ -43,7 +49,7 @@ export function checkOptions(op: string, options: object | undefined, names: str
   if (odd === undefined) return;
   const near = known.map((name) => ({ name, edits: edits(odd, name) })).sort((a, b) => a.edits - b.edits)[0];
   const remedy = near.edits <= odd.length / 3 ? `did you mean ${near.name}?` : `there are ${known.join(", ")}`;
-  throw rangeError(op, `there is no option ${JSON.stringify(odd)}; ${remedy}`);
+  throw rangeError(op, `there is no option ${quoted(odd)}; ${remedy}`);
 }
 
 /** The fewest letters to insert, delete or replace that make one name of another (Levenshtein distance); case and underscores count nothing. */

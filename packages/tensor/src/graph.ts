@@ -2,6 +2,7 @@
 
 import { complaint, kindOf, shapeError, ShapeError } from "./errors.ts";
 import type { Cost, Cotangents, Op } from "./op.ts";
+import { printable } from "./printable.ts";
 import { formatShape, type DType, type Spec } from "./spec.ts";
 
 /** A tensor that will exist: an output of a node, or (node null) an input of the graph. */
@@ -95,7 +96,10 @@ export function graphOf(inputs: readonly Value[], outputs: readonly Value[]): Gr
   const enter = (v: Value) => {
     if (known.has(v)) return;
     if (v.node === null)
-      throw shapeError("graph", `a value of shape ${formatShape(v.shape)}${v.name ? ` named ${v.name}` : ""} is used but is not an input`);
+      throw shapeError(
+        "graph",
+        `a value of shape ${formatShape(v.shape)}${v.name ? ` named ${printable(v.name, 80)}` : ""} is used but is not an input`,
+      );
     if (!seen.has(v.node)) {
       seen.add(v.node);
       stack.push({ node: v.node, next: 0 });

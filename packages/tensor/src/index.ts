@@ -14,7 +14,7 @@ export { createHost, evaluate, hostArray } from "./host.ts";
 export type { Bytes } from "./bytes.ts";
 export type { Cost, Cotangents, HostArray, Op, Window } from "./op.ts";
 export { optimise } from "./optimise.ts";
-export { printable } from "./printable.ts";
+export { printable, quoted } from "./printable.ts";
 export { bytesOf, formatShape, sameShape, sizeOf, spec, stridesOf, type DType, type Spec } from "./spec.ts";
 export { dispose, scope, Tensor, tensor } from "./tensor.ts";
 export { vjp } from "./vjp.ts";

@@ -9,3 +9,6 @@ export function printable(text: string, most = Infinity): string {
   const safe = (cut ? text.slice(0, most) : text).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`);
   return cut ? `${safe}…` : safe;
 }
+
+/** A name in quotes, cut after 80 characters: for messages. */
+export const quoted = (name: string): string => `"${printable(name, 80)}"`;

@@ -2,12 +2,14 @@
 
 import { describe, expect, test } from "vitest";
 import {
+  checkOptions,
   evaluate,
   graphOf,
   hostArray,
   input,
   optimise,
   ShapeError,
+  shapeError,
   spec,
   trace,
   Value,
@@ -112,6 +114,19 @@ describe("paths", () => {
     expect(fails).toThrow(new ShapeError("net.c1: add: shapes 1 and 2 differ"));
     expect(() => within("", () => add(a, b))).toThrow(new ShapeError("add: shapes 1 and 2 differ"));
     expect(fails).toThrow(expect.objectContaining({ cause: new ShapeError("add: shapes 1 and 2 differ") }));
+  });
+
+  test("and other names of users are cut in messages, and hold nothing that a terminal acts on", () => {
+    const [a, b] = [input(spec([1])), input(spec([2]), `\u001B[2J${"x".repeat(1e6)}`)];
+    expect(() => within(`c\n${"p".repeat(1e6)}`, () => add(a, b))).toThrow(new ShapeError(`c\\u{a}${"p".repeat(198)}…: add: shapes 1 and 2 differ`));
+    expect(() => graphOf([a], [b])).toThrow(
+      new ShapeError(`graph: a value of shape 2 named \\u{1b}[2J${"x".repeat(76)}… is used but is not an input`),
+    );
+    const odd = { ["o\u202E".repeat(1e5)]: 1 };
+    expect(() => checkOptions("conv", odd, "stride")).toThrow(
+      new RangeError(`conv: there is no option "${"o\\u{202e}".repeat(40)}…"; there are stride`),
+    );
+    expect(shapeError("op", "r".repeat(1e6)).message).toHaveLength(2005);
   });
 });
 

@@ -12,7 +12,7 @@ import {
   type Region,
 } from "@conv/analysis";
 import { createRandom, initialise, traceModel, type Model, type TracedModel } from "@conv/layers";
-import { formatShape, sizeOf, type Value } from "@conv/tensor";
+import { formatShape, quoted, sizeOf, type Value } from "@conv/tensor";
 import leven from "leven";
 import type { DeviceOptions } from "../backend.ts";
 import { UserError } from "../errors.ts";
@@ -95,7 +95,7 @@ async function detailsOf(
   const value = outputs.get(at);
   if (!value) {
     const near = [...outputs.keys()].toSorted((a, b) => leven(at, a) - leven(at, b))[0];
-    throw new UserError(`${model.name} has no layer ${JSON.stringify(at)}; the nearest name is ${near}`);
+    throw new UserError(`${model.name} has no layer ${quoted(at)}; the nearest name is ${near}`);
   }
   const space = value.shape.slice(2);
   const unit = asked ?? space.map((size) => Math.floor(size / 2));
