@@ -1,6 +1,5 @@
 // The command line of the benchmark: `pnpm bench layers`, `pnpm bench train`, `pnpm bench networks`, `pnpm bench fit`.
 
-import { readFile, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { setFlagsFromString } from "node:v8";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
@@ -8,6 +7,7 @@ import { benchLayers } from "./bench-layers.ts";
 import { benchNetworks } from "./bench-networks.ts";
 import { benchTrain } from "./bench-train.ts";
 import { ownNames, PAIRING, peerNames } from "./competitor.ts";
+import { checkFiles, jsonOption, printer, readResults, saveResult, saveText } from "./files.ts";
 import { addFit } from "./fit/command.ts";
 import { directions, layerCases, setNames, type Direction, type SetName } from "./layers.ts";
 import { measured, say, type Shared } from "./measured.ts";
@@ -26,13 +26,11 @@ interface LayersFlags extends Shared {
   readonly from: readonly string[];
   readonly direction: Direction;
   readonly batch: number;
-  readonly html?: string;
 }
 
 interface TrainFlags extends Shared {
   readonly model: string;
   readonly batch: number;
-  readonly html?: string;
 }
 
 interface NetworksFlags extends Shared {
@@ -40,7 +38,6 @@ interface NetworksFlags extends Shared {
   readonly batch: number;
   readonly starts: number;
   readonly profile: boolean;
-  readonly html?: string;
 }
 
 const program = new Command("bench")
@@ -66,7 +63,7 @@ program
   .addOption(rounds())
   .addOption(flags())
   .addOption(simd256())
-  .option("--json <file>", "write all figures")
+  .addOption(jsonOption())
   .option("--skip <n>", "leave these many layers out before: those of an earlier run", count, 0)
   .option("--seconds <n>", "time after which no other layer is begun", positive)
   .option("--from <files>", "show what earlier runs wrote with --json as one, and measure nothing", (list) => list.split(","), [])
@@ -99,7 +96,7 @@ program
   .addOption(rounds())
   .addOption(flags())
   .addOption(simd256())
-  .option("--json <file>", "write all figures")
+  .addOption(jsonOption())
   .option("--html <file>", "write a page with bars, the roofline of this machine and the table")
   .addHelpText("after", "\nExamples:\n  bench train --against torch\n  bench train --device gpu --against tfjs")
   .action(train);
@@ -123,7 +120,7 @@ program
   .addOption(flags())
   .addOption(simd256())
   .option("--profile", "Conv alone: the time of each step, of each kernel, and their share of the whole", false)
-  .option("--json <file>", "write all figures")
+  .addOption(jsonOption())
   .option("--html <file>", "write a page with bars, the roofline of this machine and the table")
   .addHelpText(
     "after",
@@ -161,18 +158,22 @@ async function layers(options: LayersFlags): Promise<void> {
         },
       }),
     );
-  const files = await Promise.all(options.from.map(async (file): Promise<Result> => JSON.parse(await readFile(file, "utf8"))));
+  const files = await readResults<Result>(options.from, "rows");
+  if (files.length) await checkFiles({ json: options.json, html: options.html });
   const result = files.length ? joined(files) : await measure();
-  console.log(`\n${summaryTable(result)}`);
+  if (files.length) await saveResult(options.json, result);
+  const print = printer(options);
+  print(`\n${summaryTable(result)}`);
   const hard = hardestText(result);
-  if (hard) console.log(`\n${hard}`);
-  if (!files.length && done < cases.length) console.log(`\n${done} of ${cases.length} layers are done; --skip ${done} goes on`);
+  if (hard) print(`\n${hard}`);
+  if (!files.length && done < cases.length) print(`\n${done} of ${cases.length} layers are done; --skip ${done} goes on`);
   await writePage(options.html, result, `Convolution layers, ${result.direction}`);
 }
 
 async function networks(options: NetworksFlags): Promise<void> {
   if (options.profile) {
     if (options.device === "gpu") throw new Error("--profile is of the CPU");
+    if (options.json || options.html) throw new Error("--profile prints text alone: leave out --json and --html");
     for (const flag of [...options.flags, ...(options.simd256 ? [PAIRING] : [])]) setFlagsFromString(flag);
     for (const model of options.models) console.log(`${await profile(model, options)}\n`);
     return;
@@ -185,14 +186,15 @@ async function networks(options: NetworksFlags): Promise<void> {
       caseDone: (name, rows, declined) => progress.print(caseText(name, rows, declined)),
     }),
   );
-  console.log(`\n${networksTable(result)}`);
+  printer(options)(`\n${networksTable(result)}`);
   await writePage(options.html, result, "Networks, one batch of images");
 }
 
 async function train(options: TrainFlags): Promise<void> {
   const result = await measured(options, (shared, progress) => benchTrain({ ...options, ...shared, progress: progress.update }));
-  console.log(trainTable(result));
-  for (const { competitor, reason } of result.declined) console.log(`${competitor}: ${reason}`);
+  const print = printer(options);
+  print(trainTable(result));
+  for (const { competitor, reason } of result.declined) print(`${competitor}: ${reason}`);
   await writePage(options.html, result, `Training step of ${options.model}`);
 }
 
@@ -200,7 +202,7 @@ async function train(options: TrainFlags): Promise<void> {
 async function writePage(file: string | undefined, result: Omit<Result, "direction">, title: string): Promise<void> {
   if (!file) return;
   const { page } = await import("./report/html.ts"); // Vega is large, and rarely wanted
-  await writeFile(file, await page(result, title));
+  await saveText(file, await page(result, title));
 }
 
 function device(): Option {
@@ -231,7 +233,7 @@ function against(): Option {
 }
 
 function threads(): Option {
-  return new Option("--threads <n>", `threads of each competitor, up to ${availableParallelism()} here`).default(1).argParser(whole);
+  return new Option("--threads <n>", `threads of each competitor, up to ${availableParallelism()} here`).default(1).argParser(cores);
 }
 
 function rounds(): Option {
@@ -262,6 +264,13 @@ function positive(text: string): number {
 
 function count(text: string): number {
   return text === "0" ? 0 : whole(text);
+}
+
+/** More threads than cores wait for one another: no figure of theirs would mean anything. */
+function cores(text: string): number {
+  const [value, there] = [whole(text), availableParallelism()];
+  if (value > there) throw new InvalidArgumentError(`It must be a whole number from 1 to ${there}, the processor cores here.`);
+  return value;
 }
 
 function whole(text: string): number {

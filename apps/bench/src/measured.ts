@@ -1,9 +1,9 @@
 // What all comparisons have in common: which competitors meet, where they run, the bar while they do, and the figures in a file.
 
-import { writeFile } from "node:fs/promises";
 import type { AdapterName } from "./browser.ts";
 import { isPython, ownNames, peerNames, type Competitor, type CompetitorName } from "./competitor.ts";
 import type { Device } from "./engines/context.ts";
+import { checkFiles, printer, saveResult, type ResultFile } from "./files.ts";
 import { describeEngine, type Machine } from "./machine.ts";
 import { SHARE } from "./pace.ts";
 import { ensurePeers } from "./peers.ts";
@@ -22,8 +22,10 @@ export interface Shared {
   readonly flags: readonly string[];
   readonly simd256: boolean;
   readonly rounds: number;
-  readonly json?: string;
+  readonly json?: ResultFile;
+  readonly html?: string;
 }
+
 /** Short names of libraries that have another package on each device. */
 const aliases: Record<Device, Readonly<Record<string, CompetitorName>>> = {
   cpu: { tfjs: "tfjs-wasm", jax: "jax-js" },
@@ -51,18 +53,20 @@ export async function measured<R extends Pick<Result | TrainResult | NetworkResu
   measure: (shared: Measuring, progress: Progress) => Promise<R>,
 ): Promise<R> {
   const wanted = competitorsOf(options);
+  await checkFiles({ json: options.json, html: options.html });
   if (wanted.some((name) => !isPython(name) && !ownCompetitor(name))) await ensurePeers(say);
   const place = await openPlace({ ...options, where: options.in });
   try {
     const { machine } = place;
-    console.log(`${describe(machine, describeEngine().node)}\n`);
+    const print = printer(options);
+    print(`${describe(machine, describeEngine().node)}\n`);
     const competitors = await startAll(place, wanted);
     const flags = [...options.flags, ...(options.simd256 ? ["simd256"] : [])]; // as they are recorded
-    const progress = createProgress();
+    const progress = createProgress(print);
     try {
       const shared = { competitors, machine, flags, turnMs: 50 * SHARE, compiles: options.device === "gpu", restart: place.startAlone };
       const result = await measure(shared, progress);
-      if (options.json) await writeFile(options.json, `${JSON.stringify(result, null, 1)}\n`);
+      await saveResult(options.json, result);
       const absent = !competitors.some((c) => c.name === "conv") || result.declined.some((d) => d.competitor === "conv");
       if (absent || result.rows.some((row) => !row.verified)) process.exitCode = 1;
       return result;

@@ -1,4 +1,4 @@
-// A bar with the time left on stderr where that is a terminal, and lines on stdout above it.
+// A bar with the time left on stderr where that is a terminal, and lines above it.
 
 import { SingleBar } from "cli-progress";
 
@@ -9,7 +9,7 @@ export interface Progress {
   stop(): void;
 }
 
-export function createProgress(): Progress {
+export function createProgress(print: (text: string) => void = console.log): Progress {
   const bar = new SingleBar({ format: "{bar} {percentage}% | {left} left | {name}", clearOnComplete: true, hideCursor: true });
   const started = performance.now();
   let at = { done: 0, name: "" };
@@ -27,7 +27,7 @@ export function createProgress(): Progress {
     },
     print(text) {
       bar.stop(); // clears its line, which the text then takes
-      console.log(text);
+      print(text);
       show();
     },
     stop: () => bar.stop(),

@@ -1,8 +1,10 @@
 // `bench fit`: measures every kernel that can do a case, fits the prices that estimates are made of, and says how good the choices are.
 
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import { createCpu } from "@conv/kernels-cpu";
 import { costs, explain, measure, type Caps } from "@conv/kernels-cpu/explain";
+import { checkFiles, printer, readResults, saveResult, saveText, type ResultFile } from "../files.ts";
 import type { SetName } from "../layers.ts";
 import { describeCommit, describeEngine } from "../machine.ts";
 import { createProgress } from "../progress.ts";
@@ -25,7 +27,7 @@ export interface FitOptions {
   readonly rounds: number;
   /** Files of earlier runs; nothing is measured then. */
   readonly from: readonly string[];
-  readonly json?: string;
+  readonly json?: ResultFile;
   readonly write: boolean;
 }
 
@@ -42,16 +44,13 @@ export interface FitFile {
 const COSTS = new URL("../../../../packages/kernels-cpu/src/kernels/costs.ts", import.meta.url);
 
 export async function benchFit(options: FitOptions): Promise<void> {
-  const files = options.from.length ? await read(options.from) : [await measured(options)];
-  if (options.json) await writeFile(options.json, `${JSON.stringify(files[0], null, 1)}\n`);
+  await checkFiles({ json: options.json });
+  const files = options.from.length ? await readResults<FitFile>(options.from, "times") : [await measured(options)];
+  await saveResult(options.json, files[0]);
   for (const simd256 of [false, true]) {
     const those = files.filter((file) => file.simd256 === simd256);
-    if (those.length) await judged(those, simd256, options.write);
+    if (those.length) await judged(those, simd256, options);
   }
-}
-
-async function read(names: readonly string[]): Promise<FitFile[]> {
-  return Promise.all(names.map(async (name): Promise<FitFile> => JSON.parse(await readFile(name, "utf8"))));
 }
 
 async function measured({ set, filter, kinds, skip, sample, seconds, simd256, rounds }: FitOptions): Promise<FitFile> {
@@ -118,20 +117,20 @@ function counted(files: readonly FitFile[], caps: Caps): MeasuredCase[] {
   );
 }
 
-async function judged(files: readonly FitFile[], simd256: boolean, write: boolean): Promise<void> {
+async function judged(files: readonly FitFile[], simd256: boolean, options: Pick<FitOptions, "json" | "write">): Promise<void> {
   const cpu = await createCpu({ threads: 1 });
   const cases = counted(files, { ...cpu.caps, simd256 });
   cpu.dispose();
   const prices = fitAll(cases);
   const mode = simd256 ? "simd256" : "plain";
-  console.log(`${mode}, ${cases.length} cases\n\n${report(cases, prices)}\n\n${pricesText(cases, prices)}\n`);
-  if (!write) return;
+  printer(options)(`${mode}, ${cases.length} cases\n\n${report(cases, prices)}\n\n${pricesText(cases, prices)}\n`);
+  if (!options.write) return;
   const [{ cpu: model, node }] = files;
   const dates = [...new Set(files.map((f) => f.date))].join(" and ");
   const note = `${mode}: ${model}, one thread, Node ${node}, ${dates}, ${cases.length} cases of \`bench fit${simd256 ? " --simd256" : ""}\`.`;
   const others = notesOf(await readFile(COSTS, "utf8")).filter((old) => !old.startsWith(`${mode}:`));
   const tables = { ...costs, ...(await import(`${COSTS.href}?${mode}`)).costs };
-  await writeFile(COSTS, costsSource({ ...tables, [mode]: { ...tables[mode], ...prices } }, [note, ...others].toSorted()));
+  await saveText(fileURLToPath(COSTS), costsSource({ ...tables, [mode]: { ...tables[mode], ...prices } }, [note, ...others].toSorted()));
 }
 
 /** How often the choice is as good as the best: by the prices that stand, by those fitted, by those fitted to three quarters of the cases in the last one; and the worst. */

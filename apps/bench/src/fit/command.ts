@@ -1,6 +1,7 @@
 // The command line of `bench fit`.
 
 import { Option, type Command } from "commander";
+import { jsonOption } from "../files.ts";
 import { setNames } from "../layers.ts";
 import { benchFit, type FitOptions } from "./bench-fit.ts";
 import { fitKinds } from "./cases.ts";
@@ -29,7 +30,7 @@ export const addFit = (program: Command, { whole, count, oneOf }: Parsers): Comm
     .option("--rounds <n>", "turns of 3 ms that each kernel takes on each case", whole, 5)
     .option("--simd256", "the code for pairs of vectors", false)
     .option("--from <files>", "fit and judge what earlier runs wrote with --json, and measure nothing", (list) => list.split(","), [])
-    .option("--json <file>", "write the times")
+    .addOption(jsonOption())
     .option("--write", "put the fitted prices into @conv/kernels-cpu (src/kernels/costs.ts)", false)
     .addHelpText(
       "after",

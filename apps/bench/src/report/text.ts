@@ -1,6 +1,7 @@
 // The outcome for a terminal, and as Markdown for documents.
 
 import { styleText } from "node:util";
+import { printable } from "@conv/tensor";
 import type { Machine } from "../machine.ts";
 import { geometricMean, median } from "../stats.ts";
 import { casesOf, competitorsOf, hardest, type NetworkResult, type Ratio, type Result, type Row, type TrainResult } from "./result.ts";
@@ -103,7 +104,8 @@ export function trainTable({ rows, ratios }: Pick<TrainResult, "rows" | "ratios"
 }
 
 /** A Markdown table that is aligned in a terminal too. */
-export function table(lines: readonly (readonly string[])[]): string {
+export function table(rows: readonly (readonly string[])[]): string {
+  const lines = rows.map((row) => row.map((cell) => printable(cell).replaceAll("|", "\\|"))); // names may come from a file
   const widths = lines[0].map((_, column) => Math.max(3, ...lines.map((l) => l[column].length)));
   const format = (cells: readonly string[]) => `| ${cells.map((c, i) => (i ? c.padStart(widths[i]) : c.padEnd(widths[i]))).join(" | ")} |`;
   const rule = `|${widths.map((w, i) => (i ? `${"-".repeat(w + 1)}:` : "-".repeat(w + 2))).join("|")}|`;
