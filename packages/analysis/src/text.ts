@@ -66,7 +66,7 @@ const told = (key: string, head: string, rank: number, of: Column["of"], means?:
 export const NAME = 80;
 
 /** A layer's name as a table shows it. */
-export const nameOf = ({ path }: LayerSummary): string => printable(path, NAME) || "(model)";
+export const nameOf = ({ path }: Pick<LayerSummary, "path">): string => printable(path, NAME) || "(model)";
 
 /** What operations are called in a table. */
 export const operationsHead = (convention: Convention): string =>
@@ -130,18 +130,23 @@ export function formatSummary(summary: Summary, options: TextOptions = {}): stri
   const name: Column = { key: "layer", head: "layer", of: nameOf, format: formatCount, right: false, rank: 0 };
   // What no layer has needs no column.
   const columns = columnsOf(options).filter((c) => !["frozen", "shared"].includes(c.key) || c.total?.(totals));
-  let shown = [name, ...columns].map((column) => {
-    const cells = [
-      column.head,
-      ...lines.map(([l, level], i) => (column === name ? named(l, level, lines[i + 1]?.[0]) : cell(column, column.of(l)))),
-      column === name ? "total" : column.total ? column.format(column.total(totals)) : "",
-    ];
+  const sized = (column: Column, body: readonly string[], total: string) => {
+    const cells = [column.head, ...body, total];
     return { column, cells, wide: cells.reduce((most, c) => Math.max(most, c.length), 0) };
+  };
+  const names = (short: boolean) => sized(name, namesOf(lines, short), "total");
+  const others = columns.map((c) => {
+    const body = lines.map(([l]) => cell(c, c.of(l)));
+    return sized(c, body, c.total ? c.format(c.total(totals)) : "");
   });
+  let shown = [names(false), ...others];
   const taken = () => shown.reduce((sum, { wide }) => sum + wide + GAP, -GAP);
   while (taken() > width) {
     const least = shown.reduce((a, b) => (b.column.rank > a.column.rank ? b : a));
-    if (least.column.rank === 0) break;
+    if (least.column.rank === 0) {
+      shown = shown.with(0, names(true));
+      break;
+    }
     shown = shown.filter((c) => c !== least);
   }
   const row = (i: number) =>
@@ -157,7 +162,7 @@ export function formatSummary(summary: Summary, options: TextOptions = {}): stri
     return ownShare >= HEAVY ? heavy(text) : l.operations[convention] === 0 ? dim(text) : text;
   });
   const notes = [...meaningsOf(shown.map((s) => s.column))].flatMap(([means, heads]) => wrap(`${heads.join(", ")}: ${means}`, width));
-  const idle = trainingOnly ? [dim(`${formatCount(trainingOnly)} of the parameters are in layers that only training runs`)] : [];
+  const idle = trainingOnly ? wrap(`${formatCount(trainingOnly)} of the parameters are in layers that only training runs`, width).map(dim) : [];
   const table = [bold(row(0)), rule, ...rows, rule, bold(row(lines.length + 1)), ...idle];
   return [`${bold(printable(model, NAME))}, input ${input.join("×")}`, "", ...table, "", ...notes.map(dim)].join("\n");
 }
@@ -169,10 +174,18 @@ export function meaningsOf(columns: readonly Column[]): Map<string, string[]> {
   return meanings;
 }
 
-/** The layer's name, indented by its level; a mark where it has parts that are not shown, the next line being another layer's. */
-function named(l: LayerSummary, level: number, next: LayerSummary | undefined): string {
-  const folded = l.parts.length > 0 && next !== l.parts[0];
-  return `${"  ".repeat(level)}${nameOf(l)}${folded ? " ▸" : ""}`;
+/**
+ * The layers' names, indented by their levels, short ones without that of the layer above; a mark where there are parts that are not shown, the next
+ * line being another layer's.
+ */
+function namesOf(lines: ReturnType<typeof rowsOf>, short: boolean): string[] {
+  const above: string[] = [];
+  return lines.map(([l, level], i) => {
+    above[level] = l.path;
+    const own = short && level ? l.path.slice(above[level - 1].length + 1) : l.path;
+    const folded = l.parts.length > 0 && lines[i + 1]?.[0] !== l.parts[0];
+    return `${"  ".repeat(level)}${nameOf({ path: own })}${folded ? " ▸" : ""}`;
+  });
 }
 
 /** The greatest depth at which the tree has at most so many lines; at least 1. */

@@ -100,6 +100,12 @@ describe("the tree", () => {
     expect(formatSummary(tree, { rows: 5 })).toBe(formatSummary(tree, { depth: 1 }));
     expect(formatSummary(tree, { rows: 500 })).toBe(formatSummary(tree));
   });
+  it("leaves out the name of the layer above where whole names do not fit", () => {
+    const text = formatSummary(tree, { width: 60 }).split("\n");
+    expect(Math.max(...text.map((line) => line.length))).toBeLessThanOrEqual(60);
+    expect(text.slice(7, 11).map((line) => /^ *\S+/.exec(line)![0])).toEqual(["layer1", "  0", "    conv1", "    bn1"]);
+    expect(lines({ width: 60, depth: 1 })[3]).toBe("layer1 ▸");
+  });
   it("adds up: a module has all that its parts have", () => {
     const check = (l: LayerSummary): void => {
       if (l.type === "module")

@@ -4,10 +4,9 @@
 
 import module from "node:module";
 
-const NEEDED = 9; // of 20, as the decoder of pictures needs
-const [major, minor] = process.versions.node.split(".").map(Number);
-if (major < 20 || (major === 20 && minor < NEEDED)) {
-  process.stderr.write(`error: conv needs Node 20.${NEEDED} or later, this is ${process.versions.node}\n`);
+// Threads, and the libraries of this command, need what this function came with.
+if (!process.getBuiltinModule) {
+  process.stderr.write(`error: conv needs Node 20.16, or 22.3 or later; this is ${process.versions.node}\n`);
   process.exitCode = 2;
 } else {
   if (module.enableCompileCache) module.enableCompileCache();

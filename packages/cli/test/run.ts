@@ -9,7 +9,8 @@ import { fileURLToPath } from "node:url";
 import { inOneProcess as sharedProcess, type Result } from "@conv/testkit/processes";
 import { afterAll } from "vitest";
 
-const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url));
+/** The program. */
+export const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url));
 
 /** What is said on standard error before anything is computed. */
 export const onCpu = (threads = availableParallelism()): string => `on the CPU: ${threads === 1 ? "one thread" : `${threads} threads`}\n`;
@@ -38,8 +39,8 @@ export function conv(
 }
 
 /** As `conv`, but all calls in one process: for the many that end as soon as the arguments or files are read. */
-export const inOneProcess = () =>
-  sharedProcess(new URL("../src/main.ts", import.meta.url), { NO_COLOR: "1", FORCE_COLOR: undefined, CONV_DEVICE: "cpu" });
+export const inOneProcess = (env: NodeJS.ProcessEnv = {}) =>
+  sharedProcess(new URL("../src/main.ts", import.meta.url), { NO_COLOR: "1", FORCE_COLOR: undefined, CONV_DEVICE: "cpu", ...env });
 
 /** An empty folder, gone after the tests of the file. */
 export function folder(): string {

@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { aligned, fitted, shortened } from "../src/table.ts";
+import { folder, inOneProcess } from "./run.ts";
 
 const rows = [
   ["layer", "size", "jump", "text"],
@@ -24,4 +25,21 @@ it("a name loses its outer modules until it fits", () => {
   expect(["features.block.conv1", "conv1"].map((path) => shortened(path, 12))).toEqual(["…block.conv1", "conv1"]);
   expect(shortened("features.block.conv1", 3)).toBe("…conv1");
   expect(shortened("features.block.conv1", 20)).toBe("features.block.conv1");
+});
+
+describe("60 columns are enough for", { timeout: 60_000 }, () => {
+  const cwd = folder();
+  const conv = inOneProcess({ COLUMNS: "60" });
+  it.for([
+    "summary resnet50",
+    "summary lenet5 --predict --threads 1",
+    "compare lenet5 inceptionV3",
+    "suggest 256x100x100 3x3 256",
+    "explain 64x56x56 3x3 64 --threads 1",
+    "receptive lenet5 --at c3",
+  ])("conv %s", async (args) => {
+    const { code, stdout } = await conv(args.split(" "), cwd);
+    expect(code).toBe(0);
+    expect(stdout.split("\n").filter((line) => line.length > 60)).toEqual([]);
+  });
 });

@@ -1,5 +1,6 @@
 // What the command says when asked for help or asked wrongly: the whole text, the exit code, and that nothing was written.
 
+import { spawnSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { encodeSafetensors, initialise } from "@conv/layers";
@@ -7,7 +8,7 @@ import { lenet5, models } from "@conv/layers/models";
 import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
 import packageJson from "../package.json" with { type: "json" };
-import { conv, folder, inOneProcess, list } from "./run.ts";
+import { bin, conv, folder, inOneProcess, list } from "./run.ts";
 
 const cwd = folder();
 const again = inOneProcess();
@@ -179,5 +180,14 @@ describe("help", { timeout: 60_000 }, () => {
     expect(code).toBe(0);
     for (const command of ["train", "predict", "summary", "compare", "receptive", "suggest", "explain"])
       expect(stdout).toMatch(new RegExp(`^  ${command} .*[a-z]`, "m"));
+  });
+});
+
+describe("an engine that is too old", () => {
+  it("is told which one is needed, and exit code 2", () => {
+    const without = "data:text/javascript,delete process.getBuiltinModule";
+    const { status, stdout, stderr } = spawnSync(process.execPath, ["--import", without, bin, "train", "lenet5"], { encoding: "utf8", cwd });
+    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+    expect(stderr).toBe(`error: conv needs Node 20.16, or 22.3 or later; this is ${process.versions.node}\n`);
   });
 });

@@ -28,7 +28,12 @@ export function compareModels(first: string, second: string, { input, batch, jso
   const [head, ...lines] = aligned([
     ["", comparison.a, comparison.b, "ratio"],
     ["input", ...comparison.inputs.map((shape) => shape.join("×")), ""],
-    ...comparison.counts.map((c) => [c.key, format(c, c.a), format(c, c.b), c.ratio === null ? "–" : c.ratio.toFixed(3)]),
+    ...comparison.counts.map((c) => [
+      c.key,
+      format(c, c.a),
+      format(c, c.b),
+      c.ratio === null ? "–" : c.ratio < 1000 ? c.ratio.toFixed(3) : formatCount(Math.round(c.ratio)),
+    ]),
   ]);
   const meanings = new Map<string, string[]>();
   for (const { key, means } of comparison.counts) meanings.set(means, [...(meanings.get(means) ?? []), key]);

@@ -151,7 +151,7 @@ function textOf({ summary: counts, inference, training, untrainable, timing }: C
   const rows = toTerminal && process.stdout.isTTY ? Math.max(8, process.stdout.rows - 28) : undefined;
   const { convention, backward, depth } = options;
   const table = formatSummary(counts, { convention, backward, depth, width, rows, paint });
-  const room = Math.floor((width - 26) / (training ? 2 : 1));
+  const room = Math.floor((width - 33) / (training ? 2 : 1)); // beside the longest head and two gaps
   const at = (m: Memory) => (m.peak.forward ? shortened(m.peak.path || "(model)", room) : `${shortened(m.peak.path || "(model)", room - 7)} (back)`);
   const memory = aligned(
     [
@@ -207,7 +207,7 @@ function timingText({ on, predicted, measured, roofs, layers }: Timing, width: n
   );
   const how = ran ? `measured: the least of several runs of each step; the whole network in one, ${ms(measured)} ms. ` : "";
   return [
-    `time on the ${on}; predicted ${ms(predicted)} ms by the kernels' own estimates${ran ? `, measured ${ms(measured)} ms` : ""}`,
+    ...wrap(`time on the ${on}; predicted ${ms(predicted)} ms by the kernels' own estimates${ran ? `, measured ${ms(measured)} ms` : ""}`, width),
     "",
     ...lines,
     ...(layers.length > rows.length ? [`and ${layers.length - rows.length} more`] : []),

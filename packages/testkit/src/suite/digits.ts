@@ -14,6 +14,8 @@ const small: readonly [string, (x: Value) => Value, readonly number[], (x: numbe
   ["selu", selu, [-1e-6, -1e-20, 1e-20], (x) => 1.0507009873554805 * (x > 0 ? x : 1.6732632423543772 * Math.expm1(x))],
   ["softplus", softplus, [-80, -20, -1, 0, 20], (x) => Math.log1p(Math.exp(x))],
   ["binary cross entropy of no", (x) => binaryCrossEntropy(x, full(x.shape, 0)), [1e-12, 1e-4], (x) => -Math.log1p(-x)],
+  ["binary cross entropy of no at 1", (x) => binaryCrossEntropy(x, full(x.shape, 0)), [1], () => 100],
+  ["binary cross entropy of yes at 0", (x) => binaryCrossEntropy(x, full(x.shape, 1)), [0], () => 100],
   ["binary cross entropy of no, with logits", (x) => binaryCrossEntropyWithLogits(x, full(x.shape, 0)), [-20, -3], (x) => Math.log1p(Math.exp(x))],
   ["binary cross entropy of yes, with logits", (x) => binaryCrossEntropyWithLogits(x, full(x.shape, 1)), [20, 3], (x) => Math.log1p(Math.exp(-x))],
 ];
