@@ -5,7 +5,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { decodeSafetensors } from "@conv/layers";
-import { beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { notesOf, saveNoted } from "../src/notes.ts";
 import { folder, inOneProcess, list } from "./run.ts";
 
@@ -85,7 +85,7 @@ describe("conv train", { timeout: 60_000 }, () => {
 
 describe("a model of conv train", { timeout: 60_000 }, () => {
   const file = () => join(cwd, "good.safetensors");
-  beforeAll(async () => {
+  it("is saved, and told in 60 columns", async () => {
     const { code, stdout } = await trained({}, ["--optimizer", "sgd", "--out", "good.safetensors", "--threads", "1"]);
     expect(code).toBe(0);
     expect(stdout).toContain("  1/1  ");
