@@ -52,6 +52,13 @@ describe.each(packages.filter(({ name }) => name in MAY_IMPORT))("$name", ({ nam
     expect([...used].toSorted()).toEqual(declared.toSorted());
   });
 
+  test("states a Node that what it is made of runs on", () => {
+    const LEAST = ">=20"; // Node 20.0: any other range is a part of this one
+    const engines = (of: string) => packages.find((p) => p.manifest.name === of)?.manifest.engines?.node ?? LEAST;
+    const stricter = declared.map(engines).filter((range) => range !== LEAST);
+    expect(stricter.filter((range) => range !== engines(manifest.name))).toEqual([]);
+  });
+
   test("imports its own files by relative paths that carry .ts", () => {
     const wrong = found.filter(({ specifier }) => specifier.startsWith(".") && !/\.(ts|json)$/.test(specifier));
     expect(wrong).toEqual([]);
