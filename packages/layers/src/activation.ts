@@ -25,8 +25,11 @@ export const selu = (): Layer => pure("selu", (x) => ops.selu(x));
 /** x where x > 0, else alpha·(eˣ − 1). */
 export const elu = (alpha = 1): Layer => pure("elu", (x) => ops.elu(x, alpha));
 /** x · Φ(x), Φ the normal distribution; `tanh` takes x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³))) for it. */
-export const gelu = ({ approximate = "none" }: { readonly approximate?: "none" | "tanh" | undefined } = {}): Layer =>
-  pure("gelu", (x) => ops.gelu(x, approximate));
+export function gelu(options: { readonly approximate?: "none" | "tanh" | undefined } = {}): Layer {
+  checkOptions("gelu", options, "approximate");
+  const { approximate = "none" } = options;
+  return pure("gelu", (x) => ops.gelu(x, approximate));
+}
 /** x / (1 + e⁻ˣ), also called swish. */
 export const silu = (): Layer => pure("silu", (x) => ops.silu(x));
 /** x · tanh(log(1 + eˣ)). */

@@ -1,5 +1,6 @@
 // Checkpoints to keep while training: the last one, and the best.
 
+import { checkOptions } from "@conv/tensor";
 import type { EpochReport } from "./reports.ts";
 import type { Trainer } from "./train.ts";
 
@@ -17,8 +18,10 @@ export interface KeepOptions {
 export async function* keepCheckpoints(
   trainer: Trainer,
   reports: AsyncIterable<EpochReport>,
-  { last, best }: KeepOptions,
+  options: KeepOptions,
 ): AsyncGenerator<EpochReport, void> {
+  checkOptions("keepCheckpoints", options, "last best");
+  const { last, best } = options;
   for await (const report of reports) {
     const kept = [last, report.improved ? best : undefined].filter((keep) => keep !== undefined);
     const checkpoint = kept.length > 0 ? await trainer.checkpoint() : new Uint8Array();

@@ -1,7 +1,21 @@
 // What a layer is, and how a model is traced into a graph. A layer is a plain object with a function of a value; it asks the
 // context for its parameters by name, so the same description gives parameter lists, training graphs and pictures.
 
-import { formatShape, graphOf, input, quoted, sameShape, shapeError, sizeOf, spec, within, type Graph, type Spec, type Value } from "@conv/tensor";
+import {
+  checkOptions,
+  formatShape,
+  graphOf,
+  input,
+  quoted,
+  sameShape,
+  shapeError,
+  sizeOf,
+  spec,
+  within,
+  type Graph,
+  type Spec,
+  type Value,
+} from "@conv/tensor";
 import type { Initialiser } from "./init.ts";
 import type { Loss } from "./loss.ts";
 
@@ -104,7 +118,9 @@ export interface TraceOptions {
 }
 
 /** Traces a model. Throws ShapeError, with the layer's path, where shapes do not fit or a name is used twice. */
-export function traceModel(model: Model, { batch = 1, training = false, frozen }: TraceOptions = {}): TracedModel {
+export function traceModel(model: Model, options: TraceOptions = {}): TracedModel {
+  checkOptions("traceModel", options, "batch training frozen");
+  const { batch = 1, training = false, frozen } = options;
   const x = input(spec([batch, ...model.input]), "x");
   const store = new Store(training, frozen);
   const output = model.layer.forward(x, store.context("", new Set()));

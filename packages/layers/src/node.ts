@@ -6,7 +6,7 @@ import { constants, readlinkSync, type Stats } from "node:fs";
 import { access, lstat, open, readdir, readlink, realpath, rename, rm, stat, type FileHandle } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { rangeError } from "@conv/tensor";
+import { checkOptions, rangeError } from "@conv/tensor";
 import { decodeSafetensors, headerSize, readHeader, type Decoded } from "./safetensors.ts";
 
 /**
@@ -151,7 +151,9 @@ export const loadSafetensors = (path: string, options: LoadOptions = {}): Promis
     return { ...decodeSafetensors(bytes), bytes };
   });
 
-async function withFile<R>(path: string, { maxBytes = 2 ** 31 - 1 }: LoadOptions, work: (file: FileHandle, size: number) => Promise<R>): Promise<R> {
+async function withFile<R>(path: string, options: LoadOptions, work: (file: FileHandle, size: number) => Promise<R>): Promise<R> {
+  checkOptions("loadFile", options, "maxBytes");
+  const { maxBytes = 2 ** 31 - 1 } = options;
   const regular = (there: Stats) => {
     if (!there.isFile()) throw rangeError("loadFile", `${path} is ${kindOf(there)}`);
   };

@@ -2,7 +2,7 @@
 // alone, for those who gather gradients of several machines.
 
 import { add, affine, concat, full, grad, map, reshape, slice, sqrt, square, sum, variable, type Expr } from "@conv/ops";
-import { graphOf, input, optimise, sizeOf, spec, within, type Graph, type Spec, type Value } from "@conv/tensor";
+import { checkOptions, graphOf, input, optimise, sizeOf, spec, within, type Graph, type Spec, type Value } from "@conv/tensor";
 import type { Target } from "./data.ts";
 import { labelsOf } from "./forward.ts";
 import { describeModel, traceModel, type Entry, type Model, type TracedModel } from "./layer.ts";
@@ -17,6 +17,9 @@ export interface Clip {
   /** All gradients are scaled by one factor so that √Σg² over all of them is at most this, as torch.nn.utils.clip_grad_norm_. */
   readonly norm?: number | undefined;
 }
+
+/** Names of {@link StepOptions}. */
+const STEP = "loss target rules clip gather average guard";
 
 export interface StepOptions {
   /** Default: the model's own, or cross-entropy. */
@@ -255,6 +258,7 @@ function guarded(
 
 /** Traces a training step over `batch` samples. Throws ShapeError where shapes do not fit or the loss is not one element. */
 export function traceStep(model: Model, optimizer: Optimizer, batch: number, settings: StepOptions = {}): TrainingGraph {
+  checkOptions("traceStep", settings, STEP);
   const descent = traceLoss(model, batch, settings);
   const { traced: network, labels, numbers, gradients } = descent;
   const { x, output, entries, values, updates, seeds } = network;
@@ -281,6 +285,7 @@ export function traceStep(model: Model, optimizer: Optimizer, batch: number, set
  * each of the entries becomes that the model itself changes while training.
  */
 export function traceGradients(model: Model, batch: number, settings: Pick<StepOptions, "loss" | "target" | "rules"> = {}): Graph {
+  checkOptions("traceGradients", settings, STEP);
   const { traced, labels, numbers, gradients } = traceLoss(model, batch, settings);
   const next = traced.updates.filter((v) => v !== null);
   return optimise(graphOf([traced.x, labels, ...traced.seeds, ...traced.values], [numbers, ...gradients, ...next]));
@@ -295,6 +300,7 @@ export function traceUpdate(
   optimizer: Optimizer,
   settings: Pick<StepOptions, "rules" | "clip" | "average" | "guard"> = {},
 ): UpdateGraph {
+  checkOptions("traceUpdate", settings, STEP);
   const network = describeModel(model);
   const { entries, values } = network;
   const given = (what: string) => (i: number) => input(entries[i].spec, `${what} ${entries[i].name}`);

@@ -1,6 +1,6 @@
 // What each name of a padding does to a shape, how TensorFlow, Keras, PyTorch and ONNX ask for the same, and where they differ.
 
-import { ShapeError } from "@conv/tensor";
+import { checkOptions, ShapeError } from "@conv/tensor";
 import { outputSizes } from "./geometry.ts";
 import { axisName, paddingNames, perAxis, resolvePadding, spanOf, type PaddingName, type PerAxis } from "./padding.ts";
 
@@ -45,8 +45,10 @@ export interface PaddingExplanation {
 }
 
 /** Says for every name of {@link PaddingName} the zeros on each side, the output, and how other systems ask for it. Throws ShapeError for sizes that are none. */
-export function explainPadding({ input, kernel, stride = 1, dilation = 1 }: PaddingQuestion): PaddingExplanation {
+export function explainPadding(question: PaddingQuestion): PaddingExplanation {
   const op = "explainPadding";
+  checkOptions(op, question, "input kernel stride dilation");
+  const { input, kernel, stride = 1, dilation = 1 } = question;
   const rank = [input, kernel, stride, dilation].reduce<number>((most, v) => Math.max(most, typeof v === "number" ? 1 : v.length), 1);
   const sizes = perAxis(op, "input", input, rank, 1);
   const k = perAxis(op, "kernel", kernel, rank, 1);

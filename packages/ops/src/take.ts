@@ -1,6 +1,20 @@
 // Elements taken by indices that are data, the adjoint that puts them back, and the whole numbers that indices are.
 
-import { apply, bytesOf, formatShape, hostArray, sameShape, shapeError, sizeOf, spec, type Arg, type Op, type Spec, type Window } from "@conv/tensor";
+import {
+  apply,
+  bytesOf,
+  checkOptions,
+  formatShape,
+  hostArray,
+  sameShape,
+  shapeError,
+  sizeOf,
+  spec,
+  type Arg,
+  type Op,
+  type Spec,
+  type Window,
+} from "@conv/tensor";
 import { mustBeFloat, streamCost } from "./check.ts";
 
 export interface TakeParams {
@@ -81,13 +95,19 @@ export const putOp: Op<PutParams> = {
  * Elements of rows by index: x (b, c, …size), index int32 (b, …count), flat and the same for all c rows → (b, c, …count); 0 for an index
  * out of range. Throws ShapeError.
  */
-export const take = <T extends Arg>(x: T, index: T, params: TakeParams = {}): T => apply(takeOp, params, [x, index])[0];
+export function take<T extends Arg>(x: T, index: T, params: TakeParams = {}): T {
+  checkOptions("take", params, "windows");
+  return apply(takeOp, params, [x, index])[0];
+}
 
 /**
  * Rows of zeros to which the elements of x are added at their indices: x (b, c, …count), index int32 (b, …count), flat → (b, c, …size).
  * One out of range is left out. Throws ShapeError.
  */
-export const put = <T extends Arg>(x: T, index: T, params: PutParams): T => apply(putOp, params, [x, index])[0];
+export function put<T extends Arg>(x: T, index: T, params: PutParams): T {
+  checkOptions("put", params, "size windows");
+  return apply(putOp, params, [x, index])[0];
+}
 
 /** x → y int32, rounded towards 0; beyond the range of int32 its nearest end, 0 for NaN. No gradient. */
 export const toInt32Op: Op<Record<string, never>> = {

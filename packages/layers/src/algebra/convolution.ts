@@ -1,7 +1,7 @@
 // A convolution as plain data, in float64: what the algebra takes and returns, and the ways between it, a state and layers.
 
 import { axisName, conv, convGeometry, convOp, keepsSize, paddingPerAxis, perAxis, resolvePadding, spanOf, type ConvOptions } from "@conv/ops";
-import { formatShape, hostArray, sameShape, shapeError, sizeOf, spec, trace, evaluate, type HostArray, type Value } from "@conv/tensor";
+import { checkOptions, formatShape, hostArray, sameShape, shapeError, sizeOf, spec, trace, evaluate, type HostArray, type Value } from "@conv/tensor";
 import { sequential } from "../basic.ts";
 import { mustBe } from "../checks.ts";
 import { conv1d, conv2d, conv3d } from "../conv.ts";
@@ -85,6 +85,7 @@ export function effortOf(convolutions: readonly Convolution[], input: readonly n
 
 /** The convolution whose tensors a state holds as `path.weight` and, if there, `path.bias`. Throws ShapeError where there is no weight. */
 export function convolutionOf(state: State, path: string, sliding: Sliding = {}): Convolution {
+  checkOptions("convolutionOf", sliding, "stride padding dilation groups");
   const weight = state.get(`${path}.weight`);
   if (!weight) throw shapeError("convolutionOf", `the state has no ${path}.weight`);
   const bias = state.get(`${path}.bias`);

@@ -3,7 +3,7 @@
 // Depthwise: the sums of depthwise separable convolutions of Guo, Li, Lin, Chen and Li, "Network Decoupling", BMVC 2018, taken in
 // the principal directions of the input channels rather than in the channels themselves.
 
-import { hostArray, shapeError, sizeOf, spec, type HostArray } from "@conv/tensor";
+import { checkOptions, hostArray, shapeError, sizeOf, spec, type HostArray } from "@conv/tensor";
 import { effortOf, settle, type Convolution, type Effort, type Settled } from "./convolution.ts";
 import { svd } from "./svd.ts";
 
@@ -38,7 +38,9 @@ interface Terms {
  * for spatial parts, min(ic, oc·taps)·min(oc, taps) for depthwise ones, where the parts may be more than the whole. Throws ShapeError for
  * groups, other ranks than 1 … full, and spatial parts of other than two axes.
  */
-export function separate(convolution: Convolution, { kind, rank, input }: SeparateOptions): Separated {
+export function separate(convolution: Convolution, options: SeparateOptions): Separated {
+  checkOptions("separate", options, "kind rank input");
+  const { kind, rank, input } = options;
   const settled = settle("separate", convolution);
   if (settled.groups !== 1) throw shapeError("separate", `the convolution has ${settled.groups} groups; take its groups one by one`);
   const { squares, parts: make } = (kind === "spatial" ? spatial : depthwise)(convolution, settled);

@@ -1,6 +1,7 @@
 // Convolution without bias, batch normalisation and activation: the unit that networks since 2015 are made of.
 
 import type { Padding } from "@conv/ops";
+import { checkOptions } from "@conv/tensor";
 import { relu } from "../activation.ts";
 import { pipe, sequential } from "../basic.ts";
 import { conv2d } from "../conv.ts";
@@ -28,6 +29,7 @@ export interface ConvNormOptions {
  * activation), or as `names` says.
  */
 export function convNorm2d(channels: number, kernel: number | readonly [number, number], options: ConvNormOptions = {}): Layer {
+  checkOptions("convNorm2d", options, "stride padding dilation groups activation norm init names");
   const { stride = 1, dilation = 1, groups = 1, activation = relu(), norm, init = kaimingNormal({ mode: "out" }), names = ["0", "1"] } = options;
   const sizes = typeof kernel === "number" ? [kernel, kernel] : kernel;
   const { padding = sizes.map((size) => ((size - 1) >> 1) * dilation) } = options;

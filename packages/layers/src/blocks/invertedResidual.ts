@@ -1,6 +1,7 @@
 // Inverted residuals: Sandler, Howard, Zhu, Zhmoginov and Chen, "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018, with what
 // MobileNetV3 (Howard et al., ICCV 2019) and EfficientNet (Tan and Le, ICML 2019) add. Parts as in torchvision.
 
+import { checkOptions } from "@conv/tensor";
 import { relu6 } from "../activation.ts";
 import { pipe, sequential } from "../basic.ts";
 import { residual } from "../branch.ts";
@@ -41,6 +42,7 @@ const widened = (channels: number, first: Layer, rest: readonly Layer[]): Layer 
  * added: x (n, ic, h, w) → (n, channels, h/stride, w/stride). Parts block.0, block.1, ….
  */
 export function invertedResidual(channels: number, options: InvertedResidualOptions): Layer {
+  checkOptions("invertedResidual", options, "expanded kernel stride activation norm squeeze survival");
   const { expanded, kernel = 3, stride = 1, activation = relu6(), norm, squeeze, survival } = options;
   const main = widened(expanded, convNorm2d(expanded, 1, { activation, norm }), [
     convNorm2d(expanded, kernel, { stride, groups: expanded, activation, norm }),
@@ -51,7 +53,9 @@ export function invertedResidual(channels: number, options: InvertedResidualOpti
 }
 
 /** As {@link invertedResidual}, of MobileNetV2: parts conv.0, conv.1, …, the last convolution and its normalisation each for itself. */
-export function linearBottleneck(channels: number, { expanded, stride = 1 }: Pick<InvertedResidualOptions, "expanded" | "stride">): Layer {
+export function linearBottleneck(channels: number, options: Pick<InvertedResidualOptions, "expanded" | "stride">): Layer {
+  checkOptions("linearBottleneck", options, "expanded stride");
+  const { expanded, stride = 1 } = options;
   const activation = relu6();
   const main = widened(expanded, convNorm2d(expanded, 1, { activation }), [
     convNorm2d(expanded, 3, { stride, groups: expanded, activation }),

@@ -2,16 +2,19 @@
 // (LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", Proc. IEEE 1998.)
 
 import { add, affine, avgPool, concat, mul, neg, perAxis, reshape, slice, square, sub, sum, type PerAxis } from "@conv/ops";
-import { formatShape, shapeError, sizeOf, type Value } from "@conv/tensor";
+import { checkOptions, formatShape, shapeError, sizeOf, type Value } from "@conv/tensor";
 import { checkRank, conv2d, type ConvLayerOptions } from "../conv.ts";
 import { pytorch, values, type Init } from "../init.ts";
 import type { Layer } from "../layer.ts";
+import { LAYER, WEIGHT } from "../options.ts";
 
 /**
  * y[c] = weight[c] · Σ window of x[c] + bias[c], windows side by side: x (n, c, h, w) → (n, c, h/k, w/k).
  * Parameters weight (c), bias (c).
  */
-export function subsample2d(kernel: PerAxis, { init = pytorch }: { readonly init?: Init | undefined } = {}): Layer {
+export function subsample2d(kernel: PerAxis, options: { readonly init?: Init | undefined } = {}): Layer {
+  checkOptions("subsample2d", options, "init");
+  const { init = pytorch } = options;
   return {
     type: "subsample2d",
     forward(x, ctx) {
@@ -34,6 +37,7 @@ export type ConnectionTable = readonly (readonly number[])[];
  * Throws ShapeError for a map without inputs or an input that there is not.
  */
 export function tableConv2d(table: ConnectionTable, kernel: PerAxis, options: Omit<ConvLayerOptions, "groups" | "layout"> = {}): Layer {
+  checkOptions("tableConv2d", options, `stride padding dilation precision inChannels ${WEIGHT} ${LAYER}`);
   const runs: number[][][] = [];
   table.forEach((seen, map) => {
     if (seen.length === 0) throw shapeError("tableConv2d", `output map ${map} sees no input`);

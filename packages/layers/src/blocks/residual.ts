@@ -1,6 +1,7 @@
 // The blocks of residual networks: He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016; with groups those of
 // Xie, Girshick, Dollár, Tu and He, "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017. Parts as in torchvision.
 
+import { checkOptions } from "@conv/tensor";
 import { relu } from "../activation.ts";
 import { pipe, sequential } from "../basic.ts";
 import { residual } from "../branch.ts";
@@ -38,7 +39,9 @@ export function projected(channels: number, stride: number, main: Layer, downsam
 const by1x1 = (channels: number, stride: number): Layer => convNorm2d(channels, 1, { stride, activation: null });
 
 /** Two 3×3 convolutions and a shortcut: x (n, ic, h, w) → (n, channels, h/stride, w/stride). Parts conv1, bn1, conv2, bn2, and downsample where the shape changes. */
-export function residualBasic(channels: number, { stride = 1 }: ResidualOptions = {}): Layer {
+export function residualBasic(channels: number, options: ResidualOptions = {}): Layer {
+  checkOptions("residualBasic", options, "stride");
+  const { stride = 1 } = options;
   const main = sequential({ conv1: spatial(channels, stride), bn1: activated(), conv2: spatial(channels), bn2: batchNorm2d() });
   return projected(channels, stride, main, by1x1(channels, stride));
 }
@@ -47,7 +50,9 @@ export function residualBasic(channels: number, { stride = 1 }: ResidualOptions 
  * 1×1 to `inner` channels, 3×3 with the stride, 1×1 to `channels`, and a shortcut: x (n, ic, h, w) → (n, channels, h/stride, w/stride).
  * Parts conv1, bn1, conv2, bn2, conv3, bn3, and downsample where the shape changes.
  */
-export function residualBottleneck(channels: number, { inner = channels / 4, stride = 1, groups, dilation }: BottleneckOptions = {}): Layer {
+export function residualBottleneck(channels: number, options: BottleneckOptions = {}): Layer {
+  checkOptions("residualBottleneck", options, "inner stride groups dilation");
+  const { inner = channels / 4, stride = 1, groups, dilation } = options;
   const main = sequential({
     conv1: pointwise(inner),
     bn1: activated(),

@@ -1,6 +1,7 @@
 // Squeeze and excitation: Hu, Shen and Sun, "Squeeze-and-Excitation Networks", CVPR 2018, with torchvision's names.
 
 import { mul } from "@conv/ops";
+import { checkOptions } from "@conv/tensor";
 import { relu, sigmoid } from "../activation.ts";
 import { conv2d } from "../conv.ts";
 import type { Init } from "../init.ts";
@@ -21,6 +22,7 @@ export interface SqueezeExcitationOptions {
  * `squeezeChannels` channels and back.
  */
 export function squeezeExcitation(squeezeChannels: number, options: SqueezeExcitationOptions = {}): Layer {
+  checkOptions("squeezeExcitation", options, "activation scaleActivation init");
   const { activation = relu(), scaleActivation = sigmoid(), init } = options;
   const [avgpool, fc1] = [adaptiveAvgPool2d(1), conv2d(squeezeChannels, 1, { init })];
   const back = new Map<number, Layer>(); // to so many channels

@@ -1,7 +1,7 @@
 // The two ways of a U-Net: Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation", MICCAI 2015.
 
 import { concat, slice } from "@conv/ops";
-import { formatShape, shapeError, type Value } from "@conv/tensor";
+import { checkOptions, formatShape, shapeError, type Value } from "@conv/tensor";
 import { relu } from "../activation.ts";
 import { pipe, sequential } from "../basic.ts";
 import { conv2d, convTranspose2d } from "../conv.ts";
@@ -17,7 +17,9 @@ export interface UnetOptions {
 const init = kaimingNormal();
 
 /** Two 3×3 convolutions with relu. Parts conv1, conv2. */
-export function unetConvs(channels: number, { padding = 0 }: UnetOptions = {}): Layer {
+export function unetConvs(channels: number, options: UnetOptions = {}): Layer {
+  checkOptions("unetConvs", options, "padding");
+  const { padding = 0 } = options;
   const conv = () => pipe(conv2d(channels, 3, { padding, init }), relu());
   return sequential({ conv1: conv(), conv2: conv() });
 }

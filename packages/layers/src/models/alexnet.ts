@@ -8,33 +8,36 @@ import { constant } from "../init.ts";
 import type { Model } from "../layer.ts";
 import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
 import { localResponseNorm } from "../responseNorm.ts";
-import { imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
+import { classesOf, imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
 const pool = () => maxPool2d(3, { stride: 2 });
 
 /** Images of 3×224×224, normalised, to the logits of 1000 classes. 61,100,840 parameters. */
-export const alexnet = ({ classes = 1000 }: ClassifierOptions = {}): Model => ({
-  ...imagenet("alexnet", classes),
-  layer: sequential({
-    features: sequential([
-      conv2d(64, 11, { stride: 4, padding: 2 }), // → 64×55×55
-      relu(),
-      pool(),
-      conv2d(192, 5, { padding: 2 }), // → 192×27×27
-      relu(),
-      pool(),
-      conv2d(384, 3, { padding: 1 }), // → 384×13×13
-      relu(),
-      conv2d(256, 3, { padding: 1 }),
-      relu(),
-      conv2d(256, 3, { padding: 1 }),
-      relu(),
-      pool(), // → 256×6×6
-    ]),
-    avgpool: pipe(adaptiveAvgPool2d(6), flatten()), // → 9216
-    classifier: sequential([dropout(), linear(4096), relu(), dropout(), linear(4096), relu(), linear(classes)]),
-  }),
-});
+export function alexnet(options?: ClassifierOptions): Model {
+  const classes = classesOf("alexnet", options);
+  return {
+    ...imagenet("alexnet", classes),
+    layer: sequential({
+      features: sequential([
+        conv2d(64, 11, { stride: 4, padding: 2 }), // → 64×55×55
+        relu(),
+        pool(),
+        conv2d(192, 5, { padding: 2 }), // → 192×27×27
+        relu(),
+        pool(),
+        conv2d(384, 3, { padding: 1 }), // → 384×13×13
+        relu(),
+        conv2d(256, 3, { padding: 1 }),
+        relu(),
+        conv2d(256, 3, { padding: 1 }),
+        relu(),
+        pool(), // → 256×6×6
+      ]),
+      avgpool: pipe(adaptiveAvgPool2d(6), flatten()), // → 9216
+      classifier: sequential([dropout(), linear(4096), relu(), dropout(), linear(4096), relu(), linear(classes)]),
+    }),
+  };
+}
 
 const init = normalInit(0.01);
 /** Where the paper has biases of 1, so that the first steps give the relu inputs that are not negative. */
@@ -46,21 +49,24 @@ const respond = () => localResponseNorm(5, { alpha: 5e-4, beta: 0.75, k: 2 });
  * As published: two groups, local response normalisation, no adaptive pooling. Images of 3×227×227 (the paper says 224, which its own
  * 55×55 contradicts), less their mean, to the logits of 1000 classes. 60,965,224 parameters.
  */
-export const alexnet_2012 = ({ classes = 1000 }: ClassifierOptions = {}): Model => ({
-  name: "alexnet_2012",
-  input: [3, 227, 227],
-  classes,
-  layer: sequential({
-    conv1: pipe(conv2d(96, 11, { stride: 4, init }), relu(), respond()), // → 96×55×55
-    pool1: pool(),
-    conv2: pipe(conv2d(256, 5, { padding: 2, groups: 2, ...raised }), relu(), respond()), // → 256×27×27
-    pool2: pool(),
-    conv3: pipe(conv2d(384, 3, { padding: 1, init }), relu()), // → 384×13×13
-    conv4: pipe(conv2d(384, 3, { padding: 1, groups: 2, ...raised }), relu()),
-    conv5: pipe(conv2d(256, 3, { padding: 1, groups: 2, ...raised }), relu()),
-    pool5: pipe(pool(), flatten()), // → 9216
-    fc6: pipe(linear(4096, raised), relu(), dropout()),
-    fc7: pipe(linear(4096, raised), relu(), dropout()),
-    fc8: linear(classes, { init }),
-  }),
-});
+export function alexnet_2012(options?: ClassifierOptions): Model {
+  const classes = classesOf("alexnet_2012", options);
+  return {
+    name: "alexnet_2012",
+    input: [3, 227, 227],
+    classes,
+    layer: sequential({
+      conv1: pipe(conv2d(96, 11, { stride: 4, init }), relu(), respond()), // → 96×55×55
+      pool1: pool(),
+      conv2: pipe(conv2d(256, 5, { padding: 2, groups: 2, ...raised }), relu(), respond()), // → 256×27×27
+      pool2: pool(),
+      conv3: pipe(conv2d(384, 3, { padding: 1, init }), relu()), // → 384×13×13
+      conv4: pipe(conv2d(384, 3, { padding: 1, groups: 2, ...raised }), relu()),
+      conv5: pipe(conv2d(256, 3, { padding: 1, groups: 2, ...raised }), relu()),
+      pool5: pipe(pool(), flatten()), // → 9216
+      fc6: pipe(linear(4096, raised), relu(), dropout()),
+      fc7: pipe(linear(4096, raised), relu(), dropout()),
+      fc8: linear(classes, { init }),
+    }),
+  };
+}

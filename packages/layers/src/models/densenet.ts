@@ -8,14 +8,15 @@ import { kaimingNormal, zeros } from "../init.ts";
 import type { Layer, Model } from "../layer.ts";
 import { batchNorm2d } from "../norm.ts";
 import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
-import { imagenet, type ClassifierOptions } from "./imagenet.ts";
+import { classesOf, imagenet, type ClassifierOptions } from "./imagenet.ts";
 
 const growth = 32;
 /** Layers of each block. */
 const depths = [6, 12, 24, 16];
 
 /** Images of 3×224×224, normalised, to the logits of 1000 classes. 7,978,856 parameters. */
-export function densenet121({ classes = 1000 }: ClassifierOptions = {}): Model {
+export function densenet121(options?: ClassifierOptions): Model {
+  const classes = classesOf("densenet121", options);
   const features: [string, Layer][] = [
     ["conv0", conv2d(64, 7, { stride: 2, padding: 3, bias: false, init: kaimingNormal() })], // → 64×112×112
     ["norm0", pipe(batchNorm2d(), relu())],

@@ -9,7 +9,7 @@ import { squeezeExcitation } from "../blocks/squeezeExcitation.ts";
 import { kaimingNormal, uniform, zeros } from "../init.ts";
 import type { Model } from "../layer.ts";
 import { adaptiveAvgPool2d } from "../pool.ts";
-import { imagenet, type ClassifierOptions } from "./imagenet.ts";
+import { classesOf, imagenet, type ClassifierOptions } from "./imagenet.ts";
 
 /** Expansion, kernel, stride of the first block, channels, blocks. */
 const stages = [
@@ -26,7 +26,8 @@ const stages = [
 const dropped = 0.2;
 
 /** Images of 3×224×224, normalised, to the logits of 1000 classes. 5,288,548 parameters. */
-export function efficientnetB0({ classes = 1000 }: ClassifierOptions = {}): Model {
+export function efficientnetB0(options?: ClassifierOptions): Model {
+  const classes = classesOf("efficientnetB0", options);
   const activation = silu();
   const total = stages.reduce((sum, [, , , , blocks]) => sum + blocks, 0);
   let from = 32;

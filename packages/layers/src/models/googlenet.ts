@@ -8,12 +8,7 @@ import { normal } from "../init.ts";
 import type { Layer, Model } from "../layer.ts";
 import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
 import { withHeads } from "./heads.ts";
-import { imagenet, type ClassifierOptions } from "./imagenet.ts";
-
-export interface AuxiliaryOptions extends ClassifierOptions {
-  /** With the heads that help training. */
-  readonly auxiliary?: boolean | undefined;
-}
+import { AUXILIARY, classesOf, imagenet, type AuxiliaryOptions } from "./imagenet.ts";
 
 /** Table 1 of the paper, stage by stage. */
 const stages: readonly Readonly<Record<string, InceptionV1Widths>>[] = [
@@ -47,7 +42,8 @@ const head = (classes: number): Layer =>
     fc2: linear(classes, start),
   });
 
-function build(name: string, kernel: 3 | 5, { classes = 1000, auxiliary = false }: AuxiliaryOptions): Model {
+function build(name: string, kernel: 3 | 5, options: AuxiliaryOptions): Model {
+  const classes = classesOf(name, options, 1000, AUXILIARY);
   const [third, fourth, fifth] = stages.map((stage) => Object.entries(stage).map(([part, widths]) => [part, inceptionV1(widths, kernel)] as const));
   const heads = [
     ["aux1", { on: "inception4a", head: head(classes), weight: 0.3 }],
@@ -66,7 +62,7 @@ function build(name: string, kernel: 3 | 5, { classes = 1000, auxiliary = false 
       ...fourth,
       ["maxpool4", pool(2)],
       ...fifth,
-      ...(auxiliary ? heads : []),
+      ...(options.auxiliary ? heads : []),
       ["avgpool", pipe(adaptiveAvgPool2d(1), flatten())],
       ["dropout", dropout(0.2)],
       ["fc", linear(classes, start)],

@@ -1,11 +1,27 @@
-// What the classifiers of ImageNet share: the shape of an image and the number of classes.
+// What the networks share: their options, the shape of an image of ImageNet, first weights.
 
+import { checkOptions, mustCount } from "@conv/tensor";
 import { normal, zeros, type Init } from "../init.ts";
 import type { Model } from "../layer.ts";
 
 export interface ClassifierOptions {
   /** Outputs; ImageNet has 1000. */
   readonly classes?: number | undefined;
+}
+
+export interface AuxiliaryOptions extends ClassifierOptions {
+  /** With the heads that help training. */
+  readonly auxiliary?: boolean | undefined;
+}
+/** Names of {@link AuxiliaryOptions}. */
+export const AUXILIARY = "classes auxiliary";
+
+/** The number of classes that is asked for. Throws RangeError for an option that is none of `names`, and unless it is a whole number ≥ 1. */
+export function classesOf(name: string, options: ClassifierOptions = {}, byDefault = 1000, names = "classes"): number {
+  checkOptions(name, options, names);
+  const { classes = byDefault } = options;
+  mustCount(name, "classes", classes);
+  return classes;
 }
 
 export const imagenet = (name: string, classes: number): Pick<Model, "name" | "input" | "classes"> => ({ name, input: [3, 224, 224], classes });

@@ -6,8 +6,8 @@ import { inceptionA, inceptionB, inceptionC, inceptionConv as conv, inceptionD, 
 import { normal } from "../init.ts";
 import type { Layer, Model } from "../layer.ts";
 import { adaptiveAvgPool2d, avgPool2d, maxPool2d } from "../pool.ts";
-import type { AuxiliaryOptions } from "./googlenet.ts";
 import { withHeads } from "./heads.ts";
+import { AUXILIARY, classesOf, type AuxiliaryOptions } from "./imagenet.ts";
 
 const start = (std: number) => ({ kernelInitializer: () => normal(0, std) });
 const pool = (): Layer => maxPool2d(3, { stride: 2 });
@@ -26,7 +26,9 @@ const head = (classes: number): Layer =>
  * Images of 3×299×299, scaled to −1…1, to the logits of 1000 classes. 27,161,264 parameters, of them 3,326,696 in the auxiliary head; images
  * less than 299 high or wide need `auxiliary: false`.
  */
-export function inceptionV3({ classes = 1000, auxiliary = true }: AuxiliaryOptions = {}): Model {
+export function inceptionV3(options: AuxiliaryOptions = {}): Model {
+  const { auxiliary = true } = options;
+  const classes = classesOf("inceptionV3", options, 1000, AUXILIARY);
   return {
     name: "inceptionV3",
     input: [3, 299, 299],

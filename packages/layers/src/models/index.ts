@@ -22,8 +22,7 @@ import { squeezenet1_0, squeezenet1_1 } from "./squeezenet.ts";
 import { unet } from "./unet.ts";
 import { vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn } from "./vgg.ts";
 
-export type { AuxiliaryOptions } from "./googlenet.ts";
-export type { ClassifierOptions } from "./imagenet.ts";
+export type { AuxiliaryOptions, ClassifierOptions } from "./imagenet.ts";
 export type { UnetModelOptions } from "./unet.ts";
 export { c3Table, digitCodes, maximumAPosteriori };
 export {

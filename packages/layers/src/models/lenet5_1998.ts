@@ -2,7 +2,7 @@
 // Proc. IEEE 86 (11), 1998, section II. 60,000 trainable parameters.
 
 import { affine, exp, log, mean, map, oneHot, sub, sum } from "@conv/ops";
-import type { Value } from "@conv/tensor";
+import { checkOptions, type Value } from "@conv/tensor";
 import { scaledTanh } from "../activation.ts";
 import { flatten, linear, pipe, sequential } from "../basic.ts";
 import { rbf, subsample2d, tableConv2d, type ConnectionTable } from "../blocks/lenet.ts";
@@ -47,7 +47,9 @@ export const maximumAPosteriori =
  * Digits of 1×32×32, background −0.1 and ink 1.175, to scores: minus the squared distance of F6 to each digit's code.
  * `j` is the constant of the loss; the paper says only that it is positive.
  */
-export const lenet5_1998 = ({ j = 0.1 }: { readonly j?: number | undefined } = {}): Model => {
+export const lenet5_1998 = (options: { readonly j?: number | undefined } = {}): Model => {
+  checkOptions("lenet5_1998", options, "j");
+  const { j = 0.1 } = options;
   const init = lecun1998;
   return {
     name: "lenet5_1998",

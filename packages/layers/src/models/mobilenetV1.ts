@@ -5,7 +5,7 @@ import { flatten, linear, pipe, sequential } from "../basic.ts";
 import { convNorm2d } from "../blocks/convNorm.ts";
 import type { Model } from "../layer.ts";
 import { adaptiveAvgPool2d } from "../pool.ts";
-import { imagenet, type ClassifierOptions } from "./imagenet.ts";
+import { classesOf, imagenet, type ClassifierOptions } from "./imagenet.ts";
 
 /** Channels and stride of each pair of a depthwise and a pointwise convolution. */
 const pairs = [
@@ -25,7 +25,8 @@ const pairs = [
 ] as const;
 
 /** Images of 3×224×224, normalised, to the logits of 1000 classes. 4,231,976 parameters. */
-export function mobilenetV1({ classes = 1000 }: ClassifierOptions = {}): Model {
+export function mobilenetV1(options?: ClassifierOptions): Model {
+  const classes = classesOf("mobilenetV1", options);
   let from = 32;
   const body = pairs.map(([to, stride]) => {
     const pair = sequential([convNorm2d(from, 3, { stride, groups: from }), convNorm2d(to, 1)]);

@@ -7,7 +7,7 @@ import { convNorm2d } from "../blocks/convNorm.ts";
 import { linearBottleneck } from "../blocks/invertedResidual.ts";
 import type { Model } from "../layer.ts";
 import { adaptiveAvgPool2d } from "../pool.ts";
-import { imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
+import { classesOf, imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
 /** Table 2 of the paper: t (expansion), c (channels), n (blocks), s (stride of the first). */
 const stages = [
@@ -23,7 +23,8 @@ const stages = [
 const activation = relu6();
 
 /** Images of 3×224×224, normalised, to the logits of 1000 classes. 3,504,872 parameters. */
-export function mobilenetV2({ classes = 1000 }: ClassifierOptions = {}): Model {
+export function mobilenetV2(options?: ClassifierOptions): Model {
+  const classes = classesOf("mobilenetV2", options);
   const features = [convNorm2d(32, 3, { stride: 2, activation })];
   let from = 32;
   for (const [expansion, to, blocks, stride] of stages)

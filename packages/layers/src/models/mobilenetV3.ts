@@ -9,7 +9,7 @@ import { squeezeExcitation } from "../blocks/squeezeExcitation.ts";
 import { kaimingNormal } from "../init.ts";
 import type { Model } from "../layer.ts";
 import { adaptiveAvgPool2d } from "../pool.ts";
-import { divisible, imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
+import { classesOf, divisible, imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
 /** Kernel, channels between, channels, whether with squeeze and excitation, activation, stride. */
 type Row = readonly [kernel: 3 | 5, expanded: number, channels: number, squeeze: boolean, activation: "RE" | "HS", stride: 1 | 2];
@@ -49,7 +49,8 @@ const small: readonly Row[] = [
 const norm = { eps: 1e-3, momentum: 0.01 };
 const init = normalInit(0.01);
 
-function build(name: string, rows: readonly Row[], hidden: number, { classes = 1000 }: ClassifierOptions): Model {
+function build(name: string, rows: readonly Row[], hidden: number, options?: ClassifierOptions): Model {
+  const classes = classesOf(name, options);
   const blocks = rows.map(([kernel, expanded, channels, squeeze, activation, stride]) =>
     invertedResidual(channels, {
       expanded,
@@ -75,6 +76,6 @@ function build(name: string, rows: readonly Row[], hidden: number, { classes = 1
 }
 
 /** Images of 3×224×224, normalised, to the logits of 1000 classes. 2,542,856 parameters. */
-export const mobilenetV3Small = (options: ClassifierOptions = {}): Model => build("mobilenetV3Small", small, 1024, options);
+export const mobilenetV3Small = (options?: ClassifierOptions): Model => build("mobilenetV3Small", small, 1024, options);
 /** As {@link mobilenetV3Small}, 5,483,032 parameters. */
-export const mobilenetV3Large = (options: ClassifierOptions = {}): Model => build("mobilenetV3Large", large, 1280, options);
+export const mobilenetV3Large = (options?: ClassifierOptions): Model => build("mobilenetV3Large", large, 1280, options);

@@ -9,7 +9,7 @@ import { kaimingNormal } from "../init.ts";
 import type { Layer, Model } from "../layer.ts";
 import { batchNorm3d } from "../norm.ts";
 import { adaptiveAvgPool3d } from "../pool.ts";
-import { normalInit, type ClassifierOptions } from "./imagenet.ts";
+import { classesOf, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
 /** Convolution, normalisation, and an activation unless the block adds first. */
 const conv = (channels: number, kernel: number | readonly number[], options: ConvLayerOptions, activated: boolean): Layer =>
@@ -26,17 +26,20 @@ function block(channels: number, stride: number): Layer {
 const stage = (channels: number, stride: number): Layer => sequential([block(channels, stride), block(channels, 1)]);
 
 /** Clips of 16 frames, 3×16×112×112, normalised, to the logits of the 400 classes of Kinetics. 33,371,472 parameters. */
-export const r3d18 = ({ classes = 400 }: ClassifierOptions = {}): Model => ({
-  name: "r3d18",
-  input: [3, 16, 112, 112],
-  classes,
-  layer: sequential({
-    stem: conv(64, [3, 7, 7], { stride: [1, 2, 2], padding: [1, 3, 3] }, true), // → 64×16×56×56
-    layer1: stage(64, 1),
-    layer2: stage(128, 2), // → 128×8×28×28
-    layer3: stage(256, 2), // → 256×4×14×14
-    layer4: stage(512, 2), // → 512×2×7×7
-    avgpool: pipe(adaptiveAvgPool3d(1), flatten()),
-    fc: linear(classes, { init: normalInit(0.01) }),
-  }),
-});
+export function r3d18(options?: ClassifierOptions): Model {
+  const classes = classesOf("r3d18", options, 400);
+  return {
+    name: "r3d18",
+    input: [3, 16, 112, 112],
+    classes,
+    layer: sequential({
+      stem: conv(64, [3, 7, 7], { stride: [1, 2, 2], padding: [1, 3, 3] }, true), // → 64×16×56×56
+      layer1: stage(64, 1),
+      layer2: stage(128, 2), // → 128×8×28×28
+      layer3: stage(256, 2), // → 256×4×14×14
+      layer4: stage(512, 2), // → 512×2×7×7
+      avgpool: pipe(adaptiveAvgPool3d(1), flatten()),
+      fc: linear(classes, { init: normalInit(0.01) }),
+    }),
+  };
+}

@@ -9,7 +9,7 @@ import { kaimingNormal } from "../init.ts";
 import type { Layer, Model } from "../layer.ts";
 import { batchNorm2d } from "../norm.ts";
 import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
-import { imagenet, type ClassifierOptions } from "./imagenet.ts";
+import { classesOf, imagenet, type ClassifierOptions } from "./imagenet.ts";
 
 /** Makes a block of stage 0 to 3. */
 type Block = (stage: number, stride: number, dilation: number) => Layer;
@@ -43,22 +43,25 @@ export function resnetFeatures(block: Block, depths: Depths, dilated: readonly b
 /** ResNet-50 with the strides of its last two stages made dilations, so that its features are an eighth of the image's size. */
 export const dilatedResnet50 = () => resnetFeatures(bottleneck(), [3, 4, 6, 3], [false, false, true, true]);
 
-const resnet = (name: string, block: Block, depths: Depths, { classes = 1000 }: ClassifierOptions): Model => ({
-  ...imagenet(name, classes),
-  layer: sequential([...resnetFeatures(block, depths), ["avgpool", pipe(adaptiveAvgPool2d(1), flatten())], ["fc", linear(classes)]]),
-});
+function resnet(name: string, block: Block, depths: Depths, options?: ClassifierOptions): Model {
+  const classes = classesOf(name, options);
+  return {
+    ...imagenet(name, classes),
+    layer: sequential([...resnetFeatures(block, depths), ["avgpool", pipe(adaptiveAvgPool2d(1), flatten())], ["fc", linear(classes)]]),
+  };
+}
 
 /** Images of 3×224×224, normalised, to the logits of 1000 classes. 11,689,512 parameters. */
-export const resnet18 = (options: ClassifierOptions = {}): Model => resnet("resnet18", basic, [2, 2, 2, 2], options);
+export const resnet18 = (options?: ClassifierOptions): Model => resnet("resnet18", basic, [2, 2, 2, 2], options);
 /** As {@link resnet18}, 21,797,672 parameters. */
-export const resnet34 = (options: ClassifierOptions = {}): Model => resnet("resnet34", basic, [3, 4, 6, 3], options);
+export const resnet34 = (options?: ClassifierOptions): Model => resnet("resnet34", basic, [3, 4, 6, 3], options);
 /** As {@link resnet18}, of bottlenecks, 25,557,032 parameters. */
-export const resnet50 = (options: ClassifierOptions = {}): Model => resnet("resnet50", bottleneck(), [3, 4, 6, 3], options);
+export const resnet50 = (options?: ClassifierOptions): Model => resnet("resnet50", bottleneck(), [3, 4, 6, 3], options);
 /** As {@link resnet50}, 44,549,160 parameters. */
-export const resnet101 = (options: ClassifierOptions = {}): Model => resnet("resnet101", bottleneck(), [3, 4, 23, 3], options);
+export const resnet101 = (options?: ClassifierOptions): Model => resnet("resnet101", bottleneck(), [3, 4, 23, 3], options);
 /** As {@link resnet50}, 60,192,808 parameters. */
-export const resnet152 = (options: ClassifierOptions = {}): Model => resnet("resnet152", bottleneck(), [3, 8, 36, 3], options);
+export const resnet152 = (options?: ClassifierOptions): Model => resnet("resnet152", bottleneck(), [3, 8, 36, 3], options);
 /** As {@link resnet50}, with 3×3 convolutions in 32 groups of 4 and more channels. 25,028,904 parameters. */
-export const resnext50_32x4d = (options: ClassifierOptions = {}): Model => resnet("resnext50_32x4d", bottleneck(128, 32), [3, 4, 6, 3], options);
+export const resnext50_32x4d = (options?: ClassifierOptions): Model => resnet("resnext50_32x4d", bottleneck(128, 32), [3, 4, 6, 3], options);
 /** As {@link resnet50}, with twice as many channels in the 3×3 convolutions. 68,883,240 parameters. */
-export const wideResnet50_2 = (options: ClassifierOptions = {}): Model => resnet("wideResnet50_2", bottleneck(128), [3, 4, 6, 3], options);
+export const wideResnet50_2 = (options?: ClassifierOptions): Model => resnet("wideResnet50_2", bottleneck(128), [3, 4, 6, 3], options);

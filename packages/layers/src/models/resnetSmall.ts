@@ -6,7 +6,7 @@ import { convNorm2d } from "../blocks/convNorm.ts";
 import { residualBasic } from "../blocks/residual.ts";
 import type { Layer, Model } from "../layer.ts";
 import { adaptiveAvgPool2d } from "../pool.ts";
-import type { ClassifierOptions } from "./imagenet.ts";
+import { classesOf, type ClassifierOptions } from "./imagenet.ts";
 
 export interface SmallOptions extends ClassifierOptions {
   /** Shape of one image. */
@@ -14,7 +14,9 @@ export interface SmallOptions extends ClassifierOptions {
 }
 
 /** 6·n + 2 layers with weights: a convolution, three stages of n blocks, a linear layer. */
-function small(name: string, blocks: number, { classes = 10, input = [1, 28, 28] }: SmallOptions): Model {
+function small(name: string, blocks: number, options: SmallOptions): Model {
+  const { input = [1, 28, 28] } = options;
+  const classes = classesOf(name, options, 10, "classes input");
   const stage = (channels: number, stride: number): Layer =>
     sequential(Array.from({ length: blocks }, (_, i) => residualBasic(channels, { stride: i ? 1 : stride })));
   return {

@@ -9,14 +9,17 @@ import { atrousPyramid } from "../blocks/atrousPyramid.ts";
 import { conv2d } from "../conv.ts";
 import type { Layer, Model } from "../layer.ts";
 import { batchNorm2d } from "../norm.ts";
-import type { AuxiliaryOptions } from "./googlenet.ts";
+import { AUXILIARY, classesOf, type AuxiliaryOptions } from "./imagenet.ts";
 import { dilatedResnet50 } from "./resnet.ts";
 
 const conv = (channels: number): readonly Layer[] => [conv2d(channels, 3, { padding: 1, bias: false }), batchNorm2d(), relu()];
 const fcn = (channels: number, classes: number): Layer => sequential([...conv(channels), dropout(0.1), conv2d(classes, 1)]);
 const deeplab = (classes: number): Layer => sequential([atrousPyramid([12, 24, 36]), ...conv(256), conv2d(classes, 1)]);
 
-function build(name: string, classifier: Layer, { classes = 21, auxiliary = false }: AuxiliaryOptions): Model {
+function build(name: string, classifierOf: (classes: number) => Layer, options: AuxiliaryOptions): Model {
+  const { auxiliary = false } = options;
+  const classes = classesOf(name, options, 21, AUXILIARY);
+  const classifier = classifierOf(classes);
   const parts = dilatedResnet50();
   const head = fcn(256, classes);
   return {
@@ -53,6 +56,6 @@ function build(name: string, classifier: Layer, { classes = 21, auxiliary = fals
  * Images of 3×520×520, normalised, to the scores of 21 classes for each pixel; any size does. 32,957,013 parameters, 35,322,218 with the
  * auxiliary head.
  */
-export const fcnResnet50 = (options: AuxiliaryOptions = {}): Model => build("fcnResnet50", fcn(512, options.classes ?? 21), options);
+export const fcnResnet50 = (options: AuxiliaryOptions = {}): Model => build("fcnResnet50", (classes) => fcn(512, classes), options);
 /** As {@link fcnResnet50}, with atrous pyramid pooling. 39,638,869 parameters, 42,004,074 with the auxiliary head. */
-export const deeplabV3Resnet50 = (options: AuxiliaryOptions = {}): Model => build("deeplabV3Resnet50", deeplab(options.classes ?? 21), options);
+export const deeplabV3Resnet50 = (options: AuxiliaryOptions = {}): Model => build("deeplabV3Resnet50", deeplab, options);

@@ -7,22 +7,25 @@ import { shuffleUnit } from "../blocks/shuffleUnit.ts";
 import { pytorch } from "../init.ts";
 import type { Model } from "../layer.ts";
 import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
-import { imagenet, type ClassifierOptions } from "./imagenet.ts";
+import { classesOf, imagenet, type ClassifierOptions } from "./imagenet.ts";
 
 /** Table 5 of the paper: channels and units of each stage; the first unit halves. */
 const stage = (from: number, to: number, units: number) => sequential(Array.from({ length: units }, (_, i) => shuffleUnit(i === 0 ? from : to, to)));
 
 /** Images of 3×224×224, normalised, to the logits of 1000 classes. 2,278,604 parameters. */
-export const shufflenetV2 = ({ classes = 1000 }: ClassifierOptions = {}): Model => ({
-  ...imagenet("shufflenetV2", classes),
-  layer: sequential({
-    conv1: convNorm2d(24, 3, { stride: 2, init: pytorch }), // → 24×112×112
-    maxpool: maxPool2d(3, { stride: 2, padding: 1 }), // → 24×56×56
-    stage2: stage(24, 116, 4), // → 116×28×28
-    stage3: stage(116, 232, 8), // → 232×14×14
-    stage4: stage(232, 464, 4), // → 464×7×7
-    conv5: convNorm2d(1024, 1, { init: pytorch }),
-    pool: pipe(adaptiveAvgPool2d(1), flatten()),
-    fc: linear(classes),
-  }),
-});
+export function shufflenetV2(options?: ClassifierOptions): Model {
+  const classes = classesOf("shufflenetV2", options);
+  return {
+    ...imagenet("shufflenetV2", classes),
+    layer: sequential({
+      conv1: convNorm2d(24, 3, { stride: 2, init: pytorch }), // → 24×112×112
+      maxpool: maxPool2d(3, { stride: 2, padding: 1 }), // → 24×56×56
+      stage2: stage(24, 116, 4), // → 116×28×28
+      stage3: stage(116, 232, 8), // → 232×14×14
+      stage4: stage(232, 464, 4), // → 464×7×7
+      conv5: convNorm2d(1024, 1, { init: pytorch }),
+      pool: pipe(adaptiveAvgPool2d(1), flatten()),
+      fc: linear(classes),
+    }),
+  };
+}

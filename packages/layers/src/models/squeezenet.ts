@@ -8,7 +8,7 @@ import { conv2d } from "../conv.ts";
 import { kaimingUniform } from "../init.ts";
 import type { Model } from "../layer.ts";
 import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
-import { imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
+import { classesOf, imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
 const pool = "pool";
 /** The first convolution, then pools and the widths of the squeezing layers; each half of a fire module is four times as wide. */
@@ -17,7 +17,8 @@ const versions = {
   squeezenet1_1: { channels: 64, kernel: 3, body: [pool, 16, 16, pool, 32, 32, pool, 48, 48, 64, 64] },
 } as const;
 
-const squeezenet = (name: keyof typeof versions, { classes = 1000 }: ClassifierOptions): Model => {
+const squeezenet = (name: keyof typeof versions, options?: ClassifierOptions): Model => {
+  const classes = classesOf(name, options);
   const { channels, kernel, body } = versions[name];
   const rest = body.map((part) => (part === pool ? maxPool2d(3, { stride: 2, ceilMode: true }) : fire(part, 4 * part)));
   const last = conv2d(classes, 1, { init: normalInit(0.01) });
@@ -31,6 +32,6 @@ const squeezenet = (name: keyof typeof versions, { classes = 1000 }: ClassifierO
 };
 
 /** Images of 3×224×224, normalised, to the scores of 1000 classes. 1,248,424 parameters. */
-export const squeezenet1_0 = (options: ClassifierOptions = {}): Model => squeezenet("squeezenet1_0", options);
+export const squeezenet1_0 = (options?: ClassifierOptions): Model => squeezenet("squeezenet1_0", options);
 /** Images of 3×224×224, normalised, to the scores of 1000 classes, in under half the work of 1.0. 1,235,496 parameters. */
-export const squeezenet1_1 = (options: ClassifierOptions = {}): Model => squeezenet("squeezenet1_1", options);
+export const squeezenet1_1 = (options?: ClassifierOptions): Model => squeezenet("squeezenet1_1", options);

@@ -5,6 +5,7 @@ import { unetConvs, unetDown, unetUp, type UnetOptions } from "../blocks/unet.ts
 import { conv2d } from "../conv.ts";
 import { kaimingNormal } from "../init.ts";
 import type { Layer, Model } from "../layer.ts";
+import { classesOf } from "./imagenet.ts";
 
 export interface UnetModelOptions extends UnetOptions {
   /** Maps of the output, one for each class of a pixel. */
@@ -18,7 +19,9 @@ const widths = [64, 128, 256, 512, 1024];
  * Images of 1×572×572 to scores of two classes for the 388×388 pixels in their middle. 31,030,658 parameters. With `padding: 1` all pixels of
  * images whose sides are multiples of 16.
  */
-export function unet({ classes = 2, padding = 0 }: UnetModelOptions = {}): Model {
+export function unet(options: UnetModelOptions = {}): Model {
+  const { padding = 0 } = options;
+  const classes = classesOf("unet", options, 2, "classes padding");
   const level = (i: number): Layer => {
     const down = unetDown(widths[i], { padding });
     if (i === widths.length - 1) return pipe(down, dropout());

@@ -8,7 +8,7 @@ import { kaimingNormal } from "../init.ts";
 import type { Model } from "../layer.ts";
 import { batchNorm2d } from "../norm.ts";
 import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
-import { imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
+import { classesOf, imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
 /** Channels of each stage, → 112×112, 56×56, 28×28, 14×14, 7×7. */
 const widths = [64, 128, 256, 512, 512];
@@ -17,7 +17,8 @@ const depths = { 11: [1, 1, 2, 2, 2], 13: [2, 2, 2, 2, 2], 16: [2, 2, 3, 3, 3], 
 
 const init = normalInit(0.01);
 
-function vgg(name: string, depth: keyof typeof depths, normalised: boolean, { classes = 1000 }: ClassifierOptions): Model {
+function vgg(name: string, depth: keyof typeof depths, normalised: boolean, options?: ClassifierOptions): Model {
+  const classes = classesOf(name, options);
   const conv = (channels: number) => [
     conv2d(channels, 3, { padding: 1, init: kaimingNormal({ mode: "out" }) }),
     ...(normalised ? [batchNorm2d()] : []),
@@ -35,18 +36,18 @@ function vgg(name: string, depth: keyof typeof depths, normalised: boolean, { cl
 }
 
 /** Images of 3×224×224, normalised, to the logits of 1000 classes. 132,863,336 parameters. */
-export const vgg11 = (options: ClassifierOptions = {}): Model => vgg("vgg11", 11, false, options);
+export const vgg11 = (options?: ClassifierOptions): Model => vgg("vgg11", 11, false, options);
 /** As {@link vgg11}, 133,047,848 parameters. */
-export const vgg13 = (options: ClassifierOptions = {}): Model => vgg("vgg13", 13, false, options);
+export const vgg13 = (options?: ClassifierOptions): Model => vgg("vgg13", 13, false, options);
 /** As {@link vgg11}, 138,357,544 parameters. */
-export const vgg16 = (options: ClassifierOptions = {}): Model => vgg("vgg16", 16, false, options);
+export const vgg16 = (options?: ClassifierOptions): Model => vgg("vgg16", 16, false, options);
 /** As {@link vgg11}, 143,667,240 parameters. */
-export const vgg19 = (options: ClassifierOptions = {}): Model => vgg("vgg19", 19, false, options);
+export const vgg19 = (options?: ClassifierOptions): Model => vgg("vgg19", 19, false, options);
 /** As {@link vgg11}, with batch normalisation after each convolution. 132,868,840 parameters. */
-export const vgg11_bn = (options: ClassifierOptions = {}): Model => vgg("vgg11_bn", 11, true, options);
+export const vgg11_bn = (options?: ClassifierOptions): Model => vgg("vgg11_bn", 11, true, options);
 /** As {@link vgg11_bn}, 133,053,736 parameters. */
-export const vgg13_bn = (options: ClassifierOptions = {}): Model => vgg("vgg13_bn", 13, true, options);
+export const vgg13_bn = (options?: ClassifierOptions): Model => vgg("vgg13_bn", 13, true, options);
 /** As {@link vgg11_bn}, 138,365,992 parameters. */
-export const vgg16_bn = (options: ClassifierOptions = {}): Model => vgg("vgg16_bn", 16, true, options);
+export const vgg16_bn = (options?: ClassifierOptions): Model => vgg("vgg16_bn", 16, true, options);
 /** As {@link vgg11_bn}, 143,678,248 parameters. */
-export const vgg19_bn = (options: ClassifierOptions = {}): Model => vgg("vgg19_bn", 19, true, options);
+export const vgg19_bn = (options?: ClassifierOptions): Model => vgg("vgg19_bn", 19, true, options);
