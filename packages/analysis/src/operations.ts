@@ -1,7 +1,7 @@
 // How many operations a network is, by the conventions of those who publish such numbers. They differ by up to a few per cent, and by
 // a factor of two where a multiply-accumulate is two operations: no number is printed here without the name of its convention.
 
-import { differentiate, elu, gelu, isElementwise, leakyRelu, prelu, relu, relu6, variable, type Expr } from "@conv/ops";
+import { differentiate, elu, gelu, isElementwise, leakyRelu, prelu, relu, relu6, reshapeOp, variable, type Expr } from "@conv/ops";
 import { bytesOf, costOf, exactly, graphOf, input, sameShape, sizeOf, spec, type Cost, type Node, type Value } from "@conv/tensor";
 import { dependents, madeOf, type Traced } from "./traced.ts";
 
@@ -101,8 +101,16 @@ export function addsParameters(n: Node, activations: ReadonlySet<Value>): boolea
   });
 }
 
-/** Normalisations by statistics of the sample itself: without parameters their elements count once. */
-const standardisers: ReadonlySet<string> = new Set(["groupNorm", "instanceNorm1d", "instanceNorm2d", "instanceNorm3d"]);
+/** 1/√(variance + ε) and weight/√(variance + ε). */
+const factors: ReadonlySet<string> = new Set(
+  (["a", "b"] as const).map((variance, i): Expr => ["div", i ? "a" : 1, ["sqrt", ["add", variance, 1]]]).map((e) => exactly(form(e))),
+);
+/** What made a value, reshapes left out. */
+const sourceOf = ({ node }: Value): Node | null => (node?.op === reshapeOp ? sourceOf(node.inputs[0]) : node);
+const isFactor = (n: Node | null): boolean => n !== null && factors.has(formOf(n));
+/** Whether it multiplies by such a factor of statistics of the sample, or of the batch. */
+const normalises = (n: Node, activations: ReadonlySet<Value>): boolean =>
+  isElementwise(n) && n.inputs.some((v) => activations.has(v) && isFactor(sourceOf(v)));
 
 /** What ptflops counts beside products: by element, for normalisations, rectifiers and pools. */
 function touched(n: Node, { macs }: Cost, activations: ReadonlySet<Value>, tensors: number, parameters: number): number {
@@ -111,10 +119,11 @@ function touched(n: Node, { macs }: Cost, activations: ReadonlySet<Value>, tenso
   if (rectifiers.has(formOf(n))) return elements;
   if (n.op.window && macs === 0) return sizeOf(n.inputs[0].shape);
   if (!isElementwise(n) || !n.inputs.some((v) => activations.has(v) && sameShape(v.shape, shape))) return 0;
-  if (n.op.name.endsWith("Scale")) return 0; // a factor for a whole map, of its statistics and the layer's parameters
-  if (n.op.name === "layerNorm") return parameters > 0 ? 0 : elements; // ptflops overlooks that it has parameters: they are a second op here
-  if (tensors > 0) return elements * (parameters > 0 ? 2 : 1);
-  return standardisers.has(n.op.name) ? elements : 0;
+  if (isFactor(n)) return 0; // for a whole map
+  if (tensors === 0) return normalises(n, activations) ? elements : 0;
+  // Where parameters follow a normalization in an op of their own, as in layerNorm, ptflops overlooks them.
+  const before = n.inputs.map(sourceOf).find((m) => m !== null && m.path === n.path && normalises(m, activations));
+  return before ? 0 : elements * (parameters > 0 ? 2 : 1);
 }
 
 /** The gradient of each input costs what the nodes cost that its op makes of it. */

@@ -3,8 +3,8 @@
 import * as layers from "@conv/layers";
 import { conv2d, freeze, linear, sequential, sgd, traceModel, traceStep, zeros, type Layer, type Model } from "@conv/layers";
 import { models } from "@conv/layers/models";
-import { conv, convTranspose, grad, linear as product, sum } from "@conv/ops";
-import { graphOf, input, spec } from "@conv/tensor";
+import { conv, convTranspose, grad, linear as product, map, mean, square, sub, sum, type Expr } from "@conv/ops";
+import { graphOf, input, spec, type Value } from "@conv/tensor";
 import { describe, expect, it } from "vitest";
 import { conventionNames, conventions, operationConventions, summarise } from "../src/index.ts";
 
@@ -205,3 +205,33 @@ it("shared parameters are counted once, with the layer that uses them first", ()
     ["twice.b", 0, 64],
   ]);
 });
+
+/** What a network of one layer counts by ptflops' convention, every op that it applies by `map` labelled otherwise. */
+const labelled = (label: string) => {
+  const named = (f: Expr, inputs: readonly Value[]) => map(label, f, inputs);
+  const norm =
+    (affine: boolean): Layer["forward"] =>
+    (x, ctx) => {
+      const centred = sub(x, mean(x, [1, 2, 3], true));
+      const scale = named(["div", 1, ["sqrt", ["add", "a", 1e-5]]], [mean(square(centred), [1, 2, 3], true)]);
+      const y = named(["mul", "a", "b"], [scale, centred]);
+      if (!affine) return y;
+      const [weight, bias] = ["weight", "bias"].map((name) => ctx.param(name, [8, 12, 12], zeros));
+      return named(["add", ["mul", "a", "c"], "b"], [weight, bias, y]);
+    };
+  const counted = (forward: Layer["forward"]) => of({ name: "one", layer: { type: label, forward }, input: [8, 12, 12] }).totals.operations.ptflops;
+  return {
+    normalization: counted(norm(false)),
+    withParameters: counted(norm(true)),
+    doubled: counted((x) => named(["mul", 2, "a"], [x])),
+    rectified: counted((x) => named(["max", "a", 0], [x])),
+    weighed: counted((x, ctx) => named(["mul", "a", "b"], [x, ctx.param("weight", [8, 1, 1], zeros)])),
+  };
+};
+
+it.each(["layerNorm", "layerNormScale", "groupNorm", "batchNormScale", "relu", "conv", "mine"])(
+  "an op labelled %s counts as what it computes",
+  (label) => {
+    expect(labelled(label)).toEqual({ normalization: 1152, withParameters: 1152, doubled: 0, rectified: 1152, weighed: 2304 });
+  },
+);

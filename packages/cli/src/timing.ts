@@ -4,7 +4,7 @@ import { programMemoryOf, type ProgramMemory } from "@conv/analysis";
 import { layoutOf } from "@conv/kernels-cpu/explain";
 import type { GpuBackend } from "@conv/kernels-gpu";
 import { matmul, neg } from "@conv/ops";
-import { bytesOf, costOf, graphOf, optimise, spec, trace, type Buffer, type Graph, type Node, type Value } from "@conv/tensor";
+import { bytesOf, costOf, exactly, graphOf, keyOfOp, optimise, spec, trace, type Buffer, type Graph, type Node, type Value } from "@conv/tensor";
 import { openBackend, type DeviceOptions, type Opened } from "./backend.ts";
 
 /** One step of the program. Plain data; seconds, and bytes that it reads and writes, each operand once. */
@@ -95,7 +95,7 @@ async function timesAlone(backend: Timed, graph: Graph, steps: readonly { readon
   const times: number[] = [];
   for (const { nodes } of steps) {
     const part = alone(nodes, graph);
-    const key = JSON.stringify([...nodes.map((n) => [n.op.name, n.params]), ...part.inputs.map((v) => v.shape)]);
+    const key = exactly([...nodes.map((n) => keyOfOp(n.op, n.params)), ...part.inputs.map((v) => v.spec)]);
     const time = known.get(key) ?? leastTime(backend, part);
     known.set(key, time);
     times.push(await time);

@@ -27,6 +27,7 @@ const trainer = () => layers.createTrainer({ backend: host, model, optimizer: sg
 const kernel: algebra.Convolution = { weight: hostArray(spec([1, 1, 3, 3])), bias: undefined };
 
 const { relu } = layers;
+const all = { ...layers };
 /** Layers by the rank at the end of their name. */
 const ranks = (names: string, call: (rank: "1d" | "2d" | "3d", name: string) => unknown) =>
   Object.fromEntries(names.split(" ").flatMap((name) => (["1d", "2d", "3d"] as const).map((rank) => [name + rank, () => call(rank, name)])));
@@ -48,15 +49,15 @@ const withOptions: Readonly<Record<string, Readonly<Record<string, () => unknown
     unetConvs: () => layers.unetConvs(2, odd),
     unetDown: () => layers.unetDown(2, odd),
     unetUp: () => layers.unetUp(2, relu(), odd),
-    ...ranks("conv convTranspose separableConv", (rank, name) => layers[`${name as "conv"}${rank}`](2, 3, odd)),
-    ...ranks("depthwiseConv", (rank) => layers[`depthwiseConv${rank}`](3, odd)),
-    ...ranks("pointwiseConv", (rank) => layers[`pointwiseConv${rank}`](2, odd)),
-    ...ranks("maxUnpool", (rank) => layers[`maxUnpool${rank}`](2, relu(), odd)),
-    ...ranks("pad", (rank) => layers[`pad${rank}`](1, "zeros", odd)),
-    ...ranks("instanceNorm batchNorm", (rank, name) => layers[`${name as "batchNorm"}${rank}`](odd)),
-    ...ranks("maxPool avgPool", (rank, name) => layers[`${name as "maxPool"}${rank}`](2, odd)),
-    ...ranks("adaptiveAvgPool adaptiveMaxPool", (rank, name) => layers[`${name as "adaptiveAvgPool"}${rank}`](2, odd)),
-    ...ranks("lpPool", (rank) => layers[`lpPool${rank}`](2, 2, odd)),
+    ...ranks("conv convTranspose separableConv", (rank, name) => all[`${name as "conv"}${rank}`](2, 3, odd)),
+    ...ranks("depthwiseConv", (rank) => all[`depthwiseConv${rank}`](3, odd)),
+    ...ranks("pointwiseConv", (rank) => all[`pointwiseConv${rank}`](2, odd)),
+    ...ranks("maxUnpool", (rank) => all[`maxUnpool${rank}`](2, relu(), odd)),
+    ...ranks("pad", (rank) => all[`pad${rank}`](1, "zeros", odd)),
+    ...ranks("instanceNorm batchNorm", (rank, name) => all[`${name as "batchNorm"}${rank}`](odd)),
+    ...ranks("maxPool avgPool", (rank, name) => all[`${name as "maxPool"}${rank}`](2, odd)),
+    ...ranks("adaptiveAvgPool adaptiveMaxPool", (rank, name) => all[`${name as "adaptiveAvgPool"}${rank}`](2, odd)),
+    ...ranks("lpPool", (rank) => all[`lpPool${rank}`](2, 2, odd)),
     deformConv2d: () => layers.deformConv2d(2, 3, odd),
     pixelShuffle: () => layers.pixelShuffle(2, odd),
     pixelUnshuffle: () => layers.pixelUnshuffle(2, odd),

@@ -47,8 +47,9 @@ export function checkOptions(op: string, options: object | undefined, names: str
   if (typeof options !== "object" || options === null) throw rangeError(op, `options are ${String(options)}, must be an object: { ${known[0]}: … }`);
   const odd = Object.keys(options).find((key) => !known.includes(key));
   if (odd === undefined) return;
-  const near = known.map((name) => ({ name, edits: edits(odd.slice(0, 80), name) })).sort((a, b) => a.edits - b.edits)[0];
-  const remedy = near.edits <= odd.length / 3 ? `did you mean ${near.name}?` : `there are ${known.join(", ")}`;
+  const text = odd.slice(0, 80);
+  const near = known.map((name) => ({ name, edits: edits(text, name) })).sort((a, b) => a.edits - b.edits)[0];
+  const remedy = near.edits <= text.length / 3 ? `did you mean ${near.name}?` : `there are ${known.join(", ")}`;
   throw rangeError(op, `there is no option ${quoted(odd)}; ${remedy}`);
 }
 

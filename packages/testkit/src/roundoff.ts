@@ -3,18 +3,36 @@
 
 import {
   argMax,
+  avgPoolGradOp,
+  avgPoolOp,
   broadcastStrides,
+  broadcastToOp,
+  concatOp,
+  convGradInputOp,
   convGradWeightOp,
+  convOp,
   eachWindow,
+  fullOp,
   isElementwise,
+  logSoftmaxOp,
+  matmulOp,
+  maxOp,
   maxPoolGradOp,
   maxPoolIndicesOp,
   maxPoolOp,
   maxPoolPickOp,
   mixOp,
+  oneHotOp,
+  padOp,
   putOp,
+  randomOp,
+  reshapeOp,
+  sliceOp,
+  softmaxOp,
+  sumOp,
   takeOp,
   toInt32Op,
+  transposeOp,
   variable,
   walk,
   type ConvGeometry,
@@ -56,7 +74,7 @@ type Rule = (node: Node, inputs: readonly Bounded[], y: HostArray, steps: readon
 
 function errorOf(node: Node, inputs: readonly Bounded[], y: HostArray, steps: readonly Step[]): HostArray | null {
   if (isElementwise(node)) return elementwiseError(node.params, inputs, y);
-  const rule = rules[node.op.name];
+  const rule = rules.get(node.op);
   if (!rule) throw new Error(`testkit: no rule for the error of op ${node.op.name}; add one in roundoff.ts`);
   return rule(node, inputs, y, steps);
 }
@@ -103,7 +121,7 @@ const products: Rule = (node, [a, b]) => {
 function meetingPadding(node: Node, inputs: readonly Bounded[], error: HostArray | null): HostArray | null {
   const at = node.op === convGradWeightOp ? 0 : 1;
   const bad = mapped(inputs[at].value, (v) => Number(!Number.isFinite(v)));
-  if (node.op.name === "matmul" || !error || !bad.data.includes(1)) return error;
+  if (node.op === matmulOp || !error || !bad.data.includes(1)) return error;
   const seen = apply(
     node,
     inputs.map((x, i) => (i === at ? bad : mapped(x.value, () => 1))),
@@ -227,39 +245,42 @@ const maxPoolPickError: Rule = ({ params }, [x, v], y) => {
   return error;
 };
 
-const rules: Readonly<Record<string, Rule>> = {
-  conv: convolved,
-  convGradInput: convolved,
-  convGradWeight: convolved,
-  matmul: convolved,
-  sum: summed,
-  avgPool: summed,
-  avgPoolGrad: summed,
-  [maxPoolOp.name]: maxPoolError,
-  [maxPoolGradOp.name]: maxPoolGradError,
-  [maxPoolPickOp.name]: maxPoolPickError,
-  [maxPoolIndicesOp.name]: exact,
-  [mixOp.name]: mixError,
-  [takeOp.name]: (node, [x, index]) => x.error && apply(node, [x.error, index.value]),
-  [putOp.name]: (node, [x, index]) => {
-    const by = (of: HostArray) => apply(node, [of, index.value]);
-    const [count, magnitude, carried] = [by(mapped(x.value, () => 1)), by(finite(x.value)), x.error && by(x.error)];
-    return mapped(magnitude, (m, i) => (count.data[i] > 1 ? sumError(m) : 0) + (carried?.data[i] ?? 0));
-  },
-  [toInt32Op.name]: exact,
-  max: moved,
-  broadcastTo: moved,
-  reshape: moved,
-  transpose: moved,
-  pad: moved,
-  slice: moved,
-  concat: moved,
-  full: (_, __, y) => mapped(y, (v) => Math.abs(v - Math.fround(v))),
-  random: exact,
-  oneHot: exact,
-  softmax: softmaxError,
-  logSoftmax: logSoftmaxError,
-};
+const rules: ReadonlyMap<unknown, Rule> = new Map<unknown, Rule>([
+  [convOp, convolved],
+  [convGradInputOp, convolved],
+  [convGradWeightOp, convolved],
+  [matmulOp, convolved],
+  [sumOp, summed],
+  [avgPoolOp, summed],
+  [avgPoolGradOp, summed],
+  [maxPoolOp, maxPoolError],
+  [maxPoolGradOp, maxPoolGradError],
+  [maxPoolPickOp, maxPoolPickError],
+  [maxPoolIndicesOp, exact],
+  [mixOp, mixError],
+  [takeOp, (node, [x, index]) => x.error && apply(node, [x.error, index.value])],
+  [
+    putOp,
+    (node, [x, index]) => {
+      const by = (of: HostArray) => apply(node, [of, index.value]);
+      const [count, magnitude, carried] = [by(mapped(x.value, () => 1)), by(finite(x.value)), x.error && by(x.error)];
+      return mapped(magnitude, (m, i) => (count.data[i] > 1 ? sumError(m) : 0) + (carried?.data[i] ?? 0));
+    },
+  ],
+  [toInt32Op, exact],
+  [maxOp, moved],
+  [broadcastToOp, moved],
+  [reshapeOp, moved],
+  [transposeOp, moved],
+  [padOp, moved],
+  [sliceOp, moved],
+  [concatOp, moved],
+  [fullOp, (_, __, y) => mapped(y, (v) => Math.abs(v - Math.fround(v)))],
+  [randomOp, exact],
+  [oneHotOp, exact],
+  [softmaxOp, softmaxError],
+  [logSoftmaxOp, logSoftmaxError],
+]);
 
 function elementwiseError(params: ElementwiseParams, inputs: readonly Bounded[], y: HostArray): HostArray {
   const at = uncertain(

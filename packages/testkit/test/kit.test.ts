@@ -2,7 +2,7 @@
 
 import { conv, div, map, maxPoolGradOp, poolGeometry, relu, sum, type Expr } from "@conv/ops";
 import { caseInputs, cases } from "@conv/ops/cases";
-import { createHost, hostArray, node, spec, trace, type Backend, type HostArray } from "@conv/tensor";
+import { createHost, hostArray, node, spec, trace, type Backend, type HostArray, type Op } from "@conv/tensor";
 import { check, deferred, difference, drawAll, evaluateBounded, SUM_FACTOR, ULP } from "@conv/testkit";
 import { describe, expect, it } from "vitest";
 
@@ -196,4 +196,13 @@ describe("deferred", () => {
     expect(() => backend.alloc(4)).toThrow("deferred host: the back end is disposed");
     await expect(backend.read(buffer)).rejects.toThrow("deferred host: the back end is disposed");
   });
+});
+
+it("judges an op by what it is, not by its name", () => {
+  const two: Op<null> = {
+    ...{ name: "conv", infer: ([x]) => [x], vjp: (_, [ct]) => [ct], cost: () => ({ macs: 0, flops: 0, bytesRead: 0, bytesWritten: 0 }) },
+    reference: ([x]) => [x],
+  };
+  const graph = trace((x) => node(two, null, [x])[0], [spec([1])]);
+  expect(() => evaluateBounded(graph, [vector(1)])).toThrow(new Error("testkit: no rule for the error of op conv; add one in roundoff.ts"));
 });

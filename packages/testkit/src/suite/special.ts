@@ -3,7 +3,7 @@
 
 import { add, map, type ElementwiseParams } from "@conv/ops";
 import { cases, type OpCase } from "@conv/ops/cases";
-import { graphOf, hostArray, input, node, optimise, sizeOf, spec, vjp, type Backend, type Graph, type HostArray } from "@conv/tensor";
+import { exactly, graphOf, hostArray, input, node, optimise, sizeOf, spec, vjp, type Backend, type Graph, type HostArray } from "@conv/tensor";
 import { describe, it } from "vitest";
 import { check } from "../check.ts";
 import { drawAll } from "../data.ts";
@@ -44,9 +44,7 @@ function spiked(inputs: readonly HostArray[], turn: number, count: number, value
 const expressions = [
   ...new Map(
     cases.flatMap(({ op, params, inputs }) =>
-      "elementwise" in op && inputs.length <= 2
-        ? [[JSON.stringify(params), { ...(params as ElementwiseParams), inputs: inputs.length }] as const]
-        : [],
+      "elementwise" in op && inputs.length <= 2 ? [[exactly(params), { ...(params as ElementwiseParams), inputs: inputs.length }] as const] : [],
     ),
   ).values(),
 ];
