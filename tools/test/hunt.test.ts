@@ -33,6 +33,7 @@ describe("no fault is found", { timeout: 300_000 }, () => {
     ["server", 100],
     ["bombs", 4],
     ["kills", 2],
+    ["threads", 3],
     ["durability", 3],
     ["exits", 3],
   ])("in %s, %i tries", async (name, tries) => {

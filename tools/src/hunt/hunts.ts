@@ -6,9 +6,12 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
+import { createCpu } from "@conv/kernels-cpu";
 import { decodeCheckpoint, encodeSafetensors } from "@conv/layers";
 import { saveFile } from "@conv/layers/node";
 import { serve } from "@conv/testkit/browser";
+import { kill } from "@conv/testkit/kills";
 import { bin, run as program } from "../workspace.ts";
 import { bombs } from "./bombs.ts";
 import { runConv, type Ended } from "./child.ts";
@@ -134,6 +137,20 @@ const kills: Hunt = {
     if (last.code !== 0) fault(`the last training: ${last.stderr.slice(0, 200)}`);
     const left = (await readdir(cwd)).filter((name) => name !== "m.safetensors" && name !== "m.svg");
     if (left.length) fault(`left behind: ${left.join(", ")}`);
+  },
+};
+
+const threads: Hunt = {
+  name: "threads",
+  what: "threads of the CPU back end, ended at random moments: every call returns or throws soon",
+  share: 16,
+  most: 1000,
+  async run({ random, more, count, fault }) {
+    const makeWorker = () => new Worker(new URL(import.meta.resolve("@conv/kernels-cpu/worker")));
+    while (more()) {
+      await kill({ createCpu, makeWorker }, random).catch((error: unknown) => fault(String(error)));
+      count();
+    }
   },
 };
 
@@ -271,6 +288,7 @@ export const hunts: readonly Hunt[] = [
   ...judges.map((judged, i) => fuzzed(judged, [6, 3, 6][i])),
   unpacking,
   kills,
+  threads,
   durability,
   exits,
   odd,

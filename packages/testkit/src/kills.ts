@@ -1,11 +1,18 @@
 // Ends worker threads at random moments, inside barriers too, while the caller runs and compiles programs: every call must return or throw soon.
-// By itself, `node kills.ts [count] [seed]` does it many times and prints what it found.
+// Node only.
 
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { conv, matmul, relu, softmax } from "@conv/ops";
-import { spec, trace } from "@conv/tensor";
-import { createCpu } from "../src/index.ts";
-import { workerText } from "../src/runtime.ts";
+import { sizeOf, spec, trace, type Backend } from "@conv/tensor";
+
+/** What is tried: a back end with threads, and a worker for one of them. */
+export interface Threaded {
+  createCpu(options: {
+    readonly threads: number;
+    readonly worker: () => Worker;
+  }): Promise<Backend & { readonly caps: { readonly threads: number }; readonly singleThreadReason: string | null }>;
+  makeWorker(): Worker;
+}
 
 /** Many stages with little work, so that threads meet all the time; and one with more. */
 const graphs = [
@@ -20,9 +27,6 @@ const graphs = [
   trace((x, w) => relu(conv(relu(conv(x, w, { padding: 1 })), w, { padding: 1 })), [spec([1, 32, 56, 56]), spec([32, 32, 3, 3])]),
 ];
 
-/** Numbers 0 ≤ x < 1: https://en.wikipedia.org/wiki/Linear_congruential_generator, with the constants of Numerical Recipes. */
-const randomNumbers = (seed: number) => () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) / 2 ** 32;
-
 export interface Kill {
   /** What the calls threw. */
   readonly message: string;
@@ -32,19 +36,19 @@ export interface Kill {
   readonly call: string;
 }
 
-/** Ends one thread of one back end, and gives what the caller saw. Throws if that was wrong. */
-async function kill(random: () => number): Promise<Kill> {
+/** Ends one thread of one back end, and gives what the caller saw. `random` gives numbers 0 ≤ x < 1. Throws if a call was wrong. */
+export async function kill({ createCpu, makeWorker }: Threaded, random: () => number): Promise<Kill> {
   const workers: Worker[] = [];
   const threads = 2 + Math.floor(random() * 2);
   const worker = () => {
-    const made = new Worker(workerText(), { eval: true, execArgv: [] });
+    const made = makeWorker();
     workers.push(made);
     return made;
   };
   const cpu = await createCpu({ threads, worker });
   if (cpu.caps.threads !== threads) throw new Error(`no threads: ${cpu.singleThreadReason}`);
   const graph = graphs[Math.floor(random() * 2)];
-  const buffers = [...graph.inputs, ...graph.outputs].map((v) => cpu.alloc(4 * v.spec.shape.reduce((a, b) => a * b, 1)));
+  const buffers = [...graph.inputs, ...graph.outputs].map((v) => cpu.alloc(4 * sizeOf(v.shape)));
   const program = cpu.compile(graph);
   const run = () => program.run(buffers.slice(0, 2), buffers.slice(2));
   const compile = () => cpu.compile(graphs[0]).dispose();
@@ -88,26 +92,4 @@ function thrown(call: () => unknown): unknown {
     return error;
   }
   return "nothing";
-}
-
-/** Ends so many threads, one after the other. */
-export async function kills(count: number, seed: number): Promise<Kill[]> {
-  const random = randomNumbers(seed);
-  const found: Kill[] = [];
-  for (let i = 0; i < count; i++) found.push(await kill(random));
-  return found;
-}
-
-// Also `kills(1000, seed)` for other scripts.
-if (import.meta.main) {
-  const [count, seed] = [Number(process.argv[2] ?? 1000), Number(process.argv[3] ?? Date.now() % 2 ** 31)];
-  const found = await kills(count, seed);
-  const times = found.map((k) => k.milliseconds).toSorted((a, b) => a - b);
-  const by = Object.groupBy(found, (k) => k.call);
-  console.log(`${count} threads ended (seed ${seed}): noticed after ${times[count >> 1].toFixed(0)} ms, ${times.at(-1)!.toFixed(0)} at most`);
-  console.log(
-    Object.entries(by)
-      .map(([call, k]) => `${call}: ${k!.length}`)
-      .join(", "),
-  );
 }
