@@ -13,6 +13,7 @@ import { inPlaceStage } from "./depthwiseInPlace.ts";
 import { fitted, paddedElements } from "./fitted.ts";
 import { copyInside, fillRange, loadStepped, padBytes, splitColumn } from "./pad.ts";
 import { channelValues, storeNeighbours } from "./store.ts";
+import { eachCell } from "./walk.ts";
 
 /** Taps that are unrolled at most; beyond them the generated code outgrows what it saves. */
 const MOST_TAPS = 128;
@@ -188,16 +189,10 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
           move(left - 4 * count);
           block(vectors(count));
         };
-        const rows = (axis: number) => {
-          if (axis === rank - 1) return row();
-          const [sMove, dMove] = [g.step[axis] * strides[axis] * 4, g.outStep[axis] * out[axis] * 4];
-          f.repeat(phase.grid[axis], `left${axis}`, () => {
-            rows(axis + 1);
-            f.bump(sRow, sMove);
-            f.bump(dRow, dMove);
-          });
-          f.bump(sRow, -sMove * phase.grid[axis]);
-          f.bump(dRow, -dMove * phase.grid[axis]);
+        const outer = phase.grid.slice(0, -1).map((size, a) => ({ size, strides: [g.step[a] * strides[a], g.outStep[a] * out[a]] }));
+        const rows = (from: number) => {
+          const walkers = [sRow, dRow].map((at, stride) => ({ at, stride }));
+          eachCell(f, outer.slice(from), walkers, row);
         };
         if (kept) taps.forEach(({ tap }, i) => f.set(weights[i], v128.loadSplat(w, tap * 4)));
         f.set(sRow, source);

@@ -5,12 +5,12 @@ import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { gatherAll, leavesTaps, readLayout, UNSEEN, volume } from "@conv/ops/plan";
 import { exactly, stridesOf } from "@conv/tensor";
 import { draft, inputAt, outputAt, type CpuKernel } from "../code.ts";
-import { f32x4, i32, i32x4, v128 } from "../wasm/asm.ts";
+import { f32x4, i32, v128 } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { tapsOf } from "./depthwise.ts";
 import { fitted, paddedElements } from "./fitted.ts";
 import { acrossLanes, loadStepped, paddedInput } from "./pad.ts";
-import { counted, inBlocks } from "./walk.ts";
+import { counted, eachCell, inBlocks, laneMask } from "./walk.ts";
 
 /** Sums, a vector of dy and one of x fill the 16 vector registers. */
 const SUMS = 12;
@@ -49,6 +49,7 @@ export const depthwiseGradWeight: CpuKernel = fitted({
     const positions = volume(g.output);
     const multiplier = g.oc / g.groups;
     const { strides, plane } = readLayout(gather);
+    const outer = g.output.slice(0, -1).map((size, a) => ({ size, strides: [g.stride[a] * strides[a]] }));
     const all = tapsOf(gather.phases[0], stridesOf(g.kernel), strides);
     const code = draft();
     const source = paddedInput(gather, 1, code);
@@ -76,7 +77,7 @@ export const depthwiseGradWeight: CpuKernel = fitted({
             );
             if (!tail) return;
             // Lanes past the row count nothing, whatever memory holds there (x is multiplied by zero only if it is finite).
-            const mask = i32x4.lanes(...[0, 1, 2, 3].map((lane) => (lane < tail ? -1 : 0)));
+            const mask = laneMask(tail);
             f.set(given, v128.and(v128.load(d), mask));
             taps.forEach(({ offset }, i) => {
               const masked = v128.and(loadStepped(f, s, offset * 4, stepW, "x"), mask);
@@ -84,24 +85,15 @@ export const depthwiseGradWeight: CpuKernel = fitted({
             });
             f.bump(d, tail * 4);
           };
-          const rows = (axis: number) => {
-            if (axis === rank - 1) {
-              row();
-              return totals.add(Math.ceil(width / 4));
-            }
-            const move = g.stride[axis] * strides[axis] * 4;
-            f.repeat(g.output[axis], `left${axis}`, () => {
-              rows(axis + 1);
-              f.bump(sRow, move);
-            });
-            f.bump(sRow, -move * g.output[axis]);
-          };
           taps.forEach((_, i) => f.set(sums[i], 0));
           const totals = counted(f, sums.slice(0, taps.length));
           f.for(image, 0, g.n, 1, () => {
             f.set(d, i32.add(dy, i32.mul(i32.add(i32.mul(image, g.oc), oc), positions * 4)));
             f.set(sRow, i32.add(x, i32.mul(i32.add(i32.mul(image, g.ic), i32.div(oc, multiplier)), plane * 4)));
-            rows(0);
+            eachCell(f, outer, [{ at: sRow, stride: 0 }], () => {
+              row();
+              totals.add(Math.ceil(width / 4));
+            });
           });
           totals.finish();
           taps.forEach(({ tap }, i) => {

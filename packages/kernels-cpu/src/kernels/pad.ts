@@ -4,6 +4,7 @@ import { needsPadding, volume, type Gather } from "@conv/ops/plan";
 import { exactly, stridesOf } from "@conv/tensor";
 import { inputAt, type Draft, type Place, type Stage } from "../code.ts";
 import { f32x4, i32, i32x4, v128, type Func, type Local } from "../wasm/asm.ts";
+import { eachCell } from "./walk.ts";
 
 export interface PadBox {
   /** Planes, each padded on its own. */
@@ -56,16 +57,16 @@ export function copyInside(f: Func, { source, lo, padded }: Pick<PadBox, "source
   const last = source.length - 1;
   const counts = source.map((size, a) => Math.min(size, padded[a] - lo[a]));
   if (counts.some((c) => c <= 0)) return;
-  const [from4, into4] = [source, padded].map((sizes) => stridesOf(sizes).map((stride) => stride * 4));
-  const origin = lo.reduce((sum, l, a) => sum + (split && a === last ? 0 : l * into4[a]), 0);
+  const strides = stridesOf(padded);
+  const origin = lo.reduce((sum, l, a) => sum + (split && a === last ? 0 : l * strides[a] * 4), 0);
   const d = f.let("i32", "inside", i32.add(into, origin));
   copyBox(
     f,
     s,
     d,
     counts,
-    from4,
-    into4,
+    stridesOf(source),
+    strides,
     split ? (count) => splitRow(f, s, d, count, lo[last], padded[last] / 2) : (count) => copyRow(f, s, d, count),
   );
 }
@@ -82,30 +83,19 @@ export function fillRange(f: Func, at: Local, bytes: number, bits: number): void
   for (let rest = 0; rest < bytes % 16; rest += 4) f.storeLane(p, value, 0, rest);
 }
 
-/** Copies a box of `counts` elements; the pointers end where they began. Strides in bytes, the innermost 4. */
+/** Copies a box of `counts` elements; the pointers end where they began. The innermost stride is 1. */
 export function copyBox(
   f: Func,
   s: Local,
   d: Local,
   counts: readonly number[],
-  from4: readonly number[],
-  into4: readonly number[],
+  from: readonly number[],
+  into: readonly number[],
   row: (count: number) => void = (count) => copyRow(f, s, d, count),
-  axis = 0,
 ): void {
-  if (axis === counts.length - 1) return row(counts[axis]!);
-  f.repeat(counts[axis]!, `left${axis}`, () => {
-    copyBox(f, s, d, counts, from4, into4, row, axis + 1);
-    f.bump(s, from4[axis]!);
-    f.bump(d, into4[axis]!);
-  });
-  if (counts[axis]! > 1) {
-    f.bump(s, -from4[axis]! * counts[axis]!);
-    f.bump(d, -into4[axis]! * counts[axis]!);
-  } else {
-    f.bump(s, -from4[axis]!);
-    f.bump(d, -into4[axis]!);
-  }
+  const outer = counts.slice(0, -1).map((size, a) => ({ size, strides: [from[a], into[a]] }));
+  const walkers = [s, d].map((at, stride) => ({ at, stride }));
+  eachCell(f, outer, walkers, () => row(counts.at(-1)!));
 }
 
 /** Where a column is in a row that holds the even columns first, then from `half` on the odd ones. */

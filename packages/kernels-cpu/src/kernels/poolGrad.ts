@@ -118,12 +118,5 @@ function copyInside(f: Func, g: PoolGeometry, w: Windows, from: Local, into: Loc
   const reached = g.input.map((size, a) => Math.min(size, w.box.padded[a] - w.box.lo[a]));
   if (reached.some((size, a) => size < g.input[a])) f.fill(into, 0, volume(g.input) * 4);
   if (reached.some((size) => size <= 0)) return;
-  copyBox(
-    f,
-    from,
-    into,
-    reached,
-    w.strides.map((s) => s * 4),
-    stridesOf(g.input).map((s) => s * 4),
-  );
+  copyBox(f, from, into, reached, w.strides, stridesOf(g.input));
 }

@@ -15,7 +15,7 @@ import { paddedInput } from "./pad.ts";
 import { plainTiles } from "./repair.ts";
 import { combine } from "./toomCook.ts";
 import { partAt } from "./walk.ts";
-import { emitRecord, RECORD } from "./winogradTiles.ts";
+import { emitRecord, RECORD, stepsOf } from "./winogradTiles.ts";
 import { emitInput, emitOutput, patchWidth, scratchBytes } from "./winogradTransforms.ts";
 
 /** Bytes of transformed tiles and of products that a thread keeps, in the second-level cache. */
@@ -169,7 +169,7 @@ function plainOf(m: Module, id: string, t: Tiling): Func {
   const rank = axes.length;
   const { strides, plane } = readLayout(g);
   const kernel = stridesOf(g.kernel);
-  const [stepH, stepW] = [rank > 1 ? g.step[rank - 2] * h.spacing * strides[rank - 2] : 0, g.step[rank - 1] * w.spacing];
+  const { stepH, stepW } = stepsOf(t, g.step, strides);
   // Taps along each axis: where they read the source, and their place in the weights.
   const along = axes.map(({ plain, taps }, a) =>
     plain.flatMap((p, i) =>

@@ -14,7 +14,7 @@ import { fitted, LEAST_ROWS, paddedElements } from "./fitted.ts";
 import { paddedInput, paddedSource } from "./pad.ts";
 import { plainGradWeight } from "./repair.ts";
 import { combine } from "./toomCook.ts";
-import { emitRecord, RECORD } from "./winogradTiles.ts";
+import { emitRecord, RECORD, stepsOf, sumsOf } from "./winogradTiles.ts";
 import { scratchBytes, transform, type TileSource } from "./winogradTransforms.ts";
 
 /** Bytes of sums, and of transformed tiles, that a thread keeps. */
@@ -105,11 +105,9 @@ function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps,
   const along = (x: TileAxis) => shortConvolution(x.n - x.m + 1, x.m);
   const [shortH, shortW] = [along(h), along(w)];
   const rowNames = Array.from({ length: 8 }, (_, l) => `v${l}`);
-  const plainX = axes.reduce<number[]>((offsets, x, a) => offsets.flatMap((o) => x.plain.map((p) => o + p * strides[a])), [0]);
-  const plainW = axes.reduce<number[]>(
-    (offsets, x, a) => (x.n > 1 ? offsets : offsets.flatMap((o) => x.taps.map(([k]) => o + k * kernelStrides[a]))),
-    [0],
-  );
+  // Where each plain tap is, in x and in dw.
+  const plainX = sumsOf(axes.map((x, a) => x.plain.map((p) => p * strides[a])));
+  const plainW = sumsOf(axes.map((x, a) => (x.n > 1 ? [0] : x.taps.map(([k]) => k * kernelStrides[a]))));
   return {
     name,
     items: g.groups * b.taps * b.rowGroups * b.columnGroups,
@@ -166,11 +164,10 @@ function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps,
           p.bump(record, RECORD.bytes);
         });
       };
-      const steps = (of: readonly number[], by: readonly number[]) => ({
-        first: 0,
-        stepH: rank > 1 ? by[rank - 2] * h.spacing * of[rank - 2] : 0,
-        stepW: by[rank - 1] * w.spacing,
-      });
+      /** Moves a pointer on to the plain tap. */
+      const bumpTo = (pointer: Local, offsets: readonly number[]) =>
+        offsets.forEach((offset, index) => offset && f.if(i32.eq(tap, index), () => f.bump(pointer, offset * 4)));
+      const inX = stepsOf(t, g.step, strides);
       const fromX = m.func(`winogradGradWeightX_${id}`, ["record", "count", "x", "last", "v", "scratch"], (p) => {
         const [record, count, base, last, v, scratch] = p.params;
         const pointBytes = b.columns * pass * 4;
@@ -179,7 +176,7 @@ function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps,
             p,
             caps,
             [shortH.bt, shortW.bt],
-            { pointers, ...steps(strides, g.step) },
+            { pointers, first: 0, ...inX },
             scratch,
             (q, i, c) => p.store(v, c, i * w.n * pointBytes + q * 16),
             () => p.bump(v, pointBytes),
@@ -195,7 +192,7 @@ function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps,
             p,
             caps,
             [shortH.g, shortW.g],
-            { pointers, ...steps(dyStrides, g.outStep) },
+            { pointers, first: 0, ...stepsOf(t, g.outStep, dyStrides) },
             scratch,
             (q, i, c) => [0, 1, 2, 3].forEach((l) => p.storeLane(into[4 * q + l], c, l, i * w.n * pointBytes)),
             () => into.forEach((d) => p.bump(d, pointBytes)),
@@ -203,7 +200,6 @@ function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps,
           for (const d of into) p.bump(d, mr * 4 - w.n * pointBytes);
         });
       });
-      const inX = steps(strides, g.step);
       const first4 = axes.reduce((sum, x, a) => sum + x.first * strides[a] * 4, 0);
       const plain = plainGradWeight(
         m,
@@ -285,7 +281,7 @@ function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps,
             f.bump(record, RECORD.bytes);
           });
           f.set(from, i32.add(x, i32.mul(i32.add(i32.mul(problem, g.from), column0), plane * 4)));
-          plainX.forEach((offset, index) => offset && f.if(i32.eq(tap, index), () => f.bump(from, offset * 4)));
+          bumpTo(from, plainX);
           f.for(i, 0, columns as Operand, 8, () => {
             f.set(v, i32.add(xAt, i32.add(i32.mul(i32.div(i, nr), pass * nr * 4), i32.mul(i32.rem(i, nr), 4))));
             f.call(fromX, own, count, i32.add(from, i32.mul(i, plane * 4)), i32.sub(i32.sub(columns, 1), i), v, scratchAt);
@@ -315,11 +311,11 @@ function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps,
           });
         });
         f.set(v, i32.mul(i32.add(i32.mul(i32.add(i32.mul(problem, g.to), row0), g.from), column0), taps * 4));
-        plainW.forEach((offset, index) => offset && f.if(i32.eq(tap, index), () => f.bump(v, offset * 4)));
+        bumpTo(v, plainW);
         const [row, dyRow, xColumn] = f.ints("row", "dyRow", "xColumn");
         f.set(dyRow, i32.add(dy, i32.mul(i32.add(i32.mul(problem, g.to), row0), dyPlane * 4)));
         f.set(xColumn, i32.add(x, i32.mul(i32.add(i32.mul(problem, g.from), column0), plane * 4)));
-        plainX.forEach((offset, index) => offset && f.if(i32.eq(tap, index), () => f.bump(xColumn, offset * 4)));
+        bumpTo(xColumn, plainX);
         f.for(row, 0, rows as Operand, 1, () => {
           f.for(i, 0, columns as Operand, 4, () => {
             f.set(s, i32.mul(i32.div(row, mr), b.columns * mr * 4));

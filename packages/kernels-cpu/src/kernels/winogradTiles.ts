@@ -1,10 +1,20 @@
 // What a tile of Winograd's short convolutions, or of Fourier's, needs to know of itself: where it lies.
 
-import type { Gather, Phase, TilePlace } from "@conv/ops/plan";
+import type { Gather, Phase, TilePlace, Tiling } from "@conv/ops/plan";
 import { i32, type Func, type Local } from "../wasm/asm.ts";
 
 /** What a tile's record holds: addresses of its source and of its first output, relative to the tensors, and how many outputs exist along h and w. */
 export const RECORD = { source: 0, target: 4, h: 8, w: 12, bytes: 16 };
+
+/** Elements between neighbours of a tile along h and w, where outputs are `by` apart. */
+export const stepsOf = ({ axes, h, w }: Tiling, by: readonly number[], strides: readonly number[]): { stepH: number; stepW: number } => {
+  const rank = axes.length;
+  return { stepH: rank > 1 ? by[rank - 2] * h.spacing * strides[rank - 2] : 0, stepW: by[rank - 1] * w.spacing };
+};
+
+/** The sum of one number of each list, for all choices, those of the last list next to each other. */
+export const sumsOf = (lists: readonly (readonly number[])[]): number[] =>
+  lists.reduce<number[]>((sums, list) => sums.flatMap((sum) => list.map((v) => sum + v)), [0]);
 
 /** Emits the record of the tile with number `c` (image, then axes, the last fastest). */
 export function emitRecord(

@@ -10,7 +10,7 @@ import { loadStepped } from "./pad.ts";
 import { transpose4 } from "./panel.ts";
 import { channelValues, storeNeighbours } from "./store.ts";
 import { combine } from "./toomCook.ts";
-import { RECORD } from "./winogradTiles.ts";
+import { RECORD, stepsOf, sumsOf } from "./winogradTiles.ts";
 
 /** Bytes of one column of eight tiles, and of the scratch that transforms of such tiles need. */
 const COLUMN = 32;
@@ -98,8 +98,7 @@ function tileRow(f: Func, pointers: readonly Local[], at: number, count: number,
 export function emitInput(f: Func, t: Tiling, caps: Caps, nr: number, strides: readonly number[], plane: number): void {
   const { g, axes, h, w, depth } = t;
   const [record, source, v, scratch] = f.params;
-  const rank = axes.length;
-  const plain = axes.reduce<number[]>((offsets, x, a) => offsets.flatMap((o) => x.plain.map((p) => o + p * strides[a])), [0]);
+  const plain = sumsOf(axes.map((x, a) => x.plain.map((p) => p * strides[a])));
   const pointers = [0, 1, 2, 3].map((l) => f.local("i32", `p${l}`));
   const [channel, to] = f.ints("channel", "to");
   const pointBytes = depth * nr * 4;
@@ -111,8 +110,7 @@ export function emitInput(f: Func, t: Tiling, caps: Caps, nr: number, strides: r
           return pointers;
         },
         first,
-        stepH: rank > 1 ? g.step[rank - 2] * h.spacing * strides[rank - 2] : 0,
-        stepW: g.step[rank - 1] * w.spacing,
+        ...stepsOf(t, g.step, strides),
       };
       f.set(to, v);
       transform(
@@ -144,10 +142,8 @@ export function emitOutput(
 ): void {
   const { g, h, w } = t;
   const [record, sums, rows, y, patch, scratch, source, weights, ...pointers] = f.params;
-  const rank = g.kernel.length;
   const operands = task.epilogue?.operands ?? [];
-  const stepH = rank > 1 ? g.outStep[rank - 2] * h.spacing * out4[rank - 2] : 0;
-  const stepW = g.outStep[rank - 1] * w.spacing;
+  const { stepH, stepW } = stepsOf(t, g.outStep, out4);
   const pointBytes = rowsInChunk * nr * 4;
   const { perChannel, load } = channelValues(f, task.epilogue);
   const save = (r: Local, target: Local, offset: number, lanes: number) =>
