@@ -1,7 +1,7 @@
 // The CPU back end: one WebAssembly memory, a pool of threads, and programs compiled for the shapes at hand.
 
 import { MOST_ROUNDOFF, mustBePrecision, type Precision } from "@conv/ops";
-import { checkOptions, manageBackend, rangeError, unsupported, type Backend, type Graph } from "@conv/tensor";
+import { checkOptions, manageBackend, rangeError, unsupported, type Backend, type Driver, type Graph } from "@conv/tensor";
 import { capsOf, probe, unsupportedReason, type Caps } from "./caps.ts";
 import type { CpuKernel } from "./code.ts";
 import { createEngine, type Engine } from "./engine.ts";
@@ -44,7 +44,7 @@ export interface CpuBackend extends Backend {
   /** Why it does without 256-bit registers although they were asked for; null if it does not. */
   readonly simd256Reason: string | null;
   /** `prefer` stands for that of the back end, in this program alone. */
-  compile(graph: Graph, options?: Pick<CpuOptions, "prefer">): CpuProgram;
+  compile(graph: Graph, options?: CompileOptions): CpuProgram;
 }
 
 let warned = false;
@@ -60,8 +60,8 @@ export async function createCpuWith(kernels: readonly CpuKernel[], options: CpuO
   const most = Math.max(8, 2 * availableThreads());
   if (threads > most) console.warn(`@conv/kernels-cpu: ${threads} threads are more than ${availableThreads()} cores can use: running on ${most}`);
 
-  let lose: ((error: Error) => void) | null = null;
-  const start = (count: number) => createEngine({ threads: count, offThread, worker, probe: probe(), fail: (error) => lose?.(error) });
+  const managed = manage();
+  const start = (count: number) => createEngine({ threads: count, offThread, worker, probe: probe(), fail: managed.fail });
   let singleThreadReason: string | null = null;
   let engine: Engine | null = null;
   if (threads > 1) {
@@ -85,12 +85,14 @@ export async function createCpuWith(kernels: readonly CpuKernel[], options: CpuO
     const narrow = { ...caps, simd256: false };
     const heap = createHeap(engine.maximum, engine.grow);
     let last = 0;
-    const made = (c: Caps) => backendOf(heap, engine, c, kernels, () => ++last);
-    const simd256Reason = simd256 ? await tryPairs(made(caps).backend, made(narrow).backend) : null;
+    const backendOf = (own: Caps, by = manage()) =>
+      by.backend(
+        "cpu",
+        driverOf(heap, engine, own, kernels, () => ++last),
+      );
+    const simd256Reason = simd256 ? await tryPairs(backendOf(caps), backendOf(narrow)) : null;
     const used = simd256Reason ? narrow : caps;
-    const { backend, fail } = made(used);
-    lose = fail;
-    return Object.assign(backend, { caps: used, singleThreadReason, simd256Reason });
+    return Object.assign(backendOf(used, managed), { caps: used, singleThreadReason, simd256Reason });
   } catch (error) {
     engine.dispose();
     throw error;
@@ -99,25 +101,31 @@ export async function createCpuWith(kernels: readonly CpuKernel[], options: CpuO
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-function backendOf(heap: Heap, engine: Engine, caps: Caps, kernels: readonly CpuKernel[], next: () => number) {
-  const { backend, fail } = manageBackend<CpuBuffer, CpuProgram, Pick<CpuOptions, "prefer">>("cpu");
+type CompileOptions = Pick<CpuOptions, "prefer">;
+
+const manage = () => manageBackend<CpuBuffer, CpuProgram, CompileOptions>("cpu");
+
+function driverOf(
+  heap: Heap,
+  engine: Engine,
+  caps: Caps,
+  kernels: readonly CpuKernel[],
+  next: () => number,
+): Driver<CpuBuffer, CpuProgram, CompileOptions> {
   const shared = createShared(heap);
   return {
-    fail,
-    backend: backend("cpu", {
-      alloc: (bytes) => ({ bytes, address: heap.alloc(bytes), version: next() }),
-      free(buffer) {
-        shared.packs.forget(buffer);
-        heap.free(buffer.address);
-      },
-      write(buffer, data) {
-        engine.write(buffer.address, data);
-        buffer.version = next();
-      },
-      read: async ({ address, bytes }) => engine.read(address, bytes),
-      compile: (graph, options) => compileProgram(graph, { ...caps, prefer: options?.prefer ?? caps.prefer }, kernels, heap, shared, engine, next),
-      programBytes: (programs) => [...programs].reduce((sum, p) => sum + p.ownBytes, shared.bytes()),
-      close: engine.dispose,
-    }),
+    alloc: (bytes) => ({ bytes, address: heap.alloc(bytes), version: next() }),
+    free(buffer) {
+      shared.packs.forget(buffer);
+      heap.free(buffer.address);
+    },
+    write(buffer, data) {
+      engine.write(buffer.address, data);
+      buffer.version = next();
+    },
+    read: async ({ address, bytes }) => engine.read(address, bytes),
+    compile: (graph, options) => compileProgram(graph, { ...caps, prefer: options?.prefer ?? caps.prefer }, kernels, heap, shared, engine, next),
+    programBytes: (programs) => [...programs].reduce((sum, p) => sum + p.ownBytes, shared.bytes()),
+    close: engine.dispose,
   };
 }

@@ -2,8 +2,8 @@
 // gradient to the input: y[c·m + j, p] = Σ over taps of w[c·m + j, tap] · x[c, p·step + offset(tap)], four neighbours p at a time,
 // straight from the (padded) source.
 
-import { gatherOf, isConvOrGradInput, needsPadding, tapCount, volume, type Gather, type Phase } from "@conv/ops/plan";
-import { exactly, stridesOf } from "@conv/tensor";
+import { gatherOf, isConvOrGradInput, needsPadding, tapCount, type Gather, type Phase } from "@conv/ops/plan";
+import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, operandsAt, outputAt, type CpuKernel, type Stage, type Task } from "../code.ts";
 import { i32, v128, type Local } from "../wasm/asm.ts";
@@ -39,7 +39,7 @@ export const depthwise: CpuKernel = fitted({
     const last = g.step.length - 1;
     const work = { products: 0, steps: 0, gathered: 0, tiles: 0, moved: inPlaceStage(g, task, caps) ? 0 : paddedElements(g) };
     for (const p of g.phases) {
-      const rows = g.n * g.groups * g.to * volume(p.grid.slice(0, -1));
+      const rows = g.n * g.groups * g.to * sizeOf(p.grid.slice(0, -1));
       const vectors = rows * Math.ceil(p.grid[last] / 4);
       // A weight that is loaded for a few sums takes the time of one of them.
       const products = 4 * vectors * tapCount(p) * (tapCount(p) > KEPT_WEIGHTS ? 1 + 1 / MORE_VECTORS : 1);
@@ -72,7 +72,7 @@ export function tapsOf(phase: Phase, kernelStrides: readonly number[], sourceStr
 
 /** Rows of outputs, and of the source that they see, whose copy fits beside the outputs in the first-level cache; null if all do. */
 function bandOf(g: Gather, padded: readonly number[]): { rows: number; slabs: number } | null {
-  const slab = volume(padded.slice(1)) * 4;
+  const slab = sizeOf(padded.slice(1)) * 4;
   const span = padded[0] - (g.output[0] - 1) * g.step[0];
   const most = Math.max(1, Math.floor((BAND - span * slab) / (g.step[0] * slab)) + 1);
   if (most >= g.output[0]) return null;
@@ -88,7 +88,7 @@ function bandOf(g: Gather, padded: readonly number[]): { rows: number; slabs: nu
 function planes(g: Gather, task: Task, caps: Caps): Stage {
   const rank = g.output.length;
   const pads = needsPadding(g);
-  const split = g.step[rank - 1] === 2 && g.source[rank - 1] >= 8 && (pads || volume(g.kernel) > KEPT_WEIGHTS);
+  const split = g.step[rank - 1] === 2 && g.source[rank - 1] >= 8 && (pads || sizeOf(g.kernel) > KEPT_WEIGHTS);
   const copies = pads || split;
   const half = Math.ceil(g.padded[rank - 1] / 2);
   const box = { planes: 1, source: g.source, lo: g.lo, padded: split ? g.padded.with(rank - 1, 2 * half) : g.padded };
@@ -129,7 +129,7 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
           f.if(
             i32.ltU(from, g.source[0]),
             () => {
-              f.set(from, i32.add(source, i32.mul(from, volume(inner.source) * 4)));
+              f.set(from, i32.add(source, i32.mul(from, sizeOf(inner.source) * 4)));
               copyInside(f, inner, from, into, split);
             },
             () => f.fill(into, 0, slab4),
@@ -197,7 +197,7 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
         if (kept) taps.forEach(({ tap }, i) => f.set(weights[i], v128.loadSplat(w, tap * 4)));
         f.set(sRow, source);
         const origin = phase.origin.reduce((sum, o, a) => sum + o * out[a] * 4, 0);
-        f.set(dRow, i32.add(y, i32.add(i32.mul(item, volume(g.output) * 4), origin)));
+        f.set(dRow, i32.add(y, i32.add(i32.mul(item, sizeOf(g.output) * 4), origin)));
         if (!band) return rows(0);
         const [first, top, end, line] = f.ints("first", "top", "end", "line");
         f.for(first, 0, g.output[0], band.rows, () => {
@@ -213,12 +213,12 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
         });
       };
       // What stands around the plane is made once: only the inside changes.
-      if (copies) fillRange(f, own, volume(sizes) * 4, 0);
+      if (copies) fillRange(f, own, sizeOf(sizes) * 4, 0);
       f.for(item, lo, hi, 1, () => {
         f.set(channel, i32.rem(item, channels));
-        f.set(w, i32.add(at[1], i32.mul(channel, volume(g.kernel) * 4)));
+        f.set(w, i32.add(at[1], i32.mul(channel, sizeOf(g.kernel) * 4)));
         load((i) => i32.add(at[2 + i], i32.mul(channel, 4)));
-        f.set(source, i32.add(x, i32.mul(i32.div(item, g.to), volume(g.source) * 4)));
+        f.set(source, i32.add(x, i32.mul(i32.div(item, g.to), sizeOf(g.source) * 4)));
         if (copies && !band) {
           const copy = () => copyInside(f, box, source, own, split);
           if (g.to === 1) copy();

@@ -2,8 +2,8 @@
 // A few taps at a time keep their sums in registers while dy and x stream by, four neighbours p at once.
 
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
-import { gatherAll, leavesTaps, readLayout, UNSEEN, volume } from "@conv/ops/plan";
-import { exactly, stridesOf } from "@conv/tensor";
+import { gatherAll, leavesTaps, readLayout, UNSEEN } from "@conv/ops/plan";
+import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import { draft, inputAt, outputAt, type CpuKernel } from "../code.ts";
 import { f32x4, i32, v128 } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
@@ -24,13 +24,13 @@ export const depthwiseGradWeight: CpuKernel = fitted({
     const g = task.params as ConvGeometry;
     if (g.ic !== g.groups) return `takes one source channel per group, not ${g.ic / g.groups}`;
     if (leavesTaps(gatherAll(g))) return UNSEEN;
-    return volume(g.kernel) > MOST_TAPS ? `unrolls at most ${MOST_TAPS} taps, not ${volume(g.kernel)}` : null;
+    return sizeOf(g.kernel) > MOST_TAPS ? `unrolls at most ${MOST_TAPS} taps, not ${sizeOf(g.kernel)}` : null;
   },
   work(task) {
     const g = task.params as ConvGeometry;
     const last = g.output.length - 1;
-    const taps = volume(g.kernel);
-    const rows = g.n * g.oc * volume(g.output.slice(0, -1));
+    const taps = sizeOf(g.kernel);
+    const rows = g.n * g.oc * sizeOf(g.output.slice(0, -1));
     const products = 4 * rows * Math.ceil(g.output[last] / 4) * taps;
     return {
       products,
@@ -46,7 +46,7 @@ export const depthwiseGradWeight: CpuKernel = fitted({
     const rank = g.output.length;
     const width = g.output[rank - 1];
     const stepW = g.stride[rank - 1];
-    const positions = volume(g.output);
+    const positions = sizeOf(g.output);
     const multiplier = g.oc / g.groups;
     const { strides, plane } = readLayout(gather);
     const outer = g.output.slice(0, -1).map((size, a) => ({ size, strides: [g.stride[a] * strides[a]] }));

@@ -5,8 +5,8 @@
 //   ┌────┬────┬────┬────┬──┐
 //   │ ▒  │    │    │    │ ▒│      the same for the first rows, those within, and the last ones
 
-import { needsPadding, volume, type AxisTaps, type Gather } from "@conv/ops/plan";
-import { exactly, stridesOf } from "@conv/tensor";
+import { needsPadding, type AxisTaps, type Gather } from "@conv/ops/plan";
+import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, operandsAt, outputAt, type Stage, type Task } from "../code.ts";
 import { RESERVED } from "../memory.ts";
@@ -35,7 +35,7 @@ const coordinate = (g: Gather, axis: number, taps: AxisTaps, t: number, j: numbe
 /** The stage, or null where planes need no padding, or more than a few kinds of rows would be generated. */
 export function inPlaceStage(g: Gather, task: Task, caps: Caps): Stage | null {
   const [phase] = g.phases;
-  if (g.phases.length !== 1 || g.output.length !== 2 || !needsPadding(g) || volume(g.kernel) > MOST_TAPS || g.step[1] > 2) return null;
+  if (g.phases.length !== 1 || g.output.length !== 2 || !needsPadding(g) || sizeOf(g.kernel) > MOST_TAPS || g.step[1] > 2) return null;
   const [rowTaps, columnTaps] = phase.taps;
   const [height, width] = phase.grid;
   const [h, w] = g.source;
@@ -86,7 +86,7 @@ export function inPlaceStage(g: Gather, task: Task, caps: Caps): Stage | null {
     emit(_, f, at, { lo, hi }) {
       const y = at[at.length - 1];
       const [item, channel, source, wAt, s, d, sRow, dRow, left] = f.ints("item", "channel", "source", "w", "s", "d", "sRow", "dRow", "left");
-      const weights = indices(volume(g.kernel)).map((i) => f.local("v128", `w${i}`));
+      const weights = indices(sizeOf(g.kernel)).map((i) => f.local("v128", `w${i}`));
       const acc = indices(VECTORS).map((i) => f.local("v128", `acc${i}`));
       const { perChannel, load } = channelValues(f, task.epilogue);
       // The address of an element operand runs beside that of y.
@@ -145,7 +145,7 @@ export function inPlaceStage(g: Gather, task: Task, caps: Caps): Stage | null {
 
       f.for(item, lo, hi, 1, () => {
         f.set(channel, i32.rem(item, channels));
-        f.set(wAt, i32.add(at[1], i32.mul(channel, volume(g.kernel) * 4)));
+        f.set(wAt, i32.add(at[1], i32.mul(channel, sizeOf(g.kernel) * 4)));
         weights.forEach((v, i) => f.set(v, v128.loadSplat(wAt, i * 4)));
         load((i) => i32.add(at[2 + i], i32.mul(channel, 4)));
         f.set(source, i32.add(at[0], i32.mul(i32.div(item, g.to), h * w * 4)));

@@ -2,8 +2,8 @@
 // panels would cost more than the products. Each row of outputs reads its taps straight from the (padded) source.
 //   acc[row, p] += w[row, channel, tap] · x[channel, p·step + offset(tap)], a few rows by 8 to 16 neighbours p in registers
 
-import { gatherOf, isConvOrGradInput, readLayout, tapCount, volume, type Gather, type Phase } from "@conv/ops/plan";
-import { exactly } from "@conv/tensor";
+import { gatherOf, isConvOrGradInput, readLayout, tapCount, type Gather, type Phase } from "@conv/ops/plan";
+import { exactly, sizeOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { operandsAt, outputAt, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
 import { get, i32, v128, type Func, type Local, type Module, type Operand } from "../wasm/asm.ts";
@@ -35,10 +35,10 @@ export const direct: CpuKernel = fitted({
     const last = g.step.length - 1;
     const blocks = Math.ceil(g.to / mr);
     // Each block of rows reads the source anew.
-    const streamed = 4 * blocks * g.n * g.groups * g.from * volume(g.source);
+    const streamed = 4 * blocks * g.n * g.groups * g.from * sizeOf(g.source);
     const work = { products: 0, steps: 0, tiles: 0, moved: paddedElements(g), gathered: 0, streamed };
     for (const p of g.phases) {
-      const rows = g.n * g.groups * volume(p.grid.slice(0, -1));
+      const rows = g.n * g.groups * sizeOf(p.grid.slice(0, -1));
       const k = rows * g.from * tapCount(p);
       const vectors = Math.ceil(p.grid[last] / 4);
       const [whole, rest] = [Math.floor(vectors / nv), vectors % nv];
@@ -65,7 +65,7 @@ function rowStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: Place
   const width = phase.grid[rank - 1];
   const stepW = g.step[rank - 1];
   const outStepW = g.outStep[rank - 1];
-  const rows = volume(phase.grid.slice(0, -1));
+  const rows = sizeOf(phase.grid.slice(0, -1));
   const mr = rowsPerTile(g.to);
   const nv = vectorsFor(mr);
   const taps = tapCount(phase);
@@ -84,7 +84,7 @@ function rowStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: Place
         f.set(rest, i32.rem(item, rows));
         locate(f, rest, axes.slice(0, -1), [
           { at: s, base: i32.add(x, i32.mul(image, g.from * plane * 4)), stride: 0 },
-          { at: d, base: i32.add(i32.mul(image, g.to * volume(g.output) * 4), origin * 4), stride: 1 },
+          { at: d, base: i32.add(i32.mul(image, g.to * sizeOf(g.output) * 4), origin * 4), stride: 1 },
         ]);
         f.set(channel, i32.mul(i32.rem(image, g.groups), g.to));
         f.set(a, i32.add(w, i32.mul(channel, g.from * taps * 4)));
@@ -110,7 +110,7 @@ function rowStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: Place
           const left = width % (4 * nv);
           if (left) run(Math.ceil(left / 4), left % 4 || 4);
           f.bump(a, count * g.from * taps * 4);
-          f.bump(d, count * volume(g.output) * 4);
+          f.bump(d, count * sizeOf(g.output) * 4);
         }
       });
     },
@@ -134,7 +134,7 @@ interface Tile {
 /** One tile: `rows` channels by `vectors` vectors of neighbours, over all source channels and taps. */
 function tileFunc(m: Module, caps: Caps, task: Task, { name, g, phase, strides, plane, rows, vectors, lanes, stepW, outStepW }: Tile): Func {
   const operands = task.epilogue?.operands ?? [];
-  const rowBytes = volume(g.output) * 4;
+  const rowBytes = sizeOf(g.output) * 4;
   return m.func(`${name}_${rows}x${vectors * 4 - 4 + lanes}`, ["p", "a", "offset", "channel", "y", ...operands.map((o) => o.name)], (f) => {
     const [p, a, offset, channel, y, ...pointers] = f.params as [Local, Local, Local, Local, Local, ...Local[]];
     const acc = Array.from({ length: rows }, (_, r) => Array.from({ length: vectors }, (_, i) => f.let("v128", `acc${r}_${i}`, 0)));

@@ -5,8 +5,8 @@
 // all happens in a thread's own memory. Stride 1, one or two inner axes, dilation, groups; and the gradient to the input.
 // Mathieu, Henaff & LeCun, Fast Training of Convolutional Networks through FFTs (2014).
 
-import { gatherOf, isConvOrGradInput, readLayout, volume } from "@conv/ops/plan";
-import { bytesOf, exactly, stridesOf } from "@conv/tensor";
+import { gatherOf, isConvOrGradInput, readLayout } from "@conv/ops/plan";
+import { bytesOf, exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { draft, inputAt, operandsAt, outputAt, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
 import { f32x4, i32, v128, type Code, type Local } from "../wasm/asm.ts";
@@ -77,7 +77,7 @@ const weightFloats = ({ g, size, single }: FftTiling): number =>
 function weightStage(t: FftTiling, caps: Caps, into: Place): Stage {
   const { g, size, phase, single, reversed } = t;
   const count = frequencies(size);
-  const taps = volume(g.kernel);
+  const taps = sizeOf(g.kernel);
   const kernel = stridesOf(g.kernel);
   const channels = g.groups * g.to;
   const mr = single ? 4 : rowsPerTile(g.to);
@@ -134,7 +134,7 @@ function weightStage(t: FftTiling, caps: Caps, into: Place): Stage {
           };
           f.set(s, i32.add(d, i32.mul(row, 4)));
           eachCell(f, own, size, "forth", (n, factor, numbers) => {
-            const scale = 1 / (volume(size) * factor);
+            const scale = 1 / (sizeOf(size) * factor);
             numbers.forEach(([re, im], i) => {
               put(f32x4.mul(re, scale), s, i * frequency);
               put(im ? f32x4.mul(im, -scale) : f32x4.sub(0, 0), i32.add(s, part), i * frequency);

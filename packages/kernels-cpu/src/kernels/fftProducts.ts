@@ -1,7 +1,8 @@
 // Convolution by Fourier transforms over several source channels: the source's transforms, a matrix product for each frequency, and the
 // way back, each a stage of its own.
 
-import { readLayout, volume } from "@conv/ops/plan";
+import { readLayout } from "@conv/ops/plan";
+import { sizeOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, operandsAt, outputAt, type Place, type Stage, type Task } from "../code.ts";
 import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
@@ -129,7 +130,7 @@ export function productStage(t: FftTiling, caps: Caps, weights: Place, spectrum:
 export function outputStage(t: FftTiling, task: Task, caps: Caps, sums: Place, source: Place): Stage {
   const { g, size, tiles } = t;
   const operands = task.epilogue?.operands ?? [];
-  const outPlane = volume(g.output) * 4;
+  const outPlane = sizeOf(g.output) * 4;
   return {
     name: `${nameOf("fftOutput", t, caps)}${epilogueName(task.epilogue)}`,
     items: g.groups * Math.ceil(tiles / 4) * g.to,
@@ -162,7 +163,7 @@ export function outputStage(t: FftTiling, task: Task, caps: Caps, sums: Place, s
           source: i32.add(from, i32.mul(group, g.from * readLayout(g).plane * 4)),
           weights: i32.add(
             i32.add(given, firstTap(t) * 4),
-            i32.add(i32.mul(group, g.to * g.from * volume(g.kernel) * 4), i32.mul(channel, g.wTo * 4)),
+            i32.add(i32.mul(group, g.to * g.from * sizeOf(g.kernel) * 4), i32.mul(channel, g.wTo * 4)),
           ),
         });
       });

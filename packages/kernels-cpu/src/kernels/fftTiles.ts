@@ -1,7 +1,7 @@
 // How a convolution falls into tiles for Fourier transforms, which tiles are best, and the way of four tiles from the source and to the outputs.
 
-import { readLayout, volume, type Gather, type Phase, type TilePlace } from "@conv/ops/plan";
-import { exactly, stridesOf } from "@conv/tensor";
+import { readLayout, type Gather, type Phase, type TilePlace } from "@conv/ops/plan";
+import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import type { Task, Work } from "../code.ts";
 import { f32x4, i32, v128, type Code, type Func, type Local, type Module, type Operand } from "../wasm/asm.ts";
@@ -40,7 +40,7 @@ export function tilingsOf(source: Gather): FftTiling[] | string {
   const rank = source.kernel.length;
   const [phase] = source.phases;
   const kernel = phase.taps.map((t) => t.count);
-  if (!volume([source.n, source.groups, source.from, source.to, ...source.output])) return "has nothing to compute";
+  if (!sizeOf([source.n, source.groups, source.from, source.to, ...source.output])) return "has nothing to compute";
   if (source.phases.length > 1 || [...source.step, ...source.outStep].some((s) => s > 1)) return "takes stride 1";
   const inner = Math.min(2, rank);
   if (kernel[rank - 1] === 1 || kernel.slice(0, -inner).some((k) => k > 1)) return "takes taps along the last axis, or the last two";
@@ -48,7 +48,7 @@ export function tilingsOf(source: Gather): FftTiling[] | string {
   // Four lines alone would spend their time on constants: 64 taps took 1.5 ms instead of the 1.0 of plain sums.
   if (flat && source.from === 1) return "takes several source channels per group where taps lie along one axis";
   const least = LEAST_TAPS[flat ? 0 : 1];
-  if (volume(kernel) < least) return `takes at least ${least} taps, not ${volume(kernel)}`;
+  if (sizeOf(kernel) < least) return `takes at least ${least} taps, not ${sizeOf(kernel)}`;
   const waysOf = (a: number): TilePlace[] => {
     const { count, first, delta } = phase.taps[a];
     const grid = phase.grid[a];
@@ -66,7 +66,7 @@ export function tilingsOf(source: Gather): FftTiling[] | string {
   };
   const ways = phase.taps.reduce<TilePlace[][]>((lists, _, a) => lists.flatMap((list) => waysOf(a).map((way) => [...list, way])), [[]]);
   const result = ways
-    .filter((axes) => volume(axes.map((x) => x.n)) <= MOST_POINTS)
+    .filter((axes) => sizeOf(axes.map((x) => x.n)) <= MOST_POINTS)
     .map((axes): FftTiling => {
       // Tiles reach past the last output: there must be zeros.
       const padded = source.padded.map((size, a) => {
@@ -79,7 +79,7 @@ export function tilingsOf(source: Gather): FftTiling[] | string {
         phase,
         axes,
         size: [axes.at(-2)?.n ?? 1, axes.at(-1)!.n],
-        tiles: g.n * volume(axes.map((x) => x.tiles)),
+        tiles: g.n * sizeOf(axes.map((x) => x.tiles)),
         single: g.from === 1,
         reversed: phase.taps.some((t) => t.count > 1 && t.delta < 0),
       };
@@ -93,7 +93,7 @@ const bytesOf = ({ g, size, tiles }: FftTiling): number =>
 
 export function workOf({ g, size, tiles, single }: FftTiling, caps: Caps): Required<Work> {
   const work = { products: 0, steps: 0, moved: paddedElements(g), gathered: 0, transformed: 0, streamed: 0, tiles: 0 };
-  const points = volume(size);
+  const points = sizeOf(size);
   const count = frequencies(size);
   // Points count once for each halving.
   const levels = points * Math.log2(points);
@@ -197,7 +197,7 @@ export function emitRecords(f: Func, t: FftTiling, tile: Local, channel: Local |
   const { strides, plane } = readLayout(g);
   const [l, c, at] = f.ints("l", "c", "at");
   f.set(at, record);
-  const outPlane = volume(g.output);
+  const outPlane = sizeOf(g.output);
   const out4 = stridesOf(g.output).map((s) => s * 4);
   f.for(l, 0, 4, 1, () => {
     const place = (count: number) => {

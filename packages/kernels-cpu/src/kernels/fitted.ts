@@ -1,6 +1,7 @@
 // Predicted times: the work that a kernel counts, times what each kind of it takes on a machine that was measured (costs.ts).
 
-import { needsPadding, volume, type Gather } from "@conv/ops/plan";
+import { needsPadding, type Gather } from "@conv/ops/plan";
+import { sizeOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import type { CpuKernel, Task, Work } from "../code.ts";
 import { columnsPerTile, gemmSize, rowsPerTile } from "../wasm/tile.ts";
@@ -43,4 +44,4 @@ export function gemmWork(
 }
 
 /** Elements of the padded copy; 0 where none is needed. */
-export const paddedElements = (g: Gather): number => (needsPadding(g) ? g.n * g.groups * g.from * volume(g.padded) : 0);
+export const paddedElements = (g: Gather): number => (needsPadding(g) ? g.n * g.groups * g.from * sizeOf(g.padded) : 0);

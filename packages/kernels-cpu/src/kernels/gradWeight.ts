@@ -2,8 +2,8 @@
 // over output positions: dw[oc, (channel, tap)] = Σ over (image, p) of dy[oc, p] · x[channel, p·stride + offset(tap)]
 
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
-import { gatherAll, leavesTaps, readLayout, remembered, unfold, volume, type Gather } from "@conv/ops/plan";
-import { exactly } from "@conv/tensor";
+import { gatherAll, leavesTaps, readLayout, remembered, unfold, type Gather } from "@conv/ops/plan";
+import { exactly, sizeOf } from "@conv/tensor";
 import { draft, inputAt, type CpuKernel } from "../code.ts";
 import { i32 } from "../wasm/asm.ts";
 import { columnsPerTile, epilogueName, type Gemm } from "../wasm/tile.ts";
@@ -18,8 +18,8 @@ export const gradWeight: CpuKernel = fitted({
   declines: (task) => (task.op === convGradWeightOp ? null : "does the gradient of convolution to the weight"),
   work(task, caps) {
     const g = unfold(task.params as ConvGeometry);
-    const columns = (g.ic / g.groups) * volume(g.kernel);
-    const positions = g.n * volume(g.output);
+    const columns = (g.ic / g.groups) * sizeOf(g.kernel);
+    const positions = g.n * sizeOf(g.output);
     const width = g.output[g.output.length - 1];
     const filled = g.groups * columns * positions;
     return {
@@ -34,8 +34,8 @@ export const gradWeight: CpuKernel = fitted({
     const { gather, zeros } = withZeros(g);
     const icg = g.ic / g.groups;
     const ocg = g.oc / g.groups;
-    const taps = volume(g.kernel);
-    const positions = volume(g.output);
+    const taps = sizeOf(g.kernel);
+    const positions = sizeOf(g.output);
     const rank = g.output.length;
     const width = g.output[rank - 1];
     const rows = positions / width;

@@ -2,8 +2,8 @@
 // whose right side is never stored whole: panels of eight output positions are gathered as they are needed.
 //   y[oc, p] = Σ over (channel, tap) of w[oc, channel, tap] · x[channel, p·step + offset(tap)]
 
-import { gatherOf, isConvOrGradInput, readLayout, tapCount, volume, type Axis, type AxisTaps, type Gather, type Phase } from "@conv/ops/plan";
-import { exactly, stridesOf } from "@conv/tensor";
+import { gatherOf, isConvOrGradInput, readLayout, tapCount, type Axis, type AxisTaps, type Gather, type Phase } from "@conv/ops/plan";
+import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { draft, inputAt, type CpuCode, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
 import { i32, v128, type Func, type Local } from "../wasm/asm.ts";
@@ -23,7 +23,7 @@ export const igemm: CpuKernel = fitted({
     const last = g.step.length - 1;
     const work = { products: 0, steps: 0, streamed: 0, tiles: 0, moved: paddedElements(g), gathered: 0 };
     for (const p of g.phases) {
-      const columns = g.n * volume(p.grid);
+      const columns = g.n * sizeOf(p.grid);
       const k = g.from * tapCount(p);
       const product = gemmWork(caps, g.groups, g.to, k, columns);
       for (const kind of ["products", "steps", "streamed", "tiles"] as const) work[kind] += product[kind];
@@ -101,7 +101,7 @@ function packStage(g: Gather, phase: Phase, w: Place, into: Place): Stage {
       f.for(item, lo, hi, 1, () => {
         f.set(group, i32.div(item, perGroup));
         f.set(block, i32.rem(item, perGroup));
-        f.set(s, i32.add(from!, i32.add(i32.mul(group, g.to * g.from * volume(g.kernel) * 4), i32.mul(block, mr * g.wTo * 4))));
+        f.set(s, i32.add(from!, i32.add(i32.mul(group, g.to * g.from * sizeOf(g.kernel) * 4), i32.mul(block, mr * g.wTo * 4))));
         f.set(d, i32.add(to!, i32.add(i32.mul(group, g.to * g.from * taps * 4), i32.mul(block, mr * g.from * taps * 4))));
         const rows = (count: number) =>
           f.for(channel, 0, g.from, 1, () => {
@@ -143,8 +143,8 @@ function productStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: P
   const rank = phase.grid.length;
   const { strides, plane } = readLayout(g);
   const { axes, origin } = outputsOf(g, phase);
-  const outPlane = volume(g.output);
-  const positions = volume(phase.grid);
+  const outPlane = sizeOf(g.output);
+  const positions = sizeOf(phase.grid);
   const width = phase.grid[rank - 1]!;
   const stepW = g.step[rank - 1]!;
   const whole = positions === outPlane;

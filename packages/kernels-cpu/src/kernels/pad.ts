@@ -1,7 +1,7 @@
 // Copying a source into a larger box with a constant around it, so that no other kernel has to look where the edges are.
 
-import { needsPadding, volume, type Gather } from "@conv/ops/plan";
-import { exactly, stridesOf } from "@conv/tensor";
+import { needsPadding, type Gather } from "@conv/ops/plan";
+import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import { inputAt, type Draft, type Place, type Stage } from "../code.ts";
 import { f32x4, i32, i32x4, v128, type Func, type Local } from "../wasm/asm.ts";
 import { eachCell } from "./walk.ts";
@@ -17,7 +17,7 @@ export interface PadBox {
 }
 
 /** Bytes of the padded copy, with room for a vector to run past its end. */
-export const padBytes = (box: PadBox): number => (box.planes * volume(box.padded) + 16) * 4;
+export const padBytes = (box: PadBox): number => (box.planes * sizeOf(box.padded) + 16) * 4;
 
 /** The source as kernels read it: itself, or a copy with the padding around it that a stage of its own makes first. */
 export function paddedSource(box: PadBox, from: Place, code: Draft): Place {
@@ -33,8 +33,8 @@ export const paddedInput = ({ n, groups, from, source, lo, padded }: Gather, ind
 
 /** The stage that makes the copy; one piece of work is a plane. */
 export function padStage(box: PadBox, from: Place, into: Place): Stage {
-  const fromPlane = volume(box.source) * 4;
-  const intoPlane = volume(box.padded) * 4;
+  const fromPlane = sizeOf(box.source) * 4;
+  const intoPlane = sizeOf(box.padded) * 4;
   return {
     name: `pad${exactly(box)}`,
     items: box.planes,

@@ -2,14 +2,14 @@
 //   y[o] = max or Σ over taps of x[o·stride + tap], from a padded copy where windows leave the source
 
 import { avgPoolOp, maxPoolOp, maxPoolPickOp, type AvgPoolGeometry, type PoolGeometry } from "@conv/ops";
-import { exactly, stridesOf } from "@conv/tensor";
+import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import { draft, inputAt, outputAt, type CpuCode, type CpuKernel, type Place, type Stage } from "../code.ts";
 import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { eachTap } from "./igemm.ts";
 import { copyInside, fillRange, loadStepped, padBytes, paddedSource } from "./pad.ts";
 import { scaledSum } from "./reduce.ts";
 import { counted, locate, storeLanes, streamTime } from "./walk.ts";
-import { eachOutput, emitArgMax, emitMax, LEAST, outputAxes, PADDING, tapsOf, volume, windowsOf, type Windows } from "./window.ts";
+import { eachOutput, emitArgMax, emitMax, LEAST, outputAxes, PADDING, tapsOf, windowsOf, type Windows } from "./window.ts";
 
 export const pool: CpuKernel = {
   name: "pool",
@@ -54,7 +54,7 @@ function pick(g: PoolGeometry): CpuCode {
 
 export function average(g: AvgPoolGeometry): CpuCode {
   if (g.kernel.every((k, a) => k === g.input[a] && g.output[a] === 1 && !g.padLo[a] && g.dilation[a] === 1))
-    return scaledSum([g.n * g.c, volume(g.input)], [1], 1 / volume(g.kernel));
+    return scaledSum([g.n * g.c, sizeOf(g.input)], [1], 1 / sizeOf(g.kernel));
   const w = windowsOf(g);
   const code = draft();
   const x = isNear(w) ? inputAt(0) : paddedSource(w.box, inputAt(0), code);
@@ -78,7 +78,7 @@ export function average(g: AvgPoolGeometry): CpuCode {
 
 /** What each input of a window counts in the mean: one number, or one for every output of a plane. */
 export function sharesOf(g: AvgPoolGeometry): number | Float32Array {
-  if (g.countIncludePad || [...g.padLo, ...g.padHi].every((p) => p === 0)) return 1 / volume(g.kernel);
+  if (g.countIncludePad || [...g.padLo, ...g.padHi].every((p) => p === 0)) return 1 / sizeOf(g.kernel);
   const strides = stridesOf(g.output);
   const seen = g.output.map((outputs, a) =>
     Array.from(
@@ -90,7 +90,7 @@ export function sharesOf(g: AvgPoolGeometry): number | Float32Array {
   );
   // The last vector of a row may reach past the plane.
   return Float32Array.from(
-    { length: volume(g.output) + 3 },
+    { length: sizeOf(g.output) + 3 },
     (_, i) => 1 / seen.reduce((count, own, a) => count * own[Math.floor(i / strides[a]) % g.output[a]], 1),
   );
 }
@@ -113,14 +113,14 @@ function rows(
   body: (f: Func, along: readonly Local[], lanes: number) => Local,
   near = false,
 ): Stage {
-  const planes = { size: w.planes, strides: [near ? 0 : w.plane, volume(g.output), 0] };
+  const planes = { size: w.planes, strides: [near ? 0 : w.plane, sizeOf(g.output), 0] };
   const axes = outputAxes(g, w);
   const shared = near ? 0 : 1; // axes that are divided into pieces of work
   const [pieces, inner] = [[planes, ...axes.slice(0, shared)], axes.slice(shared)];
   const bytes = near ? padBytes({ ...w.box, planes: 1 }) : 0;
   return {
     name: `${name}${exactly([g, w.padded])}`,
-    items: volume(pieces.map((a) => a.size)),
+    items: sizeOf(pieces.map((a) => a.size)),
     reads: [...sources, ...tables],
     writes: [outputAt(0)],
     perThread: near ? Math.ceil(bytes / 64) * 64 : undefined,
@@ -133,7 +133,7 @@ function rows(
       const item = f.local("i32", "item");
       if (near) fillRange(f, own, bytes, w.box.fill ?? 0);
       f.for(item, lo, hi, 1, () => {
-        if (near) copyInside(f, w.box, f.let("i32", "plane", i32.add(at[0], i32.mul(item, volume(g.input) * 4))), own);
+        if (near) copyInside(f, w.box, f.let("i32", "plane", i32.add(at[0], i32.mul(item, sizeOf(g.input) * 4))), own);
         locate(f, item, pieces, followers);
         eachOutput(f, w.width, inner, followers, true, (along, lanes) => storeLanes(f, along.at(-1)!, body(f, along, lanes), lanes));
       });

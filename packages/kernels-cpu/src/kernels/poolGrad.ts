@@ -3,14 +3,14 @@
 
 import { avgPoolGradOp, maxPoolGradOp, type AvgPoolGeometry, type PoolGeometry } from "@conv/ops";
 import type { Axis } from "@conv/ops/plan";
-import { exactly, stridesOf } from "@conv/tensor";
+import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import { draft, inputAt, outputAt, type CpuCode, type CpuKernel, type Place, type Stage } from "../code.ts";
 import { f32, f32x4, i32, i32x4, v128, type Func, type Local } from "../wasm/asm.ts";
 import { eachTap } from "./igemm.ts";
 import { copyBox, padBytes, paddedSource } from "./pad.ts";
 import { average as mean, sharesOf } from "./pool.ts";
 import { keepLanes, locate, streamTime } from "./walk.ts";
-import { eachOutput, emitWinner, outputAxes, PADDING, volume, windowsOf, type Windows } from "./window.ts";
+import { eachOutput, emitWinner, outputAxes, PADDING, windowsOf, type Windows } from "./window.ts";
 
 export const poolGrad: CpuKernel = {
   name: "poolGrad",
@@ -78,9 +78,9 @@ function planes(
   apart: boolean,
   body: (f: Func, along: readonly Local[], lanes: number) => void,
 ): Stage {
-  const inputPlane = volume(g.input);
+  const inputPlane = sizeOf(g.input);
   // Strides of the padded source, of y, of y within its plane, of dx.
-  const plane: Axis = { size: w.planes, strides: [w.plane, volume(g.output), 0, inputPlane] };
+  const plane: Axis = { size: w.planes, strides: [w.plane, sizeOf(g.output), 0, inputPlane] };
   const d4 = stridesOf(apart ? w.sizes : g.input);
   const axes = outputAxes(g, w).map((axis, a) => ({ ...axis, strides: [...axis.strides, g.stride[a] * d4[a]] }));
   const own = padBytes({ ...w.box, padded: w.sizes, planes: 1 });
@@ -116,7 +116,7 @@ function planes(
 /** Copies the inside of the padded plane to dx; what no window reaches is 0. */
 function copyInside(f: Func, g: PoolGeometry, w: Windows, from: Local, into: Local): void {
   const reached = g.input.map((size, a) => Math.min(size, w.box.padded[a] - w.box.lo[a]));
-  if (reached.some((size, a) => size < g.input[a])) f.fill(into, 0, volume(g.input) * 4);
+  if (reached.some((size, a) => size < g.input[a])) f.fill(into, 0, sizeOf(g.input) * 4);
   if (reached.some((size) => size <= 0)) return;
   copyBox(f, from, into, reached, w.strides, stridesOf(g.input));
 }

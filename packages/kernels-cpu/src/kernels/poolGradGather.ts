@@ -5,7 +5,7 @@
 
 import { avgPoolGradOp, maxPoolGradOp, type AvgPoolGeometry, type ConvGeometry, type PoolGeometry } from "@conv/ops";
 import { gatherGradInput, type Phase } from "@conv/ops/plan";
-import { exactly, stridesOf } from "@conv/tensor";
+import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
 import { f32x4, i32, i32x4, v128, type Func, type Local } from "../wasm/asm.ts";
@@ -14,7 +14,7 @@ import { copyInside, fillRange, padBytes } from "./pad.ts";
 import { sharesOf } from "./pool.ts";
 import { storeNeighbours } from "./store.ts";
 import { eachCell, storeLanes, streamTime } from "./walk.ts";
-import { eachOutput, emitArgMax, outputAxes, PADDING, volume, windowsOf, type Windows } from "./window.ts";
+import { eachOutput, emitArgMax, outputAxes, PADDING, windowsOf, type Windows } from "./window.ts";
 
 export const poolGradGather: CpuKernel = {
   name: "poolGradGather",
@@ -22,7 +22,7 @@ export const poolGradGather: CpuKernel = {
   declines({ op, params }: Task) {
     if (op !== maxPoolGradOp && op !== avgPoolGradOp) return "does the gradient of pooling";
     const g = params as PoolGeometry;
-    return windowsOf(g).unrolled ? null : `unrolls at most 32 taps, not ${volume(g.kernel)}`;
+    return windowsOf(g).unrolled ? null : `unrolls at most 32 taps, not ${sizeOf(g.kernel)}`;
   },
   // Half the traffic of a pass: what it writes is seldom in the way of what it reads.
   estimate: (task, caps) => streamTime(task, caps) / 2,
@@ -46,14 +46,14 @@ const lines = (bytes: number) => Math.ceil(bytes / 64) * 64;
 /** `mean` holds what each input counts: a number, or the place of one for each output of a plane; null where the maximum counts alone. */
 function planes(g: PoolGeometry, w: Windows, task: Task, caps: Caps, mean: { share: number | Place } | null): Stage {
   const { phases, lo, padded } = around(g);
-  const [inPlane, outPlane] = [volume(g.input), volume(g.output)];
+  const [inPlane, outPlane] = [sizeOf(g.input), sizeOf(g.output)];
   const operands = task.epilogue?.operands ?? [];
   const first = mean ? 1 : 2; // inputs of the op; those of the epilogue follow
   const tabled = typeof mean?.share === "object" ? [mean.share] : [];
   // Own memory: the padded plane of x, then for each window dy and the tap that has won, with windows around that nothing wins.
   const strides = stridesOf(padded);
   const boxBytes = mean || !w.padded ? 0 : lines(padBytes({ ...w.box, planes: 1 }));
-  const gridBytes = lines((volume(padded) + 16) * 4);
+  const gridBytes = lines((sizeOf(padded) + 16) * 4);
   const dyAxes = outputAxes(g, w).map(({ size, strides: [x, y] }, a) => ({ size, strides: [x, y, strides[a]] }));
   return {
     name: `poolGradGather${exactly([g, task.op.name, caps.relaxed])}${epilogueName(task.epilogue)}`,

@@ -2,18 +2,18 @@
 // the window, and elementwise work that follows (the derivative of the activation before the pool) is done before they are stored.
 
 import { avgPoolGradOp, maxPoolGradOp, type PoolGeometry } from "@conv/ops";
-import { exactly } from "@conv/tensor";
+import { exactly, sizeOf } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel, type Task } from "../code.ts";
 import { f32x4, i32x4, v128, type Code } from "../wasm/asm.ts";
 import { epilogueName } from "../wasm/tile.ts";
 import { eachTap } from "./igemm.ts";
 import { storeNeighbours } from "./store.ts";
 import { locate, streamTime } from "./walk.ts";
-import { eachOutput, emitWinner, outputAxes, volume, windowsOf } from "./window.ts";
+import { eachOutput, emitWinner, outputAxes, windowsOf } from "./window.ts";
 
 const tiles = (g: PoolGeometry): boolean =>
   g.kernel.at(-1) === 2 &&
-  volume(g.kernel) <= 32 &&
+  sizeOf(g.kernel) <= 32 &&
   g.kernel.every((k, a) => k === g.stride[a] && k * g.output[a] === g.input[a] && (g.dilation[a] === 1 || k === 1) && g.padLo[a] === 0);
 
 export const poolGradTiled: CpuKernel = {
@@ -33,9 +33,9 @@ export const poolGradTiled: CpuKernel = {
     const w = windowsOf(g);
     const own = max ? 2 : 1; // inputs of the op; those of the epilogue follow
     const extra = epilogue?.operands ?? [];
-    const inPlane = volume(g.input);
+    const inPlane = sizeOf(g.input);
     const pieces = [
-      { size: w.planes, strides: [inPlane, volume(g.output)] },
+      { size: w.planes, strides: [inPlane, sizeOf(g.output)] },
       ...outputAxes(g, w)
         .slice(0, 1)
         .map(({ size, strides }) => ({ size, strides: [strides[0], strides[1]] })),
@@ -46,7 +46,7 @@ export const poolGradTiled: CpuKernel = {
       stages: [
         {
           name: `poolGradTiled${exactly([op.name, g, caps.relaxed])}${epilogueName(epilogue)}`,
-          items: volume(pieces.map((a) => a.size)),
+          items: sizeOf(pieces.map((a) => a.size)),
           reads: Array.from({ length: own + extra.length }, (_, i) => inputAt(i)),
           writes: [outputAt(0)],
           emit(_, f, at, { lo, hi }) {
@@ -73,7 +73,7 @@ export const poolGradTiled: CpuKernel = {
                 };
                 const dy = along[own - 1];
                 const where = max ? emitWinner(f, w, along[0], lanes) : null;
-                const given = f.let("v128", "given", where ? v128.load(dy) : f32x4.mul(v128.load(dy), 1 / volume(g.kernel)));
+                const given = f.let("v128", "given", where ? v128.load(dy) : f32x4.mul(v128.load(dy), 1 / sizeOf(g.kernel)));
                 const tap = (offset: number) => (where ? f.let("v128", "tap", v128.and(given, i32x4.eq(where, i32x4.const(offset)))) : given);
                 eachTap(f, w.taps, w.strides, [], (offsets) => {
                   for (let i = 0; i < offsets.length; i += 2) {

@@ -3,12 +3,12 @@
 
 import { maxPoolIndicesOp, type PoolGeometry } from "@conv/ops";
 import type { Axis } from "@conv/ops/plan";
-import { exactly, stridesOf } from "@conv/tensor";
+import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import { draft, inputAt, outputAt, type CpuKernel } from "../code.ts";
 import { i32, i32x4, v128 } from "../wasm/asm.ts";
 import { paddedSource } from "./pad.ts";
 import { locate, storeLanes, streamTime } from "./walk.ts";
-import { eachOutput, emitWinner, outputAxes, PADDING, volume, windowsOf, type Windows } from "./window.ts";
+import { eachOutput, emitWinner, outputAxes, PADDING, windowsOf, type Windows } from "./window.ts";
 
 export const poolIndices: CpuKernel = {
   name: "poolIndices",
@@ -22,7 +22,7 @@ export const poolIndices: CpuKernel = {
     const data = places(g, w);
     const table = code.room({ bytes: data.byteLength, data });
     // Strides of the source, of the table and of y.
-    const planes: Axis = { size: w.planes, strides: [w.plane, 0, volume(g.output)] };
+    const planes: Axis = { size: w.planes, strides: [w.plane, 0, sizeOf(g.output)] };
     const axes = outputAxes(g, w).map(({ size, strides: [source, y] }) => ({ size, strides: [source, source, y] }));
     code.stages.push({
       name: `maxPoolIndices${exactly([g, w.padded])}`,

@@ -2,8 +2,8 @@
 // few: the weights are read as they lie, and the few columns that they meet are gathered.
 
 import { convOp, type ConvGeometry } from "@conv/ops";
-import { collapsedOf, gatherGradInput, isConvOrGradInput, volume } from "@conv/ops/plan";
-import { sameShape, stridesOf } from "@conv/tensor";
+import { collapsedOf, gatherGradInput, isConvOrGradInput } from "@conv/ops/plan";
+import { sameShape, sizeOf, stridesOf } from "@conv/tensor";
 import type { CpuKernel, Task } from "../code.ts";
 import { fitted } from "./fitted.ts";
 import { MOST_COLUMNS, thinCode, thinWork, type Columns, type Thin } from "./thin.ts";
@@ -21,7 +21,7 @@ function productOf(task: Task): Product | string {
   if (!isConvOrGradInput(task)) return "does convolution and its gradient to the input";
   const g = collapsedOf(task);
   const forward = task.op === convOp;
-  const many = g.n * volume(forward ? g.output : g.input);
+  const many = g.n * sizeOf(forward ? g.output : g.input);
   if (many < 1 || many > MOST_COLUMNS) return `takes 1 to ${MOST_COLUMNS} positions, not ${many}`;
   return forward ? forwardProduct(task, g) : gradInputProduct(task, g);
 }
@@ -29,7 +29,7 @@ function productOf(task: Task): Product | string {
 /** y[oc, p] = Σ w[oc, (channel, tap)] · column p[(channel, tap)]. */
 function forwardProduct(task: Task, g: ConvGeometry): Product | string {
   const [icg, ocg] = [g.ic / g.groups, g.oc / g.groups];
-  const [plane, outPlane, taps] = [volume(g.input), volume(g.output), volume(g.kernel)];
+  const [plane, outPlane, taps] = [sizeOf(g.input), sizeOf(g.output), sizeOf(g.kernel)];
   const depth = icg * taps;
   const positions = g.n * outPlane;
   if (positions * taps > MOST_GATHERED) return `gathers at most ${MOST_GATHERED} elements per channel, not ${positions * taps}`;
@@ -61,10 +61,10 @@ function forwardProduct(task: Task, g: ConvGeometry): Product | string {
 function gradInputProduct(task: Task, g: ConvGeometry): Product | string {
   const rest = gatherGradInput(g);
   const { phases } = rest;
-  if (volume(g.kernel) !== 1 || phases.length !== 1 || !sameShape(rest.source, rest.output))
+  if (sizeOf(g.kernel) !== 1 || phases.length !== 1 || !sameShape(rest.source, rest.output))
     return "takes 1×1 kernels alone in gradients to the input";
   const { from, to, output } = rest;
-  const plane = volume(output);
+  const plane = sizeOf(output);
   const at = (channels: number) => Array.from({ length: g.n * plane }, (_, p) => Math.floor(p / plane) * channels * plane + (p % plane));
   return {
     thin: {

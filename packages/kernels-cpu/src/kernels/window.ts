@@ -2,13 +2,11 @@
 
 import type { PoolGeometry } from "@conv/ops";
 import { needsPadding, readings, readLayout, type Axis, type AxisTaps } from "@conv/ops/plan";
-import { stridesOf } from "@conv/tensor";
+import { sizeOf, stridesOf } from "@conv/tensor";
 import { f32x4, i32, i32x4, v128, type Func, type Local } from "../wasm/asm.ts";
 import { eachTap } from "./igemm.ts";
 import { loadStepped, type PadBox } from "./pad.ts";
 import { eachCell, type Walker } from "./walk.ts";
-
-export const volume = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1);
 
 /** The source of a pool as its windows read it: padded, if a window leaves it anywhere. */
 export interface Windows {
@@ -39,7 +37,7 @@ export function windowsOf(g: PoolGeometry, fill = 0): Windows {
     taps,
     step: g.stride[rank - 1],
     width: g.output[rank - 1],
-    unrolled: volume(taps.map((t) => t.count)) <= 32,
+    unrolled: sizeOf(taps.map((t) => t.count)) <= 32,
   };
 }
 

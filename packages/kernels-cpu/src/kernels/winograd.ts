@@ -4,8 +4,8 @@
 //   y[oc, tile] = Aᵀ[ Σ over c of (G·w[oc, c]·Gᵀ) ⊙ (Bᵀ·x[c, tile]·B) ]A
 // A vector holds the same point of four tiles, which may lie anywhere: each has its own address.
 
-import { gatherOf, isConvOrGradInput, readLayout, ROUNDOFF, tilings, volume, type Tiling } from "@conv/ops/plan";
-import { bytesOf, exactly, stridesOf } from "@conv/tensor";
+import { gatherOf, isConvOrGradInput, readLayout, ROUNDOFF, tilings, type Tiling } from "@conv/ops/plan";
+import { bytesOf, exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { draft, inputAt, operandsAt, outputAt, type CpuCode, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
 import { i32, v128, type Code, type Func, type Module, type Operand } from "../wasm/asm.ts";
@@ -72,7 +72,7 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
         // Points on the way in, from four places at once; points on the way back, and the outputs that come of them.
         work.gathered += g.groups * points * depth * panels * nr * parts * (g.step.at(-1)! > 1 ? 2 : 1);
         work.transformed += g.groups * points * g.to * panels * nr;
-        work.moved += g.n * g.groups * g.to * volume(phase.grid);
+        work.moved += g.n * g.groups * g.to * sizeOf(phase.grid);
         work.streamed += 4 * groups * g.groups * points * depth * g.to;
         work.tiles += g.groups * panels * nr * parts;
       }
@@ -113,7 +113,7 @@ function weightStage(t: Tiling, caps: Caps, packed: Place): Stage {
       f.for(item, lo, hi, 1, () => {
         f.set(group, i32.div(item, perGroup));
         f.set(block, i32.rem(item, perGroup));
-        f.set(s, i32.add(from, i32.add(i32.mul(group, g.to * g.from * volume(g.kernel) * 4), i32.mul(block, mr * g.wTo * 4))));
+        f.set(s, i32.add(from, i32.add(i32.mul(group, g.to * g.from * sizeOf(g.kernel) * 4), i32.mul(block, mr * g.wTo * 4))));
         f.set(d, i32.add(to, i32.add(i32.mul(group, g.to * depth * points * 4), i32.mul(block, mr * depth * 4))));
         const rows = (count: number) =>
           f.for(channel, 0, g.from, 1, () => {
@@ -201,7 +201,7 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
   const { nr, mr } = b;
   const { strides, plane } = readLayout(g);
   const out4 = stridesOf(g.output).map((s) => s * 4);
-  const outPlane = volume(g.output);
+  const outPlane = sizeOf(g.output);
   const panelBytes = points * depth * nr * 4;
   const rowsInChunk = Math.min(g.to, b.chunk * mr);
   const sumsBytes = points * rowsInChunk * nr * 4;
@@ -316,7 +316,7 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
               patchAt,
               scratchAt,
               c,
-              i32.add(given, i32.add(i32.mul(problem, g.to * g.from * volume(g.kernel) * 4), i32.mul(block, mr * g.wTo * 4))),
+              i32.add(given, i32.add(i32.mul(problem, g.to * g.from * sizeOf(g.kernel) * 4), i32.mul(block, mr * g.wTo * 4))),
               ...pointers.map((p, i) => i32.add(p, i32.mul(top, operands[i].along === "channel" ? 4 : outPlane * 4))),
             ),
           );

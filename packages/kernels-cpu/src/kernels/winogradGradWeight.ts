@@ -3,8 +3,8 @@
 // Each piece of work makes a block of dw from all tiles; its sums stay in the second-level cache while tiles pass by.
 
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
-import { gradWeightTiling, readLayout, ROUNDOFF, shortConvolution, volume, type TileAxis, type Tiling } from "@conv/ops/plan";
-import { exactly, stridesOf } from "@conv/tensor";
+import { gradWeightTiling, readLayout, ROUNDOFF, shortConvolution, type TileAxis, type Tiling } from "@conv/ops/plan";
+import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { draft, inputAt, operandsAt, outputAt, type CpuKernel, type Stage, type Task } from "../code.ts";
 import { f32x4, i32, v128, type Func, type Local, type Operand } from "../wasm/asm.ts";
@@ -31,7 +31,7 @@ function blocking({ g, axes, points, tiles }: Tiling, caps: Caps) {
   const side = Math.sqrt(SUM_BYTES / (points * 4));
   const columns = Math.min(up(g.from, nr), Math.max(nr, Math.floor(side / nr) * nr));
   const columnGroups = Math.ceil(g.from / columns);
-  const taps = volume(axes.map((x) => x.plain.length));
+  const taps = sizeOf(axes.map((x) => x.plain.length));
   const most = Math.max(mr, Math.floor(SUM_BYTES / (points * 4 * columns) / mr) * mr);
   const wanted = Math.ceil(caps.threads / (g.groups * taps * columnGroups));
   const rowGroups = Math.max(Math.ceil(g.to / most), Math.min(wanted, Math.ceil(g.to / mr)));
@@ -59,7 +59,7 @@ export const winogradGradWeight = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
       return {
         products: blocks * Math.max(LEAST_ROWS, b.mr) * b.columns * tiles,
         steps: blocks * (b.columns / b.nr) * tiles,
-        moved: paddedElements(g) + g.n * g.groups * g.to * volume(g.output),
+        moved: paddedElements(g) + g.n * g.groups * g.to * sizeOf(g.output),
         // Tiles of x, once for each group of rows; of dy, once for each group of columns, stored in single elements; of dw, once.
         gathered: problems * t.points * tiles * b.rowGroups * g.from,
         transformed: problems * t.points * tiles * b.columnGroups * g.to,
@@ -88,8 +88,8 @@ function blockStage(t: Tiling, reach: readonly number[], task: Task, caps: Caps,
   const rank = axes.length;
   const { strides, plane } = readLayout(g);
   const dyStrides = stridesOf(reach);
-  const dyPlane = volume(reach);
-  const taps = volume(g.kernel);
+  const dyPlane = sizeOf(reach);
+  const taps = sizeOf(g.kernel);
   const kernelStrides = stridesOf(g.kernel);
   const operands = task.epilogue?.operands ?? [];
   const id = exactly([g, reach, h.n, w.n, caps]);

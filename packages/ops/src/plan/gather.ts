@@ -1,7 +1,7 @@
 // Convolution forward and gradient to the input are one thing: each output gathers a fixed set of taps from a padded source.
 // The gradient with stride s falls into sᵈ phases: outputs with equal remainder see the same taps, at step 1 in the source.
 
-import { stridesOf } from "@conv/tensor";
+import { sizeOf, stridesOf } from "@conv/tensor";
 import { convGradInputOp, convOp } from "../conv.ts";
 import type { ConvGeometry, WindowGeometry } from "../geometry.ts";
 import type { Task } from "./task.ts";
@@ -42,7 +42,6 @@ export interface Gather {
   readonly wFrom: number;
 }
 
-export const volume = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
 export const gcd = (a: number, b: number): number => (b ? gcd(b, a % b) : a);
 
 /** Remembers what was made of an object: every kernel that is asked wants the same of the same geometry. */
@@ -84,7 +83,7 @@ const MOST_PADDING = 16;
  */
 export const gatherForward = remembered((g: ConvGeometry): Gather => {
   const whole = gatherAll(g);
-  if (volume(whole.padded) <= MOST_PADDING * (volume(g.input) + volume(g.output))) return whole;
+  if (sizeOf(whole.padded) <= MOST_PADDING * (sizeOf(g.input) + sizeOf(g.output))) return whole;
   const sees = (a: number, o: number) => meets(o * g.stride[a]! - g.padLo[a]!, g.dilation[a]!, g.kernel[a]!, g.input[a]!);
   return forward(
     g,
@@ -124,7 +123,7 @@ export function readings(g: WindowGeometry, outputs: readonly Run[] = g.output.m
 /** Outputs of a run along each axis; the others are phases without taps. */
 function forward(g: ConvGeometry, outputs?: readonly Run[]): Gather {
   const icg = g.ic / g.groups;
-  const t = volume(g.kernel);
+  const t = sizeOf(g.kernel);
   const axes = readings(g, outputs);
   const parts = axes.map(({ taps }, a): { grid: number; origin: number; taps: AxisTaps }[] => {
     const { first, count } = outputs?.[a] ?? { first: 0, count: g.output[a]! };
@@ -166,7 +165,7 @@ const product = (parts: readonly (readonly { grid: number; origin: number; taps:
 /** dx[i] = Σ w[k]·dy[(i + padLo − k·d) / s] over the taps where the division is exact. */
 export const gatherGradInput = remembered((g: ConvGeometry): Gather => {
   const icg = g.ic / g.groups;
-  const t = volume(g.kernel);
+  const t = sizeOf(g.kernel);
   const axes = g.input.map((size, a) => {
     const s = g.stride[a]!;
     const d = g.dilation[a]!;
@@ -213,7 +212,7 @@ export const gatherGradInput = remembered((g: ConvGeometry): Gather => {
 export const unfold = remembered((g: ConvGeometry): ConvGeometry => {
   if (!g.kernel.every((k, a) => k === g.input[a] && g.output[a] === 1 && g.padLo[a] === 0 && g.padHi[a] === 0 && g.dilation[a] === 1)) return g;
   const one = [1];
-  return { ...g, ic: g.ic * volume(g.kernel), input: one, kernel: one, output: one, stride: one, dilation: one, padLo: [0], padHi: [0] };
+  return { ...g, ic: g.ic * sizeOf(g.kernel), input: one, kernel: one, output: one, stride: one, dilation: one, padLo: [0], padHi: [0] };
 });
 
 /**
@@ -240,7 +239,7 @@ const merged = remembered((g: ConvGeometry): ConvGeometry => {
 });
 
 /** Taps that an output of the phase sees. */
-export const tapCount = (phase: Phase): number => volume(phase.taps.map((t) => t.count));
+export const tapCount = (phase: Phase): number => sizeOf(phase.taps.map((t) => t.count));
 
 /** Whether any taps of a single phase have been left out. */
 export const leavesTaps = ({ phases: [{ taps }], kernel }: Gather): boolean => taps.some((t, a) => t.count < kernel[a]!);
@@ -253,7 +252,7 @@ export const needsPadding = (g: Pick<Gather, "lo" | "padded" | "source">): boole
 /** Sizes of the source as it will be read, and elements between neighbours. */
 export function readLayout(g: Pick<Gather, "lo" | "padded" | "source">): { sizes: readonly number[]; strides: number[]; plane: number } {
   const sizes = needsPadding(g) ? g.padded : g.source;
-  return { sizes, strides: stridesOf(sizes), plane: volume(sizes) };
+  return { sizes, strides: stridesOf(sizes), plane: sizeOf(sizes) };
 }
 
 /** The geometry as kernels see it. The channels of a gradient that has a value per channel added to it must stay what they are. */

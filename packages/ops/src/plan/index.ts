@@ -19,7 +19,6 @@ export {
   tapCount,
   unfold,
   UNSEEN,
-  volume,
 } from "./gather.ts";
 export type { AxisTaps, Gather, Phase, Reading } from "./gather.ts";
 export { distinctCauses, onceFirst, onceOf, sameCauses, type Causes } from "./once.ts";

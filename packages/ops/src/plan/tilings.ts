@@ -1,7 +1,8 @@
 // How a phase of a convolution falls into the tiles of Winograd's short convolutions.
 
+import { sizeOf } from "@conv/tensor";
 import type { ConvGeometry } from "../geometry.ts";
-import { gatherAll, gcd, leavesTaps, remembered, tapCount, UNSEEN, volume, type Gather, type Phase } from "./gather.ts";
+import { gatherAll, gcd, leavesTaps, remembered, tapCount, UNSEEN, type Gather, type Phase } from "./gather.ts";
 import { shortConvolution, type ShortConvolution } from "./shortConvolution.ts";
 
 /**
@@ -80,7 +81,7 @@ export function gradWeightTiling(g: ConvGeometry, points: number, dims: number):
 
 function divide(source: Gather, points: number, dims: number): Tiling[] | string {
   const rank = source.kernel.length;
-  if (!volume([source.n, source.from, source.to, ...source.output])) return "has nothing to compute";
+  if (!sizeOf([source.n, source.from, source.to, ...source.output])) return "has nothing to compute";
   if (!source.phases.every(tapCount)) return "leaves no outputs without taps";
   const phases = source.phases.map((phase) => {
     const axes = phase.taps.map((t, a) => {
@@ -147,8 +148,8 @@ function divide(source: Gather, points: number, dims: number): Tiling[] | string
       h,
       w,
       points: h.n * w.n,
-      tiles: g.n * volume(axes.map((x) => x.tiles)),
-      depth: g.from * volume(axes.map((x) => x.plain.length)),
+      tiles: g.n * sizeOf(axes.map((x) => x.tiles)),
+      depth: g.from * sizeOf(axes.map((x) => x.plain.length)),
     };
   });
 }
