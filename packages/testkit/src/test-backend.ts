@@ -47,19 +47,21 @@ export type SuiteName = keyof typeof SUITES;
  * Registers the whole suite for a back end, in a Vitest file: `testBackend("cpu", createCpu)`. It
  * makes one back end for most tests, and a few more for those that misuse theirs. A back end that takes
  * long divides the suite among several files, which run at once: `only` some parts in one, all `except` these in another.
- * One that differs little from another that runs all of them runs one in `every` of the tests that are many (cases, drawn geometries, graphs
- * and long sums), unless `pnpm test` is told otherwise by CONFORMANCE=full.
+ * One that differs little from another that runs all of them runs one in `every` of the tests that are many (cases, drawn geometries, graphs,
+ * special numbers and long sums). CONFORMANCE=full runs all of everything.
  */
 export function testBackend(
   name: string,
   create: () => Backend | Promise<Backend>,
   { only, except = [], every = 1 }: { only?: readonly SuiteName[]; except?: readonly SuiteName[]; every?: number } = {},
 ): void {
+  const full = inject("fullConformance");
   describe(name, { timeout: 60_000 }, () => {
     let backend: Backend;
     const device: Device = {
       name,
-      every: inject("fullConformance") ? 1 : every,
+      every: full ? 1 : every,
+      full,
       get backend() {
         return backend;
       },

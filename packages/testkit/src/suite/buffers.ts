@@ -2,7 +2,7 @@
 
 import { add, conv, convGradInputOp, convGeometry, linear, matmul, mul, relu, softmax, sum, tanh, transpose } from "@conv/ops";
 import { bytesOf, hostArray, node, optimise, spec, type Backend, type Buffer, type Graph, type HostArray } from "@conv/tensor";
-import { describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { blank, get, packed, put, runOnce } from "../check.ts";
 import { draw } from "../data.ts";
 import { graphOfShapes, inputsOf, share, specsOf, type Device } from "./device.ts";
@@ -197,59 +197,63 @@ export function bufferSuite(device: Device): void {
       expect(await settled(backend)).toEqual(before);
     });
 
-    it("freed is used again", async () => {
-      const backend = await device.fresh();
-      try {
-        const bytes = 2 ** 26;
-        for (let round = 0; round < 70 / device.every; round++) backend.free(backend.alloc(bytes)); // 4.7 GB if it leaked
-        const buffer = backend.alloc(bytes);
-        backend.write(buffer, Float32Array.of(1));
-        expect(new Float32Array(await backend.read(buffer))[0]).toBe(1);
-      } finally {
-        backend.dispose();
-      }
-    });
+    // It clears 4.7 GB: those that run a share leave it to the one that runs all.
+    if (device.every === 1)
+      it("freed is used again", async () => {
+        const backend = await device.fresh();
+        try {
+          const bytes = 2 ** 26;
+          for (let round = 0; round < 70; round++) backend.free(backend.alloc(bytes)); // 4.7 GB if it leaked
+          const buffer = backend.alloc(bytes);
+          backend.write(buffer, Float32Array.of(1));
+          expect(new Float32Array(await backend.read(buffer))[0]).toBe(1);
+        } finally {
+          backend.dispose();
+        }
+      });
   });
 
   describe("misuse", () => {
     const graph = graphOfShapes([[4]], (x) => relu(x));
     const both = graphOfShapes([[4], [4]], (x, y) => [add(x, y), mul(x, y)]);
-    const small = (backend: Backend) => backend.alloc(12);
-    type Wrong = (backend: Backend, freed: Buffer, fine: Buffer, other: Buffer) => unknown;
+    // One back end for all of them, which is disposed of with what they leave.
+    let backend: Backend;
+    beforeAll(async () => {
+      backend = await device.fresh();
+    });
+    afterAll(() => backend.dispose());
+    const small = (on: Backend) => on.alloc(12);
+    type Wrong = (on: Backend, freed: Buffer, fine: Buffer, other: Buffer) => unknown;
     const wrongs: [string, new (message: string) => Error, Wrong][] = [
-      ["writing to a freed buffer", Error, (backend, freed) => backend.write(freed, Float32Array.of(1))],
-      ["reading a freed buffer", Error, (backend, freed) => backend.read(freed)],
-      ["a freed buffer as input", Error, (backend, freed, fine) => backend.compile(graph).run([freed], [fine])],
-      ["a freed buffer as output", Error, (backend, freed, fine) => backend.compile(graph).run([fine], [freed])],
-      ["writing more than the buffer holds", RangeError, (backend, _, fine) => backend.write(fine, new Float32Array(5))],
-      ["a run with too few inputs", RangeError, (backend, _, fine, other) => backend.compile(both).run([fine], [other, backend.alloc(16)])],
-      ["a run with too many inputs", RangeError, (backend, _, fine, other) => backend.compile(graph).run([fine, fine], [other])],
-      ["a run with too few outputs", RangeError, (backend, _, fine, other) => backend.compile(both).run([fine, fine], [other])],
-      ["a run with too many outputs", RangeError, (backend, _, fine, other) => backend.compile(graph).run([fine], [other, backend.alloc(16)])],
-      ["an input smaller than its value", RangeError, (backend, _, fine, other) => backend.compile(both).run([fine, small(backend)], [other, fine])],
-      ["an output smaller than its value", RangeError, (backend, _, fine, other) => backend.compile(both).run([fine, fine], [other, small(backend)])],
+      ["writing to a freed buffer", Error, (on, freed) => on.write(freed, Float32Array.of(1))],
+      ["reading a freed buffer", Error, (on, freed) => on.read(freed)],
+      ["a freed buffer as input", Error, (on, freed, fine) => on.compile(graph).run([freed], [fine])],
+      ["a freed buffer as output", Error, (on, freed, fine) => on.compile(graph).run([fine], [freed])],
+      ["writing more than the buffer holds", RangeError, (on, _, fine) => on.write(fine, new Float32Array(5))],
+      ["a run with too few inputs", RangeError, (on, _, fine, other) => on.compile(both).run([fine], [other, on.alloc(16)])],
+      ["a run with too many inputs", RangeError, (on, _, fine, other) => on.compile(graph).run([fine, fine], [other])],
+      ["a run with too few outputs", RangeError, (on, _, fine, other) => on.compile(both).run([fine, fine], [other])],
+      ["a run with too many outputs", RangeError, (on, _, fine, other) => on.compile(graph).run([fine], [other, on.alloc(16)])],
+      ["an input smaller than its value", RangeError, (on, _, fine, other) => on.compile(both).run([fine, small(on)], [other, fine])],
+      ["an output smaller than its value", RangeError, (on, _, fine, other) => on.compile(both).run([fine, fine], [other, small(on)])],
     ];
     for (const [name, kind, wrong] of wrongs)
       it(`${name} is an error, at once or at the next read, and harms nothing else`, async () => {
-        const backend = await device.fresh();
-        try {
-          const [fine, freed, other] = [16, 16, 16].map((bytes) => backend.alloc(bytes));
-          backend.write(fine, Float32Array.of(1, 2, 3, 4));
-          backend.write(other, Float32Array.of(5, 6, 7, 8));
-          backend.free(freed);
-          const error = await Promise.resolve()
-            .then(() => wrong(backend, freed, fine, other))
-            .then(() => backend.read(other))
-            .then(
-              () => null,
-              (reason: unknown) => reason,
-            );
-          expect(error).toBeInstanceOf(kind);
-          expect([...new Float32Array(await backend.read(fine))]).toEqual([1, 2, 3, 4]);
-          expect([...new Float32Array(await backend.read(other))]).toEqual([5, 6, 7, 8]);
-        } finally {
-          backend.dispose();
-        }
+        const [fine, freed, other] = [16, 16, 16].map((bytes) => backend.alloc(bytes));
+        backend.write(fine, Float32Array.of(1, 2, 3, 4));
+        backend.write(other, Float32Array.of(5, 6, 7, 8));
+        backend.free(freed);
+        const error = await Promise.resolve()
+          .then(() => wrong(backend, freed, fine, other))
+          .then(() => backend.read(other))
+          .then(
+            () => null,
+            (reason: unknown) => reason,
+          );
+        expect(error).toBeInstanceOf(kind);
+        expect([...new Float32Array(await backend.read(fine))]).toEqual([1, 2, 3, 4]);
+        expect([...new Float32Array(await backend.read(other))]).toEqual([5, 6, 7, 8]);
+        for (const buffer of [fine, other]) backend.free(buffer);
       });
   });
 }

@@ -10,6 +10,8 @@ export interface Device {
   readonly backend: Backend;
   /** Of the tests of each kind, one in so many runs: 1 for all. */
   readonly every: number;
+  /** Whether all runs that a suite would otherwise thin out. */
+  readonly full: boolean;
   fresh(): Promise<Backend>;
 }
 
