@@ -4,6 +4,7 @@ import { formatShape, kindOf, rangeError, sameShape, shapeError, sizeOf } from "
 import { knownLabels, type Batch, type Dataset, type Target } from "./data.ts";
 import { describeModel, type Model } from "./layer.ts";
 import type { Loss } from "./loss.ts";
+import { indexOfNotFinite } from "./state.ts";
 
 export interface Loader {
   /** Throws unless the data set's samples are such as the model takes, and there is at least one. */
@@ -92,12 +93,8 @@ export function whereNotFinite({ x, y }: Batch, count: number): { readonly layer
     ["labels", y],
   ] as const) {
     if (values instanceof Int32Array) continue;
-    // x − x is 0, or NaN where x is not finite, and so is the sum.
-    let sum = 0;
-    for (const value of values) sum += value - value;
-    if (sum === 0) continue;
-    const at = values.findIndex((v) => !Number.isFinite(v));
-    return { layer, sample: Math.floor((at * count) / values.length), value: values[at] };
+    const at = indexOfNotFinite(values);
+    if (at >= 0) return { layer, sample: Math.floor((at * count) / values.length), value: values[at] };
   }
   return null;
 }
