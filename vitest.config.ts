@@ -9,9 +9,10 @@ process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL("node_modules/.cache/no
 const LONG = ["@conv/kernels-gpu", "@conv/tools", "@conv/cli", "@conv/bench", "@conv/playground", "@conv/kernels-cpu"];
 
 /** Packages whose files run one after another in the same processes: nearly a second less for each file. Their tests change nothing global. */
-const shared = ["tensor", "ops", "layers", "analysis", "testkit"].map(
-  (name): TestProjectInlineConfiguration => ({ root: `packages/${name}`, test: { name: `@conv/${name}`, isolate: false } }),
-);
+const shared = ["tensor", "ops", "layers", "analysis", "testkit"].map((name): TestProjectInlineConfiguration => ({
+  root: `packages/${name}`,
+  test: { name: `@conv/${name}`, isolate: false },
+}));
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

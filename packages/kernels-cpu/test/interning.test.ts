@@ -111,11 +111,10 @@ describe("no two stages share a key and differ", () => {
   const every = cases.map((c) => optimise(trace((...xs) => node(c.op, c.params, xs), c.inputs)));
   const withEpilogue = cases
     .filter((c) => trace((...xs) => node(c.op, c.params, xs), c.inputs).outputs.every((y) => y.spec.dtype === "float32"))
-    .flatMap((c) =>
-      [(y: Value) => relu(y), (y: Value) => add(relu(y), 0.5), (y: Value) => add(mul(y, -0), 0.5)].map((f) =>
-        optimise(trace((...xs) => node(c.op, c.params, xs).map(f), c.inputs)),
-      ),
-    );
+    .map((c, i) => {
+      const epilogue = [(y: Value) => relu(y), (y: Value) => add(relu(y), 0.5), (y: Value) => add(mul(y, -0), 0.5)][i % 3];
+      return optimise(trace((...xs) => node(c.op, c.params, xs).map(epilogue), c.inputs));
+    });
   const several: Graph[] = [];
   for (const n of [1, 2])
     for (const size of [7])
@@ -156,8 +155,8 @@ describe("no two stages share a key and differ", () => {
 
   it.each([
     ["as the engine has it", {}, [...every, ...withEpilogue, ...several]],
-    ["for 256-bit registers", { simd256: true }, every],
-    ["without relaxed instructions", { relaxed: false }, every],
+    ["for 256-bit registers", { simd256: true }, every.filter((_g, i) => i % 4 === 0)],
+    ["without relaxed instructions", { relaxed: false }, every.filter((_g, i) => i % 4 === 2)],
   ] satisfies [string, Partial<Caps>, Graph[]][])("%s", { timeout: 120_000 }, (_, wanted, graphs) => {
     const caps: Caps = { ...capsOf({ threads: 1 }), ...wanted };
     const module = new Rebuilding();
