@@ -138,7 +138,7 @@ describe("all packages", () => {
 
   test.each([
     { entry: "@conv/kernels-cpu/inference", most: 70 },
-    { entry: "@conv/kernels-cpu", most: 75 },
+    { entry: "@conv/kernels-cpu", most: 76 },
   ])("one convolution layer with all that runs it, by createCpu of $entry, takes at most $most kB", async ({ entry, most }) => {
     const source = `
       export { jit, tensor } from "@conv/tensor";
@@ -150,7 +150,7 @@ describe("all packages", () => {
     expect(size).toBeLessThanOrEqual(1000 * most);
   });
 
-  test("all packages together take at most 180 kB", { timeout: 60_000 }, async () => {
+  test("all packages together take at most 182 kB", { timeout: 60_000 }, async () => {
     const names = published.map(({ manifest }) => manifest.name);
     const rows = await Promise.all(
       published.map(async ({ manifest }) => {
@@ -171,6 +171,6 @@ describe("all packages", () => {
     const total = rows.reduce((sum, row) => sum + row.total, 0);
     console.log("minified and gzipped:");
     console.table([...rows.flatMap((row) => row.sizes), { "entry point": "all packages together", alone: kB(total) }]);
-    expect(total).toBeLessThanOrEqual(180_000);
+    expect(total).toBeLessThanOrEqual(182_000);
   });
 });
