@@ -2,7 +2,8 @@
 
 import { createCpu } from "@conv/kernels-cpu";
 import { createGpu } from "@conv/kernels-gpu";
-import type { Backend } from "@conv/tensor";
+import { mean, square, sub } from "@conv/ops";
+import { bytesOf, evaluate, hostArray, spec, trace, type Backend } from "@conv/tensor";
 import { asHardware, softwareGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as layers from "../src/index.ts";
@@ -40,6 +41,28 @@ describe.each(devices)("%s", (_, create) => {
       }
       for (const buffer of [x, y]) backend.free(buffer);
       program.dispose();
+    }
+  });
+
+  test("nearly equal values far from 0 keep their differences", { timeout: 60_000 }, async () => {
+    const data = Float64Array.from({ length: 135 ** 2 }, (_, i) => 10_000 + ((i * 7919) % 8) / 8);
+    const { graph } = layers.traceModel({ name: "near", input: [1, 135, 135], layer: layers.instanceNorm2d() });
+    const [want] = evaluate(graph, [hostArray(graph.inputs[0].spec, data)]);
+    const program = backend.compile(graph);
+    const [x, y] = [0, 0].map(() => backend.alloc(4 * data.length));
+    backend.write(x, new Float32Array(data));
+    program.run([x], [y]);
+    new Float32Array(await backend.read(y)).forEach((v, i) => expect(v).toBeCloseTo(want.data[i], 4));
+  });
+
+  test("the variance that a user writes is within the bound of its mean", { timeout: 60_000 }, async () => {
+    const graph = trace((v) => mean(square(sub(v, mean(v, [2, 3], true))), [2, 3]), [spec([1, 2, 135, 135])]);
+    const program = backend.compile(graph);
+    const [x, y] = [graph.inputs[0], graph.outputs[0]].map((v) => backend.alloc(bytesOf(v.spec)));
+    for (const value of [123.456, 10000.1]) {
+      backend.write(x, new Float32Array(2 * 135 ** 2).fill(value));
+      program.run([x], [y]);
+      for (const v of new Float32Array(await backend.read(y))) expect(v).toBeLessThanOrEqual((16 * 2 ** -23 * value) ** 2);
     }
   });
 });

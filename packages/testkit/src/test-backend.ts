@@ -47,8 +47,8 @@ export type SuiteName = keyof typeof SUITES;
  * Registers the whole suite for a back end, in a Vitest file: `testBackend("cpu", createCpu)`. It
  * makes one back end for most tests, and a few more for those that misuse theirs. A back end that takes
  * long divides the suite among several files, which run at once: `only` some parts in one, all `except` these in another.
- * One that differs little from another that runs all of them runs one in `every` of the tests that are many (cases, drawn geometries, graphs,
- * special numbers and long sums). CONFORMANCE=full runs all of everything.
+ * One that differs little from another runs one in `every` of the tests that are many (cases, drawn geometries, graphs, special numbers, long
+ * sums), but at least one of each op. CONFORMANCE=full runs all of everything.
  */
 export function testBackend(
   name: string,
