@@ -75,7 +75,7 @@ describe("runs when its causes change", () => {
   });
 });
 
-it("drawn programs give the reference at every run, whatever has changed", async () => {
+it("drawn programs give the reference at every run, whatever has changed", { timeout: 60_000 }, async () => {
   const step = fc.record({
     kind: fc.constantFrom("scale", "add", "sub", "concat", "slice", "transpose", "sum"),
     a: fc.nat(99),
