@@ -3,8 +3,7 @@
 import { traceModel, type Decoded, type Model, type State } from "@conv/layers";
 import { models } from "@conv/layers/models";
 import { loadSafetensors } from "@conv/layers/node";
-import { printable } from "@conv/tensor";
-import leven from "leven";
+import { nearest, printable } from "@conv/tensor";
 import { about, UserError } from "./errors.ts";
 
 /** The names of all networks. */
@@ -15,10 +14,9 @@ const listed = (names: readonly string[]): string => new Intl.ListFormat("en", {
 /** The network of that name; throws UserError that suggests the nearest. */
 export function modelOf(name: string): Model {
   if (Object.hasOwn(models, name)) return models[name]();
-  const text = name.slice(0, 40);
-  const near = modelNames.toSorted((a, b) => leven(text, a) - leven(text, b))[0];
+  const { name: near, edits } = nearest(name, modelNames);
   const known = `there are ${listed(modelNames)}`;
-  const hint = leven(text, near) <= near.length / 2 ? `did you mean ${near}? T${known.slice(1)}` : known;
+  const hint = edits <= near.length / 2 ? `did you mean ${near}? T${known.slice(1)}` : known;
   throw new UserError(`unknown model "${printable(name, 40)}"; ${hint}`);
 }
 

@@ -171,6 +171,14 @@ test("tensors and traced values, and tensors of two back ends, do not mix", () =
   expect(one.memory().buffers).toBe(1);
 });
 
+test("gradients are of traced values: tensors are refused by name", () => {
+  const t = tensor(createHost(), [1]);
+  const grad = ops.grad as (y: Value | typeof t, wrt: readonly (Value | typeof t)[]) => unknown;
+  const error = new ShapeError("grad: takes traced values, got Tensor; call it inside a function given to jit or trace");
+  expect(() => grad(t, [t])).toThrow(error);
+  expect(() => trace((v) => (grad(ops.sum(v), [t]), v), [spec([2])])).toThrow(error);
+});
+
 test("tensors fail as values do, and leave nothing behind", () => {
   const host = createHost();
   const t = tensor(host, [1, 2, 3]);

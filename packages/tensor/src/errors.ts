@@ -47,10 +47,14 @@ export function checkOptions(op: string, options: object | undefined, names: str
   if (typeof options !== "object" || options === null) throw rangeError(op, `options are ${String(options)}, must be an object: { ${known[0]}: … }`);
   const odd = Object.keys(options).find((key) => !known.includes(key));
   if (odd === undefined) return;
-  const text = odd.slice(0, 80);
-  const near = known.map((name) => ({ name, edits: edits(text, name) })).sort((a, b) => a.edits - b.edits)[0];
-  const remedy = near.edits <= text.length / 3 ? `did you mean ${near.name}?` : `there are ${known.join(", ")}`;
+  const near = nearest(odd, known);
+  const remedy = near.edits <= Math.min(odd.length, 80) / 3 ? `did you mean ${near.name}?` : `there are ${known.join(", ")}`;
   throw rangeError(op, `there is no option ${quoted(odd)}; ${remedy}`);
+}
+
+/** Of some names the one with the fewest {@link edits} to the beginning of a text. */
+export function nearest(text: string, names: readonly string[]): { readonly name: string; readonly edits: number } {
+  return names.map((name) => ({ name, edits: edits(text.slice(0, 80), name) })).sort((a, b) => a.edits - b.edits)[0];
 }
 
 /** The fewest letters to insert, delete or replace that make one name of another (Levenshtein distance); case and underscores count nothing. */

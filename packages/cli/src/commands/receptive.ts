@@ -12,8 +12,7 @@ import {
   type Region,
 } from "@conv/analysis";
 import { createRandom, initialise, traceModel, type Model, type TracedModel } from "@conv/layers";
-import { formatShape, quoted, sizeOf, type Value } from "@conv/tensor";
-import leven from "leven";
+import { formatShape, nearest, quoted, sizeOf, type Value } from "@conv/tensor";
 import type { DeviceOptions } from "../backend.ts";
 import { UserError } from "../errors.ts";
 import { modelOf } from "../model.ts";
@@ -94,7 +93,7 @@ async function detailsOf(
 ): Promise<Details> {
   const value = outputs.get(at);
   if (!value) {
-    const near = [...outputs.keys()].toSorted((a, b) => leven(at, a) - leven(at, b))[0];
+    const { name: near } = nearest(at, [...outputs.keys()]);
     throw new UserError(`${model.name} has no layer ${quoted(at)}; the nearest name is ${near}`);
   }
   const space = value.shape.slice(2);
