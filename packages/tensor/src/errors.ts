@@ -52,14 +52,16 @@ export function checkOptions(op: string, options: object | undefined, names: str
   throw rangeError(op, `there is no option ${quoted(odd)}; ${remedy}`);
 }
 
-/** Of some names the one with the fewest {@link edits} to the beginning of a text. */
+/** Of some names the nearest to the beginning of a text, by {@link distance} without case and underscores, and with them where that is equal. */
 export function nearest(text: string, names: readonly string[]): { readonly name: string; readonly edits: number } {
-  return names.map((name) => ({ name, edits: edits(text.slice(0, 80), name) })).sort((a, b) => a.edits - b.edits)[0];
+  const start = text.slice(0, 80);
+  const fold = (name: string) => name.toLowerCase().replaceAll("_", "");
+  const all = names.map((name) => ({ name, edits: distance(fold(start), fold(name)) }));
+  return all.sort((a, b) => a.edits - b.edits || distance(start, a.name) - distance(start, b.name))[0];
 }
 
-/** The fewest letters to insert, delete or replace that make one name of another (Levenshtein distance); case and underscores count nothing. */
-function edits(a: string, b: string): number {
-  const [from, to] = [a, b].map((name) => name.toLowerCase().replaceAll("_", ""));
+/** The fewest letters to insert, delete or replace that make one name of another (Levenshtein distance). */
+function distance(from: string, to: string): number {
   let row = Array.from(`${to} `, (_, j) => j);
   for (const c of from) {
     const next = [row[0] + 1];
