@@ -50,6 +50,7 @@ export async function start() {
   await writeFile(join(folder, "start.js"), `import { main } from "./example.js";\n${start}\n`);
   const compilerOptions = {
     strict: true,
+    skipDefaultLibCheck: true, // the project's own declarations are checked
     noEmit: true,
     target: "es2022",
     module: "nodenext",

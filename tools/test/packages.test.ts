@@ -21,6 +21,10 @@ const NOT_PUBLISHED = ["@conv/ops/cases", "@conv/kernels-gpu/tuning"];
 
 const tarballs = inject("tarballs");
 
+let browser: Browser;
+beforeAll(async () => void (browser = await launchBrowser()), 120_000);
+afterAll(() => browser.close());
+
 describe.each(published)("$name", ({ name, manifest }) => {
   test("carries its build with maps, its sources, its README and its license, and nothing else", async () => {
     const files = (await check("tar", ["-tzf", tarballs[name]])).trim().split("\n").toSorted();
@@ -71,7 +75,6 @@ describe.each([
   { named: ["tensor", "ops", "analysis"], brings: ["analysis", "ops", "tensor"], example: "analysis", main: analysisExample, device: null },
 ] as const)("a project with $named alone", ({ named, brings, example, main, device }) => {
   let project: Project;
-  let browser: Browser;
   let expected: readonly number[];
   const close = (numbers: readonly number[]) => {
     expect(numbers.length).toBe(expected.length);
@@ -79,15 +82,11 @@ describe.each([
   };
 
   beforeAll(async () => {
-    browser = await launchBrowser();
     project = await createProject(named, tarballs);
     await addExample(project, example, device);
     expected = await main(createHost());
   }, 300_000);
-  afterAll(async () => {
-    await browser.close();
-    await project[Symbol.asyncDispose]();
-  });
+  afterAll(() => project[Symbol.asyncDispose]());
 
   test("has got these packages and no other", async () => {
     const lock = await readFile(join(project.folder, "pnpm-lock.yaml"), "utf8");

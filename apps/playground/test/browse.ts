@@ -24,7 +24,7 @@ export function browse({ own = false } = {}): Opened {
   return {
     async open(hash, { isolated = true, ...options } = {}) {
       const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: "en-US", reducedMotion: "reduce", ...options });
-      context.setDefaultTimeout(40_000); // the machine may have other work
+      context.setDefaultTimeout(90_000); // the machine may have other work
       const page = await context.newPage();
       page.on("pageerror", (error) => errors.push(error.message));
       page.on("console", (message) => message.type() === "error" && errors.push(message.text()));

@@ -1,14 +1,16 @@
-// For all tests: one build of the playground, served twice, with the headers that allow shared memory and without; and one browser.
+// For all tests: the playground as `pnpm start` builds and serves it, the same without the headers that allow shared memory; and one browser.
 
+import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { browserOptions, serve } from "@conv/testkit/browser";
 import { chromium } from "playwright-core";
-import { build } from "vite";
 import type { TestProject } from "vitest/node";
 import { POLICY } from "../scripts/policy.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
+    /** What `pnpm start` printed. */
+    printed: string;
     isolated: string;
     plain: string;
     /** Where the browser listens. */
@@ -16,19 +18,36 @@ declare module "vitest" {
   }
 }
 
+/** Runs `pnpm start` until it serves. */
+async function start() {
+  const script = fileURLToPath(new URL("../scripts/start.ts", import.meta.url));
+  // Vitest's NODE_ENV would make another build.
+  const child = spawn(process.execPath, [script], {
+    env: { ...process.env, NODE_ENV: undefined, CI: "1" },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  let printed = "";
+  for await (const chunk of child.stdout) {
+    printed += String(chunk);
+    if (printed.includes("Ctrl-C")) break;
+  }
+  const [address] = /http:\/\/127\.0\.0\.1:\d+\//.exec(printed) ?? [];
+  if (!address) throw new Error(`pnpm start printed no address: ${printed}`);
+  return { printed, address, end: () => (child.kill(), ended) };
+}
+
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const root = fileURLToPath(new URL("..", import.meta.url));
-  const outDir = fileURLToPath(new URL("../.cache/site", import.meta.url));
-  await build({ root, logLevel: "warn", build: { outDir, emptyOutDir: true } });
-  const [isolated, plain, browser] = await Promise.all([
-    serve(outDir, { isolated: true, headers: POLICY }),
-    serve(outDir, { isolated: false, headers: POLICY }),
+  const started = await start();
+  const [plain, browser] = await Promise.all([
+    serve(fileURLToPath(new URL("../dist", import.meta.url)), { isolated: false, headers: POLICY }),
     browserOptions().then((options) => chromium.launchServer(options)),
   ]);
-  project.provide("isolated", isolated.url);
+  project.provide("printed", started.printed);
+  project.provide("isolated", started.address);
   project.provide("plain", plain.url);
   project.provide("browser", browser.wsEndpoint());
   return async () => {
-    await Promise.all([isolated.close(), plain.close(), browser.close()]);
+    await Promise.all([started.end(), plain.close(), browser.close()]);
   };
 }

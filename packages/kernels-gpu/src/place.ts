@@ -19,7 +19,7 @@ export interface Block extends Lifetime {
   readonly by: Planned;
   readonly data?: Float32Array | Int32Array | undefined;
   /** For transformed weights that programs may share. */
-  pack?: Pack;
+  pack?: Pack | undefined;
 }
 
 /** A stage with its places resolved. */
@@ -34,7 +34,7 @@ export interface Placed {
   /** The inputs that it depends on, if it need not run as long as they stay the same. */
   readonly once: Causes | null;
   /** The block that it packs, where programs may share that: it need not run while the block is right. */
-  pack?: number;
+  pack?: number | undefined;
 }
 
 /** A buffer for blocks that are not in use at the same time. */
