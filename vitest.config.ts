@@ -25,8 +25,6 @@ export default defineConfig({
   test: {
     // CONFORMANCE=full: every back end runs all of the conformance suite, variants too (`every` of testBackend).
     provide: { fullConformance: process.env.CONFORMANCE === "full" },
-    // Vitest leaves one core alone unless told.
-    maxWorkers: "100%",
     sequence: { sequencer: LongestFirst },
     projects: [...shared, "packages/{cli,kernels-cpu,kernels-gpu}", "apps/*", "tools", "tools/browser/vitest.*.config.ts"],
   },
