@@ -1,7 +1,7 @@
 // Layers without geometry: linear, flatten, dropout, and the two ways to put layers together.
 
 import * as ops from "@conv/ops";
-import { mustCount, shapeError } from "@conv/tensor";
+import { kindOf, mustCount, shapeError } from "@conv/tensor";
 import { mustBe } from "./checks.ts";
 import { fanOf } from "./init.ts";
 import type { Layer } from "./layer.ts";
@@ -64,11 +64,17 @@ export const sequential = (parts: Parts): Layer => ({
   forward: (x, ctx) => named(parts).reduce((value, [name, layer]) => ctx.child(name, layer, value), x),
 });
 
+const isPair = (part: Layer | readonly [string, Layer]): part is readonly [string, Layer] => Array.isArray(part);
+
 /** The parts with their names. */
-export const named = (parts: Parts): readonly (readonly [string, Layer])[] =>
-  Array.isArray(parts)
-    ? parts.map((part: Layer | readonly [string, Layer], i) => ("forward" in part ? [part.name ?? `${i}`, part] : part))
+export function named(parts: Parts): readonly (readonly [string, Layer])[] {
+  const list: readonly (readonly [string, Layer])[] = Array.isArray(parts)
+    ? parts.map((part: Layer | readonly [string, Layer], i) => (isPair(part) ? part : [part?.name ?? `${i}`, part]))
     : Object.entries(parts);
+  for (const [name, part] of list)
+    if (typeof part?.forward !== "function") throw shapeError(name, `this part is ${kindOf(part)}, must be a layer: relu(), not relu`);
+  return list;
+}
 
 /** Layers that stand under one name, as a convolution with its activation; at most one of them may have parameters of a given name. */
 export const pipe = (...layers: readonly Layer[]): Layer => ({

@@ -1,6 +1,6 @@
 // Where samples come from: anything that can hand out a batch by indices.
 
-import { checkOptions, formatShape, rangeError, shapeError, sizeOf, type DType } from "@conv/tensor";
+import { checkOptions, formatShape, kindOf, rangeError, shapeError, sizeOf, type DType } from "@conv/tensor";
 
 /** What a sample is labelled with: a tensor of this shape, without the batch. A class is an int32 of no axis. */
 export interface Target {
@@ -60,6 +60,8 @@ export function arrayDataset(options: ArrayDatasetOptions): Dataset {
   checkOptions("arrayDataset", options, "x y sample target scale shift");
   const { x, y, sample, target, scale = 1, shift = 0 } = options;
   const fault = (rule: string) => shapeError("arrayDataset", rule);
+  for (const [what, value] of Object.entries({ x, y, sample }))
+    if (typeof value?.length !== "number") throw fault(`${what} is ${kindOf(value)}, must be a list`);
   const size = sizeOf(sample);
   const labels = sizeOf(target?.shape ?? []);
   const count = y.length / labels;

@@ -187,7 +187,8 @@ function checkTrainer(options: TrainerOptions): void {
   const { seed = 0, batch = 64, accumulate = 1, average, clip = {}, rules = [] } = options;
   checkOptions("train", options, "backend model optimizer loss state seed batch rules clip accumulate average metrics");
   for (const [what, value] of Object.entries({ backend: options.backend, model: options.model, optimizer: options.optimizer }))
-    if (typeof value !== "object" || value === null) throw rangeError("train", `${what} is ${kindOf(value)}, must be an object`);
+    if (typeof value !== "object" || value === null || "then" in value)
+      throw rangeError("train", `${what} is ${kindOf(value)}, must be an object${kindOf(value) === "Promise" ? ": await it" : ""}`);
   checkOptions("clip", clip, "value norm");
   for (const rule of rules) checkOptions("rules", rule, "match rate weightDecay frozen");
   if (!Number.isSafeInteger(seed)) throw rangeError("train", `seed ${seed} is not a whole number`);

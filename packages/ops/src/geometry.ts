@@ -94,8 +94,12 @@ export function convGeometry(
   const d = perAxis(op, "dilation", dilation, rank, 1);
   const { padLo, padHi } = resolvePadding(op, padding, input, spanOf(kernel, d), s);
   const output = outputSizes(op, input, kernel, s, d, padLo, padHi);
-  return { n, groups, ic, oc, input, kernel, output, stride: s, dilation: d, padLo, padHi, ...precisionOf(op, precision) };
+  const bounded = s.map((v, a) => boundedStride(v, input[a] + padLo[a] + padHi[a]));
+  return { n, groups, ic, oc, input, kernel, output, stride: bounded, dilation: d, padLo, padHi, ...precisionOf(op, precision) };
 }
+
+/** Where a stride leads past the input there is one output, whatever the stride: as a small number it fits all generated code. */
+export const boundedStride = (stride: number, padded: number): number => Math.min(stride, Math.max(padded, 0xffff));
 
 /** Shapes of the three tensors of the trilinear form T(x, w, y). */
 export const xShape = (g: ConvGeometry): number[] => [g.n, g.ic, ...g.input];

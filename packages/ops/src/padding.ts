@@ -1,6 +1,6 @@
 // The vocabulary of padding: numbers, and the names that TensorFlow, Keras, PyTorch and ONNX have for what depends on sizes.
 
-import { shapeError } from "@conv/tensor";
+import { kindOf, shapeError } from "@conv/tensor";
 
 /** One number for all axes, or one per axis. */
 export type PerAxis = number | readonly number[];
@@ -32,6 +32,8 @@ export const axisName = (rank: number, axis: number): string => (rank <= 3 ? "dh
 
 /** One entry per axis; throws ShapeError unless each is a whole number ≥ `min`. */
 export function perAxis(op: string, what: string, value: PerAxis, rank: number, min: number): number[] {
+  if (typeof value !== "number" && !Array.isArray(value))
+    throw shapeError(op, `${what} is ${kindOf(value)}, must be a whole number ≥ ${min} or a list of ${rank}, one for each spatial axis`);
   const list = typeof value === "number" ? Array.from({ length: rank }, () => value) : [...value];
   mustHaveEach(op, what, list, rank);
   list.forEach((v, a) => mustBeWhole(op, what, v, min, axisName(rank, a)));
@@ -43,7 +45,8 @@ function mustHaveEach(op: string, what: string, list: readonly unknown[], rank: 
 }
 
 function mustBeWhole(op: string, what: string, v: number, min: number, axis: string): void {
-  if (!Number.isInteger(v) || v < min) throw shapeError(op, `${what} ${v} is not a whole number ≥ ${min}`, axis);
+  if (!Number.isInteger(v) || v < min)
+    throw shapeError(op, `${what} ${typeof v === "string" ? JSON.stringify(v) : v} is not a whole number ≥ ${min}`, axis);
 }
 
 /** Input cells that a kernel with dilation covers: (kernel − 1)·dilation + 1. */
@@ -51,7 +54,7 @@ export const spanOf = (kernel: readonly number[], dilation: readonly number[]): 
 
 /** The padding of each axis. */
 export const paddingPerAxis = (padding: Padding, rank: number): readonly AxisPadding[] =>
-  typeof padding === "number" || typeof padding === "string" ? Array.from({ length: rank }, () => padding) : padding;
+  Array.isArray(padding) ? padding : Array.from({ length: rank }, () => padding as AxisPadding);
 
 /** Whether it makes as many outputs as ⌈input/stride⌉. */
 export const keepsSize = (padding: AxisPadding): boolean => padding === "same" || padding === "same-upper" || padding === "same-lower";
@@ -69,6 +72,8 @@ export function resolvePadding(
   mustHaveEach(op, "padding", list, rank);
   const pairs = list.map((p, a) => {
     if (typeof p === "string") return namedPadding(op, p, input[a], span[a], stride[a], axisName(rank, a));
+    if (typeof p !== "number" && !(Array.isArray(p) && p.length === 2))
+      throw shapeError(op, `padding is ${kindOf(p)}, must be a whole number ≥ 0, a pair [before, after] or a name`, axisName(rank, a));
     const pair = typeof p === "number" ? ([p, p] as const) : p;
     for (const v of pair) mustBeWhole(op, "padding", v, 0, axisName(rank, a));
     return pair;

@@ -19,7 +19,17 @@ import {
 import { mustBeFloat, streamCost } from "./check.ts";
 import { abs, affine, map, square } from "./elementwise.ts";
 import type { Expr } from "./expr.ts";
-import { axisName, outputSizes, perAxis, resolvePadding, spanOf, type Padding, type PerAxis, type WindowGeometry } from "./geometry.ts";
+import {
+  axisName,
+  boundedStride,
+  outputSizes,
+  perAxis,
+  resolvePadding,
+  spanOf,
+  type Padding,
+  type PerAxis,
+  type WindowGeometry,
+} from "./geometry.ts";
 import { pad, reshape } from "./move.ts";
 import { put } from "./take.ts";
 
@@ -55,7 +65,8 @@ export function poolGeometry(x: Spec, kernel: PerAxis, options: PoolOptions = {}
   const most = ceilMode ? given.map((hi, a) => hi + s[a] - 1) : given;
   const output = outputSizes(op, input, size, s, d, padLo, most).map((o, a) => o - Number(ceilMode && (o - 1) * s[a] >= input[a] + padLo[a]));
   const padHi = ceilMode ? given.map((hi, a) => Math.max(hi, (output[a] - 1) * s[a] - padLo[a] + span[a] - input[a])) : given;
-  const g = { n, c, input, kernel: size, output, stride: s, dilation: d, padLo, padHi };
+  const bounded = s.map((v, a) => boundedStride(v, input[a] + padLo[a] + padHi[a]));
+  const g = { n, c, input, kernel: size, output, stride: bounded, dilation: d, padLo, padHi };
   output.forEach((outputs, a) => {
     for (let o = 0; o < outputs; o++)
       if (taps(g, a, o).length === 0)

@@ -1,7 +1,7 @@
 // Making maps larger: nearest and linear interpolation as PyTorch's interpolate has them, each a sparse matrix along every spatial axis,
 // and the shuffles between channels and space.
 
-import { checkOptions, scope, shapeError, type Arg, type Window } from "@conv/tensor";
+import { checkOptions, scope, shapeError, spec, type Arg, type Window } from "@conv/tensor";
 import { mix, type Tap } from "./mix.ts";
 import { reshape, transpose } from "./move.ts";
 import { axisName, perAxis, type PerAxis } from "./padding.ts";
@@ -61,6 +61,11 @@ export function upsample<T extends Arg>(x: T, options: UpsampleOptions): T {
   const scales = typeof scale === "number" ? Array.from({ length: rank }, () => scale) : scale;
   if (scales && scales.length !== rank) throw shapeError(op, `scale has ${scales.length} entries for ${rank} spatial axes`);
   const sizes = perAxis(op, "size", size ?? scales!.map((s, a) => Math.floor(x.shape[a + 2] * s)), rank, 1);
+  const most = 2 ** 20;
+  sizes.forEach((v, a) => {
+    if (v > most) throw shapeError(op, `size ${v} is more than ${most}, the most that an axis may have`, axisName(rank, a));
+  });
+  spec([...x.shape.slice(0, 2), ...sizes]); // throws for more than can be, before any table of places is made
   return scope(() =>
     // The last axis first: rows that are copied or added whole are cheaper, so they come when there are more of them.
     sizes.reduceRight((y, output, a) => {

@@ -30,6 +30,19 @@ const messages: Record<string, [() => unknown, string][]> = {
     [() => ops.conv(x(1, 1, 5, 5), x(1, 1, 3, 0)), "conv: kernel 0 is not a whole number ≥ 1 (axis w)"],
     [() => ops.conv(x(1, 1, 5, 5), x(1, 1, 3, 3), { stride: [1, 0] }), "conv: stride 0 is not a whole number ≥ 1 (axis w)"],
     [() => ops.conv(x(1, 1, 5, 5), x(1, 1, 3, 3), { stride: [1, 1, 1] }), "conv: stride has 3 entries for 2 spatial axes"],
+    [
+      () => ops.conv(x(1, 1, 5, 5), x(1, 1, 3, 3), { stride: null as never }),
+      "conv: stride is null, must be a whole number ≥ 1 or a list of 2, one for each spatial axis",
+    ],
+    [() => ops.conv(x(1, 1, 5, 5), x(1, 1, 3, 3), { stride: ["3", 1] as never }), 'conv: stride "3" is not a whole number ≥ 1 (axis h)'],
+    [
+      () => ops.conv(x(1, 1, 5, 5), x(1, 1, 3, 3), { padding: null as never }),
+      "conv: padding is null, must be a whole number ≥ 0, a pair [before, after] or a name (axis h)",
+    ],
+    [
+      () => ops.conv(x(1, 1, 5), x(1, 1, 3), { padding: [[1, 2, 3]] as never }),
+      "conv: padding is Array, must be a whole number ≥ 0, a pair [before, after] or a name (axis w)",
+    ],
     [() => ops.conv(x(1, 1, 5, 5, 5), x(1, 1, 3, 3, 3), { dilation: [0.5, 1, 1] }), "conv: dilation 0.5 is not a whole number ≥ 1 (axis d)"],
     [() => ops.conv(x(1, 1, 5, 5), x(1, 1, 3, 3), { padding: -1 }), "conv: padding -1 is not a whole number ≥ 0 (axis h)"],
     [() => ops.conv(x(1, 1, 5), x(1, 1, 3), { padding: [[0, -2]] }), "conv: padding -2 is not a whole number ≥ 0 (axis w)"],
@@ -154,6 +167,13 @@ describe.each(Object.entries(messages))("%s", (_, list) => {
     expect(call).toThrow(new ShapeError(message));
     expect(call).toThrow(ShapeError);
   });
+});
+
+test("maps too large to be made are refused at once", () => {
+  expect(() => ops.upsample(x(1, 1, 3, 3), { scale: 1e9 })).toThrow(
+    "upsample: size 3000000000 is more than 1048576, the most that an axis may have (axis h)",
+  );
+  expect(() => ops.upsample(x(1, 1, 3), { size: 2 ** 20 + 1 })).toThrow("upsample: size 1048577 is more than 1048576");
 });
 
 test("inside a module the path leads the message", () => {

@@ -152,9 +152,9 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
           vectors.forEach((_, v) => f.set(acc[v], 0));
           taps.forEach(({ tap, offset }, i) => {
             if (!kept) f.set(weights[0], v128.loadSplat(w, tap * 4));
-            vectors.forEach(({ first }, v) => {
+            vectors.forEach(({ first, lanes }, v) => {
               const from = (offset + first * stepW) * 4;
-              const loaded = stepW === 1 ? v128.load(s, from) : loadStepped(f, s, from, stepW, "x");
+              const loaded = stepW === 1 ? v128.load(s, from) : loadStepped(f, s, from, stepW, "x", lanes);
               f.set(acc[v], madd(caps, loaded, weights[kept ? i : 0], acc[v]));
             });
           });

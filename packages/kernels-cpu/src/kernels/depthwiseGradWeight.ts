@@ -80,7 +80,7 @@ export const depthwiseGradWeight: CpuKernel = fitted({
             const mask = laneMask(tail);
             f.set(given, v128.and(v128.load(d), mask));
             taps.forEach(({ offset }, i) => {
-              const masked = v128.and(loadStepped(f, s, offset * 4, stepW, "x"), mask);
+              const masked = v128.and(loadStepped(f, s, offset * 4, stepW, "x", tail), mask);
               f.set(sums[i], madd(caps, given, masked, sums[i]));
             });
             f.bump(d, tail * 4);

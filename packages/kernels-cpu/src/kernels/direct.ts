@@ -147,7 +147,10 @@ function tileFunc(m: Module, caps: Caps, task: Task, { name, g, phase, strides, 
     const eachChannel = () => {
       eachTap(f, phase.taps, strides, [p], (offsets) => {
         offsets.forEach((o, t) => {
-          b.forEach((v, i) => f.set(v, stepW === 1 ? v128.load(p, o + i * 16) : get(loadStepped(f, p, o + i * 16 * stepW, stepW, "x"))));
+          b.forEach((v, i) => {
+            const wanted = i === vectors - 1 ? lanes : 4;
+            f.set(v, stepW === 1 ? v128.load(p, o + i * 16) : get(loadStepped(f, p, o + i * 16 * stepW, stepW, "x", wanted)));
+          });
           acc.forEach((row, r) => {
             f.set(w, v128.loadSplat(a, (t * rows + r) * 4));
             row.forEach((v, i) => f.set(v, madd(caps, w, b[i], v)));

@@ -143,7 +143,7 @@ function unrolled(f: Func, s: Local, d: Local, count: number, sBytes: number, dB
 
 /**
  * Four elements `step` apart from `address + offset`, the usual steps without single loads. With fewer `lanes` wanted the others hold
- * anything. Reads up to 3 elements past the last.
+ * anything. Reads up to 7 elements past the last one wanted, however large the step is.
  */
 export function loadStepped(f: Func, address: Local, offset: number, step: number, name: string, lanes = 4): Local {
   if (step === 1) return f.let("v128", name, v128.load(address, offset));

@@ -85,7 +85,7 @@ export function transposedPanel(f: Func, pointers: readonly Local[], into: Local
     for (let half = 0; half < nr / 4; half++) {
       const rows = transpose4(
         f,
-        pointers.slice(half * 4, half * 4 + 4).map((p) => loadStepped(f, p, 0, step, "row")),
+        pointers.slice(half * 4, half * 4 + 4).map((p) => loadStepped(f, p, 0, step, "row", store ?? 4)),
       );
       rows.slice(0, store ?? 4).forEach((r, k) => f.store(into, r, k * nr * 4 + half * 16));
     }

@@ -97,6 +97,11 @@ const oddGraphs: readonly Edge[] = [
   ["nothing but unused inputs", [[4]], () => full([2, 3], 0.1)],
   ["no input", [], () => [full([], 3), full([7], -0.25)]],
   ["no output", [[3]], () => []],
+  ["strides beyond the input", [[1, 1, 3, 3], [1, 1, 2, 2]], (x, w) => [2 ** 20, 2 ** 31, Number.MAX_SAFE_INTEGER].map((stride) => conv(x, w, { stride }))], // prettier-ignore
+  ["strides beyond the input, channel by channel", [[2, 4, 3, 3], [4, 1, 2, 2]], (x, w) => conv(x, w, { stride: 2 ** 40, groups: 4 })], // prettier-ignore
+  ["pools with strides beyond the input", [[1, 2, 3, 3]], (x) => [maxPool(x, 2, { stride: 2 ** 40 }), maxPool(x, 2, { stride: 2 ** 24 })]],
+  ["few outputs of a long row", [[1, 2, 1, 30_000], [3, 2, 1, 3]], (x, w) => conv(x, w, { stride: [1, 9000] })], // prettier-ignore
+  ["few outputs of a long row, channel by channel", [[1, 2, 1, 30_000], [2, 1, 1, 3]], (x, w) => conv(x, w, { stride: [1, 9000], groups: 2 })], // prettier-ignore
   ["scalars", [[], []], (a, b) => [add(a, b), mul(a, b)]],
   ["a very long chain", [[5]], (x) => Array.from({ length: 300 }).reduce<Value>((y, _, i) => (i % 3 ? mul(y, 0.99) : sub(y, 0.01)), x)],
   ["a wide graph", [[5]], (x) => Array.from({ length: 40 }, (_, i) => mul(x, i))],
