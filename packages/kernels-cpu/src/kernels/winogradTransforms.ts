@@ -158,11 +158,13 @@ export function emitOutput(
   const targets = [0, 1, 2, 3].map((l) => f.local("i32", `t${l}`));
   const [row, i, at, from, q, tiles, whole, line] = f.ints("row", "i", "at", "from", "q", "tiles", "whole", "line");
   const width = patchWidth(t);
-  const [check, bad] = [f.local("v128", "check"), f.local("i32", "bad")];
+  // One for each half: additions to one would wait for each other.
+  const checks = [0, 1].map((half) => f.local("v128", `check${half}`));
+  const bad = f.local("i32", "bad");
   f.for(row, 0, rows as Operand, 1, () => {
     // Along h, both halves side by side. All points of a tile have a part in its first line or its last: squares of these tell whether one of
     // them is not finite, or so large that the way along w may overflow.
-    f.set(check, 0);
+    for (const check of checks) f.set(check, 0);
     f.set(at, scratch);
     f.set(from, sums);
     f.for(i, 0, w.n, 1, () => {
@@ -175,12 +177,13 @@ export function emitOutput(
         );
       sideBySide(caps, half, (q, r, x) => {
         f.store(at, x, r * w.n * COLUMN + q * 16);
-        if (r % (h.m - 1 || 1) === 0) f.set(check, madd(caps, x, x, check));
+        if (r % (h.m - 1 || 1) === 0) f.set(checks[q], madd(caps, x, x, checks[q]));
       });
       f.bump(from, pointBytes);
       f.bump(at, COLUMN);
     });
-    f.set(bad, v128.anyTrue(f32x4.sub(check, check)));
+    f.set(checks[0], f32x4.add(checks[0], checks[1]));
+    f.set(bad, v128.anyTrue(f32x4.sub(checks[0], checks[0])));
     load((j) => pointers[j]);
     // Along w, four tiles after the other, each row of theirs to its place.
     f.set(tiles, record);
