@@ -8,9 +8,9 @@ process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL("node_modules/.cache/no
 /** Projects with the longest files, which begin first: many short files fill the cores at the end, and none is left alone. */
 const LONG = ["@conv/kernels-gpu", "@conv/tools", "@conv/cli", "@conv/bench", "@conv/playground", "@conv/kernels-cpu"];
 
-/** Packages whose files run one after another in the same processes: nearly a second less for each file. Their tests change nothing global. */
-const shared = ["tensor", "ops", "layers", "analysis", "testkit"].map((name): TestProjectInlineConfiguration => ({
-  root: `packages/${name}`,
+/** Projects whose files run one after another in the same processes: nearly a second less for each file. Their tests leave nothing global changed. */
+const shared = ["tensor", "ops", "layers", "analysis", "testkit", "kernels-cpu", "cli", "bench"].map((name): TestProjectInlineConfiguration => ({
+  root: name === "bench" ? "apps/bench" : `packages/${name}`,
   test: { name: `@conv/${name}`, isolate: false },
 }));
 
@@ -26,6 +26,6 @@ export default defineConfig({
     // CONFORMANCE=full: every back end runs all of the conformance suite, variants too (`every` of testBackend).
     provide: { fullConformance: process.env.CONFORMANCE === "full" },
     sequence: { sequencer: LongestFirst },
-    projects: [...shared, "packages/{cli,kernels-cpu,kernels-gpu}", "apps/*", "tools", "tools/browser/vitest.*.config.ts"],
+    projects: [...shared, "packages/kernels-gpu", "apps/playground", "tools", "tools/browser/vitest.*.config.ts"],
   },
 });

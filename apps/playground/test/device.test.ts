@@ -80,7 +80,7 @@ test("a lost GPU is made again, the second time the CPU takes over, and a traini
   await page.getByTestId("compiling").waitFor({ timeout: 60_000 });
   await crash();
   await says(page, "notice", /^The GPU was lost \(.+\)\. The network runs on the CPU now, with the weights last seen\.$/);
-  await untilImages(page, 4096);
+  await untilImages(page, 1024);
 });
 
 test("a browser without WebGPU says so to who asks for the GPU, and computes on the CPU", async () => {

@@ -1,7 +1,5 @@
 // Where memory cannot be shared the back end runs on one thread, gives the reason, and says so once.
 
-import { relu } from "@conv/ops";
-import { spec, trace } from "@conv/tensor";
 import { afterEach, expect, it, vi } from "vitest";
 import { createCpu } from "../src/index.ts";
 
@@ -11,6 +9,8 @@ afterEach(() => {
 });
 
 it("says once why it runs on one thread, and works", async () => {
+  vi.resetModules(); // other files of this process may have made it say so
+  const [{ createCpu }, { relu }, { spec, trace }] = await Promise.all([import("../src/index.ts"), import("@conv/ops"), import("@conv/tensor")]);
   const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
   vi.stubGlobal("crossOriginIsolated", false);
   const isolated = await createCpu({ threads: 4 });
