@@ -1,9 +1,13 @@
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 // Tests start hundreds of Node processes. With a compile cache, each of them strips and compiles the sources only once.
 process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL("node_modules/.cache/node", import.meta.url));
+
+// One worker more than there are cores, since some wait for a browser or a process that they started. Vitest leaves one core alone unless told.
+process.env.VITEST_MAX_WORKERS ??= `${availableParallelism() + 1}`;
 
 /** Projects with the longest files, which begin first: many short files fill the cores at the end, and none is left alone. */
 const LONG = ["@conv/kernels-gpu", "@conv/tools", "@conv/cli", "@conv/bench", "@conv/playground", "@conv/kernels-cpu"];

@@ -1,4 +1,4 @@
-// The state of the page lives in the address, `#/digits?sample=12&at=c3.4.2.7`: what is seen can be shared, and back and
+// The state of the page lives in the address, `#/digits?sample=12&layer=c3&at=412`: what is seen can be shared, and back and
 // forward work. In the hash, because then any static host serves it.
 
 import { useSyncExternalStore } from "react";

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { decodeSafetensors } from "@conv/layers";
 import { describe, expect, it } from "vitest";
+import { ownFile } from "../src/commands/train.ts";
 import { notesOf, saveNoted } from "../src/notes.ts";
 import { folder, inOneProcess, list } from "./run.ts";
 
@@ -107,6 +108,32 @@ describe("a model of conv train", { timeout: 60_000 }, () => {
         "error: lenet5.safetensors: is there already; --resume lenet5.safetensors goes on with it, --out <file> writes to another file, --force replaces it\n",
     });
     expect([await readFile(file()), await readFile(join(cwd, "lenet5.safetensors"), "utf8")]).toEqual([before, "mine"]);
+  });
+
+  it("and its curve and best form are three files, none of which is replaced unasked", async () => {
+    await writeFile(join(cwd, "lenet5_1998.svg"), "mine");
+    expect(await conv(["train", "lenet5_1998", "--data", "idx"], cwd)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("error: lenet5_1998.svg: is there already, and the learning curve would replace it; --out <file>"),
+    });
+    for (const [best, both] of [
+      ["./good.safetensors", "the model and the best model"],
+      ["good.svg", "the learning curve and the best model"],
+    ] as const)
+      expect(await resumed("--best", best)).toMatchObject({ code: 2, stderr: expect.stringContaining(`error: ${best}: would hold ${both}`) });
+  });
+
+  it("that another process has written is left, and the new one goes beside it", async () => {
+    const own = await ownFile(join(cwd, "ours.safetensors"));
+    const write = (text: string) => own.save((to) => writeFile(to, text));
+    await write("first");
+    await write("second");
+    await writeFile(join(cwd, "ours.safetensors"), "theirs, and longer");
+    await write("third");
+    await write("fourth");
+    expect(own.file).toBe(join(cwd, "ours-2.safetensors"));
+    expect(await readFile(join(cwd, "ours.safetensors"), "utf8")).toBe("theirs, and longer");
+    expect(await readFile(own.file, "utf8")).toBe("fourth");
   });
 
   it("stays where the held-out loss is not finite, though every step was", async () => {

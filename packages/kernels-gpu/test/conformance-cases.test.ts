@@ -6,4 +6,4 @@ import { asHardware, softwareGpu } from "@conv/testkit/webgpu";
 import { createGpu } from "../src/index.ts";
 
 testBackend("gpu", async () => createGpu({ gpu: await softwareGpu() }), { only: ["cases"], every: 12 });
-testBackend("gpu, with the kernels of hardware", async () => createGpu({ gpu: asHardware(await softwareGpu()) }), { only: ["cases"], every: 4 });
+testBackend("gpu, with the kernels of hardware", async () => createGpu({ gpu: asHardware(await softwareGpu()) }), { only: ["cases"], every: 8 });

@@ -4,7 +4,7 @@ import { testBackend } from "@conv/testkit";
 import { asHardware, softwareGpu } from "@conv/testkit/webgpu";
 import { createGpu } from "../src/index.ts";
 
-testBackend("gpu", async () => createGpu({ gpu: await softwareGpu() }), { only: ["drawn", "sums"], every: 8 });
+testBackend("gpu", async () => createGpu({ gpu: await softwareGpu() }), { only: ["drawn", "sums"], every: 16 });
 testBackend("gpu, with the kernels of hardware", async () => createGpu({ gpu: asHardware(await softwareGpu()) }), {
   only: ["drawn", "sums"],
   every: 4,

@@ -1,4 +1,4 @@
-// One way to fail: two error classes and one formatter, so that every message names the op, the rule, the numbers and the axis.
+// Errors: their classes and one formatter, so that every message names the op, the rule, the numbers and the axis.
 
 import { printable, quoted } from "./printable.ts";
 

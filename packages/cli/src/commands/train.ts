@@ -1,9 +1,9 @@
 // `conv train`: trains a network on the digits or on IDX files, tests it on those held out after each epoch, and saves after each epoch and
 // on a signal to end. The model file is a checkpoint: it can be asked, and it can be trained on.
 
-import { access, constants as modes, stat } from "node:fs/promises";
+import { access, constants as modes, realpath, stat } from "node:fs/promises";
 import { constants } from "node:os";
-import { dirname } from "node:path";
+import { basename, dirname, join, resolve as absolute } from "node:path";
 import { augmented, confusion, createTrainer, subset, type Model } from "@conv/layers";
 import { checkSave, saveFile } from "@conv/layers/node";
 import { crossEntropy } from "@conv/ops";
@@ -42,7 +42,7 @@ export async function train(name: string, options: TrainOptions): Promise<void> 
   const out = options.out ?? resume ?? `${name}.safetensors`;
   const files = { "--out": out, ...(best !== undefined && { "--best": best }) };
   for (const [option, file] of Object.entries(files)) await mustBeWritable(option, file);
-  if (best === out) throw new UserError(`--best ${best} is the file that the model is saved to after each epoch`);
+  await mustDiffer({ "the model": out, "the learning curve": curveOf(out), ...(best !== undefined && { "the best model": best }) });
   const augmentation = augmentationOf(recipe.augment, rangeOf(model).paper);
 
   const what = recipe.data ? { one: "class", many: "images" } : { one: "digit", many: "digits" };
@@ -60,6 +60,7 @@ export async function train(name: string, options: TrainOptions): Promise<void> 
   const say = (text: string) => void (json || print(text));
   const history: Epoch[] = [...(before?.notes.history ?? [])];
   let matrix: number[][] | null = null;
+  const own = await ownFile(out);
   const progress = createProgress(recipe.epochs);
   const ending = endBySignal();
   const { backend, on, announce } = await openBackend(options);
@@ -77,7 +78,8 @@ export async function train(name: string, options: TrainOptions): Promise<void> 
       accumulate,
       average: average || undefined,
     });
-    const save = async (file = out) => saveNoted(file, await trainer.checkpoint(), { recipe, history, on });
+    const saveTo = async (file: string) => saveNoted(file, await trainer.checkpoint(), { recipe, history, on });
+    const save = () => own.save(saveTo);
     if (before) await about(before.file, () => trainer.restore(before.bytes));
     const begun = trainer.position;
     // Whether there is room for what will be written, before hours go into it: the notes grow, the curve is small.
@@ -101,7 +103,7 @@ export async function train(name: string, options: TrainOptions): Promise<void> 
       history.push({ epoch, loss, accuracy, test: { loss: heldOutLoss, accuracy: heldOut }, seconds, imagesPerSecond });
       matrix = confusion(classes, labels, predicted);
       await save();
-      if (best !== undefined && report.improved) await save(best);
+      if (best !== undefined && report.improved) await saveTo(best);
       say(formatEpoch(history[history.length - 1], epochs));
     }
     progress.clear();
@@ -111,15 +113,15 @@ export async function train(name: string, options: TrainOptions): Promise<void> 
     if (interrupted && saved) await save();
     const { loss = NaN, accuracy = NaN } = history.at(-1)?.test ?? {};
     const result = `${formatPercent(accuracy)} of ${validation.count.toLocaleString("en-US")} held-out ${what.many}`;
-    const curve = saved ? await saveCurve(out, `${name} · ${result}`, history) : null;
+    const curve = saved ? await saveCurve(own.file, `${name} · ${result}`, history) : null;
     const test = matrix && { count: validation.count, loss, accuracy, confusion: matrix };
-    if (json) print(JSON.stringify({ model: name, file: out, curve, interrupted, recipe, epochs: history, test }, null, 2));
+    if (json) print(JSON.stringify({ model: name, file: own.file, curve, interrupted, recipe, epochs: history, test }, null, 2));
     if (matrix) say(`\n${formatConfusion(matrix, what.one)}\n\n${colorsOf(process.stdout).bold(result)} recognized`);
-    if (saved) say(`model ${printable(out)}${curve ? `, learning curve ${printable(curve)}` : ""}`);
+    if (saved) say(`model ${printable(own.file)}${curve ? `, learning curve ${printable(curve)}` : ""}`);
     if (interrupted) {
       complain(
         saved
-          ? `interrupted in epoch ${position.epoch + 1} after step ${position.step}; to go on: conv train ${name} --resume ${printable(out)}`
+          ? `interrupted in epoch ${position.epoch + 1} after step ${position.step}; to go on: conv train ${name} --resume ${printable(own.file)}`
           : "interrupted before the first step; nothing was written",
       );
       process.exitCode = ending.code;
@@ -127,7 +129,7 @@ export async function train(name: string, options: TrainOptions): Promise<void> 
     trainer.dispose();
   } catch (error) {
     if (!(error instanceof Error) || !error.message.startsWith("train: ")) throw error;
-    const saved = history.length > done ? `; ${out} holds the model after epoch ${history.length}` : "; nothing was written";
+    const saved = history.length > done ? `; ${own.file} holds the model after epoch ${history.length}` : "; nothing was written";
     throw new Error(error.message + saved, { cause: error });
   } finally {
     ending.release();
@@ -222,6 +224,47 @@ async function mustNotReplace(
   }
   if (await stat(out).catch(unlessAbsent))
     throw new UserError(`${out}: is there already; --resume ${out} goes on with it, --out <file> writes to another file, --force replaces it`);
+  const curve = curveOf(out);
+  if (await stat(curve).catch(unlessAbsent))
+    throw new UserError(
+      `${curve}: is there already, and the learning curve would replace it; --out <file> writes to other files, --force replaces it`,
+    );
+}
+
+/** Throws UserError where two of the files that will be written are one, by name or by links. */
+async function mustDiffer(files: Readonly<Record<string, string>>): Promise<void> {
+  const seen = new Map<string, string>();
+  for (const [what, file] of Object.entries(files)) {
+    const folder = await realpath(dirname(file));
+    const path = await realpath(file).catch(() => join(folder, basename(absolute(file))));
+    const other = seen.get(path);
+    if (other) throw new UserError(`${file}: would hold ${other} and ${what}; --out and --best need names of their own`);
+    seen.set(path, what);
+  }
+}
+
+/**
+ * The file of this training. Where another process has written it since it was looked at last, the model goes to a file with a number in its
+ * name, and a line says so: neither model is lost.
+ */
+export async function ownFile(out: string) {
+  const stampOf = (file: string) => stat(file).then(({ ino, mtimeMs, size }) => `${ino} ${mtimeMs} ${size}`, unlessAbsent);
+  const own = {
+    file: out,
+    async save(write: (file: string) => Promise<void>): Promise<void> {
+      if ((await stampOf(own.file)) !== stamp) {
+        const numbered = (n: number) => (out.endsWith(".safetensors") ? `${out.slice(0, -".safetensors".length)}-${n}.safetensors` : `${out}-${n}`);
+        let n = 2;
+        while (await stampOf(numbered(n))) n++;
+        complain(`${printable(own.file)}: another process has written it; this model is saved to ${printable(numbered(n))}`);
+        own.file = numbered(n);
+      }
+      await write(own.file);
+      stamp = await stampOf(own.file);
+    },
+  };
+  let stamp = await stampOf(out);
+  return own;
 }
 
 /** A file to go on from. Throws UserError unless it is a checkpoint of this model. */
