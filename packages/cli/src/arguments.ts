@@ -6,24 +6,34 @@ import { Argument, InvalidArgumentError, Option } from "commander";
 import { modelNames } from "./model.ts";
 import { complain } from "./output.ts";
 
+/** A decimal number; NaN for anything else, such as hexadecimal digits or nothing. */
+const decimal = (text: string): number => (/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN);
+
 /** A whole number of at least so much. */
 export const whole = (least: number) => (text: string) => {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < least || text.trim() === "") throw new InvalidArgumentError(`It must be a whole number ≥ ${least}.`);
+  const value = decimal(text);
+  if (!Number.isSafeInteger(value) || value < least) throw new InvalidArgumentError(`It must be a whole number ≥ ${least}.`);
   return value;
 };
 
 /** A number above 0. */
 export const positive = (text: string) => {
-  const value = Number(text);
+  const value = decimal(text);
   if (!(Number.isFinite(value) && value > 0)) throw new InvalidArgumentError("It must be a number > 0.");
+  return value;
+};
+
+/** A number of at least 0. */
+export const atLeast0 = (text: string) => {
+  const value = decimal(text);
+  if (!(Number.isFinite(value) && value >= 0)) throw new InvalidArgumentError("It must be a number ≥ 0.");
   return value;
 };
 
 /** A number from 0 to below 1. */
 export const fraction = (text: string) => {
-  const value = Number(text);
-  if (!(value >= 0 && value < 1) || text.trim() === "") throw new InvalidArgumentError("It must be a number from 0 to below 1.");
+  const value = decimal(text);
+  if (!(value >= 0 && value < 1)) throw new InvalidArgumentError("It must be a number from 0 to below 1.");
   return value;
 };
 

@@ -2,7 +2,7 @@
 
 import { createRequire } from "node:module";
 import { Argument, Command, Option } from "commander";
-import { deviceOption, fraction, paddingOption, perAxis, positive, precisionOption, shape, threadsOption, whole } from "./arguments.ts";
+import { atLeast0, deviceOption, fraction, paddingOption, perAxis, positive, precisionOption, shape, threadsOption, whole } from "./arguments.ts";
 import { addCostCommands } from "./costs.ts";
 import { classifierNames } from "./model.ts";
 import { augmentationNames, optimizers, schedules } from "./recipe.ts";
@@ -45,7 +45,7 @@ export function createProgram(): Command {
     .addOption(new Option("--lr <number>", `highest learning rate (default: ${rates})`).argParser(positive))
     .addOption(new Option("--schedule <name>", "decay takes a fifth away each epoch (default: decay)").choices(schedules))
     .addOption(new Option("--warmup <n>", "updates in which the learning rate rises to its first value (default: 0)").argParser(whole(0)))
-    .addOption(new Option("--weight-decay <number>", "decay of the weights; decoupled with adamw, lion and lamb (default: 0)").argParser(positive))
+    .addOption(new Option("--weight-decay <number>", "decay of the weights; decoupled with adamw, lion and lamb (default: 0)").argParser(atLeast0))
     .option(
       "--augment <list>",
       `change images at random while training: ${augmentationNames.join(", ")}, each with an amount if wanted, as shift:2,rotate:10,flip`,

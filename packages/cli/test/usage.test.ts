@@ -97,6 +97,8 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ["train lenet5 --epoch 2", "unknown option '--epoch' (Did you mean --epochs?)"],
   ["train lenet5 --epochs 0", "option '--epochs <n>' argument '0' is invalid. It must be a whole number ≥ 1."],
   ["train lenet5 --batch many", "option '--batch <n>' argument 'many' is invalid. It must be a whole number ≥ 1."],
+  ["train lenet5 --weight-decay -1", "option '--weight-decay <number>' argument '-1' is invalid. It must be a number ≥ 0."],
+  ["train lenet5 --batch=0x10", "option '--batch <n>' argument '0x10' is invalid. It must be a whole number ≥ 1."],
   ["train lenet5 --lr -1", "option '--lr <number>' argument '-1' is invalid. It must be a number > 0."],
   [
     "train lenet5 --optimizer adamax",
@@ -108,7 +110,10 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ["train lenet5 --out=", "--out: the name is empty"],
   ["train lenet5 --out /dev/null", "/dev/null: is a device, not a regular file"],
   [`train lenet5 --out ${"n".repeat(252)}`, `${"n".repeat(252)}.svg: the name is too long`],
-  ["train lenet5 --out m.safetensors --best m.safetensors", "--best m.safetensors is the file that the model is saved to after each epoch"],
+  [
+    "train lenet5 --out m.safetensors --best m.safetensors",
+    "m.safetensors: would hold the model and the best model; --out and --best need names of their own",
+  ],
   [
     "train unet",
     "unet takes 1×572×572 and gives 2×388×388; for gray images and classes there are lenet5, lenet5_1998, resnet8, resnet14, and resnet20",
