@@ -1,8 +1,8 @@
 // Layers without geometry: linear, flatten, dropout, and the two ways to put layers together.
 
 import * as ops from "@conv/ops";
-import { kindOf, mustCount, shapeError } from "@conv/tensor";
-import { mustBe } from "./checks.ts";
+import { kindOf, shapeError } from "@conv/tensor";
+import { mustBe, mustCount } from "./checks.ts";
 import { fanOf } from "./init.ts";
 import type { Layer } from "./layer.ts";
 import { biasOf, configured, WEIGHT, weightOf, type LayerOptions, type WeightOptions } from "./options.ts";

@@ -1,6 +1,6 @@
 // Checks of numbers that a user gives.
 
-import { shapeError } from "@conv/tensor";
+import { rangeError, shapeError } from "@conv/tensor";
 
 const KINDS = {
   "a whole number ≥ 0": (v: number) => Number.isSafeInteger(v) && v >= 0,
@@ -21,3 +21,6 @@ export function mustBe(
   for (const [what, value] of Object.entries(numbers))
     if (!(Number.isFinite(value) && KINDS[kind](value))) throw fail(op, `${what} ${String(value)} is not ${kind}`);
 }
+
+/** Throws RangeError for a count that is no whole number ≥ 1. */
+export const mustCount = (op: string, what: string, value: number): void => mustBe("a whole number ≥ 1", op, { [what]: value }, rangeError);

@@ -17,7 +17,8 @@ import {
   type PerAxis,
   type Precision,
 } from "@conv/ops";
-import { mustCount, shapeError, type Value } from "@conv/tensor";
+import { shapeError, type Value } from "@conv/tensor";
+import { mustCount } from "./checks.ts";
 import { fanOf } from "./init.ts";
 import type { Layer } from "./layer.ts";
 import { biasOf, configured, WEIGHT, weightOf, type SpatialOptions, type WeightOptions } from "./options.ts";

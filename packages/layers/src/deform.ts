@@ -2,7 +2,7 @@
 // Dai et al., "Deformable Convolutional Networks", ICCV 2017; Zhu, Hu, Lin and Dai, "Deformable ConvNets v2", CVPR 2019.
 
 import { affine, deformConv2d as deform, perAxis, sigmoid, type PerAxis } from "@conv/ops";
-import { mustCount } from "@conv/tensor";
+import { mustCount } from "./checks.ts";
 import { addBias, checkChannels, checkRank, CONV, conv2d, geometryOf, type ConvLayerOptions } from "./conv.ts";
 import { fanOf, zeros } from "./init.ts";
 import type { Layer } from "./layer.ts";

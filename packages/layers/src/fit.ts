@@ -1,8 +1,9 @@
 // The loop of a training: epochs, the steps of each, validation and reports. A step is enqueued before the result of the one before is
 // read, so the device need not wait for the host.
 
-import { checkOptions, mustCount, rangeError, shapeError } from "@conv/tensor";
+import { checkOptions, rangeError, shapeError } from "@conv/tensor";
 import type { Position } from "./checkpoint.ts";
+import { mustCount } from "./checks.ts";
 import type { Dataset } from "./data.ts";
 import type { Device, StepPass } from "./device.ts";
 import { DivergedError } from "./diagnose.ts";

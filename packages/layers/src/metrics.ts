@@ -1,6 +1,7 @@
 // How good answers are, besides the loss: functions of outputs and labels on the host.
 
-import { mustCount, shapeError } from "@conv/tensor";
+import { shapeError } from "@conv/tensor";
+import { mustCount } from "./checks.ts";
 import type { Batch } from "./data.ts";
 
 /** The mean over a batch: outputs of `count` samples one after the other, and their labels. */

@@ -1,6 +1,7 @@
 // The predictor: a model with its weights on a device, for any number of samples.
 
-import { checkOptions, dispose, formatShape, kindOf, mustCount, shapeError, type Backend } from "@conv/tensor";
+import { checkOptions, dispose, formatShape, kindOf, shapeError, type Backend } from "@conv/tensor";
+import { mustCount } from "./checks.ts";
 import { breather } from "./events.ts";
 import { createForward, sampleSize, upload } from "./forward.ts";
 import { describeModel, type Model } from "./layer.ts";

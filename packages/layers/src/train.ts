@@ -1,8 +1,8 @@
 // The trainer: a model, its optimizer and their tensors, which stay on the device and are updated in place.
 
-import { checkOptions, dispose, kindOf, mustCount, rangeError, shapeError, type Backend, type Buffer } from "@conv/tensor";
+import { checkOptions, dispose, kindOf, rangeError, shapeError, type Backend, type Buffer } from "@conv/tensor";
 import { decodeCheckpoint, encodeCheckpoint } from "./checkpoint.ts";
-import { mustBe } from "./checks.ts";
+import { mustBe, mustCount } from "./checks.ts";
 import type { Batch, Dataset, Target } from "./data.ts";
 import { createDevice } from "./device.ts";
 import { createEvaluator } from "./evaluate.ts";

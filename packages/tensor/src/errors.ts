@@ -32,11 +32,6 @@ export const unsupported = (op: string, rule: string): UnsupportedError => new U
 /** A RangeError with the message of {@link complaint}: an option, a count or a size that is out of range. */
 export const rangeError = (op: string, rule: string, axis?: string | number): RangeError => new RangeError(complaint(op, rule, axis));
 
-/** Throws RangeError for what is no whole number ≥ 1. */
-export function mustCount(op: string, what: string, value: number): void {
-  if (!Number.isSafeInteger(value) || value < 1) throw rangeError(op, `${what} ${value} is not a whole number ≥ 1`);
-}
-
 /**
  * Throws RangeError unless options are an object with no names but these, separated by spaces: plain JavaScript is not checked for types.
  * The message names the option that is nearest to an unknown one.

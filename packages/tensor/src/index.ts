@@ -7,7 +7,7 @@ export { apply, jit, type Arg, type Jitted, type Results } from "./apply.ts";
 export type { Backend, Buffer, Kernel, MemoryInfo, Program, Step } from "./backend.ts";
 export { createCache, type Cache } from "./cache.ts";
 export { manageBackend, type Driver, type Managed } from "./driver.ts";
-export { checkOptions, complaint, kindOf, mustCount, nearest, rangeError, ShapeError, shapeError, unsupported, UnsupportedError } from "./errors.ts";
+export { checkOptions, complaint, kindOf, nearest, rangeError, ShapeError, shapeError, unsupported, UnsupportedError } from "./errors.ts";
 export { costOf, graphOf, input, node, trace, Value, within, type Graph, type Node } from "./graph.ts";
 export { exactly, keyOfOp } from "./identity.ts";
 export { createHost, evaluate, hostArray } from "./host.ts";

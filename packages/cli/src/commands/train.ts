@@ -3,7 +3,7 @@
 
 import { access, constants as modes, realpath, stat } from "node:fs/promises";
 import { constants } from "node:os";
-import { basename, dirname, join, resolve as absolute } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { augmented, confusion, createTrainer, subset, type Model } from "@conv/layers";
 import { checkSave, saveFile } from "@conv/layers/node";
 import { crossEntropy } from "@conv/ops";
@@ -236,7 +236,7 @@ async function mustDiffer(files: Readonly<Record<string, string>>): Promise<void
   const seen = new Map<string, string>();
   for (const [what, file] of Object.entries(files)) {
     const folder = await realpath(dirname(file));
-    const path = await realpath(file).catch(() => join(folder, basename(absolute(file))));
+    const path = await realpath(file).catch(() => join(folder, basename(file)));
     const other = seen.get(path);
     if (other) throw new UserError(`${file}: would hold ${other} and ${what}; --out and --best need names of their own`);
     seen.set(path, what);
@@ -253,7 +253,7 @@ export async function ownFile(out: string) {
     file: out,
     async save(write: (file: string) => Promise<void>): Promise<void> {
       if ((await stampOf(own.file)) !== stamp) {
-        const numbered = (n: number) => (out.endsWith(".safetensors") ? `${out.slice(0, -".safetensors".length)}-${n}.safetensors` : `${out}-${n}`);
+        const numbered = (n: number) => out.replace(/(\.safetensors)?$/, `-${n}$1`);
         let n = 2;
         while (await stampOf(numbered(n))) n++;
         complain(`${printable(own.file)}: another process has written it; this model is saved to ${printable(numbered(n))}`);

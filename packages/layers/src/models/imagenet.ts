@@ -1,6 +1,7 @@
 // What the networks share: their options, the shape of an image of ImageNet, first weights.
 
-import { checkOptions, mustCount } from "@conv/tensor";
+import { checkOptions } from "@conv/tensor";
+import { mustCount } from "../checks.ts";
 import { normal, zeros, type Init } from "../init.ts";
 import type { Model } from "../layer.ts";
 
