@@ -108,7 +108,7 @@ function parsePair(text: string, [lo, hi]: readonly [number, number]): Pair | nu
   return [a, b].every((v) => v >= lo && v <= hi) ? [a, b] : null;
 }
 
-/** Reads a setup from an address. What is missing takes its default; so does what makes no sense or is out of range, which is told. */
+/** Reads a setup from an address. Missing values take their defaults. So do values that make no sense or are out of range, and these are reported. */
 export function readSetup({ params }: Pick<Address, "params">): { setup: Setup; unused: readonly Unused[] } {
   const unused: Unused[] = [];
   const pair = (name: PairName | CountName): Pair => {

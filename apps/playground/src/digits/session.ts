@@ -17,7 +17,7 @@ const LOOK_EVERY = 250; // ms between pictures while learning
 const MEASURE_EVERY = 2048; // images between measurements of accuracy while learning
 const MEASURED = 500; // held-out digits for those; all of them at the end of an epoch
 const PACED = 4; // steps that are measured at least before a training tells its pace
-const TRIAL = 150; // ms of steps, after the first, by which the time of a training is told beforehand
+const TRIAL = 150; // ms of steps, after the first, that are timed to estimate how long a training takes
 const LAST_WORDS = 500; // ms in which an error may turn out to be the loss of the device
 
 interface Setting {
