@@ -2,7 +2,22 @@
 // "Understanding the Effective Receptive Field in Deep Convolutional Neural Networks", NeurIPS 2016.
 
 import { add } from "@conv/ops";
-import { bytesOf, formatShape, graphOf, input, optimise, shapeError, sizeOf, vjp, type Backend, type Graph, type Value } from "@conv/tensor";
+import {
+  allocate,
+  bytesOf,
+  checkOptions,
+  formatShape,
+  graphOf,
+  input,
+  optimise,
+  shapeError,
+  sizeOf,
+  vjp,
+  type Backend,
+  type Graph,
+  type Program,
+  type Value,
+} from "@conv/tensor";
 import type { Traced } from "./traced.ts";
 
 /** Plain data. */
@@ -25,6 +40,8 @@ const OUTSIDE = 1 - 0.9545; // two standard deviations of a normal distribution
 function seedAt({ spec: { shape } }: Value, places: readonly number[]): Float32Array {
   const seed = new Float32Array(sizeOf(shape));
   const space = shape.slice(2);
+  if (places.length !== space.length || !places.every((p, a) => Number.isInteger(p) && p >= 0 && p < space[a]))
+    throw shapeError("effectiveField", `there is no unit ${places.join("×")} in maps of ${formatShape(space)}`);
   for (let p = space.reduce((at, size, a) => at * size + places[a], 0); p < seed.length; p += sizeOf(space)) seed[p] = 1;
   return seed;
 }
@@ -46,20 +63,31 @@ export interface EffectiveOptions {
   readonly inputs: readonly Float32Array[];
 }
 
-/** Measures the effective field of a unit on a back end. Throws what the back end throws. */
-export async function effectiveField(backend: Backend, traced: Traced, { at, inputs, unit }: EffectiveOptions): Promise<EffectiveField> {
+/** Measures the effective field of a unit on a back end. Throws ShapeError where unit or inputs do not fit, and what the back end throws. */
+export async function effectiveField(backend: Backend, traced: Traced, options: EffectiveOptions): Promise<EffectiveField> {
+  checkOptions("effectiveField", options, "at unit inputs");
+  const { at, inputs, unit } = options;
   const graph = gradientGraph(traced, at);
   const values = [...inputs, seedAt(at, unit ?? at.shape.slice(2).map((size) => Math.floor(size / 2)))];
-  const program = backend.compile(graph);
-  const buffers = graph.inputs.map((v) => backend.alloc(bytesOf(v.spec)));
-  const [output] = graph.outputs.map((v) => backend.alloc(bytesOf(v.spec)));
+  if (values.length !== graph.inputs.length) throw shapeError("effectiveField", `${inputs.length} inputs for a graph of ${graph.inputs.length - 1}`);
+  graph.inputs.forEach((v, i) => {
+    if (values[i].length !== sizeOf(v.shape))
+      throw shapeError("effectiveField", `input ${i} has ${values[i].length} numbers, ${formatShape(v.shape)} holds ${sizeOf(v.shape)}`);
+  });
+  const buffers = allocate(
+    backend,
+    [...graph.inputs, ...graph.outputs].map((v) => bytesOf(v.spec)),
+  );
+  let program: Program | undefined;
   try {
-    buffers.forEach((b, i) => backend.write(b, values[i]));
-    program.run(buffers, [output]);
+    program = backend.compile(graph);
+    values.forEach((data, i) => backend.write(buffers[i], data));
+    const output = buffers[values.length];
+    program.run(buffers.slice(0, -1), [output]);
     return effectiveFieldOf(new Float32Array(await backend.read(output)), traced.x.shape);
   } finally {
-    program.dispose();
-    for (const b of [...buffers, output]) backend.free(b);
+    program?.dispose();
+    for (const b of buffers) backend.free(b);
   }
 }
 

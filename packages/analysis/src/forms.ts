@@ -1,14 +1,15 @@
 // A summary for other programs and documents: comma-separated values, and Markdown. Names of layers may hold anything.
 
-import { printable } from "@conv/tensor";
+import { checkOptions, printable } from "@conv/tensor";
 import type { Summary } from "./summary.ts";
-import { columnsOf, meaningsOf, NAME, nameOf, rowsOf, type TableOptions } from "./text.ts";
+import { columnsOf, meaningsOf, NAME, nameOf, rowsOf, TABLE, type TableOptions } from "./text.ts";
 
 /**
  * One row for each layer, one column for each count, plain numbers; the first row names them, the last is the total. RFC 4180. A name that a
  * spreadsheet would take for a formula begins with an apostrophe.
  */
 export function csvOf(summary: Summary, options: TableOptions = {}): string {
+  checkOptions("csvOf", options, TABLE);
   const columns = columnsOf(options);
   const cell = (value: string | number) => {
     const text = `${value}`.replaceAll("−", "-");
@@ -38,6 +39,7 @@ const plain = (text: string): string =>
 
 /** A table for documents, with the convention of every number below it. */
 export function markdownOf(summary: Summary, options: TableOptions = {}): string {
+  checkOptions("markdownOf", options, TABLE);
   const columns = columnsOf(options).filter((c) => MARKDOWN.includes(c.key));
   const cell = (value: string | number, format: (v: number) => string) => (typeof value === "number" ? format(value) : plain(value));
   const lines = [

@@ -2,7 +2,7 @@
 // shape, joins or cuts shares the memory of what it is made of, as back ends do.
 
 import { concatOp, isElementwise, reshapeOp, sliceOp, type ConcatParams, type SliceParams } from "@conv/ops";
-import { bytesOf, sameShape, sizeOf, type Graph, type Node, type Op, type Step, type Value } from "@conv/tensor";
+import { bytesOf, checkOptions, sameShape, sizeOf, type Graph, type Node, type Op, type Step, type Value } from "@conv/tensor";
 
 /** Memory that holds a value, and those that take its place, from one step to another (both included). */
 export interface Held {
@@ -45,6 +45,7 @@ export interface LivenessOptions {
  * that is read element by element. What a step keeps is held throughout, and nothing takes its memory.
  */
 export function livenessOf(graph: Graph, options: LivenessOptions = {}): Liveness {
+  checkOptions("livenessOf", options, "steps bytes");
   const { steps = stepsOf(graph), bytes: sizeOfValue = (v: Value) => bytesOf(v.spec) } = options;
   const kept = new Set(graph.outputs.map(rootOf));
   const users = new Map<Value, Node[]>();

@@ -2,7 +2,8 @@
 // once, for prediction and for training.
 
 import { add } from "@conv/ops";
-import { bytesOf, graphOf, input, sizeOf, vjp, type Graph, type Node, type Value } from "@conv/tensor";
+import { bytesOf, checkOptions, graphOf, input, rangeError, sizeOf, vjp, type Graph, type Node, type Value } from "@conv/tensor";
+import { mustBeOneOf } from "./check.ts";
 import { livenessOf, rootOf, type Liveness } from "./liveness.ts";
 import { dependents, type Traced } from "./traced.ts";
 
@@ -57,8 +58,10 @@ export interface TrainingMemory extends Memory {
   readonly kept: number;
 }
 
-/** Memory of a prediction, of a network traced as for predicting; node after node, nothing fused. */
-export function memoryOf(traced: Traced, { dtype = "float32" }: MemoryOptions = {}): Memory {
+/** Memory of a prediction, of a network traced as for predicting; node after node, nothing fused. Throws RangeError for unknown options. */
+export function memoryOf(traced: Traced, options: MemoryOptions = {}): Memory {
+  checkOptions("memoryOf", options, "dtype");
+  const { dtype = "float32" } = options;
   const { graph, x } = traced;
   const fixed = fixedOf(traced, dtype);
   const { timeline, peak } = momentsOf(livenessOf(inTime(graph, x), { bytes: sizer(dtype) }), new Set(graph.nodes));
@@ -68,9 +71,12 @@ export function memoryOf(traced: Traced, { dtype = "float32" }: MemoryOptions = 
 
 /**
  * Memory of a training step, of a network traced for training: forward, then the gradient of every trained parameter by the outputs. The update is
- * not a part of it; it needs no more than the gradients and the optimiser's state.
+ * not a part of it; it needs no more than the gradients and the optimizer's state. Throws RangeError for unknown options.
  */
-export function trainingMemoryOf(traced: Traced, { dtype = "float32", slots = 0 }: TrainingMemoryOptions = {}): TrainingMemory {
+export function trainingMemoryOf(traced: Traced, options: TrainingMemoryOptions = {}): TrainingMemory {
+  checkOptions("trainingMemoryOf", options, "dtype slots");
+  const { dtype = "float32", slots = 0 } = options;
+  if (!Number.isInteger(slots) || slots < 0) throw rangeError("trainingMemoryOf", `slots ${slots} is not a whole number ≥ 0`);
   const { graph, x, values, entries } = traced;
   const bytes = sizer(dtype);
   const whole = backwardGraph(traced);
@@ -135,10 +141,10 @@ function inTime(graph: Graph, x: Value): Graph {
 }
 
 /** Bytes of a value if its floats are of this type. */
-const sizer =
-  (dtype: NumberType) =>
-  ({ spec }: Value): number =>
-    spec.dtype === "float32" ? sizeOf(spec.shape) * bytesPerNumber[dtype] : bytesOf(spec);
+const sizer = (dtype: NumberType) => {
+  mustBeOneOf("memory", "number type", dtype, Object.keys(bytesPerNumber));
+  return ({ spec }: Value): number => (spec.dtype === "float32" ? sizeOf(spec.shape) * bytesPerNumber[dtype] : bytesOf(spec));
+};
 
 function momentsOf({ steps, timeline: held, peak }: Liveness, forward: ReadonlySet<Node>): { timeline: Moment[]; peak: Moment } {
   const timeline = steps.map(({ nodes: [n] }, i) => ({ path: n.path, op: n.op.name, bytes: held[i], forward: forward.has(n) }));

@@ -1,6 +1,6 @@
 // What a program of a back end really holds, read off its layout: plain numbers to set beside what the graph alone says.
 
-import type { Step, Value } from "@conv/tensor";
+import { checkOptions, type Step, type Value } from "@conv/tensor";
 
 /** A part of a program's memory. */
 export interface LayoutBlock {
@@ -40,7 +40,9 @@ export interface ProgramMemoryOptions {
   readonly inPlace?: number | undefined;
 }
 
-export function programMemoryOf({ bytes: program, blocks, buffers }: ProgramLayout, { inPlace = 0 }: ProgramMemoryOptions = {}): ProgramMemory {
+export function programMemoryOf({ bytes: program, blocks, buffers }: ProgramLayout, options: ProgramMemoryOptions = {}): ProgramMemory {
+  checkOptions("programMemoryOf", options, "inPlace");
+  const { inPlace = 0 } = options;
   const sum = (list: readonly number[]) => list.reduce((a, b) => a + b, 0);
   const [inputs, outputs] = [sum(buffers.inputs), sum(buffers.outputs.slice(0, buffers.outputs.length - inPlace))];
   const kinds = [...new Set(blocks.map((b) => b.kind))].filter((kind) => kind !== "value");

@@ -1,7 +1,7 @@
 // What else could stand in a convolution's place, and what each costs: every alternative is traced and read like any network.
 
-import { conv } from "@conv/ops";
-import { formatShape, graphOf, input, shapeError, spec, within, type Value } from "@conv/tensor";
+import { conv, spanOf } from "@conv/ops";
+import { checkOptions, formatShape, graphOf, input, rangeError, shapeError, spec, within, type Value } from "@conv/tensor";
 import { receptiveFields, type Field } from "./field.ts";
 import { memoryOf } from "./memory.ts";
 import { summarise } from "./summary.ts";
@@ -56,13 +56,19 @@ export interface Alternative {
 const REDUCTION = 4; // of channels by a bottleneck: He et al. 2016
 const GROUPS = 8;
 
-/** The layer itself first, then what could replace it. Throws ShapeError where the layer does not fit its input. */
+/**
+ * The layer itself first, then what could replace it on that input. Throws ShapeError where the layer does not fit its input, RangeError where
+ * channels or groups are no whole number ≥ 1.
+ */
 export function suggest(layer: ConvLayer): Alternative[] {
+  checkOptions("suggest", layer, "input kernel channels stride padding dilation groups bias");
   const [c, ...sizes] = layer.input;
   const { kernel, channels: k, groups = 1, bias = false } = layer;
   const rank = sizes.length;
   const flat = (v: number) => sizes.map(() => v);
   const { stride = flat(1), dilation = flat(1) } = layer;
+  for (const [what, count] of Object.entries({ "input channels": c, channels: k, groups }))
+    if (!Number.isInteger(count) || count < 1) throw rangeError("suggest", `${what} ${count} is not a whole number ≥ 1`);
   for (const [name, list] of Object.entries({ kernel, stride, dilation, ...(layer.padding && { padding: layer.padding }) }))
     if (list.length !== rank)
       throw shapeError("suggest", `${name} ${formatShape(list)} has ${list.length} entries, the input has ${rank} spatial axes`);
@@ -99,7 +105,10 @@ export function suggest(layer: ConvLayer): Alternative[] {
       }),
     ]);
   if (small) options.push([`dilated ${formatShape(flat(3))}`, [{ ...direct, kernel: flat(3), dilation: flat(depth) }]]);
-  else if (wide) options.push(["dilated twice", [{ ...direct, dilation: dilation.map((d) => 2 * d), padding: padding.map((p) => 2 * p) }]]);
+  else if (wide) {
+    const twice = { ...direct, dilation: dilation.map((d) => 2 * d), padding: padding.map((p) => 2 * p) };
+    if (spanOf(kernel, twice.dilation).every((span, a) => span <= sizes[a] + 2 * twice.padding[a])) options.push(["dilated twice", [twice]]);
+  }
   const [first, ...others] = options.map(([name, pieces]) => costsOf(name, pieces, layer.input, bias));
   const withRatio = (a: Omit<Alternative, "ratio">): Alternative => ({
     ...a,

@@ -2,7 +2,7 @@
 // traced; a layer below another one (`c3.0` below `c3`, the convolutions of a residual block) is a part of it.
 
 import { reshapeOp } from "@conv/ops";
-import { bytesOf, sizeOf, type Node, type Value } from "@conv/tensor";
+import { bytesOf, checkOptions, sizeOf, type Node, type Value } from "@conv/tensor";
 import { connectionsOf } from "./connections.ts";
 import { receptiveFields, type Field } from "./field.ts";
 import { countNodes, operationConventions, torchinfoMemory, type Convention, type Operations, type TorchinfoMemory } from "./operations.ts";
@@ -86,7 +86,9 @@ export interface SummaryOptions {
 }
 
 /** Summarises a traced network: per layer, in order of first use, and in total. */
-export function summarise(traced: Traced, { modules = false }: SummaryOptions = {}): Summary {
+export function summarise(traced: Traced, options: SummaryOptions = {}): Summary {
+  checkOptions("summarise", options, "modules");
+  const { modules = false } = options;
   const { name, graph, x, entries, values } = traced;
   const fields = receptiveFields(graph, x);
   const activations = new Set(fields.keys());

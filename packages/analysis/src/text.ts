@@ -1,8 +1,9 @@
 // A summary as a table for people: a tree as deep as asked for, as many columns as the width allows, and below it what each of them counts.
 
-import { printable } from "@conv/tensor";
+import { checkOptions, printable } from "@conv/tensor";
+import { mustBeOneOf } from "./check.ts";
 import type { Field } from "./field.ts";
-import { operationConventions, type Convention } from "./operations.ts";
+import { conventionNames, operationConventions, type Convention } from "./operations.ts";
 import { conventions, type Counts, type LayerSummary, type Summary } from "./summary.ts";
 
 export interface TableOptions {
@@ -72,8 +73,12 @@ export const nameOf = ({ path }: Pick<LayerSummary, "path">): string => printabl
 export const operationsHead = (convention: Convention): string =>
   convention === "flops2" ? "FLOPs (flops2)" : convention === "torchvision" ? "MACs" : `MACs (${convention})`;
 
+/** Names of {@link TableOptions}. */
+export const TABLE = "convention backward depth";
+
 /** All columns but the layer's name, in their order. */
 export function columnsOf({ convention = "torchvision", backward = false }: TableOptions): Column[] {
+  mustBeOneOf("summary", "convention", convention, conventionNames);
   const gradient = (key: "dx" | "dw"): Column => ({
     ...counted("macs", `MACs ${key}`, 0),
     key,
@@ -121,6 +126,7 @@ export function rowsOf(layers: readonly LayerSummary[], depth = Infinity): (read
 
 /** The summary as lines of text: title, table, totals, and the convention of every number shown. */
 export function formatSummary(summary: Summary, options: TextOptions = {}): string {
+  checkOptions("formatSummary", options, `${TABLE} width rows paint`);
   const { width = 80, rows: most, convention = "torchvision" } = options;
   const plain: Paint = (text) => text;
   const { bold, dim, heavy } = options.paint ?? { bold: plain, dim: plain, heavy: plain };

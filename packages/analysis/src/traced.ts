@@ -1,6 +1,7 @@
 // A network as analysis sees it: a graph, its input, and the tensors that are saved. And what depends on which of them.
 
-import { graphOf, input, shapeError, spec, Value, type Graph, type Spec } from "@conv/tensor";
+import { checkOptions, graphOf, input, shapeError, spec, Value, type Graph, type Spec } from "@conv/tensor";
+import { mustBeOneOf } from "./check.ts";
 
 /** A traced network; `traceModel` of @conv/layers makes one. `values[i]` is the graph's input that `entries[i]` names. */
 export interface Traced {
@@ -23,16 +24,19 @@ export interface FunctionOptions {
 
 /**
  * A function of tensors as analysis sees it, by the shapes of what it takes: the first is the input (n, c, …space), the others are its parameters.
- * Throws what the function throws, and ShapeError where it takes nothing.
+ * Throws what the function throws, ShapeError where it takes nothing, and RangeError for unknown options and names.
  */
 export function tracedOf(
   fn: (...inputs: Value[]) => Value | readonly Value[],
   shapes: Readonly<Record<string, readonly number[]>>,
-  { name = fn.name || "function", buffers = [], frozen = [] }: FunctionOptions = {},
+  options: FunctionOptions = {},
 ): Traced {
+  checkOptions("tracedOf", options, "name buffers frozen");
+  const { name = fn.name || "function", buffers = [], frozen = [] } = options;
   const inputs = Object.entries(shapes).map(([key, shape]) => input(spec(shape), key));
   const [x, ...values] = inputs;
   if (!x) throw shapeError("tracedOf", "a function of no tensors has no input");
+  for (const of of [...buffers, ...frozen]) mustBeOneOf("tracedOf", "parameter", of, Object.keys(shapes).slice(1));
   const entries = values.map((v) => {
     const [of, kind] = [`${v.name}`, buffers.includes(`${v.name}`) ? ("buffer" as const) : ("parameter" as const)];
     return { name: of, spec: v.spec, kind, trainable: kind === "parameter" && !frozen.includes(of) };

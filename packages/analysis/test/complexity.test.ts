@@ -147,6 +147,10 @@ describe("alternatives", () => {
     expect(() => suggest({ input: [64, 5, 5], kernel: [7, 7], channels: 64, padding: [0, 0] })).toThrow(
       "direct: conv: kernel 7 with dilation 1 spans 7, padded input has 5 (axis h)",
     );
+    expect(() => suggest({ input: [64, 5, 5], kernel: [3, 3], channels: 0 })).toThrow("suggest: channels 0 is not a whole number ≥ 1");
+    expect(() => suggest({ input: [64, 5, 5], kernel: [3, 3], channels: 4, groups: 0 })).toThrow("suggest: groups 0 is not a whole number ≥ 1");
+    // Twice the dilation spans 7 of 5: the layer itself fits.
+    expect(names({ input: [8, 5, 5], kernel: [4, 4], channels: 8, padding: [0, 0] })).not.toContain("dilated twice");
     expect(() => suggest({ input: [64, 5, 5], kernel: [3], channels: 64 })).toThrow("suggest: kernel 3 has 1 entries, the input has 2 spatial axes");
     expect(() => suggest({ input: [6, 5, 5], kernel: [3, 3], channels: 64, groups: 4 })).toThrow(
       "direct: conv: 6 input channels do not divide into 4 groups",

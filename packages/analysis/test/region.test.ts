@@ -25,7 +25,8 @@ import {
   sum,
   transpose,
 } from "@conv/ops";
-import { createHost, evaluate, hostArray, trace, type Graph, type Value } from "@conv/tensor";
+import { createHost, evaluate, hostArray, trace, type Backend, type Graph, type Value } from "@conv/tensor";
+import { failEach } from "@conv/testkit";
 import { describe, expect, it } from "vitest";
 import { effectiveField, effectiveFieldOf, inputRegion, receptiveFields } from "../src/index.ts";
 
@@ -164,6 +165,24 @@ describe("the effective field", () => {
     });
     expect(field.side).toBeLessThan(rows.count);
     expect(field.side).toBeGreaterThan(3);
+  });
+
+  it("is that of a unit and of inputs that there are", async () => {
+    const graph = stack(1);
+    await expect(measure(graph, [20, 33])).rejects.toThrow("effectiveField: there is no unit 20×33 in maps of 33×33");
+    await expect(measure(graph, [20])).rejects.toThrow("effectiveField: there is no unit 20 in maps of 33×33");
+    const of = (...inputs: Float32Array[]) =>
+      effectiveField(createHost(), { name: "stack", graph, x: graph.inputs[0], entries: [], values: [] }, { at: graph.outputs[0], inputs });
+    await expect(of()).rejects.toThrow("effectiveField: 0 inputs for a graph of 1");
+    await expect(of(new Float32Array(33))).rejects.toThrow("effectiveField: input 0 has 33 numbers, 1×1×33×33 holds 1089");
+  });
+
+  it("leaves nothing where there is no room, at whichever call", async () => {
+    const graph = stack(1);
+    const x = new Float32Array(33 * 33);
+    const field = (backend: Backend) =>
+      effectiveField(backend, { name: "stack", graph, x: graph.inputs[0], entries: [], values: [] }, { at: graph.outputs[0], inputs: [x] });
+    expect(await failEach(createHost(), field)).toBe(4);
   });
 
   it("of nothing is nothing", () => {

@@ -4,7 +4,21 @@ import { programMemoryOf, type ProgramMemory } from "@conv/analysis";
 import { layoutOf } from "@conv/kernels-cpu/explain";
 import type { GpuBackend } from "@conv/kernels-gpu";
 import { matmul, neg } from "@conv/ops";
-import { bytesOf, costOf, exactly, graphOf, keyOfOp, optimise, spec, trace, type Buffer, type Graph, type Node, type Value } from "@conv/tensor";
+import {
+  allocate,
+  bytesOf,
+  costOf,
+  exactly,
+  graphOf,
+  keyOfOp,
+  optimise,
+  spec,
+  trace,
+  type Buffer,
+  type Graph,
+  type Node,
+  type Value,
+} from "@conv/tensor";
 import { openBackend, type DeviceOptions, type Opened } from "./backend.ts";
 
 /** One step of the program. Plain data; seconds, and bytes that it reads and writes, each operand once. */
@@ -140,9 +154,13 @@ function waves(count: number): Float32Array {
 }
 
 async function withBuffers<R>(backend: Timed, graph: Graph, work: (inputs: readonly Buffer[], outputs: readonly Buffer[]) => Promise<R>): Promise<R> {
-  const [inputs, outputs] = [graph.inputs, graph.outputs].map((list) => list.map((v) => backend.alloc(bytesOf(v.spec))));
+  const buffers = allocate(
+    backend,
+    [...graph.inputs, ...graph.outputs].map((v) => bytesOf(v.spec)),
+  );
+  const [inputs, outputs] = [buffers.slice(0, graph.inputs.length), buffers.slice(graph.inputs.length)];
   graph.inputs.forEach((v, i) => backend.write(inputs[i], v.dtype === "int32" ? new Int32Array(1) : waves(bytesOf(v.spec) / 4)));
-  return work(inputs, outputs).finally(() => [...inputs, ...outputs].forEach((buffer) => backend.free(buffer)));
+  return work(inputs, outputs).finally(() => buffers.forEach((buffer) => backend.free(buffer)));
 }
 
 const SHORTEST = 5e-3; // seconds that runs on the GPU take together, many times what it takes to wait for them

@@ -2,7 +2,7 @@
 // and, on a running back end, the time that each really takes; and what a program would hold. An entry point of its own, as programs do without.
 
 import { mostRoundoff } from "@conv/ops/plan";
-import { bytesOf, optimise, type Graph, type Node } from "@conv/tensor";
+import { allocate, bytesOf, optimise, type Graph, type Node } from "@conv/tensor";
 import type { CpuBackend } from "./backend.ts";
 import type { Caps } from "./caps.ts";
 import type { Work } from "./code.ts";
@@ -10,6 +10,7 @@ import { kinds, priced } from "./kernels/fitted.ts";
 import { kernels } from "./kernels/index.ts";
 import { layOut, type ProgramLayout } from "./layout.ts";
 import { choose, plan } from "./plan.ts";
+import type { CpuProgram } from "./program.ts";
 
 export { costs } from "./kernels/costs.ts";
 export { capsOf } from "./caps.ts";
@@ -100,19 +101,18 @@ export async function measure(
   graph: Graph,
   { inputs: values, kernels: names, rounds = 5, turnMs = 3, check }: MeasureOptions,
 ): Promise<number[]> {
-  const inputs = values.map((data) => {
-    const buffer = cpu.alloc(data.byteLength);
-    cpu.write(buffer, data);
-    return buffer;
-  });
-  const outputs = graph.outputs.map((v) => cpu.alloc(bytesOf(v.spec)));
-  const programs = names.map((name) => cpu.compile(graph, { prefer: [name] }));
+  const sizes = [...values.map((data) => data.byteLength), ...graph.outputs.map((v) => bytesOf(v.spec))];
+  const buffers = allocate(cpu, sizes);
+  const [inputs, outputs] = [buffers.slice(0, values.length), buffers.slice(values.length)];
+  const programs: CpuProgram[] = [];
   const timed = (i: number, runs: number) => {
     const start = performance.now();
     for (let run = 0; run < runs; run++) programs[i].run(inputs, outputs);
     return (performance.now() - start) / 1000;
   };
   try {
+    values.forEach((data, i) => cpu.write(inputs[i], data));
+    for (const name of names) programs.push(cpu.compile(graph, { prefer: [name] }));
     const bundles: number[] = [];
     for (const [i, { steps }] of programs.entries()) {
       if (steps[0]?.kernel !== names[i]) throw new Error(`${names[i]} does not do this`);
@@ -134,6 +134,6 @@ export async function measure(
     return least;
   } finally {
     for (const program of programs) program.dispose();
-    for (const buffer of [...inputs, ...outputs]) cpu.free(buffer);
+    for (const buffer of buffers) cpu.free(buffer);
   }
 }

@@ -2,6 +2,7 @@
 
 import { add, conv, convGeometry, convGradWeightOp, mul, relu, reshape, sqrt } from "@conv/ops";
 import { node, optimise, spec, trace, type Value } from "@conv/tensor";
+import { failEach } from "@conv/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { capsOf, costs, explain, kinds, layoutOf, measure } from "../src/explain.ts";
 import { createCpu, kernels, type CpuBackend } from "../src/index.ts";
@@ -87,6 +88,12 @@ describe("measure", () => {
     expect([...seen.keys()]).toEqual(["igemm", "winograd2d4"]);
     expect(seen.get("igemm")!.every((v, i) => Math.abs(v - seen.get("winograd2d4")![i]) < 1e-3)).toBe(true);
     expect(cpu.memory()).toEqual(before);
+  });
+
+  it("leaves nothing where there is no room, at whichever call", async () => {
+    const kernels = ["igemm", "winograd2d4"];
+    const again = (on: CpuBackend) => measure(on, layer, { inputs, kernels, rounds: 1, turnMs: 0 });
+    expect(await failEach(cpu, again)).toBe(inputs.length + 1 + kernels.length);
   });
 
   it("refuses a kernel that cannot do it", async () => {

@@ -79,7 +79,7 @@ export function createDevice(
   const slotBuffers = held.slice(values.length, -1);
   const health = held.at(-1)!;
   const averages = parameters.map((buffer, i) => slotBuffers[slots.findIndex((s) => s.entry === i && isAverage(s))] ?? buffer);
-  const programs = createCache<Step>(KEPT_PROGRAMS, (step) => release(backend, step));
+  const programs = createCache<Step>(KEPT_PROGRAMS, (step) => release(backend, step), model.name);
   const followed = followedOf(model, settings.rules);
 
   const prepare = (graph: Graph, inputs: number, outputs: number, rest: Pick<Step, "reads" | "writes">): Step => ({
@@ -161,7 +161,7 @@ export function createDevice(
     },
     heal: () => backend.write(health, Float32Array.of(1)),
     dispose() {
-      programs.clear();
+      programs.dispose();
       for (const buffer of held) backend.free(buffer);
     },
   };

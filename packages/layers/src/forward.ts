@@ -1,6 +1,7 @@
 // Forward passes of one model over parameters that lie on a device: a program for each number of samples, compiled when it is asked for.
 
 import {
+  allocate,
   bytesOf,
   createCache,
   graphOf,
@@ -42,7 +43,7 @@ export function createForward(
   parameters: readonly Buffer[],
   measures?: (output: Value, labels: Value) => Value,
 ): Forward {
-  const compiled = createCache<Compiled>(KEPT_PROGRAMS, (made) => release(backend, made));
+  const compiled = createCache<Compiled>(KEPT_PROGRAMS, (made) => release(backend, made), model.name);
   const size = sampleSize(model);
   const compile = (n: number, target?: Target): Compiled => {
     const { x, values, output } = traceModel(model, { batch: n });
@@ -62,7 +63,7 @@ export function createForward(
       const read = (i: number) => readFloats(backend, outputs[i]);
       return { output: read(0), measured: measures ? read(1) : Promise.resolve(new Float32Array()) };
     },
-    dispose: compiled.clear,
+    dispose: compiled.dispose,
   };
 }
 
@@ -73,18 +74,6 @@ export const labelsOf = (n: number, target?: Target): Value => input(spec([n, ..
 export const targetKey = (n: number, target?: Target): string => `${n} ${target?.dtype ?? "int32"} ${target?.shape.join() ?? ""}`;
 
 export const readFloats = (backend: Backend, buffer: Buffer): Promise<Float32Array> => backend.read(buffer).then((bytes) => new Float32Array(bytes));
-
-/** Buffers of these sizes; where one does not fit, there are none. */
-function allocate(backend: Backend, sizes: readonly number[]): Buffer[] {
-  const made: Buffer[] = [];
-  try {
-    for (const bytes of sizes) made.push(backend.alloc(bytes));
-    return made;
-  } catch (error) {
-    for (const buffer of made) backend.free(buffer);
-    throw error;
-  }
-}
 
 /** Compiles a graph, with buffers for its first inputs and outputs. Where anything does not fit, nothing is left. */
 export function compileStep(backend: Backend, graph: Graph, inputs: number, outputs: number): Compiled {

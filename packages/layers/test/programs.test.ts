@@ -80,6 +80,35 @@ describe.each(backends)("on the %s", (_, make) => {
     backend.dispose();
   });
 
+  it("what is disposed of throws at every use, and makes nothing more", async () => {
+    const backend = await make();
+    const before = backend.memory();
+    const predictor = createPredictor(backend, small, initialise(small), { batch: 2 });
+    const trainer = createTrainer({ backend, model: small, optimizer: sgd({ lr: 0.1 }), batch: 2 });
+    const halves = trainer.fit(dataOf(8), { epochs: 2, onStep: ({ step }) => void (step === 2 && trainer.dispose()) });
+    await expect(halves).rejects.toThrow(/used after/);
+    const asked = predictor.predict(new Float32Array(4 * 100));
+    predictor.dispose();
+    await expect(asked).rejects.toThrow("small: used after dispose");
+    for (const end of [predictor, predictor, trainer, trainer]) end.dispose();
+    const batch = { x: new Float32Array(8), y: new Int32Array(2) };
+    const uses: (() => unknown)[] = [
+      () => predictor.predict(new Float32Array(4)),
+      () => predictor.setState(initialise(small)),
+      () => trainer.fit(dataOf(8), { epochs: 9 }),
+      () => trainer.fit(dataOf(8), { epochs: 9, validation: dataOf(3) }),
+      () => trainer.evaluate(dataOf(4)),
+      () => trainer.gradients(batch),
+      () => trainer.state(),
+      () => trainer.averaged(),
+      () => trainer.checkpoint(),
+      () => trainer.setState(initialise(small)),
+    ];
+    for (const use of uses) await expect((async () => await use())()).rejects.toThrow(/used after (dispose|free)/);
+    expect(backend.memory()).toEqual(before);
+    backend.dispose();
+  });
+
   it("what does not fit leaves memory as it was, whichever allocation fails", { timeout: 60_000 }, async () => {
     const backend = await make();
     let left = Infinity;

@@ -1,6 +1,7 @@
 // Caches of programs: bounded, and owned by what can end them.
 
 import type { Backend, Program } from "./backend.ts";
+import { printable } from "./printable.ts";
 import type { Spec } from "./spec.ts";
 
 /** A graph made a program, with what a caller needs to run it. */
@@ -11,14 +12,17 @@ export interface Compiled {
 
 /** At most so many entries: a new one replaces the one that was used longest ago. */
 export interface Cache<T> {
+  /** Throws an Error after `dispose`: what is made then would belong to nobody. */
   get(key: string, make: () => T): T;
   drop(key: string): void;
-  clear(): void;
+  /** Drops all. Does nothing the second time. */
+  dispose(): void;
 }
 
-/** Makes a {@link Cache}; `release` is given each entry that leaves it. */
-export function createCache<T extends object>(limit: number, release: (entry: T) => void): Cache<T> {
+/** Makes a {@link Cache}; `release` is given each entry that leaves it. `owner` is named by the error after `dispose`. */
+export function createCache<T extends object>(limit: number, release: (entry: T) => void, owner = "cache"): Cache<T> {
   const entries = new Map<string, T>();
+  let ended = false;
   const drop = (key: string) => {
     const entry = entries.get(key);
     entries.delete(key);
@@ -26,6 +30,7 @@ export function createCache<T extends object>(limit: number, release: (entry: T)
   };
   return {
     get(key, make) {
+      if (ended) throw new Error(`${printable(owner, 200)}: used after dispose`);
       const known = entries.get(key);
       const entry = known ?? make();
       if (known) entries.delete(key);
@@ -34,7 +39,10 @@ export function createCache<T extends object>(limit: number, release: (entry: T)
       return entry;
     },
     drop,
-    clear: () => [...entries.keys()].forEach(drop),
+    dispose() {
+      ended = true;
+      for (const key of entries.keys()) drop(key);
+    },
   };
 }
 

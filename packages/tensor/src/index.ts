@@ -16,5 +16,5 @@ export type { Cost, Cotangents, HostArray, Op, Window } from "./op.ts";
 export { optimise } from "./optimise.ts";
 export { printable, quoted } from "./printable.ts";
 export { bytesOf, formatShape, sameShape, sizeOf, spec, stridesOf, type DType, type Spec } from "./spec.ts";
-export { dispose, scope, Tensor, tensor } from "./tensor.ts";
+export { allocate, dispose, scope, Tensor, tensor } from "./tensor.ts";
 export { vjp } from "./vjp.ts";

@@ -10,6 +10,18 @@ export const dispose: typeof Symbol.dispose = Symbol.dispose ?? (Symbol.for("Sym
 const scopes: Set<Tensor>[] = [];
 const collected = new FinalizationRegistry<{ backend: Backend; buffer: Buffer }>(({ backend, buffer }) => backend.free(buffer));
 
+/** Buffers of these sizes in bytes. Where one does not fit, none is left. */
+export function allocate(backend: Backend, sizes: readonly number[]): Buffer[] {
+  const made: Buffer[] = [];
+  try {
+    for (const bytes of sizes) made.push(backend.alloc(bytes));
+    return made;
+  } catch (error) {
+    for (const buffer of made) backend.free(buffer);
+    throw error;
+  }
+}
+
 /** Values on a device. Contiguous, channels first. */
 export class Tensor implements Disposable {
   readonly backend: Backend;
