@@ -1,42 +1,60 @@
-// An empty project of somebody else, in which only named packages are installed, from their tarballs.
+// Empty projects of somebody else, in each of which only named packages are installed, from their tarballs.
 
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { globSync, realpathSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ISOLATION, serve } from "@conv/testkit/browser";
 import type { Browser } from "playwright-core";
 import { build, createServer, transformWithOxc } from "vite";
-import { bin, check, pnpm, root } from "./workspace.ts";
+import { check, pnpm, root } from "./workspace.ts";
 
-export interface Project extends AsyncDisposable {
+export interface Projects extends AsyncDisposable {
+  /** Holds a folder for each project, by its name. */
   readonly folder: string;
 }
 
-/** Makes the project and installs: everything not named comes only where a named package depends on it. */
-export async function createProject(
-  named: readonly string[],
-  tarballs: Readonly<Record<string, string>>,
-  others: Readonly<Record<string, string>> = {},
-): Promise<Project> {
-  const folder = await mkdtemp(join(tmpdir(), "conv-project-"));
+/** What a project depends on: published packages, by their names without the scope, and others with their versions. */
+export interface Needs {
+  readonly named: readonly string[];
+  readonly others?: Readonly<Record<string, string>>;
+}
+
+/** Makes the projects and installs all of them at once. A package can import only what it declares itself. */
+export async function createProjects(projects: Readonly<Record<string, Needs>>, tarballs: Readonly<Record<string, string>>): Promise<Projects> {
+  const folder = await mkdtemp(join(tmpdir(), "conv-projects-"));
   const at = (name: string) => [`@conv/${name}`, `file:${tarballs[name]}`];
-  const manifest = {
-    private: true,
-    type: "module",
-    dependencies: { ...Object.fromEntries(named.map(at)), ...others },
-    // The packages are in no registry yet: whoever depends on one gets its tarball.
-    pnpm: { overrides: Object.fromEntries(Object.keys(tarballs).map(at)) },
-  };
-  await writeFile(join(folder, "package.json"), JSON.stringify(manifest));
+  const manifest = (where: string, fields: object) => writeFile(join(folder, where, "package.json"), JSON.stringify({ private: true, ...fields }));
+  // The packages are in no registry yet: whoever depends on one gets its tarball.
+  await manifest("", { pnpm: { overrides: Object.fromEntries(Object.keys(tarballs).map(at)) } });
+  await writeFile(join(folder, "pnpm-workspace.yaml"), 'packages: ["*"]\nhoist: false\n');
+  for (const [name, { named, others }] of Object.entries(projects)) {
+    await mkdir(join(folder, name));
+    await manifest(name, { type: "module", dependencies: { ...Object.fromEntries(named.map(at)), ...others } });
+  }
   await pnpm(["install", "--prefer-offline", "--ignore-scripts"], { cwd: folder });
   return { folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
 }
 
-/** Puts an example and a program that calls it into the project, and checks its types against those installed. */
-export async function addExample({ folder }: Project, name: string, device: "cpu" | "gpu" | null): Promise<void> {
+/** Names of all packages that a project has, and that those have in turn. */
+export function installed(project: string): string[] {
+  const found = new Set<string>();
+  const visit = (modules: string): void => {
+    for (const name of globSync(["[!.@]*", "@*/*"], { cwd: modules })) {
+      if (found.has(name)) continue;
+      found.add(name);
+      visit(realpathSync(join(modules, name)).slice(0, -name.length)); // beside it is what it depends on
+    }
+  };
+  visit(join(project, "node_modules"));
+  return [...found].toSorted();
+}
+
+/** Puts an example and a program that calls it into a project. */
+export async function addExample(project: string, name: string, device: "cpu" | "gpu" | null): Promise<void> {
   const source = await readFile(join(root, "tools", "examples", `${name}.ts`), "utf8");
-  await writeFile(join(folder, "example.ts"), source);
-  await writeFile(join(folder, "example.js"), (await transformWithOxc(source, "example.ts")).code);
+  await writeFile(join(project, "example.ts"), source);
+  await writeFile(join(project, "example.js"), (await transformWithOxc(source, "example.ts")).code);
   const create = device === "cpu" ? "createCpu" : "createGpu";
   const start = device
     ? `import { ${create} } from "@conv/kernels-${device}";
@@ -47,50 +65,54 @@ export async function start() {
   return numbers;
 }`
     : "export const start = main;";
-  await writeFile(join(folder, "start.js"), `import { main } from "./example.js";\n${start}\n`);
-  const compilerOptions = {
-    strict: true,
-    skipDefaultLibCheck: true, // the project's own declarations are checked
-    noEmit: true,
-    target: "es2022",
-    module: "nodenext",
-    lib: ["es2022", "dom"],
-    types: [],
-  };
-  await writeFile(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["example.ts"] }));
-  await check(bin("tsc"), ["-p", "."], { cwd: folder });
+  await writeFile(join(project, "start.js"), `import { main } from "./example.js";\n${start}\n`);
 }
 
-/** The numbers of the example, run by a Node. */
-export async function runInNode({ folder }: Project, node: string): Promise<number[]> {
-  const input = 'import { start } from "./start.js"; console.log(JSON.stringify(await start()));';
-  return JSON.parse(await check(node, ["--input-type=module"], { cwd: folder, input }));
+/** The numbers of an example, by the name of its project. */
+export type Numbers = Readonly<Record<string, readonly number[]>>;
+
+/** JavaScript that gives the numbers of the examples in these projects, and the imports for it. */
+function programOf(projects: readonly string[]): { readonly imports: string; readonly numbers: string } {
+  const imports = projects.map((name, i) => `import { start as start${i} } from "./${name}/start.js";\n`);
+  const numbers = projects.map((name, i) => `${JSON.stringify(name)}: [...await start${i}()]`);
+  return { imports: imports.join(""), numbers: `{ ${numbers.join(", ")} }` };
 }
 
-/** The numbers of the example on a page: bundled by Vite, with and without cross-origin isolation, and served by its development server. */
-export async function runInBrowser({ folder }: Project, browser: Browser): Promise<Record<"isolated" | "plain" | "developed", number[]>> {
-  await writeFile(join(folder, "page.js"), 'import { start } from "./start.js"; globalThis.numbers = start();');
+/** The numbers of the examples, run by a Node. */
+export async function runInNode({ folder }: Projects, projects: readonly string[], node: string): Promise<Numbers> {
+  const { imports, numbers } = programOf(projects);
+  return JSON.parse(await check(node, ["--input-type=module"], { cwd: folder, input: `${imports}console.log(JSON.stringify(${numbers}));` }));
+}
+
+/** The numbers of the examples on a page: bundled by Vite, with and without cross-origin isolation, and served by its development server. */
+export async function runInBrowser(
+  { folder }: Projects,
+  projects: readonly string[],
+  browser: Browser,
+): Promise<Record<"isolated" | "plain" | "developed", Numbers>> {
+  const { imports, numbers } = programOf(projects);
+  await writeFile(join(folder, "page.js"), `${imports}globalThis.numbers = (async () => (${numbers}))();`);
   await writeFile(join(folder, "index.html"), '<!doctype html><script type="module" src="./page.js"></script>');
-  const visit = async (url: string): Promise<number[]> => {
+  const visit = async (url: string): Promise<Numbers> => {
     const page = await browser.newPage();
     await page.goto(url);
     await page.waitForFunction("globalThis.numbers");
-    const numbers = await page.evaluate("(async () => [...await numbers])()");
+    const result = await page.evaluate<Numbers>("numbers");
     await page.close();
-    return numbers as number[];
+    return result;
   };
   const config = { root: folder, configFile: false, logLevel: "error" } as const;
   await build(config);
-  const built = async (isolated: boolean): Promise<number[]> => {
+  const built = async (isolated: boolean): Promise<Numbers> => {
     await using server = await serve(join(folder, "dist"), { isolated });
     return await visit(server.url); // before the server ends
   };
-  const developed = async (): Promise<number[]> => {
+  const developed = async (): Promise<Numbers> => {
     const server = await createServer({ ...config, server: { host: "127.0.0.1", headers: ISOLATION } });
     await server.listen();
-    const numbers = await visit(server.resolvedUrls!.local[0]);
+    const result = await visit(server.resolvedUrls!.local[0]);
     await server.close();
-    return numbers;
+    return result;
   };
   return { isolated: await built(true), plain: await built(false), developed: await developed() };
 }

@@ -1,6 +1,7 @@
 // What would be published: complete, resolvable by every tool that reads ESM, typed, small, and of use without the rest.
 
-import { readFile } from "node:fs/promises";
+import { globSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
 import { createHost } from "@conv/tensor";
@@ -8,22 +9,56 @@ import { launchBrowser } from "@conv/testkit/browser";
 import type { Browser } from "playwright-core";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
-import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { main as analysisExample } from "../examples/analysis.ts";
 import { main as layersExample } from "../examples/layers.ts";
 import { main as opsExample } from "../examples/ops.ts";
-import { addExample, createProject, runInBrowser, runInNode, type Project } from "../src/project.ts";
+import { compilers, complaints, type Complaints } from "../src/compilers.ts";
+import { documents, examplesOf } from "../src/documents.ts";
+import { pack } from "../src/pack.ts";
+import { addExample, createProjects, installed, runInBrowser, runInNode, type Numbers, type Projects } from "../src/project.ts";
 import { bundledSize } from "../src/size.ts";
-import { check, published } from "../src/workspace.ts";
+import { check, published, root } from "../src/workspace.ts";
 
 /** Entry points of the sources that only this repository's tests and benchmarks use. */
 const NOT_PUBLISHED = ["@conv/ops/cases", "@conv/kernels-gpu/tuning"];
 
-const tarballs = inject("tarballs");
+/** Projects with some of the packages and no other, each with an example. */
+const small = [
+  { project: "on-cpu", named: ["tensor", "ops", "kernels-cpu"], brings: ["kernels-cpu", "ops", "tensor"], example: "ops", device: "cpu" },
+  { project: "on-gpu", named: ["tensor", "ops", "kernels-gpu"], brings: ["kernels-gpu", "ops", "tensor"], example: "ops", device: "gpu" },
+  {
+    project: "layered",
+    named: ["tensor", "ops", "kernels-cpu", "layers"],
+    brings: ["kernels-cpu", "layers", "ops", "tensor"],
+    example: "layers",
+    device: "cpu",
+  },
+  { project: "analyzed", named: ["tensor", "ops", "analysis"], brings: ["analysis", "ops", "tensor"], example: "analysis", device: null },
+] as const;
+const inNode = small.filter(({ device }) => device !== "gpu").map(({ project }) => project);
 
+let tarballs: Readonly<Record<string, string>>;
+let projects: Projects;
+/** The project with all packages. */
+let whole: string;
 let browser: Browser;
-beforeAll(async () => void (browser = await launchBrowser()), 120_000);
-afterAll(() => browser.close());
+
+beforeAll(async () => {
+  tarballs = await pack();
+  const node = { "@types/node": `file:${join(root, "node_modules", "@types", "node")}` };
+  projects = await createProjects(
+    { ...Object.fromEntries(small.map(({ project, named }) => [project, { named }])), whole: { named: Object.keys(tarballs), others: node } },
+    tarballs,
+  );
+  whole = join(projects.folder, "whole");
+  for (const { project, example, device } of small) await addExample(join(projects.folder, project), example, device);
+  browser = await launchBrowser();
+}, 300_000);
+afterAll(async () => {
+  await browser?.close();
+  await projects?.[Symbol.asyncDispose]();
+});
 
 describe.each(published)("$name", ({ name, manifest }) => {
   test("carries its build with maps, its sources, its README and its license, and nothing else", async () => {
@@ -62,75 +97,59 @@ describe.each(published)("$name", ({ name, manifest }) => {
   });
 });
 
-describe.each([
-  { named: ["tensor", "ops", "kernels-cpu"], brings: ["kernels-cpu", "ops", "tensor"], example: "ops", main: opsExample, device: "cpu" },
-  { named: ["tensor", "ops", "kernels-gpu"], brings: ["kernels-gpu", "ops", "tensor"], example: "ops", main: opsExample, device: "gpu" },
-  {
-    named: ["tensor", "ops", "kernels-cpu", "layers"],
-    brings: ["kernels-cpu", "layers", "ops", "tensor"],
-    example: "layers",
-    main: layersExample,
-    device: "cpu",
-  },
-  { named: ["tensor", "ops", "analysis"], brings: ["analysis", "ops", "tensor"], example: "analysis", main: analysisExample, device: null },
-] as const)("a project with $named alone", ({ named, brings, example, main, device }) => {
-  let project: Project;
-  let expected: readonly number[];
-  const close = (numbers: readonly number[]) => {
-    expect(numbers.length).toBe(expected.length);
-    numbers.forEach((number, i) => expect(Math.abs(number - expected[i])).toBeLessThan(1e-4 * (1 + Math.abs(expected[i]))));
-  };
-
-  beforeAll(async () => {
-    project = await createProject(named, tarballs);
-    await addExample(project, example, device);
-    expected = await main(createHost());
-  }, 300_000);
-  afterAll(() => project[Symbol.asyncDispose]());
-
-  test("has got these packages and no other", async () => {
-    const lock = await readFile(join(project.folder, "pnpm-lock.yaml"), "utf8");
-    expect([...new Set([...lock.matchAll(/^ {2}'(.+?)@file:/gm)].map((match) => match[1]))].toSorted()).toEqual(
-      brings.map((other) => `@conv/${other}`),
-    );
-    expect(lock.match(/resolution:/g)).toHaveLength(brings.length);
+describe("projects with some packages alone", () => {
+  test.each(small)("$named bring $brings", ({ project, brings }) => {
+    expect(installed(join(projects.folder, project))).toEqual(brings.map((name) => `@conv/${name}`));
   });
 
-  if (device === "gpu")
-    test("says in Node, in one line, which package is missing", async () => {
-      await expect(runInNode(project, process.execPath)).rejects.toThrow(
-        /UnsupportedError: gpu: in Node WebGPU comes with the package webgpu, which is not installed: npm install webgpu\n/,
-      );
+  test("their examples compile, without the types of Node", { timeout: 60_000 }, () => {
+    const files = small.map(({ project }) => join(projects.folder, project, "example.ts"));
+    expect(complaints(compilers[1][1], projects.folder, files, { module: "nodenext", types: [], noUncheckedIndexedAccess: false })).toEqual({
+      files: "",
+      declarations: "",
     });
-  else
-    test("runs in this Node, and in that of the machine", { timeout: 60_000 }, async () => {
-      close(await runInNode(project, process.execPath));
-      close(await runInNode(project, process.env.npm_node_execpath ?? "node"));
+  });
+
+  describe("give the numbers of the host", { timeout: 120_000 }, () => {
+    const expected: Record<string, readonly number[]> = {};
+    const compare = (numbers: Numbers, names: readonly string[]) => {
+      expect(Object.keys(numbers)).toEqual(names);
+      for (const name of names) {
+        expect(numbers[name].length, name).toBe(expected[name].length);
+        numbers[name].forEach((number, i) =>
+          expect(Math.abs(number - expected[name][i]), name).toBeLessThan(1e-4 * (1 + Math.abs(expected[name][i]))),
+        );
+      }
+    };
+    beforeAll(async () => {
+      const [ops, layers, analysis] = [await opsExample(createHost()), await layersExample(createHost()), await analysisExample()];
+      Object.assign(expected, { "on-cpu": ops, "on-gpu": ops, layered: layers, analyzed: analysis });
+    }, 60_000);
+
+    test("in this Node, and in that of the machine", async () => {
+      compare(await runInNode(projects, inNode, process.execPath), inNode);
+      compare(await runInNode(projects, inNode, process.env.npm_node_execpath ?? "node"), inNode);
     });
 
-  test("runs in a browser, bundled by Vite, with and without shared memory", { timeout: 120_000 }, async () => {
-    const numbers = await runInBrowser(project, browser);
-    close(numbers.isolated);
-    close(numbers.plain);
-    close(numbers.developed);
+    test("in a browser, bundled by Vite, with and without shared memory", async () => {
+      const names = small.map(({ project }) => project);
+      const { isolated, plain, developed } = await runInBrowser(projects, names, browser);
+      for (const numbers of [isolated, plain, developed]) compare(numbers, names);
+    });
+  });
+
+  test("kernels-gpu says in Node, in one line, which package is missing", async () => {
+    await expect(runInNode(projects, ["on-gpu"], process.execPath)).rejects.toThrow(
+      /UnsupportedError: gpu: in Node WebGPU comes with the package webgpu, which is not installed: npm install webgpu\n/,
+    );
   });
 });
 
 describe("all packages", () => {
   const kB = (bytes: number) => `${(bytes / 1000).toFixed(1)} kB`;
-  let project: Project;
-
-  beforeAll(async () => {
-    project = await createProject(
-      published.map(({ name }) => name),
-      tarballs,
-    );
-  }, 300_000);
-  afterAll(() => project[Symbol.asyncDispose]());
-
   test("the command runs from its tarball", async () => {
-    const summary = await check(join(project.folder, "node_modules", ".bin", "conv"), ["summary", "lenet5", "--format", "json"], {
-      cwd: project.folder,
+    const summary = await check(join(whole, "node_modules", ".bin", "conv"), ["summary", "lenet5", "--format", "json"], {
+      cwd: whole,
     });
     expect(JSON.parse(summary).totals.parameters).toBe(61_706);
   });
@@ -144,7 +163,7 @@ describe("all packages", () => {
       export { add, conv, relu, reshape } from "@conv/ops";
       export { createCpu } from "${entry}";
       export { conv2d } from "@conv/layers";`;
-    const size = await bundledSize(source, project.folder);
+    const size = await bundledSize(source, whole);
     console.log(`one convolution layer with all that runs it, by createCpu of ${entry}: ${kB(size)}`);
     expect(size).toBeLessThanOrEqual(1000 * most);
   });
@@ -158,18 +177,66 @@ describe("all packages", () => {
         const sizes = await Promise.all(
           entries.map(async (entry) => ({
             "entry point": entry,
-            alone: kB(await bundledSize(`export * from "${entry}";`, project.folder, external)),
-            "with its imports": manifest.name === "@conv/cli" ? "" : kB(await bundledSize(`export * from "${entry}";`, project.folder)),
+            alone: kB(await bundledSize(`export * from "${entry}";`, whole, external)),
+            "with its imports": manifest.name === "@conv/cli" ? "" : kB(await bundledSize(`export * from "${entry}";`, whole)),
           })),
         );
         const programs = Object.values(manifest.publishConfig?.bin ?? {}).map((file) => `./node_modules/${join(manifest.name, file)}`);
         const all = [...entries, ...programs].map((entry, i) => `export * as e${i} from "${entry}";`).join("\n");
-        return { sizes, total: await bundledSize(all, project.folder, external) };
+        return { sizes, total: await bundledSize(all, whole, external) };
       }),
     );
     const total = rows.reduce((sum, row) => sum + row.total, 0);
     console.log("minified and gzipped:");
     console.table([...rows.flatMap((row) => row.sizes), { "entry point": "all packages together", alone: kB(total) }]);
     expect(total).toBeLessThanOrEqual(182_000);
+  });
+});
+
+describe("types", () => {
+  let files: readonly string[];
+  beforeAll(async () => {
+    const examples = await Promise.all(
+      documents.map(async (document) => {
+        const text = await readFile(join(root, document), "utf8");
+        return examplesOf(text).map(({ line, code }) => ({ file: `${document.replaceAll(/[/.]/g, "-")}-${line}.ts`, code }));
+      }),
+    );
+    // Every entry point, whatever the examples use of it.
+    const entries = published.flatMap(({ manifest }) =>
+      Object.keys(manifest.publishConfig?.exports ?? {}).map((entry) => join(manifest.name, entry)),
+    );
+    const every = { file: "entries.ts", code: entries.map((entry, i) => `export * as e${i} from "${entry}";\n`).join("") };
+    const sources = [every, ...examples.flat()];
+    await Promise.all(sources.map(({ file, code }) => writeFile(join(whole, file), `${code}\nexport {};\n`)));
+    files = sources.map(({ file }) => join(whole, file));
+  });
+
+  test("every option may be undefined, for projects with exactOptionalPropertyTypes", async () => {
+    const declared = await Promise.all(
+      published
+        .filter(({ name }) => name !== "cli")
+        .map(async ({ name, folder }) => {
+          const declarations = globSync("dist/**/*.d.ts", { cwd: folder });
+          const texts = await Promise.all(declarations.map(async (file) => [file, await readFile(join(folder, file), "utf8")] as const));
+          return texts.flatMap(([file, text]) =>
+            [...text.matchAll(/^\s+(?:readonly )?\w+\?: (?!.*undefined).*;$/gm)].map(([line]) => `${name}/${file}: ${line.trim()}`),
+          );
+        }),
+    );
+    expect(declared.flat()).toEqual([]);
+  });
+
+  describe.each(compilers)("by TypeScript %s", (version, ts) => {
+    test("is the one it is said to be", () => {
+      expect(ts.version.startsWith(version)).toBe(true);
+    });
+
+    describe.each([{ module: "nodenext" }, { module: "esnext", moduleResolution: "bundler" }])("%j", (resolution) => {
+      let found: Complaints;
+      beforeAll(() => void (found = complaints(ts, whole, files, { ...resolution, types: ["node"] })), 120_000);
+      test("every example and every entry point, with skipLibCheck", () => expect(found.files).toBe(""));
+      test("every declaration too, without", () => expect(found.declarations).toBe(""));
+    });
   });
 });
