@@ -1,9 +1,9 @@
 // Two convolutions with no activation between are one: b(a(x)) = c(x). Output o of b reads output p = o·sb − pb + k·db of a, which
 // reads input p·sa − pa + j·da; together o·sa·sb − (pa + sa·pb) + (k·db·sa + j·da).
 
-import { axisName, walk } from "@conv/ops";
-import { hostArray, shapeError, sizeOf, spec, stridesOf, type HostArray } from "@conv/tensor";
-import { settle, type Convolution, type Settled } from "./convolution.ts";
+import { axisName, conv, flip, transpose, type ConvOptions } from "@conv/ops";
+import { evaluate, hostArray, shapeError, sizeOf, spec, trace, type HostArray, type Value } from "@conv/tensor";
+import { convolve, settle, type Convolution, type Settled } from "./convolution.ts";
 
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 
@@ -26,14 +26,10 @@ export function compose(a: Convolution, b: Convolution): Convolution {
   const inner = axes.map((i) => (first.kernel[i] > 1 ? first.dilation[i] : 0));
   const outer = axes.map((i) => (second.kernel[i] > 1 ? second.dilation[i] * first.stride[i] : 0));
   const dilation = axes.map((i) => gcd(inner[i], outer[i]) || 1);
-  const kernel = axes.map((i) => ((first.kernel[i] - 1) * inner[i] + (second.kernel[i] - 1) * outer[i]) / dilation[i] + 1);
   const pad = (side: "padLo" | "padHi", i: number) => first[side][i] + first.stride[i] * second[side][i];
   const bias = biasOf(a.bias, b, second);
   return {
-    weight: weightOf(a.weight, first, b.weight, second, kernel, [
-      inner.map((step, i) => step / dilation[i]),
-      outer.map((step, i) => step / dilation[i]),
-    ]),
+    weight: weightOf(a.weight, first, b.weight, second, [inner.map((step, i) => step / dilation[i]), outer.map((step, i) => step / dilation[i])]),
     ...(bias && { bias }),
     stride: axes.map((i) => first.stride[i] * second.stride[i]),
     padding: axes.map((i) => [pad("padLo", i), pad("padHi", i)] as const),
@@ -67,57 +63,35 @@ function mustGiveZero(bias: HostArray | undefined, a: Settled, b: Settled): void
   });
 }
 
-/** c[o, i, k·outer + j·inner] = Σ_m b[o, m, k] · a[m, i, j]; the steps are in taps of c. */
-function weightOf(
-  a: HostArray,
-  first: Settled,
-  b: HostArray,
-  second: Settled,
-  kernel: readonly number[],
-  [inner, outer]: readonly number[][],
-): HostArray {
-  const groups = gcd(first.groups, second.groups);
-  const [icgA, icgB] = [a.shape[1], b.shape[1]];
-  const icg = first.ic / groups;
-  const w = hostArray(spec([second.oc, icg, ...kernel]));
-  const steps = stridesOf(kernel);
-  const [tapsA, tapsB, taps] = [sizeOf(first.kernel), sizeOf(second.kernel), sizeOf(kernel)];
-  const places = (size: readonly number[], step: readonly number[]): number[] => {
-    const list: number[] = [];
-    walk(size, [step.map((by, i) => by * steps[i])], (_, [at]) => list.push(at));
-    return list;
-  };
-  const [atA, atB] = [places(first.kernel, inner), places(second.kernel, outer)];
-  for (let o = 0; o < second.oc; o++) {
-    const from = Math.floor(o / (second.oc / groups)) * icg;
-    for (let c = 0; c < icgB; c++) {
-      const m = Math.floor(o / (second.oc / second.groups)) * icgB + c;
-      const i = Math.floor(m / (first.oc / first.groups)) * icgA - from;
-      for (let d = 0; d < icgA; d++)
-        for (let k = 0; k < tapsB; k++) {
-          const factor = b.data[(o * icgB + c) * tapsB + k];
-          const base = (o * icg + i + d) * taps + atB[k];
-          for (let j = 0; j < tapsA; j++) w.data[base + atA[j]] += factor * a.data[(m * icgA + d) * tapsA + j];
-        }
-    }
-  }
-  return w;
+/**
+ * c[o, i, k·outer + j·inner] = Σ_m b[o, m, k] · a[m, i, j], the steps in taps of c: what both make of a single one (of one in every group),
+ * read backwards.
+ */
+function weightOf(a: HostArray, first: Settled, b: HostArray, second: Settled, [inner, outer]: readonly number[][]): HostArray {
+  const icg = first.ic / gcd(first.groups, second.groups);
+  const spatial = first.kernel.map((_, i) => i + 2);
+  const ones = Float64Array.from({ length: icg * first.ic }, (_, at) => Number((at % first.ic) % icg === Math.floor(at / first.ic)));
+  const x = hostArray(spec([icg, first.ic, ...spatial.map(() => 1)]), ones);
+  const full = ({ groups }: Settled, steps: readonly number[]): ConvOptions => ({
+    padding: "full",
+    groups,
+    dilation: steps.map((step) => step || 1),
+  });
+  const answer = (v: Value, wa: Value, wb: Value) => conv(conv(v, wa, full(first, inner)), wb, full(second, outer));
+  const graph = trace(
+    (...given: [Value, Value, Value]) => flip(transpose(answer(...given), [1, 0, ...spatial]), spatial),
+    [x, a, b].map((array) => spec(array.shape)),
+  );
+  return evaluate(graph, [x, a, b])[0];
 }
 
-/** bb[o] + Σ_{m, k} b[o, m, k] · ba[m]; none where neither has one. */
-function biasOf(ba: HostArray | undefined, { weight, bias }: Convolution, { oc, kernel, groups }: Settled): HostArray | undefined {
+/** bb[o] + Σ_{m, k} b[o, m, k] · ba[m], what `b` makes of nothing but the other's bias; none where neither has one. */
+function biasOf(ba: HostArray | undefined, { weight, bias, groups }: Convolution, { ic, oc, kernel }: Settled): HostArray | undefined {
   if (!ba && !bias) return undefined;
-  const [icg, taps] = [weight.shape[1], sizeOf(kernel)];
-  return hostArray(
-    spec([oc]),
-    Float64Array.from({ length: oc }, (_, o) => {
-      let sum = bias?.data[o] ?? 0;
-      if (ba)
-        for (let c = 0; c < icg; c++) {
-          const m = Math.floor(o / (oc / groups)) * icg + c;
-          for (let k = 0; k < taps; k++) sum += weight.data[(o * icg + c) * taps + k] * ba.data[m];
-        }
-      return sum;
-    }),
+  const taps = sizeOf(kernel);
+  const x = hostArray(
+    spec([1, ic, ...kernel]),
+    Float64Array.from({ length: ic * taps }, (_, at) => ba?.data[Math.floor(at / taps)] ?? 0),
   );
+  return hostArray(spec([oc]), convolve({ weight, bias, groups }, x).data);
 }

@@ -3,7 +3,8 @@
 // Depthwise: the sums of depthwise separable convolutions of Guo, Li, Lin, Chen and Li, "Network Decoupling", BMVC 2018, taken in
 // the principal directions of the input channels rather than in the channels themselves.
 
-import { checkOptions, hostArray, shapeError, sizeOf, spec, type HostArray } from "@conv/tensor";
+import { transpose } from "@conv/ops";
+import { checkOptions, evaluate, hostArray, shapeError, sizeOf, spec, trace, type HostArray, type Value } from "@conv/tensor";
 import { effortOf, settle, type Convolution, type Effort, type Settled } from "./convolution.ts";
 import { svd } from "./svd.ts";
 
@@ -60,11 +61,7 @@ export function separate(convolution: Convolution, options: SeparateOptions): Se
 /** W[o, i, k, l] ≈ Σ_r V[r, i, k] · H[o, r, l]: the best such sum, by the singular values of W as a matrix (ic·kh, oc·kw). */
 function spatial({ weight, bias }: Convolution, { rank: axes, ic, oc, kernel: [kh, kw], stride, dilation, padLo, padHi }: Settled): Terms {
   if (axes !== 2) throw shapeError("separate", `the convolution has ${axes} spatial axes, spatial parts need 2`);
-  const matrix = new Float64Array(weight.data.length);
-  const at = (o: number, i: number, k: number, l: number) => ((o * ic + i) * kh + k) * kw + l;
-  for (let o = 0; o < oc; o++)
-    for (let i = 0; i < ic; i++)
-      for (let k = 0; k < kh; k++) for (let l = 0; l < kw; l++) matrix[(i * kh + k) * oc * kw + o * kw + l] = weight.data[at(o, i, k, l)];
+  const matrix = permuted(weight, [1, 2, 0, 3]);
   const { s, u, v } = svd(matrix, ic * kh, oc * kw);
   return {
     squares: [...s].map((value) => value * value),
@@ -93,9 +90,7 @@ function spatial({ weight, bias }: Convolution, { rank: axes, ic, oc, kernel: [k
  */
 function depthwise({ weight, bias }: Convolution, { ic, oc, kernel, stride, dilation, padLo, padHi }: Settled): Terms {
   const taps = sizeOf(kernel);
-  const matrix = new Float64Array(weight.data.length);
-  for (let o = 0; o < oc; o++)
-    for (let i = 0; i < ic; i++) for (let k = 0; k < taps; k++) matrix[i * oc * taps + o * taps + k] = weight.data[(o * ic + i) * taps + k];
+  const matrix = permuted(weight, [1, 0, ...kernel.map((_, i) => i + 2)]);
   const directions = svd(matrix, ic, oc * taps);
   const terms = [...directions.s.keys()]
     .flatMap((j) => {
@@ -118,6 +113,13 @@ function depthwise({ weight, bias }: Convolution, { ic, oc, kernel, stride, dila
     ],
   };
 }
+
+/** The numbers of an array with its axes in another order. */
+const permuted = (x: HostArray, order: readonly number[]): Float64Array =>
+  evaluate(
+    trace((v: Value) => transpose(v, order), [spec(x.shape)]),
+    [x],
+  )[0].data;
 
 /** The array with these values by first index and place within it. */
 function filled(shape: readonly number[], value: (first: number, rest: number) => number): HostArray {
