@@ -1,10 +1,11 @@
 // Which kernel a product gets, by its size and by the kind of adapter: what the estimates are for.
 
 import { conv, convGeometry, convGradInputOp, convGradWeightOp, matmul } from "@conv/ops";
+import { gatherAll } from "@conv/ops/plan";
 import { node, spec, trace, type Value } from "@conv/tensor";
 import { expect, test } from "vitest";
 import { speedsOf, type Caps } from "../src/caps.ts";
-import { forwardProduct } from "../src/kernels/product.ts";
+import { gatherProducts } from "../src/kernels/product.ts";
 import { tileFor } from "../src/kernels/tiles.ts";
 import { plan } from "../src/plan.ts";
 import { caps } from "./caps.ts";
@@ -30,7 +31,7 @@ test.each<[string, number[][], (...xs: Value[]) => Value, gpu: string, software:
 
 test("a device remembers its own choices", () => {
   const slow = { ...caps, macs: caps.macs / 1e6 };
-  const product = forwardProduct(middle);
+  const product = gatherProducts(gatherAll(middle))[0];
   expect(tileFor(product, true, slow).seconds).toBeGreaterThan(1000 * tileFor(product, true, caps).seconds);
   expect(tileFor(product, true, caps)).toBe(tileFor(product, true, caps));
 });

@@ -1,21 +1,8 @@
 // Convolution (cross-correlation, as in every CNN) as the three partial derivatives of one trilinear form T(x, w, y).
 // The gradient of each is the other two, so gradients of any order come without further code.
 
-import {
-  apply,
-  bytesOf,
-  checkOptions,
-  formatShape,
-  hostArray,
-  sameShape,
-  shapeError,
-  spec,
-  type Arg,
-  type Cost,
-  type Op,
-  type Spec,
-  type Window,
-} from "@conv/tensor";
+import { apply, bytesOf, checkOptions, hostArray, shapeError, spec, type Arg, type Cost, type Op, type Spec } from "@conv/tensor";
+import { mustBeWhole, mustMatch, spatialRank, windowsOf } from "./check.ts";
 import {
   axisName,
   convGeometry,
@@ -44,12 +31,7 @@ function derivative(name: string, roles: readonly [Role, Role], out: Role, vjp: 
   return {
     name,
     infer(inputs, g) {
-      roles.forEach((role, i) => {
-        const want = shapeOf[role](g);
-        const got = inputs[i];
-        if (!sameShape(got.shape, want)) throw shapeError(name, `${role} has shape ${formatShape(got.shape)}, the geometry has ${formatShape(want)}`);
-        if (got.dtype !== "float32") throw shapeError(name, `${role} is ${got.dtype}, must be float32`);
-      });
+      roles.forEach((role, i) => mustMatch(name, role, inputs[i], shapeOf[role](g)));
       return [spec(shapeOf[out](g))];
     },
     reference([a, b], g) {
@@ -75,9 +57,6 @@ function convCost(inputs: readonly Spec[], output: Spec, g: ConvGeometry): Cost 
   const macs = [g.n, g.oc, ...g.output, g.ic / g.groups, ...g.kernel].reduce((a, b) => a * b, 1);
   return { macs, flops: 2 * macs, bytesRead: bytesOf(inputs[0]) + bytesOf(inputs[1]), bytesWritten: bytesOf(output) };
 }
-
-const windowsOf = (g: ConvGeometry): Window[] =>
-  g.kernel.map((kernel, a) => ({ kernel, stride: g.stride[a], dilation: g.dilation[a], padLo: g.padLo[a], padHi: g.padHi[a] }));
 
 const windows: Record<Role, Op<ConvGeometry>["window"]> = {
   y: windowsOf,
@@ -133,13 +112,12 @@ export function convTranspose<T extends Arg>(x: T, w: T, options: ConvTransposeO
 export function convTransposeGeometry(x: Spec, w: Spec, options: ConvTransposeOptions = {}): ConvGeometry {
   const op = "convTranspose";
   const { stride = 1, padding = 0, dilation = 1, groups = 1, outputPadding, outputSize, precision } = options;
-  const rank = x.shape.length - 2;
-  if (rank < 1) throw shapeError(op, `input has ${x.shape.length} axes, needs batch, channels and at least one spatial axis`);
+  const rank = spatialRank(op, x);
   if (w.shape.length !== rank + 2) throw shapeError(op, `weight has ${w.shape.length} axes, input has ${x.shape.length}`);
   const [n, channels, ...output] = x.shape as [number, number, ...number[]];
   const [oc, icg, ...kernel] = w.shape as [number, number, ...number[]];
   if (oc !== channels) throw shapeError(op, `weight takes ${oc} channels, input has ${channels}`);
-  if (!Number.isInteger(groups) || groups < 1) throw shapeError(op, `groups ${groups} is not a whole number ≥ 1`);
+  mustBeWhole(op, "groups", groups, 1);
   if (oc % groups) throw shapeError(op, `${oc} input channels do not divide into ${groups} groups`);
   if (outputPadding !== undefined && outputSize !== undefined) throw shapeError(op, "outputPadding and outputSize say the same; give one of them");
   perAxis(op, "kernel", kernel, rank, 1);

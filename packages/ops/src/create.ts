@@ -1,7 +1,7 @@
 // Ops whose values come from parameters, a seed or labels, and which therefore have no gradient.
 
 import { apply, bytesOf, formatShape, hostArray, shapeError, sizeOf, spec, type Arg, type Op, type Value } from "@conv/tensor";
-import { streamCost } from "./check.ts";
+import { mustBeWhole, streamCost } from "./check.ts";
 
 export interface ShapeParams {
   readonly shape: readonly number[];
@@ -76,7 +76,7 @@ export const oneHotOp: Op<OneHotParams> = {
   name: "oneHot",
   infer([labels], { classes }) {
     if (labels.dtype !== "int32") throw shapeError("oneHot", `labels are ${labels.dtype}, must be int32`);
-    if (!Number.isInteger(classes) || classes < 1) throw shapeError("oneHot", `classes ${classes} is not a whole number ≥ 1`);
+    mustBeWhole("oneHot", "classes", classes, 1);
     return [spec([...labels.shape, classes])];
   },
   reference([labels], { classes }) {

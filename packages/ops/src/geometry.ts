@@ -1,6 +1,7 @@
 // The geometry of a convolution at any rank, computed and checked once, and the one loop nest that is its meaning.
 
 import { rangeError, shapeError, stridesOf, type Spec } from "@conv/tensor";
+import { mustBeWhole, spatialRank } from "./check.ts";
 import { axisName, perAxis, resolvePadding, spanOf, type Padding, type PerAxis } from "./padding.ts";
 
 export * from "./padding.ts";
@@ -80,12 +81,11 @@ export function convGeometry(
   { stride = 1, padding = 0, dilation = 1, groups = 1, precision }: ConvOptions = {},
   op = "conv",
 ): ConvGeometry {
-  const rank = x.shape.length - 2;
-  if (rank < 1) throw shapeError(op, `input has ${x.shape.length} axes, needs batch, channels and at least one spatial axis`);
+  const rank = spatialRank(op, x);
   if (w.shape.length !== rank + 2) throw shapeError(op, `weight has ${w.shape.length} axes, input has ${x.shape.length}`);
   const [n, ic, ...input] = x.shape as [number, number, ...number[]];
   const [oc, icg, ...kernel] = w.shape as [number, number, ...number[]];
-  if (!Number.isInteger(groups) || groups < 1) throw shapeError(op, `groups ${groups} is not a whole number ≥ 1`);
+  mustBeWhole(op, "groups", groups, 1);
   if (ic % groups) throw shapeError(op, `${ic} input channels do not divide into ${groups} groups`);
   if (oc % groups) throw shapeError(op, `${oc} output channels do not divide into ${groups} groups`);
   if (icg * groups !== ic) throw shapeError(op, `weight takes ${icg} channels × ${groups} groups = ${icg * groups}, input has ${ic}`);

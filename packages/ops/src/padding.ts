@@ -1,6 +1,7 @@
 // The vocabulary of padding: numbers, and the names that TensorFlow, Keras, PyTorch and ONNX have for what depends on sizes.
 
 import { kindOf, shapeError } from "@conv/tensor";
+import { mustBeWhole } from "./check.ts";
 
 /** One number for all axes, or one per axis. */
 export type PerAxis = number | readonly number[];
@@ -42,11 +43,6 @@ export function perAxis(op: string, what: string, value: PerAxis, rank: number, 
 
 function mustHaveEach(op: string, what: string, list: readonly unknown[], rank: number): void {
   if (list.length !== rank) throw shapeError(op, `${what} has ${list.length} entries for ${rank} spatial axes`);
-}
-
-function mustBeWhole(op: string, what: string, v: number, min: number, axis: string): void {
-  if (!Number.isInteger(v) || v < min)
-    throw shapeError(op, `${what} ${typeof v === "string" ? JSON.stringify(v) : v} is not a whole number ≥ ${min}`, axis);
 }
 
 /** Input cells that a kernel with dilation covers: (kernel − 1)·dilation + 1. */

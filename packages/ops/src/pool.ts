@@ -16,7 +16,7 @@ import {
   type Spec,
   type Window,
 } from "@conv/tensor";
-import { mustBeFloat, streamCost } from "./check.ts";
+import { mustMatch, spatialRank, streamCost, windowsOf } from "./check.ts";
 import { abs, affine, map, square } from "./elementwise.ts";
 import type { Expr } from "./expr.ts";
 import {
@@ -54,8 +54,7 @@ export interface PoolOptions {
 export function poolGeometry(x: Spec, kernel: PerAxis, options: PoolOptions = {}, op = "pool"): PoolGeometry {
   checkOptions(op, options, "stride padding dilation ceilMode");
   const { stride = kernel, padding = 0, dilation = 1, ceilMode = false } = options;
-  const rank = x.shape.length - 2;
-  if (rank < 1) throw shapeError(op, `input has ${x.shape.length} axes, needs batch, channels and at least one spatial axis`);
+  const rank = spatialRank(op, x);
   const [n, c, ...input] = x.shape;
   const size = perAxis(op, "kernel", kernel, rank, 1);
   const s = perAxis(op, "stride", stride, rank, 1);
@@ -98,132 +97,134 @@ export function eachWindow(g: PoolGeometry, visit: (y: number, xs: readonly numb
   for (let plane = 0; plane < g.n * g.c; plane++) space(0, [plane * sizeOf(g.input)]);
 }
 
-const xSpec = (g: PoolGeometry): Spec => spec([g.n, g.c, ...g.input]);
-const ySpec = (g: PoolGeometry): Spec => spec([g.n, g.c, ...g.output]);
-const kernelSize = (g: PoolGeometry): number => sizeOf(g.kernel);
-
-const windowsOf = (g: PoolGeometry): Window[] =>
-  g.kernel.map((kernel, a) => ({ kernel, stride: g.stride[a], dilation: g.dilation[a], padLo: g.padLo[a], padHi: g.padHi[a] }));
-
-function mustMatch(op: string, what: string, got: Spec, want: Spec): void {
-  mustBeFloat(op, what, got);
-  if (!sameShape(got.shape, want.shape))
-    throw shapeError(op, `${what} has shape ${formatShape(got.shape)}, the geometry has ${formatShape(want.shape)}`);
-}
+const xShape = (g: PoolGeometry): number[] => [g.n, g.c, ...g.input];
+const yShape = (g: PoolGeometry): number[] => [g.n, g.c, ...g.output];
 
 /** Where the maximum of a window comes from: the first of the largest, or the last NaN if there is one, as in PyTorch. */
 export const argMax = (x: Float64Array, seen: readonly number[]): number =>
   seen.reduce((best, i) => (x[i] > x[best] || Number.isNaN(x[i]) ? i : best));
 
+interface Rule<G extends PoolGeometry> {
+  /** The inputs by name, with their shapes, and the shape of the output. */
+  readonly takes: Readonly<Record<string, (g: G) => number[]>>;
+  readonly gives: (g: G) => number[];
+  readonly dtype?: "int32";
+  /** Given the numbers of the inputs and of the output, what is done for output `o` of the pool, which sees the inputs `seen`. */
+  readonly each: (inputs: readonly Float64Array[], out: Float64Array, g: G) => (o: number, seen: readonly number[]) => void;
+  /** Flops for each output of the pool, beside one for each element of its kernel. */
+  readonly more: number;
+  readonly vjp: Op<G>["vjp"];
+  readonly window?: Op<G>["window"];
+}
+
+/** An op upon the windows of a pool. */
+/* @__NO_SIDE_EFFECTS__ */
+function poolOp<G extends PoolGeometry>(name: string, { takes, gives, dtype, each, more, vjp, window }: Rule<G>): Op<G> {
+  const out = (g: G) => spec(gives(g), dtype);
+  return {
+    name,
+    infer(inputs, g) {
+      Object.entries(takes).forEach(([what, shape], i) => mustMatch(name, what, inputs[i], shape(g)));
+      return [out(g)];
+    },
+    reference(inputs, g) {
+      const y = hostArray(out(g));
+      const step = each(
+        inputs.map((x) => x.data),
+        y.data,
+        g,
+      );
+      eachWindow(g, step);
+      return [y];
+    },
+    vjp,
+    cost: (inputs, g) => streamCost(inputs, spec(gives(g)), sizeOf(yShape(g)) * (sizeOf(g.kernel) + more)),
+    window,
+  };
+}
+
 /** y = max of x over each window, NaN where the window has one; the first maximum in scan order has the gradient. */
-export const maxPoolOp: Op<PoolGeometry> = {
-  name: "maxPool",
-  infer([x], g) {
-    mustMatch("maxPool", "x", x, xSpec(g));
-    return [ySpec(g)];
-  },
-  reference([x], g) {
-    const y = hostArray(ySpec(g));
-    eachWindow(g, (o, seen) => (y.data[o] = x.data[argMax(x.data, seen)]));
-    return [y];
-  },
+export const maxPoolOp: Op<PoolGeometry> = poolOp("maxPool", {
+  takes: { x: xShape },
+  gives: yShape,
+  each:
+    ([x], y) =>
+    (o, seen) =>
+      (y[o] = x[argMax(x, seen)]),
+  more: -1,
   vjp: ({ inputs: [x], params }, [ct]) => apply(maxPoolGradOp, params, [x, ct]),
-  cost: (inputs, g) => streamCost(inputs, ySpec(g), sizeOf(ySpec(g).shape) * (kernelSize(g) - 1)),
   window: windowsOf,
-};
+});
 
 /** (x, dy) → dx: each dy goes to the input that won its window. */
-export const maxPoolGradOp: Op<PoolGeometry> = {
-  name: "maxPoolGrad",
-  infer([x, dy], g) {
-    mustMatch("maxPoolGrad", "x", x, xSpec(g));
-    mustMatch("maxPoolGrad", "dy", dy, ySpec(g));
-    return [xSpec(g)];
-  },
-  reference([x, dy], g) {
-    const dx = hostArray(xSpec(g));
-    eachWindow(g, (o, seen) => (dx.data[argMax(x.data, seen)] += dy.data[o]));
-    return [dx];
-  },
+export const maxPoolGradOp: Op<PoolGeometry> = poolOp("maxPoolGrad", {
+  takes: { x: xShape, dy: yShape },
+  gives: xShape,
+  each:
+    ([x, dy], dx) =>
+    (o, seen) =>
+      (dx[argMax(x, seen)] += dy[o]),
+  more: 0,
   vjp: ({ inputs: [x], params }, [ct]) => [null, ...apply(maxPoolPickOp, params, [x, ct])],
-  cost: (inputs, g) => streamCost(inputs, xSpec(g), sizeOf(ySpec(g).shape) * kernelSize(g)),
-};
+});
 
 /** (x, v) → y, v like x: each window takes v where x won. The adjoint of {@link maxPoolGradOp} in dy. */
-export const maxPoolPickOp: Op<PoolGeometry> = {
-  name: "maxPoolPick",
-  infer([x, v], g) {
-    mustMatch("maxPoolPick", "x", x, xSpec(g));
-    mustMatch("maxPoolPick", "v", v, xSpec(g));
-    return [ySpec(g)];
-  },
-  reference([x, v], g) {
-    const y = hostArray(ySpec(g));
-    eachWindow(g, (o, seen) => (y.data[o] = v.data[argMax(x.data, seen)]));
-    return [y];
-  },
+export const maxPoolPickOp: Op<PoolGeometry> = poolOp("maxPoolPick", {
+  takes: { x: xShape, v: xShape },
+  gives: yShape,
+  each:
+    ([x, v], y) =>
+    (o, seen) =>
+      (y[o] = v[argMax(x, seen)]),
+  more: -1,
   vjp: ({ inputs: [x], params }, [ct]) => [null, ...apply(maxPoolGradOp, params, [x, ct])],
-  cost: (inputs, g) => streamCost(inputs, ySpec(g), sizeOf(ySpec(g).shape) * (kernelSize(g) - 1)),
-};
+});
 
 /** x → int32 y: where in its plane of x the maximum of each window stands (h·width + w). No gradient. */
-export const maxPoolIndicesOp: Op<PoolGeometry> = {
-  name: "maxPoolIndices",
-  infer([x], g) {
-    mustMatch("maxPoolIndices", "x", x, xSpec(g));
-    return [spec(ySpec(g).shape, "int32")];
-  },
-  reference([x], g) {
-    const y = hostArray(spec(ySpec(g).shape, "int32"));
-    const plane = sizeOf(g.input);
-    eachWindow(g, (o, seen) => (y.data[o] = argMax(x.data, seen) % plane));
-    return [y];
-  },
+export const maxPoolIndicesOp: Op<PoolGeometry> = poolOp("maxPoolIndices", {
+  takes: { x: xShape },
+  gives: yShape,
+  dtype: "int32",
+  each:
+    ([x], y, { input }) =>
+    (o, seen) =>
+      (y[o] = argMax(x, seen) % sizeOf(input)),
+  more: -1,
   vjp: () => [null],
-  cost: (inputs, g) => streamCost(inputs, ySpec(g), sizeOf(ySpec(g).shape) * (kernelSize(g) - 1)),
   window: windowsOf,
-};
+});
 
 export interface AvgPoolGeometry extends PoolGeometry {
   /** Divide by the size of the kernel, else by the number of inputs seen. */
   readonly countIncludePad: boolean;
 }
 
+const divisor = (g: AvgPoolGeometry, seen: readonly number[]): number => (g.countIncludePad ? sizeOf(g.kernel) : seen.length);
+
 /** y = Σ x over each window / (kernel size, or inputs seen). */
-export const avgPoolOp: Op<AvgPoolGeometry> = {
-  name: "avgPool",
-  infer([x], g) {
-    mustMatch("avgPool", "x", x, xSpec(g));
-    return [ySpec(g)];
-  },
-  reference([x], g) {
-    const y = hostArray(ySpec(g));
-    eachWindow(g, (o, seen) => (y.data[o] = seen.reduce((sum, i) => sum + x.data[i], 0) / (g.countIncludePad ? kernelSize(g) : seen.length)));
-    return [y];
-  },
+export const avgPoolOp: Op<AvgPoolGeometry> = poolOp<AvgPoolGeometry>("avgPool", {
+  takes: { x: xShape },
+  gives: yShape,
+  each:
+    ([x], y, g) =>
+    (o, seen) =>
+      (y[o] = seen.reduce((sum, i) => sum + x[i], 0) / divisor(g, seen)),
+  more: 0,
   vjp: ({ params }, [ct]) => apply(avgPoolGradOp, params, [ct]),
-  cost: (inputs, g) => streamCost(inputs, ySpec(g), sizeOf(ySpec(g).shape) * kernelSize(g)),
   window: windowsOf,
-};
+});
 
 /** dy → dx, the adjoint of {@link avgPoolOp}: each dy is shared out over its window. */
-export const avgPoolGradOp: Op<AvgPoolGeometry> = {
-  name: "avgPoolGrad",
-  infer([dy], g) {
-    mustMatch("avgPoolGrad", "dy", dy, ySpec(g));
-    return [xSpec(g)];
-  },
-  reference([dy], g) {
-    const dx = hostArray(xSpec(g));
-    eachWindow(g, (o, seen) => {
-      const share = dy.data[o] / (g.countIncludePad ? kernelSize(g) : seen.length);
-      for (const i of seen) dx.data[i] += share;
-    });
-    return [dx];
-  },
+export const avgPoolGradOp: Op<AvgPoolGeometry> = poolOp<AvgPoolGeometry>("avgPoolGrad", {
+  takes: { dy: yShape },
+  gives: xShape,
+  each:
+    ([dy], dx, g) =>
+    (o, seen) =>
+      seen.forEach((i) => (dx[i] += dy[o] / divisor(g, seen))),
+  more: 1,
   vjp: ({ params }, [ct]) => apply(avgPoolOp, params, [ct]),
-  cost: (inputs, g) => streamCost(inputs, xSpec(g), sizeOf(ySpec(g).shape) * (kernelSize(g) + 1)),
-};
+});
 
 /** Largest of each window: x (n, c, …input) → (n, c, …output). PyTorch's defaults. Throws ShapeError. */
 export const maxPool = <T extends Arg>(x: T, kernel: PerAxis, options?: PoolOptions): T =>
@@ -264,7 +265,7 @@ export function avgPool<T extends Arg>(x: T, kernel: PerAxis, options: AvgPoolOp
   if (divisorOverride !== undefined) {
     if (!(Number.isFinite(divisorOverride) && divisorOverride !== 0))
       throw shapeError("avgPool", `divisorOverride ${divisorOverride} is not a number ≠ 0`);
-    return scope(() => affine(apply(avgPoolOp, { ...g, countIncludePad: true }, [x])[0], kernelSize(g) / divisorOverride));
+    return scope(() => affine(apply(avgPoolOp, { ...g, countIncludePad: true }, [x])[0], sizeOf(g.kernel) / divisorOverride));
   }
   const { padHi } = resolvePadding("avgPool", rest.padding ?? 0, g.input, spanOf(g.kernel, g.dilation), g.stride);
   const beyond = g.padHi.map((hi, a) => hi - padHi[a]);

@@ -2,6 +2,7 @@
 // and the shuffles between channels and space.
 
 import { checkOptions, scope, shapeError, spec, type Arg, type Window } from "@conv/tensor";
+import { mustBeWhole, spatialRank } from "./check.ts";
 import { mix, type Tap } from "./mix.ts";
 import { reshape, transpose } from "./move.ts";
 import { axisName, perAxis, type PerAxis } from "./padding.ts";
@@ -54,8 +55,7 @@ export function upsample<T extends Arg>(x: T, options: UpsampleOptions): T {
   const op = "upsample";
   checkOptions(op, options, "size scale mode alignCorners");
   const { size, scale, mode = "nearest", alignCorners = false } = options;
-  const rank = x.shape.length - 2;
-  if (rank < 1) throw shapeError(op, `input has ${x.shape.length} axes, needs batch, channels and at least one spatial axis`);
+  const rank = spatialRank(op, x.spec);
   if ((size === undefined) === (scale === undefined)) throw shapeError(op, "give one of size and scale");
   if (alignCorners && mode === "nearest") throw shapeError(op, "alignCorners is for linear interpolation");
   const scales = typeof scale === "number" ? Array.from({ length: rank }, () => scale) : scale;
@@ -117,8 +117,7 @@ export function pixelUnshuffle<T extends Arg>(x: T, factor: number): T {
 }
 
 /** How many spatial axes there are. */
-function mustHaveSpace(op: string, { shape: { length } }: Arg, factor: number): number {
-  if (length < 3) throw shapeError(op, `input has ${length} axes, needs batch, channels and at least one spatial axis`);
-  if (!Number.isInteger(factor) || factor < 1) throw shapeError(op, `factor ${factor} is not a whole number ≥ 1`);
-  return length - 2;
+function mustHaveSpace(op: string, { spec: x }: Arg, factor: number): number {
+  mustBeWhole(op, "factor", factor, 1);
+  return spatialRank(op, x);
 }

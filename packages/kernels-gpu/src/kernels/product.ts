@@ -11,6 +11,7 @@ import {
   type MatmulGeometry,
   type MatmulParams,
 } from "@conv/ops";
+import { gatherAll, gatherGradInput, unfold, type Gather } from "@conv/ops/plan";
 import { sizeOf, stridesOf } from "@conv/tensor";
 import type { Task } from "../code.ts";
 
@@ -59,47 +60,55 @@ export const leaves = ({ grid, taps, step, delta, first, size }: Axis): boolean 
 const outer = (grid: number, x: number, y: number): Axis => ({ grid, taps: 1, step: 1, delta: 0, first: 0, size: grid, a: 0, x, y });
 const summed = (taps: number, a: number, x: number): Axis => ({ grid: 1, taps, step: 0, delta: 1, first: 0, size: taps, a, x, y: 0 });
 
-const sizes = (g: ConvGeometry) => ({
-  icg: g.ic / g.groups,
-  ocg: g.oc / g.groups,
-  taps: sizeOf(g.kernel),
-  xPlane: sizeOf(g.input),
-  yPlane: sizeOf(g.output),
-  k: stridesOf(g.kernel),
-  xs: stridesOf(g.input),
-  ys: stridesOf(g.output),
-});
-
 const nowhere = { a: 0, x: 0, y: 0 };
 
-/** y[n, oc, o] = Σ w[oc, ic, k] · x[n, ic, o·s − lo + k·d]. */
-export function forwardProduct(g: ConvGeometry): Product {
-  const { icg, ocg, taps, xPlane, yPlane, k, xs, ys } = sizes(g);
-  return simplify({
-    groups: { count: g.groups, a: ocg * icg * taps, x: icg * xPlane, y: ocg * yPlane },
-    rows: { count: ocg, a: icg * taps, y: yPlane },
-    offset: nowhere,
-    axes: [
-      outer(g.n, g.ic * xPlane, g.oc * yPlane),
-      summed(icg, taps, xPlane),
-      ...g.input.map((size, i) => ({
-        grid: g.output[i]!,
-        taps: g.kernel[i]!,
-        step: g.stride[i]!,
-        delta: g.dilation[i]!,
-        first: -g.padLo[i]!,
-        size,
-        a: k[i]!,
-        x: xs[i]!,
-        y: ys[i]!,
-      })),
-    ],
-  });
+/** One product for each phase of a convolution or its gradient to the input; `plane` rows of the output belong to one channel. */
+export function gatherProducts(g: Gather, plane = 1): Product[] {
+  const [taps, xPlane, yPlane] = [g.kernel, g.source, g.output].map(sizeOf);
+  const [k, xs, ys] = [g.kernel, g.source, g.output].map(stridesOf);
+  const along = (list: readonly number[], strides: readonly number[]) => list.reduce((sum, v, i) => sum + v * strides[i], 0);
+  return g.phases.map(({ grid, origin, taps: t }) =>
+    simplify({
+      groups: { count: g.groups, a: g.to * g.from * taps, x: g.from * xPlane, y: g.to * yPlane },
+      rows: { count: g.to, a: g.wTo, y: yPlane, plane },
+      offset: {
+        a: along(
+          t.map((axis) => axis.tapFirst),
+          k,
+        ),
+        x: 0,
+        y: along(origin, ys),
+      },
+      axes: [
+        outer(g.n, g.groups * g.from * xPlane, g.groups * g.to * yPlane),
+        summed(g.from, g.wFrom, xPlane),
+        ...t.map(({ count, first, delta, tapDelta }, i) => ({
+          grid: grid[i],
+          taps: count,
+          step: g.step[i],
+          delta,
+          first: first - g.lo[i],
+          size: g.source[i],
+          a: tapDelta * k[i],
+          x: xs[i],
+          y: g.outStep[i] * ys[i],
+        })),
+      ],
+    }),
+  );
+}
+
+/** A kernel as large as the input makes one output, of which each element of the input meets a weight of its own: dx = wᵀ·dy. */
+function gradInputProducts(g: ConvGeometry): Product[] {
+  const unfolded = unfold(g);
+  return gatherProducts(gatherGradInput(unfolded), unfolded.ic / g.ic);
 }
 
 /** dw[oc, ic, k] = Σ dy[n, oc, o] · x[n, ic, k·d − lo + o·s]: x convolved with dy, where batch and channels have changed places. */
 function gradWeightProduct(g: ConvGeometry): Product {
-  const { icg, ocg, taps, xPlane, yPlane, k, xs, ys } = sizes(g);
+  const [icg, ocg] = [g.ic / g.groups, g.oc / g.groups];
+  const [taps, xPlane, yPlane] = [g.kernel, g.input, g.output].map(sizeOf);
+  const [k, xs, ys] = [g.kernel, g.input, g.output].map(stridesOf);
   return simplify({
     groups: { count: g.groups, a: ocg * yPlane, x: icg * xPlane, y: ocg * icg * taps },
     rows: { count: ocg, a: yPlane, y: icg * taps },
@@ -120,58 +129,6 @@ function gradWeightProduct(g: ConvGeometry): Product {
       })),
     ],
   });
-}
-
-const gcd = (a: number, b: number): number => (b ? gcd(b, a % b) : a);
-
-/** One product for each remainder of the input's coordinates by the stride: dx[i] = Σ w[k] · dy[(i + lo − k·d) / s] where that is whole. */
-function gradInputProducts(g: ConvGeometry): Product[] {
-  const { icg, ocg, taps, xPlane, yPlane, k, xs, ys } = sizes(g);
-  // A kernel as large as the input makes one output, of which each element of the input meets a weight of its own: dx = wᵀ·dy.
-  if (yPlane === 1 && g.input.every((size, i) => size === g.kernel[i] && g.padLo[i] === 0 && (size === 1 || g.dilation[i] === 1)))
-    return [
-      simplify({
-        groups: { count: g.groups, a: ocg * icg * taps, x: ocg, y: icg * xPlane },
-        rows: { count: icg * taps, a: 1, y: 1, plane: taps },
-        offset: nowhere,
-        axes: [outer(g.n, g.oc, g.ic * xPlane), summed(ocg, icg * taps, 1)],
-      }),
-    ];
-  const parts = g.input.map((size, i) => {
-    const [s, d] = [g.stride[i]!, g.dilation[i]!];
-    const between = s / gcd(s, d);
-    return Array.from({ length: Math.min(s, size) }, (_, r) => {
-      const reach = r + g.padLo[i]!;
-      const tap = Array.from({ length: Math.min(between, g.kernel[i]!) }, (_, j) => j).find((j) => (reach - j * d) % s === 0);
-      return {
-        tap: (tap ?? 0) * k[i]!,
-        origin: r * xs[i]!,
-        axis: {
-          grid: Math.ceil((size - r) / s),
-          taps: tap === undefined ? 0 : Math.ceil((g.kernel[i]! - tap) / between),
-          step: 1,
-          delta: -(between * d) / s,
-          first: tap === undefined ? 0 : (reach - tap * d) / s,
-          size: g.output[i]!,
-          a: between * k[i]!,
-          x: ys[i]!,
-          y: s * xs[i]!,
-        },
-      };
-    });
-  });
-  const phases = parts.reduce<{ tap: number; origin: number; axes: Axis[] }[]>(
-    (all, own) => all.flatMap((p) => own.map((q) => ({ tap: p.tap + q.tap, origin: p.origin + q.origin, axes: [...p.axes, q.axis] }))),
-    [{ tap: 0, origin: 0, axes: [] }],
-  );
-  return phases.map(({ tap, origin, axes }) =>
-    simplify({
-      groups: { count: g.groups, a: ocg * icg * taps, x: ocg * yPlane, y: icg * xPlane },
-      rows: { count: icg, a: taps, y: xPlane },
-      offset: { a: tap, x: 0, y: origin },
-      axes: [outer(g.n, g.oc * yPlane, g.ic * xPlane), summed(ocg, icg * taps, yPlane), ...axes],
-    }),
-  );
 }
 
 /** y[i, j] = Σ_k a[i, k] · b[k, j] for each of the batch. */
@@ -211,7 +168,7 @@ function simplify(p: Product): Product {
 
 /** What a task of a convolution, one of its gradients or a matrix product is in this form; null for other ops. */
 export function productsOf({ op, params, inputs }: Task): Made | null {
-  if (op === convOp) return { products: [forwardProduct(params as ConvGeometry)], a: 1, x: 0 };
+  if (op === convOp) return { products: gatherProducts(gatherAll(params as ConvGeometry)), a: 1, x: 0 };
   if (op === convGradInputOp) return { products: gradInputProducts(params as ConvGeometry), a: 1, x: 0 };
   if (op === convGradWeightOp) return { products: [gradWeightProduct(params as ConvGeometry)], a: 0, x: 1 };
   if (op === matmulOp) return { products: [matmulProduct(matmulGeometry(inputs[0], inputs[1], params as MatmulParams))], a: 0, x: 1 };
