@@ -1,24 +1,10 @@
 // Receptive fields: which part of the input an output depends on, carried forward node by node over all paths of the graph.
 // For windows these are the recurrences of Araujo, Norris and Sim, "Computing Receptive Fields of CNNs", Distill 2019.
 
-import {
-  broadcastToOp,
-  concatOp,
-  isElementwise,
-  logSoftmaxOp,
-  matmulOp,
-  maxOp,
-  mixOp,
-  padOp,
-  putOp,
-  reshapeOp,
-  sliceOp,
-  softmaxOp,
-  sumOp,
-  takeOp,
-  transposeOp,
-} from "@conv/ops";
-import { stridesOf, type Graph, type Node, type Op, type Value, type Window } from "@conv/tensor";
+import { reshapeOp } from "@conv/ops";
+import { stridesOf, type Graph, type Node, type Value, type Window } from "@conv/tensor";
+import { readingOf } from "./reading.ts";
+import { isOp } from "./traced.ts";
 
 /**
  * Along one spatial axis of the input: output `o` depends on inputs from `start + jump·o` on, `size` of them. What lies
@@ -62,46 +48,15 @@ export function receptiveFields(graph: Graph, x: Value): Map<Value, Field[]> {
   return new Map([...known].map(([v, fields]) => [v, fields.map(({ size, jump, start }) => ({ size, jump, start }))]));
 }
 
-const applies = <P>(n: Node, ...ops: Op<P>[]): n is Node<P> => ops.some((op) => n.op === op);
-
-/** The field of one input of a node as its output sees it. An op not named here is taken to look at everything. */
+/** The field of one input of a node as its output sees it. */
 function through(n: Node, i: number, field: Moving): Moving {
   const { along } = field;
   const from = n.inputs[i].shape;
-  const to = n.outputs[0].shape;
   const all = { ...over(field, along === null ? 1 : from[along]), along: null };
   if (along === null) return all;
-  const shift = (start: number, axis: number | null = along): Moving => ({ ...field, start: field.start + start * field.jump, along: axis });
-  const windows = n.op.window?.(n.params);
-  if (windows) return i === 0 && along >= 2 ? slide(field, windows[along - 2]) : all;
-  if (isElementwise(n) || applies(n, broadcastToOp)) {
-    const axis = along - from.length + to.length;
-    return to[axis] === from[along] ? shift(0, axis) : all;
-  }
-  if (applies(n, sumOp, maxOp)) return n.params.axes.includes(along) ? all : field;
-  if (applies(n, mixOp)) {
-    if (n.params.axis !== along) return field;
-    return n.params.window ? slide(field, n.params.window) : all;
-  }
-  if (applies(n, takeOp) || applies(n, putOp)) {
-    const axis = along - 2 + i; // indices have no axis of rows
-    const window = n.params.windows?.[axis];
-    return axis >= 0 && window ? { ...slide(field, window), along: axis + 2 } : all;
-  }
-  if (applies(n, softmaxOp, logSoftmaxOp)) return n.params.axis === along ? all : field;
-  if (applies(n, concatOp)) return n.params.axis === along ? all : field;
-  if (applies(n, padOp)) return shift(-n.params.lo[along]);
-  if (applies(n, sliceOp)) return shift(n.params.start[along]);
-  if (applies(n, transposeOp)) return shift(0, n.params.order.indexOf(along));
-  if (applies(n, reshapeOp)) return reshaped(field, along, from, to) ?? all;
-  if (applies(n, matmulOp)) {
-    const transposed = i === 0 ? n.params.transposeA : n.params.transposeB;
-    const own = i === 0 ? -2 : -1; // m of a, n of b; batch axes stay where they are
-    const axis = from.length + (transposed ? (own === -2 ? -1 : -2) : own);
-    if (along < from.length - 2) return field;
-    return along === axis ? shift(0, to.length + own) : all;
-  }
-  return all;
+  if (isOp(n, reshapeOp)) return reshaped(field, along, from, n.outputs[0].shape) ?? all;
+  const reading = readingOf(n, i, along);
+  return reading?.window ? { ...slide(field, reading.window), along: reading.to } : all;
 }
 
 /** An axis survives where its elements stay equally many and equally far apart, where one behind it becomes part of it, or is split off it. */

@@ -2,9 +2,9 @@
 // output (of the input, where a convolution is transposed), kd, kh, kw of the kernel; m, k, n the sizes of a matrix product.
 
 import { convGradInputOp, convOp, isElementwise, matmulGeometry, matmulOp, type ConvGeometry, type MatmulParams } from "@conv/ops";
-import { costOf, sizeOf, type Node, type Op, type Value } from "@conv/tensor";
+import { costOf, sizeOf, type Node, type Value } from "@conv/tensor";
 import { addsParameters } from "./operations.ts";
-import { dependents, type Traced } from "./traced.ts";
+import { dependents, isOp, type Traced } from "./traced.ts";
 
 /** `K·(C/g)·kh·kw` with `64·(64/1)·3·3`, which is 36,864. */
 export interface Term {
@@ -26,8 +26,6 @@ export interface LayerFormula {
 
 /** A factor: a symbol, or the quotient of two. */
 type Factor = string | readonly [string, string];
-
-const applies = <P>(n: Node, op: Op<P>): n is Node<P> => n.op === op;
 
 /** Names of spatial axes, by rank, the last of three. */
 const axes = (rank: number): string[] => (rank <= 3 ? ["D", "H", "W"].slice(3 - rank) : Array.from({ length: rank }, (_, a) => `S${a + 1}`));
@@ -77,7 +75,7 @@ function formulaOf(n: Node, weight: Value, bias: boolean): LayerFormula | null {
     macs: term(symbols, [[...places, ...parameters]]),
     elements: term(symbols, [elements]),
   });
-  if (applies<ConvGeometry>(n, convOp) || applies<ConvGeometry>(n, convGradInputOp)) {
+  if (isOp<ConvGeometry>(n, convOp, convGradInputOp)) {
     const g = n.params;
     const [sizes, transposed] = [axes(g.kernel.length), n.op === convGradInputOp];
     const kernel = sizes.map((axis) => `k${axis.toLowerCase()}`);
@@ -96,7 +94,7 @@ function formulaOf(n: Node, weight: Value, bias: boolean): LayerFormula | null {
     const made = sizes.map((s) => `${s}′`);
     return of({ ...symbols, ...Object.fromEntries(made.map((s, a) => [s, g.input[a]])) }, parameters, "K", ["N", ...sizes], ["N", "K", ...made]);
   }
-  if (applies<MatmulParams>(n, matmulOp)) {
+  if (isOp<MatmulParams>(n, matmulOp)) {
     const { batch, m, k, n: columns } = matmulGeometry(n.inputs[0].spec, n.inputs[1].spec, n.params);
     const rows = weight === n.inputs[1] ? { N: sizeOf(batch) * m, C: k, K: columns } : { N: sizeOf(batch) * columns, C: k, K: m };
     return of(rows, ["K", "C"], "K", ["N"], ["N", "K"]);

@@ -1,10 +1,10 @@
 // How costs grow: with what is traced anew (batch, resolution), and with the width of all layers, which follows from the graph.
 
 import { convGradInputOp, convOp, type ConvGeometry } from "@conv/ops";
-import { sizeOf, type Node, type Op } from "@conv/tensor";
+import { sizeOf } from "@conv/tensor";
 import { memoryOf } from "./memory.ts";
 import { countNodes } from "./operations.ts";
-import { dependents, madeOf, type Traced } from "./traced.ts";
+import { dependents, isOp, madeOf, type Traced } from "./traced.ts";
 
 /** Plain data; bytes as float32. */
 export interface GrowthPoint {
@@ -42,8 +42,6 @@ export type Polynomial = readonly [constant: number, linear: number, quadratic: 
 
 export const evaluatePolynomial = ([c, b, a]: Polynomial, f: number): number => c + f * (b + f * a);
 
-const applies = <P>(n: Node, ...ops: Op<P>[]): n is Node<P> => ops.some((op) => n.op === op);
-
 /**
  * Multiply-accumulates and weights of the products at width f, every layer having f times as many channels but the input and the last layer's outputs. Groups
  * of one channel stay so; other groups stay as many.
@@ -61,8 +59,7 @@ export function widthGrowth(traced: Traced): { readonly macs: Polynomial; readon
   const macs: [number, number, number] = [0, 0, 0];
   const weights: [number, number, number] = [0, 0, 0];
   for (const [n, counts] of products) {
-    const depthwise =
-      applies<ConvGeometry>(n, convOp, convGradInputOp) && n.params.groups > 1 && n.params.groups === Math.min(n.params.ic, n.params.oc);
+    const depthwise = isOp<ConvGeometry>(n, convOp, convGradInputOp) && n.params.groups > 1 && n.params.groups === Math.min(n.params.ic, n.params.oc);
     const power = Number(n !== last) + Number(!depthwise && n.inputs.some((v) => wide.has(v)));
     macs[power] += counts.macs;
     const own = new Set(n.inputs.flatMap((v) => (activations.has(v) ? [] : [...(made.get(v) ?? [])])));

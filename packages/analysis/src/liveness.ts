@@ -2,7 +2,8 @@
 // shape, joins or cuts shares the memory of what it is made of, as back ends do.
 
 import { concatOp, isElementwise, reshapeOp, sliceOp, type ConcatParams, type SliceParams } from "@conv/ops";
-import { bytesOf, checkOptions, sameShape, sizeOf, type Graph, type Node, type Op, type Step, type Value } from "@conv/tensor";
+import { bytesOf, checkOptions, sameShape, sizeOf, type Graph, type Node, type Step, type Value } from "@conv/tensor";
+import { isOp } from "./traced.ts";
 
 /** Memory that holds a value, and those that take its place, from one step to another (both included). */
 export interface Held {
@@ -21,8 +22,6 @@ export interface Liveness {
   /** The largest of them, and the first step that has it; 0 and −1 where there is no step. */
   readonly peak: { readonly bytes: number; readonly step: number };
 }
-
-const applies = <P>(n: Node, op: Op<P>): n is Node<P> => n.op === op;
 
 /** The value whose memory `v` shares: a change of shape makes no copy. */
 export function rootOf(v: Value): Value {
@@ -120,12 +119,12 @@ function partsOf(graph: Graph, kept: ReadonlySet<Value>): Map<Value, Value> {
   const parts = new Map<Value, Value>();
   for (const n of graph.nodes) {
     const [y] = n.outputs;
-    if (applies<SliceParams>(n, sliceOp) && !kept.has(y)) {
+    if (isOp<SliceParams>(n, sliceOp) && !kept.has(y)) {
       const { shape } = n.inputs[0];
       const cut = n.params.size.findLastIndex((size, a) => size < shape[a]);
       if (sizeOf(n.params.size.slice(0, Math.max(0, cut))) === 1) parts.set(y, rootOf(n.inputs[0]));
     }
-    if (!applies<ConcatParams>(n, concatOp) || sizeOf(y.shape.slice(0, n.params.axis)) !== 1) continue;
+    if (!isOp<ConcatParams>(n, concatOp) || sizeOf(y.shape.slice(0, n.params.axis)) !== 1) continue;
     let offset = 0;
     n.inputs.forEach((v, i) => {
       const [x, bytes] = [rootOf(v), bytesOf(v.spec)];

@@ -1,25 +1,10 @@
 // The part of the input behind one output unit: found backwards, node by node over all paths, as sets of places along each axis. Padding is no
 // input, and a dilated window has holes: what is told is what the unit really reads.
 
-import {
-  broadcastToOp,
-  concatOp,
-  convGradInputOp,
-  convOp,
-  isElementwise,
-  logSoftmaxOp,
-  matmulOp,
-  maxOp,
-  mixOp,
-  padOp,
-  reshapeOp,
-  sliceOp,
-  softmaxOp,
-  sumOp,
-  transposeOp,
-  type ConvGeometry,
-} from "@conv/ops";
-import { formatShape, graphOf, shapeError, sizeOf, stridesOf, type Node, type Op, type Value, type Window } from "@conv/tensor";
+import { reshapeOp } from "@conv/ops";
+import { formatShape, graphOf, shapeError, sizeOf, stridesOf, type Node, type Value, type Window } from "@conv/tensor";
+import { readingOf } from "./reading.ts";
+import { isOp } from "./traced.ts";
 
 /** Along one spatial axis of the input: the first and last place that the unit reads, and how many in between. */
 export interface Region {
@@ -62,67 +47,25 @@ function freeInputs(y: Value): Value[] {
 
 const union = (a: Box | undefined, b: Box): Box => (a ? a.map((places, axis) => new Set([...places, ...b[axis]])) : b);
 const every = (size: number): Set<number> => new Set(Array(size).keys());
-const applies = <P>(n: Node, ...ops: Op<P>[]): n is Node<P> => ops.some((op) => n.op === op);
-const collect = (places: Iterable<number>, from: (place: number) => Iterable<number>): Set<number> =>
-  new Set([...places].flatMap((p) => [...from(p)]));
 
-/** What a box of the output reads of input `i`. An op not named here is taken to read everything. */
+/** What a box of the output reads of input `i`. */
 function behind(n: Node, i: number, box: Box): Box {
   const from = n.inputs[i].shape;
-  const all = from.map(every);
-  const replaced = (axis: number, places: ReadonlySet<number>) => box.map((own, a) => (a === axis ? places : own));
-  const moved = (by: readonly number[]) =>
-    box.map((own, a) => new Set([...own].flatMap((p) => (p + by[a] >= 0 && p + by[a] < from[a] ? [p + by[a]] : []))));
-  const windows = n.op.window?.(n.params);
-  if (windows) {
-    if (i !== 0) return all;
-    const channels = applies<ConvGeometry>(n, convOp, convGradInputOp) ? groupsOf(n, box[1]) : box[1];
-    return [box[0], channels, ...windows.map((w, a) => seen(w, box[a + 2], from[a + 2]))];
-  }
-  if (isElementwise(n) || applies(n, broadcastToOp)) {
-    const skip = n.outputs[0].shape.length - from.length;
-    return from.map((size, a) => (size === n.outputs[0].shape[a + skip] ? box[a + skip] : every(size)));
-  }
-  if (applies(n, sumOp, maxOp)) return from.map((size, a) => (n.params.axes.includes(a) ? every(size) : box[a]));
-  if (applies(n, mixOp)) {
-    const { axis, rows } = n.params;
-    return replaced(
-      axis,
-      collect(box[axis], (j) => rows[j].map(([place]) => place)),
-    );
-  }
-  if (applies(n, softmaxOp, logSoftmaxOp)) return replaced(n.params.axis, every(from[n.params.axis]));
-  if (applies(n, concatOp)) {
-    const { axis } = n.params;
-    const before = n.inputs.slice(0, i).reduce((sum, v) => sum + v.shape[axis], 0);
-    return moved(from.map((_, a) => (a === axis ? -before : 0)));
-  }
-  if (applies(n, padOp)) return moved(n.params.lo.map((lo) => -lo));
-  if (applies(n, sliceOp)) return moved(n.params.start);
-  if (applies(n, transposeOp)) return from.map((_, a) => box[n.params.order.indexOf(a)]);
-  if (applies(n, reshapeOp)) return reshaped(box, n.outputs[0].shape, from);
-  if (applies(n, matmulOp)) {
-    const swapped = i === 0 ? n.params.transposeA : n.params.transposeB;
-    const rank = from.length;
-    const own = i === 0 ? rank - 2 : rank - 1; // m of a, n of b
-    return from.map((size, a) => (a < rank - 2 ? box[a] : a === (swapped ? 2 * rank - 3 - own : own) ? box[own] : every(size)));
-  }
-  return all;
+  if (isOp(n, reshapeOp)) return reshaped(box, n.outputs[0].shape, from);
+  return from.map((size, a) => {
+    const reading = readingOf(n, i, a);
+    if (!reading) return every(size);
+    const places = reading.places ?? under(reading.window!);
+    return new Set([...box[reading.to]].flatMap(places).filter((p) => p >= 0 && p < size));
+  });
 }
 
-/** The channels of the groups that the given ones belong to, on the other side of a convolution. */
-function groupsOf({ op, params: { groups, ic, oc } }: Node<ConvGeometry>, channels: ReadonlySet<number>): Set<number> {
-  const [here, there] = op === convOp ? [oc / groups, ic / groups] : [ic / groups, oc / groups];
-  return collect(new Set([...channels].map((c) => Math.floor(c / here))), (g) => Array.from({ length: there }, (_, c) => g * there + c));
-}
-
-/** Places of the input under the windows of the given outputs. */
-function seen(w: Window, outputs: ReadonlySet<number>, size: number): Set<number> {
+/** The places of the input under the window of output `o`. */
+function under(w: Window): (o: number) => number[] {
   const taps = Array.from({ length: w.kernel }, (_, k) => k * w.dilation - w.padLo);
-  const at = w.transposed
-    ? (o: number) => taps.map((tap) => (o - tap) / w.stride).filter(Number.isInteger) // o = i·stride + tap
-    : (o: number) => taps.map((tap) => o * w.stride + tap);
-  return collect(outputs, (o) => at(o).filter((i) => i >= 0 && i < size));
+  return w.transposed
+    ? (o) => taps.map((tap) => (o - tap) / w.stride).filter(Number.isInteger) // o = i·stride + tap
+    : (o) => taps.map((tap) => o * w.stride + tap);
 }
 
 /** Through a change of shape: axes that together hold equally many elements are taken together. */

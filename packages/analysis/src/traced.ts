@@ -1,6 +1,6 @@
 // A network as analysis sees it: a graph, its input, and the tensors that are saved. And what depends on which of them.
 
-import { checkOptions, graphOf, input, shapeError, spec, Value, type Graph, type Spec } from "@conv/tensor";
+import { checkOptions, graphOf, input, shapeError, spec, Value, type Graph, type Node, type Op, type Spec } from "@conv/tensor";
 import { mustBeOneOf } from "./check.ts";
 
 /** A traced network; `traceModel` of @conv/layers makes one. `values[i]` is the graph's input that `entries[i]` names. */
@@ -44,6 +44,9 @@ export function tracedOf(
   const outputs = fn(...inputs);
   return { name, graph: graphOf(inputs, outputs instanceof Value ? [outputs] : outputs), x, entries, values };
 }
+
+/** Whether a node applies one of these ops. */
+export const isOp = <P>(n: Node, ...ops: Op<P>[]): n is Node<P> => ops.some((op) => n.op === op);
 
 /** All values of the graph that depend on one of `sources`, those included. */
 export function dependents(graph: Graph, sources: Iterable<Value>): Set<Value> {
