@@ -2,9 +2,10 @@
 // once, for prediction and for training.
 
 import { add } from "@conv/ops";
+import { root } from "@conv/ops/plan";
 import { bytesOf, checkOptions, graphOf, input, rangeError, sizeOf, vjp, type Graph, type Node, type Value } from "@conv/tensor";
 import { mustBeOneOf } from "./check.ts";
-import { livenessOf, rootOf, type Liveness } from "./liveness.ts";
+import { livenessOf, type Liveness } from "./liveness.ts";
 import { dependents, type Traced } from "./traced.ts";
 
 /** Bytes of one number of an element type. */
@@ -82,7 +83,7 @@ export function trainingMemoryOf(traced: Traced, options: TrainingMemoryOptions 
   const whole = backwardGraph(traced);
   const forward = new Set(graph.nodes);
   const activations = dependents(graph, [x]);
-  const read = whole.nodes.flatMap((n) => (forward.has(n) ? [] : n.inputs.map(rootOf)));
+  const read = whole.nodes.flatMap((n) => (forward.has(n) ? [] : n.inputs.map(root)));
   const kept = new Set(read.filter((v) => activations.has(v)));
   const gradients = sum(values.map((v, i) => (entries[i].trainable ? bytes(v) : 0)));
   const { timeline, peak } = momentsOf(livenessOf(inTime(whole, x), { bytes }), forward);
@@ -106,14 +107,14 @@ function fixedOf({ graph, x, entries, values }: Traced, dtype: NumberType): Omit
   const stored = (kind: "parameter" | "buffer") => sum(entries.map((e, i) => (e.kind === kind ? bytes(values[i]) : 0)));
   const saved = new Set(values);
   const activations = dependents(graph, [x]);
-  const made = new Set(graph.nodes.flatMap((n) => n.outputs.map(rootOf)).filter((v) => v.node && activations.has(v)));
+  const made = new Set(graph.nodes.flatMap((n) => n.outputs.map(root)).filter((v) => v.node && activations.has(v)));
   return {
     dtype,
     shape: x.shape,
     parameters: stored("parameter"),
     buffers: stored("buffer"),
     input: sum(graph.inputs.map((v) => (saved.has(v) ? 0 : bytes(v)))),
-    output: sum([...new Set(graph.outputs.map(rootOf))].map(bytes)),
+    output: sum([...new Set(graph.outputs.map(root))].map(bytes)),
     activations: sum([...made].map(bytes)),
   };
 }

@@ -1,9 +1,8 @@
-// Where every value of a plan lives and for how long. What only joins or cuts values moves nothing if it can be helped: the pieces of a
-// concatenation are written where they belong in it, a slice is read where it lies, and a result takes the memory of an input that dies.
+// Where every value and every scratch block of a plan lives, and for how long.
 
-import { concatOp, sliceOp, type ConcatParams, type SliceParams } from "@conv/ops";
-import { onceFirst, root, sameCauses, type Causes, type Pack } from "@conv/ops/plan";
-import { bytesOf, sizeOf, stridesOf, type Graph, type Value } from "@conv/tensor";
+import { concatOp, sliceOp } from "@conv/ops";
+import { homesOf, onceFirst, partsOf, root, sameCauses, type Causes, type Pack } from "@conv/ops/plan";
+import { bytesOf, type Graph, type Value } from "@conv/tensor";
 import type { Lifetime } from "./arena.ts";
 import type { Caps } from "./caps.ts";
 import type { CpuCode, Place, Stage } from "./code.ts";
@@ -54,26 +53,10 @@ export interface Placement {
   readonly lasting: ReadonlySet<Value>;
 }
 
-/** A value that is part of another, from this byte on. */
-interface Part {
-  readonly whole: Value;
-  readonly offset: number;
-}
-
-/** Kernels may store whole cache lines at the end of a value, so that no piece may end within one but the last. */
-const LINE = 64;
-
 /** Gives every value and every scratch block its home and its lifetime. */
 export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Placement {
-  const homes = new Map<Value, Home>();
-  graph.inputs.forEach((v, index) => homes.set(v, { kind: "input", index, offset: 0, bytes: bytesOf(v.spec) }));
-  graph.outputs.forEach((v, index) => {
-    if (!homes.has(root(v))) homes.set(root(v), { kind: "output", index, offset: 0, bytes: bytesOf(v.spec) });
-  });
-  const parts = partsOf(graph, inOrder);
+  const parts = partsOf(graph);
   const { once, planned, causes } = onceFirst(graph, inOrder, new Set([...parts.keys(), ...[...parts.values()].map((p) => p.whole)]));
-  const dying = lastReads(graph, planned, parts);
-  for (const v of causes.keys()) dying.delete(v);
   const blocks: (Block & { from: number; to: number })[] = [];
   const stages: Placed[] = [];
   /** Memory from the next stage on; `to` is known later. */
@@ -83,40 +66,29 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
     offset: 0,
     bytes,
   });
-  const homeOf = (v: Value, by: Planned): Home => {
-    const known = homes.get(v);
-    if (known) return known;
-    const part = parts.get(v);
-    const whole = part && homeOf(part.whole, by);
-    const bytes = bytesOf(v.spec);
-    const home = whole ? { ...whole, offset: whole.offset + part.offset, bytes } : block(by, "value", bytes, { value: v });
-    homes.set(v, home);
-    return home;
-  };
+  const { homes, visit } = homesOf<Home>(graph, planned, parts, causes.keys(), {
+    given: (kind, index, { spec }) => ({ kind, index, offset: 0, bytes: bytesOf(spec) }),
+    own: (v, i) => block(planned[i], "value", bytesOf(v.spec), { value: v }),
+    within: (whole, offset, { spec }) => ({ ...whole, offset: whole.offset + offset, bytes: bytesOf(spec) }),
+  });
   const permanent: Home[] = [];
   const busy: Planned[] = [];
   planned.forEach((p, i) => {
     const start = stages.length;
-    // The memory of an input that nobody reads after, if this task reads it element by element, becomes that of a result.
-    const heirs = once.has(p) ? [] : [...p.elementwise].filter((v) => dying.get(v) === i && homes.get(v)?.kind === "own");
-    for (const y of p.writes) {
-      const at = homes.has(y) || parts.has(y) ? -1 : heirs.findIndex((v) => bytesOf(v.spec) === bytesOf(y.spec));
-      if (at >= 0) homes.set(y, homes.get(heirs.splice(at, 1)[0])!);
-    }
     const [y] = p.writes;
-    const writes = p.writes.map((v) => homeOf(v, p));
-    const reads = p.reads.map((v) => homeOf(root(v), p)); // what no task makes is empty: it needs an address, but no memory
+    const { writes, reads } = visit(i); // what no task makes is empty: it needs an address, but no memory
     if (p.task.op === sliceOp && parts.get(y)?.whole === root(p.reads[0])) return;
     const before = (index: number) => p.reads.slice(0, index).reduce((sum, v) => sum + bytesOf(v.spec), 0);
     const isInPlace = (index: number) => ((part) => part?.whole === y && part.offset === before(index))(parts.get(root(p.reads[index])));
     const code = p.kernel.build(p.task, caps);
     const { scratch, stages: own } = code;
     const always = once.get(p) ?? null;
-    const causeOf = (index: number): Causes | null => {
+    // A slice lies in an input, whose number decides.
+    const causeOf = (index: number): Causes | undefined => {
       const home = reads[index];
-      return home.kind === "input" ? [home.index] : (causes.get(root(p.reads[index])) ?? null);
+      return home.kind === "input" ? [home.index] : causes.get(root(p.reads[index]));
     };
-    const packed = scratch.map(({ packs }) => (packs === undefined || always ? null : causeOf(packs)));
+    const packed = scratch.map(({ packs }) => (packs === undefined || always ? undefined : causeOf(packs)));
     const shared = scratch.map(({ packs }, j) => packed[j] && packOf(code, j, reads[packs!]));
     const rooms = scratch.map((s, j) => {
       const room = block(p, s.data ? "table" : packed[j] ? "packed" : "scratch", s.bytes, { data: s.data, pack: shared[j] });
@@ -127,9 +99,8 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
     for (const stage of own) {
       if (p.task.op === concatOp && isInPlace(stage.reads[0].index)) continue;
       const into = stage.writes.length === 1 && stage.writes[0].of === "scratch" ? stage.writes[0].index : -1;
-      const packs = packed[into] ?? null;
-      const when = always ?? packs;
-      for (const { of, index } of stage.reads) if (of === "in" && !sameCauses(causes.get(root(p.reads[index])), when)) permanent.push(reads[index]);
+      const when = always ?? packed[into] ?? null;
+      for (const { of, index } of stage.reads) if (of === "in" && !sameCauses(causeOf(index), when)) permanent.push(reads[index]);
       stages.push({
         stage,
         beside: Boolean(stage.beside) && stages.length > start,
@@ -156,39 +127,4 @@ function packOf({ scratch, stages }: CpuCode, index: number, from: Home): Pack |
   const alone = by.every(({ reads, writes }) => writes.length === 1 && reads.every((r) => r.of === "in" && r.index === packs));
   const key = () => [from.offset, bytes, ...by.map(({ name, items }) => `${name} ${items}`)].join("\n");
   return from.kind === "input" && by.length && alone ? { input: from.index, bytes, key: key() } : null;
-}
-
-/** Pieces that can be written straight into a concatenation, and slices that can be read where they lie. What is asked for as an output stays itself. */
-function partsOf(graph: Graph, planned: readonly Planned[]): Map<Value, Part> {
-  const parts = new Map<Value, Part>();
-  const kept = new Set(graph.outputs.map(root));
-  const made = new Set(planned.flatMap((p) => p.writes));
-  for (const { task, reads, writes } of planned) {
-    const [y] = writes;
-    if (task.op === sliceOp && !kept.has(y)) {
-      const [{ shape }] = task.inputs;
-      const { start, size } = task.params as SliceParams;
-      const cut = size.findLastIndex((n, a) => n < shape[a]);
-      const strides = stridesOf(shape);
-      if (sizeOf(size.slice(0, Math.max(0, cut))) === 1)
-        parts.set(y, { whole: root(reads[0]), offset: start.reduce((sum, s, a) => sum + s * strides[a], 0) * 4 });
-    }
-    if (task.op !== concatOp || sizeOf(y.shape.slice(0, (task.params as ConcatParams).axis)) !== 1) continue;
-    let offset = 0;
-    reads.forEach((v, i) => {
-      const [x, bytes] = [root(v), bytesOf(v.spec)];
-      const alone = offset % LINE === 0 && (bytes % LINE === 0 || i === reads.length - 1);
-      if (alone && bytes && made.has(x) && !kept.has(x) && !parts.has(x)) parts.set(x, { whole: y, offset });
-      offset += bytes;
-    });
-  }
-  return parts;
-}
-
-/** The last task that reads each value which is neither part nor whole, an input or an output of the program. */
-function lastReads(graph: Graph, planned: readonly Planned[], parts: ReadonlyMap<Value, Part>): Map<Value, number> {
-  const last = new Map<Value, number>();
-  planned.forEach((p, i) => p.reads.forEach((v) => last.set(root(v), i)));
-  for (const v of [...graph.inputs, ...graph.outputs.map(root), ...parts.keys(), ...[...parts.values()].map((p) => p.whole)]) last.delete(v);
-  return last;
 }

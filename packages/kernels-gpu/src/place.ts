@@ -1,6 +1,6 @@
 // Where every value of a plan lives and for how long: in a buffer given at run time, or in one of the program's own.
 
-import { onceFirst, root, sameCauses, type Causes, type Pack, type Place } from "@conv/ops/plan";
+import { homesOf, onceFirst, root, sameCauses, type Causes, type Pack, type Place } from "@conv/ops/plan";
 import { sizeOf, type Graph, type Value } from "@conv/tensor";
 import type { Caps } from "./caps.ts";
 import type { GpuStage } from "./code.ts";
@@ -60,11 +60,6 @@ export const roundUp = (bytes: number): number => Math.max(16, Math.ceil(bytes /
 
 /** Gives every value and every scratch block its home and its lifetime. */
 export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Placement {
-  const homes = new Map<Value, Home>();
-  graph.inputs.forEach((v, index) => homes.set(v, { kind: "input", index }));
-  graph.outputs.forEach((v, index) => {
-    if (!homes.has(root(v))) homes.set(root(v), { kind: "output", index });
-  });
   const { once, planned, causes } = onceFirst(graph, inOrder, new Set());
   const blocks: (Block & { from: number; to: number })[] = [];
   const stages: Placed[] = [];
@@ -73,28 +68,23 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
     index: blocks.push({ by, element, bytes: roundUp(bytes), from: stages.length, to: stages.length, data }) - 1,
   });
   const storedAs = (v: Value): Element => (v.dtype === "int32" ? "i32" : caps.storage === "float16" ? "f16" : "f32");
-  const homeOf = (v: Value, by: Planned): Home => {
-    const known = homes.get(root(v));
-    if (known) return known;
-    const element = storedAs(v);
-    const home = block(by, element, sizeOf(v.shape) * BYTES[element]);
-    homes.set(root(v), home);
-    return home;
-  };
+  // A kernel may not read and write one buffer: no result takes the memory of an input.
+  const tasks = planned.map((p) => ({ ...p, elementwise: new Set<Value>() }));
+  const { homes, visit } = homesOf<Home>(graph, tasks, new Map(), [], {
+    given: (kind, index) => ({ kind, index }),
+    own: (v, i) => block(planned[i], storedAs(v), sizeOf(v.shape) * BYTES[storedAs(v)]),
+    within: (whole) => whole,
+  });
   const elementOf = (home: Home, v: Value | null): Element =>
     home.kind === "own" ? blocks[home.index].element : v?.dtype === "int32" ? "i32" : "f32";
   const permanent: Home[] = [];
-  for (const p of planned) {
+  planned.forEach((p, i) => {
     const start = stages.length;
     const { scratch, stages: own } = p.kernel.build(p.task, caps);
     const always = once.get(p) ?? null;
-    const writes = p.writes.map((v) => homeOf(v, p));
-    const reads = p.reads.map((v) => homeOf(v, p));
-    const causeOf = (index: number): Causes | null => {
-      const home = reads[index];
-      return home.kind === "input" ? [home.index] : (causes.get(root(p.reads[index])) ?? null);
-    };
-    const packed = scratch.map(({ packs }) => (packs === undefined || always ? null : causeOf(packs)));
+    const { writes, reads } = visit(i);
+    const causeOf = (index: number): Causes | undefined => causes.get(root(p.reads[index]));
+    const packed = scratch.map(({ packs }) => (packs === undefined || always ? undefined : causeOf(packs)));
     const rooms = scratch.map((s, i) => {
       const room = block(p, s.element ?? "f32", s.bytes, s.data);
       if (s.data || packed[i]) permanent.push(room);
@@ -103,13 +93,11 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
     const at = ({ of, index }: Place): Home => (of === "in" ? reads : of === "out" ? writes : rooms)[index];
     const valueAt = ({ of, index }: Place): Value | null => (of === "in" ? p.reads[index] : of === "out" ? p.writes[index] : null);
     for (const stage of own) {
-      const packs = stage.writes.length === 1 && stage.writes[0].place.of === "scratch" ? packed[stage.writes[0].place.index] : null;
-      const when = always ?? packs;
-      for (const { place: from } of stage.reads)
-        if (from.of === "in" && !sameCauses(causes.get(root(p.reads[from.index])), when)) permanent.push(reads[from.index]);
+      const [{ place: into }] = stage.writes;
+      const when = always ?? (stage.writes.length === 1 && into.of === "scratch" ? packed[into.index] : null) ?? null;
+      for (const { place: from } of stage.reads) if (from.of === "in" && !sameCauses(causeOf(from.index), when)) permanent.push(reads[from.index]);
       const bound = [...stage.reads, ...stage.writes];
       const all = bound.map((b) => at(b.place));
-      for (const home of all) if (home.kind === "own") blocks[home.index].to = stages.length;
       const elements = all.map((home, i) => elementOf(home, valueAt(bound[i].place)));
       stages.push({
         stage,
@@ -132,8 +120,8 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
     });
     // What a task writes in several stages lives from its first, and its inputs until its last: no two of them share a buffer.
     const last = Math.max(start, stages.length - 1);
-    for (const home of [...reads, ...writes, ...rooms]) if (home.kind === "own") blocks[home.index].to = Math.max(blocks[home.index].to, last);
-  }
+    for (const home of [...reads, ...writes, ...rooms]) if (home.kind === "own") blocks[home.index].to = last;
+  });
   for (const home of permanent) if (home.kind === "own") Object.assign(blocks[home.index], { from: 0, to: stages.length });
   const { slotOf, bytes } = shareSlots(blocks);
   const slots = bytes.map((size, slot): Slot => {

@@ -21,6 +21,7 @@ export {
   UNSEEN,
 } from "./gather.ts";
 export type { AxisTaps, Gather, Phase, Reading } from "./gather.ts";
+export { homesOf, partsOf, type Homes, type Part } from "./homes.ts";
 export { distinctCauses, onceFirst, onceOf, sameCauses, type Causes } from "./once.ts";
 export { createPacks, type Pack, type Packed, type Packs } from "./packs.ts";
 export { plan, root, type Chooser, type Planned } from "./plan.ts";

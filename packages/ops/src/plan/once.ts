@@ -63,11 +63,14 @@ export function onceOf(graph: Graph, planned: readonly Planned[], apart: Readonl
 
 const multiplies = ({ nodes }: Planned): boolean => nodes.some((n) => costOf(n).macs > 0);
 
-/** A plan with the tasks that {@link onceOf} finds first, so that nothing waits for them in between; and the causes of each, and of what they make. */
+/** A plan with the tasks that {@link onceOf} finds first, so that nothing waits for them in between; and the causes of each, and of inputs and what they make. */
 export function onceFirst<P extends Planned>(graph: Graph, inOrder: readonly P[], apart: ReadonlySet<Value>) {
   const once: ReadonlyMap<Planned, Causes> = onceOf(graph, inOrder, apart);
   const planned = [...inOrder.filter((p) => once.has(p)), ...inOrder.filter((p) => !once.has(p))];
-  const causes: ReadonlyMap<Value, Causes> = new Map([...once].flatMap(([p, own]) => p.writes.map((v) => [v, own] as const)));
+  const causes: ReadonlyMap<Value, Causes> = new Map([
+    ...graph.inputs.map((v, i) => [v, [i]] as const),
+    ...[...once].flatMap(([p, own]) => p.writes.map((v) => [v, own] as const)),
+  ]);
   return { once, planned, causes };
 }
 
