@@ -2,6 +2,7 @@
 
 import { availableParallelism } from "node:os";
 import { setFlagsFromString } from "node:v8";
+import { printable } from "@conv/tensor";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { benchLayers } from "./bench-layers.ts";
 import { benchNetworks } from "./bench-networks.ts";
@@ -42,6 +43,7 @@ interface NetworksFlags extends Shared {
 
 const program = new Command("bench")
   .description("Measures Conv against other libraries. Every answer is verified before it counts.")
+  .configureOutput({ outputError: (text, write) => write(`${printable(text.trim())}\n`) }) // it repeats what was typed
   .showHelpAfterError("(--help shows the options)")
   .exitOverride();
 

@@ -1,6 +1,7 @@
 // The command line: what can be said, with examples. What is done is in commands/, loaded when it is asked for.
 
 import { createRequire } from "node:module";
+import { printable } from "@conv/tensor";
 import { Argument, Command, Option } from "commander";
 import { atLeast0, deviceOption, fraction, paddingOption, perAxis, positive, precisionOption, shape, threadsOption, whole } from "./arguments.ts";
 import { addCostCommands } from "./costs.ts";
@@ -22,7 +23,8 @@ export function createProgram(): Command {
     .exitOverride()
     .configureOutput({
       getOutHelpWidth: columns,
-      outputError: (text, write) => write(`${text.trim().replace(/\s*\n\s*/g, " ")}\n`),
+      // It repeats what was typed.
+      outputError: (text, write) => write(`${printable(text.trim().replace(/\s*\n\s*/g, " "), 4000)}\n`),
     })
     .addHelpText("after", "\nconv <command> --help has examples.");
 
