@@ -7,6 +7,7 @@ export default defineConfig({
     name: "@conv/playground",
     include: ["test/*.test.ts"],
     globalSetup: "test/site.ts",
+    isolate: false, // the files leave nothing global changed
     testTimeout: 240_000,
     hookTimeout: 120_000,
   },

@@ -15,10 +15,8 @@ export function packDigits({ images, labels, train, test }: Digits): Uint8Array 
   new Uint32Array(bytes.buffer, 0, 2).set([order.length, train.length]);
   let at = 8;
   for (const index of order)
-    for (let p = 0; p < DIGIT_PIXELS; p += 2) {
-      const [low, high] = [0, 1].map((k) => Math.round(images[index * DIGIT_PIXELS + p + k] / 17));
-      bytes[at++] = low | (high << 4);
-    }
+    for (let p = index * DIGIT_PIXELS; p < (index + 1) * DIGIT_PIXELS; p += 2)
+      bytes[at++] = Math.round(images[p] / 17) | (Math.round(images[p + 1] / 17) << 4);
   for (const index of order) bytes[at++] = labels[index];
   return bytes;
 }

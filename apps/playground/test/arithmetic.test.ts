@@ -6,19 +6,22 @@ import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
 import { browse } from "./browse.ts";
 
-const { open } = browse();
+const { show } = browse();
 
 const numberOf = (text: string | undefined): number => Number(text?.replaceAll(/[()=]/g, "").replaceAll("−", "-"));
 
-/** What related cells show: x·w and the product. */
-async function products(page: Page, side: string): Promise<{ x: number; w: number; product: number }[]> {
+/** What the two texts of a related cell say: x·w and the product. */
+function productOf([factors, result]: readonly (string | null)[]): { x: number; w: number; product: number } {
+  const [x, w] = String(factors).split("·").map(numberOf);
+  return { x, w, product: numberOf(String(result)) };
+}
+
+/** What related cells show. */
+async function products(page: Page, side: string): Promise<ReturnType<typeof productOf>[]> {
   const texts = await page
     .locator(`[data-side="${side}"] [data-related]`)
     .evaluateAll((cells) => cells.map((c) => [...c.querySelectorAll("text")].map((t) => t.textContent)));
-  return texts.map(([factors, result]) => {
-    const [x, w] = String(factors).split("·").map(numberOf);
-    return { x, w, product: numberOf(String(result)) };
-  });
+  return texts.map(productOf);
 }
 
 describe.each([
@@ -39,7 +42,7 @@ describe.each([
   { hash: "?input=5&kernel=4&stride=1&padLo=0&padHi=0&ic=4&oc=2&groups=2", x: [5, 5], k: [4, 4], options: { groups: 2 }, channels: [4, 2] },
 ] as const)("setup $hash", ({ hash, x, k, options, channels = [1, 1] }) => {
   test("the output has the size of convGeometry, and each output its window, product by product", async () => {
-    const page = await open(`#/arithmetic${hash}`);
+    const page = await show(`#/arithmetic${hash}`);
     const { groups = 1 }: { groups?: number } = options;
     const g = convGeometry(spec([1, channels[0], ...x]), spec([channels[1], channels[0] / groups, ...k]), options);
     const output = page.locator('[data-side="narrow"] [role=gridcell]');
@@ -64,29 +67,41 @@ describe.each([
 test.each(["input=3&kernel=2&stride=1&padLo=1&padHi=0", "transposed=1&input=3&kernel=2&stride=1"])(
   "%s: products from either side; those of an output add up to it",
   async (setup) => {
-    const page = await open(`#/arithmetic?${setup}`);
+    const page = await show(`#/arithmetic?${setup}`);
     const transposed = setup.startsWith("transposed");
     const [input, output] = transposed ? ["narrow", "wide"] : ["wide", "narrow"];
-    const cells = (side: string) => page.locator(`[data-side="${side}"] [role=gridcell]`);
-    const point = (side: string, i: number) => cells(side).nth(i).dispatchEvent("pointerover", { pointerType: "mouse", bubbles: true });
-    const values = async (side: string) => (await cells(side).allTextContents()).map(numberOf);
-    const pairs = async (from: string, to: string) => {
-      const found: string[] = [];
-      for (let i = 0; i < (await cells(from).count()); i++) {
-        await point(from, i);
-        const others = await page.locator(`[data-side="${to}"] [data-related]`).evaluateAll((list) => list.map((c) => c.getAttribute("data-cell")));
-        const shown = await products(page, to);
-        others.forEach((other, k) =>
-          found.push(`${from === input ? `${i} ${other}` : `${other} ${i}`} ${shown[k].x}·${shown[k].w} ${shown[k].product}`),
-        );
-      }
-      return found.toSorted();
-    };
-    await point(output, 0); // so that no output shows a product
-    const [sums, inputs] = [await values(output), await values(input).then(async () => (await point(input, 0), values(input)))];
-    expect(inputs[transposed ? 0 : 5]).not.toBe(0);
-    const forward = await pairs(input, output);
-    expect(await pairs(output, input)).toEqual(forward);
+    /** Points at each cell of a side in turn: its own text, and what is related to it then, with its two texts. */
+    const pointed = (side: string, other: string) =>
+      page.evaluate(
+        async ([side, other]) => {
+          const found: { text: string | null; related: { cell: string | null; texts: (string | null)[] }[] }[] = [];
+          for (const cell of document.querySelectorAll(`[data-side="${side}"] [role=gridcell]`)) {
+            cell.dispatchEvent(new PointerEvent("pointerover", { pointerType: "mouse", bubbles: true }));
+            while (cell.getAttribute("aria-selected") !== "true") await new Promise(requestAnimationFrame);
+            const related = [...document.querySelectorAll(`[data-side="${other}"] [data-related]`)].map((c) => ({
+              cell: c.getAttribute("data-cell"),
+              texts: [...c.querySelectorAll("text")].map((t) => t.textContent),
+            }));
+            found.push({ text: cell.textContent, related });
+          }
+          return found;
+        },
+        [side, other],
+      );
+    const [inputs, outputs] = [await pointed(input, output), await pointed(output, input)];
+    const pairs = (from: typeof inputs, name: (i: number, other: string | null) => string) =>
+      from
+        .flatMap(({ related }, i) =>
+          related.map(({ cell, texts }) => {
+            const { x, w, product } = productOf(texts);
+            return `${name(i, cell)} ${x}·${w} ${product}`;
+          }),
+        )
+        .toSorted();
+    const sums = outputs.map(({ text }) => numberOf(text ?? ""));
+    expect(numberOf(inputs[transposed ? 0 : 5].text ?? "")).not.toBe(0);
+    const forward = pairs(inputs, (i, other) => `${i} ${other}`);
+    expect(pairs(outputs, (i, other) => `${other} ${i}`)).toEqual(forward);
     const added = sums.map(() => 0);
     for (const pair of forward) {
       const [, to, factors, product] = pair.split(" ");
@@ -99,7 +114,7 @@ test.each(["input=3&kernel=2&stride=1&padLo=1&padHi=0", "transposed=1&input=3&ke
 );
 
 test("steps by buttons, arrow keys, slider and play; the address follows", async () => {
-  const page = await open("#/arithmetic");
+  const page = await show("#/arithmetic");
   const step = () => page.getByText(/^Step \d+ of 16$/).textContent();
   await page.getByRole("button", { name: "Step forward" }).click();
   expect(await step()).toBe("Step 2 of 16");
@@ -118,7 +133,7 @@ test("steps by buttons, arrow keys, slider and play; the address follows", async
 });
 
 test("nothing is clamped: what is too large for the picture has its numbers, by link and by typing", async () => {
-  const page = await open("#/arithmetic?input=224&kernel=7&stride=2&padLo=3&padHi=3&ic=3&oc=64");
+  const page = await show("#/arithmetic?input=224&kernel=7&stride=2&padLo=3&padHi=3&ic=3&oc=64");
   await page.getByText("This is larger than the picture can show (input up to 12, output channels up to 4).").waitFor();
   expect(await page.getByTestId("size").textContent()).toContain("= 112");
   const numbers = await page.getByTestId("numbers").textContent();
@@ -140,7 +155,7 @@ test("nothing is clamped: what is too large for the picture has its numbers, by 
 });
 
 test("what does not fit says why, keeps the last picture, and is mended by one click; back undoes", async () => {
-  const page = await open("#/arithmetic?ic=4&oc=4&groups=2&lang=zh");
+  const page = await show("#/arithmetic?ic=4&oc=4&groups=2&lang=zh");
   const groups = page.getByLabel("分组");
   await groups.focus();
   await page.keyboard.press("ArrowUp");
@@ -165,7 +180,7 @@ test("what does not fit says why, keeps the last picture, and is mended by one c
 });
 
 test("cells are walked by arrow keys, and Enter makes one the step", async () => {
-  const page = await open("#/arithmetic");
+  const page = await show("#/arithmetic");
   const outputs = page.getByRole("grid", { name: "Output, channel 0" });
   await outputs.getByRole("gridcell", { name: "row 0, column 0" }).focus();
   await page.keyboard.press("ArrowDown");
@@ -177,7 +192,7 @@ test("cells are walked by arrow keys, and Enter makes one the step", async () =>
 });
 
 test("transposed: an input cell writes products; a cropped cell says so; code copies", async () => {
-  const page = await open("#/arithmetic?transposed=1&input=3", { permissions: ["clipboard-read", "clipboard-write"] });
+  const page = await show("#/arithmetic?transposed=1&input=3");
   expect(await page.getByTestId("equation").textContent()).toMatch(
     /^x\[0, 0, 0\] = [1-9] goes into 4 outputs: [1-9]·\(?−?\d\)? = −?\d+ → y\[0, 0, 0\]/,
   );

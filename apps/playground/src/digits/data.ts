@@ -26,7 +26,14 @@ export function unpackDigits(bytes: Uint8Array): PackedDigits {
   return {
     count,
     trainCount,
-    levels: (index) => Uint8Array.from({ length: PIXELS }, (_, p) => (bytes[HEAD + ((index * PIXELS + p) >> 1)] >> (p & 1 ? 4 : 0)) & LEVELS),
+    levels(index) {
+      const levels = new Uint8Array(PIXELS);
+      for (let p = 0, at = HEAD + index * (PIXELS / 2); p < PIXELS; at++) {
+        levels[p++] = bytes[at] & LEVELS;
+        levels[p++] = bytes[at] >> 4;
+      }
+      return levels;
+    },
     label: (index) => bytes[HEAD + count * (PIXELS / 2) + index],
   };
 }
