@@ -16,8 +16,8 @@ import { readNetwork } from "../src/digits/stages.ts";
 import { packWeights, shippedOf, unpackWeights } from "../src/digits/weights.ts";
 
 const digits = loadDigits();
-const bytes = packDigits(digits);
-const packed = unpackDigits(bytes);
+const packedBytes = packDigits(digits);
+const packed = unpackDigits(packedBytes);
 
 test("packed digits are the digits to four bits, those to learn from first", () => {
   expect([packed.count, packed.trainCount]).toEqual([10_000, 8_000]);
@@ -30,7 +30,7 @@ test("packed digits are the digits to four bits, those to learn from first", () 
 });
 
 test("a truncated file is refused", () => {
-  expect(() => unpackDigits(bytes.subarray(0, -1))).toThrow("digits: 3930007 bytes are not 10000 digits");
+  expect(() => unpackDigits(packedBytes.subarray(0, -1))).toThrow("digits: 3930007 bytes are not 10000 digits");
 });
 
 test("data sets show a digit as the model wants it", () => {
