@@ -9,19 +9,19 @@ import type { Layer } from "./layer.ts";
 const pure = (type: string, fn: (x: Value) => Value): Layer => ({ type, forward: fn });
 
 /** max(x, 0). */
-export const relu = (): Layer => pure("relu", (x) => ops.relu(x));
+export const relu = (): Layer => pure("relu", ops.relu);
 /** min(max(x, 0), 6). */
-export const relu6 = (): Layer => pure("relu6", (x) => ops.relu6(x));
+export const relu6 = (): Layer => pure("relu6", ops.relu6);
 /** x where x > 0, else slope·x. */
 export const leakyRelu = (slope = 0.01): Layer => pure("leakyRelu", (x) => ops.leakyRelu(x, slope));
 /** 1 / (1 + e⁻ˣ). */
-export const sigmoid = (): Layer => pure("sigmoid", (x) => ops.sigmoid(x));
+export const sigmoid = (): Layer => pure("sigmoid", ops.sigmoid);
 /** Hyperbolic tangent. */
-export const tanh = (): Layer => pure("tanh", (x) => ops.tanh(x));
+export const tanh = (): Layer => pure("tanh", ops.tanh);
 /** amplitude · tanh(scale · x); the defaults are LeCun's. */
 export const scaledTanh = (amplitude?: number, scale?: number): Layer => pure("scaledTanh", (x) => ops.scaledTanh(x, amplitude, scale));
 /** scale·x where x > 0, else scale·alpha·(eˣ − 1), with the constants 1.0507 and 1.6733 that keep mean 0 and variance 1. */
-export const selu = (): Layer => pure("selu", (x) => ops.selu(x));
+export const selu = (): Layer => pure("selu", ops.selu);
 /** x where x > 0, else alpha·(eˣ − 1). */
 export const elu = (alpha = 1): Layer => pure("elu", (x) => ops.elu(x, alpha));
 /** x · Φ(x), Φ the normal distribution; `tanh` takes x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³))) for it. */
@@ -31,13 +31,13 @@ export function gelu(options: { readonly approximate?: "none" | "tanh" | undefin
   return pure("gelu", (x) => ops.gelu(x, approximate));
 }
 /** x / (1 + e⁻ˣ), also called swish. */
-export const silu = (): Layer => pure("silu", (x) => ops.silu(x));
+export const silu = (): Layer => pure("silu", ops.silu);
 /** x · tanh(log(1 + eˣ)). */
-export const mish = (): Layer => pure("mish", (x) => ops.mish(x));
+export const mish = (): Layer => pure("mish", ops.mish);
 /** min(max(x + 3, 0), 6)/6. */
-export const hardSigmoid = (): Layer => pure("hardSigmoid", (x) => ops.hardSigmoid(x));
+export const hardSigmoid = (): Layer => pure("hardSigmoid", ops.hardSigmoid);
 /** x · min(max(x + 3, 0), 6)/6. */
-export const hardSwish = (): Layer => pure("hardSwish", (x) => ops.hardSwish(x));
+export const hardSwish = (): Layer => pure("hardSwish", ops.hardSwish);
 /** log(1 + exp(beta·x))/beta, computed so that nothing overflows. Throws ShapeError unless beta is a finite number > 0. */
 export function softplus(beta = 1): Layer {
   if (!(beta > 0 && Number.isFinite(beta))) throw shapeError("softplus", `beta ${beta} is not a finite number > 0`);

@@ -54,6 +54,10 @@ export function originOf(step: Pick<TrainingGraph, "traced" | "made">, flags: Fl
   return value.node ? { layer: value.node.path, op: value.node.op.name, phase } : { layer: value.name ?? "", op: "given", phase };
 }
 
+/** The error for what was given to a step, or would be its update. */
+export const notFiniteIn = (what: string, { epoch, step }: { epoch: number; step: number }, layer: string, phase: Origin["phase"]): DivergedError =>
+  new DivergedError(`train: ${what}`, { epoch, step, loss: NaN, origin: { layer, op: "given", phase } });
+
 /** The error for a step, in words. */
 export function diverged(at: { epoch: number; step: number; loss: number; learningRate: number }, origin: Origin | null): DivergedError {
   const { epoch, step, loss, learningRate } = at;

@@ -2,7 +2,7 @@
 
 import type { Position } from "./checkpoint.ts";
 import type { Batch, Target } from "./data.ts";
-import { DivergedError } from "./diagnose.ts";
+import { notFiniteIn } from "./diagnose.ts";
 import { decayOf, noiseOf, type Parts } from "./fit.ts";
 import type { Entry, Model } from "./layer.ts";
 import { nextPrefix, matchState, type State } from "./state.ts";
@@ -39,11 +39,8 @@ export function createExchange(
     if (steps.position.updates > before.updates) steps.position = { ...steps.position, steps: before.steps, updates: before.updates };
     device.heal();
     const rate = optimizer.learningRate(before.updates);
-    throw new DivergedError(`train: the update by these gradients is not finite; a lower learning rate than ${rate} may help`, {
-      ...placeOf(before),
-      loss: NaN,
-      origin: { layer: "update", op: "given", phase: "update" },
-    });
+    const what = `the update by these gradients is not finite; a lower learning rate than ${rate} may help`;
+    throw notFiniteIn(what, placeOf(before), "update", "update");
   };
 
   return {
@@ -55,11 +52,7 @@ export function createExchange(
     apply(gradients) {
       const at = steps.position;
       const arrays = matchState(model.name, exchanged, gradients, (name, value) => {
-        throw new DivergedError(`train: the gradient of ${name} holds ${value}; nothing was updated`, {
-          ...placeOf(at),
-          loss: NaN,
-          origin: { layer: name, op: "given", phase: "backward" },
-        });
+        throw notFiniteIn(`the gradient of ${name} holds ${value}; nothing was updated`, placeOf(at), name, "backward");
       });
       const running = update(arrays, at);
       parts.applied = running.catch(() => {});

@@ -6,7 +6,7 @@ import type { Position } from "./checkpoint.ts";
 import { mustCount } from "./checks.ts";
 import type { Dataset } from "./data.ts";
 import type { Device, StepPass } from "./device.ts";
-import { DivergedError } from "./diagnose.ts";
+import { notFiniteIn, type DivergedError } from "./diagnose.ts";
 import type { Evaluator } from "./evaluate.ts";
 import { breather } from "./events.ts";
 import { whereNotFinite, type Loader } from "./load.ts";
@@ -191,11 +191,7 @@ function check(
 
 /** The error for a sample that is not finite. */
 const spoilt = (at: { epoch: number; step: number }, sample: number, { layer, value }: { layer: string; value: number }): DivergedError =>
-  new DivergedError(`train: sample ${sample} holds ${value} in ${layer}, at epoch ${at.epoch}, step ${at.step}; correct it or leave it out`, {
-    ...at,
-    loss: NaN,
-    origin: { layer, op: "given", phase: "forward" },
-  });
+  notFiniteIn(`sample ${sample} holds ${value} in ${layer}, at epoch ${at.epoch}, step ${at.step}; correct it or leave it out`, at, layer, "forward");
 
 function checkFit(options: FitOptions): void {
   checkOptions("fit", options, "epochs validation signal patience onStep resume");

@@ -14,17 +14,7 @@ import { decodeSafetensors, headerSize, readHeader, type Decoded } from "./safet
  * mode and the owner of an existing file are kept. Throws RangeError, and writes nothing, where the path names a folder, a device, a pipe or a socket.
  */
 export async function saveFile(path: string, bytes: Uint8Array): Promise<void> {
-  const target = await targetOf(path);
-  await removeStale(dirname(target.path));
-  const temporary = temporaryOf(target.path);
-  try {
-    await writeNew(temporary, bytes, target.before);
-    await rename(temporary, target.path);
-  } catch (error) {
-    await rm(temporary, { force: true }).catch(() => {});
-    throw error;
-  }
-  await syncFolder(dirname(target.path));
+  await syncFolder(dirname(await withTemporary(path, bytes, rename)));
 }
 
 /**
@@ -32,15 +22,22 @@ export async function saveFile(path: string, bytes: Uint8Array): Promise<void> {
  * and removed. Throws the error that saveFile would throw.
  */
 export async function checkSave(path: string, bytes = 0): Promise<void> {
-  const target = await targetOf(path);
-  await removeStale(dirname(target.path));
-  const temporary = temporaryOf(target.path);
+  // A name that is too long is refused by the file system when it is looked up, before a temporary file is written.
+  await withTemporary(path, new Uint8Array(bytes));
+}
+
+/** Writes a temporary file beside the place that a path names, and gives that place. The file is removed unless `use` renames it. */
+async function withTemporary(path: string, bytes: Uint8Array, use?: typeof rename): Promise<string> {
+  const { path: place, before } = await targetOf(path);
+  await removeStale(dirname(place));
+  const temporary = temporaryOf(place);
   try {
-    // A name that is too long is refused by the file system when it is looked up, which targetOf has done.
-    await writeNew(temporary, new Uint8Array(bytes), target.before);
+    await writeNew(temporary, bytes, before);
+    await use?.(temporary, place);
   } finally {
     await rm(temporary, { force: true }).catch(() => {});
   }
+  return place;
 }
 
 async function writeNew(temporary: string, bytes: Uint8Array, before: Stats | null): Promise<void> {

@@ -1,20 +1,19 @@
 // Convolutions, their gradients and matrix products by threads that work alone (registers.ts): for small and thin shapes on any adapter, and
 // for all shapes on software adapters, where workgroup memory and barriers cost more than they save.
 
-import { convGradInputOp, convGradWeightOp, convOp, matmulOp } from "@conv/ops";
-import { sizeOf, type Op } from "@conv/tensor";
+import { sizeOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, type GpuKernel } from "../code.ts";
 import { emitEpilogue } from "../wgsl.ts";
-import { outputsOf, productsOf, type Product } from "./product.ts";
+import { CONV, GRAD_WEIGHT, MATMUL, outputsOf, productsOf, type Product, type Family } from "./product.ts";
 import { countsOf, registersShader, threadsFor, type RegisterTile } from "./registers.ts";
 import { choices, fastest, type Timed } from "./tile.ts";
 
-function kernelOf(name: string, ops: readonly Op<never>[], does: string, fuses: GpuKernel["fuses"]): GpuKernel {
+function kernelOf(name: string, { ops, does, fuses }: Family): GpuKernel {
   return {
     name,
     fuses,
-    declines: ({ op }) => (ops.some((o) => o === op) ? null : does),
+    declines: ({ op }) => (ops.includes(op) ? null : does),
     estimate: (task, caps) => productsOf(task)!.products.reduce((total, p) => total + chosenFor(p, caps).seconds, 0),
     build(task, caps) {
       const { products, a, x } = productsOf(task)!;
@@ -32,9 +31,9 @@ function kernelOf(name: string, ops: readonly Op<never>[], does: string, fuses: 
   };
 }
 
-export const direct = kernelOf("direct", [convOp, convGradInputOp], "does convolution and its gradient to the input", ["channel", "element"]);
-export const directGradWeight = kernelOf("directGradWeight", [convGradWeightOp], "does the gradient of convolution to the weight", ["element"]);
-export const directMatmul = kernelOf("directMatmul", [matmulOp], "does matrix products", ["column", "element"]);
+export const direct = kernelOf("direct", CONV);
+export const directGradWeight = kernelOf("directGradWeight", GRAD_WEIGHT);
+export const directMatmul = kernelOf("directMatmul", MATMUL);
 
 const chosen = choices<RegisterTile>();
 

@@ -1,12 +1,10 @@
 // Products of few outputs and long sums, such as a matrix with a vector: one workgroup makes a few outputs, its threads take turns along the
 // taps, and the sums of the threads are added as a tree, always in the same order.
 
-import { convGradInputOp, convGradWeightOp, convOp, matmulOp } from "@conv/ops";
-import type { Op } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, type GpuKernel } from "../code.ts";
 import { coordinates, each, emitEpilogue, indent, mainOf, plus, sumOf, times, type EmittedEpilogue } from "../wgsl.ts";
-import { axisNames, channelAt, leaves, outputsOf, productsOf, tapsOf, type Product } from "./product.ts";
+import { CONV, GRAD_WEIGHT, MATMUL, axisNames, channelAt, leaves, outputsOf, productsOf, tapsOf, type Product, type Family } from "./product.ts";
 import { loopInBlocks } from "./sums.ts";
 
 /** Outputs of a workgroup: rows × columns. */
@@ -168,12 +166,12 @@ function secondsOf(p: Product, patch: Patch, caps: Caps): number {
 const bestPatch = (p: Product, caps: Caps): { readonly patch: Patch; readonly seconds: number } =>
   PATCHES.map((patch) => ({ patch, seconds: secondsOf(p, patch, caps) })).reduce((a, b) => (b.seconds < a.seconds ? b : a));
 
-function kernelOf(name: string, ops: readonly Op<never>[], does: string, fuses: GpuKernel["fuses"]): GpuKernel {
+function kernelOf(name: string, { ops, does, fuses }: Family): GpuKernel {
   return {
     name,
     fuses,
     declines(task) {
-      if (!ops.some((op) => op === task.op)) return does;
+      if (!ops.includes(task.op)) return does;
       const { products } = productsOf(task)!;
       if (products.length > 1) return "makes all outputs by one rule";
       return tapsOf(products[0]) < LEAST_TAPS ? `adds at least ${LEAST_TAPS} products for each output, not ${tapsOf(products[0])}` : null;
@@ -199,6 +197,6 @@ function kernelOf(name: string, ops: readonly Op<never>[], does: string, fuses: 
   };
 }
 
-export const dot = kernelOf("dot", [convOp, convGradInputOp], "does convolution and its gradient to the input", ["channel", "element"]);
-export const dotGradWeight = kernelOf("dotGradWeight", [convGradWeightOp], "does the gradient of convolution to the weight", ["element"]);
-export const dotMatmul = kernelOf("dotMatmul", [matmulOp], "does matrix products", ["column", "element"]);
+export const dot = kernelOf("dot", CONV);
+export const dotGradWeight = kernelOf("dotGradWeight", GRAD_WEIGHT);
+export const dotMatmul = kernelOf("dotMatmul", MATMUL);

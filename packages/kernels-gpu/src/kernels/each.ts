@@ -2,7 +2,7 @@
 
 import { sizeOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { outputAt, type Binding, type GpuStage, type Task } from "../code.ts";
+import { outputAt, type Binding, type GpuCode, type GpuKernel, type GpuStage, type Task } from "../code.ts";
 import { emitEpilogue, mainOf } from "../wgsl.ts";
 
 /** Invocations of a workgroup. */
@@ -10,6 +10,18 @@ export const SIZE = 64;
 
 /** Seconds for work bound by memory. */
 export const streamTime = ({ cost }: Task, { bandwidth, launch }: Caps): number => (cost.bytesRead + cost.bytesWritten) / bandwidth + launch;
+
+/** One stage and no scratch memory. */
+export const alone = (stage: GpuStage): GpuCode => ({ scratch: [], stages: [stage] });
+
+/** A kernel bound by memory that serves these ops; `does` says what it does, where others are asked for. */
+export const streamKernel = (name: string, does: string, builders: ReadonlyMap<unknown, (task: Task, caps: Caps) => GpuCode>): GpuKernel => ({
+  name,
+  fuses: ["channel", "column", "element"],
+  declines: ({ op }) => (builders.has(op) ? null : does),
+  estimate: streamTime,
+  build: (task, caps) => builders.get(task.op)!(task, caps),
+});
 
 /** The end of a kernel: the epilogue on a float result, then the store into `y`. */
 export interface Finish {

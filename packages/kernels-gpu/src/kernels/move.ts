@@ -3,18 +3,11 @@
 import { broadcastToOp, concatOp, padOp, sliceOp, transposeOp, type PadParams } from "@conv/ops";
 import { boxesOf, paddedAxes } from "@conv/ops/plan";
 import { stridesOf } from "@conv/tensor";
-import { inputAt, type GpuKernel, type GpuStage, type Task } from "../code.ts";
+import type { Caps } from "../caps.ts";
+import { inputAt, type GpuCode, type GpuStage, type Task } from "../code.ts";
 import { coordinates, offsetOf } from "../wgsl.ts";
 import { copyStage } from "./copy.ts";
-import { allOf, eachElement, streamTime } from "./each.ts";
-
-/** What the copy of box `i` is called. A concat is copied piece by piece: a kernel can bind but few buffers. */
-const labels: Readonly<Record<string, (i: number) => string>> = {
-  [transposeOp.name]: () => "transpose",
-  [broadcastToOp.name]: () => "broadcast",
-  [sliceOp.name]: () => "slice",
-  [concatOp.name]: (i) => `piece ${i} of a concat`,
-};
+import { allOf, alone, eachElement, streamKernel } from "./each.ts";
 
 /** The inputs that are moved; the epilogue's come after. */
 const moved = ({ inputs, epilogue }: Task) => inputs.slice(0, inputs.length - (epilogue?.operands.length ?? 0));
@@ -37,16 +30,22 @@ function pad(task: Task): GpuStage {
   });
 }
 
-const served: ReadonlySet<unknown> = new Set([transposeOp, broadcastToOp, sliceOp, concatOp]);
+/** Copies of boxes, called so. A concat is copied piece by piece: a kernel can bind but few buffers. */
+const copies =
+  (label: (i: number) => string) =>
+  (task: Task, caps: Caps): GpuCode => {
+    const stages = boxesOf(task, moved(task))!.map((box, i) => copyStage(task, label(i), box, inputAt(i), caps));
+    return { scratch: [], stages: stages.filter((stage) => stage !== null) };
+  };
 
-export const move: GpuKernel = {
-  name: "move",
-  fuses: ["channel", "column", "element"],
-  declines: (task) => (task.op === padOp || served.has(task.op) ? null : "moves elements"),
-  estimate: streamTime,
-  build(task, caps) {
-    const boxes = boxesOf(task, moved(task));
-    const copies = boxes?.map((box, i) => copyStage(task, labels[task.op.name](i), box, inputAt(i), caps));
-    return { scratch: [], stages: copies?.filter((stage) => stage !== null) ?? [pad(task)] };
-  },
-};
+export const move = streamKernel(
+  "move",
+  "moves elements",
+  new Map<unknown, (task: Task, caps: Caps) => GpuCode>([
+    [transposeOp, copies(() => "transpose")],
+    [broadcastToOp, copies(() => "broadcast")],
+    [sliceOp, copies(() => "slice")],
+    [concatOp, copies((i) => `piece ${i} of a concat`)],
+    [padOp, (task) => alone(pad(task))],
+  ]),
+);

@@ -3,9 +3,9 @@
 
 import { avgPoolGradOp, maxPoolGradOp, type AvgPoolGeometry, type PoolGeometry } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
-import { inputAt, outputAt, scratchAt, type GpuCode, type GpuKernel, type Task } from "../code.ts";
+import { inputAt, outputAt, scratchAt, type GpuCode, type Task } from "../code.ts";
 import { coordinates, indent, literal } from "../wgsl.ts";
-import { allOf, eachElement, finishOf, overItems, streamTime } from "./each.ts";
+import { allOf, alone, eachElement, finishOf, overItems, streamKernel } from "./each.ts";
 import { sumInBlocks } from "./sums.ts";
 import { eachSeer, inputNames, outputNames, seersOf, tapsOf, winnerOf } from "./window.ts";
 
@@ -26,17 +26,12 @@ function maxPoolGrad(task: Task): GpuCode {
     const { before, each } = tapsOf(g);
     const store = ({ at }: { readonly at: string }) => `{\n${indent(finish.store(`select(0.0f, d, won == ${at})`, `first + u32(${at})`))}\n}`;
     const body = [locateWindow(g), before, `let won = ${winner(g)};`, "let d = f32(dy[index]);", `let first = p * ${plane}u;`, each(store)];
-    return {
-      scratch: [],
-      stages: [
-        {
-          label: "gradient of a max pool",
-          reads: [x, dy, ...finish.reads],
-          writes: [{ name: "y", place: outputAt(0) }],
-          ...overItems(g.n * g.c * windows, body.join("\n"), [winnerOf(g), finish.functions]),
-        },
-      ],
-    };
+    return alone({
+      label: "gradient of a max pool",
+      reads: [x, dy, ...finish.reads],
+      writes: [{ name: "y", place: outputAt(0) }],
+      ...overItems(g.n * g.c * windows, body.join("\n"), [winnerOf(g), finish.functions]),
+    });
   }
   const find = {
     label: "winners of the windows of a max pool",
@@ -75,17 +70,14 @@ function avgPoolGrad(task: Task): GpuCode {
     body: [locate(g), `let first = p * ${sizeOf(g.output)}u;`, sum.before, eachSeer(g, add), sum.after].filter(Boolean).join("\n"),
     result: g.countIncludePad ? `sum * ${literal(1 / sizeOf(g.kernel))}` : "sum",
   });
-  return { scratch: [], stages: [stage] };
+  return alone(stage);
 }
 
-const builders: Readonly<Record<string, (task: Task) => GpuCode>> = { [maxPoolGradOp.name]: maxPoolGrad, [avgPoolGradOp.name]: avgPoolGrad };
-
-const served: ReadonlySet<unknown> = new Set([maxPoolGradOp, avgPoolGradOp]);
-
-export const poolGrad: GpuKernel = {
-  name: "poolGrad",
-  fuses: ["channel", "column", "element"],
-  declines: (task) => (served.has(task.op) ? null : "makes gradients of pools"),
-  estimate: streamTime,
-  build: (task) => builders[task.op.name](task),
-};
+export const poolGrad = streamKernel(
+  "poolGrad",
+  "makes gradients of pools",
+  new Map([
+    [maxPoolGradOp, maxPoolGrad],
+    [avgPoolGradOp, avgPoolGrad],
+  ] as const),
+);

@@ -13,7 +13,7 @@ import {
 } from "@conv/ops";
 import { gatherAll, gatherGradInput, unfold, type Gather } from "@conv/ops/plan";
 import { sizeOf, stridesOf } from "@conv/tensor";
-import type { Task } from "../code.ts";
+import type { GpuKernel, Task } from "../code.ts";
 
 /** One axis: `grid` outputs t, `taps` terms j; they read coordinate t·step + j·delta + first of x, zero outside 0 … size−1. */
 export interface Axis {
@@ -181,3 +181,18 @@ export interface Made {
   readonly a: 0 | 1;
   readonly x: 0 | 1;
 }
+
+/** Ops that one form serves alike; `does` says what it does, where others are asked for. */
+export interface Family {
+  readonly ops: readonly unknown[];
+  readonly does: string;
+  readonly fuses: GpuKernel["fuses"];
+}
+
+export const CONV: Family = {
+  ops: [convOp, convGradInputOp],
+  does: "does convolution and its gradient to the input",
+  fuses: ["channel", "element"],
+};
+export const GRAD_WEIGHT: Family = { ops: [convGradWeightOp], does: "does the gradient of convolution to the weight", fuses: ["element"] };
+export const MATMUL: Family = { ops: [matmulOp], does: "does matrix products", fuses: ["column", "element"] };

@@ -3,9 +3,10 @@
 
 import { logSoftmaxOp, softmaxOp, type SoftmaxParams } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
-import { inputAt, outputAt, type GpuKernel } from "../code.ts";
+import type { Caps } from "../caps.ts";
+import { inputAt, outputAt, type GpuCode, type Task } from "../code.ts";
 import { mainOf } from "../wgsl.ts";
-import { finishOf, streamTime } from "./each.ts";
+import { alone, finishOf, streamKernel } from "./each.ts";
 import { loopInBlocks } from "./sums.ts";
 
 const THREADS = 256;
@@ -14,19 +15,10 @@ const TERMS = 8;
 /** On a software adapter waiting for each other takes longer than the work: rows are shared only where there are few. */
 const FEW = 8;
 
-const results: Readonly<Record<string, { readonly before: string; readonly result: string }>> = {
-  [softmaxOp.name]: { before: "let scale = 1.0f / total;", result: "exp_of(f32(x[at]) - largest) * scale" },
-  [logSoftmaxOp.name]: { before: "let log_total = log_of(total);", result: "(f32(x[at]) - largest) - log_total" },
-};
-
-const served: ReadonlySet<unknown> = new Set([softmaxOp, logSoftmaxOp]);
-
-export const softmax: GpuKernel = {
-  name: "softmax",
-  fuses: ["channel", "column", "element"],
-  declines: (task) => (served.has(task.op) ? null : "makes softmax and its logarithm"),
-  estimate: streamTime,
-  build(task, { software }) {
+/** Each row by its largest element and its total: `before` the elements what they need, then each by `result`. */
+const rowsBy =
+  (before: string, result: string) =>
+  (task: Task, { software }: Caps): GpuCode => {
     const { axis } = task.params as SoftmaxParams;
     const { shape } = task.inputs[0];
     const [size, inner] = [shape[axis], sizeOf(shape.slice(axis + 1))];
@@ -38,7 +30,6 @@ export const softmax: GpuKernel = {
     const columns = Math.min(up(outputs), beside ? 32 : Math.max(1, 64 / rows));
     const [row, column, apart] = beside ? [`lane / ${columns}u`, `lane % ${columns}u`, columns] : [`lane % ${rows}u`, `lane / ${rows}u`, 1];
     const finish = finishOf(task);
-    const { before, result } = results[task.op.name];
     const walk = { at: "at", from: `first + row * ${inner}u`, to: "end", step: rows * inner };
     const loop = (body: string) => loopInBlocks({ ...walk, turns: 1, sums: [], T: "", body: () => body });
     const joined = (name: string, join: (a: string, b: string) => string) =>
@@ -76,23 +67,22 @@ export const softmax: GpuKernel = {
       loop(finish.store(result, "at")),
     ].join("\n");
     const groups = Math.ceil(outputs / columns);
-    return {
-      scratch: [],
-      stages: [
-        {
-          label: task.op.name,
-          reads: [{ name: "x", place: inputAt(0) }, ...finish.reads],
-          writes: [{ name: "y", place: outputAt(0) }],
-          code: [
-            finish.functions,
-            rows > 1 ? `var<workgroup> shared_values: array<f32, ${rows * columns}>;` : "",
-            mainOf(groups, rows * columns, body),
-          ]
-            .filter(Boolean)
-            .join("\n\n"),
-          groups,
-        },
-      ],
-    };
-  },
-};
+    return alone({
+      label: task.op.name,
+      reads: [{ name: "x", place: inputAt(0) }, ...finish.reads],
+      writes: [{ name: "y", place: outputAt(0) }],
+      code: [finish.functions, rows > 1 ? `var<workgroup> shared_values: array<f32, ${rows * columns}>;` : "", mainOf(groups, rows * columns, body)]
+        .filter(Boolean)
+        .join("\n\n"),
+      groups,
+    });
+  };
+
+export const softmax = streamKernel(
+  "softmax",
+  "makes softmax and its logarithm",
+  new Map<unknown, ReturnType<typeof rowsBy>>([
+    [softmaxOp, rowsBy("let scale = 1.0f / total;", "exp_of(f32(x[at]) - largest) * scale")],
+    [logSoftmaxOp, rowsBy("let log_total = log_of(total);", "(f32(x[at]) - largest) - log_total")],
+  ]),
+);

@@ -2,10 +2,10 @@
 
 import { sizeOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { outputAt, scratchAt, inputAt, type GpuCode, type GpuStage, type Scratch, type Task } from "../code.ts";
+import { outputAt, scratchAt, inputAt, type GpuCode, type GpuKernel, type GpuStage, type Scratch, type Task } from "../code.ts";
 import { emitEpilogue } from "../wgsl.ts";
 import { chosenFor } from "./direct.ts";
-import { outputsOf, productsOf, tapsOf, type Product } from "./product.ts";
+import { outputsOf, productsOf, tapsOf, type Family, type Product } from "./product.ts";
 import { registersShader } from "./registers.ts";
 import { BLOCK } from "./sums.ts";
 import { choices, fastest, threadsOf, workgroupBytes, type Tile, type Timed } from "./tile.ts";
@@ -142,3 +142,12 @@ export function tiledCode(
   });
   return { scratch, stages };
 }
+
+/** A family of products by tiles in workgroup memory. */
+export const tiledKernel = (name: string, { ops, does, fuses }: Family): GpuKernel => ({
+  name,
+  fuses,
+  declines: ({ op }) => (ops.includes(op) ? null : does),
+  estimate: (task, caps) => tiledSeconds(task, caps),
+  build: (task, caps) => tiledCode(name, task, caps),
+});

@@ -7,7 +7,7 @@ import { zeros } from "../init.ts";
 import { traceModel, type Entry, type Model, type TracedModel } from "../layer.ts";
 import { matchState, type Saved, type State } from "../state.ts";
 import { toHost } from "./convolution.ts";
-import { again, consumers, dependents, layerOf, names, under, type ModelState } from "./rewrite.ts";
+import { again, consumers, dependents, layerOf, names, standIns, under, type ModelState } from "./rewrite.ts";
 
 /** A convolution (transposed ones and linear layers too) and what follows it that is affine channel by channel. */
 interface Fold {
@@ -141,11 +141,7 @@ function channelsOf({ op, params }: Node, first: number, second: number): (i: nu
 
 /** The output of the graph with its folds made, upon another input and other tensors. */
 function rewritten(traced: TracedModel, folds: readonly Fold[], x: Value, tensors: ReadonlyMap<string, Value>): Value {
-  const known = new Map([[traced.x, x]]);
-  traced.entries.forEach(({ name }, i) => {
-    const tensor = tensors.get(name);
-    if (tensor) known.set(traced.values[i], tensor);
-  });
+  const known = standIns(traced, x, tensors);
   const ends = new Map(folds.map((fold) => [fold.conv, fold]));
   const inside = new Set(folds.flatMap(({ chain }) => chain));
   for (const n of traced.graph.nodes) {

@@ -20,20 +20,24 @@ export interface SparseMatrix {
  */
 export function toMatrix({ weight, bias: _bias, ...sliding }: Convolution, input: readonly number[]): SparseMatrix {
   const g = convGeometry(spec([1, weight.shape[1] * (sliding.groups ?? 1), ...input]), spec(weight.shape), sliding);
-  const rows = g.oc * sizeOf(g.output);
+  // The terms of one output come channel by channel and tap by tap, that is by ascending input.
+  return compressed(g.oc * sizeOf(g.output), g.ic * sizeOf(g.input), (visit) => eachTerm(g, (x, w, y) => visit(y, x, weight.data[w])));
+}
+
+/** The matrix of the entries that `each` visits, in any order of rows, those of one row by ascending column. */
+function compressed(rows: number, columns: number, each: (visit: (row: number, column: number, value: number) => void) => void): SparseMatrix {
   const start = new Uint32Array(rows + 1);
-  eachTerm(g, (_x, _w, y) => start[y + 1]++);
+  each((row) => start[row + 1]++);
   for (let row = 0; row < rows; row++) start[row + 1] += start[row];
   const next = start.slice();
   const column = new Uint32Array(start[rows]);
   const value = new Float64Array(start[rows]);
-  // The terms of one output come channel by channel and tap by tap, that is by ascending input.
-  eachTerm(g, (x, w, y) => {
-    const at = next[y]++;
-    column[at] = x;
-    value[at] = weight.data[w];
+  each((row, c, v) => {
+    const at = next[row]++;
+    column[at] = c;
+    value[at] = v;
   });
-  return { rows, columns: g.ic * sizeOf(g.input), start, column, value };
+  return { rows, columns, start, column, value };
 }
 
 /** W·x. Throws ShapeError unless x has as many numbers as W has columns. */
@@ -45,18 +49,7 @@ export function times({ rows, columns, start, column, value }: SparseMatrix, x: 
 }
 
 /** Wᵀ. */
-export function transposed({ rows, columns, start, column, value }: SparseMatrix): SparseMatrix {
-  const begin = new Uint32Array(columns + 1);
-  for (const c of column) begin[c + 1]++;
-  for (let c = 0; c < columns; c++) begin[c + 1] += begin[c];
-  const next = begin.slice();
-  const row = new Uint32Array(column.length);
-  const entry = new Float64Array(column.length);
-  for (let r = 0; r < rows; r++)
-    for (let i = start[r]; i < start[r + 1]; i++) {
-      const at = next[column[i]]++;
-      row[at] = r;
-      entry[at] = value[i];
-    }
-  return { rows: columns, columns: rows, start: begin, column: row, value: entry };
-}
+export const transposed = ({ rows, columns, start, column, value }: SparseMatrix): SparseMatrix =>
+  compressed(columns, rows, (visit) => {
+    for (let row = 0; row < rows; row++) for (let i = start[row]; i < start[row + 1]; i++) visit(column[i], row, value[i]);
+  });

@@ -60,9 +60,18 @@ function place(path: string, op: Op<unknown>, params: unknown, inputs: readonly 
   return outputs;
 }
 
+/** What stands for the input of a model, or for the value `at` of it, and for those of its tensors that are given. */
+export const standIns = ({ x, values, entries }: TracedModel, input: Value, tensors: ReadonlyMap<string, Value>, at = x): Map<Value, Value> =>
+  new Map([
+    [at, input],
+    ...values.flatMap((v, i): [Value, Value][] => {
+      const tensor = tensors.get(entries[i].name);
+      return tensor ? [[v, tensor]] : [];
+    }),
+  ]);
+
 /** Makes a node again with the values that stand for its inputs, and lets its outputs stand for the old ones; nothing where an input has none. */
-export function again(n: Node, known: Map<Value, Value>): void {
-  const inputs = n.inputs.flatMap((v) => known.get(v) ?? []);
+export function again(n: Node, known: Map<Value, Value>, inputs: readonly Value[] = n.inputs.flatMap((v) => known.get(v) ?? [])): void {
   if (inputs.length < n.inputs.length) return;
   const made = place(n.path, n.op, n.params, inputs);
   n.outputs.forEach((v, i) => known.set(v, made[i]));

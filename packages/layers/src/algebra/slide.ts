@@ -22,7 +22,7 @@ import type { ConvGeometry, MatmulParams, PoolGeometry, SoftmaxParams, WindowGeo
 import { formatShape, sameShape, shapeError, spec, unsupported, type Node, type Value } from "@conv/tensor";
 import { traceModel, type Entry, type Model, type TracedModel } from "../layer.ts";
 import { matchState, type State } from "../state.ts";
-import { again, consumers, dependents, layerOf, names, under, type ModelState } from "./rewrite.ts";
+import { again, consumers, dependents, layerOf, names, standIns, under, type ModelState } from "./rewrite.ts";
 
 const TO_CONV = "linearToConv1x1";
 const TO_LINEAR = "conv1x1ToLinear";
@@ -46,7 +46,7 @@ export function linearToConv1x1(model: Model, state: State): ModelState {
   const entries = traced.entries.map((e): Entry => ({ ...e, spec: spec(head.shapes.get(e.name) ?? e.spec.shape) }));
   const layer = layerOf(TO_CONV, entries, (x, tensors) => {
     const body = traceModel({ ...model, input: x.shape.slice(1) }, { batch: x.shape[0] });
-    const known = new Map([[body.x, x], ...body.values.map((v, i) => [v, tensors.get(body.entries[i].name)!] as const)]);
+    const known = standIns(body, x, tensors);
     const { nodes } = traced.graph;
     for (let i = 0; i <= head.at; i++) {
       const [n, old] = [body.graph.nodes[i], nodes[i]];
@@ -118,7 +118,7 @@ function headOf(model: Model, traced: TracedModel): Head {
     shapes,
     apply(features, tensors) {
       const ones = features.shape.slice(2).map(() => 1);
-      const known = new Map([[from, features], ...traced.values.map((v, i) => [v, tensors.get(traced.entries[i].name)!] as const)]);
+      const known = standIns(traced, features, tensors, from);
       // A number for each channel, as (1, channels, 1, …) beside maps.
       const beside = (v: Value, path: string): Value => (v.shape.length ? under(path, reshape(v, [1, v.shape[v.shape.length - 1], ...ones])) : v);
       for (const n of graph.nodes) {
@@ -131,11 +131,12 @@ function headOf(model: Model, traced: TracedModel): Head {
         if (n === flat) known.set(n.outputs[0], v);
         else if (isPool(n)) known.set(n.outputs[0], under(n.path, slidingPool(n, v)));
         else if (n.op === matmulOp) known.set(n.outputs[0], under(n.path, conv(v, w)));
-        else {
-          n.inputs.forEach((v, i) => known.set(v, behind.has(v) ? inputs[i] : beside(inputs[i], n.path)));
-          again(n, known);
-          n.inputs.forEach((v, i) => known.set(v, inputs[i]));
-        }
+        else
+          again(
+            n,
+            known,
+            n.inputs.map((old, i) => (behind.has(old) ? inputs[i] : beside(inputs[i], n.path))),
+          );
       }
       return known.get(output)!;
     },
@@ -194,7 +195,7 @@ function flattened(traced: TracedModel, x: Value, tensors: ReadonlyMap<string, V
   const tail = tailOf(traced);
   const made = new Set([...tail].flatMap((n) => n.outputs));
   const moving = dependents(traced.graph, traced.x);
-  const known = new Map([[traced.x, x], ...traced.values.map((v, i) => [v, tensors.get(traced.entries[i].name)!] as const)]);
+  const known = standIns(traced, x, tensors);
   for (const n of traced.graph.nodes) {
     if (!tail.has(n)) {
       again(n, known);
@@ -208,11 +209,7 @@ function flattened(traced: TracedModel, x: Value, tensors: ReadonlyMap<string, V
     });
     if (n.op === convOp) known.set(n.outputs[0], under(n.path, matmul(rows[0], rows[1], { transposeB: true })));
     else if (isFlatten(n)) known.set(n.outputs[0], rows[0]);
-    else {
-      n.inputs.forEach((v, i) => known.set(v, rows[i]));
-      again(n, known);
-      n.inputs.forEach((v, i) => known.set(v, inputs[i]));
-    }
+    else again(n, known, rows);
   }
   return known.get(traced.output)!;
 }
