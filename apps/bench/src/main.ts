@@ -138,7 +138,7 @@ addFit(program, { whole, count, oneOf });
 
 await program.parseAsync().catch((error: unknown) => {
   const done = error instanceof CommanderError; // it has said all
-  if (!done) say(error instanceof Error ? error.message : String(error));
+  if (!done) say(printable(error instanceof Error ? error.message : String(error)));
   process.exitCode = done && error.exitCode === 0 ? 0 : 2;
 });
 

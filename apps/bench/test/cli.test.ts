@@ -60,6 +60,7 @@ test.each([
     `error: option '--models <names>' argument 'vgg61' is invalid. "vgg61" is not one of resnet18, resnet50, vgg16, mobilenetV2, squeezenet1_1.`,
   ],
   [["layers", "--threads", "0"], "error: option '--threads <n>' argument '0' is invalid. It must be a whole number above 0."],
+  [["layers", "--filter", "\u001b[2J\n"], 'no layer of resnet has a name that contains "\\u{1b}[2J\\u{a}"'],
   [["layers", "--filter", "9x9"], 'no layer of resnet has a name that contains "9x9"'],
   [["layers", "--filter", "7@", "--over", "0.2"], 'no layer of resnet over 0.2 GMAC has a name that contains "7@"'],
   [["layers", "--over", "0"], "error: option '--over <gmac>' argument '0' is invalid. It must be a number above 0."],
