@@ -152,6 +152,9 @@ test("nothing is clamped: what is too large for the picture has its numbers, by 
   await page.evaluate(() => (location.hash = "#/arithmetic?kernel=lots&groups=__proto__"));
   await page.getByText("Kernel: the link says “lots”, which this page cannot use. It uses 3.").waitFor();
   await page.getByText("Groups: the link says “__proto__”, which this page cannot use. It uses 1.").waitFor();
+  await page.evaluate(() => (location.hash = "#/arithmetic?step=999&transposed=yes"));
+  for (const [name, given] of Object.entries({ step: "999", transposed: "yes" }))
+    await page.getByText(`${name}: the link says “${given}”, which this page cannot use. It uses 0.`).waitFor();
 });
 
 test("what does not fit says why, keeps the last picture, and is mended by one click; back undoes", async () => {

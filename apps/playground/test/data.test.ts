@@ -143,7 +143,7 @@ test("a file of weights is taken, or refused with its reason", () => {
   }
 });
 
-test("an address says what the network begins with; names that are none of ours are as if absent", () => {
+test("an address says what the network begins with; what it cannot say is as if absent, and reported", () => {
   const read = (query: string) => readDigitsAddress(new Map(new URLSearchParams(query)));
   expect(read("")).toEqual({
     modelName: "lenet5",
@@ -153,6 +153,7 @@ test("an address says what the network begins with; names that are none of ours 
     rate: 1e-3,
     recipe: { optimizer: "Adam", augment: false },
     own: null,
+    unused: [],
   });
   expect(read("model=lenet5_1998&weights=random&seed=7&lr=0.01&optimizer=SGD&augment=1&device=gpu&own=file")).toEqual({
     modelName: "lenet5_1998",
@@ -162,10 +163,20 @@ test("an address says what the network begins with; names that are none of ours 
     rate: 0.01,
     recipe: { optimizer: "SGD", augment: true },
     own: "file",
+    unused: [],
   });
   for (const name of ["valueOf", "__proto__", "constructor", "toString", "hasOwnProperty", "vgg16", ""])
     expect(read(`model=${name}&weights=${name}&seed=${name}&lr=${name}&optimizer=${name}&augment=${name}&device=${name}&own=${name}`)).toEqual({
       ...read(""),
       unknown: name,
+      unused: [
+        { name: "weights", given: name, used: "trained" },
+        { name: "seed", given: name, used: "0" },
+        { name: "device", given: name, used: null },
+        { name: "lr", given: name, used: "0.001" },
+        { name: "optimizer", given: name, used: "Adam" },
+        { name: "augment", given: name, used: "0" },
+        { name: "own", given: name, used: null },
+      ],
     });
 });

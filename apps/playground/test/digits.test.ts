@@ -73,8 +73,19 @@ test("the first answer is right, by trained weights that say what they are; an u
 test("names in the address that are none are told, and change nothing", async () => {
   const page = await ready(await show("#/digits?model=valueOf&optimizer=constructor&device=toString&weights=__proto__&lr=1e9&theme=hasOwnProperty"));
   await page.getByText("There is no network “valueOf”. This is LeNet-5.").waitFor();
+  await page.getByText("optimizer: the link says “constructor”, which this page cannot use. It uses Adam.").waitFor();
+  await page.getByText("weights: the link says “__proto__”, which this page cannot use. It uses trained.").waitFor();
   expect(await page.getByTestId("answer").textContent()).toBe("3");
   expect(await page.getByLabel("Optimizer").inputValue()).toBe("Adam");
+  // A digit that there is not is not another one in silence; nor is a value.
+  await show("#/digits?sample=99999&layer=c1&at=99999&weights=random&seed=-1");
+  await page.getByText("sample: the link says “99999”, which this page cannot use. It uses 2.").waitFor();
+  await page.getByText("seed: the link says “-1”, which this page cannot use. It uses 0.").waitFor();
+  await page.getByText("at: the link says “99999”, which this page cannot use.").waitFor();
+  expect(await page.getByTestId("inspector").count()).toBe(0);
+  await show("#/digits?draw=!&layer=c9");
+  for (const name of ["draw", "layer"])
+    await page.getByText(new RegExp(`^${name}: the link says “(!|c9)”, which this page cannot use\\.$`)).waitFor();
   await page.evaluate(() => (location.hash = "#/__proto__"));
   await page.getByText("There is no page “__proto__”.").waitFor();
 });

@@ -2,8 +2,9 @@
 
 import { useEffect, useMemo, useRef, useState } from "react";
 import { Share } from "../components/Share.tsx";
-import { Card, CopyButton } from "../components/ui.tsx";
+import { Card, CopyButton, UnusedParameters } from "../components/ui.tsx";
 import { useText, type Dictionary } from "../i18n/index.tsx";
+import { reader, wholeBelow } from "../parameters.ts";
 import { setParams, useAddress } from "../url.ts";
 import { convCode, torchCode } from "./code.ts";
 import { Controls } from "./Controls.tsx";
@@ -46,7 +47,8 @@ export function ArithmeticPage() {
 
   const change = (next: Setup) => setParams({ ...writeSetup(next), step: null });
   const steps = shown?.picture?.narrow.values.length ?? 0;
-  const step = Math.min(Math.max(0, Number.parseInt(address.params.get("step") ?? "0", 10) || 0), Math.max(0, steps - 1));
+  const inStep = reader(address.params);
+  const step = inStep.read("step", wholeBelow(Math.max(1, steps)), 0, "0");
   const setStep = (next: number) => {
     setPointed(null);
     setParams({ step: next === 0 ? null : `${next}` }, "replace");
@@ -67,11 +69,7 @@ export function ArithmeticPage() {
       </div>
       <Controls setup={setup} onChange={change} />
       <div className="arithmetic-stage">
-        {unused.map(({ name, given, used }) => (
-          <p key={name} className="notice bad" role="alert">
-            {t.unusedParameter(t.parameters[name], given.slice(0, 40), used)}
-          </p>
-        ))}
+        <UnusedParameters unused={[...unused, ...inStep.unused]} />
         {problem && <Mend problem={problem} setup={setup} last={last.current?.setup ?? null} onChange={change} />}
         {shown?.picture ? (
           <Card title={problem ? t.lastPicture : t.picture} className={`stage-card${stale}`}>

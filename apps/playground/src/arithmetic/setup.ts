@@ -1,5 +1,6 @@
 // The parameters of the arithmetic page: their ranges, and their form in the address.
 
+import { reader, type Unused } from "../parameters.ts";
 import type { Address } from "../url.ts";
 
 /** Height and width. */
@@ -94,37 +95,30 @@ export const tooLarge = (setup: Setup): (PairName | CountName)[] => NAMES.filter
 
 const formatPair = ([a, b]: Pair): string => (a === b ? `${a}` : `${a},${b}`);
 
-/** A parameter of an address that is not used as it stands. */
-export interface Unused {
-  readonly name: PairName | CountName;
-  readonly given: string;
-  readonly used: string;
-}
-
-/** One number, or two with a comma, all whole and in the range; null for anything else. */
-function parsePair(text: string, [lo, hi]: readonly [number, number]): Pair | null {
-  if (!/^\d{1,9}(,\d{1,9})?$/.test(text)) return null;
+/** One number, or two with a comma, all whole and in the range; undefined for anything else. */
+function parsePair(text: string, [lo, hi]: readonly [number, number]): Pair | undefined {
+  if (!/^\d{1,9}(,\d{1,9})?$/.test(text)) return undefined;
   const [a, b = a] = text.split(",").map(Number);
-  return [a, b].every((v) => v >= lo && v <= hi) ? [a, b] : null;
+  return [a, b].every((v) => v >= lo && v <= hi) ? [a, b] : undefined;
 }
 
 /** Reads a setup from an address. Missing values take their defaults. So do values that make no sense or are out of range, and these are reported. */
 export function readSetup({ params }: Pick<Address, "params">): { setup: Setup; unused: readonly Unused[] } {
-  const unused: Unused[] = [];
+  const { read, unused } = reader(params);
   const pair = (name: PairName | CountName): Pair => {
     const standard = [DEFAULTS[name]].flat();
     const otherwise: Pair = [standard[0], standard.at(-1) ?? standard[0]];
-    const given = params.get(name);
-    if (given === undefined) return otherwise;
-    const read = parsePair(given, RANGES[name]);
     const isCount = COUNTS.some((c) => c === name);
-    if (read && (!isCount || read[0] === read[1])) return read;
-    unused.push({ name, given, used: formatPair(otherwise) });
-    return otherwise;
+    const parse = (text: string) => {
+      const found = parsePair(text, RANGES[name]);
+      return isCount && found && found[0] !== found[1] ? undefined : found;
+    };
+    return read(name, parse, otherwise, formatPair(otherwise));
   };
+  const transposed = read("transposed", (text) => (text === "0" || text === "1" ? text === "1" : undefined), false, "0");
   const pairs = Object.fromEntries(PAIRS.map((name) => [name, pair(name)]));
   const counts = Object.fromEntries(COUNTS.map((name) => [name, pair(name)[0]]));
-  return { setup: { ...DEFAULTS, ...pairs, ...counts, transposed: params.get("transposed") === "1" }, unused };
+  return { setup: { ...DEFAULTS, ...pairs, ...counts, transposed }, unused };
 }
 
 /** The parameters of an address that differ from the defaults; null for the others, which removes them. */

@@ -2,6 +2,7 @@
 
 import { useEffect, useId, useRef, useState, type ReactNode } from "react";
 import { useText } from "../i18n/index.tsx";
+import type { Unused } from "../parameters.ts";
 
 const PATHS = {
   play: "M6 4.5v11l9-5.5z",
@@ -26,6 +27,17 @@ export const Icon = ({ name }: { name: IconName }) => (
     <path d={PATHS[name]} fillRule="evenodd" />
   </svg>
 );
+
+/** Says which parameters of the address are not used. */
+export function UnusedParameters({ unused }: { unused: readonly Unused[] }) {
+  const t = useText();
+  const label = (name: string) => Object.entries<string>(t.parameters).find(([key]) => key === name)?.[1] ?? name;
+  return unused.map(({ name, given, used }) => (
+    <p key={name} className="notice bad" role="alert">
+      {t.unusedParameter(label(name), given.slice(0, 40), used)}
+    </p>
+  ));
+}
 
 interface StepperProps {
   label: string;

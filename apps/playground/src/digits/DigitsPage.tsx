@@ -5,9 +5,10 @@ import { sizeOf } from "@conv/tensor";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { useRestored } from "../canvas.ts";
 import { Share } from "../components/Share.tsx";
-import { Card } from "../components/ui.tsx";
+import { Card, UnusedParameters } from "../components/ui.tsx";
 import { count } from "../format.ts";
 import { useLanguage, useText } from "../i18n/index.tsx";
+import { reader, wholeBelow } from "../parameters.ts";
 import { setParams, useAddress } from "../url.ts";
 import { Answer } from "./Answer.tsx";
 import { OWN, readDigitsAddress, sameBeginning, writeBeginning, type Own } from "./choices.ts";
@@ -43,18 +44,23 @@ const unchoose = (stage: string | undefined): void => {
 /** What the weights at hand are that no link carries; null where the address says all of them. */
 const ownOf = ({ weights }: NetworkState): Own | null => (weights?.images ? OWN[0] : weights?.from === "file" ? OWN[1] : null);
 
-/** The chosen value of an address, `layer=c3&at=412`; null where there is none or no such value. */
-function choiceIn(params: ReadonlyMap<string, string>, network: Network): Choice | null {
-  const stage = network.stages.find((s) => s.name === params.get("layer"));
-  const index = Number(params.get("at") ?? Number.NaN);
-  return stage && Number.isInteger(index) && index >= 0 && index < sizeOf(stage.output.shape) ? { stage, index } : null;
+/** What an address shows of a network, `sample=12&layer=c3&at=412`: a digit, and the chosen value, if there is one. */
+function shownIn(params: ReadonlyMap<string, string>, network: Network, heldOut = Infinity) {
+  const { read, unused } = reader(params);
+  const drawn = read("draw", (text) => decodeDigit(text) ?? undefined, null);
+  const sample = read("sample", wholeBelow(heldOut), FIRST, `${FIRST}`);
+  const stage = read("layer", (text) => network.stages.find((s) => s.name === text), undefined);
+  const index = read("at", wholeBelow(stage ? sizeOf(stage.output.shape) : Infinity), undefined);
+  const choice: Choice | null = stage && index !== undefined ? { stage, index } : null;
+  return { drawn, sample, choice, unused };
 }
 
 export function DigitsPage() {
   const t = useText();
   const language = useLanguage();
   const { params } = useAddress();
-  const { modelName, unknown, device, beginning, rate, recipe, own: sendersOwn } = useMemo(() => readDigitsAddress(params), [params]);
+  const asked = useMemo(() => readDigitsAddress(params), [params]);
+  const { modelName, unknown, device, beginning, rate, recipe, own: sendersOwn } = asked;
   const { client, state } = useNetwork(modelName, { device: device ?? "best", beginning, rate, recipe });
   const { ready, samples, seen } = state;
   const own = ownOf(state);
@@ -72,8 +78,8 @@ export function DigitsPage() {
     else if (!sameBeginning(client.beginning(), beginning)) client.begin(beginning);
   }, [client, own, modelName, beginning]);
 
-  const drawn = useMemo(() => decodeDigit(params.get("draw") ?? ""), [params]);
-  const sample = Math.abs(Number.parseInt(params.get("sample") ?? `${FIRST}`, 10) || 0) % (ready?.heldOut ?? Number.MAX_SAFE_INTEGER);
+  const inLink = useMemo(() => shownIn(params, client.network, ready?.heldOut), [params, client, ready?.heldOut]);
+  const { drawn, sample, choice } = inLink;
   const [strip, setStrip] = useState(Math.floor(sample / STRIP) * STRIP);
   // While what the pad shows are strokes drawn on it; the address then holds `strokes`.
   const [drawing, setDrawing] = useState(false);
@@ -100,7 +106,6 @@ export function DigitsPage() {
     if (ready && pixels) look(pixels);
   }, [client, ready, pixels]);
 
-  const choice = useMemo(() => choiceIn(params, client.network), [params, client]);
   const explanation = useMemo(() => (choice && seen ? explain(choice.stage, choice.index, seen.values) : null), [choice, seen]);
   useEffect(() => {
     if (!choice) return;
@@ -121,6 +126,7 @@ export function DigitsPage() {
             {t.noSuchNetwork(unknown)}
           </p>
         )}
+        <UnusedParameters unused={[...asked.unused, ...inLink.unused]} />
         {sendersOwn && !own && ready && (
           <div className="notice bad" role="alert" data-testid="missing-weights">
             {t.ownMissing[sendersOwn]} <LoadWeights client={client} disabled={state.moving !== null} />

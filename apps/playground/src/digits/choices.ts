@@ -1,6 +1,7 @@
 // What the address says of the page of digits besides the digit and the chosen value: the network, where its weights begin, how it learns,
-// and whether who made the link had weights that no link carries. Names that are none of ours are as if absent.
+// and whether who made the link had weights that no link carries. What cannot be used is as if absent, and is reported.
 
+import { reader, wholeBelow, type Unused } from "../parameters.ts";
 import type { Choices } from "./client.ts";
 import { isModel, modelNamed, startRateOf } from "./models.ts";
 import { DEVICE_NAMES } from "./protocol.ts";
@@ -17,32 +18,37 @@ export interface DigitsAddress extends Omit<Choices, "device"> {
   readonly unknown: string | null;
   readonly device: (typeof DEVICE_NAMES)[number] | undefined;
   readonly own: Own | null;
+  readonly unused: readonly Unused[];
 }
 
 const MAX_SEED = 999_999;
 
+const oneOf =
+  <T extends string>(...names: readonly T[]) =>
+  (text: string): T | undefined =>
+    names.find((name) => name === text);
+
 export function readDigitsAddress(params: ReadonlyMap<string, string>): DigitsAddress {
   const asked = params.get("model");
   const model = modelNamed(asked);
-  const rate = Number(params.get("lr"));
+  const { read, unused } = reader(params);
+  const { optimizer } = START_RECIPE;
+  const rate = startRateOf(model);
+  const random = read<"random" | null>("weights", oneOf("random"), null, shippedOf(model.name) ? "trained" : "random") || !shippedOf(model.name);
+  const seed = read("seed", wholeBelow(MAX_SEED + 1), 0, "0");
   return {
     modelName: model.name,
     unknown: asked !== undefined && !isModel(asked) ? asked : null,
-    device: DEVICE_NAMES.find((name) => name === params.get("device")),
-    beginning: beginningIn(params, model.name),
-    rate: RATES.includes(rate) ? rate : startRateOf(model),
+    device: read("device", oneOf(...DEVICE_NAMES), undefined),
+    beginning: random ? { from: "random", seed } : { from: "shipped" },
+    rate: read("lr", (text) => RATES.find((known) => known === Number(text)), rate, `${rate}`),
     recipe: {
-      optimizer: OPTIMIZERS.find((name) => name === params.get("optimizer")) ?? START_RECIPE.optimizer,
-      augment: params.get("augment") === "1",
+      optimizer: read("optimizer", oneOf(...OPTIMIZERS), optimizer, optimizer),
+      augment: read("augment", oneOf("0", "1"), "0", "0") === "1",
     },
-    own: OWN.find((name) => name === params.get("own")) ?? null,
+    own: read<Own | null>("own", oneOf(...OWN), null),
+    unused,
   };
-}
-
-function beginningIn(params: ReadonlyMap<string, string>, model: string): Beginning {
-  if (params.get("weights") !== "random" && shippedOf(model)) return { from: "shipped" };
-  const seed = Number(params.get("seed") ?? 0);
-  return { from: "random", seed: Number.isInteger(seed) && seed >= 0 && seed <= MAX_SEED ? seed : 0 };
 }
 
 /** The parameters that say where weights begin; those of the start are absent. */

@@ -92,7 +92,8 @@ export const en = {
   upTo: (name: string, most: number) => `${name.toLowerCase()} up to ${most}`,
   tooManyCells: (most: number) =>
     `This has more cells than the picture can show (${AMOUNT.format(most)}). All numbers below are those of your parameters.`,
-  unusedParameter: (name: string, given: string, used: string) => `${name}: the link says “${given}”, which this page cannot use. It uses ${used}.`,
+  unusedParameter: (name: string, given: string, used: string | null) =>
+    `${name}: the link says “${given}”, which this page cannot use.${used === null ? "" : ` It uses ${used}.`}`,
   outOfRange: (min: number, max: number, value: number) => `A whole number from ${min} to ${max}. ${value} is used.`,
   shapesOf: "Input ∗ weight → output",
   weightsAndBias: "Parameters",

@@ -69,7 +69,7 @@ export const zh: Dictionary = {
   tooLarge: (limits) => `这超出了图示的范围（${limits}）。下面的数值都按你的参数计算。`,
   upTo: (name, most) => `${name}最多 ${most}`,
   tooManyCells: (most) => `格子数超出了图示的范围（${most}）。下面的数值都按你的参数计算。`,
-  unusedParameter: (name, given, used) => `${name}：链接中的“${given}”无法使用，改用 ${used}。`,
+  unusedParameter: (name, given, used) => `${name}：链接中的“${given}”无法使用${used === null ? "" : `，改用 ${used}`}。`,
   outOfRange: (min, max, value) => `请输入 ${min} 到 ${max} 的整数。当前使用 ${value}。`,
   shapesOf: "输入 ∗ 权重 → 输出",
   weightsAndBias: "参数量",
