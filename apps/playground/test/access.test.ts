@@ -45,8 +45,9 @@ test("the state is in the address: a shared link shows the same", async () => {
   expect(await seen()).toBe(equation);
 });
 
-test("language and theme follow the browser, and can be chosen; both stay in the address over pages", async () => {
-  const page = await open("", { locale: "zh-CN", colorScheme: "dark" });
+// The page of a browser with another language and theme, from a server that does not isolate it.
+test("language and theme follow the browser, can be chosen, and stay over pages; without shared memory it learns on one thread", async () => {
+  const page = await open("", { locale: "zh-CN", colorScheme: "dark", isolated: false });
   await page.getByRole("heading", { level: 1 }).waitFor();
   expect(await page.getByRole("heading", { level: 1 }).textContent()).toBe("手写数字");
   expect(await page.evaluate(() => [document.documentElement.lang, document.documentElement.dataset.theme, document.title])).toEqual([
@@ -63,10 +64,6 @@ test("language and theme follow the browser, and can be chosen; both stay in the
   expect(await page.getByRole("heading", { level: 1 }).evaluate((h) => h === document.activeElement)).toBe(true);
   await page.goBack();
   await page.getByRole("heading", { name: "Digits", exact: true }).waitFor();
-});
-
-test("without shared memory it runs on one thread, says so, and learns", async () => {
-  const page = await open("#/digits", { isolated: false });
   await settled(page);
   expect(await page.evaluate(() => crossOriginIsolated)).toBe(false);
   await page.getByTestId("one-thread").waitFor();

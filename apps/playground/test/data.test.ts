@@ -97,7 +97,7 @@ test("the trained weights read as many held-out digits as the page says", async 
     const trainer = createTrainer({ backend, model, optimizer: sgd({ lr: 0 }), state });
     const isSmall = name.startsWith("lenet");
     // All of them where that is quick; else enough to tell that these are the weights.
-    const count = isSmall ? packed.count - packed.trainCount : 200;
+    const count = isSmall ? packed.count - packed.trainCount : 100;
     const { accuracy } = await trainer.evaluate(digitDataset(packed, viewOf(model), packed.trainCount, count));
     trainer.dispose();
     if (isSmall) expect(accuracy).toBeCloseTo(shippedOf(name)?.accuracy ?? Number.NaN, 3);

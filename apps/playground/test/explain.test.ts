@@ -28,8 +28,16 @@ function weightsOf(name: string): State {
   return state;
 }
 
-/** All values of a network that is shown a slanted stroke. */
-async function seen(network: Network): Promise<Known> {
+const networks = new Map(MODEL_NAMES.map((name) => [name, readNetwork(modelNamed(name))]));
+const networkNamed = (name: string): Network => networks.get(name)!;
+
+const computed = new Map<Network, Promise<Known>>();
+/** All values of a network that is shown a slanted stroke; computed once. */
+function seen(network: Network): Promise<Known> {
+  return computed.get(network) ?? computed.set(network, compute(network)).get(network)!;
+}
+
+async function compute(network: Network): Promise<Known> {
   const { traced, graph, inputMaps, model } = network;
   const { background, foreground } = viewOf(model);
   const x = Float32Array.from({ length: sizeOf(traced.x.shape) }, (_, i) => {
@@ -70,7 +78,7 @@ function check(e: Explanation, values: Known): void {
 }
 
 describe.each(MODEL_NAMES)("%s", (name) => {
-  const network = readNetwork(modelNamed(name));
+  const network = networkNamed(name);
 
   test("every value of every stage is explained, and what is computed again is what was shown", async () => {
     const values = await seen(network);
@@ -137,7 +145,7 @@ test("each stage is called what it is", () => {
 });
 
 test("batch norm is (x − mean) / √(variance + ε) · γ + β, then relu; a residual block is a sum of two values", async () => {
-  const network = readNetwork(modelNamed("resnet8"));
+  const network = networkNamed("resnet8");
   const values = await seen(network);
   const [stem, , , block] = network.stages;
   const e = explain(stem, 3 * 784 + 300, values);
@@ -154,11 +162,11 @@ test("batch norm is (x − mean) / √(variance + ε) · γ + β, then relu; a r
 });
 
 test("a corner sees its padding; a window of c3 covers 5×5 of each map that the table names", async () => {
-  const lenet = readNetwork(modelNamed("lenet5"));
+  const lenet = networkNamed("lenet5");
   const corner = explain(lenet.stages[0], 0, await seen(lenet));
   expect(corner?.groups[0].terms).toHaveLength(25);
   expect(corner?.groups[0].terms.filter((t) => t.at === null)).toHaveLength(16);
-  const old = readNetwork(modelNamed("lenet5_1998"));
+  const old = networkNamed("lenet5_1998");
   const e = explain(old.stages[2], 1 * 100 + 23, await seen(old)); // map 1, row 2, column 3
   expect(e?.groups.map((g) => g.channel)).toEqual([1, 2, 3]);
   const window = e?.windows.get(old.stages[1].output) ?? new Set();
@@ -167,7 +175,7 @@ test("a corner sees its padding; a window of c3 covers 5×5 of each map that the
 });
 
 test("a maximum names its winner, the first of equals; a mean is one", async () => {
-  const network = readNetwork(modelNamed("lenet5"));
+  const network = networkNamed("lenet5");
   const values = await seen(network);
   for (let index = 0; index < 6 * 196; index += 37) {
     const e = explain(network.stages[1], index, values);
@@ -175,6 +183,6 @@ test("a maximum names its winner, the first of equals; a mean is one", async () 
     expect(xs).toHaveLength(4);
     expect(e?.winner).toBe(xs.indexOf(Math.max(...xs)));
   }
-  const resnet = readNetwork(modelNamed("resnet8"));
+  const resnet = networkNamed("resnet8");
   expect(explain(resnet.stages.at(-3)!, 7, await seen(resnet))).toMatchObject({ kind: "mean", steps: [] });
 });
