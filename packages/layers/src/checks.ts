@@ -1,6 +1,6 @@
 // Checks of numbers that a user gives.
 
-import { rangeError, shapeError } from "@conv/tensor";
+import { rangeError } from "@conv/tensor";
 
 const KINDS = {
   "a whole number ≥ 0": (v: number) => Number.isSafeInteger(v) && v >= 0,
@@ -11,16 +11,11 @@ const KINDS = {
   "in [0, 1)": (v: number) => v >= 0 && v < 1,
 };
 
-/** Throws ShapeError, or what `fail` makes, with the name of the first of the numbers that is none of this kind. */
-export function mustBe(
-  kind: keyof typeof KINDS,
-  op: string,
-  numbers: Readonly<Record<string, number>>,
-  fail: (op: string, rule: string) => Error = shapeError,
-): void {
+/** Throws RangeError with the name of the first of the numbers that is none of this kind. */
+export function mustBe(kind: keyof typeof KINDS, op: string, numbers: Readonly<Record<string, number>>): void {
   for (const [what, value] of Object.entries(numbers))
-    if (!(Number.isFinite(value) && KINDS[kind](value))) throw fail(op, `${what} ${String(value)} is not ${kind}`);
+    if (!(Number.isFinite(value) && KINDS[kind](value))) throw rangeError(op, `${what} ${String(value)} is not ${kind}`);
 }
 
 /** Throws RangeError for a count that is no whole number ≥ 1. */
-export const mustCount = (op: string, what: string, value: number): void => mustBe("a whole number ≥ 1", op, { [what]: value }, rangeError);
+export const mustCount = (op: string, what: string, value: number): void => mustBe("a whole number ≥ 1", op, { [what]: value });

@@ -17,7 +17,7 @@ export interface BatchNormOptions extends SpatialOptions, AffineOptions {
   readonly trackRunningStats?: boolean | undefined;
 }
 
-/** Throws ShapeError for an eps or a momentum that is out of range. */
+/** Throws RangeError for an eps or a momentum that is out of range. */
 export function checkNorm(type: string, eps: number, momentum: number | null = null): void {
   mustBe("a finite number > 0", type, { eps });
   if (momentum !== null) mustBe("in [0, 1]", type, { momentum });

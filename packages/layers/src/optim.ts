@@ -2,7 +2,7 @@
 // step to step (learning rate, bias corrections) enters as a small input, so that schedules never recompile.
 
 import { map, sqrt, square, sum, type Expr } from "@conv/ops";
-import { checkOptions, shapeError, type Value } from "@conv/tensor";
+import { checkOptions, rangeError, type Value } from "@conv/tensor";
 import { mustBe } from "./checks.ts";
 
 /** A learning rate, or one per step; `step` counts the updates made before, from 0. */
@@ -103,7 +103,7 @@ export interface SgdOptions {
 
 /**
  * Stochastic gradient descent as torch.optim.SGD: d = g + weightDecay·p; m ← momentum·m + d; p ← p − lr·m, with
- * Nesterov p ← p − lr·(d + momentum·m). Throws ShapeError for numbers out of range.
+ * Nesterov p ← p − lr·(d + momentum·m). Throws RangeError for numbers out of range.
  */
 export const sgd = (options: SgdOptions): Optimizer =>
   optimizer(
@@ -113,7 +113,7 @@ export const sgd = (options: SgdOptions): Optimizer =>
     { momentum: 0, weightDecay: 0 },
     ({ momentum }) => {
       const { nesterov = false } = options;
-      if (nesterov && momentum === 0) throw shapeError("sgd", "Nesterov needs momentum > 0");
+      if (nesterov && momentum === 0) throw rangeError("sgd", "Nesterov needs momentum > 0");
       return {
         slots: momentum ? ["momentum"] : [],
         update(p, g, [m], [eta], factor, decay) {
@@ -140,13 +140,13 @@ export interface AdamOptions {
 
 /**
  * Adam (Kingma and Ba 2015) as torch.optim.Adam: g ← g + weightDecay·p; m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²;
- * p ← p − lr/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε). Throws ShapeError for numbers out of range.
+ * p ← p − lr/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε). Throws RangeError for numbers out of range.
  */
 export const adam = (options: AdamOptions = {}): Optimizer => moments("adam", options, 0);
 
 /**
  * Adam with decoupled weight decay (Loshchilov and Hutter 2019) as torch.optim.AdamW: p ← (1 − lr·weightDecay)·p, then as
- * {@link adam} without decay; the default decay is 0.01. Throws ShapeError for numbers out of range.
+ * {@link adam} without decay; the default decay is 0.01. Throws RangeError for numbers out of range.
  */
 export const adamW = (options: AdamOptions = {}): Optimizer => moments("adamW", options, 0.01);
 
@@ -184,7 +184,7 @@ export interface RmspropOptions {
 
 /**
  * RMSprop (Hinton 2012) as torch.optim.RMSprop: g ← g + weightDecay·p; v ← αv + (1 − α)g²; d = g / (√v + ε); with momentum
- * m ← momentum·m + d and p ← p − lr·m, else p ← p − lr·d. Throws ShapeError for numbers out of range.
+ * m ← momentum·m + d and p ← p − lr·m, else p ← p − lr·d. Throws RangeError for numbers out of range.
  */
 export const rmsprop = (options: RmspropOptions = {}): Optimizer =>
   optimizer("rmsprop", options, 0.01, { alpha: 0.99, epsilon: 1e-8, weightDecay: 0, momentum: 0 }, ({ alpha, epsilon, momentum }) => ({
@@ -208,7 +208,7 @@ export interface AdagradOptions {
 
 /**
  * Adagrad (Duchi, Hazan and Singer 2011) as torch.optim.Adagrad: g ← g + weightDecay·p; s ← s + g²;
- * p ← p − lr/(1 + lrDecay·step) · g / (√s + ε). Throws ShapeError for numbers out of range.
+ * p ← p − lr/(1 + lrDecay·step) · g / (√s + ε). Throws RangeError for numbers out of range.
  */
 export const adagrad = (options: AdagradOptions = {}): Optimizer =>
   optimizer("adagrad", options, 0.01, { lrDecay: 0, epsilon: 1e-10, weightDecay: 0 }, ({ lrDecay, epsilon }, rate) => ({
@@ -231,7 +231,7 @@ export interface LionOptions {
 
 /**
  * Lion (Chen et al., "Symbolic discovery of optimization algorithms", 2023): p ← p − lr·(sign(β₁m + (1 − β₁)g) + weightDecay·p);
- * m ← β₂m + (1 − β₂)g. Throws ShapeError for numbers out of range.
+ * m ← β₂m + (1 − β₂)g. Throws RangeError for numbers out of range.
  */
 export const lion = (options: LionOptions = {}): Optimizer =>
   optimizer("lion", options, 1e-4, { beta1: 0.9, beta2: 0.99, weightDecay: 0 }, ({ beta1, beta2 }) => ({
@@ -248,7 +248,7 @@ export const lion = (options: LionOptions = {}): Optimizer =>
 
 /**
  * LAMB (You et al., "Large batch optimization for deep learning", 2020): with Adam's corrected moments m̂ and v̂,
- * u = m̂ / (√v̂ + ε) + weightDecay·p; p ← p − lr·‖p‖/‖u‖·u, the quotient being 1 where a norm is 0. Throws ShapeError for numbers out of range.
+ * u = m̂ / (√v̂ + ε) + weightDecay·p; p ← p − lr·‖p‖/‖u‖·u, the quotient being 1 where a norm is 0. Throws RangeError for numbers out of range.
  */
 export const lamb = (options: AdamOptions = {}): Optimizer =>
   optimizer("lamb", options, 1e-3, { beta1: 0.9, beta2: 0.999, epsilon: 1e-6, weightDecay: 0.01 }, ({ beta1, beta2, epsilon }, learningRate) => ({

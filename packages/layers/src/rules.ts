@@ -21,7 +21,7 @@ const matches = (name: string, match: string | RegExp): boolean =>
 
 /**
  * For each entry what is special about it, or null where it is not trained. Throws ShapeError for a rule that matches no trainable
- * parameter, for numbers out of range, and where nothing is left to train.
+ * parameter and where nothing is left to train, RangeError for numbers out of range.
  */
 export function applyRules(name: string, entries: readonly Entry[], rules: readonly ParameterRule[] = []): (ParameterOptions | null)[] {
   const trainable = entries.filter((e) => e.trainable);

@@ -7,7 +7,7 @@ import { mustBe } from "./checks.ts";
 /** The learning rate of the update that follows `step` others. */
 export type Schedule = (step: number) => number;
 
-/** lr·factor^⌊step/every⌋, as torch.optim.lr_scheduler.StepLR. Throws ShapeError unless `every` is a whole number ≥ 1. */
+/** lr·factor^⌊step/every⌋, as torch.optim.lr_scheduler.StepLR. Throws RangeError unless `every` is a whole number ≥ 1. */
 export function stepDecay(options: { readonly lr: number; readonly every: number; readonly factor?: number | undefined }): Schedule {
   checkOptions("stepDecay", options, "lr every factor");
   const { lr, every, factor = 0.1 } = options;
@@ -27,7 +27,7 @@ const anneal = (from: number, to: number, at: number): number => to + ((from - t
 
 /**
  * Half a wave from lr at step 0 to `min` at step `steps`, and `min` after (Loshchilov and Hutter 2017; within `steps` as
- * torch.optim.lr_scheduler.CosineAnnealingLR). Throws ShapeError unless `steps` is a whole number ≥ 1.
+ * torch.optim.lr_scheduler.CosineAnnealingLR). Throws RangeError unless `steps` is a whole number ≥ 1.
  */
 export function cosine(options: { readonly lr: number; readonly steps: number; readonly min?: number | undefined }): Schedule {
   checkOptions("cosine", options, "lr steps min");
@@ -51,7 +51,7 @@ export interface OneCycleOptions {
 
 /**
  * Up to lr and down to almost nothing, each half a wave of the cosine (Smith 2018, as torch.optim.lr_scheduler.OneCycleLR);
- * the last rate after `steps`. Throws ShapeError for numbers out of range.
+ * the last rate after `steps`. Throws RangeError for numbers out of range.
  */
 export function oneCycle(options: OneCycleOptions): Schedule {
   checkOptions("oneCycle", options, "lr steps rise start end");
@@ -68,7 +68,7 @@ export function oneCycle(options: OneCycleOptions): Schedule {
 
 /**
  * From nearly nothing to the first rate of `then` in equal portions, one a step, then `then` from its beginning: step s < steps has
- * (s + 1)/steps of it (Goyal et al. 2017). Throws ShapeError unless `steps` is a whole number ≥ 1.
+ * (s + 1)/steps of it (Goyal et al. 2017). Throws RangeError unless `steps` is a whole number ≥ 1.
  */
 export function warmUp(steps: number, then: Schedule | number): Schedule {
   mustBe("a whole number ≥ 1", "warmUp", { steps });

@@ -194,7 +194,6 @@ function checkTrainer(options: TrainerOptions): void {
   if (!Number.isSafeInteger(seed)) throw rangeError("train", `seed ${seed} is not a whole number`);
   mustCount("train", "batch", batch);
   mustCount("train", "accumulate", accumulate);
-  if (average !== undefined) mustBe("in [0, 1)", "train", { average }, rangeError);
-  for (const [what, limit] of Object.entries(clip))
-    if (limit !== undefined) mustBe("a finite number > 0", "train", { [`clip.${what}`]: limit }, rangeError);
+  if (average !== undefined) mustBe("in [0, 1)", "train", { average });
+  for (const [what, limit] of Object.entries(clip)) if (limit !== undefined) mustBe("a finite number > 0", "train", { [`clip.${what}`]: limit });
 }

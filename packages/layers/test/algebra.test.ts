@@ -43,7 +43,7 @@ const failure = (fn: () => unknown): string => {
   try {
     fn();
   } catch (error) {
-    if (error instanceof ShapeError) return error.message;
+    if (error instanceof ShapeError || error instanceof RangeError) return error.message;
     throw error;
   }
   throw new Error("nothing was thrown");

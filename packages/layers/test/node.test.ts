@@ -99,10 +99,10 @@ describe.runIf(process.platform !== "win32")("what a path names", () => {
       [pipe, "a pipe"],
       [join(folder, "socket"), "a socket"],
     ]) {
-      for (const work of [saveFile(path, Uint8Array.of(1)), checkSave(path)])
-        await expect(work).rejects.toThrow(new RangeError(`saveFile: ${path} is ${kind}, not a regular file`));
-      for (const work of [loadFile(path), loadSafetensors(path)])
-        await expect(work).rejects.toThrow(new RangeError(`loadFile: ${path} is ${kind}, not a regular file`));
+      for (const work of [() => saveFile(path, Uint8Array.of(1)), () => checkSave(path)])
+        await expect(work()).rejects.toThrow(new RangeError(`saveFile: ${path} is ${kind}, not a regular file`));
+      for (const work of [() => loadFile(path), () => loadSafetensors(path)])
+        await expect(work()).rejects.toThrow(new RangeError(`loadFile: ${path} is ${kind}, not a regular file`));
     }
     socket.close();
     expect((await stat("/dev/null")).isCharacterDevice()).toBe(true);
@@ -110,8 +110,8 @@ describe.runIf(process.platform !== "win32")("what a path names", () => {
 });
 
 test("no path, and a folder that is not there, are refused", async () => {
-  for (const work of [saveFile("", Uint8Array.of(1)), checkSave("")])
-    await expect(work).rejects.toThrow(new RangeError("saveFile: the path is empty"));
+  for (const work of [() => saveFile("", Uint8Array.of(1)), () => checkSave("")])
+    await expect(work()).rejects.toThrow(new RangeError("saveFile: the path is empty"));
   await expect(checkSave(join(folder, "none", "m"))).rejects.toThrow("ENOENT");
   await expect(checkSave(`${join(folder, "none")}/`)).rejects.toThrow("names a folder that does not exist");
   await expect(checkSave(join(folder, "n".repeat(300)))).rejects.toThrow("ENAMETOOLONG");
