@@ -1,37 +1,58 @@
 // The documents are true: the code marked `ts` in each runs, from the sources, and prints what the block of text after it says.
 
-import { globSync, readFileSync } from "node:fs";
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { stripTypeScriptTypes } from "node:module";
 import { join } from "node:path";
+import { inOneProcess } from "@conv/testkit/processes";
 import { softwareEnv } from "@conv/testkit/webgpu";
-import { beforeAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { documents, examplesOf } from "../src/documents.ts";
 import { check, root } from "../src/workspace.ts";
 
 /** Examples find a GPU, in software if need be. */
-let env: NodeJS.ProcessEnv;
-beforeAll(async () => void (env = await softwareEnv()));
+const env = await softwareEnv();
+
+/** A folder from which every package of the workspace can be imported. */
+const cwd = join(root, "tools");
+const folder = mkdtempSync(join(cwd, "node_modules", ".examples-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Their examples run in processes of their own, which must end when they are done; all others share one. */
+const ALONE = ["README.md", "packages/kernels-cpu/README.md", "packages/kernels-gpu/README.md"];
+const run = inOneProcess(new URL("../src/example.ts", import.meta.url), env);
+
+let files = 0;
+
+/** What an example prints. */
+async function printed(code: string, alone: boolean): Promise<string> {
+  if (alone) return check(process.execPath, ["--input-type=module-typescript"], { cwd, input: code, env });
+  const file = join(folder, `${files++}.mjs`);
+  writeFileSync(file, stripTypeScriptTypes(code));
+  const { code: exit, stdout, stderr } = await run([file], cwd);
+  expect({ exit, stderr }).toEqual({ exit: 0, stderr: "" });
+  return stdout;
+}
 
 /** The examples that have their test already. */
 const known = new Set<string>();
 
 describe.each(documents)("%s", (document) => {
-  const text = readFileSync(join(root, document), "utf8");
-  const examples = examplesOf(text);
+  const markdown = readFileSync(join(root, document), "utf8");
+  const examples = examplesOf(markdown);
 
   for (const { line, code, output } of examples) {
     const example = JSON.stringify([code, output]);
     if (known.has(example)) continue; // the translation shows the same
     known.add(example);
     test(`the example at line ${line}`, { timeout: 120_000 }, async () => {
-      // A folder from which every package of the workspace can be imported.
-      const printed = await check(process.execPath, ["--input-type=module-typescript"], { cwd: join(root, "tools"), input: code, env });
-      if (output !== undefined) expect(printed.trimEnd()).toBe(output.trimEnd());
+      const text = await printed(code, ALONE.includes(document));
+      if (output !== undefined) expect(text.trimEnd()).toBe(output.trimEnd());
     });
   }
 
   test("links to files that exist, and names none that do not", () => {
-    const links = [...text.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)[^)]*\)/g)].map((match) => join(document, "..", match[1]));
-    const named = [...text.matchAll(/`((?:packages|apps|tools|docs)\/[^`\s]+)`/g)].map((match) => match[1]);
+    const links = [...markdown.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)[^)]*\)/g)].map((match) => join(document, "..", match[1]));
+    const named = [...markdown.matchAll(/`((?:packages|apps|tools|docs)\/[^`\s]+)`/g)].map((match) => match[1]);
     expect([...links, ...named].filter((path) => globSync(path, { cwd: root }).length === 0)).toEqual([]);
   });
 });
