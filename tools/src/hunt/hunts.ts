@@ -124,7 +124,7 @@ const kills: Hunt = {
         ? ["train", "lenet5", "--resume", "m.safetensors", "--threads", "1"]
         : [...training, "--epochs", "1000", "--out", "m.safetensors"]; // more than any of them lives for
       const signal = random() < 0.8 ? "SIGKILL" : random() < 0.5 ? "SIGTERM" : "SIGHUP";
-      const ended = await runConv(args, { cwd, kill: { after: 300 + 4000 * random(), signal } });
+      const ended = await runConv(args, { cwd, kill: { after: 300 + 2000 * random(), signal } });
       count();
       if (ended.over) fault(`too much ${ended.over}`);
       if (ended.signal === null) {
