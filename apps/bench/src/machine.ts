@@ -36,8 +36,16 @@ export interface Engine {
   readonly v8: string;
 }
 
-/** Measures the peak too, which takes two seconds. */
-export async function describeMachine(threads: number): Promise<Machine> {
+const machines = new Map<number, Promise<Machine>>();
+
+/** Measures the peak too, which takes two seconds: once for each number of threads. */
+export function describeMachine(threads: number): Promise<Machine> {
+  const known = machines.get(threads) ?? measureMachine(threads);
+  machines.set(threads, known);
+  return known;
+}
+
+async function measureMachine(threads: number): Promise<Machine> {
   const peaks = [await peak([], threads), await peak([PAIRING], threads)].filter((p) => p !== null);
   return { ...host(), threads, peak: peaks.reduce((best, p) => (p.gflops > best.gflops ? p : best)), peaks };
 }

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { inOneProcess } from "@conv/testkit/processes";
 import { afterAll, expect, test, vi } from "vitest";
 import type { NetworkResult, Result, TrainResult } from "../src/report/result.ts";
@@ -15,10 +15,8 @@ const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "conv-bench-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 /** Measures for a short time; all runs share one process, but for those they start. */
-const ask = inOneProcess(new URL("../src/main.ts", import.meta.url), { COLUMNS: "100", CONV_BENCH_SHARE: "0.1" });
+const ask = inOneProcess(pathToFileURL(main), { COLUMNS: "100", CONV_BENCH_SHARE: "0.1" });
 const bench = (...args: string[]) => ask(args);
-/** In a process of its own. */
-const start = (...args: string[]) => spawnSync(process.execPath, [main, ...args], { encoding: "utf8", env: { ...process.env, COLUMNS: "100" } });
 
 test("--help lists options and examples", async () => {
   const { code, stdout } = await ask(["layers", "--help"]);
@@ -44,8 +42,8 @@ test("--help lists options and examples", async () => {
     "Examples:",
   ])
     expect(stdout).toContain(option);
-  const all = start("--help");
-  expect(all.status).toBe(0);
+  const all = await ask(["--help"]);
+  expect(all.code).toBe(0);
   expect(all.stdout).toContain("layers");
 });
 
@@ -125,8 +123,8 @@ test.each(["forward", "gradInput", "gradWeight"])("a real run, %s: figures as JS
 });
 
 test("a refusal ends the process with code 2", () => {
-  expect(start("layers", "--over", "0").status).toBe(2);
-  expect(start("layers", "--in", "browser").status).toBe(2);
+  const { status, stderr } = spawnSync(process.execPath, [main, "layers", "--in", "browser"], { encoding: "utf8" });
+  expect([status, stderr]).toEqual([2, "--in browser measures WebGPU: say --device gpu\n"]);
 });
 
 test("a set in pieces: what is left is said, and the pieces are shown as one", async () => {
