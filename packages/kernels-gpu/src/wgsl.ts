@@ -165,4 +165,8 @@ export const times = (value: string, n: number): string => (n === 1 ? value : n 
 export const sumOf = (terms: readonly (readonly [string, number])[]): string =>
   terms.flatMap(([value, n]) => (value === "0" || n === 0 ? [] : [times(value, n)])).join(" + ") || "0";
 
+/** A value where all of the tests hold, else zero. */
+export const guarded = (value: string, tests: readonly string[], zero = "0.0"): string =>
+  tests.length ? `select(${zero}, ${value}, ${tests.join(" & ")})` : value;
+
 export const each = <T>(n: number, f: (i: number) => T): T[] => Array.from({ length: n }, (_, i) => f(i));

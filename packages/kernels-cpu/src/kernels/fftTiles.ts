@@ -1,6 +1,6 @@
 // How a convolution falls into tiles for Fourier transforms, which tiles are best, and the way of four tiles from the source and to the outputs.
 
-import { readLayout, type Gather, type Phase, type TilePlace } from "@conv/ops/plan";
+import { readLayout, type Gather, type Phase, type TilePlace, combinations } from "@conv/ops/plan";
 import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import type { Task, Work } from "../code.ts";
@@ -64,7 +64,7 @@ export function tilingsOf(source: Gather): FftTiling[] | string {
         return { m, n, spacing, tiles: spacing * Math.ceil(each / m), first: first + Math.min(0, (count - 1) * delta) };
       });
   };
-  const ways = phase.taps.reduce<TilePlace[][]>((lists, _, a) => lists.flatMap((list) => waysOf(a).map((way) => [...list, way])), [[]]);
+  const ways = combinations(phase.taps.map((_, a) => waysOf(a)));
   const result = ways
     .filter((axes) => sizeOf(axes.map((x) => x.n)) <= MOST_POINTS)
     .map((axes): FftTiling => {

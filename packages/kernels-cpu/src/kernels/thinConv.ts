@@ -2,7 +2,7 @@
 // few: the weights are read as they lie, and the few columns that they meet are gathered.
 
 import { convOp, type ConvGeometry } from "@conv/ops";
-import { collapsedOf, gatherGradInput, isConvOrGradInput } from "@conv/ops/plan";
+import { collapsedOf, gatherGradInput, isConvOrGradInput, cellsOf } from "@conv/ops/plan";
 import { sameShape, sizeOf, stridesOf } from "@conv/tensor";
 import type { CpuKernel, Task } from "../code.ts";
 import { fitted } from "./fitted.ts";
@@ -84,10 +84,8 @@ function gradInputProduct(task: Task, g: ConvGeometry): Product | string {
 /** For each output position the offset of each tap in the source plane, null in the padding. */
 function windows(g: ConvGeometry): (number | null)[][] {
   const strides = stridesOf(g.input);
-  const cells = (sizes: readonly number[]) =>
-    sizes.reduce<number[][]>((all, size) => all.flatMap((c) => Array.from({ length: size }, (_, i) => [...c, i])), [[]]);
-  return cells(g.output).map((o) =>
-    cells(g.kernel).map((k) => {
+  return cellsOf(g.output).map((o) =>
+    cellsOf(g.kernel).map((k) => {
       const at = o.map((v, a) => v * g.stride[a] - g.padLo[a] + k[a] * g.dilation[a]);
       return at.every((v, a) => v >= 0 && v < g.input[a]) ? at.reduce((sum, v, a) => sum + v * strides[a], 0) : null;
     }),

@@ -4,7 +4,7 @@
 //   y[oc, tile] = Aᵀ[ Σ over c of (G·w[oc, c]·Gᵀ) ⊙ (Bᵀ·x[c, tile]·B) ]A
 // A vector holds the same point of four tiles, which may lie anywhere: each has its own address.
 
-import { gatherOf, isConvOrGradInput, readLayout, ROUNDOFF, tilings, type Tiling } from "@conv/ops/plan";
+import { gatherOf, isConvOrGradInput, readLayout, ROUNDOFF, tilings, type Tiling, combinations } from "@conv/ops/plan";
 import { bytesOf, exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { draft, inputAt, operandsAt, outputAt, type CpuCode, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
@@ -100,7 +100,7 @@ function weightStage(t: Tiling, caps: Caps, packed: Place): Stage {
   const alongH = strides.at(-2) ?? 0;
   const lines = h.short.g[0].length; // of taps; each gives a vector for every point along w
   // For each step of the depth but channels, the taps along every axis.
-  const summed = axes.reduce<(readonly number[])[][]>((lists, x) => lists.flatMap((list) => x.taps.map((taps) => [...list, taps])), [[]]);
+  const summed = combinations(axes.map((x) => x.taps));
   return {
     name: `winogradWeights${exactly([g.kernel, g.to, g.from, g.groups, g.wTo, g.wFrom, h, w, summed, caps.relaxed])}`,
     items: g.groups * perGroup,

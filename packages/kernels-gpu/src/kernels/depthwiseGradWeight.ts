@@ -5,10 +5,11 @@
 // workgroups, and a second stage adds what they found.
 
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
+import { cellsOf } from "@conv/ops/plan";
 import { sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type GpuKernel, type GpuStage } from "../code.ts";
-import { coordinates, emitEpilogue, indent, mainOf } from "../wgsl.ts";
+import { coordinates, emitEpilogue, indent, mainOf, guarded, plus } from "../wgsl.ts";
 import { loopInBlocks } from "./sums.ts";
 import { addParts } from "./tiled.ts";
 
@@ -34,7 +35,7 @@ function shapeOf(g: ConvGeometry, caps: Caps) {
   const strip = [8, 7, 6, 5, 4, 3, 2, 1].find((n) => n <= STRIP && width % n === 0)!;
   const strips = (g.n * sizeOf(g.output)) / strip;
   const across = g.kernel.at(-1)!;
-  const lines = g.kernel.slice(0, -1).reduce<number[][]>((all, n) => all.flatMap((c) => Array.from({ length: n }, (_, k) => [...c, k])), [[]]);
+  const lines = cellsOf(g.kernel.slice(0, -1));
   const perPass = Math.max(1, Math.floor(SUMS / across));
   const passes = Array.from({ length: Math.ceil(lines.length / perPass) }, (_, i): Pass => {
     const own = lines.slice(i * perPass, (i + 1) * perPass);
@@ -112,7 +113,6 @@ function passCode(g: ConvGeometry, { lines, first, taps }: Pass, caps: Caps, epi
   const { strip, strips, perPart, parts } = shapeOf(g, caps);
   const rank = g.output.length;
   const last = rank - 1;
-  const plus = (base: string, n: number) => (n === 0 ? base : n > 0 ? `${base} + ${n}` : `${base} - ${-n}`);
   const [xStrides, yStrides] = [stridesOf(g.input), stridesOf(g.output)];
   const allTaps = sizeOf(g.kernel);
   const across = g.kernel[last];
@@ -139,7 +139,7 @@ function passCode(g: ConvGeometry, { lines, first, taps }: Pass, caps: Caps, epi
       for (const i of inputs) {
         const tests = [...(rows.length ? [`row${l}`] : []), ...(leaves[last] ? [`in${i}`] : [])];
         const value = `f32(x[${plus("x_at", offset + i)}])`;
-        body.push(`let x${l}_${i} = ${tests.length ? `select(0.0, ${value}, ${tests.join(" & ")})` : value};`);
+        body.push(`let x${l}_${i} = ${guarded(value, tests)};`);
       }
       for (let k = 0; k < across; k++) {
         const own = into[l * across + k];

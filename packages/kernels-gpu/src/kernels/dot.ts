@@ -3,7 +3,7 @@
 
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, type GpuKernel } from "../code.ts";
-import { coordinates, each, emitEpilogue, indent, mainOf, plus, sumOf, times, type EmittedEpilogue } from "../wgsl.ts";
+import { coordinates, each, emitEpilogue, indent, mainOf, plus, sumOf, times, type EmittedEpilogue, guarded } from "../wgsl.ts";
 import { CONV, GRAD_WEIGHT, MATMUL, axisNames, channelAt, leaves, outputsOf, productsOf, tapsOf, type Product, type Family } from "./product.ts";
 import { loopInBlocks } from "./sums.ts";
 
@@ -74,7 +74,7 @@ function dotShader(p: Product, patch: Patch, epilogue: EmittedEpilogue): { code:
       return [`(u32(${names[i]}_first${c}${moved}) < ${axis.size})`];
     });
     const load = `${T}(x[${at(`x_first${c} + x_tap`)}])`;
-    return `let x${c} = ${inside.length ? `select(${T}(), ${load}, ${inside.join(" & ")})` : load};`;
+    return `let x${c} = ${guarded(load, inside, `${T}()`)};`;
   };
   const body = [
     coordinates("group", [p.groups.count, columnPatches, rowPatches], ["part", "column_patch", "row_patch"]),

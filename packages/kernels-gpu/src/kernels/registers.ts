@@ -7,7 +7,9 @@
 // Taps are written out as far as `unroll` says, loops walk over the rest. Where lanes are few and loads dear (software adapters), four lanes
 // load four weights and share them.
 
+import { cellsOf, combinations } from "@conv/ops/plan";
 import { sizeOf } from "@conv/tensor";
+import { guarded } from "../wgsl.ts";
 import type { EmittedEpilogue } from "../wgsl.ts";
 import { coordinates, mainOf, plus, sumOf, times } from "../wgsl.ts";
 import { axisNames, channelAt, leaves, tapsOf, type Axis, type Product } from "./product.ts";
@@ -61,9 +63,6 @@ function coordinatesMet({ step, delta }: Axis, outputs: number, taps: number): n
   return met.size;
 }
 
-const combinations = (counts: readonly number[]): number[][] =>
-  counts.reduce<number[][]>((all, n) => all.flatMap((c) => Array.from({ length: n }, (_, i) => [...c, i])), [[]]);
-
 /** The shader: bindings a, x and y, and those of the epilogue. */
 export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEpilogue): { code: string; groups: number; enables: string[] } {
   const { axes } = p;
@@ -110,7 +109,7 @@ export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEp
   line(`let x_first = ${plus(sumOf([["i32(part)", p.groups.x], ...axes.map((axis, i) => [signed[i], axis.step * axis.x] as const)]), lead)};`);
   axes.forEach((axis, i) => checked[i] && line(`let ${names[i]}_first = ${plus(sumOf([[signed[i], axis.step]]), axis.first)};`));
 
-  const cells = combinations(t.outputs);
+  const cells = cellsOf(t.outputs);
   // Sums are `s`, those of their blocks `b`, and so on (sums.ts).
   const SUMS = "sbcdefg";
   const declare = (sum: string) => {
@@ -119,7 +118,7 @@ export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEp
   declare(SUMS[0]);
 
   const weightsOf = (counts: readonly number[]) =>
-    Array.from({ length: t.rows }, (_, m) => combinations(counts).map((tap) => m * p.rows.a + tap.reduce((n, v, i) => n + v * axes[i].a, 0))).flat();
+    Array.from({ length: t.rows }, (_, m) => cellsOf(counts).map((tap) => m * p.rows.a + tap.reduce((n, v, i) => n + v * axes[i].a, 0))).flat();
   /** Offsets that the four lanes load together; the last four may be fewer. */
   const four = (weights: readonly number[], v: number) => [0, 1, 2, 3].map((l) => weights[Math.min((v & ~3) + l, weights.length - 1)]);
   const neighbours = (offsets: readonly number[]) => offsets.every((o, l) => o === offsets[0] + l);
@@ -132,7 +131,7 @@ export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEp
   const offsets = new Map<string, string>();
   /** Adds the products of all these taps to sums; `apart`: as blocks of their own. */
   const body = (counts: readonly number[], at: At, sum: string, apart: boolean) => {
-    const taps = combinations(counts);
+    const taps = cellsOf(counts);
     const met = new Map<string, string>();
     const tests = new Map<string, string>();
     const input = (cell: readonly number[], tap: readonly number[]): string => {
@@ -154,7 +153,7 @@ export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEp
         at.x,
         d.reduce((n, v, i) => n + v * axes[i].x, 0),
       )}])`;
-      line(`let ${name} = ${inside.length ? `select(0.0, ${load}, ${inside.join(" & ")})` : load};`);
+      line(`let ${name} = ${guarded(load, inside)};`);
       return name;
     };
     for (const tap of taps) for (const cell of cells) input(cell, tap);
@@ -222,13 +221,11 @@ export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEp
   const start: At = { a: "a_first", x: "x_first", c: names.map((n) => `${n}_first`) };
   if (t.share) {
     line("let lane_of_four = sub & 3;");
-    const bodies = axes.reduce<number[][]>(
-      (all, axis, i) => {
-        const own = Math.min(t.unroll[i], axis.taps);
-        const left = axis.taps % own;
-        return all.flatMap((c) => [[...c, own], ...(left ? [[...c, left]] : [])]);
-      },
-      [[]],
+    const bodies = combinations(
+      axes.map(({ taps }, i) => {
+        const own = Math.min(t.unroll[i], taps);
+        return taps % own ? [own, taps % own] : [own];
+      }),
     );
     for (const weights of bodies.map(weightsOf))
       for (let v = 0; v < weights.length; v += 4) {

@@ -8,7 +8,7 @@
 //
 // A sum too deep for the number of tiles is split among workgroups; a second stage adds the parts, always in the same order.
 
-import { coordinates, each, indent, mainOf, plus, sumOf, times, type EmittedEpilogue } from "../wgsl.ts";
+import { coordinates, each, indent, mainOf, plus, sumOf, times, type EmittedEpilogue, guarded } from "../wgsl.ts";
 import { matrixCode } from "./matrix.ts";
 import { axisNames, channelAt, leaves, outputsOf, tapsOf, type Product } from "./product.ts";
 import { loopInBlocks } from "./sums.ts";
@@ -146,10 +146,8 @@ export function tiledShader(p: Product, t: Tile, epilogue: EmittedEpilogue, part
         lines.push(`let in${i}${names[a]}${e} = u32(${plus(`${q}c${names[a]}${inRow ? 0 : e}`, inRow ? e * axis.step : 0)}${shift}) < ${axis.size};`);
     });
     const at = (e: number) => (inRow ? plus(`${q}x0 + ${moved}`, e * p.axes[last].step * p.axes[last].x) : `${q}x${e} + ${moved}`);
-    const guarded = (value: string, tests: readonly string[], zero: string) =>
-      tests.length ? `select(${zero}, ${value}, ${tests.join(" & ")})` : value;
     if (width.x === 4) lines.push(`next_x${i} = ${guarded(`vec4f(x[u32(${at(0)}) / 4])`, test(0), "vec4f()")};`);
-    else lines.push(`next_x${i} = vec4f(${FOUR.map((e) => guarded(`f32(x[${at(e)}])`, test(e), "0.0")).join(", ")});`);
+    else lines.push(`next_x${i} = vec4f(${FOUR.map((e) => guarded(`f32(x[${at(e)}])`, test(e))).join(", ")});`);
     return lines;
   };
   const load = [...each(aLoads, loadA).flat(), ...each(xLoads, loadX).flat()];

@@ -2,6 +2,7 @@
 // they are written out, without a branch for each; else they are loops.
 
 import type { PoolGeometry } from "@conv/ops";
+import { cellsOf } from "@conv/ops/plan";
 import { sizeOf, stridesOf } from "@conv/tensor";
 import { indent, plus, times } from "../wgsl.ts";
 import { allOf } from "./each.ts";
@@ -73,10 +74,6 @@ export function tapsOf(g: PoolGeometry): Taps {
     },
   };
 }
-
-/** All coordinates of a box, in order. */
-const cellsOf = (sizes: readonly number[]): number[][] =>
-  sizes.reduce<number[][]>((list, size) => list.flatMap((cell) => Array.from({ length: size }, (_, i) => [...cell, i])), [[]]);
 
 /**
  * A function that finds the maximum of a window of `x` (`what` is best), or where in its plane it is (won): the first of equals. The

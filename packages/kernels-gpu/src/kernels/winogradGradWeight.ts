@@ -7,7 +7,7 @@ import { gradWeightTiling, ROUNDOFF, shortConvolution, type TileAxis, type Tilin
 import { sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, outputAt, scratchAt, type GpuKernel, type GpuStage, type Place, type Task } from "../code.ts";
-import { coordinates, emitEpilogue, indent, literal, offsetOf, plus, times } from "../wgsl.ts";
+import { coordinates, emitEpilogue, indent, literal, offsetOf, plus, times, guarded } from "../wgsl.ts";
 import { overItems } from "./each.ts";
 import type { Product } from "./product.ts";
 import { plainFunction, scaleFor, spoiled } from "./repair.ts";
@@ -94,7 +94,7 @@ function gradientStage(t: Tiling, from: Place, into: Place): GpuStage {
     (i, j) => {
       const tests = [rank > 1 ? exists[rank - 2][i] : null, exists[rank - 1][j]].filter((test) => test !== null);
       const element = `f32(dy[${plus("base", (rank > 1 ? i * h.spacing * strides[rank - 2] : 0) + j * w.spacing)}])`;
-      return name(`${tests.length ? `select(0.0, ${element}, ${tests.join(" & ")})` : element} * ${literal(scaleFor([along(h).g, along(w).g]))}`);
+      return name(`${guarded(element, tests)} * ${literal(scaleFor([along(h).g, along(w).g]))}`);
     },
     (i, j, value) => lines.push(`d[${plus("index", (i * w.n + j) * items)}] = D(${value});`),
   );

@@ -4,7 +4,7 @@
 import { combine, type Matrix, type SumWriter, type TileAxis, type Tiling } from "@conv/ops/plan";
 import { sizeOf, stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, type Binding, type GpuStage, type Place, type Task } from "../code.ts";
-import { coordinates, emitEpilogue, indent, literal, offsetOf, plus, times } from "../wgsl.ts";
+import { coordinates, emitEpilogue, indent, literal, offsetOf, plus, times, guarded } from "../wgsl.ts";
 import { overItems } from "./each.ts";
 import { plainFunction, scaleFor, spoiled } from "./repair.ts";
 
@@ -126,7 +126,7 @@ export function inputStage(t: Tiling, part: Part, from: Place, into: Place): Gpu
     (i, j) => {
       const tests = [rows[i], inW[j]].filter((v) => v !== null);
       const element = `f32(x[${plus("base", (rank > 1 ? i * apart[rank - 2] * strides[rank - 2] : 0) + j * apart[rank - 1])}])`;
-      return name(tests.length ? `select(0.0, ${element}, ${tests.join(" & ")})` : element);
+      return name(guarded(element, tests));
     },
     (i, j, value) => lines.push(`v[${plus("index", (i * w.n + j) * items)}] = V(${value});`),
   );
@@ -170,7 +170,7 @@ export function weightStage({ g, axes, h, w, depth }: Tiling, across: boolean, i
       const all = [...outer, ...(rank > 1 ? [tapsH[i]] : []), tapsW[j]];
       const element = `f32(w[${["base", ...all.flatMap(({ at }) => (at === "0" ? [] : [at]))].join(" + ")}])`;
       const missing = all.flatMap((tap) => (tap.missing ? [`(${tap.at} >= 0)`] : []));
-      return name(`${missing.length ? `select(0.0, ${element}, ${missing.join(" & ")})` : element} * ${literal(scale)}`);
+      return name(`${guarded(element, missing)} * ${literal(scale)}`);
     },
     (i, j, value) => lines.push(`u[${plus("index", (i * w.n + j) * items)}] = U(${value});`),
   );

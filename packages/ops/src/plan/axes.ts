@@ -18,3 +18,10 @@ export function mergeAxes(shape: readonly number[], strides: readonly (readonly 
   });
   return axes.length ? axes : [{ size: 1, strides: strides.map(() => 1) }];
 }
+
+/** One of each list, in all ways, those of the last list in turn. */
+export const combinations = <T>(lists: readonly (readonly T[])[]): T[][] =>
+  lists.reduce<T[][]>((all, list) => all.flatMap((chosen) => list.map((v) => [...chosen, v])), [[]]);
+
+/** All coordinates of a box, in order. */
+export const cellsOf = (sizes: readonly number[]): number[][] => combinations(sizes.map((size) => [...Array(size).keys()]));

@@ -4,6 +4,7 @@
 import { sizeOf, stridesOf } from "@conv/tensor";
 import { convGradInputOp, convOp } from "../conv.ts";
 import type { ConvGeometry, WindowGeometry } from "../geometry.ts";
+import { combinations } from "./axes.ts";
 import type { Task } from "./task.ts";
 
 /** Taps along one axis: tap `tapFirst + j·tapDelta` of the kernel meets source coordinate `t·step + first + j·delta`, 0 ≤ j < count. */
@@ -154,13 +155,7 @@ function forward(g: ConvGeometry, outputs?: readonly Run[]): Gather {
 
 /** The phases that parts of each axis make. */
 const product = (parts: readonly (readonly { grid: number; origin: number; taps: AxisTaps }[])[]): Phase[] =>
-  parts.reduce<Phase[]>(
-    (phases, own) =>
-      phases.flatMap((p) =>
-        own.map(({ grid, origin, taps }) => ({ grid: [...p.grid, grid], origin: [...p.origin, origin], taps: [...p.taps, taps] })),
-      ),
-    [{ grid: [], origin: [], taps: [] }],
-  );
+  combinations(parts).map((axes) => ({ grid: axes.map((x) => x.grid), origin: axes.map((x) => x.origin), taps: axes.map((x) => x.taps) }));
 
 /** dx[i] = Σ w[k]·dy[(i + padLo − k·d) / s] over the taps where the division is exact. */
 export const gatherGradInput = remembered((g: ConvGeometry): Gather => {

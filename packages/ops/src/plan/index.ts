@@ -1,6 +1,6 @@
 // Planning for back ends: which nodes of a graph are computed together, by which of a back end's kernels, and which of them not at every run.
 
-export { mergeAxes, type Axis } from "./axes.ts";
+export { cellsOf, combinations, mergeAxes, type Axis } from "./axes.ts";
 export { boxesOf, paddedAxes, type Box } from "./boxes.ts";
 export {
   collapse,
