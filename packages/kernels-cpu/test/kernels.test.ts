@@ -1,22 +1,36 @@
 // Every kernel of the list on every case that it takes, whether or not it would have been chosen.
 
 import { cases, type OpCase } from "@conv/ops/cases";
-import { node, trace, type Graph } from "@conv/tensor";
+import { node, optimise, trace, type Graph } from "@conv/tensor";
 import { check, drawAll } from "@conv/testkit";
-import { afterAll, describe, expect, it } from "vitest";
-import { createCpu } from "../src/index.ts";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { capsOf } from "../src/caps.ts";
+import { createCpu, type CpuBackend } from "../src/index.ts";
 import { kernels } from "../src/kernels/index.ts";
+import { plan } from "../src/plan.ts";
 
-const graphs: [string, Graph, OpCase][] = cases.map((c) => [`${c.op.name}: ${c.name}`, trace((...xs) => node(c.op, c.params, xs), c.inputs), c]);
+type Taken = [string, Graph, OpCase];
 
-describe.each(kernels.map((k) => k.name))("%s", async (name) => {
-  const cpu = await createCpu({ threads: 1, prefer: [name] });
+/** The cases that each kernel takes. */
+const taken = new Map<string, Taken[]>(kernels.map((k) => [k.name, []]));
+const caps = capsOf({ threads: 1 });
+for (const c of cases) {
+  const graph = optimise(trace((...xs) => node(c.op, c.params, xs), c.inputs));
+  const names = plan(graph, caps, kernels).flatMap(({ kernel, others }) => [kernel.name, ...others.map((o) => o.kernel)]);
+  for (const name of new Set(names)) taken.get(name)!.push([`${c.op.name}: ${c.name}`, graph, c]);
+}
+
+describe.each([...taken])("%s", (name, list) => {
+  let cpu: CpuBackend;
+  beforeAll(async () => void (cpu = await createCpu({ threads: 1, prefer: [name] })));
   afterAll(() => cpu.dispose());
-  const taken = graphs.filter(([, graph]) => {
-    const program = cpu.compile(graph);
-    program.dispose();
-    return program.steps.some((s) => s.kernel === name);
+  it("takes some", () => expect(list).not.toEqual([]));
+  it.each(list)("%s", async (_, graph, c) => {
+    const compile = (g: Graph) => {
+      const program = cpu.compile(g);
+      expect(program.steps.map((step) => step.kernel)).toContain(name);
+      return program;
+    };
+    await check({ ...cpu, compile }, graph, drawAll(c.inputs, c.data, c.name));
   });
-  it("takes some", () => expect(taken).not.toEqual([]));
-  it.each(taken)("%s", (_, graph, c) => check(cpu, graph, drawAll(c.inputs, c.data, c.name)));
 });
