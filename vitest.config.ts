@@ -6,6 +6,9 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 // Tests start hundreds of Node processes. With a compile cache, each of them strips and compiles the sources only once.
 process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL("node_modules/.cache/node", import.meta.url));
 
+// SwiftShader's compiler takes and returns memory by the megabyte. With these, glibc keeps it: a third less time for tests on a GPU.
+for (const [name, bytes] of [["MALLOC_TRIM_THRESHOLD_", 2 ** 28], ["MALLOC_TOP_PAD_", 2 ** 24]] as const) process.env[name] ??= `${bytes}`; // prettier-ignore
+
 // One worker more than there are cores, since some wait for a browser or a process that they started. Vitest leaves one core alone unless told.
 process.env.VITEST_MAX_WORKERS ??= `${availableParallelism() + 1}`;
 

@@ -23,4 +23,4 @@ it("takes what passes the trial (on x64 V8 joins from version 13 on), and says w
   cpu.dispose();
 });
 
-testBackend("cpu, 1 thread, 256 bits", () => createCpu({ threads: 1, simd256: true }), { every: 4 });
+testBackend("cpu, 1 thread, 256 bits", () => createCpu({ threads: 1, simd256: true }), { every: 8 });

@@ -5,5 +5,5 @@ import { testBackend } from "@conv/testkit";
 import { asHardware, softwareGpu } from "@conv/testkit/webgpu";
 import { createGpu } from "../src/index.ts";
 
-testBackend("gpu", async () => createGpu({ gpu: await softwareGpu() }), { only: ["cases"], every: 12 });
-testBackend("gpu, with the kernels of hardware", async () => createGpu({ gpu: asHardware(await softwareGpu()) }), { only: ["cases"], every: 8 });
+testBackend("gpu", async () => createGpu({ gpu: await softwareGpu() }), { only: ["cases"], every: 24 });
+testBackend("gpu, with the kernels of hardware", async () => createGpu({ gpu: asHardware(await softwareGpu()) }), { only: ["cases"], every: 16 });

@@ -7,5 +7,5 @@ import { createGpu } from "../src/index.ts";
 testBackend("gpu", async () => createGpu({ gpu: await softwareGpu() }), { only: ["drawn", "sums"], every: 16 });
 testBackend("gpu, with the kernels of hardware", async () => createGpu({ gpu: asHardware(await softwareGpu()) }), {
   only: ["drawn", "sums"],
-  every: 4,
+  every: 8,
 });

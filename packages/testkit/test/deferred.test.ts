@@ -3,4 +3,4 @@
 import { createHost } from "@conv/tensor";
 import { deferred, testBackend } from "@conv/testkit";
 
-testBackend("deferred host", () => deferred(createHost()), { every: 4 });
+testBackend("deferred host", () => deferred(createHost()), { every: 8 });

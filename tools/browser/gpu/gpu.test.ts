@@ -4,7 +4,7 @@ import { createGpu } from "@conv/kernels-gpu";
 import { testBackend } from "@conv/testkit";
 import { expect, test } from "vitest";
 
-testBackend("gpu", () => createGpu(), { except: ["sums", "sharing"], every: 16 });
+testBackend("gpu", () => createGpu(), { except: ["sums", "sharing"], every: 32 });
 
 test("it takes the page's own WebGPU, and says on what it runs", async () => {
   const gpu = await createGpu();

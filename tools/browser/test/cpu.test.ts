@@ -5,9 +5,9 @@ import { createCpu } from "@conv/kernels-cpu";
 import { testBackend } from "@conv/testkit";
 import { expect, inject, test } from "vitest";
 
-testBackend("cpu", () => createCpu(), { every: 12 });
-testBackend("cpu, off thread", () => createCpu({ offThread: true }), { every: 24 });
-if (inject("joined")) testBackend("cpu, 256 bits", () => createCpu({ simd256: true }), { every: 12 });
+testBackend("cpu", () => createCpu(), { every: 24 });
+testBackend("cpu, off thread", () => createCpu({ offThread: true }), { every: 48 });
+if (inject("joined")) testBackend("cpu, 256 bits", () => createCpu({ simd256: true }), { every: 24 });
 
 test("pairs of vectors are joined where Chromium is told to, and the reason is told where not", async () => {
   const cpu = await createCpu({ threads: 1, simd256: true });

@@ -17,16 +17,21 @@ export function caseSuite(device: Device): void {
     }
   });
   describe("gradients of the cases", () => {
-    const all = cases.flatMap((c) => {
-      const graph = backward(c);
-      return graph ? [{ ...c, graph }] : [];
-    });
-    for (const { name, inputs, data, graph } of share(device, all, ({ op }) => op.name)) {
+    for (const { name, inputs, data, graph } of share(device, gradients(), ({ op }) => op.name)) {
       const cotangents = specsOf(graph).slice(inputs.length);
       it(name, () => check(device.backend, graph, [...drawAll(inputs, data, name), ...inputsOf(cotangents, `${name}, cotangent`)]));
     }
   });
 }
+
+let known: readonly (OpCase & { readonly graph: Graph })[] | undefined;
+
+/** The cases that have gradients, and these as graphs: made once for all back ends of a process. */
+const gradients = () =>
+  (known ??= cases.flatMap((c) => {
+    const graph = backward(c);
+    return graph ? [{ ...c, graph }] : [];
+  }));
 
 function forward({ op, params, inputs }: OpCase): Graph {
   const xs = inputs.map((s) => input(s));
