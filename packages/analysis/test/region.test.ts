@@ -15,6 +15,8 @@ import {
   matmul,
   max,
   maxPool,
+  maxPoolIndices,
+  maxUnpool,
   mul,
   pad,
   relu,
@@ -85,6 +87,24 @@ describe("the region behind every unit", () => {
     const graph = trace((x) => max(maxPool(relu(x), 3, { stride: 2, padding: 1 }), [3], true), [{ shape: [1, 1, 9, 8], dtype: "float32" }]);
     expect(inputRegion(graph.inputs[0], graph.outputs[0], [0, 0, 2, 0])).toEqual([
       { first: 3, last: 5, count: 3 },
+      { first: 0, last: 7, count: 8 },
+    ]);
+  });
+
+  it("of maxima put back lies within the windows of their pool", () => {
+    const unpooled = (x: Value) => {
+      const y = maxPool(x, 2);
+      const windows = y.node!.op.window!(y.node!.params).map((w) => ({ ...w, transposed: true }));
+      return maxUnpool(y, maxPoolIndices(x, 2), [9, 8], windows);
+    };
+    const graph = trace(unpooled, [{ shape: [1, 1, 9, 8], dtype: "float32" }]);
+    expect(inputRegion(graph.inputs[0], graph.outputs[0], [0, 0, 5, 2])).toEqual([
+      { first: 4, last: 5, count: 2 },
+      { first: 2, last: 3, count: 2 },
+    ]);
+    const anywhere = trace((x) => maxUnpool(maxPool(x, 2), maxPoolIndices(x, 2), [9, 8]), [{ shape: [1, 1, 9, 8], dtype: "float32" }]);
+    expect(inputRegion(anywhere.inputs[0], anywhere.outputs[0], [0, 0, 5, 2])).toEqual([
+      { first: 0, last: 7, count: 8 },
       { first: 0, last: 7, count: 8 },
     ]);
   });
