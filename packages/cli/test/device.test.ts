@@ -2,19 +2,20 @@
 
 import { softwareEnv } from "@conv/testkit/webgpu";
 import { describe, expect, it } from "vitest";
-import { conv, folder, onCpu } from "./run.ts";
+import { conv, folder, inOneProcess, onCpu } from "./run.ts";
 
 const cwd = folder();
 const software = await softwareEnv();
 const run = (args: string, env: NodeJS.ProcessEnv) => conv(args.split(" "), cwd, undefined, env);
+const gpu = inOneProcess({ ...software, CONV_DEVICE: "gpu" });
+const runOnGpu = (args: string) => gpu(args.split(" "), cwd);
 const onGpu = /^on the GPU: .+\n$/;
 
 describe("the device", { timeout: 240_000 }, () => {
-  it("is the CPU where a number of threads is given, and whatever CONV_DEVICE says", async () => {
+  it("is the CPU where a number of threads is given, or CONV_DEVICE says so", async () => {
     const command = "receptive lenet5 --at c1 --effective --json";
     expect((await run(`${command} --threads 1`, {})).stderr).toBe(onCpu(1));
     expect((await run(command, { CONV_DEVICE: "cpu" })).stderr).toBe(onCpu());
-    expect((await run(`${command} --device cpu`, { CONV_DEVICE: "gpu" })).stderr).toBe(onCpu());
   });
 
   it.runIf(software.VK_DRIVER_FILES)("is not a GPU that is only imitated, and the reason is given", async () => {
@@ -29,12 +30,12 @@ describe("the device", { timeout: 240_000 }, () => {
     expect(last).toMatch(/^error: gpu: (the machine has no Vulkan \(libvulkan\.so\.1\), by which|WebGPU is there, but no adapter: )/);
   });
 
-  it("may be the GPU: the gradient there is the CPU's", async () => {
+  it("may be the GPU: the gradient there is that of the CPU, which --device cpu takes whatever CONV_DEVICE says", async () => {
     const command = "receptive lenet5 --at s4 --effective --json";
-    const [cpu, gpu] = [await run(command, { CONV_DEVICE: "cpu" }), await run(command, { ...software, CONV_DEVICE: "gpu" })];
-    expect(gpu.code).toBe(0);
-    expect(gpu.stderr).toMatch(onGpu);
-    const [want, got]: number[][] = [cpu, gpu].map(({ stdout }) => JSON.parse(stdout).effective.map);
+    const [there, here] = [await runOnGpu(command), await run(`${command} --device cpu`, { CONV_DEVICE: "gpu" })];
+    expect([there.code, here.code, here.stderr]).toEqual([0, 0, onCpu()]);
+    expect(there.stderr).toMatch(onGpu);
+    const [want, got]: number[][] = [here, there].map(({ stdout }) => JSON.parse(stdout).effective.map);
     const largest = Math.max(...want);
     got.forEach((v, i) => expect(Math.abs(v - want[i])).toBeLessThan(1e-4 * largest));
   });
@@ -50,7 +51,7 @@ describe("the device", { timeout: 240_000 }, () => {
   });
 
   it("is measured layer by layer", async () => {
-    const { code, stdout, stderr } = await run("summary lenet5 --measure --device gpu --format json", software);
+    const { code, stdout, stderr } = await runOnGpu("summary lenet5 --measure --device gpu --format json");
     expect(code).toBe(0);
     expect(stderr).toMatch(onGpu);
     const { timing } = JSON.parse(stdout);
