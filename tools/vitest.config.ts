@@ -1,5 +1,5 @@
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
-  test: { name: "@conv/tools", include: ["test/*.test.ts"] },
+  test: { name: "@conv/tools", include: ["test/*.test.ts"], isolate: false },
 });
