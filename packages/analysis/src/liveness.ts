@@ -4,6 +4,7 @@
 import { isElementwise, reshapeOp, sliceOp } from "@conv/ops";
 import { homesOf, partsOf, root } from "@conv/ops/plan";
 import { bytesOf, checkOptions, sameShape, type Graph, type Node, type Step, type Value } from "@conv/tensor";
+import { most, timelineOf } from "./traced.ts";
 
 /** Memory that holds a value, and those that take its place, from one step to another (both included). */
 export interface Held {
@@ -64,14 +65,8 @@ export function livenessOf(graph: Graph, options: LivenessOptions = {}): Livenes
     for (const home of Object.values(visit(i)).flat()) if (home) home.to = i;
   });
   for (const home of held) if (throughout.has(home.value)) Object.assign(home, { from: 0, to: steps.length - 1 });
-  const change = new Float64Array(steps.length + 1);
-  for (const { bytes, from, to } of held) {
-    change[from] += bytes;
-    change[to + 1] -= bytes;
-  }
-  let now = 0;
-  const timeline = Array.from(steps, (_, i) => (now += change[i]));
-  const bytes = timeline.reduce((a, b) => Math.max(a, b), 0);
+  const timeline = timelineOf(held, steps.length);
+  const bytes = most(timeline);
   return { steps, held, timeline, peak: { bytes, step: timeline.indexOf(bytes) } };
 }
 

@@ -6,7 +6,7 @@ import { root } from "@conv/ops/plan";
 import { bytesOf, checkOptions, graphOf, input, rangeError, sizeOf, vjp, type Graph, type Node, type Value } from "@conv/tensor";
 import { mustBeOneOf } from "./check.ts";
 import { livenessOf, type Liveness } from "./liveness.ts";
-import { dependents, type Traced } from "./traced.ts";
+import { dependents, sum, type Traced } from "./traced.ts";
 
 /** Bytes of one number of an element type. */
 export const bytesPerNumber = { float64: 8, float32: 4, bfloat16: 2, float16: 2, int8: 1 } as const;
@@ -151,5 +151,3 @@ function momentsOf({ steps, timeline: held, peak }: Liveness, forward: ReadonlyS
   const timeline = steps.map(({ nodes: [n] }, i) => ({ path: n.path, op: n.op.name, bytes: held[i], forward: forward.has(n) }));
   return { timeline, peak: timeline[peak.step] ?? { path: "", op: "", bytes: 0, forward: true } };
 }
-
-const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);

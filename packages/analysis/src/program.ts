@@ -1,6 +1,7 @@
 // What a program of a back end really holds, read off its layout: plain numbers to set beside what the graph alone says.
 
 import { checkOptions, type Step, type Value } from "@conv/tensor";
+import { most, sum, timelineOf } from "./traced.ts";
 
 /** A part of a program's memory. */
 export interface LayoutBlock {
@@ -43,28 +44,22 @@ export interface ProgramMemoryOptions {
 export function programMemoryOf({ bytes: program, blocks, buffers }: ProgramLayout, options: ProgramMemoryOptions = {}): ProgramMemory {
   checkOptions("programMemoryOf", options, "inPlace");
   const { inPlace = 0 } = options;
-  const sum = (list: readonly number[]) => list.reduce((a, b) => a + b, 0);
   const [inputs, outputs] = [sum(buffers.inputs), sum(buffers.outputs.slice(0, buffers.outputs.length - inPlace))];
   const kinds = [...new Set(blocks.map((b) => b.kind))].filter((kind) => kind !== "value");
-  const most = (kind: string) => peakOf(blocks.filter((b) => b.kind === kind));
+  const stages = most(blocks.map(({ to }) => to)) + 1;
+  const mostOf = (kind: string) =>
+    most(
+      timelineOf(
+        blocks.filter((b) => b.kind === kind),
+        stages,
+      ),
+    );
   return {
     inputs,
     outputs,
     program,
-    values: most("value"),
-    kernels: Object.fromEntries(kinds.map((kind) => [kind, most(kind)])),
+    values: mostOf("value"),
+    kernels: Object.fromEntries(kinds.map((kind) => [kind, mostOf(kind)])),
     total: inputs + outputs + program,
   };
-}
-
-/** The most bytes that are in use during one stage. */
-function peakOf(blocks: readonly LayoutBlock[]): number {
-  const change = new Map<number, number>();
-  for (const { bytes, from, to } of blocks) {
-    change.set(from, (change.get(from) ?? 0) + bytes);
-    change.set(to + 1, (change.get(to + 1) ?? 0) - bytes);
-  }
-  let [now, most] = [0, 0];
-  for (const at of [...change.keys()].toSorted((a, b) => a - b)) most = Math.max(most, (now += change.get(at)!));
-  return most;
 }

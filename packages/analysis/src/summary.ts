@@ -6,7 +6,7 @@ import { bytesOf, checkOptions, sizeOf, type Node, type Value } from "@conv/tens
 import { connectionsOf } from "./connections.ts";
 import { receptiveFields, type Field } from "./field.ts";
 import { countNodes, operationConventions, torchinfoMemory, type Convention, type Operations, type TorchinfoMemory } from "./operations.ts";
-import type { Traced } from "./traced.ts";
+import { sum, type Traced } from "./traced.ts";
 
 /** Counts of a layer or of the whole; {@link conventions} says what each means. */
 export interface Counts {
@@ -179,8 +179,6 @@ export function summarise(traced: Traced, options: SummaryOptions = {}): Summary
     conventions,
   };
 }
-
-const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);
 
 function groupBy<T>(list: readonly T[], keys: (item: T) => readonly string[]): Map<string, T[]> {
   const groups = new Map<string, T[]>();

@@ -65,3 +65,19 @@ export function madeOf({ graph, values }: Traced, activations: ReadonlySet<Value
   }
   return made;
 }
+
+export const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);
+
+/** Bytes in use during each of so many steps. */
+export function timelineOf(held: readonly { readonly bytes: number; readonly from: number; readonly to: number }[], steps: number): number[] {
+  const change = new Float64Array(steps + 1);
+  for (const { bytes, from, to } of held) {
+    change[from] += bytes;
+    change[to + 1] -= bytes;
+  }
+  let now = 0;
+  return Array.from({ length: steps }, (_, i) => (now += change[i]));
+}
+
+/** The largest of these, 0 of none. */
+export const most = (list: readonly number[]): number => list.reduce((a, b) => Math.max(a, b), 0);
