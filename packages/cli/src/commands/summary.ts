@@ -59,7 +59,7 @@ export interface Costs {
 const ADAM = 2; // tensors that it keeps for each parameter
 
 export async function summary(name: string, options: SummaryOptions): Promise<void> {
-  const { input, batch, out, predict, measure, dtype } = options;
+  const { input, batch, out, predict, measure, dtype, convention, backward, depth } = options;
   const format = options.json ? "json" : options.format;
   const plain = modelOf(name);
   const model = input ? { ...plain, input } : plain;
@@ -82,8 +82,8 @@ export async function summary(name: string, options: SummaryOptions): Promise<vo
       const [formulas, growth] = [formulasOf(traced), growthTable(model, batch)];
       return JSON.stringify({ ...counts, memory: { inference, training }, formulas, growth, timing }, null, 2);
     },
-    csv: () => csvOf(result, options),
-    markdown: () => markdownOf(result, options),
+    csv: () => csvOf(result, { convention, backward, depth }),
+    markdown: () => markdownOf(result, { convention, backward, depth }),
     html: async () =>
       (await import("../report/page.ts")).pageOf(await costs(), { ...options, formulas: formulasOf(traced), growth: growthTable(model, batch) }),
   }[format]();
