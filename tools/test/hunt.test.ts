@@ -35,7 +35,7 @@ describe("no fault is found", { timeout: 300_000 }, () => {
     ["kills", 2],
     ["threads", 3],
     ["durability", 3],
-    ["exits", 3],
+    ["exits", 10],
   ])("in %s, %i tries", async (name, tries) => {
     const { faults, tries: done } = await run(hunt(name), { seed: 11, seconds: 600, tries });
     expect(faults).toEqual([]);
