@@ -13,10 +13,6 @@ let cpu: CpuBackend;
 beforeAll(async () => void (cpu = await createCpu({ threads: 1 })));
 afterAll(() => cpu.dispose());
 
-type Row = [name: string, batch: number, threads: number];
-/** Large networks take as long as all others together: CONFORMANCE=full takes them too. */
-const large = (...rows: Row[]): Row[] => (process.env.CONFORMANCE === "full" ? rows : []);
-
 const small = (name: string): Model => ({ ...models[name](), ...(name.startsWith("lenet") ? {} : { input: [3, 64, 64] }) });
 const predicting = (name: string, batch = 1): Graph => traceModel(models[name](), { batch }).graph;
 const training = (name: string, batch = 2): Graph => traceStep(small(name), sgd({ lr: 0.1, momentum: 0.9 }), batch).graph;
@@ -96,22 +92,24 @@ describe("what a program reserves, predicted without making it", () => {
       backend.dispose();
     }
   };
-  it.each<Row>([
+  it.each([
     ["lenet5", 1, 1],
     ["lenet5", 64, 2],
     ["lenet5_1998", 8, 2],
+    ["resnet18", 1, 1],
     ["resnet18", 2, 2],
     ["googlenet", 1, 2],
+    ["mobilenetV2", 3, 2],
+    ["densenet121", 1, 1],
     ["shufflenetV2", 1, 2],
-    ...large(["resnet18", 1, 1], ["mobilenetV2", 3, 2], ["densenet121", 1, 1]),
   ])("%s predicting, batch %i, threads %i", { timeout: 60_000 }, (name, batch, threads) => check(predicting(name, batch), threads));
-  it.each<Row>([
+  it.each([
     ["lenet5", 64, 1],
     ["lenet5", 64, 2],
     ["lenet5_1998", 16, 2],
     ["resnet8", 4, 1],
+    ["resnet18", 2, 2],
     ["mobilenetV2", 2, 1],
-    ...large(["resnet18", 2, 2]),
   ])("%s training, batch %i, threads %i", { timeout: 60_000 }, (name, batch, threads) => check(training(name, batch), threads));
 
   it("a trainer holds the program of its step, and of what the step changes one buffer", { timeout: 60_000 }, async () => {

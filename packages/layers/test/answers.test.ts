@@ -4,7 +4,7 @@ import { createCpu } from "@conv/kernels-cpu";
 import { crossEntropy, grad } from "@conv/ops";
 import { bytesOf, createHost, graphOf, input, optimise, sizeOf, spec, type Backend } from "@conv/tensor";
 import { networkGoldens, networkGradientGoldens, type NetworkGolden } from "@conv/testkit/goldens";
-import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createPredictor, traceModel } from "../src/index.ts";
 import { make, scramble, weightsOf } from "./published.ts";
 
@@ -24,9 +24,7 @@ describe("answers as PyTorch", () => {
   });
   afterAll(() => backend.dispose());
 
-  // The 133 million weights of VGG take as long as all others together: CONFORMANCE=full takes them too.
-  const some = networkGoldens.filter((g) => g.outputs && (inject("fullConformance") || g.name !== "vgg11_bn"));
-  test.each(some)("$name", { timeout: 60_000 }, (golden) => answers(backend, golden));
+  test.each(networkGoldens.filter((g) => g.outputs))("$name", { timeout: 60_000 }, (golden) => answers(backend, golden));
 });
 
 describe("learns as PyTorch", () => {
