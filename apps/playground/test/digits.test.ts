@@ -149,6 +149,7 @@ test("draws by mouse; the drawing and an untrained start are in the address, and
   await page.getByRole("button", { name: "Clear" }).click();
   await page.getByText("Draw a digit, or pick one.").first().waitFor();
   expect((await page.getByTestId("answer").textContent())?.trim()).toBe("");
+  expect(await answer(page)).not.toContain("%");
   await page.goBack();
   await untilAnswer(page, "this", drawn);
   await page.evaluate(() => history.go(-3)); // trained, untrained, drawn

@@ -28,6 +28,7 @@ interface Props {
 export function Answer({ scores, empty, trained, quiet, label }: Props) {
   const t = useText();
   const chances = scores ? probabilities(scores) : Array.from({ length: 10 }, () => 0);
+  const told = (chance: number) => (scores ? percent(chance) : "–");
   const best = chances.reduce((b, v, i) => (v > chances[b] ? i : b), 0);
   const text = scores ? `${t.answer(best, percent(chances[best]))}${trained ? "" : `. ${t.answerUntrained}`}` : empty ? t.answerEmpty : "";
   const spoken = useCalm(quiet ? "" : text);
@@ -47,13 +48,13 @@ export function Answer({ scores, empty, trained, quiet, label }: Props) {
       <ul className="chances" data-testid="chances">
         {chances.map((chance, digit) => (
           <li key={digit} className={digit === best && scores ? "best" : ""}>
-            <span className="visually-hidden">{t.probabilityOf(digit, percent(chance))}</span>
+            <span className="visually-hidden">{t.probabilityOf(digit, told(chance))}</span>
             <span aria-hidden="true">{digit}</span>
             <span aria-hidden="true" className="chance-bar">
               <span style={{ width: `${chance * 100}%` }} />
             </span>
             <span aria-hidden="true" className="chance-number">
-              {percent(chance)}
+              {told(chance)}
             </span>
           </li>
         ))}
