@@ -1,6 +1,6 @@
 // Checks of numbers that a user gives.
 
-import { rangeError } from "@conv/tensor";
+import { kindOf, rangeError } from "@conv/tensor";
 
 const KINDS = {
   "a whole number ≥ 0": (v: number) => Number.isSafeInteger(v) && v >= 0,
@@ -19,3 +19,8 @@ export function mustBe(kind: keyof typeof KINDS, op: string, numbers: Readonly<R
 
 /** Throws RangeError for a count that is no whole number ≥ 1. */
 export const mustCount = (op: string, what: string, value: number): void => mustBe("a whole number ≥ 1", op, { [what]: value });
+
+/** Throws RangeError for what cannot be called. */
+export function mustBeFunction(op: string, what: string, value: unknown): void {
+  if (typeof value !== "function") throw rangeError(op, `${what} is ${kindOf(value)}, must be a function`);
+}

@@ -22,7 +22,7 @@ function scaled(name: string, desired: Expr, axes: Axes | undefined): Constraint
   };
 }
 
-/** Scales what is longer than `max` down to that length (Srivastava et al. 2014). Throws ShapeError for a number out of range. */
+/** Scales what is longer than `max` down to that length (Srivastava et al. 2014). Throws RangeError for a number out of range. */
 export function maxNorm(max = 2, options: NormOptions = {}): Constraint {
   checkOptions("maxNorm", options, "axes");
   mustBe("a finite number ≥ 0", "maxNorm", { max });
@@ -42,7 +42,7 @@ export interface MinMaxNormOptions extends NormOptions {
   readonly rate?: number | undefined;
 }
 
-/** Scales lengths into [min, max]: the new length is rate · clip(length, min, max) + (1 − rate) · length. Throws ShapeError for numbers out of range. */
+/** Scales lengths into [min, max]: the new length is rate · clip(length, min, max) + (1 − rate) · length. Throws RangeError for numbers out of range. */
 export function minMaxNorm(options: MinMaxNormOptions = {}): Constraint {
   checkOptions("minMaxNorm", options, "min max rate axes");
   const { min = 0, max = 1, rate = 1, axes } = options;

@@ -1,6 +1,6 @@
 // Where samples come from: anything that can hand out a batch by indices.
 
-import { checkOptions, formatShape, kindOf, rangeError, shapeError, sizeOf, type DType } from "@conv/tensor";
+import { checkOptions, formatShape, kindOf, rangeError, shapeError, sizeOf, spec, type DType } from "@conv/tensor";
 
 /** What a sample is labelled with: a tensor of this shape, without the batch. A class is an int32 of no axis. */
 export interface Target {
@@ -62,7 +62,7 @@ export function arrayDataset(options: ArrayDatasetOptions): Dataset {
   const fault = (rule: string) => shapeError("arrayDataset", rule);
   for (const [what, value] of Object.entries({ x, y, sample }))
     if (typeof value?.length !== "number") throw fault(`${what} is ${kindOf(value)}, must be a list`);
-  const size = sizeOf(sample);
+  const size = sizeOf(spec([...sample]).shape);
   const labels = sizeOf(target?.shape ?? []);
   const count = y.length / labels;
   const isFloat = target?.dtype === "float32";

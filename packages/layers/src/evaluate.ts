@@ -11,14 +11,15 @@ import { measure, type Loss } from "./loss.ts";
 import type { Metric } from "./metrics.ts";
 import type { Evaluation } from "./reports.ts";
 
-/** How many of the labels in range are answered rightly, and how many there are; NaN and 0 where labels are no classes. */
+/** How many of the labels in range are answered rightly (NaN is no answer), and how many there are; NaN and 0 where labels are no classes. */
 export function rightOf(output: Float32Array, y: Batch["y"], count: number, target?: Target): { readonly right: number; readonly labels: number } {
   if (target?.dtype === "float32") return { right: NaN, labels: 0 };
   const each = sizeOf(target?.shape ?? []);
   const classes = output.length / count / each;
   let [right, labels] = [0, 0];
   argMax(output, count, each).forEach((answer, i) => {
-    right += Number(answer === y[i]);
+    const score = output[(Math.floor(i / each) * classes + answer) * each + (i % each)];
+    right += Number(answer === y[i] && !Number.isNaN(score));
     labels += Number(y[i] >= 0 && y[i] < classes);
   });
   return { right, labels };

@@ -1,9 +1,9 @@
 // The loop of a training: epochs, the steps of each, validation and reports. A step is enqueued before the result of the one before is
 // read, so the device need not wait for the host.
 
-import { checkOptions, rangeError, shapeError } from "@conv/tensor";
+import { checkOptions, kindOf, rangeError, shapeError } from "@conv/tensor";
 import type { Position } from "./checkpoint.ts";
-import { mustCount } from "./checks.ts";
+import { mustBeFunction, mustCount } from "./checks.ts";
 import type { Dataset } from "./data.ts";
 import type { Device, StepPass } from "./device.ts";
 import { notFiniteIn, type DivergedError } from "./diagnose.ts";
@@ -27,6 +27,12 @@ export interface FitOptions {
   readonly onStep?: ((report: StepReport) => void | Promise<void>) | undefined;
   /** A checkpoint to restore first. */
   readonly resume?: Uint8Array | undefined;
+}
+
+/** A checkpoint that fits the trainer, and what puts it there. */
+export interface Loaded {
+  readonly position: Position;
+  take(): void;
 }
 
 /** What the parts of a trainer share. */
@@ -61,19 +67,15 @@ export const noiseOf =
 export const decayOf = (average: number | undefined, { updates }: Position): number[] =>
   average === undefined ? [] : [Math.min(average, (1 + updates) / (10 + updates))];
 
-/** Trains, one report an epoch; `restore` takes a checkpoint. */
-export async function* fit(
-  parts: Parts,
-  restore: (bytes: Uint8Array) => void,
-  data: Dataset,
-  options: FitOptions,
-): AsyncGenerator<EpochReport, void> {
+/** Trains, one report an epoch; `load` reads a checkpoint. */
+export async function* fit(parts: Parts, load: (bytes: Uint8Array) => Loaded, data: Dataset, options: FitOptions): AsyncGenerator<EpochReport, void> {
   const { batch, evaluator, steps } = parts;
   const { epochs, validation, signal, patience, onStep, resume } = options;
   if (parts.busy) throw new Error("train: fit is already running");
   checkFit(options);
-  if (resume) restore(resume);
-  check(parts, data, options);
+  const resumed = resume && load(resume);
+  check(parts, resumed?.position ?? steps.position, data, options);
+  resumed?.take();
   parts.busy = true;
   const breathe = breather();
   const wanted = () => steps.position.epoch < epochs && !(patience !== undefined && steps.position.stale >= patience);
@@ -166,13 +168,13 @@ function enqueue(
 
 /** Refuses what could not be trained on to the end of an epoch, before anything is written. */
 function check(
-  { batch, accumulate, device, loader, evaluator, steps }: Parts,
+  { batch, accumulate, device, loader, evaluator }: Parts,
+  { epoch, step, samples }: Position,
   data: Dataset,
   { epochs, validation, patience, resume }: FitOptions,
 ): void {
   for (const set of [data, validation]) if (set) loader.check(set);
   if (patience !== undefined && !validation) throw shapeError("train", "patience needs validation data");
-  const { epoch, step, samples } = steps.position;
   if (step > 0 && samples !== data.count) throw shapeError("train", `the epoch under way has ${samples} samples, the data set has ${data.count}`);
   if (epoch >= epochs) {
     if (resume) return;
@@ -195,9 +197,12 @@ const spoilt = (at: { epoch: number; step: number }, sample: number, { layer, va
 
 function checkFit(options: FitOptions): void {
   checkOptions("fit", options, "epochs validation signal patience onStep resume");
-  const { epochs, patience } = options;
+  const { epochs, patience, signal, onStep } = options;
   if (epochs !== Infinity) mustCount("train", "epochs", epochs);
   if (patience !== undefined) mustCount("train", "patience", patience);
+  if (signal && typeof signal.aborted !== "boolean")
+    throw rangeError("fit", `signal is ${kindOf(signal)}, must be an AbortSignal, as the signal of an AbortController`);
+  if (onStep) mustBeFunction("fit", "onStep", onStep);
 }
 
 /** Null for an error that the signal caused; any other is thrown on. */

@@ -107,7 +107,7 @@ export function upload(backend: Backend, arrays: readonly Float32Array[]): Buffe
 }
 
 /**
- * The class with the largest value for each label, the first of equals: outputs of `rows` samples, each classes × labels numbers
+ * The class with the largest value for each label, the first of equals, NaN being larger than all numbers: outputs of `rows` samples, each classes × labels numbers
  * (one label, or one for each pixel).
  */
 export function argMax(values: Float32Array, rows: number, labels = 1): Int32Array {
@@ -115,7 +115,8 @@ export function argMax(values: Float32Array, rows: number, labels = 1): Int32Arr
   return Int32Array.from({ length: rows * labels }, (_, at) => {
     const start = Math.floor(at / labels) * width + (at % labels);
     let best = start;
-    for (let i = start + labels; i < (Math.floor(at / labels) + 1) * width; i += labels) if (values[i] > values[best]) best = i;
+    for (let i = start + labels; i < (Math.floor(at / labels) + 1) * width; i += labels)
+      if (values[i] > values[best] || Number.isNaN(values[i])) best = i;
     return (best - start) / labels;
   });
 }

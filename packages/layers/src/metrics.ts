@@ -39,6 +39,7 @@ export const meanAbsoluteError: Metric = (output, labels) => output.reduce((sum,
 
 /** `matrix[class][answer]`: how often. Throws ShapeError unless there are as many answers as labels, all of them among the classes. */
 export function confusion(classes: number, labels: ArrayLike<number>, answers: ArrayLike<number>): number[][] {
+  mustCount("confusion", "classes", classes);
   if (labels.length !== answers.length) throw shapeError("confusion", `${labels.length} labels for ${answers.length} answers`);
   for (const list of [labels, answers])
     for (let i = 0; i < list.length; i++)

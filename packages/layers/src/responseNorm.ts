@@ -16,7 +16,7 @@ export interface LocalResponseNormOptions {
 
 /**
  * y = x / (k + alpha/size · Σ x²)^beta, the sum over `size` neighbouring channels, of which ⌊size/2⌋ come before and absent ones count as 0:
- * x (n, c, …) → the same shape. Throws ShapeError for numbers out of range.
+ * x (n, c, …) → the same shape. Throws RangeError for a size, and ShapeError for other numbers, out of range.
  */
 export function localResponseNorm(size: number, options: LocalResponseNormOptions = {}): Layer {
   checkOptions("localResponseNorm", options, "alpha beta k");

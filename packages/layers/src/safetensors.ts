@@ -1,7 +1,7 @@
 // Safetensors, the file format of weights: eight bytes of header length, a JSON header, raw little-endian numbers
 // (github.com/huggingface/safetensors). Decoding trusts nothing: a hostile file ends in an error, never in a wrong tensor.
 
-import { formatShape, printable, ShapeError, shapeError, unsupported } from "@conv/tensor";
+import { formatShape, kindOf, printable, ShapeError, shapeError, unsupported } from "@conv/tensor";
 import type { Saved, State } from "./state.ts";
 
 // Limits of a header, so that a small or false file can't take much memory or time: 100,000 tensors with long names fit.
@@ -26,11 +26,11 @@ export function encodeSafetensors(state: State, metadata?: Readonly<Record<strin
   const entries: [string, unknown][] = metadata ? [["__metadata__", metadata]] : [];
   for (const [name, { shape, data }] of state) {
     if (name === "__metadata__") throw fault("a tensor may not be named __metadata__");
+    if (kindOf(data) !== "Float32Array") throw fault(`${shown(name)} has data of kind ${kindOf(data)}, must be Float32Array`);
     if (data.length !== countOf(shown(name), shape)) throw fault(`${shown(name)} has ${data.length} values for shape ${formatShape(shape)}`);
     entries.push([name, { dtype: "F32", shape, data_offsets: [offset, (offset += data.length * 4)] }]);
   }
   const text = JSON.stringify(Object.fromEntries(entries));
-  scan(text);
   const json = new TextEncoder().encode(text);
   const start = 8 + Math.ceil(json.length / 8) * 8;
   if (start - 8 > HEADER_LIMIT) throw fault(`the header takes ${start - 8} bytes, the limit is ${HEADER_LIMIT}`);
@@ -38,6 +38,7 @@ export function encodeSafetensors(state: State, metadata?: Readonly<Record<strin
   const view = new DataView(bytes.buffer);
   view.setBigUint64(0, BigInt(start - 8), true);
   bytes.set(json, 8);
+  readHeader(bytes, bytes.length);
   let at = start;
   for (const { data } of state.values())
     for (const value of data) {

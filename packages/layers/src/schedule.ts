@@ -58,6 +58,8 @@ export function oneCycle(options: OneCycleOptions): Schedule {
   const { lr, steps, rise = 0.3, start = 25, end = 1e4 } = options;
   mustBe("a whole number ≥ 1", "oneCycle", { steps });
   mustBe("in [0, 1]", "oneCycle", { rise });
+  mustBe("a finite number ≥ 0", "oneCycle", { lr });
+  mustBe("a finite number > 0", "oneCycle", { start, end });
   const [first, last] = [lr / start, lr / start / end];
   const top = rise * steps - 1;
   return (step) => {

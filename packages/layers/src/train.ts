@@ -2,12 +2,12 @@
 
 import { checkOptions, dispose, kindOf, rangeError, shapeError, type Backend, type Buffer } from "@conv/tensor";
 import { decodeCheckpoint, encodeCheckpoint } from "./checkpoint.ts";
-import { mustBe, mustCount } from "./checks.ts";
+import { mustBe, mustBeFunction, mustCount } from "./checks.ts";
 import type { Batch, Dataset, Target } from "./data.ts";
 import { createDevice } from "./device.ts";
 import { createEvaluator } from "./evaluate.ts";
 import { createExchange, stateOf, type Gradients } from "./exchange.ts";
-import { fit, startOf, type FitOptions, type Parts } from "./fit.ts";
+import { fit, startOf, type FitOptions, type Loaded, type Parts } from "./fit.ts";
 import { readFloats } from "./forward.ts";
 import { describeModel, type Entry, type Model } from "./layer.ts";
 import { createLoader } from "./load.ts";
@@ -99,9 +99,9 @@ export function createTrainer(options: TrainerOptions): Trainer {
   const mustBeIdle = (what: string): void => {
     if (parts.busy) throw new Error(`train: fit is running; abort it before ${what}`);
   };
-  const restore = (bytes: Uint8Array) => {
+  const load = (bytes: Uint8Array) => {
     mustBeIdle("restore");
-    saving.restore(bytes);
+    return saving.load(bytes);
   };
   const end = () => {
     evaluator.dispose();
@@ -111,7 +111,7 @@ export function createTrainer(options: TrainerOptions): Trainer {
     get position() {
       return { epoch: steps.position.epoch, step: steps.position.step };
     },
-    fit: (data, given) => trainingOf(fit(parts, restore, data, given)),
+    fit: (data, given) => trainingOf(fit(parts, load, data, given)),
     evaluate: evaluator.evaluate,
     state: () => saving.read(device.parameters),
     averaged: () => saving.read(device.averages),
@@ -125,7 +125,7 @@ export function createTrainer(options: TrainerOptions): Trainer {
       return exchange.apply(gradients);
     },
     checkpoint: saving.checkpoint,
-    restore,
+    restore: (bytes) => load(bytes).take(),
     dispose: end,
     [dispose]: end,
   };
@@ -149,7 +149,8 @@ function createSaving(backend: Backend, model: Model, entries: readonly Entry[],
       slots.forEach(({ name, spec: { shape } }, i) => weights.set(optimizerPrefix + name, { shape, data: arrays[i] }));
       return encodeCheckpoint({ model: model.name, optimizer: optimizer.name, position: await at, state: weights });
     },
-    restore(bytes: Uint8Array): void {
+    /** Reads a checkpoint and checks it; nothing changes before `take`. */
+    load(bytes: Uint8Array): Loaded {
       const saved = decodeCheckpoint(bytes);
       if (saved.model !== model.name) throw shapeError("checkpoint", `it is of ${saved.model}, the trainer's model is ${model.name}`);
       if (saved.optimizer !== optimizer.name)
@@ -161,9 +162,15 @@ function createSaving(backend: Backend, model: Model, entries: readonly Entry[],
         name.startsWith(optimizerPrefix) ? [[name.slice(optimizerPrefix.length), value] as const] : [],
       );
       const memory = matchState(optimizer.name, slots, new Map(kept));
-      write(parameters, weights);
-      write(slotBuffers, memory);
-      steps.position = saved.position;
+      const { position } = saved;
+      return {
+        position,
+        take() {
+          write(parameters, weights);
+          write(slotBuffers, memory);
+          steps.position = position;
+        },
+      };
     },
   };
 }
@@ -194,6 +201,7 @@ function checkTrainer(options: TrainerOptions): void {
   if (!Number.isSafeInteger(seed)) throw rangeError("train", `seed ${seed} is not a whole number`);
   mustCount("train", "batch", batch);
   mustCount("train", "accumulate", accumulate);
+  for (const [name, metric] of Object.entries(options.metrics ?? {})) mustBeFunction("train", `the metric ${name}`, metric);
   if (average !== undefined) mustBe("in [0, 1)", "train", { average });
   for (const [what, limit] of Object.entries(clip)) if (limit !== undefined) mustBe("a finite number > 0", "train", { [`clip.${what}`]: limit });
 }

@@ -1,6 +1,6 @@
 // What users give is checked before anything is written, and the error names the remedy.
 
-import { crossEntropy } from "@conv/ops";
+import { crossEntropy, sqrt } from "@conv/ops";
 import { createHost, type Value } from "@conv/tensor";
 import { describe, expect, test } from "vitest";
 import * as layers from "../src/index.ts";
@@ -270,4 +270,54 @@ test("positions that cannot be are refused", async () => {
     const bytes = encodeSafetensors(state, { ...metadata, position: JSON.stringify({ ...at, ...change }) });
     expect(() => make().restore(bytes)).toThrow(`checkpoint: the position lacks a number or has one that can't be: ${what}`);
   }
+});
+
+describe("a fit that is refused", () => {
+  const data = stripes(12);
+  const trainer = (seed: number) => createTrainer({ backend: createHost(), model: tinyModel(), optimizer: adam(), batch: 4, seed });
+  const refused: [string, Dataset, object, string][] = [
+    ["for its data", good, {}, "samples have shape 2"],
+    ["for patience without validation", data, { patience: 2 }, "patience needs validation data"],
+    ["for a signal that is none", data, { signal: new AbortController() }, "fit: signal is AbortController, must be an AbortSignal"],
+    ["for an onStep that is no function", data, { onStep: 3 }, "fit: onStep is number, must be a function"],
+  ];
+  test.each(refused)("%s takes no checkpoint either", async (_, set, options, message) => {
+    const first = trainer(1);
+    await first.fit(data, { epochs: 1 });
+    const resume = await first.checkpoint();
+    const second = trainer(2);
+    const before = await weightsOf(second);
+    await expect(second.fit(set, untyped<FitOptions>({ epochs: 3, resume, ...options }))).rejects.toThrow(message);
+    expect(await weightsOf(second)).toEqual(before);
+    expect(second.position).toEqual({ epoch: 0, step: 0 });
+  });
+
+  test("a metric that is no function is refused when the trainer is made", () =>
+    expect(() => make({ metrics: untyped({ mine: 3 }) })).toThrow("train: the metric mine is number, must be a function"));
+});
+
+test.each([
+  ["start", { start: 0 }],
+  ["end", { end: 0 }],
+  ["lr", { lr: NaN }],
+])("oneCycle refuses a rate that is no number: %s", (name, change) =>
+  expect(() => layers.oneCycle({ lr: 1, steps: 10, ...change })).toThrow(`oneCycle: ${name}`),
+);
+
+test.each([NaN, -1, 2.5])("confusion refuses %d classes", (classes) =>
+  expect(() => layers.confusion(classes, [], [])).toThrow(`confusion: classes ${classes} is not a whole number ≥ 1`),
+);
+
+test("a sample of negative sizes is refused", () =>
+  expect(() => arrayDataset({ x: new Float32Array(1), y: [0], sample: [-1, -1] })).toThrow("size -1 is not a whole number ≥ 0"));
+
+test("an answer that is NaN is not a right one", async () => {
+  const roots = layers.sequential({ roots: { type: "sqrt", forward: sqrt }, out: linear(2, { bias: false }) });
+  const root = { ...only(roots, [2]), classes: 2 };
+  const state = layers.initialise(root);
+  for (const { data } of state.values()) data.set([1, 0, 0, 1]);
+  using t = make({ model: root, state, metrics: { top: layers.topK(1) } });
+  const { accuracy, metrics, predicted } = await t.evaluate(arrayDataset({ x: Float32Array.of(4, 1, -1, 1, 1, 4), y: [0, 0, 1], sample: [2] }));
+  expect([accuracy, metrics.top]).toEqual([2 / 3, 2 / 3]);
+  expect([...predicted]).toEqual([0, 1, 1]);
 });

@@ -169,3 +169,17 @@ describe("a bad file is refused, and the message says why", () => {
     );
   });
 });
+
+test.each<[string, unknown, unknown, string]>([
+  ["a shape of negative sizes", [-1, -1], undefined, "a has a shape that is no list of whole numbers ≥ 0"],
+  ["a shape of fractions", [0.5, 2], undefined, "a has a shape that is no list of whole numbers ≥ 0"],
+  ["metadata that are no texts", [1], { epoch: 1 }, '__metadata__ has a value for "epoch" that is no text'],
+  ["metadata that are a list", [1], ["x"], "__metadata__ is no object of texts"],
+])("nothing is written that could not be read again: %s", (_, shape, metadata, message) =>
+  expect(() =>
+    encodeSafetensors(new Map([["a", { shape: shape as number[], data: Float32Array.of(1) }]]), metadata as Record<string, string>),
+  ).toThrow(message),
+);
+
+test("values that are no Float32Array are refused", () =>
+  expect(() => encodeSafetensors(new Map([["a", { shape: [1], data: [1e300] as unknown as Float32Array }]]))).toThrow("a has data of kind Array"));

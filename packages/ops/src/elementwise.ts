@@ -5,11 +5,11 @@ import { apply, formatShape, hostArray, sameShape, shapeError, sizeOf, spec, typ
 import { mustBeFloat, streamCost } from "./check.ts";
 import { constantOf, full } from "./create.ts";
 import {
-  constants,
   countFns,
   differentiate,
   erf as erfOf,
   evaluator,
+  faultOf,
   fold,
   mul as times,
   substitute,
@@ -59,7 +59,11 @@ export function elementwiseOp(name: string): ElementwiseOp {
     elementwise: true,
     infer(inputs, { f }) {
       inputs.forEach((s, i) => mustBeFloat(name, `input ${i}`, s));
-      for (const c of constants(f)) if (!Number.isFinite(c)) throw shapeError(name, `constant ${c} is not finite`);
+      const fault = faultOf(
+        f,
+        inputs.map((_, i) => variable(i)),
+      );
+      if (fault) throw shapeError(name, fault);
       return [
         spec(
           broadcastShape(

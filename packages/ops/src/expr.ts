@@ -76,9 +76,21 @@ export function variables(e: Expr, found = new Set<string>()): Set<string> {
   return found;
 }
 
-/** Constants that occur in the expression. */
-export const constants = (e: Expr): number[] =>
-  typeof e === "number" ? [e] : typeof e === "string" ? [] : (e.slice(1) as Expr[]).flatMap(constants);
+/** What is wrong with an expression over these variables: an unknown function or variable, too few or too many arguments, an infinite constant. */
+export function faultOf(e: Expr, names: readonly string[]): string | undefined {
+  if (typeof e === "number") return Number.isFinite(e) ? undefined : `constant ${e} is not finite`;
+  if (typeof e === "string") return names.includes(e) ? undefined : `there is no variable ${e}, only ${names.join(", ")}`;
+  if (!Array.isArray(e)) return `${String(e)} is no expression`;
+  const [fn, ...args] = e;
+  if (!Object.hasOwn(numbers, fn)) return `there is no function ${String(fn)}, only ${Object.keys(numbers).join(", ")}`;
+  const { length } = numbers[fn];
+  if (args.length !== length) return `${fn} takes ${length} arguments, got ${args.length}`;
+  for (const x of args) {
+    const fault = faultOf(x, names);
+    if (fault) return fault;
+  }
+  return undefined;
+}
 
 /** The expression with constant parts evaluated and neutral elements dropped; equal for every value, NaN and infinities too. */
 export function fold(e: Expr): Expr {

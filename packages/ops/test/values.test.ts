@@ -1,6 +1,6 @@
 // What ops give on numbers small enough to check by hand.
 
-import { evaluate, graphOf, hostArray, input, spec, type Value } from "@conv/tensor";
+import { createHost, evaluate, graphOf, hostArray, input, spec, tensor, type Value } from "@conv/tensor";
 import { describe, expect, test } from "vitest";
 import * as ops from "../src/index.ts";
 import { flat, valuesOf } from "./check.ts";
@@ -472,3 +472,28 @@ describe("made from nothing", () => {
     });
   });
 });
+
+test("parameters that are changed later change no earlier result", async () => {
+  const host = createHost();
+  const read = (factor: number, change?: (f: unknown[]) => void) => {
+    const f: unknown[] = ["mul", "a", factor];
+    const y = ops.map("scaled", f as unknown as ops.Expr, [tensor(host, [1])]).read();
+    change?.(f);
+    return y;
+  };
+  await read(2, (f) => (f[2] = 3));
+  expect([...(await read(2))]).toEqual([2]);
+  const rows: [number, number][][] = [[[0, 1]]];
+  ops.mix(tensor(host, [1]), rows);
+  rows[0][0][1] = 7;
+  expect([...(await ops.mix(tensor(host, [1]), [[[0, 1]]]).read())]).toEqual([1]);
+});
+
+test.each<[unknown, string]>([
+  [["mul", "a"], "odd: mul takes 2 arguments, got 1"],
+  [["neg", "a", 1], "odd: neg takes 1 arguments, got 2"],
+  [["cube", "a"], "odd: there is no function cube, only add"],
+  [["mul", "a", "b"], "odd: there is no variable b, only a"],
+  [["toString", "a"], "odd: there is no function toString"],
+  [undefined, "odd: undefined is no expression"],
+])("map refuses %j", (f, message) => expect(() => ops.map("odd", f as ops.Expr, [tensor(createHost(), [1])])).toThrow(message));

@@ -40,6 +40,17 @@ function keyOf(value: unknown): string {
   return `${text}}`;
 }
 
+/** A copy of plain data, at any depth. What is equal only to itself is the same in the copy. */
+export function copyOf<T>(value: T): T;
+export function copyOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(copyOf);
+  if (typeof value !== "object" || value === null) return value;
+  if (ArrayBuffer.isView(value) && "slice" in value && typeof value.slice === "function") return value.slice();
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, v]) => [name, copyOf(v)]));
+}
+
 const quoted = (text: string): string => (/^\w*$/.test(text) ? `"${text}"` : JSON.stringify(text));
 
 /** A text that is the same for two applications of ops only if the op is the same object and the parameters are equal. */
