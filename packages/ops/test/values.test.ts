@@ -1,6 +1,6 @@
 // What ops give on numbers small enough to check by hand.
 
-import { createHost, evaluate, graphOf, hostArray, input, spec, tensor, type Value } from "@conv/tensor";
+import { createHost, evaluate, graphOf, hostArray, input, jit, spec, tensor, type Value } from "@conv/tensor";
 import { describe, expect, test } from "vitest";
 import * as ops from "../src/index.ts";
 import { flat, valuesOf } from "./check.ts";
@@ -487,6 +487,11 @@ test("parameters that are changed later change no earlier result", async () => {
   ops.mix(tensor(host, [1]), rows);
   rows[0][0][1] = 7;
   expect([...(await ops.mix(tensor(host, [1]), [[[0, 1]]]).read())]).toEqual([1]);
+  const f: [string, string, number] = ["mul", "a", 2];
+  const twice = jit((v) => ops.map("twice", f as ops.Expr, [v]));
+  expect([...(await twice(tensor(host, [1])).read())]).toEqual([2]);
+  f[2] = 3;
+  expect([...(await twice(tensor(host, [1])).read())]).toEqual([2]);
 });
 
 test.each<[unknown, string]>([

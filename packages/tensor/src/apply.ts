@@ -4,7 +4,7 @@ import type { Backend, Program } from "./backend.ts";
 import { createCache, eagerPrograms, type Cache, type Compiled } from "./cache.ts";
 import { kindOf, shapeError, unsupported } from "./errors.ts";
 import { node, trace, Value } from "./graph.ts";
-import { copyOf, keyOfOp } from "./identity.ts";
+import { keyOfOp } from "./identity.ts";
 import type { Op } from "./op.ts";
 import { optimise } from "./optimise.ts";
 import { formatShape, type Spec } from "./spec.ts";
@@ -60,9 +60,7 @@ export function apply<P, T extends Arg>(op: Op<P>, params: P, inputs: readonly T
   const specs = inputs.map((t) => t.spec);
   const backend = oneBackend(op.name, inputs);
   const make = () => {
-    // The cache outlives the call, and the caller may change what it gave.
-    const own = op.key ? params : copyOf(params);
-    const graph = trace((...xs) => node(op, own, xs), specs);
+    const graph = trace((...xs) => node(op, params, xs), specs);
     return { program: backend.compile(graph), outputs: graph.outputs.map((v) => v.spec) };
   };
   return run(eagerPrograms(backend), `${keyOfOp(op, params)} ${specKey(specs)}`, make, backend, inputs)[0] as T[];

@@ -1,6 +1,7 @@
 // The graph: a flat list of nodes in an order in which they can run. Everything else in the project is a reading of it.
 
 import { complaint, kindOf, shapeError, ShapeError } from "./errors.ts";
+import { copyOf } from "./identity.ts";
 import type { Cost, Cotangents, Op } from "./op.ts";
 import { printable } from "./printable.ts";
 import { formatShape, type DType, type Spec } from "./spec.ts";
@@ -71,14 +72,17 @@ export function within<R>(name: string, fn: () => R): R {
   }
 }
 
-/** Adds a node to the graph being built and returns its outputs. Throws what the op's rule throws. */
+/**
+ * Adds a node to the graph being built and returns its outputs. The node has a copy of plain parameters: a graph outlives the call, and the
+ * caller may change what it gave. An op with a `key` of its own says what its parameters are, and keeps them. Throws what the op's rule throws.
+ */
 export function node<P>(op: Op<P>, params: P, inputs: readonly Value[]): readonly Value[] {
   const specs = op.infer(
     inputs.map((v) => v.spec),
     params,
   );
   const outputs: Value[] = [];
-  const made: Node<P> = { op, params, inputs, outputs, path: currentPath };
+  const made: Node<P> = { op, params: op.key ? params : copyOf(params), inputs, outputs, path: currentPath };
   specs.forEach((s, i) => outputs.push(new Value(made as Node, i, s)));
   return outputs;
 }
