@@ -3,6 +3,7 @@
 import { availableParallelism } from "node:os";
 import { setFlagsFromString } from "node:v8";
 import { printable } from "@conv/tensor";
+import { usageErrors } from "@conv/testkit/usage";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { benchLayers } from "./bench-layers.ts";
 import { benchNetworks } from "./bench-networks.ts";
@@ -43,7 +44,7 @@ interface NetworksFlags extends Shared {
 
 const program = new Command("bench")
   .description("Measures Conv against other libraries. Every answer is verified before it counts.")
-  .configureOutput({ outputError: (text, write) => write(`${printable(text.trim())}\n`) }) // it repeats what was typed
+  .configureOutput(usageErrors)
   .showHelpAfterError("(--help shows the options)")
   .exitOverride();
 

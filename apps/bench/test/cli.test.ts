@@ -49,6 +49,7 @@ test("--help lists options and examples", async () => {
 
 test.each([
   [["\u001b[2J"], "error: unknown command '\\u{1b}[2J'"],
+  [["layers", "--rouns", "2"], "error: unknown option '--rouns' (Did you mean --rounds?)"],
   [
     ["layers", "--against", "ort-web,numpy"],
     `error: option '--against <names>' argument 'ort-web,numpy' is invalid. "numpy" is not one of all, ort-web, tfjs-wasm, jax-js, ort-node, torch, tfjs-webgpu, torch-f16, tfjs, jax, one-thread, conv-f16.`,

@@ -2,7 +2,7 @@
 
 import { availableParallelism } from "node:os";
 import { saveFile } from "@conv/layers/node";
-import { printable } from "@conv/tensor";
+import { usageErrors } from "@conv/testkit/usage";
 import { Presets, SingleBar } from "cli-progress";
 import { Command, InvalidArgumentError } from "commander";
 import { hunts, run, type Outcome } from "./hunts.ts";
@@ -36,7 +36,7 @@ function collected(text: string, before: readonly string[]): string[] {
 }
 
 const program = new Command("hunt")
-  .configureOutput({ outputError: (text, write) => write(`${printable(text.trim())}\n`) }) // it repeats what was typed
+  .configureOutput(usageErrors)
   .description(
     "Looks for faults: files changed at random, small files that would unfold to much, kills, full disks, closed pipes, odd arguments and requests.",
   )
