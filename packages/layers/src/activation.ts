@@ -6,7 +6,7 @@ import { checkOptions, shapeError, type Value } from "@conv/tensor";
 import { constant } from "./init.ts";
 import type { Layer } from "./layer.ts";
 
-const pure = (type: string, fn: (x: Value) => Value): Layer => ({ type, forward: fn });
+const pure = (type: string, fn: (x: Value) => Value): Layer => ({ type, forward: (x) => fn(x) });
 
 /** max(x, 0). */
 export const relu = (): Layer => pure("relu", ops.relu);

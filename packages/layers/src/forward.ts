@@ -107,8 +107,8 @@ export function upload(backend: Backend, arrays: readonly Float32Array[]): Buffe
 }
 
 /**
- * The class with the largest value for each label, the first of equals, NaN being larger than all numbers: outputs of `rows` samples, each classes × labels numbers
- * (one label, or one for each pixel).
+ * The class with the largest value for each label, the first of equals. NaN counts as larger than all numbers. Outputs are those of `rows`
+ * samples, each classes × labels numbers (one label, or one for each pixel).
  */
 export function argMax(values: Float32Array, rows: number, labels = 1): Int32Array {
   const width = values.length / rows;

@@ -31,10 +31,10 @@ export const Icon = ({ name }: { name: IconName }) => (
 /** Says which parameters of the address are not used. */
 export function UnusedParameters({ unused }: { unused: readonly Unused[] }) {
   const t = useText();
-  const label = (name: string) => Object.entries<string>(t.parameters).find(([key]) => key === name)?.[1] ?? name;
+  const labels: Readonly<Partial<Record<string, string>>> = t.parameters;
   return unused.map(({ name, given, used }) => (
     <p key={name} className="notice bad" role="alert">
-      {t.unusedParameter(label(name), given.slice(0, 40), used)}
+      {t.unusedParameter(labels[name] ?? name, given.slice(0, 40), used)}
     </p>
   ));
 }

@@ -34,13 +34,14 @@ export function readDigitsAddress(params: ReadonlyMap<string, string>): DigitsAd
   const { read, unused } = reader(params);
   const { optimizer } = START_RECIPE;
   const rate = startRateOf(model);
-  const random = read<"random" | null>("weights", oneOf("random"), null, shippedOf(model.name) ? "trained" : "random") || !shippedOf(model.name);
+  const shipped = shippedOf(model.name) !== null;
+  const weights = read("weights", oneOf("random"), undefined, shipped ? "trained" : "random");
   const seed = read("seed", wholeBelow(MAX_SEED + 1), 0, "0");
   return {
     modelName: model.name,
     unknown: asked !== undefined && !isModel(asked) ? asked : null,
     device: read("device", oneOf(...DEVICE_NAMES), undefined),
-    beginning: random ? { from: "random", seed } : { from: "shipped" },
+    beginning: shipped && !weights ? { from: "shipped" } : { from: "random", seed },
     rate: read("lr", (text) => RATES.find((known) => known === Number(text)), rate, `${rate}`),
     recipe: {
       optimizer: read("optimizer", oneOf(...OPTIMIZERS), optimizer, optimizer),

@@ -71,7 +71,10 @@ export function digitDataset(digits: PackedDigits, { input, background, foregrou
   const x = new Uint8Array(count * h * w);
   for (let i = 0; i < count; i++) {
     const levels = digits.levels(first + i);
-    for (let row = 0, p = 0; row < SIDE; row++) for (let at = (i * h + row + top) * w + left, end = at + SIDE; at < end;) x[at++] = levels[p++];
+    for (let row = 0; row < SIDE; row++) {
+      const start = (i * h + row + top) * w + left;
+      for (let column = 0; column < SIDE; column++) x[start + column] = levels[row * SIDE + column];
+    }
   }
   const y = Uint8Array.from({ length: count }, (_, i) => digits.label(first + i));
   return arrayDataset({ x, y, sample: input, scale: (foreground - background) / LEVELS, shift: background });

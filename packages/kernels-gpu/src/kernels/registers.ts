@@ -9,9 +9,7 @@
 
 import { cellsOf, combinations } from "@conv/ops/plan";
 import { sizeOf } from "@conv/tensor";
-import { guarded } from "../wgsl.ts";
-import type { EmittedEpilogue } from "../wgsl.ts";
-import { coordinates, mainOf, plus, sumOf, times } from "../wgsl.ts";
+import { coordinates, guarded, mainOf, plus, sumOf, times, type EmittedEpilogue } from "../wgsl.ts";
 import { axisNames, channelAt, leaves, tapsOf, type Axis, type Product } from "./product.ts";
 import { BLOCK, levelsOf } from "./sums.ts";
 
