@@ -1,4 +1,5 @@
-// Builds and serves the playground. The two headers isolate the page from other origins, which shared memory needs.
+// Builds and serves the playground. The two headers isolate the page from other origins, which
+// shared memory needs.
 
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
@@ -6,7 +7,10 @@ import { digitsPlugin } from "./scripts/digits.ts";
 import { POLICY } from "./scripts/policy.ts";
 import { wellFormed } from "./scripts/wellFormed.ts";
 
-const headers = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
+const headers = {
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cross-Origin-Embedder-Policy": "require-corp",
+};
 
 export default defineConfig({
   base: "./",

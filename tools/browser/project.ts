@@ -1,4 +1,5 @@
-// Vitest projects that run in a real browser: the same tests on a cross-origin isolated page, where memory can be shared, and on a plain one.
+// Vitest projects that run in a real browser: the same tests on a cross-origin isolated page, where
+// memory can be shared, and on a plain one.
 
 import { browserOptions, ISOLATION } from "@conv/testkit/browser";
 import { playwright } from "@vitest/browser-playwright";
@@ -12,7 +13,10 @@ declare module "vitest" {
   }
 }
 
-/** Makes V8 join pairs of 128-bit vectors, in code that is optimised at once: what tests run a few times would never be. */
+/**
+ * Makes V8 join pairs of 128-bit vectors, in code that is optimised at once: what tests run a few
+ * times would never be.
+ */
 const PAIRS = "--js-flags=--experimental-wasm-revectorize,--no-liftoff,--no-wasm-inlining";
 
 /** A project whose pages are isolated, and their vectors joined, or neither. */
@@ -26,10 +30,17 @@ export const browserProject = (isolated: boolean): Promise<ViteUserConfig> =>
     isolated ? { server: { headers: ISOLATION }, args: [PAIRS] } : {},
   );
 
-/** The project of what runs on WebGPU, file by file: one ends the process of the GPU, which all pages share. */
-export const gpuProject = (): Promise<ViteUserConfig> => project({ name: "browser, gpu", include: ["gpu/*.test.ts"], fileParallelism: false });
+/**
+ * The project of what runs on WebGPU, file by file: one ends the process of the GPU, which all
+ * pages share.
+ */
+export const gpuProject = (): Promise<ViteUserConfig> =>
+  project({ name: "browser, gpu", include: ["gpu/*.test.ts"], fileParallelism: false });
 
-async function project(test: ViteUserConfig["test"], { server = {}, args = [] }: Pick<ViteUserConfig, "server"> & { args?: readonly string[] } = {}) {
+async function project(
+  test: ViteUserConfig["test"],
+  { server = {}, args = [] }: Pick<ViteUserConfig, "server"> & { args?: readonly string[] } = {},
+) {
   const options = await browserOptions();
   return defineConfig({
     server,
@@ -39,7 +50,9 @@ async function project(test: ViteUserConfig["test"], { server = {}, args = [] }:
         enabled: true,
         headless: true,
         screenshotFailures: false,
-        provider: playwright({ launchOptions: { ...options, args: [...(options.args ?? []), ...args] } }),
+        provider: playwright({
+          launchOptions: { ...options, args: [...(options.args ?? []), ...args] },
+        }),
         instances: [{ browser: "chromium" }],
       },
     },

@@ -1,4 +1,5 @@
-// For those who only want to know what a network costs: a graph traced by hand, and its counts. No device takes part.
+// For those who only want to know what a network costs: a graph traced by hand, and its counts. No
+// device takes part.
 
 import { summarise } from "@conv/analysis";
 import { conv, relu } from "@conv/ops";
@@ -6,7 +7,11 @@ import { spec, trace } from "@conv/tensor";
 
 export async function main(): Promise<number[]> {
   const weight = spec([64, 64, 3, 3]);
-  const graph = trace((x, w) => relu(conv(x, w, { padding: 1 })), [spec([1, 64, 56, 56]), weight], ["x", "weight"]);
+  const graph = trace(
+    (x, w) => relu(conv(x, w, { padding: 1 })),
+    [spec([1, 64, 56, 56]), weight],
+    ["x", "weight"],
+  );
   const [x, w] = graph.inputs;
   const { totals } = summarise({
     name: "layer",

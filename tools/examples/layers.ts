@@ -1,6 +1,18 @@
 // For those who want networks: one trained for a few steps, and asked.
 
-import { adam, arrayDataset, conv2d, createPredictor, createTrainer, flatten, linear, maxPool2d, relu, sequential, type Model } from "@conv/layers";
+import {
+  adam,
+  arrayDataset,
+  conv2d,
+  createPredictor,
+  createTrainer,
+  flatten,
+  linear,
+  maxPool2d,
+  relu,
+  sequential,
+  type Model,
+} from "@conv/layers";
 import { lenet5 } from "@conv/layers/models";
 import type { Backend } from "@conv/tensor";
 
@@ -13,14 +25,23 @@ const model: Model = {
 
 /** Bright above or bright below. */
 const data = arrayDataset({
-  x: Uint8Array.from({ length: 32 * 64 }, (_, i) => ((i * 37) % 101) + (i % 64 < 32 === (i >> 6) % 2 > 0 ? 100 : 0)),
+  x: Uint8Array.from(
+    { length: 32 * 64 },
+    (_, i) => ((i * 37) % 101) + (i % 64 < 32 === (i >> 6) % 2 > 0 ? 100 : 0),
+  ),
   y: Array.from({ length: 32 }, (_, i) => i % 2),
   sample: [1, 8, 8],
   scale: 1 / 255,
 });
 
 export async function main(backend: Backend): Promise<number[]> {
-  const trainer = createTrainer({ backend, model, optimizer: adam({ lr: 0.01 }), seed: 1, batch: 8 });
+  const trainer = createTrainer({
+    backend,
+    model,
+    optimizer: adam({ lr: 0.01 }),
+    seed: 1,
+    batch: 8,
+  });
   const losses: number[] = [];
   for await (const { loss } of trainer.fit(data, { epochs: 3 })) losses.push(loss);
   const predictor = createPredictor(backend, model, await trainer.state());

@@ -1,11 +1,20 @@
-// Training on several machines, here processes: each trains on digits of its own, then all go on from the mean of their weights
-// (McMahan et al., "Communication-efficient learning of deep networks from decentralized data", 2017). How the bytes travel is up to you.
+// Training on several machines, here processes: each trains on digits of its own, then all go on
+// from the mean of their weights (McMahan et al., "Communication-efficient learning of deep
+// networks from decentralized data", 2017). How the bytes travel is up to you.
 
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { loadDigits } from "@conv/cli/digits";
 import { createCpu } from "@conv/kernels-cpu";
-import { adam, arrayDataset, average, createTrainer, decodeSafetensors, encodeSafetensors, subset } from "@conv/layers";
+import {
+  adam,
+  arrayDataset,
+  average,
+  createTrainer,
+  decodeSafetensors,
+  encodeSafetensors,
+  subset,
+} from "@conv/layers";
 import { lenet5 } from "@conv/layers/models";
 
 const WORKERS = 3;
@@ -16,7 +25,13 @@ const { images, labels, train, test } = loadDigits();
 const digits = arrayDataset({ x: images, y: labels, sample: [1, 28, 28], scale: 1 / 255 });
 const backend = await createCpu({ threads: 1 });
 // The same seed everywhere: all start from the same weights.
-const trainer = createTrainer({ backend, model: lenet5(), optimizer: adam({ lr: 2e-3 }), batch: 32, seed: 1 });
+const trainer = createTrainer({
+  backend,
+  model: lenet5(),
+  optimizer: adam({ lr: 2e-3 }),
+  batch: 32,
+  seed: 1,
+});
 
 if (process.send) {
   const share = Number(process.argv[2]);
@@ -33,10 +48,14 @@ if (process.send) {
   }
   process.disconnect();
 } else {
-  const workers = Array.from({ length: WORKERS }, (_, share) => fork(import.meta.filename, [`${share}`], { serialization: "advanced" }));
+  const workers = Array.from({ length: WORKERS }, (_, share) =>
+    fork(import.meta.filename, [`${share}`], { serialization: "advanced" }),
+  );
   const ended = workers.map((worker) => once(worker, "exit"));
   for (let round = 1; round <= ROUNDS; round++) {
-    const sent: Uint8Array[][] = await Promise.all(workers.map((worker) => once(worker, "message")));
+    const sent: Uint8Array[][] = await Promise.all(
+      workers.map((worker) => once(worker, "message")),
+    );
     const mean = average(sent.map(([bytes]) => decodeSafetensors(bytes).state));
     for (const worker of workers) worker.send(encodeSafetensors(mean));
     trainer.setState(mean);

@@ -1,4 +1,5 @@
-// For those who want tensors and operations: a convolution run at once, and a function compiled whole.
+// For those who want tensors and operations: a convolution run at once, and a function compiled
+// whole.
 
 import { add, conv, relu, reshape } from "@conv/ops";
 import { jit, tensor, type Backend } from "@conv/tensor";
@@ -15,7 +16,9 @@ export async function main(backend: Backend): Promise<number[]> {
     [3, 2, 3, 3],
   );
   const b = tensor(backend, [1, -2, 3]);
-  const layer = jit((image, kernel, bias) => relu(add(conv(image, kernel, { stride: 2, padding: 1 }), reshape(bias, [1, 3, 1, 1]))));
+  const layer = jit((image, kernel, bias) =>
+    relu(add(conv(image, kernel, { stride: 2, padding: 1 }), reshape(bias, [1, 3, 1, 1]))),
+  );
   const results = [conv(x, w), layer(x, w, b)];
   return (await Promise.all(results.map((y) => y.read()))).flatMap((y) => [...y]);
 }

@@ -1,4 +1,5 @@
-// What the oldest and the newest TypeScript with an API have to say of files in a strict project of somebody else.
+// What the oldest and the newest TypeScript with an API have to say of files in a strict project of
+// somebody else.
 
 import { realpathSync } from "node:fs";
 import { dirname } from "node:path";
@@ -47,11 +48,21 @@ export interface Complaints {
 }
 
 /**
- * Compiles files with every strict switch. `skipLibCheck` does nothing but leave out declaration files, so that one program
- * tells both: the files come first, before the compiler has looked at any declaration for its own sake.
+ * Compiles files with every strict switch. `skipLibCheck` does nothing but leave out declaration
+ * files, so that one program tells both: the files come first, before the compiler has looked at
+ * any declaration for its own sake.
  */
-export function complaints(ts: Compiler, folder: string, files: readonly string[], options: Readonly<Record<string, unknown>>): Complaints {
-  const parsed = ts.parseJsonConfigFileContent({ compilerOptions: { ...OPTIONS, ...options }, files }, ts.sys, folder);
+export function complaints(
+  ts: Compiler,
+  folder: string,
+  files: readonly string[],
+  options: Readonly<Record<string, unknown>>,
+): Complaints {
+  const parsed = ts.parseJsonConfigFileContent(
+    { compilerOptions: { ...OPTIONS, ...options }, files },
+    ts.sys,
+    folder,
+  );
   const host = ts.createCompilerHost(parsed.options);
   const parse = host.getSourceFile;
   const library = dirname(realpathSync(host.getDefaultLibFileName(parsed.options)));
@@ -64,10 +75,20 @@ export function complaints(ts: Compiler, folder: string, files: readonly string[
   const semantic = (declarations: boolean) =>
     program
       .getSourceFiles()
-      .filter((file) => file.isDeclarationFile === declarations && !program.isSourceFileDefaultLibrary(file) && !OF_NODE.test(file.fileName))
+      .filter(
+        (file) =>
+          file.isDeclarationFile === declarations &&
+          !program.isSourceFileDefaultLibrary(file) &&
+          !OF_NODE.test(file.fileName),
+      )
       .flatMap((file) => program.getSemanticDiagnostics(file));
-  const text = (diagnostics: readonly newest.Diagnostic[]) => ts.formatDiagnostics(ts.sortAndDeduplicateDiagnostics(diagnostics), host);
-  const first = [...parsed.errors, ...program.getOptionsDiagnostics(), ...program.getSyntacticDiagnostics()];
+  const text = (diagnostics: readonly newest.Diagnostic[]) =>
+    ts.formatDiagnostics(ts.sortAndDeduplicateDiagnostics(diagnostics), host);
+  const first = [
+    ...parsed.errors,
+    ...program.getOptionsDiagnostics(),
+    ...program.getSyntacticDiagnostics(),
+  ];
   return {
     files: text([...first, ...semantic(false), ...program.getGlobalDiagnostics()]),
     declarations: text([...semantic(true), ...program.getGlobalDiagnostics()]),

@@ -4,7 +4,10 @@ import { globSync } from "node:fs";
 import { root } from "./workspace.ts";
 
 /** Paths of all documents from the root of the repository. */
-export const documents = globSync(["*.md", "docs/*.md", "packages/*/README*.md", "apps/*/README*.md"], { cwd: root }).toSorted();
+export const documents = globSync(
+  ["*.md", "docs/*.md", "packages/*/README*.md", "apps/*/README*.md"],
+  { cwd: root },
+).toSorted();
 
 export interface Example {
   readonly line: number;
@@ -13,12 +16,23 @@ export interface Example {
   readonly output?: string;
 }
 
-/** Every block marked `ts`, with the block marked `text` that comes next, if no other code stands between. */
+/**
+ * Every block marked `ts`, with the block marked `text` that comes next, if no other code stands
+ * between.
+ */
 export function examplesOf(markdown: string): Example[] {
-  const blocks = [...markdown.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(({ 1: language, 2: body, index }) => ({ language, body, index }));
+  const blocks = [...markdown.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(
+    ({ 1: language, 2: body, index }) => ({ language, body, index }),
+  );
   return blocks.flatMap(({ language, body, index }, i) => {
     if (language !== "ts") return [];
     const next = blocks[i + 1];
-    return [{ line: markdown.slice(0, index).split("\n").length, code: body, output: next?.language === "text" ? next.body : undefined }];
+    return [
+      {
+        line: markdown.slice(0, index).split("\n").length,
+        code: body,
+        output: next?.language === "text" ? next.body : undefined,
+      },
+    ];
   });
 }

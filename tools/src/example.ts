@@ -1,4 +1,5 @@
-// Runs a module, named by its path, and tells what it throws: the main module of a process that is kept for many examples.
+// Runs a module, named by its path, and tells what it throws: the main module of a process that is
+// kept for many examples.
 
 import { pathToFileURL } from "node:url";
 

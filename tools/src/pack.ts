@@ -8,7 +8,8 @@ import { bin, check, pnpm, published, root, type Package } from "./workspace.ts"
 function inOrder(): Package[] {
   const order = new Set<Package>();
   const visit = (pack: Package): void => {
-    for (const other of published) if (pack.manifest.dependencies?.[other.manifest.name]) visit(other);
+    for (const other of published)
+      if (pack.manifest.dependencies?.[other.manifest.name]) visit(other);
     order.add(pack);
   };
   published.forEach(visit);
@@ -20,9 +21,26 @@ export async function pack(): Promise<Readonly<Record<string, string>>> {
   const folder = join(root, "tools", "node_modules", ".cache", "packed");
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
-  await Promise.all(published.map(({ folder: of }) => rm(join(of, "dist"), { recursive: true, force: true })));
+  await Promise.all(
+    published.map(({ folder: of }) => rm(join(of, "dist"), { recursive: true, force: true })),
+  );
   // The configurations of `pnpm build`, in one process. The style test checks the types.
-  await check(bin("tsc"), ["-b", "--force", "--noCheck", ...inOrder().map((of) => join(of.folder, "tsconfig.build.json"))]);
-  await pnpm([...published.map(({ manifest }) => `--filter=${manifest.name}`), "pack", "--pack-destination", folder]);
-  return Object.fromEntries(published.map(({ name, manifest }) => [name, join(folder, `conv-${name}-${manifest.version}.tgz`)]));
+  await check(bin("tsc"), [
+    "-b",
+    "--force",
+    "--noCheck",
+    ...inOrder().map((of) => join(of.folder, "tsconfig.build.json")),
+  ]);
+  await pnpm([
+    ...published.map(({ manifest }) => `--filter=${manifest.name}`),
+    "pack",
+    "--pack-destination",
+    folder,
+  ]);
+  return Object.fromEntries(
+    published.map(({ name, manifest }) => [
+      name,
+      join(folder, `conv-${name}-${manifest.version}.tgz`),
+    ]),
+  );
 }

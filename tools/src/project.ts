@@ -1,4 +1,5 @@
-// Empty projects of somebody else, in each of which only named packages are installed, from their tarballs.
+// Empty projects of somebody else, in each of which only named packages are installed, from their
+// tarballs.
 
 import { globSync, realpathSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -14,23 +15,36 @@ export interface Projects extends AsyncDisposable {
   readonly folder: string;
 }
 
-/** What a project depends on: published packages, by their names without the scope, and others with their versions. */
+/**
+ * What a project depends on: published packages, by their names without the scope, and others with
+ * their versions.
+ */
 export interface Needs {
   readonly named: readonly string[];
   readonly others?: Readonly<Record<string, string>>;
 }
 
-/** Makes the projects and installs all of them at once. A package can import only what it declares itself. */
-export async function createProjects(projects: Readonly<Record<string, Needs>>, tarballs: Readonly<Record<string, string>>): Promise<Projects> {
+/**
+ * Makes the projects and installs all of them at once. A package can import only what it declares
+ * itself.
+ */
+export async function createProjects(
+  projects: Readonly<Record<string, Needs>>,
+  tarballs: Readonly<Record<string, string>>,
+): Promise<Projects> {
   const folder = await mkdtemp(join(tmpdir(), "conv-projects-"));
   const at = (name: string) => [`@conv/${name}`, `file:${tarballs[name]}`];
-  const manifest = (where: string, fields: object) => writeFile(join(folder, where, "package.json"), JSON.stringify({ private: true, ...fields }));
+  const manifest = (where: string, fields: object) =>
+    writeFile(join(folder, where, "package.json"), JSON.stringify({ private: true, ...fields }));
   // The packages are in no registry yet: whoever depends on one gets its tarball.
   await manifest("", { pnpm: { overrides: Object.fromEntries(Object.keys(tarballs).map(at)) } });
   await writeFile(join(folder, "pnpm-workspace.yaml"), 'packages: ["*"]\nhoist: false\n');
   for (const [name, { named, others }] of Object.entries(projects)) {
     await mkdir(join(folder, name));
-    await manifest(name, { type: "module", dependencies: { ...Object.fromEntries(named.map(at)), ...others } });
+    await manifest(name, {
+      type: "module",
+      dependencies: { ...Object.fromEntries(named.map(at)), ...others },
+    });
   }
   await pnpm(["install", "--prefer-offline", "--ignore-scripts"], { cwd: folder });
   return { folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
@@ -43,7 +57,8 @@ export function installed(project: string): string[] {
     for (const name of globSync(["[!.@]*", "@*/*"], { cwd: modules })) {
       if (found.has(name)) continue;
       found.add(name);
-      visit(realpathSync(join(modules, name)).slice(0, -name.length)); // beside it is what it depends on
+      // beside it is what it depends on
+      visit(realpathSync(join(modules, name)).slice(0, -name.length));
     }
   };
   visit(join(project, "node_modules"));
@@ -51,7 +66,11 @@ export function installed(project: string): string[] {
 }
 
 /** Puts an example and a program that calls it into a project. */
-export async function addExample(project: string, name: string, device: "cpu" | "gpu" | null): Promise<void> {
+export async function addExample(
+  project: string,
+  name: string,
+  device: "cpu" | "gpu" | null,
+): Promise<void> {
   const source = await readFile(join(root, "tools", "examples", `${name}.ts`), "utf8");
   await writeFile(join(project, "example.ts"), source);
   await writeFile(join(project, "example.js"), (await transformWithOxc(source, "example.ts")).code);
@@ -72,27 +91,50 @@ export async function start() {
 export type Numbers = Readonly<Record<string, readonly number[]>>;
 
 /** JavaScript that gives the numbers of the examples in these projects, and the imports for it. */
-function programOf(projects: readonly string[]): { readonly imports: string; readonly numbers: string } {
-  const imports = projects.map((name, i) => `import { start as start${i} } from "./${name}/start.js";\n`);
+function programOf(projects: readonly string[]): {
+  readonly imports: string;
+  readonly numbers: string;
+} {
+  const imports = projects.map(
+    (name, i) => `import { start as start${i} } from "./${name}/start.js";\n`,
+  );
   const numbers = projects.map((name, i) => `${JSON.stringify(name)}: [...await start${i}()]`);
   return { imports: imports.join(""), numbers: `{ ${numbers.join(", ")} }` };
 }
 
 /** The numbers of the examples, run by a Node. */
-export async function runInNode({ folder }: Projects, projects: readonly string[], node: string): Promise<Numbers> {
+export async function runInNode(
+  { folder }: Projects,
+  projects: readonly string[],
+  node: string,
+): Promise<Numbers> {
   const { imports, numbers } = programOf(projects);
-  return JSON.parse(await check(node, ["--input-type=module"], { cwd: folder, input: `${imports}console.log(JSON.stringify(${numbers}));` }));
+  return JSON.parse(
+    await check(node, ["--input-type=module"], {
+      cwd: folder,
+      input: `${imports}console.log(JSON.stringify(${numbers}));`,
+    }),
+  );
 }
 
-/** The numbers of the examples on a page: bundled by Vite, with and without cross-origin isolation, and served by its development server. */
+/**
+ * The numbers of the examples on a page: bundled by Vite, with and without cross-origin isolation,
+ * and served by its development server.
+ */
 export async function runInBrowser(
   { folder }: Projects,
   projects: readonly string[],
   browser: Browser,
 ): Promise<Record<"isolated" | "plain" | "developed", Numbers>> {
   const { imports, numbers } = programOf(projects);
-  await writeFile(join(folder, "page.js"), `${imports}globalThis.numbers = (async () => (${numbers}))();`);
-  await writeFile(join(folder, "index.html"), '<!doctype html><script type="module" src="./page.js"></script>');
+  await writeFile(
+    join(folder, "page.js"),
+    `${imports}globalThis.numbers = (async () => (${numbers}))();`,
+  );
+  await writeFile(
+    join(folder, "index.html"),
+    '<!doctype html><script type="module" src="./page.js"></script>',
+  );
   const visit = async (url: string): Promise<Numbers> => {
     const page = await browser.newPage();
     await page.goto(url);
@@ -108,7 +150,10 @@ export async function runInBrowser(
     return await visit(server.url); // before the server ends
   };
   const developed = async (): Promise<Numbers> => {
-    const server = await createServer({ ...config, server: { host: "127.0.0.1", headers: ISOLATION } });
+    const server = await createServer({
+      ...config,
+      server: { host: "127.0.0.1", headers: ISOLATION },
+    });
     await server.listen();
     const result = await visit(server.resolvedUrls!.local[0]);
     await server.close();

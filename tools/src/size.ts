@@ -1,4 +1,5 @@
-// How many bytes a browser downloads for what a project imports: bundled and minified by Vite, and gzipped.
+// How many bytes a browser downloads for what a project imports: bundled and minified by Vite, and
+// gzipped.
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,17 +8,33 @@ import { build } from "vite";
 
 let entries = 0;
 
-/** Gzipped bytes of a module in this project, bundled with all that it imports but the packages in `external` and Node's own. */
-export async function bundledSize(source: string, folder: string, external: readonly string[] = []): Promise<number> {
+/**
+ * Gzipped bytes of a module in this project, bundled with all that it imports but the packages in
+ * `external` and Node's own.
+ */
+export async function bundledSize(
+  source: string,
+  folder: string,
+  external: readonly string[] = [],
+): Promise<number> {
   const input = join(folder, `entry${entries++}.js`);
   await writeFile(input, source);
-  const isExternal = (id: string) => id.startsWith("node:") || external.some((name) => id === name || id.startsWith(`${name}/`));
+  const isExternal = (id: string) =>
+    id.startsWith("node:") || external.some((name) => id === name || id.startsWith(`${name}/`));
   const result = await build({
     root: folder,
     configFile: false,
     logLevel: "error",
-    build: { write: false, modulePreload: false, rolldownOptions: { input, external: isExternal, preserveEntrySignatures: "strict" } },
+    build: {
+      write: false,
+      modulePreload: false,
+      rolldownOptions: { input, external: isExternal, preserveEntrySignatures: "strict" },
+    },
   });
   const files = [result].flat().flatMap((bundle) => ("output" in bundle ? bundle.output : []));
-  return files.reduce((sum, file) => sum + gzipSync(file.type === "chunk" ? file.code : file.source, { level: 9 }).length, 0);
+  return files.reduce(
+    (sum, file) =>
+      sum + gzipSync(file.type === "chunk" ? file.code : file.source, { level: 9 }).length,
+    0,
+  );
 }

@@ -1,4 +1,5 @@
-// The packages of the workspace, read from their manifests, and ways to run this repository's own tools upon them.
+// The packages of the workspace, read from their manifests, and ways to run this repository's own
+// tools upon them.
 
 import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
@@ -16,7 +17,10 @@ export interface Manifest {
   readonly devDependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
   readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional?: boolean }>>;
-  readonly publishConfig?: { readonly exports?: Readonly<Record<string, unknown>>; readonly bin?: Readonly<Record<string, string>> };
+  readonly publishConfig?: {
+    readonly exports?: Readonly<Record<string, unknown>>;
+    readonly bin?: Readonly<Record<string, string>>;
+  };
 }
 
 export interface Package {
@@ -32,9 +36,14 @@ const read = (folder: string): Package => {
   const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as Manifest;
   return { name: manifest.name.replace("@conv/", ""), folder, manifest };
 };
-const below = (folder: string): Package[] => readdirSync(join(root, folder)).map((name) => read(join(root, folder, name)));
+const below = (folder: string): Package[] =>
+  readdirSync(join(root, folder)).map((name) => read(join(root, folder, name)));
 
-export const packages: readonly Package[] = [...below("packages"), ...below("apps"), read(join(root, "tools"))];
+export const packages: readonly Package[] = [
+  ...below("packages"),
+  ...below("apps"),
+  read(join(root, "tools")),
+];
 export const published: readonly Package[] = packages.filter(({ manifest }) => !manifest.private);
 
 /** What a command printed, and its exit code; never throws for a command that failed. */
@@ -44,26 +53,51 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** Our own environment less what Vitest adds to it, which would make builds other than those that users make. */
+/**
+ * Our own environment less what Vitest adds to it, which would make builds other than those that
+ * users make.
+ */
 const { NODE_ENV: _mode, VITEST: _vitest, ...plainEnv } = process.env;
 
 /** Runs a program to its end. */
-export async function run(program: string, args: readonly string[], { cwd = root, input = "", env = {} } = {}): Promise<Outcome> {
-  const running = promisify(execFile)(program, args, { cwd, env: { ...plainEnv, ...env }, maxBuffer: 2 ** 26 });
+export async function run(
+  program: string,
+  args: readonly string[],
+  { cwd = root, input = "", env = {} } = {},
+): Promise<Outcome> {
+  const running = promisify(execFile)(program, args, {
+    cwd,
+    env: { ...plainEnv, ...env },
+    maxBuffer: 2 ** 26,
+  });
   running.child.stdin?.on("error", () => {}); // a program may end without reading
   running.child.stdin?.end(input);
   try {
     return { code: 0, ...(await running) };
   } catch (error) {
-    const failed = error as { code: number | string; stdout: string; stderr: string; message: string };
-    return { code: typeof failed.code === "number" ? failed.code : 1, stdout: failed.stdout ?? "", stderr: failed.stderr || failed.message };
+    const failed = error as {
+      code: number | string;
+      stdout: string;
+      stderr: string;
+      message: string;
+    };
+    return {
+      code: typeof failed.code === "number" ? failed.code : 1,
+      stdout: failed.stdout ?? "",
+      stderr: failed.stderr || failed.message,
+    };
   }
 }
 
 /** Runs a program that is expected to succeed, and returns what it printed. */
-export async function check(program: string, args: readonly string[], options: Parameters<typeof run>[2] = {}): Promise<string> {
+export async function check(
+  program: string,
+  args: readonly string[],
+  options: Parameters<typeof run>[2] = {},
+): Promise<string> {
   const { code, stdout, stderr } = await run(program, args, options);
-  if (code !== 0) throw new Error(`${program} ${args.join(" ")} ended with code ${code}\n${stdout}\n${stderr}`);
+  if (code !== 0)
+    throw new Error(`${program} ${args.join(" ")} ended with code ${code}\n${stdout}\n${stderr}`);
   return stdout;
 }
 
@@ -71,7 +105,12 @@ export async function check(program: string, args: readonly string[], options: P
 export const bin = (name: string): string => join(root, "node_modules", ".bin", name);
 
 /** Runs pnpm: the one that runs us, or else the one that the README tells to use. */
-export function pnpm(args: readonly string[], options: Parameters<typeof run>[2] = {}): Promise<string> {
+export function pnpm(
+  args: readonly string[],
+  options: Parameters<typeof run>[2] = {},
+): Promise<string> {
   const own = process.env.npm_execpath;
-  return own?.includes("pnpm") ? check(process.execPath, [own, ...args], options) : check("npx", ["-y", "pnpm@10", ...args], options);
+  return own?.includes("pnpm")
+    ? check(process.execPath, [own, ...args], options)
+    : check("npx", ["-y", "pnpm@10", ...args], options);
 }

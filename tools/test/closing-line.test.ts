@@ -6,12 +6,14 @@ import { expect, test } from "vitest";
 import { bin, root, run } from "../src/workspace.ts";
 
 const files = {
-  "passes.test.js": 'import { test } from "vitest"; test("a", () => {}); test("b", () => {}); test.skip("c", () => {});',
+  "passes.test.js":
+    'import { test } from "vitest"; test("a", () => {}); test("b", () => {}); test.skip("c", () => {});',
   "fails.test.js": 'import { test } from "vitest"; test("a", () => { throw new Error("wrong"); });',
   "breaks.test.js": 'throw new Error("broken");',
   "hook.test.js":
     'import { beforeAll, describe, test } from "vitest"; describe("d", () => { beforeAll(() => { throw new Error("hook"); }); test("a", () => {}); });',
-  "stray.test.js": 'import { test } from "vitest"; test("a", () => { Promise.reject(new Error("stray")); });',
+  "stray.test.js":
+    'import { test } from "vitest"; test("a", () => { Promise.reject(new Error("stray")); });',
 };
 
 test("counts tests, broken files, broken hooks and stray errors", async () => {

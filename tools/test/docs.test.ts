@@ -1,4 +1,5 @@
-// The documents are true: the code marked `ts` in each runs, from the sources, and prints what the block of text after it says.
+// The documents are true: the code marked `ts` in each runs, from the sources, and prints what the
+// block of text after it says.
 
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { stripTypeScriptTypes } from "node:module";
@@ -17,7 +18,10 @@ const cwd = join(root, "tools");
 const folder = mkdtempSync(join(cwd, "node_modules", ".examples-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Their examples run in processes of their own, which must end when they are done; all others share one. */
+/**
+ * Their examples run in processes of their own, which must end when they are done; all others share
+ * one.
+ */
 const ALONE = ["README.md", "packages/kernels-cpu/README.md", "packages/kernels-gpu/README.md"];
 const run = inOneProcess(new URL("../src/example.ts", import.meta.url), env);
 
@@ -25,7 +29,8 @@ let files = 0;
 
 /** What an example prints. */
 async function printed(code: string, alone: boolean): Promise<string> {
-  if (alone) return check(process.execPath, ["--input-type=module-typescript"], { cwd, input: code, env });
+  if (alone)
+    return check(process.execPath, ["--input-type=module-typescript"], { cwd, input: code, env });
   const file = join(folder, `${files++}.mjs`);
   writeFileSync(file, stripTypeScriptTypes(code));
   const { code: exit, stdout, stderr } = await run([file], cwd);
@@ -51,26 +56,36 @@ describe.each(documents)("%s", (document) => {
   }
 
   test("links to files that exist, and names none that do not", () => {
-    const links = [...markdown.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)[^)]*\)/g)].map((match) => join(document, "..", match[1]));
-    const named = [...markdown.matchAll(/`((?:packages|apps|tools|docs)\/[^`\s]+)`/g)].map((match) => match[1]);
-    expect([...links, ...named].filter((path) => globSync(path, { cwd: root }).length === 0)).toEqual([]);
+    const links = [...markdown.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)[^)]*\)/g)].map(
+      (match) => join(document, "..", match[1]),
+    );
+    const named = [...markdown.matchAll(/`((?:packages|apps|tools|docs)\/[^`\s]+)`/g)].map(
+      (match) => match[1],
+    );
+    expect(
+      [...links, ...named].filter((path) => globSync(path, { cwd: root }).length === 0),
+    ).toEqual([]);
   });
 });
 
-test.each(["README", "docs/convolutions"])("the English and the Chinese %s show the same blocks, chapters, links and numbers", (document) => {
-  const [english, chinese] = [`${document}.md`, `${document}.zh-CN.md`].map((name) => {
-    const text = readFileSync(join(root, name), "utf8");
-    const prose = text.replaceAll(/^```[\s\S]*?^```$/gm, "");
-    return {
-      blocks: text.match(/^```[\s\S]*?^```$/gm),
-      chapters: prose.match(/^#+/gm),
-      // But the first, to one another; where a page has a Chinese form too, each leads to its own.
-      links: prose
-        .match(/\]\([^)]+\)/g)
-        ?.slice(1)
-        .map((link) => link.replace(".zh-CN.md)", ".md)")),
-      numbers: prose.match(/\d([\d,.]*\d)?/g)?.toSorted(),
-    };
-  });
-  expect(chinese).toEqual(english);
-});
+test.each(["README", "docs/convolutions"])(
+  "the English and the Chinese %s show the same blocks, chapters, links and numbers",
+  (document) => {
+    const [english, chinese] = [`${document}.md`, `${document}.zh-CN.md`].map((name) => {
+      const text = readFileSync(join(root, name), "utf8");
+      const prose = text.replaceAll(/^```[\s\S]*?^```$/gm, "");
+      return {
+        blocks: text.match(/^```[\s\S]*?^```$/gm),
+        chapters: prose.match(/^#+/gm),
+        // But the first, to one another; where a page has a Chinese form too, each leads to its
+        // own.
+        links: prose
+          .match(/\]\([^)]+\)/g)
+          ?.slice(1)
+          .map((link) => link.replace(".zh-CN.md)", ".md)")),
+        numbers: prose.match(/\d([\d,.]*\d)?/g)?.toSorted(),
+      };
+    });
+    expect(chinese).toEqual(english);
+  },
+);

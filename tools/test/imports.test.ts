@@ -1,4 +1,5 @@
-// Who may import whom. A package's sources may name only what stands in this table, and its manifest must declare just that.
+// Who may import whom. A package's sources may name only what stands in this table, and its
+// manifest must declare just that.
 
 import { globSync, readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
@@ -24,50 +25,83 @@ const IN_BROWSERS = ["tensor", "ops", "kernels-cpu", "kernels-gpu", "layers", "a
 
 const STATIC = /(?:^|[\s;])(?:import|export)\s(?:[^"';]*?\sfrom\s)?\s*"([^"]+)"/g;
 const DYNAMIC = /(?:(?<!\.)\b(?:import|require)|\bresolve)\(\s*["`]([^"`]+)/g;
-const packageOf = (specifier: string): string => specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/");
-const isBuiltin = (specifier: string): boolean => specifier.startsWith("node:") || builtinModules.includes(specifier);
+const packageOf = (specifier: string): string =>
+  specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/");
+const isBuiltin = (specifier: string): boolean =>
+  specifier.startsWith("node:") || builtinModules.includes(specifier);
 
-describe.each(packages.filter(({ name }) => name in MAY_IMPORT))("$name", ({ name, folder, manifest }) => {
-  const files = globSync("src/**/*.ts", { cwd: folder }).map((file) => join(folder, file));
-  const found = files.flatMap((path) => {
-    const text = readFileSync(path, "utf8");
-    const file = relative(root, path);
-    return [
-      ...[...text.matchAll(STATIC)].map((match) => ({ file, specifier: match[1]!, dynamic: false })),
-      ...[...text.matchAll(DYNAMIC)].map((match) => ({ file, specifier: match[1]!, dynamic: true })),
-    ];
-  });
-  const outside = found.filter(({ specifier }) => !/^(\.|\$\{)/.test(specifier)); // a path that the caller gives is no package
-  // Optional peers are imported by names that bundlers do not follow.
-  const peers = Object.keys(manifest.peerDependencies ?? {}).filter((peer) => !manifest.peerDependenciesMeta?.[peer]?.optional);
-  const declared = [...Object.keys(manifest.dependencies ?? {}), ...peers];
-
-  test("imports only what the layout of the project allows", () => {
-    const allowed = MAY_IMPORT[name]!.map((other) => `@conv/${other}`);
-    expect(outside.filter(({ specifier }) => specifier.startsWith("@conv/") && !allowed.includes(packageOf(specifier)))).toEqual([]);
-  });
-
-  test("imports only what its manifest declares, and declares nothing else", () => {
-    const used = new Set(outside.filter(({ specifier }) => !isBuiltin(specifier)).map(({ specifier }) => packageOf(specifier)));
-    expect([...used].toSorted()).toEqual(declared.toSorted());
-  });
-
-  test("states a Node that what it is made of runs on", () => {
-    const LEAST = ">=20"; // Node 20.0: any other range is a part of this one
-    const engines = (of: string) => packages.find((p) => p.manifest.name === of)?.manifest.engines?.node ?? LEAST;
-    const stricter = declared.map(engines).filter((range) => range !== LEAST);
-    expect(stricter.filter((range) => range !== engines(manifest.name))).toEqual([]);
-  });
-
-  test("imports its own files by relative paths that carry .ts", () => {
-    const wrong = found.filter(({ specifier }) => specifier.startsWith(".") && !/\.(ts|json)$/.test(specifier));
-    expect(wrong).toEqual([]);
-  });
-
-  if (IN_BROWSERS.includes(name)) {
-    test("has no dependency outside the workspace and needs nothing of Node", () => {
-      expect(declared.filter((dependency) => !dependency.startsWith("@conv/"))).toEqual([]);
-      expect(outside.filter(({ file, specifier, dynamic }) => isBuiltin(specifier) && !dynamic && !NODE_ONLY.includes(file))).toEqual([]);
+describe.each(packages.filter(({ name }) => name in MAY_IMPORT))(
+  "$name",
+  ({ name, folder, manifest }) => {
+    const files = globSync("src/**/*.ts", { cwd: folder }).map((file) => join(folder, file));
+    const found = files.flatMap((path) => {
+      const text = readFileSync(path, "utf8");
+      const file = relative(root, path);
+      return [
+        ...[...text.matchAll(STATIC)].map((match) => ({
+          file,
+          specifier: match[1]!,
+          dynamic: false,
+        })),
+        ...[...text.matchAll(DYNAMIC)].map((match) => ({
+          file,
+          specifier: match[1]!,
+          dynamic: true,
+        })),
+      ];
     });
-  }
-});
+    // a path that the caller gives is no package
+    const outside = found.filter(({ specifier }) => !/^(\.|\$\{)/.test(specifier));
+    // Optional peers are imported by names that bundlers do not follow.
+    const peers = Object.keys(manifest.peerDependencies ?? {}).filter(
+      (peer) => !manifest.peerDependenciesMeta?.[peer]?.optional,
+    );
+    const declared = [...Object.keys(manifest.dependencies ?? {}), ...peers];
+
+    test("imports only what the layout of the project allows", () => {
+      const allowed = MAY_IMPORT[name]!.map((other) => `@conv/${other}`);
+      expect(
+        outside.filter(
+          ({ specifier }) =>
+            specifier.startsWith("@conv/") && !allowed.includes(packageOf(specifier)),
+        ),
+      ).toEqual([]);
+    });
+
+    test("imports only what its manifest declares, and declares nothing else", () => {
+      const used = new Set(
+        outside
+          .filter(({ specifier }) => !isBuiltin(specifier))
+          .map(({ specifier }) => packageOf(specifier)),
+      );
+      expect([...used].toSorted()).toEqual(declared.toSorted());
+    });
+
+    test("states a Node that what it is made of runs on", () => {
+      const LEAST = ">=20"; // Node 20.0: any other range is a part of this one
+      const engines = (of: string) =>
+        packages.find((p) => p.manifest.name === of)?.manifest.engines?.node ?? LEAST;
+      const stricter = declared.map(engines).filter((range) => range !== LEAST);
+      expect(stricter.filter((range) => range !== engines(manifest.name))).toEqual([]);
+    });
+
+    test("imports its own files by relative paths that carry .ts", () => {
+      const wrong = found.filter(
+        ({ specifier }) => specifier.startsWith(".") && !/\.(ts|json)$/.test(specifier),
+      );
+      expect(wrong).toEqual([]);
+    });
+
+    if (IN_BROWSERS.includes(name)) {
+      test("has no dependency outside the workspace and needs nothing of Node", () => {
+        expect(declared.filter((dependency) => !dependency.startsWith("@conv/"))).toEqual([]);
+        expect(
+          outside.filter(
+            ({ file, specifier, dynamic }) =>
+              isBuiltin(specifier) && !dynamic && !NODE_ONLY.includes(file),
+          ),
+        ).toEqual([]);
+      });
+    }
+  },
+);

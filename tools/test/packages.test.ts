@@ -1,4 +1,5 @@
-// What would be published: complete, resolvable by every tool that reads ESM, typed, small, and of use without the rest.
+// What would be published: complete, resolvable by every tool that reads ESM, typed, small, and of
+// use without the rest.
 
 import { globSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
@@ -16,7 +17,15 @@ import { main as opsExample } from "../examples/ops.ts";
 import { compilers, complaints, type Complaints } from "../src/compilers.ts";
 import { documents, examplesOf } from "../src/documents.ts";
 import { pack } from "../src/pack.ts";
-import { addExample, createProjects, installed, runInBrowser, runInNode, type Numbers, type Projects } from "../src/project.ts";
+import {
+  addExample,
+  createProjects,
+  installed,
+  runInBrowser,
+  runInNode,
+  type Numbers,
+  type Projects,
+} from "../src/project.ts";
 import { bundledSize } from "../src/size.ts";
 import { check, published, root } from "../src/workspace.ts";
 
@@ -25,8 +34,20 @@ const NOT_PUBLISHED = ["@conv/ops/cases", "@conv/kernels-gpu/tuning"];
 
 /** Projects with some of the packages and no other, each with an example. */
 const small = [
-  { project: "on-cpu", named: ["tensor", "ops", "kernels-cpu"], brings: ["kernels-cpu", "ops", "tensor"], example: "ops", device: "cpu" },
-  { project: "on-gpu", named: ["tensor", "ops", "kernels-gpu"], brings: ["kernels-gpu", "ops", "tensor"], example: "ops", device: "gpu" },
+  {
+    project: "on-cpu",
+    named: ["tensor", "ops", "kernels-cpu"],
+    brings: ["kernels-cpu", "ops", "tensor"],
+    example: "ops",
+    device: "cpu",
+  },
+  {
+    project: "on-gpu",
+    named: ["tensor", "ops", "kernels-gpu"],
+    brings: ["kernels-gpu", "ops", "tensor"],
+    example: "ops",
+    device: "gpu",
+  },
   {
     project: "layered",
     named: ["tensor", "ops", "kernels-cpu", "layers"],
@@ -34,7 +55,13 @@ const small = [
     example: "layers",
     device: "cpu",
   },
-  { project: "analyzed", named: ["tensor", "ops", "analysis"], brings: ["analysis", "ops", "tensor"], example: "analysis", device: null },
+  {
+    project: "analyzed",
+    named: ["tensor", "ops", "analysis"],
+    brings: ["analysis", "ops", "tensor"],
+    example: "analysis",
+    device: null,
+  },
 ] as const;
 const inNode = small.filter(({ device }) => device !== "gpu").map(({ project }) => project);
 
@@ -48,11 +75,15 @@ beforeAll(async () => {
   tarballs = await pack();
   const node = { "@types/node": `file:${join(root, "node_modules", "@types", "node")}` };
   projects = await createProjects(
-    { ...Object.fromEntries(small.map(({ project, named }) => [project, { named }])), whole: { named: Object.keys(tarballs), others: node } },
+    {
+      ...Object.fromEntries(small.map(({ project, named }) => [project, { named }])),
+      whole: { named: Object.keys(tarballs), others: node },
+    },
     tarballs,
   );
   whole = join(projects.folder, "whole");
-  for (const { project, example, device } of small) await addExample(join(projects.folder, project), example, device);
+  for (const { project, example, device } of small)
+    await addExample(join(projects.folder, project), example, device);
   browser = await launchBrowser();
 }, 300_000);
 afterAll(async () => {
@@ -65,16 +96,24 @@ describe.each(published)("$name", ({ name, manifest }) => {
     const files = (await check("tar", ["-tzf", tarballs[name]])).trim().split("\n").toSorted();
     const built = files.filter((file) => /^package\/dist\/.*\.(js|d\.ts)$/.test(file));
     expect(built.filter((file) => !files.includes(`${file}.map`))).toEqual([]);
-    const sources = built.map((file) => file.replace("/dist/", "/src/").replace(/(\.d\.ts|\.js)$/, ".ts"));
+    const sources = built.map((file) =>
+      file.replace("/dist/", "/src/").replace(/(\.d\.ts|\.js)$/, ".ts"),
+    );
     expect(sources.filter((file) => !files.includes(file))).toEqual([]);
     const known = new Set([...built, ...built.map((file) => `${file}.map`), ...sources]);
-    expect(files.filter((file) => !known.has(file))).toEqual(["package/LICENSE", "package/README.md", "package/package.json"]);
+    expect(files.filter((file) => !known.has(file))).toEqual([
+      "package/LICENSE",
+      "package/README.md",
+      "package/package.json",
+    ]);
   });
 
   test("publishes every entry point, and names no file of the workspace", async () => {
     const packed = await check("tar", ["-xzOf", tarballs[name], "package/package.json"]);
     expect(packed).not.toMatch(/workspace:/);
-    const entries = Object.keys(manifest.exports ?? {}).filter((entry) => !NOT_PUBLISHED.includes(join(manifest.name, entry)));
+    const entries = Object.keys(manifest.exports ?? {}).filter(
+      (entry) => !NOT_PUBLISHED.includes(join(manifest.name, entry)),
+    );
     const { exports, bin } = JSON.parse(packed);
     expect(Object.keys(exports)).toEqual(entries);
     expect(JSON.stringify({ exports, bin })).not.toMatch(/\/src\//);
@@ -87,11 +126,18 @@ describe.each(published)("$name", ({ name, manifest }) => {
   });
 
   test("its types resolve for ESM in Node and in bundlers", async () => {
-    const analysis = await checkPackage(createPackageFromTarballData(new Uint8Array(await readFile(tarballs[name]))));
+    const analysis = await checkPackage(
+      createPackageFromTarballData(new Uint8Array(await readFile(tarballs[name]))),
+    );
     if (!analysis.types) throw new Error(`${manifest.name} has no types`);
-    // These packages are ESM alone: resolution by CommonJS and by tools older than `exports` is not their aim.
+    // These packages are ESM alone: resolution by CommonJS and by tools older than `exports` is not
+    // their aim.
     const problems = analysis.problems.filter(
-      (problem) => !("resolutionKind" in problem && (problem.resolutionKind === "node10" || problem.resolutionKind === "node16-cjs")),
+      (problem) =>
+        !(
+          "resolutionKind" in problem &&
+          (problem.resolutionKind === "node10" || problem.resolutionKind === "node16-cjs")
+        ),
     );
     expect(problems).toEqual([]);
   });
@@ -99,12 +145,20 @@ describe.each(published)("$name", ({ name, manifest }) => {
 
 describe("projects with some packages alone", () => {
   test.each(small)("$named bring $brings", ({ project, brings }) => {
-    expect(installed(join(projects.folder, project))).toEqual(brings.map((name) => `@conv/${name}`));
+    expect(installed(join(projects.folder, project))).toEqual(
+      brings.map((name) => `@conv/${name}`),
+    );
   });
 
   test("their examples compile, without the types of Node", { timeout: 60_000 }, () => {
     const files = small.map(({ project }) => join(projects.folder, project, "example.ts"));
-    expect(complaints(compilers[1][1], projects.folder, files, { module: "nodenext", types: [], noUncheckedIndexedAccess: false })).toEqual({
+    expect(
+      complaints(compilers[1][1], projects.folder, files, {
+        module: "nodenext",
+        types: [],
+        noUncheckedIndexedAccess: false,
+      }),
+    ).toEqual({
       files: "",
       declarations: "",
     });
@@ -117,13 +171,24 @@ describe("projects with some packages alone", () => {
       for (const name of names) {
         expect(numbers[name].length, name).toBe(expected[name].length);
         numbers[name].forEach((number, i) =>
-          expect(Math.abs(number - expected[name][i]), name).toBeLessThan(1e-4 * (1 + Math.abs(expected[name][i]))),
+          expect(Math.abs(number - expected[name][i]), name).toBeLessThan(
+            1e-4 * (1 + Math.abs(expected[name][i])),
+          ),
         );
       }
     };
     beforeAll(async () => {
-      const [ops, layers, analysis] = [await opsExample(createHost()), await layersExample(createHost()), await analysisExample()];
-      Object.assign(expected, { "on-cpu": ops, "on-gpu": ops, layered: layers, analyzed: analysis });
+      const [ops, layers, analysis] = [
+        await opsExample(createHost()),
+        await layersExample(createHost()),
+        await analysisExample(),
+      ];
+      Object.assign(expected, {
+        "on-cpu": ops,
+        "on-gpu": ops,
+        layered: layers,
+        analyzed: analysis,
+      });
     }, 60_000);
 
     test("in this Node, and in that of the machine", async () => {
@@ -148,47 +213,70 @@ describe("projects with some packages alone", () => {
 describe("all packages", () => {
   const kB = (bytes: number) => `${(bytes / 1000).toFixed(1)} kB`;
   test("the command runs from its tarball", async () => {
-    const summary = await check(join(whole, "node_modules", ".bin", "conv"), ["summary", "lenet5", "--format", "json"], {
-      cwd: whole,
-    });
+    const summary = await check(
+      join(whole, "node_modules", ".bin", "conv"),
+      ["summary", "lenet5", "--format", "json"],
+      {
+        cwd: whole,
+      },
+    );
     expect(JSON.parse(summary).totals.parameters).toBe(61_706);
   });
 
   test.each([
     { entry: "@conv/kernels-cpu/inference", most: 70 },
     { entry: "@conv/kernels-cpu", most: 76 },
-  ])("one convolution layer with all that runs it, by createCpu of $entry, takes at most $most kB", async ({ entry, most }) => {
-    const source = `
+  ])(
+    "one convolution layer with all that runs it, by createCpu of $entry, takes at most $most kB",
+    async ({ entry, most }) => {
+      const source = `
       export { jit, tensor } from "@conv/tensor";
       export { add, conv, relu, reshape } from "@conv/ops";
       export { createCpu } from "${entry}";
       export { conv2d } from "@conv/layers";`;
-    const size = await bundledSize(source, whole);
-    console.log(`one convolution layer with all that runs it, by createCpu of ${entry}: ${kB(size)}`);
-    expect(size).toBeLessThanOrEqual(1000 * most);
-  });
+      const size = await bundledSize(source, whole);
+      console.log(
+        `one convolution layer with all that runs it, by createCpu of ${entry}: ${kB(size)}`,
+      );
+      expect(size).toBeLessThanOrEqual(1000 * most);
+    },
+  );
 
   test("all packages together take at most 181 kB", { timeout: 60_000 }, async () => {
     const names = published.map(({ manifest }) => manifest.name);
     const rows = await Promise.all(
       published.map(async ({ manifest }) => {
-        const external = [...names, ...Object.keys(manifest.dependencies ?? {})].filter((other) => other !== manifest.name);
-        const entries = Object.keys(manifest.publishConfig?.exports ?? {}).map((entry) => join(manifest.name, entry));
+        const external = [...names, ...Object.keys(manifest.dependencies ?? {})].filter(
+          (other) => other !== manifest.name,
+        );
+        const entries = Object.keys(manifest.publishConfig?.exports ?? {}).map((entry) =>
+          join(manifest.name, entry),
+        );
         const sizes = await Promise.all(
           entries.map(async (entry) => ({
             "entry point": entry,
             alone: kB(await bundledSize(`export * from "${entry}";`, whole, external)),
-            "with its imports": manifest.name === "@conv/cli" ? "" : kB(await bundledSize(`export * from "${entry}";`, whole)),
+            "with its imports":
+              manifest.name === "@conv/cli"
+                ? ""
+                : kB(await bundledSize(`export * from "${entry}";`, whole)),
           })),
         );
-        const programs = Object.values(manifest.publishConfig?.bin ?? {}).map((file) => `./node_modules/${join(manifest.name, file)}`);
-        const all = [...entries, ...programs].map((entry, i) => `export * as e${i} from "${entry}";`).join("\n");
+        const programs = Object.values(manifest.publishConfig?.bin ?? {}).map(
+          (file) => `./node_modules/${join(manifest.name, file)}`,
+        );
+        const all = [...entries, ...programs]
+          .map((entry, i) => `export * as e${i} from "${entry}";`)
+          .join("\n");
         return { sizes, total: await bundledSize(all, whole, external) };
       }),
     );
     const total = rows.reduce((sum, row) => sum + row.total, 0);
     console.log("minified and gzipped:");
-    console.table([...rows.flatMap((row) => row.sizes), { "entry point": "all packages together", alone: kB(total) }]);
+    console.table([
+      ...rows.flatMap((row) => row.sizes),
+      { "entry point": "all packages together", alone: kB(total) },
+    ]);
     expect(total).toBeLessThanOrEqual(181_000);
   });
 });
@@ -199,16 +287,24 @@ describe("types", () => {
     const examples = await Promise.all(
       documents.map(async (document) => {
         const text = await readFile(join(root, document), "utf8");
-        return examplesOf(text).map(({ line, code }) => ({ file: `${document.replaceAll(/[/.]/g, "-")}-${line}.ts`, code }));
+        return examplesOf(text).map(({ line, code }) => ({
+          file: `${document.replaceAll(/[/.]/g, "-")}-${line}.ts`,
+          code,
+        }));
       }),
     );
     // Every entry point, whatever the examples use of it.
     const entries = published.flatMap(({ manifest }) =>
       Object.keys(manifest.publishConfig?.exports ?? {}).map((entry) => join(manifest.name, entry)),
     );
-    const every = { file: "entries.ts", code: entries.map((entry, i) => `export * as e${i} from "${entry}";\n`).join("") };
+    const every = {
+      file: "entries.ts",
+      code: entries.map((entry, i) => `export * as e${i} from "${entry}";\n`).join(""),
+    };
     const sources = [every, ...examples.flat()];
-    await Promise.all(sources.map(({ file, code }) => writeFile(join(whole, file), `${code}\nexport {};\n`)));
+    await Promise.all(
+      sources.map(({ file, code }) => writeFile(join(whole, file), `${code}\nexport {};\n`)),
+    );
     files = sources.map(({ file }) => join(whole, file));
   });
 
@@ -218,9 +314,15 @@ describe("types", () => {
         .filter(({ name }) => name !== "cli")
         .map(async ({ name, folder }) => {
           const declarations = globSync("dist/**/*.d.ts", { cwd: folder });
-          const texts = await Promise.all(declarations.map(async (file) => [file, await readFile(join(folder, file), "utf8")] as const));
+          const texts = await Promise.all(
+            declarations.map(
+              async (file) => [file, await readFile(join(folder, file), "utf8")] as const,
+            ),
+          );
           return texts.flatMap(([file, text]) =>
-            [...text.matchAll(/^\s+(?:readonly )?\w+\?: (?!.*undefined).*;$/gm)].map(([line]) => `${name}/${file}: ${line.trim()}`),
+            [...text.matchAll(/^\s+(?:readonly )?\w+\?: (?!.*undefined).*;$/gm)].map(
+              ([line]) => `${name}/${file}: ${line.trim()}`,
+            ),
           );
         }),
     );
@@ -232,11 +334,18 @@ describe("types", () => {
       expect(ts.version.startsWith(version)).toBe(true);
     });
 
-    describe.each([{ module: "nodenext" }, { module: "esnext", moduleResolution: "bundler" }])("%j", (resolution) => {
-      let found: Complaints;
-      beforeAll(() => void (found = complaints(ts, whole, files, { ...resolution, types: ["node"] })), 120_000);
-      test("every example and every entry point, with skipLibCheck", () => expect(found.files).toBe(""));
-      test("every declaration too, without", () => expect(found.declarations).toBe(""));
-    });
+    describe.each([{ module: "nodenext" }, { module: "esnext", moduleResolution: "bundler" }])(
+      "%j",
+      (resolution) => {
+        let found: Complaints;
+        beforeAll(
+          () => void (found = complaints(ts, whole, files, { ...resolution, types: ["node"] })),
+          120_000,
+        );
+        test("every example and every entry point, with skipLibCheck", () =>
+          expect(found.files).toBe(""));
+        test("every declaration too, without", () => expect(found.declarations).toBe(""));
+      },
+    );
   });
 });

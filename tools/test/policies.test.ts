@@ -1,4 +1,5 @@
-// The CPU back end under content security policies, in a real browser: what cannot run is told when it is made, and the reason names the policy.
+// The CPU back end under content security policies, in a real browser: what cannot run is told when
+// it is made, and the reason names the policy.
 
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -32,7 +33,10 @@ beforeAll(async () => {
   folder = await mkdtemp(join(root, "tools", "node_modules", ".cache-policies-"));
   await writeFile(join(folder, "page.js"), PAGE);
   await writeFile(join(folder, "worker.js"), 'import "@conv/kernels-cpu/worker";');
-  await writeFile(join(folder, "index.html"), '<!doctype html><script type="module" src="page.js"></script>');
+  await writeFile(
+    join(folder, "index.html"),
+    '<!doctype html><script type="module" src="page.js"></script>',
+  );
   for (const name of ["page", "worker"])
     await build({
       root: folder,
@@ -42,10 +46,16 @@ beforeAll(async () => {
         outDir: "out",
         emptyOutDir: false,
         modulePreload: false,
-        rolldownOptions: { input: join(folder, `${name}.js`), output: { entryFileNames: "[name].js" } },
+        rolldownOptions: {
+          input: join(folder, `${name}.js`),
+          output: { entryFileNames: "[name].js" },
+        },
       },
     });
-  await writeFile(join(folder, "out", "index.html"), '<!doctype html><script type="module" src="page.js"></script>');
+  await writeFile(
+    join(folder, "out", "index.html"),
+    '<!doctype html><script type="module" src="page.js"></script>',
+  );
   browser = await launchBrowser();
 }, 120_000);
 afterAll(async () => {
@@ -55,7 +65,10 @@ afterAll(async () => {
 
 /** What an expression gives on an isolated page with that policy. */
 async function under(policy: string, expression: string): Promise<unknown> {
-  await using server = await serve(join(folder, "out"), { isolated: true, headers: { "Content-Security-Policy": policy } });
+  await using server = await serve(join(folder, "out"), {
+    isolated: true,
+    headers: { "Content-Security-Policy": policy },
+  });
   const page = await browser.newPage();
   try {
     await page.goto(server.url);
@@ -65,25 +78,39 @@ async function under(policy: string, expression: string): Promise<unknown> {
   }
 }
 
-test("WebAssembly that may not be compiled is UnsupportedError, and the next back end is taken", { timeout: 60_000 }, async () => {
-  const [name, message] = (await under("script-src 'self'", "tried({ threads: 2 })")) as string[];
-  expect(name).toBe("UnsupportedError");
-  expect(message).toMatch(/^cpu: WebAssembly may not be compiled here \(.+\); a content security policy must have 'wasm-unsafe-eval' in script-src$/);
-  expect(await under("script-src 'self'", "best()")).toBe("host");
-});
+test(
+  "WebAssembly that may not be compiled is UnsupportedError, and the next back end is taken",
+  { timeout: 60_000 },
+  async () => {
+    const [name, message] = (await under("script-src 'self'", "tried({ threads: 2 })")) as string[];
+    expect(name).toBe("UnsupportedError");
+    expect(message).toMatch(
+      /^cpu: WebAssembly may not be compiled here \(.+\); a content security policy must have 'wasm-unsafe-eval' in script-src$/,
+    );
+    expect(await under("script-src 'self'", "best()")).toBe("host");
+  },
+);
 
 const OWN_WORKERS = "script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'";
 const REASON = "the content security policy (worker-src) forbids it; see the option worker";
 
-test("workers from text that are forbidden are the reason for one thread", { timeout: 60_000 }, async () => {
-  expect(await under(OWN_WORKERS, "tried({ threads: 2 })")).toEqual([1, REASON, 3]);
-  expect(await under(OWN_WORKERS, "tried({ offThread: true, threads: 2 })")).toEqual([
-    "UnsupportedError",
-    `cpu: offThread needs a worker: ${REASON}`,
-  ]);
-});
+test(
+  "workers from text that are forbidden are the reason for one thread",
+  { timeout: 60_000 },
+  async () => {
+    expect(await under(OWN_WORKERS, "tried({ threads: 2 })")).toEqual([1, REASON, 3]);
+    expect(await under(OWN_WORKERS, "tried({ offThread: true, threads: 2 })")).toEqual([
+      "UnsupportedError",
+      `cpu: offThread needs a worker: ${REASON}`,
+    ]);
+  },
+);
 
 test("workers that the page supplies keep threads", { timeout: 60_000 }, async () => {
   expect(await under(OWN_WORKERS, "tried({ threads: 2 }, true)")).toEqual([2, null, 3]);
-  expect(await under(OWN_WORKERS, "tried({ offThread: true, threads: 2 }, true)")).toEqual([2, null, 3]);
+  expect(await under(OWN_WORKERS, "tried({ offThread: true, threads: 2 }, true)")).toEqual([
+    2,
+    null,
+    3,
+  ]);
 });

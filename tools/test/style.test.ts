@@ -1,4 +1,5 @@
-// The sources obey the linter (which also looks for circular imports and files that are too long), the formatter and the compiler.
+// The sources obey the linter (which also looks for circular imports and files that are too long),
+// the formatter and the compiler.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
@@ -15,23 +16,40 @@ test("format", async () => {
 });
 
 const configs = packages.map(({ name, folder }) => {
-  const { extends: base, compilerOptions, include } = JSON.parse(readFileSync(join(folder, "tsconfig.json"), "utf8"));
-  return { name, folder, options: { extends: join(folder, base), compilerOptions }, include: include.map((path: string) => join(folder, path)) };
+  const {
+    extends: base,
+    compilerOptions,
+    include,
+  } = JSON.parse(readFileSync(join(folder, "tsconfig.json"), "utf8"));
+  return {
+    name,
+    folder,
+    options: { extends: join(folder, base), compilerOptions },
+    include: include.map((path: string) => join(folder, path)),
+  };
 });
 
 /**
- * Packages of equal options are checked as one program: a package imports the sources of others, which would be checked again
- * for every package. `pnpm typecheck` checks each package alone.
+ * Packages of equal options are checked as one program: a package imports the sources of others,
+ * which would be checked again for every package. `pnpm typecheck` checks each package alone.
  */
 const groups = [...Map.groupBy(configs, ({ options }) => JSON.stringify(options)).values()];
 
 describe("types", () => {
-  test.each(groups.map((group) => [group.map(({ name }) => name).join(", "), group] as const))("%s", { timeout: 300_000 }, async (_, group) => {
-    const [{ folder, options }] = group;
-    const config = join(folder, "node_modules", ".tsconfig.json"); // from where types are found that the first of them depends on
-    writeFileSync(config, JSON.stringify({ ...options, include: group.flatMap(({ include }) => include) }));
-    const { stdout, stderr } = await run(bin("tsc"), ["-p", config, "--singleThreaded"]);
-    await rm(config);
-    expect({ stdout, stderr }).toEqual({ stdout: "", stderr: "" });
-  });
+  test.each(groups.map((group) => [group.map(({ name }) => name).join(", "), group] as const))(
+    "%s",
+    { timeout: 300_000 },
+    async (_, group) => {
+      const [{ folder, options }] = group;
+      // from where types are found that the first of them depends on
+      const config = join(folder, "node_modules", ".tsconfig.json");
+      writeFileSync(
+        config,
+        JSON.stringify({ ...options, include: group.flatMap(({ include }) => include) }),
+      );
+      const { stdout, stderr } = await run(bin("tsc"), ["-p", config, "--singleThreaded"]);
+      await rm(config);
+      expect({ stdout, stderr }).toEqual({ stdout: "", stderr: "" });
+    },
+  );
 });

@@ -1,5 +1,6 @@
-// Packs all that a machine with a GPU needs to be measured, and that it may lack: Node, Dawn, this bench as JavaScript, libraries of Vulkan's
-// loader, and if wanted the other libraries. One archive, for machines without a network; unpacked, `./run.sh` there prints one table.
+// Packs all that a machine with a GPU needs to be measured, and that it may lack: Node, Dawn, this
+// bench as JavaScript, libraries of Vulkan's loader, and if wanted the other libraries. One
+// archive, for machines without a network; unpacked, `./run.sh` there prints one table.
 
 import { execFileSync } from "node:child_process";
 import {
@@ -33,17 +34,35 @@ Writes an archive (real-gpu.tar.xz) for a machine with Linux on x64. There:
   --peers        onnxruntime-node, TensorFlow.js and jax-js too: 45 MB in all`;
 
 /** Packages of Debian and Ubuntu with what Vulkan's loader and NVIDIA's driver for it want. */
-const PACKAGES = ["libvulkan1", "libglvnd0", "libglx0", "libegl1", "libx11-6", "libxext6", "libxcb1", "libxau6", "libxdmcp6", "libbsd0", "libmd0"];
+const PACKAGES = [
+  "libvulkan1",
+  "libglvnd0",
+  "libglx0",
+  "libegl1",
+  "libx11-6",
+  "libxext6",
+  "libxcb1",
+  "libxau6",
+  "libxdmcp6",
+  "libbsd0",
+  "libmd0",
+];
 
 const { values } = parseArgs({
-  options: { out: { type: "string", default: "real-gpu.tar.xz" }, peers: { type: "boolean", default: false }, help: { type: "boolean" } },
+  options: {
+    out: { type: "string", default: "real-gpu.tar.xz" },
+    peers: { type: "boolean", default: false },
+    help: { type: "boolean" },
+  },
 });
 if (values.help) console.log(USAGE);
 else await pack(resolve(values.out), values.peers);
 
 async function pack(out: string, withPeers: boolean): Promise<void> {
   if (process.platform !== "linux" || process.arch !== "x64")
-    throw new Error(`the archive is for Linux on x64, and made there; this is ${process.platform} on ${process.arch}`);
+    throw new Error(
+      `the archive is for Linux on x64, and made there; this is ${process.platform} on ${process.arch}`,
+    );
   const staging = mkdtempSync(join(tmpdir(), "real-gpu-"));
   try {
     const root = join(staging, "real-gpu");
@@ -58,8 +77,13 @@ async function pack(out: string, withPeers: boolean): Promise<void> {
     chmodSync(join(root, "run.sh"), 0o755);
     packLibraries(join(root, "lib"), staging);
     if (withPeers) await packPeers(root);
-    strip([join(root, "node"), ...globSync("**/*.{node,so,so.*}", { cwd: root }).map((file) => join(root, file))]);
-    execFileSync("tar", ["-cJf", out, "-C", staging, "real-gpu"], { env: { ...process.env, XZ_OPT: process.env.XZ_OPT ?? "-9" } });
+    strip([
+      join(root, "node"),
+      ...globSync("**/*.{node,so,so.*}", { cwd: root }).map((file) => join(root, file)),
+    ]);
+    execFileSync("tar", ["-cJf", out, "-C", staging, "real-gpu"], {
+      env: { ...process.env, XZ_OPT: process.env.XZ_OPT ?? "-9" },
+    });
     console.log(`${out}: ${(statSync(out).size / 1e6).toFixed(1)} MB`);
   } finally {
     rmSync(staging, { recursive: true });
@@ -70,9 +94,13 @@ function source(path: string): string {
   return fileURLToPath(new URL(`../src/${path}`, import.meta.url));
 }
 
-/** The bench as JavaScript, in the same places; what only pages, reports and tests need stays out. */
+/**
+ * The bench as JavaScript, in the same places; what only pages, reports and tests need stays out.
+ */
 async function bundle(folder: string): Promise<void> {
-  const entries = ["main", "worker", "gpu-peak-main", "gpu-tiles-main", "real-gpu"].map((name) => source(`${name}.ts`));
+  const entries = ["main", "worker", "gpu-peak-main", "gpu-tiles-main", "real-gpu"].map((name) =>
+    source(`${name}.ts`),
+  );
   await build({
     entryPoints: entries,
     outdir: folder,
@@ -83,7 +111,9 @@ async function bundle(folder: string): Promise<void> {
     target: "node24",
     define: { "process.env.CONV_COMMIT": JSON.stringify(await describeCommit()) },
     external: ["webgpu", "vega", "esbuild", "playwright-core", "@conv/testkit/*"],
-    banner: { js: 'import { createRequire as requireOf } from "node:module"; var require = requireOf(import.meta.url);' },
+    banner: {
+      js: 'import { createRequire as requireOf } from "node:module"; var require = requireOf(import.meta.url);',
+    },
     logLevel: "error",
   });
 }
@@ -106,7 +136,8 @@ function packLibraries(folder: string, staging: string): void {
     );
     return;
   }
-  for (const deb of globSync("*.deb", { cwd: debs })) execFileSync("dpkg-deb", ["-x", join(debs, deb), tree]);
+  for (const deb of globSync("*.deb", { cwd: debs }))
+    execFileSync("dpkg-deb", ["-x", join(debs, deb), tree]);
   // By their names as the loader asks for them: links become files.
   for (const file of globSync("usr/lib/x86_64-linux-gnu/*.so.[0-9]", { cwd: tree }))
     cpSync(realpathSync(join(tree, file)), join(folder, basename(file)));
@@ -118,11 +149,16 @@ async function packPeers(root: string): Promise<void> {
   const wanted = fileURLToPath(new URL("../peers", import.meta.url));
   const installed = fileURLToPath(new URL("../.peers", import.meta.url));
   cpSync(wanted, join(root, "peers"), { recursive: true });
-  const put = (file: string) => cpSync(join(installed, file), join(root, ".peers", file), { recursive: true, dereference: true });
+  const put = (file: string) =>
+    cpSync(join(installed, file), join(root, ".peers", file), {
+      recursive: true,
+      dereference: true,
+    });
   put("installed.json");
   put("package.json");
   put("node_modules/@tensorflow/tfjs-gradients.mjs");
-  const at = (name: string, files: readonly string[]) => ["package.json", ...files].forEach((file) => put(`node_modules/${name}/${file}`));
+  const at = (name: string, files: readonly string[]) =>
+    ["package.json", ...files].forEach((file) => put(`node_modules/${name}/${file}`));
   at("onnxruntime-node", ["dist", "bin/napi-v6/linux/x64"]);
   at("onnxruntime-common", ["dist/cjs"]);
   at("@jax-js/jax", ["dist"]);
@@ -138,10 +174,19 @@ async function packPeers(root: string): Promise<void> {
       readFileSync(join(installed, `node_modules/${name}/package.json`), "utf8"),
     );
     for (const dependency of Object.keys(dependencies)) {
-      if (seen.has(dependency) || dependency.startsWith("@types/") || dependency.startsWith("@webgpu/")) continue;
+      if (
+        seen.has(dependency) ||
+        dependency.startsWith("@types/") ||
+        dependency.startsWith("@webgpu/")
+      )
+        continue;
       seen.add(dependency);
       more.push(dependency);
-      if (existsSync(join(installed, "node_modules", dependency)) && require.resolve.paths(dependency)) put(`node_modules/${dependency}`);
+      if (
+        existsSync(join(installed, "node_modules", dependency)) &&
+        require.resolve.paths(dependency)
+      )
+        put(`node_modules/${dependency}`);
     }
   }
 }

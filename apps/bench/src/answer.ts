@@ -1,4 +1,5 @@
-// A competitor's side of the conversation, in a process of Node and in a page alike: what it does when the bench asks.
+// A competitor's side of the conversation, in a process of Node and in a page alike: what it does
+// when the bench asks.
 
 import type { Reply, Request } from "./channel.ts";
 import type { Engine, Prepared, Task } from "./task.ts";
@@ -8,13 +9,18 @@ export interface Answer {
   readonly arrays?: readonly ArrayBufferView[];
 }
 
-/** Runs of a device that works on while we go on are timed in groups of about so long, so that waiting for it is a small part of each. */
+/**
+ * Runs of a device that works on while we go on are timed in groups of about so long, so that
+ * waiting for it is a small part of each.
+ */
 const GROUP_MS = 10;
 /** Runs of a group, at most. */
 const GROUP = 32;
 
 /** Never throws: what fails is a reply that says why. */
-export function answerer(engine: Engine): (request: Request, arrays: readonly ArrayBuffer[]) => Promise<Answer> {
+export function answerer(
+  engine: Engine,
+): (request: Request, arrays: readonly ArrayBuffer[]) => Promise<Answer> {
   let current: Prepared | undefined;
   let lastMs: number | undefined;
   const answer = async (request: Request, arrays: readonly ArrayBuffer[]): Promise<Answer> => {
@@ -26,18 +32,26 @@ export function answerer(engine: Engine): (request: Request, arrays: readonly Ar
     }
     if (!current) throw new Error(`${request.ask} before prepare`);
     if (request.ask === "read") return { reply: { say: "result" }, arrays: [await current.read()] };
-    if (request.ask === "clock") return { reply: { say: "clock", deviceMs: (await current.clock?.()) ?? null } };
+    if (request.ask === "clock")
+      return { reply: { say: "clock", deviceMs: (await current.clock?.()) ?? null } };
     const times = await time(current, request, lastMs);
     lastMs = times.at(-1);
     return { reply: { say: "times" }, arrays: [times] };
   };
   return (request, arrays) =>
     answer(request, arrays).catch((error: unknown) => ({
-      reply: { say: "declined", reason: (error instanceof Error ? error.message : String(error)).split("\n")[0] },
+      reply: {
+        say: "declined",
+        reason: (error instanceof Error ? error.message : String(error)).split("\n")[0],
+      },
     }));
 }
 
-function prepare({ layer, train, network }: Engine, task: Task, arrays: readonly ArrayBuffer[]): Promise<Prepared> {
+function prepare(
+  { layer, train, network }: Engine,
+  task: Task,
+  arrays: readonly ArrayBuffer[],
+): Promise<Prepared> {
   const floats = () => arrays.map((bytes) => new Float32Array(bytes));
   if (task.kind === "layer") return layer(task, floats());
   if (task.kind === "network") {
@@ -49,12 +63,21 @@ function prepare({ layer, train, network }: Engine, task: Task, arrays: readonly
   return train(task, new Float32Array(arrays[0]), new Int32Array(arrays[1]));
 }
 
-/** Milliseconds a run, until there are `minCalls` figures and `minMs` have passed; `lastMs` is what one took before. */
-async function time(prepared: Prepared, { minMs, minCalls }: { minMs: number; minCalls: number }, lastMs = Infinity): Promise<Float64Array> {
+/**
+ * Milliseconds a run, until there are `minCalls` figures and `minMs` have passed; `lastMs` is what
+ * one took before.
+ */
+async function time(
+  prepared: Prepared,
+  { minMs, minCalls }: { minMs: number; minCalls: number },
+  lastMs = Infinity,
+): Promise<Float64Array> {
   const times: number[] = [];
   const end = performance.now() + minMs;
   while (times.length < minCalls || performance.now() < end) {
-    const runs = prepared.finish ? Math.min(GROUP, Math.ceil(GROUP_MS / (times.at(-1) ?? lastMs)) || 1) : 1;
+    const runs = prepared.finish
+      ? Math.min(GROUP, Math.ceil(GROUP_MS / (times.at(-1) ?? lastMs)) || 1)
+      : 1;
     prepared.clear?.();
     const start = performance.now();
     for (let i = 0; i < runs; i++) {

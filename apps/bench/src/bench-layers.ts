@@ -49,7 +49,8 @@ export async function benchLayers({
       task,
       operands,
       pace,
-      (answer, competitor) => judge(expected, answer, isHalf(competitor) ? TOLERANCE_F16 : TOLERANCE),
+      (answer, competitor) =>
+        judge(expected, answer, isHalf(competitor) ? TOLERANCE_F16 : TOLERANCE),
       (share) => progress?.((done += share / cases.length), name),
     );
     const bytes = 4 * (sizeOf(a) + sizeOf(b) + sizeOf(result));
@@ -66,6 +67,18 @@ export async function benchLayers({
     declined.push(...refused);
     caseDone?.(name, made, refused);
   }
-  const versions: Partial<Record<CompetitorName, string>> = Object.fromEntries(competitors.map((c) => [c.name, c.version]));
-  return { machine, engine: describeEngine(), flags, commit: await describeCommit(), direction, versions, rows, ratios: ratiosOf(rows), declined };
+  const versions: Partial<Record<CompetitorName, string>> = Object.fromEntries(
+    competitors.map((c) => [c.name, c.version]),
+  );
+  return {
+    machine,
+    engine: describeEngine(),
+    flags,
+    commit: await describeCommit(),
+    direction,
+    versions,
+    rows,
+    ratios: ratiosOf(rows),
+    declined,
+  };
 }

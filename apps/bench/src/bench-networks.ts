@@ -1,5 +1,6 @@
-// `bench networks`: whole networks on one batch of images, verified, one network after the other; and how long each competitor, in a
-// process of its own that has loaded its library, takes from graph and weights to the first outputs.
+// `bench networks`: whole networks on one batch of images, verified, one network after the other;
+// and how long each competitor, in a process of its own that has loaded its library, takes from
+// graph and weights to the first outputs.
 
 import { traceModel } from "@conv/layers";
 import { models } from "@conv/layers/models";
@@ -8,7 +9,13 @@ import { contest, type Pace } from "./contest.ts";
 import { evaluateBatch64, judgeBatch, TOLERANCE, TOLERANCE_F16 } from "./judge.ts";
 import { describeCommit, describeEngine, type Machine } from "./machine.ts";
 import { networkCase } from "./networks.ts";
-import { ratiosOf, speedOf, type NetworkResult, type NetworkRow, type Row } from "./report/result.ts";
+import {
+  ratiosOf,
+  speedOf,
+  type NetworkResult,
+  type NetworkRow,
+  type Row,
+} from "./report/result.ts";
 import { median } from "./stats.ts";
 import type { Task } from "./task.ts";
 
@@ -22,7 +29,11 @@ export interface NetworksOptions extends Pace {
   readonly machine: Machine;
   readonly flags: readonly string[];
   readonly progress?: (done: number, name: string) => void;
-  readonly caseDone?: (name: string, rows: readonly Row[], declined: NetworkResult["declined"]) => void;
+  readonly caseDone?: (
+    name: string,
+    rows: readonly Row[],
+    declined: NetworkResult["declined"],
+  ) => void;
 }
 
 /** Networks take longer than layers: up to this they are measured as often as any. */
@@ -48,17 +59,24 @@ export async function benchNetworks({
     const name = batch === 1 ? model : `${model} batch ${batch}`;
     step(0, `${name}, the reference in float64`);
     const { peers, operands, macs } = networkCase(model, batch);
-    const expected = evaluateBatch64(traceModel(models[model](), { batch: 1 }).graph, batch, operands);
+    const expected = evaluateBatch64(
+      traceModel(models[model](), { batch: 1 }).graph,
+      batch,
+      operands,
+    );
     const task = { kind: "network", model, batch, threads: machine.threads, graph: peers } as const;
     const met = await contest(
       competitors,
       task,
       operands,
       { slowMs: SLOW_MS, ...pace },
-      (result, competitor) => judgeBatch(expected, result, isHalf(competitor) ? TOLERANCE_F16 : TOLERANCE),
+      (result, competitor) =>
+        judgeBatch(expected, result, isHalf(competitor) ? TOLERANCE_F16 : TOLERANCE),
       (share) => step(share * 0.7, name),
     );
-    const first = new Map<CompetitorName, number[]>(met.timings.map(({ competitor }) => [competitor, []]));
+    const first = new Map<CompetitorName, number[]>(
+      met.timings.map(({ competitor }) => [competitor, []]),
+    );
     for (let i = 0; i < starts; i++)
       for (const [competitor, times] of first) {
         times.push(await startOnce(() => restart(competitor), task, operands));
@@ -88,16 +106,23 @@ export async function benchNetworks({
     versions: Object.fromEntries(competitors.map((c) => [c.name, c.version])),
     rows,
     ratios: ratiosOf(rows),
-    startRatios: ratiosOf(rows.flatMap((r) => (r.startsMs.length ? [{ ...r, medianMs: median(r.startsMs) }] : []))),
+    startRatios: ratiosOf(
+      rows.flatMap((r) => (r.startsMs.length ? [{ ...r, medianMs: median(r.startsMs) }] : [])),
+    ),
     declined,
   };
 }
 
-async function startOnce(begin: () => Promise<Competitor>, task: Task, operands: readonly Float32Array[]): Promise<number> {
+async function startOnce(
+  begin: () => Promise<Competitor>,
+  task: Task,
+  operands: readonly Float32Array[],
+): Promise<number> {
   const competitor = await begin();
   try {
     const { startMs } = await competitor.prepare(task, operands);
-    if (startMs === undefined) throw new Declined(`${competitor.name} does not say how long it took to start`);
+    if (startMs === undefined)
+      throw new Declined(`${competitor.name} does not say how long it took to start`);
     return startMs;
   } finally {
     competitor.end();

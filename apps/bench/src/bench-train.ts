@@ -1,4 +1,5 @@
-// `bench train`: a training step (cross-entropy, and the optimiser that training.ts says) on one batch that stays the same.
+// `bench train`: a training step (cross-entropy, and the optimiser that training.ts says) on one
+// batch that stays the same.
 
 import { traceStep } from "@conv/layers";
 import { models } from "@conv/layers/models";
@@ -23,11 +24,21 @@ export interface TrainOptions extends Pace {
 /** A step takes longer than a layer: up to this it is measured as often as any. */
 const SLOW_MS = 10_000;
 
-export async function benchTrain({ model, batch, competitors, machine, flags, progress, ...pace }: TrainOptions): Promise<TrainResult> {
+export async function benchTrain({
+  model,
+  batch,
+  competitors,
+  machine,
+  flags,
+  progress,
+  ...pace
+}: TrainOptions): Promise<TrainResult> {
   const next = random(3);
   const made = models[model]();
   const images = operand(1, batch * sizeOf(made.input));
-  const labels = Int32Array.from({ length: batch }, () => Math.floor((made.classes ?? 10) * next()));
+  const labels = Int32Array.from({ length: batch }, () =>
+    Math.floor((made.classes ?? 10) * next()),
+  );
   const name = `${model} batch ${batch}`;
   const task = { kind: "train", model, batch, threads: machine.threads } as const;
   let done = 0;
@@ -39,13 +50,16 @@ export async function benchTrain({ model, batch, competitors, machine, flags, pr
     () => null,
     (share) => progress?.((done += share), name),
   );
-  // What the step's graph counts: all its multiply-accumulates, and the bytes that go in and come out.
+  // What the step's graph counts: all its multiply-accumulates, and the bytes that go in and come
+  // out.
   const { graph } = traceStep(made, optimizerOf(model), batch);
   const macs = macsOfNodes(graph.nodes);
   const bytes = [...graph.inputs, ...graph.outputs].reduce((sum, v) => sum + bytesOf(v.spec), 0);
   const rows: TrainRow[] = [];
   for (const { verdict: _, ...timing } of timings) {
-    const [firstLoss = NaN, lastLoss = NaN] = await competitors.find((c) => c.name === timing.competitor)!.read();
+    const [firstLoss = NaN, lastLoss = NaN] = await competitors
+      .find((c) => c.name === timing.competitor)!
+      .read();
     // NaN and infinity fail the first comparison.
     const verified = Math.abs(lastLoss) < Infinity && lastLoss < firstLoss;
     rows.push({
@@ -60,7 +74,9 @@ export async function benchTrain({ model, batch, competitors, machine, flags, pr
       lastLoss,
     });
   }
-  const versions: Partial<Record<CompetitorName, string>> = Object.fromEntries(competitors.map((c) => [c.name, c.version]));
+  const versions: Partial<Record<CompetitorName, string>> = Object.fromEntries(
+    competitors.map((c) => [c.name, c.version]),
+  );
   return {
     machine,
     engine: describeEngine(),

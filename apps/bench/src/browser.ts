@@ -1,4 +1,5 @@
-// The browser side of the bench: headless Chromium with a page that runs all competitors (page.ts), and the server between it and us.
+// The browser side of the bench: headless Chromium with a page that runs all competitors (page.ts),
+// and the server between it and us.
 
 import type { ServerResponse } from "node:http";
 import { fileURLToPath } from "node:url";
@@ -12,7 +13,10 @@ import type { PeerPackage } from "./engines/context.ts";
 import type { GpuPeak } from "./gpu-peak.ts";
 import { installedPeers } from "./peers.ts";
 
-/** Which adapter a run is to have: the GPU of the machine, SwiftShader, or the first if there is one. */
+/**
+ * Which adapter a run is to have: the GPU of the machine, SwiftShader, or the first if there is
+ * one.
+ */
 export type AdapterName = "auto" | "machine" | "swiftshader";
 
 export interface BenchBrowser {
@@ -33,12 +37,16 @@ export interface BrowserPage {
 const modules: Partial<Record<PeerPackage, string>> = {
   "onnxruntime-web/webgpu": "onnxruntime-web/dist/ort.webgpu.min.mjs",
   "@tensorflow/tfjs-core": "@tensorflow/tfjs-core/dist/tf-core.fesm.min.js",
-  "@tensorflow/tfjs-backend-webgpu": "@tensorflow/tfjs-backend-webgpu/dist/tf-backend-webgpu.fesm.min.js",
+  "@tensorflow/tfjs-backend-webgpu":
+    "@tensorflow/tfjs-backend-webgpu/dist/tf-backend-webgpu.fesm.min.js",
   "@tensorflow/tfjs-gradients": "@tensorflow/tfjs-gradients.mjs",
   "@jax-js/jax": "@jax-js/jax/dist/index.js",
 };
 
-/** Starts the browser and measures the peak of its adapter. Throws an Error of one line where there is none. */
+/**
+ * Starts the browser and measures the peak of its adapter. Throws an Error of one line where there
+ * is none.
+ */
 export async function openBrowser(adapter: AdapterName): Promise<BenchBrowser> {
   const server = await serve(await bundle());
   const tries = adapter === "auto" ? (["machine", "swiftshader"] as const) : [adapter];
@@ -49,7 +57,8 @@ export async function openBrowser(adapter: AdapterName): Promise<BenchBrowser> {
       await page.goto(server.url);
       const peak = await page.evaluate(() => globalThis.bench.peak());
       await page.close();
-      // A browser without a GPU may offer its software adapter by itself; then it is taken by its name.
+      // A browser without a GPU may offer its software adapter by itself; then it is taken by its
+      // name.
       if (which === "machine" && /swiftshader/i.test(peak.adapter))
         throw new Error("no WebGPU here but SwiftShader's: --adapter swiftshader runs on it");
       return {
@@ -80,30 +89,54 @@ const lineOf = (error: unknown): string =>
 async function launch(which: "machine" | "swiftshader"): Promise<Browser> {
   const options = await browserOptions();
   if (which === "swiftshader") return chromium.launch(options);
-  const args = (options.args ?? []).filter((flag) => !flag.startsWith("--use-webgpu-adapter") && !flag.startsWith("--disable-dawn-features"));
+  const args = (options.args ?? []).filter(
+    (flag) =>
+      !flag.startsWith("--use-webgpu-adapter") && !flag.startsWith("--disable-dawn-features"),
+  );
   return chromium.launch({
     ...options,
-    args: [...args, "--enable-features=Vulkan", "--ignore-gpu-blocklist", "--disable-dawn-features=timestamp_quantization"],
+    args: [
+      ...args,
+      "--enable-features=Vulkan",
+      "--ignore-gpu-blocklist",
+      "--disable-dawn-features=timestamp_quantization",
+    ],
   });
 }
 
 /** The page's script as one module. */
 async function bundle(): Promise<Uint8Array> {
   const entry = fileURLToPath(new URL("page.ts", import.meta.url));
-  const { outputFiles } = await build({ entryPoints: [entry], bundle: true, format: "esm", target: "es2024", write: false, logLevel: "silent" });
+  const { outputFiles } = await build({
+    entryPoints: [entry],
+    bundle: true,
+    format: "esm",
+    target: "es2024",
+    write: false,
+    logLevel: "silent",
+  });
   return outputFiles[0].contents;
 }
 
 interface Server {
   readonly url: string;
   /** Sends a request to a competitor in the page, and hears the answer. */
-  ask(name: CompetitorName, request: Request, arrays: readonly ArrayBufferView[]): Promise<Message<Reply>>;
+  ask(
+    name: CompetitorName,
+    request: Request,
+    arrays: readonly ArrayBufferView[],
+  ): Promise<Message<Reply>>;
   close(): Promise<void>;
 }
 
-/** The page, the libraries, and for each competitor an address: it takes a request from there, and posts the answer there. */
+/**
+ * The page, the libraries, and for each competitor an address: it takes a request from there, and
+ * posts the answer there.
+ */
 async function serve(script: Uint8Array): Promise<Server> {
-  const imports = Object.fromEntries(Object.entries(modules).map(([name, path]) => [name, `/peers/${path}`]));
+  const imports = Object.fromEntries(
+    Object.entries(modules).map(([name, path]) => [name, `/peers/${path}`]),
+  );
   const page = `<!doctype html><html lang="en"><meta charset="utf-8"><title>bench</title>
 <script type="importmap">${JSON.stringify({ imports })}</script><script type="module" src="/page.js"></script></html>`;
   const peers = filesOf(installedPeers.folder(""));
@@ -111,7 +144,8 @@ async function serve(script: Uint8Array): Promise<Server> {
   const asking = new Map<string, ServerResponse>();
   const hearing = new Map<string, (answer: Message<Reply>) => void>();
 
-  const send = (response: ServerResponse, type: string, body: string | Uint8Array) => response.writeHead(200, { "Content-Type": type }).end(body);
+  const send = (response: ServerResponse, type: string, body: string | Uint8Array) =>
+    response.writeHead(200, { "Content-Type": type }).end(body);
   const handle: Handler = async (path, request, response) => {
     const name = path.startsWith("/ask/") ? path.slice(5) : "";
     if (path === "/") send(response, "text/html", page);
@@ -128,12 +162,17 @@ async function serve(script: Uint8Array): Promise<Server> {
     } else await peers(path.replace(/^\/peers/, ""), request, response);
   };
   // A competitor waits for as long as the others have their turns.
-  const server = await startServer(handle, { headers: ISOLATION, methods: ["GET", "HEAD", "POST"], timeout: 0 });
+  const server = await startServer(handle, {
+    headers: ISOLATION,
+    methods: ["GET", "HEAD", "POST"],
+    timeout: 0,
+  });
   return {
     ...server,
     ask(name, request, arrays) {
       const body = encode(request, arrays);
-      const hand = (response: ServerResponse) => void send(response, "application/octet-stream", body);
+      const hand = (response: ServerResponse) =>
+        void send(response, "application/octet-stream", body);
       const ready = asking.get(name);
       asking.delete(name);
       if (ready) hand(ready);
@@ -169,6 +208,12 @@ async function openPage(browser: Browser, server: Server): Promise<BrowserPage> 
 /** Rejects once the page is gone. */
 const endOf = (page: Page): Promise<never> =>
   new Promise((_, reject) => {
-    page.on("crash", () => reject(new Error("the page of the competitors crashed: it ran out of memory, or its GPU process did")));
+    page.on("crash", () =>
+      reject(
+        new Error(
+          "the page of the competitors crashed: it ran out of memory, or its GPU process did",
+        ),
+      ),
+    );
     page.on("close", () => reject(new Error("the page of the competitors was closed")));
   });

@@ -1,5 +1,6 @@
-// Messages between the bench and a competitor's process: JSON with raw arrays behind it, over one duplex pipe (descriptor 3).
-// A frame is: bytes of the header (uint32, little endian), the header in UTF-8, then the arrays whose sizes the header lists.
+// Messages between the bench and a competitor's process: JSON with raw arrays behind it, over one
+// duplex pipe (descriptor 3). A frame is: bytes of the header (uint32, little endian), the header
+// in UTF-8, then the arrays whose sizes the header lists.
 
 import type { Task } from "./task.ts";
 
@@ -10,7 +11,10 @@ export type Request =
   | { readonly ask: "clock" }
   | { readonly ask: "read" };
 
-/** `hello` comes once, unasked. `times` and `result` carry one array: milliseconds in float64, values in float32. */
+/**
+ * `hello` comes once, unasked. `times` and `result` carry one array: milliseconds in float64,
+ * values in float32.
+ */
 export type Reply =
   | { readonly say: "hello"; readonly version: string }
   | { readonly say: "ready"; readonly kernels?: readonly string[]; readonly startMs?: number }
@@ -24,8 +28,13 @@ export interface Message<H> {
   readonly arrays: readonly ArrayBuffer[];
 }
 
-export function encode(header: Request | Reply, arrays: readonly ArrayBufferView[] = []): Uint8Array {
-  const text = new TextEncoder().encode(JSON.stringify({ ...header, sizes: arrays.map((a) => a.byteLength) }));
+export function encode(
+  header: Request | Reply,
+  arrays: readonly ArrayBufferView[] = [],
+): Uint8Array {
+  const text = new TextEncoder().encode(
+    JSON.stringify({ ...header, sizes: arrays.map((a) => a.byteLength) }),
+  );
   const frame = new Uint8Array(4 + text.length + arrays.reduce((sum, a) => sum + a.byteLength, 0));
   new DataView(frame.buffer).setUint32(0, text.length, true);
   frame.set(text, 4);
@@ -38,7 +47,9 @@ export function encode(header: Request | Reply, arrays: readonly ArrayBufferView
 }
 
 /** The messages of a stream, in order; ends with the stream. */
-export async function* messages<H>(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Message<H>, void> {
+export async function* messages<H>(
+  stream: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Message<H>, void> {
   const take = reader(stream);
   for (;;) {
     const prefix = await take(4);

@@ -1,5 +1,6 @@
-// A competitor seen from the bench: something that is asked and answers, wherever it runs. Here it is a process of its own, so that threads,
-// flags and garbage of one library disturb no other; browser.ts has those in a page.
+// A competitor seen from the bench: something that is asked and answers, wherever it runs. Here it
+// is a process of its own, so that threads, flags and garbage of one library disturb no other;
+// browser.ts has those in a page.
 
 import { execFile, spawn } from "node:child_process";
 import { extname } from "node:path";
@@ -22,7 +23,10 @@ export const peerNames = {
 
 export type PeerName = (typeof peerNames)[Device][number];
 /** Conv besides itself: on one thread whatever the others have, or in float16. */
-export const ownNames = { cpu: ["one-thread"], gpu: ["conv-f16"] } as const satisfies Record<Device, readonly string[]>;
+export const ownNames = { cpu: ["one-thread"], gpu: ["conv-f16"] } as const satisfies Record<
+  Device,
+  readonly string[]
+>;
 export type CompetitorName = "conv" | (typeof ownNames)[Device][number] | PeerName;
 
 /** Those that run in Python. */
@@ -35,7 +39,10 @@ export const isHalf = (name: CompetitorName): boolean => name.endsWith("-f16");
 /** Thrown when a competitor cannot do a task; the message says why. */
 export class Declined extends Error {}
 
-/** The kernels that will run, where the library says; for a network how long it took to the first outputs. */
+/**
+ * The kernels that will run, where the library says; for a network how long it took to the first
+ * outputs.
+ */
 export interface Ready {
   readonly kernels: readonly string[];
   readonly startMs?: number;
@@ -83,9 +90,12 @@ export function competitorOver(
     version,
     async prepare(task, operands) {
       const { header } = await ask({ ask: "prepare", task }, operands);
-      return header.say === "ready" ? { kernels: header.kernels ?? [], startMs: header.startMs } : { kernels: [] };
+      return header.say === "ready"
+        ? { kernels: header.kernels ?? [], startMs: header.startMs }
+        : { kernels: [] };
     },
-    time: async (minMs, minCalls) => new Float64Array((await ask({ ask: "run", minMs, minCalls })).arrays[0]),
+    time: async (minMs, minCalls) =>
+      new Float64Array((await ask({ ask: "run", minMs, minCalls })).arrays[0]),
     async clock() {
       const { header } = await ask({ ask: "clock" });
       return header.say === "clock" ? header.deviceMs : null;
@@ -95,20 +105,34 @@ export function competitorOver(
   };
 }
 
-/** A script beside this one, whose name ends as that of this one does: in the sources, or bundled. */
-export const scriptBeside = (name: string): string => fileURLToPath(new URL(name + extname(import.meta.url), import.meta.url));
+/**
+ * A script beside this one, whose name ends as that of this one does: in the sources, or bundled.
+ */
+export const scriptBeside = (name: string): string =>
+  fileURLToPath(new URL(name + extname(import.meta.url), import.meta.url));
 
 /** Starts the process. Throws an Error of one line when it does not come up. */
-export async function start(name: CompetitorName, { device, threads, flags, simd256, env }: StartOptions): Promise<Competitor> {
+export async function start(
+  name: CompetitorName,
+  { device, threads, flags, simd256, env }: StartOptions,
+): Promise<Competitor> {
   const [command, ...args] = isPython(name)
-    ? [await pythonWithTorch(), fileURLToPath(new URL("engines/torch_engine.py", import.meta.url)), `${threads}`, device, name]
+    ? [
+        await pythonWithTorch(),
+        fileURLToPath(new URL("engines/torch_engine.py", import.meta.url)),
+        `${threads}`,
+        device,
+        name,
+      ]
     : nodeArguments(name, { device, threads, flags, simd256 });
   const child = spawn(command, args, {
     stdio: ["ignore", "ignore", "pipe", "pipe"],
     env: { ...process.env, ...env, OMP_NUM_THREADS: `${threads}` },
   });
   let complaints = "";
-  child.stderr!.setEncoding("utf8").on("data", (text: string) => (complaints = (complaints + text).slice(-4000)));
+  child
+    .stderr!.setEncoding("utf8")
+    .on("data", (text: string) => (complaints = (complaints + text).slice(-4000)));
   const pipe = child.stdio[3] as Duplex;
   pipe.on("error", () => {}); // a process that died is reported where its answer is awaited
   const replies = messages<Reply>(pipe);
@@ -123,19 +147,42 @@ export async function start(name: CompetitorName, { device, threads, flags, simd
     return hear();
   };
   const { header: hello } = await hear();
-  return competitorOver(name, hello.say === "hello" ? hello.version : "", send, () => void child.kill());
+  return competitorOver(
+    name,
+    hello.say === "hello" ? hello.version : "",
+    send,
+    () => void child.kill(),
+  );
 }
 
-function nodeArguments(name: CompetitorName, { device, threads, flags, simd256 }: StartOptions): string[] {
+function nodeArguments(
+  name: CompetitorName,
+  { device, threads, flags, simd256 }: StartOptions,
+): string[] {
   const paired = simd256 && (name === "conv" || name === "one-thread");
-  const options: WorkerOptions = { name, device, threads: name === "one-thread" ? 1 : threads, simd256: paired };
-  return [process.execPath, ...flags, ...(paired ? [PAIRING] : []), scriptBeside("worker"), JSON.stringify(options)];
+  const options: WorkerOptions = {
+    name,
+    device,
+    threads: name === "one-thread" ? 1 : threads,
+    simd256: paired,
+  };
+  return [
+    process.execPath,
+    ...flags,
+    ...(paired ? [PAIRING] : []),
+    scriptBeside("worker"),
+    JSON.stringify(options),
+  ];
 }
 
 /** The line that names the error, out of a stack trace of Node or Python. */
 export function lastError(stderr: string): string {
   const lines = stderr.split("\n").filter((line) => line.trim());
-  return lines.findLast((line) => /^\w*(Error|Exception)\b/.test(line)) ?? lines.at(-1) ?? "it said nothing";
+  return (
+    lines.findLast((line) => /^\w*(Error|Exception)\b/.test(line)) ??
+    lines.at(-1) ??
+    "it said nothing"
+  );
 }
 
 async function pythonWithTorch(): Promise<string> {

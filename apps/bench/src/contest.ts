@@ -1,4 +1,5 @@
-// Measures one task on all competitors: verify each answer, warm up, then take turns, so that what the machine does meanwhile hits all alike.
+// Measures one task on all competitors: verify each answer, warm up, then take turns, so that what
+// the machine does meanwhile hits all alike.
 
 import { Declined, type Competitor, type CompetitorName } from "./competitor.ts";
 import { median, quantile } from "./stats.ts";
@@ -9,7 +10,10 @@ export interface Pace {
   readonly rounds: number;
   /** Time of a turn. */
   readonly turnMs: number;
-  /** A call slower than this is not warmed up, and measured no more than twice; five times slower, once. */
+  /**
+   * A call slower than this is not warmed up, and measured no more than twice; five times slower,
+   * once.
+   */
   readonly slowMs?: number;
   /** The first call compiles, so that it is the second that counts. */
   readonly compiles?: boolean;
@@ -35,7 +39,10 @@ export interface Contest<V> {
   readonly declined: readonly Refusal[];
 }
 
-/** `verify` sees the result of each competitor's first call. `step` is called after each thing done, with its share of the whole. */
+/**
+ * `verify` sees the result of each competitor's first call. `step` is called after each thing done,
+ * with its share of the whole.
+ */
 export async function contest<V>(
   competitors: readonly Competitor[],
   task: Task,
@@ -45,7 +52,13 @@ export async function contest<V>(
   step: (share: number) => void = () => {},
 ): Promise<Contest<V>> {
   const declined: Refusal[] = [];
-  const taking: { competitor: Competitor; kernels: readonly string[]; verdict: V; turns: number; times: number[] }[] = [];
+  const taking: {
+    competitor: Competitor;
+    kernels: readonly string[];
+    verdict: V;
+    turns: number;
+    times: number[];
+  }[] = [];
   const share = 1 / (competitors.length * (rounds + 4));
   for (const competitor of competitors) {
     try {
@@ -55,7 +68,13 @@ export async function contest<V>(
       const verdict = verify(await competitor.read(), competitor.name);
       const slow = first > slowMs;
       if (!slow) await competitor.time(4 * turnMs, 2);
-      taking.push({ competitor, kernels, verdict, turns: slow ? Number(first < 5 * slowMs) : rounds, times: slow ? [first] : [] });
+      taking.push({
+        competitor,
+        kernels,
+        verdict,
+        turns: slow ? Number(first < 5 * slowMs) : rounds,
+        times: slow ? [first] : [],
+      });
     } catch (error) {
       if (!(error instanceof Declined)) throw error;
       declined.push({ competitor: competitor.name, reason: error.message });

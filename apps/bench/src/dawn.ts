@@ -1,4 +1,5 @@
-// WebGPU in Node: Dawn, out of the optional package `webgpu`, on whatever driver of Vulkan, Metal or Direct3D the process finds.
+// WebGPU in Node: Dawn, out of the optional package `webgpu`, on whatever driver of Vulkan, Metal
+// or Direct3D the process finds.
 
 import { UnsupportedError } from "@conv/tensor";
 
@@ -8,18 +9,29 @@ declare global {
 }
 
 /** Without these NVIDIA's f16 stays hidden, and timestamps are rounded to 0.1 ms. */
-const TOGGLES = ["enable-dawn-features=vulkan_enable_f16_on_nvidia", "disable-dawn-features=timestamp_quantization"];
-/** SwiftShader compiles workgroup memory many times faster where Dawn writes its zeros as a loop. */
+const TOGGLES = [
+  "enable-dawn-features=vulkan_enable_f16_on_nvidia",
+  "disable-dawn-features=timestamp_quantization",
+];
+/**
+ * SwiftShader compiles workgroup memory many times faster where Dawn writes its zeros as a loop.
+ */
 const SWIFTSHADER = [
   "enable-dawn-features=vulkan_enable_f16_on_nvidia",
   "disable-dawn-features=timestamp_quantization,use_vulkan_zero_initialize_workgroup_memory_extension",
 ];
 
-/** Makes `navigator.gpu` in this process what it is in a browser, for all libraries. Throws UnsupportedError where the package is absent. */
+/**
+ * Makes `navigator.gpu` in this process what it is in a browser, for all libraries. Throws
+ * UnsupportedError where the package is absent.
+ */
 export async function defineGpu(): Promise<GPU> {
   if (globalThis.convBenchGpu) return globalThis.convBenchGpu;
   const { create, globals } = await import("webgpu").catch((cause: unknown) => {
-    throw new UnsupportedError("webgpu: the package is not installed, or has no binary for this machine", { cause });
+    throw new UnsupportedError(
+      "webgpu: the package is not installed, or has no binary for this machine",
+      { cause },
+    );
   });
   Object.assign(globalThis, globals);
   const gpu = create(process.env.VK_DRIVER_FILES?.includes("swiftshader") ? SWIFTSHADER : TOGGLES);

@@ -7,7 +7,11 @@ import { Option } from "commander";
 /** What `--json` was given: a file, or true for standard output. */
 export type ResultFile = string | true;
 
-export const jsonOption = (): Option => new Option("--json [file]", "all figures as JSON: into the file, or on standard output in place of tables");
+export const jsonOption = (): Option =>
+  new Option(
+    "--json [file]",
+    "all figures as JSON: into the file, or on standard output in place of tables",
+  );
 
 /** Prints lines for people on standard output, unless that is where the JSON goes. */
 export const printer =
@@ -16,15 +20,23 @@ export const printer =
     if (json !== true) console.log(text);
   };
 
-/** Finds out, before anything is measured, whether the files that options name can be written. Throws an Error that names option and file. */
-export async function checkFiles(files: Readonly<Record<string, ResultFile | undefined>>): Promise<void> {
+/**
+ * Finds out, before anything is measured, whether the files that options name can be written.
+ * Throws an Error that names option and file.
+ */
+export async function checkFiles(
+  files: Readonly<Record<string, ResultFile | undefined>>,
+): Promise<void> {
   for (const [option, file] of Object.entries(files))
     if (typeof file === "string")
-      await checkSave(file).catch((error: unknown) => Promise.reject(new Error(`--${option} ${file}: ${reasonOf(error)}`)));
+      await checkSave(file).catch((error: unknown) =>
+        Promise.reject(new Error(`--${option} ${file}: ${reasonOf(error)}`)),
+      );
 }
 
 /** Writes a text file whole, or not at all. */
-export const saveText = (file: string, text: string): Promise<void> => saveFile(file, new TextEncoder().encode(text));
+export const saveText = (file: string, text: string): Promise<void> =>
+  saveFile(file, new TextEncoder().encode(text));
 
 /** Writes a result as JSON: to the file, or to standard output where `--json` names none. */
 export async function saveResult(json: ResultFile | undefined, result: unknown): Promise<void> {
@@ -35,12 +47,16 @@ export async function saveResult(json: ResultFile | undefined, result: unknown):
 }
 
 /** Reads what earlier runs wrote with `--json`. Throws an Error that names the file. */
-export const readResults = <R extends object>(files: readonly string[], has: keyof R & string): Promise<R[]> =>
+export const readResults = <R extends object>(
+  files: readonly string[],
+  has: keyof R & string,
+): Promise<R[]> =>
   Promise.all(
     files.map(async (file) => {
       try {
         const result: R = JSON.parse(await readFile(file, "utf8"));
-        if (!Array.isArray(result[has])) throw new Error(`it holds no ${has}; it must be a file that --json wrote`);
+        if (!Array.isArray(result[has]))
+          throw new Error(`it holds no ${has}; it must be a file that --json wrote`);
         return result;
       } catch (error) {
         throw new Error(`--from ${file}: ${reasonOf(error)}`, { cause: error });
@@ -50,4 +66,6 @@ export const readResults = <R extends object>(files: readonly string[], has: key
 
 /** The reason alone, without the call and the path that the system appends. */
 const reasonOf = (error: unknown): string =>
-  error instanceof Error ? error.message.replace(/^saveFile: /, "").replace(/, \w+(?: '.*')?$/s, "") : String(error);
+  error instanceof Error
+    ? error.message.replace(/^saveFile: /, "").replace(/, \w+(?: '.*')?$/s, "")
+    : String(error);

@@ -1,4 +1,5 @@
-// Prints what WebGPU reaches in Node, on the driver that the process finds, as JSON; or why there is none, in one line.
+// Prints what WebGPU reaches in Node, on the driver that the process finds, as JSON; or why there
+// is none, in one line.
 
 import { defineGpu } from "./dawn.ts";
 import { measureGpuPeak } from "./gpu-peak.ts";

@@ -1,5 +1,6 @@
-// The most an adapter of WebGPU can compute, and how fast it moves memory: independent multiply-adds that stay in registers, in a shader,
-// and a shader that copies. Runs in Node and in pages; as a program in Node it prints what it found.
+// The most an adapter of WebGPU can compute, and how fast it moves memory: independent
+// multiply-adds that stay in registers, in a shader, and a shader that copies. Runs in Node and in
+// pages; as a program in Node it prints what it found.
 
 /** What an adapter reached in shaders. */
 export interface GpuPeak {
@@ -29,18 +30,30 @@ const UNROLL = 8;
 const MOST_WORKGROUPS = 8192;
 /** No device does so many turns in so short a time. */
 const MOST_TURNS = 2 ** 24;
-/** A dispatch is made as long as this: what comes before and after it hardly counts, and on a machine that does other work some find it idle. */
+/**
+ * A dispatch is made as long as this: what comes before and after it hardly counts, and on a
+ * machine that does other work some find it idle.
+ */
 const LONG_MS = 5;
-/** For so long each is repeated, and the best of them, and the copy, once more; the least time counts. */
+/**
+ * For so long each is repeated, and the best of them, and the copy, once more; the least time
+ * counts.
+ */
 const [SOME_MS, MORE_MS] = [100, 800];
 /** Bytes that are copied: beyond the caches of a large device. */
 const COPIED = 64 * 2 ** 20;
 
-/** `accumulators` independent chains of UNROLL multiply-adds a turn; as many turns as `turns[0]` says. */
+/**
+ * `accumulators` independent chains of UNROLL multiply-adds a turn; as many turns as `turns[0]`
+ * says.
+ */
 export function peakShader({ scalar, lanes, accumulators, fused }: Shape): string {
   const type = lanes === 1 ? scalar : `vec${lanes}<${scalar}>`;
-  const each = (line: (acc: string, i: number) => string) => Array.from({ length: accumulators }, (_, i) => line(`acc${i}`, i)).join("\n");
-  const step = each((acc) => `    ${acc} = ${fused ? `fma(${acc}, scale, shift)` : `${acc} * scale + shift`};`);
+  const each = (line: (acc: string, i: number) => string) =>
+    Array.from({ length: accumulators }, (_, i) => line(`acc${i}`, i)).join("\n");
+  const step = each(
+    (acc) => `    ${acc} = ${fused ? `fma(${acc}, scale, shift)` : `${acc} * scale + shift`};`,
+  );
   return `${scalar === "f16" ? "enable f16;\n" : ""}
 @group(0) @binding(0) var<storage, read_write> numbers: array<${scalar}>;
 @group(0) @binding(1) var<storage, read> turns: array<u32>;
@@ -71,14 +84,21 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 }
 `;
 
-/** Throws an Error of one line where there is no adapter. On an adapter that the processor imitates, one shape is measured, briefly. */
+/**
+ * Throws an Error of one line where there is no adapter. On an adapter that the processor imitates,
+ * one shape is measured, briefly.
+ */
 export async function measureGpuPeak(gpu: GPU | undefined): Promise<GpuPeak> {
   const adapter = await gpu?.requestAdapter({ powerPreference: "high-performance" });
-  if (!adapter) throw new Error("no WebGPU here: there is no adapter (a GPU and its driver of Vulkan, Metal or Direct3D 12)");
+  if (!adapter)
+    throw new Error(
+      "no WebGPU here: there is no adapter (a GPU and its driver of Vulkan, Metal or Direct3D 12)",
+    );
   const half = adapter.features.has("shader-f16");
   const { maxStorageBufferBindingSize, maxBufferSize } = adapter.limits;
   const device = await adapter.requestDevice({ requiredFeatures: half ? ["shader-f16"] : [] });
-  const imitated = adapter.info.isFallbackAdapter || /swiftshader|llvmpipe/i.test(wordsOf(adapter.info));
+  const imitated =
+    adapter.info.isFallbackAdapter || /swiftshader|llvmpipe/i.test(wordsOf(adapter.info));
   const best = async (shapes: readonly Shape[]) => {
     let found = { gflops: 0, shape: shapes[0] };
     for (const shape of imitated ? shapes.slice(0, 1) : shapes) {
@@ -87,14 +107,28 @@ export async function measureGpuPeak(gpu: GPU | undefined): Promise<GpuPeak> {
     }
     const again = imitated ? 0 : await measureFlops(device, found.shape, MORE_MS);
     const { fused, scalar } = found.shape;
-    return { gflops: Math.max(found.gflops, again), of: `${fused ? "fma" : "multiply and add"} in registers, ${scalar}` };
+    return {
+      gflops: Math.max(found.gflops, again),
+      of: `${fused ? "fma" : "multiply and add"} in registers, ${scalar}`,
+    };
   };
   const shapes = (scalar: Scalar, lanes: Shape["lanes"], accumulators: number): Shape[] =>
     [true, false].map((fused) => ({ scalar, lanes, accumulators, fused }));
   try {
-    const f32 = await best([...shapes("f32", 1, 16), ...shapes("f32", 2, 8), ...shapes("f32", 4, 8), ...shapes("f32", 4, 16)]);
-    const f16 = half ? await best([...shapes("f16", 2, 16), ...shapes("f16", 4, 8), ...shapes("f16", 4, 16)]) : undefined;
-    const bandwidth = await measureCopy(device, Math.min(COPIED, maxStorageBufferBindingSize, maxBufferSize), imitated ? SOME_MS : MORE_MS);
+    const f32 = await best([
+      ...shapes("f32", 1, 16),
+      ...shapes("f32", 2, 8),
+      ...shapes("f32", 4, 8),
+      ...shapes("f32", 4, 16),
+    ]);
+    const f16 = half
+      ? await best([...shapes("f16", 2, 16), ...shapes("f16", 4, 8), ...shapes("f16", 4, 16)])
+      : undefined;
+    const bandwidth = await measureCopy(
+      device,
+      Math.min(COPIED, maxStorageBufferBindingSize, maxBufferSize),
+      imitated ? SOME_MS : MORE_MS,
+    );
     return { adapter: wordsOf(adapter.info), ...f32, f16, bandwidth };
   } finally {
     device.destroy();
@@ -110,15 +144,24 @@ function wordsOf({ vendor, architecture, device, description }: GPUAdapterInfo):
 
 async function measureFlops(device: GPUDevice, shape: Shape, forMs: number): Promise<number> {
   const bytes = shape.scalar === "f16" ? 2 : 4;
-  // In half precision 1.0 is 0x3c00; factors of 1 and shifts of 0 keep all numbers finite for any number of turns.
+  // In half precision 1.0 is 0x3c00; factors of 1 and shifts of 0 keep all numbers finite for any
+  // number of turns.
   const one = shape.scalar === "f16" ? 0x3c00 : 0x3f800000;
-  const numbers = upload(device, bytes === 2 ? Uint16Array.of(one, ...new Array(127).fill(0)) : Uint32Array.of(one, ...new Array(127).fill(0)));
+  const numbers = upload(
+    device,
+    bytes === 2
+      ? Uint16Array.of(one, ...new Array(127).fill(0))
+      : Uint32Array.of(one, ...new Array(127).fill(0)),
+  );
   const turns = upload(device, Uint32Array.of(1));
   const dispatch = prepare(device, peakShader(shape), [numbers, turns]);
   let [groups, count] = [16, 16];
   let ms = await timed(device, () => dispatch(groups));
   while (ms < LONG_MS) {
-    if (count > MOST_TURNS) throw new Error("this WebGPU computes nothing: it is done in no time, however much it is given");
+    if (count > MOST_TURNS)
+      throw new Error(
+        "this WebGPU computes nothing: it is done in no time, however much it is given",
+      );
     const factor = Math.min(16, Math.max(2, Math.ceil((1.2 * LONG_MS) / ms)));
     if (groups < MOST_WORKGROUPS) groups = Math.min(MOST_WORKGROUPS, groups * factor);
     else count *= factor;
@@ -132,7 +175,8 @@ async function measureFlops(device: GPUDevice, shape: Shape, forMs: number): Pro
 
 /** The least time of calls that are repeated for so long. */
 async function least(ms: number, forMs: number, call: () => Promise<number>): Promise<number> {
-  for (const end = performance.now() + forMs; performance.now() < end;) ms = Math.min(ms, await call());
+  for (const end = performance.now() + forMs; performance.now() < end;)
+    ms = Math.min(ms, await call());
   return ms;
 }
 
@@ -141,7 +185,9 @@ async function measureCopy(device: GPUDevice, size: number, forMs: number): Prom
   const width = Math.min(groups, device.limits.maxComputeWorkgroupsPerDimension);
   const height = Math.floor(groups / width);
   const bytes = width * height * WORKGROUP * 16;
-  const buffers = [0, 1].map(() => device.createBuffer({ size: bytes, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST }));
+  const buffers = [0, 1].map(() =>
+    device.createBuffer({ size: bytes, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST }),
+  );
   const dispatch = prepare(device, copyShader, buffers);
   const copies = (count: number) => timed(device, () => dispatch(width, height, count));
   let count = 1;
@@ -152,15 +198,28 @@ async function measureCopy(device: GPUDevice, size: number, forMs: number): Prom
   return (2 * bytes * count) / ms / 1e6;
 }
 
-function upload(device: GPUDevice, data: Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): GPUBuffer {
-  const buffer = device.createBuffer({ size: data.byteLength, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST });
+function upload(
+  device: GPUDevice,
+  data: Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer>,
+): GPUBuffer {
+  const buffer = device.createBuffer({
+    size: data.byteLength,
+    usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
+  });
   device.queue.writeBuffer(buffer, 0, data);
   return buffer;
 }
 
 /** A shader on its buffers, as a call that submits dispatches of it. */
-function prepare(device: GPUDevice, code: string, buffers: readonly GPUBuffer[]): (x: number, y?: number, times?: number) => void {
-  const pipeline = device.createComputePipeline({ layout: "auto", compute: { module: device.createShaderModule({ code }) } });
+function prepare(
+  device: GPUDevice,
+  code: string,
+  buffers: readonly GPUBuffer[],
+): (x: number, y?: number, times?: number) => void {
+  const pipeline = device.createComputePipeline({
+    layout: "auto",
+    compute: { module: device.createShaderModule({ code }) },
+  });
   const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
   const group = device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
   return (x, y = 1, times = 1) => {

@@ -1,5 +1,6 @@
-// How fast each tile of a product in workgroup memory is on an adapter, beside what the model that chooses among them predicts: what is
-// needed to fit that model (packages/kernels-gpu/src/kernels/tiles.ts) to a device.
+// How fast each tile of a product in workgroup memory is on an adapter, beside what the model that
+// chooses among them predicts: what is needed to fit that model
+// (packages/kernels-gpu/src/kernels/tiles.ts) to a device.
 
 import { createGpu } from "@conv/kernels-gpu";
 import {
@@ -30,19 +31,39 @@ export interface TileTime {
   readonly gflops: number;
 }
 
-/** Dispatches are repeated until they take so long together, and that is done so many times; the least counts. */
+/**
+ * Dispatches are repeated until they take so long together, and that is done so many times; the
+ * least counts.
+ */
 const [LONG_MS, TIMES] = [5, 3];
 
-/** Measures one layer after another for as long as there are seconds. Throws UnsupportedError where there is no adapter. */
-export async function* measureTiles(gpu: GPU, layers: readonly LayerCase[], seconds: number): AsyncGenerator<TileTime> {
+/**
+ * Measures one layer after another for as long as there are seconds. Throws UnsupportedError where
+ * there is no adapter.
+ */
+export async function* measureTiles(
+  gpu: GPU,
+  layers: readonly LayerCase[],
+  seconds: number,
+): AsyncGenerator<TileTime> {
   const end = performance.now() + 1000 * seconds;
   const backend = await createGpu({ gpu });
   const { caps } = backend;
   backend.dispose();
   const adapter = (await gpu.requestAdapter({ powerPreference: "high-performance" }))!;
-  const { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup } = adapter.limits;
+  const {
+    maxBufferSize,
+    maxStorageBufferBindingSize,
+    maxComputeWorkgroupStorageSize,
+    maxComputeInvocationsPerWorkgroup,
+  } = adapter.limits;
   const device = await adapter.requestDevice({
-    requiredLimits: { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup },
+    requiredLimits: {
+      maxBufferSize,
+      maxStorageBufferBindingSize,
+      maxComputeWorkgroupStorageSize,
+      maxComputeInvocationsPerWorkgroup,
+    },
   });
   try {
     for (const { name, geometry } of layers)
@@ -61,9 +82,15 @@ export async function* measureTiles(gpu: GPU, layers: readonly LayerCase[], seco
         const [inputs, output] = [operands.map(make), make(result)];
         for (const tile of tilesToTry(chosen)) {
           if (performance.now() > end) return;
-          if (workgroupBytes(tile) > caps.workgroupBytes || threadsOf(tile) > caps.threads) continue;
+          if (workgroupBytes(tile) > caps.workgroupBytes || threadsOf(tile) > caps.threads)
+            continue;
           if (4 * tile.splits * sizeOf(result) > caps.bindingBytes) continue;
-          const took = await timeOf(device, tiledCode("tile", task, caps, { tile }), inputs, output);
+          const took = await timeOf(
+            device,
+            tiledCode("tile", task, caps, { tile }),
+            inputs,
+            output,
+          );
           yield {
             layer: name,
             direction,
@@ -80,13 +107,25 @@ export async function* measureTiles(gpu: GPU, layers: readonly LayerCase[], seco
   }
 }
 
-/** What the model chooses, then every shape at every depth with the sum whole, split as chosen, and twice that. */
+/**
+ * What the model chooses, then every shape at every depth with the sum whole, split as chosen, and
+ * twice that.
+ */
 function tilesToTry(chosen: Tile): Tile[] {
   const { splits, half } = chosen;
   const all = SHAPES.flatMap(({ rows, columns, threadRows, threadColumns }) =>
     DEPTHS.flatMap((depth) =>
       ([2, 1] as const).flatMap((buffers) =>
-        [...new Set([1, splits, 2 * splits])].map((n): Tile => ({ rows, columns, threadRows, threadColumns, depth, splits: n, buffers, half })),
+        [...new Set([1, splits, 2 * splits])].map((n): Tile => ({
+          rows,
+          columns,
+          threadRows,
+          threadColumns,
+          depth,
+          splits: n,
+          buffers,
+          half,
+        })),
       ),
     ),
   );
@@ -94,10 +133,18 @@ function tilesToTry(chosen: Tile): Tile[] {
 }
 
 const storage = (device: GPUDevice, bytes: number): GPUBuffer =>
-  device.createBuffer({ size: Math.max(16, Math.ceil(bytes / 16) * 16), usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST });
+  device.createBuffer({
+    size: Math.max(16, Math.ceil(bytes / 16) * 16),
+    usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
+  });
 
 /** Seconds of the stages that a tile leads to. */
-async function timeOf(device: GPUDevice, { stages, scratch }: GpuCode, inputs: readonly GPUBuffer[], output: GPUBuffer): Promise<number> {
+async function timeOf(
+  device: GPUDevice,
+  { stages, scratch }: GpuCode,
+  inputs: readonly GPUBuffer[],
+  output: GPUBuffer,
+): Promise<number> {
   const between = scratch.map(({ bytes }) => storage(device, bytes));
   const buffers = { in: inputs, out: [output], scratch: between };
   const prepared = await Promise.all(
@@ -107,9 +154,19 @@ async function timeOf(device: GPUDevice, { stages, scratch }: GpuCode, inputs: r
         stage,
         bindings.map(() => "f32"),
       );
-      const pipeline = await device.createComputePipelineAsync({ layout: "auto", compute: { module: device.createShaderModule({ code }) } });
-      const entries = bindings.map(({ place }, binding) => ({ binding, resource: { buffer: buffers[place.of][place.index] } }));
-      return { pipeline, group: device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }), groups: stage.groups };
+      const pipeline = await device.createComputePipelineAsync({
+        layout: "auto",
+        compute: { module: device.createShaderModule({ code }) },
+      });
+      const entries = bindings.map(({ place }, binding) => ({
+        binding,
+        resource: { buffer: buffers[place.of][place.index] },
+      }));
+      return {
+        pipeline,
+        group: device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }),
+        groups: stage.groups,
+      };
     }),
   );
   const run = async (times: number): Promise<number> => {
@@ -119,7 +176,10 @@ async function timeOf(device: GPUDevice, { stages, scratch }: GpuCode, inputs: r
       for (const { pipeline, group, groups } of prepared) {
         pass.setPipeline(pipeline);
         pass.setBindGroup(0, group);
-        pass.dispatchWorkgroups(Math.min(groups, GROUPS_PER_AXIS), Math.ceil(groups / GROUPS_PER_AXIS));
+        pass.dispatchWorkgroups(
+          Math.min(groups, GROUPS_PER_AXIS),
+          Math.ceil(groups / GROUPS_PER_AXIS),
+        );
       }
     pass.end();
     await device.queue.onSubmittedWorkDone();

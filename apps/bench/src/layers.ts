@@ -1,11 +1,22 @@
-// The layers that are measured: thirteen of ResNet-50 and MobileNet, and the public lists of DeepBench and oneDNN.
+// The layers that are measured: thirteen of ResNet-50 and MobileNet, and the public lists of
+// DeepBench and oneDNN.
 
-import { convGeometry, wShape, xShape, yShape, type ConvGeometry, type ConvOptions } from "@conv/ops";
+import {
+  convGeometry,
+  wShape,
+  xShape,
+  yShape,
+  type ConvGeometry,
+  type ConvOptions,
+} from "@conv/ops";
 import { sameShape, spec } from "@conv/tensor";
 import deepbench from "../reference/deepbench-conv.json" with { type: "json" };
 import onednn from "../reference/onednn-conv-shapes.json" with { type: "json" };
 
-/** Which partial derivative of the trilinear form is computed: y from (x, w), dx from (dy, w), or dw from (dy, x). */
+/**
+ * Which partial derivative of the trilinear form is computed: y from (x, w), dx from (dy, w), or dw
+ * from (dy, x).
+ */
 export type Direction = "forward" | "gradInput" | "gradWeight";
 export const directions: readonly Direction[] = ["forward", "gradInput", "gradWeight"];
 
@@ -17,8 +28,14 @@ export interface LayerCase {
 export type SetName = "resnet" | "deepbench" | "onednn" | "all";
 export const setNames: readonly SetName[] = ["resnet", "deepbench", "onednn", "all"];
 
-/** The cases of a set whose names contain `filter`, of more than `over` GMAC; × may be typed x, and → as ->. Equal geometries appear once. */
-export function layerCases(set: SetName, { batch = 1, filter = "", over = 0 }: { batch?: number; filter?: string; over?: number } = {}): LayerCase[] {
+/**
+ * The cases of a set whose names contain `filter`, of more than `over` GMAC; × may be typed x, and
+ * → as ->. Equal geometries appear once.
+ */
+export function layerCases(
+  set: SetName,
+  { batch = 1, filter = "", over = 0 }: { batch?: number; filter?: string; over?: number } = {},
+): LayerCase[] {
   const all = [
     ...(set === "resnet" || set === "all" ? resnet(batch) : []),
     ...(set === "deepbench" || set === "all" ? deepbenchCases(batch) : []),
@@ -28,31 +45,57 @@ export function layerCases(set: SetName, { batch = 1, filter = "", over = 0 }: {
   const wanted = fold(filter);
   return all.filter(({ name, geometry }) => {
     const key = JSON.stringify(geometry);
-    if (!fold(name).includes(wanted) || macsOf(geometry) <= over * 1e9 || seen.has(key)) return false;
+    if (!fold(name).includes(wanted) || macsOf(geometry) <= over * 1e9 || seen.has(key))
+      return false;
     seen.add(key);
     return true;
   });
 }
 
-/** Multiply-accumulates, the customary count (products with padding included); the same for all three directions. */
-export const macsOf = (g: ConvGeometry): number => [g.n, g.oc, ...g.output, g.ic / g.groups, ...g.kernel].reduce((a, b) => a * b, 1);
+/**
+ * Multiply-accumulates, the customary count (products with padding included); the same for all
+ * three directions.
+ */
+export const macsOf = (g: ConvGeometry): number =>
+  [g.n, g.oc, ...g.output, g.ic / g.groups, ...g.kernel].reduce((a, b) => a * b, 1);
 
 /** Shapes of the two operands and of the result. */
-export function shapesOf(direction: Direction, g: ConvGeometry): { operands: [number[], number[]]; result: number[] } {
+export function shapesOf(
+  direction: Direction,
+  g: ConvGeometry,
+): { operands: [number[], number[]]; result: number[] } {
   const [x, w, y] = [xShape(g), wShape(g), yShape(g)];
   if (direction === "forward") return { operands: [x, w], result: y };
-  return direction === "gradInput" ? { operands: [y, w], result: x } : { operands: [y, x], result: w };
+  return direction === "gradInput"
+    ? { operands: [y, w], result: x }
+    : { operands: [y, x], result: w };
 }
 
 const fold = (text: string) => text.toLowerCase().replaceAll("×", "x").replaceAll("→", "->");
 
-/** Two shapes of benchdnn's exist to overflow 32-bit sizes; with several processes holding them they would fill the memory of most machines. */
+/**
+ * Two shapes of benchdnn's exist to overflow 32-bit sizes; with several processes holding them they
+ * would fill the memory of most machines.
+ */
 const MOST_BYTES = 2 ** 30;
 
 type Shape2d = readonly [channels: number, height: number, width: number];
 
-function layer(name: string, n: number, [ic, ih, iw]: Shape2d, [oc, kh, kw]: Shape2d, options: ConvOptions): LayerCase {
-  return { name, geometry: convGeometry(spec([n, ic, ih, iw]), spec([oc, ic / (options.groups ?? 1), kh, kw]), options) };
+function layer(
+  name: string,
+  n: number,
+  [ic, ih, iw]: Shape2d,
+  [oc, kh, kw]: Shape2d,
+  options: ConvOptions,
+): LayerCase {
+  return {
+    name,
+    geometry: convGeometry(
+      spec([n, ic, ih, iw]),
+      spec([oc, ic / (options.groups ?? 1), kh, kw]),
+      options,
+    ),
+  };
 }
 
 const square = (channels: number, size: number): Shape2d => [channels, size, size];
@@ -85,7 +128,10 @@ function deepbenchCases(n: number): LayerCase[] {
     .flat()
     .map((s) => {
       const options = { stride: [s.stride_h, s.stride_w], padding: [s.pad_h, s.pad_w] };
-      return described("deepbench", layer("", n, [s.c, s.h, s.w], [s.k, s.kh, s.kw], options), [s.oh, s.ow]);
+      return described("deepbench", layer("", n, [s.c, s.h, s.w], [s.k, s.kh, s.kw], options), [
+        s.oh,
+        s.ow,
+      ]);
     });
 }
 
@@ -104,14 +150,22 @@ function onednnCases(n: number): LayerCase[] {
           ] as const,
           groups: s.g,
         };
-        return described(`onednn ${set}`, layer("", n, [s.ic, s.ih, s.iw], [s.oc, s.kh, s.kw], options), [s.oh, s.ow]);
+        return described(
+          `onednn ${set}`,
+          layer("", n, [s.ic, s.ih, s.iw], [s.oc, s.kh, s.kw], options),
+          [s.oh, s.ow],
+        );
       }),
   );
 }
 
-/** Names a case of a list by all that is particular about it. The output sizes stand guard over the transcription of the published figures. */
+/**
+ * Names a case of a list by all that is particular about it. The output sizes stand guard over the
+ * transcription of the published figures.
+ */
 function described(list: string, { geometry: g }: LayerCase, output: readonly number[]): LayerCase {
-  const each = (values: readonly number[]) => (values.every((v) => v === values[0]) ? `${values[0]}` : values.join("×"));
+  const each = (values: readonly number[]) =>
+    values.every((v) => v === values[0]) ? `${values[0]}` : values.join("×");
   const depthwise = g.groups > 1 && g.groups === g.ic;
   const parts = [
     list,
@@ -123,6 +177,9 @@ function described(list: string, { geometry: g }: LayerCase, output: readonly nu
     [...g.padLo, ...g.padHi].some((p) => p > 0) ? `pad ${g.padLo.join()} ${g.padHi.join()}` : "",
   ];
   const name = parts.filter(Boolean).join(" ");
-  if (!sameShape(g.output, output)) throw new Error(`${name}: output is ${g.output.join("×")}, the reference says ${output.join("×")}`);
+  if (!sameShape(g.output, output))
+    throw new Error(
+      `${name}: output is ${g.output.join("×")}, the reference says ${output.join("×")}`,
+    );
   return { name, geometry: g };
 }

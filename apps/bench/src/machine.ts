@@ -47,21 +47,41 @@ export function describeMachine(threads: number): Promise<Machine> {
 
 async function measureMachine(threads: number): Promise<Machine> {
   const peaks = [await peak([], threads), await peak([PAIRING], threads)].filter((p) => p !== null);
-  return { ...host(), threads, peak: peaks.reduce((best, p) => (p.gflops > best.gflops ? p : best)), peaks };
+  return {
+    ...host(),
+    threads,
+    peak: peaks.reduce((best, p) => (p.gflops > best.gflops ? p : best)),
+    peaks,
+  };
 }
 
 /** The machine with a GPU whose peak was measured, by WebGPU `through` a browser or Node. */
-export function describeGpuMachine({ adapter, gflops, of, f16, bandwidth }: GpuPeak, through: string): Machine {
+export function describeGpuMachine(
+  { adapter, gflops, of, f16, bandwidth }: GpuPeak,
+  through: string,
+): Machine {
   const peaks = [{ gflops, of, bandwidth }, ...(f16 ? [{ ...f16, bandwidth }] : [])];
   return { ...host(), threads: 1, gpu: { adapter, through }, peak: peaks[0], peaks };
 }
 
-/** What a shader reaches on the GPU that a process of Node finds; throws an Error of one line where it finds none. */
+/**
+ * What a shader reaches on the GPU that a process of Node finds; throws an Error of one line where
+ * it finds none.
+ */
 export async function nodeGpuPeak(env: NodeJS.ProcessEnv): Promise<GpuPeak> {
   try {
-    return JSON.parse((await run(process.execPath, [scriptBeside("gpu-peak-main")], { env: { ...process.env, ...env } })).stdout);
+    return JSON.parse(
+      (
+        await run(process.execPath, [scriptBeside("gpu-peak-main")], {
+          env: { ...process.env, ...env },
+        })
+      ).stdout,
+    );
   } catch (error) {
-    throw new Error(error instanceof Error && "stderr" in error ? lastError(String(error.stderr)) : String(error), { cause: error });
+    throw new Error(
+      error instanceof Error && "stderr" in error ? lastError(String(error.stderr)) : String(error),
+      { cause: error },
+    );
   }
 }
 
@@ -72,26 +92,46 @@ const host = (): Pick<Machine, "cpu" | "cores" | "memoryGiB" | "system"> => ({
   system: `${platform()} ${release()} ${arch()}`,
 });
 
-export const describeEngine = (): Engine => ({ node: process.versions.node, v8: process.versions.v8 });
+export const describeEngine = (): Engine => ({
+  node: process.versions.node,
+  v8: process.versions.v8,
+});
 
-/** The commit, marked where the working tree differs; that which a bundle was made of; "unknown" elsewhere outside a checkout. */
+/**
+ * The commit, marked where the working tree differs; that which a bundle was made of; "unknown"
+ * elsewhere outside a checkout.
+ */
 export async function describeCommit(): Promise<string> {
   const bundled = process.env.CONV_COMMIT;
   if (bundled) return bundled;
-  return run("git", ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"], { cwd: fileURLToPath(new URL(".", import.meta.url)) }).then(
+  return run("git", ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"], {
+    cwd: fileURLToPath(new URL(".", import.meta.url)),
+  }).then(
     ({ stdout }) => stdout.trim(),
     () => "unknown",
   );
 }
 
-/** The sum over as many processes as threads, at the same time; null where the engine does not know a flag. */
+/**
+ * The sum over as many processes as threads, at the same time; null where the engine does not know
+ * a flag.
+ */
 async function peak(flags: readonly string[], threads: number): Promise<Peak | null> {
   try {
-    const outputs = await Promise.all(Array.from({ length: threads }, () => run(process.execPath, [...flags, scriptBeside("peak")])));
+    const outputs = await Promise.all(
+      Array.from({ length: threads }, () =>
+        run(process.execPath, [...flags, scriptBeside("peak")]),
+      ),
+    );
     const results = outputs.map(({ stdout }): ReturnType<typeof measurePeak> => JSON.parse(stdout));
     const what = `${results[0].fused ? "f32x4.relaxed_madd" : "f32x4.mul and f32x4.add"} in registers${flags.length ? `, paired by ${flags.join(" ")}` : ""}`;
-    const total = (figure: "gflops" | "bandwidth") => results.reduce((sum, r) => sum + r[figure], 0);
-    return { gflops: total("gflops"), bandwidth: total("bandwidth"), of: `${what}, ${threads === 1 ? "one thread" : `${threads} threads`}` };
+    const total = (figure: "gflops" | "bandwidth") =>
+      results.reduce((sum, r) => sum + r[figure], 0);
+    return {
+      gflops: total("gflops"),
+      bandwidth: total("bandwidth"),
+      of: `${what}, ${threads === 1 ? "one thread" : `${threads} threads`}`,
+    };
   } catch (error) {
     if (flags.length) return null;
     throw error;

@@ -1,4 +1,5 @@
-// The command line of the benchmark: `pnpm bench layers`, `pnpm bench train`, `pnpm bench networks`, `pnpm bench fit`.
+// The command line of the benchmark: `pnpm bench layers`, `pnpm bench train`, `pnpm bench
+// networks`, `pnpm bench fit`.
 
 import { availableParallelism } from "node:os";
 import { setFlagsFromString } from "node:v8";
@@ -57,11 +58,25 @@ program
   .addOption(against())
   .addOption(threads())
   .addOption(
-    new Option("--set <name>", "which layers: those of ResNet-50 and MobileNet, DeepBench's or oneDNN's").choices(setNames).default("resnet"),
+    new Option(
+      "--set <name>",
+      "which layers: those of ResNet-50 and MobileNet, DeepBench's or oneDNN's",
+    )
+      .choices(setNames)
+      .default("resnet"),
   )
   .option("--filter <text>", "only layers whose name contains this; type x for × and -> for →", "")
-  .option("--over <gmac>", "only layers of more multiply-accumulates than so many thousand millions", positive, 0)
-  .addOption(new Option("--direction <name>", "the convolution, or its gradient to input or weight").choices(directions).default("forward"))
+  .option(
+    "--over <gmac>",
+    "only layers of more multiply-accumulates than so many thousand millions",
+    positive,
+    0,
+  )
+  .addOption(
+    new Option("--direction <name>", "the convolution, or its gradient to input or weight")
+      .choices(directions)
+      .default("forward"),
+  )
   .option("--batch <n>", "images at once", whole, 1)
   .addOption(rounds())
   .addOption(flags())
@@ -69,7 +84,12 @@ program
   .addOption(jsonOption())
   .option("--skip <n>", "leave these many layers out before: those of an earlier run", count, 0)
   .option("--seconds <n>", "time after which no other layer is begun", positive)
-  .option("--from <files>", "show what earlier runs wrote with --json as one, and measure nothing", (list) => list.split(","), [])
+  .option(
+    "--from <files>",
+    "show what earlier runs wrote with --json as one, and measure nothing",
+    (list) => list.split(","),
+    [],
+  )
   .option("--html <file>", "write a page with bars, the roofline of this machine and the table")
   .addHelpText(
     "after",
@@ -88,7 +108,9 @@ Examples:
 
 program
   .command("train")
-  .description("a training step (cross-entropy; LeNet-5 with relu, max pooling and Adam), in images/s")
+  .description(
+    "a training step (cross-entropy; LeNet-5 with relu, max pooling and Adam), in images/s",
+  )
   .addOption(new Option("--model <name>", "which network").choices(trainedNames).default("lenet5"))
   .addOption(device())
   .addOption(where())
@@ -101,7 +123,10 @@ program
   .addOption(simd256())
   .addOption(jsonOption())
   .option("--html <file>", "write a page with bars, the roofline of this machine and the table")
-  .addHelpText("after", "\nExamples:\n  bench train --against torch\n  bench train --device gpu --against tfjs")
+  .addHelpText(
+    "after",
+    "\nExamples:\n  bench train --against torch\n  bench train --device gpu --against tfjs",
+  )
   .action(train);
 
 program
@@ -119,10 +144,19 @@ program
   .addOption(threads())
   .option("--batch <n>", "images at once", whole, 1)
   .addOption(rounds())
-  .option("--starts <n>", "starts of each competitor on each network, each in a new process; 0 for none", count, 3)
+  .option(
+    "--starts <n>",
+    "starts of each competitor on each network, each in a new process; 0 for none",
+    count,
+    3,
+  )
   .addOption(flags())
   .addOption(simd256())
-  .option("--profile", "Conv alone: the time of each step, of each kernel, and their share of the whole", false)
+  .option(
+    "--profile",
+    "Conv alone: the time of each step, of each kernel, and their share of the whole",
+    false,
+  )
   .addOption(jsonOption())
   .option("--html <file>", "write a page with bars, the roofline of this machine and the table")
   .addHelpText(
@@ -146,7 +180,9 @@ await program.parseAsync().catch((error: unknown) => {
 async function layers(options: LayersFlags): Promise<void> {
   const cases = layerCases(options.set, options);
   if (cases.length === 0)
-    throw new Error(`no layer of ${options.set}${options.over ? ` over ${options.over} GMAC` : ""} has a name that contains "${options.filter}"`);
+    throw new Error(
+      `no layer of ${options.set}${options.over ? ` over ${options.over} GMAC` : ""} has a name that contains "${options.filter}"`,
+    );
   let done = options.skip;
   const measure = () =>
     measured(options, (shared, progress) =>
@@ -169,15 +205,18 @@ async function layers(options: LayersFlags): Promise<void> {
   print(`\n${summaryTable(result)}`);
   const hard = hardestText(result);
   if (hard) print(`\n${hard}`);
-  if (!files.length && done < cases.length) print(`\n${done} of ${cases.length} layers are done; --skip ${done} goes on`);
+  if (!files.length && done < cases.length)
+    print(`\n${done} of ${cases.length} layers are done; --skip ${done} goes on`);
   await writePage(options.html, result, `Convolution layers, ${result.direction}`);
 }
 
 async function networks(options: NetworksFlags): Promise<void> {
   if (options.profile) {
     if (options.device === "gpu") throw new Error("--profile is of the CPU");
-    if (options.json || options.html) throw new Error("--profile prints text alone: leave out --json and --html");
-    for (const flag of [...options.flags, ...(options.simd256 ? [PAIRING] : [])]) setFlagsFromString(flag);
+    if (options.json || options.html)
+      throw new Error("--profile prints text alone: leave out --json and --html");
+    for (const flag of [...options.flags, ...(options.simd256 ? [PAIRING] : [])])
+      setFlagsFromString(flag);
     for (const model of options.models) console.log(`${await profile(model, options)}\n`);
     return;
   }
@@ -194,7 +233,9 @@ async function networks(options: NetworksFlags): Promise<void> {
 }
 
 async function train(options: TrainFlags): Promise<void> {
-  const result = await measured(options, (shared, progress) => benchTrain({ ...options, ...shared, progress: progress.update }));
+  const result = await measured(options, (shared, progress) =>
+    benchTrain({ ...options, ...shared, progress: progress.update }),
+  );
   const print = printer(options);
   print(trainTable(result));
   for (const { competitor, reason } of result.declined) print(`${competitor}: ${reason}`);
@@ -202,24 +243,36 @@ async function train(options: TrainFlags): Promise<void> {
 }
 
 /** Writes the page of a result, where one is asked for. */
-async function writePage(file: string | undefined, result: Omit<Result, "direction">, title: string): Promise<void> {
+async function writePage(
+  file: string | undefined,
+  result: Omit<Result, "direction">,
+  title: string,
+): Promise<void> {
   if (!file) return;
   const { page } = await import("./report/html.ts"); // Vega is large, and rarely wanted
   await saveText(file, await page(result, title));
 }
 
 function device(): Option {
-  return new Option("--device <name>", "where all competitors compute").choices(["cpu", "gpu"]).default("cpu");
+  return new Option("--device <name>", "where all competitors compute")
+    .choices(["cpu", "gpu"])
+    .default("cpu");
 }
 
 function where(): Option {
-  return new Option("--in <name>", "with --device gpu: each in a process of Node, or all in one page of Chromium")
+  return new Option(
+    "--in <name>",
+    "with --device gpu: each in a process of Node, or all in one page of Chromium",
+  )
     .choices(["node", "browser"])
     .default("node");
 }
 
 function adapter(): Option {
-  return new Option("--adapter <name>", "with --device gpu: the GPU of the machine, SwiftShader on its processor, or the first if there is one")
+  return new Option(
+    "--adapter <name>",
+    "with --device gpu: the GPU of the machine, SwiftShader on its processor, or the first if there is one",
+  )
     .choices(["auto", "machine", "swiftshader"])
     .default("auto");
 }
@@ -236,11 +289,18 @@ function against(): Option {
 }
 
 function threads(): Option {
-  return new Option("--threads <n>", `threads of each competitor, up to ${availableParallelism()} here`).default(1).argParser(cores);
+  return new Option(
+    "--threads <n>",
+    `threads of each competitor, up to ${availableParallelism()} here`,
+  )
+    .default(1)
+    .argParser(cores);
 }
 
 function rounds(): Option {
-  return new Option("--rounds <n>", "turns of 50 ms that each competitor takes on each case").default(10).argParser(whole);
+  return new Option("--rounds <n>", "turns of 50 ms that each competitor takes on each case")
+    .default(10)
+    .argParser(whole);
 }
 
 function flags(): Option {
@@ -250,7 +310,10 @@ function flags(): Option {
 }
 
 function simd256(): Option {
-  return new Option("--simd256", "Conv makes code for pairs of vectors, and sets the V8 flag that joins them").default(false);
+  return new Option(
+    "--simd256",
+    "Conv makes code for pairs of vectors, and sets the V8 flag that joins them",
+  ).default(false);
 }
 
 function oneOf<T extends string>(names: readonly T[], name: string): T {
@@ -272,12 +335,16 @@ function count(text: string): number {
 /** More threads than cores wait for one another: no figure of theirs would mean anything. */
 function cores(text: string): number {
   const [value, there] = [whole(text), availableParallelism()];
-  if (value > there) throw new InvalidArgumentError(`It must be a whole number from 1 to ${there}, the processor cores here.`);
+  if (value > there)
+    throw new InvalidArgumentError(
+      `It must be a whole number from 1 to ${there}, the processor cores here.`,
+    );
   return value;
 }
 
 function whole(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("It must be a whole number above 0.");
+  if (!Number.isInteger(value) || value < 1)
+    throw new InvalidArgumentError("It must be a whole number above 0.");
   return value;
 }

@@ -16,21 +16,31 @@ export interface NetworkCase {
 }
 
 /** Networks of ImageNet, by the names of @conv/layers/models. */
-export const networkNames: readonly string[] = ["resnet18", "resnet50", "vgg16", "mobilenetV2", "squeezenet1_1"];
+export const networkNames: readonly string[] = [
+  "resnet18",
+  "resnet50",
+  "vgg16",
+  "mobilenetV2",
+  "squeezenet1_1",
+];
 
 /** Multiply-accumulates of nodes, each by its op's own count. */
-export const macsOfNodes = (nodes: readonly Node[]): number => nodes.reduce((sum, n) => sum + costOf(n).macs, 0);
+export const macsOfNodes = (nodes: readonly Node[]): number =>
+  nodes.reduce((sum, n) => sum + costOf(n).macs, 0);
 
 export function networkCase(name: string, batch: number): NetworkCase {
   const traced = traceModel(models[name](), { batch });
   const { graph, entries, x } = traced;
-  const operands = [uniform(1, sizeOf(x.shape), -1, 1), ...entries.map((e, i) => weightOf(e, i + 2))];
+  const operands = [
+    uniform(1, sizeOf(x.shape), -1, 1),
+    ...entries.map((e, i) => weightOf(e, i + 2)),
+  ];
   return { name, graph, peers: lower(traced), operands, macs: macsOfNodes(graph.nodes) };
 }
 
 /**
- * Weights keep the size of what flows through (He et al. 2015: U(±√(6/fan-in))). Normalisation is far from the identity in every
- * channel, so that whoever folds it wrongly is seen.
+ * Weights keep the size of what flows through (He et al. 2015: U(±√(6/fan-in))). Normalisation is
+ * far from the identity in every channel, so that whoever folds it wrongly is seen.
  */
 function weightOf({ name, spec: { shape } }: Entry, seed: number): Float32Array {
   const size = sizeOf(shape);
@@ -39,7 +49,9 @@ function weightOf({ name, spec: { shape } }: Entry, seed: number): Float32Array 
     const bound = Math.sqrt((6 * shape[0]) / size);
     return uniform(seed, size, -bound, bound);
   }
-  return /weight|running_var/.test(name) ? uniform(seed, size, 0.5, 1.5) : uniform(seed, size, -0.2, 0.2);
+  return /weight|running_var/.test(name)
+    ? uniform(seed, size, 0.5, 1.5)
+    : uniform(seed, size, -0.2, 0.2);
 }
 
 function uniform(seed: number, size: number, lo: number, hi: number): Float32Array {

@@ -1,4 +1,5 @@
-// Writes ONNX models: a protobuf encoder of the few message types they take (onnx/onnx.proto, IR version 8).
+// Writes ONNX models: a protobuf encoder of the few message types they take (onnx/onnx.proto, IR
+// version 8).
 
 import { spanOf, type ConvGeometry } from "@conv/ops";
 import { shapesOf, type Direction } from "./layers.ts";
@@ -7,12 +8,18 @@ import type { Attributes, PeerGraph } from "./lower.ts";
 type Part = Uint8Array | number;
 
 /**
- * The bytes of a model of one convolution. The operands are constants inside it, so that a run copies nothing in; beside the result
- * `y` it has an output `first`, one element of it, and a run that asks for that alone copies nothing out. The gradient to the input
- * is ONNX's ConvTranspose; ONNX has no operator for that to the weight.
+ * The bytes of a model of one convolution. The operands are constants inside it, so that a run
+ * copies nothing in; beside the result `y` it has an output `first`, one element of it, and a run
+ * that asks for that alone copies nothing out. The gradient to the input is ONNX's ConvTranspose;
+ * ONNX has no operator for that to the weight.
  */
-export function convModel(direction: Direction, g: ConvGeometry, operands: readonly Float32Array[]): Uint8Array {
-  if (direction === "gradWeight") throw new Error("ONNX has no operator for the gradient to the weight");
+export function convModel(
+  direction: Direction,
+  g: ConvGeometry,
+  operands: readonly Float32Array[],
+): Uint8Array {
+  if (direction === "gradWeight")
+    throw new Error("ONNX has no operator for the gradient to the weight");
   const shapes = shapesOf(direction, g);
   const rank = g.input.length;
   const attributes: [string, number | readonly number[]][] = [
@@ -25,7 +32,10 @@ export function convModel(direction: Direction, g: ConvGeometry, operands: reado
   if (direction === "gradInput")
     attributes.push([
       "output_padding",
-      spanOf(g.kernel, g.dilation).map((span, a) => g.input[a] - ((g.output[a] - 1) * g.stride[a] - g.padLo[a] - g.padHi[a] + span)),
+      spanOf(g.kernel, g.dilation).map(
+        (span, a) =>
+          g.input[a] - ((g.output[a] - 1) * g.stride[a] - g.padLo[a] - g.padHi[a] + span),
+      ),
     ]);
   const vector = (name: string, value: number) =>
     int64Tensor(
@@ -53,14 +63,32 @@ export function convModel(direction: Direction, g: ConvGeometry, operands: reado
 }
 
 /** The bytes of a model of a whole network, its weights constants inside it, from `x` to `y`. */
-export function networkModel({ input, output, weights, nodes }: PeerGraph, values: readonly Float32Array[]): Uint8Array {
+export function networkModel(
+  { input, output, weights, nodes }: PeerGraph,
+  values: readonly Float32Array[],
+): Uint8Array {
   const used = new Set(nodes.flatMap((n) => n.inputs));
-  const bounds = nodes.some((n) => n.op === "Clip") ? ["zero", "six"] : []; // the only clipping there is: relu6
+  // the only clipping there is: relu6
+  const bounds = nodes.some((n) => n.op === "Clip") ? ["zero", "six"] : [];
   const graph = message(
-    ...nodes.map((n) => field(1, node(n.op, n.op === "Clip" ? [...n.inputs, ...bounds] : n.inputs, n.output, Object.entries(n.attributes)))),
+    ...nodes.map((n) =>
+      field(
+        1,
+        node(
+          n.op,
+          n.op === "Clip" ? [...n.inputs, ...bounds] : n.inputs,
+          n.output,
+          Object.entries(n.attributes),
+        ),
+      ),
+    ),
     field(2, text("network")),
-    ...weights.flatMap(({ name, shape }, i) => (used.has(name) ? field(5, floatTensor(name, shape, values[i])) : [])),
-    ...bounds.map((name) => field(5, floatTensor(name, [], Float32Array.of(name === "six" ? 6 : 0)))),
+    ...weights.flatMap(({ name, shape }, i) =>
+      used.has(name) ? field(5, floatTensor(name, shape, values[i])) : [],
+    ),
+    ...bounds.map((name) =>
+      field(5, floatTensor(name, [], Float32Array.of(name === "six" ? 6 : 0))),
+    ),
     field(11, valueInfo(input.name, input.shape)),
     field(12, valueInfo(output.name, output.shape)),
   );
@@ -68,7 +96,13 @@ export function networkModel({ input, output, weights, nodes }: PeerGraph, value
 }
 
 const modelOf = (graph: Uint8Array): Uint8Array =>
-  message(key(1, 0), 8, field(2, text("conv-bench")), field(7, graph), field(8, message(field(1, text("")), key(2, 0), 13)));
+  message(
+    key(1, 0),
+    8,
+    field(2, text("conv-bench")),
+    field(7, graph),
+    field(8, message(field(1, text("")), key(2, 0), 13)),
+  );
 
 function node(
   op: string,
@@ -87,15 +121,30 @@ function node(
 /** AttributeProto: FLOAT (type 1, field 2), INT (type 2, field 3) or INTS (type 7, field 8). */
 function attribute(name: string, value: Attributes[string]): Uint8Array {
   if (typeof value === "number" && !Number.isInteger(value))
-    return message(...field(1, text(name)), key(2, 5), new Uint8Array(Float32Array.of(value).buffer), key(20, 0), 1);
+    return message(
+      ...field(1, text(name)),
+      key(2, 5),
+      new Uint8Array(Float32Array.of(value).buffer),
+      key(20, 0),
+      1,
+    );
   return typeof value === "number"
     ? message(...field(1, text(name)), key(3, 0), value, key(20, 0), 2)
     : message(...field(1, text(name)), ...value.flatMap((v) => [key(8, 0), v]), key(20, 0), 7);
 }
 
-/** TensorProto: dims (1), data_type (2; 1 is float, 7 is int64), name (8), raw_data (9, little endian). */
+/**
+ * TensorProto: dims (1), data_type (2; 1 is float, 7 is int64), name (8), raw_data (9, little
+ * endian).
+ */
 const tensor = (name: string, dims: readonly number[], type: number, raw: Uint8Array): Uint8Array =>
-  message(...dims.flatMap((d) => [key(1, 0), d]), key(2, 0), type, ...field(8, text(name)), ...field(9, raw));
+  message(
+    ...dims.flatMap((d) => [key(1, 0), d]),
+    key(2, 0),
+    type,
+    ...field(8, text(name)),
+    ...field(9, raw),
+  );
 
 const floatTensor = (name: string, dims: readonly number[], data: Float32Array): Uint8Array =>
   tensor(name, dims, 1, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
@@ -103,10 +152,16 @@ const floatTensor = (name: string, dims: readonly number[], data: Float32Array):
 const int64Tensor = (name: string, values: readonly number[]): Uint8Array =>
   tensor(name, [values.length], 7, new Uint8Array(BigInt64Array.from(values, BigInt).buffer));
 
-/** ValueInfoProto of a float tensor: name, and type → tensor_type → (elem_type, shape → dim → dim_value). */
+/**
+ * ValueInfoProto of a float tensor: name, and type → tensor_type → (elem_type, shape → dim →
+ * dim_value).
+ */
 function valueInfo(name: string, dims: readonly number[]): Uint8Array {
   const shape = message(...dims.flatMap((d) => field(1, message(key(1, 0), d))));
-  return message(...field(1, text(name)), ...field(2, message(...field(1, message(key(1, 0), 1, ...field(2, shape))))));
+  return message(
+    ...field(1, text(name)),
+    ...field(2, message(...field(1, message(key(1, 0), 1, ...field(2, shape))))),
+  );
 }
 
 const text = (s: string): Uint8Array => new TextEncoder().encode(s);

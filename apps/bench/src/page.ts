@@ -1,5 +1,5 @@
-// The page in which competitors run side by side on the WebGPU of a browser. Each asks the server for its next request and posts the answer,
-// in the same frames as processes do (channel.ts).
+// The page in which competitors run side by side on the WebGPU of a browser. Each asks the server
+// for its next request and posts the answer, in the same frames as processes do (channel.ts).
 
 import { createGpu } from "@conv/kernels-gpu";
 import { answerer } from "./answer.ts";
@@ -27,7 +27,9 @@ const context: Context = {
   peers: {
     load: <T>(name: PeerPackage) => import(name) as Promise<T>, // by the import map of the page
     async version(name) {
-      const { version }: { version: string } = await (await fetch(folder(`${name}/package.json`))).json();
+      const { version }: { version: string } = await (
+        await fetch(folder(`${name}/package.json`))
+      ).json();
       return version;
     },
     folder,
@@ -50,7 +52,10 @@ async function converse(address: string, answer: ReturnType<typeof answerer>): P
     if (status !== 200 || !body) return;
     for await (const { header, arrays } of messages<Request>(chunks(body))) {
       const { reply, arrays: results } = await answer(header, arrays);
-      await fetch(address, { method: "POST", body: new Blob([new Uint8Array(encode(reply, results))]) });
+      await fetch(address, {
+        method: "POST",
+        body: new Blob([new Uint8Array(encode(reply, results))]),
+      });
     }
   }
 }

@@ -1,5 +1,6 @@
-// The most this machine's WebAssembly can compute: independent multiply-adds that stay in registers; and how fast memory is copied. Run as a program it prints
-// both; it is its own process because whether V8 pairs 128-bit operations into AVX2 is a flag of the process.
+// The most this machine's WebAssembly can compute: independent multiply-adds that stay in
+// registers; and how fast memory is copied. Run as a program it prints both; it is its own process
+// because whether V8 pairs 128-bit operations into AVX2 is a flag of the process.
 
 import { fileURLToPath } from "node:url";
 import { SHARE } from "./pace.ts";
@@ -15,18 +16,24 @@ function leb(value: number): number[] {
 }
 
 /**
- * A module with `f(iterations)`: `accumulators` vectors, each multiplied-added UNROLL times an iteration, stored at the end
- * side by side (which is how V8 finds pairs). Without relaxed SIMD, a multiplication and an addition.
+ * A module with `f(iterations)`: `accumulators` vectors, each multiplied-added UNROLL times an
+ * iteration, stored at the end side by side (which is how V8 finds pairs). Without relaxed SIMD, a
+ * multiplication and an addition.
  */
 export function peakModule(accumulators: number, relaxed: boolean): Uint8Array<ArrayBuffer> {
   const [a, b, first] = [1, 2, 3]; // locals: 0 is the counter
   const get = (local: number) => [0x20, ...leb(local)];
   const set = (local: number) => [0x21, ...leb(local)];
-  const each = (emit: (acc: number, i: number) => number[]) => Array.from({ length: accumulators }, (_, i) => emit(first + i, i)).flat();
-  const multiplyAdd = (acc: number) => (relaxed ? [...get(a), ...get(b), ...get(acc), ...MADD] : [...get(a), ...get(b), ...MUL, ...get(acc), ...ADD]);
+  const each = (emit: (acc: number, i: number) => number[]) =>
+    Array.from({ length: accumulators }, (_, i) => emit(first + i, i)).flat();
+  const multiplyAdd = (acc: number) =>
+    relaxed
+      ? [...get(a), ...get(b), ...get(acc), ...MADD]
+      : [...get(a), ...get(b), ...MUL, ...get(acc), ...ADD];
   const code = [
     [1, 2 + accumulators, 0x7b], // v128 locals
-    [0x41, 0, 0xfd, 0, 4, 0, ...set(a), 0x41, 0, 0xfd, 0, 4, 16, ...set(b)], // from memory, so that nothing is known of them
+    // from memory, so that nothing is known of them
+    [0x41, 0, 0xfd, 0, 4, 0, ...set(a), 0x41, 0, 0xfd, 0, 4, 16, ...set(b)],
     [0x03, 0x40], // loop
     ...Array.from({ length: UNROLL }, () => each((acc) => [...multiplyAdd(acc), ...set(acc)])),
     [...get(0), 0x41, 1, 0x6b, 0x22, 0, 0x0d, 0, 0x0b],
@@ -61,19 +68,31 @@ function measureBandwidth(milliseconds: number): number {
   return best;
 }
 
-/** The best of several runs, GFLOP/s of one thread. 12 vectors fill the registers of 128-bit code, 24 those of paired code. */
-export function measurePeak(milliseconds = 300 * SHARE): { gflops: number; bandwidth: number; fused: boolean } {
+/**
+ * The best of several runs, GFLOP/s of one thread. 12 vectors fill the registers of 128-bit code,
+ * 24 those of paired code.
+ */
+export function measurePeak(milliseconds = 300 * SHARE): {
+  gflops: number;
+  bandwidth: number;
+  fused: boolean;
+} {
   const fused = WebAssembly.validate(peakModule(12, true));
   let gflops = 0;
   for (const accumulators of [12, 24]) {
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(peakModule(accumulators, fused)));
+    const { exports } = new WebAssembly.Instance(
+      new WebAssembly.Module(peakModule(accumulators, fused)),
+    );
     const f = exports.f as (iterations: number) => void;
     const iterations = 20_000;
     const end = performance.now() + milliseconds;
     do {
       const start = performance.now();
       f(iterations);
-      gflops = Math.max(gflops, (iterations * UNROLL * accumulators * 8) / (performance.now() - start) / 1e6);
+      gflops = Math.max(
+        gflops,
+        (iterations * UNROLL * accumulators * 8) / (performance.now() - start) / 1e6,
+      );
     } while (performance.now() < end);
   }
   return { gflops, bandwidth: measureBandwidth(milliseconds), fused };

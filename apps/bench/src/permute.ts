@@ -1,9 +1,14 @@
-// Reorders the axes of an array, for libraries whose layout is not ours. Never inside what is timed.
+// Reorders the axes of an array, for libraries whose layout is not ours. Never inside what is
+// timed.
 
 import { sizeOf, stridesOf } from "@conv/tensor";
 
 /** Axis `i` of the result is axis `order[i]` of the array of that shape. */
-export function permute(data: Float32Array, shape: readonly number[], order: readonly number[]): Float32Array {
+export function permute(
+  data: Float32Array,
+  shape: readonly number[],
+  order: readonly number[],
+): Float32Array {
   const from = stridesOf(shape);
   const result = new Float32Array(sizeOf(shape));
   let at = 0;

@@ -1,4 +1,5 @@
-// Where competitors run: processes of Node on the CPU, processes of Node on a GPU, or all in one page of a browser.
+// Where competitors run: processes of Node on the CPU, processes of Node on a GPU, or all in one
+// page of a browser.
 
 import type { AdapterName } from "./browser.ts";
 import { start, type Competitor, type CompetitorName, type StartOptions } from "./competitor.ts";
@@ -18,11 +19,15 @@ export interface PlaceOptions extends Omit<StartOptions, "env"> {
   readonly adapter: AdapterName;
 }
 
-/** Measures the peak of the device too. Throws an Error of one line where there is no such device. */
+/**
+ * Measures the peak of the device too. Throws an Error of one line where there is no such device.
+ */
 export async function openPlace(options: PlaceOptions): Promise<Place> {
   if (options.where === "browser") return inBrowser(options);
   const env = options.device === "gpu" ? await findDriver(options.adapter) : undefined;
-  const machine = env ? describeGpuMachine(env.peak, `Dawn in Node ${process.versions.node}`) : await describeMachine(options.threads);
+  const machine = env
+    ? describeGpuMachine(env.peak, `Dawn in Node ${process.versions.node}`)
+    : await describeMachine(options.threads);
   const alone = (name: CompetitorName) => start(name, { ...options, env: env?.env });
   return { machine, start: alone, startAlone: alone, close: async () => {} };
 }
@@ -39,7 +44,10 @@ async function inBrowser({ adapter }: PlaceOptions): Promise<Place> {
   };
 }
 
-/** The variables with which processes find the adapter, and its peak: those of the machine, or SwiftShader's. */
+/**
+ * The variables with which processes find the adapter, and its peak: those of the machine, or
+ * SwiftShader's.
+ */
 async function findDriver(adapter: AdapterName) {
   const machine = async () => ({ env: {}, peak: await nodeGpuPeak({}) });
   const swiftshader = async () => {

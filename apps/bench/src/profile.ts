@@ -1,9 +1,22 @@
-// Where the time of a network goes: each step of its program is compiled alone, and they run one after the other on the network's own
-// data, so that each finds the caches as the others leave them. The sum is near the time of the whole.
+// Where the time of a network goes: each step of its program is compiled alone, and they run one
+// after the other on the network's own data, so that each finds the caches as the others leave
+// them. The sum is near the time of the whole.
 
 import { createCpu, type CpuBackend } from "@conv/kernels-cpu";
 import { reshapeOp } from "@conv/ops";
-import { bytesOf, graphOf, input, node, optimise, type Buffer, type Graph, type Node, type Program, type Step, type Value } from "@conv/tensor";
+import {
+  bytesOf,
+  graphOf,
+  input,
+  node,
+  optimise,
+  type Buffer,
+  type Graph,
+  type Node,
+  type Program,
+  type Step,
+  type Value,
+} from "@conv/tensor";
 import { macsOfNodes, networkCase } from "./networks.ts";
 import { SHARE } from "./pace.ts";
 import { table, three } from "./report/text.ts";
@@ -14,7 +27,9 @@ export interface ProfileOptions {
   readonly batch: number;
 }
 
-/** A program that is timed for a step, or (step null) a copy that the whole program does without. */
+/**
+ * A program that is timed for a step, or (step null) a copy that the whole program does without.
+ */
 interface Part {
   readonly step: Step | null;
   readonly program: Program;
@@ -31,16 +46,24 @@ interface Line {
 
 /** Steps with less of the time than this many percent share a line. */
 const SMALL = 0.2;
-/** For V8 to make its best code, and then for the least of many times to stand for an undisturbed one. */
+/**
+ * For V8 to make its best code, and then for the least of many times to stand for an undisturbed
+ * one.
+ */
 const [WARM_MS, TIMED_MS] = [1000 * SHARE, 1500 * SHARE];
 
 /** Tables for a terminal: every step, then every kernel. */
-export async function profile(model: string, { threads, simd256, batch }: ProfileOptions): Promise<string> {
+export async function profile(
+  model: string,
+  { threads, simd256, batch }: ProfileOptions,
+): Promise<string> {
   const backend = await createCpu({ threads, simd256 });
   const { graph: traced, operands } = networkCase(model, batch);
   const graph = optimise(traced);
   const program = backend.compile(graph);
-  const buffers = new Map<Value, Buffer>(graph.inputs.map((v) => [v, backend.alloc(bytesOf(v.spec))]));
+  const buffers = new Map<Value, Buffer>(
+    graph.inputs.map((v) => [v, backend.alloc(bytesOf(v.spec))]),
+  );
   graph.inputs.forEach((v, i) => backend.write(buffers.get(v)!, operands[i]));
   const outputs = graph.outputs.map((v) => backend.alloc(bytesOf(v.spec)));
   const inputs = graph.inputs.map((v) => buffers.get(v)!);
@@ -57,9 +80,17 @@ export async function profile(model: string, { threads, simd256, batch }: Profil
   const share = (ms: number) => `${((100 * ms) / sum).toFixed(1)} %`;
   const cells = (some: readonly Line[]) => {
     const ms = total(some, "ms");
-    return [three(ms), share(ms), three((2 * total(some, "macs")) / ms / 1e6), three(total(some, "bytes") / ms / 1e6)];
+    return [
+      three(ms),
+      share(ms),
+      three((2 * total(some, "macs")) / ms / 1e6),
+      three(total(some, "bytes") / ms / 1e6),
+    ];
   };
-  const [large, small] = [lines.filter(({ ms }) => ms >= (SMALL / 100) * sum), lines.filter(({ ms }) => ms < (SMALL / 100) * sum)];
+  const [large, small] = [
+    lines.filter(({ ms }) => ms >= (SMALL / 100) * sum),
+    lines.filter(({ ms }) => ms < (SMALL / 100) * sum),
+  ];
   const columns = ["ms", "share", "GFLOP/s", "GB/s"];
   const byKernel = Map.groupBy(lines, ({ step }) => step.kernel);
   const ordered = [...byKernel].toSorted(([, a], [, b]) => total(b, "ms") - total(a, "ms"));
@@ -70,29 +101,50 @@ export async function profile(model: string, { threads, simd256, batch }: Profil
       ...large.map((line) => [nameOf(line.step), line.step.kernel, ...cells([line])]),
       ...(small.length ? [[`${small.length} steps under ${SMALL} %`, "", ...cells(small)]] : []),
     ]),
-    table([["kernel", "steps", ...columns], ...ordered.map(([kernel, some]) => [kernel, `${some.length}`, ...cells(some)])]),
+    table([
+      ["kernel", "steps", ...columns],
+      ...ordered.map(([kernel, some]) => [kernel, `${some.length}`, ...cells(some)]),
+    ]),
   ].join("\n\n");
 }
 
-const total = (lines: readonly Line[], key: "ms" | "macs" | "bytes"): number => lines.reduce((sum, line) => sum + line[key], 0);
+const total = (lines: readonly Line[], key: "ms" | "macs" | "bytes"): number =>
+  lines.reduce((sum, line) => sum + line[key], 0);
 
 /** Path, ops, and the shapes of what goes in and comes out. */
 function nameOf({ nodes }: Step): string {
   const [first, last] = [nodes[0], nodes.at(-1)!];
-  const shapes = [first.inputs[0].shape, ...(macsOfNodes([first]) ? [first.inputs[1].shape] : []), last.outputs[0].shape].map((s) => s.join("×"));
+  const shapes = [
+    first.inputs[0].shape,
+    ...(macsOfNodes([first]) ? [first.inputs[1].shape] : []),
+    last.outputs[0].shape,
+  ].map((s) => s.join("×"));
   return `${first.path} ${nodes.map((n) => n.op.name).join("+")} ${shapes.join(" → ")}`;
 }
 
-/** A program for each step, in order, over one buffer for each value that goes from one to another. */
-function partsOf(backend: CpuBackend, graph: Graph, steps: readonly Step[], buffers: Map<Value, Buffer>): Part[] {
+/**
+ * A program for each step, in order, over one buffer for each value that goes from one to another.
+ */
+function partsOf(
+  backend: CpuBackend,
+  graph: Graph,
+  steps: readonly Step[],
+  buffers: Map<Value, Buffer>,
+): Part[] {
   const inside = new Set(steps.flatMap((s) => s.nodes));
   const parts: Part[] = [];
   const add = (step: Step | null, nodes: readonly Node[]) => {
     const { alone, reads, writes } = extract(nodes, graph, inside);
     for (const v of writes) buffers.set(v, backend.alloc(bytesOf(v.spec)));
-    parts.push({ step, program: backend.compile(alone), inputs: reads.map((v) => buffers.get(v)!), outputs: writes.map((v) => buffers.get(v)!) });
+    parts.push({
+      step,
+      program: backend.compile(alone),
+      inputs: reads.map((v) => buffers.get(v)!),
+      outputs: writes.map((v) => buffers.get(v)!),
+    });
   };
-  // What no step does (a concatenation whose pieces are written in place) is done between them as soon as it can be.
+  // What no step does (a concatenation whose pieces are written in place) is done between them as
+  // soon as it can be.
   const left = new Set(graph.nodes.filter((n) => n.op !== reshapeOp && !inside.has(n)));
   const copies = () => {
     for (const n of left)
@@ -112,8 +164,15 @@ function partsOf(backend: CpuBackend, graph: Graph, steps: readonly Step[], buff
 const source = (v: Value, inside: ReadonlySet<Node>): Value =>
   v.node?.op === reshapeOp && !inside.has(v.node) ? source(v.node.inputs[0], inside) : v;
 
-/** Nodes as a graph of their own: it reads what they take from outside, and writes what is used there. */
-function extract(nodes: readonly Node[], graph: Graph, inside: ReadonlySet<Node>): { alone: Graph; reads: Value[]; writes: Value[] } {
+/**
+ * Nodes as a graph of their own: it reads what they take from outside, and writes what is used
+ * there.
+ */
+function extract(
+  nodes: readonly Node[],
+  graph: Graph,
+  inside: ReadonlySet<Node>,
+): { alone: Graph; reads: Value[]; writes: Value[] } {
   const copies = new Map<Value, Value>();
   const reads: Value[] = [];
   const copyOf = (v: Value): Value => {
@@ -125,9 +184,14 @@ function extract(nodes: readonly Node[], graph: Graph, inside: ReadonlySet<Node>
     copies.set(v, copy);
     return copy;
   };
-  for (const n of nodes) node(n.op, n.params, n.inputs.map(copyOf)).forEach((v, i) => copies.set(n.outputs[i], v));
+  for (const n of nodes)
+    node(n.op, n.params, n.inputs.map(copyOf)).forEach((v, i) => copies.set(n.outputs[i], v));
   const made = nodes.flatMap((n) => n.outputs);
-  const writes = made.filter((v) => graph.outputs.includes(v) || graph.nodes.some((n) => !nodes.includes(n) && n.inputs.includes(v)));
+  const writes = made.filter(
+    (v) =>
+      graph.outputs.includes(v) ||
+      graph.nodes.some((n) => !nodes.includes(n) && n.inputs.includes(v)),
+  );
   return {
     alone: graphOf(
       reads.map((v) => copies.get(v)!),

@@ -10,12 +10,20 @@ export interface Progress {
 }
 
 export function createProgress(print: (text: string) => void = console.log): Progress {
-  const bar = new SingleBar({ format: "{bar} {percentage}% | {left} left | {name}", clearOnComplete: true, hideCursor: true });
+  const bar = new SingleBar({
+    format: "{bar} {percentage}% | {left} left | {name}",
+    clearOnComplete: true,
+    hideCursor: true,
+  });
   const started = performance.now();
   let at = { done: 0, name: "" };
   const payload = () => {
     const seconds = at.done ? ((performance.now() - started) * (1 / at.done - 1)) / 1000 : NaN;
-    const left = Number.isNaN(seconds) ? "?" : seconds < 90 ? `${seconds.toFixed(0)} s` : `${(seconds / 60).toFixed(0)} min`;
+    const left = Number.isNaN(seconds)
+      ? "?"
+      : seconds < 90
+        ? `${seconds.toFixed(0)} s`
+        : `${(seconds / 60).toFixed(0)} min`;
     return { left, name: at.name };
   };
   const show = () => bar.start(1000, Math.floor(1000 * at.done), payload());

@@ -15,6 +15,7 @@ export function random(seed: number): () => number {
 export function operand(seed: number, size: number): Float32Array {
   const next = random(seed);
   const values = new Float32Array(size);
-  for (let i = 0; i < size; i++) values[i] = 2 * next() - 1; // several times as fast as Float32Array.from, and there are millions
+  // several times as fast as Float32Array.from, and there are millions
+  for (let i = 0; i < size; i++) values[i] = 2 * next() - 1;
   return values;
 }

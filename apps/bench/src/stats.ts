@@ -1,6 +1,9 @@
 // Order statistics of a sample of times, and the mean of ratios.
 
-/** Linear between neighbours, as NumPy's default; `q` in [0, 1]. Throws RangeError on an empty sample. */
+/**
+ * Linear between neighbours, as NumPy's default; `q` in [0, 1]. Throws RangeError on an empty
+ * sample.
+ */
 export function quantile(sample: ArrayLike<number>, q: number): number {
   if (sample.length === 0) throw new RangeError("quantile: the sample is empty");
   const sorted = Float64Array.from(sample).toSorted();

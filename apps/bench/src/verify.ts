@@ -1,16 +1,25 @@
-// Judges answers against the trilinear form T(x, w, y) = Σ x·w·y in float64: every output of a small shape, a dense sample
-// of a large one (strata over the whole, and corners and edges on purpose, where tails and padding are handled).
+// Judges answers against the trilinear form T(x, w, y) = Σ x·w·y in float64: every output of a
+// small shape, a dense sample of a large one (strata over the whole, and corners and edges on
+// purpose, where tails and padding are handled).
 
 import type { ConvGeometry } from "@conv/ops";
 import { sizeOf, stridesOf } from "@conv/tensor";
 import { shapesOf, type Direction } from "./layers.ts";
 import { random } from "./random.ts";
 
-/** Float32 rounds to 2⁻²⁴ of a value. Errors are counted in ε·Σ|a·b| of the output they belong to. */
+/**
+ * Float32 rounds to 2⁻²⁴ of a value. Errors are counted in ε·Σ|a·b| of the output they belong to.
+ */
 export const EPSILON = 2 ** -24;
-/** Largest error accepted. Plain sums stay under 10 at these sizes, Winograd F(6×6, 3×3) under 100; a lost product of a 3×3 kernel over 512 channels gives 2¹¹. */
+/**
+ * Largest error accepted. Plain sums stay under 10 at these sizes, Winograd F(6×6, 3×3) under 100;
+ * a lost product of a 3×3 kernel over 512 channels gives 2¹¹.
+ */
 export const TOLERANCE = 256;
-/** The same where operands are rounded to float16 (2⁻¹¹ of a value) before they are multiplied, and sums or results too: 8·2⁻¹¹·Σ|a·b|. */
+/**
+ * The same where operands are rounded to float16 (2⁻¹¹ of a value) before they are multiplied, and
+ * sums or results too: 8·2⁻¹¹·Σ|a·b|.
+ */
 export const TOLERANCE_F16 = 2 ** 16;
 /** Products that a reference may cost, about 0.2 s. */
 const BUDGET = 2 ** 24;
@@ -31,10 +40,19 @@ export interface Verdict {
   readonly reason?: string;
 }
 
-/** Offsets into the two operands whose product contributes; the terms of an output are all combinations of one pair per list. */
+/**
+ * Offsets into the two operands whose product contributes; the terms of an output are all
+ * combinations of one pair per list.
+ */
 type Pairs = readonly (readonly [a: number, b: number])[];
 
-export function reference(direction: Direction, g: ConvGeometry, a: Float32Array, b: Float32Array, budget = BUDGET): Reference {
+export function reference(
+  direction: Direction,
+  g: ConvGeometry,
+  a: Float32Array,
+  b: Float32Array,
+  budget = BUDGET,
+): Reference {
   const { result } = shapesOf(direction, g);
   const pairsAt = termPairs(direction, g);
   const index = chooseOutputs(direction, g, budget);
@@ -64,10 +82,19 @@ export function reference(direction: Direction, g: ConvGeometry, a: Float32Array
   return { size: sizeOf(result), index, value, magnitude };
 }
 
-/** Refuses a wrong number of outputs, any output that is not finite, and any that is off by more than `tolerance`·ε·Σ|a·b|. */
+/**
+ * Refuses a wrong number of outputs, any output that is not finite, and any that is off by more
+ * than `tolerance`·ε·Σ|a·b|.
+ */
 export function judge(expected: Reference, got: Float32Array, tolerance = TOLERANCE): Verdict {
-  const refuse = (reason: string, error = Infinity): Verdict => ({ verified: false, error, checked: expected.index.length, reason });
-  if (got.length !== expected.size) return refuse(`${got.length} outputs, expected ${expected.size}`);
+  const refuse = (reason: string, error = Infinity): Verdict => ({
+    verified: false,
+    error,
+    checked: expected.index.length,
+    reason,
+  });
+  if (got.length !== expected.size)
+    return refuse(`${got.length} outputs, expected ${expected.size}`);
   const odd = got.findIndex((v) => !Number.isFinite(v));
   if (odd >= 0) return refuse(`output ${odd} is ${got[odd]}`);
   let worst = 0;
@@ -86,17 +113,29 @@ export function judge(expected: Reference, got: Float32Array, tolerance = TOLERA
   return { verified: true, error: worst, checked: expected.index.length };
 }
 
-/** For an output's coordinates (outer axes, then spatial ones), the lists of offsets whose products make it. */
+/**
+ * For an output's coordinates (outer axes, then spatial ones), the lists of offsets whose products
+ * make it.
+ */
 function termPairs(direction: Direction, g: ConvGeometry): (at: readonly number[]) => Pairs[] {
   const { operands } = shapesOf(direction, g);
   const [as, bs] = [stridesOf(operands[0]), stridesOf(operands[1])];
   const [icg, ocg] = [g.ic / g.groups, g.oc / g.groups];
-  const upTo = (count: number, pair: (i: number) => readonly [number, number]): Pairs => Array.from({ length: count }, (_, i) => pair(i));
+  const upTo = (count: number, pair: (i: number) => readonly [number, number]): Pairs =>
+    Array.from({ length: count }, (_, i) => pair(i));
   // Roles of the outer axes: y is (n, oc), x is (n, ic), w is (oc, ic within the group).
   const outer = ([p, q]: readonly [number, number]): Pairs => {
-    if (direction === "forward") return upTo(icg, (c) => [p * as[0] + (Math.floor(q / ocg) * icg + c) * as[1], q * bs[0] + c * bs[1]]);
+    if (direction === "forward")
+      return upTo(icg, (c) => [
+        p * as[0] + (Math.floor(q / ocg) * icg + c) * as[1],
+        q * bs[0] + c * bs[1],
+      ]);
     const group = direction === "gradInput" ? Math.floor(q / icg) : Math.floor(p / ocg);
-    if (direction === "gradInput") return upTo(ocg, (c) => [p * as[0] + (group * ocg + c) * as[1], (group * ocg + c) * bs[0] + (q % icg) * bs[1]]);
+    if (direction === "gradInput")
+      return upTo(ocg, (c) => [
+        p * as[0] + (group * ocg + c) * as[1],
+        (group * ocg + c) * bs[0] + (q % icg) * bs[1],
+      ]);
     return upTo(g.n, (n) => [n * as[0] + p * as[1], n * bs[0] + (group * icg + q) * bs[1]]);
   };
   const spatial = (axis: number, at: number): Pairs => {
@@ -104,14 +143,20 @@ function termPairs(direction: Direction, g: ConvGeometry): (at: readonly number[
     const [output, input, kernel] = [g.output[axis], g.input[axis], g.kernel[axis]];
     const [sa, sb] = [as[axis + 2], bs[axis + 2]];
     const found: (readonly [number, number])[] = [];
-    // Output o at tap k reads input i = o·stride − pad + k·dilation; two of the three are walked, the third is `at`.
+    // Output o at tap k reads input i = o·stride − pad + k·dilation; two of the three are walked,
+    // the third is `at`.
     if (direction === "gradWeight") {
-      for (let o = 0, i = at * dilation - pad; o < output; o++, i += stride) if (i >= 0 && i < input) found.push([o * sa, i * sb]);
+      for (let o = 0, i = at * dilation - pad; o < output; o++, i += stride)
+        if (i >= 0 && i < input) found.push([o * sa, i * sb]);
     } else
       for (let k = 0; k < kernel; k++) {
         const i = at * stride - pad + k * dilation;
         const o = (at + pad - k * dilation) / stride;
-        if (direction === "forward" ? i >= 0 && i < input : Number.isInteger(o) && o >= 0 && o < output)
+        if (
+          direction === "forward"
+            ? i >= 0 && i < input
+            : Number.isInteger(o) && o >= 0 && o < output
+        )
           found.push([(direction === "forward" ? i : o) * sa, k * sb]);
       }
     return found;
@@ -119,7 +164,10 @@ function termPairs(direction: Direction, g: ConvGeometry): (at: readonly number[
   return ([p = 0, q = 0, ...rest]) => [outer([p, q]), ...rest.map((at, axis) => spatial(axis, at))];
 }
 
-/** All outputs where the budget allows; else every corner in space, half of the rest in strata over the whole, half with one axis at an end. */
+/**
+ * All outputs where the budget allows; else every corner in space, half of the rest in strata over
+ * the whole, half with one axis at an end.
+ */
 function chooseOutputs(direction: Direction, g: ConvGeometry, budget: number): Uint32Array {
   const { result } = shapesOf(direction, g);
   const size = sizeOf(result);
@@ -133,10 +181,21 @@ function chooseOutputs(direction: Direction, g: ConvGeometry, budget: number): U
   const chosen = new Set<number>();
   const draw = (sizes: number) => Math.floor(next() * sizes);
   for (let corner = 0; corner < 2 ** result.length; corner++)
-    chosen.add(result.reduce((flat, length, axis) => flat + ((corner >> axis) & 1 ? length - 1 : 0) * strides[axis], 0));
+    chosen.add(
+      result.reduce(
+        (flat, length, axis) => flat + ((corner >> axis) & 1 ? length - 1 : 0) * strides[axis],
+        0,
+      ),
+    );
   for (let i = 0; i < count / 2; i++) {
     const pinned = draw(result.length);
-    chosen.add(result.reduce((flat, length, axis) => flat + (axis === pinned ? (i & 1) * (length - 1) : draw(length)) * strides[axis], 0));
+    chosen.add(
+      result.reduce(
+        (flat, length, axis) =>
+          flat + (axis === pinned ? (i & 1) * (length - 1) : draw(length)) * strides[axis],
+        0,
+      ),
+    );
     chosen.add(Math.floor(((i + next()) * size) / Math.ceil(count / 2)));
   }
   return Uint32Array.from(chosen).filter((flat) => flat < size);

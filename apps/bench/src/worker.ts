@@ -1,4 +1,5 @@
-// The process of one competitor that runs in Node: sets its engine up, then does what the bench asks over descriptor 3.
+// The process of one competitor that runs in Node: sets its engine up, then does what the bench
+// asks over descriptor 3.
 
 import { Socket } from "node:net";
 import { createCpu } from "@conv/kernels-cpu";
@@ -17,13 +18,17 @@ export interface WorkerOptions extends Pick<Context, "device" | "threads"> {
 
 const { name, device, threads, simd256 }: WorkerOptions = JSON.parse(process.argv[2]);
 const socket = new Socket({ fd: 3 });
-const send = (reply: Reply, arrays?: readonly ArrayBufferView[]) => socket.write(encode(reply, arrays));
+const send = (reply: Reply, arrays?: readonly ArrayBufferView[]) =>
+  socket.write(encode(reply, arrays));
 const gpu = device === "gpu" ? await (await import("./dawn.ts")).defineGpu() : undefined;
 const engine = await createEngine(name, {
   device,
   threads,
   peers: installedPeers,
-  backend: async (half) => (gpu ? (await import("@conv/kernels-gpu")).createGpu({ gpu, ...(half ? HALF : {}) }) : createCpu({ threads, simd256 })),
+  backend: async (half) =>
+    gpu
+      ? (await import("@conv/kernels-gpu")).createGpu({ gpu, ...(half ? HALF : {}) })
+      : createCpu({ threads, simd256 }),
 });
 const answer = answerer(engine);
 send({ say: "hello", version: engine.version });

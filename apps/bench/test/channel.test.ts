@@ -14,7 +14,11 @@ test("messages come out as they went in, however the stream is cut", async () =>
     }
     const received: Message<Reply>[] = [];
     for await (const message of messages<Reply>(cut())) received.push(message);
-    expect(received.map((m) => m.header)).toEqual([{ say: "hello", version: "é" }, { say: "times" }, { say: "result" }]);
+    expect(received.map((m) => m.header)).toEqual([
+      { say: "hello", version: "é" },
+      { say: "times" },
+      { say: "result" },
+    ]);
     expect(new Float64Array(received[1].arrays[0])).toEqual(times);
     expect(received[2].arrays[0].byteLength).toBe(0);
   }

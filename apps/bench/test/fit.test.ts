@@ -1,4 +1,5 @@
-// The fit of estimates: it finds prices again that synthetic times were made with, and the choices are counted right. Then a short real run.
+// The fit of estimates: it finds prices again that synthetic times were made with, and the choices
+// are counted right. Then a short real run.
 
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,11 +18,16 @@ import { random } from "../src/random.ts";
 const next = random(7);
 /** Amounts over four decades, as those of layers are. */
 const amounts = (count: number) => Array.from({ length: count }, () => 10 ** (4 * next()));
-const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, v, i) => sum + v * b[i], 0);
+const dot = (a: readonly number[], b: readonly number[]) =>
+  a.reduce((sum, v, i) => sum + v * b[i], 0);
 
 test("prices that made the times are found again", () => {
   const prices = [3e-9, 0, 2e-8, 5e-7];
-  const samples = Array.from({ length: 60 }, () => amounts(4)).map((a) => ({ amounts: a, seconds: dot(a, prices), weight: 0.1 + next() }));
+  const samples = Array.from({ length: 60 }, () => amounts(4)).map((a) => ({
+    amounts: a,
+    seconds: dot(a, prices),
+    weight: 0.1 + next(),
+  }));
   fitPrices(samples).forEach((p, i) => expect(p).toBeCloseTo(prices[i], 14));
 });
 
@@ -37,7 +43,8 @@ test("noise of a few percent moves them by a few percent, a few times that are f
 
 test("no price is below zero, and what never occurs costs nothing", () => {
   // Unbounded, the second would be −1.
-  expect(nnls([[1, 0.5, 0], [1, 0.25, 0], [0.5, 0, 0]], [1, 1, 1]).map((x) => x >= 0)).toEqual([true, true, true]); // prettier-ignore
+  // prettier-ignore
+  expect(nnls([[1, 0.5, 0], [1, 0.25, 0], [0.5, 0, 0]], [1, 1, 1]).map((x) => x >= 0)).toEqual([true, true, true]);
   const [x, y, z] = nnls(
     [
       [2, 1, 0],
@@ -62,7 +69,10 @@ const cases: MeasuredCase[] = Array.from({ length: 30 }, (_, i) => {
 
 test("choices by fitted prices are the best, those by estimates that stand are what they are", () => {
   const prices = fitAll(cases);
-  expect(prices).toEqual({ a: [expect.closeTo(2, 6), expect.closeTo(1, 6)], b: [expect.closeTo(1, 6), expect.closeTo(5, 6)] });
+  expect(prices).toEqual({
+    a: [expect.closeTo(2, 6), expect.closeTo(1, 6)],
+    b: [expect.closeTo(1, 6), expect.closeTo(5, 6)],
+  });
   expect(asGood(choices(cases, prices))).toBe(30);
   const before = choices(cases);
   expect(before.map((c) => c.chosen)).toEqual(cases.map(() => "a"));
@@ -86,7 +96,10 @@ test("kernels with too few samples keep their prices", () => {
 });
 
 test("the file of prices is what --write makes of its own contents", () => {
-  const file = readFileSync(fileURLToPath(new URL("../../../packages/kernels-cpu/src/kernels/costs.ts", import.meta.url)), "utf8");
+  const file = readFileSync(
+    fileURLToPath(new URL("../../../packages/kernels-cpu/src/kernels/costs.ts", import.meta.url)),
+    "utf8",
+  );
   expect(costsSource(costs, notesOf(file))).toBe(file);
 });
 
@@ -101,29 +114,43 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const ask = inOneProcess(new URL("../src/main.ts", import.meta.url), {});
 const bench = (...args: string[]) => ask(args);
 
-test("a real run measures, judges and writes times, which a later run reads", { timeout: 120_000 }, async () => {
-  const json = join(folder, "times.json");
-  const filter = ["--filter", "depthwise 3x3 512@14", "--rounds", "1"];
-  const { code, stdout, stderr } = await bench("fit", ...filter, "--json", json);
-  expect(stderr).toBe("");
-  expect(code).toBe(0);
-  expect(stdout).toMatch(/^plain, 3 cases\n\nThe chosen kernel is within 10 % of the best measured one/);
-  const file: FitFile = JSON.parse(readFileSync(json, "utf8"));
-  expect(file).toMatchObject({ node: process.versions.node, simd256: false });
-  expect(file.times.map((t) => t.kind)).toEqual(["forward", "gradInput", "gradWeight"]);
-  expect(Object.keys(file.times[0].seconds)).toEqual(expect.arrayContaining(["depthwise", "igemm", "direct", "winograd2d6"]));
-  const again = await bench("fit", "--from", json);
-  expect(again.code).toBe(0);
-  expect(again.stdout).toBe(stdout);
-});
+test(
+  "a real run measures, judges and writes times, which a later run reads",
+  { timeout: 120_000 },
+  async () => {
+    const json = join(folder, "times.json");
+    const filter = ["--filter", "depthwise 3x3 512@14", "--rounds", "1"];
+    const { code, stdout, stderr } = await bench("fit", ...filter, "--json", json);
+    expect(stderr).toBe("");
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /^plain, 3 cases\n\nThe chosen kernel is within 10 % of the best measured one/,
+    );
+    const file: FitFile = JSON.parse(readFileSync(json, "utf8"));
+    expect(file).toMatchObject({ node: process.versions.node, simd256: false });
+    expect(file.times.map((t) => t.kind)).toEqual(["forward", "gradInput", "gradWeight"]);
+    expect(Object.keys(file.times[0].seconds)).toEqual(
+      expect.arrayContaining(["depthwise", "igemm", "direct", "winograd2d6"]),
+    );
+    const again = await bench("fit", "--from", json);
+    expect(again.code).toBe(0);
+    expect(again.stdout).toBe(stdout);
+  },
+);
 
 test("--help has examples, and what it does not know is refused in one line", async () => {
-  expect((await bench("fit", "--help")).stdout).toMatch(/Usage: bench fit [\s\S]*--write[\s\S]*Examples:\n {2}bench fit --sample 40 /);
+  expect((await bench("fit", "--help")).stdout).toMatch(
+    /Usage: bench fit [\s\S]*--write[\s\S]*Examples:\n {2}bench fit --sample 40 /,
+  );
   expect(await bench("fit", "--kinds", "sideways")).toMatchObject({
     code: 2,
     stderr: expect.stringMatching(
       /^error: option '--kinds <names>' argument 'sideways' is invalid\. "sideways" is not one of forward, gradInput, gradWeight, matmul\.\n/,
     ),
   });
-  expect(await bench("fit", "--filter", "9x9x9")).toMatchObject({ code: 2, stdout: "", stderr: 'no case of all has a name that contains "9x9x9"\n' });
+  expect(await bench("fit", "--filter", "9x9x9")).toMatchObject({
+    code: 2,
+    stdout: "",
+    stderr: 'no case of all has a name that contains "9x9x9"\n',
+  });
 });

@@ -13,7 +13,10 @@ const g = convGeometry(spec([1, 2, 5, 4]), spec([4, 1, 2, 3]), {
 });
 
 test("the bytes of a Conv model", () => {
-  const bytes = convModel("forward", g, [new Float32Array(40).fill(1), Float32Array.from({ length: 24 }, (_, i) => i)]);
+  const bytes = convModel("forward", g, [
+    new Float32Array(40).fill(1),
+    Float32Array.from({ length: 24 }, (_, i) => i),
+  ]);
   expect(dump(bytes)).toMatchSnapshot();
 });
 
@@ -25,7 +28,9 @@ test("the gradient to the input is a ConvTranspose that gives the input's size b
 });
 
 test("there is none for the weight", () => {
-  expect(() => convModel("gradWeight", g, [])).toThrow(new Error("ONNX has no operator for the gradient to the weight"));
+  expect(() => convModel("gradWeight", g, [])).toThrow(
+    new Error("ONNX has no operator for the gradient to the weight"),
+  );
 });
 
 /** Sixteen bytes a line, in hexadecimal and as text. */
@@ -34,7 +39,9 @@ function dump(bytes: Uint8Array): string {
   for (let at = 0; at < bytes.length; at += 16) {
     const line = [...bytes.subarray(at, at + 16)];
     const hex = line.map((b) => b.toString(16).padStart(2, "0")).join(" ");
-    lines.push(`${hex.padEnd(48)} ${line.map((b) => (b > 31 && b < 127 ? String.fromCharCode(b) : ".")).join("")}`);
+    lines.push(
+      `${hex.padEnd(48)} ${line.map((b) => (b > 31 && b < 127 ? String.fromCharCode(b) : ".")).join("")}`,
+    );
   }
   return lines.join("\n");
 }

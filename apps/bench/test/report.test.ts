@@ -1,8 +1,19 @@
 import { expect, test } from "vitest";
 import { joined, ratiosOf, type Result, type Row } from "../src/report/result.ts";
-import { caseText, describe, hardestText, networksTable, summaryTable } from "../src/report/text.ts";
+import {
+  caseText,
+  describe,
+  hardestText,
+  networksTable,
+  summaryTable,
+} from "../src/report/text.ts";
 
-const row = (name: string, competitor: Row["competitor"], medianMs: number, verified = true): Row => ({
+const row = (
+  name: string,
+  competitor: Row["competitor"],
+  medianMs: number,
+  verified = true,
+): Row => ({
   case: name,
   competitor,
   medianMs,
@@ -27,7 +38,10 @@ const rows = [
 ];
 
 test("ratios are time of the peer by time of Conv, where both answers stood", () => {
-  expect(ratiosOf(rows)).toEqual({ torch: { geometricMean: 1, cases: { a: 2, b: 0.5 } }, "ort-web": { geometricMean: 4, cases: { b: 4 } } });
+  expect(ratiosOf(rows)).toEqual({
+    torch: { geometricMean: 1, cases: { a: 2, b: 0.5 } },
+    "ort-web": { geometricMean: 4, cases: { b: 4 } },
+  });
   expect(ratiosOf([row("a", "conv", 1, false), row("a", "torch", 2)])).toEqual({});
 });
 
@@ -45,7 +59,9 @@ test("the summary is a table", () => {
 
 test("a case names times, speeds, ratios, refusals and who declined", () => {
   // oxlint-disable-next-line no-control-regex -- colours are not what is tested
-  const text = caseText("a", rows.slice(0, 3), [{ case: "a", competitor: "jax-js", reason: "too hard" }]).replaceAll(/\x1b\[\d+m/g, "");
+  const text = caseText("a", rows.slice(0, 3), [
+    { case: "a", competitor: "jax-js", reason: "too hard" },
+  ]).replaceAll(/\x1b\[\d+m/g, "");
   expect(text.split("\n")).toEqual([
     "a",
     "  conv         1.00 ms (0.900–1.10)        100 GFLOP/s   50 %",
@@ -62,7 +78,9 @@ test("networks are two tables, of runs and of starts", () => {
     { ...row("b", "conv", 20), startsMs: [50] },
   ];
   const starts = networks.map((r) => ({ ...r, medianMs: [200, 100, 50][networks.indexOf(r)] }));
-  expect(networksTable({ rows: networks, ratios: ratiosOf(networks), startRatios: ratiosOf(starts) })).toBe(
+  expect(
+    networksTable({ rows: networks, ratios: ratiosOf(networks), startRatios: ratiosOf(starts) }),
+  ).toBe(
     [
       "| ms (p10–p90)   |             conv |          ort-web | ort-web / conv |",
       "|----------------|-----------------:|-----------------:|---------------:|",
@@ -80,8 +98,15 @@ test("networks are two tables, of runs and of starts", () => {
 });
 
 test("the hardest case, and those on which Conv is behind the fastest other, with its kernels", () => {
-  const all = [...rows, row("c", "conv", 1), row("c", "ort-web", 3), row("c", "torch", 1.5), row("d", "conv", 1)];
-  const text = (some: readonly Row[]) => hardestText({ rows: some.map((r) => ({ ...r, kernels: ["igemm"] })), ratios: ratiosOf(some) });
+  const all = [
+    ...rows,
+    row("c", "conv", 1),
+    row("c", "ort-web", 3),
+    row("c", "torch", 1.5),
+    row("d", "conv", 1),
+  ];
+  const text = (some: readonly Row[]) =>
+    hardestText({ rows: some.map((r) => ({ ...r, kernels: ["igemm"] })), ratios: ratiosOf(some) });
   expect(text(all)).toBe(
     [
       "Time of the fastest other / conv's on 3 cases: 1.14× (geometric mean), at the worst b 0.50× (torch; igemm)",
@@ -97,7 +122,15 @@ test("the hardest case, and those on which Conv is behind the fastest other, wit
 
 test("runs in pieces are joined: the ratios are those of all rows", () => {
   const run = (some: readonly Row[], reason: string): Result => ({
-    machine: { cpu: "a", cores: 2, memoryGiB: 1, system: "b", threads: 1, peak: { gflops: 1, of: "c", bandwidth: 1 }, peaks: [] },
+    machine: {
+      cpu: "a",
+      cores: 2,
+      memoryGiB: 1,
+      system: "b",
+      threads: 1,
+      peak: { gflops: 1, of: "c", bandwidth: 1 },
+      peaks: [],
+    },
     engine: { node: "1", v8: "2" },
     flags: [],
     commit: "d",
@@ -118,14 +151,30 @@ test("on a GPU the adapter, what brought it and its bandwidth are named, and the
     { gflops: 20, bandwidth: 3, of: "fma in registers, f32" },
     { gflops: 40, bandwidth: 3, of: "fma in registers, f16" },
   ];
-  const machine = { cpu: "a", cores: 2, memoryGiB: 1, system: "b", threads: 1, gpu: { adapter: "c", through: "d" }, peak: peaks[0], peaks };
+  const machine = {
+    cpu: "a",
+    cores: 2,
+    memoryGiB: 1,
+    system: "b",
+    threads: 1,
+    gpu: { adapter: "c", through: "d" },
+    peak: peaks[0],
+    peaks,
+  };
   expect(describe(machine, "24").split("\n")).toEqual([
     "c, through d",
     "a, 2 cores, 1 GiB, b, Node 24",
     "peak 20.0 GFLOP/s: fma in registers, f32 (percentages are of this); 3.0 GB/s copied",
     "peak 40.0 GFLOP/s: fma in registers, f16",
   ]);
-  const text = caseText("a", [{ ...row("a", "conv", 1), deviceMs: 0.5, kernels: ["winograd2d4"] }, row("a", "tfjs-webgpu", 2)], []);
+  const text = caseText(
+    "a",
+    [
+      { ...row("a", "conv", 1), deviceMs: 0.5, kernels: ["winograd2d4"] },
+      row("a", "tfjs-webgpu", 2),
+    ],
+    [],
+  );
   expect(text.split("\n").slice(1)).toEqual([
     "  conv           1.00 ms (0.900–1.10)        100 GFLOP/s   50 %   winograd2d4   0.500 ms by the clock of the device",
     "  tfjs-webgpu    2.00 ms (1.80–2.20)        50.0 GFLOP/s   50 %   conv is 2.00× as fast",

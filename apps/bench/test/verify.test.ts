@@ -1,13 +1,22 @@
-// The judge itself is judged: its references against the ops' own, and its verdicts on wrong answers.
+// The judge itself is judged: its references against the ops' own, and its verdicts on wrong
+// answers.
 
-import { convGeometry, convGradInputOp, convGradWeightOp, convOp, type ConvGeometry, type ConvOptions } from "@conv/ops";
+import {
+  convGeometry,
+  convGradInputOp,
+  convGradWeightOp,
+  convOp,
+  type ConvGeometry,
+  type ConvOptions,
+} from "@conv/ops";
 import { hostArray, sizeOf, spec } from "@conv/tensor";
 import { describe, expect, test } from "vitest";
 import { directions, shapesOf } from "../src/layers.ts";
 import { operand } from "../src/random.ts";
 import { judge, reference } from "../src/verify.ts";
 
-const geometry = (x: number[], w: number[], options: ConvOptions) => convGeometry(spec(x), spec(w), options);
+const geometry = (x: number[], w: number[], options: ConvOptions) =>
+  convGeometry(spec(x), spec(w), options);
 const ops = { forward: convOp, gradInput: convGradInputOp, gradWeight: convGradWeightOp };
 const geometries: Record<string, ConvGeometry> = {
   plain: geometry([2, 3, 7, 6], [4, 3, 3, 3], { padding: 1 }),
@@ -28,7 +37,10 @@ const geometries: Record<string, ConvGeometry> = {
 describe.each(directions)("%s", (direction) => {
   test.each(Object.entries(geometries))("reference of %s is the op's", (_, g) => {
     const { operands, result } = shapesOf(direction, g);
-    const [a, b] = operands.map((shape, i) => operand(i + 1, sizeOf(shape))) as [Float32Array, Float32Array];
+    const [a, b] = operands.map((shape, i) => operand(i + 1, sizeOf(shape))) as [
+      Float32Array,
+      Float32Array,
+    ];
     const expected = reference(direction, g, a, b);
     expect(expected.index.length).toBe(sizeOf(result));
     const [truth] = ops[direction].reference(
@@ -36,13 +48,19 @@ describe.each(directions)("%s", (direction) => {
       g,
     );
     expected.value.forEach((v, i) => expect(v).toBeCloseTo(truth!.data[i], 12));
-    expect(judge(expected, Float32Array.from(truth!.data))).toMatchObject({ verified: true, checked: sizeOf(result) });
+    expect(judge(expected, Float32Array.from(truth!.data))).toMatchObject({
+      verified: true,
+      checked: sizeOf(result),
+    });
   });
 
   test("a sample looks at corners and edges, and finds a fault in them", () => {
     const g = geometry([2, 16, 40, 40], [16, 16, 3, 3], { padding: 1 });
     const { operands, result } = shapesOf(direction, g);
-    const [a, b] = operands.map((shape, i) => operand(i + 1, sizeOf(shape))) as [Float32Array, Float32Array];
+    const [a, b] = operands.map((shape, i) => operand(i + 1, sizeOf(shape))) as [
+      Float32Array,
+      Float32Array,
+    ];
     const full = reference(direction, g, a, b);
     const sample = reference(direction, g, a, b, 1);
     expect(sample.index.length).toBeLessThan(full.index.length);
@@ -62,7 +80,10 @@ describe.each(directions)("%s", (direction) => {
 describe("verdicts", () => {
   const g = geometries.plain!;
   const { operands } = shapesOf("forward", g);
-  const [x, w] = operands.map((shape, i) => operand(i + 1, sizeOf(shape))) as [Float32Array, Float32Array];
+  const [x, w] = operands.map((shape, i) => operand(i + 1, sizeOf(shape))) as [
+    Float32Array,
+    Float32Array,
+  ];
   const expected = reference("forward", g, x, w);
   const right = Float32Array.from(expected.value);
 
@@ -75,7 +96,10 @@ describe("verdicts", () => {
   test.each([NaN, Infinity, -Infinity])("an output of %s is refused", (odd) => {
     const wrong = right.slice();
     wrong[17] = odd;
-    expect(judge(expected, wrong)).toMatchObject({ verified: false, reason: `output 17 is ${odd}` });
+    expect(judge(expected, wrong)).toMatchObject({
+      verified: false,
+      reason: `output 17 is ${odd}`,
+    });
   });
 
   test("a missing product is refused", () => {
@@ -84,11 +108,15 @@ describe("verdicts", () => {
     const { verified, error, reason } = judge(expected, wrong);
     expect(verified).toBe(false);
     expect(error).toBeGreaterThan(256);
-    expect(reason).toBe(`output 40 is ${wrong[40]}, expected ${expected.value[40]}: off by ${error.toFixed(0)} ε·Σ|a·b|, the limit is 256`);
+    expect(reason).toBe(
+      `output 40 is ${wrong[40]}, expected ${expected.value[40]}: off by ${error.toFixed(0)} ε·Σ|a·b|, the limit is 256`,
+    );
   });
 
   test("a wrong number of outputs is refused", () => {
-    expect(judge(expected, right.subarray(1)).reason).toBe(`${right.length - 1} outputs, expected ${right.length}`);
+    expect(judge(expected, right.subarray(1)).reason).toBe(
+      `${right.length - 1} outputs, expected ${right.length}`,
+    );
   });
 
   test("an output that sums nothing must be zero", () => {

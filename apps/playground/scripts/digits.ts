@@ -1,5 +1,5 @@
-// Packs the digits for the browser when the app is built or served: four bits a pixel, shuffled so that those to learn from
-// come first, deflated. 7.8 MB of pixels become about one.
+// Packs the digits for the browser when the app is built or served: four bits a pixel, shuffled so
+// that those to learn from come first, deflated. 7.8 MB of pixels become about one.
 
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +8,10 @@ import { DIGIT_PIXELS, loadDigits, type Digits } from "@conv/cli/digits";
 import type { Plugin } from "vite";
 import { packedSize } from "../src/digits/data.ts";
 
-/** Little-endian counts (all, to learn from), then pixels two a byte (first in the low half), then labels; see `unpackDigits`. */
+/**
+ * Little-endian counts (all, to learn from), then pixels two a byte (first in the low half), then
+ * labels; see `unpackDigits`.
+ */
 export function packDigits({ images, labels, train, test }: Digits): Uint8Array {
   const order = [...train, ...test];
   const bytes = new Uint8Array(packedSize(order.length));
@@ -26,11 +29,15 @@ export const digitsPlugin = (): Plugin => ({
   name: "conv:digits",
   configResolved({ publicDir }) {
     const file = join(publicDir, "digits.bin");
-    if (existsSync(file) && inflateRawSync(readFileSync(file)).length === packedSize(10_000)) return;
+    if (existsSync(file) && inflateRawSync(readFileSync(file)).length === packedSize(10_000))
+      return;
     mkdirSync(publicDir, { recursive: true });
     // Under a name of its own first: another build may be at the same work.
     const staging = `${file}.${process.pid}`;
-    writeFileSync(staging, deflateRawSync(packDigits(loadDigits()), { level: constants.Z_BEST_COMPRESSION }));
+    writeFileSync(
+      staging,
+      deflateRawSync(packDigits(loadDigits()), { level: constants.Z_BEST_COMPRESSION }),
+    );
     renameSync(staging, file);
   },
 });

@@ -1,6 +1,10 @@
-// What the server of the playground sends with every file: the pages may load their own scripts, workers and data, and nothing else.
+// What the server of the playground sends with every file: the pages may load their own scripts,
+// workers and data, and nothing else.
 
-/** A policy for the page: WebAssembly is made at run time, threads start from blobs, React sets styles. */
+/**
+ * A policy for the page: WebAssembly is made at run time, threads start from blobs, React sets
+ * styles.
+ */
 export const POLICY: Readonly<Record<string, string>> = {
   "Content-Security-Policy": [
     "default-src 'self'",

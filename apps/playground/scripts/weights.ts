@@ -1,4 +1,5 @@
-// Packs what `conv train` saved as the trained weights of the page, and writes down how many held-out digits they read:
+// Packs what `conv train` saved as the trained weights of the page, and writes down how many
+// held-out digits they read:
 //   node scripts/weights.ts lenet5.safetensors resnet8.safetensors …
 // The network is that of the file's name; its epochs are those that the file says.
 
@@ -29,17 +30,23 @@ for (const source of process.argv.slice(2)) {
   // Measured with the weights as they are shipped, on the digits as the page has them.
   const shipped: State = unpackWeights(model, bytes);
   const trainer = createTrainer({ backend, model, optimizer: sgd({ lr: 0 }), state: shipped });
-  const { accuracy } = await trainer.evaluate(digitDataset(digits, viewOf(model), digits.trainCount, heldOut));
+  const { accuracy } = await trainer.evaluate(
+    digitDataset(digits, viewOf(model), digits.trainCount, heldOut),
+  );
   trainer.dispose();
   const file = `weights/${model.name}.bin`;
   writeFileSync(path(`public/${file}`), bytes);
   const integrity = `sha256-${createHash("sha256").update(bytes).digest("base64")}`;
   const epochs = epochsOf(metadata);
   known[model.name] = { file, integrity, accuracy, heldOut, epochs, trainCount: digits.trainCount };
-  console.log(`${file}: ${bytes.length} bytes, ${(accuracy * 100).toFixed(2)} % of ${heldOut} digits`);
+  console.log(
+    `${file}: ${bytes.length} bytes, ${(accuracy * 100).toFixed(2)} % of ${heldOut} digits`,
+  );
 }
 backend.dispose();
-const sorted = Object.fromEntries(MODEL_NAMES.flatMap((name) => (Object.hasOwn(known, name) ? [[name, known[name]]] : [])));
+const sorted = Object.fromEntries(
+  MODEL_NAMES.flatMap((name) => (Object.hasOwn(known, name) ? [[name, known[name]]] : [])),
+);
 writeFileSync(list, `${JSON.stringify(sorted, null, 2)}\n`);
 
 /** The length of the history that `conv train` keeps in its files. */

@@ -1,4 +1,5 @@
-// Vite's own servers end with an address that can't be decoded, as /%zz.html: here it is refused before they see it.
+// Vite's own servers end with an address that can't be decoded, as /%zz.html: here it is refused
+// before they see it.
 
 import type { Connect, Plugin } from "vite";
 

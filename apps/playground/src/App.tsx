@@ -31,7 +31,11 @@ function Frame() {
   }, [t, page]);
   return (
     <>
-      <a className="skip" href="#main" onClick={(e) => (e.preventDefault(), heading.current?.focus())}>
+      <a
+        className="skip"
+        href="#main"
+        onClick={(e) => (e.preventDefault(), heading.current?.focus())}
+      >
         {t.skip}
       </a>
       <header className="top">
@@ -40,7 +44,11 @@ function Frame() {
         </span>
         <nav aria-label={t.navigation}>
           {PAGES.map((p) => (
-            <a key={p} href={pageAddress(address, p)} aria-current={p === page ? "page" : undefined}>
+            <a
+              key={p}
+              href={pageAddress(address, p)}
+              aria-current={p === page ? "page" : undefined}
+            >
               {t.pages[p]}
             </a>
           ))}
@@ -72,10 +80,20 @@ function Settings() {
   return (
     <div className="settings">
       <div className="segments" role="group" aria-label={t.language}>
-        <button type="button" lang="en" aria-pressed={language === "en"} onClick={() => chooseLanguage("en")}>
+        <button
+          type="button"
+          lang="en"
+          aria-pressed={language === "en"}
+          onClick={() => chooseLanguage("en")}
+        >
           EN
         </button>
-        <button type="button" lang="zh-Hans" aria-pressed={language === "zh"} onClick={() => chooseLanguage("zh")}>
+        <button
+          type="button"
+          lang="zh-Hans"
+          aria-pressed={language === "zh"}
+          onClick={() => chooseLanguage("zh")}
+        >
           中文
         </button>
       </div>

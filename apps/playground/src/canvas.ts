@@ -1,4 +1,5 @@
-// When a GPU is lost, the browser empties every canvas, and says so of each once it can be drawn on again.
+// When a GPU is lost, the browser empties every canvas, and says so of each once it can be drawn on
+// again.
 
 import { useSyncExternalStore } from "react";
 
@@ -6,7 +7,11 @@ let restored = 0;
 const listeners = new Set<() => void>();
 
 // The event does not bubble, but it is heard on its way down.
-document.addEventListener("contextrestored", () => (restored++, listeners.forEach((listener) => listener())), true);
+document.addEventListener(
+  "contextrestored",
+  () => (restored++, listeners.forEach((listener) => listener())),
+  true,
+);
 
 const subscribe = (listener: () => void) => {
   listeners.add(listener);

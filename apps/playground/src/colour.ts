@@ -1,5 +1,6 @@
-// The one scale for signed values: orange below zero, the paper itself at zero, blue above. Orange and blue stay apart for
-// every common kind of colour blindness, and lightness grows with the distance from zero.
+// The one scale for signed values: orange below zero, the paper itself at zero, blue above. Orange
+// and blue stay apart for every common kind of colour blindness, and lightness grows with the
+// distance from zero.
 
 import type { Theme } from "./theme.ts";
 
@@ -30,13 +31,18 @@ const STOPS: Record<Theme, readonly Rgb[]> = {
 const HALF = 255;
 
 /** 511 colours as 0xAABBGGRR, what a little-endian canvas holds; entry 255 is zero. */
-const tables: Record<Theme, Uint32Array> = { light: tableOf(STOPS.light), dark: tableOf(STOPS.dark) };
+const tables: Record<Theme, Uint32Array> = {
+  light: tableOf(STOPS.light),
+  dark: tableOf(STOPS.dark),
+};
 
 function tableOf(stops: readonly Rgb[]): Uint32Array {
   return Uint32Array.from({ length: 2 * HALF + 1 }, (_, i) => {
     const at = (i / (2 * HALF)) * (stops.length - 1);
     const from = Math.min(Math.floor(at), stops.length - 2);
-    const [r, g, b] = stops[from].map((v, c) => Math.round(v + (stops[from + 1][c] - v) * (at - from)));
+    const [r, g, b] = stops[from].map((v, c) =>
+      Math.round(v + (stops[from + 1][c] - v) * (at - from)),
+    );
     return (0xff000000 | (b << 16) | (g << 8) | r) >>> 0;
   });
 }
@@ -47,11 +53,16 @@ export function packedColour(value: number, limit: number, theme: Theme): number
   return tables[theme][Math.round((t + 1) * HALF)];
 }
 
-const hex = (packed: number): string => `rgb(${packed & 255} ${(packed >> 8) & 255} ${(packed >> 16) & 255})`;
+const hex = (packed: number): string =>
+  `rgb(${packed & 255} ${(packed >> 8) & 255} ${(packed >> 16) & 255})`;
 
-export const cssColour = (value: number, limit: number, theme: Theme): string => hex(packedColour(value, limit, theme));
+export const cssColour = (value: number, limit: number, theme: Theme): string =>
+  hex(packedColour(value, limit, theme));
 
-/** Ink that can be read on that colour, black or white, whichever contrasts more: at least 4.5, for the two meet at luminance 0.179. */
+/**
+ * Ink that can be read on that colour, black or white, whichever contrasts more: at least 4.5, for
+ * the two meet at luminance 0.179.
+ */
 export function inkOn(value: number, limit: number, theme: Theme): string {
   const packed = packedColour(value, limit, theme);
   const linear = [packed & 255, (packed >> 8) & 255, (packed >> 16) & 255].map((v) =>

@@ -6,7 +6,10 @@ const MINUS = "\u2212";
 export function decimal(value: number, digits = 3): string {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : `${MINUS}∞`;
   const size = Math.abs(value);
-  const text = size !== 0 && (size >= 1e6 || size < 10 ** -digits / 2) ? size.toExponential(1) : size.toFixed(digits);
+  const text =
+    size !== 0 && (size >= 1e6 || size < 10 ** -digits / 2)
+      ? size.toExponential(1)
+      : size.toFixed(digits);
   return `${value < 0 ? MINUS : ""}${text.replace("e-", `e${MINUS}`).replace("e+", "e")}`;
 }
 
@@ -14,14 +17,24 @@ export function decimal(value: number, digits = 3): string {
 export const short = (value: number): string => {
   const size = Math.abs(value);
   if (size === 0) return "0";
-  const text = size >= 100 ? size.toFixed(0) : size >= 10 ? size.toFixed(1) : size >= 0.1 ? size.toFixed(2) : size.toFixed(3);
+  const text =
+    size >= 100
+      ? size.toFixed(0)
+      : size >= 10
+        ? size.toFixed(1)
+        : size >= 0.1
+          ? size.toFixed(2)
+          : size.toFixed(3);
   return `${value < 0 ? MINUS : ""}${text.replace(/^0\./, ".")}`;
 };
 
 /** A float32 in as many digits as tell it from its neighbours. */
-export const exact = (value: number): string => `${value < 0 ? MINUS : ""}${Math.abs(value).toPrecision(7)}`.replace("e-", `e${MINUS}`);
+export const exact = (value: number): string =>
+  `${value < 0 ? MINUS : ""}${Math.abs(value).toPrecision(7)}`.replace("e-", `e${MINUS}`);
 
 /** 98.1 %, with a narrow no-break space. */
-export const percent = (value: number, digits = 1): string => `${(value * 100).toFixed(digits)}\u202f%`;
+export const percent = (value: number, digits = 1): string =>
+  `${(value * 100).toFixed(digits)}\u202f%`;
 
-export const count = (value: number, language: string): string => new Intl.NumberFormat(language).format(value);
+export const count = (value: number, language: string): string =>
+  new Intl.NumberFormat(language).format(value);

@@ -1,6 +1,9 @@
 // Reads the parameters of an address, and tells which of them cannot be used.
 
-/** A parameter of an address that is not used as it stands, and what is used in its place; null where nothing is. */
+/**
+ * A parameter of an address that is not used as it stands, and what is used in its place; null
+ * where nothing is.
+ */
 export interface Unused {
   readonly name: string;
   readonly given: string;
@@ -10,7 +13,12 @@ export interface Unused {
 /** Reads parameters of an address, and notes in `unused` those that `parse` gives undefined for. */
 export function reader(params: ReadonlyMap<string, string>) {
   const unused: Unused[] = [];
-  const read = <T>(name: string, parse: (text: string) => T | undefined, otherwise: T, used: string | null = null): T => {
+  const read = <T>(
+    name: string,
+    parse: (text: string) => T | undefined,
+    otherwise: T,
+    used: string | null = null,
+  ): T => {
     const given = params.get(name);
     if (given === undefined) return otherwise;
     const value = parse(given);

@@ -1,4 +1,5 @@
-// Light or dark: the system's wish unless the address says otherwise. Canvases ask here which they are painted in.
+// Light or dark: the system's wish unless the address says otherwise. Canvases ask here which they
+// are painted in.
 
 import { useEffect, useSyncExternalStore } from "react";
 import { setParams, useAddress } from "./url.ts";
@@ -28,4 +29,5 @@ export function useThemeOnDocument(): Theme {
 }
 
 /** Asks for a theme; the address keeps it only where it differs from the system's. */
-export const chooseTheme = (theme: Theme): void => setParams({ theme: theme === (system.matches ? "dark" : "light") ? null : theme }, "replace");
+export const chooseTheme = (theme: Theme): void =>
+  setParams({ theme: theme === (system.matches ? "dark" : "light") ? null : theme }, "replace");

@@ -1,5 +1,5 @@
-// The state of the page lives in the address, `#/digits?sample=12&layer=c3&at=412`: what is seen can be shared, and back and
-// forward work. In the hash, because then any static host serves it.
+// The state of the page lives in the address, `#/digits?sample=12&layer=c3&at=412`: what is seen
+// can be shared, and back and forward work. In the hash, because then any static host serves it.
 
 import { useSyncExternalStore } from "react";
 
@@ -21,7 +21,9 @@ export function parseAddress(hash: string): Address {
   const [path = "", query = ""] = hash.replace(/^#\/?/, "").split("?", 2);
   const params = new Map(new URLSearchParams(query));
   const page = PAGES.find((p) => p === path);
-  return page || path === "" ? { page: page ?? PAGES[0], params } : { page: PAGES[0], params, unknown: path };
+  return page || path === ""
+    ? { page: page ?? PAGES[0], params }
+    : { page: PAGES[0], params, unknown: path };
 }
 
 export function formatAddress({ page, params }: Address): string {
@@ -32,7 +34,10 @@ export function formatAddress({ page, params }: Address): string {
 
 /** The address of another page, with the shared parameters kept. */
 export const pageAddress = (from: Address, page: Page): string =>
-  formatAddress({ page, params: new Map([...from.params].filter(([name]) => SHARED.includes(name))) });
+  formatAddress({
+    page,
+    params: new Map([...from.params].filter(([name]) => SHARED.includes(name))),
+  });
 
 let current = parseAddress(location.hash);
 const listeners = new Set<() => void>();
@@ -53,10 +58,14 @@ const subscribe = (listener: () => void) => {
 export const useAddress = (): Address => useSyncExternalStore(subscribe, () => current);
 
 /**
- * Sets parameters (null removes one) of the current page. `"push"` makes a step that the back button undoes,
+ * Sets parameters (null removes one) of the current page. `"push"` makes a step that the back
+ * button undoes,
  * `"replace"` (dragging a slider, stepping an animation) does not.
  */
-export function setParams(changes: Readonly<Record<string, string | null>>, how: "push" | "replace" = "push"): void {
+export function setParams(
+  changes: Readonly<Record<string, string | null>>,
+  how: "push" | "replace" = "push",
+): void {
   const params = new Map(current.params);
   for (const [name, value] of Object.entries(changes)) {
     if (value === null) params.delete(name);

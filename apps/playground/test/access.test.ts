@@ -1,4 +1,5 @@
-// For everyone: accessibility rules, both languages, both themes, phones, and no shared memory. The page on the GPU: device.test.ts.
+// For everyone: accessibility rules, both languages, both themes, phones, and no shared memory. The
+// page on the GPU: device.test.ts.
 
 import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
@@ -7,7 +8,8 @@ import { broken } from "./rules.ts";
 
 const { open, show } = browse();
 
-const settled = (page: Page) => page.locator("li[data-stage=output], [data-side=narrow]").first().waitFor();
+const settled = (page: Page) =>
+  page.locator("li[data-stage=output], [data-side=narrow]").first().waitFor();
 
 test("with shared memory it says nothing of a single thread", async () => {
   const page = await show("#/digits");
@@ -24,20 +26,25 @@ test.each([
   ["arithmetic, no geometry", "arithmetic?groups=3", "light", "en", 1440],
   ["arithmetic", "arithmetic?groups=2&ic=2&oc=2", "light", "en", 1440],
   ["arithmetic", "arithmetic?groups=2&ic=2&oc=2", "dark", "zh", 360],
-] as const)("%s (%s, %s, %s, %i wide) breaks no rule of axe", async (_, address, theme, lang, width) => {
-  const page = await show(`#/${address}&theme=${theme}&lang=${lang}`);
-  await page.setViewportSize({ width, height: 800 });
-  if (address.endsWith("groups=3")) await page.getByRole("alert").waitFor();
-  else await settled(page);
-  if (address.includes("at=")) await page.getByTestId("inspector").waitFor();
-  expect(await broken(page)).toEqual([]);
-});
+] as const)(
+  "%s (%s, %s, %s, %i wide) breaks no rule of axe",
+  async (_, address, theme, lang, width) => {
+    const page = await show(`#/${address}&theme=${theme}&lang=${lang}`);
+    await page.setViewportSize({ width, height: 800 });
+    if (address.endsWith("groups=3")) await page.getByRole("alert").waitFor();
+    else await settled(page);
+    if (address.includes("at=")) await page.getByTestId("inspector").waitFor();
+    expect(await broken(page)).toEqual([]);
+  },
+);
 
 test("the state is in the address: a shared link shows the same", async () => {
   const page = await show("#/arithmetic?transposed=1&input=4&kernel=2,3&step=7&lang=zh");
   const seen = async () => {
     await page.getByText("第 8 步，共 16 步").waitFor();
-    expect(await page.getByRole("button", { name: "转置卷积" }).getAttribute("aria-pressed")).toBe("true");
+    expect(await page.getByRole("button", { name: "转置卷积" }).getAttribute("aria-pressed")).toBe(
+      "true",
+    );
     return page.getByTestId("equation").textContent();
   };
   const equation = await seen();
@@ -50,25 +57,35 @@ test("language and theme follow the browser, can be chosen, and stay over pages;
   const page = await open("", { locale: "zh-CN", colorScheme: "dark", isolated: false });
   await page.getByRole("heading", { level: 1 }).waitFor();
   expect(await page.getByRole("heading", { level: 1 }).textContent()).toBe("手写数字");
-  expect(await page.evaluate(() => [document.documentElement.lang, document.documentElement.dataset.theme, document.title])).toEqual([
-    "zh-Hans",
-    "dark",
-    "手写数字 · Conv",
-  ]);
+  expect(
+    await page.evaluate(() => [
+      document.documentElement.lang,
+      document.documentElement.dataset.theme,
+      document.title,
+    ]),
+  ).toEqual(["zh-Hans", "dark", "手写数字 · Conv"]);
   await page.getByRole("button", { name: "EN" }).click();
   await page.getByRole("button", { name: "Use the light theme" }).click();
   expect(page.url()).toMatch(/#\/digits\?lang=en&theme=light$/);
   await page.getByRole("link", { name: "Convolution arithmetic" }).click();
   await settled(page);
   expect(page.url()).toMatch(/#\/arithmetic\?lang=en&theme=light$/);
-  expect(await page.getByRole("heading", { level: 1 }).evaluate((h) => h === document.activeElement)).toBe(true);
+  expect(
+    await page.getByRole("heading", { level: 1 }).evaluate((h) => h === document.activeElement),
+  ).toBe(true);
   await page.goBack();
   await page.getByRole("heading", { name: "Digits", exact: true }).waitFor();
   await settled(page);
   expect(await page.evaluate(() => crossOriginIsolated)).toBe(false);
   await page.getByTestId("one-thread").waitFor();
   await page.getByRole("button", { name: /^Train 5 more/ }).click();
-  await page.waitForFunction(() => Number(document.querySelector("[data-testid=images]")?.textContent?.replace(/\D/g, "")) >= 640, undefined, {
-    polling: 50,
-  });
+  await page.waitForFunction(
+    () =>
+      Number(document.querySelector("[data-testid=images]")?.textContent?.replace(/\D/g, "")) >=
+      640,
+    undefined,
+    {
+      polling: 50,
+    },
+  );
 });

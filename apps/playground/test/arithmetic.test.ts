@@ -8,10 +8,15 @@ import { browse } from "./browse.ts";
 
 const { show } = browse();
 
-const numberOf = (text: string | undefined): number => Number(text?.replaceAll(/[()=]/g, "").replaceAll("−", "-"));
+const numberOf = (text: string | undefined): number =>
+  Number(text?.replaceAll(/[()=]/g, "").replaceAll("−", "-"));
 
 /** What the two texts of a related cell say: x·w and the product. */
-function productOf([factors, result]: readonly (string | null)[]): { x: number; w: number; product: number } {
+function productOf([factors, result]: readonly (string | null)[]): {
+  x: number;
+  w: number;
+  product: number;
+} {
   const [x, w] = String(factors).split("·").map(numberOf);
   return { x, w, product: numberOf(String(result)) };
 }
@@ -20,7 +25,9 @@ function productOf([factors, result]: readonly (string | null)[]): { x: number; 
 async function products(page: Page, side: string): Promise<ReturnType<typeof productOf>[]> {
   const texts = await page
     .locator(`[data-side="${side}"] [data-related]`)
-    .evaluateAll((cells) => cells.map((c) => [...c.querySelectorAll("text")].map((t) => t.textContent)));
+    .evaluateAll((cells) =>
+      cells.map((c) => [...c.querySelectorAll("text")].map((t) => t.textContent)),
+    );
   return texts.map(productOf);
 }
 
@@ -39,12 +46,22 @@ describe.each([
       ],
     },
   },
-  { hash: "?input=5&kernel=4&stride=1&padLo=0&padHi=0&ic=4&oc=2&groups=2", x: [5, 5], k: [4, 4], options: { groups: 2 }, channels: [4, 2] },
+  {
+    hash: "?input=5&kernel=4&stride=1&padLo=0&padHi=0&ic=4&oc=2&groups=2",
+    x: [5, 5],
+    k: [4, 4],
+    options: { groups: 2 },
+    channels: [4, 2],
+  },
 ] as const)("setup $hash", ({ hash, x, k, options, channels = [1, 1] }) => {
   test("the output has the size of convGeometry, and each output its window, product by product", async () => {
     const page = await show(`#/arithmetic${hash}`);
     const { groups = 1 }: { groups?: number } = options;
-    const g = convGeometry(spec([1, channels[0], ...x]), spec([channels[1], channels[0] / groups, ...k]), options);
+    const g = convGeometry(
+      spec([1, channels[0], ...x]),
+      spec([channels[1], channels[0] / groups, ...k]),
+      options,
+    );
     const output = page.locator('[data-side="narrow"] [role=gridcell]');
     expect(await output.count()).toBe(channels[1] * g.output[0] * g.output[1]);
     const sizes = await page.getByTestId("size").allTextContents();
@@ -57,7 +74,9 @@ describe.each([
     for (const { x, w, product } of shown) expect(product).toBe(x * w + 0);
     const sum = (await page.getByTestId("equation").textContent()) ?? "";
     const [, terms, total] = /= (.*) = (−?\d+)$/.exec(sum) ?? [];
-    const value = terms.split(" + ").reduce((s, term) => s + term.split("·").reduce((p, v) => p * numberOf(v), 1), 0);
+    const value = terms
+      .split(" + ")
+      .reduce((s, term) => s + term.split("·").reduce((p, v) => p * numberOf(v), 1), 0);
     expect(value).toBe(numberOf(total));
     expect(shown.reduce((s, { product }) => s + product, 0)).toBe(value);
     expect(await output.last().textContent()).toBe(total);
@@ -70,15 +89,26 @@ test.each(["input=3&kernel=2&stride=1&padLo=1&padHi=0", "transposed=1&input=3&ke
     const page = await show(`#/arithmetic?${setup}`);
     const transposed = setup.startsWith("transposed");
     const [input, output] = transposed ? ["narrow", "wide"] : ["wide", "narrow"];
-    /** Points at each cell of a side in turn: its own text, and what is related to it then, with its two texts. */
+    /**
+     * Points at each cell of a side in turn: its own text, and what is related to it then, with its
+     * two texts.
+     */
     const pointed = (side: string, other: string) =>
       page.evaluate(
         async ([side, other]) => {
-          const found: { text: string | null; related: { cell: string | null; texts: (string | null)[] }[] }[] = [];
+          const found: {
+            text: string | null;
+            related: { cell: string | null; texts: (string | null)[] }[];
+          }[] = [];
           for (const cell of document.querySelectorAll(`[data-side="${side}"] [role=gridcell]`)) {
-            cell.dispatchEvent(new PointerEvent("pointerover", { pointerType: "mouse", bubbles: true }));
-            while (cell.getAttribute("aria-selected") !== "true") await new Promise(requestAnimationFrame);
-            const related = [...document.querySelectorAll(`[data-side="${other}"] [data-related]`)].map((c) => ({
+            cell.dispatchEvent(
+              new PointerEvent("pointerover", { pointerType: "mouse", bubbles: true }),
+            );
+            while (cell.getAttribute("aria-selected") !== "true")
+              await new Promise(requestAnimationFrame);
+            const related = [
+              ...document.querySelectorAll(`[data-side="${other}"] [data-related]`),
+            ].map((c) => ({
               cell: c.getAttribute("data-cell"),
               texts: [...c.querySelectorAll("text")].map((t) => t.textContent),
             }));
@@ -126,7 +156,8 @@ test("steps by buttons, arrow keys, slider and play; the address follows", async
   await page.getByRole("button", { name: "Step back" }).click();
   expect(await step()).toBe("Step 16 of 16");
   await page.getByLabel(/a second/).fill("4");
-  await page.getByRole("button", { name: "Play" }).click(); // from the end: begins again, and stops there
+  // from the end: begins again, and stops there
+  await page.getByRole("button", { name: "Play" }).click();
   await page.getByRole("button", { name: "Pause" }).waitFor();
   await page.getByRole("button", { name: "Play" }).waitFor();
   expect(await step()).toBe("Step 16 of 16");
@@ -134,10 +165,15 @@ test("steps by buttons, arrow keys, slider and play; the address follows", async
 
 test("nothing is clamped: what is too large for the picture has its numbers, by link and by typing", async () => {
   const page = await show("#/arithmetic?input=224&kernel=7&stride=2&padLo=3&padHi=3&ic=3&oc=64");
-  await page.getByText("This is larger than the picture can show (input up to 12, output channels up to 4).").waitFor();
+  await page
+    .getByText(
+      "This is larger than the picture can show (input up to 12, output channels up to 4).",
+    )
+    .waitFor();
   expect(await page.getByTestId("size").textContent()).toContain("= 112");
   const numbers = await page.getByTestId("numbers").textContent();
-  for (const text of ["1×3×224×224 ∗ 64×3×7×7 → 1×64×112×112", "9,408 weights", "118,013,952"]) expect(numbers).toContain(text);
+  for (const text of ["1×3×224×224 ∗ 64×3×7×7 → 1×64×112×112", "9,408 weights", "118,013,952"])
+    expect(numbers).toContain(text);
   const box = page.getByRole("spinbutton", { name: "Input", exact: true });
   expect(await box.inputValue()).toBe("224");
   await page.getByRole("button", { name: "Strided" }).click();
@@ -145,16 +181,23 @@ test("nothing is clamped: what is too large for the picture has its numbers, by 
   await box.fill("300");
   await page.getByTestId("too-large").waitFor();
   expect(page.url()).toContain("input=300");
-  await box.fill("99999"); // no size at all: the box says so, and shows what is used once it is left
+  // no size at all: the box says so, and shows what is used once it is left
+  await box.fill("99999");
   await page.getByText("A whole number from 1 to 16384. 300 is used.").waitFor();
   await box.blur();
   expect(await box.inputValue()).toBe("300");
   await page.evaluate(() => (location.hash = "#/arithmetic?kernel=lots&groups=__proto__"));
-  await page.getByText("Kernel: the link says “lots”, which this page cannot use. It uses 3.").waitFor();
-  await page.getByText("Groups: the link says “__proto__”, which this page cannot use. It uses 1.").waitFor();
+  await page
+    .getByText("Kernel: the link says “lots”, which this page cannot use. It uses 3.")
+    .waitFor();
+  await page
+    .getByText("Groups: the link says “__proto__”, which this page cannot use. It uses 1.")
+    .waitFor();
   await page.evaluate(() => (location.hash = "#/arithmetic?step=999&transposed=yes"));
   for (const [name, given] of Object.entries({ step: "999", transposed: "yes" }))
-    await page.getByText(`${name}: the link says “${given}”, which this page cannot use. It uses 0.`).waitFor();
+    await page
+      .getByText(`${name}: the link says “${given}”, which this page cannot use. It uses 0.`)
+      .waitFor();
 });
 
 test("what does not fit says why, keeps the last picture, and is mended by one click; back undoes", async () => {
@@ -172,7 +215,9 @@ test("what does not fit says why, keeps the last picture, and is mended by one c
   expect(await page.getByRole("alert").count()).toBe(0);
 
   await page.evaluate(() => (location.hash = "#/arithmetic?input=3&kernel=5&dilation=2&lang=en"));
-  await page.getByText("Along the height, the kernel covers 9 cells, but the padded input has 5.").waitFor();
+  await page
+    .getByText("Along the height, the kernel covers 9 cells, but the padded input has 5.")
+    .waitFor();
   await page.getByRole("button", { name: "Set Dilation to 1" }).click();
   await page.locator('[data-side="narrow"]').waitFor();
   expect(await page.getByRole("alert").count()).toBe(0);
@@ -188,7 +233,9 @@ test("cells are walked by arrow keys, and Enter makes one the step", async () =>
   await outputs.getByRole("gridcell", { name: "row 0, column 0" }).focus();
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("ArrowRight");
-  expect(await outputs.locator(":focus").getAttribute("aria-label")).toMatch(/^row 1, column 1: −?\d+$/);
+  expect(await outputs.locator(":focus").getAttribute("aria-label")).toMatch(
+    /^row 1, column 1: −?\d+$/,
+  );
   expect(await page.getByTestId("equation").textContent()).toContain("y[0, 1, 1]");
   await page.keyboard.press("Enter");
   expect(page.url()).toContain("step=5");
@@ -199,11 +246,15 @@ test("transposed: an input cell writes products; a cropped cell says so; code co
   expect(await page.getByTestId("equation").textContent()).toMatch(
     /^x\[0, 0, 0\] = [1-9] goes into 4 outputs: [1-9]·\(?−?\d\)? = −?\d+ → y\[0, 0, 0\]/,
   );
-  expect(await page.getByTestId("size").textContent()).toContain("(3 − 1)·2 − 1 − 1 + (3 − 1)·1 + 1 + 0 = 5");
+  expect(await page.getByTestId("size").textContent()).toContain(
+    "(3 − 1)·2 − 1 − 1 + (3 − 1)·1 + 1 + 0 = 5",
+  );
   await page.locator('[data-side="wide"] [role=gridcell]').first().hover();
   expect(await page.getByTestId("equation").textContent()).toContain("cuts off");
   await page.getByRole("button", { name: "Copy the PyTorch code" }).click();
-  expect(await page.evaluate(() => navigator.clipboard.readText())).toContain("F.conv_transpose2d(x, w, stride=2, padding=1)");
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toContain(
+    "F.conv_transpose2d(x, w, stride=2, padding=1)",
+  );
   await page.getByRole("button", { name: "Copy a link to this" }).click();
   await page.getByText("It carries all parameters and the step shown.").waitFor();
   expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(page.url());

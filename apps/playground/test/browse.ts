@@ -1,22 +1,36 @@
-// Pages in the browser that all test files share, or in one of its own; they must stay without errors.
+// Pages in the browser that all test files share, or in one of its own; they must stay without
+// errors.
 
 import { launchBrowser } from "@conv/testkit/browser";
-import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from "playwright-core";
+import {
+  chromium,
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  type Page,
+} from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, inject } from "vitest";
 
 export interface Opened {
   /** Opens an address of the playground in a context of its own, which is closed after the test. */
   open(hash: string, options?: BrowserContextOptions & { isolated?: boolean }): Promise<Page>;
   /**
-   * Goes to an address in the page that all tests of the file share, as a link within the page does: nothing is loaded again.
-   * No mouse is over the page then, and nothing has the focus.
+   * Goes to an address in the page that all tests of the file share, as a link within the page
+   * does: nothing is loaded again. No mouse is over the page then, and nothing has the focus.
    */
   show(hash: string): Promise<Page>;
 }
 
-const CONTEXT: BrowserContextOptions = { viewport: { width: 1440, height: 900 }, locale: "en-US", reducedMotion: "reduce" };
+const CONTEXT: BrowserContextOptions = {
+  viewport: { width: 1440, height: 900 },
+  locale: "en-US",
+  reducedMotion: "reduce",
+};
 
-/** Reaches the browser; `own` starts one for this file, which may harm it. No page may have reported an error at the end of a test. */
+/**
+ * Reaches the browser; `own` starts one for this file, which may harm it. No page may have reported
+ * an error at the end of a test.
+ */
 export function browse({ own = false } = {}): Opened {
   let browser: Browser;
   let shared: Page | undefined;
@@ -50,11 +64,18 @@ export function browse({ own = false } = {}): Opened {
       return page;
     },
     async show(hash) {
-      if (!shared) return (shared = await newPage(inject("isolated") + hash, { permissions: ["clipboard-read", "clipboard-write"] }));
+      if (!shared)
+        return (shared = await newPage(inject("isolated") + hash, {
+          permissions: ["clipboard-read", "clipboard-write"],
+        }));
       await shared.setViewportSize(CONTEXT.viewport!);
       await shared.mouse.move(0, 0);
       await shared.evaluate(async (hash) => {
-        if (document.activeElement instanceof HTMLElement || document.activeElement instanceof SVGElement) document.activeElement.blur();
+        if (
+          document.activeElement instanceof HTMLElement ||
+          document.activeElement instanceof SVGElement
+        )
+          document.activeElement.blur();
         location.hash = hash;
         // The event of the new address, and the rendering after it, come first.
         await new Promise<void>((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
@@ -64,8 +85,13 @@ export function browse({ own = false } = {}): Opened {
   };
 }
 
-/** Loads the address of a page again, as its link does elsewhere: nothing is stored that could take part. */
+/**
+ * Loads the address of a page again, as its link does elsewhere: nothing is stored that could take
+ * part.
+ */
 export async function reopen(page: Page): Promise<void> {
-  expect(await page.evaluate(() => [localStorage.length, sessionStorage.length, history.state])).toEqual([0, 0, null]);
+  expect(
+    await page.evaluate(() => [localStorage.length, sessionStorage.length, history.state]),
+  ).toEqual([0, 0, null]);
   await page.reload();
 }

@@ -1,4 +1,5 @@
-// Digits and weights on their way: packed and unpacked, drawn and made like MNIST's, written into addresses.
+// Digits and weights on their way: packed and unpacked, drawn and made like MNIST's, written into
+// addresses.
 
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -25,12 +26,16 @@ test("packed digits are the digits to four bits, those to learn from first", () 
   for (const at of [0, 1, 4321, 7999, 8000, 9999]) {
     expect(packed.label(at)).toBe(digits.labels[order[at]]);
     const whole = digits.images.subarray(order[at] * DIGIT_PIXELS, (order[at] + 1) * DIGIT_PIXELS);
-    packed.levels(at).forEach((level, p) => expect(Math.abs(level * 17 - whole[p])).toBeLessThanOrEqual(8.5));
+    packed
+      .levels(at)
+      .forEach((level, p) => expect(Math.abs(level * 17 - whole[p])).toBeLessThanOrEqual(8.5));
   }
 });
 
 test("a truncated file is refused", () => {
-  expect(() => unpackDigits(packedBytes.subarray(0, -1))).toThrow("digits: 3930007 bytes are not 10000 digits");
+  expect(() => unpackDigits(packedBytes.subarray(0, -1))).toThrow(
+    "digits: 3930007 bytes are not 10000 digits",
+  );
 });
 
 test("data sets show a digit as the model wants it", () => {
@@ -50,7 +55,8 @@ test("data sets show a digit as the model wants it", () => {
 test("a drawing fits 20×20 and has its mass in the middle, wherever it was drawn", () => {
   const size = 224;
   const ink = new Float32Array(size * size);
-  for (let y = 10; y < 110; y++) for (let x = 150; x < 162; x++) ink[y * size + x] = 1; // a stroke, high and to the right
+  // a stroke, high and to the right
+  for (let y = 10; y < 110; y++) for (let x = 150; x < 162; x++) ink[y * size + x] = 1;
   const digit = asDigit(ink, size);
   let [mass, my, mx, top, bottom] = [0, 0, 0, SIDE, 0];
   digit.forEach((v, i) => {
@@ -64,7 +70,8 @@ test("a drawing fits 20×20 and has its mass in the middle, wherever it was draw
   expect(Math.max(...digit)).toBe(1);
 });
 
-test("an empty drawing is an empty digit", () => expect([...asDigit(new Float32Array(64), 8)]).toEqual([...new Float32Array(PIXELS)]));
+test("an empty drawing is an empty digit", () =>
+  expect([...asDigit(new Float32Array(64), 8)]).toEqual([...new Float32Array(PIXELS)]));
 
 test("digits survive the address to sixteen levels; nonsense is none", () => {
   const digit = Float32Array.from({ length: PIXELS }, (_, i) => (i % 7 === 0 ? (i % 16) / 15 : 0));
@@ -72,17 +79,21 @@ test("digits survive the address to sixteen levels; nonsense is none", () => {
   const real = Float32Array.from(packed.levels(0), (v) => v / 15);
   expect(decodeDigit(encodeDigit(real))).toEqual(real);
   expect(encodeDigit(real).length).toBeLessThan(400);
-  for (const text of ["", "A", "!!!!", "AAAA", "_".repeat(4000)]) expect(decodeDigit(text)).toBeNull();
+  for (const text of ["", "A", "!!!!", "AAAA", "_".repeat(4000)])
+    expect(decodeDigit(text)).toBeNull();
 });
 
-const shippedFile = (name: string) => readFileSync(new URL(`../public/${shippedOf(name)?.file}`, import.meta.url));
+const shippedFile = (name: string) =>
+  readFileSync(new URL(`../public/${shippedOf(name)?.file}`, import.meta.url));
 const SHIPPED = MODEL_NAMES.filter(shippedOf);
 
 test("the trained weights are small, and the files that they say", () => {
   expect(SHIPPED).toContain(MODEL_NAMES[0]);
   const sizes = SHIPPED.map((name) => {
     const bytes = shippedFile(name);
-    expect(`sha256-${createHash("sha256").update(bytes).digest("base64")}`).toBe(shippedOf(name)?.integrity);
+    expect(`sha256-${createHash("sha256").update(bytes).digest("base64")}`).toBe(
+      shippedOf(name)?.integrity,
+    );
     return bytes.length;
   });
   expect(Math.max(...sizes)).toBeLessThanOrEqual(300_000);
@@ -98,7 +109,9 @@ test("the trained weights read as many held-out digits as the page says", async 
     const isSmall = name.startsWith("lenet");
     // All of them where that is quick; else enough to tell that these are the weights.
     const count = isSmall ? packed.count - packed.trainCount : 100;
-    const { accuracy } = await trainer.evaluate(digitDataset(packed, viewOf(model), packed.trainCount, count));
+    const { accuracy } = await trainer.evaluate(
+      digitDataset(packed, viewOf(model), packed.trainCount, count),
+    );
     trainer.dispose();
     if (isSmall) expect(accuracy).toBeCloseTo(shippedOf(name)?.accuracy ?? Number.NaN, 3);
     else expect(accuracy).toBeGreaterThan(0.97);
@@ -114,23 +127,37 @@ test("weights are stored in 8 bits, to half a step of each output's largest; all
   for (const [name, { shape, data }] of state) {
     const row = data.length / shape[0];
     const steps = Array.from({ length: shape[0] }, (_, output) =>
-      shape.length > 1 ? data.subarray(output * row, (output + 1) * row).reduce((most, x) => Math.max(most, Math.abs(x)), 0) / 127 : 0,
+      shape.length > 1
+        ? data
+            .subarray(output * row, (output + 1) * row)
+            .reduce((most, x) => Math.max(most, Math.abs(x)), 0) / 127
+        : 0,
     );
     back.get(name)?.data.forEach((v, i) => {
-      if (Math.abs(v - data[i]) > steps[Math.floor(i / row)] * 0.501) throw new Error(`${name} ${i}: ${v} for ${data[i]}`);
+      if (Math.abs(v - data[i]) > steps[Math.floor(i / row)] * 0.501)
+        throw new Error(`${name} ${i}: ${v} for ${data[i]}`);
     });
   }
-  expect(() => unpackWeights(model, bytes.subarray(1))).toThrow(`weights: ${bytes.length - 1} bytes are not the ${bytes.length} of resnet8`);
+  expect(() => unpackWeights(model, bytes.subarray(1))).toThrow(
+    `weights: ${bytes.length - 1} bytes are not the ${bytes.length} of resnet8`,
+  );
 });
 
 test("a file of weights is taken, or refused with its reason", () => {
   const { traced } = readNetwork(modelNamed("lenet5"));
   const state = initialise(modelNamed("lenet5"), 1);
-  const taken = readWeights(traced, encodeSafetensors(new Map([...state, ["optimizer/m/c1.weight", { shape: [1], data: new Float32Array(1) }]])));
+  const taken = readWeights(
+    traced,
+    encodeSafetensors(
+      new Map([...state, ["optimizer/m/c1.weight", { shape: [1], data: new Float32Array(1) }]]),
+    ),
+  );
   expect(taken instanceof Map && [...taken.keys()]).toEqual([...state.keys()]);
   const bytes = encodeSafetensors(state);
   expect(readWeights(traced, bytes.subarray(0, 5))).toEqual({ kind: "notSafetensors" });
-  expect(readWeights(traced, new TextEncoder().encode("no weights at all"))).toEqual({ kind: "notSafetensors" });
+  expect(readWeights(traced, new TextEncoder().encode("no weights at all"))).toEqual({
+    kind: "notSafetensors",
+  });
   expect(readWeights(traced, bytes.subarray(0, -1))).toEqual({ kind: "damaged" });
   expect(readWeights(traced, encodeSafetensors(initialise(modelNamed("resnet8"), 1)))).toEqual({
     kind: "otherNetwork",
@@ -138,8 +165,14 @@ test("a file of weights is taken, or refused with its reason", () => {
     more: 9,
   });
   for (const value of [Number.NaN, Infinity]) {
-    const broken = new Map(state).set("c3.bias", { shape: [16], data: new Float32Array(16).fill(value) });
-    expect(readWeights(traced, encodeSafetensors(broken))).toEqual({ kind: "notFinite", name: "c3.bias" });
+    const broken = new Map(state).set("c3.bias", {
+      shape: [16],
+      data: new Float32Array(16).fill(value),
+    });
+    expect(readWeights(traced, encodeSafetensors(broken))).toEqual({
+      kind: "notFinite",
+      name: "c3.bias",
+    });
   }
 });
 
@@ -155,7 +188,11 @@ test("an address says what the network begins with; what it cannot say is as if 
     own: null,
     unused: [],
   });
-  expect(read("model=lenet5_1998&weights=random&seed=7&lr=0.01&optimizer=SGD&augment=1&device=gpu&own=file")).toEqual({
+  expect(
+    read(
+      "model=lenet5_1998&weights=random&seed=7&lr=0.01&optimizer=SGD&augment=1&device=gpu&own=file",
+    ),
+  ).toEqual({
     modelName: "lenet5_1998",
     unknown: null,
     device: "gpu",
@@ -165,8 +202,20 @@ test("an address says what the network begins with; what it cannot say is as if 
     own: "file",
     unused: [],
   });
-  for (const name of ["valueOf", "__proto__", "constructor", "toString", "hasOwnProperty", "vgg16", ""])
-    expect(read(`model=${name}&weights=${name}&seed=${name}&lr=${name}&optimizer=${name}&augment=${name}&device=${name}&own=${name}`)).toEqual({
+  for (const name of [
+    "valueOf",
+    "__proto__",
+    "constructor",
+    "toString",
+    "hasOwnProperty",
+    "vgg16",
+    "",
+  ])
+    expect(
+      read(
+        `model=${name}&weights=${name}&seed=${name}&lr=${name}&optimizer=${name}&augment=${name}&device=${name}&own=${name}`,
+      ),
+    ).toEqual({
       ...read(""),
       unknown: name,
       unused: [

@@ -1,5 +1,6 @@
-// The digits page in a browser: its first answer is right, it learns and tells how long that takes, it explains every value, a link carries
-// what it says, and bad files, names and addresses are told.
+// The digits page in a browser: its first answer is right, it learns and tells how long that takes,
+// it explains every value, a link carries what it says, and bad files, names and addresses are
+// told.
 
 import { buffer } from "node:stream/consumers";
 import { decodeSafetensors, encodeSafetensors, type State } from "@conv/layers";
@@ -9,7 +10,8 @@ import { browse, reopen } from "./browse.ts";
 
 const { show } = browse();
 
-// All tests share one page: what a test does to a network, the next one meets. Links are opened by loading the page again.
+// All tests share one page: what a test does to a network, the next one meets. Links are opened by
+// loading the page again.
 
 const ready = async (page: Page): Promise<Page> => {
   await page.locator("li[data-stage=softmax]").waitFor();
@@ -19,7 +21,9 @@ const number = async (page: Page, id: string): Promise<number> =>
   Number((await page.getByTestId(id).textContent())?.replace(/[^\d.]/g, "") || Number.NaN);
 const until = (page: Page, id: string, least: number) =>
   page.waitForFunction(
-    ([id, least]) => Number(document.querySelector(`[data-testid=${id}]`)?.textContent?.replace(/[^\d.]/g, "")) >= Number(least),
+    ([id, least]) =>
+      Number(document.querySelector(`[data-testid=${id}]`)?.textContent?.replace(/[^\d.]/g, "")) >=
+      Number(least),
     [id, least] as const,
     { polling: 50 },
   );
@@ -27,17 +31,24 @@ const answer = (page: Page) => page.getByTestId("chances").textContent();
 /** Waits until the answer is that, or any other. */
 const untilAnswer = (page: Page, is: "this" | "other", text: string | null) =>
   page.waitForFunction(
-    ([is, text]) => (document.querySelector("[data-testid=chances]")?.textContent === text) === (is === "this"),
+    ([is, text]) =>
+      (document.querySelector("[data-testid=chances]")?.textContent === text) === (is === "this"),
     [is, text] as const,
     { polling: 50 },
   );
 
 /** Chooses value `index` of a stage through the address and returns what the inspector says. */
 async function inspect(page: Page, model: string, stage: string, index: number) {
-  await page.evaluate((hash) => (location.hash = hash), `#/digits?model=${model}&layer=${stage}&at=${index}`);
-  const inspector = page.locator(`[data-testid=inspector][data-stage="${stage}"][data-index="${index}"]`);
+  await page.evaluate(
+    (hash) => (location.hash = hash),
+    `#/digits?model=${model}&layer=${stage}&at=${index}`,
+  );
+  const inspector = page.locator(
+    `[data-testid=inspector][data-stage="${stage}"][data-index="${index}"]`,
+  );
   await inspector.waitFor();
-  const value = async (id: string) => Number(await inspector.getByTestId(id).getAttribute("data-value"));
+  const value = async (id: string) =>
+    Number(await inspector.getByTestId(id).getAttribute("data-value"));
   return {
     inspector,
     computed: await value("computed"),
@@ -67,21 +78,35 @@ test("the first answer is right, by trained weights that say what they are; an u
 });
 
 test("names in the address that are none are told, and change nothing", async () => {
-  const page = await ready(await show("#/digits?model=valueOf&optimizer=constructor&device=toString&weights=__proto__&lr=1e9&theme=hasOwnProperty"));
+  const page = await ready(
+    await show(
+      "#/digits?model=valueOf&optimizer=constructor&device=toString&weights=__proto__&lr=1e9&theme=hasOwnProperty",
+    ),
+  );
   await page.getByText("There is no network “valueOf”. This is LeNet-5.").waitFor();
-  await page.getByText("optimizer: the link says “constructor”, which this page cannot use. It uses Adam.").waitFor();
-  await page.getByText("weights: the link says “__proto__”, which this page cannot use. It uses trained.").waitFor();
+  await page
+    .getByText("optimizer: the link says “constructor”, which this page cannot use. It uses Adam.")
+    .waitFor();
+  await page
+    .getByText("weights: the link says “__proto__”, which this page cannot use. It uses trained.")
+    .waitFor();
   expect(await page.getByTestId("answer").textContent()).toBe("3");
   expect(await page.getByLabel("Optimizer").inputValue()).toBe("Adam");
   // A digit that there is not is not another one in silence; nor is a value.
   await show("#/digits?sample=99999&layer=c1&at=99999&weights=random&seed=-1");
-  await page.getByText("sample: the link says “99999”, which this page cannot use. It uses 2.").waitFor();
-  await page.getByText("seed: the link says “-1”, which this page cannot use. It uses 0.").waitFor();
+  await page
+    .getByText("sample: the link says “99999”, which this page cannot use. It uses 2.")
+    .waitFor();
+  await page
+    .getByText("seed: the link says “-1”, which this page cannot use. It uses 0.")
+    .waitFor();
   await page.getByText("at: the link says “99999”, which this page cannot use.").waitFor();
   expect(await page.getByTestId("inspector").count()).toBe(0);
   await show("#/digits?draw=!&layer=c9");
   for (const name of ["draw", "layer"])
-    await page.getByText(new RegExp(`^${name}: the link says “(!|c9)”, which this page cannot use\\.$`)).waitFor();
+    await page
+      .getByText(new RegExp(`^${name}: the link says “(!|c9)”, which this page cannot use\\.$`))
+      .waitFor();
   await page.evaluate(() => (location.hash = "#/__proto__"));
   await page.getByText("There is no page “__proto__”.").waitFor();
 });
@@ -114,7 +139,8 @@ test("a click on a map takes that value apart; Escape and back put it together a
   await page.keyboard.press("Tab"); // the filters of c1
   await page.keyboard.press("Tab"); // the maps of s2
   expect(await maps.evaluate((e) => e === document.activeElement)).toBe(true);
-  for (const key of ["ArrowDown", "ArrowDown", "ArrowRight", "PageDown", "PageDown"]) await page.keyboard.press(key);
+  for (const key of ["ArrowDown", "ArrowDown", "ArrowRight", "PageDown", "PageDown"])
+    await page.keyboard.press(key);
   expect(await maps.getAttribute("aria-label")).toMatch(/^map 2, row 2, column 1: −?\d+\.\d{4}$/);
   await page.keyboard.press("Enter");
   expect(await inspector.getAttribute("data-index")).toBe(`${2 * 196 + 2 * 14 + 1}`);
@@ -176,7 +202,11 @@ test("of every kind of layer, the sum shown is the value shown, in the words of 
     const sums: number[] = [];
     for (let channel = 0; channel < Math.max(1, await bars.count()); channel++) {
       if ((await bars.count()) > 0) await bars.nth(channel).click();
-      sums.push(...(await inspector.locator("[data-product]").evaluateAll((cells) => cells.map((c) => Number(c.getAttribute("data-product"))))));
+      sums.push(
+        ...(await inspector
+          .locator("[data-product]")
+          .evaluateAll((cells) => cells.map((c) => Number(c.getAttribute("data-product"))))),
+      );
     }
     if (words.startsWith("Largest")) expect(Math.max(...sums)).toBe(total);
     else if (stage === "softmax") expect(sums[index]).toBe(total);
@@ -195,7 +225,8 @@ test("another optimizer and augmentation while it learns do not end that; pausin
   await page.getByRole("button", { name: /^Train 5 more epochs/ }).waitFor();
   const paused = await number(page, "images");
   await page.getByLabel("Optimizer").selectOption("AdamW");
-  for (const text of ["optimizer=AdamW", "own=trained", "augment=1"]) expect(page.url()).toContain(text);
+  for (const text of ["optimizer=AdamW", "own=trained", "augment=1"])
+    expect(page.url()).toContain(text);
   await page.getByRole("button", { name: /^Train 5 more epochs/ }).click();
   await until(page, "images", paused + 64);
   await page.getByRole("button", { name: "Pause" }).click();
@@ -213,11 +244,16 @@ test("learns, also the network of 1998; a link tells what it does not carry, and
   await page.getByRole("button", { name: /^Train 5 more epochs/ }).waitFor();
   const paused = await number(page, "images");
   expect(await number(page, "loss")).toBeLessThan(45);
-  expect(await page.getByTestId("weights").textContent()).toMatch(/^Trained here, from random weights, on [\d,]+ images\.$/);
+  expect(await page.getByTestId("weights").textContent()).toMatch(
+    /^Trained here, from random weights, on [\d,]+ images\.$/,
+  );
 
   // The link says what it lacks, and offers the file.
   await page.getByRole("button", { name: "Copy a link to this" }).click();
-  await page.getByTestId("shared").getByText("It does not carry the weights of this network as they are now").waitFor();
+  await page
+    .getByTestId("shared")
+    .getByText("It does not carry the weights of this network as they are now")
+    .waitFor();
   expect(await page.evaluate(() => navigator.clipboard.readText())).toContain("own=trained");
   const learned = await answer(page);
   const [download] = await Promise.all([
@@ -234,7 +270,8 @@ test("learns, also the network of 1998; a link tells what it does not carry, and
   expect(await answer(page)).toBe(learned);
   expect(await number(page, "images")).toBe(paused);
 
-  // Who opens the link is told; files that are none, or of another network, or not finite, change nothing.
+  // Who opens the link is told; files that are none, or of another network, or not finite, change
+  // nothing.
   await reopen(page);
   await ready(page);
   await page.getByTestId("missing-weights").waitFor();
@@ -242,16 +279,28 @@ test("learns, also the network of 1998; a link tells what it does not carry, and
   expect(before).not.toBe(learned);
   const file = page.getByTestId("missing-weights").locator("input[type=file]");
   const offer = async (buffer: Uint8Array, message: string) => {
-    await file.setInputFiles({ name: "mine.safetensors", mimeType: "application/octet-stream", buffer: Buffer.from(buffer) });
+    await file.setInputFiles({
+      name: "mine.safetensors",
+      mimeType: "application/octet-stream",
+      buffer: Buffer.from(buffer),
+    });
     await page.getByTestId("notice").filter({ hasText: message }).waitFor();
   };
   await offer(Buffer.from("no weights at all"), "Not a safetensors file.");
   await offer(bytes.subarray(0, 100_000), "This safetensors file is damaged or cut off.");
-  const foreign: State = new Map([["features.0.weight", { shape: [2], data: new Float32Array(2) }]]);
-  await offer(encodeSafetensors(foreign), "These weights belong to another network (missing c1.weight and 16 more).");
+  const foreign: State = new Map([
+    ["features.0.weight", { shape: [2], data: new Float32Array(2) }],
+  ]);
+  await offer(
+    encodeSafetensors(foreign),
+    "These weights belong to another network (missing c1.weight and 16 more).",
+  );
   const { state } = decodeSafetensors(bytes);
   state.get("f6.bias")!.data[3] = Number.NaN;
-  await offer(encodeSafetensors(state), "These weights are not usable: f6.bias holds values that are not finite numbers.");
+  await offer(
+    encodeSafetensors(state),
+    "These weights are not usable: f6.bias holds values that are not finite numbers.",
+  );
   expect(await answer(page)).toBe(before);
   await offer(bytes, "Loaded mine.safetensors.");
   expect(await answer(page)).toBe(learned);

@@ -1,4 +1,5 @@
-// Every stage of every network of digits, taken apart and compared with what the CPU computes with trained weights.
+// Every stage of every network of digits, taken apart and compared with what the CPU computes with
+// trained weights.
 
 import { readFileSync } from "node:fs";
 import { createCpu, type CpuBackend } from "@conv/kernels-cpu";
@@ -17,10 +18,17 @@ let backend: CpuBackend;
 beforeAll(async () => void (backend = await createCpu({ threads: 1, precision: "exact" })));
 afterAll(() => backend.dispose());
 
-/** The weights of the page; where none are shipped, random ones, with statistics of batch norm that are not those of the start. */
+/**
+ * The weights of the page; where none are shipped, random ones, with statistics of batch norm that
+ * are not those of the start.
+ */
 function weightsOf(name: string): State {
   const shipped = shippedOf(name);
-  if (shipped) return unpackWeights(modelNamed(name), readFileSync(new URL(`../public/${shipped.file}`, import.meta.url)));
+  if (shipped)
+    return unpackWeights(
+      modelNamed(name),
+      readFileSync(new URL(`../public/${shipped.file}`, import.meta.url)),
+    );
   const state = initialise(modelNamed(name), 3);
   for (const [key, { data }] of state)
     if (/running_mean|bias$/.test(key)) data.forEach((_, i) => (data[i] = Math.sin(i) / 3));
@@ -42,7 +50,10 @@ async function compute(network: Network): Promise<Known> {
   const { background, foreground } = viewOf(model);
   const x = Float32Array.from({ length: sizeOf(traced.x.shape) }, (_, i) => {
     const [row, column] = [Math.floor(i / inputMaps.width), i % inputMaps.width];
-    return background + (foreground - background) * (Math.abs(row + 2 * column - 42) < 5 ? 0.9 - (row % 3) * 0.1 : 0);
+    return (
+      background +
+      (foreground - background) * (Math.abs(row + 2 * column - 42) < 5 ? 0.9 - (row % 3) * 0.1 : 0)
+    );
   });
   const parameters = [...weightsOf(model.name).values()].map((saved) => saved.data);
   const program = backend.compile(graph);
@@ -50,12 +61,16 @@ async function compute(network: Network): Promise<Known> {
   const outputs = graph.outputs.map((v) => backend.alloc(bytesOf(v.spec)));
   [x, ...parameters].forEach((data, i) => backend.write(inputs[i], data));
   program.run(inputs, outputs);
-  const probes = await Promise.all(outputs.map(async (b) => new Float32Array(await backend.read(b))));
+  const probes = await Promise.all(
+    outputs.map(async (b) => new Float32Array(await backend.read(b))),
+  );
   return known(network, x, parameters, probes);
 }
 
 /** The places that are taken apart: corners, where windows see padding, and some between. */
-const placesOf = (size: number): number[] => [...new Set([0, 1 / 7, 1 / 3, 0.5, 0.71, 1].map((f) => Math.min(size - 1, Math.floor(f * size))))];
+const placesOf = (size: number): number[] => [
+  ...new Set([0, 1 / 7, 1 / 3, 0.5, 0.71, 1].map((f) => Math.min(size - 1, Math.floor(f * size)))),
+];
 
 /** Checks that each term is the value at its place, and that the terms make the total. */
 function check(e: Explanation, values: Known): void {
@@ -65,8 +80,10 @@ function check(e: Explanation, values: Known): void {
   for (const { source, terms, sum } of e.groups) {
     for (const { at, x, weight, product } of terms) {
       expect(x).toBe(at === null ? 0 : values.get(source)?.[at]);
-      if (e.kind === "products" || e.kind === "mean") expect(product).toBe(x * (weight ?? Number.NaN));
-      else if (e.kind === "squares") expect(product).toBeCloseTo((x - (weight ?? Number.NaN)) ** 2, 12);
+      if (e.kind === "products" || e.kind === "mean")
+        expect(product).toBe(x * (weight ?? Number.NaN));
+      else if (e.kind === "squares")
+        expect(product).toBeCloseTo((x - (weight ?? Number.NaN)) ** 2, 12);
     }
     expect(sum).toBeCloseTo(
       terms.reduce((s, t) => s + t.product, 0),
@@ -151,13 +168,23 @@ test("batch norm is (x − mean) / √(variance + ε) · γ + β, then relu; a r
   const e = explain(stem, 3 * 784 + 300, values);
   expect(e?.steps.map((s) => s.what)).toEqual(["mean", "deviation", "gamma", "beta", "relu"]);
   const parameter = (entry: string) =>
-    values.get(network.traced.values[network.traced.entries.findIndex((x) => x.name === entry)])?.[3] ?? Number.NaN;
-  const [mean, variance, gamma, beta] = ["running_mean", "running_var", "weight", "bias"].map((p) => parameter(`stem.1.${p}`));
-  const expected = Math.max(0, (((e?.total ?? 0) - mean) / Math.sqrt(variance + 1e-5)) * gamma + beta);
+    values.get(
+      network.traced.values[network.traced.entries.findIndex((x) => x.name === entry)],
+    )?.[3] ?? Number.NaN;
+  const [mean, variance, gamma, beta] = ["running_mean", "running_var", "weight", "bias"].map((p) =>
+    parameter(`stem.1.${p}`),
+  );
+  const expected = Math.max(
+    0,
+    (((e?.total ?? 0) - mean) / Math.sqrt(variance + 1e-5)) * gamma + beta,
+  );
   expect(e?.result).toBeCloseTo(expected, 12);
   const sum = explain(block, 5, values);
   expect(sum?.kind).toBe("join");
-  expect(sum?.groups.map((g) => network.stages.find((s) => s.output === g.source)?.name)).toEqual(["layer1.0.conv2", "stem"]);
+  expect(sum?.groups.map((g) => network.stages.find((s) => s.output === g.source)?.name)).toEqual([
+    "layer1.0.conv2",
+    "stem",
+  ]);
   expect(sum?.total).toBe(sum?.groups.reduce((s, g) => s + g.sum, 0));
 });
 
@@ -184,5 +211,8 @@ test("a maximum names its winner, the first of equals; a mean is one", async () 
     expect(e?.winner).toBe(xs.indexOf(Math.max(...xs)));
   }
   const resnet = networkNamed("resnet8");
-  expect(explain(resnet.stages.at(-3)!, 7, await seen(resnet))).toMatchObject({ kind: "mean", steps: [] });
+  expect(explain(resnet.stages.at(-3)!, 7, await seen(resnet))).toMatchObject({
+    kind: "mean",
+    steps: [],
+  });
 });

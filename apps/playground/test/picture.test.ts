@@ -1,4 +1,5 @@
-// The arithmetic page without a page: its numbers are those of @conv/ops, its programs run, its setups survive the address.
+// The arithmetic page without a page: its numbers are those of @conv/ops, its programs run, its
+// setups survive the address.
 
 import { conv, convTranspose } from "@conv/ops";
 import { createHost, ShapeError, tensor } from "@conv/tensor";
@@ -10,12 +11,36 @@ import { DEFAULTS, PRESETS, readSetup, writeSetup, type Setup } from "../src/ari
 
 const setups: readonly (readonly [string, Setup])[] = [
   ...Object.entries(PRESETS),
-  ["grouped and dilated", { ...DEFAULTS, ic: 4, oc: 2, groups: 2, dilation: [2, 1], padLo: [0, 3], padHi: [2, 1] }],
+  [
+    "grouped and dilated",
+    { ...DEFAULTS, ic: 4, oc: 2, groups: 2, dilation: [2, 1], padLo: [0, 3], padHi: [2, 1] },
+  ],
   [
     "transposed, grouped, uneven, with output padding",
-    { ...DEFAULTS, transposed: true, input: [3, 4], ic: 2, oc: 4, groups: 2, stride: [3, 2], padLo: [1, 0], padHi: [2, 1], outputPadding: [2, 1] },
+    {
+      ...DEFAULTS,
+      transposed: true,
+      input: [3, 4],
+      ic: 2,
+      oc: 4,
+      groups: 2,
+      stride: [3, 2],
+      padLo: [1, 0],
+      padHi: [2, 1],
+      outputPadding: [2, 1],
+    },
   ],
-  ["transposed, dilation above stride", { ...DEFAULTS, transposed: true, input: [3, 3], stride: [1, 1], dilation: [3, 3], outputPadding: [2, 2] }],
+  [
+    "transposed, dilation above stride",
+    {
+      ...DEFAULTS,
+      transposed: true,
+      input: [3, 3],
+      stride: [1, 1],
+      dilation: [3, 3],
+      outputPadding: [2, 2],
+    },
+  ],
 ];
 
 const nested = (s: Setup) =>
@@ -26,7 +51,8 @@ const nested = (s: Setup) =>
 
 describe.each(setups)("%s", (_, setup) => {
   const picture = pictureOf(setup);
-  const inside = (side: typeof picture.wide) => [...side.values].filter((__, i) => !isPadding(side, i));
+  const inside = (side: typeof picture.wide) =>
+    [...side.values].filter((__, i) => !isPadding(side, i));
 
   test("shows what the op computes", async () => {
     const backend = createHost();
@@ -35,7 +61,10 @@ describe.each(setups)("%s", (_, setup) => {
     const { stride, dilation, groups, outputPadding } = setup;
     const options = { stride, dilation, groups, padding: nested(setup) };
     if (setup.transposed) {
-      const y = convTranspose(tensor(backend, narrow.values, [1, g.oc, ...g.output]), w, { ...options, outputPadding });
+      const y = convTranspose(tensor(backend, narrow.values, [1, g.oc, ...g.output]), w, {
+        ...options,
+        outputPadding,
+      });
       expect(inside(wide)).toEqual([...(await y.read())]);
     } else {
       const y = conv(tensor(backend, inside(wide), [1, g.ic, ...g.input]), w, options);
@@ -49,22 +78,30 @@ describe.each(setups)("%s", (_, setup) => {
       .replaceAll(/^import .*$/gm, "")
       .replace("await createCpu()", "backend");
     const run = new Function("backend", "tensor", "conv", "convTranspose", "console", body);
-    run(createHost(), tensor, conv, convTranspose, { log: (shape: number[]) => lines.push(shape.join(", ")) });
+    run(createHost(), tensor, conv, convTranspose, {
+      log: (shape: number[]) => lines.push(shape.join(", ")),
+    });
     expect(body).toContain(`// ${lines[0]}`);
     expect(torchCode(setup, picture.geometry)).toContain(`# ${lines[0]}`);
   });
 
   test("survives the address", () => {
-    const written = Object.entries(writeSetup(setup)).flatMap(([name, value]) => (value === null ? [] : [[name, value] as const]));
+    const written = Object.entries(writeSetup(setup)).flatMap(([name, value]) =>
+      value === null ? [] : [[name, value] as const],
+    );
     expect(readSetup({ params: new Map(written) })).toEqual({ setup, unused: [] });
   });
 });
 
 test("PyTorch pads uneven inputs before and crops uneven outputs after", () => {
   const { uneven } = PRESETS;
-  expect(torchCode(uneven, pictureOf(uneven).geometry)).toContain("F.conv2d(F.pad(x, (0, 1, 2, 0)), w, stride=(1, 2))");
+  expect(torchCode(uneven, pictureOf(uneven).geometry)).toContain(
+    "F.conv2d(F.pad(x, (0, 1, 2, 0)), w, stride=(1, 2))",
+  );
   const cropped: Setup = { ...PRESETS.transposed, padLo: [0, 1], padHi: [1, 1] };
-  expect(torchCode(cropped, pictureOf(cropped).geometry)).toContain("y = F.conv_transpose2d(x, w, stride=2)\ny = y[:, :, 0:6, 1:6]");
+  expect(torchCode(cropped, pictureOf(cropped).geometry)).toContain(
+    "y = F.conv_transpose2d(x, w, stride=2)\ny = y[:, :, 0:6, 1:6]",
+  );
 });
 
 test("what an address cannot say is told, with what is used instead; what is large is kept", () => {
@@ -92,13 +129,29 @@ test("what an address cannot say is told, with what is used instead; what is lar
 });
 
 test("the first layer of ResNet has the numbers of its paper", () => {
-  const figures = figuresOf({ ...DEFAULTS, input: [224, 224], kernel: [7, 7], padLo: [3, 3], padHi: [3, 3], ic: 3, oc: 64 });
-  expect(figures).toMatchObject({ x: [1, 3, 224, 224], w: [64, 3, 7, 7], y: [1, 64, 112, 112], weights: 9408, macs: 118_013_952, drawable: false });
+  const figures = figuresOf({
+    ...DEFAULTS,
+    input: [224, 224],
+    kernel: [7, 7],
+    padLo: [3, 3],
+    padHi: [3, 3],
+    ic: 3,
+    oc: 64,
+  });
+  expect(figures).toMatchObject({
+    x: [1, 3, 224, 224],
+    w: [64, 3, 7, 7],
+    y: [1, 64, 112, 112],
+    weights: 9408,
+    macs: 118_013_952,
+    drawable: false,
+  });
 });
 
 test("a setup has a problem where the geometry has none, in kind and number; each repair mends it", () => {
   let state = 5;
-  const next = (lo: number, hi: number) => lo + (((state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 8) % (hi - lo + 1));
+  const next = (lo: number, hi: number) =>
+    lo + (((state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 8) % (hi - lo + 1));
   const pair = (lo: number, hi: number): readonly [number, number] => [next(lo, hi), next(lo, hi)];
   const kinds = new Map<string, number>();
   for (let i = 0; i < 1000; i++) {

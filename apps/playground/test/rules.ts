@@ -7,7 +7,10 @@ import type { Page } from "playwright-core";
 
 declare const axe: { run(options: RunOptions): Promise<AxeResults> };
 
-const source = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const source = await readFile(
+  createRequire(import.meta.url).resolve("axe-core/axe.min.js"),
+  "utf8",
+);
 
 /** What a page breaks, in words; [] where it breaks nothing. */
 export async function broken(page: Page): Promise<string[]> {
@@ -16,8 +19,13 @@ export async function broken(page: Page): Promise<string[]> {
     // The colours of a theme have changed once the page is drawn again.
     await new Promise<void>((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
     const { violations } = await axe.run({ resultTypes: ["violations"] });
-    const rules = violations.map((v) => `${v.id}, ${v.nodes.length} times, first ${v.nodes[0].html.slice(0, 160)} ${v.nodes[0].failureSummary}`);
+    const rules = violations.map(
+      (v) =>
+        `${v.id}, ${v.nodes.length} times, first ${v.nodes[0].html.slice(0, 160)} ${v.nodes[0].failureSummary}`,
+    );
     const { scrollWidth } = document.documentElement;
-    return scrollWidth > innerWidth ? [...rules, `the page is ${scrollWidth} wide in a window of ${innerWidth}`] : rules;
+    return scrollWidth > innerWidth
+      ? [...rules, `the page is ${scrollWidth} wide in a window of ${innerWidth}`]
+      : rules;
   });
 }

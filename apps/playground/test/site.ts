@@ -1,4 +1,5 @@
-// For all tests: the playground as `pnpm start` builds and serves it, the same without the headers that allow shared memory; and one browser.
+// For all tests: the playground as `pnpm start` builds and serves it, the same without the headers
+// that allow shared memory; and one browser.
 
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";

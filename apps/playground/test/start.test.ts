@@ -1,4 +1,5 @@
-// `pnpm start` as anyone runs it: it builds, serves with the headers that allow threads, and prints where.
+// `pnpm start` as anyone runs it: it builds, serves with the headers that allow threads, and prints
+// where.
 
 import { expect, inject, test } from "vitest";
 

@@ -46,7 +46,9 @@ export function compare(a: Summary, b: Summary): Comparison {
     inputs: [a.input, b.input],
     counts: [
       ...keys.slice(0, 4).map((key) => row(key, conventions[key], (t) => t[key])),
-      ...conventionNames.map((name) => row(`operations (${name})`, conventions.operations[name], (t) => t.operations[name])),
+      ...conventionNames.map((name) =>
+        row(`operations (${name})`, conventions.operations[name], (t) => t.operations[name]),
+      ),
       row("backward dx", conventions.backward, (t) => t.backward.dx),
       row("backward dw", conventions.backward, (t) => t.backward.dw),
       ...keys.slice(4).map((key) => row(key, conventions[key], (t) => t[key])),

@@ -1,5 +1,6 @@
-// The effective receptive field: how much each place of the input really moves an output unit, by the gradient. Luo, Li, Urtasun and Zemel,
-// "Understanding the Effective Receptive Field in Deep Convolutional Neural Networks", NeurIPS 2016.
+// The effective receptive field: how much each place of the input really moves an output unit, by
+// the gradient. Luo, Li, Urtasun and Zemel, "Understanding the Effective Receptive Field in Deep
+// Convolutional Neural Networks", NeurIPS 2016.
 
 import { add } from "@conv/ops";
 import {
@@ -29,7 +30,10 @@ export interface EffectiveField {
   /** Along each axis the mean and the standard deviation of the place, weighted by the map. */
   readonly centre: readonly number[];
   readonly deviation: readonly number[];
-  /** Places with more than 4.55 % of the largest, as a share of all, and the side of a cube with as many: √count for images (Luo et al.). */
+  /**
+   * Places with more than 4.55 % of the largest, as a share of all, and the side of a cube with as
+   * many: √count for images (Luo et al.).
+   */
   readonly share: number;
   readonly side: number;
 }
@@ -40,17 +44,35 @@ const OUTSIDE = 1 - 0.9545; // two standard deviations of a normal distribution
 function seedAt({ spec: { shape } }: Value, places: readonly number[]): Float32Array {
   const seed = new Float32Array(sizeOf(shape));
   const space = shape.slice(2);
-  if (places.length !== space.length || !places.every((p, a) => Number.isInteger(p) && p >= 0 && p < space[a]))
-    throw shapeError("effectiveField", `there is no unit ${places.join("×")} in maps of ${formatShape(space)}`);
-  for (let p = space.reduce((at, size, a) => at * size + places[a], 0); p < seed.length; p += sizeOf(space)) seed[p] = 1;
+  if (
+    places.length !== space.length ||
+    !places.every((p, a) => Number.isInteger(p) && p >= 0 && p < space[a])
+  )
+    throw shapeError(
+      "effectiveField",
+      `there is no unit ${places.join("×")} in maps of ${formatShape(space)}`,
+    );
+  for (
+    let p = space.reduce((at, size, a) => at * size + places[a], 0);
+    p < seed.length;
+    p += sizeOf(space)
+  )
+    seed[p] = 1;
   return seed;
 }
 
-/** The graph of the gradient by x: inputs are those of the network and the gradient of `y`, the output has the shape of x. Throws ShapeError if y does not depend on x. */
+/**
+ * The graph of the gradient by x: inputs are those of the network and the gradient of `y`, the
+ * output has the shape of x. Throws ShapeError if y does not depend on x.
+ */
 export function gradientGraph({ graph, x }: Pick<Traced, "graph" | "x">, y: Value): Graph {
   const seed = input(y.spec, "gradient of the output");
   const [dx] = vjp([y], [seed], [x], add);
-  if (!dx) throw shapeError("effectiveField", `an output of shape ${formatShape(y.shape)} does not depend on the input`);
+  if (!dx)
+    throw shapeError(
+      "effectiveField",
+      `an output of shape ${formatShape(y.shape)} does not depend on the input`,
+    );
   return optimise(graphOf([...graph.inputs, seed], [dx]));
 }
 
@@ -59,20 +81,40 @@ export interface EffectiveOptions {
   readonly at: Value;
   /** Its places along the spatial axes; default: the middle. */
   readonly unit?: readonly number[] | undefined;
-  /** Values of the graph's inputs in their order: samples of x (random ones show the network, photographs what it does with them), then its tensors. */
+  /**
+   * Values of the graph's inputs in their order: samples of x (random ones show the network,
+   * photographs what it does with them), then its tensors.
+   */
   readonly inputs: readonly Float32Array[];
 }
 
-/** Measures the effective field of a unit on a back end. Throws ShapeError where unit or inputs do not fit, and what the back end throws. */
-export async function effectiveField(backend: Backend, traced: Traced, options: EffectiveOptions): Promise<EffectiveField> {
+/**
+ * Measures the effective field of a unit on a back end. Throws ShapeError where unit or inputs do
+ * not fit, and what the back end throws.
+ */
+export async function effectiveField(
+  backend: Backend,
+  traced: Traced,
+  options: EffectiveOptions,
+): Promise<EffectiveField> {
   checkOptions("effectiveField", options, "at unit inputs");
   const { at, inputs, unit } = options;
   const graph = gradientGraph(traced, at);
-  const values = [...inputs, seedAt(at, unit ?? at.shape.slice(2).map((size) => Math.floor(size / 2)))];
-  if (values.length !== graph.inputs.length) throw shapeError("effectiveField", `${inputs.length} inputs for a graph of ${graph.inputs.length - 1}`);
+  const values = [
+    ...inputs,
+    seedAt(at, unit ?? at.shape.slice(2).map((size) => Math.floor(size / 2))),
+  ];
+  if (values.length !== graph.inputs.length)
+    throw shapeError(
+      "effectiveField",
+      `${inputs.length} inputs for a graph of ${graph.inputs.length - 1}`,
+    );
   graph.inputs.forEach((v, i) => {
     if (values[i].length !== sizeOf(v.shape))
-      throw shapeError("effectiveField", `input ${i} has ${values[i].length} numbers, ${formatShape(v.shape)} holds ${sizeOf(v.shape)}`);
+      throw shapeError(
+        "effectiveField",
+        `input ${i} has ${values[i].length} numbers, ${formatShape(v.shape)} holds ${sizeOf(v.shape)}`,
+      );
   });
   const buffers = allocate(
     backend,
@@ -92,7 +134,10 @@ export async function effectiveField(backend: Backend, traced: Traced, options: 
 }
 
 /** The field by a gradient of the shape (n, c, …space). */
-export function effectiveFieldOf(gradient: ArrayLike<number>, shape: readonly number[]): EffectiveField {
+export function effectiveFieldOf(
+  gradient: ArrayLike<number>,
+  shape: readonly number[],
+): EffectiveField {
   const space = shape.slice(2);
   const plane = sizeOf(space);
   const sums = new Float64Array(plane);
@@ -101,7 +146,8 @@ export function effectiveFieldOf(gradient: ArrayLike<number>, shape: readonly nu
   const total = sums.reduce((a, b) => a + b, 0);
   const strides = space.map((_, a) => sizeOf(space.slice(a + 1)));
   const moment = (a: number, f: (place: number) => number) =>
-    sums.reduce((sum, weight, i) => sum + weight * f(Math.floor(i / strides[a]) % space[a]), 0) / (total || 1);
+    sums.reduce((sum, weight, i) => sum + weight * f(Math.floor(i / strides[a]) % space[a]), 0) /
+    (total || 1);
   const centre = space.map((_, a) => moment(a, (p) => p));
   const count = sums.reduce((n, v) => n + Number(v > OUTSIDE * most), 0);
   return {

@@ -1,7 +1,16 @@
-// The cost of each layer as a formula: in symbols, with its numbers, and worked out. N samples, C channels in, K out, g groups; D, H, W the sizes of the
-// output (of the input, where a convolution is transposed), kd, kh, kw of the kernel; m, k, n the sizes of a matrix product.
+// The cost of each layer as a formula: in symbols, with its numbers, and worked out. N samples, C
+// channels in, K out, g groups; D, H, W the sizes of the output (of the input, where a convolution
+// is transposed), kd, kh, kw of the kernel; m, k, n the sizes of a matrix product.
 
-import { convGradInputOp, convOp, isElementwise, matmulGeometry, matmulOp, type ConvGeometry, type MatmulParams } from "@conv/ops";
+import {
+  convGradInputOp,
+  convOp,
+  isElementwise,
+  matmulGeometry,
+  matmulOp,
+  type ConvGeometry,
+  type MatmulParams,
+} from "@conv/ops";
 import { costOf, sizeOf, type Node, type Value } from "@conv/tensor";
 import { addsParameters } from "./operations.ts";
 import { dependents, isOp, type Traced } from "./traced.ts";
@@ -13,7 +22,10 @@ export interface Term {
   readonly value: number;
 }
 
-/** What a layer's parameters, multiply-accumulates (torchvision's convention) and outputs are made of. Plain data. */
+/**
+ * What a layer's parameters, multiply-accumulates (torchvision's convention) and outputs are made
+ * of. Plain data.
+ */
 export interface LayerFormula {
   readonly path: string;
   readonly op: string;
@@ -28,20 +40,37 @@ export interface LayerFormula {
 type Factor = string | readonly [string, string];
 
 /** Names of spatial axes, by rank, the last of three. */
-const axes = (rank: number): string[] => (rank <= 3 ? ["D", "H", "W"].slice(3 - rank) : Array.from({ length: rank }, (_, a) => `S${a + 1}`));
+const axes = (rank: number): string[] =>
+  rank <= 3 ? ["D", "H", "W"].slice(3 - rank) : Array.from({ length: rank }, (_, a) => `S${a + 1}`);
 
-function term(symbols: Readonly<Record<string, number>>, sums: readonly (readonly Factor[])[]): Term {
+function term(
+  symbols: Readonly<Record<string, number>>,
+  sums: readonly (readonly Factor[])[],
+): Term {
   const number = (f: string) => `${symbols[f]}`;
   const write = (of: (f: string) => string) =>
-    sums.map((factors) => factors.map((f) => (typeof f === "string" ? of(f) : `(${of(f[0])}/${of(f[1])})`)).join("·")).join(" + ");
+    sums
+      .map((factors) =>
+        factors.map((f) => (typeof f === "string" ? of(f) : `(${of(f[0])}/${of(f[1])})`)).join("·"),
+      )
+      .join(" + ");
   const value = sums.reduce(
-    (sum, factors) => sum + factors.reduce((product, f) => product * (typeof f === "string" ? symbols[f] : symbols[f[0]] / symbols[f[1]]), 1),
+    (sum, factors) =>
+      sum +
+      factors.reduce(
+        (product, f) =>
+          product * (typeof f === "string" ? symbols[f] : symbols[f[0]] / symbols[f[1]]),
+        1,
+      ),
     0,
   );
   return { symbols: write((f) => f), numbers: write(number), value };
 }
 
-/** A formula for each convolution and each matrix product with parameters, in the order in which they compute. */
+/**
+ * A formula for each convolution and each matrix product with parameters, in the order in which
+ * they compute.
+ */
 export function formulasOf(traced: Traced): LayerFormula[] {
   const { graph, x, entries, values } = traced;
   const activations = dependents(graph, [x]);
@@ -51,7 +80,11 @@ export function formulasOf(traced: Traced): LayerFormula[] {
   );
   const biased = new Set<Value>();
   for (const n of graph.nodes)
-    if (isElementwise(n) && addsParameters(n, activations) && n.inputs.some((v) => !activations.has(v) && learned.has(v)))
+    if (
+      isElementwise(n) &&
+      addsParameters(n, activations) &&
+      n.inputs.some((v) => !activations.has(v) && learned.has(v))
+    )
       for (const v of n.inputs) if (v.node?.path === n.path) biased.add(v);
   return graph.nodes.flatMap((n) => {
     const weight = n.inputs.find((v) => !activations.has(v) && learned.has(v));
@@ -79,7 +112,8 @@ function formulaOf(n: Node, weight: Value, bias: boolean): LayerFormula | null {
     const g = n.params;
     const [sizes, transposed] = [axes(g.kernel.length), n.op === convGradInputOp];
     const kernel = sizes.map((axis) => `k${axis.toLowerCase()}`);
-    // A transposed convolution is the gradient of one that goes the other way: its places are those of its input.
+    // A transposed convolution is the gradient of one that goes the other way: its places are those
+    // of its input.
     const [into, out] = transposed ? [g.oc, g.ic] : [g.ic, g.oc];
     const symbols = {
       N: g.n,
@@ -89,14 +123,30 @@ function formulaOf(n: Node, weight: Value, bias: boolean): LayerFormula | null {
       ...Object.fromEntries(sizes.map((s, a) => [s, g.output[a]])),
       ...Object.fromEntries(kernel.map((s, a) => [s, g.kernel[a]])),
     };
-    const parameters: Factor[] = transposed ? ["C", ["K", "g"], ...kernel] : ["K", ["C", "g"], ...kernel];
+    const parameters: Factor[] = transposed
+      ? ["C", ["K", "g"], ...kernel]
+      : ["K", ["C", "g"], ...kernel];
     if (!transposed) return of(symbols, parameters, "K", ["N", ...sizes], ["N", "K", ...sizes]);
     const made = sizes.map((s) => `${s}′`);
-    return of({ ...symbols, ...Object.fromEntries(made.map((s, a) => [s, g.input[a]])) }, parameters, "K", ["N", ...sizes], ["N", "K", ...made]);
+    return of(
+      { ...symbols, ...Object.fromEntries(made.map((s, a) => [s, g.input[a]])) },
+      parameters,
+      "K",
+      ["N", ...sizes],
+      ["N", "K", ...made],
+    );
   }
   if (isOp<MatmulParams>(n, matmulOp)) {
-    const { batch, m, k, n: columns } = matmulGeometry(n.inputs[0].spec, n.inputs[1].spec, n.params);
-    const rows = weight === n.inputs[1] ? { N: sizeOf(batch) * m, C: k, K: columns } : { N: sizeOf(batch) * columns, C: k, K: m };
+    const {
+      batch,
+      m,
+      k,
+      n: columns,
+    } = matmulGeometry(n.inputs[0].spec, n.inputs[1].spec, n.params);
+    const rows =
+      weight === n.inputs[1]
+        ? { N: sizeOf(batch) * m, C: k, K: columns }
+        : { N: sizeOf(batch) * columns, C: k, K: m };
     return of(rows, ["K", "C"], "K", ["N"], ["N", "K"]);
   }
   return null;

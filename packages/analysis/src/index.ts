@@ -2,10 +2,23 @@
 
 export { compare, type ComparedCount, type Comparison } from "./compare.ts";
 export { connectionsOf } from "./connections.ts";
-export { effectiveField, effectiveFieldOf, gradientGraph, type EffectiveField, type EffectiveOptions } from "./effective.ts";
+export {
+  effectiveField,
+  effectiveFieldOf,
+  gradientGraph,
+  type EffectiveField,
+  type EffectiveOptions,
+} from "./effective.ts";
 export { receptiveFields, type Field } from "./field.ts";
 export { formulasOf, type LayerFormula, type Term } from "./formula.ts";
-export { evaluatePolynomial, growthOf, growthPower, widthGrowth, type GrowthPoint, type Polynomial } from "./growth.ts";
+export {
+  evaluatePolynomial,
+  growthOf,
+  growthPower,
+  widthGrowth,
+  type GrowthPoint,
+  type Polynomial,
+} from "./growth.ts";
 export { csvOf, markdownOf } from "./forms.ts";
 export { livenessOf, type Held, type Liveness, type LivenessOptions } from "./liveness.ts";
 export {
@@ -30,9 +43,30 @@ export {
   type Operations,
   type TorchinfoMemory,
 } from "./operations.ts";
-export { programMemoryOf, type LayoutBlock, type ProgramLayout, type ProgramMemory, type ProgramMemoryOptions } from "./program.ts";
+export {
+  programMemoryOf,
+  type LayoutBlock,
+  type ProgramLayout,
+  type ProgramMemory,
+  type ProgramMemoryOptions,
+} from "./program.ts";
 export { inputRegion, type Region } from "./region.ts";
 export { suggest, type Alternative, type ConvLayer, type Piece } from "./suggest.ts";
-export { conventions, summarise, type Counts, type LayerSummary, type Summary, type SummaryOptions } from "./summary.ts";
-export { formatBytes, formatCount, formatSummary, operationsHead, wrap, type TableOptions, type TextOptions } from "./text.ts";
+export {
+  conventions,
+  summarise,
+  type Counts,
+  type LayerSummary,
+  type Summary,
+  type SummaryOptions,
+} from "./summary.ts";
+export {
+  formatBytes,
+  formatCount,
+  formatSummary,
+  operationsHead,
+  wrap,
+  type TableOptions,
+  type TextOptions,
+} from "./text.ts";
 export { tracedOf, type FunctionOptions, type Traced } from "./traced.ts";

@@ -1,9 +1,20 @@
-// What a network takes in memory: weights, gradients, the optimiser's state, what is kept for the way back, and the peak of what lives at
-// once, for prediction and for training.
+// What a network takes in memory: weights, gradients, the optimiser's state, what is kept for the
+// way back, and the peak of what lives at once, for prediction and for training.
 
 import { add } from "@conv/ops";
 import { root } from "@conv/ops/plan";
-import { bytesOf, checkOptions, graphOf, input, rangeError, sizeOf, vjp, type Graph, type Node, type Value } from "@conv/tensor";
+import {
+  bytesOf,
+  checkOptions,
+  graphOf,
+  input,
+  rangeError,
+  sizeOf,
+  vjp,
+  type Graph,
+  type Node,
+  type Value,
+} from "@conv/tensor";
 import { mustBeOneOf } from "./check.ts";
 import { livenessOf, type Liveness } from "./liveness.ts";
 import { dependents, sum, type Traced } from "./traced.ts";
@@ -20,7 +31,10 @@ export interface MemoryOptions {
 }
 
 export interface TrainingMemoryOptions extends MemoryOptions {
-  /** Tensors that the optimiser keeps for each parameter: 0 for plain descent, 1 with momentum, 2 for Adam. */
+  /**
+   * Tensors that the optimiser keeps for each parameter: 0 for plain descent, 1 with momentum, 2
+   * for Adam.
+   */
   readonly slots?: number | undefined;
 }
 
@@ -59,25 +73,36 @@ export interface TrainingMemory extends Memory {
   readonly kept: number;
 }
 
-/** Memory of a prediction, of a network traced as for predicting; node after node, nothing fused. Throws RangeError for unknown options. */
+/**
+ * Memory of a prediction, of a network traced as for predicting; node after node, nothing fused.
+ * Throws RangeError for unknown options.
+ */
 export function memoryOf(traced: Traced, options: MemoryOptions = {}): Memory {
   checkOptions("memoryOf", options, "dtype");
   const { dtype = "float32" } = options;
   const { graph, x } = traced;
   const fixed = fixedOf(traced, dtype);
-  const { timeline, peak } = momentsOf(livenessOf(inTime(graph, x), { bytes: sizer(dtype) }), new Set(graph.nodes));
+  const { timeline, peak } = momentsOf(
+    livenessOf(inTime(graph, x), { bytes: sizer(dtype) }),
+    new Set(graph.nodes),
+  );
   const { parameters, buffers, input, output } = fixed;
   return { ...fixed, peak, timeline, total: parameters + buffers + input + output + peak.bytes };
 }
 
 /**
- * Memory of a training step, of a network traced for training: forward, then the gradient of every trained parameter by the outputs. The update is
- * not a part of it; it needs no more than the gradients and the optimizer's state. Throws RangeError for unknown options.
+ * Memory of a training step, of a network traced for training: forward, then the gradient of every
+ * trained parameter by the outputs. The update is not a part of it; it needs no more than the
+ * gradients and the optimizer's state. Throws RangeError for unknown options.
  */
-export function trainingMemoryOf(traced: Traced, options: TrainingMemoryOptions = {}): TrainingMemory {
+export function trainingMemoryOf(
+  traced: Traced,
+  options: TrainingMemoryOptions = {},
+): TrainingMemory {
   checkOptions("trainingMemoryOf", options, "dtype slots");
   const { dtype = "float32", slots = 0 } = options;
-  if (!Number.isInteger(slots) || slots < 0) throw rangeError("trainingMemoryOf", `slots ${slots} is not a whole number ≥ 0`);
+  if (!Number.isInteger(slots) || slots < 0)
+    throw rangeError("trainingMemoryOf", `slots ${slots} is not a whole number ≥ 0`);
   const { graph, x, values, entries } = traced;
   const bytes = sizer(dtype);
   const whole = backwardGraph(traced);
@@ -102,12 +127,18 @@ export function trainingMemoryOf(traced: Traced, options: TrainingMemoryOptions 
 }
 
 /** What does not depend on the order of things. */
-function fixedOf({ graph, x, entries, values }: Traced, dtype: NumberType): Omit<Memory, "peak" | "timeline" | "total"> {
+function fixedOf(
+  { graph, x, entries, values }: Traced,
+  dtype: NumberType,
+): Omit<Memory, "peak" | "timeline" | "total"> {
   const bytes = sizer(dtype);
-  const stored = (kind: "parameter" | "buffer") => sum(entries.map((e, i) => (e.kind === kind ? bytes(values[i]) : 0)));
+  const stored = (kind: "parameter" | "buffer") =>
+    sum(entries.map((e, i) => (e.kind === kind ? bytes(values[i]) : 0)));
   const saved = new Set(values);
   const activations = dependents(graph, [x]);
-  const made = new Set(graph.nodes.flatMap((n) => n.outputs.map(root)).filter((v) => v.node && activations.has(v)));
+  const made = new Set(
+    graph.nodes.flatMap((n) => n.outputs.map(root)).filter((v) => v.node && activations.has(v)),
+  );
   return {
     dtype,
     shape: x.shape,
@@ -119,12 +150,18 @@ function fixedOf({ graph, x, entries, values }: Traced, dtype: NumberType): Omit
   };
 }
 
-/** Forward and back: inputs are those of the network and the gradient of each output; outputs those of the network, then the gradients, the last layer's first. */
+/**
+ * Forward and back: inputs are those of the network and the gradient of each output; outputs those
+ * of the network, then the gradients, the last layer's first.
+ */
 export function backwardGraph({ graph, entries, values }: Traced): Graph {
   const seeds = graph.outputs.map((v) => input(v.spec, "gradient of the output"));
   const trained = values.filter((_, i) => entries[i].trainable).toReversed();
   const gradients = vjp(graph.outputs, seeds, trained, add);
-  return graphOf([...graph.inputs, ...seeds], [...graph.outputs, ...gradients.flatMap((v) => v ?? [])]);
+  return graphOf(
+    [...graph.inputs, ...seeds],
+    [...graph.outputs, ...gradients.flatMap((v) => v ?? [])],
+  );
 }
 
 /** The same graph with what is made of parameters alone computed where it is first read. */
@@ -133,7 +170,8 @@ function inTime(graph: Graph, x: Value): Graph {
   const known = new Set(graph.nodes);
   const nodes = new Set<Node>();
   const emit = (n: Node): void => {
-    for (const { node } of n.inputs) if (node && known.has(node) && !nodes.has(node)) emit(node); // as deep as parameters are rescaled
+    // as deep as parameters are rescaled
+    for (const { node } of n.inputs) if (node && known.has(node) && !nodes.has(node)) emit(node);
     nodes.add(n);
   };
   for (const n of graph.nodes) if (activations.has(n.outputs[0])) emit(n);
@@ -144,10 +182,19 @@ function inTime(graph: Graph, x: Value): Graph {
 /** Bytes of a value if its floats are of this type. */
 const sizer = (dtype: NumberType) => {
   mustBeOneOf("memory", "number type", dtype, Object.keys(bytesPerNumber));
-  return ({ spec }: Value): number => (spec.dtype === "float32" ? sizeOf(spec.shape) * bytesPerNumber[dtype] : bytesOf(spec));
+  return ({ spec }: Value): number =>
+    spec.dtype === "float32" ? sizeOf(spec.shape) * bytesPerNumber[dtype] : bytesOf(spec);
 };
 
-function momentsOf({ steps, timeline: held, peak }: Liveness, forward: ReadonlySet<Node>): { timeline: Moment[]; peak: Moment } {
-  const timeline = steps.map(({ nodes: [n] }, i) => ({ path: n.path, op: n.op.name, bytes: held[i], forward: forward.has(n) }));
+function momentsOf(
+  { steps, timeline: held, peak }: Liveness,
+  forward: ReadonlySet<Node>,
+): { timeline: Moment[]; peak: Moment } {
+  const timeline = steps.map(({ nodes: [n] }, i) => ({
+    path: n.path,
+    op: n.op.name,
+    bytes: held[i],
+    forward: forward.has(n),
+  }));
   return { timeline, peak: timeline[peak.step] ?? { path: "", op: "", bytes: 0, forward: true } };
 }

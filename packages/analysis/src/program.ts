@@ -1,4 +1,5 @@
-// What a program of a back end really holds, read off its layout: plain numbers to set beside what the graph alone says.
+// What a program of a back end really holds, read off its layout: plain numbers to set beside what
+// the graph alone says.
 
 import { checkOptions, type Step, type Value } from "@conv/tensor";
 import { most, sum, timelineOf } from "./traced.ts";
@@ -14,7 +15,10 @@ export interface LayoutBlock {
   readonly value: Value | null;
 }
 
-/** What a back end tells of a program: `layoutOf` of @conv/kernels-cpu/explain does without making it, its programs do themselves. */
+/**
+ * What a back end tells of a program: `layoutOf` of @conv/kernels-cpu/explain does without making
+ * it, its programs do themselves.
+ */
 export interface ProgramLayout {
   readonly bytes: number;
   readonly blocks: readonly LayoutBlock[];
@@ -24,12 +28,18 @@ export interface ProgramLayout {
 
 /** Bytes, plain data. */
 export interface ProgramMemory {
-  /** Buffers of the network's inputs, its tensors among them, and of its outputs, rounded up as the back end does. */
+  /**
+   * Buffers of the network's inputs, its tensors among them, and of its outputs, rounded up as the
+   * back end does.
+   */
   readonly inputs: number;
   readonly outputs: number;
   /** Memory of the program itself. */
   readonly program: number;
-  /** Of that, the most at one time of results of nodes, and what each kind of block of the kernels' own takes at most. */
+  /**
+   * Of that, the most at one time of results of nodes, and what each kind of block of the kernels'
+   * own takes at most.
+   */
   readonly values: number;
   readonly kernels: Readonly<Record<string, number>>;
   /** Everything: what the back end's memory grows by. */
@@ -41,10 +51,16 @@ export interface ProgramMemoryOptions {
   readonly inPlace?: number | undefined;
 }
 
-export function programMemoryOf({ bytes: program, blocks, buffers }: ProgramLayout, options: ProgramMemoryOptions = {}): ProgramMemory {
+export function programMemoryOf(
+  { bytes: program, blocks, buffers }: ProgramLayout,
+  options: ProgramMemoryOptions = {},
+): ProgramMemory {
   checkOptions("programMemoryOf", options, "inPlace");
   const { inPlace = 0 } = options;
-  const [inputs, outputs] = [sum(buffers.inputs), sum(buffers.outputs.slice(0, buffers.outputs.length - inPlace))];
+  const [inputs, outputs] = [
+    sum(buffers.inputs),
+    sum(buffers.outputs.slice(0, buffers.outputs.length - inPlace)),
+  ];
   const kinds = [...new Set(blocks.map((b) => b.kind))].filter((kind) => kind !== "value");
   const stages = most(blocks.map(({ to }) => to)) + 1;
   const mostOf = (kind: string) =>

@@ -1,4 +1,5 @@
-// What an op reads along one axis of an input, the one description behind receptive fields and the regions that single units read.
+// What an op reads along one axis of an input, the one description behind receptive fields and the
+// regions that single units read.
 
 import {
   broadcastToOp,
@@ -23,8 +24,8 @@ import type { Node, Window } from "@conv/tensor";
 import { isOp } from "./traced.ts";
 
 /**
- * Place `o` of axis `to` of the output reads the places under a window along the axis of the input, or those of a list. Places outside
- * the input are padding.
+ * Place `o` of axis `to` of the output reads the places under a window along the axis of the input,
+ * or those of a list. Places outside the input are padding.
  */
 export interface Reading {
   readonly to: number;
@@ -34,9 +35,15 @@ export interface Reading {
 }
 
 /** A window of one element: output `o` reads input `o + start`. */
-const shifted = (to: number, start = 0): Reading => ({ to, window: { kernel: 1, stride: 1, dilation: 1, padLo: -start, padHi: 0 } });
+const shifted = (to: number, start = 0): Reading => ({
+  to,
+  window: { kernel: 1, stride: 1, dilation: 1, padLo: -start, padHi: 0 },
+});
 
-/** What a node reads along an axis of input `i`; null where every output reads all of it, as for an op that is not named here. */
+/**
+ * What a node reads along an axis of input `i`; null where every output reads all of it, as for an
+ * op that is not named here.
+ */
 export function readingOf(n: Node, i: number, axis: number): Reading | null {
   const from = n.inputs[i].shape;
   const to = n.outputs[0].shape;
@@ -45,7 +52,9 @@ export function readingOf(n: Node, i: number, axis: number): Reading | null {
   if (windows) {
     if (i > 0) return null;
     if (axis > 1) return { to: axis, window: windows[axis - 2] };
-    return axis === 1 && isOp<ConvGeometry>(n, convOp, convGradInputOp) ? { to: 1, places: channelsOf(n) } : same;
+    return axis === 1 && isOp<ConvGeometry>(n, convOp, convGradInputOp)
+      ? { to: 1, places: channelsOf(n) }
+      : same;
   }
   if (isElementwise(n) || isOp(n, broadcastToOp)) {
     const at = axis - from.length + to.length;
@@ -55,7 +64,9 @@ export function readingOf(n: Node, i: number, axis: number): Reading | null {
   if (isOp(n, softmaxOp, logSoftmaxOp)) return n.params.axis === axis ? null : same;
   if (isOp(n, mixOp)) {
     const { rows, window } = n.params;
-    return n.params.axis === axis ? { to: axis, window, places: (o) => rows[o].map(([place]) => place) } : same;
+    return n.params.axis === axis
+      ? { to: axis, window, places: (o) => rows[o].map(([place]) => place) }
+      : same;
   }
   if (isOp(n, takeOp) || isOp(n, putOp)) {
     const at = axis - 2 + i; // indices have no axis of rows
@@ -80,7 +91,11 @@ export function readingOf(n: Node, i: number, axis: number): Reading | null {
 }
 
 /** The channels of a convolution's input behind one of its output: those of its group. */
-function channelsOf({ op, params: { groups, ic, oc } }: Node<ConvGeometry>): (channel: number) => number[] {
+function channelsOf({
+  op,
+  params: { groups, ic, oc },
+}: Node<ConvGeometry>): (channel: number) => number[] {
   const [here, there] = op === convOp ? [oc / groups, ic / groups] : [ic / groups, oc / groups];
-  return (channel) => Array.from({ length: there }, (_, c) => Math.floor(channel / here) * there + c);
+  return (channel) =>
+    Array.from({ length: there }, (_, c) => Math.floor(channel / here) * there + c);
 }

@@ -1,30 +1,53 @@
-// The part of the input behind one output unit: found backwards, node by node over all paths, as sets of places along each axis. Padding is no
-// input, and a dilated window has holes: what is told is what the unit really reads.
+// The part of the input behind one output unit: found backwards, node by node over all paths, as
+// sets of places along each axis. Padding is no input, and a dilated window has holes: what is told
+// is what the unit really reads.
 
 import { reshapeOp } from "@conv/ops";
-import { formatShape, graphOf, shapeError, sizeOf, stridesOf, type Node, type Value, type Window } from "@conv/tensor";
+import {
+  formatShape,
+  graphOf,
+  shapeError,
+  sizeOf,
+  stridesOf,
+  type Node,
+  type Value,
+  type Window,
+} from "@conv/tensor";
 import { readingOf } from "./reading.ts";
 import { isOp } from "./traced.ts";
 
-/** Along one spatial axis of the input: the first and last place that the unit reads, and how many in between. */
+/**
+ * Along one spatial axis of the input: the first and last place that the unit reads, and how many
+ * in between.
+ */
 export interface Region {
   readonly first: number;
   readonly last: number;
   readonly count: number;
 }
 
-/** Places along each axis; together they are a box, perhaps with holes, that holds every element read. */
+/**
+ * Places along each axis; together they are a box, perhaps with holes, that holds every element
+ * read.
+ */
 type Box = readonly ReadonlySet<number>[];
 
-const MOST = 1 << 18; // elements of a box that a change of shape looks at one by one; of a larger one it takes the whole
+// elements of a box that a change of shape looks at one by one; of a larger one it takes the whole
+const MOST = 1 << 18;
 
 /**
- * What the unit `index` of `y` reads of `x` (n, c, …space), for each spatial axis of x; null if it reads nothing. Throws ShapeError for an index that y
- * does not have.
+ * What the unit `index` of `y` reads of `x` (n, c, …space), for each spatial axis of x; null if it
+ * reads nothing. Throws ShapeError for an index that y does not have.
  */
 export function inputRegion(x: Value, y: Value, index: readonly number[]): Region[] | null {
-  if (index.length !== y.shape.length || index.some((i, a) => !Number.isInteger(i) || i < 0 || i >= y.shape[a]))
-    throw shapeError("inputRegion", `there is no unit ${index.join("×")} in an output of shape ${formatShape(y.shape)}`);
+  if (
+    index.length !== y.shape.length ||
+    index.some((i, a) => !Number.isInteger(i) || i < 0 || i >= y.shape[a])
+  )
+    throw shapeError(
+      "inputRegion",
+      `there is no unit ${index.join("×")} in an output of shape ${formatShape(y.shape)}`,
+    );
   const boxes = new Map<Value, Box>([[y, index.map((i) => new Set([i]))]]);
   for (const n of graphOf([x, ...freeInputs(y)], [y]).nodes.toReversed())
     for (const output of n.outputs) {
@@ -36,7 +59,13 @@ export function inputRegion(x: Value, y: Value, index: readonly number[]): Regio
       });
     }
   const box = boxes.get(x);
-  return box ? box.slice(2).map((places) => ({ first: Math.min(...places), last: Math.max(...places), count: places.size })) : null;
+  return box
+    ? box.slice(2).map((places) => ({
+        first: Math.min(...places),
+        last: Math.max(...places),
+        count: places.size,
+      }))
+    : null;
 }
 
 function freeInputs(y: Value): Value[] {
@@ -45,7 +74,8 @@ function freeInputs(y: Value): Value[] {
   return [...seen].filter((v) => v.node === null);
 }
 
-const union = (a: Box | undefined, b: Box): Box => (a ? a.map((places, axis) => new Set([...places, ...b[axis]])) : b);
+const union = (a: Box | undefined, b: Box): Box =>
+  a ? a.map((places, axis) => new Set([...places, ...b[axis]])) : b;
 const every = (size: number): Set<number> => new Set(Array(size).keys());
 
 /** What a box of the output reads of input `i`. */
@@ -87,8 +117,17 @@ function reshaped(box: Box, to: readonly number[], from: readonly number[]): Box
 
 function regrouped(box: Box, to: readonly number[], from: readonly number[]): Set<number>[] {
   if (to.length === 1 && from.length === 1) return [new Set(box[0])];
-  if (box.every((places, a) => places.size === to[a]) || sizeOf(box.map((places) => places.size)) > MOST) return from.map(every);
+  if (
+    box.every((places, a) => places.size === to[a]) ||
+    sizeOf(box.map((places) => places.size)) > MOST
+  )
+    return from.map(every);
   const strides = stridesOf(to);
-  const flat = box.reduce<number[]>((offsets, places, a) => offsets.flatMap((o) => [...places].map((p) => o + p * strides[a])), [0]);
-  return stridesOf(from).map((stride, a) => new Set(flat.map((o) => Math.floor(o / stride) % from[a])));
+  const flat = box.reduce<number[]>(
+    (offsets, places, a) => offsets.flatMap((o) => [...places].map((p) => o + p * strides[a])),
+    [0],
+  );
+  return stridesOf(from).map(
+    (stride, a) => new Set(flat.map((o) => Math.floor(o / stride) % from[a])),
+  );
 }

@@ -1,7 +1,18 @@
-// What else could stand in a convolution's place, and what each costs: every alternative is traced and read like any network.
+// What else could stand in a convolution's place, and what each costs: every alternative is traced
+// and read like any network.
 
 import { conv, spanOf } from "@conv/ops";
-import { checkOptions, formatShape, graphOf, input, rangeError, shapeError, spec, within, type Value } from "@conv/tensor";
+import {
+  checkOptions,
+  formatShape,
+  graphOf,
+  input,
+  rangeError,
+  shapeError,
+  spec,
+  within,
+  type Value,
+} from "@conv/tensor";
 import { receptiveFields, type Field } from "./field.ts";
 import { memoryOf } from "./memory.ts";
 import { summarise } from "./summary.ts";
@@ -15,7 +26,10 @@ export interface ConvLayer {
   /** Channels of the output. */
   readonly channels: number;
   readonly stride?: readonly number[] | undefined;
-  /** Zeros on both sides; default: as many as keep the size at stride 1, or one less in all where that is odd. */
+  /**
+   * Zeros on both sides; default: as many as keep the size at stride 1, or one less in all where
+   * that is odd.
+   */
   readonly padding?: readonly number[] | undefined;
   readonly dilation?: readonly number[] | undefined;
   readonly groups?: number | undefined;
@@ -57,8 +71,8 @@ const REDUCTION = 4; // of channels by a bottleneck: He et al. 2016
 const GROUPS = 8;
 
 /**
- * The layer itself first, then what could replace it on that input. Throws ShapeError where the layer does not fit its input, RangeError where
- * channels or groups are no whole number ≥ 1.
+ * The layer itself first, then what could replace it on that input. Throws ShapeError where the
+ * layer does not fit its input, RangeError where channels or groups are no whole number ≥ 1.
  */
 export function suggest(layer: ConvLayer): Alternative[] {
   checkOptions("suggest", layer, "input kernel channels stride padding dilation groups bias");
@@ -68,32 +82,63 @@ export function suggest(layer: ConvLayer): Alternative[] {
   const flat = (v: number) => sizes.map(() => v);
   const { stride = flat(1), dilation = flat(1) } = layer;
   for (const [what, count] of Object.entries({ "input channels": c, channels: k, groups }))
-    if (!Number.isInteger(count) || count < 1) throw rangeError("suggest", `${what} ${count} is not a whole number ≥ 1`);
-  for (const [name, list] of Object.entries({ kernel, stride, dilation, ...(layer.padding && { padding: layer.padding }) }))
+    if (!Number.isInteger(count) || count < 1)
+      throw rangeError("suggest", `${what} ${count} is not a whole number ≥ 1`);
+  for (const [name, list] of Object.entries({
+    kernel,
+    stride,
+    dilation,
+    ...(layer.padding && { padding: layer.padding }),
+  }))
     if (list.length !== rank)
-      throw shapeError("suggest", `${name} ${formatShape(list)} has ${list.length} entries, the input has ${rank} spatial axes`);
-  const padding = layer.padding ?? kernel.map((size, a) => Math.floor(((size - 1) * dilation[a]) / 2));
+      throw shapeError(
+        "suggest",
+        `${name} ${formatShape(list)} has ${list.length} entries, the input has ${rank} spatial axes`,
+      );
+  const padding =
+    layer.padding ?? kernel.map((size, a) => Math.floor(((size - 1) * dilation[a]) / 2));
   const direct: Piece = { channels: k, kernel, stride, padding, dilation, groups };
-  const point = (channels: number): Piece => ({ channels, kernel: flat(1), stride: flat(1), padding: flat(0), dilation: flat(1), groups: 1 });
+  const point = (channels: number): Piece => ({
+    channels,
+    kernel: flat(1),
+    stride: flat(1),
+    padding: flat(0),
+    dilation: flat(1),
+    groups: 1,
+  });
   const narrow = Math.max(1, Math.floor(c / REDUCTION));
   const inner = Math.max(1, Math.floor(k / REDUCTION));
   const along = kernel.flatMap((size, a) => (size > 1 ? [a] : []));
   const wide = along.length > 0;
   const grouped = [GROUPS, 4, 2].find((g) => c % g === 0 && k % g === 0);
   const depth = Math.max(...kernel.map((size) => (size - 1) / 2));
-  const small = wide && depth > 1 && kernel.every((size) => size === kernel[0] && size % 2 === 1) && dilation.every((d) => d === 1);
+  const small =
+    wide &&
+    depth > 1 &&
+    kernel.every((size) => size === kernel[0] && size % 2 === 1) &&
+    dilation.every((d) => d === 1);
   const options: [name: string, pieces: readonly Piece[]][] = [["direct", [direct]]];
   if (groups === 1 && wide && c >= REDUCTION) options.push(["1×1 before", [point(narrow), direct]]);
   if (groups === 1 && wide && c >= REDUCTION && k >= REDUCTION)
     options.push(["bottleneck", [point(inner), { ...direct, channels: inner }, point(k)]]);
-  if (groups === 1 && grouped) options.push([`${grouped} groups`, [{ ...direct, groups: grouped }]]);
-  if (groups === 1 && wide && c > 1) options.push(["depthwise separable", [{ ...direct, channels: c, groups: c }, point(k)]]);
+  if (groups === 1 && grouped)
+    options.push([`${grouped} groups`, [{ ...direct, groups: grouped }]]);
+  if (groups === 1 && wide && c > 1)
+    options.push(["depthwise separable", [{ ...direct, channels: c, groups: c }, point(k)]]);
   if (along.length > 1)
     options.push([
       "factorised",
       along.map((axis) => {
-        const on = (list: readonly number[], rest: number) => list.map((v, a) => (a === axis ? v : along.includes(a) ? rest : v));
-        return { channels: k, kernel: on(kernel, 1), stride: on(stride, 1), padding: on(padding, 0), dilation: on(dilation, 1), groups };
+        const on = (list: readonly number[], rest: number) =>
+          list.map((v, a) => (a === axis ? v : along.includes(a) ? rest : v));
+        return {
+          channels: k,
+          kernel: on(kernel, 1),
+          stride: on(stride, 1),
+          padding: on(padding, 0),
+          dilation: on(dilation, 1),
+          groups,
+        };
       }),
     ]);
   if (small)
@@ -101,15 +146,33 @@ export function suggest(layer: ConvLayer): Alternative[] {
       `stacked ${formatShape(flat(3))}`,
       Array.from({ length: depth }, (_, i) => {
         const even = padding.map((p) => (p % depth === 0 ? p / depth : i === 0 ? p : 0));
-        return { channels: k, kernel: flat(3), stride: i === depth - 1 ? stride : flat(1), padding: even, dilation: flat(1), groups };
+        return {
+          channels: k,
+          kernel: flat(3),
+          stride: i === depth - 1 ? stride : flat(1),
+          padding: even,
+          dilation: flat(1),
+          groups,
+        };
       }),
     ]);
-  if (small) options.push([`dilated ${formatShape(flat(3))}`, [{ ...direct, kernel: flat(3), dilation: flat(depth) }]]);
+  if (small)
+    options.push([
+      `dilated ${formatShape(flat(3))}`,
+      [{ ...direct, kernel: flat(3), dilation: flat(depth) }],
+    ]);
   else if (wide) {
-    const twice = { ...direct, dilation: dilation.map((d) => 2 * d), padding: padding.map((p) => 2 * p) };
-    if (spanOf(kernel, twice.dilation).every((span, a) => span <= sizes[a] + 2 * twice.padding[a])) options.push(["dilated twice", [twice]]);
+    const twice = {
+      ...direct,
+      dilation: dilation.map((d) => 2 * d),
+      padding: padding.map((p) => 2 * p),
+    };
+    if (spanOf(kernel, twice.dilation).every((span, a) => span <= sizes[a] + 2 * twice.padding[a]))
+      options.push(["dilated twice", [twice]]);
   }
-  const [first, ...others] = options.map(([name, pieces]) => costsOf(name, pieces, layer.input, bias));
+  const [first, ...others] = options.map(([name, pieces]) =>
+    costsOf(name, pieces, layer.input, bias),
+  );
   const withRatio = (a: Omit<Alternative, "ratio">): Alternative => ({
     ...a,
     ratio: { macs: a.macs / first.macs, parameters: a.parameters / first.parameters },
@@ -118,7 +181,12 @@ export function suggest(layer: ConvLayer): Alternative[] {
 }
 
 /** Traces the pieces one after the other and reads what they cost. */
-function costsOf(name: string, pieces: readonly Piece[], shape: readonly number[], bias: boolean): Omit<Alternative, "ratio"> {
+function costsOf(
+  name: string,
+  pieces: readonly Piece[],
+  shape: readonly number[],
+  bias: boolean,
+): Omit<Alternative, "ratio"> {
   const x = input(spec([1, ...shape]), "x");
   const values: Value[] = [];
   const parameter = (sizes: readonly number[]) => {
@@ -130,14 +198,20 @@ function costsOf(name: string, pieces: readonly Piece[], shape: readonly number[
     (v, p, i) =>
       within(pieces.length > 1 ? `${name}.${i}` : name, () => {
         const { channels, kernel, ...sliding } = p;
-        if (v.shape[1] % p.groups) throw shapeError("conv", `${v.shape[1]} input channels do not divide into ${p.groups} groups`);
+        if (v.shape[1] % p.groups)
+          throw shapeError(
+            "conv",
+            `${v.shape[1]} input channels do not divide into ${p.groups} groups`,
+          );
         const z = conv(v, parameter([channels, v.shape[1] / p.groups, ...kernel]), sliding);
         if (bias) parameter([channels]);
         return z;
       }),
     x,
   );
-  const entries = values.map((v) => ({ name: `${v.name}`, spec: v.spec, kind: "parameter", trainable: true }) as const);
+  const entries = values.map(
+    (v) => ({ name: `${v.name}`, spec: v.spec, kind: "parameter", trainable: true }) as const,
+  );
   const traced: Traced = { name, graph: graphOf([x, ...values], [y]), x, entries, values };
   const { totals } = summarise(traced);
   return {

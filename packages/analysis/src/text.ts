@@ -1,4 +1,5 @@
-// A summary as a table for people: a tree as deep as asked for, as many columns as the width allows, and below it what each of them counts.
+// A summary as a table for people: a tree as deep as asked for, as many columns as the width
+// allows, and below it what each of them counts.
 
 import { checkOptions, printable } from "@conv/tensor";
 import { mustBeOneOf } from "./check.ts";
@@ -20,7 +21,10 @@ export interface TextOptions extends TableOptions {
   readonly width?: number | undefined;
   /** Lines of the terminal: the tree is as deep as they allow, where no depth is asked for. */
   readonly rows?: number | undefined;
-  /** How words are made to stand out; as they are where absent. `heavy` is for layers with a tenth or more of all operations. */
+  /**
+   * How words are made to stand out; as they are where absent. `heavy` is for layers with a tenth
+   * or more of all operations.
+   */
   readonly paint?: { readonly bold: Paint; readonly dim: Paint; readonly heavy: Paint } | undefined;
 }
 
@@ -42,7 +46,12 @@ export interface Column {
 
 type Numeric = { readonly [K in keyof Counts]: Counts[K] extends number ? K : never }[keyof Counts];
 
-const counted = (key: Numeric, head: string, rank: number, format: (n: number) => string = formatCount): Column => ({
+const counted = (
+  key: Numeric,
+  head: string,
+  rank: number,
+  format: (n: number) => string = formatCount,
+): Column => ({
   key,
   head,
   of: (layer) => layer[key],
@@ -53,7 +62,13 @@ const counted = (key: Numeric, head: string, rank: number, format: (n: number) =
   means: conventions[key],
 });
 
-const told = (key: string, head: string, rank: number, of: Column["of"], means?: string): Column => ({
+const told = (
+  key: string,
+  head: string,
+  rank: number,
+  of: Column["of"],
+  means?: string,
+): Column => ({
   key,
   head,
   of,
@@ -67,17 +82,25 @@ const told = (key: string, head: string, rank: number, of: Column["of"], means?:
 export const NAME = 80;
 
 /** A layer's name as a table shows it. */
-export const nameOf = ({ path }: Pick<LayerSummary, "path">): string => printable(path, NAME) || "(model)";
+export const nameOf = ({ path }: Pick<LayerSummary, "path">): string =>
+  printable(path, NAME) || "(model)";
 
 /** What operations are called in a table. */
 export const operationsHead = (convention: Convention): string =>
-  convention === "flops2" ? "FLOPs (flops2)" : convention === "torchvision" ? "MACs" : `MACs (${convention})`;
+  convention === "flops2"
+    ? "FLOPs (flops2)"
+    : convention === "torchvision"
+      ? "MACs"
+      : `MACs (${convention})`;
 
 /** Names of {@link TableOptions}. */
 export const TABLE = "convention backward depth";
 
 /** All columns but the layer's name, in their order. */
-export function columnsOf({ convention = "torchvision", backward = false }: TableOptions): Column[] {
+export function columnsOf({
+  convention = "torchvision",
+  backward = false,
+}: TableOptions): Column[] {
   mustBeOneOf("summary", "convention", convention, conventionNames);
   const gradient = (key: "dx" | "dw"): Column => ({
     ...counted("macs", `MACs ${key}`, 0),
@@ -87,7 +110,12 @@ export function columnsOf({ convention = "torchvision", backward = false }: Tabl
     means: conventions.backward,
   });
   return [
-    told("type", "type", 3, (l) => `${printable(l.type, NAME)}${l.kernel ? ` ${l.kernel.join("×")}` : ""}`),
+    told(
+      "type",
+      "type",
+      3,
+      (l) => `${printable(l.type, NAME)}${l.kernel ? ` ${l.kernel.join("×")}` : ""}`,
+    ),
     told("output", "output", backward ? 0.5 : 0, (l) => l.output.join("×")),
     counted("parameters", "parameters", 0),
     counted("frozen", "frozen", 11),
@@ -106,7 +134,13 @@ export function columnsOf({ convention = "torchvision", backward = false }: Tabl
     counted("activationBytes", "activations", 2, formatBytes),
     counted("movedBytes", "moved", 10, formatBytes),
     counted("parameterBytes", "weights", 4, formatBytes),
-    told("field", "field", 1, (l) => l.receptiveField.map((f) => formatCount(f.size)).join("×"), conventions.receptiveField),
+    told(
+      "field",
+      "field",
+      1,
+      (l) => l.receptiveField.map((f) => formatCount(f.size)).join("×"),
+      conventions.receptiveField,
+    ),
     told("jump", "jump", 7, (l) => perAxis(l.receptiveField, (f) => f.jump)),
     told("start", "start", 9, (l) => perAxis(l.receptiveField, (f) => f.start)),
   ];
@@ -116,7 +150,10 @@ const GAP = 2;
 const HEAVY = 0.1; // of all operations
 
 /** A layer and how deep it stands, each above its parts, down to the depth. */
-export function rowsOf(layers: readonly LayerSummary[], depth = Infinity): (readonly [layer: LayerSummary, level: number])[] {
+export function rowsOf(
+  layers: readonly LayerSummary[],
+  depth = Infinity,
+): (readonly [layer: LayerSummary, level: number])[] {
   const walk = (l: LayerSummary, level: number): [LayerSummary, number][] => [
     [l, level],
     ...(level + 1 < depth ? l.parts.flatMap((p) => walk(p, level + 1)) : []),
@@ -132,10 +169,20 @@ export function formatSummary(summary: Summary, options: TextOptions = {}): stri
   const { bold, dim, heavy } = options.paint ?? { bold: plain, dim: plain, heavy: plain };
   const { model, input, totals, trainingOnly } = summary;
   const lines = rowsOf(summary.layers, options.depth ?? fitting(summary.layers, most));
-  const cell = (column: Column, value: string | number) => (typeof value === "number" ? column.format(value) : value);
-  const name: Column = { key: "layer", head: "layer", of: nameOf, format: formatCount, right: false, rank: 0 };
+  const cell = (column: Column, value: string | number) =>
+    typeof value === "number" ? column.format(value) : value;
+  const name: Column = {
+    key: "layer",
+    head: "layer",
+    of: nameOf,
+    format: formatCount,
+    right: false,
+    rank: 0,
+  };
   // What no layer has needs no column.
-  const columns = columnsOf(options).filter((c) => !["frozen", "shared"].includes(c.key) || c.total?.(totals));
+  const columns = columnsOf(options).filter(
+    (c) => !["frozen", "shared"].includes(c.key) || c.total?.(totals),
+  );
   const sized = (column: Column, body: readonly string[], total: string) => {
     const cells = [column.head, ...body, total];
     return { column, cells, wide: cells.reduce((most, c) => Math.max(most, c.length), 0) };
@@ -157,7 +204,9 @@ export function formatSummary(summary: Summary, options: TextOptions = {}): stri
   }
   const row = (i: number) =>
     shown
-      .map(({ column, cells, wide }) => (column.right ? cells[i].padStart(wide) : cells[i].padEnd(wide)))
+      .map(({ column, cells, wide }) =>
+        column.right ? cells[i].padStart(wide) : cells[i].padEnd(wide),
+      )
       .join(" ".repeat(GAP))
       .trimEnd();
   const rule = dim("─".repeat(Math.min(taken(), width)));
@@ -167,22 +216,36 @@ export function formatSummary(summary: Summary, options: TextOptions = {}): stri
     const ownShare = l.parts.length ? 0 : l.operations[convention] / all;
     return ownShare >= HEAVY ? heavy(text) : l.operations[convention] === 0 ? dim(text) : text;
   });
-  const notes = [...meaningsOf(shown.map((s) => s.column))].flatMap(([means, heads]) => wrap(`${heads.join(", ")}: ${means}`, width));
-  const idle = trainingOnly ? wrap(`${formatCount(trainingOnly)} of the parameters are in layers that only training runs`, width).map(dim) : [];
+  const notes = [...meaningsOf(shown.map((s) => s.column))].flatMap(([means, heads]) =>
+    wrap(`${heads.join(", ")}: ${means}`, width),
+  );
+  const idle = trainingOnly
+    ? wrap(
+        `${formatCount(trainingOnly)} of the parameters are in layers that only training runs`,
+        width,
+      ).map(dim)
+    : [];
   const table = [bold(row(0)), rule, ...rows, rule, bold(row(lines.length + 1)), ...idle];
-  return [`${bold(printable(model, NAME))}, input ${input.join("×")}`, "", ...table, "", ...notes.map(dim)].join("\n");
+  return [
+    `${bold(printable(model, NAME))}, input ${input.join("×")}`,
+    "",
+    ...table,
+    "",
+    ...notes.map(dim),
+  ].join("\n");
 }
 
 /** What the columns count, with the heads of those that it is said of. */
 export function meaningsOf(columns: readonly Column[]): Map<string, string[]> {
   const meanings = new Map<string, string[]>();
-  for (const { head, means } of columns) if (means) meanings.set(means, [...(meanings.get(means) ?? []), head]);
+  for (const { head, means } of columns)
+    if (means) meanings.set(means, [...(meanings.get(means) ?? []), head]);
   return meanings;
 }
 
 /**
- * The layers' names, indented by their levels, short ones without that of the layer above; a mark where there are parts that are not shown, the next
- * line being another layer's.
+ * The layers' names, indented by their levels, short ones without that of the layer above; a mark
+ * where there are parts that are not shown, the next line being another layer's.
  */
 function namesOf(lines: ReturnType<typeof rowsOf>, short: boolean): string[] {
   const above: string[] = [];
@@ -210,13 +273,17 @@ export const formatCount = (n: number): string => grouped.format(n);
 /** `24.1 KiB`; powers of 1024. */
 export function formatBytes(bytes: number): string {
   const power = bytes < 1024 ? 0 : Math.min(4, Math.floor(Math.log2(bytes) / 10));
-  return power === 0 ? `${bytes} B` : `${(bytes / 1024 ** power).toFixed(1)} ${"KMGT".charAt(power - 1)}iB`;
+  return power === 0
+    ? `${bytes} B`
+    : `${(bytes / 1024 ** power).toFixed(1)} ${"KMGT".charAt(power - 1)}iB`;
 }
 
 /** One number where all axes agree, else one for each. */
 function perAxis(fields: readonly Field[], of: (f: Field) => number): string {
   const numbers = fields.map(of);
-  return (numbers.every((v) => v === numbers[0]) ? numbers.slice(0, 1) : numbers).map((v) => formatCount(v).replace("-", "−")).join(", ");
+  return (numbers.every((v) => v === numbers[0]) ? numbers.slice(0, 1) : numbers)
+    .map((v) => formatCount(v).replace("-", "−"))
+    .join(", ");
 }
 
 /** Breaks a note into lines, the second and later ones indented. */

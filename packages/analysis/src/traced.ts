@@ -1,15 +1,35 @@
-// A network as analysis sees it: a graph, its input, and the tensors that are saved. And what depends on which of them.
+// A network as analysis sees it: a graph, its input, and the tensors that are saved. And what
+// depends on which of them.
 
-import { checkOptions, graphOf, input, shapeError, spec, Value, type Graph, type Node, type Op, type Spec } from "@conv/tensor";
+import {
+  checkOptions,
+  graphOf,
+  input,
+  shapeError,
+  spec,
+  Value,
+  type Graph,
+  type Node,
+  type Op,
+  type Spec,
+} from "@conv/tensor";
 import { mustBeOneOf } from "./check.ts";
 
-/** A traced network; `traceModel` of @conv/layers makes one. `values[i]` is the graph's input that `entries[i]` names. */
+/**
+ * A traced network; `traceModel` of @conv/layers makes one. `values[i]` is the graph's input that
+ * `entries[i]` names.
+ */
 export interface Traced {
   readonly name: string;
   readonly graph: Graph;
   /** The input proper: (n, c, …space). */
   readonly x: Value;
-  readonly entries: readonly { readonly name: string; readonly spec: Spec; readonly kind: "parameter" | "buffer"; readonly trainable: boolean }[];
+  readonly entries: readonly {
+    readonly name: string;
+    readonly spec: Spec;
+    readonly kind: "parameter" | "buffer";
+    readonly trainable: boolean;
+  }[];
   readonly values: readonly Value[];
 }
 
@@ -23,8 +43,9 @@ export interface FunctionOptions {
 }
 
 /**
- * A function of tensors as analysis sees it, by the shapes of what it takes: the first is the input (n, c, …space), the others are its parameters.
- * Throws what the function throws, ShapeError where it takes nothing, and RangeError for unknown options and names.
+ * A function of tensors as analysis sees it, by the shapes of what it takes: the first is the input
+ * (n, c, …space), the others are its parameters. Throws what the function throws, ShapeError where
+ * it takes nothing, and RangeError for unknown options and names.
  */
 export function tracedOf(
   fn: (...inputs: Value[]) => Value | readonly Value[],
@@ -36,13 +57,28 @@ export function tracedOf(
   const inputs = Object.entries(shapes).map(([key, shape]) => input(spec(shape), key));
   const [x, ...values] = inputs;
   if (!x) throw shapeError("tracedOf", "a function of no tensors has no input");
-  for (const of of [...buffers, ...frozen]) mustBeOneOf("tracedOf", "parameter", of, Object.keys(shapes).slice(1));
+  for (const of of [...buffers, ...frozen])
+    mustBeOneOf("tracedOf", "parameter", of, Object.keys(shapes).slice(1));
   const entries = values.map((v) => {
-    const [of, kind] = [`${v.name}`, buffers.includes(`${v.name}`) ? ("buffer" as const) : ("parameter" as const)];
-    return { name: of, spec: v.spec, kind, trainable: kind === "parameter" && !frozen.includes(of) };
+    const [of, kind] = [
+      `${v.name}`,
+      buffers.includes(`${v.name}`) ? ("buffer" as const) : ("parameter" as const),
+    ];
+    return {
+      name: of,
+      spec: v.spec,
+      kind,
+      trainable: kind === "parameter" && !frozen.includes(of),
+    };
   });
   const outputs = fn(...inputs);
-  return { name, graph: graphOf(inputs, outputs instanceof Value ? [outputs] : outputs), x, entries, values };
+  return {
+    name,
+    graph: graphOf(inputs, outputs instanceof Value ? [outputs] : outputs),
+    x,
+    entries,
+    values,
+  };
 }
 
 /** Whether a node applies one of these ops. */
@@ -51,12 +87,18 @@ export const isOp = <P>(n: Node, ...ops: Op<P>[]): n is Node<P> => ops.some((op)
 /** All values of the graph that depend on one of `sources`, those included. */
 export function dependents(graph: Graph, sources: Iterable<Value>): Set<Value> {
   const known = new Set(sources);
-  for (const n of graph.nodes) if (n.inputs.some((v) => known.has(v))) for (const v of n.outputs) known.add(v);
+  for (const n of graph.nodes)
+    if (n.inputs.some((v) => known.has(v))) for (const v of n.outputs) known.add(v);
   return known;
 }
 
-/** For each value that does not depend on the input: the indices of the entries that it is made of. */
-export function madeOf({ graph, values }: Traced, activations: ReadonlySet<Value>): Map<Value, ReadonlySet<number>> {
+/**
+ * For each value that does not depend on the input: the indices of the entries that it is made of.
+ */
+export function madeOf(
+  { graph, values }: Traced,
+  activations: ReadonlySet<Value>,
+): Map<Value, ReadonlySet<number>> {
   const made = new Map<Value, ReadonlySet<number>>(values.map((v, i) => [v, new Set([i])]));
   for (const n of graph.nodes) {
     if (activations.has(n.outputs[0])) continue;
@@ -69,7 +111,10 @@ export function madeOf({ graph, values }: Traced, activations: ReadonlySet<Value
 export const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);
 
 /** Bytes in use during each of so many steps. */
-export function timelineOf(held: readonly { readonly bytes: number; readonly from: number; readonly to: number }[], steps: number): number[] {
+export function timelineOf(
+  held: readonly { readonly bytes: number; readonly from: number; readonly to: number }[],
+  steps: number,
+): number[] {
   const change = new Float64Array(steps + 1);
   for (const { bytes, from, to } of held) {
     change[from] += bytes;

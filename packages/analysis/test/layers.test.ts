@@ -9,7 +9,12 @@ import { receptiveFields, summarise } from "../src/index.ts";
 function measured(layer: Layer) {
   const traced = layers.traceModel({ name: "one", layer, input: [8, 12, 12] });
   const { parameters, macs, flops } = summarise(traced).totals;
-  return { parameters, macs, flops, field: receptiveFields(traced.graph, traced.x).get(traced.output)! };
+  return {
+    parameters,
+    macs,
+    flops,
+    field: receptiveFields(traced.graph, traced.x).get(traced.output)!,
+  };
 }
 
 const point = { size: 1, jump: 1, start: 0 };
@@ -24,11 +29,39 @@ describe("counts and fields", () => {
     ["prelu", layers.prelu({ perChannel: true }), 8, 0, 1152 * 3, point],
     ["channelShuffle", layers.channelShuffle(2), 0, 0, 0, point],
     // x², sums of 9 and their scale, the root; 36 outputs a map
-    ["lpPool2d", layers.lpPool2d(2, 3, { stride: 2, padding: 1 }), 0, 0, 1152 + 8 * 36 * (9 + 2 + 1), { size: 3, jump: 2, start: -1 }],
-    ["avgPool2d, rounded up", layers.avgPool2d(3, { stride: 2, ceilMode: true }), 0, 0, 8 * 36 * 9, { size: 3, jump: 2, start: 0 }],
-    ["adaptiveMaxPool2d", layers.adaptiveMaxPool2d(4), 0, 0, 8 * 16 * 8, { size: 3, jump: 3, start: 0 }],
+    [
+      "lpPool2d",
+      layers.lpPool2d(2, 3, { stride: 2, padding: 1 }),
+      0,
+      0,
+      1152 + 8 * 36 * (9 + 2 + 1),
+      { size: 3, jump: 2, start: -1 },
+    ],
+    [
+      "avgPool2d, rounded up",
+      layers.avgPool2d(3, { stride: 2, ceilMode: true }),
+      0,
+      0,
+      8 * 36 * 9,
+      { size: 3, jump: 2, start: 0 },
+    ],
+    [
+      "adaptiveMaxPool2d",
+      layers.adaptiveMaxPool2d(4),
+      0,
+      0,
+      8 * 16 * 8,
+      { size: 3, jump: 3, start: 0 },
+    ],
     // the mean, two convolutions with bias, relu, sigmoid (4), and the product
-    ["squeezeExcitation", layers.squeezeExcitation(2), 42, 32, 8 * 144 + 2 * 32 + 10 + 2 + 8 * 4 + 1152, whole],
+    [
+      "squeezeExcitation",
+      layers.squeezeExcitation(2),
+      42,
+      32,
+      8 * 144 + 2 * 32 + 10 + 2 + 8 * 4 + 1152,
+      whole,
+    ],
   ])("%s", (_, layer, parameters, macs, flops, field) => {
     expect(measured(layer)).toEqual({ parameters, macs, flops, field: [field, field] });
   });
@@ -40,7 +73,13 @@ describe("counts and fields", () => {
   });
 
   it("tell what is frozen from what is trained", () => {
-    const { totals } = summarise(layers.traceModel({ name: "one", layer: layers.freeze(layers.batchNorm2d()), input: [8, 12, 12] }));
+    const { totals } = summarise(
+      layers.traceModel({
+        name: "one",
+        layer: layers.freeze(layers.batchNorm2d()),
+        input: [8, 12, 12],
+      }),
+    );
     expect(totals).toMatchObject({ parameters: 16, trainable: 0, buffers: 17 });
   });
 });

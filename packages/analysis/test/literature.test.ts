@@ -6,7 +6,9 @@ import { describe, expect, it } from "vitest";
 import { formulasOf, suggest, summarise } from "../src/index.ts";
 
 const of = (input: readonly number[], layer: Layer) => {
-  const { totals, layers } = summarise(traceModel({ name: "example", input, layer: sequential({ layer }) }));
+  const { totals, layers } = summarise(
+    traceModel({ name: "example", input, layer: sequential({ layer }) }),
+  );
   return { ...totals, output: layers[0].output.slice(1) };
 };
 const weights = { bias: false };
@@ -23,9 +25,14 @@ describe("worked examples", () => {
     [5, 7, 16, 24],
     [1, 1, 512, 10],
     [11, 11, 3, 96],
-  ])("a layer of %i×%i, %i to %i channels, has kh·kw·Cin·Cout + Cout parameters", (kh, kw, cin, cout) => {
-    expect(of([cin, 16, 16], conv2d(cout, [kh, kw])).parameters).toBe(kh * kw * cin * cout + cout);
-  });
+  ])(
+    "a layer of %i×%i, %i to %i channels, has kh·kw·Cin·Cout + Cout parameters",
+    (kh, kw, cin, cout) => {
+      expect(of([cin, 16, 16], conv2d(cout, [kh, kw])).parameters).toBe(
+        kh * kw * cin * cout + cout,
+      );
+    },
+  );
   it("3×3 from 64 to 64 channels has 36,864 weights, in 8 groups 4,608", () => {
     expect(of([64, 8, 8], conv2d(64, 3, weights)).parameters).toBe(36_864);
     expect(of([64, 8, 8], conv2d(64, 3, { ...weights, groups: 8 })).parameters).toBe(4_608);
@@ -34,13 +41,22 @@ describe("worked examples", () => {
     expect(of([16, 8, 8], conv2d(32, 3, weights)).parameters).toBe(4_608);
     expect(of([16, 8, 8], conv2d(16, 3, { ...weights, groups: 16 })).parameters).toBe(144);
     expect(of([16, 8, 8], conv2d(32, 1, weights)).parameters).toBe(512);
-    expect(suggest({ input: [16, 8, 8], kernel: [3, 3], channels: 32 }).find((a) => a.name === "depthwise separable")).toMatchObject({
+    expect(
+      suggest({ input: [16, 8, 8], kernel: [3, 3], channels: 32 }).find(
+        (a) => a.name === "depthwise separable",
+      ),
+    ).toMatchObject({
       parameters: 656,
     });
   });
   it("3×3 from 256 to 256 channels at 100×100 takes 5,898,240,000 multiplies, by way of 64 channels 1,638,400,000", () => {
     const [direct, before] = suggest({ input: [256, 100, 100], kernel: [3, 3], channels: 256 });
-    expect(direct).toMatchObject({ name: "direct", macs: 5_898_240_000, elements: 2_560_000, output: [256, 100, 100] });
+    expect(direct).toMatchObject({
+      name: "direct",
+      macs: 5_898_240_000,
+      elements: 2_560_000,
+      output: [256, 100, 100],
+    });
     expect(before).toMatchObject({
       name: "1×1 before",
       text: "1×1 → 64, 3×3 → 256",
@@ -57,7 +73,9 @@ describe("worked examples", () => {
 
 it("LeNet-5 of 1998 has the table of its paper", () => {
   const { layers, totals } = summarise(traceModel(lenet5_1998()));
-  expect(layers.map((l) => [l.path, l.output.slice(1).join("×"), l.trainable, l.connections])).toEqual([
+  expect(
+    layers.map((l) => [l.path, l.output.slice(1).join("×"), l.trainable, l.connections]),
+  ).toEqual([
     ["c1", "6×28×28", 156, 122_304],
     ["s2", "6×14×14", 12, 5_880],
     ["c3", "16×10×10", 1_516, 151_600],
@@ -71,7 +89,13 @@ it("LeNet-5 of 1998 has the table of its paper", () => {
 });
 
 it("the formulas are those of the textbooks", () => {
-  const [first] = formulasOf(traceModel({ name: "one", input: [64, 56, 56], layer: sequential([conv2d(128, 3, { padding: 1, groups: 8 })]) }));
+  const [first] = formulasOf(
+    traceModel({
+      name: "one",
+      input: [64, 56, 56],
+      layer: sequential([conv2d(128, 3, { padding: 1, groups: 8 })]),
+    }),
+  );
   expect(first).toEqual({
     path: "0",
     op: "conv",

@@ -1,11 +1,15 @@
-// Receptive fields of the networks of the literature before their global pooling, against those that others published.
+// Receptive fields of the networks of the literature before their global pooling, against those
+// that others published.
 
 import { traceModel } from "@conv/layers";
 import { models } from "@conv/layers/models";
 import { describe, expect, it } from "vitest";
 import { formatSummary, receptiveFields, summarise } from "../src/index.ts";
 
-/** Size, jump and padding before the first input, as Araujo, Norris and Sim count them (Distill 2019). */
+/**
+ * Size, jump and padding before the first input, as Araujo, Norris and Sim count them (Distill
+ * 2019).
+ */
 const fields: Record<string, readonly [size: number, jump: number, padding: number]> = {
   alexnet: [195, 32, 66],
   vgg11: [150, 32, 59],
@@ -37,7 +41,12 @@ describe("receptive field before the global pooling", () => {
 
 it("the layers of a deep network stand in the order in which they compute", () => {
   const { layers } = summarise(traceModel(models.inceptionV3()));
-  expect(layers.slice(0, 4).map((l) => l.path)).toEqual(["Conv2d_1a_3x3.conv", "Conv2d_1a_3x3.bn", "Conv2d_2a_3x3.conv", "Conv2d_2a_3x3.bn"]);
+  expect(layers.slice(0, 4).map((l) => l.path)).toEqual([
+    "Conv2d_1a_3x3.conv",
+    "Conv2d_1a_3x3.bn",
+    "Conv2d_2a_3x3.conv",
+    "Conv2d_2a_3x3.bn",
+  ]);
   expect(layers.find((l) => l.path === "Mixed_5b")!.parts.map((l) => l.path.slice(9))).toEqual([
     "branch1x1.conv",
     "branch1x1.bn",
@@ -59,7 +68,11 @@ it("the layers of a deep network stand in the order in which they compute", () =
 it("parameters that only training uses are in the total and told apart", () => {
   const summary = summarise(traceModel(models.inceptionV3()));
   expect(summary.trainingOnly).toBe(3_326_696);
-  expect(summary.layers.reduce((sum, l) => sum + l.parameters, 0) + 3_326_696).toBe(summary.totals.parameters);
-  expect(formatSummary(summary)).toContain("\n3,326,696 of the parameters are in layers that only training runs\n");
+  expect(summary.layers.reduce((sum, l) => sum + l.parameters, 0) + 3_326_696).toBe(
+    summary.totals.parameters,
+  );
+  expect(formatSummary(summary)).toContain(
+    "\n3,326,696 of the parameters are in layers that only training runs\n",
+  );
   expect(summarise(traceModel(models.resnet18()))).not.toHaveProperty("trainingOnly");
 });

@@ -1,17 +1,45 @@
 // Operations by every convention, against those that others published or whose programs print them.
 
 import * as layers from "@conv/layers";
-import { conv2d, freeze, linear, sequential, sgd, traceModel, traceStep, zeros, type Layer, type Model } from "@conv/layers";
+import {
+  conv2d,
+  freeze,
+  linear,
+  sequential,
+  sgd,
+  traceModel,
+  traceStep,
+  zeros,
+  type Layer,
+  type Model,
+} from "@conv/layers";
 import { models } from "@conv/layers/models";
-import { conv, convTranspose, grad, linear as product, map, mean, square, sub, sum, type Expr } from "@conv/ops";
+import {
+  conv,
+  convTranspose,
+  grad,
+  linear as product,
+  map,
+  mean,
+  square,
+  sub,
+  sum,
+  type Expr,
+} from "@conv/ops";
 import { graphOf, input, spec, type Value } from "@conv/tensor";
 import { describe, expect, it } from "vitest";
 import { conventionNames, conventions, operationConventions, summarise } from "../src/index.ts";
 
 const of = (model: Model, batch?: number) => summarise(traceModel(model, { batch }));
 
-/** Parameters, buffers, and multiply-accumulates of convolutions and matrix products, with biases, and of convolutions alone: torchvision's own models. */
-const torchvision: Record<string, readonly [parameters: number, buffers: number, macs: number, withBias: number, convOnly: number]> = {
+/**
+ * Parameters, buffers, and multiply-accumulates of convolutions and matrix products, with biases,
+ * and of convolutions alone: torchvision's own models.
+ */
+const torchvision: Record<
+  string,
+  readonly [parameters: number, buffers: number, macs: number, withBias: number, convOnly: number]
+> = {
   alexnet: [61_100_840, 0, 714_188_480, 714_682_664, 655_566_528],
   vgg11: [132_863_336, 0, 7_609_090_048, 7_616_525_288, 7_485_456_384],
   vgg11_bn: [132_868_840, 5512, 7_609_090_048, 7_616_525_288, 7_485_456_384],
@@ -39,15 +67,23 @@ const torchvision: Record<string, readonly [parameters: number, buffers: number,
   densenet121: [7_978_856, 83_769, 2_834_161_664, 2_834_162_664, 2_833_137_664],
 };
 
-it.each(Object.entries(torchvision))("%s counts as torchvision's does", (name, [parameters, buffers, macs, withBias, convOnly]) => {
-  const { totals } = of(models[name]());
-  expect(totals).toMatchObject({
-    parameters,
-    buffers,
-    macs,
-    operations: { torchvision: macs, "with-bias": withBias, "conv-only": convOnly, flops2: 2 * macs },
-  });
-});
+it.each(Object.entries(torchvision))(
+  "%s counts as torchvision's does",
+  (name, [parameters, buffers, macs, withBias, convOnly]) => {
+    const { totals } = of(models[name]());
+    expect(totals).toMatchObject({
+      parameters,
+      buffers,
+      macs,
+      operations: {
+        torchvision: macs,
+        "with-bias": withBias,
+        "conv-only": convOnly,
+        flops2: 2 * macs,
+      },
+    });
+  },
+);
 
 it("counts ResNet-50 in six ways", () => {
   const { totals } = of(models.resnet50());
@@ -56,7 +92,8 @@ it("counts ResNet-50 in six ways", () => {
     "conv-only": 4_087_136_256,
     "with-bias": 4_089_185_256,
     torchinfo: 4_089_238_376,
-    // products and biases, 2 for each of 11,113,984 normalised, 1 for each of 9,608,704 rectified and of 903,168 pooled
+    // products and biases, 2 for each of 11,113,984 normalised, 1 for each of 9,608,704 rectified
+    // and of 903,168 pooled
     ptflops: 4_089_185_256 + 2 * 11_113_984 + 9_608_704 + 903_168,
     flops2: 8_178_368_512,
   });
@@ -65,8 +102,10 @@ it("counts ResNet-50 in six ways", () => {
 });
 
 /**
- * What ptflops 0.7.5 counts of torchvision's networks (0.14.1; its pytorch backend with count_functional False: modules alone), and what their functions
- * add (`F.relu`, `F.avg_pool2d` and the like, `mean`); less the pools of AlexNet and VGG, which change nothing at this size of image.
+ * What ptflops 0.7.5 counts of torchvision's networks (0.14.1; its pytorch backend with
+ * count_functional False: modules alone), and what their functions add (`F.relu`, `F.avg_pool2d`
+ * and the like, `mean`); less the pools of AlexNet and VGG, which change nothing at this size of
+ * image.
  */
 const ptflops: Record<string, readonly [modules: number, functions?: number]> = {
   alexnet: [715_561_896, -9216],
@@ -127,51 +166,83 @@ const torchinfo: Record<string, readonly [passes: number, parameters: number]> =
   mobilenetV2: [106.86, 14.02],
 };
 
-it.each(Object.entries(torchinfo))("%s takes the memory that torchinfo prints", (name, [passes, parameters]) => {
-  const memory = of(models[name]()).torchinfo;
-  const mega = (bytes: number) => Number((bytes / 1e6).toFixed(2));
-  expect([mega(memory.passes), mega(memory.parameters), mega(memory.input)]).toEqual([passes, parameters, 0.6]);
-  expect(memory.total).toBe(memory.input + memory.passes + memory.parameters);
-});
+it.each(Object.entries(torchinfo))(
+  "%s takes the memory that torchinfo prints",
+  (name, [passes, parameters]) => {
+    const memory = of(models[name]()).torchinfo;
+    const mega = (bytes: number) => Number((bytes / 1e6).toFixed(2));
+    expect([mega(memory.passes), mega(memory.parameters), mega(memory.input)]).toEqual([
+      passes,
+      parameters,
+      0.6,
+    ]);
+    expect(memory.total).toBe(memory.input + memory.passes + memory.parameters);
+  },
+);
 
 describe("the gradients", () => {
   const products = new Set(["conv", "convGradInput", "convGradWeight", "matmul"]);
-  it.each(["lenet5", "lenet5_1998", "resnet18", "squeezenet1_1", "mobilenetV2"])("of %s are counted as a training step computes them", (name) => {
-    const model = { ...models[name](), input: name.startsWith("lenet") ? models[name]().input : [3, 64, 64] };
-    const { traced } = traceStep(model, sgd({ lr: 0.1 }), 2);
-    const { macs, backward } = of(model, 2).totals;
-    const work = traced.nodes.filter((n) => products.has(n.op.name));
-    const total = work.reduce(
-      (all, n) =>
-        all +
-        n.op.cost(
-          n.inputs.map((v) => v.spec),
-          n.params,
-        ).macs,
-      0,
-    );
-    expect(macs + backward.dx + backward.dw).toBe(total);
-  });
+  it.each(["lenet5", "lenet5_1998", "resnet18", "squeezenet1_1", "mobilenetV2"])(
+    "of %s are counted as a training step computes them",
+    (name) => {
+      const model = {
+        ...models[name](),
+        input: name.startsWith("lenet") ? models[name]().input : [3, 64, 64],
+      };
+      const { traced } = traceStep(model, sgd({ lr: 0.1 }), 2);
+      const { macs, backward } = of(model, 2).totals;
+      const work = traced.nodes.filter((n) => products.has(n.op.name));
+      const total = work.reduce(
+        (all, n) =>
+          all +
+          n.op.cost(
+            n.inputs.map((v) => v.spec),
+            n.params,
+          ).macs,
+        0,
+      );
+      expect(macs + backward.dx + backward.dw).toBe(total);
+    },
+  );
 
   it("of ResNet-50 are twice its operations but those to the image", () => {
-    expect(of(models.resnet50()).totals.backward).toEqual({ dx: 4_089_184_256 - 118_013_952, dw: 4_089_184_256 });
+    expect(of(models.resnet50()).totals.backward).toEqual({
+      dx: 4_089_184_256 - 118_013_952,
+      dw: 4_089_184_256,
+    });
   });
 
   it("of a transposed convolution are counted by the same rule", () => {
     const x = input(spec([1, 4, 8, 8]), "x");
     const [v, w] = [input(spec([4, 4, 3, 3]), "v"), input(spec([4, 2, 3, 3]), "w")];
     const y = convTranspose(conv(x, v), w, { stride: 2 });
-    const entries = [v, w].map((p) => ({ name: `${p.name}`, spec: p.spec, kind: "parameter", trainable: true }) as const);
-    const { totals } = summarise({ name: "two", graph: graphOf([x, v, w], [y]), x, entries, values: [v, w] });
+    const entries = [v, w].map(
+      (p) => ({ name: `${p.name}`, spec: p.spec, kind: "parameter", trainable: true }) as const,
+    );
+    const { totals } = summarise({
+      name: "two",
+      graph: graphOf([x, v, w], [y]),
+      x,
+      entries,
+      values: [v, w],
+    });
     const [first, second] = [36 * 4 * 4 * 9, 36 * 4 * 2 * 9];
-    expect(totals).toMatchObject({ macs: first + second, backward: { dx: second, dw: first + second } });
+    expect(totals).toMatchObject({
+      macs: first + second,
+      backward: { dx: second, dw: first + second },
+    });
     const full = graphOf([x, v, w], grad(sum(y), [v, w]));
-    expect(full.nodes.filter((n) => products.has(n.op.name)).length).toBe(4); // conv, two dw, one dx: the result itself is not needed
+    // conv, two dw, one dx: the result itself is not needed
+    expect(full.nodes.filter((n) => products.has(n.op.name)).length).toBe(4);
   });
 
   it("of frozen layers are not computed, nor those before the first that is trained", () => {
     const c = (): Layer => conv2d(4, 3, { padding: 1, bias: false });
-    const { layers } = of({ name: "half", input: [4, 8, 8], layer: sequential([c(), freeze(c()), c(), freeze(c())]) });
+    const { layers } = of({
+      name: "half",
+      input: [4, 8, 8],
+      layer: sequential([c(), freeze(c()), c(), freeze(c())]),
+    });
     const macs = 64 * 4 * 4 * 9;
     expect(layers.map((l) => l.backward)).toEqual([
       { dx: 0, dw: macs },
@@ -194,7 +265,10 @@ it("shared parameters are counted once, with the layer that uses them first", ()
     type: "twice",
     forward(x, ctx) {
       const w = ctx.param("weight", [8, 8], zeros);
-      return ["a", "b"].reduce((v, name) => ctx.child(name, { type: "by", forward: (u) => product(u, w) }, v), ctx.child("first", once, x));
+      return ["a", "b"].reduce(
+        (v, name) => ctx.child(name, { type: "by", forward: (u) => product(u, w) }, v),
+        ctx.child("first", once, x),
+      );
     },
   };
   const { totals, layers } = of({ name: "tied", input: [8], layer: sequential({ twice }) });
@@ -206,32 +280,48 @@ it("shared parameters are counted once, with the layer that uses them first", ()
   ]);
 });
 
-/** What a network of one layer counts by ptflops' convention, every op that it applies by `map` labelled otherwise. */
+/**
+ * What a network of one layer counts by ptflops' convention, every op that it applies by `map`
+ * labelled otherwise.
+ */
 const labelled = (label: string) => {
   const named = (f: Expr, inputs: readonly Value[]) => map(label, f, inputs);
   const norm =
     (affine: boolean): Layer["forward"] =>
     (x, ctx) => {
       const centred = sub(x, mean(x, [1, 2, 3], true));
-      const scale = named(["div", 1, ["sqrt", ["add", "a", 1e-5]]], [mean(square(centred), [1, 2, 3], true)]);
+      const scale = named(
+        ["div", 1, ["sqrt", ["add", "a", 1e-5]]],
+        [mean(square(centred), [1, 2, 3], true)],
+      );
       const y = named(["mul", "a", "b"], [scale, centred]);
       if (!affine) return y;
       const [weight, bias] = ["weight", "bias"].map((name) => ctx.param(name, [8, 12, 12], zeros));
       return named(["add", ["mul", "a", "c"], "b"], [weight, bias, y]);
     };
-  const counted = (forward: Layer["forward"]) => of({ name: "one", layer: { type: label, forward }, input: [8, 12, 12] }).totals.operations.ptflops;
+  const counted = (forward: Layer["forward"]) =>
+    of({ name: "one", layer: { type: label, forward }, input: [8, 12, 12] }).totals.operations
+      .ptflops;
   return {
     normalization: counted(norm(false)),
     withParameters: counted(norm(true)),
     doubled: counted((x) => named(["mul", 2, "a"], [x])),
     rectified: counted((x) => named(["max", "a", 0], [x])),
-    weighed: counted((x, ctx) => named(["mul", "a", "b"], [x, ctx.param("weight", [8, 1, 1], zeros)])),
+    weighed: counted((x, ctx) =>
+      named(["mul", "a", "b"], [x, ctx.param("weight", [8, 1, 1], zeros)]),
+    ),
   };
 };
 
 it.each(["layerNorm", "layerNormScale", "groupNorm", "batchNormScale", "relu", "conv", "mine"])(
   "an op labelled %s counts as what it computes",
   (label) => {
-    expect(labelled(label)).toEqual({ normalization: 1152, withParameters: 1152, doubled: 0, rectified: 1152, weighed: 2304 });
+    expect(labelled(label)).toEqual({
+      normalization: 1152,
+      withParameters: 1152,
+      doubled: 0,
+      rectified: 1152,
+      weighed: 2304,
+    });
   },
 );

@@ -14,7 +14,8 @@ const layout = { bytes: 0, steps: [], blocks: [], buffers: { inputs: [], outputs
 describe("every function that takes options refuses one that it does not know", () => {
   const withOptions: Readonly<Record<string, () => unknown>> = {
     csvOf: () => analysis.csvOf(summary, odd),
-    effectiveField: () => analysis.effectiveField(createHost(), net, { at: net.graph.outputs[0], inputs: [], ...odd }),
+    effectiveField: () =>
+      analysis.effectiveField(createHost(), net, { at: net.graph.outputs[0], inputs: [], ...odd }),
     formatSummary: () => analysis.formatSummary(summary, odd),
     livenessOf: () => analysis.livenessOf(net.graph, odd),
     markdownOf: () => analysis.markdownOf(summary, odd),
@@ -29,27 +30,49 @@ describe("every function that takes options refuses one that it does not know", 
     gradientGraph growthOf growthPower inputRegion operationsHead receptiveFields torchinfoMemory widthGrowth wrap`;
 
   it.each(Object.entries(withOptions))("%s", async (name, call) => {
-    await expect((async () => call())()).rejects.toThrow(new RegExp(`^${name}: there is no option "nonsense"`));
+    await expect((async () => call())()).rejects.toThrow(
+      new RegExp(`^${name}: there is no option "nonsense"`),
+    );
   });
 
   test("all functions are named here", () => {
-    const functions = Object.entries(analysis).flatMap(([name, value]) => (typeof value === "function" ? [name] : []));
-    expect([...Object.keys(withOptions), ...withoutOptions.split(/\s+/)].toSorted()).toEqual(functions.toSorted());
+    const functions = Object.entries(analysis).flatMap(([name, value]) =>
+      typeof value === "function" ? [name] : [],
+    );
+    expect([...Object.keys(withOptions), ...withoutOptions.split(/\s+/)].toSorted()).toEqual(
+      functions.toSorted(),
+    );
   });
 });
 
 describe("a name that there is not", () => {
   const options = (value: object): object => value;
   it.each([
-    ["a number type", () => memoryOf(net, options({ dtype: "float" })), 'memory: there is no number type "float"; there are float64, float32, '],
+    [
+      "a number type",
+      () => memoryOf(net, options({ dtype: "float" })),
+      'memory: there is no number type "float"; there are float64, float32, ',
+    ],
     [
       "a convention",
       () => analysis.formatSummary(summary, options({ convention: "MACs" })),
       'summary: there is no convention "MACs"; there are torch',
     ],
-    ["a saved tensor", () => tracedOf((x) => relu(x), { x: [1], w: [1] }, { frozen: ["v"] }), 'tracedOf: there is no parameter "v"; there are w'],
-    ["the input as a parameter", () => tracedOf((x) => relu(x), { x: [1], w: [1] }, { buffers: ["x"] }), 'tracedOf: there is no parameter "x"'],
-    ["slots", () => analysis.trainingMemoryOf(net, { slots: 1.5 }), "trainingMemoryOf: slots 1.5 is not a whole number ≥ 0"],
+    [
+      "a saved tensor",
+      () => tracedOf((x) => relu(x), { x: [1], w: [1] }, { frozen: ["v"] }),
+      'tracedOf: there is no parameter "v"; there are w',
+    ],
+    [
+      "the input as a parameter",
+      () => tracedOf((x) => relu(x), { x: [1], w: [1] }, { buffers: ["x"] }),
+      'tracedOf: there is no parameter "x"',
+    ],
+    [
+      "slots",
+      () => analysis.trainingMemoryOf(net, { slots: 1.5 }),
+      "trainingMemoryOf: slots 1.5 is not a whole number ≥ 0",
+    ],
   ])("%s", (_, call, message) => {
     expect(call).toThrow(RangeError);
     expect(call).toThrow(message);

@@ -3,7 +3,16 @@
 import { traceModel } from "@conv/layers";
 import { lenet5, resnet18 } from "@conv/layers/models";
 import { describe, expect, it } from "vitest";
-import { csvOf, formatBytes, formatCount, formatSummary, markdownOf, summarise, type LayerSummary, type TextOptions } from "../src/index.ts";
+import {
+  csvOf,
+  formatBytes,
+  formatCount,
+  formatSummary,
+  markdownOf,
+  summarise,
+  type LayerSummary,
+  type TextOptions,
+} from "../src/index.ts";
 
 const summary = summarise(traceModel(lenet5()));
 
@@ -77,7 +86,9 @@ describe("the table", () => {
       "activations",
       "field",
     ]);
-    expect(text).toContain("MACs (ptflops): the count with bias, 2 for each element that is normalised");
+    expect(text).toContain(
+      "MACs (ptflops): the count with bias, 2 for each element that is normalised",
+    );
     expect(text).toContain("MACs dx, MACs dw: multiply-accumulates of the gradients");
   });
 });
@@ -90,7 +101,17 @@ describe("the tree", () => {
       .slice(4)
       .map((line) => line.split(/ {2,}(?=\S)/)[0]);
   it("is folded at a depth, and marks what it hides", () => {
-    expect(lines({ depth: 1 }).slice(0, 9)).toEqual(["conv1", "bn1", "maxpool", "layer1 ▸", "layer2 ▸", "layer3 ▸", "layer4 ▸", "avgpool", "fc"]);
+    expect(lines({ depth: 1 }).slice(0, 9)).toEqual([
+      "conv1",
+      "bn1",
+      "maxpool",
+      "layer1 ▸",
+      "layer2 ▸",
+      "layer3 ▸",
+      "layer4 ▸",
+      "avgpool",
+      "fc",
+    ]);
     const second = formatSummary(tree, { depth: 2 }).split("\n");
     expect(second.find((l) => l.includes("layer1.0"))).toMatch(/^ {2}layer1\.0 ▸ /);
     expect(second.find((l) => l.includes("layer1 "))).toMatch(/^layer1 {5}/);
@@ -103,13 +124,26 @@ describe("the tree", () => {
   it("leaves out the name of the layer above where whole names do not fit", () => {
     const text = formatSummary(tree, { width: 60 }).split("\n");
     expect(Math.max(...text.map((line) => line.length))).toBeLessThanOrEqual(60);
-    expect(text.slice(7, 11).map((line) => /^ *\S+/.exec(line)![0])).toEqual(["layer1", "  0", "    conv1", "    bn1"]);
+    expect(text.slice(7, 11).map((line) => /^ *\S+/.exec(line)![0])).toEqual([
+      "layer1",
+      "  0",
+      "    conv1",
+      "    bn1",
+    ]);
     expect(lines({ width: 60, depth: 1 })[3]).toBe("layer1 ▸");
   });
   it("adds up: a module has all that its parts have", () => {
     const check = (l: LayerSummary): void => {
       if (l.type === "module")
-        for (const key of ["parameters", "buffers", "macs", "connections", "elements", "activationBytes", "movedBytes"] as const)
+        for (const key of [
+          "parameters",
+          "buffers",
+          "macs",
+          "connections",
+          "elements",
+          "activationBytes",
+          "movedBytes",
+        ] as const)
           expect(
             l.parts.reduce((all, p) => all + p[key], 0),
             `${l.path} ${key}`,
@@ -120,7 +154,11 @@ describe("the tree", () => {
     expect(tree.layers.reduce((all, l) => all + l.macs, 0)).toBe(tree.totals.macs);
   });
   it("makes words stand out only where that is asked for", () => {
-    const paint = { bold: (t: string) => `<b>${t}</b>`, dim: (t: string) => `<i>${t}</i>`, heavy: (t: string) => `<u>${t}</u>` };
+    const paint = {
+      bold: (t: string) => `<b>${t}</b>`,
+      dim: (t: string) => `<i>${t}</i>`,
+      heavy: (t: string) => `<u>${t}</u>`,
+    };
     const text = formatSummary(summary, { paint, width: 100 });
     expect(text.split("\n")[0]).toBe("<b>lenet5</b>, input 1×1×28×28");
     expect(text).toContain("<u>c1 ");
@@ -132,7 +170,14 @@ describe("the tree", () => {
 describe("numbers", () => {
   it("are grouped, and bytes have a unit", () => {
     expect([0, 1234567, 0.5].map(formatCount)).toEqual(["0", "1,234,567", "0.5"]);
-    expect([0, 1023, 1024, 246824, 2 ** 31, 2 ** 51].map(formatBytes)).toEqual(["0 B", "1023 B", "1.0 KiB", "241.0 KiB", "2.0 GiB", "2048.0 TiB"]);
+    expect([0, 1023, 1024, 246824, 2 ** 31, 2 ** 51].map(formatBytes)).toEqual([
+      "0 B",
+      "1023 B",
+      "1.0 KiB",
+      "241.0 KiB",
+      "2.0 GiB",
+      "2048.0 TiB",
+    ]);
   });
 });
 
@@ -142,10 +187,17 @@ describe("for other programs and documents", () => {
     expect(lines[0]).toBe(
       "layer,type,output,parameters,frozen,shared,buffers,macs:with-bias,dx,dw,flops,connections,elements,activationBytes,movedBytes,parameterBytes,field,jump,start",
     );
-    expect(lines[1]).toBe("c1,conv 5×5,1×6×28×28,156,0,0,0,122304,0,117600,244608,122304,4704,18816,97840,624,5×5,1,-2");
-    expect(lines.slice(-2)).toEqual(["total,,,61706,0,0,0,423038,298920,416520,850794,429342,8094,32376,418880,246824,,,", ""]);
+    expect(lines[1]).toBe(
+      "c1,conv 5×5,1×6×28×28,156,0,0,0,122304,0,117600,244608,122304,4704,18816,97840,624,5×5,1,-2",
+    );
+    expect(lines.slice(-2)).toEqual([
+      "total,,,61706,0,0,0,423038,298920,416520,850794,429342,8094,32376,418880,246824,,,",
+      "",
+    ]);
     expect(lines.length).toBe(7 + 3);
-    expect(csvOf({ ...summary, layers: [{ ...summary.layers[0], path: 'a "b", c' }] }).split("\r\n")[1]).toMatch(/^"a ""b"", c",conv/);
+    expect(
+      csvOf({ ...summary, layers: [{ ...summary.layers[0], path: 'a "b", c' }] }).split("\r\n")[1],
+    ).toMatch(/^"a ""b"", c",conv/);
   });
   it("Markdown has a table as wide as a page, and says what is counted", () => {
     const text = markdownOf(summary);
@@ -156,7 +208,9 @@ describe("for other programs and documents", () => {
       "| --------- | ----------- | ---------- | ---------: | ----------: | -----------: | ----: |",
       "| c1        | conv 5×5    | 1×6×28×28  |        156 |     117,600 |     18.4 KiB |   5×5 |",
     ]);
-    expect(text).toContain("| **total** |             |            | **61,706** | **416,520** | **31.6 KiB** |       |");
+    expect(text).toContain(
+      "| **total** |             |            | **61,706** | **416,520** | **31.6 KiB** |       |",
+    );
     expect(text).toContain("- MACs: multiply-accumulates of convolutions and matrix products");
   });
 });

@@ -3,14 +3,23 @@
 import { add, avgPool, concat, conv, matmul, mul, relu, reshape } from "@conv/ops";
 import { within } from "@conv/tensor";
 import { describe, expect, it } from "vitest";
-import { formatSummary, memoryOf, receptiveFields, summarise, tracedOf, trainingMemoryOf } from "../src/index.ts";
+import {
+  formatSummary,
+  memoryOf,
+  receptiveFields,
+  summarise,
+  tracedOf,
+  trainingMemoryOf,
+} from "../src/index.ts";
 
 describe("a function of tensors", () => {
   const net = tracedOf(
     function twoBranches(x, a, b, w) {
       const left = within("left", () => relu(conv(x, a, { padding: 1 })));
       const right = within("right", () => conv(x, b));
-      return within("head", () => matmul(reshape(avgPool(concat([left, right], 1), 8), [2, 12]), w));
+      return within("head", () =>
+        matmul(reshape(avgPool(concat([left, right], 1), 8), [2, 12]), w),
+      );
     },
     { x: [2, 3, 8, 8], a: [8, 3, 3, 3], b: [4, 3, 1, 1], w: [12, 5] },
     { frozen: ["b"] },
@@ -19,7 +28,13 @@ describe("a function of tensors", () => {
   it("is read like any model", () => {
     const { model, input, totals, layers } = summarise(net);
     expect([model, input]).toEqual(["twoBranches", [2, 3, 8, 8]]);
-    expect(totals).toMatchObject({ parameters: 216 + 12 + 60, trainable: 276, frozen: 12, buffers: 0, macs: 2 * (64 * 216 + 64 * 12 + 60) });
+    expect(totals).toMatchObject({
+      parameters: 216 + 12 + 60,
+      trainable: 276,
+      frozen: 12,
+      buffers: 0,
+      macs: 2 * (64 * 216 + 64 * 12 + 60),
+    });
     expect(totals.backward).toEqual({ dx: 2 * 60, dw: 2 * (64 * 216 + 60) });
     expect(layers.map((l) => [l.path, l.output, l.receptiveField[0].size])).toEqual([
       ["left", [2, 8, 8, 8], 3],
@@ -33,7 +48,11 @@ describe("a function of tensors", () => {
   });
 
   it("may have several outputs, saved tensors that are not learned, and no name", () => {
-    const { name, graph, entries } = tracedOf((x, mean, w) => [mul(x, w), add(x, mean)], { x: [1, 4], mean: [4], w: [4] }, { buffers: ["mean"] });
+    const { name, graph, entries } = tracedOf(
+      (x, mean, w) => [mul(x, w), add(x, mean)],
+      { x: [1, 4], mean: [4], w: [4] },
+      { buffers: ["mean"] },
+    );
     expect([name, graph.outputs.length]).toEqual(["function", 2]);
     expect(entries.map((e) => [e.name, e.kind, e.trainable])).toEqual([
       ["mean", "buffer", false],

@@ -1,4 +1,5 @@
-// The back end that the commands compute on: which one it is, said on standard error with the reason, and a bar while it compiles.
+// The back end that the commands compute on: which one it is, said on standard error with the
+// reason, and a bar while it compiles.
 
 import { wrap } from "@conv/analysis";
 import { createCpu, type CpuBackend } from "@conv/kernels-cpu";
@@ -13,7 +14,10 @@ import { colorsOf } from "./terminal.ts";
 /** What every command that computes can be told. */
 export interface DeviceOptions {
   readonly device?: (typeof devices)[number];
-  /** Processor cores, all of them unless given. Who gives a number means the processor, unless a device is named, too. */
+  /**
+   * Processor cores, all of them unless given. Who gives a number means the processor, unless a
+   * device is named, too.
+   */
   readonly threads?: number;
   readonly precision?: Precision;
 }
@@ -22,21 +26,41 @@ export interface Opened {
   readonly backend: CpuBackend | GpuBackend;
   /** What it runs on, in words. */
   readonly on: string;
-  /** Says on standard error what it runs on, and why: once the user made no mistake, and computing begins. */
+  /**
+   * Says on standard error what it runs on, and why: once the user made no mistake, and computing
+   * begins.
+   */
   announce(): void;
 }
 
 /**
- * WebGPU or WebAssembly: unless a device is named, the GPU where there is one, else the CPU. Throws UnsupportedError where the GPU is asked for and
- * can't be had. What drives the GPU is loaded only where it is tried.
+ * WebGPU or WebAssembly: unless a device is named, the GPU where there is one, else the CPU. Throws
+ * UnsupportedError where the GPU is asked for and can't be had. What drives the GPU is loaded only
+ * where it is tried.
  */
-export async function openBackend({ threads, device = threads === undefined ? "best" : "cpu", precision }: DeviceOptions = {}): Promise<Opened> {
-  const cpu = () => createCpu({ ...(threads !== undefined && { threads }), ...(precision && { precision }) });
-  const gpu = async () => (await import("@conv/kernels-gpu")).createGpu({ onProgress: createCompilation(), ...(precision && { precision }) });
-  const { backend, passed } = device === "best" ? await createBest({ gpu, cpu }) : { backend: await { gpu, cpu }[device](), passed: [] };
+export async function openBackend({
+  threads,
+  device = threads === undefined ? "best" : "cpu",
+  precision,
+}: DeviceOptions = {}): Promise<Opened> {
+  const cpu = () =>
+    createCpu({ ...(threads !== undefined && { threads }), ...(precision && { precision }) });
+  const gpu = async () =>
+    (await import("@conv/kernels-gpu")).createGpu({
+      onProgress: createCompilation(),
+      ...(precision && { precision }),
+    });
+  const { backend, passed } =
+    device === "best"
+      ? await createBest({ gpu, cpu })
+      : { backend: await { gpu, cpu }[device](), passed: [] };
   const on =
-    backend.kind === "gpu" ? `GPU: ${backend.adapter}` : `CPU: ${backend.caps.threads === 1 ? "one thread" : `${backend.caps.threads} threads`}`;
-  const why = passed.map(({ name, reason }) => `; not on the ${name.toUpperCase()}: ${reason}`).join("");
+    backend.kind === "gpu"
+      ? `GPU: ${backend.adapter}`
+      : `CPU: ${backend.caps.threads === 1 ? "one thread" : `${backend.caps.threads} threads`}`;
+  const why = passed
+    .map(({ name, reason }) => `; not on the ${name.toUpperCase()}: ${reason}`)
+    .join("");
   return {
     backend,
     on,

@@ -1,17 +1,25 @@
-// Which classes are taken for which: a matrix of counts, one row for each class, one column for each answer.
+// Which classes are taken for which: a matrix of counts, one row for each class, one column for
+// each answer.
 
 import { colorsOf, columns } from "./terminal.ts";
 
-/** The matrix for people, with the share of each class that was recognized; `what` is what a class is called, in five letters. */
+/**
+ * The matrix for people, with the share of each class that was recognized; `what` is what a class
+ * is called, in five letters.
+ */
 export function formatConfusion(matrix: readonly (readonly number[])[], what = "digit"): string {
   const color = colorsOf(process.stdout);
-  const longest = Math.max(...matrix.flatMap((row, i) => [`${i}`, ...row.map(String)]).map((text) => text.length));
+  const longest = Math.max(
+    ...matrix.flatMap((row, i) => [`${i}`, ...row.map(String)]).map((text) => text.length),
+  );
   const wide = 14 + 5 * matrix.length <= columns() ? Math.max(5, longest + 1) : longest + 1;
   const cell = (text: string | number) => `${text}`.padStart(wide);
   const head = `${what} ${matrix.map((_, answer) => cell(answer)).join("")}   right`;
   const rows = matrix.map((row, digit) => {
     const total = row.reduce((a, b) => a + b, 0);
-    const cells = row.map((n, answer) => (n === 0 ? color.dim(cell("·")) : answer === digit ? color.green(cell(n)) : color.red(cell(n))));
+    const cells = row.map((n, answer) =>
+      n === 0 ? color.dim(cell("·")) : answer === digit ? color.green(cell(n)) : color.red(cell(n)),
+    );
     return `${`${digit}`.padStart(5)} ${cells.join("")} ${total ? `${((100 * row[digit]) / total).toFixed(1)} %`.padStart(8) : "       –"}`;
   });
   return [`${" ".repeat(6)}taken for`, head, ...rows].join("\n");

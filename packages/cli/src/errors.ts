@@ -2,7 +2,9 @@
 
 import { printable, ShapeError, UnsupportedError } from "@conv/tensor";
 
-/** A mistake in what was asked, or a file that is not what it should be. The message is one line. */
+/**
+ * A mistake in what was asked, or a file that is not what it should be. The message is one line.
+ */
 export class UserError extends Error {
   override readonly name = "UserError";
 }
@@ -30,12 +32,17 @@ const reasons: Readonly<Record<string, string>> = {
 /** The system's error in words, without the call and the path. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  return reasons[codeOf(error) ?? ""] ?? error.message.replace(/^[A-Z_]+: /, "").replace(/, \w+(?: '.*')?$/s, "");
+  return (
+    reasons[codeOf(error) ?? ""] ??
+    error.message.replace(/^[A-Z_]+: /, "").replace(/, \w+(?: '.*')?$/s, "")
+  );
 }
 
 /** The code of an error of the system or of zlib. */
 export const codeOf = (error: unknown): string | undefined =>
-  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+  error instanceof Error && "code" in error && typeof error.code === "string"
+    ? error.code
+    : undefined;
 
 /** Runs `work` on a file; what fails becomes a {@link UserError} that names the file. */
 export async function about<R>(file: string, work: () => R | Promise<R>): Promise<R> {
@@ -47,18 +54,30 @@ export async function about<R>(file: string, work: () => R | Promise<R>): Promis
     if (!known) throw error;
     const reason = reasonOf(error);
     const own = /^(?:loadFile|saveFile): /.exec(reason)?.[0]; // these name the file themselves
-    const rest = own && reason.startsWith(`${own}${file} `) ? reason.slice(own.length + file.length + 1) : reason;
+    const rest =
+      own && reason.startsWith(`${own}${file} `)
+        ? reason.slice(own.length + file.length + 1)
+        : reason;
     throw new UserError(`${file}: ${rest}`, { cause: error });
   }
 }
 
 /** Whether an error says what the user did wrong, rather than what the program did. */
 export const isMistake = (error: unknown): boolean =>
-  error instanceof UserError || error instanceof ShapeError || error instanceof UnsupportedError || error instanceof RangeError;
+  error instanceof UserError ||
+  error instanceof ShapeError ||
+  error instanceof UnsupportedError ||
+  error instanceof RangeError;
 
-/** The line for an error, safe for a terminal: names of files, layers and tensors may hold anything. */
+/**
+ * The line for an error, safe for a terminal: names of files, layers and tensors may hold anything.
+ */
 export function lineOf(error: unknown): string {
-  const plain = !(error instanceof Error) || isMistake(error) || error.constructor === Error || codeOf(error) !== undefined;
+  const plain =
+    !(error instanceof Error) ||
+    isMistake(error) ||
+    error.constructor === Error ||
+    codeOf(error) !== undefined;
   if (plain) return printable(error instanceof Error ? error.message : String(error), 4000);
   return (error.stack ?? error.message)
     .split("\n")

@@ -1,5 +1,6 @@
-// A folder of IDX files as MNIST and Fashion-MNIST come: images and labels to train on, and to test with. Of each file only the header is read
-// at first; the elements are read once the four go together, and no more of them than the headers say, however far a .gz would unfold.
+// A folder of IDX files as MNIST and Fashion-MNIST come: images and labels to train on, and to test
+// with. Of each file only the header is read at first; the elements are read once the four go
+// together, and no more of them than the headers say, however far a .gz would unfold.
 
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
@@ -9,7 +10,12 @@ import { IDX_HEADER, readIdxHeader, type IdxHeader, type Model } from "@conv/lay
 import { about, codeOf, UserError } from "./errors.ts";
 import { mustTake } from "./samples.ts";
 
-const FILES = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"] as const;
+const FILES = [
+  "train-images-idx3-ubyte",
+  "train-labels-idx1-ubyte",
+  "t10k-images-idx3-ubyte",
+  "t10k-labels-idx1-ubyte",
+] as const;
 const LARGEST = 2 ** 31 - 1; // bytes of one file, unpacked
 
 interface Found extends IdxHeader {
@@ -21,12 +27,16 @@ async function find(folder: string, name: string): Promise<Found> {
   const plain = join(folder, name);
   const packed = await stat(`${plain}.gz`).then(
     () => true,
-    (error: unknown) => (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR" ? false : about(`${plain}.gz`, () => Promise.reject(error))),
+    (error: unknown) =>
+      codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR"
+        ? false
+        : about(`${plain}.gz`, () => Promise.reject(error)),
   );
   const file = packed ? `${plain}.gz` : plain;
   return about(file, async () => {
     const header = readIdxHeader(await unpacked(file, IDX_HEADER));
-    if (header.size > LARGEST) throw new UserError(`its header says ${header.size} bytes, the limit is ${LARGEST}`);
+    if (header.size > LARGEST)
+      throw new UserError(`its header says ${header.size} bytes, the limit is ${LARGEST}`);
     return { ...header, file };
   });
 }
@@ -34,7 +44,8 @@ async function find(folder: string, name: string): Promise<Found> {
 /** At most so many of the first bytes of a file, which is unpacked while it is read. */
 async function unpacked(file: string, most: number): Promise<Uint8Array> {
   const there = await stat(file);
-  if (!there.isFile()) throw new UserError(there.isDirectory() ? "is a folder" : "is not a regular file");
+  if (!there.isFile())
+    throw new UserError(there.isDirectory() ? "is a folder" : "is not a regular file");
   const raw = createReadStream(file);
   const stream = file.endsWith(".gz") ? raw.pipe(createGunzip()) : raw;
   raw.on("error", (error) => stream.destroy(error));
@@ -58,11 +69,16 @@ const elements = ({ file, shape, start, size }: Found): Promise<Uint8Array> =>
   about(file, async () => {
     const bytes = await unpacked(file, size + 1);
     if (bytes.length !== size)
-      throw new UserError(`its header says ${shape.join("×")} elements, the file has ${bytes.length > size ? "more" : bytes.length - start}`);
+      throw new UserError(
+        `its header says ${shape.join("×")} elements, the file has ${bytes.length > size ? "more" : bytes.length - start}`,
+      );
     return bytes.subarray(start);
   });
 
-/** Gray images of one size, those to train on before those to test with, and their labels. Throws UserError where they do not go together, or not with the model. */
+/**
+ * Gray images of one size, those to train on before those to test with, and their labels. Throws
+ * UserError where they do not go together, or not with the model.
+ */
 export async function loadIdx(folder: string, model: Model) {
   const found: Found[] = []; // one after the other: the first that is missing is named
   for (const name of FILES) found.push(await find(folder, name));
@@ -71,23 +87,44 @@ export async function loadIdx(folder: string, model: Model) {
     [trainX, trainY],
     [testX, testY],
   ]) {
-    if (images.shape.length !== 3 || labels.shape.length !== 1 || images.shape[0] !== labels.shape[0])
-      throw new UserError(`${images.file.replace(/\.gz$/, "")}: ${images.shape.join("×")} images do not go with ${labels.shape.join("×")} labels`);
-    if (images.size === images.start) throw new UserError(`${images.file}: there are no images in it, its shape is ${images.shape.join("×")}`);
+    if (
+      images.shape.length !== 3 ||
+      labels.shape.length !== 1 ||
+      images.shape[0] !== labels.shape[0]
+    )
+      throw new UserError(
+        `${images.file.replace(/\.gz$/, "")}: ${images.shape.join("×")} images do not go with ${labels.shape.join("×")} labels`,
+      );
+    if (images.size === images.start)
+      throw new UserError(
+        `${images.file}: there are no images in it, its shape is ${images.shape.join("×")}`,
+      );
   }
   const [count, height, width] = trainX.shape;
   if (testX.shape[1] !== height || testX.shape[2] !== width)
-    throw new UserError(`${folder}: images to train on are ${height}×${width}, those to test with ${testX.shape[1]}×${testX.shape[2]}`);
+    throw new UserError(
+      `${folder}: images to train on are ${height}×${width}, those to test with ${testX.shape[1]}×${testX.shape[2]}`,
+    );
   await about(folder, () => mustTake(model, [height, width]));
   const labels = Buffer.concat([await labelsOf(trainY, model), await labelsOf(testY, model)]);
   const images = Buffer.concat([await elements(trainX), await elements(testX)]);
-  const indices = (from: number, length: number) => Uint32Array.from({ length }, (_, i) => from + i);
-  return { images, labels, size: [height, width] as const, train: indices(0, count), test: indices(count, testX.shape[0]) };
+  const indices = (from: number, length: number) =>
+    Uint32Array.from({ length }, (_, i) => from + i);
+  return {
+    images,
+    labels,
+    size: [height, width] as const,
+    train: indices(0, count),
+    test: indices(count, testX.shape[0]),
+  };
 }
 
 async function labelsOf(found: Found, { name, classes = 256 }: Model): Promise<Uint8Array> {
   const labels = await elements(found);
   const bad = labels.findIndex((label) => label >= classes);
-  if (bad >= 0) throw new UserError(`${found.file}: label ${labels[bad]} of image ${bad + 1}; ${name} has the classes 0 to ${classes - 1}`);
+  if (bad >= 0)
+    throw new UserError(
+      `${found.file}: label ${labels[bad]} of image ${bad + 1}; ${name} has the classes 0 to ${classes - 1}`,
+    );
   return labels;
 }

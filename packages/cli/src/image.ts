@@ -1,5 +1,6 @@
-// From a picture of a digit to what MNIST would have made of it. LeCun's recipe: fit the ink into 20×20 keeping its
-// proportions, with grey levels, then place its centre of mass at the centre of 28×28.
+// From a picture of a digit to what MNIST would have made of it. LeCun's recipe: fit the ink into
+// 20×20 keeping its proportions, with grey levels, then place its centre of mass at the centre of
+// 28×28.
 
 import { loadFile } from "@conv/layers/node";
 import sharp, { type Sharp } from "sharp";
@@ -8,7 +9,8 @@ import { about, UserError } from "./errors.ts";
 
 const FIELD = 28;
 const BOX = 20;
-const CENTRE = 14; // where MNIST has the centre of mass: the pixel to which it rounds, counted from 0
+// where MNIST has the centre of mass: the pixel to which it rounds, counted from 0
+const CENTRE = 14;
 const LARGEST = 64 * 2 ** 20; // pixels; 8,192 × 8,192
 const LARGEST_FILE = 2 ** 28; // bytes, four for each of those pixels
 const INK = 0.1; // of full ink; less is paper. At this level MNIST's own digits keep their boxes of 20×20.
@@ -17,11 +19,15 @@ const CONTRAST = 16; // of 255; less than this is an empty page
 const PNG = [0x89, 0x50, 0x4e, 0x47];
 const JPEG = [0xff, 0xd8, 0xff];
 
-/** Reads a PNG or JPEG file of one digit, of any size, dark on light or light on dark, as 28×28 bytes, 0 paper to 255 ink. Throws UserError. */
+/**
+ * Reads a PNG or JPEG file of one digit, of any size, dark on light or light on dark, as 28×28
+ * bytes, 0 paper to 255 ink. Throws UserError.
+ */
 export async function readDigit(file: string): Promise<Uint8Array> {
   return about(file, async () => {
     const bytes = await loadFile(file, { maxBytes: LARGEST_FILE });
-    if (![PNG, JPEG].some((magic) => magic.every((b, i) => bytes[i] === b))) throw new UserError("neither PNG nor JPEG");
+    if (![PNG, JPEG].some((magic) => magic.every((b, i) => bytes[i] === b)))
+      throw new UserError("neither PNG nor JPEG");
     const gray = await decode(bytes);
     return centre(inkOf(gray));
   });
@@ -37,7 +43,8 @@ async function decode(bytes: Uint8Array): Promise<Plane> {
   try {
     const image = sharp(bytes, { limitInputPixels: false, failOn: "error" });
     const { width, height } = await image.metadata();
-    if (width * height > LARGEST) throw new UserError(`${width}×${height} pixels are more than the limit of ${LARGEST}`);
+    if (width * height > LARGEST)
+      throw new UserError(`${width}×${height} pixels are more than the limit of ${LARGEST}`);
     return await planeOf(image.autoOrient().flatten({ background: "white" }).grayscale());
   } catch (error) {
     if (error instanceof UserError || !(error instanceof Error)) throw error;
@@ -47,19 +54,36 @@ async function decode(bytes: Uint8Array): Promise<Plane> {
 }
 
 async function planeOf(image: Sharp): Promise<Plane> {
-  const { data, info } = await image.toColourspace("b-w").raw().toBuffer({ resolveWithObject: true });
+  const { data, info } = await image
+    .toColourspace("b-w")
+    .raw()
+    .toBuffer({ resolveWithObject: true });
   return { width: info.width, height: info.height, data };
 }
 
-/** Ink from 0 to 255 on an empty page: what the border shows is the page, and what differs most from it is full ink. */
+/**
+ * Ink from 0 to 255 on an empty page: what the border shows is the page, and what differs most from
+ * it is full ink.
+ */
 function inkOf({ width, height, data }: Plane): Plane {
-  const border = data.filter((_, i) => i < width || i >= data.length - width || i % width === 0 || i % width === width - 1).toSorted();
+  const border = data
+    .filter(
+      (_, i) => i < width || i >= data.length - width || i % width === 0 || i % width === width - 1,
+    )
+    .toSorted();
   const page = border[border.length >> 1];
   const lowest = data.reduce((a, b) => Math.min(a, b), 255);
   const highest = data.reduce((a, b) => Math.max(a, b), 0);
   const full = highest - page > page - lowest ? highest : lowest;
-  if (Math.abs(full - page) < CONTRAST) throw new UserError(`no digit found: the image is blank (all ${width}×${height} pixels are nearly equal)`);
-  return { width, height, data: data.map((v) => Math.max(0, Math.round((255 * (v - page)) / (full - page)))) };
+  if (Math.abs(full - page) < CONTRAST)
+    throw new UserError(
+      `no digit found: the image is blank (all ${width}×${height} pixels are nearly equal)`,
+    );
+  return {
+    width,
+    height,
+    data: data.map((v) => Math.max(0, Math.round((255 * (v - page)) / (full - page)))),
+  };
 }
 
 /** Fits the box that holds the ink into 20×20 and places it in 28×28. */
@@ -69,18 +93,29 @@ async function centre({ width, height, data }: Plane): Promise<Uint8Array> {
     if (v <= 255 * INK) return;
     const x = i % width;
     const y = Math.floor(i / width);
-    [left, right, top, bottom] = [Math.min(left, x), Math.max(right, x), Math.min(top, y), Math.max(bottom, y)];
+    [left, right, top, bottom] = [
+      Math.min(left, x),
+      Math.max(right, x),
+      Math.min(top, y),
+      Math.max(bottom, y),
+    ];
   });
   const size = { width: right - left + 1, height: bottom - top + 1 };
   const scale = BOX / Math.max(size.width, size.height);
   const fitted = await planeOf(
     sharp(data, { raw: { width, height, channels: 1 } })
       .extract({ left, top, ...size })
-      .resize(Math.max(1, Math.round(size.width * scale)), Math.max(1, Math.round(size.height * scale)), { fit: "fill", kernel: "linear" }),
+      .resize(
+        Math.max(1, Math.round(size.width * scale)),
+        Math.max(1, Math.round(size.height * scale)),
+        { fit: "fill", kernel: "linear" },
+      ),
   );
   const mass = fitted.data.reduce((a, b) => a + b, 0);
-  const mean = (of: (i: number) => number) => fitted.data.reduce((sum, v, i) => sum + v * of(i), 0) / mass;
-  const place = (centroid: number, extent: number) => Math.min(FIELD - extent, Math.max(0, CENTRE - Math.round(centroid)));
+  const mean = (of: (i: number) => number) =>
+    fitted.data.reduce((sum, v, i) => sum + v * of(i), 0) / mass;
+  const place = (centroid: number, extent: number) =>
+    Math.min(FIELD - extent, Math.max(0, CENTRE - Math.round(centroid)));
   const x0 = place(
     mean((i) => i % fitted.width),
     fitted.width,
@@ -90,6 +125,10 @@ async function centre({ width, height, data }: Plane): Promise<Uint8Array> {
     fitted.height,
   );
   const field = new Uint8Array(DIGIT_PIXELS);
-  for (let y = 0; y < fitted.height; y++) field.set(fitted.data.subarray(y * fitted.width, (y + 1) * fitted.width), (y0 + y) * FIELD + x0);
+  for (let y = 0; y < fitted.height; y++)
+    field.set(
+      fitted.data.subarray(y * fitted.width, (y + 1) * fitted.width),
+      (y0 + y) * FIELD + x0,
+    );
   return field;
 }

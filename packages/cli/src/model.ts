@@ -1,4 +1,5 @@
-// Networks by name, with a suggestion for names that are not known, and the files their weights are in.
+// Networks by name, with a suggestion for names that are not known, and the files their weights are
+// in.
 
 import { traceModel, type Decoded, type Model, type State } from "@conv/layers";
 import { models } from "@conv/layers/models";
@@ -9,7 +10,8 @@ import { about, UserError } from "./errors.ts";
 /** The names of all networks. */
 export const modelNames = Object.keys(models);
 
-const listed = (names: readonly string[]): string => new Intl.ListFormat("en", { type: "conjunction" }).format(names);
+const listed = (names: readonly string[]): string =>
+  new Intl.ListFormat("en", { type: "conjunction" }).format(names);
 
 /** The network of that name; throws UserError that suggests the nearest. */
 export function modelOf(name: string): Model {
@@ -20,13 +22,21 @@ export function modelOf(name: string): Model {
   throw new UserError(`unknown model "${printable(name, 40)}"; ${hint}`);
 }
 
-/** Whether a network takes one gray image and gives a number for each class: what `conv train` trains and `conv predict` asks. */
-const classifies = (model: Model): boolean => model.input.length === 3 && model.input[0] === 1 && traceModel(model).output.shape.length === 2;
+/**
+ * Whether a network takes one gray image and gives a number for each class: what `conv train`
+ * trains and `conv predict` asks.
+ */
+const classifies = (model: Model): boolean =>
+  model.input.length === 3 && model.input[0] === 1 && traceModel(model).output.shape.length === 2;
 
 /** The names of the networks that can be trained on gray images. */
-export const classifierNames = (): string[] => modelNames.filter((name) => classifies(models[name]()));
+export const classifierNames = (): string[] =>
+  modelNames.filter((name) => classifies(models[name]()));
 
-/** The network of that name, for gray images and classes; throws UserError that names those there are. */
+/**
+ * The network of that name, for gray images and classes; throws UserError that names those there
+ * are.
+ */
 export function classifierOf(name: string): Model {
   const model = modelOf(name);
   if (classifies(model)) return model;
@@ -38,12 +48,18 @@ export function classifierOf(name: string): Model {
 
 const LARGEST_MODEL = 2 ** 30; // bytes; VGG-19, the largest network known, takes half of it
 
-/** A model file of `conv train`: its bytes, what is in them, and the network that its metadata names. Throws UserError. */
-export async function loadModel(file: string): Promise<{ bytes: Uint8Array; decoded: Decoded; model: Model }> {
+/**
+ * A model file of `conv train`: its bytes, what is in them, and the network that its metadata
+ * names. Throws UserError.
+ */
+export async function loadModel(
+  file: string,
+): Promise<{ bytes: Uint8Array; decoded: Decoded; model: Model }> {
   return about(file, async () => {
     const { bytes, ...decoded } = await loadSafetensors(file, { maxBytes: LARGEST_MODEL });
     const { model } = decoded.metadata;
-    if (model === undefined) throw new UserError("its metadata names no model; files of conv train do");
+    if (model === undefined)
+      throw new UserError("its metadata names no model; files of conv train do");
     const broken = notFinite(decoded.state);
     if (broken) throw new UserError(`${broken}; a training that diverged can't be used`);
     return { bytes, decoded, model: classifierOf(model) };
@@ -53,6 +69,7 @@ export async function loadModel(file: string): Promise<{ bytes: Uint8Array; deco
 /** Says which tensor holds a value that is not finite; null where none does. */
 export function notFinite(state: State): string | null {
   for (const [name, { data }] of state)
-    for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i])) return `${printable(name, 80)} holds ${data[i]} at index ${i}`;
+    for (let i = 0; i < data.length; i++)
+      if (!Number.isFinite(data[i])) return `${printable(name, 80)} holds ${data[i]} at index ${i}`;
   return null;
 }

@@ -1,4 +1,5 @@
-// What conv train writes into a model file beside the checkpoint: how the network is being trained, and how it went so far.
+// What conv train writes into a model file beside the checkpoint: how the network is being trained,
+// and how it went so far.
 
 import { decodeSafetensors, encodeSafetensors } from "@conv/layers";
 import { saveFile } from "@conv/layers/node";
@@ -22,24 +23,44 @@ export interface Notes {
 const KEY = "conv";
 
 // JSON has no NaN and no infinity, and an epoch may have had them.
-const encoded = (_: string, value: unknown) => (typeof value === "number" && !Number.isFinite(value) ? String(value) : value);
+const encoded = (_: string, value: unknown) =>
+  typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
 const decoded = (_: string, value: unknown) =>
-  value === null || value === "NaN" ? NaN : value === "Infinity" ? Infinity : value === "-Infinity" ? -Infinity : value;
+  value === null || value === "NaN"
+    ? NaN
+    : value === "Infinity"
+      ? Infinity
+      : value === "-Infinity"
+        ? -Infinity
+        : value;
 
-/** Writes a checkpoint with notes, atomically. Throws UserError where the file can't be written, and writes nothing that is not finite. */
+/**
+ * Writes a checkpoint with notes, atomically. Throws UserError where the file can't be written, and
+ * writes nothing that is not finite.
+ */
 export async function saveNoted(file: string, checkpoint: Uint8Array, notes: Notes): Promise<void> {
   const { state, metadata } = decodeSafetensors(checkpoint);
   const broken = notFinite(state);
   if (broken) throw new Error(`train: ${broken}; ${file} was not written`);
-  await about(file, () => saveFile(file, encodeSafetensors(state, { ...metadata, [KEY]: JSON.stringify(notes, encoded) })));
+  await about(file, () =>
+    saveFile(
+      file,
+      encodeSafetensors(state, { ...metadata, [KEY]: JSON.stringify(notes, encoded) }),
+    ),
+  );
 }
 
 /** The notes in a file's metadata; null where there are none that make sense. */
 export function notesOf(metadata: Readonly<Record<string, string>>): Notes | null {
   try {
     const { recipe, history, on }: Notes = JSON.parse(metadata[KEY], decoded);
-    const told = history.every(({ epoch, loss, accuracy, test }, i) => epoch === i + 1 && [loss, accuracy, test.loss, test.accuracy].every(isNumber));
-    return told && isRecipe(recipe) && (on === undefined || typeof on === "string") ? { recipe, history, ...(on !== undefined && { on }) } : null;
+    const told = history.every(
+      ({ epoch, loss, accuracy, test }, i) =>
+        epoch === i + 1 && [loss, accuracy, test.loss, test.accuracy].every(isNumber),
+    );
+    return told && isRecipe(recipe) && (on === undefined || typeof on === "string")
+      ? { recipe, history, ...(on !== undefined && { on }) }
+      : null;
   } catch {
     return null;
   }

@@ -1,4 +1,5 @@
-// What the commands print. The reader may go away, the disk may be full: neither may cost a training, and neither goes unsaid.
+// What the commands print. The reader may go away, the disk may be full: neither may cost a
+// training, and neither goes unsaid.
 
 import { reasonOf } from "./errors.ts";
 
@@ -17,7 +18,9 @@ export function watchOutput(): void {
 /** Prints a line, or lines, on standard output. */
 export const print = (text: string): void => write(`${text}\n`);
 
-/** Prints text as it is. Never throws: what is lost is told on standard error, and by the exit code. */
+/**
+ * Prints text as it is. Never throws: what is lost is told on standard error, and by the exit code.
+ */
 export function write(text: string): void {
   if (failed) return;
   try {

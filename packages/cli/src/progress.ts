@@ -1,4 +1,5 @@
-// Progress on the terminal: one bar for the epoch under way, one while the GPU's programs compile, on standard error, and none where that is a file.
+// Progress on the terminal: one bar for the epoch under way, one while the GPU's programs compile,
+// on standard error, and none where that is a file.
 
 import type { WriteStream } from "node:tty";
 import type { StepReport } from "@conv/layers";
@@ -14,7 +15,9 @@ export interface Progress {
   clear(): void;
 }
 
-/** `epochs` is the number of the last one; the time left is that to its end, testing not counted. */
+/**
+ * `epochs` is the number of the last one; the time left is that to its end, testing not counted.
+ */
 export function createProgress(epochs: number, stream: WriteStream = process.stderr): Progress {
   const bar = new SingleBar(
     {
@@ -61,10 +64,22 @@ export function createProgress(epochs: number, stream: WriteStream = process.std
   };
 }
 
-/** To be told how many pipelines are compiled, of all that were asked for so far: shows how many of those that are waited for are. */
-export function createCompilation(stream: WriteStream = process.stderr): (ready: number, total: number) => void {
+/**
+ * To be told how many pipelines are compiled, of all that were asked for so far: shows how many of
+ * those that are waited for are.
+ */
+export function createCompilation(
+  stream: WriteStream = process.stderr,
+): (ready: number, total: number) => void {
   const bar = new SingleBar(
-    { format: "compiling {bar} {value}/{total}", stream, barsize: 40, hideCursor: true, clearOnComplete: true, gracefulExit: false },
+    {
+      format: "compiling {bar} {value}/{total}",
+      stream,
+      barsize: 40,
+      hideCursor: true,
+      clearOnComplete: true,
+      gracefulExit: false,
+    },
     Presets.shades_classic,
   );
   let before = 0;

@@ -1,4 +1,5 @@
-// How a network is trained: what the options of `conv train` say, as plain data that is kept in the model file, and what it makes.
+// How a network is trained: what the options of `conv train` say, as plain data that is kept in the
+// model file, and what it makes.
 
 import {
   adagrad,
@@ -27,7 +28,15 @@ import { printable } from "@conv/tensor";
 import { UserError } from "./errors.ts";
 
 /** Names of optimizers, with the learning rate that each has by default. */
-export const optimizers = { adam: 0.003, adamw: 0.003, sgd: 0.03, rmsprop: 0.001, adagrad: 0.01, lion: 3e-4, lamb: 0.01 } as const;
+export const optimizers = {
+  adam: 0.003,
+  adamw: 0.003,
+  sgd: 0.03,
+  rmsprop: 0.001,
+  adagrad: 0.01,
+  lion: 3e-4,
+  lamb: 0.01,
+} as const;
 export const schedules = ["decay", "cosine", "one-cycle", "constant"] as const;
 
 /** What decides the weights that come out. */
@@ -77,10 +86,15 @@ const defaults: Omit<Recipe, "lr"> = {
   data: "",
 };
 
-const whole = (least: number) => (value: unknown) => Number.isSafeInteger(value) && Number(value) >= least;
-const within = (low: number, high: number) => (value: unknown) => typeof value === "number" && value >= low && value < high;
+const whole = (least: number) => (value: unknown) =>
+  Number.isSafeInteger(value) && Number(value) >= least;
+const within = (low: number, high: number) => (value: unknown) =>
+  typeof value === "number" && value >= low && value < high;
 
-/** What each value of a recipe may be: the options are held to it when they are read, recipes in files here. */
+/**
+ * What each value of a recipe may be: the options are held to it when they are read, recipes in
+ * files here.
+ */
 const sound: Readonly<Record<keyof Recipe, (value: unknown) => boolean>> = {
   epochs: whole(1),
   batch: whole(1),
@@ -100,15 +114,24 @@ const sound: Readonly<Record<keyof Recipe, (value: unknown) => boolean>> = {
 };
 
 /** Whether a value out of a file is a recipe. */
-export const isRecipe = (recipe: Recipe): boolean => (Object.keys(sound) as (keyof Recipe)[]).every((key) => sound[key](recipe[key]));
+export const isRecipe = (recipe: Recipe): boolean =>
+  (Object.keys(sound) as (keyof Recipe)[]).every((key) => sound[key](recipe[key]));
 
 /** `weightDecay` → `--weight-decay`. */
 const flag = (key: string): string => `--${key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
 
-/** The options given, else those of the training that is resumed, else the defaults. Throws UserError, in the file's name, where they do not go together. */
-export function recipeOf(given: Partial<Recipe>, before?: { readonly file: string; readonly recipe: Recipe }): Recipe {
+/**
+ * The options given, else those of the training that is resumed, else the defaults. Throws
+ * UserError, in the file's name, where they do not go together.
+ */
+export function recipeOf(
+  given: Partial<Recipe>,
+  before?: { readonly file: string; readonly recipe: Recipe },
+): Recipe {
   const known: Partial<Record<string, unknown>> = { ...given };
-  const chosen = Object.fromEntries(Object.keys(defaults).flatMap((key) => (known[key] === undefined ? [] : [[key, known[key]]])));
+  const chosen = Object.fromEntries(
+    Object.keys(defaults).flatMap((key) => (known[key] === undefined ? [] : [[key, known[key]]])),
+  );
   if (!before) {
     const recipe = { ...defaults, ...chosen };
     return { ...recipe, lr: given.lr ?? optimizers[recipe.optimizer] };
@@ -116,16 +139,24 @@ export function recipeOf(given: Partial<Recipe>, before?: { readonly file: strin
   const { file, recipe: had } = before;
   for (const key of Object.keys(chosen) as (keyof Recipe)[])
     if (!changeable.includes(key) && given[key] !== had[key])
-      throw new UserError(`${file}: it was begun with ${flag(key)} ${had[key]} and can't go on with ${given[key]}`);
+      throw new UserError(
+        `${file}: it was begun with ${flag(key)} ${had[key]} and can't go on with ${given[key]}`,
+      );
   const recipe = { ...had, ...chosen, lr: given.lr ?? had.lr };
-  if (recipe.epochs !== had.epochs && (recipe.schedule === "cosine" || recipe.schedule === "one-cycle"))
-    throw new UserError(`${file}: its --schedule ${recipe.schedule} was made for --epochs ${had.epochs} and can't go on to ${recipe.epochs}`);
+  if (
+    recipe.epochs !== had.epochs &&
+    (recipe.schedule === "cosine" || recipe.schedule === "one-cycle")
+  )
+    throw new UserError(
+      `${file}: its --schedule ${recipe.schedule} was made for --epochs ${had.epochs} and can't go on to ${recipe.epochs}`,
+    );
   return recipe;
 }
 
-// The learning rate of an epoch is this times that of the epoch before. Measured on lenet5 with Adam, ten epochs, seeds 0 and 1:
-// 98.3 and 98.4 % of the held-out digits, where a constant 0.003 had 98.2 and 97.9, and 0.002 had 98.0 and 98.2. It does not
-// depend on the number of epochs, so a training that is extended is one that was longer from the beginning.
+// The learning rate of an epoch is this times that of the epoch before. Measured on lenet5 with
+// Adam, ten epochs, seeds 0 and 1: 98.3 and 98.4 % of the held-out digits, where a constant 0.003
+// had 98.2 and 97.9, and 0.002 had 98.0 and 98.2. It does not depend on the number of epochs, so a
+// training that is extended is one that was longer from the beginning.
 const DECAY = 0.8;
 
 /** The learning rates of a training with so many updates an epoch. */
@@ -155,7 +186,12 @@ export function optimizerOf({ optimizer, weightDecay }: Recipe, lr: LearningRate
 }
 
 /** What each augmentation does with its amount, and the amount where none is given. */
-const augmentations: Readonly<Record<string, { readonly amount: number; readonly make: (amount: number, fill: number) => Augmentation }>> = {
+const augmentations: Readonly<
+  Record<
+    string,
+    { readonly amount: number; readonly make: (amount: number, fill: number) => Augmentation }
+  >
+> = {
   shift: { amount: 2, make: (by, fill) => shift({ by, fill }) },
   crop: { amount: 2, make: (padding) => crop({ padding }) },
   flip: { amount: 0.5, make: (p) => flip({ p }) },
@@ -166,19 +202,31 @@ const augmentations: Readonly<Record<string, { readonly amount: number; readonly
 };
 export const augmentationNames = Object.keys(augmentations);
 
-/** `shift:2,rotate` as a function; null for "". What turns, stretches and slants is one function. Throws UserError for what is not known. */
+/**
+ * `shift:2,rotate` as a function; null for "". What turns, stretches and slants is one function.
+ * Throws UserError for what is not known.
+ */
 export function augmentationOf(text: string, fill: number): Augmentation | null {
   if (text === "") return null;
   const parts = text.split(",").map((part) => {
     const [name, amount] = part.split(":");
     const known = Object.hasOwn(augmentations, name) ? augmentations[name] : null;
-    if (!known) throw new UserError(`unknown augmentation "${printable(name, 40)}"; there are ${augmentationNames.join(", ")}`);
+    if (!known)
+      throw new UserError(
+        `unknown augmentation "${printable(name, 40)}"; there are ${augmentationNames.join(", ")}`,
+      );
     const value = amount === undefined ? known.amount : Number(amount);
-    if (amount === "" || !Number.isFinite(value)) throw new UserError(`augmentation "${printable(part, 40)}" has no number after the colon`);
+    if (amount === "" || !Number.isFinite(value))
+      throw new UserError(`augmentation "${printable(part, 40)}" has no number after the colon`);
     return { name, value, make: known.make };
   });
   const isWarp = (name: string) => name === "rotate" || name === "scale" || name === "shear";
   const of = (name: string) => parts.find((part) => part.name === name)?.value ?? 0;
-  const warped = parts.some((part) => isWarp(part.name)) ? [warp({ degrees: of("rotate"), scale: of("scale"), shear: of("shear"), fill })] : [];
-  return augmentAll(...warped, ...parts.flatMap(({ name, value, make }) => (isWarp(name) ? [] : [make(value, fill)])));
+  const warped = parts.some((part) => isWarp(part.name))
+    ? [warp({ degrees: of("rotate"), scale: of("scale"), shear: of("shear"), fill })]
+    : [];
+  return augmentAll(
+    ...warped,
+    ...parts.flatMap(({ name, value, make }) => (isWarp(name) ? [] : [make(value, fill)])),
+  );
 }

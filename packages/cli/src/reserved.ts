@@ -11,10 +11,19 @@ const blockNames: Readonly<Record<string, string>> = {
   threads: "room for threads",
 };
 
-/** A table of what compiled programs reserve: the most of each part at one time, then the whole, as the parts share memory. */
-export function reservedRows({ predicting, training }: NonNullable<Timing["reserved"]>, on: string): string[][] {
+/**
+ * A table of what compiled programs reserve: the most of each part at one time, then the whole, as
+ * the parts share memory.
+ */
+export function reservedRows(
+  { predicting, training }: NonNullable<Timing["reserved"]>,
+  on: string,
+): string[][] {
   const both = [predicting, ...(training ? [training] : [])];
-  const row = (name: string, of: (m: ProgramMemory) => number) => [name, ...both.map((m) => formatBytes(of(m)))];
+  const row = (name: string, of: (m: ProgramMemory) => number) => [
+    name,
+    ...both.map((m) => formatBytes(of(m))),
+  ];
   const kinds = Object.keys(blockNames).filter((kind) => both.some((m) => m.kernels[kind]));
   return [
     [`reserved on the ${on}`, "predicting", ...(training ? ["training, Adam"] : [])],

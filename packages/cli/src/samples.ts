@@ -1,4 +1,5 @@
-// From bytes of gray images to what a network takes: a margin of paper where its input is larger, and its own values for paper and ink.
+// From bytes of gray images to what a network takes: a margin of paper where its input is larger,
+// and its own values for paper and ink.
 
 import { arrayDataset, type Dataset, type Model } from "@conv/layers";
 import { formatShape } from "@conv/tensor";
@@ -7,13 +8,22 @@ import { UserError } from "./errors.ts";
 const SIDE = 28;
 const SMALLEST = 0.75; // of the network's input: 28 of 32 is LeCun's margin, 8 of 28 is a mistake
 
-/** Values of paper and ink: 0 and 1, except where a paper chose others. In 1998 the mean of a digit was to be 0, its variance 1. */
-const ranges: Readonly<Record<string, { readonly paper: number; readonly ink: number }>> = { lenet5_1998: { paper: -0.1, ink: 1.175 } };
+/**
+ * Values of paper and ink: 0 and 1, except where a paper chose others. In 1998 the mean of a digit
+ * was to be 0, its variance 1.
+ */
+const ranges: Readonly<Record<string, { readonly paper: number; readonly ink: number }>> = {
+  lenet5_1998: { paper: -0.1, ink: 1.175 },
+};
 
 /** What the network sees where an image has 0, and where it has 255. */
-export const rangeOf = (model: Model): { readonly paper: number; readonly ink: number } => ranges[model.name] ?? { paper: 0, ink: 1 };
+export const rangeOf = (model: Model): { readonly paper: number; readonly ink: number } =>
+  ranges[model.name] ?? { paper: 0, ink: 1 };
 
-/** Throws UserError where the network does not take gray images of that size: an image may be a little smaller, and gets a margin of paper. */
+/**
+ * Throws UserError where the network does not take gray images of that size: an image may be a
+ * little smaller, and gets a margin of paper.
+ */
 export function mustTake(model: Model, size: readonly [number, number]): void {
   const [channels, ...sides] = model.input;
   const fits = size.every((side, axis) => side <= sides[axis] && side >= SMALLEST * sides[axis]);
@@ -23,8 +33,16 @@ export function mustTake(model: Model, size: readonly [number, number]): void {
     );
 }
 
-/** Images (count × height·width bytes, 0 paper to 255 ink) as samples of the model. Throws UserError where it does not take them. */
-export function samplesOf(model: Model, images: Uint8Array, labels: Uint8Array, size: readonly [number, number] = [SIDE, SIDE]): Dataset {
+/**
+ * Images (count × height·width bytes, 0 paper to 255 ink) as samples of the model. Throws UserError
+ * where it does not take them.
+ */
+export function samplesOf(
+  model: Model,
+  images: Uint8Array,
+  labels: Uint8Array,
+  size: readonly [number, number] = [SIDE, SIDE],
+): Dataset {
   mustTake(model, size);
   const [, height, width] = model.input;
   const [rows, columns] = size;
@@ -36,5 +54,11 @@ export function samplesOf(model: Model, images: Uint8Array, labels: Uint8Array, 
       const from = (n * rows + row) * columns;
       x.set(images.subarray(from, from + columns), n * height * width + margin + row * width);
     }
-  return arrayDataset({ x, y: labels, sample: model.input, scale: (ink - paper) / 255, shift: paper });
+  return arrayDataset({
+    x,
+    y: labels,
+    sample: model.input,
+    scale: (ink - paper) / 255,
+    shift: paper,
+  });
 }

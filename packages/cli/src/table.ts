@@ -3,7 +3,10 @@
 import { wrap } from "@conv/analysis";
 
 /** Lines of text; the first has the heads. */
-export function aligned(rows: readonly (readonly string[])[], left: readonly number[] = [0]): string[] {
+export function aligned(
+  rows: readonly (readonly string[])[],
+  left: readonly number[] = [0],
+): string[] {
   const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
   return rows.map((row) =>
     row
@@ -13,8 +16,16 @@ export function aligned(rows: readonly (readonly string[])[], left: readonly num
   );
 }
 
-/** A table at most so wide: columns go, the one named first first, until it fits or all of them are gone. */
-export function fitted(rows: readonly (readonly string[])[], width: number, dispensable: readonly number[], left: readonly number[] = [0]): string[] {
+/**
+ * A table at most so wide: columns go, the one named first first, until it fits or all of them are
+ * gone.
+ */
+export function fitted(
+  rows: readonly (readonly string[])[],
+  width: number,
+  dispensable: readonly number[],
+  left: readonly number[] = [0],
+): string[] {
   const lines = aligned(rows, left);
   const [next, ...others] = dispensable;
   if (next === undefined || Math.max(...lines.map((line) => line.length)) <= width) return lines;
@@ -27,15 +38,26 @@ export function fitted(rows: readonly (readonly string[])[], width: number, disp
   );
 }
 
-/** Names with a text each, which goes on below itself where it is wider than the rest of so many columns. */
-export function described(rows: readonly (readonly [name: string, text: string])[], width: number): string[] {
+/**
+ * Names with a text each, which goes on below itself where it is wider than the rest of so many
+ * columns.
+ */
+export function described(
+  rows: readonly (readonly [name: string, text: string])[],
+  width: number,
+): string[] {
   const indent = Math.max(...rows.map(([name]) => name.length)) + 2;
   return rows.flatMap(([name, text]) =>
-    wrap(text, Math.max(20, width - indent)).map((line, i) => `${(i ? "" : name).padEnd(indent)}${i ? line.trimStart() : line}`.trimEnd()),
+    wrap(text, Math.max(20, width - indent)).map((line, i) =>
+      `${(i ? "" : name).padEnd(indent)}${i ? line.trimStart() : line}`.trimEnd(),
+    ),
   );
 }
 
-/** A layer's name in at most so many characters, if need be without its outer modules: `…denselayer6.conv1`. */
+/**
+ * A layer's name in at most so many characters, if need be without its outer modules:
+ * `…denselayer6.conv1`.
+ */
 export function shortened(path: string, most: number): string {
   const parts = path.split(".");
   const names = parts.map((_, i) => `${i ? "…" : ""}${parts.slice(i).join(".")}`);

@@ -1,4 +1,5 @@
-// How long a network takes on a back end: what the kernels of each step estimate, and what was measured.
+// How long a network takes on a back end: what the kernels of each step estimate, and what was
+// measured.
 
 import { programMemoryOf, type ProgramMemory } from "@conv/analysis";
 import { layoutOf } from "@conv/kernels-cpu/explain";
@@ -21,7 +22,10 @@ import {
 } from "@conv/tensor";
 import { openBackend, type DeviceOptions, type Opened } from "./backend.ts";
 
-/** One step of the program. Plain data; seconds, and bytes that it reads and writes, each operand once. */
+/**
+ * One step of the program. Plain data; seconds, and bytes that it reads and writes, each operand
+ * once.
+ */
 export interface StepTime {
   readonly path: string;
   readonly ops: readonly string[];
@@ -39,28 +43,48 @@ export interface Timing {
   readonly predicted: number;
   /** Of the whole network; absent where it was not run. */
   readonly measured?: number;
-  /** Bytes of the program's own memory: what lies between its steps, packed weights, room for kernels. */
+  /**
+   * Bytes of the program's own memory: what lies between its steps, packed weights, room for
+   * kernels.
+   */
   readonly programBytes: number;
-  /** What the programs reserve, of predicting and of a step of training, on a back end that tells before it makes them. */
-  readonly reserved?: { readonly predicting: ProgramMemory; readonly training: ProgramMemory | null };
-  /** What the device reaches: GFLOP/s of its kernels in a large matrix product, GB/s read and written when copying. */
+  /**
+   * What the programs reserve, of predicting and of a step of training, on a back end that tells
+   * before it makes them.
+   */
+  readonly reserved?: {
+    readonly predicting: ProgramMemory;
+    readonly training: ProgramMemory | null;
+  };
+  /**
+   * What the device reaches: GFLOP/s of its kernels in a large matrix product, GB/s read and
+   * written when copying.
+   */
   readonly roofs: { readonly gflops: number; readonly bandwidth: number };
   readonly layers: readonly StepTime[];
 }
 
-const [WARM, TIMED] = [0.03, 0.06]; // seconds: for the engine to make its best code, then for the least of many times
+// seconds: for the engine to make its best code, then for the least of many times
+const [WARM, TIMED] = [0.03, 0.06];
 
 /** The graphs of a network, and what is asked of them. */
 export interface TimingOptions extends DeviceOptions {
   readonly graph: Graph;
-  /** Of a step of training, whose outputs but two are written over inputs; null where there is none. */
+  /**
+   * Of a step of training, whose outputs but two are written over inputs; null where there is none.
+   */
   readonly training: Graph | null;
   /** Whether to run it, and measure each step. */
   readonly run: boolean;
 }
 
 /** Compiles the network and asks the kernels of its steps what they will take. */
-export async function timeLayers({ graph: traced, training, run, ...options }: TimingOptions): Promise<Timing> {
+export async function timeLayers({
+  graph: traced,
+  training,
+  run,
+  ...options
+}: TimingOptions): Promise<Timing> {
   const { backend, on, announce } = await openBackend(options);
   try {
     announce();
@@ -70,11 +94,19 @@ export async function timeLayers({ graph: traced, training, run, ...options }: T
     const reserved = "blocks" in program &&
       backend.kind === "cpu" && {
         predicting: programMemoryOf(program),
-        training: training && programMemoryOf(layoutOf(training, backend.caps), { inPlace: training.outputs.length - 2 }),
+        training:
+          training &&
+          programMemoryOf(layoutOf(training, backend.caps), {
+            inPlace: training.outputs.length - 2,
+          }),
       };
     program.dispose();
     const before = await roofsOf(backend);
-    const times = run ? await (backend.kind === "gpu" ? timesWithin(backend, graph) : timesAlone(backend, graph, steps)) : [];
+    const times = run
+      ? await (backend.kind === "gpu"
+          ? timesWithin(backend, graph)
+          : timesAlone(backend, graph, steps))
+      : [];
     const layers = steps.map(({ nodes, kernel, estimate }, i): StepTime => {
       const part = alone(nodes, graph);
       return {
@@ -104,12 +136,19 @@ export async function timeLayers({ graph: traced, training, run, ...options }: T
 type Timed = Opened["backend"];
 
 /** Each step in a program of its own: on the CPU nothing tells them apart within one. */
-async function timesAlone(backend: Timed, graph: Graph, steps: readonly { readonly nodes: readonly Node[] }[]): Promise<number[]> {
+async function timesAlone(
+  backend: Timed,
+  graph: Graph,
+  steps: readonly { readonly nodes: readonly Node[] }[],
+): Promise<number[]> {
   const known = new Map<string, Promise<number>>(); // networks repeat their layers
   const times: number[] = [];
   for (const { nodes } of steps) {
     const part = alone(nodes, graph);
-    const key = exactly([...nodes.map((n) => keyOfOp(n.op, n.params)), ...part.inputs.map((v) => v.spec)]);
+    const key = exactly([
+      ...nodes.map((n) => keyOfOp(n.op, n.params)),
+      ...part.inputs.map((v) => v.spec),
+    ]);
     const time = known.get(key) ?? leastTime(backend, part);
     known.set(key, time);
     times.push(await time);
@@ -119,7 +158,9 @@ async function timesAlone(backend: Timed, graph: Graph, steps: readonly { readon
 
 const MOST = 8; // runs with timestamps: a software adapter takes seconds for one
 
-/** The least of several runs of each step within the whole program, by the timestamps of the device. */
+/**
+ * The least of several runs of each step within the whole program, by the timestamps of the device.
+ */
 async function timesWithin(backend: GpuBackend, graph: Graph): Promise<number[]> {
   const program = backend.compile(graph);
   return withBuffers(backend, graph, async (inputs, outputs) => {
@@ -139,8 +180,12 @@ function alone(nodes: readonly Node[], graph: Graph): Graph {
   const kept = new Set(graph.outputs);
   const users = new Map<Value, Node[]>();
   for (const n of graph.nodes) for (const v of n.inputs) users.set(v, [...(users.get(v) ?? []), n]);
-  const reads = new Set(nodes.flatMap((n) => n.inputs).filter((v) => !v.node || !inside.has(v.node)));
-  const writes = nodes.flatMap((n) => n.outputs).filter((v) => kept.has(v) || (users.get(v) ?? []).some((n) => !inside.has(n)));
+  const reads = new Set(
+    nodes.flatMap((n) => n.inputs).filter((v) => !v.node || !inside.has(v.node)),
+  );
+  const writes = nodes
+    .flatMap((n) => n.outputs)
+    .filter((v) => kept.has(v) || (users.get(v) ?? []).some((n) => !inside.has(n)));
   return optimise(graphOf([...reads], writes));
 }
 
@@ -153,17 +198,27 @@ function waves(count: number): Float32Array {
   return data;
 }
 
-async function withBuffers<R>(backend: Timed, graph: Graph, work: (inputs: readonly Buffer[], outputs: readonly Buffer[]) => Promise<R>): Promise<R> {
+async function withBuffers<R>(
+  backend: Timed,
+  graph: Graph,
+  work: (inputs: readonly Buffer[], outputs: readonly Buffer[]) => Promise<R>,
+): Promise<R> {
   const buffers = allocate(
     backend,
     [...graph.inputs, ...graph.outputs].map((v) => bytesOf(v.spec)),
   );
-  const [inputs, outputs] = [buffers.slice(0, graph.inputs.length), buffers.slice(graph.inputs.length)];
-  graph.inputs.forEach((v, i) => backend.write(inputs[i], v.dtype === "int32" ? new Int32Array(1) : waves(bytesOf(v.spec) / 4)));
+  const [inputs, outputs] = [
+    buffers.slice(0, graph.inputs.length),
+    buffers.slice(graph.inputs.length),
+  ];
+  graph.inputs.forEach((v, i) =>
+    backend.write(inputs[i], v.dtype === "int32" ? new Int32Array(1) : waves(bytesOf(v.spec) / 4)),
+  );
   return work(inputs, outputs).finally(() => buffers.forEach((buffer) => backend.free(buffer)));
 }
 
-const SHORTEST = 5e-3; // seconds that runs on the GPU take together, many times what it takes to wait for them
+// seconds that runs on the GPU take together, many times what it takes to wait for them
+const SHORTEST = 5e-3;
 
 async function leastTime(backend: Timed, graph: Graph): Promise<number> {
   const program = backend.compile(graph);
@@ -196,10 +251,12 @@ async function leastTime(backend: Timed, graph: Graph): Promise<number> {
   });
 }
 
-// Of the matrices whose product stands for the most that the kernels reach; a GPU takes large ones to be busy, one that is imitated takes long.
+// Of the matrices whose product stands for the most that the kernels reach; a GPU takes large ones
+// to be busy, one that is imitated takes long.
 const sideOn = (backend: Timed) => (backend.kind === "gpu" ? (backend.software ? 256 : 4096) : 512);
 // Bytes that are copied, beyond the caches of a core.
-const copiedOn = (backend: Timed) => (backend.kind === "gpu" && backend.software ? 2 ** 20 : 32 * 2 ** 20);
+const copiedOn = (backend: Timed) =>
+  backend.kind === "gpu" && backend.software ? 2 ** 20 : 32 * 2 ** 20;
 
 async function roofsOf(backend: Timed): Promise<Timing["roofs"]> {
   const side = sideOn(backend);
@@ -207,7 +264,10 @@ async function roofsOf(backend: Timed): Promise<Timing["roofs"]> {
   const square = spec([side, side]);
   const product = trace((a, b) => matmul(a, b), [square, square]);
   const copy = trace((x) => neg(x), [spec([copied / 4])]);
-  return { gflops: (2 * side ** 3) / (await leastTime(backend, product)) / 1e9, bandwidth: (2 * copied) / (await leastTime(backend, copy)) / 1e9 };
+  return {
+    gflops: (2 * side ** 3) / (await leastTime(backend, product)) / 1e9,
+    bandwidth: (2 * copied) / (await leastTime(backend, copy)) / 1e9,
+  };
 }
 
 /** The higher of roofs that were measured at different times: other processes only lower them. */

@@ -30,7 +30,9 @@ describe("conv compare", { timeout: 60_000 }, () => {
     expect(rows).toContainEqual(["buffers", "0", "840", "–"]);
   });
   it("prints JSON", async () => {
-    const { a, b, inputs, counts } = JSON.parse(await run("compare", "resnet18", "resnet34", "--batch", "2", "--json"));
+    const { a, b, inputs, counts } = JSON.parse(
+      await run("compare", "resnet18", "resnet34", "--batch", "2", "--json"),
+    );
     expect({ a, b, inputs }).toEqual({
       a: "resnet18",
       b: "resnet34",
@@ -39,7 +41,9 @@ describe("conv compare", { timeout: 60_000 }, () => {
         [2, 3, 224, 224],
       ],
     });
-    expect(counts.find((c: { key: string }) => c.key === "operations (torchvision)")).toMatchObject({ a: 2 * 1_814_073_344, b: 2 * 3_663_761_408 });
+    expect(counts.find((c: { key: string }) => c.key === "operations (torchvision)")).toMatchObject(
+      { a: 2 * 1_814_073_344, b: 2 * 3_663_761_408 },
+    );
   });
 });
 
@@ -60,7 +64,18 @@ describe("conv receptive", { timeout: 60_000 }, () => {
     const rows = cells(await run("receptive", "resnet8", "--at", "layer1.0", "--unit", "0x5"));
     expect(rows).toContainEqual(["unit", "0×5"]);
     expect(rows).toContainEqual(["reads of the input", "0 to 3 × 2 to 8"]);
-    const { effective, region, field } = JSON.parse(await run("receptive", "resnet8", "--at", "layer1.0", "--effective", "--threads", "1", "--json"));
+    const { effective, region, field } = JSON.parse(
+      await run(
+        "receptive",
+        "resnet8",
+        "--at",
+        "layer1.0",
+        "--effective",
+        "--threads",
+        "1",
+        "--json",
+      ),
+    );
     expect(field[0]).toEqual({ size: 7, jump: 1, start: -3 });
     expect(region[0].count).toBe(7);
     expect(effective.map).toHaveLength(effective.shape[0] * effective.shape[1]);
@@ -82,8 +97,25 @@ describe("conv suggest", { timeout: 60_000 }, () => {
     expect(rows).toContainEqual(["depthwise separable", "3×3 → 256 (256 groups), 1×1 → 256"]);
   });
   it("takes stride, padding, groups and any number of axes", async () => {
-    const list = JSON.parse(await run("suggest", "16x100", "5", "32", "--stride", "2", "--padding", "0", "--bias", "--json"));
-    expect(list[0]).toMatchObject({ name: "direct", output: [32, 48], parameters: 16 * 32 * 5 + 32 });
+    const list = JSON.parse(
+      await run(
+        "suggest",
+        "16x100",
+        "5",
+        "32",
+        "--stride",
+        "2",
+        "--padding",
+        "0",
+        "--bias",
+        "--json",
+      ),
+    );
+    expect(list[0]).toMatchObject({
+      name: "direct",
+      output: [32, 48],
+      parameters: 16 * 32 * 5 + 32,
+    });
     expect(list.map((a: { name: string }) => a.name)).toContain("stacked 3");
   });
 });
@@ -92,7 +124,11 @@ it("no back end and nothing that draws is loaded to tell costs", { timeout: 60_0
   const log = "process.stderr.write(s + String.fromCharCode(10))";
   const hooks = `import { registerHooks } from "node:module"; registerHooks({ resolve(s, c, next) { ${log}; return next(s, c); } })`;
   const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url));
-  const told = await promisify(execFile)(process.execPath, ["--import", `data:text/javascript,${hooks}`, bin, "summary", "resnet18"], { cwd });
+  const told = await promisify(execFile)(
+    process.execPath,
+    ["--import", `data:text/javascript,${hooks}`, bin, "summary", "resnet18"],
+    { cwd },
+  );
   const loaded = told.stderr.split("\n");
   expect(loaded).toContain("@conv/analysis");
   expect(loaded.filter((name) => /kernels|vega|sharp/.test(name))).toEqual([]);

@@ -1,4 +1,5 @@
-// The device of the commands that compute: which is taken, what is said of it, and that all of them run on the GPU.
+// The device of the commands that compute: which is taken, what is said of it, and that all of them
+// run on the GPU.
 
 import { softwareEnv } from "@conv/testkit/webgpu";
 import { describe, expect, it } from "vitest";
@@ -18,24 +19,44 @@ describe("the device", { timeout: 240_000 }, () => {
     expect((await run(command, { CONV_DEVICE: "cpu" })).stderr).toBe(onCpu());
   });
 
-  it.runIf(software.VK_DRIVER_FILES)("is not a GPU that is only imitated, and the reason is given", async () => {
-    const { code, stderr } = await run("receptive lenet5 --at c1 --effective --json", software);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: onCpu().replace("\n", "; not on the GPU: it is imitated by the processor\n") });
-  });
+  it.runIf(software.VK_DRIVER_FILES)(
+    "is not a GPU that is only imitated, and the reason is given",
+    async () => {
+      const { code, stderr } = await run("receptive lenet5 --at c1 --effective --json", software);
+      expect({ code, stderr }).toEqual({
+        code: 0,
+        stderr: onCpu().replace("\n", "; not on the GPU: it is imitated by the processor\n"),
+      });
+    },
+  );
 
-  it.runIf(process.platform === "linux")("is asked for in vain where there is no driver: one line says so", async () => {
-    const { code, stdout, stderr } = await run("soak --device gpu", { VK_DRIVER_FILES: "/none.json", VK_ICD_FILENAMES: "/none.json" });
-    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
-    const last = stderr.trimEnd().split("\n").at(-1); // a loader of Vulkan says of its own accord that it has no driver
-    expect(last).toMatch(/^error: gpu: (the machine has no Vulkan \(libvulkan\.so\.1\), by which|WebGPU is there, but no adapter: )/);
-  });
+  it.runIf(process.platform === "linux")(
+    "is asked for in vain where there is no driver: one line says so",
+    async () => {
+      const { code, stdout, stderr } = await run("soak --device gpu", {
+        VK_DRIVER_FILES: "/none.json",
+        VK_ICD_FILENAMES: "/none.json",
+      });
+      expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+      // a loader of Vulkan says of its own accord that it has no driver
+      const last = stderr.trimEnd().split("\n").at(-1);
+      expect(last).toMatch(
+        /^error: gpu: (the machine has no Vulkan \(libvulkan\.so\.1\), by which|WebGPU is there, but no adapter: )/,
+      );
+    },
+  );
 
   it("may be the GPU: the gradient there is that of the CPU, which --device cpu takes whatever CONV_DEVICE says", async () => {
     const command = "receptive lenet5 --at s4 --effective --json";
-    const [there, here] = [await runOnGpu(command), await run(`${command} --device cpu`, { CONV_DEVICE: "gpu" })];
+    const [there, here] = [
+      await runOnGpu(command),
+      await run(`${command} --device cpu`, { CONV_DEVICE: "gpu" }),
+    ];
     expect([there.code, here.code, here.stderr]).toEqual([0, 0, onCpu()]);
     expect(there.stderr).toMatch(onGpu);
-    const [want, got]: number[][] = [here, there].map(({ stdout }) => JSON.parse(stdout).effective.map);
+    const [want, got]: number[][] = [here, there].map(
+      ({ stdout }) => JSON.parse(stdout).effective.map,
+    );
     const largest = Math.max(...want);
     got.forEach((v, i) => expect(Math.abs(v - want[i])).toBeLessThan(1e-4 * largest));
   });
@@ -51,12 +72,22 @@ describe("the device", { timeout: 240_000 }, () => {
   });
 
   it("is measured layer by layer", async () => {
-    const { code, stdout, stderr } = await runOnGpu("summary lenet5 --measure --device gpu --format json");
+    const { code, stdout, stderr } = await runOnGpu(
+      "summary lenet5 --measure --device gpu --format json",
+    );
     expect(code).toBe(0);
     expect(stderr).toMatch(onGpu);
     const { timing } = JSON.parse(stdout);
     expect(`on the ${timing.on}\n`).toBe(stderr);
-    expect(timing.layers.map((l: { path: string }) => l.path)).toEqual(["c1", "s2", "c3", "s4", "c5", "f6", "output"]);
+    expect(timing.layers.map((l: { path: string }) => l.path)).toEqual([
+      "c1",
+      "s2",
+      "c3",
+      "s4",
+      "c5",
+      "f6",
+      "output",
+    ]);
     for (const { predicted, measured } of timing.layers) {
       expect(predicted).toBeGreaterThan(0);
       expect(measured).toBeGreaterThan(0);

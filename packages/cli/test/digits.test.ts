@@ -1,4 +1,5 @@
-// The data behind every accuracy that is quoted: counts, exact bytes and the split, which must never move.
+// The data behind every accuracy that is quoted: counts, exact bytes and the split, which must
+// never move.
 
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -17,7 +18,9 @@ const sha256 = (data: Uint8Array) => createHash("sha256").update(data).digest("h
 describe("digits", { timeout: 60_000 }, () => {
   it("holds 10,000 images, counted by class", () => {
     expect(digits.images.length).toBe(10_000 * DIGIT_PIXELS);
-    expect(count(digits.labels.keys())).toEqual([1001, 1127, 991, 1032, 980, 863, 1014, 1070, 944, 978]);
+    expect(count(digits.labels.keys())).toEqual([
+      1001, 1127, 991, 1032, 980, 863, 1014, 1070, 944, 978,
+    ]);
   });
 
   it("recovers the bytes exactly: each, divided by 255 and rounded to three decimals, is what the package says", () => {
@@ -25,10 +28,17 @@ describe("digits", { timeout: 60_000 }, () => {
     let at = 0;
     let wrong = 0;
     for (let digit = 0; digit < 10; digit++) {
-      const { data }: { data: number[] } = JSON.parse(readFileSync(require.resolve(`mnist/src/digits/${digit}.json`), "utf8"));
-      for (const value of data) if (Math.round((digits.images[at++] / 255) * 1000) / 1000 !== value) wrong++;
+      const { data }: { data: number[] } = JSON.parse(
+        readFileSync(require.resolve(`mnist/src/digits/${digit}.json`), "utf8"),
+      );
+      for (const value of data)
+        if (Math.round((digits.images[at++] / 255) * 1000) / 1000 !== value) wrong++;
     }
-    expect({ at, wrong, values: new Set(digits.images).size }).toEqual({ at: digits.images.length, wrong: 0, values: 256 });
+    expect({ at, wrong, values: new Set(digits.images).size }).toEqual({
+      at: digits.images.length,
+      wrong: 0,
+      values: 256,
+    });
   });
 
   it("splits into 8,000 and 2,000 that share no digit", () => {

@@ -1,10 +1,21 @@
-// The page of `conv summary --format html` in a real browser: everything is drawn, nothing is cut off or covered, light and dark, wide and narrow.
+// The page of `conv summary --format html` in a real browser: everything is drawn, nothing is cut
+// off or covered, light and dark, wide and narrow.
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { formulasOf, memoryOf, summarise, trainingMemoryOf } from "@conv/analysis";
-import { conv1d, flatten, linear, maxPool1d, pipe, relu, sequential, traceModel, type Model } from "@conv/layers";
+import {
+  conv1d,
+  flatten,
+  linear,
+  maxPool1d,
+  pipe,
+  relu,
+  sequential,
+  traceModel,
+  type Model,
+} from "@conv/layers";
 import { models } from "@conv/layers/models";
 import { launchBrowser } from "@conv/testkit/browser";
 import type { Browser, Page } from "playwright-core";
@@ -29,25 +40,40 @@ const signal: Model = {
 };
 
 /** Nothing to see along any axis. */
-const dense: Model = { name: "dense", input: [20], layer: sequential({ hidden: pipe(linear(8), relu()), last: linear(3) }) };
+const dense: Model = {
+  name: "dense",
+  input: [20],
+  layer: sequential({ hidden: pipe(linear(8), relu()), last: linear(3) }),
+};
 
 /** Writes the page of a model, and returns its address. */
 async function write(model: Model): Promise<string> {
   const traced = traceModel(model);
   const training = trainingMemoryOf(traceModel(model, { training: true }), { slots: 2 });
-  const costs = { summary: summarise(traced, { modules: true }), inference: memoryOf(traced), training };
+  const costs = {
+    summary: summarise(traced, { modules: true }),
+    inference: memoryOf(traced),
+    training,
+  };
   const file = join(cwd, `${model.name}.html`);
-  await writeFile(file, await pageOf(costs, { convention: "torchvision", formulas: formulasOf(traced), growth: [] }));
+  await writeFile(
+    file,
+    await pageOf(costs, { convention: "torchvision", formulas: formulasOf(traced), growth: [] }),
+  );
   return pathToFileURL(file).href;
 }
 
-/** What a browser shows of a page: sizes, and of each picture that is seen its marks, and the texts that leave it or cover each other. */
+/**
+ * What a browser shows of a page: sizes, and of each picture that is seen its marks, and the texts
+ * that leave it or cover each other.
+ */
 async function look(page: Page, scheme: "light" | "dark") {
   await page.emulateMedia({ colorScheme: scheme });
   return page.evaluate(() => {
     const box = (e: Element) => e.getBoundingClientRect();
     const pictures = [...document.querySelectorAll("svg")].filter((svg) => box(svg).width > 0);
-    const texts = (svg: SVGSVGElement) => [...svg.querySelectorAll("text")].filter((t) => t.textContent);
+    const texts = (svg: SVGSVGElement) =>
+      [...svg.querySelectorAll("text")].filter((t) => t.textContent);
     return {
       overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
       background: getComputedStyle(document.body).backgroundColor,
@@ -59,10 +85,20 @@ async function look(page: Page, scheme: "light" | "dark") {
           name: svg.getAttribute("aria-label"),
           width: Math.round(frame.width),
           marks: svg.querySelectorAll(".role-mark path, .role-mark line").length,
-          small: Math.min(...texts(svg).map((t) => parseFloat(getComputedStyle(t).fontSize) * (frame.width / svg.viewBox.baseVal.width))),
+          small: Math.min(
+            ...texts(svg).map(
+              (t) =>
+                parseFloat(getComputedStyle(t).fontSize) *
+                (frame.width / svg.viewBox.baseVal.width),
+            ),
+          ),
           outside: texts(svg)
             .filter(
-              (t) => box(t).left < frame.left - 1 || box(t).right > frame.right + 1 || box(t).top < frame.top - 1 || box(t).bottom > frame.bottom + 1,
+              (t) =>
+                box(t).left < frame.left - 1 ||
+                box(t).right > frame.right + 1 ||
+                box(t).top < frame.top - 1 ||
+                box(t).bottom > frame.bottom + 1,
             )
             .map((t) => t.textContent),
           covered: level.flatMap((a, i) =>
@@ -115,14 +151,29 @@ describe("the page", { timeout: 60_000 }, () => {
           expect(picture.inks).toContain(seen.ink);
         }
         const light = (color: string) => Math.max(...(color.match(/\d+/g) ?? []).map(Number)) > 128;
-        expect([light(seen.background), light(seen.ink)]).toEqual(scheme === "light" ? [true, false] : [false, true]);
+        expect([light(seen.background), light(seen.ink)]).toEqual(
+          scheme === "light" ? [true, false] : [false, true],
+        );
       }
       await page.close();
     }
   });
 
   it("of the command says on pointing at a bar what it is, and unfolds modules", async () => {
-    const { code } = await conv(["summary", "resnet8", "--format", "html", "--measure", "--threads", "1", "--out", "page.html"], cwd);
+    const { code } = await conv(
+      [
+        "summary",
+        "resnet8",
+        "--format",
+        "html",
+        "--measure",
+        "--threads",
+        "1",
+        "--out",
+        "page.html",
+      ],
+      cwd,
+    );
     expect(code).toBe(0);
     const url = pathToFileURL(join(cwd, "page.html")).href;
     for (const width of [1280, 390]) {
@@ -130,7 +181,9 @@ describe("the page", { timeout: 60_000 }, () => {
       const { pictures, overflow } = await look(page, "light");
       expect({ overflow, complaints }).toEqual({ overflow: 0, complaints: [] });
       expect(pictures.flatMap((p) => [...p.outside, ...p.covered])).toEqual([]);
-      expect(pictures.at(-1)!.name).toBe("GFLOP/s of each layer over its arithmetic intensity, under the roofs of this machine");
+      expect(pictures.at(-1)!.name).toBe(
+        "GFLOP/s of each layer over its arithmetic intensity, under the roofs of this machine",
+      );
       await page.close();
     }
     const { page } = await open(url, 1280);

@@ -1,4 +1,5 @@
-// `conv predict`: a network trained on real digits, asked about pictures of digits that it has not seen.
+// `conv predict`: a network trained on real digits, asked about pictures of digits that it has not
+// seen.
 
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -13,19 +14,27 @@ import { conv, folder, inOneProcess, onCpu } from "./run.ts";
 const { images, labels, test } = loadDigits();
 const some = [...test.subarray(0, 30)];
 const bytes = (index: number) => images.subarray(index * DIGIT_PIXELS, (index + 1) * DIGIT_PIXELS);
-const digitOf = (index: number) => sharp(bytes(index), { raw: { width: 28, height: 28, channels: 1 } });
+const digitOf = (index: number) =>
+  sharp(bytes(index), { raw: { width: 28, height: 28, channels: 1 } });
 
 const cwd = folder();
 const again = inOneProcess();
 beforeAll(async () => {
-  const { code, stderr } = await again(["train", "lenet5", "--epochs", "2", "--out", "model.safetensors"], cwd);
+  const { code, stderr } = await again(
+    ["train", "lenet5", "--epochs", "2", "--out", "model.safetensors"],
+    cwd,
+  );
   if (code !== 0) throw new Error(stderr);
 }, 240_000);
 
 interface Answers {
   readonly model: string;
   readonly file: string;
-  readonly images: readonly { readonly image: string; readonly digit: number; readonly probabilities: readonly number[] }[];
+  readonly images: readonly {
+    readonly image: string;
+    readonly digit: number;
+    readonly probabilities: readonly number[];
+  }[];
 }
 
 /** What the command answers for some held-out digits, each drawn to a file. */
@@ -35,12 +44,16 @@ async function ask(draw: (digit: Sharp) => Sharp, ending: string): Promise<Answe
     files.push(`${index}.${ending}`);
     await writeFile(join(cwd, `${index}.${ending}`), await draw(digitOf(index)).toBuffer());
   }
-  const { code, stdout, stderr } = await again(["predict", "model.safetensors", ...files, "--json"], cwd);
+  const { code, stdout, stderr } = await again(
+    ["predict", "model.safetensors", ...files, "--json"],
+    cwd,
+  );
   expect({ code, stderr }).toEqual({ code: 0, stderr: onCpu() });
   return JSON.parse(stdout);
 }
 
-const rightIn = (answers: Answers) => answers.images.filter(({ digit }, i) => digit === labels[some[i]]).length;
+const rightIn = (answers: Answers) =>
+  answers.images.filter(({ digit }, i) => digit === labels[some[i]]).length;
 
 describe("conv predict", { timeout: 120_000 }, () => {
   it("says of a digit's own pixels what the network says, with probabilities that sum to 1", async () => {
@@ -55,7 +68,9 @@ describe("conv predict", { timeout: 120_000 }, () => {
     first.forEach((_, i) => {
       const row = [...logits.subarray(i * 10, i * 10 + 10)].map(Math.exp);
       const total = row.reduce((a, b) => a + b);
-      answers.images[i].probabilities.forEach((p, digit) => expect(p).toBeCloseTo(row[digit] / total, 1));
+      answers.images[i].probabilities.forEach((p, digit) =>
+        expect(p).toBeCloseTo(row[digit] / total, 1),
+      );
     });
     for (const { digit, probabilities } of answers.images) {
       expect(probabilities.reduce((a, b) => a + b)).toBeCloseTo(1, 6);
@@ -68,7 +83,12 @@ describe("conv predict", { timeout: 120_000 }, () => {
     const draw = (d: Sharp) => {
       const page = { left: 500, right: 100, top: 90, bottom: 310, background: "#000" };
       // sharp negates after it extends, whatever the order here
-      return d.resize(300, 300, { kernel: "cubic" }).extend(page).negate().linear(0.7, 45).jpeg({ quality: 80 });
+      return d
+        .resize(300, 300, { kernel: "cubic" })
+        .extend(page)
+        .negate()
+        .linear(0.7, 45)
+        .jpeg({ quality: 80 });
     };
     expect(rightIn(await ask(draw, "jpg"))).toBeGreaterThanOrEqual(26);
   });
@@ -79,7 +99,9 @@ describe("conv predict", { timeout: 120_000 }, () => {
     const { code, stdout, stderr } = await conv(["predict", "model.safetensors", "one.png"], cwd);
     expect({ code, stderr }).toEqual({ code: 0, stderr: onCpu() });
     const [head, row] = stdout.split("\n");
-    expect(head).toBe("image    digit      0     1     2     3     4     5     6     7     8     9  %");
+    expect(head).toBe(
+      "image    digit      0     1     2     3     4     5     6     7     8     9  %",
+    );
     expect(row).toMatch(/^one.png {6}\d( +\d+\.\d){10}$/);
   });
 
@@ -98,7 +120,10 @@ describe("conv predict", { timeout: 120_000 }, () => {
       "two.png: no such file or folder",
     ];
     const { code, stdout, stderr } = await again(["predict", "model.safetensors", ...files], cwd);
-    expect({ code, stderr }).toEqual({ code: 2, stderr: `${onCpu()}${errors.map((text) => `error: ${text}\n`).join("")}` });
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: `${onCpu()}${errors.map((text) => `error: ${text}\n`).join("")}`,
+    });
     const [, row, second, ...rest] = stdout.split("\n");
     expect(row).toMatch(/^one.png {6}\d( +\d+\.\d){10}$/);
     expect({ second, rest }).toEqual({ second: row, rest: [""] });

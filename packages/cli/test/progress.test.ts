@@ -10,8 +10,16 @@ import { createCompilation, createProgress } from "../src/progress.ts";
 function terminal(): { stream: WriteStream; lines: () => string[] } {
   const written: string[] = [];
   const stream: WriteStream = Object.setPrototypeOf(new PassThrough(), WriteStream.prototype);
-  Object.assign(stream, { isTTY: true, columns: 80, write: (text: string) => written.push(text) > 0 });
-  return { stream, lines: () => written.map(stripVTControlCharacters).filter((line) => /^(epoch|compiling)/.test(line)) };
+  Object.assign(stream, {
+    isTTY: true,
+    columns: 80,
+    write: (text: string) => written.push(text) > 0,
+  });
+  return {
+    stream,
+    lines: () =>
+      written.map(stripVTControlCharacters).filter((line) => /^(epoch|compiling)/.test(line)),
+  };
 }
 
 it("shows epoch, loss, accuracy, speed and time left in one line", () => {
@@ -32,11 +40,14 @@ it("shows epoch, loss, accuracy, speed and time left in one line", () => {
   progress.step(report(2, 5.1));
   progress.step(report(3, 5.2));
   progress.clear();
-  expect(lines().at(-1)).toBe("epoch 2/3 ██████░░  loss 0.6111  accuracy 40.0 %  640 images/s  0.5 s left");
+  expect(lines().at(-1)).toBe(
+    "epoch 2/3 ██████░░  loss 0.6111  accuracy 40.0 %  640 images/s  0.5 s left",
+  );
 });
 
 it("shows how many pipelines are compiled, of those that are waited for", async () => {
-  const drawn = (text: string) => vi.waitFor(() => expect(lines().at(-1)).toBe(text)); // ten times a second at most
+  // ten times a second at most
+  const drawn = (text: string) => vi.waitFor(() => expect(lines().at(-1)).toBe(text));
   const { stream, lines } = terminal();
   const told = createCompilation(stream);
   told(1, 2);

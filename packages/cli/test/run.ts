@@ -13,9 +13,13 @@ import { afterAll } from "vitest";
 export const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url));
 
 /** What is said on standard error before anything is computed. */
-export const onCpu = (threads = availableParallelism()): string => `on the CPU: ${threads === 1 ? "one thread" : `${threads} threads`}\n`;
+export const onCpu = (threads = availableParallelism()): string =>
+  `on the CPU: ${threads === 1 ? "one thread" : `${threads} threads`}\n`;
 
-/** Starts `conv …args`, on the CPU unless `env` has another device; `onStdout` sees everything written so far and may send signals. */
+/**
+ * Starts `conv …args`, on the CPU unless `env` has another device; `onStdout` sees everything
+ * written so far and may send signals.
+ */
 export function conv(
   args: readonly string[],
   cwd: string,
@@ -25,7 +29,13 @@ export function conv(
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [bin, ...args], {
       cwd,
-      env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined, CONV_DEVICE: undefined, ...env },
+      env: {
+        ...process.env,
+        NO_COLOR: "1",
+        FORCE_COLOR: undefined,
+        CONV_DEVICE: undefined,
+        ...env,
+      },
     });
     let stdout = "";
     let stderr = "";
@@ -38,9 +48,17 @@ export function conv(
   });
 }
 
-/** As `conv`, but all calls in one process: for the many that end as soon as the arguments or files are read. */
+/**
+ * As `conv`, but all calls in one process: for the many that end as soon as the arguments or files
+ * are read.
+ */
 export const inOneProcess = (env: NodeJS.ProcessEnv = {}) =>
-  sharedProcess(new URL("../src/main.ts", import.meta.url), { NO_COLOR: "1", FORCE_COLOR: undefined, CONV_DEVICE: "cpu", ...env });
+  sharedProcess(new URL("../src/main.ts", import.meta.url), {
+    NO_COLOR: "1",
+    FORCE_COLOR: undefined,
+    CONV_DEVICE: "cpu",
+    ...env,
+  });
 
 /** An empty folder, gone after the tests of the file. */
 export function folder(): string {

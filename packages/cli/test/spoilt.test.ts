@@ -1,4 +1,5 @@
-// Files of digits that can't be trained on are refused by name before the training; a training that goes wrong leaves the model as it was.
+// Files of digits that can't be trained on are refused by name before the training; a training that
+// goes wrong leaves the model as it was.
 
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
@@ -18,7 +19,10 @@ function idx(shape: readonly number[], value: (i: number) => number): Buffer {
   const head = Buffer.alloc(4 + 4 * shape.length);
   head.writeUInt32BE(0x800 + shape.length);
   shape.forEach((size, axis) => head.writeUInt32BE(size, 4 + 4 * axis));
-  return Buffer.concat([head, Uint8Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => value(i))]);
+  return Buffer.concat([
+    head,
+    Uint8Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => value(i)),
+  ]);
 }
 
 const IMAGES = "t10k-images-idx3-ubyte";
@@ -34,7 +38,8 @@ async function trained(others: Readonly<Record<string, Buffer>>, args: readonly 
   rmSync(join(cwd, "idx"), { recursive: true, force: true });
   mkdirSync(join(cwd, "idx"));
   const files = { ...good, ...others };
-  for (const [name, bytes] of Object.entries(files)) if (!(`${name}.gz` in files)) writeFileSync(join(cwd, "idx", name), bytes);
+  for (const [name, bytes] of Object.entries(files))
+    if (!(`${name}.gz` in files)) writeFileSync(join(cwd, "idx", name), bytes);
   return conv(["train", "lenet5", "--data", "idx", "--epochs", "1", ...args], cwd);
 }
 
@@ -46,7 +51,11 @@ describe("conv train", { timeout: 60_000 }, () => {
       { "train-images-idx3-ubyte": idx([8, 8, 8], () => 1), [IMAGES]: idx([4, 8, 8], () => 1) },
       "idx: lenet5 takes 1×28×28, the images are 1×8×8; they must have that size, or at least three quarters of it",
     ],
-    ["images of two sizes", { [IMAGES]: idx([4, 27, 28], () => 1) }, "idx: images to train on are 28×28, those to test with 27×28"],
+    [
+      "images of two sizes",
+      { [IMAGES]: idx([4, 27, 28], () => 1) },
+      "idx: images to train on are 28×28, those to test with 27×28",
+    ],
     [
       "images of 0×0",
       { "train-images-idx3-ubyte": idx([8, 0, 0], () => 1) },
@@ -67,10 +76,26 @@ describe("conv train", { timeout: 60_000 }, () => {
       { "train-labels-idx1-ubyte": idx([8], () => 255) },
       "idx/train-labels-idx1-ubyte: label 255 of image 1; lenet5 has the classes 0 to 9",
     ],
-    ["a truncated .gz", { [`${IMAGES}.gz`]: packed.subarray(0, packed.length / 2) }, `idx/${IMAGES}.gz: the gzip data are truncated`],
-    ["a .gz that is none", { [`${IMAGES}.gz`]: good[IMAGES] }, `idx/${IMAGES}.gz: the gzip data are damaged`],
-    ["a .gz of one byte", { [`${IMAGES}.gz`]: packed.subarray(0, 1) }, `idx/${IMAGES}.gz: the gzip data are truncated`],
-    ["a truncated file", { [IMAGES]: good[IMAGES].subarray(0, -1) }, `idx/${IMAGES}: its header says 4×28×28 elements, the file has 3135`],
+    [
+      "a truncated .gz",
+      { [`${IMAGES}.gz`]: packed.subarray(0, packed.length / 2) },
+      `idx/${IMAGES}.gz: the gzip data are truncated`,
+    ],
+    [
+      "a .gz that is none",
+      { [`${IMAGES}.gz`]: good[IMAGES] },
+      `idx/${IMAGES}.gz: the gzip data are damaged`,
+    ],
+    [
+      "a .gz of one byte",
+      { [`${IMAGES}.gz`]: packed.subarray(0, 1) },
+      `idx/${IMAGES}.gz: the gzip data are truncated`,
+    ],
+    [
+      "a truncated file",
+      { [IMAGES]: good[IMAGES].subarray(0, -1) },
+      `idx/${IMAGES}: its header says 4×28×28 elements, the file has 3135`,
+    ],
     [
       "a file that is too long",
       { [IMAGES]: Buffer.concat([good[IMAGES], good[IMAGES]]) },
@@ -87,12 +112,33 @@ describe("conv train", { timeout: 60_000 }, () => {
 describe("a model of conv train", { timeout: 60_000 }, () => {
   const file = () => join(cwd, "good.safetensors");
   it("is saved, and told in 60 columns", async () => {
-    const { code, stdout } = await trained({}, ["--optimizer", "sgd", "--out", "good.safetensors", "--threads", "1"]);
+    const { code, stdout } = await trained({}, [
+      "--optimizer",
+      "sgd",
+      "--out",
+      "good.safetensors",
+      "--threads",
+      "1",
+    ]);
     expect(code).toBe(0);
     expect(stdout).toContain("  1/1  ");
     expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(60);
   });
-  const resumed = (...args: string[]) => conv(["train", "lenet5", "--resume", "good.safetensors", "--epochs", "2", "--threads", "1", ...args], cwd);
+  const resumed = (...args: string[]) =>
+    conv(
+      [
+        "train",
+        "lenet5",
+        "--resume",
+        "good.safetensors",
+        "--epochs",
+        "2",
+        "--threads",
+        "1",
+        ...args,
+      ],
+      cwd,
+    );
 
   it("is not replaced unasked: by its network's name, or with another learning rate", async () => {
     const before = await readFile(file());
@@ -107,20 +153,28 @@ describe("a model of conv train", { timeout: 60_000 }, () => {
       stderr:
         "error: lenet5.safetensors: is there already; --resume lenet5.safetensors goes on with it, --out <file> writes to another file, --force replaces it\n",
     });
-    expect([await readFile(file()), await readFile(join(cwd, "lenet5.safetensors"), "utf8")]).toEqual([before, "mine"]);
+    expect([
+      await readFile(file()),
+      await readFile(join(cwd, "lenet5.safetensors"), "utf8"),
+    ]).toEqual([before, "mine"]);
   });
 
   it("and its curve and best form are three files, none of which is replaced unasked", async () => {
     await writeFile(join(cwd, "lenet5_1998.svg"), "mine");
     expect(await conv(["train", "lenet5_1998", "--data", "idx"], cwd)).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining("error: lenet5_1998.svg: is there already, and the learning curve would replace it; --out <file>"),
+      stderr: expect.stringContaining(
+        "error: lenet5_1998.svg: is there already, and the learning curve would replace it; --out <file>",
+      ),
     });
     for (const [best, both] of [
       ["./good.safetensors", "the model and the best model"],
       ["good.svg", "the learning curve and the best model"],
     ] as const)
-      expect(await resumed("--best", best)).toMatchObject({ code: 2, stderr: expect.stringContaining(`error: ${best}: would hold ${both}`) });
+      expect(await resumed("--best", best)).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining(`error: ${best}: would hold ${both}`),
+      });
   });
 
   it("that another process has written is left, and the new one goes beside it", async () => {
@@ -149,9 +203,15 @@ describe("a model of conv train", { timeout: 60_000 }, () => {
   it("holds notes with NaN and infinities, and is gone on with", async () => {
     const before = await readFile(file());
     const notes = notesOf(decodeSafetensors(before).metadata)!;
-    const history = [{ ...notes.history[0], loss: NaN, seconds: Infinity, test: { loss: -Infinity, accuracy: 0 } }];
+    const history = [
+      { ...notes.history[0], loss: NaN, seconds: Infinity, test: { loss: -Infinity, accuracy: 0 } },
+    ];
     await saveNoted(file(), before, { ...notes, history, on: "CPU: 64 threads" });
-    expect(notesOf(decodeSafetensors(await readFile(file())).metadata)).toEqual({ ...notes, history, on: "CPU: 64 threads" });
+    expect(notesOf(decodeSafetensors(await readFile(file())).metadata)).toEqual({
+      ...notes,
+      history,
+      on: "CPU: 64 threads",
+    });
     const { code, stderr, stdout } = await resumed();
     expect([code, stdout]).toEqual([0, expect.stringContaining("2/2")]);
     expect(stderr).toContain(

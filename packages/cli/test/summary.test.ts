@@ -39,14 +39,31 @@ describe("conv summary", { timeout: 60_000 }, () => {
   it("prints JSON with model, input, totals and layers", async () => {
     const { model, input, totals, layers } = await json("lenet5");
     expect({ model, input }).toEqual({ model: "lenet5", input: [1, 1, 28, 28] });
-    expect(totals).toMatchObject({ parameters: 61706, trainable: 61706, buffers: 0, macs: 416520, flops: 850794 });
-    expect(layers[0]).toMatchObject({ path: "c1", type: "conv", output: [1, 6, 28, 28], parameters: 156, macs: 117600, connections: 122304 });
+    expect(totals).toMatchObject({
+      parameters: 61706,
+      trainable: 61706,
+      buffers: 0,
+      macs: 416520,
+      flops: 850794,
+    });
+    expect(layers[0]).toMatchObject({
+      path: "c1",
+      type: "conv",
+      output: [1, 6, 28, 28],
+      parameters: 156,
+      macs: 117600,
+      connections: 122304,
+    });
   });
 
   it("counts the net of 1998 as its paper does", async () => {
     const { totals, layers } = await json("lenet5_1998");
     expect(totals).toMatchObject({ parameters: 60000, trainable: 60000, buffers: 840 });
-    const counts = layers.map((l: { path: string; parameters: number; connections: number }) => [l.path, l.parameters, l.connections]);
+    const counts = layers.map((l: { path: string; parameters: number; connections: number }) => [
+      l.path,
+      l.parameters,
+      l.connections,
+    ]);
     expect(counts).toEqual([
       ["c1", 156, 122304],
       ["s2", 12, 5880],
@@ -65,9 +82,18 @@ describe("conv summary", { timeout: 60_000 }, () => {
   });
 
   it("folds the tree, counts as it is told, and counts gradients", async () => {
-    const { stdout } = await again(["summary", "resnet50", "--depth", "1", "--convention", "torchinfo", "--backward"], cwd);
+    const { stdout } = await again(
+      ["summary", "resnet50", "--depth", "1", "--convention", "torchinfo", "--backward"],
+      cwd,
+    );
     const lines = stdout.split("\n");
-    expect(lines[2].split(/ {2,}/)).toEqual(["layer", "parameters", "MACs (torchinfo)", "MACs dx", "MACs dw"]);
+    expect(lines[2].split(/ {2,}/)).toEqual([
+      "layer",
+      "parameters",
+      "MACs (torchinfo)",
+      "MACs dx",
+      "MACs dw",
+    ]);
     expect(lines.slice(4, 13).map((l) => l.split(/ {2,}/)[0])).toEqual([
       "conv1",
       "bn1",
@@ -79,15 +105,34 @@ describe("conv summary", { timeout: 60_000 }, () => {
       "avgpool",
       "fc",
     ]);
-    expect(lines[14].split(/ {2,}/)).toEqual(["total", "25,557,032", "4,089,238,376", "3,971,170,304", "4,089,184,256"]);
+    expect(lines[14].split(/ {2,}/)).toEqual([
+      "total",
+      "25,557,032",
+      "4,089,238,376",
+      "3,971,170,304",
+      "4,089,184,256",
+    ]);
     expect(stdout).toContain(
       "torchinfo's memory (MB of 1,000,000, float32): input 0.60, forward/backward pass\n  177.83, params 102.23, total 280.66",
     );
   });
 
   it("tells the memory of predicting and training, by element type", async () => {
-    const { memory } = await json("resnet18", "--input", "3x64x64", "--batch", "2", "--dtype", "float16");
-    expect(memory.inference).toMatchObject({ dtype: "float16", shape: [2, 3, 64, 64], parameters: 2 * 11_689_512, input: 2 * 2 * 3 * 64 * 64 });
+    const { memory } = await json(
+      "resnet18",
+      "--input",
+      "3x64x64",
+      "--batch",
+      "2",
+      "--dtype",
+      "float16",
+    );
+    expect(memory.inference).toMatchObject({
+      dtype: "float16",
+      shape: [2, 3, 64, 64],
+      parameters: 2 * 11_689_512,
+      input: 2 * 2 * 3 * 64 * 64,
+    });
     expect(memory.training).toMatchObject({ gradients: 2 * 11_689_512, optimizer: 4 * 11_689_512 });
     expect(memory.training.timeline.some((m: { forward: boolean }) => !m.forward)).toBe(true);
   });
@@ -96,7 +141,10 @@ describe("conv summary", { timeout: 60_000 }, () => {
     const { memory } = await json("resnet18", "--input", "3x32x32");
     expect(memory.training).toBeNull();
     expect(memory.inference.parameters).toBe(4 * 11_689_512);
-    const { stdout } = await again(["summary", "resnet18", "--input", "3x32x32", "--depth", "1"], cwd);
+    const { stdout } = await again(
+      ["summary", "resnet18", "--input", "3x32x32", "--depth", "1"],
+      cwd,
+    );
     expect(stdout).toContain(
       "no training at batch 1: layer4.0.bn1: batchNorm2d: statistics of a batch need\n  more than one value a channel, input 1×512×1×1 has 1\n",
     );
@@ -107,17 +155,26 @@ describe("conv summary", { timeout: 60_000 }, () => {
     expect(csv.stdout.split("\r\n").map((l) => l.split(",")[0])).toEqual(
       ["layer", "c1", "s2", "c3", "s4", "c5", "f6", "output", "total", "\n"].slice(0, 9).concat(""),
     );
-    const markdown = await again(["summary", "lenet5", "--format", "markdown", "--out", "lenet5.md"], cwd);
+    const markdown = await again(
+      ["summary", "lenet5", "--format", "markdown", "--out", "lenet5.md"],
+      cwd,
+    );
     expect(markdown).toEqual({ code: 0, stdout: "", stderr: "" });
-    expect(await readFile(join(cwd, "lenet5.md"), "utf8")).toMatch(/^## lenet5, input 1×1×28×28\n\n\| layer /);
+    expect(await readFile(join(cwd, "lenet5.md"), "utf8")).toMatch(
+      /^## lenet5, input 1×1×28×28\n\n\| layer /,
+    );
     expect(await list(cwd)).toEqual(["lenet5.md"]);
   });
 
   it("draws a page that needs nothing else", async () => {
-    const { code, stdout, stderr } = await again(["summary", "resnet18", "--format", "html", "--convention", "flops2"], cwd);
+    const { code, stdout, stderr } = await again(
+      ["summary", "resnet18", "--format", "html", "--convention", "flops2"],
+      cwd,
+    );
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toMatch(/^<!doctype html>/);
-    expect(stdout.match(/<figure><svg /g)).toHaveLength(11); // each but one for wide pages and for telephones
+    // each but one for wide pages and for telephones
+    expect(stdout.match(/<figure><svg /g)).toHaveLength(11);
     expect(stdout).toContain("<dd>3,628,146,688</dd><dt>FLOPs (flops2)</dt>");
     expect(stdout.match(/<h2>.*?<\/h2>/g)).toEqual(
       [
@@ -137,13 +194,23 @@ describe("conv summary", { timeout: 60_000 }, () => {
   it("measures, where that is asked for, beside what is predicted", async () => {
     const { timing } = await json("lenet5", "--measure", "--threads", "1");
     expect(timing).toMatchObject({ on: "CPU: one thread", programBytes: expect.any(Number) });
-    expect(timing.layers.map((l: { path: string }) => l.path)).toEqual(["c1", "s2", "c3", "s4", "c5", "f6", "output"]);
+    expect(timing.layers.map((l: { path: string }) => l.path)).toEqual([
+      "c1",
+      "s2",
+      "c3",
+      "s4",
+      "c5",
+      "f6",
+      "output",
+    ]);
     for (const { predicted, measured, kernel } of timing.layers) {
       expect(predicted).toBeGreaterThan(0);
       expect(measured).toBeGreaterThan(0);
       expect(kernel).toMatch(/^\w/);
     }
-    expect(timing.layers.reduce((sum: number, l: { macs: number }) => sum + l.macs, 0)).toBe(416520);
+    expect(timing.layers.reduce((sum: number, l: { macs: number }) => sum + l.macs, 0)).toBe(
+      416520,
+    );
   });
 
   it("predicts without running the network", async () => {
@@ -161,7 +228,10 @@ describe("conv summary", { timeout: 60_000 }, () => {
       timing.layers.reduce((sum: number, l: { predicted: number }) => sum + l.predicted, 0),
       12,
     );
-    const { stdout } = await again(["summary", "lenet5", "--predict", "--threads", "1", "--format", "html"], cwd);
+    const { stdout } = await again(
+      ["summary", "lenet5", "--predict", "--threads", "1", "--format", "html"],
+      cwd,
+    );
     expect(stdout).toContain("<h2>Roofline</h2>");
     expect(stdout).toContain("MACs: N·H·W·K·(C/g)·kh·kw = 1·28·28·6·(1/1)·5·5");
     expect(stdout).toContain('<th scope="row">twice the batch, 2</th>');

@@ -22,7 +22,10 @@ describe("a table", () => {
 });
 
 it("a name loses its outer modules until it fits", () => {
-  expect(["features.block.conv1", "conv1"].map((path) => shortened(path, 12))).toEqual(["…block.conv1", "conv1"]);
+  expect(["features.block.conv1", "conv1"].map((path) => shortened(path, 12))).toEqual([
+    "…block.conv1",
+    "conv1",
+  ]);
   expect(shortened("features.block.conv1", 3)).toBe("…conv1");
   expect(shortened("features.block.conv1", 20)).toBe("features.block.conv1");
 });

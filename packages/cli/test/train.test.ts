@@ -1,5 +1,6 @@
-// `conv train` as a process, on real digits: what it prints and writes, that it learns, that Ctrl-C loses nothing, and that a
-// training that was interrupted ends with the very weights of one that was not.
+// `conv train` as a process, on real digits: what it prints and writes, that it learns, that Ctrl-C
+// loses nothing, and that a training that was interrupted ends with the very weights of one that
+// was not.
 
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -14,9 +15,16 @@ const again = inOneProcess();
 
 const read = async (file: string) => decodeSafetensors(await readFile(join(cwd, file)));
 const tensors = async (file: string) =>
-  [...(await read(file)).state].map(([name, { shape, data }]) => ({ name, shape, data: Buffer.from(data.buffer).toString("base64") }));
+  [...(await read(file)).state].map(([name, { shape, data }]) => ({
+    name,
+    shape,
+    data: Buffer.from(data.buffer).toString("base64"),
+  }));
 const train = (args: string) => again(`train lenet5 --threads 1 ${args}`.trim().split(" "), cwd);
-/** A training in a process of its own, which is sent SIGINT once it has printed `row`; `delay` is in milliseconds. */
+/**
+ * A training in a process of its own, which is sent SIGINT once it has printed `row`; `delay` is in
+ * milliseconds.
+ */
 const interrupted = (args: string, row: string, delay: number) => {
   let sent = false;
   return conv(`train lenet5 --threads 1 ${args}`.split(" "), cwd, (text, kill) => {
@@ -50,15 +58,22 @@ describe("conv train", { timeout: 480_000 }, () => {
     const { code, stdout, stderr } = await conv("train lenet5 --epochs 4".split(" "), cwd);
     expect({ code, stderr }).toEqual({ code: 0, stderr: onCpu() });
     const lines = stdout.trimEnd().split("\n");
-    expect(lines.slice(0, 2)).toEqual(["         training            held out", "epoch      loss  accuracy      loss  accuracy      time  images/s"]);
+    expect(lines.slice(0, 2)).toEqual([
+      "         training            held out",
+      "epoch      loss  accuracy      loss  accuracy      time  images/s",
+    ]);
     const measured = "  +\\d\\.\\d{4}  +\\d+\\.\\d %";
-    for (let epoch = 1; epoch <= 4; epoch++) expect(lines[epoch + 1]).toMatch(new RegExp(`^ *${epoch}/4${measured}${measured} .* s  +[\\d,]+$`));
+    for (let epoch = 1; epoch <= 4; epoch++)
+      expect(lines[epoch + 1]).toMatch(
+        new RegExp(`^ *${epoch}/4${measured}${measured} .* s  +[\\d,]+$`),
+      );
     expect(lines.slice(6, 9)).toEqual([
       "",
       "      taken for",
       `digit ${[0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((d) => `${d}`.padStart(5)).join("")}   right`,
     ]);
-    const [, accuracy] = lines.at(-2)?.match(/^(\d\d\.\d) % of 2,000 held-out digits recognized$/) ?? [];
+    const [, accuracy] =
+      lines.at(-2)?.match(/^(\d\d\.\d) % of 2,000 held-out digits recognized$/) ?? [];
     expect(Number(accuracy)).toBeGreaterThanOrEqual(97);
     expect(lines[5]).toContain(` ${accuracy} % `);
     expect(lines.slice(-1)).toEqual(["model lenet5.safetensors, learning curve lenet5.svg"]);
@@ -71,7 +86,9 @@ describe("conv train", { timeout: 480_000 }, () => {
   });
 
   it("prints one JSON document and nothing else", async () => {
-    const { code, stdout, stderr } = await train("--epochs 1 --limit 4000 --seed 3 --json --out j.safetensors");
+    const { code, stdout, stderr } = await train(
+      "--epochs 1 --limit 4000 --seed 3 --json --out j.safetensors",
+    );
     expect({ code, stderr }).toEqual({ code: 0, stderr: onCpu(1) });
     const { epochs, test, ...rest } = JSON.parse(stdout);
     expect(rest).toEqual({
@@ -83,8 +100,13 @@ describe("conv train", { timeout: 480_000 }, () => {
     });
     expect(epochs).toHaveLength(1);
     expect(test.count).toBe(2000);
-    expect(test.confusion.map((row: number[]) => row.reduce((a, b) => a + b))).toEqual([218, 216, 188, 200, 220, 180, 206, 224, 176, 172]);
-    expect(test.confusion.reduce((sum: number, row: number[], digit: number) => sum + row[digit], 0) / 2000).toBe(test.accuracy);
+    expect(test.confusion.map((row: number[]) => row.reduce((a, b) => a + b))).toEqual([
+      218, 216, 188, 200, 220, 180, 206, 224, 176, 172,
+    ]);
+    expect(
+      test.confusion.reduce((sum: number, row: number[], digit: number) => sum + row[digit], 0) /
+        2000,
+    ).toBe(test.accuracy);
     expect(epochs[0].test).toEqual({ loss: test.loss, accuracy: test.accuracy });
     expect(test.accuracy).toBeGreaterThan(0.8);
   });
@@ -93,25 +115,39 @@ describe("conv train", { timeout: 480_000 }, () => {
     const options = "--limit 700 --batch 50 --optimizer sgd --lr 0.01";
     await train(`--epochs 2 ${options} --out straight.safetensors`);
     await train(`--epochs 1 ${options} --out half.safetensors`);
-    const { code, stdout } = await train("--epochs 2 --resume half.safetensors --out whole.safetensors --json");
+    const { code, stdout } = await train(
+      "--epochs 2 --resume half.safetensors --out whole.safetensors --json",
+    );
     expect(code).toBe(0);
     expect(await tensors("whole.safetensors")).toEqual(await tensors("straight.safetensors"));
     const { epochs, recipe } = JSON.parse(stdout);
     expect(epochs.map((e: { epoch: number }) => e.epoch)).toEqual([1, 2]);
-    expect(recipe).toEqual({ ...plain, ...{ epochs: 2, batch: 50, optimizer: "sgd", lr: 0.01, limit: 700 } });
+    expect(recipe).toEqual({
+      ...plain,
+      ...{ epochs: 2, batch: 50, optimizer: "sgd", lr: 0.01, limit: 700 },
+    });
   });
 
   it("saves on Ctrl-C in the middle of an epoch and goes on to bit-identical weights", async () => {
     const options = "--limit 800 --batch 32 --epochs 7";
     await train(`${options} --out undisturbed.safetensors`);
-    const { code, stdout, stderr } = await interrupted(`${options} --out stopped.safetensors`, "2/7", 20);
+    const { code, stdout, stderr } = await interrupted(
+      `${options} --out stopped.safetensors`,
+      "2/7",
+      20,
+    );
     expect(code).toBe(130);
     expect(stderr.replace(onCpu(1), "")).toMatch(
       /^interrupted in epoch [3-7] after step \d+; to go on: conv train lenet5 --resume stopped.safetensors\n$/,
     );
     expect(stdout).toMatch(/\nmodel stopped.safetensors, learning curve stopped.svg\n$/);
-    expect((await list(cwd)).filter((name) => name.startsWith("stopped"))).toEqual(["stopped.safetensors", "stopped.svg"]);
-    expect(await tensors("stopped.safetensors")).not.toEqual(await tensors("undisturbed.safetensors"));
+    expect((await list(cwd)).filter((name) => name.startsWith("stopped"))).toEqual([
+      "stopped.safetensors",
+      "stopped.svg",
+    ]);
+    expect(await tensors("stopped.safetensors")).not.toEqual(
+      await tensors("undisturbed.safetensors"),
+    );
     expect((await train("--resume stopped.safetensors")).code).toBe(0);
     expect(await tensors("stopped.safetensors")).toEqual(await tensors("undisturbed.safetensors"));
   });
@@ -123,14 +159,22 @@ describe("conv train", { timeout: 480_000 }, () => {
       expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
       return stderr;
     };
-    expect(await resumed("--batch 64 --epochs 2")).toBe("error: half.safetensors: it was begun with --batch 50 and can't go on with 64\n");
-    expect(await resumed("--optimizer adam")).toBe("error: half.safetensors: it was begun with --optimizer sgd and can't go on with adam\n");
-    expect(await resumed()).toBe("error: half.safetensors: it has had 1 of 1 epochs; --epochs 2 or more goes on\n");
+    expect(await resumed("--batch 64 --epochs 2")).toBe(
+      "error: half.safetensors: it was begun with --batch 50 and can't go on with 64\n",
+    );
+    expect(await resumed("--optimizer adam")).toBe(
+      "error: half.safetensors: it was begun with --optimizer sgd and can't go on with adam\n",
+    );
+    expect(await resumed()).toBe(
+      "error: half.safetensors: it has had 1 of 1 epochs; --epochs 2 or more goes on\n",
+    );
     expect(await readFile(join(cwd, "half.safetensors"))).toEqual(before);
   });
 
   it("says when the loss is lost, and keeps what it had saved", async () => {
-    const { code, stderr } = await train("--epochs 1 --limit 640 --optimizer sgd --lr 1e30 --out lost.safetensors");
+    const { code, stderr } = await train(
+      "--epochs 1 --limit 640 --optimizer sgd --lr 1e30 --out lost.safetensors",
+    );
     expect(code).toBe(1);
     expect(stderr.replace(onCpu(1), "")).toMatch(
       /^error: train: (the loss is (NaN|Infinity)|a gradient is not finite) at epoch 1, step \d+, first in \w+ \(\w+, \w+\); a lower learning rate than 1e\+30 may help; nothing was written\n$/,
@@ -147,11 +191,14 @@ describe("conv train", { timeout: 480_000 }, () => {
     if (stopped.code === 130) expect((await train("--resume part.safetensors")).code).toBe(0);
     expect(await tensors("part.safetensors")).toEqual(await tensors("every.safetensors"));
     expect((await read("best.safetensors")).metadata.model).toBe("lenet5");
-    const resumed = async (args: string) => (await train(`--resume every.safetensors ${args}`)).stderr;
+    const resumed = async (args: string) =>
+      (await train(`--resume every.safetensors ${args}`)).stderr;
     expect(await resumed("--augment flip")).toBe(
       "error: every.safetensors: it was begun with --augment shift:1,rotate:5,scale,shear,crop:1,flip:0.2,cutout:4 and can't go on with flip\n",
     );
-    expect(await resumed("--epochs 3")).toBe("error: every.safetensors: its --schedule one-cycle was made for --epochs 2 and can't go on to 3\n");
+    expect(await resumed("--epochs 3")).toBe(
+      "error: every.safetensors: its --schedule one-cycle was made for --epochs 2 and can't go on to 3\n",
+    );
   });
 
   it("trains on IDX files, and ends early where nothing gets better", async () => {
@@ -162,36 +209,59 @@ describe("conv train", { timeout: 480_000 }, () => {
       return Buffer.concat([new Uint8Array(head.buffer), data]);
     };
     const { images, labels } = loadDigits();
-    const some = (count: number, offset: number) => Array.from({ length: count }, (_, i) => i * 40 + offset);
+    const some = (count: number, offset: number) =>
+      Array.from({ length: count }, (_, i) => i * 40 + offset);
     const write = async (name: string, count: number, offset: number, packed: boolean) => {
-      const x = Buffer.concat(some(count, offset).map((i) => images.subarray(i * 784, (i + 1) * 784)));
+      const x = Buffer.concat(
+        some(count, offset).map((i) => images.subarray(i * 784, (i + 1) * 784)),
+      );
       const y = Uint8Array.from(some(count, offset), (i) => labels[i]);
       const pack = (bytes: Uint8Array) => (packed ? gzipSync(bytes) : bytes);
       const end = packed ? ".gz" : "";
-      await writeFile(join(cwd, "idx", `${name}-images-idx3-ubyte${end}`), pack(idx([count, 28, 28], x)));
+      await writeFile(
+        join(cwd, "idx", `${name}-images-idx3-ubyte${end}`),
+        pack(idx([count, 28, 28], x)),
+      );
       await writeFile(join(cwd, "idx", `${name}-labels-idx1-ubyte${end}`), pack(idx([count], y)));
     };
     await mkdir(join(cwd, "idx"));
     await write("train", 200, 0, true);
-    expect((await train("--data idx")).stderr).toBe("error: idx/t10k-images-idx3-ubyte: no such file or folder\n");
+    expect((await train("--data idx")).stderr).toBe(
+      "error: idx/t10k-images-idx3-ubyte: no such file or folder\n",
+    );
     await write("t10k", 50, 7, false);
-    const { stdout } = await again("train resnet8 --data idx --epochs 4 --lr 1e-9 --patience 1 --json --out fashion.safetensors".split(" "), cwd);
+    const { stdout } = await again(
+      "train resnet8 --data idx --epochs 4 --lr 1e-9 --patience 1 --json --out fashion.safetensors".split(
+        " ",
+      ),
+      cwd,
+    );
     const { interrupted: ended, epochs, test } = JSON.parse(stdout);
     expect({ interrupted: ended, count: test.count }).toEqual({ interrupted: false, count: 50 });
     expect(epochs.length).toBeLessThanOrEqual(4);
-    await writeFile(join(cwd, "idx", "train-labels-idx1-ubyte.gz"), gzipSync(idx([3], new Uint8Array(3))));
-    expect((await train("--data idx")).stderr).toBe("error: idx/train-images-idx3-ubyte: 200×28×28 images do not go with 3 labels\n");
+    await writeFile(
+      join(cwd, "idx", "train-labels-idx1-ubyte.gz"),
+      gzipSync(idx([3], new Uint8Array(3))),
+    );
+    expect((await train("--data idx")).stderr).toBe(
+      "error: idx/train-images-idx3-ubyte: 200×28×28 images do not go with 3 labels\n",
+    );
   });
 
   it("refuses augmentations that there are not", async () => {
     expect((await train("--augment blur")).stderr).toBe(
       'error: unknown augmentation "blur"; there are shift, crop, flip, rotate, scale, shear, cutout\n',
     );
-    expect((await train("--augment shift:x")).stderr).toBe('error: augmentation "shift:x" has no number after the colon\n');
+    expect((await train("--augment shift:x")).stderr).toBe(
+      'error: augmentation "shift:x" has no number after the colon\n',
+    );
   });
 
   it("trains the net of 1998", async () => {
-    const { code, stdout } = await again("train lenet5_1998 --epochs 2 --limit 4000 --json".split(" "), cwd);
+    const { code, stdout } = await again(
+      "train lenet5_1998 --epochs 2 --limit 4000 --json".split(" "),
+      cwd,
+    );
     expect(code).toBe(0);
     const { test, file } = JSON.parse(stdout);
     expect(file).toBe("lenet5_1998.safetensors");

@@ -1,4 +1,5 @@
-// Packing values with known lifetimes into one block of memory: the largest first, each at the lowest address that is free while it lives.
+// Packing values with known lifetimes into one block of memory: the largest first, each at the
+// lowest address that is free while it lives.
 
 export interface Lifetime {
   readonly bytes: number;
@@ -7,7 +8,10 @@ export interface Lifetime {
   readonly to: number;
 }
 
-/** An offset for each, 64-byte aligned, and the size of the whole. Values whose lifetimes meet never overlap. */
+/**
+ * An offset for each, 64-byte aligned, and the size of the whole. Values whose lifetimes meet never
+ * overlap.
+ */
 export function packArena(values: readonly Lifetime[]): { offsets: number[]; bytes: number } {
   const round = (n: number) => Math.max(64, Math.ceil(n / 64) * 64);
   const offsets = values.map(() => 0);
@@ -20,7 +24,8 @@ export function packArena(values: readonly Lifetime[]): { offsets: number[]; byt
     let at = 0;
     for (const j of placed) {
       if (offsets[j] >= at + size) break;
-      if (values[j].from <= v.to && v.from <= values[j].to) at = Math.max(at, offsets[j] + round(values[j].bytes));
+      if (values[j].from <= v.to && v.from <= values[j].to)
+        at = Math.max(at, offsets[j] + round(values[j].bytes));
     }
     offsets[i] = at;
     const after = placed.findIndex((j) => offsets[j] > at);

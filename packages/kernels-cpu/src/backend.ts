@@ -1,7 +1,16 @@
-// The CPU back end: one WebAssembly memory, a pool of threads, and programs compiled for the shapes at hand.
+// The CPU back end: one WebAssembly memory, a pool of threads, and programs compiled for the shapes
+// at hand.
 
 import { MOST_ROUNDOFF, mustBePrecision, type Precision } from "@conv/ops";
-import { checkOptions, manageBackend, rangeError, unsupported, type Backend, type Driver, type Graph } from "@conv/tensor";
+import {
+  checkOptions,
+  manageBackend,
+  rangeError,
+  unsupported,
+  type Backend,
+  type Driver,
+  type Graph,
+} from "@conv/tensor";
 import { capsOf, probe, unsupportedReason, type Caps } from "./caps.ts";
 import type { CpuKernel } from "./code.ts";
 import { createEngine, type Engine } from "./engine.ts";
@@ -12,27 +21,39 @@ import { requestPairs, tryPairs } from "./simd256.ts";
 import { availableThreads, type WorkerLike } from "./threads.ts";
 
 export interface CpuOptions {
-  /** Threads, the calling one included unless `offThread`; as many as the machine has cores unless given, and at most twice as many (or 8). */
+  /**
+   * Threads, the calling one included unless `offThread`; as many as the machine has cores unless
+   * given, and at most twice as many (or 8).
+   */
   readonly threads?: number | undefined;
   /**
-   * A worker runs the programs, with the other threads, so that `run` does not block the caller. What fails there is reported by the next
-   * call or `read`. Without shared memory it has one thread.
+   * A worker runs the programs, with the other threads, so that `run` does not block the caller.
+   * What fails there is reported by the next call or `read`. Without shared memory it has one
+   * thread.
    */
   readonly offThread?: boolean | undefined;
   /**
-   * Makes a worker whose script is `@conv/kernels-cpu/worker`, where a content security policy forbids workers made from text:
+   * Makes a worker whose script is `@conv/kernels-cpu/worker`, where a content security policy
+   * forbids workers made from text:
    * `() => new Worker(new URL(…), { type: "module" })`.
    */
   readonly worker?: (() => WorkerLike) | undefined;
   /**
-   * Makes code for engines that join pairs of 128-bit vectors into registers of 256 bits, some 1.5 times as fast. An experiment of V8's: in
-   * Node it is switched on here, for the whole process; Chrome must be started with --js-flags=--experimental-wasm-revectorize. A trial at
-   * the start makes sure that it works; if not, `simd256Reason` says why, and code is made as without.
+   * Makes code for engines that join pairs of 128-bit vectors into registers of 256 bits, some 1.5
+   * times as fast. An experiment of V8's: in Node it is switched on here, for the whole process;
+   * Chrome must be started with --js-flags=--experimental-wasm-revectorize. A trial at the start
+   * makes sure that it works; if not, `simd256Reason` says why, and code is made as without.
    */
   readonly simd256?: boolean | undefined;
-  /** How convolutions may be computed: "exact", "balanced" (the default) or "fast", which is the same here. The README has the bounds. */
+  /**
+   * How convolutions may be computed: "exact", "balanced" (the default) or "fast", which is the
+   * same here. The README has the bounds.
+   */
   readonly precision?: Precision | undefined;
-  /** Names of kernels that are taken wherever they can be, whatever they estimate: to measure one against another. */
+  /**
+   * Names of kernels that are taken wherever they can be, whatever they estimate: to measure one
+   * against another.
+   */
   readonly prefer?: readonly string[] | undefined;
 }
 
@@ -50,23 +71,39 @@ export interface CpuBackend extends Backend {
 let warned = false;
 
 /** Starts the back end with the kernels of a list. */
-export async function createCpuWith(kernels: readonly CpuKernel[], options: CpuOptions = {}): Promise<CpuBackend> {
+export async function createCpuWith(
+  kernels: readonly CpuKernel[],
+  options: CpuOptions = {},
+): Promise<CpuBackend> {
   checkOptions("cpu", options, "threads offThread worker simd256 precision prefer");
-  const { threads = availableThreads(), offThread = false, worker, simd256 = false, precision = "balanced", prefer = [] } = options;
-  if (!Number.isInteger(threads) || threads < 1) throw rangeError("cpu", `threads ${threads} is not a whole number ≥ 1`);
+  const {
+    threads = availableThreads(),
+    offThread = false,
+    worker,
+    simd256 = false,
+    precision = "balanced",
+    prefer = [],
+  } = options;
+  if (!Number.isInteger(threads) || threads < 1)
+    throw rangeError("cpu", `threads ${threads} is not a whole number ≥ 1`);
   mustBePrecision("cpu", precision);
   const reason = await unsupportedReason();
   if (reason) throw unsupported("cpu", reason);
   const most = Math.max(8, 2 * availableThreads());
-  if (threads > most) console.warn(`@conv/kernels-cpu: ${threads} threads are more than ${availableThreads()} cores can use: running on ${most}`);
+  if (threads > most)
+    console.warn(
+      `@conv/kernels-cpu: ${threads} threads are more than ${availableThreads()} cores can use: running on ${most}`,
+    );
 
   const managed = manage();
-  const start = (count: number) => createEngine({ threads: count, offThread, worker, probe: probe(), fail: managed.fail });
+  const start = (count: number) =>
+    createEngine({ threads: count, offThread, worker, probe: probe(), fail: managed.fail });
   let singleThreadReason: string | null = null;
   let engine: Engine | null = null;
   if (threads > 1) {
     try {
-      if (globalThis.crossOriginIsolated === false) throw new Error("the page is not cross-origin isolated, so memory cannot be shared");
+      if (globalThis.crossOriginIsolated === false)
+        throw new Error("the page is not cross-origin isolated, so memory cannot be shared");
       engine = await start(Math.min(threads, most));
     } catch (error) {
       singleThreadReason = messageOf(error);
@@ -81,7 +118,12 @@ export async function createCpuWith(kernels: readonly CpuKernel[], options: CpuO
   }
   try {
     if (simd256) requestPairs();
-    const caps = capsOf({ threads: engine.threads, simd256, roundoff: MOST_ROUNDOFF[precision], prefer });
+    const caps = capsOf({
+      threads: engine.threads,
+      simd256,
+      roundoff: MOST_ROUNDOFF[precision],
+      prefer,
+    });
     const narrow = { ...caps, simd256: false };
     const heap = createHeap(engine.maximum, engine.grow);
     let last = 0;
@@ -92,14 +134,19 @@ export async function createCpuWith(kernels: readonly CpuKernel[], options: CpuO
       );
     const simd256Reason = simd256 ? await tryPairs(backendOf(caps), backendOf(narrow)) : null;
     const used = simd256Reason ? narrow : caps;
-    return Object.assign(backendOf(used, managed), { caps: used, singleThreadReason, simd256Reason });
+    return Object.assign(backendOf(used, managed), {
+      caps: used,
+      singleThreadReason,
+      simd256Reason,
+    });
   } catch (error) {
     engine.dispose();
     throw error;
   }
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
 
 type CompileOptions = Pick<CpuOptions, "prefer">;
 
@@ -124,7 +171,16 @@ function driverOf(
       buffer.version = next();
     },
     read: async ({ address, bytes }) => engine.read(address, bytes),
-    compile: (graph, options) => compileProgram(graph, { ...caps, prefer: options?.prefer ?? caps.prefer }, kernels, heap, shared, engine, next),
+    compile: (graph, options) =>
+      compileProgram(
+        graph,
+        { ...caps, prefer: options?.prefer ?? caps.prefer },
+        kernels,
+        heap,
+        shared,
+        engine,
+        next,
+      ),
     programBytes: (programs) => [...programs].reduce((sum, p) => sum + p.ownBytes, shared.bytes()),
     close: engine.dispose,
   };

@@ -1,6 +1,14 @@
-// What passes between the planner and the kernels: the task to be done, and the code that does it, in stages.
+// What passes between the planner and the kernels: the task to be done, and the code that does it,
+// in stages.
 
-import { inputAt, scratchAt, type Epilogue, type Place, type PlanKernel, type Task } from "@conv/ops/plan";
+import {
+  inputAt,
+  scratchAt,
+  type Epilogue,
+  type Place,
+  type PlanKernel,
+  type Task,
+} from "@conv/ops/plan";
 import type { Caps } from "./caps.ts";
 import type { Func, Local, Module } from "./wasm/asm.ts";
 
@@ -8,9 +16,13 @@ export { inputAt, outputAt, scratchAt } from "@conv/ops/plan";
 export type { Epilogue, EpilogueOperand, Place, Task } from "@conv/ops/plan";
 
 /** The operands of an epilogue, which follow the two inputs of a product. */
-export const operandsAt = (epilogue: Epilogue | null): Place[] => (epilogue?.operands ?? []).map((_, i) => inputAt(2 + i));
+export const operandsAt = (epilogue: Epilogue | null): Place[] =>
+  (epilogue?.operands ?? []).map((_, i) => inputAt(2 + i));
 
-/** Part of a kernel that runs between two barriers. Its pieces of work 0 … items−1 are divided among the threads. */
+/**
+ * Part of a kernel that runs between two barriers. Its pieces of work 0 … items−1 are divided among
+ * the threads.
+ */
 export interface Stage {
   /** The key of the generated function; equal keys must mean equal code. */
   readonly name: string;
@@ -30,9 +42,10 @@ export interface Scratch {
   /** Written once when the program is made (tables). */
   readonly data?: Float32Array | Int32Array | undefined;
   /**
-   * Holds a rearrangement of this input alone. If that is an input of the program, or made of some of them alone (see once.ts), the
-   * stage that writes it is skipped for as long as the same buffers with the same contents come in: weights are packed once. Programs
-   * share what stages of equal names pack of an input of theirs.
+   * Holds a rearrangement of this input alone. If that is an input of the program, or made of some
+   * of them alone (see once.ts), the stage that writes it is skipped for as long as the same
+   * buffers with the same contents come in: weights are packed once. Programs share what stages of
+   * equal names pack of an input of theirs.
    */
   readonly packs?: number | undefined;
 }
@@ -56,7 +69,10 @@ export function draft(): Draft {
 
 /** What a kernel does for a task, counted: see kernels/costs.ts for what each kind takes. */
 export interface Work {
-  /** Multiply-adds, those included of lanes and rows that nobody wants, and those that would fit where sums wait for one another. */
+  /**
+   * Multiply-adds, those included of lanes and rows that nobody wants, and those that would fit
+   * where sums wait for one another.
+   */
   readonly products?: number | undefined;
   /** Vectors, or steps of a product's depth, that are loaded for them. */
   readonly steps?: number | undefined;
@@ -76,6 +92,9 @@ export interface Work {
 export interface CpuKernel extends PlanKernel<Caps, CpuCode> {
   /** What its estimate is made of, where that was fitted to measurements. */
   work?(task: Task, caps: Caps): Work;
-  /** Bytes that it keeps from run to run beyond the size of its weights, where these are transformed. */
+  /**
+   * Bytes that it keeps from run to run beyond the size of its weights, where these are
+   * transformed.
+   */
   keeps?(task: Task, caps: Caps): number;
 }

@@ -1,4 +1,5 @@
-// The memory and the threads of a back end. The caller leads the threads, or (`offThread`) a worker does, which gets every call as a message.
+// The memory and the threads of a back end. The caller leads the threads, or (`offThread`) a worker
+// does, which gets every call as a message.
 
 import type { Bytes } from "@conv/tensor";
 import { createMemory, createRuntime, createWatch, WORDS, type Commands } from "./runtime.ts";
@@ -22,7 +23,13 @@ export interface EngineOptions {
   readonly fail: (error: Error) => void;
 }
 
-export async function createEngine({ threads, offThread, worker, probe, fail }: EngineOptions): Promise<Engine> {
+export async function createEngine({
+  threads,
+  offThread,
+  worker,
+  probe,
+  fail,
+}: EngineOptions): Promise<Engine> {
   const made = threads > 1 || !offThread ? createMemory(threads > 1) : null;
   const pending: { resolve(result: ArrayBuffer): void; reject(error: Error): void }[] = [];
   const workers: Thread[] = [];
@@ -50,7 +57,9 @@ export async function createEngine({ threads, offThread, worker, probe, fail }: 
     words: WORDS,
     probe,
   }));
-  const started = await startThreads(starts, worker, hear, (reason) => lose(new Error(`cpu: ${reason}; make the back end again`)));
+  const started = await startThreads(starts, worker, hear, (reason) =>
+    lose(new Error(`cpu: ${reason}; make the back end again`)),
+  );
   workers.push(...started.threads);
   const dispose = () => {
     if (ended) return;
@@ -59,7 +68,8 @@ export async function createEngine({ threads, offThread, worker, probe, fail }: 
   };
   if (offThread) {
     const [leader] = workers;
-    const post = (name: keyof Commands, args: readonly unknown[], transfer?: ArrayBuffer[]) => leader.post([name, ...args], transfer);
+    const post = (name: keyof Commands, args: readonly unknown[], transfer?: ArrayBuffer[]) =>
+      leader.post([name, ...args], transfer);
     const sent =
       <A extends readonly unknown[]>(name: keyof Commands) =>
       (...args: A) =>
@@ -89,7 +99,11 @@ export async function createEngine({ threads, offThread, worker, probe, fail }: 
   }
   const { memory, maximum } = made!;
   const control = new Int32Array(memory.buffer, 0, WORDS.cause);
-  const commands = createRuntime({ memory, threads, thread: 0, words: WORDS }, () => workers.findIndex((w) => w.dead()) + 1, createWatch);
+  const commands = createRuntime(
+    { memory, threads, thread: 0, words: WORDS },
+    () => workers.findIndex((w) => w.dead()) + 1,
+    createWatch,
+  );
   const engine = { ...commands, threads, maximum, dispose };
   if (threads === 1) return engine;
   /** Ends the back end if a call finds that a thread has failed. */
@@ -104,5 +118,10 @@ export async function createEngine({ threads, offThread, worker, probe, fail }: 
         throw error;
       }
     };
-  return { ...engine, load: watched(commands.load), run: watched(commands.run), drop: watched(commands.drop) };
+  return {
+    ...engine,
+    load: watched(commands.load),
+    run: watched(commands.run),
+    drop: watched(commands.drop),
+  };
 }

@@ -1,5 +1,6 @@
-// Why each step of a graph is run by the kernel it is: the candidates with what their estimates are made of, the reasons of all others,
-// and, on a running back end, the time that each really takes; and what a program would hold. An entry point of its own, as programs do without.
+// Why each step of a graph is run by the kernel it is: the candidates with what their estimates are
+// made of, the reasons of all others, and, on a running back end, the time that each really takes;
+// and what a program would hold. An entry point of its own, as programs do without.
 
 import { mostRoundoff } from "@conv/ops/plan";
 import { allocate, bytesOf, optimise, type Graph, type Node } from "@conv/tensor";
@@ -22,7 +23,9 @@ export type { Caps, Work };
 export interface Part {
   /** `call` is what a call takes whatever its work. */
   readonly kind: keyof Work | "call";
-  /** How much of it there is, in multiply-adds, vectors, elements, points, bytes, tiles or calls. */
+  /**
+   * How much of it there is, in multiply-adds, vectors, elements, points, bytes, tiles or calls.
+   */
   readonly amount: number;
   readonly seconds: number;
 }
@@ -43,36 +46,60 @@ export interface Explanation {
   /** Kernels that can do it, the quickest by their estimates first. */
   readonly candidates: readonly Candidate[];
   /** All others; `foreign` are those made for other ops. */
-  readonly declined: readonly { readonly kernel: string; readonly reason: string; readonly foreign: boolean }[];
+  readonly declined: readonly {
+    readonly kernel: string;
+    readonly reason: string;
+    readonly foreign: boolean;
+  }[];
 }
 
 /**
- * What a program of the graph would hold with these capabilities, to the byte, without compiling it. Throws UnsupportedError where no
+ * What a program of the graph would hold with these capabilities, to the byte, without compiling
+ * it. Throws UnsupportedError where no kernel can do a step.
+ */
+export const layoutOf = (graph: Graph, caps: Caps): ProgramLayout =>
+  layOut(graph, caps, kernels).layout;
+
+/**
+ * One explanation for each step that `caps` would make of a graph. Throws UnsupportedError where no
  * kernel can do a step.
  */
-export const layoutOf = (graph: Graph, caps: Caps): ProgramLayout => layOut(graph, caps, kernels).layout;
-
-/** One explanation for each step that `caps` would make of a graph. Throws UnsupportedError where no kernel can do a step. */
 export function explain(graph: Graph, caps: Caps): Explanation[] {
   return plan(optimise(graph), caps, kernels).map(({ nodes, task, kernel }) => ({
     nodes,
     chosen: kernel.name,
-    candidates: choose(task, caps, kernels).map(({ kernel: { name, roundoff, work }, estimate }) => {
-      const amounts = work?.(task, caps);
-      const parts = amounts ? priced(name, amounts, caps) : [];
-      return {
-        kernel: name,
-        estimate,
-        parts: parts.map((seconds, i) => ({ kind: kinds[i] ?? "call", amount: i < kinds.length ? (amounts?.[kinds[i]] ?? 0) : 1, seconds })),
-        roundoff,
-      };
-    }),
+    candidates: choose(task, caps, kernels).map(
+      ({ kernel: { name, roundoff, work }, estimate }) => {
+        const amounts = work?.(task, caps);
+        const parts = amounts ? priced(name, amounts, caps) : [];
+        return {
+          kernel: name,
+          estimate,
+          parts: parts.map((seconds, i) => ({
+            kind: kinds[i] ?? "call",
+            amount: i < kinds.length ? (amounts?.[kinds[i]] ?? 0) : 1,
+            seconds,
+          })),
+          roundoff,
+        };
+      },
+    ),
     declined: kernels.flatMap((k) => {
       const factor = k.roundoff ?? 0;
       const reason =
         k.declines(task, caps) ??
-        (factor > mostRoundoff(task, caps) ? `states a roundoff of ${factor}, allowed are ${mostRoundoff(task, caps)}` : null);
-      return reason === null ? [] : [{ kernel: k.name, reason, foreign: reason === k.declines({ ...task, op: { ...task.op, name: "" } }, caps) }];
+        (factor > mostRoundoff(task, caps)
+          ? `states a roundoff of ${factor}, allowed are ${mostRoundoff(task, caps)}`
+          : null);
+      return reason === null
+        ? []
+        : [
+            {
+              kernel: k.name,
+              reason,
+              foreign: reason === k.declines({ ...task, op: { ...task.op, name: "" } }, caps),
+            },
+          ];
     }),
   }));
 }
@@ -93,15 +120,19 @@ export interface MeasureOptions {
 const WARM = { ms: 25, runs: 10 };
 
 /**
- * Least seconds of a run of a graph of one step by each kernel, which take turns, so that what the machine does meanwhile hits all alike.
- * Runs are measured in bundles of 0.2 ms at least, for clocks are coarse. Throws an Error if a kernel cannot do it.
+ * Least seconds of a run of a graph of one step by each kernel, which take turns, so that what the
+ * machine does meanwhile hits all alike. Runs are measured in bundles of 0.2 ms at least, for
+ * clocks are coarse. Throws an Error if a kernel cannot do it.
  */
 export async function measure(
   cpu: CpuBackend,
   graph: Graph,
   { inputs: values, kernels: names, rounds = 5, turnMs = 3, check }: MeasureOptions,
 ): Promise<number[]> {
-  const sizes = [...values.map((data) => data.byteLength), ...graph.outputs.map((v) => bytesOf(v.spec))];
+  const sizes = [
+    ...values.map((data) => data.byteLength),
+    ...graph.outputs.map((v) => bytesOf(v.spec)),
+  ];
   const buffers = allocate(cpu, sizes);
   const [inputs, outputs] = [buffers.slice(0, values.length), buffers.slice(values.length)];
   const programs: CpuProgram[] = [];
@@ -117,8 +148,16 @@ export async function measure(
     for (const [i, { steps }] of programs.entries()) {
       if (steps[0]?.kernel !== names[i]) throw new Error(`${names[i]} does not do this`);
       let last = timed(i, 1);
-      check?.(names[i], await Promise.all(outputs.map(async (buffer) => new Float32Array(await cpu.read(buffer)))));
-      for (let runs = 1, spent = last; (runs < WARM.runs || spent < WARM.ms / 1000) && spent < 0.5; runs++) spent += last = timed(i, 1);
+      check?.(
+        names[i],
+        await Promise.all(outputs.map(async (buffer) => new Float32Array(await cpu.read(buffer)))),
+      );
+      for (
+        let runs = 1, spent = last;
+        (runs < WARM.runs || spent < WARM.ms / 1000) && spent < 0.5;
+        runs++
+      )
+        spent += last = timed(i, 1);
       bundles.push(Math.ceil(0.2e-3 / last));
     }
     const least = names.map(() => Infinity);

@@ -4,15 +4,26 @@ import { createCpuWith, type CpuBackend, type CpuOptions } from "./backend.ts";
 import { kernels } from "./kernels/index.ts";
 
 /**
- * Starts the CPU back end: WebAssembly SIMD on `threads` threads. Where memory cannot be shared (a page without cross-origin
- * isolation) it runs on one, and says so once on the console. Throws UnsupportedError where WebAssembly or SIMD is missing or may not be
- * compiled, and where `offThread` cannot have a worker.
+ * Starts the CPU back end: WebAssembly SIMD on `threads` threads. Where memory cannot be shared (a
+ * page without cross-origin isolation) it runs on one, and says so once on the console. Throws
+ * UnsupportedError where WebAssembly or SIMD is missing or may not be compiled, and where
+ * `offThread` cannot have a worker.
  */
-export const createCpu = (options?: CpuOptions): Promise<CpuBackend> => createCpuWith(kernels, options);
+export const createCpu = (options?: CpuOptions): Promise<CpuBackend> =>
+  createCpuWith(kernels, options);
 
 export { kernels, type CpuBackend, type CpuOptions };
 export type { Caps } from "./caps.ts";
-export type { CpuCode, CpuKernel, Epilogue, EpilogueOperand, Place, Scratch, Stage, Task } from "./code.ts";
+export type {
+  CpuCode,
+  CpuKernel,
+  Epilogue,
+  EpilogueOperand,
+  Place,
+  Scratch,
+  Stage,
+  Task,
+} from "./code.ts";
 export { choose } from "./plan.ts";
 export type { ProgramBlock, ProgramLayout } from "./layout.ts";
 export type { CpuProgram } from "./program.ts";

@@ -1,4 +1,5 @@
-// What a program holds and where, found before any code is made: the memory of a graph on this back end can be told without compiling it.
+// What a program holds and where, found before any code is made: the memory of a graph on this back
+// end can be told without compiling it.
 
 import { distinctCauses, type Causes, type Pack } from "@conv/ops/plan";
 import { bytesOf, optimise, type Graph, type Node, type Step, type Value } from "@conv/tensor";
@@ -14,7 +15,10 @@ export interface ProgramBlock {
   readonly bytes: number;
   /** Bytes from the start of the first part. */
   readonly offset: number;
-  /** First and last of the program's stages (a step has one or several) during which it is in use, both included. */
+  /**
+   * First and last of the program's stages (a step has one or several) during which it is in use,
+   * both included.
+   */
   readonly from: number;
   readonly to: number;
   readonly kind: BlockKind;
@@ -26,8 +30,9 @@ export interface ProgramBlock {
 
 export interface ProgramLayout {
   /**
-   * Bytes that the program needs in the heap: its blocks, packed by their lifetimes, and a few words for the run itself. Several programs
-   * need less than the sum: what does not outlast a run, and packed weights, are shared.
+   * Bytes that the program needs in the heap: its blocks, packed by their lifetimes, and a few
+   * words for the run itself. Several programs need less than the sum: what does not outlast a run,
+   * and packed weights, are shared.
    */
   readonly bytes: number;
   readonly blocks: readonly ProgramBlock[];
@@ -43,10 +48,17 @@ export interface LaidOut extends Placement {
   /** Groups of inputs on which stages depend that need not run at every run. */
   readonly causes: readonly Causes[];
   /**
-   * The words at the start: one for each input and output, then from `causes` on for each of these, from `packs` on two for each pack (its
-   * address, and whether it must be made), the address of the arena, from `counters` on one for each stage that threads share.
+   * The words at the start: one for each input and output, then from `causes` on for each of these,
+   * from `packs` on two for each pack (its address, and whether it must be made), the address of
+   * the arena, from `counters` on one for each stage that threads share.
    */
-  readonly words: { readonly causes: number; readonly packs: number; readonly arena: number; readonly counters: number; readonly end: number };
+  readonly words: {
+    readonly causes: number;
+    readonly packs: number;
+    readonly arena: number;
+    readonly counters: number;
+    readonly end: number;
+  };
   /** Bytes of these words, rounded up: what is the program's own begins behind them. */
   readonly head: number;
   /** Bytes that are the program's own: words, tables, and what it keeps from run to run. */
@@ -86,10 +98,25 @@ export function layOut(source: Graph, caps: Caps, kernels: readonly CpuKernel[])
   const held = (values: readonly Value[]) => values.map((v) => allocated(bytesOf(v.spec)));
   const layout: ProgramLayout = {
     bytes: head + at,
-    blocks: blocks.map(({ bytes, from, to, kind, value, by }, i) => ({ bytes, offset: offsets[i], from, to, kind, value, nodes: by.nodes })),
+    blocks: blocks.map(({ bytes, from, to, kind, value, by }, i) => ({
+      bytes,
+      offset: offsets[i],
+      from,
+      to,
+      kind,
+      value,
+      nodes: by.nodes,
+    })),
     steps: busy.map(({ nodes, kernel, estimate, others, writes }) => {
       const keeps = writes.filter((v) => lasting.has(v));
-      return { kernel: kernel.name, nodes, estimate, roundoff: kernel.roundoff, others, ...(keeps.length > 0 && { keeps }) };
+      return {
+        kernel: kernel.name,
+        nodes,
+        estimate,
+        roundoff: kernel.roundoff,
+        others,
+        ...(keeps.length > 0 && { keeps }),
+      };
     }),
     buffers: { inputs: held(graph.inputs), outputs: held(graph.outputs) },
   };

@@ -2,7 +2,9 @@
 
 const PAGE = 65536;
 const ALIGN = 64; // a cache line; also what vector code may read and write past the end of a buffer
-/** The first bytes hold the words by which threads meet (see runtime.ts); address 0 stays unused. */
+/**
+ * The first bytes hold the words by which threads meet (see runtime.ts); address 0 stays unused.
+ */
 export const RESERVED = 1024;
 /** Vector loads may run past the end of the last buffer by this much. */
 const SLACK = 1024;
@@ -11,7 +13,9 @@ const SLACK = 1024;
 export const INITIAL = 16;
 
 export interface Heap {
-  /** Address of at least `bytes` bytes, 64-byte aligned. Throws RangeError when there is no room. */
+  /**
+   * Address of at least `bytes` bytes, 64-byte aligned. Throws RangeError when there is no room.
+   */
   alloc(bytes: number): number;
   /** Throws where nothing is allocated. */
   free(address: number): void;
@@ -20,7 +24,10 @@ export interface Heap {
 /** What a piece of so many bytes takes of the heap. */
 export const allocated = (n: number): number => Math.max(ALIGN, Math.ceil(n / ALIGN) * ALIGN);
 
-/** Divides a memory that `grow` makes larger, to `maximum` pages at most. The memory itself may be elsewhere. */
+/**
+ * Divides a memory that `grow` makes larger, to `maximum` pages at most. The memory itself may be
+ * elsewhere.
+ */
 export function createHeap(maximum: number, grow: (pages: number) => void): Heap {
   // Free ranges by address, never adjacent; first fit keeps long-lived buffers low.
   const free: { address: number; size: number }[] = [];
@@ -41,13 +48,21 @@ export function createHeap(maximum: number, grow: (pages: number) => void): Heap
         const needed = top + size + SLACK - total;
         if (needed > 0) {
           const limit = maximum * PAGE;
-          if (top + size + SLACK > limit) throw new RangeError(`cpu: ${bytes} bytes do not fit: ${top} of ${limit} bytes are in use`);
+          if (top + size + SLACK > limit)
+            throw new RangeError(
+              `cpu: ${bytes} bytes do not fit: ${top} of ${limit} bytes are in use`,
+            );
           // Growing by an eighth at least keeps the number of growths small.
-          const pages = Math.min(maximum - total / PAGE, Math.ceil(Math.max(needed, total / 8) / PAGE));
+          const pages = Math.min(
+            maximum - total / PAGE,
+            Math.ceil(Math.max(needed, total / 8) / PAGE),
+          );
           try {
             grow(pages);
           } catch {
-            throw new RangeError(`cpu: ${bytes} bytes do not fit: the engine refuses to grow the memory from ${total} by ${pages * PAGE} bytes`);
+            throw new RangeError(
+              `cpu: ${bytes} bytes do not fit: the engine refuses to grow the memory from ${total} by ${pages * PAGE} bytes`,
+            );
           }
           total += pages * PAGE;
         }
@@ -65,8 +80,14 @@ export function createHeap(maximum: number, grow: (pages: number) => void): Heap
       const after = free.findIndex((r) => r.address > address);
       const at = after < 0 ? free.length : after;
       const [before, next] = [free[at - 1], free[at]];
-      const [joins, joined] = [at > 0 && before.address + before.size === address, next?.address === address + size];
-      const range = { address: joins ? before.address : address, size: size + (joins ? before.size : 0) + (joined ? next.size : 0) };
+      const [joins, joined] = [
+        at > 0 && before.address + before.size === address,
+        next?.address === address + size,
+      ];
+      const range = {
+        address: joins ? before.address : address,
+        size: size + (joins ? before.size : 0) + (joined ? next.size : 0),
+      };
       free.splice(joins ? at - 1 : at, Number(joins) + Number(joined), range);
       if (range.address + range.size === top) {
         top = range.address;

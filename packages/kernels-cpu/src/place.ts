@@ -1,7 +1,15 @@
 // Where every value and every scratch block of a plan lives, and for how long.
 
 import { concatOp, sliceOp } from "@conv/ops";
-import { homesOf, onceFirst, partsOf, root, sameCauses, type Causes, type Pack } from "@conv/ops/plan";
+import {
+  homesOf,
+  onceFirst,
+  partsOf,
+  root,
+  sameCauses,
+  type Causes,
+  type Pack,
+} from "@conv/ops/plan";
 import { bytesOf, type Graph, type Value } from "@conv/tensor";
 import type { Lifetime } from "./arena.ts";
 import type { Caps } from "./caps.ts";
@@ -9,10 +17,16 @@ import type { CpuCode, Place, Stage } from "./code.ts";
 import type { Planned } from "./plan.ts";
 
 /** A range of bytes: in a buffer given at run time, or in a block of the program's own memory. */
-export type Home = { readonly offset: number; readonly bytes: number } & ({ readonly kind: "input" | "output"; readonly index: number } | Own);
+export type Home = { readonly offset: number; readonly bytes: number } & (
+  | { readonly kind: "input" | "output"; readonly index: number }
+  | Own
+);
 type Own = { readonly kind: "own"; readonly id: number };
 
-/** What a block is for: a value, or for a kernel, packed weights, a table written when the program is made, room to work in, or room for each thread. */
+/**
+ * What a block is for: a value, or for a kernel, packed weights, a table written when the program
+ * is made, room to work in, or room for each thread.
+ */
 export type BlockKind = "value" | "packed" | "table" | "scratch" | "threads";
 
 export interface Block extends Lifetime {
@@ -36,7 +50,10 @@ export interface Placed {
   readonly own: Home | null;
   /** The inputs that it depends on, if it need not run as long as they stay the same. */
   readonly once: Causes | null;
-  /** The block that it packs, where programs may share that: it need not run while the block is right. */
+  /**
+   * The block that it packs, where programs may share that: it need not run while the block is
+   * right.
+   */
   readonly pack: number | null;
 }
 
@@ -49,37 +66,60 @@ export interface Placement {
   readonly homes: ReadonlyMap<Value, Home>;
   /** The tasks that are left with anything to do. */
   readonly busy: readonly Planned[];
-  /** Values that are kept from run to run: what makes them need not run every time that they are read. */
+  /**
+   * Values that are kept from run to run: what makes them need not run every time that they are
+   * read.
+   */
   readonly lasting: ReadonlySet<Value>;
 }
 
 /** Gives every value and every scratch block its home and its lifetime. */
 export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Placement {
   const parts = partsOf(graph);
-  const { once, planned, causes } = onceFirst(graph, inOrder, new Set([...parts.keys(), ...[...parts.values()].map((p) => p.whole)]));
+  const { once, planned, causes } = onceFirst(
+    graph,
+    inOrder,
+    new Set([...parts.keys(), ...[...parts.values()].map((p) => p.whole)]),
+  );
   const blocks: (Block & { from: number; to: number })[] = [];
   const stages: Placed[] = [];
   /** Memory from the next stage on; `to` is known later. */
-  const block = (by: Planned, kind: BlockKind, bytes: number, { value = null, data, pack = null }: Partial<Block> = {}): Home & Own => ({
+  const block = (
+    by: Planned,
+    kind: BlockKind,
+    bytes: number,
+    { value = null, data, pack = null }: Partial<Block> = {},
+  ): Home & Own => ({
     kind: "own",
-    id: blocks.push({ by, kind, value, bytes, from: stages.length, to: stages.length, data, pack }) - 1,
+    id:
+      blocks.push({ by, kind, value, bytes, from: stages.length, to: stages.length, data, pack }) -
+      1,
     offset: 0,
     bytes,
   });
   const { homes, visit } = homesOf<Home>(graph, planned, parts, causes.keys(), {
     given: (kind, index, { spec }) => ({ kind, index, offset: 0, bytes: bytesOf(spec) }),
     own: (v, i) => block(planned[i], "value", bytesOf(v.spec), { value: v }),
-    within: (whole, offset, { spec }) => ({ ...whole, offset: whole.offset + offset, bytes: bytesOf(spec) }),
+    within: (whole, offset, { spec }) => ({
+      ...whole,
+      offset: whole.offset + offset,
+      bytes: bytesOf(spec),
+    }),
   });
   const permanent: Home[] = [];
   const busy: Planned[] = [];
   planned.forEach((p, i) => {
     const start = stages.length;
     const [y] = p.writes;
-    const { writes, reads } = visit(i); // what no task makes is empty: it needs an address, but no memory
+    // what no task makes is empty: it needs an address, but no memory
+    const { writes, reads } = visit(i);
     if (p.task.op === sliceOp && parts.get(y)?.whole === root(p.reads[0])) return;
-    const before = (index: number) => p.reads.slice(0, index).reduce((sum, v) => sum + bytesOf(v.spec), 0);
-    const isInPlace = (index: number) => ((part) => part?.whole === y && part.offset === before(index))(parts.get(root(p.reads[index])));
+    const before = (index: number) =>
+      p.reads.slice(0, index).reduce((sum, v) => sum + bytesOf(v.spec), 0);
+    const isInPlace = (index: number) =>
+      ((part) => part?.whole === y && part.offset === before(index))(
+        parts.get(root(p.reads[index])),
+      );
     const code = p.kernel.build(p.task, caps);
     const { scratch, stages: own } = code;
     const always = once.get(p) ?? null;
@@ -88,19 +128,27 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
       const home = reads[index];
       return home.kind === "input" ? [home.index] : causes.get(root(p.reads[index]));
     };
-    const packed = scratch.map(({ packs }) => (packs === undefined || always ? undefined : causeOf(packs)));
+    const packed = scratch.map(({ packs }) =>
+      packs === undefined || always ? undefined : causeOf(packs),
+    );
     const shared = scratch.map(({ packs }, j) => packed[j] && packOf(code, j, reads[packs!]));
     const rooms = scratch.map((s, j) => {
-      const room = block(p, s.data ? "table" : packed[j] ? "packed" : "scratch", s.bytes, { data: s.data, pack: shared[j] });
+      const room = block(p, s.data ? "table" : packed[j] ? "packed" : "scratch", s.bytes, {
+        data: s.data,
+        pack: shared[j],
+      });
       if (s.data || packed[j]) permanent.push(room);
       return room;
     });
-    const at = ({ of, index }: Place): Home => (of === "in" ? reads : of === "out" ? writes : rooms)[index];
+    const at = ({ of, index }: Place): Home =>
+      (of === "in" ? reads : of === "out" ? writes : rooms)[index];
     for (const stage of own) {
       if (p.task.op === concatOp && isInPlace(stage.reads[0].index)) continue;
-      const into = stage.writes.length === 1 && stage.writes[0].of === "scratch" ? stage.writes[0].index : -1;
+      const into =
+        stage.writes.length === 1 && stage.writes[0].of === "scratch" ? stage.writes[0].index : -1;
       const when = always ?? packed[into] ?? null;
-      for (const { of, index } of stage.reads) if (of === "in" && !sameCauses(causeOf(index), when)) permanent.push(reads[index]);
+      for (const { of, index } of stage.reads)
+        if (of === "in" && !sameCauses(causeOf(index), when)) permanent.push(reads[index]);
       stages.push({
         stage,
         beside: Boolean(stage.beside) && stages.length > start,
@@ -112,10 +160,12 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
       });
     }
     const last = Math.max(start, stages.length - 1);
-    for (const home of [...reads, ...writes, ...rooms]) if (home.kind === "own") blocks[home.id].to = last;
+    for (const home of [...reads, ...writes, ...rooms])
+      if (home.kind === "own") blocks[home.id].to = last;
     if (stages.length > start) busy.push(p);
   });
-  for (const home of permanent) if (home.kind === "own") Object.assign(blocks[home.id], { from: 0, to: stages.length });
+  for (const home of permanent)
+    if (home.kind === "own") Object.assign(blocks[home.id], { from: 0, to: stages.length });
   const lasting = new Set([...causes.keys()].filter((v) => permanent.includes(homes.get(v)!)));
   return { planned, stages, blocks, homes, busy, lasting };
 }
@@ -123,8 +173,16 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
 /** How scratch `index` is packed, if all that is in it comes of an input of the program alone. */
 function packOf({ scratch, stages }: CpuCode, index: number, from: Home): Pack | null {
   const { packs, bytes } = scratch[index];
-  const by = stages.filter(({ writes }) => writes.some((w) => w.of === "scratch" && w.index === index));
-  const alone = by.every(({ reads, writes }) => writes.length === 1 && reads.every((r) => r.of === "in" && r.index === packs));
-  const key = () => [from.offset, bytes, ...by.map(({ name, items }) => `${name} ${items}`)].join("\n");
-  return from.kind === "input" && by.length && alone ? { input: from.index, bytes, key: key() } : null;
+  const by = stages.filter(({ writes }) =>
+    writes.some((w) => w.of === "scratch" && w.index === index),
+  );
+  const alone = by.every(
+    ({ reads, writes }) =>
+      writes.length === 1 && reads.every((r) => r.of === "in" && r.index === packs),
+  );
+  const key = () =>
+    [from.offset, bytes, ...by.map(({ name, items }) => `${name} ${items}`)].join("\n");
+  return from.kind === "input" && by.length && alone
+    ? { input: from.index, bytes, key: key() }
+    : null;
 }

@@ -1,10 +1,14 @@
-// What runs programs, on the calling thread and in workers. Every thread runs the same function of a program (SPMD); thread 0 leads.
-// The others sleep on a word of the shared memory and get their orders through that memory, so that nothing waits for an event loop.
-// These functions are sent to workers as text (`toString`), so they use nothing but their arguments and globals.
+// What runs programs, on the calling thread and in workers. Every thread runs the same function of
+// a program (SPMD); thread 0 leads. The others sleep on a word of the shared memory and get their
+// orders through that memory, so that nothing waits for an event loop. These functions are sent to
+// workers as text (`toString`), so they use nothing but their arguments and globals.
 
 import type { Bytes } from "@conv/tensor";
 
-/** Words of the control block, as indices into an Int32Array over the memory. Those that threads wait for have a cache line each. */
+/**
+ * Words of the control block, as indices into an Int32Array over the memory. Those that threads
+ * wait for have a cache line each.
+ */
 export const WORDS = {
   generation: 16, // counts orders; workers wait for it to change
   order: 17,
@@ -16,17 +20,24 @@ export const WORDS = {
   barrierCount: 64, // the barrier's three are used by generated code
   barrierGeneration: 80,
   barrierSleepers: 96,
-  failed: 112, // 0 while all is well, −1 while the cause is being written, then the length of its text
+  // 0 while all is well, −1 while the cause is being written, then the length of its text
+  failed: 112,
   cause: 128, // that text, to the end of the reserved memory
 };
 
-/** What `run` of a program's module is called with: the thread's number and whether it may sleep in a barrier. */
+/**
+ * What `run` of a program's module is called with: the thread's number and whether it may sleep in
+ * a barrier.
+ */
 type RunFunction = (thread: number, maySleep: number) => void;
 
 /** A range of the memory that is copied: to, from, bytes. */
 export type Copy = readonly [to: number, from: number, bytes: number];
 
-/** What a program, and a back end, ask of the memory and the threads, in this order. In a worker these are messages. */
+/**
+ * What a program, and a back end, ask of the memory and the threads, in this order. In a worker
+ * these are messages.
+ */
 export interface Commands {
   grow(pages: number): void;
   write(address: number, data: Uint8Array): void;
@@ -34,7 +45,13 @@ export interface Commands {
   /** Makes the program whose code is at this address known to all threads. */
   load(id: number, address: number, bytes: number): void;
   /** Copies, writes `head` to the address, runs the program, and copies again. */
-  run(id: number, address: number, head: Uint8Array, before: readonly Copy[], after: readonly Copy[]): void;
+  run(
+    id: number,
+    address: number,
+    head: Uint8Array,
+    before: readonly Copy[],
+    after: readonly Copy[],
+  ): void;
   drop(id: number): void;
 }
 
@@ -51,7 +68,10 @@ export interface Start {
   readonly lock?: string | undefined;
 }
 
-/** Tries the largest address space first: 4 GiB, then halves; engines on small devices refuse the large ones. */
+/**
+ * Tries the largest address space first: 4 GiB, then halves; engines on small devices refuse the
+ * large ones.
+ */
 export function createMemory(shared: boolean): { memory: WebAssembly.Memory; maximum: number } {
   for (let maximum = 65536; ; maximum /= 2) {
     try {
@@ -62,8 +82,16 @@ export function createMemory(shared: boolean): { memory: WebAssembly.Memory; max
   }
 }
 
-/** What ends the work of all threads. `dead` is asked between the slices of a wait and gives the number of a thread that has ended, or 0. */
-export function createWatch(control: Int32Array, thread: number, words: typeof WORDS, dead: () => number) {
+/**
+ * What ends the work of all threads. `dead` is asked between the slices of a wait and gives the
+ * number of a thread that has ended, or 0.
+ */
+export function createWatch(
+  control: Int32Array,
+  thread: number,
+  words: typeof WORDS,
+  dead: () => number,
+) {
   const text = new Uint16Array(control.buffer, 4 * words.cause, 256);
   /** Ends the work of all threads. The first cause is kept. */
   const fail = (error: unknown) => {
@@ -80,17 +108,25 @@ export function createWatch(control: Int32Array, thread: number, words: typeof W
     );
   };
 
-  // A thread that neither fails nor ends may be busy for long: kernels take seconds on a loaded machine. The time that others are given
-  // grows with that of the caller's own share. A pause of the whole machine counts as one slice.
+  // A thread that neither fails nor ends may be busy for long: kernels take seconds on a loaded
+  // machine. The time that others are given grows with that of the caller's own share. A pause of
+  // the whole machine counts as one slice.
   const [PATIENCE, SHARES] = [60_000, 20];
   let [began, last, waited, limit, met] = [0, 0, 0, 0, 0];
-  /** Called between the slices of every wait, also by generated code. Throws once the back end has failed. */
+  /**
+   * Called between the slices of every wait, also by generated code. Throws once the back end has
+   * failed.
+   */
   const check = () => {
     if (!Atomics.load(control, words.failed)) {
       if (thread) return;
       const now = performance.now();
       if (!limit || met !== control[words.barrierGeneration])
-        [met, waited, limit] = [control[words.barrierGeneration], 0, PATIENCE + SHARES * (now - began)];
+        [met, waited, limit] = [
+          control[words.barrierGeneration],
+          0,
+          PATIENCE + SHARES * (now - began),
+        ];
       else waited += Math.min(now - last, 100);
       last = now;
       const ended = dead();
@@ -109,7 +145,12 @@ export function createWatch(control: Int32Array, thread: number, words: typeof W
 
 /** One thread's part. */
 export function createRuntime(
-  { memory, threads, thread, words }: Omit<Start, "probe"> & { readonly memory: WebAssembly.Memory },
+  {
+    memory,
+    threads,
+    thread,
+    words,
+  }: Omit<Start, "probe"> & { readonly memory: WebAssembly.Memory },
   dead: () => number,
   watch: typeof createWatch,
 ): Commands & { follow(): void } {
@@ -118,7 +159,8 @@ export function createRuntime(
   const { fail, failure, check, begin } = watch(control, thread, words, dead);
   const programs = new Map<number, RunFunction>();
   let bytes = new Uint8Array(memory.buffer);
-  const view = () => (bytes.buffer === memory.buffer ? bytes : (bytes = new Uint8Array(memory.buffer)));
+  const view = () =>
+    bytes.buffer === memory.buffer ? bytes : (bytes = new Uint8Array(memory.buffer));
 
   let maySleep = 1;
   try {
@@ -129,7 +171,10 @@ export function createRuntime(
 
   const instantiate = (id: number, address: number, length: number) => {
     const module = new WebAssembly.Module(view().slice(address, address + length));
-    programs.set(id, new WebAssembly.Instance(module, { env: { memory, check } }).exports.run as RunFunction);
+    programs.set(
+      id,
+      new WebAssembly.Instance(module, { env: { memory, check } }).exports.run as RunFunction,
+    );
   };
   const send = (order: number, program: number, address = 0, length = 0) => {
     begin();
@@ -145,7 +190,8 @@ export function createRuntime(
   const tell = (order: number, program: number, address?: number, length?: number) => {
     if (threads === 1) return;
     send(order, program, address, length);
-    for (let done; (done = Atomics.load(control, words.done)) < threads - 1; check()) if (maySleep) Atomics.wait(control, words.done, done, SLICE);
+    for (let done; (done = Atomics.load(control, words.done)) < threads - 1; check())
+      if (maySleep) Atomics.wait(control, words.done, done, SLICE);
   };
   const copy = (ranges: readonly Copy[]) => {
     for (const [to, from, length] of ranges) bytes.copyWithin(to, from, from + length);
@@ -183,8 +229,13 @@ export function createRuntime(
     follow() {
       try {
         for (let seen = 0; ;) {
-          // Orders come in bursts: look for some 50 µs before sleeping, which costs about as much to end.
-          for (let spin = 0; spin < 4000 && Atomics.load(control, words.generation) === seen; spin++);
+          // Orders come in bursts: look for some 50 µs before sleeping, which costs about as much
+          // to end.
+          for (
+            let spin = 0;
+            spin < 4000 && Atomics.load(control, words.generation) === seen;
+            spin++
+          );
           if (Atomics.load(control, words.generation) === seen) {
             Atomics.add(control, words.sleepers, 1);
             Atomics.wait(control, words.generation, seen);
@@ -211,20 +262,34 @@ export function createRuntime(
   };
 }
 
-/** A worker's life: it waits for the first message, then follows thread 0, or leads and carries out what the messages ask for. */
-export function serve(makeRuntime: typeof createRuntime, makeMemory: typeof createMemory, watch: typeof createWatch): void {
+/**
+ * A worker's life: it waits for the first message, then follows thread 0, or leads and carries out
+ * what the messages ask for.
+ */
+export function serve(
+  makeRuntime: typeof createRuntime,
+  makeMemory: typeof createMemory,
+  watch: typeof createWatch,
+): void {
   interface Port {
     onmessage: ((event: { data: unknown }) => void) | null;
     postMessage(message: unknown, transfer?: readonly ArrayBuffer[]): void;
   }
-  type Scope = Port & { process?: { getBuiltinModule?(name: string): { parentPort: Port | null } | undefined } };
+  type Scope = Port & {
+    process?: { getBuiltinModule?(name: string): { parentPort: Port | null } | undefined };
+  };
   const scope = globalThis as unknown as Scope;
   const port = scope.process?.getBuiltinModule?.("node:worker_threads")?.parentPort ?? scope;
   const reply = (error: unknown) => port.postMessage({ error: `${error}` });
   const start = async ({ lock, probe, ...given }: Start) => {
-    if (lock) await new Promise<void>((held) => void navigator.locks.request(lock, () => (held(), new Promise(() => {}))));
+    if (lock)
+      await new Promise<void>(
+        (held) => void navigator.locks.request(lock, () => (held(), new Promise(() => {}))),
+      );
     await WebAssembly.compile(probe);
-    const { memory, maximum } = given.memory ? { memory: given.memory, maximum: 0 } : makeMemory(false);
+    const { memory, maximum } = given.memory
+      ? { memory: given.memory, maximum: 0 }
+      : makeMemory(false);
     const { follow, ...commands } = makeRuntime({ ...given, memory }, () => 0, watch);
     port.onmessage = ({ data }) => {
       try {
@@ -242,4 +307,5 @@ export function serve(makeRuntime: typeof createRuntime, makeMemory: typeof crea
 }
 
 /** The script of a worker. */
-export const workerText = (): string => `(${serve})(${createRuntime},${createMemory},${createWatch})`;
+export const workerText = (): string =>
+  `(${serve})(${createRuntime},${createMemory},${createWatch})`;

@@ -1,4 +1,5 @@
-// What the programs of one back end share: memory to work in, since no two run at the same time, and weights that they pack alike.
+// What the programs of one back end share: memory to work in, since no two run at the same time,
+// and weights that they pack alike.
 
 import { createPacks, type Packs } from "@conv/ops/plan";
 import { allocated, type Heap } from "./memory.ts";
@@ -7,7 +8,9 @@ import type { CpuBuffer } from "./program.ts";
 export interface Shared {
   /** Where the arena lies. It moves when programs come and go. */
   readonly arena: number;
-  /** Makes the arena large enough. Throws RangeError, and changes nothing, where there is no room. */
+  /**
+   * Makes the arena large enough. Throws RangeError, and changes nothing, where there is no room.
+   */
   claim(bytes: number): void;
   /** Ends a claim of so many bytes. */
   release(bytes: number): void;
@@ -29,7 +32,8 @@ export function createShared(heap: Heap): Shared {
     claim(bytes) {
       if (bytes > room) {
         if (room) heap.free(arena); // nothing in it outlasts a run
-        // Half as much again leaves holes of twice its size at most where it grew; where that does not fit, what is needed; else what was there.
+        // Half as much again leaves holes of twice its size at most where it grew; where that does
+        // not fit, what is needed; else what was there.
         let failure: unknown;
         for (const size of [Math.max(bytes, 1.5 * room), bytes, room])
           try {

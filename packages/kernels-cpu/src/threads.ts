@@ -13,10 +13,14 @@ interface NodeWorker extends WorkerLike {
   on(event: "online" | "message" | "error" | "exit", listener: (value: unknown) => void): void;
   ref(): void;
   unref(): void;
-  readonly performance?: { eventLoopUtilization?(): { readonly idle: number; readonly active: number } } | undefined;
+  readonly performance?:
+    | { eventLoopUtilization?(): { readonly idle: number; readonly active: number } }
+    | undefined;
 }
 interface NodeModules {
-  "node:worker_threads": { Worker: new (code: string, options: { eval: true; execArgv: [] }) => NodeWorker };
+  "node:worker_threads": {
+    Worker: new (code: string, options: { eval: true; execArgv: [] }) => NodeWorker;
+  };
   "node:os": { availableParallelism(): number };
   "node:v8": { setFlagsFromString(flags: string): void };
 }
@@ -24,13 +28,19 @@ interface Process {
   readonly version: string;
   getBuiltinModule?<N extends keyof NodeModules>(name: N): NodeModules[N] | undefined;
 }
-const process = (): Process | undefined => (globalThis as { process?: Process | undefined }).process;
+const process = (): Process | undefined =>
+  (globalThis as { process?: Process | undefined }).process;
 
-/** A module of Node without an import, which bundlers for browsers would stumble over; undefined elsewhere. */
-export const nodeModule = <N extends keyof NodeModules>(name: N): NodeModules[N] | undefined => process()?.getBuiltinModule?.(name);
+/**
+ * A module of Node without an import, which bundlers for browsers would stumble over; undefined
+ * elsewhere.
+ */
+export const nodeModule = <N extends keyof NodeModules>(name: N): NodeModules[N] | undefined =>
+  process()?.getBuiltinModule?.(name);
 
 /** Cores, or 2 where the number is not told. */
-export const availableThreads = (): number => nodeModule("node:os")?.availableParallelism() ?? globalThis.navigator?.hardwareConcurrency ?? 2;
+export const availableThreads = (): number =>
+  nodeModule("node:os")?.availableParallelism() ?? globalThis.navigator?.hardwareConcurrency ?? 2;
 
 /** A running worker. */
 export interface Thread {
@@ -52,8 +62,8 @@ export interface Answer {
 const PATIENCE = 30_000;
 
 /**
- * Starts one worker for each message. `hear` gets what they say later, and `ended` is called if one ends or fails later. Rejects, and
- * leaves none behind, if one cannot start.
+ * Starts one worker for each message. `hear` gets what they say later, and `ended` is called if one
+ * ends or fails later. Rejects, and leaves none behind, if one cannot start.
  */
 export async function startThreads(
   starts: readonly Start[],
@@ -62,7 +72,8 @@ export async function startThreads(
   ended: (reason: string) => void,
 ): Promise<{ threads: Thread[]; answers: Answer[] }> {
   let policy = "";
-  const refused = (event: Event) => void (policy ||= (event as SecurityPolicyViolationEvent).effectiveDirective);
+  const refused = (event: Event) =>
+    void (policy ||= (event as SecurityPolicyViolationEvent).effectiveDirective);
   const listens = typeof addEventListener === "function";
   if (listens) addEventListener("securitypolicyviolation", refused);
   const source = workerText();
@@ -73,8 +84,14 @@ export async function startThreads(
     if (node) return new node.Worker(source, { eval: true, execArgv: [] });
     const old = process()?.version;
     if (typeof Worker === "undefined")
-      throw new Error(old ? `threads need Node 20.16, 22.3 or later, and this is ${old}` : "there are no workers here");
-    return new Worker((url ||= URL.createObjectURL(new Blob([source], { type: "text/javascript" }))));
+      throw new Error(
+        old
+          ? `threads need Node 20.16, 22.3 or later, and this is ${old}`
+          : "there are no workers here",
+      );
+    return new Worker(
+      (url ||= URL.createObjectURL(new Blob([source], { type: "text/javascript" }))),
+    );
   };
   const threads: Thread[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -85,12 +102,14 @@ export async function startThreads(
           let ready = false;
           const lose = (reason: string) => (ready ? ended(reason) : reject(new Error(reason)));
           const worker = (make ?? fromText)();
-          const lock = "on" in worker || !navigator.locks ? undefined : `conv ${crypto.randomUUID()}`;
+          const lock =
+            "on" in worker || !navigator.locks ? undefined : `conv ${crypto.randomUUID()}`;
           const listen = (answer: Answer) => {
             if (answer.error !== undefined) return lose(answer.error);
             if (ready) return hear(answer);
             ready = true;
-            if ("on" in worker) (worker as NodeWorker).unref(); // from now on it does not keep the process alive
+            // from now on it does not keep the process alive
+            if ("on" in worker) (worker as NodeWorker).unref();
             else if (lock) void navigator.locks.request(lock, () => ended("a worker has ended"));
             resolve(answer);
           };
@@ -98,7 +117,10 @@ export async function startThreads(
           worker.postMessage({ ...start, lock }, []);
         }),
     );
-    const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(new Error("a worker did not answer")), PATIENCE)));
+    const late = new Promise<never>(
+      (_, reject) =>
+        (timer = setTimeout(() => reject(new Error("a worker did not answer")), PATIENCE)),
+    );
     return { threads, answers: await Promise.race([Promise.all(answers), late]) };
   } catch (error) {
     for (const thread of threads) thread.end();
@@ -110,13 +132,19 @@ export async function startThreads(
   }
 }
 
-function threadOf(worker: WorkerLike, listen: (answer: Answer) => void, lose: (reason: string) => void, policy: () => string): Thread {
+function threadOf(
+  worker: WorkerLike,
+  listen: (answer: Answer) => void,
+  lose: (reason: string) => void,
+  policy: () => string,
+): Thread {
   const post: Thread["post"] = (message, transfer = []) => worker.postMessage(message, transfer);
   const end = () => void worker.terminate();
   if ("on" in worker) {
     const node = worker as NodeWorker;
     const loop = () => node.performance?.eventLoopUtilization?.();
-    // Node can tell that a worker has stopped if it was asked while that ran, and can be asked once it has said that it runs.
+    // Node can tell that a worker has stopped if it was asked while that ran, and can be asked once
+    // it has said that it runs.
     const online = new Promise<void>((then) => node.on("online", () => then()));
     node.on("message", (answer) => {
       if (loop()?.active === 0) void online.then(() => (loop(), listen(answer as Answer)));
@@ -137,7 +165,12 @@ function threadOf(worker: WorkerLike, listen: (answer: Answer) => void, lose: (r
   page.onerror = ({ message }) => {
     // A violation is told of at about the same time.
     setTimeout(() =>
-      lose(message || (policy() ? `the content security policy (${policy()}) forbids it; see the option worker` : "the worker could not start")),
+      lose(
+        message ||
+          (policy()
+            ? `the content security policy (${policy()}) forbids it; see the option worker`
+            : "the worker could not start"),
+      ),
     );
   };
   return { post, end, dead: () => false, hold() {} };

@@ -1,4 +1,5 @@
-// A worker's script, for applications that supply it themselves: createCpu({ worker: () => new Worker(…) }).
+// A worker's script, for applications that supply it themselves: createCpu({ worker: () => new
+// Worker(…) }).
 
 import { createMemory, createRuntime, createWatch, serve } from "./runtime.ts";
 

@@ -2,7 +2,18 @@
 
 import { describe, expect, it } from "vitest";
 import { hasRelaxedSimd } from "../src/caps.ts";
-import { atomics, f32, f32x4, Func, i32, i32x4, Module, v128, type Code, type Local } from "../src/wasm/asm.ts";
+import {
+  atomics,
+  f32,
+  f32x4,
+  Func,
+  i32,
+  i32x4,
+  Module,
+  v128,
+  type Code,
+  type Local,
+} from "../src/wasm/asm.ts";
 import { OPCODES } from "../src/wasm/opcodes.ts";
 import { moduleText } from "../src/wasm/text.ts";
 
@@ -10,7 +21,10 @@ import { moduleText } from "../src/wasm/text.ts";
 const used = new Set<string>();
 
 /** Runs a function over one page of memory and returns that memory. */
-function run(build: (f: Func) => void, { shared = false, before }: { shared?: boolean; before?: (memory: ArrayBuffer) => void } = {}): ArrayBuffer {
+function run(
+  build: (f: Func) => void,
+  { shared = false, before }: { shared?: boolean; before?: (memory: ArrayBuffer) => void } = {},
+): ArrayBuffer {
   const m = new Module();
   m.export(m.func("f", [], build));
   for (const { op } of m.funcs.flatMap((f) => f.code)) used.add(op);
@@ -51,11 +65,29 @@ const integers = (code: Code): number[] => [
 ];
 /** Hides a constant from folding. */
 const hidden = (v: number): Code => i32.xor(i32.xor(v, 1), 1);
-const vector = (...v: number[]): Code => i32x4.lanes(...new Int32Array(Float32Array.from(v).buffer));
+const vector = (...v: number[]): Code =>
+  i32x4.lanes(...new Int32Array(Float32Array.from(v).buffer));
 
 describe("integers", () => {
   it("reach from end to end as constants", () => {
-    for (const v of [0, 1, -1, 63, 64, -64, -65, 127, 128, 8191, 8192, -8192, -8193, 2 ** 31 - 1, -(2 ** 31), 0x7feb352d])
+    for (const v of [
+      0,
+      1,
+      -1,
+      63,
+      64,
+      -64,
+      -65,
+      127,
+      128,
+      8191,
+      8192,
+      -8192,
+      -8193,
+      2 ** 31 - 1,
+      -(2 ** 31),
+      0x7feb352d,
+    ])
       expect(integer(i32.add(v, 0)), `${v}`).toBe(v);
   });
 
@@ -88,7 +120,8 @@ describe("integers", () => {
   it("are folded where they are constant", () => {
     expect(i32.add(2, 3)).toEqual([{ op: "i32.const", imm: [5] }]);
     expect(i32.mul(2, 3)).toEqual([{ op: "i32.const", imm: [6] }]);
-    for (const same of [i32.add(b, 0), i32.add(0, b), i32.sub(b, 0), i32.mul(b, 1), i32.div(b, 1)]) expect(same).toEqual(b);
+    for (const same of [i32.add(b, 0), i32.add(0, b), i32.sub(b, 0), i32.mul(b, 1), i32.div(b, 1)])
+      expect(same).toEqual(b);
     expect(i32.mul(b, 0)).toEqual([{ op: "i32.const", imm: [0] }]);
     expect(i32.rem(b, 1)).toEqual([{ op: "i32.const", imm: [0] }]);
   });
@@ -104,7 +137,8 @@ describe("floats", () => {
     ["lane of a vector", f32x4.lane(vector(1, 2, 3, 4), 2), 3],
   ];
   for (const [name, code, want] of cases) it(name, () => expect(float(code)).toBe(want));
-  it("compare", () => expect([f32.gt(2, 1), f32.ne(1, 1), f32.eq(1, 1)].map(integer)).toEqual([1, 0, 1]));
+  it("compare", () =>
+    expect([f32.gt(2, 1), f32.ne(1, 1), f32.eq(1, 1)].map(integer)).toEqual([1, 0, 1]));
 });
 
 describe("vectors", () => {
@@ -117,8 +151,16 @@ describe("vectors", () => {
     ["div", f32x4.div(a, b), [2, Math.fround(-2.5 / 3), NaN, 1]],
     ["min", f32x4.min(a, b), [0.5, -2.5, NaN, 4]],
     ["max", f32x4.max(a, b), [1, 3, NaN, 4]],
-    ["pmax keeps a NaN on the left only", f32x4.pmax(vector(NaN, 1, -0, 1), vector(1, NaN, 0, 2)), [NaN, 1, -0, 2]],
-    ["pmin keeps a NaN on the left only", f32x4.pmin(vector(NaN, 1, -0, 2), vector(1, NaN, 0, 1)), [NaN, 1, -0, 1]],
+    [
+      "pmax keeps a NaN on the left only",
+      f32x4.pmax(vector(NaN, 1, -0, 1), vector(1, NaN, 0, 2)),
+      [NaN, 1, -0, 2],
+    ],
+    [
+      "pmin keeps a NaN on the left only",
+      f32x4.pmin(vector(NaN, 1, -0, 2), vector(1, NaN, 0, 1)),
+      [NaN, 1, -0, 1],
+    ],
     ["neg", f32x4.neg(a), [-1, 2.5, NaN, -4]],
     ["abs", f32x4.abs(a), [1, 2.5, NaN, 4]],
     ["sqrt", f32x4.sqrt(b), [0.5, 3, 1, 4].map((v) => Math.fround(Math.sqrt(v)))],
@@ -128,7 +170,11 @@ describe("vectors", () => {
     ["fromInt", f32x4.fromInt(i32x4.lanes(1, -2, 3, 2 ** 24)), [1, -2, 3, 2 ** 24]],
     ["a number in all lanes", f32x4.add(0.25, 1), [1.25, 1.25, 1.25, 1.25]],
     ["shuffle", v128.shuffle(a, b, 0, 5, 3, 4), [1, 3, 4, 0.5]],
-    ["swizzle", v128.swizzle(a, i32x4.lanes(0x07060504, 0x03020100, -1, 0x0f0e0d0c)), [-2.5, 1, 0, 4]],
+    [
+      "swizzle",
+      v128.swizzle(a, i32x4.lanes(0x07060504, 0x03020100, -1, 0x0f0e0d0c)),
+      [-2.5, 1, 0, 4],
+    ],
     ["bitselect", v128.bitselect(a, b, i32x4.lanes(-1, 0, 0, -1)), [1, 3, 1, 4]],
   ];
   for (const [name, code, want] of cases) it(name, () => expect(floats(code)).toEqual(want));
@@ -161,7 +207,10 @@ describe("vectors", () => {
   ];
   for (const [name, code, want] of bits) it(name, () => expect(integers(code)).toEqual(want));
   it("i32x4 lane", () => expect(integer(i32x4.lane(p, 3))).toBe(12));
-  it("anyTrue", () => expect([v128.anyTrue(i32x4.lanes(0, 0, 4, 0)), v128.anyTrue(i32x4.const(0))].map(integer)).toEqual([1, 0]));
+  it("anyTrue", () =>
+    expect(
+      [v128.anyTrue(i32x4.lanes(0, 0, 4, 0)), v128.anyTrue(i32x4.const(0))].map(integer),
+    ).toEqual([1, 0]));
   it("relaxedMadd", () => {
     expect(hasRelaxedSimd()).toBe(true);
     expect(floats(f32x4.relaxedMadd(vector(1, 2, 3, 4), 2, 0.5))).toEqual([2.5, 4.5, 6.5, 8.5]);
@@ -242,7 +291,9 @@ describe("control", () => {
 
   it("for, with ends known or not", () => {
     const over = (from: number | Code, to: number | Code, step: number) =>
-      visits((f, visit) => f.for(f.local("i32", "i"), from, to, step, () => visit(f.locals.at(-1)!)));
+      visits((f, visit) =>
+        f.for(f.local("i32", "i"), from, to, step, () => visit(f.locals.at(-1)!)),
+      );
     expect(over(2, 5, 1)).toEqual([2, 3, 4]);
     expect(over(2, 9, 3)).toEqual([2, 5, 8]);
     expect(over(2, 3, 1)).toEqual([2]);

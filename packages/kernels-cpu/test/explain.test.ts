@@ -1,4 +1,5 @@
-// Explanations: every candidate with its estimate in parts, every other kernel with its reason; and measuring, which runs what it names.
+// Explanations: every candidate with its estimate in parts, every other kernel with its reason; and
+// measuring, which runs what it names.
 
 import { add, conv, convGeometry, convGradWeightOp, mul, relu, reshape, sqrt } from "@conv/ops";
 import { node, optimise, spec, trace, type Value } from "@conv/tensor";
@@ -12,15 +13,22 @@ beforeAll(async () => void (cpu = await createCpu({ threads: 1 })));
 afterAll(() => cpu.dispose());
 
 const [x, w, b] = [spec([1, 24, 20, 20]), spec([32, 24, 3, 3]), spec([32])];
-const layer = trace((x, w, b) => relu(add(conv(x, w, { padding: 1 }), reshape(b, [1, 32, 1, 1]))), [x, w, b]);
+const layer = trace(
+  (x, w, b) => relu(add(conv(x, w, { padding: 1 }), reshape(b, [1, 32, 1, 1]))),
+  [x, w, b],
+);
 
 describe("explain", () => {
   it("names the step, the candidates in order, and the kernel that runs it", () => {
     const [step, ...more] = explain(layer, cpu.caps);
     expect(more).toEqual([]);
     expect(step.nodes.map((n) => n.op.name)).toEqual(["conv", "add", "relu"]);
-    expect(step.candidates.map((c) => c.kernel)).toEqual(expect.arrayContaining(["igemm", "winograd2d4", "winograd1d8"]));
-    expect(step.candidates.map((c) => c.estimate)).toEqual(step.candidates.map((c) => c.estimate).toSorted((p, q) => p - q));
+    expect(step.candidates.map((c) => c.kernel)).toEqual(
+      expect.arrayContaining(["igemm", "winograd2d4", "winograd1d8"]),
+    );
+    expect(step.candidates.map((c) => c.estimate)).toEqual(
+      step.candidates.map((c) => c.estimate).toSorted((p, q) => p - q),
+    );
     const program = cpu.compile(layer);
     expect(step.chosen).toBe(program.steps[0].kernel);
     program.dispose();
@@ -28,13 +36,24 @@ describe("explain", () => {
 
   it("says of all other kernels why they decline", () => {
     const [{ candidates, declined }] = explain(layer, { ...cpu.caps, roundoff: 16 });
-    expect([...candidates, ...declined].map((k) => k.kernel).toSorted()).toEqual(kernels.map((k) => k.name).toSorted());
+    expect([...candidates, ...declined].map((k) => k.kernel).toSorted()).toEqual(
+      kernels.map((k) => k.name).toSorted(),
+    );
     const reasons = new Map(declined.map(({ kernel, reason }) => [kernel, reason]));
     expect(reasons.get("direct")).toBe("keeps at most 18 output channels per group, not 32");
     expect(reasons.get("matmul")).toBe("does matrix products");
     expect(reasons.get("winograd2d6")).toBe("states a roundoff of 64, allowed are 16");
     const near = declined.filter((d) => !d.foreign).map((d) => d.kernel);
-    expect(near.toSorted()).toEqual(["depthwise", "direct", "fft", "thinConv", "winograd1d6", "winograd1d8", "winograd2d6", "winograd2d8"]);
+    expect(near.toSorted()).toEqual([
+      "depthwise",
+      "direct",
+      "fft",
+      "thinConv",
+      "winograd1d6",
+      "winograd1d8",
+      "winograd2d6",
+      "winograd2d8",
+    ]);
   });
 
   it.each([
@@ -43,7 +62,10 @@ describe("explain", () => {
   ])("estimates are sums of parts, %s", (_, simd256) => {
     const caps = { ...cpu.caps, simd256, threads: 2 };
     const g = convGeometry(x, w, { padding: 1 });
-    const gradient = trace((dy, x) => node(convGradWeightOp, g, [dy, x])[0], [spec([1, 32, 20, 20]), x]);
+    const gradient = trace(
+      (dy, x) => node(convGradWeightOp, g, [dy, x])[0],
+      [spec([1, 32, 20, 20]), x],
+    );
     for (const { candidates } of [layer, gradient].flatMap((graph) => explain(graph, caps)))
       for (const { kernel, estimate, parts } of candidates) {
         expect(parts.map((p) => p.kind)).toEqual([...kinds, "call"]);
@@ -52,7 +74,11 @@ describe("explain", () => {
           12,
         );
         for (const { kind, amount, seconds } of parts) {
-          expect([kernel, kind, Number.isFinite(amount) && amount >= 0]).toEqual([kernel, kind, true]);
+          expect([kernel, kind, Number.isFinite(amount) && amount >= 0]).toEqual([
+            kernel,
+            kind,
+            true,
+          ]);
           expect(seconds).toBeGreaterThanOrEqual(0);
         }
       }
@@ -71,7 +97,9 @@ describe("explain", () => {
 });
 
 describe("measure", () => {
-  const inputs = layer.inputs.map((v, i) => Float32Array.from({ length: v.shape.reduce((p, q) => p * q, 1) }, (_, j) => Math.sin(j + i)));
+  const inputs = layer.inputs.map((v, i) =>
+    Float32Array.from({ length: v.shape.reduce((p, q) => p * q, 1) }, (_, j) => Math.sin(j + i)),
+  );
 
   it("runs each kernel that is named, and shows what it computes", async () => {
     const seen = new Map<string, Float32Array>();
@@ -86,7 +114,9 @@ describe("measure", () => {
     expect(times.length).toBe(2);
     for (const seconds of times) expect(seconds).toBeGreaterThan(0);
     expect([...seen.keys()]).toEqual(["igemm", "winograd2d4"]);
-    expect(seen.get("igemm")!.every((v, i) => Math.abs(v - seen.get("winograd2d4")![i]) < 1e-3)).toBe(true);
+    expect(
+      seen.get("igemm")!.every((v, i) => Math.abs(v - seen.get("winograd2d4")![i]) < 1e-3),
+    ).toBe(true);
     expect(cpu.memory()).toEqual(before);
   });
 
@@ -97,7 +127,9 @@ describe("measure", () => {
   });
 
   it("refuses a kernel that cannot do it", async () => {
-    await expect(measure(cpu, layer, { inputs, kernels: ["depthwise"] })).rejects.toThrow("depthwise does not do this");
+    await expect(measure(cpu, layer, { inputs, kernels: ["depthwise"] })).rejects.toThrow(
+      "depthwise does not do this",
+    );
   });
 });
 
@@ -111,7 +143,11 @@ describe("the layout of a program", () => {
     for (const graph of [layer, scaled]) {
       const program = backend.compile(graph);
       const { bytes, blocks, steps, buffers } = layoutOf(graph, backend.caps);
-      expect({ bytes, blocks: blocks.length, buffers }).toEqual({ bytes: program.bytes, blocks: program.blocks.length, buffers: program.buffers });
+      expect({ bytes, blocks: blocks.length, buffers }).toEqual({
+        bytes: program.bytes,
+        blocks: program.blocks.length,
+        buffers: program.buffers,
+      });
       expect(steps.map((s) => s.kernel)).toEqual(program.steps.map((s) => s.kernel));
       expect(blocks.map((block) => [block.kind, block.bytes, block.offset])).toEqual(
         program.blocks.map((block) => [block.kind, block.bytes, block.offset]),
@@ -122,7 +158,13 @@ describe("the layout of a program", () => {
 
   it("names what each block is for, and the results that outlast the run", () => {
     const { blocks, steps, buffers } = layoutOf(scaled, capsOf({ threads: 1, prefer: ["igemm"] }));
-    expect(steps.map(({ kernel, nodes, keeps }) => [kernel, nodes.map((n) => n.op.name).join(" "), keeps?.map((v) => v.shape)])).toEqual([
+    expect(
+      steps.map(({ kernel, nodes, keeps }) => [
+        kernel,
+        nodes.map((n) => n.op.name).join(" "),
+        keeps?.map((v) => v.shape),
+      ]),
+    ).toEqual([
       ["elementwise", "sqrt", [[32]]],
       ["igemm", "conv mul", undefined],
     ]);
@@ -132,6 +174,9 @@ describe("the layout of a program", () => {
       ["packed", undefined],
       ["threads", undefined],
     ]);
-    expect(buffers).toEqual({ inputs: [4 * 24 * 400, 4 * 32 * 24 * 9, 4 * 32], outputs: [4 * 32 * 400] });
+    expect(buffers).toEqual({
+      inputs: [4 * 24 * 400, 4 * 32 * 24 * 9, 4 * 32],
+      outputs: [4 * 32 * 400],
+    });
   });
 });

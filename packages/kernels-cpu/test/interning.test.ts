@@ -1,9 +1,32 @@
-// Generated functions are shared by key: equal keys must mean equal code, and different code must have different keys.
+// Generated functions are shared by key: equal keys must mean equal code, and different code must
+// have different keys.
 
-import { add, avgPool, conv, convTranspose, div, matmul, maxPool, mul, neg, relu, sum } from "@conv/ops";
+import {
+  add,
+  avgPool,
+  conv,
+  convTranspose,
+  div,
+  matmul,
+  maxPool,
+  mul,
+  neg,
+  relu,
+  sum,
+} from "@conv/ops";
 import { cases } from "@conv/ops/cases";
 import { plan } from "@conv/ops/plan";
-import { exactly, jit, node, optimise, tensor, trace, type Graph, spec, type Value } from "@conv/tensor";
+import {
+  exactly,
+  jit,
+  node,
+  optimise,
+  tensor,
+  trace,
+  type Graph,
+  spec,
+  type Value,
+} from "@conv/tensor";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { capsOf, type Caps } from "../src/caps.ts";
 import { createCpu, type CpuBackend } from "../src/index.ts";
@@ -17,7 +40,24 @@ afterAll(() => cpu.dispose());
 
 describe("descriptions", () => {
   it("tell apart what JSON does not", () => {
-    const values = [0, -0, NaN, Infinity, -Infinity, null, "NaN", "-0", "0", [], [0], [-0], [[0]], [null], { a: -0 }, { a: 0 }];
+    const values = [
+      0,
+      -0,
+      NaN,
+      Infinity,
+      -Infinity,
+      null,
+      "NaN",
+      "-0",
+      "0",
+      [],
+      [0],
+      [-0],
+      [[0]],
+      [null],
+      { a: -0 },
+      { a: 0 },
+    ];
     expect(new Set(values.map(exactly)).size).toBe(values.length);
   });
   it("stay apart when they are joined", () => {
@@ -75,7 +115,8 @@ it("0 and −0 stay what they are in two functions that are otherwise one, and i
   const ones = () => tensor(cpu, new Float32Array(4).fill(1), [2, 2]);
   const apart = jit((a, b) => [div(a, 0), div(b, -0)]);
   const together = jit((a) => [div(a, 0), div(neg(neg(a)), -0)]);
-  for (const [y, z] of [apart(ones(), ones()), together(ones())]) expect([(await y.read())[0], (await z.read())[0]]).toEqual([Infinity, -Infinity]);
+  for (const [y, z] of [apart(ones(), ones()), together(ones())])
+    expect([(await y.read())[0], (await z.read())[0]]).toEqual([Infinity, -Infinity]);
 });
 
 /** Builds a function again whenever it is asked for again, and compares. */
@@ -86,7 +127,11 @@ class Rebuilding extends Module {
     const known = this.#bodies.get(key);
     const number = (v: number) => (Object.is(v, -0) ? "-0" : v);
     const textOf = (f: Func) =>
-      [f.params.length, ...f.locals.map((l) => l.type), ...f.code.map(({ op, imm }) => op + imm.map(number).join())].join(" ");
+      [
+        f.params.length,
+        ...f.locals.map((l) => l.type),
+        ...f.code.map(({ op, imm }) => op + imm.map(number).join()),
+      ].join(" ");
     if (known === undefined)
       return super.func(key, params, (f) => {
         body(f);
@@ -101,10 +146,14 @@ class Rebuilding extends Module {
 }
 
 /** One in `n`, unless all of everything runs. */
-const oneIn = <T>(n: number, list: readonly T[]): T[] => list.filter((_, i) => inject("fullConformance") || i % n === 0);
+const oneIn = <T>(n: number, list: readonly T[]): T[] =>
+  list.filter((_, i) => inject("fullConformance") || i % n === 0);
 
 describe("no two stages share a key and differ", () => {
-  const of = (shapes: readonly (readonly number[])[], fn: (...xs: Value[]) => Value | readonly Value[]): Graph =>
+  const of = (
+    shapes: readonly (readonly number[])[],
+    fn: (...xs: Value[]) => Value | readonly Value[],
+  ): Graph =>
     optimise(
       trace(
         fn,
@@ -113,9 +162,17 @@ describe("no two stages share a key and differ", () => {
     );
   const every = cases.map((c) => optimise(trace((...xs) => node(c.op, c.params, xs), c.inputs)));
   const withEpilogue = cases
-    .filter((c) => trace((...xs) => node(c.op, c.params, xs), c.inputs).outputs.every((y) => y.spec.dtype === "float32"))
+    .filter((c) =>
+      trace((...xs) => node(c.op, c.params, xs), c.inputs).outputs.every(
+        (y) => y.spec.dtype === "float32",
+      ),
+    )
     .map((c, i) => {
-      const epilogue = [(y: Value) => relu(y), (y: Value) => add(relu(y), 0.5), (y: Value) => add(mul(y, -0), 0.5)][i % 3];
+      const epilogue = [
+        (y: Value) => relu(y),
+        (y: Value) => add(relu(y), 0.5),
+        (y: Value) => add(mul(y, -0), 0.5),
+      ][i % 3];
       return optimise(trace((...xs) => node(c.op, c.params, xs).map(epilogue), c.inputs));
     });
   const several: Graph[] = [];
@@ -138,8 +195,16 @@ describe("no two stages share a key and differ", () => {
             ]) {
               if ((kernel - 1) * dilation + 1 > size + 2 * padding) continue;
               const weight = [8, 4 / groups, kernel, kernel];
-              several.push(of([[n, 4, size, size], weight, [8, 1, 1]], (x, w, b) => relu(add(conv(x, w, { stride, padding, dilation, groups }), b))));
-              several.push(of([[n, 8, size, size], weight], (x, w) => convTranspose(x, w, { stride, padding, dilation, groups })));
+              several.push(
+                of([[n, 4, size, size], weight, [8, 1, 1]], (x, w, b) =>
+                  relu(add(conv(x, w, { stride, padding, dilation, groups }), b)),
+                ),
+              );
+              several.push(
+                of([[n, 8, size, size], weight], (x, w) =>
+                  convTranspose(x, w, { stride, padding, dilation, groups }),
+                ),
+              );
             }
           }
   for (const m of [1, 3, 8])
@@ -160,18 +225,28 @@ describe("no two stages share a key and differ", () => {
     ["as the engine has it", {}, [...oneIn(2, every), ...oneIn(4, withEpilogue), ...several]],
     ["for 256-bit registers", { simd256: true }, oneIn(8, every)],
     ["without relaxed instructions", { relaxed: false }, oneIn(8, every.slice(3))],
-  ] satisfies [string, Partial<Caps>, Graph[]][])("%s", { timeout: 120_000 }, (_, wanted, graphs) => {
-    const caps: Caps = { ...capsOf({ threads: 1 }), ...wanted };
-    const module = new Rebuilding();
-    for (const graph of graphs)
-      for (const { task, kernel: chosen } of plan(graph, (t) => choose(t, caps, kernels)))
-        for (const kernel of task.epilogue ? [chosen] : kernels.filter((k) => k.declines(task, caps) === null))
-          for (const { name, reads, writes, emit } of kernel.build(task, caps).stages)
-            module.func(name, [...[...reads, ...writes].map((_p, i) => `at${i}`), "lo", "hi", "own"], (f) => {
-              const [lo, hi, own] = f.params.slice(-3);
-              emit(module, f, f.params.slice(0, -3), { lo, hi, own });
-            });
-    expect(module.funcs.length).toBeGreaterThan(300);
-    expect(module.shared).toBeGreaterThan(300);
-  });
+  ] satisfies [string, Partial<Caps>, Graph[]][])(
+    "%s",
+    { timeout: 120_000 },
+    (_, wanted, graphs) => {
+      const caps: Caps = { ...capsOf({ threads: 1 }), ...wanted };
+      const module = new Rebuilding();
+      for (const graph of graphs)
+        for (const { task, kernel: chosen } of plan(graph, (t) => choose(t, caps, kernels)))
+          for (const kernel of task.epilogue
+            ? [chosen]
+            : kernels.filter((k) => k.declines(task, caps) === null))
+            for (const { name, reads, writes, emit } of kernel.build(task, caps).stages)
+              module.func(
+                name,
+                [...[...reads, ...writes].map((_p, i) => `at${i}`), "lo", "hi", "own"],
+                (f) => {
+                  const [lo, hi, own] = f.params.slice(-3);
+                  emit(module, f, f.params.slice(0, -3), { lo, hi, own });
+                },
+              );
+      expect(module.funcs.length).toBeGreaterThan(300);
+      expect(module.shared).toBeGreaterThan(300);
+    },
+  );
 });

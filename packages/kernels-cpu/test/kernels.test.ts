@@ -16,7 +16,10 @@ const taken = new Map<string, Taken[]>(kernels.map((k) => [k.name, []]));
 const caps = capsOf({ threads: 1 });
 for (const c of cases) {
   const graph = optimise(trace((...xs) => node(c.op, c.params, xs), c.inputs));
-  const names = plan(graph, caps, kernels).flatMap(({ kernel, others }) => [kernel.name, ...others.map((o) => o.kernel)]);
+  const names = plan(graph, caps, kernels).flatMap(({ kernel, others }) => [
+    kernel.name,
+    ...others.map((o) => o.kernel),
+  ]);
   for (const name of new Set(names)) taken.get(name)!.push([`${c.op.name}: ${c.name}`, graph, c]);
 }
 

@@ -1,4 +1,5 @@
-// exp, expm1, log, log1p and tanh of generated code against Math.*, over the whole range of float32: every 2¹¹th number of each sign, and all special ones.
+// exp, expm1, log, log1p and tanh of generated code against Math.*, over the whole range of
+// float32: every 2¹¹th number of each sign, and all special ones.
 
 import type { Expr } from "@conv/ops";
 import { describe, expect, it } from "vitest";
@@ -25,9 +26,19 @@ const everywhere = Float32Array.from([
   2 ** -126,
   3.4028235e38,
   -3.4028235e38,
-  ...[-1, 0.5, 0.625, Math.SQRT1_2, 1, 88.72283, 88.72284, -87.33654, -103.97207, -103.97208, 9.01].flatMap((v) =>
-    [-2, -1, 0, 1, 2].map((d) => nextFloat(v, d)),
-  ),
+  ...[
+    -1,
+    0.5,
+    0.625,
+    Math.SQRT1_2,
+    1,
+    88.72283,
+    88.72284,
+    -87.33654,
+    -103.97207,
+    -103.97208,
+    9.01,
+  ].flatMap((v) => [-2, -1, 0, 1, 2].map((d) => nextFloat(v, d))),
 ]);
 
 function nextFloat(v: number, steps: number): number {
@@ -37,7 +48,8 @@ function nextFloat(v: number, steps: number): number {
 }
 
 /** Distance between neighbours of float32 at v. */
-const spacing = (v: number): number => 2 ** (Math.max(-126, Math.floor(Math.log2(Math.abs(v)))) - 23);
+const spacing = (v: number): number =>
+  2 ** (Math.max(-126, Math.floor(Math.log2(Math.abs(v)))) - 23);
 
 /** f of every number, by generated code. */
 function run(f: Expr, relaxed: boolean, x: Float32Array): Float32Array {
@@ -48,9 +60,14 @@ function run(f: Expr, relaxed: boolean, x: Float32Array): Float32Array {
       const i = code.local("i32", "i");
       code.for(i, 0, count, 4, () => {
         const at = code.let("i32", "at", i32.add(p, i32.mul(i, 4)));
-        const y: Operand = emitExpr(code, { relaxed, simd256: false, threads: 1, roundoff: 0, prefer: [] }, f, {
-          a: code.let("v128", "a", v128.load(at)),
-        });
+        const y: Operand = emitExpr(
+          code,
+          { relaxed, simd256: false, threads: 1, roundoff: 0, prefer: [] },
+          f,
+          {
+            a: code.let("v128", "a", v128.load(at)),
+          },
+        );
         code.store(at, y);
       });
     }),
@@ -58,13 +75,23 @@ function run(f: Expr, relaxed: boolean, x: Float32Array): Float32Array {
   const pages = Math.ceil((x.byteLength + 32) / 65536);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
   new Float32Array(memory.buffer, 16, x.length).set(x);
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(m.encode({ shared: false, maximum: pages })), { env: { memory } });
+  const { exports } = new WebAssembly.Instance(
+    new WebAssembly.Module(m.encode({ shared: false, maximum: pages })),
+    { env: { memory } },
+  );
   (exports.f as (x: number, count: number) => void)(16, x.length);
   return new Float32Array(memory.buffer, 16, x.length);
 }
 
-/** The largest error in units of the spacing of float32 at the true value; infinite and NaN where they should not be, or the other way, throw. */
-function worst(f: Expr, exact: (x: number) => number, relaxed: boolean): { ulps: number; at: number } {
+/**
+ * The largest error in units of the spacing of float32 at the true value; infinite and NaN where
+ * they should not be, or the other way, throw.
+ */
+function worst(
+  f: Expr,
+  exact: (x: number) => number,
+  relaxed: boolean,
+): { ulps: number; at: number } {
   const y = run(f, relaxed, everywhere);
   let [ulps, at] = [0, 0];
   everywhere.forEach((x, i) => {

@@ -1,4 +1,5 @@
-// The two allocators: the arena, which packs values of known lifetimes, and the heap, which knows nothing of the future.
+// The two allocators: the arena, which packs values of known lifetimes, and the heap, which knows
+// nothing of the future.
 
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -7,11 +8,14 @@ import { createHeap, INITIAL, RESERVED } from "../src/memory.ts";
 
 const SEED = 19980511;
 const PAGE = 65536;
-const overlap = (a: number, aBytes: number, b: number, bBytes: number) => a < b + bBytes && b < a + aBytes;
+const overlap = (a: number, aBytes: number, b: number, bBytes: number) =>
+  a < b + bBytes && b < a + aBytes;
 
 describe("arena", () => {
   const lifetimes = fc.array(
-    fc.record({ bytes: fc.nat(5000), from: fc.nat(20), length: fc.nat(8) }).map(({ bytes, from, length }) => ({ bytes, from, to: from + length })),
+    fc
+      .record({ bytes: fc.nat(5000), from: fc.nat(20), length: fc.nat(8) })
+      .map(({ bytes, from, length }) => ({ bytes, from, to: from + length })),
     { maxLength: 40 },
   );
 
@@ -25,7 +29,11 @@ describe("arena", () => {
           values.slice(0, i).forEach((other, j) => {
             // Each has its last cache line to itself: vectors may be stored up to there.
             const together = v.from <= other.to && other.from <= v.to;
-            if (together) expect(overlap(offsets[i], Math.max(64, v.bytes), offsets[j], Math.max(64, other.bytes)), `${i} and ${j}`).toBe(false);
+            if (together)
+              expect(
+                overlap(offsets[i], Math.max(64, v.bytes), offsets[j], Math.max(64, other.bytes)),
+                `${i} and ${j}`,
+              ).toBe(false);
           });
         });
       }),
@@ -69,7 +77,8 @@ describe("heap", () => {
             expect(address % 64).toBe(0);
             expect(address).toBeGreaterThanOrEqual(RESERVED);
             expect(address + s.alloc).toBeLessThanOrEqual(heap.memory.buffer.byteLength);
-            for (const [other, bytes] of live) expect(overlap(address, Math.max(1, s.alloc), other, Math.max(1, bytes))).toBe(false);
+            for (const [other, bytes] of live)
+              expect(overlap(address, Math.max(1, s.alloc), other, Math.max(1, bytes))).toBe(false);
             live.set(address, s.alloc);
           } else if (live.size) {
             const address = [...live.keys()][s.free % live.size];
@@ -92,7 +101,8 @@ describe("heap", () => {
     const heap = heapOf(2);
     const [a, b] = [heap.alloc(100), heap.alloc(100)];
     heap.free(a);
-    for (const address of [a, 12345, 0, -1, NaN]) expect(() => heap.free(address)).toThrow(`cpu: nothing is allocated at ${address}`);
+    for (const address of [a, 12345, 0, -1, NaN])
+      expect(() => heap.free(address)).toThrow(`cpu: nothing is allocated at ${address}`);
     expect(heap.alloc(128)).toBe(a);
     expect(heap.alloc(1)).toBe(b + 128);
   });
@@ -119,7 +129,9 @@ describe("heap", () => {
     expect(heap.alloc(INITIAL * PAGE)).toBe(RESERVED);
     expect(heap.memory.buffer.byteLength).toBeGreaterThan(INITIAL * PAGE);
     const inUse = `${RESERVED + INITIAL * PAGE} of ${(INITIAL + 4) * PAGE} bytes are in use`;
-    expect(() => heap.alloc(4 * PAGE)).toThrow(new RangeError(`cpu: 262144 bytes do not fit: ${inUse}`));
+    expect(() => heap.alloc(4 * PAGE)).toThrow(
+      new RangeError(`cpu: 262144 bytes do not fit: ${inUse}`),
+    );
     expect(heap.alloc(PAGE)).toBe(RESERVED + INITIAL * PAGE);
   });
 
@@ -128,7 +140,9 @@ describe("heap", () => {
       throw new RangeError("no");
     });
     const refused = `the engine refuses to grow the memory from ${INITIAL * PAGE} by ${5 * PAGE} bytes`;
-    expect(() => heap.alloc(20 * PAGE)).toThrow(new RangeError(`cpu: 1310720 bytes do not fit: ${refused}`));
+    expect(() => heap.alloc(20 * PAGE)).toThrow(
+      new RangeError(`cpu: 1310720 bytes do not fit: ${refused}`),
+    );
     expect(heap.alloc(PAGE)).toBe(RESERVED);
   });
 });

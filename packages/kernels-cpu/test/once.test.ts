@@ -1,8 +1,37 @@
-// What depends on some inputs alone runs again when one of them changes, and only then; no result may tell.
+// What depends on some inputs alone runs again when one of them changes, and only then; no result
+// may tell.
 
-import { add, concat, conv, div, matmul, mul, relu, reshape, slice, sqrt, sub, sum, tanh, transpose } from "@conv/ops";
+import {
+  add,
+  concat,
+  conv,
+  div,
+  matmul,
+  mul,
+  relu,
+  reshape,
+  slice,
+  sqrt,
+  sub,
+  sum,
+  tanh,
+  transpose,
+} from "@conv/ops";
 import { onceOf } from "@conv/ops/plan";
-import { bytesOf, evaluate, graphOf, hostArray, input, optimise, sameShape, spec, trace, type Buffer, type Graph, type Value } from "@conv/tensor";
+import {
+  bytesOf,
+  evaluate,
+  graphOf,
+  hostArray,
+  input,
+  optimise,
+  sameShape,
+  spec,
+  trace,
+  type Buffer,
+  type Graph,
+  type Value,
+} from "@conv/tensor";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createCpu, kernels, type CpuBackend } from "../src/index.ts";
@@ -10,12 +39,22 @@ import { place } from "../src/place.ts";
 import { plan } from "../src/plan.ts";
 
 let backends: CpuBackend[];
-beforeAll(async () => void (backends = [await createCpu({ threads: 1, precision: "exact" }), await createCpu({ threads: 2, precision: "exact" })]));
+beforeAll(
+  async () =>
+    void (backends = [
+      await createCpu({ threads: 1, precision: "exact" }),
+      await createCpu({ threads: 2, precision: "exact" }),
+    ]),
+);
 afterAll(() => backends.forEach((b) => b.dispose()));
 
-const skips = (graph: Graph): boolean => place(graph, plan(graph, backends[0].caps, kernels), backends[0].caps).stages.some((s) => s.once);
+const skips = (graph: Graph): boolean =>
+  place(graph, plan(graph, backends[0].caps, kernels), backends[0].caps).stages.some((s) => s.once);
 /** The tasks that need not always run, by their ops, and the inputs that decide. */
-const causesOf = (shapes: readonly (readonly number[])[], fn: (...xs: Value[]) => Value | readonly Value[]): string[] => {
+const causesOf = (
+  shapes: readonly (readonly number[])[],
+  fn: (...xs: Value[]) => Value | readonly Value[],
+): string[] => {
   const graph = optimise(
     trace(
       fn,
@@ -23,7 +62,9 @@ const causesOf = (shapes: readonly (readonly number[])[], fn: (...xs: Value[]) =
     ),
   );
   const once = onceOf(graph, plan(graph, backends[0].caps, kernels), new Set());
-  return [...once].map(([{ nodes }, causes]) => `${nodes.map((n) => n.op.name).join(" ")}: ${causes.join(" ")}`);
+  return [...once].map(
+    ([{ nodes }, causes]) => `${nodes.map((n) => n.op.name).join(" ")}: ${causes.join(" ")}`,
+  );
 };
 
 describe("runs when its causes change", () => {
@@ -31,18 +72,25 @@ describe("runs when its causes change", () => {
   const layer = [[1, 16, 14, 14], [16, 16, 3, 3], [16], [16]];
 
   it("a scale made of statistics", () => {
-    expect(causesOf(layer, (x, w, v, g) => mul(conv(x, w), channels(div(g, sqrt(add(v, 1e-5))))))).toEqual(["add sqrt div: 2 3"]);
+    expect(
+      causesOf(layer, (x, w, v, g) => mul(conv(x, w), channels(div(g, sqrt(add(v, 1e-5)))))),
+    ).toEqual(["add sqrt div: 2 3"]);
   });
 
   it("weights made of weights, and what packs them; the weights themselves are not kept", () => {
-    const scaled = (x: Value, w: Value, v: Value) => relu(conv(x, mul(w, reshape(v, [16, 1, 1, 1]))));
+    const scaled = (x: Value, w: Value, v: Value) =>
+      relu(conv(x, mul(w, reshape(v, [16, 1, 1, 1]))));
     expect(causesOf(layer.slice(0, 3), scaled)).toEqual(["mul: 1 2"]);
     const weights = 16 * 16 * 9 * 4;
     const graph = trace(
       scaled,
       layer.slice(0, 3).map((s) => spec(s)),
     );
-    const { blocks, stages } = place(graph, plan(graph, backends[0].caps, kernels), backends[0].caps);
+    const { blocks, stages } = place(
+      graph,
+      plan(graph, backends[0].caps, kernels),
+      backends[0].caps,
+    );
     expect(stages.map((s) => s.once)).toEqual([[1, 2], [1, 2], null]);
     const lasting = blocks.filter((b) => b.from === 0 && b.to === stages.length);
     expect(lasting.map((b) => b.bytes)).toEqual([weights]);
@@ -53,8 +101,13 @@ describe("runs when its causes change", () => {
       [64, 64],
       [1, 64],
     ];
-    expect(causesOf(other, (x, v) => add(matmul(x, x), tanh(sum(v))))).toEqual(["sum: 1", "tanh: 1"]);
-    expect(causesOf(other, (x, v) => ((t) => [add(matmul(x, x), t), t])(tanh(sum(v))))).toEqual(["sum: 1"]);
+    expect(causesOf(other, (x, v) => add(matmul(x, x), tanh(sum(v))))).toEqual([
+      "sum: 1",
+      "tanh: 1",
+    ]);
+    expect(causesOf(other, (x, v) => ((t) => [add(matmul(x, x), t), t])(tanh(sum(v))))).toEqual([
+      "sum: 1",
+    ]);
     expect(causesOf(other, (x, v) => matmul(matmul(x, x), matmul(transpose(v), v)))).toEqual([]);
     expect(causesOf([[64, 64]], (x) => matmul(x, tanh(sum(x, 1, true))))).toEqual([]);
   });
@@ -70,87 +123,109 @@ describe("runs when its causes change", () => {
 
   it("not the greater part of the work", () => {
     const [square, one] = [[64, 64], [1]];
-    expect(causesOf([square, one], (x, v) => mul(sum(matmul(matmul(x, x), x), 0, true), v))).toEqual([]);
-    expect(causesOf([square, one, square], (x, v, w) => matmul(matmul(matmul(x, x), x), mul(w, v)))).toEqual(["mul: 1 2"]);
+    expect(
+      causesOf([square, one], (x, v) => mul(sum(matmul(matmul(x, x), x), 0, true), v)),
+    ).toEqual([]);
+    expect(
+      causesOf([square, one, square], (x, v, w) => matmul(matmul(matmul(x, x), x), mul(w, v))),
+    ).toEqual(["mul: 1 2"]);
   });
 });
 
-it("drawn programs give the reference at every run, whatever has changed", { timeout: 60_000 }, async () => {
-  const step = fc.record({
-    kind: fc.constantFrom("scale", "add", "sub", "concat", "slice", "transpose", "sum"),
-    a: fc.nat(99),
-    b: fc.nat(99),
-  });
-  /** What happens before a run: some inputs are written, or others come in their place, or the outputs go into their buffers. */
-  const change = fc.record({ how: fc.constantFrom("write", "swap", "nothing", "into", "back"), which: fc.nat(9) });
-  const drawn = fc.record({
-    steps: fc.array(step, { minLength: 8, maxLength: 24 }),
-    outputs: fc.array(fc.nat(99), { minLength: 1, maxLength: 3 }),
-    changes: fc.array(change, { minLength: 3, maxLength: 6 }),
-    backend: fc.nat(1),
-  });
-  let skipping = 0;
-  const property = fc.asyncProperty(drawn, async ({ steps, outputs, changes, backend }) => {
-    const inputs = [
-      [4, 16],
-      [16, 4],
-      [16, 16],
-      [4, 16],
-      [16, 16],
-    ].map((shape) => input(spec(shape)));
-    const made: Value[] = [...inputs];
-    for (const { kind, a, b } of steps) {
-      const x = made[a % made.length];
-      const same = made.filter((v) => sameShape(v.shape, x.shape));
-      const y = same[b % same.length];
-      const [rows, columns] = x.shape;
-      if (kind === "scale") made.push(mul(x, (b % 3) - 1.5));
-      else if (kind === "add" || kind === "sub") made.push((kind === "add" ? add : sub)(x, y));
-      else if (kind === "concat" && rows < 40) made.push(concat([x, y], 0));
-      else if (kind === "slice" && rows > 4) made.push(slice(x, [rows - 4, 0], [4, columns]));
-      else if (kind === "transpose") made.push(transpose(x));
-      else if (kind === "sum") made.push(add(x, sum(x, 0, true)));
-    }
-    const graph = optimise(graphOf(inputs, [...new Set(outputs.map((o) => made[made.length - 1 - (o % made.length)]))]));
-    if (skips(graph)) skipping++;
-    const cpu = backends[backend];
-    let seed = 0;
-    const contents = new Map<Buffer, Float64Array>();
-    const write = (buffer: Buffer, v: Value) => {
-      const data = Float64Array.from({ length: bytesOf(v.spec) / 4 }, (_, i) => ((i * 37 + ++seed * 101) % 61) - 30);
-      cpu.write(buffer, Float32Array.from(data));
-      contents.set(buffer, data);
-    };
-    const put = (v: Value): Buffer => {
-      const buffer = cpu.alloc(bytesOf(v.spec));
-      write(buffer, v);
-      return buffer;
-    };
-    const program = cpu.compile(graph);
-    const sets = [0, 1].map(() => graph.inputs.map(put));
-    const results = graph.outputs.map(put);
-    const from = [...sets[0]];
-    for (const { how, which } of changes) {
-      const i = which % from.length;
-      if (how === "write") write(from[i], graph.inputs[i]);
-      if (how === "swap") from[i] = sets[from[i] === sets[0][i] ? 1 : 0][i];
-      if (how === "back") from.splice(0, from.length, ...sets[0]);
-      const into = results.map((own, o) => {
-        const fits = o === 0 && how === "into" && sameShape(graph.outputs[o].shape, graph.inputs[i].shape);
-        return fits ? from[i] : own;
-      });
-      const given = graph.inputs.map((v, j) => hostArray(v.spec, contents.get(from[j])!));
-      const want = evaluate(graph, given).map((y) => y.data);
-      program.run(from, into);
-      for (const [o, buffer] of into.entries()) {
-        const got = Float64Array.from(new Float32Array(await cpu.read(buffer)));
-        expect([...got]).toEqual([...want[o]]);
-        contents.set(buffer, got);
+it(
+  "drawn programs give the reference at every run, whatever has changed",
+  { timeout: 60_000 },
+  async () => {
+    const step = fc.record({
+      kind: fc.constantFrom("scale", "add", "sub", "concat", "slice", "transpose", "sum"),
+      a: fc.nat(99),
+      b: fc.nat(99),
+    });
+    /**
+     * What happens before a run: some inputs are written, or others come in their place, or the
+     * outputs go into their buffers.
+     */
+    const change = fc.record({
+      how: fc.constantFrom("write", "swap", "nothing", "into", "back"),
+      which: fc.nat(9),
+    });
+    const drawn = fc.record({
+      steps: fc.array(step, { minLength: 8, maxLength: 24 }),
+      outputs: fc.array(fc.nat(99), { minLength: 1, maxLength: 3 }),
+      changes: fc.array(change, { minLength: 3, maxLength: 6 }),
+      backend: fc.nat(1),
+    });
+    let skipping = 0;
+    const property = fc.asyncProperty(drawn, async ({ steps, outputs, changes, backend }) => {
+      const inputs = [
+        [4, 16],
+        [16, 4],
+        [16, 16],
+        [4, 16],
+        [16, 16],
+      ].map((shape) => input(spec(shape)));
+      const made: Value[] = [...inputs];
+      for (const { kind, a, b } of steps) {
+        const x = made[a % made.length];
+        const same = made.filter((v) => sameShape(v.shape, x.shape));
+        const y = same[b % same.length];
+        const [rows, columns] = x.shape;
+        if (kind === "scale") made.push(mul(x, (b % 3) - 1.5));
+        else if (kind === "add" || kind === "sub") made.push((kind === "add" ? add : sub)(x, y));
+        else if (kind === "concat" && rows < 40) made.push(concat([x, y], 0));
+        else if (kind === "slice" && rows > 4) made.push(slice(x, [rows - 4, 0], [4, columns]));
+        else if (kind === "transpose") made.push(transpose(x));
+        else if (kind === "sum") made.push(add(x, sum(x, 0, true)));
       }
-    }
-    for (const buffer of contents.keys()) cpu.free(buffer);
-    program.dispose();
-  });
-  await fc.assert(property, { seed: 19980511, numRuns: 500 });
-  expect(skipping).toBeGreaterThan(40);
-});
+      const graph = optimise(
+        graphOf(inputs, [
+          ...new Set(outputs.map((o) => made[made.length - 1 - (o % made.length)])),
+        ]),
+      );
+      if (skips(graph)) skipping++;
+      const cpu = backends[backend];
+      let seed = 0;
+      const contents = new Map<Buffer, Float64Array>();
+      const write = (buffer: Buffer, v: Value) => {
+        const data = Float64Array.from(
+          { length: bytesOf(v.spec) / 4 },
+          (_, i) => ((i * 37 + ++seed * 101) % 61) - 30,
+        );
+        cpu.write(buffer, Float32Array.from(data));
+        contents.set(buffer, data);
+      };
+      const put = (v: Value): Buffer => {
+        const buffer = cpu.alloc(bytesOf(v.spec));
+        write(buffer, v);
+        return buffer;
+      };
+      const program = cpu.compile(graph);
+      const sets = [0, 1].map(() => graph.inputs.map(put));
+      const results = graph.outputs.map(put);
+      const from = [...sets[0]];
+      for (const { how, which } of changes) {
+        const i = which % from.length;
+        if (how === "write") write(from[i], graph.inputs[i]);
+        if (how === "swap") from[i] = sets[from[i] === sets[0][i] ? 1 : 0][i];
+        if (how === "back") from.splice(0, from.length, ...sets[0]);
+        const into = results.map((own, o) => {
+          const fits =
+            o === 0 && how === "into" && sameShape(graph.outputs[o].shape, graph.inputs[i].shape);
+          return fits ? from[i] : own;
+        });
+        const given = graph.inputs.map((v, j) => hostArray(v.spec, contents.get(from[j])!));
+        const want = evaluate(graph, given).map((y) => y.data);
+        program.run(from, into);
+        for (const [o, buffer] of into.entries()) {
+          const got = Float64Array.from(new Float32Array(await cpu.read(buffer)));
+          expect([...got]).toEqual([...want[o]]);
+          contents.set(buffer, got);
+        }
+      }
+      for (const buffer of contents.keys()) cpu.free(buffer);
+      program.dispose();
+    });
+    await fc.assert(property, { seed: 19980511, numRuns: 500 });
+    expect(skipping).toBeGreaterThan(40);
+  },
+);

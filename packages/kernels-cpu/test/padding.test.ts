@@ -1,4 +1,5 @@
-// Much padding: what a program keeps in memory is of the size of its tensors, whatever lies between the taps and around the source.
+// Much padding: what a program keeps in memory is of the size of its tensors, whatever lies between
+// the taps and around the source.
 
 import {
   avgPoolGradOp,
@@ -18,7 +19,10 @@ import { check, drawAll } from "@conv/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createCpu, type CpuBackend } from "../src/index.ts";
 
-/** A program may take so many times the bytes of its inputs and outputs, and so many bytes besides: tables, tiles, cache lines. */
+/**
+ * A program may take so many times the bytes of its inputs and outputs, and so many bytes besides:
+ * tables, tiles, cache lines.
+ */
 const TIMES = 16;
 const BYTES = 64 * 1024;
 
@@ -29,10 +33,20 @@ function add<P>(name: string, op: Op<P>, params: P, ...inputs: Spec[]): void {
 
 const convs: [string, number[], number[], ConvOptions][] = [
   ["3×3 dilation 1000 @5", [2, 16, 5, 5], [24, 16, 3, 3], { padding: 1000, dilation: 1000 }],
-  ["3×3 dilation 1000 @5 depthwise", [1, 16, 5, 5], [16, 1, 3, 3], { padding: 1000, dilation: 1000, groups: 16 }],
+  [
+    "3×3 dilation 1000 @5 depthwise",
+    [1, 16, 5, 5],
+    [16, 1, 3, 3],
+    { padding: 1000, dilation: 1000, groups: 16 },
+  ],
   ["3×3×3 dilation 100 @3", [1, 2, 3, 3, 3], [4, 2, 3, 3, 3], { padding: 100, dilation: 100 }],
   ["3 dilation 100000 @7", [1, 2, 7], [4, 2, 3], { padding: 100000, dilation: 100000 }],
-  ["3×3 dilation 9 stride 2 @10", [1, 4, 10, 10], [4, 4, 3, 3], { padding: 9, dilation: 9, stride: 2 }],
+  [
+    "3×3 dilation 9 stride 2 @10",
+    [1, 4, 10, 10],
+    [4, 4, 3, 3],
+    { padding: 9, dilation: 9, stride: 2 },
+  ],
 ];
 for (const [name, x, w, options] of convs) {
   const g = convGeometry(spec(x), spec(w), options);
@@ -90,16 +104,26 @@ let cpu: CpuBackend;
 beforeAll(async () => void (cpu = await createCpu({ threads: 1 })));
 afterAll(() => cpu.dispose());
 
-it.each(graphs)("%s, by the kernel chosen and by every other that takes it", async (name, graph) => {
-  const tensors = [...graph.inputs, ...graph.outputs].reduce((sum, v) => sum + bytesOf(v.spec), 0);
-  const specs = graph.inputs.map((v) => v.spec);
-  const { steps, dispose } = cpu.compile(graph);
-  dispose();
-  for (const kernel of steps.flatMap((s) => [s.kernel, ...s.others.map((o) => o.kernel)])) {
-    const prefer = { prefer: [kernel] };
-    const program = cpu.compile(graph, prefer);
-    expect(program.bytes, kernel).toBeLessThan(TIMES * tensors + BYTES);
-    program.dispose();
-    await check({ ...cpu, compile: (g) => cpu.compile(g, prefer) }, graph, drawAll(specs, "normal", name));
-  }
-});
+it.each(graphs)(
+  "%s, by the kernel chosen and by every other that takes it",
+  async (name, graph) => {
+    const tensors = [...graph.inputs, ...graph.outputs].reduce(
+      (sum, v) => sum + bytesOf(v.spec),
+      0,
+    );
+    const specs = graph.inputs.map((v) => v.spec);
+    const { steps, dispose } = cpu.compile(graph);
+    dispose();
+    for (const kernel of steps.flatMap((s) => [s.kernel, ...s.others.map((o) => o.kernel)])) {
+      const prefer = { prefer: [kernel] };
+      const program = cpu.compile(graph, prefer);
+      expect(program.bytes, kernel).toBeLessThan(TIMES * tensors + BYTES);
+      program.dispose();
+      await check(
+        { ...cpu, compile: (g) => cpu.compile(g, prefer) },
+        graph,
+        drawAll(specs, "normal", name),
+      );
+    }
+  },
+);

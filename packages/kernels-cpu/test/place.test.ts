@@ -1,21 +1,49 @@
-// Where values live: pieces of concatenations in their place, slices where they lie, results in the memory of inputs that die. All of
-// it must be invisible: drawn graphs of such ops, their outputs in buffers of their own and in those of inputs, give exactly the reference.
+// Where values live: pieces of concatenations in their place, slices where they lie, results in the
+// memory of inputs that die. All of it must be invisible: drawn graphs of such ops, their outputs
+// in buffers of their own and in those of inputs, give exactly the reference.
 
 import { add, concat, conv, mul, relu, reshape, slice, sub, tanh, transpose } from "@conv/ops";
-import { bytesOf, evaluate, graphOf, hostArray, input, optimise, sameShape, spec, trace, type Buffer, type Graph, type Value } from "@conv/tensor";
+import {
+  bytesOf,
+  evaluate,
+  graphOf,
+  hostArray,
+  input,
+  optimise,
+  sameShape,
+  spec,
+  trace,
+  type Buffer,
+  type Graph,
+  type Value,
+} from "@conv/tensor";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createCpu, type CpuBackend } from "../src/index.ts";
 
 let backends: CpuBackend[];
-beforeAll(async () => void (backends = [await createCpu({ threads: 1, precision: "exact" }), await createCpu({ threads: 2, precision: "exact" })]));
+beforeAll(
+  async () =>
+    void (backends = [
+      await createCpu({ threads: 1, precision: "exact" }),
+      await createCpu({ threads: 2, precision: "exact" }),
+    ]),
+);
 afterAll(() => backends.forEach((b) => b.dispose()));
 
 /** Whole numbers, so that sums are exact. */
-const values = (v: Value, seed: number) => Float32Array.from({ length: bytesOf(v.spec) / 4 }, (_, i) => ((i * 37 + seed * 101) % 61) - 30);
+const values = (v: Value, seed: number) =>
+  Float32Array.from({ length: bytesOf(v.spec) / 4 }, (_, i) => ((i * 37 + seed * 101) % 61) - 30);
 
-/** Runs the graph with each output in the buffer of the input that `into` names, or in one of its own. */
-async function outputsOf(cpu: CpuBackend, graph: Graph, into: readonly (number | undefined)[] = []): Promise<number[][]> {
+/**
+ * Runs the graph with each output in the buffer of the input that `into` names, or in one of its
+ * own.
+ */
+async function outputsOf(
+  cpu: CpuBackend,
+  graph: Graph,
+  into: readonly (number | undefined)[] = [],
+): Promise<number[][]> {
   const program = cpu.compile(graph);
   const put = (v: Value, data: Float32Array): Buffer => {
     const buffer = cpu.alloc(bytesOf(v.spec));
@@ -23,7 +51,9 @@ async function outputsOf(cpu: CpuBackend, graph: Graph, into: readonly (number |
     return buffer;
   };
   const from = graph.inputs.map((v, i) => put(v, values(v, i)));
-  const to = graph.outputs.map((v, o) => (into[o] === undefined ? put(v, new Float32Array(bytesOf(v.spec) / 4).fill(NaN)) : from[into[o]]));
+  const to = graph.outputs.map((v, o) =>
+    into[o] === undefined ? put(v, new Float32Array(bytesOf(v.spec) / 4).fill(NaN)) : from[into[o]],
+  );
   program.run(from, to);
   const results = await Promise.all(to.map(async (b) => [...new Float32Array(await cpu.read(b))]));
   for (const buffer of new Set([...from, ...to])) cpu.free(buffer);
@@ -37,7 +67,10 @@ const reference = (graph: Graph): number[][] =>
     graph.inputs.map((v, i) => hostArray(v.spec, Float64Array.from(values(v, i)))),
   ).map((y) => [...y.data]);
 
-const graphOfShapes = (shapes: readonly (readonly number[])[], fn: (...xs: Value[]) => Value | readonly Value[]): Graph =>
+const graphOfShapes = (
+  shapes: readonly (readonly number[])[],
+  fn: (...xs: Value[]) => Value | readonly Value[],
+): Graph =>
   optimise(
     trace(
       fn,
@@ -58,7 +91,10 @@ describe("what moves nothing", () => {
     [16, 3, 1, 1],
     [16, 3, 3, 3],
   ];
-  const branches = (x: Value, a: Value, b: Value) => [relu(conv(x, a)), relu(conv(x, b, { padding: 1 }))];
+  const branches = (x: Value, a: Value, b: Value) => [
+    relu(conv(x, a)),
+    relu(conv(x, b, { padding: 1 })),
+  ];
 
   it("a concatenation of two branches, as output and on the way", async () => {
     const graph = graphOfShapes(fire, (x, a, b) => concat(branches(x, a, b), 1));
@@ -81,13 +117,21 @@ describe("what moves nothing", () => {
   });
 
   it("a slice of neighbours that something reads", () => {
-    expect(kernels(graphOfShapes([[8, 6]], (x) => relu(slice(x, [2, 0], [3, 6])))).names).toEqual(["elementwise"]);
-    expect(kernels(graphOfShapes([[8, 6]], (x) => relu(slice(x, [0, 2], [8, 3])))).names).toEqual(["move", "elementwise"]);
-    expect(kernels(graphOfShapes([[8, 6]], (x) => slice(x, [2, 0], [3, 6]))).names).toEqual(["move"]);
+    expect(kernels(graphOfShapes([[8, 6]], (x) => relu(slice(x, [2, 0], [3, 6])))).names).toEqual([
+      "elementwise",
+    ]);
+    expect(kernels(graphOfShapes([[8, 6]], (x) => relu(slice(x, [0, 2], [8, 3])))).names).toEqual([
+      "move",
+      "elementwise",
+    ]);
+    expect(kernels(graphOfShapes([[8, 6]], (x) => slice(x, [2, 0], [3, 6]))).names).toEqual([
+      "move",
+    ]);
   });
 
   it("pieces that end within a cache line are copied", () => {
-    const graph = (n: number) => graphOfShapes([[n, 7]], (x) => concat([transpose(x), transpose(mul(x, 2))]));
+    const graph = (n: number) =>
+      graphOfShapes([[n, 7]], (x) => concat([transpose(x), transpose(mul(x, 2))]));
     expect(kernels(graph(16)).names.filter((n) => n === "move")).toHaveLength(2);
     expect(kernels(graph(15)).names.filter((n) => n === "move")).toHaveLength(3);
   });
@@ -129,8 +173,10 @@ it("drawn graphs of joins, cuts and elementwise ops give exactly the reference, 
       const [rows, columns] = x.shape;
       if (kind === "scale") made.push(mul(x, (c % 3) - 1.5));
       else if (kind === "add") made.push(add(x, same[b % same.length]));
-      else if (kind === "concat" && joins.length) made.push(concat([x, joins[b % joins.length]], 0));
-      else if (kind === "slice" && rows > 1) made.push(slice(x, [b % rows, 0], [1 + (c % (rows - (b % rows))), columns]));
+      else if (kind === "concat" && joins.length)
+        made.push(concat([x, joins[b % joins.length]], 0));
+      else if (kind === "slice" && rows > 1)
+        made.push(slice(x, [b % rows, 0], [1 + (c % (rows - (b % rows))), columns]));
       else if (kind === "transpose") made.push(transpose(x));
       else if (kind === "reshape" && rows % 2 === 0) made.push(reshape(x, [rows / 2, columns * 2]));
     }
@@ -138,7 +184,9 @@ it("drawn graphs of joins, cuts and elementwise ops give exactly the reference, 
     const graph = optimise(graphOf(inputs, chosen));
     const taken = new Set<number>();
     const into = graph.outputs.map((v) => {
-      const at = alias ? inputs.findIndex((x, i) => sameShape(x.shape, v.shape) && !taken.has(i)) : -1;
+      const at = alias
+        ? inputs.findIndex((x, i) => sameShape(x.shape, v.shape) && !taken.has(i))
+        : -1;
       return at < 0 ? undefined : (taken.add(at), at);
     });
     const want = reference(graph);

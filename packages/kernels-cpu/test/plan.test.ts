@@ -1,16 +1,55 @@
 // Plans: which nodes are computed together, by which kernel, and what is said when there is none.
 
-import { add, avgPool, conv, convOp, crossEntropy, flatten, grad, linear, maxPool, mul, relu, reshape, scaledTanh, sub, sum, tanh } from "@conv/ops";
-import { graphOf, input, node, optimise, spec, trace, UnsupportedError, type Graph, type Op, type Value } from "@conv/tensor";
+import {
+  add,
+  avgPool,
+  conv,
+  convOp,
+  crossEntropy,
+  flatten,
+  grad,
+  linear,
+  maxPool,
+  mul,
+  relu,
+  reshape,
+  scaledTanh,
+  sub,
+  sum,
+  tanh,
+} from "@conv/ops";
+import {
+  graphOf,
+  input,
+  node,
+  optimise,
+  spec,
+  trace,
+  UnsupportedError,
+  type Graph,
+  type Op,
+  type Value,
+} from "@conv/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { choose, createCpu, kernels, type CpuBackend, type CpuKernel, type Task } from "../src/index.ts";
+import {
+  choose,
+  createCpu,
+  kernels,
+  type CpuBackend,
+  type CpuKernel,
+  type Task,
+} from "../src/index.ts";
 
 let cpu: CpuBackend;
-// Of the kernels for gradients to weights only some fuse: named, the plans stay what they are when estimates change.
+// Of the kernels for gradients to weights only some fuse: named, the plans stay what they are when
+// estimates change.
 beforeAll(async () => void (cpu = await createCpu({ threads: 1, prefer: ["gradWeight"] })));
 afterAll(() => cpu.dispose());
 
-/** The steps of a graph, each as its kernel and the ops that it computes; which of several kernels a product gets is not looked at. */
+/**
+ * The steps of a graph, each as its kernel and the ops that it computes; which of several kernels a
+ * product gets is not looked at.
+ */
 function steps(graph: Graph): string[] {
   const program = cpu.compile(graph);
   const list = program.steps.map(({ kernel, nodes }) => {
@@ -31,13 +70,27 @@ const bias = (y: Value, b: Value) => add(y, reshape(b, [1, b.shape[0], 1, 1]));
 
 describe("fusion", () => {
   it("conv, bias and relu are one step", () => {
-    expect(stepsOf([[2, 3, 8, 8], [8, 3, 3, 3], [8]], (x, w, b) => relu(bias(conv(x, w, { padding: 1 }), b)))).toEqual(["conv add relu"]);
-    expect(stepsOf([[2, 8, 8, 8], [8, 1, 3, 3], [8]], (x, w, b) => relu(bias(conv(x, w, { padding: 1, groups: 8 }), b)))).toEqual(["conv add relu"]);
-    expect(stepsOf([[4, 9], [5, 9], [5]], (x, w, b) => tanh(linear(x, w, b)))).toEqual(["matmul add tanh"]);
+    expect(
+      stepsOf([[2, 3, 8, 8], [8, 3, 3, 3], [8]], (x, w, b) =>
+        relu(bias(conv(x, w, { padding: 1 }), b)),
+      ),
+    ).toEqual(["conv add relu"]);
+    expect(
+      stepsOf([[2, 8, 8, 8], [8, 1, 3, 3], [8]], (x, w, b) =>
+        relu(bias(conv(x, w, { padding: 1, groups: 8 }), b)),
+      ),
+    ).toEqual(["conv add relu"]);
+    expect(stepsOf([[4, 9], [5, 9], [5]], (x, w, b) => tanh(linear(x, w, b)))).toEqual([
+      "matmul add tanh",
+    ]);
   });
 
   it("a residual is added where the convolution is", () => {
-    expect(stepsOf([[1, 8, 6, 6], [8, 8, 3, 3], [8]], (x, w, b) => relu(add(bias(conv(x, w, { padding: 1 }), b), x)))).toEqual(["conv add add relu"]);
+    expect(
+      stepsOf([[1, 8, 6, 6], [8, 8, 3, 3], [8]], (x, w, b) =>
+        relu(add(bias(conv(x, w, { padding: 1 }), b), x)),
+      ),
+    ).toEqual(["conv add add relu"]);
     const shortcut = stepsOf(
       [
         [1, 8, 6, 6],
@@ -71,7 +124,8 @@ describe("fusion", () => {
   });
 
   it("the derivative of an activation before a pool is taken with the pool's", () => {
-    const back = (x: Value, dy: Value) => ((y) => [y, ...grad(sum(mul(y, dy)), [x])])(avgPool(tanh(x), 2));
+    const back = (x: Value, dy: Value) =>
+      ((y) => [y, ...grad(sum(mul(y, dy)), [x])])(avgPool(tanh(x), 2));
     expect(
       stepsOf(
         [
@@ -84,12 +138,16 @@ describe("fusion", () => {
   });
 
   it("neighbouring elementwise nodes are one pass, with several results where they are wanted", () => {
-    expect(stepsOf([[5, 7], [7]], (x, b) => ((y) => [y, mul(y, x)])(tanh(add(x, b))))).toEqual(["elementwise: add tanh mul"]);
+    expect(stepsOf([[5, 7], [7]], (x, b) => ((y) => [y, mul(y, x)])(tanh(add(x, b))))).toEqual([
+      "elementwise: add tanh mul",
+    ]);
   });
 
   it("reshapes and what nobody needs take no step", () => {
     expect(stepsOf([[2, 6]], (x) => reshape(x, [3, 4]))).toEqual([]);
-    expect(stepsOf([[2, 6]], (x) => (relu(x), tanh(reshape(x, [12]))))).toEqual(["elementwise: tanh"]);
+    expect(stepsOf([[2, 6]], (x) => (relu(x), tanh(reshape(x, [12]))))).toEqual([
+      "elementwise: tanh",
+    ]);
   });
 });
 
@@ -100,7 +158,8 @@ it("a training step of a small network is these kernels", () => {
   const [w, b, v, c] = params;
   const loss = crossEntropy(linear(flatten(maxPool(relu(bias(conv(x, w), b)), 2)), v, c), labels);
   const updated = grad(loss, params).map((g, i) => sub(params[i], mul(g, 0.1)));
-  expect(steps(optimise(graphOf([x, labels, ...params], [loss, ...updated])))).toMatchInlineSnapshot(`
+  expect(steps(optimise(graphOf([x, labels, ...params], [loss, ...updated]))))
+    .toMatchInlineSnapshot(`
     [
       "conv add relu",
       "pool: maxPool",
@@ -125,8 +184,12 @@ it("a training step of a small network is these kernels", () => {
 });
 
 it("LeNet's layers forward are these kernels", () => {
-  const c1 = (x: Value, w: Value, b: Value) => avgPool(scaledTanh(bias(conv(x, w, { padding: 2 }), b)), 2);
-  expect(stepsOf([[1, 1, 28, 28], [6, 1, 5, 5], [6]], c1)).toEqual(["conv add scaledTanh", "pool: avgPool"]);
+  const c1 = (x: Value, w: Value, b: Value) =>
+    avgPool(scaledTanh(bias(conv(x, w, { padding: 2 }), b)), 2);
+  expect(stepsOf([[1, 1, 28, 28], [6, 1, 5, 5], [6]], c1)).toEqual([
+    "conv add scaledTanh",
+    "pool: avgPool",
+  ]);
 });
 
 describe("choice", () => {
@@ -144,10 +207,17 @@ describe("choice", () => {
 
   it("goes by the least estimate, and keeps the others", () => {
     const chosen = choose(task, cpu.caps, kernels);
-    expect(chosen.map((c) => c.kernel.name)).toEqual(expect.arrayContaining(["depthwise", "igemm"]));
-    expect(chosen.map((c) => c.estimate)).toEqual(chosen.map((c) => c.estimate).toSorted((a, b) => a - b));
+    expect(chosen.map((c) => c.kernel.name)).toEqual(
+      expect.arrayContaining(["depthwise", "igemm"]),
+    );
+    expect(chosen.map((c) => c.estimate)).toEqual(
+      chosen.map((c) => c.estimate).toSorted((a, b) => a - b),
+    );
     const [step] = cpu.compile(trace((a, b) => conv(a, b, { groups: 8 }), [x, w])).steps;
-    const [first, ...others] = chosen.map(({ kernel, estimate }) => ({ kernel: kernel.name, estimate }));
+    const [first, ...others] = chosen.map(({ kernel, estimate }) => ({
+      kernel: kernel.name,
+      estimate,
+    }));
     expect(step).toMatchObject({ ...first, others });
   });
 
@@ -160,7 +230,12 @@ describe("choice", () => {
   it("wants a gain for memory that is kept", () => {
     const igemm = kernels.find((k) => k.name === "igemm")!;
     const least: CpuKernel = { ...igemm, name: "least", estimate: () => 1e-3 };
-    const swift = (gain: number): CpuKernel => ({ ...igemm, name: "swift", estimate: () => 1e-3 - gain, keeps: () => 1e6 });
+    const swift = (gain: number): CpuKernel => ({
+      ...igemm,
+      name: "swift",
+      estimate: () => 1e-3 - gain,
+      keeps: () => 1e6,
+    });
     expect(choose(task, cpu.caps, [swift(0.9e-4), least])[0].kernel.name).toBe("least");
     expect(choose(task, cpu.caps, [least, swift(1.1e-4)])[0].kernel.name).toBe("swift");
   });
@@ -168,9 +243,17 @@ describe("choice", () => {
   it("transforms no weights beyond 256 MiB", () => {
     const [x, w] = [spec([1, 2048, 14, 14]), spec([2048, 2048, 3, 3])];
     const { op, params, outputs } = trace((x, w) => conv(x, w, { padding: 1 }), [x, w]).nodes[0];
-    const large: Task = { ...task, op, params, inputs: [x, w], outputs: outputs.map((v) => v.spec) };
+    const large: Task = {
+      ...task,
+      op,
+      params,
+      inputs: [x, w],
+      outputs: outputs.map((v) => v.spec),
+    };
     const of = (name: string) => kernels.find((k) => k.name === name)!;
-    expect(of("winograd2d6").declines(large, cpu.caps)).toBe("transforms weights to at most 268435456 bytes, not 603979776");
+    expect(of("winograd2d6").declines(large, cpu.caps)).toBe(
+      "transforms weights to at most 268435456 bytes, not 603979776",
+    );
     expect(of("winograd2d4").declines(large, cpu.caps)).toBeNull();
     expect(of("winograd2d4").keeps!(large, cpu.caps)).toBe(2048 * 2048 * (16 - 9) * 4);
     expect(choose(large, cpu.caps, kernels).map((c) => c.kernel.name)).not.toContain("winograd2d8");
@@ -208,13 +291,19 @@ describe("unsupported ops", () => {
       ),
     );
     const reasons = kernels.map((k) => `${k.name} ${k.declines(task, cpu.caps)}`).join("; ");
-    expect(() => cpu.compile(graph)).toThrow(new UnsupportedError(`cube: no kernel for inputs float32 2×2, int32 3 (${reasons})`));
-    expect(() => cpu.compile(trace((x) => node(cube, null, [sum(x)]), [spec([2, 2])]))).toThrow(/^cube: no kernel for inputs float32 scalar \(/);
+    expect(() => cpu.compile(graph)).toThrow(
+      new UnsupportedError(`cube: no kernel for inputs float32 2×2, int32 3 (${reasons})`),
+    );
+    expect(() => cpu.compile(trace((x) => node(cube, null, [sum(x)]), [spec([2, 2])]))).toThrow(
+      /^cube: no kernel for inputs float32 scalar \(/,
+    );
   });
 
   it("leave no memory behind", () => {
     const before = cpu.memory();
-    expect(() => cpu.compile(trace((x) => node(cube, null, [x]), [spec([2])]))).toThrow(UnsupportedError);
+    expect(() => cpu.compile(trace((x) => node(cube, null, [x]), [spec([2])]))).toThrow(
+      UnsupportedError,
+    );
     expect(cpu.memory()).toEqual(before);
   });
 });

@@ -1,4 +1,5 @@
-// Pools exactly as the reference, bit by bit where they only choose: NaN, infinities, zeros of both signs and ties in every place.
+// Pools exactly as the reference, bit by bit where they only choose: NaN, infinities, zeros of both
+// signs and ties in every place.
 
 import {
   avgPool,
@@ -59,21 +60,31 @@ const axis = fc.record({
   hi: fc.nat(2),
 });
 /** Geometries in which every window sees something; undefined for those that are none. */
-const geometries = fc.array(axis, { minLength: 1, maxLength: 3 }).map((axes): PoolGeometry | undefined => {
-  try {
-    return poolGeometry(
-      spec([2, 2, ...axes.map((a) => a.input)]),
-      axes.map((a) => a.kernel),
-      { stride: axes.map((a) => a.stride), dilation: axes.map((a) => a.dilation), padding: axes.map((a) => [a.lo, a.hi] as const) },
-    );
-  } catch {
-    return undefined;
-  }
-});
+const geometries = fc
+  .array(axis, { minLength: 1, maxLength: 3 })
+  .map((axes): PoolGeometry | undefined => {
+    try {
+      return poolGeometry(
+        spec([2, 2, ...axes.map((a) => a.input)]),
+        axes.map((a) => a.kernel),
+        {
+          stride: axes.map((a) => a.stride),
+          dilation: axes.map((a) => a.dilation),
+          padding: axes.map((a) => [a.lo, a.hi] as const),
+        },
+      );
+    } catch {
+      return undefined;
+    }
+  });
 const odd = [NaN, Infinity, -Infinity, 0, -0, 1, 1, 2, -3];
-const cases = fc.record({ g: geometries.filter((g) => g !== undefined), picks: fc.infiniteStream(fc.nat(odd.length - 1)) });
+const cases = fc.record({
+  g: geometries.filter((g) => g !== undefined),
+  picks: fc.infiniteStream(fc.nat(odd.length - 1)),
+});
 
-const fill = (shape: readonly number[], next: () => number) => Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, next);
+const fill = (shape: readonly number[], next: () => number) =>
+  Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, next);
 
 describe("hard numbers", () => {
   const choosing: [Op<PoolGeometry>, number][] = [
@@ -103,7 +114,10 @@ describe("hard numbers", () => {
       let i = 0;
       // Whole numbers, so that sums are exact in any order.
       const dy = fill(y, () => ++i);
-      const { got, want } = await run([x, y], (...xs) => node(maxPoolGradOp, g, xs), [fill(x, () => odd[picks.next().value]), dy]);
+      const { got, want } = await run([x, y], (...xs) => node(maxPoolGradOp, g, xs), [
+        fill(x, () => odd[picks.next().value]),
+        dy,
+      ]);
       expect([...got]).toEqual([...want]);
     });
     await fc.assert(property, { seed: 19980511, numRuns: 100 });
@@ -117,7 +131,11 @@ describe("large windows", () => {
     eachWindow(g, () => seen++);
     expect(seen).toBe(2 * 9 * 9);
     const x = Float32Array.from({ length: 2 * 9 * 17 }, (_, i) => ((i * 37) % 101) - 50);
-    const { got, want } = await run([[1, 2, 9, 17]], (v) => maxPool(v, [5, 9], { stride: [1, 2], padding: [2, 4] }), [x]);
+    const { got, want } = await run(
+      [[1, 2, 9, 17]],
+      (v) => maxPool(v, [5, 9], { stride: [1, 2], padding: [2, 4] }),
+      [x],
+    );
     expect([...got]).toEqual([...want]);
     const dy = Float32Array.from({ length: 2 * 9 * 9 }, (_, i) => i);
     const back = await run(
@@ -149,10 +167,17 @@ describe("windows that tile the input, with the derivative of what came before",
   it.each(shapes.map((s) => [s]))("%j", async (x) => {
     const y = [x[0], x[1], ...x.slice(2).map((v) => v / 2)];
     let i = 0;
-    const [values, weights] = [fill(x, () => ((i = (i * 37 + 11) % 101) - 50) / 16), fill(y, () => ((i = (i * 37 + 11) % 101) - 50) / 16)];
+    const [values, weights] = [
+      fill(x, () => ((i = (i * 37 + 11) % 101) - 50) / 16),
+      fill(y, () => ((i = (i * 37 + 11) % 101) - 50) / 16),
+    ];
     for (const before of [relu, tanh]) {
       for (const pool of [maxPool, avgPool]) {
-        const { got, want } = await run([x, y], (v, c) => ((p) => [...grad(sum(mul(p, c)), [v]), p])(pool(before(v), 2)), [values, weights]);
+        const { got, want } = await run(
+          [x, y],
+          (v, c) => ((p) => [...grad(sum(mul(p, c)), [v]), p])(pool(before(v), 2)),
+          [values, weights],
+        );
         got.forEach((v, at) => expect(Math.abs(v - want[at]), `${at}`).toBeLessThan(2e-6));
       }
     }

@@ -1,7 +1,30 @@
-// Gradients of pools with overlapping windows: drawn geometries, ties, numbers that are none, and the derivative fused behind them.
+// Gradients of pools with overlapping windows: drawn geometries, ties, numbers that are none, and
+// the derivative fused behind them.
 
-import { avgPoolGradOp, grad, maxPool, maxPoolGradOp, mul, poolGeometry, relu, sum, type AvgPoolGeometry, type PoolGeometry } from "@conv/ops";
-import { evaluate, graphOf, hostArray, input, node, optimise, sizeOf, spec, trace, type Graph } from "@conv/tensor";
+import {
+  avgPoolGradOp,
+  grad,
+  maxPool,
+  maxPoolGradOp,
+  mul,
+  poolGeometry,
+  relu,
+  sum,
+  type AvgPoolGeometry,
+  type PoolGeometry,
+} from "@conv/ops";
+import {
+  evaluate,
+  graphOf,
+  hostArray,
+  input,
+  node,
+  optimise,
+  sizeOf,
+  spec,
+  trace,
+  type Graph,
+} from "@conv/tensor";
 import { check, drawAll } from "@conv/testkit";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -13,7 +36,8 @@ afterAll(() => cpu.dispose());
 
 const specsOf = (g: PoolGeometry) => [spec([g.n, g.c, ...g.input]), spec([g.n, g.c, ...g.output])];
 const maximum = (g: PoolGeometry) => trace((x, dy) => node(maxPoolGradOp, g, [x, dy]), specsOf(g));
-const average = (g: AvgPoolGeometry) => trace((dy) => node(avgPoolGradOp, g, [dy]), specsOf(g).slice(1));
+const average = (g: AvgPoolGeometry) =>
+  trace((dy) => node(avgPoolGradOp, g, [dy]), specsOf(g).slice(1));
 const kernelsOf = (graph: Graph) => {
   const { steps, dispose } = cpu.compile(graph);
   dispose();
@@ -21,10 +45,17 @@ const kernelsOf = (graph: Graph) => {
 };
 
 it("drawn geometries", async () => {
-  const axis = fc.record({ size: fc.integer({ min: 1, max: 21 }), kernel: fc.integer({ min: 1, max: 5 }), stride: fc.integer({ min: 1, max: 4 }) });
+  const axis = fc.record({
+    size: fc.integer({ min: 1, max: 21 }),
+    kernel: fc.integer({ min: 1, max: 5 }),
+    stride: fc.integer({ min: 1, max: 4 }),
+  });
   const drawn = fc.record({
     n: fc.integer({ min: 1, max: 2 }),
-    axes: fc.array(fc.record({ axis, dilation: fc.constantFrom(1, 1, 2), lo: fc.nat(2), hi: fc.nat(2) }), { minLength: 1, maxLength: 3 }),
+    axes: fc.array(
+      fc.record({ axis, dilation: fc.constantFrom(1, 1, 2), lo: fc.nat(2), hi: fc.nat(2) }),
+      { minLength: 1, maxLength: 3 },
+    ),
     countIncludePad: fc.boolean(),
   });
   let taken = 0;
@@ -44,12 +75,24 @@ it("drawn geometries", async () => {
 });
 
 /** The geometry, or null where windows do not fit or see nothing. */
-function geometryOf(n: number, axes: readonly { axis: Record<"size" | "kernel" | "stride", number>; dilation: number; lo: number; hi: number }[]) {
+function geometryOf(
+  n: number,
+  axes: readonly {
+    axis: Record<"size" | "kernel" | "stride", number>;
+    dilation: number;
+    lo: number;
+    hi: number;
+  }[],
+) {
   try {
     return poolGeometry(
       spec([n, 3, ...axes.map((a) => a.axis.size)]),
       axes.map((a) => a.axis.kernel),
-      { stride: axes.map((a) => a.axis.stride), dilation: axes.map((a) => a.dilation), padding: axes.map((a) => [a.lo, a.hi] as const) },
+      {
+        stride: axes.map((a) => a.axis.stride),
+        dilation: axes.map((a) => a.dilation),
+        padding: axes.map((a) => [a.lo, a.hi] as const),
+      },
     );
   } catch {
     return null;
@@ -61,9 +104,14 @@ it("the last NaN wins a window, −Infinity if there is nothing else", async () 
   const graph = maximum(g);
   expect(kernelsOf(graph)).toEqual(["poolGradGather"]);
   const odd = [NaN, -Infinity, Infinity, 0, -0, 1];
-  const x = Float64Array.from({ length: 99 }, (_, i) => (i < 22 ? -Infinity : odd[(i * i * 7 + (i >> 3)) % 6]));
+  const x = Float64Array.from({ length: 99 }, (_, i) =>
+    i < 22 ? -Infinity : odd[(i * i * 7 + (i >> 3)) % 6],
+  );
   const dy = Float64Array.from({ length: sizeOf(graph.inputs[1].shape) }, (_, i) => i + 1);
-  const [want] = evaluate(graph, [hostArray(graph.inputs[0].spec, x), hostArray(graph.inputs[1].spec, dy)]);
+  const [want] = evaluate(graph, [
+    hostArray(graph.inputs[0].spec, x),
+    hostArray(graph.inputs[1].spec, dy),
+  ]);
   const program = cpu.compile(graph);
   const [from, ct, into] = [x, dy, x].map((values) => {
     const buffer = cpu.alloc(values.length * 4);

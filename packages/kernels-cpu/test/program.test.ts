@@ -1,7 +1,30 @@
-// Programs over time: weights packed once and packed again when they change, results that do not depend on the number of threads, misuse.
+// Programs over time: weights packed once and packed again when they change, results that do not
+// depend on the number of threads, misuse.
 
-import { add, concat, conv, convGradInputOp, convGeometry, matmul, mul, relu, softmax, sum, transpose } from "@conv/ops";
-import { hostArray, node, sizeOf, spec, trace, type Buffer, type Graph, type Value, within } from "@conv/tensor";
+import {
+  add,
+  concat,
+  conv,
+  convGradInputOp,
+  convGeometry,
+  matmul,
+  mul,
+  relu,
+  softmax,
+  sum,
+  transpose,
+} from "@conv/ops";
+import {
+  hostArray,
+  node,
+  sizeOf,
+  spec,
+  trace,
+  type Buffer,
+  type Graph,
+  type Value,
+  within,
+} from "@conv/tensor";
 import { evaluateBounded, difference, draw } from "@conv/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createCpu, type CpuBackend } from "../src/index.ts";
@@ -10,7 +33,10 @@ let cpu: CpuBackend;
 beforeAll(async () => void (cpu = await createCpu({ threads: 1 })));
 afterAll(() => cpu.dispose());
 
-const graphOfShapes = (shapes: readonly (readonly number[])[], fn: (...xs: Value[]) => Value | readonly Value[]): Graph =>
+const graphOfShapes = (
+  shapes: readonly (readonly number[])[],
+  fn: (...xs: Value[]) => Value | readonly Value[],
+): Graph =>
   trace(
     fn,
     shapes.map((s) => spec(s)),
@@ -20,7 +46,8 @@ const put = (backend: CpuBackend, values: ArrayLike<number>): Buffer => {
   backend.write(buffer, Float32Array.from(values));
   return buffer;
 };
-const get = async (backend: CpuBackend, buffer: Buffer) => new Float32Array(await backend.read(buffer));
+const get = async (backend: CpuBackend, buffer: Buffer) =>
+  new Float32Array(await backend.read(buffer));
 
 describe("packed weights", () => {
   const geometry = convGeometry(spec([1, 5, 7, 7]), spec([6, 5, 3, 3]), { padding: 1 });
@@ -66,31 +93,43 @@ describe("packed weights", () => {
       ),
     ],
   ];
-  it.each(graphs)("%s: every change is seen, of the contents, of the buffer, by another program", async (name, graph) => {
-    const [xSpec, wSpec] = graph.inputs.map((v) => v.spec);
-    const x = draw(xSpec, "normal", `${name} x`);
-    const program = cpu.compile(graph);
-    const scale = cpu.compile(graphOfShapes([wSpec.shape], (w) => mul(w, -2)));
-    const [from, to] = [put(cpu, x.data), put(cpu, new Float32Array(sizeOf(graph.outputs[0].shape)))];
-    const check = async (w: Buffer, how: string) => {
-      program.run([from, w], [to]);
-      const [want] = evaluateBounded(graph, [x, hostArray(wSpec, Float64Array.from(await get(cpu, w)))]);
-      expect(difference(hostArray(graph.outputs[0].spec, Float64Array.from(await get(cpu, to))), want), how).toBeNull();
-    };
-    const [a, b] = ["a", "b"].map((seed) => put(cpu, draw(wSpec, "normal", seed).data));
-    await check(a, "first");
-    await check(a, "again");
-    cpu.write(a, Float32Array.from(draw(wSpec, "normal", "c").data));
-    await check(a, "rewritten");
-    await check(b, "another buffer");
-    await check(a, "the first again");
-    scale.run([a], [a]);
-    await check(a, "written by a program");
-    cpu.free(b);
-    await check(put(cpu, draw(wSpec, "normal", "d").data), "in the memory of a freed one");
-    program.dispose();
-    scale.dispose();
-  });
+  it.each(graphs)(
+    "%s: every change is seen, of the contents, of the buffer, by another program",
+    async (name, graph) => {
+      const [xSpec, wSpec] = graph.inputs.map((v) => v.spec);
+      const x = draw(xSpec, "normal", `${name} x`);
+      const program = cpu.compile(graph);
+      const scale = cpu.compile(graphOfShapes([wSpec.shape], (w) => mul(w, -2)));
+      const [from, to] = [
+        put(cpu, x.data),
+        put(cpu, new Float32Array(sizeOf(graph.outputs[0].shape))),
+      ];
+      const check = async (w: Buffer, how: string) => {
+        program.run([from, w], [to]);
+        const [want] = evaluateBounded(graph, [
+          x,
+          hostArray(wSpec, Float64Array.from(await get(cpu, w))),
+        ]);
+        expect(
+          difference(hostArray(graph.outputs[0].spec, Float64Array.from(await get(cpu, to))), want),
+          how,
+        ).toBeNull();
+      };
+      const [a, b] = ["a", "b"].map((seed) => put(cpu, draw(wSpec, "normal", seed).data));
+      await check(a, "first");
+      await check(a, "again");
+      cpu.write(a, Float32Array.from(draw(wSpec, "normal", "c").data));
+      await check(a, "rewritten");
+      await check(b, "another buffer");
+      await check(a, "the first again");
+      scale.run([a], [a]);
+      await check(a, "written by a program");
+      cpu.free(b);
+      await check(put(cpu, draw(wSpec, "normal", "d").data), "in the memory of a freed one");
+      program.dispose();
+      scale.dispose();
+    },
+  );
 });
 
 it("reductions give the same bits on one thread and on two", async () => {
@@ -119,7 +158,8 @@ it("reductions give the same bits on one thread and on two", async () => {
 it("every piece of work is done once, however many there are and whatever the number of threads", async () => {
   const three = await createCpu({ threads: 3 });
   for (const rows of [1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 25, 100]) {
-    // Each row of a broadcast over two axes is a piece of work; a second step reads what the first wrote.
+    // Each row of a broadcast over two axes is a piece of work; a second step reads what the first
+    // wrote.
     const graph = graphOfShapes(
       [
         [rows, 1, 6],
@@ -137,7 +177,9 @@ it("every piece of work is done once, however many there are and whatever the nu
       const got = await get(three, to);
       for (let i = 0; i < got.length; i++) {
         const [j, row, column] = [Math.floor(i / (rows * 6)), Math.floor(i / 6) % rows, i % 6];
-        expect(got[i]).toBe(Math.max(0, Math.fround(Math.fround(x[row * 6 + column]) + Math.fround(b[j]))));
+        expect(got[i]).toBe(
+          Math.max(0, Math.fround(Math.fround(x[row * 6 + column]) + Math.fround(b[j]))),
+        );
       }
     }
     program.dispose();
@@ -168,7 +210,10 @@ describe("large work", () => {
         (x, w) => ((y) => [y, softmax(y), sum(y, 0)])(matmul(x, w)),
       ),
     ],
-    ["moves", graphOfShapes([[20, 30]], (x) => concat([transpose(x), relu(transpose(mul(x, 2)))], 1))],
+    [
+      "moves",
+      graphOfShapes([[20, 30]], (x) => concat([transpose(x), relu(transpose(mul(x, 2)))], 1)),
+    ],
   ];
   it.each([1, 2])("lies beyond 2 GiB as well as below, on %d threads", async (threads) => {
     const [low, high] = [await createCpu({ threads }), await createCpu({ threads })];
@@ -193,7 +238,9 @@ describe("large work", () => {
 
   it("that cannot fit is refused with what it needs, and leaves nothing behind", async () => {
     const small = await createCpu({ threads: 1 });
-    const huge = graphOfShapes([[16384, 32767]], (x) => within("net", () => ((y) => sum(mul(mul(y, softmax(y, 0)), softmax(y, 1))))(transpose(x))));
+    const huge = graphOfShapes([[16384, 32767]], (x) =>
+      within("net", () => ((y) => sum(mul(mul(y, softmax(y, 0)), softmax(y, 1))))(transpose(x))),
+    );
     expect(() => small.compile(huge)).toThrow(
       new RangeError(
         "cpu: the program needs 6442254400 bytes, 2147418112 of them for net: transpose into 32767×16384: " +
@@ -217,11 +264,19 @@ describe("misuse", () => {
   it("is told with numbers", () => {
     const program = cpu.compile(graph);
     const [a, b, small] = [cpu.alloc(16), cpu.alloc(16), cpu.alloc(8)];
-    expect(() => program.run([a], [b])).toThrow(new RangeError("cpu: program takes 2 inputs and 1 outputs, got 1 and 1"));
-    expect(() => program.run([a, small], [b])).toThrow(new RangeError("cpu: buffer of 8 bytes for a value of 16"));
-    expect(() => cpu.write(small, new Float32Array(3))).toThrow(new RangeError("cpu: 12 bytes do not fit a buffer of 8"));
+    expect(() => program.run([a], [b])).toThrow(
+      new RangeError("cpu: program takes 2 inputs and 1 outputs, got 1 and 1"),
+    );
+    expect(() => program.run([a, small], [b])).toThrow(
+      new RangeError("cpu: buffer of 8 bytes for a value of 16"),
+    );
+    expect(() => cpu.write(small, new Float32Array(3))).toThrow(
+      new RangeError("cpu: 12 bytes do not fit a buffer of 8"),
+    );
     cpu.free(small);
-    expect(() => cpu.write(small, new Float32Array(1))).toThrow(new Error("cpu: buffer used after free"));
+    expect(() => cpu.write(small, new Float32Array(1))).toThrow(
+      new Error("cpu: buffer used after free"),
+    );
     program.dispose();
     program.dispose();
     expect(() => program.run([a, b], [b])).toThrow(new Error("cpu: program used after dispose"));

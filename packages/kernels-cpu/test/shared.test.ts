@@ -1,7 +1,16 @@
 // What programs of one back end share: packed weights, and the memory that they work in.
 
 import { conv, relu, reshape, slice } from "@conv/ops";
-import { bytesOf, hostArray, optimise, spec, trace, type Buffer, type Graph, type Value } from "@conv/tensor";
+import {
+  bytesOf,
+  hostArray,
+  optimise,
+  spec,
+  trace,
+  type Buffer,
+  type Graph,
+  type Value,
+} from "@conv/tensor";
 import { difference, draw, evaluateBounded, testBackend } from "@conv/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { capsOf, probe } from "../src/caps.ts";
@@ -12,7 +21,10 @@ import { allocated, createHeap, type Heap } from "../src/memory.ts";
 import { compileProgram, type CpuBuffer } from "../src/program.ts";
 import { createShared } from "../src/shared.ts";
 
-const of = (shapes: readonly (readonly number[])[], fn: (...xs: Value[]) => Value | readonly Value[]): Graph =>
+const of = (
+  shapes: readonly (readonly number[])[],
+  fn: (...xs: Value[]) => Value | readonly Value[],
+): Graph =>
   optimise(
     trace(
       fn,
@@ -25,9 +37,19 @@ const put = (backend: CpuBackend, v: Value, seed: string): Buffer => {
   return buffer;
 };
 /** Runs, and compares with the reference on what the inputs hold. */
-async function runRight(backend: CpuBackend, graph: Graph, program: ReturnType<CpuBackend["compile"]>, from: readonly Buffer[]): Promise<void> {
+async function runRight(
+  backend: CpuBackend,
+  graph: Graph,
+  program: ReturnType<CpuBackend["compile"]>,
+  from: readonly Buffer[],
+): Promise<void> {
   const given = await Promise.all(
-    graph.inputs.map(async (v, i) => hostArray(v.spec, Float64Array.from(new Float32Array(await backend.read(from[i]), 0, bytesOf(v.spec) / 4)))),
+    graph.inputs.map(async (v, i) =>
+      hostArray(
+        v.spec,
+        Float64Array.from(new Float32Array(await backend.read(from[i]), 0, bytesOf(v.spec) / 4)),
+      ),
+    ),
   );
   const want = evaluateBounded(graph, given);
   const to = graph.outputs.map((v) => backend.alloc(bytesOf(v.spec)));
@@ -51,7 +73,11 @@ const network = (n: number, size = 9) =>
   );
 
 for (const threads of [1, 2])
-  testBackend(`cpu, weights packed, ${threads} threads`, () => createCpu({ threads, prefer: ["igemm"] }), { only: ["sharing"], every: 4 });
+  testBackend(
+    `cpu, weights packed, ${threads} threads`,
+    () => createCpu({ threads, prefer: ["igemm"] }),
+    { only: ["sharing"], every: 4 },
+  );
 
 describe.each([1, 2])("on %d threads", (threads) => {
   let cpu: CpuBackend;
@@ -72,7 +98,8 @@ describe.each([1, 2])("on %d threads", (threads) => {
     expect(arena).toBeGreaterThan(0);
     expect(cpu.memory().programBytes).toBe(own + arena);
     const runAll = async () => {
-      for (const [i, program] of programs.entries()) await runRight(cpu, graphs[i], program, [inputs[i], ...weights]);
+      for (const [i, program] of programs.entries())
+        await runRight(cpu, graphs[i], program, [inputs[i], ...weights]);
     };
     await runAll();
     expect(cpu.memory().programBytes).toBe(own + arena + packed);
@@ -85,7 +112,9 @@ describe.each([1, 2])("on %d threads", (threads) => {
       await runRight(cpu, graphs[3], programs[3], [inputs[3], ...weights]);
     }
     const left = [layouts[1], layouts[3]];
-    expect(cpu.memory().programBytes).toBe(left.reduce((sum, l) => sum + l.own, packed) + Math.max(...left.map((l) => l.arena)));
+    expect(cpu.memory().programBytes).toBe(
+      left.reduce((sum, l) => sum + l.own, packed) + Math.max(...left.map((l) => l.arena)),
+    );
     for (const program of programs) program.dispose();
     for (const buffer of [...inputs, ...weights]) cpu.free(buffer);
     expect(cpu.memory()).toEqual(before);
@@ -97,7 +126,10 @@ describe.each([1, 2])("on %d threads", (threads) => {
         [1, 4, 5, 5],
         [2, 8, 4, 3, 3],
       ],
-      (x, all) => [0, 1].map((i) => conv(x, reshape(slice(all, [i, 0, 0, 0, 0], [1, 8, 4, 3, 3]), [8, 4, 3, 3]))),
+      (x, all) =>
+        [0, 1].map((i) =>
+          conv(x, reshape(slice(all, [i, 0, 0, 0, 0], [1, 8, 4, 3, 3]), [8, 4, 3, 3])),
+        ),
     );
     expect(layOut(graph, cpu.caps, kernels).packs.length).toBe(2);
     const from = graph.inputs.map((v, i) => put(cpu, v, `part ${i}`));
@@ -110,7 +142,10 @@ describe.each([1, 2])("on %d threads", (threads) => {
 });
 
 describe("where the k-th allocation fails, memory is as before", () => {
-  /** A heap that fails at the k-th allocation from now on and at the next; and what is allocated in it. */
+  /**
+   * A heap that fails at the k-th allocation from now on and at the next; and what is allocated in
+   * it.
+   */
   function failing(heap: Heap) {
     const live = new Map<number, number>();
     const state = { left: Infinity };
@@ -130,13 +165,23 @@ describe("where the k-th allocation fails, memory is as before", () => {
     return { heap: wrapped, state, held: () => [...live.values()].toSorted((a, b) => a - b) };
   }
   const setUp = async () => {
-    const engine = await createEngine({ threads: 1, offThread: false, probe: probe(), fail: () => {} });
+    const engine = await createEngine({
+      threads: 1,
+      offThread: false,
+      probe: probe(),
+      fail: () => {},
+    });
     const { heap, state, held } = failing(createHeap(engine.maximum, engine.grow));
     const shared = createShared(heap);
     let version = 0;
     const caps = capsOf({ threads: 1, prefer: ["igemm"] });
-    const compile = (graph: Graph) => compileProgram(graph, caps, kernels, heap, shared, engine, () => ++version);
-    const alloc = (v: Value): CpuBuffer => ({ bytes: bytesOf(v.spec), address: heap.alloc(bytesOf(v.spec)), version: ++version });
+    const compile = (graph: Graph) =>
+      compileProgram(graph, caps, kernels, heap, shared, engine, () => ++version);
+    const alloc = (v: Value): CpuBuffer => ({
+      bytes: bytesOf(v.spec),
+      address: heap.alloc(bytesOf(v.spec)),
+      version: ++version,
+    });
     return { state, held, shared, compile, alloc };
   };
 

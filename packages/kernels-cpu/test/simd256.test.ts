@@ -1,6 +1,6 @@
-// Code for pairs of vectors: the trial at the start, and what the contract promises with what passes it,
-// of the cases a share. Optimised code at
-// once: what runs a few times only would never be joined.
+// Code for pairs of vectors: the trial at the start, and what the contract promises with what
+// passes it, of the cases a share. Optimised code at once: what runs a few times only would never
+// be joined.
 
 import { setFlagsFromString } from "node:v8";
 import { testBackend } from "@conv/testkit";
@@ -10,10 +10,14 @@ import { tryPairs } from "../src/simd256.ts";
 
 setFlagsFromString("--no-liftoff --no-wasm-inlining");
 
-const REASON = "the engine does not join pairs of vectors (it needs --experimental-wasm-revectorize, and AVX2)";
+const REASON =
+  "the engine does not join pairs of vectors (it needs --experimental-wasm-revectorize, and AVX2)";
 
 it("takes what passes the trial (on x64 V8 joins from version 13 on), and says why it does without", async () => {
-  const [plain, cpu] = [await createCpu({ threads: 1 }), await createCpu({ threads: 1, simd256: true })];
+  const [plain, cpu] = [
+    await createCpu({ threads: 1 }),
+    await createCpu({ threads: 1, simd256: true }),
+  ];
   const joins = process.arch === "x64" && Number.parseInt(process.versions.v8) > 12;
   expect([cpu.caps.simd256, cpu.simd256Reason]).toEqual(joins ? [true, null] : [false, REASON]);
   // What is slower than narrow tiles, as wide ones are that are not joined.
@@ -23,4 +27,6 @@ it("takes what passes the trial (on x64 V8 joins from version 13 on), and says w
   cpu.dispose();
 });
 
-testBackend("cpu, 1 thread, 256 bits", () => createCpu({ threads: 1, simd256: true }), { every: 8 });
+testBackend("cpu, 1 thread, 256 bits", () => createCpu({ threads: 1, simd256: true }), {
+  every: 8,
+});

@@ -1,4 +1,5 @@
-// The generated code of small programs, as text beside this file: a change of a generator shows what it does to the code.
+// The generated code of small programs, as text beside this file: a change of a generator shows
+// what it does to the code.
 
 import {
   avgPoolGradOp,
@@ -24,7 +25,9 @@ import { moduleText } from "../src/wasm/text.ts";
 
 let cpu: CpuBackend;
 // Chosen by name: new figures for estimates change nothing here.
-beforeAll(async () => void (cpu = await createCpu({ threads: 1, prefer: ["igemm", "thinMatmul"] })));
+beforeAll(
+  async () => void (cpu = await createCpu({ threads: 1, prefer: ["igemm", "thinMatmul"] })),
+);
 afterAll(() => cpu.dispose());
 
 const programs: [string, Spec[], (...xs: Value[]) => Value][] = [
@@ -36,22 +39,40 @@ const programs: [string, Spec[], (...xs: Value[]) => Value][] = [
   [
     "average pool gradient 2 by 2 of 4 by 8",
     [spec([1, 1, 2, 4])],
-    (dy) => node(avgPoolGradOp, { ...poolGeometry(spec([1, 1, 4, 8]), 2), countIncludePad: true }, [dy])[0],
+    (dy) =>
+      node(avgPoolGradOp, { ...poolGeometry(spec([1, 1, 4, 8]), 2), countIncludePad: true }, [
+        dy,
+      ])[0],
   ],
   ["softmax of rows of 10", [spec([3, 10])], (x) => softmax(x)],
   ["transpose of 6 by 9", [spec([6, 9])], (x) => transpose(x)],
   ["reflected 6 by 10", [spec([1, 2, 6, 10])], (x) => padWith(x, [2, 2], [1, 1], "reflect")],
   ["bilinear 4 by 6", [spec([1, 2, 4, 6])], (x) => upsample(x, { scale: 2, mode: "linear" })],
   ["some of rows of 9", [spec([3, 9])], (x) => select(x, [8, 0, 4, 4, 1])],
-  ["taken from 5 rows of 9", [spec([1, 5, 9]), spec([1, 6], "int32")], (x, index) => take(x, index)],
+  [
+    "taken from 5 rows of 9",
+    [spec([1, 5, 9]), spec([1, 6], "int32")],
+    (x, index) => take(x, index),
+  ],
   ["one-hot rows of 10", [spec([4], "int32")], (x) => oneHot(x, 10)],
-  ["pointwise convolution and relu", [spec([1, 4, 4, 4]), spec([6, 4, 1, 1])], (x, w) => relu(conv(x, w))],
+  [
+    "pointwise convolution and relu",
+    [spec([1, 4, 4, 4]), spec([6, 4, 1, 1])],
+    (x, w) => relu(conv(x, w)),
+  ],
   ["matrix product 3 by 4 by 5", [spec([3, 4]), spec([4, 5])], (x, w) => matmul(x, w)],
 ];
 
-async function matchesText(backend: CpuBackend, name: string, specs: readonly Spec[], fn: (...xs: Value[]) => Value): Promise<void> {
+async function matchesText(
+  backend: CpuBackend,
+  name: string,
+  specs: readonly Spec[],
+  fn: (...xs: Value[]) => Value,
+): Promise<void> {
   const program = backend.compile(trace(fn, specs));
-  await expect(`${moduleText(program.module)}\n`).toMatchFileSnapshot(`./__snapshots__/${name.replaceAll(" ", "-")}.txt`);
+  await expect(`${moduleText(program.module)}\n`).toMatchFileSnapshot(
+    `./__snapshots__/${name.replaceAll(" ", "-")}.txt`,
+  );
   program.dispose();
 }
 
@@ -59,6 +80,8 @@ it.each(programs)("%s", (name, specs, fn) => matchesText(cpu, name, specs, fn));
 
 it("two steps shared by two threads", async () => {
   const two = await createCpu({ threads: 2 });
-  await matchesText(two, "relu and transpose of 30 by 40 on two threads", [spec([30, 40])], (x) => transpose(relu(x)));
+  await matchesText(two, "relu and transpose of 30 by 40 on two threads", [spec([30, 40])], (x) =>
+    transpose(relu(x)),
+  );
   two.dispose();
 });

@@ -1,10 +1,14 @@
-// Memory that the programs of one back end work in. The device runs one after the other and nothing in it outlasts a run, so they share it:
-// the k-th buffer is as large as the k-th largest that any program needs.
+// Memory that the programs of one back end work in. The device runs one after the other and nothing
+// in it outlasts a run, so they share it: the k-th buffer is as large as the k-th largest that any
+// program needs.
 
 import type { GpuTensorBuffer, Runtime } from "./runtime.ts";
 
 export interface Arena {
-  /** Adds the sizes of a program, the largest first. Throws, and counts them not, where a buffer cannot be made. */
+  /**
+   * Adds the sizes of a program, the largest first. Throws, and counts them not, where a buffer
+   * cannot be made.
+   */
   claim(sizes: readonly number[]): void;
   /** Ends a claim, of the same array. */
   release(sizes: readonly number[]): void;
@@ -20,7 +24,8 @@ export function createArena(runtime: Runtime): Arena {
   const held: (GpuTensorBuffer | undefined)[] = [];
   const needs = () => {
     const sizes: number[] = [];
-    for (const claim of claims) claim.forEach((bytes, k) => (sizes[k] = Math.max(sizes[k] ?? 0, bytes)));
+    for (const claim of claims)
+      claim.forEach((bytes, k) => (sizes[k] = Math.max(sizes[k] ?? 0, bytes)));
     return sizes;
   };
   /** Frees the buffers that are larger or smaller than what is needed now, then makes those. */

@@ -1,4 +1,5 @@
-// The GPU back end: buffers and programs of one WebGPU device, and the order of what is asked of it.
+// The GPU back end: buffers and programs of one WebGPU device, and the order of what is asked of
+// it.
 
 import { MOST_ROUNDOFF, mustBePrecision } from "@conv/ops";
 import { createPacks } from "@conv/ops/plan";
@@ -13,22 +14,38 @@ import { compileProgram, type CompiledProgram } from "./program.ts";
 import { createRuntime, USAGE, type GpuTensorBuffer } from "./runtime.ts";
 
 /**
- * Starts the GPU back end on the device that is given, or else on the fastest adapter that WebGPU offers. Throws UnsupportedError, in one line,
- * where there is none, or none that has what was asked for.
+ * Starts the GPU back end on the device that is given, or else on the fastest adapter that WebGPU
+ * offers. Throws UnsupportedError, in one line, where there is none, or none that has what was
+ * asked for.
  */
 export async function createGpu(options: GpuOptions = {}): Promise<GpuBackend> {
   checkOptions("gpu", options, "gpu device onProgress precision storage prefer");
-  const { gpu, device: given, onProgress = () => {}, precision = "balanced", storage = "float32", prefer = [] } = options;
+  const {
+    gpu,
+    device: given,
+    onProgress = () => {},
+    precision = "balanced",
+    storage = "float32",
+    prefer = [],
+  } = options;
   mustBePrecision("gpu", precision);
-  if (storage !== "float32" && storage !== "float16") throw rangeError("gpu", `storage "${String(storage)}" is neither float32 nor float16`);
-  const { device, adapter, offers } = given ? await useDevice(given) : await openDevice(gpu, precision === "fast" ? [SUBGROUP_MATRIX] : []);
+  if (storage !== "float32" && storage !== "float16")
+    throw rangeError("gpu", `storage "${String(storage)}" is neither float32 nor float16`);
+  const { device, adapter, offers } = given
+    ? await useDevice(given)
+    : await openDevice(gpu, precision === "fast" ? [SUBGROUP_MATRIX] : []);
   if (storage === "float16" && !offers.f16) {
     if (!given) device.destroy();
-    throw unsupported("gpu", `storage float16 needs the feature shader-f16, which ${adapter} does not have`);
+    throw unsupported(
+      "gpu",
+      `storage float16 needs the feature shader-f16, which ${adapter} does not have`,
+    );
   }
   const arithmetic = precision === "fast" && offers.f16 ? "float16" : "float32";
   const caps: Caps = { ...offers, storage, arithmetic, roundoff: MOST_ROUNDOFF[precision], prefer };
-  const managed = manageBackend<GpuTensorBuffer, CompiledProgram, Pick<GpuOptions, "prefer">>("gpu");
+  const managed = manageBackend<GpuTensorBuffer, CompiledProgram, Pick<GpuOptions, "prefer">>(
+    "gpu",
+  );
   const runtime = createRuntime(device, caps, onProgress, managed, given !== undefined);
   const arena = createArena(runtime);
   const packs = createPacks<GpuTensorBuffer, GpuTensorBuffer>({
@@ -52,7 +69,11 @@ export async function createGpu(options: GpuOptions = {}): Promise<GpuBackend> {
       });
     },
     async read(b) {
-      const staging = runtime.create(roundUp(b.bytes), "a tensor that is read", USAGE.mapRead | USAGE.copyDst);
+      const staging = runtime.create(
+        roundUp(b.bytes),
+        "a tensor that is read",
+        USAGE.mapRead | USAGE.copyDst,
+      );
       try {
         await runtime.later(() => {
           const encoder = device.createCommandEncoder();
@@ -64,8 +85,13 @@ export async function createGpu(options: GpuOptions = {}): Promise<GpuBackend> {
         runtime.destroy([staging]);
       }
     },
-    compile: (graph, options) => compileProgram(graph, options?.prefer ? { ...caps, prefer: options.prefer } : caps, shared),
-    programBytes: (programs) => [...programs, ...packs.all()].reduce((sum, p) => sum + ("ownBytes" in p ? p.ownBytes : p.bytes), arena.bytes()),
+    compile: (graph, options) =>
+      compileProgram(graph, options?.prefer ? { ...caps, prefer: options.prefer } : caps, shared),
+    programBytes: (programs) =>
+      [...programs, ...packs.all()].reduce(
+        (sum, p) => sum + ("ownBytes" in p ? p.ownBytes : p.bytes),
+        arena.bytes(),
+      ),
     close: () => runtime.close(),
   });
   return Object.assign(backend, { caps, adapter, software: caps.software, lost: runtime.lost });

@@ -1,4 +1,5 @@
-// What passes between the planner and the kernels of this back end: WGSL for a task, in stages that are dispatched one after the other.
+// What passes between the planner and the kernels of this back end: WGSL for a task, in stages that
+// are dispatched one after the other.
 
 import type { Place, PlanKernel } from "@conv/ops/plan";
 import type { Caps } from "./caps.ts";
@@ -7,8 +8,9 @@ export { inputAt, outputAt, scratchAt } from "@conv/ops/plan";
 export type { Epilogue, EpilogueOperand, Place, Task } from "@conv/ops/plan";
 
 /**
- * A buffer that a stage sees as `var<storage> name: array<Name>`, where the alias `Name` (the name with a capital) is f32, i32 or f16, by
- * how the value is stored: loads are written `f32(x[i])`, stores `y[i] = Y(v)`. With `width` 2 or 4 the array is of vectors:
+ * A buffer that a stage sees as `var<storage> name: array<Name>`, where the alias `Name` (the name
+ * with a capital) is f32, i32 or f16, by how the value is stored: loads are written `f32(x[i])`,
+ * stores `y[i] = Y(v)`. With `width` 2 or 4 the array is of vectors:
  * `vec4f(x[i])`, `y[i] = vec4<Y>(v)`; the length must be a multiple of it then.
  */
 export interface Binding {
@@ -25,11 +27,17 @@ export interface GpuStage {
   readonly label: string;
   readonly reads: readonly Binding[];
   readonly writes: readonly Binding[];
-  /** WGSL without bindings, their aliases and `enable`: constants, functions and `main` (see `mainOf` in wgsl.ts). */
+  /**
+   * WGSL without bindings, their aliases and `enable`: constants, functions and `main` (see
+   * `mainOf` in wgsl.ts).
+   */
   readonly code: string;
   /** Workgroups in all; `mainOf` numbers them. */
   readonly groups: number;
-  /** Reads all that it needs of an element, at its own place, before it writes there: a read and a write may be one buffer. */
+  /**
+   * Reads all that it needs of an element, at its own place, before it writes there: a read and a
+   * write may be one buffer.
+   */
   readonly elementwise?: boolean | undefined;
   /** WGSL extensions that the code uses, besides f16 for storage. */
   readonly enables?: readonly string[] | undefined;
@@ -41,7 +49,10 @@ export interface Scratch {
   readonly element?: "f32" | "i32" | "f16" | undefined;
   /** Written once when the program is made (tables). */
   readonly data?: Float32Array | Int32Array | undefined;
-  /** Holds a rearrangement of this input alone: written again only when that has changed, if it is known to stay. */
+  /**
+   * Holds a rearrangement of this input alone: written again only when that has changed, if it is
+   * known to stay.
+   */
   readonly packs?: number | undefined;
 }
 

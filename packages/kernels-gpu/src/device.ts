@@ -1,4 +1,5 @@
-// Finding WebGPU: that of the page, or in Node that of the optional package `webgpu` (Dawn); and a device with all that its adapter offers.
+// Finding WebGPU: that of the page, or in Node that of the optional package `webgpu` (Dawn); and a
+// device with all that its adapter offers.
 
 import type { Choosing } from "@conv/ops/plan";
 import { unsupported } from "@conv/tensor";
@@ -28,16 +29,29 @@ declare global {
   var convDawn: GPU | undefined;
 }
 
-/** Dawn hides f16 on NVIDIA and subgroup matrices everywhere unless asked for them, and rounds timestamps to 100 µs. */
-const DAWN = ["enable-dawn-features=vulkan_enable_f16_on_nvidia,allow_unsafe_apis", "disable-dawn-features=timestamp_quantization"];
+/**
+ * Dawn hides f16 on NVIDIA and subgroup matrices everywhere unless asked for them, and rounds
+ * timestamps to 100 µs.
+ */
+const DAWN = [
+  "enable-dawn-features=vulkan_enable_f16_on_nvidia,allow_unsafe_apis",
+  "disable-dawn-features=timestamp_quantization",
+];
 
 async function findGpu(): Promise<GPU> {
   const gpu = (globalThis.navigator as Navigator | undefined)?.gpu ?? globalThis.convDawn;
   if (gpu) return gpu;
-  if (!("process" in globalThis)) throw unsupported("gpu", "this browser has no WebGPU, or the page is not served over https or from localhost");
+  if (!("process" in globalThis))
+    throw unsupported(
+      "gpu",
+      "this browser has no WebGPU, or the page is not served over https or from localhost",
+    );
   const { create } = await importDawn();
   if (process.platform === "linux" && !hasLibrary("libvulkan.so.1"))
-    throw unsupported("gpu", "the machine has no Vulkan (libvulkan.so.1), by which programs on Linux reach a GPU");
+    throw unsupported(
+      "gpu",
+      "the machine has no Vulkan (libvulkan.so.1), by which programs on Linux reach a GPU",
+    );
   return (globalThis.convDawn = create(DAWN));
 }
 
@@ -47,13 +61,19 @@ async function importDawn(): Promise<Dawn> {
     return (await import(/* @vite-ignore */ name)) as Dawn;
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND")
-      throw unsupported("gpu", "in Node WebGPU comes with the package webgpu, which is not installed: npm install webgpu");
+      throw unsupported(
+        "gpu",
+        "in Node WebGPU comes with the package webgpu, which is not installed: npm install webgpu",
+      );
     const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
     throw unsupported("gpu", `the package webgpu does not load (${reason})`);
   }
 }
 
-/** Whether the system finds a library. Asked first, because Dawn writes warnings of its own where it finds none. */
+/**
+ * Whether the system finds a library. Asked first, because Dawn writes warnings of its own where it
+ * finds none.
+ */
 function hasLibrary(name: string): boolean {
   try {
     process.dlopen({ exports: {} }, name);
@@ -71,26 +91,45 @@ export interface Opened {
   readonly offers: Omit<Caps, "storage" | "arithmetic" | keyof Choosing>;
 }
 
-/** A new device of the fastest adapter, with these features besides where it has them. Throws UnsupportedError, with the reason in one line, where there is none. */
+/**
+ * A new device of the fastest adapter, with these features besides where it has them. Throws
+ * UnsupportedError, with the reason in one line, where there is none.
+ */
 export async function openDevice(given?: WebGpu, besides: readonly string[] = []): Promise<Opened> {
   const gpu = (given as GPU | undefined) ?? (await findGpu());
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter)
-    throw unsupported("gpu", "WebGPU is there, but no adapter: the machine has no GPU, or no driver for it (Vulkan, Metal or Direct3D 12)");
+    throw unsupported(
+      "gpu",
+      "WebGPU is there, but no adapter: the machine has no GPU, or no driver for it (Vulkan, Metal or Direct3D 12)",
+    );
   const features = [...FEATURES, ...besides].filter((name) => adapter.features.has(name));
   const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
-  return opened(await adapter.requestDevice({ requiredFeatures: features as GPUFeatureName[], requiredLimits }), adapter.info);
+  return opened(
+    await adapter.requestDevice({ requiredFeatures: features as GPUFeatureName[], requiredLimits }),
+    adapter.info,
+  );
 }
 
 /** A device of the application, with what it was made with. */
 export const useDevice = (given: WebGpuDevice): Promise<Opened> => {
   const device = given as GPUDevice;
-  return opened(device, device.adapterInfo ?? { vendor: "", architecture: "", device: "", description: "" });
+  return opened(
+    device,
+    device.adapterInfo ?? { vendor: "", architecture: "", device: "", description: "" },
+  );
 };
 
-async function opened(device: GPUDevice, info: Partial<GPUAdapterInfo> & Parameters<typeof adapterWords>[0]): Promise<Opened> {
+async function opened(
+  device: GPUDevice,
+  info: Partial<GPUAdapterInfo> & Parameters<typeof adapterWords>[0],
+): Promise<Opened> {
   const { architecture, device: model, description } = info;
-  const software = info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(`${architecture} ${model} ${description}`);
+  const software =
+    info.isFallbackAdapter ||
+    /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(
+      `${architecture} ${model} ${description}`,
+    );
   const { limits } = device;
   return {
     device,

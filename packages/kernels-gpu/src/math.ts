@@ -1,7 +1,9 @@
-// Functions of WGSL that generated code calls by name: exp_of(x) on f32, exp_of4(x) on vec4f. A shader gets those that it names.
+// Functions of WGSL that generated code calls by name: exp_of(x) on f32, exp_of4(x) on vec4f. A
+// shader gets those that it names.
 //
-// WGSL leaves open what its own functions make of NaN and of infinities, and allows log an absolute error of 2⁻²¹ near 1. Compilers may
-// assume that there is no NaN and drop a test of x ≠ x, but not a test of the bits.
+// WGSL leaves open what its own functions make of NaN and of infinities, and allows log an absolute
+// error of 2⁻²¹ near 1. Compilers may assume that there is no NaN and drop a test of x ≠ x, but not
+// a test of the bits.
 
 /** Types of a function: the number, its bits, and a condition. */
 interface Types {
@@ -13,16 +15,39 @@ interface Types {
   readonly w: string;
 }
 
-const polynomial = (x: string, [first, ...rest]: readonly string[]): string => rest.reduce((sum, c) => `(${sum}) * ${x} + ${c}`, first);
+const polynomial = (x: string, [first, ...rest]: readonly string[]): string =>
+  rest.reduce((sum, c) => `(${sum}) * ${x} + ${c}`, first);
 
 /** Of log(1 + f), from √½ − 1 to √2 − 1 (Cephes). */
-const LOG = ["7.0376836292e-2f", "-1.1514610310e-1f", "1.1676998740e-1f", "-1.2420140846e-1f", "1.4249322787e-1f"].concat(
-  ["-1.6668057665e-1f", "2.0000714765e-1f", "-2.4999993993e-1f", "3.3333331174e-1f"], // prettier-ignore
+const LOG = [
+  "7.0376836292e-2f",
+  "-1.1514610310e-1f",
+  "1.1676998740e-1f",
+  "-1.2420140846e-1f",
+  "1.4249322787e-1f",
+].concat(
+  // prettier-ignore
+  ["-1.6668057665e-1f", "2.0000714765e-1f", "-2.4999993993e-1f", "3.3333331174e-1f"],
 );
 /** 1/8!, … 1/1!. */
-const EXPM1 = ["2.48015873e-5f", "1.98412698e-4f", "1.38888889e-3f", "8.33333333e-3f", "4.16666667e-2f", "1.66666667e-1f", "0.5f", "1.0f"];
+const EXPM1 = [
+  "2.48015873e-5f",
+  "1.98412698e-4f",
+  "1.38888889e-3f",
+  "8.33333333e-3f",
+  "4.16666667e-2f",
+  "1.66666667e-1f",
+  "0.5f",
+  "1.0f",
+];
 /** Of (tanh(x) − x)/x³ over x², for |x| ≤ 0.625 (Cephes). */
-const TANH = ["-5.70498872745e-3f", "2.06390887954e-2f", "-5.37397155531e-2f", "1.33314422036e-1f", "-3.33332819422e-1f"];
+const TANH = [
+  "-5.70498872745e-3f",
+  "2.06390887954e-2f",
+  "-5.37397155531e-2f",
+  "1.33314422036e-1f",
+  "-3.33332819422e-1f",
+];
 
 const library: Readonly<Record<string, (types: Types) => string>> = {
   is_nan: ({ T, U, B }) => `(x: ${T}) -> ${B} {
@@ -56,7 +81,8 @@ const library: Readonly<Record<string, (types: Types) => string>> = {
   log1p_of: ({ T, w }) => `(x: ${T}) -> ${T} {
   return select(log_of${w}(1.0f + x), log_near${w}(x), (x > ${T}(-0.29f)) & (x < ${T}(0.41f)));
 }`,
-  // x + x³·P(x²) near zero, where 1 − 2/(exp(2|x|) + 1) would lose digits, and that with the sign of x elsewhere. WGSL's own may be off by 1e-5.
+  // x + x³·P(x²) near zero, where 1 − 2/(exp(2|x|) + 1) would lose digits, and that with the sign
+  // of x elsewhere. WGSL's own may be off by 1e-5.
   tanh_of: ({ T, B }) => `(x: ${T}) -> ${T} {
   let z = x * x;
   let near = (${polynomial("z", TANH)}) * z * x + x;
@@ -84,7 +110,10 @@ const library: Readonly<Record<string, (types: Types) => string>> = {
 }`,
 };
 
-const types = (w: string): Types => (w ? { T: "vec4f", U: "vec4u", I: "vec4i", B: "vec4<bool>", w } : { T: "f32", U: "u32", I: "i32", B: "bool", w });
+const types = (w: string): Types =>
+  w
+    ? { T: "vec4f", U: "vec4u", I: "vec4i", B: "vec4<bool>", w }
+    : { T: "f32", U: "u32", I: "i32", B: "bool", w };
 
 const CALLS = new RegExp(`\\b(${Object.keys(library).join("|")})(4?)\\(`, "g");
 
@@ -102,5 +131,7 @@ export function libraryFor(code: string): string {
   visit(code);
   const text = [...found.values()].join("\n");
   // Constants of WGSL are finite, so that infinity must not be one.
-  return text.includes("infinite_bits") ? `var<private> infinite_bits: u32 = 0x7f800000u;\n${text}` : text;
+  return text.includes("infinite_bits")
+    ? `var<private> infinite_bits: u32 = 0x7f800000u;\n${text}`
+    : text;
 }

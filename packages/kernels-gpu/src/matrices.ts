@@ -1,4 +1,5 @@
-// Subgroup matrices, an experiment of Chromium's (`chromium-experimental-subgroup-matrix`): whether a device multiplies them, and of what sizes.
+// Subgroup matrices, an experiment of Chromium's (`chromium-experimental-subgroup-matrix`): whether
+// a device multiplies them, and of what sizes.
 
 import type { Matrices } from "./caps.ts";
 
@@ -19,22 +20,38 @@ declare global {
   }
 }
 
-/** The largest matrices of float16, summed in float32, that a tile of 32 × 32 and a slice of 16 taps are made of; null where there are none. */
+/**
+ * The largest matrices of float16, summed in float32, that a tile of 32 × 32 and a slice of 16 taps
+ * are made of; null where there are none.
+ */
 export async function matricesOf(
   device: GPUDevice,
   info: Partial<Pick<GPUAdapterInfo, "subgroupMaxSize" | "subgroupMatrixConfigs">>,
 ): Promise<Matrices | null> {
-  if (!["subgroups", "shader-f16", SUBGROUP_MATRIX].every((name) => device.features.has(name))) return null;
+  if (!["subgroups", "shader-f16", SUBGROUP_MATRIX].every((name) => device.features.has(name)))
+    return null;
   const [best] = [...(info.subgroupMatrixConfigs ?? [])]
-    .filter((c) => c.componentType === "f16" && c.resultComponentType === "f32" && 32 % c.M === 0 && 32 % c.N === 0 && 16 % c.K === 0)
+    .filter(
+      (c) =>
+        c.componentType === "f16" &&
+        c.resultComponentType === "f32" &&
+        32 % c.M === 0 &&
+        32 % c.N === 0 &&
+        16 % c.K === 0,
+    )
     .sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K);
   if (!best || !info.subgroupMaxSize) return null;
   const matrices = { rows: best.M, columns: best.N, depth: best.K, lanes: info.subgroupMaxSize };
   return (await isSpoken(device, matrices)) ? matrices : null;
 }
 
-/** Whether the device takes the functions as they are written here: what is an experiment changes. */
-async function isSpoken(device: GPUDevice, { rows, columns, depth, lanes }: Matrices): Promise<boolean> {
+/**
+ * Whether the device takes the functions as they are written here: what is an experiment changes.
+ */
+async function isSpoken(
+  device: GPUDevice,
+  { rows, columns, depth, lanes }: Matrices,
+): Promise<boolean> {
   device.pushErrorScope("validation");
   const module = device.createShaderModule({
     code: `enable f16;
@@ -52,8 +69,10 @@ fn main(@builtin(subgroup_id) subgroup: u32) {
 }`,
   });
   await device.popErrorScope();
-  return device.createComputePipelineAsync({ layout: "auto", compute: { module, entryPoint: "main" } }).then(
-    () => true,
-    () => false,
-  );
+  return device
+    .createComputePipelineAsync({ layout: "auto", compute: { module, entryPoint: "main" } })
+    .then(
+      () => true,
+      () => false,
+    );
 }

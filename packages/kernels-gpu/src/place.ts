@@ -1,6 +1,15 @@
-// Where every value of a plan lives and for how long: in a buffer given at run time, or in one of the program's own.
+// Where every value of a plan lives and for how long: in a buffer given at run time, or in one of
+// the program's own.
 
-import { homesOf, onceFirst, root, sameCauses, type Causes, type Pack, type Place } from "@conv/ops/plan";
+import {
+  homesOf,
+  onceFirst,
+  root,
+  sameCauses,
+  type Causes,
+  type Pack,
+  type Place,
+} from "@conv/ops/plan";
 import { sizeOf, type Graph, type Value } from "@conv/tensor";
 import type { Caps } from "./caps.ts";
 import type { GpuStage } from "./code.ts";
@@ -33,7 +42,10 @@ export interface Placed {
   readonly code: string;
   /** The inputs that it depends on, if it need not run as long as they stay the same. */
   readonly once: Causes | null;
-  /** The block that it packs, where programs may share that: it need not run while the block is right. */
+  /**
+   * The block that it packs, where programs may share that: it need not run while the block is
+   * right.
+   */
   pack?: number | undefined;
 }
 
@@ -63,11 +75,25 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
   const { once, planned, causes } = onceFirst(graph, inOrder, new Set());
   const blocks: (Block & { from: number; to: number })[] = [];
   const stages: Placed[] = [];
-  const block = (by: Planned, element: Element, bytes: number, data?: Float32Array | Int32Array): Home => ({
+  const block = (
+    by: Planned,
+    element: Element,
+    bytes: number,
+    data?: Float32Array | Int32Array,
+  ): Home => ({
     kind: "own",
-    index: blocks.push({ by, element, bytes: roundUp(bytes), from: stages.length, to: stages.length, data }) - 1,
+    index:
+      blocks.push({
+        by,
+        element,
+        bytes: roundUp(bytes),
+        from: stages.length,
+        to: stages.length,
+        data,
+      }) - 1,
   });
-  const storedAs = (v: Value): Element => (v.dtype === "int32" ? "i32" : caps.storage === "float16" ? "f16" : "f32");
+  const storedAs = (v: Value): Element =>
+    v.dtype === "int32" ? "i32" : caps.storage === "float16" ? "f16" : "f32";
   // A kernel may not read and write one buffer: no result takes the memory of an input.
   const tasks = planned.map((p) => ({ ...p, elementwise: new Set<Value>() }));
   const { homes, visit } = homesOf<Home>(graph, tasks, new Map(), [], {
@@ -84,18 +110,27 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
     const always = once.get(p) ?? null;
     const { writes, reads } = visit(i);
     const causeOf = (index: number): Causes | undefined => causes.get(root(p.reads[index]));
-    const packed = scratch.map(({ packs }) => (packs === undefined || always ? undefined : causeOf(packs)));
+    const packed = scratch.map(({ packs }) =>
+      packs === undefined || always ? undefined : causeOf(packs),
+    );
     const rooms = scratch.map((s, i) => {
       const room = block(p, s.element ?? "f32", s.bytes, s.data);
       if (s.data || packed[i]) permanent.push(room);
       return room;
     });
-    const at = ({ of, index }: Place): Home => (of === "in" ? reads : of === "out" ? writes : rooms)[index];
-    const valueAt = ({ of, index }: Place): Value | null => (of === "in" ? p.reads[index] : of === "out" ? p.writes[index] : null);
+    const at = ({ of, index }: Place): Home =>
+      (of === "in" ? reads : of === "out" ? writes : rooms)[index];
+    const valueAt = ({ of, index }: Place): Value | null =>
+      of === "in" ? p.reads[index] : of === "out" ? p.writes[index] : null;
     for (const stage of own) {
       const [{ place: into }] = stage.writes;
-      const when = always ?? (stage.writes.length === 1 && into.of === "scratch" ? packed[into.index] : null) ?? null;
-      for (const { place: from } of stage.reads) if (from.of === "in" && !sameCauses(causeOf(from.index), when)) permanent.push(reads[from.index]);
+      const when =
+        always ??
+        (stage.writes.length === 1 && into.of === "scratch" ? packed[into.index] : null) ??
+        null;
+      for (const { place: from } of stage.reads)
+        if (from.of === "in" && !sameCauses(causeOf(from.index), when))
+          permanent.push(reads[from.index]);
       const bound = [...stage.reads, ...stage.writes];
       const all = bound.map((b) => at(b.place));
       const elements = all.map((home, i) => elementOf(home, valueAt(bound[i].place)));
@@ -113,16 +148,27 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
     scratch.forEach(({ packs }, i) => {
       const from = packed[i] && reads[packs!];
       const by = stages.slice(start).filter(({ writes }) => writes.includes(rooms[i]));
-      if (from?.kind !== "input" || !by.every((s) => s.writes.length === 1 && s.reads.every((r) => r === from))) return;
+      if (
+        from?.kind !== "input" ||
+        !by.every((s) => s.writes.length === 1 && s.reads.every((r) => r === from))
+      )
+        return;
       const { index } = rooms[i];
-      blocks[index].pack = { input: from.index, bytes: blocks[index].bytes, key: by.map(({ code }) => code).join() };
+      blocks[index].pack = {
+        input: from.index,
+        bytes: blocks[index].bytes,
+        key: by.map(({ code }) => code).join(),
+      };
       for (const s of by) s.pack = index;
     });
-    // What a task writes in several stages lives from its first, and its inputs until its last: no two of them share a buffer.
+    // What a task writes in several stages lives from its first, and its inputs until its last: no
+    // two of them share a buffer.
     const last = Math.max(start, stages.length - 1);
-    for (const home of [...reads, ...writes, ...rooms]) if (home.kind === "own") blocks[home.index].to = last;
+    for (const home of [...reads, ...writes, ...rooms])
+      if (home.kind === "own") blocks[home.index].to = last;
   });
-  for (const home of permanent) if (home.kind === "own") Object.assign(blocks[home.index], { from: 0, to: stages.length });
+  for (const home of permanent)
+    if (home.kind === "own") Object.assign(blocks[home.index], { from: 0, to: stages.length });
   const { slotOf, bytes } = shareSlots(blocks);
   const slots = bytes.map((size, slot): Slot => {
     const [{ to, pack }] = blocks.filter((_, i) => slotOf[i] === slot); // what lasts is alone
@@ -131,7 +177,10 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
   return { stages, blocks, slotOf, slots, homes };
 }
 
-/** A stage reads an input and writes an output, element by element: if they are one buffer, it can do so in place. */
+/**
+ * A stage reads an input and writes an output, element by element: if they are one buffer, it can
+ * do so in place.
+ */
 export interface Replacement {
   readonly input: number;
   readonly output: number;
@@ -141,14 +190,19 @@ export interface Replacement {
 }
 
 /**
- * What happens where an output's buffer is an input's: `unsafe[output]` are the inputs read by the stage that first writes the output, or
- * later; but for those that `inPlace` has, by stage, where that one is the last to read them, and does so element by element.
+ * What happens where an output's buffer is an input's: `unsafe[output]` are the inputs read by the
+ * stage that first writes the output, or later; but for those that `inPlace` has, by stage, where
+ * that one is the last to read them, and does so element by element.
  */
-export function replacements(graph: Graph, { stages, homes }: Placement): { unsafe: number[][]; inPlace: Map<number, Replacement[]> } {
+export function replacements(
+  graph: Graph,
+  { stages, homes }: Placement,
+): { unsafe: number[][]; inPlace: Map<number, Replacement[]> } {
   const [written, read] = [graph.outputs.map(() => stages.length), graph.inputs.map(() => -1)];
   stages.forEach(({ reads, writes }, at) => {
     for (const { kind, index } of reads) if (kind === "input") read[index] = at;
-    for (const { kind, index } of writes) if (kind === "output") written[index] = Math.min(written[index], at);
+    for (const { kind, index } of writes)
+      if (kind === "output") written[index] = Math.min(written[index], at);
   });
   // What is an output itself is copied after the last stage.
   for (const v of graph.outputs) {
@@ -159,7 +213,10 @@ export function replacements(graph: Graph, { stages, homes }: Placement): { unsa
   const unsafe = written.map((first, output) =>
     read.flatMap((last, input) => {
       if (last < first) return [];
-      const pair = last === first && first < stages.length ? pairOf(stages[first], graph.inputs[input], input, output) : null;
+      const pair =
+        last === first && first < stages.length
+          ? pairOf(stages[first], graph.inputs[input], input, output)
+          : null;
       if (!pair) return [input];
       inPlace.set(first, [...(inPlace.get(first) ?? []), pair]);
       return [];
@@ -168,20 +225,41 @@ export function replacements(graph: Graph, { stages, homes }: Placement): { unsa
   return { unsafe, inPlace };
 }
 
-function pairOf({ stage, by, reads, writes }: Placed, value: Value, input: number, output: number): Replacement | null {
+function pairOf(
+  { stage, by, reads, writes }: Placed,
+  value: Value,
+  input: number,
+  output: number,
+): Replacement | null {
   const read = reads.findIndex(({ kind, index }) => kind === "input" && index === input);
   const write = writes.findIndex(({ kind, index }) => kind === "output" && index === output);
-  const alike = stage.elementwise && by.elementwise.has(value) && stage.reads[read].width === stage.writes[write].width;
+  const alike =
+    stage.elementwise &&
+    by.elementwise.has(value) &&
+    stage.reads[read].width === stage.writes[write].width;
   const once = reads.filter(({ kind, index }) => kind === "input" && index === input).length === 1;
   return alike && once ? { input, output, read, write } : null;
 }
 
-/** The stage with each of these inputs read from the output that replaces it, and how its bindings are stored. */
-export function inPlace({ stage, elements }: Placed, pairs: readonly Replacement[]): [GpuStage, Element[]] {
+/**
+ * The stage with each of these inputs read from the output that replaces it, and how its bindings
+ * are stored.
+ */
+export function inPlace(
+  { stage, elements }: Placed,
+  pairs: readonly Replacement[],
+): [GpuStage, Element[]] {
   const dropped = new Set(pairs.map(({ read }) => read));
   const code = pairs.reduce(
-    (text, { read, write }) => text.replaceAll(new RegExp(`\\b${stage.reads[read].name}\\[`, "g"), `${stage.writes[write].name}[`),
+    (text, { read, write }) =>
+      text.replaceAll(
+        new RegExp(`\\b${stage.reads[read].name}\\[`, "g"),
+        `${stage.writes[write].name}[`,
+      ),
     stage.code,
   );
-  return [{ ...stage, code, reads: stage.reads.filter((_, i) => !dropped.has(i)) }, elements.filter((_, i) => !dropped.has(i))];
+  return [
+    { ...stage, code, reads: stage.reads.filter((_, i) => !dropped.has(i)) },
+    elements.filter((_, i) => !dropped.has(i)),
+  ];
 }

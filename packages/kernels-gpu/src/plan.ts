@@ -1,6 +1,13 @@
-// The plan of the GPU back end: the tasks that a graph is divided into, with the kernels of this back end's list.
+// The plan of the GPU back end: the tasks that a graph is divided into, with the kernels of this
+// back end's list.
 
-import { choose as chooseFrom, plan as planOf, type Choice, type Planned as PlannedOf, type Task } from "@conv/ops/plan";
+import {
+  choose as chooseFrom,
+  plan as planOf,
+  type Choice,
+  type Planned as PlannedOf,
+  type Task,
+} from "@conv/ops/plan";
 import type { Graph } from "@conv/tensor";
 import type { Caps } from "./caps.ts";
 import type { GpuKernel } from "./code.ts";
@@ -16,5 +23,12 @@ export const plan = (graph: Graph, caps: Caps): Planned[] =>
     caps,
   );
 
-/** Kernels that take the task, the fastest by their own estimates first. Throws UnsupportedError if there is none. */
-export const choose = (task: Task, caps: Caps, list: readonly GpuKernel[] = kernels): Choice<GpuKernel>[] => chooseFrom(task, caps, list);
+/**
+ * Kernels that take the task, the fastest by their own estimates first. Throws UnsupportedError if
+ * there is none.
+ */
+export const choose = (
+  task: Task,
+  caps: Caps,
+  list: readonly GpuKernel[] = kernels,
+): Choice<GpuKernel>[] => chooseFrom(task, caps, list);

@@ -1,11 +1,28 @@
-// A plan made into pipelines, buffers and the order in which they are dispatched: one submission a run, nothing read back in between.
+// A plan made into pipelines, buffers and the order in which they are dispatched: one submission a
+// run, nothing read back in between.
 
 import { distinctCauses, root, type Packed, type Packs } from "@conv/ops/plan";
-import { bytesOf, formatShape, optimise, unsupported, type Graph, type Managed, type Step } from "@conv/tensor";
+import {
+  bytesOf,
+  formatShape,
+  optimise,
+  unsupported,
+  type Graph,
+  type Managed,
+  type Step,
+} from "@conv/tensor";
 import type { GpuProgram } from "./api.ts";
 import type { Arena } from "./arena.ts";
 import type { Caps } from "./caps.ts";
-import { inPlace, place, replacements, roundUp, type Home, type Placed, type Placement } from "./place.ts";
+import {
+  inPlace,
+  place,
+  replacements,
+  roundUp,
+  type Home,
+  type Placed,
+  type Placement,
+} from "./place.ts";
 import { plan } from "./plan.ts";
 import { USAGE, type GpuTensorBuffer, type Pipeline, type Runtime } from "./runtime.ts";
 import { GROUPS_PER_AXIS, shaderOf } from "./wgsl.ts";
@@ -37,7 +54,10 @@ interface Copy {
 /** A program with the buffers of a run. */
 interface Bound {
   readonly dispatches: readonly Dispatch[];
-  /** Inputs that are outputs, saved before outputs are copied; then the outputs that no stage writes where they belong. */
+  /**
+   * Inputs that are outputs, saved before outputs are copied; then the outputs that no stage writes
+   * where they belong.
+   */
   readonly copies: readonly Copy[];
   readonly ready: Promise<void>;
   waiting: boolean;
@@ -63,11 +83,18 @@ export function compileProgram(source: Graph, caps: Caps, shared: Shared): Compi
   const { stages, slots } = placement;
   mustFit(graph, placement.blocks, stages, caps);
   const busy = [...new Set(stages.map((s) => s.by))];
-  const shaders = stages.map(({ stage, code, by }) => ({ label: stage.label, code, groups: stage.groups, step: busy.indexOf(by) }));
+  const shaders = stages.map(({ stage, code, by }) => ({
+    label: stage.label,
+    code,
+    groups: stage.groups,
+    step: busy.indexOf(by),
+  }));
   const replacing = replacements(graph, placement);
   // What may run in place is compiled when the first run tells whether it does.
   const pipelines = stages.map((s, i) =>
-    replacing.inPlace.has(i) ? null : runtime.pipeline(s.code, s.stage.label, s.reads.length, s.writes.length),
+    replacing.inPlace.has(i)
+      ? null
+      : runtime.pipeline(s.code, s.stage.label, s.reads.length, s.writes.length),
   );
   const ready = Promise.all(pipelines.map((p) => p?.ready)).then(() => {});
   const memory = createMemory(placement, shared);
@@ -95,7 +122,13 @@ export function compileProgram(source: Graph, caps: Caps, shared: Shared): Compi
     get ownBytes() {
       return memory.bytes + spare.bytes();
     },
-    steps: busy.map((p): Step => ({ kernel: p.kernel.name, nodes: p.nodes, estimate: p.estimate, roundoff: p.kernel.roundoff, others: p.others })),
+    steps: busy.map((p): Step => ({
+      kernel: p.kernel.name,
+      nodes: p.nodes,
+      estimate: p.estimate,
+      roundoff: p.kernel.roundoff,
+      others: p.others,
+    })),
     ready,
     shaders,
     run(inputs: readonly GpuTensorBuffer[], outputs: readonly GpuTensorBuffer[]) {
@@ -108,8 +141,16 @@ export function compileProgram(source: Graph, caps: Caps, shared: Shared): Compi
       if (!live) throw new Error("gpu: program used after dispose");
       const prepared = prepare(inputs, outputs);
       if (!caps.timestamps) throw unsupported("gpu", "this adapter has no timestamps");
-      const ticks = await timestamps(runtime, stages.length, (timing) => runtime.later(() => encode(prepared, timing), prepared.bound.ready));
-      return busy.map((_, step) => shaders.reduce((sum, s, i) => (s.step === step ? sum + Number(ticks[2 * i + 1] - ticks[2 * i]) / 1e9 : sum), 0));
+      const ticks = await timestamps(runtime, stages.length, (timing) =>
+        runtime.later(() => encode(prepared, timing), prepared.bound.ready),
+      );
+      return busy.map((_, step) =>
+        shaders.reduce(
+          (sum, s, i) =>
+            s.step === step ? sum + Number(ticks[2 * i + 1] - ticks[2 * i]) / 1e9 : sum,
+          0,
+        ),
+      );
     },
     dispose() {
       live = false;
@@ -120,7 +161,10 @@ export function compileProgram(source: Graph, caps: Caps, shared: Shared): Compi
   };
 }
 
-/** Memory for the slots of a program: its own, with the tables written, and what it shares. Throws, and holds nothing, where there is no room. */
+/**
+ * Memory for the slots of a program: its own, with the tables written, and what it shares. Throws,
+ * and holds nothing, where there is no room.
+ */
 function createMemory({ slots, slotOf, blocks }: Placement, { runtime, arena, packs }: Shared) {
   const wanted = slots.flatMap(({ pack }) => pack ?? []);
   const working = slots.flatMap(({ lasts, bytes }) => (lasts ? [] : [bytes]));
@@ -129,7 +173,8 @@ function createMemory({ slots, slotOf, blocks }: Placement, { runtime, arena, pa
   const dispose = () => runtime.destroy(made.flatMap((b) => b?.gpu ?? []));
   arena.claim(working);
   try {
-    for (const [i, { bytes }] of slots.entries()) made.push(lasting[i] ? runtime.buffer(bytes, "memory of a program") : null);
+    for (const [i, { bytes }] of slots.entries())
+      made.push(lasting[i] ? runtime.buffer(bytes, "memory of a program") : null);
   } catch (error) {
     dispose();
     arena.release(working);
@@ -138,7 +183,15 @@ function createMemory({ slots, slotOf, blocks }: Placement, { runtime, arena, pa
   blocks.forEach(({ data }, i) => {
     const own = made[slotOf[i]];
     if (data && own)
-      void runtime.later(() => runtime.device.queue.writeBuffer(own.gpu, 0, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength));
+      void runtime.later(() =>
+        runtime.device.queue.writeBuffer(
+          own.gpu,
+          0,
+          data.buffer as ArrayBuffer,
+          data.byteOffset,
+          data.byteLength,
+        ),
+      );
   });
   let packed: readonly PackedWeights[] = [];
   return {
@@ -148,7 +201,12 @@ function createMemory({ slots, slotOf, blocks }: Placement, { runtime, arena, pa
     bind(ins: readonly GpuTensorBuffer[]) {
       packed = packs.bind(wanted, ins, packed);
       const [weights, work] = [packed.values(), arena.buffers(working).values()];
-      return { packed, own: slots.map(({ pack }, i) => made[i] ?? (pack ? weights.next().value!.memory : work.next().value!)) };
+      return {
+        packed,
+        own: slots.map(
+          ({ pack }, i) => made[i] ?? (pack ? weights.next().value!.memory : work.next().value!),
+        ),
+      };
     },
     dispose() {
       dispose();
@@ -162,7 +220,11 @@ function createMemory({ slots, slotOf, blocks }: Placement, { runtime, arena, pa
 function createSpare({ outputs }: Graph, runtime: Runtime) {
   const made: GpuTensorBuffer[] = []; // with holes
   return {
-    of: (o: number): GPUBuffer => (made[o] ??= runtime.buffer(roundUp(bytesOf(outputs[o].spec)), "an output that replaces an input")).gpu,
+    of: (o: number): GPUBuffer =>
+      (made[o] ??= runtime.buffer(
+        roundUp(bytesOf(outputs[o].spec)),
+        "an output that replaces an input",
+      )).gpu,
     bytes: () => made.reduce((sum, b) => sum + b.bytes, 0),
     dispose: () => runtime.destroy(made.flatMap((b) => b.gpu)),
   };
@@ -179,20 +241,35 @@ function createBinder(
 ) {
   const sizes = graph.outputs.map((v) => Math.ceil(bytesOf(v.spec) / 4) * 4);
   const sources = graph.outputs.map((v) => homes.get(root(v))!);
-  return (ins: readonly GpuTensorBuffer[], outs: readonly GpuTensorBuffer[], own: readonly GpuTensorBuffer[]): Bound => {
+  return (
+    ins: readonly GpuTensorBuffer[],
+    outs: readonly GpuTensorBuffer[],
+    own: readonly GpuTensorBuffer[],
+  ): Bound => {
     const same = (input: number, output: number) => ins[input].id === outs[output].id;
     const isDirect = (o: number) => sources[o].kind === "output" && sources[o].index === o;
     // An output that would overwrite an input too early goes through memory of its own.
-    const targets = outs.map((b, o) => (isDirect(o) && replacing.unsafe[o].some((i) => same(i, o)) ? spare.of(o) : b.gpu));
+    const targets = outs.map((b, o) =>
+      isDirect(o) && replacing.unsafe[o].some((i) => same(i, o)) ? spare.of(o) : b.gpu,
+    );
     const bufferOf = ({ kind, index }: Home): GPUBuffer =>
       kind === "own" ? own[slotOf[index]].gpu : kind === "input" ? ins[index].gpu : targets[index];
     const dispatches = stages.map((s, i): Dispatch => {
-      const pairs = (replacing.inPlace.get(i) ?? []).filter(({ input, output }) => same(input, output) && targets[output] === outs[output].gpu);
+      const pairs = (replacing.inPlace.get(i) ?? []).filter(
+        ({ input, output }) => same(input, output) && targets[output] === outs[output].gpu,
+      );
       const reads = s.reads.filter((_, at) => pairs.every(({ read }) => read !== at));
       const code = pairs.length ? shaderOf(...inPlace(s, pairs)) : s.code;
-      const pipeline = pipelines[i] ?? runtime.pipeline(code, s.stage.label, reads.length, s.writes.length);
-      const entries = [...reads, ...s.writes].map((home, binding) => ({ binding, resource: { buffer: bufferOf(home) } }));
-      return { pipeline, group: runtime.device.createBindGroup({ layout: pipeline.layout, entries }) };
+      const pipeline =
+        pipelines[i] ?? runtime.pipeline(code, s.stage.label, reads.length, s.writes.length);
+      const entries = [...reads, ...s.writes].map((home, binding) => ({
+        binding,
+        resource: { buffer: bufferOf(home) },
+      }));
+      return {
+        pipeline,
+        group: runtime.device.createBindGroup({ layout: pipeline.layout, entries }),
+      };
     });
     const first: Copy[] = [];
     const then = outs.flatMap((b, o): Copy[] => {
@@ -208,25 +285,44 @@ function createBinder(
       first.push({ from: taken.gpu, to: spare.of(o), bytes });
       return [{ from: spare.of(o), to: b.gpu, bytes }];
     });
-    const compiled = Promise.all(dispatches.map((d) => d.pipeline.ready)).then(() => void (bound.waiting = false));
-    const bound: Bound = { dispatches, copies: [...first, ...then], ready: compiled, waiting: dispatches.some((d) => d.pipeline.pipeline === null) };
+    const compiled = Promise.all(dispatches.map((d) => d.pipeline.ready)).then(
+      () => void (bound.waiting = false),
+    );
+    const bound: Bound = {
+      dispatches,
+      copies: [...first, ...then],
+      ready: compiled,
+      waiting: dispatches.some((d) => d.pipeline.pipeline === null),
+    };
     return bound;
   };
 }
 
-/** How each stage is timed: where its timestamps are written; and what is done with them at the end of the run. */
+/**
+ * How each stage is timed: where its timestamps are written; and what is done with them at the end
+ * of the run.
+ */
 interface Timing {
   stage(i: number): GPUComputePassTimestampWrites;
   end(encoder: GPUCommandEncoder): void;
 }
 
-/** What encodes a run and submits it. Stages whose results are there from an earlier run are left out. */
-function createEncoder({ stages, slotOf, slots }: Placement, packs: ReturnType<typeof createMemory>["packs"], { runtime }: Shared) {
+/**
+ * What encodes a run and submits it. Stages whose results are there from an earlier run are left
+ * out.
+ */
+function createEncoder(
+  { stages, slotOf, slots }: Placement,
+  packs: ReturnType<typeof createMemory>["packs"],
+  { runtime }: Shared,
+) {
   const { device } = runtime;
   const causes = distinctCauses(stages.filter(({ pack }) => pack === undefined));
   const numbers = new Map(causes.map((c, i) => [c.join(), i]));
   const seen = causes.map((inputs) => inputs.map(() => -1));
-  const packOf = new Map(slots.flatMap(({ pack }, slot) => (pack ? [slot] : [])).map((slot, k) => [slot, k]));
+  const packOf = new Map(
+    slots.flatMap(({ pack }, slot) => (pack ? [slot] : [])).map((slot, k) => [slot, k]),
+  );
   return ({ bound, ins, outs, packed }: Prepared, timing?: Timing): void => {
     const failed = bound.dispatches.find((d) => d.pipeline.failure !== null);
     if (failed) return runtime.fail(failed.pipeline.failure);
@@ -247,11 +343,15 @@ function createEncoder({ stages, slotOf, slots }: Placement, packs: ReturnType<t
       const { groups } = s.stage;
       pass!.setPipeline(pipeline.pipeline!);
       pass!.setBindGroup(0, group);
-      pass!.dispatchWorkgroups(Math.min(groups, GROUPS_PER_AXIS), Math.ceil(groups / GROUPS_PER_AXIS));
+      pass!.dispatchWorkgroups(
+        Math.min(groups, GROUPS_PER_AXIS),
+        Math.ceil(groups / GROUPS_PER_AXIS),
+      );
       if (timing) pass!.end();
     });
     if (!timing) pass!.end();
-    for (const { from, to, bytes } of bound.copies) encoder.copyBufferToBuffer(from, 0, to, 0, bytes);
+    for (const { from, to, bytes } of bound.copies)
+      encoder.copyBufferToBuffer(from, 0, to, 0, bytes);
     timing?.end(encoder);
     device.queue.submit([encoder.finish()]);
     versions.forEach((now, c) => (seen[c] = now));
@@ -260,17 +360,30 @@ function createEncoder({ stages, slotOf, slots }: Placement, packs: ReturnType<t
   };
 }
 
-/** Timestamps before and after each of so many stages, in nanoseconds; of those that do not run, 0. */
-async function timestamps(runtime: Runtime, stages: number, run: (timing: Timing) => Promise<void>): Promise<BigUint64Array> {
+/**
+ * Timestamps before and after each of so many stages, in nanoseconds; of those that do not run, 0.
+ */
+async function timestamps(
+  runtime: Runtime,
+  stages: number,
+  run: (timing: Timing) => Promise<void>,
+): Promise<BigUint64Array> {
   const count = 2 * stages;
   if (count === 0) return new BigUint64Array();
   const set = runtime.device.createQuerySet({ type: "timestamp", count });
   const made: GPUBuffer[] = [];
   const create = (usage: number) => made[made.push(runtime.create(8 * count, "times", usage)) - 1];
   try {
-    const [resolved, readable] = [create(USAGE.queryResolve | USAGE.copySrc), create(USAGE.mapRead | USAGE.copyDst)];
+    const [resolved, readable] = [
+      create(USAGE.queryResolve | USAGE.copySrc),
+      create(USAGE.mapRead | USAGE.copyDst),
+    ];
     await run({
-      stage: (i) => ({ querySet: set, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 }),
+      stage: (i) => ({
+        querySet: set,
+        beginningOfPassWriteIndex: 2 * i,
+        endOfPassWriteIndex: 2 * i + 1,
+      }),
       end(encoder) {
         encoder.resolveQuerySet(set, 0, count, resolved, 0);
         encoder.copyBufferToBuffer(resolved, 0, readable, 0, 8 * count);
@@ -283,12 +396,24 @@ async function timestamps(runtime: Runtime, stages: number, run: (timing: Timing
   }
 }
 
-/** Throws RangeError, with the numbers, where a value or a kernel is beyond the limits of the adapter. */
-function mustFit(graph: Graph, blocks: readonly { bytes: number; by: Placed["by"] }[], stages: readonly Placed[], caps: Caps): void {
+/**
+ * Throws RangeError, with the numbers, where a value or a kernel is beyond the limits of the
+ * adapter.
+ */
+function mustFit(
+  graph: Graph,
+  blocks: readonly { bytes: number; by: Placed["by"] }[],
+  stages: readonly Placed[],
+  caps: Caps,
+): void {
   const tooLarge = (bytes: number, what: string) => {
-    if (bytes > caps.bindingBytes) throw new RangeError(`gpu: ${what} takes ${bytes} bytes, a kernel of this adapter can bind ${caps.bindingBytes}`);
+    if (bytes > caps.bindingBytes)
+      throw new RangeError(
+        `gpu: ${what} takes ${bytes} bytes, a kernel of this adapter can bind ${caps.bindingBytes}`,
+      );
   };
-  for (const v of [...graph.inputs, ...graph.outputs]) tooLarge(bytesOf(v.spec), `a value of shape ${formatShape(v.shape)}`);
+  for (const v of [...graph.inputs, ...graph.outputs])
+    tooLarge(bytesOf(v.spec), `a value of shape ${formatShape(v.shape)}`);
   for (const { bytes, by } of blocks) {
     const { op, path, outputs } = by.nodes[0];
     tooLarge(bytes, `${path && `${path}: `}${op.name} into ${formatShape(outputs[0].shape)}`);
@@ -296,8 +421,14 @@ function mustFit(graph: Graph, blocks: readonly { bytes: number; by: Placed["by"
   for (const { stage, by } of stages) {
     const count = stage.reads.length + stage.writes.length;
     if (count > caps.storageBuffers)
-      throw unsupported(by.nodes[0].op.name, `its kernel binds ${count} buffers, a kernel of this adapter can bind ${caps.storageBuffers}`);
+      throw unsupported(
+        by.nodes[0].op.name,
+        `its kernel binds ${count} buffers, a kernel of this adapter can bind ${caps.storageBuffers}`,
+      );
     if (stage.groups > GROUPS_PER_AXIS ** 2)
-      throw unsupported(by.nodes[0].op.name, `it takes ${stage.groups} workgroups, the most is ${GROUPS_PER_AXIS ** 2}`);
+      throw unsupported(
+        by.nodes[0].op.name,
+        `it takes ${stage.groups} workgroups, the most is ${GROUPS_PER_AXIS ** 2}`,
+      );
   }
 }

@@ -1,4 +1,5 @@
-// What the back end and its programs share: the device, the order of calls, pipelines, and the first thing that went wrong.
+// What the back end and its programs share: the device, the order of calls, pipelines, and the
+// first thing that went wrong.
 
 import type { Buffer, Managed, Program } from "@conv/tensor";
 import type { Caps } from "./caps.ts";
@@ -13,7 +14,13 @@ export interface GpuTensorBuffer extends Buffer {
 }
 
 /** Flags of WebGPU's buffers: fixed by its specification, and no globals in Node. */
-export const USAGE = { mapRead: 0x01, copySrc: 0x04, copyDst: 0x08, storage: 0x80, queryResolve: 0x200 } as const;
+export const USAGE = {
+  mapRead: 0x01,
+  copySrc: 0x04,
+  copyDst: 0x08,
+  storage: 0x80,
+  queryResolve: 0x200,
+} as const;
 const COMPUTE = 0x4;
 const MAP_READ = 0x1;
 
@@ -34,28 +41,45 @@ export interface Runtime {
   readonly caps: Caps;
   /** Remembers the first failure until {@link mapped} reports it. */
   fail(error: unknown): void;
-  /** What a buffer holds that is made to be read, once all before is done. Throws the first thing that went wrong before. */
+  /**
+   * What a buffer holds that is made to be read, once all before is done. Throws the first thing
+   * that went wrong before.
+   */
   mapped(buffer: GPUBuffer): Promise<ArrayBuffer>;
-  /** Calls `go` after all calls before it, and after `until` where that is still to come. Comes when it is done, or never will be. */
+  /**
+   * Calls `go` after all calls before it, and after `until` where that is still to come. Comes when
+   * it is done, or never will be.
+   */
   later(go: () => void, until?: Promise<void> | null): Promise<void>;
-  /** A buffer, of a tensor unless `usage` says otherwise. Throws RangeError beyond the device's limit; that memory is short is found out later. */
+  /**
+   * A buffer, of a tensor unless `usage` says otherwise. Throws RangeError beyond the device's
+   * limit; that memory is short is found out later.
+   */
   create(bytes: number, what: string, usage?: number): GPUBuffer;
   /** The same, with an identity. */
   buffer(bytes: number, what: string): GpuTensorBuffer;
-  /** Whether a buffer is there: it is not destroyed, and the device had room for it, as far as is known. */
+  /**
+   * Whether a buffer is there: it is not destroyed, and the device had room for it, as far as is
+   * known.
+   */
   lives(buffer: GPUBuffer): boolean;
   /** A number that nothing else has. */
   next(): number;
   /** Destroys buffers, after all calls before. */
   destroy(buffers: Iterable<GPUBuffer>): void;
-  /** The pipeline of a shader whose bindings are `reads` buffers read, then `writes` buffers written. */
+  /**
+   * The pipeline of a shader whose bindings are `reads` buffers read, then `writes` buffers
+   * written.
+   */
   pipeline(code: string, label: string, reads: number, writes: number): Pipeline;
 }
 
 /** How long to wait for the reason that a device tells when it is lost. */
 const REASON_MS = 5000;
 
-/** `shared`: the device is the application's. Its errors are not listened to, and it is left alive. */
+/**
+ * `shared`: the device is the application's. Its errors are not listened to, and it is left alive.
+ */
 export function createRuntime(
   device: GPUDevice,
   caps: Caps,
@@ -72,7 +96,10 @@ export function createRuntime(
   /** Answers to come, whether there was an error. */
   const pending = new Set<Promise<unknown>>();
   let symptom: { readonly error: unknown } | null = null;
-  /** What to do with those who wait when the device is lost, or the back end closed; null once it is. */
+  /**
+   * What to do with those who wait when the device is lost, or the back end closed; null once it
+   * is.
+   */
   let waiting: Set<() => void> | null = new Set();
   let closed = false;
   let tellLost: (reason: string) => void;
@@ -114,7 +141,10 @@ export function createRuntime(
       answer(found);
     }
   };
-  /** What is refused of a device that is shared is asked for at each call; else at each read: an open scope would hide the application's errors. */
+  /**
+   * What is refused of a device that is shared is asked for at each call; else at each read: an
+   * open scope would hide the application's errors.
+   */
   const checked = <R>(go: () => R): R => (shared ? scoped("validation", go, refused) : go());
   const listener = (event: GPUUncapturedErrorEvent) => {
     event.preventDefault();
@@ -187,17 +217,28 @@ export function createRuntime(
     },
     create(bytes, what, usage = USAGE.storage | USAGE.copySrc | USAGE.copyDst) {
       if (bytes > caps.bufferBytes)
-        throw new RangeError(`gpu: ${what} takes ${formatBytes(bytes)}, a buffer of this adapter holds ${formatBytes(caps.bufferBytes)}`);
+        throw new RangeError(
+          `gpu: ${what} takes ${formatBytes(bytes)}, a buffer of this adapter holds ${formatBytes(caps.bufferBytes)}`,
+        );
       const none = () => {
         buffers.delete(buffer);
         fail(new RangeError(`gpu: no room for ${what} of ${formatBytes(bytes)}${managed.inUse()}`));
       };
-      const buffer: GPUBuffer = scoped("out-of-memory", () => checked(() => device.createBuffer({ size: bytes, usage, label: what })), none);
+      const buffer: GPUBuffer = scoped(
+        "out-of-memory",
+        () => checked(() => device.createBuffer({ size: bytes, usage, label: what })),
+        none,
+      );
       buffers.add(buffer);
       return buffer;
     },
     next: () => ++numbers,
-    buffer: (bytes, what) => ({ bytes, gpu: runtime.create(roundUp(bytes), what), id: ++numbers, version: ++numbers }),
+    buffer: (bytes, what) => ({
+      bytes,
+      gpu: runtime.create(roundUp(bytes), what),
+      id: ++numbers,
+      version: ++numbers,
+    }),
     lives: (buffer) => buffers.has(buffer),
     destroy(list) {
       void runtime.later(() => {
@@ -215,7 +256,9 @@ export function createRuntime(
           visibility: COMPUTE,
           buffer: { type: binding < reads ? "read-only-storage" : "storage" },
         });
-        layout = device.createBindGroupLayout({ entries: Array.from({ length: reads + writes }, (_, i) => entry(i)) });
+        layout = device.createBindGroupLayout({
+          entries: Array.from({ length: reads + writes }, (_, i) => entry(i)),
+        });
         layouts.set(key, layout);
       }
       const bindGroupLayouts = [layout];
@@ -239,7 +282,9 @@ export function createRuntime(
             onProgress(++ready, total);
           },
           (error: unknown) => {
-            made.failure = new Error(`gpu: ${label} cannot be compiled: ${error instanceof Error ? error.message : String(error)}\n${code}`);
+            made.failure = new Error(
+              `gpu: ${label} cannot be compiled: ${error instanceof Error ? error.message : String(error)}\n${code}`,
+            );
             onProgress(++ready, total);
           },
         ),

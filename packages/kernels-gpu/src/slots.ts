@@ -1,6 +1,7 @@
-// Buffers shared by values that never live at the same time: the largest first, each into the first buffer that is free while it lives
-// ("greedy by size" of Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference, 2020). A kernel may not read and write
-// one buffer, so that values of one buffer are never read and written by one stage.
+// Buffers shared by values that never live at the same time: the largest first, each into the first
+// buffer that is free while it lives ("greedy by size" of Pisarchyk and Lee, Efficient Memory
+// Management for Deep Neural Net Inference, 2020). A kernel may not read and write one buffer, so
+// that values of one buffer are never read and written by one stage.
 
 export interface Lifetime {
   readonly bytes: number;

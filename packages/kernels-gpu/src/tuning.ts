@@ -1,4 +1,5 @@
-// For programs that measure tiles one against another, to fit the model that chooses among them: the tiles, and the shaders they lead to.
+// For programs that measure tiles one against another, to fit the model that chooses among them:
+// the tiles, and the shaders they lead to.
 
 export type { GpuCode, Task } from "./code.ts";
 export { productsOf } from "./kernels/product.ts";

@@ -1,6 +1,9 @@
 // Sizes and adapters in words.
 
-/** What an adapter is: its model where it tells it, else vendor and architecture, as browsers do; then the driver. */
+/**
+ * What an adapter is: its model where it tells it, else vendor and architecture, as browsers do;
+ * then the driver.
+ */
 export function adapterWords({
   vendor,
   architecture,
@@ -13,4 +16,5 @@ export function adapterWords({
 }
 
 /** `1234 bytes`, or from ten million on `12.3 MB` (10⁶ bytes). */
-export const formatBytes = (bytes: number): string => (bytes < 1e7 ? `${bytes} bytes` : `${(bytes / 1e6).toFixed(1)} MB`);
+export const formatBytes = (bytes: number): string =>
+  bytes < 1e7 ? `${bytes} bytes` : `${(bytes / 1e6).toFixed(1)} MB`;

@@ -11,8 +11,13 @@ import { plan } from "../src/plan.ts";
 import { caps } from "./caps.ts";
 
 const software: Caps = { ...caps, software: true, ...speedsOf(true) };
-const chosen = (of: Caps, shapes: readonly (readonly number[])[], fn: (...xs: Value[]) => Value): string =>
-  plan(trace(fn, shapes.map((shape) => spec(shape))), { ...of, roundoff: 0 })[0].kernel.name; // prettier-ignore
+const chosen = (
+  of: Caps,
+  shapes: readonly (readonly number[])[],
+  fn: (...xs: Value[]) => Value,
+): string =>
+  // prettier-ignore
+  plan(trace(fn, shapes.map((shape) => spec(shape))), { ...of, roundoff: 0 })[0].kernel.name;
 
 const middle = convGeometry(spec([32, 128, 28, 28]), spec([128, 128, 3, 3]), { padding: 1 });
 const [x, w, y] = [[32, 128, 28, 28], [128, 128, 3, 3], [32, 128, 28, 28]]; // prettier-ignore
@@ -32,6 +37,8 @@ test.each<[string, number[][], (...xs: Value[]) => Value, gpu: string, software:
 test("a device remembers its own choices", () => {
   const slow = { ...caps, macs: caps.macs / 1e6 };
   const product = gatherProducts(gatherAll(middle))[0];
-  expect(tileFor(product, true, slow).seconds).toBeGreaterThan(1000 * tileFor(product, true, caps).seconds);
+  expect(tileFor(product, true, slow).seconds).toBeGreaterThan(
+    1000 * tileFor(product, true, caps).seconds,
+  );
   expect(tileFor(product, true, caps)).toBe(tileFor(product, true, caps));
 });

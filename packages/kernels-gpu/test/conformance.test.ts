@@ -1,4 +1,5 @@
-// Everything the contract of a back end promises, but what is in files of its own, so that all run at once.
+// Everything the contract of a back end promises, but what is in files of its own, so that all run
+// at once.
 
 import { testBackend } from "@conv/testkit";
 import { asCore, asHardware, softwareGpu } from "@conv/testkit/webgpu";
@@ -7,5 +8,13 @@ import { createGpu } from "../src/index.ts";
 const except = ["cases", "drawn", "sums", "sharing"] as const;
 
 testBackend("gpu", async () => createGpu({ gpu: await softwareGpu() }), { except, every: 16 });
-testBackend("gpu, with the kernels of hardware", async () => createGpu({ gpu: asHardware(await softwareGpu()) }), { except, every: 4 });
-testBackend("gpu, on the core of WebGPU", async () => createGpu({ gpu: asHardware(asCore(await softwareGpu())) }), { except, every: 16 });
+testBackend(
+  "gpu, with the kernels of hardware",
+  async () => createGpu({ gpu: asHardware(await softwareGpu()) }),
+  { except, every: 4 },
+);
+testBackend(
+  "gpu, on the core of WebGPU",
+  async () => createGpu({ gpu: asHardware(asCore(await softwareGpu())) }),
+  { except, every: 16 },
+);

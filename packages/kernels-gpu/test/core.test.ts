@@ -1,5 +1,6 @@
-// Cases of every op, and their gradients, are code that WebGPU accepts: on an adapter that offers its core alone, and with float16 between
-// steps. Dawn validates it without a driver; what is computed, the conformance suite tells. CONFORMANCE=full takes all cases.
+// Cases of every op, and their gradients, are code that WebGPU accepts: on an adapter that offers
+// its core alone, and with float16 between steps. Dawn validates it without a driver; what is
+// computed, the conformance suite tells. CONFORMANCE=full takes all cases.
 
 import { add } from "@conv/ops";
 import { cases } from "@conv/ops/cases";
@@ -10,7 +11,11 @@ import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { createGpu, type GpuBackend, type GpuOptions } from "../src/index.ts";
 
 /** A case forwards, and the gradients of all its inputs. */
-const some = share({ name: "core", every: inject("fullConformance") ? 1 : 4 }, cases, ({ op }) => op.name);
+const some = share(
+  { name: "core", every: inject("fullConformance") ? 1 : 4 },
+  cases,
+  ({ op }) => op.name,
+);
 const graphs: (readonly [string, Graph])[] = some.map(({ name, op, params, inputs }) => {
   const xs = inputs.map((s) => input(s));
   const ys = node(op, params, xs);
@@ -33,7 +38,9 @@ describe.each(adapters)("%s", (_, options) => {
 
   it.each(graphs)("%s", async (__, graph) => {
     const program = gpu.compile(graph);
-    const [from, to] = [graph.inputs, graph.outputs].map((values) => values.map((v) => gpu.alloc(bytesOf(v.spec))));
+    const [from, to] = [graph.inputs, graph.outputs].map((values) =>
+      values.map((v) => gpu.alloc(bytesOf(v.spec))),
+    );
     program.run(from, to);
     await gpu.read(to[0]); // throws what was refused
     for (const buffer of [...from, ...to]) gpu.free(buffer);

@@ -1,4 +1,5 @@
-// What a device may do to a back end: be lost, run out of memory, be too small, be disposed of while it works; and what is held meanwhile.
+// What a device may do to a back end: be lost, run out of memory, be too small, be disposed of
+// while it works; and what is held meanwhile.
 
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -31,14 +32,17 @@ const holding = (gpu: GpuBackend, ...values: number[]): Buffer => {
   gpu.write(buffer, Float32Array.from(values));
   return buffer;
 };
-const numbers = async (gpu: GpuBackend, buffer: Buffer) => [...new Float32Array(await gpu.read(buffer))];
+const numbers = async (gpu: GpuBackend, buffer: Buffer) => [
+  ...new Float32Array(await gpu.read(buffer)),
+];
 
 /** Elsewhere memory ends so late that no test should reach it. */
 const isSwiftShader = (gpu: GpuBackend) => /swiftshader/i.test(gpu.adapter);
 const SKIPPED = "only SwiftShader has little memory";
 
 describe("a device that is lost", () => {
-  const GONE = "gpu: the device was lost (destroyed: device was destroyed); make the back end again";
+  const GONE =
+    "gpu: the device was lost (destroyed: device was destroyed); make the back end again";
 
   it("fails what waits and what comes, by name, and another can be made", async () => {
     const { gpu, device } = await open();
@@ -50,7 +54,12 @@ describe("a device that is lost", () => {
     await expect(waiting).rejects.toThrow(new Error(GONE));
     expect(await gpu.lost).toBe(GONE);
     await expect(gpu.read(y)).rejects.toThrow(new Error(GONE));
-    for (const call of [() => gpu.alloc(4), () => gpu.write(x, new Float32Array(4)), () => gpu.compile(double), () => program.run([x], [y])])
+    for (const call of [
+      () => gpu.alloc(4),
+      () => gpu.write(x, new Float32Array(4)),
+      () => gpu.compile(double),
+      () => program.run([x], [y]),
+    ])
       expect(call).toThrow(new Error(GONE));
     program.dispose();
     gpu.free(x);
@@ -78,7 +87,8 @@ it("disposing of a back end ends what waits", async () => {
   program.run([x], [y]);
   const waiting = [gpu.read(y), program.time([x], [y])];
   gpu.dispose();
-  for (const each of waiting) await expect(each).rejects.toThrow(new Error("gpu: the back end is disposed"));
+  for (const each of waiting)
+    await expect(each).rejects.toThrow(new Error("gpu: the back end is disposed"));
   expect(await gpu.lost).toBe("gpu: disposed of");
   expect(gpu.memory()).toEqual({ buffers: 0, bytes: 0, programs: 0, programBytes: 0 });
   await program.ready;
@@ -104,7 +114,8 @@ describe("memory", () => {
   it("that a program lacks is reported with its size, and others go on", async ({ skip }) => {
     const { gpu } = await open();
     skip(!isSwiftShader(gpu), SKIPPED);
-    const of = (size: number) => gpu.compile(trace((x, y) => sum(matmul(x, y)), [spec([size, 1]), spec([1, size])]));
+    const of = (size: number) =>
+      gpu.compile(trace((x, y) => sum(matmul(x, y)), [spec([size, 1]), spec([1, size])]));
     const [small, large] = [of(2), of(2 ** 14)];
     const [x, y, z] = [gpu.alloc(2 ** 16), gpu.alloc(2 ** 16), gpu.alloc(4)];
     for (const buffer of [x, y]) gpu.write(buffer, Float32Array.of(3, 4));
@@ -152,14 +163,17 @@ describe("memory", () => {
     const after = await runs(4000);
     expect(gpu.memory()).toEqual(held);
     expect(after.heapUsed - before.heapUsed).toBeLessThan(8e5); // 200 bytes a run: each thing of WebGPU's has an object there
-    expect(after.rss - before.rss).toBeLessThan(200e6); // the driver takes memory for its pools by the 30 MB
+    // the driver takes memory for its pools by the 30 MB
+    expect(after.rss - before.rss).toBeLessThan(200e6);
   });
 });
 
 describe("limits of the adapter", () => {
   it("a tensor larger than a buffer may be", async () => {
     const { gpu } = await open({ gpu: validatingGpu() });
-    expect(() => gpu.alloc(2 ** 28 + 4)).toThrow(new RangeError("gpu: a tensor takes 268.4 MB, a buffer of this adapter holds 268.4 MB"));
+    expect(() => gpu.alloc(2 ** 28 + 4)).toThrow(
+      new RangeError("gpu: a tensor takes 268.4 MB, a buffer of this adapter holds 268.4 MB"),
+    );
     expect(gpu.memory().buffers).toBe(0);
   });
 
@@ -167,10 +181,16 @@ describe("limits of the adapter", () => {
     const { gpu } = await open({ gpu: validatingGpu() });
     const most = 2 ** 25; // floats in 128 MiB
     expect(() => gpu.compile(trace((x) => relu(x), [spec([most + 1])]))).toThrow(
-      new RangeError("gpu: a value of shape 33554433 takes 134217732 bytes, a kernel of this adapter can bind 134217728"),
+      new RangeError(
+        "gpu: a value of shape 33554433 takes 134217732 bytes, a kernel of this adapter can bind 134217728",
+      ),
     );
-    expect(() => gpu.compile(trace((x, y) => sum(matmul(x, y)), [spec([most / 8, 1]), spec([1, 9])]))).toThrow(
-      new RangeError("gpu: matmul into 4194304×9 takes 150994944 bytes, a kernel of this adapter can bind 134217728"),
+    expect(() =>
+      gpu.compile(trace((x, y) => sum(matmul(x, y)), [spec([most / 8, 1]), spec([1, 9])])),
+    ).toThrow(
+      new RangeError(
+        "gpu: matmul into 4194304×9 takes 150994944 bytes, a kernel of this adapter can bind 134217728",
+      ),
     );
     expect(gpu.memory().programs).toBe(0);
     gpu.compile(trace((x) => relu(x), [spec([most])])).dispose();
@@ -191,21 +211,30 @@ describe("limits of the adapter", () => {
     [8, [6, 5]],
     [13, [3, 8]],
     [13, [7, 4, 4]],
-  ])("one expression of %i tensors of %j, on an adapter whose kernels bind 8 buffers", async (count, shape) => {
-    const { gpu } = await open({ gpu: asCore(await softwareGpu()) });
-    const f = Array.from({ length: count - 1 }, (_, i) => i + 1).reduce<Expr>((e, i) => [i % 2 ? "sub" : "mul", e, letter(i)], letter(0));
-    // Whole, along the last axis, along the first, and one number.
-    const shapes = Array.from({ length: count }, (_, i) => [shape, shape.slice(-1), [shape[0], ...shape.slice(1).map(() => 1)], []][i % 4]);
-    const graph = trace(
-      (...xs) => map("expression", f, xs),
-      shapes.map((s) => spec(s)),
-    );
-    await check(
-      gpu,
-      graph,
-      graph.inputs.map((v, i) => draw(v.spec, undefined, `operand ${i}`)),
-    );
-  });
+  ])(
+    "one expression of %i tensors of %j, on an adapter whose kernels bind 8 buffers",
+    async (count, shape) => {
+      const { gpu } = await open({ gpu: asCore(await softwareGpu()) });
+      const f = Array.from({ length: count - 1 }, (_, i) => i + 1).reduce<Expr>(
+        (e, i) => [i % 2 ? "sub" : "mul", e, letter(i)],
+        letter(0),
+      );
+      // Whole, along the last axis, along the first, and one number.
+      const shapes = Array.from(
+        { length: count },
+        (_, i) => [shape, shape.slice(-1), [shape[0], ...shape.slice(1).map(() => 1)], []][i % 4],
+      );
+      const graph = trace(
+        (...xs) => map("expression", f, xs),
+        shapes.map((s) => spec(s)),
+      );
+      await check(
+        gpu,
+        graph,
+        graph.inputs.map((v, i) => draw(v.spec, undefined, `operand ${i}`)),
+      );
+    },
+  );
 });
 
 describe("before pipelines are compiled", () => {
@@ -234,7 +263,10 @@ describe("before pipelines are compiled", () => {
   it("progress is told, and shaders that are known are not compiled again", async () => {
     const seen: [number, number][] = [];
     const { gpu } = await open({ onProgress: (ready, total) => seen.push([ready, total]) });
-    const graph = trace((x, w) => relu(matmul(sum(conv(x, w), [0, 1]), sum(x, [0, 1]))), [spec([1, 2, 6, 6]), spec([3, 2, 1, 1])]);
+    const graph = trace(
+      (x, w) => relu(matmul(sum(conv(x, w), [0, 1]), sum(x, [0, 1]))),
+      [spec([1, 2, 6, 6]), spec([3, 2, 1, 1])],
+    );
     const program = gpu.compile(graph);
     await program.ready;
     const total = new Set(program.shaders.map(({ code }) => code)).size;
@@ -264,12 +296,16 @@ it("programs and back ends work side by side", async () => {
 
 it("a shader that does not compile fails each run of its programs", async () => {
   const { gpu } = await open();
-  const refused = vi.spyOn(GPUDevice.prototype, "createComputePipelineAsync").mockRejectedValue(new Error("the driver gave up"));
+  const refused = vi
+    .spyOn(GPUDevice.prototype, "createComputePipelineAsync")
+    .mockRejectedValue(new Error("the driver gave up"));
   const [one, other] = [gpu.compile(double), gpu.compile(double)];
   const [x, y] = [holding(gpu, 1, 2, 3, 4), gpu.alloc(16)];
   for (const program of [one, other, one]) {
     program.run([x], [y]);
-    await expect(gpu.read(y)).rejects.toThrow("gpu: elementwise cannot be compiled: the driver gave up\n");
+    await expect(gpu.read(y)).rejects.toThrow(
+      "gpu: elementwise cannot be compiled: the driver gave up\n",
+    );
   }
   refused.mockRestore();
   expect(await numbers(gpu, x)).toEqual([1, 2, 3, 4]);

@@ -1,13 +1,35 @@
-// Products that multiply in float16: refused unless asked for and possible, and within the bound that they state.
+// Products that multiply in float16: refused unless asked for and possible, and within the bound
+// that they state.
 
-import { add, conv, convGeometry, convGradInputOp, convGradWeightOp, matmul, relu } from "@conv/ops";
-import { bytesOf, createHost, node, spec, trace, UnsupportedError, type Graph, type Value } from "@conv/tensor";
+import {
+  add,
+  conv,
+  convGeometry,
+  convGradInputOp,
+  convGradWeightOp,
+  matmul,
+  relu,
+} from "@conv/ops";
+import {
+  bytesOf,
+  createHost,
+  node,
+  spec,
+  trace,
+  UnsupportedError,
+  type Graph,
+  type Value,
+} from "@conv/tensor";
 import { check, draw, runOnce } from "@conv/testkit";
 import { asCore, asHardware, softwareGpu, validatingGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createGpu, type GpuBackend, type GpuOptions } from "../src/index.ts";
 
-const geometry = convGeometry(spec([2, 20, 9, 11]), spec([24, 10, 3, 3]), { padding: 1, stride: 2, groups: 2 });
+const geometry = convGeometry(spec([2, 20, 9, 11]), spec([24, 10, 3, 3]), {
+  padding: 1,
+  stride: 2,
+  groups: 2,
+});
 const problems: [kernel: string, shapes: number[][], fn: (...xs: Value[]) => Value][] = [
   ["igemmF16", [[2, 40, 7, 9], [24, 40, 3, 3], [24, 1, 1]], (x, w, b) => relu(add(conv(x, w, { padding: 1 }), b))],
   ["igemmF16", [[2, 24, 5, 6], [24, 10, 3, 3]], (dy, w) => node(convGradInputOp, geometry, [dy, w])[0]],
@@ -21,16 +43,22 @@ const problems: [kernel: string, shapes: number[][], fn: (...xs: Value[]) => Val
   ["matmulMatrix", [[3, 70, 130], [3, 90, 70]], (a, b) => matmul(a, b, { transposeA: true, transposeB: true })],
 ]; // prettier-ignore
 
-const graphOf = ([, shapes, fn]: (typeof problems)[number]): Graph => trace(fn, shapes.map((shape) => spec(shape))); // prettier-ignore
+// prettier-ignore
+const graphOf = ([, shapes, fn]: (typeof problems)[number]): Graph => trace(fn, shapes.map((shape) => spec(shape)));
 
 it("storage in float16 is refused where the adapter has none", async () => {
   const made = createGpu({ gpu: asCore(validatingGpu()), storage: "float16" });
   await expect(made).rejects.toThrow(UnsupportedError);
-  await expect(made).rejects.toThrow(/^gpu: storage float16 needs the feature shader-f16, which .+ does not have$/);
+  await expect(made).rejects.toThrow(
+    /^gpu: storage float16 needs the feature shader-f16, which .+ does not have$/,
+  );
 });
 
 describe("precision", () => {
-  const graph = trace((x, w) => conv(x, w, { padding: 1 }), [spec([1, 64, 56, 56]), spec([64, 64, 3, 3])]);
+  const graph = trace(
+    (x, w) => conv(x, w, { padding: 1 }),
+    [spec([1, 64, 56, 56]), spec([64, 64, 3, 3])],
+  );
   const chosen = async (options: GpuOptions): Promise<string[]> => {
     using gpu = await createGpu(options);
     return gpu.compile(graph).steps.map((s) => s.kernel);
@@ -41,12 +69,18 @@ describe("precision", () => {
     expect(await chosen({ gpu, precision: "balanced" })).toEqual(["winograd2d6"]);
     expect(await chosen({ gpu })).toEqual(await chosen({ gpu, precision: "balanced" }));
     expect(await chosen({ gpu, precision: "fast", prefer: ["igemmF16"] })).toEqual(["igemmF16"]);
-    expect(await chosen({ gpu, precision: "balanced", prefer: ["igemmF16"] })).not.toEqual(["igemmF16"]);
-    expect(await chosen({ gpu: asCore(validatingGpu()), precision: "fast", prefer: ["igemmF16"] })).not.toEqual(["igemmF16"]);
+    expect(await chosen({ gpu, precision: "balanced", prefer: ["igemmF16"] })).not.toEqual([
+      "igemmF16",
+    ]);
+    expect(
+      await chosen({ gpu: asCore(validatingGpu()), precision: "fast", prefer: ["igemmF16"] }),
+    ).not.toEqual(["igemmF16"]);
   });
   it("is one of three words", async () => {
     const wrong = { gpu: validatingGpu(), precision: "high" } as unknown as GpuOptions;
-    await expect(createGpu(wrong)).rejects.toThrow(new RangeError("gpu: precision high is none of exact, balanced, fast"));
+    await expect(createGpu(wrong)).rejects.toThrow(
+      new RangeError("gpu: precision high is none of exact, balanced, fast"),
+    );
   });
 });
 
@@ -65,27 +99,40 @@ it("matrices of subgroups are not taken where the adapter has none", async () =>
 });
 
 // Dawn's null back end has float16, but no matrices of subgroups.
-it.each(problems.filter(([kernel]) => !kernel.endsWith("Matrix")))("%s is code that WebGPU accepts", async (...problem) => {
-  const [kernel] = problem;
-  const gpu = await createGpu({ gpu: validatingGpu(), precision: "fast", storage: "float16", prefer: [kernel] });
-  const graph = graphOf(problem);
-  const program = gpu.compile(graph);
-  expect(program.steps.map((s) => s.kernel)).toEqual([kernel]);
-  const [from, to] = [graph.inputs, graph.outputs].map((values) => values.map((v) => gpu.alloc(bytesOf(v.spec))));
-  program.run(from, to);
-  await gpu.read(to[0]); // throws what was refused
-  gpu.dispose();
-});
+it.each(problems.filter(([kernel]) => !kernel.endsWith("Matrix")))(
+  "%s is code that WebGPU accepts",
+  async (...problem) => {
+    const [kernel] = problem;
+    const gpu = await createGpu({
+      gpu: validatingGpu(),
+      precision: "fast",
+      storage: "float16",
+      prefer: [kernel],
+    });
+    const graph = graphOf(problem);
+    const program = gpu.compile(graph);
+    expect(program.steps.map((s) => s.kernel)).toEqual([kernel]);
+    const [from, to] = [graph.inputs, graph.outputs].map((values) =>
+      values.map((v) => gpu.alloc(bytesOf(v.spec))),
+    );
+    program.run(from, to);
+    await gpu.read(to[0]); // throws what was refused
+    gpu.dispose();
+  },
+);
 
 describe("within the stated bound", { timeout: 120_000 }, () => {
   let gpu: GpuBackend;
-  beforeAll(async () => void (gpu = await createGpu({ gpu: await softwareGpu(), precision: "fast" })));
+  beforeAll(
+    async () => void (gpu = await createGpu({ gpu: await softwareGpu(), precision: "fast" })),
+  );
   afterAll(() => gpu.dispose());
 
   it.for(problems)("%s of %j", async (problem, { skip }) => {
     if (!gpu.caps.f16) return skip("the adapter has no shader-f16");
     const [kernel] = problem;
-    if (kernel.endsWith("Matrix") && !gpu.caps.matrices) return skip("the adapter has no chromium-experimental-subgroup-matrix");
+    if (kernel.endsWith("Matrix") && !gpu.caps.matrices)
+      return skip("the adapter has no chromium-experimental-subgroup-matrix");
     const graph = graphOf(problem);
     const made = gpu;
     const preferring = { ...made, compile: (g: Graph) => made.compile(g, { prefer: [kernel] }) };

@@ -1,6 +1,25 @@
-// Results that are made where they are read: what is fused into what, what is not, and that it is right.
+// Results that are made where they are read: what is fused into what, what is not, and that it is
+// right.
 
-import { add, conv, exp, grad, log, max, mean, mul, relu, reshape, sigmoid, softmax, sqrt, square, sub, sum, tanh } from "@conv/ops";
+import {
+  add,
+  conv,
+  exp,
+  grad,
+  log,
+  max,
+  mean,
+  mul,
+  relu,
+  reshape,
+  sigmoid,
+  softmax,
+  sqrt,
+  square,
+  sub,
+  sum,
+  tanh,
+} from "@conv/ops";
 import { optimise, spec, trace, type Graph, type Value } from "@conv/tensor";
 import { check, drawAll } from "@conv/testkit";
 import { asHardware, softwareGpu } from "@conv/testkit/webgpu";
@@ -9,7 +28,10 @@ import { createGpu } from "../src/index.ts";
 import { plan } from "../src/plan.ts";
 import { caps } from "./caps.ts";
 
-const traced = (shapes: readonly (readonly number[])[], fn: (...xs: Value[]) => Value | readonly Value[]): Graph =>
+const traced = (
+  shapes: readonly (readonly number[])[],
+  fn: (...xs: Value[]) => Value | readonly Value[],
+): Graph =>
   trace(
     fn,
     shapes.map((shape) => spec(shape)),
@@ -17,7 +39,9 @@ const traced = (shapes: readonly (readonly number[])[], fn: (...xs: Value[]) => 
 
 /** Each task of the plan: its kernel, and the ops of its nodes. */
 const tasksOf = (graph: Graph, storageBuffers = 8): string[] =>
-  plan(optimise(graph), { ...caps, storageBuffers }).map(({ kernel, nodes }) => `${kernel.name}: ${nodes.map((n) => n.op.name).join(" ")}`);
+  plan(optimise(graph), { ...caps, storageBuffers }).map(
+    ({ kernel, nodes }) => `${kernel.name}: ${nodes.map((n) => n.op.name).join(" ")}`,
+  );
 
 const standardised = (x: Value): Value => {
   const centred = sub(x, mean(x, [0, 2, 3], true));
@@ -27,7 +51,11 @@ const image = [4, 8, 16, 16];
 
 describe("results made where they are read", () => {
   it("x − mean, by the variance and the result; its square by a sum", () => {
-    expect(tasksOf(traced([image], standardised))).toEqual(["reduce: sum mul", "reduce: sub square sum mul sqrt", "elementwise: mul"]);
+    expect(tasksOf(traced([image], standardised))).toEqual([
+      "reduce: sum mul",
+      "reduce: sub square sum mul sqrt",
+      "elementwise: mul",
+    ]);
   });
 
   it("but not an output, nor what a convolution reads, nor what is read in another shape", () => {
@@ -49,7 +77,9 @@ describe("results made where they are read", () => {
   });
 
   it("nor where it would bind more buffers than a kernel can", () => {
-    const graph = traced([image, image, image, image], (a, b, c, d) => sum(mul(add(a, b), add(c, d)), [0, 2, 3]));
+    const graph = traced([image, image, image, image], (a, b, c, d) =>
+      sum(mul(add(a, b), add(c, d)), [0, 2, 3]),
+    );
     expect(tasksOf(graph, 5)).toEqual(["reduce: add add mul sum"]);
     expect(tasksOf(graph, 4)).toEqual(["elementwise: add", "reduce: add mul sum"]);
   });

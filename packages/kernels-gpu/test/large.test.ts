@@ -1,20 +1,47 @@
-// What the conformance suite is too small for: reductions that are cut into parts, transposes in tiles, more workgroups than an axis of a
-// dispatch has, long lists; and float16 between steps.
+// What the conformance suite is too small for: reductions that are cut into parts, transposes in
+// tiles, more workgroups than an axis of a dispatch has, long lists; and float16 between steps.
 
-import { add, avgPool, logSoftmax, max, maxPool, mul, oneHot, pad, put, relu, softmax, sum, toInt32, transpose } from "@conv/ops";
-import { hostArray, sizeOf, spec, trace, UnsupportedError, type Graph, type Value } from "@conv/tensor";
+import {
+  add,
+  avgPool,
+  logSoftmax,
+  max,
+  maxPool,
+  mul,
+  oneHot,
+  pad,
+  put,
+  relu,
+  softmax,
+  sum,
+  toInt32,
+  transpose,
+} from "@conv/ops";
+import {
+  hostArray,
+  sizeOf,
+  spec,
+  trace,
+  UnsupportedError,
+  type Graph,
+  type Value,
+} from "@conv/tensor";
 import { check, draw, runOnce } from "@conv/testkit";
 import { asHardware, softwareGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createGpu, type GpuBackend } from "../src/index.ts";
 import { GROUPS_PER_AXIS } from "../src/wgsl.ts";
 
-const traced = (shapes: readonly (readonly number[])[], fn: (...xs: Value[]) => Value | readonly Value[]): Graph =>
+const traced = (
+  shapes: readonly (readonly number[])[],
+  fn: (...xs: Value[]) => Value | readonly Value[],
+): Graph =>
   trace(
     fn,
     shapes.map((shape) => spec(shape)),
   );
-const inputsOf = (graph: Graph) => graph.inputs.map((v, i) => draw(v.spec, undefined, `large ${i}`));
+const inputsOf = (graph: Graph) =>
+  graph.inputs.map((v, i) => draw(v.spec, undefined, `large ${i}`));
 
 let backend: GpuBackend;
 beforeAll(async () => {
@@ -62,7 +89,10 @@ describe("in pieces", { timeout: 60_000 }, () => {
 
   it("put into few places, in the same order every time", async () => {
     const [count, size] = [5000, 7];
-    const graph = trace((x, index) => put(x, index, { size: [size] }), [spec([2, 3, count]), spec([2, count], "int32")]);
+    const graph = trace(
+      (x, index) => put(x, index, { size: [size] }),
+      [spec([2, 3, count]), spec([2, count], "int32")],
+    );
     const [x] = inputsOf(graph);
     const index = draw(spec([2, count], "int32"), `labels:${size}`, "places");
     await check(backend, graph, [x, index]);
@@ -73,17 +103,21 @@ describe("in pieces", { timeout: 60_000 }, () => {
 
   it("whole numbers of what is none", async () => {
     const graph = traced([[6]], (x) => toInt32(x));
-    const [y] = await runOnce(backend, graph, [hostArray(spec([6]), Float64Array.of(NaN, Infinity, -Infinity, 3e9, -2.9, 2147483520))]);
+    const [y] = await runOnce(backend, graph, [
+      hostArray(spec([6]), Float64Array.of(NaN, Infinity, -Infinity, 3e9, -2.9, 2147483520)),
+    ]);
     expect([...y.data]).toEqual([0, 2 ** 31 - 1, -(2 ** 31), 2 ** 31 - 1, -2, 2147483520]);
   });
 });
 
 describe("float16 between steps", { timeout: 60_000 }, () => {
   it("is half the memory, and right to 11 bits", async ({ skip }) => {
-    const made = await createGpu({ gpu: await softwareGpu(), storage: "float16" }).catch((error: unknown) => {
-      if (error instanceof UnsupportedError && error.message.includes("shader-f16")) return null;
-      throw error;
-    });
+    const made = await createGpu({ gpu: await softwareGpu(), storage: "float16" }).catch(
+      (error: unknown) => {
+        if (error instanceof UnsupportedError && error.message.includes("shader-f16")) return null;
+        throw error;
+      },
+    );
     if (!made) return skip("the adapter has no shader-f16");
     try {
       const graph = traced([[2, 8, 12, 12]], (x) => {
@@ -112,10 +146,18 @@ describe("float16 between steps", { timeout: 60_000 }, () => {
     const made = await createGpu({ gpu: await softwareGpu(), storage: "float16" });
     try {
       const labels = spec([3], "int32");
-      const graph = trace((l, x) => [oneHot(transpose(l), 70_000), maxPool(x, 3, { stride: 1 })], [labels, spec([1, 1, 80, 80])]);
+      const graph = trace(
+        (l, x) => [oneHot(transpose(l), 70_000), maxPool(x, 3, { stride: 1 })],
+        [labels, spec([1, 1, 80, 80])],
+      );
       const values = hostArray(labels, Float64Array.of(65_537, 69_999, 2));
-      const [rows] = await runOnce(made, graph, [values, draw(spec([1, 1, 80, 80]), "distinct", "winners")]);
-      expect([...rows.data.keys()].filter((i) => rows.data[i] === 1)).toEqual([...values.data].map((l, i) => l + i * 70_000));
+      const [rows] = await runOnce(made, graph, [
+        values,
+        draw(spec([1, 1, 80, 80]), "distinct", "winners"),
+      ]);
+      expect([...rows.data.keys()].filter((i) => rows.data[i] === 1)).toEqual(
+        [...values.data].map((l, i) => l + i * 70_000),
+      );
       expect(sizeOf(rows.shape)).toBe(210_000);
     } finally {
       made.dispose();

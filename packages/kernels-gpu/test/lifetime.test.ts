@@ -1,4 +1,5 @@
-// Devices that the application owns, ends at any moment, and allocations that fail: nothing waits for ever, and nothing is held by nobody.
+// Devices that the application owns, ends at any moment, and allocations that fail: nothing waits
+// for ever, and nothing is held by nobody.
 
 import { add, conv, mul, relu, sum } from "@conv/ops";
 import { spec, trace, type Buffer, type Graph } from "@conv/tensor";
@@ -12,8 +13,11 @@ const holding = (gpu: GpuBackend, ...values: number[]): Buffer => {
   gpu.write(buffer, Float32Array.from(values));
   return buffer;
 };
-const numbers = async (gpu: GpuBackend, buffer: Buffer) => [...new Float32Array(await gpu.read(buffer))];
-const deviceOf = async (gpu: GPU): Promise<GPUDevice> => (await gpu.requestAdapter())!.requestDevice();
+const numbers = async (gpu: GpuBackend, buffer: Buffer) => [
+  ...new Float32Array(await gpu.read(buffer)),
+];
+const deviceOf = async (gpu: GPU): Promise<GPUDevice> =>
+  (await gpu.requestAdapter())!.requestDevice();
 
 describe("a device of the application", () => {
   it("is run on, and left alive with the application's own errors", async () => {
@@ -40,7 +44,9 @@ describe("a device of the application", () => {
     other.dispose();
     device.queue.writeBuffer(own, 0, new Uint8Array(16));
     await device.queue.onSubmittedWorkDone();
-    expect(await device.popErrorScope().then(String, (error: unknown) => String(error))).toMatch(/error scope|null/i); // none is left open
+    expect(await device.popErrorScope().then(String, (error: unknown) => String(error))).toMatch(
+      /error scope|null/i,
+    ); // none is left open
     await vi.waitFor(() => expect(heard).toHaveLength(1));
     device.destroy();
   });
@@ -71,21 +77,24 @@ describe("a device of the application", () => {
 
 describe("no wait is without an end", () => {
   const never = () => new Promise<never>(() => {});
-  it.each(["createComputePipelineAsync", "popErrorScope"] as const)("a device whose %s never answers is lost", async (method) => {
-    const gpu = await createGpu({ gpu: await softwareGpu() });
-    const silent = vi.spyOn(GPUDevice.prototype, method).mockImplementation(never);
-    const lose = vi.spyOn(GPUDevice.prototype, "createBuffer");
-    const program = gpu.compile(double);
-    const [x, y] = [holding(gpu, 1, 2, 3, 4), gpu.alloc(16)];
-    program.run([x], [y]);
-    const waiting = gpu.read(y);
-    (lose.mock.contexts[0] as GPUDevice).destroy();
-    await expect(waiting).rejects.toThrow(/^gpu: the device was lost/);
-    await program.ready;
-    silent.mockRestore();
-    lose.mockRestore();
-    gpu.dispose();
-  });
+  it.each(["createComputePipelineAsync", "popErrorScope"] as const)(
+    "a device whose %s never answers is lost",
+    async (method) => {
+      const gpu = await createGpu({ gpu: await softwareGpu() });
+      const silent = vi.spyOn(GPUDevice.prototype, method).mockImplementation(never);
+      const lose = vi.spyOn(GPUDevice.prototype, "createBuffer");
+      const program = gpu.compile(double);
+      const [x, y] = [holding(gpu, 1, 2, 3, 4), gpu.alloc(16)];
+      program.run([x], [y]);
+      const waiting = gpu.read(y);
+      (lose.mock.contexts[0] as GPUDevice).destroy();
+      await expect(waiting).rejects.toThrow(/^gpu: the device was lost/);
+      await program.ready;
+      silent.mockRestore();
+      lose.mockRestore();
+      gpu.dispose();
+    },
+  );
 
   it("disposing while mapAsync never answers", async () => {
     const gpu = await createGpu({ gpu: await softwareGpu() });
@@ -106,7 +115,12 @@ describe("no wait is without an end", () => {
     program.dispose();
     gpu.free(x);
     const gone = new Error("gpu: the back end is disposed");
-    for (const call of [() => gpu.alloc(4), () => gpu.write(x, new Float32Array(1)), () => gpu.compile(double), () => program.run([x], [x])])
+    for (const call of [
+      () => gpu.alloc(4),
+      () => gpu.write(x, new Float32Array(1)),
+      () => gpu.compile(double),
+      () => program.run([x], [x]),
+    ])
       expect(call).toThrow(gone);
     await expect(gpu.read(x)).rejects.toThrow(gone);
     await expect(program.time([x], [x])).rejects.toThrow(gone);
@@ -114,7 +128,10 @@ describe("no wait is without an end", () => {
 });
 
 it("buffers of another GPU back end are refused", async () => {
-  const [one, other] = [await createGpu({ gpu: validatingGpu() }), await createGpu({ gpu: validatingGpu() })];
+  const [one, other] = [
+    await createGpu({ gpu: validatingGpu() }),
+    await createGpu({ gpu: validatingGpu() }),
+  ];
   const [mine, theirs, program] = [one.alloc(16), other.alloc(16), one.compile(double)];
   const refusal = new Error("gpu: the buffer belongs to another back end");
   expect(() => program.run([theirs], [mine])).toThrow(refusal);
@@ -126,8 +143,12 @@ it("buffers of another GPU back end are refused", async () => {
 });
 
 describe("the failure of any allocation leaves memory as it was", () => {
-  // Steps with memory between them, tables, and an output that replaces an input that is read too late for that.
-  const graph = trace((x, w) => [relu(add(conv(x, w, { padding: 1 }), sum(x))), sum(x, [0, 1])], [spec([1, 2, 6, 6]), spec([2, 2, 3, 3])]);
+  // Steps with memory between them, tables, and an output that replaces an input that is read too
+  // late for that.
+  const graph = trace(
+    (x, w) => [relu(add(conv(x, w, { padding: 1 }), sum(x))), sum(x, [0, 1])],
+    [spec([1, 2, 6, 6]), spec([2, 2, 3, 3])],
+  );
   const act = async (gpu: GpuBackend): Promise<void> => {
     const made: { free(): void }[] = [];
     const held = (buffer: Buffer) => (made.push({ free: () => gpu.free(buffer) }), buffer);
@@ -142,30 +163,39 @@ describe("the failure of any allocation leaves memory as it was", () => {
     }
   };
 
-  it.each(["createBuffer", "createShaderModule", "createBindGroup"] as const)("%s", async (method) => {
-    const gpu = await createGpu({ gpu: validatingGpu() });
-    const before = gpu.memory();
-    const counting = vi.spyOn(GPUDevice.prototype, method);
-    await act(gpu);
-    const count = counting.mock.calls.length;
-    const [made, freed] = [vi.spyOn(GPUDevice.prototype, "createBuffer"), vi.spyOn(GPUBuffer.prototype, "destroy")];
-    expect(count).toBeGreaterThan(method === "createShaderModule" ? 3 : 4);
-    for (let k = 0; k < count; k++) {
-      for (const spy of [counting, made, freed]) spy.mockClear();
-      const fresh = method === "createShaderModule" ? await createGpu({ gpu: validatingGpu() }) : gpu;
-      const real = GPUDevice.prototype[method];
-      let calls = 0;
-      const failing = vi.spyOn(GPUDevice.prototype, method as "createBuffer").mockImplementation(function (this: GPUDevice, ...args) {
-        if (calls++ === k) throw new RangeError("no room");
-        return Reflect.apply(real, this, args);
-      });
-      await expect(act(fresh)).rejects.toThrow("no room");
-      failing.mockRestore();
-      expect(fresh.memory()).toEqual(before);
-      if (fresh !== gpu) fresh.dispose();
-      await act(gpu); // and it goes on working
-    }
-    counting.mockRestore();
-    gpu.dispose();
-  });
+  it.each(["createBuffer", "createShaderModule", "createBindGroup"] as const)(
+    "%s",
+    async (method) => {
+      const gpu = await createGpu({ gpu: validatingGpu() });
+      const before = gpu.memory();
+      const counting = vi.spyOn(GPUDevice.prototype, method);
+      await act(gpu);
+      const count = counting.mock.calls.length;
+      const [made, freed] = [
+        vi.spyOn(GPUDevice.prototype, "createBuffer"),
+        vi.spyOn(GPUBuffer.prototype, "destroy"),
+      ];
+      expect(count).toBeGreaterThan(method === "createShaderModule" ? 3 : 4);
+      for (let k = 0; k < count; k++) {
+        for (const spy of [counting, made, freed]) spy.mockClear();
+        const fresh =
+          method === "createShaderModule" ? await createGpu({ gpu: validatingGpu() }) : gpu;
+        const real = GPUDevice.prototype[method];
+        let calls = 0;
+        const failing = vi
+          .spyOn(GPUDevice.prototype, method as "createBuffer")
+          .mockImplementation(function (this: GPUDevice, ...args) {
+            if (calls++ === k) throw new RangeError("no room");
+            return Reflect.apply(real, this, args);
+          });
+        await expect(act(fresh)).rejects.toThrow("no room");
+        failing.mockRestore();
+        expect(fresh.memory()).toEqual(before);
+        if (fresh !== gpu) fresh.dispose();
+        await act(gpu); // and it goes on working
+      }
+      counting.mockRestore();
+      gpu.dispose();
+    },
+  );
 });

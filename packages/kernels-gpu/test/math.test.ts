@@ -1,5 +1,7 @@
-// The functions of generated code against Math.*: over the whole range of float32, and at all special numbers, on vectors and on single numbers.
-// Software adapters flush what is below the smallest normal number, and keep no sign of a zero that comes from there; nothing else is let pass.
+// The functions of generated code against Math.*: over the whole range of float32, and at all
+// special numbers, on vectors and on single numbers. Software adapters flush what is below the
+// smallest normal number, and keep no sign of a zero that comes from there; nothing else is let
+// pass.
 
 import { map, type Expr } from "@conv/ops";
 import { spec, trace } from "@conv/tensor";
@@ -13,13 +15,56 @@ afterAll(() => gpu.dispose());
 
 const LEAST = 2 ** -126;
 const zero: number = Number("0");
-const special = [NaN, Infinity, -Infinity, 0, -0, 1, -1, 0.5, -0.5, 3.4028234663852886e38, -3.4028234663852886e38, LEAST, -LEAST, 1e-40, -1e-40];
-const ends = [88.72, 88.73, 89, -87.33, -87.34, -103.9, -104, -1e-6, 1e-6, 0.3, -0.3, 0.6249, 0.6251, -9, 2 ** 24, 1e10, 1e-10, 1 + 2 ** -23];
+const special = [
+  NaN,
+  Infinity,
+  -Infinity,
+  0,
+  -0,
+  1,
+  -1,
+  0.5,
+  -0.5,
+  3.4028234663852886e38,
+  -3.4028234663852886e38,
+  LEAST,
+  -LEAST,
+  1e-40,
+  -1e-40,
+];
+const ends = [
+  88.72,
+  88.73,
+  89,
+  -87.33,
+  -87.34,
+  -103.9,
+  -104,
+  -1e-6,
+  1e-6,
+  0.3,
+  -0.3,
+  0.6249,
+  0.6251,
+  -9,
+  2 ** 24,
+  1e10,
+  1e-10,
+  1 + 2 ** -23,
+];
 /** Every 2¹⁹th number of each sign. */
-const range = [0, 2 ** 31].flatMap((sign) => Array.from({ length: 4080 }, (_, i) => new Float32Array(Uint32Array.of(sign + i * 2 ** 19).buffer)[0]));
+const range = [0, 2 ** 31].flatMap((sign) =>
+  Array.from(
+    { length: 4080 },
+    (_, i) => new Float32Array(Uint32Array.of(sign + i * 2 ** 19).buffer)[0],
+  ),
+);
 
 /** What the expressions make of these, on the device. */
-async function computed(fs: readonly Expr[], inputs: readonly (readonly number[])[]): Promise<Float32Array[]> {
+async function computed(
+  fs: readonly Expr[],
+  inputs: readonly (readonly number[])[],
+): Promise<Float32Array[]> {
   const shape = [inputs[0].length];
   const graph = trace(
     (...xs) => fs.map((f, i) => map(`f${i}`, f, xs)),
@@ -29,7 +74,9 @@ async function computed(fs: readonly Expr[], inputs: readonly (readonly number[]
   const [from, to] = [inputs, fs].map((list) => list.map(() => gpu.alloc(4 * shape[0])));
   from.forEach((buffer, i) => gpu.write(buffer, Float32Array.from(inputs[i])));
   program.run(from, to);
-  const results = await Promise.all(to.map(async (buffer) => new Float32Array(await gpu.read(buffer))));
+  const results = await Promise.all(
+    to.map(async (buffer) => new Float32Array(await gpu.read(buffer))),
+  );
   for (const buffer of [...from, ...to]) gpu.free(buffer);
   program.dispose();
   return results;
@@ -37,13 +84,17 @@ async function computed(fs: readonly Expr[], inputs: readonly (readonly number[]
 
 const flushed = (v: number) => (Math.abs(v) < LEAST ? (v < 0 ? -0 : 0) : v);
 
-/** Units in the last place between what came and what is right, with the arguments flushed or not; 0 where both are NaN or the same infinity. */
+/**
+ * Units in the last place between what came and what is right, with the arguments flushed or not; 0
+ * where both are NaN or the same infinity.
+ */
 function ulps(got: number, wants: readonly number[]): number {
   return Math.min(
     ...wants.map((want) => {
       const rounded = flushed(Math.fround(want));
       if (Object.is(got, rounded) || flushed(got) === rounded) return 0;
-      const off = Math.abs(got - want) / 2 ** (Math.max(-126, Math.floor(Math.log2(Math.abs(want)))) - 23);
+      const off =
+        Math.abs(got - want) / 2 ** (Math.max(-126, Math.floor(Math.log2(Math.abs(want)))) - 23);
       return Number.isNaN(off) ? Infinity : off;
     }),
   );
@@ -76,7 +127,9 @@ describe.each([
       const wrong = xs.flatMap((v, i) => {
         const x = Math.fround(v);
         const off = ulps(all[k][i], [exact(x), exact(flushed(x))]);
-        return off === 0 || off <= bound(x) ? [] : [`${JSON.stringify(f)} of ${x}: ${all[k][i]} is off by ${off} units`];
+        return off === 0 || off <= bound(x)
+          ? []
+          : [`${JSON.stringify(f)} of ${x}: ${all[k][i]} is off by ${off} units`];
       });
       expect(wrong).toEqual([]);
     });
@@ -107,9 +160,16 @@ describe.each([
     );
     binary.forEach(([f, exact, bound], k) => {
       const wrong = as.flatMap((a, i) => {
-        const wants = [exact(a, bs[i]), exact(flushed(a), flushed(bs[i])), exact(flushed(a), bs[i]), exact(a, flushed(bs[i]))];
+        const wants = [
+          exact(a, bs[i]),
+          exact(flushed(a), flushed(bs[i])),
+          exact(flushed(a), bs[i]),
+          exact(a, flushed(bs[i])),
+        ];
         const off = ulps(all[k][i], wants);
-        return off <= bound ? [] : [`${JSON.stringify(f)} of ${a} and ${bs[i]}: ${all[k][i]} is off by ${off} units`];
+        return off <= bound
+          ? []
+          : [`${JSON.stringify(f)} of ${a} and ${bs[i]}: ${all[k][i]} is off by ${off} units`];
       });
       expect(wrong).toEqual([]);
     });

@@ -1,8 +1,30 @@
-// Products (conv, its gradients, matmul) by every shape of tile, whichever would be chosen: whole and split sums, one slice in workgroup memory
-// or two, outputs in rows of four or not.
+// Products (conv, its gradients, matmul) by every shape of tile, whichever would be chosen: whole
+// and split sums, one slice in workgroup memory or two, outputs in rows of four or not.
 
-import { add, conv, convGradInputOp, convGradWeightOp, convGeometry, convOp, convTranspose, matmul, matmulOp, mul, relu } from "@conv/ops";
-import { hostArray, node, sizeOf, spec, trace, type Graph, type Op, type Spec, type Value } from "@conv/tensor";
+import {
+  add,
+  conv,
+  convGradInputOp,
+  convGradWeightOp,
+  convGeometry,
+  convOp,
+  convTranspose,
+  matmul,
+  matmulOp,
+  mul,
+  relu,
+} from "@conv/ops";
+import {
+  hostArray,
+  node,
+  sizeOf,
+  spec,
+  trace,
+  type Graph,
+  type Op,
+  type Spec,
+  type Value,
+} from "@conv/tensor";
 import { check, draw, evaluateBounded, judge } from "@conv/testkit";
 import { asHardware, softwareGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -28,27 +50,36 @@ async function dispatch(
   inputs: readonly Float32Array<ArrayBuffer>[],
   size: number,
 ) {
-  const buffer = (bytes: number) => device.createBuffer({ size: Math.max(16, Math.ceil(bytes / 16) * 16), usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST }); // prettier-ignore
+  // prettier-ignore
+  const buffer = (bytes: number) => device.createBuffer({ size: Math.max(16, Math.ceil(bytes / 16) * 16), usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
   const ins = inputs.map((data) => {
     const b = buffer(data.byteLength);
     device.queue.writeBuffer(b, 0, data);
     return b;
   });
   const [outs, between] = [[buffer(4 * size)], scratch.map(({ bytes }) => buffer(bytes))];
-  const of = ({ place }: Binding) => ({ in: ins, out: outs, scratch: between })[place.of][place.index];
+  const of = ({ place }: Binding) =>
+    ({ in: ins, out: outs, scratch: between })[place.of][place.index];
   const encoder = device.createCommandEncoder();
   for (const stage of stages) {
     const bindings = [...stage.reads, ...stage.writes];
-    const module = device.createShaderModule({ code: shaderOf(stage, bindings.map(() => "f32")) }); // prettier-ignore
+    // prettier-ignore
+    const module = device.createShaderModule({ code: shaderOf(stage, bindings.map(() => "f32")) });
     const pipeline = device.createComputePipeline({ layout: "auto", compute: { module } });
     const entries = bindings.map((b, binding) => ({ binding, resource: { buffer: of(b) } }));
     const pass = encoder.beginComputePass();
     pass.setPipeline(pipeline);
-    pass.setBindGroup(0, device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
+    pass.setBindGroup(
+      0,
+      device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }),
+    );
     pass.dispatchWorkgroups(stage.groups);
     pass.end();
   }
-  const result = device.createBuffer({ size: Math.ceil(size / 4) * 16, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+  const result = device.createBuffer({
+    size: Math.ceil(size / 4) * 16,
+    usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+  });
   encoder.copyBufferToBuffer(outs[0], 0, result, 0, 4 * size);
   device.queue.submit([encoder.finish()]);
   await result.mapAsync(GPUMapMode.READ);
@@ -56,7 +87,11 @@ async function dispatch(
 }
 
 const padded = convGeometry(spec([2, 20, 7, 11]), spec([70, 20, 3, 3]), { padding: 1 });
-const strided = convGeometry(spec([2, 12, 9, 8]), spec([40, 6, 3, 3]), { padding: 1, stride: 2, groups: 2 });
+const strided = convGeometry(spec([2, 12, 9, 8]), spec([40, 6, 3, 3]), {
+  padding: 1,
+  stride: 2,
+  groups: 2,
+});
 const fewWeights = convGeometry(spec([2, 2, 11, 13]), spec([3, 2, 3, 3]), { padding: 1 });
 const pointwise = convGeometry(spec([2, 40, 6, 8]), spec([24, 40, 1, 1]));
 
@@ -74,11 +109,13 @@ function problem([, op, params, shapes]: (typeof problems)[number]): { graph: Gr
   const inputs = shapes.map((shape) => spec(shape));
   const graph = trace((...xs) => node(op as Op<unknown>, params, xs), inputs);
   const [made] = graph.nodes;
-  return { graph, task: { op: op as Op<unknown>, params, inputs, outputs: made.outputs.map((v) => v.spec), cost: { macs: 0, flops: 0, bytesRead: 0, bytesWritten: 0 }, epilogue: null } }; // prettier-ignore
+  // prettier-ignore
+  return { graph, task: { op: op as Op<unknown>, params, inputs, outputs: made.outputs.map((v) => v.spec), cost: { macs: 0, flops: 0, bytesRead: 0, bytesWritten: 0 }, epilogue: null } };
 }
 
 describe.each(SHAPES.map((shape, i) => [`${shape.rows}×${shape.columns}, ${shape.threadRows}×${shape.threadColumns}`, shape, i] as const))("tiles of %s a thread", (_, shape, i) => {
-  // The largest take a second to compile on a software adapter: every shape meets one of the problems.
+  // The largest take a second to compile on a software adapter: every shape meets one of the
+  // problems.
   it.each([problems[i % problems.length]])("%s", { timeout: 60_000 }, async (...of) => {
     const { graph, task } = problem(of);
     const tile: Tile = { ...shape, depth: 8, buffers: i && i % 2 === 0 ? 2 : 1, splits: productsOf(task)!.products.length > 1 ? 1 : 1 + (i % 3) };
@@ -86,7 +123,8 @@ describe.each(SHAPES.map((shape, i) => [`${shape.rows}×${shape.columns}, ${shap
     const inputs = task.inputs.map((s, n) => draw(s, undefined, `products ${n}`));
     const { stages, scratch } = tiledCode("product", task, caps, { tile });
     const [y] = task.outputs as [Spec];
-    const got = await dispatch(stages, scratch, inputs.map((x) => Float32Array.from(x.data)), sizeOf(y.shape)); // prettier-ignore
+    // prettier-ignore
+    const got = await dispatch(stages, scratch, inputs.map((x) => Float32Array.from(x.data)), sizeOf(y.shape));
     judge(graph, [hostArray(y, got)], evaluateBounded(graph, inputs));
   });
 }); // prettier-ignore

@@ -1,4 +1,5 @@
-// What a program does with its buffers: updates in place, memory that outputs need where they replace inputs too early, shaders as text.
+// What a program does with its buffers: updates in place, memory that outputs need where they
+// replace inputs too early, shaders as text.
 
 import { add, matmul, mul, relu } from "@conv/ops";
 import { spec, trace, type Buffer } from "@conv/tensor";
@@ -19,7 +20,12 @@ const numbers = async (buffer: Buffer) => [...new Float32Array(await gpu.read(bu
 
 describe("outputs in the place of inputs", () => {
   it("that are read element by element take no memory", async () => {
-    const step = gpu.compile(trace((w, v, g) => ((next) => [add(w, mul(next, -0.5)), next])(add(mul(v, 0.5), g)), [spec([4]), spec([4]), spec([4])]));
+    const step = gpu.compile(
+      trace(
+        (w, v, g) => ((next) => [add(w, mul(next, -0.5)), next])(add(mul(v, 0.5), g)),
+        [spec([4]), spec([4]), spec([4])],
+      ),
+    );
     const [w, v, g] = [holding(1, 2, 3, 4), holding(2, 2, 2, 2), holding(1, 0, -1, 0)];
     step.run([w, v, g], [w, v]);
     step.run([w, v, g], [w, v]);
@@ -42,7 +48,10 @@ describe("outputs in the place of inputs", () => {
 
 it("gives the time of each step", async () => {
   const program = gpu.compile(trace((x) => relu(x), [spec([1000])]));
-  const [x, y] = [holding(...Array<number>(1000).fill(-1)), holding(...Array<number>(1000).fill(7))];
+  const [x, y] = [
+    holding(...Array<number>(1000).fill(-1)),
+    holding(...Array<number>(1000).fill(7)),
+  ];
   const seconds = await program.time([x], [y]);
   expect(seconds).toHaveLength(program.steps.length);
   for (const s of seconds) expect(s).toBeGreaterThanOrEqual(0);

@@ -1,8 +1,20 @@
-// Every op at ranks 0 to 8, by every kernel that takes it, and expressions of many tensors: what is generated is code that WebGPU accepts
-// (Dawn validates it without a driver), or a refusal that gives a reason. Some of it is computed, too.
+// Every op at ranks 0 to 8, by every kernel that takes it, and expressions of many tensors: what is
+// generated is code that WebGPU accepts (Dawn validates it without a driver), or a refusal that
+// gives a reason. Some of it is computed, too.
 
 import * as ops from "@conv/ops";
-import { input, graphOf, optimise, spec, trace, UnsupportedError, vjp, type Graph, type Spec, type Value } from "@conv/tensor";
+import {
+  input,
+  graphOf,
+  optimise,
+  spec,
+  trace,
+  UnsupportedError,
+  vjp,
+  type Graph,
+  type Spec,
+  type Value,
+} from "@conv/tensor";
 import { check, draw, share } from "@conv/testkit";
 import { asCore, softwareGpu, validatingGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
@@ -16,7 +28,8 @@ beforeAll(async () => {
 });
 afterAll(() => [rich, core].forEach((backend) => backend.dispose()));
 
-const sized = (rank: number, size = 3): number[] => Array.from({ length: rank }, (_, a) => (a % 3 ? 2 : size));
+const sized = (rank: number, size = 3): number[] =>
+  Array.from({ length: rank }, (_, a) => (a % 3 ? 2 : size));
 type Case = [string, Spec[], (...xs: Value[]) => Value | Value[]];
 
 const anyRank = (rank: number): Case[] => {
@@ -26,7 +39,11 @@ const anyRank = (rank: number): Case[] => {
   const some = all.filter((a) => a % 2 === 0);
   return [
     ["elementwise", [x, x], (a, b) => ops.relu(ops.add(a, b))],
-    ["elementwise, broadcast", [x, spec(shape.map((s, a) => (a % 2 ? s : 1)))], (a, b) => ops.mul(a, b)],
+    [
+      "elementwise, broadcast",
+      [x, spec(shape.map((s, a) => (a % 2 ? s : 1)))],
+      (a, b) => ops.mul(a, b),
+    ],
     ["sum of all", [x], (a) => ops.sum(a)],
     ["max of all", [x], (a) => ops.max(a)],
     ["transpose", [x], (a) => ops.transpose(a)],
@@ -47,7 +64,15 @@ const anyRank = (rank: number): Case[] => {
           ["concat", [x, x], (a, b) => ops.concat([a, b], some.at(-1))],
           ["flip", [x], (a) => ops.flip(a, some)],
         ] as Case[])), // prettier-ignore
-    ...(rank < 2 ? [] : ([["matmul", [x, spec([...shape.slice(0, -2), shape.at(-1)!, 5])], (a, b) => ops.matmul(a, b)]] as Case[])),
+    ...(rank < 2
+      ? []
+      : ([
+          [
+            "matmul",
+            [x, spec([...shape.slice(0, -2), shape.at(-1)!, 5])],
+            (a, b) => ops.matmul(a, b),
+          ],
+        ] as Case[])),
   ];
 };
 
@@ -57,8 +82,16 @@ const spatial = (rank: number): Case[] => {
   const options = { stride: sized(rank, 1).map((s) => 3 - s), padding: 1, dilation: 1 };
   return [
     ["conv", [x, spec([6, 4, ...kernel])], (a, w) => ops.conv(a, w, { padding: 1 })],
-    ["conv, strided, in groups", [x, spec([6, 2, ...kernel])], (a, w) => ops.conv(a, w, { ...options, groups: 2 })],
-    ["depthwise conv", [x, spec([4, 1, ...kernel])], (a, w) => ops.conv(a, w, { padding: 1, groups: 4 })],
+    [
+      "conv, strided, in groups",
+      [x, spec([6, 2, ...kernel])],
+      (a, w) => ops.conv(a, w, { ...options, groups: 2 }),
+    ],
+    [
+      "depthwise conv",
+      [x, spec([4, 1, ...kernel])],
+      (a, w) => ops.conv(a, w, { padding: 1, groups: 4 }),
+    ],
     ["maxPool", [x], (a) => ops.maxPool(a, kernel, options)],
     ["maxPoolIndices", [x], (a) => ops.maxPoolIndices(a, kernel, options)],
     ["avgPool", [x], (a) => ops.avgPool(a, kernel, { ...options, countIncludePad: false })],
@@ -67,8 +100,12 @@ const spatial = (rank: number): Case[] => {
 };
 
 const cases = [
-  ...Array.from({ length: 9 }, (_, rank) => anyRank(rank).map(([name, ...rest]): Case => [`${name}, rank ${rank}`, ...rest])),
-  ...Array.from({ length: 6 }, (_, r) => spatial(r + 1).map(([name, ...rest]): Case => [`${name}, ${r + 1} spatial axes`, ...rest])),
+  ...Array.from({ length: 9 }, (_, rank) =>
+    anyRank(rank).map(([name, ...rest]): Case => [`${name}, rank ${rank}`, ...rest]),
+  ),
+  ...Array.from({ length: 6 }, (_, r) =>
+    spatial(r + 1).map(([name, ...rest]): Case => [`${name}, ${r + 1} spatial axes`, ...rest]),
+  ),
 ].flat();
 
 /** The graph, and that of the gradients to its inputs. */
@@ -79,7 +116,9 @@ function graphsOf([, specs, fn]: Case): Graph[] {
   if (!wrt.length || !outputs.length) return [graph];
   const cts = outputs.map((v) => input(v.spec));
   const gradients = vjp(outputs, cts, wrt, ops.add).filter((g) => g !== null);
-  return gradients.length ? [graph, optimise(graphOf([...graph.inputs, ...cts], gradients))] : [graph];
+  return gradients.length
+    ? [graph, optimise(graphOf([...graph.inputs, ...cts], gradients))]
+    : [graph];
 }
 
 /** Compiles and runs; throws what Dawn refuses. */
@@ -91,7 +130,9 @@ async function accepted(gpu: GpuBackend, graph: Graph, prefer: string): Promise<
     expect(error).toBeInstanceOf(UnsupportedError);
     return;
   }
-  const [from, to] = [graph.inputs, graph.outputs].map((values) => values.map((v) => gpu.alloc(4 * v.shape.reduce((a, b) => a * b, 1))));
+  const [from, to] = [graph.inputs, graph.outputs].map((values) =>
+    values.map((v) => gpu.alloc(4 * v.shape.reduce((a, b) => a * b, 1))),
+  );
   program.run(from, to);
   await gpu.read(to[0]);
   for (const buffer of [...from, ...to]) gpu.free(buffer);
@@ -100,22 +141,32 @@ async function accepted(gpu: GpuBackend, graph: Graph, prefer: string): Promise<
 
 /** What high ranks are new to; others have had their kernels forced elsewhere. */
 const preferred = ([name]: Case): string[] =>
-  /conv.* 6 spatial/.test(name) ? kernels.map((k) => k.name).filter((k) => /^(direct|igemm|dot|depth|gradW|winograd.*2d6)/.test(k)) : [];
+  /conv.* 6 spatial/.test(name)
+    ? kernels
+        .map((k) => k.name)
+        .filter((k) => /^(direct|igemm|dot|depth|gradW|winograd.*2d6)/.test(k))
+    : [];
 
 // The core differs in limits: a third of the ranks of each op is enough there.
-const some = share({ name: "core", every: inject("fullConformance") ? 1 : 3 }, cases, ([name]) => name.replace(/\d+/, ""));
+const some = share({ name: "core", every: inject("fullConformance") ? 1 : 3 }, cases, ([name]) =>
+  name.replace(/\d+/, ""),
+);
 
 describe.each([
   ["all that Dawn offers", () => rich, cases],
   ["the core of WebGPU", () => core, some],
 ] as const)("%s", (_, gpu, own) => {
   it.each(own)("%s", { timeout: 60_000 }, async (...c) => {
-    for (const graph of graphsOf(c)) for (const name of gpu() === rich ? ["", ...preferred(c)] : [""]) await accepted(gpu(), graph, name);
+    for (const graph of graphsOf(c))
+      for (const name of gpu() === rich ? ["", ...preferred(c)] : [""])
+        await accepted(gpu(), graph, name);
   });
 
   it.each([23, 24, 25, 40])("an expression of %i tensors", async (count) => {
     const names = Array.from({ length: count }, (__, i) => ops.variable(i));
-    const f = names.slice(1).reduce<ops.Expr>((e, name) => ["max", ["mul", e, 0.5], name], names[0]);
+    const f = names
+      .slice(1)
+      .reduce<ops.Expr>((e, name) => ["max", ["mul", e, 0.5], name], names[0]);
     const graph = trace(
       (...xs) => ops.map("many", f, xs),
       names.map(() => spec([3, 2])),
@@ -124,15 +175,20 @@ describe.each([
   });
 });
 
-it("convolution over six axes, its gradients and pools are computed", { timeout: 120_000 }, async () => {
-  const gpu = await createGpu({ gpu: await softwareGpu() });
-  const x = spec([1, 2, 2, 3, 2, 2, 2, 3]);
-  const w = spec([3, 2, 1, 2, 1, 2, 2, 2]);
-  const six: Case[] = [
-    ["conv", [x, w], (a, b) => ops.conv(a, b)],
-    ["maxPool", [x], (a) => ops.maxPool(a, 2, { stride: 1 })],
-  ];
-  for (const c of six)
-    for (const graph of graphsOf(c)) await check(gpu, graph, graph.inputs.map((v, i) => draw(v.spec, "distinct", `six ${i}`))); // prettier-ignore
-  gpu.dispose();
-});
+it(
+  "convolution over six axes, its gradients and pools are computed",
+  { timeout: 120_000 },
+  async () => {
+    const gpu = await createGpu({ gpu: await softwareGpu() });
+    const x = spec([1, 2, 2, 3, 2, 2, 2, 3]);
+    const w = spec([3, 2, 1, 2, 1, 2, 2, 2]);
+    const six: Case[] = [
+      ["conv", [x, w], (a, b) => ops.conv(a, b)],
+      ["maxPool", [x], (a) => ops.maxPool(a, 2, { stride: 1 })],
+    ];
+    for (const c of six)
+      // prettier-ignore
+      for (const graph of graphsOf(c)) await check(gpu, graph, graph.inputs.map((v, i) => draw(v.spec, "distinct", `six ${i}`)));
+    gpu.dispose();
+  },
+);

@@ -7,10 +7,14 @@ import { softwareGpu, validatingGpu } from "@conv/testkit/webgpu";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { createGpu, type GpuBackend } from "../src/index.ts";
 
-testBackend("gpu, weights transformed", async () => createGpu({ gpu: await softwareGpu(), prefer: ["winograd2d4"] }), {
-  only: ["sharing"],
-  every: 8,
-});
+testBackend(
+  "gpu, weights transformed",
+  async () => createGpu({ gpu: await softwareGpu(), prefer: ["winograd2d4"] }),
+  {
+    only: ["sharing"],
+    every: 8,
+  },
+);
 
 const of = (shapes: readonly (readonly number[])[], fn: (...xs: Value[]) => Value): Graph =>
   trace(
@@ -19,7 +23,9 @@ const of = (shapes: readonly (readonly number[])[], fn: (...xs: Value[]) => Valu
   );
 const WEIGHT = [8, 8, 3, 3];
 const network = (n: number, size = 9) =>
-  of([[n, 8, size, size], WEIGHT, WEIGHT], (x, v, w) => conv(relu(conv(x, v, { padding: 1 })), w, { padding: 1 }));
+  of([[n, 8, size, size], WEIGHT, WEIGHT], (x, v, w) =>
+    conv(relu(conv(x, v, { padding: 1 })), w, { padding: 1 }),
+  );
 const filled = (gpu: GpuBackend, v: Value, value = NaN): Buffer => {
   const buffer = gpu.alloc(bytesOf(v.spec));
   gpu.write(buffer, new Float32Array(buffer.bytes / 4).fill(value));
@@ -30,7 +36,10 @@ const filled = (gpu: GpuBackend, v: Value, value = NaN): Buffer => {
 function watch(): () => number {
   const live = new Map<GPUBuffer, number>();
   const create = GPUDevice.prototype.createBuffer;
-  vi.spyOn(GPUDevice.prototype, "createBuffer").mockImplementation(function (this: GPUDevice, descriptor) {
+  vi.spyOn(GPUDevice.prototype, "createBuffer").mockImplementation(function (
+    this: GPUDevice,
+    descriptor,
+  ) {
     const buffer = Reflect.apply(create, this, [descriptor]);
     live.set(buffer, descriptor.size);
     return buffer;
@@ -58,7 +67,8 @@ it("weights are transformed once for programs of all batch sizes, and memory is 
     expect(held()).toBe(bytes + programBytes);
     return programBytes;
   };
-  const runAll = () => programs.forEach((program, i) => program.run([inputs[i], ...weights], [outputs[i]]));
+  const runAll = () =>
+    programs.forEach((program, i) => program.run([inputs[i], ...weights], [outputs[i]]));
   const working = await told();
   runAll();
   const packed = (await told()) - working;
@@ -82,8 +92,10 @@ it("weights are transformed once for programs of all batch sizes, and memory is 
 describe("what another program left in shared memory does not matter", () => {
   const gradient = convGeometry(spec([2, 3, 10, 7]), spec([4, 3, 3, 3]), { padding: 1 });
   const cases: [kernel: string, graph: Graph][] = [
-    ["winograd2d4", of([[1, 8, 9, 9], WEIGHT], (x, w) => conv(x, w, { padding: 1 }))], // prettier-ignore
-    ["winogradGradWeight2d4", of([[2, 4, 10, 7], [2, 3, 10, 7]], (dy, x) => node(convGradWeightOp, gradient, [dy, x])[0])], // prettier-ignore
+    // prettier-ignore
+    ["winograd2d4", of([[1, 8, 9, 9], WEIGHT], (x, w) => conv(x, w, { padding: 1 }))],
+    // prettier-ignore
+    ["winogradGradWeight2d4", of([[2, 4, 10, 7], [2, 3, 10, 7]], (dy, x) => node(convGradWeightOp, gradient, [dy, x])[0])],
     ["matmul", of([[10, 4000], [4000, 12]], (a, b) => matmul(a, b))], // prettier-ignore
     ["reduce", of([[70_001]], (x) => sum(x))],
   ];
@@ -97,7 +109,11 @@ describe("what another program left in shared memory does not matter", () => {
       for (let i = 0; i < 6; i++) ys.push(matmul(ys[i], x));
       return ys.reduce((a, b) => matmul(a, b));
     });
-    const [program, x, y] = [gpu.compile(graph), filled(gpu, graph.inputs[0]), filled(gpu, graph.outputs[0])];
+    const [program, x, y] = [
+      gpu.compile(graph),
+      filled(gpu, graph.inputs[0]),
+      filled(gpu, graph.outputs[0]),
+    ];
     poison = () => program.run([x], [y]);
   });
   afterAll(() => gpu.dispose());
@@ -107,9 +123,11 @@ describe("what another program left in shared memory does not matter", () => {
     const before = gpu.memory().programBytes;
     const program = compile(graph);
     expect(program.bytes).toBeGreaterThan(0);
-    expect(gpu.memory().programBytes - before).toBeLessThan(1000); // tables at most: the rest is there, with what was left in it
+    // tables at most: the rest is there, with what was left in it
+    expect(gpu.memory().programBytes - before).toBeLessThan(1000);
     program.dispose();
     poison();
-    await check({ ...gpu, compile }, graph, graph.inputs.map((v, i) => draw(v.spec, "normal", `${kernel} ${i}`))); // prettier-ignore
+    // prettier-ignore
+    await check({ ...gpu, compile }, graph, graph.inputs.map((v, i) => draw(v.spec, "normal", `${kernel} ${i}`)));
   });
 });

@@ -1,4 +1,5 @@
-// Buffers that values share: never two at a time in one, no more memory than all at once take, no less than the most that live at once.
+// Buffers that values share: never two at a time in one, no more memory than all at once take, no
+// less than the most that live at once.
 
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
@@ -17,10 +18,14 @@ test("values that live at the same time never share a buffer, and each fits", ()
       const { slotOf, bytes } = shareSlots(values);
       values.forEach((v, i) => {
         expect(bytes[slotOf[i]]).toBeGreaterThanOrEqual(v.bytes);
-        for (let j = 0; j < i; j++) if (slotOf[j] === slotOf[i]) expect(values[j].to < v.from || v.to < values[j].from).toBe(true);
+        for (let j = 0; j < i; j++)
+          if (slotOf[j] === slotOf[i])
+            expect(values[j].to < v.from || v.to < values[j].from).toBe(true);
       });
       const total = bytes.reduce((a, b) => a + b, 0);
-      const alive = Array.from({ length: 30 }, (_, t) => values.reduce((sum, v) => (v.from <= t && t <= v.to ? sum + v.bytes : sum), 0));
+      const alive = Array.from({ length: 30 }, (_, t) =>
+        values.reduce((sum, v) => (v.from <= t && t <= v.to ? sum + v.bytes : sum), 0),
+      );
       expect(total).toBeGreaterThanOrEqual(Math.max(0, ...alive));
       expect(total).toBeLessThanOrEqual(values.reduce((sum, v) => sum + v.bytes, 0));
     }),

@@ -1,5 +1,5 @@
-// The shaders of every kernel for a small shape, as they are given to WebGPU: `__snapshots__/<kernel> <case>.wgsl`. Neither a device nor
-// WebGPU is needed.
+// The shaders of every kernel for a small shape, as they are given to WebGPU:
+// `__snapshots__/<kernel> <case>.wgsl`. Neither a device nor WebGPU is needed.
 
 import {
   add,
@@ -41,7 +41,13 @@ import { plan } from "../src/plan.ts";
 import { shaderOf } from "../src/wgsl.ts";
 import { caps } from "./caps.ts";
 
-type Snapshot = [kernel: string, name: string, inputs: Spec[], fn: (...xs: Value[]) => Value | readonly Value[], caps?: Partial<Caps>];
+type Snapshot = [
+  kernel: string,
+  name: string,
+  inputs: Spec[],
+  fn: (...xs: Value[]) => Value | readonly Value[],
+  caps?: Partial<Caps>,
+];
 
 const f32 = (...shape: number[]) => spec(shape);
 const i32 = (...shape: number[]) => spec(shape, "int32");
@@ -55,30 +61,92 @@ const snapshots: readonly Snapshot[] = [
     (x, y, z) => relu(slice(concat([add(x, y), z]), [1, 0], [2, 4])),
     { storage: "float16" },
   ],
-  ["direct", "3×3, bias, relu", [f32(1, 2, 5, 6), f32(3, 2, 3, 3), f32(3, 1, 1)], (x, w, b) => relu(add(conv(x, w, { padding: 1 }), b))],
-  ["direct", "on a software adapter", [f32(1, 8, 4, 8), f32(4, 8, 1, 1)], (x, w) => conv(x, w), { software: true }],
-  ["directGradWeight", "3 taps", [f32(1, 4, 7), f32(1, 3, 9)], (dy, x) => node(convGradWeightOp, convGeometry(spec([1, 3, 9]), spec([4, 3, 3])), [dy, x])[0]], // prettier-ignore
-  ["directMatmul", "b transposed", [f32(3, 5), f32(6, 5)], (a, b) => matmul(a, b, { transposeB: true })],
-  ["igemm", "3×3 stride 2", [f32(2, 8, 9, 16), f32(20, 8, 3, 3)], (x, w) => conv(x, w, { stride: 2, padding: 1 })],
-  ["igemmF16", "1×1", [f32(1, 16, 4, 4), f32(16, 16, 1, 1)], (x, w) => conv(x, w), { arithmetic: "float16", roundoff: Infinity }],
-  ["igemmMatrix", "1×1, bias", [f32(1, 16, 4, 4), f32(16, 16, 1, 1), f32(16, 1, 1)], (x, w, b) => add(conv(x, w), b), { arithmetic: "float16", roundoff: Infinity, matrices: { rows: 16, columns: 16, depth: 16, lanes: 32 } }], // prettier-ignore
-  ["winograd2d6", "bias, relu", [f32(1, 3, 6, 6), f32(2, 3, 3, 3), f32(2, 1, 1)], (x, w, b) => relu(add(conv(x, w, { padding: 1 }), b))],
-  ["winogradGradWeight1d4", "3 taps", [f32(1, 4, 6), f32(1, 3, 8)], (dy, x) => node(convGradWeightOp, convGeometry(spec([1, 3, 8]), spec([4, 3, 3])), [dy, x])[0]], // prettier-ignore
-  ["depthwiseGradWeight", "in parts", [f32(2, 2, 8, 8), f32(2, 2, 8, 8)], (dy, x) => node(convGradWeightOp, convGeometry(spec([2, 2, 8, 8]), spec([2, 1, 3, 3]), { groups: 2, padding: 1 }), [dy, x])[0]], // prettier-ignore
-  ["gradWeight", "1×1 in parts", [f32(8, 16, 8, 8), f32(8, 32, 8, 8)], (dy, x) => node(convGradWeightOp, convGeometry(spec([8, 32, 8, 8]), spec([16, 32, 1, 1])), [dy, x])[0]], // prettier-ignore
-  ["dotMatmul", "vector by matrix", [f32(1, 512), f32(10, 512)], (x, w) => matmul(x, w, { transposeB: true })],
+  [
+    "direct",
+    "3×3, bias, relu",
+    [f32(1, 2, 5, 6), f32(3, 2, 3, 3), f32(3, 1, 1)],
+    (x, w, b) => relu(add(conv(x, w, { padding: 1 }), b)),
+  ],
+  [
+    "direct",
+    "on a software adapter",
+    [f32(1, 8, 4, 8), f32(4, 8, 1, 1)],
+    (x, w) => conv(x, w),
+    { software: true },
+  ],
+  // prettier-ignore
+  ["directGradWeight", "3 taps", [f32(1, 4, 7), f32(1, 3, 9)], (dy, x) => node(convGradWeightOp, convGeometry(spec([1, 3, 9]), spec([4, 3, 3])), [dy, x])[0]],
+  [
+    "directMatmul",
+    "b transposed",
+    [f32(3, 5), f32(6, 5)],
+    (a, b) => matmul(a, b, { transposeB: true }),
+  ],
+  [
+    "igemm",
+    "3×3 stride 2",
+    [f32(2, 8, 9, 16), f32(20, 8, 3, 3)],
+    (x, w) => conv(x, w, { stride: 2, padding: 1 }),
+  ],
+  [
+    "igemmF16",
+    "1×1",
+    [f32(1, 16, 4, 4), f32(16, 16, 1, 1)],
+    (x, w) => conv(x, w),
+    { arithmetic: "float16", roundoff: Infinity },
+  ],
+  // prettier-ignore
+  ["igemmMatrix", "1×1, bias", [f32(1, 16, 4, 4), f32(16, 16, 1, 1), f32(16, 1, 1)], (x, w, b) => add(conv(x, w), b), { arithmetic: "float16", roundoff: Infinity, matrices: { rows: 16, columns: 16, depth: 16, lanes: 32 } }],
+  [
+    "winograd2d6",
+    "bias, relu",
+    [f32(1, 3, 6, 6), f32(2, 3, 3, 3), f32(2, 1, 1)],
+    (x, w, b) => relu(add(conv(x, w, { padding: 1 }), b)),
+  ],
+  // prettier-ignore
+  ["winogradGradWeight1d4", "3 taps", [f32(1, 4, 6), f32(1, 3, 8)], (dy, x) => node(convGradWeightOp, convGeometry(spec([1, 3, 8]), spec([4, 3, 3])), [dy, x])[0]],
+  // prettier-ignore
+  ["depthwiseGradWeight", "in parts", [f32(2, 2, 8, 8), f32(2, 2, 8, 8)], (dy, x) => node(convGradWeightOp, convGeometry(spec([2, 2, 8, 8]), spec([2, 1, 3, 3]), { groups: 2, padding: 1 }), [dy, x])[0]],
+  // prettier-ignore
+  ["gradWeight", "1×1 in parts", [f32(8, 16, 8, 8), f32(8, 32, 8, 8)], (dy, x) => node(convGradWeightOp, convGeometry(spec([8, 32, 8, 8]), spec([16, 32, 1, 1])), [dy, x])[0]],
+  [
+    "dotMatmul",
+    "vector by matrix",
+    [f32(1, 512), f32(10, 512)],
+    (x, w) => matmul(x, w, { transposeB: true }),
+  ],
   ["matmul", "with vectors of four", [f32(64, 40), f32(40, 64)], (a, b) => matmul(a, b)],
   ["reduce", "sum over space and batch", [f32(2, 3, 4, 6)], (x) => sum(x, [0, 2, 3])],
   ["reduce", "sum over rows, relu", [f32(300, 8)], (x) => relu(sum(x, 0, true))],
-  ["reduce", "sum of squares of differences", [f32(2, 3, 4, 4), f32(3, 1, 1)], (x, m) => sum(square(sub(x, m)), [0, 2, 3])],
+  [
+    "reduce",
+    "sum of squares of differences",
+    [f32(2, 3, 4, 4), f32(3, 1, 1)],
+    (x, m) => sum(square(sub(x, m)), [0, 2, 3]),
+  ],
   ["reduce", "maximum in parts", [f32(3, 2 ** 16)], (x) => max(x, 1)],
   ["pool", "maximum", [f32(1, 2, 5, 6)], (x) => maxPool(x, 3, { stride: 2, padding: 1 })],
-  ["pool", "average of what is seen", [f32(1, 2, 7)], (x) => avgPool(x, 3, { stride: 2, padding: 1, countIncludePad: false })],
-  ["pool", "indices, dilated", [f32(1, 2, 9)], (x) => maxPoolIndices(x, 3, { stride: 1, dilation: 2, padding: 2 })],
+  [
+    "pool",
+    "average of what is seen",
+    [f32(1, 2, 7)],
+    (x) => avgPool(x, 3, { stride: 2, padding: 1, countIncludePad: false }),
+  ],
+  [
+    "pool",
+    "indices, dilated",
+    [f32(1, 2, 9)],
+    (x) => maxPoolIndices(x, 3, { stride: 1, dilation: 2, padding: 2 }),
+  ],
   ["pool", "average of planes", [f32(1, 2, 4, 6)], (x) => avgPool(x, [4, 6])],
   ["softmax", "channels", [f32(2, 70, 3, 3)], (x) => softmax(x, 1)],
   ["poolGrad", "maximum, side by side", [f32(1, 2, 4, 6)], (x) => grad(sum(maxPool(x, 2)), [x])],
-  ["poolGrad", "maximum, overlapping", [f32(1, 2, 5, 6)], (x) => grad(sum(maxPool(x, 3, { stride: 2, padding: 1 })), [x])],
+  [
+    "poolGrad",
+    "maximum, overlapping",
+    [f32(1, 2, 5, 6)],
+    (x) => grad(sum(maxPool(x, 3, { stride: 2, padding: 1 })), [x]),
+  ],
   ["poolGrad", "average", [f32(1, 2, 4, 6)], (x) => grad(sum(avgPool(x, 2)), [x])],
   ["softmax", "rows", [f32(7, 10)], (x) => softmax(x)],
   ["softmax", "logarithm, long rows", [f32(3, 1000)], (x) => logSoftmax(x)],
@@ -89,7 +157,8 @@ const snapshots: readonly Snapshot[] = [
   ["move", "concat of int32", [i32(3, 4), i32(2, 4)], (a, b) => concat([a, b])],
   ["move", "pad, times y", [f32(3, 4), f32(4, 7)], (x, y) => mul(pad(x, [0, 1], [1, 2]), y)],
   ["mix", "flip", [f32(2, 5)], (x) => flip(x, [1])],
-  ["mix", "interpolation", [f32(2, 3)], (x) => mix(x, [[[0, 1]], [[0, 0.5], [1, 0.5]], [[1, 1]], [[1, 0.5], [2, 0.5]], [[2, 1]]])], // prettier-ignore
+  // prettier-ignore
+  ["mix", "interpolation", [f32(2, 3)], (x) => mix(x, [[[0, 1]], [[0, 0.5], [1, 0.5]], [[1, 1]], [[1, 0.5], [2, 0.5]], [[2, 1]]])],
   ["take", "take", [f32(2, 3, 5), i32(2, 7)], (x, index) => take(x, index)],
   ["take", "put few", [f32(2, 3, 7), i32(2, 7)], (x, index) => put(x, index, { size: [5] })],
   ["take", "put many", [f32(2, 3, 70), i32(2, 70)], (x, index) => put(x, index, { size: [50] })],
@@ -104,6 +173,8 @@ test.each(snapshots)("%s: %s", async (kernel, name, inputs, fn, more = {}) => {
   const graph = optimise(trace(fn, inputs));
   const { stages } = place(graph, plan(graph, wanted), wanted);
   expect(stages.map(({ by }) => by.kernel.name)).toContain(kernel);
-  const text = stages.map(({ stage, elements }) => `// ${stage.groups} workgroups\n${shaderOf(stage, elements)}`).join("\n");
+  const text = stages
+    .map(({ stage, elements }) => `// ${stage.groups} workgroups\n${shaderOf(stage, elements)}`)
+    .join("\n");
   await expect(text).toMatchFileSnapshot(`__snapshots__/${kernel} ${name}.wgsl`);
 });

@@ -1,4 +1,5 @@
-// NaN and infinities through whole ops, against the host: wherever one stands, on vectors and on single numbers, forwards and backwards.
+// NaN and infinities through whole ops, against the host: wherever one stands, on vectors and on
+// single numbers, forwards and backwards.
 
 import * as ops from "@conv/ops";
 import { createHost, hostArray, input, graphOf, spec, trace, vjp, type Value } from "@conv/tensor";
@@ -12,8 +13,11 @@ beforeAll(async () => void (gpu = await createGpu({ gpu: await softwareGpu() }))
 afterAll(() => gpu.dispose());
 
 /** Eight rows of four: each special number in each place. */
-const rows = [NaN, Infinity, -Infinity, 0].flatMap((v) => [0, 1, 2, 3].map((at) => [1, 0, 2, -3].with(at, v)));
-const image = (rank: number) => (x: Value) => ops.reshape(x, [16, 1, ...(rank === 1 ? [4] : [2, 2])]);
+const rows = [NaN, Infinity, -Infinity, 0].flatMap((v) =>
+  [0, 1, 2, 3].map((at) => [1, 0, 2, -3].with(at, v)),
+);
+const image = (rank: number) => (x: Value) =>
+  ops.reshape(x, [16, 1, ...(rank === 1 ? [4] : [2, 2])]);
 
 const cases: [string, (x: Value) => Value][] = [
   ["relu", ops.relu],
@@ -35,7 +39,10 @@ const cases: [string, (x: Value) => Value][] = [
   ["maxPoolIndices", (x) => ops.maxPoolIndices(image(1)(x), 2, { stride: 1, dilation: 2 })],
   ["avgPool", (x) => ops.avgPool(image(1)(x), 2)],
   ["lpPool of zeros", (x) => ops.lpPool(image(1)(ops.mul(ops.relu(x), 0)), 3, 2)],
-  ["binaryCrossEntropy of 0 and 1", (x) => ops.binaryCrossEntropy(ops.minimum(ops.relu(x), 0), ops.full([16, 4], 1))],
+  [
+    "binaryCrossEntropy of 0 and 1",
+    (x) => ops.binaryCrossEntropy(ops.minimum(ops.relu(x), 0), ops.full([16, 4], 1)),
+  ],
 ];
 
 it.each(cases)("%s", async (_, f) => {
@@ -49,11 +56,15 @@ it.each(cases)("%s", async (_, f) => {
     hostArray(x.spec, Float64Array.from(rows.flat())),
     hostArray(spec(y.shape), new Float64Array(y.shape.reduce((a, b) => a * b, 1)).fill(1)),
   ];
-  const [got, want] = [await runOnce(gpu, whole, inputs), await runOnce(createHost(), whole, inputs)];
+  const [got, want] = [
+    await runOnce(gpu, whole, inputs),
+    await runOnce(createHost(), whole, inputs),
+  ];
   got.forEach((g, i) => {
     const wrong = [...g.data].flatMap((v, k) => {
       const wanted = want[i].data[k];
-      const same = Object.is(v, wanted) || Math.abs(v - wanted) <= 1e-5 * Math.max(1, Math.abs(wanted));
+      const same =
+        Object.is(v, wanted) || Math.abs(v - wanted) <= 1e-5 * Math.max(1, Math.abs(wanted));
       return same ? [] : [`output ${i}, ${k}: got ${v}, want ${wanted}`];
     });
     expect(wrong).toEqual([]);

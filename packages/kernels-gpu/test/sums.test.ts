@@ -1,8 +1,29 @@
-// Long sums of one sign, and of one number again and again, where plain summation drifts: every kernel that sums stays within the bound that
-// the kit has for all of them.
+// Long sums of one sign, and of one number again and again, where plain summation drifts: every
+// kernel that sums stays within the bound that the kit has for all of them.
 
-import { avgPool, conv, convGeometry, convGradInputOp, convGradWeightOp, grad, matmul, mix, put, softmax, sum } from "@conv/ops";
-import { hostArray, node, spec, trace, type Graph, type HostArray, type Spec, type Value } from "@conv/tensor";
+import {
+  avgPool,
+  conv,
+  convGeometry,
+  convGradInputOp,
+  convGradWeightOp,
+  grad,
+  matmul,
+  mix,
+  put,
+  softmax,
+  sum,
+} from "@conv/ops";
+import {
+  hostArray,
+  node,
+  spec,
+  trace,
+  type Graph,
+  type HostArray,
+  type Spec,
+  type Value,
+} from "@conv/tensor";
 import { check } from "@conv/testkit";
 import { asHardware, softwareGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -11,7 +32,9 @@ import { createGpu, type GpuBackend } from "../src/index.ts";
 let [software, hardware]: GpuBackend[] = [];
 beforeAll(async () => {
   const gpu = await softwareGpu();
-  [software, hardware] = await Promise.all([gpu, asHardware(gpu)].map((g) => createGpu({ gpu: g })));
+  [software, hardware] = await Promise.all(
+    [gpu, asHardware(gpu)].map((g) => createGpu({ gpu: g })),
+  );
 });
 afterAll(() => [software, hardware].forEach((backend) => backend.dispose()));
 
@@ -32,15 +55,35 @@ const depthwise = convGeometry(spec([2, 3, 80, 84]), spec([3, 1, 3, 3]), { group
 const strided = convGeometry(spec([1, 5, 9, 9]), spec([700, 5, 3, 3]), { stride: 2, padding: 1 });
 const cases: Case[] = [
   ["direct", [f32(1, 610, 5, 5), f32(3, 610, 3, 3)], (x, w) => conv(x, w, { padding: 1 })],
-  ["direct", [f32(1, 700, 5, 5), f32(700, 5, 3, 3)], (y, w) => node(convGradInputOp, strided, [y, w])[0]],
-  ["directGradWeight", [f32(2, 3, 96, 97), f32(2, 2, 96, 97)], (y, x) => node(convGradWeightOp, weight, [y, x])[0]],
+  [
+    "direct",
+    [f32(1, 700, 5, 5), f32(700, 5, 3, 3)],
+    (y, w) => node(convGradInputOp, strided, [y, w])[0],
+  ],
+  [
+    "directGradWeight",
+    [f32(2, 3, 96, 97), f32(2, 2, 96, 97)],
+    (y, x) => node(convGradWeightOp, weight, [y, x])[0],
+  ],
   ["directMatmul", [f32(2, 25_088), f32(25_088, 2)], (a, b) => matmul(a, b)],
   ["igemm", [f32(1, 610, 5, 5), f32(3, 610, 3, 3)], (x, w) => conv(x, w, { padding: 1 })],
-  ["gradWeight", [f32(2, 3, 96, 97), f32(2, 2, 96, 97)], (y, x) => node(convGradWeightOp, weight, [y, x])[0]],
-  ["depthwiseGradWeight", [f32(2, 3, 80, 84), f32(2, 3, 80, 84)], (y, x) => node(convGradWeightOp, depthwise, [y, x])[0]],
+  [
+    "gradWeight",
+    [f32(2, 3, 96, 97), f32(2, 2, 96, 97)],
+    (y, x) => node(convGradWeightOp, weight, [y, x])[0],
+  ],
+  [
+    "depthwiseGradWeight",
+    [f32(2, 3, 80, 84), f32(2, 3, 80, 84)],
+    (y, x) => node(convGradWeightOp, depthwise, [y, x])[0],
+  ],
   ["matmul", [f32(2, 25_088), f32(25_088, 2)], (a, b) => matmul(a, b)],
   ["dotMatmul", [f32(1, 100_000), f32(100_000, 2)], (a, b) => matmul(a, b)],
-  ["dotGradWeight", [f32(2, 3, 96, 97), f32(2, 2, 96, 97)], (y, x) => node(convGradWeightOp, weight, [y, x])[0]],
+  [
+    "dotGradWeight",
+    [f32(2, 3, 96, 97), f32(2, 2, 96, 97)],
+    (y, x) => node(convGradWeightOp, weight, [y, x])[0],
+  ],
   ["reduce", [f32(300_007)], (x) => sum(x)],
   ["reduce", [f32(70_001, 3)], (x) => sum(x, 0)],
   ["pool", [f32(1, 1, 150, 151)], (x) => avgPool(x, [149, 150], { stride: 1 })],
@@ -62,6 +105,7 @@ describe.each(fillings)("%s", (_, f) => {
     const program = compile(graph);
     expect(program.steps.map((step) => step.kernel)).toContain(kernel);
     program.dispose();
-    await check({ ...backend, compile }, graph, inputs.map((s, i) => filled(s, f, i))); // prettier-ignore
+    // prettier-ignore
+    await check({ ...backend, compile }, graph, inputs.map((s, i) => filled(s, f, i)));
   });
 });

@@ -1,9 +1,27 @@
-// Winograd's short convolutions and depthwise gradients, forced on cases of the conformance suite: by threads that work alone and by workgroups,
-// of one or two axes, in parts, with strides, dilation, groups and epilogues.
+// Winograd's short convolutions and depthwise gradients, forced on cases of the conformance suite:
+// by threads that work alone and by workgroups, of one or two axes, in parts, with strides,
+// dilation, groups and epilogues.
 
-import { add, conv, convGeometry, convGradInputOp, convGradWeightOp, convOp, relu } from "@conv/ops";
+import {
+  add,
+  conv,
+  convGeometry,
+  convGradInputOp,
+  convGradWeightOp,
+  convOp,
+  relu,
+} from "@conv/ops";
 import { cases, type OpCase } from "@conv/ops/cases";
-import { createHost, node, spec, trace, type Graph, type HostArray, type Op, type Spec } from "@conv/tensor";
+import {
+  createHost,
+  node,
+  spec,
+  trace,
+  type Graph,
+  type HostArray,
+  type Op,
+  type Spec,
+} from "@conv/tensor";
 import { check, draw, drawAll, runOnce } from "@conv/testkit";
 import { asHardware, dressed, softwareGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -17,7 +35,11 @@ const narrow = (gpu: GPU, bytes: number): GPU =>
       adapter &&
       dressed(adapter, "requestDevice", async (descriptor?: GPUDeviceDescriptor) => {
         const device = await adapter.requestDevice(descriptor);
-        return dressed(device, "limits", dressed(device.limits, "maxStorageBufferBindingSize", bytes));
+        return dressed(
+          device,
+          "limits",
+          dressed(device.limits, "maxStorageBufferBindingSize", bytes),
+        );
       })
     );
   });
@@ -25,18 +47,34 @@ const narrow = (gpu: GPU, bytes: number): GPU =>
 let [software, hardware, cramped]: GpuBackend[] = [];
 beforeAll(async () => {
   const gpu = await softwareGpu();
-  [software, hardware, cramped] = await Promise.all([gpu, asHardware(gpu), narrow(gpu, 16_000)].map((g) => createGpu({ gpu: g })));
+  [software, hardware, cramped] = await Promise.all(
+    [gpu, asHardware(gpu), narrow(gpu, 16_000)].map((g) => createGpu({ gpu: g })),
+  );
 });
 afterAll(() => [software, hardware, cramped].forEach((backend) => backend.dispose()));
 
 /** Checks a graph with this kernel, and gives the number of its stages. */
-async function forced(backend: GpuBackend, kernel: string, graph: Graph, c?: OpCase): Promise<number> {
-  const preferring = { ...backend, compile: (g: Graph) => backend.compile(g, { prefer: [kernel] }) };
+async function forced(
+  backend: GpuBackend,
+  kernel: string,
+  graph: Graph,
+  c?: OpCase,
+): Promise<number> {
+  const preferring = {
+    ...backend,
+    compile: (g: Graph) => backend.compile(g, { prefer: [kernel] }),
+  };
   const program = preferring.compile(graph);
   const { steps, shaders } = program;
   program.dispose();
   expect(steps.map((s) => s.kernel)).toEqual([kernel]);
-  await check(preferring, graph, c ? drawAll(c.inputs, c.data, c.name) : graph.inputs.map((v, i) => draw(v.spec, undefined, `forced ${i}`)));
+  await check(
+    preferring,
+    graph,
+    c
+      ? drawAll(c.inputs, c.data, c.name)
+      : graph.inputs.map((v, i) => draw(v.spec, undefined, `forced ${i}`)),
+  );
   return shaders.length;
 }
 
@@ -97,20 +135,28 @@ describe("Winograd", { timeout: 60_000 }, () => {
       (x, w, b, e) => relu(add(add(conv(x, w, { padding: 1 }), b), e)),
       shapes.map((shape) => spec(shape)),
     );
-    // 30 tiles whose products take 1296 bytes each, 8 at a time: weights, and three stages for each part.
+    // 30 tiles whose products take 1296 bytes each, 8 at a time: weights, and three stages for each
+    // part.
     expect(await forced(cramped, "winograd2d6", graph)).toBe(1 + 4 * 3);
     expect(await forced(hardware, "winograd2d6", graph)).toBe(1 + 3);
   });
 
   it("transforms weights again only when they have changed", async () => {
-    const graph = trace((x, w) => conv(x, w, { padding: 1 }), [spec([1, 2, 6, 6]), spec([2, 2, 3, 3])]);
+    const graph = trace(
+      (x, w) => conv(x, w, { padding: 1 }),
+      [spec([1, 2, 6, 6]), spec([2, 2, 3, 3])],
+    );
     const program = software.compile(graph, { prefer: ["winograd2d4"] });
     const put = (values: number[]) => {
       const buffer = software.alloc(4 * values.length);
       software.write(buffer, Float32Array.from(values));
       return buffer;
     };
-    const [x, w, y] = [put(Array<number>(72).fill(1)), put(Array<number>(36).fill(1)), put(Array<number>(72).fill(0))];
+    const [x, w, y] = [
+      put(Array<number>(72).fill(1)),
+      put(Array<number>(36).fill(1)),
+      put(Array<number>(72).fill(0)),
+    ];
     const corner = async () => {
       program.run([x, w], [y]);
       return new Float32Array(await software.read(y))[0];
@@ -129,16 +175,33 @@ describe("the ends of the range", { timeout: 120_000 }, () => {
   const [x, y, w] = [spec([1, 3, 9, 10]), spec([1, 4, 9, 10]), spec([4, 3, 3, 3])];
   const all: [string, string, Spec, Spec, Graph][] = [
     ["convolution", "winograd2d4", x, w, trace((a, b) => relu(conv(a, b, { padding: 1 })), [x, w])],
-    ["gradient to the input", "winograd2d4", y, w, trace((a, b) => node(convGradInputOp, g, [a, b])[0], [y, w])],
-    ["gradient to the weight", "winogradGradWeight2d4", y, x, trace((a, b) => node(convGradWeightOp, g, [a, b])[0], [y, x])],
+    [
+      "gradient to the input",
+      "winograd2d4",
+      y,
+      w,
+      trace((a, b) => node(convGradInputOp, g, [a, b])[0], [y, w]),
+    ],
+    [
+      "gradient to the weight",
+      "winogradGradWeight2d4",
+      y,
+      x,
+      trace((a, b) => node(convGradWeightOp, g, [a, b])[0], [y, x]),
+    ],
   ];
   const scaled = (s: Spec, by: number, seed: string): HostArray => {
     const drawn = draw(s, undefined, seed);
     return { ...drawn, data: drawn.data.map((v) => Math.fround(v * by)) };
   };
   const near = (got: HostArray, want: HostArray) => {
-    const largest = want.data.reduce((most, v) => (Number.isFinite(v) ? Math.max(most, Math.abs(v)) : most), 0);
-    return [...got.data].filter((v, i) => !(Object.is(v, want.data[i]) || Math.abs(v - want.data[i]) <= 1e-4 * largest));
+    const largest = want.data.reduce(
+      (most, v) => (Number.isFinite(v) ? Math.max(most, Math.abs(v)) : most),
+      0,
+    );
+    return [...got.data].filter(
+      (v, i) => !(Object.is(v, want.data[i]) || Math.abs(v - want.data[i]) <= 1e-4 * largest),
+    );
   };
 
   it.each(all)("%s of numbers near both ends", async (_, kernel, first, second, graph) => {
@@ -151,28 +214,40 @@ describe("the ends of the range", { timeout: 120_000 }, () => {
     }
   }); // prettier-ignore
 
-  it.each(all)("%s of NaN and infinity reaches what sees them, and nothing else", async (_, kernel, first, second, graph) => {
-    const a = draw(first, undefined, "special a");
-    const inputs = [{ ...a, data: a.data.with(17, NaN).with(80, Infinity) }, draw(second, undefined, "special b")];
-    const compile = (other: Graph) => software.compile(other, { prefer: [kernel] });
-    const [got] = await runOnce({ ...software, compile }, graph, inputs);
-    const [want] = await runOnce(createHost(), graph, inputs);
-    expect(near(got, want)).toEqual([]);
-  });
+  it.each(all)(
+    "%s of NaN and infinity reaches what sees them, and nothing else",
+    async (_, kernel, first, second, graph) => {
+      const a = draw(first, undefined, "special a");
+      const inputs = [
+        { ...a, data: a.data.with(17, NaN).with(80, Infinity) },
+        draw(second, undefined, "special b"),
+      ];
+      const compile = (other: Graph) => software.compile(other, { prefer: [kernel] });
+      const [got] = await runOnce({ ...software, compile }, graph, inputs);
+      const [want] = await runOnce(createHost(), graph, inputs);
+      expect(near(got, want)).toEqual([]);
+    },
+  );
 });
 
 describe("depthwise gradient to the weight", { timeout: 60_000 }, () => {
-  it.each(["depthwise 3×3 multiplier 3", "depthwise 5×5 dilation 2 stride 2", "depthwise 11×11 @12×19 batch 2", "3d depthwise", "1d depthwise"])(
-    "%s",
-    async (name) => {
-      const [c, graph] = caseOf(convGradWeightOp, name);
-      await forced(software, "depthwiseGradWeight", graph, c);
-    },
-  );
+  it.each([
+    "depthwise 3×3 multiplier 3",
+    "depthwise 5×5 dilation 2 stride 2",
+    "depthwise 11×11 @12×19 batch 2",
+    "3d depthwise",
+    "1d depthwise",
+  ])("%s", async (name) => {
+    const [c, graph] = caseOf(convGradWeightOp, name);
+    await forced(software, "depthwiseGradWeight", graph, c);
+  });
 
   it("in parts", async () => {
     const g = convGeometry(spec([3, 2, 40, 42]), spec([2, 1, 3, 3]), { groups: 2, padding: 1 });
-    const graph = trace((dy, x) => node(convGradWeightOp, g, [dy, x]), [spec([3, 2, 40, 42]), spec([3, 2, 40, 42])]);
+    const graph = trace(
+      (dy, x) => node(convGradWeightOp, g, [dy, x]),
+      [spec([3, 2, 40, 42]), spec([3, 2, 40, 42])],
+    );
     expect(await forced(hardware, "depthwiseGradWeight", graph)).toBe(2);
   });
 });

@@ -1,5 +1,5 @@
-// Activations as layers, with PyTorch's formulas and defaults. All but softmax are expressions of one element, which back ends fuse into
-// whatever comes before.
+// Activations as layers, with PyTorch's formulas and defaults. All but softmax are expressions of
+// one element, which back ends fuse into whatever comes before.
 
 import * as ops from "@conv/ops";
 import { checkOptions, shapeError, type Value } from "@conv/tensor";
@@ -19,12 +19,19 @@ export const sigmoid = (): Layer => pure("sigmoid", ops.sigmoid);
 /** Hyperbolic tangent. */
 export const tanh = (): Layer => pure("tanh", ops.tanh);
 /** amplitude · tanh(scale · x); the defaults are LeCun's. */
-export const scaledTanh = (amplitude?: number, scale?: number): Layer => pure("scaledTanh", (x) => ops.scaledTanh(x, amplitude, scale));
-/** scale·x where x > 0, else scale·alpha·(eˣ − 1), with the constants 1.0507 and 1.6733 that keep mean 0 and variance 1. */
+export const scaledTanh = (amplitude?: number, scale?: number): Layer =>
+  pure("scaledTanh", (x) => ops.scaledTanh(x, amplitude, scale));
+/**
+ * scale·x where x > 0, else scale·alpha·(eˣ − 1), with the constants 1.0507 and 1.6733 that keep
+ * mean 0 and variance 1.
+ */
 export const selu = (): Layer => pure("selu", ops.selu);
 /** x where x > 0, else alpha·(eˣ − 1). */
 export const elu = (alpha = 1): Layer => pure("elu", (x) => ops.elu(x, alpha));
-/** x · Φ(x), Φ the normal distribution; `tanh` takes x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³))) for it. */
+/**
+ * x · Φ(x), Φ the normal distribution; `tanh` takes x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³))) for
+ * it.
+ */
 export function gelu(options: { readonly approximate?: "none" | "tanh" | undefined } = {}): Layer {
   checkOptions("gelu", options, "approximate");
   const { approximate = "none" } = options;
@@ -38,9 +45,13 @@ export const mish = (): Layer => pure("mish", ops.mish);
 export const hardSigmoid = (): Layer => pure("hardSigmoid", ops.hardSigmoid);
 /** x · min(max(x + 3, 0), 6)/6. */
 export const hardSwish = (): Layer => pure("hardSwish", ops.hardSwish);
-/** log(1 + exp(beta·x))/beta, computed so that nothing overflows. Throws ShapeError unless beta is a finite number > 0. */
+/**
+ * log(1 + exp(beta·x))/beta, computed so that nothing overflows. Throws ShapeError unless beta is a
+ * finite number > 0.
+ */
 export function softplus(beta = 1): Layer {
-  if (!(beta > 0 && Number.isFinite(beta))) throw shapeError("softplus", `beta ${beta} is not a finite number > 0`);
+  if (!(beta > 0 && Number.isFinite(beta)))
+    throw shapeError("softplus", `beta ${beta} is not a finite number > 0`);
   return pure("softplus", (x) => ops.softplus(x, beta));
 }
 
@@ -58,9 +69,16 @@ export function prelu(options: PreluOptions = {}): Layer {
   return {
     type: "prelu",
     forward(x, ctx) {
-      if (perChannel && x.shape.length < 2) throw shapeError("prelu", `input has ${x.shape.length} axes, needs at least 2 (batch and channels)`);
+      if (perChannel && x.shape.length < 2)
+        throw shapeError(
+          "prelu",
+          `input has ${x.shape.length} axes, needs at least 2 (batch and channels)`,
+        );
       const slope = ctx.param("weight", [perChannel ? x.shape[1] : 1], constant(init));
-      return ops.prelu(x, perChannel ? ops.reshape(slope, [1, x.shape[1], ...x.shape.slice(2).map(() => 1)]) : slope);
+      return ops.prelu(
+        x,
+        perChannel ? ops.reshape(slope, [1, x.shape[1], ...x.shape.slice(2).map(() => 1)]) : slope,
+      );
     },
   };
 }

@@ -1,12 +1,21 @@
-// The best back end that can be had: creators are tried in order of preference, and what was passed over is told with its reason.
+// The best back end that can be had: creators are tried in order of preference, and what was passed
+// over is told with its reason.
 
 import { complaint, UnsupportedError, type Backend } from "@conv/tensor";
 
-/** A back end; `software` says that its device is one that the processor imitates, as SwiftShader and llvmpipe do with a GPU. */
+/**
+ * A back end; `software` says that its device is one that the processor imitates, as SwiftShader
+ * and llvmpipe do with a GPU.
+ */
 export type Candidate = Backend & { readonly software?: boolean | undefined };
 
-/** How to make each back end, by name, the one that is preferred first; each throws UnsupportedError where it can't be had. */
-export type Creators<T extends Readonly<Record<string, Candidate>>> = { readonly [N in keyof T]: () => T[N] | Promise<T[N]> };
+/**
+ * How to make each back end, by name, the one that is preferred first; each throws UnsupportedError
+ * where it can't be had.
+ */
+export type Creators<T extends Readonly<Record<string, Candidate>>> = {
+  readonly [N in keyof T]: () => T[N] | Promise<T[N]>;
+};
 
 /** The back end that was chosen, and why. */
 export interface Best<N extends string, B> {
@@ -20,9 +29,11 @@ export interface Best<N extends string, B> {
 }
 
 /**
- * Tries creators in the order in which they stand, `{ gpu: () => createGpu(), cpu: () => createCpu() }`, and takes the first back end that can be
- * had. A device that the processor imitates comes after all others: code made for the processor is faster than its imitation of something else.
- * An UnsupportedError passes to the next creator, any other error is thrown on; where no back end can be had, an UnsupportedError has all reasons.
+ * Tries creators in the order in which they stand, `{ gpu: () => createGpu(), cpu: () =>
+ * createCpu() }`, and takes the first back end that can be had. A device that the processor
+ * imitates comes after all others: code made for the processor is faster than its imitation of
+ * something else. An UnsupportedError passes to the next creator, any other error is thrown on;
+ * where no back end can be had, an UnsupportedError has all reasons.
  */
 export async function createBest<T extends Readonly<Record<string, Candidate>>>(
   creators: Creators<T>,
@@ -46,7 +57,8 @@ export async function createBest<T extends Readonly<Record<string, Candidate>>>(
       if (found) backend.dispose();
       else found = { name, backend };
     } catch (error) {
-      if (error instanceof UnsupportedError) passed.push({ name, reason: error.message.replace(`${name}: `, "") });
+      if (error instanceof UnsupportedError)
+        passed.push({ name, reason: error.message.replace(`${name}: `, "") });
       else {
         found?.backend.dispose();
         throw error;
@@ -54,8 +66,18 @@ export async function createBest<T extends Readonly<Record<string, Candidate>>>(
     }
   }
   const reasons = () => passed.map(({ name, reason }) => `${name} (${reason})`);
-  if (!found) throw new UnsupportedError(complaint("best", `no back end can be had: ${reasons().join(", ") || "none is named"}`));
+  if (!found)
+    throw new UnsupportedError(
+      complaint("best", `no back end can be had: ${reasons().join(", ") || "none is named"}`),
+    );
   const { name: chosen, backend } = found;
   passed = passed.filter(({ name }) => name !== chosen);
-  return { backend, chosen, passed, why: passed.length ? `${chosen}, not ${reasons().join(" nor ")}` : `${chosen}, the first choice` };
+  return {
+    backend,
+    chosen,
+    passed,
+    why: passed.length
+      ? `${chosen}, not ${reasons().join(" nor ")}`
+      : `${chosen}, the first choice`,
+  };
 }

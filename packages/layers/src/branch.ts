@@ -5,15 +5,19 @@ import { named, type Parts } from "./basic.ts";
 import type { Layer } from "./layer.ts";
 
 /**
- * main(x) + shortcut(x), the shortcut being x itself where absent (He, Zhang, Ren and Sun 2016). Both run under the name of the
- * whole, so the names of their parts must differ. Throws ShapeError where the two shapes do not broadcast.
+ * main(x) + shortcut(x), the shortcut being x itself where absent (He, Zhang, Ren and Sun 2016).
+ * Both run under the name of the whole, so the names of their parts must differ. Throws ShapeError
+ * where the two shapes do not broadcast.
  */
 export const residual = (main: Layer, shortcut?: Layer): Layer => ({
   type: "residual",
   forward: (x, ctx) => add(main.forward(x, ctx), shortcut ? shortcut.forward(x, ctx) : x),
 });
 
-/** All parts on the same input, their results joined along the channels: x (n, c, …) → (n, Σ channels, …). Throws ShapeError where other sizes differ. */
+/**
+ * All parts on the same input, their results joined along the channels: x (n, c, …) → (n, Σ
+ * channels, …). Throws ShapeError where other sizes differ.
+ */
 export const branches = (parts: Parts): Layer => ({
   type: "branches",
   forward: (x, ctx) =>
@@ -23,7 +27,10 @@ export const branches = (parts: Parts): Layer => ({
     ),
 });
 
-/** As {@link branches}, but all under the name of the whole, so that the names of their parts must differ. */
+/**
+ * As {@link branches}, but all under the name of the whole, so that the names of their parts must
+ * differ.
+ */
 export const parallel = (...layers: readonly Layer[]): Layer => ({
   type: "parallel",
   forward: (x, ctx) =>

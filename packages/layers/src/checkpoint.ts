@@ -1,5 +1,6 @@
-// A checkpoint: parameters, optimiser state and the place in the training, as one safetensors file. All randomness of a
-// training is a function of seed, epoch and step, so these are the whole position of its random numbers too.
+// A checkpoint: parameters, optimiser state and the place in the training, as one safetensors file.
+// All randomness of a training is a function of seed, epoch and step, so these are the whole
+// position of its random numbers too.
 
 import { shapeError } from "@conv/tensor";
 import { decodeSafetensors, encodeSafetensors } from "./safetensors.ts";
@@ -16,10 +17,16 @@ export interface Position {
   readonly epoch: number;
   /** Completed steps of the epoch under way. */
   readonly step: number;
-  /** Completed steps since the beginning, and the updates of weights that they made: one each, unless gradients are gathered. */
+  /**
+   * Completed steps since the beginning, and the updates of weights that they made: one each,
+   * unless gradients are gathered.
+   */
   readonly steps: number;
   readonly updates: number;
-  /** Over the epoch under way: samples seen, and Σ loss·weight, Σ weight of the losses of its batches. */
+  /**
+   * Over the epoch under way: samples seen, and Σ loss·weight, Σ weight of the losses of its
+   * batches.
+   */
   readonly seen: number;
   readonly loss: number;
   readonly weight: number;
@@ -47,7 +54,12 @@ const wholes = ["batch", "samples", "epoch", "step", "steps", "updates", "seen",
 /** Throws ShapeError where a tensor is not finite. */
 export function encodeCheckpoint({ model, optimizer, position, state }: Checkpoint): Uint8Array {
   mustBeFinite("checkpoint", state);
-  return encodeSafetensors(state, { format: FORMAT, model, optimizer, position: JSON.stringify(position) });
+  return encodeSafetensors(state, {
+    format: FORMAT,
+    model,
+    optimizer,
+    position: JSON.stringify(position),
+  });
 }
 
 /** The weights of a checkpoint, with their moving averages in place of those that have one. */
@@ -58,7 +70,10 @@ export function averagedState(state: State): State {
   return new Map([...state, ...averages]);
 }
 
-/** Throws ShapeError, besides the errors of safetensors, where the file holds weights without a place in a training. */
+/**
+ * Throws ShapeError, besides the errors of safetensors, where the file holds weights without a
+ * place in a training.
+ */
 export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
   const { state, metadata } = decodeSafetensors(bytes);
   if (metadata.format !== FORMAT)
@@ -84,18 +99,38 @@ function positionOf(json: string): Position {
       : value;
   const fault = faultOf(position);
   if (fault || !isPosition(position))
-    throw shapeError("checkpoint", `the position lacks a number or has one that can't be${fault ? `: ${fault}` : ""}`);
+    throw shapeError(
+      "checkpoint",
+      `the position lacks a number or has one that can't be${fault ? `: ${fault}` : ""}`,
+    );
   return position;
 }
 
-const isPosition = (value: unknown): value is Position => typeof value === "object" && value !== null;
+const isPosition = (value: unknown): value is Position =>
+  typeof value === "object" && value !== null;
 
 /** What is wrong with a position, "" where nothing is. */
 function faultOf(value: unknown): string {
   if (!isPosition(value)) return "no object";
   const key = wholes.find((name) => !(Number.isSafeInteger(value[name]) && value[name] >= 0));
   if (key) return key;
-  const { seed, batch, samples, epoch, step, steps, updates, seen, loss, weight, added, right, labels, best, stale } = value;
+  const {
+    seed,
+    batch,
+    samples,
+    epoch,
+    step,
+    steps,
+    updates,
+    seen,
+    loss,
+    weight,
+    added,
+    right,
+    labels,
+    best,
+    stale,
+  } = value;
   const sound = {
     seed: Number.isSafeInteger(seed),
     batch: batch >= 1,

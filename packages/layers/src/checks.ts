@@ -12,15 +12,22 @@ const KINDS = {
 };
 
 /** Throws RangeError with the name of the first of the numbers that is none of this kind. */
-export function mustBe(kind: keyof typeof KINDS, op: string, numbers: Readonly<Record<string, number>>): void {
+export function mustBe(
+  kind: keyof typeof KINDS,
+  op: string,
+  numbers: Readonly<Record<string, number>>,
+): void {
   for (const [what, value] of Object.entries(numbers))
-    if (!(Number.isFinite(value) && KINDS[kind](value))) throw rangeError(op, `${what} ${String(value)} is not ${kind}`);
+    if (!(Number.isFinite(value) && KINDS[kind](value)))
+      throw rangeError(op, `${what} ${String(value)} is not ${kind}`);
 }
 
 /** Throws RangeError for a count that is no whole number ≥ 1. */
-export const mustCount = (op: string, what: string, value: number): void => mustBe("a whole number ≥ 1", op, { [what]: value });
+export const mustCount = (op: string, what: string, value: number): void =>
+  mustBe("a whole number ≥ 1", op, { [what]: value });
 
 /** Throws RangeError for what cannot be called. */
 export function mustBeFunction(op: string, what: string, value: unknown): void {
-  if (typeof value !== "function") throw rangeError(op, `${what} is ${kindOf(value)}, must be a function`);
+  if (typeof value !== "function")
+    throw rangeError(op, `${what} is ${kindOf(value)}, must be a function`);
 }

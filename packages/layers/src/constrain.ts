@@ -1,5 +1,6 @@
-// Constraints: what a training step makes of a parameter after its update, as Keras defines them. A norm is taken over `axes`; where absent,
-// over all but the first, so that each unit or output channel has its own, and over the whole of a bias.
+// Constraints: what a training step makes of a parameter after its update, as Keras defines them. A
+// norm is taken over `axes`; where absent, over all but the first, so that each unit or output
+// channel has its own, and over the whole of a bias.
 
 import { map, sqrt, square, sum, type Axes, type Expr } from "@conv/ops";
 import { checkOptions, type Value } from "@conv/tensor";
@@ -22,7 +23,10 @@ function scaled(name: string, desired: Expr, axes: Axes | undefined): Constraint
   };
 }
 
-/** Scales what is longer than `max` down to that length (Srivastava et al. 2014). Throws RangeError for a number out of range. */
+/**
+ * Scales what is longer than `max` down to that length (Srivastava et al. 2014). Throws RangeError
+ * for a number out of range.
+ */
 export function maxNorm(max = 2, options: NormOptions = {}): Constraint {
   checkOptions("maxNorm", options, "axes");
   mustBe("a finite number ≥ 0", "maxNorm", { max });
@@ -42,14 +46,21 @@ export interface MinMaxNormOptions extends NormOptions {
   readonly rate?: number | undefined;
 }
 
-/** Scales lengths into [min, max]: the new length is rate · clip(length, min, max) + (1 − rate) · length. Throws RangeError for numbers out of range. */
+/**
+ * Scales lengths into [min, max]: the new length is rate · clip(length, min, max) + (1 − rate) ·
+ * length. Throws RangeError for numbers out of range.
+ */
 export function minMaxNorm(options: MinMaxNormOptions = {}): Constraint {
   checkOptions("minMaxNorm", options, "min max rate axes");
   const { min = 0, max = 1, rate = 1, axes } = options;
   mustBe("a finite number ≥ 0", "minMaxNorm", { min, max, rate });
   mustBe("in [0, 1]", "minMaxNorm", { rate });
   const inside: Expr = ["max", ["min", "b", max], min];
-  return scaled("minMaxNorm", rate === 1 ? inside : ["add", ["mul", rate, inside], ["mul", 1 - rate, "b"]], axes);
+  return scaled(
+    "minMaxNorm",
+    rate === 1 ? inside : ["add", ["mul", rate, inside], ["mul", 1 - rate, "b"]],
+    axes,
+  );
 }
 
 /** max(w, 0). */

@@ -1,8 +1,20 @@
 // Where samples come from: anything that can hand out a batch by indices.
 
-import { checkOptions, formatShape, kindOf, rangeError, shapeError, sizeOf, spec, type DType } from "@conv/tensor";
+import {
+  checkOptions,
+  formatShape,
+  kindOf,
+  rangeError,
+  shapeError,
+  sizeOf,
+  spec,
+  type DType,
+} from "@conv/tensor";
 
-/** What a sample is labelled with: a tensor of this shape, without the batch. A class is an int32 of no axis. */
+/**
+ * What a sample is labelled with: a tensor of this shape, without the batch. A class is an int32 of
+ * no axis.
+ */
 export interface Target {
   readonly shape: readonly number[];
   readonly dtype: DType;
@@ -22,16 +34,21 @@ export interface Dataset {
   /** What samples are labelled with; a class where absent. */
   readonly target?: Target | undefined;
   /**
-   * Must give the same for the same arguments at any time. Whoever changes samples at random draws from `key` and the index, and changes
-   * none where there is no key: training gives one for each seed and epoch, testing none.
+   * Must give the same for the same arguments at any time. Whoever changes samples at random draws
+   * from `key` and the index, and changes none where there is no key: training gives one for each
+   * seed and epoch, testing none.
    */
   batch(indices: Uint32Array | readonly number[], key?: string): Batch;
 }
 
 const labelsInMemory = /* @__PURE__ */ new WeakMap<Dataset, ArrayLike<number>>();
 
-/** The label of each sample, of a data set that has one for each in memory: of `arrayDataset`, and of subsets and augmentations of such. */
-export const knownLabels = (data: Dataset): ArrayLike<number> | undefined => labelsInMemory.get(data);
+/**
+ * The label of each sample, of a data set that has one for each in memory: of `arrayDataset`, and
+ * of subsets and augmentations of such.
+ */
+export const knownLabels = (data: Dataset): ArrayLike<number> | undefined =>
+  labelsInMemory.get(data);
 
 /** The same data set, whose labels are known to be these. */
 export function withLabels(data: Dataset, labels: ArrayLike<number> | undefined): Dataset {
@@ -53,26 +70,37 @@ export interface ArrayDatasetOptions {
 }
 
 /**
- * Samples in memory. Throws ShapeError, naming the remedy, where x does not hold one sample for each label, or a label is no number of its kind:
- * a whole number within int32, unless the target is float32.
+ * Samples in memory. Throws ShapeError, naming the remedy, where x does not hold one sample for
+ * each label, or a label is no number of its kind: a whole number within int32, unless the target
+ * is float32.
  */
 export function arrayDataset(options: ArrayDatasetOptions): Dataset {
   checkOptions("arrayDataset", options, "x y sample target scale shift");
   const { x, y, sample, target, scale = 1, shift = 0 } = options;
   const fault = (rule: string) => shapeError("arrayDataset", rule);
   for (const [what, value] of Object.entries({ x, y, sample }))
-    if (typeof value?.length !== "number") throw fault(`${what} is ${kindOf(value)}, must be a list`);
+    if (typeof value?.length !== "number")
+      throw fault(`${what} is ${kindOf(value)}, must be a list`);
   const size = sizeOf(spec([...sample]).shape);
   const labels = sizeOf(target?.shape ?? []);
   const count = y.length / labels;
   const isFloat = target?.dtype === "float32";
-  if (!Number.isInteger(count)) throw fault(`y has ${y.length} values, no whole number of targets of shape ${formatShape(target?.shape ?? [])}`);
+  if (!Number.isInteger(count))
+    throw fault(
+      `y has ${y.length} values, no whole number of targets of shape ${formatShape(target?.shape ?? [])}`,
+    );
   if (x.length !== count * size) {
     const times = y.length / (x.length / size);
-    const remedy = !target && Number.isInteger(times) && times > 1 ? `; where y has one-hot rows, give the class of each sample instead` : "";
-    throw fault(`${x.length} values are not ${count} samples of shape ${formatShape(sample)}, which hold ${count * size}${remedy}`);
+    const remedy =
+      !target && Number.isInteger(times) && times > 1
+        ? `; where y has one-hot rows, give the class of each sample instead`
+        : "";
+    throw fault(
+      `${x.length} values are not ${count} samples of shape ${formatShape(sample)}, which hold ${count * size}${remedy}`,
+    );
   }
-  for (const [what, value] of Object.entries({ scale, shift })) if (!Number.isFinite(value)) throw fault(`${what} ${value} is not a finite number`);
+  for (const [what, value] of Object.entries({ scale, shift }))
+    if (!Number.isFinite(value)) throw fault(`${what} ${value} is not a finite number`);
   for (let i = 0; i < y.length; i++)
     if (!(isFloat ? Number.isFinite(y[i]) : typeof y[i] === "number" && (y[i] | 0) === y[i]))
       throw fault(
@@ -97,10 +125,14 @@ export function arrayDataset(options: ArrayDatasetOptions): Dataset {
 }
 
 function mustBeIndex(op: string, index: number, count: number): void {
-  if (!(Number.isInteger(index) && index >= 0 && index < count)) throw rangeError(op, `index ${index} is none of ${count} samples`);
+  if (!(Number.isInteger(index) && index >= 0 && index < count))
+    throw rangeError(op, `index ${index} is none of ${count} samples`);
 }
 
-/** Some samples of a data set, in this order. Throws RangeError for an index that is none of its samples. */
+/**
+ * Some samples of a data set, in this order. Throws RangeError for an index that is none of its
+ * samples.
+ */
 export function subset(data: Dataset, indices: Uint32Array | readonly number[]): Dataset {
   const own = Array.from(indices); // later changes of the list change nothing
   for (const index of own) mustBeIndex("subset", index, data.count);

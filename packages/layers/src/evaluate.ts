@@ -1,4 +1,5 @@
-// Evaluation: loss, answers and metrics over a data set with the present weights; all are means over what they count, however batched.
+// Evaluation: loss, answers and metrics over a data set with the present weights; all are means
+// over what they count, however batched.
 
 import { concat, reshape } from "@conv/ops";
 import { shapeError, sizeOf, type Backend, type Buffer } from "@conv/tensor";
@@ -11,8 +12,16 @@ import { measure, type Loss } from "./loss.ts";
 import type { Metric } from "./metrics.ts";
 import type { Evaluation } from "./reports.ts";
 
-/** How many of the labels in range are answered rightly (NaN is no answer), and how many there are; NaN and 0 where labels are no classes. */
-export function rightOf(output: Float32Array, y: Batch["y"], count: number, target?: Target): { readonly right: number; readonly labels: number } {
+/**
+ * How many of the labels in range are answered rightly (NaN is no answer), and how many there are;
+ * NaN and 0 where labels are no classes.
+ */
+export function rightOf(
+  output: Float32Array,
+  y: Batch["y"],
+  count: number,
+  target?: Target,
+): { readonly right: number; readonly labels: number } {
   if (target?.dtype === "float32") return { right: NaN, labels: 0 };
   const each = sizeOf(target?.shape ?? []);
   const classes = output.length / count / each;
@@ -26,7 +35,10 @@ export function rightOf(output: Float32Array, y: Batch["y"], count: number, targ
 }
 
 export interface Evaluator {
-  /** Compiles what a batch of so many samples needs; throws ShapeError where the model can't take so few. */
+  /**
+   * Compiles what a batch of so many samples needs; throws ShapeError where the model can't take so
+   * few.
+   */
   prepare(count: number, target?: Target): void;
   evaluate(data: Dataset, signal?: AbortSignal): Promise<Evaluation>;
   dispose(): void;
@@ -41,7 +53,12 @@ export function createEvaluator(
     batch,
     metrics,
     loader,
-  }: { loss?: Loss | undefined; batch: number; metrics: Readonly<Record<string, Metric>>; loader: Loader },
+  }: {
+    loss?: Loss | undefined;
+    batch: number;
+    metrics: Readonly<Record<string, Metric>>;
+    loader: Loader;
+  },
 ): Evaluator {
   const forward = createForward(backend, model, parameters, (output, labels) => {
     const { mean, weight } = measure(loss, output, labels);
@@ -57,11 +74,18 @@ export function createEvaluator(
     const total = { loss: 0, weight: 0, right: 0, labels: 0 };
     for (let at = 0; at < data.count; at += batch) {
       signal?.throwIfAborted();
-      const indices = Uint32Array.from({ length: Math.min(batch, data.count - at) }, (_, i) => at + i);
+      const indices = Uint32Array.from(
+        { length: Math.min(batch, data.count - at) },
+        (_, i) => at + i,
+      );
       const count = indices.length;
       const samples = loader.load(data, indices);
       const fault = whereNotFinite(samples, count);
-      if (fault) throw shapeError("evaluate", `sample ${at + fault.sample} holds ${fault.value} in ${fault.layer}; correct it or leave it out`);
+      if (fault)
+        throw shapeError(
+          "evaluate",
+          `sample ${at + fault.sample} holds ${fault.value} in ${fault.layer}; correct it or leave it out`,
+        );
       const run = forward.run(samples.x, samples.y, target);
       const [output, [mean, weight]] = await Promise.all([run.output, run.measured]);
       predicted.set(argMax(output, count, each), at * each);
@@ -78,8 +102,15 @@ export function createEvaluator(
       }
       await breathe();
     }
-    const means = Object.fromEntries([...sums].map(([name, { sum, weight }]) => [name, sum / weight]));
-    return { loss: total.loss / total.weight, accuracy: total.right / total.labels, predicted, metrics: means };
+    const means = Object.fromEntries(
+      [...sums].map(([name, { sum, weight }]) => [name, sum / weight]),
+    );
+    return {
+      loss: total.loss / total.weight,
+      accuracy: total.right / total.labels,
+      predicted,
+      metrics: means,
+    };
   };
   return { prepare: forward.prepare, evaluate, dispose: forward.dispose };
 }

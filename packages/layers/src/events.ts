@@ -1,4 +1,5 @@
-// Giving way: a back end that computes on the calling thread would otherwise keep messages, signals and paint waiting.
+// Giving way: a back end that computes on the calling thread would otherwise keep messages, signals
+// and paint waiting.
 
 const PATIENCE = 20; // ms; a frame and a bit, so that a page that shares the thread stays usable
 

@@ -23,11 +23,19 @@ export function createExchange(
   entries: readonly Entry[],
   trained: readonly number[],
   parts: Parts,
-): { gradients(batch: Batch, target?: Target): Promise<Gradients>; apply(gradients: State): Promise<void> } {
+): {
+  gradients(batch: Batch, target?: Target): Promise<Gradients>;
+  apply(gradients: State): Promise<void>;
+} {
   const { optimizer, average, device, loader, steps } = parts;
-  const exchanged = [...trained.map((i) => entries[i]), ...device.followed.map((i) => ({ ...entries[i], name: nextPrefix + entries[i].name }))];
+  const exchanged = [
+    ...trained.map((i) => entries[i]),
+    ...device.followed.map((i) => ({ ...entries[i], name: nextPrefix + entries[i].name })),
+  ];
 
-  /** One update by gradients that fit; says whether it was finite, and is undone where it was not. */
+  /**
+   * One update by gradients that fit; says whether it was finite, and is undone where it was not.
+   */
   const update = async (arrays: readonly Float32Array[], before: Position): Promise<void> => {
     const running = device.update(
       [...optimizer.hyper(before.updates), ...decayOf(average, before)],
@@ -36,7 +44,8 @@ export function createExchange(
     );
     steps.position = { ...before, steps: before.steps + 1, updates: before.updates + 1 };
     if (await running) return;
-    if (steps.position.updates > before.updates) steps.position = { ...steps.position, steps: before.steps, updates: before.updates };
+    if (steps.position.updates > before.updates)
+      steps.position = { ...steps.position, steps: before.steps, updates: before.updates };
     device.heal();
     const rate = optimizer.learningRate(before.updates);
     const what = `the update by these gradients is not finite; a lower learning rate than ${rate} may help`;
@@ -46,13 +55,23 @@ export function createExchange(
   return {
     async gradients(samples, target) {
       const count = loader.count(samples, target);
-      const { loss: value, weight, gradients, next } = await device.gradients({ ...samples, count, target, seed: noiseOf(steps.position) });
+      const {
+        loss: value,
+        weight,
+        gradients,
+        next,
+      } = await device.gradients({ ...samples, count, target, seed: noiseOf(steps.position) });
       return { loss: value, weight, gradients: stateOf(exchanged, [...gradients, ...next]) };
     },
     apply(gradients) {
       const at = steps.position;
       const arrays = matchState(model.name, exchanged, gradients, (name, value) => {
-        throw notFiniteIn(`the gradient of ${name} holds ${value}; nothing was updated`, placeOf(at), name, "backward");
+        throw notFiniteIn(
+          `the gradient of ${name} holds ${value}; nothing was updated`,
+          placeOf(at),
+          name,
+          "backward",
+        );
       });
       const running = update(arrays, at);
       parts.applied = running.catch(() => {});
@@ -64,5 +83,7 @@ export function createExchange(
 const placeOf = ({ epoch, step }: Position) => ({ epoch: epoch + 1, step: step + 1 });
 
 /** The tensors of these entries. */
-export const stateOf = (entries: readonly Pick<Entry, "name" | "spec">[], arrays: readonly Float32Array[]): State =>
-  new Map(entries.map((e, i) => [e.name, { shape: e.spec.shape, data: arrays[i] }]));
+export const stateOf = (
+  entries: readonly Pick<Entry, "name" | "spec">[],
+  arrays: readonly Float32Array[],
+): State => new Map(entries.map((e, i) => [e.name, { shape: e.spec.shape, data: arrays[i] }]));

@@ -1,5 +1,5 @@
-// The loop of a training: epochs, the steps of each, validation and reports. A step is enqueued before the result of the one before is
-// read, so the device need not wait for the host.
+// The loop of a training: epochs, the steps of each, validation and reports. A step is enqueued
+// before the result of the one before is read, so the device need not wait for the host.
 
 import { checkOptions, kindOf, rangeError, shapeError } from "@conv/tensor";
 import type { Position } from "./checkpoint.ts";
@@ -16,10 +16,16 @@ import type { EpochReport, StepReport } from "./reports.ts";
 import type { Steps } from "./steps.ts";
 
 export interface FitOptions {
-  /** The number of the last epoch, counted from the beginning of the training, not of this call; Infinity for no end. */
+  /**
+   * The number of the last epoch, counted from the beginning of the training, not of this call;
+   * Infinity for no end.
+   */
   readonly epochs: number;
   readonly validation?: Dataset | undefined;
-  /** Once aborted, the iteration ends after the step under way, without a report for the epoch; the state stays valid and can be saved or trained on. */
+  /**
+   * Once aborted, the iteration ends after the step under way, without a report for the epoch; the
+   * state stays valid and can be saved or trained on.
+   */
   readonly signal?: AbortSignal | undefined;
   /** Ends the training after so many epochs in a row without a lower validation loss. */
   readonly patience?: number | undefined;
@@ -68,7 +74,12 @@ export const decayOf = (average: number | undefined, { updates }: Position): num
   average === undefined ? [] : [Math.min(average, (1 + updates) / (10 + updates))];
 
 /** Trains, one report an epoch; `load` reads a checkpoint. */
-export async function* fit(parts: Parts, load: (bytes: Uint8Array) => Loaded, data: Dataset, options: FitOptions): AsyncGenerator<EpochReport, void> {
+export async function* fit(
+  parts: Parts,
+  load: (bytes: Uint8Array) => Loaded,
+  data: Dataset,
+  options: FitOptions,
+): AsyncGenerator<EpochReport, void> {
   const { batch, evaluator, steps } = parts;
   const { epochs, validation, signal, patience, onStep, resume } = options;
   if (parts.busy) throw new Error("train: fit is already running");
@@ -78,7 +89,8 @@ export async function* fit(parts: Parts, load: (bytes: Uint8Array) => Loaded, da
   resumed?.take();
   parts.busy = true;
   const breathe = breather();
-  const wanted = () => steps.position.epoch < epochs && !(patience !== undefined && steps.position.stale >= patience);
+  const wanted = () =>
+    steps.position.epoch < epochs && !(patience !== undefined && steps.position.stale >= patience);
   const aborted = () => signal?.aborted === true;
   const settle = async () => {
     const report = await steps.settle();
@@ -99,14 +111,23 @@ export async function* fit(parts: Parts, load: (bytes: Uint8Array) => Loaded, da
       if (steps.pending) await settle();
       const seconds = (performance.now() - started) / 1000;
       if (steps.position.step < count) return;
-      const measured = validation && (await evaluator.evaluate(validation, signal).catch(unlessAborted(signal)));
+      const measured =
+        validation && (await evaluator.evaluate(validation, signal).catch(unlessAborted(signal)));
       if (measured === null) return;
       const before = steps.position;
       const improved = !measured || measured.loss < (before.best ?? Infinity);
       const { seed: key, steps: step, updates, epoch } = before;
       const best = measured && improved ? measured.loss : before.best;
       const stale = measured ? (improved ? 0 : before.stale + 1) : before.stale;
-      steps.position = { ...startOf(key, batch), samples: before.samples, epoch: epoch + 1, steps: step, updates, best, stale };
+      steps.position = {
+        ...startOf(key, batch),
+        samples: before.samples,
+        epoch: epoch + 1,
+        steps: step,
+        updates,
+        best,
+        stale,
+      };
       yield {
         epoch: epoch + 1,
         loss: before.loss / before.weight + before.added / before.seen,
@@ -132,7 +153,8 @@ function enqueue(
   const { position } = steps;
   const at = position.step * batch;
   const indices = order.subarray(at, Math.min(at + batch, order.length));
-  // The batches of one update: this one's share of their samples, and whether it is the last of them.
+  // The batches of one update: this one's share of their samples, and whether it is the last of
+  // them.
   const group = Math.floor(position.step / accumulate) * accumulate;
   const [begin, end] = [group * batch, Math.min((group + accumulate) * batch, order.length)];
   const last = at + indices.length === end;
@@ -174,8 +196,13 @@ function check(
   { epochs, validation, patience, resume }: FitOptions,
 ): void {
   for (const set of [data, validation]) if (set) loader.check(set);
-  if (patience !== undefined && !validation) throw shapeError("train", "patience needs validation data");
-  if (step > 0 && samples !== data.count) throw shapeError("train", `the epoch under way has ${samples} samples, the data set has ${data.count}`);
+  if (patience !== undefined && !validation)
+    throw shapeError("train", "patience needs validation data");
+  if (step > 0 && samples !== data.count)
+    throw shapeError(
+      "train",
+      `the epoch under way has ${samples} samples, the data set has ${data.count}`,
+    );
   if (epoch >= epochs) {
     if (resume) return;
     throw rangeError(
@@ -186,14 +213,30 @@ function check(
   loader.checkLabels(data);
   if (validation) loader.checkLabels(validation, batch);
   const rest = data.count % batch;
-  if (rest) device.prepare({ count: rest, target: data.target, gather: accumulate > 1 ? "apply" : undefined });
-  for (const count of validation ? [Math.min(batch, validation.count), validation.count % batch] : [])
+  if (rest)
+    device.prepare({
+      count: rest,
+      target: data.target,
+      gather: accumulate > 1 ? "apply" : undefined,
+    });
+  for (const count of validation
+    ? [Math.min(batch, validation.count), validation.count % batch]
+    : [])
     if (count) evaluator.prepare(count, validation?.target);
 }
 
 /** The error for a sample that is not finite. */
-const spoilt = (at: { epoch: number; step: number }, sample: number, { layer, value }: { layer: string; value: number }): DivergedError =>
-  notFiniteIn(`sample ${sample} holds ${value} in ${layer}, at epoch ${at.epoch}, step ${at.step}; correct it or leave it out`, at, layer, "forward");
+const spoilt = (
+  at: { epoch: number; step: number },
+  sample: number,
+  { layer, value }: { layer: string; value: number },
+): DivergedError =>
+  notFiniteIn(
+    `sample ${sample} holds ${value} in ${layer}, at epoch ${at.epoch}, step ${at.step}; correct it or leave it out`,
+    at,
+    layer,
+    "forward",
+  );
 
 function checkFit(options: FitOptions): void {
   checkOptions("fit", options, "epochs validation signal patience onStep resume");
@@ -201,7 +244,10 @@ function checkFit(options: FitOptions): void {
   if (epochs !== Infinity) mustCount("train", "epochs", epochs);
   if (patience !== undefined) mustCount("train", "patience", patience);
   if (signal && typeof signal.aborted !== "boolean")
-    throw rangeError("fit", `signal is ${kindOf(signal)}, must be an AbortSignal, as the signal of an AbortController`);
+    throw rangeError(
+      "fit",
+      `signal is ${kindOf(signal)}, must be an AbortSignal, as the signal of an AbortController`,
+    );
   if (onStep) mustBeFunction("fit", "onStep", onStep);
 }
 

@@ -1,4 +1,5 @@
-// Forward passes of one model over parameters that lie on a device: a program for each number of samples, compiled when it is asked for.
+// Forward passes of one model over parameters that lie on a device: a program for each number of
+// samples, compiled when it is asked for.
 
 import {
   allocate,
@@ -18,7 +19,10 @@ import {
 import type { Batch, Target } from "./data.ts";
 import { traceModel, type Model } from "./layer.ts";
 
-/** Programs that a predictor or a trainer keeps: the one that was used longest ago makes room for a new one. */
+/**
+ * Programs that a predictor or a trainer keeps: the one that was used longest ago makes room for a
+ * new one.
+ */
 export const KEPT_PROGRAMS = 8;
 
 /** A program, and buffers for what a run brings and leaves. */
@@ -31,28 +35,48 @@ export interface Compiled {
 export interface Forward {
   /** Compiles what so many samples need; throws ShapeError where the model can't take so few. */
   prepare(count: number, target?: Target): void;
-  /** Enqueues one pass over the samples in x; reads the output, and what is measured of it, if anything. */
-  run(x: Float32Array, labels?: Batch["y"], target?: Target): { output: Promise<Float32Array>; measured: Promise<Float32Array> };
+  /**
+   * Enqueues one pass over the samples in x; reads the output, and what is measured of it, if
+   * anything.
+   */
+  run(
+    x: Float32Array,
+    labels?: Batch["y"],
+    target?: Target,
+  ): { output: Promise<Float32Array>; measured: Promise<Float32Array> };
   dispose(): void;
 }
 
-/** `parameters` are in the order of the model's entries and belong to the caller. Without `measures` there are no labels, and nothing is measured. */
+/**
+ * `parameters` are in the order of the model's entries and belong to the caller. Without `measures`
+ * there are no labels, and nothing is measured.
+ */
 export function createForward(
   backend: Backend,
   model: Model,
   parameters: readonly Buffer[],
   measures?: (output: Value, labels: Value) => Value,
 ): Forward {
-  const compiled = createCache<Compiled>(KEPT_PROGRAMS, (made) => release(backend, made), model.name);
+  const compiled = createCache<Compiled>(
+    KEPT_PROGRAMS,
+    (made) => release(backend, made),
+    model.name,
+  );
   const size = sampleSize(model);
   const compile = (n: number, target?: Target): Compiled => {
     const { x, values, output } = traceModel(model, { batch: n });
     const labels = labelsOf(n, target);
     const inputs = measures ? [x, labels] : [x];
     const outputs = measures ? [output, measures(output, labels)] : [output];
-    return compileStep(backend, optimise(graphOf([...inputs, ...values], outputs)), inputs.length, outputs.length);
+    return compileStep(
+      backend,
+      optimise(graphOf([...inputs, ...values], outputs)),
+      inputs.length,
+      outputs.length,
+    );
   };
-  const made = (n: number, target?: Target): Compiled => compiled.get(targetKey(n, target), () => compile(n, target));
+  const made = (n: number, target?: Target): Compiled =>
+    compiled.get(targetKey(n, target), () => compile(n, target));
   return {
     prepare: (n, target) => void made(n, target),
     run(x, labels, target) {
@@ -61,22 +85,36 @@ export function createForward(
       if (labels) backend.write(inputs[1], labels);
       program.run([...inputs, ...parameters], outputs);
       const read = (i: number) => readFloats(backend, outputs[i]);
-      return { output: read(0), measured: measures ? read(1) : Promise.resolve(new Float32Array()) };
+      return {
+        output: read(0),
+        measured: measures ? read(1) : Promise.resolve(new Float32Array()),
+      };
     },
     dispose: compiled.dispose,
   };
 }
 
 /** The labels of n samples as input of a graph: classes, or what the target says. */
-export const labelsOf = (n: number, target?: Target): Value => input(spec([n, ...(target?.shape ?? [])], target?.dtype ?? "int32"), "labels");
+export const labelsOf = (n: number, target?: Target): Value =>
+  input(spec([n, ...(target?.shape ?? [])], target?.dtype ?? "int32"), "labels");
 
 /** Differs where programs must: by number of samples and kind of labels. */
-export const targetKey = (n: number, target?: Target): string => `${n} ${target?.dtype ?? "int32"} ${target?.shape.join() ?? ""}`;
+export const targetKey = (n: number, target?: Target): string =>
+  `${n} ${target?.dtype ?? "int32"} ${target?.shape.join() ?? ""}`;
 
-export const readFloats = (backend: Backend, buffer: Buffer): Promise<Float32Array> => backend.read(buffer).then((bytes) => new Float32Array(bytes));
+export const readFloats = (backend: Backend, buffer: Buffer): Promise<Float32Array> =>
+  backend.read(buffer).then((bytes) => new Float32Array(bytes));
 
-/** Compiles a graph, with buffers for its first inputs and outputs. Where anything does not fit, nothing is left. */
-export function compileStep(backend: Backend, graph: Graph, inputs: number, outputs: number): Compiled {
+/**
+ * Compiles a graph, with buffers for its first inputs and outputs. Where anything does not fit,
+ * nothing is left.
+ */
+export function compileStep(
+  backend: Backend,
+  graph: Graph,
+  inputs: number,
+  outputs: number,
+): Compiled {
   const program = backend.compile(graph);
   try {
     const held = [...graph.inputs.slice(0, inputs), ...graph.outputs.slice(0, outputs)];
@@ -107,8 +145,9 @@ export function upload(backend: Backend, arrays: readonly Float32Array[]): Buffe
 }
 
 /**
- * The class with the largest value for each label, the first of equals. NaN counts as larger than all numbers. Outputs are those of `rows`
- * samples, each classes × labels numbers (one label, or one for each pixel).
+ * The class with the largest value for each label, the first of equals. NaN counts as larger than
+ * all numbers. Outputs are those of `rows` samples, each classes × labels numbers (one label, or
+ * one for each pixel).
  */
 export function argMax(values: Float32Array, rows: number, labels = 1): Int32Array {
   const width = values.length / rows;

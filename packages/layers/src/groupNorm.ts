@@ -1,12 +1,29 @@
-// Normalisations within a sample, which need no batch. Layer: Ba, Kiros and Hinton, "Layer Normalization", 2016. Instance: Ulyanov, Vedaldi and
-// Lempitsky, "Instance Normalization: The Missing Ingredient for Fast Stylization", 2016. Group: Wu and He, "Group Normalization", ECCV 2018.
+// Normalisations within a sample, which need no batch. Layer: Ba, Kiros and Hinton, "Layer
+// Normalization", 2016. Instance: Ulyanov, Vedaldi and Lempitsky, "Instance Normalization: The
+// Missing Ingredient for Fast Stylization", 2016. Group: Wu and He, "Group Normalization", ECCV
+// 2018.
 
 import { mean, reshape } from "@conv/ops";
 import { formatShape, sameShape, shapeError, sizeOf, type Value } from "@conv/tensor";
 import { checkRank } from "./conv.ts";
 import type { Layer } from "./layer.ts";
-import { along, byRunning, checkNorm, runningStatistics, scaleBy, scaled, statisticsOf } from "./norm.ts";
-import { AFFINE, affineOf, configured, type AffineOptions, type LayerOptions, type SpatialOptions } from "./options.ts";
+import {
+  along,
+  byRunning,
+  checkNorm,
+  runningStatistics,
+  scaleBy,
+  scaled,
+  statisticsOf,
+} from "./norm.ts";
+import {
+  AFFINE,
+  affineOf,
+  configured,
+  type AffineOptions,
+  type LayerOptions,
+  type SpatialOptions,
+} from "./options.ts";
 
 export interface StandardiseOptions extends AffineOptions {
   /** Added to the variance. */
@@ -14,10 +31,14 @@ export interface StandardiseOptions extends AffineOptions {
 }
 
 /**
- * y = weight · (x − mean) / √(var + eps) + bias over the last axes, which have the sizes `normalizedShape`, by default all but the batch:
- * x (n, …) → the same shape. Parameters weight and bias of those sizes. Throws ShapeError where x does not end in them.
+ * y = weight · (x − mean) / √(var + eps) + bias over the last axes, which have the sizes
+ * `normalizedShape`, by default all but the batch: x (n, …) → the same shape. Parameters weight and
+ * bias of those sizes. Throws ShapeError where x does not end in them.
  */
-export function layerNorm(normalizedShape?: number | readonly number[], options: StandardiseOptions & LayerOptions = {}): Layer {
+export function layerNorm(
+  normalizedShape?: number | readonly number[],
+  options: StandardiseOptions & LayerOptions = {},
+): Layer {
   const { eps = 1e-5 } = options;
   const wanted = typeof normalizedShape === "number" ? [normalizedShape] : normalizedShape;
   checkNorm("layerNorm", eps);
@@ -26,44 +47,82 @@ export function layerNorm(normalizedShape?: number | readonly number[], options:
     forward(x, ctx) {
       const shape = x.shape.slice(wanted ? -wanted.length : 1);
       if (wanted && !sameShape(shape, wanted))
-        throw shapeError("layerNorm", `normalizedShape is ${formatShape(wanted)}, input has shape ${formatShape(x.shape)}`);
+        throw shapeError(
+          "layerNorm",
+          `normalizedShape is ${formatShape(wanted)}, input has shape ${formatShape(x.shape)}`,
+        );
       const first = x.shape.length - shape.length;
       const { weight, bias } = affineOf(ctx, shape, options);
       const { centred, variance } = statisticsOf(
         x,
         shape.map((_, a) => first + a),
       );
-      return scaled("layerNorm", scaled("layerNorm", centred, scaleBy("layerNormScale", variance, eps)), weight, bias);
+      return scaled(
+        "layerNorm",
+        scaled("layerNorm", centred, scaleBy("layerNormScale", variance, eps)),
+        weight,
+        bias,
+      );
     },
   };
   return configured(layer, options, AFFINE);
 }
 
 /** The values of x standardised over each of `groups` groups of channels of each sample. */
-function grouped(name: string, x: Value, groups: number, eps: number, weight?: Value, bias?: Value): Value {
+function grouped(
+  name: string,
+  x: Value,
+  groups: number,
+  eps: number,
+  weight?: Value,
+  bias?: Value,
+): Value {
   const [n, c, ...space] = x.shape;
   // (n, c, …) → (n, groups, c/groups · …)
-  const { centred, variance } = statisticsOf(reshape(x, [n, groups, sizeOf(x.shape) / (n * groups)]), [2]);
+  const { centred, variance } = statisticsOf(
+    reshape(x, [n, groups, sizeOf(x.shape) / (n * groups)]),
+    [2],
+  );
   const shift = bias && along(x, bias);
-  if (!weight) return scaled(name, reshape(scaled(name, centred, scaleBy(`${name}Scale`, variance, eps)), x.shape), undefined, shift);
+  if (!weight)
+    return scaled(
+      name,
+      reshape(scaled(name, centred, scaleBy(`${name}Scale`, variance, eps)), x.shape),
+      undefined,
+      shift,
+    );
   // (n, groups, 1) and (1, groups, c/groups) → (n, c, 1, …)
   const scale = scaleBy(`${name}Scale`, variance, eps, reshape(weight, [1, groups, c / groups]));
-  return scaled(name, reshape(centred, x.shape), reshape(scale, [n, c, ...space.map(() => 1)]), shift);
+  return scaled(
+    name,
+    reshape(centred, x.shape),
+    reshape(scale, [n, c, ...space.map(() => 1)]),
+    shift,
+  );
 }
 
 /**
- * y = weight · (x − mean) / √(var + eps) + bias, mean and variance over c/groups channels of one sample: x (n, c, …) → the same shape.
- * Parameters weight (c), bias (c). Throws ShapeError where groups does not divide c.
+ * y = weight · (x − mean) / √(var + eps) + bias, mean and variance over c/groups channels of one
+ * sample: x (n, c, …) → the same shape. Parameters weight (c), bias (c). Throws ShapeError where
+ * groups does not divide c.
  */
-export function groupNorm(groups: number, options: StandardiseOptions & SpatialOptions = {}): Layer {
+export function groupNorm(
+  groups: number,
+  options: StandardiseOptions & SpatialOptions = {},
+): Layer {
   const { eps = 1e-5 } = options;
   checkNorm("groupNorm", eps);
   const layer: Layer = {
     type: "groupNorm",
     forward(x, ctx) {
-      if (x.shape.length < 2) throw shapeError("groupNorm", `input has ${x.shape.length} axes, needs at least 2 (batch and channels)`);
+      if (x.shape.length < 2)
+        throw shapeError(
+          "groupNorm",
+          `input has ${x.shape.length} axes, needs at least 2 (batch and channels)`,
+        );
       const channels = x.shape[1];
-      if (!(groups >= 1 && channels % groups === 0)) throw shapeError("groupNorm", `${channels} channels do not divide into ${groups} groups`);
+      if (!(groups >= 1 && channels % groups === 0))
+        throw shapeError("groupNorm", `${channels} channels do not divide into ${groups} groups`);
       const { weight, bias } = affineOf(ctx, [channels], options);
       return grouped("groupNorm", x, groups, eps, weight, bias);
     },
@@ -72,7 +131,10 @@ export function groupNorm(groups: number, options: StandardiseOptions & SpatialO
 }
 
 export interface InstanceNormOptions extends StandardiseOptions, SpatialOptions {
-  /** How far each training step moves the running statistics towards the means of those of its samples. */
+  /**
+   * How far each training step moves the running statistics towards the means of those of its
+   * samples.
+   */
   readonly momentum?: number | undefined;
   /** true: predicting takes statistics that followed those of the training. */
   readonly trackRunningStats?: boolean | undefined;
@@ -91,7 +153,11 @@ function instanceNorm(rank: number, options: InstanceNormOptions = {}): Layer {
       const running = trackRunningStats ? runningStatistics(ctx, [c], momentum) : null;
       if (running && !ctx.training) return byRunning(x, running, eps, weight, bias);
       const count = sizeOf(space);
-      if (count < 2) throw shapeError(type, `statistics of a map need more than one value, input ${formatShape(x.shape)} has ${count}`);
+      if (count < 2)
+        throw shapeError(
+          type,
+          `statistics of a map need more than one value, input ${formatShape(x.shape)} has ${count}`,
+        );
       if (running && ctx.training) {
         const { average, variance } = statisticsOf(reshape(x, [n, c, count]), [2]);
         running.follow(reshape(mean(average, 0), [c]), reshape(mean(variance, 0), [c]), count);
@@ -103,8 +169,10 @@ function instanceNorm(rank: number, options: InstanceNormOptions = {}): Layer {
 }
 
 /**
- * y = (x − mean) / √(var + eps), mean and variance over each map of each sample: x (n, c, w) → the same shape. With `affine` times weight (c)
- * plus bias (c); with `trackRunningStats` buffers as of batch normalisation, where num_batches_tracked stands still, as in PyTorch. Throws ShapeError for a map of one value.
+ * y = (x − mean) / √(var + eps), mean and variance over each map of each sample: x (n, c, w) → the
+ * same shape. With `affine` times weight (c) plus bias (c); with `trackRunningStats` buffers as of
+ * batch normalisation, where num_batches_tracked stands still, as in PyTorch. Throws ShapeError for
+ * a map of one value.
  */
 export const instanceNorm1d = (options?: InstanceNormOptions): Layer => instanceNorm(1, options);
 /** As {@link instanceNorm1d}: x (n, c, h, w) → the same shape. */

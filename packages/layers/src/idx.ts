@@ -1,5 +1,6 @@
-// IDX, the file format of MNIST and its kin (yann.lecun.com/exdb/mnist): two zero bytes, the element type, the number of axes, the
-// size of each as a big-endian 32-bit number, and the elements.
+// IDX, the file format of MNIST and its kin (yann.lecun.com/exdb/mnist): two zero bytes, the
+// element type, the number of axes, the size of each as a big-endian 32-bit number, and the
+// elements.
 
 import { formatShape, shapeError, sizeOf } from "@conv/tensor";
 
@@ -9,7 +10,10 @@ export interface Idx {
   readonly data: Uint8Array;
 }
 
-/** What the beginning of an IDX file says: its shape, where the elements begin, and the size of the whole file. */
+/**
+ * What the beginning of an IDX file says: its shape, where the elements begin, and the size of the
+ * whole file.
+ */
 export interface IdxHeader {
   readonly shape: readonly number[];
   readonly start: number;
@@ -19,15 +23,24 @@ export interface IdxHeader {
 const AXES = 8; // images in color, in several views, over time need no more
 export const IDX_HEADER = 4 + 4 * AXES; // bytes of the longest header
 
-/** Reads the header out of the first bytes of an IDX file, `IDX_HEADER` of them or the whole file. Throws ShapeError, saying what is wrong. */
+/**
+ * Reads the header out of the first bytes of an IDX file, `IDX_HEADER` of them or the whole file.
+ * Throws ShapeError, saying what is wrong.
+ */
 export function readIdxHeader(bytes: Uint8Array): IdxHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < 4 || view.getUint16(0) !== 0) throw shapeError("idx", "the file does not begin with two zero bytes");
+  if (bytes.length < 4 || view.getUint16(0) !== 0)
+    throw shapeError("idx", "the file does not begin with two zero bytes");
   const [type, rank] = [bytes[2], bytes[3]];
-  if (type !== 8) throw shapeError("idx", `the elements are of type ${type}, only unsigned bytes (8) are read`);
+  if (type !== 8)
+    throw shapeError("idx", `the elements are of type ${type}, only unsigned bytes (8) are read`);
   if (rank > AXES) throw shapeError("idx", `the file has ${rank} axes, at most ${AXES} are read`);
   const start = 4 + 4 * rank;
-  if (bytes.length < start) throw shapeError("idx", `the file has ${bytes.length} bytes, the sizes of ${rank} axes end at ${start}`);
+  if (bytes.length < start)
+    throw shapeError(
+      "idx",
+      `the file has ${bytes.length} bytes, the sizes of ${rank} axes end at ${start}`,
+    );
   const shape = Array.from({ length: rank }, (_, axis) => view.getUint32(4 + 4 * axis));
   return { shape, start, size: start + sizeOf(shape) };
 }
@@ -36,6 +49,9 @@ export function readIdxHeader(bytes: Uint8Array): IdxHeader {
 export function decodeIdx(bytes: Uint8Array): Idx {
   const { shape, start, size } = readIdxHeader(bytes);
   if (bytes.length !== size)
-    throw shapeError("idx", `the file has ${bytes.length - start} elements, its shape ${formatShape(shape)} holds ${size - start}`);
+    throw shapeError(
+      "idx",
+      `the file has ${bytes.length - start} elements, its shape ${formatShape(shape)} holds ${size - start}`,
+    );
   return { shape, data: bytes.subarray(start) };
 }

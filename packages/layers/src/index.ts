@@ -21,17 +21,44 @@ export {
   type ActivationName,
   type PreluOptions,
 } from "./activation.ts";
-export { channelDropout, dropout, flatten, linear, pipe, sequential, stochasticDepth, type LinearOptions, type Parts } from "./basic.ts";
+export {
+  channelDropout,
+  dropout,
+  flatten,
+  linear,
+  pipe,
+  sequential,
+  stochasticDepth,
+  type LinearOptions,
+  type Parts,
+} from "./basic.ts";
 export { atrousPyramid } from "./blocks/atrousPyramid.ts";
 export { channelShuffle } from "./blocks/channelShuffle.ts";
 export { convNorm2d, type ConvNormOptions } from "./blocks/convNorm.ts";
 export { denseBlock, denseTransition } from "./blocks/dense.ts";
 export { fire } from "./blocks/fire.ts";
-export { inceptionA, inceptionB, inceptionC, inceptionD, inceptionE, inceptionV1, type InceptionV1Widths } from "./blocks/inception.ts";
-export { invertedResidual, linearBottleneck, type InvertedResidualOptions } from "./blocks/invertedResidual.ts";
+export {
+  inceptionA,
+  inceptionB,
+  inceptionC,
+  inceptionD,
+  inceptionE,
+  inceptionV1,
+  type InceptionV1Widths,
+} from "./blocks/inception.ts";
+export {
+  invertedResidual,
+  linearBottleneck,
+  type InvertedResidualOptions,
+} from "./blocks/invertedResidual.ts";
 export { rbf, subsample2d, tableConv2d, type ConnectionTable } from "./blocks/lenet.ts";
 export { mlpconv } from "./blocks/mlpconv.ts";
-export { residualBasic, residualBottleneck, type BottleneckOptions, type ResidualOptions } from "./blocks/residual.ts";
+export {
+  residualBasic,
+  residualBottleneck,
+  type BottleneckOptions,
+  type ResidualOptions,
+} from "./blocks/residual.ts";
 export { shuffleUnit } from "./blocks/shuffleUnit.ts";
 export { squeezeExcitation, type SqueezeExcitationOptions } from "./blocks/squeezeExcitation.ts";
 export { unetConvs, unetDown, unetUp, type UnetOptions } from "./blocks/unet.ts";
@@ -63,7 +90,18 @@ export {
 } from "./separable.ts";
 export type { Gradients } from "./exchange.ts";
 export type { FitOptions } from "./fit.ts";
-export { maxUnpool1d, maxUnpool2d, maxUnpool3d, pad1d, pad2d, pad3d, pixelShuffle, pixelUnshuffle, upsample, type Around } from "./resize.ts";
+export {
+  maxUnpool1d,
+  maxUnpool2d,
+  maxUnpool3d,
+  pad1d,
+  pad2d,
+  pad3d,
+  pixelShuffle,
+  pixelUnshuffle,
+  upsample,
+  type Around,
+} from "./resize.ts";
 export {
   constant,
   fanOf,
@@ -83,15 +121,49 @@ export {
   type Initialiser,
   type KaimingOptions,
 } from "./init.ts";
-export { augmentAll, augmented, crop, cutOut, flip, rotate, shift, warp, type Augmentation, type Fill, type WarpOptions } from "./augment.ts";
+export {
+  augmentAll,
+  augmented,
+  crop,
+  cutOut,
+  flip,
+  rotate,
+  shift,
+  warp,
+  type Augmentation,
+  type Fill,
+  type WarpOptions,
+} from "./augment.ts";
 export { decodeIdx, IDX_HEADER, readIdxHeader, type Idx, type IdxHeader } from "./idx.ts";
-export { arrayDataset, subset, type ArrayDatasetOptions, type Batch, type Dataset, type Target } from "./data.ts";
+export {
+  arrayDataset,
+  subset,
+  type ArrayDatasetOptions,
+  type Batch,
+  type Dataset,
+  type Target,
+} from "./data.ts";
 export { DivergedError, type Origin } from "./diagnose.ts";
 export type { Loss } from "./loss.ts";
 export { keepCheckpoints, type KeepCheckpoint, type KeepOptions } from "./keep.ts";
 export { averagedState, decodeCheckpoint, type Checkpoint, type Position } from "./checkpoint.ts";
-export { maxNorm, minMaxNorm, nonNeg, unitNorm, type MinMaxNormOptions, type NormOptions } from "./constrain.ts";
-export { channelsLast, freeze, type AffineOptions, type LayerOptions, type Layout, type SpatialOptions, type WeightOptions } from "./options.ts";
+export {
+  maxNorm,
+  minMaxNorm,
+  nonNeg,
+  unitNorm,
+  type MinMaxNormOptions,
+  type NormOptions,
+} from "./constrain.ts";
+export {
+  channelsLast,
+  freeze,
+  type AffineOptions,
+  type LayerOptions,
+  type Layout,
+  type SpatialOptions,
+  type WeightOptions,
+} from "./options.ts";
 export { l1, l1l2, l2 } from "./regularise.ts";
 export {
   traceModel,
@@ -159,11 +231,29 @@ export {
   type SgdOptions,
 } from "./optim.ts";
 export type { ParameterRule } from "./rules.ts";
-export { cosine, inTurn, multiStep, oneCycle, stepDecay, warmUp, type OneCycleOptions, type Schedule } from "./schedule.ts";
+export {
+  cosine,
+  inTurn,
+  multiStep,
+  oneCycle,
+  stepDecay,
+  warmUp,
+  type OneCycleOptions,
+  type Schedule,
+} from "./schedule.ts";
 export { createPredictor, type Predictor, type PredictorOptions } from "./predict.ts";
 export { createRandom, shuffled, type Random } from "./random.ts";
 export { decodeSafetensors, encodeSafetensors, type Decoded } from "./safetensors.ts";
 export { average, initialise, matchState, mustBeFinite, type Saved, type State } from "./state.ts";
-export { traceGradients, traceStep, traceUpdate, type Clip, type Slot, type StepOptions, type TrainingGraph, type UpdateGraph } from "./step.ts";
+export {
+  traceGradients,
+  traceStep,
+  traceUpdate,
+  type Clip,
+  type Slot,
+  type StepOptions,
+  type TrainingGraph,
+  type UpdateGraph,
+} from "./step.ts";
 export type { EpochReport, Evaluation, StepReport } from "./reports.ts";
 export { createTrainer, type Trainer, type TrainerOptions, type Training } from "./train.ts";

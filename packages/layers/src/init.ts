@@ -1,5 +1,6 @@
-// First values of parameters. An Initialiser fills one tensor; an Init chooses the initialisers of a layer from its fan.
-// The default is PyTorch's: kaiming uniform with a = √5, that is U(±1/√fan_in), for weight and bias alike.
+// First values of parameters. An Initialiser fills one tensor; an Init chooses the initialisers of
+// a layer from its fan. The default is PyTorch's: kaiming uniform with a = √5, that is
+// U(±1/√fan_in), for weight and bias alike.
 
 import { checkOptions, formatShape, shapeError, sizeOf } from "@conv/tensor";
 import type { Random } from "./random.ts";
@@ -40,13 +41,20 @@ export const values =
   (list: ArrayLike<number>): Initialiser =>
   (shape) => {
     if (list.length !== sizeOf(shape))
-      throw shapeError("values", `${list.length} values do not fill shape ${formatShape(shape)}, which holds ${sizeOf(shape)}`);
+      throw shapeError(
+        "values",
+        `${list.length} values do not fill shape ${formatShape(shape)}, which holds ${sizeOf(shape)}`,
+      );
     return Float32Array.from(list);
   };
 
 /** The fan of a weight (out, in, …kernel), counted as PyTorch does. */
 export function fanOf(weight: readonly number[]): Fan {
-  if (weight.length < 2) throw shapeError("fan", `a weight of shape ${formatShape(weight)} has no fan, needs at least 2 axes`);
+  if (weight.length < 2)
+    throw shapeError(
+      "fan",
+      `a weight of shape ${formatShape(weight)} has no fan, needs at least 2 axes`,
+    );
   const field = sizeOf(weight.slice(2));
   return { in: weight[1] * field, out: weight[0] * field };
 }
@@ -76,10 +84,14 @@ export function kaimingUniform(options: KaimingOptions = {}): Init {
 export function kaimingNormal(options: KaimingOptions = {}): Init {
   checkOptions("kaimingNormal", options, "a mode");
   const { a = 0, mode = "in" } = options;
-  return (fan, role) => (role === "bias" ? zeros : normal(0, Math.sqrt(2 / ((1 + a * a) * fan[mode]))));
+  return (fan, role) =>
+    role === "bias" ? zeros : normal(0, Math.sqrt(2 / ((1 + a * a) * fan[mode])));
 }
 
-/** Glorot and Bengio 2010: variance gain²·2/(fan_in + fan_out) for the weight, uniform; the bias is zero. */
+/**
+ * Glorot and Bengio 2010: variance gain²·2/(fan_in + fan_out) for the weight, uniform; the bias is
+ * zero.
+ */
 export function xavierUniform(options: { readonly gain?: number | undefined } = {}): Init {
   checkOptions("xavierUniform", options, "gain");
   const { gain = 1 } = options;
@@ -90,5 +102,6 @@ export function xavierUniform(options: { readonly gain?: number | undefined } = 
 export function xavierNormal(options: { readonly gain?: number | undefined } = {}): Init {
   checkOptions("xavierNormal", options, "gain");
   const { gain = 1 } = options;
-  return (fan, role) => (role === "bias" ? zeros : normal(0, gain * Math.sqrt(2 / (fan.in + fan.out))));
+  return (fan, role) =>
+    role === "bias" ? zeros : normal(0, gain * Math.sqrt(2 / (fan.in + fan.out)));
 }

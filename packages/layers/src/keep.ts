@@ -14,7 +14,10 @@ export interface KeepOptions {
   readonly best?: KeepCheckpoint | undefined;
 }
 
-/** Passes the reports of `fit` on, each after its checkpoint has been kept: `for await (const report of keepCheckpoints(trainer, trainer.fit(…), { best }))`. */
+/**
+ * Passes the reports of `fit` on, each after its checkpoint has been kept: `for await (const report
+ * of keepCheckpoints(trainer, trainer.fit(…), { best }))`.
+ */
 export async function* keepCheckpoints(
   trainer: Trainer,
   reports: AsyncIterable<EpochReport>,

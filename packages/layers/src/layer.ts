@@ -1,5 +1,6 @@
-// What a layer is, and how a model is traced into a graph. A layer is a plain object with a function of a value; it asks the
-// context for its parameters by name, so the same description gives parameter lists, training graphs and pictures.
+// What a layer is, and how a model is traced into a graph. A layer is a plain object with a
+// function of a value; it asks the context for its parameters by name, so the same description
+// gives parameter lists, training graphs and pictures.
 
 import {
   checkOptions,
@@ -19,7 +20,9 @@ import {
 import type { Initialiser } from "./init.ts";
 import type { Loss } from "./loss.ts";
 
-/** One step of a network. `forward` is called while tracing, once a trace, and must not keep values. */
+/**
+ * One step of a network. `forward` is called while tracing, once a trace, and must not keep values.
+ */
 export interface Layer {
   readonly type: string;
   /** Its name within the whole, instead of its place in a list. */
@@ -27,7 +30,9 @@ export interface Layer {
   forward(x: Value, ctx: Context): Value;
 }
 
-/** What a training step adds to its loss for a parameter: one element, of which gradients are taken. */
+/**
+ * What a training step adds to its loss for a parameter: one element, of which gradients are taken.
+ */
 export type Regularizer = (parameter: Value) => Value;
 
 /** What a training step makes of a parameter after its update: a tensor of the same shape. */
@@ -39,7 +44,10 @@ export interface ParamOptions {
   readonly constraint?: Constraint | undefined;
 }
 
-/** Handed to `forward`: where a layer gets its parameters and runs its parts. Names may not be empty or hold `.` or `/`. */
+/**
+ * Handed to `forward`: where a layer gets its parameters and runs its parts. Names may not be empty
+ * or hold `.` or `/`.
+ */
 export interface Context {
   /** Whether a training step is traced (dropout drops), and nothing is frozen here. */
   readonly training: boolean;
@@ -47,17 +55,29 @@ export interface Context {
   param(name: string, shape: readonly number[], init: Initialiser, options?: ParamOptions): Value;
   /** A tensor that is saved and not trained. */
   buffer(name: string, shape: readonly number[], init: Initialiser): Value;
-  /** While training: what a buffer of this layer is after the step. From then on `buffer` gives this value. */
+  /**
+   * While training: what a buffer of this layer is after the step. From then on `buffer` gives this
+   * value.
+   */
   update(name: string, next: Value): void;
-  /** Runs a part under `path.name`. The same layer under the same name again uses the same parameters. */
+  /**
+   * Runs a part under `path.name`. The same layer under the same name again uses the same
+   * parameters.
+   */
   child(name: string, layer: Layer, x: Value): Value;
   /** An int32 [2] seed for `random`, different at each call and, when training, at each step. */
   seed(): Value;
-  /** While training: one more output that is held against the labels, its loss added `weight` times to that of the model's output. */
+  /**
+   * While training: one more output that is held against the labels, its loss added `weight` times
+   * to that of the model's output.
+   */
   auxiliary(output: Value, weight: number): void;
   /** While training: one element that is added to what the step minimises. */
   loss(value: Value): void;
-  /** The same place in the model, where parameters are saved and not trained, and layers run as when predicting. */
+  /**
+   * The same place in the model, where parameters are saved and not trained, and layers run as when
+   * predicting.
+   */
   frozen(): Context;
 }
 
@@ -68,7 +88,9 @@ export interface Entry extends ParamOptions {
   readonly init: Initialiser;
   /** Whether it is a parameter or belongs to the layer's memory, as running statistics do. */
   readonly kind: "parameter" | "buffer";
-  /** Whether a training step descends along its gradient: true for parameters that are not frozen. */
+  /**
+   * Whether a training step descends along its gradient: true for parameters that are not frozen.
+   */
   readonly trainable: boolean;
 }
 
@@ -84,7 +106,10 @@ export interface Model {
   readonly loss?: Loss | undefined;
 }
 
-/** A model as a graph with inputs [x, …entries, …seeds] and output [output]; `values[i]` is the tensor named by `entries[i]`. */
+/**
+ * A model as a graph with inputs [x, …entries, …seeds] and output [output]; `values[i]` is the
+ * tensor named by `entries[i]`.
+ */
 export interface TracedModel {
   readonly name: string;
   readonly graph: Graph;
@@ -92,7 +117,10 @@ export interface TracedModel {
   readonly output: Value;
   readonly entries: readonly Entry[];
   readonly values: readonly Value[];
-  /** For each entry what a training step makes of it, where the model itself says so (running statistics), else null. */
+  /**
+   * For each entry what a training step makes of it, where the model itself says so (running
+   * statistics), else null.
+   */
   readonly updates: readonly (Value | null)[];
   /** One int32 [2] input per use of randomness, in order of use; none unless training. */
   readonly seeds: readonly Value[];
@@ -117,7 +145,10 @@ export interface TraceOptions {
   readonly frozen?: ReadonlySet<string> | undefined;
 }
 
-/** Traces a model. Throws ShapeError, with the layer's path, where shapes do not fit or a name is used twice. */
+/**
+ * Traces a model. Throws ShapeError, with the layer's path, where shapes do not fit or a name is
+ * used twice.
+ */
 export function traceModel(model: Model, options: TraceOptions = {}): TracedModel {
   checkOptions("traceModel", options, "batch training frozen");
   const { batch = 1, training = false, frozen } = options;
@@ -140,8 +171,12 @@ export function traceModel(model: Model, options: TraceOptions = {}): TracedMode
   };
 }
 
-/** A model traced for its entries alone: with several samples, which some layers need, and which change no entry. */
-export const describeModel = (model: Model, options?: TraceOptions): TracedModel => traceModel(model, { batch: 2, ...options });
+/**
+ * A model traced for its entries alone: with several samples, which some layers need, and which
+ * change no entry.
+ */
+export const describeModel = (model: Model, options?: TraceOptions): TracedModel =>
+  traceModel(model, { batch: 2, ...options });
 
 /** What one trace collects: the contexts of all layers write into it. */
 class Store {
@@ -165,18 +200,31 @@ class Store {
   context(path: string, own: Set<string>, frozen = false): Context {
     const training = this.training && !frozen && !this.#frozen.has(path);
     const named = (name: string) => {
-      if (!/^[^./\s]+$/.test(name)) throw shapeError("name", `${quoted(name)} must have at least one character and no dot, slash or space`);
+      if (!/^[^./\s]+$/.test(name))
+        throw shapeError(
+          "name",
+          `${quoted(name)} must have at least one character and no dot, slash or space`,
+        );
       return path ? `${path}.${name}` : name;
     };
-    const tensor = (name: string, shape: readonly number[], entry: Omit<Entry, "name" | "spec">) => {
+    const tensor = (
+      name: string,
+      shape: readonly number[],
+      entry: Omit<Entry, "name" | "spec">,
+    ) => {
       const full = named(name);
-      if (own.has(full)) throw shapeError("name", `${quoted(name)} is used twice; give each part its own name by child`);
+      if (own.has(full))
+        throw shapeError(
+          "name",
+          `${quoted(name)} is used twice; give each part its own name by child`,
+        );
       own.add(full);
       return this.#tensor(full, shape, entry);
     };
     return {
       training,
-      param: (name, shape, init, options) => tensor(name, shape, { init, kind: "parameter", trainable: !frozen, ...options }),
+      param: (name, shape, init, options) =>
+        tensor(name, shape, { init, kind: "parameter", trainable: !frozen, ...options }),
       buffer: (name, shape, init) => {
         const value = tensor(name, shape, { init, kind: "buffer", trainable: false });
         return this.updates.get(named(name)) ?? value;
@@ -185,15 +233,25 @@ class Store {
         const full = named(name);
         const entry = this.entries.get(full);
         if (!training || !own.has(full) || entry?.kind !== "buffer")
-          throw shapeError("update", `${quoted(name)} is no buffer that this layer asked for while training`);
+          throw shapeError(
+            "update",
+            `${quoted(name)} is no buffer that this layer asked for while training`,
+          );
         if (!sameShape(next.shape, entry.spec.shape))
-          throw shapeError("update", `${quoted(name)} has shape ${formatShape(entry.spec.shape)}, its update has ${formatShape(next.shape)}`);
+          throw shapeError(
+            "update",
+            `${quoted(name)} has shape ${formatShape(entry.spec.shape)}, its update has ${formatShape(next.shape)}`,
+          );
         this.updates.set(full, next);
       },
       child: (name, layer, x) => {
         const full = named(name);
         const before = this.#layers.get(full);
-        if (before && before !== layer) throw shapeError("name", `${quoted(name)} is used for two layers, ${before.type} and ${layer.type}`);
+        if (before && before !== layer)
+          throw shapeError(
+            "name",
+            `${quoted(name)} is used for two layers, ${before.type} and ${layer.type}`,
+          );
         this.#layers.set(full, layer);
         return within(name, () => layer.forward(x, this.context(full, new Set(), frozen)));
       },
@@ -203,11 +261,19 @@ class Store {
         return value;
       },
       auxiliary: (output, weight) => {
-        if (!this.training) throw shapeError("auxiliary", "an output that only training sees is given while predicting");
+        if (!this.training)
+          throw shapeError(
+            "auxiliary",
+            "an output that only training sees is given while predicting",
+          );
         this.auxiliaries.push({ output, weight });
       },
       loss: (value) => {
-        if (sizeOf(value.shape) !== 1) throw shapeError("loss", `what a layer adds has shape ${formatShape(value.shape)}, must have one element`);
+        if (sizeOf(value.shape) !== 1)
+          throw shapeError(
+            "loss",
+            `what a layer adds has shape ${formatShape(value.shape)}, must have one element`,
+          );
         if (training) this.losses.push(value);
       },
       frozen: () => this.context(path, own, true),
@@ -218,7 +284,10 @@ class Store {
     const known = this.values.get(name);
     if (known) {
       if (!sameShape(known.shape, shape))
-        throw shapeError("name", `${quoted(name)} has shape ${formatShape(known.shape)} and is asked for again as ${formatShape(shape)}`);
+        throw shapeError(
+          "name",
+          `${quoted(name)} has shape ${formatShape(known.shape)} and is asked for again as ${formatShape(shape)}`,
+        );
       return known;
     }
     const s = spec(shape);

@@ -3,31 +3,53 @@
 
 import { createHash, randomBytes } from "node:crypto";
 import { constants, readlinkSync, type Stats } from "node:fs";
-import { access, lstat, open, readdir, readlink, realpath, rename, rm, stat, type FileHandle } from "node:fs/promises";
+import {
+  access,
+  lstat,
+  open,
+  readdir,
+  readlink,
+  realpath,
+  rename,
+  rm,
+  stat,
+  type FileHandle,
+} from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { checkOptions, rangeError } from "@conv/tensor";
 import { decodeSafetensors, headerSize, readHeader, type Decoded } from "./safetensors.ts";
 
 /**
- * Writes a file atomically: a temporary file beside it, flushed to the disk, then renamed over it. A link is followed to the file that it names; the
- * mode and the owner of an existing file are kept. Throws RangeError, and writes nothing, where the path names a folder, a device, a pipe or a socket.
+ * Writes a file atomically: a temporary file beside it, flushed to the disk, then renamed over it.
+ * A link is followed to the file that it names; the mode and the owner of an existing file are
+ * kept. Throws RangeError, and writes nothing, where the path names a folder, a device, a pipe or a
+ * socket.
  */
 export async function saveFile(path: string, bytes: Uint8Array): Promise<void> {
   await syncFolder(dirname(await withTemporary(path, bytes, rename)));
 }
 
 /**
- * Finds out whether {@link saveFile} could write so many bytes now, without changing what the path names: a temporary file of that size is written
- * and removed. Throws the error that saveFile would throw.
+ * Finds out whether {@link saveFile} could write so many bytes now, without changing what the path
+ * names: a temporary file of that size is written and removed. Throws the error that saveFile would
+ * throw.
  */
 export async function checkSave(path: string, bytes = 0): Promise<void> {
-  // A name that is too long is refused by the file system when it is looked up, before a temporary file is written.
+  // A name that is too long is refused by the file system when it is looked up, before a temporary
+  // file is written.
   await withTemporary(path, new Uint8Array(bytes));
 }
 
-/** Writes a temporary file beside the place that a path names, and gives that place. The file is removed unless `use` renames it. */
-async function withTemporary(path: string, bytes: Uint8Array, use?: typeof rename): Promise<string> {
+/**
+ * Writes a temporary file beside the place that a path names, and gives that place. The file is
+ * removed unless `use` renames it.
+ */
+async function withTemporary(
+  path: string,
+  bytes: Uint8Array,
+  use?: typeof rename,
+): Promise<string> {
   const { path: place, before } = await targetOf(path);
   await removeStale(dirname(place));
   const temporary = temporaryOf(place);
@@ -56,7 +78,10 @@ async function writeNew(temporary: string, bytes: Uint8Array, before: Stats | nu
 
 const LINKS = 40; // as the kernel of Linux allows in a chain
 
-/** The place that a path names, links followed also where the last one leads to nothing yet, and what is there. */
+/**
+ * The place that a path names, links followed also where the last one leads to nothing yet, and
+ * what is there.
+ */
 async function targetOf(path: string): Promise<{ path: string; before: Stats | null }> {
   if (path === "") throw rangeError("saveFile", "the path is empty");
   const before = await stat(path).catch(absent);
@@ -67,10 +92,12 @@ async function targetOf(path: string): Promise<{ path: string; before: Stats | n
   }
   let place = path;
   for (let links = 0; (await lstat(place).catch(absent))?.isSymbolicLink(); links++) {
-    if (links === LINKS) throw rangeError("saveFile", `${path} is a chain of more than ${LINKS} links`);
+    if (links === LINKS)
+      throw rangeError("saveFile", `${path} is a chain of more than ${LINKS} links`);
     place = resolve(await realpath(dirname(place)), await readlink(place));
   }
-  if (/[/\\]$/.test(place)) throw rangeError("saveFile", `${path} names a folder that does not exist`);
+  if (/[/\\]$/.test(place))
+    throw rangeError("saveFile", `${path} names a folder that does not exist`);
   return { path: place, before: null };
 }
 
@@ -80,11 +107,18 @@ function absent(error: NodeJS.ErrnoException): null {
 }
 
 const kindOf = (there: Stats): string =>
-  there.isDirectory() ? "a folder" : `a ${there.isFIFO() ? "pipe" : there.isSocket() ? "socket" : "device"}, not a regular file`;
+  there.isDirectory()
+    ? "a folder"
+    : `a ${there.isFIFO() ? "pipe" : there.isSocket() ? "socket" : "device"}, not a regular file`;
 
-// A temporary file names the machine and the process that writes it. So what a killed process left is known, and nothing else is removed.
-const machine = createHash("sha256").update(`${hostname()} ${processSpace()}`).digest("hex").slice(0, 8);
-const temporaryOf = (path: string) => join(dirname(path), `.conv-${machine}-${process.pid}-${randomBytes(6).toString("hex")}.tmp`);
+// A temporary file names the machine and the process that writes it. So what a killed process left
+// is known, and nothing else is removed.
+const machine = createHash("sha256")
+  .update(`${hostname()} ${processSpace()}`)
+  .digest("hex")
+  .slice(0, 8);
+const temporaryOf = (path: string) =>
+  join(dirname(path), `.conv-${machine}-${process.pid}-${randomBytes(6).toString("hex")}.tmp`);
 
 /** Containers may share a folder and a host name, but count their processes apart. */
 function processSpace(): string {
@@ -97,13 +131,17 @@ function processSpace(): string {
 
 const swept = new Set<string>();
 
-/** Removes the temporary files of processes of this machine that are no more, once in a folder. What can't be removed is left. */
+/**
+ * Removes the temporary files of processes of this machine that are no more, once in a folder. What
+ * can't be removed is left.
+ */
 async function removeStale(folder: string): Promise<void> {
   if (swept.has(folder)) return;
   swept.add(folder);
   for (const name of await readdir(folder).catch(() => [])) {
     const [, where, pid] = /^\.conv-([0-9a-f]{8})-(\d+)-[0-9a-f]{12}\.tmp$/.exec(name) ?? [];
-    if (where === machine && !isAlive(Number(pid))) await rm(join(folder, name), { force: true }).catch(() => {});
+    if (where === machine && !isAlive(Number(pid)))
+      await rm(join(folder, name), { force: true }).catch(() => {});
   }
 }
 
@@ -116,7 +154,8 @@ function isAlive(pid: number): boolean {
   }
 }
 
-// The rename itself is on the disk once the folder is; Windows can't open a folder, and needs it not.
+// The rename itself is on the disk once the folder is; Windows can't open a folder, and needs it
+// not.
 async function syncFolder(path: string): Promise<void> {
   if (process.platform === "win32") return;
   const folder = await open(path, "r");
@@ -132,15 +171,22 @@ export interface LoadOptions {
   readonly maxBytes?: number | undefined;
 }
 
-/** Reads a whole file. Throws RangeError if it is not a regular file, or has more than `maxBytes` (default 2³¹ − 1). */
+/**
+ * Reads a whole file. Throws RangeError if it is not a regular file, or has more than `maxBytes`
+ * (default 2³¹ − 1).
+ */
 export const loadFile = (path: string, options: LoadOptions = {}): Promise<Uint8Array> =>
   withFile(path, options, (file, size) => readBytes(file, 0, size));
 
 /**
- * Reads a safetensors file. The header is read and checked first, with the size of the file: the data are read only where they fit. Throws the
- * errors of {@link loadFile} and of `decodeSafetensors`.
+ * Reads a safetensors file. The header is read and checked first, with the size of the file: the
+ * data are read only where they fit. Throws the errors of {@link loadFile} and of
+ * `decodeSafetensors`.
  */
-export const loadSafetensors = (path: string, options: LoadOptions = {}): Promise<Decoded & { readonly bytes: Uint8Array }> =>
+export const loadSafetensors = (
+  path: string,
+  options: LoadOptions = {},
+): Promise<Decoded & { readonly bytes: Uint8Array }> =>
   withFile(path, options, async (file, size) => {
     const head = await readBytes(file, 0, Math.min(8, size));
     readHeader(await readBytes(file, 0, headerSize(head, size)), size);
@@ -148,18 +194,24 @@ export const loadSafetensors = (path: string, options: LoadOptions = {}): Promis
     return { ...decodeSafetensors(bytes), bytes };
   });
 
-async function withFile<R>(path: string, options: LoadOptions, work: (file: FileHandle, size: number) => Promise<R>): Promise<R> {
+async function withFile<R>(
+  path: string,
+  options: LoadOptions,
+  work: (file: FileHandle, size: number) => Promise<R>,
+): Promise<R> {
   checkOptions("loadFile", options, "maxBytes");
   const { maxBytes = 2 ** 31 - 1 } = options;
   const regular = (there: Stats) => {
     if (!there.isFile()) throw rangeError("loadFile", `${path} is ${kindOf(there)}`);
   };
   regular(await stat(path)); // to open a device may already do something
-  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)); // a pipe that is there by now does not block
+  // a pipe that is there by now does not block
+  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   try {
     const there = await file.stat();
     regular(there);
-    if (there.size > maxBytes) throw rangeError("loadFile", `${path} has ${there.size} bytes, the limit is ${maxBytes}`);
+    if (there.size > maxBytes)
+      throw rangeError("loadFile", `${path} has ${there.size} bytes, the limit is ${maxBytes}`);
     return await work(file, there.size);
   } finally {
     await file.close();
@@ -171,7 +223,12 @@ async function readBytes(file: FileHandle, from: number, length: number): Promis
   const bytes = new Uint8Array(length);
   let filled = 0;
   while (filled < length) {
-    const { bytesRead } = await file.read(bytes, filled, Math.min(length - filled, 2 ** 30), from + filled);
+    const { bytesRead } = await file.read(
+      bytes,
+      filled,
+      Math.min(length - filled, 2 ** 30),
+      from + filled,
+    );
     if (bytesRead === 0) break;
     filled += bytesRead;
   }

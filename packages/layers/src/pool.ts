@@ -1,8 +1,15 @@
-// Pooling layers in one, two and three dimensions, with PyTorch's names and defaults: the stride is the kernel. Adaptive ones are told their
-// output instead of a kernel, global ones take the whole.
+// Pooling layers in one, two and three dimensions, with PyTorch's names and defaults: the stride is
+// the kernel. Adaptive ones are told their output instead of a kernel, global ones take the whole.
 
 import * as ops from "@conv/ops";
-import { concat, perAxis, slice, type AvgPoolOptions, type PerAxis, type PoolOptions } from "@conv/ops";
+import {
+  concat,
+  perAxis,
+  slice,
+  type AvgPoolOptions,
+  type PerAxis,
+  type PoolOptions,
+} from "@conv/ops";
 import { shapeError, type Value } from "@conv/tensor";
 import { checkRank } from "./conv.ts";
 import type { Layer } from "./layer.ts";
@@ -12,7 +19,13 @@ export type MaxPoolLayerOptions = PoolOptions & SpatialOptions;
 export type AvgPoolLayerOptions = AvgPoolOptions & SpatialOptions;
 
 /** A layer over so many spatial axes. */
-function pooling(type: string, rank: number, options: SpatialOptions | undefined, names: string, apply: (x: Value) => Value): Layer {
+function pooling(
+  type: string,
+  rank: number,
+  options: SpatialOptions | undefined,
+  names: string,
+  apply: (x: Value) => Value,
+): Layer {
   const layer: Layer = {
     type: `${type}${rank}d`,
     forward(x) {
@@ -25,13 +38,19 @@ function pooling(type: string, rank: number, options: SpatialOptions | undefined
 
 /** Names of {@link PoolOptions}, and what of a layer's options is the op's. */
 export const POOL = "stride padding dilation ceilMode";
-export const windowOf = ({ stride, padding, dilation, ceilMode }: PoolOptions = {}): PoolOptions => ({ stride, padding, dilation, ceilMode });
+export const windowOf = ({
+  stride,
+  padding,
+  dilation,
+  ceilMode,
+}: PoolOptions = {}): PoolOptions => ({ stride, padding, dilation, ceilMode });
 
 const max = (rank: number, kernel: PerAxis, options?: MaxPoolLayerOptions): Layer =>
   pooling("maxPool", rank, options, POOL, (x) => ops.maxPool(x, kernel, windowOf(options)));
 const average = (rank: number, kernel: PerAxis, options: AvgPoolLayerOptions = {}): Layer => {
   const { countIncludePad, divisorOverride } = options;
-  const apply = (x: Value) => ops.avgPool(x, kernel, { ...windowOf(options), countIncludePad, divisorOverride });
+  const apply = (x: Value) =>
+    ops.avgPool(x, kernel, { ...windowOf(options), countIncludePad, divisorOverride });
   return pooling("avgPool", rank, options, `${POOL} countIncludePad divisorOverride`, apply);
 };
 const lp = (rank: number, p: number, kernel: PerAxis, options?: MaxPoolLayerOptions): Layer =>
@@ -58,8 +77,16 @@ function adaptive(
   });
 }
 
-/** `size` windows along an axis, window i from ⌊i·n/size⌋ to ⌈(i + 1)·n/size⌉: they overlap where size does not divide n. */
-function windowsAlong(x: Value, axis: number, size: number, pool: (x: Value, kernel: number[]) => Value): Value {
+/**
+ * `size` windows along an axis, window i from ⌊i·n/size⌋ to ⌈(i + 1)·n/size⌉: they overlap where
+ * size does not divide n.
+ */
+function windowsAlong(
+  x: Value,
+  axis: number,
+  size: number,
+  pool: (x: Value, kernel: number[]) => Value,
+): Value {
   const n = x.shape[axis];
   const windows = Array.from({ length: size }, (_, i) => {
     const [begin, end] = [Math.floor((i * n) / size), Math.ceil(((i + 1) * n) / size)];
@@ -88,7 +115,11 @@ function global(type: string, options: GlobalPoolOptions, reduce: typeof ops.mea
   const layer: Layer = {
     type,
     forward(x) {
-      if (x.shape.length < 3) throw shapeError(type, `input has ${x.shape.length} axes, needs batch, channels and at least one spatial axis`);
+      if (x.shape.length < 3)
+        throw shapeError(
+          type,
+          `input has ${x.shape.length} axes, needs batch, channels and at least one spatial axis`,
+        );
       return reduce(
         x,
         x.shape.slice(2).map((_, a) => a + 2),
@@ -100,36 +131,74 @@ function global(type: string, options: GlobalPoolOptions, reduce: typeof ops.mea
 }
 
 /** Largest value of each window: x (n, c, w) → (n, c, w′). */
-export const maxPool1d = (kernel: PerAxis, options?: MaxPoolLayerOptions): Layer => max(1, kernel, options);
+export const maxPool1d = (kernel: PerAxis, options?: MaxPoolLayerOptions): Layer =>
+  max(1, kernel, options);
 /** Largest value of each window: x (n, c, h, w) → (n, c, h′, w′). */
-export const maxPool2d = (kernel: PerAxis, options?: MaxPoolLayerOptions): Layer => max(2, kernel, options);
+export const maxPool2d = (kernel: PerAxis, options?: MaxPoolLayerOptions): Layer =>
+  max(2, kernel, options);
 /** Largest value of each window: x (n, c, d, h, w) → (n, c, d′, h′, w′). */
-export const maxPool3d = (kernel: PerAxis, options?: MaxPoolLayerOptions): Layer => max(3, kernel, options);
+export const maxPool3d = (kernel: PerAxis, options?: MaxPoolLayerOptions): Layer =>
+  max(3, kernel, options);
 /** Mean of each window: x (n, c, w) → (n, c, w′). */
-export const avgPool1d = (kernel: PerAxis, options?: AvgPoolLayerOptions): Layer => average(1, kernel, options);
+export const avgPool1d = (kernel: PerAxis, options?: AvgPoolLayerOptions): Layer =>
+  average(1, kernel, options);
 /** Mean of each window: x (n, c, h, w) → (n, c, h′, w′). */
-export const avgPool2d = (kernel: PerAxis, options?: AvgPoolLayerOptions): Layer => average(2, kernel, options);
+export const avgPool2d = (kernel: PerAxis, options?: AvgPoolLayerOptions): Layer =>
+  average(2, kernel, options);
 /** Mean of each window: x (n, c, d, h, w) → (n, c, d′, h′, w′). */
-export const avgPool3d = (kernel: PerAxis, options?: AvgPoolLayerOptions): Layer => average(3, kernel, options);
+export const avgPool3d = (kernel: PerAxis, options?: AvgPoolLayerOptions): Layer =>
+  average(3, kernel, options);
 /** (Σ |x|ᵖ)^(1/p) over each window: x (n, c, w) → (n, c, w′). */
-export const lpPool1d = (p: number, kernel: PerAxis, options?: MaxPoolLayerOptions): Layer => lp(1, p, kernel, options);
+export const lpPool1d = (p: number, kernel: PerAxis, options?: MaxPoolLayerOptions): Layer =>
+  lp(1, p, kernel, options);
 /** (Σ |x|ᵖ)^(1/p) over each window: x (n, c, h, w) → (n, c, h′, w′). */
-export const lpPool2d = (p: number, kernel: PerAxis, options?: MaxPoolLayerOptions): Layer => lp(2, p, kernel, options);
+export const lpPool2d = (p: number, kernel: PerAxis, options?: MaxPoolLayerOptions): Layer =>
+  lp(2, p, kernel, options);
 /** (Σ |x|ᵖ)^(1/p) over each window: x (n, c, d, h, w) → (n, c, d′, h′, w′). */
-export const lpPool3d = (p: number, kernel: PerAxis, options?: MaxPoolLayerOptions): Layer => lp(3, p, kernel, options);
-/** Mean of each of `output` windows that share the input out as evenly as can be: x (n, c, w) → (n, c, output). */
-export const adaptiveAvgPool1d = (output: PerAxis, options?: SpatialOptions): Layer => adaptiveAverage(1, output, options);
-/** Mean of each of `output` windows that share the input out as evenly as can be: x (n, c, h, w) → (n, c, …output); 1 gives the mean of each map. */
-export const adaptiveAvgPool2d = (output: PerAxis, options?: SpatialOptions): Layer => adaptiveAverage(2, output, options);
-/** Mean of each of `output` windows that share the input out as evenly as can be: x (n, c, d, h, w) → (n, c, …output). */
-export const adaptiveAvgPool3d = (output: PerAxis, options?: SpatialOptions): Layer => adaptiveAverage(3, output, options);
-/** Largest of each of `output` windows that share the input out as evenly as can be: x (n, c, w) → (n, c, output). */
-export const adaptiveMaxPool1d = (output: PerAxis, options?: SpatialOptions): Layer => adaptiveMax(1, output, options);
-/** Largest of each of `output` windows that share the input out as evenly as can be: x (n, c, h, w) → (n, c, …output). */
-export const adaptiveMaxPool2d = (output: PerAxis, options?: SpatialOptions): Layer => adaptiveMax(2, output, options);
-/** Largest of each of `output` windows that share the input out as evenly as can be: x (n, c, d, h, w) → (n, c, …output). */
-export const adaptiveMaxPool3d = (output: PerAxis, options?: SpatialOptions): Layer => adaptiveMax(3, output, options);
+export const lpPool3d = (p: number, kernel: PerAxis, options?: MaxPoolLayerOptions): Layer =>
+  lp(3, p, kernel, options);
+/**
+ * Mean of each of `output` windows that share the input out as evenly as can be: x (n, c, w) → (n,
+ * c, output).
+ */
+export const adaptiveAvgPool1d = (output: PerAxis, options?: SpatialOptions): Layer =>
+  adaptiveAverage(1, output, options);
+/**
+ * Mean of each of `output` windows that share the input out as evenly as can be: x (n, c, h, w) →
+ * (n, c, …output); 1 gives the mean of each map.
+ */
+export const adaptiveAvgPool2d = (output: PerAxis, options?: SpatialOptions): Layer =>
+  adaptiveAverage(2, output, options);
+/**
+ * Mean of each of `output` windows that share the input out as evenly as can be: x (n, c, d, h, w)
+ * → (n, c, …output).
+ */
+export const adaptiveAvgPool3d = (output: PerAxis, options?: SpatialOptions): Layer =>
+  adaptiveAverage(3, output, options);
+/**
+ * Largest of each of `output` windows that share the input out as evenly as can be: x (n, c, w) →
+ * (n, c, output).
+ */
+export const adaptiveMaxPool1d = (output: PerAxis, options?: SpatialOptions): Layer =>
+  adaptiveMax(1, output, options);
+/**
+ * Largest of each of `output` windows that share the input out as evenly as can be: x (n, c, h, w)
+ * → (n, c, …output).
+ */
+export const adaptiveMaxPool2d = (output: PerAxis, options?: SpatialOptions): Layer =>
+  adaptiveMax(2, output, options);
+/**
+ * Largest of each of `output` windows that share the input out as evenly as can be: x (n, c, d, h,
+ * w) → (n, c, …output).
+ */
+export const adaptiveMaxPool3d = (output: PerAxis, options?: SpatialOptions): Layer =>
+  adaptiveMax(3, output, options);
 /** Mean of each map: x (n, c, …) → (n, c), or (n, c, 1, …) with `keepDims`. */
-export const globalAvgPool = (options: GlobalPoolOptions = {}): Layer => global("globalAvgPool", options, ops.mean);
-/** Largest value of each map: x (n, c, …) → (n, c), or (n, c, 1, …) with `keepDims`. Ties share the gradient. */
-export const globalMaxPool = (options: GlobalPoolOptions = {}): Layer => global("globalMaxPool", options, ops.max);
+export const globalAvgPool = (options: GlobalPoolOptions = {}): Layer =>
+  global("globalAvgPool", options, ops.mean);
+/**
+ * Largest value of each map: x (n, c, …) → (n, c), or (n, c, 1, …) with `keepDims`. Ties share the
+ * gradient.
+ */
+export const globalMaxPool = (options: GlobalPoolOptions = {}): Layer =>
+  global("globalMaxPool", options, ops.max);

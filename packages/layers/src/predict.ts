@@ -7,11 +7,17 @@ import { createForward, sampleSize, upload } from "./forward.ts";
 import { describeModel, type Model } from "./layer.ts";
 import { matchState, type State } from "./state.ts";
 
-/** A model ready to be asked. Its tensors live on the back end until `dispose` (or the end of `using`). */
+/**
+ * A model ready to be asked. Its tensors live on the back end until `dispose` (or the end of
+ * `using`).
+ */
 export interface Predictor extends Disposable {
   /** Shape of the output for one sample. */
   readonly output: readonly number[];
-  /** Outputs (logits, unless the model ends otherwise) of all samples in `x`, one after the other. Throws ShapeError unless x holds whole samples. */
+  /**
+   * Outputs (logits, unless the model ends otherwise) of all samples in `x`, one after the other.
+   * Throws ShapeError unless x holds whole samples.
+   */
   predict(x: Float32Array): Promise<Float32Array>;
   /** Replaces the weights; throws ShapeError, and changes nothing, where names or shapes differ. */
   setState(state: State): void;
@@ -24,10 +30,16 @@ export interface PredictorOptions {
 }
 
 /**
- * Puts a model on a device. Samples run in batches of `batch`, and what is left in one of its own size: a model may look at all samples of a
- * batch. The programs of the last 8 sizes are kept. Throws RangeError unless `batch` is a whole number ≥ 1.
+ * Puts a model on a device. Samples run in batches of `batch`, and what is left in one of its own
+ * size: a model may look at all samples of a batch. The programs of the last 8 sizes are kept.
+ * Throws RangeError unless `batch` is a whole number ≥ 1.
  */
-export function createPredictor(backend: Backend, model: Model, state: State, options: PredictorOptions = {}): Predictor {
+export function createPredictor(
+  backend: Backend,
+  model: Model,
+  state: State,
+  options: PredictorOptions = {},
+): Predictor {
   checkOptions("predict", options, "batch");
   const { batch = 64 } = options;
   mustCount("predict", "batch", batch);
@@ -44,20 +56,32 @@ export function createPredictor(backend: Backend, model: Model, state: State, op
   return {
     output: shape,
     async predict(x) {
-      if (kindOf(x) !== "Float32Array") throw shapeError(model.name, `samples are ${kindOf(x)}, must be Float32Array: Float32Array.from(…)`);
+      if (kindOf(x) !== "Float32Array")
+        throw shapeError(
+          model.name,
+          `samples are ${kindOf(x)}, must be Float32Array: Float32Array.from(…)`,
+        );
       if (x.length % inSize)
-        throw shapeError(model.name, `${x.length} values are no whole number of samples of shape ${formatShape(model.input)}, which hold ${inSize}`);
+        throw shapeError(
+          model.name,
+          `${x.length} values are no whole number of samples of shape ${formatShape(model.input)}, which hold ${inSize}`,
+        );
       const count = x.length / inSize;
       const result = new Float32Array(count * outSize);
       const breathe = breather();
       for (let at = 0; at < count; at += batch) {
-        result.set(await forward.run(x.subarray(at * inSize, Math.min(at + batch, count) * inSize)).output, at * outSize);
+        result.set(
+          await forward.run(x.subarray(at * inSize, Math.min(at + batch, count) * inSize)).output,
+          at * outSize,
+        );
         await breathe();
       }
       return result;
     },
     setState(next) {
-      matchState(model.name, entries, next).forEach((data, i) => backend.write(parameters[i], data));
+      matchState(model.name, entries, next).forEach((data, i) =>
+        backend.write(parameters[i], data),
+      );
     },
     dispose: end,
     [dispose]: end,

@@ -1,5 +1,6 @@
-// Random numbers by key: the same key gives the same numbers everywhere, and keys share nothing, so that what is drawn for
-// one parameter does not depend on which others exist. Hash to four words (murmur's mixing), then sfc32 (Doty-Humphrey, PractRand).
+// Random numbers by key: the same key gives the same numbers everywhere, and keys share nothing, so
+// that what is drawn for one parameter does not depend on which others exist. Hash to four words
+// (murmur's mixing), then sfc32 (Doty-Humphrey, PractRand).
 
 /** A stream of random numbers. */
 export interface Random {
@@ -47,8 +48,11 @@ function hash(key: string): [number, number, number, number] {
   const multipliers = [597399067, 2869860233, 951274213, 2716044179];
   const words = [1779033703, 3144134277, 1013904242, 2773480762];
   for (let i = 0; i < key.length; i++)
-    for (let w = 0; w < 4; w++) words[w] = words[(w + 1) % 4] ^ Math.imul(words[w] ^ key.charCodeAt(i), multipliers[w]);
-  const mixed = words.map((word, w) => Math.imul(words[(w + 2) % 4] ^ (word >>> 18), multipliers[w]));
+    for (let w = 0; w < 4; w++)
+      words[w] = words[(w + 1) % 4] ^ Math.imul(words[w] ^ key.charCodeAt(i), multipliers[w]);
+  const mixed = words.map((word, w) =>
+    Math.imul(words[(w + 2) % 4] ^ (word >>> 18), multipliers[w]),
+  );
   const all = mixed[0] ^ mixed[1] ^ mixed[2] ^ mixed[3];
   return [all, mixed[1] ^ all, mixed[2] ^ all, mixed[3] ^ all];
 }

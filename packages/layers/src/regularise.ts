@@ -1,4 +1,5 @@
-// Regularisers: what a training step adds to its loss for a parameter, or for what a layer gives out; as Keras defines them.
+// Regularisers: what a training step adds to its loss for a parameter, or for what a layer gives
+// out; as Keras defines them.
 
 import { abs, add, affine, square, sum } from "@conv/ops";
 import { checkOptions } from "@conv/tensor";
@@ -17,7 +18,10 @@ export const l2 =
     affine(sum(square(w)), factor);
 
 /** l1 · Σ|w| + l2 · Σw²; what is not given is 0. */
-export function l1l2(factors: { readonly l1?: number | undefined; readonly l2?: number | undefined }): Regularizer {
+export function l1l2(factors: {
+  readonly l1?: number | undefined;
+  readonly l2?: number | undefined;
+}): Regularizer {
   checkOptions("l1l2", factors, "l1 l2");
   return (w) => add(l1(factors.l1 ?? 0)(w), l2(factors.l2 ?? 0)(w));
 }

@@ -23,7 +23,10 @@ export interface Evaluation {
   readonly loss: number;
   /** Share of right answers, labels out of range left out; NaN where labels are no classes. */
   readonly accuracy: number;
-  /** The class with the largest output, for each label in order; NaN is larger than all numbers, and never a right answer. */
+  /**
+   * The class with the largest output, for each label in order; NaN is larger than all numbers, and
+   * never a right answer.
+   */
   readonly predicted: Int32Array;
   /** Means over all that they count, by the names that the trainer was given. */
   readonly metrics: Readonly<Record<string, number>>;

@@ -1,4 +1,5 @@
-// Layers that change the space of maps and have no parameters: padding, upsampling, shuffles between channels and space, and unpooling.
+// Layers that change the space of maps and have no parameters: padding, upsampling, shuffles
+// between channels and space, and unpooling.
 
 import * as ops from "@conv/ops";
 import type { AxisPadding, PoolOptions, PaddingMode, PerAxis, UpsampleOptions } from "@conv/ops";
@@ -25,29 +26,69 @@ function padding(rank: number, around: Around, mode: PaddingMode, options: Spati
   return configured(layer, options, "layout");
 }
 
-/** Elements around the axis: zeros, reflected, repeated or from the other end; x (n, c, w) → (n, c, lo + w + hi). Throws ShapeError where the mode has too few. */
-export const pad1d = (around: Around, mode: PaddingMode = "zeros", options: SpatialOptions = {}): Layer => padding(1, around, mode, options);
+/**
+ * Elements around the axis: zeros, reflected, repeated or from the other end; x (n, c, w) → (n, c,
+ * lo + w + hi). Throws ShapeError where the mode has too few.
+ */
+export const pad1d = (
+  around: Around,
+  mode: PaddingMode = "zeros",
+  options: SpatialOptions = {},
+): Layer => padding(1, around, mode, options);
 /** {@link pad1d} over two spatial axes: x (n, c, h, w) → (n, c, h′, w′). */
-export const pad2d = (around: Around, mode: PaddingMode = "zeros", options: SpatialOptions = {}): Layer => padding(2, around, mode, options);
+export const pad2d = (
+  around: Around,
+  mode: PaddingMode = "zeros",
+  options: SpatialOptions = {},
+): Layer => padding(2, around, mode, options);
 /** {@link pad1d} over three spatial axes. */
-export const pad3d = (around: Around, mode: PaddingMode = "zeros", options: SpatialOptions = {}): Layer => padding(3, around, mode, options);
+export const pad3d = (
+  around: Around,
+  mode: PaddingMode = "zeros",
+  options: SpatialOptions = {},
+): Layer => padding(3, around, mode, options);
 
-/** Interpolation to `size`, or by `scale`, over all spatial axes: nearest or linear, with PyTorch's rules; x (n, c, …input) → (n, c, …output). */
+/**
+ * Interpolation to `size`, or by `scale`, over all spatial axes: nearest or linear, with PyTorch's
+ * rules; x (n, c, …input) → (n, c, …output).
+ */
 export function upsample(options: UpsampleOptions & SpatialOptions): Layer {
   const { size, scale, mode, alignCorners } = options;
-  const layer: Layer = { type: "upsample", forward: (x) => ops.upsample(x, { size, scale, mode, alignCorners }) };
+  const layer: Layer = {
+    type: "upsample",
+    forward: (x) => ops.upsample(x, { size, scale, mode, alignCorners }),
+  };
   return configured(layer, options, "layout size scale mode alignCorners");
 }
 
-/** Channels laid out in space: x (n, c·r², h, w) → (n, c, h·r, w·r). Throws ShapeError where the channels do not divide. */
+/**
+ * Channels laid out in space: x (n, c·r², h, w) → (n, c, h·r, w·r). Throws ShapeError where the
+ * channels do not divide.
+ */
 export const pixelShuffle = (factor: number, options: SpatialOptions = {}): Layer =>
-  configured({ type: "pixelShuffle", forward: (x) => ops.pixelShuffle(x, factor) }, options, "layout");
+  configured(
+    { type: "pixelShuffle", forward: (x) => ops.pixelShuffle(x, factor) },
+    options,
+    "layout",
+  );
 
-/** Space laid out in channels: x (n, c, h·r, w·r) → (n, c·r², h, w). Throws ShapeError where the sizes do not divide. */
+/**
+ * Space laid out in channels: x (n, c, h·r, w·r) → (n, c·r², h, w). Throws ShapeError where the
+ * sizes do not divide.
+ */
 export const pixelUnshuffle = (factor: number, options: SpatialOptions = {}): Layer =>
-  configured({ type: "pixelUnshuffle", forward: (x) => ops.pixelUnshuffle(x, factor) }, options, "layout");
+  configured(
+    { type: "pixelUnshuffle", forward: (x) => ops.pixelUnshuffle(x, factor) },
+    options,
+    "layout",
+  );
 
-function unpooling(rank: number, kernel: PerAxis, inner: Layer, options: PoolOptions & SpatialOptions): Layer {
+function unpooling(
+  rank: number,
+  kernel: PerAxis,
+  inner: Layer,
+  options: PoolOptions & SpatialOptions,
+): Layer {
   const type = `maxUnpool${rank}d`;
   const layer: Layer = {
     type,
@@ -55,10 +96,15 @@ function unpooling(rank: number, kernel: PerAxis, inner: Layer, options: PoolOpt
       checkRank(type, x, rank);
       const indices = ops.maxPoolIndices(x, kernel, windowOf(options));
       const pooled = ops.maxPool(x, kernel, windowOf(options));
-      const windows = pooled.node?.op.window?.(pooled.node.params).map((w) => ({ ...w, transposed: true }));
+      const windows = pooled.node?.op
+        .window?.(pooled.node.params)
+        .map((w) => ({ ...w, transposed: true }));
       const y = ctx.child("inner", inner, pooled);
       if (y.shape.length !== x.shape.length || y.shape.some((v, a) => v !== indices.shape[a]))
-        throw shapeError(type, `the inner layer gives ${y.shape.join("×")}, the pool made ${indices.shape.join("×")}`);
+        throw shapeError(
+          type,
+          `the inner layer gives ${y.shape.join("×")}, the pool made ${indices.shape.join("×")}`,
+        );
       return ops.maxUnpool(y, indices, x.shape.slice(2), windows);
     },
   };
@@ -66,12 +112,27 @@ function unpooling(rank: number, kernel: PerAxis, inner: Layer, options: PoolOpt
 }
 
 /**
- * Max pooling, `inner` on what it leaves, and each of its values put back where the maximum of its window stood, 0 elsewhere:
- * x (n, c, w) → (n, c, w). Pool and unpooling are one layer, as they share the places (in PyTorch: MaxPool1d with indices, MaxUnpool1d).
- * An element that won several windows gets their sum. Throws ShapeError unless `inner` keeps the shape.
+ * Max pooling, `inner` on what it leaves, and each of its values put back where the maximum of its
+ * window stood, 0 elsewhere: x (n, c, w) → (n, c, w). Pool and unpooling are one layer, as they
+ * share the places (in PyTorch: MaxPool1d with indices, MaxUnpool1d). An element that won several
+ * windows gets their sum. Throws ShapeError unless `inner` keeps the shape.
  */
-export const maxUnpool1d = (kernel: PerAxis, inner: Layer, options: PoolOptions & SpatialOptions = {}): Layer => unpooling(1, kernel, inner, options);
-/** {@link maxUnpool1d} over two spatial axes (Badrinarayanan, Kendall and Cipolla, "SegNet", 2015). */
-export const maxUnpool2d = (kernel: PerAxis, inner: Layer, options: PoolOptions & SpatialOptions = {}): Layer => unpooling(2, kernel, inner, options);
+export const maxUnpool1d = (
+  kernel: PerAxis,
+  inner: Layer,
+  options: PoolOptions & SpatialOptions = {},
+): Layer => unpooling(1, kernel, inner, options);
+/**
+ * {@link maxUnpool1d} over two spatial axes (Badrinarayanan, Kendall and Cipolla, "SegNet", 2015).
+ */
+export const maxUnpool2d = (
+  kernel: PerAxis,
+  inner: Layer,
+  options: PoolOptions & SpatialOptions = {},
+): Layer => unpooling(2, kernel, inner, options);
 /** {@link maxUnpool1d} over three spatial axes. */
-export const maxUnpool3d = (kernel: PerAxis, inner: Layer, options: PoolOptions & SpatialOptions = {}): Layer => unpooling(3, kernel, inner, options);
+export const maxUnpool3d = (
+  kernel: PerAxis,
+  inner: Layer,
+  options: PoolOptions & SpatialOptions = {},
+): Layer => unpooling(3, kernel, inner, options);

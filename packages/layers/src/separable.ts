@@ -1,4 +1,5 @@
-// Convolutions made of less: depthwise (each channel on its own), pointwise (1×1: each position on its own), and both in turn.
+// Convolutions made of less: depthwise (each channel on its own), pointwise (1×1: each position on
+// its own), and both in turn.
 
 import type { PerAxis } from "@conv/ops";
 import { checkOptions } from "@conv/tensor";
@@ -22,14 +23,17 @@ function depthwise(rank: number, kernel: PerAxis, given: DepthwiseOptions): Laye
   checkOptions(type, given, DEPTHWISE);
   const { depthMultiplier = 1, ...options } = given;
   mustBe("a whole number ≥ 1", type, { depthMultiplier });
-  const made = new Map<number, Layer>(); // one for each count of channels, so that a layer used twice is one layer
+  // one for each count of channels, so that a layer used twice is one layer
+  const made = new Map<number, Layer>();
   return {
     type,
     ...(options.name !== undefined && { name: options.name }),
     forward(x, ctx) {
       checkRank(type, x, rank);
       const channels = x.shape[options.layout === "channels-last" ? rank + 1 : 1];
-      const layer = made.get(channels) ?? convs[rank - 1](channels * depthMultiplier, kernel, { ...options, groups: channels });
+      const layer =
+        made.get(channels) ??
+        convs[rank - 1](channels * depthMultiplier, kernel, { ...options, groups: channels });
       made.set(channels, layer);
       return layer.forward(x, ctx);
     },
@@ -37,28 +41,45 @@ function depthwise(rank: number, kernel: PerAxis, given: DepthwiseOptions): Laye
 }
 
 /**
- * Each channel convolved on its own: y[c·m + j] = w[c·m + j] ⋆ x[c], m = depthMultiplier; x (n, c, w) → (n, c·m, w′).
- * Parameters weight (c·m, 1, kernel), bias (c·m). Throws ShapeError where the geometry does not fit.
+ * Each channel convolved on its own: y[c·m + j] = w[c·m + j] ⋆ x[c], m = depthMultiplier; x (n, c,
+ * w) → (n, c·m, w′). Parameters weight (c·m, 1, kernel), bias (c·m). Throws ShapeError where the
+ * geometry does not fit.
  */
-export const depthwiseConv1d = (kernel: PerAxis, options: DepthwiseOptions = {}): Layer => depthwise(1, kernel, options);
+export const depthwiseConv1d = (kernel: PerAxis, options: DepthwiseOptions = {}): Layer =>
+  depthwise(1, kernel, options);
 /** {@link depthwiseConv1d} over two spatial axes: x (n, c, h, w) → (n, c·m, h′, w′). */
-export const depthwiseConv2d = (kernel: PerAxis, options: DepthwiseOptions = {}): Layer => depthwise(2, kernel, options);
+export const depthwiseConv2d = (kernel: PerAxis, options: DepthwiseOptions = {}): Layer =>
+  depthwise(2, kernel, options);
 /** {@link depthwiseConv1d} over three spatial axes. */
-export const depthwiseConv3d = (kernel: PerAxis, options: DepthwiseOptions = {}): Layer => depthwise(3, kernel, options);
+export const depthwiseConv3d = (kernel: PerAxis, options: DepthwiseOptions = {}): Layer =>
+  depthwise(3, kernel, options);
 
-export type PointwiseOptions = Omit<ConvLayerOptions, "padding" | "paddingMode" | "dilation" | "flipKernel">;
+export type PointwiseOptions = Omit<
+  ConvLayerOptions,
+  "padding" | "paddingMode" | "dilation" | "flipKernel"
+>;
 
 function pointwise(rank: number, outChannels: number, options: PointwiseOptions): Layer {
-  checkOptions(`pointwiseConv${rank}d`, options, `stride groups layout inChannels precision ${WEIGHT} ${LAYER}`);
+  checkOptions(
+    `pointwiseConv${rank}d`,
+    options,
+    `stride groups layout inChannels precision ${WEIGHT} ${LAYER}`,
+  );
   return convs[rank - 1](outChannels, 1, options);
 }
 
-/** Convolution with a kernel of 1: y[o] = Σ w[o, c]·x[c] + b[o] at every position; x (n, c, w) → (n, outChannels, w). */
-export const pointwiseConv1d = (outChannels: number, options: PointwiseOptions = {}): Layer => pointwise(1, outChannels, options);
+/**
+ * Convolution with a kernel of 1: y[o] = Σ w[o, c]·x[c] + b[o] at every position; x (n, c, w) → (n,
+ * outChannels, w).
+ */
+export const pointwiseConv1d = (outChannels: number, options: PointwiseOptions = {}): Layer =>
+  pointwise(1, outChannels, options);
 /** {@link pointwiseConv1d} over two spatial axes. */
-export const pointwiseConv2d = (outChannels: number, options: PointwiseOptions = {}): Layer => pointwise(2, outChannels, options);
+export const pointwiseConv2d = (outChannels: number, options: PointwiseOptions = {}): Layer =>
+  pointwise(2, outChannels, options);
 /** {@link pointwiseConv1d} over three spatial axes. */
-export const pointwiseConv3d = (outChannels: number, options: PointwiseOptions = {}): Layer => pointwise(3, outChannels, options);
+export const pointwiseConv3d = (outChannels: number, options: PointwiseOptions = {}): Layer =>
+  pointwise(3, outChannels, options);
 
 /** Keras's names: `kernel…` is of the pointwise part, `depthwise…` of the other. */
 export interface SeparableOptions extends DepthwiseOptions {
@@ -67,10 +88,26 @@ export interface SeparableOptions extends DepthwiseOptions {
   readonly depthwiseConstraint?: Constraint | undefined;
 }
 
-function separable(rank: number, outChannels: number, kernel: PerAxis, given: SeparableOptions): Layer {
+function separable(
+  rank: number,
+  outChannels: number,
+  kernel: PerAxis,
+  given: SeparableOptions,
+): Layer {
   const type = `separableConv${rank}d`;
-  checkOptions(type, given, `${DEPTHWISE} depthwiseInitializer depthwiseRegularizer depthwiseConstraint`);
-  const { name, depthMultiplier, depthwiseInitializer, depthwiseRegularizer, depthwiseConstraint, ...options } = given;
+  checkOptions(
+    type,
+    given,
+    `${DEPTHWISE} depthwiseInitializer depthwiseRegularizer depthwiseConstraint`,
+  );
+  const {
+    name,
+    depthMultiplier,
+    depthwiseInitializer,
+    depthwiseRegularizer,
+    depthwiseConstraint,
+    ...options
+  } = given;
   const first = depthwise(rank, kernel, {
     ...options,
     depthMultiplier,
@@ -82,7 +119,14 @@ function separable(rank: number, outChannels: number, kernel: PerAxis, given: Se
     kernelRegularizer: depthwiseRegularizer,
     kernelConstraint: depthwiseConstraint,
   });
-  const second = convs[rank - 1](outChannels, 1, { ...options, inChannels: undefined, stride: 1, padding: 0, dilation: 1, paddingMode: "zeros" });
+  const second = convs[rank - 1](outChannels, 1, {
+    ...options,
+    inChannels: undefined,
+    stride: 1,
+    padding: 0,
+    dilation: 1,
+    paddingMode: "zeros",
+  });
   return {
     type,
     ...(name !== undefined && { name }),
@@ -91,14 +135,24 @@ function separable(rank: number, outChannels: number, kernel: PerAxis, given: Se
 }
 
 /**
- * A depthwise convolution without bias, then a pointwise one: x (n, c, w) → (n, outChannels, w′), with c·m·(kernel + outChannels)
- * multiplications at a position instead of c·kernel·outChannels. Parts depthwise (weight) and pointwise (weight, bias).
+ * A depthwise convolution without bias, then a pointwise one: x (n, c, w) → (n, outChannels, w′),
+ * with c·m·(kernel + outChannels) multiplications at a position instead of c·kernel·outChannels.
+ * Parts depthwise (weight) and pointwise (weight, bias).
  */
-export const separableConv1d = (outChannels: number, kernel: PerAxis, options: SeparableOptions = {}): Layer =>
-  separable(1, outChannels, kernel, options);
+export const separableConv1d = (
+  outChannels: number,
+  kernel: PerAxis,
+  options: SeparableOptions = {},
+): Layer => separable(1, outChannels, kernel, options);
 /** {@link separableConv1d} over two spatial axes (Chollet, "Xception", CVPR 2017). */
-export const separableConv2d = (outChannels: number, kernel: PerAxis, options: SeparableOptions = {}): Layer =>
-  separable(2, outChannels, kernel, options);
+export const separableConv2d = (
+  outChannels: number,
+  kernel: PerAxis,
+  options: SeparableOptions = {},
+): Layer => separable(2, outChannels, kernel, options);
 /** {@link separableConv1d} over three spatial axes. */
-export const separableConv3d = (outChannels: number, kernel: PerAxis, options: SeparableOptions = {}): Layer =>
-  separable(3, outChannels, kernel, options);
+export const separableConv3d = (
+  outChannels: number,
+  kernel: PerAxis,
+  options: SeparableOptions = {},
+): Layer => separable(3, outChannels, kernel, options);

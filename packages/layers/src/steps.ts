@@ -1,5 +1,6 @@
-// The steps that are under way, and the place in the training: a step counts from when it is enqueued, and what it measured once it is read.
-// One that is not finite changed nothing, and neither did any after it: the place goes back to before it.
+// The steps that are under way, and the place in the training: a step counts from when it is
+// enqueued, and what it measured once it is read. One that is not finite changed nothing, and
+// neither did any after it: the place goes back to before it.
 
 import type { Position } from "./checkpoint.ts";
 import type { Device, StepPass } from "./device.ts";
@@ -34,11 +35,16 @@ export interface Steps {
   readonly pending: number;
   /** Enqueues a step, and moves the place past it: to `after`. */
   enqueue(pass: StepPass, about: About, after: Position, started: number): void;
-  /** Waits for the oldest step, and gives its report. Throws DivergedError where it was not finite. */
+  /**
+   * Waits for the oldest step, and gives its report. Throws DivergedError where it was not finite.
+   */
   settle(): Promise<StepReport>;
   /** Waits for all, and takes in what they measured. */
   drain(): Promise<void>;
-  /** The place with what all steps under way measure, or before the first of them that is not finite. */
+  /**
+   * The place with what all steps under way measure, or before the first of them that is not
+   * finite.
+   */
   settled(): Promise<Position>;
 }
 
@@ -53,7 +59,13 @@ const add = (to: Position, { loss, weight, added, right, labels, count }: Outcom
 });
 
 /** The place before a step that changed nothing, with all that is known of the steps before it. */
-const back = (from: Position, { samples, step, steps, updates }: Position): Position => ({ ...from, samples, step, steps, updates });
+const back = (from: Position, { samples, step, steps, updates }: Position): Position => ({
+  ...from,
+  samples,
+  step,
+  steps,
+  updates,
+});
 
 export function createSteps(device: Device, start: Position): Steps {
   let inFlight: UnderWay[] = []; // at most two
@@ -63,7 +75,10 @@ export function createSteps(device: Device, start: Position): Steps {
     steps.position = back(steps.position, before);
     device.heal();
   };
-  const settled = async (from: Position, list: readonly UnderWay[]): Promise<{ position: Position; failed?: UnderWay | undefined }> => {
+  const settled = async (
+    from: Position,
+    list: readonly UnderWay[],
+  ): Promise<{ position: Position; failed?: UnderWay | undefined }> => {
     let position = from;
     for (const step of list) {
       const outcome = await step.outcome;
@@ -80,7 +95,12 @@ export function createSteps(device: Device, start: Position): Steps {
     enqueue(pass, about, after, started) {
       const outcome = device.step(pass).then(({ output, ...numbers }): Outcome => {
         const { count, target, y } = pass;
-        return { ...numbers, ...rightOf(output, y, count, target), count, seconds: (performance.now() - started) / 1000 };
+        return {
+          ...numbers,
+          ...rightOf(output, y, count, target),
+          count,
+          seconds: (performance.now() - started) / 1000,
+        };
       });
       outcome.catch(() => {}); // it is awaited later, and must not count as unhandled until then
       inFlight.push({ pass, before: steps.position, about, outcome });
@@ -101,7 +121,10 @@ export function createSteps(device: Device, start: Position): Steps {
     },
     async drain() {
       // A step whose back end failed is left out; its error is thrown where it is waited for.
-      const { position, failed } = await settled(steps.position, inFlight).catch(() => ({ position: steps.position, failed: undefined }));
+      const { position, failed } = await settled(steps.position, inFlight).catch(() => ({
+        position: steps.position,
+        failed: undefined,
+      }));
       if (failed) await undo(failed);
       steps.position = position;
       inFlight = [];

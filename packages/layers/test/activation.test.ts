@@ -25,10 +25,20 @@ const activations: Record<string, Layer> = {
 };
 
 /** y and Σ y's gradients with respect to x and the parameters. */
-function run(layer: Layer, shape: readonly number[], data: readonly number[], ...parameters: number[][]): number[][] {
+function run(
+  layer: Layer,
+  shape: readonly number[],
+  data: readonly number[],
+  ...parameters: number[][]
+): number[][] {
   const { x, output, values } = layers.traceModel(only(layer, shape.slice(1)), { batch: shape[0] });
-  const given = [data, ...parameters].map((v, i) => hostArray(spec(i === 0 ? shape : values[i - 1].shape), Float64Array.from(v, Math.fround)));
-  return evaluate(graphOf([x, ...values], [output, ...grad(sum(output), [x, ...values])]), given).map((y) => [...y.data]);
+  const given = [data, ...parameters].map((v, i) =>
+    hostArray(spec(i === 0 ? shape : values[i - 1].shape), Float64Array.from(v, Math.fround)),
+  );
+  return evaluate(
+    graphOf([x, ...values], [output, ...grad(sum(output), [x, ...values])]),
+    given,
+  ).map((y) => [...y.data]);
 }
 
 describe("activations and their gradients are PyTorch's", () => {
@@ -40,12 +50,20 @@ describe("activations and their gradients are PyTorch's", () => {
       [got[0], y.data],
       [got[1], dx.data],
     ])
-      want.forEach((w, i) => expect(Math.abs(values[i] - w), `${values[i]} for ${w}`).toBeLessThanOrEqual(2e-7 * Math.max(1, Math.abs(w))));
+      want.forEach((w, i) =>
+        expect(Math.abs(values[i] - w), `${values[i]} for ${w}`).toBeLessThanOrEqual(
+          2e-7 * Math.max(1, Math.abs(w)),
+        ),
+      );
   });
 });
 
 test("prelu has one slope, or one a channel", () => {
-  expect(run(layers.prelu(), [1, 2, 2], [-1, 2, -4, 0], [0.5])).toEqual([[-0.5, 2, -2, 0], [0.5, 1, 0.5, 0.5], [-5]]);
+  expect(run(layers.prelu(), [1, 2, 2], [-1, 2, -4, 0], [0.5])).toEqual([
+    [-0.5, 2, -2, 0],
+    [0.5, 1, 0.5, 0.5],
+    [-5],
+  ]);
   expect(run(layers.prelu({ perChannel: true }), [1, 2, 2], [-1, 2, -4, 0], [0.5, 0.25])).toEqual([
     [-0.5, 2, -1, 0],
     [0.5, 1, 0.25, 0.25],

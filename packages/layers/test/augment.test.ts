@@ -19,7 +19,11 @@ const sample = Float32Array.from({ length: 12 }, (_, i) => i + 1);
 const rows = (values: Float32Array) => [0, 1, 2].map((r) => [...values.subarray(4 * r, 4 * r + 4)]);
 /** Everything that it makes of the sample in 300 draws. */
 const draws = (augmentation: Augmentation) =>
-  new Set(Array.from({ length: 300 }, (_, i) => JSON.stringify(rows(augmentation(sample, shape, createRandom(`${i}`))))));
+  new Set(
+    Array.from({ length: 300 }, (_, i) =>
+      JSON.stringify(rows(augmentation(sample, shape, createRandom(`${i}`)))),
+    ),
+  );
 
 test("shift moves by every amount and fills what comes in", () => {
   const seen = draws(shift({ by: 1, fill: -1 }));
@@ -85,7 +89,9 @@ test("flip mirrors about half of the samples", () => {
 test("warping by nothing changes nothing, and turning keeps the centre", () => {
   expect(draws(warp({}))).toEqual(new Set([JSON.stringify(rows(sample))]));
   const square = Float32Array.from({ length: 9 }, (_, i) => i);
-  const turned = Array.from({ length: 50 }, (_, i) => rotate({ degrees: 45 })(square, [1, 3, 3], createRandom(`${i}`)));
+  const turned = Array.from({ length: 50 }, (_, i) =>
+    rotate({ degrees: 45 })(square, [1, 3, 3], createRandom(`${i}`)),
+  );
   for (const values of turned) expect(values[4]).toBe(4);
   expect(new Set(turned.map((v) => v.join())).size).toBe(50);
   // An even slope stays one: what is above and below the centre differ from it by as much.
@@ -94,9 +100,9 @@ test("warping by nothing changes nothing, and turning keeps the centre", () => {
 
 test("stretching is by equal factors either way", () => {
   const line = Float32Array.of(0, 0, 1, 0, 0);
-  const widths = Array.from({ length: 200 }, (_, i) => warp({ scale: 1 })(line, [1, 1, 5], createRandom(`${i}`))).map((v) =>
-    v.reduce((a, b) => a + b),
-  );
+  const widths = Array.from({ length: 200 }, (_, i) =>
+    warp({ scale: 1 })(line, [1, 1, 5], createRandom(`${i}`)),
+  ).map((v) => v.reduce((a, b) => a + b));
   expect(Math.min(...widths)).toBeGreaterThanOrEqual(0.5);
   expect(Math.max(...widths)).toBeLessThanOrEqual(2.001);
   expect(Math.max(...widths)).toBeGreaterThan(1.5);
@@ -113,7 +119,11 @@ test("cut out blots a square in all channels", () => {
 });
 
 describe("an augmented data set", () => {
-  const data = arrayDataset({ x: Float32Array.from({ length: 60 }, (_, i) => i), y: [0, 1, 2, 3, 4], sample: shape });
+  const data = arrayDataset({
+    x: Float32Array.from({ length: 60 }, (_, i) => i),
+    y: [0, 1, 2, 3, 4],
+    sample: shape,
+  });
   const changed = augmented(data, augmentAll(shift({ by: 2 }), flip(), cutOut({ size: 1 })));
   test("gives each sample by key and index alone, in whatever batch", () => {
     const all = changed.batch([0, 1, 2, 3, 4], "key").x;
@@ -130,7 +140,10 @@ describe("errors", () => {
   test.each([
     [() => shift({ by: -1 }), "shift: by -1 is not a whole number ≥ 0"],
     [() => crop({ padding: 0.5 }), "crop: padding 0.5 is not a whole number ≥ 0"],
-    [() => crop({ padding: 3 })(sample, shape, createRandom("")), "crop: padding 3 is not less than the sample's 3×4"],
+    [
+      () => crop({ padding: 3 })(sample, shape, createRandom("")),
+      "crop: padding 3 is not less than the sample's 3×4",
+    ],
     [() => flip({ p: 2 }), "flip: p 2 is not in [0, 1]"],
     [() => warp({ shear: NaN }), "warp: shear NaN is not a finite number ≥ 0"],
     [() => cutOut({ size: -1 }), "cutOut: size -1 is not a whole number ≥ 0"],

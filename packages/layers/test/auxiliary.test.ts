@@ -1,12 +1,24 @@
-// Heads that only training sees: their loss is added, they learn, and predictions know nothing of them.
+// Heads that only training sees: their loss is added, they learn, and predictions know nothing of
+// them.
 
 import { createHost } from "@conv/tensor";
 import { expect, test } from "vitest";
-import { arrayDataset, createTrainer, linear, sgd, traceModel, type Context, type Model } from "../src/index.ts";
+import {
+  arrayDataset,
+  createTrainer,
+  linear,
+  sgd,
+  traceModel,
+  type Context,
+  type Model,
+} from "../src/index.ts";
 import { withHeads } from "../src/models/heads.ts";
 import { only, weightsOf } from "./tiny.ts";
 
-/** Two linear layers side by side on two numbers, the second an auxiliary head where it has a weight. */
+/**
+ * Two linear layers side by side on two numbers, the second an auxiliary head where it has a
+ * weight.
+ */
 const twoHeads = (weight?: number): Model => ({
   ...only(
     {
@@ -24,9 +36,15 @@ const twoHeads = (weight?: number): Model => ({
 const data = arrayDataset({ x: Float32Array.from([1, 2, -3, 0.5]), y: [0, 1], sample: [2] });
 
 async function train(model: Model) {
-  using trainer = createTrainer({ backend: createHost(), model, optimizer: sgd({ lr: 0.1 }), batch: 2 });
+  using trainer = createTrainer({
+    backend: createHost(),
+    model,
+    optimizer: sgd({ lr: 0.1 }),
+    batch: 2,
+  });
   const before = await weightsOf(trainer);
-  for await (const { loss } of trainer.fit(data, { epochs: 1 })) return { loss, before, after: await weightsOf(trainer) };
+  for await (const { loss } of trainer.fit(data, { epochs: 1 }))
+    return { loss, before, after: await weightsOf(trainer) };
   throw new Error("no epoch");
 }
 
@@ -57,7 +75,9 @@ test("the loss of an auxiliary head counts by its weight, and moves the head", a
 test("predicting, there is none", () => {
   expect(traceModel(twoHeads(0.3)).graph.nodes.map((n) => n.path)).not.toContain("aux");
   const model = only({ type: "late", forward: (x, ctx) => (ctx.auxiliary(x, 1), x) }, [2]);
-  expect(() => traceModel(model)).toThrow("auxiliary: an output that only training sees is given while predicting");
+  expect(() => traceModel(model)).toThrow(
+    "auxiliary: an output that only training sees is given while predicting",
+  );
   expect(traceModel(model, { training: true }).auxiliaries).toHaveLength(1);
 });
 
@@ -66,5 +86,7 @@ test("a head must stand on a part before it", () => {
     ["aux", { on: "body", head: linear(2), weight: 1 }],
     ["body", linear(3)],
   ]);
-  expect(() => traceModel(only(layer, [2]))).toThrow("withHeads: aux stands on body, which is no part before it");
+  expect(() => traceModel(only(layer, [2]))).toThrow(
+    "withHeads: aux stands on body, which is no part before it",
+  );
 });

@@ -8,8 +8,12 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { createBest } from "../src/index.ts";
 
 const webgpu = await softwareGpu();
-/** Where the tests have no driver of their own, and run on the machine's, that may be a real one. */
-const isSoftware = await createGpu({ gpu: webgpu }).then((backend) => (backend.dispose(), backend.software));
+/**
+ * Where the tests have no driver of their own, and run on the machine's, that may be a real one.
+ */
+const isSoftware = await createGpu({ gpu: webgpu }).then(
+  (backend) => (backend.dispose(), backend.software),
+);
 let made: GpuBackend[];
 beforeEach(() => {
   made = [];
@@ -25,7 +29,8 @@ async function gpu() {
   made.push(backend);
   return backend;
 }
-const isReleased = (backend: GpuBackend) => expect(() => backend.alloc(4)).toThrow("gpu: the back end is disposed");
+const isReleased = (backend: GpuBackend) =>
+  expect(() => backend.alloc(4)).toThrow("gpu: the back end is disposed");
 /** From here on the engine validates nothing, as one without SIMD does with modules that use it. */
 const withoutSimd = () => void vi.spyOn(WebAssembly, "validate").mockReturnValue(false);
 
@@ -61,24 +66,35 @@ test.runIf(isSoftware)("an imitated device comes last, wherever it stands", asyn
   withoutSimd();
   const last = await createBest({ gpu, cpu, other: gpu });
   expect(last).toMatchObject({ backend: made[1], chosen: "gpu" });
-  expect(last.why).toBe("gpu, not cpu (this engine has no WebAssembly SIMD) nor other (it is imitated by the processor)");
+  expect(last.why).toBe(
+    "gpu, not cpu (this engine has no WebAssembly SIMD) nor other (it is imitated by the processor)",
+  );
   expect(last.backend.alloc(4).bytes).toBe(4);
   isReleased(made[2]);
 
   const mistaken = createBest({ gpu, cpu: () => createCpu({ threads: 0 }) });
-  await expect(mistaken).rejects.toThrow(new RangeError("cpu: threads 0 is not a whole number ≥ 1"));
+  await expect(mistaken).rejects.toThrow(
+    new RangeError("cpu: threads 0 is not a whole number ≥ 1"),
+  );
   isReleased(made[3]);
 });
 
 test("where none can be had, all reasons are given", async () => {
   withoutSimd();
   const both = { cpu, threads: () => createCpu() };
-  const reasons = "cpu (this engine has no WebAssembly SIMD), threads (cpu: this engine has no WebAssembly SIMD)";
-  await expect(createBest(both)).rejects.toThrow(new UnsupportedError(`best: no back end can be had: ${reasons}`));
-  await expect(createBest({})).rejects.toThrow(new UnsupportedError("best: no back end can be had: none is named"));
+  const reasons =
+    "cpu (this engine has no WebAssembly SIMD), threads (cpu: this engine has no WebAssembly SIMD)";
+  await expect(createBest(both)).rejects.toThrow(
+    new UnsupportedError(`best: no back end can be had: ${reasons}`),
+  );
+  await expect(createBest({})).rejects.toThrow(
+    new UnsupportedError("best: no back end can be had: none is named"),
+  );
 });
 
 test("a mistake is not passed over", async () => {
   const mistaken = createBest({ cpu: () => createCpu({ threads: 0 }), host: createHost });
-  await expect(mistaken).rejects.toThrow(new RangeError("cpu: threads 0 is not a whole number ≥ 1"));
+  await expect(mistaken).rejects.toThrow(
+    new RangeError("cpu: threads 0 is not a whole number ≥ 1"),
+  );
 });

@@ -1,4 +1,5 @@
-// What happens when numbers get out of hand: training stops, says where, and stands as it did before that step.
+// What happens when numbers get out of hand: training stops, says where, and stands as it did
+// before that step.
 
 import { createCpu } from "@conv/kernels-cpu";
 import { affine, log, map, sum } from "@conv/ops";
@@ -22,8 +23,16 @@ import { all, stripes, weightsOf } from "./tiny.ts";
 /** log(x): not a number where x < 0, and an infinite slope at 0. */
 const logarithm: Layer = { type: "log", forward: (x) => log(x) };
 /** Harmless forward, with a slope that is infinite everywhere. */
-const steep: Layer = { type: "steep", forward: (x) => map("steep", ["add", "a", 1], [x], [["log", ["mul", "a", 0]]]) };
-const named = (layers: Record<string, Layer>): Model => ({ name: "net", input: [1, 6, 6], classes: 2, layer: sequential(layers) });
+const steep: Layer = {
+  type: "steep",
+  forward: (x) => map("steep", ["add", "a", 1], [x], [["log", ["mul", "a", 0]]]),
+};
+const named = (layers: Record<string, Layer>): Model => ({
+  name: "net",
+  input: [1, 6, 6],
+  classes: 2,
+  layer: sequential(layers),
+});
 const plain = { flat: flatten(), fc: linear(4), middle: logarithm, out: linear(2) };
 const make = (backend: Backend, options: Partial<TrainerOptions> = {}) =>
   createTrainer({
@@ -68,8 +77,16 @@ describe.each(backends)("on the %s", (_, open) => {
     const backend = await open();
     const t = make(backend, { model: named(plain) });
     const error = await failure(all(t.fit(stripes(16), { epochs: 3 })));
-    expect(error.message).toBe("train: the loss is NaN at epoch 1, step 1, first in middle (log, forward); a lower learning rate than 0.01 may help");
-    expect(error).toMatchObject({ name: "DivergedError", epoch: 1, step: 1, loss: NaN, origin: { layer: "middle", op: "log", phase: "forward" } });
+    expect(error.message).toBe(
+      "train: the loss is NaN at epoch 1, step 1, first in middle (log, forward); a lower learning rate than 0.01 may help",
+    );
+    expect(error).toMatchObject({
+      name: "DivergedError",
+      epoch: 1,
+      step: 1,
+      loss: NaN,
+      origin: { layer: "middle", op: "log", phase: "forward" },
+    });
     expect(await weightsOf(t)).toEqual(await weightsOf(make(backend, { model: named(plain) })));
     expect(t.position).toEqual({ epoch: 0, step: 0 });
     t.dispose();
@@ -80,7 +97,9 @@ describe.each(backends)("on the %s", (_, open) => {
     const backend = await open();
     const t = make(backend);
     const error = await failure(all(t.fit(poisoned(NaN), { epochs: 3 })));
-    expect(error.message).toMatch(/^train: sample 13 holds NaN in x, at epoch 1, step \d; correct it or leave it out$/);
+    expect(error.message).toMatch(
+      /^train: sample 13 holds NaN in x, at epoch 1, step \d; correct it or leave it out$/,
+    );
     expect(error.origin).toEqual({ layer: "x", op: "given", phase: "forward" });
     expect(t.position).toEqual({ epoch: 0, step: error.step - 1 });
     // It goes on with better data, to where it would have come with that from the beginning.
@@ -93,10 +112,14 @@ describe.each(backends)("on the %s", (_, open) => {
 
   test("a gradient that is not finite stops it before it does harm", async () => {
     const backend = await open();
-    const t = make(backend, { model: named({ flat: flatten(), fc: linear(4), bad: steep, out: linear(2) }) });
+    const t = make(backend, {
+      model: named({ flat: flatten(), fc: linear(4), bad: steep, out: linear(2) }),
+    });
     const before = await weightsOf(t);
     const error = await failure(all(t.fit(stripes(16), { epochs: 1 })));
-    expect(error.message).toMatch(/^train: a gradient is not finite at epoch 1, step 1, first in bad \(steepGrad, backward\); a lower/);
+    expect(error.message).toMatch(
+      /^train: a gradient is not finite at epoch 1, step 1, first in bad \(steepGrad, backward\); a lower/,
+    );
     expect(await weightsOf(t)).toEqual(before);
     backend.dispose();
   });
@@ -108,8 +131,14 @@ describe.each(backends)("on the %s", (_, open) => {
     expect(error.origin).toEqual({ layer: "loss", op: "log", phase: "forward" });
     const wild = make(backend, { optimizer: sgd({ lr: (step) => (step === 2 ? 1e39 : 0.01) }) });
     const other = await failure(all(wild.fit(stripes(16), { epochs: 1 })));
-    expect(other).toMatchObject({ epoch: 1, step: 3, origin: { layer: "hyper", op: "given", phase: "update" } });
-    expect(other.message).toMatch(/what it would write is not finite at epoch 1, step 3, the learning rate was not finite before it; a lower/);
+    expect(other).toMatchObject({
+      epoch: 1,
+      step: 3,
+      origin: { layer: "hyper", op: "given", phase: "update" },
+    });
+    expect(other.message).toMatch(
+      /what it would write is not finite at epoch 1, step 3, the learning rate was not finite before it; a lower/,
+    );
     backend.dispose();
   });
 

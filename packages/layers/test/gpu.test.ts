@@ -1,4 +1,5 @@
-// Training on the GPU: it ends where the host's does, to rounding, and a checkpoint goes on to the same bits there, and elsewhere.
+// Training on the GPU: it ends where the host's does, to rounding, and a checkpoint goes on to the
+// same bits there, and elsewhere.
 
 import { createCpu } from "@conv/kernels-cpu";
 import { createGpu } from "@conv/kernels-gpu";
@@ -9,7 +10,13 @@ import { adam, createTrainer } from "../src/index.ts";
 import { all, stripes, tinyModel, weightsOf } from "./tiny.ts";
 
 const trainer = (backend: Backend, rank: number) =>
-  createTrainer({ backend, model: tinyModel(rank, 0.2), optimizer: adam({ lr: 0.02 }), batch: 8, seed: 1 });
+  createTrainer({
+    backend,
+    model: tinyModel(rank, 0.2),
+    optimizer: adam({ lr: 0.02 }),
+    batch: 8,
+    seed: 1,
+  });
 
 test.each([1, 2, 3])("over %i axes", { timeout: 120_000 }, async (rank) => {
   const [data, validation] = [stripes(20, rank), stripes(10, rank, 1)];
@@ -17,7 +24,8 @@ test.each([1, 2, 3])("over %i axes", { timeout: 120_000 }, async (rank) => {
   const wanted = await all(host.fit(data, { epochs: 3, validation }));
   const want = await weightsOf(host);
   const isWanted = (got: typeof want) => {
-    for (const [name, values] of Object.entries(want)) values.forEach((v, i) => expect(got[name][i], `${name} ${i}`).toBeCloseTo(v, 3));
+    for (const [name, values] of Object.entries(want))
+      values.forEach((v, i) => expect(got[name][i], `${name} ${i}`).toBeCloseTo(v, 3));
   };
 
   const gpu = await createGpu({ gpu: await softwareGpu() });

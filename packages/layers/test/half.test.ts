@@ -1,10 +1,20 @@
-// Networks on a GPU that keeps what lies between their steps in float16: answers, and gradients of one step of training, against float32. Such
-// values are off by 2⁻¹¹ each, at most, and a network passes them through tens of layers.
+// Networks on a GPU that keeps what lies between their steps in float16: answers, and gradients of
+// one step of training, against float32. Such values are off by 2⁻¹¹ each, at most, and a network
+// passes them through tens of layers.
 
 import { createCpu } from "@conv/kernels-cpu";
 import { createGpu } from "@conv/kernels-gpu";
 import { crossEntropy, grad } from "@conv/ops";
-import { bytesOf, graphOf, input, optimise, sizeOf, spec, UnsupportedError, type Backend } from "@conv/tensor";
+import {
+  bytesOf,
+  graphOf,
+  input,
+  optimise,
+  sizeOf,
+  spec,
+  UnsupportedError,
+  type Backend,
+} from "@conv/tensor";
 import { softwareGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createPredictor, traceModel, type Model } from "../src/index.ts";
@@ -14,10 +24,12 @@ let whole: Backend;
 let half: Backend | null = null;
 beforeAll(async () => {
   whole = await createCpu({ threads: 1, precision: "exact" });
-  half = await createGpu({ gpu: await softwareGpu(), storage: "float16" }).catch((error: unknown) => {
-    if (error instanceof UnsupportedError && error.message.includes("shader-f16")) return null;
-    throw error;
-  });
+  half = await createGpu({ gpu: await softwareGpu(), storage: "float16" }).catch(
+    (error: unknown) => {
+      if (error instanceof UnsupportedError && error.message.includes("shader-f16")) return null;
+      throw error;
+    },
+  );
 });
 afterAll(() => [half, whole].forEach((backend) => backend?.dispose()));
 
@@ -30,7 +42,9 @@ const networks: [name: string, input: number[], most: number][] = [
 
 /** ‖got − want‖ / ‖want‖ */
 function distance(got: Float32Array, want: Float32Array): number {
-  const [off, size] = [got.map((v, i) => v - want[i]), want].map((list) => Math.sqrt(list.reduce((sum, v) => sum + v * v, 0)));
+  const [off, size] = [got.map((v, i) => v - want[i]), want].map((list) =>
+    Math.sqrt(list.reduce((sum, v) => sum + v * v, 0)),
+  );
   return off / size;
 }
 
@@ -53,10 +67,16 @@ async function gradients(backend: Backend, model: Model): Promise<Float32Array[]
     backend.write(buffer, data);
     return buffer;
   };
-  const given = [scramble("x", 4 * sizeOf(model.input), 2, -1), Int32Array.of(3, 7, 1, 4), ...[...weightsOf(model).values()].map(({ data }) => data)];
+  const given = [
+    scramble("x", 4 * sizeOf(model.input), 2, -1),
+    Int32Array.of(3, 7, 1, 4),
+    ...[...weightsOf(model).values()].map(({ data }) => data),
+  ];
   const [from, to] = [given.map(put), outputs.map((v) => backend.alloc(bytesOf(v.spec)))];
   program.run(from, to);
-  const got = await Promise.all(to.map(async (buffer) => new Float32Array(await backend.read(buffer))));
+  const got = await Promise.all(
+    to.map(async (buffer) => new Float32Array(await backend.read(buffer))),
+  );
   program.dispose();
   for (const buffer of [...from, ...to]) backend.free(buffer);
   return got;

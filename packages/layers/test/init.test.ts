@@ -3,22 +3,30 @@ import * as layers from "../src/index.ts";
 import type { Init } from "../src/index.ts";
 
 const shape = [64, 32, 5, 5]; // fan in 800, fan out 1600
-const draw = (init: Init, role: "weight" | "bias" = "weight") => init(layers.fanOf(shape), role)(shape, layers.createRandom("test"));
-const deviation = (data: Float32Array) => Math.sqrt(data.reduce((sum, v) => sum + v * v, 0) / data.length);
+const draw = (init: Init, role: "weight" | "bias" = "weight") =>
+  init(layers.fanOf(shape), role)(shape, layers.createRandom("test"));
+const deviation = (data: Float32Array) =>
+  Math.sqrt(data.reduce((sum, v) => sum + v * v, 0) / data.length);
 const largest = (data: Float32Array) => data.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
 
 describe("initialisers", () => {
   test("fans are counted as in PyTorch", () => {
     expect(layers.fanOf(shape)).toEqual({ in: 800, out: 1600 });
     expect(layers.fanOf([10, 84])).toEqual({ in: 84, out: 10 });
-    expect(() => layers.fanOf([6])).toThrow("fan: a weight of shape 6 has no fan, needs at least 2 axes");
+    expect(() => layers.fanOf([6])).toThrow(
+      "fan: a weight of shape 6 has no fan, needs at least 2 axes",
+    );
   });
 
   const uniforms: [string, Init, number][] = [
     ["pytorch", layers.pytorch, 1 / Math.sqrt(800)],
     ["lecun1998", layers.lecun1998, 2.4 / 800],
     ["kaimingUniform", layers.kaimingUniform(), Math.sqrt(6 / 800)],
-    ["kaimingUniform a = √5, PyTorch's own", layers.kaimingUniform({ a: Math.sqrt(5) }), 1 / Math.sqrt(800)],
+    [
+      "kaimingUniform a = √5, PyTorch's own",
+      layers.kaimingUniform({ a: Math.sqrt(5) }),
+      1 / Math.sqrt(800),
+    ],
     ["kaimingUniform out", layers.kaimingUniform({ mode: "out" }), Math.sqrt(6 / 1600)],
     ["xavierUniform", layers.xavierUniform({ gain: 2 }), 2 * Math.sqrt(6 / 2400)],
   ];
@@ -41,9 +49,15 @@ describe("initialisers", () => {
   });
 
   test("biases are zero, but for those that PyTorch and LeCun draw", () => {
-    for (const init of [layers.kaimingNormal(), layers.kaimingUniform(), layers.xavierNormal(), layers.xavierUniform()])
+    for (const init of [
+      layers.kaimingNormal(),
+      layers.kaimingUniform(),
+      layers.xavierNormal(),
+      layers.xavierUniform(),
+    ])
       expect(largest(draw(init, "bias"))).toBe(0);
-    for (const init of [layers.pytorch, layers.lecun1998]) expect(largest(draw(init, "bias"))).toBeGreaterThan(0);
+    for (const init of [layers.pytorch, layers.lecun1998])
+      expect(largest(draw(init, "bias"))).toBeGreaterThan(0);
   });
 
   test("constants and given values", () => {
@@ -52,7 +66,9 @@ describe("initialisers", () => {
     expect([...layers.ones([2], random)]).toEqual([1, 1]);
     expect([...layers.constant(3)([1, 2], random)]).toEqual([3, 3]);
     expect([...layers.values([1, 2])([2], random)]).toEqual([1, 2]);
-    expect(() => layers.values([1, 2])([3], random)).toThrow("values: 2 values do not fill shape 3, which holds 3");
+    expect(() => layers.values([1, 2])([3], random)).toThrow(
+      "values: 2 values do not fill shape 3, which holds 3",
+    );
     expect(largest(layers.uniform(-2, 1)([100], random))).toBeLessThanOrEqual(2);
     expect(layers.normal(5, 0)([1], random)[0]).toBe(5);
   });
@@ -68,8 +84,12 @@ describe("random numbers", () => {
         1821295559,
       ]
     `);
-    expect(layers.createRandom("0 c1.weightt").bits()).not.toBe(layers.createRandom("0 c1.weight").bits());
-    const firsts = new Set(Array.from({ length: 10000 }, (_, i) => layers.createRandom(`${i}`).bits()));
+    expect(layers.createRandom("0 c1.weightt").bits()).not.toBe(
+      layers.createRandom("0 c1.weight").bits(),
+    );
+    const firsts = new Set(
+      Array.from({ length: 10000 }, (_, i) => layers.createRandom(`${i}`).bits()),
+    );
     expect(firsts.size).toBeGreaterThan(9995);
   });
 

@@ -1,16 +1,33 @@
 import { ShapeError } from "@conv/tensor";
 import { describe, expect, test } from "vitest";
-import { conv2d, dropout, flatten, initialise, linear, matchState, pipe, relu, sequential, traceModel } from "../src/index.ts";
+import {
+  conv2d,
+  dropout,
+  flatten,
+  initialise,
+  linear,
+  matchState,
+  pipe,
+  relu,
+  sequential,
+  traceModel,
+} from "../src/index.ts";
 import type { Layer } from "../src/index.ts";
 import { only, plain, tinyModel } from "./tiny.ts";
 
-const names = (layer: Layer, input = [1, 4, 4]) => traceModel(only(layer, input)).entries.map((e) => e.name);
+const names = (layer: Layer, input = [1, 4, 4]) =>
+  traceModel(only(layer, input)).entries.map((e) => e.name);
 
 describe("names", () => {
   test("sequential numbers its parts, or takes names from pairs or an object", () => {
     const conv = () => conv2d(2, 3);
     expect(names(conv2d(1, 1))).toEqual(["weight", "bias"]);
-    expect(names(sequential([conv(), relu(), sequential([conv()])]), [1, 5, 5])).toEqual(["0.weight", "0.bias", "2.0.weight", "2.0.bias"]);
+    expect(names(sequential([conv(), relu(), sequential([conv()])]), [1, 5, 5])).toEqual([
+      "0.weight",
+      "0.bias",
+      "2.0.weight",
+      "2.0.bias",
+    ]);
     expect(
       names(
         sequential([
@@ -20,12 +37,9 @@ describe("names", () => {
         ]),
       ),
     ).toEqual(["b.weight", "b.bias", "a.weight"]);
-    expect(names(sequential({ features: sequential([conv()]), flat: flatten(), head: linear(3) }))).toEqual([
-      "features.0.weight",
-      "features.0.bias",
-      "head.weight",
-      "head.bias",
-    ]);
+    expect(
+      names(sequential({ features: sequential([conv()]), flat: flatten(), head: linear(3) })),
+    ).toEqual(["features.0.weight", "features.0.bias", "head.weight", "head.bias"]);
   });
 
   test("nodes bear the path of their layer", () => {
@@ -36,7 +50,13 @@ describe("names", () => {
   test("inputs are x, then the entries, then one seed for each dropout of a training step", () => {
     const model = only(sequential([dropout(0.5), linear(3), dropout(0.2)]), [4]);
     const trained = traceModel(model, { batch: 5, training: true });
-    expect(trained.graph.inputs.map((v) => v.name)).toEqual(["x", "1.weight", "1.bias", "seed0", "seed1"]);
+    expect(trained.graph.inputs.map((v) => v.name)).toEqual([
+      "x",
+      "1.weight",
+      "1.bias",
+      "seed0",
+      "seed1",
+    ]);
     expect(trained.x.shape).toEqual([5, 4]);
     expect(trained.output.shape).toEqual([5, 3]);
     expect(traceModel(model).seeds).toEqual([]);
@@ -45,15 +65,25 @@ describe("names", () => {
 
   test("one layer under one name twice has its parameters once", () => {
     const shared = conv2d(1, 3, { padding: 1 });
-    const twice: Layer = { type: "twice", forward: (x, ctx) => ctx.child("c", shared, ctx.child("c", shared, x)) };
+    const twice: Layer = {
+      type: "twice",
+      forward: (x, ctx) => ctx.child("c", shared, ctx.child("c", shared, x)),
+    };
     expect(names(twice)).toEqual(["c.weight", "c.bias"]);
-    const grown: Layer = { type: "grown", forward: (x, ctx) => ctx.child("c", wide, ctx.child("c", wide, x)) };
+    const grown: Layer = {
+      type: "grown",
+      forward: (x, ctx) => ctx.child("c", wide, ctx.child("c", wide, x)),
+    };
     const wide = conv2d(2, 1, { bias: false });
-    expect(() => names(grown)).toThrow('c: name: "c.weight" has shape 2×1×1×1 and is asked for again as 2×2×1×1');
+    expect(() => names(grown)).toThrow(
+      'c: name: "c.weight" has shape 2×1×1×1 and is asked for again as 2×2×1×1',
+    );
   });
 
   test("a name says one thing", () => {
-    expect(() => names(pipe(conv2d(1, 1), conv2d(1, 1)))).toThrow('name: "weight" is used twice; give each part its own name by child');
+    expect(() => names(pipe(conv2d(1, 1), conv2d(1, 1)))).toThrow(
+      'name: "weight" is used twice; give each part its own name by child',
+    );
     expect(() => names(sequential({ a: pipe(linear(2), linear(2)) }))).toThrow(
       'a: name: "weight" is used twice; give each part its own name by child',
     );
@@ -65,7 +95,9 @@ describe("names", () => {
         ]),
       ),
     ).toThrow('name: "a" is used for two layers, relu and flatten');
-    expect(() => names(sequential([["a.b", relu()]]))).toThrow('name: "a.b" must have at least one character and no dot, slash or space');
+    expect(() => names(sequential([["a.b", relu()]]))).toThrow(
+      'name: "a.b" must have at least one character and no dot, slash or space',
+    );
     expect(() => names(sequential({ a: sequential([["", relu()]]) }))).toThrow(
       'a: name: "" must have at least one character and no dot, slash or space',
     );
@@ -74,12 +106,37 @@ describe("names", () => {
 
 describe("errors name layer, rule and numbers", () => {
   const failing: [string, Layer, number[], string][] = [
-    ["rank", conv2d(1, 3), [4, 4], "conv2d: input has 3 axes, needs 4 (batch, channels and 2 spatial)"],
-    ["channels", conv2d(1, 3, { inChannels: 3 }), [1, 4, 4], "conv2d: inChannels is 3, input has 1"],
-    ["groups in", conv2d(2, 3, { groups: 2 }), [3, 4, 4], "conv2d: 3 input channels do not divide into 2 groups"],
-    ["groups out", conv2d(3, 3, { groups: 2 }), [2, 4, 4], "conv2d: 3 output channels do not divide into 2 groups"],
+    [
+      "rank",
+      conv2d(1, 3),
+      [4, 4],
+      "conv2d: input has 3 axes, needs 4 (batch, channels and 2 spatial)",
+    ],
+    [
+      "channels",
+      conv2d(1, 3, { inChannels: 3 }),
+      [1, 4, 4],
+      "conv2d: inChannels is 3, input has 1",
+    ],
+    [
+      "groups in",
+      conv2d(2, 3, { groups: 2 }),
+      [3, 4, 4],
+      "conv2d: 3 input channels do not divide into 2 groups",
+    ],
+    [
+      "groups out",
+      conv2d(3, 3, { groups: 2 }),
+      [2, 4, 4],
+      "conv2d: 3 output channels do not divide into 2 groups",
+    ],
     ["features", linear(2, { inFeatures: 5 }), [4], "linear: inFeatures is 5, input has 4"],
-    ["no features", linear(2), [], "linear: input has 1 axes, needs at least 2 (batch and features)"],
+    [
+      "no features",
+      linear(2),
+      [],
+      "linear: input has 1 axes, needs at least 2 (batch and features)",
+    ],
     [
       "path",
       sequential({ net: sequential([relu(), conv2d(1, 7)]) }),
@@ -87,7 +144,9 @@ describe("errors name layer, rule and numbers", () => {
       "net.1: conv: kernel 7 with dilation 1 spans 7, padded input has 4 (axis h)",
     ],
   ];
-  test.each(failing)("%s", (_, layer, input, message) => expect(() => traceModel(only(layer, input))).toThrow(new ShapeError(message)));
+  test.each(failing)("%s", (_, layer, input, message) =>
+    expect(() => traceModel(only(layer, input))).toThrow(new ShapeError(message)),
+  );
 
   test("options are checked at once", () => {
     expect(() => dropout(1)).toThrow("dropout: probability 1 is not in [0, 1)");
@@ -103,8 +162,11 @@ describe("state", () => {
     expect(plain(initialise(model, 3))).toEqual(plain(initialise(model, 3)));
     expect(plain(initialise(model, 4))).not.toEqual(plain(initialise(model, 3)));
     const first = initialise(only(sequential({ a: linear(3), b: linear(3) }), [3]));
-    const second = initialise(only(sequential({ b: linear(3), new: linear(3), a: linear(3) }), [3]));
-    for (const name of ["a.weight", "a.bias", "b.weight", "b.bias"]) expect(second.get(name)).toEqual(first.get(name));
+    const second = initialise(
+      only(sequential({ b: linear(3), new: linear(3), a: linear(3) }), [3]),
+    );
+    for (const name of ["a.weight", "a.bias", "b.weight", "b.bias"])
+      expect(second.get(name)).toEqual(first.get(name));
     expect(first.get("a.weight")!.data).not.toEqual(first.get("b.weight")!.data);
   });
 
@@ -115,18 +177,31 @@ describe("state", () => {
     const renamed = new Map(state).set("conv1.weight", { shape, data });
     renamed.delete("c1.weight");
     renamed.delete("out.bias");
-    expect(() => matchState("tiny", entries, renamed)).toThrow("tiny: state does not fit: missing c1.weight, out.bias; unexpected conv1.weight");
-    expect(() => matchState("many", entries, new Map([...Array(9).keys()].map((i) => [`t${i}`, { shape, data }])))).toThrow(
+    expect(() => matchState("tiny", entries, renamed)).toThrow(
+      "tiny: state does not fit: missing c1.weight, out.bias; unexpected conv1.weight",
+    );
+    expect(() =>
+      matchState(
+        "many",
+        entries,
+        new Map([...Array(9).keys()].map((i) => [`t${i}`, { shape, data }])),
+      ),
+    ).toThrow(
       "many: state does not fit: missing c1.weight, c1.bias, out.weight, out.bias; unexpected t0, t1, t2, t3, t4, t5 and 3 more",
     );
-    expect(() => matchState("tiny", entries, new Map(state).set("z", { shape, data }))).toThrow("tiny: state does not fit: unexpected z");
-    expect(() => matchState("tiny", entries, new Map(state).set("c1.weight", { shape: [27], data }))).toThrow(
-      "tiny: c1.weight has shape 27 in the state, 3×1×3×3 in the model",
+    expect(() => matchState("tiny", entries, new Map(state).set("z", { shape, data }))).toThrow(
+      "tiny: state does not fit: unexpected z",
     );
+    expect(() =>
+      matchState("tiny", entries, new Map(state).set("c1.weight", { shape: [27], data })),
+    ).toThrow("tiny: c1.weight has shape 27 in the state, 3×1×3×3 in the model");
   });
 
   test("passes over an optimiser's tensors", () => {
-    const state = initialise(model).set("optimizer/momentum/c1.weight", { shape: [1], data: new Float32Array(1) });
+    const state = initialise(model).set("optimizer/momentum/c1.weight", {
+      shape: [1],
+      data: new Float32Array(1),
+    });
     expect(matchState("tiny", entries, state)).toHaveLength(entries.length);
   });
 });

@@ -1,14 +1,25 @@
-// The options that layers share: what stands around a layer, what its parameters carry, and what a training step does with that.
+// The options that layers share: what stands around a layer, what its parameters carry, and what a
+// training step does with that.
 
 import { sum } from "@conv/ops";
-import { evaluate, graphOf, hostArray, optimise, sizeOf, spec, type HostArray, type Value } from "@conv/tensor";
+import {
+  evaluate,
+  graphOf,
+  hostArray,
+  optimise,
+  sizeOf,
+  spec,
+  type HostArray,
+  type Value,
+} from "@conv/tensor";
 import { describe, expect, test } from "vitest";
 import * as layers from "../src/index.ts";
 import type { Constraint, Layer, Model, Regularizer } from "../src/index.ts";
 import { only, plain } from "./tiny.ts";
 
 const { conv2d, linear, sequential, values } = layers;
-const names = (layer: Layer, input: readonly number[]) => layers.traceModel(only(layer, input)).entries.map((e) => e.name);
+const names = (layer: Layer, input: readonly number[]) =>
+  layers.traceModel(only(layer, input)).entries.map((e) => e.name);
 
 /** What a predicting model gives for x. */
 function answer(layer: Layer, shape: readonly number[], x: readonly number[]): HostArray {
@@ -34,7 +45,12 @@ function step(model: Model, x: readonly number[], labels: readonly number[], lr 
   ];
   const [loss, , ...after] = evaluate(graph, given);
   const changed = Object.fromEntries(written.map((i, k) => [entries[i].name, [...after[k].data]]));
-  return { loss: loss.data[0], before: plain(state), changed, nodes: graph.nodes.map((n) => n.op.name) };
+  return {
+    loss: loss.data[0],
+    before: plain(state),
+    changed,
+    nodes: graph.nodes.map((n) => n.op.name),
+  };
 }
 
 /** A loss without gradient, so that only what parameters carry moves them. */
@@ -58,10 +74,22 @@ const carrying = (
 
 describe("around a layer", () => {
   test("an activation by name, or as a layer with parameters of its own", () => {
-    const centred = { kernelInitializer: () => values([1, -1]), biasInitializer: layers.constant(0.5) };
-    expect([...answer(linear(2, { ...centred, activation: "relu" }), [1, 1], [2]).data]).toEqual([2.5, 0]);
-    expect([...answer(linear(2, { ...centred, activation: layers.prelu({ init: 0.5 }) }), [1, 1], [2]).data]).toEqual([2.5, -0.75]);
-    expect(names(conv2d(1, 1, { activation: "prelu" }), [1, 2, 2])).toEqual(["weight", "bias", "activation.weight"]);
+    const centred = {
+      kernelInitializer: () => values([1, -1]),
+      biasInitializer: layers.constant(0.5),
+    };
+    expect([...answer(linear(2, { ...centred, activation: "relu" }), [1, 1], [2]).data]).toEqual([
+      2.5, 0,
+    ]);
+    expect([
+      ...answer(linear(2, { ...centred, activation: layers.prelu({ init: 0.5 }) }), [1, 1], [2])
+        .data,
+    ]).toEqual([2.5, -0.75]);
+    expect(names(conv2d(1, 1, { activation: "prelu" }), [1, 2, 2])).toEqual([
+      "weight",
+      "bias",
+      "activation.weight",
+    ]);
     const word: string = "swoosh";
     expect(() => conv2d(1, 1, { activation: word as "relu" })).toThrow(
       'conv2d: there is no activation "swoosh"; there are elu, gelu, hardSigmoid, hardSwish, leakyRelu, logSoftmax, mish, prelu, relu, relu6, scaledTanh, selu, sigmoid, silu, softmax, softplus, tanh',
@@ -69,29 +97,51 @@ describe("around a layer", () => {
   });
 
   test("a name, which a list takes instead of the place", () => {
-    const list = sequential([linear(2, { name: "hidden", bias: false }), layers.relu(), linear(1, { bias: false })]);
+    const list = sequential([
+      linear(2, { name: "hidden", bias: false }),
+      layers.relu(),
+      linear(1, { bias: false }),
+    ]);
     expect(names(list, [3])).toEqual(["hidden.weight", "2.weight"]);
-    expect(names(sequential([["mine", linear(2, { name: "hidden", bias: false })]]), [3])).toEqual(["mine.weight"]);
-    expect(names(sequential([layers.freeze(linear(2, { name: "hidden", bias: false }))]), [3])).toEqual(["hidden.weight"]);
+    expect(names(sequential([["mine", linear(2, { name: "hidden", bias: false })]]), [3])).toEqual([
+      "mine.weight",
+    ]);
+    expect(
+      names(sequential([layers.freeze(linear(2, { name: "hidden", bias: false }))]), [3]),
+    ).toEqual(["hidden.weight"]);
   });
 
   test("channels last: the same numbers in the other order", () => {
     const x = Array.from({ length: 2 * 4 * 5 * 3 }, (_, i) => Math.sin(i));
     const shape = [2, 4, 5, 3];
     const first = [...Array(x.length).keys()].map((i) => {
-      const [n, c, h, w] = [Math.floor(i / 60), Math.floor(i / 20) % 3, Math.floor(i / 5) % 4, i % 5];
+      const [n, c, h, w] = [
+        Math.floor(i / 60),
+        Math.floor(i / 20) % 3,
+        Math.floor(i / 5) % 4,
+        i % 5,
+      ];
       return x[((n * 4 + h) * 5 + w) * 3 + c];
     });
     const want = answer(conv2d(2, 3, { padding: 1, stride: 2 }), [2, 3, 4, 5], first);
     const got = answer(conv2d(2, 3, { padding: 1, stride: 2, layout: "channels-last" }), shape, x);
     expect(got.shape).toEqual([2, 2, 3, 2]);
     got.data.forEach((v, i) => {
-      const [n, h, w, c] = [Math.floor(i / 12), Math.floor(i / 6) % 2, Math.floor(i / 2) % 3, i % 2];
+      const [n, h, w, c] = [
+        Math.floor(i / 12),
+        Math.floor(i / 6) % 2,
+        Math.floor(i / 2) % 3,
+        i % 2,
+      ];
       expect(v).toBeCloseTo(want.data[((n * 2 + c) * 2 + h) * 3 + w], 12);
     });
-    expect(answer(layers.channelsLast(conv2d(2, 3, { padding: 1, stride: 2 })), shape, x)).toEqual(got);
+    expect(answer(layers.channelsLast(conv2d(2, 3, { padding: 1, stride: 2 })), shape, x)).toEqual(
+      got,
+    );
     const word: string = "NHWC";
-    expect(() => conv2d(1, 1, { layout: word as "channels-last" })).toThrow('conv2d: layout "NHWC" is neither "channels-first" nor "channels-last"');
+    expect(() => conv2d(1, 1, { layout: word as "channels-last" })).toThrow(
+      'conv2d: layout "NHWC" is neither "channels-first" nor "channels-last"',
+    );
   });
 
   test("between layers with channels last nothing is transposed", () => {
@@ -109,12 +159,21 @@ describe("around a layer", () => {
   test("a bias by either word", () => {
     expect(names(linear(2, { useBias: false }), [3])).toEqual(["weight"]);
     expect(names(linear(2, { bias: true, useBias: true }), [3])).toEqual(["weight", "bias"]);
-    expect(() => names(linear(2, { bias: true, useBias: false }), [3])).toThrow("linear: bias is true and useBias is false");
+    expect(() => names(linear(2, { bias: true, useBias: false }), [3])).toThrow(
+      "linear: bias is true and useBias is false",
+    );
   });
 
   test("first values of weight and bias apart", () => {
     const state = layers.initialise(
-      only(conv2d(1, 1, { kernelInitializer: () => layers.ones, init: layers.kaimingNormal(), biasInitializer: layers.constant(3) }), [2, 1, 1]),
+      only(
+        conv2d(1, 1, {
+          kernelInitializer: () => layers.ones,
+          init: layers.kaimingNormal(),
+          biasInitializer: layers.constant(3),
+        }),
+        [2, 1, 1],
+      ),
     );
     expect(plain(state)).toEqual({ weight: [1, 1], bias: [3] });
   });
@@ -146,8 +205,14 @@ describe("regularisers", () => {
 
   test("what a layer adds has one element", () => {
     const odd: Layer = { type: "odd", forward: (x, ctx) => (ctx.loss(x), x) };
-    expect(() => layers.traceModel(only(odd, [3]))).toThrow("loss: what a layer adds has shape 1×3, must have one element");
-    expect(layers.traceModel(only({ ...odd, forward: (x, ctx) => (ctx.loss(sum(x)), x) }, [3]), { training: true }).losses).toHaveLength(1);
+    expect(() => layers.traceModel(only(odd, [3]))).toThrow(
+      "loss: what a layer adds has shape 1×3, must have one element",
+    );
+    expect(
+      layers.traceModel(only({ ...odd, forward: (x, ctx) => (ctx.loss(sum(x)), x) }, [3]), {
+        training: true,
+      }).losses,
+    ).toHaveLength(1);
   });
 });
 
@@ -157,18 +222,32 @@ describe("constraints hold after each step", () => {
   const near = 1e-6;
   test.each<[string, Constraint, readonly number[]]>([
     ["maxNorm", layers.maxNorm(), [1.2, -1.6, 0.3, 0.4, 0, 0]],
-    ["maxNorm over all axes", layers.maxNorm(1, { axes: [0, 1] }), weight.map((w) => w / Math.sqrt(25.25))],
+    [
+      "maxNorm over all axes",
+      layers.maxNorm(1, { axes: [0, 1] }),
+      weight.map((w) => w / Math.sqrt(25.25)),
+    ],
     ["unitNorm", layers.unitNorm(), [0.6, -0.8, 0.6, 0.8, 0, 0]],
     ["minMaxNorm", layers.minMaxNorm({ min: 1, max: 2.5 }), [1.5, -2, 0.6, 0.8, 0, 0]],
-    ["minMaxNorm half way", layers.minMaxNorm({ min: 1, max: 2.5, rate: 0.5 }), [2.25, -3, 0.45, 0.6, 0, 0]],
+    [
+      "minMaxNorm half way",
+      layers.minMaxNorm({ min: 1, max: 2.5, rate: 0.5 }),
+      [2.25, -3, 0.45, 0.6, 0, 0],
+    ],
     ["nonNeg", layers.nonNeg(), [3, 0, 0.3, 0.4, 0, 0]],
   ])("%s", (_, constraint, want) => {
     const { changed } = step(carrying(weight, [3, 2], { constraint }), [1, 1], [0]);
-    changed.weight.forEach((w, i) => expect(Math.abs(w - want[i]), `${w} for ${want[i]}`).toBeLessThan(near));
+    changed.weight.forEach((w, i) =>
+      expect(Math.abs(w - want[i]), `${w} for ${want[i]}`).toBeLessThan(near),
+    );
   });
 
   test("a bias is constrained as a whole", () => {
-    const layer = linear(2, { kernelInitializer: () => layers.zeros, biasInitializer: values([3, 4]), biasConstraint: layers.unitNorm() });
+    const layer = linear(2, {
+      kernelInitializer: () => layers.zeros,
+      biasInitializer: values([3, 4]),
+      biasConstraint: layers.unitNorm(),
+    });
     const { changed } = step({ ...only(layer, [1]), loss: nothing }, [1], [0]);
     expect(changed.bias[0]).toBeCloseTo(0.6, 6);
     expect(changed.bias[1]).toBeCloseTo(0.8, 6);
@@ -177,13 +256,21 @@ describe("constraints hold after each step", () => {
   test("numbers are checked", () => {
     expect(() => layers.maxNorm(-1)).toThrow("maxNorm: max -1 is not a finite number ≥ 0");
     expect(() => layers.minMaxNorm({ rate: 2 })).toThrow("minMaxNorm: rate 2 is not in [0, 1]");
-    expect(() => layers.minMaxNorm({ min: NaN })).toThrow("minMaxNorm: min NaN is not a finite number ≥ 0");
+    expect(() => layers.minMaxNorm({ min: NaN })).toThrow(
+      "minMaxNorm: min NaN is not a finite number ≥ 0",
+    );
   });
 });
 
 describe("what is frozen", () => {
-  const backbone = sequential({ conv: conv2d(2, 3, { bias: false, kernelRegularizer: layers.l2(100) }), norm: layers.batchNorm2d() });
-  const model = (body: Layer): Model => ({ ...only(sequential({ body, flat: layers.flatten(), head: linear(2) }), [1, 4, 4]), classes: 2 });
+  const backbone = sequential({
+    conv: conv2d(2, 3, { bias: false, kernelRegularizer: layers.l2(100) }),
+    norm: layers.batchNorm2d(),
+  });
+  const model = (body: Layer): Model => ({
+    ...only(sequential({ body, flat: layers.flatten(), head: linear(2) }), [1, 4, 4]),
+    classes: 2,
+  });
   const x = Array.from({ length: 32 }, (_, i) => Math.cos(i * i));
 
   test("stays as it is, takes no gradient, costs no penalty, and normalises as when predicting", () => {
@@ -214,10 +301,17 @@ describe("what is frozen", () => {
   });
 
   test("one layer by its option, and dropout in it drops nothing", () => {
-    const layer = sequential({ a: linear(2, { trainable: false }), b: layers.freeze(layers.dropout(0.5)), c: linear(2) });
+    const layer = sequential({
+      a: linear(2, { trainable: false }),
+      b: layers.freeze(layers.dropout(0.5)),
+      c: linear(2),
+    });
     const traced = layers.traceModel({ ...only(layer, [3]), classes: 2 }, { training: true });
     expect(traced.seeds).toEqual([]);
-    expect(traced.entries.filter((e) => e.trainable).map((e) => e.name)).toEqual(["c.weight", "c.bias"]);
+    expect(traced.entries.filter((e) => e.trainable).map((e) => e.name)).toEqual([
+      "c.weight",
+      "c.bias",
+    ]);
     expect(sizeOf(traced.output.shape)).toBe(2);
     expect(graphOf([traced.x, ...traced.values], [traced.output]).nodes.length).toBeGreaterThan(0);
   });
@@ -231,6 +325,8 @@ describe("what is frozen", () => {
         return v;
       },
     };
-    expect(() => layers.traceModel(only(odd, [1]), { training: true })).toThrow('update: "b" is no buffer that this layer asked for while training');
+    expect(() => layers.traceModel(only(odd, [1]), { training: true })).toThrow(
+      'update: "b" is no buffer that this layer asked for while training',
+    );
   });
 });

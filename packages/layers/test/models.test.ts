@@ -1,10 +1,36 @@
 import { createCpu } from "@conv/kernels-cpu";
 import { conv, grad } from "@conv/ops";
-import { evaluate, graphOf, hostArray, input, sizeOf, spec, type HostArray, type Value } from "@conv/tensor";
+import {
+  evaluate,
+  graphOf,
+  hostArray,
+  input,
+  sizeOf,
+  spec,
+  type HostArray,
+  type Value,
+} from "@conv/tensor";
 import { describe, expect, test } from "vitest";
-import { adam, arrayDataset, createRandom, createTrainer, initialise, rbf, subsample2d, tableConv2d, traceModel } from "../src/index.ts";
+import {
+  adam,
+  arrayDataset,
+  createRandom,
+  createTrainer,
+  initialise,
+  rbf,
+  subsample2d,
+  tableConv2d,
+  traceModel,
+} from "../src/index.ts";
 import type { Layer, Model } from "../src/index.ts";
-import { c3Table, digitCodes, lenet5, lenet5_1998, maximumAPosteriori, models } from "../src/models/index.ts";
+import {
+  c3Table,
+  digitCodes,
+  lenet5,
+  lenet5_1998,
+  maximumAPosteriori,
+  models,
+} from "../src/models/index.ts";
 import { only } from "./tiny.ts";
 
 /** Parameters by first name: [trainable, kept]. */
@@ -22,7 +48,8 @@ const trainable = (model: Model) => Object.values(counts(model)).reduce((sum, [n
 /** The shape after each named part. */
 function shapes(model: Model): Record<string, readonly number[]> {
   const result: Record<string, readonly number[]> = {};
-  for (const n of traceModel(model).graph.nodes) result[n.path.split(".")[0]] = n.outputs[0].shape.slice(1);
+  for (const n of traceModel(model).graph.nodes)
+    result[n.path.split(".")[0]] = n.outputs[0].shape.slice(1);
   return result;
 }
 
@@ -40,7 +67,9 @@ function run(layer: Layer, x: HostArray): { y: Float64Array; weights: Map<string
   const weights = new Map(
     entries.map((e) => [
       e.name,
-      e.trainable ? draw(e.spec.shape, e.name) : hostArray(e.spec, Float64Array.from(e.init(e.spec.shape, createRandom("")))),
+      e.trainable
+        ? draw(e.spec.shape, e.name)
+        : hostArray(e.spec, Float64Array.from(e.init(e.spec.shape, createRandom("")))),
     ]),
   );
   return { y: evaluate(graph, [x, ...weights.values()])[0].data, weights };
@@ -57,12 +86,26 @@ test("the list holds every model under its own name", () => {
 
 describe("lenet5", () => {
   test("has 61,706 parameters", () => {
-    expect(counts(lenet5())).toEqual({ c1: [156, 0], c3: [2416, 0], c5: [48120, 0], f6: [10164, 0], output: [850, 0] });
+    expect(counts(lenet5())).toEqual({
+      c1: [156, 0],
+      c3: [2416, 0],
+      c5: [48120, 0],
+      f6: [10164, 0],
+      output: [850, 0],
+    });
     expect(trainable(lenet5())).toBe(61706);
   });
 
   test("has the shapes of the paper", () => {
-    expect(shapes(lenet5())).toEqual({ c1: [6, 28, 28], s2: [6, 14, 14], c3: [16, 10, 10], s4: [16, 5, 5], c5: [120], f6: [84], output: [10] });
+    expect(shapes(lenet5())).toEqual({
+      c1: [6, 28, 28],
+      s2: [6, 14, 14],
+      c3: [16, 10, 10],
+      s4: [16, 5, 5],
+      c5: [120],
+      f6: [84],
+      output: [10],
+    });
   });
 });
 
@@ -81,7 +124,15 @@ describe("lenet5_1998", () => {
   });
 
   test("has the shapes of the paper", () => {
-    expect(shapes(lenet5_1998())).toEqual({ c1: [6, 28, 28], s2: [6, 14, 14], c3: [16, 10, 10], s4: [16, 5, 5], c5: [120], f6: [84], output: [10] });
+    expect(shapes(lenet5_1998())).toEqual({
+      c1: [6, 28, 28],
+      s2: [6, 14, 14],
+      c3: [16, 10, 10],
+      s4: [16, 5, 5],
+      c5: [120],
+      f6: [84],
+      output: [10],
+    });
   });
 
   test("starts within ±2.4 / fan-in", () => {
@@ -105,7 +156,9 @@ describe("lenet5_1998", () => {
       expect(code).toHaveLength(84);
       expect(new Set(code)).toEqual(new Set([1, -1]));
     }
-    const apart = digitCodes.flatMap((a, i) => digitCodes.slice(i + 1).map((b) => a.filter((v, k) => v !== b[k]).length));
+    const apart = digitCodes.flatMap((a, i) =>
+      digitCodes.slice(i + 1).map((b) => a.filter((v, k) => v !== b[k]).length),
+    );
     expect(Math.min(...apart)).toBeGreaterThanOrEqual(5);
   });
 
@@ -114,7 +167,12 @@ describe("lenet5_1998", () => {
     const x = Float32Array.from({ length: 2048 }, (_, i) => (bars(i) % 8 < 3 ? 1.175 : -0.1));
     const data = arrayDataset({ x, y: [1, 0], sample: [1, 32, 32] });
     const backend = await createCpu({ threads: 1 });
-    const trainer = createTrainer({ backend, model: lenet5_1998(), optimizer: adam({ lr: 0.005 }), batch: 2 });
+    const trainer = createTrainer({
+      backend,
+      model: lenet5_1998(),
+      optimizer: adam({ lr: 0.005 }),
+      batch: 2,
+    });
     const losses: number[] = [];
     for await (const { loss } of trainer.fit(data, { epochs: 40 })) losses.push(loss);
     expect(losses[39]).toBeLessThan(losses[0] / 10);
@@ -134,14 +192,24 @@ describe("lenet5_1998", () => {
         const direction = draw(e.spec.shape, `direction ${e.name}`).data;
         return hostArray(
           e.spec,
-          Float64Array.from(state.get(e.name)!.data, (v, i) => v + (e.trainable ? step * direction[i] : 0)),
+          Float64Array.from(
+            state.get(e.name)!.data,
+            (v, i) => v + (e.trainable ? step * direction[i] : 0),
+          ),
         );
       });
     const answer = (outputs: Value[], step: number) =>
-      evaluate(graphOf([x, labels, ...params], outputs), [data, hostArray(labels.spec, Float64Array.of(7)), ...at(step)]);
+      evaluate(graphOf([x, labels, ...params], outputs), [
+        data,
+        hostArray(labels.spec, Float64Array.of(7)),
+        ...at(step),
+      ]);
     const slopes = answer(grad(loss, learned), 0);
     const along = learned.map((v) => draw(v.shape, `direction ${v.name}`).data);
-    const slope = slopes.reduce((sum, g, i) => sum + g.data.reduce((s, v, k) => s + v * along[i][k], 0), 0);
+    const slope = slopes.reduce(
+      (sum, g, i) => sum + g.data.reduce((s, v, k) => s + v * along[i][k], 0),
+      0,
+    );
     const h = 1e-5;
     const [[above], [below]] = [answer([loss], h), answer([loss], -h)];
     expect((above.data[0] - below.data[0]) / (2 * h) / slope).toBeCloseTo(1, 6);
@@ -160,7 +228,12 @@ describe("blocks", () => {
       const w = weights.get(`${part}.weight`)!;
       expect(w.shape).toEqual([maps.length, maps[0].length, 3, 2]);
       maps.forEach((seen, m) => {
-        seen.forEach((channel, c) => dense.set(w.data.subarray((m * seen.length + c) * 6, (m * seen.length + c + 1) * 6), (map * 6 + channel) * 6));
+        seen.forEach((channel, c) =>
+          dense.set(
+            w.data.subarray((m * seen.length + c) * 6, (m * seen.length + c + 1) * 6),
+            (map * 6 + channel) * 6,
+          ),
+        );
         bias[map++] = weights.get(`${part}.bias`)!.data[m];
       });
     });
@@ -174,14 +247,20 @@ describe("blocks", () => {
   });
 
   test("each map of C3 sees maps of S2 as in table I", () => {
-    expect(c3Table.map((seen) => seen.length)).toEqual([3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 4, 6]);
-    expect([0, 1, 2, 3, 4, 5].map((channel) => c3Table.filter((seen) => seen.includes(channel)).length)).toEqual([10, 10, 10, 10, 10, 10]);
+    expect(c3Table.map((seen) => seen.length)).toEqual([
+      3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 4, 6,
+    ]);
+    expect(
+      [0, 1, 2, 3, 4, 5].map((channel) => c3Table.filter((seen) => seen.includes(channel)).length),
+    ).toEqual([10, 10, 10, 10, 10, 10]);
     expect(new Set(c3Table.map(String)).size).toBe(16);
   });
 
   test("a table must name maps that there are", () => {
     expect(() => tableConv2d([[0], []], 3)).toThrow("tableConv2d: output map 1 sees no input");
-    expect(() => run(tableConv2d([[0, 2]], 1), draw([1, 2, 3, 3], "x"))).toThrow("tableConv2d: the table names input map 2, input has 2");
+    expect(() => run(tableConv2d([[0, 2]], 1), draw([1, 2, 3, 3], "x"))).toThrow(
+      "tableConv2d: the table names input map 2, input has 2",
+    );
   });
 
   test("subsampling multiplies the sum of each window by one weight a map and adds a bias", () => {
@@ -203,7 +282,9 @@ describe("blocks", () => {
     const { y, weights } = run(rbf(centres), x);
     expectClose(y, [0, -6, -(0.25 + 1 + 1), -(0.25 + 0 + 1)]);
     expect([...weights.keys()]).toEqual(["centres"]);
-    expect(() => run(rbf(centres), draw([1, 4], "x"))).toThrow("rbf: input has shape 1×4, the centres have 3 features");
+    expect(() => run(rbf(centres), draw([1, 4], "x"))).toThrow(
+      "rbf: input has shape 1×4, the centres have 3 features",
+    );
   });
 
   test("the loss is equation (9), and finite where every distance is large", () => {
@@ -223,7 +304,10 @@ describe("blocks", () => {
         hostArray(l.spec, Float64Array.from(labels.slice(0, rows.length))),
       ])[0].data[0];
     };
-    const each = distances.map((y, i) => y[labels[i]] + Math.log(Math.exp(-0.1) + y.reduce((sum, d) => sum + Math.exp(-d), 0)));
+    const each = distances.map(
+      (y, i) =>
+        y[labels[i]] + Math.log(Math.exp(-0.1) + y.reduce((sum, d) => sum + Math.exp(-d), 0)),
+    );
     expect(of(distances)).toBeCloseTo((each[0] + each[1]) / 2, 12);
     expect(of([[900, 900, 900]])).toBeCloseTo(900 - 0.1, 9);
   });

@@ -1,4 +1,5 @@
-// The networks of the literature: names and shapes of all tensors, counts to the unit, first values. Their answers are in answers.test.ts.
+// The networks of the literature: names and shapes of all tensors, counts to the unit, first
+// values. Their answers are in answers.test.ts.
 
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -10,8 +11,8 @@ import { models, resnet18, squeezenet1_1 } from "../src/models/index.ts";
 import { make } from "./published.ts";
 
 /**
- * Parameters, numbers in buffers, MACs of convolutions and linear layers for one input. Of torchvision 0.14.1; where it lacks the network, of the
- * literature.
+ * Parameters, numbers in buffers, MACs of convolutions and linear layers for one input. Of
+ * torchvision 0.14.1; where it lacks the network, of the literature.
  */
 const counts: Record<string, readonly [parameters: number, buffers: number, macs: number]> = {
   alexnet_2012: [60965224, 0, 724406816],
@@ -55,7 +56,8 @@ const counts: Record<string, readonly [parameters: number, buffers: number, macs
 
 function countsOf(model: Model) {
   const { graph, entries } = traceModel(model);
-  const stored = (trainable: boolean) => entries.reduce((sum, e) => sum + (e.trainable === trainable ? sizeOf(e.spec.shape) : 0), 0);
+  const stored = (trainable: boolean) =>
+    entries.reduce((sum, e) => sum + (e.trainable === trainable ? sizeOf(e.spec.shape) : 0), 0);
   const inputs = (n: (typeof graph.nodes)[number]) => n.inputs.map((v) => v.spec);
   const macs = graph.nodes.reduce((sum, n) => sum + n.op.cost(inputs(n), n.params).macs, 0);
   return { input: model.input.join("×"), parameters: stored(true), buffers: stored(false), macs };
@@ -79,7 +81,9 @@ test.each([
 
 test("the README lists every network with its input, parameters and MACs", async () => {
   const text = await readFile(new URL("../README.md", import.meta.url), "utf8");
-  const listed = [...text.matchAll(/^\| `(\w+)` +\| ([\d×]+) +\| +([\d,]+) \| +([\d,]+) \|/gm)].map(([, ...cells]) => cells);
+  const listed = [...text.matchAll(/^\| `(\w+)` +\| ([\d×]+) +\| +([\d,]+) \| +([\d,]+) \|/gm)].map(
+    ([, ...cells]) => cells,
+  );
   const rows = Object.entries(models).map(([name, network]) => {
     const { input, parameters, macs } = countsOf(network());
     return [name, input, ...[parameters, macs].map((count) => count.toLocaleString("en-US"))];
@@ -89,13 +93,22 @@ test("the README lists every network with its input, parameters and MACs", async
 
 describe("tensors named, shaped and ordered as in torchvision", () => {
   test.each(networkGoldens.filter((g) => g.state))("$name", ({ name, state }) => {
-    const lines = traceModel(make(name)).entries.map((e) => `${e.name} ${e.spec.shape.join("x")}\n`);
+    const lines = traceModel(make(name)).entries.map(
+      (e) => `${e.name} ${e.spec.shape.join("x")}\n`,
+    );
     expect(createHash("sha256").update(lines.join("")).digest("hex")).toBe(state);
   });
 });
 
-/** Of first values: [network, tensor, mean, standard deviation], as torchvision and the papers say. */
-const beginnings: readonly (readonly [network: string, tensor: string, mean: number, deviation: number])[] = [
+/**
+ * Of first values: [network, tensor, mean, standard deviation], as torchvision and the papers say.
+ */
+const beginnings: readonly (readonly [
+  network: string,
+  tensor: string,
+  mean: number,
+  deviation: number,
+])[] = [
   ["alexnet_2012", "conv1.weight", 0, 0.01],
   ["alexnet_2012", "conv2.bias", 1, 0],
   ["alexnet_2012", "conv3.bias", 0, 0],
@@ -116,14 +129,23 @@ const beginnings: readonly (readonly [network: string, tensor: string, mean: num
   ["deeplabV3Resnet50", "classifier.0.project.0.weight", 0, 1 / Math.sqrt(3 * 1280)],
 ];
 
-test.each(beginnings)("%s begins with %s of mean %f and deviation %f", (network, tensor, mean, deviation) => {
-  const { spec, init } = traceModel(make(network)).entries.find((e) => e.name === tensor)!;
-  const values = init(spec.shape, createRandom(tensor));
-  const average = values.reduce((sum, v) => sum + v, 0) / values.length;
-  const spread = Math.sqrt(values.reduce((sum, v) => sum + (v - average) ** 2, 0) / values.length);
-  expect(Math.abs(average - mean)).toBeLessThanOrEqual((5 * deviation) / Math.sqrt(values.length));
-  expect(Math.abs(spread - deviation)).toBeLessThanOrEqual((5 * deviation) / Math.sqrt(2 * values.length));
-});
+test.each(beginnings)(
+  "%s begins with %s of mean %f and deviation %f",
+  (network, tensor, mean, deviation) => {
+    const { spec, init } = traceModel(make(network)).entries.find((e) => e.name === tensor)!;
+    const values = init(spec.shape, createRandom(tensor));
+    const average = values.reduce((sum, v) => sum + v, 0) / values.length;
+    const spread = Math.sqrt(
+      values.reduce((sum, v) => sum + (v - average) ** 2, 0) / values.length,
+    );
+    expect(Math.abs(average - mean)).toBeLessThanOrEqual(
+      (5 * deviation) / Math.sqrt(values.length),
+    );
+    expect(Math.abs(spread - deviation)).toBeLessThanOrEqual(
+      (5 * deviation) / Math.sqrt(2 * values.length),
+    );
+  },
+);
 
 test("other numbers of classes", () => {
   expect(traceModel(squeezenet1_1({ classes: 7 })).output.shape).toEqual([1, 7]);

@@ -1,6 +1,19 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, lstat, mkdir, mkdtemp, open, readdir, readFile, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  lstat,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -36,7 +49,9 @@ test("what fails leaves the old file and no other", async () => {
   const path = join(folder, "taken");
   await mkdir(path);
   await writeFile(join(path, "inside"), "x");
-  await expect(saveFile(path, Uint8Array.of(1))).rejects.toThrow(new RangeError(`saveFile: ${path} is a folder`));
+  await expect(saveFile(path, Uint8Array.of(1))).rejects.toThrow(
+    new RangeError(`saveFile: ${path} is a folder`),
+  );
   expect(await readdir(folder)).toEqual(["taken"]);
   await expect(saveFile(join(folder, "none", "m"), Uint8Array.of(1))).rejects.toThrow("ENOENT");
 });
@@ -44,7 +59,9 @@ test("what fails leaves the old file and no other", async () => {
 test("a file larger than expected is not read", async () => {
   const path = join(folder, "large");
   await writeFile(path, new Uint8Array(11));
-  await expect(loadFile(path, { maxBytes: 10 })).rejects.toThrow(new RangeError(`loadFile: ${path} has 11 bytes, the limit is 10`));
+  await expect(loadFile(path, { maxBytes: 10 })).rejects.toThrow(
+    new RangeError(`loadFile: ${path} has 11 bytes, the limit is 10`),
+  );
   expect(await loadFile(path, { maxBytes: 11 })).toHaveLength(11);
 });
 
@@ -71,21 +88,24 @@ describe.runIf(process.platform !== "win32")("what a path names", () => {
     await expect(saveFile(join(folder, "a"), Uint8Array.of(1))).rejects.toThrow("ELOOP");
   });
 
-  test.each([0o600, 0o640, 0o444, 0o755])("an existing file keeps its mode %o, a new one has that of the umask", async (mode) => {
-    const path = join(folder, "m");
-    await writeFile(path, "old");
-    await chmod(path, mode);
-    // Where it may not be written to, it is not replaced either; root may write to all.
-    const allowed = await open(path, "r+").then(
-      (file) => file.close().then(() => true),
-      () => false,
-    );
-    if (allowed) await saveFile(path, Uint8Array.of(1));
-    else await expect(saveFile(path, Uint8Array.of(1))).rejects.toThrow("EACCES");
-    expect((await stat(path)).mode & 0o777).toBe(mode);
-    await saveFile(join(folder, "new"), Uint8Array.of(1));
-    expect((await stat(join(folder, "new"))).mode & 0o777).toBe(0o666 & ~process.umask());
-  });
+  test.each([0o600, 0o640, 0o444, 0o755])(
+    "an existing file keeps its mode %o, a new one has that of the umask",
+    async (mode) => {
+      const path = join(folder, "m");
+      await writeFile(path, "old");
+      await chmod(path, mode);
+      // Where it may not be written to, it is not replaced either; root may write to all.
+      const allowed = await open(path, "r+").then(
+        (file) => file.close().then(() => true),
+        () => false,
+      );
+      if (allowed) await saveFile(path, Uint8Array.of(1));
+      else await expect(saveFile(path, Uint8Array.of(1))).rejects.toThrow("EACCES");
+      expect((await stat(path)).mode & 0o777).toBe(mode);
+      await saveFile(join(folder, "new"), Uint8Array.of(1));
+      expect((await stat(join(folder, "new"))).mode & 0o777).toBe(0o666 & ~process.umask());
+    },
+  );
 
   test("a device, a pipe and a socket are neither written nor read, and nothing waits for them", async () => {
     const pipe = join(folder, "pipe");
@@ -100,9 +120,13 @@ describe.runIf(process.platform !== "win32")("what a path names", () => {
       [join(folder, "socket"), "a socket"],
     ]) {
       for (const work of [() => saveFile(path, Uint8Array.of(1)), () => checkSave(path)])
-        await expect(work()).rejects.toThrow(new RangeError(`saveFile: ${path} is ${kind}, not a regular file`));
+        await expect(work()).rejects.toThrow(
+          new RangeError(`saveFile: ${path} is ${kind}, not a regular file`),
+        );
       for (const work of [() => loadFile(path), () => loadSafetensors(path)])
-        await expect(work()).rejects.toThrow(new RangeError(`loadFile: ${path} is ${kind}, not a regular file`));
+        await expect(work()).rejects.toThrow(
+          new RangeError(`loadFile: ${path} is ${kind}, not a regular file`),
+        );
     }
     socket.close();
     expect((await stat("/dev/null")).isCharacterDevice()).toBe(true);
@@ -113,7 +137,9 @@ test("no path, and a folder that is not there, are refused", async () => {
   for (const work of [() => saveFile("", Uint8Array.of(1)), () => checkSave("")])
     await expect(work()).rejects.toThrow(new RangeError("saveFile: the path is empty"));
   await expect(checkSave(join(folder, "none", "m"))).rejects.toThrow("ENOENT");
-  await expect(checkSave(`${join(folder, "none")}/`)).rejects.toThrow("names a folder that does not exist");
+  await expect(checkSave(`${join(folder, "none")}/`)).rejects.toThrow(
+    "names a folder that does not exist",
+  );
   await expect(checkSave(join(folder, "n".repeat(300)))).rejects.toThrow("ENAMETOOLONG");
 });
 
@@ -135,7 +161,8 @@ test("what a killed process left is removed by the next; files of living ones an
       clearInterval(timer);
       process.kill(process.pid, "SIGKILL");
     }, 1);`;
-  const run = () => spawn(process.execPath, ["--input-type=module-typescript", "-e", source], { stdio: "ignore" });
+  const run = () =>
+    spawn(process.execPath, ["--input-type=module-typescript", "-e", source], { stdio: "ignore" });
   await once(run(), "close");
   const [left, ...others] = await readdir(folder);
   expect(others).toEqual([]);
@@ -151,7 +178,9 @@ test("what a killed process left is removed by the next; files of living ones an
 
 test("a safetensors file is held to its header before its data are read", async () => {
   const path = join(folder, "m.safetensors");
-  const bytes = encodeSafetensors(new Map([["a", { shape: [2], data: Float32Array.of(1, 2) }]]), { k: "v" });
+  const bytes = encodeSafetensors(new Map([["a", { shape: [2], data: Float32Array.of(1, 2) }]]), {
+    k: "v",
+  });
   await saveFile(path, bytes);
   const loaded = await loadSafetensors(path);
   expect([...loaded.state.get("a")!.data]).toEqual([1, 2]);
@@ -160,10 +189,16 @@ test("a safetensors file is held to its header before its data are read", async 
   // Sparse files: nothing on the disk, and nothing may be read.
   await truncate(path, 2 ** 31);
   const before = process.memoryUsage().arrayBuffers;
-  await expect(loadSafetensors(path, { maxBytes: 2 ** 40 })).rejects.toThrow("bytes after the last tensor belong to no tensor");
+  await expect(loadSafetensors(path, { maxBytes: 2 ** 40 })).rejects.toThrow(
+    "bytes after the last tensor belong to no tensor",
+  );
   await writeFile(path, "");
   await truncate(path, 2 ** 36);
-  await expect(loadSafetensors(path, { maxBytes: 2 ** 40 })).rejects.toThrow("the header is no valid JSON");
+  await expect(loadSafetensors(path, { maxBytes: 2 ** 40 })).rejects.toThrow(
+    "the header is no valid JSON",
+  );
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 ** 20);
-  await expect(loadSafetensors(path)).rejects.toThrow(new RangeError(`loadFile: ${path} has 68719476736 bytes, the limit is 2147483647`));
+  await expect(loadSafetensors(path)).rejects.toThrow(
+    new RangeError(`loadFile: ${path} has 68719476736 bytes, the limit is 2147483647`),
+  );
 });

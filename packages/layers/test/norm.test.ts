@@ -1,18 +1,29 @@
 import { grad, mul, sum } from "@conv/ops";
-import { evaluate, graphOf, hostArray, input, ShapeError, spec, type HostArray } from "@conv/tensor";
+import {
+  evaluate,
+  graphOf,
+  hostArray,
+  input,
+  ShapeError,
+  spec,
+  type HostArray,
+} from "@conv/tensor";
 import { adaptivePoolGoldens, batchNormGoldens, type GoldenArray } from "@conv/testkit/goldens";
 import { describe, expect, test } from "vitest";
 import * as layers from "../src/index.ts";
 import type { Layer, State } from "../src/index.ts";
 import { onHost, only, stripes, tinyModel } from "./tiny.ts";
 
-const array = ({ shape, data }: GoldenArray): HostArray => hostArray(spec(shape), Float64Array.from(data, Math.fround));
+const array = ({ shape, data }: GoldenArray): HostArray =>
+  hostArray(spec(shape), Float64Array.from(data, Math.fround));
 
 /** Both sides computed in float64 from the same float32 numbers; the golden was rounded once. */
 function expectNear(got: HostArray, want: GoldenArray, what: string): void {
   expect(got.shape, what).toEqual(want.shape);
   want.data.forEach((w, i) =>
-    expect(Math.abs(got.data[i] - w), `${what}[${i}]: ${got.data[i]} for ${w}`).toBeLessThanOrEqual(1e-6 * (1 + Math.abs(w))),
+    expect(Math.abs(got.data[i] - w), `${what}[${i}]: ${got.data[i]} for ${w}`).toBeLessThanOrEqual(
+      1e-6 * (1 + Math.abs(w)),
+    ),
   );
 }
 
@@ -22,7 +33,10 @@ describe("batch normalisation is PyTorch's", () => {
   test.each(batchNormGoldens)("$name", (g) => {
     const { training, eps, momentum } = g;
     const layer = norms[g.x.shape.length - 2]({ eps, momentum });
-    const { x, output, entries, values, updates } = layers.traceModel(only(layer, g.x.shape.slice(1)), { batch: g.x.shape[0], training });
+    const { x, output, entries, values, updates } = layers.traceModel(
+      only(layer, g.x.shape.slice(1)),
+      { batch: g.x.shape[0], training },
+    );
     expect(entries.map((e) => [e.name, e.trainable])).toEqual([
       ["weight", true],
       ["bias", true],
@@ -33,8 +47,19 @@ describe("batch normalisation is PyTorch's", () => {
     const dy = input(spec(g.dy.shape));
     const gradients = grad(sum(mul(output, dy)), [x, values[0], values[1]]);
     const after = updates.filter((v) => v !== null);
-    const given = [array(g.x), array(g.dy), array(g.weight), array(g.bias), array(g.mean), array(g.var), array({ shape: [], data: [6] })];
-    const [y, dx, dweight, dbias, ...changed] = evaluate(graphOf([x, dy, ...values], [output, ...gradients, ...after]), given);
+    const given = [
+      array(g.x),
+      array(g.dy),
+      array(g.weight),
+      array(g.bias),
+      array(g.mean),
+      array(g.var),
+      array({ shape: [], data: [6] }),
+    ];
+    const [y, dx, dweight, dbias, ...changed] = evaluate(
+      graphOf([x, dy, ...values], [output, ...gradients, ...after]),
+      given,
+    );
     expectNear(y, g.y, "y");
     expectNear(dx, g.dx, "dx");
     expectNear(dweight, g.dweight, "dweight");
@@ -47,18 +72,34 @@ describe("batch normalisation is PyTorch's", () => {
   });
 
   test("predicting it is one node over the channels' scale and shift, which are known before the convolution that it follows", () => {
-    const { graph } = layers.traceModel(only(layers.sequential([layers.conv2d(4, 3, { bias: false }), layers.batchNorm2d()]), [2, 5, 5]));
+    const { graph } = layers.traceModel(
+      only(
+        layers.sequential([layers.conv2d(4, 3, { bias: false }), layers.batchNorm2d()]),
+        [2, 5, 5],
+      ),
+    );
     const names = graph.nodes.map((n) => n.op.name);
-    expect(names.filter((n) => n !== "reshape")).toEqual(["batchNormScale", "batchNormShift", "conv", "batchNorm"]);
+    expect(names.filter((n) => n !== "reshape")).toEqual([
+      "batchNormScale",
+      "batchNormShift",
+      "conv",
+      "batchNorm",
+    ]);
   });
 });
 
 describe("running statistics", () => {
   const twice = layers.batchNorm2d();
-  const shared: Layer = { type: "shared", forward: (x, ctx) => ctx.child("n", twice, ctx.child("n", twice, x)) };
+  const shared: Layer = {
+    type: "shared",
+    forward: (x, ctx) => ctx.child("n", twice, ctx.child("n", twice, x)),
+  };
 
   test("of a layer used twice follow both uses, in order", () => {
-    const { x, values, updates } = layers.traceModel(only(shared, [1, 1, 2]), { batch: 1, training: true });
+    const { x, values, updates } = layers.traceModel(only(shared, [1, 1, 2]), {
+      batch: 1,
+      training: true,
+    });
     const [after] = evaluate(graphOf([x, ...values], [updates[2]!]), [
       array({ shape: [1, 1, 1, 2], data: [1, 3] }),
       ...[[2], [5], [0], [1]].map((data) => array({ shape: [1], data })),
@@ -70,7 +111,10 @@ describe("running statistics", () => {
 
   test("are trained, saved and resumed with the rest", async () => {
     await onHost(async (backend) => {
-      const model = { ...tinyModel(), layer: layers.sequential({ norm: layers.batchNorm2d(), net: tinyModel().layer }) };
+      const model = {
+        ...tinyModel(),
+        layer: layers.sequential({ norm: layers.batchNorm2d(), net: tinyModel().layer }),
+      };
       const options = { backend, model, optimizer: layers.adam({ lr: 0.01 }), batch: 8 };
       const run = async (trainer: layers.Trainer, epochs: number, resume?: Uint8Array) => {
         for await (const _ of trainer.fit(stripes(16), { epochs, resume }));
@@ -109,9 +153,15 @@ describe("running statistics", () => {
         ),
         { training },
       );
-    expect(updating("w", true)).toThrow(new ShapeError('update: "w" is no buffer that this layer asked for while training'));
-    expect(updating("c", true)).toThrow('update: "c" is no buffer that this layer asked for while training');
-    expect(updating("b", false)).toThrow('update: "b" is no buffer that this layer asked for while training');
+    expect(updating("w", true)).toThrow(
+      new ShapeError('update: "w" is no buffer that this layer asked for while training'),
+    );
+    expect(updating("c", true)).toThrow(
+      'update: "c" is no buffer that this layer asked for while training',
+    );
+    expect(updating("b", false)).toThrow(
+      'update: "b" is no buffer that this layer asked for while training',
+    );
     expect(updating("b", true)).toThrow('update: "b" has shape 2, its update has 1×3');
   });
 });
@@ -121,33 +171,57 @@ test("batch normalisation refuses what it cannot normalise", () => {
     (layer: Layer, inputShape: number[], training = false) =>
     () =>
       layers.traceModel(only(layer, inputShape), { training });
-  expect(trace(layers.batchNorm2d(), [3, 4])).toThrow(new ShapeError("batchNorm2d: input has 3 axes, needs 4"));
-  expect(trace(layers.batchNorm1d(), [3, 4, 4])).toThrow("batchNorm1d: input has 4 axes, needs 2 or 3");
-  expect(trace(layers.batchNorm1d(), [3], true)).toThrow("batchNorm1d: statistics of a batch need more than one value a channel, input 1×3 has 1");
-  expect(() => layers.batchNorm2d({ eps: 0 })).toThrow("batchNorm2d: eps 0 is not a finite number > 0");
-  expect(() => layers.batchNorm2d({ momentum: 2 })).toThrow("batchNorm2d: momentum 2 is not in [0, 1]");
+  expect(trace(layers.batchNorm2d(), [3, 4])).toThrow(
+    new ShapeError("batchNorm2d: input has 3 axes, needs 4"),
+  );
+  expect(trace(layers.batchNorm1d(), [3, 4, 4])).toThrow(
+    "batchNorm1d: input has 4 axes, needs 2 or 3",
+  );
+  expect(trace(layers.batchNorm1d(), [3], true)).toThrow(
+    "batchNorm1d: statistics of a batch need more than one value a channel, input 1×3 has 1",
+  );
+  expect(() => layers.batchNorm2d({ eps: 0 })).toThrow(
+    "batchNorm2d: eps 0 is not a finite number > 0",
+  );
+  expect(() => layers.batchNorm2d({ momentum: 2 })).toThrow(
+    "batchNorm2d: momentum 2 is not in [0, 1]",
+  );
 });
 
 describe("adaptive average pooling is PyTorch's", () => {
   const pools = [layers.adaptiveAvgPool1d, layers.adaptiveAvgPool2d, layers.adaptiveAvgPool3d];
   test.each(adaptivePoolGoldens)("$name", (g) => {
-    const { x, output } = layers.traceModel(only(pools[g.x.shape.length - 3](g.output), g.x.shape.slice(1)), { batch: g.x.shape[0] });
+    const { x, output } = layers.traceModel(
+      only(pools[g.x.shape.length - 3](g.output), g.x.shape.slice(1)),
+      { batch: g.x.shape[0] },
+    );
     const dy = input(spec(g.dy.shape));
-    const [y, dx] = evaluate(graphOf([x, dy], [output, ...grad(sum(mul(output, dy)), [x])]), [array(g.x), array(g.dy)]);
+    const [y, dx] = evaluate(graphOf([x, dy], [output, ...grad(sum(mul(output, dy)), [x])]), [
+      array(g.x),
+      array(g.dy),
+    ]);
     expectNear(y, g.y, "y");
     expectNear(dx, g.dx, "dx");
   });
 
   test("to its own size it is nothing, and sizes are checked", () => {
-    expect(layers.traceModel(only(layers.adaptiveAvgPool2d([3, 4]), [1, 3, 4])).graph.nodes).toEqual([]);
-    expect(() => layers.adaptiveAvgPool2d(0)).toThrow("adaptiveAvgPool2d: output 0 is not a whole number ≥ 1 (axis h)");
-    expect(() => layers.adaptiveAvgPool2d([1])).toThrow("adaptiveAvgPool2d: output has 1 entries for 2 spatial axes");
+    expect(
+      layers.traceModel(only(layers.adaptiveAvgPool2d([3, 4]), [1, 3, 4])).graph.nodes,
+    ).toEqual([]);
+    expect(() => layers.adaptiveAvgPool2d(0)).toThrow(
+      "adaptiveAvgPool2d: output 0 is not a whole number ≥ 1 (axis h)",
+    );
+    expect(() => layers.adaptiveAvgPool2d([1])).toThrow(
+      "adaptiveAvgPool2d: output has 1 entries for 2 spatial axes",
+    );
   });
 });
 
 describe("layers that split and meet", () => {
   const scaled = (name: string, by: number): Layer =>
-    layers.sequential({ [name]: layers.conv2d(2, 1, { bias: false, init: () => layers.values([by, 0, 0, by]) }) });
+    layers.sequential({
+      [name]: layers.conv2d(2, 1, { bias: false, init: () => layers.values([by, 0, 0, by]) }),
+    });
   const x = Float32Array.of(1, 2);
   const answer = async (layer: Layer) => {
     let y: number[] = [];
@@ -162,50 +236,121 @@ describe("layers that split and meet", () => {
   };
 
   test("a residual adds its input, or a shortcut, and both keep their names", async () => {
-    expect(await answer(layers.residual(scaled("main", 3)))).toEqual({ y: [4, 8], names: ["main.weight"] });
-    expect(await answer(layers.residual(scaled("main", 3), scaled("side", 2)))).toEqual({ y: [5, 10], names: ["main.weight", "side.weight"] });
+    expect(await answer(layers.residual(scaled("main", 3)))).toEqual({
+      y: [4, 8],
+      names: ["main.weight"],
+    });
+    expect(await answer(layers.residual(scaled("main", 3), scaled("side", 2)))).toEqual({
+      y: [5, 10],
+      names: ["main.weight", "side.weight"],
+    });
     expect(() => layers.traceModel(only(layers.residual(layers.conv2d(3, 1)), [2, 1, 1]))).toThrow(
       "add: shapes 1×3×1×1 and 1×2×1×1 do not broadcast (axis 1)",
     );
   });
 
   test("branches lie one after the other along the channels, under numbers or names", async () => {
-    expect(await answer(layers.branches([scaled("c", 3), scaled("c", 2)]))).toEqual({ y: [3, 6, 2, 4], names: ["0.c.weight", "1.c.weight"] });
-    expect((await answer(layers.branches({ wide: scaled("c", 3), thin: scaled("c", 2) }))).names).toEqual(["wide.c.weight", "thin.c.weight"]);
+    expect(await answer(layers.branches([scaled("c", 3), scaled("c", 2)]))).toEqual({
+      y: [3, 6, 2, 4],
+      names: ["0.c.weight", "1.c.weight"],
+    });
+    expect(
+      (await answer(layers.branches({ wide: scaled("c", 3), thin: scaled("c", 2) }))).names,
+    ).toEqual(["wide.c.weight", "thin.c.weight"]);
   });
 });
 
 describe("normalisations within a sample refuse what they cannot normalise", () => {
   test.each<[string, () => Layer, number[], string]>([
-    ["layer", () => layers.layerNorm([2, 4]), [3, 2, 5], "layerNorm: normalizedShape is 2×4, input has shape 1×3×2×5"],
-    ["group", () => layers.groupNorm(2), [3, 4], "groupNorm: 3 channels do not divide into 2 groups"],
-    ["group of nothing", () => layers.groupNorm(1), [], "groupNorm: input has 1 axes, needs at least 2 (batch and channels)"],
-    ["instance", () => layers.instanceNorm2d(), [3, 1, 1], "instanceNorm2d: statistics of a map need more than one value, input 1×3×1×1 has 1"],
-    ["instance rank", () => layers.instanceNorm1d(), [3, 1, 1], "instanceNorm1d: input has 4 axes, needs 3 (batch, channels and 1 spatial)"],
-    ["response", () => layers.localResponseNorm(5), [], "localResponseNorm: input has 1 axes, needs at least 2 (batch and channels)"],
-    ["shuffle", () => layers.channelShuffle(2), [3, 2, 2], "channelShuffle: 3 channels do not divide into 2 groups"],
-  ])("%s", (_, make, shape, message) => expect(() => layers.traceModel(only(make(), shape))).toThrow(new ShapeError(message)));
+    [
+      "layer",
+      () => layers.layerNorm([2, 4]),
+      [3, 2, 5],
+      "layerNorm: normalizedShape is 2×4, input has shape 1×3×2×5",
+    ],
+    [
+      "group",
+      () => layers.groupNorm(2),
+      [3, 4],
+      "groupNorm: 3 channels do not divide into 2 groups",
+    ],
+    [
+      "group of nothing",
+      () => layers.groupNorm(1),
+      [],
+      "groupNorm: input has 1 axes, needs at least 2 (batch and channels)",
+    ],
+    [
+      "instance",
+      () => layers.instanceNorm2d(),
+      [3, 1, 1],
+      "instanceNorm2d: statistics of a map need more than one value, input 1×3×1×1 has 1",
+    ],
+    [
+      "instance rank",
+      () => layers.instanceNorm1d(),
+      [3, 1, 1],
+      "instanceNorm1d: input has 4 axes, needs 3 (batch, channels and 1 spatial)",
+    ],
+    [
+      "response",
+      () => layers.localResponseNorm(5),
+      [],
+      "localResponseNorm: input has 1 axes, needs at least 2 (batch and channels)",
+    ],
+    [
+      "shuffle",
+      () => layers.channelShuffle(2),
+      [3, 2, 2],
+      "channelShuffle: 3 channels do not divide into 2 groups",
+    ],
+  ])("%s", (_, make, shape, message) =>
+    expect(() => layers.traceModel(only(make(), shape))).toThrow(new ShapeError(message)),
+  );
 
   test("numbers", () => {
-    expect(() => layers.localResponseNorm(2.5)).toThrow("localResponseNorm: size 2.5 is not a whole number ≥ 1");
-    expect(() => layers.localResponseNorm(5, { k: 0 })).toThrow("localResponseNorm: k 0 must be > 0 and alpha 0.0001 ≥ 0");
-    expect(() => layers.groupNorm(2, { eps: -1 })).toThrow("groupNorm: eps -1 is not a finite number > 0");
-    expect(() => layers.instanceNorm2d({ momentum: 2 })).toThrow("instanceNorm2d: momentum 2 is not in [0, 1]");
+    expect(() => layers.localResponseNorm(2.5)).toThrow(
+      "localResponseNorm: size 2.5 is not a whole number ≥ 1",
+    );
+    expect(() => layers.localResponseNorm(5, { k: 0 })).toThrow(
+      "localResponseNorm: k 0 must be > 0 and alpha 0.0001 ≥ 0",
+    );
+    expect(() => layers.groupNorm(2, { eps: -1 })).toThrow(
+      "groupNorm: eps -1 is not a finite number > 0",
+    );
+    expect(() => layers.instanceNorm2d({ momentum: 2 })).toThrow(
+      "instanceNorm2d: momentum 2 is not in [0, 1]",
+    );
   });
 });
 
 test("normalisations take Keras's words for their parameters", () => {
-  const names = (layer: Layer) => layers.traceModel(only(layer, [4, 3, 3])).entries.map((e) => e.name);
+  const names = (layer: Layer) =>
+    layers.traceModel(only(layer, [4, 3, 3])).entries.map((e) => e.name);
   expect(names(layers.groupNorm(2, { center: false }))).toEqual(["weight"]);
   expect(names(layers.batchNorm2d({ scale: false, trackRunningStats: false }))).toEqual(["bias"]);
-  expect(names(layers.instanceNorm2d({ scale: true, name: "norm", activation: "relu" }))).toEqual(["weight"]);
-  const state = layers.initialise(only(layers.layerNorm([3], { gammaInitializer: layers.constant(2), betaInitializer: layers.ones }), [4, 3]));
+  expect(names(layers.instanceNorm2d({ scale: true, name: "norm", activation: "relu" }))).toEqual([
+    "weight",
+  ]);
+  const state = layers.initialise(
+    only(
+      layers.layerNorm([3], { gammaInitializer: layers.constant(2), betaInitializer: layers.ones }),
+      [4, 3],
+    ),
+  );
   expect([...state.values()].map((v) => [...v.data])).toEqual([
     [2, 2, 2],
     [1, 1, 1],
   ]);
-  const { entries } = layers.traceModel(only(layers.batchNorm2d({ gammaConstraint: layers.nonNeg(), betaRegularizer: layers.l1() }), [4, 3, 3]));
-  expect(entries.map((e) => [e.constraint !== undefined, e.regularizer !== undefined]).slice(0, 3)).toEqual([
+  const { entries } = layers.traceModel(
+    only(
+      layers.batchNorm2d({ gammaConstraint: layers.nonNeg(), betaRegularizer: layers.l1() }),
+      [4, 3, 3],
+    ),
+  );
+  expect(
+    entries.map((e) => [e.constraint !== undefined, e.regularizer !== undefined]).slice(0, 3),
+  ).toEqual([
     [true, false],
     [false, true],
     [false, false],
@@ -213,7 +358,9 @@ test("normalisations take Keras's words for their parameters", () => {
 });
 
 test("batch normalisation without scale or centre predicts by the running statistics alone", () => {
-  const traced = layers.traceModel(only(layers.batchNorm1d({ center: false, eps: 1e-12 }), [2]), { batch: 1 });
+  const traced = layers.traceModel(only(layers.batchNorm1d({ center: false, eps: 1e-12 }), [2]), {
+    batch: 1,
+  });
   const given = [[5, 5], [3, 3], [1, 2], [4, 0.25], [0]].map((data, i) =>
     hostArray(i === 0 ? traced.x.spec : traced.entries[i - 1].spec, Float64Array.from(data)),
   );

@@ -24,10 +24,17 @@ const network: Model = {
   name: "golden",
   input: [1, 6, 6],
   classes: 3,
-  layer: sequential({ conv: pipe(conv2d(2, 3), relu()), pool: maxPool2d(2), flat: flatten(), fc: linear(3) }),
+  layer: sequential({
+    conv: pipe(conv2d(2, 3), relu()),
+    pool: maxPool2d(2),
+    flat: flatten(),
+    fc: linear(3),
+  }),
 };
 
-/** The losses before each step, and the parameters after each, of steps run in place on the host. */
+/**
+ * The losses before each step, and the parameters after each, of steps run in place on the host.
+ */
 async function train(optimizer: Optimizer) {
   const backend = createHost();
   const { graph, entries } = traceStep(network, optimizer, 4);
@@ -47,7 +54,11 @@ async function train(optimizer: Optimizer) {
     backend.write(hyper, Float32Array.from(optimizer.hyper(step)));
     program.run(inputs, [loss, output, ...learned]);
     losses.push(new Float32Array(await backend.read(loss))[0]);
-    const arrays = await Promise.all(entries.map(async (e, i) => [e.name, new Float32Array(await backend.read(learned[i]))] as const));
+    const arrays = await Promise.all(
+      entries.map(
+        async (e, i) => [e.name, new Float32Array(await backend.read(learned[i]))] as const,
+      ),
+    );
     after.push(Object.fromEntries(arrays));
   }
   return { losses, after };
@@ -62,25 +73,36 @@ const optimizers: Record<string, (options: OptimiserRun["options"]) => Optimizer
 };
 
 describe("three steps end where PyTorch's do", () => {
-  test.each(optimiserGoldens.runs)("$name", async ({ optimiser, options, losses, after1, after3 }) => {
-    const got = await train(optimizers[optimiser](options));
-    losses.forEach((loss, i) => expect(got.losses[i]).toBeCloseTo(loss, 5));
-    for (const [want, have] of [
-      [after1, got.after[0]],
-      [after3, got.after[2]],
-    ] as const)
-      for (const [key, { data }] of Object.entries(want)) data.forEach((v, i) => expect(have[key][i], `${key} ${i}`).toBeCloseTo(v, 5));
-  });
+  test.each(optimiserGoldens.runs)(
+    "$name",
+    async ({ optimiser, options, losses, after1, after3 }) => {
+      const got = await train(optimizers[optimiser](options));
+      losses.forEach((loss, i) => expect(got.losses[i]).toBeCloseTo(loss, 5));
+      for (const [want, have] of [
+        [after1, got.after[0]],
+        [after3, got.after[2]],
+      ] as const)
+        for (const [key, { data }] of Object.entries(want))
+          data.forEach((v, i) => expect(have[key][i], `${key} ${i}`).toBeCloseTo(v, 5));
+    },
+  );
 });
 
 describe("rules that PyTorch lacks", () => {
-  /** One parameter of two elements through two updates, by the optimiser and by plain arithmetic. */
-  const updates = async (optimizer: Optimizer, by: (p: number[], g: number[], t: number) => number[]) => {
+  /**
+   * One parameter of two elements through two updates, by the optimiser and by plain arithmetic.
+   */
+  const updates = async (
+    optimizer: Optimizer,
+    by: (p: number[], g: number[], t: number) => number[],
+  ) => {
     const [p, g, ...rest] = ["p", "g", ...optimizer.slots].map((name) => input(spec([2]), name));
     const hyper = Array.from({ length: optimizer.hypers }, () => input(spec([])));
     const { param, slots } = optimizer.update(p, g, rest, hyper);
     const graph = graphOf([p, g, ...rest, ...hyper], [param, ...slots]);
-    let state: Float64Array[] = [[0.6, -0.8], ...rest.map(() => [0, 0])].map((v) => Float64Array.from(v));
+    let state: Float64Array[] = [[0.6, -0.8], ...rest.map(() => [0, 0])].map((v) =>
+      Float64Array.from(v),
+    );
     let want = [0.6, -0.8];
     for (const [t, gradient] of [
       [0.3, -2],
@@ -88,7 +110,12 @@ describe("rules that PyTorch lacks", () => {
     ].entries()) {
       const numbers = optimizer.hyper(t).map((v) => hostArray(spec([]), Float64Array.of(v)));
       const [first, ...kept] = state.map((data) => hostArray(spec([2]), data));
-      const results = evaluate(graph, [first, hostArray(spec([2]), Float64Array.from(gradient)), ...kept, ...numbers]);
+      const results = evaluate(graph, [
+        first,
+        hostArray(spec([2]), Float64Array.from(gradient)),
+        ...kept,
+        ...numbers,
+      ]);
       state = results.map((r) => r.data);
       want = by(want, gradient, t);
       want.forEach((v, i) => expect(state[0][i]).toBeCloseTo(v, 12));
@@ -109,13 +136,20 @@ describe("rules that PyTorch lacks", () => {
       [0, 0],
       [0, 0],
     ];
-    await updates(lamb({ lr: 0.1, beta1: 0.8, beta2: 0.9, epsilon: 1e-3, weightDecay: 0.5 }), (p, g, t) => {
-      m = m.map((old, i) => 0.8 * old + 0.2 * g[i]);
-      v = v.map((old, i) => 0.9 * old + 0.1 * g[i] ** 2);
-      const u = p.map((old, i) => m[i] / (1 - 0.8 ** (t + 1)) / (Math.sqrt(v[i] / (1 - 0.9 ** (t + 1))) + 1e-3) + 0.5 * old);
-      const trust = Math.hypot(...p) / Math.hypot(...u);
-      return p.map((old, i) => old - 0.1 * trust * u[i]);
-    });
+    await updates(
+      lamb({ lr: 0.1, beta1: 0.8, beta2: 0.9, epsilon: 1e-3, weightDecay: 0.5 }),
+      (p, g, t) => {
+        m = m.map((old, i) => 0.8 * old + 0.2 * g[i]);
+        v = v.map((old, i) => 0.9 * old + 0.1 * g[i] ** 2);
+        const u = p.map(
+          (old, i) =>
+            m[i] / (1 - 0.8 ** (t + 1)) / (Math.sqrt(v[i] / (1 - 0.9 ** (t + 1))) + 1e-3) +
+            0.5 * old,
+        );
+        const trust = Math.hypot(...p) / Math.hypot(...u);
+        return p.map((old, i) => old - 0.1 * trust * u[i]);
+      },
+    );
   });
 });
 
@@ -123,24 +157,36 @@ describe("options", () => {
   test("are checked", () => {
     expect(() => sgd({ lr: -1 })).toThrow("sgd: learning rate -1 is not a finite number ≥ 0");
     expect(() => sgd({ lr: 1, momentum: 1 })).toThrow("sgd: momentum 1 is not in [0, 1)");
-    expect(() => sgd({ lr: 1, weightDecay: NaN })).toThrow("sgd: weight decay NaN is not a finite number ≥ 0");
+    expect(() => sgd({ lr: 1, weightDecay: NaN })).toThrow(
+      "sgd: weight decay NaN is not a finite number ≥ 0",
+    );
     expect(() => sgd({ lr: 1, nesterov: true })).toThrow("sgd: Nesterov needs momentum > 0");
-    expect(() => adam({ lr: Infinity })).toThrow("adam: learning rate Infinity is not a finite number ≥ 0");
+    expect(() => adam({ lr: Infinity })).toThrow(
+      "adam: learning rate Infinity is not a finite number ≥ 0",
+    );
     expect(() => adam({ beta1: 1 })).toThrow("adam: beta1 1 is not in [0, 1)");
     expect(() => adam({ beta2: -0.1 })).toThrow("adam: beta2 -0.1 is not in [0, 1)");
     expect(() => adam({ epsilon: -1 })).toThrow("adam: epsilon -1 is not a finite number ≥ 0");
     expect(() => adamW({ beta1: 2 })).toThrow("adamW: beta1 2 is not in [0, 1)");
     expect(() => rmsprop({ alpha: 1 })).toThrow("rmsprop: alpha 1 is not in [0, 1)");
     expect(() => rmsprop({ momentum: -1 })).toThrow("rmsprop: momentum -1 is not in [0, 1)");
-    expect(() => adagrad({ lrDecay: -1 })).toThrow("adagrad: learning rate decay -1 is not a finite number ≥ 0");
-    expect(() => lion({ weightDecay: -1 })).toThrow("lion: weight decay -1 is not a finite number ≥ 0");
+    expect(() => adagrad({ lrDecay: -1 })).toThrow(
+      "adagrad: learning rate decay -1 is not a finite number ≥ 0",
+    );
+    expect(() => lion({ weightDecay: -1 })).toThrow(
+      "lion: weight decay -1 is not a finite number ≥ 0",
+    );
     expect(() => lamb({ lr: -1 })).toThrow("lamb: learning rate -1 is not a finite number ≥ 0");
-    expect(() => adam({ weightDecay: -1 })).toThrow("adam: weight decay -1 is not a finite number ≥ 0");
+    expect(() => adam({ weightDecay: -1 })).toThrow(
+      "adam: weight decay -1 is not a finite number ≥ 0",
+    );
   });
 
   test("a schedule is asked at every step", () => {
     const halving = sgd({ lr: (step) => 0.5 ** step });
     expect([0, 1, 2].map((step) => halving.hyper(step))).toEqual([[1], [0.5], [0.25]]);
-    expect(() => sgd({ lr: () => NaN }).hyper(3)).toThrow("sgd: learning rate NaN is not a finite number ≥ 0");
+    expect(() => sgd({ lr: () => NaN }).hyper(3)).toThrow(
+      "sgd: learning rate NaN is not a finite number ≥ 0",
+    );
   });
 });

@@ -1,4 +1,5 @@
-// A layer's precision decides which kernels may compute it and its gradients, whatever the back end's own is.
+// A layer's precision decides which kernels may compute it and its gradients, whatever the back
+// end's own is.
 
 import { createCpu } from "@conv/kernels-cpu";
 import { add } from "@conv/ops";
@@ -21,7 +22,8 @@ it.each([
   ["conv2d", conv2d],
   ["convTranspose2d", convTranspose2d],
 ] as const)("%s", async (_, layer) => {
-  const at = (precision?: "exact" | "balanced") => layer(32, 3, { padding: 1, ...(precision && { precision }) });
+  const at = (precision?: "exact" | "balanced") =>
+    layer(32, 3, { padding: 1, ...(precision && { precision }) });
   expect(Math.max(...(await roundoffs(at(), "balanced")))).toBeGreaterThan(0);
   expect(Math.max(...(await roundoffs(at("exact"), "balanced")))).toBe(0);
   expect(Math.max(...(await roundoffs(at("balanced"), "exact")))).toBeGreaterThan(0);
@@ -29,7 +31,11 @@ it.each([
 });
 
 it("a wrong word is refused by name", () => {
-  expect(() => traceModel({ name: "one layer", input: [4, 9, 9], layer: conv2d(4, 3, { precision: JSON.parse('"exactly"') }) })).toThrow(
-    /precision exactly is none of exact, balanced, fast/,
-  );
+  expect(() =>
+    traceModel({
+      name: "one layer",
+      input: [4, 9, 9],
+      layer: conv2d(4, 3, { precision: JSON.parse('"exactly"') }),
+    }),
+  ).toThrow(/precision exactly is none of exact, balanced, fast/);
 });

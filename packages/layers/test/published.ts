@@ -1,8 +1,15 @@
-// What the tests of whole networks share: networks by the names of the goldens, and the weights and images that these were made with.
+// What the tests of whole networks share: networks by the names of the goldens, and the weights and
+// images that these were made with.
 
 import { sizeOf } from "@conv/tensor";
 import { traceModel, type Model, type State } from "../src/index.ts";
-import { deeplabV3Resnet50, fcnResnet50, googlenet, inceptionV3, models } from "../src/models/index.ts";
+import {
+  deeplabV3Resnet50,
+  fcnResnet50,
+  googlenet,
+  inceptionV3,
+  models,
+} from "../src/models/index.ts";
 
 const variants: Readonly<Record<string, () => Model>> = {
   "googlenet with heads": () => googlenet({ auxiliary: true }),
@@ -32,7 +39,14 @@ export function weightsOf(model: Model): State {
     if (name.endsWith("num_batches_tracked")) return new Float32Array(1);
     const bound = Math.sqrt(6 / sizeOf(shape.slice(1)));
     if (shape.length > 1) return scramble(name, count, 2 * bound, -bound);
-    return /(weight|running_var)$/.test(name) ? scramble(name, count, 1, 0.5) : scramble(name, count, 0.4, -0.2);
+    return /(weight|running_var)$/.test(name)
+      ? scramble(name, count, 1, 0.5)
+      : scramble(name, count, 0.4, -0.2);
   };
-  return new Map(traceModel(model).entries.map(({ name, spec: { shape } }) => [name, { shape, data: values(name, shape) }]));
+  return new Map(
+    traceModel(model).entries.map(({ name, spec: { shape } }) => [
+      name,
+      { shape, data: values(name, shape) },
+    ]),
+  );
 }

@@ -1,13 +1,27 @@
 import { scheduleGoldens, type ScheduleGolden } from "@conv/testkit/goldens";
 import { describe, expect, test } from "vitest";
-import { cosine, inTurn, multiStep, oneCycle, stepDecay, warmUp, type Schedule } from "../src/index.ts";
+import {
+  cosine,
+  inTurn,
+  multiStep,
+  oneCycle,
+  stepDecay,
+  warmUp,
+  type Schedule,
+} from "../src/index.ts";
 
-const schedules = { stepDecay, multiStep, cosine, oneCycle } as unknown as Record<string, (options: ScheduleGolden["options"]) => Schedule>;
+const schedules = { stepDecay, multiStep, cosine, oneCycle } as unknown as Record<
+  string,
+  (options: ScheduleGolden["options"]) => Schedule
+>;
 
-test.each(scheduleGoldens)("$name has PyTorch's rates with $options", ({ name, options, rates }) => {
-  const schedule = schedules[name](options);
-  rates.forEach((rate, step) => expect(schedule(step)).toBeCloseTo(rate, 12));
-});
+test.each(scheduleGoldens)(
+  "$name has PyTorch's rates with $options",
+  ({ name, options, rates }) => {
+    const schedule = schedules[name](options);
+    rates.forEach((rate, step) => expect(schedule(step)).toBeCloseTo(rate, 12));
+  },
+);
 
 test("cosine and one cycle stay at their end", () => {
   expect(cosine({ lr: 1, steps: 4, min: 0.2 })(9)).toBe(0.2);
@@ -17,7 +31,9 @@ test("cosine and one cycle stay at their end", () => {
 
 test("they compose", () => {
   const schedule = warmUp(4, cosine({ lr: 0.4, steps: 2 }));
-  expect([0, 1, 2, 3, 4, 5, 6, 7].map((step) => Number(schedule(step).toFixed(9)))).toEqual([0.1, 0.2, 0.3, 0.4, 0.4, 0.2, 0, 0]);
+  expect([0, 1, 2, 3, 4, 5, 6, 7].map((step) => Number(schedule(step).toFixed(9)))).toEqual([
+    0.1, 0.2, 0.3, 0.4, 0.4, 0.2, 0, 0,
+  ]);
   const parts = inTurn(
     [
       [2, () => 1],

@@ -1,4 +1,5 @@
-// Networks whose pools reach past the end (ceilMode), at the smallest sizes that their last maps allow, against the host.
+// Networks whose pools reach past the end (ceilMode), at the smallest sizes that their last maps
+// allow, against the host.
 
 import { createCpu } from "@conv/kernels-cpu";
 import { createHost, sizeOf, type Backend } from "@conv/tensor";

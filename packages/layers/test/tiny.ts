@@ -1,4 +1,5 @@
-// Shared by the tests: a task that a tiny net learns in a few steps, stripes across or along, and how to read weights.
+// Shared by the tests: a task that a tiny net learns in a few steps, stripes across or along, and
+// how to read weights.
 
 import { createHost, sizeOf, type Backend } from "@conv/tensor";
 import {
@@ -27,10 +28,19 @@ export const tinyModel = (rank = 2, drop = 0): Model => ({
   name: "tiny",
   input: [1, ...Array.from({ length: rank }, () => 6)],
   classes: 2,
-  layer: sequential({ c1: pipe(convs[rank - 1](3, 3), relu()), s2: pools[rank - 1](2), flat: flatten(), drop: dropout(drop), out: linear(2) }),
+  layer: sequential({
+    c1: pipe(convs[rank - 1](3, 3), relu()),
+    s2: pools[rank - 1](2),
+    flat: flatten(),
+    drop: dropout(drop),
+    out: linear(2),
+  }),
 });
 
-/** Samples of class 0 change along the last axis, those of class 1 not (with one axis: at twice the pace), all with noise. */
+/**
+ * Samples of class 0 change along the last axis, those of class 1 not (with one axis: at twice the
+ * pace), all with noise.
+ */
 export function stripes(count: number, rank = 2, seed = 0): Dataset {
   const random = createRandom(`stripes ${seed}`);
   const sample = tinyModel(rank).input;
@@ -45,19 +55,26 @@ export function stripes(count: number, rank = 2, seed = 0): Dataset {
 }
 
 /** A model of one layer. */
-export const only = (layer: Layer, input: readonly number[]): Model => ({ name: "only", layer, input });
+export const only = (layer: Layer, input: readonly number[]): Model => ({
+  name: "only",
+  layer,
+  input,
+});
 
 /** Weights as plain numbers, to be compared whole. */
-export const plain = (state: State): Record<string, number[]> => Object.fromEntries([...state].map(([name, { data }]) => [name, [...data]]));
+export const plain = (state: State): Record<string, number[]> =>
+  Object.fromEntries([...state].map(([name, { data }]) => [name, [...data]]));
 
-export const weightsOf = async (trainer: Trainer): Promise<Record<string, number[]>> => plain(await trainer.state());
+export const weightsOf = async (trainer: Trainer): Promise<Record<string, number[]>> =>
+  plain(await trainer.state());
 
 /** Runs a test on the host and checks that it gave everything back. */
 export async function onHost(test: (backend: Backend) => Promise<void>): Promise<void> {
   const backend = createHost();
   await test(backend);
   const { buffers, programs } = backend.memory();
-  if (buffers || programs) throw new Error(`${buffers} buffers and ${programs} programs were not freed`);
+  if (buffers || programs)
+    throw new Error(`${buffers} buffers and ${programs} programs were not freed`);
   backend.dispose();
 }
 

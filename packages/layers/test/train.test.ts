@@ -1,21 +1,48 @@
 import { affine, mean, squaredError } from "@conv/ops";
 import { createHost, type Backend, type Value } from "@conv/tensor";
 import { describe, expect, test } from "vitest";
-import { adam, createPredictor, createTrainer, decodeSafetensors, encodeSafetensors, initialise, sgd, subset } from "../src/index.ts";
+import {
+  adam,
+  createPredictor,
+  createTrainer,
+  decodeSafetensors,
+  encodeSafetensors,
+  initialise,
+  sgd,
+  subset,
+} from "../src/index.ts";
 import type { EpochReport, StepReport, TrainerOptions } from "../src/index.ts";
 import { all, onHost, plain, stripes, tinyModel, weightsOf } from "./tiny.ts";
 
 const trainer = (backend: Backend, options: Partial<TrainerOptions> = {}) =>
-  createTrainer({ backend, model: tinyModel(2, 0.2), optimizer: adam({ lr: 0.02 }), batch: 8, seed: 1, ...options });
+  createTrainer({
+    backend,
+    model: tinyModel(2, 0.2),
+    optimizer: adam({ lr: 0.02 }),
+    batch: 8,
+    seed: 1,
+    ...options,
+  });
 
 /** What two runs must agree on. */
-const essence = ({ epoch, loss, accuracy, validation, improved }: EpochReport) => ({ epoch, loss, accuracy, validation, improved });
+const essence = ({ epoch, loss, accuracy, validation, improved }: EpochReport) => ({
+  epoch,
+  loss,
+  accuracy,
+  validation,
+  improved,
+});
 
 describe("learning", () => {
   test.each([1, 2, 3])("a net over %i axes learns stripes", async (rank) => {
     await onHost(async (backend) => {
-      const t = trainer(backend, { model: tinyModel(rank), optimizer: sgd({ lr: 0.1, momentum: 0.9 }) });
-      const reports = await all(t.fit(stripes(32, rank), { epochs: 12, validation: stripes(20, rank, 1) }));
+      const t = trainer(backend, {
+        model: tinyModel(rank),
+        optimizer: sgd({ lr: 0.1, momentum: 0.9 }),
+      });
+      const reports = await all(
+        t.fit(stripes(32, rank), { epochs: 12, validation: stripes(20, rank, 1) }),
+      );
       expect(reports.map((r) => r.epoch)).toEqual(Array.from({ length: 12 }, (_, i) => i + 1));
       const last = reports[11];
       expect(last.loss).toBeLessThan(reports[0].loss / 2);
@@ -35,9 +62,14 @@ describe("learning", () => {
       const predictor = createPredictor(backend, tinyModel(), await t.state());
       const { x, y } = data.batch(Array.from({ length: 19 }, (_, i) => i));
       const logits = await predictor.predict(x);
-      expect([...predicted]).toEqual(Array.from({ length: 19 }, (_, i) => Number(logits[2 * i + 1] > logits[2 * i])));
+      expect([...predicted]).toEqual(
+        Array.from({ length: 19 }, (_, i) => Number(logits[2 * i + 1] > logits[2 * i])),
+      );
       expect(accuracy).toBe(predicted.filter((p, i) => p === y[i]).length / 19);
-      const each = [...y].map((label, i) => Math.log(Math.exp(logits[2 * i]) + Math.exp(logits[2 * i + 1])) - logits[2 * i + label]);
+      const each = [...y].map(
+        (label, i) =>
+          Math.log(Math.exp(logits[2 * i]) + Math.exp(logits[2 * i + 1])) - logits[2 * i + label],
+      );
       expect(loss).toBeCloseTo(each.reduce((a, b) => a + b) / 19, 5);
       predictor.dispose();
       t.dispose();
@@ -48,16 +80,32 @@ describe("learning", () => {
     await onHost(async (backend) => {
       const t = trainer(backend, { optimizer: sgd({ lr: (step) => 0.1 / (1 + step) }) });
       const steps: StepReport[] = [];
-      const [report] = await all(t.fit(stripes(19), { epochs: 1, onStep: (s) => void steps.push(s) }));
-      expect(steps.map(({ epoch, step, steps: count, seen, samples }) => ({ epoch, step, count, seen, samples }))).toEqual([
+      const [report] = await all(
+        t.fit(stripes(19), { epochs: 1, onStep: (s) => void steps.push(s) }),
+      );
+      expect(
+        steps.map(({ epoch, step, steps: count, seen, samples }) => ({
+          epoch,
+          step,
+          count,
+          seen,
+          samples,
+        })),
+      ).toEqual([
         { epoch: 1, step: 1, count: 3, seen: 8, samples: 19 },
         { epoch: 1, step: 2, count: 3, seen: 16, samples: 19 },
         { epoch: 1, step: 3, count: 3, seen: 19, samples: 19 },
       ]);
       expect(steps.map((s) => s.learningRate)).toEqual([0.1, 0.05, 0.1 / 3]);
       const sizes = [8, 8, 3];
-      expect(report.loss).toBeCloseTo(steps.reduce((sum, s, i) => sum + s.loss * sizes[i], 0) / 19, 12);
-      expect(report.accuracy).toBeCloseTo(steps.reduce((sum, s, i) => sum + s.accuracy * sizes[i], 0) / 19, 12);
+      expect(report.loss).toBeCloseTo(
+        steps.reduce((sum, s, i) => sum + s.loss * sizes[i], 0) / 19,
+        12,
+      );
+      expect(report.accuracy).toBeCloseTo(
+        steps.reduce((sum, s, i) => sum + s.accuracy * sizes[i], 0) / 19,
+        12,
+      );
       t.dispose();
     });
   });
@@ -106,35 +154,46 @@ describe("checkpoints", () => {
   const whole = async () => {
     const t = trainer(createHost());
     const reports = await all(t.fit(data, { epochs: 4, validation }));
-    return { reports: reports.map(essence), weights: await weightsOf(t), saved: await t.checkpoint() };
+    return {
+      reports: reports.map(essence),
+      weights: await weightsOf(t),
+      saved: await t.checkpoint(),
+    };
   };
 
-  test.each([1, 3, 4, 5, 9, 11])("stopped after step %i of 12, a new trainer goes on to the same bits and reports", async (stop) => {
-    const want = await whole();
-    const backend = createHost();
-    const first = trainer(backend);
-    const controller = new AbortController();
-    let count = 0;
-    const onStep = () => {
-      if (++count === stop) controller.abort();
-    };
-    const before = await all(first.fit(data, { epochs: 4, validation, signal: controller.signal, onStep }));
-    const saved = await first.checkpoint();
-    first.dispose();
-    const second = trainer(backend, { seed: 77 });
-    const after = await all(second.fit(data, { epochs: 4, validation, resume: saved }));
-    expect([...before, ...after].map(essence)).toEqual(want.reports);
-    expect(await weightsOf(second)).toEqual(want.weights);
-    expect(await second.checkpoint()).toEqual(want.saved);
-    second.dispose();
-    expect(backend.memory()).toMatchObject({ buffers: 0, programs: 0 });
-  });
+  test.each([1, 3, 4, 5, 9, 11])(
+    "stopped after step %i of 12, a new trainer goes on to the same bits and reports",
+    async (stop) => {
+      const want = await whole();
+      const backend = createHost();
+      const first = trainer(backend);
+      const controller = new AbortController();
+      let count = 0;
+      const onStep = () => {
+        if (++count === stop) controller.abort();
+      };
+      const before = await all(
+        first.fit(data, { epochs: 4, validation, signal: controller.signal, onStep }),
+      );
+      const saved = await first.checkpoint();
+      first.dispose();
+      const second = trainer(backend, { seed: 77 });
+      const after = await all(second.fit(data, { epochs: 4, validation, resume: saved }));
+      expect([...before, ...after].map(essence)).toEqual(want.reports);
+      expect(await weightsOf(second)).toEqual(want.weights);
+      expect(await second.checkpoint()).toEqual(want.saved);
+      second.dispose();
+      expect(backend.memory()).toMatchObject({ buffers: 0, programs: 0 });
+    },
+  );
 
   test("taken at any moment, without stopping, are whole too", async () => {
     const want = await whole();
     const first = trainer(createHost());
     const taken: Promise<Uint8Array>[] = [];
-    await all(first.fit(data, { epochs: 4, validation, onStep: () => void taken.push(first.checkpoint()) }));
+    await all(
+      first.fit(data, { epochs: 4, validation, onStep: () => void taken.push(first.checkpoint()) }),
+    );
     expect(taken).toHaveLength(12);
     expect(await weightsOf(first)).toEqual(want.weights);
     for (const saved of [taken[0], taken[4], taken[8]]) {
@@ -146,20 +205,26 @@ describe("checkpoints", () => {
     }
   });
 
-  const optimizers = { adam: () => adam({ lr: 0.02 }), momentum: () => sgd({ lr: 0.1, momentum: 0.9, nesterov: true }) };
-  test.each(Object.entries(optimizers))("%s resumes at every step to the same bits", async (_, optimizer) => {
-    const straight = trainer(createHost(), { optimizer: optimizer() });
-    const taken: Promise<Uint8Array>[] = [];
-    await straight.fit(data, { epochs: 2, onStep: () => void taken.push(straight.checkpoint()) });
-    const want = await straight.checkpoint();
-    expect(taken).toHaveLength(6);
-    for (const saved of await Promise.all(taken)) {
-      const next = trainer(createHost(), { optimizer: optimizer(), seed: 9 });
-      await next.fit(data, { epochs: 2, resume: saved });
-      expect(await next.checkpoint()).toEqual(want);
-      next.dispose();
-    }
-  });
+  const optimizers = {
+    adam: () => adam({ lr: 0.02 }),
+    momentum: () => sgd({ lr: 0.1, momentum: 0.9, nesterov: true }),
+  };
+  test.each(Object.entries(optimizers))(
+    "%s resumes at every step to the same bits",
+    async (_, optimizer) => {
+      const straight = trainer(createHost(), { optimizer: optimizer() });
+      const taken: Promise<Uint8Array>[] = [];
+      await straight.fit(data, { epochs: 2, onStep: () => void taken.push(straight.checkpoint()) });
+      const want = await straight.checkpoint();
+      expect(taken).toHaveLength(6);
+      for (const saved of await Promise.all(taken)) {
+        const next = trainer(createHost(), { optimizer: optimizer(), seed: 9 });
+        await next.fit(data, { epochs: 2, resume: saved });
+        expect(await next.checkpoint()).toEqual(want);
+        next.dispose();
+      }
+    },
+  );
 
   test("momentum is kept too", async () => {
     const optimizer = sgd({ lr: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0.01 });
@@ -179,8 +244,15 @@ describe("checkpoints", () => {
     await all(t.fit(data, { epochs: 1 }));
     const { state, metadata } = decodeSafetensors(await t.checkpoint());
     const names = [...initialise(tinyModel()).keys()];
-    expect([...state.keys()]).toEqual([...names, ...names.flatMap((name) => [`optimizer/mean/${name}`, `optimizer/variance/${name}`])]);
-    expect(metadata).toMatchObject({ format: "conv-checkpoint-1", model: "tiny", optimizer: "adam" });
+    expect([...state.keys()]).toEqual([
+      ...names,
+      ...names.flatMap((name) => [`optimizer/mean/${name}`, `optimizer/variance/${name}`]),
+    ]);
+    expect(metadata).toMatchObject({
+      format: "conv-checkpoint-1",
+      model: "tiny",
+      optimizer: "adam",
+    });
     const predictor = createPredictor(createHost(), tinyModel(), state);
     expect(await predictor.predict(data.batch([0]).x)).toHaveLength(2);
   });
@@ -191,24 +263,40 @@ describe("checkpoints", () => {
     const before = await weightsOf(t);
     const saved = await t.checkpoint();
     const { state, metadata } = decodeSafetensors(saved);
-    const changed = (texts: Record<string, string>) => encodeSafetensors(state, { ...metadata, ...texts });
+    const changed = (texts: Record<string, string>) =>
+      encodeSafetensors(state, { ...metadata, ...texts });
     const at: Record<string, unknown> = JSON.parse(metadata.position);
-    const elsewhere = (change: Record<string, unknown>) => changed({ position: JSON.stringify({ ...at, ...change }) });
+    const elsewhere = (change: Record<string, unknown>) =>
+      changed({ position: JSON.stringify({ ...at, ...change }) });
     const bad: [Uint8Array, string][] = [
-      [encodeSafetensors(state), "checkpoint: the file's format is null, a checkpoint has \"conv-checkpoint-1\"; weights alone can't be resumed"],
+      [
+        encodeSafetensors(state),
+        "checkpoint: the file's format is null, a checkpoint has \"conv-checkpoint-1\"; weights alone can't be resumed",
+      ],
       [changed({ model: "lenet5" }), "checkpoint: it is of lenet5, the trainer's model is tiny"],
       [changed({ optimizer: "sgd" }), "checkpoint: it was trained with sgd, the trainer has adam"],
       [elsewhere({ batch: 9 }), "checkpoint: it was trained with batch 9, the trainer has 8"],
       [changed({ position: "{" }), "checkpoint: the position is no valid JSON"],
-      [elsewhere({ epoch: -1 }), "checkpoint: the position lacks a number or has one that can't be"],
-      [elsewhere({ best: "x" }), "checkpoint: the position lacks a number or has one that can't be"],
-      [changed({ position: "[]" }), "checkpoint: the position lacks a number or has one that can't be"],
+      [
+        elsewhere({ epoch: -1 }),
+        "checkpoint: the position lacks a number or has one that can't be",
+      ],
+      [
+        elsewhere({ best: "x" }),
+        "checkpoint: the position lacks a number or has one that can't be",
+      ],
+      [
+        changed({ position: "[]" }),
+        "checkpoint: the position lacks a number or has one that can't be",
+      ],
       [saved.subarray(0, 100), "safetensors: the header takes"],
     ];
     for (const [bytes, message] of bad) expect(() => t.restore(bytes)).toThrow(message);
     const half = elsewhere({ step: 1 });
     state.delete("optimizer/mean/c1.weight");
-    expect(() => t.restore(encodeSafetensors(state, metadata))).toThrow("adam: state does not fit: missing mean/c1.weight");
+    expect(() => t.restore(encodeSafetensors(state, metadata))).toThrow(
+      "adam: state does not fit: missing mean/c1.weight",
+    );
     expect(await weightsOf(t)).toEqual(before);
     const other = trainer(createHost());
     await expect(all(other.fit(stripes(12), { epochs: 9, resume: half }))).rejects.toThrow(
@@ -262,12 +350,18 @@ describe("stopping", () => {
       return data.batch(indices);
     };
     const validation = { ...data, batch };
-    expect(await all(t.fit(data, { epochs: 1, validation, signal: controller.signal }))).toEqual([]);
+    expect(await all(t.fit(data, { epochs: 1, validation, signal: controller.signal }))).toEqual(
+      [],
+    );
     expect(t.position).toEqual({ epoch: 0, step: 3 });
     const straight = trainer(createHost());
     const want = await all(straight.fit(data, { epochs: 1, validation: data }));
-    expect((await all(t.fit(data, { epochs: 1, validation: data }))).map(essence)).toEqual(want.map(essence));
-    await expect(t.evaluate(data, AbortSignal.abort(new Error("enough")))).rejects.toThrow("enough");
+    expect((await all(t.fit(data, { epochs: 1, validation: data }))).map(essence)).toEqual(
+      want.map(essence),
+    );
+    await expect(t.evaluate(data, AbortSignal.abort(new Error("enough")))).rejects.toThrow(
+      "enough",
+    );
   });
 
   test("patience ends a training that gets no better, also when it is resumed", async () => {
@@ -278,7 +372,9 @@ describe("stopping", () => {
     expect(reports.map((r) => r.improved)).toEqual([true, false, false, false]);
     const resumed = trainer(createHost(), { optimizer: sgd({ lr: 0 }) });
     expect(await all(resumed.fit(data, { ...options, resume: await t.checkpoint() }))).toEqual([]);
-    await expect(all(t.fit(data, { epochs: 50, patience: 3 }))).rejects.toThrow("train: patience needs validation data");
+    await expect(all(t.fit(data, { epochs: 50, patience: 3 }))).rejects.toThrow(
+      "train: patience needs validation data",
+    );
   });
 
   test("an error of onStep is passed on, and the steps already made count", async () => {
@@ -321,15 +417,23 @@ describe("errors", () => {
   test("options", () => {
     const backend = createHost();
     expect(() => trainer(backend, { seed: 0.5 })).toThrow("train: seed 0.5 is not a whole number");
-    expect(() => trainer(backend, { batch: 0 })).toThrow("train: batch 0 is not a whole number ≥ 1");
-    expect(() => trainer(backend, { state: new Map() })).toThrow("tiny: state does not fit: missing c1.weight, c1.bias, out.weight, out.bias");
+    expect(() => trainer(backend, { batch: 0 })).toThrow(
+      "train: batch 0 is not a whole number ≥ 1",
+    );
+    expect(() => trainer(backend, { state: new Map() })).toThrow(
+      "tiny: state does not fit: missing c1.weight, c1.bias, out.weight, out.bias",
+    );
     expect(backend.memory().buffers).toBe(0);
   });
 
   test("data", async () => {
     const { y } = stripes(8).batch([0, 1]);
-    await fails("train: samples have shape 1×6, tiny takes 1×6×6", (backend) => all(trainer(backend).fit(stripes(8, 1), { epochs: 1 })));
-    await fails("train: the data set is empty", (backend) => all(trainer(backend).fit(subset(stripes(8), []), { epochs: 1 })));
+    await fails("train: samples have shape 1×6, tiny takes 1×6×6", (backend) =>
+      all(trainer(backend).fit(stripes(8, 1), { epochs: 1 })),
+    );
+    await fails("train: the data set is empty", (backend) =>
+      all(trainer(backend).fit(subset(stripes(8), []), { epochs: 1 })),
+    );
     const labelled = {
       ...stripes(8),
       batch: (indices: Uint32Array | readonly number[]) => ({
@@ -337,7 +441,9 @@ describe("errors", () => {
         y: Int32Array.from(indices, (i) => (i === 5 ? 2 : y[0])),
       }),
     };
-    await fails("train: sample 5 has label 2, tiny has 2 classes", (backend) => all(trainer(backend).fit(labelled, { epochs: 1 })));
+    await fails("train: sample 5 has label 2, tiny has 2 classes", (backend) =>
+      all(trainer(backend).fit(labelled, { epochs: 1 })),
+    );
   });
 
   test("loss and model", async () => {
@@ -347,14 +453,21 @@ describe("errors", () => {
     await fails("squaredError: output has shape 8×2, target has 8", (backend) =>
       all(trainer(backend, { loss: squaredError }).fit(stripes(8), { epochs: 1 })),
     );
-    const none = { ...tinyModel(), layer: { type: "mean", forward: (x: Value) => mean(x, [1, 2], false) } };
-    expect(() => trainer(createHost(), { model: none })).toThrow("train: tiny has no trainable parameter");
+    const none = {
+      ...tinyModel(),
+      layer: { type: "mean", forward: (x: Value) => mean(x, [1, 2], false) },
+    };
+    expect(() => trainer(createHost(), { model: none })).toThrow(
+      "train: tiny has no trainable parameter",
+    );
   });
 
   test("one fit at a time", async () => {
     const t = trainer(createHost());
     for await (const _ of t.fit(stripes(8), { epochs: 1 })) {
-      await expect(all(t.fit(stripes(8), { epochs: 2 }))).rejects.toThrow("train: fit is already running");
+      await expect(all(t.fit(stripes(8), { epochs: 2 }))).rejects.toThrow(
+        "train: fit is already running",
+      );
       const saved = await t.checkpoint();
       expect(() => t.restore(saved)).toThrow("train: fit is running; abort it before restore");
     }

@@ -1,5 +1,5 @@
-// Every function that takes options refuses those that it does not know, by name. A new export has to be listed here: with a call that
-// hands it options, or among those that take none.
+// Every function that takes options refuses those that it does not know, by name. A new export has
+// to be listed here: with a call that hands it options, or among those that take none.
 
 import * as ops from "@conv/ops";
 import { createHost, hostArray, input, spec, tensor } from "@conv/tensor";
@@ -30,7 +30,13 @@ const { relu } = layers;
 const all = { ...layers };
 /** Layers by the rank at the end of their name. */
 const ranks = (names: string, call: (rank: "1d" | "2d" | "3d", name: string) => unknown) =>
-  Object.fromEntries(names.split(" ").flatMap((name) => (["1d", "2d", "3d"] as const).map((rank) => [name + rank, () => call(rank, name)])));
+  Object.fromEntries(
+    names
+      .split(" ")
+      .flatMap((name) =>
+        (["1d", "2d", "3d"] as const).map((rank) => [name + rank, () => call(rank, name)]),
+      ),
+  );
 
 const withOptions: Readonly<Record<string, Readonly<Record<string, () => unknown>>>> = {
   layers: {
@@ -49,14 +55,18 @@ const withOptions: Readonly<Record<string, Readonly<Record<string, () => unknown
     unetConvs: () => layers.unetConvs(2, odd),
     unetDown: () => layers.unetDown(2, odd),
     unetUp: () => layers.unetUp(2, relu(), odd),
-    ...ranks("conv convTranspose separableConv", (rank, name) => all[`${name as "conv"}${rank}`](2, 3, odd)),
+    ...ranks("conv convTranspose separableConv", (rank, name) =>
+      all[`${name as "conv"}${rank}`](2, 3, odd),
+    ),
     ...ranks("depthwiseConv", (rank) => all[`depthwiseConv${rank}`](3, odd)),
     ...ranks("pointwiseConv", (rank) => all[`pointwiseConv${rank}`](2, odd)),
     ...ranks("maxUnpool", (rank) => all[`maxUnpool${rank}`](2, relu(), odd)),
     ...ranks("pad", (rank) => all[`pad${rank}`](1, "zeros", odd)),
     ...ranks("instanceNorm batchNorm", (rank, name) => all[`${name as "batchNorm"}${rank}`](odd)),
     ...ranks("maxPool avgPool", (rank, name) => all[`${name as "maxPool"}${rank}`](2, odd)),
-    ...ranks("adaptiveAvgPool adaptiveMaxPool", (rank, name) => all[`${name as "adaptiveAvgPool"}${rank}`](2, odd)),
+    ...ranks("adaptiveAvgPool adaptiveMaxPool", (rank, name) =>
+      all[`${name as "adaptiveAvgPool"}${rank}`](2, odd),
+    ),
     ...ranks("lpPool", (rank) => all[`lpPool${rank}`](2, 2, odd)),
     deformConv2d: () => layers.deformConv2d(2, 3, odd),
     pixelShuffle: () => layers.pixelShuffle(2, odd),
@@ -77,8 +87,10 @@ const withOptions: Readonly<Record<string, Readonly<Record<string, () => unknown
     rotate: () => layers.rotate({ degrees: 1, ...odd }),
     shift: () => layers.shift({ by: 1, ...odd }),
     warp: () => layers.warp(odd),
-    arrayDataset: () => layers.arrayDataset({ x: new Float32Array(2), y: [0], sample: [2], ...odd }),
-    keepCheckpoints: () => layers.keepCheckpoints(trainer(), trainer().fit(data, { epochs: 1 }), odd).next(),
+    arrayDataset: () =>
+      layers.arrayDataset({ x: new Float32Array(2), y: [0], sample: [2], ...odd }),
+    keepCheckpoints: () =>
+      layers.keepCheckpoints(trainer(), trainer().fit(data, { epochs: 1 }), odd).next(),
     maxNorm: () => layers.maxNorm(2, odd),
     minMaxNorm: () => layers.minMaxNorm(odd),
     unitNorm: () => layers.unitNorm(odd),
@@ -102,7 +114,10 @@ const withOptions: Readonly<Record<string, Readonly<Record<string, () => unknown
     createTrainer: () => layers.createTrainer({ backend: host, model, optimizer: sgd, ...odd }),
   },
   models: Object.fromEntries(
-    Object.entries({ ...models.models, lenet5: models.lenet5 }).map(([name, make]) => [name, () => (make as (options: object) => unknown)(odd)]),
+    Object.entries({ ...models.models, lenet5: models.lenet5 }).map(([name, make]) => [
+      name,
+      () => (make as (options: object) => unknown)(odd),
+    ]),
   ),
   algebra: {
     convolutionOf: () => algebra.convolutionOf(state, "", odd),
@@ -133,7 +148,10 @@ const withOptions: Readonly<Record<string, Readonly<Record<string, () => unknown
   },
 };
 
-/** Functions that take no options: what they take beside numbers, lists and names is checked as what it is. */
+/**
+ * Functions that take no options: what they take beside numbers, lists and names is checked as what
+ * it is.
+ */
 const without: Readonly<Record<string, string>> = {
   layers:
     "elu hardSigmoid hardSwish leakyRelu logSoftmax mish relu relu6 scaledTanh selu sigmoid silu softmax softplus tanh " +
@@ -143,7 +161,8 @@ const without: Readonly<Record<string, string>> = {
     "decodeCheckpoint nonNeg channelsLast freeze l1 l2 createBest confusion meanAbsoluteError topK inTurn warmUp createRandom shuffled " +
     "decodeSafetensors encodeSafetensors average initialise matchState mustBeFinite",
   models: "maximumAPosteriori",
-  algebra: "compose convolve effortOf layersOf foldBatchNorm convolveFull flip times toMatrix transposed conv1x1ToLinear linearToConv1x1 svd",
+  algebra:
+    "compose convolve effortOf layersOf foldBatchNorm convolveFull flip times toMatrix transposed conv1x1ToLinear linearToConv1x1 svd",
   files: "saveFile checkSave",
   // The geometries are made of the options of layers and commands, which hold other options, too.
   ops:
@@ -160,8 +179,12 @@ const exported: Readonly<Record<string, object>> = { layers, models, algebra, fi
 
 describe.each(Object.keys(exported))("%s", (name) => {
   test("lists every function", () => {
-    const functions = Object.entries(exported[name]).flatMap(([key, value]) => (typeof value === "function" && !/^[A-Z]/.test(key) ? [key] : []));
-    expect([...Object.keys(withOptions[name]), ...without[name].split(" ")].toSorted()).toEqual(functions.toSorted());
+    const functions = Object.entries(exported[name]).flatMap(([key, value]) =>
+      typeof value === "function" && !/^[A-Z]/.test(key) ? [key] : [],
+    );
+    expect([...Object.keys(withOptions[name]), ...without[name].split(" ")].toSorted()).toEqual(
+      functions.toSorted(),
+    );
   });
   test("refuses options that there are not, by name", async () => {
     for (const [key, call] of Object.entries(withOptions[name])) {
@@ -176,7 +199,9 @@ describe.each(Object.keys(exported))("%s", (name) => {
 });
 
 test("the nearest name is proposed", () => {
-  expect(() => models.lenet5({ clases: 5 } as object)).toThrow(new RangeError('lenet5: there is no option "clases"; did you mean classes?'));
+  expect(() => models.lenet5({ clases: 5 } as object)).toThrow(
+    new RangeError('lenet5: there is no option "clases"; did you mean classes?'),
+  );
   expect(() => layers.residualBottleneck(64, { dilatoin: 2 } as object)).toThrow(
     new RangeError('residualBottleneck: there is no option "dilatoin"; did you mean dilation?'),
   );
@@ -187,7 +212,12 @@ test("the nearest name is proposed", () => {
 
 test("networks have as many classes as are asked for, and refuse other numbers", () => {
   const { classes, layer } = models.lenet5({ classes: 5 });
-  expect([classes, layers.traceModel({ ...models.lenet5({ classes: 5 }), layer }).output.shape]).toEqual([5, [1, 5]]);
+  expect([
+    classes,
+    layers.traceModel({ ...models.lenet5({ classes: 5 }), layer }).output.shape,
+  ]).toEqual([5, [1, 5]]);
   for (const wrong of [0, -1, 1.5, NaN])
-    expect(() => models.resnet18({ classes: wrong })).toThrow(new RangeError(`resnet18: classes ${wrong} is not a whole number ≥ 1`));
+    expect(() => models.resnet18({ classes: wrong })).toThrow(
+      new RangeError(`resnet18: classes ${wrong} is not a whole number ≥ 1`),
+    );
 });

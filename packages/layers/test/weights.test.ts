@@ -1,10 +1,20 @@
-// Whatever is batched, accumulated or averaged over machines, the value is that of one large batch: losses with weights, metrics, reports.
+// Whatever is batched, accumulated or averaged over machines, the value is that of one large batch:
+// losses with weights, metrics, reports.
 
 import { crossEntropy, hinge, lossTerms, squaredError, sum } from "@conv/ops";
 import { createHost, type Value } from "@conv/tensor";
 import { describe, expect, test } from "vitest";
 import * as layers from "../src/index.ts";
-import { arrayDataset, average, batchNorm1d, createTrainer, linear, sequential, sgd, topK } from "../src/index.ts";
+import {
+  arrayDataset,
+  average,
+  batchNorm1d,
+  createTrainer,
+  linear,
+  sequential,
+  sgd,
+  topK,
+} from "../src/index.ts";
 import type { Dataset, Loss, Metric, Model, TrainerOptions } from "../src/index.ts";
 import { weightsOf } from "./tiny.ts";
 
@@ -14,10 +24,19 @@ const data = arrayDataset({ x, y: classes, sample: [3] });
 const weighted: Loss = (output, labels) => crossEntropy(output, labels, { weights: [1, 5, 20] });
 const model = (layer: layers.Layer = linear(3)): Model => ({ name: "net", input: [3], layer });
 const make = (options: Partial<TrainerOptions> = {}) =>
-  createTrainer({ backend: createHost(), model: model(), optimizer: sgd({ lr: 0.5 }), loss: weighted, batch: 8, seed: 3, ...options });
+  createTrainer({
+    backend: createHost(),
+    model: model(),
+    optimizer: sgd({ lr: 0.5 }),
+    loss: weighted,
+    batch: 8,
+    seed: 3,
+    ...options,
+  });
 const near = (got: Record<string, number[]>, want: Record<string, number[]>) => {
   expect(Object.keys(got)).toEqual(Object.keys(want));
-  for (const [name, list] of Object.entries(want)) list.forEach((v, i) => expect(got[name][i], `${name} ${i}`).toBeCloseTo(v, 5));
+  for (const [name, list] of Object.entries(want))
+    list.forEach((v, i) => expect(got[name][i], `${name} ${i}`).toBeCloseTo(v, 5));
 };
 
 const ignoring = arrayDataset({ x, y: [0, -1, 1, 2, -1, -1, -1, 0], sample: [3] });
@@ -25,9 +44,17 @@ const l1 = { activityRegularizer: layers.l1(0.3), kernelRegularizer: layers.l2(0
 const losses: [string, Partial<TrainerOptions>, Dataset][] = [
   ["class weights", {}, data],
   ["class weights and labels that are ignored", {}, ignoring],
-  ["labels that are ignored", { loss: (y, t) => crossEntropy(y, t, { labelSmoothing: 0.2 }) }, ignoring],
+  [
+    "labels that are ignored",
+    { loss: (y, t) => crossEntropy(y, t, { labelSmoothing: 0.2 }) },
+    ignoring,
+  ],
   ["hinge", { loss: hinge }, data],
-  ["a sum and a weight of one's own", { loss: (y, t) => ({ sum: sum(y), weight: lossTerms(weighted(y, t) as Value)!.weight }) }, data],
+  [
+    "a sum and a weight of one's own",
+    { loss: (y, t) => ({ sum: sum(y), weight: lossTerms(weighted(y, t) as Value)!.weight }) },
+    data,
+  ],
   ["regularizers of outputs and weights", { model: model(linear(3, l1)) }, data],
   ["limits of gradients", { clip: { norm: 0.4, value: 0.3 }, model: model(linear(3, l1)) }, data],
 ];
@@ -38,13 +65,19 @@ describe.each(losses)("with %s", (_, options, set) => {
     [3, 3],
     [1, 8],
     [5, 2],
-  ])("batches of %i, %i to an update, descend and report as one of all", async (batch, accumulate) => {
-    const [whole, parts] = [make(options), make({ ...options, batch, accumulate })];
-    const [want, got] = [await whole.fit(set, { epochs: 2 }), await parts.fit(set, { epochs: 2 })];
-    near(await weightsOf(parts), await weightsOf(whole));
-    expect(got!.loss).toBeCloseTo(want!.loss, 5);
-    expect(got!.accuracy).toBeCloseTo(want!.accuracy, 12);
-  });
+  ])(
+    "batches of %i, %i to an update, descend and report as one of all",
+    async (batch, accumulate) => {
+      const [whole, parts] = [make(options), make({ ...options, batch, accumulate })];
+      const [want, got] = [
+        await whole.fit(set, { epochs: 2 }),
+        await parts.fit(set, { epochs: 2 }),
+      ];
+      near(await weightsOf(parts), await weightsOf(whole));
+      expect(got!.loss).toBeCloseTo(want!.loss, 5);
+      expect(got!.accuracy).toBeCloseTo(want!.accuracy, 12);
+    },
+  );
 
   test("evaluation does not know of batches", async () => {
     const metrics = { top1: topK(1), top2: topK(2) };
@@ -53,7 +86,8 @@ describe.each(losses)("with %s", (_, options, set) => {
       const got = await make({ ...options, metrics, batch }).evaluate(set);
       expect(got.loss).toBeCloseTo(want.loss, 5);
       expect(got.accuracy).toBeCloseTo(want.accuracy, 12);
-      for (const name of ["top1", "top2"]) expect(got.metrics[name]).toBeCloseTo(want.metrics[name], 12);
+      for (const name of ["top1", "top2"])
+        expect(got.metrics[name]).toBeCloseTo(want.metrics[name], 12);
     }
     expect(want.metrics.top1).toBeCloseTo(want.accuracy, 12);
   });
@@ -70,7 +104,9 @@ describe.each(losses)("with %s", (_, options, set) => {
 test("several machines descend as one, by the weights of their gradients", async () => {
   const [whole, machine] = [make(), make()];
   await whole.fit(data, { epochs: 1 });
-  const parts = await Promise.all([[0, 1, 2], [3], [4, 5, 6, 7]].map((at) => machine.gradients(data.batch(at))));
+  const parts = await Promise.all(
+    [[0, 1, 2], [3], [4, 5, 6, 7]].map((at) => machine.gradients(data.batch(at))),
+  );
   expect(parts.map((p) => p.weight)).toEqual([3, 1, 50]);
   await machine.apply(
     average(
@@ -86,9 +122,13 @@ test("a loss of one element that no loss of ops returned is the mean over the sa
   const squaredErrorOf = (y: Value, _t: Value): Value => squaredError(y, y);
   expect((await make({ loss: mine, batch: 3 }).evaluate(data)).loss).toBe(0);
   const constant: Loss = (y) => ({ sum: sum(y), weight: y });
-  await expect(make({ loss: constant }).evaluate(data)).rejects.toThrow("train: the weight of the loss has shape 8×3, must have one element");
+  await expect(make({ loss: constant }).evaluate(data)).rejects.toThrow(
+    "train: the weight of the loss has shape 8×3, must have one element",
+  );
   const nothing = (() => undefined) as unknown as Loss;
-  await expect(make({ loss: nothing }).evaluate(data)).rejects.toThrow("train: the loss gives nothing for the loss");
+  await expect(make({ loss: nothing }).evaluate(data)).rejects.toThrow(
+    "train: the loss gives nothing for the loss",
+  );
 });
 
 test("a batch in which nothing counts moves nothing", async () => {
@@ -100,16 +140,24 @@ test("a batch in which nothing counts moves nothing", async () => {
 });
 
 test("a metric of one's own may say what its mean is over", async () => {
-  const share = (output: Float32Array, labels: ArrayLike<number>, _count: number) => output.length / Array.from(labels).filter((l) => l > 0).length;
+  const share = (output: Float32Array, labels: ArrayLike<number>, _count: number) =>
+    output.length / Array.from(labels).filter((l) => l > 0).length;
   const metric: Metric = Object.assign(share, {
-    weight: (_: Float32Array, labels: ArrayLike<number>) => Array.from(labels).filter((l) => l > 0).length,
+    weight: (_: Float32Array, labels: ArrayLike<number>) =>
+      Array.from(labels).filter((l) => l > 0).length,
   });
   for (const batch of [8, 3, 2])
-    expect((await make({ batch, metrics: { metric } }).evaluate(layers.subset(data, [4, 0, 5, 1, 6, 2, 7, 3]))).metrics.metric).toBe(6);
+    expect(
+      (
+        await make({ batch, metrics: { metric } }).evaluate(
+          layers.subset(data, [4, 0, 5, 1, 6, 2, 7, 3]),
+        )
+      ).metrics.metric,
+    ).toBe(6);
 });
 
-// From zeros every class has probability 1/3; the weights of the labels are 4·1, 2·5 and 2·20, together 54. The gradient of a bias is
-// (54/3 − its own weight)/54: 7/27, 4/27, −11/27.
+// From zeros every class has probability 1/3; the weights of the labels are 4·1, 2·5 and 2·20,
+// together 54. The gradient of a bias is (54/3 − its own weight)/54: 7/27, 4/27, −11/27.
 test.each([
   [8, 1],
   [4, 2],
@@ -128,7 +176,13 @@ test.each([
   expect(report!.loss).toBeCloseTo(Math.log(3), 6);
   const { weight, bias } = await weightsOf(t);
   // Σ w·x: 10 of class 0, 55 of class 1, 300 of class 2, together 365.
-  near({ weight, bias }, { weight: [-(365 / 3 - 10) / 54, -(365 / 3 - 55) / 54, -(365 / 3 - 300) / 54], bias: [-7 / 27, -4 / 27, 11 / 27] });
+  near(
+    { weight, bias },
+    {
+      weight: [-(365 / 3 - 10) / 54, -(365 / 3 - 55) / 54, -(365 / 3 - 300) / 54],
+      bias: [-7 / 27, -4 / 27, 11 / 27],
+    },
+  );
 });
 
 test.each([8, 4, 3, 1])("evaluation by batches of %i is weighted by classes", async (batch) => {
@@ -144,12 +198,16 @@ test.each([
   [8, 1],
   [4, 2],
   [3, 3],
-])("patience and the best epoch do not depend on batches of %i, %i to an update", async (batch, accumulate) => {
-  const t = make({ batch, accumulate, optimizer: sgd({ lr: (step) => (step < 3 ? 0.5 : 60) }) });
-  const improved: boolean[] = [];
-  for await (const report of t.fit(data, { epochs: 20, validation: data, patience: 2 })) improved.push(report.improved);
-  expect(improved).toEqual([true, true, true, false, false]);
-});
+])(
+  "patience and the best epoch do not depend on batches of %i, %i to an update",
+  async (batch, accumulate) => {
+    const t = make({ batch, accumulate, optimizer: sgd({ lr: (step) => (step < 3 ? 0.5 : 60) }) });
+    const improved: boolean[] = [];
+    for await (const report of t.fit(data, { epochs: 20, validation: data, patience: 2 }))
+      improved.push(report.improved);
+    expect(improved).toEqual([true, true, true, false, false]);
+  },
+);
 
 /** Logits with an auxiliary head on the same input, and what the layers add to the loss. */
 const headed: Model = model({
@@ -167,13 +225,19 @@ test.each([
   [4, 2],
   [3, 3],
   [1, 8],
-])("auxiliary heads in batches of %i, %i to an update, descend as one batch", async (batch, accumulate) => {
-  // The heads share the labels, and so the weight of their batch.
-  const [whole, parts] = [make({ model: headed }), make({ model: headed, batch, accumulate })];
-  const [want, got] = [await whole.fit(data, { epochs: 2 }), await parts.fit(data, { epochs: 2 })];
-  near(await weightsOf(parts), await weightsOf(whole));
-  expect(got!.loss).toBeCloseTo(want!.loss, 5);
-});
+])(
+  "auxiliary heads in batches of %i, %i to an update, descend as one batch",
+  async (batch, accumulate) => {
+    // The heads share the labels, and so the weight of their batch.
+    const [whole, parts] = [make({ model: headed }), make({ model: headed, batch, accumulate })];
+    const [want, got] = [
+      await whole.fit(data, { epochs: 2 }),
+      await parts.fit(data, { epochs: 2 }),
+    ];
+    near(await weightsOf(parts), await weightsOf(whole));
+    expect(got!.loss).toBeCloseTo(want!.loss, 5);
+  },
+);
 
 describe("running statistics", () => {
   const net = model(sequential([linear(4), batchNorm1d(), linear(3)]));
@@ -191,7 +255,8 @@ describe("running statistics", () => {
     const before = await weightsOf(frozen);
     await frozen.fit(data, { epochs: 3 });
     const after = await weightsOf(frozen);
-    for (const name of Object.keys(before)) expect(name.startsWith("1."), name).toBe(String(after[name]) === String(before[name]));
+    for (const name of Object.keys(before))
+      expect(name.startsWith("1."), name).toBe(String(after[name]) === String(before[name]));
     const { gradients } = await frozen.gradients(data.batch([0, 1]));
     expect([...gradients.keys()]).toEqual(["0.weight", "0.bias", "2.weight", "2.bias"]);
     const bias = make({ model: net, rules: [{ match: "1.bias", frozen: true }] });
@@ -200,7 +265,12 @@ describe("running statistics", () => {
   });
 
   test("of a layer without parameters are frozen by a rule that matches them", async () => {
-    const bare = model(sequential({ body: sequential([linear(4), batchNorm1d({ affine: false })]), head: linear(3) }));
+    const bare = model(
+      sequential({
+        body: sequential([linear(4), batchNorm1d({ affine: false })]),
+        head: linear(3),
+      }),
+    );
     const t = make({ model: bare, rules: [{ match: "body", frozen: true }] });
     await t.fit(data, { epochs: 2 });
     expect((await weightsOf(t))["body.1.num_batches_tracked"]).toEqual([0]);
@@ -219,10 +289,14 @@ describe("layers that need several samples", () => {
   test("a last batch of one sample is refused before the epoch", async () => {
     const t = make({ model: net, batch: 7 });
     const before = await weightsOf(t);
-    await expect(t.fit(data, { epochs: 1 })).rejects.toThrow("statistics of a batch need more than one value a channel");
+    await expect(t.fit(data, { epochs: 1 })).rejects.toThrow(
+      "statistics of a batch need more than one value a channel",
+    );
     expect(await weightsOf(t)).toEqual(before);
     const other = make({ model: net });
-    await expect(other.fit(data, { epochs: 1, validation: layers.subset(data, [0]) })).rejects.toThrow("statistics of a batch need more than one");
+    await expect(
+      other.fit(data, { epochs: 1, validation: layers.subset(data, [0]) }),
+    ).rejects.toThrow("statistics of a batch need more than one");
     expect(other.position).toEqual({ epoch: 0, step: 0 });
   });
 });

@@ -1,11 +1,13 @@
-// What a case is: an op with parameters and inputs worth testing, and the numbers to fill the inputs with.
+// What a case is: an op with parameters and inputs worth testing, and the numbers to fill the
+// inputs with.
 
 import { sizeOf, type Node, type Op, type Spec, type Value } from "@conv/tensor";
 
 /**
- * Numbers for the inputs. Float inputs: `normal` (about standard normal), `positive` (0.5 to 2), `wide` (−80 to 80), `distinct`
- * (different by 1/8 at least and never 0, shuffled), `ties` (whole numbers −2 to 2). Int32 inputs: `labels:n` (−1 to n, so that both ends
- * are out of range; float inputs beside them are `normal`), else any 32 bits.
+ * Numbers for the inputs. Float inputs: `normal` (about standard normal), `positive` (0.5 to 2),
+ * `wide` (−80 to 80), `distinct` (different by 1/8 at least and never 0, shuffled), `ties` (whole
+ * numbers −2 to 2). Int32 inputs: `labels:n` (−1 to n, so that both ends are out of range; float
+ * inputs beside them are `normal`), else any 32 bits.
  */
 export type CaseData = "normal" | "positive" | "wide" | "distinct" | "ties" | `labels:${number}`;
 
@@ -24,7 +26,13 @@ export interface OpCase<P = unknown> {
 type Extra = Pick<OpCase, "data" | "gradient">;
 
 /** A case with an op and its parameters. */
-export const opCase = <P>(name: string, op: Op<P>, params: P, inputs: readonly Spec[], extra: Extra = {}): OpCase => ({
+export const opCase = <P>(
+  name: string,
+  op: Op<P>,
+  params: P,
+  inputs: readonly Spec[],
+  extra: Extra = {},
+): OpCase => ({
   name: `${op.name} ${name}`,
   op: op as Op<unknown>,
   params,
@@ -45,7 +53,10 @@ export function traced(name: string, { node }: Value, extra: Extra = {}): OpCase
 }
 
 /** Inputs for a case, or for any specs, the same for the same seed. */
-export function caseInputs({ inputs, data = "normal" }: Pick<OpCase, "inputs" | "data">, seed = 1): (Float32Array | Int32Array)[] {
+export function caseInputs(
+  { inputs, data = "normal" }: Pick<OpCase, "inputs" | "data">,
+  seed = 1,
+): (Float32Array | Int32Array)[] {
   let state = Math.imul(seed, 0x9e3779b9) >>> 0;
   // mulberry32
   const uniform = (): number => {
@@ -56,7 +67,8 @@ export function caseInputs({ inputs, data = "normal" }: Pick<OpCase, "inputs" | 
   };
   const normal = () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
   const total = inputs.reduce((sum, s) => sum + sizeOf(s.shape), 0);
-  // Multiplying by a step without common factor visits every rank once: distinct also between inputs.
+  // Multiplying by a step without common factor visits every rank once: distinct also between
+  // inputs.
   let rank = Math.floor(uniform() * total);
   const step = [7919, 7927, 7933].find((p) => total % p !== 0) ?? 1;
   const draw: Record<Exclude<CaseData, `labels:${number}`>, () => number> = {
@@ -70,7 +82,9 @@ export function caseInputs({ inputs, data = "normal" }: Pick<OpCase, "inputs" | 
     const size = sizeOf(s.shape);
     if (s.dtype === "int32") {
       const classes = data.startsWith("labels:") ? Number(data.slice(7)) : null;
-      return Int32Array.from({ length: size }, () => (classes === null ? uniform() * 2 ** 32 : Math.floor(uniform() * (classes + 2)) - 1));
+      return Int32Array.from({ length: size }, () =>
+        classes === null ? uniform() * 2 ** 32 : Math.floor(uniform() * (classes + 2)) - 1,
+      );
     }
     const next = draw[data as keyof typeof draw] ?? normal;
     return Float32Array.from({ length: size }, next);

@@ -1,4 +1,5 @@
-// All cases of all ops, for conformance tests, gradient checks and benchmarks. Not part of the main entry point.
+// All cases of all ops, for conformance tests, gradient checks and benchmarks. Not part of the main
+// entry point.
 
 import type { OpCase } from "./case.ts";
 import { cases as conv } from "./conv.cases.ts";
@@ -14,4 +15,15 @@ import { cases as take } from "./take.cases.ts";
 
 export { caseInputs, opCase, traced, type CaseData, type OpCase } from "./case.ts";
 
-export const cases: readonly OpCase[] = [...conv, ...pool, ...elementwise, ...reduce, ...move, ...create, ...matmul, ...softmax, ...mix, ...take];
+export const cases: readonly OpCase[] = [
+  ...conv,
+  ...pool,
+  ...elementwise,
+  ...reduce,
+  ...move,
+  ...create,
+  ...matmul,
+  ...softmax,
+  ...mix,
+  ...take,
+];

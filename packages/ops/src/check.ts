@@ -1,6 +1,15 @@
 // Checks of inputs and axes, windows, and the cost of moving data, which most ops share.
 
-import { bytesOf, formatShape, sameShape, shapeError, type Arg, type Cost, type Spec, type Window } from "@conv/tensor";
+import {
+  bytesOf,
+  formatShape,
+  sameShape,
+  shapeError,
+  type Arg,
+  type Cost,
+  type Spec,
+  type Window,
+} from "@conv/tensor";
 import type { WindowGeometry } from "./geometry.ts";
 
 /** Throws ShapeError unless the input is float32. */
@@ -11,41 +20,74 @@ export function mustBeFloat(op: string, what: string, { dtype }: Spec): void {
 /** Throws ShapeError unless the input is float32 of the shape that the geometry has for it. */
 export function mustMatch(op: string, what: string, got: Spec, shape: readonly number[]): void {
   mustBeFloat(op, what, got);
-  if (!sameShape(got.shape, shape)) throw shapeError(op, `${what} has shape ${formatShape(got.shape)}, the geometry has ${formatShape(shape)}`);
+  if (!sameShape(got.shape, shape))
+    throw shapeError(
+      op,
+      `${what} has shape ${formatShape(got.shape)}, the geometry has ${formatShape(shape)}`,
+    );
 }
 
 /** Throws ShapeError unless the number is whole and at least `min`. */
-export function mustBeWhole(op: string, what: string, v: number, min: number, axis?: string | number): void {
+export function mustBeWhole(
+  op: string,
+  what: string,
+  v: number,
+  min: number,
+  axis?: string | number,
+): void {
   if (!Number.isInteger(v) || v < min)
-    throw shapeError(op, `${what} ${typeof v === "string" ? JSON.stringify(v) : v} is not a whole number ≥ ${min}`, axis);
+    throw shapeError(
+      op,
+      `${what} ${typeof v === "string" ? JSON.stringify(v) : v} is not a whole number ≥ ${min}`,
+      axis,
+    );
 }
 
 /** How many spatial axes an input has; throws ShapeError where it has none. */
 export function spatialRank(op: string, { shape: { length } }: Spec): number {
-  if (length < 3) throw shapeError(op, `input has ${length} axes, needs batch, channels and at least one spatial axis`);
+  if (length < 3)
+    throw shapeError(
+      op,
+      `input has ${length} axes, needs batch, channels and at least one spatial axis`,
+    );
   return length - 2;
 }
 
 /** Throws ShapeError unless `axis` is one of `rank` axes counted from 0. */
 export function mustBeAxis(op: string, axis: number, rank: number): void {
-  if (!Number.isInteger(axis) || axis < 0 || axis >= rank) throw shapeError(op, `axis ${axis} is not one of ${rank} axes`);
+  if (!Number.isInteger(axis) || axis < 0 || axis >= rank)
+    throw shapeError(op, `axis ${axis} is not one of ${rank} axes`);
 }
 
 /** Throws ShapeError unless the list has one whole number ≥ `min` for each axis. */
-export function mustFitAxes(op: string, what: string, list: readonly number[], rank: number, min: number): void {
-  if (list.length !== rank) throw shapeError(op, `${what} has ${list.length} entries for ${rank} axes`);
+export function mustFitAxes(
+  op: string,
+  what: string,
+  list: readonly number[],
+  rank: number,
+  min: number,
+): void {
+  if (list.length !== rank)
+    throw shapeError(op, `${what} has ${list.length} entries for ${rank} axes`);
   list.forEach((v, axis) => mustBeWhole(op, what, v, min, axis));
 }
 
 /** An axis counted from the end where negative; throws ShapeError where there is none. */
 export function resolveAxis(op: string, axis: number, { shape: { length: rank } }: Arg): number {
-  if (!Number.isInteger(axis) || axis < -rank || axis >= rank) throw shapeError(op, `axis ${axis} is not one of ${rank} axes`);
+  if (!Number.isInteger(axis) || axis < -rank || axis >= rank)
+    throw shapeError(op, `axis ${axis} is not one of ${rank} axes`);
   return axis < 0 ? axis + rank : axis;
 }
 
 /** The window of each spatial axis. */
 export const windowsOf = (g: WindowGeometry): Window[] =>
-  g.kernel.map((kernel, a) => ({ kernel, stride: g.stride[a], dilation: g.dilation[a], padLo: g.padLo[a], padHi: g.padHi[a] }));
+  g.kernel.map((kernel, a) => ({
+    kernel,
+    stride: g.stride[a],
+    dilation: g.dilation[a],
+    padLo: g.padLo[a],
+    padHi: g.padHi[a],
+  }));
 
 /** Reads its inputs once, writes its output once, and does `flops` operations on the way. */
 export const streamCost = (inputs: readonly Spec[], output: Spec, flops = 0): Cost => ({

@@ -2,8 +2,21 @@
 
 import { spec } from "@conv/tensor";
 import { opCase, type OpCase } from "./case.ts";
-import { convGradInputOp, convGradWeightOp, convOp, convTransposeGeometry, type ConvTransposeOptions } from "./conv.ts";
-import { convGeometry, wShape, xShape, yShape, type ConvGeometry, type ConvOptions } from "./geometry.ts";
+import {
+  convGradInputOp,
+  convGradWeightOp,
+  convOp,
+  convTransposeGeometry,
+  type ConvTransposeOptions,
+} from "./conv.ts";
+import {
+  convGeometry,
+  wShape,
+  xShape,
+  yShape,
+  type ConvGeometry,
+  type ConvOptions,
+} from "./geometry.ts";
 
 type Shape = readonly number[];
 
@@ -13,7 +26,12 @@ const all: [string, Shape, Shape, ConvOptions?][] = [
   ["1d single element", [1, 1, 1], [1, 1, 1]],
   ["1d stride 2 padding 1|2", [1, 2, 7], [3, 2, 4], { stride: 2, padding: [[1, 2]] }],
   ["1d dilation 3", [1, 2, 13], [2, 2, 3], { dilation: 3, padding: 3 }],
-  ["1d dilation 2 stride 3 groups 2", [2, 4, 13], [6, 2, 3], { stride: 3, dilation: 2, padding: 1, groups: 2 }],
+  [
+    "1d dilation 2 stride 3 groups 2",
+    [2, 4, 13],
+    [6, 2, 3],
+    { stride: 3, dilation: 2, padding: 1, groups: 2 },
+  ],
   ["1d kernel 5 over input 2", [1, 3, 2], [2, 3, 5], { padding: 2 }],
   ["1d same", [1, 2, 5], [2, 2, 4], { padding: "same" }],
   ["1d depthwise", [1, 5, 9], [5, 1, 3], { groups: 5 }],
@@ -93,7 +111,12 @@ const all: [string, Shape, Shape, ConvOptions?][] = [
   ["7×7 dilation 2", [1, 3, 15, 17], [4, 3, 7, 7], { dilation: 2, padding: 6 }],
   // Groups
   ["3×3 groups 2", [1, 6, 5, 5], [4, 3, 3, 3], { groups: 2, padding: 1 }],
-  ["3×3 groups 4 stride 2 batch 2", [2, 16, 7, 7], [8, 4, 3, 3], { groups: 4, stride: 2, padding: 1 }],
+  [
+    "3×3 groups 4 stride 2 batch 2",
+    [2, 16, 7, 7],
+    [8, 4, 3, 3],
+    { groups: 4, stride: 2, padding: 1 },
+  ],
   ["3×3 groups 2 dilation 2", [1, 4, 7, 7], [6, 2, 3, 3], { groups: 2, dilation: 2, padding: 2 }],
   ["depthwise 3×3", [1, 8, 9, 13], [8, 1, 3, 3], { groups: 8, padding: 1 }],
   ["depthwise 3×3, 5 channels @7 batch 2", [2, 5, 7, 7], [5, 1, 3, 3], { groups: 5, padding: 1 }],
@@ -101,7 +124,12 @@ const all: [string, Shape, Shape, ConvOptions?][] = [
   ["depthwise 3×3 @14", [1, 32, 14, 14], [32, 1, 3, 3], { groups: 32, padding: 1 }],
   ["depthwise 3×3 multiplier 3", [1, 4, 5, 7], [12, 1, 3, 3], { groups: 4, padding: 1 }],
   ["depthwise 3×3 @37×131", [1, 2, 37, 131], [2, 1, 3, 3], { groups: 2, padding: 1 }],
-  ["depthwise 5×5 stride 2 @41×110", [1, 2, 41, 110], [2, 1, 5, 5], { groups: 2, stride: 2, padding: 2 }],
+  [
+    "depthwise 5×5 stride 2 @41×110",
+    [1, 2, 41, 110],
+    [2, 1, 5, 5],
+    { groups: 2, stride: 2, padding: 2 },
+  ],
   [
     "depthwise 3×3 stride 2 padding 0|1 @16",
     [1, 3, 16, 16],
@@ -115,9 +143,24 @@ const all: [string, Shape, Shape, ConvOptions?][] = [
       ],
     },
   ],
-  ["depthwise 5×5 dilation 2 stride 2", [1, 3, 13, 13], [3, 1, 5, 5], { groups: 3, dilation: 2, stride: 2, padding: 4 }],
-  ["depthwise 1×3 dilation 1000 padding 1000", [1, 2, 2, 9], [2, 1, 1, 3], { groups: 2, dilation: [1, 1000], padding: [0, 1000] }],
-  ["depthwise 3×3 stride 30 padding 300 @5", [1, 2, 5, 5], [2, 1, 3, 3], { groups: 2, stride: 30, padding: 300 }],
+  [
+    "depthwise 5×5 dilation 2 stride 2",
+    [1, 3, 13, 13],
+    [3, 1, 5, 5],
+    { groups: 3, dilation: 2, stride: 2, padding: 4 },
+  ],
+  [
+    "depthwise 1×3 dilation 1000 padding 1000",
+    [1, 2, 2, 9],
+    [2, 1, 1, 3],
+    { groups: 2, dilation: [1, 1000], padding: [0, 1000] },
+  ],
+  [
+    "depthwise 3×3 stride 30 padding 300 @5",
+    [1, 2, 5, 5],
+    [2, 1, 3, 3],
+    { groups: 2, stride: 30, padding: 300 },
+  ],
   ["depthwise 7×7 @9", [1, 6, 9, 9], [6, 1, 7, 7], { groups: 6, padding: 3 }],
   ["9×9 groups 2", [1, 4, 9, 13], [6, 2, 9, 9], { groups: 2, padding: 4 }],
   ["depthwise 11×11 @12×19 batch 2", [2, 5, 12, 19], [5, 1, 11, 11], { groups: 5, padding: 5 }],
@@ -153,18 +196,34 @@ const all: [string, Shape, Shape, ConvOptions?][] = [
 const transposed: [string, Shape, Shape, ConvTransposeOptions?][] = [
   ["1d transposed stride 2", [1, 2, 5], [2, 3, 4], { stride: 2, padding: 1 }],
   ["transposed 2×2 stride 2", [1, 4, 5, 3], [4, 3, 2, 2], { stride: 2 }],
-  ["transposed 3×3 stride 2 outputPadding 1", [2, 3, 4, 4], [3, 5, 3, 3], { stride: 2, padding: 1, outputPadding: 1 }],
-  ["transposed 4×4 stride 2 groups 2", [1, 4, 3, 3], [4, 3, 4, 4], { stride: 2, padding: 1, groups: 2 }],
+  [
+    "transposed 3×3 stride 2 outputPadding 1",
+    [2, 3, 4, 4],
+    [3, 5, 3, 3],
+    { stride: 2, padding: 1, outputPadding: 1 },
+  ],
+  [
+    "transposed 4×4 stride 2 groups 2",
+    [1, 4, 3, 3],
+    [4, 3, 4, 4],
+    { stride: 2, padding: 1, groups: 2 },
+  ],
   ["transposed 3×3 dilation 2", [1, 2, 3, 3], [2, 2, 3, 3], { dilation: 2, padding: [1, 0] }],
   ["3d transposed", [1, 2, 2, 3, 2], [2, 2, 2, 3, 2], { stride: [2, 1, 2] }],
 ];
 
 const triple = (name: string, g: ConvGeometry): OpCase[] => {
   const [x, w, y] = [xShape(g), wShape(g), yShape(g)].map((s) => spec(s));
-  return [opCase(name, convOp, g, [x, w]), opCase(name, convGradInputOp, g, [y, w]), opCase(name, convGradWeightOp, g, [y, x])];
+  return [
+    opCase(name, convOp, g, [x, w]),
+    opCase(name, convGradInputOp, g, [y, w]),
+    opCase(name, convGradWeightOp, g, [y, x]),
+  ];
 };
 
 export const cases: readonly OpCase[] = [
   ...all.flatMap(([name, x, w, options]) => triple(name, convGeometry(spec(x), spec(w), options))),
-  ...transposed.flatMap(([name, x, w, options]) => triple(name, convTransposeGeometry(spec(x), spec(w), options))),
+  ...transposed.flatMap(([name, x, w, options]) =>
+    triple(name, convTransposeGeometry(spec(x), spec(w), options)),
+  ),
 ];

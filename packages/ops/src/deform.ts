@@ -1,5 +1,6 @@
-// Deformable convolution: every tap of every output looks where an offset sends it, between the pixels, and counts as a mask says.
-// Zhu, Hu, Lin and Dai, "Deformable ConvNets v2", CVPR 2019; the arguments are those of torchvision.ops.deform_conv2d.
+// Deformable convolution: every tap of every output looks where an offset sends it, between the
+// pixels, and counts as a mask says. Zhu, Hu, Lin and Dai, "Deformable ConvNets v2", CVPR 2019; the
+// arguments are those of torchvision.ops.deform_conv2d.
 
 import { apply, checkOptions, formatShape, sameShape, shapeError, type Value } from "@conv/tensor";
 import { conv } from "./conv.ts";
@@ -21,12 +22,19 @@ function numbers(list: readonly number[], axis: number, rank: number): Value {
 }
 
 /** floor(v) + step, where that is one of 0 … size − 1. */
-const whole = (v: string, step: number): Expr => (step ? ["add", ["floor", v], step] : ["floor", v]);
-const inside = (v: string, step: number, size: number): Expr => ["mul", ["gt", whole(v, step), -0.5], ["gt", size - 0.5, whole(v, step)]];
-const part = (v: string, step: number): Expr => (step ? ["sub", v, ["floor", v]] : ["sub", 1, ["sub", v, ["floor", v]]]);
+const whole = (v: string, step: number): Expr =>
+  step ? ["add", ["floor", v], step] : ["floor", v];
+const inside = (v: string, step: number, size: number): Expr => [
+  "mul",
+  ["gt", whole(v, step), -0.5],
+  ["gt", size - 0.5, whole(v, step)],
+];
+const part = (v: string, step: number): Expr =>
+  step ? ["sub", v, ["floor", v]] : ["sub", 1, ["sub", v, ["floor", v]]];
 
 /**
- * Rows of pixels (b, c, h·w) read at y and x (b, count), 0 outside → (b, c, count): over the four pixels i around a position,
+ * Rows of pixels (b, c, h·w) read at y and x (b, count), 0 outside → (b, c, count): over the four
+ * pixels i around a position,
  *
  *     Σ (1 − |y − yᵢ|)·(1 − |x − xᵢ|)·value
  */
@@ -44,10 +52,18 @@ function sample(rows: Value, y: Value, x: Value, [height, width]: readonly numbe
   return corners.reduce((sum, corner) => add(sum, corner));
 }
 
-/** Throws ShapeError unless the value has `channels` of them for each output position; returns how many groups of `of` channels. */
+/**
+ * Throws ShapeError unless the value has `channels` of them for each output position; returns how
+ * many groups of `of` channels.
+ */
 function offsetGroups(what: string, v: Value, of: number, g: ConvGeometry): number {
   const groups = v.shape[1] / of;
-  if (!sameShape(v.shape, [g.n, groups * of, ...g.output]) || !Number.isInteger(groups) || groups < 1 || g.ic % groups)
+  if (
+    !sameShape(v.shape, [g.n, groups * of, ...g.output]) ||
+    !Number.isInteger(groups) ||
+    groups < 1 ||
+    g.ic % groups
+  )
     throw shapeError(
       "deformConv2d",
       `${what} has shape ${formatShape(v.shape)}, needs ${formatShape([g.n])}×${of}·groups×${formatShape(g.output)} with groups that divide ${g.ic} channels`,
@@ -56,26 +72,45 @@ function offsetGroups(what: string, v: Value, of: number, g: ConvGeometry): numb
 }
 
 /**
- * Deformable convolution of x (n, ic, h, w) with w (oc, ic/groups, kh, kw) → (n, oc, h′, w′). With positions read between the pixels, 0 outside,
+ * Deformable convolution of x (n, ic, h, w) with w (oc, ic/groups, kh, kw) → (n, oc, h′, w′). With
+ * positions read between the pixels, 0 outside,
  *
  *     y[o] = Σₖ w[k] · mask[k, o] · x(o·stride − pad + k·dilation + offset[k, o])
  *
- * offset (n, 2·og·kh·kw, h′, w′) holds for each of og groups of channels and each tap the shift down, then right; mask (n, og·kh·kw, h′, w′)
- * is left out for version 1. Nothing differs from `conv` where offsets are 0 and the mask is 1. Throws ShapeError.
+ * offset (n, 2·og·kh·kw, h′, w′) holds for each of og groups of channels and each tap the shift
+ * down, then right; mask (n, og·kh·kw, h′, w′) is left out for version 1. Nothing differs from
+ * `conv` where offsets are 0 and the mask is 1. Throws ShapeError.
  */
-export function deformConv2d(x: Value, w: Value, offset: Value, mask?: Value, options?: ConvOptions): Value {
+export function deformConv2d(
+  x: Value,
+  w: Value,
+  offset: Value,
+  mask?: Value,
+  options?: ConvOptions,
+): Value {
   checkOptions("deformConv2d", options, "stride padding dilation groups precision");
   const g = convGeometry(x.spec, w.spec, options, "deformConv2d");
-  if (g.input.length !== 2) throw shapeError("deformConv2d", `input has ${x.shape.length} axes, needs 4`);
+  if (g.input.length !== 2)
+    throw shapeError("deformConv2d", `input has ${x.shape.length} axes, needs 4`);
   const [[kh, kw], [oh, ow]] = [g.kernel, g.output];
   const taps = kh * kw;
   const groups = offsetGroups("offset", offset, 2 * taps, g);
   if (mask && offsetGroups("mask", mask, taps, g) !== groups)
-    throw shapeError("deformConv2d", `offset has ${groups} groups, mask has ${mask.shape[1] / taps}`);
-  // (n, 2·og·kh·kw, oh, ow) → two of (n·og, kh, kw, oh, ow): each tap's place without offset is added.
+    throw shapeError(
+      "deformConv2d",
+      `offset has ${groups} groups, mask has ${mask.shape[1] / taps}`,
+    );
+  // (n, 2·og·kh·kw, oh, ow) → two of (n·og, kh, kw, oh, ow): each tap's place without offset is
+  // added.
   const pairs = reshape(offset, [g.n * groups, taps, 2, oh * ow]);
   const [y, xAt] = [0, 1].map((a) => {
-    const shift = reshape(slice(pairs, [0, 0, a, 0], [g.n * groups, taps, 1, oh * ow]), [g.n * groups, kh, kw, oh, ow]);
+    const shift = reshape(slice(pairs, [0, 0, a, 0], [g.n * groups, taps, 1, oh * ow]), [
+      g.n * groups,
+      kh,
+      kw,
+      oh,
+      ow,
+    ]);
     const tap = numbers(
       Array.from({ length: g.kernel[a] }, (_, k) => k * g.dilation[a] - g.padLo[a]),
       1 + a,
@@ -92,8 +127,12 @@ export function deformConv2d(x: Value, w: Value, offset: Value, mask?: Value, op
   const seen = sample(rows, y, xAt, g.input);
   const counted = mask ? mul(seen, reshape(mask, [g.n * groups, 1, taps * oh * ow])) : seen;
   // Taps are channels of a 1×1 convolution.
-  return conv(reshape(counted, [g.n, g.ic * taps, oh, ow]), reshape(w, [g.oc, (g.ic / g.groups) * taps, 1, 1]), {
-    groups: g.groups,
-    precision: g.precision,
-  });
+  return conv(
+    reshape(counted, [g.n, g.ic * taps, oh, ow]),
+    reshape(w, [g.oc, (g.ic / g.groups) * taps, 1, 1]),
+    {
+      groups: g.groups,
+      precision: g.precision,
+    },
+  );
 }

@@ -1,4 +1,5 @@
-// Elementwise ops worth testing: every named function, every way to broadcast, every length of a tail, and an expression with all functions.
+// Elementwise ops worth testing: every named function, every way to broadcast, every length of a
+// tail, and an expression with all functions.
 
 import { input, spec, type Value } from "@conv/tensor";
 import { traced, type CaseData, type OpCase } from "./case.ts";
@@ -111,7 +112,11 @@ const everything = (a: Value, b: Value, c: Value): Value =>
       "select",
       ["gt", "a", "b"],
       ["add", ["sqrt", ["abs", ["mul", "a", "c"]]], ["exp", ["neg", ["max", "a", "b"]]]],
-      ["sub", ["div", ["tanh", "b"], ["add", 2, ["abs", "c"]]], ["log", ["add", 1, ["abs", ["min", "a", "c"]]]]],
+      [
+        "sub",
+        ["div", ["tanh", "b"], ["add", 2, ["abs", "c"]]],
+        ["log", ["add", 1, ["abs", ["min", "a", "c"]]]],
+      ],
     ],
     [a, b, c],
   );
@@ -120,19 +125,40 @@ export const cases: readonly OpCase[] = [
   ...unary.flatMap(([how, f, data]) => [
     traced(`${how}3×7`, f(x(3, 7)), { data }),
     traced(`${how}4×3×33`, f(x(4, 3, 33)), { data }),
-    ...(data === "distinct" ? [traced(`${how}at corners`, f(x(5, 9)), { data: "ties", gradient: false })] : []),
+    ...(data === "distinct"
+      ? [traced(`${how}at corners`, f(x(5, 9)), { data: "ties", gradient: false })]
+      : []),
   ]),
-  ...[ops.exp, ops.expm1, ops.sigmoid, ops.tanh, ops.scaledTanh, ops.elu, ops.selu, ops.silu, ops.softplus, ops.mish, ops.erf, ops.gelu].map(
-    (f: (v: Value) => Value) => traced("far out", f(x(257)), { data: "wide", gradient: false }),
+  ...[
+    ops.exp,
+    ops.expm1,
+    ops.sigmoid,
+    ops.tanh,
+    ops.scaledTanh,
+    ops.elu,
+    ops.selu,
+    ops.silu,
+    ops.softplus,
+    ops.mish,
+    ops.erf,
+    ops.gelu,
+  ].map((f: (v: Value) => Value) =>
+    traced("far out", f(x(257)), { data: "wide", gradient: false }),
   ),
   ...[0, 1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 31, 1000].flatMap((n) => [
     traced(`tail ${n}`, ops.relu(x(n)), { data: "distinct" }),
     traced(`tail ${n}`, ops.mul(x(n), x(n))),
   ]),
   ...binary.flatMap(([f, data]) =>
-    broadcasts.map(([a, b]) => traced(`${a.join("×") || "scalar"} with ${b.join("×") || "scalar"}`, f(x(...a), x(...b)), { data })),
+    broadcasts.map(([a, b]) =>
+      traced(`${a.join("×") || "scalar"} with ${b.join("×") || "scalar"}`, f(x(...a), x(...b)), {
+        data,
+      }),
+    ),
   ),
-  ...[ops.maximum, ops.minimum].map((f) => traced("at ties", f(x(5, 9), x(9)), { data: "ties", gradient: false })),
+  ...[ops.maximum, ops.minimum].map((f) =>
+    traced("at ties", f(x(5, 9), x(9)), { data: "ties", gradient: false }),
+  ),
   traced("2×3×5", everything(x(2, 3, 5), x(3, 1), x(5)), { data: "distinct" }),
   traced("no broadcasting", everything(x(45), x(45), x(45)), { data: "distinct" }),
 ];

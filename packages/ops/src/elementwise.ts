@@ -1,7 +1,20 @@
-// Elementwise ops: an expression f over one element of each input, with broadcasting as in NumPy. Adding one is a line here.
-// df, where given, says the derivatives through the result y (tanh' = 1 − y²), which is cheaper and lets kernels fuse; else they are derived.
+// Elementwise ops: an expression f over one element of each input, with broadcasting as in NumPy.
+// Adding one is a line here. df, where given, says the derivatives through the result y (tanh' = 1
+// − y²), which is cheaper and lets kernels fuse; else they are derived.
 
-import { apply, formatShape, hostArray, sameShape, shapeError, sizeOf, spec, type Arg, type Node, type Op, type Value } from "@conv/tensor";
+import {
+  apply,
+  formatShape,
+  hostArray,
+  sameShape,
+  shapeError,
+  sizeOf,
+  spec,
+  type Arg,
+  type Node,
+  type Op,
+  type Value,
+} from "@conv/tensor";
 import { mustBeFloat, streamCost } from "./check.ts";
 import { constantOf, full } from "./create.ts";
 import {
@@ -27,7 +40,9 @@ export interface ElementwiseParams {
   readonly df?: readonly Expr[] | undefined;
 }
 
-/** An op whose whole meaning is `params.f`: a kernel may fuse any of them by the expression alone. */
+/**
+ * An op whose whole meaning is `params.f`: a kernel may fuse any of them by the expression alone.
+ */
 export interface ElementwiseOp extends Op<ElementwiseParams> {
   readonly elementwise: true;
 }
@@ -35,13 +50,20 @@ export interface ElementwiseOp extends Op<ElementwiseParams> {
 /** Whether a node is elementwise; narrows it so that its expression can be read. */
 export const isElementwise = (n: Node): n is Node<ElementwiseParams> => "elementwise" in n.op;
 
-/** The shape to which all shapes broadcast: sizes equal or 1, aligned at the end. Throws ShapeError. */
+/**
+ * The shape to which all shapes broadcast: sizes equal or 1, aligned at the end. Throws ShapeError.
+ */
 export function broadcastShape(op: string, shapes: readonly (readonly number[])[]): number[] {
   const rank = Math.max(...shapes.map((s) => s.length));
   return Array.from({ length: rank }, (_, axis) => {
     const sizes = shapes.map((s) => s[axis - rank + s.length] ?? 1);
     const size = sizes.find((v) => v !== 1) ?? 1;
-    if (sizes.some((v) => v !== 1 && v !== size)) throw shapeError(op, `shapes ${shapes.map(formatShape).join(" and ")} do not broadcast`, axis);
+    if (sizes.some((v) => v !== 1 && v !== size))
+      throw shapeError(
+        op,
+        `shapes ${shapes.map(formatShape).join(" and ")} do not broadcast`,
+        axis,
+      );
     return size;
   });
 }
@@ -94,7 +116,8 @@ export function elementwiseOp(name: string): ElementwiseOp {
         if (d === 0) return null;
         // What is the same for all terms of the sum is multiplied after it.
         const used = variables(d);
-        const within = (v: Value, i: number) => !used.has(variable(i)) || sameShape(broadcastShape(name, [v.shape, x.shape]), x.shape);
+        const within = (v: Value, i: number) =>
+          !used.has(variable(i)) || sameShape(broadcastShape(name, [v.shape, x.shape]), x.shape);
         const after = !used.has("y") && n.inputs.every(within);
         const sums = sumTo(after ? ct : weighted(`${name}Grad`, d, ct, n.inputs, y), x.shape);
         return after ? weighted(`${name}Grad`, d, sums, n.inputs, y) : sums;
@@ -104,14 +127,18 @@ export function elementwiseOp(name: string): ElementwiseOp {
       const [out] = op.infer(inputs, { f });
       return streamCost(inputs, out, countFns(f) * sizeOf(out.shape));
     },
-    simplify: (inputs, params) => withoutConstants(name, inputs, params) ?? withoutBroadcasts(name, inputs, params),
+    simplify: (inputs, params) =>
+      withoutConstants(name, inputs, params) ?? withoutBroadcasts(name, inputs, params),
   };
   if (ops.size >= MOST_OPS) ops.clear();
   ops.set(name, op);
   return op;
 }
 
-/** ct · d, where d is over the inputs (a, b, …) and result y of a node; takes only those that occur in d. */
+/**
+ * ct · d, where d is over the inputs (a, b, …) and result y of a node; takes only those that occur
+ * in d.
+ */
 function weighted(name: string, d: Expr, ct: Value, inputs: readonly Value[], y: Value): Value {
   const used = variables(d);
   const operands: Value[] = [ct];
@@ -125,8 +152,15 @@ function weighted(name: string, d: Expr, ct: Value, inputs: readonly Value[], y:
   return map(name, times("a", substitute(d, rename)), operands);
 }
 
-/** The node with inputs that are constant everywhere moved into the expression, or what it is when nothing is left to do; else null. */
-function withoutConstants(name: string, inputs: readonly Value[], { f, df }: ElementwiseParams): Value | null {
+/**
+ * The node with inputs that are constant everywhere moved into the expression, or what it is when
+ * nothing is left to do; else null.
+ */
+function withoutConstants(
+  name: string,
+  inputs: readonly Value[],
+  { f, df }: ElementwiseParams,
+): Value | null {
   const shape = broadcastShape(
     name,
     inputs.map((v) => v.shape),
@@ -144,10 +178,13 @@ function withoutConstants(name: string, inputs: readonly Value[], { f, df }: Ele
   )
     return null;
   let next = 0;
-  const by = Object.fromEntries(inputs.map((v, i) => [variable(i), constantOf(v) ?? variable(next++)]));
+  const by = Object.fromEntries(
+    inputs.map((v, i) => [variable(i), constantOf(v) ?? variable(next++)]),
+  );
   const rest = fold(substitute(f, by));
   if (typeof rest === "number") return full(shape, rest);
-  if (typeof rest === "string") return kept.find((v, i) => variable(i) === rest && sameShape(v.shape, shape)) ?? null;
+  if (typeof rest === "string")
+    return kept.find((v, i) => variable(i) === rest && sameShape(v.shape, shape)) ?? null;
   if (kept.length === inputs.length || kept.length === 0) return null;
   return map(
     name,
@@ -158,11 +195,22 @@ function withoutConstants(name: string, inputs: readonly Value[], { f, df }: Ele
 }
 
 /** Applies any expression of the algebra to tensors: `map("hypot", ["sqrt", …], [x, y])`. */
-export const map = <T extends Arg>(name: string, f: Expr, inputs: readonly T[], df?: readonly Expr[]): T =>
-  apply(elementwiseOp(name), df ? { f, df } : { f }, inputs)[0];
+export const map = <T extends Arg>(
+  name: string,
+  f: Expr,
+  inputs: readonly T[],
+  df?: readonly Expr[],
+): T => apply(elementwiseOp(name), df ? { f, df } : { f }, inputs)[0];
 
-/** The node that repeats by itself what other nodes repeated for it; null where none did, or the shape comes from them. */
-function withoutBroadcasts(name: string, inputs: readonly Value[], { f, df }: ElementwiseParams): Value | null {
+/**
+ * The node that repeats by itself what other nodes repeated for it; null where none did, or the
+ * shape comes from them.
+ */
+function withoutBroadcasts(
+  name: string,
+  inputs: readonly Value[],
+  { f, df }: ElementwiseParams,
+): Value | null {
   const shapeOf = (list: readonly Value[]) =>
     broadcastShape(
       name,
@@ -212,14 +260,26 @@ export const floor = unary("floor", ["floor", "a"]);
 /** max(x, 0), NaN of NaN; the gradient at 0 is 0, as in PyTorch, and at NaN 0 as well. */
 export const relu = unary("relu", ["max", "a", 0], ["gt", "y", 0]);
 /** min(max(x, 0), 6); the gradient at 0 and 6 is 0, as in PyTorch. */
-export const relu6 = unary("relu6", ["min", ["max", "a", 0], 6], ["mul", ["gt", "y", 0], ["gt", 6, "y"]]);
-export const sigmoid = unary("sigmoid", ["div", 1, ["add", 1, ["exp", ["neg", "a"]]]], ["mul", "y", ["sub", 1, "y"]]);
+export const relu6 = unary(
+  "relu6",
+  ["min", ["max", "a", 0], 6],
+  ["mul", ["gt", "y", 0], ["gt", 6, "y"]],
+);
+export const sigmoid = unary(
+  "sigmoid",
+  ["div", 1, ["add", 1, ["exp", ["neg", "a"]]]],
+  ["mul", "y", ["sub", 1, "y"]],
+);
 export const tanh = unary("tanh", ["tanh", "a"], ["sub", 1, ["mul", "y", "y"]]);
 
 /** x where x > 0, else slope·x. */
-export const leakyRelu = <T extends Arg>(x: T, slope = 0.01): T => map("leakyRelu", ["select", ["gt", "a", 0], "a", ["mul", slope, "a"]], [x]);
+export const leakyRelu = <T extends Arg>(x: T, slope = 0.01): T =>
+  map("leakyRelu", ["select", ["gt", "a", 0], "a", ["mul", slope, "a"]], [x]);
 
-/** amplitude · tanh(scale · x); the defaults are LeCun's: f(±1) = ±1, with the largest second derivative there. */
+/**
+ * amplitude · tanh(scale · x); the defaults are LeCun's: f(±1) = ±1, with the largest second
+ * derivative there.
+ */
 export const scaledTanh = <T extends Arg>(x: T, amplitude = 1.7159, scale = 2 / 3): T =>
   map(
     "scaledTanh",
@@ -228,7 +288,10 @@ export const scaledTanh = <T extends Arg>(x: T, amplitude = 1.7159, scale = 2 / 
     [["mul", scale, ["sub", amplitude, ["div", ["mul", "y", "y"], amplitude]]]],
   );
 
-/** x where x > 0, else slope·x; the slope is a tensor that broadcasts (He, Zhang, Ren and Sun 2015). The gradient at 0 is that of slope·x. */
+/**
+ * x where x > 0, else slope·x; the slope is a tensor that broadcasts (He, Zhang, Ren and Sun 2015).
+ * The gradient at 0 is that of slope·x.
+ */
 export const prelu = <T extends Arg>(x: T, slope: T): T =>
   map(
     "prelu",
@@ -251,15 +314,26 @@ const exponential = <T extends Arg>(name: string, x: T, alpha: number, scale: nu
 
 /** x where x > 0, else alpha·(eˣ − 1) (Clevert, Unterthiner and Hochreiter 2016). */
 export const elu = <T extends Arg>(x: T, alpha = 1): T => exponential("elu", x, alpha, 1);
-/** scale·{@link elu} with the constants that keep mean 0 and variance 1 (Klambauer, Unterthiner, Mayr and Hochreiter 2017). */
-export const selu = <T extends Arg>(x: T): T => exponential("selu", x, 1.6732632423543772, 1.0507009873554805);
+/**
+ * scale·{@link elu} with the constants that keep mean 0 and variance 1 (Klambauer, Unterthiner,
+ * Mayr and Hochreiter 2017).
+ */
+export const selu = <T extends Arg>(x: T): T =>
+  exponential("selu", x, 1.6732632423543772, 1.0507009873554805);
 
 // 1 / (1 + exp(−e))
 /* @__NO_SIDE_EFFECTS__ */
 const sigmoidOf = (e: Expr): Expr => ["div", 1, ["add", 1, ["exp", ["neg", e]]]];
 /** x / (1 + e⁻ˣ), also called swish. */
-export const silu = unary("silu", ["div", "a", ["add", 1, ["exp", ["neg", "a"]]]], ["add", sigmoidOf("a"), ["mul", "y", ["sub", 1, sigmoidOf("a")]]]);
-/** log(1 + exp(beta·x))/beta, computed as max(x, 0) + log1p(exp(−beta·|x|))/beta, which is accurate for every x. */
+export const silu = unary(
+  "silu",
+  ["div", "a", ["add", 1, ["exp", ["neg", "a"]]]],
+  ["add", sigmoidOf("a"), ["mul", "y", ["sub", 1, sigmoidOf("a")]]],
+);
+/**
+ * log(1 + exp(beta·x))/beta, computed as max(x, 0) + log1p(exp(−beta·|x|))/beta, which is accurate
+ * for every x.
+ */
 export const softplus = <T extends Arg>(x: T, beta = 1): T =>
   map(
     "softplus",
@@ -267,7 +341,8 @@ export const softplus = <T extends Arg>(x: T, beta = 1): T =>
     [x],
     [sigmoidOf(["mul", beta, "a"])],
   );
-// With e = exp(min(x, 20)) and n = e·(e + 2): tanh(log(1 + e)) = n/(n + 2), which is 1 to all digits from 20 on.
+// With e = exp(min(x, 20)) and n = e·(e + 2): tanh(log(1 + e)) = n/(n + 2), which is 1 to all
+// digits from 20 on.
 const growth: Expr = ["exp", ["min", "a", 20]];
 const mishRatio: Expr = ["mul", growth, ["add", growth, 2]];
 const mishGate: Expr = ["div", mishRatio, ["add", mishRatio, 2]];
@@ -282,25 +357,54 @@ const within: Expr = ["mul", ["gt", "a", -3], ["gt", 3, "a"]];
 /** min(max(x + 3, 0), 6)/6 (Howard et al. 2019); the gradient at ±3 is 0, as in PyTorch. */
 export const hardSigmoid = unary("hardSigmoid", gate, ["mul", 1 / 6, within]);
 /** x · min(max(x + 3, 0), 6)/6 (Howard et al. 2019); the gradient at −3 is 0, at 3 it is 1. */
-export const hardSwish = unary("hardSwish", ["mul", "a", gate], ["add", gate, ["mul", ["mul", 1 / 6, "a"], within]]);
+export const hardSwish = unary(
+  "hardSwish",
+  ["mul", "a", gate],
+  ["add", gate, ["mul", ["mul", 1 / 6, "a"], within]],
+);
 
 /** The error function, within 1.3e-7; its gradient is exact. */
-export const erf = unary("erf", erfOf("a"), ["mul", 2 / Math.sqrt(Math.PI), ["exp", ["neg", ["mul", "a", "a"]]]]);
+export const erf = unary("erf", erfOf("a"), [
+  "mul",
+  2 / Math.sqrt(Math.PI),
+  ["exp", ["neg", ["mul", "a", "a"]]],
+]);
 // Φ(x), the share of the normal distribution below x.
 const below: Expr = ["mul", 0.5, ["add", 1, erfOf(["mul", Math.SQRT1_2, "a"])]];
-const density: Expr = ["mul", 1 / Math.sqrt(2 * Math.PI), ["exp", ["mul", -0.5, ["mul", "a", "a"]]]];
+const density: Expr = [
+  "mul",
+  1 / Math.sqrt(2 * Math.PI),
+  ["exp", ["mul", -0.5, ["mul", "a", "a"]]],
+];
 const exactGelu = unary("gelu", ["mul", "a", below], ["add", below, ["mul", "a", density]]);
-// With u = √(2/π)·(x + 0.044715·x³): x·(1 + tanh u)/2, whose derivative is (1 + tanh u)/2 + x·(1 − tanh² u)/2 · u′.
-const bent: Expr = ["tanh", ["mul", Math.sqrt(2 / Math.PI), ["mul", "a", ["add", 1, ["mul", 0.044715, ["mul", "a", "a"]]]]]];
-const slopeOfBent: Expr = ["mul", Math.sqrt(2 / Math.PI), ["add", 1, ["mul", 3 * 0.044715, ["mul", "a", "a"]]]];
+// With u = √(2/π)·(x + 0.044715·x³): x·(1 + tanh u)/2, whose derivative is (1 + tanh u)/2 + x·(1 −
+// tanh² u)/2 · u′.
+const bent: Expr = [
+  "tanh",
+  ["mul", Math.sqrt(2 / Math.PI), ["mul", "a", ["add", 1, ["mul", 0.044715, ["mul", "a", "a"]]]]],
+];
+const slopeOfBent: Expr = [
+  "mul",
+  Math.sqrt(2 / Math.PI),
+  ["add", 1, ["mul", 3 * 0.044715, ["mul", "a", "a"]]],
+];
 const halfOpen: Expr = ["mul", 0.5, ["add", 1, bent]];
 const tanhGelu = unary(
   "geluTanh",
   ["mul", "a", halfOpen],
-  ["add", halfOpen, ["mul", ["mul", ["mul", 0.5, "a"], ["sub", 1, ["mul", bent, bent]]], slopeOfBent]],
+  [
+    "add",
+    halfOpen,
+    ["mul", ["mul", ["mul", 0.5, "a"], ["sub", 1, ["mul", bent, bent]]], slopeOfBent],
+  ],
 );
-/** x · Φ(x), Φ the normal distribution: by the error function, or by the tanh of Hendrycks and Gimpel 2016, as PyTorch's `approximate`. */
-export const gelu = <T extends Arg>(x: T, approximate: "none" | "tanh" = "none"): T => (approximate === "tanh" ? tanhGelu(x) : exactGelu(x));
+/**
+ * x · Φ(x), Φ the normal distribution: by the error function, or by the tanh of Hendrycks and
+ * Gimpel 2016, as PyTorch's `approximate`.
+ */
+export const gelu = <T extends Arg>(x: T, approximate: "none" | "tanh" = "none"): T =>
+  approximate === "tanh" ? tanhGelu(x) : exactGelu(x);
 
 /** x·scale + shift with constants. */
-export const affine = <T extends Arg>(x: T, scale: number, shift = 0): T => map("affine", ["add", ["mul", scale, "a"], shift], [x], [scale]);
+export const affine = <T extends Arg>(x: T, scale: number, shift = 0): T =>
+  map("affine", ["add", ["mul", scale, "a"], shift], [x], [scale]);

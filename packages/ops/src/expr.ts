@@ -1,7 +1,12 @@
-// A tiny algebra of one element. Read as numbers it is the reference, as WebAssembly or WGSL a kernel or an epilogue,
-// as text the documentation; its derivative is again an expression, so elementwise ops have gradients of any order.
+// A tiny algebra of one element. Read as numbers it is the reference, as WebAssembly or WGSL a
+// kernel or an epilogue, as text the documentation; its derivative is again an expression, so
+// elementwise ops have gradients of any order.
 
-/** Functions of the algebra. `expm1(a)` is exp(a) − 1 and `log1p(a)` log(1 + a), both accurate near 0. `gt(a, b)` is 1 where a > b, else 0 (also for NaN); `select(c, a, b)` is a where c ≠ 0; `floor` has derivative 0. */
+/**
+ * Functions of the algebra. `expm1(a)` is exp(a) − 1 and `log1p(a)` log(1 + a), both accurate near
+ * 0. `gt(a, b)` is 1 where a > b, else 0 (also for NaN); `select(c, a, b)` is a where c ≠ 0;
+ * `floor` has derivative 0.
+ */
 export type Fn =
   | "add"
   | "sub"
@@ -21,7 +26,10 @@ export type Fn =
   | "gt"
   | "select";
 
-/** A constant, a variable (inputs are `a`, `b`, `c`, … in order, the result is `y`), or a function applied to expressions. */
+/**
+ * A constant, a variable (inputs are `a`, `b`, `c`, … in order, the result is `y`), or a function
+ * applied to expressions.
+ */
 export type Expr = number | string | readonly [Fn, ...Expr[]];
 
 /** The name of input `i`: a, b, c, … ; `y` is the result and is passed over. */
@@ -48,7 +56,10 @@ export const numbers: Record<Fn, (a: number, b: number, c: number) => number> = 
 };
 
 /** The expression as a function of its variables' values, given in the order of `names`. */
-export function evaluator(e: Expr, names: readonly string[]): (values: readonly number[]) => number {
+export function evaluator(
+  e: Expr,
+  names: readonly string[],
+): (values: readonly number[]) => number {
   if (typeof e === "number") return () => e;
   if (typeof e === "string") {
     const i = names.indexOf(e);
@@ -76,13 +87,18 @@ export function variables(e: Expr, found = new Set<string>()): Set<string> {
   return found;
 }
 
-/** What is wrong with an expression over these variables: an unknown function or variable, too few or too many arguments, an infinite constant. */
+/**
+ * What is wrong with an expression over these variables: an unknown function or variable, too few
+ * or too many arguments, an infinite constant.
+ */
 export function faultOf(e: Expr, names: readonly string[]): string | undefined {
   if (typeof e === "number") return Number.isFinite(e) ? undefined : `constant ${e} is not finite`;
-  if (typeof e === "string") return names.includes(e) ? undefined : `there is no variable ${e}, only ${names.join(", ")}`;
+  if (typeof e === "string")
+    return names.includes(e) ? undefined : `there is no variable ${e}, only ${names.join(", ")}`;
   if (!Array.isArray(e)) return `${String(e)} is no expression`;
   const [fn, ...args] = e;
-  if (!Object.hasOwn(numbers, fn)) return `there is no function ${String(fn)}, only ${Object.keys(numbers).join(", ")}`;
+  if (!Object.hasOwn(numbers, fn))
+    return `there is no function ${String(fn)}, only ${Object.keys(numbers).join(", ")}`;
   const { length } = numbers[fn];
   if (args.length !== length) return `${fn} takes ${length} arguments, got ${args.length}`;
   for (const x of args) {
@@ -92,7 +108,10 @@ export function faultOf(e: Expr, names: readonly string[]): string | undefined {
   return undefined;
 }
 
-/** The expression with constant parts evaluated and neutral elements dropped; equal for every value, NaN and infinities too. */
+/**
+ * The expression with constant parts evaluated and neutral elements dropped; equal for every value,
+ * NaN and infinities too.
+ */
 export function fold(e: Expr): Expr {
   if (typeof e === "number" || typeof e === "string") return e;
   const [fn, ...rest] = e;
@@ -110,32 +129,51 @@ export function fold(e: Expr): Expr {
 }
 
 /** Arithmetic operations in the expression, each function counted as one. */
-export const countFns = (e: Expr): number => (Array.isArray(e) ? 1 + (e.slice(1) as Expr[]).reduce<number>((s, x) => s + countFns(x), 0) : 0);
+export const countFns = (e: Expr): number =>
+  Array.isArray(e) ? 1 + (e.slice(1) as Expr[]).reduce<number>((s, x) => s + countFns(x), 0) : 0;
 
 // Constructors that fold what is trivially known, so that derivatives stay small.
 export const add = (a: Expr, b: Expr): Expr => (a === 0 ? b : b === 0 ? a : ["add", a, b]);
 export const sub = (a: Expr, b: Expr): Expr => (b === 0 ? a : a === 0 ? neg(b) : ["sub", a, b]);
 export const mul = (a: Expr, b: Expr): Expr =>
-  a === 0 || b === 0 ? 0 : a === 1 ? b : b === 1 ? a : a === -1 ? neg(b) : b === -1 ? neg(a) : ["mul", a, b];
+  a === 0 || b === 0
+    ? 0
+    : a === 1
+      ? b
+      : b === 1
+        ? a
+        : a === -1
+          ? neg(b)
+          : b === -1
+            ? neg(a)
+            : ["mul", a, b];
 export const div = (a: Expr, b: Expr): Expr => (a === 0 ? 0 : b === 1 ? a : ["div", a, b]);
 export const neg = (a: Expr): Expr => (typeof a === "number" ? -a : ["neg", a]);
 
 /** Σ cᵢ·xⁱ by Horner's scheme, highest coefficient first. */
-const polynomial = (x: Expr, [first, ...rest]: readonly number[]): Expr => rest.reduce<Expr>((sum, c) => ["add", ["mul", sum, x], c], first);
+const polynomial = (x: Expr, [first, ...rest]: readonly number[]): Expr =>
+  rest.reduce<Expr>((sum, c) => ["add", ["mul", sum, x], c], first);
 
 /**
- * 2/√π · ∫₀ᵉ exp(−t²) dt as tanh(e · P(e²)), P of degree 7 fitted to artanh(erf x)/x for |x| ≤ 4 with least largest error and constant
- * beyond: within 7.2e-8 of the error function, relatively, and within 1.3e-7 computed in float32.
+ * 2/√π · ∫₀ᵉ exp(−t²) dt as tanh(e · P(e²)), P of degree 7 fitted to artanh(erf x)/x for |x| ≤ 4
+ * with least largest error and constant beyond: within 7.2e-8 of the error function, relatively,
+ * and within 1.3e-7 computed in float32.
  */
 /* @__NO_SIDE_EFFECTS__ */
-export const erf = (e: Expr): Expr => ["tanh", ["mul", e, polynomial(["min", ["mul", e, e], 16], erfCoefficients)]];
-
-const erfCoefficients = [
-  5.421764370794335e-9, 2.757195183278327e-8, -4.794565938937012e-6, 8.459640957880765e-5, -6.148378597572446e-4, -1.9528853590600193e-4,
-  0.1027698665857315, 1.128379225730896,
+export const erf = (e: Expr): Expr => [
+  "tanh",
+  ["mul", e, polynomial(["min", ["mul", e, e], 16], erfCoefficients)],
 ];
 
-/** ∂e/∂v. Where a function has a corner (abs, max, min) the derivative is that of PyTorch: 0 at abs(0), shared halves at ties. */
+const erfCoefficients = [
+  5.421764370794335e-9, 2.757195183278327e-8, -4.794565938937012e-6, 8.459640957880765e-5,
+  -6.148378597572446e-4, -1.9528853590600193e-4, 0.1027698665857315, 1.128379225730896,
+];
+
+/**
+ * ∂e/∂v. Where a function has a corner (abs, max, min) the derivative is that of PyTorch: 0 at
+ * abs(0), shared halves at ties.
+ */
 export function differentiate(e: Expr, v: string): Expr {
   if (typeof e === "number") return 0;
   if (typeof e === "string") return e === v ? 1 : 0;
@@ -189,7 +227,10 @@ export function formatExpr(e: Expr): string {
   if (typeof e === "string") return e;
   const [fn, ...args] = e;
   const sign = infix[fn];
-  const inner = (x: Expr) => (Array.isArray(x) && (infix[x[0] as Fn] || x[0] === "neg") ? `(${formatExpr(x)})` : formatExpr(x));
+  const inner = (x: Expr) =>
+    Array.isArray(x) && (infix[x[0] as Fn] || x[0] === "neg")
+      ? `(${formatExpr(x)})`
+      : formatExpr(x);
   if (sign) return args.map(inner).join(` ${sign} `);
   return fn === "neg" ? `−${inner(args[0])}` : `${fn}(${args.map(formatExpr).join(", ")})`;
 }

@@ -1,12 +1,23 @@
-// The geometry of a convolution at any rank, computed and checked once, and the one loop nest that is its meaning.
+// The geometry of a convolution at any rank, computed and checked once, and the one loop nest that
+// is its meaning.
 
 import { rangeError, shapeError, stridesOf, type Spec } from "@conv/tensor";
 import { mustBeWhole, spatialRank } from "./check.ts";
-import { axisName, perAxis, resolvePadding, spanOf, type Padding, type PerAxis } from "./padding.ts";
+import {
+  axisName,
+  perAxis,
+  resolvePadding,
+  spanOf,
+  type Padding,
+  type PerAxis,
+} from "./padding.ts";
 
 export * from "./padding.ts";
 
-/** A window sliding over space. All lists have one entry per spatial axis; output `o` at tap `k` reads input `o·stride − padLo + k·dilation`. */
+/**
+ * A window sliding over space. All lists have one entry per spatial axis; output `o` at tap `k`
+ * reads input `o·stride − padLo + k·dilation`.
+ */
 export interface WindowGeometry {
   readonly n: number;
   readonly input: readonly number[];
@@ -18,7 +29,10 @@ export interface WindowGeometry {
   readonly padHi: readonly number[];
 }
 
-/** A convolution of x (n, ic, …input) with w (oc, ic/groups, …kernel) to y (n, oc, …output); what lies outside the input is zero. */
+/**
+ * A convolution of x (n, ic, …input) with w (oc, ic/groups, …kernel) to y (n, oc, …output); what
+ * lies outside the input is zero.
+ */
 export interface ConvGeometry extends WindowGeometry {
   readonly groups: number;
   readonly ic: number;
@@ -37,26 +51,44 @@ export interface ConvOptions {
 }
 
 /**
- * How convolutions may be computed. "exact": sums of products alone, in blocks. "balanced": fast algorithms, too (Winograd, Fourier), whose
- * errors are relative to the largest value of a plane. "fast": reduced precision, too, where the device has any.
+ * How convolutions may be computed. "exact": sums of products alone, in blocks. "balanced": fast
+ * algorithms, too (Winograd, Fourier), whose errors are relative to the largest value of a plane.
+ * "fast": reduced precision, too, where the device has any.
  */
 export type Precision = "exact" | "balanced" | "fast";
 
-/** The largest factor that a kernel may state for its rounding errors (`Step.roundoff` of @conv/tensor). */
-export const MOST_ROUNDOFF: Readonly<Record<Precision, number>> = { exact: 0, balanced: 256, fast: Infinity };
+/**
+ * The largest factor that a kernel may state for its rounding errors (`Step.roundoff` of
+ * @conv/tensor).
+ */
+export const MOST_ROUNDOFF: Readonly<Record<Precision, number>> = {
+  exact: 0,
+  balanced: 256,
+  fast: Infinity,
+};
 
 /** Throws RangeError for any other word. */
 export function mustBePrecision(op: string, precision: string): void {
-  if (!Object.hasOwn(MOST_ROUNDOFF, precision)) throw rangeError(op, `precision ${precision} is none of ${Object.keys(MOST_ROUNDOFF).join(", ")}`);
+  if (!Object.hasOwn(MOST_ROUNDOFF, precision))
+    throw rangeError(
+      op,
+      `precision ${precision} is none of ${Object.keys(MOST_ROUNDOFF).join(", ")}`,
+    );
 }
 
 /** What a geometry holds of the option. */
-export function precisionOf(op: string, precision: Precision | undefined): { readonly precision?: Precision | undefined } {
+export function precisionOf(
+  op: string,
+  precision: Precision | undefined,
+): { readonly precision?: Precision | undefined } {
   if (precision) mustBePrecision(op, precision);
   return precision ? { precision } : {};
 }
 
-/** ⌊(input + padLo + padHi − span) / stride⌋ + 1 per axis; throws ShapeError where the kernel does not fit. */
+/**
+ * ⌊(input + padLo + padHi − span) / stride⌋ + 1 per axis; throws ShapeError where the kernel does
+ * not fit.
+ */
 export function outputSizes(
   op: string,
   input: readonly number[],
@@ -69,7 +101,11 @@ export function outputSizes(
   return spanOf(kernel, dilation).map((span, a) => {
     const padded = input[a] + padLo[a] + padHi[a];
     if (span > padded)
-      throw shapeError(op, `kernel ${kernel[a]} with dilation ${dilation[a]} spans ${span}, padded input has ${padded}`, axisName(input.length, a));
+      throw shapeError(
+        op,
+        `kernel ${kernel[a]} with dilation ${dilation[a]} spans ${span}, padded input has ${padded}`,
+        axisName(input.length, a),
+      );
     return Math.floor((padded - span) / stride[a]) + 1;
   });
 }
@@ -82,24 +118,47 @@ export function convGeometry(
   op = "conv",
 ): ConvGeometry {
   const rank = spatialRank(op, x);
-  if (w.shape.length !== rank + 2) throw shapeError(op, `weight has ${w.shape.length} axes, input has ${x.shape.length}`);
+  if (w.shape.length !== rank + 2)
+    throw shapeError(op, `weight has ${w.shape.length} axes, input has ${x.shape.length}`);
   const [n, ic, ...input] = x.shape as [number, number, ...number[]];
   const [oc, icg, ...kernel] = w.shape as [number, number, ...number[]];
   mustBeWhole(op, "groups", groups, 1);
   if (ic % groups) throw shapeError(op, `${ic} input channels do not divide into ${groups} groups`);
-  if (oc % groups) throw shapeError(op, `${oc} output channels do not divide into ${groups} groups`);
-  if (icg * groups !== ic) throw shapeError(op, `weight takes ${icg} channels × ${groups} groups = ${icg * groups}, input has ${ic}`);
+  if (oc % groups)
+    throw shapeError(op, `${oc} output channels do not divide into ${groups} groups`);
+  if (icg * groups !== ic)
+    throw shapeError(
+      op,
+      `weight takes ${icg} channels × ${groups} groups = ${icg * groups}, input has ${ic}`,
+    );
   perAxis(op, "kernel", kernel, rank, 1);
   const s = perAxis(op, "stride", stride, rank, 1);
   const d = perAxis(op, "dilation", dilation, rank, 1);
   const { padLo, padHi } = resolvePadding(op, padding, input, spanOf(kernel, d), s);
   const output = outputSizes(op, input, kernel, s, d, padLo, padHi);
   const bounded = s.map((v, a) => boundedStride(v, input[a] + padLo[a] + padHi[a]));
-  return { n, groups, ic, oc, input, kernel, output, stride: bounded, dilation: d, padLo, padHi, ...precisionOf(op, precision) };
+  return {
+    n,
+    groups,
+    ic,
+    oc,
+    input,
+    kernel,
+    output,
+    stride: bounded,
+    dilation: d,
+    padLo,
+    padHi,
+    ...precisionOf(op, precision),
+  };
 }
 
-/** Where a stride leads past the input there is one output, whatever the stride: as a small number it fits all generated code. */
-export const boundedStride = (stride: number, padded: number): number => Math.min(stride, Math.max(padded, 0xffff));
+/**
+ * Where a stride leads past the input there is one output, whatever the stride: as a small number
+ * it fits all generated code.
+ */
+export const boundedStride = (stride: number, padded: number): number =>
+  Math.min(stride, Math.max(padded, 0xffff));
 
 /** Shapes of the three tensors of the trilinear form T(x, w, y). */
 export const xShape = (g: ConvGeometry): number[] => [g.n, g.ic, ...g.input];
@@ -107,8 +166,9 @@ export const wShape = (g: ConvGeometry): number[] => [g.oc, g.ic / g.groups, ...
 export const yShape = (g: ConvGeometry): number[] => [g.n, g.oc, ...g.output];
 
 /**
- * Visits every term of T(x, w, y) = Σ x·w·y over all valid (n, oc, ic, o, k), as flat indices into the three tensors.
- * conv = ∂T/∂y, its gradient to the input ∂T/∂x, to the weight ∂T/∂w; each is linear in the other two.
+ * Visits every term of T(x, w, y) = Σ x·w·y over all valid (n, oc, ic, o, k), as flat indices into
+ * the three tensors. conv = ∂T/∂y, its gradient to the input ∂T/∂x, to the weight ∂T/∂w; each is
+ * linear in the other two.
  */
 export function eachTerm(g: ConvGeometry, visit: (x: number, w: number, y: number) => void): void {
   const rank = g.input.length;
@@ -137,5 +197,11 @@ export function eachTerm(g: ConvGeometry, visit: (x: number, w: number, y: numbe
   };
   for (let n = 0; n < g.n; n++)
     for (let oc = 0; oc < g.oc; oc++)
-      for (let c = 0; c < icg; c++) space(0, n * xs[0] + (Math.floor(oc / ocg) * icg + c) * xs[1], oc * ws[0] + c * ws[1], n * ys[0] + oc * ys[1]);
+      for (let c = 0; c < icg; c++)
+        space(
+          0,
+          n * xs[0] + (Math.floor(oc / ocg) * icg + c) * xs[1],
+          oc * ws[0] + c * ws[1],
+          n * ys[0] + oc * ys[1],
+        );
 }

@@ -5,15 +5,29 @@ import { full } from "./create.ts";
 import { add } from "./elementwise.ts";
 
 /**
- * ∂y/∂v for each v of `wrt`, in order, as graph: gradients of gradients work. y must be float32 with one element; where y does
- * not depend on v the gradient is zeros. Throws ShapeError.
+ * ∂y/∂v for each v of `wrt`, in order, as graph: gradients of gradients work. y must be float32
+ * with one element; where y does not depend on v the gradient is zeros. Throws ShapeError.
  */
-export function grad<const W extends readonly Value[]>(y: Value, wrt: W): { -readonly [K in keyof W]: Value } {
+export function grad<const W extends readonly Value[]>(
+  y: Value,
+  wrt: W,
+): { -readonly [K in keyof W]: Value } {
   for (const v of [y, ...wrt])
-    if (!(v instanceof Value)) throw shapeError("grad", `takes traced values, got ${kindOf(v)}; call it inside a function given to jit or trace`);
-  if (sizeOf(y.shape) !== 1) throw shapeError("grad", `y has shape ${formatShape(y.shape)}, must have one element`);
+    if (!(v instanceof Value))
+      throw shapeError(
+        "grad",
+        `takes traced values, got ${kindOf(v)}; call it inside a function given to jit or trace`,
+      );
+  if (sizeOf(y.shape) !== 1)
+    throw shapeError("grad", `y has shape ${formatShape(y.shape)}, must have one element`);
   for (const [i, v] of [y, ...wrt].entries())
-    if (v.dtype !== "float32") throw shapeError("grad", `${i === 0 ? "y" : `value ${i - 1}`} is ${v.dtype}, must be float32`);
-  const gradients = vjp([y], [full(y.shape, 1)], wrt, add).map((ct, i) => ct ?? full(wrt[i].shape, 0));
+    if (v.dtype !== "float32")
+      throw shapeError(
+        "grad",
+        `${i === 0 ? "y" : `value ${i - 1}`} is ${v.dtype}, must be float32`,
+      );
+  const gradients = vjp([y], [full(y.shape, 1)], wrt, add).map(
+    (ct, i) => ct ?? full(wrt[i].shape, 0),
+  );
   return gradients as { -readonly [K in keyof W]: Value }; // `map` forgets how many there are
 }

@@ -51,7 +51,18 @@ export {
   type PaddingExplanation,
   type PaddingQuestion,
 } from "./explainPadding.ts";
-export { countFns, differentiate, evaluator, formatExpr, numbers, substitute, variable, variables, type Expr, type Fn } from "./expr.ts";
+export {
+  countFns,
+  differentiate,
+  evaluator,
+  formatExpr,
+  numbers,
+  substitute,
+  variable,
+  variables,
+  type Expr,
+  type Fn,
+} from "./expr.ts";
 export * from "./geometry.ts";
 export { grad } from "./grad.ts";
 export {
@@ -67,15 +78,40 @@ export {
   type CrossEntropyOptions,
   type LossTerms,
 } from "./loss.ts";
-export { linear, matmul, matmulGeometry, matmulOp, type MatmulGeometry, type MatmulParams } from "./matmul.ts";
+export {
+  linear,
+  matmul,
+  matmulGeometry,
+  matmulOp,
+  type MatmulGeometry,
+  type MatmulParams,
+} from "./matmul.ts";
 export { max, maxOp } from "./max.ts";
 export { mean } from "./mean.ts";
 export { flip, mix, mixOp, select, type MixParams, type Tap } from "./mix.ts";
 export * from "./move.ts";
 export { padWith, type PaddingMode } from "./padWith.ts";
 export * from "./pool.ts";
-export { broadcastStrides, broadcastTo, broadcastToOp, sum, sumOp, sumTo, type Axes, type ReduceParams } from "./reduce.ts";
+export {
+  broadcastStrides,
+  broadcastTo,
+  broadcastToOp,
+  sum,
+  sumOp,
+  sumTo,
+  type Axes,
+  type ReduceParams,
+} from "./reduce.ts";
 export { logSoftmax, logSoftmaxOp, softmax, softmaxOp, type SoftmaxParams } from "./softmax.ts";
-export { put, putOp, take, takeOp, toInt32, toInt32Op, type PutParams, type TakeParams } from "./take.ts";
+export {
+  put,
+  putOp,
+  take,
+  takeOp,
+  toInt32,
+  toInt32Op,
+  type PutParams,
+  type TakeParams,
+} from "./take.ts";
 export { pixelShuffle, pixelUnshuffle, upsample, type UpsampleOptions } from "./upsample.ts";
 export { walk } from "./walk.ts";

@@ -1,4 +1,5 @@
-// Matrix products worth testing: all four ways of storing, sizes with every tail, batches, and sizes of one and nothing.
+// Matrix products worth testing: all four ways of storing, sizes with every tail, batches, and
+// sizes of one and nothing.
 
 import { spec } from "@conv/tensor";
 import { opCase, type OpCase } from "./case.ts";
@@ -31,7 +32,10 @@ export const cases: readonly OpCase[] = sizes.flatMap(([batch, m, k, n]) =>
         `${[...batch, m].join("×")}·${k}·${n}${transposeA ? ", a transposed" : ""}${transposeB ? ", b transposed" : ""}`,
         matmulOp,
         { transposeA, transposeB },
-        [spec([...batch, ...(transposeA ? [k, m] : [m, k])]), spec([...batch, ...(transposeB ? [n, k] : [k, n])])],
+        [
+          spec([...batch, ...(transposeA ? [k, m] : [m, k])]),
+          spec([...batch, ...(transposeB ? [n, k] : [k, n])]),
+        ],
       ),
     ),
   ),

@@ -35,14 +35,24 @@ export interface MatmulGeometry extends MatmulParams {
 }
 
 /** Checks a product and returns its sizes. Throws ShapeError. */
-export function matmulGeometry(a: Spec, b: Spec, { transposeA, transposeB }: MatmulParams): MatmulGeometry {
+export function matmulGeometry(
+  a: Spec,
+  b: Spec,
+  { transposeA, transposeB }: MatmulParams,
+): MatmulGeometry {
   mustBeFloat("matmul", "a", a);
   mustBeFloat("matmul", "b", b);
   if (a.shape.length < 2 || b.shape.length < 2)
-    throw shapeError("matmul", `a has ${a.shape.length} axes, b has ${b.shape.length}; both need at least 2`);
+    throw shapeError(
+      "matmul",
+      `a has ${a.shape.length} axes, b has ${b.shape.length}; both need at least 2`,
+    );
   const batch = a.shape.slice(0, -2);
   if (!sameShape(batch, b.shape.slice(0, -2)))
-    throw shapeError("matmul", `batch axes of a ${formatShape(a.shape)} and b ${formatShape(b.shape)} differ`);
+    throw shapeError(
+      "matmul",
+      `batch axes of a ${formatShape(a.shape)} and b ${formatShape(b.shape)} differ`,
+    );
   const [m, k] = transposeA ? a.shape.slice(-2).toReversed() : a.shape.slice(-2);
   const [kb, n] = transposeB ? b.shape.slice(-2).toReversed() : b.shape.slice(-2);
   if (k !== kb) throw shapeError("matmul", `a ${m}×${k} does not meet b ${kb}×${n}: ${k} ≠ ${kb}`);
@@ -65,22 +75,33 @@ export const matmulOp: Op<MatmulParams> = {
       for (let i = 0; i < m; i++)
         for (let j = 0; j < n; j++) {
           let sum = 0;
-          for (let l = 0; l < k; l++) sum += a.data[p * m * k + i * am + l * ak] * b.data[p * k * n + l * bk + j * bn];
+          for (let l = 0; l < k; l++)
+            sum += a.data[p * m * k + i * am + l * ak] * b.data[p * k * n + l * bk + j * bn];
           y.data[(p * m + i) * n + j] = sum;
         }
     return [y];
   },
-  // With A, B the matrices after transposing: dA = ct·Bᵀ, dB = Aᵀ·ct; a stored transposed gets dAᵀ, and so b.
+  // With A, B the matrices after transposing: dA = ct·Bᵀ, dB = Aᵀ·ct; a stored transposed gets dAᵀ,
+  // and so b.
   vjp({ inputs: [a, b], params: { transposeA, transposeB } }, [ct]) {
     return [
-      transposeA ? matmul(b, ct, { transposeA: transposeB, transposeB: true }) : matmul(ct, b, { transposeB: !transposeB }),
-      transposeB ? matmul(ct, a, { transposeA: true, transposeB: transposeA }) : matmul(a, ct, { transposeA: !transposeA }),
+      transposeA
+        ? matmul(b, ct, { transposeA: transposeB, transposeB: true })
+        : matmul(ct, b, { transposeB: !transposeB }),
+      transposeB
+        ? matmul(ct, a, { transposeA: true, transposeB: transposeA })
+        : matmul(a, ct, { transposeA: !transposeA }),
     ];
   },
   cost([a, b], params) {
     const { batch, m, k, n } = matmulGeometry(a, b, params);
     const macs = sizeOf(batch) * m * k * n;
-    return { macs, flops: 2 * macs, bytesRead: bytesOf(a) + bytesOf(b), bytesWritten: sizeOf(batch) * m * n * 4 };
+    return {
+      macs,
+      flops: 2 * macs,
+      bytesRead: bytesOf(a) + bytesOf(b),
+      bytesWritten: sizeOf(batch) * m * n * 4,
+    };
   },
 };
 
@@ -94,9 +115,18 @@ export function matmul<T extends Arg>(a: T, b: T, options: Partial<MatmulParams>
 /** x·wᵀ + b: x (…, in), w (out, in), b (out) → (…, out), PyTorch's layout. */
 export function linear<T extends Arg>(x: T, w: T, b?: T): T {
   const [out, features] = w.shape;
-  if (w.shape.length !== 2) throw shapeError("linear", `weight has ${w.shape.length} axes, must have 2`);
-  if (x.shape.at(-1) !== features) throw shapeError("linear", `weight takes ${features} features, input has shape ${formatShape(x.shape)}`);
-  if (b && !sameShape(b.shape, [out])) throw shapeError("linear", `bias has shape ${formatShape(b.shape)}, weight gives ${out} features`);
+  if (w.shape.length !== 2)
+    throw shapeError("linear", `weight has ${w.shape.length} axes, must have 2`);
+  if (x.shape.at(-1) !== features)
+    throw shapeError(
+      "linear",
+      `weight takes ${features} features, input has shape ${formatShape(x.shape)}`,
+    );
+  if (b && !sameShape(b.shape, [out]))
+    throw shapeError(
+      "linear",
+      `bias has shape ${formatShape(b.shape)}, weight gives ${out} features`,
+    );
   const lead = x.shape.slice(0, -1);
   return scope(() => {
     const rows = lead.length === 1 ? x : reshape(x, [sizeOf(lead), features]);

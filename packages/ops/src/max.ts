@@ -2,21 +2,37 @@
 
 import { hostArray, shapeError, type Arg, type Op } from "@conv/tensor";
 import { map } from "./elementwise.ts";
-import { broadcastStrides, reduce, reduceCost, reduceSpec, sum, type Axes, type ReduceParams } from "./reduce.ts";
+import {
+  broadcastStrides,
+  reduce,
+  reduceCost,
+  reduceSpec,
+  sum,
+  type Axes,
+  type ReduceParams,
+} from "./reduce.ts";
 import { walk } from "./walk.ts";
 
-/** y = max x over `axes`, which stay with size 1 and may not be empty. Ties share the gradient equally, as in PyTorch's amax. */
+/**
+ * y = max x over `axes`, which stay with size 1 and may not be empty. Ties share the gradient
+ * equally, as in PyTorch's amax.
+ */
 export const maxOp: Op<ReduceParams> = {
   name: "max",
   infer([x], { axes }) {
     const y = reduceSpec("max", x, axes);
-    for (const a of axes) if (x.shape[a] === 0) throw shapeError("max", "nothing has no maximum: the size is 0", a);
+    for (const a of axes)
+      if (x.shape[a] === 0) throw shapeError("max", "nothing has no maximum: the size is 0", a);
     return [y];
   },
   reference([x], { axes }) {
     const y = hostArray(reduceSpec("max", x, axes));
     y.data.fill(-Infinity);
-    walk(x.shape, [broadcastStrides(y.shape, x.shape)], (at, [to]) => (y.data[to] = Math.max(y.data[to], x.data[at])));
+    walk(
+      x.shape,
+      [broadcastStrides(y.shape, x.shape)],
+      (at, [to]) => (y.data[to] = Math.max(y.data[to], x.data[at])),
+    );
     return [y];
   },
   // dx = ct · [x = y] / (how many x = y); no x exceeds y, so x = y where not y > x.
@@ -29,4 +45,5 @@ export const maxOp: Op<ReduceParams> = {
 };
 
 /** Largest element over axes (default: all, giving a scalar). */
-export const max = <T extends Arg>(x: T, axes?: Axes, keepDims = false): T => reduce(maxOp, x, axes, keepDims);
+export const max = <T extends Arg>(x: T, axes?: Axes, keepDims = false): T =>
+  reduce(maxOp, x, axes, keepDims);

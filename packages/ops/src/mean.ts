@@ -4,9 +4,13 @@ import { formatShape, scope, shapeError, type Arg } from "@conv/tensor";
 import { mul } from "./elementwise.ts";
 import { resolveAxes, sum, type Axes } from "./reduce.ts";
 
-/** Mean over axes (default: all, giving a scalar). Throws ShapeError where there is nothing to average. */
+/**
+ * Mean over axes (default: all, giving a scalar). Throws ShapeError where there is nothing to
+ * average.
+ */
 export function mean<T extends Arg>(x: T, axes?: Axes, keepDims = false): T {
   const count = resolveAxes("mean", x, axes).reduce((n, a) => n * x.shape[a], 1);
-  if (count === 0) throw shapeError("mean", `there is nothing to average in shape ${formatShape(x.shape)}`);
+  if (count === 0)
+    throw shapeError("mean", `there is nothing to average in shape ${formatShape(x.shape)}`);
   return scope(() => mul(sum(x, axes, keepDims), 1 / count));
 }

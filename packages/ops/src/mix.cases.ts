@@ -1,4 +1,5 @@
-// Sparse matrices along an axis worth testing: every place of the axis, runs, repeats, gaps, rows with one tap and with many.
+// Sparse matrices along an axis worth testing: every place of the axis, runs, repeats, gaps, rows
+// with one tap and with many.
 
 import { input, spec, type Value } from "@conv/tensor";
 import { traced, type OpCase } from "./case.ts";
@@ -27,7 +28,8 @@ export const cases: readonly OpCase[] = [
   traced("reflected below and above", select(x(2, 3, 9, 7), [2, 1, ...range(9), 7], 2)),
   traced("around a circle", select(x(1, 2, 5, 8), [6, 7, ...range(8), 0, 1])),
   traced("each twice", select(x(2, 3, 4, 5), range(10).map((i) => i >> 1))), // prettier-ignore
-  traced("each twice, rows", select(x(2, 3, 5, 4), range(10).map((i) => i >> 1), 2)), // prettier-ignore
+  // prettier-ignore
+  traced("each twice, rows", select(x(2, 3, 5, 4), range(10).map((i) => i >> 1), 2)),
   traced("every third", select(x(2, 31), range(10).map((i) => 3 * i))), // prettier-ignore
   traced("of one", select(x(3, 1, 5), [0, 0, 0], 1)),
   traced("in order (a slice)", select(x(4, 9), [3, 4, 5])),
@@ -36,7 +38,9 @@ export const cases: readonly OpCase[] = [
   traced("interpolated", mix(x(2, 3, 5, 7), doubled(7))),
   traced("interpolated rows", mix(x(2, 3, 7, 5), doubled(7), 2)),
   traced("interpolated rows, long", mix(x(1, 2, 5, 40), doubled(5), 2)),
-  traced("ragged", mix(x(3, 4), [[], [[1, 2], [1, -1], [0, 0.5]], [[3, -3]], [], [[0, 1], [1, 1], [2, 1], [3, 1]]])), // prettier-ignore
-  traced("ragged rows", mix(x(3, 4, 6), [[], [[1, 2], [1, -1], [0, 0.5]], [[3, -3]], [], [[0, 1], [1, 1], [2, 1], [3, 1]]], 1)), // prettier-ignore
+  // prettier-ignore
+  traced("ragged", mix(x(3, 4), [[], [[1, 2], [1, -1], [0, 0.5]], [[3, -3]], [], [[0, 1], [1, 1], [2, 1], [3, 1]]])),
+  // prettier-ignore
+  traced("ragged rows", mix(x(3, 4, 6), [[], [[1, 2], [1, -1], [0, 0.5]], [[3, -3]], [], [[0, 1], [1, 1], [2, 1], [3, 1]]], 1)),
   traced("nothing but zeros", mix(x(3, 4), [[], []])),
 ];

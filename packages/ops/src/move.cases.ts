@@ -9,7 +9,9 @@ const labels = (...shape: number[]): Value => input(spec(shape, "int32"));
 
 /** All orders of the axes. */
 const orders = (axes: readonly number[]): number[][] =>
-  axes.length === 0 ? [[]] : axes.flatMap((a, i) => orders(axes.toSpliced(i, 1)).map((rest) => [a, ...rest]));
+  axes.length === 0
+    ? [[]]
+    : axes.flatMap((a, i) => orders(axes.toSpliced(i, 1)).map((rest) => [a, ...rest]));
 
 const named = (shape: readonly number[]) => shape.join("×") || "scalar";
 
@@ -36,13 +38,17 @@ export const cases: readonly OpCase[] = [
         [2, 400],
       ],
     ] as const
-  ).map(([from, to]) => opCase(`${named(from)} to ${named(to)}`, reshapeOp, { shape: to }, [spec(from)])),
+  ).map(([from, to]) =>
+    opCase(`${named(from)} to ${named(to)}`, reshapeOp, { shape: to }, [spec(from)]),
+  ),
   ...[
     [2, 3],
     [3, 4, 5],
     [2, 3, 1, 5],
   ].flatMap((shape) =>
-    orders([...shape.keys()]).map((order) => opCase(`${named(shape)} by ${order.join(",")}`, transposeOp, { order }, [spec(shape)])),
+    orders([...shape.keys()]).map((order) =>
+      opCase(`${named(shape)} by ${order.join(",")}`, transposeOp, { order }, [spec(shape)]),
+    ),
   ),
   traced("scalar", transpose(x(), [])),
   traced("vector", transpose(x(5))),

@@ -1,6 +1,20 @@
-// Ops that move elements and change none: reshape, transpose, pad, slice, concat. Any dtype; each has the next as its gradient.
+// Ops that move elements and change none: reshape, transpose, pad, slice, concat. Any dtype; each
+// has the next as its gradient.
 
-import { apply, bytesOf, formatShape, hostArray, sameShape, shapeError, sizeOf, spec, stridesOf, Value, type Arg, type Op } from "@conv/tensor";
+import {
+  apply,
+  bytesOf,
+  formatShape,
+  hostArray,
+  sameShape,
+  shapeError,
+  sizeOf,
+  spec,
+  stridesOf,
+  Value,
+  type Arg,
+  type Op,
+} from "@conv/tensor";
 import { mustBeAxis, mustFitAxes, resolveAxis, streamCost } from "./check.ts";
 import { constantOf, full, type ShapeParams } from "./create.ts";
 import { walk } from "./walk.ts";
@@ -11,7 +25,10 @@ export const reshapeOp: Op<ShapeParams> = {
   infer([x], { shape }) {
     const y = spec(shape, x.dtype);
     if (sizeOf(shape) !== sizeOf(x.shape))
-      throw shapeError("reshape", `${formatShape(x.shape)} holds ${sizeOf(x.shape)} elements, ${formatShape(shape)} holds ${sizeOf(shape)}`);
+      throw shapeError(
+        "reshape",
+        `${formatShape(x.shape)} holds ${sizeOf(x.shape)} elements, ${formatShape(shape)} holds ${sizeOf(shape)}`,
+      );
     return [y];
   },
   reference: ([x], { shape }) => [hostArray(spec(shape, x.dtype), x.data)],
@@ -25,7 +42,10 @@ export const reshapeOp: Op<ShapeParams> = {
   },
 };
 
-/** The same elements in another shape; one size may be −1 and is worked out. A traced value that has the shape is returned as it is. */
+/**
+ * The same elements in another shape; one size may be −1 and is worked out. A traced value that has
+ * the shape is returned as it is.
+ */
 export function reshape<T extends Arg>(x: T, shape: readonly number[]): T {
   const free = shape.indexOf(-1);
   if (free >= 0) {
@@ -59,7 +79,10 @@ export const transposeOp: Op<TransposeParams> = {
   infer([x], { order }) {
     const rank = x.shape.length;
     if (order.length !== rank || order.toSorted((a, b) => a - b).some((v, i) => v !== i))
-      throw shapeError("transpose", `order ${order.join(",")} does not name each of ${rank} axes once`);
+      throw shapeError(
+        "transpose",
+        `order ${order.join(",")} does not name each of ${rank} axes once`,
+      );
     return [
       spec(
         order.map((a) => x.shape[a]),
@@ -100,8 +123,10 @@ export const transposeOp: Op<TransposeParams> = {
 };
 
 /** Exchanges axes: axis i of the result is axis order[i] of x; reversed by default. */
-export const transpose = <T extends Arg>(x: T, order: readonly number[] = x.shape.map((_, i) => i).toReversed()): T =>
-  apply(transposeOp, { order: [...order] }, [x])[0];
+export const transpose = <T extends Arg>(
+  x: T,
+  order: readonly number[] = x.shape.map((_, i) => i).toReversed(),
+): T => apply(transposeOp, { order: [...order] }, [x])[0];
 
 export interface PadParams {
   /** Zeros before each axis. */
@@ -136,7 +161,8 @@ export const padOp: Op<PadParams> = {
 };
 
 /** Adds `lo[a]` zeros before and `hi[a]` after each axis a of the tensor. */
-export const pad = <T extends Arg>(x: T, lo: readonly number[], hi: readonly number[]): T => apply(padOp, { lo: [...lo], hi: [...hi] }, [x])[0];
+export const pad = <T extends Arg>(x: T, lo: readonly number[], hi: readonly number[]): T =>
+  apply(padOp, { lo: [...lo], hi: [...hi] }, [x])[0];
 
 export interface SliceParams {
   readonly start: readonly number[];
@@ -150,7 +176,12 @@ export const sliceOp: Op<SliceParams> = {
     mustFitAxes("slice", "start", start, x.shape.length, 0);
     mustFitAxes("slice", "size", size, x.shape.length, 0);
     x.shape.forEach((has, a) => {
-      if (start[a] + size[a] > has) throw shapeError("slice", `start ${start[a]} + size ${size[a]} = ${start[a] + size[a]}, input has ${has}`, a);
+      if (start[a] + size[a] > has)
+        throw shapeError(
+          "slice",
+          `start ${start[a]} + size ${size[a]} = ${start[a] + size[a]}, input has ${has}`,
+          a,
+        );
     });
     return [spec(size, x.dtype)];
   },
@@ -187,8 +218,12 @@ export const concatOp: Op<ConcatParams> = {
     const [first] = inputs;
     mustBeAxis("concat", axis, first.shape.length);
     for (const [i, s] of inputs.entries()) {
-      if (s.dtype !== first.dtype) throw shapeError("concat", `input ${i} is ${s.dtype}, input 0 is ${first.dtype}`);
-      if (s.shape.length !== first.shape.length || s.shape.some((size, a) => a !== axis && size !== first.shape[a]))
+      if (s.dtype !== first.dtype)
+        throw shapeError("concat", `input ${i} is ${s.dtype}, input 0 is ${first.dtype}`);
+      if (
+        s.shape.length !== first.shape.length ||
+        s.shape.some((size, a) => a !== axis && size !== first.shape[a])
+      )
         throw shapeError(
           "concat",
           `input ${i} has shape ${formatShape(s.shape)}, input 0 has ${formatShape(first.shape)}; they may differ on axis ${axis} only`,
@@ -222,7 +257,10 @@ export const concatOp: Op<ConcatParams> = {
       return slice(ct, from, x.shape);
     });
   },
-  cost: (inputs, params) => ({ ...streamCost(inputs, inputs[0]), bytesWritten: bytesOf(concatOp.infer(inputs, params)[0]) }),
+  cost: (inputs, params) => ({
+    ...streamCost(inputs, inputs[0]),
+    bytesWritten: bytesOf(concatOp.infer(inputs, params)[0]),
+  }),
   simplify: (inputs) => (inputs.length === 1 ? inputs[0] : null),
 };
 
@@ -232,4 +270,5 @@ export function concat<T extends Arg>(inputs: readonly T[], axis = 0): T {
   return apply(concatOp, { axis: resolveAxis("concat", axis, inputs[0]) }, inputs)[0];
 }
 
-const offsetOf = (index: readonly number[], strides: readonly number[]): number => index.reduce((sum, i, axis) => sum + i * strides[axis], 0);
+const offsetOf = (index: readonly number[], strides: readonly number[]): number =>
+  index.reduce((sum, i, axis) => sum + i * strides[axis], 0);

@@ -3,7 +3,16 @@
 import { spec } from "@conv/tensor";
 import { opCase, type OpCase } from "./case.ts";
 import type { PerAxis } from "./geometry.ts";
-import { avgPoolGradOp, avgPoolOp, maxPoolGradOp, maxPoolIndicesOp, maxPoolOp, maxPoolPickOp, poolGeometry, type PoolOptions } from "./pool.ts";
+import {
+  avgPoolGradOp,
+  avgPoolOp,
+  maxPoolGradOp,
+  maxPoolIndicesOp,
+  maxPoolOp,
+  maxPoolPickOp,
+  poolGeometry,
+  type PoolOptions,
+} from "./pool.ts";
 
 const all: [string, readonly number[], PerAxis, PoolOptions?][] = [
   ["1d", [2, 3, 8], 2],
@@ -37,9 +46,19 @@ const all: [string, readonly number[], PerAxis, PoolOptions?][] = [
   ["3d overlapping", [2, 1, 3, 5, 5], [2, 3, 3], { stride: [1, 2, 2], padding: [1, 1, 0] }],
   ["batch 0", [0, 3, 4, 4], 2],
   ["rounded up, kernel larger than the input", [1, 2, 2, 2], 3, { stride: 2, ceilMode: true }],
-  ["rounded up, no window begins in the padding", [2, 1, 5, 6], 2, { stride: 2, padding: 1, ceilMode: true }],
+  [
+    "rounded up, no window begins in the padding",
+    [2, 1, 5, 6],
+    2,
+    { stride: 2, padding: 1, ceilMode: true },
+  ],
   ["1d rounded up", [1, 2, 6], 3, { stride: 2, ceilMode: true }],
-  ["3d rounded up", [1, 1, 2, 4, 5], [3, 2, 2], { stride: [2, 3, 2], padding: [0, 0, 1], ceilMode: true }],
+  [
+    "3d rounded up",
+    [1, 1, 2, 4, 5],
+    [3, 2, 2],
+    { stride: [2, 3, 2], padding: [0, 0, 1], ceilMode: true },
+  ],
 ];
 
 export const cases: readonly OpCase[] = all.flatMap(([name, shape, kernel, options]) => {
@@ -56,8 +75,18 @@ export const cases: readonly OpCase[] = all.flatMap(([name, shape, kernel, optio
     opCase(name, maxPoolPickOp, g, [x, x], { data: "distinct" }),
     opCase(`${name}, ties`, maxPoolPickOp, g, [x, x], { data: "ties", gradient: false }),
     ...[true, false].flatMap((countIncludePad) => [
-      opCase(`${name}${countIncludePad ? "" : ", padding not counted"}`, avgPoolOp, { ...g, countIncludePad }, [x]),
-      opCase(`${name}${countIncludePad ? "" : ", padding not counted"}`, avgPoolGradOp, { ...g, countIncludePad }, [y]),
+      opCase(
+        `${name}${countIncludePad ? "" : ", padding not counted"}`,
+        avgPoolOp,
+        { ...g, countIncludePad },
+        [x],
+      ),
+      opCase(
+        `${name}${countIncludePad ? "" : ", padding not counted"}`,
+        avgPoolGradOp,
+        { ...g, countIncludePad },
+        [y],
+      ),
     ]),
   ];
 });

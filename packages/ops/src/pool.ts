@@ -44,14 +44,23 @@ export interface PoolOptions {
   readonly padding?: Padding | undefined;
   readonly dilation?: PerAxis | undefined;
   /**
-   * Sizes of the output are rounded up: a last window may reach past the padding, and past an input that is smaller than the kernel. A
-   * window that would begin past the input and its first padding is left out, as in PyTorch.
+   * Sizes of the output are rounded up: a last window may reach past the padding, and past an input
+   * that is smaller than the kernel. A window that would begin past the input and its first padding
+   * is left out, as in PyTorch.
    */
   readonly ceilMode?: boolean | undefined;
 }
 
-/** The geometry of a pool; throws ShapeError where the kernel does not fit or a window would see nothing but padding. */
-export function poolGeometry(x: Spec, kernel: PerAxis, options: PoolOptions = {}, op = "pool"): PoolGeometry {
+/**
+ * The geometry of a pool; throws ShapeError where the kernel does not fit or a window would see
+ * nothing but padding.
+ */
+export function poolGeometry(
+  x: Spec,
+  kernel: PerAxis,
+  options: PoolOptions = {},
+  op = "pool",
+): PoolGeometry {
   checkOptions(op, options, "stride padding dilation ceilMode");
   const { stride = kernel, padding = 0, dilation = 1, ceilMode = false } = options;
   const rank = spatialRank(op, x);
@@ -62,26 +71,38 @@ export function poolGeometry(x: Spec, kernel: PerAxis, options: PoolOptions = {}
   const span = spanOf(size, d);
   const { padLo, padHi: given } = resolvePadding(op, padding, input, span, s);
   const most = ceilMode ? given.map((hi, a) => hi + s[a] - 1) : given;
-  const output = outputSizes(op, input, size, s, d, padLo, most).map((o, a) => o - Number(ceilMode && (o - 1) * s[a] >= input[a] + padLo[a]));
-  const padHi = ceilMode ? given.map((hi, a) => Math.max(hi, (output[a] - 1) * s[a] - padLo[a] + span[a] - input[a])) : given;
+  const output = outputSizes(op, input, size, s, d, padLo, most).map(
+    (o, a) => o - Number(ceilMode && (o - 1) * s[a] >= input[a] + padLo[a]),
+  );
+  const padHi = ceilMode
+    ? given.map((hi, a) => Math.max(hi, (output[a] - 1) * s[a] - padLo[a] + span[a] - input[a]))
+    : given;
   const bounded = s.map((v, a) => boundedStride(v, input[a] + padLo[a] + padHi[a]));
   const g = { n, c, input, kernel: size, output, stride: bounded, dilation: d, padLo, padHi };
   output.forEach((outputs, a) => {
     for (let o = 0; o < outputs; o++)
       if (taps(g, a, o).length === 0)
-        throw shapeError(op, `the window of output ${o} sees padding only (padding ${padLo[a]} + ${padHi[a]}, input ${input[a]})`, axisName(rank, a));
+        throw shapeError(
+          op,
+          `the window of output ${o} sees padding only (padding ${padLo[a]} + ${padHi[a]}, input ${input[a]})`,
+          axisName(rank, a),
+        );
   });
   return g;
 }
 
 /** Inputs that output `o` sees along an axis, ascending. */
 const taps = (g: PoolGeometry, axis: number, o: number): number[] =>
-  Array.from({ length: g.kernel[axis] }, (_, k) => o * g.stride[axis] - g.padLo[axis] + k * g.dilation[axis]).filter(
-    (i) => i >= 0 && i < g.input[axis],
-  );
+  Array.from(
+    { length: g.kernel[axis] },
+    (_, k) => o * g.stride[axis] - g.padLo[axis] + k * g.dilation[axis],
+  ).filter((i) => i >= 0 && i < g.input[axis]);
 
 /** Visits every output in order with the flat indices of the inputs that it sees, in scan order. */
-export function eachWindow(g: PoolGeometry, visit: (y: number, xs: readonly number[]) => void): void {
+export function eachWindow(
+  g: PoolGeometry,
+  visit: (y: number, xs: readonly number[]) => void,
+): void {
   const strides = stridesOf(g.input);
   let at = 0;
   const space = (axis: number, xs: readonly number[]): void => {
@@ -100,7 +121,10 @@ export function eachWindow(g: PoolGeometry, visit: (y: number, xs: readonly numb
 const xShape = (g: PoolGeometry): number[] => [g.n, g.c, ...g.input];
 const yShape = (g: PoolGeometry): number[] => [g.n, g.c, ...g.output];
 
-/** Where the maximum of a window comes from: the first of the largest, or the last NaN if there is one, as in PyTorch. */
+/**
+ * Where the maximum of a window comes from: the first of the largest, or the last NaN if there is
+ * one, as in PyTorch.
+ */
 export const argMax = (x: Float64Array, seen: readonly number[]): number =>
   seen.reduce((best, i) => (x[i] > x[best] || Number.isNaN(x[i]) ? i : best));
 
@@ -109,8 +133,15 @@ interface Rule<G extends PoolGeometry> {
   readonly takes: Readonly<Record<string, (g: G) => number[]>>;
   readonly gives: (g: G) => number[];
   readonly dtype?: "int32";
-  /** Given the numbers of the inputs and of the output, what is done for output `o` of the pool, which sees the inputs `seen`. */
-  readonly each: (inputs: readonly Float64Array[], out: Float64Array, g: G) => (o: number, seen: readonly number[]) => void;
+  /**
+   * Given the numbers of the inputs and of the output, what is done for output `o` of the pool,
+   * which sees the inputs `seen`.
+   */
+  readonly each: (
+    inputs: readonly Float64Array[],
+    out: Float64Array,
+    g: G,
+  ) => (o: number, seen: readonly number[]) => void;
   /** Flops for each output of the pool, beside one for each element of its kernel. */
   readonly more: number;
   readonly vjp: Op<G>["vjp"];
@@ -119,12 +150,17 @@ interface Rule<G extends PoolGeometry> {
 
 /** An op upon the windows of a pool. */
 /* @__NO_SIDE_EFFECTS__ */
-function poolOp<G extends PoolGeometry>(name: string, { takes, gives, dtype, each, more, vjp, window }: Rule<G>): Op<G> {
+function poolOp<G extends PoolGeometry>(
+  name: string,
+  { takes, gives, dtype, each, more, vjp, window }: Rule<G>,
+): Op<G> {
   const out = (g: G) => spec(gives(g), dtype);
   return {
     name,
     infer(inputs, g) {
-      Object.entries(takes).forEach(([what, shape], i) => mustMatch(name, what, inputs[i], shape(g)));
+      Object.entries(takes).forEach(([what, shape], i) =>
+        mustMatch(name, what, inputs[i], shape(g)),
+      );
       return [out(g)];
     },
     reference(inputs, g) {
@@ -138,12 +174,16 @@ function poolOp<G extends PoolGeometry>(name: string, { takes, gives, dtype, eac
       return [y];
     },
     vjp,
-    cost: (inputs, g) => streamCost(inputs, spec(gives(g)), sizeOf(yShape(g)) * (sizeOf(g.kernel) + more)),
+    cost: (inputs, g) =>
+      streamCost(inputs, spec(gives(g)), sizeOf(yShape(g)) * (sizeOf(g.kernel) + more)),
     window,
   };
 }
 
-/** y = max of x over each window, NaN where the window has one; the first maximum in scan order has the gradient. */
+/**
+ * y = max of x over each window, NaN where the window has one; the first maximum in scan order has
+ * the gradient.
+ */
 export const maxPoolOp: Op<PoolGeometry> = poolOp("maxPool", {
   takes: { x: xShape },
   gives: yShape,
@@ -168,7 +208,10 @@ export const maxPoolGradOp: Op<PoolGeometry> = poolOp("maxPoolGrad", {
   vjp: ({ inputs: [x], params }, [ct]) => [null, ...apply(maxPoolPickOp, params, [x, ct])],
 });
 
-/** (x, v) → y, v like x: each window takes v where x won. The adjoint of {@link maxPoolGradOp} in dy. */
+/**
+ * (x, v) → y, v like x: each window takes v where x won. The adjoint of {@link maxPoolGradOp} in
+ * dy.
+ */
 export const maxPoolPickOp: Op<PoolGeometry> = poolOp("maxPoolPick", {
   takes: { x: xShape, v: xShape },
   gives: yShape,
@@ -180,7 +223,10 @@ export const maxPoolPickOp: Op<PoolGeometry> = poolOp("maxPoolPick", {
   vjp: ({ inputs: [x], params }, [ct]) => [null, ...apply(maxPoolGradOp, params, [x, ct])],
 });
 
-/** x → int32 y: where in its plane of x the maximum of each window stands (h·width + w). No gradient. */
+/**
+ * x → int32 y: where in its plane of x the maximum of each window stands (h·width + w). No
+ * gradient.
+ */
 export const maxPoolIndicesOp: Op<PoolGeometry> = poolOp("maxPoolIndices", {
   takes: { x: xShape },
   gives: yShape,
@@ -199,7 +245,8 @@ export interface AvgPoolGeometry extends PoolGeometry {
   readonly countIncludePad: boolean;
 }
 
-const divisor = (g: AvgPoolGeometry, seen: readonly number[]): number => (g.countIncludePad ? sizeOf(g.kernel) : seen.length);
+const divisor = (g: AvgPoolGeometry, seen: readonly number[]): number =>
+  g.countIncludePad ? sizeOf(g.kernel) : seen.length;
 
 /** y = Σ x over each window / (kernel size, or inputs seen). */
 export const avgPoolOp: Op<AvgPoolGeometry> = poolOp<AvgPoolGeometry>("avgPool", {
@@ -226,28 +273,44 @@ export const avgPoolGradOp: Op<AvgPoolGeometry> = poolOp<AvgPoolGeometry>("avgPo
   vjp: ({ params }, [ct]) => apply(avgPoolOp, params, [ct]),
 });
 
-/** Largest of each window: x (n, c, …input) → (n, c, …output). PyTorch's defaults. Throws ShapeError. */
+/**
+ * Largest of each window: x (n, c, …input) → (n, c, …output). PyTorch's defaults. Throws
+ * ShapeError.
+ */
 export const maxPool = <T extends Arg>(x: T, kernel: PerAxis, options?: PoolOptions): T =>
   apply(maxPoolOp, poolGeometry(x.spec, kernel, options, "maxPool"), [x])[0];
 
 /**
- * Where the largest of each window stands, as PyTorch tells it: x (n, c, …input) → int32 (n, c, …output), flat indices into the plane of
- * its channel, for {@link maxUnpool}. The first of equals, the last NaN. Throws ShapeError.
+ * Where the largest of each window stands, as PyTorch tells it: x (n, c, …input) → int32 (n, c,
+ * …output), flat indices into the plane of its channel, for {@link maxUnpool}. The first of equals,
+ * the last NaN. Throws ShapeError.
  */
 export const maxPoolIndices = <T extends Arg>(x: T, kernel: PerAxis, options?: PoolOptions): T =>
   apply(maxPoolIndicesOp, poolGeometry(x.spec, kernel, options, "maxPoolIndices"), [x])[0];
 
 /**
- * The values of a pooled map put back where they came from, 0 elsewhere: y (n, c, …output), indices (same shape, of {@link maxPoolIndices})
- * → (n, c, …size). Where windows overlap and one element won several, it gets their sum. `windows`, of the pool and transposed, say how
- * far it may have come. Throws ShapeError.
+ * The values of a pooled map put back where they came from, 0 elsewhere: y (n, c, …output), indices
+ * (same shape, of {@link maxPoolIndices}) → (n, c, …size). Where windows overlap and one element
+ * won several, it gets their sum. `windows`, of the pool and transposed, say how far it may have
+ * come. Throws ShapeError.
  */
-export function maxUnpool<T extends Arg>(y: T, indices: T, size: readonly number[], windows?: readonly Window[]): T {
+export function maxUnpool<T extends Arg>(
+  y: T,
+  indices: T,
+  size: readonly number[],
+  windows?: readonly Window[],
+): T {
   const [n, c, ...output] = y.shape;
   if (!sameShape(y.shape, indices.shape))
-    throw shapeError("maxUnpool", `input has shape ${formatShape(y.shape)}, indices have ${formatShape(indices.shape)}`);
+    throw shapeError(
+      "maxUnpool",
+      `input has shape ${formatShape(y.shape)}, indices have ${formatShape(indices.shape)}`,
+    );
   return scope(() => {
-    const planes = put(reshape(y, [n * c, 1, ...output]), reshape(indices, [n * c, ...output]), { size, ...(windows && { windows }) });
+    const planes = put(reshape(y, [n * c, 1, ...output]), reshape(indices, [n * c, ...output]), {
+      size,
+      ...(windows && { windows }),
+    });
     return reshape(planes, [n, c, ...size]);
   });
 }
@@ -258,38 +321,69 @@ export interface AvgPoolOptions extends PoolOptions {
   readonly divisorOverride?: number | undefined;
 }
 
-/** Mean of each window: x (n, c, …input) → (n, c, …output). PyTorch's defaults. Throws ShapeError. */
+/**
+ * Mean of each window: x (n, c, …input) → (n, c, …output). PyTorch's defaults. Throws ShapeError.
+ */
 export function avgPool<T extends Arg>(x: T, kernel: PerAxis, options: AvgPoolOptions = {}): T {
   const { countIncludePad = true, divisorOverride, ...rest } = options;
   const g = poolGeometry(x.spec, kernel, rest, "avgPool");
   if (divisorOverride !== undefined) {
     if (!(Number.isFinite(divisorOverride) && divisorOverride !== 0))
       throw shapeError("avgPool", `divisorOverride ${divisorOverride} is not a number ≠ 0`);
-    return scope(() => affine(apply(avgPoolOp, { ...g, countIncludePad: true }, [x])[0], sizeOf(g.kernel) / divisorOverride));
+    return scope(() =>
+      affine(
+        apply(avgPoolOp, { ...g, countIncludePad: true }, [x])[0],
+        sizeOf(g.kernel) / divisorOverride,
+      ),
+    );
   }
-  const { padHi } = resolvePadding("avgPool", rest.padding ?? 0, g.input, spanOf(g.kernel, g.dilation), g.stride);
+  const { padHi } = resolvePadding(
+    "avgPool",
+    rest.padding ?? 0,
+    g.input,
+    spanOf(g.kernel, g.dilation),
+    g.stride,
+  );
   const beyond = g.padHi.map((hi, a) => hi - padHi[a]);
-  if (!countIncludePad || beyond.every((more) => more === 0)) return apply(avgPoolOp, { ...g, countIncludePad }, [x])[0];
-  // What padding gives counts, what the last windows see beyond it does not: an average of the padded input over what it sees.
+  if (!countIncludePad || beyond.every((more) => more === 0))
+    return apply(avgPoolOp, { ...g, countIncludePad }, [x])[0];
+  // What padding gives counts, what the last windows see beyond it does not: an average of the
+  // padded input over what it sees.
   return scope(() => {
     const padded = pad(x, [0, 0, ...g.padLo], [0, 0, ...padHi]);
     const [, , ...input] = padded.shape;
-    return apply(avgPoolOp, { ...g, input, padLo: input.map(() => 0), padHi: beyond, countIncludePad: false }, [padded])[0];
+    return apply(
+      avgPoolOp,
+      { ...g, input, padLo: input.map(() => 0), padHi: beyond, countIncludePad: false },
+      [padded],
+    )[0];
   });
 }
 
 /**
- * (Σ |x|ᵖ)^(1/p) over each window: x (n, c, …input) → (n, c, …output); p = 1 sums, and ever larger p come near {@link maxPool}. The gradient
- * is 0 where a window is. PyTorch takes xᵖ for |x|ᵖ, which is the same for even p. Throws ShapeError.
+ * (Σ |x|ᵖ)^(1/p) over each window: x (n, c, …input) → (n, c, …output); p = 1 sums, and ever larger
+ * p come near {@link maxPool}. The gradient is 0 where a window is. PyTorch takes xᵖ for |x|ᵖ,
+ * which is the same for even p. Throws ShapeError.
  */
 export function lpPool<T extends Arg>(x: T, p: number, kernel: PerAxis, options?: PoolOptions): T {
-  if (!(p >= 1 && Number.isFinite(p))) throw shapeError("lpPool", `the exponent ${p} is not a finite number ≥ 1`);
+  if (!(p >= 1 && Number.isFinite(p)))
+    throw shapeError("lpPool", `the exponent ${p} is not a finite number ≥ 1`);
   return scope(() => {
-    const powers = p === 1 ? abs(x) : p === 2 ? square(x) : map("power", power("a", p), [x], [["mul", ["mul", p, sign], power("a", p - 1)]]);
+    const powers =
+      p === 1
+        ? abs(x)
+        : p === 2
+          ? square(x)
+          : map("power", power("a", p), [x], [["mul", ["mul", p, sign], power("a", p - 1)]]);
     const sums = avgPool(powers, kernel, { ...options, divisorOverride: 1 });
     if (p === 1) return sums;
     const root: Expr = p === 2 ? ["sqrt", "a"] : power("a", 1 / p);
-    return map("root", root, [sums], [["select", ["gt", "y", 0], ["div", "y", ["mul", p, "a"]], 0]]);
+    return map(
+      "root",
+      root,
+      [sums],
+      [["select", ["gt", "y", 0], ["div", "y", ["mul", p, "a"]], 0]],
+    );
   });
 }
 

@@ -1,4 +1,5 @@
-// Reductions worth testing: sum and max over every subset of axes, and broadcasting into every position.
+// Reductions worth testing: sum and max over every subset of axes, and broadcasting into every
+// position.
 
 import { input, sizeOf, spec, type Value } from "@conv/tensor";
 import { opCase, traced, type OpCase } from "./case.ts";
@@ -9,7 +10,9 @@ const x = (...shape: number[]): Value => input(spec(shape));
 
 /** All subsets of the axes of a shape. */
 const subsets = (rank: number): number[][] =>
-  Array.from({ length: 2 ** rank }, (_, bits) => Array.from({ length: rank }, (_, a) => a).filter((a) => bits & (1 << a)));
+  Array.from({ length: 2 ** rank }, (_, bits) =>
+    Array.from({ length: rank }, (_, a) => a).filter((a) => bits & (1 << a)),
+  );
 
 const reduced: [number[], number[][]][] = [
   [[], subsets(0)],
@@ -81,13 +84,21 @@ export const cases: readonly OpCase[] = [
       if (sizeOf(axes.map((a) => shape[a])) > 0)
         made.push(
           opCase(name, maxOp, { axes }, [spec(shape)], { data: "distinct" }),
-          opCase(`${name}, ties`, maxOp, { axes }, [spec(shape)], { data: "ties", gradient: false }),
+          opCase(`${name}, ties`, maxOp, { axes }, [spec(shape)], {
+            data: "ties",
+            gradient: false,
+          }),
         );
       return made;
     }),
   ),
   ...broadcast.map(([from, to]) =>
-    opCase(`${from.join("×") || "scalar"} to ${to.join("×") || "scalar"}`, broadcastToOp, { shape: to }, [spec(from)]),
+    opCase(
+      `${from.join("×") || "scalar"} to ${to.join("×") || "scalar"}`,
+      broadcastToOp,
+      { shape: to },
+      [spec(from)],
+    ),
   ),
   traced("int32", broadcastTo(input(spec([3, 1], "int32")), [2, 3, 5]), { gradient: false }),
   traced("long", broadcastTo(x(33, 1), [2, 33, 31])),

@@ -30,12 +30,15 @@ export function reduceSpec(op: string, x: Spec, axes: readonly number[]): Spec {
   mustBeFloat(op, "input", x);
   axes.forEach((axis, i) => {
     mustBeAxis(op, axis, x.shape.length);
-    if (i > 0 && axes[i - 1] >= axis) throw shapeError(op, `axes ${axes.join(",")} are not ascending`);
+    if (i > 0 && axes[i - 1] >= axis)
+      throw shapeError(op, `axes ${axes.join(",")} are not ascending`);
   });
   return spec(x.shape.map((size, a) => (axes.includes(a) ? 1 : size)));
 }
 
-/** Strides by which a tensor of `shape` is read along the axes of `into`, 0 where it is repeated. */
+/**
+ * Strides by which a tensor of `shape` is read along the axes of `into`, 0 where it is repeated.
+ */
 export function broadcastStrides(shape: readonly number[], into: readonly number[]): number[] {
   const strides = stridesOf(shape);
   return into.map((_, axis) => {
@@ -59,25 +62,43 @@ export const sumOp: Op<ReduceParams> = {
     if (axes.every((a) => x.shape[a] === 1)) return x;
     const constant = constantOf(x);
     const y = reduceSpec("sum", x.spec, axes);
-    return constant === null ? null : full(y.shape, constant * axes.reduce((count, a) => count * x.shape[a], 1));
+    return constant === null
+      ? null
+      : full(y.shape, constant * axes.reduce((count, a) => count * x.shape[a], 1));
   },
 };
 
 /** One operation for each element but the first of every output. */
-export const reduceCost = (x: Spec, y: Spec) => streamCost([x], y, Math.max(0, sizeOf(x.shape) - sizeOf(y.shape)));
+export const reduceCost = (x: Spec, y: Spec) =>
+  streamCost([x], y, Math.max(0, sizeOf(x.shape) - sizeOf(y.shape)));
 
 /** One axis, a list of axes, or all; negative counts from the end. */
 export type Axes = number | readonly number[];
 
-/** Axes as a reduction takes them. Throws ShapeError for one that there is not, or that is named twice. */
-export function resolveAxes<T extends Arg>(op: string, x: T, axes: Axes = x.shape.map((_, a) => a)): number[] {
-  const list = (typeof axes === "number" ? [axes] : axes).map((a) => resolveAxis(op, a, x)).toSorted((a, b) => a - b);
-  if (new Set(list).size < list.length) throw shapeError(op, `axes ${list.join(",")} name one axis twice`);
+/**
+ * Axes as a reduction takes them. Throws ShapeError for one that there is not, or that is named
+ * twice.
+ */
+export function resolveAxes<T extends Arg>(
+  op: string,
+  x: T,
+  axes: Axes = x.shape.map((_, a) => a),
+): number[] {
+  const list = (typeof axes === "number" ? [axes] : axes)
+    .map((a) => resolveAxis(op, a, x))
+    .toSorted((a, b) => a - b);
+  if (new Set(list).size < list.length)
+    throw shapeError(op, `axes ${list.join(",")} name one axis twice`);
   return list;
 }
 
 /** Applies a reduction, and drops the reduced axes unless `keepDims`. */
-export function reduce<T extends Arg>(op: Op<ReduceParams>, x: T, axes: Axes | undefined, keepDims: boolean): T {
+export function reduce<T extends Arg>(
+  op: Op<ReduceParams>,
+  x: T,
+  axes: Axes | undefined,
+  keepDims: boolean,
+): T {
   const list = resolveAxes(op.name, x, axes);
   return scope(() => {
     const [y] = apply(op, { axes: list }, [x]);
@@ -91,9 +112,13 @@ export function reduce<T extends Arg>(op: Op<ReduceParams>, x: T, axes: Axes | u
 }
 
 /** Sum over axes (default: all, giving a scalar). */
-export const sum = <T extends Arg>(x: T, axes?: Axes, keepDims = false): T => reduce(sumOp, x, axes, keepDims);
+export const sum = <T extends Arg>(x: T, axes?: Axes, keepDims = false): T =>
+  reduce(sumOp, x, axes, keepDims);
 
-/** x → y of `shape`: x repeated along axes where its size is 1, and along new leading axes. Any dtype. */
+/**
+ * x → y of `shape`: x repeated along axes where its size is 1, and along new leading axes. Any
+ * dtype.
+ */
 export const broadcastToOp: Op<ShapeParams> = {
   name: "broadcastTo",
   infer([x], { shape }) {
@@ -115,15 +140,25 @@ export const broadcastToOp: Op<ShapeParams> = {
   },
 };
 
-/** Repeats x to `shape`, aligned at the last axis. A traced value that has the shape is returned as it is. */
+/**
+ * Repeats x to `shape`, aligned at the last axis. A traced value that has the shape is returned as
+ * it is.
+ */
 export const broadcastTo = <T extends Arg>(x: T, shape: readonly number[]): T =>
-  x instanceof Value && sameShape(x.shape, shape) ? x : apply(broadcastToOp, { shape: [...shape] }, [x])[0];
+  x instanceof Value && sameShape(x.shape, shape)
+    ? x
+    : apply(broadcastToOp, { shape: [...shape] }, [x])[0];
 
-/** The adjoint of broadcasting `shape` to the shape of x: sums over the axes along which it is repeated. */
+/**
+ * The adjoint of broadcasting `shape` to the shape of x: sums over the axes along which it is
+ * repeated.
+ */
 export function sumTo<T extends Arg>(x: T, shape: readonly number[]): T {
   mustBroadcast("sumTo", shape, x.shape);
   const added = x.shape.length - shape.length;
-  const axes = x.shape.flatMap((size, a) => (a < added || (shape[a - added] === 1 && size !== 1) ? [a] : []));
+  const axes = x.shape.flatMap((size, a) =>
+    a < added || (shape[a - added] === 1 && size !== 1) ? [a] : [],
+  );
   return scope(() => reshape(axes.length ? apply(sumOp, { axes }, [x])[0] : x, shape));
 }
 

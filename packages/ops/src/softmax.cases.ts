@@ -20,7 +20,9 @@ const shapes: [number[], number][] = [
 ];
 
 export const cases: readonly OpCase[] = [softmaxOp, logSoftmaxOp].flatMap((op) => [
-  ...shapes.map(([shape, axis]) => opCase(`${shape.join("×")} along ${axis}`, op, { axis }, [spec(shape)])),
+  ...shapes.map(([shape, axis]) =>
+    opCase(`${shape.join("×")} along ${axis}`, op, { axis }, [spec(shape)]),
+  ),
   opCase("far out", op, { axis: 1 }, [spec([5, 9])], { data: "wide", gradient: false }),
   opCase("at ties", op, { axis: 1 }, [spec([5, 9])], { data: "ties" }),
 ]);

@@ -1,6 +1,14 @@
 // Softmax and its logarithm along one axis, computed from x − max x so that nothing overflows.
 
-import { apply, hostArray, sizeOf, type Arg, type HostArray, type Op, type Spec } from "@conv/tensor";
+import {
+  apply,
+  hostArray,
+  sizeOf,
+  type Arg,
+  type HostArray,
+  type Op,
+  type Spec,
+} from "@conv/tensor";
 import { mustBeAxis, mustBeFloat, resolveAxis, streamCost } from "./check.ts";
 import { map } from "./elementwise.ts";
 import { broadcastStrides, sum } from "./reduce.ts";
@@ -17,7 +25,11 @@ function softmaxSpec(op: string, x: Spec, axis: number): Spec {
 }
 
 /** x − max, and log Σ exp(x − max), along the axis. */
-function normalise(x: HostArray, axis: number, each: (at: number, shifted: number, logSum: number) => void): void {
+function normalise(
+  x: HostArray,
+  axis: number,
+  each: (at: number, shifted: number, logSum: number) => void,
+): void {
   const rows = x.shape.with(axis, 1);
   const strides = [broadcastStrides(rows, x.shape)];
   const largest = new Float64Array(sizeOf(rows)).fill(-Infinity);
@@ -27,7 +39,10 @@ function normalise(x: HostArray, axis: number, each: (at: number, shifted: numbe
   walk(x.shape, strides, (at, [row]) => each(at, x.data[at] - largest[row], Math.log(total[row])));
 }
 
-/** Per row of c elements: c − 1 comparisons, c subtractions, c exponentials, c − 1 additions, then `last`. */
+/**
+ * Per row of c elements: c − 1 comparisons, c subtractions, c exponentials, c − 1 additions, then
+ * `last`.
+ */
 const rowCost = (x: Spec, axis: number, last: (c: number) => number) => {
   const c = x.shape[axis];
   return streamCost([x], x, c === 0 ? 0 : (sizeOf(x.shape) / c) * (4 * c - 2 + last(c)));
@@ -60,12 +75,19 @@ export const logSoftmaxOp: Op<SoftmaxParams> = {
     return [y];
   },
   // dx = ct − exp(y) · Σ ct
-  vjp: ({ params: { axis }, outputs: [y] }, [ct]) => [map("logSoftmaxGrad", ["sub", "a", ["mul", ["exp", "b"], "c"]], [ct, y, sum(ct, axis, true)])],
+  vjp: ({ params: { axis }, outputs: [y] }, [ct]) => [
+    map("logSoftmaxGrad", ["sub", "a", ["mul", ["exp", "b"], "c"]], [ct, y, sum(ct, axis, true)]),
+  ],
   cost: ([x], { axis }) => rowCost(x, axis, (c) => c + 1),
 };
 
 /** Probabilities along an axis, by default 1, that of channels and classes: exp(x) / Σ exp(x). */
-export const softmax = <T extends Arg>(x: T, axis = 1): T => apply(softmaxOp, { axis: resolveAxis("softmax", axis, x) }, [x])[0];
+export const softmax = <T extends Arg>(x: T, axis = 1): T =>
+  apply(softmaxOp, { axis: resolveAxis("softmax", axis, x) }, [x])[0];
 
-/** Logarithms of the probabilities that {@link softmax} gives along the same axis, accurate also where those vanish. */
-export const logSoftmax = <T extends Arg>(x: T, axis = 1): T => apply(logSoftmaxOp, { axis: resolveAxis("logSoftmax", axis, x) }, [x])[0];
+/**
+ * Logarithms of the probabilities that {@link softmax} gives along the same axis, accurate also
+ * where those vanish.
+ */
+export const logSoftmax = <T extends Arg>(x: T, axis = 1): T =>
+  apply(logSoftmaxOp, { axis: resolveAxis("logSoftmax", axis, x) }, [x])[0];

@@ -27,7 +27,9 @@ export const cases: readonly OpCase[] = [
   traced("of nothing", take(x(2, 3, 0), index(2, 4)), { data: "labels:0" }),
   traced("into nothing", put(x(2, 3, 4), index(2, 4), { size: [0] }), { data: "labels:0" }),
   traced("2×3 of planes", take(x(2, 6, 3, 5), index(2, 2, 3)), { data: "labels:15" }),
-  traced("2×3 into planes", put(x(2, 6, 2, 3), index(2, 2, 3), { size: [3, 5] }), { data: "labels:15" }),
+  traced("2×3 into planes", put(x(2, 6, 2, 3), index(2, 2, 3), { size: [3, 5] }), {
+    data: "labels:15",
+  }),
   traced("any index", take(x(1, 2, 5), index(1, 9))),
   traced("any index", put(x(1, 2, 9), index(1, 9), { size: [5] })),
   traced("small", toInt32(x(2, 7)), { data: "wide", gradient: false }),

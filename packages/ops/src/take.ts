@@ -1,4 +1,5 @@
-// Elements taken by indices that are data, the adjoint that puts them back, and the whole numbers that indices are.
+// Elements taken by indices that are data, the adjoint that puts them back, and the whole numbers
+// that indices are.
 
 import {
   apply,
@@ -18,7 +19,10 @@ import {
 import { mustBeFloat, streamCost } from "./check.ts";
 
 export interface TakeParams {
-  /** How each axis of the indices looks at that of the input, where they are known to slide: for receptive fields, without effect on values. */
+  /**
+   * How each axis of the indices looks at that of the input, where they are known to slide: for
+   * receptive fields, without effect on values.
+   */
   readonly windows?: readonly Window[] | undefined;
 }
 
@@ -27,7 +31,8 @@ export interface PutParams extends TakeParams {
 }
 
 /** The windows as the other way sees them. */
-const adjoint = ({ windows }: TakeParams): TakeParams => (windows ? { windows: windows.map((w) => ({ ...w, transposed: !w.transposed })) } : {});
+const adjoint = ({ windows }: TakeParams): TakeParams =>
+  windows ? { windows: windows.map((w) => ({ ...w, transposed: !w.transposed })) } : {};
 
 /** Elements of a row, over all its axes. */
 const rowOf = (x: Spec): number => sizeOf(x.shape.slice(2));
@@ -36,14 +41,23 @@ const rowOf = (x: Spec): number => sizeOf(x.shape.slice(2));
 function mustMatch(op: string, x: Spec, index: Spec): void {
   mustBeFloat(op, "input", x);
   if (index.dtype !== "int32") throw shapeError(op, `index is ${index.dtype}, must be int32`);
-  if (x.shape.length < 3) throw shapeError(op, `input has ${x.shape.length} axes, needs batch, rows and at least one of elements`);
-  if (index.shape.length < 2) throw shapeError(op, `index has ${index.shape.length} axes, needs batch and at least one of elements`);
-  if (x.shape[0] !== index.shape[0]) throw shapeError(op, `input has batch ${x.shape[0]}, index has ${index.shape[0]}`);
+  if (x.shape.length < 3)
+    throw shapeError(
+      op,
+      `input has ${x.shape.length} axes, needs batch, rows and at least one of elements`,
+    );
+  if (index.shape.length < 2)
+    throw shapeError(
+      op,
+      `index has ${index.shape.length} axes, needs batch and at least one of elements`,
+    );
+  if (x.shape[0] !== index.shape[0])
+    throw shapeError(op, `input has batch ${x.shape[0]}, index has ${index.shape[0]}`);
 }
 
 /**
- * x (b, c, …size), index int32 (b, …count) → y (b, c, …count): y[b, c, j] = x[b, c, index[b, j]], the index flat over …size, 0 where it is
- * out of range.
+ * x (b, c, …size), index int32 (b, …count) → y (b, c, …count): y[b, c, j] = x[b, c, index[b, j]],
+ * the index flat over …size, 0 where it is out of range.
  */
 export const takeOp: Op<TakeParams> = {
   name: "take",
@@ -62,18 +76,33 @@ export const takeOp: Op<TakeParams> = {
     });
     return [y];
   },
-  vjp: ({ inputs: [x, index], params }, [ct]) => [put(ct, index, { ...adjoint(params), size: x.shape.slice(2) }), null],
+  vjp: ({ inputs: [x, index], params }, [ct]) => [
+    put(ct, index, { ...adjoint(params), size: x.shape.slice(2) }),
+    null,
+  ],
   // It reads an element of x and an index for each of y.
-  cost: ([x, index]) => ({ macs: 0, flops: 0, bytesRead: bytesOf(index) * (1 + x.shape[1]), bytesWritten: bytesOf(index) * x.shape[1] }),
+  cost: ([x, index]) => ({
+    macs: 0,
+    flops: 0,
+    bytesRead: bytesOf(index) * (1 + x.shape[1]),
+    bytesWritten: bytesOf(index) * x.shape[1],
+  }),
 };
 
-/** x (b, c, …count), index int32 (b, …count) → y (b, c, …size): y[b, c, i] = Σ x[b, c, j] over the j with index[b, j] = i; the adjoint of {@link takeOp}. */
+/**
+ * x (b, c, …count), index int32 (b, …count) → y (b, c, …size): y[b, c, i] = Σ x[b, c, j] over the j
+ * with index[b, j] = i; the adjoint of {@link takeOp}.
+ */
 export const putOp: Op<PutParams> = {
   name: "put",
   infer([x, index], { size }) {
     mustMatch("put", x, index);
     const [row, places] = [x.shape.slice(2), index.shape.slice(1)];
-    if (!sameShape(row, places)) throw shapeError("put", `rows of the input are ${formatShape(row)}, those of the index ${formatShape(places)}`);
+    if (!sameShape(row, places))
+      throw shapeError(
+        "put",
+        `rows of the input are ${formatShape(row)}, those of the index ${formatShape(places)}`,
+      );
     return [spec([x.shape[0], x.shape[1], ...size])];
   },
   reference([x, index], params) {
@@ -88,12 +117,15 @@ export const putOp: Op<PutParams> = {
     return [y];
   },
   vjp: ({ inputs: [, index], params }, [ct]) => [take(ct, index, adjoint(params)), null],
-  cost: ([x, index], { size }) => ({ ...streamCost([x, index], spec([x.shape[0], x.shape[1], ...size])), flops: sizeOf(x.shape) }),
+  cost: ([x, index], { size }) => ({
+    ...streamCost([x, index], spec([x.shape[0], x.shape[1], ...size])),
+    flops: sizeOf(x.shape),
+  }),
 };
 
 /**
- * Elements of rows by index: x (b, c, …size), index int32 (b, …count), flat and the same for all c rows → (b, c, …count); 0 for an index
- * out of range. Throws ShapeError.
+ * Elements of rows by index: x (b, c, …size), index int32 (b, …count), flat and the same for all c
+ * rows → (b, c, …count); 0 for an index out of range. Throws ShapeError.
  */
 export function take<T extends Arg>(x: T, index: T, params: TakeParams = {}): T {
   checkOptions("take", params, "windows");
@@ -101,15 +133,18 @@ export function take<T extends Arg>(x: T, index: T, params: TakeParams = {}): T 
 }
 
 /**
- * Rows of zeros to which the elements of x are added at their indices: x (b, c, …count), index int32 (b, …count), flat → (b, c, …size).
- * One out of range is left out. Throws ShapeError.
+ * Rows of zeros to which the elements of x are added at their indices: x (b, c, …count), index
+ * int32 (b, …count), flat → (b, c, …size). One out of range is left out. Throws ShapeError.
  */
 export function put<T extends Arg>(x: T, index: T, params: PutParams): T {
   checkOptions("put", params, "size windows");
   return apply(putOp, params, [x, index])[0];
 }
 
-/** x → y int32, rounded towards 0; beyond the range of int32 its nearest end, 0 for NaN. No gradient. */
+/**
+ * x → y int32, rounded towards 0; beyond the range of int32 its nearest end, 0 for NaN. No
+ * gradient.
+ */
 export const toInt32Op: Op<Record<string, never>> = {
   name: "toInt32",
   infer([x]) {
@@ -117,7 +152,8 @@ export const toInt32Op: Op<Record<string, never>> = {
     return [spec(x.shape, "int32")];
   },
   reference([x]) {
-    const whole = (v: number) => (Number.isNaN(v) ? 0 : Math.trunc(Math.min(2 ** 31 - 1, Math.max(-(2 ** 31), v))) + 0);
+    const whole = (v: number) =>
+      Number.isNaN(v) ? 0 : Math.trunc(Math.min(2 ** 31 - 1, Math.max(-(2 ** 31), v))) + 0;
     return [hostArray(spec(x.shape, "int32"), x.data.map(whole))];
   },
   vjp: () => [null],

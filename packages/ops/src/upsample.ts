@@ -1,5 +1,5 @@
-// Making maps larger: nearest and linear interpolation as PyTorch's interpolate has them, each a sparse matrix along every spatial axis,
-// and the shuffles between channels and space.
+// Making maps larger: nearest and linear interpolation as PyTorch's interpolate has them, each a
+// sparse matrix along every spatial axis, and the shuffles between channels and space.
 
 import { checkOptions, scope, shapeError, spec, type Arg, type Window } from "@conv/tensor";
 import { mustBeWhole, spatialRank } from "./check.ts";
@@ -34,11 +34,22 @@ const linear =
     return rest > 0 && i + 1 < input ? [[i, 1 - rest], [i + 1, rest]] : [[i, 1]]; // prettier-ignore
   };
 
-/** How outputs look at the input, where the scale is a whole number: input i reaches outputs i·scale − padLo + k. */
-function windowOf(mode: "nearest" | "linear", alignCorners: boolean, input: number, output: number): Window | undefined {
+/**
+ * How outputs look at the input, where the scale is a whole number: input i reaches outputs i·scale
+ * − padLo + k.
+ */
+function windowOf(
+  mode: "nearest" | "linear",
+  alignCorners: boolean,
+  input: number,
+  output: number,
+): Window | undefined {
   const scale = output / input;
   if (!Number.isInteger(scale) || (mode === "linear" && alignCorners)) return undefined;
-  const reach = mode === "nearest" ? { kernel: scale, padLo: 0 } : { kernel: 2 * scale - (scale % 2), padLo: scale >> 1 };
+  const reach =
+    mode === "nearest"
+      ? { kernel: scale, padLo: 0 }
+      : { kernel: 2 * scale - (scale % 2), padLo: scale >> 1 };
   return { ...reach, stride: scale, dilation: 1, padHi: reach.padLo, transposed: true };
 }
 
@@ -49,32 +60,52 @@ function windowOf(mode: "nearest" | "linear", alignCorners: boolean, input: numb
  *     linear                   y[o] between the neighbours of (o + ½)·input/output − ½
  *     linear, alignCorners     y[o] between the neighbours of o·(input − 1)/(output − 1)
  *
- * With `scale`, 1/scale stands for input/output. Throws ShapeError unless exactly one of size and scale is given.
+ * With `scale`, 1/scale stands for input/output. Throws ShapeError unless exactly one of size and
+ * scale is given.
  */
 export function upsample<T extends Arg>(x: T, options: UpsampleOptions): T {
   const op = "upsample";
   checkOptions(op, options, "size scale mode alignCorners");
   const { size, scale, mode = "nearest", alignCorners = false } = options;
   const rank = spatialRank(op, x.spec);
-  if ((size === undefined) === (scale === undefined)) throw shapeError(op, "give one of size and scale");
-  if (alignCorners && mode === "nearest") throw shapeError(op, "alignCorners is for linear interpolation");
+  if ((size === undefined) === (scale === undefined))
+    throw shapeError(op, "give one of size and scale");
+  if (alignCorners && mode === "nearest")
+    throw shapeError(op, "alignCorners is for linear interpolation");
   const scales = typeof scale === "number" ? Array.from({ length: rank }, () => scale) : scale;
-  if (scales && scales.length !== rank) throw shapeError(op, `scale has ${scales.length} entries for ${rank} spatial axes`);
-  const sizes = perAxis(op, "size", size ?? scales!.map((s, a) => Math.floor(x.shape[a + 2] * s)), rank, 1);
+  if (scales && scales.length !== rank)
+    throw shapeError(op, `scale has ${scales.length} entries for ${rank} spatial axes`);
+  const sizes = perAxis(
+    op,
+    "size",
+    size ?? scales!.map((s, a) => Math.floor(x.shape[a + 2] * s)),
+    rank,
+    1,
+  );
   const most = 2 ** 20;
   sizes.forEach((v, a) => {
-    if (v > most) throw shapeError(op, `size ${v} is more than ${most}, the most that an axis may have`, axisName(rank, a));
+    if (v > most)
+      throw shapeError(
+        op,
+        `size ${v} is more than ${most}, the most that an axis may have`,
+        axisName(rank, a),
+      );
   });
-  spec([...x.shape.slice(0, 2), ...sizes]); // throws for more than can be, before any table of places is made
+  // throws for more than can be, before any table of places is made
+  spec([...x.shape.slice(0, 2), ...sizes]);
   return scope(() =>
-    // The last axis first: rows that are copied or added whole are cheaper, so they come when there are more of them.
+    // The last axis first: rows that are copied or added whole are cheaper, so they come when there
+    // are more of them.
     sizes.reduceRight((y, output, a) => {
       const input = x.shape[a + 2];
       if (input === 0) throw shapeError(op, "input is empty", axisName(rank, a));
       if (output === input && (!scales || scales[a] === 1)) return y;
       const ratio = scales ? 1 / scales[a] : input / output;
       const step = output > 1 ? (input - 1) / (output - 1) : 0;
-      const row = mode === "nearest" ? nearest(ratio, input) : linear(alignCorners ? (o) => o * step : (o) => (o + 0.5) * ratio - 0.5, input);
+      const row =
+        mode === "nearest"
+          ? nearest(ratio, input)
+          : linear(alignCorners ? (o) => o * step : (o) => (o + 0.5) * ratio - 0.5, input);
       return mix(
         y,
         Array.from({ length: output }, (_, o) => row(o)),
@@ -86,14 +117,19 @@ export function upsample<T extends Arg>(x: T, options: UpsampleOptions): T {
 }
 
 /**
- * Channels laid out in space: x (n, c·r², h, w) → (n, c, h·r, w·r), y[c, h·r + i, w·r + j] = x[c·r² + i·r + j, h, w]; over any number
- * of spatial axes. Shi et al., "Real-Time Single Image and Video Super-Resolution", CVPR 2016. Throws ShapeError where the channels do not divide.
+ * Channels laid out in space: x (n, c·r², h, w) → (n, c, h·r, w·r), y[c, h·r + i, w·r + j] = x[c·r²
+ * + i·r + j, h, w]; over any number of spatial axes. Shi et al., "Real-Time Single Image and Video
+ * Super-Resolution", CVPR 2016. Throws ShapeError where the channels do not divide.
  */
 export function pixelShuffle<T extends Arg>(x: T, factor: number): T {
   const [n, channels, ...space] = x.shape;
   const rank = mustHaveSpace("pixelShuffle", x, factor);
   const c = channels / factor ** rank;
-  if (!Number.isInteger(c)) throw shapeError("pixelShuffle", `${channels} channels do not divide by ${factor}^${rank} = ${factor ** rank}`);
+  if (!Number.isInteger(c))
+    throw shapeError(
+      "pixelShuffle",
+      `${channels} channels do not divide by ${factor}^${rank} = ${factor ** rank}`,
+    );
   const order = [0, 1, ...space.flatMap((_, a) => [2 + rank + a, 2 + a])];
   // (n, c·rᵏ, …) → (n, c, r, …, h, …) → (n, c, h, r, …) → (n, c, h·r, …)
   return scope(() => {
@@ -102,17 +138,29 @@ export function pixelShuffle<T extends Arg>(x: T, factor: number): T {
   });
 }
 
-/** Space laid out in channels, the inverse of {@link pixelShuffle}: x (n, c, h·r, w·r) → (n, c·r², h, w). Throws ShapeError where the sizes do not divide. */
+/**
+ * Space laid out in channels, the inverse of {@link pixelShuffle}: x (n, c, h·r, w·r) → (n, c·r²,
+ * h, w). Throws ShapeError where the sizes do not divide.
+ */
 export function pixelUnshuffle<T extends Arg>(x: T, factor: number): T {
   const [n, c, ...space] = x.shape;
   const rank = mustHaveSpace("pixelUnshuffle", x, factor);
   space.forEach((v, a) => {
-    if (v % factor) throw shapeError("pixelUnshuffle", `size ${v} does not divide by ${factor}`, axisName(rank, a));
+    if (v % factor)
+      throw shapeError(
+        "pixelUnshuffle",
+        `size ${v} does not divide by ${factor}`,
+        axisName(rank, a),
+      );
   });
   const order = [0, 1, ...space.map((_, a) => 3 + 2 * a), ...space.map((_, a) => 2 + 2 * a)];
   return scope(() => {
     const split = reshape(x, [n, c, ...space.flatMap((v) => [v / factor, factor])]);
-    return reshape(transpose(split, order), [n, c * factor ** rank, ...space.map((v) => v / factor)]);
+    return reshape(transpose(split, order), [
+      n,
+      c * factor ** rank,
+      ...space.map((v) => v / factor),
+    ]);
   });
 }
 

@@ -1,8 +1,9 @@
-// The loop nest of every op that is not a convolution or a pool: cells of a shape in order, with offsets into other tensors.
+// The loop nest of every op that is not a convolution or a pool: cells of a shape in order, with
+// offsets into other tensors.
 
 /**
- * Visits every cell of `shape` in order, with its flat position and the offset that it has under each list of strides
- * (stride 0 repeats or reduces). `offsets` is reused between visits.
+ * Visits every cell of `shape` in order, with its flat position and the offset that it has under
+ * each list of strides (stride 0 repeats or reduces). `offsets` is reused between visits.
  */
 export function walk(
   shape: readonly number[],

@@ -10,7 +10,12 @@ const ints = (...shape: number[]): Value => input(spec(shape, "int32"));
 const nodeOf = (v: Value): Node => v.node!;
 const windowsOf = (v: Value) => nodeOf(v).op.window?.(nodeOf(v).params);
 const costOf = (v: Value): Cost => costOfNode(nodeOf(v));
-const moved = (flops: number, read: number, written: number): Cost => ({ macs: 0, flops, bytesRead: 4 * read, bytesWritten: 4 * written });
+const moved = (flops: number, read: number, written: number): Cost => ({
+  macs: 0,
+  flops,
+  bytesRead: 4 * read,
+  bytesWritten: 4 * written,
+});
 
 test("convolution counts n·oc·|output|·(ic/groups)·|kernel| products, padding too", () => {
   // LeNet-5's C1 and C3, and a grouped, strided, padded one.
@@ -21,8 +26,12 @@ test("convolution counts n·oc·|output|·(ic/groups)·|kernel| products, paddin
     bytesWritten: 4 * 6 * 784,
   });
   expect(costOf(ops.conv(x(2, 6, 14, 14), x(16, 6, 5, 5))).macs).toBe(2 * 16 * 100 * 6 * 25);
-  expect(costOf(ops.conv(x(1, 8, 9, 9), x(4, 2, 3, 3), { groups: 4, stride: 2, padding: 1 })).macs).toBe(4 * 25 * 2 * 9);
-  expect(costOf(ops.conv(x(1, 32, 112, 112), x(32, 1, 3, 3), { groups: 32, padding: 1 })).macs).toBe(32 * 112 * 112 * 9);
+  expect(
+    costOf(ops.conv(x(1, 8, 9, 9), x(4, 2, 3, 3), { groups: 4, stride: 2, padding: 1 })).macs,
+  ).toBe(4 * 25 * 2 * 9);
+  expect(
+    costOf(ops.conv(x(1, 32, 112, 112), x(32, 1, 3, 3), { groups: 32, padding: 1 })).macs,
+  ).toBe(32 * 112 * 112 * 9);
   expect(costOf(ops.conv(x(0, 3, 5, 5), x(4, 3, 3, 3))).macs).toBe(0);
 });
 
@@ -37,8 +46,15 @@ test("both gradients of a convolution cost as much as the convolution", () => {
 });
 
 test("matrix product", () => {
-  expect(costOf(ops.matmul(x(3, 4, 5), x(3, 5, 6)))).toEqual({ macs: 360, flops: 720, bytesRead: 4 * (60 + 90), bytesWritten: 4 * 72 });
-  expect(costOf(ops.matmul(x(5, 4), x(6, 5), { transposeA: true, transposeB: true })).macs).toBe(4 * 5 * 6);
+  expect(costOf(ops.matmul(x(3, 4, 5), x(3, 5, 6)))).toEqual({
+    macs: 360,
+    flops: 720,
+    bytesRead: 4 * (60 + 90),
+    bytesWritten: 4 * 72,
+  });
+  expect(costOf(ops.matmul(x(5, 4), x(6, 5), { transposeA: true, transposeB: true })).macs).toBe(
+    4 * 5 * 6,
+  );
 });
 
 test("elementwise: one operation per function of the expression and element, inputs read once however often repeated", () => {

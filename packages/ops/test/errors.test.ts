@@ -1,6 +1,17 @@
 // The full text of every message, and that a wrong call fails before anything is built.
 
-import { createHost, input, ShapeError, spec, tensor, trace, UnsupportedError, Value, within, type DType } from "@conv/tensor";
+import {
+  createHost,
+  input,
+  ShapeError,
+  spec,
+  tensor,
+  trace,
+  UnsupportedError,
+  Value,
+  within,
+  type DType,
+} from "@conv/tensor";
 import { describe, expect, test } from "vitest";
 import * as ops from "../src/index.ts";
 
@@ -10,7 +21,9 @@ const g = ops.convGeometry(spec([1, 2, 5, 5]), spec([3, 2, 3, 3]));
 const p = ops.poolGeometry(spec([1, 2, 4, 4]), 2);
 const avg = { ...p, countIncludePad: true };
 const apply = (
-  op: { infer(inputs: readonly { shape: readonly number[]; dtype: DType }[], params: never): unknown },
+  op: {
+    infer(inputs: readonly { shape: readonly number[]; dtype: DType }[], params: never): unknown;
+  },
   params: object,
   ...inputs: Value[]
 ) =>
@@ -21,20 +34,47 @@ const apply = (
 
 const messages: Record<string, [() => unknown, string][]> = {
   conv: [
-    [() => ops.conv(x(3, 5), x(3, 5)), "conv: input has 2 axes, needs batch, channels and at least one spatial axis"],
+    [
+      () => ops.conv(x(3, 5), x(3, 5)),
+      "conv: input has 2 axes, needs batch, channels and at least one spatial axis",
+    ],
     [() => ops.conv(x(1, 3, 5, 5), x(3, 3, 5)), "conv: weight has 3 axes, input has 4"],
-    [() => ops.conv(x(1, 4, 5), x(4, 2, 3), { groups: 0 }), "conv: groups 0 is not a whole number ≥ 1"],
-    [() => ops.conv(x(1, 3, 5), x(4, 1, 3), { groups: 2 }), "conv: 3 input channels do not divide into 2 groups"],
-    [() => ops.conv(x(1, 4, 5), x(3, 2, 3), { groups: 2 }), "conv: 3 output channels do not divide into 2 groups"],
-    [() => ops.conv(x(1, 4, 5), x(2, 4, 3), { groups: 2 }), "conv: weight takes 4 channels × 2 groups = 8, input has 4"],
-    [() => ops.conv(x(1, 1, 5, 5), x(1, 1, 3, 0)), "conv: kernel 0 is not a whole number ≥ 1 (axis w)"],
-    [() => ops.conv(x(1, 1, 5, 5), x(1, 1, 3, 3), { stride: [1, 0] }), "conv: stride 0 is not a whole number ≥ 1 (axis w)"],
-    [() => ops.conv(x(1, 1, 5, 5), x(1, 1, 3, 3), { stride: [1, 1, 1] }), "conv: stride has 3 entries for 2 spatial axes"],
+    [
+      () => ops.conv(x(1, 4, 5), x(4, 2, 3), { groups: 0 }),
+      "conv: groups 0 is not a whole number ≥ 1",
+    ],
+    [
+      () => ops.conv(x(1, 3, 5), x(4, 1, 3), { groups: 2 }),
+      "conv: 3 input channels do not divide into 2 groups",
+    ],
+    [
+      () => ops.conv(x(1, 4, 5), x(3, 2, 3), { groups: 2 }),
+      "conv: 3 output channels do not divide into 2 groups",
+    ],
+    [
+      () => ops.conv(x(1, 4, 5), x(2, 4, 3), { groups: 2 }),
+      "conv: weight takes 4 channels × 2 groups = 8, input has 4",
+    ],
+    [
+      () => ops.conv(x(1, 1, 5, 5), x(1, 1, 3, 0)),
+      "conv: kernel 0 is not a whole number ≥ 1 (axis w)",
+    ],
+    [
+      () => ops.conv(x(1, 1, 5, 5), x(1, 1, 3, 3), { stride: [1, 0] }),
+      "conv: stride 0 is not a whole number ≥ 1 (axis w)",
+    ],
+    [
+      () => ops.conv(x(1, 1, 5, 5), x(1, 1, 3, 3), { stride: [1, 1, 1] }),
+      "conv: stride has 3 entries for 2 spatial axes",
+    ],
     [
       () => ops.conv(x(1, 1, 5, 5), x(1, 1, 3, 3), { stride: null as never }),
       "conv: stride is null, must be a whole number ≥ 1 or a list of 2, one for each spatial axis",
     ],
-    [() => ops.conv(x(1, 1, 5, 5), x(1, 1, 3, 3), { stride: ["3", 1] as never }), 'conv: stride "3" is not a whole number ≥ 1 (axis h)'],
+    [
+      () => ops.conv(x(1, 1, 5, 5), x(1, 1, 3, 3), { stride: ["3", 1] as never }),
+      'conv: stride "3" is not a whole number ≥ 1 (axis h)',
+    ],
     [
       () => ops.conv(x(1, 1, 5, 5), x(1, 1, 3, 3), { padding: null as never }),
       "conv: padding is null, must be a whole number ≥ 0, a pair [before, after] or a name (axis h)",
@@ -43,50 +83,128 @@ const messages: Record<string, [() => unknown, string][]> = {
       () => ops.conv(x(1, 1, 5), x(1, 1, 3), { padding: [[1, 2, 3]] as never }),
       "conv: padding is Array, must be a whole number ≥ 0, a pair [before, after] or a name (axis w)",
     ],
-    [() => ops.conv(x(1, 1, 5, 5, 5), x(1, 1, 3, 3, 3), { dilation: [0.5, 1, 1] }), "conv: dilation 0.5 is not a whole number ≥ 1 (axis d)"],
-    [() => ops.conv(x(1, 1, 5, 5), x(1, 1, 3, 3), { padding: -1 }), "conv: padding -1 is not a whole number ≥ 0 (axis h)"],
-    [() => ops.conv(x(1, 1, 5), x(1, 1, 3), { padding: [[0, -2]] }), "conv: padding -2 is not a whole number ≥ 0 (axis w)"],
-    [() => ops.conv(x(1, 1, 7, 9), x(1, 1, 5, 3), { dilation: 2 }), "conv: kernel 5 with dilation 2 spans 9, padded input has 7 (axis h)"],
-    [() => ops.conv(x(1, 1, 2, 2, 2, 2), x(1, 1, 1, 1, 1, 3)), "conv: kernel 3 with dilation 1 spans 3, padded input has 2 (axis 3)"],
-    [() => apply(ops.convOp, g, x(1, 2, 5, 4), x(3, 2, 3, 3)), "conv: x has shape 1×2×5×4, the geometry has 1×2×5×5"],
-    [() => apply(ops.convOp, g, x(1, 2, 5, 5), x(3, 2, 3, 2)), "conv: w has shape 3×2×3×2, the geometry has 3×2×3×3"],
-    [() => apply(ops.convOp, g, ints(1, 2, 5, 5), x(3, 2, 3, 3)), "conv: x is int32, must be float32"],
-    [() => apply(ops.convGradInputOp, g, x(1, 3, 5, 5), x(3, 2, 3, 3)), "convGradInput: y has shape 1×3×5×5, the geometry has 1×3×3×3"],
-    [() => apply(ops.convGradWeightOp, g, x(1, 3, 3, 3), x(1, 2, 5, 4)), "convGradWeight: x has shape 1×2×5×4, the geometry has 1×2×5×5"],
+    [
+      () => ops.conv(x(1, 1, 5, 5, 5), x(1, 1, 3, 3, 3), { dilation: [0.5, 1, 1] }),
+      "conv: dilation 0.5 is not a whole number ≥ 1 (axis d)",
+    ],
+    [
+      () => ops.conv(x(1, 1, 5, 5), x(1, 1, 3, 3), { padding: -1 }),
+      "conv: padding -1 is not a whole number ≥ 0 (axis h)",
+    ],
+    [
+      () => ops.conv(x(1, 1, 5), x(1, 1, 3), { padding: [[0, -2]] }),
+      "conv: padding -2 is not a whole number ≥ 0 (axis w)",
+    ],
+    [
+      () => ops.conv(x(1, 1, 7, 9), x(1, 1, 5, 3), { dilation: 2 }),
+      "conv: kernel 5 with dilation 2 spans 9, padded input has 7 (axis h)",
+    ],
+    [
+      () => ops.conv(x(1, 1, 2, 2, 2, 2), x(1, 1, 1, 1, 1, 3)),
+      "conv: kernel 3 with dilation 1 spans 3, padded input has 2 (axis 3)",
+    ],
+    [
+      () => apply(ops.convOp, g, x(1, 2, 5, 4), x(3, 2, 3, 3)),
+      "conv: x has shape 1×2×5×4, the geometry has 1×2×5×5",
+    ],
+    [
+      () => apply(ops.convOp, g, x(1, 2, 5, 5), x(3, 2, 3, 2)),
+      "conv: w has shape 3×2×3×2, the geometry has 3×2×3×3",
+    ],
+    [
+      () => apply(ops.convOp, g, ints(1, 2, 5, 5), x(3, 2, 3, 3)),
+      "conv: x is int32, must be float32",
+    ],
+    [
+      () => apply(ops.convGradInputOp, g, x(1, 3, 5, 5), x(3, 2, 3, 3)),
+      "convGradInput: y has shape 1×3×5×5, the geometry has 1×3×3×3",
+    ],
+    [
+      () => apply(ops.convGradWeightOp, g, x(1, 3, 3, 3), x(1, 2, 5, 4)),
+      "convGradWeight: x has shape 1×2×5×4, the geometry has 1×2×5×5",
+    ],
   ],
   convTranspose: [
-    [() => ops.convTranspose(x(3, 5), x(3, 5)), "convTranspose: input has 2 axes, needs batch, channels and at least one spatial axis"],
+    [
+      () => ops.convTranspose(x(3, 5), x(3, 5)),
+      "convTranspose: input has 2 axes, needs batch, channels and at least one spatial axis",
+    ],
     [() => ops.convTranspose(x(1, 3, 5), x(3, 5)), "convTranspose: weight has 2 axes, input has 3"],
-    [() => ops.convTranspose(x(1, 3, 5), x(4, 2, 3)), "convTranspose: weight takes 4 channels, input has 3"],
-    [() => ops.convTranspose(x(1, 3, 5), x(3, 2, 3), { groups: 1.5 }), "convTranspose: groups 1.5 is not a whole number ≥ 1"],
-    [() => ops.convTranspose(x(1, 3, 5), x(3, 2, 3), { groups: 2 }), "convTranspose: 3 input channels do not divide into 2 groups"],
+    [
+      () => ops.convTranspose(x(1, 3, 5), x(4, 2, 3)),
+      "convTranspose: weight takes 4 channels, input has 3",
+    ],
+    [
+      () => ops.convTranspose(x(1, 3, 5), x(3, 2, 3), { groups: 1.5 }),
+      "convTranspose: groups 1.5 is not a whole number ≥ 1",
+    ],
+    [
+      () => ops.convTranspose(x(1, 3, 5), x(3, 2, 3), { groups: 2 }),
+      "convTranspose: 3 input channels do not divide into 2 groups",
+    ],
     [
       () => ops.convTranspose(x(1, 3, 5), x(3, 2, 3), { outputPadding: 1 }),
       "convTranspose: outputPadding 1 must be smaller than stride 1 or dilation 1 (axis w)",
     ],
-    [() => ops.convTranspose(x(1, 3, 1, 5), x(3, 2, 3, 3), { padding: [2, 0] }), "convTranspose: padding 2 + 2 leaves output size -1 (axis h)"],
+    [
+      () => ops.convTranspose(x(1, 3, 1, 5), x(3, 2, 3, 3), { padding: [2, 0] }),
+      "convTranspose: padding 2 + 2 leaves output size -1 (axis h)",
+    ],
   ],
   pool: [
-    [() => ops.maxPool(x(3, 5), 2), "maxPool: input has 2 axes, needs batch, channels and at least one spatial axis"],
+    [
+      () => ops.maxPool(x(3, 5), 2),
+      "maxPool: input has 2 axes, needs batch, channels and at least one spatial axis",
+    ],
     [() => ops.maxPool(x(1, 3, 5, 5), 0), "maxPool: kernel 0 is not a whole number ≥ 1 (axis h)"],
-    [() => ops.avgPool(x(1, 3, 5, 5), [2, 2, 2]), "avgPool: kernel has 3 entries for 2 spatial axes"],
-    [() => ops.avgPool(x(1, 3, 5, 5), 2, { stride: 0 }), "avgPool: stride 0 is not a whole number ≥ 1 (axis h)"],
-    [() => ops.maxPool(x(1, 3, 5, 2), 3), "maxPool: kernel 3 with dilation 1 spans 3, padded input has 2 (axis w)"],
-    [() => ops.maxPool(x(1, 3, 5), 2, { padding: 2 }), "maxPool: the window of output 0 sees padding only (padding 2 + 2, input 5) (axis w)"],
+    [
+      () => ops.avgPool(x(1, 3, 5, 5), [2, 2, 2]),
+      "avgPool: kernel has 3 entries for 2 spatial axes",
+    ],
+    [
+      () => ops.avgPool(x(1, 3, 5, 5), 2, { stride: 0 }),
+      "avgPool: stride 0 is not a whole number ≥ 1 (axis h)",
+    ],
+    [
+      () => ops.maxPool(x(1, 3, 5, 2), 3),
+      "maxPool: kernel 3 with dilation 1 spans 3, padded input has 2 (axis w)",
+    ],
+    [
+      () => ops.maxPool(x(1, 3, 5), 2, { padding: 2 }),
+      "maxPool: the window of output 0 sees padding only (padding 2 + 2, input 5) (axis w)",
+    ],
     [
       () => ops.avgPool(x(1, 1, 1, 1), 2, { dilation: 2, padding: 1 }),
       "avgPool: the window of output 0 sees padding only (padding 1 + 1, input 1) (axis h)",
     ],
-    [() => apply(ops.maxPoolOp, p, x(1, 2, 4, 5)), "maxPool: x has shape 1×2×4×5, the geometry has 1×2×4×4"],
+    [
+      () => apply(ops.maxPoolOp, p, x(1, 2, 4, 5)),
+      "maxPool: x has shape 1×2×4×5, the geometry has 1×2×4×4",
+    ],
     [() => apply(ops.maxPoolOp, p, ints(1, 2, 4, 4)), "maxPool: x is int32, must be float32"],
-    [() => apply(ops.maxPoolGradOp, p, x(1, 2, 4, 4), x(1, 2, 4, 4)), "maxPoolGrad: dy has shape 1×2×4×4, the geometry has 1×2×2×2"],
-    [() => apply(ops.maxPoolPickOp, p, x(1, 2, 4, 4), x(1, 2, 2, 2)), "maxPoolPick: v has shape 1×2×2×2, the geometry has 1×2×4×4"],
-    [() => apply(ops.avgPoolOp, avg, x(2, 2, 4, 4)), "avgPool: x has shape 2×2×4×4, the geometry has 1×2×4×4"],
-    [() => apply(ops.avgPoolGradOp, avg, x(1, 2, 4, 4)), "avgPoolGrad: dy has shape 1×2×4×4, the geometry has 1×2×2×2"],
+    [
+      () => apply(ops.maxPoolGradOp, p, x(1, 2, 4, 4), x(1, 2, 4, 4)),
+      "maxPoolGrad: dy has shape 1×2×4×4, the geometry has 1×2×2×2",
+    ],
+    [
+      () => apply(ops.maxPoolPickOp, p, x(1, 2, 4, 4), x(1, 2, 2, 2)),
+      "maxPoolPick: v has shape 1×2×2×2, the geometry has 1×2×4×4",
+    ],
+    [
+      () => apply(ops.avgPoolOp, avg, x(2, 2, 4, 4)),
+      "avgPool: x has shape 2×2×4×4, the geometry has 1×2×4×4",
+    ],
+    [
+      () => apply(ops.avgPoolGradOp, avg, x(1, 2, 4, 4)),
+      "avgPoolGrad: dy has shape 1×2×4×4, the geometry has 1×2×2×2",
+    ],
   ],
   elementwise: [
     [() => ops.add(x(2, 3), x(2, 4)), "add: shapes 2×3 and 2×4 do not broadcast (axis 1)"],
-    [() => ops.mul(x(2, 3), x(5, 1, 3, 3)), "mul: shapes 2×3 and 5×1×3×3 do not broadcast (axis 2)"],
+    [
+      () => ops.mul(x(2, 3), x(5, 1, 3, 3)),
+      "mul: shapes 2×3 and 5×1×3×3 do not broadcast (axis 2)",
+    ],
     [() => ops.relu(ints(3)), "relu: input 0 is int32, must be float32"],
     [() => ops.add(x(3), ints(3)), "add: input 1 is int32, must be float32"],
     [() => ops.div(x(3), Infinity), "div: constant Infinity is not finite"],
@@ -112,18 +230,30 @@ const messages: Record<string, [() => unknown, string][]> = {
     [() => ops.reshape(x(0, 3), [-1, 0]), "reshape: 0 elements of 0×3 do not fill ?×0"],
     [() => ops.reshape(x(2, 3), [-2, -3]), "spec: size -2 is not a whole number ≥ 0 (axis 0)"],
     [() => ops.flatten(x(2), 1), "flatten: axis 1 is not one of 1 axes"],
-    [() => ops.transpose(x(2, 3), [0, 0]), "transpose: order 0,0 does not name each of 2 axes once"],
+    [
+      () => ops.transpose(x(2, 3), [0, 0]),
+      "transpose: order 0,0 does not name each of 2 axes once",
+    ],
     [() => ops.transpose(x(2, 3), [1]), "transpose: order 1 does not name each of 2 axes once"],
     [() => ops.pad(x(2, 3), [1], [1, 1]), "pad: lo has 1 entries for 2 axes"],
     [() => ops.pad(x(2, 3), [1, 1], [1, -1]), "pad: hi -1 is not a whole number ≥ 0 (axis 1)"],
     [() => ops.slice(x(2, 3), [0, 2], [2, 2]), "slice: start 2 + size 2 = 4, input has 3 (axis 1)"],
     [() => ops.slice(x(2, 3), [0], [2, 2]), "slice: start has 1 entries for 2 axes"],
-    [() => ops.slice(x(2, 3), [0, 0], [2, 0.5]), "slice: size 0.5 is not a whole number ≥ 0 (axis 1)"],
+    [
+      () => ops.slice(x(2, 3), [0, 0], [2, 0.5]),
+      "slice: size 0.5 is not a whole number ≥ 0 (axis 1)",
+    ],
     [() => ops.concat([]), "concat: there is nothing to join"],
     [() => ops.concat([x(2, 3), x(2, 3)], 2), "concat: axis 2 is not one of 2 axes"],
     [() => apply(ops.concatOp, { axis: 2 }, x(2, 3)), "concat: axis 2 is not one of 2 axes"],
-    [() => ops.concat([x(2, 3), x(3, 3)], 1), "concat: input 1 has shape 3×3, input 0 has 2×3; they may differ on axis 1 only"],
-    [() => ops.concat([x(2, 3), x(2)], 0), "concat: input 1 has shape 2, input 0 has 2×3; they may differ on axis 0 only"],
+    [
+      () => ops.concat([x(2, 3), x(3, 3)], 1),
+      "concat: input 1 has shape 3×3, input 0 has 2×3; they may differ on axis 1 only",
+    ],
+    [
+      () => ops.concat([x(2, 3), x(2)], 0),
+      "concat: input 1 has shape 2, input 0 has 2×3; they may differ on axis 0 only",
+    ],
     [() => ops.concat([x(2), ints(2)]), "concat: input 1 is int32, input 0 is float32"],
   ],
   create: [
@@ -137,7 +267,10 @@ const messages: Record<string, [() => unknown, string][]> = {
   matmul: [
     [() => ops.matmul(x(2), x(2, 3)), "matmul: a has 1 axes, b has 2; both need at least 2"],
     [() => ops.matmul(x(2, 3), x(2, 3)), "matmul: a 2×3 does not meet b 2×3: 3 ≠ 2"],
-    [() => ops.matmul(x(3, 2), x(4, 2), { transposeA: true, transposeB: true }), "matmul: a 2×3 does not meet b 2×4: 3 ≠ 2"],
+    [
+      () => ops.matmul(x(3, 2), x(4, 2), { transposeA: true, transposeB: true }),
+      "matmul: a 2×3 does not meet b 2×4: 3 ≠ 2",
+    ],
     [() => ops.matmul(x(2, 2, 3), x(3, 3, 2)), "matmul: batch axes of a 2×2×3 and b 3×3×2 differ"],
     [() => ops.matmul(ints(2, 3), x(3, 2)), "matmul: a is int32, must be float32"],
     [() => ops.matmul(x(2, 3), ints(3, 2)), "matmul: b is int32, must be float32"],
@@ -152,8 +285,14 @@ const messages: Record<string, [() => unknown, string][]> = {
     [() => apply(ops.softmaxOp, { axis: -1 }, x(3)), "softmax: axis -1 is not one of 1 axes"],
   ],
   loss: [
-    [() => ops.crossEntropy(x(3, 10), ints(2)), "crossEntropy: logits 3×10 and labels 2 are not n×classes and n"],
-    [() => ops.crossEntropy(x(10), ints(10)), "crossEntropy: logits 10 and labels 10 are not n×classes and n"],
+    [
+      () => ops.crossEntropy(x(3, 10), ints(2)),
+      "crossEntropy: logits 3×10 and labels 2 are not n×classes and n",
+    ],
+    [
+      () => ops.crossEntropy(x(10), ints(10)),
+      "crossEntropy: logits 10 and labels 10 are not n×classes and n",
+    ],
     [() => ops.crossEntropy(x(0, 10), ints(0)), "crossEntropy: the batch is empty (axis 0)"],
     [() => ops.squaredError(x(3, 1), x(3)), "squaredError: output has shape 3×1, target has 3"],
     [() => ops.grad(x(2), []), "grad: y has shape 2, must have one element"],
@@ -173,11 +312,15 @@ test("maps too large to be made are refused at once", () => {
   expect(() => ops.upsample(x(1, 1, 3, 3), { scale: 1e9 })).toThrow(
     "upsample: size 3000000000 is more than 1048576, the most that an axis may have (axis h)",
   );
-  expect(() => ops.upsample(x(1, 1, 3), { size: 2 ** 20 + 1 })).toThrow("upsample: size 1048577 is more than 1048576");
+  expect(() => ops.upsample(x(1, 1, 3), { size: 2 ** 20 + 1 })).toThrow(
+    "upsample: size 1048577 is more than 1048576",
+  );
 });
 
 test("inside a module the path leads the message", () => {
-  expect(() => within("features.3", () => ops.add(x(2), x(3)))).toThrow(new ShapeError("features.3: add: shapes 2 and 3 do not broadcast (axis 0)"));
+  expect(() => within("features.3", () => ops.add(x(2), x(3)))).toThrow(
+    new ShapeError("features.3: add: shapes 2 and 3 do not broadcast (axis 0)"),
+  );
 });
 
 test("tensors and traced values, and tensors of two back ends, do not mix", () => {
@@ -185,16 +328,22 @@ test("tensors and traced values, and tensors of two back ends, do not mix", () =
   const t = tensor(one, [1, 2]);
   const two = tensor(createHost(), [1, 2]);
   expect(() => trace((v) => (ops.add<Value | typeof t>(v, t), v), [spec([2])])).toThrow(
-    new ShapeError("add: tensors and traced values are mixed; make the tensor an input of the traced function"),
+    new ShapeError(
+      "add: tensors and traced values are mixed; make the tensor an input of the traced function",
+    ),
   );
-  expect(() => ops.add(t, two)).toThrow(new UnsupportedError("add: inputs live on different back ends (host, host)"));
+  expect(() => ops.add(t, two)).toThrow(
+    new UnsupportedError("add: inputs live on different back ends (host, host)"),
+  );
   expect(one.memory().buffers).toBe(1);
 });
 
 test("gradients are of traced values: tensors are refused by name", () => {
   const t = tensor(createHost(), [1]);
   const grad = ops.grad as (y: Value | typeof t, wrt: readonly (Value | typeof t)[]) => unknown;
-  const error = new ShapeError("grad: takes traced values, got Tensor; call it inside a function given to jit or trace");
+  const error = new ShapeError(
+    "grad: takes traced values, got Tensor; call it inside a function given to jit or trace",
+  );
   expect(() => grad(t, [t])).toThrow(error);
   expect(() => trace((v) => (grad(ops.sum(v), [t]), v), [spec([2])])).toThrow(error);
 });
@@ -202,6 +351,8 @@ test("gradients are of traced values: tensors are refused by name", () => {
 test("tensors fail as values do, and leave nothing behind", () => {
   const host = createHost();
   const t = tensor(host, [1, 2, 3]);
-  expect(() => ops.matmul(t, t)).toThrow(new ShapeError("matmul: a has 1 axes, b has 1; both need at least 2"));
+  expect(() => ops.matmul(t, t)).toThrow(
+    new ShapeError("matmul: a has 1 axes, b has 1; both need at least 2"),
+  );
   expect(host.memory()).toEqual({ buffers: 1, bytes: 12, programs: 0, programBytes: 0 });
 });

@@ -46,7 +46,10 @@ describe("differentiate", () => {
         ["a", h, 0],
         ["b", 0, h],
       ] as const)
-        expect(at(differentiate(e, v), a, b)).toBeCloseTo((at(e, a + da, b + db) - at(e, a - da, b - db)) / (2 * h), 6);
+        expect(at(differentiate(e, v), a, b)).toBeCloseTo(
+          (at(e, a + da, b + db) - at(e, a - da, b - db)) / (2 * h),
+          6,
+        );
     }
   });
 
@@ -87,13 +90,13 @@ test("constructors drop what is neutral", () => {
 
 test("fold keeps the value for NaN and infinities too", () => {
   expect(fold(["add", ["mul", 2, 3], ["mul", "a", ["sub", 2, 1]]])).toEqual(["add", 6, "a"]);
-  expect([fold(["add", "a", 0]), fold(["add", 0, "a"]), fold(["sub", "a", 0]), fold(["mul", 1, "a"]), fold(["div", "a", 1])]).toEqual([
-    "a",
-    "a",
-    "a",
-    "a",
-    "a",
-  ]);
+  expect([
+    fold(["add", "a", 0]),
+    fold(["add", 0, "a"]),
+    fold(["sub", "a", 0]),
+    fold(["mul", 1, "a"]),
+    fold(["div", "a", 1]),
+  ]).toEqual(["a", "a", "a", "a", "a"]);
   expect(fold(["mul", 0, "a"])).toEqual(["mul", 0, "a"]);
   expect(fold(["sub", 0, "a"])).toEqual(["sub", 0, "a"]);
   expect(fold(["div", 1, 0])).toEqual(["div", 1, 0]);
@@ -126,7 +129,11 @@ test("variables, counts, substitution", () => {
   expect([...variables(e)]).toEqual(["a", "b", "y"]);
   expect(countFns(e)).toBe(4);
   expect(countFns("a")).toBe(0);
-  expect(substitute(e, { a: 5, b: ["neg", "c"] })).toEqual(["add", ["mul", 2, 5], ["exp", ["sub", ["neg", "c"], "y"]]]);
+  expect(substitute(e, { a: 5, b: ["neg", "c"] })).toEqual([
+    "add",
+    ["mul", 2, 5],
+    ["exp", ["sub", ["neg", "c"], "y"]],
+  ]);
   const names = Array.from({ length: 40 }, (_, i) => variable(i));
   expect(names.slice(0, 3)).toEqual(["a", "b", "c"]);
   expect(new Set([...names, "y"]).size).toBe(41);

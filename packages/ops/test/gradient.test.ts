@@ -6,7 +6,8 @@ import { caseInputs, cases, type OpCase } from "../src/cases.ts";
 import { grad, mul, sum } from "../src/index.ts";
 import { checkGradient, valuesOf } from "./check.ts";
 
-const hostInputs = (c: OpCase): HostArray[] => caseInputs(c).map((data, i) => hostArray(c.inputs[i], Float64Array.from(data)));
+const hostInputs = (c: OpCase): HostArray[] =>
+  caseInputs(c).map((data, i) => hostArray(c.inputs[i], Float64Array.from(data)));
 const applied =
   ({ op, params }: OpCase) =>
   (...xs: Value[]): Value =>
@@ -64,5 +65,7 @@ test("int32 inputs get no gradient and stop none", () => {
     (labels, x) => grad(sum(mul(applied(c)(labels), x)), [x])[0],
     [...hostInputs(c), hostArray({ shape: [5, 10], dtype: "float32" })],
   );
-  expect(y.data.reduce((a, b) => a + b)).toBe(hostInputs(c)[0].data.filter((v) => v >= 0 && v < 10).length);
+  expect(y.data.reduce((a, b) => a + b)).toBe(
+    hostInputs(c)[0].data.filter((v) => v >= 0 && v < 10).length,
+  );
 });

@@ -1,5 +1,6 @@
-// The vocabulary of padding: every input, kernel, stride and dilation up to 16 against the rules that TensorFlow, ONNX and PyTorch
-// publish, written down here on their own; modes against what they mean; what is explained, and the text of every message.
+// The vocabulary of padding: every input, kernel, stride and dilation up to 16 against the rules
+// that TensorFlow, ONNX and PyTorch publish, written down here on their own; modes against what
+// they mean; what is explained, and the text of every message.
 
 import { input, spec, type Value } from "@conv/tensor";
 import { describe, expect, test } from "vitest";
@@ -23,7 +24,10 @@ const x = (...shape: number[]): Value => input(spec(shape));
 const MOST = 16;
 
 /** The four numbers of every case, and the effective kernel. */
-function everyCase(visit: (size: number, kernel: number, stride: number, dilation: number, span: number) => void, most = MOST): number {
+function everyCase(
+  visit: (size: number, kernel: number, stride: number, dilation: number, span: number) => void,
+  most = MOST,
+): number {
   let cases = 0;
   for (let size = 1; size <= most; size++)
     for (let kernel = 1; kernel <= most; kernel++)
@@ -36,18 +40,24 @@ function everyCase(visit: (size: number, kernel: number, stride: number, dilatio
 }
 
 /** What each system publishes, as [before, after]; null where it refuses. */
-const published: Record<PaddingName, (size: number, kernel: number, stride: number, dilation: number) => [number, number] | null> = {
+const published: Record<
+  PaddingName,
+  (size: number, kernel: number, stride: number, dilation: number) => [number, number] | null
+> = {
   valid: () => [0, 0],
   full: (_, kernel, __, dilation) => [dilation * (kernel - 1), dilation * (kernel - 1)],
-  // tensorflow.org/api_docs/python/tf/nn, "Notes on padding": if in % stride is 0, max(filter − stride, 0), else max(filter − in % stride, 0).
+  // tensorflow.org/api_docs/python/tf/nn, "Notes on padding": if in % stride is 0, max(filter −
+  // stride, 0), else max(filter − in % stride, 0).
   same(size, kernel, stride, dilation) {
     const filter = dilation * (kernel - 1) + 1;
-    const along = size % stride === 0 ? Math.max(filter - stride, 0) : Math.max(filter - (size % stride), 0);
+    const along =
+      size % stride === 0 ? Math.max(filter - stride, 0) : Math.max(filter - (size % stride), 0);
     const before = Math.floor(along / 2);
     return [before, along - before];
   },
-  // onnx/docs/Operators.md, Conv: output_shape[i] = ceil(input_shape[i] / strides[i]); MaxPool: pad_shape[i] =
-  // (output_shape[i] − 1)·strides[i] + ((kernel[i] − 1)·dilations[i] + 1) − input_shape[i], "extra padding at the end for SAME_UPPER".
+  // onnx/docs/Operators.md, Conv: output_shape[i] = ceil(input_shape[i] / strides[i]); MaxPool:
+  // pad_shape[i] = (output_shape[i] − 1)·strides[i] + ((kernel[i] − 1)·dilations[i] + 1) −
+  // input_shape[i], "extra padding at the end for SAME_UPPER".
   "same-upper"(...numbers) {
     const [before, after] = onnxSame(...numbers);
     return [Math.min(before, after), Math.max(before, after)];
@@ -56,7 +66,8 @@ const published: Record<PaddingName, (size: number, kernel: number, stride: numb
     const [before, after] = onnxSame(...numbers);
     return [Math.max(before, after), Math.min(before, after)];
   },
-  // torch/nn/modules/conv.py: total_padding = d·(k − 1), left_pad = total_padding // 2; refused for strided convolutions.
+  // torch/nn/modules/conv.py: total_padding = d·(k − 1), left_pad = total_padding // 2; refused for
+  // strided convolutions.
   "same-pytorch"(_, kernel, stride, dilation) {
     const total = dilation * (kernel - 1);
     return stride === 1 ? [Math.floor(total / 2), total - Math.floor(total / 2)] : null;
@@ -65,8 +76,16 @@ const published: Record<PaddingName, (size: number, kernel: number, stride: numb
   causal: (_, kernel, __, dilation) => [dilation * (kernel - 1), 0],
 };
 
-function onnxSame(size: number, kernel: number, stride: number, dilation: number): [number, number] {
-  const total = Math.max(0, (Math.ceil(size / stride) - 1) * stride + ((kernel - 1) * dilation + 1) - size);
+function onnxSame(
+  size: number,
+  kernel: number,
+  stride: number,
+  dilation: number,
+): [number, number] {
+  const total = Math.max(
+    0,
+    (Math.ceil(size / stride) - 1) * stride + ((kernel - 1) * dilation + 1) - size,
+  );
   return [Math.floor(total / 2), Math.ceil(total / 2)];
 }
 
@@ -85,9 +104,22 @@ test("every name at every size up to 16 pads as published, and makes as many out
       const { padLo, padHi, output } = choices[i];
       const want = published[name](size, kernel, stride, dilation);
       const outputs = want ? countWindows(size + want[0] + want[1], span, stride) : 0;
-      const asMany = keepsSize(name) || name === "causal" ? Math.ceil(size / stride) : name === "full" && stride === 1 ? size + span - 1 : outputs;
-      if (choices[i].name !== name || padLo[0] !== want?.[0] || padHi[0] !== want?.[1] || (output?.[0] ?? 0) !== outputs || outputs !== asMany)
-        wrong.push(`${name} ${size}, ${kernel}, ${stride}, ${dilation}: ${padLo} + ${padHi} → ${output}, want ${want} → ${outputs}, ${asMany}`);
+      const asMany =
+        keepsSize(name) || name === "causal"
+          ? Math.ceil(size / stride)
+          : name === "full" && stride === 1
+            ? size + span - 1
+            : outputs;
+      if (
+        choices[i].name !== name ||
+        padLo[0] !== want?.[0] ||
+        padHi[0] !== want?.[1] ||
+        (output?.[0] ?? 0) !== outputs ||
+        outputs !== asMany
+      )
+        wrong.push(
+          `${name} ${size}, ${kernel}, ${stride}, ${dilation}: ${padLo} + ${padHi} → ${output}, want ${want} → ${outputs}, ${asMany}`,
+        );
     }
   });
   expect(cases).toBe(MOST ** 4);
@@ -101,10 +133,21 @@ test("transposed: the same names give back the size that the convolution took, o
       const outputSize = keepsSize(padding) ? undefined : stride * size;
       const whole = size * stride;
       const { padLo, padHi } = resolvePadding("conv", padding, [whole], [span], [stride]);
-      if (!keepsSize(padding) && countWindows(whole + padLo[0] + padHi[0], span, stride) !== size) continue;
-      const g = convTransposeGeometry(spec([1, 1, size]), spec([1, 1, kernel]), { stride, dilation, padding, outputSize });
-      const forward = convGeometry(spec([1, 1, whole]), spec([1, 1, kernel]), { stride, dilation, padding });
-      if (JSON.stringify(g) !== JSON.stringify(forward)) wrong.push(`${padding} ${size}, ${kernel}, ${stride}, ${dilation}`);
+      if (!keepsSize(padding) && countWindows(whole + padLo[0] + padHi[0], span, stride) !== size)
+        continue;
+      const g = convTransposeGeometry(spec([1, 1, size]), spec([1, 1, kernel]), {
+        stride,
+        dilation,
+        padding,
+        outputSize,
+      });
+      const forward = convGeometry(spec([1, 1, whole]), spec([1, 1, kernel]), {
+        stride,
+        dilation,
+        padding,
+      });
+      if (JSON.stringify(g) !== JSON.stringify(forward))
+        wrong.push(`${padding} ${size}, ${kernel}, ${stride}, ${dilation}`);
     }
   }, 7);
   expect(wrong.slice(0, 10)).toEqual([]);
@@ -123,7 +166,10 @@ describe("values", () => {
   ])("%s", (mode, want) => expect(flat((v) => padWith(v, [2], [3], mode), row)).toEqual(want));
 
   test("names for each axis on its own, with numbers and pairs beside them", () => {
-    const y = conv(x(1, 1, 9, 9, 9), x(1, 1, 3, 3, 4), { padding: ["causal", [0, 1], "same"], stride: [1, 2, 2] });
+    const y = conv(x(1, 1, 9, 9, 9), x(1, 1, 3, 3, 4), {
+      padding: ["causal", [0, 1], "same"],
+      stride: [1, 2, 2],
+    });
     expect(y.shape).toEqual([1, 1, 9, 4, 5]);
     expect(y.node!.params).toMatchObject({ padLo: [2, 0, 1], padHi: [0, 1, 2] });
   });
@@ -159,7 +205,10 @@ symmetric padding 1 + 1 gives 9 outputs, "same" 10 (axis w)`,
     calls: null,
   });
   expect(choices.find((c) => c.name === "causal")!.calls!.keras).toBe('"causal"');
-  expect(differences).toEqual([`PyTorch's "same" refuses stride 2 (axis w)`, "Keras refuses stride 2 together with dilation 2 (axis w)"]);
+  expect(differences).toEqual([
+    `PyTorch's "same" refuses stride 2 (axis w)`,
+    "Keras refuses stride 2 together with dilation 2 (axis w)",
+  ]);
   expect(explainPadding({ input: 9, kernel: 2, stride: 3 }).differences).toEqual([
     `PyTorch's "same" refuses stride 3 (axis w)`,
     "stride 3 is more than the span 2: inputs between windows are not read (axis w)",
@@ -167,8 +216,14 @@ symmetric padding 1 + 1 gives 9 outputs, "same" 10 (axis w)`,
 });
 
 const messages: [() => unknown, string][] = [
-  [() => conv(x(1, 1, 5, 5), x(1, 1, 3, 3), { padding: [1] }), "conv: padding has 1 entries for 2 spatial axes"],
-  [() => conv(x(1, 1, 5), x(1, 1, 3), { padding: ["same", "same"] }), "conv: padding has 2 entries for 1 spatial axes"],
+  [
+    () => conv(x(1, 1, 5, 5), x(1, 1, 3, 3), { padding: [1] }),
+    "conv: padding has 1 entries for 2 spatial axes",
+  ],
+  [
+    () => conv(x(1, 1, 5), x(1, 1, 3), { padding: ["same", "same"] }),
+    "conv: padding has 2 entries for 1 spatial axes",
+  ],
   [
     () => conv(x(1, 1, 5), x(1, 1, 3), { padding: "sam" as PaddingName }),
     'conv: padding "sam" is none of valid, full, same, same-upper, same-lower, same-pytorch, causal (axis w)',
@@ -177,10 +232,22 @@ const messages: [() => unknown, string][] = [
     () => conv(x(1, 1, 5, 5), x(1, 1, 3, 3), { padding: "same-pytorch", stride: [1, 2] }),
     'conv: padding "same-pytorch" takes stride 1 only, as PyTorch does, got 2 (axis w)',
   ],
-  [() => padWith(x(1, 1, 4), [4], [0], "reflect"), "padWith: reflect padding 4 + 0 takes more than input 4 has, at most 3 (axis w)"],
-  [() => padWith(x(1, 1, 4, 9), [0, 1], [5, 0], "circular"), "padWith: circular padding 0 + 5 takes more than input 4 has, at most 4 (axis h)"],
-  [() => padWith(x(1, 1, 0), [1], [0], "replicate"), "padWith: replicate padding 1 + 0 takes more than input 0 has, at most 0 (axis w)"],
-  [() => padWith(x(1, 1, 4), [1, 1], [0], "zeros"), "padWith: padding has 2 entries for 1 spatial axes"],
+  [
+    () => padWith(x(1, 1, 4), [4], [0], "reflect"),
+    "padWith: reflect padding 4 + 0 takes more than input 4 has, at most 3 (axis w)",
+  ],
+  [
+    () => padWith(x(1, 1, 4, 9), [0, 1], [5, 0], "circular"),
+    "padWith: circular padding 0 + 5 takes more than input 4 has, at most 4 (axis h)",
+  ],
+  [
+    () => padWith(x(1, 1, 0), [1], [0], "replicate"),
+    "padWith: replicate padding 1 + 0 takes more than input 0 has, at most 0 (axis w)",
+  ],
+  [
+    () => padWith(x(1, 1, 4), [1, 1], [0], "zeros"),
+    "padWith: padding has 2 entries for 1 spatial axes",
+  ],
   [
     () => convTranspose(x(1, 1, 5), x(1, 1, 3), { stride: 2, outputSize: 14 }),
     "convTranspose: outputSize 14 cannot be reached, it may be 11 to 12 (axis w)",

@@ -11,8 +11,19 @@ describe("pools", () => {
       const x: [number[], number[]] = [[1, 1, 2, 2], [1, 2, 3, 4].with(at, NaN)];
       expect(flat((v) => ops.maxPool(v, 2), x)).toEqual([NaN]);
       expect(flat((v) => ops.maxPoolIndices(v, 2), x)).toEqual([at]);
-      expect(flat((v) => ops.grad(ops.sum(ops.maxPool(v, 2)), [v])[0], x)).toEqual([0, 0, 0, 0].with(at, 1));
-      for (const f of [ops.max, ops.relu, ops.relu6, ops.floor, ops.softmax, ops.hardSwish, ops.elu, ops.gelu] as ((v: Value) => Value)[])
+      expect(flat((v) => ops.grad(ops.sum(ops.maxPool(v, 2)), [v])[0], x)).toEqual(
+        [0, 0, 0, 0].with(at, 1),
+      );
+      for (const f of [
+        ops.max,
+        ops.relu,
+        ops.relu6,
+        ops.floor,
+        ops.softmax,
+        ops.hardSwish,
+        ops.elu,
+        ops.gelu,
+      ] as ((v: Value) => Value)[])
         expect(flat((v) => ops.sum(f(v)), x)).toEqual([NaN]);
       for (const f of [ops.maximum, ops.minimum]) {
         expect(flat((v) => ops.sum(f(v, 2.5)), x)).toEqual([NaN]);
@@ -40,12 +51,16 @@ describe("pools", () => {
     expect(flat((v) => ops.avgPool(v, 3, up), x)).toEqual([2.5]);
     expect(flat((v) => ops.lpPool(v, 1, 3, up), x)).toEqual([10]);
     expect(flat((v) => ops.grad(ops.sum(ops.maxPool(v, 3, up)), [v])[0], x)).toEqual([0, 0, 0, 1]);
-    expect(flat((v) => ops.grad(ops.sum(ops.avgPool(v, 3, up)), [v])[0], x)).toEqual([0.25, 0.25, 0.25, 0.25]);
+    expect(flat((v) => ops.grad(ops.sum(ops.avgPool(v, 3, up)), [v])[0], x)).toEqual([
+      0.25, 0.25, 0.25, 0.25,
+    ]);
     // A padding of 1 counts, what the window sees beyond it does not: 10 of 9 places.
     expect(flat((v) => ops.avgPool(v, 4, { ...up, padding: 1 }), x)).toEqual([10 / 16]);
     expect(ops.poolGeometry(spec([1, 1, 5]), 2, { stride: 3, ceilMode: true }).output).toEqual([2]);
     expect(ops.poolGeometry(spec([1, 1, 3]), 2, { ...up, padding: 1 }).output).toEqual([2]);
-    expect(() => ops.maxPool(ops.full([1, 1, 1], 0), 3, up)).toThrow("maxPool: kernel 3 with dilation 1 spans 3");
+    expect(() => ops.maxPool(ops.full([1, 1, 1], 0), 3, up)).toThrow(
+      "maxPool: kernel 3 with dilation 1 spans 3",
+    );
   });
 });
 
@@ -54,7 +69,8 @@ test("softmax and its logarithm are along axis 1, as in layers and losses", () =
     [1, 2, 2],
     [0, 0, Math.log(3), Math.log(3)],
   ];
-  const near = (got: readonly number[], want: readonly number[]) => got.forEach((v, i) => expect(v).toBeCloseTo(want[i], 12));
+  const near = (got: readonly number[], want: readonly number[]) =>
+    got.forEach((v, i) => expect(v).toBeCloseTo(want[i], 12));
   near(
     flat((v) => ops.softmax(v), x),
     [0.25, 0.25, 0.75, 0.75],

@@ -1,11 +1,22 @@
 // What ops give on numbers small enough to check by hand.
 
-import { createHost, evaluate, graphOf, hostArray, input, jit, spec, tensor, type Value } from "@conv/tensor";
+import {
+  createHost,
+  evaluate,
+  graphOf,
+  hostArray,
+  input,
+  jit,
+  spec,
+  tensor,
+  type Value,
+} from "@conv/tensor";
 import { describe, expect, test } from "vitest";
 import * as ops from "../src/index.ts";
 import { flat, valuesOf } from "./check.ts";
 
-const ints = (data: readonly number[], shape: readonly number[] = [data.length]) => hostArray(spec(shape, "int32"), Float64Array.from(data));
+const ints = (data: readonly number[], shape: readonly number[] = [data.length]) =>
+  hostArray(spec(shape, "int32"), Float64Array.from(data));
 const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1);
 const near = (got: readonly number[], want: readonly number[]) => {
   expect(got.length).toBe(want.length);
@@ -212,8 +223,15 @@ describe("pools", () => {
     ] as const;
     expect(flat((v) => ops.avgPool(v, 2), [...x])).toEqual([3, 7]);
     expect(flat((v) => ops.avgPool(v, 2, { padding: 1 }), [...x])).toEqual([1, 5, 4]);
-    expect(flat((v) => ops.avgPool(v, 2, { padding: 1, countIncludePad: false }), [...x])).toEqual([2, 5, 8]);
-    expect(flat((v) => ops.grad(ops.sum(ops.avgPool(v, 2, { padding: 1, countIncludePad: false })), [v])[0], [...x])).toEqual([1, 0.5, 0.5, 1]);
+    expect(flat((v) => ops.avgPool(v, 2, { padding: 1, countIncludePad: false }), [...x])).toEqual([
+      2, 5, 8,
+    ]);
+    expect(
+      flat(
+        (v) => ops.grad(ops.sum(ops.avgPool(v, 2, { padding: 1, countIncludePad: false })), [v])[0],
+        [...x],
+      ),
+    ).toEqual([1, 0.5, 0.5, 1]);
   });
 });
 
@@ -263,7 +281,8 @@ describe("elementwise", () => {
     ).toEqual([1, 2, 3, 10, 20, 30]);
   });
   test("corners have the gradients of PyTorch", () => {
-    const slope = (f: (x: Value) => Value, ...xs: number[]) => at((x) => ops.grad(ops.sum(f(x)), [x])[0], ...xs);
+    const slope = (f: (x: Value) => Value, ...xs: number[]) =>
+      at((x) => ops.grad(ops.sum(f(x)), [x])[0], ...xs);
     expect(slope(ops.relu, -1, 0, 1)).toEqual([0, 0, 1]);
     expect(slope(ops.abs, -1, 0, 1)).toEqual([-1, 0, 1]);
     expect(slope((x) => ops.maximum(x, 0), -1, 0, 1)).toEqual([0, 0.5, 1]);
@@ -333,7 +352,9 @@ describe("moves", () => {
     expect(ops.transpose(v, [1, 2, 0]).shape).toEqual([3, 4, 2]);
   });
   test("pad, slice, concat", () => {
-    expect(flat((v) => ops.pad(v, [0, 1], [1, 0]), x)).toEqual([0, 1, 2, 3, 0, 4, 5, 6, 0, 0, 0, 0]);
+    expect(flat((v) => ops.pad(v, [0, 1], [1, 0]), x)).toEqual([
+      0, 1, 2, 3, 0, 4, 5, 6, 0, 0, 0, 0,
+    ]);
     expect(flat((v) => ops.slice(v, [1, 0], [1, 2]), x)).toEqual([4, 5]);
     expect(
       flat((a, b) => ops.concat([a, b], 1), x, [
@@ -366,7 +387,9 @@ describe("matrix product", () => {
     expect(flat((x, y) => ops.matmul(x, y), a, b)).toEqual(want);
     expect(flat((x, y) => ops.matmul(x, y, { transposeA: true }), at, b)).toEqual(want);
     expect(flat((x, y) => ops.matmul(x, y, { transposeB: true }), a, bt)).toEqual(want);
-    expect(flat((x, y) => ops.matmul(x, y, { transposeA: true, transposeB: true }), at, bt)).toEqual(want);
+    expect(
+      flat((x, y) => ops.matmul(x, y, { transposeA: true, transposeB: true }), at, bt),
+    ).toEqual(want);
   });
   test("linear: rows times the transposed weight, plus bias, on any leading axes", () => {
     const w: [number[], number[]] = [
@@ -416,10 +439,22 @@ describe("softmax and losses", () => {
   });
   test("cross-entropy is the mean of −log p of the label; a label out of range adds nothing", () => {
     const logits = hostArray(spec([2, 2]), Float64Array.of(0, Math.log(3), 0, 0));
-    near([...valuesOf((x, l) => ops.crossEntropy(x, l), [logits, ints([1, 0])])[0].data], [(-Math.log(0.75) - Math.log(0.5)) / 2]);
-    near([...valuesOf((x, l) => ops.crossEntropy(x, l), [logits, ints([1, 7])])[0].data], [-Math.log(0.75) / 2]);
+    near(
+      [...valuesOf((x, l) => ops.crossEntropy(x, l), [logits, ints([1, 0])])[0].data],
+      [(-Math.log(0.75) - Math.log(0.5)) / 2],
+    );
+    near(
+      [...valuesOf((x, l) => ops.crossEntropy(x, l), [logits, ints([1, 7])])[0].data],
+      [-Math.log(0.75) / 2],
+    );
     // The gradient is (softmax − one-hot) / n.
-    near([...valuesOf((x, l) => ops.grad(ops.crossEntropy(x, l), [x])[0], [logits, ints([1, 0])])[0].data], [0.125, -0.125, -0.25, 0.25]);
+    near(
+      [
+        ...valuesOf((x, l) => ops.grad(ops.crossEntropy(x, l), [x])[0], [logits, ints([1, 0])])[0]
+          .data,
+      ],
+      [0.125, -0.125, -0.25, 0.25],
+    );
   });
   test("squared error is the mean over all elements", () => {
     expect(
@@ -442,33 +477,51 @@ describe("made from nothing", () => {
   test("full and oneHot", () => {
     const seven = ops.full([2, 2], 7);
     expect([...evaluate(graphOf([], [seven]), [])[0].data]).toEqual([7, 7, 7, 7]);
-    expect([...valuesOf((l) => ops.oneHot(l, 3), [ints([2, -1, 0, 3])])[0].data]).toEqual([0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0]);
+    expect([...valuesOf((l) => ops.oneHot(l, 3), [ints([2, -1, 0, 3])])[0].data]).toEqual([
+      0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0,
+    ]);
     expect(ops.oneHot(input(spec([2, 5], "int32")), 3).shape).toEqual([2, 5, 3]);
   });
 
-  const draw = (a: number, b: number, n: number) => valuesOf((s) => ops.random(s, [n]), [ints([a, b])])[0].data;
+  const draw = (a: number, b: number, n: number) =>
+    valuesOf((s) => ops.random(s, [n]), [ints([a, b])])[0].data;
 
   test("random numbers are those of the documented function, on every device and for ever", () => {
-    expect([...draw(0, 0, 4)].map((v) => v * 2 ** 24)).toEqual([11929036, 5131069, 11300040, 15223025]);
-    expect([...draw(1, 2, 4)].map((v) => v * 2 ** 24)).toEqual([7819707, 6478262, 11939435, 3244760]);
-    expect([...draw(-1, 2147483647, 4)].map((v) => v * 2 ** 24)).toEqual([12441217, 2111789, 117791, 10572218]);
+    expect([...draw(0, 0, 4)].map((v) => v * 2 ** 24)).toEqual([
+      11929036, 5131069, 11300040, 15223025,
+    ]);
+    expect([...draw(1, 2, 4)].map((v) => v * 2 ** 24)).toEqual([
+      7819707, 6478262, 11939435, 3244760,
+    ]);
+    expect([...draw(-1, 2147483647, 4)].map((v) => v * 2 ** 24)).toEqual([
+      12441217, 2111789, 117791, 10572218,
+    ]);
   });
 
   test("random numbers are uniform, and independent of their neighbours and of neighbouring seeds", () => {
     const n = 1 << 14;
-    const streams = [draw(0, 0, n), draw(0, 1, n), draw(1, 0, n), draw(1, 1, n), draw(123456, 7, n)];
+    const streams = [
+      draw(0, 0, n),
+      draw(0, 1, n),
+      draw(1, 0, n),
+      draw(1, 1, n),
+      draw(123456, 7, n),
+    ];
     for (const u of streams) {
       const bins = new Array<number>(64).fill(0);
       for (const v of u) bins[Math.floor(v * 64)]++;
       const chi2 = bins.reduce((s, c) => s + (c - n / 64) ** 2 / (n / 64), 0);
       expect(chi2).toBeLessThan(63 + 5 * Math.sqrt(126)); // five standard deviations
     }
-    const correlation = (a: Float64Array, b: Float64Array) => a.reduce((s, v, i) => s + (v - 0.5) * (b[i] - 0.5), 0) * (12 / Math.sqrt(n));
+    const correlation = (a: Float64Array, b: Float64Array) =>
+      a.reduce((s, v, i) => s + (v - 0.5) * (b[i] - 0.5), 0) * (12 / Math.sqrt(n));
     streams.forEach((a, i) => {
       for (const b of streams.slice(i + 1)) expect(Math.abs(correlation(a, b))).toBeLessThan(5);
-      for (const lag of [1, 2, 3, 4, 28, 64]) expect(Math.abs(correlation(a.slice(0, -lag), a.slice(lag)))).toBeLessThan(5);
+      for (const lag of [1, 2, 3, 4, 28, 64])
+        expect(Math.abs(correlation(a.slice(0, -lag), a.slice(lag)))).toBeLessThan(5);
       // No stream is another in a different order.
-      for (const b of streams.slice(i + 1)) expect(new Set([...a, ...b]).size).toBeGreaterThan(1.9 * n);
+      for (const b of streams.slice(i + 1))
+        expect(new Set([...a, ...b]).size).toBeGreaterThan(1.9 * n);
     });
   });
 });
@@ -501,4 +554,6 @@ test.each<[unknown, string]>([
   [["mul", "a", "b"], "odd: there is no variable b, only a"],
   [["toString", "a"], "odd: there is no function toString"],
   [undefined, "odd: undefined is no expression"],
-])("map refuses %j", (f, message) => expect(() => ops.map("odd", f as ops.Expr, [tensor(createHost(), [1])])).toThrow(message));
+])("map refuses %j", (f, message) =>
+  expect(() => ops.map("odd", f as ops.Expr, [tensor(createHost(), [1])])).toThrow(message),
+);

@@ -1,4 +1,5 @@
-// Applying an op: to values it adds a node to the graph, to tensors it runs a graph of one node, compiled once and cached.
+// Applying an op: to values it adds a node to the graph, to tensors it runs a graph of one node,
+// compiled once and cached.
 
 import type { Backend, Program } from "./backend.ts";
 import { createCache, eagerPrograms, type Cache, type Compiled } from "./cache.ts";
@@ -13,8 +14,17 @@ import { dispose, Tensor } from "./tensor.ts";
 /** What an op takes: values while tracing, tensors when run at once. One call may not mix them. */
 export type Arg = Tensor | Value;
 
-/** Runs the program of that key, made if it is not in the cache. When it fails, nothing that it made is left. */
-function run<C extends Compiled>(cache: Cache<C>, key: string, make: () => C, backend: Backend, inputs: readonly Tensor[]): [Tensor[], C] {
+/**
+ * Runs the program of that key, made if it is not in the cache. When it fails, nothing that it made
+ * is left.
+ */
+function run<C extends Compiled>(
+  cache: Cache<C>,
+  key: string,
+  make: () => C,
+  backend: Backend,
+  inputs: readonly Tensor[],
+): [Tensor[], C] {
   const from = inputs.map((t) => t.buffer);
   const made: Tensor[] = [];
   let fresh = false;
@@ -39,11 +49,15 @@ function run<C extends Compiled>(cache: Cache<C>, key: string, make: () => C, ba
 function oneBackend(name: string, inputs: readonly Tensor[]): Backend {
   const { backend } = inputs[0];
   if (inputs.some((t) => t.backend !== backend))
-    throw unsupported(name, `inputs live on different back ends (${inputs.map((t) => t.backend.name).join(", ")})`);
+    throw unsupported(
+      name,
+      `inputs live on different back ends (${inputs.map((t) => t.backend.name).join(", ")})`,
+    );
   return backend;
 }
 
-const specKey = (specs: readonly Spec[]) => specs.map((s) => `${s.dtype}${formatShape(s.shape)}`).join(",");
+const specKey = (specs: readonly Spec[]) =>
+  specs.map((s) => `${s.dtype}${formatShape(s.shape)}`).join(",");
 
 /** Applies an op to at least one input and returns its outputs. */
 export function apply<P, T extends Arg>(op: Op<P>, params: P, inputs: readonly T[]): T[] {
@@ -63,19 +77,29 @@ export function apply<P, T extends Arg>(op: Op<P>, params: P, inputs: readonly T
     const graph = trace((...xs) => node(op, params, xs), specs);
     return { program: backend.compile(graph), outputs: graph.outputs.map((v) => v.spec) };
   };
-  return run(eagerPrograms(backend), `${keyOfOp(op, params)} ${specKey(specs)}`, make, backend, inputs)[0] as T[];
+  return run(
+    eagerPrograms(backend),
+    `${keyOfOp(op, params)} ${specKey(specs)}`,
+    make,
+    backend,
+    inputs,
+  )[0] as T[];
 }
 
 /** What comes of values that are returned: as many tensors. */
 export type Results<R> = R extends readonly Value[] ? { -readonly [K in keyof R]: Tensor } : Tensor;
 
-/** A traced function made callable on tensors. `dispose` frees its programs; those of a function that is dropped are freed by the collector. */
+/**
+ * A traced function made callable on tensors. `dispose` frees its programs; those of a function
+ * that is dropped are freed by the collector.
+ */
 export interface Jitted<R> extends Disposable {
   (...inputs: Tensor[]): R;
   dispose(): void;
 }
 
-const JITTED = 32; // programs of one function on one back end, which hold memory for all that lies between their steps
+// programs of one function on one back end, which hold memory for all that lies between their steps
+const JITTED = 32;
 
 interface JitCompiled extends Compiled {
   readonly single: boolean;
@@ -83,10 +107,14 @@ interface JitCompiled extends Compiled {
   readonly ref: WeakRef<Program>;
 }
 
-// Back ends hold their programs, and programs their back end. What is held here for a function must keep neither it nor them alive.
+// Back ends hold their programs, and programs their back end. What is held here for a function must
+// keep neither it nor them alive.
 type Made = Set<WeakRef<Program>>;
 const end = (made: Made) => made.forEach((ref) => ref.deref()?.dispose());
-/** Made here, out of the sight of the tensors of a call: what a cache can reach lives as long as its back end. */
+/**
+ * Made here, out of the sight of the tensors of a call: what a cache can reach lives as long as its
+ * back end.
+ */
 const createJitCache = (made: Made): Cache<JitCompiled> =>
   createCache(JITTED, ({ program, ref }) => {
     made.delete(ref);
@@ -95,18 +123,25 @@ const createJitCache = (made: Made): Cache<JitCompiled> =>
 const dropped = new FinalizationRegistry<Made>(end);
 
 /**
- * Turns a function of values into one of tensors: traced and compiled as one program at the first call with new shapes, cached after: for each
- * back end the 32 programs used last. The function must be pure: it is called once for each list of specs.
+ * Turns a function of values into one of tensors: traced and compiled as one program at the first
+ * call with new shapes, cached after: for each back end the 32 programs used last. The function
+ * must be pure: it is called once for each list of specs.
  */
-export function jit<const R extends Value | readonly Value[]>(fn: (...inputs: Value[]) => R): Jitted<Results<R>> {
+export function jit<const R extends Value | readonly Value[]>(
+  fn: (...inputs: Value[]) => R,
+): Jitted<Results<R>> {
   const made: Made = new Set();
-  const miscount = (got: number) => shapeError("jit", `the function takes ${fn.length || "at least 1"} tensors, got ${got}`);
+  const miscount = (got: number) =>
+    shapeError("jit", `the function takes ${fn.length || "at least 1"} tensors, got ${got}`);
   let caches: WeakMap<Backend, Cache<JitCompiled>> | null = new WeakMap();
   const call = (...inputs: Tensor[]) => {
     if (!caches) throw new Error("jit: used after dispose");
     const strange = inputs.findIndex((x) => !(x instanceof Tensor));
     if (strange >= 0)
-      throw shapeError("jit", `input ${strange} is ${kindOf(inputs[strange])}, must be a tensor; for values call the function itself`);
+      throw shapeError(
+        "jit",
+        `input ${strange} is ${kindOf(inputs[strange])}, must be a tensor; for values call the function itself`,
+      );
     if (inputs.length < Math.max(1, fn.length)) throw miscount(inputs.length);
     const backend = oneBackend("jit", inputs);
     const cache = caches.get(backend) ?? createJitCache(made);
@@ -123,7 +158,12 @@ export function jit<const R extends Value | readonly Value[]>(fn: (...inputs: Va
       );
       // A rest parameter is not counted, but used.
       const used = new Set([...graph.nodes.flatMap((n) => n.inputs), ...graph.outputs]);
-      if (fn.length && inputs.length > fn.length && !graph.inputs.slice(fn.length).some((v) => used.has(v))) throw miscount(inputs.length);
+      if (
+        fn.length &&
+        inputs.length > fn.length &&
+        !graph.inputs.slice(fn.length).some((v) => used.has(v))
+      )
+        throw miscount(inputs.length);
       const program = backend.compile(graph);
       const ref = new WeakRef(program);
       made.add(ref);

@@ -19,8 +19,15 @@ export interface Cache<T> {
   dispose(): void;
 }
 
-/** Makes a {@link Cache}; `release` is given each entry that leaves it. `owner` is named by the error after `dispose`. */
-export function createCache<T extends object>(limit: number, release: (entry: T) => void, owner = "cache"): Cache<T> {
+/**
+ * Makes a {@link Cache}; `release` is given each entry that leaves it. `owner` is named by the
+ * error after `dispose`.
+ */
+export function createCache<T extends object>(
+  limit: number,
+  release: (entry: T) => void,
+  owner = "cache",
+): Cache<T> {
   const entries = new Map<string, T>();
   let ended = false;
   const drop = (key: string) => {

@@ -1,5 +1,6 @@
-// What all back ends share: their state, the buffers and programs that are theirs, and the counts of both. `manageBackend` makes a back end of a
-// driver, and checks every call before the driver sees it.
+// What all back ends share: their state, the buffers and programs that are theirs, and the counts
+// of both. `manageBackend` makes a back end of a driver, and checks every call before the driver
+// sees it.
 
 import type { Backend, Buffer, Program } from "./backend.ts";
 import { forgetEager } from "./cache.ts";
@@ -9,8 +10,9 @@ import { bytesOf, formatShape } from "./spec.ts";
 import { dispose } from "./tensor.ts";
 
 /**
- * The work of one kind of device. Its methods are called only while the back end runs, with live buffers that it made and sizes that fit;
- * `free` and the `dispose` of its programs are called once each, also after a failure, but not after `close`.
+ * The work of one kind of device. Its methods are called only while the back end runs, with live
+ * buffers that it made and sizes that fit; `free` and the `dispose` of its programs are called once
+ * each, also after a failure, but not after `close`.
  */
 export interface Driver<B extends Buffer, P extends Program, O> {
   /** Throws RangeError where there is no room. */
@@ -29,12 +31,20 @@ export interface Driver<B extends Buffer, P extends Program, O> {
 /** The shared part of a back end. */
 export interface Managed<B extends Buffer, P extends Program, O> {
   /** The back end that does what the driver does. To be called once. */
-  backend<K extends Backend["kind"]>(kind: K, driver: Driver<B, P, O>): Backend & { readonly kind: K; compile(graph: Graph, options?: O): P };
-  /** Ends the back end: every later call throws the error, which is the first if there are several. */
+  backend<K extends Backend["kind"]>(
+    kind: K,
+    driver: Driver<B, P, O>,
+  ): Backend & { readonly kind: K; compile(graph: Graph, options?: O): P };
+  /**
+   * Ends the back end: every later call throws the error, which is the first if there are several.
+   */
   fail(error: unknown): void;
   /** Throws unless the back end runs. */
   mustRun(): void;
-  /** Throws unless there is a live buffer of this back end for each input and output of the graph, large enough for it. */
+  /**
+   * Throws unless there is a live buffer of this back end for each input and output of the graph,
+   * large enough for it.
+   */
   mustHold(graph: Graph, inputs: readonly Buffer[], outputs: readonly Buffer[]): void;
   /** What is in use and how to free it, as the end of a message about lack of room. */
   inUse(): string;
@@ -53,7 +63,9 @@ function mustFit(name: string, { inputs, nodes }: Graph): void {
 }
 
 /** Keeps the state of a back end of that name, its buffers and its programs. */
-export function manageBackend<B extends Buffer, P extends Program, O = never>(name: string): Managed<B, P, O> {
+export function manageBackend<B extends Buffer, P extends Program, O = never>(
+  name: string,
+): Managed<B, P, O> {
   const buffers = new Map<Buffer, B>();
   const freed = new WeakSet<Buffer>();
   const programs = new Set<P>();
@@ -66,23 +78,36 @@ export function manageBackend<B extends Buffer, P extends Program, O = never>(na
   };
   const own = (buffer: Buffer): B => {
     const known = buffers.get(buffer);
-    if (!known) throw new Error(`${name}: ${freed.has(buffer) ? "buffer used after free" : "the buffer belongs to another back end"}`);
+    if (!known)
+      throw new Error(
+        `${name}: ${freed.has(buffer) ? "buffer used after free" : "the buffer belongs to another back end"}`,
+      );
     return known;
   };
   const mustHold = ({ inputs, outputs }: Graph, from: readonly Buffer[], to: readonly Buffer[]) => {
     mustRun();
     if (from.length !== inputs.length || to.length !== outputs.length)
-      throw rangeError(name, `program takes ${inputs.length} inputs and ${outputs.length} outputs, got ${from.length} and ${to.length}`);
+      throw rangeError(
+        name,
+        `program takes ${inputs.length} inputs and ${outputs.length} outputs, got ${from.length} and ${to.length}`,
+      );
     const each = (values: Graph["inputs"]) => (buffer: Buffer, i: number) => {
       const bytes = bytesOf(values[i].spec);
-      if (own(buffer).bytes < bytes) throw rangeError(name, `buffer of ${buffer.bytes} bytes for a value of ${bytes}`);
+      if (own(buffer).bytes < bytes)
+        throw rangeError(name, `buffer of ${buffer.bytes} bytes for a value of ${bytes}`);
     };
     from.forEach(each(inputs));
     to.forEach(each(outputs));
   };
-  const sum = (list: Iterable<{ readonly bytes: number }>) => [...list].reduce((total, { bytes }) => total + bytes, 0);
+  const sum = (list: Iterable<{ readonly bytes: number }>) =>
+    [...list].reduce((total, { bytes }) => total + bytes, 0);
   let bytesOfPrograms: (programs: Iterable<P>) => number = sum;
-  const memory = () => ({ buffers: buffers.size, bytes: sum(buffers.values()), programs: programs.size, programBytes: bytesOfPrograms(programs) });
+  const memory = () => ({
+    buffers: buffers.size,
+    bytes: sum(buffers.values()),
+    programs: programs.size,
+    programBytes: bytesOfPrograms(programs),
+  });
   const inUse = () => {
     const m = memory();
     return m.buffers + m.programs === 0
@@ -93,7 +118,9 @@ export function manageBackend<B extends Buffer, P extends Program, O = never>(na
     try {
       return make();
     } catch (cause) {
-      throw cause instanceof RangeError ? new RangeError(cause.message + inUse(), { cause }) : cause;
+      throw cause instanceof RangeError
+        ? new RangeError(cause.message + inUse(), { cause })
+        : cause;
     }
   };
 
@@ -104,7 +131,8 @@ export function manageBackend<B extends Buffer, P extends Program, O = never>(na
       kind,
       alloc(bytes: number) {
         mustRun();
-        if (!(Number.isSafeInteger(bytes) && bytes >= 0)) throw rangeError(name, `a buffer of ${bytes} bytes; it must be a whole number ≥ 0`);
+        if (!(Number.isSafeInteger(bytes) && bytes >= 0))
+          throw rangeError(name, `a buffer of ${bytes} bytes; it must be a whole number ≥ 0`);
         const buffer = withRoom(() => driver.alloc(bytes));
         buffers.set(buffer, buffer);
         return buffer;
@@ -119,7 +147,8 @@ export function manageBackend<B extends Buffer, P extends Program, O = never>(na
       write(buffer: Buffer, data: ArrayBufferView) {
         mustRun();
         const known = own(buffer);
-        if (data.byteLength > known.bytes) throw rangeError(name, `${data.byteLength} bytes do not fit a buffer of ${known.bytes}`);
+        if (data.byteLength > known.bytes)
+          throw rangeError(name, `${data.byteLength} bytes do not fit a buffer of ${known.bytes}`);
         driver.write(known, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
       },
       async read(buffer: Buffer) {

@@ -1,4 +1,5 @@
-// The graph: a flat list of nodes in an order in which they can run. Everything else in the project is a reading of it.
+// The graph: a flat list of nodes in an order in which they can run. Everything else in the project
+// is a reading of it.
 
 import { complaint, kindOf, shapeError, ShapeError } from "./errors.ts";
 import { copyOf } from "./identity.ts";
@@ -29,7 +30,10 @@ export class Value {
   }
 }
 
-/** One application of an op. `path` names the module that asked for it (`features.0`), "" outside any. */
+/**
+ * One application of an op. `path` names the module that asked for it (`features.0`), "" outside
+ * any.
+ */
 export interface Node<P = unknown> {
   readonly op: Op<P, Cotangents>;
   readonly params: P;
@@ -55,8 +59,9 @@ export interface Graph {
 let currentPath = "";
 
 /**
- * Runs `fn` with `name` appended to the path of every node made inside: `within("c1", …)` inside `within("net", …)` gives
- * `net.c1`. A ShapeError thrown inside gains the path: `net.c1: conv: weight has 3 axes, input has 4`.
+ * Runs `fn` with `name` appended to the path of every node made inside: `within("c1", …)` inside
+ * `within("net", …)` gives `net.c1`. A ShapeError thrown inside gains the path: `net.c1: conv:
+ * weight has 3 axes, input has 4`.
  */
 export function within<R>(name: string, fn: () => R): R {
   const outer = currentPath;
@@ -65,7 +70,8 @@ export function within<R>(name: string, fn: () => R): R {
     return fn();
   } catch (error) {
     // One that has a cause has its path, that of the innermost module.
-    if (!(error instanceof ShapeError) || error.cause instanceof ShapeError || !currentPath) throw error;
+    if (!(error instanceof ShapeError) || error.cause instanceof ShapeError || !currentPath)
+      throw error;
     throw new ShapeError(complaint(currentPath, error.message), { cause: error });
   } finally {
     currentPath = outer;
@@ -73,8 +79,9 @@ export function within<R>(name: string, fn: () => R): R {
 }
 
 /**
- * Adds a node to the graph being built and returns its outputs. The node has a copy of plain parameters: a graph outlives the call, and the
- * caller may change what it gave. An op with a `key` of its own says what its parameters are, and keeps them. Throws what the op's rule throws.
+ * Adds a node to the graph being built and returns its outputs. The node has a copy of plain
+ * parameters: a graph outlives the call, and the caller may change what it gave. An op with a `key`
+ * of its own says what its parameters are, and keeps them. Throws what the op's rule throws.
  */
 export function node<P>(op: Op<P>, params: P, inputs: readonly Value[]): readonly Value[] {
   const specs = op.infer(
@@ -82,7 +89,13 @@ export function node<P>(op: Op<P>, params: P, inputs: readonly Value[]): readonl
     params,
   );
   const outputs: Value[] = [];
-  const made: Node<P> = { op, params: op.key ? params : copyOf(params), inputs, outputs, path: currentPath };
+  const made: Node<P> = {
+    op,
+    params: op.key ? params : copyOf(params),
+    inputs,
+    outputs,
+    path: currentPath,
+  };
   specs.forEach((s, i) => outputs.push(new Value(made as Node, i, s)));
   return outputs;
 }
@@ -90,7 +103,10 @@ export function node<P>(op: Op<P>, params: P, inputs: readonly Value[]): readonl
 /** An input of a graph, to be named in {@link graphOf}. */
 export const input = (s: Spec, name?: string): Value => new Value(null, 0, s, name);
 
-/** Collects the nodes that `outputs` need, in order; a value listed as input is taken as given, whatever made it. Throws ShapeError if they need an input that is not listed. */
+/**
+ * Collects the nodes that `outputs` need, in order; a value listed as input is taken as given,
+ * whatever made it. Throws ShapeError if they need an input that is not listed.
+ */
 export function graphOf(inputs: readonly Value[], outputs: readonly Value[]): Graph {
   const known = new Set(inputs);
   const seen = new Set<Node>();
@@ -123,7 +139,10 @@ export function graphOf(inputs: readonly Value[], outputs: readonly Value[]): Gr
   return { inputs, nodes, outputs };
 }
 
-/** Traces a function of values: calls it once with values of the given specs and collects what it did. Throws ShapeError unless it returns values. */
+/**
+ * Traces a function of values: calls it once with values of the given specs and collects what it
+ * did. Throws ShapeError unless it returns values.
+ */
 export function trace(
   fn: (...inputs: Value[]) => Value | readonly Value[],
   specs: readonly Spec[],
@@ -134,6 +153,9 @@ export function trace(
   const outputs = result instanceof Value ? [result] : result;
   const wrong = Array.isArray(outputs) ? outputs.find((v) => !(v instanceof Value)) : outputs;
   if (!Array.isArray(outputs) || outputs.includes(wrong))
-    throw shapeError("trace", `the function returned ${kindOf(wrong)}; it must return a value or a list of values, and not be async`);
+    throw shapeError(
+      "trace",
+      `the function returned ${kindOf(wrong)}; it must return a value or a list of values, and not be async`,
+    );
   return graphOf(inputs, outputs);
 }

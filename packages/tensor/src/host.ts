@@ -1,4 +1,5 @@
-// The host back end: every op by its own reference, in float64, one node after the other. Slow, obvious, and the oracle.
+// The host back end: every op by its own reference, in float64, one node after the other. Slow,
+// obvious, and the oracle.
 
 import type { Backend, Buffer, Program } from "./backend.ts";
 import { manageBackend } from "./driver.ts";
@@ -11,7 +12,10 @@ interface HostBuffer extends Buffer {
   data: ArrayBuffer;
 }
 
-/** A back end in plain JavaScript. Values between nodes stay in float64; inputs and outputs are those of the dtypes. */
+/**
+ * A back end in plain JavaScript. Values between nodes stay in float64; inputs and outputs are
+ * those of the dtypes.
+ */
 export const createHost = (): Backend =>
   manageBackend<HostBuffer, Program>("host").backend("host", {
     alloc(bytes) {
@@ -56,11 +60,19 @@ export function evaluate(graph: Graph, inputs: readonly HostArray[]): HostArray[
 }
 
 /** An array for a reference to fill, zero everywhere. */
-export const hostArray = (s: Spec, data: Float64Array = new Float64Array(sizeOf(s.shape))): HostArray => ({ shape: s.shape, dtype: s.dtype, data });
+export const hostArray = (
+  s: Spec,
+  data: Float64Array = new Float64Array(sizeOf(s.shape)),
+): HostArray => ({ shape: s.shape, dtype: s.dtype, data });
 
 function decode(bytes: ArrayBuffer, s: Spec): HostArray {
   const size = sizeOf(s.shape);
-  return hostArray(s, Float64Array.from(s.dtype === "int32" ? new Int32Array(bytes, 0, size) : new Float32Array(bytes, 0, size)));
+  return hostArray(
+    s,
+    Float64Array.from(
+      s.dtype === "int32" ? new Int32Array(bytes, 0, size) : new Float32Array(bytes, 0, size),
+    ),
+  );
 }
 
 function encode(from: HostArray, bytes: ArrayBuffer): void {

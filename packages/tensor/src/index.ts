@@ -7,14 +7,43 @@ export { apply, jit, type Arg, type Jitted, type Results } from "./apply.ts";
 export type { Backend, Buffer, Kernel, MemoryInfo, Program, Step } from "./backend.ts";
 export { createCache, type Cache } from "./cache.ts";
 export { manageBackend, type Driver, type Managed } from "./driver.ts";
-export { checkOptions, complaint, kindOf, nearest, rangeError, ShapeError, shapeError, unsupported, UnsupportedError } from "./errors.ts";
-export { costOf, graphOf, input, node, trace, Value, within, type Graph, type Node } from "./graph.ts";
+export {
+  checkOptions,
+  complaint,
+  kindOf,
+  nearest,
+  rangeError,
+  ShapeError,
+  shapeError,
+  unsupported,
+  UnsupportedError,
+} from "./errors.ts";
+export {
+  costOf,
+  graphOf,
+  input,
+  node,
+  trace,
+  Value,
+  within,
+  type Graph,
+  type Node,
+} from "./graph.ts";
 export { exactly, keyOfOp } from "./identity.ts";
 export { createHost, evaluate, hostArray } from "./host.ts";
 export type { Bytes } from "./bytes.ts";
 export type { Cost, Cotangents, HostArray, Op, Window } from "./op.ts";
 export { optimise } from "./optimise.ts";
 export { printable, quoted } from "./printable.ts";
-export { bytesOf, formatShape, sameShape, sizeOf, spec, stridesOf, type DType, type Spec } from "./spec.ts";
+export {
+  bytesOf,
+  formatShape,
+  sameShape,
+  sizeOf,
+  spec,
+  stridesOf,
+  type DType,
+  type Spec,
+} from "./spec.ts";
 export { allocate, dispose, scope, Tensor, tensor } from "./tensor.ts";
 export { vjp } from "./vjp.ts";

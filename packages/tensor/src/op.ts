@@ -1,16 +1,23 @@
-// The interface through which everything knows an operation: rule, meaning, gradient, cost and window, in one object.
+// The interface through which everything knows an operation: rule, meaning, gradient, cost and
+// window, in one object.
 
 import type { Node, Value } from "./graph.ts";
 import type { DType, Spec } from "./spec.ts";
 
-/** Values on the host in float64, contiguous in the order of `shape`: what reference implementations read and write. */
+/**
+ * Values on the host in float64, contiguous in the order of `shape`: what reference implementations
+ * read and write.
+ */
 export interface HostArray {
   readonly shape: readonly number[];
   readonly dtype: DType;
   readonly data: Float64Array;
 }
 
-/** Exact counts. A MAC is one multiply with its add; `flops` counts every arithmetic operation (a MAC is 2). */
+/**
+ * Exact counts. A MAC is one multiply with its add; `flops` counts every arithmetic operation (a
+ * MAC is 2).
+ */
 export interface Cost {
   readonly macs: number;
   readonly flops: number;
@@ -18,14 +25,20 @@ export interface Cost {
   readonly bytesWritten: number;
 }
 
-/** How one spatial axis of the output looks at the input: output `o` sees `o·stride − padLo + k·dilation`, 0 ≤ k < kernel. */
+/**
+ * How one spatial axis of the output looks at the input: output `o` sees `o·stride − padLo +
+ * k·dilation`, 0 ≤ k < kernel.
+ */
 export interface Window {
   readonly kernel: number;
   readonly stride: number;
   readonly dilation: number;
   readonly padLo: number;
   readonly padHi: number;
-  /** The roles are exchanged: input `i` reaches outputs `i·stride − padLo + k·dilation` (transposed convolution). */
+  /**
+   * The roles are exchanged: input `i` reaches outputs `i·stride − padLo + k·dilation` (transposed
+   * convolution).
+   */
   readonly transposed?: boolean | undefined;
 }
 
@@ -33,8 +46,9 @@ export interface Window {
 export type Cotangents = readonly (Value | null)[];
 
 /**
- * One operation. Two nodes are the same computation when their ops are one object and their parameters and inputs are equal; `P` is plain
- * data, with typed arrays perhaps. An op with several outputs is an `Op<P, Cotangents>`.
+ * One operation. Two nodes are the same computation when their ops are one object and their
+ * parameters and inputs are equal; `P` is plain data, with typed arrays perhaps. An op with several
+ * outputs is an `Op<P, Cotangents>`.
  */
 export interface Op<P, C extends Cotangents = readonly [Value]> {
   /** A label for people: nothing decides by it. */
@@ -43,12 +57,18 @@ export interface Op<P, C extends Cotangents = readonly [Value]> {
   infer(inputs: readonly Spec[], params: P): Spec[];
   /** The meaning, in float64, obvious before fast. */
   reference(inputs: readonly HostArray[], params: P): HostArray[];
-  /** Cotangents of the inputs, in terms of ops, given those of the outputs; null where nothing flows. */
+  /**
+   * Cotangents of the inputs, in terms of ops, given those of the outputs; null where nothing
+   * flows.
+   */
   vjp(node: Node<P>, cotangents: C): (Value | null)[];
   cost(inputs: readonly Spec[], params: P): Cost;
   /** One window per spatial axis, for ops that slide over space. */
   window?(params: P): Window[];
-  /** An equal, cheaper value for a node's only output, or null: `transpose` of `transpose`, `reshape` to the same shape. */
+  /**
+   * An equal, cheaper value for a node's only output, or null: `transpose` of `transpose`,
+   * `reshape` to the same shape.
+   */
   simplify?(inputs: readonly Value[], params: P): Value | null;
   /** A text that tells parameters apart, where one shorter than the whole does. */
   key?(params: P): string;

@@ -1,10 +1,14 @@
-// Rewrites of a graph that keep its meaning and know no op by name: equal nodes are merged, ops may offer a simpler value
-// for themselves, and what no output needs is gone. Fusion of kernels belongs to the back ends, which know their kernels.
+// Rewrites of a graph that keep its meaning and know no op by name: equal nodes are merged, ops may
+// offer a simpler value for themselves, and what no output needs is gone. Fusion of kernels belongs
+// to the back ends, which know their kernels.
 
 import { graphOf, input, node, within, type Graph, type Node, type Value } from "./graph.ts";
 import { keyOfOp } from "./identity.ts";
 
-/** An equal graph with inputs and outputs in the same order. Inputs that a node of another graph made become inputs that none did. */
+/**
+ * An equal graph with inputs and outputs in the same order. Inputs that a node of another graph
+ * made become inputs that none did.
+ */
 export function optimise(graph: Graph): Graph {
   const settled = new Map<Value, Value>();
   const ids = new Map<Value, number>();
@@ -22,8 +26,12 @@ export function optimise(graph: Graph): Graph {
     let outputs = known.get(key);
     if (!outputs) {
       const simpler = within(n.path, () => n.op.simplify?.(inputs, n.params) ?? null);
-      if (simpler) outputs = [settle(simpler)]; // made of new nodes, perhaps, which may be simpler still or known
-      else outputs = inputs.every((v, i) => v === n.inputs[i]) ? n.outputs : within(n.path, () => node(n.op, n.params, inputs));
+      // made of new nodes, perhaps, which may be simpler still or known
+      if (simpler) outputs = [settle(simpler)];
+      else
+        outputs = inputs.every((v, i) => v === n.inputs[i])
+          ? n.outputs
+          : within(n.path, () => node(n.op, n.params, inputs));
       known.set(key, outputs);
     }
     n.outputs.forEach((v, i) => settled.set(v, outputs[i]));

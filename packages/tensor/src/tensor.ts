@@ -1,14 +1,21 @@
-// A tensor that exists: a buffer of a back end with a spec. Freed by `using`, by the scope it was made in, or by the collector.
+// A tensor that exists: a buffer of a back end with a spec. Freed by `using`, by the scope it was
+// made in, or by the collector.
 
 import type { Backend, Buffer } from "./backend.ts";
 import { kindOf, shapeError } from "./errors.ts";
 import { bytesOf, formatShape, sizeOf, spec as makeSpec, type DType, type Spec } from "./spec.ts";
 
-/** `Symbol.dispose`, also where the engine has none yet (`using` compiled for older engines looks for the same symbol). */
-export const dispose: typeof Symbol.dispose = Symbol.dispose ?? (Symbol.for("Symbol.dispose") as typeof Symbol.dispose);
+/**
+ * `Symbol.dispose`, also where the engine has none yet (`using` compiled for older engines looks
+ * for the same symbol).
+ */
+export const dispose: typeof Symbol.dispose =
+  Symbol.dispose ?? (Symbol.for("Symbol.dispose") as typeof Symbol.dispose);
 
 const scopes: Set<Tensor>[] = [];
-const collected = new FinalizationRegistry<{ backend: Backend; buffer: Buffer }>(({ backend, buffer }) => backend.free(buffer));
+const collected = new FinalizationRegistry<{ backend: Backend; buffer: Buffer }>(
+  ({ backend, buffer }) => backend.free(buffer),
+);
 
 /** Buffers of these sizes in bytes. Where one does not fit, none is left. */
 export function allocate(backend: Backend, sizes: readonly number[]): Buffer[] {
@@ -28,7 +35,10 @@ export class Tensor implements Disposable {
   readonly spec: Spec;
   #buffer: Buffer | null;
 
-  /** Takes the buffer over: it is freed with the tensor. Use {@link tensor} to make one from numbers. */
+  /**
+   * Takes the buffer over: it is freed with the tensor. Use {@link tensor} to make one from
+   * numbers.
+   */
   constructor(backend: Backend, spec: Spec, buffer: Buffer = backend.alloc(bytesOf(spec))) {
     this.backend = backend;
     this.spec = spec;
@@ -47,11 +57,14 @@ export class Tensor implements Disposable {
 
   /** The device memory; throws once disposed. */
   get buffer(): Buffer {
-    if (!this.#buffer) throw new Error(`tensor: used after dispose (shape ${formatShape(this.shape)})`);
+    if (!this.#buffer)
+      throw new Error(`tensor: used after dispose (shape ${formatShape(this.shape)})`);
     return this.#buffer;
   }
 
-  /** Copies the values to the host: Float32Array or Int32Array by dtype, in the order of the shape. */
+  /**
+   * Copies the values to the host: Float32Array or Int32Array by dtype, in the order of the shape.
+   */
   async read(): Promise<Float32Array | Int32Array> {
     const bytes = await this.backend.read(this.buffer);
     return this.dtype === "int32" ? new Int32Array(bytes) : new Float32Array(bytes);
@@ -76,10 +89,16 @@ export class Tensor implements Disposable {
 }
 
 /**
- * Puts numbers on a device. `shape` defaults to one axis. Throws ShapeError unless `values` holds as many as the shape; int32 takes whole numbers
- * that it can hold, float32 rounds what it is given.
+ * Puts numbers on a device. `shape` defaults to one axis. Throws ShapeError unless `values` holds
+ * as many as the shape; int32 takes whole numbers that it can hold, float32 rounds what it is
+ * given.
  */
-export function tensor(backend: Backend, values: ArrayLike<number>, shape?: readonly number[], dtype: DType = "float32"): Tensor {
+export function tensor(
+  backend: Backend,
+  values: ArrayLike<number>,
+  shape?: readonly number[],
+  dtype: DType = "float32",
+): Tensor {
   const s = makeSpec(shape ?? [values?.length ?? 0], dtype);
   const data = pack("tensor", values, s);
   const made = new Tensor(backend, s);
@@ -94,25 +113,45 @@ export function tensor(backend: Backend, values: ArrayLike<number>, shape?: read
 
 const [LOWEST, HIGHEST] = [-(2 ** 31), 2 ** 31 - 1];
 
-function pack(op: string, values: ArrayLike<number>, { shape, dtype }: Spec): Float32Array | Int32Array {
+function pack(
+  op: string,
+  values: ArrayLike<number>,
+  { shape, dtype }: Spec,
+): Float32Array | Int32Array {
   const typed = ArrayBuffer.isView(values) && "length" in values;
-  if (!typed && !Array.isArray(values)) throw shapeError(op, `the values are ${kindOf(values)}, must be a list of numbers or a typed array`);
+  if (!typed && !Array.isArray(values))
+    throw shapeError(
+      op,
+      `the values are ${kindOf(values)}, must be a list of numbers or a typed array`,
+    );
   if (values.length !== sizeOf(shape))
-    throw shapeError(op, `${values.length} values do not fill shape ${formatShape(shape)}, which holds ${sizeOf(shape)}`);
+    throw shapeError(
+      op,
+      `${values.length} values do not fill shape ${formatShape(shape)}, which holds ${sizeOf(shape)}`,
+    );
   const whole = dtype === "int32";
-  if (whole ? values instanceof Int32Array : values instanceof Float32Array) return values as Float32Array | Int32Array;
+  if (whole ? values instanceof Int32Array : values instanceof Float32Array)
+    return values as Float32Array | Int32Array;
   for (let i = 0; i < values.length; i++) {
     const v: unknown = values[i];
-    if (typeof v !== "number") throw shapeError(op, `value ${i} is ${kindOf(v)}, not a number; nested lists are given flat, with their shape`);
+    if (typeof v !== "number")
+      throw shapeError(
+        op,
+        `value ${i} is ${kindOf(v)}, not a number; nested lists are given flat, with their shape`,
+      );
     if (whole && !(Number.isInteger(v) && v >= LOWEST && v <= HIGHEST))
-      throw shapeError(op, `value ${i} is ${v}; int32 holds whole numbers from ${LOWEST} to ${HIGHEST}`);
+      throw shapeError(
+        op,
+        `value ${i} is ${v}; int32 holds whole numbers from ${LOWEST} to ${HIGHEST}`,
+      );
   }
   return whole ? Int32Array.from(values) : Float32Array.from(values);
 }
 
 /**
- * Runs `fn` and frees every tensor made inside that it does not return, alone or anywhere inside lists, objects, maps and sets. `fn` must not be
- * async: a tensor made after an `await` belongs to no scope.
+ * Runs `fn` and frees every tensor made inside that it does not return, alone or anywhere inside
+ * lists, objects, maps and sets. `fn` must not be async: a tensor made after an `await` belongs to
+ * no scope.
  */
 export function scope<R>(fn: () => R): R {
   const made = new Set<Tensor>();
@@ -142,6 +181,7 @@ function find(from: unknown, found: Set<unknown>): void {
     found.add(x);
     if (x instanceof Tensor || ArrayBuffer.isView(x)) continue;
     if (x instanceof Map || x instanceof Set) stack.push(...x.values());
-    else for (const { value } of Object.values(Object.getOwnPropertyDescriptors(x))) stack.push(value);
+    else
+      for (const { value } of Object.values(Object.getOwnPropertyDescriptors(x))) stack.push(value);
   }
 }

@@ -1,12 +1,19 @@
-// Reverse-mode differentiation of a graph, op by op: the result is more graph, so gradients have gradients.
+// Reverse-mode differentiation of a graph, op by op: the result is more graph, so gradients have
+// gradients.
 
 import { graphOf, within, type Node, type Value } from "./graph.ts";
 
 /**
- * Cotangents of `wrt`, given the cotangents `seeds` of `outputs` (same shapes). `add` sums two cotangents of one value.
- * null where an output does not depend on the value. Nodes are named after the node that they differentiate.
+ * Cotangents of `wrt`, given the cotangents `seeds` of `outputs` (same shapes). `add` sums two
+ * cotangents of one value. null where an output does not depend on the value. Nodes are named after
+ * the node that they differentiate.
  */
-export function vjp(outputs: readonly Value[], seeds: readonly Value[], wrt: readonly Value[], add: (a: Value, b: Value) => Value): (Value | null)[] {
+export function vjp(
+  outputs: readonly Value[],
+  seeds: readonly Value[],
+  wrt: readonly Value[],
+  add: (a: Value, b: Value) => Value,
+): (Value | null)[] {
   const wanted = new Set(wrt);
   const { nodes } = graphOf(freeInputs(outputs), outputs);
   // A node matters if a wanted value lies behind it (or is made by it).

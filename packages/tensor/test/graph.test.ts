@@ -21,7 +21,8 @@ import {
 import { add, halves, join, mul, scale, stop } from "./ops.ts";
 
 const names = (g: Graph) => g.nodes.map((n) => n.op.name);
-const vector = (...data: number[]): HostArray => hostArray(spec([data.length]), Float64Array.from(data));
+const vector = (...data: number[]): HostArray =>
+  hostArray(spec([data.length]), Float64Array.from(data));
 const run = (g: Graph, ...inputs: HostArray[]) => evaluate(g, inputs).map((y) => [...y.data]);
 
 describe("graphOf and trace", () => {
@@ -36,7 +37,9 @@ describe("graphOf and trace", () => {
     );
     expect(names(g)).toEqual(["scale", "mul", "scale", "add"]);
     const position = new Map(g.nodes.map((n, i) => [n, i]));
-    const before = g.nodes.flatMap((n) => n.inputs.map((v) => (v.node ? position.get(v.node)! < position.get(n)! : true)));
+    const before = g.nodes.flatMap((n) =>
+      n.inputs.map((v) => (v.node ? position.get(v.node)! < position.get(n)! : true)),
+    );
     expect(before).toEqual(before.map(() => true));
     expect(run(g, vector(1, 2), vector(5, 6))).toEqual([[19, 34]]);
   });
@@ -85,8 +88,12 @@ describe("graphOf and trace", () => {
 
   test("a free value that is no input is refused by name and shape", () => {
     const stranger = input(spec([3, 4]), "w");
-    expect(() => trace(() => scale(stranger, 2), [])).toThrow(new ShapeError("graph: a value of shape 3×4 named w is used but is not an input"));
-    expect(() => graphOf([], [input(spec([]))])).toThrow(new ShapeError("graph: a value of shape scalar is used but is not an input"));
+    expect(() => trace(() => scale(stranger, 2), [])).toThrow(
+      new ShapeError("graph: a value of shape 3×4 named w is used but is not an input"),
+    );
+    expect(() => graphOf([], [input(spec([]))])).toThrow(
+      new ShapeError("graph: a value of shape scalar is used but is not an input"),
+    );
   });
 
   test("a value listed as input is given, whatever made it", () => {
@@ -101,7 +108,11 @@ describe("graphOf and trace", () => {
 describe("paths", () => {
   test("nest, end with the module, and survive a throw", () => {
     const x = input(spec([1]));
-    const [a, b, c] = within("net", () => [within("c1", () => scale(x, 1)), within("", () => scale(x, 2)), scale(x, 3)]);
+    const [a, b, c] = within("net", () => [
+      within("c1", () => scale(x, 1)),
+      within("", () => scale(x, 2)),
+      scale(x, 3),
+    ]);
     expect([a, b, c, scale(x, 4)].map((v) => v.node?.path)).toEqual(["net.c1", "net", "net", ""]);
     expect(() => within("net", () => JSON.parse("?"))).toThrow(SyntaxError);
     expect(scale(x, 5).node?.path).toBe("");
@@ -113,14 +124,20 @@ describe("paths", () => {
     const fails = () => within("net", () => within("c1", () => add(a, b)));
     expect(fails).toThrow(new ShapeError("net.c1: add: shapes 1 and 2 differ"));
     expect(() => within("", () => add(a, b))).toThrow(new ShapeError("add: shapes 1 and 2 differ"));
-    expect(fails).toThrow(expect.objectContaining({ cause: new ShapeError("add: shapes 1 and 2 differ") }));
+    expect(fails).toThrow(
+      expect.objectContaining({ cause: new ShapeError("add: shapes 1 and 2 differ") }),
+    );
   });
 
   test("and other names of users are cut in messages, and hold nothing that a terminal acts on", () => {
     const [a, b] = [input(spec([1])), input(spec([2]), `\u001B[2J${"x".repeat(1e6)}`)];
-    expect(() => within(`c\n${"p".repeat(1e6)}`, () => add(a, b))).toThrow(new ShapeError(`c\\u{a}${"p".repeat(198)}…: add: shapes 1 and 2 differ`));
+    expect(() => within(`c\n${"p".repeat(1e6)}`, () => add(a, b))).toThrow(
+      new ShapeError(`c\\u{a}${"p".repeat(198)}…: add: shapes 1 and 2 differ`),
+    );
     expect(() => graphOf([a], [b])).toThrow(
-      new ShapeError(`graph: a value of shape 2 named \\u{1b}[2J${"x".repeat(76)}… is used but is not an input`),
+      new ShapeError(
+        `graph: a value of shape 2 named \\u{1b}[2J${"x".repeat(76)}… is used but is not an input`,
+      ),
     );
     const odd = { ["o\u202E".repeat(1e5)]: 1 };
     expect(() => checkOptions("conv", odd, "stride")).toThrow(
@@ -132,7 +149,12 @@ describe("paths", () => {
 
 describe("optimise", () => {
   test("merges equal nodes, however they came to be equal", () => {
-    const g = optimise(trace((a, b) => [add(scale(a, 2), scale(a, 2)), add(scale(scale(a, 2), 1), scale(b, 2))], [spec([1]), spec([1])]));
+    const g = optimise(
+      trace(
+        (a, b) => [add(scale(a, 2), scale(a, 2)), add(scale(scale(a, 2), 1), scale(b, 2))],
+        [spec([1]), spec([1])],
+      ),
+    );
     expect(names(g)).toEqual(["scale", "add", "scale", "add"]);
     expect(run(g, vector(1), vector(5))).toEqual([[4], [12]]);
   });
@@ -144,7 +166,9 @@ describe("optimise", () => {
   });
 
   test("keeps inputs that are not used, the order of outputs, and paths", () => {
-    const g = optimise(trace((a) => within("m", () => [a, scale(scale(a, 2), 3), a]), [spec([1]), spec([9])]));
+    const g = optimise(
+      trace((a) => within("m", () => [a, scale(scale(a, 2), 3), a]), [spec([1]), spec([9])]),
+    );
     expect(g.inputs.length).toBe(2);
     expect(g.nodes.map((n) => [n.path, n.params])).toEqual([["m", { by: 6 }]]);
     expect(run(g, vector(1), hostArray(spec([9])))).toEqual([[1], [6], [1]]);
@@ -177,7 +201,10 @@ describe("vjp", () => {
 
   test("sums over all ways to the value", () => {
     const { xs, cts } = gradient((a, b) => add(mul(a, b), mul(a, a)), [0, 1], 2);
-    expect(run(graphOf([...xs, one], cts as Value[]), vector(3), vector(5), vector(1))).toEqual([[11], [3]]);
+    expect(run(graphOf([...xs, one], cts as Value[]), vector(3), vector(5), vector(1))).toEqual([
+      [11],
+      [3],
+    ]);
   });
 
   test("is graph again: the gradient of the gradient", () => {
@@ -185,7 +212,11 @@ describe("vjp", () => {
     const [d1] = vjp([mul(mul(x, x), x)], [one], [x], add);
     const [d2] = vjp([d1!], [one], [x], add);
     const [d3] = vjp([d2!], [one], [x], add);
-    expect(run(graphOf([x, one], [d1!, d2!, d3!]), vector(2), vector(1))).toEqual([[12], [12], [6]]);
+    expect(run(graphOf([x, one], [d1!, d2!, d3!]), vector(2), vector(1))).toEqual([
+      [12],
+      [12],
+      [6],
+    ]);
   });
 
   test("null where there is no way, or none that a gradient goes", () => {
@@ -220,8 +251,13 @@ describe("vjp", () => {
   test("through a node with two outputs, whichever are used", () => {
     const x = input(spec([2]));
     const [a, b] = halves(x);
-    const gradientOf = (y: Value) => run(graphOf([x, one], [vjp([y], [one], [x], add)[0]!]), vector(3, 5), vector(1));
-    expect([mul(a, b), scale(a, 2), scale(b, 3)].map(gradientOf)).toEqual([[[5, 3]], [[2, 0]], [[0, 3]]]);
+    const gradientOf = (y: Value) =>
+      run(graphOf([x, one], [vjp([y], [one], [x], add)[0]!]), vector(3, 5), vector(1));
+    expect([mul(a, b), scale(a, 2), scale(b, 3)].map(gradientOf)).toEqual([
+      [[5, 3]],
+      [[2, 0]],
+      [[0, 3]],
+    ]);
   });
 
   test("names nodes after those that they differentiate", () => {

@@ -1,4 +1,5 @@
-// Tensors that exist: values in and out, lifetime by hand, by `using`, by scope and by the collector; programs and their cache.
+// Tensors that exist: values in and out, lifetime by hand, by `using`, by scope and by the
+// collector; programs and their cache.
 
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -40,25 +41,39 @@ describe("values", () => {
     const t = tensor(createHost(), [1, 2], [2], "int32");
     t.write([3, 4]);
     expect(await t.read()).toEqual(Int32Array.of(3, 4));
-    expect(() => t.write([1])).toThrow(new ShapeError("write: 1 values do not fill shape 2, which holds 2"));
+    expect(() => t.write([1])).toThrow(
+      new ShapeError("write: 1 values do not fill shape 2, which holds 2"),
+    );
   });
 
   test("must fill the shape", () => {
     const host = createHost();
-    expect(() => tensor(host, [1, 2, 3], [2, 2])).toThrow(new ShapeError("tensor: 3 values do not fill shape 2×2, which holds 4"));
-    expect(() => tensor(host, [1], [-1])).toThrow(new ShapeError("spec: size -1 is not a whole number ≥ 0 (axis 0)"));
+    expect(() => tensor(host, [1, 2, 3], [2, 2])).toThrow(
+      new ShapeError("tensor: 3 values do not fill shape 2×2, which holds 4"),
+    );
+    expect(() => tensor(host, [1], [-1])).toThrow(
+      new ShapeError("spec: size -1 is not a whole number ≥ 0 (axis 0)"),
+    );
     expect(host.memory().buffers).toBe(0);
   });
 
   test("may be any list of numbers that the type can hold", async () => {
     const host = createHost();
-    for (const values of [Float64Array.of(0.1, NaN), [0.1, NaN]]) expect(await tensor(host, values).read()).toEqual(Float32Array.of(0.1, NaN));
-    for (const values of [Uint8Array.of(0, 255), Int32Array.of(0, 255), Float64Array.of(0, 255), Uint32Array.of(0, 255)]) {
+    for (const values of [Float64Array.of(0.1, NaN), [0.1, NaN]])
+      expect(await tensor(host, values).read()).toEqual(Float32Array.of(0.1, NaN));
+    for (const values of [
+      Uint8Array.of(0, 255),
+      Int32Array.of(0, 255),
+      Float64Array.of(0, 255),
+      Uint32Array.of(0, 255),
+    ]) {
       expect(await tensor(host, values).read()).toEqual(Float32Array.of(0, 255));
       expect(await tensor(host, values, [2], "int32").read()).toEqual(Int32Array.of(0, 255));
     }
     const ends = [-(2 ** 31), 2 ** 31 - 1, -0];
-    expect(await tensor(host, ends, [3], "int32").read()).toEqual(Int32Array.of(-(2 ** 31), 2 ** 31 - 1, 0));
+    expect(await tensor(host, ends, [3], "int32").read()).toEqual(
+      Int32Array.of(-(2 ** 31), 2 ** 31 - 1, 0),
+    );
     const t = tensor(host, [1, 2], [2], "int32");
     t.write(Float64Array.of(3, 4));
     expect(await t.read()).toEqual(Int32Array.of(3, 4));
@@ -68,21 +83,34 @@ describe("values", () => {
     const host = createHost();
     const t = tensor(host, [1, 2], [2], "int32");
     for (const v of [NaN, 0.5, Infinity, 2 ** 31, -(2 ** 31) - 1]) {
-      const error = new ShapeError(`write: value 1 is ${v}; int32 holds whole numbers from -2147483648 to 2147483647`);
-      for (const values of [[7, v], Float64Array.of(7, v)]) expect(() => t.write(values)).toThrow(error);
+      const error = new ShapeError(
+        `write: value 1 is ${v}; int32 holds whole numbers from -2147483648 to 2147483647`,
+      );
+      for (const values of [[7, v], Float64Array.of(7, v)])
+        expect(() => t.write(values)).toThrow(error);
     }
     expect(await t.read()).toEqual(Int32Array.of(1, 2));
     const values = (list: unknown, shape?: number[]) => () => tensor(host, list as number[], shape);
-    expect(values([[1, 2]])).toThrow(new ShapeError("tensor: value 0 is Array, not a number; nested lists are given flat, with their shape"));
+    expect(values([[1, 2]])).toThrow(
+      new ShapeError(
+        "tensor: value 0 is Array, not a number; nested lists are given flat, with their shape",
+      ),
+    );
     expect(values([1, undefined])).toThrow("tensor: value 1 is undefined, not a number");
     expect(values(["1"])).toThrow("tensor: value 0 is string, not a number");
     expect(values(BigInt64Array.of(1n))).toThrow("tensor: value 0 is bigint, not a number");
-    expect(values(Promise.resolve([1]))).toThrow(new ShapeError("tensor: the values are Promise, must be a list of numbers or a typed array"));
+    expect(values(Promise.resolve([1]))).toThrow(
+      new ShapeError("tensor: the values are Promise, must be a list of numbers or a typed array"),
+    );
     expect(values(7, [1])).toThrow("tensor: the values are number, must be");
     expect(values(undefined, [1])).toThrow("tensor: the values are undefined, must be");
     expect(values(new ArrayBuffer(4), [1])).toThrow("tensor: the values are ArrayBuffer, must be");
-    expect(() => tensor(host, [1], [1], "float64" as "float32")).toThrow(new ShapeError("spec: there is no dtype float64, only float32 and int32"));
-    expect(() => tensor(host, [1], 1 as unknown as number[])).toThrow(new ShapeError("spec: the shape is number, must be a list of sizes"));
+    expect(() => tensor(host, [1], [1], "float64" as "float32")).toThrow(
+      new ShapeError("spec: there is no dtype float64, only float32 and int32"),
+    );
+    expect(() => tensor(host, [1], 1 as unknown as number[])).toThrow(
+      new ShapeError("spec: the shape is number, must be a list of sizes"),
+    );
     expect(host.memory().buffers).toBe(1);
   });
 
@@ -153,7 +181,9 @@ describe("lifetime", () => {
     });
     expect(called).toBe(false);
     const kept = [made.deep[0].a, made.map.get("b")!, ...made.set];
-    expect(await Promise.all(kept.map((t) => t.read()))).toEqual([1, 2, 3].map((v) => Float32Array.of(v)));
+    expect(await Promise.all(kept.map((t) => t.read()))).toEqual(
+      [1, 2, 3].map((v) => Float32Array.of(v)),
+    );
     expect(host.memory().buffers).toBe(3);
   });
 
@@ -190,7 +220,9 @@ describe("lifetime", () => {
 
   test("an async scope is refused", () => {
     const host = createHost();
-    expect(() => scope(async () => tensor(host, [1]))).toThrow(new TypeError("scope: the function is async; free its tensors with `using`"));
+    expect(() => scope(async () => tensor(host, [1]))).toThrow(
+      new TypeError("scope: the function is async; free its tensors with `using`"),
+    );
     expect(host.memory().buffers).toBe(0);
   });
 
@@ -262,18 +294,29 @@ describe("apply on tensors", () => {
 
   test("gives all outputs of an op", async () => {
     const [a, b] = halves(tensor(createHost(), [1, 2, 3, 4]));
-    expect([await a.read(), await b.read()]).toEqual([Float32Array.of(1, 2), Float32Array.of(3, 4)]);
+    expect([await a.read(), await b.read()]).toEqual([
+      Float32Array.of(1, 2),
+      Float32Array.of(3, 4),
+    ]);
   });
 
   test("does not mix back ends, or tensors and values", () => {
     const [a, b] = [tensor(createHost(), [1]), tensor(createHost(), [1])];
-    expect(() => add(a, b)).toThrow(new UnsupportedError("add: inputs live on different back ends (host, host)"));
+    expect(() => add(a, b)).toThrow(
+      new UnsupportedError("add: inputs live on different back ends (host, host)"),
+    );
     const mixed = (v: Value) => (add<Value | Tensor>(v, a), v);
     expect(() => trace(mixed, [spec([1])])).toThrow(
-      new ShapeError("add: tensors and traced values are mixed; make the tensor an input of the traced function"),
+      new ShapeError(
+        "add: tensors and traced values are mixed; make the tensor an input of the traced function",
+      ),
     );
-    expect(() => add(a, undefined as unknown as Tensor)).toThrow(new ShapeError("add: input 1 is undefined, must be a tensor or a traced value"));
-    expect(() => add(7 as unknown as Tensor, a)).toThrow(new ShapeError("add: input 0 is number, must be a tensor or a traced value"));
+    expect(() => add(a, undefined as unknown as Tensor)).toThrow(
+      new ShapeError("add: input 1 is undefined, must be a tensor or a traced value"),
+    );
+    expect(() => add(7 as unknown as Tensor, a)).toThrow(
+      new ShapeError("add: input 0 is number, must be a tensor or a traced value"),
+    );
   });
 });
 
@@ -298,7 +341,10 @@ describe("jit", () => {
     const host = createHost();
     const two = jit((x, y) => [add(x, y), mul(x, y)]);
     const results = two(tensor(host, [3]), tensor(host, [4]));
-    expect(await Promise.all(results.map((t) => t.read()))).toEqual([Float32Array.of(7), Float32Array.of(12)]);
+    expect(await Promise.all(results.map((t) => t.read()))).toEqual([
+      Float32Array.of(7),
+      Float32Array.of(12),
+    ]);
     const x = tensor(host, [5]);
     const same = jit((v) => v)(x);
     expect(same).not.toBe(x);
@@ -350,27 +396,31 @@ describe("jit", () => {
     expect(host.memory().programs).toBe(0);
   });
 
-  test("programs of functions that are dropped are freed by the collector, and keep no back end", { timeout: 20_000 }, async () => {
-    setFlagsFromString("--expose-gc");
-    const collect = runInNewContext("gc") as () => void;
-    const host = createHost();
-    const x = tensor(host, [1]);
-    const kept = jit((v) => scale(v, 0.5));
-    kept(x);
-    const dropped = (() => new WeakRef(createHost()))();
-    (() => {
-      kept(tensor(dropped.deref()!, [1]));
-      for (let i = 0; i < 100; i++) jit((v) => scale(v, i))(x);
-    })();
-    const deadline = Date.now() + 15_000;
-    while ((host.memory().programs > 1 || dropped.deref()) && Date.now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-      collect();
-    }
-    expect([host.memory().programs, dropped.deref()]).toEqual([1, undefined]);
-    kept.dispose();
-    expect(host.memory().programs).toBe(0);
-  });
+  test(
+    "programs of functions that are dropped are freed by the collector, and keep no back end",
+    { timeout: 20_000 },
+    async () => {
+      setFlagsFromString("--expose-gc");
+      const collect = runInNewContext("gc") as () => void;
+      const host = createHost();
+      const x = tensor(host, [1]);
+      const kept = jit((v) => scale(v, 0.5));
+      kept(x);
+      const dropped = (() => new WeakRef(createHost()))();
+      (() => {
+        kept(tensor(dropped.deref()!, [1]));
+        for (let i = 0; i < 100; i++) jit((v) => scale(v, i))(x);
+      })();
+      const deadline = Date.now() + 15_000;
+      while ((host.memory().programs > 1 || dropped.deref()) && Date.now() < deadline) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        collect();
+      }
+      expect([host.memory().programs, dropped.deref()]).toEqual([1, undefined]);
+      kept.dispose();
+      expect(host.memory().programs).toBe(0);
+    },
+  );
 
   test("takes as many tensors as the function, and nothing else", async () => {
     const x = tensor(createHost(), [3]);
@@ -379,9 +429,15 @@ describe("jit", () => {
     expect(() => two(x)).toThrow(new ShapeError("jit: the function takes 2 tensors, got 1"));
     expect(() => two()).toThrow(new ShapeError("jit: the function takes 2 tensors, got 0"));
     expect(() => two(x, x, x)).toThrow(new ShapeError("jit: the function takes 2 tensors, got 3"));
-    expect(() => loose(x, [3])).toThrow(new ShapeError("jit: input 1 is Array, must be a tensor; for values call the function itself"));
+    expect(() => loose(x, [3])).toThrow(
+      new ShapeError(
+        "jit: input 1 is Array, must be a tensor; for values call the function itself",
+      ),
+    );
     expect(() => loose(x, undefined)).toThrow("jit: input 1 is undefined, must be a tensor");
-    expect(() => jit(() => [])()).toThrow(new ShapeError("jit: the function takes at least 1 tensors, got 0"));
+    expect(() => jit(() => [])()).toThrow(
+      new ShapeError("jit: the function takes at least 1 tensors, got 0"),
+    );
     const all = jit((first, ...rest) => rest.reduce((sum, v) => add(sum, v), first));
     expect(await all(x, x, x).read()).toEqual(Float32Array.of(9));
     expect(x.backend.memory().programs).toBe(1);
@@ -392,7 +448,9 @@ describe("jit", () => {
     const x = tensor(host, [1]);
     const wrong = (fn: (v: Value) => unknown) => () => jit(fn as (v: Value) => Value)(x);
     const returned = (what: string) =>
-      new ShapeError(`trace: the function returned ${what}; it must return a value or a list of values, and not be async`);
+      new ShapeError(
+        `trace: the function returned ${what}; it must return a value or a list of values, and not be async`,
+      );
     expect(wrong(async (v) => v)).toThrow(returned("Promise"));
     expect(wrong(() => undefined)).toThrow(returned("undefined"));
     expect(wrong(() => x)).toThrow(returned("Tensor"));
@@ -403,9 +461,9 @@ describe("jit", () => {
   });
 
   test("does not mix back ends", () => {
-    expect(() => jit((a, b) => add(a, b))(tensor(createHost(), [1]), tensor(createHost(), [1]))).toThrow(
-      new UnsupportedError("jit: inputs live on different back ends (host, host)"),
-    );
+    expect(() =>
+      jit((a, b) => add(a, b))(tensor(createHost(), [1]), tensor(createHost(), [1])),
+    ).toThrow(new UnsupportedError("jit: inputs live on different back ends (host, host)"));
   });
 });
 
@@ -418,26 +476,38 @@ describe("the host", () => {
         "host: no room for 4503599627370496 bytes; live tensors: 1 (8 bytes), programs: 0 (0 bytes); free tensors with scope() or using",
       ),
     );
-    expect(() => createHost().alloc(2 ** 52)).toThrow(new RangeError("host: no room for 4503599627370496 bytes"));
+    expect(() => createHost().alloc(2 ** 52)).toThrow(
+      new RangeError("host: no room for 4503599627370496 bytes"),
+    );
   });
 
   test("names the buffer's size, use after free, and lack of room", async () => {
     const host = createHost();
     const buffer = host.alloc(4);
-    expect(() => host.write(buffer, new Float32Array(2))).toThrow(new RangeError("host: 8 bytes do not fit a buffer of 4"));
+    expect(() => host.write(buffer, new Float32Array(2))).toThrow(
+      new RangeError("host: 8 bytes do not fit a buffer of 4"),
+    );
     host.free(buffer);
     await expect(host.read(buffer)).rejects.toThrow("host: buffer used after free");
     expect(() => host.write(buffer, new Float32Array(1))).toThrow("host: buffer used after free");
-    expect(() => host.alloc(2 ** 53)).toThrow(new RangeError("host: a buffer of 9007199254740992 bytes; it must be a whole number ≥ 0"));
+    expect(() => host.alloc(2 ** 53)).toThrow(
+      new RangeError("host: a buffer of 9007199254740992 bytes; it must be a whole number ≥ 0"),
+    );
   });
 
   test("takes a buffer, large enough, for each input and output", () => {
     const host = createHost();
     const program = host.compile(trace((a, b) => add(a, b), [spec([2]), spec([2])]));
     const [a, b, small] = [8, 8, 4].map((bytes) => host.alloc(bytes));
-    expect(() => program.run([a], [b])).toThrow(new RangeError("host: program takes 2 inputs and 1 outputs, got 1 and 1"));
-    expect(() => program.run([a, small], [b])).toThrow(new RangeError("host: buffer of 4 bytes for a value of 8"));
-    expect(() => program.run([a, b], [small])).toThrow(new RangeError("host: buffer of 4 bytes for a value of 8"));
+    expect(() => program.run([a], [b])).toThrow(
+      new RangeError("host: program takes 2 inputs and 1 outputs, got 1 and 1"),
+    );
+    expect(() => program.run([a, small], [b])).toThrow(
+      new RangeError("host: buffer of 4 bytes for a value of 8"),
+    );
+    expect(() => program.run([a, b], [small])).toThrow(
+      new RangeError("host: buffer of 4 bytes for a value of 8"),
+    );
   });
 
   test("outputs may be inputs: as if all were read before any is written", async () => {
@@ -452,7 +522,9 @@ describe("the host", () => {
     const host = createHost();
     const graph = trace((a) => scale(scale(a, 2), 3), [spec([1])]);
     const program = host.compile(graph);
-    expect(program.steps).toEqual(graph.nodes.map((n) => ({ kernel: "reference", nodes: [n], estimate: 0, others: [] })));
+    expect(program.steps).toEqual(
+      graph.nodes.map((n) => ({ kernel: "reference", nodes: [n], estimate: 0, others: [] })),
+    );
     expect(host.memory().programs).toBe(1);
     program.dispose();
     expect(host.memory().programs).toBe(0);

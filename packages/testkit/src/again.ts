@@ -1,4 +1,5 @@
-// Runs a program's main module again and again in one process, as asked by messages: `inOneProcess` starts it.
+// Runs a program's main module again and again in one process, as asked by messages: `inOneProcess`
+// starts it.
 
 interface Asked {
   readonly args: readonly string[];
@@ -7,7 +8,8 @@ interface Asked {
 
 const main = process.argv[2];
 const state = { runs: 0 };
-for (const emitter of [process, process.stdout, process.stderr]) emitter.setMaxListeners(0); // each run adds its own
+// each run adds its own
+for (const emitter of [process, process.stdout, process.stderr]) emitter.setMaxListeners(0);
 
 process.on("message", async ({ args, cwd }: Asked) => {
   process.chdir(cwd);
@@ -15,7 +17,10 @@ process.on("message", async ({ args, cwd }: Asked) => {
   process.exitCode = undefined;
   const said = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const)
-    Object.assign(process[name], { write: (text: string | Uint8Array) => ((said[name] += text), true) });
-  await import(`${main}?${state.runs++}`); // another address: evaluated anew, while all that it imports stays loaded
+    Object.assign(process[name], {
+      write: (text: string | Uint8Array) => ((said[name] += text), true),
+    });
+  // another address: evaluated anew, while all that it imports stays loaded
+  await import(`${main}?${state.runs++}`);
   process.send?.({ code: process.exitCode ?? 0, ...said });
 });

@@ -1,10 +1,22 @@
-// Running a graph on a back end and judging every element of every output, with a message that says what, where and by how much.
+// Running a graph on a back end and judging every element of every output, with a message that says
+// what, where and by how much.
 
-import { bytesOf, formatShape, hostArray, type Backend, type Buffer, type Graph, type HostArray, type Program, type Spec } from "@conv/tensor";
+import {
+  bytesOf,
+  formatShape,
+  hostArray,
+  type Backend,
+  type Buffer,
+  type Graph,
+  type HostArray,
+  type Program,
+  type Spec,
+} from "@conv/tensor";
 import { evaluateBounded, type Bounded } from "./roundoff.ts";
 
 /** Values as a device stores them. */
-export const packed = ({ dtype, data }: HostArray): Float32Array | Int32Array => (dtype === "int32" ? new Int32Array(data) : new Float32Array(data));
+export const packed = ({ dtype, data }: HostArray): Float32Array | Int32Array =>
+  dtype === "int32" ? new Int32Array(data) : new Float32Array(data);
 
 /** A new buffer that holds the values. */
 export function put(backend: Backend, values: HostArray): Buffer {
@@ -23,12 +35,20 @@ export function blank(backend: Backend, s: Spec): Buffer {
 /** What a buffer holds. */
 export async function get(backend: Backend, buffer: Buffer, s: Spec): Promise<HostArray> {
   const bytes = await backend.read(buffer);
-  if (bytes.byteLength !== bytesOf(s)) throw new Error(`read gave ${bytes.byteLength} bytes of a buffer of ${bytesOf(s)}`);
-  return hostArray(s, new Float64Array(s.dtype === "int32" ? new Int32Array(bytes) : new Float32Array(bytes)));
+  if (bytes.byteLength !== bytesOf(s))
+    throw new Error(`read gave ${bytes.byteLength} bytes of a buffer of ${bytesOf(s)}`);
+  return hostArray(
+    s,
+    new Float64Array(s.dtype === "int32" ? new Int32Array(bytes) : new Float32Array(bytes)),
+  );
 }
 
 /** Compiles a graph, runs it once in fresh buffers, reads the outputs, frees everything. */
-export async function runOnce(backend: Backend, graph: Graph, inputs: readonly HostArray[]): Promise<HostArray[]> {
+export async function runOnce(
+  backend: Backend,
+  graph: Graph,
+  inputs: readonly HostArray[],
+): Promise<HostArray[]> {
   const program = backend.compile(graph);
   try {
     return await runProgram(backend, program, graph, inputs);
@@ -37,7 +57,12 @@ export async function runOnce(backend: Backend, graph: Graph, inputs: readonly H
   }
 }
 
-async function runProgram(backend: Backend, program: Program, graph: Graph, inputs: readonly HostArray[]): Promise<HostArray[]> {
+async function runProgram(
+  backend: Backend,
+  program: Program,
+  graph: Graph,
+  inputs: readonly HostArray[],
+): Promise<HostArray[]> {
   const from = inputs.map((x) => put(backend, x));
   const to = graph.outputs.map((v) => blank(backend, v.spec));
   try {
@@ -48,23 +73,39 @@ async function runProgram(backend: Backend, program: Program, graph: Graph, inpu
   }
 }
 
-/** Runs a graph on a back end, once for each list of inputs, and throws unless every element of every output is within its bound. */
-export async function check(backend: Backend, graph: Graph, ...runs: readonly (readonly HostArray[])[]): Promise<void> {
+/**
+ * Runs a graph on a back end, once for each list of inputs, and throws unless every element of
+ * every output is within its bound.
+ */
+export async function check(
+  backend: Backend,
+  graph: Graph,
+  ...runs: readonly (readonly HostArray[])[]
+): Promise<void> {
   const program = backend.compile(graph);
   try {
-    for (const inputs of runs) judge(graph, await runProgram(backend, program, graph, inputs), evaluateBounded(graph, inputs, program.steps));
+    for (const inputs of runs)
+      judge(
+        graph,
+        await runProgram(backend, program, graph, inputs),
+        evaluateBounded(graph, inputs, program.steps),
+      );
   } finally {
     program.dispose();
   }
 }
 
-/** Throws unless every element is within its bound; the message has the graph, the worst element, what came and what was wanted. */
+/**
+ * Throws unless every element is within its bound; the message has the graph, the worst element,
+ * what came and what was wanted.
+ */
 export function judge(graph: Graph, got: readonly HostArray[], want: readonly Bounded[]): void {
   const complaints = got.flatMap((g, i) => {
     const what = difference(g, want[i]);
     return what ? [`output ${i} of ${got.length} (${formatShape(g.shape)}): ${what}`] : [];
   });
-  if (complaints.length) throw new Error([...complaints, `graph ${describeGraph(graph)}`].join("\n"));
+  if (complaints.length)
+    throw new Error([...complaints, `graph ${describeGraph(graph)}`].join("\n"));
 }
 
 /** What is wrong with computed values, or null. */
@@ -77,7 +118,8 @@ export function difference(got: HostArray, { value, error }: Bounded): string | 
     if (got.dtype === "int32" ? g === want : within(g, want, bound)) return;
     wrong++;
     const off = Math.abs(g - want);
-    const by = off <= Number.MAX_VALUE ? (bound > 0 ? off / bound : off) : Infinity; // Infinity for NaN too
+    // Infinity for NaN too
+    const by = off <= Number.MAX_VALUE ? (bound > 0 ? off / bound : off) : Infinity;
     if (by > worstBy) [worst, worstBy] = [i, by];
   });
   if (!wrong) return null;
@@ -90,7 +132,8 @@ export function difference(got: HostArray, { value, error }: Bounded): string | 
 }
 
 // Devices may flush what is below the smallest normal number.
-const boundOf = (want: number, error: number): number => (Math.abs(want) < 2 ** -126 && error > 0 ? error + 2 ** -126 : error);
+const boundOf = (want: number, error: number): number =>
+  Math.abs(want) < 2 ** -126 && error > 0 ? error + 2 ** -126 : error;
 
 /** NaN as a bound lets anything pass; NaN as the value wants NaN; infinities want infinities. */
 function within(got: number, want: number, bound: number): boolean {
@@ -110,12 +153,17 @@ function indexOf(flat: number, shape: readonly number[]): string {
 
 /** The first nodes of a graph with shapes and parameters, short enough for a message. */
 function describeGraph({ inputs, nodes }: Graph): string {
-  const shapes = inputs.map(({ spec, name }) => `${name ? `${name} ` : ""}${spec.dtype === "int32" ? "int32 " : ""}${formatShape(spec.shape)}`);
+  const shapes = inputs.map(
+    ({ spec, name }) =>
+      `${name ? `${name} ` : ""}${spec.dtype === "int32" ? "int32 " : ""}${formatShape(spec.shape)}`,
+  );
   const lines = nodes.slice(0, 12).map((n) => {
     const params = JSON.stringify(n.params);
     return `  ${n.op.name} ${n.inputs.map((v) => formatShape(v.shape)).join(", ")} → ${n.outputs.map((v) => formatShape(v.shape)).join(", ")} ${params.length > 400 ? `${params.slice(0, 400)}…` : params}`;
   });
-  return [`of inputs ${shapes.join(", ") || "(none)"}`, ...lines, ...(nodes.length > 12 ? [`  … and ${nodes.length - 12} nodes more`] : [])].join(
-    "\n",
-  );
+  return [
+    `of inputs ${shapes.join(", ") || "(none)"}`,
+    ...lines,
+    ...(nodes.length > 12 ? [`  … and ${nodes.length - 12} nodes more`] : []),
+  ].join("\n");
 }

@@ -1,12 +1,17 @@
-// Any back end behind a queue: memory that only handles stand for, calls that are carried out later, errors that only `read` reports.
-// It is what a device across a bus looks like, and the proof that the contract, and code written to it, carries one.
+// Any back end behind a queue: memory that only handles stand for, calls that are carried out
+// later, errors that only `read` reports. It is what a device across a bus looks like, and the
+// proof that the contract, and code written to it, carries one.
 
 import { manageBackend, type Backend, type Buffer, type Program } from "@conv/tensor";
 
-/** A back end that does what `inner` does, in the same order, but not before the caller has gone on. Takes `inner` over. */
+/**
+ * A back end that does what `inner` does, in the same order, but not before the caller has gone on.
+ * Takes `inner` over.
+ */
 export function deferred(inner: Backend): Backend {
   const queue: (() => void)[] = [];
-  const buffers = new Map<Buffer, Buffer>(); // handle → buffer of the inner back end, once its turn has come
+  // handle → buffer of the inner back end, once its turn has come
+  const buffers = new Map<Buffer, Buffer>();
   let running = false;
   let turns = 0;
   let failure: { readonly error: unknown } | null = null;
@@ -21,7 +26,8 @@ export function deferred(inner: Backend): Backend {
     }
     schedule();
   };
-  // Microtasks and timeouts in turn, so that code between two awaits and code between two events see it happen.
+  // Microtasks and timeouts in turn, so that code between two awaits and code between two events
+  // see it happen.
   const schedule = (): void => {
     if (running || queue.length === 0) return;
     running = true;

@@ -1,6 +1,13 @@
-// An adapter in the dress of another: its kernels are chosen and cut as for a real GPU, wherever they really run.
+// An adapter in the dress of another: its kernels are chosen and cut as for a real GPU, wherever
+// they really run.
 
-const INFO = { vendor: "test", architecture: "", device: "", description: "a GPU in name", isFallbackAdapter: false };
+const INFO = {
+  vendor: "test",
+  architecture: "",
+  device: "",
+  description: "a GPU in name",
+  isFallbackAdapter: false,
+};
 
 /** The object with one property replaced; methods stay its own. */
 export const dressed = <T extends object>(object: T, name: keyof T, value: unknown): T =>

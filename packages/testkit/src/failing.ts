@@ -3,10 +3,14 @@
 import type { Backend } from "@conv/tensor";
 
 /**
- * Does the work again and again on a back end where the first call that takes memory fails, then the second, and so on, until none is left to
- * fail. Throws unless each failure reaches the caller and leaves the counts of the back end as they were. Gives the number of such calls.
+ * Does the work again and again on a back end where the first call that takes memory fails, then
+ * the second, and so on, until none is left to fail. Throws unless each failure reaches the caller
+ * and leaves the counts of the back end as they were. Gives the number of such calls.
  */
-export async function failEach<B extends Backend>(backend: B, work: (backend: B) => unknown): Promise<number> {
+export async function failEach<B extends Backend>(
+  backend: B,
+  work: (backend: B) => unknown,
+): Promise<number> {
   for (let at = 0; ; at++) {
     const before = JSON.stringify(backend.memory());
     const failure = new RangeError(`there is no room at call ${at}`);
@@ -30,6 +34,7 @@ export async function failEach<B extends Backend>(backend: B, work: (backend: B)
     if (error !== failure && !(error instanceof Error && error.cause === failure))
       throw new Error(`the failure of call ${at} did not reach the caller`, { cause: error });
     const after = JSON.stringify(backend.memory());
-    if (after !== before) throw new Error(`the failure of call ${at} left ${after}, before there was ${before}`);
+    if (after !== before)
+      throw new Error(`the failure of call ${at} left ${after}, before there was ${before}`);
   }
 }

@@ -55,7 +55,18 @@ export interface ElementwiseGolden extends Arrays<"y"> {
 
 /** Batch normalisation over axis 1; `meanAfter` and `varAfter` are the running statistics after the step. */
 export interface BatchNormGolden extends Arrays<
-  "x" | "weight" | "bias" | "mean" | "var" | "y" | "dy" | "dx" | "dweight" | "dbias" | "meanAfter" | "varAfter"
+  | "x"
+  | "weight"
+  | "bias"
+  | "mean"
+  | "var"
+  | "y"
+  | "dy"
+  | "dx"
+  | "dweight"
+  | "dbias"
+  | "meanAfter"
+  | "varAfter"
 > {
   readonly name: string;
   readonly training: boolean;
@@ -156,18 +167,22 @@ export interface ScheduleGolden {
   readonly rates: readonly number[];
 }
 
-export const convGoldens: readonly ConvGolden[] = conv.map(({ options: { padLo, padHi, ...options }, ...golden }) => ({
-  ...golden,
-  options: { ...options, padding: padLo.map((lo, axis) => [lo, padHi[axis]] as const) },
-}));
+export const convGoldens: readonly ConvGolden[] = conv.map(
+  ({ options: { padLo, padHi, ...options }, ...golden }) => ({
+    ...golden,
+    options: { ...options, padding: padLo.map((lo, axis) => [lo, padHi[axis]] as const) },
+  }),
+);
 export const poolGoldens: readonly PoolGolden[] = pool;
 export const adaptivePoolGoldens: readonly AdaptivePoolGolden[] = adaptivePool;
-export const layerGoldens: readonly LayerGolden[] = [...layers, ...space].map(({ state, gradients, after, ...golden }) => ({
-  ...golden,
-  state: present(state),
-  gradients: present(gradients),
-  after: present(after),
-}));
+export const layerGoldens: readonly LayerGolden[] = [...layers, ...space].map(
+  ({ state, gradients, after, ...golden }) => ({
+    ...golden,
+    state: present(state),
+    gradients: present(gradients),
+    after: present(after),
+  }),
+);
 export const batchNormGoldens: readonly BatchNormGolden[] = batchNorm;
 export const networkGoldens: readonly NetworkGolden[] = networks;
 export const networkGradientGoldens: readonly NetworkGradientGolden[] = networkGradients;
@@ -180,13 +195,20 @@ export const lossGoldens: readonly LossGolden[] = losses;
  * cross-entropy; each step sees x (4, 1, 6, 6) and labels (4). All runs start from `params`.
  */
 export const optimiserGoldens: {
-  readonly network: { readonly params: GoldenParams; readonly steps: readonly Arrays<"x" | "labels">[] };
+  readonly network: {
+    readonly params: GoldenParams;
+    readonly steps: readonly Arrays<"x" | "labels">[];
+  };
   readonly runs: readonly OptimiserRun[];
 } = optimisers;
 
 /** Without the names that only other layers have: the type of the JSON has them all. */
-function present(arrays: Readonly<Record<string, GoldenArray | undefined>>): Record<string, GoldenArray> {
-  return Object.fromEntries(Object.entries(arrays).flatMap(([name, array]) => (array ? [[name, array]] : [])));
+function present(
+  arrays: Readonly<Record<string, GoldenArray | undefined>>,
+): Record<string, GoldenArray> {
+  return Object.fromEntries(
+    Object.entries(arrays).flatMap(([name, array]) => (array ? [[name, array]] : [])),
+  );
 }
 
 export const scheduleGoldens: readonly ScheduleGolden[] = schedules;

@@ -1,5 +1,5 @@
-// Ends worker threads at random moments, inside barriers too, while the caller runs and compiles programs: every call must return or throw soon.
-// Node only.
+// Ends worker threads at random moments, inside barriers too, while the caller runs and compiles
+// programs: every call must return or throw soon. Node only.
 
 import type { Worker } from "node:worker_threads";
 import { conv, matmul, relu, softmax } from "@conv/ops";
@@ -7,10 +7,12 @@ import { sizeOf, spec, trace, type Backend } from "@conv/tensor";
 
 /** What is tried: a back end with threads, and a worker for one of them. */
 export interface Threaded {
-  createCpu(options: {
-    readonly threads: number;
-    readonly worker: () => Worker;
-  }): Promise<Backend & { readonly caps: { readonly threads: number }; readonly singleThreadReason: string | null }>;
+  createCpu(options: { readonly threads: number; readonly worker: () => Worker }): Promise<
+    Backend & {
+      readonly caps: { readonly threads: number };
+      readonly singleThreadReason: string | null;
+    }
+  >;
   makeWorker(): Worker;
 }
 
@@ -24,7 +26,10 @@ const graphs = [
     },
     [spec([32, 32]), spec([32, 32])],
   ),
-  trace((x, w) => relu(conv(relu(conv(x, w, { padding: 1 })), w, { padding: 1 })), [spec([1, 32, 56, 56]), spec([32, 32, 3, 3])]),
+  trace(
+    (x, w) => relu(conv(relu(conv(x, w, { padding: 1 })), w, { padding: 1 })),
+    [spec([1, 32, 56, 56]), spec([32, 32, 3, 3])],
+  ),
 ];
 
 export interface Kill {
@@ -36,8 +41,14 @@ export interface Kill {
   readonly call: string;
 }
 
-/** Ends one thread of one back end, and gives what the caller saw. `random` gives numbers 0 ≤ x < 1. Throws if a call was wrong. */
-export async function kill({ createCpu, makeWorker }: Threaded, random: () => number): Promise<Kill> {
+/**
+ * Ends one thread of one back end, and gives what the caller saw. `random` gives numbers 0 ≤ x < 1.
+ * Throws if a call was wrong.
+ */
+export async function kill(
+  { createCpu, makeWorker }: Threaded,
+  random: () => number,
+): Promise<Kill> {
   const workers: Worker[] = [];
   const threads = 2 + Math.floor(random() * 2);
   const worker = () => {
@@ -72,8 +83,18 @@ export async function kill({ createCpu, makeWorker }: Threaded, random: () => nu
     const milliseconds = performance.now() - start;
     const message = error instanceof Error ? error.message : String(error);
     // The death of a thread may be the cause that is told, or its event.
-    if (!/^cpu: a (thread failed \(thread 0: thread \d has ended\)|worker has ended); make the back end again$/.test(message)) throw error;
-    for (const call of [run, compile, () => cpu.alloc(4), () => cpu.write(buffers[0], new Float32Array(1))]) {
+    if (
+      !/^cpu: a (thread failed \(thread 0: thread \d has ended\)|worker has ended); make the back end again$/.test(
+        message,
+      )
+    )
+      throw error;
+    for (const call of [
+      run,
+      compile,
+      () => cpu.alloc(4),
+      () => cpu.write(buffers[0], new Float32Array(1)),
+    ]) {
       const again = thrown(call);
       if (again !== error) throw new Error(`a later call gave ${again}`, { cause: error });
     }

@@ -12,11 +12,15 @@ export interface Result {
 }
 
 /**
- * Runs the main module of a program in one process that is kept, one call after the other, until the tests of the file are over: for the many
- * calls that end as soon as arguments or files are read, since starting Node is most of what they would take. What runs long, is killed or
- * ends the process itself needs a process of its own.
+ * Runs the main module of a program in one process that is kept, one call after the other, until
+ * the tests of the file are over: for the many calls that end as soon as arguments or files are
+ * read, since starting Node is most of what they would take. What runs long, is killed or ends the
+ * process itself needs a process of its own.
  */
-export function inOneProcess(main: URL, env: NodeJS.ProcessEnv): (args: readonly string[], cwd?: string) => Promise<Result> {
+export function inOneProcess(
+  main: URL,
+  env: NodeJS.ProcessEnv,
+): (args: readonly string[], cwd?: string) => Promise<Result> {
   const child = fork(fileURLToPath(new URL("again.ts", import.meta.url)), [main.href], {
     env: { ...process.env, ...env },
     stdio: ["ignore", "ignore", "inherit", "ipc"],
@@ -25,7 +29,8 @@ export function inOneProcess(main: URL, env: NodeJS.ProcessEnv): (args: readonly
   afterAll(() => void child.kill());
   return (args, cwd = process.cwd()) =>
     new Promise((resolve, reject) => {
-      const ended = (code: number | null) => reject(new Error(`${args.join(" ")}: it ended the process with code ${code}`));
+      const ended = (code: number | null) =>
+        reject(new Error(`${args.join(" ")}: it ended the process with code ${code}`));
       child.once("exit", ended).once("message", (result) => {
         child.off("exit", ended);
         resolve(result as Result);

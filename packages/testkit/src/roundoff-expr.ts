@@ -1,9 +1,13 @@
-// How far an elementwise expression computed in float32 may be from its value in float64: running error analysis (Wilkinson),
-// one rule per function of the algebra. Every kernel, fused or not, has to stay within it.
+// How far an elementwise expression computed in float32 may be from its value in float64: running
+// error analysis (Wilkinson), one rule per function of the algebra. Every kernel, fused or not, has
+// to stay within it.
 
 import { numbers, type Expr, type Fn } from "@conv/ops";
 
-/** The unit of all bounds, 2⁻²³: one unit in the last place at 1, twice the error of one correct rounding. */
+/**
+ * The unit of all bounds, 2⁻²³: one unit in the last place at 1, twice the error of one correct
+ * rounding.
+ */
 export const ULP = 2 ** -23;
 
 /** The largest float32. A value beyond it is infinite on a device. */
@@ -12,11 +16,19 @@ export const LARGEST = (2 - 2 ** -23) * 2 ** 127;
 /** Computed tanh may be off by this much, also near 0: the error of the usual 1 − 2/(e²ˣ + 1). */
 const TANH_ERROR = 4 * ULP;
 
-/** A value and the error that it may carry; NaN where nothing can be said, as of a quotient whose divisor may be 0. */
+/**
+ * A value and the error that it may carry; NaN where nothing can be said, as of a quotient whose
+ * divisor may be 0.
+ */
 export type Uncertain = readonly [value: number, error: number];
 
-/** The expression as a function of its variables' values and errors, given in the order of `names`. */
-export function uncertain(e: Expr, names: readonly string[]): (values: readonly number[], errors: readonly number[]) => Uncertain {
+/**
+ * The expression as a function of its variables' values and errors, given in the order of `names`.
+ */
+export function uncertain(
+  e: Expr,
+  names: readonly string[],
+): (values: readonly number[], errors: readonly number[]) => Uncertain {
   if (typeof e === "number") {
     const constant: Uncertain = [e, Math.abs(e - Math.fround(e))];
     return () => constant;
@@ -35,23 +47,43 @@ const ABSENT: Uncertain = [0, 0];
 function step(fn: Fn, a: Uncertain, b: Uncertain = ABSENT, c: Uncertain = ABSENT): Uncertain {
   const apply = numbers[fn];
   const value = apply(a[0], b[0], c[0]);
-  if (fn === "select" && (a[1] === 0 || Math.abs(a[0]) > a[1])) return a[0] === 0 ? c : b; // What is not chosen does not matter.
+  // What is not chosen does not matter.
+  if (fn === "select" && (a[1] === 0 || Math.abs(a[0]) > a[1])) return a[0] === 0 ? c : b;
   const operands = [a, b, c];
   // A device may hold Infinity where float64 still has a number, and NaN behind that.
-  if (operands.some(([v, e]) => !Number.isFinite(e) || (Number.isFinite(v) && Math.abs(v) + e > LARGEST))) return [value, NaN];
+  if (
+    operands.some(
+      ([v, e]) => !Number.isFinite(e) || (Number.isFinite(v) && Math.abs(v) + e > LARGEST),
+    )
+  )
+    return [value, NaN];
   if (operands.some(([v]) => !Number.isFinite(v)) || !Number.isFinite(value)) {
-    // NaN and infinities have no error; what comes of the ends of the other operands tells how far the result may be off.
+    // NaN and infinities have no error; what comes of the ends of the other operands tells how far
+    // the result may be off.
     const ends = ([v, e]: Uncertain) => (e === 0 ? [v] : [v - e, v + e]);
     const all = ends(a).flatMap((x) => ends(b).flatMap((y) => ends(c).map((z) => apply(x, y, z))));
-    const off = Math.max(...all.map((v) => (Object.is(v, value) || v === value ? 0 : Math.abs(v - value))));
-    return [value, Number.isFinite(off) ? off + (Number.isFinite(value) ? TANH_ERROR * Math.abs(value) : 0) : NaN];
+    const off = Math.max(
+      ...all.map((v) => (Object.is(v, value) || v === value ? 0 : Math.abs(v - value))),
+    );
+    return [
+      value,
+      Number.isFinite(off)
+        ? off + (Number.isFinite(value) ? TANH_ERROR * Math.abs(value) : 0)
+        : NaN,
+    ];
   }
   const error = errorOf(fn, value, a, b, c);
   // Devices may flush what is below the smallest normal number.
   return [value, value !== 0 && Math.abs(value) < 2 ** -126 ? error + 2 ** -126 : error];
 }
 
-function errorOf(fn: Fn, y: number, [a, ea]: Uncertain, [b, eb]: Uncertain, [c, ec]: Uncertain): number {
+function errorOf(
+  fn: Fn,
+  y: number,
+  [a, ea]: Uncertain,
+  [b, eb]: Uncertain,
+  [c, ec]: Uncertain,
+): number {
   const ulps = (count: number) => count * ULP * Math.abs(y);
   switch (fn) {
     case "add":
@@ -60,7 +92,9 @@ function errorOf(fn: Fn, y: number, [a, ea]: Uncertain, [b, eb]: Uncertain, [c, 
     case "mul":
       return Math.abs(a) * eb + Math.abs(b) * ea + ea * eb + ulps(1);
     case "div":
-      return eb > 0 && Math.abs(b) <= eb ? NaN : (ea + Math.abs(y) * eb) / (Math.abs(b) - eb) + ulps(3);
+      return eb > 0 && Math.abs(b) <= eb
+        ? NaN
+        : (ea + Math.abs(y) * eb) / (Math.abs(b) - eb) + ulps(3);
     case "neg":
     case "abs":
       return ea;
@@ -69,7 +103,9 @@ function errorOf(fn: Fn, y: number, [a, ea]: Uncertain, [b, eb]: Uncertain, [c, 
     case "exp": // the argument's own rounding grows with it
       return Math.abs(y) * Math.expm1(ea) + ulps(4 + 2 * Math.abs(a));
     case "expm1": // as exp, and relative to the result also near 0
-      return (Math.abs(y) + Math.min(1, Math.exp(a))) * Math.expm1(ea) + ulps(6 + 2 * Math.max(0, a));
+      return (
+        (Math.abs(y) + Math.min(1, Math.exp(a))) * Math.expm1(ea) + ulps(6 + 2 * Math.max(0, a))
+      );
     case "log1p":
       return 1 + a <= ea ? NaN : y - Math.log1p(a - ea) + ulps(6);
     case "log":

@@ -1,4 +1,5 @@
-// HTTP servers on this machine, for pages and tests. No request may end the process: what a server does not understand it refuses.
+// HTTP servers on this machine, for pages and tests. No request may end the process: what a server
+// does not understand it refuses.
 
 import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -24,17 +25,32 @@ export interface LocalServer extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Answers a request for a path, which is decoded and has no `..` in it. What it throws becomes an answer too. */
-export type Handler = (path: string, request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
+/**
+ * Answers a request for a path, which is decoded and has no `..` in it. What it throws becomes an
+ * answer too.
+ */
+export type Handler = (
+  path: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+) => void | Promise<void>;
 
 /** Starts a server. */
-export async function startServer(handler: Handler, options: ServerOptions = {}): Promise<LocalServer> {
+export async function startServer(
+  handler: Handler,
+  options: ServerOptions = {},
+): Promise<LocalServer> {
   const { headers = {}, methods = ["GET", "HEAD"], port = 0, timeout } = options;
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     response.on("error", () => {}); // the client is gone
     try {
-      for (const [name, value] of Object.entries({ "X-Content-Type-Options": "nosniff", ...headers })) response.setHeader(name, value);
-      if (!methods.includes(request.method ?? "")) return refuse(response.setHeader("Allow", methods.join(", ")), 405);
+      for (const [name, value] of Object.entries({
+        "X-Content-Type-Options": "nosniff",
+        ...headers,
+      }))
+        response.setHeader(name, value);
+      if (!methods.includes(request.method ?? ""))
+        return refuse(response.setHeader("Allow", methods.join(", ")), 405);
       const address = request.url ?? "/";
       if (address.length > LONGEST) return refuse(response, 414);
       const path = pathOf(address);
@@ -47,12 +63,18 @@ export async function startServer(handler: Handler, options: ServerOptions = {})
   const server = createServer((request, response) => void answer(request, response));
   server.on(
     "clientError",
-    (_, socket) => void (socket.writable ? socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n") : socket.destroy()),
+    (_, socket) =>
+      void (socket.writable
+        ? socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+        : socket.destroy()),
   );
-  if (timeout !== undefined) server.requestTimeout = server.timeout = server.keepAliveTimeout = 1000 * timeout;
+  if (timeout !== undefined)
+    server.requestTimeout = server.timeout = server.keepAliveTimeout = 1000 * timeout;
   const listen = (at: number) =>
     new Promise<void>((resolve, reject) => {
-      server.once("error", reject).listen(at, "127.0.0.1", () => resolve(void server.off("error", reject)));
+      server
+        .once("error", reject)
+        .listen(at, "127.0.0.1", () => resolve(void server.off("error", reject)));
     });
   await listen(port).catch(() => listen(0));
   server.on("error", () => {}); // too many open files: those that are open go on
@@ -74,7 +96,11 @@ function refuse(response: ServerResponse, status: number): void {
 
 function statusOf(error: unknown): number {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  return ["ENOENT", "ENOTDIR", "EISDIR", "ENAMETOOLONG"].includes(code) ? 404 : ["EMFILE", "ENFILE"].includes(code) ? 503 : 500;
+  return ["ENOENT", "ENOTDIR", "EISDIR", "ENAMETOOLONG"].includes(code)
+    ? 404
+    : ["EMFILE", "ENFILE"].includes(code)
+      ? 503
+      : 500;
 }
 
 /** The decoded path of an address; null where it is none, or would lead out of a folder. */
@@ -82,7 +108,12 @@ function pathOf(address: string): string | null {
   try {
     const path = decodeURIComponent(address.replace(/[?#].*$/s, ""));
     const parts = path.split("/");
-    return path.startsWith("/") && !/[\0\\]/.test(path) && !parts.includes("..") && !parts.includes(".") ? path : null;
+    return path.startsWith("/") &&
+      !/[\0\\]/.test(path) &&
+      !parts.includes("..") &&
+      !parts.includes(".")
+      ? path
+      : null;
   } catch {
     return null;
   }
@@ -107,6 +138,9 @@ export const filesOf =
   async (path, request, response) => {
     const file = join(folder, path.endsWith("/") ? `${path}index.html` : path);
     const bytes = await readFile(file);
-    response.writeHead(200, { "Content-Type": types[extname(file)] ?? "application/octet-stream", "Content-Length": bytes.length });
+    response.writeHead(200, {
+      "Content-Type": types[extname(file)] ?? "application/octet-stream",
+      "Content-Length": bytes.length,
+    });
     response.end(request.method === "HEAD" ? undefined : bytes);
   };

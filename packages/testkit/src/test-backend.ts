@@ -35,7 +35,10 @@ const SUITES = {
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** Whether every back end runs the whole suite. Unless it is so, those that say how much run a share. */
+    /**
+     * Whether every back end runs the whole suite. Unless it is so, those that say how much run a
+     * share.
+     */
     fullConformance: boolean;
   }
 }
@@ -45,15 +48,20 @@ export type SuiteName = keyof typeof SUITES;
 
 /**
  * Registers the whole suite for a back end, in a Vitest file: `testBackend("cpu", createCpu)`. It
- * makes one back end for most tests, and a few more for those that misuse theirs. A back end that takes
- * long divides the suite among several files, which run at once: `only` some parts in one, all `except` these in another.
- * One that differs little from another runs one in `every` of the tests that are many (cases, drawn geometries, graphs, special numbers, long
- * sums), but at least one of each op. CONFORMANCE=full runs all of everything.
+ * makes one back end for most tests, and a few more for those that misuse theirs. A back end that
+ * takes long divides the suite among several files, which run at once: `only` some parts in one,
+ * all `except` these in another. One that differs little from another runs one in `every` of the
+ * tests that are many (cases, drawn geometries, graphs, special numbers, long sums), but at least
+ * one of each op. CONFORMANCE=full runs all of everything.
  */
 export function testBackend(
   name: string,
   create: () => Backend | Promise<Backend>,
-  { only, except = [], every = 1 }: { only?: readonly SuiteName[]; except?: readonly SuiteName[]; every?: number } = {},
+  {
+    only,
+    except = [],
+    every = 1,
+  }: { only?: readonly SuiteName[]; except?: readonly SuiteName[]; every?: number } = {},
 ): void {
   const full = inject("fullConformance");
   describe(name, { timeout: 60_000 }, () => {
@@ -72,6 +80,7 @@ export function testBackend(
     });
     afterAll(() => backend.dispose());
     const [wanted, unwanted]: (readonly string[])[] = [only ?? Object.keys(SUITES), except];
-    for (const [suite, register] of Object.entries(SUITES)) if (wanted.includes(suite) && !unwanted.includes(suite)) register(device);
+    for (const [suite, register] of Object.entries(SUITES))
+      if (wanted.includes(suite) && !unwanted.includes(suite)) register(device);
   });
 }

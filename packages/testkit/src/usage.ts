@@ -2,7 +2,11 @@
 
 import { printable } from "@conv/tensor";
 
-/** For commander: an error about wrong usage repeats what was typed, so it is written in one line that a terminal shows as it is. */
+/**
+ * For commander: an error about wrong usage repeats what was typed, so it is written in one line
+ * that a terminal shows as it is.
+ */
 export const usageErrors = {
-  outputError: (text: string, write: (line: string) => void): void => write(`${printable(text.trim().replace(/\s*\n\s*/g, " "))}\n`),
+  outputError: (text: string, write: (line: string) => void): void =>
+    write(`${printable(text.trim().replace(/\s*\n\s*/g, " "))}\n`),
 };

@@ -1,4 +1,5 @@
-// The browser that other tests rely on: it starts, has what the back ends need, and is isolated only where the server says so.
+// The browser that other tests rely on: it starts, has what the back ends need, and is isolated
+// only where the server says so.
 
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -12,7 +13,10 @@ let browser: Browser;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "conv-browser-"));
-  await writeFile(join(folder, "index.html"), "<!doctype html><title>served</title><span>text</span>");
+  await writeFile(
+    join(folder, "index.html"),
+    "<!doctype html><title>served</title><span>text</span>",
+  );
   browser = await launchBrowser();
 }, 120_000);
 
@@ -21,16 +25,26 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test.each([true, false])("a page served with isolated = %s is isolated just then", async (isolated) => {
-  await using server = await serve(folder, { isolated });
-  const page = await browser.newPage();
-  await page.goto(server.url);
-  expect(await page.title()).toBe("served");
-  expect(await page.evaluate(() => ({ isolated: crossOriginIsolated, shared: typeof SharedArrayBuffer }))).toEqual({
-    isolated,
-    shared: isolated ? "function" : "undefined",
-  });
-  expect(await page.evaluate(() => document.querySelector("span")?.offsetWidth)).toBeGreaterThan(0); // there are fonts
-  expect((await page.goto(`${server.url}missing`))?.status()).toBe(404);
-  await page.close();
-});
+test.each([true, false])(
+  "a page served with isolated = %s is isolated just then",
+  async (isolated) => {
+    await using server = await serve(folder, { isolated });
+    const page = await browser.newPage();
+    await page.goto(server.url);
+    expect(await page.title()).toBe("served");
+    expect(
+      await page.evaluate(() => ({
+        isolated: crossOriginIsolated,
+        shared: typeof SharedArrayBuffer,
+      })),
+    ).toEqual({
+      isolated,
+      shared: isolated ? "function" : "undefined",
+    });
+    expect(await page.evaluate(() => document.querySelector("span")?.offsetWidth)).toBeGreaterThan(
+      0,
+    ); // there are fonts
+    expect((await page.goto(`${server.url}missing`))?.status()).toBe(404);
+    await page.close();
+  },
+);

@@ -2,11 +2,29 @@
 
 import { conv, div, map, maxPoolGradOp, poolGeometry, relu, sum, type Expr } from "@conv/ops";
 import { caseInputs, cases } from "@conv/ops/cases";
-import { createHost, hostArray, node, spec, trace, type Backend, type HostArray, type Op } from "@conv/tensor";
-import { check, deferred, difference, drawAll, evaluateBounded, SUM_FACTOR, ULP } from "@conv/testkit";
+import {
+  createHost,
+  hostArray,
+  node,
+  spec,
+  trace,
+  type Backend,
+  type HostArray,
+  type Op,
+} from "@conv/tensor";
+import {
+  check,
+  deferred,
+  difference,
+  drawAll,
+  evaluateBounded,
+  SUM_FACTOR,
+  ULP,
+} from "@conv/testkit";
 import { describe, expect, it } from "vitest";
 
-const vector = (...data: number[]): HostArray => hostArray(spec([data.length]), Float64Array.from(data));
+const vector = (...data: number[]): HostArray =>
+  hostArray(spec([data.length]), Float64Array.from(data));
 
 /** A host whose results pass through `spoil` before anyone reads them. */
 function spoiled(spoil: (values: Float32Array) => void): Backend {
@@ -25,7 +43,9 @@ describe("difference", () => {
   const exact = (value: HostArray) => ({ value, error: null });
   it("lets pass what is within the bound, and infinities in their place", () => {
     expect(difference(vector(1, Infinity, NaN, -0), exact(vector(1, Infinity, NaN, 0)))).toBeNull();
-    expect(difference(vector(1.5, 2 ** 127), { value: vector(1, 2 ** 127), error: vector(0.5, 0) })).toBeNull();
+    expect(
+      difference(vector(1.5, 2 ** 127), { value: vector(1, 2 ** 127), error: vector(0.5, 0) }),
+    ).toBeNull();
     expect(difference(vector(Infinity), { value: vector(1e39), error: vector(1e32) })).toBeNull();
   });
   it("lets pass anything where the error is unknown", () => {
@@ -41,7 +61,9 @@ describe("difference", () => {
     );
   });
   it("counts NaN for a finite number as the worst of all", () => {
-    expect(difference(vector(1e9, NaN), exact(vector(1, 2)))).toBe("2 of 2 wrong, worst at [1] (flat 1): got NaN, want 2 ± 0.00, off by NaN");
+    expect(difference(vector(1e9, NaN), exact(vector(1, 2)))).toBe(
+      "2 of 2 wrong, worst at [1] (flat 1): got NaN, want 2 ± 0.00, off by NaN",
+    );
   });
   it("wants int32 to the last bit", () => {
     const labels = (v: number): HostArray => hostArray(spec([1], "int32"), Float64Array.of(v));
@@ -53,7 +75,11 @@ describe("difference", () => {
 });
 
 describe("check", () => {
-  const graph = trace((x, w) => relu(conv(x, w, { padding: 1 })), [spec([1, 2, 3, 3]), spec([2, 2, 3, 3])], ["x", "w"]);
+  const graph = trace(
+    (x, w) => relu(conv(x, w, { padding: 1 })),
+    [spec([1, 2, 3, 3]), spec([2, 2, 3, 3])],
+    ["x", "w"],
+  );
   const inputs = drawAll(
     graph.inputs.map((v) => v.spec),
     "positive",
@@ -70,9 +96,13 @@ describe("check", () => {
     );
   });
   it("finds what nobody wrote, and errors of a few units in the last place of a sum", async () => {
-    await expect(check({ ...createHost(), compile: () => ({ steps: [], bytes: 0, run() {}, dispose() {} }) }, graph, inputs)).rejects.toThrow(
-      "18 of 18 wrong",
-    );
+    await expect(
+      check(
+        { ...createHost(), compile: () => ({ steps: [], bytes: 0, run() {}, dispose() {} }) },
+        graph,
+        inputs,
+      ),
+    ).rejects.toThrow("18 of 18 wrong");
     await expect(
       check(
         spoiled((y) => (y[0] *= 1 + 3 * SUM_FACTOR * ULP)),
@@ -124,7 +154,10 @@ describe("error bounds", () => {
   });
   it("know that a maximum may be elsewhere where two are near", () => {
     const g = poolGeometry(spec([1, 1, 4]), 2);
-    const graph = trace((x, d, dy) => node(maxPoolGradOp, g, [div(x, d), dy]), [spec([1, 1, 4]), spec([1, 1, 4]), spec([1, 1, 2])]);
+    const graph = trace(
+      (x, d, dy) => node(maxPoolGradOp, g, [div(x, d), dy]),
+      [spec([1, 1, 4]), spec([1, 1, 4]), spec([1, 1, 2])],
+    );
     const [x, d, dy] = [
       [1, Math.fround(1 + 1e-7), 1, 3],
       [3, 3, 3, 3],
@@ -137,7 +170,9 @@ describe("error bounds", () => {
   it("are known for the op of every case", () => {
     for (const c of cases) {
       const graph = trace((...xs) => node(c.op, c.params, xs), c.inputs);
-      const inputs = caseInputs(c).map((data, i) => hostArray(c.inputs[i], Float64Array.from(data)));
+      const inputs = caseInputs(c).map((data, i) =>
+        hostArray(c.inputs[i], Float64Array.from(data)),
+      );
       expect(evaluateBounded(graph, inputs)).toHaveLength(1);
     }
   });
@@ -173,7 +208,9 @@ describe("deferred", () => {
     const host = createHost();
     const backend = deferred(host);
     expect(Object.entries(backend.alloc(4))).toEqual([["bytes", 4]]);
-    await expect(backend.read(host.alloc(4))).rejects.toThrow("deferred host: the buffer belongs to another back end");
+    await expect(backend.read(host.alloc(4))).rejects.toThrow(
+      "deferred host: the buffer belongs to another back end",
+    );
   });
   it("reports the first error at the next read, once", async () => {
     const backend = deferred(createHost());
@@ -200,9 +237,16 @@ describe("deferred", () => {
 
 it("judges an op by what it is, not by its name", () => {
   const two: Op<null> = {
-    ...{ name: "conv", infer: ([x]) => [x], vjp: (_, [ct]) => [ct], cost: () => ({ macs: 0, flops: 0, bytesRead: 0, bytesWritten: 0 }) },
+    ...{
+      name: "conv",
+      infer: ([x]) => [x],
+      vjp: (_, [ct]) => [ct],
+      cost: () => ({ macs: 0, flops: 0, bytesRead: 0, bytesWritten: 0 }),
+    },
     reference: ([x]) => [x],
   };
   const graph = trace((x) => node(two, null, [x])[0], [spec([1])]);
-  expect(() => evaluateBounded(graph, [vector(1)])).toThrow(new Error("testkit: no rule for the error of op conv; add one in roundoff.ts"));
+  expect(() => evaluateBounded(graph, [vector(1)])).toThrow(
+    new Error("testkit: no rule for the error of op conv; add one in roundoff.ts"),
+  );
 });

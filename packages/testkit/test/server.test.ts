@@ -17,7 +17,10 @@ beforeAll(async () => {
   await writeFile(join(folder, "site", "index.html"), "<p>page</p>");
   await writeFile(join(folder, "site", "a b%.js"), "1");
   await symlink("nowhere", join(folder, "site", "dangling"));
-  server = await serve(join(folder, "site"), { isolated: true, headers: { "Content-Security-Policy": "default-src 'self'" } });
+  server = await serve(join(folder, "site"), {
+    isolated: true,
+    headers: { "Content-Security-Policy": "default-src 'self'" },
+  });
 });
 afterAll(async () => {
   await server.close();
@@ -28,13 +31,18 @@ afterAll(async () => {
 const raw = (text: string, end = true): Promise<string> =>
   new Promise((resolve, reject) => {
     let answer = "";
-    const socket = connect(Number(new URL(server.url).port), "127.0.0.1", () => (end ? socket.end(text) : socket.write(text)));
+    const socket = connect(Number(new URL(server.url).port), "127.0.0.1", () =>
+      end ? socket.end(text) : socket.write(text),
+    );
     socket.setTimeout(10_000, () => socket.destroy(new Error("no answer")));
     socket.on("data", (data) => (answer += String(data)));
     socket.on("error", reject).on("close", () => resolve(answer));
   });
 const get = async (path: string, method = "GET") =>
-  (await raw(`${method} ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`, false)).slice(9, 12);
+  (await raw(`${method} ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`, false)).slice(
+    9,
+    12,
+  );
 
 test.each([
   ["/", "200"],
@@ -64,10 +72,13 @@ test.each([
   expect((await fetch(server.url)).status).toBe(200);
 });
 
-test.each(["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"])("%s is refused", async (method) => {
-  expect(await get("/", method)).toBe("405");
-  expect((await fetch(server.url)).status).toBe(200);
-});
+test.each(["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"])(
+  "%s is refused",
+  async (method) => {
+    expect(await get("/", method)).toBe("405");
+    expect((await fetch(server.url)).status).toBe(200);
+  },
+);
 
 test.each([
   ["no request", "\0\x01\x02\r\n\r\n"],

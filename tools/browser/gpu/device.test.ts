@@ -1,4 +1,5 @@
-// What happens to a device of a browser, whose GPU is in another process: it is lost, or has not enough memory.
+// What happens to a device of a browser, whose GPU is in another process: it is lost, or has not
+// enough memory.
 
 import { createGpu } from "@conv/kernels-gpu";
 import { mul } from "@conv/ops";
@@ -26,7 +27,9 @@ test("a device that is lost fails what waits by name, and another can be made", 
   gpu.compile(double).run([x], [y]);
   const waiting = gpu.read(y);
   device.destroy();
-  await expect(waiting).rejects.toThrow(/^gpu: the device was lost \(destroyed.*\); make the back end again$/);
+  await expect(waiting).rejects.toThrow(
+    /^gpu: the device was lost \(destroyed.*\); make the back end again$/,
+  );
   expect(() => gpu.alloc(4)).toThrow(await gpu.lost);
   gpu.dispose();
   await computes();
@@ -35,7 +38,9 @@ test("a device that is lost fails what waits by name, and another can be made", 
 test("so does one whose process ends", async () => {
   const gpu = await createGpu();
   void cdp().send("Browser.crashGpuProcess");
-  expect(await gpu.lost).toMatch(/^gpu: the device was lost \(unknown.*\); make the back end again$/);
+  expect(await gpu.lost).toMatch(
+    /^gpu: the device was lost \(unknown.*\); make the back end again$/,
+  );
   expect(() => gpu.alloc(4)).toThrow(await gpu.lost);
   gpu.dispose();
   await computes();
@@ -48,7 +53,9 @@ test("disposing of a back end ends what waits", async () => {
   await expect(waiting).rejects.toThrow(new Error("gpu: the back end is disposed"));
 });
 
-test("memory that the device does not have is reported with its size, and only the tensor is lost", async ({ skip }) => {
+test("memory that the device does not have is reported with its size, and only the tensor is lost", async ({
+  skip,
+}) => {
   const gpu = await createGpu();
   skip(!/swiftshader/i.test(gpu.adapter), "only SwiftShader has little memory");
   const small = gpu.alloc(16);

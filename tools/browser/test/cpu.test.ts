@@ -1,5 +1,5 @@
-// The CPU back end meets its contract in a browser too: with threads where memory can be shared, and on one thread elsewhere.
-// In Node all of the cases run; here a share.
+// The CPU back end meets its contract in a browser too: with threads where memory can be shared,
+// and on one thread elsewhere. In Node all of the cases run; here a share.
 
 import { createCpu } from "@conv/kernels-cpu";
 import { testBackend } from "@conv/testkit";
@@ -7,12 +7,16 @@ import { expect, inject, test } from "vitest";
 
 testBackend("cpu", () => createCpu(), { every: 24 });
 testBackend("cpu, off thread", () => createCpu({ offThread: true }), { every: 48 });
-if (inject("joined")) testBackend("cpu, 256 bits", () => createCpu({ simd256: true }), { every: 24 });
+if (inject("joined"))
+  testBackend("cpu, 256 bits", () => createCpu({ simd256: true }), { every: 24 });
 
 test("pairs of vectors are joined where Chromium is told to, and the reason is told where not", async () => {
   const cpu = await createCpu({ threads: 1, simd256: true });
-  const reason = "the engine does not join pairs of vectors (it needs --experimental-wasm-revectorize, and AVX2)";
-  expect([cpu.caps.simd256, cpu.simd256Reason]).toEqual(inject("joined") ? [true, null] : [false, reason]);
+  const reason =
+    "the engine does not join pairs of vectors (it needs --experimental-wasm-revectorize, and AVX2)";
+  expect([cpu.caps.simd256, cpu.simd256Reason]).toEqual(
+    inject("joined") ? [true, null] : [false, reason],
+  );
   cpu.dispose();
 });
 

@@ -1,4 +1,5 @@
-// Files that are small on the disk and would take much memory or time, and the command that is asked to read each. All must be refused.
+// Files that are small on the disk and would take much memory or time, and the command that is
+// asked to read each. All must be refused.
 
 import { truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -34,8 +35,10 @@ const idx = (shape: readonly number[]): Uint8Array => {
 async function zeros(file: string, head: Uint8Array, bytes: number): Promise<void> {
   const piece = new Uint8Array(2 ** 24);
   const rest = new Uint8Array(bytes % piece.length);
-  // Ended by a full flush, data are packed alike wherever they stand: each piece is packed once and written often.
-  const pack = (data: Uint8Array) => deflateRawSync(data, { level: 1, finishFlush: constants.Z_FULL_FLUSH });
+  // Ended by a full flush, data are packed alike wherever they stand: each piece is packed once and
+  // written often.
+  const pack = (data: Uint8Array) =>
+    deflateRawSync(data, { level: 1, finishFlush: constants.Z_FULL_FLUSH });
   const packed = pack(piece);
   const pieces = Math.floor(bytes / piece.length);
   let sum = crc32(head);
@@ -44,7 +47,14 @@ async function zeros(file: string, head: Uint8Array, bytes: number): Promise<voi
   end.writeUInt32LE(crc32(rest, sum));
   end.writeUInt32LE((head.length + bytes) % 2 ** 32, 4);
   const start = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255);
-  await writeFile(file, [start, pack(head), ...Array.from({ length: pieces }, () => packed), pack(rest), deflateRawSync(""), end]);
+  await writeFile(file, [
+    start,
+    pack(head),
+    ...Array.from({ length: pieces }, () => packed),
+    pack(rest),
+    deflateRawSync(""),
+    end,
+  ]);
 }
 
 /** Four IDX files of which the first unfolds to so many zeros after its header. */
@@ -54,8 +64,14 @@ const digits = (name: string, shape: readonly number[], bytes: number, count = s
     const labels = gzipSync(Buffer.concat([idx([count]), new Uint8Array(Math.min(count, 1e6))]));
     await zeros(join(folder, "train-images-idx3-ubyte.gz"), idx(shape), bytes);
     await writeFile(join(folder, "train-labels-idx1-ubyte.gz"), labels);
-    await writeFile(join(folder, "t10k-images-idx3-ubyte.gz"), gzipSync(Buffer.concat([idx([1, 28, 28]), new Uint8Array(784)])));
-    await writeFile(join(folder, "t10k-labels-idx1-ubyte.gz"), gzipSync(Buffer.concat([idx([1]), new Uint8Array(1)])));
+    await writeFile(
+      join(folder, "t10k-images-idx3-ubyte.gz"),
+      gzipSync(Buffer.concat([idx([1, 28, 28]), new Uint8Array(784)])),
+    );
+    await writeFile(
+      join(folder, "t10k-labels-idx1-ubyte.gz"),
+      gzipSync(Buffer.concat([idx([1]), new Uint8Array(1)])),
+    );
   },
   args: ["train", "lenet5", "--data", "."],
 });
@@ -75,7 +91,12 @@ function png(width: number, height: number, bytes: number): Uint8Array {
   head.writeUInt32BE(height, 4);
   head.set([8, 6, 0, 0, 0], 8);
   const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10]);
-  return Buffer.concat([signature, chunk("IHDR", head), chunk("IDAT", deflateSync(new Uint8Array(bytes))), chunk("IEND", new Uint8Array(0))]);
+  return Buffer.concat([
+    signature,
+    chunk("IHDR", head),
+    chunk("IDAT", deflateSync(new Uint8Array(bytes))),
+    chunk("IEND", new Uint8Array(0)),
+  ]);
 }
 
 const picture = (name: string, make: (file: string) => Promise<void>): Bomb => ({
@@ -83,7 +104,10 @@ const picture = (name: string, make: (file: string) => Promise<void>): Bomb => (
   async make(folder) {
     const { encodeSafetensors, initialise } = await import("@conv/layers");
     const { lenet5 } = await import("@conv/layers/models");
-    await writeFile(join(folder, "m.safetensors"), encodeSafetensors(initialise(lenet5()), { model: "lenet5" }));
+    await writeFile(
+      join(folder, "m.safetensors"),
+      encodeSafetensors(initialise(lenet5()), { model: "lenet5" }),
+    );
     await make(join(folder, "x.png"));
   },
   args: ["predict", "m.safetensors", "x.png"],
@@ -94,17 +118,30 @@ export const bombs: readonly Bomb[] = [
   model("a header nested to its end", () => headed(`{"a":${"[".repeat(2 ** 24 - 5)}`)),
   digits("2 GB of zeros behind ten images", [10, 28, 28], 2e9),
   model("a header of 95 MB", () => headed(Buffer.alloc(95_000_000, "["))),
-  model("a header of empty objects", () => headed(`{${Array.from({ length: 500_000 }, (_, i) => `"${i}":{}`).join()}}`)),
+  model("a header of empty objects", () =>
+    headed(`{${Array.from({ length: 500_000 }, (_, i) => `"${i}":{}`).join()}}`),
+  ),
   model("a name of 15 MB", () => headed(`{"${"n".repeat(15e6)}":{}}`)),
   model("20 MB of metadata", () => headed(`{"__metadata__":{"a":"${"x".repeat(20e6)}"}}`)),
   {
     ...model("a sparse file", () => new Uint8Array(0)),
-    make: (folder) => writeFile(join(folder, "m.safetensors"), "").then(() => truncate(join(folder, "m.safetensors"), 2 ** 30)),
+    make: (folder) =>
+      writeFile(join(folder, "m.safetensors"), "").then(() =>
+        truncate(join(folder, "m.safetensors"), 2 ** 30),
+      ),
   },
   digits("1 GB of 8 GB of zeros that the header says", [10_204_081, 28, 28], 1e9),
-  digits("sizes whose product is beyond all numbers", [2 ** 32 - 1, 2 ** 32 - 1, 2 ** 32 - 1], 1000),
+  digits(
+    "sizes whose product is beyond all numbers",
+    [2 ** 32 - 1, 2 ** 32 - 1, 2 ** 32 - 1],
+    1000,
+  ),
   digits("a header that says more than there is", [1_000_000, 28, 28], 1000),
   picture("a picture of 100,000 by 100,000", (file) => writeFile(file, png(100_000, 100_000, 1e8))),
-  picture("a picture of 2³¹ by 2³¹", (file) => writeFile(file, png(2 ** 31 - 1, 2 ** 31 - 1, 1000))),
-  picture("a sparse picture", (file) => writeFile(file, png(20, 20, 1680)).then(() => truncate(file, 2 ** 33))),
+  picture("a picture of 2³¹ by 2³¹", (file) =>
+    writeFile(file, png(2 ** 31 - 1, 2 ** 31 - 1, 1000)),
+  ),
+  picture("a sparse picture", (file) =>
+    writeFile(file, png(20, 20, 1680)).then(() => truncate(file, 2 ** 33)),
+  ),
 ];

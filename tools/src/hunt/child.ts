@@ -1,4 +1,5 @@
-// Processes of the command line, each with an end: a limit of seconds, and one of memory where the system tells what a process holds.
+// Processes of the command line, each with an end: a limit of seconds, and one of memory where the
+// system tells what a process holds.
 
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -31,9 +32,13 @@ export interface ChildOptions {
 const MOST = 2 ** 20; // characters that are kept of what it prints
 
 /** Runs `conv` with these arguments, on the CPU, to its end. */
-export function runConv(args: readonly string[], { cwd, seconds = 120, bytes, shell, kill }: ChildOptions): Promise<Ended> {
+export function runConv(
+  args: readonly string[],
+  { cwd, seconds = 120, bytes, shell, kill }: ChildOptions,
+): Promise<Ended> {
   const command = [process.execPath, bin, ...args];
-  const [file, ...rest] = shell === undefined ? command : ["/bin/bash", "-c", shell, "hunt", ...command];
+  const [file, ...rest] =
+    shell === undefined ? command : ["/bin/bash", "-c", shell, "hunt", ...command];
   return new Promise((resolve, reject) => {
     const child = spawn(file, rest, {
       cwd,
@@ -45,7 +50,8 @@ export function runConv(args: readonly string[], { cwd, seconds = 120, bytes, sh
     let over: Ended["over"] = null;
     const end = (signal: NodeJS.Signals) => {
       try {
-        if (child.pid !== undefined) process.kill(-child.pid, signal); // the shell and what it started
+        // the shell and what it started
+        if (child.pid !== undefined) process.kill(-child.pid, signal);
       } catch {
         // it has ended
       }
@@ -59,8 +65,12 @@ export function runConv(args: readonly string[], { cwd, seconds = 120, bytes, sh
     const watch = setInterval(() => {
       if (bytes !== undefined && residentOf(child.pid) > bytes) stop("memory");
     }, 50);
-    child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout = (stdout + text).slice(0, MOST)));
-    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr = (stderr + text).slice(0, MOST)));
+    child.stdout
+      .setEncoding("utf8")
+      .on("data", (text: string) => (stdout = (stdout + text).slice(0, MOST)));
+    child.stderr
+      .setEncoding("utf8")
+      .on("data", (text: string) => (stderr = (stderr + text).slice(0, MOST)));
     child.on("error", reject).on("close", (code, signal) => {
       timers.forEach(clearTimeout);
       clearInterval(watch);
@@ -72,7 +82,9 @@ export function runConv(args: readonly string[], { cwd, seconds = 120, bytes, sh
 /** Bytes of memory that a process holds; 0 where the system does not tell. */
 function residentOf(pid: number | undefined): number {
   try {
-    return 1024 * Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0);
+    return (
+      1024 * Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0)
+    );
   } catch {
     return 0;
   }

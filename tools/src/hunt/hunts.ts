@@ -1,4 +1,5 @@
-// What `pnpm hunt` does: each hunt tries one kind of fault for its share of the time, and tells what it counted and what it found.
+// What `pnpm hunt` does: each hunt tries one kind of fault for its share of the time, and tells
+// what it counted and what it found.
 
 import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -69,7 +70,11 @@ const fuzzed = ({ name, seeds, judge }: Judged, share: number): Hunt => ({
       const wrong = await judge(bytes, folder);
       count();
       if (!wrong) continue;
-      const file = join(corpus, name, createHash("sha256").update(bytes).digest("hex").slice(0, 16));
+      const file = join(
+        corpus,
+        name,
+        createHash("sha256").update(bytes).digest("hex").slice(0, 16),
+      );
       await mkdir(join(corpus, name), { recursive: true });
       await saveFile(file, bytes);
       fault(`${wrong}; kept as ${file}`);
@@ -77,16 +82,36 @@ const fuzzed = ({ name, seeds, judge }: Judged, share: number): Hunt => ({
   },
 });
 
-const training = ["train", "lenet5", "--epochs", "3", "--limit", "320", "--batch", "32", "--threads", "1"];
+const training = [
+  "train",
+  "lenet5",
+  "--epochs",
+  "3",
+  "--limit",
+  "320",
+  "--batch",
+  "32",
+  "--threads",
+  "1",
+];
 
-/** What any run must do: end by itself, with a code that is documented, without the inside of the program on the terminal. */
-export function wrongIn({ code, signal, stderr, over }: Ended, codes: readonly (number | null)[]): string | null {
+/**
+ * What any run must do: end by itself, with a code that is documented, without the inside of the
+ * program on the terminal.
+ */
+export function wrongIn(
+  { code, signal, stderr, over }: Ended,
+  codes: readonly (number | null)[],
+): string | null {
   if (over) return `too much ${over}`;
   if (signal) return `ended by ${signal}`;
-  if (!codes.includes(code)) return `exit code ${code}, not ${codes.join(" or ")}: ${stderr.slice(0, 200)}`;
+  if (!codes.includes(code))
+    return `exit code ${code}, not ${codes.join(" or ")}: ${stderr.slice(0, 200)}`;
   if (/\n\s+at .*:\d+/.test(stderr)) return `a stack trace: ${stderr.slice(0, 200)}`;
   // oxlint-disable-next-line no-control-regex
-  return /[\0-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/.test(stderr) ? `control characters: ${JSON.stringify(stderr.slice(0, 200))}` : null;
+  return /[\0-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/.test(stderr)
+    ? `control characters: ${JSON.stringify(stderr.slice(0, 200))}`
+    : null;
 }
 
 const unpacking: Hunt = {
@@ -122,7 +147,8 @@ const kills: Hunt = {
     while (more()) {
       const args = (await whole())
         ? ["train", "lenet5", "--resume", "m.safetensors", "--threads", "1"]
-        : [...training, "--epochs", "1000", "--out", "m.safetensors"]; // more than any of them lives for
+        : // more than any of them lives for
+          [...training, "--epochs", "1000", "--out", "m.safetensors"];
       const signal = random() < 0.8 ? "SIGKILL" : random() < 0.5 ? "SIGTERM" : "SIGHUP";
       const ended = await runConv(args, { cwd, kill: { after: 300 + 2000 * random(), signal } });
       count();
@@ -135,7 +161,9 @@ const kills: Hunt = {
     }
     const last = await runConv([...training, "--out", "m.safetensors", "--force"], { cwd });
     if (last.code !== 0) fault(`the last training: ${last.stderr.slice(0, 200)}`);
-    const left = (await readdir(cwd)).filter((name) => name !== "m.safetensors" && name !== "m.svg");
+    const left = (await readdir(cwd)).filter(
+      (name) => name !== "m.safetensors" && name !== "m.svg",
+    );
     if (left.length) fault(`left behind: ${left.join(", ")}`);
   },
 };
@@ -155,7 +183,12 @@ const threads: Hunt = {
 };
 
 /** How the surroundings fail, as lines of the shell, and the codes that are right. */
-const surroundings: readonly (readonly [what: string, shell: string, codes: readonly number[], saved: boolean])[] = [
+const surroundings: readonly (readonly [
+  what: string,
+  shell: string,
+  codes: readonly number[],
+  saved: boolean,
+])[] = [
   ["a reader that leaves", '"$@" | head -1; exit ${PIPESTATUS[0]}', [0], true],
   ["a reader that is gone", '"$@" | true; exit ${PIPESTATUS[0]}', [0], true],
   ["a full standard output", '"$@" > /dev/full', [1], true],
@@ -187,8 +220,37 @@ const durability: Hunt = {
 };
 
 const words = [
-  ...["train", "predict", "summary", "compare", "receptive", "suggest", "explain", "lenet5", "m.safetensors", "x.png", "3x3", "64x8x8", "64", "0x0"],
-  ...["--input", "--out", "--json", "--resume", "--data", "--padding", "--stride", "--groups", "--batch", "--epochs", "--threads", "--depth", "--at"],
+  ...[
+    "train",
+    "predict",
+    "summary",
+    "compare",
+    "receptive",
+    "suggest",
+    "explain",
+    "lenet5",
+    "m.safetensors",
+    "x.png",
+    "3x3",
+    "64x8x8",
+    "64",
+    "0x0",
+  ],
+  ...[
+    "--input",
+    "--out",
+    "--json",
+    "--resume",
+    "--data",
+    "--padding",
+    "--stride",
+    "--groups",
+    "--batch",
+    "--epochs",
+    "--threads",
+    "--depth",
+    "--at",
+  ],
   ...[
     "",
     "-1",
@@ -213,13 +275,21 @@ const exits: Hunt = {
   what: "conv with words at random: it ends, with a documented code and one safe line",
   share: 6,
   async run({ random, folder: cwd, more, count, fault }) {
-    await writeFile(join(cwd, "m.safetensors"), encodeSafetensors(new Map(), { model: "\u001b[31m\n" }));
+    await writeFile(
+      join(cwd, "m.safetensors"),
+      encodeSafetensors(new Map(), { model: "\u001b[31m\n" }),
+    );
     await writeFile(join(cwd, "x.png"), "no picture");
     const pick = () => words[Math.floor(random() * words.length)];
     while (more()) {
       const args = Array.from({ length: 1 + Math.floor(5 * random()) }, pick);
       // Small ones alone: what is asked here may be honest work.
-      const ended = await runConv(args, { cwd, seconds: 60, bytes: 3 * 2 ** 30, kill: { after: 20_000, signal: "SIGTERM" } });
+      const ended = await runConv(args, {
+        cwd,
+        seconds: 60,
+        bytes: 3 * 2 ** 30,
+        kill: { after: 20_000, signal: "SIGTERM" },
+      });
       count();
       const wrong = ended.signal === "SIGTERM" ? null : wrongIn(ended, [0, 1, 2, 143]);
       if (wrong) fault(`conv ${args.map((a) => JSON.stringify(a)).join(" ")}: ${wrong}`);
@@ -236,11 +306,17 @@ const odd: Hunt = {
     await writeFile(join(folder, "index.html"), "page");
     await using server = await serve(folder, { isolated: true });
     const port = Number(new URL(server.url).port);
-    const good = new TextEncoder().encode("GET /index.html HTTP/1.1\r\nHost: x\r\nRange: bytes=0-1\r\nConnection: close\r\n\r\n");
+    const good = new TextEncoder().encode(
+      "GET /index.html HTTP/1.1\r\nHost: x\r\nRange: bytes=0-1\r\nConnection: close\r\n\r\n",
+    );
     while (more()) {
       const bytes = mutated(good, random);
       await new Promise<void>((resolve) => {
-        const socket = connect(port, "127.0.0.1", () => void (random() < 0.5 ? socket.end(bytes) : socket.write(bytes)));
+        const socket = connect(
+          port,
+          "127.0.0.1",
+          () => void (random() < 0.5 ? socket.end(bytes) : socket.write(bytes)),
+        );
         socket
           .setTimeout(200, () => socket.destroy())
           .on("error", () => {})
@@ -249,7 +325,8 @@ const odd: Hunt = {
       });
       count();
       const answer = await fetch(server.url).then((response) => response.text(), String);
-      if (answer !== "page") fault(`after ${JSON.stringify(new TextDecoder().decode(bytes))}: ${answer}`);
+      if (answer !== "page")
+        fault(`after ${JSON.stringify(new TextDecoder().decode(bytes))}: ${answer}`);
     }
   },
 };
@@ -260,12 +337,16 @@ const soak: Hunt = {
   share: 5,
   most: 1,
   async run({ folder: cwd, count, fault }) {
-    const ended = await runConv(["soak", "--steps", "30000", "--threads", "1", "--json"], { cwd, seconds: 1800 });
+    const ended = await runConv(["soak", "--steps", "30000", "--threads", "1", "--json"], {
+      cwd,
+      seconds: 1800,
+    });
     count();
     const wrong = wrongIn(ended, [0]);
     if (wrong) return fault(wrong);
     const { growth } = JSON.parse(ended.stdout);
-    if (growth.objects > 2 ** 20 || growth.backend !== 0) fault(`objects grew by ${growth.objects} bytes, the back end by ${growth.backend}`);
+    if (growth.objects > 2 ** 20 || growth.backend !== 0)
+      fault(`objects grew by ${growth.objects} bytes, the back end by ${growth.backend}`);
   },
 };
 
@@ -275,10 +356,16 @@ const conformance: Hunt = {
   share: 12,
   most: 1,
   async run({ count, fault }) {
-    const projects = ["@conv/testkit", "@conv/kernels-cpu", "@conv/kernels-gpu", "browser*"].map((name) => `--project=${name}`);
+    const projects = ["@conv/testkit", "@conv/kernels-cpu", "@conv/kernels-gpu", "browser*"].map(
+      (name) => `--project=${name}`,
+    );
     const files = ["deferred", "conformance", "simd256", "browser/test/cpu", "browser/gpu/gpu"];
     const limits = ["--testTimeout=60000", "--hookTimeout=300000"];
-    const { code, stdout, stderr } = await program(bin("vitest"), ["run", ...limits, ...projects, ...files], { env: { CONFORMANCE: "full" } });
+    const { code, stdout, stderr } = await program(
+      bin("vitest"),
+      ["run", ...limits, ...projects, ...files],
+      { env: { CONFORMANCE: "full" } },
+    );
     if (code !== 0) fault(`vitest ended with code ${code}: ${`${stdout}${stderr}`.slice(-4000)}`);
     count();
   },
@@ -315,7 +402,10 @@ export interface Limits {
 const KEPT = 20; // faults after which a hunt ends
 
 /** Runs one hunt. What it throws is a fault too. */
-export async function run({ name, most = Infinity, run: work }: Hunt, { seed, seconds, tries = Infinity, progress }: Limits): Promise<Outcome> {
+export async function run(
+  { name, most = Infinity, run: work }: Hunt,
+  { seed, seconds, tries = Infinity, progress }: Limits,
+): Promise<Outcome> {
   const folder = await mkdtemp(join(tmpdir(), `hunt-${name}-`));
   const faults: string[] = [];
   const started = performance.now();

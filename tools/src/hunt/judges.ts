@@ -1,5 +1,5 @@
-// What reads files, each with good files to change and a judge: for any bytes the answer is a sound value, or an error of the kinds that say
-// what is wrong. A judge returns null, or what went wrong.
+// What reads files, each with good files to change and a judge: for any bytes the answer is a sound
+// value, or an error of the kinds that say what is wrong. A judge returns null, or what went wrong.
 
 import { rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -24,9 +24,12 @@ function answered<R>(work: () => R, sound: (result: R) => string | null): string
   try {
     result = work();
   } catch (error) {
-    if (!(error instanceof ShapeError || error instanceof UnsupportedError)) return `threw ${String(error)}`;
+    if (!(error instanceof ShapeError || error instanceof UnsupportedError))
+      return `threw ${String(error)}`;
     if (error.message.length > 1000) return `threw a message of ${error.message.length} characters`;
-    return CONTROL.test(error.message) ? `threw a message with control characters: ${JSON.stringify(error.message)}` : null;
+    return CONTROL.test(error.message)
+      ? `threw a message with control characters: ${JSON.stringify(error.message)}`
+      : null;
   }
   return sound(result);
 }
@@ -40,7 +43,9 @@ const state = new Map([
 const safetensors: Judged = {
   name: "safetensors",
   async seeds() {
-    const long = new TextEncoder().encode('{"n":{"dtype":"I64","shape":[2],"data_offsets":[0,16]}}');
+    const long = new TextEncoder().encode(
+      '{"n":{"dtype":"I64","shape":[2],"data_offsets":[0,16]}}',
+    );
     const whole = new Uint8Array(8 + long.length + 16);
     whole[0] = long.length;
     whole.set(long, 8);
@@ -50,26 +55,34 @@ const safetensors: Judged = {
   judge: (bytes) =>
     answered(
       () => decodeSafetensors(bytes),
-      // Read once more in the plainest way: the values must be those at the places that the header names.
+      // Read once more in the plainest way: the values must be those at the places that the header
+      // names.
       ({ state: found }) => {
         const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
         const start = 8 + Number(view.getBigUint64(0, true));
-        const header: Record<string, { dtype: string; shape: number[]; data_offsets: number[] }> = JSON.parse(
-          new TextDecoder().decode(bytes.subarray(8, start)),
-        );
+        const header: Record<string, { dtype: string; shape: number[]; data_offsets: number[] }> =
+          JSON.parse(new TextDecoder().decode(bytes.subarray(8, start)));
         const names = Object.keys(header).filter((name) => name !== "__metadata__");
-        if (names.join("\n") !== [...found.keys()].join("\n")) return "other names than in the header";
+        if (names.join("\n") !== [...found.keys()].join("\n"))
+          return "other names than in the header";
         let covered = 0;
         for (const name of names) {
           const { dtype, shape, data_offsets: offsets } = header[name];
           const tensor = found.get(name);
           const wide = dtype === "F32" ? 4 : 8;
           covered += offsets[1] - offsets[0];
-          if (!tensor || tensor.data.length !== shape.reduce((a, b) => a * b, 1) || tensor.data.length * wide !== offsets[1] - offsets[0])
+          if (
+            !tensor ||
+            tensor.data.length !== shape.reduce((a, b) => a * b, 1) ||
+            tensor.data.length * wide !== offsets[1] - offsets[0]
+          )
             return `${JSON.stringify(name)} has a wrong size`;
           const value = (i: number) =>
-            wide === 4 ? view.getFloat32(start + offsets[0] + 4 * i, true) : Number(view.getBigInt64(start + offsets[0] + 8 * i, true));
-          if (!tensor.data.every((v, i) => Object.is(v, value(i)))) return `${JSON.stringify(name)} has wrong values`;
+            wide === 4
+              ? view.getFloat32(start + offsets[0] + 4 * i, true)
+              : Number(view.getBigInt64(start + offsets[0] + 8 * i, true));
+          if (!tensor.data.every((v, i) => Object.is(v, value(i))))
+            return `${JSON.stringify(name)} has wrong values`;
         }
         return start + covered === bytes.length ? null : "the tensors do not cover the file";
       },
@@ -88,10 +101,22 @@ const idx: Judged = {
       () => decodeIdx(bytes),
       ({ shape, data }) => {
         const start = 4 + 4 * shape.length;
-        const sizes = shape.map((_, axis) => bytes.slice(4 + 4 * axis, 8 + 4 * axis).reduce((sum, b) => sum * 256 + b, 0));
-        if (bytes[0] || bytes[1] || bytes[2] !== 8 || bytes[3] !== shape.length || sizes.join() !== shape.join())
+        const sizes = shape.map((_, axis) =>
+          bytes.slice(4 + 4 * axis, 8 + 4 * axis).reduce((sum, b) => sum * 256 + b, 0),
+        );
+        if (
+          bytes[0] ||
+          bytes[1] ||
+          bytes[2] !== 8 ||
+          bytes[3] !== shape.length ||
+          sizes.join() !== shape.join()
+        )
           return "another shape than in the header";
-        if (data.length !== shape.reduce((a, b) => a * b, 1) || start + data.length !== bytes.length) return "a wrong size";
+        if (
+          data.length !== shape.reduce((a, b) => a * b, 1) ||
+          start + data.length !== bytes.length
+        )
+          return "a wrong size";
         return data.every((v, i) => v === bytes[start + i]) ? null : "wrong elements";
       },
     ),
@@ -103,7 +128,9 @@ const picture: Judged = {
   name: "pictures",
   async seeds() {
     // sharp belongs to the command line.
-    const { default: sharp } = await import(createRequire(new URL("../../../packages/cli/src/image.ts", import.meta.url)).resolve("sharp"));
+    const { default: sharp } = await import(
+      createRequire(new URL("../../../packages/cli/src/image.ts", import.meta.url)).resolve("sharp")
+    );
     const pixels = new Uint8Array(40 * 30).fill(255);
     for (let y = 5; y < 25; y++) pixels.fill(10, y * 40 + 18, y * 40 + 22);
     const make = () => sharp(pixels, { raw: { width: 40, height: 30, channels: 1 } });
@@ -122,7 +149,9 @@ const picture: Judged = {
       return digit.length === 784 ? null : `${digit.length} pixels`;
     } catch (error) {
       if (!(error instanceof UserError)) return `threw ${String(error)}`;
-      return error.message.startsWith(`${file}: `) && error.message.length < 1000 ? null : `threw ${JSON.stringify(error.message.slice(0, 1000))}`;
+      return error.message.startsWith(`${file}: `) && error.message.length < 1000
+        ? null
+        : `threw ${JSON.stringify(error.message.slice(0, 1000))}`;
     } finally {
       await rm(file);
     }

@@ -1,4 +1,5 @@
-// `pnpm hunt`: looks for faults for as long as it is told, with other random numbers each time. The suite does the same in little.
+// `pnpm hunt`: looks for faults for as long as it is told, with other random numbers each time. The
+// suite does the same in little.
 
 import { availableParallelism } from "node:os";
 import { saveFile } from "@conv/layers/node";
@@ -18,13 +19,15 @@ const names = hunts.map((hunt) => hunt.name);
 
 function positive(text: string): number {
   const value = Number(text);
-  if (!(value > 0 && value < 1e5)) throw new InvalidArgumentError("It must be a number of minutes above 0.");
+  if (!(value > 0 && value < 1e5))
+    throw new InvalidArgumentError("It must be a number of minutes above 0.");
   return value;
 }
 
 function whole(text: string): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 0 || text.trim() === "") throw new InvalidArgumentError("It must be a whole number ≥ 0.");
+  if (!Number.isSafeInteger(value) || value < 0 || text.trim() === "")
+    throw new InvalidArgumentError("It must be a whole number ≥ 0.");
   return value;
 }
 
@@ -41,7 +44,12 @@ const program = new Command("hunt")
     "Looks for faults: files changed at random, small files that would unfold to much, kills, full disks, closed pipes, odd arguments and requests.",
   )
   .option("--minutes <n>", "for how long, all together", positive, 45)
-  .option("--seed <n>", "what the random numbers are made of (default: the time)", whole, Date.now() % 2 ** 32)
+  .option(
+    "--seed <n>",
+    "what the random numbers are made of (default: the time)",
+    whole,
+    Date.now() % 2 ** 32,
+  )
   .option("--only <names>", `some of them, separated by commas: ${names.join(", ")}`, collected, [])
   .option("--json [file]", "write the outcome as JSON to a file, or instead of the table")
   .addHelpText("after", () =>
@@ -64,11 +72,18 @@ process.stderr.write(`seed ${seed}, ${minutes} minutes, ${availableParallelism()
 
 const outcomes: Outcome[] = [];
 for (const hunt of chosen) {
-  const bar = new SingleBar({ format: `${hunt.name.padEnd(12)} {bar} {tries}`, clearOnComplete: true, hideCursor: true }, Presets.shades_classic);
+  const bar = new SingleBar(
+    { format: `${hunt.name.padEnd(12)} {bar} {tries}`, clearOnComplete: true, hideCursor: true },
+    Presets.shades_classic,
+  );
   bar.start(1000, 0, { tries: 0 });
   let tries = 0;
   const seconds = (60 * minutes * hunt.share) / shares;
-  const outcome = await run(hunt, { seed, seconds, progress: (share) => bar.update(Math.round(1000 * share), { tries: ++tries }) });
+  const outcome = await run(hunt, {
+    seed,
+    seconds,
+    progress: (share) => bar.update(Math.round(1000 * share), { tries: ++tries }),
+  });
   bar.stop();
   outcomes.push(outcome);
   for (const fault of outcome.faults) process.stderr.write(`${hunt.name}: ${fault}\n`);
@@ -79,7 +94,9 @@ const document = JSON.stringify({ seed, minutes, found, outcomes }, null, 2);
 if (typeof json === "string") await saveFile(json, new TextEncoder().encode(`${document}\n`));
 if (json === true) console.log(document);
 else {
-  console.log(`${"hunt".padEnd(12)} ${"tries".padStart(9)} ${"seconds".padStart(8)} ${"faults".padStart(7)}`);
+  console.log(
+    `${"hunt".padEnd(12)} ${"tries".padStart(9)} ${"seconds".padStart(8)} ${"faults".padStart(7)}`,
+  );
   for (const { name, tries, seconds, faults } of outcomes)
     console.log(
       `${name.padEnd(12)} ${tries.toLocaleString("en-US").padStart(9)} ${seconds.toFixed(0).padStart(8)} ${`${faults.length}`.padStart(7)}`,

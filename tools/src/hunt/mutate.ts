@@ -19,7 +19,23 @@ export function randomOf(seed: number): Random {
 const upTo = (random: Random, count: number) => Math.floor(random() * count);
 const of = <T>(random: Random, list: readonly T[]): T => list[upTo(random, list.length)];
 
-const NUMBERS = [0, 1, 2, 7, 8, 127, 128, 255, 256, 2 ** 15, 2 ** 16 - 1, 2 ** 24, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1];
+const NUMBERS = [
+  0,
+  1,
+  2,
+  7,
+  8,
+  127,
+  128,
+  255,
+  256,
+  2 ** 15,
+  2 ** 16 - 1,
+  2 ** 24,
+  2 ** 31 - 1,
+  2 ** 31,
+  2 ** 32 - 1,
+];
 const TEXTS = [
   '"',
   "{",
@@ -59,7 +75,8 @@ const ways: readonly ((bytes: Uint8Array, random: Random) => Uint8Array)[] = [
     return spliced(bytes, at, random() < 0.5 ? text.length : 0, text);
   },
   // a part is lost, comes twice, or the rest is cut off
-  (bytes, random) => spliced(bytes, upTo(random, bytes.length + 1), 1 + upTo(random, 16), new Uint8Array(0)),
+  (bytes, random) =>
+    spliced(bytes, upTo(random, bytes.length + 1), 1 + upTo(random, 16), new Uint8Array(0)),
   (bytes, random) => {
     const at = upTo(random, bytes.length + 1);
     return spliced(bytes, at, 0, bytes.slice(at, at + 1 + upTo(random, 64)));

@@ -1,11 +1,14 @@
-// What an engine is given: the device it is to run on, the libraries as they are loaded here (a process of Node or a page), and Conv's back end.
+// What an engine is given: the device it is to run on, the libraries as they are loaded here (a
+// process of Node or a page), and Conv's back end.
 
 import type { Backend, Buffer, Graph, Program } from "@conv/tensor";
 
 /** Where all competitors of a run compute. */
 export type Device = "cpu" | "gpu";
 
-/** How the installed libraries are reached, each seen through the few members that are used of it. */
+/**
+ * How the installed libraries are reached, each seen through the few members that are used of it.
+ */
 export interface Peers {
   load<T>(name: PeerPackage): Promise<T>;
   version(name: PeerPackage): Promise<string>;
@@ -23,7 +26,10 @@ export type PeerPackage =
   | "@tensorflow/tfjs-gradients"
   | "@jax-js/jax";
 
-/** Conv's back end. The programs of some are ready only after a while, and tell seconds by the clock of the device. */
+/**
+ * Conv's back end. The programs of some are ready only after a while, and tell seconds by the clock
+ * of the device.
+ */
 export interface OwnBackend extends Backend {
   /** What the device has; `timestamps` among it. */
   readonly caps?: object;

@@ -1,17 +1,31 @@
-// Conv itself on one of its back ends: a graph of one convolution or a whole network (timed is `Program.run` alone, buffers on the device),
-// or a training step as one program (timed with the optimiser's few numbers going in and the loss coming out).
+// Conv itself on one of its back ends: a graph of one convolution or a whole network (timed is
+// `Program.run` alone, buffers on the device), or a training step as one program (timed with the
+// optimiser's few numbers going in and the loss coming out).
 
 import { initialise, traceModel, traceStep } from "@conv/layers";
 import { models } from "@conv/layers/models";
 import { conv, convGradInputOp, convGradWeightOp, convOp, type ConvGeometry } from "@conv/ops";
-import { bytesOf, spec, trace, node, type Buffer, type Graph, type Op, type Program } from "@conv/tensor";
+import {
+  bytesOf,
+  spec,
+  trace,
+  node,
+  type Buffer,
+  type Graph,
+  type Op,
+  type Program,
+} from "@conv/tensor";
 import { shapesOf, type Direction } from "../layers.ts";
 import { median } from "../stats.ts";
 import type { Engine } from "../task.ts";
 import { optimizerOf } from "../training.ts";
 import type { Device, OwnBackend, OwnProgram } from "./context.ts";
 
-const ops: Record<Direction, Op<ConvGeometry>> = { forward: convOp, gradInput: convGradInputOp, gradWeight: convGradWeightOp };
+const ops: Record<Direction, Op<ConvGeometry>> = {
+  forward: convOp,
+  gradInput: convGradInputOp,
+  gradWeight: convGradWeightOp,
+};
 
 export function createEngine(backend: OwnBackend, device: Device): Engine {
   const put = (data: ArrayBufferView) => {
@@ -26,7 +40,10 @@ export function createEngine(backend: OwnBackend, device: Device): Engine {
   };
   const floats = async (buffer: Buffer) => new Float32Array(await backend.read(buffer));
   const mark = put(new Float32Array(1));
-  /** On the CPU runs are over when they return. Elsewhere calls are done in order, so whoever has read four bytes knows that all before is done. */
+  /**
+   * On the CPU runs are over when they return. Elsewhere calls are done in order, so whoever has
+   * read four bytes knows that all before is done.
+   */
   const finish = device === "cpu" ? undefined : async () => void (await backend.read(mark));
   /** The sum over all steps, the median of five runs; nothing where the device has no clock. */
   const clockOf = (program: OwnProgram, inputs: readonly Buffer[], outputs: readonly Buffer[]) => {
@@ -35,7 +52,8 @@ export function createEngine(backend: OwnBackend, device: Device): Engine {
     if (!time || !("timestamps" in caps && caps.timestamps)) return undefined;
     return async () => {
       const runs: number[] = [];
-      for (let i = 0; i < 5; i++) runs.push((await time(inputs, outputs)).reduce((sum, seconds) => sum + 1000 * seconds, 0));
+      for (let i = 0; i < 5; i++)
+        runs.push((await time(inputs, outputs)).reduce((sum, seconds) => sum + 1000 * seconds, 0));
       return median(runs);
     };
   };
@@ -92,7 +110,12 @@ export function createEngine(backend: OwnBackend, device: Device): Engine {
       const [x, y, hyper] = [put(images), put(labels), put(new Float32Array(optimizer.hypers))];
       const [loss, output] = graph.outputs.slice(0, 2).map((v) => backend.alloc(bytesOf(v.spec)));
       const inputs = [x, y, hyper, ...parameters, ...state];
-      const outputs = [loss, output, ...written.map((i) => parameters[i]), ...kept.map((i) => state[i])];
+      const outputs = [
+        loss,
+        output,
+        ...written.map((i) => parameters[i]),
+        ...kept.map((i) => state[i]),
+      ];
       const losses: number[] = [];
       return {
         kernels: [...new Set(program.steps.map((step) => step.kernel))],
@@ -108,9 +131,14 @@ export function createEngine(backend: OwnBackend, device: Device): Engine {
   };
 }
 
-/** The compiler itself loads with the first program, as onnxruntime does with its first session; what a network takes to start should not hold that. */
+/**
+ * The compiler itself loads with the first program, as onnxruntime does with its first session;
+ * what a network takes to start should not hold that.
+ */
 async function warmUp(compile: (graph: Graph) => Promise<Program>): Promise<void> {
-  const program = await compile(trace((x, w) => conv(x, w), [spec([1, 1, 1, 1]), spec([1, 1, 1, 1])]));
+  const program = await compile(
+    trace((x, w) => conv(x, w), [spec([1, 1, 1, 1]), spec([1, 1, 1, 1])]),
+  );
   program.dispose();
 }
 
@@ -118,5 +146,7 @@ async function warmUp(compile: (graph: Graph) => Promise<Program>): Promise<void
 function counted(kernels: readonly string[]): string[] {
   const counts = new Map<string, number>();
   for (const kernel of kernels) counts.set(kernel, (counts.get(kernel) ?? 0) + 1);
-  return [...counts].toSorted(([, a], [, b]) => b - a).map(([kernel, count]) => `${count} ${kernel}`);
+  return [...counts]
+    .toSorted(([, a], [, b]) => b - a)
+    .map(([kernel, count]) => `${count} ${kernel}`);
 }

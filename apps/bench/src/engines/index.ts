@@ -4,7 +4,8 @@ import type { CompetitorName } from "../competitor.ts";
 import type { Engine } from "../task.ts";
 import type { Context } from "./context.ts";
 
-const own = (half: boolean) => async (context: Context) => (await import("./conv.ts")).createEngine(await context.backend(half), context.device);
+const own = (half: boolean) => async (context: Context) =>
+  (await import("./conv.ts")).createEngine(await context.backend(half), context.device);
 
 const engines: Partial<Record<CompetitorName, (context: Context) => Promise<Engine>>> = {
   conv: own(false),

@@ -1,4 +1,5 @@
-// A training step of LeNet-5 in TensorFlow.js: variables, its own gradients and its own Adam, images in its layout, channels-last.
+// A training step of LeNet-5 in TensorFlow.js: variables, its own gradients and its own Adam,
+// images in its layout, channels-last.
 
 import type { Prepared, TrainTask } from "../task.ts";
 
@@ -16,7 +17,14 @@ export interface TfTrain {
   oneHot(labels: Tensor, classes: number): Tensor;
   variable(initial: Tensor): Tensor;
   randomUniform(shape: Shape, low: number, high: number, dtype: "float32", seed: number): Tensor;
-  conv2d(x: Tensor, w: Tensor, strides: number | Shape, padding: number | "valid" | Pads, format?: "NHWC", dilations?: Shape): Tensor;
+  conv2d(
+    x: Tensor,
+    w: Tensor,
+    strides: number | Shape,
+    padding: number | "valid" | Pads,
+    format?: "NHWC",
+    dilations?: Shape,
+  ): Tensor;
   maxPool(x: Tensor, size: number, stride: number, padding: "valid"): Tensor;
   matMul(a: Tensor, b: Tensor): Tensor;
   add(a: Tensor, b: Tensor): Tensor;
@@ -24,15 +32,24 @@ export interface TfTrain {
   reshape(x: Tensor, shape: Shape): Tensor;
   dispose(tensors: readonly Tensor[]): void;
   readonly losses: { softmaxCrossEntropy(labels: Tensor, logits: Tensor): Tensor };
-  readonly train: { adam(rate: number): { minimize(loss: () => Tensor, returnLoss: true): Tensor; dispose(): void } };
+  readonly train: {
+    adam(rate: number): { minimize(loss: () => Tensor, returnLoss: true): Tensor; dispose(): void };
+  };
 }
 
-export async function trainLenet(tf: TfTrain, { model, batch }: TrainTask, images: Float32Array, labels: Int32Array): Promise<Prepared> {
+export async function trainLenet(
+  tf: TfTrain,
+  { model, batch }: TrainTask,
+  images: Float32Array,
+  labels: Int32Array,
+): Promise<Prepared> {
   if (model !== "lenet5") throw new Error(`tfjs has no ${model}`);
   // U(±1/√fan-in), as PyTorch draws weights and biases of layers.
   let seed = 0;
   const parameter = (shape: Shape, fanIn: number) =>
-    tf.variable(tf.randomUniform(shape, -1 / Math.sqrt(fanIn), 1 / Math.sqrt(fanIn), "float32", ++seed));
+    tf.variable(
+      tf.randomUniform(shape, -1 / Math.sqrt(fanIn), 1 / Math.sqrt(fanIn), "float32", ++seed),
+    );
   const layer = (shape: Shape) => {
     const fanIn = shape.slice(0, -1).reduce((a, b) => a * b);
     return [parameter(shape, fanIn), parameter([shape.at(-1)!], fanIn)] as const;
@@ -51,7 +68,10 @@ export async function trainLenet(tf: TfTrain, { model, batch }: TrainTask, image
   const dense = (v: Tensor, [w, b]: typeof c1) => tf.add(tf.matMul(v, w), b);
   const loss = () => {
     const features = tf.reshape(conv(conv(x, c1, 2), c2, "valid"), [batch, 400]);
-    return tf.losses.softmaxCrossEntropy(y, dense(tf.relu(dense(tf.relu(dense(features, f1)), f2)), f3));
+    return tf.losses.softmaxCrossEntropy(
+      y,
+      dense(tf.relu(dense(tf.relu(dense(features, f1)), f2)), f3),
+    );
   };
   const optimizer = tf.train.adam(0.001);
   const losses: number[] = [];

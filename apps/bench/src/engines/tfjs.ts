@@ -1,4 +1,5 @@
-// TensorFlow.js on its WebAssembly back end (XNNPACK) or on WebGPU, in its own layout, channels-last; results stay where they are computed.
+// TensorFlow.js on its WebAssembly back end (XNNPACK) or on WebGPU, in its own layout,
+// channels-last; results stay where they are computed.
 
 import type { ConvGeometry } from "@conv/ops";
 import { shapesOf } from "../layers.ts";
@@ -11,9 +12,24 @@ interface Tf extends TfTrain {
   setBackend(name: string): Promise<boolean>;
   ready(): Promise<void>;
   backend(): GpuBackend;
-  depthwiseConv2d(x: Tensor, w: Tensor, strides: readonly number[], pad: Pads, format: "NHWC", dilations: readonly number[]): Tensor;
-  conv2dTranspose(dy: Tensor, w: Tensor, shape: readonly number[], strides: readonly number[], pad: Pads): Tensor;
-  engine(): { runKernel(name: string, inputs: Readonly<Record<string, Tensor>>, attributes: object): Tensor };
+  depthwiseConv2d(
+    x: Tensor,
+    w: Tensor,
+    strides: readonly number[],
+    pad: Pads,
+    format: "NHWC",
+    dilations: readonly number[],
+  ): Tensor;
+  conv2dTranspose(
+    dy: Tensor,
+    w: Tensor,
+    shape: readonly number[],
+    strides: readonly number[],
+    pad: Pads,
+  ): Tensor;
+  engine(): {
+    runKernel(name: string, inputs: Readonly<Record<string, Tensor>>, attributes: object): Tensor;
+  };
 }
 interface TfWasm {
   setWasmPaths(folder: string): void;
@@ -63,13 +79,17 @@ function engine(tf: Tf, version: string, finish?: () => Promise<void>): Engine {
   return {
     version,
     async train(task, images, labels) {
-      if (!finish) throw new Error("the wasm back end has no kernels for the gradients of convolutions");
+      if (!finish)
+        throw new Error("the wasm back end has no kernels for the gradients of convolutions");
       return trainLenet(tf, task, images, labels);
     },
     async layer({ direction, geometry: g }, operands) {
       const depthwise = g.groups === g.ic && g.groups > 1;
       if (g.groups > 1 && !depthwise) throw new Error("tfjs has no grouped convolution");
-      const call = direction === "forward" ? forward(tf, g, depthwise) : gradient(tf, g, direction, depthwise, finish !== undefined);
+      const call =
+        direction === "forward"
+          ? forward(tf, g, depthwise)
+          : gradient(tf, g, direction, depthwise, finish !== undefined);
       const { operands: shapes, result } = shapesOf(direction, g);
       const weights = depthwise ? toHwc1 : toHwio;
       const put = (i: number, order: readonly number[]) =>
@@ -121,19 +141,41 @@ function forward(tf: Tf, g: ConvGeometry, depthwise: boolean): Call {
   return (x, w) => conv(x, w, g.stride, pads(g), "NHWC", g.dilation);
 }
 
-/** The kernels that its own gradients run: the back end on WebGPU has all, that in WebAssembly only one. */
-function gradient(tf: Tf, g: ConvGeometry, direction: "gradInput" | "gradWeight", depthwise: boolean, gpu: boolean): Call {
-  if (g.dilation.some((d) => d > 1)) throw new Error("tfjs has no gradient of a dilated convolution");
-  if (direction === "gradInput" && !depthwise) return (dy, w) => tf.conv2dTranspose(dy, w, [g.n, ...g.input, g.ic], g.stride, pads(g));
+/**
+ * The kernels that its own gradients run: the back end on WebGPU has all, that in WebAssembly only
+ * one.
+ */
+function gradient(
+  tf: Tf,
+  g: ConvGeometry,
+  direction: "gradInput" | "gradWeight",
+  depthwise: boolean,
+  gpu: boolean,
+): Call {
+  if (g.dilation.some((d) => d > 1))
+    throw new Error("tfjs has no gradient of a dilated convolution");
+  if (direction === "gradInput" && !depthwise)
+    return (dy, w) => tf.conv2dTranspose(dy, w, [g.n, ...g.input, g.ic], g.stride, pads(g));
   if (!gpu)
-    throw new Error(`the wasm back end has no kernel for the gradient ${direction === "gradWeight" ? "to the weight" : "of depthwise convolution"}`);
+    throw new Error(
+      `the wasm back end has no kernel for the gradient ${direction === "gradWeight" ? "to the weight" : "of depthwise convolution"}`,
+    );
   const runner = tf.engine();
   const attributes = { strides: g.stride, dilations: g.dilation, pad: pads(g), dataFormat: "NHWC" };
   if (direction === "gradInput") {
     const inputShape = [g.n, ...g.input, g.ic];
-    return (dy, filter) => runner.runKernel("DepthwiseConv2dNativeBackpropInput", { dy, filter }, { ...attributes, inputShape });
+    return (dy, filter) =>
+      runner.runKernel(
+        "DepthwiseConv2dNativeBackpropInput",
+        { dy, filter },
+        { ...attributes, inputShape },
+      );
   }
   const filterShape = [...g.kernel, g.ic, g.oc / g.groups];
   return (dy, x) =>
-    runner.runKernel(depthwise ? "DepthwiseConv2dNativeBackpropFilter" : "Conv2DBackpropFilter", { x, dy }, { ...attributes, filterShape });
+    runner.runKernel(
+      depthwise ? "DepthwiseConv2dNativeBackpropFilter" : "Conv2DBackpropFilter",
+      { x, dy },
+      { ...attributes, filterShape },
+    );
 }

@@ -1,8 +1,23 @@
-// What estimates are fitted to: the layers of the lists in all three directions, and matrix products of linear layers.
+// What estimates are fitted to: the layers of the lists in all three directions, and matrix
+// products of linear layers.
 
-import { convGradInputOp, convGradWeightOp, convGeometry, convOp, matmul, type ConvGeometry } from "@conv/ops";
+import {
+  convGradInputOp,
+  convGradWeightOp,
+  convGeometry,
+  convOp,
+  matmul,
+  type ConvGeometry,
+} from "@conv/ops";
 import { node, sizeOf, spec, trace, type Graph, type Op } from "@conv/tensor";
-import { directions, layerCases, macsOf, shapesOf, type Direction, type SetName } from "../layers.ts";
+import {
+  directions,
+  layerCases,
+  macsOf,
+  shapesOf,
+  type Direction,
+  type SetName,
+} from "../layers.ts";
 import { operand, random } from "../random.ts";
 import { reference, type Reference } from "../verify.ts";
 
@@ -23,7 +38,10 @@ const MOST_MACS = 2e9;
 /** Products that the reference of a case may cost. */
 const JUDGED = 2 ** 21;
 
-/** All cases of the kinds, in an order that is mixed and always the same; those of ResNet-50 and MobileNet come early. */
+/**
+ * All cases of the kinds, in an order that is mixed and always the same; those of ResNet-50 and
+ * MobileNet come early.
+ */
 export function fitCases(set: SetName, kinds: readonly Kind[]): FitCase[] {
   const early = new Set(layerCases("resnet").map((c) => c.name));
   const lists = kinds.map((kind) => {
@@ -33,11 +51,18 @@ export function fitCases(set: SetName, kinds: readonly Kind[]): FitCase[] {
     return keyed.toSorted((p, q) => p.at - q.at).map(({ c }) => c);
   });
   const longest = Math.max(...lists.map((list) => list.length));
-  return Array.from({ length: longest }, (_, i) => lists.flatMap((list) => list.slice(i, i + 1))).flat();
+  return Array.from({ length: longest }, (_, i) =>
+    lists.flatMap((list) => list.slice(i, i + 1)),
+  ).flat();
 }
 
-const ops: Record<Direction, Op<ConvGeometry>> = { forward: convOp, gradInput: convGradInputOp, gradWeight: convGradWeightOp };
-const operandsOf = (shapes: readonly (readonly number[])[]) => () => shapes.map((shape, i) => operand(i + 1, sizeOf(shape)));
+const ops: Record<Direction, Op<ConvGeometry>> = {
+  forward: convOp,
+  gradInput: convGradInputOp,
+  gradWeight: convGradWeightOp,
+};
+const operandsOf = (shapes: readonly (readonly number[])[]) => () =>
+  shapes.map((shape, i) => operand(i + 1, sizeOf(shape)));
 
 function layersOf(set: SetName, kind: Direction): FitCase[] {
   return layerCases(set)
@@ -92,9 +117,13 @@ interface Product {
   readonly transposeB?: boolean;
 }
 
-function product(name: string, { m, k, n, transposeA = false, transposeB = false }: Product): FitCase {
+function product(
+  name: string,
+  { m, k, n, transposeA = false, transposeB = false }: Product,
+): FitCase {
   const shapes = [transposeA ? [k, m] : [m, k], transposeB ? [n, k] : [k, n]];
-  // The judge knows convolutions: the columns of b are positions, the rows of a are output channels.
+  // The judge knows convolutions: the columns of b are positions, the rows of a are output
+  // channels.
   const geometry = convGeometry(spec([1, k, n]), spec([m, k, 1]));
   return {
     kind: "matmul",
@@ -104,7 +133,14 @@ function product(name: string, { m, k, n, transposeA = false, transposeB = false
       shapes.map((shape) => spec(shape)),
     ),
     operands: operandsOf(shapes),
-    expected: ([a, b]) => reference("forward", geometry, transposeB ? transposed(b, n, k) : b, transposeA ? transposed(a, k, m) : a, JUDGED),
+    expected: ([a, b]) =>
+      reference(
+        "forward",
+        geometry,
+        transposeB ? transposed(b, n, k) : b,
+        transposeA ? transposed(a, k, m) : a,
+        JUDGED,
+      ),
   };
 }
 

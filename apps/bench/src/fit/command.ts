@@ -16,20 +16,36 @@ interface Parsers {
 export const addFit = (program: Command, { whole, count, oneOf }: Parsers): Command =>
   program
     .command("fit")
-    .description("refits the estimates by which Conv chooses kernels: measures all that can do a case, and says how good the choices are")
-    .addOption(new Option("--set <name>", "which layers; more are the better fit").choices(setNames).default("all"))
+    .description(
+      "refits the estimates by which Conv chooses kernels: measures all that can do a case, and says how good the choices are",
+    )
+    .addOption(
+      new Option("--set <name>", "which layers; more are the better fit")
+        .choices(setNames)
+        .default("all"),
+    )
     .option("--filter <text>", "only cases whose name contains this", "")
     .addOption(
       new Option("--kinds <names>", `what is computed, separated by commas: ${fitKinds.join(", ")}`)
         .default(fitKinds, "all")
         .argParser((list) => list.split(",").map((name) => oneOf(fitKinds, name))),
     )
-    .option("--sample <n>", "cases to measure, mixed from the kinds; always the same", whole, 10_000)
+    .option(
+      "--sample <n>",
+      "cases to measure, mixed from the kinds; always the same",
+      whole,
+      10_000,
+    )
     .option("--skip <n>", "leave these many out before: those of an earlier run", count, 0)
     .option("--seconds <n>", "time after which no other case is begun", whole, 170)
     .option("--rounds <n>", "turns of 3 ms that each kernel takes on each case", whole, 5)
     .option("--simd256", "the code for pairs of vectors", false)
-    .option("--from <files>", "fit and judge what earlier runs wrote with --json, and measure nothing", (list) => list.split(","), [])
+    .option(
+      "--from <files>",
+      "fit and judge what earlier runs wrote with --json, and measure nothing",
+      (list) => list.split(","),
+      [],
+    )
     .addOption(jsonOption())
     .option("--write", "put the fitted prices into @conv/kernels-cpu (src/kernels/costs.ts)", false)
     .addHelpText(

@@ -1,4 +1,5 @@
-// What measurements say of estimates: the fitted prices of each kernel, and how good the choices are that they lead to.
+// What measurements say of estimates: the fitted prices of each kernel, and how good the choices
+// are that they lead to.
 
 import { fitPrices, dot, type Sample } from "./nnls.ts";
 
@@ -22,12 +23,15 @@ export interface Prices {
   readonly [kernel: string]: readonly number[];
 }
 
-/** Samples below which a kernel keeps the prices that it has: they would not pin eight numbers down. */
+/**
+ * Samples below which a kernel keeps the prices that it has: they would not pin eight numbers down.
+ */
 const FEWEST = 12;
 
 /**
- * Prices for all kernels that were measured often enough, in nanoseconds rounded to three digits. An error counts the less the slower a
- * kernel is beside the best of its case: there no choice hangs on it.
+ * Prices for all kernels that were measured often enough, in nanoseconds rounded to three digits.
+ * An error counts the less the slower a kernel is beside the best of its case: there no choice
+ * hangs on it.
  */
 export function fitAll(cases: readonly MeasuredCase[]): Prices {
   let pace = cases.map(() => 1);
@@ -43,7 +47,12 @@ export function fitAll(cases: readonly MeasuredCase[]): Prices {
       }
     });
     const fitted = [...samples].filter(([, list]) => list.length >= FEWEST);
-    prices = Object.fromEntries(fitted.map(([kernel, list]) => [kernel, fitPrices(list).map((p) => Number((p * 1e9).toPrecision(2)))]));
+    prices = Object.fromEntries(
+      fitted.map(([kernel, list]) => [
+        kernel,
+        fitPrices(list).map((p) => Number((p * 1e9).toPrecision(2))),
+      ]),
+    );
     const logs = cases.map((c) => logPace(c, prices));
     const mean = logs.reduce((sum, v) => sum + v, 0) / logs.length;
     pace = logs.map((v) => Math.exp(v - mean));
@@ -54,14 +63,20 @@ export function fitAll(cases: readonly MeasuredCase[]): Prices {
 const PASSES = 8;
 
 /**
- * How much slower than predicted the machine was during a case, to all its kernels alike (the mean logarithm, of kernels near the best):
- * it has other work too. Where one kernel was measured alone, nothing can be told.
+ * How much slower than predicted the machine was during a case, to all its kernels alike (the mean
+ * logarithm, of kernels near the best): it has other work too. Where one kernel was measured alone,
+ * nothing can be told.
  */
 function logPace({ kernels }: MeasuredCase, prices: Prices): number {
   const best = Math.min(...kernels.map((k) => k.seconds));
   const known = kernels.filter((k) => prices[k.kernel] && k.seconds < 4 * best);
   if (known.length < 2) return 0;
-  return known.reduce((sum, k) => sum + Math.log(k.seconds / (dot(k.amounts, prices[k.kernel]) * 1e-9)), 0) / known.length;
+  return (
+    known.reduce(
+      (sum, k) => sum + Math.log(k.seconds / (dot(k.amounts, prices[k.kernel]) * 1e-9)),
+      0,
+    ) / known.length
+  );
 }
 
 /** A choice slower than the best measured kernel by no more than this share is as good. */
@@ -79,17 +94,28 @@ export interface Choice {
 /** The choice in each case, by the estimates that stand or by other prices where they are given. */
 export function choices(cases: readonly MeasuredCase[], prices: Prices = {}): Choice[] {
   return cases.map(({ kind, name, kernels }) => {
-    const estimate = (k: Measured) => (prices[k.kernel] ? dot(k.amounts, prices[k.kernel]) * 1e-9 : k.estimate);
-    const least = (of: (k: Measured) => number) => kernels.reduce((a, b) => (of(b) < of(a) ? b : a));
+    const estimate = (k: Measured) =>
+      prices[k.kernel] ? dot(k.amounts, prices[k.kernel]) * 1e-9 : k.estimate;
+    const least = (of: (k: Measured) => number) =>
+      kernels.reduce((a, b) => (of(b) < of(a) ? b : a));
     const chosen = least(estimate);
     const best = least((k) => k.seconds);
-    return { kind, name, chosen: chosen.kernel, best: best.kernel, ratio: chosen.seconds / best.seconds };
+    return {
+      kind,
+      name,
+      chosen: chosen.kernel,
+      best: best.kernel,
+      ratio: chosen.seconds / best.seconds,
+    };
   });
 }
 
 const FOLDS = 4;
 
-/** The choices in each quarter of the cases by prices that were fitted to the others: what to expect of cases that were never measured. */
+/**
+ * The choices in each quarter of the cases by prices that were fitted to the others: what to expect
+ * of cases that were never measured.
+ */
 export function unseenChoices(cases: readonly MeasuredCase[]): Choice[] {
   const seen = new Map<string, number>();
   const folds = cases.map(({ kind }) => {
@@ -97,8 +123,12 @@ export function unseenChoices(cases: readonly MeasuredCase[]): Choice[] {
     seen.set(kind, before + 1);
     return before % FOLDS;
   });
-  const part = (fold: number, inside: boolean) => cases.filter((_, i) => (folds[i] === fold) === inside);
-  return Array.from({ length: FOLDS }, (_, fold) => choices(part(fold, true), fitAll(part(fold, false)))).flat();
+  const part = (fold: number, inside: boolean) =>
+    cases.filter((_, i) => (folds[i] === fold) === inside);
+  return Array.from({ length: FOLDS }, (_, fold) =>
+    choices(part(fold, true), fitAll(part(fold, false))),
+  ).flat();
 }
 
-export const asGood = (list: readonly Choice[]): number => list.filter((c) => c.ratio <= 1 + AS_GOOD).length;
+export const asGood = (list: readonly Choice[]): number =>
+  list.filter((c) => c.ratio <= 1 + AS_GOOD).length;

@@ -12,16 +12,25 @@ export async function page(result: Omit<Result, "direction">, title: string): Pr
   const roofline = rows.some((r) => r.verified) ? await draw(rooflineSpec(rows, machine)) : "";
   const competitors = competitorsOf(rows);
   const numeric = ["Median ms", "p10", "p90", "GFLOP/s", "of peak"];
-  const column = (name: string) => `<th scope="col"${numeric.includes(name) ? ' class="n"' : ""}>${name}</th>`;
+  const column = (name: string) =>
+    `<th scope="col"${numeric.includes(name) ? ' class="n"' : ""}>${name}</th>`;
   const head = ["Case", "Competitor", ...numeric, "Verified"].map(column).join("");
   const body = rows
     .map((r) => {
-      const cells = [three(r.medianMs), three(r.p10Ms), three(r.p90Ms), three(r.gflops), `${r.percentOfPeak.toFixed(0)} %`];
+      const cells = [
+        three(r.medianMs),
+        three(r.p10Ms),
+        three(r.p90Ms),
+        three(r.gflops),
+        `${r.percentOfPeak.toFixed(0)} %`,
+      ];
       const verdict = r.verified ? "yes" : `no: ${r.reason}`;
       return `<tr><th scope="row">${escape(r.case)}</th><td>${r.competitor}</td>${cells.map((c) => `<td class="n">${c}</td>`).join("")}<td>${escape(verdict)}</td></tr>`;
     })
     .join("\n");
-  const means = competitors.flatMap((c) => (ratios[c] ? [`<li>${c}: ${ratios[c].geometricMean.toFixed(2)}×</li>`] : [])).join("");
+  const means = competitors
+    .flatMap((c) => (ratios[c] ? [`<li>${c}: ${ratios[c].geometricMean.toFixed(2)}×</li>`] : []))
+    .join("");
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -55,7 +64,8 @@ ${body}
 `;
 }
 
-const escape = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+const escape = (text: string) =>
+  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
 /** Bars of GFLOP/s, one band per layer and in it one bar per competitor. */
 function chartSpec({ rows }: Pick<Result, "rows">): Spec {
@@ -70,12 +80,26 @@ function chartSpec({ rows }: Pick<Result, "rows">): Spec {
     data: [
       {
         name: "rows",
-        values: rows.filter((r) => r.verified).map((r) => ({ case: r.case, competitor: r.competitor, gflops: r.gflops, label: three(r.gflops) })),
+        values: rows
+          .filter((r) => r.verified)
+          .map((r) => ({
+            case: r.case,
+            competitor: r.competitor,
+            gflops: r.gflops,
+            label: three(r.gflops),
+          })),
       },
     ],
     scales: [
       { name: "layer", type: "band", domain: casesOf(rows), range: "height", paddingInner: 0.15 },
-      { name: "speed", type: "linear", domain: { data: "rows", field: "gflops" }, range: "width", zero: true, nice: true },
+      {
+        name: "speed",
+        type: "linear",
+        domain: { data: "rows", field: "gflops" },
+        range: "width",
+        zero: true,
+        nice: true,
+      },
       { name: "color", type: "ordinal", domain: competitors, range: { scheme: "tableau10" } },
     ],
     axes: [
@@ -87,7 +111,9 @@ function chartSpec({ rows }: Pick<Result, "rows">): Spec {
       {
         type: "group",
         from: { facet: { data: "rows", name: "bars", groupby: "case" } },
-        encode: { enter: { y: { scale: "layer", field: "case" }, height: { scale: "layer", band: 1 } } },
+        encode: {
+          enter: { y: { scale: "layer", field: "case" }, height: { scale: "layer", band: 1 } },
+        },
         signals: [{ name: "height", update: "bandwidth('layer')" }],
         scales: [{ name: "place", type: "band", domain: competitors, range: "height" }],
         marks: [

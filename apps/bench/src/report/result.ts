@@ -59,7 +59,10 @@ export interface TrainResult extends Omit<Result, "rows" | "direction"> {
 
 /** A network. Its errors are in standard deviations of all outputs. */
 export interface NetworkRow extends Row {
-  /** From graph and weights in memory to the first outputs, each time in a new process that has loaded its library. */
+  /**
+   * From graph and weights in memory to the first outputs, each time in a new process that has
+   * loaded its library.
+   */
   readonly startsMs: readonly number[];
 }
 
@@ -72,24 +75,38 @@ export interface NetworkResult extends Omit<Result, "rows"> {
 /** Several runs as one: their rows with the ratios over all; all else is that of the first. */
 export function joined(results: readonly Result[]): Result {
   const rows = results.flatMap((r) => r.rows);
-  return { ...results[0], rows, ratios: ratiosOf(rows), declined: results.flatMap((r) => r.declined) };
+  return {
+    ...results[0],
+    rows,
+    ratios: ratiosOf(rows),
+    declined: results.flatMap((r) => r.declined),
+  };
 }
 
-/** For each case on which Conv and another stood, the fastest of the others by its ratio; the lowest ratio first. */
-export function hardest({
-  rows,
-  ratios,
-}: Pick<Result, "rows" | "ratios">): { readonly row: Row; readonly peer: CompetitorName; readonly ratio: number }[] {
+/**
+ * For each case on which Conv and another stood, the fastest of the others by its ratio; the lowest
+ * ratio first.
+ */
+export function hardest({ rows, ratios }: Pick<Result, "rows" | "ratios">): {
+  readonly row: Row;
+  readonly peer: CompetitorName;
+  readonly ratio: number;
+}[] {
   const own = rows.filter((r) => r.competitor === "conv");
   return own
     .flatMap((row) => {
-      const met = competitorsOf(rows).flatMap((peer) => (ratios[peer]?.cases[row.case] ? [{ row, peer, ratio: ratios[peer].cases[row.case] }] : []));
+      const met = competitorsOf(rows).flatMap((peer) =>
+        ratios[peer]?.cases[row.case] ? [{ row, peer, ratio: ratios[peer].cases[row.case] }] : [],
+      );
       return met.toSorted((a, b) => a.ratio - b.ratio).slice(0, 1);
     })
     .toSorted((a, b) => a.ratio - b.ratio);
 }
 
-/** The figures of a row that follow from its work and its time. Conv in float16 is measured by what the device reaches in it. */
+/**
+ * The figures of a row that follow from its work and its time. Conv in float16 is measured by what
+ * the device reaches in it.
+ */
 export function speedOf(
   macs: number,
   bytes: number,
@@ -102,18 +119,29 @@ export function speedOf(
 }
 
 /** Ratios over the cases where both answers stood. */
-export function ratiosOf(rows: readonly Pick<Row, "case" | "competitor" | "medianMs" | "verified">[]): Partial<Record<CompetitorName, Ratio>> {
-  const own = new Map(rows.filter((r) => r.competitor === "conv" && r.verified).map((r) => [r.case, r.medianMs]));
+export function ratiosOf(
+  rows: readonly Pick<Row, "case" | "competitor" | "medianMs" | "verified">[],
+): Partial<Record<CompetitorName, Ratio>> {
+  const own = new Map(
+    rows.filter((r) => r.competitor === "conv" && r.verified).map((r) => [r.case, r.medianMs]),
+  );
   const ratios: Partial<Record<CompetitorName, Ratio>> = {};
   for (const peer of new Set(rows.map((r) => r.competitor))) {
-    const met = rows.filter((r) => r.competitor === peer && peer !== "conv" && r.verified && own.has(r.case));
+    const met = rows.filter(
+      (r) => r.competitor === peer && peer !== "conv" && r.verified && own.has(r.case),
+    );
     if (met.length === 0) continue;
     const cases = met.map((r) => [r.case, r.medianMs / own.get(r.case)!] as const);
-    ratios[peer] = { geometricMean: geometricMean(cases.map(([, ratio]) => ratio)), cases: Object.fromEntries(cases) };
+    ratios[peer] = {
+      geometricMean: geometricMean(cases.map(([, ratio]) => ratio)),
+      cases: Object.fromEntries(cases),
+    };
   }
   return ratios;
 }
 
 /** Names in the order of their first appearance. */
 export const casesOf = (rows: readonly Row[]): string[] => [...new Set(rows.map((r) => r.case))];
-export const competitorsOf = (rows: readonly Row[]): CompetitorName[] => [...new Set(rows.map((r) => r.competitor))];
+export const competitorsOf = (rows: readonly Row[]): CompetitorName[] => [
+  ...new Set(rows.map((r) => r.competitor)),
+];

@@ -4,7 +4,16 @@ import { styleText } from "node:util";
 import { printable } from "@conv/tensor";
 import type { Machine } from "../machine.ts";
 import { geometricMean, median } from "../stats.ts";
-import { casesOf, competitorsOf, hardest, type NetworkResult, type Ratio, type Result, type Row, type TrainResult } from "./result.ts";
+import {
+  casesOf,
+  competitorsOf,
+  hardest,
+  type NetworkResult,
+  type Ratio,
+  type Result,
+  type Row,
+  type TrainResult,
+} from "./result.ts";
 
 /** Three significant digits: 0.0123, 1.23, 123, 12345. */
 export const three = (v: number): string => (v >= 100 ? v.toFixed(0) : v.toPrecision(3));
@@ -27,7 +36,8 @@ export function caseText(name: string, rows: readonly Row[], declined: Result["d
   const own = rows.find((r) => r.competitor === "conv" && r.verified);
   const width = Math.max(10, ...[...rows, ...declined].map((r) => r.competitor.length + 1));
   const lines = rows.map((r) => {
-    const time = `${three(r.medianMs)} ms`.padStart(10) + ` (${three(r.p10Ms)}–${three(r.p90Ms)})`.padEnd(18);
+    const time =
+      `${three(r.medianMs)} ms`.padStart(10) + ` (${three(r.p10Ms)}–${three(r.p90Ms)})`.padEnd(18);
     const speed = r.verified
       ? `${three(r.gflops).padStart(6)} GFLOP/s ${percent(r.percentOfPeak).padStart(6)}`
       : styleText("red", `REFUSED: ${r.reason}`);
@@ -37,43 +47,71 @@ export function caseText(name: string, rows: readonly Row[], declined: Result["d
         : r.kernels.length
           ? `   ${r.kernels.join(" + ")}`
           : "";
-    const device = r.deviceMs === undefined ? "" : `   ${three(r.deviceMs)} ms by the clock of the device`;
+    const device =
+      r.deviceMs === undefined ? "" : `   ${three(r.deviceMs)} ms by the clock of the device`;
     return `  ${r.competitor.padEnd(width)}${time}${speed}${ratio}${device}`;
   });
-  const missing = declined.map((d) => styleText("dim", `  ${d.competitor.padEnd(width)} —  ${d.reason}`));
+  const missing = declined.map((d) =>
+    styleText("dim", `  ${d.competitor.padEnd(width)} —  ${d.reason}`),
+  );
   return [styleText("bold", name), ...lines, ...missing].join("\n");
 }
 
-/** GFLOP/s by layer and competitor, then the geometric means of the ratios, as a Markdown table that is aligned in a terminal too. */
+/**
+ * GFLOP/s by layer and competitor, then the geometric means of the ratios, as a Markdown table that
+ * is aligned in a terminal too.
+ */
 export function summaryTable({ rows, ratios }: Pick<Result, "rows" | "ratios">): string {
   const competitors = competitorsOf(rows);
   const cell = (name: string, competitor: string) => {
     const row = rows.find((r) => r.case === name && r.competitor === competitor);
     return row ? (row.verified ? three(row.gflops) : "refused") : "—";
   };
-  const lines = [["GFLOP/s", ...competitors], ...casesOf(rows).map((name) => [name, ...competitors.map((c) => cell(name, c))])];
+  const lines = [
+    ["GFLOP/s", ...competitors],
+    ...casesOf(rows).map((name) => [name, ...competitors.map((c) => cell(name, c))]),
+  ];
   if (Object.keys(ratios).length)
-    lines.push(["time / conv's (geometric mean)", ...competitors.map((c) => (ratios[c] ? times(ratios[c].geometricMean) : ""))]);
+    lines.push([
+      "time / conv's (geometric mean)",
+      ...competitors.map((c) => (ratios[c] ? times(ratios[c].geometricMean) : "")),
+    ]);
   return table(lines);
 }
 
-/** Against the fastest of the others on each case: the mean, the worst, and all cases on which Conv is behind, with its kernels. "" without others. */
+/**
+ * Against the fastest of the others on each case: the mean, the worst, and all cases on which Conv
+ * is behind, with its kernels. "" without others.
+ */
 export function hardestText(result: Pick<Result, "rows" | "ratios">): string {
   const cases = hardest(result);
   if (cases.length === 0) return "";
   const behind = cases.filter((c) => c.ratio < 1);
-  const describeCase = ({ row, peer, ratio }: (typeof cases)[number]) => `${row.case} ${times(ratio)} (${peer}; ${row.kernels.join(" + ")})`;
+  const describeCase = ({ row, peer, ratio }: (typeof cases)[number]) =>
+    `${row.case} ${times(ratio)} (${peer}; ${row.kernels.join(" + ")})`;
   return [
     `Time of the fastest other / conv's on ${cases.length} cases: ${times(geometricMean(cases.map((c) => c.ratio)))} (geometric mean), at the worst ${describeCase(cases[0])}`,
-    ...(behind.length ? [`Behind on ${behind.length}:`, ...behind.map((c) => `  ${describeCase(c)}`)] : []),
+    ...(behind.length
+      ? [`Behind on ${behind.length}:`, ...behind.map((c) => `  ${describeCase(c)}`)]
+      : []),
   ].join("\n");
 }
 
-/** Milliseconds of each network, then of its start, with the times of each peer by those of Conv. */
-export function networksTable({ rows, ratios, startRatios }: Pick<NetworkResult, "rows" | "ratios" | "startRatios">): string {
+/**
+ * Milliseconds of each network, then of its start, with the times of each peer by those of Conv.
+ */
+export function networksTable({
+  rows,
+  ratios,
+  startRatios,
+}: Pick<NetworkResult, "rows" | "ratios" | "startRatios">): string {
   const competitors = competitorsOf(rows);
   const peers = competitors.filter((c) => c !== "conv");
-  const section = (title: string, by: Readonly<Partial<Record<string, Ratio>>>, cell: (row: NetworkResult["rows"][number]) => string) => {
+  const section = (
+    title: string,
+    by: Readonly<Partial<Record<string, Ratio>>>,
+    cell: (row: NetworkResult["rows"][number]) => string,
+  ) => {
     const lines = casesOf(rows).map((name) => [
       name,
       ...competitors.map((c) => {
@@ -82,12 +120,30 @@ export function networksTable({ rows, ratios, startRatios }: Pick<NetworkResult,
       }),
       ...peers.map((c) => (by[c]?.cases[name] ? times(by[c].cases[name]) : "—")),
     ]);
-    const mean = ["geometric mean", ...competitors.map(() => ""), ...peers.map((c) => (by[c] ? times(by[c].geometricMean) : ""))];
-    return table([[title, ...competitors, ...peers.map((c) => `${c} / conv`)], ...lines, ...(peers.length && lines.length > 1 ? [mean] : [])]);
+    const mean = [
+      "geometric mean",
+      ...competitors.map(() => ""),
+      ...peers.map((c) => (by[c] ? times(by[c].geometricMean) : "")),
+    ];
+    return table([
+      [title, ...competitors, ...peers.map((c) => `${c} / conv`)],
+      ...lines,
+      ...(peers.length && lines.length > 1 ? [mean] : []),
+    ]);
   };
-  const tables = [section("ms (p10–p90)", ratios, (r) => `${three(r.medianMs)} (${three(r.p10Ms)}–${three(r.p90Ms)})`)];
+  const tables = [
+    section(
+      "ms (p10–p90)",
+      ratios,
+      (r) => `${three(r.medianMs)} (${three(r.p10Ms)}–${three(r.p90Ms)})`,
+    ),
+  ];
   if (rows.some((r) => r.startsMs.length))
-    tables.push(section("compile and first run, ms", startRatios, (r) => (r.startsMs.length ? three(median(r.startsMs)) : "—")));
+    tables.push(
+      section("compile and first run, ms", startRatios, (r) =>
+        r.startsMs.length ? three(median(r.startsMs)) : "—",
+      ),
+    );
   return tables.join("\n\n");
 }
 
@@ -97,17 +153,24 @@ export function trainTable({ rows, ratios }: Pick<TrainResult, "rows" | "ratios"
     r.competitor,
     `${three(r.medianMs)} (${three(r.p10Ms)}–${three(r.p90Ms)})`,
     r.imagesPerSecond.toFixed(0),
-    r.verified ? `${r.firstLoss.toFixed(3)} → ${r.lastLoss.toFixed(3)}` : `REFUSED: ${r.firstLoss} → ${r.lastLoss}`,
+    r.verified
+      ? `${r.firstLoss.toFixed(3)} → ${r.lastLoss.toFixed(3)}`
+      : `REFUSED: ${r.firstLoss} → ${r.lastLoss}`,
     ratios[r.competitor] ? times(ratios[r.competitor]!.geometricMean) : "",
   ]);
-  return table([[rows[0]?.case ?? "", "ms a step (p10–p90)", "images/s", "loss", "time / conv's"], ...lines]);
+  return table([
+    [rows[0]?.case ?? "", "ms a step (p10–p90)", "images/s", "loss", "time / conv's"],
+    ...lines,
+  ]);
 }
 
 /** A Markdown table that is aligned in a terminal too. */
 export function table(rows: readonly (readonly string[])[]): string {
-  const lines = rows.map((row) => row.map((cell) => printable(cell).replaceAll("|", "\\|"))); // names may come from a file
+  // names may come from a file
+  const lines = rows.map((row) => row.map((cell) => printable(cell).replaceAll("|", "\\|")));
   const widths = lines[0].map((_, column) => Math.max(3, ...lines.map((l) => l[column].length)));
-  const format = (cells: readonly string[]) => `| ${cells.map((c, i) => (i ? c.padStart(widths[i]) : c.padEnd(widths[i]))).join(" | ")} |`;
+  const format = (cells: readonly string[]) =>
+    `| ${cells.map((c, i) => (i ? c.padStart(widths[i]) : c.padEnd(widths[i]))).join(" | ")} |`;
   const rule = `|${widths.map((w, i) => (i ? `${"-".repeat(w + 1)}:` : "-".repeat(w + 2))).join("|")}|`;
   return [format(lines[0]), rule, ...lines.slice(1).map(format)].join("\n");
 }

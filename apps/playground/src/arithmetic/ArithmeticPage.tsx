@@ -1,4 +1,5 @@
-// Convolution arithmetic: one input, one kernel, every parameter, one step at a time. All state is in the address.
+// Convolution arithmetic: one input, one kernel, every parameter, one step at a time. All state is
+// in the address.
 
 import { useEffect, useMemo, useRef, useState } from "react";
 import { Share } from "../components/Share.tsx";
@@ -12,10 +13,21 @@ import { Formula } from "./Formula.tsx";
 import { figuresOf, pictureOf, type Figures, type Picture } from "./picture.ts";
 import { Player } from "./Player.tsx";
 import { problemOf, repairsOf, type Problem } from "./problem.ts";
-import { PICTURE, PICTURE_CELLS, PRESETS, readSetup, tooLarge, writeSetup, type PresetName, type Setup } from "./setup.ts";
+import {
+  PICTURE,
+  PICTURE_CELLS,
+  PRESETS,
+  readSetup,
+  tooLarge,
+  writeSetup,
+  type PresetName,
+  type Setup,
+} from "./setup.ts";
 import { Stage, type Cell } from "./Stage.tsx";
 
-/** A setup that fits together, with its numbers, and its picture where it is small enough for one. */
+/**
+ * A setup that fits together, with its numbers, and its picture where it is small enough for one.
+ */
 interface Drawn {
   readonly setup: Setup;
   readonly figures: Figures;
@@ -59,7 +71,13 @@ export function ArithmeticPage() {
     <div className="arithmetic">
       <div className="presets" role="group" aria-label={t.presets}>
         {Object.entries(PRESETS).map(([name, preset]) => (
-          <button key={name} type="button" className="chip" aria-pressed={key === JSON.stringify(preset)} onClick={() => change(preset)}>
+          <button
+            key={name}
+            type="button"
+            className="chip"
+            aria-pressed={key === JSON.stringify(preset)}
+            onClick={() => change(preset)}
+          >
             {t.presetNames[name as PresetName]}
           </button>
         ))}
@@ -70,11 +88,31 @@ export function ArithmeticPage() {
       <Controls setup={setup} onChange={change} />
       <div className="arithmetic-stage">
         <UnusedParameters unused={[...unused, ...inStep.unused]} />
-        {problem && <Mend problem={problem} setup={setup} last={last.current?.setup ?? null} onChange={change} />}
+        {problem && (
+          <Mend
+            problem={problem}
+            setup={setup}
+            last={last.current?.setup ?? null}
+            onChange={change}
+          />
+        )}
         {shown?.picture ? (
           <Card title={problem ? t.lastPicture : t.picture} className={`stage-card${stale}`}>
-            <Stage picture={shown.picture} step={step} playing={playing} pointed={pointed} onPoint={setPointed} onPick={setStep} />
-            <Player steps={steps} step={step} playing={playing} onStep={setStep} onPlaying={setPlaying} />
+            <Stage
+              picture={shown.picture}
+              step={step}
+              playing={playing}
+              pointed={pointed}
+              onPoint={setPointed}
+              onPick={setStep}
+            />
+            <Player
+              steps={steps}
+              step={step}
+              playing={playing}
+              onStep={setStep}
+              onPlaying={setPlaying}
+            />
           </Card>
         ) : (
           shown && (
@@ -91,8 +129,16 @@ export function ArithmeticPage() {
           </Card>
           <Card title={t.code} className={`code-card${stale}`}>
             <div className="codes">
-              <CodeBlock title="Conv" language="ts" text={convCode(shown.setup, shown.figures.geometry)} />
-              <CodeBlock title="PyTorch" language="python" text={torchCode(shown.setup, shown.figures.geometry)} />
+              <CodeBlock
+                title="Conv"
+                language="ts"
+                text={convCode(shown.setup, shown.figures.geometry)}
+              />
+              <CodeBlock
+                title="PyTorch"
+                language="python"
+                text={torchCode(shown.setup, shown.figures.geometry)}
+              />
             </div>
           </Card>
         </>
@@ -109,7 +155,17 @@ function tooLargeText(setup: Setup, t: Dictionary): string {
 }
 
 /** Why a setup has no output, and buttons that mend it. */
-function Mend({ problem, setup, last, onChange }: { problem: Problem; setup: Setup; last: Setup | null; onChange(next: Setup): void }) {
+function Mend({
+  problem,
+  setup,
+  last,
+  onChange,
+}: {
+  problem: Problem;
+  setup: Setup;
+  last: Setup | null;
+  onChange(next: Setup): void;
+}) {
   const t = useText();
   return (
     <section className="card error-card" role="alert">
@@ -117,8 +173,15 @@ function Mend({ problem, setup, last, onChange }: { problem: Problem; setup: Set
       <p>{problemText(problem, t)}</p>
       <div className="buttons">
         {repairsOf(setup).map(({ names, text, setup: mended }) => (
-          <button key={names.join() + text} type="button" className="button small" onClick={() => onChange(mended)}>
-            {names.length ? t.setTo(names.map((name) => t.parameters[name]).join(t.and), text) : t.mendAll}
+          <button
+            key={names.join() + text}
+            type="button"
+            className="button small"
+            onClick={() => onChange(mended)}
+          >
+            {names.length
+              ? t.setTo(names.map((name) => t.parameters[name]).join(t.and), text)
+              : t.mendAll}
           </button>
         ))}
         {last && (
@@ -138,7 +201,11 @@ function problemText(problem: Problem, t: Dictionary): string {
     case "groups":
       return t.problemGroups(t.parameters[problem.side], problem.channels, problem.groups);
     case "outputPadding":
-      return t.problemOutputPadding(problem.axis === 0 ? t.height : t.width, problem.given, problem.most);
+      return t.problemOutputPadding(
+        problem.axis === 0 ? t.height : t.width,
+        problem.given,
+        problem.most,
+      );
     case "cropped":
       return t.problemCropped(problem.axis === 0 ? t.height : t.width, problem.left);
   }

@@ -10,14 +10,32 @@ const COUNTS: readonly CountName[] = ["ic", "oc", "groups"];
 
 export function Controls({ setup, onChange }: { setup: Setup; onChange(next: Setup): void }) {
   const t = useText();
-  const uneven = [...SIZES, "padLo" as const, "padHi" as const, "outputPadding" as const].some((name) => setup[name][0] !== setup[name][1]);
+  const uneven = [...SIZES, "padLo" as const, "padHi" as const, "outputPadding" as const].some(
+    (name) => setup[name][0] !== setup[name][1],
+  );
   const [apart, setApart] = useState(uneven);
   const both = !apart && !uneven;
 
   const pair = (name: PairName, label: string, rows: readonly [string, string]) => {
     const set = (axis: 0 | 1, value: number) =>
-      onChange({ ...setup, [name]: both ? [value, value] : axis === 0 ? [value, setup[name][1]] : [setup[name][0], value] });
-    if (both) return <Stepper key={name} label={label} value={setup[name][0]} range={RANGES[name]} onChange={(v) => set(0, v)} />;
+      onChange({
+        ...setup,
+        [name]: both
+          ? [value, value]
+          : axis === 0
+            ? [value, setup[name][1]]
+            : [setup[name][0], value],
+      });
+    if (both)
+      return (
+        <Stepper
+          key={name}
+          label={label}
+          value={setup[name][0]}
+          range={RANGES[name]}
+          onChange={(v) => set(0, v)}
+        />
+      );
     return [0, 1].map((axis) => (
       <Stepper
         key={`${name}${axis}`}
@@ -28,7 +46,11 @@ export function Controls({ setup, onChange }: { setup: Setup; onChange(next: Set
       />
     ));
   };
-  const sized = (name: PairName) => pair(name, t.parameters[name], [`${t.parameters[name]}, ${t.height}`, `${t.parameters[name]}, ${t.width}`]);
+  const sized = (name: PairName) =>
+    pair(name, t.parameters[name], [
+      `${t.parameters[name]}, ${t.height}`,
+      `${t.parameters[name]}, ${t.width}`,
+    ]);
 
   return (
     <Card title={t.parametersTitle} className="controls-card">
@@ -53,7 +75,12 @@ export function Controls({ setup, onChange }: { setup: Setup; onChange(next: Set
               setApart(!e.target.checked);
               if (!e.target.checked) return;
               const squared = { ...setup };
-              for (const name of [...SIZES, "padLo" as const, "padHi" as const, "outputPadding" as const])
+              for (const name of [
+                ...SIZES,
+                "padLo" as const,
+                "padHi" as const,
+                "outputPadding" as const,
+              ])
                 squared[name] = [setup[name][0], setup[name][0]];
               if (uneven) onChange(squared);
             }}

@@ -42,7 +42,14 @@ export function Formula({ setup, figures }: { setup: Setup; figures: Figures }) 
     </>
   );
   const axes = setup.input.map((i, a) => {
-    const [k, s, d, lo, hi, q] = [g.kernel[a], g.stride[a], g.dilation[a], g.padLo[a], g.padHi[a], setup.outputPadding[a]];
+    const [k, s, d, lo, hi, q] = [
+      g.kernel[a],
+      g.stride[a],
+      g.dilation[a],
+      g.padLo[a],
+      g.padHi[a],
+      setup.outputPadding[a],
+    ];
     const size = setup.transposed ? g.input[a] : g.output[a];
     const text = setup.transposed
       ? `(${i} − 1)·${s} − ${lo} − ${hi} + (${k} − 1)·${d} + 1 + ${q}`
@@ -57,13 +64,19 @@ export function Formula({ setup, figures }: { setup: Setup; figures: Figures }) 
     return { size, text, body };
   });
   const equal = axes[0].text === axes[1].text;
-  const shown = equal ? [{ ...axes[0], name: t.bothAxes }] : axes.map((axis, a) => ({ ...axis, name: a === 0 ? t.height : t.width }));
+  const shown = equal
+    ? [{ ...axes[0], name: t.bothAxes }]
+    : axes.map((axis, a) => ({ ...axis, name: a === 0 ? t.height : t.width }));
   return (
     <div className="formula">
       <p
         className="formula-line"
         role="math"
-        aria-label={setup.transposed ? "o = (i − 1)·s − p0 − p1 + (k − 1)·d + 1 + q" : "o = ⌊(i + p0 + p1 − (k − 1)·d − 1) / s⌋ + 1"}
+        aria-label={
+          setup.transposed
+            ? "o = (i − 1)·s − p0 − p1 + (k − 1)·d + 1 + q"
+            : "o = ⌊(i + p0 + p1 − (k − 1)·d − 1) / s⌋ + 1"
+        }
       >
         <span className="formula-name" />
         <span className="formula-body">
@@ -71,7 +84,13 @@ export function Formula({ setup, figures }: { setup: Setup; figures: Figures }) 
         </span>
       </p>
       {shown.map(({ name, size, text, body }) => (
-        <p key={name} className="formula-line" role="math" aria-label={`${name}: ${text} = ${size}`} data-testid="size">
+        <p
+          key={name}
+          className="formula-line"
+          role="math"
+          aria-label={`${name}: ${text} = ${size}`}
+          data-testid="size"
+        >
           <span className="formula-name">{name}</span>
           <span className="formula-body">
             {body} = <b>{size}</b>
@@ -81,7 +100,10 @@ export function Formula({ setup, figures }: { setup: Setup; figures: Figures }) 
       <dl className="numbers" data-testid="numbers">
         {[
           [t.shapesOf, `${figures.x.join("×")} ∗ ${figures.w.join("×")} → ${figures.y.join("×")}`],
-          [t.weightsAndBias, t.withBias(count(figures.weights, language), count(figures.y[1], language))],
+          [
+            t.weightsAndBias,
+            t.withBias(count(figures.weights, language), count(figures.y[1], language)),
+          ],
           [t.macs, count(figures.macs, language)],
         ].map(([name, value]) => (
           <div key={name}>

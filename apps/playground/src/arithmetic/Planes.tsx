@@ -34,7 +34,19 @@ interface PlaneProps {
 }
 
 /** One channel of the input or output: a grid of cells that are pointed at, walked and chosen. */
-export function Plane({ name, side, channel, group, active, related, limit, scale, pending, onPoint, onPick }: PlaneProps) {
+export function Plane({
+  name,
+  side,
+  channel,
+  group,
+  active,
+  related,
+  limit,
+  scale,
+  pending,
+  onPoint,
+  onPick,
+}: PlaneProps) {
   const t = useText();
   const theme = useTheme();
   const svg = useRef<SVGSVGElement>(null);
@@ -42,17 +54,30 @@ export function Plane({ name, side, channel, group, active, related, limit, scal
   const first = channel * h * w;
   // One cell of a plane can be reached by Tab, the others from there by arrow keys.
   const [stop, setStop] = useState(first);
-  const tabStop = active !== null && active >= first && active < first + h * w ? active : stop < first + h * w ? stop : first;
+  const tabStop =
+    active !== null && active >= first && active < first + h * w
+      ? active
+      : stop < first + h * w
+        ? stop
+        : first;
 
   const onKeyDown = (e: KeyboardEvent, cell: number) => {
     const [, row, column] = placeOf(side, cell);
-    const [dr, dc] = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1], Home: [0, -column], End: [0, w - 1 - column] }[
-      e.key
-    ] ?? [0, 0];
+    const [dr, dc] = {
+      ArrowUp: [-1, 0],
+      ArrowDown: [1, 0],
+      ArrowLeft: [0, -1],
+      ArrowRight: [0, 1],
+      Home: [0, -column],
+      End: [0, w - 1 - column],
+    }[e.key] ?? [0, 0];
     if (e.key === "Enter" || e.key === " ") onPick(cell);
     else if (!dr && !dc) return;
     e.preventDefault();
-    const [r, c] = [Math.max(0, Math.min(h - 1, row + dr)), Math.max(0, Math.min(w - 1, column + dc))];
+    const [r, c] = [
+      Math.max(0, Math.min(h - 1, row + dr)),
+      Math.max(0, Math.min(w - 1, column + dc)),
+    ];
     svg.current?.querySelector<SVGElement>(`[data-cell="${first + r * w + c}"]`)?.focus();
   };
 
@@ -83,8 +108,20 @@ export function Plane({ name, side, channel, group, active, related, limit, scal
         onClick={() => onPick(cell)}
         onKeyDown={(e) => onKeyDown(e, cell)}
       >
-        <rect x="1" y="1" width={SIZE - 2} height={SIZE - 2} rx="3" style={product && { fill: cssColour(product.w, limit, theme) }} />
-        <text className={product ? "factors" : undefined} x={SIZE / 2} y={product ? SIZE / 2 - 7 : SIZE / 2} style={{ fill: ink }}>
+        <rect
+          x="1"
+          y="1"
+          width={SIZE - 2}
+          height={SIZE - 2}
+          rx="3"
+          style={product && { fill: cssColour(product.w, limit, theme) }}
+        />
+        <text
+          className={product ? "factors" : undefined}
+          x={SIZE / 2}
+          y={product ? SIZE / 2 - 7 : SIZE / 2}
+          style={{ fill: ink }}
+        >
           {text}
         </text>
         {product && (
@@ -149,7 +186,12 @@ export function KernelPlane({
   const label = `${t.kernel}: ${Array.from({ length: kh }, (_, row) => Array.from({ length: kw }, (_, column) => weights[first + row * kw + column]).join(" ")).join("; ")}`;
   return (
     <figure className="plane">
-      <svg role="img" aria-label={label} viewBox={`-2 -2 ${kw * SIZE + 4} ${kh * SIZE + 4}`} style={{ width: (kw * SIZE + 4) * scale }}>
+      <svg
+        role="img"
+        aria-label={label}
+        viewBox={`-2 -2 ${kw * SIZE + 4} ${kh * SIZE + 4}`}
+        style={{ width: (kw * SIZE + 4) * scale }}
+      >
         {Array.from({ length: kh * kw }, (_, i) => {
           const weight = weights[first + i];
           return (
@@ -158,7 +200,14 @@ export function KernelPlane({
               className={`cell tap${used.has(first + i) ? "" : " unused"}`}
               transform={`translate(${(i % kw) * SIZE} ${Math.floor(i / kw) * SIZE})`}
             >
-              <rect x="1" y="1" width={SIZE - 2} height={SIZE - 2} rx="3" style={{ fill: cssColour(weight, limit, theme) }} />
+              <rect
+                x="1"
+                y="1"
+                width={SIZE - 2}
+                height={SIZE - 2}
+                rx="3"
+                style={{ fill: cssColour(weight, limit, theme) }}
+              />
               <text x={SIZE / 2} y={SIZE / 2} style={{ fill: inkOn(weight, limit, theme) }}>
                 {signed(weight)}
               </text>

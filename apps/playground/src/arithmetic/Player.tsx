@@ -1,5 +1,5 @@
-// Steps through the windows: play, one back, one forward, anywhere by the slider, left and right arrow keys anywhere on the page
-// where they mean nothing else.
+// Steps through the windows: play, one back, one forward, anywhere by the slider, left and right
+// arrow keys anywhere on the page where they mean nothing else.
 
 import { useEffect, useEffectEvent, useState } from "react";
 import { Icon } from "../components/ui.tsx";
@@ -34,7 +34,11 @@ export function Player({ steps, step, playing, onStep, onPlaying }: Props) {
 
   const onKey = useEffectEvent((e: KeyboardEvent) => {
     if (e.defaultPrevented || e.altKey || e.ctrlKey || e.metaKey) return;
-    if (e.target instanceof Element && e.target.closest("input, select, textarea, pre, [role=gridcell]")) return;
+    if (
+      e.target instanceof Element &&
+      e.target.closest("input, select, textarea, pre, [role=gridcell]")
+    )
+      return;
     if (e.key === "ArrowLeft" || e.key === "ArrowRight") {
       e.preventDefault();
       go(e.key === "ArrowLeft" ? -1 : 1);
@@ -51,22 +55,44 @@ export function Player({ steps, step, playing, onStep, onPlaying }: Props) {
   };
   return (
     <div className="player" role="group" aria-label={t.player}>
-      <button type="button" className="button primary round" aria-label={playing ? t.pause : t.play} onClick={play}>
+      <button
+        type="button"
+        className="button primary round"
+        aria-label={playing ? t.pause : t.play}
+        onClick={play}
+      >
         <Icon name={playing ? "pause" : "play"} />
       </button>
       <button type="button" className="button round" aria-label={t.stepBack} onClick={() => go(-1)}>
         <Icon name="back" />
       </button>
-      <button type="button" className="button round" aria-label={t.stepForward} onClick={() => go(1)}>
+      <button
+        type="button"
+        className="button round"
+        aria-label={t.stepForward}
+        onClick={() => go(1)}
+      >
         <Icon name="forward" />
       </button>
       <label className="player-position">
         <span>{t.step(step + 1, steps)}</span>
-        <input type="range" min={0} max={steps - 1} value={step} onChange={(e) => (onPlaying(false), onStep(Number(e.target.value)))} />
+        <input
+          type="range"
+          min={0}
+          max={steps - 1}
+          value={step}
+          onChange={(e) => (onPlaying(false), onStep(Number(e.target.value)))}
+        />
       </label>
       <label className="player-speed">
         <span>{t.speed(SPEEDS[speed])}</span>
-        <input type="range" min={0} max={SPEEDS.length - 1} value={speed} onChange={(e) => setSpeed(Number(e.target.value))} />
+        <input
+          type="range"
+          min={0}
+          max={SPEEDS.length - 1}
+          value={speed}
+          onChange={(e) => setSpeed(Number(e.target.value))}
+        />
       </label>
     </div>
   );

@@ -1,5 +1,6 @@
-// Input, kernel and output side by side. The cell at hand, pointed at, focused or reached by stepping, shows what it depends
-// on or what depends on it: related cells show the product that joins them, in the colour of its weight.
+// Input, kernel and output side by side. The cell at hand, pointed at, focused or reached by
+// stepping, shows what it depends on or what depends on it: related cells show the product that
+// joins them, in the colour of its weight.
 
 import { useMemo, type ReactNode } from "react";
 import { limitOf } from "../colour.ts";
@@ -37,7 +38,10 @@ export function Stage({ picture, step, playing, pointed, onPoint, onPick }: Prop
     () =>
       new Map(
         terms.map((term): [number, Product] => {
-          const [x, w] = [picture[picture.inputIs].values[term[picture.inputIs]], picture.weights[term.w]];
+          const [x, w] = [
+            picture[picture.inputIs].values[term[picture.inputIs]],
+            picture.weights[term.w],
+          ];
           return [active.side === "narrow" ? term.wide : term.narrow, { x, w }];
         }),
       ),
@@ -47,7 +51,12 @@ export function Stage({ picture, step, playing, pointed, onPoint, onPick }: Prop
   const scale = pixelsOf(picture) / SIZE;
   const { geometry: g } = picture;
   const per = g.ic / g.groups; // channels of the wide side in a group
-  const filter = active.side === "narrow" ? placeOf(picture.narrow, active.cell)[0] : terms.length ? placeOf(picture.narrow, terms[0].narrow)[0] : 0;
+  const filter =
+    active.side === "narrow"
+      ? placeOf(picture.narrow, active.cell)[0]
+      : terms.length
+        ? placeOf(picture.narrow, terms[0].narrow)[0]
+        : 0;
   const used = new Set(terms.map((term) => term.w));
 
   const side = (which: "wide" | "narrow") => {
@@ -56,7 +65,14 @@ export function Stage({ picture, step, playing, pointed, onPoint, onPick }: Prop
     return (
       <div className="planes" data-side={which} role="group" aria-label={name}>
         <h3>
-          {name} <span className="shape">{[s.channels, s.size[0] - s.padLo[0] - s.padHi[0], s.size[1] - s.padLo[1] - s.padHi[1]].join("×")}</span>
+          {name}{" "}
+          <span className="shape">
+            {[
+              s.channels,
+              s.size[0] - s.padLo[0] - s.padHi[0],
+              s.size[1] - s.padLo[1] - s.padHi[1],
+            ].join("×")}
+          </span>
         </h3>
         <div className={`plane-list${s.channels > 1 ? " many" : ""}`}>
           {Array.from({ length: s.channels }, (_, c) => (
@@ -87,7 +103,16 @@ export function Stage({ picture, step, playing, pointed, onPoint, onPick }: Prop
       </h3>
       <div className={`plane-list${per > 1 ? " many" : ""}`}>
         {Array.from({ length: per }, (_, c) => (
-          <KernelPlane key={c} picture={picture} filter={filter} channel={c} used={used} limit={limit} scale={scale} showName={g.oc > 1 || per > 1} />
+          <KernelPlane
+            key={c}
+            picture={picture}
+            filter={filter}
+            channel={c}
+            used={used}
+            limit={limit}
+            scale={scale}
+            showName={g.oc > 1 || per > 1}
+          />
         ))}
       </div>
     </div>
@@ -114,7 +139,15 @@ export function Stage({ picture, step, playing, pointed, onPoint, onPick }: Prop
 }
 
 /** What the cell at hand is made of, or where it goes. */
-function Equation({ picture, active, terms }: { picture: Picture; active: Cell; terms: readonly Term[] }): ReactNode {
+function Equation({
+  picture,
+  active,
+  terms,
+}: {
+  picture: Picture;
+  active: Cell;
+  terms: readonly Term[];
+}): ReactNode {
   const t = useText();
   const { wide, narrow, weights } = picture;
   const isInput = active.side === picture.inputIs;
@@ -125,7 +158,10 @@ function Equation({ picture, active, terms }: { picture: Picture; active: Cell; 
   if (isInput) {
     const [from, to] = [nameOf(side, active.cell), active.side === "wide" ? narrow : wide];
     const targets = terms
-      .map((term) => ({ cell: active.side === "wide" ? term.narrow : term.wide, w: weights[term.w] }))
+      .map((term) => ({
+        cell: active.side === "wide" ? term.narrow : term.wide,
+        w: weights[term.w],
+      }))
       .filter(({ cell }) => !isPadding(to, cell));
     return (
       <>
@@ -133,7 +169,12 @@ function Equation({ picture, active, terms }: { picture: Picture; active: Cell; 
           {t.inputSymbol}[{from}] = {signed(value)}
         </b>{" "}
         {t.isUsedBy(targets.length)}{" "}
-        {targets.map(({ cell, w }) => `${factor(value)}·${factor(w)} = ${signed(value * w)} → ${t.outputSymbol}[${nameOf(to, cell)}]`).join(", ")}
+        {targets
+          .map(
+            ({ cell, w }) =>
+              `${factor(value)}·${factor(w)} = ${signed(value * w)} → ${t.outputSymbol}[${nameOf(to, cell)}]`,
+          )
+          .join(", ")}
       </>
     );
   }

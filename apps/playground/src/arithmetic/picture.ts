@@ -1,11 +1,24 @@
-// What the arithmetic page draws, computed by the geometry of @conv/ops alone. A convolution reads windows of its input; a
-// transposed one writes them to its output. Either way there is a side with windows and a side with one cell per window.
+// What the arithmetic page draws, computed by the geometry of @conv/ops alone. A convolution reads
+// windows of its input; a transposed one writes them to its output. Either way there is a side with
+// windows and a side with one cell per window.
 
-import { convGeometry, convOp, convTransposeGeometry, eachTerm, wShape, xShape, yShape, type ConvGeometry } from "@conv/ops";
+import {
+  convGeometry,
+  convOp,
+  convTransposeGeometry,
+  eachTerm,
+  wShape,
+  xShape,
+  yShape,
+  type ConvGeometry,
+} from "@conv/ops";
 import { shapeError, sizeOf, spec } from "@conv/tensor";
 import { PICTURE_CELLS, tooLarge, type Pair, type Setup } from "./setup.ts";
 
-/** One product: `wide` is a cell of the side with windows (counted with its padding), `narrow` one of the other side. */
+/**
+ * One product: `wide` is a cell of the side with windows (counted with its padding), `narrow` one
+ * of the other side.
+ */
 export interface Term {
   readonly wide: number;
   readonly w: number;
@@ -44,12 +57,31 @@ export function geometryOf(s: Setup): ConvGeometry {
   const x = spec([1, s.ic, ...s.input]);
   // Where channels do not divide, the geometry says so before it looks at these.
   const per = (channels: number) => Math.max(1, Math.floor(channels / groups));
-  if (!s.transposed) return convGeometry(x, spec([s.oc, per(s.ic), ...kernel]), { stride, dilation, groups, padding });
-  if (s.oc % groups) throw shapeError("convTranspose", `${s.oc} output channels do not divide into ${groups} groups`);
-  return convTransposeGeometry(x, spec([s.ic, per(s.oc), ...kernel]), { stride, dilation, groups, padding, outputPadding: s.outputPadding });
+  if (!s.transposed)
+    return convGeometry(x, spec([s.oc, per(s.ic), ...kernel]), {
+      stride,
+      dilation,
+      groups,
+      padding,
+    });
+  if (s.oc % groups)
+    throw shapeError(
+      "convTranspose",
+      `${s.oc} output channels do not divide into ${groups} groups`,
+    );
+  return convTransposeGeometry(x, spec([s.ic, per(s.oc), ...kernel]), {
+    stride,
+    dilation,
+    groups,
+    padding,
+    outputPadding: s.outputPadding,
+  });
 }
 
-/** Small whole numbers that look like data and are always the same; inputs have no zeros, which are padding's. */
+/**
+ * Small whole numbers that look like data and are always the same; inputs have no zeros, which are
+ * padding's.
+ */
 function numbersFor(size: number, lo: number, hi: number, seed: number): Float32Array {
   let state = seed;
   return Float32Array.from({ length: size }, () => {
@@ -83,7 +115,9 @@ export function figuresOf(setup: Setup): Figures {
     ...(setup.transposed ? { x: narrow, y: wide } : { x: wide, y: narrow }),
     weights: sizeOf(w),
     macs: convOp.cost([spec(wide), spec(w)], geometry).macs,
-    drawable: tooLarge(setup).length === 0 && geometry.ic * sizeOf(padded) + sizeOf(narrow) <= PICTURE_CELLS,
+    drawable:
+      tooLarge(setup).length === 0 &&
+      geometry.ic * sizeOf(padded) + sizeOf(narrow) <= PICTURE_CELLS,
   };
 }
 
@@ -92,7 +126,8 @@ const pair = (list: readonly number[]): Pair => [list[0], list[1]];
 /** Draws a setup up; throws ShapeError where it has no geometry. */
 export function pictureOf(setup: Setup): Picture {
   const geometry = geometryOf(setup);
-  // The same convolution with its padding made visible: cells of their own, where the values are zero.
+  // The same convolution with its padding made visible: cells of their own, where the values are
+  // zero.
   const padded: ConvGeometry = {
     ...geometry,
     input: geometry.input.map((v, a) => v + geometry.padLo[a] + geometry.padHi[a]),
@@ -127,14 +162,31 @@ export function pictureOf(setup: Setup): Picture {
   };
   if (setup.transposed) {
     narrow.values.set(numbersFor(narrowSize, 1, 4, 7));
-    byWide.forEach((terms, i) => (wide.values[i] = terms.reduce((sum, t) => sum + narrow.values[t.narrow] * weights[t.w], 0)));
+    byWide.forEach(
+      (terms, i) =>
+        (wide.values[i] = terms.reduce(
+          (sum, t) => sum + narrow.values[t.narrow] * weights[t.w],
+          0,
+        )),
+    );
   } else {
     const data = numbersFor(sizeOf(xShape(geometry)), 1, 4, 7);
     let next = 0;
     for (let i = 0; i < wideSize; i++) if (!isPadding(wide, i)) wide.values[i] = data[next++];
-    byNarrow.forEach((terms, i) => (narrow.values[i] = terms.reduce((sum, t) => sum + wide.values[t.wide] * weights[t.w], 0)));
+    byNarrow.forEach(
+      (terms, i) =>
+        (narrow.values[i] = terms.reduce((sum, t) => sum + wide.values[t.wide] * weights[t.w], 0)),
+    );
   }
-  return { geometry, wide, narrow, inputIs: setup.transposed ? "narrow" : "wide", weights, byWide, byNarrow };
+  return {
+    geometry,
+    wide,
+    narrow,
+    inputIs: setup.transposed ? "narrow" : "wide",
+    weights,
+    byWide,
+    byNarrow,
+  };
 }
 
 /** Channel, row and column of a cell, counted with padding. */
@@ -145,7 +197,12 @@ export function placeOf(side: Side, cell: number): readonly [number, number, num
 
 export function isPadding(side: Side, cell: number): boolean {
   const [, row, column] = placeOf(side, cell);
-  return row < side.padLo[0] || column < side.padLo[1] || row >= side.size[0] - side.padHi[0] || column >= side.size[1] - side.padHi[1];
+  return (
+    row < side.padLo[0] ||
+    column < side.padLo[1] ||
+    row >= side.size[0] - side.padHi[0] ||
+    column >= side.size[1] - side.padHi[1]
+  );
 }
 
 /** `0, 2, 3`: channel, row and column as the tensor counts them, without padding. */

@@ -54,9 +54,24 @@ export const PICTURE = {
 /** Cells of input, padding and output that the picture can still show at once. */
 export const PICTURE_CELLS = 2500;
 
-export type PairName = "input" | "kernel" | "stride" | "dilation" | "padLo" | "padHi" | "outputPadding";
+export type PairName =
+  | "input"
+  | "kernel"
+  | "stride"
+  | "dilation"
+  | "padLo"
+  | "padHi"
+  | "outputPadding";
 export type CountName = "ic" | "oc" | "groups";
-const PAIRS: readonly PairName[] = ["input", "kernel", "stride", "dilation", "padLo", "padHi", "outputPadding"];
+const PAIRS: readonly PairName[] = [
+  "input",
+  "kernel",
+  "stride",
+  "dilation",
+  "padLo",
+  "padHi",
+  "outputPadding",
+];
 const COUNTS: readonly CountName[] = ["ic", "oc", "groups"];
 
 export const DEFAULTS: Setup = {
@@ -75,13 +90,29 @@ export const DEFAULTS: Setup = {
 
 const square = (v: number): Pair => [v, v];
 
-/** Named starting points, as in Dumoulin and Visin's guide to convolution arithmetic (arXiv 1603.07285). */
+/**
+ * Named starting points, as in Dumoulin and Visin's guide to convolution arithmetic (arXiv
+ * 1603.07285).
+ */
 export const PRESETS = {
   valid: { ...DEFAULTS, input: square(6), stride: square(1), padLo: square(0), padHi: square(0) },
   same: { ...DEFAULTS, input: square(5), stride: square(1) },
   strided: DEFAULTS,
-  dilated: { ...DEFAULTS, stride: square(1), dilation: square(2), padLo: square(0), padHi: square(0) },
-  uneven: { ...DEFAULTS, input: [5, 7], kernel: [3, 2], stride: [1, 2], padLo: [2, 0], padHi: [0, 1] },
+  dilated: {
+    ...DEFAULTS,
+    stride: square(1),
+    dilation: square(2),
+    padLo: square(0),
+    padHi: square(0),
+  },
+  uneven: {
+    ...DEFAULTS,
+    input: [5, 7],
+    kernel: [3, 2],
+    stride: [1, 2],
+    padLo: [2, 0],
+    padHi: [0, 1],
+  },
   depthwise: { ...DEFAULTS, input: square(5), stride: square(1), ic: 3, oc: 3, groups: 3 },
   transposed: { ...DEFAULTS, transposed: true, input: square(3), outputPadding: square(0) },
 } as const satisfies Record<string, Setup>;
@@ -91,7 +122,8 @@ export type PresetName = keyof typeof PRESETS;
 const NAMES = [...PAIRS, ...COUNTS];
 
 /** The parameters that are larger than the picture can show. */
-export const tooLarge = (setup: Setup): (PairName | CountName)[] => NAMES.filter((name) => [setup[name]].flat().some((v) => v > PICTURE[name]));
+export const tooLarge = (setup: Setup): (PairName | CountName)[] =>
+  NAMES.filter((name) => [setup[name]].flat().some((v) => v > PICTURE[name]));
 
 const formatPair = ([a, b]: Pair): string => (a === b ? `${a}` : `${a},${b}`);
 
@@ -102,8 +134,14 @@ function parsePair(text: string, [lo, hi]: readonly [number, number]): Pair | un
   return [a, b].every((v) => v >= lo && v <= hi) ? [a, b] : undefined;
 }
 
-/** Reads a setup from an address. Missing values take their defaults. So do values that make no sense or are out of range, and these are reported. */
-export function readSetup({ params }: Pick<Address, "params">): { setup: Setup; unused: readonly Unused[] } {
+/**
+ * Reads a setup from an address. Missing values take their defaults. So do values that make no
+ * sense or are out of range, and these are reported.
+ */
+export function readSetup({ params }: Pick<Address, "params">): {
+  setup: Setup;
+  unused: readonly Unused[];
+} {
   const { read, unused } = reader(params);
   const pair = (name: PairName | CountName): Pair => {
     const standard = [DEFAULTS[name]].flat();
@@ -115,19 +153,28 @@ export function readSetup({ params }: Pick<Address, "params">): { setup: Setup; 
     };
     return read(name, parse, otherwise, formatPair(otherwise));
   };
-  const transposed = read("transposed", (text) => (text === "0" || text === "1" ? text === "1" : undefined), false, "0");
+  const transposed = read(
+    "transposed",
+    (text) => (text === "0" || text === "1" ? text === "1" : undefined),
+    false,
+    "0",
+  );
   const pairs = Object.fromEntries(PAIRS.map((name) => [name, pair(name)]));
   const counts = Object.fromEntries(COUNTS.map((name) => [name, pair(name)[0]]));
   return { setup: { ...DEFAULTS, ...pairs, ...counts, transposed }, unused };
 }
 
-/** The parameters of an address that differ from the defaults; null for the others, which removes them. */
+/**
+ * The parameters of an address that differ from the defaults; null for the others, which removes
+ * them.
+ */
 export function writeSetup(setup: Setup): Record<string, string | null> {
   const written: Record<string, string | null> = { transposed: setup.transposed ? "1" : null };
   for (const name of PAIRS) {
     const text = formatPair(setup[name]);
     written[name] = text === formatPair(DEFAULTS[name]) ? null : text;
   }
-  for (const name of COUNTS) written[name] = setup[name] === DEFAULTS[name] ? null : `${setup[name]}`;
+  for (const name of COUNTS)
+    written[name] = setup[name] === DEFAULTS[name] ? null : `${setup[name]}`;
   return written;
 }

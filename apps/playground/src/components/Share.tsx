@@ -1,4 +1,5 @@
-// A link to what is seen: copied with one click, with a sentence on what it carries and what it does not.
+// A link to what is seen: copied with one click, with a sentence on what it carries and what it
+// does not.
 
 import { useState, type ReactNode } from "react";
 import { useText } from "../i18n/index.tsx";
@@ -24,7 +25,12 @@ export function Share({ carries, children }: { carries: string; children?: React
             <b>{copied ? t.linkCopied : t.linkNotCopied}</b> {carries}
           </p>
           {children}
-          <button type="button" className="button quiet round small" aria-label={t.close} onClick={() => setCopied(null)}>
+          <button
+            type="button"
+            className="button quiet round small"
+            aria-label={t.close}
+            onClick={() => setCopied(null)}
+          >
             <Icon name="close" />
           </button>
         </div>

@@ -30,7 +30,11 @@ export function Answer({ scores, empty, trained, quiet, label }: Props) {
   const chances = scores ? probabilities(scores) : Array.from({ length: 10 }, () => 0);
   const told = (chance: number) => (scores ? percent(chance) : "–");
   const best = chances.reduce((b, v, i) => (v > chances[b] ? i : b), 0);
-  const text = scores ? `${t.answer(best, percent(chances[best]))}${trained ? "" : `. ${t.answerUntrained}`}` : empty ? t.answerEmpty : "";
+  const text = scores
+    ? `${t.answer(best, percent(chances[best]))}${trained ? "" : `. ${t.answerUntrained}`}`
+    : empty
+      ? t.answerEmpty
+      : "";
   const spoken = useCalm(quiet ? "" : text);
   return (
     <Card title={t.answerTitle} className="answer-card">
@@ -42,7 +46,9 @@ export function Answer({ scores, empty, trained, quiet, label }: Props) {
           <b>{scores ? percent(chances[best]) : "\u00a0"}</b>
           {scores && !trained && <span className="note">{t.answerUntrained}</span>}
           {empty && <span className="note">{t.answerEmpty}</span>}
-          {scores && label !== null && trained && <span className={label === best ? "right" : "wrong"}>{t.isReally(label)}</span>}
+          {scores && label !== null && trained && (
+            <span className={label === best ? "right" : "wrong"}>{t.isReally(label)}</span>
+          )}
         </span>
       </p>
       <ul className="chances" data-testid="chances">

@@ -20,7 +20,9 @@ export function Curve({ state: { losses, accuracies } }: { state: NetworkState }
   const [width, setWidth] = useState(480);
   useEffect(() => {
     if (!box.current) return;
-    const observer = new ResizeObserver(([entry]) => setWidth(Math.max(200, Math.floor(entry.contentRect.width))));
+    const observer = new ResizeObserver(([entry]) =>
+      setWidth(Math.max(200, Math.floor(entry.contentRect.width))),
+    );
     observer.observe(box.current);
     return () => observer.disconnect();
   }, []);
@@ -43,7 +45,13 @@ export function Curve({ state: { losses, accuracies } }: { state: NetworkState }
   }
   return (
     <figure className="curve" ref={box}>
-      <svg role="img" aria-label={t.curve} width={width} height={HEIGHT} data-points={losses.length}>
+      <svg
+        role="img"
+        aria-label={t.curve}
+        width={width}
+        height={HEIGHT}
+        data-points={losses.length}
+      >
         {loss.ticks(4).map((v) => (
           <g key={v} transform={`translate(0 ${loss(v)})`}>
             <line className="grid" x1={MARGIN.left} x2={width - MARGIN.right} />

@@ -1,4 +1,5 @@
-// Where the network computes: the CPU or the GPU, by a switch that names what runs and shows how far it has compiled; and why it runs there.
+// Where the network computes: the CPU or the GPU, by a switch that names what runs and shows how
+// far it has compiled; and why it runs there.
 
 import { useText, type Dictionary } from "../i18n/index.tsx";
 import { setParams } from "../url.ts";
@@ -21,7 +22,8 @@ export function DeviceSwitch({ client, state: { device, moving, compiling } }: P
     <div className="device">
       {compiling ? (
         <label className="note compiling" data-testid="compiling">
-          <progress value={compiling.ready} max={compiling.total} /> {t.compiling(compiling.ready, compiling.total)}
+          <progress value={compiling.ready} max={compiling.total} />{" "}
+          {t.compiling(compiling.ready, compiling.total)}
         </label>
       ) : (
         <span className="note" role="status" data-testid="device">
@@ -49,7 +51,8 @@ export function DeviceSwitch({ client, state: { device, moving, compiling } }: P
 }
 
 /** A reason in words. */
-export const reasonText = (reason: NotGpu, t: Dictionary): string => (typeof reason === "string" ? t.gpuReasons[reason] : reason.message);
+export const reasonText = (reason: NotGpu, t: Dictionary): string =>
+  typeof reason === "string" ? t.gpuReasons[reason] : reason.message;
 
 /** Why it runs where it runs, and what that means. */
 export function DeviceNotes({ state: { device, notGpu, notice } }: Pick<Props, "state">) {

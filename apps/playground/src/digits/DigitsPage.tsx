@@ -1,5 +1,5 @@
-// Digits: draw or pick one, see the answer and every map on the way to it, take any value apart, train. The digit, the model, where its
-// weights begin and the chosen value are in the address.
+// Digits: draw or pick one, see the answer and every map on the way to it, take any value apart,
+// train. The digit, the model, where its weights begin and the chosen value are in the address.
 
 import { sizeOf } from "@conv/tensor";
 import { useEffect, useMemo, useRef, useState } from "react";
@@ -42,9 +42,13 @@ const unchoose = (stage: string | undefined): void => {
 };
 
 /** What the weights at hand are that no link carries; null where the address says all of them. */
-const ownOf = ({ weights }: NetworkState): Own | null => (weights?.images ? OWN[0] : weights?.from === "file" ? OWN[1] : null);
+const ownOf = ({ weights }: NetworkState): Own | null =>
+  weights?.images ? OWN[0] : weights?.from === "file" ? OWN[1] : null;
 
-/** What an address shows of a network, `sample=12&layer=c3&at=412`: a digit, and the chosen value, if there is one. */
+/**
+ * What an address shows of a network, `sample=12&layer=c3&at=412`: a digit, and the chosen value,
+ * if there is one.
+ */
 function shownIn(params: ReadonlyMap<string, string>, network: Network, heldOut = Infinity) {
   const { read, unused } = reader(params);
   const drawn = read("draw", (text) => decodeDigit(text) ?? undefined, null);
@@ -61,7 +65,12 @@ export function DigitsPage() {
   const { params } = useAddress();
   const asked = useMemo(() => readDigitsAddress(params), [params]);
   const { modelName, unknown, device, beginning, rate, recipe, own: sendersOwn } = asked;
-  const { client, state } = useNetwork(modelName, { device: device ?? "best", beginning, rate, recipe });
+  const { client, state } = useNetwork(modelName, {
+    device: device ?? "best",
+    beginning,
+    rate,
+    recipe,
+  });
   const { ready, samples, seen } = state;
   const own = ownOf(state);
 
@@ -72,13 +81,17 @@ export function DigitsPage() {
     client.setLearningRate(rate);
     client.setRecipe(recipe);
   }, [client, rate, recipe.optimizer, recipe.augment]);
-  // The address says that these weights are not all in it; and going back in it never throws them away.
+  // The address says that these weights are not all in it; and going back in it never throws them
+  // away.
   useEffect(() => {
     if (own) setParams({ own, ...writeBeginning(client.beginning(), modelName) }, "replace");
     else if (!sameBeginning(client.beginning(), beginning)) client.begin(beginning);
   }, [client, own, modelName, beginning]);
 
-  const inLink = useMemo(() => shownIn(params, client.network, ready?.heldOut), [params, client, ready?.heldOut]);
+  const inLink = useMemo(
+    () => shownIn(params, client.network, ready?.heldOut),
+    [params, client, ready?.heldOut],
+  );
   const { drawn, sample, choice } = inLink;
   const [strip, setStrip] = useState(Math.floor(sample / STRIP) * STRIP);
   // While what the pad shows are strokes drawn on it; the address then holds `strokes`.
@@ -92,10 +105,17 @@ export function DigitsPage() {
   const restored = useRestored();
   useEffect(() => setDrawing(false), [restored]);
   useEffect(() => {
-    if (ready) client.send({ type: "samples", indices: Array.from({ length: STRIP }, (_, i) => (strip + i) % ready.heldOut) });
+    if (ready)
+      client.send({
+        type: "samples",
+        indices: Array.from({ length: STRIP }, (_, i) => (strip + i) % ready.heldOut),
+      });
   }, [client, ready, strip]);
   useEffect(() => {
-    if (!drawn) setStrip((now) => (sample >= now && sample < now + STRIP ? now : Math.floor(sample / STRIP) * STRIP));
+    if (!drawn)
+      setStrip((now) =>
+        sample >= now && sample < now + STRIP ? now : Math.floor(sample / STRIP) * STRIP,
+      );
   }, [sample, drawn]);
 
   const chosen = drawn ? undefined : samples.find((s) => s.index === sample);
@@ -106,10 +126,14 @@ export function DigitsPage() {
     if (ready && pixels) look(pixels);
   }, [client, ready, pixels]);
 
-  const explanation = useMemo(() => (choice && seen ? explain(choice.stage, choice.index, seen.values) : null), [choice, seen]);
+  const explanation = useMemo(
+    () => (choice && seen ? explain(choice.stage, choice.index, seen.values) : null),
+    [choice, seen],
+  );
   useEffect(() => {
     if (!choice) return;
-    const onKey = (e: KeyboardEvent) => e.key === "Escape" && !e.defaultPrevented && unchoose(choice.stage.name);
+    const onKey = (e: KeyboardEvent) =>
+      e.key === "Escape" && !e.defaultPrevented && unchoose(choice.stage.name);
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
   }, [choice]);
@@ -129,10 +153,15 @@ export function DigitsPage() {
         <UnusedParameters unused={[...asked.unused, ...inLink.unused]} />
         {sendersOwn && !own && ready && (
           <div className="notice bad" role="alert" data-testid="missing-weights">
-            {t.ownMissing[sendersOwn]} <LoadWeights client={client} disabled={state.moving !== null} />
+            {t.ownMissing[sendersOwn]}{" "}
+            <LoadWeights client={client} disabled={state.moving !== null} />
           </div>
         )}
-        <Share carries={t.linkCarries(t.weightsFrom[state.weights?.from === "random" ? "random" : beginning.from])}>
+        <Share
+          carries={t.linkCarries(
+            t.weightsFrom[state.weights?.from === "random" ? "random" : beginning.from],
+          )}
+        >
           {own && (
             <p>
               {t.linkLacks} <SaveWeights client={client} disabled={state.moving !== null} />
@@ -148,7 +177,10 @@ export function DigitsPage() {
             <button
               type="button"
               className="button quiet small"
-              onClick={() => (setDrawing(false), setParams({ draw: encodeDigit(new Float32Array(PIXELS)), sample: null }))}
+              onClick={() => (
+                setDrawing(false),
+                setParams({ draw: encodeDigit(new Float32Array(PIXELS)), sample: null })
+              )}
             >
               {t.clear}
             </button>
@@ -178,7 +210,9 @@ export function DigitsPage() {
         <Answer
           scores={(!empty && seen?.values.get(client.network.scores.output)) || null}
           empty={empty}
-          trained={state.weights !== null && (state.weights.from !== "random" || state.weights.images > 0)}
+          trained={
+            state.weights !== null && (state.weights.from !== "random" || state.weights.images > 0)
+          }
           quiet={state.running}
           label={chosen?.label ?? null}
         />
@@ -199,7 +233,9 @@ export function DigitsPage() {
                     client.dismiss();
                     setParams({
                       model: e.target.value === MODEL_NAMES[0] ? null : e.target.value,
-                      ...Object.fromEntries(["layer", "at", "own", "weights", "seed", "lr"].map((name) => [name, null])),
+                      ...Object.fromEntries(
+                        ["layer", "at", "own", "weights", "seed", "lr"].map((name) => [name, null]),
+                      ),
                     });
                   }}
                 >
@@ -210,14 +246,24 @@ export function DigitsPage() {
                   ))}
                 </select>
               </label>
-              <span className="shape">{t.weightsCount(count(client.network.learned, language))}</span>
+              <span className="shape">
+                {t.weightsCount(count(client.network.learned, language))}
+              </span>
             </span>
           }
         >
           {seen ? (
-            <NetworkView network={client.network} values={seen.values} choice={choice} explanation={explanation} onPick={choose} />
+            <NetworkView
+              network={client.network}
+              values={seen.values}
+              choice={choice}
+              explanation={explanation}
+              onPick={choose}
+            />
           ) : (
-            <p className="note">{state.notice?.kind === "failed" ? t.workerFailed(state.notice.text) : t.starting}</p>
+            <p className="note">
+              {state.notice?.kind === "failed" ? t.workerFailed(state.notice.text) : t.starting}
+            </p>
           )}
         </Card>
       </div>

@@ -1,5 +1,6 @@
-// Where a digit is drawn with mouse, pen or finger. Shows the digit at hand until the first stroke begins a new one. The canvas
-// holds black ink on nothing; the style sheet turns it light in the dark theme.
+// Where a digit is drawn with mouse, pen or finger. Shows the digit at hand until the first stroke
+// begins a new one. The canvas holds black ink on nothing; the style sheet turns it light in the
+// dark theme.
 
 import { useEffect, useRef, type PointerEvent } from "react";
 import { useRestored } from "../canvas.ts";
@@ -50,7 +51,10 @@ export function DrawPad({ pixels, onDraw, hint }: Props) {
   };
   const place = (e: PointerEvent<HTMLCanvasElement>): readonly [number, number] => {
     const rect = e.currentTarget.getBoundingClientRect();
-    return [((e.clientX - rect.left) / rect.width) * SIZE, ((e.clientY - rect.top) / rect.height) * SIZE];
+    return [
+      ((e.clientX - rect.left) / rect.width) * SIZE,
+      ((e.clientY - rect.top) / rect.height) * SIZE,
+    ];
   };
   const stroke = (to: readonly [number, number]) => {
     const context = canvas.current?.getContext("2d");
@@ -89,7 +93,10 @@ export function DrawPad({ pixels, onDraw, hint }: Props) {
           // All places since the last event, where the browser tells them.
           for (const moved of e.nativeEvent.getCoalescedEvents?.() ?? []) {
             const rect = e.currentTarget.getBoundingClientRect();
-            stroke([((moved.clientX - rect.left) / rect.width) * SIZE, ((moved.clientY - rect.top) / rect.height) * SIZE]);
+            stroke([
+              ((moved.clientX - rect.left) / rect.width) * SIZE,
+              ((moved.clientY - rect.top) / rect.height) * SIZE,
+            ]);
           }
           stroke(place(e));
         }}

@@ -1,4 +1,5 @@
-// One value taken apart: window, weights, every product, their sum, bias and activation, and beside it the value shown.
+// One value taken apart: window, weights, every product, their sum, bias and activation, and beside
+// it the value shown.
 
 import { memo, useEffect, useRef, useState } from "react";
 import { useRestored } from "../canvas.ts";
@@ -22,7 +23,13 @@ interface Props {
   onClose(): void;
 }
 
-export const Inspector = memo(function Inspector({ network, choice, explanation, ready, onClose }: Props) {
+export const Inspector = memo(function Inspector({
+  network,
+  choice,
+  explanation,
+  ready,
+  onClose,
+}: Props) {
   const t = useText();
   return (
     <section className={`card inspector${choice ? " open" : ""}`} aria-labelledby="inspector-title">
@@ -31,7 +38,12 @@ export const Inspector = memo(function Inspector({ network, choice, explanation,
           {t.inspectorTitle}
         </h2>
         {choice && (
-          <button type="button" className="button quiet round" aria-label={t.close} onClick={onClose}>
+          <button
+            type="button"
+            className="button quiet round"
+            aria-label={t.close}
+            onClick={onClose}
+          >
             <Icon name="close" />
           </button>
         )}
@@ -45,7 +57,15 @@ export const Inspector = memo(function Inspector({ network, choice, explanation,
   );
 });
 
-function Taken({ network, choice: { stage, index }, e }: { network: Network; choice: Choice; e: Explanation }) {
+function Taken({
+  network,
+  choice: { stage, index },
+  e,
+}: {
+  network: Network;
+  choice: Choice;
+  e: Explanation;
+}) {
   const t = useText();
   const place = describePlace(stage.maps, index, t);
   const difference = Math.abs(e.result - e.shown);
@@ -74,7 +94,9 @@ function Taken({ network, choice: { stage, index }, e }: { network: Network; cho
         <p data-testid="verdict">
           <b>
             <Icon name={isEqual ? "check" : "close"} />{" "}
-            {isEqual ? t.matches(scientific(difference)) : t.differs(scientific(difference), scientific(e.tolerance))}
+            {isEqual
+              ? t.matches(scientific(difference))
+              : t.differs(scientific(difference), scientific(e.tolerance))}
           </b>
         </p>
       </div>
@@ -84,7 +106,8 @@ function Taken({ network, choice: { stage, index }, e }: { network: Network; cho
 }
 
 /** `3.1e−8`. */
-const scientific = (value: number): string => (value === 0 ? "0" : value.toExponential(1).replace("e-", "e\u2212"));
+const scientific = (value: number): string =>
+  value === 0 ? "0" : value.toExponential(1).replace("e-", "e\u2212");
 
 /** What the window becomes, in words. */
 function headOf(kind: Kind, n: number, steps: Choice["stage"]["steps"], t: Dictionary): string {
@@ -110,7 +133,9 @@ const SIGNS = { add: "+", sub: "−", mul: "×", div: "÷", apply: "" } as const
 
 function stepName(what: Step["what"], t: Dictionary): string {
   if (typeof what === "object") return what.text;
-  return what in t.activations ? t.activations[what as keyof typeof t.activations] : t.operands[what as keyof typeof t.operands];
+  return what in t.activations
+    ? t.activations[what as keyof typeof t.activations]
+    : t.operands[what as keyof typeof t.operands];
 }
 
 /** Sum or maximum, then what follows, one line each. */
@@ -129,7 +154,8 @@ function Derivation({ stage, e }: { stage: Choice["stage"]; e: Explanation }) {
         {e.steps.map(({ sign, what, operand, result }, i) => (
           <tr key={i} data-step={typeof what === "object" ? "expression" : what}>
             <th scope="row">
-              {SIGNS[sign]} {stepName(what, t)} {operand !== null && <span className="mono">{decimal(operand, 5)}</span>}
+              {SIGNS[sign]} {stepName(what, t)}{" "}
+              {operand !== null && <span className="mono">{decimal(operand, 5)}</span>}
             </th>
             <td data-value={result}>{decimal(result, 5)}</td>
           </tr>
@@ -150,7 +176,8 @@ function Joined({ network, groups }: { network: Network; groups: readonly Group[
           {groups.map(({ source, terms: [{ at, x }] }, i) => (
             <tr key={i}>
               <th scope="row">
-                <span className="stage-name">{nameOf(source, network)}</span> {at !== null && describePlace(mapsOf(source.shape), at, t)}
+                <span className="stage-name">{nameOf(source, network)}</span>{" "}
+                {at !== null && describePlace(mapsOf(source.shape), at, t)}
               </th>
               <td data-product={x}>{decimal(x, 5)}</td>
             </tr>
@@ -170,7 +197,9 @@ function Products({ e }: { e: Explanation }) {
   const isMax = e.kind === "maximum";
   const marksOne = isMax || e.kind === "softmax";
   const limit = limitOf(e.groups.flatMap((g) => g.terms.map((term) => term.product)));
-  const sorted = bySize ? group.terms.toSorted((a, b) => Math.abs(b.product) - Math.abs(a.product)) : group.terms;
+  const sorted = bySize
+    ? group.terms.toSorted((a, b) => Math.abs(b.product) - Math.abs(a.product))
+    : group.terms;
   const name = e.kind === "squares" ? t.squares : e.kind === "products" ? t.products : t.windowOf;
   const columns = group.columns && !bySize ? group.columns : 5;
   return (
@@ -192,43 +221,90 @@ function Products({ e }: { e: Explanation }) {
       </div>
       <ul
         className="products"
-        style={{ gridTemplateColumns: `repeat(${columns}, minmax(0, 1fr))`, maxWidth: columns * 84 }}
+        style={{
+          gridTemplateColumns: `repeat(${columns}, minmax(0, 1fr))`,
+          maxWidth: columns * 84,
+        }}
         tabIndex={0}
         aria-label={name}
       >
         {sorted.map((term, i) => (
-          <Product key={i} term={term} limit={limit} kind={e.kind} wins={marksOne && term === e.groups[0].terms[e.winner ?? -1]} />
+          <Product
+            key={i}
+            term={term}
+            limit={limit}
+            kind={e.kind}
+            wins={marksOne && term === e.groups[0].terms[e.winner ?? -1]}
+          />
         ))}
       </ul>
     </>
   );
 }
 
-function Product({ term: { at, x, weight, product }, limit, kind, wins }: { term: Term; limit: number; kind: Kind; wins: boolean }) {
+function Product({
+  term: { at, x, weight, product },
+  limit,
+  kind,
+  wins,
+}: {
+  term: Term;
+  limit: number;
+  kind: Kind;
+  wins: boolean;
+}) {
   const t = useText();
   const theme = useTheme();
-  const style = { background: cssColour(product, limit, theme), color: inkOn(product, limit, theme) };
+  const style = {
+    background: cssColour(product, limit, theme),
+    color: inkOn(product, limit, theme),
+  };
   const isSquare = kind === "squares";
-  const label = termLabel({ x, weight, product }, kind, t) + (wins && kind === "maximum" ? `, ${t.winner}` : "");
+  const label =
+    termLabel({ x, weight, product }, kind, t) +
+    (wins && kind === "maximum" ? `, ${t.winner}` : "");
   return (
-    <li className={`product${at === null ? " outside" : ""}${wins ? " wins" : ""}`} style={style} title={label} data-product={product}>
+    <li
+      className={`product${at === null ? " outside" : ""}${wins ? " wins" : ""}`}
+      style={style}
+      title={label}
+      data-product={product}
+    >
       <span className="visually-hidden">{at === null ? `${t.paddingTerm}: ${label}` : label}</span>
       <span aria-hidden="true">{short(x)}</span>
-      {weight !== null && <span aria-hidden="true">{isSquare ? `−(${short(weight)})` : `×${short(weight)}`}</span>}
+      {weight !== null && (
+        <span aria-hidden="true">{isSquare ? `−(${short(weight)})` : `×${short(weight)}`}</span>
+      )}
       {(weight !== null || kind === "softmax") && <b aria-hidden="true">{short(product)}</b>}
       {wins && kind === "maximum" && <b aria-hidden="true">{t.winner}</b>}
     </li>
   );
 }
 
-function termLabel({ x, weight, product }: Pick<Term, "x" | "weight" | "product">, kind: Kind, t: Dictionary): string {
+function termLabel(
+  { x, weight, product }: Pick<Term, "x" | "weight" | "product">,
+  kind: Kind,
+  t: Dictionary,
+): string {
   if (kind === "softmax") return t.exponentialLabel(decimal(x, 5), decimal(product, 6));
   if (weight === null) return decimal(x, 5);
-  return (kind === "squares" ? t.squareLabel : t.termLabel)(decimal(x, 5), decimal(weight, 5), decimal(product, 6));
+  return (kind === "squares" ? t.squareLabel : t.termLabel)(
+    decimal(x, 5),
+    decimal(weight, 5),
+    decimal(product, 6),
+  );
 }
 
 /** Bars of what each input channel adds; one of them is looked at below. */
-function ChannelSums({ groups, chosen, onChoose }: { groups: readonly Group[]; chosen: Group; onChoose(index: number): void }) {
+function ChannelSums({
+  groups,
+  chosen,
+  onChoose,
+}: {
+  groups: readonly Group[];
+  chosen: Group;
+  onChoose(index: number): void;
+}) {
   const t = useText();
   const theme = useTheme();
   const limit = limitOf(groups.map((g) => g.sum));
@@ -248,7 +324,10 @@ function ChannelSums({ groups, chosen, onChoose }: { groups: readonly Group[]; c
             <span className="bar-field" aria-hidden="true">
               <span
                 className={g.sum < 0 ? "bar below" : "bar"}
-                style={{ height: `${limit ? (Math.abs(g.sum) / limit) * 50 : 0}%`, background: cssColour(Math.sign(g.sum) * 0.66, 1, theme) }}
+                style={{
+                  height: `${limit ? (Math.abs(g.sum) / limit) * 50 : 0}%`,
+                  background: cssColour(Math.sign(g.sum) * 0.66, 1, theme),
+                }}
               />
             </span>
             <span aria-hidden="true">{g.channel}</span>

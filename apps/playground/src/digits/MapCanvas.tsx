@@ -1,5 +1,5 @@
-// Maps of values on one canvas: feature maps, filters, a vector as a row of units. Any value can be pointed at, or reached by
-// keyboard; the chosen one and the window of another are outlined.
+// Maps of values on one canvas: feature maps, filters, a vector as a row of units. Any value can be
+// pointed at, or reached by keyboard; the chosen one and the window of another are outlined.
 
 import { useEffect, useRef, useState, type KeyboardEvent } from "react";
 import { useRestored } from "../canvas.ts";
@@ -36,13 +36,25 @@ interface Layout {
   readonly columns: number;
 }
 
-function layoutOf({ channels, height, width }: Maps, zoom: number, available: number, wanted?: number): Layout {
+function layoutOf(
+  { channels, height, width }: Maps,
+  zoom: number,
+  available: number,
+  wanted?: number,
+): Layout {
   // A vector is a map for each unit.
   const [count, h, w] = channels === 1 && height === 1 ? [width, 1, 1] : [channels, height, width];
   const fitted = Math.max(0.5, Math.min(zoom, available / w));
   const gap = h * w === 1 ? 2 : Math.max(2, Math.min(8, Math.round(fitted * 1.5)));
   const fit = Math.max(1, Math.floor((available + gap) / (w * fitted + gap)));
-  return { count, height: h, width: w, zoom: fitted, gap, columns: wanted && wanted <= fit ? wanted : Math.min(fit, count) };
+  return {
+    count,
+    height: h,
+    width: w,
+    zoom: fitted,
+    gap,
+    columns: wanted && wanted <= fit ? wanted : Math.min(fit, count),
+  };
 }
 
 const originOf = ({ columns, width, height, zoom, gap }: Layout, map: number) => ({
@@ -50,7 +62,19 @@ const originOf = ({ columns, width, height, zoom, gap }: Layout, map: number) =>
   y: Math.floor(map / columns) * (height * zoom + gap),
 });
 
-export function MapCanvas({ data, maps, limit, zoom, label, describe, selected = null, window: shown = null, columns, onPoint, onPick }: Props) {
+export function MapCanvas({
+  data,
+  maps,
+  limit,
+  zoom,
+  label,
+  describe,
+  selected = null,
+  window: shown = null,
+  columns,
+  onPoint,
+  onPick,
+}: Props) {
   const theme = useTheme();
   useRestored(); // then it is painted again, as after every rendering
   const box = useRef<HTMLDivElement>(null);
@@ -59,28 +83,42 @@ export function MapCanvas({ data, maps, limit, zoom, label, describe, selected =
   const [cursor, setCursor] = useState<number | null>(null);
   useEffect(() => {
     if (!box.current) return;
-    const observer = new ResizeObserver(([entry]) => setAvailable(Math.floor(entry.contentRect.width)));
+    const observer = new ResizeObserver(([entry]) =>
+      setAvailable(Math.floor(entry.contentRect.width)),
+    );
     observer.observe(box.current);
     return () => observer.disconnect();
   }, []);
   const layout = layoutOf(maps, zoom, available || 320, columns);
   const { count, height, width, gap } = layout;
   const rows = Math.ceil(count / layout.columns);
-  const total = { width: layout.columns * (width * layout.zoom + gap) - gap, height: rows * (height * layout.zoom + gap) - gap };
+  const total = {
+    width: layout.columns * (width * layout.zoom + gap) - gap,
+    height: rows * (height * layout.zoom + gap) - gap,
+  };
 
   useEffect(() => {
-    if (canvas.current && available > 0) paint(canvas.current, total, data, layout, limit, theme, { selected, cursor, shown });
+    if (canvas.current && available > 0)
+      paint(canvas.current, total, data, layout, limit, theme, { selected, cursor, shown });
   });
 
   const indexAt = (e: { clientX: number; clientY: number }): number | null => {
     const rect = canvas.current?.getBoundingClientRect();
     if (!rect) return null;
     const [px, py] = [e.clientX - rect.left, e.clientY - rect.top];
-    const [column, row] = [Math.floor(px / (width * layout.zoom + gap)), Math.floor(py / (height * layout.zoom + gap))];
+    const [column, row] = [
+      Math.floor(px / (width * layout.zoom + gap)),
+      Math.floor(py / (height * layout.zoom + gap)),
+    ];
     const map = row * layout.columns + column;
     const origin = originOf(layout, map);
-    const [x, y] = [Math.floor((px - origin.x) / layout.zoom), Math.floor((py - origin.y) / layout.zoom)];
-    return column < layout.columns && map < count && x >= 0 && y >= 0 && x < width && y < height ? (map * height + y) * width + x : null;
+    const [x, y] = [
+      Math.floor((px - origin.x) / layout.zoom),
+      Math.floor((py - origin.y) / layout.zoom),
+    ];
+    return column < layout.columns && map < count && x >= 0 && y >= 0 && x < width && y < height
+      ? (map * height + y) * width + x
+      : null;
   };
   const point = (index: number | null) => {
     setCursor(index);
@@ -88,7 +126,11 @@ export function MapCanvas({ data, maps, limit, zoom, label, describe, selected =
   };
   const onKeyDown = (e: KeyboardEvent) => {
     const at = cursor ?? selected ?? 0;
-    const [map, y, x] = [Math.floor(at / (height * width)), Math.floor(at / width) % height, at % width];
+    const [map, y, x] = [
+      Math.floor(at / (height * width)),
+      Math.floor(at / width) % height,
+      at % width,
+    ];
     const to = moved(e.key, { map, y, x }, layout);
     if (to) point((to.map * height + to.y) * width + to.x);
     else if ((e.key === "Enter" || e.key === " ") && onPick) onPick(at, true);
@@ -105,7 +147,9 @@ export function MapCanvas({ data, maps, limit, zoom, label, describe, selected =
         aria-label={cursor === null ? label : `${describe(cursor)}: ${decimal(data[cursor], 4)}`}
         style={{ width: total.width, height: total.height }}
         onKeyDown={onKeyDown}
-        onFocus={(e) => e.target.matches(":focus-visible") && cursor === null && point(selected ?? 0)}
+        onFocus={(e) =>
+          e.target.matches(":focus-visible") && cursor === null && point(selected ?? 0)
+        }
         onBlur={() => point(null)}
         onPointerMove={(e) => e.pointerType === "mouse" && point(indexAt(e))}
         onPointerLeave={(e) => e.pointerType === "mouse" && point(null)}
@@ -114,7 +158,11 @@ export function MapCanvas({ data, maps, limit, zoom, label, describe, selected =
           if (index !== null) onPick?.(index, false);
         }}
       >
-        <canvas ref={canvas} style={{ width: total.width, height: total.height }} aria-hidden="true" />
+        <canvas
+          ref={canvas}
+          style={{ width: total.width, height: total.height }}
+          aria-hidden="true"
+        />
       </div>
     </div>
   );
@@ -126,8 +174,15 @@ interface Place {
   readonly x: number;
 }
 
-/** Where a key leads; null where it is not ours. Units of a vector and maps of one value are neighbours as they are drawn. */
-function moved(key: string, { map, y, x }: Place, { count, height, width, columns }: Layout): Place | null {
+/**
+ * Where a key leads; null where it is not ours. Units of a vector and maps of one value are
+ * neighbours as they are drawn.
+ */
+function moved(
+  key: string,
+  { map, y, x }: Place,
+  { count, height, width, columns }: Layout,
+): Place | null {
   const single = height * width === 1;
   const steps: Record<string, readonly [number, number, number]> = {
     ArrowLeft: single ? [-1, 0, 0] : [0, 0, -1],
@@ -164,7 +219,10 @@ function paint(
 ): void {
   const { count, height, width, zoom } = layout;
   const scale = devicePixelRatio;
-  const [w, h] = [Math.max(1, Math.round(total.width * scale)), Math.max(1, Math.round(total.height * scale))];
+  const [w, h] = [
+    Math.max(1, Math.round(total.width * scale)),
+    Math.max(1, Math.round(total.height * scale)),
+  ];
   if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
   const context = canvas.getContext("2d");
   if (!context) return;
@@ -181,7 +239,14 @@ function paint(
     const { x, y } = originOf(layout, map);
     context.drawImage(small, 0, map * height, width, height, x, y, width * zoom, height * zoom);
   }
-  const outline = (map: number, top: number, left: number, bottom: number, right: number, strong: boolean) => {
+  const outline = (
+    map: number,
+    top: number,
+    left: number,
+    bottom: number,
+    right: number,
+    strong: boolean,
+  ) => {
     const { x, y } = originOf(layout, map);
     const around: [number, number, number, number] = [
       x + left * zoom - 1,
@@ -202,7 +267,8 @@ function paint(
   };
   // A window that covers everything is no news.
   if (marks.shown && marks.shown.size > 0 && marks.shown.size < count * height * width)
-    for (const [map, [top, left, bottom, right]] of boxes(marks.shown, height, width)) outline(map, top, left, bottom, right, false);
+    for (const [map, [top, left, bottom, right]] of boxes(marks.shown, height, width))
+      outline(map, top, left, bottom, right, false);
   if (marks.cursor !== null && marks.cursor !== marks.selected) one(marks.cursor, false);
   if (marks.selected !== null) one(marks.selected, true);
 }
@@ -213,7 +279,11 @@ type Box = readonly [top: number, left: number, bottom: number, right: number];
 function boxes(indices: ReadonlySet<number>, height: number, width: number): Map<number, Box> {
   const found = new Map<number, Box>();
   for (const index of indices) {
-    const [map, y, x] = [Math.floor(index / (height * width)), Math.floor(index / width) % height, index % width];
+    const [map, y, x] = [
+      Math.floor(index / (height * width)),
+      Math.floor(index / width) % height,
+      index % width,
+    ];
     const [top, left, bottom, right] = found.get(map) ?? [y, x, y, x];
     found.set(map, [Math.min(top, y), Math.min(left, x), Math.max(bottom, y), Math.max(right, x)]);
   }

@@ -1,5 +1,5 @@
-// The network from the picture to the scores: every stage's maps and filters. The window of the chosen value is outlined in
-// the maps it looks at.
+// The network from the picture to the scores: every stage's maps and filters. The window of the
+// chosen value is outlined in the maps it looks at.
 
 import type { Value } from "@conv/tensor";
 import { memo, useState } from "react";
@@ -27,7 +27,13 @@ interface Props {
 }
 
 /** Renders again only when there is something new to see, however often the page does. */
-export const NetworkView = memo(function NetworkView({ network, values, choice, explanation, onPick }: Props) {
+export const NetworkView = memo(function NetworkView({
+  network,
+  values,
+  choice,
+  explanation,
+  onPick,
+}: Props) {
   const { traced, stages, inputMaps } = network;
   const t = useText();
   const windowIn = (output: Value) => explanation?.windows.get(output) ?? null;
@@ -36,7 +42,13 @@ export const NetworkView = memo(function NetworkView({ network, values, choice, 
     <ol className="stages">
       {input && (
         <li className="stage-row">
-          <MapsOf name="x" title={t.inputStage} maps={inputMaps} data={input} shown={windowIn(traced.x)} />
+          <MapsOf
+            name="x"
+            title={t.inputStage}
+            maps={inputMaps}
+            data={input}
+            shown={windowIn(traced.x)}
+          />
         </li>
       )}
       {stages.map((stage) => (
@@ -67,8 +79,14 @@ interface StageProps {
 
 function StageView({ network, stage, values, selected, filter, shown, onPick }: StageProps) {
   const t = useText();
-  const learned = stage.weights.flatMap((weight) => ({ weight, data: values.get(weight) ?? new Float32Array() }));
-  const [open, setOpen] = useState(stage.mains[0]?.kind === "conv" && learned.reduce((sum, { data }) => sum + data.length, 0) < 4000);
+  const learned = stage.weights.flatMap((weight) => ({
+    weight,
+    data: values.get(weight) ?? new Float32Array(),
+  }));
+  const [open, setOpen] = useState(
+    stage.mains[0]?.kind === "conv" &&
+      learned.reduce((sum, { data }) => sum + data.length, 0) < 4000,
+  );
   const data = values.get(stage.output);
   if (!data) return null;
   return (
@@ -87,11 +105,19 @@ function StageView({ network, stage, values, selected, filter, shown, onPick }: 
           <summary>
             {stage.mains[0]?.kind === "conv" ? t.showFilters : t.showWeights}
             <span className="visually-hidden"> {stage.name}</span>{" "}
-            <span className="shape">{learned.map(({ weight }) => size(weight.shape)).join(", ")}</span>
+            <span className="shape">
+              {learned.map(({ weight }) => size(weight.shape)).join(", ")}
+            </span>
           </summary>
           {open &&
             learned.map(({ weight, data: w }, i) => (
-              <Filters key={i} name={stage.name} shape={weight.shape} data={w} used={filter?.weight === weight ? filter : null} />
+              <Filters
+                key={i}
+                name={stage.name}
+                shape={weight.shape}
+                data={w}
+                used={filter?.weight === weight ? filter : null}
+              />
             ))}
         </details>
       )}
@@ -114,7 +140,12 @@ function MapsOf({ name, title, maps, data, shown, selected, onPick }: MapsProps)
   const [pointed, setPointed] = useState<number | null>(null);
   const limit = limitOf(data);
   const describe = (index: number) => describePlace(maps, index, t);
-  const zoom = maps.height * maps.channels === 1 ? (maps.width <= 16 ? 26 : 13) : Math.max(3, Math.min(10, Math.round(96 / (maps.height + 4))));
+  const zoom =
+    maps.height * maps.channels === 1
+      ? maps.width <= 16
+        ? 26
+        : 13
+      : Math.max(3, Math.min(10, Math.round(96 / (maps.height + 4))));
   return (
     <>
       <div className="stage-title">
@@ -143,22 +174,45 @@ function MapsOf({ name, title, maps, data, shown, selected, onPick }: MapsProps)
   );
 }
 
-function Filters({ name, shape, data, used }: { name: string; shape: readonly number[]; data: Float32Array; used: Explanation["filter"] }) {
+function Filters({
+  name,
+  shape,
+  data,
+  used,
+}: {
+  name: string;
+  shape: readonly number[];
+  data: Float32Array;
+  used: Explanation["filter"];
+}) {
   const t = useText();
   const [pointed, setPointed] = useState<number | null>(null);
   const limit = limitOf(data);
   const isRow = shape.length === 2;
   const [outputs, inputs, kh = 1, kw = 1] = shape;
   const perFilter = inputs * kh * kw;
-  const maps: Maps = isRow ? { channels: 1, height: outputs, width: inputs } : { channels: outputs * inputs, height: kh, width: kw };
+  const maps: Maps = isRow
+    ? { channels: 1, height: outputs, width: inputs }
+    : { channels: outputs * inputs, height: kh, width: kw };
   // The filter that the chosen value was made with.
   const shown = used && new Set(Array.from({ length: used.size }, (_, i) => used.first + i));
   const describe = (index: number) =>
     isRow
       ? t.weightPlaceInRow(Math.floor(index / inputs), index % inputs)
-      : t.weightPlace(Math.floor(index / perFilter), Math.floor(index / (kh * kw)) % inputs, Math.floor(index / kw) % kh, index % kw);
+      : t.weightPlace(
+          Math.floor(index / perFilter),
+          Math.floor(index / (kh * kw)) % inputs,
+          Math.floor(index / kw) % kh,
+          index % kw,
+        );
   const isLarge = data.length > 4000;
-  const zoom = isRow ? Math.max(2, Math.min(6, Math.floor(480 / inputs))) : isLarge ? 2 : inputs > 1 ? 4 : 8;
+  const zoom = isRow
+    ? Math.max(2, Math.min(6, Math.floor(480 / inputs)))
+    : isLarge
+      ? 2
+      : inputs > 1
+        ? 4
+        : 8;
   // Filters side by side, their channels in a row: whole filters only.
   const columns = isLarge || inputs === 1 ? undefined : inputs * (inputs <= 4 ? 4 : 2);
   return (
@@ -186,7 +240,11 @@ export function Legend({ limit }: { limit: number }) {
   const t = useText();
   const theme = useTheme();
   return (
-    <span className="legend" role="img" aria-label={`${t.legend}: ${decimal(-limit, 2)} – ${decimal(limit, 2)}`}>
+    <span
+      className="legend"
+      role="img"
+      aria-label={`${t.legend}: ${decimal(-limit, 2)} – ${decimal(limit, 2)}`}
+    >
       <span aria-hidden="true">{decimal(-limit, 2)}</span>
       <span className="legend-bar" style={{ background: cssGradient(theme) }} />
       <span aria-hidden="true">{decimal(limit, 2)}</span>

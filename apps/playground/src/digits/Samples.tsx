@@ -20,7 +20,13 @@ export function Samples({ samples, chosen, onPick, onMore }: Props) {
     <div className="samples">
       <div className="samples-head">
         <h3>{t.samples}</h3>
-        <button type="button" className="button quiet round small" aria-label={t.moreSamples} title={t.moreSamples} onClick={onMore}>
+        <button
+          type="button"
+          className="button quiet round small"
+          aria-label={t.moreSamples}
+          title={t.moreSamples}
+          onClick={onMore}
+        >
           <Icon name="shuffle" />
         </button>
       </div>

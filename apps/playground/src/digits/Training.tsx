@@ -1,5 +1,5 @@
-// Training in the page: start, pause, other weights, learning rate, optimizer, augmentation, what it achieves, how long it takes, and weights
-// to a file and back.
+// Training in the page: start, pause, other weights, learning rate, optimizer, augmentation, what
+// it achieves, how long it takes, and weights to a file and back.
 
 import { useRef } from "react";
 import { Card, Icon } from "../components/ui.tsx";
@@ -40,24 +40,45 @@ export function Training({ client, state, beginning, onBegin }: Props) {
   const shipped = shippedOf(model.name);
 
   return (
-    <Card title={t.trainingTitle} className="training-card" aside={<DeviceSwitch client={client} state={state} />}>
+    <Card
+      title={t.trainingTitle}
+      className="training-card"
+      aside={<DeviceSwitch client={client} state={state} />}
+    >
       <div className="training">
         <div className="training-controls">
           <div className="buttons">
             {running ? (
-              <button type="button" className="button primary" onClick={() => client.send({ type: "pause" })}>
+              <button
+                type="button"
+                className="button primary"
+                onClick={() => client.send({ type: "pause" })}
+              >
                 <Icon name="pause" /> {t.pauseTraining}
               </button>
             ) : (
-              <button type="button" className="button primary" disabled={off} onClick={() => client.send({ type: "train", epochs: EPOCHS })}>
-                <Icon name="play" /> {fresh && weights.from === "random" ? t.train(EPOCHS, time) : t.trainOn(EPOCHS, time)}
+              <button
+                type="button"
+                className="button primary"
+                disabled={off}
+                onClick={() => client.send({ type: "train", epochs: EPOCHS })}
+              >
+                <Icon name="play" />{" "}
+                {fresh && weights.from === "random"
+                  ? t.train(EPOCHS, time)
+                  : t.trainOn(EPOCHS, time)}
               </button>
             )}
             <button
               type="button"
               className="button small"
               disabled={off || (fresh && weights.from === "random")}
-              onClick={() => onBegin({ from: "random", seed: beginning.from === "random" ? beginning.seed + 1 : 0 })}
+              onClick={() =>
+                onBegin({
+                  from: "random",
+                  seed: beginning.from === "random" ? beginning.seed + 1 : 0,
+                })
+              }
             >
               <Icon name="reset" /> {t.useRandom}
             </button>
@@ -74,8 +95,14 @@ export function Training({ client, state, beginning, onBegin }: Props) {
           </div>
           {running && (
             <p className="progress" data-testid="progress">
-              <progress aria-label={t.trainingTitle} value={left === null ? 0 : Math.max(0, total - left)} max={total} />{" "}
-              {left === null || secondsPerImage === null ? t.measuringTime : t.timeLeft(t.duration(secondsPerImage * left))}
+              <progress
+                aria-label={t.trainingTitle}
+                value={left === null ? 0 : Math.max(0, total - left)}
+                max={total}
+              />{" "}
+              {left === null || secondsPerImage === null
+                ? t.measuringTime
+                : t.timeLeft(t.duration(secondsPerImage * left))}
             </p>
           )}
           {seconds !== null && time !== null && seconds > SLOW && (
@@ -90,10 +117,26 @@ export function Training({ client, state, beginning, onBegin }: Props) {
           )}
           <Recipe client={client} state={state} off={off} />
           <dl className="figures">
-            <Figure name={t.testAccuracy} value={accuracy === undefined ? "–" : percent(accuracy)} id="accuracy" />
-            <Figure name={t.batchLoss} value={losses.length ? decimal(smoothed(losses)[losses.length - 1], 3) : "–"} id="loss" />
-            <Figure name={t.trainingPictures} value={count(weights?.images ?? 0, language)} id="images" />
-            <Figure name={t.speedLabel} value={secondsPerImage ? count(Math.round(1 / secondsPerImage), language) : "–"} id="speed" />
+            <Figure
+              name={t.testAccuracy}
+              value={accuracy === undefined ? "–" : percent(accuracy)}
+              id="accuracy"
+            />
+            <Figure
+              name={t.batchLoss}
+              value={losses.length ? decimal(smoothed(losses)[losses.length - 1], 3) : "–"}
+              id="loss"
+            />
+            <Figure
+              name={t.trainingPictures}
+              value={count(weights?.images ?? 0, language)}
+              id="images"
+            />
+            <Figure
+              name={t.speedLabel}
+              value={secondsPerImage ? count(Math.round(1 / secondsPerImage), language) : "–"}
+              id="speed"
+            />
           </dl>
           <div className="buttons">
             <SaveWeights client={client} disabled={off} />
@@ -150,12 +193,29 @@ function refusalText(refusal: Refusal, t: Dictionary): string {
 }
 
 /** Where the weights come from, and what has become of them here. */
-function weightsText({ from, images }: Weights, model: string, t: Dictionary, language: string): string {
+function weightsText(
+  { from, images }: Weights,
+  model: string,
+  t: Dictionary,
+  language: string,
+): string {
   const n = count(images, language);
   const shipped = shippedOf(model);
   if (from === "file") return images ? t.fileTrained(n) : t.fileWeights;
-  if (from === "random") return images ? t.randomTrained(n) : shipped ? t.randomWeights : `${t.randomWeights} ${t.noShippedWeights}`;
-  return images || !shipped ? t.shippedTrained(n) : t.shippedWeights(percent(shipped.accuracy), shipped.heldOut, shipped.epochs, shipped.trainCount);
+  if (from === "random")
+    return images
+      ? t.randomTrained(n)
+      : shipped
+        ? t.randomWeights
+        : `${t.randomWeights} ${t.noShippedWeights}`;
+  return images || !shipped
+    ? t.shippedTrained(n)
+    : t.shippedWeights(
+        percent(shipped.accuracy),
+        shipped.heldOut,
+        shipped.epochs,
+        shipped.trainCount,
+      );
 }
 
 /** How it learns; kept in the address. */
@@ -177,7 +237,10 @@ function Recipe({ client, state, off }: { client: Client; state: NetworkState; o
           disabled={off}
           onChange={(e) => {
             const rate = RATES[Number(e.target.value)];
-            setParams({ lr: rate === startRateOf(client.network.model) ? null : `${rate}` }, "replace");
+            setParams(
+              { lr: rate === startRateOf(client.network.model) ? null : `${rate}` },
+              "replace",
+            );
           }}
         />
       </label>
@@ -187,7 +250,12 @@ function Recipe({ client, state, off }: { client: Client; state: NetworkState; o
           <select
             value={recipe.optimizer}
             disabled={off}
-            onChange={(e) => setParams({ optimizer: e.target.value === START_RECIPE.optimizer ? null : e.target.value }, "replace")}
+            onChange={(e) =>
+              setParams(
+                { optimizer: e.target.value === START_RECIPE.optimizer ? null : e.target.value },
+                "replace",
+              )
+            }
           >
             {OPTIMIZERS.map((name) => (
               <option key={name}>{name}</option>
@@ -212,7 +280,12 @@ function Recipe({ client, state, off }: { client: Client; state: NetworkState; o
 export function SaveWeights({ client, disabled }: { client: Client; disabled: boolean }) {
   const t = useText();
   return (
-    <button type="button" className="button quiet small" disabled={disabled} onClick={() => client.send({ type: "save" })}>
+    <button
+      type="button"
+      className="button quiet small"
+      disabled={disabled}
+      onClick={() => client.send({ type: "save" })}
+    >
       <Icon name="download" /> {t.saveWeights}
     </button>
   );
@@ -229,7 +302,12 @@ export function LoadWeights({ client, disabled }: { client: Client; disabled: bo
   };
   return (
     <>
-      <button type="button" className="button quiet small" disabled={disabled} onClick={() => file.current?.click()}>
+      <button
+        type="button"
+        className="button quiet small"
+        disabled={disabled}
+        onClick={() => file.current?.click()}
+      >
         <Icon name="upload" /> {t.loadWeights}
       </button>
       <input

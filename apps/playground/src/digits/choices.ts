@@ -1,5 +1,6 @@
-// What the address says of the page of digits besides the digit and the chosen value: the network, where its weights begin, how it learns,
-// and whether who made the link had weights that no link carries. What cannot be used is as if absent, and is reported.
+// What the address says of the page of digits besides the digit and the chosen value: the network,
+// where its weights begin, how it learns, and whether who made the link had weights that no link
+// carries. What cannot be used is as if absent, and is reported.
 
 import { reader, wholeBelow, type Unused } from "../parameters.ts";
 import type { Choices } from "./client.ts";
@@ -53,9 +54,16 @@ export function readDigitsAddress(params: ReadonlyMap<string, string>): DigitsAd
 }
 
 /** The parameters that say where weights begin; those of the start are absent. */
-export const writeBeginning = (beginning: Beginning, model: string): Record<"weights" | "seed", string | null> =>
+export const writeBeginning = (
+  beginning: Beginning,
+  model: string,
+): Record<"weights" | "seed", string | null> =>
   beginning.from === "shipped"
     ? { weights: null, seed: null }
-    : { weights: shippedOf(model) ? "random" : null, seed: beginning.seed === 0 ? null : `${beginning.seed}` };
+    : {
+        weights: shippedOf(model) ? "random" : null,
+        seed: beginning.seed === 0 ? null : `${beginning.seed}`,
+      };
 
-export const sameBeginning = (a: Beginning, b: Beginning): boolean => JSON.stringify(a) === JSON.stringify(b);
+export const sameBeginning = (a: Beginning, b: Beginning): boolean =>
+  JSON.stringify(a) === JSON.stringify(b);

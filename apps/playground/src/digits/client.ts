@@ -1,8 +1,20 @@
-// The page's side of the worker: one object that renders read, and functions that ask for something.
+// The page's side of the worker: one object that renders read, and functions that ask for
+// something.
 
 import { useSyncExternalStore } from "react";
 import { modelNamed } from "./models.ts";
-import type { DeviceChoice, DeviceInfo, DeviceName, NotGpu, Point, Refusal, Reply, Request, Sample, Weights } from "./protocol.ts";
+import type {
+  DeviceChoice,
+  DeviceInfo,
+  DeviceName,
+  NotGpu,
+  Point,
+  Refusal,
+  Reply,
+  Request,
+  Sample,
+  Weights,
+} from "./protocol.ts";
 import { START_RECIPE, type Recipe } from "./recipe.ts";
 import { known, readNetwork, type Known, type Network } from "./stages.ts";
 import { shippedOf, type Beginning } from "./weights.ts";
@@ -91,7 +103,10 @@ export interface Choices {
 
 function createClient(modelName: string, choices: Choices): Client {
   const network = readNetwork(modelNamed(modelName));
-  const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "network" });
+  const worker = new Worker(new URL("./worker.ts", import.meta.url), {
+    type: "module",
+    name: "network",
+  });
   const listeners = new Set<() => void>();
   let { beginning } = choices;
   let state: NetworkState = { ...START, learningRate: choices.rate, recipe: choices.recipe };
@@ -101,11 +116,20 @@ function createClient(modelName: string, choices: Choices): Client {
   };
   worker.addEventListener("message", ({ data }: MessageEvent<Reply>) => {
     set(after(state, data, network));
-    if (data.type === "seen") requestAnimationFrame(() => setTimeout(() => send({ type: "shown" })));
+    if (data.type === "seen")
+      requestAnimationFrame(() => setTimeout(() => send({ type: "shown" })));
   });
-  worker.addEventListener("error", (e) => set({ notice: { kind: "failed", text: e.message }, running: false }));
-  const send = (request: Request, transfer: Transferable[] = []) => worker.postMessage(request, transfer);
-  send({ type: "start", model: modelName, folder: new URL(".", document.baseURI).href, ...choices });
+  worker.addEventListener("error", (e) =>
+    set({ notice: { kind: "failed", text: e.message }, running: false }),
+  );
+  const send = (request: Request, transfer: Transferable[] = []) =>
+    worker.postMessage(request, transfer);
+  send({
+    type: "start",
+    model: modelName,
+    folder: new URL(".", document.baseURI).href,
+    ...choices,
+  });
   return {
     network,
     subscribe: (listener) => {
@@ -120,7 +144,8 @@ function createClient(modelName: string, choices: Choices): Client {
       send({ type: "rate", value });
     },
     setRecipe: (recipe) => {
-      if (recipe.optimizer === state.recipe.optimizer && recipe.augment === state.recipe.augment) return;
+      if (recipe.optimizer === state.recipe.optimizer && recipe.augment === state.recipe.augment)
+        return;
       set({ recipe });
       send({ type: "recipe", recipe });
     },
@@ -149,7 +174,12 @@ function after(state: NetworkState, message: Reply, network: Network): Partial<N
     case "samples":
       return { samples: message.samples };
     case "seen":
-      return { seen: { pixels: message.pixels, values: known(network, message.x, message.parameters, message.probes) } };
+      return {
+        seen: {
+          pixels: message.pixels,
+          values: known(network, message.x, message.parameters, message.probes),
+        },
+      };
     case "progress":
       return {
         losses: [...state.losses, ...message.points],
@@ -167,7 +197,14 @@ function after(state: NetworkState, message: Reply, network: Network): Partial<N
         left: null,
         weights: message.weights,
         ...(message.fresh
-          ? { losses: [], accuracies: [], notice: state.notice?.kind === "refused" && message.weights.from === "random" ? state.notice : null }
+          ? {
+              losses: [],
+              accuracies: [],
+              notice:
+                state.notice?.kind === "refused" && message.weights.from === "random"
+                  ? state.notice
+                  : null,
+            }
           : {}),
       };
     case "weights":
@@ -182,32 +219,52 @@ function after(state: NetworkState, message: Reply, network: Network): Partial<N
   }
 }
 
-function deviceAfter(state: NetworkState, { device, notGpu, lost }: Extract<Reply, { type: "device" }>): Partial<NetworkState> {
+function deviceAfter(
+  state: NetworkState,
+  { device, notGpu, lost }: Extract<Reply, { type: "device" }>,
+): Partial<NetworkState> {
   // Another device has another pace.
-  const base = { device, moving: null, notGpu, compiling: null, ...(device.name === state.device?.name ? {} : { secondsPerImage: null }) };
+  const base = {
+    device,
+    moving: null,
+    notGpu,
+    compiling: null,
+    ...(device.name === state.device?.name ? {} : { secondsPerImage: null }),
+  };
   if (lost !== null) return { ...base, notice: { kind: "lost", text: lost } };
   // At the start the reason is a note beside the device; to who asked for the GPU it is an answer.
-  if (notGpu !== null && state.moving === "gpu") return { ...base, notice: { kind: "notGpu", reason: notGpu } };
+  if (notGpu !== null && state.moving === "gpu")
+    return { ...base, notice: { kind: "notGpu", reason: notGpu } };
   return state.moving ? { ...base, notice: null } : base;
 }
 
 function download(bytes: Uint8Array, name: string): void {
-  const url = URL.createObjectURL(new Blob([new Uint8Array(bytes)], { type: "application/octet-stream" }));
+  const url = URL.createObjectURL(
+    new Blob([new Uint8Array(bytes)], { type: "application/octet-stream" }),
+  );
   const link = Object.assign(document.createElement("a"), { href: url, download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-// Networks live as long as the page: what one has learned is still there when the reader comes back to it.
+// Networks live as long as the page: what one has learned is still there when the reader comes back
+// to it.
 const clients = new Map<string, Client>();
 
 /** The accuracy on held-out digits that was measured last; that of trained weights is known. */
-export const accuracyOf = ({ accuracies, weights }: NetworkState, model: string): number | undefined =>
-  accuracies.at(-1)?.accuracy ?? (weights?.from === "shipped" && weights.images === 0 ? shippedOf(model)?.accuracy : undefined);
+export const accuracyOf = (
+  { accuracies, weights }: NetworkState,
+  model: string,
+): number | undefined =>
+  accuracies.at(-1)?.accuracy ??
+  (weights?.from === "shipped" && weights.images === 0 ? shippedOf(model)?.accuracy : undefined);
 
 const SMOOTHING = 0.06; // weight of a new loss in the running mean
 
-/** The running mean of the losses; the first ones weigh as much as they would in a mean of all so far. */
+/**
+ * The running mean of the losses; the first ones weigh as much as they would in a mean of all so
+ * far.
+ */
 export function smoothed(losses: readonly Point[]): number[] {
   let [mean, weight] = [0, 0];
   return losses.map(({ loss }) => {
@@ -218,7 +275,10 @@ export function smoothed(losses: readonly Point[]): number[] {
 }
 
 /** The network of that name, in a worker of its own, which begins with those choices. */
-export function useNetwork(modelName: string, choices: Choices): { client: Client; state: NetworkState } {
+export function useNetwork(
+  modelName: string,
+  choices: Choices,
+): { client: Client; state: NetworkState } {
   let client = clients.get(modelName);
   if (!client) clients.set(modelName, (client = createClient(modelName, choices)));
   return { client, state: useSyncExternalStore(client.subscribe, client.state) };

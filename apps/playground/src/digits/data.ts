@@ -19,10 +19,14 @@ export interface PackedDigits {
   label(index: number): number;
 }
 
-/** Reads what `packDigits` wrote. Throws Error where the size is not that of the digits it announces. */
+/**
+ * Reads what `packDigits` wrote. Throws Error where the size is not that of the digits it
+ * announces.
+ */
 export function unpackDigits(bytes: Uint8Array): PackedDigits {
   const [count, trainCount] = new Uint32Array(bytes.slice(0, HEAD).buffer);
-  if (bytes.length !== packedSize(count)) throw new Error(`digits: ${bytes.length} bytes are not ${count} digits`);
+  if (bytes.length !== packedSize(count))
+    throw new Error(`digits: ${bytes.length} bytes are not ${count} digits`);
   return {
     count,
     trainCount,
@@ -39,7 +43,8 @@ export function unpackDigits(bytes: Uint8Array): PackedDigits {
 }
 
 /** Levels as intensities, 0 to 1. */
-export const intensities = (levels: Uint8Array): Float32Array => Float32Array.from(levels, (v) => v / LEVELS);
+export const intensities = (levels: Uint8Array): Float32Array =>
+  Float32Array.from(levels, (v) => v / LEVELS);
 
 /** Fetches and inflates the digits. */
 export async function fetchDigits(url: string): Promise<PackedDigits> {
@@ -49,7 +54,10 @@ export async function fetchDigits(url: string): Promise<PackedDigits> {
   return unpackDigits(new Uint8Array(await inflated.arrayBuffer()));
 }
 
-/** How a model wants to see 28×28 pixels of 0 to 1: padded to its input, scaled to its background and foreground. */
+/**
+ * How a model wants to see 28×28 pixels of 0 to 1: padded to its input, scaled to its background
+ * and foreground.
+ */
 export interface View {
   readonly input: readonly number[];
   readonly background: number;
@@ -57,15 +65,25 @@ export interface View {
 }
 
 /** What the network is shown for a digit. */
-export function prepare(pixels: Float32Array, { input: [, h, w], background, foreground }: View): Float32Array {
+export function prepare(
+  pixels: Float32Array,
+  { input: [, h, w], background, foreground }: View,
+): Float32Array {
   const [top, left] = [(h - SIDE) >> 1, (w - SIDE) >> 1];
   const out = new Float32Array(h * w).fill(background);
-  for (let p = 0; p < PIXELS; p++) out[(Math.floor(p / SIDE) + top) * w + (p % SIDE) + left] = background + pixels[p] * (foreground - background);
+  for (let p = 0; p < PIXELS; p++)
+    out[(Math.floor(p / SIDE) + top) * w + (p % SIDE) + left] =
+      background + pixels[p] * (foreground - background);
   return out;
 }
 
 /** A run of digits as the trainer takes them: bytes in memory, made floats a batch at a time. */
-export function digitDataset(digits: PackedDigits, { input, background, foreground }: View, first: number, count: number): Dataset {
+export function digitDataset(
+  digits: PackedDigits,
+  { input, background, foreground }: View,
+  first: number,
+  count: number,
+): Dataset {
   const [, h, w] = input;
   const [top, left] = [(h - SIDE) >> 1, (w - SIDE) >> 1];
   const x = new Uint8Array(count * h * w);
@@ -77,5 +95,11 @@ export function digitDataset(digits: PackedDigits, { input, background, foregrou
     }
   }
   const y = Uint8Array.from({ length: count }, (_, i) => digits.label(first + i));
-  return arrayDataset({ x, y, sample: input, scale: (foreground - background) / LEVELS, shift: background });
+  return arrayDataset({
+    x,
+    y,
+    sample: input,
+    scale: (foreground - background) / LEVELS,
+    shift: background,
+  });
 }

@@ -8,19 +8,27 @@ import { origin } from "./routes.ts";
 import { mapsOf, type Main, type Maps, type Network, type Stage } from "./stages.ts";
 
 const size = (list: readonly number[]): string => list.join("×");
-const channelsOf = ({ channels, height, width }: Maps): number => (channels * height === 1 ? width : channels);
+const channelsOf = ({ channels, height, width }: Maps): number =>
+  channels * height === 1 ? width : channels;
 
 /** The name of the stage that makes a value; `x` for the network's input. */
-export const nameOf = (value: Value, { stages }: Network): string => stages.find((s) => s.output === value)?.name ?? "x";
+export const nameOf = (value: Value, { stages }: Network): string =>
+  stages.find((s) => s.output === value)?.name ?? "x";
 
 /** `convolution 3×3, 16 → 16 channels, padding 1, batch norm, ReLU`. */
 export function describeStage(stage: Stage, network: Network, t: Dictionary): string {
   const names = stage.sources.map((v) => nameOf(v, network)).join(t.and);
   const [main] = stage.mains;
   const [first, ...rest] = stage.steps;
-  if (main) return [describeMain(main, stage, t), ...stage.steps.flatMap((s) => describeStep(s, t))].join(t.comma);
+  if (main)
+    return [describeMain(main, stage, t), ...stage.steps.flatMap((s) => describeStep(s, t))].join(
+      t.comma,
+    );
   const joined = first?.kind === "sum" ? t.sumOf(names) : t.joinOf(names);
-  return [joined, ...(first?.kind === "sum" ? rest : stage.steps).flatMap((s) => describeStep(s, t))].join(t.comma);
+  return [
+    joined,
+    ...(first?.kind === "sum" ? rest : stage.steps).flatMap((s) => describeStep(s, t)),
+  ].join(t.comma);
 }
 
 function describeMain(main: Main, { mains, sources, maps }: Stage, t: Dictionary): string {
@@ -63,11 +71,14 @@ interface Window {
 }
 
 /** One number where all are equal. */
-const brief = (list: readonly number[]): string => (list.every((v) => v === list[0]) ? `${list[0]}` : size(list));
+const brief = (list: readonly number[]): string =>
+  list.every((v) => v === list[0]) ? `${list[0]}` : size(list);
 
 const windowOf = ({ kernel, stride, padLo, padHi, dilation, own }: Window, t: Dictionary): string =>
   (stride.every((s, a) => s === (own ?? kernel[a])) ? "" : t.strideOf(brief(stride))) +
-  ([...padLo, ...padHi].every((p) => p === 0) ? "" : t.paddingOf(brief(padLo.flatMap((p, a) => [p, padHi[a]])))) +
+  ([...padLo, ...padHi].every((p) => p === 0)
+    ? ""
+    : t.paddingOf(brief(padLo.flatMap((p, a) => [p, padHi[a]])))) +
   (dilation.every((d) => d === 1) ? "" : t.dilationOf(brief(dilation)));
 
 /** A step in words; a bias goes without saying. */
@@ -93,7 +104,15 @@ function describeStep(step: StepKind, t: Dictionary): string[] {
 }
 
 /** `map 3, row 4, column 5`, or `unit 17`. */
-export function describePlace({ channels, height, width }: Maps, index: number, t: Dictionary): string {
+export function describePlace(
+  { channels, height, width }: Maps,
+  index: number,
+  t: Dictionary,
+): string {
   if (channels * height === 1) return t.placeInRow(index);
-  return t.place(Math.floor(index / (height * width)), Math.floor(index / width) % height, index % width);
+  return t.place(
+    Math.floor(index / (height * width)),
+    Math.floor(index / width) % height,
+    index % width,
+  );
 }

@@ -1,4 +1,5 @@
-// Where the network computes: the processor, by WebAssembly, or the GPU, by WebGPU. Opened when first asked for, and kept.
+// Where the network computes: the processor, by WebAssembly, or the GPU, by WebGPU. Opened when
+// first asked for, and kept.
 
 import { createCpu, type CpuBackend } from "@conv/kernels-cpu";
 import { createGpu, type GpuBackend } from "@conv/kernels-gpu";
@@ -29,7 +30,8 @@ export interface Devices {
 /** `onProgress` tells how many of the shaders that are waited for are compiled. */
 export function createDevices(onProgress: (ready: number, total: number) => void): Devices {
   const known = new Map<DeviceChoice, Device>();
-  // A device counts all shaders that it ever compiled; a reader waits for those since it last had all.
+  // A device counts all shaders that it ever compiled; a reader waits for those since it last had
+  // all.
   const progress = () => {
     let done = 0;
     return (ready: number, total: number) => {
@@ -58,7 +60,10 @@ export function createDevices(onProgress: (ready: number, total: number) => void
         };
         const { backend, passed } = await createBest({ gpu, cpu: creators.cpu });
         const missed = passed.find(({ name }) => name === "gpu");
-        return { device: keep(backend), notGpu: missed ? (reached ? "software" : await whyNot(missed.reason)) : null };
+        return {
+          device: keep(backend),
+          notGpu: missed ? (reached ? "software" : await whyNot(missed.reason)) : null,
+        };
       }
       return { device: known.get(choice) ?? keep(await creators[choice]()), notGpu: null };
     },
@@ -80,5 +85,9 @@ function deviceOf(backend: CpuBackend | GpuBackend): Device {
     const { adapter, software, lost } = backend;
     return { backend, info: { name: "gpu", threads: 0, adapter, software }, lost };
   }
-  return { backend, info: { name: "cpu", threads: backend.caps.threads, adapter: "", software: false }, lost: new Promise(() => {}) };
+  return {
+    backend,
+    info: { name: "cpu", threads: backend.caps.threads, adapter: "", software: false },
+    lost: new Promise(() => {}),
+  };
 }

@@ -1,5 +1,6 @@
-// A drawing made a digit as MNIST has them (yann.lecun.com/exdb/mnist): scaled to fit 20×20 with its proportions, grey by
-// averaging, and moved so that its centre of mass lies in the middle of 28×28. And its short form for the address.
+// A drawing made a digit as MNIST has them (yann.lecun.com/exdb/mnist): scaled to fit 20×20 with
+// its proportions, grey by averaging, and moved so that its centre of mass lies in the middle of
+// 28×28. And its short form for the address.
 
 import { PIXELS, SIDE } from "./data.ts";
 
@@ -10,7 +11,13 @@ export function asDigit(ink: Float32Array, size: number): Float32Array {
   let [top, left, bottom, right] = [size, size, -1, -1];
   for (let y = 0; y < size; y++)
     for (let x = 0; x < size; x++)
-      if (ink[y * size + x] > 0.1) [top, left, bottom, right] = [Math.min(top, y), Math.min(left, x), Math.max(bottom, y), Math.max(right, x)];
+      if (ink[y * size + x] > 0.1)
+        [top, left, bottom, right] = [
+          Math.min(top, y),
+          Math.min(left, x),
+          Math.max(bottom, y),
+          Math.max(right, x),
+        ];
   const out = new Float32Array(PIXELS);
   if (bottom < 0) return out;
   const scale = Math.max(bottom - top + 1, right - left + 1) / BOX; // of the drawing's pixels to the digit's
@@ -24,7 +31,14 @@ export function asDigit(ink: Float32Array, size: number): Float32Array {
   const [cy, cx] = [my / mass, mx / mass];
   // Pixel (i, j) of the digit averages the square of the drawing under it.
   for (let i = 0; i < SIDE; i++)
-    for (let j = 0; j < SIDE; j++) out[i * SIDE + j] = average(ink, size, cy + (i - SIDE / 2) * scale, cx + (j - SIDE / 2) * scale, scale);
+    for (let j = 0; j < SIDE; j++)
+      out[i * SIDE + j] = average(
+        ink,
+        size,
+        cy + (i - SIDE / 2) * scale,
+        cx + (j - SIDE / 2) * scale,
+        scale,
+      );
   const brightest = out.reduce((a, b) => Math.max(a, b), 0);
   return out.map((v) => (brightest > 0 ? Math.min(1, v / brightest) : 0));
 }
@@ -34,7 +48,10 @@ function average(ink: Float32Array, size: number, y: number, x: number, side: nu
   let sum = 0;
   for (let a = 0; a < steps; a++)
     for (let b = 0; b < steps; b++) {
-      const [yy, xx] = [Math.floor(y + ((a + 0.5) * side) / steps), Math.floor(x + ((b + 0.5) * side) / steps)];
+      const [yy, xx] = [
+        Math.floor(y + ((a + 0.5) * side) / steps),
+        Math.floor(x + ((b + 0.5) * side) / steps),
+      ];
       if (yy >= 0 && xx >= 0 && yy < size && xx < size) sum += ink[yy * size + xx];
     }
   return sum / steps ** 2;
@@ -46,7 +63,12 @@ export function encodeDigit(pixels: Float32Array): string {
   for (let at = 0; at < pixels.length;) {
     const level = Math.round(pixels[at] * 15);
     let length = 1;
-    while (length < 16 && at + length < pixels.length && Math.round(pixels[at + length] * 15) === level) length++;
+    while (
+      length < 16 &&
+      at + length < pixels.length &&
+      Math.round(pixels[at + length] * 15) === level
+    )
+      length++;
     bytes.push((level << 4) | (length - 1));
     at += length;
   }

@@ -1,5 +1,6 @@
-// What a node does to one value, read from its expression: an activation, a bias, batch norm by running statistics, or the expression
-// itself. And the same in numbers, step by step, with a bound on what rounding to float32 can change.
+// What a node does to one value, read from its expression: an activation, a bias, batch norm by
+// running statistics, or the expression itself. And the same in numbers, step by step, with a bound
+// on what rounding to float32 can change.
 
 import {
   elu,
@@ -28,10 +29,25 @@ import { broadcastIndex, origin, type Place } from "./routes.ts";
 
 /** Half the distance from 1 to the next float32: the relative error of one rounding. */
 export const UNIT = 2 ** -24;
-/** Roundings that one function of an expression may take; tanh, exp and division on GPUs take a few. */
+/**
+ * Roundings that one function of an expression may take; tanh, exp and division on GPUs take a few.
+ */
 const PER_FUNCTION = 8;
 
-const activations = { relu, relu6, leakyRelu, sigmoid, tanh, scaledTanh, silu, elu, selu, gelu, hardSigmoid, hardSwish } as const;
+const activations = {
+  relu,
+  relu6,
+  leakyRelu,
+  sigmoid,
+  tanh,
+  scaledTanh,
+  silu,
+  elu,
+  selu,
+  gelu,
+  hardSigmoid,
+  hardSwish,
+} as const;
 export type Activation = keyof typeof activations;
 
 /** What a step is, for its label. */
@@ -77,17 +93,23 @@ export interface Bounded {
 
 const expressionOf = (v: Value): Expr => (v.node && isElementwise(v.node) ? v.node.params.f : 0);
 const x1 = input(spec([1]));
-const named = Object.entries(activations).map(([name, fn]) => [name, JSON.stringify(expressionOf(fn(x1)))] as const);
+const named = Object.entries(activations).map(
+  ([name, fn]) => [name, JSON.stringify(expressionOf(fn(x1)))] as const,
+);
 const squared = JSON.stringify(expressionOf(square(x1)));
 
 /** Whether the node squares its input. */
-export const isSquare = (n: Node): boolean => isElementwise(n) && JSON.stringify(n.params.f) === squared;
+export const isSquare = (n: Node): boolean =>
+  isElementwise(n) && JSON.stringify(n.params.f) === squared;
 
 const isLeaf = (e: Expr): e is number | string => typeof e === "number" || typeof e === "string";
 
 type Found = Readonly<Record<string, Expr>>;
 
-/** Compares an expression with a pattern, whose names that begin with `?` stand for anything, the same each time; null where it is another. */
+/**
+ * Compares an expression with a pattern, whose names that begin with `?` stand for anything, the
+ * same each time; null where it is another.
+ */
 function match(pattern: Expr, e: Expr, found: Found = {}): Found | null {
   if (typeof pattern === "string" && pattern.startsWith("?")) {
     if (!(pattern in found)) return { ...found, [pattern]: e };
@@ -95,7 +117,9 @@ function match(pattern: Expr, e: Expr, found: Found = {}): Found | null {
   }
   if (isLeaf(pattern) || isLeaf(e)) return pattern === e ? found : null;
   const [[fn, ...parts], [other, ...own]] = [pattern, e];
-  return fn === other && parts.length === own.length ? parts.reduce<Found | null>((so, part, i) => so && match(part, own[i], so), found) : null;
+  return fn === other && parts.length === own.length
+    ? parts.reduce<Found | null>((so, part, i) => so && match(part, own[i], so), found)
+    : null;
 }
 
 /** The inputs of a node that a match names. */
@@ -117,7 +141,9 @@ function maker(value: Value): Node<ElementwiseParams> | null {
   return node && isElementwise(node) ? node : null;
 }
 
-/** The parts of (x − mean) / √(variance + eps) · gamma + beta; gamma and beta where there are such. */
+/**
+ * The parts of (x − mean) / √(variance + eps) · gamma + beta; gamma and beta where there are such.
+ */
 interface Norm {
   readonly x: Value;
   readonly mean: Value;
@@ -127,7 +153,10 @@ interface Norm {
   readonly beta: Value | null;
 }
 
-/** Batch norm by running statistics as it is computed: scale·x + shift, where scale = gamma / √(variance + eps), shift = beta − mean·scale. */
+/**
+ * Batch norm by running statistics as it is computed: scale·x + shift, where scale = gamma /
+ * √(variance + eps), shift = beta − mean·scale.
+ */
 function normOf(n: Node<ElementwiseParams>): Norm | null {
   const line = inputs(n, ["add", ["mul", "?scale", "?x"], "?shift"]);
   const [scale, shift] = [line && maker(line["?scale"]), line && maker(line["?shift"])];
@@ -135,11 +164,22 @@ function normOf(n: Node<ElementwiseParams>): Norm | null {
   const eps = match(["div", "?gamma", ["sqrt", ["add", "?variance", "?eps"]]], scale.params.f);
   if (!eps || typeof eps["?eps"] !== "number") return null;
   const divided = inputs(scale, ["div", "?gamma", ["sqrt", ["add", "?variance", eps["?eps"]]]]);
-  const plain = divided ? null : inputs(scale, ["div", 1, ["sqrt", ["add", "?variance", eps["?eps"]]]]);
-  const moved = inputs(shift, ["sub", "?beta", ["mul", "?mean", "?scale"]]) ?? inputs(shift, ["neg", ["mul", "?mean", "?scale"]]);
+  const plain = divided
+    ? null
+    : inputs(scale, ["div", 1, ["sqrt", ["add", "?variance", eps["?eps"]]]]);
+  const moved =
+    inputs(shift, ["sub", "?beta", ["mul", "?mean", "?scale"]]) ??
+    inputs(shift, ["neg", ["mul", "?mean", "?scale"]]);
   const variance = (divided ?? plain)?.["?variance"];
   if (!variance || !moved || moved["?scale"].node !== scale) return null;
-  return { x: line["?x"], mean: moved["?mean"], variance, eps: eps["?eps"], gamma: divided?.["?gamma"] ?? null, beta: moved["?beta"] ?? null };
+  return {
+    x: line["?x"],
+    mean: moved["?mean"],
+    variance,
+    eps: eps["?eps"],
+    gamma: divided?.["?gamma"] ?? null,
+    beta: moved["?beta"] ?? null,
+  };
 }
 
 /** What a node does, for the label of its stage. */
@@ -160,22 +200,37 @@ export function stepOf(n: Node<ElementwiseParams>, flows: (v: Value) => boolean)
 /** An expression of x, as people write it. */
 const inWords = (f: Expr): string => formatExpr(substitute(f, { a: "x" }));
 
-/** The number by which an expression multiplies its one input; null where it does something else. */
+/**
+ * The number by which an expression multiplies its one input; null where it does something else.
+ */
 function factorOf(f: Expr): number | null {
-  const found = match(["add", ["mul", "?k", "a"], 0], f) ?? match(["mul", "?k", "a"], f) ?? match(["mul", "a", "?k"], f);
+  const found =
+    match(["add", ["mul", "?k", "a"], 0], f) ??
+    match(["mul", "?k", "a"], f) ??
+    match(["mul", "a", "?k"], f);
   return typeof found?.["?k"] === "number" ? found["?k"] : null;
 }
 
 /** The largest magnitude on the way to an expression's value, and how many functions it applies. */
-function sizeOfExpr(f: Expr, names: readonly string[], values: readonly number[]): { size: number; functions: number } {
+function sizeOfExpr(
+  f: Expr,
+  names: readonly string[],
+  values: readonly number[],
+): { size: number; functions: number } {
   const own = Math.abs(evaluator(f, names)(values));
   if (isLeaf(f)) return { size: own, functions: 0 };
   const [, ...args] = f;
   const parts = args.map((part) => sizeOfExpr(part, names, values));
-  return { size: Math.max(own, ...parts.map((p) => p.size)), functions: 1 + parts.reduce((sum, p) => sum + p.functions, 0) };
+  return {
+    size: Math.max(own, ...parts.map((p) => p.size)),
+    functions: 1 + parts.reduce((sum, p) => sum + p.functions, 0),
+  };
 }
 
-/** An expression of numbers that are known to an error each: by how much its value may differ. The error of each is tried at both of its ends. */
+/**
+ * An expression of numbers that are known to an error each: by how much its value may differ. The
+ * error of each is tried at both of its ends.
+ */
 export function applyTo(f: Expr, operands: readonly Bounded[]): Bounded {
   const names = operands.map((_, i) => variable(i));
   const at = evaluator(f, names);
@@ -184,7 +239,9 @@ export function applyTo(f: Expr, operands: readonly Bounded[]): Bounded {
   let error = 0;
   operands.forEach((o, i) => {
     if (o.error === 0) return;
-    error += Math.max(...[-o.error, o.error].map((d) => Math.abs(at(middle.with(i, o.value + d)) - value)));
+    error += Math.max(
+      ...[-o.error, o.error].map((d) => Math.abs(at(middle.with(i, o.value + d)) - value)),
+    );
   });
   const { size, functions } = sizeOfExpr(f, names, middle);
   return { value, error: error + PER_FUNCTION * functions * UNIT * size };
@@ -194,14 +251,23 @@ export function applyTo(f: Expr, operands: readonly Bounded[]): Bounded {
 export type Constant = (place: Place) => number;
 
 /**
- * What a node makes of `x`, the value of its input `chain`, at one place of its output: the lines of its formula, and the result. All other
- * inputs are constants.
+ * What a node makes of `x`, the value of its input `chain`, at one place of its output: the lines
+ * of its formula, and the result. All other inputs are constants.
  */
-export function stepsOf(n: Node<ElementwiseParams>, chain: number, place: Place, x: Bounded, constant: Constant): { steps: Step[]; result: Bounded } {
-  const read = (v: Value) => constant({ value: v, index: broadcastIndex(place.index, v.shape, place.value.shape) });
+export function stepsOf(
+  n: Node<ElementwiseParams>,
+  chain: number,
+  place: Place,
+  x: Bounded,
+  constant: Constant,
+): { steps: Step[]; result: Bounded } {
+  const read = (v: Value) =>
+    constant({ value: v, index: broadcastIndex(place.index, v.shape, place.value.shape) });
   const norm = normOf(n);
   if (norm && norm.x === n.inputs[chain]) return normSteps(norm, place, x, constant);
-  const operands = n.inputs.map((v, i): Bounded => (i === chain ? x : { value: read(v), error: 0 }));
+  const operands = n.inputs.map((v, i): Bounded =>
+    i === chain ? x : { value: read(v), error: 0 },
+  );
   const result = applyTo(n.params.f, operands);
   const kind = stepOf(n, (v) => v === n.inputs[chain]);
   const operand = operands.find((_, i) => i !== chain)?.value ?? null;
@@ -227,8 +293,11 @@ export function stepsOf(n: Node<ElementwiseParams>, chain: number, place: Place,
 /** (x − mean) / √(variance + eps) · gamma + beta, line by line. */
 function normSteps(norm: Norm, place: Place, x: Bounded, constant: Constant) {
   // The statistics have one number for each channel of the value that is normalized.
-  const channel = Math.floor(place.index / (place.value.shape.slice(2).reduce((a, b) => a * b, 1) || 1)) % place.value.shape[1];
-  const of = (value: Value | null, otherwise: number) => (value ? constant({ value, index: channel }) : otherwise);
+  const channel =
+    Math.floor(place.index / (place.value.shape.slice(2).reduce((a, b) => a * b, 1) || 1)) %
+    place.value.shape[1];
+  const of = (value: Value | null, otherwise: number) =>
+    value ? constant({ value, index: channel }) : otherwise;
   const [mean, gamma, beta] = [of(norm.mean, 0), of(norm.gamma, 1), of(norm.beta, 0)];
   const deviation = Math.sqrt(of(norm.variance, 1) + norm.eps);
   const steps: Step[] = [];
@@ -239,8 +308,11 @@ function normSteps(norm: Norm, place: Place, x: Bounded, constant: Constant) {
   step("div", "deviation", deviation, value / deviation);
   if (norm.gamma) step("mul", "gamma", gamma, value * gamma);
   if (norm.beta) step("add", "beta", beta, value + beta);
-  // Computed as scale·x + shift: its roundings are relative to these terms, which can be larger than their sum.
+  // Computed as scale·x + shift: its roundings are relative to these terms, which can be larger
+  // than their sum.
   const scale = Math.abs(gamma / deviation);
-  const error = scale * x.error + 2 * PER_FUNCTION * UNIT * (scale * (Math.abs(x.value) + Math.abs(mean)) + Math.abs(beta));
+  const error =
+    scale * x.error +
+    2 * PER_FUNCTION * UNIT * (scale * (Math.abs(x.value) + Math.abs(mean)) + Math.abs(beta));
   return { steps, result: { value, error } };
 }

@@ -1,8 +1,18 @@
-// Where one value comes from: the window that its stage looks at, the weights, every product, the sum, and each step after it (bias,
-// batch norm, activation), computed again in float64 from the definitions in @conv/ops. The result is compared with the value that
-// the network computed in float32, within a bound on its roundings.
+// Where one value comes from: the window that its stage looks at, the weights, every product, the
+// sum, and each step after it (bias, batch norm, activation), computed again in float64 from the
+// definitions in @conv/ops. The result is compared with the value that the network computed in
+// float32, within a bound on its roundings.
 
-import { broadcastStrides, eachTerm, eachWindow, isElementwise, matmulGeometry, wShape, type ConvGeometry, type MatmulParams } from "@conv/ops";
+import {
+  broadcastStrides,
+  eachTerm,
+  eachWindow,
+  isElementwise,
+  matmulGeometry,
+  wShape,
+  type ConvGeometry,
+  type MatmulParams,
+} from "@conv/ops";
 import { sizeOf, stridesOf, type Node, type Value } from "@conv/tensor";
 import { applyTo, isSquare, stepsOf, UNIT, type Bounded, type Step } from "./elementwise.ts";
 import { broadcastIndex, coordinates, origin, type Place } from "./routes.ts";
@@ -19,7 +29,10 @@ export interface Term {
   readonly product: number;
 }
 
-/** Terms that belong together: the window in one map of one source, `columns` wide; 0 columns for a list without shape. */
+/**
+ * Terms that belong together: the window in one map of one source, `columns` wide; 0 columns for a
+ * list without shape.
+ */
 export interface Group {
   readonly source: Value;
   readonly channel: number;
@@ -29,8 +42,9 @@ export interface Group {
 }
 
 /**
- * What the window becomes. `products`: Σ x·w. `mean`: Σ x/n. `maximum`: the largest x. `squares`: Σ (x − c)². `values`: Σ x.
- * `join`: a function of values of the same place, such as their sum. `softmax`: exp(x − max) of one, to be divided by the sum of all.
+ * What the window becomes. `products`: Σ x·w. `mean`: Σ x/n. `maximum`: the largest x. `squares`: Σ
+ * (x − c)². `values`: Σ x. `join`: a function of values of the same place, such as their sum.
+ * `softmax`: exp(x − max) of one, to be divided by the sum of all.
  */
 export type Kind = "products" | "mean" | "maximum" | "squares" | "values" | "join" | "softmax";
 
@@ -39,13 +53,19 @@ export interface Explanation {
   readonly groups: readonly Group[];
   /** What the window becomes, before the steps. */
   readonly total: number;
-  /** Index among the terms of the only group: of the largest value, or of the one whose exponential it is. */
+  /**
+   * Index among the terms of the only group: of the largest value, or of the one whose exponential
+   * it is.
+   */
   readonly winner: number | null;
   readonly steps: readonly Step[];
   /** The value computed again, and the value shown. */
   readonly result: number;
   readonly shown: number;
-  /** The most by which float32 may differ, carried from sum to result: n·2⁻²⁴·Σ|terms| bounds every order of summation. */
+  /**
+   * The most by which float32 may differ, carried from sum to result: n·2⁻²⁴·Σ|terms| bounds every
+   * order of summation.
+   */
   readonly tolerance: number;
   /** Flat indices that the window covers in each source. */
   readonly windows: ReadonlyMap<Value, ReadonlySet<number>>;
@@ -54,7 +74,8 @@ export interface Explanation {
 }
 
 /** Whether the values agree: both are numbers, and no further apart than rounding allows. */
-export const agrees = ({ result, shown, tolerance }: Explanation): boolean => Math.abs(result - shown) <= tolerance;
+export const agrees = ({ result, shown, tolerance }: Explanation): boolean =>
+  Math.abs(result - shown) <= tolerance;
 
 /** What the value before the steps is made of. */
 interface Base {
@@ -67,12 +88,16 @@ interface Base {
   readonly steps?: readonly Step[];
 }
 
-/** Explains value `index` of a stage's output (flat, batch 1); null where the stage does what no formula here describes. */
+/**
+ * Explains value `index` of a stage's output (flat, batch 1); null where the stage does what no
+ * formula here describes.
+ */
 export function explain(stage: Stage, index: number, values: Known): Explanation | null {
   const shown = values.get(stage.output)?.[index];
   if (shown === undefined) return null;
   const reader = readerOf(stage, values);
-  // Back through what is done one value at a time, to the node that looks at a window or joins values.
+  // Back through what is done one value at a time, to the node that looks at a window or joins
+  // values.
   const tail: { node: Node; chain: number; place: Place }[] = [];
   let place: Place = origin({ value: stage.output, index });
   let base: Base | null = null;
@@ -107,7 +132,8 @@ export function explain(stage: Stage, index: number, values: Known): Explanation
   return {
     kind: base.kind,
     groups: base.groups,
-    total: base.kind === "softmax" ? base.groups[0].terms[base.winner ?? 0].product : base.total.value,
+    total:
+      base.kind === "softmax" ? base.groups[0].terms[base.winner ?? 0].product : base.total.value,
     winner: base.winner ?? null,
     steps,
     result: result.value,
@@ -175,14 +201,26 @@ function readerOf(stage: Stage, values: Known): Reader {
 function groupOf(source: Value, terms: readonly Term[], columns: number): Group {
   const { height, width } = mapsOf(source.shape);
   const first = terms.find((t) => t.at !== null)?.at ?? 0;
-  return { source, channel: Math.floor(first / (height * width)), columns, terms, sum: terms.reduce((sum, t) => sum + t.product, 0) };
+  return {
+    source,
+    channel: Math.floor(first / (height * width)),
+    columns,
+    terms,
+    sum: terms.reduce((sum, t) => sum + t.product, 0),
+  };
 }
 
-/** The sum of all terms; every order of summation in float32 is within n·u·Σ|terms| of it, the products' own roundings counted. */
+/**
+ * The sum of all terms; every order of summation in float32 is within n·u·Σ|terms| of it, the
+ * products' own roundings counted.
+ */
 function summed(groups: readonly Group[]): Bounded {
   const terms = groups.flatMap((g) => g.terms);
   const size = terms.reduce((sum, t) => sum + Math.abs(t.product), 0);
-  return { value: groups.reduce((sum, g) => sum + g.sum, 0), error: (terms.length + 2) * UNIT * size };
+  return {
+    value: groups.reduce((sum, g) => sum + g.sum, 0),
+    error: (terms.length + 2) * UNIT * size,
+  };
 }
 
 function windowOf(main: Main, index: number, reader: Reader): Base | null {
@@ -200,8 +238,15 @@ function windowOf(main: Main, index: number, reader: Reader): Base | null {
   }
 }
 
-/** The convolution with its padding made cells of the input, so that the window is whole at the edge; for one filter only. */
-function convWindow({ params: g, inputs: [x, w] }: Node<ConvGeometry>, index: number, reader: Reader): Base {
+/**
+ * The convolution with its padding made cells of the input, so that the window is whole at the
+ * edge; for one filter only.
+ */
+function convWindow(
+  { params: g, inputs: [x, w] }: Node<ConvGeometry>,
+  index: number,
+  reader: Reader,
+): Base {
   const { weight, data } = reader.weights(w);
   const space = sizeOf(g.output);
   const filter = Math.floor(index / space);
@@ -209,30 +254,63 @@ function convWindow({ params: g, inputs: [x, w] }: Node<ConvGeometry>, index: nu
   const firstWeight = filter * sizeOf(wShape(g).slice(1));
   const firstChannel = Math.floor(filter / (g.oc / g.groups)) * icg;
   const strides = stridesOf([g.ic, ...g.input]);
-  // The one window of this output: a convolution of the same kernel with a single output, which begins where the window does.
-  const start = coordinates(index - filter * space, g.output).map((o, a) => o * g.stride[a] - g.padLo[a]);
+  // The one window of this output: a convolution of the same kernel with a single output, which
+  // begins where the window does.
+  const start = coordinates(index - filter * space, g.output).map(
+    (o, a) => o * g.stride[a] - g.padLo[a],
+  );
   const span = g.kernel.map((k, a) => (k - 1) * g.dilation[a] + 1);
   const zero = span.map(() => 0);
-  const one: ConvGeometry = { ...g, groups: 1, ic: icg, oc: 1, input: span, output: span.map(() => 1), padLo: zero, padHi: zero };
+  const one: ConvGeometry = {
+    ...g,
+    groups: 1,
+    ic: icg,
+    oc: 1,
+    input: span,
+    output: span.map(() => 1),
+    padLo: zero,
+    padHi: zero,
+  };
   const terms: Term[] = [];
   const sources: Value[] = [];
   eachTerm(one, (xi, wi) => {
     const [c, ...at] = coordinates(xi, [icg, ...span]);
     const own = at.map((v, a) => v + start[a]);
     const isPadding = own.some((v, a) => v < 0 || v >= g.input[a]);
-    const place = { value: x, index: [firstChannel + c, ...own].reduce((sum, v, a) => sum + v * strides[a], 0) };
+    const place = {
+      value: x,
+      index: [firstChannel + c, ...own].reduce((sum, v, a) => sum + v * strides[a], 0),
+    };
     const from = isPadding ? null : reader.read(place);
     if (from) sources[c] ??= from.source;
     const value = data[firstWeight + wi];
-    terms.push({ at: from?.at ?? null, x: from?.x ?? 0, weight: value, product: (from?.x ?? 0) * value });
+    terms.push({
+      at: from?.at ?? null,
+      x: from?.x ?? 0,
+      weight: value,
+      product: (from?.x ?? 0) * value,
+    });
   });
   const groups = Array.from({ length: icg }, (_, c) =>
-    groupOf(sources[c] ?? origin({ value: x, index: 0 }).value, terms.slice(c * taps, (c + 1) * taps), g.kernel.at(-1) ?? 1),
+    groupOf(
+      sources[c] ?? origin({ value: x, index: 0 }).value,
+      terms.slice(c * taps, (c + 1) * taps),
+      g.kernel.at(-1) ?? 1,
+    ),
   );
-  return { kind: "products", groups, total: summed(groups), filter: { weight, first: firstWeight, size: icg * taps } };
+  return {
+    kind: "products",
+    groups,
+    total: summed(groups),
+    filter: { weight, first: firstWeight, size: icg * taps },
+  };
 }
 
-function rowWindow({ params, inputs: [a, b] }: Node<MatmulParams>, index: number, reader: Reader): Base {
+function rowWindow(
+  { params, inputs: [a, b] }: Node<MatmulParams>,
+  index: number,
+  reader: Reader,
+): Base {
   const { k, n, transposeB } = matmulGeometry(a.spec, b.spec, params);
   const { weight, data } = reader.weights(b);
   const { source } = reader.read({ value: a, index: 0 });
@@ -242,10 +320,19 @@ function rowWindow({ params, inputs: [a, b] }: Node<MatmulParams>, index: number
     return { at, x, weight: value, product: x * value };
   });
   const groups = [groupOf(source, terms, 0)];
-  return { kind: "products", groups, total: summed(groups), filter: transposeB ? { weight, first: index * k, size: k } : null };
+  return {
+    kind: "products",
+    groups,
+    total: summed(groups),
+    filter: transposeB ? { weight, first: index * k, size: k } : null,
+  };
 }
 
-function poolWindow({ kind, node: { params: g, inputs } }: Extract<Main, { kind: "maxPool" | "avgPool" }>, index: number, reader: Reader): Base {
+function poolWindow(
+  { kind, node: { params: g, inputs } }: Extract<Main, { kind: "maxPool" | "avgPool" }>,
+  index: number,
+  reader: Reader,
+): Base {
   let seen: readonly number[] = [];
   eachWindow(g, (y, xs) => {
     if (y === index) seen = xs;
@@ -276,13 +363,18 @@ function poolWindow({ kind, node: { params: g, inputs } }: Extract<Main, { kind:
 }
 
 /** A sum over an axis: of (x − c)² with constants c, or of values. */
-function sumWindow({ inputs: [terms], outputs: [y] }: Node, index: number, reader: Reader): Base | null {
+function sumWindow(
+  { inputs: [terms], outputs: [y] }: Node,
+  index: number,
+  reader: Reader,
+): Base | null {
   const strides = broadcastStrides(y.shape, terms.shape);
   const found: Term[] = [];
   let source: Value | null = null;
   let squares = false;
   for (let i = 0; i < sizeOf(terms.shape); i++) {
-    if (coordinates(i, terms.shape).reduce((sum, v, a) => sum + v * strides[a], 0) !== index) continue;
+    if (coordinates(i, terms.shape).reduce((sum, v, a) => sum + v * strides[a], 0) !== index)
+      continue;
     const place = origin({ value: terms, index: i });
     if (reader.isSource(place.value)) {
       const { source: from, at, x } = reader.read(place);
@@ -293,7 +385,8 @@ function sumWindow({ inputs: [terms], outputs: [y] }: Node, index: number, reade
     const square = place.value.node;
     const inner = square && isSquare(square) ? origin(inputAt(place, 0)) : null;
     const difference = inner?.value.node;
-    if (!inner || !difference || !isElementwise(difference) || difference.inputs.length !== 2) return null;
+    if (!inner || !difference || !isElementwise(difference) || difference.inputs.length !== 2)
+      return null;
     const { source: from, at, x } = reader.read(inputAt(inner, 0));
     if (!reader.isSource(from) || !reader.isConstant(difference.inputs[1])) return null;
     const weight = reader.constant(inputAt(inner, 1));
@@ -313,17 +406,33 @@ function sumWindow({ inputs: [terms], outputs: [y] }: Node, index: number, reade
   const groups = [groupOf(source, found, 0)];
   const { value, error } = summed(groups);
   // Each square has the roundings of its difference twice.
-  return { kind: squares ? "squares" : "values", groups, total: { value, error: squares ? error + 3 * UNIT * value : error } };
+  return {
+    kind: squares ? "squares" : "values",
+    groups,
+    total: { value, error: squares ? error + 3 * UNIT * value : error },
+  };
 }
 
 /** exp(xₖ − max) / Σ exp(xᵢ − max) of a vector. */
-function softmaxWindow({ node: { inputs } }: Extract<Main, { kind: "softmax" }>, index: number, reader: Reader): Base {
-  const read = Array.from({ length: sizeOf(inputs[0].shape) }, (_, i) => reader.read({ value: inputs[0], index: i }));
+function softmaxWindow(
+  { node: { inputs } }: Extract<Main, { kind: "softmax" }>,
+  index: number,
+  reader: Reader,
+): Base {
+  const read = Array.from({ length: sizeOf(inputs[0].shape) }, (_, i) =>
+    reader.read({ value: inputs[0], index: i }),
+  );
   const top = read.reduce((most, { x }) => Math.max(most, x), -Infinity);
-  const terms = read.map(({ at, x }): Term => ({ at, x, weight: null, product: Math.exp(x - top) }));
+  const terms = read.map(({ at, x }): Term => ({
+    at,
+    x,
+    weight: null,
+    product: Math.exp(x - top),
+  }));
   const groups = [groupOf(read[0].source, terms, 0)];
   const [own, sum] = [terms[index].product, groups[0].sum];
-  // exp has the relative error of its argument's absolute one, which is a rounding of x and of the maximum.
+  // exp has the relative error of its argument's absolute one, which is a rounding of x and of the
+  // maximum.
   const relative = 16 * UNIT * (1 + Math.abs(read[index].x) + Math.abs(top) + terms.length);
   return {
     kind: "softmax",
@@ -335,7 +444,10 @@ function softmaxWindow({ node: { inputs } }: Extract<Main, { kind: "softmax" }>,
   };
 }
 
-/** A function of values at the same place, which the page calls by its expression: a + b, or relu(x) of a source. */
+/**
+ * A function of values at the same place, which the page calls by its expression: a + b, or relu(x)
+ * of a source.
+ */
 function joinOf(n: Node, place: Place, reader: Reader): Base | null {
   if (!isElementwise(n)) return null;
   const operands: Bounded[] = [];

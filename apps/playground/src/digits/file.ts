@@ -1,4 +1,5 @@
-// A file of weights that a reader gives: taken as the weights of this network, or refused with a reason that the page can word.
+// A file of weights that a reader gives: taken as the weights of this network, or refused with a
+// reason that the page can word.
 
 import { decodeSafetensors, type State, type TracedModel } from "@conv/layers";
 import { sameShape, UnsupportedError } from "@conv/tensor";
@@ -13,19 +14,29 @@ export function readWeights({ entries }: TracedModel, bytes: Uint8Array): State 
   try {
     ({ state } = decodeSafetensors(bytes));
   } catch (error) {
-    return error instanceof UnsupportedError ? { kind: "unsupported", message: error.message } : { kind: "damaged" };
+    return error instanceof UnsupportedError
+      ? { kind: "unsupported", message: error.message }
+      : { kind: "damaged" };
   }
   const wanted = new Map(entries.map((e) => [e.name, e.spec.shape]));
-  const missing = entries.filter(({ name, spec: { shape } }) => !sameShape(state.get(name)?.shape ?? [-1], shape)).map((e) => e.name);
-  const others = [...state.keys()].filter((name) => !wanted.has(name) && !name.startsWith(OPTIMIZER));
+  const missing = entries
+    .filter(({ name, spec: { shape } }) => !sameShape(state.get(name)?.shape ?? [-1], shape))
+    .map((e) => e.name);
+  const others = [...state.keys()].filter(
+    (name) => !wanted.has(name) && !name.startsWith(OPTIMIZER),
+  );
   const [first] = missing.length ? missing : others;
-  if (first !== undefined) return { kind: "otherNetwork", missing: first, more: (missing.length || others.length) - 1 };
+  if (first !== undefined)
+    return { kind: "otherNetwork", missing: first, more: (missing.length || others.length) - 1 };
   const own = entries.map(({ name }) => [name, state.get(name)!] as const);
   const broken = own.find(([, { data }]) => !data.every(Number.isFinite));
   return broken ? { kind: "notFinite", name: broken[0] } : new Map(own);
 }
 
-/** Whether the bytes begin as a safetensors file does: the length of a header that begins with a brace. */
+/**
+ * Whether the bytes begin as a safetensors file does: the length of a header that begins with a
+ * brace.
+ */
 function looksRight(bytes: Uint8Array): boolean {
   if (bytes.length < 9) return false;
   const length = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);

@@ -1,4 +1,5 @@
-// The networks of this page: the models of digits in @conv/layers, which have ten classes, and how each wants to see them.
+// The networks of this page: the models of digits in @conv/layers, which have ten classes, and how
+// each wants to see them.
 
 import { models } from "@conv/layers/models";
 import type { View } from "./data.ts";
@@ -9,17 +10,23 @@ export const MODEL_NAMES = Object.keys(models).filter((name) => models[name]().c
 export const isModel = (name: string): boolean => MODEL_NAMES.includes(name);
 
 /** A network by name; the first one where there is none of that name. */
-export const modelNamed = (name: string | null | undefined) => models[name && isModel(name) ? name : MODEL_NAMES[0]]();
+export const modelNamed = (name: string | null | undefined) =>
+  models[name && isModel(name) ? name : MODEL_NAMES[0]]();
 
-/** The 1998 network sees a background of −0.1 and a foreground of 1.175 (section II.A of the paper), the others 0 and 1. */
+/**
+ * The 1998 network sees a background of −0.1 and a foreground of 1.175 (section II.A of the paper),
+ * the others 0 and 1.
+ */
 export function viewOf(model: { readonly name: string; readonly input: readonly number[] }): View {
   const [background, foreground] = model.name === "lenet5_1998" ? [-0.1, 1.175] : [0, 1];
   return { input: model.input, background, foreground };
 }
 
 /**
- * The learning rate that training begins with. The 1998 network begins with weights of at most 2.4/fan-in, as in the paper, and its signals
- * reach F6 a thousand times smaller than they began: with Adam it leaves the plateau at 9 % after 8,000 digits at 0.001, 3,500 at 0.003
- * and 1,500 at 0.005 (90 % after 7,680).
+ * The learning rate that training begins with. The 1998 network begins with weights of at most
+ * 2.4/fan-in, as in the paper, and its signals reach F6 a thousand times smaller than they began:
+ * with Adam it leaves the plateau at 9 % after 8,000 digits at 0.001, 3,500 at 0.003 and 1,500 at
+ * 0.005 (90 % after 7,680).
  */
-export const startRateOf = (model: { readonly name: string }): number => (model.name === "lenet5_1998" ? 5e-3 : 1e-3);
+export const startRateOf = (model: { readonly name: string }): number =>
+  model.name === "lenet5_1998" ? 5e-3 : 1e-3;

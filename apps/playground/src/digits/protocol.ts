@@ -62,12 +62,22 @@ export interface Sample {
 /** From the worker. */
 export type Reply =
   | { readonly type: "ready"; readonly heldOut: number; readonly trainCount: number }
-  /** Where it computes from now on. `notGpu`: why not on the GPU, which was asked for or would be preferred; `lost`: why the device before was lost. */
-  | { readonly type: "device"; readonly device: DeviceInfo; readonly notGpu: NotGpu | null; readonly lost: string | null }
+  /**
+   * Where it computes from now on. `notGpu`: why not on the GPU, which was asked for or would be
+   * preferred; `lost`: why the device before was lost.
+   */
+  | {
+      readonly type: "device";
+      readonly device: DeviceInfo;
+      readonly notGpu: NotGpu | null;
+      readonly lost: string | null;
+    }
   /** Shaders compiled, of those asked for so far. */
   | { readonly type: "compiling"; readonly ready: number; readonly total: number }
   | { readonly type: "samples"; readonly samples: readonly Sample[] }
-  /** All values of one pass: what the network was shown, its parameters, the probes in their order. */
+  /**
+   * All values of one pass: what the network was shown, its parameters, the probes in their order.
+   */
   | {
       readonly type: "seen";
       readonly pixels: Float32Array;
@@ -75,17 +85,32 @@ export type Reply =
       readonly parameters: readonly Float32Array[];
       readonly probes: readonly Float32Array[];
     }
-  | { readonly type: "progress"; readonly points: readonly Point[]; readonly images: number; readonly left: number }
-  /** What an image takes in training on this device, measured: all else that training does counted in. */
+  | {
+      readonly type: "progress";
+      readonly points: readonly Point[];
+      readonly images: number;
+      readonly left: number;
+    }
+  /**
+   * What an image takes in training on this device, measured: all else that training does counted
+   * in.
+   */
   | { readonly type: "pace"; readonly secondsPerImage: number }
   | { readonly type: "accuracy"; readonly images: number; readonly accuracy: number }
-  | { readonly type: "training"; readonly running: boolean; readonly weights: Weights; /** These weights are new. */ readonly fresh: boolean }
+  | {
+      readonly type: "training";
+      readonly running: boolean;
+      readonly weights: Weights;
+      /** These weights are new. */ readonly fresh: boolean;
+    }
   | { readonly type: "weights"; readonly bytes: Uint8Array }
   | { readonly type: "loaded"; readonly name: string }
   | { readonly type: "refused"; readonly refusal: Refusal }
   | { readonly type: "failed"; readonly message: string };
 
-/** Where the weights at hand come from, and how many images they were trained on here since then. */
+/**
+ * Where the weights at hand come from, and how many images they were trained on here since then.
+ */
 export interface Weights {
   readonly from: Beginning["from"] | "file";
   readonly images: number;
@@ -95,7 +120,10 @@ export interface Weights {
 export type Refusal =
   | { readonly kind: "notSafetensors" | "damaged" }
   | { readonly kind: "unsupported"; readonly message: string }
-  /** A tensor that the network has and the file has not, or one of another shape; and how many more such. */
+  /**
+   * A tensor that the network has and the file has not, or one of another shape; and how many more
+   * such.
+   */
   | { readonly kind: "otherNetwork"; readonly missing: string; readonly more: number }
   | { readonly kind: "notFinite"; readonly name: string }
   /** Trained weights of the page that could not be fetched. */

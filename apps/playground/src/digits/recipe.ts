@@ -1,6 +1,19 @@
 // How a network on this page learns: what the reader chooses besides the learning rate.
 
-import { adam, adamW, augmentAll, augmented, lion, rmsprop, sgd, shift, warp, type Dataset, type LearningRate, type Optimizer } from "@conv/layers";
+import {
+  adam,
+  adamW,
+  augmentAll,
+  augmented,
+  lion,
+  rmsprop,
+  sgd,
+  shift,
+  warp,
+  type Dataset,
+  type LearningRate,
+  type Optimizer,
+} from "@conv/layers";
 
 const optimizers = {
   Adam: (lr: LearningRate) => adam({ lr }),
@@ -22,8 +35,11 @@ export const RATES: readonly number[] = [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-
 export const START_RECIPE: Recipe = { optimizer: "Adam", augment: false };
 export const OPTIMIZERS = Object.keys(optimizers) as Recipe["optimizer"][];
 
-export const optimizerOf = ({ optimizer }: Recipe, lr: LearningRate): Optimizer => optimizers[optimizer](lr);
+export const optimizerOf = ({ optimizer }: Recipe, lr: LearningRate): Optimizer =>
+  optimizers[optimizer](lr);
 
 /** The digits as they are to be learned; `fill` is what the network sees as paper. */
 export const lessonsOf = ({ augment }: Recipe, digits: Dataset, fill: number): Dataset =>
-  augment ? augmented(digits, augmentAll(warp({ degrees: 10, scale: 0.1, fill }), shift({ by: 2, fill }))) : digits;
+  augment
+    ? augmented(digits, augmentAll(warp({ degrees: 10, scale: 0.1, fill }), shift({ by: 2, fill })))
+    : digits;

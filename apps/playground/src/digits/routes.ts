@@ -1,5 +1,5 @@
-// Ops that only move values: which value of which tensor lies at a place. Follows them back, so that a window can be shown where
-// it really lies, however it was gathered.
+// Ops that only move values: which value of which tensor lies at a place. Follows them back, so
+// that a window can be shown where it really lies, however it was gathered.
 
 import { broadcastStrides, concatOp, reshapeOp, sliceOp } from "@conv/ops";
 import { stridesOf, type Node, type Op, type Value } from "@conv/tensor";
@@ -13,7 +13,10 @@ export interface Place {
 /** Whether a node applies that op; narrows its parameters. */
 export const applies = <P>(n: Node | null, op: Op<P>): n is Node<P> => n?.op === op;
 
-/** The element that this one is a copy of, through any number of reshapes, slices and concatenations. */
+/**
+ * The element that this one is a copy of, through any number of reshapes, slices and
+ * concatenations.
+ */
 export function origin(place: Place): Place {
   for (;;) {
     const before = step(place);
@@ -27,7 +30,13 @@ function step({ value, index }: Place): Place | null {
   if (applies(n, reshapeOp)) return { value: n.inputs[0], index };
   if (applies(n, sliceOp)) {
     const strides = stridesOf(n.inputs[0].shape);
-    return { value: n.inputs[0], index: coordinates(index, value.shape).reduce((sum, v, a) => sum + (v + n.params.start[a]) * strides[a], 0) };
+    return {
+      value: n.inputs[0],
+      index: coordinates(index, value.shape).reduce(
+        (sum, v, a) => sum + (v + n.params.start[a]) * strides[a],
+        0,
+      ),
+    };
   }
   if (applies(n, concatOp)) {
     const { axis } = n.params;
@@ -50,7 +59,11 @@ export function coordinates(index: number, shape: readonly number[]): number[] {
 }
 
 /** Where broadcasting reads `shape` for element `index` of a result of shape `into`. */
-export function broadcastIndex(index: number, shape: readonly number[], into: readonly number[]): number {
+export function broadcastIndex(
+  index: number,
+  shape: readonly number[],
+  into: readonly number[],
+): number {
   const strides = broadcastStrides(shape, into);
   return coordinates(index, into).reduce((sum, v, a) => sum + v * strides[a], 0);
 }

@@ -1,7 +1,14 @@
-// One network on one device at a time: it looks at digits, learns them, is saved and loaded, and moves to another device with all it has
-// learned. Training gives way to messages between steps, so a picture of the learning network costs one forward pass now and then.
+// One network on one device at a time: it looks at digits, learns them, is saved and loaded, and
+// moves to another device with all it has learned. Training gives way to messages between steps, so
+// a picture of the learning network costs one forward pass now and then.
 
-import { createTrainer, encodeSafetensors, type Dataset, type State, type Trainer } from "@conv/layers";
+import {
+  createTrainer,
+  encodeSafetensors,
+  type Dataset,
+  type State,
+  type Trainer,
+} from "@conv/layers";
 import { bytesOf, type Backend, type Buffer } from "@conv/tensor";
 import { digitDataset, intensities, prepare, type PackedDigits, type View } from "./data.ts";
 import { whyNot, type Device, type Devices, type Opened } from "./device.ts";
@@ -17,7 +24,8 @@ const LOOK_EVERY = 250; // ms between pictures while learning
 const MEASURE_EVERY = 2048; // images between measurements of accuracy while learning
 const MEASURED = 500; // held-out digits for those; all of them at the end of an epoch
 const PACED = 4; // steps that are measured at least before a training tells its pace
-const TRIAL = 150; // ms of steps, after the first, that are timed to estimate how long a training takes
+// ms of steps, after the first, that are timed to estimate how long a training takes
+const TRIAL = 150;
 const LAST_WORDS = 500; // ms in which an error may turn out to be the loss of the device
 
 interface Setting {
@@ -30,21 +38,30 @@ interface Setting {
 
 export type Session = Awaited<ReturnType<typeof createSession>>;
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
 
 /** What a session begins with. */
 export type Start = Omit<Extract<Request, { type: "start" }>, "type" | "model">;
 
 /** Begins with those weights on the device of that choice, and tells which that is. */
-export async function createSession({ devices, network, digits, view, reply }: Setting, start: Start) {
+export async function createSession(
+  { devices, network, digits, view, reply }: Setting,
+  start: Start,
+) {
   const { model } = network;
   const heldOut = digits.count - digits.trainCount;
   // Unpacked when first asked for, so that the page need not wait for it.
-  let unpacked: { readonly learn: Dataset; readonly test: Dataset; readonly few: Dataset } | null = null;
+  let unpacked: { readonly learn: Dataset; readonly test: Dataset; readonly few: Dataset } | null =
+    null;
   const datasets = () => {
     if (unpacked) return unpacked;
     const test = digitDataset(digits, view, digits.trainCount, heldOut);
-    return (unpacked = { learn: digitDataset(digits, view, 0, digits.trainCount), test, few: { ...test, count: MEASURED } });
+    return (unpacked = {
+      learn: digitDataset(digits, view, 0, digits.trainCount),
+      test,
+      few: { ...test, count: MEASURED },
+    });
   };
 
   // What each device that was reached sees with. The loss of one is heard once.
@@ -55,12 +72,17 @@ export async function createSession({ devices, network, digits, view, reply }: S
       const { device: reached } = opened;
       if (!eyes.has(reached)) {
         eyes.set(reached, createEye(reached.backend, network));
-        void reached.lost.then((reason) => inTurn(() => recover(reached, /\((.*)\)/.exec(reason)?.[1] ?? reason)));
+        void reached.lost.then((reason) =>
+          inTurn(() => recover(reached, /\((.*)\)/.exec(reason)?.[1] ?? reason)),
+        );
       }
       return opened;
     } catch (error) {
       if (wanted === "cpu") throw error;
-      return { ...(await reach("cpu")), notGpu: await whyNot(messageOf(error).replace("gpu: ", "")) };
+      return {
+        ...(await reach("cpu")),
+        notGpu: await whyNot(messageOf(error).replace("gpu: ", "")),
+      };
     }
   };
   const opened = await reach(start.device);
@@ -76,12 +98,19 @@ export async function createSession({ devices, network, digits, view, reply }: S
   let ended: Promise<void> = Promise.resolve();
   let looking: Promise<void> | null = null;
   let lookAgain = false;
-  let drawn = true; // whether the page has drawn the last picture: a slow one is never sent more than it can show
+  // whether the page has drawn the last picture: a slow one is never sent more than it can show
+  let drawn = true;
   /** The weights that were last seen: what is left of them should the device be lost. */
   let kept: { readonly state: State; readonly weights: Weights } | null = null;
 
   const begin = (state?: State): Trainer =>
-    createTrainer({ backend: device.backend, model, optimizer: optimizerOf(recipe, () => rate), state, batch: BATCH });
+    createTrainer({
+      backend: device.backend,
+      model,
+      optimizer: optimizerOf(recipe, () => rate),
+      state,
+      batch: BATCH,
+    });
 
   /** Weights of a beginning; random ones, with the reason told, where trained ones can't be had. */
   const weightsOf = async (wanted: Beginning): Promise<State> => {
@@ -99,14 +128,18 @@ export async function createSession({ devices, network, digits, view, reply }: S
 
   let turn: Promise<void> = Promise.resolve();
   /** Does one piece of work after the other. */
-  const inTurn = (work: () => Promise<void> | void): Promise<void> => (turn = turn.then(work).catch((error: unknown) => void fail(error)));
+  const inTurn = (work: () => Promise<void> | void): Promise<void> =>
+    (turn = turn.then(work).catch((error: unknown) => void fail(error)));
 
   /**
-   * Tells of an error; but what goes wrong on a lost device are its last words, not news: the loss itself is told, a moment before or after.
-   * Returns whether it was that.
+   * Tells of an error; but what goes wrong on a lost device are its last words, not news: the loss
+   * itself is told, a moment before or after. Returns whether it was that.
    */
   const fail = async (reason: unknown, on = device): Promise<boolean> => {
-    const lost = await Promise.race([on.lost, new Promise<null>((resolve) => setTimeout(resolve, LAST_WORDS, null))]);
+    const lost = await Promise.race([
+      on.lost,
+      new Promise<null>((resolve) => setTimeout(resolve, LAST_WORDS, null)),
+    ]);
     if (lost === null) reply({ type: "failed", message: messageOf(reason) });
     return lost !== null;
   };
@@ -146,13 +179,16 @@ export async function createSession({ devices, network, digits, view, reply }: S
   };
 
   /** Images until the goal. */
-  const left = (): number => (goal - trainer.position.epoch) * digits.trainCount - Math.min(digits.trainCount, trainer.position.step * BATCH);
+  const left = (): number =>
+    (goal - trainer.position.epoch) * digits.trainCount -
+    Math.min(digits.trainCount, trainer.position.step * BATCH);
 
   let tried: Device | null = null;
   let trial: AbortController | null = null;
   /**
-   * Measures what an image takes in training, by a trainer of its own: a few steps after the first, which compiles, and a forward pass for
-   * what is measured on the way. On a GPU, where compiling takes long, the training itself is measured.
+   * Measures what an image takes in training, by a trainer of its own: a few steps after the first,
+   * which compiles, and a forward pass for what is measured on the way. On a GPU, where compiling
+   * takes long, the training itself is measured.
    */
   const tryOut = async (): Promise<void> => {
     if (tried === device || device.info.name !== "cpu") return;
@@ -185,12 +221,14 @@ export async function createSession({ devices, network, digits, view, reply }: S
   const fit = async (signal: AbortSignal): Promise<void> => {
     let points: Point[] = [];
     let [reported, looked, measured] = [performance.now(), performance.now(), weights.images];
-    let [since, sinceImages] = [0, 0]; // speed is measured from the end of the first step on: that one compiles
+    // speed is measured from the end of the first step on: that one compiles
+    let [since, sinceImages] = [0, 0];
     const report = () => {
       const now = performance.now();
       const { images } = weights;
       if (points.length) reply({ type: "progress", points, images, left: Math.max(0, left()) });
-      if (images - sinceImages >= PACED * BATCH) reply({ type: "pace", secondsPerImage: (now - since) / 1000 / (images - sinceImages) });
+      if (images - sinceImages >= PACED * BATCH)
+        reply({ type: "pace", secondsPerImage: (now - since) / 1000 / (images - sinceImages) });
       points = [];
       reported = now;
     };
@@ -209,7 +247,11 @@ export async function createSession({ devices, network, digits, view, reply }: S
         looked = performance.now();
       }
     };
-    for await (const _ of trainer.fit(lessonsOf(recipe, datasets().learn, view.background), { epochs: goal, signal, onStep })) {
+    for await (const _ of trainer.fit(lessonsOf(recipe, datasets().learn, view.background), {
+      epochs: goal,
+      signal,
+      onStep,
+    })) {
       report();
       await measure(datasets().test);
     }
@@ -244,7 +286,10 @@ export async function createSession({ devices, network, digits, view, reply }: S
     if (weights.from === "file") await measure(datasets().test);
   };
 
-  /** After the loss of a device: the same once more, the CPU after the next loss, with the weights that were last seen. */
+  /**
+   * After the loss of a device: the same once more, the CPU after the next loss, with the weights
+   * that were last seen.
+   */
   const recover = async (gone: Device, reason: string): Promise<void> => {
     eyes.delete(gone);
     devices.forget(gone);

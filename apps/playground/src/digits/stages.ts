@@ -1,6 +1,7 @@
-// A model's graph as the page draws it: a list of stages. A stage is a part of the model that looks at one window (a convolution with
-// its batch norm and activation, a pooling, a linear layer) or joins values of the same place (the sum of a residual block).
-// Decides by op objects, expressions and module paths. Knows no model.
+// A model's graph as the page draws it: a list of stages. A stage is a part of the model that looks
+// at one window (a convolution with its batch norm and activation, a pooling, a linear layer) or
+// joins values of the same place (the sum of a residual block). Decides by op objects, expressions
+// and module paths. Knows no model.
 
 import { traceModel, type Model, type TracedModel } from "@conv/layers";
 import {
@@ -22,7 +23,16 @@ import {
   type ReduceParams,
   type SoftmaxParams,
 } from "@conv/ops";
-import { formatShape, graphOf, optimise, sizeOf, within, type Graph, type Node, type Value } from "@conv/tensor";
+import {
+  formatShape,
+  graphOf,
+  optimise,
+  sizeOf,
+  within,
+  type Graph,
+  type Node,
+  type Value,
+} from "@conv/tensor";
 import { stepOf, type StepKind } from "./elementwise.ts";
 import { applies, origin } from "./routes.ts";
 
@@ -38,7 +48,10 @@ export type Main =
 export interface Stage {
   /** The path of its module in the model. */
   readonly name: string;
-  /** Usually one; a layer made of several convolutions has several; none where every value depends on values of the same place. */
+  /**
+   * Usually one; a layer made of several convolutions has several; none where every value depends
+   * on values of the same place.
+   */
   readonly mains: readonly Main[];
   /** What is done to each value after the window, in order. */
   readonly steps: readonly StepKind[];
@@ -62,7 +75,10 @@ export interface Network {
   readonly traced: TracedModel;
   readonly inputMaps: Maps;
   readonly stages: readonly Stage[];
-  /** The stage whose values are the scores of the classes; the softmax after it makes them probabilities. */
+  /**
+   * The stage whose values are the scores of the classes; the softmax after it makes them
+   * probabilities.
+   */
   readonly scores: Stage;
   /** Inputs [x, …parameters]; outputs: each stage's output. */
   readonly graph: Graph;
@@ -73,7 +89,9 @@ export interface Network {
 /** Maps of a value with batch 1: (1, c, h, w), or a row of (1, n) and (1, n, 1, 1). */
 export function mapsOf(shape: readonly number[]): Maps {
   const [, channels = 1, height = 1, width = 1] = shape;
-  return height * width === 1 ? { channels: 1, height: 1, width: channels } : { channels, height, width };
+  return height * width === 1
+    ? { channels: 1, height: 1, width: channels }
+    : { channels, height, width };
 }
 
 /** The node as one that looks at a window; null for all others. */
@@ -87,7 +105,8 @@ export function mainOf(node: Node | null): Main | null {
   return null;
 }
 
-const moves = (n: Node): boolean => applies(n, reshapeOp) || applies(n, sliceOp) || applies(n, concatOp);
+const moves = (n: Node): boolean =>
+  applies(n, reshapeOp) || applies(n, sliceOp) || applies(n, concatOp);
 
 /** Nodes that make one stage, and the module that they belong to. */
 interface Part {
@@ -148,12 +167,16 @@ function flowOf(x: Value, nodes: readonly Node[]): Flow {
     if (!n.inputs.some((v) => flowing.has(v))) continue;
     for (const y of n.outputs) flowing.add(y);
     if (moves(n)) continue;
-    for (const v of new Set(n.inputs.flatMap(leavesOf))) readers.set(v, [...(readers.get(v) ?? []), n]);
+    for (const v of new Set(n.inputs.flatMap(leavesOf)))
+      readers.set(v, [...(readers.get(v) ?? []), n]);
   }
   return { flowing, readers };
 }
 
-/** Whether no node of these that looks at a window, or joins values, depends on another such node of these. */
+/**
+ * Whether no node of these that looks at a window, or joins values, depends on another such node of
+ * these.
+ */
 function isOneWindow(nodes: readonly Node[], flow: Flow): boolean {
   const after = new Set<Value>();
   for (const n of nodes) {
@@ -166,9 +189,13 @@ function isOneWindow(nodes: readonly Node[], flow: Flow): boolean {
 }
 
 /** Whether a node computes one value from several that depend on the input. */
-const isJoin = (n: Node, { flowing }: Flow): boolean => !moves(n) && n.inputs.filter((v) => flowing.has(v)).length > 1;
+const isJoin = (n: Node, { flowing }: Flow): boolean =>
+  !moves(n) && n.inputs.filter((v) => flowing.has(v)).length > 1;
 
-/** The nodes of a module as parts: the module itself where it looks at one window, else its own modules, one after the other. */
+/**
+ * The nodes of a module as parts: the module itself where it looks at one window, else its own
+ * modules, one after the other.
+ */
 function split(nodes: readonly Node[], name: string, flow: Flow): Part[] {
   if (name !== "" && isOneWindow(nodes, flow)) return [{ name, nodes }];
   const children = new Map<string, Node[]>();
@@ -177,31 +204,44 @@ function split(nodes: readonly Node[], name: string, flow: Flow): Part[] {
     children.set(child, [...(children.get(child) ?? []), n]);
   }
   return [...children].flatMap(([child, own]) =>
-    child === "" ? single(own, name, flow) : split(own, name === "" ? child : `${name}.${child}`, flow),
+    child === ""
+      ? single(own, name, flow)
+      : split(own, name === "" ? child : `${name}.${child}`, flow),
   );
 }
 
-/** The nodes of a module that are in none of its modules: a part from each that looks at a window to the next. */
+/**
+ * The nodes of a module that are in none of its modules: a part from each that looks at a window to
+ * the next.
+ */
 function single(nodes: readonly Node[], name: string, flow: Flow): Part[] {
   const parts: Node[][] = [];
   for (const n of nodes)
-    if (parts.length > 0 && isOneWindow([...parts[parts.length - 1], n], flow)) parts[parts.length - 1].push(n);
+    if (parts.length > 0 && isOneWindow([...parts[parts.length - 1], n], flow))
+      parts[parts.length - 1].push(n);
     else parts.push([n]);
   return parts.map((own, i) => ({ name: i === 0 ? name : `${name}.${i}`, nodes: own }));
 }
 
-const outputOf = ({ nodes }: Part): Value | null => nodes.findLast((n) => !moves(n))?.outputs[0] ?? null;
+const outputOf = ({ nodes }: Part): Value | null =>
+  nodes.findLast((n) => !moves(n))?.outputs[0] ?? null;
 
-/** What only goes on with each value of another part that nobody else reads belongs to that part: batch norm to its convolution. */
+/**
+ * What only goes on with each value of another part that nobody else reads belongs to that part:
+ * batch norm to its convolution.
+ */
 function merged(parts: readonly Part[], { flowing, readers }: Flow): Part[] {
   const done: Part[] = [];
   for (const part of parts) {
     if (outputOf(part) === null) continue; // it only moves values
     const sources = sourcesOf(part, flowing);
     const at = done.findIndex((p) => sources.length === 1 && outputOf(p) === sources[0]);
-    const goesOn = part.nodes.every((n) => moves(n) || (isElementwise(n) && !isJoin(n, { flowing, readers })));
+    const goesOn = part.nodes.every(
+      (n) => moves(n) || (isElementwise(n) && !isJoin(n, { flowing, readers })),
+    );
     const onlyHere = readers.get(sources[0])?.every((n) => part.nodes.includes(n)) ?? false;
-    if (at >= 0 && goesOn && onlyHere) done[at] = { name: done[at].name, nodes: [...done[at].nodes, ...part.nodes] };
+    if (at >= 0 && goesOn && onlyHere)
+      done[at] = { name: done[at].name, nodes: [...done[at].nodes, ...part.nodes] };
     else done.push(part);
   }
   return done;
@@ -221,14 +261,20 @@ function stageOf(part: Part, flow: Flow): Stage {
   const output = outputOf(part);
   if (!output) throw new Error(`stages: ${part.name} computes nothing`);
   const mains = part.nodes.flatMap((n) => mainOf(n) ?? []);
-  const constants = mains.flatMap(({ node }) => node.inputs.slice(1).filter((v) => !flow.flowing.has(v)));
+  const constants = mains.flatMap(({ node }) =>
+    node.inputs.slice(1).filter((v) => !flow.flowing.has(v)),
+  );
   // What happens before a sum (a difference squared) belongs to its terms.
   const first = part.nodes.findIndex((n) => mainOf(n) !== null);
-  const steps = part.nodes.slice(first + 1).flatMap((n) => (isElementwise(n) ? [stepOf(n, (v) => flow.flowing.has(v))] : []));
+  const steps = part.nodes
+    .slice(first + 1)
+    .flatMap((n) => (isElementwise(n) ? [stepOf(n, (v) => flow.flowing.has(v))] : []));
   return {
     name: part.name,
     mains,
-    steps: steps.filter((s, i) => s.kind !== "bias" || steps.findIndex((o) => o.kind === "bias") === i),
+    steps: steps.filter(
+      (s, i) => s.kind !== "bias" || steps.findIndex((o) => o.kind === "bias") === i,
+    ),
     sources: sourcesOf(part, flow.flowing),
     output,
     maps: mapsOf(output.shape),
@@ -240,8 +286,17 @@ function stageOf(part: Part, flow: Flow): Stage {
 export type Known = ReadonlyMap<Value, Float32Array>;
 
 /** Joins what a run gave with what went into it. */
-export const known = ({ traced, stages }: Network, x: Float32Array, parameters: readonly Float32Array[], outputs: readonly Float32Array[]): Known =>
-  new Map([[traced.x, x], ...traced.values.map((v, i) => [v, parameters[i]] as const), ...stages.map((s, i) => [s.output, outputs[i]] as const)]);
+export const known = (
+  { traced, stages }: Network,
+  x: Float32Array,
+  parameters: readonly Float32Array[],
+  outputs: readonly Float32Array[],
+): Known =>
+  new Map([
+    [traced.x, x],
+    ...traced.values.map((v, i) => [v, parameters[i]] as const),
+    ...stages.map((s, i) => [s.output, outputs[i]] as const),
+  ]);
 
 /** `6×28×28`, or `120`. */
 export const formatMaps = ({ channels, height, width }: Maps): string =>

@@ -1,5 +1,6 @@
-// The trained weights that come with the page: what they are, and their form. A parameter with two or more axes is stored in 8 bits, with
-// one scale for each output (its first axis); everything else as float32. The names and shapes are those of the model.
+// The trained weights that come with the page: what they are, and their form. A parameter with two
+// or more axes is stored in 8 bits, with one scale for each output (its first axis); everything
+// else as float32. The names and shapes are those of the model.
 
 import { initialise, traceModel, type Model, type State } from "@conv/layers";
 import { sizeOf } from "@conv/tensor";
@@ -22,7 +23,8 @@ const LIST: Readonly<Record<string, Shipped>> = shipped;
 const LEVELS = 127;
 
 /** The trained weights of a model; null where none come with the page. */
-export const shippedOf = (model: string): Shipped | null => (Object.hasOwn(LIST, model) ? LIST[model] : null);
+export const shippedOf = (model: string): Shipped | null =>
+  Object.hasOwn(LIST, model) ? LIST[model] : null;
 
 interface Plan {
   readonly name: string;
@@ -51,12 +53,18 @@ export function packWeights(model: Model, state: State): Uint8Array {
   const float = (value: number) => (view.setFloat32(at, value, true), (at += 4));
   for (const { name, size, rows } of plan) {
     const data = state.get(name)?.data;
-    if (data?.length !== size) throw new Error(`weights: ${name} has ${data?.length ?? "no"} values, not ${size}`);
+    if (data?.length !== size)
+      throw new Error(`weights: ${name} has ${data?.length ?? "no"} values, not ${size}`);
     const row = size / (rows || 1);
-    const scales = Array.from({ length: rows }, (_, r) => data.slice(r * row, (r + 1) * row).reduce((most, v) => Math.max(most, Math.abs(v)), 0));
+    const scales = Array.from({ length: rows }, (_, r) =>
+      data.slice(r * row, (r + 1) * row).reduce((most, v) => Math.max(most, Math.abs(v)), 0),
+    );
     if (rows === 0) data.forEach(float);
     scales.forEach((most) => float(most / LEVELS));
-    if (rows) data.forEach((v, i) => view.setInt8(at++, Math.round((v / (scales[Math.floor(i / row)] || 1)) * LEVELS)));
+    if (rows)
+      data.forEach((v, i) =>
+        view.setInt8(at++, Math.round((v / (scales[Math.floor(i / row)] || 1)) * LEVELS)),
+      );
   }
   return bytes;
 }
@@ -65,7 +73,8 @@ export function packWeights(model: Model, state: State): Uint8Array {
 export function unpackWeights(model: Model, bytes: Uint8Array): State {
   const plan = planOf(model);
   const wanted = plan.reduce((sum, p) => sum + bytesOf(p), 0);
-  if (bytes.length !== wanted) throw new Error(`weights: ${bytes.length} bytes are not the ${wanted} of ${model.name}`);
+  if (bytes.length !== wanted)
+    throw new Error(`weights: ${bytes.length} bytes are not the ${wanted} of ${model.name}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   let at = 0;
   const float = () => view.getFloat32((at += 4) - 4, true);
@@ -73,17 +82,29 @@ export function unpackWeights(model: Model, bytes: Uint8Array): State {
     plan.map(({ name, shape, size, rows }) => {
       if (rows === 0) return [name, { shape, data: Float32Array.from({ length: size }, float) }];
       const scales = Array.from({ length: rows }, float);
-      const data = Float32Array.from({ length: size }, (_, i) => view.getInt8(at++) * scales[Math.floor((i * rows) / size)]);
+      const data = Float32Array.from(
+        { length: size },
+        (_, i) => view.getInt8(at++) * scales[Math.floor((i * rows) / size)],
+      );
       return [name, { shape, data }];
     }),
   );
 }
 
 /** Where weights begin: trained ones that come with the page, or random ones. */
-export type Beginning = { readonly from: "shipped" } | { readonly from: "random"; readonly seed: number };
+export type Beginning =
+  | { readonly from: "shipped" }
+  | { readonly from: "random"; readonly seed: number };
 
-/** The weights of a beginning; trained ones are fetched from `folder`. Throws where they can't be had. */
-export async function beginningOf(model: Model, beginning: Beginning, folder: string): Promise<State> {
+/**
+ * The weights of a beginning; trained ones are fetched from `folder`. Throws where they can't be
+ * had.
+ */
+export async function beginningOf(
+  model: Model,
+  beginning: Beginning,
+  folder: string,
+): Promise<State> {
   if (beginning.from === "random") return initialise(model, beginning.seed);
   const known = shippedOf(model.name);
   if (!known) throw new Error(`weights: none come with ${model.name}`);

@@ -1,4 +1,5 @@
-// The worker's side of the protocol: requests that change something are done one after the other, each to a session on one network.
+// The worker's side of the protocol: requests that change something are done one after the other,
+// each to a session on one network.
 
 import { fetchDigits } from "./data.ts";
 import { createDevices } from "./device.ts";
@@ -7,18 +8,29 @@ import type { Reply, Request } from "./protocol.ts";
 import { createSession, type Session } from "./session.ts";
 import { readNetwork } from "./stages.ts";
 
-const reply = (message: Reply, transfer: Transferable[] = []): void => postMessage(message, { transfer });
+const reply = (message: Reply, transfer: Transferable[] = []): void =>
+  postMessage(message, { transfer });
 
 let session: Promise<Session> | null = null;
 /** Sessions that have shown their first picture. */
 const settled = new WeakSet<Session>();
 
-async function start({ model: name, ...how }: Extract<Request, { type: "start" }>): Promise<Session> {
+async function start({
+  model: name,
+  ...how
+}: Extract<Request, { type: "start" }>): Promise<Session> {
   const model = modelNamed(name);
   const devices = createDevices((ready, total) => reply({ type: "compiling", ready, total }));
   const digits = await fetchDigits(new URL("digits.bin", how.folder).href);
-  const made = await createSession({ devices, network: readNetwork(model), digits, view: viewOf(model), reply }, how);
-  reply({ type: "ready", heldOut: digits.count - digits.trainCount, trainCount: digits.trainCount });
+  const made = await createSession(
+    { devices, network: readNetwork(model), digits, view: viewOf(model), reply },
+    how,
+  );
+  reply({
+    type: "ready",
+    heldOut: digits.count - digits.trainCount,
+    trainCount: digits.trainCount,
+  });
   return made;
 }
 
@@ -53,7 +65,8 @@ addEventListener("message", async ({ data }: MessageEvent<Request>) => {
   try {
     if (data.type === "start") session = start(data);
     const open = await session;
-    if (open && data.type !== "look" && data.type !== "samples" && data.type !== "shown") open.hurry();
+    if (open && data.type !== "look" && data.type !== "samples" && data.type !== "shown")
+      open.hurry();
     if (open && data.type !== "start") await handle(data, open);
     if (open && data.type === "look" && !settled.has(open)) {
       settled.add(open);

@@ -14,7 +14,8 @@ export const en = {
   intros: {
     digits:
       "A convolutional network you can take apart. Draw a digit, train the network in this page, and follow any value back to the products it is the sum of.",
-    arithmetic: "What kernel, stride, padding, dilation and groups do to the shape of a convolution, one window at a time.",
+    arithmetic:
+      "What kernel, stride, padding, dilation and groups do to the shape of a convolution, one window at a time.",
   },
   noSuchPage: (name: string) => `There is no page “${name}”. This is the page of digits.`,
   noSuchNetwork: (name: string) => `There is no network “${name}”. This is LeNet-5.`,
@@ -40,7 +41,11 @@ export const en = {
     file: "The network behind this link had weights from a file. A link does not carry such weights, so the answers and values here can differ. Open the sender's weights file to see the same.",
   },
   duration: (seconds: number) =>
-    seconds < 90 ? `${roundUp(seconds)} s` : seconds < 5400 ? `${roundUp(seconds / 60)} min` : `${roundUp(seconds / 3600)} h`,
+    seconds < 90
+      ? `${roundUp(seconds)} s`
+      : seconds < 5400
+        ? `${roundUp(seconds / 60)} min`
+        : `${roundUp(seconds / 3600)} h`,
 
   // Arithmetic
   presets: "Examples",
@@ -79,22 +84,26 @@ export const en = {
   noGeometry: "These parameters do not fit together",
   problemKernel: (axis: string, span: number, padded: number) =>
     `Along the ${axis}, the kernel covers ${span} cells, but the padded input has ${padded}.`,
-  problemGroups: (name: string, channels: number, groups: number) => `${name}: ${channels} channels do not divide into ${groups} groups.`,
+  problemGroups: (name: string, channels: number, groups: number) =>
+    `${name}: ${channels} channels do not divide into ${groups} groups.`,
   problemOutputPadding: (axis: string, given: number, most: number) =>
     `Along the ${axis}, output padding ${given} must be less than the stride or the dilation: at most ${most}.`,
-  problemCropped: (axis: string, left: number) => `Along the ${axis}, the padding crops the whole output (size ${left}).`,
+  problemCropped: (axis: string, left: number) =>
+    `Along the ${axis}, the padding crops the whole output (size ${left}).`,
   setTo: (name: string, value: string) => `Set ${name} to ${value}`,
   mendAll: "Change what does not fit",
   backToLast: "Back to the last that fits",
   lastPicture: "Window by window: the last parameters that fit",
   numbersOnly: "Numbers only",
-  tooLarge: (limits: string) => `This is larger than the picture can show (${limits}). All numbers below are those of your parameters.`,
+  tooLarge: (limits: string) =>
+    `This is larger than the picture can show (${limits}). All numbers below are those of your parameters.`,
   upTo: (name: string, most: number) => `${name.toLowerCase()} up to ${most}`,
   tooManyCells: (most: number) =>
     `This has more cells than the picture can show (${AMOUNT.format(most)}). All numbers below are those of your parameters.`,
   unusedParameter: (name: string, given: string, used: string | null) =>
     `${name}: the link says “${given}”, which this page cannot use.${used === null ? "" : ` It uses ${used}.`}`,
-  outOfRange: (min: number, max: number, value: number) => `A whole number from ${min} to ${max}. ${value} is used.`,
+  outOfRange: (min: number, max: number, value: number) =>
+    `A whole number from ${min} to ${max}. ${value} is used.`,
   shapesOf: "Input ∗ weight → output",
   weightsAndBias: "Parameters",
   withBias: (weights: string, bias: string) => `${weights} weights (+ ${bias} with bias)`,
@@ -123,13 +132,16 @@ export const en = {
   speed: (perSecond: number) => `${perSecond} a second`,
   outputSize: "Output size",
   bothAxes: "both axes",
-  formulaNote: "i input, k kernel, s stride, d dilation, p₀ and p₁ padding before and after, o output.",
-  formulaNoteTransposed: "i input, k kernel, s stride, d dilation, p₀ and p₁ padding before and after, q output padding, o output.",
+  formulaNote:
+    "i input, k kernel, s stride, d dilation, p₀ and p₁ padding before and after, o output.",
+  formulaNoteTransposed:
+    "i input, k kernel, s stride, d dilation, p₀ and p₁ padding before and after, q output padding, o output.",
   code: "As a program",
 
   // Digits
   inputTitle: "Your digit",
-  drawHere: "Drawing area: draw a digit with mouse, pen or finger. With the keyboard, pick one of the samples below.",
+  drawHere:
+    "Drawing area: draw a digit with mouse, pen or finger. With the keyboard, pick one of the samples below.",
   drawHint: "Draw here",
   clear: "Clear",
   samples: "Test digits (not used for training)",
@@ -146,7 +158,8 @@ export const en = {
   deviceNames: { cpu: "CPU", gpu: "GPU" },
   startingDevice: (device: string) => `Starting the ${device}…`,
   compiling: (ready: number, total: number) => `Compiling for the GPU: ${ready} of ${total}`,
-  softwareGpu: "The browser emulates this GPU in software. Everything works, but slower than on the CPU.",
+  softwareGpu:
+    "The browser emulates this GPU in software. Everything works, but slower than on the CPU.",
   onCpuBecause: (reason: string) => `Running on the CPU: ${reason}.`,
   noGpu: (reason: string) => `The GPU cannot be used: ${reason}.`,
   gpuReasons: {
@@ -154,9 +167,12 @@ export const en = {
     noWebGpu: "this browser has no WebGPU",
     noAdapter: "this browser has WebGPU, but found no GPU for it",
   },
-  deviceLost: (reason: string, device: string) => `The GPU was lost (${reason}). The network runs on the ${device} now, with the weights last seen.`,
-  train: (epochs: number, time: string | null) => `Train (${epochs} epochs${time === null ? "" : `, about ${time}`})`,
-  trainOn: (epochs: number, time: string | null) => `Train ${epochs} more epochs${time === null ? "" : ` (about ${time})`}`,
+  deviceLost: (reason: string, device: string) =>
+    `The GPU was lost (${reason}). The network runs on the ${device} now, with the weights last seen.`,
+  train: (epochs: number, time: string | null) =>
+    `Train (${epochs} epochs${time === null ? "" : `, about ${time}`})`,
+  trainOn: (epochs: number, time: string | null) =>
+    `Train ${epochs} more epochs${time === null ? "" : ` (about ${time})`}`,
   timeLeft: (time: string) => `about ${time} left`,
   measuringTime: "measuring the time…",
   slowTraining: (epochs: number, time: string) =>
@@ -174,7 +190,8 @@ export const en = {
   randomWeights: "Random weights, not trained.",
   noShippedWeights: "No trained weights come with this network: train it here, or load a file.",
   randomTrained: (images: string) => `Trained here, from random weights, on ${images} images.`,
-  shippedTrained: (images: string) => `Trained weights of this page, trained further here on ${images} images.`,
+  shippedTrained: (images: string) =>
+    `Trained weights of this page, trained further here on ${images} images.`,
   fileWeights: "Weights from a file.",
   fileTrained: (images: string) => `Weights from a file, trained further here on ${images} images.`,
   learningRate: "Learning rate",
@@ -186,7 +203,8 @@ export const en = {
   speedLabel: "images/s",
   curve: "Loss of each step and accuracy on held-out digits, over the images seen",
   overImages: "over images seen",
-  curveEmpty: "The curve appears here. Training runs on this device, in a worker; nothing leaves the page.",
+  curveEmpty:
+    "The curve appears here. Training runs on this device, in a worker; nothing leaves the page.",
   saveWeights: "Save weights",
   loadWeights: "Load weights",
   loaded: (name: string) => `Loaded ${name}.`,
@@ -194,13 +212,18 @@ export const en = {
     notSafetensors: "Not a safetensors file.",
     damaged: "This safetensors file is damaged or cut off.",
   },
-  refusedType: (message: string) => `This file holds numbers of a type that the page does not read. ${message}`,
-  refusedNetwork: (name: string, more: number) => `These weights belong to another network (missing ${name}${more ? ` and ${more} more` : ""}).`,
-  refusedNumbers: (name: string) => `These weights are not usable: ${name} holds values that are not finite numbers.`,
-  notFetched: (message: string) => `The trained weights of this page could not be loaded, so the network begins untrained. ${message}`,
+  refusedType: (message: string) =>
+    `This file holds numbers of a type that the page does not read. ${message}`,
+  refusedNetwork: (name: string, more: number) =>
+    `These weights belong to another network (missing ${name}${more ? ` and ${more} more` : ""}).`,
+  refusedNumbers: (name: string) =>
+    `These weights are not usable: ${name} holds values that are not finite numbers.`,
+  notFetched: (message: string) =>
+    `The trained weights of this page could not be loaded, so the network begins untrained. ${message}`,
   workerFailed: (message: string) => `The network stopped: ${message}`,
   threads: (n: number) => plural(n, "thread", "threads"),
-  oneThread: "One thread: this page is not cross-origin isolated, so memory cannot be shared. Everything works, only slower.",
+  oneThread:
+    "One thread: this page is not cross-origin isolated, so memory cannot be shared. Everything works, only slower.",
   starting: "Starting the network…",
   accuracyNow: (accuracy: string) => `Test accuracy ${accuracy}`,
   networkTitle: "Inside the network",
@@ -209,7 +232,8 @@ export const en = {
   weightsCount: (n: string) => `${n} weights`,
   legend: "Colours: orange below zero, blue above",
   inputStage: "input",
-  convStage: (kernel: string, from: number, to: number) => `convolution ${kernel}, ${from} → ${to} channels`,
+  convStage: (kernel: string, from: number, to: number) =>
+    `convolution ${kernel}, ${from} → ${to} channels`,
   groupsOf: (n: number) => `, ${n} groups`,
   byTable: ", each output map from some of the input maps",
   matmulStage: (from: number, to: number) => `linear, ${from} → ${to}`,
@@ -246,11 +270,14 @@ export const en = {
   strideOf: (s: string) => `, stride ${s}`,
   showFilters: "Filters",
   showWeights: "Weights",
-  mapsOf: (name: string) => `Feature maps of ${name}. Arrow keys move, Page Up and Page Down change the map, Enter explains the value.`,
+  mapsOf: (name: string) =>
+    `Feature maps of ${name}. Arrow keys move, Page Up and Page Down change the map, Enter explains the value.`,
   filtersOf: (name: string, count: number) => `Filters of ${name}: ${count}`,
-  place: (channel: number, row: number, column: number) => `map ${channel}, row ${row}, column ${column}`,
+  place: (channel: number, row: number, column: number) =>
+    `map ${channel}, row ${row}, column ${column}`,
   placeInRow: (i: number) => `unit ${i}`,
-  weightPlace: (filter: number, channel: number, row: number, column: number) => `filter ${filter}, channel ${channel}, row ${row}, column ${column}`,
+  weightPlace: (filter: number, channel: number, row: number, column: number) =>
+    `filter ${filter}, channel ${channel}, row ${row}, column ${column}`,
   weightPlaceInRow: (unit: number, from: number) => `from ${from} to unit ${unit}`,
   inspectorTitle: "How this value is computed",
   inspectorEmpty:
@@ -277,7 +304,8 @@ export const en = {
   computed: "Computed here",
   shownValue: "Value shown",
   matches: (difference: string) => `Matches (difference ${difference}, within float32 rounding)`,
-  differs: (difference: string, tolerance: string) => `Does not match (difference ${difference}; float32 rounding allows ${tolerance})`,
+  differs: (difference: string, tolerance: string) =>
+    `Does not match (difference ${difference}; float32 rounding allows ${tolerance})`,
   windowOf: "Window",
   weights: "Weights",
   products: "Products",

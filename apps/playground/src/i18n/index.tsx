@@ -1,4 +1,5 @@
-// Two languages from the start: every text is in both dictionaries, or the program does not compile.
+// Two languages from the start: every text is in both dictionaries, or the program does not
+// compile.
 
 import { createContext, use, useEffect, type ReactNode } from "react";
 import { setParams, useAddress } from "../url.ts";
@@ -23,7 +24,8 @@ export function useLanguage(): Language {
   return asked === "en" || asked === "zh" ? asked : fromBrowser;
 }
 
-export const chooseLanguage = (language: Language): void => setParams({ lang: language === fromBrowser ? null : language }, "replace");
+export const chooseLanguage = (language: Language): void =>
+  setParams({ lang: language === fromBrowser ? null : language }, "replace");
 
 export type { Dictionary };
 

@@ -5,7 +5,8 @@ import { roundUp, type Dictionary } from "./en.ts";
 export const zh: Dictionary = {
   pages: { digits: "手写数字", arithmetic: "卷积运算" },
   intros: {
-    digits: "一个可以拆开来看的卷积网络。写一个数字，在本页训练网络，再把任意一个值追溯到组成它的每一个乘积。",
+    digits:
+      "一个可以拆开来看的卷积网络。写一个数字，在本页训练网络，再把任意一个值追溯到组成它的每一个乘积。",
     arithmetic: "卷积核、步幅、填充、空洞与分组如何决定卷积的形状，一个窗口一个窗口地看。",
   },
   noSuchPage: (name) => `没有“${name}”这一页。这里是手写数字页。`,
@@ -22,17 +23,32 @@ export const zh: Dictionary = {
   linkCopied: "链接已复制。",
   linkNotCopied: "浏览器不允许本页复制。链接就是本页的地址。",
   linkCarriesAll: "链接包含全部参数与当前步骤。",
-  linkCarries: (weights) => `链接包含网络、它的权重（${weights}）、数字、所选的值、训练设置与计算设备。`,
-  linkLacks: "链接不包含这个网络现在的权重，也不包含学习曲线。请把权重保存为文件一并发送，对方用“载入权重”打开。",
+  linkCarries: (weights) =>
+    `链接包含网络、它的权重（${weights}）、数字、所选的值、训练设置与计算设备。`,
+  linkLacks:
+    "链接不包含这个网络现在的权重，也不包含学习曲线。请把权重保存为文件一并发送，对方用“载入权重”打开。",
   ownMissing: {
-    trained: "发送者在自己的页面里继续训练过这个网络。链接不包含这样的权重，所以这里的回答与数值可能不同。打开发送者的权重文件，就能看到同样的内容。",
+    trained:
+      "发送者在自己的页面里继续训练过这个网络。链接不包含这样的权重，所以这里的回答与数值可能不同。打开发送者的权重文件，就能看到同样的内容。",
     file: "发送者的网络使用了来自文件的权重。链接不包含这样的权重，所以这里的回答与数值可能不同。打开发送者的权重文件，就能看到同样的内容。",
   },
   duration: (seconds) =>
-    seconds < 90 ? `${roundUp(seconds)} 秒` : seconds < 5400 ? `${roundUp(seconds / 60)} 分钟` : `${roundUp(seconds / 3600)} 小时`,
+    seconds < 90
+      ? `${roundUp(seconds)} 秒`
+      : seconds < 5400
+        ? `${roundUp(seconds / 60)} 分钟`
+        : `${roundUp(seconds / 3600)} 小时`,
 
   presets: "示例",
-  presetNames: { valid: "无填充", same: "尺寸不变", strided: "带步幅", dilated: "空洞", uneven: "不对称", depthwise: "逐通道", transposed: "转置" },
+  presetNames: {
+    valid: "无填充",
+    same: "尺寸不变",
+    strided: "带步幅",
+    dilated: "空洞",
+    uneven: "不对称",
+    depthwise: "逐通道",
+    transposed: "转置",
+  },
   parametersTitle: "参数",
   parameters: {
     input: "输入",
@@ -57,9 +73,12 @@ export const zh: Dictionary = {
   transposed: "转置卷积",
   squareOnly: "高与宽相同",
   noGeometry: "这些参数不能组合在一起",
-  problemKernel: (axis, span, padded) => `在${axis}方向，卷积核覆盖 ${span} 格，而填充后的输入只有 ${padded} 格。`,
-  problemGroups: (name, channels, groups) => `${name}：${channels} 个通道不能平均分成 ${groups} 组。`,
-  problemOutputPadding: (axis, given, most) => `在${axis}方向，输出填充 ${given} 必须小于步幅或空洞率：最多 ${most}。`,
+  problemKernel: (axis, span, padded) =>
+    `在${axis}方向，卷积核覆盖 ${span} 格，而填充后的输入只有 ${padded} 格。`,
+  problemGroups: (name, channels, groups) =>
+    `${name}：${channels} 个通道不能平均分成 ${groups} 组。`,
+  problemOutputPadding: (axis, given, most) =>
+    `在${axis}方向，输出填充 ${given} 必须小于步幅或空洞率：最多 ${most}。`,
   problemCropped: (axis, left) => `在${axis}方向，填充把整个输出都裁掉了（尺寸 ${left}）。`,
   setTo: (name, value) => `把${name}设为 ${value}`,
   mendAll: "修改不合适的参数",
@@ -69,7 +88,8 @@ export const zh: Dictionary = {
   tooLarge: (limits) => `这超出了图示的范围（${limits}）。下面的数值都按你的参数计算。`,
   upTo: (name, most) => `${name}最多 ${most}`,
   tooManyCells: (most) => `格子数超出了图示的范围（${most}）。下面的数值都按你的参数计算。`,
-  unusedParameter: (name, given, used) => `${name}：链接中的“${given}”无法使用${used === null ? "" : `，改用 ${used}`}。`,
+  unusedParameter: (name, given, used) =>
+    `${name}：链接中的“${given}”无法使用${used === null ? "" : `，改用 ${used}`}。`,
   outOfRange: (min, max, value) => `请输入 ${min} 到 ${max} 的整数。当前使用 ${value}。`,
   shapesOf: "输入 ∗ 权重 → 输出",
   weightsAndBias: "参数量",
@@ -100,7 +120,8 @@ export const zh: Dictionary = {
   outputSize: "输出尺寸",
   bothAxes: "高与宽",
   formulaNote: "i 输入，k 卷积核，s 步幅，d 空洞率，p₀ 与 p₁ 前后填充，o 输出。",
-  formulaNoteTransposed: "i 输入，k 卷积核，s 步幅，d 空洞率，p₀ 与 p₁ 前后填充，q 输出填充，o 输出。",
+  formulaNoteTransposed:
+    "i 输入，k 卷积核，s 步幅，d 空洞率，p₀ 与 p₁ 前后填充，q 输出填充，o 输出。",
   code: "写成程序",
 
   inputTitle: "你的数字",
@@ -129,12 +150,14 @@ export const zh: Dictionary = {
     noWebGpu: "这个浏览器没有 WebGPU",
     noAdapter: "这个浏览器有 WebGPU，但没有找到可用的 GPU",
   },
-  deviceLost: (reason, device) => `GPU 丢失了（${reason}）。网络现在在 ${device} 上运行，沿用最后看到的权重。`,
+  deviceLost: (reason, device) =>
+    `GPU 丢失了（${reason}）。网络现在在 ${device} 上运行，沿用最后看到的权重。`,
   train: (epochs, time) => `训练（${epochs} 轮${time === null ? "" : `，约 ${time}`}）`,
   trainOn: (epochs, time) => `再训练 ${epochs} 轮${time === null ? "" : `（约 ${time}）`}`,
   timeLeft: (time) => `还需约 ${time}`,
   measuringTime: "正在测量所需时间…",
-  slowTraining: (epochs, time) => `在这台设备上训练这个网络较慢：${epochs} 轮约需 ${time}。可以随时暂停，已经学到的会保留。`,
+  slowTraining: (epochs, time) =>
+    `在这台设备上训练这个网络较慢：${epochs} 轮约需 ${time}。可以随时暂停，已经学到的会保留。`,
   pauseTraining: "暂停",
   useRandom: "从随机权重开始",
   useShipped: "已训练的权重",
@@ -160,9 +183,13 @@ export const zh: Dictionary = {
   saveWeights: "保存权重",
   loadWeights: "载入权重",
   loaded: (name) => `已载入 ${name}。`,
-  refusals: { notSafetensors: "这不是 safetensors 文件。", damaged: "这个 safetensors 文件已损坏或不完整。" },
+  refusals: {
+    notSafetensors: "这不是 safetensors 文件。",
+    damaged: "这个 safetensors 文件已损坏或不完整。",
+  },
   refusedType: (message) => `这个文件所含数值的类型，本页无法读取。${message}`,
-  refusedNetwork: (name, more) => `这些权重属于另一个网络（缺少 ${name}${more ? ` 及另外 ${more} 项` : ""}）。`,
+  refusedNetwork: (name, more) =>
+    `这些权重属于另一个网络（缺少 ${name}${more ? ` 及另外 ${more} 项` : ""}）。`,
   refusedNumbers: (name) => `这些权重无法使用：${name} 含有非有限的数值。`,
   notFetched: (message) => `无法载入本页自带的已训练权重，网络从随机权重开始。${message}`,
   workerFailed: (message) => `网络已停止：${message}`,
@@ -217,10 +244,12 @@ export const zh: Dictionary = {
   filtersOf: (name, count) => `${name} 的权重：${count} 个`,
   place: (channel, row, column) => `图 ${channel}，第 ${row} 行，第 ${column} 列`,
   placeInRow: (i) => `单元 ${i}`,
-  weightPlace: (filter, channel, row, column) => `卷积核 ${filter}，通道 ${channel}，第 ${row} 行，第 ${column} 列`,
+  weightPlace: (filter, channel, row, column) =>
+    `卷积核 ${filter}，通道 ${channel}，第 ${row} 行，第 ${column} 列`,
   weightPlaceInRow: (unit, from) => `从 ${from} 到单元 ${unit}`,
   inspectorTitle: "这个值是怎样算出来的",
-  inspectorEmpty: "点击任意特征图上的一个值，或用方向键移到它并按回车。它的窗口、权重和每一个乘积都会显示在这里。",
+  inspectorEmpty:
+    "点击任意特征图上的一个值，或用方向键移到它并按回车。它的窗口、权重和每一个乘积都会显示在这里。",
   close: "关闭",
   sumOfProducts: (n) => `${n} 个乘积之和`,
   sumOfSquares: (n) => `${n} 个平方之和`,

@@ -1,6 +1,13 @@
 // `conv compare`: what two networks cost, side by side.
 
-import { compare, formatBytes, formatCount, summarise, wrap, type ComparedCount } from "@conv/analysis";
+import {
+  compare,
+  formatBytes,
+  formatCount,
+  summarise,
+  wrap,
+  type ComparedCount,
+} from "@conv/analysis";
 import { traceModel } from "@conv/layers";
 import { modelOf } from "../model.ts";
 import { print } from "../output.ts";
@@ -13,7 +20,11 @@ export interface CompareOptions {
   readonly json: boolean;
 }
 
-export function compareModels(first: string, second: string, { input, batch, json }: CompareOptions): void {
+export function compareModels(
+  first: string,
+  second: string,
+  { input, batch, json }: CompareOptions,
+): void {
   const [a, b] = [first, second].map((name) => {
     const model = modelOf(name);
     return summarise(traceModel(input ? { ...model, input } : model, { batch }));
@@ -24,7 +35,8 @@ export function compareModels(first: string, second: string, { input, batch, jso
     return;
   }
   const color = colorsOf(process.stdout);
-  const format = ({ key }: ComparedCount, n: number) => (key.endsWith("Bytes") ? formatBytes(n) : formatCount(n));
+  const format = ({ key }: ComparedCount, n: number) =>
+    key.endsWith("Bytes") ? formatBytes(n) : formatCount(n);
   const [head, ...lines] = aligned([
     ["", comparison.a, comparison.b, "ratio"],
     ["input", ...comparison.inputs.map((shape) => shape.join("×")), ""],
@@ -32,13 +44,19 @@ export function compareModels(first: string, second: string, { input, batch, jso
       c.key,
       format(c, c.a),
       format(c, c.b),
-      c.ratio === null ? "–" : c.ratio < 1000 ? c.ratio.toFixed(3) : formatCount(Math.round(c.ratio)),
+      c.ratio === null
+        ? "–"
+        : c.ratio < 1000
+          ? c.ratio.toFixed(3)
+          : formatCount(Math.round(c.ratio)),
     ]),
   ]);
   const meanings = new Map<string, string[]>();
-  for (const { key, means } of comparison.counts) meanings.set(means, [...(meanings.get(means) ?? []), key]);
-  const notes = [`ratio: ${comparison.b} to ${comparison.a}`, ...[...meanings].map(([means, keys]) => `${keys.join(", ")}: ${means}`)].flatMap(
-    (note) => wrap(note, columns()),
-  );
+  for (const { key, means } of comparison.counts)
+    meanings.set(means, [...(meanings.get(means) ?? []), key]);
+  const notes = [
+    `ratio: ${comparison.b} to ${comparison.a}`,
+    ...[...meanings].map(([means, keys]) => `${keys.join(", ")}: ${means}`),
+  ].flatMap((note) => wrap(note, columns()));
   print([color.bold(head), ...lines, "", ...notes.map((line) => color.dim(line))].join("\n"));
 }

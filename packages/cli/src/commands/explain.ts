@@ -1,9 +1,26 @@
-// `conv explain`: which kernels can do a convolution, what each is predicted to take and why, and which one is chosen.
+// `conv explain`: which kernels can do a convolution, what each is predicted to take and why, and
+// which one is chosen.
 
 import { wrap } from "@conv/analysis";
 import { createCpu } from "@conv/kernels-cpu";
-import { explain, measure, type Candidate, type Explanation, type Part } from "@conv/kernels-cpu/explain";
-import { convGeometry, convGradInputOp, convGradWeightOp, convOp, wShape, xShape, yShape, type ConvGeometry, type PerAxis } from "@conv/ops";
+import {
+  explain,
+  measure,
+  type Candidate,
+  type Explanation,
+  type Part,
+} from "@conv/kernels-cpu/explain";
+import {
+  convGeometry,
+  convGradInputOp,
+  convGradWeightOp,
+  convOp,
+  wShape,
+  xShape,
+  yShape,
+  type ConvGeometry,
+  type PerAxis,
+} from "@conv/ops";
 import { node, sizeOf, spec, trace, type Op } from "@conv/tensor";
 import { UserError } from "../errors.ts";
 import { print } from "../output.ts";
@@ -29,17 +46,37 @@ export interface ExplainOptions {
 /** What each direction computes, from which operands, and its name. */
 const meaning: Record<
   Direction,
-  { op: Op<ConvGeometry>; operands: readonly ((g: ConvGeometry) => number[])[]; result: (g: ConvGeometry) => number[]; text: string }
+  {
+    op: Op<ConvGeometry>;
+    operands: readonly ((g: ConvGeometry) => number[])[];
+    result: (g: ConvGeometry) => number[];
+    text: string;
+  }
 > = {
   forward: { op: convOp, operands: [xShape, wShape], result: yShape, text: "output" },
-  gradInput: { op: convGradInputOp, operands: [yShape, wShape], result: xShape, text: "gradient to the input" },
-  gradWeight: { op: convGradWeightOp, operands: [yShape, xShape], result: wShape, text: "gradient to the weight" },
+  gradInput: {
+    op: convGradInputOp,
+    operands: [yShape, wShape],
+    result: xShape,
+    text: "gradient to the input",
+  },
+  gradWeight: {
+    op: convGradWeightOp,
+    operands: [yShape, xShape],
+    result: wShape,
+    text: "gradient to the weight",
+  },
 };
 
 /** A candidate with the least seconds that it took, where that was measured. */
 type Contender = Candidate & { readonly measured?: number };
 
-export async function explainConv(input: readonly number[], kernel: readonly number[], channels: number, options: ExplainOptions): Promise<void> {
+export async function explainConv(
+  input: readonly number[],
+  kernel: readonly number[],
+  channels: number,
+  options: ExplainOptions,
+): Promise<void> {
   const { batch, groups, direction, threads, simd256, json } = options;
   const [ic, ...sizes] = input;
   if (kernel.length !== 1 && kernel.length !== sizes.length)
@@ -48,7 +85,11 @@ export async function explainConv(input: readonly number[], kernel: readonly num
     );
   if (ic % groups) throw new UserError(`${ic} input channels do not divide into ${groups} groups`);
   const taps = kernel.length === 1 ? sizes.map(() => kernel[0]) : kernel;
-  const geometry = convGeometry(spec([batch, ...input]), spec([channels, ic / groups, ...taps]), options);
+  const geometry = convGeometry(
+    spec([batch, ...input]),
+    spec([channels, ic / groups, ...taps]),
+    options,
+  );
   const { op, operands, result } = meaning[direction];
   const specs = operands.map((shape) => spec(shape(geometry)));
   const graph = trace((a, b) => node(op, geometry, [a, b])[0], specs);
@@ -57,7 +98,9 @@ export async function explainConv(input: readonly number[], kernel: readonly num
     const [{ chosen, candidates, declined }] = explain(graph, cpu.caps);
     let contenders: readonly Contender[] = candidates;
     if (options.measure) {
-      const inputs = specs.map(({ shape }, i) => Float32Array.from({ length: sizeOf(shape) }, (_, j) => Math.sin(j * (i + 1))));
+      const inputs = specs.map(({ shape }, i) =>
+        Float32Array.from({ length: sizeOf(shape) }, (_, j) => Math.sin(j * (i + 1))),
+      );
       const times = await measure(cpu, graph, { inputs, kernels: candidates.map((c) => c.kernel) });
       contenders = candidates.map((c, i) => ({ ...c, measured: times[i] }));
     }
@@ -65,13 +108,33 @@ export async function explainConv(input: readonly number[], kernel: readonly num
     const { relaxed, threads: used } = cpu.caps;
     if (json) {
       const caps = { threads: used, relaxed, simd256: cpu.caps.simd256 };
-      print(JSON.stringify({ direction, geometry, output: result(geometry), macs, caps, chosen, candidates: contenders, declined }, null, 2));
+      print(
+        JSON.stringify(
+          {
+            direction,
+            geometry,
+            output: result(geometry),
+            macs,
+            caps,
+            chosen,
+            candidates: contenders,
+            declined,
+          },
+          null,
+          2,
+        ),
+      );
       return;
     }
     const what = `${xShape(geometry).join("×")} by ${wShape(geometry).join("×")}`;
     const on = `${used === 1 ? "one thread" : `${used} threads`}${cpu.caps.simd256 ? ", pairs of vectors" : ""}`;
     const count = `${macs.toLocaleString("en-US")} multiply-accumulates`;
-    print(wrap(`conv of ${what}; ${meaning[direction].text} ${result(geometry).join("×")}, ${count}; ${on}`, edge()).join("\n"));
+    print(
+      wrap(
+        `conv of ${what}; ${meaning[direction].text} ${result(geometry).join("×")}, ${count}; ${on}`,
+        edge(),
+      ).join("\n"),
+    );
     if (cpu.simd256Reason) print(`without pairs of vectors: ${cpu.simd256Reason}`);
     print(`\n${explanationText({ chosen, candidates: contenders, declined }, columns())}`);
   } finally {
@@ -80,9 +143,17 @@ export async function explainConv(input: readonly number[], kernel: readonly num
 }
 
 /** Kinds of work as the table joins them. */
-const groups: readonly { readonly head: string; readonly kinds: readonly Part["kind"][]; readonly saves: string }[] = [
+const groups: readonly {
+  readonly head: string;
+  readonly kinds: readonly Part["kind"][];
+  readonly saves: string;
+}[] = [
   { head: "products", kinds: ["products", "steps"], saves: "in products" },
-  { head: "elements", kinds: ["moved", "gathered", "transformed"], saves: "in moving and transforming elements" },
+  {
+    head: "elements",
+    kinds: ["moved", "gathered", "transformed"],
+    saves: "in moving and transforming elements",
+  },
   { head: "bytes", kinds: ["streamed"], saves: "in bytes from afar" },
   { head: "edges", kinds: ["tiles"], saves: "at the beginnings of rows and tiles" },
   { head: "call", kinds: ["call"], saves: "per call" },
@@ -91,15 +162,28 @@ const groups: readonly { readonly head: string; readonly kinds: readonly Part["k
 const secondsOf = ({ parts }: Candidate, kinds: readonly Part["kind"][]) =>
   parts.filter((p) => kinds.includes(p.kind)).reduce((sum, p) => sum + p.seconds, 0);
 
-/** The table of candidates, why the first is first, and the reasons of the others. Where it would be too wide, the last parts are left out. */
-export function explanationText({ chosen, candidates, declined }: Omit<Explanation, "nodes">, width: number): string {
+/**
+ * The table of candidates, why the first is first, and the reasons of the others. Where it would be
+ * too wide, the last parts are left out.
+ */
+export function explanationText(
+  { chosen, candidates, declined }: Omit<Explanation, "nodes">,
+  width: number,
+): string {
   const contenders: readonly Contender[] = candidates;
   const timed = contenders.every((c) => c.measured !== undefined);
-  const [unit, scale] = contenders[0].estimate < 1e-3 ? (["µs", 1e6] as const) : (["ms", 1e3] as const);
+  const [unit, scale] =
+    contenders[0].estimate < 1e-3 ? (["µs", 1e6] as const) : (["ms", 1e3] as const);
   const cell = (seconds: number) => (seconds === 0 ? "·" : three(seconds * scale));
   const table = (parts: typeof groups) =>
     aligned([
-      ["kernel", "estimate", ...(timed ? ["measured"] : []), ...parts.map((g) => g.head), "roundoff"],
+      [
+        "kernel",
+        "estimate",
+        ...(timed ? ["measured"] : []),
+        ...parts.map((g) => g.head),
+        "roundoff",
+      ],
       ...contenders.map((c) => [
         c.kernel,
         cell(c.estimate),
@@ -116,8 +200,18 @@ export function explanationText({ chosen, candidates, declined }: Omit<Explanati
   const own = declined.filter((d) => !d.foreign);
   const foreign = declined.filter((d) => d.foreign).map((d) => d.kernel);
   return [
-    [head, ...body, ...wrap(`estimates in ${unit}, and what they are the sum of; roundoff: the factor stated for Winograd's rounding errors`, width)],
-    [whyText(chosen, contenders, unit, scale), ...(timed ? [measuredText(chosen, contenders)] : [])].flatMap((text) => wrap(text, width)),
+    [
+      head,
+      ...body,
+      ...wrap(
+        `estimates in ${unit}, and what they are the sum of; roundoff: the factor stated for Winograd's rounding errors`,
+        width,
+      ),
+    ],
+    [
+      whyText(chosen, contenders, unit, scale),
+      ...(timed ? [measuredText(chosen, contenders)] : []),
+    ].flatMap((text) => wrap(text, width)),
     ...(own.length
       ? [
           [
@@ -136,11 +230,17 @@ export function explanationText({ chosen, candidates, declined }: Omit<Explanati
 }
 
 /** One sentence: by how much the first is quicker than the second, and what saves most. */
-function whyText(chosen: string, contenders: readonly Contender[], unit: string, scale: number): string {
+function whyText(
+  chosen: string,
+  contenders: readonly Contender[],
+  unit: string,
+  scale: number,
+): string {
   const winner = contenders.find((c) => c.kernel === chosen) ?? contenders[0];
   const second = contenders.find((c) => c !== winner);
   if (!second) return `${chosen} is chosen: no other kernel can do it.`;
-  const saved = (g: (typeof groups)[number]) => secondsOf(second, g.kinds) - secondsOf(winner, g.kinds);
+  const saved = (g: (typeof groups)[number]) =>
+    secondsOf(second, g.kinds) - secondsOf(winner, g.kinds);
   const most = groups.reduce((a, b) => (saved(b) > saved(a) ? b : a));
   const [less, more] = [winner, second].map((c) => three(secondsOf(c, most.kinds) * scale));
   const ratio = (second.estimate / winner.estimate).toFixed(2);
@@ -156,4 +256,5 @@ function measuredText(chosen: string, contenders: readonly Contender[]): string 
 }
 
 /** Three significant digits, no exponent. */
-const three = (v: number): string => (v >= 100 ? v.toFixed(0) : v < 0.01 ? v.toFixed(3) : v.toPrecision(3));
+const three = (v: number): string =>
+  v >= 100 ? v.toFixed(0) : v < 0.01 ? v.toFixed(3) : v.toPrecision(3);

@@ -1,4 +1,5 @@
-// `conv predict`: which digits are on the images. An image that can't be read costs the others nothing: it is named on standard error.
+// `conv predict`: which digits are on the images. An image that can't be read costs the others
+// nothing: it is named on standard error.
 
 import { averagedState, createPredictor } from "@conv/layers";
 import { printable } from "@conv/tensor";
@@ -19,27 +20,39 @@ export interface PredictOptions extends DeviceOptions {
   readonly json?: boolean;
 }
 
-export async function predict(file: string, images: readonly string[], { json = false, ...options }: PredictOptions): Promise<void> {
+export async function predict(
+  file: string,
+  images: readonly string[],
+  { json = false, ...options }: PredictOptions,
+): Promise<void> {
   const { decoded, model } = await loadModel(file);
   const { backend, announce } = await openBackend(options);
   try {
-    const predictor = await about(file, () => createPredictor(backend, model, averagedState(decoded.state)));
+    const predictor = await about(file, () =>
+      createPredictor(backend, model, averagedState(decoded.state)),
+    );
     const digits: (Uint8Array | UserError)[] = []; // one picture after the other: each may be large
     for (const image of images) digits.push(await readDigit(image).catch(mistakeOf));
     const read = digits.filter((digit) => digit instanceof Uint8Array);
     if (read.length) announce();
     const samples = samplesOf(model, Buffer.concat(read), new Uint8Array(read.length));
-    const outputs = read.length ? await predictor.predict(samples.batch([...read.keys()]).x) : new Float32Array(0);
+    const outputs = read.length
+      ? await predictor.predict(samples.batch([...read.keys()]).x)
+      : new Float32Array(0);
     predictor.dispose();
     const bad = outputs.find((value) => !Number.isFinite(value));
-    if (bad !== undefined) throw new UserError(`${file}: the network answers ${bad}; its weights are too large for float32`);
+    if (bad !== undefined)
+      throw new UserError(
+        `${file}: the network answers ${bad}; its weights are too large for float32`,
+      );
     const width = outputs.length / read.length;
     let at = 0;
     const answers = digits.map((digit, i): Answer => {
       if (digit instanceof UserError) return { image: images[i], error: digit.message };
       return answerOf(images[i], outputs.subarray(at * width, ++at * width));
     });
-    if (json && read.length) print(JSON.stringify({ model: model.name, file, images: answers }, null, 2));
+    if (json && read.length)
+      print(JSON.stringify({ model: model.name, file, images: answers }, null, 2));
     else if (read.length) print(table(answers));
     for (const answer of answers)
       if ("error" in answer) {
@@ -66,7 +79,9 @@ function answerOf(image: string, outputs: Float32Array): Answer {
 /** One row an image that was read: the digit, then the probability of each in percent. */
 function table(answers: readonly Answer[]): string {
   const color = colorsOf(process.stdout);
-  const found = answers.flatMap((answer) => ("error" in answer ? [] : [{ ...answer, image: printable(answer.image) }]));
+  const found = answers.flatMap((answer) =>
+    "error" in answer ? [] : [{ ...answer, image: printable(answer.image) }],
+  );
   const name = Math.max(5, ...found.map((a) => a.image.length));
   const head = `${"image".padEnd(name)}  digit  ${found[0].probabilities.map((_, digit) => `${digit}`.padStart(5)).join(" ")}  %`;
   const rows = found.map(({ image, digit, probabilities }) => {

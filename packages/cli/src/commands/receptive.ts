@@ -30,12 +30,18 @@ export interface ReceptiveOptions extends DeviceOptions {
 
 const SAMPLES = 4; // random inputs over which the effective field is a mean
 
-/** What the values of a model see, and the output of each layer and of each module that ends with it. */
+/**
+ * What the values of a model see, and the output of each layer and of each module that ends with
+ * it.
+ */
 function seenIn({ graph, x }: TracedModel) {
   const fields = receptiveFields(graph, x);
   const outputs = new Map<string, Value>();
   for (const n of graph.nodes)
-    if (fields.has(n.outputs[0])) n.path.split(".").forEach((_, i, names) => outputs.set(names.slice(0, i + 1).join("."), n.outputs[0]));
+    if (fields.has(n.outputs[0]))
+      n.path
+        .split(".")
+        .forEach((_, i, names) => outputs.set(names.slice(0, i + 1).join("."), n.outputs[0]));
   return { x, fields, outputs };
 }
 
@@ -46,10 +52,19 @@ export async function receptive(name: string, options: ReceptiveOptions): Promis
   const { graph, x } = traced;
   const seen = seenIn(traced);
   const { fields, outputs } = seen;
-  const paths = [...new Set(graph.nodes.flatMap((n) => (fields.has(n.outputs[0]) ? [n.path] : [])))];
-  const layers = paths.map((path) => ({ path, output: outputs.get(path)!.shape, field: fields.get(outputs.get(path)!)! }));
+  const paths = [
+    ...new Set(graph.nodes.flatMap((n) => (fields.has(n.outputs[0]) ? [n.path] : []))),
+  ];
+  const layers = paths.map((path) => ({
+    path,
+    output: outputs.get(path)!.shape,
+    field: fields.get(outputs.get(path)!)!,
+  }));
   const asked =
-    options.at ?? (options.unit || options.effective ? layers.findLast((l) => l.output.slice(2).some((size) => size > 1))?.path : undefined);
+    options.at ??
+    (options.unit || options.effective
+      ? layers.findLast((l) => l.output.slice(2).some((size) => size > 1))?.path
+      : undefined);
   const details = asked === undefined ? null : await detailsOf(asked, seen, model, options);
   if (options.json) {
     print(JSON.stringify({ model: name, input: x.shape, layers, ...details }, null, 2));
@@ -59,7 +74,11 @@ export async function receptive(name: string, options: ReceptiveOptions): Promis
   const [head, ...lines] = fitted(
     [
       ["layer", "output", "size", "jump", "start"],
-      ...layers.map((l) => [l.path || "(model)", formatShape(l.output), ...(["size", "jump", "start"] as const).map((key) => perAxis(l.field, key))]),
+      ...layers.map((l) => [
+        l.path || "(model)",
+        formatShape(l.output),
+        ...(["size", "jump", "start"] as const).map((key) => perAxis(l.field, key)),
+      ]),
     ],
     columns(),
     [1],
@@ -68,13 +87,20 @@ export async function receptive(name: string, options: ReceptiveOptions): Promis
   const shown = details ? detailsText(details) : [color.bold(head), ...lines];
   const notes = [
     `size, jump, start: ${conventions.receptiveField}`,
-    ...(details?.effective ? ["what counts: places with more than 4.55 % of the largest gradient (Luo, Li, Urtasun and Zemel 2016)"] : []),
+    ...(details?.effective
+      ? [
+          "what counts: places with more than 4.55 % of the largest gradient (Luo, Li, Urtasun and Zemel 2016)",
+        ]
+      : []),
   ];
   const note = notes.flatMap((text) => wrap(text, columns())).map((line) => color.dim(line));
-  print([`${color.bold(name)}, input ${formatShape(x.shape)}`, "", ...shown, "", ...note].join("\n"));
+  print(
+    [`${color.bold(name)}, input ${formatShape(x.shape)}`, "", ...shown, "", ...note].join("\n"),
+  );
 }
 
-const perAxis = (list: readonly Field[], key: keyof Field): string => list.map((f) => formatCount(f[key]).replace("-", "−")).join("×");
+const perAxis = (list: readonly Field[], key: keyof Field): string =>
+  list.map((f) => formatCount(f[key]).replace("-", "−")).join("×");
 
 interface Details {
   readonly at: string;
@@ -99,7 +125,9 @@ async function detailsOf(
   const space = value.shape.slice(2);
   const unit = asked ?? space.map((size) => Math.floor(size / 2));
   if (unit.length !== space.length || unit.some((p, a) => p >= space[a]))
-    throw new UserError(`there is no unit ${unit.join("x")} in ${at}, whose output is ${value.shape.join("x")}`);
+    throw new UserError(
+      `there is no unit ${unit.join("x")} in ${at}, whose output is ${value.shape.join("x")}`,
+    );
   const index = [...value.shape.slice(0, 2).map(() => 0), ...unit];
   return {
     at,
@@ -112,7 +140,12 @@ async function detailsOf(
 }
 
 /** The effective field with the weights that training would begin with, over random images. */
-async function measured(at: string, model: Model, unit: readonly number[], options: DeviceOptions): Promise<EffectiveField> {
+async function measured(
+  at: string,
+  model: Model,
+  unit: readonly number[],
+  options: DeviceOptions,
+): Promise<EffectiveField> {
   const traced = traceModel(model, { batch: SAMPLES });
   const random = createRandom("effective");
   const state = initialise(model);
@@ -132,7 +165,8 @@ async function measured(at: string, model: Model, unit: readonly number[], optio
 }
 
 function detailsText({ at, output, field, unit, region, effective }: Details): string[] {
-  const range = ({ first, last, count }: Region) => `${first} to ${last}${count === last - first + 1 ? "" : `, ${count} of them`}`;
+  const range = ({ first, last, count }: Region) =>
+    `${first} to ${last}${count === last - first + 1 ? "" : `, ${count} of them`}`;
   const rows = [
     ["layer", at],
     ["output", formatShape(output)],

@@ -1,4 +1,5 @@
-// `conv soak`: trains a tiny network for many steps and watches the memory of the process, which must not grow.
+// `conv soak`: trains a tiny network for many steps and watches the memory of the process, which
+// must not grow.
 
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -27,7 +28,10 @@ export interface SoakOptions extends DeviceOptions {
   readonly json: boolean;
 }
 
-/** Memory after so many steps, with nothing left to collect: of the objects, of array buffers outside them, of the process; and what the back end holds. */
+/**
+ * Memory after so many steps, with nothing left to collect: of the objects, of array buffers
+ * outside them, of the process; and what the back end holds.
+ */
 interface Sample {
   readonly step: number;
   readonly heap: number;
@@ -40,7 +44,14 @@ const COUNT = 800;
 const BATCH = 8;
 const SAMPLES = 20;
 
-const layer = sequential([pipe(conv2d(4, 3), relu()), batchNorm2d(), maxPool2d(2), flatten(), dropout(0.1), linear(2)]);
+const layer = sequential([
+  pipe(conv2d(4, 3), relu()),
+  batchNorm2d(),
+  maxPool2d(2),
+  flatten(),
+  dropout(0.1),
+  linear(2),
+]);
 const model = { name: "soak", input: [1, 8, 8], classes: 2, layer };
 
 export async function soak({ steps, json, ...options }: SoakOptions): Promise<void> {
@@ -48,18 +59,37 @@ export async function soak({ steps, json, ...options }: SoakOptions): Promise<vo
   const collect: () => void = runInNewContext("gc");
   const random = createRandom("soak");
   const x = Float32Array.from({ length: COUNT * 64 }, () => random.normal());
-  const data = augmented(arrayDataset({ x, y: Array.from({ length: COUNT }, (_, i) => i % 2), sample: model.input }), shift({ by: 1 }));
+  const data = augmented(
+    arrayDataset({ x, y: Array.from({ length: COUNT }, (_, i) => i % 2), sample: model.input }),
+    shift({ by: 1 }),
+  );
   const { backend, announce } = await openBackend(options);
   const samples: Sample[] = [];
   const measure = (step: number) => {
     collect();
     const { heapUsed, arrayBuffers, rss } = process.memoryUsage();
     const { buffers, bytes, programs } = backend.memory();
-    samples.push({ step, heap: heapUsed, buffers: arrayBuffers, resident: rss, backend: { buffers, bytes, programs } });
-    if (!json) print(row([step.toLocaleString("en-US"), ...[heapUsed, arrayBuffers, rss, bytes].map(kibibytes)]));
+    samples.push({
+      step,
+      heap: heapUsed,
+      buffers: arrayBuffers,
+      resident: rss,
+      backend: { buffers, bytes, programs },
+    });
+    if (!json)
+      print(
+        row([step.toLocaleString("en-US"), ...[heapUsed, arrayBuffers, rss, bytes].map(kibibytes)]),
+      );
   };
   try {
-    const trainer = createTrainer({ backend, model, optimizer: adam(), batch: BATCH, average: 0.99, clip: { norm: 1 } });
+    const trainer = createTrainer({
+      backend,
+      model,
+      optimizer: adam(),
+      batch: BATCH,
+      average: 0.99,
+      clip: { norm: 1 },
+    });
     announce();
     if (!json) print(row(["step", "objects", "buffers", "process", "back end"]));
     const started = performance.now();
@@ -72,14 +102,24 @@ export async function soak({ steps, json, ...options }: SoakOptions): Promise<vo
     };
     const epochs = Math.ceil(steps / (COUNT / BATCH)) + 1;
     // A checkpoint now and then, as a long training would save.
-    for await (const { epoch } of trainer.fit(data, { epochs, signal: stop.signal, onStep })) if (epoch % 100 === 0) await trainer.checkpoint();
+    for await (const { epoch } of trainer.fit(data, { epochs, signal: stop.signal, onStep }))
+      if (epoch % 100 === 0) await trainer.checkpoint();
     const seconds = (performance.now() - started) / 1000;
     trainer.dispose();
-    // What is free at a given moment varies: the least of a quarter counts. The first one warms up: code is compiled, pools fill.
+    // What is free at a given moment varies: the least of a quarter counts. The first one warms up:
+    // code is compiled, pools fill.
     const least = (quarter: number, of: (s: Sample) => number) =>
-      Math.min(...samples.filter((s) => s.step > (steps * (quarter - 1)) / 4 && s.step <= (steps * quarter) / 4).map(of));
+      Math.min(
+        ...samples
+          .filter((s) => s.step > (steps * (quarter - 1)) / 4 && s.step <= (steps * quarter) / 4)
+          .map(of),
+      );
     const grown = (of: (s: Sample) => number) => least(4, of) - least(2, of);
-    const growth = { objects: grown((s) => s.heap + s.buffers), process: grown((s) => s.resident), backend: grown((s) => s.backend.bytes) };
+    const growth = {
+      objects: grown((s) => s.heap + s.buffers),
+      process: grown((s) => s.resident),
+      backend: grown((s) => s.backend.bytes),
+    };
     if (json) print(JSON.stringify({ steps, seconds, growth, samples }, null, 2));
     else
       print(
@@ -91,5 +131,7 @@ export async function soak({ steps, json, ...options }: SoakOptions): Promise<vo
   }
 }
 
-const kibibytes = (bytes: number): string => `${Math.round(bytes / 1024).toLocaleString("en-US")} KiB`;
-const row = (cells: readonly string[]): string => cells.map((cell, i) => cell.padStart(i ? 12 : 8)).join("");
+const kibibytes = (bytes: number): string =>
+  `${Math.round(bytes / 1024).toLocaleString("en-US")} KiB`;
+const row = (cells: readonly string[]): string =>
+  cells.map((cell, i) => cell.padStart(i ? 12 : 8)).join("");

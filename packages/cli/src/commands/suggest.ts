@@ -16,13 +16,22 @@ export interface SuggestOptions {
   readonly json: boolean;
 }
 
-export function suggestLayers(input: readonly number[], kernel: readonly number[], channels: number, options: SuggestOptions): void {
+export function suggestLayers(
+  input: readonly number[],
+  kernel: readonly number[],
+  channels: number,
+  options: SuggestOptions,
+): void {
   const rank = input.length - 1;
-  if (rank < 1) throw new UserError(`the input ${input.join("x")} has no sizes beside its channels`);
+  if (rank < 1)
+    throw new UserError(`the input ${input.join("x")} has no sizes beside its channels`);
   if (kernel.length !== 1 && kernel.length !== rank)
-    throw new UserError(`the kernel ${kernel.join("x")} has ${kernel.length} sizes, the input ${input.join("x")} has ${rank} beside its channels`);
+    throw new UserError(
+      `the kernel ${kernel.join("x")} has ${kernel.length} sizes, the input ${input.join("x")} has ${rank} beside its channels`,
+    );
   const { stride, padding, dilation, groups, bias } = options;
-  const each = (what: string, value: PerAxis, least: number) => perAxis("suggest", what, value, rank, least);
+  const each = (what: string, value: PerAxis, least: number) =>
+    perAxis("suggest", what, value, rank, least);
   const list = suggest({
     input,
     kernel: each("kernel", kernel.length === 1 ? kernel[0] : kernel, 1),
@@ -70,5 +79,16 @@ export function suggestLayers(input: readonly number[], kernel: readonly number[
     .filter((note) => heads.includes(note.slice(0, note.indexOf(":"))))
     .flatMap((note) => wrap(note, columns()));
   const title = `${color.bold(`${input.join("×")} → ${list[0].output.join("×")}`)}, one sample`;
-  print([title, "", color.bold(head), ...lines, "", ...layers, "", ...notes.map((line) => color.dim(line))].join("\n"));
+  print(
+    [
+      title,
+      "",
+      color.bold(head),
+      ...lines,
+      "",
+      ...layers,
+      "",
+      ...notes.map((line) => color.dim(line)),
+    ].join("\n"),
+  );
 }

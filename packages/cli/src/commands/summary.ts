@@ -1,4 +1,5 @@
-// `conv summary`: what each layer of a network costs, on the terminal, for other programs, or as a page. A back end is loaded only to measure.
+// `conv summary`: what each layer of a network costs, on the terminal, for other programs, or as a
+// page. A back end is loaded only to measure.
 
 import {
   csvOf,
@@ -50,7 +51,10 @@ export interface SummaryOptions extends DeviceOptions {
 export interface Costs {
   readonly summary: Summary;
   readonly inference: Memory;
-  /** Of a step with Adam; null where the network can't be trained at this batch: `untrainable` says why. */
+  /**
+   * Of a step with Adam; null where the network can't be trained at this batch: `untrainable` says
+   * why.
+   */
   readonly training: TrainingMemory | null;
   readonly untrainable?: string;
   readonly timing?: Timing;
@@ -63,7 +67,8 @@ export async function summary(name: string, options: SummaryOptions): Promise<vo
   const format = options.json ? "json" : options.format;
   const plain = modelOf(name);
   const model = input ? { ...plain, input } : plain;
-  if (out !== undefined) await about(out, async () => (await import("@conv/layers/node")).checkSave(out));
+  if (out !== undefined)
+    await about(out, async () => (await import("@conv/layers/node")).checkSave(out));
   const traced = traceModel(model, { batch });
   const result = summarise(traced, { modules: true });
   const costs = async (): Promise<Costs> => ({
@@ -71,7 +76,14 @@ export async function summary(name: string, options: SummaryOptions): Promise<vo
     inference: memoryOf(traced, { dtype }),
     ...trainingOf(model, batch, dtype),
     ...((predict || measure) && {
-      timing: await (await import("../timing.ts")).timeLayers({ ...options, graph: traced.graph, training: stepOf(model, batch), run: measure }),
+      timing: await (
+        await import("../timing.ts")
+      ).timeLayers({
+        ...options,
+        graph: traced.graph,
+        training: stepOf(model, batch),
+        run: measure,
+      }),
     }),
   });
   const text = await {
@@ -80,31 +92,53 @@ export async function summary(name: string, options: SummaryOptions): Promise<vo
       const { summary: counts, ...others } = await costs();
       const { inference, training, timing } = others;
       const [formulas, growth] = [formulasOf(traced), growthTable(model, batch)];
-      return JSON.stringify({ ...counts, memory: { inference, training }, formulas, growth, timing }, null, 2);
+      return JSON.stringify(
+        { ...counts, memory: { inference, training }, formulas, growth, timing },
+        null,
+        2,
+      );
     },
     csv: () => csvOf(result, { convention, backward, depth }),
     markdown: () => markdownOf(result, { convention, backward, depth }),
     html: async () =>
-      (await import("../report/page.ts")).pageOf(await costs(), { ...options, formulas: formulasOf(traced), growth: growthTable(model, batch) }),
+      (await import("../report/page.ts")).pageOf(await costs(), {
+        ...options,
+        formulas: formulasOf(traced),
+        growth: growthTable(model, batch),
+      }),
   }[format]();
   if (out === undefined) write(text.endsWith("\n") ? text : `${text}\n`);
   else {
     const { saveFile } = await import("@conv/layers/node");
-    await about(out, () => saveFile(out, new TextEncoder().encode(text.endsWith("\n") ? text : `${text}\n`)));
+    await about(out, () =>
+      saveFile(out, new TextEncoder().encode(text.endsWith("\n") ? text : `${text}\n`)),
+    );
   }
 }
 
 /** Batch normalisation has no statistics of one value: then there is no training at this batch. */
-function trainingOf(model: Model, batch: number, dtype: NumberType): Pick<Costs, "training" | "untrainable"> {
+function trainingOf(
+  model: Model,
+  batch: number,
+  dtype: NumberType,
+): Pick<Costs, "training" | "untrainable"> {
   try {
-    return { training: trainingMemoryOf(traceModel(model, { batch, training: true }), { dtype, slots: ADAM }) };
+    return {
+      training: trainingMemoryOf(traceModel(model, { batch, training: true }), {
+        dtype,
+        slots: ADAM,
+      }),
+    };
   } catch (error) {
     if (error instanceof ShapeError) return { training: null, untrainable: error.message };
     throw error;
   }
 }
 
-/** The graph of a step of training; null where there is none, as a loss may be for other labels than classes. */
+/**
+ * The graph of a step of training; null where there is none, as a loss may be for other labels than
+ * classes.
+ */
 function stepOf(model: Model, batch: number): Graph | null {
   try {
     return traceStep(model, adam(), batch).graph;
@@ -124,10 +158,14 @@ export interface Growth {
 
 function growthTable(model: Model, batch: number): Growth[] {
   const [channels, ...space] = model.input;
-  const at = (input: readonly number[], n: number) => () => traceModel({ ...model, input }, { batch: n });
+  const at = (input: readonly number[], n: number) => () =>
+    traceModel({ ...model, input }, { batch: n });
   const traces: [string, () => Traced][] = [
     [`twice the batch, ${2 * batch}`, at(model.input, 2 * batch)],
-    [`twice the resolution, ${space.map((s) => 2 * s).join("×")}`, at([channels, ...space.map((s) => 2 * s)], batch)],
+    [
+      `twice the resolution, ${space.map((s) => 2 * s).join("×")}`,
+      at([channels, ...space.map((s) => 2 * s)], batch),
+    ],
   ];
   const rows = traces.flatMap(([what, trace]): Growth[] => {
     try {
@@ -140,19 +178,36 @@ function growthTable(model: Model, batch: number): Growth[] {
   });
   const { macs, weights } = widthGrowth(at(model.input, batch)());
   const [wide, heavy] = [macs, weights].map((p) => evaluatePolynomial(p, 2));
-  return [...rows, { what: "twice the width (weights of products)", macs: wide, parameters: heavy, activations: null }];
+  return [
+    ...rows,
+    {
+      what: "twice the width (weights of products)",
+      macs: wide,
+      parameters: heavy,
+      activations: null,
+    },
+  ];
 }
 
-function textOf({ summary: counts, inference, training, untrainable, timing }: Costs, options: SummaryOptions, toTerminal: boolean): string {
+function textOf(
+  { summary: counts, inference, training, untrainable, timing }: Costs,
+  options: SummaryOptions,
+  toTerminal: boolean,
+): string {
   const color = colorsOf(process.stdout);
   const paint = toTerminal ? { bold: color.bold, dim: color.dim, heavy: color.yellow } : undefined;
   const dim = paint?.dim ?? ((line: string) => line);
   const width = columns();
-  const rows = toTerminal && process.stdout.isTTY ? Math.max(8, process.stdout.rows - 28) : undefined;
+  const rows =
+    toTerminal && process.stdout.isTTY ? Math.max(8, process.stdout.rows - 28) : undefined;
   const { convention, backward, depth } = options;
   const table = formatSummary(counts, { convention, backward, depth, width, rows, paint });
-  const room = Math.floor((width - 33) / (training ? 2 : 1)); // beside the longest head and two gaps
-  const at = (m: Memory) => (m.peak.forward ? shortened(m.peak.path || "(model)", room) : `${shortened(m.peak.path || "(model)", room - 7)} (back)`);
+  // beside the longest head and two gaps
+  const room = Math.floor((width - 33) / (training ? 2 : 1));
+  const at = (m: Memory) =>
+    m.peak.forward
+      ? shortened(m.peak.path || "(model)", room)
+      : `${shortened(m.peak.path || "(model)", room - 7)} (back)`;
   const memory = aligned(
     [
       ["memory", "predicting", ...(training ? ["training, Adam"] : [])],
@@ -161,16 +216,32 @@ function textOf({ summary: counts, inference, training, untrainable, timing }: C
         formatBytes(inference.parameters + inference.buffers),
         ...(training ? [formatBytes(training.parameters + training.buffers)] : []),
       ],
-      ...(training ? [["gradients, optimizer", "–", formatBytes(training.gradients + training.optimizer)]] : []),
+      ...(training
+        ? [["gradients, optimizer", "–", formatBytes(training.gradients + training.optimizer)]]
+        : []),
       ...(training ? [["activations kept for backward", "–", formatBytes(training.kept)]] : []),
-      ["peak", formatBytes(inference.peak.bytes), ...(training ? [formatBytes(training.peak.bytes)] : [])],
+      [
+        "peak",
+        formatBytes(inference.peak.bytes),
+        ...(training ? [formatBytes(training.peak.bytes)] : []),
+      ],
       ["  at", at(inference), ...(training ? [at(training)] : [])],
       ["total", formatBytes(inference.total), ...(training ? [formatBytes(training.total)] : [])],
-      ...(timing && !timing.reserved ? [["reserved by the program", formatBytes(timing.programBytes), ...(training ? ["–"] : [])]] : []),
+      ...(timing && !timing.reserved
+        ? [
+            [
+              "reserved by the program",
+              formatBytes(timing.programBytes),
+              ...(training ? ["–"] : []),
+            ],
+          ]
+        : []),
     ],
     [0, 1, 2],
   );
-  const reserved = timing?.reserved ? ["", ...aligned(reservedRows(timing.reserved, timing.on))] : [];
+  const reserved = timing?.reserved
+    ? ["", ...aligned(reservedRows(timing.reserved, timing.on))]
+    : [];
   const { torchinfo } = counts;
   const mega = (bytes: number) => (bytes / 1e6).toFixed(2);
   const notes = [
@@ -178,7 +249,15 @@ function textOf({ summary: counts, inference, training, untrainable, timing }: C
     `memory: ${inference.dtype}, node after node, nothing fused; a result may take the place of what it was made of`,
     `torchinfo's memory (MB of 1,000,000, float32): input ${mega(torchinfo.input)}, forward/backward pass ${mega(torchinfo.passes)}, params ${mega(torchinfo.parameters)}, total ${mega(torchinfo.total)}`,
   ].flatMap((note) => wrap(note, width));
-  return [table, "", ...memory, ...reserved, "", ...notes.map(dim), ...(timing ? ["", ...timingText(timing, width)] : [])].join("\n");
+  return [
+    table,
+    "",
+    ...memory,
+    ...reserved,
+    "",
+    ...notes.map(dim),
+    ...(timing ? ["", ...timingText(timing, width)] : []),
+  ].join("\n");
 }
 
 /** Predicted and measured time, the layers that take most first. */
@@ -192,7 +271,14 @@ function timingText({ on, predicted, measured, roofs, layers }: Timing, width: n
   const rows = layers.toSorted((a, b) => taken(b) - taken(a)).slice(0, 20);
   const lines = fitted(
     [
-      ["layer", "predicted ms", "share", ...(ran ? ["measured ms", "share"] : []), "GFLOP/s", "kernel"],
+      [
+        "layer",
+        "predicted ms",
+        "share",
+        ...(ran ? ["measured ms", "share"] : []),
+        "GFLOP/s",
+        "kernel",
+      ],
       ...rows.map((l) => [
         shortened(l.path || "(model)", width - 52),
         ms(l.predicted),
@@ -205,9 +291,14 @@ function timingText({ on, predicted, measured, roofs, layers }: Timing, width: n
     width,
     ran ? [2, 4] : [2],
   );
-  const how = ran ? `measured: the least of several runs of each step; the whole network in one, ${ms(measured)} ms. ` : "";
+  const how = ran
+    ? `measured: the least of several runs of each step; the whole network in one, ${ms(measured)} ms. `
+    : "";
   return [
-    ...wrap(`time on the ${on}; predicted ${ms(predicted)} ms by the kernels' own estimates${ran ? `, measured ${ms(measured)} ms` : ""}`, width),
+    ...wrap(
+      `time on the ${on}; predicted ${ms(predicted)} ms by the kernels' own estimates${ran ? `, measured ${ms(measured)} ms` : ""}`,
+      width,
+    ),
     "",
     ...lines,
     ...(layers.length > rows.length ? [`and ${layers.length - rows.length} more`] : []),

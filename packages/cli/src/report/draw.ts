@@ -1,17 +1,31 @@
-// What all pictures of the page share: their look, which follows the page's colours and font, and how Vega's drawing becomes part of it.
+// What all pictures of the page share: their look, which follows the page's colours and font, and
+// how Vega's drawing becomes part of it.
 
 import { parse, View, type Axis, type Config, type Mark, type Spec } from "vega";
 
 /** Widths of pictures, in pixels: of those for a wide page and those for a telephone. */
 export const widths = { wide: 1040, narrow: 350 } as const;
 
-export const colors = { blue: "#3b82f6", purple: "#9b6ef3", green: "#2da44e", orange: "#d9822b", gray: "#8a8f98", red: "#e5484d" } as const;
+export const colors = {
+  blue: "#3b82f6",
+  purple: "#9b6ef3",
+  green: "#2da44e",
+  orange: "#d9822b",
+  gray: "#8a8f98",
+  red: "#e5484d",
+} as const;
 
 /** The colour of the page's text, light or dark. */
 export const INK = "currentColor";
 
-const FONT = { labelFont: "inherit", titleFont: "inherit", labelFontSize: 12, titleFontSize: 12 } as const;
-const CHARACTER = 7.2; // pixels of a character at 12, of a wide sans serif: nothing measures text here
+const FONT = {
+  labelFont: "inherit",
+  titleFont: "inherit",
+  labelFontSize: 12,
+  titleFontSize: 12,
+} as const;
+// pixels of a character at 12, of a wide sans serif: nothing measures text here
+const CHARACTER = 7.2;
 
 /** About how wide a text is. */
 export const textWidth = (text: string): number => text.length * CHARACTER;
@@ -47,7 +61,9 @@ export const levels = (more: Partial<Axis> = {}): Axis =>
     ticks: false,
     labelPadding: 6,
     tickCount: more.values === undefined ? 4 : undefined,
-    encode: { labels: { update: { text: { signal: "datum.value ? format(datum.value, '~s') : '0'" } } } },
+    encode: {
+      labels: { update: { text: { signal: "datum.value ? format(datum.value, '~s') : '0'" } } },
+    },
     ...more,
   });
 
@@ -57,7 +73,12 @@ export interface Picture extends Pick<Spec, "data" | "scales" | "axes" | "marks"
   readonly description: string;
   readonly width: number;
   readonly height: number;
-  readonly padding: { readonly left: number; readonly right: number; readonly top: number; readonly bottom: number };
+  readonly padding: {
+    readonly left: number;
+    readonly right: number;
+    readonly top: number;
+    readonly bottom: number;
+  };
 }
 
 /** The picture as SVG. A mark's description is shown where a pointer rests on it. */
@@ -70,21 +91,34 @@ export async function svgOf({ description, ...picture }: Picture): Promise<strin
       "<$1 $3><title>$2</title></$1>",
     )
     .replace(/ (role|aria-label|aria-roledescription|aria-hidden|pointer-events)="[^"]*"/g, "")
-    .replace(/ xmlns:xlink="[^"]*" version="[^"]*" class="marks"/, ` role="img" aria-label="${description}"`)
+    .replace(
+      / xmlns:xlink="[^"]*" version="[^"]*" class="marks"/,
+      ` role="img" aria-label="${description}"`,
+    )
     .replace(/(\.\d\d)\d+/g, "$1");
 }
 
 /** A line of text at a place, or one that marks have in their data. */
-export const label = (x: number, y: number, text: string, more: Record<string, object> = {}): Mark => ({
+export const label = (
+  x: number,
+  y: number,
+  text: string,
+  more: Record<string, object> = {},
+): Mark => ({
   type: "text",
   encode: { update: { x: { value: x }, y: { value: y }, text: { value: text }, ...more } },
 });
 
 /** A title above a panel. */
-export const heading = (text: string): Mark => label(0, -10, text, { fontWeight: { value: "bold" } });
+export const heading = (text: string): Mark =>
+  label(0, -10, text, { fontWeight: { value: "bold" } });
 
 /** A dashed line from one point to another. */
-export const dashed = (from: readonly [number, number], to: readonly [number, number], color: string): Mark => ({
+export const dashed = (
+  from: readonly [number, number],
+  to: readonly [number, number],
+  color: string,
+): Mark => ({
   type: "rule",
   encode: {
     update: {
@@ -102,6 +136,7 @@ export const dashed = (from: readonly [number, number], to: readonly [number, nu
 export function beside(x: number, text: string, width: number): Record<string, object> {
   const right = x + 8 + textWidth(text) <= width;
   const left = x - 8 - textWidth(text) >= 0;
-  if (right || !left) return { align: { value: right ? "left" : "right" }, x: { value: right ? x + 8 : width } };
+  if (right || !left)
+    return { align: { value: right ? "left" : "right" }, x: { value: right ? x + 8 : width } };
   return { align: { value: "right" }, x: { value: x - 8 } };
 }

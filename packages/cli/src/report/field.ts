@@ -1,12 +1,27 @@
-// Receptive fields: what the middle units of some layers see of the input, and how the field grows with the depth. The last two spatial
-// axes are drawn as a plane; another axis, or the only one, as bars.
+// Receptive fields: what the middle units of some layers see of the input, and how the field grows
+// with the depth. The last two spatial axes are drawn as a plane; another axis, or the only one, as
+// bars.
 
 import { formatCount, type Field, type LayerSummary } from "@conv/analysis";
 import { scheme, type Mark } from "vega";
 import { leavesOf } from "./depth.ts";
-import { axis, colors, dashed, heading, INK, label, levels, textWidth, widths, type Picture } from "./draw.ts";
+import {
+  axis,
+  colors,
+  dashed,
+  heading,
+  INK,
+  label,
+  levels,
+  textWidth,
+  widths,
+  type Picture,
+} from "./draw.ts";
 
-/** The part of the input that the middle unit of a layer sees, for each spatial axis: from, and up to but not with. */
+/**
+ * The part of the input that the middle unit of a layer sees, for each spatial axis: from, and up
+ * to but not with.
+ */
 interface Framed {
   readonly name: string;
   readonly size: string;
@@ -28,16 +43,25 @@ const [LEFT, TOP, BOTTOM] = [44, 26, 40];
 const EDGE = 20; // half of the last number of an axis
 
 /** Of a network without spatial axes, null. */
-export function fieldPictures(input: readonly number[], layers: readonly LayerSummary[]): FieldPictures | null {
+export function fieldPictures(
+  input: readonly number[],
+  layers: readonly LayerSummary[],
+): FieldPictures | null {
   const sizes = input.slice(2);
   const rank = sizes.length;
-  const seen = leavesOf(layers).filter((l) => l.output.length === input.length && l.receptiveField.every((f) => f.jump > 0));
+  const seen = leavesOf(layers).filter(
+    (l) => l.output.length === input.length && l.receptiveField.every((f) => f.jump > 0),
+  );
   if (rank === 0 || seen.length === 0) return null;
-  const largest = ({ receptiveField }: LayerSummary) => Math.max(...receptiveField.map((f) => f.size));
-  const grown = seen.filter((l, i) => i === 0 || largest(l) > Math.max(...seen.slice(0, i).map(largest)));
+  const largest = ({ receptiveField }: LayerSummary) =>
+    Math.max(...receptiveField.map((f) => f.size));
+  const grown = seen.filter(
+    (l, i) => i === 0 || largest(l) > Math.max(...seen.slice(0, i).map(largest)),
+  );
   const count = Math.min(FRAMES, grown.length);
   const shade = scheme("viridis");
-  const color = (i: number): string => (typeof shade === "function" ? shade(0.15 + (0.8 * i) / Math.max(1, count - 1)) : colors.blue);
+  const color = (i: number): string =>
+    typeof shade === "function" ? shade(0.15 + (0.8 * i) / Math.max(1, count - 1)) : colors.blue;
   const frames = Array.from({ length: count }, (_, i): Framed => {
     const l = grown[Math.round((i * (grown.length - 1)) / Math.max(1, count - 1))];
     const span = (f: Field, size: number): readonly [number, number] => {
@@ -45,14 +69,32 @@ export function fieldPictures(input: readonly number[], layers: readonly LayerSu
       return [first, first + f.size];
     };
     const size = l.receptiveField.map((f) => formatCount(f.size)).join("×");
-    return { name: l.path || "(model)", size, color: color(i), spans: l.receptiveField.map((f, a) => span(f, l.output[a + 2])) };
+    return {
+      name: l.path || "(model)",
+      size,
+      color: color(i),
+      spans: l.receptiveField.map((f, a) => span(f, l.output[a + 2])),
+    };
   });
   const names = ["depth", "row", "column"].slice(-Math.min(3, rank));
   const pictures = [
     ...(rank >= 2 ? [planePicture(sizes.slice(-2), frames)] : []),
-    ...(rank === 2 ? [] : [barsPicture(rank === 1 ? "place of the input" : `${names[0]} of the input`, sizes[0], frames)]),
+    ...(rank === 2
+      ? []
+      : [
+          barsPicture(
+            rank === 1 ? "place of the input" : `${names[0]} of the input`,
+            sizes[0],
+            frames,
+          ),
+        ]),
   ];
-  const growth = (width: number) => growthPicture(sizes, seen, width === widths.wide ? widths.wide - pictures.length * (SIDE + GAP) : width);
+  const growth = (width: number) =>
+    growthPicture(
+      sizes,
+      seen,
+      width === widths.wide ? widths.wide - pictures.length * (SIDE + GAP) : width,
+    );
   return { legend: frames, pictures, growth };
 }
 
@@ -65,7 +107,9 @@ function planePicture([h, w]: readonly number[], frames: readonly Framed[]): Pic
   const low = Math.min(0, ...rects.flatMap((r) => [r.x, r.y]));
   const high = Math.max(w, h, ...rects.flatMap((r) => [r.x2, r.y2]));
   const side = SIDE - LEFT - EDGE;
-  const at = Object.fromEntries(["x", "x2", "y", "y2"].map((key) => [key, { scale: key.charAt(0), field: key }]));
+  const at = Object.fromEntries(
+    ["x", "x2", "y", "y2"].map((key) => [key, { scale: key.charAt(0), field: key }]),
+  );
   return {
     description: "Receptive fields of middle units over the image",
     width: side,
@@ -75,10 +119,19 @@ function planePicture([h, w]: readonly number[], frames: readonly Framed[]): Pic
       { name: "frames", values: rects },
       { name: "image", values: [{ x: 0, x2: w, y: 0, y2: h }] },
     ],
-    scales: ["x", "y"].map((name) => ({ name, type: "linear", domain: [low, high], range: [0, side] })),
+    scales: ["x", "y"].map((name) => ({
+      name,
+      type: "linear",
+      domain: [low, high],
+      range: [0, side],
+    })),
     axes: [axis("bottom", "x", { title: "column" }), axis("left", "y")],
     marks: [
-      { type: "rect", from: { data: "image" }, encode: { update: { ...at, fill: { value: INK }, fillOpacity: { value: 0.15 } } } },
+      {
+        type: "rect",
+        from: { data: "image" },
+        encode: { update: { ...at, fill: { value: INK }, fillOpacity: { value: 0.15 } } },
+      },
       {
         type: "rect",
         from: { data: "frames" },
@@ -126,7 +179,15 @@ function barsPicture(title: string, size: number, frames: readonly Framed[]): Pi
       {
         type: "rect",
         from: { data: "input" },
-        encode: { update: { ...along, y: { value: 0 }, y2: { value: height }, fill: { value: INK }, fillOpacity: { value: 0.15 } } },
+        encode: {
+          update: {
+            ...along,
+            y: { value: 0 },
+            y2: { value: height },
+            fill: { value: INK },
+            fillOpacity: { value: 0.15 },
+          },
+        },
       },
       {
         type: "rect",
@@ -147,21 +208,38 @@ function barsPicture(title: string, size: number, frames: readonly Framed[]): Pi
   };
 }
 
-/** The size of the field of each layer, and the largest so far; a line for each axis that grows in its own way. */
-function growthPicture(sizes: readonly number[], seen: readonly LayerSummary[], wide: number): Picture {
+/**
+ * The size of the field of each layer, and the largest so far; a line for each axis that grows in
+ * its own way.
+ */
+function growthPicture(
+  sizes: readonly number[],
+  seen: readonly LayerSummary[],
+  wide: number,
+): Picture {
   const [width, height] = [wide - LEFT - EDGE, SIDE - LEFT - 6];
   const own = (a: number) => seen.map((l) => l.receptiveField[a].size);
   const alike = sizes.every((size, a) => size === sizes[0] && own(a).join() === own(0).join());
   const last = sizes.length - 1;
-  const axes = alike ? [last] : sizes.map((_, a) => a).filter((a) => a === 0 || own(a).join() !== own(a - 1).join() || sizes[a] !== sizes[a - 1]);
+  const axes = alike
+    ? [last]
+    : sizes
+        .map((_, a) => a)
+        .filter((a) => a === 0 || own(a).join() !== own(a - 1).join() || sizes[a] !== sizes[a - 1]);
   const tints = [colors.blue, colors.orange, colors.green];
-  const nameOf = (a: number) => (sizes.length <= 3 ? ["depth", "row", "column"].slice(-sizes.length)[a] : `axis ${a + 1}`);
+  const nameOf = (a: number) =>
+    sizes.length <= 3 ? ["depth", "row", "column"].slice(-sizes.length)[a] : `axis ${a + 1}`;
   const most = Math.max(...axes.flatMap((a) => [sizes[a], ...own(a)]));
   const y = (size: number) => height * (1 - Math.log(size) / Math.log(most * 1.3));
   const lines = axes.flatMap((a, k): Mark[] => {
-    const text = alike || sizes.length === 1 ? `the ${sizes.length === 1 ? "input" : "image"}: ${sizes[a]}` : `${nameOf(a)}s: ${sizes[a]}`;
+    const text =
+      alike || sizes.length === 1
+        ? `the ${sizes.length === 1 ? "input" : "image"}: ${sizes[a]}`
+        : `${nameOf(a)}s: ${sizes[a]}`;
     // Until a field is as large as the input its line runs below that, afterwards above.
-    const reached = Math.min(...axes.map((b) => own(b).findIndex((size) => size >= sizes[a])).filter((i) => i >= 0));
+    const reached = Math.min(
+      ...axes.map((b) => own(b).findIndex((size) => size >= sizes[a])).filter((i) => i >= 0),
+    );
     const early = (reached / Math.max(1, seen.length - 1)) * width < textWidth(text) + 12;
     const tint = axes.length > 1 ? tints[k % tints.length] : colors.red;
     return [
@@ -193,7 +271,10 @@ function growthPicture(sizes: readonly number[], seen: readonly LayerSummary[], 
         },
       },
       dashed([0, y(sizes[a])], [width, y(sizes[a])], tint),
-      label(early ? width : 4, y(sizes[a]) + (early ? 14 : -6), text, { fill: { value: tint }, align: { value: early ? "right" : "left" } }),
+      label(early ? width : 4, y(sizes[a]) + (early ? 14 : -6), text, {
+        fill: { value: tint },
+        align: { value: early ? "right" : "left" },
+      }),
     ];
   });
   return {
@@ -216,7 +297,11 @@ function growthPicture(sizes: readonly number[], seen: readonly LayerSummary[], 
     ],
     axes: [
       levels({ values: decades(1, most * 1.3) }),
-      axis("bottom", "x", { title: "layers, in the order in which they compute", format: "d", tickMinStep: 1 }),
+      axis("bottom", "x", {
+        title: "layers, in the order in which they compute",
+        format: "d",
+        tickMinStep: 1,
+      }),
     ],
     marks: [...lines, heading("size of the field")],
   };
@@ -226,7 +311,9 @@ function growthPicture(sizes: readonly number[], seen: readonly LayerSummary[], 
 export function decades(low: number, high: number): number[] {
   const [from, to] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
   const steps = to - from > 4 ? [1] : [1, 2, 5];
-  return Array.from({ length: to - from + 1 }, (_, p) => steps.map((s) => Number(`${s}e${from + p}`)))
+  return Array.from({ length: to - from + 1 }, (_, p) =>
+    steps.map((s) => Number(`${s}e${from + p}`)),
+  )
     .flat()
     .filter((v) => v >= low && v <= high);
 }

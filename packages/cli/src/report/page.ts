@@ -1,4 +1,5 @@
-// The costs of a network as one self-contained page: charts that Vega has drawn beforehand, tables, and the tree of layers to unfold.
+// The costs of a network as one self-contained page: charts that Vega has drawn beforehand, tables,
+// and the tree of layers to unfold.
 
 import {
   bytesPerNumber,
@@ -22,14 +23,21 @@ import { intensityPicture, rooflinePicture, timeKinds } from "./roofline.ts";
 import { style } from "./style.ts";
 import { timePicture } from "./time.ts";
 
-const escape = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+const escape = (text: string) =>
+  text
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replaceAll('"', "&quot;");
 
 const figure = async (picture: Picture) => `<figure>${await svgOf(picture)}</figure>`;
 
 /** A picture for wide pages and one for telephones, of which one is shown. */
 async function twice(draw: (width: number) => Picture | null): Promise<string> {
   const [wide, narrow] = [draw(widths.wide), draw(widths.narrow)];
-  return wide && narrow ? `<div class="wide">${await figure(wide)}</div><div class="narrow">${await figure(narrow)}</div>` : "";
+  return wide && narrow
+    ? `<div class="wide">${await figure(wide)}</div><div class="narrow">${await figure(narrow)}</div>`
+    : "";
 }
 
 /** What the colours of a picture stand for. */
@@ -51,25 +59,48 @@ export async function pageOf(
   const kinds = usedKinds(leavesOf(layers));
   const depth = await twice((width) => depthPicture(layers, convention, head, width));
   const time = [
-    await twice((width) => timePicture(`Predicting, batch ${input[0]}`, inference, colors.blue, width)),
-    training ? await twice((width) => timePicture(`Training, batch ${input[0]}: forward, then back`, training, colors.purple, width)) : "",
+    await twice((width) =>
+      timePicture(`Predicting, batch ${input[0]}`, inference, colors.blue, width),
+    ),
+    training
+      ? await twice((width) =>
+          timePicture(
+            `Training, batch ${input[0]}: forward, then back`,
+            training,
+            colors.purple,
+            width,
+          ),
+        )
+      : "",
   ].join("\n");
   const fields = fieldPictures(input, layers);
   const field = fields
     ? `${legend(fields.legend.map((l) => [`${l.name} ${l.size}`, l.color]))}<div class="row-of">${[...(await Promise.all(fields.pictures.map(figure))), await twice(fields.growth)].join("")}</div>`
     : "";
-  const roofline = await twice((width) => (timing ? rooflinePicture(timing, width) : intensityPicture(layers, width)));
+  const roofline = await twice((width) =>
+    timing ? rooflinePicture(timing, width) : intensityPicture(layers, width),
+  );
   const dotColors = timing
-    ? Object.entries(timeKinds).filter(([kind]) => kind === "predicted" || timing.measured !== undefined)
+    ? Object.entries(timeKinds).filter(
+        ([kind]) => kind === "predicted" || timing.measured !== undefined,
+      )
     : usedKinds(leavesOf(layers).filter((l) => l.macs > 0));
   const fact = (name: string, value: string) => `<div><dd>${value}</dd><dt>${name}</dt></div>`;
-  const row = (cells: readonly string[]) => `<tr>${cells.map((c, i) => (i ? `<td class="n">${c}</td>` : `<th scope="row">${c}</th>`)).join("")}</tr>`;
+  const row = (cells: readonly string[]) =>
+    `<tr>${cells.map((c, i) => (i ? `<td class="n">${c}</td>` : `<th scope="row">${c}</th>`)).join("")}</tr>`;
   const table = (heads: readonly string[], rows: readonly (readonly string[])[]) =>
     `<div class="scroll"><table><thead><tr>${heads.map((h, i) => `<th scope="col"${i ? ' class="n"' : ""}>${h}</th>`).join("")}</tr></thead><tbody>${rows.map(row).join("\n")}</tbody></table></div>`;
   const all = totals.operations[convention];
-  const memoryRows = (of: (m: Memory) => string, name: string, also = training ? of(training) : "–") => [name, of(inference), also];
+  const memoryRows = (
+    of: (m: Memory) => string,
+    name: string,
+    also = training ? of(training) : "–",
+  ) => [name, of(inference), also];
   const whys = new Map(
-    formulas.map((f) => [f.path, `MACs: ${f.macs.symbols} = ${f.macs.numbers}\nparameters: ${f.parameters.symbols} = ${f.parameters.numbers}`]),
+    formulas.map((f) => [
+      f.path,
+      `MACs: ${f.macs.symbols} = ${f.macs.numbers}\nparameters: ${f.parameters.symbols} = ${f.parameters.numbers}`,
+    ]),
   );
   const reserved = timing?.reserved && reservedRows(timing.reserved, timing.on);
   const taken = (l: StepTime) => l.measured ?? l.predicted;
@@ -105,10 +136,16 @@ ${table(
     memoryRows((m) => formatBytes(m.buffers), "buffers"),
     ["gradients", "–", training ? formatBytes(training.gradients) : "–"],
     ["Adam's state", "–", training ? formatBytes(training.optimizer) : "–"],
-    ["activations kept for backward, the input included", "–", training ? formatBytes(training.kept) : "–"],
+    [
+      "activations kept for backward, the input included",
+      "–",
+      training ? formatBytes(training.kept) : "–",
+    ],
     memoryRows((m) => formatBytes(m.peak.bytes), "peak"),
     memoryRows((m) => formatBytes(m.total), "total"),
-    ...(timing && !timing.reserved ? [["memory of the compiled program", formatBytes(timing.programBytes), "–"]] : []),
+    ...(timing && !timing.reserved
+      ? [["memory of the compiled program", formatBytes(timing.programBytes), "–"]]
+      : []),
   ],
 )}
 ${reserved ? `<p>What compiled programs reserve: the most of each part at one time, then the whole, as parts share memory. A step of training writes what it changes over what it was.</p>${table(reserved[0], reserved.slice(1))}` : ""}
@@ -148,7 +185,12 @@ ${table(
       formatCount(totals.parameters),
       formatBytes(inference.activations * (4 / bytesPerNumber[inference.dtype])),
     ],
-    ...growth.map((g) => [escape(g.what), formatCount(g.macs), formatCount(g.parameters), g.activations === null ? "–" : formatBytes(g.activations)]),
+    ...growth.map((g) => [
+      escape(g.what),
+      formatCount(g.macs),
+      formatCount(g.parameters),
+      g.activations === null ? "–" : formatBytes(g.activations),
+    ]),
   ],
 )}
 <h2>Operations by every convention</h2>
@@ -171,7 +213,12 @@ ${(["parameters", "activationBytes", "receptiveField"] as const).map((key) => `<
 }
 
 /** A layer with its parts below it, to unfold. */
-function branch(l: LayerSummary, convention: keyof LayerSummary["operations"], all: number, whys: ReadonlyMap<string, string>): string {
+function branch(
+  l: LayerSummary,
+  convention: keyof LayerSummary["operations"],
+  all: number,
+  whys: ReadonlyMap<string, string>,
+): string {
   const share = all ? (100 * l.operations[convention]) / all : 0;
   const cells = [
     `<span class="name">${escape(l.path || "(model)")}</span>`,
@@ -183,6 +230,7 @@ function branch(l: LayerSummary, convention: keyof LayerSummary["operations"], a
     `<span>${l.receptiveField.map((f) => formatCount(f.size)).join("×")}</span>`,
   ].join("");
   const why = whys.get(l.path);
-  if (l.parts.length === 0) return `<div class="row"${why ? ` title="${escape(why)}"` : ""}>${cells}</div>`;
+  if (l.parts.length === 0)
+    return `<div class="row"${why ? ` title="${escape(why)}"` : ""}>${cells}</div>`;
   return `<details><summary class="row">${cells}</summary>${l.parts.map((p) => branch(p, convention, all, whys)).join("\n")}</details>`;
 }

@@ -1,4 +1,5 @@
-// Arithmetic intensity: as far as the graph tells, and under the roofs of a machine (Williams, Waterman and Patterson, CACM 52, 2009).
+// Arithmetic intensity: as far as the graph tells, and under the roofs of a machine (Williams,
+// Waterman and Patterson, CACM 52, 2009).
 
 import { formatCount, type LayerSummary } from "@conv/analysis";
 import type { Mark } from "vega";
@@ -20,9 +21,18 @@ interface Dot {
 /** Colours of the two kinds of times. */
 export const timeKinds = { predicted: colors.gray, measured: colors.blue } as const;
 
-/** What arithmetic and memory of this machine allow, and what each step reaches: measured, and as its kernel estimates. */
-export function rooflinePicture({ layers, roofs: { gflops, bandwidth } }: Timing, width: number): Picture {
-  const timesOf = (l: StepTime) => [["predicted", l.predicted] as const, ...(l.measured === undefined ? [] : [["measured", l.measured] as const])];
+/**
+ * What arithmetic and memory of this machine allow, and what each step reaches: measured, and as
+ * its kernel estimates.
+ */
+export function rooflinePicture(
+  { layers, roofs: { gflops, bandwidth } }: Timing,
+  width: number,
+): Picture {
+  const timesOf = (l: StepTime) => [
+    ["predicted", l.predicted] as const,
+    ...(l.measured === undefined ? [] : [["measured", l.measured] as const]),
+  ];
   const dots = layers
     .filter((l) => l.macs > 0)
     .flatMap((l) =>
@@ -41,18 +51,28 @@ export function rooflinePicture({ layers, roofs: { gflops, bandwidth } }: Timing
   const ridge = gflops / bandwidth;
   const [least, most] = spread([...dots.map((d) => d.x), ridge]);
   const names = [`${bandwidth.toFixed(1)} GB/s`, undefined, `${gflops.toFixed(0)} GFLOP/s`];
-  const roof = [least, ridge, most].map((x, i) => ({ x, y: Math.min(gflops, x * bandwidth), name: names[i] }));
-  return logLog("GFLOP/s of each layer over its arithmetic intensity, under the roofs of this machine", {
-    dots,
-    roof,
-    xs: [least, most],
-    ys: spread([...dots.map((d) => d.y), ...roof.map((r) => r.y)]),
-    titles: ["FLOP a byte, each operand moved once", "GFLOP/s"],
-    width,
-  });
+  const roof = [least, ridge, most].map((x, i) => ({
+    x,
+    y: Math.min(gflops, x * bandwidth),
+    name: names[i],
+  }));
+  return logLog(
+    "GFLOP/s of each layer over its arithmetic intensity, under the roofs of this machine",
+    {
+      dots,
+      roof,
+      xs: [least, most],
+      ys: spread([...dots.map((d) => d.y), ...roof.map((r) => r.y)]),
+      titles: ["FLOP a byte, each operand moved once", "GFLOP/s"],
+      width,
+    },
+  );
 }
 
-/** Work over arithmetic intensity: whether arithmetic or memory will bound a layer. Null where nothing multiplies. */
+/**
+ * Work over arithmetic intensity: whether arithmetic or memory will bound a layer. Null where
+ * nothing multiplies.
+ */
 export function intensityPicture(layers: readonly LayerSummary[], width: number): Picture | null {
   const dots = leavesOf(layers).flatMap((l): Dot[] => {
     if (!l.macs) return [];
@@ -79,7 +99,10 @@ export function intensityPicture(layers: readonly LayerSummary[], width: number)
   });
 }
 
-const spread = (values: readonly number[]): [number, number] => [Math.min(...values) / 2, Math.max(...values) * 2];
+const spread = (values: readonly number[]): [number, number] => [
+  Math.min(...values) / 2,
+  Math.max(...values) * 2,
+];
 
 interface LogLog {
   readonly dots: readonly Dot[];
@@ -95,8 +118,12 @@ const [LEFT, NAMED] = [52, 6];
 
 function logLog(description: string, { dots, roof, xs, ys, titles, width }: LogLog): Picture {
   const [inner, height] = [width - LEFT - 10, Math.min(380, Math.round(width * 0.8))];
-  const place = (v: number, [low, high]: readonly [number, number]) => Math.log(v / low) / Math.log(high / low);
-  const at = ({ x, y }: { readonly x: number; readonly y: number }) => ({ px: inner * place(x, xs), py: height * (1 - place(y, ys)) });
+  const place = (v: number, [low, high]: readonly [number, number]) =>
+    Math.log(v / low) / Math.log(high / low);
+  const at = ({ x, y }: { readonly x: number; readonly y: number }) => ({
+    px: inner * place(x, xs),
+    py: height * (1 - place(y, ys)),
+  });
   const scaled = { x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" } };
   const roofs = roof.flatMap(({ name, ...point }): Taken[] => {
     if (!name) return [];
@@ -117,13 +144,28 @@ function logLog(description: string, { dots, roof, xs, ys, titles, width }: LogL
       { name: "x", type: "log", domain: [...xs], range: [0, inner] },
       { name: "y", type: "log", domain: [...ys], range: [height, 0] },
     ],
-    axes: [axis("bottom", "x", { title: titles[0], grid: true, format: "~g", values: decades(...xs) }), levels({ values: decades(...ys) })],
+    axes: [
+      axis("bottom", "x", { title: titles[0], grid: true, format: "~g", values: decades(...xs) }),
+      levels({ values: decades(...ys) }),
+    ],
     marks: [
-      { type: "line", from: { data: "roof" }, encode: { update: { ...scaled, stroke: { value: INK }, strokeWidth: { value: 1.5 } } } },
+      {
+        type: "line",
+        from: { data: "roof" },
+        encode: { update: { ...scaled, stroke: { value: INK }, strokeWidth: { value: 1.5 } } },
+      },
       {
         type: "symbol",
         from: { data: "dots" },
-        encode: { update: { ...scaled, fill: { field: "color" }, fillOpacity: { value: 0.7 }, size: { value: 55 }, description: { field: "text" } } },
+        encode: {
+          update: {
+            ...scaled,
+            fill: { field: "color" },
+            fillOpacity: { value: 0.7 },
+            size: { value: 55 },
+            description: { field: "text" },
+          },
+        },
       },
       ...roofs.map(({ name, from, y }) => label(from, y, name)),
       ...named(
@@ -144,14 +186,23 @@ interface Taken {
   readonly y: number;
 }
 
-/** Names of the heaviest dots, where they cover neither each other, nor what stands there, nor the edge. */
-function named(dots: readonly (Dot & { readonly px: number; readonly py: number })[], width: number, before: readonly Taken[]): Mark[] {
+/**
+ * Names of the heaviest dots, where they cover neither each other, nor what stands there, nor the
+ * edge.
+ */
+function named(
+  dots: readonly (Dot & { readonly px: number; readonly py: number })[],
+  width: number,
+  before: readonly Taken[],
+): Mark[] {
   const taken = [...before];
   const marks: Mark[] = [];
   for (const { name, px, py } of dots.toSorted((a, b) => b.weight - a.weight).slice(0, 3 * NAMED)) {
     const wide = textWidth(name);
     const x = px + 8 + wide <= width ? px + 8 : px - 8 - wide;
-    const free = x >= 0 && taken.every(({ from, to, y }) => Math.abs(y - py) > 14 || x > to + 4 || x + wide < from - 4);
+    const free =
+      x >= 0 &&
+      taken.every(({ from, to, y }) => Math.abs(y - py) > 14 || x > to + 4 || x + wide < from - 4);
     const clear = dots.every((d) => Math.abs(d.py - py) > 9 || d.px < x - 4 || d.px > x + wide + 4);
     if (!free || !clear || marks.length >= NAMED) continue;
     taken.push({ name, from: x, to: x + wide, y: py });

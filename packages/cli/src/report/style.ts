@@ -1,4 +1,5 @@
-// The look of the page: light or dark as the reader's system is, one column that fills the window up to a width, pictures in two sizes.
+// The look of the page: light or dark as the reader's system is, one column that fills the window
+// up to a width, pictures in two sizes.
 
 export const style = `
 :root { color-scheme: light dark; --ink: #1b1f24; --faint: #57606a; --line: #d8dee4; --paper: #fff; --bar: #cfe3ff }

@@ -2,7 +2,17 @@
 
 import { formatBytes, type Memory } from "@conv/analysis";
 import type { Mark } from "vega";
-import { axis, beside, colors, dashed, heading, label, levels, textWidth, type Picture } from "./draw.ts";
+import {
+  axis,
+  beside,
+  colors,
+  dashed,
+  heading,
+  label,
+  levels,
+  textWidth,
+  type Picture,
+} from "./draw.ts";
 
 const [LEFT, HEIGHT] = [52, 150];
 
@@ -12,7 +22,12 @@ function unitOf(bytes: number): readonly [size: number, name: string] {
   return [1024 ** power, power ? `${"KMG".charAt(power - 1)}iB` : "bytes"];
 }
 
-export function timePicture(title: string, { timeline, peak }: Memory, color: string, width: number): Picture {
+export function timePicture(
+  title: string,
+  { timeline, peak }: Memory,
+  color: string,
+  width: number,
+): Picture {
   const inner = width - LEFT - 10;
   const steps = Math.max(1, timeline.length);
   const [size, unit] = unitOf(peak.bytes);
@@ -38,7 +53,17 @@ export function timePicture(title: string, { timeline, peak }: Memory, color: st
         },
       },
     },
-    { type: "symbol", encode: { update: { x: { value: x(top) }, y: { value: y }, fill: { value: colors.red }, size: { value: 50 } } } },
+    {
+      type: "symbol",
+      encode: {
+        update: {
+          x: { value: x(top) },
+          y: { value: y },
+          fill: { value: colors.red },
+          size: { value: 50 },
+        },
+      },
+    },
     label(0, y - 9, text, { fill: { value: colors.red }, ...beside(x(top), text, inner) }),
     heading(`${title}, ${unit}`),
   ];
@@ -53,7 +78,13 @@ export function timePicture(title: string, { timeline, peak }: Memory, color: st
     height: HEIGHT,
     padding: { left: LEFT, right: 10, top: 26, bottom: 36 },
     data: [
-      { name: "held", values: [...coarse(timeline, Math.ceil(steps / inner)).map((m) => ({ ...m, held: m.held / size })), { step: steps, held: 0 }] },
+      {
+        name: "held",
+        values: [
+          ...coarse(timeline, Math.ceil(steps / inner)).map((m) => ({ ...m, held: m.held / size })),
+          { step: steps, held: 0 },
+        ],
+      },
     ],
     scales: [
       { name: "x", type: "linear", domain: [0, steps], range: [0, inner] },
@@ -61,7 +92,13 @@ export function timePicture(title: string, { timeline, peak }: Memory, color: st
     ],
     axes: [
       levels({ encode: undefined }),
-      axis("bottom", "x", { title: "step", format: "d", labelFlush: 20, tickMinStep: 1, tickCount: Math.min(10, Math.round(inner / 60)) }),
+      axis("bottom", "x", {
+        title: "step",
+        format: "d",
+        labelFlush: 20,
+        tickMinStep: 1,
+        tickCount: Math.min(10, Math.round(inner / 60)),
+      }),
     ],
     marks,
   };

@@ -1,4 +1,5 @@
-// Copying a strided box into another: the one thing that transpose, broadcastTo, slice and concat do. Bits are moved, of any type.
+// Copying a strided box into another: the one thing that transpose, broadcastTo, slice and concat
+// do. Bits are moved, of any type.
 //
 //   both sides contiguous along the inner axis      vectors, rows cut where they are long
 //   source stands still                             a vector filled once
@@ -12,10 +13,15 @@ import { i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { copyRow, loadStepped } from "./pad.ts";
 import { eachCell, locate, partAt, storeLanes, type Walker } from "./walk.ts";
 
-/** Rows longer than this are cut when there are fewer than PIECES of them; 16 KiB are copied in a microsecond, about the time of a barrier. */
+/**
+ * Rows longer than this are cut when there are fewer than PIECES of them; 16 KiB are copied in a
+ * microsecond, about the time of a barrier.
+ */
 const ROW = 4096;
 const PIECES = 16;
-/** Elements that a piece of work should have at least, as finding its place costs a few nanoseconds. */
+/**
+ * Elements that a piece of work should have at least, as finding its place costs a few nanoseconds.
+ */
 const PIECE = 256;
 /** Columns of a strip: a cache line of the source is used up before it is left. */
 const STRIP = 16;
@@ -59,8 +65,13 @@ function rows(axes: readonly Axis[]): Pieces {
   const inner = axes.at(-1)!;
   const outer = axes.slice(0, -1);
   const loops: Axis[] = [];
-  while (outer.length && inner.size * volume(loops) < PIECE && volume(outer.slice(0, -1)) >= PIECES) loops.unshift(outer.pop()!);
-  const parts = loops.length ? 1 : Math.ceil(inner.size / Math.max(ROW, Math.ceil((inner.size * volume(outer)) / PIECES / 16) * 16));
+  while (outer.length && inner.size * volume(loops) < PIECE && volume(outer.slice(0, -1)) >= PIECES)
+    loops.unshift(outer.pop()!);
+  const parts = loops.length
+    ? 1
+    : Math.ceil(
+        inner.size / Math.max(ROW, Math.ceil((inner.size * volume(outer)) / PIECES / 16) * 16),
+      );
   const length = Math.ceil(inner.size / parts / 16) * 16;
   const count = Math.ceil(inner.size / length);
   return {
@@ -106,7 +117,10 @@ function row(f: Func, s: Local, d: Local, count: number, by: number, to: number)
   if (count % 4) some(count % 4);
 }
 
-/** In 4×4 blocks: loaded along axis `turn`, where the source is contiguous, stored along the inner axis, where the target is. */
+/**
+ * In 4×4 blocks: loaded along axis `turn`, where the source is contiguous, stored along the inner
+ * axis, where the target is.
+ */
 function turned(axes: readonly Axis[], turn: number): Pieces {
   const inner = axes.at(-1)!;
   const across = axes[turn];
@@ -124,12 +138,17 @@ function turned(axes: readonly Axis[], turn: number): Pieces {
         const back = Math.max(0, 4 - columns);
         f.bump(s.at, -back * 4);
         f.bump(d.at, -back * across.strides[INTO] * 4);
-        const starts = Array.from({ length: Math.ceil(columns / 4) }, (_, i) => Math.min(i * 4, columns + back - 4));
+        const starts = Array.from({ length: Math.ceil(columns / 4) }, (_, i) =>
+          Math.min(i * 4, columns + back - 4),
+        );
         const move = (by: number) => {
           f.bump(s.at, by * inner.strides[FROM] * 4);
           f.bump(d.at, by * 4);
         };
-        const blocks = () => starts.forEach((start) => block(f, s.at, d.at, start, inner.strides[FROM] * 4, across.strides[INTO] * 4));
+        const blocks = () =>
+          starts.forEach((start) =>
+            block(f, s.at, d.at, start, inner.strides[FROM] * 4, across.strides[INTO] * 4),
+          );
         f.repeat(inner.size >> 2, "blocks", () => {
           blocks();
           move(4);
@@ -144,11 +163,29 @@ function turned(axes: readonly Axis[], turn: number): Pieces {
 }
 
 /** Loads 4 rows of 4 from column `start` on, stores 4 columns. */
-function block(f: Func, s: Local, d: Local, start: number, fromBytes: number, intoBytes: number): void {
-  const r = [0, 1, 2, 3].map((i) => f.let("v128", `r${i}`, v128.load(s, start * 4 + i * fromBytes)));
-  const [a, b] = [r[0], r[2]].map((v, i) => f.let("v128", "low", v128.shuffle(v, r[2 * i + 1], 0, 4, 1, 5)));
-  const [c, e] = [r[0], r[2]].map((v, i) => f.let("v128", "high", v128.shuffle(v, r[2 * i + 1], 2, 6, 3, 7)));
-  const columns = [v128.shuffle(a, b, 0, 1, 4, 5), v128.shuffle(a, b, 2, 3, 6, 7), v128.shuffle(c, e, 0, 1, 4, 5), v128.shuffle(c, e, 2, 3, 6, 7)];
+function block(
+  f: Func,
+  s: Local,
+  d: Local,
+  start: number,
+  fromBytes: number,
+  intoBytes: number,
+): void {
+  const r = [0, 1, 2, 3].map((i) =>
+    f.let("v128", `r${i}`, v128.load(s, start * 4 + i * fromBytes)),
+  );
+  const [a, b] = [r[0], r[2]].map((v, i) =>
+    f.let("v128", "low", v128.shuffle(v, r[2 * i + 1], 0, 4, 1, 5)),
+  );
+  const [c, e] = [r[0], r[2]].map((v, i) =>
+    f.let("v128", "high", v128.shuffle(v, r[2 * i + 1], 2, 6, 3, 7)),
+  );
+  const columns = [
+    v128.shuffle(a, b, 0, 1, 4, 5),
+    v128.shuffle(a, b, 2, 3, 6, 7),
+    v128.shuffle(c, e, 0, 1, 4, 5),
+    v128.shuffle(c, e, 2, 3, 6, 7),
+  ];
   columns.forEach((v, i) => f.store(d, v, (start + i) * intoBytes));
 }
 

@@ -1,6 +1,7 @@
-// What each kind of work takes, in nanoseconds, in the order of `kinds` (fitted.ts), and last each call: written by `pnpm bench fit --write`.
-// plain: Intel(R) Xeon(R) Processor, one thread, Node 24.21.0, 2026-11-22, 439 cases of `bench fit`.
-// simd256: Intel(R) Xeon(R) Processor, one thread, Node 24.21.0, 2026-11-22, 354 cases of `bench fit --simd256`.
+// What each kind of work takes, in nanoseconds, in the order of `kinds` (fitted.ts), and last each
+// call: written by `pnpm bench fit --write`. plain: Intel(R) Xeon(R) Processor, one thread, Node
+// 24.21.0, 2026-11-22, 439 cases of `bench fit`. simd256: Intel(R) Xeon(R) Processor, one thread,
+// Node 24.21.0, 2026-11-22, 354 cases of `bench fit --simd256`.
 
 type Costs = Readonly<Record<string, readonly number[]>>;
 

@@ -1,4 +1,5 @@
-// Constants, random numbers and one-hot rows. The random numbers are those of the reference, bit by bit: integer arithmetic on four indices.
+// Constants, random numbers and one-hot rows. The random numbers are those of the reference, bit by
+// bit: integer arithmetic on four indices.
 
 import { fullOp, oneHotOp, randomOp, type FullParams, type OneHotParams } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
@@ -44,7 +45,12 @@ const stages: Readonly<Record<string, (task: Task) => Stage>> = {
 };
 
 /** A stage that fills y vector by vector: `prepare` returns the value of vector `item`. */
-function vectors(name: string, size: number, seeded: boolean, prepare: (f: Func, seed: Local) => (item: Local) => Local): Stage {
+function vectors(
+  name: string,
+  size: number,
+  seeded: boolean,
+  prepare: (f: Func, seed: Local) => (item: Local) => Local,
+): Stage {
   return {
     name,
     items: Math.ceil(size / 4),
@@ -63,7 +69,10 @@ function vectors(name: string, size: number, seeded: boolean, prepare: (f: Func,
   };
 }
 
-/** y[i] = (mix(mix(i ^ k0) ^ k1) >>> 8) · 2⁻²⁴, with k0 = mix(seed[0] + 0x9e3779b9) and k1 = mix(mix(k0) ^ seed[1]). */
+/**
+ * y[i] = (mix(mix(i ^ k0) ^ k1) >>> 8) · 2⁻²⁴, with k0 = mix(seed[0] + 0x9e3779b9) and k1 =
+ * mix(mix(k0) ^ seed[1]).
+ */
 function randomVector(f: Func, seed: Local): (item: Local) => Local {
   const mix = (x: Local) => {
     f.set(x, v128.xor(x, i32x4.shrU(x, 16)));
@@ -94,7 +103,8 @@ const ops: ReadonlySet<unknown> = new Set([fullOp, randomOp, oneHotOp]);
 
 export const create: CpuKernel = {
   name: "create",
-  declines: (task) => (ops.has(task.op) ? null : "makes constants, random numbers and one-hot rows"),
+  declines: (task) =>
+    ops.has(task.op) ? null : "makes constants, random numbers and one-hot rows",
   estimate: streamTime,
   build: (task) => ({ scratch: [], stages: [stages[task.op.name](task)] }),
 };

@@ -1,8 +1,16 @@
-// Depthwise convolution (one source channel per group, any multiplier, rank, kernel, stride, dilation and padding) and its
-// gradient to the input: y[c·m + j, p] = Σ over taps of w[c·m + j, tap] · x[c, p·step + offset(tap)], four neighbours p at a time,
-// straight from the (padded) source.
+// Depthwise convolution (one source channel per group, any multiplier, rank, kernel, stride,
+// dilation and padding) and its gradient to the input: y[c·m + j, p] = Σ over taps of w[c·m + j,
+// tap] · x[c, p·step + offset(tap)], four neighbours p at a time, straight from the (padded)
+// source.
 
-import { gatherOf, isConvOrGradInput, needsPadding, tapCount, type Gather, type Phase } from "@conv/ops/plan";
+import {
+  gatherOf,
+  isConvOrGradInput,
+  needsPadding,
+  tapCount,
+  type Gather,
+  type Phase,
+} from "@conv/ops/plan";
 import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, operandsAt, outputAt, type CpuKernel, type Stage, type Task } from "../code.ts";
@@ -17,7 +25,10 @@ import { eachCell } from "./walk.ts";
 
 /** Taps that are unrolled at most; beyond them the generated code outgrows what it saves. */
 const MOST_TAPS = 128;
-/** Weights that stay in registers, with so many sums beside them; weights that do not are loaded for more sums at a time. */
+/**
+ * Weights that stay in registers, with so many sums beside them; weights that do not are loaded for
+ * more sums at a time.
+ */
 const KEPT_WEIGHTS = 9;
 const VECTORS = 4;
 const MORE_VECTORS = 7;
@@ -37,16 +48,24 @@ export const depthwise: CpuKernel = fitted({
   work(task, caps) {
     const g = gatherOf(task);
     const last = g.step.length - 1;
-    const work = { products: 0, steps: 0, gathered: 0, tiles: 0, moved: inPlaceStage(g, task, caps) ? 0 : paddedElements(g) };
+    const work = {
+      products: 0,
+      steps: 0,
+      gathered: 0,
+      tiles: 0,
+      moved: inPlaceStage(g, task, caps) ? 0 : paddedElements(g),
+    };
     for (const p of g.phases) {
       const rows = g.n * g.groups * g.to * sizeOf(p.grid.slice(0, -1));
       const vectors = rows * Math.ceil(p.grid[last] / 4);
       // A weight that is loaded for a few sums takes the time of one of them.
-      const products = 4 * vectors * tapCount(p) * (tapCount(p) > KEPT_WEIGHTS ? 1 + 1 / MORE_VECTORS : 1);
+      const products =
+        4 * vectors * tapCount(p) * (tapCount(p) > KEPT_WEIGHTS ? 1 + 1 / MORE_VECTORS : 1);
       work.products += products;
       work.steps += vectors;
       work.tiles += rows;
-      work.gathered += (g.step[last] > 2 ? products : 0) + (g.outStep[last] > 1 ? rows * p.grid[last] : 0);
+      work.gathered +=
+        (g.step[last] > 2 ? products : 0) + (g.outStep[last] > 1 ? rows * p.grid[last] : 0);
     }
     return work;
   },
@@ -57,7 +76,11 @@ export const depthwise: CpuKernel = fitted({
 });
 
 /** Flat kernel index and source offset (elements) of every tap of a phase. */
-export function tapsOf(phase: Phase, kernelStrides: readonly number[], sourceStrides: readonly number[]): { tap: number; offset: number }[] {
+export function tapsOf(
+  phase: Phase,
+  kernelStrides: readonly number[],
+  sourceStrides: readonly number[],
+): { tap: number; offset: number }[] {
   return phase.taps.reduce<{ tap: number; offset: number }[]>(
     (all, t, a) =>
       all.flatMap(({ tap, offset }) =>
@@ -70,7 +93,10 @@ export function tapsOf(phase: Phase, kernelStrides: readonly number[], sourceStr
   );
 }
 
-/** Rows of outputs, and of the source that they see, whose copy fits beside the outputs in the first-level cache; null if all do. */
+/**
+ * Rows of outputs, and of the source that they see, whose copy fits beside the outputs in the
+ * first-level cache; null if all do.
+ */
 function bandOf(g: Gather, padded: readonly number[]): { rows: number; slabs: number } | null {
   const slab = sizeOf(padded.slice(1)) * 4;
   const span = padded[0] - (g.output[0] - 1) * g.step[0];
@@ -81,18 +107,26 @@ function bandOf(g: Gather, padded: readonly number[]): { rows: number; slabs: nu
 }
 
 /**
- * One piece of work is an output plane. Padding is made plane by plane in the thread's own memory, where the caches keep it: in bands of
- * rows, if a plane is too large for that. With stride 2 the copy has the even columns of each row before the odd ones, so that what
- * neighbours see of a tap are neighbours too.
+ * One piece of work is an output plane. Padding is made plane by plane in the thread's own memory,
+ * where the caches keep it: in bands of rows, if a plane is too large for that. With stride 2 the
+ * copy has the even columns of each row before the odd ones, so that what neighbours see of a tap
+ * are neighbours too.
  */
 function planes(g: Gather, task: Task, caps: Caps): Stage {
   const rank = g.output.length;
   const pads = needsPadding(g);
-  const split = g.step[rank - 1] === 2 && g.source[rank - 1] >= 8 && (pads || sizeOf(g.kernel) > KEPT_WEIGHTS);
+  const split =
+    g.step[rank - 1] === 2 && g.source[rank - 1] >= 8 && (pads || sizeOf(g.kernel) > KEPT_WEIGHTS);
   const copies = pads || split;
   const half = Math.ceil(g.padded[rank - 1] / 2);
-  const box = { planes: 1, source: g.source, lo: g.lo, padded: split ? g.padded.with(rank - 1, 2 * half) : g.padded };
-  const band = copies && rank > 1 && g.to === 1 && g.phases.length === 1 ? bandOf(g, box.padded) : null;
+  const box = {
+    planes: 1,
+    source: g.source,
+    lo: g.lo,
+    padded: split ? g.padded.with(rank - 1, 2 * half) : g.padded,
+  };
+  const band =
+    copies && rank > 1 && g.to === 1 && g.phases.length === 1 ? bandOf(g, box.padded) : null;
   const sizes = copies ? box.padded.with(0, band ? band.slabs : box.padded[0]) : g.source;
   const strides = stridesOf(sizes);
   const out = stridesOf(g.output);
@@ -111,14 +145,34 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
     emit(_, f, at, { lo, hi, own }) {
       const [x] = at;
       const y = at[at.length - 1];
-      const [item, channel, source, w, s, d, sRow, dRow, column] = f.ints("item", "channel", "source", "w", "s", "d", "sRow", "dRow", "column");
-      const weights = Array.from({ length: Math.min(KEPT_WEIGHTS, Math.max(...g.phases.map(tapCount))) }, (_, i) => f.local("v128", `w${i}`));
-      const acc = Array.from({ length: Math.max(VECTORS, MORE_VECTORS) }, (_, i) => f.local("v128", `acc${i}`));
+      const [item, channel, source, w, s, d, sRow, dRow, column] = f.ints(
+        "item",
+        "channel",
+        "source",
+        "w",
+        "s",
+        "d",
+        "sRow",
+        "dRow",
+        "column",
+      );
+      const weights = Array.from(
+        { length: Math.min(KEPT_WEIGHTS, Math.max(...g.phases.map(tapCount))) },
+        (_, i) => f.local("v128", `w${i}`),
+      );
+      const acc = Array.from({ length: Math.max(VECTORS, MORE_VECTORS) }, (_, i) =>
+        f.local("v128", `acc${i}`),
+      );
       const { perChannel, load } = channelValues(f, task.epilogue);
       // The address of an element operand runs beside that of y.
-      const element = operands.map((o, i) => (o.along === "element" ? f.let("i32", `${o.name}_y`, i32.sub(at[2 + i], y)) : null));
+      const element = operands.map((o, i) =>
+        o.along === "element" ? f.let("i32", `${o.name}_y`, i32.sub(at[2 + i], y)) : null,
+      );
 
-      /** Rows `first` … of `size` along the first axis of the source go to the thread's memory; what lies outside is zero. */
+      /**
+       * Rows `first` … of `size` along the first axis of the source go to the thread's memory; what
+       * lies outside is zero.
+       */
       const copyBand = (top: Local, slabs: number) => {
         const [from, into, slab] = f.ints("from", "into", "slab");
         const slab4 = strides[0] * 4;
@@ -154,7 +208,8 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
             if (!kept) f.set(weights[0], v128.loadSplat(w, tap * 4));
             vectors.forEach(({ first, lanes }, v) => {
               const from = (offset + first * stepW) * 4;
-              const loaded = stepW === 1 ? v128.load(s, from) : loadStepped(f, s, from, stepW, "x", lanes);
+              const loaded =
+                stepW === 1 ? v128.load(s, from) : loadStepped(f, s, from, stepW, "x", lanes);
               f.set(acc[v], madd(caps, loaded, weights[kept ? i : 0], acc[v]));
             });
           });
@@ -169,7 +224,11 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
             }),
           );
         };
-        const vectors = (count: number, lanes = 4) => Array.from({ length: count }, (_, v) => ({ first: v * 4, lanes: v < count - 1 ? 4 : lanes }));
+        const vectors = (count: number, lanes = 4) =>
+          Array.from({ length: count }, (_, v) => ({
+            first: v * 4,
+            lanes: v < count - 1 ? 4 : lanes,
+          }));
         const row = () => {
           f.set(s, sRow);
           f.set(d, dRow);
@@ -189,7 +248,9 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
           move(left - 4 * count);
           block(vectors(count));
         };
-        const outer = phase.grid.slice(0, -1).map((size, a) => ({ size, strides: [g.step[a] * strides[a], g.outStep[a] * out[a]] }));
+        const outer = phase.grid
+          .slice(0, -1)
+          .map((size, a) => ({ size, strides: [g.step[a] * strides[a], g.outStep[a] * out[a]] }));
         const rows = (from: number) => {
           const walkers = [sRow, dRow].map((at, stride) => ({ at, stride }));
           eachCell(f, outer.slice(from), walkers, row);

@@ -1,5 +1,6 @@
-// The gradient of a depthwise convolution to its weight: dw[oc, tap] = Σ over (image, p) of dy[oc, p] · x[c, p·stride + offset(tap)].
-// A few taps at a time keep their sums in registers while dy and x stream by, four neighbours p at once.
+// The gradient of a depthwise convolution to its weight: dw[oc, tap] = Σ over (image, p) of dy[oc,
+// p] · x[c, p·stride + offset(tap)]. A few taps at a time keep their sums in registers while dy and
+// x stream by, four neighbours p at once.
 
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { gatherAll, leavesTaps, readLayout, UNSEEN } from "@conv/ops/plan";
@@ -24,7 +25,9 @@ export const depthwiseGradWeight: CpuKernel = fitted({
     const g = task.params as ConvGeometry;
     if (g.ic !== g.groups) return `takes one source channel per group, not ${g.ic / g.groups}`;
     if (leavesTaps(gatherAll(g))) return UNSEEN;
-    return sizeOf(g.kernel) > MOST_TAPS ? `unrolls at most ${MOST_TAPS} taps, not ${sizeOf(g.kernel)}` : null;
+    return sizeOf(g.kernel) > MOST_TAPS
+      ? `unrolls at most ${MOST_TAPS} taps, not ${sizeOf(g.kernel)}`
+      : null;
   },
   work(task) {
     const g = task.params as ConvGeometry;
@@ -49,7 +52,9 @@ export const depthwiseGradWeight: CpuKernel = fitted({
     const positions = sizeOf(g.output);
     const multiplier = g.oc / g.groups;
     const { strides, plane } = readLayout(gather);
-    const outer = g.output.slice(0, -1).map((size, a) => ({ size, strides: [g.stride[a] * strides[a]] }));
+    const outer = g.output
+      .slice(0, -1)
+      .map((size, a) => ({ size, strides: [g.stride[a] * strides[a]] }));
     const all = tapsOf(gather.phases[0], stridesOf(g.kernel), strides);
     const code = draft();
     const source = paddedInput(gather, 1, code);
@@ -60,13 +65,21 @@ export const depthwiseGradWeight: CpuKernel = fitted({
       writes: [outputAt(0)],
       emit(_, f, [dy, x, dw], { lo, hi }) {
         const [oc, image, s, d, sRow, column] = f.ints("oc", "image", "s", "d", "sRow", "column");
-        const sums = Array.from({ length: Math.min(SUMS, all.length) }, (_, i) => f.local("v128", `sum${i}`));
+        const sums = Array.from({ length: Math.min(SUMS, all.length) }, (_, i) =>
+          f.local("v128", `sum${i}`),
+        );
         const given = f.local("v128", "given");
         const tail = width % 4;
         const part = (taps: typeof all) => {
           const row = () => {
             f.set(s, sRow);
-            const four = () => taps.forEach(({ offset }, i) => f.set(sums[i], madd(caps, given, loadStepped(f, s, offset * 4, stepW, "x"), sums[i])));
+            const four = () =>
+              taps.forEach(({ offset }, i) =>
+                f.set(
+                  sums[i],
+                  madd(caps, given, loadStepped(f, s, offset * 4, stepW, "x"), sums[i]),
+                ),
+              );
             inBlocks(f, sums.slice(0, taps.length), width >> 2, 1, (count) =>
               f.for(column, 0, count, 1, () => {
                 f.set(given, v128.load(d));
@@ -76,7 +89,8 @@ export const depthwiseGradWeight: CpuKernel = fitted({
               }),
             );
             if (!tail) return;
-            // Lanes past the row count nothing, whatever memory holds there (x is multiplied by zero only if it is finite).
+            // Lanes past the row count nothing, whatever memory holds there (x is multiplied by
+            // zero only if it is finite).
             const mask = laneMask(tail);
             f.set(given, v128.and(v128.load(d), mask));
             taps.forEach(({ offset }, i) => {
@@ -89,7 +103,13 @@ export const depthwiseGradWeight: CpuKernel = fitted({
           const totals = counted(f, sums.slice(0, taps.length));
           f.for(image, 0, g.n, 1, () => {
             f.set(d, i32.add(dy, i32.mul(i32.add(i32.mul(image, g.oc), oc), positions * 4)));
-            f.set(sRow, i32.add(x, i32.mul(i32.add(i32.mul(image, g.ic), i32.div(oc, multiplier)), plane * 4)));
+            f.set(
+              sRow,
+              i32.add(
+                x,
+                i32.mul(i32.add(i32.mul(image, g.ic), i32.div(oc, multiplier)), plane * 4),
+              ),
+            );
             eachCell(f, outer, [{ at: sRow, stride: 0 }], () => {
               row();
               totals.add(Math.ceil(width / 4));

@@ -1,5 +1,6 @@
-// Depthwise convolution of padded planes without a padded copy: what a vector at the edge would read outside its row is masked away,
-// and rows at the top and the bottom leave out the taps that lie outside. For small kernels over two axes.
+// Depthwise convolution of padded planes without a padded copy: what a vector at the edge would
+// read outside its row is masked away, and rows at the top and the bottom leave out the taps that
+// lie outside. For small kernels over two axes.
 //
 //   head  body …  body  tail      rows of outputs in vectors of four; only head and tail have masks
 //   ┌────┬────┬────┬────┬──┐
@@ -30,12 +31,23 @@ const ALL = 15;
 const indices = (count: number) => Array.from({ length: count }, (_, i) => i);
 
 /** Where tap j of output t lies in the source. */
-const coordinate = (g: Gather, axis: number, taps: AxisTaps, t: number, j: number) => t * g.step[axis] + taps.first + j * taps.delta - g.lo[axis];
+const coordinate = (g: Gather, axis: number, taps: AxisTaps, t: number, j: number) =>
+  t * g.step[axis] + taps.first + j * taps.delta - g.lo[axis];
 
-/** The stage, or null where planes need no padding, or more than a few kinds of rows would be generated. */
+/**
+ * The stage, or null where planes need no padding, or more than a few kinds of rows would be
+ * generated.
+ */
 export function inPlaceStage(g: Gather, task: Task, caps: Caps): Stage | null {
   const [phase] = g.phases;
-  if (g.phases.length !== 1 || g.output.length !== 2 || !needsPadding(g) || sizeOf(g.kernel) > MOST_TAPS || g.step[1] > 2) return null;
+  if (
+    g.phases.length !== 1 ||
+    g.output.length !== 2 ||
+    !needsPadding(g) ||
+    sizeOf(g.kernel) > MOST_TAPS ||
+    g.step[1] > 2
+  )
+    return null;
   const [rowTaps, columnTaps] = phase.taps;
   const [height, width] = phase.grid;
   const [h, w] = g.source;
@@ -43,7 +55,9 @@ export function inPlaceStage(g: Gather, task: Task, caps: Caps): Stage | null {
   // Outputs may be made twice unless an operand lies where they do.
   const again = operands.every((o) => o.along !== "element");
   // Where the first column looks; the first buffer of all has so many bytes before it.
-  const leftmost = Math.min(...indices(columnTaps.count).map((j) => coordinate(g, 1, columnTaps, 0, j)));
+  const leftmost = Math.min(
+    ...indices(columnTaps.count).map((j) => coordinate(g, 1, columnTaps, 0, j)),
+  );
   if (width < 4 || leftmost * 4 < -RESERVED / 2) return null;
 
   const vectors = indices(Math.ceil(width / 4)).map((v): Vector => {
@@ -57,11 +71,16 @@ export function inPlaceStage(g: Gather, task: Task, caps: Caps): Stage | null {
     );
     return { first, lanes, seen };
   });
-  const plain = (v: Vector) => v.lanes === 4 && v.seen.every((bits) => bits === ALL) && v.first % 4 === 0;
+  const plain = (v: Vector) =>
+    v.lanes === 4 && v.seen.every((bits) => bits === ALL) && v.first % 4 === 0;
   const head = vectors.length > 2 * VECTORS ? VECTORS : vectors.length;
   const within = vectors.slice(head).findIndex((v) => !plain(v));
   const bodies = Math.floor((within < 0 ? vectors.length - head : within) / VECTORS);
-  if (vectors.length > head && vectors.slice(head).some((v, i, all) => !plain(v) && i < all.length - VECTORS)) return null;
+  if (
+    vectors.length > head &&
+    vectors.slice(head).some((v, i, all) => !plain(v) && i < all.length - VECTORS)
+  )
+    return null;
 
   // Rows that see the same taps, from … end−1.
   const bands: { from: number; end: number; taps: number[] }[] = [];
@@ -85,12 +104,24 @@ export function inPlaceStage(g: Gather, task: Task, caps: Caps): Stage | null {
     writes: [outputAt(0)],
     emit(_, f, at, { lo, hi }) {
       const y = at[at.length - 1];
-      const [item, channel, source, wAt, s, d, sRow, dRow, left] = f.ints("item", "channel", "source", "w", "s", "d", "sRow", "dRow", "left");
+      const [item, channel, source, wAt, s, d, sRow, dRow, left] = f.ints(
+        "item",
+        "channel",
+        "source",
+        "w",
+        "s",
+        "d",
+        "sRow",
+        "dRow",
+        "left",
+      );
       const weights = indices(sizeOf(g.kernel)).map((i) => f.local("v128", `w${i}`));
       const acc = indices(VECTORS).map((i) => f.local("v128", `acc${i}`));
       const { perChannel, load } = channelValues(f, task.epilogue);
       // The address of an element operand runs beside that of y.
-      const element = operands.map((o, i) => (o.along === "element" ? f.let("i32", `${o.name}_y`, i32.sub(at[2 + i], y)) : null));
+      const element = operands.map((o, i) =>
+        o.along === "element" ? f.let("i32", `${o.name}_y`, i32.sub(at[2 + i], y)) : null,
+      );
 
       /** The sums of a few vectors; `base` is the first of them at s and d. */
       const block = (own: readonly Vector[], base: number, taps: readonly number[]) => {
@@ -99,13 +130,26 @@ export function inPlaceStage(g: Gather, task: Task, caps: Caps): Stage | null {
         own.forEach((_, v) => f.set(acc[v], 0));
         for (const j of taps)
           for (const i of indices(columnTaps.count)) {
-            const weight = weights[(rowTaps.tapFirst + j * rowTaps.tapDelta) * kernel[0] + columnTaps.tapFirst + i * columnTaps.tapDelta];
+            const weight =
+              weights[
+                (rowTaps.tapFirst + j * rowTaps.tapDelta) * kernel[0] +
+                  columnTaps.tapFirst +
+                  i * columnTaps.tapDelta
+              ];
             own.forEach(({ first, seen }, v) => {
               if (!seen[i]) return;
               const column = coordinate(g, 1, columnTaps, first, i) - leftmost - base * g.step[1];
               const x = loads[v]((j * rowTaps.delta - top) * w + column);
               const lanes = indices(4).map((lane) => (seen[i] & (1 << lane) ? -1 : 0));
-              f.set(acc[v], madd(caps, seen[i] === ALL ? x : v128.and(x, i32x4.lanes(...lanes)), weight, acc[v]));
+              f.set(
+                acc[v],
+                madd(
+                  caps,
+                  seen[i] === ALL ? x : v128.and(x, i32x4.lanes(...lanes)),
+                  weight,
+                  acc[v],
+                ),
+              );
             });
           }
         own.forEach(({ first, lanes }, v) =>
@@ -137,7 +181,8 @@ export function inPlaceStage(g: Gather, task: Task, caps: Caps): Stage | null {
           block(vectors.slice(head, head + VECTORS), first, taps);
           move(VECTORS * 4);
         });
-        // The last vector may begin before a multiple of four: one further back keeps its offset from being negative.
+        // The last vector may begin before a multiple of four: one further back keeps its offset
+        // from being negative.
         const rest = vectors.slice(head + bodies * VECTORS);
         move(-4);
         blocks(rest, first + bodies * VECTORS * 4 - 4, taps);
@@ -164,14 +209,20 @@ export function inPlaceStage(g: Gather, task: Task, caps: Caps): Stage | null {
   };
 }
 
-/** Loads four elements `step` (1 or 2) apart from an offset on; two neighbouring taps of step 2 are the even and the odd lanes of the same two vectors. */
+/**
+ * Loads four elements `step` (1 or 2) apart from an offset on; two neighbouring taps of step 2 are
+ * the even and the odd lanes of the same two vectors.
+ */
 function loader(f: Func, s: Local, step: number): (offset: number) => Code {
   const pairs = new Map<number, readonly [Local, Local]>();
   return (offset) => {
     if (step === 1) return v128.load(s, offset * 4);
     const known = pairs.get(offset - 1);
     if (known) return v128.shuffle(...known, 1, 3, 5, 7);
-    const pair = [f.let("v128", "x0", v128.load(s, offset * 4)), f.let("v128", "x1", v128.load(s, offset * 4 + 16))] as const;
+    const pair = [
+      f.let("v128", "x0", v128.load(s, offset * 4)),
+      f.let("v128", "x1", v128.load(s, offset * 4 + 16)),
+    ] as const;
     pairs.set(offset, pair);
     return v128.shuffle(...pair, 0, 2, 4, 6);
   };

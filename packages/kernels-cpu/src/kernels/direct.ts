@@ -1,11 +1,26 @@
-// Convolution and its gradient to the input where a group makes few channels: with no second block of rows to use them again,
-// panels would cost more than the products. Each row of outputs reads its taps straight from the (padded) source.
+// Convolution and its gradient to the input where a group makes few channels: with no second block
+// of rows to use them again, panels would cost more than the products. Each row of outputs reads
+// its taps straight from the (padded) source.
 //   acc[row, p] += w[row, channel, tap] · x[channel, p·step + offset(tap)], a few rows by 8 to 16 neighbours p in registers
 
-import { gatherOf, isConvOrGradInput, readLayout, tapCount, type Gather, type Phase } from "@conv/ops/plan";
+import {
+  gatherOf,
+  isConvOrGradInput,
+  readLayout,
+  tapCount,
+  type Gather,
+  type Phase,
+} from "@conv/ops/plan";
 import { exactly, sizeOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { operandsAt, outputAt, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
+import {
+  operandsAt,
+  outputAt,
+  type CpuKernel,
+  type Place,
+  type Stage,
+  type Task,
+} from "../code.ts";
 import { get, i32, v128, type Func, type Local, type Module, type Operand } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { BLOCK, epilogueName, rowsPerTile } from "../wasm/tile.ts";
@@ -17,7 +32,10 @@ import { counted, inBlocks, locate } from "./walk.ts";
 
 /** Output channels per group from which panels are used often enough to pay (igemm.ts). */
 const MOST_ROWS = 18;
-/** Vectors of outputs per tile: with `rows` rows the sums, a step's vectors and one weight keep within 15 registers. */
+/**
+ * Vectors of outputs per tile: with `rows` rows the sums, a step's vectors and one weight keep
+ * within 15 registers.
+ */
 const vectorsFor = (rows: number) => Math.min(4, Math.floor(14 / (rows + 1)));
 
 export const direct: CpuKernel = fitted({
@@ -26,7 +44,9 @@ export const direct: CpuKernel = fitted({
   declines(task) {
     if (!isConvOrGradInput(task)) return "does convolution and its gradient to the input";
     const { to } = gatherOf(task);
-    return to > MOST_ROWS ? `keeps at most ${MOST_ROWS} output channels per group, not ${to}` : null;
+    return to > MOST_ROWS
+      ? `keeps at most ${MOST_ROWS} output channels per group, not ${to}`
+      : null;
   },
   work(task) {
     const g = gatherOf(task);
@@ -36,7 +56,14 @@ export const direct: CpuKernel = fitted({
     const blocks = Math.ceil(g.to / mr);
     // Each block of rows reads the source anew.
     const streamed = 4 * blocks * g.n * g.groups * g.from * sizeOf(g.source);
-    const work = { products: 0, steps: 0, tiles: 0, moved: paddedElements(g), gathered: 0, streamed };
+    const work = {
+      products: 0,
+      steps: 0,
+      tiles: 0,
+      moved: paddedElements(g),
+      gathered: 0,
+      streamed,
+    };
     for (const p of g.phases) {
       const rows = g.n * g.groups * sizeOf(p.grid.slice(0, -1));
       const k = rows * g.from * tapCount(p);
@@ -58,7 +85,14 @@ export const direct: CpuKernel = fitted({
   },
 });
 
-function rowStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: Place, packed: Place): Stage {
+function rowStage(
+  g: Gather,
+  phase: Phase,
+  task: Task,
+  caps: Caps,
+  source: Place,
+  packed: Place,
+): Stage {
   const rank = phase.grid.length;
   const { strides, plane } = readLayout(g);
   const { axes, origin } = outputsOf(g, phase);
@@ -78,13 +112,28 @@ function rowStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: Place
     emit(m, f, at, { lo, hi }) {
       const [x, w] = at;
       const y = at[at.length - 1];
-      const [item, image, rest, s, d, a, channel, p, q, tile] = f.ints("item", "image", "rest", "s", "d", "a", "channel", "p", "q", "tile");
+      const [item, image, rest, s, d, a, channel, p, q, tile] = f.ints(
+        "item",
+        "image",
+        "rest",
+        "s",
+        "d",
+        "a",
+        "channel",
+        "p",
+        "q",
+        "tile",
+      );
       f.for(item, lo, hi, 1, () => {
         f.set(image, i32.div(item, rows)); // image · groups + group
         f.set(rest, i32.rem(item, rows));
         locate(f, rest, axes.slice(0, -1), [
           { at: s, base: i32.add(x, i32.mul(image, g.from * plane * 4)), stride: 0 },
-          { at: d, base: i32.add(i32.mul(image, g.to * sizeOf(g.output) * 4), origin * 4), stride: 1 },
+          {
+            at: d,
+            base: i32.add(i32.mul(image, g.to * sizeOf(g.output) * 4), origin * 4),
+            stride: 1,
+          },
         ]);
         f.set(channel, i32.mul(i32.rem(image, g.groups), g.to));
         f.set(a, i32.add(w, i32.mul(channel, g.from * taps * 4)));
@@ -94,7 +143,18 @@ function rowStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: Place
           f.set(q, d);
           const run = (vectors: number, lanes: number) =>
             f.call(
-              tileFunc(m, caps, task, { name, g, phase, strides, plane, rows: count, vectors, lanes, stepW, outStepW }),
+              tileFunc(m, caps, task, {
+                name,
+                g,
+                phase,
+                strides,
+                plane,
+                rows: count,
+                vectors,
+                lanes,
+                stepW,
+                outStepW,
+              }),
               p,
               a,
               q,
@@ -131,55 +191,80 @@ interface Tile {
   readonly outStepW: number;
 }
 
-/** One tile: `rows` channels by `vectors` vectors of neighbours, over all source channels and taps. */
-function tileFunc(m: Module, caps: Caps, task: Task, { name, g, phase, strides, plane, rows, vectors, lanes, stepW, outStepW }: Tile): Func {
+/**
+ * One tile: `rows` channels by `vectors` vectors of neighbours, over all source channels and taps.
+ */
+function tileFunc(
+  m: Module,
+  caps: Caps,
+  task: Task,
+  { name, g, phase, strides, plane, rows, vectors, lanes, stepW, outStepW }: Tile,
+): Func {
   const operands = task.epilogue?.operands ?? [];
   const rowBytes = sizeOf(g.output) * 4;
-  return m.func(`${name}_${rows}x${vectors * 4 - 4 + lanes}`, ["p", "a", "offset", "channel", "y", ...operands.map((o) => o.name)], (f) => {
-    const [p, a, offset, channel, y, ...pointers] = f.params as [Local, Local, Local, Local, Local, ...Local[]];
-    const acc = Array.from({ length: rows }, (_, r) => Array.from({ length: vectors }, (_, i) => f.let("v128", `acc${r}_${i}`, 0)));
-    const b = Array.from({ length: vectors }, (_, i) => f.local("v128", `b${i}`));
-    const w = f.local("v128", "w");
-    const left = f.local("i32", "left");
-    const taps = tapCount(phase);
-    // The taps of a channel are a block, or more than one.
-    const totals = taps > BLOCK ? counted(f, acc.flat()) : null;
-    const eachChannel = () => {
-      eachTap(f, phase.taps, strides, [p], (offsets) => {
-        offsets.forEach((o, t) => {
-          b.forEach((v, i) => {
-            const wanted = i === vectors - 1 ? lanes : 4;
-            f.set(v, stepW === 1 ? v128.load(p, o + i * 16) : get(loadStepped(f, p, o + i * 16 * stepW, stepW, "x", wanted)));
+  return m.func(
+    `${name}_${rows}x${vectors * 4 - 4 + lanes}`,
+    ["p", "a", "offset", "channel", "y", ...operands.map((o) => o.name)],
+    (f) => {
+      const [p, a, offset, channel, y, ...pointers] = f.params as [
+        Local,
+        Local,
+        Local,
+        Local,
+        Local,
+        ...Local[],
+      ];
+      const acc = Array.from({ length: rows }, (_, r) =>
+        Array.from({ length: vectors }, (_, i) => f.let("v128", `acc${r}_${i}`, 0)),
+      );
+      const b = Array.from({ length: vectors }, (_, i) => f.local("v128", `b${i}`));
+      const w = f.local("v128", "w");
+      const left = f.local("i32", "left");
+      const taps = tapCount(phase);
+      // The taps of a channel are a block, or more than one.
+      const totals = taps > BLOCK ? counted(f, acc.flat()) : null;
+      const eachChannel = () => {
+        eachTap(f, phase.taps, strides, [p], (offsets) => {
+          offsets.forEach((o, t) => {
+            b.forEach((v, i) => {
+              const wanted = i === vectors - 1 ? lanes : 4;
+              f.set(
+                v,
+                stepW === 1
+                  ? v128.load(p, o + i * 16)
+                  : get(loadStepped(f, p, o + i * 16 * stepW, stepW, "x", wanted)),
+              );
+            });
+            acc.forEach((row, r) => {
+              f.set(w, v128.loadSplat(a, (t * rows + r) * 4));
+              row.forEach((v, i) => f.set(v, madd(caps, w, b[i], v)));
+            });
           });
-          acc.forEach((row, r) => {
-            f.set(w, v128.loadSplat(a, (t * rows + r) * 4));
-            row.forEach((v, i) => f.set(v, madd(caps, w, b[i], v)));
+          f.bump(a, offsets.length * rows * 4);
+          totals?.add(offsets.length);
+        });
+        f.bump(p, plane * 4);
+      };
+      const channels = (count: Operand) => f.for(left, 0, count, 1, eachChannel);
+      if (totals) {
+        channels(g.from);
+        totals.finish();
+      } else if (taps) inBlocks(f, acc.flat(), g.from, taps, channels);
+      const at = f.let("i32", "at", i32.add(y, offset));
+      acc.forEach((row, r) => {
+        const { perChannel, load } = channelValues(f, task.epilogue);
+        load((j) => i32.add(pointers[j], channel), r * 4);
+        row.forEach((v, i) => {
+          storeNeighbours(f, caps, task.epilogue, v, {
+            address: at,
+            offset: r * rowBytes + i * 16 * outStepW,
+            lanes: i === vectors - 1 ? lanes : 4,
+            step: outStepW,
+            perChannel,
+            beside: (j) => i32.add(pointers[j], offset),
           });
         });
-        f.bump(a, offsets.length * rows * 4);
-        totals?.add(offsets.length);
       });
-      f.bump(p, plane * 4);
-    };
-    const channels = (count: Operand) => f.for(left, 0, count, 1, eachChannel);
-    if (totals) {
-      channels(g.from);
-      totals.finish();
-    } else if (taps) inBlocks(f, acc.flat(), g.from, taps, channels);
-    const at = f.let("i32", "at", i32.add(y, offset));
-    acc.forEach((row, r) => {
-      const { perChannel, load } = channelValues(f, task.epilogue);
-      load((j) => i32.add(pointers[j], channel), r * 4);
-      row.forEach((v, i) => {
-        storeNeighbours(f, caps, task.epilogue, v, {
-          address: at,
-          offset: r * rowBytes + i * 16 * outStepW,
-          lanes: i === vectors - 1 ? lanes : 4,
-          step: outStepW,
-          perChannel,
-          beside: (j) => i32.add(pointers[j], offset),
-        });
-      });
-    });
-  });
+    },
+  );
 }

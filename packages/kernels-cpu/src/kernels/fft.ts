@@ -1,14 +1,25 @@
-// Convolution with large kernels by Fourier transforms (overlap-save): tiles of the source are transformed, multiplied by the conjugate of
-// the kernel's transform, summed over channels, and transformed back; of n outputs in a row n − taps + 1 come out right.
+// Convolution with large kernels by Fourier transforms (overlap-save): tiles of the source are
+// transformed, multiplied by the conjugate of the kernel's transform, summed over channels, and
+// transformed back; of n outputs in a row n − taps + 1 come out right.
 //   y[oc, tile] = F⁻¹[ Σ over c of conj(F·w[oc, c]) ⊙ F·x[c, tile] ]
-// Over many channels each frequency is a matrix product. With one source channel a vector holds four channels instead of four tiles, and
-// all happens in a thread's own memory. Stride 1, one or two inner axes, dilation, groups; and the gradient to the input.
-// Mathieu, Henaff & LeCun, Fast Training of Convolutional Networks through FFTs (2014).
+// Over many channels each frequency is a matrix product. With one source channel a vector holds
+// four channels instead of four tiles, and all happens in a thread's own memory. Stride 1, one or
+// two inner axes, dilation, groups; and the gradient to the input. Mathieu, Henaff & LeCun, Fast
+// Training of Convolutional Networks through FFTs (2014).
 
 import { gatherOf, isConvOrGradInput, readLayout } from "@conv/ops/plan";
 import { bytesOf, exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { draft, inputAt, operandsAt, outputAt, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
+import {
+  draft,
+  inputAt,
+  operandsAt,
+  outputAt,
+  type CpuKernel,
+  type Place,
+  type Stage,
+  type Task,
+} from "../code.ts";
 import { f32x4, i32, v128, type Code, type Local } from "../wasm/asm.ts";
 import { madd } from "../wasm/math.ts";
 import { columnsPerTile, epilogueName, rowsPerTile } from "../wasm/tile.ts";
@@ -31,9 +42,13 @@ import { fitted } from "./fitted.ts";
 import { paddedInput } from "./pad.ts";
 import { RECORD } from "./winogradTiles.ts";
 
-const chosen = (task: Task, caps: Caps): FftTiling => tilingOf(tilingsOf(gatherOf(task)) as FftTiling[], caps);
+const chosen = (task: Task, caps: Caps): FftTiling =>
+  tilingOf(tilingsOf(gatherOf(task)) as FftTiling[], caps);
 
-/** Stated bound of the error: |Δy| ≤ 16 · 2⁻²³ · Σ |x|*·|w|, where |x|* is the largest |x| that shares a tile. */
+/**
+ * Stated bound of the error: |Δy| ≤ 16 · 2⁻²³ · Σ |x|*·|w|, where |x|* is the largest |x| that
+ * shares a tile.
+ */
 export const fft: CpuKernel = fitted({
   name: "fft",
   fuses: ["channel", "element"],
@@ -71,9 +86,14 @@ export const fft: CpuKernel = fitted({
 });
 
 const weightFloats = ({ g, size, single }: FftTiling): number =>
-  frequencies(size) * (single ? Math.ceil((g.groups * g.to) / 4) * 8 : g.groups * g.to * g.from * 2) + 4;
+  frequencies(size) *
+    (single ? Math.ceil((g.groups * g.to) / 4) * 8 : g.groups * g.to * g.from * 2) +
+  4;
 
-/** Transforms the weights: [group][frequency][block of output channels][re, im][channel][row], or [four channels][frequency][re, im][channel]. */
+/**
+ * Transforms the weights: [group][frequency][block of output channels][re, im][channel][row], or
+ * [four channels][frequency][re, im][channel].
+ */
 function weightStage(t: FftTiling, caps: Caps, into: Place): Stage {
   const { g, size, phase, single, reversed } = t;
   const count = frequencies(size);
@@ -90,7 +110,17 @@ function weightStage(t: FftTiling, caps: Caps, into: Place): Stage {
     writes: [into],
     perThread: tileBytes(size),
     emit(m, f, [from, to], { lo, hi, own }) {
-      const [item, channel, block, group, rows, row, w, d, s] = f.ints("item", "channel", "block", "group", "rows", "row", "w", "d", "s");
+      const [item, channel, block, group, rows, row, w, d, s] = f.ints(
+        "item",
+        "channel",
+        "block",
+        "group",
+        "rows",
+        "row",
+        "w",
+        "d",
+        "s",
+      );
       const part = f.local("i32", "part");
       const pointers = [0, 1, 2, 3].map((l) => f.local("i32", `p${l}`));
       f.for(item, lo, hi, 1, () => {
@@ -100,24 +130,45 @@ function weightStage(t: FftTiling, caps: Caps, into: Place): Stage {
         f.set(block, i32.rem(block, perGroup));
         f.set(rows, i32.sub(single ? channels : g.to, i32.mul(block, mr)));
         f.set(rows, i32.min(rows, mr));
-        f.set(w, i32.add(from, i32.add(i32.mul(group, g.to * g.from * taps * 4), i32.mul(channel, g.wFrom * 4))));
+        f.set(
+          w,
+          i32.add(
+            from,
+            i32.add(i32.mul(group, g.to * g.from * taps * 4), i32.mul(channel, g.wFrom * 4)),
+          ),
+        );
         f.bump(w, i32.add(i32.mul(block, mr * g.wTo * 4), firstTap(t) * 4));
         if (single) {
           f.set(d, i32.add(to, i32.mul(block, count * frequency)));
           f.set(part, 16);
         } else {
-          f.set(d, i32.add(to, i32.add(i32.mul(group, count * frequency), i32.mul(block, mr * 2 * g.from * 4))));
+          f.set(
+            d,
+            i32.add(
+              to,
+              i32.add(i32.mul(group, count * frequency), i32.mul(block, mr * 2 * g.from * 4)),
+            ),
+          );
           f.bump(d, i32.mul(i32.mul(channel, rows), 4));
           f.set(part, i32.mul(rows, g.from * 4));
         }
         f.for(row, 0, rows, 4, () => {
           pointers.forEach((p, l) => {
             f.set(s, i32.add(row, l));
-            f.set(p, i32.add(w, i32.mul(i32.select(i32.lt(s, rows), s, i32.sub(rows, 1)), g.wTo * 4)));
+            f.set(
+              p,
+              i32.add(w, i32.mul(i32.select(i32.lt(s, rows), s, i32.sub(rows, 1)), g.wTo * 4)),
+            );
           });
           f.fill(own, 0, tileBytes(size));
           const [kh, kw] = [size[0] > 1 ? phase.taps.at(-2)!.count : 1, phase.taps.at(-1)!.count];
-          loadRows(f, pointers, own, size, { rows: kh, width: kw, stepH: kernel.at(-2) ?? 0, stepW: 1, reversed });
+          loadRows(f, pointers, own, size, {
+            rows: kh,
+            width: kw,
+            stepH: kernel.at(-2) ?? 0,
+            stepW: 1,
+            reversed,
+          });
           lines(m, f, caps, own, size, "rows", false, kh);
           lines(m, f, caps, own, size, "columns", false);
           const v = f.local("v128", "v");
@@ -163,7 +214,9 @@ function singleStage(t: FftTiling, task: Task, caps: Caps, source: Place, weight
       const y = at.at(-1)!;
       const [item, tile, channel, w] = f.ints("item", "tile", "channel", "w");
       const memory = f.let("i32", "memory", i32.add(own, 4 * RECORD.bytes));
-      const pointers = rest.map((p, i) => (operands[i].along === "channel" ? f.local("i32", `c${i}`) : p));
+      const pointers = rest.map((p, i) =>
+        operands[i].along === "channel" ? f.local("i32", `c${i}`) : p,
+      );
       f.for(item, lo, hi, 1, () => {
         f.set(tile, i32.rem(item, tiles));
         f.set(channel, i32.mul(i32.div(item, tiles), 4));
@@ -176,12 +229,18 @@ function singleStage(t: FftTiling, task: Task, caps: Caps, source: Place, weight
             const wr = v(v128.load(w, i * 32));
             if (!im) return [v(f32x4.mul(re, wr)), null];
             const wi = v(v128.load(w, i * 32 + 16));
-            return [v(f32x4.sub(f32x4.mul(re, wr), f32x4.mul(im, wi))), v(madd(caps, re, wi, f32x4.mul(im, wr)))];
+            return [
+              v(f32x4.sub(f32x4.mul(re, wr), f32x4.mul(im, wi))),
+              v(madd(caps, re, wi, f32x4.mul(im, wr))),
+            ];
           });
           f.bump(w, n * 32);
           return products;
         });
-        rest.forEach((p, i) => operands[i].along === "channel" && f.set(pointers[i], i32.add(p, i32.mul(channel, 4))));
+        rest.forEach(
+          (p, i) =>
+            operands[i].along === "channel" && f.set(pointers[i], i32.add(p, i32.mul(channel, 4))),
+        );
         fromFrequencies(m, f, t, task, caps, {
           tile: memory,
           record: own,

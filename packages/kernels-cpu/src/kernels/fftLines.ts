@@ -1,6 +1,7 @@
-// Real Fourier transforms of lines, four at a time, in place: the numbers X[0 … n/2] of x[0 … n−1] stand where x stood, as
-// X[0], X[n/2], re X[1], im X[1], re X[2], … By evens and odds: X[k] = E[k] + wᵏ·O[k] and X[n/2 − k] = conj(E[k] − wᵏ·O[k]),
-// w = exp(−2πi/n). Sorensen et al., Real-Valued Fast Fourier Transform Algorithms (1987).
+// Real Fourier transforms of lines, four at a time, in place: the numbers X[0 … n/2] of x[0 … n−1]
+// stand where x stood, as X[0], X[n/2], re X[1], im X[1], re X[2], … By evens and odds: X[k] = E[k]
+// + wᵏ·O[k] and X[n/2 − k] = conj(E[k] − wᵏ·O[k]), w = exp(−2πi/n). Sorensen et al., Real-Valued
+// Fast Fourier Transform Algorithms (1987).
 
 import type { Caps } from "../caps.ts";
 import { f32x4, i32, v128, type Func, type Local, type Module } from "../wasm/asm.ts";
@@ -13,36 +14,44 @@ export type Complex = readonly [re: Local, im: Local | null];
 export const LENGTHS = [8, 12, 16, 24, 32, 48, 64, 96, 128];
 
 const { add, sub, mul } = f32x4;
-const each = <T>(count: number, make: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => make(i));
+const each = <T>(count: number, make: (i: number) => T): T[] =>
+  Array.from({ length: count }, (_, i) => make(i));
 
 /**
- * A function of (at, count, step) that transforms `count` lines of n vectors, `stride` bytes apart; line i begins at `at` + i·step.
- * The way back gives n times what it was.
+ * A function of (at, count, step) that transforms `count` lines of n vectors, `stride` bytes apart;
+ * line i begins at `at` + i·step. The way back gives n times what it was.
  */
 export function linesFunc(m: Module, caps: Caps, n: number, stride: number, back: boolean): Func {
-  return m.func(`${back ? "back" : "fourier"}${n}_${stride}${caps.relaxed ? "" : "_plain"}`, ["at", "count", "step"], (f) => {
-    const [at, count, step] = f.params;
-    const half = n / 2;
-    const place = (k: number, im: number) => (k === 0 ? 0 : k === half ? 1 : 2 * k + im) * stride;
-    const load = (offset: number) => f.let("v128", "x", v128.load(at, offset));
-    const line = f.local("i32", "line");
-    f.for(line, 0, count, 1, () => {
-      if (back) {
-        const x = each(half + 1, (k): Complex => [load(place(k, 0)), k % half ? load(place(k, 1)) : null]);
-        inverse(f, caps, x).forEach((v, i) => f.store(at, v, i * stride));
-      } else {
-        forward(
-          f,
-          caps,
-          each(n, (i) => () => load(i * stride)),
-        ).forEach(([re, im], k) => {
-          f.store(at, re, place(k, 0));
-          if (im) f.store(at, im, place(k, 1));
-        });
-      }
-      f.set(at, i32.add(at, step));
-    });
-  });
+  return m.func(
+    `${back ? "back" : "fourier"}${n}_${stride}${caps.relaxed ? "" : "_plain"}`,
+    ["at", "count", "step"],
+    (f) => {
+      const [at, count, step] = f.params;
+      const half = n / 2;
+      const place = (k: number, im: number) => (k === 0 ? 0 : k === half ? 1 : 2 * k + im) * stride;
+      const load = (offset: number) => f.let("v128", "x", v128.load(at, offset));
+      const line = f.local("i32", "line");
+      f.for(line, 0, count, 1, () => {
+        if (back) {
+          const x = each(half + 1, (k): Complex => [
+            load(place(k, 0)),
+            k % half ? load(place(k, 1)) : null,
+          ]);
+          inverse(f, caps, x).forEach((v, i) => f.store(at, v, i * stride));
+        } else {
+          forward(
+            f,
+            caps,
+            each(n, (i) => () => load(i * stride)),
+          ).forEach(([re, im], k) => {
+            f.store(at, re, place(k, 0));
+            if (im) f.store(at, im, place(k, 1));
+          });
+        }
+        f.set(at, i32.add(at, step));
+      });
+    },
+  );
 }
 
 /** Emits X[0 … n/2] of n = 2ᵃ or 3·2ᵃ numbers, which are loaded where they are first needed. */
@@ -90,7 +99,10 @@ function forward(f: Func, caps: Caps, x: readonly (() => Local)[]): Complex[] {
   return result;
 }
 
-/** Emits n·x[0 … n−1] of X[0 … n/2]: 2·E[k] = X[k] + conj X[n/2 − k], and 2·O[k] = (X[k] − conj X[n/2 − k])·w⁻ᵏ. */
+/**
+ * Emits n·x[0 … n−1] of X[0 … n/2]: 2·E[k] = X[k] + conj X[n/2 − k], and 2·O[k] = (X[k] − conj
+ * X[n/2 − k])·w⁻ᵏ.
+ */
 function inverse(f: Func, caps: Caps, x: readonly Complex[], n = 2 * x.length - 2): Local[] {
   const v = (code: Parameters<Func["let"]>[2]) => f.let("v128", "b", code);
   if (n === 1) return [x[0][0]];
@@ -129,5 +141,11 @@ function inverse(f: Func, caps: Caps, x: readonly Complex[], n = 2 * x.length - 
 function twiddle(turn: number) {
   const [cos, sin] = [Math.cos(2 * Math.PI * turn), Math.sin(2 * Math.PI * turn)];
   const byCosine = cos >= sin;
-  return { cos, sin, byCosine, size: byCosine ? cos : sin, ratio: byCosine ? sin / cos : cos / sin };
+  return {
+    cos,
+    sin,
+    byCosine,
+    size: byCosine ? cos : sin,
+    ratio: byCosine ? sin / cos : cos / sin,
+  };
 }

@@ -1,5 +1,5 @@
-// Convolution by Fourier transforms over several source channels: the source's transforms, a matrix product for each frequency, and the
-// way back, each a stage of its own.
+// Convolution by Fourier transforms over several source channels: the source's transforms, a matrix
+// product for each frequency, and the way back, each a stage of its own.
 
 import { readLayout } from "@conv/ops/plan";
 import { sizeOf } from "@conv/tensor";
@@ -8,17 +8,35 @@ import { inputAt, operandsAt, outputAt, type Place, type Stage, type Task } from
 import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { columnsPerTile, epilogueName, rowsPerTile, sumsTile } from "../wasm/tile.ts";
 import type { Complex } from "./fftLines.ts";
-import { emitRecords, firstTap, fromFrequencies, nameOf, pointersTo, toFrequencies, type FftTiling } from "./fftTiles.ts";
+import {
+  emitRecords,
+  firstTap,
+  fromFrequencies,
+  nameOf,
+  pointersTo,
+  toFrequencies,
+  type FftTiling,
+} from "./fftTiles.ts";
 import { eachCell, frequencies, tileBytes } from "./fftTransforms.ts";
 import { RECORD } from "./winogradTiles.ts";
 
-/** Where the numbers of four tiles and a channel are among [group][frequency][panel][parts][channel][columns of a panel]. */
+/**
+ * Where the numbers of four tiles and a channel are among
+ * [group][frequency][panel][parts][channel][columns of a panel].
+ */
 function placeOf({ g, tiles }: FftTiling, caps: Caps, channels: number, parts: number) {
   const nr = columnsPerTile(caps);
   const panels = Math.ceil(tiles / nr);
   const [part, panel] = [channels * nr * 4, parts * channels * nr * 4];
   const frequency = panels * panel;
-  const address = (f: Func, base: Local, count: number, group: Local, quad: Local, channel: Local) =>
+  const address = (
+    f: Func,
+    base: Local,
+    count: number,
+    group: Local,
+    quad: Local,
+    channel: Local,
+  ) =>
     f.let(
       "i32",
       "place",
@@ -30,7 +48,10 @@ function placeOf({ g, tiles }: FftTiling, caps: Caps, channels: number, parts: n
   return { nr, panels, part, panel, frequency, address, groups: g.groups };
 }
 
-/** Emits pieces of work that are four tiles and a channel each, with their records made when the tiles change. */
+/**
+ * Emits pieces of work that are four tiles and a channel each, with their records made when the
+ * tiles change.
+ */
 function eachPiece(
   f: Func,
   t: FftTiling,
@@ -55,7 +76,10 @@ function eachPiece(
   });
 }
 
-/** Transforms the source; of every number im, re and −im are kept, so that both parts of a product are one sum over neighbours. */
+/**
+ * Transforms the source; of every number im, re and −im are kept, so that both parts of a product
+ * are one sum over neighbours.
+ */
 export function sourceStage(t: FftTiling, caps: Caps, source: Place, into: Place): Stage {
   const { g, size, tiles } = t;
   const { strides, plane } = readLayout(g);
@@ -87,7 +111,13 @@ export function sourceStage(t: FftTiling, caps: Caps, source: Place, into: Place
 }
 
 /** The products of one frequency: re = wr·xr + wi·(−xi), im = wr·xi + wi·xr. */
-export function productStage(t: FftTiling, caps: Caps, weights: Place, spectrum: Place, sums: Place): Stage {
+export function productStage(
+  t: FftTiling,
+  caps: Caps,
+  weights: Place,
+  spectrum: Place,
+  sums: Place,
+): Stage {
   const { g, size, tiles } = t;
   const [from, to] = [placeOf(t, caps, g.from, 3), placeOf(t, caps, g.to, 2)];
   const { nr, panels } = from;
@@ -127,7 +157,13 @@ export function productStage(t: FftTiling, caps: Caps, weights: Place, spectrum:
   };
 }
 
-export function outputStage(t: FftTiling, task: Task, caps: Caps, sums: Place, source: Place): Stage {
+export function outputStage(
+  t: FftTiling,
+  task: Task,
+  caps: Caps,
+  sums: Place,
+  source: Place,
+): Stage {
   const { g, size, tiles } = t;
   const operands = task.epilogue?.operands ?? [];
   const outPlane = sizeOf(g.output) * 4;
@@ -141,12 +177,16 @@ export function outputStage(t: FftTiling, task: Task, caps: Caps, sums: Place, s
       const [s, from, given, ...rest] = at.slice(0, -1);
       const memory = f.let("i32", "memory", i32.add(range.own, 4 * RECORD.bytes));
       const { part, frequency, address } = placeOf(t, caps, g.to, 2);
-      const [y, ...pointers] = ["y_", ...operands.map((o) => `${o.name}_`)].map((name) => f.local("i32", name));
+      const [y, ...pointers] = ["y_", ...operands.map((o) => `${o.name}_`)].map((name) =>
+        f.local("i32", name),
+      );
       eachPiece(f, t, g.to, range, (group, quad, channel) => {
         const d = address(f, s, frequencies(size), group, quad, channel);
         eachCell(f, memory, size, "back", (n) => {
           const numbers = Array.from({ length: n }, (_, i): Complex => {
-            const [re, im] = [0, part].map((o) => f.let("v128", "n", v128.load(d, i * frequency + o)));
+            const [re, im] = [0, part].map((o) =>
+              f.let("v128", "n", v128.load(d, i * frequency + o)),
+            );
             return [re, im];
           });
           f.bump(d, n * frequency);
@@ -154,7 +194,12 @@ export function outputStage(t: FftTiling, task: Task, caps: Caps, sums: Place, s
         });
         const row = i32.add(i32.mul(group, g.to), channel);
         f.set(y, i32.add(at.at(-1)!, i32.mul(row, outPlane)));
-        rest.forEach((p, i) => f.set(pointers[i], i32.add(p, i32.mul(row, operands[i].along === "channel" ? 4 : outPlane))));
+        rest.forEach((p, i) =>
+          f.set(
+            pointers[i],
+            i32.add(p, i32.mul(row, operands[i].along === "channel" ? 4 : outPlane)),
+          ),
+        );
         fromFrequencies(m, f, t, task, caps, {
           tile: memory,
           record: range.own,
@@ -163,7 +208,10 @@ export function outputStage(t: FftTiling, task: Task, caps: Caps, sums: Place, s
           source: i32.add(from, i32.mul(group, g.from * readLayout(g).plane * 4)),
           weights: i32.add(
             i32.add(given, firstTap(t) * 4),
-            i32.add(i32.mul(group, g.to * g.from * sizeOf(g.kernel) * 4), i32.mul(channel, g.wTo * 4)),
+            i32.add(
+              i32.mul(group, g.to * g.from * sizeOf(g.kernel) * 4),
+              i32.mul(channel, g.wTo * 4),
+            ),
           ),
         });
       });

@@ -1,10 +1,20 @@
-// How a convolution falls into tiles for Fourier transforms, which tiles are best, and the way of four tiles from the source and to the outputs.
+// How a convolution falls into tiles for Fourier transforms, which tiles are best, and the way of
+// four tiles from the source and to the outputs.
 
 import { readLayout, type Gather, type Phase, type TilePlace, combinations } from "@conv/ops/plan";
 import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import type { Task, Work } from "../code.ts";
-import { f32x4, i32, v128, type Code, type Func, type Local, type Module, type Operand } from "../wasm/asm.ts";
+import {
+  f32x4,
+  i32,
+  v128,
+  type Code,
+  type Func,
+  type Local,
+  type Module,
+  type Operand,
+} from "../wasm/asm.ts";
 import { columnsPerTile } from "../wasm/tile.ts";
 import { LENGTHS } from "./fftLines.ts";
 import { frequencies, lines, loadRows, pitch, storeTiles, type TileSize } from "./fftTransforms.ts";
@@ -12,11 +22,17 @@ import { gemmWork, paddedElements, priced } from "./fitted.ts";
 import { plainTiles } from "./repair.ts";
 import { emitRecord, RECORD } from "./winogradTiles.ts";
 
-/** Taps along one axis or two from which transforms are worth a thought: 5×5 takes half as long again as by Winograd's convolutions. */
+/**
+ * Taps along one axis or two from which transforms are worth a thought: 5×5 takes half as long
+ * again as by Winograd's convolutions.
+ */
 const LEAST_TAPS = [12, 36];
 /** Points of a tile at most: four tiles should leave room in the second-level cache. */
 const MOST_POINTS = 9216;
-/** Each frequency lies in a page of its own: beyond so many, taking and putting them took three times as long. */
+/**
+ * Each frequency lies in a page of its own: beyond so many, taking and putting them took three
+ * times as long.
+ */
 const MOST_PAGES = 1024;
 /** Bytes that transforms of the source, of the weights and of the outputs may take. */
 const MOST_BYTES = 2 ** 28;
@@ -40,13 +56,18 @@ export function tilingsOf(source: Gather): FftTiling[] | string {
   const rank = source.kernel.length;
   const [phase] = source.phases;
   const kernel = phase.taps.map((t) => t.count);
-  if (!sizeOf([source.n, source.groups, source.from, source.to, ...source.output])) return "has nothing to compute";
-  if (source.phases.length > 1 || [...source.step, ...source.outStep].some((s) => s > 1)) return "takes stride 1";
+  if (!sizeOf([source.n, source.groups, source.from, source.to, ...source.output]))
+    return "has nothing to compute";
+  if (source.phases.length > 1 || [...source.step, ...source.outStep].some((s) => s > 1))
+    return "takes stride 1";
   const inner = Math.min(2, rank);
-  if (kernel[rank - 1] === 1 || kernel.slice(0, -inner).some((k) => k > 1)) return "takes taps along the last axis, or the last two";
+  if (kernel[rank - 1] === 1 || kernel.slice(0, -inner).some((k) => k > 1))
+    return "takes taps along the last axis, or the last two";
   const flat = inner === 1 || kernel[rank - 2] === 1;
-  // Four lines alone would spend their time on constants: 64 taps took 1.5 ms instead of the 1.0 of plain sums.
-  if (flat && source.from === 1) return "takes several source channels per group where taps lie along one axis";
+  // Four lines alone would spend their time on constants: 64 taps took 1.5 ms instead of the 1.0 of
+  // plain sums.
+  if (flat && source.from === 1)
+    return "takes several source channels per group where taps lie along one axis";
   const least = LEAST_TAPS[flat ? 0 : 1];
   if (sizeOf(kernel) < least) return `takes at least ${least} taps, not ${sizeOf(kernel)}`;
   const waysOf = (a: number): TilePlace[] => {
@@ -61,7 +82,13 @@ export function tilingsOf(source: Gather): FftTiling[] | string {
       .filter((n) => n <= enough)
       .map((n) => {
         const m = n - count + 1;
-        return { m, n, spacing, tiles: spacing * Math.ceil(each / m), first: first + Math.min(0, (count - 1) * delta) };
+        return {
+          m,
+          n,
+          spacing,
+          tiles: spacing * Math.ceil(each / m),
+          first: first + Math.min(0, (count - 1) * delta),
+        };
       });
   };
   const ways = combinations(phase.taps.map((_, a) => waysOf(a)));
@@ -73,7 +100,10 @@ export function tilingsOf(source: Gather): FftTiling[] | string {
         const { m, n, spacing, tiles, first } = axes[a];
         return Math.max(size, spacing * (m * Math.ceil(tiles / spacing) - m + n) + first);
       });
-      const g = { ...source, padded: padded.map((size, a) => (axes[a].n > 1 ? size : source.padded[a])) };
+      const g = {
+        ...source,
+        padded: padded.map((size, a) => (axes[a].n > 1 ? size : source.padded[a])),
+      };
       return {
         g,
         phase,
@@ -92,7 +122,15 @@ const bytesOf = ({ g, size, tiles }: FftTiling): number =>
   4 * g.groups * frequencies(size) * (2 * g.from * g.to + (tiles + 12) * (3 * g.from + 2 * g.to));
 
 export function workOf({ g, size, tiles, single }: FftTiling, caps: Caps): Required<Work> {
-  const work = { products: 0, steps: 0, moved: paddedElements(g), gathered: 0, transformed: 0, streamed: 0, tiles: 0 };
+  const work = {
+    products: 0,
+    steps: 0,
+    moved: paddedElements(g),
+    gathered: 0,
+    transformed: 0,
+    streamed: 0,
+    tiles: 0,
+  };
   const points = sizeOf(size);
   const count = frequencies(size);
   // Points count once for each halving.
@@ -100,7 +138,13 @@ export function workOf({ g, size, tiles, single }: FftTiling, caps: Caps): Requi
   if (single) {
     const quads = Math.ceil((g.groups * g.to) / 4);
     const lanes = 4 * quads * tiles;
-    return { ...work, transformed: 2 * lanes * levels, products: 4 * lanes * count, streamed: 32 * quads * count, tiles: quads * tiles };
+    return {
+      ...work,
+      transformed: 2 * lanes * levels,
+      products: 4 * lanes * count,
+      streamed: 32 * quads * count,
+      tiles: quads * tiles,
+    };
   }
   const quads = Math.ceil(tiles / 4);
   const product = gemmWork(caps, g.groups * count, g.to, 2 * g.from, 1);
@@ -116,14 +160,19 @@ export function workOf({ g, size, tiles, single }: FftTiling, caps: Caps): Requi
   };
 }
 
-const total = (t: FftTiling, caps: Caps) => priced("fft", workOf(t, caps), caps).reduce((a, b) => a + b);
+const total = (t: FftTiling, caps: Caps) =>
+  priced("fft", workOf(t, caps), caps).reduce((a, b) => a + b);
 /** The way that is priced lowest. */
 export const tilingOf = (ways: readonly FftTiling[], caps: Caps): FftTiling =>
   ways.reduce((best, t) => (total(t, caps) < total(best, caps) ? t : best));
 
-export const nameOf = (stage: string, { g, size }: FftTiling, caps: Caps) => `${stage}${exactly([g, size, caps])}`;
+export const nameOf = (stage: string, { g, size }: FftTiling, caps: Caps) =>
+  `${stage}${exactly([g, size, caps])}`;
 
-/** Emits the way of four tiles at `tile` from the source's pointers to their transforms: `cell` gets the numbers. */
+/**
+ * Emits the way of four tiles at `tile` from the source's pointers to their transforms: `cell` gets
+ * the numbers.
+ */
 export function toFrequencies(
   m: Module,
   f: Func,
@@ -135,26 +184,38 @@ export function toFrequencies(
 ): void {
   const { size, axes } = t;
   const stepH = size[0] > 1 ? axes.at(-2)!.spacing * strides.at(-2)! : 0;
-  loadRows(f, pointers, tile, size, { rows: size[0], width: size[1], stepH, stepW: axes.at(-1)!.spacing });
+  loadRows(f, pointers, tile, size, {
+    rows: size[0],
+    width: size[1],
+    stepH,
+    stepW: axes.at(-1)!.spacing,
+  });
   lines(m, f, caps, tile, size, "rows", false);
   lines(m, f, caps, tile, size, "columns", false);
 }
 
 /** Where the first tap of output channel 0 of group 0 is in the weights, in elements. */
-export const firstTap = ({ g, phase }: FftTiling): number => phase.taps.reduce((sum, t, a) => sum + t.tapFirst * stridesOf(g.kernel)[a], 0);
+export const firstTap = ({ g, phase }: FftTiling): number =>
+  phase.taps.reduce((sum, t, a) => sum + t.tapFirst * stridesOf(g.kernel)[a], 0);
 
 /** The four tiles of a record by their definition, in place. */
 function plainOf(m: Module, t: FftTiling, caps: Caps): Func {
   const { g, axes, size, phase, single, reversed } = t;
   const { strides, plane } = readLayout(g);
   const [h, w] = [phase.taps.at(-2)?.count ?? 1, phase.taps.at(-1)!.count];
-  const [stepH, stepW] = [4 * (axes.at(-2)?.spacing ?? 0) * (strides.at(-2) ?? 0), 4 * axes.at(-1)!.spacing];
+  const [stepH, stepW] = [
+    4 * (axes.at(-2)?.spacing ?? 0) * (strides.at(-2) ?? 0),
+    4 * axes.at(-1)!.spacing,
+  ];
   const line = 4 * (stridesOf(g.kernel).at(-2) ?? 0);
   return plainTiles(m, nameOf("fft", t, caps), {
     from: g.from,
     plane: plane * 4,
     wFrom: g.wFrom * 4,
-    terms: Array.from({ length: w }, (_, k) => [k * stepW, reversed ? (h - 1) * line + (w - 1 - k) * 4 : k * 4]),
+    terms: Array.from({ length: w }, (_, k) => [
+      k * stepW,
+      reversed ? (h - 1) * line + (w - 1 - k) * 4 : k * 4,
+    ]),
     lines: h,
     xLine: stepH,
     wLine: reversed ? -line : line,
@@ -173,26 +234,55 @@ export function fromFrequencies(
   t: FftTiling,
   task: Task,
   caps: Caps,
-  at: { tile: Local; record: Local; y: Local; pointers: readonly Local[]; source: Operand; weights: Operand },
+  at: {
+    tile: Local;
+    record: Local;
+    y: Local;
+    pointers: readonly Local[];
+    source: Operand;
+    weights: Operand;
+  },
 ): void {
   const { size, axes, g, single } = t;
   const out = stridesOf(g.output);
   const outputs: TileSize = [axes.at(-2)?.m ?? 1, axes.at(-1)!.m];
   lines(m, f, caps, at.tile, size, "columns", true);
   lines(m, f, caps, at.tile, size, "rows", true, outputs[0]);
-  // Whatever is not finite or near the end of the range is in every element of a row: squares tell of both.
-  const [check, row, i] = [f.let("v128", "check", 0), f.let("i32", "checked", at.tile), f.local("i32", "i")];
+  // Whatever is not finite or near the end of the range is in every element of a row: squares tell
+  // of both.
+  const [check, row, i] = [
+    f.let("v128", "check", 0),
+    f.let("i32", "checked", at.tile),
+    f.local("i32", "i"),
+  ];
   f.for(i, 0, outputs[0], 1, () => {
     f.set(check, f32x4.add(check, f32x4.mul(v128.load(row), v128.load(row))));
     f.bump(row, pitch(size));
   });
-  f.if(v128.anyTrue(f32x4.sub(check, check)), () => f.call(plainOf(m, t, caps), at.record, at.source, at.weights, at.tile));
+  f.if(v128.anyTrue(f32x4.sub(check, check)), () =>
+    f.call(plainOf(m, t, caps), at.record, at.source, at.weights, at.tile),
+  );
   const stepH = size[0] > 1 ? axes.at(-2)!.spacing * out.at(-2)! : 0;
-  storeTiles(f, task, caps, at, { size, m: outputs, stepH, stepW: axes.at(-1)!.spacing, laneChannels: Number(single) });
+  storeTiles(f, task, caps, at, {
+    size,
+    m: outputs,
+    stepH,
+    stepW: axes.at(-1)!.spacing,
+    laneChannels: Number(single),
+  });
 }
 
-/** Emits the records of four lanes: the tiles from `tile` on, or four channels of it from `channel` on. Those that do not exist store nothing. */
-export function emitRecords(f: Func, t: FftTiling, tile: Local, channel: Local | null, record: Local): void {
+/**
+ * Emits the records of four lanes: the tiles from `tile` on, or four channels of it from `channel`
+ * on. Those that do not exist store nothing.
+ */
+export function emitRecords(
+  f: Func,
+  t: FftTiling,
+  tile: Local,
+  channel: Local | null,
+  record: Local,
+): void {
   const { g } = t;
   const { strides, plane } = readLayout(g);
   const [l, c, at] = f.ints("l", "c", "at");
@@ -209,7 +299,8 @@ export function emitRecords(f: Func, t: FftTiling, tile: Local, channel: Local |
     const count = channel ? g.groups * g.to : t.tiles;
     if (channel) {
       place(count);
-      const move = (field: number, by: Code) => f.storeI32(at, i32.add(i32.load(at, field), by), field);
+      const move = (field: number, by: Code) =>
+        f.storeI32(at, i32.add(i32.load(at, field), by), field);
       move(RECORD.source, i32.mul(i32.div(c, g.to), plane * 4));
       move(RECORD.target, i32.mul(c, outPlane * 4));
     }
@@ -219,4 +310,6 @@ export function emitRecords(f: Func, t: FftTiling, tile: Local, channel: Local |
 }
 
 export const pointersTo = (f: Func, record: Local, source: Local | Code) =>
-  [0, 1, 2, 3].map((l) => f.let("i32", `p${l}`, i32.add(source, i32.load(record, l * RECORD.bytes + RECORD.source))));
+  [0, 1, 2, 3].map((l) =>
+    f.let("i32", `p${l}`, i32.add(source, i32.load(record, l * RECORD.bytes + RECORD.source))),
+  );

@@ -1,6 +1,7 @@
-// Two-dimensional real Fourier transforms of four tiles at a time, in place in a thread's memory, [row][column][tile]: rows, then columns,
-// forth; columns, then rows, back. The lines of both are real (fftLines.ts), so that A and B, transforms of the real and the imaginary
-// parts of a column, give the column's own at ±k: A[k] + i·B[k] and conj A[k] + i·conj B[k].
+// Two-dimensional real Fourier transforms of four tiles at a time, in place in a thread's memory,
+// [row][column][tile]: rows, then columns, forth; columns, then rows, back. The lines of both are
+// real (fftLines.ts), so that A and B, transforms of the real and the imaginary parts of a column,
+// give the column's own at ±k: A[k] + i·B[k] and conj A[k] + i·conj B[k].
 
 import type { Caps } from "../caps.ts";
 import type { Task } from "../code.ts";
@@ -14,27 +15,52 @@ import { RECORD } from "./winogradTiles.ts";
 /** Rows and columns of a tile; a row is all of it if there is one axis. */
 export type TileSize = readonly [h: number, w: number];
 
-/** Numbers with a real and an imaginary part that make up a tile's transform: those that follow from others are left out. */
+/**
+ * Numbers with a real and an imaginary part that make up a tile's transform: those that follow from
+ * others are left out.
+ */
 export const frequencies = ([h, w]: TileSize): number => (h === 1 ? w / 2 + 1 : (h * w) / 2 + 2);
-/** Bytes from row to row: a cache line more than it takes, or columns of 64 rows would meet in a few sets of the first-level cache. */
+/**
+ * Bytes from row to row: a cache line more than it takes, or columns of 64 rows would meet in a few
+ * sets of the first-level cache.
+ */
 export const pitch = ([h, w]: TileSize): number => w * 16 + (h > 1 ? 64 : 0);
 export const tileBytes = (size: TileSize): number => size[0] * pitch(size);
 
 /** Emits the transform of all lines along one axis. */
-export function lines(m: Module, f: Func, caps: Caps, at: Local, size: TileSize, axis: "rows" | "columns", back: boolean, count?: number): void {
+export function lines(
+  m: Module,
+  f: Func,
+  caps: Caps,
+  at: Local,
+  size: TileSize,
+  axis: "rows" | "columns",
+  back: boolean,
+  count?: number,
+): void {
   const [h, w] = size;
   if (axis === "columns" && h === 1) return;
-  const [n, stride, all, step] = axis === "rows" ? [w, 16, h, pitch(size)] : [h, pitch(size), w, 16];
+  const [n, stride, all, step] =
+    axis === "rows" ? [w, 16, h, pitch(size)] : [h, pitch(size), w, 16];
   f.call(linesFunc(m, caps, n, stride, back), at, count ?? all, step);
 }
 
-/** Emits the loading of `count` rows of `width` from four addresses, which end moved past the rows; backwards in both directions if `reversed`. */
+/**
+ * Emits the loading of `count` rows of `width` from four addresses, which end moved past the rows;
+ * backwards in both directions if `reversed`.
+ */
 export function loadRows(
   f: Func,
   pointers: readonly Local[],
   tile: Local,
   size: TileSize,
-  { rows, width, stepH, stepW, reversed = false }: { rows: number; width: number; stepH: number; stepW: number; reversed?: boolean | undefined },
+  {
+    rows,
+    width,
+    stepH,
+    stepW,
+    reversed = false,
+  }: { rows: number; width: number; stepH: number; stepW: number; reversed?: boolean | undefined },
 ): void {
   const [row, d] = f.ints("row", "d");
   f.set(d, i32.add(tile, reversed ? (rows - 1) * pitch(size) : 0));
@@ -42,7 +68,9 @@ export function loadRows(
     for (let j = 0; j < width; j += 4) {
       const lanes = Math.min(4, width - j);
       const four = pointers.map((p) => loadStepped(f, p, j * stepW * 4, stepW, "x", lanes));
-      transpose4(f, four, lanes).forEach((v, i) => f.store(d, v, (reversed ? width - 1 - j - i : j + i) * 16));
+      transpose4(f, four, lanes).forEach((v, i) =>
+        f.store(d, v, (reversed ? width - 1 - j - i : j + i) * 16),
+      );
     }
     for (const p of pointers) f.bump(p, stepH * 4);
     f.bump(d, reversed ? -pitch(size) : pitch(size));
@@ -50,8 +78,9 @@ export function loadRows(
 }
 
 /**
- * Emits a walk over the tile's numbers, in cells of two by two: `cell` gets the one or more frequencies that a cell holds, a factor that is 2
- * where the way back gives twice what went forth, and gives what they become: nothing, or what is put in their place.
+ * Emits a walk over the tile's numbers, in cells of two by two: `cell` gets the one or more
+ * frequencies that a cell holds, a factor that is 2 where the way back gives twice what went forth,
+ * and gives what they become: nothing, or what is put in their place.
  */
 export function eachCell(
   f: Func,
@@ -90,7 +119,8 @@ export function eachCell(
     const result = cell(count, kind === "inner" ? 2 : 1, mode === "back" ? [] : from());
     if (mode !== "forth") {
       const [[xr, xi], [yr, yi] = []] = result;
-      const put = (values: readonly (Local | Code | null | undefined)[]) => values.forEach((x, i) => x && f.store(at, x, offsets[i]));
+      const put = (values: readonly (Local | Code | null | undefined)[]) =>
+        values.forEach((x, i) => x && f.store(at, x, offsets[i]));
       if (kind === "corner") put(result.map(([re]) => re));
       else if (kind === "top") put([xr, xi, yr, yi]);
       else if (kind === "left") put([xr, yr, xi, yi]);
@@ -109,13 +139,27 @@ export function eachCell(
   });
 }
 
-/** Emits the storing of the first m rows and columns of four tiles as far as they exist, behind the epilogue; rows are transposed on the way. */
+/**
+ * Emits the storing of the first m rows and columns of four tiles as far as they exist, behind the
+ * epilogue; rows are transposed on the way.
+ */
 export function storeTiles(
   f: Func,
   task: Task,
   caps: Caps,
-  { tile, record, y, pointers }: { tile: Local; record: Local; y: Local; pointers: readonly Local[] },
-  { size, m: [mh, mw], stepH, stepW, laneChannels }: { size: TileSize; m: TileSize; stepH: number; stepW: number; laneChannels: number },
+  {
+    tile,
+    record,
+    y,
+    pointers,
+  }: { tile: Local; record: Local; y: Local; pointers: readonly Local[] },
+  {
+    size,
+    m: [mh, mw],
+    stepH,
+    stepW,
+    laneChannels,
+  }: { size: TileSize; m: TileSize; stepH: number; stepW: number; laneChannels: number },
 ): void {
   const { perChannel, load } = channelValues(f, task.epilogue);
   const [i, l, left, from, to, row, r] = f.ints("i", "l", "left", "from", "to", "row", "r");

@@ -1,5 +1,6 @@
-// Elementwise work: any number of expressions over any number of inputs, in one pass over one shape, with broadcasting.
-// Neighbouring axes along which every input keeps its rhythm are merged, so most passes are one flat loop of vectors.
+// Elementwise work: any number of expressions over any number of inputs, in one pass over one
+// shape, with broadcasting. Neighbouring axes along which every input keeps its rhythm are merged,
+// so most passes are one flat loop of vectors.
 
 import { broadcastStrides } from "@conv/ops";
 import { fusedOp, inputName, mergeAxes, type FusedParams } from "@conv/ops/plan";
@@ -12,10 +13,14 @@ export const fused: CpuKernel = {
   name: "elementwise",
   declines: (task) => (task.op === fusedOp ? null : "does elementwise work"),
   // Bound by memory: 8 GB/s from the outer caches on one core.
-  estimate: (task, { threads }) => (task.cost.bytesRead + task.cost.bytesWritten) / 8e9 / threads + 1e-6,
+  estimate: (task, { threads }) =>
+    (task.cost.bytesRead + task.cost.bytesWritten) / 8e9 / threads + 1e-6,
   build(task, caps) {
     const { shape, values } = task.params as FusedParams;
-    const axes = mergeAxes(shape, [stridesOf(shape), ...task.inputs.map((s) => broadcastStrides(s.shape, shape))]);
+    const axes = mergeAxes(shape, [
+      stridesOf(shape),
+      ...task.inputs.map((s) => broadcastStrides(s.shape, shape)),
+    ]);
     const inner = axes.at(-1)!;
     const outer = axes.slice(0, -1);
     const flat = outer.length === 0;
@@ -48,16 +53,22 @@ export const fused: CpuKernel = {
             const compute = (): Operand[] => {
               const names: Record<string, Operand> = {};
               inputPointers.forEach(
-                (p, i) => (names[inputName(i)] = still.get(i) ?? f.let("v128", inputName(i), moving(i) ? v128.load(p) : v128.loadSplat(p))),
+                (p, i) =>
+                  (names[inputName(i)] =
+                    still.get(i) ??
+                    f.let("v128", inputName(i), moving(i) ? v128.load(p) : v128.loadSplat(p))),
               );
               const shared = new Map<string, Local>();
               return values.map((e) => emitExpr(f, caps, e, names, shared));
             };
-            const advance = () => pointers.forEach((p, i) => (i >= inputs.length || moving(i)) && f.bump(p, 16));
+            const advance = () =>
+              pointers.forEach((p, i) => (i >= inputs.length || moving(i)) && f.bump(p, 16));
             const count = f.local("i32", "count");
             if (flat) {
               // Buffers end on a cache line, so the last vector may run past the last element.
-              pointers.forEach((p, i) => (i >= inputs.length || moving(i)) && f.bump(p, i32.mul(lo, 16)));
+              pointers.forEach(
+                (p, i) => (i >= inputs.length || moving(i)) && f.bump(p, i32.mul(lo, 16)),
+              );
               spread();
               f.for(count, lo, hi, 1, () => {
                 compute().forEach((v, i) => f.store(outputPointers[i]!, v));
@@ -72,7 +83,9 @@ export const fused: CpuKernel = {
               for (const axis of outer.toReversed()) {
                 f.set(coordinate, i32.rem(rest, axis.size));
                 f.set(rest, i32.div(rest, axis.size));
-                pointers.forEach((p, i) => f.bump(p, i32.mul(coordinate, axis.strides[i < inputs.length ? i + 1 : 0]! * 4)));
+                pointers.forEach((p, i) =>
+                  f.bump(p, i32.mul(coordinate, axis.strides[i < inputs.length ? i + 1 : 0]! * 4)),
+                );
               }
               spread();
               f.for(count, 0, inner.size >> 2, 1, () => {
@@ -80,7 +93,12 @@ export const fused: CpuKernel = {
                 advance();
               });
               const tail = inner.size % 4;
-              if (tail) compute().forEach((v, i) => Array.from({ length: tail }, (_, lane) => f.storeLane(outputPointers[i]!, v, lane, lane * 4)));
+              if (tail)
+                compute().forEach((v, i) =>
+                  Array.from({ length: tail }, (_, lane) =>
+                    f.storeLane(outputPointers[i]!, v, lane, lane * 4),
+                  ),
+                );
             });
           },
         },

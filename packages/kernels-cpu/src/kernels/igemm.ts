@@ -1,11 +1,29 @@
-// Convolution of any rank, kernel, stride, dilation, padding and group, and its gradient to the input, as a matrix product
-// whose right side is never stored whole: panels of eight output positions are gathered as they are needed.
+// Convolution of any rank, kernel, stride, dilation, padding and group, and its gradient to the
+// input, as a matrix product whose right side is never stored whole: panels of eight output
+// positions are gathered as they are needed.
 //   y[oc, p] = Σ over (channel, tap) of w[oc, channel, tap] · x[channel, p·step + offset(tap)]
 
-import { gatherOf, isConvOrGradInput, readLayout, tapCount, type Axis, type AxisTaps, type Gather, type Phase } from "@conv/ops/plan";
+import {
+  gatherOf,
+  isConvOrGradInput,
+  readLayout,
+  tapCount,
+  type Axis,
+  type AxisTaps,
+  type Gather,
+  type Phase,
+} from "@conv/ops/plan";
 import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { draft, inputAt, type CpuCode, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
+import {
+  draft,
+  inputAt,
+  type CpuCode,
+  type CpuKernel,
+  type Place,
+  type Stage,
+  type Task,
+} from "../code.ts";
 import { i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { columnsPerTile, epilogueName, rowsPerTile, type Gemm } from "../wasm/tile.ts";
 import { fitted, gemmWork, paddedElements } from "./fitted.ts";
@@ -16,17 +34,26 @@ import { locate as locatePointers, partAt } from "./walk.ts";
 export const igemm: CpuKernel = fitted({
   name: "igemm",
   fuses: ["channel", "element"],
-  declines: (task) => (isConvOrGradInput(task) ? null : "does convolution and its gradient to the input"),
+  declines: (task) =>
+    isConvOrGradInput(task) ? null : "does convolution and its gradient to the input",
   work(task, caps) {
     const g = gatherOf(task);
     const nr = columnsPerTile(caps);
     const last = g.step.length - 1;
-    const work = { products: 0, steps: 0, streamed: 0, tiles: 0, moved: paddedElements(g), gathered: 0 };
+    const work = {
+      products: 0,
+      steps: 0,
+      streamed: 0,
+      tiles: 0,
+      moved: paddedElements(g),
+      gathered: 0,
+    };
     for (const p of g.phases) {
       const columns = g.n * sizeOf(p.grid);
       const k = g.from * tapCount(p);
       const product = gemmWork(caps, g.groups, g.to, k, columns);
-      for (const kind of ["products", "steps", "streamed", "tiles"] as const) work[kind] += product[kind];
+      for (const kind of ["products", "steps", "streamed", "tiles"] as const)
+        work[kind] += product[kind];
       // Panels are filled by vectors where a tile keeps to a row, else element by element.
       const width = p.grid[last];
       const inRow = g.step[last] > 2 ? 0 : width % nr ? Math.max(0, width - nr + 1) / width : 1;
@@ -38,12 +65,20 @@ export const igemm: CpuKernel = fitted({
   },
   build(task, caps) {
     const g = gatherOf(task);
-    return gatherCode(g, (phase, source, packed) => productStage(g, phase, task, caps, source, packed));
+    return gatherCode(g, (phase, source, packed) =>
+      productStage(g, phase, task, caps, source, packed),
+    );
   },
 });
 
-/** The padded source, the packed weights of every phase, and the stage that `compute` makes of both for each. */
-export function gatherCode(g: Gather, compute: (phase: Phase, source: Place, packed: Place) => Stage): CpuCode {
+/**
+ * The padded source, the packed weights of every phase, and the stage that `compute` makes of both
+ * for each.
+ */
+export function gatherCode(
+  g: Gather,
+  compute: (phase: Phase, source: Place, packed: Place) => Stage,
+): CpuCode {
   const code = draft();
   const source = paddedInput(g, 0, code);
   g.phases.forEach((phase, i) => {
@@ -54,7 +89,10 @@ export function gatherCode(g: Gather, compute: (phase: Phase, source: Place, pac
   return code;
 }
 
-/** Calls `body` with the byte offset of each tap in order. Up to 32 are unrolled, axes beyond that become loops that move the pointers. */
+/**
+ * Calls `body` with the byte offset of each tap in order. Up to 32 are unrolled, axes beyond that
+ * become loops that move the pointers.
+ */
 export function eachTap(
   f: Func,
   taps: readonly { count: number; first: number; delta: number }[],
@@ -84,7 +122,10 @@ export function eachTap(
   loops(0);
 }
 
-/** Packs w for the product: [group][block of output channels][source channel][tap][row of the block]. */
+/**
+ * Packs w for the product: [group][block of output channels][source channel][tap][row of the
+ * block].
+ */
 function packStage(g: Gather, phase: Phase, w: Place, into: Place): Stage {
   const mr = rowsPerTile(g.to);
   const perGroup = Math.ceil(g.to / mr);
@@ -97,12 +138,37 @@ function packStage(g: Gather, phase: Phase, w: Place, into: Place): Stage {
     reads: [w],
     writes: [into],
     emit(_, f, [from, to], { lo, hi }) {
-      const [item, s, d, channel, block, group] = f.ints("item", "s", "d", "channel", "block", "group");
+      const [item, s, d, channel, block, group] = f.ints(
+        "item",
+        "s",
+        "d",
+        "channel",
+        "block",
+        "group",
+      );
       f.for(item, lo, hi, 1, () => {
         f.set(group, i32.div(item, perGroup));
         f.set(block, i32.rem(item, perGroup));
-        f.set(s, i32.add(from!, i32.add(i32.mul(group, g.to * g.from * sizeOf(g.kernel) * 4), i32.mul(block, mr * g.wTo * 4))));
-        f.set(d, i32.add(to!, i32.add(i32.mul(group, g.to * g.from * taps * 4), i32.mul(block, mr * g.from * taps * 4))));
+        f.set(
+          s,
+          i32.add(
+            from!,
+            i32.add(
+              i32.mul(group, g.to * g.from * sizeOf(g.kernel) * 4),
+              i32.mul(block, mr * g.wTo * 4),
+            ),
+          ),
+        );
+        f.set(
+          d,
+          i32.add(
+            to!,
+            i32.add(
+              i32.mul(group, g.to * g.from * taps * 4),
+              i32.mul(block, mr * g.from * taps * 4),
+            ),
+          ),
+        );
         const rows = (count: number) =>
           f.for(channel, 0, g.from, 1, () => {
             eachTap(
@@ -112,7 +178,8 @@ function packStage(g: Gather, phase: Phase, w: Place, into: Place): Stage {
               [s],
               (offsets) => {
                 offsets.forEach((o, t) => {
-                  for (let r = 0; r < count; r++) f.storeLane(d, v128.loadZero32(s, o + r * g.wTo * 4), 0, (t * count + r) * 4);
+                  for (let r = 0; r < count; r++)
+                    f.storeLane(d, v128.loadZero32(s, o + r * g.wTo * 4), 0, (t * count + r) * 4);
                 });
                 f.bump(d, offsets.length * count * 4);
               },
@@ -130,15 +197,28 @@ export function outputsOf(g: Gather, phase: Phase): { axes: Axis[]; origin: numb
   const { strides } = readLayout(g);
   const out = stridesOf(g.output);
   return {
-    axes: phase.grid.map((size, a) => ({ size, strides: [g.step[a] * strides[a], g.outStep[a] * out[a]] })),
+    axes: phase.grid.map((size, a) => ({
+      size,
+      strides: [g.step[a] * strides[a], g.outStep[a] * out[a]],
+    })),
     origin: phase.origin.reduce((sum, o, a) => sum + o * out[a], 0),
   };
 }
 
-/** What a tile's record holds: whether its columns are `step` apart in the source, then their addresses (or the first alone). */
+/**
+ * What a tile's record holds: whether its columns are `step` apart in the source, then their
+ * addresses (or the first alone).
+ */
 const RECORD = { row: 0, pointers: 4 };
 
-function productStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: Place, packed: Place): Stage {
+function productStage(
+  g: Gather,
+  phase: Phase,
+  task: Task,
+  caps: Caps,
+  source: Place,
+  packed: Place,
+): Stage {
   const nr = columnsPerTile(caps);
   const rank = phase.grid.length;
   const { strides, plane } = readLayout(g);
@@ -169,20 +249,39 @@ function productStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: P
         f.set(rest, i32.div(c, positions));
         f.set(position, i32.rem(c, positions));
         locatePointers(f, position, axes, [
-          { at: src, base: i32.add(from, i32.add(i32.mul(rest, g.groups * g.from * plane * 4), i32.mul(problem, g.from * plane * 4))), stride: 0 },
-          { at: dst, base: i32.add(i32.mul(rest, g.groups * g.to * outPlane * 4), origin * 4), stride: 1 },
+          {
+            at: src,
+            base: i32.add(
+              from,
+              i32.add(
+                i32.mul(rest, g.groups * g.from * plane * 4),
+                i32.mul(problem, g.from * plane * 4),
+              ),
+            ),
+            stride: 0,
+          },
+          {
+            at: dst,
+            base: i32.add(i32.mul(rest, g.groups * g.to * outPlane * 4), origin * 4),
+            stride: 1,
+          },
         ]);
       };
       f.set(c, column);
       locate();
-      const inRow = rank > 1 ? i32.le(i32.add(i32.rem(position, width), nr), width) : i32.le(i32.add(position, nr), width);
+      const inRow =
+        rank > 1
+          ? i32.le(i32.add(i32.rem(position, width), nr), width)
+          : i32.le(i32.add(position, nr), width);
       f.if(
         inRow,
         () => {
           f.storeI32(own, 1, RECORD.row);
           f.storeI32(own, src, RECORD.pointers);
           if (g.outStep[rank - 1] === 1) joined(dst);
-          else for (let lane = 0; lane < nr; lane++) scattered(lane, i32.add(dst, lane * g.outStep[rank - 1]! * 4));
+          else
+            for (let lane = 0; lane < nr; lane++)
+              scattered(lane, i32.add(dst, lane * g.outStep[rank - 1]! * 4));
         },
         () => {
           f.storeI32(own, 0, RECORD.row);
@@ -204,7 +303,8 @@ function productStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: P
         f.for(channel, 0, units as Local, 1, () => {
           eachTap(f, phase.taps, strides, pointers, (offsets) => {
             offsets.forEach((o, i) => {
-              for (let half = 0; half < nr / 4; half++) f.store(into, load(o, half), i * nr * 4 + half * 16);
+              for (let half = 0; half < nr / 4; half++)
+                f.store(into, load(o, half), i * nr * 4 + half * 16);
             });
             f.bump(into, offsets.length * nr * 4);
           });
@@ -217,11 +317,14 @@ function productStage(g: Gather, phase: Phase, task: Task, caps: Caps, source: P
           fill([p], (offset, half) => loadStepped(f, p, offset + half * 4 * stepW * 4, stepW, "v"));
         },
         () => {
-          const pointers = Array.from({ length: nr }, (_, i) => f.let("i32", `p${i}`, i32.add(i32.load(own, RECORD.pointers + i * 4), skip)));
+          const pointers = Array.from({ length: nr }, (_, i) =>
+            f.let("i32", `p${i}`, i32.add(i32.load(own, RECORD.pointers + i * 4), skip)),
+          );
           const v = f.local("v128", "v");
           fill(pointers, (offset, half) => {
             f.set(v, v128.loadZero32(pointers[half * 4]!, offset));
-            for (let lane = 1; lane < 4; lane++) f.set(v, v128.loadLane(pointers[half * 4 + lane]!, v, lane, offset));
+            for (let lane = 1; lane < 4; lane++)
+              f.set(v, v128.loadLane(pointers[half * 4 + lane]!, v, lane, offset));
             return v;
           });
         },

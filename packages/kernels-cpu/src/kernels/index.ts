@@ -1,4 +1,5 @@
-// All kernels. Production, tests and benchmarks choose from this list by `declines` and the least `estimate`.
+// All kernels. Production, tests and benchmarks choose from this list by `declines` and the least
+// `estimate`.
 
 import type { CpuKernel } from "../code.ts";
 import { depthwiseGradWeight } from "./depthwiseGradWeight.ts";

@@ -1,4 +1,5 @@
-// A sparse matrix, known beforehand, along one axis: select, flips, padding that repeats the input, interpolation.
+// A sparse matrix, known beforehand, along one axis: select, flips, padding that repeats the input,
+// interpolation.
 //   y[…, j, …] = Σ w·x[…, i, …] over the taps (i, w) of row j
 //   rows of at least four neighbours     whole vectors of one row of x after another, the taps from a table
 //   runs of a row stay together          the runs are copied
@@ -12,19 +13,26 @@ import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { copyRow } from "./pad.ts";
 import { storeLanes, streamTime } from "./walk.ts";
 
-/** Runs shorter than this on average are taken one element at a time; up to so many are unrolled. */
+/**
+ * Runs shorter than this on average are taken one element at a time; up to so many are unrolled.
+ */
 const RUN = 4;
 const RUNS = 32;
 
 export const mix: CpuKernel = {
   name: "mix",
   declines: ({ op }) => (op === mixOp ? null : "multiplies an axis by a sparse matrix"),
-  // Tables cost about a nanosecond a tap and vector, or four of them where the elements of a vector are taken one by one.
+  // Tables cost about a nanosecond a tap and vector, or four of them where the elements of a vector
+  // are taken one by one.
   estimate(task, caps) {
     const { axis, rows } = task.params as MixParams;
     const inner = sizeOf(task.inputs[0].shape.slice(axis + 1));
-    const taps = rows.reduce((sum, row) => sum + row.length, 0) * sizeOf(task.inputs[0].shape.slice(0, axis));
-    return streamTime(task, caps) + (inner < 4 ? taps * inner : taps * Math.ceil(inner / 4)) * (1e-9 / caps.threads);
+    const taps =
+      rows.reduce((sum, row) => sum + row.length, 0) * sizeOf(task.inputs[0].shape.slice(0, axis));
+    return (
+      streamTime(task, caps) +
+      (inner < 4 ? taps * inner : taps * Math.ceil(inner / 4)) * (1e-9 / caps.threads)
+    );
   },
   build({ params, inputs: [{ shape }] }) {
     const { axis, rows } = params as MixParams;
@@ -32,7 +40,9 @@ export const mix: CpuKernel = {
     const outer = sizeOf(shape.slice(0, axis));
     if (inner >= 4) return byRows(outer, shape[axis], inner, rows);
     // Few neighbours: each becomes an element of a longer axis.
-    const single = rows.flatMap((row) => Array.from({ length: inner }, (_, r) => row.map(([i, w]): Tap => [i * inner + r, w])));
+    const single = rows.flatMap((row) =>
+      Array.from({ length: inner }, (_, r) => row.map(([i, w]): Tap => [i * inner + r, w])),
+    );
     const runs = runsOf(single);
     return runs && runs.length <= RUNS && single.length >= runs.length * RUN
       ? byRuns(outer, shape[axis] * inner, single.length, runs)
@@ -40,14 +50,28 @@ export const mix: CpuKernel = {
   },
 };
 
-const isMove = (rows: readonly (readonly Tap[])[]) => rows.every((row) => row.length === 1 && row[0][1] === 1);
+const isMove = (rows: readonly (readonly Tap[])[]) =>
+  rows.every((row) => row.length === 1 && row[0][1] === 1);
 
-/** One row of y after the other: taps are (offset in bytes, weight), for each row how many and where in the table. */
-function byRows(outer: number, size: number, inner: number, given: readonly (readonly Tap[])[]): CpuCode {
+/**
+ * One row of y after the other: taps are (offset in bytes, weight), for each row how many and where
+ * in the table.
+ */
+function byRows(
+  outer: number,
+  size: number,
+  inner: number,
+  given: readonly (readonly Tap[])[],
+): CpuCode {
   const weighted = !isMove(given);
-  // With one tap or two each, as interpolation has them, all get two, of halves if need be, and both are done at once.
+  // With one tap or two each, as interpolation has them, all get two, of halves if need be, and
+  // both are done at once.
   const paired = weighted && given.every((row) => row.length === 1 || row.length === 2);
-  const rows = paired ? given.map((row) => (row.length === 2 ? row : [row[0], row[0]].map(([i, w]): Tap => [i, w / 2]))) : given;
+  const rows = paired
+    ? given.map((row) =>
+        row.length === 2 ? row : [row[0], row[0]].map(([i, w]): Tap => [i, w / 2]),
+      )
+    : given;
   const table = new DataView(new ArrayBuffer(8 * (rows.length + rows.flat().length)));
   let next = 8 * rows.length;
   rows.forEach((row, j) => {
@@ -64,8 +88,21 @@ function byRows(outer: number, size: number, inner: number, given: readonly (rea
     items: outer * rows.length,
     reads: [inputAt(0), scratchAt(0)],
     writes: [outputAt(0)],
-    emit(_: unknown, f: Func, [x, taps, y]: readonly Local[], { lo, hi }: { lo: Local; hi: Local }) {
-      const [item, tap, from, s, other, d, left] = f.ints("item", "tap", "from", "s", "other", "d", "left");
+    emit(
+      _: unknown,
+      f: Func,
+      [x, taps, y]: readonly Local[],
+      { lo, hi }: { lo: Local; hi: Local },
+    ) {
+      const [item, tap, from, s, other, d, left] = f.ints(
+        "item",
+        "tap",
+        "from",
+        "s",
+        "other",
+        "d",
+        "left",
+      );
       const [w, w2, v] = ["w", "w2", "v"].map((name) => f.local("v128", name));
       const next = () => {
         f.set(s, i32.add(from, i32.load(tap)));
@@ -90,7 +127,10 @@ function byRows(outer: number, size: number, inner: number, given: readonly (rea
           next();
           f.set(other, i32.add(from, i32.load(tap, 8)));
           f.set(w2, v128.loadSplat(tap, 12));
-          return all(() => f.set(v, f32x4.add(f32x4.mul(w, v128.load(s)), f32x4.mul(w2, v128.load(other)))), [s, other]);
+          return all(
+            () => f.set(v, f32x4.add(f32x4.mul(w, v128.load(s)), f32x4.mul(w2, v128.load(other)))),
+            [s, other],
+          );
         }
         f.if(
           left,
@@ -113,11 +153,23 @@ function byRows(outer: number, size: number, inner: number, given: readonly (rea
       });
     },
   };
-  return { scratch: [{ bytes: table.byteLength, data: new Int32Array(table.buffer) }], stages: [stage] };
+  return {
+    scratch: [{ bytes: table.byteLength, data: new Int32Array(table.buffer) }],
+    stages: [stage],
+  };
 }
 
-/** Goes along `count` elements, a vector at a time; the target ends where it began, the sources anywhere. */
-function along(f: Func, sources: readonly Local[], d: Local, count: number, body: (lanes: number) => void): void {
+/**
+ * Goes along `count` elements, a vector at a time; the target ends where it began, the sources
+ * anywhere.
+ */
+function along(
+  f: Func,
+  sources: readonly Local[],
+  d: Local,
+  count: number,
+  body: (lanes: number) => void,
+): void {
   f.repeat(count >> 2, "vectors", () => {
     body(4);
     for (const p of [...sources, d]) f.bump(p, 16);
@@ -132,7 +184,9 @@ interface Run {
   readonly count: number;
 }
 
-/** Rows with one tap of weight 1 each, as the fewest runs of neighbours; null if there are others. */
+/**
+ * Rows with one tap of weight 1 each, as the fewest runs of neighbours; null if there are others.
+ */
 function runsOf(rows: readonly (readonly Tap[])[]): Run[] | null {
   if (!isMove(rows)) return null;
   const runs: { from: number; into: number; count: number }[] = [];
@@ -171,26 +225,43 @@ function byLanes(outer: number, size: number, rows: readonly (readonly Tap[])[])
   const most = Math.max(...rows.map((row) => row.length));
   const ragged = rows.some((row) => row.length < most);
   const weighted = rows.some((row) => row.some(([, w]) => w !== 1));
-  const groups = Array.from({ length: Math.ceil(rows.length / 4) }, (_, i) => rows.slice(i * 4, i * 4 + 4));
-  const near = groups.every((group) => Array.from({ length: most }, (_, t) => reach(group, t)).every(([first, last]) => last - first < 4));
-  const bytes = (near ? 32 : 16) + (weighted || (ragged && !near) ? 16 : 0); // of a tap of four outputs
+  const groups = Array.from({ length: Math.ceil(rows.length / 4) }, (_, i) =>
+    rows.slice(i * 4, i * 4 + 4),
+  );
+  const near = groups.every((group) =>
+    Array.from({ length: most }, (_, t) => reach(group, t)).every(
+      ([first, last]) => last - first < 4,
+    ),
+  );
+  // of a tap of four outputs
+  const bytes = (near ? 32 : 16) + (weighted || (ragged && !near) ? 16 : 0);
   const table = new DataView(new ArrayBuffer(groups.length * most * bytes));
   groups.forEach((group, i) => {
-    for (let t = 0; t < most; t++) (near ? describeNear : describeEach)(table, (i * most + t) * bytes, group, t, size, bytes);
+    for (let t = 0; t < most; t++)
+      (near ? describeNear : describeEach)(table, (i * most + t) * bytes, group, t, size, bytes);
   });
   const stage = {
     name: `mixLanes${exactly([size, rows.length, most, weighted, ragged, near])}`,
     items: outer,
     reads: [inputAt(0), scratchAt(0)],
     writes: [outputAt(0)],
-    emit(_: unknown, f: Func, [x, taps, y]: readonly Local[], { lo, hi }: { lo: Local; hi: Local }) {
+    emit(
+      _: unknown,
+      f: Func,
+      [x, taps, y]: readonly Local[],
+      { lo, hi }: { lo: Local; hi: Local },
+    ) {
       const [item, from, d, tap] = f.ints("item", "from", "d", "tap");
       const [v, sum, w] = ["v", "sum", "w"].map((name) => f.local("v128", name));
       const some = (lanes: number) => {
         if (most === 0) f.set(sum, 0);
         for (let t = 0; t < most; t++) {
           const at = t * bytes;
-          if (near) f.set(v, v128.swizzle(v128.load(i32.add(from, i32.load(tap, at))), v128.load(tap, at + 16)));
+          if (near)
+            f.set(
+              v,
+              v128.swizzle(v128.load(i32.add(from, i32.load(tap, at))), v128.load(tap, at + 16)),
+            );
           else
             for (let l = 0; l < lanes; l++) {
               const address = i32.add(from, i32.load(tap, at + l * 4));
@@ -218,7 +289,10 @@ function byLanes(outer: number, size: number, rows: readonly (readonly Tap[])[])
       });
     },
   };
-  return { scratch: [{ bytes: table.byteLength, data: new Int32Array(table.buffer) }], stages: [stage] };
+  return {
+    scratch: [{ bytes: table.byteLength, data: new Int32Array(table.buffer) }],
+    stages: [stage],
+  };
 }
 
 /** The least and the largest index that tap `t` of a group has. */
@@ -227,19 +301,40 @@ function reach(group: readonly (readonly Tap[])[], t: number): [number, number] 
   return indices.length ? [Math.min(...indices), Math.max(...indices)] : [0, 0];
 }
 
-/** Four neighbours that hold all that tap `t` of the group wants: their offset, which bytes go where (none gives 0), and weights. */
-function describeNear(table: DataView, at: number, group: readonly (readonly Tap[])[], t: number, size: number, bytes: number): void {
+/**
+ * Four neighbours that hold all that tap `t` of the group wants: their offset, which bytes go where
+ * (none gives 0), and weights.
+ */
+function describeNear(
+  table: DataView,
+  at: number,
+  group: readonly (readonly Tap[])[],
+  t: number,
+  size: number,
+  bytes: number,
+): void {
   const first = Math.max(0, Math.min(reach(group, t)[0], size - 4));
   table.setInt32(at, first * 4, true);
   for (let l = 0; l < 4; l++) {
     const tap = group[l]?.[t];
-    for (let byte = 0; byte < 4; byte++) table.setUint8(at + 16 + l * 4 + byte, tap ? (tap[0] - first) * 4 + byte : 255);
+    for (let byte = 0; byte < 4; byte++)
+      table.setUint8(at + 16 + l * 4 + byte, tap ? (tap[0] - first) * 4 + byte : 255);
     if (tap && bytes > 32) table.setFloat32(at + 32 + l * 4, tap[1], true);
   }
 }
 
-/** The offset of each element that tap `t` of the group wants, and weights; a missing tap has weight 0. */
-function describeEach(table: DataView, at: number, group: readonly (readonly Tap[])[], t: number, _size: number, bytes: number): void {
+/**
+ * The offset of each element that tap `t` of the group wants, and weights; a missing tap has weight
+ * 0.
+ */
+function describeEach(
+  table: DataView,
+  at: number,
+  group: readonly (readonly Tap[])[],
+  t: number,
+  _size: number,
+  bytes: number,
+): void {
   group.forEach((row, l) => {
     if (row.length <= t) return;
     table.setInt32(at + l * 4, row[t][0] * 4, true);

@@ -1,4 +1,5 @@
-// Transpose, broadcastTo, slice, concat and pad: copies of boxes, told apart by strides and where the box begins.
+// Transpose, broadcastTo, slice, concat and pad: copies of boxes, told apart by strides and where
+// the box begins.
 
 import { padOp, type PadParams } from "@conv/ops";
 import { boxesOf, paddedAxes } from "@conv/ops/plan";
@@ -11,8 +12,17 @@ import { streamTime } from "./walk.ts";
 function padded({ params, inputs: [x] }: Task): Stage {
   const [planes, ...axes] = paddedAxes(x.shape, params as PadParams);
   const strides = stridesOf(x.shape);
-  if (axes.length === 0) return copyStage({ shape: x.shape, from: { strides }, into: { strides } }, inputAt(0), outputAt(0));
-  const box = { source: axes.map((a) => a.size), lo: axes.map((a) => a.lo), padded: axes.map((a) => a.lo + a.size + a.hi) };
+  if (axes.length === 0)
+    return copyStage(
+      { shape: x.shape, from: { strides }, into: { strides } },
+      inputAt(0),
+      outputAt(0),
+    );
+  const box = {
+    source: axes.map((a) => a.size),
+    lo: axes.map((a) => a.lo),
+    padded: axes.map((a) => a.lo + a.size + a.hi),
+  };
   return padStage({ ...box, planes: planes.size }, inputAt(0), outputAt(0));
 }
 
@@ -22,6 +32,8 @@ export const move: CpuKernel = {
   estimate: streamTime,
   build: (task) => ({
     scratch: [],
-    stages: boxesOf(task, task.inputs)?.map((box, i) => copyStage(box, inputAt(i), outputAt(0), i > 0)) ?? [padded(task)],
+    stages: boxesOf(task, task.inputs)?.map((box, i) =>
+      copyStage(box, inputAt(i), outputAt(0), i > 0),
+    ) ?? [padded(task)],
   }),
 };

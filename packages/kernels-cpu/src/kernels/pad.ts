@@ -1,4 +1,5 @@
-// Copying a source into a larger box with a constant around it, so that no other kernel has to look where the edges are.
+// Copying a source into a larger box with a constant around it, so that no other kernel has to look
+// where the edges are.
 
 import { needsPadding, type Gather } from "@conv/ops/plan";
 import { exactly, sizeOf, stridesOf } from "@conv/tensor";
@@ -19,7 +20,10 @@ export interface PadBox {
 /** Bytes of the padded copy, with room for a vector to run past its end. */
 export const padBytes = (box: PadBox): number => (box.planes * sizeOf(box.padded) + 16) * 4;
 
-/** The source as kernels read it: itself, or a copy with the padding around it that a stage of its own makes first. */
+/**
+ * The source as kernels read it: itself, or a copy with the padding around it that a stage of its
+ * own makes first.
+ */
 export function paddedSource(box: PadBox, from: Place, code: Draft): Place {
   if (!needsPadding(box)) return from;
   const into = code.room({ bytes: padBytes(box) });
@@ -28,8 +32,11 @@ export function paddedSource(box: PadBox, from: Place, code: Draft): Place {
 }
 
 /** Input `index` as a gathering kernel reads it. */
-export const paddedInput = ({ n, groups, from, source, lo, padded }: Gather, index: number, code: Draft): Place =>
-  paddedSource({ planes: n * groups * from, source, lo, padded }, inputAt(index), code);
+export const paddedInput = (
+  { n, groups, from, source, lo, padded }: Gather,
+  index: number,
+  code: Draft,
+): Place => paddedSource({ planes: n * groups * from, source, lo, padded }, inputAt(index), code);
 
 /** The stage that makes the copy; one piece of work is a plane. */
 export function padStage(box: PadBox, from: Place, into: Place): Stage {
@@ -52,8 +59,17 @@ export function padStage(box: PadBox, from: Place, into: Place): Stage {
   };
 }
 
-/** Copies one plane at `s` to its place in the padded plane at `into`, with the even columns of each row before the odd ones if `split`. */
-export function copyInside(f: Func, { source, lo, padded }: Pick<PadBox, "source" | "lo" | "padded">, s: Local, into: Local, split = false): void {
+/**
+ * Copies one plane at `s` to its place in the padded plane at `into`, with the even columns of each
+ * row before the odd ones if `split`.
+ */
+export function copyInside(
+  f: Func,
+  { source, lo, padded }: Pick<PadBox, "source" | "lo" | "padded">,
+  s: Local,
+  into: Local,
+  split = false,
+): void {
   const last = source.length - 1;
   const counts = source.map((size, a) => Math.min(size, padded[a] - lo[a]));
   if (counts.some((c) => c <= 0)) return;
@@ -67,7 +83,9 @@ export function copyInside(f: Func, { source, lo, padded }: Pick<PadBox, "source
     counts,
     stridesOf(source),
     strides,
-    split ? (count) => splitRow(f, s, d, count, lo[last], padded[last] / 2) : (count) => copyRow(f, s, d, count),
+    split
+      ? (count) => splitRow(f, s, d, count, lo[last], padded[last] / 2)
+      : (count) => copyRow(f, s, d, count),
   );
 }
 
@@ -83,7 +101,9 @@ export function fillRange(f: Func, at: Local, bytes: number, bits: number): void
   for (let rest = 0; rest < bytes % 16; rest += 4) f.storeLane(p, value, 0, rest);
 }
 
-/** Copies a box of `counts` elements; the pointers end where they began. The innermost stride is 1. */
+/**
+ * Copies a box of `counts` elements; the pointers end where they began. The innermost stride is 1.
+ */
 export function copyBox(
   f: Func,
   s: Local,
@@ -98,38 +118,65 @@ export function copyBox(
   eachCell(f, outer, walkers, () => row(counts.at(-1)!));
 }
 
-/** Where a column is in a row that holds the even columns first, then from `half` on the odd ones. */
-export const splitColumn = (column: number, half: number): number => (column % 2) * half + (column >> 1);
+/**
+ * Where a column is in a row that holds the even columns first, then from `half` on the odd ones.
+ */
+export const splitColumn = (column: number, half: number): number =>
+  (column % 2) * half + (column >> 1);
 
-/** Copies `count` neighbouring elements to columns `lo` and on of a row in halves; the last eight overlap those before. */
+/**
+ * Copies `count` neighbouring elements to columns `lo` and on of a row in halves; the last eight
+ * overlap those before.
+ */
 function splitRow(f: Func, s: Local, d: Local, count: number, lo: number, half: number): void {
   const eight = (s: Local, d: Local, first: number, at: number) => {
-    const [x0, x1] = [f.let("v128", "x0", v128.load(s, at * 4)), f.let("v128", "x1", v128.load(s, at * 4 + 16))];
+    const [x0, x1] = [
+      f.let("v128", "x0", v128.load(s, at * 4)),
+      f.let("v128", "x1", v128.load(s, at * 4 + 16)),
+    ];
     f.store(d, v128.shuffle(x0, x1, 0, 2, 4, 6), splitColumn(first, half) * 4);
     f.store(d, v128.shuffle(x0, x1, 1, 3, 5, 7), splitColumn(first + 1, half) * 4);
   };
   if (count < 8) {
-    for (let i = 0; i < count; i++) f.storeLane(d, v128.loadZero32(s, i * 4), 0, splitColumn(lo + i, half) * 4);
+    for (let i = 0; i < count; i++)
+      f.storeLane(d, v128.loadZero32(s, i * 4), 0, splitColumn(lo + i, half) * 4);
     return;
   }
   unrolled(f, s, d, count >> 3, 32, 16, (from, into, i) => eight(from, into, lo + i * 8, i * 8));
   if (count % 8) eight(s, d, lo + count - 8, count - 8);
 }
 
-/** Copies `count` neighbouring elements; the last vector overlaps the one before rather than leave single elements. */
+/**
+ * Copies `count` neighbouring elements; the last vector overlaps the one before rather than leave
+ * single elements.
+ */
 export function copyRow(f: Func, s: Local, d: Local, count: number): void {
   if (count < 4) {
     for (let i = 0; i < count; i++) f.storeLane(d, v128.loadZero32(s, i * 4), 0, i * 4);
     return;
   }
-  unrolled(f, s, d, count >> 2, 16, 16, (from, into, i) => f.store(into, v128.load(from, i * 16), i * 16));
+  unrolled(f, s, d, count >> 2, 16, 16, (from, into, i) =>
+    f.store(into, v128.load(from, i * 16), i * 16),
+  );
   if (count % 4) f.store(d, v128.load(s, (count - 4) * 4), (count - 4) * 4);
 }
 
-/** Calls `body` for pieces 0 … count−1, eight at a time, with pointers that it offsets by the piece's number within them; a pointer moves by so many bytes a piece. */
-function unrolled(f: Func, s: Local, d: Local, count: number, sBytes: number, dBytes: number, body: (s: Local, d: Local, i: number) => void): void {
+/**
+ * Calls `body` for pieces 0 … count−1, eight at a time, with pointers that it offsets by the
+ * piece's number within them; a pointer moves by so many bytes a piece.
+ */
+function unrolled(
+  f: Func,
+  s: Local,
+  d: Local,
+  count: number,
+  sBytes: number,
+  dBytes: number,
+  body: (s: Local, d: Local, i: number) => void,
+): void {
   const AT_ONCE = 8;
-  const pieces = (s: Local, d: Local, n: number) => Array.from({ length: n }, (_, i) => body(s, d, i));
+  const pieces = (s: Local, d: Local, n: number) =>
+    Array.from({ length: n }, (_, i) => body(s, d, i));
   if (count <= AT_ONCE) return void pieces(s, d, count);
   const p = f.let("i32", "p", s);
   const q = f.let("i32", "q", d);
@@ -142,14 +189,28 @@ function unrolled(f: Func, s: Local, d: Local, count: number, sBytes: number, dB
 }
 
 /**
- * Four elements `step` apart from `address + offset`, the usual steps without single loads. With fewer `lanes` wanted the others hold
- * anything. Reads up to 7 elements past the last one wanted, however large the step is.
+ * Four elements `step` apart from `address + offset`, the usual steps without single loads. With
+ * fewer `lanes` wanted the others hold anything. Reads up to 7 elements past the last one wanted,
+ * however large the step is.
  */
-export function loadStepped(f: Func, address: Local, offset: number, step: number, name: string, lanes = 4): Local {
+export function loadStepped(
+  f: Func,
+  address: Local,
+  offset: number,
+  step: number,
+  name: string,
+  lanes = 4,
+): Local {
   if (step === 1) return f.let("v128", name, v128.load(address, offset));
-  if (step === 2) return f.let("v128", name, v128.shuffle(v128.load(address, offset), v128.load(address, offset + 16), 0, 2, 4, 6));
+  if (step === 2)
+    return f.let(
+      "v128",
+      name,
+      v128.shuffle(v128.load(address, offset), v128.load(address, offset + 16), 0, 2, 4, 6),
+    );
   const v = f.let("v128", name, v128.loadZero32(address, offset));
-  for (let lane = 1; lane < lanes; lane++) f.set(v, v128.loadLane(address, v, lane, offset + lane * step * 4));
+  for (let lane = 1; lane < lanes; lane++)
+    f.set(v, v128.loadLane(address, v, lane, offset + lane * step * 4));
   return v;
 }
 

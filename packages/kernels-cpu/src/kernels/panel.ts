@@ -8,7 +8,10 @@ import { emitGemm, gemmSize, rowsPerTile, type Gemm, type TileSetup } from "../w
 import { loadStepped } from "./pad.ts";
 import { partAt } from "./walk.ts";
 
-/** Rows m of a matrix, k long, in pieces: element (m, k) of product `problem`, piece `p` is at the sum of its strides (in elements). */
+/**
+ * Rows m of a matrix, k long, in pieces: element (m, k) of product `problem`, piece `p` is at the
+ * sum of its strides (in elements).
+ */
 export interface Rows {
   readonly problems: number;
   readonly m: number;
@@ -32,7 +35,15 @@ export function packRows(r: Rows, from: Place, into: Place): Stage {
     reads: [from],
     writes: [into],
     emit(_, f, [source, target], { lo, hi }) {
-      const [item, piece, block, problem, s, d, k] = f.ints("item", "piece", "block", "problem", "s", "d", "k_");
+      const [item, piece, block, problem, s, d, k] = f.ints(
+        "item",
+        "piece",
+        "block",
+        "problem",
+        "s",
+        "d",
+        "k_",
+      );
       f.for(item, lo, hi, 1, () => {
         f.set(piece, i32.rem(item, r.pieces));
         f.set(block, i32.div(item, r.pieces));
@@ -40,7 +51,13 @@ export function packRows(r: Rows, from: Place, into: Place): Stage {
         f.set(block, i32.rem(block, blocks));
         f.set(s, i32.add(source, i32.mul(problem, r.problemStride * 4)));
         f.bump(s, i32.add(i32.mul(block, mr * r.rowStride * 4), i32.mul(piece, r.pieceStride * 4)));
-        f.set(d, i32.add(target, i32.add(i32.mul(problem, r.m * depth * 4), i32.mul(block, mr * depth * 4))));
+        f.set(
+          d,
+          i32.add(
+            target,
+            i32.add(i32.mul(problem, r.m * depth * 4), i32.mul(block, mr * depth * 4)),
+          ),
+        );
         const rows = (count: number) => {
           f.bump(d, i32.mul(piece, r.k * count * 4));
           const v = f.local("v128", "v");
@@ -48,8 +65,14 @@ export function packRows(r: Rows, from: Place, into: Place): Stage {
           const wide = r.kStride === 1 ? 4 : 1;
           const steps = (n: number) => {
             for (let row = 0; row < count; row++) {
-              f.set(v, n === 4 ? v128.load(s, row * r.rowStride * 4) : v128.loadZero32(s, row * r.rowStride * 4));
-              for (let lane = 0; lane < n; lane++) f.storeLane(d, v, lane, (lane * count + row) * 4);
+              f.set(
+                v,
+                n === 4
+                  ? v128.load(s, row * r.rowStride * 4)
+                  : v128.loadZero32(s, row * r.rowStride * 4),
+              );
+              for (let lane = 0; lane < n; lane++)
+                f.storeLane(d, v, lane, (lane * count + row) * 4);
             }
             f.bump(s, n * r.kStride * 4);
             f.bump(d, n * count * 4);
@@ -65,10 +88,14 @@ export function packRows(r: Rows, from: Place, into: Place): Stage {
 
 /** The first `count` columns of four vectors of four. */
 export function transpose4(f: Func, [a, b, c, d]: readonly Local[], count = 4): Local[] {
-  const t = (name: string, x: Local, y: Local, ...lanes: number[]) => f.let("v128", name, v128.shuffle(x, y, ...lanes));
+  const t = (name: string, x: Local, y: Local, ...lanes: number[]) =>
+    f.let("v128", name, v128.shuffle(x, y, ...lanes));
   const columns: Local[] = [];
   for (let pair = 0; pair < count; pair += 2) {
-    const [ab, cd] = [t("ab", a, b, pair, pair + 4, pair + 1, pair + 5), t("cd", c, d, pair, pair + 4, pair + 1, pair + 5)];
+    const [ab, cd] = [
+      t("ab", a, b, pair, pair + 4, pair + 1, pair + 5),
+      t("cd", c, d, pair, pair + 4, pair + 1, pair + 5),
+    ];
     columns.push(t("column", ab, cd, 0, 1, 4, 5));
     if (pair + 1 < count) columns.push(t("column", ab, cd, 2, 3, 6, 7));
   }
@@ -76,16 +103,25 @@ export function transpose4(f: Func, [a, b, c, d]: readonly Local[], count = 4): 
 }
 
 /**
- * Emits a piece of a panel whose columns run along k in memory: `count` steps of k, `step` elements apart, of the columns at
- * `pointers`, to [k][columns] at `into`. Pointers and `into` are moved past what was read and written.
+ * Emits a piece of a panel whose columns run along k in memory: `count` steps of k, `step` elements
+ * apart, of the columns at `pointers`, to [k][columns] at `into`. Pointers and `into` are moved
+ * past what was read and written.
  */
-export function transposedPanel(f: Func, pointers: readonly Local[], into: Local, count: number | Local, step: number): void {
+export function transposedPanel(
+  f: Func,
+  pointers: readonly Local[],
+  into: Local,
+  count: number | Local,
+  step: number,
+): void {
   const nr = pointers.length;
   const four = (store: number | null) => {
     for (let half = 0; half < nr / 4; half++) {
       const rows = transpose4(
         f,
-        pointers.slice(half * 4, half * 4 + 4).map((p) => loadStepped(f, p, 0, step, "row", store ?? 4)),
+        pointers
+          .slice(half * 4, half * 4 + 4)
+          .map((p) => loadStepped(f, p, 0, step, "row", store ?? 4)),
       );
       rows.slice(0, store ?? 4).forEach((r, k) => f.store(into, r, k * nr * 4 + half * 16));
     }
@@ -107,14 +143,19 @@ export const gemmStage = (gemm: Gemm, caps: Caps, source: Place, packed: Place):
   ...gemmSize(gemm, caps),
   reads: [source, packed, ...operandsAt(gemm.epilogue)],
   writes: [outputAt(0)],
-  emit: (m, f, [source, a, ...rest], range) => emitGemm(m, f, gemm, caps, { source, a, y: rest.at(-1)!, operands: rest.slice(0, -1) }, range),
+  emit: (m, f, [source, a, ...rest], range) =>
+    emitGemm(m, f, gemm, caps, { source, a, y: rest.at(-1)!, operands: rest.slice(0, -1) }, range),
 });
 
 /**
- * Emits the setup of a tile whose columns are neighbours in y: its record holds the address at which each column is read, which
+ * Emits the setup of a tile whose columns are neighbours in y: its record holds the address at
+ * which each column is read, which
  * `address` gives for a column's number. Columns past the last are read where the last is.
  */
-export function eachColumn({ f, column, columns, lanes, own, joined, scattered }: TileSetup, address: (column: Local) => Operand): void {
+export function eachColumn(
+  { f, column, columns, lanes, own, joined, scattered }: TileSetup,
+  address: (column: Local) => Operand,
+): void {
   const [lane, c] = f.ints("lane", "c");
   f.if(i32.eq(lanes, columns), () => joined(i32.mul(column, 4)));
   f.for(lane, 0, columns, 1, () => {

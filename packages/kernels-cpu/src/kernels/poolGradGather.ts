@@ -1,13 +1,29 @@
-// Gradients of pools of small windows (AlexNet's, ResNet's, GoogLeNet's 3×3 at stride 2), as seen from the inputs: which tap wins
-// each window is written down first; then each input adds what the few windows around it give. One piece of work is a plane.
+// Gradients of pools of small windows (AlexNet's, ResNet's, GoogLeNet's 3×3 at stride 2), as seen
+// from the inputs: which tap wins each window is written down first; then each input adds what the
+// few windows around it give. One piece of work is a plane.
 //   dx[i] = Σ over taps of (won[o] = tap) · dy[o] where o·stride + tap = i
-// Inputs with equal remainders of the stride see the same taps: four of each are summed at once, and interleaved when they are stored.
+// Inputs with equal remainders of the stride see the same taps: four of each are summed at once,
+// and interleaved when they are stored.
 
-import { avgPoolGradOp, maxPoolGradOp, type AvgPoolGeometry, type ConvGeometry, type PoolGeometry } from "@conv/ops";
+import {
+  avgPoolGradOp,
+  maxPoolGradOp,
+  type AvgPoolGeometry,
+  type ConvGeometry,
+  type PoolGeometry,
+} from "@conv/ops";
 import { gatherGradInput, type Phase } from "@conv/ops/plan";
 import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { inputAt, outputAt, scratchAt, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
+import {
+  inputAt,
+  outputAt,
+  scratchAt,
+  type CpuKernel,
+  type Place,
+  type Stage,
+  type Task,
+} from "../code.ts";
 import { f32x4, i32, i32x4, v128, type Func, type Local } from "../wasm/asm.ts";
 import { epilogueName } from "../wasm/tile.ts";
 import { copyInside, fillRange, padBytes } from "./pad.ts";
@@ -33,28 +49,50 @@ export const poolGradGather: CpuKernel = {
     const table = shares instanceof Float32Array ? shares : null;
     return {
       scratch: table ? [{ bytes: table.byteLength, data: table }] : [],
-      stages: [planes(g, windowsOf(g, PADDING), task, caps, max ? null : { share: typeof shares === "number" ? shares : scratchAt(0) })],
+      stages: [
+        planes(
+          g,
+          windowsOf(g, PADDING),
+          task,
+          caps,
+          max ? null : { share: typeof shares === "number" ? shares : scratchAt(0) },
+        ),
+      ],
     };
   },
 };
 
 /** The windows that each input is in, as the gradient of a convolution to its input has them. */
-const around = (g: PoolGeometry) => gatherGradInput({ ...g, groups: g.c, ic: g.c, oc: g.c } satisfies ConvGeometry);
+const around = (g: PoolGeometry) =>
+  gatherGradInput({ ...g, groups: g.c, ic: g.c, oc: g.c } satisfies ConvGeometry);
 
 const lines = (bytes: number) => Math.ceil(bytes / 64) * 64;
 
-/** `mean` holds what each input counts: a number, or the place of one for each output of a plane; null where the maximum counts alone. */
-function planes(g: PoolGeometry, w: Windows, task: Task, caps: Caps, mean: { share: number | Place } | null): Stage {
+/**
+ * `mean` holds what each input counts: a number, or the place of one for each output of a plane;
+ * null where the maximum counts alone.
+ */
+function planes(
+  g: PoolGeometry,
+  w: Windows,
+  task: Task,
+  caps: Caps,
+  mean: { share: number | Place } | null,
+): Stage {
   const { phases, lo, padded } = around(g);
   const [inPlane, outPlane] = [sizeOf(g.input), sizeOf(g.output)];
   const operands = task.epilogue?.operands ?? [];
   const first = mean ? 1 : 2; // inputs of the op; those of the epilogue follow
   const tabled = typeof mean?.share === "object" ? [mean.share] : [];
-  // Own memory: the padded plane of x, then for each window dy and the tap that has won, with windows around that nothing wins.
+  // Own memory: the padded plane of x, then for each window dy and the tap that has won, with
+  // windows around that nothing wins.
   const strides = stridesOf(padded);
   const boxBytes = mean || !w.padded ? 0 : lines(padBytes({ ...w.box, planes: 1 }));
   const gridBytes = lines((sizeOf(padded) + 16) * 4);
-  const dyAxes = outputAxes(g, w).map(({ size, strides: [x, y] }, a) => ({ size, strides: [x, y, strides[a]] }));
+  const dyAxes = outputAxes(g, w).map(({ size, strides: [x, y] }, a) => ({
+    size,
+    strides: [x, y, strides[a]],
+  }));
   return {
     name: `poolGradGather${exactly([g, task.op.name, caps.relaxed])}${epilogueName(task.epilogue)}`,
     items: w.planes,
@@ -76,11 +114,21 @@ function planes(g: PoolGeometry, w: Windows, task: Task, caps: Caps, mean: { sha
         f.set(x, boxBytes ? own : plane);
         f.set(dy, i32.add(at[first - 1], i32.mul(item, outPlane * 4)));
         f.set(given, i32.add(grid, inside));
-        const table = tabled.length ? [{ at: f.let("i32", "table", at[first + operands.length]), stride: 1, by: 1 }] : [];
-        const followers = [{ at: dy, stride: 1, by: 1 }, { at: given, stride: 2, by: 1 }, ...(mean ? table : [{ at: x, stride: 0, by: w.step }])];
+        const table = tabled.length
+          ? [{ at: f.let("i32", "table", at[first + operands.length]), stride: 1, by: 1 }]
+          : [];
+        const followers = [
+          { at: dy, stride: 1, by: 1 },
+          { at: given, stride: 2, by: 1 },
+          ...(mean ? table : [{ at: x, stride: 0, by: w.step }]),
+        ];
         eachOutput(f, w.width, dyAxes, followers, true, ([dyAt, givenAt, otherAt], lanes) => {
           const value = f.let("v128", "dy_", v128.load(dyAt));
-          if (mean) f.set(value, f32x4.mul(value, typeof mean.share === "number" ? mean.share : v128.load(otherAt)));
+          if (mean)
+            f.set(
+              value,
+              f32x4.mul(value, typeof mean.share === "number" ? mean.share : v128.load(otherAt)),
+            );
           else storeLanes(f, givenAt, winner(f, w, otherAt, lanes), lanes, gridBytes);
           storeLanes(f, givenAt, value, lanes);
         });
@@ -102,15 +150,26 @@ function planes(g: PoolGeometry, w: Windows, task: Task, caps: Caps, mean: { sha
   };
 }
 
-/** The offset of the tap that wins each of four windows: the last of those that were ahead, and offsets grow. */
+/**
+ * The offset of the tap that wins each of four windows: the last of those that were ahead, and
+ * offsets grow.
+ */
 function winner(f: Func, w: Windows, p: Local, lanes: number): Local {
   const where = f.local("v128", "where");
-  emitArgMax(f, w, p, lanes, (mask, offset) => f.set(where, mask ? i32x4.max(where, v128.and(mask, i32x4.const(offset))) : i32x4.const(offset)));
+  emitArgMax(f, w, p, lanes, (mask, offset) =>
+    f.set(
+      where,
+      mask ? i32x4.max(where, v128.and(mask, i32x4.const(offset))) : i32x4.const(offset),
+    ),
+  );
   return where;
 }
 
 interface Gathered {
-  /** Address of dy with windows around, and bytes from there to the taps that have won, if that matters. */
+  /**
+   * Address of dy with windows around, and bytes from there to the taps that have won, if that
+   * matters.
+   */
   readonly grid: Local;
   readonly won: number | null;
   readonly strides: readonly number[];
@@ -119,8 +178,16 @@ interface Gathered {
   put(to: Local, v: Local, lanes: number, offset: number): void;
 }
 
-/** Emits all of a plane of dx, row by row of the inputs that see the same taps along the outer axes. */
-function inputs(f: Func, g: PoolGeometry, w: Windows, phases: readonly Phase[], { grid, won, strides, d, put }: Gathered): void {
+/**
+ * Emits all of a plane of dx, row by row of the inputs that see the same taps along the outer axes.
+ */
+function inputs(
+  f: Func,
+  g: PoolGeometry,
+  w: Windows,
+  phases: readonly Phase[],
+  { grid, won, strides, d, put }: Gathered,
+): void {
   const last = g.kernel.length - 1;
   const [step, width] = [g.stride[last], g.input[last]];
   const out = stridesOf(g.input);
@@ -132,7 +199,9 @@ function inputs(f: Func, g: PoolGeometry, w: Windows, phases: readonly Phase[], 
   const [from, into, q, e] = f.ints("from", "into", "q", "e");
   for (const columns of rows.values()) {
     const [{ grid: sizes, origin }] = columns;
-    const axes = sizes.slice(0, last).map((size, a) => ({ size, strides: [strides[a], g.stride[a] * out[a]] }));
+    const axes = sizes
+      .slice(0, last)
+      .map((size, a) => ({ size, strides: [strides[a], g.stride[a] * out[a]] }));
     f.set(from, grid);
     f.set(
       into,
@@ -147,13 +216,36 @@ function inputs(f: Func, g: PoolGeometry, w: Windows, phases: readonly Phase[], 
       f.set(e, into);
       const part = (count: number) => {
         const sums = sumsOf(f, w, q, columns.slice(0, count), strides, won);
-        const [at, lane] = [(c: number) => sums[c % step] ?? sums[0], (c: number) => Math.floor(c / step)];
+        const [at, lane] = [
+          (c: number) => sums[c % step] ?? sums[0],
+          (c: number) => Math.floor(c / step),
+        ];
         for (let c = 0; c < count; c += 4) {
-          const pair = (c: number) => f.let("v128", "pair", v128.shuffle(at(c), at(c + 1), lane(c), 4 + lane(c + 1), lane(c), 4 + lane(c + 1)));
+          const pair = (c: number) =>
+            f.let(
+              "v128",
+              "pair",
+              v128.shuffle(at(c), at(c + 1), lane(c), 4 + lane(c + 1), lane(c), 4 + lane(c + 1)),
+            );
           if (step === 1) put(e, sums[0], count, 0);
           else if (step === 2)
-            put(e, f.let("v128", "columns", v128.shuffle(at(c), at(c + 1), ...[0, 4, 1, 5].map((l) => l + c / 2))), count - c, c * 4);
-          else put(e, f.let("v128", "columns", v128.shuffle(pair(c), pair(c + 2), 0, 1, 4, 5)), count - c, c * 4);
+            put(
+              e,
+              f.let(
+                "v128",
+                "columns",
+                v128.shuffle(at(c), at(c + 1), ...[0, 4, 1, 5].map((l) => l + c / 2)),
+              ),
+              count - c,
+              c * 4,
+            );
+          else
+            put(
+              e,
+              f.let("v128", "columns", v128.shuffle(pair(c), pair(c + 2), 0, 1, 4, 5)),
+              count - c,
+              c * 4,
+            );
         }
       };
       f.repeat(Math.floor(width / (4 * step)), "vectors", () => {
@@ -167,7 +259,14 @@ function inputs(f: Func, g: PoolGeometry, w: Windows, phases: readonly Phase[], 
 }
 
 /** The sums of four inputs of each phase; what several of them read is loaded once. */
-function sumsOf(f: Func, w: Windows, q: Local, phases: readonly Phase[], strides: readonly number[], won: number | null): Local[] {
+function sumsOf(
+  f: Func,
+  w: Windows,
+  q: Local,
+  phases: readonly Phase[],
+  strides: readonly number[],
+  won: number | null,
+): Local[] {
   const loaded = new Map<number, { given: Local; where: Local | null }>();
   const load = (offset: number) => {
     const known = loaded.get(offset) ?? {
@@ -186,14 +285,20 @@ function sumsOf(f: Func, w: Windows, q: Local, phases: readonly Phase[], strides
           Array.from({ length: t.count }, (_, j): [number, number] => {
             const own = w.taps[a];
             const seen = own.first + (t.tapFirst + j * t.tapDelta - own.tapFirst) * own.delta;
-            return [offset + (t.first + j * t.delta) * strides[a] * 4, tap + seen * w.strides[a] * 4];
+            return [
+              offset + (t.first + j * t.delta) * strides[a] * 4,
+              tap + seen * w.strides[a] * 4,
+            ];
           }),
         ),
       [[0, 0]],
     );
     for (const [offset, tap] of pairs) {
       const { given, where } = load(offset);
-      f.set(sum, f32x4.add(sum, where ? v128.and(given, i32x4.eq(where, i32x4.const(tap))) : given));
+      f.set(
+        sum,
+        f32x4.add(sum, where ? v128.and(given, i32x4.eq(where, i32x4.const(tap))) : given),
+      );
     }
     return sum;
   });

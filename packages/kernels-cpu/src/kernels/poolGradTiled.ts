@@ -1,5 +1,6 @@
-// Gradients of pools whose windows, two wide, tile their input (LeNet's, VGG's): four dy become eight neighbours of dx in each row of
-// the window, and elementwise work that follows (the derivative of the activation before the pool) is done before they are stored.
+// Gradients of pools whose windows, two wide, tile their input (LeNet's, VGG's): four dy become
+// eight neighbours of dx in each row of the window, and elementwise work that follows (the
+// derivative of the activation before the pool) is done before they are stored.
 
 import { avgPoolGradOp, maxPoolGradOp, type PoolGeometry } from "@conv/ops";
 import { exactly, sizeOf } from "@conv/tensor";
@@ -14,7 +15,13 @@ import { eachOutput, emitWinner, outputAxes, windowsOf } from "./window.ts";
 const tiles = (g: PoolGeometry): boolean =>
   g.kernel.at(-1) === 2 &&
   sizeOf(g.kernel) <= 32 &&
-  g.kernel.every((k, a) => k === g.stride[a] && k * g.output[a] === g.input[a] && (g.dilation[a] === 1 || k === 1) && g.padLo[a] === 0);
+  g.kernel.every(
+    (k, a) =>
+      k === g.stride[a] &&
+      k * g.output[a] === g.input[a] &&
+      (g.dilation[a] === 1 || k === 1) &&
+      g.padLo[a] === 0,
+  );
 
 export const poolGradTiled: CpuKernel = {
   name: "poolGradTiled",
@@ -73,8 +80,15 @@ export const poolGradTiled: CpuKernel = {
                 };
                 const dy = along[own - 1];
                 const where = max ? emitWinner(f, w, along[0], lanes) : null;
-                const given = f.let("v128", "given", where ? v128.load(dy) : f32x4.mul(v128.load(dy), 1 / sizeOf(g.kernel)));
-                const tap = (offset: number) => (where ? f.let("v128", "tap", v128.and(given, i32x4.eq(where, i32x4.const(offset)))) : given);
+                const given = f.let(
+                  "v128",
+                  "given",
+                  where ? v128.load(dy) : f32x4.mul(v128.load(dy), 1 / sizeOf(g.kernel)),
+                );
+                const tap = (offset: number) =>
+                  where
+                    ? f.let("v128", "tap", v128.and(given, i32x4.eq(where, i32x4.const(offset))))
+                    : given;
                 eachTap(f, w.taps, w.strides, [], (offsets) => {
                   for (let i = 0; i < offsets.length; i += 2) {
                     const [a, b] = [tap(offsets[i]), tap(offsets[i + 1])];

@@ -1,20 +1,39 @@
-// Sums and maxima over any axes. Neighbouring axes are merged, which leaves kept and reduced ones in turn:
+// Sums and maxima over any axes. Neighbouring axes are merged, which leaves kept and reduced ones
+// in turn:
 //
 //   innermost reduced:  y[o] = Σ over rows Σ over the run        vectors along the run, lanes added at the end
 //   innermost kept:     y[o, k…k+15] = Σ over rows x[row, k…]    vectors across outputs
 //
-// Long sums go through partial sums of at most BLOCK terms, so that errors grow with n/BLOCK + BLOCK and not with n. Where
-// outputs are few the longest axis is cut and the parts are reduced by a second stage: the cut depends on the shape alone, so
-// results do not depend on the number of threads.
+// Long sums go through partial sums of at most BLOCK terms, so that errors grow with n/BLOCK +
+// BLOCK and not with n. Where outputs are few the longest axis is cut and the parts are reduced by
+// a second stage: the cut depends on the shape alone, so results do not depend on the number of
+// threads.
 
 import { broadcastStrides, maxOp, sumOp, type ReduceParams } from "@conv/ops";
 import { mergeAxes, type Axis } from "@conv/ops/plan";
 import { exactly, sizeOf, stridesOf, type Op } from "@conv/tensor";
-import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel, type Place, type Stage } from "../code.ts";
+import {
+  inputAt,
+  outputAt,
+  scratchAt,
+  type CpuCode,
+  type CpuKernel,
+  type Place,
+  type Stage,
+} from "../code.ts";
 import { f32x4, i32, v128, type Func, type Local } from "../wasm/asm.ts";
 import { BLOCK } from "../wasm/tile.ts";
 import { acrossLanes } from "./pad.ts";
-import { counted, eachCell, inParts, keepLanes, locate, partAt, storeLanes, streamTime } from "./walk.ts";
+import {
+  counted,
+  eachCell,
+  inParts,
+  keepLanes,
+  locate,
+  partAt,
+  storeLanes,
+  streamTime,
+} from "./walk.ts";
 
 interface Combination {
   readonly op: Op<ReduceParams>;
@@ -33,7 +52,10 @@ const combinations: readonly Combination[] = [
 const RUN_VECTORS = 4;
 /** Vectors across outputs: 16 floats are a cache line. */
 const ROW_VECTORS = 4;
-/** A reduction is cut until it has this many pieces, or these are small: a piece of 4096 takes about a microsecond, as much as a barrier. */
+/**
+ * A reduction is cut until it has this many pieces, or these are small: a piece of 4096 takes about
+ * a microsecond, as much as a barrier.
+ */
 const PIECES = 16;
 const PIECE = 4096;
 
@@ -55,7 +77,11 @@ export const reduce: CpuKernel = {
 };
 
 /** Σ x over the axes, times `scale`: means. */
-export function scaledSum(shape: readonly number[], axes: readonly number[], scale: number): CpuCode {
+export function scaledSum(
+  shape: readonly number[],
+  axes: readonly number[],
+  scale: number,
+): CpuCode {
   const [sum] = combinations;
   return reduction(
     { ...sum, scale },
@@ -95,15 +121,25 @@ interface Walk {
 function walkOf(shape: readonly number[], rows: readonly number[]): Walk {
   const axes = mergeAxes(shape, [stridesOf(shape), broadcastStrides(rows, shape)]);
   const kept = axes.filter((a) => a.strides[1] !== 0);
-  return { kept, reduced: axes.filter((a) => a.strides[1] === 0), outputs: sizeOf(kept.map((a) => a.size)), runs: axes.at(-1)!.strides[1] === 0 };
+  return {
+    kept,
+    reduced: axes.filter((a) => a.strides[1] === 0),
+    outputs: sizeOf(kept.map((a) => a.size)),
+    runs: axes.at(-1)!.strides[1] === 0,
+  };
 }
 
 function reduction(how: Combination, shape: readonly number[], rows: readonly number[]): CpuCode {
   const walk = walkOf(shape, rows);
-  const wanted = Math.min(Math.ceil(PIECES / piecesOf(walk)), Math.floor(sizeOf(shape) / (piecesOf(walk) * PIECE)));
-  if (wanted <= 1) return { scratch: [], stages: [stage(how, walk, null, inputAt(0), outputAt(0))] };
+  const wanted = Math.min(
+    Math.ceil(PIECES / piecesOf(walk)),
+    Math.floor(sizeOf(shape) / (piecesOf(walk) * PIECE)),
+  );
+  if (wanted <= 1)
+    return { scratch: [], stages: [stage(how, walk, null, inputAt(0), outputAt(0))] };
   const long = walk.reduced.findIndex((a) => a.size >= wanted);
-  const axis = long >= 0 ? long : walk.reduced.indexOf(walk.reduced.toSorted((a, b) => b.size - a.size)[0]);
+  const axis =
+    long >= 0 ? long : walk.reduced.indexOf(walk.reduced.toSorted((a, b) => b.size - a.size)[0]);
   const size = walk.reduced[axis].size;
   const whole = Math.ceil(size / wanted);
   // Cuts of a run fall between cache lines.
@@ -121,7 +157,10 @@ function reduction(how: Combination, shape: readonly number[], rows: readonly nu
 
 /** Independent pieces of work: outputs, or groups of neighbouring outputs. */
 const piecesOf = ({ kept, outputs, runs }: Walk): number =>
-  runs ? outputs : sizeOf(kept.slice(0, -1).map((a) => a.size)) * Math.ceil(kept.at(-1)!.size / (ROW_VECTORS * 4));
+  runs
+    ? outputs
+    : sizeOf(kept.slice(0, -1).map((a) => a.size)) *
+      Math.ceil(kept.at(-1)!.size / (ROW_VECTORS * 4));
 
 /** How a reduced axis is cut; part p writes outputs p·outputs …. */
 interface Cut {
@@ -180,26 +219,39 @@ function stage(how: Combination, walk: Walk, cut: Cut | null, from: Place, into:
         f.set(piece, i32.rem(item, pieces));
         f.bump(p, i32.mul(part, length * strides[0] * 4));
         f.bump(q, i32.mul(part, outputs * 4));
-        partAt(f, part, size, length, (to) => withReduced(reduced.with(axis, { size: to, strides })));
+        partAt(f, part, size, length, (to) =>
+          withReduced(reduced.with(axis, { size: to, strides })),
+        );
       });
     },
   };
 }
 
-/** Everything under the reduced axes, the innermost being contiguous from p on: a vector whose lanes are still to be joined. */
-function sumRuns(f: Func, { identity, join }: Combination, reduced: readonly Axis[], p: Local): Local {
+/**
+ * Everything under the reduced axes, the innermost being contiguous from p on: a vector whose lanes
+ * are still to be joined.
+ */
+function sumRuns(
+  f: Func,
+  { identity, join }: Combination,
+  reduced: readonly Axis[],
+  p: Local,
+): Local {
   const { size } = reduced.at(-1)!;
   const total = f.let("v128", "total", identity);
   const run = f.local("i32", "run");
   const outer = reduced.slice(0, -1);
-  const level = join === f32x4.add && sizeOf(outer.map((a) => a.size)) > BLOCK ? counted(f, [total]) : null;
+  const level =
+    join === f32x4.add && sizeOf(outer.map((a) => a.size)) > BLOCK ? counted(f, [total]) : null;
   eachCell(f, outer, [{ at: p, stride: 0 }], () => {
     f.set(run, p);
     inParts(f, size, BLOCK * RUN_VECTORS * 4, (count) => {
       const width = Math.max(1, Math.min(RUN_VECTORS, count >> 2));
       const rounds = Math.floor(count / (width * 4));
       const tail = (v: number) => keepLanes(v128.load(run, v * 16), count % 4, identity);
-      const acc = Array.from({ length: width }, (_, v) => f.let("v128", `acc${v}`, count < 4 ? tail(0) : v128.load(run, v * 16)));
+      const acc = Array.from({ length: width }, (_, v) =>
+        f.let("v128", `acc${v}`, count < 4 ? tail(0) : v128.load(run, v * 16)),
+      );
       f.bump(run, width * 16);
       f.repeat(rounds - 1, "rounds", () => {
         acc.forEach((a, v) => f.set(a, join(a, v128.load(run, v * 16))));
@@ -218,18 +270,27 @@ function sumRuns(f: Func, { identity, join }: Combination, reduced: readonly Axi
 }
 
 function tree(f: Func, acc: readonly Local[], join: Combination["join"]): Local {
-  for (let step = 1; step < acc.length; step *= 2) for (let v = 0; v + step < acc.length; v += step * 2) f.set(acc[v], join(acc[v], acc[v + step]));
+  for (let step = 1; step < acc.length; step *= 2)
+    for (let v = 0; v + step < acc.length; v += step * 2)
+      f.set(acc[v], join(acc[v], acc[v + step]));
   return acc[0];
 }
 
 /** Sums of `vectors` neighbouring vectors of outputs. */
-function sumRows(f: Func, { identity, join }: Combination, reduced: readonly Axis[], p: Local, vectors: number): Local[] {
+function sumRows(
+  f: Func,
+  { identity, join }: Combination,
+  reduced: readonly Axis[],
+  p: Local,
+  vectors: number,
+): Local[] {
   const { size, strides } = reduced.at(-1) ?? { size: 1, strides: [0] };
   const totals = Array.from({ length: vectors }, (_, v) => f.let("v128", `total${v}`, identity));
   const acc = totals.map((_, v) => f.local("v128", `acc${v}`));
   const row = f.local("i32", "row");
   const outer = reduced.slice(0, -1);
-  const level = join === f32x4.add && sizeOf(outer.map((a) => a.size)) > BLOCK ? counted(f, totals) : null;
+  const level =
+    join === f32x4.add && sizeOf(outer.map((a) => a.size)) > BLOCK ? counted(f, totals) : null;
   eachCell(f, outer, [{ at: p, stride: 0 }], () => {
     f.set(row, p);
     inParts(f, size, BLOCK, (count) => {

@@ -1,5 +1,6 @@
-// What transforms cannot hold: near the ends of the range of float32 a transformed value overflows although the result does not, and a NaN or
-// an infinity reaches every output of its tile. Where a result is not finite, its tile is summed again, plainly.
+// What transforms cannot hold: near the ends of the range of float32 a transformed value overflows
+// although the result does not, and a NaN or an infinity reaches every output of its tile. Where a
+// result is not finite, its tile is summed again, plainly.
 
 import { f32x4, i32, v128, type Func, type Local, type Module } from "../wasm/asm.ts";
 import { RECORD } from "./winogradTiles.ts";
@@ -15,7 +16,10 @@ export interface Plain {
   readonly lines: number;
   readonly xLine: number;
   readonly wLine: number;
-  /** Outputs of a tile, and what lies between them in the source and in the result; tiles may have weights of their own. */
+  /**
+   * Outputs of a tile, and what lies between them in the source and in the result; tiles may have
+   * weights of their own.
+   */
   readonly rows: number;
   readonly columns: number;
   readonly step: readonly [row: number, column: number];
@@ -33,7 +37,10 @@ export const plainTiles = (m: Module, key: string, t: Plain): Func =>
     f.for(l, 0, 4, 1, () => {
       f.if(i32.load(record, RECORD.h), () =>
         f.for(i, 0, t.rows, 1, () => {
-          f.set(s, i32.add(i32.add(source, i32.load(record, RECORD.source)), i32.mul(i, t.step[0])));
+          f.set(
+            s,
+            i32.add(i32.add(source, i32.load(record, RECORD.source)), i32.mul(i, t.step[0])),
+          );
           f.set(d, i32.add(into, i32.mul(i, t.into[1])));
           f.for(j, 0, t.columns, 1, () => {
             f.set(x, s);
@@ -42,7 +49,11 @@ export const plainTiles = (m: Module, key: string, t: Plain): Func =>
             f.for(c, 0, t.from, 1, () => {
               f.set(part, 0);
               f.for(line, 0, t.lines, 1, () => {
-                for (const [a, b] of t.terms) f.set(part, f32x4.add(part, f32x4.mul(v128.loadZero32(x, a), v128.loadZero32(w, b))));
+                for (const [a, b] of t.terms)
+                  f.set(
+                    part,
+                    f32x4.add(part, f32x4.mul(v128.loadZero32(x, a), v128.loadZero32(w, b))),
+                  );
                 f.bump(x, t.xLine);
                 f.bump(w, t.wLine);
               });
@@ -62,7 +73,10 @@ export const plainTiles = (m: Module, key: string, t: Plain): Func =>
     });
   });
 
-/** The function (dy, x, into, lanes) that sums dy·x over all outputs for a tap, of one output channel and several input channels. */
+/**
+ * The function (dy, x, into, lanes) that sums dy·x over all outputs for a tap, of one output
+ * channel and several input channels.
+ */
 export const plainGradWeight = (
   m: Module,
   key: string,

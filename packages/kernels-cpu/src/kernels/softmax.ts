@@ -1,4 +1,5 @@
-// Softmax and its logarithm, in three passes over a row: m = max x, t = Σ exp(x − m), then y = exp(x − m) / t or x − m − log t.
+// Softmax and its logarithm, in three passes over a row: m = max x, t = Σ exp(x − m), then y =
+// exp(x − m) / t or x − m − log t.
 //   along the innermost axis:  a row is vectors, the last one masked
 //   along any other:           four neighbouring rows are the lanes of a vector
 
@@ -23,26 +24,53 @@ export const softmax: CpuKernel = {
   build({ op, params, inputs: [{ shape }] }, caps) {
     const { axis } = params as SoftmaxParams;
     const logarithm = op === logSoftmaxOp;
-    const [outer, size, inner] = [sizeOf(shape.slice(0, axis)), shape[axis], sizeOf(shape.slice(axis + 1))];
-    return { scratch: [], stages: [inner === 1 ? alongRows(outer, size, logarithm, caps) : acrossRows(outer, size, inner, logarithm, caps)] };
+    const [outer, size, inner] = [
+      sizeOf(shape.slice(0, axis)),
+      shape[axis],
+      sizeOf(shape.slice(axis + 1)),
+    ];
+    return {
+      scratch: [],
+      stages: [
+        inner === 1
+          ? alongRows(outer, size, logarithm, caps)
+          : acrossRows(outer, size, inner, logarithm, caps),
+      ],
+    };
   },
 };
 
-/** What is done to a vector of x, and where the results of the passes go; y holds exp(x − m) after the second, unless only its sum counts. */
+/**
+ * What is done to a vector of x, and where the results of the passes go; y holds exp(x − m) after
+ * the second, unless only its sum counts.
+ */
 interface Passes {
-  /** Calls `body` with pointers into x and y for every vector of the row, `lanes` of which count, and `after` after each block of them. */
+  /**
+   * Calls `body` with pointers into x and y for every vector of the row, `lanes` of which count,
+   * and `after` after each block of them.
+   */
   each(body: (x: Local, y: Local, lanes: number, offset: number) => void, after?: () => void): void;
   /** Joins what the lanes hold, where they belong to one row. */
   join(v: Local, combine: typeof f32x4.add): void;
 }
 
-function emitPasses(f: Func, caps: Caps, logarithm: boolean, maskRows: boolean, { each, join }: Passes): void {
+function emitPasses(
+  f: Func,
+  caps: Caps,
+  logarithm: boolean,
+  maskRows: boolean,
+  { each, join }: Passes,
+): void {
   const largest = f.let("v128", "largest", -Infinity);
   const total = f.let("v128", "total", 0);
   const { flush, finish } = totalsOf(f, [total]);
-  const evaluate = (e: Expr, values: Record<string, Operand>): Local => f.let("v128", "value", emitExpr(f, caps, e, values));
-  const kept = (v: Operand, lanes: number, other: number): Operand => (lanes < 4 && maskRows ? keepLanes(v, lanes, other) : v);
-  each((x, _, lanes, offset) => f.set(largest, f32x4.max(largest, kept(v128.load(x, offset), lanes, -Infinity))));
+  const evaluate = (e: Expr, values: Record<string, Operand>): Local =>
+    f.let("v128", "value", emitExpr(f, caps, e, values));
+  const kept = (v: Operand, lanes: number, other: number): Operand =>
+    lanes < 4 && maskRows ? keepLanes(v, lanes, other) : v;
+  each((x, _, lanes, offset) =>
+    f.set(largest, f32x4.max(largest, kept(v128.load(x, offset), lanes, -Infinity))),
+  );
   join(largest, f32x4.max);
   each((x, y, lanes, offset) => {
     const e = evaluate(["exp", ["sub", "x", "m"]], { x: v128.load(x, offset), m: largest });
@@ -53,11 +81,21 @@ function emitPasses(f: Func, caps: Caps, logarithm: boolean, maskRows: boolean, 
   join(total, f32x4.add);
   if (logarithm) {
     const log = evaluate(["log", "t"], { t: total });
-    each((x, y, lanes, offset) => storeLanes(f, y, f.let("v128", "value", f32x4.sub(f32x4.sub(v128.load(x, offset), largest), log)), lanes, offset));
+    each((x, y, lanes, offset) =>
+      storeLanes(
+        f,
+        y,
+        f.let("v128", "value", f32x4.sub(f32x4.sub(v128.load(x, offset), largest), log)),
+        lanes,
+        offset,
+      ),
+    );
     return;
   }
   f.set(total, f32x4.div(1, total));
-  each((_, y, lanes, offset) => storeLanes(f, y, f.let("v128", "value", f32x4.mul(v128.load(y, offset), total)), lanes, offset));
+  each((_, y, lanes, offset) =>
+    storeLanes(f, y, f.let("v128", "value", f32x4.mul(v128.load(y, offset), total)), lanes, offset),
+  );
 }
 
 const nameOf = (logarithm: boolean, caps: Caps, ...sizes: number[]) =>
@@ -104,7 +142,13 @@ function alongRows(rows: number, size: number, logarithm: boolean, caps: Caps): 
   };
 }
 
-function acrossRows(outer: number, size: number, inner: number, logarithm: boolean, caps: Caps): Stage {
+function acrossRows(
+  outer: number,
+  size: number,
+  inner: number,
+  logarithm: boolean,
+  caps: Caps,
+): Stage {
   const groups = Math.ceil(inner / 4);
   return {
     name: nameOf(logarithm, caps, size, inner),

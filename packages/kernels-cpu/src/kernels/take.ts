@@ -1,5 +1,5 @@
-// Elements by index: take, put, and the whole numbers that indices are. Where the next element lies is known at run time only, so they
-// are moved one by one.
+// Elements by index: take, put, and the whole numbers that indices are. Where the next element lies
+// is known at run time only, so they are moved one by one.
 //   take: y[b, c, j] = x[b, c, index[b, j]]        put: y[b, c, index[b, j]] += x[b, c, j]
 
 import { putOp, takeOp, toInt32Op } from "@conv/ops";
@@ -25,7 +25,9 @@ function takeStage({ inputs: [x, index] }: Task): Stage {
     emit(_, f, [from, indices, into], { lo, hi }) {
       const [item, batch, block, s, i, d] = f.ints("item", "batch", "block", "s", "i", "d");
       const places = f.ints("at0", "at1", "at2", "at3");
-      const [at, kept, within, v] = ["at", "kept", "within", "v"].map((name) => f.local("v128", name));
+      const [at, kept, within, v] = ["at", "kept", "within", "v"].map((name) =>
+        f.local("v128", name),
+      );
       const some = (rows: number, lanes: number) => {
         f.set(at, v128.load(i));
         // The last element stands for one out of range.
@@ -34,7 +36,13 @@ function takeStage({ inputs: [x, index] }: Task): Stage {
         f.set(kept, i32x4.shl(kept, 2));
         for (let l = 0; l < lanes; l++) f.set(places[l], i32.add(s, i32x4.lane(kept, l)));
         for (let r = 0; r < rows; r++) {
-          for (let l = 0; l < lanes; l++) f.set(v, l ? v128.loadLane(places[l], v, l, r * size * 4) : v128.loadZero32(places[l], r * size * 4));
+          for (let l = 0; l < lanes; l++)
+            f.set(
+              v,
+              l
+                ? v128.loadLane(places[l], v, l, r * size * 4)
+                : v128.loadZero32(places[l], r * size * 4),
+            );
           f.set(v, v128.and(v, within));
           storeLanes(f, d, v, lanes, r * count * 4);
         }
@@ -43,8 +51,14 @@ function takeStage({ inputs: [x, index] }: Task): Stage {
         f.set(batch, i32.div(item, blocks));
         f.set(block, i32.rem(item, blocks));
         f.set(i, i32.add(indices, i32.mul(batch, count * 4)));
-        f.set(s, i32.add(from, i32.add(i32.mul(batch, c * size * 4), i32.mul(block, ROWS * size * 4))));
-        f.set(d, i32.add(into, i32.add(i32.mul(batch, c * count * 4), i32.mul(block, ROWS * count * 4))));
+        f.set(
+          s,
+          i32.add(from, i32.add(i32.mul(batch, c * size * 4), i32.mul(block, ROWS * size * 4))),
+        );
+        f.set(
+          d,
+          i32.add(into, i32.add(i32.mul(batch, c * count * 4), i32.mul(block, ROWS * count * 4))),
+        );
         partAt(f, block, c, ROWS, (rows) => {
           if (size === 0) return f.fill(d, 0, rows * count * 4);
           f.repeat(count >> 2, "vectors", () => {
@@ -116,7 +130,9 @@ const stages: Readonly<Record<string, (task: Task) => Stage>> = {
     writes: [outputAt(0)],
     emit(_, f, [from, into], { lo, hi }) {
       const item = f.local("i32", "item");
-      const [s, d] = [from, into].map((base, i) => f.let("i32", "sd".charAt(i), i32.add(base, i32.mul(lo, 16))));
+      const [s, d] = [from, into].map((base, i) =>
+        f.let("i32", "sd".charAt(i), i32.add(base, i32.mul(lo, 16))),
+      );
       f.for(item, lo, hi, 1, () => {
         f.store(d, f32x4.truncSat(v128.load(s)));
         f.bump(s, 16);

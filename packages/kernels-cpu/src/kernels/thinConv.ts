@@ -1,5 +1,6 @@
-// Convolution on few positions (small images, a kernel as large as its image), and its gradient to the input where a 1×1 kernel meets
-// few: the weights are read as they lie, and the few columns that they meet are gathered.
+// Convolution on few positions (small images, a kernel as large as its image), and its gradient to
+// the input where a 1×1 kernel meets few: the weights are read as they lie, and the few columns
+// that they meet are gathered.
 
 import { convOp, type ConvGeometry } from "@conv/ops";
 import { collapsedOf, gatherGradInput, isConvOrGradInput, cellsOf } from "@conv/ops/plan";
@@ -32,9 +33,12 @@ function forwardProduct(task: Task, g: ConvGeometry): Product | string {
   const [plane, outPlane, taps] = [sizeOf(g.input), sizeOf(g.output), sizeOf(g.kernel)];
   const depth = icg * taps;
   const positions = g.n * outPlane;
-  if (positions * taps > MOST_GATHERED) return `gathers at most ${MOST_GATHERED} elements per channel, not ${positions * taps}`;
+  if (positions * taps > MOST_GATHERED)
+    return `gathers at most ${MOST_GATHERED} elements per channel, not ${positions * taps}`;
   const images = Array.from({ length: g.n }, (_, image) => image);
-  const offsets = images.flatMap((image) => windows(g).map((own) => own.map((o) => (o === null ? null : image * g.ic * plane + o))));
+  const offsets = images.flatMap((image) =>
+    windows(g).map((own) => own.map((o) => (o === null ? null : image * g.ic * plane + o))),
+  );
   return {
     thin: {
       problems: g.groups,
@@ -45,7 +49,9 @@ function forwardProduct(task: Task, g: ConvGeometry): Product | string {
       y: {
         problem: ocg * outPlane,
         row: outPlane,
-        at: images.flatMap((image) => offsets.slice(0, outPlane).map((_, p) => image * g.oc * outPlane + p)),
+        at: images.flatMap((image) =>
+          offsets.slice(0, outPlane).map((_, p) => image * g.oc * outPlane + p),
+        ),
       },
       operand: { problem: ocg, row: 1, at: offsets.map(() => 0) },
       epilogue: task.epilogue,
@@ -65,7 +71,11 @@ function gradInputProduct(task: Task, g: ConvGeometry): Product | string {
     return "takes 1×1 kernels alone in gradients to the input";
   const { from, to, output } = rest;
   const plane = sizeOf(output);
-  const at = (channels: number) => Array.from({ length: g.n * plane }, (_, p) => Math.floor(p / plane) * channels * plane + (p % plane));
+  const at = (channels: number) =>
+    Array.from(
+      { length: g.n * plane },
+      (_, p) => Math.floor(p / plane) * channels * plane + (p % plane),
+    );
   return {
     thin: {
       problems: g.groups,
@@ -87,7 +97,9 @@ function windows(g: ConvGeometry): (number | null)[][] {
   return cellsOf(g.output).map((o) =>
     cellsOf(g.kernel).map((k) => {
       const at = o.map((v, a) => v * g.stride[a] - g.padLo[a] + k[a] * g.dilation[a]);
-      return at.every((v, a) => v >= 0 && v < g.input[a]) ? at.reduce((sum, v, a) => sum + v * strides[a], 0) : null;
+      return at.every((v, a) => v >= 0 && v < g.input[a])
+        ? at.reduce((sum, v, a) => sum + v * strides[a], 0)
+        : null;
     }),
   );
 }

@@ -1,4 +1,5 @@
-// Matrix product where one side has few rows or columns (a linear layer on one sample): the other side is read once, as it is stored.
+// Matrix product where one side has few rows or columns (a linear layer on one sample): the other
+// side is read once, as it is stored.
 
 import { matmulGeometry, matmulOp, type MatmulParams } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
@@ -6,9 +7,13 @@ import type { CpuKernel, Task } from "../code.ts";
 import { fitted } from "./fitted.ts";
 import { MOST_COLUMNS, thinCode, thinWork, type Thin } from "./thin.ts";
 
-const geometryOf = (task: Task) => matmulGeometry(task.inputs[0], task.inputs[1], task.params as MatmulParams);
+const geometryOf = (task: Task) =>
+  matmulGeometry(task.inputs[0], task.inputs[1], task.params as MatmulParams);
 
-/** With few rows, the columns of b are the rows of the product (y transposed); with few columns, it is the product itself. */
+/**
+ * With few rows, the columns of b are the rows of the product (y transposed); with few columns, it
+ * is the product itself.
+ */
 function productOf(task: Task): Thin & { fewRows: boolean } {
   const { batch, m, k, n, transposeA, transposeB } = geometryOf(task);
   const a = { problem: m * k, row: transposeA ? 1 : k, k: transposeA ? m : 1 };
@@ -36,7 +41,9 @@ export const thinMatmul: CpuKernel = fitted({
     if (task.op !== matmulOp) return "does matrix products";
     const { m, n } = geometryOf(task);
     const few = Math.min(m, n);
-    return few < 1 || few > MOST_COLUMNS ? `takes 1 to ${MOST_COLUMNS} rows or columns, not ${m} and ${n}` : null;
+    return few < 1 || few > MOST_COLUMNS
+      ? `takes 1 to ${MOST_COLUMNS} rows or columns, not ${m} and ${n}`
+      : null;
   },
   work: (task) => thinWork(productOf(task), null),
   build(task, caps) {

@@ -13,7 +13,10 @@ export const combine = (f: Func, caps: Caps, matrix: Matrix, x: readonly Local[]
       sub: (a, b, name) => f.let("v128", name, f32x4.sub(a, b)),
       begin: (c, v) => f.let("v128", "sum", c === 1 ? v : f32x4.mul(v, c)),
       more(sum, c, v) {
-        f.set(sum, c === 1 ? f32x4.add(sum, v) : c === -1 ? f32x4.sub(sum, v) : madd(caps, v, c, sum));
+        f.set(
+          sum,
+          c === 1 ? f32x4.add(sum, v) : c === -1 ? f32x4.sub(sum, v) : madd(caps, v, c, sum),
+        );
         return sum;
       },
     },

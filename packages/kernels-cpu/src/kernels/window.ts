@@ -1,4 +1,5 @@
-// What all pools share: where windows lie in the source, rows of outputs in vectors, and which tap of a window is the maximum.
+// What all pools share: where windows lie in the source, rows of outputs in vectors, and which tap
+// of a window is the maximum.
 
 import type { PoolGeometry } from "@conv/ops";
 import { needsPadding, readings, readLayout, type Axis, type AxisTaps } from "@conv/ops/plan";
@@ -44,17 +45,23 @@ export function windowsOf(g: PoolGeometry, fill = 0): Windows {
 /** Axes of the outputs but the last; strides are of the source, of y, and of y within its plane. */
 export function outputAxes(g: PoolGeometry, w: Windows): Axis[] {
   const y = stridesOf(g.output);
-  return g.output.slice(0, -1).map((size, a) => ({ size, strides: [g.stride[a] * w.strides[a], y[a], y[a]] }));
+  return g.output
+    .slice(0, -1)
+    .map((size, a) => ({ size, strides: [g.stride[a] * w.strides[a], y[a], y[a]] }));
 }
 
-/** A pointer that follows the outputs: it moves by `by` elements from one output of a row to the next. */
+/**
+ * A pointer that follows the outputs: it moves by `by` elements from one output of a row to the
+ * next.
+ */
 export interface Follower extends Walker {
   readonly by: number;
 }
 
 /**
- * Loops over every cell of the axes, and in each along a row of outputs, four at a time, with a pointer for each follower. The last
- * vector overlaps the one before if `again` allows outputs to be made twice, else it has fewer lanes.
+ * Loops over every cell of the axes, and in each along a row of outputs, four at a time, with a
+ * pointer for each follower. The last vector overlaps the one before if `again` allows outputs to
+ * be made twice, else it has fewer lanes.
  */
 export function eachOutput(
   f: Func,
@@ -65,7 +72,8 @@ export function eachOutput(
   body: (along: readonly Local[], lanes: number) => void,
 ): void {
   const along = followers.map(({ at }) => f.local("i32", at.name.replace("at_", "along_")));
-  const move = (outputs: number) => along.forEach((p, i) => f.bump(p, outputs * followers[i].by * 4));
+  const move = (outputs: number) =>
+    along.forEach((p, i) => f.bump(p, outputs * followers[i].by * 4));
   eachCell(f, axes, followers, () => {
     along.forEach((p, i) => f.set(p, followers[i].at));
     f.repeat(width >> 2, "vectors", () => {
@@ -83,10 +91,16 @@ export function eachOutput(
 /** The bits of −Infinity, the padding of a maximum where only its value counts. */
 export const LEAST = 0xff800000;
 
-/** The padding of a maximum whose place counts: a NaN that no arithmetic makes, so that it differs from −Infinity and from any other NaN. */
+/**
+ * The padding of a maximum whose place counts: a NaN that no arithmetic makes, so that it differs
+ * from −Infinity and from any other NaN.
+ */
 export const PADDING = 0x7fdeadbe;
 
-/** The maximum of each of four windows from p on, NaN where a window has one. The padding is {@link LEAST}. */
+/**
+ * The maximum of each of four windows from p on, NaN where a window has one. The padding is {@link
+ * LEAST}.
+ */
 export function emitMax(f: Func, w: Windows, p: Local, lanes: number): Local {
   const best = f.let("v128", "best", -Infinity);
   const nan = f.let("v128", "nan", 0);
@@ -103,15 +117,24 @@ export function emitMax(f: Func, w: Windows, p: Local, lanes: number): Local {
 }
 
 /**
- * Finds the winner of each of four windows from p on, as the reference does: the first element seen, unless a later one is larger or NaN.
- * `won` is called with each tap's offset, after the first with the mask of windows that the tap wins. The padding is {@link PADDING}.
+ * Finds the winner of each of four windows from p on, as the reference does: the first element
+ * seen, unless a later one is larger or NaN. `won` is called with each tap's offset, after the
+ * first with the mask of windows that the tap wins. The padding is {@link PADDING}.
  */
-export function emitArgMax(f: Func, w: Windows, p: Local, lanes: number, won: (mask: Local | null, offset: number) => void): void {
+export function emitArgMax(
+  f: Func,
+  w: Windows,
+  p: Local,
+  lanes: number,
+  won: (mask: Local | null, offset: number) => void,
+): void {
   const best = f.local("v128", "best");
   const mask = f.local("v128", "mask");
   const nothing = () => i32x4.eq(best, i32x4.const(PADDING));
   const step = (x: Local, offset: number, unsure: boolean) => {
-    const nan = w.padded ? v128.andnot(f32x4.ne(x, x), i32x4.eq(x, i32x4.const(PADDING))) : f32x4.ne(x, x);
+    const nan = w.padded
+      ? v128.andnot(f32x4.ne(x, x), i32x4.eq(x, i32x4.const(PADDING)))
+      : f32x4.ne(x, x);
     f.set(mask, v128.or(f32x4.gt(x, best), nan));
     if (unsure) f.set(mask, v128.or(mask, nothing()));
     f.set(best, v128.bitselect(x, best, mask));
@@ -125,9 +148,12 @@ export function emitArgMax(f: Func, w: Windows, p: Local, lanes: number, won: (m
     });
     return;
   }
-  // From the tap on that is at or past the low padding along every axis, something has been seen for sure.
+  // From the tap on that is at or past the low padding along every axis, something has been seen
+  // for sure.
   const first = w.taps.map((t, a) => Math.ceil((w.box.lo[a] - t.first) / t.delta));
-  const sure = first.every((k, a) => k < w.taps[a].count) ? first.reduce((at, k, a) => at * w.taps[a].count + k, 0) : Infinity;
+  const sure = first.every((k, a) => k < w.taps[a].count)
+    ? first.reduce((at, k, a) => at * w.taps[a].count + k, 0)
+    : Infinity;
   eachTap(f, w.taps, w.strides, [p], (offsets) => {
     const [offset, ...rest] = offsets;
     const loaded = new Map<number, Loaded>();
@@ -158,7 +184,10 @@ interface Loaded {
   readonly pair: readonly [Local, Local];
 }
 
-/** Loads what a tap sees of four windows. Two apart, neighbouring taps are the even and the odd elements of the same two vectors. */
+/**
+ * Loads what a tap sees of four windows. Two apart, neighbouring taps are the even and the odd
+ * elements of the same two vectors.
+ */
 export function tapsOf(
   f: Func,
   w: Windows,
@@ -172,8 +201,16 @@ export function tapsOf(
     const left = known.get(offset - 4);
     if (left) return f.let("v128", "x", v128.shuffle(...left.pair, 1, 3, 5, 7));
     const next = known.get(offset - 8);
-    if (next && !offsets.includes(offset + 4)) return f.let("v128", "x", v128.shuffle(next.even, v128.loadZero32(p, offset + 24), 1, 2, 3, 4));
-    const pair = [f.let("v128", "x0", v128.load(p, offset)), f.let("v128", "x1", v128.load(p, offset + 16))] as const;
+    if (next && !offsets.includes(offset + 4))
+      return f.let(
+        "v128",
+        "x",
+        v128.shuffle(next.even, v128.loadZero32(p, offset + 24), 1, 2, 3, 4),
+      );
+    const pair = [
+      f.let("v128", "x0", v128.load(p, offset)),
+      f.let("v128", "x1", v128.load(p, offset + 16)),
+    ] as const;
     const even = f.let("v128", "x", v128.shuffle(...pair, 0, 2, 4, 6));
     known.set(offset, { even, pair });
     return even;

@@ -1,13 +1,32 @@
-// Winograd's short convolutions, in one or two dimensions: convolution of any rank with small kernels, dilation and groups, and its
-// gradient to the input where its phases are such convolutions. Tiles of the source are transformed, multiplied point by point as
-// matrix products over channels, and transformed back:
+// Winograd's short convolutions, in one or two dimensions: convolution of any rank with small
+// kernels, dilation and groups, and its gradient to the input where its phases are such
+// convolutions. Tiles of the source are transformed, multiplied point by point as matrix products
+// over channels, and transformed back:
 //   y[oc, tile] = Aᵀ[ Σ over c of (G·w[oc, c]·Gᵀ) ⊙ (Bᵀ·x[c, tile]·B) ]A
 // A vector holds the same point of four tiles, which may lie anywhere: each has its own address.
 
-import { gatherOf, isConvOrGradInput, readLayout, ROUNDOFF, tilings, type Tiling, combinations } from "@conv/ops/plan";
+import {
+  gatherOf,
+  isConvOrGradInput,
+  readLayout,
+  ROUNDOFF,
+  tilings,
+  type Tiling,
+  combinations,
+} from "@conv/ops/plan";
 import { bytesOf, exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { draft, inputAt, operandsAt, outputAt, type CpuCode, type CpuKernel, type Place, type Stage, type Task } from "../code.ts";
+import {
+  draft,
+  inputAt,
+  operandsAt,
+  outputAt,
+  type CpuCode,
+  type CpuKernel,
+  type Place,
+  type Stage,
+  type Task,
+} from "../code.ts";
 import { i32, v128, type Code, type Func, type Module, type Operand } from "../wasm/asm.ts";
 import { columnsPerTile, epilogueName, rowsPerTile, sumsTile } from "../wasm/tile.ts";
 import { fitted, gemmWork, paddedElements } from "./fitted.ts";
@@ -24,27 +43,48 @@ const PRODUCT_BYTES = 256 * 1024;
 /** Bytes that the transformed weights of a convolution may take. */
 const MOST_BYTES = 2 ** 28;
 
-const packedBytes = (all: readonly Tiling[]): number => all.reduce((sum, { g, depth, points }) => sum + g.groups * g.to * depth * points * 4, 0);
+const packedBytes = (all: readonly Tiling[]): number =>
+  all.reduce((sum, { g, depth, points }) => sum + g.groups * g.to * depth * points * 4, 0);
 
-/** How a thread's piece of work is cut: panels of tiles that share each pass over the weights, and rows whose products wait to be transformed. */
+/**
+ * How a thread's piece of work is cut: panels of tiles that share each pass over the weights, and
+ * rows whose products wait to be transformed.
+ */
 function blocking({ g, points, tiles, depth }: Tiling, caps: Caps) {
   const nr = columnsPerTile(caps);
   const mr = rowsPerTile(g.to);
   const panels = Math.ceil(tiles / nr);
-  const most = Math.max(1, Math.floor(Math.min(SOURCE_BYTES / depth, PRODUCT_BYTES / mr) / (points * nr * 4)));
+  const most = Math.max(
+    1,
+    Math.floor(Math.min(SOURCE_BYTES / depth, PRODUCT_BYTES / mr) / (points * nr * 4)),
+  );
   const perGroup = Math.ceil(panels / Math.ceil(panels / most));
   const groups = Math.ceil(panels / perGroup);
   const blocks = Math.ceil(g.to / mr);
-  // With fewer groups than threads the rows are divided, and the source is transformed for each part.
+  // With fewer groups than threads the rows are divided, and the source is transformed for each
+  // part.
   const parts = Math.min(blocks, Math.max(1, Math.ceil(caps.threads / (groups * g.groups))));
   const partBlocks = Math.ceil(blocks / parts);
-  const chunk = Math.min(partBlocks, Math.max(1, Math.floor(PRODUCT_BYTES / (points * perGroup * nr * mr * 4))));
-  return { nr, mr, panels, perGroup, groups, parts: Math.ceil(blocks / partBlocks), partBlocks, chunk };
+  const chunk = Math.min(
+    partBlocks,
+    Math.max(1, Math.floor(PRODUCT_BYTES / (points * perGroup * nr * mr * 4))),
+  );
+  return {
+    nr,
+    mr,
+    panels,
+    perGroup,
+    groups,
+    parts: Math.ceil(blocks / partBlocks),
+    partBlocks,
+    chunk,
+  };
 }
 
 /**
- * The family F(points − taps + 1, taps) along `dims` axes. Stated bound of the error: |Δy| ≤ factor · 2⁻²³ · Σ |x|*·|w|, where |x|* is the
- * largest |x| of the channel's plane; the error itself comes of those that share a tile.
+ * The family F(points − taps + 1, taps) along `dims` axes. Stated bound of the error: |Δy| ≤ factor
+ * · 2⁻²³ · Σ |x|*·|w|, where |x|* is the largest |x| of the channel's plane; the error itself comes
+ * of those that share a tile.
  */
 export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
   fitted({
@@ -56,21 +96,34 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
       const t = tilings(gatherOf(task), points, dims);
       if (typeof t === "string") return t;
       const bytes = packedBytes(t);
-      return bytes > MOST_BYTES ? `transforms weights to at most ${MOST_BYTES} bytes, not ${bytes}` : null;
+      return bytes > MOST_BYTES
+        ? `transforms weights to at most ${MOST_BYTES} bytes, not ${bytes}`
+        : null;
     },
-    keeps: (task) => packedBytes(tilings(gatherOf(task), points, dims) as Tiling[]) - bytesOf(task.inputs[1]),
+    keeps: (task) =>
+      packedBytes(tilings(gatherOf(task), points, dims) as Tiling[]) - bytesOf(task.inputs[1]),
     work(task, caps) {
       const all = tilings(gatherOf(task), points, dims) as Tiling[];
       const { g } = all[0];
-      const work = { products: 0, steps: 0, tiles: 0, moved: paddedElements(g), gathered: 0, transformed: 0, streamed: 0 };
+      const work = {
+        products: 0,
+        steps: 0,
+        tiles: 0,
+        moved: paddedElements(g),
+        gathered: 0,
+        transformed: 0,
+        streamed: 0,
+      };
       for (const t of all) {
         const { phase, points, depth } = t;
         const { nr, panels, groups, parts } = blocking(t, caps);
         const { products, steps } = gemmWork(caps, g.groups * points, g.to, depth, panels * nr);
         work.products += products;
         work.steps += steps;
-        // Points on the way in, from four places at once; points on the way back, and the outputs that come of them.
-        work.gathered += g.groups * points * depth * panels * nr * parts * (g.step.at(-1)! > 1 ? 2 : 1);
+        // Points on the way in, from four places at once; points on the way back, and the outputs
+        // that come of them.
+        work.gathered +=
+          g.groups * points * depth * panels * nr * parts * (g.step.at(-1)! > 1 ? 2 : 1);
         work.transformed += g.groups * points * g.to * panels * nr;
         work.moved += g.n * g.groups * g.to * sizeOf(phase.grid);
         work.streamed += 4 * groups * g.groups * points * depth * g.to;
@@ -84,8 +137,14 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
       const source = paddedInput(all[0].g, 0, code);
       all.forEach((t, i) => {
         const { g } = t;
-        const packed = code.room({ bytes: (g.groups * g.to * t.depth * t.points + 4) * 4, packs: 1 });
-        code.stages.push(weightStage(t, caps, packed), { ...productStage(t, task, caps, source, packed), beside: i > 0 });
+        const packed = code.room({
+          bytes: (g.groups * g.to * t.depth * t.points + 4) * 4,
+          packs: 1,
+        });
+        code.stages.push(weightStage(t, caps, packed), {
+          ...productStage(t, task, caps, source, packed),
+          beside: i > 0,
+        });
       });
       return code;
     },
@@ -108,13 +167,35 @@ function weightStage(t: Tiling, caps: Caps, packed: Place): Stage {
     writes: [packed],
     perThread: lines * w.n * 16,
     emit(_, f, [from, to], { lo, hi, own }) {
-      const [item, s, d, channel, block, group] = f.ints("item", "s", "d", "channel", "block", "group");
+      const [item, s, d, channel, block, group] = f.ints(
+        "item",
+        "s",
+        "d",
+        "channel",
+        "block",
+        "group",
+      );
       const [line, column, j, into] = f.ints("line", "column", "j", "into");
       f.for(item, lo, hi, 1, () => {
         f.set(group, i32.div(item, perGroup));
         f.set(block, i32.rem(item, perGroup));
-        f.set(s, i32.add(from, i32.add(i32.mul(group, g.to * g.from * sizeOf(g.kernel) * 4), i32.mul(block, mr * g.wTo * 4))));
-        f.set(d, i32.add(to, i32.add(i32.mul(group, g.to * depth * points * 4), i32.mul(block, mr * depth * 4))));
+        f.set(
+          s,
+          i32.add(
+            from,
+            i32.add(
+              i32.mul(group, g.to * g.from * sizeOf(g.kernel) * 4),
+              i32.mul(block, mr * g.wTo * 4),
+            ),
+          ),
+        );
+        f.set(
+          d,
+          i32.add(
+            to,
+            i32.add(i32.mul(group, g.to * depth * points * 4), i32.mul(block, mr * depth * 4)),
+          ),
+        );
         const rows = (count: number) =>
           f.for(channel, 0, g.from, 1, () => {
             for (const taps of summed) {
@@ -126,7 +207,8 @@ function weightStage(t: Tiling, caps: Caps, packed: Place): Stage {
                   if (kw < 0) return f.let("v128", "none", 0);
                   const at = offset + tapsH[0] * alongH + kw;
                   const v = f.let("v128", "w_", v128.loadZero32(line, (at + row * g.wTo) * 4));
-                  for (let lane = 1; lane < lanes; lane++) f.set(v, v128.loadLane(line, v, lane, (at + (row + lane) * g.wTo) * 4));
+                  for (let lane = 1; lane < lanes; lane++)
+                    f.set(v, v128.loadLane(line, v, lane, (at + (row + lane) * g.wTo) * 4));
                   return v;
                 };
                 // Taps along h are equally far apart; those that are missing come last.
@@ -135,19 +217,26 @@ function weightStage(t: Tiling, caps: Caps, packed: Place): Stage {
                 f.set(column, own);
                 f.set(line, s);
                 f.for(j, 0, known, 1, () => {
-                  combine(f, caps, w.short.g, tapsW.map(load)).forEach((v, i) => f.store(column, v, i * lines * 16));
+                  combine(f, caps, w.short.g, tapsW.map(load)).forEach((v, i) =>
+                    f.store(column, v, i * lines * 16),
+                  );
                   f.bump(column, 16);
                   f.bump(line, apart * alongH * 4);
                 });
-                for (let r = known; r < lines; r++) for (let i = 0; i < w.n; i++) f.store(own, 0, (i * lines + r) * 16);
+                for (let r = known; r < lines; r++)
+                  for (let i = 0; i < w.n; i++) f.store(own, 0, (i * lines + r) * 16);
                 f.set(column, own);
                 f.set(into, d);
                 f.for(j, 0, w.n, 1, () => {
-                  const half = tapsH.map((_, r) => f.let("v128", "half", v128.load(column, r * 16)));
+                  const half = tapsH.map((_, r) =>
+                    f.let("v128", "half", v128.load(column, r * 16)),
+                  );
                   combine(f, caps, h.short.g, half).forEach((v, i) => {
                     const at = (i * w.n * depth * g.to + row) * 4;
                     if (lanes === 4) f.store(into, v, at);
-                    else for (let lane = 0; lane < lanes; lane++) f.storeLane(into, v, lane, at + lane * 4);
+                    else
+                      for (let lane = 0; lane < lanes; lane++)
+                        f.storeLane(into, v, lane, at + lane * 4);
                   });
                   f.bump(column, lines * 16);
                   f.bump(into, depth * g.to * 4);
@@ -173,7 +262,11 @@ function plainOf(m: Module, id: string, t: Tiling): Func {
   // Taps along each axis: where they read the source, and their place in the weights.
   const along = axes.map(({ plain, taps }, a) =>
     plain.flatMap((p, i) =>
-      taps[i].flatMap((k, r) => (k < 0 ? [] : [[p * strides[a] + r * (a === rank - 1 ? stepW : stepH), k * kernel[a]] as const])),
+      taps[i].flatMap((k, r) =>
+        k < 0
+          ? []
+          : [[p * strides[a] + r * (a === rank - 1 ? stepW : stepH), k * kernel[a]] as const],
+      ),
     ),
   );
   return plainTiles(m, id, {
@@ -181,7 +274,8 @@ function plainOf(m: Module, id: string, t: Tiling): Func {
     plane: plane * 4,
     wFrom: g.wFrom * 4,
     terms: along.reduce<[number, number][]>(
-      (list, taps) => list.flatMap(([x, k]) => taps.map(([a, b]): [number, number] => [x + a * 4, k + b * 4])),
+      (list, taps) =>
+        list.flatMap(([x, k]) => taps.map(([a, b]): [number, number] => [x + a * 4, k + b * 4])),
       [[0, 0]],
     ),
     lines: 1,
@@ -233,17 +327,37 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
         "q",
         "v",
       );
-      const [block, end, chunkEnd, rows, a, sums, point] = f.ints("block", "end", "chunkEnd", "rows", "a", "sums", "point");
+      const [block, end, chunkEnd, rows, a, sums, point] = f.ints(
+        "block",
+        "end",
+        "chunkEnd",
+        "rows",
+        "a",
+        "sums",
+        "point",
+      );
       const s = f.local("i32", "s");
       const [first, last, c] = f.ints("first", "last", "c");
       const patchAt = f.let("i32", "patch", i32.add(own, records));
       const scratchAt = f.let("i32", "scratch", i32.add(patchAt, patch));
       const panelsAt = f.let("i32", "panelsAt", i32.add(scratchAt, scratchBytes(t)));
       const sumsAt = f.let("i32", "sumsAt", i32.add(panelsAt, b.perGroup * panelBytes));
-      const intoTile = m.func(`winogradIn_${id}`, ["record", "source", "v", "scratch"], (p) => emitInput(p, t, caps, nr, strides, plane));
+      const intoTile = m.func(`winogradIn_${id}`, ["record", "source", "v", "scratch"], (p) =>
+        emitInput(p, t, caps, nr, strides, plane),
+      );
       const fromTile = m.func(
         `${name}_out`,
-        ["record", "m_", "rows", "y", "patch", "scratch", "source", "weights", ...operands.map((o) => o.name)],
+        [
+          "record",
+          "m_",
+          "rows",
+          "y",
+          "patch",
+          "scratch",
+          "source",
+          "weights",
+          ...operands.map((o) => o.name),
+        ],
         (p) => emitOutput(p, t, task, caps, plainOf(m, id, t), nr, rowsInChunk, out4, outPlane),
       );
       // Eight tiles at a time, without those that are wholly past the last.
@@ -273,7 +387,15 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
           f.bump(record, RECORD.bytes);
         });
         f.set(c, i32.add(sourceAt, i32.mul(problem, g.from * plane * 4)));
-        eights((panel, offset) => f.call(intoTile, record, c, i32.add(i32.add(panelsAt, i32.mul(panel, panelBytes)), offset), scratchAt));
+        eights((panel, offset) =>
+          f.call(
+            intoTile,
+            record,
+            c,
+            i32.add(i32.add(panelsAt, i32.mul(panel, panelBytes)), offset),
+            scratchAt,
+          ),
+        );
 
         f.set(block, i32.mul(part, b.partBlocks));
         f.set(end, i32.add(block, b.partBlocks));
@@ -284,7 +406,10 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
           f.set(rows, i32.mul(i32.sub(chunkEnd, block), mr));
           const inner = f.local("i32", "inner");
           f.for(point, 0, points, 1, () => {
-            f.set(a, i32.add(weights, i32.mul(i32.add(i32.mul(problem, points), point), g.to * depth * 4)));
+            f.set(
+              a,
+              i32.add(weights, i32.mul(i32.add(i32.mul(problem, points), point), g.to * depth * 4)),
+            );
             f.bump(a, i32.mul(block, mr * depth * 4));
             f.set(sums, i32.add(sumsAt, i32.mul(point, rowsInChunk * nr * 4)));
             f.for(inner, block, chunkEnd as Operand, 1, () => {
@@ -292,8 +417,14 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
                 f.set(v, i32.add(panelsAt, i32.mul(point, depth * nr * 4)));
                 f.set(s, sums);
                 f.for(panel, 0, panels as Operand, 1, () => {
-                  const sum = (vectors: number) => () => f.call(sumsTile(m, caps, count, vectors), a, v, depth, s, 0);
-                  if (halfLast) f.if(i32.eq(i32.add(i32.mul(group, b.perGroup), panel), b.panels - 1), sum(nr / 8), sum(nr / 4));
+                  const sum = (vectors: number) => () =>
+                    f.call(sumsTile(m, caps, count, vectors), a, v, depth, s, 0);
+                  if (halfLast)
+                    f.if(
+                      i32.eq(i32.add(i32.mul(group, b.perGroup), panel), b.panels - 1),
+                      sum(nr / 8),
+                      sum(nr / 4),
+                    );
                   else sum(nr / 4)();
                   f.bump(v, panelBytes);
                   f.bump(s, sumsBytes);
@@ -316,8 +447,16 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
               patchAt,
               scratchAt,
               c,
-              i32.add(given, i32.add(i32.mul(problem, g.to * g.from * sizeOf(g.kernel) * 4), i32.mul(block, mr * g.wTo * 4))),
-              ...pointers.map((p, i) => i32.add(p, i32.mul(top, operands[i].along === "channel" ? 4 : outPlane * 4))),
+              i32.add(
+                given,
+                i32.add(
+                  i32.mul(problem, g.to * g.from * sizeOf(g.kernel) * 4),
+                  i32.mul(block, mr * g.wTo * 4),
+                ),
+              ),
+              ...pointers.map((p, i) =>
+                i32.add(p, i32.mul(top, operands[i].along === "channel" ? 4 : outPlane * 4)),
+              ),
             ),
           );
         });

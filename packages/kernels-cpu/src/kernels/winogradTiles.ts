@@ -1,18 +1,31 @@
-// What a tile of Winograd's short convolutions, or of Fourier's, needs to know of itself: where it lies.
+// What a tile of Winograd's short convolutions, or of Fourier's, needs to know of itself: where it
+// lies.
 
 import type { Gather, Phase, TilePlace, Tiling } from "@conv/ops/plan";
 import { i32, type Func, type Local } from "../wasm/asm.ts";
 
-/** What a tile's record holds: addresses of its source and of its first output, relative to the tensors, and how many outputs exist along h and w. */
+/**
+ * What a tile's record holds: addresses of its source and of its first output, relative to the
+ * tensors, and how many outputs exist along h and w.
+ */
 export const RECORD = { source: 0, target: 4, h: 8, w: 12, bytes: 16 };
 
 /** Elements between neighbours of a tile along h and w, where outputs are `by` apart. */
-export const stepsOf = ({ axes, h, w }: Tiling, by: readonly number[], strides: readonly number[]): { stepH: number; stepW: number } => {
+export const stepsOf = (
+  { axes, h, w }: Tiling,
+  by: readonly number[],
+  strides: readonly number[],
+): { stepH: number; stepW: number } => {
   const rank = axes.length;
-  return { stepH: rank > 1 ? by[rank - 2] * h.spacing * strides[rank - 2] : 0, stepW: by[rank - 1] * w.spacing };
+  return {
+    stepH: rank > 1 ? by[rank - 2] * h.spacing * strides[rank - 2] : 0,
+    stepW: by[rank - 1] * w.spacing,
+  };
 };
 
-/** The sum of one number of each list, for all choices, those of the last list next to each other. */
+/**
+ * The sum of one number of each list, for all choices, those of the last list next to each other.
+ */
 export const sumsOf = (lists: readonly (readonly number[])[]): number[] =>
   lists.reduce<number[]>((sums, list) => sums.flatMap((sum) => list.map((v) => sum + v)), [0]);
 
@@ -38,8 +51,16 @@ export function emitRecord(
     const { m, n, spacing, tiles, first } = axes[axis];
     f.set(a, i32.rem(rest, tiles));
     f.set(rest, i32.div(rest, tiles));
-    f.set(t, spacing === 1 ? i32.mul(a, m) : i32.add(i32.rem(a, spacing), i32.mul(i32.div(a, spacing), spacing * m)));
-    f.bump(source, i32.add(i32.mul(t, g.step[axis] * strides[axis] * 4), first * strides[axis] * 4));
+    f.set(
+      t,
+      spacing === 1
+        ? i32.mul(a, m)
+        : i32.add(i32.rem(a, spacing), i32.mul(i32.div(a, spacing), spacing * m)),
+    );
+    f.bump(
+      source,
+      i32.add(i32.mul(t, g.step[axis] * strides[axis] * 4), first * strides[axis] * 4),
+    );
     f.bump(target, i32.mul(t, g.outStep[axis] * out4[axis]));
     if (axis < axes.length - 2) continue;
     f.set(left, i32.sub(phase.grid[axis] + spacing - 1, t));

@@ -1,5 +1,6 @@
-// Winograd's transforms as code, eight tiles at a time: two vectors side by side, which engines that join pairs make one. Each goes along
-// w, then along h, with the lines between in `scratch`, [row][column][eight tiles]: all of a tile at once would not fit the registers.
+// Winograd's transforms as code, eight tiles at a time: two vectors side by side, which engines
+// that join pairs make one. Each goes along w, then along h, with the lines between in `scratch`,
+// [row][column][eight tiles]: all of a tile at once would not fit the registers.
 
 import type { Matrix, Tiling } from "@conv/ops/plan";
 import type { Caps } from "../caps.ts";
@@ -18,7 +19,10 @@ const COLUMN = 32;
 export const patchWidth = ({ w }: Tiling): number => Math.ceil(w.m / 4) * 16;
 export const scratchBytes = ({ h, w }: Tiling): number => h.n * w.n * COLUMN;
 
-/** Where the elements of tiles are: `pointers` gives the addresses of tiles 4q … 4q+3, from which rows and columns lie at constant distances. */
+/**
+ * Where the elements of tiles are: `pointers` gives the addresses of tiles 4q … 4q+3, from which
+ * rows and columns lie at constant distances.
+ */
 export interface TileSource {
   pointers(q: number): Local[];
   /** Elements from the addresses to the first element, and from one to the next along h and w. */
@@ -27,7 +31,10 @@ export interface TileSource {
   readonly stepW: number;
 }
 
-/** Emits H·d·Wᵀ of eight tiles: `put` gets row i of the column at hand for each half; `next` moves on to the next column. */
+/**
+ * Emits H·d·Wᵀ of eight tiles: `put` gets row i of the column at hand for each half; `next` moves
+ * on to the next column.
+ */
 export function transform(
   f: Func,
   caps: Caps,
@@ -58,7 +65,9 @@ export function transform(
         f,
         caps,
         matrixH,
-        matrixH[0].map((_, row) => f.let("v128", "x_", v128.load(at, row * columns * COLUMN + q * 16))),
+        matrixH[0].map((_, row) =>
+          f.let("v128", "x_", v128.load(at, row * columns * COLUMN + q * 16)),
+        ),
       );
     sideBySide(caps, half, put);
     next();
@@ -66,8 +75,15 @@ export function transform(
   });
 }
 
-/** Two halves computed and stored: neighbours next to each other if the engine may join them, else one after the other, which takes fewer registers. */
-function sideBySide(caps: Caps, half: (q: number) => Local[], store: (q: number, i: number, x: Local) => void): void {
+/**
+ * Two halves computed and stored: neighbours next to each other if the engine may join them, else
+ * one after the other, which takes fewer registers.
+ */
+function sideBySide(
+  caps: Caps,
+  half: (q: number) => Local[],
+  store: (q: number, i: number, x: Local) => void,
+): void {
   if (caps.simd256) {
     const [a, b] = [half(0), half(1)];
     a.forEach((x, i) => {
@@ -78,7 +94,13 @@ function sideBySide(caps: Caps, half: (q: number) => Local[], store: (q: number,
 }
 
 /** `count` elements, `step` apart, of each of four tiles: a vector per column. */
-function tileRow(f: Func, pointers: readonly Local[], at: number, count: number, step: number): Local[] {
+function tileRow(
+  f: Func,
+  pointers: readonly Local[],
+  at: number,
+  count: number,
+  step: number,
+): Local[] {
   if (count === 1) {
     const v = f.let("v128", "d", v128.loadZero32(pointers[0], at));
     for (let lane = 1; lane < 4; lane++) f.set(v, v128.loadLane(pointers[lane], v, lane, at));
@@ -94,8 +116,18 @@ function tileRow(f: Func, pointers: readonly Local[], at: number, count: number,
   }).flat();
 }
 
-/** The transform of eight tiles, of every channel and plain tap: Bᵀ·d·B to v + point·depth·nr + k·nr. */
-export function emitInput(f: Func, t: Tiling, caps: Caps, nr: number, strides: readonly number[], plane: number): void {
+/**
+ * The transform of eight tiles, of every channel and plain tap: Bᵀ·d·B to v + point·depth·nr +
+ * k·nr.
+ */
+export function emitInput(
+  f: Func,
+  t: Tiling,
+  caps: Caps,
+  nr: number,
+  strides: readonly number[],
+  plane: number,
+): void {
   const { g, axes, h, w, depth } = t;
   const [record, source, v, scratch] = f.params;
   const plain = sumsOf(axes.map((x, a) => x.plain.map((p) => p * strides[a])));
@@ -106,7 +138,9 @@ export function emitInput(f: Func, t: Tiling, caps: Caps, nr: number, strides: r
     for (const first of plain) {
       const tiles: TileSource = {
         pointers(q) {
-          pointers.forEach((p, l) => f.set(p, i32.add(source, i32.load(record, (4 * q + l) * RECORD.bytes + RECORD.source))));
+          pointers.forEach((p, l) =>
+            f.set(p, i32.add(source, i32.load(record, (4 * q + l) * RECORD.bytes + RECORD.source))),
+          );
           return pointers;
         },
         first,
@@ -128,7 +162,10 @@ export function emitInput(f: Func, t: Tiling, caps: Caps, nr: number, strides: r
   });
 }
 
-/** The way back of eight tiles, for `rows` output channels: Aᵀ·M·A, the epilogue, and the stores that are inside the output. */
+/**
+ * The way back of eight tiles, for `rows` output channels: Aᵀ·M·A, the epilogue, and the stores
+ * that are inside the output.
+ */
 export function emitOutput(
   f: Func,
   t: Tiling,
@@ -156,14 +193,24 @@ export function emitOutput(
       beside: (i) => i32.add(pointers[i], target),
     });
   const targets = [0, 1, 2, 3].map((l) => f.local("i32", `t${l}`));
-  const [row, i, at, from, q, tiles, whole, line] = f.ints("row", "i", "at", "from", "q", "tiles", "whole", "line");
+  const [row, i, at, from, q, tiles, whole, line] = f.ints(
+    "row",
+    "i",
+    "at",
+    "from",
+    "q",
+    "tiles",
+    "whole",
+    "line",
+  );
   const width = patchWidth(t);
   // One for each half: additions to one would wait for each other.
   const checks = [0, 1].map((half) => f.local("v128", `check${half}`));
   const bad = f.local("i32", "bad");
   f.for(row, 0, rows as Operand, 1, () => {
-    // Along h, both halves side by side. All points of a tile have a part in its first line or its last: squares of these tell whether one of
-    // them is not finite, or so large that the way along w may overflow.
+    // Along h, both halves side by side. All points of a tile have a part in its first line or its
+    // last: squares of these tell whether one of them is not finite, or so large that the way along
+    // w may overflow.
     for (const check of checks) f.set(check, 0);
     f.set(at, scratch);
     f.set(from, sums);
@@ -173,7 +220,9 @@ export function emitOutput(
           f,
           caps,
           h.short.at,
-          Array.from({ length: h.n }, (_, r) => f.let("v128", "m", v128.load(from, r * w.n * pointBytes + q * 16))),
+          Array.from({ length: h.n }, (_, r) =>
+            f.let("v128", "m", v128.load(from, r * w.n * pointBytes + q * 16)),
+          ),
         );
       sideBySide(caps, half, (q, r, x) => {
         f.store(at, x, r * w.n * COLUMN + q * 16);
@@ -192,7 +241,10 @@ export function emitOutput(
       f.set(whole, i32.eqz(bad));
       targets.forEach((target, l) => {
         f.set(target, field(l, RECORD.target));
-        f.set(whole, i32.and(whole, i32.and(i32.eq(field(l, RECORD.h), h.m), i32.eq(field(l, RECORD.w), w.m))));
+        f.set(
+          whole,
+          i32.and(whole, i32.and(i32.eq(field(l, RECORD.h), h.m), i32.eq(field(l, RECORD.w), w.m))),
+        );
       });
       f.set(at, i32.add(scratch, i32.mul(q, 16)));
       f.set(line, patch);
@@ -218,7 +270,10 @@ export function emitOutput(
               parts.forEach((v, p) => save(v[l], target, p * 16 * stepW, Math.min(4, w.m - 4 * p)));
               f.bump(target, stepH);
             }),
-          () => parts.forEach((v, p) => v.forEach((x, l) => f.store(line, x, l * h.m * width + p * 16))),
+          () =>
+            parts.forEach((v, p) =>
+              v.forEach((x, l) => f.store(line, x, l * h.m * width + p * 16)),
+            ),
         );
         f.bump(line, width);
         f.bump(at, w.n * COLUMN);

@@ -1,12 +1,16 @@
-// A small assembler for WebAssembly: typed expressions, structured blocks, named locals, a name section and a text dump.
-// Encoding: https://webassembly.github.io/spec/core/binary, with the SIMD, relaxed SIMD and threads proposals.
+// A small assembler for WebAssembly: typed expressions, structured blocks, named locals, a name
+// section and a text dump. Encoding: https://webassembly.github.io/spec/core/binary, with the SIMD,
+// relaxed SIMD and threads proposals.
 
 import type { Bytes } from "@conv/tensor";
 import { encodeBody, encodeModule } from "./encode.ts";
 import type { OPCODES } from "./opcodes.ts";
 
 export type OpName = keyof typeof OPCODES;
-/** One instruction; `imm` holds the numbers of its immediate (offset and lane, index, constant, bytes). */
+/**
+ * One instruction; `imm` holds the numbers of its immediate (offset and lane, index, constant,
+ * bytes).
+ */
 export interface Instr {
   readonly op: OpName;
   readonly imm: readonly number[];
@@ -20,11 +24,17 @@ export interface Local {
   readonly type: Type;
   readonly index: number;
   readonly name: string;
-  /** Reads it, and writes what is on the stack to it: made once, since most of a program's instructions are these. */
+  /**
+   * Reads it, and writes what is on the stack to it: made once, since most of a program's
+   * instructions are these.
+   */
   readonly get: Code;
   readonly set: Code;
 }
-/** A local, code, or a number: an i32 constant where an integer is expected, all four lanes where a vector is. */
+/**
+ * A local, code, or a number: an i32 constant where an integer is expected, all four lanes where a
+ * vector is.
+ */
 export type Operand = Code | Local | number;
 
 const word = new DataView(new ArrayBuffer(4));
@@ -37,10 +47,13 @@ const one = (op: OpName, ...imm: number[]): Code => [{ op, imm }];
 export const get = (l: Local): Code => l.get;
 const isLocal = (x: Code | Local): x is Local => "get" in x;
 /** An integer operand. */
-export const int = (x: Operand): Code => (typeof x === "number" ? one("i32.const", x) : isLocal(x) ? x.get : x);
+export const int = (x: Operand): Code =>
+  typeof x === "number" ? one("i32.const", x) : isLocal(x) ? x.get : x;
 /** A vector operand; a number fills all four lanes. */
-export const vec = (x: Operand): Code => (typeof x === "number" ? splat4(x) : isLocal(x) ? x.get : x);
-const scalar = (x: Operand): Code => (typeof x === "number" ? one("f32.const", x) : isLocal(x) ? x.get : x);
+export const vec = (x: Operand): Code =>
+  typeof x === "number" ? splat4(x) : isLocal(x) ? x.get : x;
+const scalar = (x: Operand): Code =>
+  typeof x === "number" ? one("f32.const", x) : isLocal(x) ? x.get : x;
 /** Four lanes of one number. Equal numbers give the same object; 0 and −0 are not equal. */
 const splat4 = (v: number): Code => {
   if (Object.is(v, -0)) return splat(v);
@@ -55,7 +68,8 @@ const splat = (v: number): Code => {
   return one("v128.const", ...lane, ...lane, ...lane, ...lane);
 };
 
-// Code is joined by `concat`, which is quick before a compiler has seen it: programs are generated when a process is young.
+// Code is joined by `concat`, which is quick before a compiler has seen it: programs are generated
+// when a process is young.
 const op2 = (part: (x: Operand) => Code) => (op: OpName) => {
   const last: Code = [{ op, imm: NONE }];
   return (a: Operand, b: Operand): Code => part(a).concat(part(b), last);
@@ -83,9 +97,19 @@ const each = <N extends string, E>(names: readonly N[], make: (name: N) => E) =>
 
 const isConst = (x: Operand): x is number => typeof x === "number";
 
-/** i32 arithmetic, with constants folded where both sides, or one neutral side, are known. Comparisons give 0 or 1. */
+/**
+ * i32 arithmetic, with constants folded where both sides, or one neutral side, are known.
+ * Comparisons give 0 or 1.
+ */
 export const i32 = {
-  add: (a: Operand, b: Operand): Code => (isConst(a) && isConst(b) ? int(a + b) : b === 0 ? int(a) : a === 0 ? int(b) : ints("i32.add")(a, b)),
+  add: (a: Operand, b: Operand): Code =>
+    isConst(a) && isConst(b)
+      ? int(a + b)
+      : b === 0
+        ? int(a)
+        : a === 0
+          ? int(b)
+          : ints("i32.add")(a, b),
   sub: (a: Operand, b: Operand): Code => (b === 0 ? int(a) : ints("i32.sub")(a, b)),
   mul: (a: Operand, b: Operand): Code =>
     isConst(a) && isConst(b)
@@ -112,7 +136,8 @@ export const i32 = {
   ltU: ints("i32.lt_u"),
   eqz: op1(int, "i32.eqz"),
   load: at("i32.load"),
-  select: (c: Operand, a: Operand, b: Operand): Code => int(a).concat(int(b), int(c), one("select")),
+  select: (c: Operand, a: Operand, b: Operand): Code =>
+    int(a).concat(int(b), int(c), one("select")),
   min: (a: Local, b: Operand): Code => i32.select(i32.lt(a, b), a, b),
 };
 
@@ -124,15 +149,20 @@ export const f32 = {
 
 const RELAXED_MADD = one("f32x4.relaxed_madd");
 export const f32x4 = {
-  // `pmax(a, b)` is b where a < b, else a: the first of equals, and NaN only if a is. One instruction, where `max` takes eight.
-  // `pmin(a, b)` is b where b < a, else a.
-  ...each(["add", "sub", "mul", "div", "min", "max", "pmin", "pmax", "eq", "ne", "lt", "gt", "le", "ge"], (name) => vecs(`f32x4.${name}`)),
+  // `pmax(a, b)` is b where a < b, else a: the first of equals, and NaN only if a is. One
+  // instruction, where `max` takes eight. `pmin(a, b)` is b where b < a, else a.
+  ...each(
+    ["add", "sub", "mul", "div", "min", "max", "pmin", "pmax", "eq", "ne", "lt", "gt", "le", "ge"],
+    (name) => vecs(`f32x4.${name}`),
+  ),
   ...each(["neg", "abs", "sqrt", "floor", "nearest"], (name) => vec1(`f32x4.${name}`)),
   truncSat: vec1("i32x4.trunc_sat_f32x4_s"),
   fromInt: vec1("f32x4.convert_i32x4_s"),
   splat: op1(scalar, "f32x4.splat"),
-  lane: (a: Operand, lane: number): Code => vec(a).concat({ op: "f32x4.extract_lane", imm: [lane] }),
-  relaxedMadd: (a: Operand, b: Operand, c: Operand): Code => vec(a).concat(vec(b), vec(c), RELAXED_MADD),
+  lane: (a: Operand, lane: number): Code =>
+    vec(a).concat({ op: "f32x4.extract_lane", imm: [lane] }),
+  relaxedMadd: (a: Operand, b: Operand, c: Operand): Code =>
+    vec(a).concat(vec(b), vec(c), RELAXED_MADD),
 };
 
 export const i32x4 = {
@@ -142,7 +172,8 @@ export const i32x4 = {
   ...each(["add", "sub", "mul", "eq"], (name) => vecs(`i32x4.${name}`)),
   minU: vecs("i32x4.min_u"),
   max: vecs("i32x4.max_s"),
-  lane: (a: Operand, lane: number): Code => vec(a).concat({ op: "i32x4.extract_lane", imm: [lane] }),
+  lane: (a: Operand, lane: number): Code =>
+    vec(a).concat({ op: "i32x4.extract_lane", imm: [lane] }),
   shl: shift("i32x4.shl"),
   shrS: shift("i32x4.shr_s"),
   shrU: shift("i32x4.shr_u"),
@@ -158,18 +189,30 @@ export const v128 = {
   not: vec1("v128.not"),
   anyTrue: vec1("v128.any_true"),
   /** Bits of `a` where the mask is 1, of `b` where it is 0. */
-  bitselect: (a: Operand, b: Operand, mask: Operand): Code => vec(a).concat(vec(b), vec(mask), one("v128.bitselect")),
+  bitselect: (a: Operand, b: Operand, mask: Operand): Code =>
+    vec(a).concat(vec(b), vec(mask), one("v128.bitselect")),
   /** Byte i of the result is byte `bytes[i]` of `a`, 0 from 16 on. */
   swizzle: vecs("i8x16.swizzle"),
   /** Lanes 0–3 are those of `a`, 4–7 those of `b`. */
   shuffle: (a: Operand, b: Operand, ...lanes: number[]): Code =>
-    vec(a).concat(vec(b), { op: "i8x16.shuffle", imm: lanes.flatMap((l) => [l * 4, l * 4 + 1, l * 4 + 2, l * 4 + 3]) }),
+    vec(a).concat(vec(b), {
+      op: "i8x16.shuffle",
+      imm: lanes.flatMap((l) => [l * 4, l * 4 + 1, l * 4 + 2, l * 4 + 3]),
+    }),
 };
 
 export const atomics = {
   load: at("i32.atomic.load"),
-  store: (address: Operand, value: Operand): Code => [...int(address), ...int(value), { op: "i32.atomic.store", imm: [0] }],
-  add: (address: Operand, value: Operand): Code => [...int(address), ...int(value), { op: "i32.atomic.rmw.add", imm: [0] }],
+  store: (address: Operand, value: Operand): Code => [
+    ...int(address),
+    ...int(value),
+    { op: "i32.atomic.store", imm: [0] },
+  ],
+  add: (address: Operand, value: Operand): Code => [
+    ...int(address),
+    ...int(value),
+    { op: "i32.atomic.rmw.add", imm: [0] },
+  ],
   /** Sleeps while the word equals `expected`, for so many nanoseconds at most. */
   wait: (address: Operand, expected: Operand, nanoseconds: number): Code => [
     ...int(address),
@@ -178,15 +221,28 @@ export const atomics = {
     { op: "memory.atomic.wait32", imm: [0] },
     { op: "drop", imm: [] },
   ],
-  notifyAll: (address: Operand): Code => [...int(address), ...int(0x7fffffff), { op: "memory.atomic.notify", imm: [0] }, { op: "drop", imm: [] }],
+  notifyAll: (address: Operand): Code => [
+    ...int(address),
+    ...int(0x7fffffff),
+    { op: "memory.atomic.notify", imm: [0] },
+    { op: "drop", imm: [] },
+  ],
 };
 
 const localOf = (type: Type, index: number, name: string): Local => {
   const imm = [index];
-  return { type, index, name, get: [{ op: "local.get", imm, note: name }], set: [{ op: "local.set", imm, note: name }] };
+  return {
+    type,
+    index,
+    name,
+    get: [{ op: "local.get", imm, note: name }],
+    set: [{ op: "local.set", imm, note: name }],
+  };
 };
 
-/** A function under construction. Statements append; blocks take a function that emits their body. */
+/**
+ * A function under construction. Statements append; blocks take a function that emits their body.
+ */
 export class Func {
   readonly name: string;
   readonly index: number;
@@ -223,7 +279,9 @@ export class Func {
   }
 
   set(local: Local, value: Operand): void {
-    this.#append(local.type === "i32" ? int(value) : local.type === "f32" ? scalar(value) : vec(value));
+    this.#append(
+      local.type === "i32" ? int(value) : local.type === "f32" ? scalar(value) : vec(value),
+    );
     this.code.push(local.set[0]);
   }
 
@@ -290,7 +348,10 @@ export class Func {
     this.emit(one("end"));
   }
 
-  /** for (i = from; i < to; i += step): tested before the first round unless both ends are constants. */
+  /**
+   * for (i = from; i < to; i += step): tested before the first round unless both ends are
+   * constants.
+   */
   for(i: Local, from: Operand, to: Operand, step: number, body: () => void): void {
     if (isConst(from) && isConst(to)) {
       if (from >= to) return;
@@ -331,7 +392,10 @@ export class Func {
   }
 }
 
-/** A module that imports one memory ("env" "memory") and the functions asked for, and exports functions. */
+/**
+ * A module that imports one memory ("env" "memory") and the functions asked for, and exports
+ * functions.
+ */
 export class Module {
   readonly funcs: Func[] = [];
   readonly #byKey = new Map<string, Func>();
@@ -341,8 +405,8 @@ export class Module {
   readonly #text: boolean;
 
   /**
-   * Without `text`, functions are encoded as soon as they are complete: a network's instructions, kept as objects to the end, took a
-   * quarter of its compilation to collect.
+   * Without `text`, functions are encoded as soon as they are complete: a network's instructions,
+   * kept as objects to the end, took a quarter of its compilation to collect.
    */
   constructor({ text = true }: { readonly text?: boolean | undefined } = {}) {
     this.#text = text;
@@ -356,8 +420,9 @@ export class Module {
   }
 
   /**
-   * The function of that key: built by `body` at the first request, shared after. All parameters are i32. It is named by the key without
-   * descriptions (see `exactly`), and by a number from the second of a name on.
+   * The function of that key: built by `body` at the first request, shared after. All parameters
+   * are i32. It is named by the key without descriptions (see `exactly`), and by a number from the
+   * second of a name on.
    */
   func(key: string, params: readonly string[], body: (f: Func) => void): Func {
     const known = this.#byKey.get(key);
@@ -365,7 +430,11 @@ export class Module {
     const name = key.replace(/\n.*\n/s, "");
     const count = (this.#named.get(name) ?? 0) + 1;
     this.#named.set(name, count);
-    const f = new Func(count > 1 ? `${name}.${count}` : name, this.#imports.length + this.funcs.length, params);
+    const f = new Func(
+      count > 1 ? `${name}.${count}` : name,
+      this.#imports.length + this.funcs.length,
+      params,
+    );
     this.funcs.push(f);
     this.#byKey.set(key, f);
     body(f);
@@ -388,20 +457,22 @@ export class Module {
 }
 
 /**
- * Vector constants used in loops are made once, before: V8 builds each from two 64-bit immediates wherever it stands, which took
- * half the time of exp. Zeros stay: they are one instruction.
+ * Vector constants used in loops are made once, before: V8 builds each from two 64-bit immediates
+ * wherever it stands, which took half the time of exp. Zeros stay: they are one instruction.
  */
 function hoistConstants(f: Func): void {
   const { code } = f;
   const made = new Map<string, Local>();
-  const known = new Map<readonly number[], string>(); // most constants are one object wherever they stand
+  // most constants are one object wherever they stand
+  const known = new Map<readonly number[], string>();
   const first: Instr[] = [];
   const blocks: boolean[] = []; // whether each open block is a loop
   let loops = 0;
   for (let at = 0; at < code.length; at++) {
     const { op, imm } = code[at];
     if (op === "end") loops -= Number(blocks.pop());
-    else if (op === "block" || op === "loop" || op === "if") loops += Number(blocks[blocks.push(op === "loop") - 1]);
+    else if (op === "block" || op === "loop" || op === "if")
+      loops += Number(blocks[blocks.push(op === "loop") - 1]);
     else if (op === "v128.const" && loops && imm.some((byte) => byte !== 0)) {
       const key = known.get(imm) ?? imm.join();
       known.set(imm, key);

@@ -1,4 +1,5 @@
-// The binary of a module: https://webassembly.github.io/spec/core/binary. One growing array of bytes, since programs reach a megabyte.
+// The binary of a module: https://webassembly.github.io/spec/core/binary. One growing array of
+// bytes, since programs reach a megabyte.
 
 import type { Bytes } from "@conv/tensor";
 import type { Func, Instr, Type } from "./asm.ts";
@@ -47,7 +48,10 @@ class Writer {
     for (let i = 0; i < value.length; i++) this.byte(value.charCodeAt(i));
   }
 
-  /** Instructions, in one loop over plain variables: this is most of what the encoder does, and it is soon compiled. */
+  /**
+   * Instructions, in one loop over plain variables: this is most of what the encoder does, and it
+   * is soon compiled.
+   */
   code(code: readonly Instr[]): void {
     let { bytes, length: at } = this;
     for (let i = 0; i < code.length; i++) {
@@ -111,7 +115,10 @@ class Writer {
   }
 }
 
-/** A module that imports "env" "memory" and functions, and exports some of its own. Functions take i32 parameters and return nothing. */
+/**
+ * A module that imports "env" "memory" and functions, and exports some of its own. Functions take
+ * i32 parameters and return nothing.
+ */
 export function encodeModule(
   imports: readonly Func[],
   funcs: readonly Func[],

@@ -1,5 +1,6 @@
-// The elementwise algebra as WebAssembly, four lanes at a time. exp, log and tanh are the polynomials of Cephes
-// (S. Moshier, netlib.org/cephes, single precision), within 2 units in the last place on the whole range.
+// The elementwise algebra as WebAssembly, four lanes at a time. exp, log and tanh are the
+// polynomials of Cephes (S. Moshier, netlib.org/cephes, single precision), within 2 units in the
+// last place on the whole range.
 
 import type { Expr, Fn } from "@conv/ops";
 import { exactly } from "@conv/tensor";
@@ -17,13 +18,26 @@ function polynomial(f: Func, caps: Caps, x: Local, coefficients: readonly number
   return p;
 }
 
-// exp(x) = 2ⁿ·exp(r), n = round(x/ln 2), |r| ≤ ln 2 / 2; 2ⁿ in two factors, so that both ends of the range come out.
-// exp(x) − 1 = 2·(h·p + (h − ½)), p = exp(r) − 1, h = 2ⁿ⁻¹; x itself where it is too small to matter.
+// exp(x) = 2ⁿ·exp(r), n = round(x/ln 2), |r| ≤ ln 2 / 2; 2ⁿ in two factors, so that both ends of
+// the range come out. exp(x) − 1 = 2·(h·p + (h − ½)), p = exp(r) − 1, h = 2ⁿ⁻¹; x itself where it
+// is too small to matter.
 function exp(f: Func, caps: Caps, a: Operand, minusOne = false): Local {
   const x = f.let("v128", "x", f32x4.pmax(f32x4.pmin(a, 89), minusOne ? -26 : -104));
   const n = f.let("v128", "n", f32x4.nearest(f32x4.mul(x, 1.44269504088896341)));
-  const r = f.let("v128", "r", f32x4.sub(f32x4.sub(x, f32x4.mul(n, 0.693359375)), f32x4.mul(n, -2.1219444e-4)));
-  const p = polynomial(f, caps, r, [1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1]);
+  const r = f.let(
+    "v128",
+    "r",
+    f32x4.sub(f32x4.sub(x, f32x4.mul(n, 0.693359375)), f32x4.mul(n, -2.1219444e-4)),
+  );
+  const p = polynomial(
+    f,
+    caps,
+    r,
+    [
+      1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1,
+      5.0000001201e-1,
+    ],
+  );
   f.set(p, f32x4.add(f32x4.mul(f32x4.mul(p, r), r), r));
   const e = f.let("v128", "e", f32x4.truncSat(n));
   const power = (k: Operand) => i32x4.shl(i32x4.add(k, i32x4.const(127)), 23);
@@ -39,7 +53,8 @@ function exp(f: Func, caps: Caps, a: Operand, minusOne = false): Local {
   return p;
 }
 
-// log(x) = e·ln 2 + log(m), m in [√½, √2); zero, negative numbers, infinity, NaN and subnormals as IEEE has them.
+// log(x) = e·ln 2 + log(m), m in [√½, √2); zero, negative numbers, infinity, NaN and subnormals as
+// IEEE has them.
 function log(f: Func, caps: Caps, a: Operand): Local {
   const x = f.let("v128", "x", a);
   const tiny = f.let("v128", "tiny", f32x4.lt(x, 1.17549435e-38));
@@ -56,8 +71,8 @@ function log(f: Func, caps: Caps, a: Operand): Local {
     caps,
     m,
     [
-      7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1,
-      3.3333331174e-1,
+      7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1,
+      -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
     ],
   );
   f.set(p, f32x4.mul(f32x4.mul(p, m), z));
@@ -80,11 +95,17 @@ function log1p(f: Func, caps: Caps, a: Operand): Local {
   return y;
 }
 
-// tanh(x) = x + x³·P(x²) near zero, where 1 − 2/(exp(2|x|) + 1) would lose digits, and that with the sign of x elsewhere.
+// tanh(x) = x + x³·P(x²) near zero, where 1 − 2/(exp(2|x|) + 1) would lose digits, and that with
+// the sign of x elsewhere.
 function tanh(f: Func, caps: Caps, a: Operand): Local {
   const x = f.let("v128", "x", a);
   const z = f.let("v128", "z", f32x4.mul(x, x));
-  const near = polynomial(f, caps, z, [-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1]);
+  const near = polynomial(
+    f,
+    caps,
+    z,
+    [-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1],
+  );
   f.set(near, f32x4.add(f32x4.mul(f32x4.mul(near, z), x), x));
   const size = f.let("v128", "size", f32x4.abs(x));
   const grown = exp(f, caps, f32x4.add(size, size));
@@ -95,14 +116,17 @@ function tanh(f: Func, caps: Caps, a: Operand): Local {
 }
 
 /**
- * The larger or smaller of x and a number, NaN where x is: max(−0, 0) alone comes out otherwise, as −0. Depthwise convolution with relu6
- * ran twice as fast so.
+ * The larger or smaller of x and a number, NaN where x is: max(−0, 0) alone comes out otherwise, as
+ * −0. Depthwise convolution with relu6 ran twice as fast so.
  */
 const limited =
   (fn: "max" | "min"): Emit =>
   (_f, _caps, a, b) => {
     const [x, limit] = typeof a === "number" ? [b, a] : [a, b];
-    return f32x4[typeof limit === "number" && !Number.isNaN(limit) ? (`p${fn}` as const) : fn](x, limit);
+    return f32x4[typeof limit === "number" && !Number.isNaN(limit) ? (`p${fn}` as const) : fn](
+      x,
+      limit,
+    );
   };
 
 type Emit = (f: Func, caps: Caps, a: Operand, b: Operand, c: Operand) => Code | Local;
@@ -123,9 +147,16 @@ const SPECIAL: Partial<Record<Fn, Emit>> = {
 };
 
 /**
- * Emits an expression over vectors and returns where its value is. Equal parts are computed once within one `shared` map.
+ * Emits an expression over vectors and returns where its value is. Equal parts are computed once
+ * within one `shared` map.
  */
-export function emitExpr(f: Func, caps: Caps, e: Expr, values: Readonly<Record<string, Operand>>, shared = new Map<string, Local>()): Operand {
+export function emitExpr(
+  f: Func,
+  caps: Caps,
+  e: Expr,
+  values: Readonly<Record<string, Operand>>,
+  shared = new Map<string, Local>(),
+): Operand {
   if (typeof e === "number") return e;
   if (typeof e === "string") {
     const value = values[e];
@@ -136,7 +167,11 @@ export function emitExpr(f: Func, caps: Caps, e: Expr, values: Readonly<Record<s
   const known = shared.get(key);
   if (known) return known;
   const [fn, ...args] = e;
-  const [a, b, c] = args.map((x) => emitExpr(f, caps, x, values, shared)) as [Operand, Operand, Operand];
+  const [a, b, c] = args.map((x) => emitExpr(f, caps, x, values, shared)) as [
+    Operand,
+    Operand,
+    Operand,
+  ];
   const simple: (a: Operand, b: Operand) => Code = f32x4[fn as Simple];
   const value = SPECIAL[fn]?.(f, caps, a, b, c) ?? simple(a, b);
   const local = "index" in value ? value : f.let("v128", fn, vec(value));

@@ -1,9 +1,15 @@
 // The instructions that the assembler knows: code and immediate of each. Another is a name here.
 
-/** Kinds of immediates: local or function or global index, memory offset, lane, constants, 16 raw bytes, block, branch depth. */
+/**
+ * Kinds of immediates: local or function or global index, memory offset, lane, constants, 16 raw
+ * bytes, block, branch depth.
+ */
 export type Imm = "index" | "mem" | "memLane" | "lane" | "i32" | "f32" | "bytes" | "block" | "zero";
 
-/** An instruction's byte, or its prefix byte and, in the lower 12 bits, the number that follows it; its immediate; log2 of the natural alignment. */
+/**
+ * An instruction's byte, or its prefix byte and, in the lower 12 bits, the number that follows it;
+ * its immediate; log2 of the natural alignment.
+ */
 export type Opcode = readonly [code: number, imm?: Imm, align?: number];
 
 type Words<S extends string> = S extends `${infer Word} ${infer More}` ? Word | Words<More> : S;
@@ -11,7 +17,10 @@ type Words<S extends string> = S extends `${infer Word} ${infer More}` ? Word | 
 /** Instructions whose codes follow each other; a dash stands for one that is not used. */
 function run<const S extends string>(first: number, names: S, imm?: Imm, align?: number) {
   const list = names.split(" ").map((name, i): [string, Opcode] => [name, [first + i, imm, align]]);
-  return Object.fromEntries(list.filter(([name]) => name !== "-")) as Record<Exclude<Words<S>, "-">, Opcode>; // which names, `split` forgets
+  return Object.fromEntries(list.filter(([name]) => name !== "-")) as Record<
+    Exclude<Words<S>, "-">,
+    Opcode
+  >; // which names, `split` forgets
 }
 
 export const OPCODES = {
@@ -27,7 +36,10 @@ export const OPCODES = {
   ...run(0x43, "f32.const", "f32"),
   ...run(0x45, "i32.eqz i32.eq i32.ne i32.lt_s i32.lt_u i32.gt_s - i32.le_s"),
   ...run(0x5b, "f32.eq f32.ne - f32.gt"),
-  ...run(0x6a, "i32.add i32.sub i32.mul - i32.div_u - i32.rem_u i32.and i32.or i32.xor i32.shl - i32.shr_u"),
+  ...run(
+    0x6a,
+    "i32.add i32.sub i32.mul - i32.div_u - i32.rem_u i32.and i32.or i32.xor i32.shl - i32.shr_u",
+  ),
   ...run(0x92, "f32.add f32.sub f32.mul - - f32.max"),
   ...run(0xfc00b, "memory.fill", "zero"),
   ...run(0xfd000, "v128.load", "mem", 4),
@@ -42,10 +54,21 @@ export const OPCODES = {
   ...run(0xfd056, "v128.load32_lane - - - v128.store32_lane", "memLane", 2),
   ...run(0xfd05c, "v128.load32_zero", "mem", 2),
   ...run(0xfd068, "f32x4.floor - f32x4.nearest"),
-  ...run(0xfd0ab, "i32x4.shl i32x4.shr_s i32x4.shr_u i32x4.add - - i32x4.sub - - - i32x4.mul - i32x4.min_u i32x4.max_s"),
-  ...run(0xfd0e0, "f32x4.abs f32x4.neg - f32x4.sqrt f32x4.add f32x4.sub f32x4.mul f32x4.div f32x4.min f32x4.max f32x4.pmin f32x4.pmax"),
+  ...run(
+    0xfd0ab,
+    "i32x4.shl i32x4.shr_s i32x4.shr_u i32x4.add - - i32x4.sub - - - i32x4.mul - i32x4.min_u i32x4.max_s",
+  ),
+  ...run(
+    0xfd0e0,
+    "f32x4.abs f32x4.neg - f32x4.sqrt f32x4.add f32x4.sub f32x4.mul f32x4.div f32x4.min f32x4.max f32x4.pmin f32x4.pmax",
+  ),
   ...run(0xfd0f8, "i32x4.trunc_sat_f32x4_s - f32x4.convert_i32x4_s"),
   ...run(0xfd105, "f32x4.relaxed_madd"),
   ...run(0xfe000, "memory.atomic.notify memory.atomic.wait32", "mem", 2),
-  ...run(0xfe010, "i32.atomic.load - - - - - - i32.atomic.store - - - - - - i32.atomic.rmw.add", "mem", 2),
+  ...run(
+    0xfe010,
+    "i32.atomic.load - - - - - - i32.atomic.store - - - - - - i32.atomic.rmw.add",
+    "mem",
+    2,
+  ),
 } satisfies Record<string, Opcode>;

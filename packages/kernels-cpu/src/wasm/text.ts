@@ -1,4 +1,5 @@
-// Generated code as text, for people: operations as calls, assignments with =, blocks indented. What snapshots hold.
+// Generated code as text, for people: operations as calls, assignments with =, blocks indented.
+// What snapshots hold.
 
 import type { Func, Module, OpName } from "./asm.ts";
 import { OPCODES, type Opcode } from "./opcodes.ts";
@@ -11,7 +12,11 @@ function operands(op: OpName): number {
   if (/\.const$|^local\.get$/.test(op)) return 0;
   if (/(select|madd|wait32|fill)$/.test(op)) return 3;
   if (/(load32_lane|notify|rmw\.add)$/.test(op)) return 2;
-  return /load|splat$|extract_lane$|eqz$|neg$|abs$|sqrt$|nearest$|not$|any_true$|trunc|convert|local\.set$|^if$|br_if$|^drop$/.test(op) ? 1 : 2;
+  return /load|splat$|extract_lane$|eqz$|neg$|abs$|sqrt$|nearest$|not$|any_true$|trunc|convert|local\.set$|^if$|br_if$|^drop$/.test(
+    op,
+  )
+    ? 1
+    : 2;
 }
 
 /** Statements, one a line: operations as calls, assignments with =, addresses with their offset. */
@@ -65,6 +70,7 @@ function functionText(f: Func): string {
 function constText(bytes: readonly number[]): string {
   const { buffer } = Uint8Array.from(bytes);
   const [first, ...rest] = new Float32Array(buffer);
-  if (rest.every((v) => Object.is(v, first)) && (first === 0 || Math.abs(first) > 1e-37)) return Object.is(first, -0) ? "-0" : `${first}`;
+  if (rest.every((v) => Object.is(v, first)) && (first === 0 || Math.abs(first) > 1e-37))
+    return Object.is(first, -0) ? "-0" : `${first}`;
   return `[${[...new Int32Array(buffer)].map((v) => (Math.abs(v) < 65536 ? `${v}` : `0x${(v >>> 0).toString(16)}`)).join(" ")}]`;
 }

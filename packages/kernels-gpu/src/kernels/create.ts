@@ -1,4 +1,5 @@
-// Constants, random numbers and one-hot rows. The random numbers are those of the reference, bit by bit.
+// Constants, random numbers and one-hot rows. The random numbers are those of the reference, bit by
+// bit.
 
 import { fullOp, oneHotOp, randomOp, type FullParams, type OneHotParams } from "@conv/ops";
 import { inputAt, type GpuCode, type Task } from "../code.ts";
@@ -16,7 +17,18 @@ export const create = streamKernel(
   "create",
   "makes constants, random numbers and one-hot rows",
   new Map<unknown, (task: Task) => GpuCode>([
-    [fullOp, (task) => alone(eachElement(task, { label: "full", reads: [], body: "", result: literal((task.params as FullParams).value) }))],
+    [
+      fullOp,
+      (task) =>
+        alone(
+          eachElement(task, {
+            label: "full",
+            reads: [],
+            body: "",
+            result: literal((task.params as FullParams).value),
+          }),
+        ),
+    ],
     [
       randomOp,
       (task) =>

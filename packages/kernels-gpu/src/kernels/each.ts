@@ -1,21 +1,37 @@
-// What most kernels bound by memory share: one invocation makes one element of the output, finishes it by the task's epilogue and stores it.
+// What most kernels bound by memory share: one invocation makes one element of the output, finishes
+// it by the task's epilogue and stores it.
 
 import { sizeOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
-import { outputAt, type Binding, type GpuCode, type GpuKernel, type GpuStage, type Task } from "../code.ts";
+import {
+  outputAt,
+  type Binding,
+  type GpuCode,
+  type GpuKernel,
+  type GpuStage,
+  type Task,
+} from "../code.ts";
 import { emitEpilogue, mainOf } from "../wgsl.ts";
 
 /** Invocations of a workgroup. */
 export const SIZE = 64;
 
 /** Seconds for work bound by memory. */
-export const streamTime = ({ cost }: Task, { bandwidth, launch }: Caps): number => (cost.bytesRead + cost.bytesWritten) / bandwidth + launch;
+export const streamTime = ({ cost }: Task, { bandwidth, launch }: Caps): number =>
+  (cost.bytesRead + cost.bytesWritten) / bandwidth + launch;
 
 /** One stage and no scratch memory. */
 export const alone = (stage: GpuStage): GpuCode => ({ scratch: [], stages: [stage] });
 
-/** A kernel bound by memory that serves these ops; `does` says what it does, where others are asked for. */
-export const streamKernel = (name: string, does: string, builders: ReadonlyMap<unknown, (task: Task, caps: Caps) => GpuCode>): GpuKernel => ({
+/**
+ * A kernel bound by memory that serves these ops; `does` says what it does, where others are asked
+ * for.
+ */
+export const streamKernel = (
+  name: string,
+  does: string,
+  builders: ReadonlyMap<unknown, (task: Task, caps: Caps) => GpuCode>,
+): GpuKernel => ({
   name,
   fuses: ["channel", "column", "element"],
   declines: ({ op }) => (builders.has(op) ? null : does),
@@ -34,14 +50,27 @@ export interface Finish {
 
 export function finishOf(task: Task): Finish {
   const [{ shape, dtype }] = task.outputs;
-  if (dtype === "int32") return { functions: "", reads: [], store: (result, element) => `y[${element}] = Y(${result});` };
-  const { functions, reads, store } = emitEpilogue(task.epilogue, task.inputs.length - (task.epilogue?.operands.length ?? 0));
+  if (dtype === "int32")
+    return {
+      functions: "",
+      reads: [],
+      store: (result, element) => `y[${element}] = Y(${result});`,
+    };
+  const { functions, reads, store } = emitEpilogue(
+    task.epilogue,
+    task.inputs.length - (task.epilogue?.operands.length ?? 0),
+  );
   const inner = sizeOf(shape.slice(2));
   return {
     functions,
     reads,
     store(r, element) {
-      const at = { r, element, channel: `(${element}) / ${inner}u % ${shape[1]}u`, column: `(${element}) % ${shape.at(-1)}u` };
+      const at = {
+        r,
+        element,
+        channel: `(${element}) / ${inner}u % ${shape[1]}u`,
+        column: `(${element}) % ${shape.at(-1)}u`,
+      };
       return `${store(at, "finished")}\ny[${element}] = Y(finished);`;
     },
   };
@@ -64,23 +93,43 @@ export interface Each {
 /** The stage that makes elements of the task's first output. */
 export function eachElement(
   task: Task,
-  { label, reads, functions = [], body, result, count = sizeOf(task.outputs[0].shape), element = "index" }: Each,
+  {
+    label,
+    reads,
+    functions = [],
+    body,
+    result,
+    count = sizeOf(task.outputs[0].shape),
+    element = "index",
+  }: Each,
 ): GpuStage {
   const finish = finishOf(task);
   return {
     label,
     reads: [...reads, ...finish.reads],
     writes: [{ name: "y", place: outputAt(0) }],
-    ...overItems(count, [body, finish.store(result, element)].filter(Boolean).join("\n"), [...functions, finish.functions]),
+    ...overItems(count, [body, finish.store(result, element)].filter(Boolean).join("\n"), [
+      ...functions,
+      finish.functions,
+    ]),
   };
 }
 
 /** The code that does something for each `index` below `items`. */
-export function overItems(items: number, body: string, functions: readonly string[] = []): Pick<GpuStage, "code" | "groups"> {
+export function overItems(
+  items: number,
+  body: string,
+  functions: readonly string[] = [],
+): Pick<GpuStage, "code" | "groups"> {
   const groups = Math.ceil(items / SIZE);
-  const main = [`let index = group * ${SIZE}u + lane;`, ...(items % SIZE ? [`if (index >= ${items}u) { return; }`] : []), body].join("\n");
+  const main = [
+    `let index = group * ${SIZE}u + lane;`,
+    ...(items % SIZE ? [`if (index >= ${items}u) { return; }`] : []),
+    body,
+  ].join("\n");
   return { code: [...functions.filter(Boolean), mainOf(groups, SIZE, main)].join("\n\n"), groups };
 }
 
 /** All of these conditions, none of them skipped: a branch costs more than a comparison. */
-export const allOf = (conditions: readonly string[]): string => conditions.map((c) => (conditions.length > 1 ? `(${c})` : c)).join(" & ");
+export const allOf = (conditions: readonly string[]): string =>
+  conditions.map((c) => (conditions.length > 1 ? `(${c})` : c)).join(" & ");

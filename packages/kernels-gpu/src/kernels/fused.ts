@@ -1,10 +1,18 @@
-// Elementwise work: any number of expressions over any number of inputs, in one pass over one shape, with broadcasting. One invocation makes
-// four neighbours where the rhythm of all tensors allows it.
+// Elementwise work: any number of expressions over any number of inputs, in one pass over one
+// shape, with broadcasting. One invocation makes four neighbours where the rhythm of all tensors
+// allows it.
 
 import { broadcastStrides } from "@conv/ops";
 import { fusedOp, inputName, mergeAxes, type FusedParams } from "@conv/ops/plan";
 import { bytesOf, sizeOf, stridesOf } from "@conv/tensor";
-import { inputAt, outputAt, scratchAt, type Binding, type GpuKernel, type GpuStage } from "../code.ts";
+import {
+  inputAt,
+  outputAt,
+  scratchAt,
+  type Binding,
+  type GpuKernel,
+  type GpuStage,
+} from "../code.ts";
 import { coordinates, emitExprs, mainOf, offsetOf } from "../wgsl.ts";
 
 const SIZE = 64;
@@ -13,24 +21,33 @@ export const fused: GpuKernel = {
   name: "elementwise",
   declines: (task) => (task.op === fusedOp ? null : "does elementwise work"),
   // Bound by memory; what passes between the nodes of a task does not go there.
-  estimate: ({ inputs, outputs }, caps) => [...inputs, ...outputs].reduce((sum, s) => sum + bytesOf(s), 0) / caps.bandwidth + caps.launch,
+  estimate: ({ inputs, outputs }, caps) =>
+    [...inputs, ...outputs].reduce((sum, s) => sum + bytesOf(s), 0) / caps.bandwidth + caps.launch,
   build(task, caps) {
     const { shape, values } = task.params as FusedParams;
-    const axes = mergeAxes(shape, [stridesOf(shape), ...task.inputs.map((s) => broadcastStrides(s.shape, shape))]);
+    const axes = mergeAxes(shape, [
+      stridesOf(shape),
+      ...task.inputs.map((s) => broadcastStrides(s.shape, shape)),
+    ]);
     const inner = axes.at(-1)!;
-    const width = inner.size % 4 === 0 && inner.strides[0] === 1 && inner.strides.every((s) => s < 2) ? 4 : 1;
+    const width =
+      inner.size % 4 === 0 && inner.strides[0] === 1 && inner.strides.every((s) => s < 2) ? 4 : 1;
     const sizes = axes.map(({ size }, a) => (a === axes.length - 1 ? size / width : size));
     const items = sizeOf(sizes);
     const names = axes.map((_, a) => `c${a}`);
     // Inputs that move along the inner axis are read as vectors, the others spread over one.
     const moving = (i: number) => width === 4 && inner.strides[i + 1] === 1;
     const stridesFor = (i: number, vectors: boolean) =>
-      axes.map(({ strides }, a) => (vectors && a < axes.length - 1 ? strides[i] / width : strides[i]));
+      axes.map(({ strides }, a) =>
+        vectors && a < axes.length - 1 ? strides[i] / width : strides[i],
+      );
     const T = width === 4 ? "vec4f" : "f32";
     // Inputs beyond what a kernel may bind are copied into one buffer first, one after the other.
     const beyond = Math.max(0, task.inputs.length + task.outputs.length - caps.storageBuffers);
     const direct = task.inputs.length - (beyond && beyond + 1);
-    const starts = task.inputs.map((_, i) => task.inputs.slice(direct, i).reduce((sum, { shape: s }) => sum + sizeOf(s), 0));
+    const starts = task.inputs.map((_, i) =>
+      task.inputs.slice(direct, i).reduce((sum, { shape: s }) => sum + sizeOf(s), 0),
+    );
     const load = (i: number) => {
       if (i >= direct) {
         const first = `${starts[i]}u + ${offsetOf(names, stridesFor(i + 1, false))}${width === 4 && moving(i) ? ` + 3u * c${axes.length - 1}` : ""}`;
@@ -40,7 +57,11 @@ export const fused: GpuKernel = {
       const at = `${inputName(i)}[${offsetOf(names, stridesFor(i + 1, moving(i)))}]`;
       return `let v${i} = ${moving(i) || width === 1 ? `${T}(${at})` : `vec4f(f32(${at}))`};`;
     };
-    const { statements, values: results } = emitExprs(values, Object.fromEntries(task.inputs.map((_, i) => [inputName(i), `v${i}`])), width);
+    const { statements, values: results } = emitExprs(
+      values,
+      Object.fromEntries(task.inputs.map((_, i) => [inputName(i), `v${i}`])),
+      width,
+    );
     const groups = Math.ceil(items / SIZE);
     const body = [
       `let index = group * ${SIZE}u + lane;`,
@@ -63,9 +84,20 @@ export const fused: GpuKernel = {
         groups: count,
       };
     });
-    const bound = task.inputs.slice(0, direct).map((_, i): Binding => ({ name: inputName(i), place: inputAt(i), width: moving(i) ? 4 : 1 }));
+    const bound = task.inputs.slice(0, direct).map((_, i): Binding => ({
+      name: inputName(i),
+      place: inputAt(i),
+      width: moving(i) ? 4 : 1,
+    }));
     return {
-      scratch: beyond ? [{ bytes: 4 * task.inputs.slice(direct).reduce((sum, { shape: s }) => sum + sizeOf(s), 0) }] : [],
+      scratch: beyond
+        ? [
+            {
+              bytes:
+                4 * task.inputs.slice(direct).reduce((sum, { shape: s }) => sum + sizeOf(s), 0),
+            },
+          ]
+        : [],
       stages: [
         ...copies,
         {

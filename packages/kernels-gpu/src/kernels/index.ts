@@ -1,4 +1,5 @@
-// The one list of kernels. Production, tests and benchmarks choose from it by `declines` and the least `estimate`.
+// The one list of kernels. Production, tests and benchmarks choose from it by `declines` and the
+// least `estimate`.
 
 import type { GpuKernel } from "../code.ts";
 import { create } from "./create.ts";
@@ -7,7 +8,14 @@ import { direct, directGradWeight, directMatmul } from "./direct.ts";
 import { dot, dotGradWeight, dotMatmul } from "./dot.ts";
 import { fused } from "./fused.ts";
 import { gradWeight } from "./gradWeight.ts";
-import { gradWeightF16, gradWeightMatrix, igemmF16, igemmMatrix, matmulF16, matmulMatrix } from "./half.ts";
+import {
+  gradWeightF16,
+  gradWeightMatrix,
+  igemmF16,
+  igemmMatrix,
+  matmulF16,
+  matmulMatrix,
+} from "./half.ts";
 import { igemm } from "./igemm.ts";
 import { matmul } from "./matmul.ts";
 import { mix } from "./mix.ts";

@@ -1,4 +1,5 @@
-// Matrix product of any aspect, batched, either side stored transposed, by tiles in workgroup memory.
+// Matrix product of any aspect, batched, either side stored transposed, by tiles in workgroup
+// memory.
 
 import { MATMUL } from "./product.ts";
 import { tiledKernel } from "./tiles.ts";

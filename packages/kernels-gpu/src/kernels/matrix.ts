@@ -1,5 +1,6 @@
-// The part of a tiled product (tiled.ts) that subgroups do where they multiply matrices: each holds a tile of rows × columns as a grid of sums,
-// matrices of float32, which pass through workgroup memory on their way out.
+// The part of a tiled product (tiled.ts) that subgroups do where they multiply matrices: each holds
+// a tile of rows × columns as a grid of sums, matrices of float32, which pass through workgroup
+// memory on their way out.
 
 import type { Matrices } from "../caps.ts";
 import { coordinates, each, indent, plus, sumOf, type EmittedEpilogue } from "../wgsl.ts";
@@ -18,7 +19,13 @@ export interface MatrixCode {
   readonly store: readonly string[];
 }
 
-export function matrixCode(p: Product, t: Tile, { rows, columns, depth }: Matrices, epilogue: EmittedEpilogue, partSize: number): MatrixCode {
+export function matrixCode(
+  p: Product,
+  t: Tile,
+  { rows, columns, depth }: Matrices,
+  epilogue: EmittedEpilogue,
+  partSize: number,
+): MatrixCode {
   const [subgroups, across, size] = [subgroupsOf(t), t.columns / t.threadColumns, rows * columns];
   const [down, right] = [t.threadRows / rows, t.threadColumns / columns];
   const grid = each(down, (m) => each(right, (n) => ({ m, n, sum: `s${m}_${n}` }))).flat();
@@ -29,7 +36,11 @@ export function matrixCode(p: Product, t: Tile, { rows, columns, depth }: Matric
   const [aPitch, xPitch] = [t.rows, t.columns].map((n) => 4 * pitchOf(t)(n));
   const result = `subgroup_matrix_result<f32, ${columns}, ${rows}>`;
   // Where subgroups are smaller than they may be there are more of them, which only load and store.
-  const working = (lines: readonly string[]) => [`if (subgroup < ${subgroups}) {`, indent(lines.join("\n")), "}"];
+  const working = (lines: readonly string[]) => [
+    `if (subgroup < ${subgroups}) {`,
+    indent(lines.join("\n")),
+    "}",
+  ];
 
   const outer = p.axes.flatMap(({ grid: n }, i) => (n > 1 ? [i] : []));
   const names = axisNames(p);

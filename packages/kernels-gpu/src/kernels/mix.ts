@@ -1,5 +1,5 @@
-// A sparse matrix, known beforehand, along one axis: select, flips, padding that repeats the input, interpolation. Tables say where each
-// output is taken from.
+// A sparse matrix, known beforehand, along one axis: select, flips, padding that repeats the input,
+// interpolation. Tables say where each output is taken from.
 //   y[…, j, …] = Σ w·x[…, i, …] over the taps (i, w) of row j
 
 import { mixOp, type MixParams } from "@conv/ops";
@@ -37,11 +37,18 @@ function mixCode(task: Task): GpuCode {
   const taps = rows.flat();
   const ends = rows.reduce<number[]>((list, row) => [...list, list.at(-1)! + row.length], [0]);
   return {
-    scratch: [table(Int32Array.from(ends)), table(Int32Array.from(taps, ([i]) => i * inner)), table(Float32Array.from(taps, ([, w]) => w))],
+    scratch: [
+      table(Int32Array.from(ends)),
+      table(Int32Array.from(taps, ([i]) => i * inner)),
+      table(Float32Array.from(taps, ([, w]) => w)),
+    ],
     stages: [
       eachElement(task, {
         label: "sparse matrix along an axis",
-        reads: [x, ...["ends", "places", "weights"].map((name, i) => ({ name, place: scratchAt(i) }))],
+        reads: [
+          x,
+          ...["ends", "places", "weights"].map((name, i) => ({ name, place: scratchAt(i) })),
+        ],
         body: [
           locate,
           "var sum = 0.0f;",
@@ -63,4 +70,8 @@ function mixCode(task: Task): GpuCode {
   };
 }
 
-export const mix = streamKernel("mix", "multiplies an axis by a sparse matrix", new Map([[mixOp, mixCode]]));
+export const mix = streamKernel(
+  "mix",
+  "multiplies an axis by a sparse matrix",
+  new Map([[mixOp, mixCode]]),
+);

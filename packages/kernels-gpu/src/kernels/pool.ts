@@ -1,6 +1,14 @@
-// Max and average pooling, where a maximum stands, and what another tensor has there: one invocation goes over one window.
+// Max and average pooling, where a maximum stands, and what another tensor has there: one
+// invocation goes over one window.
 
-import { avgPoolOp, maxPoolIndicesOp, maxPoolOp, maxPoolPickOp, type AvgPoolGeometry, type PoolGeometry } from "@conv/ops";
+import {
+  avgPoolOp,
+  maxPoolIndicesOp,
+  maxPoolOp,
+  maxPoolPickOp,
+  type AvgPoolGeometry,
+  type PoolGeometry,
+} from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
 import type { Caps } from "../caps.ts";
 import { inputAt, type GpuCode, type Task } from "../code.ts";
@@ -42,7 +50,11 @@ function averages(task: Task, caps: Caps): GpuCode {
     );
   const { before, seen, each } = tapsOf(g);
   const sum = sumInBlocks(taps);
-  const add = each(({ at, within }) => sum.add(within ? `select(0.0f, f32(x[plane + ${at}]), ${within})` : `f32(x[plane + ${at}])`), true);
+  const add = each(
+    ({ at, within }) =>
+      sum.add(within ? `select(0.0f, f32(x[plane + ${at}]), ${within})` : `f32(x[plane + ${at}])`),
+    true,
+  );
   const stage = eachElement(task, {
     label: "average pool",
     reads: [x],

@@ -1,4 +1,5 @@
-// Gradients of max and average pooling, gathered: one invocation makes one dx out of the windows that see it, so that no two add to one place.
+// Gradients of max and average pooling, gathered: one invocation makes one dx out of the windows
+// that see it, so that no two add to one place.
 //   a stage before finds the winner of every window; but where small windows lie side by side and cover all, an invocation makes all dx of one
 
 import { avgPoolGradOp, maxPoolGradOp, type AvgPoolGeometry, type PoolGeometry } from "@conv/ops";
@@ -12,20 +13,37 @@ import { eachSeer, inputNames, outputNames, seersOf, tapsOf, winnerOf } from "./
 /** Inputs of a window that one invocation writes. */
 const MOST = 16;
 
-const locate = (g: PoolGeometry): string => coordinates("index", [g.n * g.c, ...g.input], ["p", ...inputNames(g)]);
-const locateWindow = (g: PoolGeometry): string => coordinates("index", [g.n * g.c, ...g.output], ["p", ...outputNames(g)]);
-const winner = (g: PoolGeometry): string => `winner(i32(p) * ${sizeOf(g.input)}, ${outputNames(g).join(", ")})`;
+const locate = (g: PoolGeometry): string =>
+  coordinates("index", [g.n * g.c, ...g.input], ["p", ...inputNames(g)]);
+const locateWindow = (g: PoolGeometry): string =>
+  coordinates("index", [g.n * g.c, ...g.output], ["p", ...outputNames(g)]);
+const winner = (g: PoolGeometry): string =>
+  `winner(i32(p) * ${sizeOf(g.input)}, ${outputNames(g).join(", ")})`;
 
 function maxPoolGrad(task: Task): GpuCode {
   const g = task.params as PoolGeometry;
   const [x, dy] = [inputAt(0), inputAt(1)].map((place, i) => ({ name: i ? "dy" : "x", place }));
   const [plane, windows] = [sizeOf(g.input), sizeOf(g.output)];
-  const covered = g.kernel.every((size, a) => size === g.stride[a] && g.dilation[a] === 1 && g.padLo[a] === 0 && g.input[a] === size * g.output[a]);
+  const covered = g.kernel.every(
+    (size, a) =>
+      size === g.stride[a] &&
+      g.dilation[a] === 1 &&
+      g.padLo[a] === 0 &&
+      g.input[a] === size * g.output[a],
+  );
   if (covered && sizeOf(g.kernel) <= MOST) {
     const finish = finishOf(task);
     const { before, each } = tapsOf(g);
-    const store = ({ at }: { readonly at: string }) => `{\n${indent(finish.store(`select(0.0f, d, won == ${at})`, `first + u32(${at})`))}\n}`;
-    const body = [locateWindow(g), before, `let won = ${winner(g)};`, "let d = f32(dy[index]);", `let first = p * ${plane}u;`, each(store)];
+    const store = ({ at }: { readonly at: string }) =>
+      `{\n${indent(finish.store(`select(0.0f, d, won == ${at})`, `first + u32(${at})`))}\n}`;
+    const body = [
+      locateWindow(g),
+      before,
+      `let won = ${winner(g)};`,
+      "let d = f32(dy[index]);",
+      `let first = p * ${plane}u;`,
+      each(store),
+    ];
     return alone({
       label: "gradient of a max pool",
       reads: [x, dy, ...finish.reads],
@@ -37,7 +55,9 @@ function maxPoolGrad(task: Task): GpuCode {
     label: "winners of the windows of a max pool",
     reads: [x],
     writes: [{ name: "won", place: scratchAt(0) }],
-    ...overItems(g.n * g.c * windows, `${locateWindow(g)}\nwon[index] = ${winner(g)};`, [winnerOf(g)]),
+    ...overItems(g.n * g.c * windows, `${locateWindow(g)}\nwon[index] = ${winner(g)};`, [
+      winnerOf(g),
+    ]),
   };
   const sum = sumInBlocks(seersOf(g));
   const gather = eachElement(task, {
@@ -48,7 +68,11 @@ function maxPoolGrad(task: Task): GpuCode {
       `let own = i32(index % ${plane}u);`,
       `let first = p * ${windows}u;`,
       sum.before,
-      eachSeer(g, (sees) => sum.add(`select(0.0f, f32(dy[first + at]), ${allOf([...(sees ? [sees] : []), "won[first + at] == own"])})`)),
+      eachSeer(g, (sees) =>
+        sum.add(
+          `select(0.0f, f32(dy[first + at]), ${allOf([...(sees ? [sees] : []), "won[first + at] == own"])})`,
+        ),
+      ),
       sum.after,
     ]
       .filter(Boolean)
@@ -63,11 +87,20 @@ function avgPoolGrad(task: Task): GpuCode {
   const { before, seen } = tapsOf(g);
   const d = g.countIncludePad ? "f32(dy[first + at])" : `f32(dy[first + at]) / f32(${seen})`;
   const sum = sumInBlocks(seersOf(g));
-  const add = (sees: string) => `${g.countIncludePad ? "" : `${before}\n`}${sum.add(sees ? `select(0.0f, ${d}, ${sees})` : d)}`;
+  const add = (sees: string) =>
+    `${g.countIncludePad ? "" : `${before}\n`}${sum.add(sees ? `select(0.0f, ${d}, ${sees})` : d)}`;
   const stage = eachElement(task, {
     label: "gradient of an average pool",
     reads: [{ name: "dy", place: inputAt(0) }],
-    body: [locate(g), `let first = p * ${sizeOf(g.output)}u;`, sum.before, eachSeer(g, add), sum.after].filter(Boolean).join("\n"),
+    body: [
+      locate(g),
+      `let first = p * ${sizeOf(g.output)}u;`,
+      sum.before,
+      eachSeer(g, add),
+      sum.after,
+    ]
+      .filter(Boolean)
+      .join("\n"),
     result: g.countIncludePad ? `sum * ${literal(1 / sizeOf(g.kernel))}` : "sum",
   });
   return alone(stage);

@@ -1,11 +1,12 @@
-// Products by threads that hold a tile of rows × outputs in registers and read memory directly: no workgroup memory, no barriers, little code.
+// Products by threads that hold a tile of rows × outputs in registers and read memory directly: no
+// workgroup memory, no barriers, little code.
 //
 //            outputs of a thread (neighbours: one coordinate of x serves several taps)
 //   rows  ┌ s0_0 s0_1 s0_2 … ┐
 //         └ s1_0 s1_1 s1_2 … ┘   s += a[row, tap] · x[output·step + tap·delta + first]
 //
-// Taps are written out as far as `unroll` says, loops walk over the rest. Where lanes are few and loads dear (software adapters), four lanes
-// load four weights and share them.
+// Taps are written out as far as `unroll` says, loops walk over the rest. Where lanes are few and
+// loads dear (software adapters), four lanes load four weights and share them.
 
 import { cellsOf, combinations } from "@conv/ops/plan";
 import { sizeOf } from "@conv/tensor";
@@ -29,7 +30,10 @@ export interface Counts {
   /** Tiles along each axis, and workgroups that hold them. */
   readonly tiles: readonly number[];
   readonly blocks: number;
-  /** Bodies that a thread goes through, and what is in one: weights, coordinates of x, multiply-adds, tests for padding. */
+  /**
+   * Bodies that a thread goes through, and what is in one: weights, coordinates of x,
+   * multiply-adds, tests for padding.
+   */
   readonly bodies: number;
   readonly weights: number;
   readonly inputs: number;
@@ -37,7 +41,10 @@ export interface Counts {
   readonly checks: number;
 }
 
-export function countsOf({ axes, rows }: Product, t: Pick<RegisterTile, "rows" | "outputs" | "unroll" | "threads">): Counts {
+export function countsOf(
+  { axes, rows }: Product,
+  t: Pick<RegisterTile, "rows" | "outputs" | "unroll" | "threads">,
+): Counts {
   const tiles = axes.map(({ grid }, i) => Math.ceil(grid / t.outputs[i]));
   const taps = axes.map(({ taps: n }, i) => Math.min(n, t.unroll[i]));
   const unrolled = sizeOf(taps);
@@ -62,7 +69,11 @@ function coordinatesMet({ step, delta }: Axis, outputs: number, taps: number): n
 }
 
 /** The shader: bindings a, x and y, and those of the epilogue. */
-export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEpilogue): { code: string; groups: number; enables: string[] } {
+export function registersShader(
+  p: Product,
+  t: RegisterTile,
+  epilogue: EmittedEpilogue,
+): { code: string; groups: number; enables: string[] } {
   const { axes } = p;
   const names = axisNames(p);
   const checked = axes.map((axis) => tapsOf(p) > 0 && leaves(axis));
@@ -79,7 +90,8 @@ export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEp
   };
   const nested = (head: string, body: () => void) => (head ? block(head, body) : body());
 
-  // Where the thread's tile is. Weights are shared among lanes with the same rows, else threads are numbered through.
+  // Where the thread's tile is. Weights are shared among lanes with the same rows, else threads are
+  // numbered through.
   const items = sizeOf(tiles) * (t.share ? 1 : rowBlocks * p.groups.count);
   const groups = t.share ? rowBlocks * blocks * p.groups.count : Math.ceil(items / t.threads);
   if (t.share) {
@@ -104,21 +116,31 @@ export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEp
     )};`,
   );
   const lead = axes.reduce((n, axis) => n + axis.first * axis.x, p.offset.x);
-  line(`let x_first = ${plus(sumOf([["i32(part)", p.groups.x], ...axes.map((axis, i) => [signed[i], axis.step * axis.x] as const)]), lead)};`);
-  axes.forEach((axis, i) => checked[i] && line(`let ${names[i]}_first = ${plus(sumOf([[signed[i], axis.step]]), axis.first)};`));
+  line(
+    `let x_first = ${plus(sumOf([["i32(part)", p.groups.x], ...axes.map((axis, i) => [signed[i], axis.step * axis.x] as const)]), lead)};`,
+  );
+  axes.forEach(
+    (axis, i) =>
+      checked[i] &&
+      line(`let ${names[i]}_first = ${plus(sumOf([[signed[i], axis.step]]), axis.first)};`),
+  );
 
   const cells = cellsOf(t.outputs);
   // Sums are `s`, those of their blocks `b`, and so on (sums.ts).
   const SUMS = "sbcdefg";
   const declare = (sum: string) => {
-    for (let m = 0; m < t.rows; m++) line(cells.map((_, c) => `var ${sum}${m}_${c} = 0.0;`).join(" "));
+    for (let m = 0; m < t.rows; m++)
+      line(cells.map((_, c) => `var ${sum}${m}_${c} = 0.0;`).join(" "));
   };
   declare(SUMS[0]);
 
   const weightsOf = (counts: readonly number[]) =>
-    Array.from({ length: t.rows }, (_, m) => cellsOf(counts).map((tap) => m * p.rows.a + tap.reduce((n, v, i) => n + v * axes[i].a, 0))).flat();
+    Array.from({ length: t.rows }, (_, m) =>
+      cellsOf(counts).map((tap) => m * p.rows.a + tap.reduce((n, v, i) => n + v * axes[i].a, 0)),
+    ).flat();
   /** Offsets that the four lanes load together; the last four may be fewer. */
-  const four = (weights: readonly number[], v: number) => [0, 1, 2, 3].map((l) => weights[Math.min((v & ~3) + l, weights.length - 1)]);
+  const four = (weights: readonly number[], v: number) =>
+    [0, 1, 2, 3].map((l) => weights[Math.min((v & ~3) + l, weights.length - 1)]);
   const neighbours = (offsets: readonly number[]) => offsets.every((o, l) => o === offsets[0] + l);
 
   interface At {
@@ -160,7 +182,9 @@ export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEp
       if (!t.share) return line(`let a${v} = f32(a[${plus(at.a, weights[v])}]);`);
       const fours = four(weights, v);
       if (v % 4 === 0) {
-        const place = neighbours(fours) ? `${plus(at.a, fours[0])} + lane_of_four` : `${at.a} + ${offsets.get(fours.join())}`;
+        const place = neighbours(fours)
+          ? `${plus(at.a, fours[0])} + lane_of_four`
+          : `${at.a} + ${offsets.get(fours.join())}`;
         line(`let four${v >> 2} = f32(a[${place}]);`);
       }
       line(`let a${v} = subgroupBroadcast(four${v >> 2}, ${v % 4}u);`);
@@ -169,19 +193,29 @@ export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEp
       taps.forEach((tap, k) => {
         const v = m * taps.length + k;
         weight(v);
-        // Chains of names, not of assignments: each would be a masked copy on adapters that run lanes as vectors.
+        // Chains of names, not of assignments: each would be a masked copy on adapters that run
+        // lanes as vectors.
         const [begins, ends] = apart ? [k % BLOCK === 0, (k + 1) % BLOCK === 0] : [k === 0, false];
         cells.forEach((cell, c) => {
           const [total, before] = [`${sum}${m}_${c}`, `${sum}${m}_${c}_${k - 1}`];
-          const product = apart && begins ? `a${v} * ${input(cell, tap)}` : `fma(a${v}, ${input(cell, tap)}, ${begins ? total : before})`;
+          const product =
+            apart && begins
+              ? `a${v} * ${input(cell, tap)}`
+              : `fma(a${v}, ${input(cell, tap)}, ${begins ? total : before})`;
           line(`let ${total}_${k} = ${product};`);
         });
-        if (ends || k === taps.length - 1) line(cells.map((_, c) => `${sum}${m}_${c} ${apart ? "+=" : "="} ${sum}${m}_${c}_${k};`).join(" "));
+        if (ends || k === taps.length - 1)
+          line(
+            cells
+              .map((_, c) => `${sum}${m}_${c} ${apart ? "+=" : "="} ${sum}${m}_${c}_${k};`)
+              .join(" "),
+          );
       });
     }
   };
 
-  // Loops over the taps that are not written out, each with a shorter body for what is left; `level`: sums of blocks that are yet to come.
+  // Loops over the taps that are not written out, each with a shorter body for what is left;
+  // `level`: sums of blocks that are yet to come.
   const levels = levelsOf(tapsOf(p));
   const walk = (i: number, counts: readonly number[], at: At, level: number) => {
     if (i === axes.length) return body(counts, at, SUMS[levels - level], level > 0);
@@ -200,7 +234,9 @@ export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEp
     const loop = (from: string, to: string, below: number): void => {
       const taps = BLOCK ** below / inner;
       if (below === 0 || taps <= 1)
-        return block(`for (var k${n} = ${from}; k${n} < ${to}; k${n} += ${own})`, () => walk(i + 1, [...counts, own], enter(`k${n}`), below));
+        return block(`for (var k${n} = ${from}; k${n} < ${to}; k${n} += ${own})`, () =>
+          walk(i + 1, [...counts, own], enter(`k${n}`), below),
+        );
       const [next, size] = [`k${n}_block${below}`, Math.max(1, Math.floor(taps / own)) * own];
       block(`for (var ${next} = ${from}; ${next} < ${to}; ${next} += ${size})`, () =>
         inBlock(below, () => loop(next, `min(${next} + ${size}, ${to})`, below - 1)),
@@ -214,7 +250,8 @@ export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEp
     const [above, own] = [SUMS[levels - level], SUMS[levels - level + 1]];
     declare(own);
     make();
-    for (let m = 0; m < t.rows; m++) line(cells.map((_, c) => `${above}${m}_${c} += ${own}${m}_${c};`).join(" "));
+    for (let m = 0; m < t.rows; m++)
+      line(cells.map((_, c) => `${above}${m}_${c} += ${own}${m}_${c};`).join(" "));
   };
   const start: At = { a: "a_first", x: "x_first", c: names.map((n) => `${n}_first`) };
   if (t.share) {
@@ -232,32 +269,48 @@ export function registersShader(p: Product, t: RegisterTile, epilogue: EmittedEp
         const name = `lanes${offsets.size}`;
         offsets.set(fours.join(), name);
         const [o0, o1, o2, o3] = fours.map((o) => `${o}u`);
-        line(`let ${name} = select(select(${o0}, ${o1}, lane_of_four == 1), select(${o2}, ${o3}, lane_of_four == 3), lane_of_four > 1);`);
+        line(
+          `let ${name} = select(select(${o0}, ${o1}, lane_of_four == 1), select(${o2}, ${o3}, lane_of_four == 3), lane_of_four > 1);`,
+        );
       }
   }
   if (tapsOf(p) > 0) walk(0, [], start, levels);
 
   const yTerms = axes.map((axis, i) => [first[i], axis.y] as const);
-  line(`let y_first = ${plus(sumOf([["part", p.groups.y], ["row", p.rows.y], ...yTerms]), p.offset.y)};`);
+  line(
+    `let y_first = ${plus(sumOf([["part", p.groups.y], ["row", p.rows.y], ...yTerms]), p.offset.y)};`,
+  );
   nested((t.share ? blocks : groups) * t.threads === items ? "" : `if (index < ${items})`, () =>
     cells.forEach((cell, c) => {
-      const inside = axes.flatMap(({ grid }, i) => (grid % t.outputs[i] && cell[i] > 0 ? [`(${plus(first[i], cell[i])} < ${grid})`] : []));
+      const inside = axes.flatMap(({ grid }, i) =>
+        grid % t.outputs[i] && cell[i] > 0 ? [`(${plus(first[i], cell[i])} < ${grid})`] : [],
+      );
       nested(inside.length ? `if (${inside.join(" & ")})` : "", () => {
         for (let m = 0; m < t.rows; m++)
-          nested(p.rows.count % t.rows && m > 0 ? `if (${plus("row", m)} < ${p.rows.count})` : "", () => {
-            const element = plus("y_first", m * p.rows.y + cell.reduce((n, v, i) => n + v * axes[i].y, 0));
-            const channel = channelAt(p, "part", plus("row", m));
-            const column = plus(first.at(-1) ?? "0", cell.at(-1) ?? 0);
-            const out = `y${m}_${c}`;
-            line(epilogue.store({ r: `s${m}_${c}`, channel, column, element }, out));
-            line(`y[${element}] = Y(${out});`);
-          });
+          nested(
+            p.rows.count % t.rows && m > 0 ? `if (${plus("row", m)} < ${p.rows.count})` : "",
+            () => {
+              const element = plus(
+                "y_first",
+                m * p.rows.y + cell.reduce((n, v, i) => n + v * axes[i].y, 0),
+              );
+              const channel = channelAt(p, "part", plus("row", m));
+              const column = plus(first.at(-1) ?? "0", cell.at(-1) ?? 0);
+              const out = `y${m}_${c}`;
+              line(epilogue.store({ r: `s${m}_${c}`, channel, column, element }, out));
+              line(`y[${element}] = Y(${out});`);
+            },
+          );
       });
     }),
   );
   const more = t.share ? ", @builtin(subgroup_invocation_id) sub: u32" : "";
   const main = mainOf(groups, t.threads, lines.join("\n"), more);
-  return { code: [epilogue.functions, main].filter(Boolean).join("\n\n"), groups, enables: t.share ? ["subgroups"] : [] };
+  return {
+    code: [epilogue.functions, main].filter(Boolean).join("\n\n"),
+    groups,
+    enables: t.share ? ["subgroups"] : [],
+  };
 }
 
 /** Threads of a workgroup, a multiple of `least`, so that few are left without work. */

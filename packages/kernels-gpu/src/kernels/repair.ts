@@ -1,5 +1,6 @@
-// What Winograd's transforms cannot hold: near the ends of the range of float32 a transformed value overflows although the result does not, and
-// a NaN or an infinity reaches every output of its tile. Where a result is not finite, its tile is summed again, plainly.
+// What Winograd's transforms cannot hold: near the ends of the range of float32 a transformed value
+// overflows although the result does not, and a NaN or an infinity reaches every output of its
+// tile. Where a result is not finite, its tile is summed again, plainly.
 
 import { convGradInputOp, convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { sizeOf, stridesOf } from "@conv/tensor";
@@ -9,12 +10,18 @@ import { sumInBlocks } from "./sums.ts";
 
 /** Loops, the outermost first, around a body. */
 const nest = (heads: readonly string[], body: string): string =>
-  heads.reduceRight((inner, head) => `${head.endsWith(";") ? `${head}\n${inner}` : `${head} {\n${indent(inner)}\n}`}`, body);
+  heads.reduceRight(
+    (inner, head) =>
+      `${head.endsWith(";") ? `${head}\n${inner}` : `${head} {\n${indent(inner)}\n}`}`,
+    body,
+  );
 
-const loop = (name: string, count: number): string => `for (var ${name} = 0; ${name} < ${count}; ${name}++)`;
+const loop = (name: string, count: number): string =>
+  `for (var ${name} = 0; ${name} < ${count}; ${name}++)`;
 
 /**
- * `plain(element)`: an element of what a convolution or one of its gradients makes, by its definition, over `p` and `q`, the inputs of the task:
+ * `plain(element)`: an element of what a convolution or one of its gradients makes, by its
+ * definition, over `p` and `q`, the inputs of the task:
  *   y[n, oc, o] = Σ x[n, ic, i]·w[oc, ic, k] and dx, dw alike, over all i = o·stride + k·dilation − padding
  */
 export function plainFunction(task: Task, p: string, q: string): string {
@@ -22,10 +29,18 @@ export function plainFunction(task: Task, p: string, q: string): string {
   const [icg, ocg, taps] = [g.ic / g.groups, g.oc / g.groups, sizeOf(g.kernel)];
   const [byInput, byWeight] = [task.op === convGradInputOp, task.op === convGradWeightOp];
   const names = (letter: string, of: readonly number[]) => of.map((_, a) => `${letter}${a}`);
-  const at = (letter: string, sizes: readonly number[]) => names(letter, sizes).map((name, a) => times(name, stridesOf(sizes)[a])).join(" + "); // prettier-ignore
-  const whole = (list: readonly string[]) => list.map((name) => `let ${name} = i32(u_${name});`).join("\n");
-  const known = byWeight ? ["oc", "icl", ...names("k", g.kernel)] : ["n", byInput ? "ic" : "oc", ...names(byInput ? "i" : "o", g.input)];
-  const sizes = byWeight ? [g.oc, icg, ...g.kernel] : byInput ? [g.n, g.ic, ...g.input] : [g.n, g.oc, ...g.output];
+  // prettier-ignore
+  const at = (letter: string, sizes: readonly number[]) => names(letter, sizes).map((name, a) => times(name, stridesOf(sizes)[a])).join(" + ");
+  const whole = (list: readonly string[]) =>
+    list.map((name) => `let ${name} = i32(u_${name});`).join("\n");
+  const known = byWeight
+    ? ["oc", "icl", ...names("k", g.kernel)]
+    : ["n", byInput ? "ic" : "oc", ...names(byInput ? "i" : "o", g.input)];
+  const sizes = byWeight
+    ? [g.oc, icg, ...g.kernel]
+    : byInput
+      ? [g.n, g.ic, ...g.input]
+      : [g.n, g.oc, ...g.output];
   const channels = byInput
     ? [loop("ocl", ocg), `let oc = ic / ${icg} * ${ocg} + ocl;`, `let icl = ic % ${icg};`]
     : byWeight
@@ -61,6 +76,14 @@ ${indent([coordinates("element", sizes, known.map((name) => `u_${name}`)), whole
 export const spoiled = (results: readonly string[]): string =>
   `(bitcast<u32>(${results.map((r) => `abs(${r})`).join(" + ")}) & 0x7f800000u) == 0x7f800000u`;
 
-/** A power of two by which transformed numbers are multiplied, so that the least coefficient of the transforms makes none too small. */
+/**
+ * A power of two by which transformed numbers are multiplied, so that the least coefficient of the
+ * transforms makes none too small.
+ */
 export const scaleFor = (matrices: readonly (readonly (readonly number[])[])[]): number =>
-  2 ** Math.ceil(-Math.log2(matrices.reduce((least, m) => least * Math.min(...m.flat().filter(Boolean).map(Math.abs)), 1)));
+  2 **
+  Math.ceil(
+    -Math.log2(
+      matrices.reduce((least, m) => least * Math.min(...m.flat().filter(Boolean).map(Math.abs)), 1),
+    ),
+  );

@@ -1,5 +1,6 @@
-// Softmax and its logarithm along one axis: the largest, then Σ exp(x − largest), then the results. As in reduce.ts a workgroup is a table:
-// each column is a row of x, its invocations share the elements.
+// Softmax and its logarithm along one axis: the largest, then Σ exp(x − largest), then the results.
+// As in reduce.ts a workgroup is a table: each column is a row of x, its invocations share the
+// elements.
 
 import { logSoftmaxOp, softmaxOp, type SoftmaxParams } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
@@ -12,10 +13,16 @@ import { loopInBlocks } from "./sums.ts";
 const THREADS = 256;
 /** Elements that an invocation should have at least before others share its work. */
 const TERMS = 8;
-/** On a software adapter waiting for each other takes longer than the work: rows are shared only where there are few. */
+/**
+ * On a software adapter waiting for each other takes longer than the work: rows are shared only
+ * where there are few.
+ */
 const FEW = 8;
 
-/** Each row by its largest element and its total: `before` the elements what they need, then each by `result`. */
+/**
+ * Each row by its largest element and its total: `before` the elements what they need, then each by
+ * `result`.
+ */
 const rowsBy =
   (before: string, result: string) =>
   (task: Task, { software }: Caps): GpuCode => {
@@ -24,14 +31,21 @@ const rowsBy =
     const [size, inner] = [shape[axis], sizeOf(shape.slice(axis + 1))];
     const outputs = sizeOf(shape.slice(0, axis)) * inner;
     const up = (v: number) => 2 ** Math.ceil(Math.log2(v));
-    // Neighbours in memory are neighbours in a workgroup: elements of a row, or rows beside each other.
+    // Neighbours in memory are neighbours in a workgroup: elements of a row, or rows beside each
+    // other.
     const beside = inner > 1;
-    const rows = software && outputs > FEW ? 1 : Math.min(software || beside ? FEW : THREADS, up(Math.ceil(size / TERMS)));
+    const rows =
+      software && outputs > FEW
+        ? 1
+        : Math.min(software || beside ? FEW : THREADS, up(Math.ceil(size / TERMS)));
     const columns = Math.min(up(outputs), beside ? 32 : Math.max(1, 64 / rows));
-    const [row, column, apart] = beside ? [`lane / ${columns}u`, `lane % ${columns}u`, columns] : [`lane % ${rows}u`, `lane / ${rows}u`, 1];
+    const [row, column, apart] = beside
+      ? [`lane / ${columns}u`, `lane % ${columns}u`, columns]
+      : [`lane % ${rows}u`, `lane / ${rows}u`, 1];
     const finish = finishOf(task);
     const walk = { at: "at", from: `first + row * ${inner}u`, to: "end", step: rows * inner };
-    const loop = (body: string) => loopInBlocks({ ...walk, turns: 1, sums: [], T: "", body: () => body });
+    const loop = (body: string) =>
+      loopInBlocks({ ...walk, turns: 1, sums: [], T: "", body: () => body });
     const joined = (name: string, join: (a: string, b: string) => string) =>
       rows === 1
         ? `let ${name} = own_${name};`
@@ -71,7 +85,11 @@ const rowsBy =
       label: task.op.name,
       reads: [{ name: "x", place: inputAt(0) }, ...finish.reads],
       writes: [{ name: "y", place: outputAt(0) }],
-      code: [finish.functions, rows > 1 ? `var<workgroup> shared_values: array<f32, ${rows * columns}>;` : "", mainOf(groups, rows * columns, body)]
+      code: [
+        finish.functions,
+        rows > 1 ? `var<workgroup> shared_values: array<f32, ${rows * columns}>;` : "",
+        mainOf(groups, rows * columns, body),
+      ]
         .filter(Boolean)
         .join("\n\n"),
       groups,

@@ -1,5 +1,5 @@
-// Long sums in blocks: up to 32 terms are added before they are added to the next sum, and so on, so that the error of n terms grows with
-// 32·log₃₂ n at worst, and not with n.
+// Long sums in blocks: up to 32 terms are added before they are added to the next sum, and so on,
+// so that the error of n terms grows with 32·log₃₂ n at worst, and not with n.
 
 import { indent } from "../wgsl.ts";
 
@@ -23,9 +23,20 @@ export interface Loop {
 }
 
 /** A loop that adds to sums, as nested loops where it is long. */
-export function loopInBlocks({ at, from, to, step, turns, terms = 1, sums, T, body }: Loop): string {
+export function loopInBlocks({
+  at,
+  from,
+  to,
+  step,
+  turns,
+  terms = 1,
+  sums,
+  T,
+  body,
+}: Loop): string {
   const nested = (level: number, own: readonly string[], begin: string, end: string): string => {
-    if (level === 0) return `for (var ${at} = ${begin}; ${at} < ${end}; ${at} += ${step}) {\n${indent(body(own))}\n}`;
+    if (level === 0)
+      return `for (var ${at} = ${begin}; ${at} < ${end}; ${at} += ${step}) {\n${indent(body(own))}\n}`;
     const size = Math.max(1, Math.floor(BLOCK / terms)) * BLOCK ** (level - 1); // turns
     const [name, inner] = [`${at}_block${level}`, sums.map((sum) => `${sum}_block${level}`)];
     const lines = [
@@ -39,20 +50,36 @@ export function loopInBlocks({ at, from, to, step, turns, terms = 1, sums, T, bo
 }
 
 /** Sums that hold blocks of this many terms, besides the last. */
-export const levelsOf = (terms: number): number => (terms <= BLOCK ? 0 : 1 + levelsOf(Math.ceil(terms / BLOCK)));
+export const levelsOf = (terms: number): number =>
+  terms <= BLOCK ? 0 : 1 + levelsOf(Math.ceil(terms / BLOCK));
 
-/** The statements of a float `sum` over loops of any form: before, for each of at most so many terms, and after. */
-export function sumInBlocks(terms: number): { readonly before: string; add(term: string): string; readonly after: string } {
+/**
+ * The statements of a float `sum` over loops of any form: before, for each of at most so many
+ * terms, and after.
+ */
+export function sumInBlocks(terms: number): {
+  readonly before: string;
+  add(term: string): string;
+  readonly after: string;
+} {
   const levels = levelsOf(terms);
   const name = (level: number) => (level === levels ? "sum" : `block${level}`);
   const below = Array.from({ length: levels }, (_, level) => level);
   const full = (level: number): string => {
     const [own, left] = [name(level), `left${level}`];
-    const lines = [`${name(level + 1)} += ${own};`, `${own} = 0.0f;`, `${left} = ${BLOCK};`, ...(level + 1 < levels ? [full(level + 1)] : [])];
+    const lines = [
+      `${name(level + 1)} += ${own};`,
+      `${own} = 0.0f;`,
+      `${left} = ${BLOCK};`,
+      ...(level + 1 < levels ? [full(level + 1)] : []),
+    ];
     return `${left}--;\nif (${left} == 0) {\n${indent(lines.join("\n"))}\n}`;
   };
   return {
-    before: ["var sum = 0.0f;", ...below.map((level) => `var ${name(level)} = 0.0f;\nvar left${level} = ${BLOCK};`)].join("\n"),
+    before: [
+      "var sum = 0.0f;",
+      ...below.map((level) => `var ${name(level)} = 0.0f;\nvar left${level} = ${BLOCK};`),
+    ].join("\n"),
     add: (term) => [`${name(0)} += ${term};`, ...(levels ? [full(0)] : [])].join("\n"),
     after: below.map((level) => `${name(level + 1)} += ${name(level)};`).join("\n"),
   };

@@ -1,4 +1,5 @@
-// Elements taken by index; their adjoint, in which what goes to one place is added in the order of the indices, on every device the same:
+// Elements taken by index; their adjoint, in which what goes to one place is added in the order of
+// the indices, on every device the same:
 //   few indices    each output looks at all of them
 //   else           lists of who goes where, made with exchanges, each sorted by the output that it belongs to
 // and the whole numbers that indices are.
@@ -36,16 +37,30 @@ function putCode(task: Task): GpuCode {
   const [count, size] = [sizeOf(space), sizeOf(task.outputs[0].shape.slice(2))];
   const x = { name: "x", place: inputAt(0) };
   const indices = { name: "indices", place: inputAt(1) };
-  const locate = [`let row = index / ${size}u;`, `let i = i32(index % ${size}u);`, `let batch = row / ${c}u;`, "var sum = 0.0f;"];
+  const locate = [
+    `let row = index / ${size}u;`,
+    `let i = i32(index % ${size}u);`,
+    `let batch = row / ${c}u;`,
+    "var sum = 0.0f;",
+  ];
   if (count <= FEW) {
     const look = `if (indices[batch * ${count}u + j] == i) { sum += f32(x[row * ${count}u + j]); }`;
-    const body = [...locate, ...(count ? [`for (var j = 0u; j < ${count}u; j++) {\n${indent(look)}\n}`] : [])].join("\n");
+    const body = [
+      ...locate,
+      ...(count ? [`for (var j = 0u; j < ${count}u; j++) {\n${indent(look)}\n}`] : []),
+    ].join("\n");
     return alone(eachElement(task, { label: "put", reads: [x, indices], body, result: "sum" }));
   }
   // first[i] begins the list of all j with index i, next[j] goes on; −1 ends it.
-  const [first, next] = [{ name: "first_of", place: scratchAt(0) }, { name: "next_of", place: scratchAt(1) }]; // prettier-ignore
+  // prettier-ignore
+  const [first, next] = [{ name: "first_of", place: scratchAt(0) }, { name: "next_of", place: scratchAt(1) }];
   const atomic: Binding = { ...first, atomic: true };
-  const clear = { label: "empty lists", reads: [], writes: [first], ...overItems(b * size, "first_of[index] = -1;") };
+  const clear = {
+    label: "empty lists",
+    reads: [],
+    writes: [first],
+    ...overItems(b * size, "first_of[index] = -1;"),
+  };
   const collect = {
     label: "lists of who goes where",
     reads: [indices],

@@ -1,5 +1,6 @@
-// What all pools share, at any rank: going over the inputs that a window sees, and over the windows that see an input. Where these are few,
-// they are written out, without a branch for each; else they are loops.
+// What all pools share, at any rank: going over the inputs that a window sees, and over the windows
+// that see an input. Where these are few, they are written out, without a branch for each; else
+// they are loops.
 
 import type { PoolGeometry } from "@conv/ops";
 import { cellsOf } from "@conv/ops/plan";
@@ -27,7 +28,10 @@ interface Taps {
   readonly before: string;
   /** How many inputs the window sees. */
   readonly seen: string;
-  /** Statements that do something for each tap in scan order; for the first one something else may be done. `asks`: of `within`, too. */
+  /**
+   * Statements that do something for each tap in scan order; for the first one something else may
+   * be done. `asks`: of `within`, too.
+   */
   each(body: (tap: Tap, first: boolean) => string, asks?: boolean): string;
 }
 
@@ -40,11 +44,24 @@ export function tapsOf(g: PoolGeometry): Taps {
     const end = plus(begin, span);
     // Only where a window leaves the input anywhere is it cut to what is within.
     const clipped = lo > 0 || (g.output[a] - 1) * stride - lo + span > input;
-    if (!clipped) return { size, clipped, begin, from: begin, to: end, seen: `${size}`, before: [start] };
+    if (!clipped)
+      return { size, clipped, begin, from: begin, to: end, seen: `${size}`, before: [start] };
     const [from, to] = [`from${a}`, `to${a}`];
-    const first = dilation === 1 ? `max(${begin}, 0)` : `${begin} + max(0, ${dilation - 1} - ${begin}) / ${dilation} * ${dilation}`;
-    const seen = dilation === 1 ? `(${to} - ${from})` : `((${to} - ${from} + ${dilation - 1}) / ${dilation})`;
-    return { size, clipped, begin, from, to, seen, before: [start, `let ${from} = ${first};`, `let ${to} = min(${end}, ${input});`] };
+    const first =
+      dilation === 1
+        ? `max(${begin}, 0)`
+        : `${begin} + max(0, ${dilation - 1} - ${begin}) / ${dilation} * ${dilation}`;
+    const seen =
+      dilation === 1 ? `(${to} - ${from})` : `((${to} - ${from} + ${dilation - 1}) / ${dilation})`;
+    return {
+      size,
+      clipped,
+      begin,
+      from,
+      to,
+      seen,
+      before: [start, `let ${from} = ${first};`, `let ${to} = min(${end}, ${input});`],
+    };
   });
   const strides = stridesOf(g.input);
   const looped = (body: string): string =>
@@ -61,8 +78,13 @@ export function tapsOf(g: PoolGeometry): Taps {
       const rows = axes.flatMap(({ size, clipped, begin, from, to }, a) =>
         Array.from({ length: size }, (_, k) => {
           const at = plus(begin, k * g.dilation[a]);
-          const place = clipped ? `clamp(${at}, 0, ${g.input[a] - 1})` : k && strides[a] > 1 ? `(${at})` : at;
-          const within = clipped && asks ? `\nlet in${a}_${k} = (${at} >= ${from}) & (${at} < ${to});` : "";
+          const place = clipped
+            ? `clamp(${at}, 0, ${g.input[a] - 1})`
+            : k && strides[a] > 1
+              ? `(${at})`
+              : at;
+          const within =
+            clipped && asks ? `\nlet in${a}_${k} = (${at} >= ${from}) & (${at} < ${to});` : "";
           return `let row${a}_${k} = ${times(place, strides[a])};${within}`;
         }),
       );
@@ -76,12 +98,14 @@ export function tapsOf(g: PoolGeometry): Taps {
 }
 
 /**
- * A function that finds the maximum of a window of `x` (`what` is best), or where in its plane it is (won): the first of equals. The
- * reference goes the same way: what was first stays, unless another is larger; the last NaN is the maximum.
+ * A function that finds the maximum of a window of `x` (`what` is best), or where in its plane it
+ * is (won): the first of equals. The reference goes the same way: what was first stays, unless
+ * another is larger; the last NaN is the maximum.
  */
 export function winnerOf(g: PoolGeometry, what: "best" | "won" = "won"): string {
   const { before, each } = tapsOf(g);
-  // Written out, a tap outside is the nearest one inside, which is seen anyway, and in the same order, unless the window has gaps.
+  // Written out, a tap outside is the nearest one inside, which is seen anyway, and in the same
+  // order, unless the window has gaps.
   const sure = sizeOf(g.kernel) <= MOST_TAPS && g.dilation.every((d) => d === 1);
   const steps = each(({ at, within }, first) => {
     if (first && sure) return `var won = ${at};\nvar best = f32(x[plane + won]);`;
@@ -103,12 +127,14 @@ ${indent([before, ...(sure ? [] : ["var won = -1;", "var best = 0.0f;"]), steps]
 }
 
 /** Windows that may see an input, along each axis, and in all. */
-const seers = (g: PoolGeometry): number[] => g.kernel.map((size, a) => Math.floor(((size - 1) * g.dilation[a]) / g.stride[a]) + 1);
+const seers = (g: PoolGeometry): number[] =>
+  g.kernel.map((size, a) => Math.floor(((size - 1) * g.dilation[a]) / g.stride[a]) + 1);
 export const seersOf = (g: PoolGeometry): number => sizeOf(seers(g));
 
 /**
- * Statements that run `body` for each window that sees input (i0, i1, …): o0, o1, … are its coordinates, `at` its index in its plane. Given
- * a condition, it sees the input only where that holds.
+ * Statements that run `body` for each window that sees input (i0, i1, …): o0, o1, … are its
+ * coordinates, `at` its index in its plane. Given a condition, it sees the input only where that
+ * holds.
  */
 export function eachSeer(g: PoolGeometry, body: (condition: string) => string): string {
   const strides = stridesOf(g.output);
@@ -122,13 +148,16 @@ export function eachSeer(g: PoolGeometry, body: (condition: string) => string): 
         `let least${a} = u32(max(i32(q${a}) - ${span - stride + 1}, 0)) / ${stride}u;`,
         `let most${a} = min(q${a} / ${stride}u, ${g.output[a] - 1}u);`,
         `for (var o${a} = least${a}; o${a} <= most${a}; o${a}++) {`,
-        ...(dilation > 1 ? [`  if ((q${a} - o${a} * ${stride}u) % ${dilation}u != 0u) { continue; }`] : []),
+        ...(dilation > 1
+          ? [`  if ((q${a} - o${a} * ${stride}u) % ${dilation}u != 0u) { continue; }`]
+          : []),
         `  let ${a === spans.length - 1 ? "at" : `row${a}`} = ${a ? `row${a - 1} + ` : ""}o${a} * ${strides[a]}u;`,
         indent(inner),
         "}",
       ].join("\n");
     }, body(""));
-  // q = i + padding is seen by windows ⌊q / stride⌋ − t, if there are such and it is within their span.
+  // q = i + padding is seen by windows ⌊q / stride⌋ − t, if there are such and it is within their
+  // span.
   const sees: string[][] = most.map(() => []);
   const before = spans.flatMap((span, a) => [
     `let q${a} = i${a}${g.padLo[a] ? ` + ${g.padLo[a]}u` : ""};`,
@@ -153,7 +182,9 @@ export function eachSeer(g: PoolGeometry, body: (condition: string) => string): 
   const blocks = cellsOf(most).map((cell) => {
     const ts = cell.map((i, a) => most[a] - 1 - i); // windows in order
     const places = ts.map((t, a) => `let o${a} = window${a}_${t};`);
-    const at = ts.map((_, a) => (strides[a] === 1 ? `o${a}` : `o${a} * ${strides[a]}u`)).join(" + ");
+    const at = ts
+      .map((_, a) => (strides[a] === 1 ? `o${a}` : `o${a} * ${strides[a]}u`))
+      .join(" + ");
     return `{\n${indent([...places, `let at = ${at};`, body(ts.flatMap((t, a) => sees[a][t] || []).join(" & "))].join("\n"))}\n}`;
   });
   return [...before, ...blocks].join("\n");

@@ -1,10 +1,20 @@
-// The transforms of Winograd's short convolutions as shaders: of weights, of tiles of the source, and of products back to outputs. A thread
-// does one tile of one channel, in names alone. Points lie far apart, [point][row][tile], so that element `index` of each is the thread's own.
+// The transforms of Winograd's short convolutions as shaders: of weights, of tiles of the source,
+// and of products back to outputs. A thread does one tile of one channel, in names alone. Points
+// lie far apart, [point][row][tile], so that element `index` of each is the thread's own.
 
 import { combine, type Matrix, type SumWriter, type TileAxis, type Tiling } from "@conv/ops/plan";
 import { sizeOf, stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, type Binding, type GpuStage, type Place, type Task } from "../code.ts";
-import { coordinates, emitEpilogue, indent, literal, offsetOf, plus, times, guarded } from "../wgsl.ts";
+import {
+  coordinates,
+  emitEpilogue,
+  indent,
+  literal,
+  offsetOf,
+  plus,
+  times,
+  guarded,
+} from "../wgsl.ts";
 import { overItems } from "./each.ts";
 import { plainFunction, scaleFor, spoiled } from "./repair.ts";
 
@@ -18,7 +28,11 @@ export interface Part {
 }
 
 /** Lines of code with names for sums. */
-export function writer(): { readonly lines: string[]; readonly sums: SumWriter<string>; name(text: string): string } {
+export function writer(): {
+  readonly lines: string[];
+  readonly sums: SumWriter<string>;
+  name(text: string): string;
+} {
   const lines: string[] = [];
   let count = 0;
   const name = (text: string) => {
@@ -32,7 +46,14 @@ export function writer(): { readonly lines: string[]; readonly sums: SumWriter<s
       add: (a, b) => name(`${a} + ${b}`),
       sub: (a, b) => name(`${a} - ${b}`),
       begin: (c, x) => (c === 1 ? x : name(c === -1 ? `-${x}` : `${literal(c)} * ${x}`)),
-      more: (sum, c, x) => name(c === 1 ? `${sum} + ${x}` : c === -1 ? `${sum} - ${x}` : `fma(${literal(c)}, ${x}, ${sum})`),
+      more: (sum, c, x) =>
+        name(
+          c === 1
+            ? `${sum} + ${x}`
+            : c === -1
+              ? `${sum} - ${x}`
+              : `fma(${literal(c)}, ${x}, ${sum})`,
+        ),
     },
   };
 }
@@ -63,13 +84,17 @@ export function transform(
 /** values[index] as an expression. */
 export function lookup(values: readonly number[], index: string): string {
   const step = (values[1] ?? values[0]) - values[0];
-  if (values.every((v, i) => v === values[0] + i * step)) return step ? plus(`i32(${index}) * ${step}`, values[0]) : `${values[0]}`;
+  if (values.every((v, i) => v === values[0] + i * step))
+    return step ? plus(`i32(${index}) * ${step}`, values[0]) : `${values[0]}`;
   return `array<i32, ${values.length}>(${values.join(", ")})[${index}]`;
 }
 
 export const plainNames = (axes: readonly TileAxis[]): string[] => axes.map((_, a) => `plain${a}`);
 
-/** Statements that find the image and the first output `at` along each axis of the tile that is the thread's column. */
+/**
+ * Statements that find the image and the first output `at` along each axis of the tile that is the
+ * thread's column.
+ */
 export function tileOf({ g, axes, tiles }: Tiling, { start, ragged }: Part): string {
   const names = axes.map((_, a) => `tile${a}`);
   return [
@@ -86,7 +111,8 @@ export function tileOf({ g, axes, tiles }: Tiling, { start, ragged }: Part): str
 const startOf = ({ start }: Part): Binding[] => (start ? [{ name: "start", place: start }] : []);
 
 /** The last tile's first output along an axis. */
-export const lastTile = ({ m, spacing, tiles }: TileAxis): number => spacing - 1 + spacing * m * (Math.floor(tiles / spacing) - 1);
+export const lastTile = ({ m, spacing, tiles }: TileAxis): number =>
+  spacing - 1 + spacing * m * (Math.floor(tiles / spacing) - 1);
 
 /** v[point][channel × plain taps][column] = Bᵀ·d·B of the source. */
 export function inputStage(t: Tiling, part: Part, from: Place, into: Place): GpuStage {
@@ -97,7 +123,11 @@ export function inputStage(t: Tiling, part: Part, from: Place, into: Place): Gpu
   const { lines, sums, name } = writer();
   const channels = g.groups * g.from;
   lines.push(
-    coordinates("index", [channels, ...axes.map((x) => x.plain.length), part.columns], ["channel", ...plainNames(axes), "column"]),
+    coordinates(
+      "index",
+      [channels, ...axes.map((x) => x.plain.length), part.columns],
+      ["channel", ...plainNames(axes), "column"],
+    ),
     tileOf(t, part),
     ...axes.map((x, a) => {
       const values = x.plain.map((p) => x.first - g.lo[a] + p);
@@ -109,9 +139,14 @@ export function inputStage(t: Tiling, part: Part, from: Place, into: Place): Gpu
   const apart = axes.map((x, a) => x.spacing * g.step[a]);
   // Whether element i along an axis is in the source; null where every one is.
   const inside = axes.map((x, a) => {
-    const [least, most] = [x.first - g.lo[a], lastTile(x) * g.step[a] + x.first - g.lo[a] + x.plain.at(-1)! + (x.n - 1) * apart[a]];
+    const [least, most] = [
+      x.first - g.lo[a],
+      lastTile(x) * g.step[a] + x.first - g.lo[a] + x.plain.at(-1)! + (x.n - 1) * apart[a],
+    ];
     return Array.from({ length: x.n }, (_, i) =>
-      least >= 0 && most < g.source[a] ? null : name(`u32(${plus(`from${a}`, i * apart[a])}) < ${g.source[a]}`),
+      least >= 0 && most < g.source[a]
+        ? null
+        : name(`u32(${plus(`from${a}`, i * apart[a])}) < ${g.source[a]}`),
     );
   });
   const [inH, inW] = [rank > 1 ? inside[rank - 2] : [null], inside[rank - 1]];
@@ -138,8 +173,15 @@ export function inputStage(t: Tiling, part: Part, from: Place, into: Place): Gpu
   };
 }
 
-/** u[point][output channel][channel × plain taps] = G·g·Gᵀ of the weights; `across`: with output channels innermost. */
-export function weightStage({ g, axes, h, w, depth }: Tiling, across: boolean, into: Place): GpuStage {
+/**
+ * u[point][output channel][channel × plain taps] = G·g·Gᵀ of the weights; `across`: with output
+ * channels innermost.
+ */
+export function weightStage(
+  { g, axes, h, w, depth }: Tiling,
+  across: boolean,
+  into: Place,
+): GpuStage {
   const rank = axes.length;
   const strides = stridesOf(g.kernel);
   const items = g.groups * g.to * depth;
@@ -149,7 +191,9 @@ export function weightStage({ g, axes, h, w, depth }: Tiling, across: boolean, i
     coordinates(
       "index",
       across ? [g.groups, g.from, ...plain, g.to] : [g.groups, g.to, g.from, ...plain],
-      across ? ["problem", "channel", ...plainNames(axes), "row"] : ["problem", "row", "channel", ...plainNames(axes)],
+      across
+        ? ["problem", "channel", ...plainNames(axes), "row"]
+        : ["problem", "row", "channel", ...plainNames(axes)],
     ),
     `let base = i32(${offsetOf(["problem", "row", "channel"], [g.to * g.from * sizeOf(g.kernel), g.wTo, g.wFrom])});`,
   );
@@ -157,7 +201,10 @@ export function weightStage({ g, axes, h, w, depth }: Tiling, across: boolean, i
   const taps = axes.map((x, a) =>
     x.taps[0].map((_, i) => {
       const values = x.taps.map((list) => (list[i] < 0 ? -1 : list[i] * strides[a]));
-      return { at: values.length > 1 ? name(lookup(values, plainNames(axes)[a])) : `${values[0]}`, missing: values.includes(-1) };
+      return {
+        at: values.length > 1 ? name(lookup(values, plainNames(axes)[a])) : `${values[0]}`,
+        missing: values.includes(-1),
+      };
     }),
   );
   const outer = taps.slice(0, -2).map(([tap]) => tap);
@@ -200,10 +247,13 @@ export function outputStage(t: Tiling, task: Task, part: Part, from: Place): Gpu
   );
   // Whether output i of a tile exists; null where every tile has it.
   const exists = (a: number, i: number): string | null =>
-    lastTile(axes[a]) + i * axes[a].spacing < phase.grid[a] ? null : `${plus(`at${a}`, i * axes[a].spacing)} < ${phase.grid[a]}`;
+    lastTile(axes[a]) + i * axes[a].spacing < phase.grid[a]
+      ? null
+      : `${plus(`at${a}`, i * axes[a].spacing)} < ${phase.grid[a]}`;
   const beyond = (a: number, i: string): string | null =>
     exists(a, axes[a].m - 1) ? `at${a} + ${times(i, axes[a].spacing)} < ${phase.grid[a]}` : null;
-  const within = (test: string | null, body: string) => (test ? `if (${test}) {\n${indent(body)}\n}` : body);
+  const within = (test: string | null, body: string) =>
+    test ? `if (${test}) {\n${indent(body)}\n}` : body;
   const rows = h.short.at.map((): string[] => []);
   const results: string[] = [];
   const whole = name(`${literal(1 / scaleFor([h.short.g, w.short.g]))}`);
@@ -212,16 +262,24 @@ export function outputStage(t: Tiling, task: Task, part: Part, from: Place): Gpu
     [h.short.at, w.short.at],
     (i, j) => name(`f32(m[${plus("index", (i * w.n + j) * items)}])`),
     (i, j, sum) => {
-      const element = plus("base", (rank > 1 ? i * h.spacing * moves[rank - 2] : 0) + j * w.spacing * moves[rank - 1]);
+      const element = plus(
+        "base",
+        (rank > 1 ? i * h.spacing * moves[rank - 2] : 0) + j * w.spacing * moves[rank - 1],
+      );
       const out = `y${i}_${j}`;
       const r = name(`${sum} * ${whole}`);
       results.push(r);
       rows[i].push(
-        within(exists(rank - 1, j), `${epilogue.store({ r, channel: "channel", column: "0", element }, out)}\ny[${element}] = Y(${out});`),
+        within(
+          exists(rank - 1, j),
+          `${epilogue.store({ r, channel: "channel", column: "0", element }, out)}\ny[${element}] = Y(${out});`,
+        ),
       );
     },
   );
-  rows.forEach((row, i) => lines.push(within(rank > 1 ? exists(rank - 2, i) : null, row.join("\n"))));
+  rows.forEach((row, i) =>
+    lines.push(within(rank > 1 ? exists(rank - 2, i) : null, row.join("\n"))),
+  );
   const [inH, inW] = [rank > 1 ? beyond(rank - 2, "i") : null, beyond(rank - 1, "j")];
   const again = [
     `let element = base${rank > 1 ? ` + i * ${h.spacing * moves[rank - 2]}` : ""} + j * ${w.spacing * moves[rank - 1]};`,
@@ -232,12 +290,20 @@ export function outputStage(t: Tiling, task: Task, part: Part, from: Place): Gpu
   const tests = [inH, inW].filter((test) => test !== null).join(" && ");
   lines.push(
     `if (${spoiled(results)}) {`,
-    indent(`for (var i = 0u; i < ${h.m}; i++) {\n  for (var j = 0u; j < ${w.m}; j++) {\n${indent(indent(within(tests || null, again)))}\n  }\n}`),
+    indent(
+      `for (var i = 0u; i < ${h.m}; i++) {\n  for (var j = 0u; j < ${w.m}; j++) {\n${indent(indent(within(tests || null, again)))}\n  }\n}`,
+    ),
     "}",
   );
   return {
     label: "Winograd: outputs",
-    reads: [{ name: "m", place: from }, { name: "p", place: inputAt(0) }, { name: "q", place: inputAt(1) }, ...startOf(part), ...epilogue.reads],
+    reads: [
+      { name: "m", place: from },
+      { name: "p", place: inputAt(0) },
+      { name: "q", place: inputAt(1) },
+      ...startOf(part),
+      ...epilogue.reads,
+    ],
     writes: [{ name: "y", place: outputAt(0) }],
     ...overItems(items, lines.join("\n"), [epilogue.functions, plainFunction(task, "p", "q")]),
   };

@@ -1,35 +1,59 @@
-// Two convolutions with no activation between are one: b(a(x)) = c(x). Output o of b reads output p = o·sb − pb + k·db of a, which
-// reads input p·sa − pa + j·da; together o·sa·sb − (pa + sa·pb) + (k·db·sa + j·da).
+// Two convolutions with no activation between are one: b(a(x)) = c(x). Output o of b reads output p
+// = o·sb − pb + k·db of a, which reads input p·sa − pa + j·da; together o·sa·sb − (pa + sa·pb) +
+// (k·db·sa + j·da).
 
 import { axisName, conv, flip, transpose, type ConvOptions } from "@conv/ops";
-import { evaluate, hostArray, shapeError, sizeOf, spec, trace, type HostArray, type Value } from "@conv/tensor";
+import {
+  evaluate,
+  hostArray,
+  shapeError,
+  sizeOf,
+  spec,
+  trace,
+  type HostArray,
+  type Value,
+} from "@conv/tensor";
 import { convolve, settle, type Convolution, type Settled } from "./convolution.ts";
 
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 
 /**
- * The one convolution that does what `a` and then `b` do, for every input: stride sa·sb, padding pa + sa·pb on each side, taps at
- * all k·db·sa + j·da (their greatest common divisor is its dilation; where no pair (k, j) falls its weight is 0), groups gcd(ga, gb),
- * bias bb + Σ wb·ba.
+ * The one convolution that does what `a` and then `b` do, for every input: stride sa·sb, padding pa
+ * + sa·pb on each side, taps at all k·db·sa + j·da (their greatest common divisor is its dilation;
+ * where no pair (k, j) falls its weight is 0), groups gcd(ga, gb), bias bb + Σ wb·ba.
  *
- * Exact always where `b` has no padding. Where it has, its zeros stand for outputs of `a` that were never made: `a` itself must give zero
- * there, which is to say have no bias, see nothing but padding before its first output (span ≤ stride + padding) and after its last
- * (span ≤ 1 + padding). Throws ShapeError where it does not, where channels do not meet, and for other numbers of axes.
+ * Exact always where `b` has no padding. Where it has, its zeros stand for outputs of `a` that were
+ * never made: `a` itself must give zero there, which is to say have no bias, see nothing but
+ * padding before its first output (span ≤ stride + padding) and after its last (span ≤ 1 +
+ * padding). Throws ShapeError where it does not, where channels do not meet, and for other numbers
+ * of axes.
  */
 export function compose(a: Convolution, b: Convolution): Convolution {
   const first = settle("compose", a);
   const second = settle("compose", b);
-  if (first.rank !== second.rank) throw shapeError("compose", `the first convolution has ${first.rank} spatial axes, the second ${second.rank}`);
-  if (first.oc !== second.ic) throw shapeError("compose", `the first convolution gives ${first.oc} channels, the second takes ${second.ic}`);
+  if (first.rank !== second.rank)
+    throw shapeError(
+      "compose",
+      `the first convolution has ${first.rank} spatial axes, the second ${second.rank}`,
+    );
+  if (first.oc !== second.ic)
+    throw shapeError(
+      "compose",
+      `the first convolution gives ${first.oc} channels, the second takes ${second.ic}`,
+    );
   mustGiveZero(a.bias, first, second);
   const axes = [...first.kernel.keys()];
   const inner = axes.map((i) => (first.kernel[i] > 1 ? first.dilation[i] : 0));
   const outer = axes.map((i) => (second.kernel[i] > 1 ? second.dilation[i] * first.stride[i] : 0));
   const dilation = axes.map((i) => gcd(inner[i], outer[i]) || 1);
-  const pad = (side: "padLo" | "padHi", i: number) => first[side][i] + first.stride[i] * second[side][i];
+  const pad = (side: "padLo" | "padHi", i: number) =>
+    first[side][i] + first.stride[i] * second[side][i];
   const bias = biasOf(a.bias, b, second);
   return {
-    weight: weightOf(a.weight, first, b.weight, second, [inner.map((step, i) => step / dilation[i]), outer.map((step, i) => step / dilation[i])]),
+    weight: weightOf(a.weight, first, b.weight, second, [
+      inner.map((step, i) => step / dilation[i]),
+      outer.map((step, i) => step / dilation[i]),
+    ]),
     ...(bias && { bias }),
     stride: axes.map((i) => first.stride[i] * second.stride[i]),
     padding: axes.map((i) => [pad("padLo", i), pad("padHi", i)] as const),
@@ -64,29 +88,46 @@ function mustGiveZero(bias: HostArray | undefined, a: Settled, b: Settled): void
 }
 
 /**
- * c[o, i, k·outer + j·inner] = Σ_m b[o, m, k] · a[m, i, j], the steps in taps of c: what both make of a single one (of one in every group),
- * read backwards.
+ * c[o, i, k·outer + j·inner] = Σ_m b[o, m, k] · a[m, i, j], the steps in taps of c: what both make
+ * of a single one (of one in every group), read backwards.
  */
-function weightOf(a: HostArray, first: Settled, b: HostArray, second: Settled, [inner, outer]: readonly number[][]): HostArray {
+function weightOf(
+  a: HostArray,
+  first: Settled,
+  b: HostArray,
+  second: Settled,
+  [inner, outer]: readonly number[][],
+): HostArray {
   const icg = first.ic / gcd(first.groups, second.groups);
   const spatial = first.kernel.map((_, i) => i + 2);
-  const ones = Float64Array.from({ length: icg * first.ic }, (_, at) => Number((at % first.ic) % icg === Math.floor(at / first.ic)));
+  const ones = Float64Array.from({ length: icg * first.ic }, (_, at) =>
+    Number((at % first.ic) % icg === Math.floor(at / first.ic)),
+  );
   const x = hostArray(spec([icg, first.ic, ...spatial.map(() => 1)]), ones);
   const full = ({ groups }: Settled, steps: readonly number[]): ConvOptions => ({
     padding: "full",
     groups,
     dilation: steps.map((step) => step || 1),
   });
-  const answer = (v: Value, wa: Value, wb: Value) => conv(conv(v, wa, full(first, inner)), wb, full(second, outer));
+  const answer = (v: Value, wa: Value, wb: Value) =>
+    conv(conv(v, wa, full(first, inner)), wb, full(second, outer));
   const graph = trace(
-    (...given: [Value, Value, Value]) => flip(transpose(answer(...given), [1, 0, ...spatial]), spatial),
+    (...given: [Value, Value, Value]) =>
+      flip(transpose(answer(...given), [1, 0, ...spatial]), spatial),
     [x, a, b].map((array) => spec(array.shape)),
   );
   return evaluate(graph, [x, a, b])[0];
 }
 
-/** bb[o] + Σ_{m, k} b[o, m, k] · ba[m], what `b` makes of nothing but the other's bias; none where neither has one. */
-function biasOf(ba: HostArray | undefined, { weight, bias, groups }: Convolution, { ic, oc, kernel }: Settled): HostArray | undefined {
+/**
+ * bb[o] + Σ_{m, k} b[o, m, k] · ba[m], what `b` makes of nothing but the other's bias; none where
+ * neither has one.
+ */
+function biasOf(
+  ba: HostArray | undefined,
+  { weight, bias, groups }: Convolution,
+  { ic, oc, kernel }: Settled,
+): HostArray | undefined {
   if (!ba && !bias) return undefined;
   const taps = sizeOf(kernel);
   const x = hostArray(

@@ -1,7 +1,31 @@
-// A convolution as plain data, in float64: what the algebra takes and returns, and the ways between it, a state and layers.
+// A convolution as plain data, in float64: what the algebra takes and returns, and the ways between
+// it, a state and layers.
 
-import { axisName, conv, convGeometry, convOp, keepsSize, paddingPerAxis, perAxis, resolvePadding, spanOf, type ConvOptions } from "@conv/ops";
-import { checkOptions, formatShape, hostArray, sameShape, shapeError, sizeOf, spec, trace, evaluate, type HostArray, type Value } from "@conv/tensor";
+import {
+  axisName,
+  conv,
+  convGeometry,
+  convOp,
+  keepsSize,
+  paddingPerAxis,
+  perAxis,
+  resolvePadding,
+  spanOf,
+  type ConvOptions,
+} from "@conv/ops";
+import {
+  checkOptions,
+  formatShape,
+  hostArray,
+  sameShape,
+  shapeError,
+  sizeOf,
+  spec,
+  trace,
+  evaluate,
+  type HostArray,
+  type Value,
+} from "@conv/tensor";
 import { sequential } from "../basic.ts";
 import { mustBe } from "../checks.ts";
 import { conv1d, conv2d, conv3d } from "../conv.ts";
@@ -17,7 +41,9 @@ export interface Convolution extends Sliding {
   readonly bias?: HostArray | undefined;
 }
 
-/** Sizes of a convolution that do not depend on its input; lists have one entry per spatial axis. */
+/**
+ * Sizes of a convolution that do not depend on its input; lists have one entry per spatial axis.
+ */
 export interface Settled {
   readonly rank: number;
   readonly groups: number;
@@ -31,27 +57,55 @@ export interface Settled {
   readonly padHi: readonly number[];
 }
 
-/** Checks a convolution apart from any input. Throws ShapeError; so it does where padding is told in words that need the size of the input. */
-export function settle(op: string, { weight, bias, stride = 1, padding = 0, dilation = 1, groups = 1 }: Convolution): Settled {
-  if (weight.shape.length < 3) throw shapeError(op, `weight has ${weight.shape.length} axes, needs (oc, ic/groups, …kernel)`);
+/**
+ * Checks a convolution apart from any input. Throws ShapeError; so it does where padding is told in
+ * words that need the size of the input.
+ */
+export function settle(
+  op: string,
+  { weight, bias, stride = 1, padding = 0, dilation = 1, groups = 1 }: Convolution,
+): Settled {
+  if (weight.shape.length < 3)
+    throw shapeError(op, `weight has ${weight.shape.length} axes, needs (oc, ic/groups, …kernel)`);
   const [oc, icg, ...kernel] = weight.shape as [number, number, ...number[]];
   const rank = kernel.length;
   mustBe("a whole number ≥ 1", op, { groups });
-  if (oc % groups) throw shapeError(op, `${oc} output channels do not divide into ${groups} groups`);
-  if (bias && !sameShape(bias.shape, [oc])) throw shapeError(op, `bias has shape ${formatShape(bias.shape)}, weight gives ${oc} channels`);
+  if (oc % groups)
+    throw shapeError(op, `${oc} output channels do not divide into ${groups} groups`);
+  if (bias && !sameShape(bias.shape, [oc]))
+    throw shapeError(op, `bias has shape ${formatShape(bias.shape)}, weight gives ${oc} channels`);
   const s = perAxis(op, "stride", stride, rank, 1);
   const d = perAxis(op, "dilation", dilation, rank, 1);
   paddingPerAxis(padding, rank).forEach((p, a) => {
     if (keepsSize(p) && s[a] > 1)
-      throw shapeError(op, `padding "${p}" with stride ${s[a]} depends on the size of the input; give numbers`, axisName(rank, a));
+      throw shapeError(
+        op,
+        `padding "${p}" with stride ${s[a]} depends on the size of the input; give numbers`,
+        axisName(rank, a),
+      );
   });
   const span = spanOf(perAxis(op, "kernel", kernel, rank, 1), d);
-  return { rank, groups, ic: icg * groups, oc, kernel, stride: s, dilation: d, span, ...resolvePadding(op, padding, kernel, span, s) };
+  return {
+    rank,
+    groups,
+    ic: icg * groups,
+    oc,
+    kernel,
+    stride: s,
+    dilation: d,
+    span,
+    ...resolvePadding(op, padding, kernel, span, s),
+  };
 }
 
-/** What a convolution makes of x (n, ic, …input), in float64 by the definition. Throws ShapeError. */
+/**
+ * What a convolution makes of x (n, ic, …input), in float64 by the definition. Throws ShapeError.
+ */
 export function convolve({ weight, bias, ...sliding }: Convolution, x: HostArray): HostArray {
-  const graph = trace((x: Value, w: Value) => conv(x, w, sliding), [spec(x.shape), spec(weight.shape)]);
+  const graph = trace(
+    (x: Value, w: Value) => conv(x, w, sliding),
+    [spec(x.shape), spec(weight.shape)],
+  );
   const [y] = evaluate(graph, [x, weight]);
   const [, oc, ...space] = y.shape;
   const size = sizeOf(space);
@@ -63,13 +117,19 @@ export function convolve({ weight, bias, ...sliding }: Convolution, x: HostArray
     : y;
 }
 
-/** Numbers held, biases included, and multiply-accumulates of one sample, products with padding included and biases not. */
+/**
+ * Numbers held, biases included, and multiply-accumulates of one sample, products with padding
+ * included and biases not.
+ */
 export interface Effort {
   readonly parameters: number;
   readonly macs: number;
 }
 
-/** What convolutions, one after the other, hold and do for one sample whose spatial sizes are `input`. Throws ShapeError where one does not fit. */
+/**
+ * What convolutions, one after the other, hold and do for one sample whose spatial sizes are
+ * `input`. Throws ShapeError where one does not fit.
+ */
 export function effortOf(convolutions: readonly Convolution[], input: readonly number[]): Effort {
   let [parameters, macs, space] = [0, 0, input];
   for (const { weight, bias, ...sliding } of convolutions) {
@@ -83,7 +143,10 @@ export function effortOf(convolutions: readonly Convolution[], input: readonly n
   return { parameters, macs };
 }
 
-/** The convolution whose tensors a state holds as `path.weight` and, if there, `path.bias`. Throws ShapeError where there is no weight. */
+/**
+ * The convolution whose tensors a state holds as `path.weight` and, if there, `path.bias`. Throws
+ * ShapeError where there is no weight.
+ */
 export function convolutionOf(state: State, path: string, sliding: Sliding = {}): Convolution {
   checkOptions("convolutionOf", sliding, "stride padding dilation groups");
   const weight = state.get(`${path}.weight`);
@@ -92,7 +155,10 @@ export function convolutionOf(state: State, path: string, sliding: Sliding = {})
   return { ...sliding, weight: toHost(weight), ...(bias && { bias: toHost(bias) }) };
 }
 
-/** Convolutions as layers one after the other, named "0", "1", …, with their state. Throws ShapeError for more than three spatial axes. */
+/**
+ * Convolutions as layers one after the other, named "0", "1", …, with their state. Throws
+ * ShapeError for more than three spatial axes.
+ */
 export function layersOf(convolutions: readonly Convolution[]): { layer: Layer; state: State } {
   const state: State = new Map();
   const parts = convolutions.map((convolution, i) => {
@@ -107,6 +173,10 @@ export function layersOf(convolutions: readonly Convolution[]): { layer: Layer; 
   return { layer: sequential(parts), state };
 }
 
-export const toHost = ({ shape, data }: Saved): HostArray => hostArray(spec(shape), Float64Array.from(data));
+export const toHost = ({ shape, data }: Saved): HostArray =>
+  hostArray(spec(shape), Float64Array.from(data));
 
-export const toSaved = ({ shape, data }: HostArray): Saved => ({ shape, data: Float32Array.from(data) });
+export const toSaved = ({ shape, data }: HostArray): Saved => ({
+  shape,
+  data: Float32Array.from(data),
+});

@@ -1,15 +1,49 @@
-// Batch normalisation that predicts is one multiplication and one addition a channel, and both can be done beforehand in the convolution:
-// s·(W∗x + b) + t = (s·W)∗x + (s·b + t).
+// Batch normalisation that predicts is one multiplication and one addition a channel, and both can
+// be done beforehand in the convolution: s·(W∗x + b) + t = (s·W)∗x + (s·b + t).
 
-import { add, convGradInputOp, convOp, isElementwise, matmulOp, reshape, variable, type ConvGeometry, type Expr, type MatmulParams } from "@conv/ops";
-import { evaluate, graphOf, hostArray, input, node, sameShape, sizeOf, spec, type Node, type Value } from "@conv/tensor";
+import {
+  add,
+  convGradInputOp,
+  convOp,
+  isElementwise,
+  matmulOp,
+  reshape,
+  variable,
+  type ConvGeometry,
+  type Expr,
+  type MatmulParams,
+} from "@conv/ops";
+import {
+  evaluate,
+  graphOf,
+  hostArray,
+  input,
+  node,
+  sameShape,
+  sizeOf,
+  spec,
+  type Node,
+  type Value,
+} from "@conv/tensor";
 import { zeros } from "../init.ts";
 import { traceModel, type Entry, type Model, type TracedModel } from "../layer.ts";
 import { matchState, type Saved, type State } from "../state.ts";
 import { toHost } from "./convolution.ts";
-import { again, consumers, dependents, layerOf, names, standIns, under, type ModelState } from "./rewrite.ts";
+import {
+  again,
+  consumers,
+  dependents,
+  layerOf,
+  names,
+  standIns,
+  under,
+  type ModelState,
+} from "./rewrite.ts";
 
-/** A convolution (transposed ones and linear layers too) and what follows it that is affine channel by channel. */
+/**
+ * A convolution (transposed ones and linear layers too) and what follows it that is affine channel
+ * by channel.
+ */
 interface Fold {
   readonly conv: Node;
   readonly chain: readonly Node[];
@@ -18,11 +52,13 @@ interface Fold {
 }
 
 /**
- * A model that answers the same with fewer numbers: every convolution and linear layer takes up the batch normalisation, and whatever
- * else is affine channel by channel, that directly follows it. What it takes up need not be known by name: its scale and shift are
- * found by asking it for 0 and 1. Tensors keep their names; `path.bias` comes to each `path.weight` that has taken something up, and what
- * is no longer needed goes. Layers that are used twice, and normalisation before a convolution, stay as they are. Computed in float64 and
- * rounded once. Throws ShapeError where the state does not fit the model.
+ * A model that answers the same with fewer numbers: every convolution and linear layer takes up the
+ * batch normalisation, and whatever else is affine channel by channel, that directly follows it.
+ * What it takes up need not be known by name: its scale and shift are found by asking it for 0 and
+ * 1. Tensors keep their names; `path.bias` comes to each `path.weight` that has taken something up,
+ * and what is no longer needed goes. Layers that are used twice, and normalisation before a
+ * convolution, stay as they are. Computed in float64 and rounded once. Throws ShapeError where the
+ * state does not fit the model.
  */
 export function foldBatchNorm(model: Model, state: State): ModelState {
   const traced = traceModel(model);
@@ -42,7 +78,10 @@ export function foldBatchNorm(model: Model, state: State): ModelState {
     const again = traceModel({ ...model, input: x.shape.slice(1) }, { batch: x.shape[0] });
     return rewritten(again, foldsOf(again), x, tensors);
   });
-  return { model: { ...model, layer }, state: new Map(entries.map(({ name }) => [name, folded.get(name) ?? state.get(name)!])) };
+  return {
+    model: { ...model, layer },
+    state: new Map(entries.map(({ name }) => [name, folded.get(name) ?? state.get(name)!])),
+  };
 }
 
 function foldsOf(traced: TracedModel): Fold[] {
@@ -51,7 +90,9 @@ function foldsOf(traced: TracedModel): Fold[] {
   const moving = dependents(graph, x);
   const known = new Set(traced.entries.map((e) => e.name));
   const takes = (n: Node): boolean =>
-    n.op === convOp || n.op === convGradInputOp || (n.op === matmulOp && n.outputs[0].shape.length === 2 && isLinear(n as Node<MatmulParams>));
+    n.op === convOp ||
+    n.op === convGradInputOp ||
+    (n.op === matmulOp && n.outputs[0].shape.length === 2 && isLinear(n as Node<MatmulParams>));
   return graph.nodes.flatMap((conv) => {
     if (!takes(conv) || !moving.has(conv.inputs[0])) return [];
     const weight = nameOf(conv.inputs[1]);
@@ -66,21 +107,30 @@ function foldsOf(traced: TracedModel): Fold[] {
     }
     const bias = weight.replace(/weight$/, "bias");
     const old = traced.values.find((v) => nameOf(v) === bias);
-    const taken = (v: Value): boolean => v !== output && usersOf(v).every((n) => chain.includes(n) || n.outputs.every(taken));
+    const taken = (v: Value): boolean =>
+      v !== output && usersOf(v).every((n) => chain.includes(n) || n.outputs.every(taken));
     const free = !known.has(bias) || (old !== undefined && taken(old));
     return chain.length && free ? [{ conv, chain, weight, bias }] : [];
   });
 }
 
-const isLinear = ({ params: { transposeA, transposeB } }: Node<MatmulParams>): boolean => transposeB && !transposeA;
+const isLinear = ({ params: { transposeA, transposeB } }: Node<MatmulParams>): boolean =>
+  transposeB && !transposeA;
 
-/** Whether a node is s·v + t with s and t known beforehand and the same for all of a channel (axis 1). */
+/**
+ * Whether a node is s·v + t with s and t known beforehand and the same for all of a channel (axis
+ * 1).
+ */
 function isAffine(n: Node, v: Value, moving: ReadonlySet<Value>): boolean {
   if (!isElementwise(n) || !sameShape(n.outputs[0].shape, v.shape)) return false;
   const at = n.inputs.indexOf(v);
   const rank = v.shape.length;
-  const perChannel = ({ shape }: Value) => shape.every((size, a) => size === 1 || a + rank - shape.length === 1);
-  return n.inputs.every((other, i) => i === at || (!moving.has(other) && perChannel(other))) && degree(n.params.f, variable(at)) <= 1;
+  const perChannel = ({ shape }: Value) =>
+    shape.every((size, a) => size === 1 || a + rank - shape.length === 1);
+  return (
+    n.inputs.every((other, i) => i === at || (!moving.has(other) && perChannel(other))) &&
+    degree(n.params.f, variable(at)) <= 1
+  );
 }
 
 /** Degree of an expression as a polynomial of a variable; infinite where it is none. */
@@ -93,11 +143,17 @@ function degree(e: Expr, of: string): number {
   if (most === 0) return 0;
   if (fn === "add" || fn === "sub" || fn === "neg") return most;
   if (fn === "mul") return degrees[0] + degrees[1];
-  return (fn === "div" && degrees[1] === 0) || (fn === "select" && degrees[0] === 0) ? most : Infinity;
+  return (fn === "div" && degrees[1] === 0) || (fn === "select" && degrees[0] === 0)
+    ? most
+    : Infinity;
 }
 
 /** Weight and bias that have taken the chain up. */
-function numbersOf({ conv, chain, weight }: Fold, traced: TracedModel, state: State): [Saved, Saved] {
+function numbersOf(
+  { conv, chain, weight }: Fold,
+  traced: TracedModel,
+  state: State,
+): [Saved, Saved] {
   const old = state.get(weight)!;
   const channels = conv.outputs[0].shape[1];
   const asked = input(spec(conv.outputs[0].shape.map((_, a) => (a === 1 ? channels : 1))));
@@ -111,7 +167,9 @@ function numbersOf({ conv, chain, weight }: Fold, traced: TracedModel, state: St
   }, asked);
   const { nodes, outputs } = graphOf([asked, ...traced.values], [answer]);
   const used = new Set(nodes.flatMap((n) => n.inputs));
-  const given = traced.values.flatMap((v, i) => (used.has(v) ? [[v, toHost(state.get(traced.entries[i].name)!)] as const] : []));
+  const given = traced.values.flatMap((v, i) =>
+    used.has(v) ? [[v, toHost(state.get(traced.entries[i].name)!)] as const] : [],
+  );
   const ask = (value: number): Float64Array =>
     evaluate({ inputs: [asked, ...given.map(([v]) => v)], nodes, outputs }, [
       hostArray(asked.spec, new Float64Array(channels).fill(value)),
@@ -132,7 +190,10 @@ function numbersOf({ conv, chain, weight }: Fold, traced: TracedModel, state: St
   ];
 }
 
-/** The output channel to which filter `i` of the weight (first, second, …kernel) belongs: its first axis, or, transposed, one of `second` a group. */
+/**
+ * The output channel to which filter `i` of the weight (first, second, …kernel) belongs: its first
+ * axis, or, transposed, one of `second` a group.
+ */
 function channelsOf({ op, params }: Node, first: number, second: number): (i: number) => number {
   if (op !== convGradInputOp) return (i) => Math.floor(i / second);
   const perGroup = first / (params as ConvGeometry).groups;
@@ -140,7 +201,12 @@ function channelsOf({ op, params }: Node, first: number, second: number): (i: nu
 }
 
 /** The output of the graph with its folds made, upon another input and other tensors. */
-function rewritten(traced: TracedModel, folds: readonly Fold[], x: Value, tensors: ReadonlyMap<string, Value>): Value {
+function rewritten(
+  traced: TracedModel,
+  folds: readonly Fold[],
+  x: Value,
+  tensors: ReadonlyMap<string, Value>,
+): Value {
   const known = standIns(traced, x, tensors);
   const ends = new Map(folds.map((fold) => [fold.conv, fold]));
   const inside = new Set(folds.flatMap(({ chain }) => chain));
@@ -152,7 +218,10 @@ function rewritten(traced: TracedModel, folds: readonly Fold[], x: Value, tensor
     const y = known.get(n.outputs[0])!;
     const bias = tensors.get(fold.bias)!;
     const shape = y.shape.slice(1).map((size, a) => (a ? 1 : size));
-    const sum = under(n.path, add(y, shape.length > 1 ? under(n.path, reshape(bias, [1, ...shape])) : bias));
+    const sum = under(
+      n.path,
+      add(y, shape.length > 1 ? under(n.path, reshape(bias, [1, ...shape])) : bias),
+    );
     known.set(fold.chain.at(-1)!.outputs[0], sum);
   }
   return known.get(traced.output)!;
@@ -163,11 +232,19 @@ function remaining(traced: TracedModel, folds: readonly Fold[]): Entry[] {
   const biases = new Map(
     folds.map(({ weight, bias, conv }) => [
       weight,
-      { name: bias, spec: spec([conv.outputs[0].shape[1]]), init: zeros, kind: "parameter" as const, trainable: true },
+      {
+        name: bias,
+        spec: spec([conv.outputs[0].shape[1]]),
+        init: zeros,
+        kind: "parameter" as const,
+        trainable: true,
+      },
     ]),
   );
   const replaced = new Set(folds.map((fold) => fold.bias));
-  const entries = traced.entries.flatMap((e): Entry[] => (replaced.has(e.name) ? [] : [e, ...[biases.get(e.name) ?? []].flat()]));
+  const entries = traced.entries.flatMap((e): Entry[] =>
+    replaced.has(e.name) ? [] : [e, ...[biases.get(e.name) ?? []].flat()],
+  );
   const tensors = new Map(entries.map((e) => [e.name, input(e.spec, e.name)]));
   const x = input(traced.x.spec);
   const { nodes } = graphOf([x, ...tensors.values()], [rewritten(traced, folds, x, tensors)]);

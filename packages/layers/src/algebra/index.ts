@@ -1,7 +1,15 @@
 // @conv/layers/algebra: convolutions and networks turned into others that compute the same, or nearly and by how much.
 
 export { compose } from "./compose.ts";
-export { convolutionOf, convolve, effortOf, layersOf, type Convolution, type Effort, type Sliding } from "./convolution.ts";
+export {
+  convolutionOf,
+  convolve,
+  effortOf,
+  layersOf,
+  type Convolution,
+  type Effort,
+  type Sliding,
+} from "./convolution.ts";
 export { foldBatchNorm } from "./fold.ts";
 export { convolveFull, flip } from "./full.ts";
 export { times, toMatrix, transposed, type SparseMatrix } from "./matrix.ts";

@@ -1,5 +1,6 @@
-// What the rewritings of whole models share: a model is traced, its graph changed, and the changed graph is again a model, whose tensors
-// keep their names. Such a model predicts; its graph is that of prediction, without dropout and with running statistics.
+// What the rewritings of whole models share: a model is traced, its graph changed, and the changed
+// graph is again a model, whose tensors keep their names. Such a model predicts; its graph is that
+// of prediction, without dropout and with running statistics.
 
 import { Value, unsupported, type Graph, type Node, type Op } from "@conv/tensor";
 import type { Entry, Layer, Model, TracedModel } from "../layer.ts";
@@ -11,8 +12,15 @@ export interface ModelState {
   readonly state: State;
 }
 
-/** A layer whose tensors are `entries`, under their full names, and whose output is what `fn` makes of its input and them. */
-export function layerOf(type: string, entries: readonly Entry[], fn: (x: Value, tensors: ReadonlyMap<string, Value>) => Value): Layer {
+/**
+ * A layer whose tensors are `entries`, under their full names, and whose output is what `fn` makes
+ * of its input and them.
+ */
+export function layerOf(
+  type: string,
+  entries: readonly Entry[],
+  fn: (x: Value, tensors: ReadonlyMap<string, Value>) => Value,
+): Layer {
   // Tracing is never interleaved, so one place is enough to put what the context gives.
   const tensors = new Map<string, Value>();
   const collector = (prefix: string, inside: readonly Entry[]): Layer => {
@@ -22,12 +30,21 @@ export function layerOf(type: string, entries: readonly Entry[], fn: (x: Value, 
       const [part, ...rest] = entry.name.slice(prefix.length).split(".");
       if (rest.length) parts.set(part, [...(parts.get(part) ?? []), entry]);
     }
-    const children = [...parts].map(([name, entries]) => [name, collector(`${prefix}${name}.`, entries)] as const);
+    const children = [...parts].map(
+      ([name, entries]) => [name, collector(`${prefix}${name}.`, entries)] as const,
+    );
     return {
       type,
       forward(x, ctx) {
         for (const { name, spec, init, kind } of own)
-          tensors.set(name, ctx[kind === "parameter" ? "param" : "buffer"](name.slice(prefix.length), spec.shape, init));
+          tensors.set(
+            name,
+            ctx[kind === "parameter" ? "param" : "buffer"](
+              name.slice(prefix.length),
+              spec.shape,
+              init,
+            ),
+          );
         for (const [name, layer] of children) ctx.child(name, layer, x);
         return x;
       },
@@ -37,7 +54,8 @@ export function layerOf(type: string, entries: readonly Entry[], fn: (x: Value, 
   return {
     type,
     forward(x, ctx) {
-      if (ctx.training) throw unsupported(type, "the model is for predicting; train the one that it was made of");
+      if (ctx.training)
+        throw unsupported(type, "the model is for predicting; train the one that it was made of");
       tensors.clear();
       root.forward(x, ctx);
       return fn(x, tensors);
@@ -46,10 +64,16 @@ export function layerOf(type: string, entries: readonly Entry[], fn: (x: Value, 
 }
 
 /** A value with its node under another path. */
-export const under = (path: string, { node, index }: Value): Value => place(path, node!.op, node!.params, node!.inputs)[index];
+export const under = (path: string, { node, index }: Value): Value =>
+  place(path, node!.op, node!.params, node!.inputs)[index];
 
 /** A node under a given path. */
-function place(path: string, op: Op<unknown>, params: unknown, inputs: readonly Value[]): readonly Value[] {
+function place(
+  path: string,
+  op: Op<unknown>,
+  params: unknown,
+  inputs: readonly Value[],
+): readonly Value[] {
   const specs = op.infer(
     inputs.map((v) => v.spec),
     params,
@@ -60,8 +84,16 @@ function place(path: string, op: Op<unknown>, params: unknown, inputs: readonly 
   return outputs;
 }
 
-/** What stands for the input of a model, or for the value `at` of it, and for those of its tensors that are given. */
-export const standIns = ({ x, values, entries }: TracedModel, input: Value, tensors: ReadonlyMap<string, Value>, at = x): Map<Value, Value> =>
+/**
+ * What stands for the input of a model, or for the value `at` of it, and for those of its tensors
+ * that are given.
+ */
+export const standIns = (
+  { x, values, entries }: TracedModel,
+  input: Value,
+  tensors: ReadonlyMap<string, Value>,
+  at = x,
+): Map<Value, Value> =>
   new Map([
     [at, input],
     ...values.flatMap((v, i): [Value, Value][] => {
@@ -70,8 +102,15 @@ export const standIns = ({ x, values, entries }: TracedModel, input: Value, tens
     }),
   ]);
 
-/** Makes a node again with the values that stand for its inputs, and lets its outputs stand for the old ones; nothing where an input has none. */
-export function again(n: Node, known: Map<Value, Value>, inputs: readonly Value[] = n.inputs.flatMap((v) => known.get(v) ?? [])): void {
+/**
+ * Makes a node again with the values that stand for its inputs, and lets its outputs stand for the
+ * old ones; nothing where an input has none.
+ */
+export function again(
+  n: Node,
+  known: Map<Value, Value>,
+  inputs: readonly Value[] = n.inputs.flatMap((v) => known.get(v) ?? []),
+): void {
   if (inputs.length < n.inputs.length) return;
   const made = place(n.path, n.op, n.params, inputs);
   n.outputs.forEach((v, i) => known.set(v, made[i]));
@@ -80,7 +119,8 @@ export function again(n: Node, known: Map<Value, Value>, inputs: readonly Value[
 /** Everything that depends on `from`. */
 export function dependents(graph: Graph, from: Value): ReadonlySet<Value> {
   const found = new Set([from]);
-  for (const n of graph.nodes) if (n.inputs.some((v) => found.has(v))) n.outputs.forEach((v) => found.add(v));
+  for (const n of graph.nodes)
+    if (n.inputs.some((v) => found.has(v))) n.outputs.forEach((v) => found.add(v));
   return found;
 }
 

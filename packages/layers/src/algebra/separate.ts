@@ -1,15 +1,29 @@
-// A convolution as a sum of cheaper ones, by truncated singular values: the error is what was cut off, no more, and is told.
-// Spatial: Jaderberg, Vedaldi and Zisserman, "Speeding up Convolutional Neural Networks with Low Rank Expansions", BMVC 2014, scheme 2.
-// Depthwise: the sums of depthwise separable convolutions of Guo, Li, Lin, Chen and Li, "Network Decoupling", BMVC 2018, taken in
+// A convolution as a sum of cheaper ones, by truncated singular values: the error is what was cut
+// off, no more, and is told. Spatial: Jaderberg, Vedaldi and Zisserman, "Speeding up Convolutional
+// Neural Networks with Low Rank Expansions", BMVC 2014, scheme 2. Depthwise: the sums of depthwise
+// separable convolutions of Guo, Li, Lin, Chen and Li, "Network Decoupling", BMVC 2018, taken in
 // the principal directions of the input channels rather than in the channels themselves.
 
 import { transpose } from "@conv/ops";
-import { checkOptions, evaluate, hostArray, shapeError, sizeOf, spec, trace, type HostArray, type Value } from "@conv/tensor";
+import {
+  checkOptions,
+  evaluate,
+  hostArray,
+  shapeError,
+  sizeOf,
+  spec,
+  trace,
+  type HostArray,
+  type Value,
+} from "@conv/tensor";
 import { effortOf, settle, type Convolution, type Effort, type Settled } from "./convolution.ts";
 import { svd } from "./svd.ts";
 
 export interface SeparateOptions {
-  /** "spatial": kh×1, then 1×kw. "depthwise": 1×1 to `rank` channels, one filter for each of them, 1×1 from them. */
+  /**
+   * "spatial": kh×1, then 1×kw. "depthwise": 1×1 to `rank` channels, one filter for each of them,
+   * 1×1 from them.
+   */
   readonly kind: "spatial" | "depthwise";
   /** Channels between the parts. */
   readonly rank: number;
@@ -35,17 +49,23 @@ interface Terms {
 }
 
 /**
- * A convolution taken apart at a rank, with the error of that. The error falls with the rank and is 0 at the full one, min(ic·kh, oc·kw)
- * for spatial parts, min(ic, oc·taps)·min(oc, taps) for depthwise ones, where the parts may be more than the whole. Throws ShapeError for
- * groups, other ranks than 1 … full, and spatial parts of other than two axes.
+ * A convolution taken apart at a rank, with the error of that. The error falls with the rank and is
+ * 0 at the full one, min(ic·kh, oc·kw) for spatial parts, min(ic, oc·taps)·min(oc, taps) for
+ * depthwise ones, where the parts may be more than the whole. Throws ShapeError for groups, other
+ * ranks than 1 … full, and spatial parts of other than two axes.
  */
 export function separate(convolution: Convolution, options: SeparateOptions): Separated {
   checkOptions("separate", options, "kind rank input");
   const { kind, rank, input } = options;
   const settled = settle("separate", convolution);
-  if (settled.groups !== 1) throw shapeError("separate", `the convolution has ${settled.groups} groups; take its groups one by one`);
+  if (settled.groups !== 1)
+    throw shapeError(
+      "separate",
+      `the convolution has ${settled.groups} groups; take its groups one by one`,
+    );
   const { squares, parts: make } = (kind === "spatial" ? spatial : depthwise)(convolution, settled);
-  if (!Number.isInteger(rank) || rank < 1 || rank > squares.length) throw shapeError("separate", `rank ${rank} is not one of 1 … ${squares.length}`);
+  if (!Number.isInteger(rank) || rank < 1 || rank > squares.length)
+    throw shapeError("separate", `rank ${rank} is not one of 1 … ${squares.length}`);
   const parts = make(rank);
   const sum = (list: readonly number[]) => list.reduce((a, b) => a + b, 0);
   const all = sum(squares);
@@ -58,9 +78,16 @@ export function separate(convolution: Convolution, options: SeparateOptions): Se
   };
 }
 
-/** W[o, i, k, l] ≈ Σ_r V[r, i, k] · H[o, r, l]: the best such sum, by the singular values of W as a matrix (ic·kh, oc·kw). */
-function spatial({ weight, bias }: Convolution, { rank: axes, ic, oc, kernel: [kh, kw], stride, dilation, padLo, padHi }: Settled): Terms {
-  if (axes !== 2) throw shapeError("separate", `the convolution has ${axes} spatial axes, spatial parts need 2`);
+/**
+ * W[o, i, k, l] ≈ Σ_r V[r, i, k] · H[o, r, l]: the best such sum, by the singular values of W as a
+ * matrix (ic·kh, oc·kw).
+ */
+function spatial(
+  { weight, bias }: Convolution,
+  { rank: axes, ic, oc, kernel: [kh, kw], stride, dilation, padLo, padHi }: Settled,
+): Terms {
+  if (axes !== 2)
+    throw shapeError("separate", `the convolution has ${axes} spatial axes, spatial parts need 2`);
   const matrix = permuted(weight, [1, 2, 0, 3]);
   const { s, u, v } = svd(matrix, ic * kh, oc * kw);
   return {
@@ -73,7 +100,10 @@ function spatial({ weight, bias }: Convolution, { rank: axes, ic, oc, kernel: [k
         dilation: [dilation[0], 1],
       },
       {
-        weight: filled([oc, rank, 1, kw], (o, rl) => Math.sqrt(s[Math.floor(rl / kw)]) * v[Math.floor(rl / kw)][o * kw + (rl % kw)]),
+        weight: filled(
+          [oc, rank, 1, kw],
+          (o, rl) => Math.sqrt(s[Math.floor(rl / kw)]) * v[Math.floor(rl / kw)][o * kw + (rl % kw)],
+        ),
         ...(bias && { bias }),
         stride: [1, stride[1]],
         padding: [[0, 0] as const, [padLo[1], padHi[1]] as const],
@@ -84,11 +114,15 @@ function spatial({ weight, bias }: Convolution, { rank: axes, ic, oc, kernel: [k
 }
 
 /**
- * W[o, i, k] ≈ Σ_r A[o, r] · D[r, k] · B[r, i]. W as a matrix (ic, oc·taps) gives orthonormal directions b_j of the input channels; what W
- * makes of each, a matrix (oc, taps), gives orthogonal terms a·dᵀ. All terms of all directions are orthogonal, so the error of any choice
- * is what the others weigh: the heaviest are kept.
+ * W[o, i, k] ≈ Σ_r A[o, r] · D[r, k] · B[r, i]. W as a matrix (ic, oc·taps) gives orthonormal
+ * directions b_j of the input channels; what W makes of each, a matrix (oc, taps), gives orthogonal
+ * terms a·dᵀ. All terms of all directions are orthogonal, so the error of any choice is what the
+ * others weigh: the heaviest are kept.
  */
-function depthwise({ weight, bias }: Convolution, { ic, oc, kernel, stride, dilation, padLo, padHi }: Settled): Terms {
+function depthwise(
+  { weight, bias }: Convolution,
+  { ic, oc, kernel, stride, dilation, padLo, padHi }: Settled,
+): Terms {
   const taps = sizeOf(kernel);
   const matrix = permuted(weight, [1, 0, ...kernel.map((_, i) => i + 2)]);
   const directions = svd(matrix, ic, oc * taps);
@@ -108,8 +142,17 @@ function depthwise({ weight, bias }: Convolution, { ic, oc, kernel, stride, dila
     squares: terms.map((term) => term.weight ** 2),
     parts: (rank) => [
       { weight: filled([rank, ic, ...ones], (r, i) => terms[r].b[i]) },
-      { weight: filled([rank, 1, ...kernel], (r, k) => Math.sqrt(terms[r].weight) * terms[r].d[k]), stride, padding, dilation, groups: rank },
-      { weight: filled([oc, rank, ...ones], (o, r) => Math.sqrt(terms[r].weight) * terms[r].a[o]), ...(bias && { bias }) },
+      {
+        weight: filled([rank, 1, ...kernel], (r, k) => Math.sqrt(terms[r].weight) * terms[r].d[k]),
+        stride,
+        padding,
+        dilation,
+        groups: rank,
+      },
+      {
+        weight: filled([oc, rank, ...ones], (o, r) => Math.sqrt(terms[r].weight) * terms[r].a[o]),
+        ...(bias && { bias }),
+      },
     ],
   };
 }
@@ -122,7 +165,10 @@ const permuted = (x: HostArray, order: readonly number[]): Float64Array =>
   )[0].data;
 
 /** The array with these values by first index and place within it. */
-function filled(shape: readonly number[], value: (first: number, rest: number) => number): HostArray {
+function filled(
+  shape: readonly number[],
+  value: (first: number, rest: number) => number,
+): HostArray {
   const size = sizeOf(shape.slice(1));
   return hostArray(
     spec(shape),

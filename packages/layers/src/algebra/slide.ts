@@ -1,6 +1,8 @@
-// A linear layer is a convolution whose kernel is as large as its input, and a 1×1 convolution where that is one place. So a classifier is
-// also a network that slides over larger images: Matan, Burges, LeCun and Denker, "Multi-Digit Recognition Using a Space Displacement
-// Neural Network", NIPS 1991; Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015.
+// A linear layer is a convolution whose kernel is as large as its input, and a 1×1 convolution
+// where that is one place. So a classifier is also a network that slides over larger images: Matan,
+// Burges, LeCun and Denker, "Multi-Digit Recognition Using a Space Displacement Neural Network",
+// NIPS 1991; Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic Segmentation",
+// CVPR 2015.
 
 import {
   avgPool,
@@ -18,32 +20,61 @@ import {
   reshapeOp,
   softmaxOp,
 } from "@conv/ops";
-import type { ConvGeometry, MatmulParams, PoolGeometry, SoftmaxParams, WindowGeometry } from "@conv/ops";
-import { formatShape, sameShape, shapeError, spec, unsupported, type Node, type Value } from "@conv/tensor";
+import type {
+  ConvGeometry,
+  MatmulParams,
+  PoolGeometry,
+  SoftmaxParams,
+  WindowGeometry,
+} from "@conv/ops";
+import {
+  formatShape,
+  sameShape,
+  shapeError,
+  spec,
+  unsupported,
+  type Node,
+  type Value,
+} from "@conv/tensor";
 import { traceModel, type Entry, type Model, type TracedModel } from "../layer.ts";
 import { matchState, type State } from "../state.ts";
-import { again, consumers, dependents, layerOf, names, standIns, under, type ModelState } from "./rewrite.ts";
+import {
+  again,
+  consumers,
+  dependents,
+  layerOf,
+  names,
+  standIns,
+  under,
+  type ModelState,
+} from "./rewrite.ts";
 
 const TO_CONV = "linearToConv1x1";
 const TO_LINEAR = "conv1x1ToLinear";
 
 /**
- * A classifier as a network of convolutions alone, for images of its own size and larger: the first linear layer, over c×h×w flattened, is
- * an h×w convolution, the others are 1×1; pooling right before it, of whole maps or to a fixed number of places that divides them evenly,
- * keeps its window and slides; x (n, …) → (n, classes, …positions).
- * The same numbers in the same order, weights (out, in) having shape (out, c, h, w) or (out, in, 1, 1): the state shares its arrays.
+ * A classifier as a network of convolutions alone, for images of its own size and larger: the first
+ * linear layer, over c×h×w flattened, is an h×w convolution, the others are 1×1; pooling right
+ * before it, of whole maps or to a fixed number of places that divides them evenly, keeps its
+ * window and slides; x (n, …) → (n, classes, …positions). The same numbers in the same order,
+ * weights (out, in) having shape (out, c, h, w) or (out, in, 1, 1): the state shares its arrays.
  *
- * On an image of the model's own size there is one position, and the answer is the classifier's. On a larger one (`{ ...model, input }`)
- * position (i, j) answers for the crop that begins at (i, j) times the product of all strides: exactly, where no layer pads and none before
- * the flattening takes the whole map at once, as squeeze and excitation do; where one does, with the rest of the image in place of
- * zeros and in the averages. Throws ShapeError where the state does not fit the model or nothing is flattened, and UnsupportedError that
- * names a layer after the flattening that cannot slide.
+ * On an image of the model's own size there is one position, and the answer is the classifier's. On
+ * a larger one (`{ ...model, input }`) position (i, j) answers for the crop that begins at (i, j)
+ * times the product of all strides: exactly, where no layer pads and none before the flattening
+ * takes the whole map at once, as squeeze and excitation do; where one does, with the rest of the
+ * image in place of zeros and in the averages. Throws ShapeError where the state does not fit the
+ * model or nothing is flattened, and UnsupportedError that names a layer after the flattening that
+ * cannot slide.
  */
 export function linearToConv1x1(model: Model, state: State): ModelState {
   const traced = traceModel(model);
   matchState(model.name, traced.entries, state);
   const head = headOf(model, traced);
-  const entries = traced.entries.map((e): Entry => ({ ...e, spec: spec(head.shapes.get(e.name) ?? e.spec.shape) }));
+  const entries = traced.entries.map((e): Entry => ({
+    ...e,
+    spec: spec(head.shapes.get(e.name) ?? e.spec.shape),
+  }));
   const layer = layerOf(TO_CONV, entries, (x, tensors) => {
     const body = traceModel({ ...model, input: x.shape.slice(1) }, { batch: x.shape[0] });
     const known = standIns(body, x, tensors);
@@ -57,7 +88,8 @@ export function linearToConv1x1(model: Model, state: State): ModelState {
         );
       again(n, known);
     }
-    const features = head.at < 0 ? x : known.get(body.graph.nodes[head.at].outputs[head.from.index])!;
+    const features =
+      head.at < 0 ? x : known.get(body.graph.nodes[head.at].outputs[head.from.index])!;
     return head.apply(features, tensors);
   });
   const { loss: _ofRows, ...rest } = model;
@@ -80,34 +112,45 @@ function headOf(model: Model, traced: TracedModel): Head {
   const usersOf = consumers(graph);
   const moving = dependents(graph, x);
   const flat = graph.nodes.find((n) => isFlatten(n) && moving.has(n.inputs[0]));
-  if (!flat) throw shapeError(TO_CONV, `${model.name} flattens nothing, so it has no linear layer that could slide`);
+  if (!flat)
+    throw shapeError(
+      TO_CONV,
+      `${model.name} flattens nothing, so it has no linear layer that could slide`,
+    );
   const pooled = flat.inputs[0].node;
-  const from = pooled && isPool(pooled) && padsNothing(pooled.params) ? pooled.inputs[0] : flat.inputs[0];
+  const from =
+    pooled && isPool(pooled) && padsNothing(pooled.params) ? pooled.inputs[0] : flat.inputs[0];
   const behind = dependents(graph, from);
   const nodes = graph.nodes.filter((n) => n.inputs.some((v) => behind.has(v)));
-  const fail = (n: Node, why: string) => unsupported(TO_CONV, `${n.op.name}${n.path && ` of ${n.path}`} in ${model.name} ${why}`);
+  const fail = (n: Node, why: string) =>
+    unsupported(TO_CONV, `${n.op.name}${n.path && ` of ${n.path}`} in ${model.name} ${why}`);
 
   // The extent that a flattened value had: what the convolution that takes it must cover.
   const extents = new Map<Value, readonly number[]>();
   const shapes = new Map<string, readonly number[]>();
   for (const n of nodes) {
     const [v] = n.inputs.filter((other) => behind.has(other));
-    if (n.inputs.some((other) => moving.has(other) && !behind.has(other))) throw fail(n, "takes other features too, which would not slide with it");
+    if (n.inputs.some((other) => moving.has(other) && !behind.has(other)))
+      throw fail(n, "takes other features too, which would not slide with it");
     const ones = from.shape.slice(2).map(() => 1);
     if (n === pooled) continue;
     if (n === flat) extents.set(n.outputs[0], v.shape.slice(2));
     else if (n.op === matmulOp) {
       const { transposeA, transposeB } = n.params as MatmulParams;
       const name = nameOf(n.inputs[1]);
-      if (transposeA || !transposeB || !name || usersOf(n.inputs[1]).length > 1) throw fail(n, "has no weight of its own");
+      if (transposeA || !transposeB || !name || usersOf(n.inputs[1]).length > 1)
+        throw fail(n, "has no weight of its own");
       const extent = extents.get(v)!;
       const [outs, ins] = n.inputs[1].shape;
       shapes.set(name, [outs, ins / extent.reduce((a, b) => a * b, 1), ...extent]);
       extents.set(n.outputs[0], ones);
     } else if (isElementwise(n) || isSoftmax(n)) {
       const extent = extents.get(v)!;
-      const perFeature = n.inputs.some((other) => !behind.has(other) && other.shape.some((size) => size > 1));
-      if (perFeature && !sameShape(extent, ones)) throw fail(n, "has numbers for each place of the map");
+      const perFeature = n.inputs.some(
+        (other) => !behind.has(other) && other.shape.some((size) => size > 1),
+      );
+      if (perFeature && !sameShape(extent, ones))
+        throw fail(n, "has numbers for each place of the map");
       extents.set(n.outputs[0], extent);
     } else throw fail(n, "cannot slide");
   }
@@ -120,7 +163,8 @@ function headOf(model: Model, traced: TracedModel): Head {
       const ones = features.shape.slice(2).map(() => 1);
       const known = standIns(traced, features, tensors, from);
       // A number for each channel, as (1, channels, 1, …) beside maps.
-      const beside = (v: Value, path: string): Value => (v.shape.length ? under(path, reshape(v, [1, v.shape[v.shape.length - 1], ...ones])) : v);
+      const beside = (v: Value, path: string): Value =>
+        v.shape.length ? under(path, reshape(v, [1, v.shape[v.shape.length - 1], ...ones])) : v;
       for (const n of graph.nodes) {
         if (!nodes.includes(n)) {
           if (!n.inputs.some((v) => moving.has(v))) again(n, known);
@@ -144,21 +188,35 @@ function headOf(model: Model, traced: TracedModel): Head {
 }
 
 /**
- * The way back: convolutions at the end of a model that cover all of their input, with nothing after them but what acts on each number or over
- * the channels, are linear layers over the flattened maps: x (n, …) → (n, classes), for images of the model's own size only. Weights
- * (out, c, h, w) have shape (out, c·h·w). Throws ShapeError where the state does not fit the model or there is no such convolution.
+ * The way back: convolutions at the end of a model that cover all of their input, with nothing
+ * after them but what acts on each number or over the channels, are linear layers over the
+ * flattened maps: x (n, …) → (n, classes), for images of the model's own size only. Weights (out,
+ * c, h, w) have shape (out, c·h·w). Throws ShapeError where the state does not fit the model or
+ * there is no such convolution.
  */
 export function conv1x1ToLinear(model: Model, state: State): ModelState {
   const traced = traceModel(model);
   matchState(model.name, traced.entries, state);
   const nameOf = names(traced);
   const turned = [...tailOf(traced)].filter((n) => n.op === convOp).map((n) => n.inputs[1]);
-  if (!turned.length) throw shapeError(TO_LINEAR, `${model.name} does not end in convolutions that cover all of their input`);
-  const shapes = new Map(turned.map((w) => [nameOf(w)!, [w.shape[0], w.shape.slice(1).reduce((a, b) => a * b, 1)]]));
-  const entries = traced.entries.map((e): Entry => ({ ...e, spec: spec(shapes.get(e.name) ?? e.spec.shape) }));
+  if (!turned.length)
+    throw shapeError(
+      TO_LINEAR,
+      `${model.name} does not end in convolutions that cover all of their input`,
+    );
+  const shapes = new Map(
+    turned.map((w) => [nameOf(w)!, [w.shape[0], w.shape.slice(1).reduce((a, b) => a * b, 1)]]),
+  );
+  const entries = traced.entries.map((e): Entry => ({
+    ...e,
+    spec: spec(shapes.get(e.name) ?? e.spec.shape),
+  }));
   const layer = layerOf(TO_LINEAR, entries, (x, tensors) => {
     if (!sameShape(x.shape.slice(1), model.input))
-      throw shapeError(TO_LINEAR, `linear layers take images of ${formatShape(model.input)}, input has ${formatShape(x.shape.slice(1))}`);
+      throw shapeError(
+        TO_LINEAR,
+        `linear layers take images of ${formatShape(model.input)}, input has ${formatShape(x.shape.slice(1))}`,
+      );
     return flattened(traceModel(model, { batch: x.shape[0] }), x, tensors);
   });
   return { model: { ...model, layer }, state: reshaped(entries, state) };
@@ -170,14 +228,22 @@ function tailOf(traced: TracedModel): ReadonlySet<Node> {
   const moving = dependents(graph, x);
   const usersOf = consumers(graph);
   const nameOf = names(traced);
-  const onePlace = ({ shape }: Value) => shape.length > 2 && shape.slice(2).every((size) => size === 1);
+  const onePlace = ({ shape }: Value) =>
+    shape.length > 2 && shape.slice(2).every((size) => size === 1);
   const fits = (n: Node): boolean => {
     if (isFlatten(n)) return onePlace(n.inputs[0]);
     if (n.op === convOp) {
       const g = n.params as ConvGeometry;
-      return g.groups === 1 && coversAll(g) && nameOf(n.inputs[1]) !== undefined && usersOf(n.inputs[1]).length === 1;
+      return (
+        g.groups === 1 &&
+        coversAll(g) &&
+        nameOf(n.inputs[1]) !== undefined &&
+        usersOf(n.inputs[1]).length === 1
+      );
     }
-    const rows = [...n.inputs.filter((v) => moving.has(v)), ...n.outputs].every((v) => v.shape.length === 2);
+    const rows = [...n.inputs.filter((v) => moving.has(v)), ...n.outputs].every(
+      (v) => v.shape.length === 2,
+    );
     return rows || ((isElementwise(n) || isSoftmax(n)) && onePlace(n.outputs[0]));
   };
   const tail = new Set<Node>();
@@ -207,7 +273,8 @@ function flattened(traced: TracedModel, x: Value, tensors: ReadonlyMap<string, V
       if (moving.has(n.inputs[i])) return under(n.path, flatten(v));
       return v.shape.length > 2 ? under(n.path, reshape(v, v.shape.slice(0, 2))) : v;
     });
-    if (n.op === convOp) known.set(n.outputs[0], under(n.path, matmul(rows[0], rows[1], { transposeB: true })));
+    if (n.op === convOp)
+      known.set(n.outputs[0], under(n.path, matmul(rows[0], rows[1], { transposeB: true })));
     else if (isFlatten(n)) known.set(n.outputs[0], rows[0]);
     else again(n, known, rows);
   }
@@ -219,21 +286,29 @@ const reshaped = (entries: readonly Entry[], state: State): State =>
 
 /** (n, c, …space) → (n, c·|space|). */
 const isFlatten = (n: Node): boolean =>
-  n.op === reshapeOp && n.inputs[0].shape.length > 2 && n.outputs[0].shape.length === 2 && n.inputs[0].shape[0] === n.outputs[0].shape[0];
+  n.op === reshapeOp &&
+  n.inputs[0].shape.length > 2 &&
+  n.outputs[0].shape.length === 2 &&
+  n.inputs[0].shape[0] === n.outputs[0].shape[0];
 
-const isSoftmax = (n: Node): boolean => (n.op === softmaxOp || n.op === logSoftmaxOp) && (n.params as SoftmaxParams).axis === 1;
+const isSoftmax = (n: Node): boolean =>
+  (n.op === softmaxOp || n.op === logSoftmaxOp) && (n.params as SoftmaxParams).axis === 1;
 
 const isPool = (n: Node): n is Node<PoolGeometry> => n.op === avgPoolOp || n.op === maxPoolOp;
 
-const padsNothing = ({ padLo, padHi }: WindowGeometry): boolean => [...padLo, ...padHi].every((size) => size === 0);
+const padsNothing = ({ padLo, padHi }: WindowGeometry): boolean =>
+  [...padLo, ...padHi].every((size) => size === 0);
 
 /** One window over all of the input and nothing else. */
 const coversAll = (g: WindowGeometry): boolean =>
-  padsNothing(g) && g.input.every((size, a) => size === g.kernel[a] && (size === 1 || g.dilation[a] === 1));
+  padsNothing(g) &&
+  g.input.every((size, a) => size === g.kernel[a] && (size === 1 || g.dilation[a] === 1));
 
 /** The same windows; one over all of the input goes on place by place. */
 function slidingPool({ op, params }: Node<PoolGeometry>, x: Value): Value {
   const { kernel, dilation } = params;
   const stride = coversAll(params) ? 1 : params.stride;
-  return op === avgPoolOp ? avgPool(x, kernel, { stride, dilation }) : maxPool(x, kernel, { stride, dilation });
+  return op === avgPoolOp
+    ? avgPool(x, kernel, { stride, dilation })
+    : maxPool(x, kernel, { stride, dilation });
 }

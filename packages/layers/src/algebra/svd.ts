@@ -1,9 +1,13 @@
-// Singular values by one-sided Jacobi rotations (Hestenes 1958; Demmel and Veselić 1992, who show how accurate they are): pairs of columns
-// are turned until all are orthogonal. Simple and accurate; the time grows with the cube of the size, some seconds at 400 × 400.
+// Singular values by one-sided Jacobi rotations (Hestenes 1958; Demmel and Veselić 1992, who show
+// how accurate they are): pairs of columns are turned until all are orthogonal. Simple and
+// accurate; the time grows with the cube of the size, some seconds at 400 × 400.
 
 import { shapeError } from "@conv/tensor";
 
-/** A = Σ_r s[r] · u[r] · v[r]ᵀ, s descending and ≥ 0; u[r] (rows) and v[r] (columns) have length one, each to the others orthogonal, where s[r] > 0. */
+/**
+ * A = Σ_r s[r] · u[r] · v[r]ᵀ, s descending and ≥ 0; u[r] (rows) and v[r] (columns) have length
+ * one, each to the others orthogonal, where s[r] > 0.
+ */
 export interface Svd {
   readonly s: Float64Array;
   readonly u: readonly Float64Array[];
@@ -13,16 +17,27 @@ export interface Svd {
 const SWEEPS = 60; // convergence is quadratic, ten are usual
 const ORTHOGONAL = 2 ** -50; // cosine of two columns that are left alone
 
-/** The singular value decomposition of a matrix (rows, columns), row after row; min(rows, columns) terms. Throws ShapeError where sizes do not fit. */
+/**
+ * The singular value decomposition of a matrix (rows, columns), row after row; min(rows, columns)
+ * terms. Throws ShapeError where sizes do not fit.
+ */
 export function svd(a: ArrayLike<number>, rows: number, columns: number): Svd {
-  if (a.length !== rows * columns) throw shapeError("svd", `${a.length} numbers are no matrix ${rows}×${columns}`);
+  if (a.length !== rows * columns)
+    throw shapeError("svd", `${a.length} numbers are no matrix ${rows}×${columns}`);
   if (rows < columns) {
-    const transposed = Float64Array.from({ length: a.length }, (_, i) => a[(i % rows) * columns + Math.floor(i / rows)]);
+    const transposed = Float64Array.from(
+      { length: a.length },
+      (_, i) => a[(i % rows) * columns + Math.floor(i / rows)],
+    );
     const { s, u, v } = svd(transposed, columns, rows);
     return { s, u: v, v: u };
   }
-  const work = Array.from({ length: columns }, (_, c) => Float64Array.from({ length: rows }, (_, r) => a[r * columns + c]));
-  const turned = Array.from({ length: columns }, (_, c) => new Float64Array(columns).fill(1, c, c + 1));
+  const work = Array.from({ length: columns }, (_, c) =>
+    Float64Array.from({ length: rows }, (_, r) => a[r * columns + c]),
+  );
+  const turned = Array.from({ length: columns }, (_, c) =>
+    new Float64Array(columns).fill(1, c, c + 1),
+  );
   let moved = true;
   for (let sweep = 0; moved && sweep < SWEEPS; sweep++) {
     moved = false;

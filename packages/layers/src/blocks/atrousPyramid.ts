@@ -1,5 +1,5 @@
-// Atrous spatial pyramid pooling: Chen, Papandreou, Schroff and Adam, "Rethinking Atrous Convolution for Semantic Image Segmentation", 2017.
-// Parts as in torchvision.
+// Atrous spatial pyramid pooling: Chen, Papandreou, Schroff and Adam, "Rethinking Atrous
+// Convolution for Semantic Image Segmentation", 2017. Parts as in torchvision.
 
 import { broadcastTo } from "@conv/ops";
 import { dropout, pipe, sequential } from "../basic.ts";
@@ -19,13 +19,18 @@ const everywhere = (layer: Layer): Layer => ({
 });
 
 /**
- * 1×1, a 3×3 of each dilation, and the mean of the image side by side, then 1×1 and dropout: x (n, ic, h, w) → (n, channels, h, w).
- * Parts convs.0, convs.1, …, project.
+ * 1×1, a 3×3 of each dilation, and the mean of the image side by side, then 1×1 and dropout: x (n,
+ * ic, h, w) → (n, channels, h, w). Parts convs.0, convs.1, …, project.
  */
 export function atrousPyramid(dilations: readonly number[], channels = 256): Layer {
-  const unit = (kernel: number, dilation?: number) => convNorm2d(channels, kernel, { dilation, init: pytorch });
+  const unit = (kernel: number, dilation?: number) =>
+    convNorm2d(channels, kernel, { dilation, init: pytorch });
   const mean = convNorm2d(channels, 1, { init: pytorch, names: ["1", "2"] });
-  const sides = [unit(1), ...dilations.map((d) => unit(3, d)), everywhere(pipe(adaptiveAvgPool2d(1), mean))];
+  const sides = [
+    unit(1),
+    ...dilations.map((d) => unit(3, d)),
+    everywhere(pipe(adaptiveAvgPool2d(1), mean)),
+  ];
   return sequential({
     convs: parallel(...sides.map((side, i) => sequential([[`${i}`, side]]))),
     project: pipe(unit(1), dropout()),

@@ -1,4 +1,5 @@
-// Convolution without bias, batch normalisation and activation: the unit that networks since 2015 are made of.
+// Convolution without bias, batch normalisation and activation: the unit that networks since 2015
+// are made of.
 
 import type { Padding } from "@conv/ops";
 import { checkOptions } from "@conv/tensor";
@@ -25,12 +26,24 @@ export interface ConvNormOptions {
 }
 
 /**
- * activation(batchNorm(conv(x))): x (n, ic, h, w) → (n, channels, h′, w′). Parts "0" (the convolution) and "1" (normalisation and
- * activation), or as `names` says.
+ * activation(batchNorm(conv(x))): x (n, ic, h, w) → (n, channels, h′, w′). Parts "0" (the
+ * convolution) and "1" (normalisation and activation), or as `names` says.
  */
-export function convNorm2d(channels: number, kernel: number | readonly [number, number], options: ConvNormOptions = {}): Layer {
+export function convNorm2d(
+  channels: number,
+  kernel: number | readonly [number, number],
+  options: ConvNormOptions = {},
+): Layer {
   checkOptions("convNorm2d", options, "stride padding dilation groups activation norm init names");
-  const { stride = 1, dilation = 1, groups = 1, activation = relu(), norm, init = kaimingNormal({ mode: "out" }), names = ["0", "1"] } = options;
+  const {
+    stride = 1,
+    dilation = 1,
+    groups = 1,
+    activation = relu(),
+    norm,
+    init = kaimingNormal({ mode: "out" }),
+    names = ["0", "1"],
+  } = options;
   const sizes = typeof kernel === "number" ? [kernel, kernel] : kernel;
   const { padding = sizes.map((size) => ((size - 1) >> 1) * dilation) } = options;
   return sequential([

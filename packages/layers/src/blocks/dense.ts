@@ -1,5 +1,6 @@
-// Dense blocks: Huang, Liu, van der Maaten and Weinberger, "Densely Connected Convolutional Networks", CVPR 2017, with the bottlenecks (B) and
-// the compression (C) of DenseNet-BC. Parts as in torchvision.
+// Dense blocks: Huang, Liu, van der Maaten and Weinberger, "Densely Connected Convolutional
+// Networks", CVPR 2017, with the bottlenecks (B) and the compression (C) of DenseNet-BC. Parts as
+// in torchvision.
 
 import { relu } from "../activation.ts";
 import { pipe, sequential } from "../basic.ts";
@@ -14,8 +15,9 @@ const init = kaimingNormal();
 const activated = (): Layer => pipe(batchNorm2d(), relu());
 
 /**
- * `depth` layers of which each sees what all before it made, and adds `growth` channels by way of 4·growth:
- * x (n, ic, h, w) → (n, ic + depth·growth, h, w). Parts denselayer1, denselayer2, … with norm1, conv1, norm2, conv2.
+ * `depth` layers of which each sees what all before it made, and adds `growth` channels by way of
+ * 4·growth: x (n, ic, h, w) → (n, ic + depth·growth, h, w). Parts denselayer1, denselayer2, … with
+ * norm1, conv1, norm2, conv2.
  */
 export function denseBlock(depth: number, growth: number): Layer {
   const layer = () =>
@@ -25,9 +27,21 @@ export function denseBlock(depth: number, growth: number): Layer {
       norm2: activated(),
       conv2: conv2d(growth, 3, { padding: 1, bias: false, init }),
     });
-  return sequential(Array.from({ length: depth }, (_, i) => [`denselayer${i + 1}`, parallel(pipe(), layer())] as const));
+  return sequential(
+    Array.from(
+      { length: depth },
+      (_, i) => [`denselayer${i + 1}`, parallel(pipe(), layer())] as const,
+    ),
+  );
 }
 
-/** Between dense blocks, a convolution and a pool: x (n, ic, h, w) → (n, channels, h/2, w/2). Parts norm, conv. */
+/**
+ * Between dense blocks, a convolution and a pool: x (n, ic, h, w) → (n, channels, h/2, w/2). Parts
+ * norm, conv.
+ */
 export const denseTransition = (channels: number): Layer =>
-  sequential({ norm: activated(), conv: conv2d(channels, 1, { bias: false, init }), pool: avgPool2d(2) });
+  sequential({
+    norm: activated(),
+    conv: conv2d(channels, 1, { bias: false, init }),
+    pool: avgPool2d(2),
+  });

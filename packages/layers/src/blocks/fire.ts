@@ -1,5 +1,6 @@
-// The fire module of SqueezeNet: Iandola, Han, Moskewicz, Ashraf, Dally and Keutzer, "SqueezeNet: AlexNet-level accuracy with 50x fewer
-// parameters and <0.5MB model size", 2016. Parts as in torchvision.
+// The fire module of SqueezeNet: Iandola, Han, Moskewicz, Ashraf, Dally and Keutzer, "SqueezeNet:
+// AlexNet-level accuracy with 50x fewer parameters and <0.5MB model size", 2016. Parts as in
+// torchvision.
 
 import { relu } from "../activation.ts";
 import { pipe, sequential } from "../basic.ts";
@@ -8,8 +9,15 @@ import { conv2d } from "../conv.ts";
 import { kaimingUniform } from "../init.ts";
 import type { Layer } from "../layer.ts";
 
-const conv = (channels: number, kernel: number): Layer => pipe(conv2d(channels, kernel, { padding: kernel >> 1, init: kaimingUniform() }), relu());
+const conv = (channels: number, kernel: number): Layer =>
+  pipe(conv2d(channels, kernel, { padding: kernel >> 1, init: kaimingUniform() }), relu());
 
-/** Squeezes to few channels, then widens by 1×1 and by 3×3 side by side: x (n, ic, h, w) → (n, 2·expand, h, w). Parts squeeze, expand1x1, expand3x3. */
+/**
+ * Squeezes to few channels, then widens by 1×1 and by 3×3 side by side: x (n, ic, h, w) → (n,
+ * 2·expand, h, w). Parts squeeze, expand1x1, expand3x3.
+ */
 export const fire = (squeeze: number, expand: number): Layer =>
-  pipe(sequential({ squeeze: conv(squeeze, 1) }), branches({ expand1x1: conv(expand, 1), expand3x3: conv(expand, 3) }));
+  pipe(
+    sequential({ squeeze: conv(squeeze, 1) }),
+    branches({ expand1x1: conv(expand, 1), expand3x3: conv(expand, 3) }),
+  );

@@ -1,5 +1,6 @@
-// The inception modules: of 2014, Szegedy et al., "Going deeper with convolutions", CVPR 2015, and the five of Szegedy, Vanhoucke, Ioffe,
-// Shlens and Wojna, "Rethinking the Inception Architecture for Computer Vision", CVPR 2016. Normalised, parts as in torchvision.
+// The inception modules: of 2014, Szegedy et al., "Going deeper with convolutions", CVPR 2015, and
+// the five of Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, "Rethinking the Inception Architecture
+// for Computer Vision", CVPR 2016. Normalised, parts as in torchvision.
 
 import { pipe, sequential } from "../basic.ts";
 import { parallel } from "../branch.ts";
@@ -13,20 +14,36 @@ type Kernel = number | readonly [number, number];
 const unit =
   (std: number) =>
   (channels: number, kernel: Kernel, options: ConvNormOptions = {}): Layer =>
-    convNorm2d(channels, kernel, { names: ["conv", "bn"], norm: { eps: 1e-3 }, init: () => normal(0, std), ...options });
+    convNorm2d(channels, kernel, {
+      names: ["conv", "bn"],
+      norm: { eps: 1e-3 },
+      init: () => normal(0, std),
+      ...options,
+    });
 /** Convolution, normalisation (ε = 0.001) and relu of GoogLeNet: parts conv and bn. */
 export const googlenetConv = unit(0.01);
 /** Convolution, normalisation (ε = 0.001) and relu of Inception v3: parts conv and bn. */
 export const inceptionConv = unit(0.1);
 
 /** Channels of an inception module of 2014, in the order of table 1 of the paper. */
-export type InceptionV1Widths = readonly [by1x1: number, reduce3x3: number, by3x3: number, reduce5x5: number, by5x5: number, pooled: number];
+export type InceptionV1Widths = readonly [
+  by1x1: number,
+  reduce3x3: number,
+  by3x3: number,
+  reduce5x5: number,
+  by5x5: number,
+  pooled: number,
+];
 
 /**
- * 1×1, 1×1 then 3×3, 1×1 then `kernel`×`kernel`, and 3×3 pooling then 1×1, side by side: x (n, ic, h, w) → (n, Σ, h, w). The kernel is 5 in
- * the paper and 3 in torchvision. Parts branch1, branch2.0, branch2.1, branch3.0, branch3.1, branch4.1.
+ * 1×1, 1×1 then 3×3, 1×1 then `kernel`×`kernel`, and 3×3 pooling then 1×1, side by side: x (n, ic,
+ * h, w) → (n, Σ, h, w). The kernel is 5 in the paper and 3 in torchvision. Parts branch1,
+ * branch2.0, branch2.1, branch3.0, branch3.1, branch4.1.
  */
-export function inceptionV1([by1x1, reduce3x3, by3x3, reduce5x5, by5x5, pooled]: InceptionV1Widths, kernel: 3 | 5 = 5): Layer {
+export function inceptionV1(
+  [by1x1, reduce3x3, by3x3, reduce5x5, by5x5, pooled]: InceptionV1Widths,
+  kernel: 3 | 5 = 5,
+): Layer {
   const conv = googlenetConv;
   return parallel(
     sequential({
@@ -39,7 +56,8 @@ export function inceptionV1([by1x1, reduce3x3, by3x3, reduce5x5, by5x5, pooled]:
 }
 
 const conv = inceptionConv;
-const averaged = (channels: number): Layer => pipe(avgPool2d(3, { stride: 1, padding: 1 }), sequential({ branch_pool: conv(channels, 1) }));
+const averaged = (channels: number): Layer =>
+  pipe(avgPool2d(3, { stride: 1, padding: 1 }), sequential({ branch_pool: conv(channels, 1) }));
 const halved = (): Layer => maxPool2d(3, { stride: 2 });
 const strided = { stride: 2, padding: 0 };
 
@@ -48,7 +66,11 @@ export const inceptionA = (pooled: number): Layer =>
   parallel(
     sequential({ branch1x1: conv(64, 1) }),
     sequential({ branch5x5_1: conv(48, 1), branch5x5_2: conv(64, 5) }),
-    sequential({ branch3x3dbl_1: conv(64, 1), branch3x3dbl_2: conv(96, 3), branch3x3dbl_3: conv(96, 3) }),
+    sequential({
+      branch3x3dbl_1: conv(64, 1),
+      branch3x3dbl_2: conv(96, 3),
+      branch3x3dbl_3: conv(96, 3),
+    }),
     averaged(pooled),
   );
 
@@ -56,7 +78,11 @@ export const inceptionA = (pooled: number): Layer =>
 export const inceptionB = (): Layer =>
   parallel(
     sequential({ branch3x3: conv(384, 3, strided) }),
-    sequential({ branch3x3dbl_1: conv(64, 1), branch3x3dbl_2: conv(96, 3), branch3x3dbl_3: conv(96, 3, strided) }),
+    sequential({
+      branch3x3dbl_1: conv(64, 1),
+      branch3x3dbl_2: conv(96, 3),
+      branch3x3dbl_3: conv(96, 3, strided),
+    }),
     halved(),
   );
 
@@ -64,7 +90,11 @@ export const inceptionB = (): Layer =>
 export const inceptionC = (inner: number): Layer =>
   parallel(
     sequential({ branch1x1: conv(192, 1) }),
-    sequential({ branch7x7_1: conv(inner, 1), branch7x7_2: conv(inner, [1, 7]), branch7x7_3: conv(192, [7, 1]) }),
+    sequential({
+      branch7x7_1: conv(inner, 1),
+      branch7x7_2: conv(inner, [1, 7]),
+      branch7x7_3: conv(192, [7, 1]),
+    }),
     sequential({
       branch7x7dbl_1: conv(inner, 1),
       branch7x7dbl_2: conv(inner, [7, 1]),
@@ -94,11 +124,17 @@ export const inceptionE = (): Layer =>
     sequential({ branch1x1: conv(320, 1) }),
     pipe(
       sequential({ branch3x3_1: conv(384, 1) }),
-      parallel(sequential({ branch3x3_2a: conv(384, [1, 3]) }), sequential({ branch3x3_2b: conv(384, [3, 1]) })),
+      parallel(
+        sequential({ branch3x3_2a: conv(384, [1, 3]) }),
+        sequential({ branch3x3_2b: conv(384, [3, 1]) }),
+      ),
     ),
     pipe(
       sequential({ branch3x3dbl_1: conv(448, 1), branch3x3dbl_2: conv(384, 3) }),
-      parallel(sequential({ branch3x3dbl_3a: conv(384, [1, 3]) }), sequential({ branch3x3dbl_3b: conv(384, [3, 1]) })),
+      parallel(
+        sequential({ branch3x3dbl_3a: conv(384, [1, 3]) }),
+        sequential({ branch3x3dbl_3b: conv(384, [3, 1]) }),
+      ),
     ),
     averaged(192),
   );

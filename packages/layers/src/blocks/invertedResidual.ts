@@ -1,5 +1,6 @@
-// Inverted residuals: Sandler, Howard, Zhu, Zhmoginov and Chen, "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018, with what
-// MobileNetV3 (Howard et al., ICCV 2019) and EfficientNet (Tan and Le, ICML 2019) add. Parts as in torchvision.
+// Inverted residuals: Sandler, Howard, Zhu, Zhmoginov and Chen, "MobileNetV2: Inverted Residuals
+// and Linear Bottlenecks", CVPR 2018, with what MobileNetV3 (Howard et al., ICCV 2019) and
+// EfficientNet (Tan and Le, ICML 2019) add. Parts as in torchvision.
 
 import { checkOptions } from "@conv/tensor";
 import { relu6 } from "../activation.ts";
@@ -19,31 +20,61 @@ export interface InvertedResidualOptions {
   readonly stride?: number | undefined;
   readonly activation?: Layer | undefined;
   readonly norm?: BatchNormOptions | undefined;
-  /** Stands between the depthwise convolution and the one that narrows; a squeeze and excitation, say. */
+  /**
+   * Stands between the depthwise convolution and the one that narrows; a squeeze and excitation,
+   * say.
+   */
   readonly squeeze?: Layer | undefined;
   /** Stands before the sum; stochastic depth, say. */
   readonly survival?: Layer | undefined;
 }
 
 /** main(x), and x added to it where the shape stays. */
-const shortcut = (channels: number, stride: number, main: Layer, survival: Layer = pipe()): Layer => {
+const shortcut = (
+  channels: number,
+  stride: number,
+  main: Layer,
+  survival: Layer = pipe(),
+): Layer => {
   const sum = residual(pipe(main, survival));
-  return { type: "invertedResidual", forward: (x, ctx) => (stride === 1 && x.shape[1] === channels ? sum : main).forward(x, ctx) };
-};
-
-/** Runs `first` where x has other than `channels` channels, and then `rest`, all as parts "0", "1", …. */
-const widened = (channels: number, first: Layer, rest: readonly Layer[]): Layer => {
-  const [narrow, wide] = [sequential([first, ...rest]), sequential(rest)];
-  return { type: "sequential", forward: (x, ctx) => (x.shape[1] === channels ? wide : narrow).forward(x, ctx) };
+  return {
+    type: "invertedResidual",
+    forward: (x, ctx) => (stride === 1 && x.shape[1] === channels ? sum : main).forward(x, ctx),
+  };
 };
 
 /**
- * 1×1 to `expanded` channels, a depthwise convolution, `squeeze`, and 1×1 to `channels` without an activation; where the shape stays, x is
- * added: x (n, ic, h, w) → (n, channels, h/stride, w/stride). Parts block.0, block.1, ….
+ * Runs `first` where x has other than `channels` channels, and then `rest`, all as parts "0", "1",
+ * ….
+ */
+const widened = (channels: number, first: Layer, rest: readonly Layer[]): Layer => {
+  const [narrow, wide] = [sequential([first, ...rest]), sequential(rest)];
+  return {
+    type: "sequential",
+    forward: (x, ctx) => (x.shape[1] === channels ? wide : narrow).forward(x, ctx),
+  };
+};
+
+/**
+ * 1×1 to `expanded` channels, a depthwise convolution, `squeeze`, and 1×1 to `channels` without an
+ * activation; where the shape stays, x is added: x (n, ic, h, w) → (n, channels, h/stride,
+ * w/stride). Parts block.0, block.1, ….
  */
 export function invertedResidual(channels: number, options: InvertedResidualOptions): Layer {
-  checkOptions("invertedResidual", options, "expanded kernel stride activation norm squeeze survival");
-  const { expanded, kernel = 3, stride = 1, activation = relu6(), norm, squeeze, survival } = options;
+  checkOptions(
+    "invertedResidual",
+    options,
+    "expanded kernel stride activation norm squeeze survival",
+  );
+  const {
+    expanded,
+    kernel = 3,
+    stride = 1,
+    activation = relu6(),
+    norm,
+    squeeze,
+    survival,
+  } = options;
   const main = widened(expanded, convNorm2d(expanded, 1, { activation, norm }), [
     convNorm2d(expanded, kernel, { stride, groups: expanded, activation, norm }),
     ...(squeeze ? [squeeze] : []),
@@ -52,8 +83,14 @@ export function invertedResidual(channels: number, options: InvertedResidualOpti
   return shortcut(channels, stride, sequential({ block: main }), survival);
 }
 
-/** As {@link invertedResidual}, of MobileNetV2: parts conv.0, conv.1, …, the last convolution and its normalisation each for itself. */
-export function linearBottleneck(channels: number, options: Pick<InvertedResidualOptions, "expanded" | "stride">): Layer {
+/**
+ * As {@link invertedResidual}, of MobileNetV2: parts conv.0, conv.1, …, the last convolution and
+ * its normalisation each for itself.
+ */
+export function linearBottleneck(
+  channels: number,
+  options: Pick<InvertedResidualOptions, "expanded" | "stride">,
+): Layer {
   checkOptions("linearBottleneck", options, "expanded stride");
   const { expanded, stride = 1 } = options;
   const activation = relu6();

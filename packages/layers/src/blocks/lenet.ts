@@ -1,7 +1,22 @@
-// Layers of the networks before 2000: trainable subsampling, convolution by a connection table, radial basis functions.
-// (LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", Proc. IEEE 1998.)
+// Layers of the networks before 2000: trainable subsampling, convolution by a connection table,
+// radial basis functions. (LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to
+// document recognition", Proc. IEEE 1998.)
 
-import { add, affine, avgPool, concat, mul, neg, perAxis, reshape, slice, square, sub, sum, type PerAxis } from "@conv/ops";
+import {
+  add,
+  affine,
+  avgPool,
+  concat,
+  mul,
+  neg,
+  perAxis,
+  reshape,
+  slice,
+  square,
+  sub,
+  sum,
+  type PerAxis,
+} from "@conv/ops";
 import { checkOptions, formatShape, shapeError, sizeOf, type Value } from "@conv/tensor";
 import { checkRank, conv2d, type ConvLayerOptions } from "../conv.ts";
 import { pytorch, values, type Init } from "../init.ts";
@@ -9,10 +24,13 @@ import type { Layer } from "../layer.ts";
 import { LAYER, WEIGHT } from "../options.ts";
 
 /**
- * y[c] = weight[c] · Σ window of x[c] + bias[c], windows side by side: x (n, c, h, w) → (n, c, h/k, w/k).
- * Parameters weight (c), bias (c).
+ * y[c] = weight[c] · Σ window of x[c] + bias[c], windows side by side: x (n, c, h, w) → (n, c, h/k,
+ * w/k). Parameters weight (c), bias (c).
  */
-export function subsample2d(kernel: PerAxis, options: { readonly init?: Init | undefined } = {}): Layer {
+export function subsample2d(
+  kernel: PerAxis,
+  options: { readonly init?: Init | undefined } = {},
+): Layer {
   checkOptions("subsample2d", options, "init");
   const { init = pytorch } = options;
   return {
@@ -21,7 +39,8 @@ export function subsample2d(kernel: PerAxis, options: { readonly init?: Init | u
       checkRank("subsample2d", x, 2);
       const size = sizeOf(perAxis("subsample2d", "kernel", kernel, 2, 1));
       const fan = { in: size, out: 1 };
-      const channel = (name: "weight" | "bias") => reshape(ctx.param(name, [x.shape[1]], init(fan, name)), [1, x.shape[1], 1, 1]);
+      const channel = (name: "weight" | "bias") =>
+        reshape(ctx.param(name, [x.shape[1]], init(fan, name)), [1, x.shape[1], 1, 1]);
       return add(mul(affine(avgPool(x, kernel), size), channel("weight")), channel("bias"));
     },
   };
@@ -31,13 +50,22 @@ export function subsample2d(kernel: PerAxis, options: { readonly init?: Init | u
 export type ConnectionTable = readonly (readonly number[])[];
 
 /**
- * Convolution whose output map `o` sees the input maps `table[o]` only: x (n, ic, h, w) → (n, table.length, h′, w′).
- * Neighbouring maps with equally many inputs are one grouped convolution over the gathered inputs, so that no product with
- * an absent connection is made or counted. Parts "0", "1", … with weight (maps, inputs, kh, kw) and bias (maps).
- * Throws ShapeError for a map without inputs or an input that there is not.
+ * Convolution whose output map `o` sees the input maps `table[o]` only: x (n, ic, h, w) → (n,
+ * table.length, h′, w′). Neighbouring maps with equally many inputs are one grouped convolution
+ * over the gathered inputs, so that no product with an absent connection is made or counted. Parts
+ * "0", "1", … with weight (maps, inputs, kh, kw) and bias (maps). Throws ShapeError for a map
+ * without inputs or an input that there is not.
  */
-export function tableConv2d(table: ConnectionTable, kernel: PerAxis, options: Omit<ConvLayerOptions, "groups" | "layout"> = {}): Layer {
-  checkOptions("tableConv2d", options, `stride padding dilation precision inChannels ${WEIGHT} ${LAYER}`);
+export function tableConv2d(
+  table: ConnectionTable,
+  kernel: PerAxis,
+  options: Omit<ConvLayerOptions, "groups" | "layout"> = {},
+): Layer {
+  checkOptions(
+    "tableConv2d",
+    options,
+    `stride padding dilation precision inChannels ${WEIGHT} ${LAYER}`,
+  );
   const runs: number[][][] = [];
   table.forEach((seen, map) => {
     if (seen.length === 0) throw shapeError("tableConv2d", `output map ${map} sees no input`);
@@ -45,7 +73,9 @@ export function tableConv2d(table: ConnectionTable, kernel: PerAxis, options: Om
     if (last?.[0].length === seen.length) last.push([...seen]);
     else runs.push([[...seen]]);
   });
-  const parts = runs.map((run) => conv2d(run.length, kernel, { ...options, inChannels: run.flat().length, groups: run.length }));
+  const parts = runs.map((run) =>
+    conv2d(run.length, kernel, { ...options, inChannels: run.flat().length, groups: run.length }),
+  );
   return {
     type: "tableConv2d",
     forward(x, ctx) {
@@ -70,14 +100,16 @@ function gather(x: Value, channels: readonly number[]): Value {
     else slices.push({ start: channel, count: 1 });
   }
   return concat(
-    slices.map(({ start, count }) => slice(x, [0, start, ...space.map(() => 0)], [n, count, ...space])),
+    slices.map(({ start, count }) =>
+      slice(x, [0, start, ...space.map(() => 0)], [n, count, ...space]),
+    ),
     1,
   );
 }
 
 /**
- * Radial basis functions with fixed centres: scores −Σ (x − centre)², x (n, features) → (n, centres); the nearest centre
- * has the largest score. Buffer centres (centres, features).
+ * Radial basis functions with fixed centres: scores −Σ (x − centre)², x (n, features) → (n,
+ * centres); the nearest centre has the largest score. Buffer centres (centres, features).
  */
 export function rbf(centres: readonly (readonly number[])[]): Layer {
   const features = centres[0]?.length ?? 0;
@@ -85,7 +117,10 @@ export function rbf(centres: readonly (readonly number[])[]): Layer {
     type: "rbf",
     forward(x, ctx) {
       if (x.shape.length !== 2 || x.shape[1] !== features)
-        throw shapeError("rbf", `input has shape ${formatShape(x.shape)}, the centres have ${features} features`);
+        throw shapeError(
+          "rbf",
+          `input has shape ${formatShape(x.shape)}, the centres have ${features} features`,
+        );
       const at = ctx.buffer("centres", [centres.length, features], values(centres.flat()));
       return neg(sum(square(sub(reshape(x, [x.shape[0], 1, features]), at)), 2));
     },

@@ -6,10 +6,20 @@ import { conv2d, type ConvLayerOptions } from "../conv.ts";
 import type { Layer } from "../layer.ts";
 
 /**
- * A small multilayer perceptron that slides over the input: a convolution and then 1×1 convolutions, a relu after each,
- * x (n, ic, h, w) → (n, last width, h′, w′). `options` are of the first convolution, `init` of all. Parts "0", "2", "4", ….
+ * A small multilayer perceptron that slides over the input: a convolution and then 1×1
+ * convolutions, a relu after each, x (n, ic, h, w) → (n, last width, h′, w′). `options` are of the
+ * first convolution, `init` of all. Parts "0", "2", "4", ….
  */
-export const mlpconv = (widths: readonly number[], kernel: number, options: ConvLayerOptions = {}): Layer =>
+export const mlpconv = (
+  widths: readonly number[],
+  kernel: number,
+  options: ConvLayerOptions = {},
+): Layer =>
   sequential(
-    widths.flatMap((width, i) => [i === 0 ? conv2d(width, kernel, options) : conv2d(width, 1, options.init && { init: options.init }), relu()]),
+    widths.flatMap((width, i) => [
+      i === 0
+        ? conv2d(width, kernel, options)
+        : conv2d(width, 1, options.init && { init: options.init }),
+      relu(),
+    ]),
   );

@@ -1,5 +1,6 @@
-// The blocks of residual networks: He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016; with groups those of
-// Xie, Girshick, Dollár, Tu and He, "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017. Parts as in torchvision.
+// The blocks of residual networks: He, Zhang, Ren and Sun, "Deep Residual Learning for Image
+// Recognition", CVPR 2016; with groups those of Xie, Girshick, Dollár, Tu and He, "Aggregated
+// Residual Transformations for Deep Neural Networks", CVPR 2017. Parts as in torchvision.
 
 import { checkOptions } from "@conv/tensor";
 import { relu } from "../activation.ts";
@@ -30,25 +31,43 @@ const pointwise = (channels: number): Layer => conv2d(channels, 1, { bias: false
 const spatial = (channels: number, stride = 1, dilation = 1, groups = 1): Layer =>
   conv2d(channels, 3, { stride, padding: dilation, dilation, groups, bias: false, init });
 
-/** relu(main(x) + x), x being projected to the shape of the sum by a strided convolution, the part "downsample", where it has another. */
+/**
+ * relu(main(x) + x), x being projected to the shape of the sum by a strided convolution, the part
+ * "downsample", where it has another.
+ */
 export function projected(channels: number, stride: number, main: Layer, downsample: Layer): Layer {
-  const [same, other] = [residual(main), residual(main, sequential({ downsample }))].map((sum) => pipe(sum, relu()));
-  return { type: "residual", forward: (x, ctx) => (stride === 1 && x.shape[1] === channels ? same : other).forward(x, ctx) };
+  const [same, other] = [residual(main), residual(main, sequential({ downsample }))].map((sum) =>
+    pipe(sum, relu()),
+  );
+  return {
+    type: "residual",
+    forward: (x, ctx) => (stride === 1 && x.shape[1] === channels ? same : other).forward(x, ctx),
+  };
 }
 
-const by1x1 = (channels: number, stride: number): Layer => convNorm2d(channels, 1, { stride, activation: null });
+const by1x1 = (channels: number, stride: number): Layer =>
+  convNorm2d(channels, 1, { stride, activation: null });
 
-/** Two 3×3 convolutions and a shortcut: x (n, ic, h, w) → (n, channels, h/stride, w/stride). Parts conv1, bn1, conv2, bn2, and downsample where the shape changes. */
+/**
+ * Two 3×3 convolutions and a shortcut: x (n, ic, h, w) → (n, channels, h/stride, w/stride). Parts
+ * conv1, bn1, conv2, bn2, and downsample where the shape changes.
+ */
 export function residualBasic(channels: number, options: ResidualOptions = {}): Layer {
   checkOptions("residualBasic", options, "stride");
   const { stride = 1 } = options;
-  const main = sequential({ conv1: spatial(channels, stride), bn1: activated(), conv2: spatial(channels), bn2: batchNorm2d() });
+  const main = sequential({
+    conv1: spatial(channels, stride),
+    bn1: activated(),
+    conv2: spatial(channels),
+    bn2: batchNorm2d(),
+  });
   return projected(channels, stride, main, by1x1(channels, stride));
 }
 
 /**
- * 1×1 to `inner` channels, 3×3 with the stride, 1×1 to `channels`, and a shortcut: x (n, ic, h, w) → (n, channels, h/stride, w/stride).
- * Parts conv1, bn1, conv2, bn2, conv3, bn3, and downsample where the shape changes.
+ * 1×1 to `inner` channels, 3×3 with the stride, 1×1 to `channels`, and a shortcut: x (n, ic, h, w)
+ * → (n, channels, h/stride, w/stride). Parts conv1, bn1, conv2, bn2, conv3, bn3, and downsample
+ * where the shape changes.
  */
 export function residualBottleneck(channels: number, options: BottleneckOptions = {}): Layer {
   checkOptions("residualBottleneck", options, "inner stride groups dilation");

@@ -1,5 +1,5 @@
-// The units of ShuffleNet v2: Ma, Zhang, Zheng and Sun, "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design", ECCV 2018,
-// figure 3 (c) and (d). Parts as in torchvision.
+// The units of ShuffleNet v2: Ma, Zhang, Zheng and Sun, "ShuffleNet V2: Practical Guidelines for
+// Efficient CNN Architecture Design", ECCV 2018, figure 3 (c) and (d). Parts as in torchvision.
 
 import { slice } from "@conv/ops";
 import { relu } from "../activation.ts";
@@ -20,20 +20,29 @@ const half = (second: boolean): Layer => ({
   },
 });
 
-const pointwise = (channels: number): readonly Layer[] => [conv2d(channels, 1, { bias: false }), batchNorm2d(), relu()];
+const pointwise = (channels: number): readonly Layer[] => [
+  conv2d(channels, 1, { bias: false }),
+  batchNorm2d(),
+  relu(),
+];
 const depthwise = (channels: number, stride: number): readonly Layer[] => [
   conv2d(channels, 3, { stride, padding: 1, groups: channels, bias: false }),
   batchNorm2d(),
 ];
 
 /**
- * x (n, from, h, w) → (n, to, h, w) where from = to: one half of the channels passes, the other goes through 1×1, depthwise 3×3, 1×1; else
- * (n, to, h/2, w/2), and both sides see all channels. In the end the sides are shuffled. Parts branch1.0, … (only where it halves), branch2.0, ….
+ * x (n, from, h, w) → (n, to, h, w) where from = to: one half of the channels passes, the other
+ * goes through 1×1, depthwise 3×3, 1×1; else (n, to, h/2, w/2), and both sides see all channels. In
+ * the end the sides are shuffled. Parts branch1.0, … (only where it halves), branch2.0, ….
  */
 export function shuffleUnit(from: number, to: number): Layer {
   const [width, stride] = [to >> 1, from === to ? 1 : 2];
-  const main = sequential({ branch2: sequential([...pointwise(width), ...depthwise(width, stride), ...pointwise(width)]) });
+  const main = sequential({
+    branch2: sequential([...pointwise(width), ...depthwise(width, stride), ...pointwise(width)]),
+  });
   const sides =
-    stride === 1 ? [half(false), pipe(half(true), main)] : [sequential({ branch1: sequential([...depthwise(from, 2), ...pointwise(width)]) }), main];
+    stride === 1
+      ? [half(false), pipe(half(true), main)]
+      : [sequential({ branch1: sequential([...depthwise(from, 2), ...pointwise(width)]) }), main];
   return pipe(parallel(...sides), channelShuffle(2));
 }

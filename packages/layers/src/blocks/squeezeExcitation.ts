@@ -1,4 +1,5 @@
-// Squeeze and excitation: Hu, Shen and Sun, "Squeeze-and-Excitation Networks", CVPR 2018, with torchvision's names.
+// Squeeze and excitation: Hu, Shen and Sun, "Squeeze-and-Excitation Networks", CVPR 2018, with
+// torchvision's names.
 
 import { mul } from "@conv/ops";
 import { checkOptions } from "@conv/tensor";
@@ -18,10 +19,14 @@ export interface SqueezeExcitationOptions {
 }
 
 /**
- * x · scaleActivation(fc2(activation(fc1(mean of each map)))): x (n, c, h, w) → the same shape. Parts fc1 and fc2, 1×1 convolutions to
+ * x · scaleActivation(fc2(activation(fc1(mean of each map)))): x (n, c, h, w) → the same shape.
+ * Parts fc1 and fc2, 1×1 convolutions to
  * `squeezeChannels` channels and back.
  */
-export function squeezeExcitation(squeezeChannels: number, options: SqueezeExcitationOptions = {}): Layer {
+export function squeezeExcitation(
+  squeezeChannels: number,
+  options: SqueezeExcitationOptions = {},
+): Layer {
   checkOptions("squeezeExcitation", options, "activation scaleActivation init");
   const { activation = relu(), scaleActivation = sigmoid(), init } = options;
   const [avgpool, fc1] = [adaptiveAvgPool2d(1), conv2d(squeezeChannels, 1, { init })];
@@ -32,8 +37,15 @@ export function squeezeExcitation(squeezeChannels: number, options: SqueezeExcit
       const channels = x.shape[1];
       const fc2 = back.get(channels) ?? conv2d(channels, 1, { init });
       back.set(channels, fc2);
-      const squeezed = ctx.child("activation", activation, ctx.child("fc1", fc1, ctx.child("avgpool", avgpool, x)));
-      return mul(x, ctx.child("scale_activation", scaleActivation, ctx.child("fc2", fc2, squeezed)));
+      const squeezed = ctx.child(
+        "activation",
+        activation,
+        ctx.child("fc1", fc1, ctx.child("avgpool", avgpool, x)),
+      );
+      return mul(
+        x,
+        ctx.child("scale_activation", scaleActivation, ctx.child("fc2", fc2, squeezed)),
+      );
     },
   };
 }

@@ -1,4 +1,5 @@
-// The two ways of a U-Net: Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation", MICCAI 2015.
+// The two ways of a U-Net: Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for
+// Biomedical Image Segmentation", MICCAI 2015.
 
 import { concat, slice } from "@conv/ops";
 import { checkOptions, formatShape, shapeError, type Value } from "@conv/tensor";
@@ -10,7 +11,10 @@ import type { Layer } from "../layer.ts";
 import { maxPool2d } from "../pool.ts";
 
 export interface UnetOptions {
-  /** Of the 3×3 convolutions: 0 as in the paper, so that each takes a border of 1; or 1, which keeps the size. */
+  /**
+   * Of the 3×3 convolutions: 0 as in the paper, so that each takes a border of 1; or 1, which keeps
+   * the size.
+   */
   readonly padding?: 0 | 1 | undefined;
 }
 
@@ -24,12 +28,17 @@ export function unetConvs(channels: number, options: UnetOptions = {}): Layer {
   return sequential({ conv1: conv(), conv2: conv() });
 }
 
-/** The way down: pooling by 2, then two convolutions, x (n, ic, h, w) → (n, channels, h/2 − 4, w/2 − 4), with padding (n, channels, h/2, w/2). Parts conv1, conv2. */
-export const unetDown = (channels: number, options?: UnetOptions): Layer => pipe(maxPool2d(2), unetConvs(channels, options));
+/**
+ * The way down: pooling by 2, then two convolutions, x (n, ic, h, w) → (n, channels, h/2 − 4, w/2 −
+ * 4), with padding (n, channels, h/2, w/2). Parts conv1, conv2.
+ */
+export const unetDown = (channels: number, options?: UnetOptions): Layer =>
+  pipe(maxPool2d(2), unetConvs(channels, options));
 
 /**
- * The way up: what `below` makes of x, doubled in size by a transposed convolution, joined to the middle of x, then two convolutions,
- * x (n, ic, h, w) → (n, channels, h′, w′). Parts below, up, conv1, conv2. Throws ShapeError where it came back larger than x.
+ * The way up: what `below` makes of x, doubled in size by a transposed convolution, joined to the
+ * middle of x, then two convolutions, x (n, ic, h, w) → (n, channels, h′, w′). Parts below, up,
+ * conv1, conv2. Throws ShapeError where it came back larger than x.
  */
 export function unetUp(channels: number, below: Layer, options?: UnetOptions): Layer {
   const up = convTranspose2d(channels, 2, { stride: 2, init });
@@ -46,6 +55,10 @@ export function unetUp(channels: number, below: Layer, options?: UnetOptions): L
 /** The middle of x, of this size. */
 function middle(x: Value, size: readonly number[]): Value {
   const start = size.map((s, a) => (x.shape[a + 2] - s) >> 1);
-  if (start.some((s) => s < 0)) throw shapeError("unetUp", `${formatShape(x.shape.slice(2))} came back as ${formatShape(size)}, must not be larger`);
+  if (start.some((s) => s < 0))
+    throw shapeError(
+      "unetUp",
+      `${formatShape(x.shape.slice(2))} came back as ${formatShape(size)}, must not be larger`,
+    );
   return slice(x, [0, 0, ...start], [x.shape[0], x.shape[1], ...size]);
 }

@@ -1,5 +1,6 @@
-// AlexNet: Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", NIPS 2012; and what torchvision
-// calls so: Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014, with its names.
+// AlexNet: Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep Convolutional
+// Neural Networks", NIPS 2012; and what torchvision calls so: Krizhevsky, "One weird trick for
+// parallelizing convolutional neural networks", 2014, with its names.
 
 import { relu } from "../activation.ts";
 import { dropout, flatten, linear, pipe, sequential } from "../basic.ts";
@@ -34,20 +35,32 @@ export function alexnet(options?: ClassifierOptions): Model {
         pool(), // → 256×6×6
       ]),
       avgpool: pipe(adaptiveAvgPool2d(6), flatten()), // → 9216
-      classifier: sequential([dropout(), linear(4096), relu(), dropout(), linear(4096), relu(), linear(classes)]),
+      classifier: sequential([
+        dropout(),
+        linear(4096),
+        relu(),
+        dropout(),
+        linear(4096),
+        relu(),
+        linear(classes),
+      ]),
     }),
   };
 }
 
 const init = normalInit(0.01);
-/** Where the paper has biases of 1, so that the first steps give the relu inputs that are not negative. */
+/**
+ * Where the paper has biases of 1, so that the first steps give the relu inputs that are not
+ * negative.
+ */
 const raised = { init, biasInitializer: constant(1) };
 /** α = 10⁻⁴ for each of 5 channels. */
 const respond = () => localResponseNorm(5, { alpha: 5e-4, beta: 0.75, k: 2 });
 
 /**
- * As published: two groups, local response normalisation, no adaptive pooling. Images of 3×227×227 (the paper says 224, which its own
- * 55×55 contradicts), less their mean, to the logits of 1000 classes. 60,965,224 parameters.
+ * As published: two groups, local response normalisation, no adaptive pooling. Images of 3×227×227
+ * (the paper says 224, which its own 55×55 contradicts), less their mean, to the logits of 1000
+ * classes. 60,965,224 parameters.
  */
 export function alexnet_2012(options?: ClassifierOptions): Model {
   const classes = classesOf("alexnet_2012", options);
@@ -58,7 +71,8 @@ export function alexnet_2012(options?: ClassifierOptions): Model {
     layer: sequential({
       conv1: pipe(conv2d(96, 11, { stride: 4, init }), relu(), respond()), // → 96×55×55
       pool1: pool(),
-      conv2: pipe(conv2d(256, 5, { padding: 2, groups: 2, ...raised }), relu(), respond()), // → 256×27×27
+      // → 256×27×27
+      conv2: pipe(conv2d(256, 5, { padding: 2, groups: 2, ...raised }), relu(), respond()),
       pool2: pool(),
       conv3: pipe(conv2d(384, 3, { padding: 1, init }), relu()), // → 384×13×13
       conv4: pipe(conv2d(384, 3, { padding: 1, groups: 2, ...raised }), relu()),

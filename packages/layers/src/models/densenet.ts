@@ -1,4 +1,5 @@
-// DenseNet: Huang, Liu, van der Maaten and Weinberger, "Densely Connected Convolutional Networks", CVPR 2017, with the tensors named as in torchvision.
+// DenseNet: Huang, Liu, van der Maaten and Weinberger, "Densely Connected Convolutional Networks",
+// CVPR 2017, with the tensors named as in torchvision.
 
 import { relu } from "../activation.ts";
 import { flatten, linear, pipe, sequential } from "../basic.ts";
@@ -18,15 +19,18 @@ const depths = [6, 12, 24, 16];
 export function densenet121(options?: ClassifierOptions): Model {
   const classes = classesOf("densenet121", options);
   const features: [string, Layer][] = [
-    ["conv0", conv2d(64, 7, { stride: 2, padding: 3, bias: false, init: kaimingNormal() })], // → 64×112×112
+    // → 64×112×112
+    ["conv0", conv2d(64, 7, { stride: 2, padding: 3, bias: false, init: kaimingNormal() })],
     ["norm0", pipe(batchNorm2d(), relu())],
     ["pool0", maxPool2d(3, { stride: 2, padding: 1 })],
   ];
   let channels = 64;
   depths.forEach((depth, i) => {
-    features.push([`denseblock${i + 1}`, denseBlock(depth, growth)]); // → 256×56×56, 512×28×28, 1024×14×14, 1024×7×7
+    // → 256×56×56, 512×28×28, 1024×14×14, 1024×7×7
+    features.push([`denseblock${i + 1}`, denseBlock(depth, growth)]);
     channels += depth * growth;
-    if (i < depths.length - 1) features.push([`transition${i + 1}`, denseTransition((channels /= 2))]);
+    if (i < depths.length - 1)
+      features.push([`transition${i + 1}`, denseTransition((channels /= 2))]);
   });
   return {
     ...imagenet("densenet121", classes),

@@ -1,4 +1,5 @@
-// The target codes of lenet5_1998: each digit as a picture of 7×12, drawn in the manner of the paper's figure 3.
+// The target codes of lenet5_1998: each digit as a picture of 7×12, drawn in the manner of the
+// paper's figure 3.
 
 const pictures = [
   `

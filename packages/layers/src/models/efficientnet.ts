@@ -1,5 +1,5 @@
-// EfficientNet: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019, table 1, with the tensors
-// named as in torchvision.
+// EfficientNet: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
+// Networks", ICML 2019, table 1, with the tensors named as in torchvision.
 
 import { silu } from "../activation.ts";
 import { dropout, flatten, linear, pipe, sequential, stochasticDepth } from "../basic.ts";
@@ -40,7 +40,10 @@ export function efficientnetB0(options?: ClassifierOptions): Model {
           kernel,
           stride: i === 0 ? first : 1,
           activation,
-          squeeze: squeezeExcitation(from >> 2, { activation, init: kaimingNormal({ mode: "out" }) }),
+          squeeze: squeezeExcitation(from >> 2, {
+            activation,
+            init: kaimingNormal({ mode: "out" }),
+          }),
           survival: stochasticDepth((dropped * at++) / total),
         });
         from = to;
@@ -52,9 +55,19 @@ export function efficientnetB0(options?: ClassifierOptions): Model {
   return {
     ...imagenet("efficientnetB0", classes),
     layer: sequential({
-      features: sequential([convNorm2d(32, 3, { stride: 2, activation }), ...body, convNorm2d(1280, 1, { activation })]),
+      features: sequential([
+        convNorm2d(32, 3, { stride: 2, activation }),
+        ...body,
+        convNorm2d(1280, 1, { activation }),
+      ]),
       avgpool: pipe(adaptiveAvgPool2d(1), flatten()),
-      classifier: sequential([dropout(0.2), linear(classes, { kernelInitializer: () => uniform(-bound, bound), biasInitializer: zeros })]),
+      classifier: sequential([
+        dropout(0.2),
+        linear(classes, {
+          kernelInitializer: () => uniform(-bound, bound),
+          biasInitializer: zeros,
+        }),
+      ]),
     }),
   };
 }

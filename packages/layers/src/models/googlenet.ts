@@ -1,5 +1,5 @@
-// GoogLeNet: Szegedy, Liu, Jia, Sermanet, Reed, Anguelov, Erhan, Vanhoucke and Rabinovich, "Going deeper with convolutions", CVPR 2015,
-// normalised as in torchvision, with its names.
+// GoogLeNet: Szegedy, Liu, Jia, Sermanet, Reed, Anguelov, Erhan, Vanhoucke and Rabinovich, "Going
+// deeper with convolutions", CVPR 2015, normalised as in torchvision, with its names.
 
 import { relu } from "../activation.ts";
 import { dropout, flatten, linear, pipe, sequential } from "../basic.ts";
@@ -44,7 +44,9 @@ const head = (classes: number): Layer =>
 
 function build(name: string, kernel: 3 | 5, options: AuxiliaryOptions): Model {
   const classes = classesOf(name, options, 1000, AUXILIARY);
-  const [third, fourth, fifth] = stages.map((stage) => Object.entries(stage).map(([part, widths]) => [part, inceptionV1(widths, kernel)] as const));
+  const [third, fourth, fifth] = stages.map((stage) =>
+    Object.entries(stage).map(([part, widths]) => [part, inceptionV1(widths, kernel)] as const),
+  );
   const heads = [
     ["aux1", { on: "inception4a", head: head(classes), weight: 0.3 }],
     ["aux2", { on: "inception4d", head: head(classes), weight: 0.3 }],
@@ -71,9 +73,11 @@ function build(name: string, kernel: 3 | 5, options: AuxiliaryOptions): Model {
 }
 
 /**
- * Images of 3×224×224, normalised (those of torchvision's weights are scaled to −1…1), to the logits of 1000 classes, as torchvision has it: 3×3
- * where the paper has 5×5. 6,624,904 parameters, 13,004,888 with the auxiliary heads.
+ * Images of 3×224×224, normalised (those of torchvision's weights are scaled to −1…1), to the
+ * logits of 1000 classes, as torchvision has it: 3×3 where the paper has 5×5. 6,624,904 parameters,
+ * 13,004,888 with the auxiliary heads.
  */
 export const googlenet = (options: AuxiliaryOptions = {}): Model => build("googlenet", 3, options);
 /** As {@link googlenet}, with the 5×5 convolutions of the paper. 7,005,832 parameters. */
-export const googlenet5x5 = (options: AuxiliaryOptions = {}): Model => build("googlenet5x5", 5, options);
+export const googlenet5x5 = (options: AuxiliaryOptions = {}): Model =>
+  build("googlenet5x5", 5, options);

@@ -1,4 +1,5 @@
-// Networks with auxiliary heads: parts one after the other, and heads on what some of them make, which only training sees.
+// Networks with auxiliary heads: parts one after the other, and heads on what some of them make,
+// which only training sees.
 
 import { shapeError, type Value } from "@conv/tensor";
 import type { Layer } from "../layer.ts";
@@ -13,8 +14,9 @@ export interface Head {
 }
 
 /**
- * All parts one after the other. The heads' tensors always belong to the network, in the order of the list; their outputs only training uses.
- * Throws ShapeError where a head stands on no part before it.
+ * All parts one after the other. The heads' tensors always belong to the network, in the order of
+ * the list; their outputs only training uses. Throws ShapeError where a head stands on no part
+ * before it.
  */
 export const withHeads = (parts: readonly (readonly [string, Layer | Head])[]): Layer => ({
   type: "withHeads",
@@ -25,7 +27,8 @@ export const withHeads = (parts: readonly (readonly [string, Layer | Head])[]): 
       if ("forward" in part) made.set(name, (value = ctx.child(name, part, value)));
       else {
         const seen = made.get(part.on);
-        if (!seen) throw shapeError("withHeads", `${name} stands on ${part.on}, which is no part before it`);
+        if (!seen)
+          throw shapeError("withHeads", `${name} stands on ${part.on}, which is no part before it`);
         const output = ctx.child(name, part.head, seen);
         if (ctx.training) ctx.auxiliary(output, part.weight);
       }

@@ -17,15 +17,26 @@ export interface AuxiliaryOptions extends ClassifierOptions {
 /** Names of {@link AuxiliaryOptions}. */
 export const AUXILIARY = "classes auxiliary";
 
-/** The number of classes that is asked for. Throws RangeError for an option that is none of `names`, and unless it is a whole number ≥ 1. */
-export function classesOf(name: string, options: ClassifierOptions = {}, byDefault = 1000, names = "classes"): number {
+/**
+ * The number of classes that is asked for. Throws RangeError for an option that is none of `names`,
+ * and unless it is a whole number ≥ 1.
+ */
+export function classesOf(
+  name: string,
+  options: ClassifierOptions = {},
+  byDefault = 1000,
+  names = "classes",
+): number {
   checkOptions(name, options, names);
   const { classes = byDefault } = options;
   mustCount(name, "classes", classes);
   return classes;
 }
 
-export const imagenet = (name: string, classes: number): Pick<Model, "name" | "input" | "classes"> => ({ name, input: [3, 224, 224], classes });
+export const imagenet = (
+  name: string,
+  classes: number,
+): Pick<Model, "name" | "input" | "classes"> => ({ name, input: [3, 224, 224], classes });
 
 /** Weights normal with this deviation, biases 0. */
 export const normalInit =
@@ -33,7 +44,10 @@ export const normalInit =
   (_, role) =>
     role === "bias" ? zeros : normal(0, std);
 
-/** The nearest multiple of 8, and not less than 0.9 of it: how the mobile networks round their widths. */
+/**
+ * The nearest multiple of 8, and not less than 0.9 of it: how the mobile networks round their
+ * widths.
+ */
 export const divisible = (width: number): number => {
   const near = Math.max(8, Math.floor((width + 4) / 8) * 8);
   return near < 0.9 * width ? near + 8 : near;

@@ -1,8 +1,15 @@
-// Inception v3: Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, as
-// torchvision builds it and names its tensors.
+// Inception v3: Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, "Rethinking the Inception Architecture
+// for Computer Vision", CVPR 2016, as torchvision builds it and names its tensors.
 
 import { dropout, flatten, linear, pipe, sequential } from "../basic.ts";
-import { inceptionA, inceptionB, inceptionC, inceptionConv as conv, inceptionD, inceptionE } from "../blocks/inception.ts";
+import {
+  inceptionA,
+  inceptionB,
+  inceptionC,
+  inceptionConv as conv,
+  inceptionD,
+  inceptionE,
+} from "../blocks/inception.ts";
 import { normal } from "../init.ts";
 import type { Layer, Model } from "../layer.ts";
 import { adaptiveAvgPool2d, avgPool2d, maxPool2d } from "../pool.ts";
@@ -23,8 +30,8 @@ const head = (classes: number): Layer =>
   });
 
 /**
- * Images of 3×299×299, scaled to −1…1, to the logits of 1000 classes. 27,161,264 parameters, of them 3,326,696 in the auxiliary head; images
- * less than 299 high or wide need `auxiliary: false`.
+ * Images of 3×299×299, scaled to −1…1, to the logits of 1000 classes. 27,161,264 parameters, of
+ * them 3,326,696 in the auxiliary head; images less than 299 high or wide need `auxiliary: false`.
  */
 export function inceptionV3(options: AuxiliaryOptions = {}): Model {
   const { auxiliary = true } = options;
@@ -49,7 +56,9 @@ export function inceptionV3(options: AuxiliaryOptions = {}): Model {
       ["Mixed_6c", inceptionC(160)],
       ["Mixed_6d", inceptionC(160)],
       ["Mixed_6e", inceptionC(192)], // → 768×17×17
-      ...(auxiliary ? [["AuxLogits", { on: "Mixed_6e", head: head(classes), weight: 0.4 }] as const] : []),
+      ...(auxiliary
+        ? [["AuxLogits", { on: "Mixed_6e", head: head(classes), weight: 0.4 }] as const]
+        : []),
       ["Mixed_7a", inceptionD()],
       ["Mixed_7b", inceptionE()],
       ["Mixed_7c", inceptionE()], // → 2048×8×8

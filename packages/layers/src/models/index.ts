@@ -14,7 +14,15 @@ import { mobilenetV2 } from "./mobilenetV2.ts";
 import { mobilenetV3Large, mobilenetV3Small } from "./mobilenetV3.ts";
 import { nin } from "./nin.ts";
 import { r3d18 } from "./r3d18.ts";
-import { resnet101, resnet152, resnet18, resnet34, resnet50, resnext50_32x4d, wideResnet50_2 } from "./resnet.ts";
+import {
+  resnet101,
+  resnet152,
+  resnet18,
+  resnet34,
+  resnet50,
+  resnext50_32x4d,
+  wideResnet50_2,
+} from "./resnet.ts";
 import { resnet14, resnet20, resnet8 } from "./resnetSmall.ts";
 import { deeplabV3Resnet50, fcnResnet50 } from "./segmentation.ts";
 import { shufflenetV2 } from "./shufflenetV2.ts";

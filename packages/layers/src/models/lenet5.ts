@@ -1,5 +1,5 @@
-// LeNet-5 as it is taught today: rectified linear units, max pooling, dense third layer, softmax output. 61,706 parameters.
-// The net of the 1998 paper is lenet5_1998.
+// LeNet-5 as it is taught today: rectified linear units, max pooling, dense third layer, softmax
+// output. 61,706 parameters. The net of the 1998 paper is lenet5_1998.
 
 import { relu } from "../activation.ts";
 import { flatten, linear, pipe, sequential } from "../basic.ts";

@@ -1,5 +1,5 @@
-// LeNet-5 as it was published: LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition",
-// Proc. IEEE 86 (11), 1998, section II. 60,000 trainable parameters.
+// LeNet-5 as it was published: LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied
+// to document recognition", Proc. IEEE 86 (11), 1998, section II. 60,000 trainable parameters.
 
 import { affine, exp, log, mean, map, oneHot, sub, sum } from "@conv/ops";
 import { checkOptions, type Value } from "@conv/tensor";
@@ -32,19 +32,24 @@ export const c3Table: ConnectionTable = [
 ];
 
 /**
- * Equation (9), the mean over the batch of y_D + log(e⁻ʲ + Σᵢ e⁻ʸⁱ), where yᵢ = −scoresᵢ is the distance to class i and D the
- * right class: near the right code, and far from the others as long as they are nearer than about j.
+ * Equation (9), the mean over the batch of y_D + log(e⁻ʲ + Σᵢ e⁻ʸⁱ), where yᵢ = −scoresᵢ is the
+ * distance to class i and D the right class: near the right code, and far from the others as long
+ * as they are nearer than about j.
  */
 export const maximumAPosteriori =
   (j: number) =>
   (scores: Value, labels: Value): Value => {
-    const right = sum(map("right", ["select", "b", "a", 0], [scores, oneHot(labels, scores.shape[1])]), 1);
+    const right = sum(
+      map("right", ["select", "b", "a", 0], [scores, oneHot(labels, scores.shape[1])]),
+      1,
+    );
     const rivals = log(affine(sum(exp(scores), 1), 1, Math.exp(-j)));
     return mean(sub(rivals, right));
   };
 
 /**
- * Digits of 1×32×32, background −0.1 and ink 1.175, to scores: minus the squared distance of F6 to each digit's code.
+ * Digits of 1×32×32, background −0.1 and ink 1.175, to scores: minus the squared distance of F6 to
+ * each digit's code.
  * `j` is the constant of the loss; the paper says only that it is positive.
  */
 export const lenet5_1998 = (options: { readonly j?: number | undefined } = {}): Model => {

@@ -1,5 +1,5 @@
-// MobileNet: Howard, Zhu, Chen, Kalenichenko, Wang, Weyand, Andreetto and Adam, "MobileNets: Efficient Convolutional Neural Networks for Mobile
-// Vision Applications", 2017, table 1.
+// MobileNet: Howard, Zhu, Chen, Kalenichenko, Wang, Weyand, Andreetto and Adam, "MobileNets:
+// Efficient Convolutional Neural Networks for Mobile Vision Applications", 2017, table 1.
 
 import { flatten, linear, pipe, sequential } from "../basic.ts";
 import { convNorm2d } from "../blocks/convNorm.ts";

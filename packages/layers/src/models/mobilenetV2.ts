@@ -1,5 +1,5 @@
-// MobileNetV2: Sandler, Howard, Zhu, Zhmoginov and Chen, "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018, with the
-// tensors named as in torchvision.
+// MobileNetV2: Sandler, Howard, Zhu, Zhmoginov and Chen, "MobileNetV2: Inverted Residuals and
+// Linear Bottlenecks", CVPR 2018, with the tensors named as in torchvision.
 
 import { relu6 } from "../activation.ts";
 import { dropout, flatten, linear, pipe, sequential } from "../basic.ts";
@@ -28,7 +28,8 @@ export function mobilenetV2(options?: ClassifierOptions): Model {
   const features = [convNorm2d(32, 3, { stride: 2, activation })];
   let from = 32;
   for (const [expansion, to, blocks, stride] of stages)
-    for (let i = 0; i < blocks; i++, from = to) features.push(linearBottleneck(to, { expanded: expansion * from, stride: i ? 1 : stride }));
+    for (let i = 0; i < blocks; i++, from = to)
+      features.push(linearBottleneck(to, { expanded: expansion * from, stride: i ? 1 : stride }));
   features.push(convNorm2d(1280, 1, { activation }));
   return {
     ...imagenet("mobilenetV2", classes),

@@ -1,5 +1,5 @@
-// MobileNetV3: Howard, Sandler, Chu, Chen, Chen, Tan, Wang, Zhu, Pang, Vasudevan, Le and Adam, "Searching for MobileNetV3", ICCV 2019, tables 1
-// and 2, with the tensors named as in torchvision.
+// MobileNetV3: Howard, Sandler, Chu, Chen, Chen, Tan, Wang, Zhu, Pang, Vasudevan, Le and Adam,
+// "Searching for MobileNetV3", ICCV 2019, tables 1 and 2, with the tensors named as in torchvision.
 
 import { hardSigmoid, hardSwish, relu } from "../activation.ts";
 import { dropout, flatten, linear, pipe, sequential } from "../basic.ts";
@@ -12,7 +12,14 @@ import { adaptiveAvgPool2d } from "../pool.ts";
 import { classesOf, divisible, imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
 /** Kernel, channels between, channels, whether with squeeze and excitation, activation, stride. */
-type Row = readonly [kernel: 3 | 5, expanded: number, channels: number, squeeze: boolean, activation: "RE" | "HS", stride: 1 | 2];
+type Row = readonly [
+  kernel: 3 | 5,
+  expanded: number,
+  channels: number,
+  squeeze: boolean,
+  activation: "RE" | "HS",
+  stride: 1 | 2,
+];
 
 const large: readonly Row[] = [
   [3, 16, 16, false, "RE", 1], // → 112×112
@@ -49,7 +56,12 @@ const small: readonly Row[] = [
 const norm = { eps: 1e-3, momentum: 0.01 };
 const init = normalInit(0.01);
 
-function build(name: string, rows: readonly Row[], hidden: number, options?: ClassifierOptions): Model {
+function build(
+  name: string,
+  rows: readonly Row[],
+  hidden: number,
+  options?: ClassifierOptions,
+): Model {
   const classes = classesOf(name, options);
   const blocks = rows.map(([kernel, expanded, channels, squeeze, activation, stride]) =>
     invertedResidual(channels, {
@@ -59,7 +71,10 @@ function build(name: string, rows: readonly Row[], hidden: number, options?: Cla
       norm,
       activation: activation === "HS" ? hardSwish() : relu(),
       squeeze: squeeze
-        ? squeezeExcitation(divisible(expanded / 4), { scaleActivation: hardSigmoid(), init: kaimingNormal({ mode: "out" }) })
+        ? squeezeExcitation(divisible(expanded / 4), {
+            scaleActivation: hardSigmoid(),
+            init: kaimingNormal({ mode: "out" }),
+          })
         : undefined,
     }),
   );
@@ -68,14 +83,25 @@ function build(name: string, rows: readonly Row[], hidden: number, options?: Cla
   return {
     ...imagenet(name, classes),
     layer: sequential({
-      features: sequential([convNorm2d(16, 3, { stride: 2, ...unit }), ...blocks, convNorm2d(last, 1, unit)]),
+      features: sequential([
+        convNorm2d(16, 3, { stride: 2, ...unit }),
+        ...blocks,
+        convNorm2d(last, 1, unit),
+      ]),
       avgpool: pipe(adaptiveAvgPool2d(1), flatten()),
-      classifier: sequential([linear(hidden, { init }), hardSwish(), dropout(0.2), linear(classes, { init })]),
+      classifier: sequential([
+        linear(hidden, { init }),
+        hardSwish(),
+        dropout(0.2),
+        linear(classes, { init }),
+      ]),
     }),
   };
 }
 
 /** Images of 3×224×224, normalised, to the logits of 1000 classes. 2,542,856 parameters. */
-export const mobilenetV3Small = (options?: ClassifierOptions): Model => build("mobilenetV3Small", small, 1024, options);
+export const mobilenetV3Small = (options?: ClassifierOptions): Model =>
+  build("mobilenetV3Small", small, 1024, options);
 /** As {@link mobilenetV3Small}, 5,483,032 parameters. */
-export const mobilenetV3Large = (options?: ClassifierOptions): Model => build("mobilenetV3Large", large, 1280, options);
+export const mobilenetV3Large = (options?: ClassifierOptions): Model =>
+  build("mobilenetV3Large", large, 1280, options);

@@ -1,5 +1,6 @@
-// A residual network of 3-D convolutions for video, R3D-18: Tran, Wang, Torresani, Ray, LeCun and Paluri, "A Closer Look at Spatiotemporal
-// Convolutions for Action Recognition", CVPR 2018, with the tensors named as in torchvision.
+// A residual network of 3-D convolutions for video, R3D-18: Tran, Wang, Torresani, Ray, LeCun and
+// Paluri, "A Closer Look at Spatiotemporal Convolutions for Action Recognition", CVPR 2018, with
+// the tensors named as in torchvision.
 
 import { relu } from "../activation.ts";
 import { flatten, linear, pipe, sequential } from "../basic.ts";
@@ -12,20 +13,32 @@ import { adaptiveAvgPool3d } from "../pool.ts";
 import { classesOf, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
 /** Convolution, normalisation, and an activation unless the block adds first. */
-const conv = (channels: number, kernel: number | readonly number[], options: ConvLayerOptions, activated: boolean): Layer =>
+const conv = (
+  channels: number,
+  kernel: number | readonly number[],
+  options: ConvLayerOptions,
+  activated: boolean,
+): Layer =>
   sequential([
     conv3d(channels, kernel, { bias: false, init: kaimingNormal({ mode: "out" }), ...options }),
     activated ? pipe(batchNorm3d(), relu()) : batchNorm3d(),
   ]);
 
 function block(channels: number, stride: number): Layer {
-  const main = sequential({ conv1: conv(channels, 3, { stride, padding: 1 }, true), conv2: conv(channels, 3, { padding: 1 }, false) });
+  const main = sequential({
+    conv1: conv(channels, 3, { stride, padding: 1 }, true),
+    conv2: conv(channels, 3, { padding: 1 }, false),
+  });
   return projected(channels, stride, main, conv(channels, 1, { stride }, false));
 }
 
-const stage = (channels: number, stride: number): Layer => sequential([block(channels, stride), block(channels, 1)]);
+const stage = (channels: number, stride: number): Layer =>
+  sequential([block(channels, stride), block(channels, 1)]);
 
-/** Clips of 16 frames, 3×16×112×112, normalised, to the logits of the 400 classes of Kinetics. 33,371,472 parameters. */
+/**
+ * Clips of 16 frames, 3×16×112×112, normalised, to the logits of the 400 classes of Kinetics.
+ * 33,371,472 parameters.
+ */
 export function r3d18(options?: ClassifierOptions): Model {
   const classes = classesOf("r3d18", options, 400);
   return {

@@ -1,5 +1,7 @@
-// Residual networks: He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016; ResNeXt, Xie et al., CVPR 2017; Wide
-// Residual Networks, Zagoruyko and Komodakis, BMVC 2016. As torchvision builds them (in a bottleneck the 3×3 convolution has the stride) and names their tensors.
+// Residual networks: He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR
+// 2016; ResNeXt, Xie et al., CVPR 2017; Wide Residual Networks, Zagoruyko and Komodakis, BMVC 2016.
+// As torchvision builds them (in a bottleneck the 3×3 convolution has the stride) and names their
+// tensors.
 
 import { relu } from "../activation.ts";
 import { flatten, linear, pipe, sequential } from "../basic.ts";
@@ -16,52 +18,88 @@ type Block = (stage: number, stride: number, dilation: number) => Layer;
 type Depths = readonly [number, number, number, number];
 
 const basic: Block = (stage, stride) => residualBasic(64 << stage, { stride });
-/** `width` channels within the blocks of the first stage, in `groups`; twice as many in each stage that follows. */
+/**
+ * `width` channels within the blocks of the first stage, in `groups`; twice as many in each stage
+ * that follows.
+ */
 const bottleneck =
   (width = 64, groups = 1): Block =>
   (stage, stride, dilation) =>
     residualBottleneck(256 << stage, { inner: width << stage, groups, stride, dilation });
 
-/** Everything before the pooling, part by part. `dilated` says of which stages the stride becomes a dilation of what follows. */
-export function resnetFeatures(block: Block, depths: Depths, dilated: readonly boolean[] = []): (readonly [string, Layer])[] {
+/**
+ * Everything before the pooling, part by part. `dilated` says of which stages the stride becomes a
+ * dilation of what follows.
+ */
+export function resnetFeatures(
+  block: Block,
+  depths: Depths,
+  dilated: readonly boolean[] = [],
+): (readonly [string, Layer])[] {
   let dilation = 1;
   const stages = depths.map((depth, stage) => {
     const before = dilation;
     const stride = stage === 0 || dilated[stage] ? 1 : 2;
     if (dilated[stage]) dilation *= 2;
-    const blocks = Array.from({ length: depth }, (_, i) => (i === 0 ? block(stage, stride, before) : block(stage, 1, dilation)));
+    const blocks = Array.from({ length: depth }, (_, i) =>
+      i === 0 ? block(stage, stride, before) : block(stage, 1, dilation),
+    );
     return [`layer${stage + 1}`, sequential(blocks)] as const;
   });
   return [
-    ["conv1", conv2d(64, 7, { stride: 2, padding: 3, bias: false, init: kaimingNormal({ mode: "out" }) })], // → 64×112×112
+    [
+      "conv1",
+      conv2d(64, 7, { stride: 2, padding: 3, bias: false, init: kaimingNormal({ mode: "out" }) }),
+    ], // → 64×112×112
     ["bn1", pipe(batchNorm2d(), relu())],
     ["maxpool", maxPool2d(3, { stride: 2, padding: 1 })],
-    ...stages, // → 64×56×56, 128×28×28, 256×14×14, 512×7×7; with bottlenecks four times as many channels
+    // → 64×56×56, 128×28×28, 256×14×14, 512×7×7; with bottlenecks four times as many channels
+    ...stages,
   ];
 }
 
-/** ResNet-50 with the strides of its last two stages made dilations, so that its features are an eighth of the image's size. */
-export const dilatedResnet50 = () => resnetFeatures(bottleneck(), [3, 4, 6, 3], [false, false, true, true]);
+/**
+ * ResNet-50 with the strides of its last two stages made dilations, so that its features are an
+ * eighth of the image's size.
+ */
+export const dilatedResnet50 = () =>
+  resnetFeatures(bottleneck(), [3, 4, 6, 3], [false, false, true, true]);
 
 function resnet(name: string, block: Block, depths: Depths, options?: ClassifierOptions): Model {
   const classes = classesOf(name, options);
   return {
     ...imagenet(name, classes),
-    layer: sequential([...resnetFeatures(block, depths), ["avgpool", pipe(adaptiveAvgPool2d(1), flatten())], ["fc", linear(classes)]]),
+    layer: sequential([
+      ...resnetFeatures(block, depths),
+      ["avgpool", pipe(adaptiveAvgPool2d(1), flatten())],
+      ["fc", linear(classes)],
+    ]),
   };
 }
 
 /** Images of 3×224×224, normalised, to the logits of 1000 classes. 11,689,512 parameters. */
-export const resnet18 = (options?: ClassifierOptions): Model => resnet("resnet18", basic, [2, 2, 2, 2], options);
+export const resnet18 = (options?: ClassifierOptions): Model =>
+  resnet("resnet18", basic, [2, 2, 2, 2], options);
 /** As {@link resnet18}, 21,797,672 parameters. */
-export const resnet34 = (options?: ClassifierOptions): Model => resnet("resnet34", basic, [3, 4, 6, 3], options);
+export const resnet34 = (options?: ClassifierOptions): Model =>
+  resnet("resnet34", basic, [3, 4, 6, 3], options);
 /** As {@link resnet18}, of bottlenecks, 25,557,032 parameters. */
-export const resnet50 = (options?: ClassifierOptions): Model => resnet("resnet50", bottleneck(), [3, 4, 6, 3], options);
+export const resnet50 = (options?: ClassifierOptions): Model =>
+  resnet("resnet50", bottleneck(), [3, 4, 6, 3], options);
 /** As {@link resnet50}, 44,549,160 parameters. */
-export const resnet101 = (options?: ClassifierOptions): Model => resnet("resnet101", bottleneck(), [3, 4, 23, 3], options);
+export const resnet101 = (options?: ClassifierOptions): Model =>
+  resnet("resnet101", bottleneck(), [3, 4, 23, 3], options);
 /** As {@link resnet50}, 60,192,808 parameters. */
-export const resnet152 = (options?: ClassifierOptions): Model => resnet("resnet152", bottleneck(), [3, 8, 36, 3], options);
-/** As {@link resnet50}, with 3×3 convolutions in 32 groups of 4 and more channels. 25,028,904 parameters. */
-export const resnext50_32x4d = (options?: ClassifierOptions): Model => resnet("resnext50_32x4d", bottleneck(128, 32), [3, 4, 6, 3], options);
-/** As {@link resnet50}, with twice as many channels in the 3×3 convolutions. 68,883,240 parameters. */
-export const wideResnet50_2 = (options?: ClassifierOptions): Model => resnet("wideResnet50_2", bottleneck(128), [3, 4, 6, 3], options);
+export const resnet152 = (options?: ClassifierOptions): Model =>
+  resnet("resnet152", bottleneck(), [3, 8, 36, 3], options);
+/**
+ * As {@link resnet50}, with 3×3 convolutions in 32 groups of 4 and more channels. 25,028,904
+ * parameters.
+ */
+export const resnext50_32x4d = (options?: ClassifierOptions): Model =>
+  resnet("resnext50_32x4d", bottleneck(128, 32), [3, 4, 6, 3], options);
+/**
+ * As {@link resnet50}, with twice as many channels in the 3×3 convolutions. 68,883,240 parameters.
+ */
+export const wideResnet50_2 = (options?: ClassifierOptions): Model =>
+  resnet("wideResnet50_2", bottleneck(128), [3, 4, 6, 3], options);

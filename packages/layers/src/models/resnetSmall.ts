@@ -1,5 +1,5 @@
-// Residual networks for small images: He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2,
-// with projection shortcuts where the shape changes.
+// Residual networks for small images: He, Zhang, Ren and Sun, "Deep Residual Learning for Image
+// Recognition", CVPR 2016, section 4.2, with projection shortcuts where the shape changes.
 
 import { flatten, linear, pipe, sequential } from "../basic.ts";
 import { convNorm2d } from "../blocks/convNorm.ts";
@@ -18,7 +18,9 @@ function small(name: string, blocks: number, options: SmallOptions): Model {
   const { input = [1, 28, 28] } = options;
   const classes = classesOf(name, options, 10, "classes input");
   const stage = (channels: number, stride: number): Layer =>
-    sequential(Array.from({ length: blocks }, (_, i) => residualBasic(channels, { stride: i ? 1 : stride })));
+    sequential(
+      Array.from({ length: blocks }, (_, i) => residualBasic(channels, { stride: i ? 1 : stride })),
+    );
   return {
     name,
     input,

@@ -1,5 +1,6 @@
-// Networks that give each pixel a class, on a dilated ResNet-50: FCN, Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic
-// Segmentation", CVPR 2015; DeepLab v3, Chen, Papandreou, Schroff and Adam, 2017. As torchvision builds them and names their tensors.
+// Networks that give each pixel a class, on a dilated ResNet-50: FCN, Long, Shelhamer and Darrell,
+// "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015; DeepLab v3, Chen,
+// Papandreou, Schroff and Adam, 2017. As torchvision builds them and names their tensors.
 
 import { upsample } from "@conv/ops";
 import type { Value } from "@conv/tensor";
@@ -12,11 +13,21 @@ import { batchNorm2d } from "../norm.ts";
 import { AUXILIARY, classesOf, type AuxiliaryOptions } from "./imagenet.ts";
 import { dilatedResnet50 } from "./resnet.ts";
 
-const conv = (channels: number): readonly Layer[] => [conv2d(channels, 3, { padding: 1, bias: false }), batchNorm2d(), relu()];
-const fcn = (channels: number, classes: number): Layer => sequential([...conv(channels), dropout(0.1), conv2d(classes, 1)]);
-const deeplab = (classes: number): Layer => sequential([atrousPyramid([12, 24, 36]), ...conv(256), conv2d(classes, 1)]);
+const conv = (channels: number): readonly Layer[] => [
+  conv2d(channels, 3, { padding: 1, bias: false }),
+  batchNorm2d(),
+  relu(),
+];
+const fcn = (channels: number, classes: number): Layer =>
+  sequential([...conv(channels), dropout(0.1), conv2d(classes, 1)]);
+const deeplab = (classes: number): Layer =>
+  sequential([atrousPyramid([12, 24, 36]), ...conv(256), conv2d(classes, 1)]);
 
-function build(name: string, classifierOf: (classes: number) => Layer, options: AuxiliaryOptions): Model {
+function build(
+  name: string,
+  classifierOf: (classes: number) => Layer,
+  options: AuxiliaryOptions,
+): Model {
   const { auxiliary = false } = options;
   const classes = classesOf(name, options, 21, AUXILIARY);
   const classifier = classifierOf(classes);
@@ -53,9 +64,14 @@ function build(name: string, classifierOf: (classes: number) => Layer, options: 
 }
 
 /**
- * Images of 3×520×520, normalised, to the scores of 21 classes for each pixel; any size does. 32,957,013 parameters, 35,322,218 with the
+ * Images of 3×520×520, normalised, to the scores of 21 classes for each pixel; any size does.
+ * 32,957,013 parameters, 35,322,218 with the auxiliary head.
+ */
+export const fcnResnet50 = (options: AuxiliaryOptions = {}): Model =>
+  build("fcnResnet50", (classes) => fcn(512, classes), options);
+/**
+ * As {@link fcnResnet50}, with atrous pyramid pooling. 39,638,869 parameters, 42,004,074 with the
  * auxiliary head.
  */
-export const fcnResnet50 = (options: AuxiliaryOptions = {}): Model => build("fcnResnet50", (classes) => fcn(512, classes), options);
-/** As {@link fcnResnet50}, with atrous pyramid pooling. 39,638,869 parameters, 42,004,074 with the auxiliary head. */
-export const deeplabV3Resnet50 = (options: AuxiliaryOptions = {}): Model => build("deeplabV3Resnet50", deeplab, options);
+export const deeplabV3Resnet50 = (options: AuxiliaryOptions = {}): Model =>
+  build("deeplabV3Resnet50", deeplab, options);

@@ -1,5 +1,5 @@
-// ShuffleNet v2: Ma, Zhang, Zheng and Sun, "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design", ECCV 2018, of width 1,
-// with the tensors named as in torchvision.
+// ShuffleNet v2: Ma, Zhang, Zheng and Sun, "ShuffleNet V2: Practical Guidelines for Efficient CNN
+// Architecture Design", ECCV 2018, of width 1, with the tensors named as in torchvision.
 
 import { flatten, linear, pipe, sequential } from "../basic.ts";
 import { convNorm2d } from "../blocks/convNorm.ts";
@@ -10,7 +10,8 @@ import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
 import { classesOf, imagenet, type ClassifierOptions } from "./imagenet.ts";
 
 /** Table 5 of the paper: channels and units of each stage; the first unit halves. */
-const stage = (from: number, to: number, units: number) => sequential(Array.from({ length: units }, (_, i) => shuffleUnit(i === 0 ? from : to, to)));
+const stage = (from: number, to: number, units: number) =>
+  sequential(Array.from({ length: units }, (_, i) => shuffleUnit(i === 0 ? from : to, to)));
 
 /** Images of 3×224×224, normalised, to the logits of 1000 classes. 2,278,604 parameters. */
 export function shufflenetV2(options?: ClassifierOptions): Model {

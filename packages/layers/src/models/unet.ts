@@ -1,4 +1,5 @@
-// U-Net: Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation", MICCAI 2015, figure 1.
+// U-Net: Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image
+// Segmentation", MICCAI 2015, figure 1.
 
 import { dropout, pipe, sequential } from "../basic.ts";
 import { unetConvs, unetDown, unetUp, type UnetOptions } from "../blocks/unet.ts";
@@ -16,8 +17,8 @@ export interface UnetModelOptions extends UnetOptions {
 const widths = [64, 128, 256, 512, 1024];
 
 /**
- * Images of 1×572×572 to scores of two classes for the 388×388 pixels in their middle. 31,030,658 parameters. With `padding: 1` all pixels of
- * images whose sides are multiples of 16.
+ * Images of 1×572×572 to scores of two classes for the 388×388 pixels in their middle. 31,030,658
+ * parameters. With `padding: 1` all pixels of images whose sides are multiples of 16.
  */
 export function unet(options: UnetModelOptions = {}): Model {
   const { padding = 0 } = options;

@@ -1,5 +1,5 @@
-// VGG: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015, configurations A, B, D and E,
-// with the tensors named as in torchvision.
+// VGG: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
+// Recognition", ICLR 2015, configurations A, B, D and E, with the tensors named as in torchvision.
 
 import { relu } from "../activation.ts";
 import { dropout, flatten, linear, pipe, sequential } from "../basic.ts";
@@ -13,24 +13,45 @@ import { classesOf, imagenet, normalInit, type ClassifierOptions } from "./image
 /** Channels of each stage, → 112×112, 56×56, 28×28, 14×14, 7×7. */
 const widths = [64, 128, 256, 512, 512];
 /** Convolutions of each stage; a pool ends it. */
-const depths = { 11: [1, 1, 2, 2, 2], 13: [2, 2, 2, 2, 2], 16: [2, 2, 3, 3, 3], 19: [2, 2, 4, 4, 4] };
+const depths = {
+  11: [1, 1, 2, 2, 2],
+  13: [2, 2, 2, 2, 2],
+  16: [2, 2, 3, 3, 3],
+  19: [2, 2, 4, 4, 4],
+};
 
 const init = normalInit(0.01);
 
-function vgg(name: string, depth: keyof typeof depths, normalised: boolean, options?: ClassifierOptions): Model {
+function vgg(
+  name: string,
+  depth: keyof typeof depths,
+  normalised: boolean,
+  options?: ClassifierOptions,
+): Model {
   const classes = classesOf(name, options);
   const conv = (channels: number) => [
     conv2d(channels, 3, { padding: 1, init: kaimingNormal({ mode: "out" }) }),
     ...(normalised ? [batchNorm2d()] : []),
     relu(),
   ];
-  const stages = widths.flatMap((width, i) => [...Array.from({ length: depths[depth][i] }, () => conv(width)).flat(), maxPool2d(2)]);
+  const stages = widths.flatMap((width, i) => [
+    ...Array.from({ length: depths[depth][i] }, () => conv(width)).flat(),
+    maxPool2d(2),
+  ]);
   return {
     ...imagenet(name, classes),
     layer: sequential({
       features: sequential(stages),
       avgpool: pipe(adaptiveAvgPool2d(7), flatten()), // → 25,088
-      classifier: sequential([linear(4096, { init }), relu(), dropout(), linear(4096, { init }), relu(), dropout(), linear(classes, { init })]),
+      classifier: sequential([
+        linear(4096, { init }),
+        relu(),
+        dropout(),
+        linear(4096, { init }),
+        relu(),
+        dropout(),
+        linear(classes, { init }),
+      ]),
     }),
   };
 }

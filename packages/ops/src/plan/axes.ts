@@ -1,4 +1,5 @@
-// Walks over several tensors at once: neighbouring axes along which every one of them keeps its rhythm are one axis.
+// Walks over several tensors at once: neighbouring axes along which every one of them keeps its
+// rhythm are one axis.
 
 export interface Axis {
   readonly size: number;
@@ -7,13 +8,17 @@ export interface Axis {
 }
 
 /** The axes of a walk over `shape`, merged where all strides allow, innermost last. */
-export function mergeAxes(shape: readonly number[], strides: readonly (readonly number[])[]): Axis[] {
+export function mergeAxes(
+  shape: readonly number[],
+  strides: readonly (readonly number[])[],
+): Axis[] {
   const axes: Axis[] = [];
   shape.forEach((size, a) => {
     if (size === 1) return;
     const own = strides.map((s) => s[a]!);
     const outer = axes.at(-1);
-    if (outer && outer.strides.every((s, i) => s === own[i]! * size)) axes[axes.length - 1] = { size: outer.size * size, strides: own };
+    if (outer && outer.strides.every((s, i) => s === own[i]! * size))
+      axes[axes.length - 1] = { size: outer.size * size, strides: own };
     else axes.push({ size, strides: own });
   });
   return axes.length ? axes : [{ size: 1, strides: strides.map(() => 1) }];
@@ -21,7 +26,11 @@ export function mergeAxes(shape: readonly number[], strides: readonly (readonly 
 
 /** One of each list, in all ways, those of the last list in turn. */
 export const combinations = <T>(lists: readonly (readonly T[])[]): T[][] =>
-  lists.reduce<T[][]>((all, list) => all.flatMap((chosen) => list.map((v) => [...chosen, v])), [[]]);
+  lists.reduce<T[][]>(
+    (all, list) => all.flatMap((chosen) => list.map((v) => [...chosen, v])),
+    [[]],
+  );
 
 /** All coordinates of a box, in order. */
-export const cellsOf = (sizes: readonly number[]): number[][] => combinations(sizes.map((size) => [...Array(size).keys()]));
+export const cellsOf = (sizes: readonly number[]): number[][] =>
+  combinations(sizes.map((size) => [...Array(size).keys()]));

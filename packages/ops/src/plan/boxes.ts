@@ -1,7 +1,15 @@
 // What ops that move elements come to: copies of strided boxes of their inputs into their output.
 
 import { stridesOf, type Spec } from "@conv/tensor";
-import { concatOp, sliceOp, transposeOp, type ConcatParams, type PadParams, type SliceParams, type TransposeParams } from "../move.ts";
+import {
+  concatOp,
+  sliceOp,
+  transposeOp,
+  type ConcatParams,
+  type PadParams,
+  type SliceParams,
+  type TransposeParams,
+} from "../move.ts";
 import { broadcastToOp, broadcastStrides } from "../reduce.ts";
 import type { Task } from "./task.ts";
 
@@ -12,14 +20,23 @@ export interface Box {
   readonly into: { readonly strides: readonly number[]; readonly base?: number | undefined };
 }
 
-/** The box of each input, which is all that a transpose, broadcastTo, slice or concat does; null for other ops. */
+/**
+ * The box of each input, which is all that a transpose, broadcastTo, slice or concat does; null for
+ * other ops.
+ */
 export function boxesOf({ op, params, outputs: [y] }: Task, inputs: readonly Spec[]): Box[] | null {
   const [x] = inputs;
   const into = { strides: stridesOf(y.shape) };
   switch (op) {
     case transposeOp: {
       const strides = stridesOf(x.shape);
-      return [{ shape: y.shape, from: { strides: (params as TransposeParams).order.map((a) => strides[a]) }, into }];
+      return [
+        {
+          shape: y.shape,
+          from: { strides: (params as TransposeParams).order.map((a) => strides[a]) },
+          into,
+        },
+      ];
     }
     case broadcastToOp:
       return [{ shape: y.shape, from: { strides: broadcastStrides(x.shape, y.shape) }, into }];
@@ -42,8 +59,14 @@ export function boxesOf({ op, params, outputs: [y] }: Task, inputs: readonly Spe
   }
 }
 
-/** The axes of a pad with their padding; an axis without becomes part of the one before it. The first has none. */
-export function paddedAxes(shape: readonly number[], { lo, hi }: PadParams): { size: number; lo: number; hi: number }[] {
+/**
+ * The axes of a pad with their padding; an axis without becomes part of the one before it. The
+ * first has none.
+ */
+export function paddedAxes(
+  shape: readonly number[],
+  { lo, hi }: PadParams,
+): { size: number; lo: number; hi: number }[] {
   const axes = [{ size: 1, lo: 0, hi: 0 }];
   shape.forEach((size, a) => {
     const last = axes.at(-1)!;

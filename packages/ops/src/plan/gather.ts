@@ -1,5 +1,6 @@
-// Convolution forward and gradient to the input are one thing: each output gathers a fixed set of taps from a padded source.
-// The gradient with stride s falls into sᵈ phases: outputs with equal remainder see the same taps, at step 1 in the source.
+// Convolution forward and gradient to the input are one thing: each output gathers a fixed set of
+// taps from a padded source. The gradient with stride s falls into sᵈ phases: outputs with equal
+// remainder see the same taps, at step 1 in the source.
 
 import { sizeOf, stridesOf } from "@conv/tensor";
 import { convGradInputOp, convOp } from "../conv.ts";
@@ -7,7 +8,10 @@ import type { ConvGeometry, WindowGeometry } from "../geometry.ts";
 import { combinations } from "./axes.ts";
 import type { Task } from "./task.ts";
 
-/** Taps along one axis: tap `tapFirst + j·tapDelta` of the kernel meets source coordinate `t·step + first + j·delta`, 0 ≤ j < count. */
+/**
+ * Taps along one axis: tap `tapFirst + j·tapDelta` of the kernel meets source coordinate `t·step +
+ * first + j·delta`, 0 ≤ j < count.
+ */
 export interface AxisTaps {
   readonly count: number;
   readonly first: number;
@@ -30,7 +34,9 @@ export interface Gather {
   readonly from: number;
   readonly to: number;
   readonly kernel: readonly number[];
-  /** Sizes of the source, zeros before it, and sizes that the taps reach (zeros after it included). */
+  /**
+   * Sizes of the source, zeros before it, and sizes that the taps reach (zeros after it included).
+   */
   readonly source: readonly number[];
   readonly lo: readonly number[];
   readonly padded: readonly number[];
@@ -45,7 +51,10 @@ export interface Gather {
 
 export const gcd = (a: number, b: number): number => (b ? gcd(b, a % b) : a);
 
-/** Remembers what was made of an object: every kernel that is asked wants the same of the same geometry. */
+/**
+ * Remembers what was made of an object: every kernel that is asked wants the same of the same
+ * geometry.
+ */
 export function remembered<K extends object, V>(make: (key: K) => V): (key: K) => V {
   const made = new WeakMap<K, V>();
   return (key) => {
@@ -75,17 +84,22 @@ const meets = (start: number, step: number, count: number, size: number): boolea
   return at < size && at <= start + (count - 1) * step;
 };
 
-/** A padded copy may have so many times the elements of source and outputs. At stride 1 it never has, along up to three axes. */
+/**
+ * A padded copy may have so many times the elements of source and outputs. At stride 1 it never
+ * has, along up to three axes.
+ */
 const MOST_PADDING = 16;
 
 /**
- * Taps that lie in the padding for every output are left out. Where the padded copy would still be far larger than the tensors (a large
- * stride over much padding), so are outputs that see nothing else: they become phases without taps.
+ * Taps that lie in the padding for every output are left out. Where the padded copy would still be
+ * far larger than the tensors (a large stride over much padding), so are outputs that see nothing
+ * else: they become phases without taps.
  */
 export const gatherForward = remembered((g: ConvGeometry): Gather => {
   const whole = gatherAll(g);
   if (sizeOf(whole.padded) <= MOST_PADDING * (sizeOf(g.input) + sizeOf(g.output))) return whole;
-  const sees = (a: number, o: number) => meets(o * g.stride[a]! - g.padLo[a]!, g.dilation[a]!, g.kernel[a]!, g.input[a]!);
+  const sees = (a: number, o: number) =>
+    meets(o * g.stride[a]! - g.padLo[a]!, g.dilation[a]!, g.kernel[a]!, g.input[a]!);
   return forward(
     g,
     g.output.map((outputs, a) => runOf(outputs, (o) => sees(a, o))),
@@ -95,22 +109,39 @@ export const gatherForward = remembered((g: ConvGeometry): Gather => {
 /** All outputs as one phase. */
 export const gatherAll = remembered((g: ConvGeometry): Gather => forward(g));
 
-/** What windows read along one axis: the source with `lo` zeros before it, in all `padded` elements, by these taps. */
+/**
+ * What windows read along one axis: the source with `lo` zeros before it, in all `padded` elements,
+ * by these taps.
+ */
 export interface Reading {
   readonly lo: number;
   readonly padded: number;
   readonly taps: AxisTaps;
 }
 
-/** Along each axis the taps that see anything from some output (of the run given), and what they read. */
-export function readings(g: WindowGeometry, outputs: readonly Run[] = g.output.map((count) => ({ first: 0, count }))): Reading[] {
+/**
+ * Along each axis the taps that see anything from some output (of the run given), and what they
+ * read.
+ */
+export function readings(
+  g: WindowGeometry,
+  outputs: readonly Run[] = g.output.map((count) => ({ first: 0, count })),
+): Reading[] {
   const runs = g.kernel.map((kernel, a) =>
-    runOf(kernel, (k) => meets(outputs[a]!.first * g.stride[a]! + k * g.dilation[a]! - g.padLo[a]!, g.stride[a]!, outputs[a]!.count, g.input[a]!)),
+    runOf(kernel, (k) =>
+      meets(
+        outputs[a]!.first * g.stride[a]! + k * g.dilation[a]! - g.padLo[a]!,
+        g.stride[a]!,
+        outputs[a]!.count,
+        g.input[a]!,
+      ),
+    ),
   );
   const nothing = runs.some((run) => run.count === 0);
   return runs.map((run, a) => {
     const [{ first, count }, delta] = [outputs[a]!, g.dilation[a]!];
-    if (nothing) return { lo: 0, padded: 1, taps: { count: 0, first: 0, delta, tapFirst: 0, tapDelta: 1 } };
+    if (nothing)
+      return { lo: 0, padded: 1, taps: { count: 0, first: 0, delta, tapFirst: 0, tapDelta: 1 } };
     const at = first * g.stride[a]! + run.first * delta - g.padLo[a]!;
     const lo = Math.max(0, -at);
     return {
@@ -154,8 +185,14 @@ function forward(g: ConvGeometry, outputs?: readonly Run[]): Gather {
 }
 
 /** The phases that parts of each axis make. */
-const product = (parts: readonly (readonly { grid: number; origin: number; taps: AxisTaps }[])[]): Phase[] =>
-  combinations(parts).map((axes) => ({ grid: axes.map((x) => x.grid), origin: axes.map((x) => x.origin), taps: axes.map((x) => x.taps) }));
+const product = (
+  parts: readonly (readonly { grid: number; origin: number; taps: AxisTaps }[])[],
+): Phase[] =>
+  combinations(parts).map((axes) => ({
+    grid: axes.map((x) => x.grid),
+    origin: axes.map((x) => x.origin),
+    taps: axes.map((x) => x.taps),
+  }));
 
 /** dx[i] = Σ w[k]·dy[(i + padLo − k·d) / s] over the taps where the division is exact. */
 export const gatherGradInput = remembered((g: ConvGeometry): Gather => {
@@ -167,7 +204,9 @@ export const gatherGradInput = remembered((g: ConvGeometry): Gather => {
     const tapDelta = s / gcd(s, d);
     return Array.from({ length: Math.min(s, Math.max(1, size)) }, (_, r) => {
       const reach = r + g.padLo[a]!;
-      const tapFirst = Array.from({ length: Math.min(tapDelta, g.kernel[a]!) }, (_, k) => k).find((k) => (reach - k * d) % s === 0);
+      const tapFirst = Array.from({ length: Math.min(tapDelta, g.kernel[a]!) }, (_, k) => k).find(
+        (k) => (reach - k * d) % s === 0,
+      );
       const grid = Math.ceil(Math.max(0, size - r) / s);
       const delta = -(tapDelta * d) / s;
       const all = tapFirst === undefined ? 0 : Math.ceil((g.kernel[a]! - tapFirst) / tapDelta);
@@ -176,14 +215,37 @@ export const gatherGradInput = remembered((g: ConvGeometry): Gather => {
       return {
         origin: r,
         grid,
-        taps: { count: run.count, first: first + run.first * delta, delta, tapFirst: (tapFirst ?? 0) + run.first * tapDelta, tapDelta },
+        taps: {
+          count: run.count,
+          first: first + run.first * delta,
+          delta,
+          tapFirst: (tapFirst ?? 0) + run.first * tapDelta,
+          tapDelta,
+        },
       };
     });
   });
-  const lo = axes.map((phases) => Math.max(0, ...phases.filter((p) => p.taps.count).map((p) => -(p.taps.first + (p.taps.count - 1) * p.taps.delta))));
-  const padded = axes.map((phases, a) => Math.max(1, ...phases.filter((p) => p.taps.count && p.grid).map((p) => lo[a]! + p.taps.first + p.grid)));
+  const lo = axes.map((phases) =>
+    Math.max(
+      0,
+      ...phases
+        .filter((p) => p.taps.count)
+        .map((p) => -(p.taps.first + (p.taps.count - 1) * p.taps.delta)),
+    ),
+  );
+  const padded = axes.map((phases, a) =>
+    Math.max(
+      1,
+      ...phases.filter((p) => p.taps.count && p.grid).map((p) => lo[a]! + p.taps.first + p.grid),
+    ),
+  );
   const phases = product(
-    axes.map((own, a) => own.map(({ taps, ...p }) => ({ ...p, taps: { ...taps, first: taps.count ? taps.first + lo[a]! : 0 } }))),
+    axes.map((own, a) =>
+      own.map(({ taps, ...p }) => ({
+        ...p,
+        taps: { ...taps, first: taps.count ? taps.first + lo[a]! : 0 },
+      })),
+    ),
   );
   return {
     n: g.n,
@@ -203,24 +265,54 @@ export const gatherGradInput = remembered((g: ConvGeometry): Gather => {
   };
 });
 
-/** A kernel as large as its input is seen once: its taps are as good as channels, of a 1×1 convolution on one position. */
+/**
+ * A kernel as large as its input is seen once: its taps are as good as channels, of a 1×1
+ * convolution on one position.
+ */
 export const unfold = remembered((g: ConvGeometry): ConvGeometry => {
-  if (!g.kernel.every((k, a) => k === g.input[a] && g.output[a] === 1 && g.padLo[a] === 0 && g.padHi[a] === 0 && g.dilation[a] === 1)) return g;
+  if (
+    !g.kernel.every(
+      (k, a) =>
+        k === g.input[a] &&
+        g.output[a] === 1 &&
+        g.padLo[a] === 0 &&
+        g.padHi[a] === 0 &&
+        g.dilation[a] === 1,
+    )
+  )
+    return g;
   const one = [1];
-  return { ...g, ic: g.ic * sizeOf(g.kernel), input: one, kernel: one, output: one, stride: one, dilation: one, padLo: [0], padHi: [0] };
+  return {
+    ...g,
+    ic: g.ic * sizeOf(g.kernel),
+    input: one,
+    kernel: one,
+    output: one,
+    stride: one,
+    dilation: one,
+    padLo: [0],
+    padHi: [0],
+  };
 });
 
 /**
- * Merges neighbouring axes along which a 1-wide kernel slides over everything: a 1×1 convolution becomes one long row. Without
+ * Merges neighbouring axes along which a 1-wide kernel slides over everything: a 1×1 convolution
+ * becomes one long row. Without
  * `unfolding` the channels stay what they are.
  */
-export const collapse = (g: ConvGeometry, unfolding = true): ConvGeometry => merged(unfolding ? unfold(g) : g);
+export const collapse = (g: ConvGeometry, unfolding = true): ConvGeometry =>
+  merged(unfolding ? unfold(g) : g);
 
 const merged = remembered((g: ConvGeometry): ConvGeometry => {
-  const plain = (a: number) => g.kernel[a] === 1 && g.stride[a] === 1 && g.padLo[a] === 0 && g.padHi[a] === 0;
+  const plain = (a: number) =>
+    g.kernel[a] === 1 && g.stride[a] === 1 && g.padLo[a] === 0 && g.padHi[a] === 0;
   const a = g.kernel.findIndex((_, i) => i > 0 && plain(i) && plain(i - 1));
   if (a < 0) return g;
-  const merge = (list: readonly number[], value: number) => [...list.slice(0, a - 1), value, ...list.slice(a + 1)];
+  const merge = (list: readonly number[], value: number) => [
+    ...list.slice(0, a - 1),
+    value,
+    ...list.slice(a + 1),
+  ];
   return merged({
     ...g,
     input: merge(g.input, g.input[a - 1]! * g.input[a]!),
@@ -237,23 +329,37 @@ const merged = remembered((g: ConvGeometry): ConvGeometry => {
 export const tapCount = (phase: Phase): number => sizeOf(phase.taps.map((t) => t.count));
 
 /** Whether any taps of a single phase have been left out. */
-export const leavesTaps = ({ phases: [{ taps }], kernel }: Gather): boolean => taps.some((t, a) => t.count < kernel[a]!);
+export const leavesTaps = ({ phases: [{ taps }], kernel }: Gather): boolean =>
+  taps.some((t, a) => t.count < kernel[a]!);
 /** Why a gradient to the weight is left to the kernel that makes zeros too. */
 export const UNSEEN = "leaves out no taps that see padding only";
 
 /** Whether the taps leave the source anywhere, so that a copy with zeros around it is needed. */
-export const needsPadding = (g: Pick<Gather, "lo" | "padded" | "source">): boolean => g.lo.some((v, a) => v > 0 || g.padded[a]! > g.source[a]!);
+export const needsPadding = (g: Pick<Gather, "lo" | "padded" | "source">): boolean =>
+  g.lo.some((v, a) => v > 0 || g.padded[a]! > g.source[a]!);
 
 /** Sizes of the source as it will be read, and elements between neighbours. */
-export function readLayout(g: Pick<Gather, "lo" | "padded" | "source">): { sizes: readonly number[]; strides: number[]; plane: number } {
+export function readLayout(g: Pick<Gather, "lo" | "padded" | "source">): {
+  sizes: readonly number[];
+  strides: number[];
+  plane: number;
+} {
   const sizes = needsPadding(g) ? g.padded : g.source;
   return { sizes, strides: stridesOf(sizes), plane: sizeOf(sizes) };
 }
 
-/** The geometry as kernels see it. The channels of a gradient that has a value per channel added to it must stay what they are. */
+/**
+ * The geometry as kernels see it. The channels of a gradient that has a value per channel added to
+ * it must stay what they are.
+ */
 export const collapsedOf = (task: Task): ConvGeometry =>
-  collapse(task.params as ConvGeometry, task.op === convOp || !task.epilogue?.operands.some((o) => o.along === "channel"));
+  collapse(
+    task.params as ConvGeometry,
+    task.op === convOp || !task.epilogue?.operands.some((o) => o.along === "channel"),
+  );
 
-export const gatherOf = (task: Task): Gather => (task.op === convOp ? gatherForward : gatherGradInput)(collapsedOf(task));
+export const gatherOf = (task: Task): Gather =>
+  (task.op === convOp ? gatherForward : gatherGradInput)(collapsedOf(task));
 
-export const isConvOrGradInput = (task: Task): boolean => task.op === convOp || task.op === convGradInputOp;
+export const isConvOrGradInput = (task: Task): boolean =>
+  task.op === convOp || task.op === convGradInputOp;

@@ -1,4 +1,5 @@
-// Planning for back ends: which nodes of a graph are computed together, by which of a back end's kernels, and which of them not at every run.
+// Planning for back ends: which nodes of a graph are computed together, by which of a back end's
+// kernels, and which of them not at every run.
 
 export { cellsOf, combinations, mergeAxes, type Axis } from "./axes.ts";
 export { boxesOf, paddedAxes, type Box } from "./boxes.ts";
@@ -25,7 +26,29 @@ export { homesOf, partsOf, type Homes, type Part } from "./homes.ts";
 export { distinctCauses, onceFirst, onceOf, sameCauses, type Causes } from "./once.ts";
 export { createPacks, type Pack, type Packed, type Packs } from "./packs.ts";
 export { plan, root, type Chooser, type Planned } from "./plan.ts";
-export { combine, shortConvolution, type Matrix, type ShortConvolution, type SumWriter } from "./shortConvolution.ts";
+export {
+  combine,
+  shortConvolution,
+  type Matrix,
+  type ShortConvolution,
+  type SumWriter,
+} from "./shortConvolution.ts";
 export { choose, fusedOp, inputAt, inputName, mostRoundoff, outputAt, scratchAt } from "./task.ts";
-export type { Choice, Choosing, Epilogue, EpilogueOperand, FusedParams, Place, PlanKernel, Task } from "./task.ts";
-export { gradWeightTiling, ROUNDOFF, tilings, type TileAxis, type TilePlace, type Tiling } from "./tilings.ts";
+export type {
+  Choice,
+  Choosing,
+  Epilogue,
+  EpilogueOperand,
+  FusedParams,
+  Place,
+  PlanKernel,
+  Task,
+} from "./task.ts";
+export {
+  gradWeightTiling,
+  ROUNDOFF,
+  tilings,
+  type TileAxis,
+  type TilePlace,
+  type Tiling,
+} from "./tilings.ts";

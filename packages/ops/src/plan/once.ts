@@ -1,10 +1,14 @@
-// What depends on some of a program's inputs alone (batch normalisation's scale from running statistics, weights made of weights) is
-// computed when one of these changes, not at every run: parts of the plan that stand apart from the rest until their results are read.
+// What depends on some of a program's inputs alone (batch normalisation's scale from running
+// statistics, weights made of weights) is computed when one of these changes, not at every run:
+// parts of the plan that stand apart from the rest until their results are read.
 
 import { bytesOf, costOf, type Graph, type Value } from "@conv/tensor";
 import { root, type Planned } from "./plan.ts";
 
-/** Numbers of the inputs, in order, whose contents decide whether a part of the plan has to run again. */
+/**
+ * Numbers of the inputs, in order, whose contents decide whether a part of the plan has to run
+ * again.
+ */
 export type Causes = readonly number[];
 
 /** Tasks joined by the values that pass between them; each task of a part has the same one. */
@@ -17,13 +21,20 @@ interface Part {
 const MOST_WORK = 1 / 4;
 
 /**
- * The causes of each task that need not run at every run. Such a part depends on some inputs but not on all, and makes nothing in `apart`
- * (values whose memory is not theirs alone) and no output. It is a small part of the work, and does no products: the first layers of a
- * network depend on its image and few weights, and are no preparation either. Since what others read of it is kept from run
- * to run, that must not take more memory than those inputs do.
+ * The causes of each task that need not run at every run. Such a part depends on some inputs but
+ * not on all, and makes nothing in `apart` (values whose memory is not theirs alone) and no output.
+ * It is a small part of the work, and does no products: the first layers of a network depend on its
+ * image and few weights, and are no preparation either. Since what others read of it is kept from
+ * run to run, that must not take more memory than those inputs do.
  */
-export function onceOf(graph: Graph, planned: readonly Planned[], apart: ReadonlySet<Value>): Map<Planned, Causes> {
-  const depends = new Map<Value, ReadonlySet<number>>(graph.inputs.map((v, i) => [v, new Set([i])]));
+export function onceOf(
+  graph: Graph,
+  planned: readonly Planned[],
+  apart: ReadonlySet<Value>,
+): Map<Planned, Causes> {
+  const depends = new Map<Value, ReadonlySet<number>>(
+    graph.inputs.map((v, i) => [v, new Set([i])]),
+  );
   const kept = new Set(graph.outputs.map(root));
   const parts = new Map<Planned, Part>();
   const makers = new Map<Value, Planned>();
@@ -36,9 +47,18 @@ export function onceOf(graph: Graph, planned: readonly Planned[], apart: Readonl
       makers.set(v, p);
     }
     const from = new Set(p.reads.flatMap((v) => makers.get(root(v)) ?? []));
-    if (causes.size === used || multiplies(p) || p.writes.some((v) => kept.has(v) || apart.has(v)) || [...from].some((q) => !parts.has(q))) continue;
+    if (
+      causes.size === used ||
+      multiplies(p) ||
+      p.writes.some((v) => kept.has(v) || apart.has(v)) ||
+      [...from].some((q) => !parts.has(q))
+    )
+      continue;
     const before = new Set([...from].map((q) => parts.get(q)!));
-    const own: Part = { tasks: [...before].flatMap((b) => b.tasks), causes: new Set([...before].flatMap((b) => [...b.causes])) };
+    const own: Part = {
+      tasks: [...before].flatMap((b) => b.tasks),
+      causes: new Set([...before].flatMap((b) => [...b.causes])),
+    };
     own.tasks.push(p);
     for (const i of causes) own.causes.add(i);
     for (const task of own.tasks) parts.set(task, own);
@@ -49,7 +69,8 @@ export function onceOf(graph: Graph, planned: readonly Planned[], apart: Readonl
       const part = parts.get(makers.get(v)!);
       if (part && part !== parts.get(p)) read.set(part, (read.get(part) ?? new Set()).add(v));
     }
-  const bytes = (values: Iterable<Value>) => [...values].reduce((sum, v) => sum + bytesOf(v.spec), 0);
+  const bytes = (values: Iterable<Value>) =>
+    [...values].reduce((sum, v) => sum + bytesOf(v.spec), 0);
   const time = (tasks: readonly Planned[]) => tasks.reduce((sum, p) => sum + p.estimate, 0);
   const result = new Map<Planned, Causes>();
   for (const part of new Set(parts.values())) {
@@ -63,8 +84,15 @@ export function onceOf(graph: Graph, planned: readonly Planned[], apart: Readonl
 
 const multiplies = ({ nodes }: Planned): boolean => nodes.some((n) => costOf(n).macs > 0);
 
-/** A plan with the tasks that {@link onceOf} finds first, so that nothing waits for them in between; and the causes of each, and of inputs and what they make. */
-export function onceFirst<P extends Planned>(graph: Graph, inOrder: readonly P[], apart: ReadonlySet<Value>) {
+/**
+ * A plan with the tasks that {@link onceOf} finds first, so that nothing waits for them in between;
+ * and the causes of each, and of inputs and what they make.
+ */
+export function onceFirst<P extends Planned>(
+  graph: Graph,
+  inOrder: readonly P[],
+  apart: ReadonlySet<Value>,
+) {
   const once: ReadonlyMap<Planned, Causes> = onceOf(graph, inOrder, apart);
   const planned = [...inOrder.filter((p) => once.has(p)), ...inOrder.filter((p) => !once.has(p))];
   const causes: ReadonlyMap<Value, Causes> = new Map([
@@ -74,8 +102,12 @@ export function onceFirst<P extends Planned>(graph: Graph, inOrder: readonly P[]
   return { once, planned, causes };
 }
 
-/** Whether a value that has causes need not outlast the run: it is read only when it has been made anew. */
-export const sameCauses = (made: Causes | undefined, read: Causes | null): boolean => made === undefined || made.join() === read?.join();
+/**
+ * Whether a value that has causes need not outlast the run: it is read only when it has been made
+ * anew.
+ */
+export const sameCauses = (made: Causes | undefined, read: Causes | null): boolean =>
+  made === undefined || made.join() === read?.join();
 
 /** The different causes of some stages, each once. */
 export const distinctCauses = (stages: readonly { readonly once: Causes | null }[]): Causes[] => [

@@ -1,4 +1,5 @@
-// Rearranged weights: programs of one back end that rearrange a buffer alike share the result, for as long as the buffer lives and one uses it.
+// Rearranged weights: programs of one back end that rearrange a buffer alike share the result, for
+// as long as the buffer lives and one uses it.
 
 /** How a program packs one of its inputs. Equal keys: equal bytes of equal inputs. */
 export interface Pack {
@@ -22,10 +23,15 @@ export interface Packed<B, M> {
 
 export interface Packs<B, M> {
   /**
-   * What is packed of these inputs, for a program that used `before` so far. What no program has packed yet, the caller is to pack: in the
-   * memory of `before` if no other program uses that, else in new memory. If `alloc` throws, the program keeps `before`.
+   * What is packed of these inputs, for a program that used `before` so far. What no program has
+   * packed yet, the caller is to pack: in the memory of `before` if no other program uses that,
+   * else in new memory. If `alloc` throws, the program keeps `before`.
    */
-  bind(wanted: readonly Pack[], inputs: readonly B[], before: readonly Packed<B, M>[]): readonly Packed<B, M>[];
+  bind(
+    wanted: readonly Pack[],
+    inputs: readonly B[],
+    before: readonly Packed<B, M>[],
+  ): readonly Packed<B, M>[];
   /** For a program that ends. */
   drop(packed: readonly Packed<B, M>[]): void;
   /** Frees all that is packed of a buffer, which is about to be freed. */
@@ -33,7 +39,13 @@ export interface Packs<B, M> {
   all(): readonly Packed<B, M>[];
 }
 
-export function createPacks<B, M>({ alloc, free }: { alloc(bytes: number): M; free(memory: M): void }): Packs<B, M> {
+export function createPacks<B, M>({
+  alloc,
+  free,
+}: {
+  alloc(bytes: number): M;
+  free(memory: M): void;
+}): Packs<B, M> {
   const packs = new Map<B, readonly Packed<B, M>[]>();
   const leave = (packed: Packed<B, M>) => {
     const rest = packs.get(packed.source!)!.filter((p) => p !== packed);
@@ -47,7 +59,12 @@ export function createPacks<B, M>({ alloc, free }: { alloc(bytes: number): M; fr
         free(packed.memory);
       }
   };
-  const take = ({ key, bytes }: Pack, source: B, taken: readonly Packed<B, M>[], before?: Packed<B, M>): Packed<B, M> => {
+  const take = (
+    { key, bytes }: Pack,
+    source: B,
+    taken: readonly Packed<B, M>[],
+    before?: Packed<B, M>,
+  ): Packed<B, M> => {
     const known = packs.get(source)?.find((p) => p.key === key && !taken.includes(p));
     if (known) {
       known.users++;
@@ -55,7 +72,10 @@ export function createPacks<B, M>({ alloc, free }: { alloc(bytes: number): M; fr
     }
     const own = before?.source && before.users === 1 ? before : null;
     if (own) leave(own);
-    const packed = Object.assign(own ?? { key, bytes, memory: alloc(bytes), users: 1 }, { source, version: -1 });
+    const packed = Object.assign(own ?? { key, bytes, memory: alloc(bytes), users: 1 }, {
+      source,
+      version: -1,
+    });
     packs.set(source, [...(packs.get(source) ?? []), packed]);
     return packed;
   };

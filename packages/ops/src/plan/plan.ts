@@ -1,18 +1,40 @@
-// From graph to plan: which nodes are computed together, by which kernel, in which order, and where every value lives.
+// From graph to plan: which nodes are computed together, by which kernel, in which order, and where
+// every value lives.
 
-import { costOf, exactly, sameShape, sizeOf, type Cost, type Graph, type Node, type Op, type Value } from "@conv/tensor";
+import {
+  costOf,
+  exactly,
+  sameShape,
+  sizeOf,
+  type Cost,
+  type Graph,
+  type Node,
+  type Op,
+  type Value,
+} from "@conv/tensor";
 import { isElementwise } from "../elementwise.ts";
 import { substitute, variable, type Expr } from "../expr.ts";
 import { reshapeOp } from "../move.ts";
 import { broadcastStrides } from "../reduce.ts";
-import { fusedOp, inputName, type Choice, type EpilogueOperand, type FusedParams, type PlanKernel, type Task } from "./task.ts";
+import {
+  fusedOp,
+  inputName,
+  type Choice,
+  type EpilogueOperand,
+  type FusedParams,
+  type PlanKernel,
+  type Task,
+} from "./task.ts";
 
 /** What asks the kernels of a back end about a task: those that take it, the best first. */
 export type Chooser<K> = (task: Task) => Choice<K>[];
 
 type AnyKernel = PlanKernel<never, unknown>;
 
-/** One task of the plan with the values it reads (in the order of the task's inputs, then of its epilogue's operands) and makes. */
+/**
+ * One task of the plan with the values it reads (in the order of the task's inputs, then of its
+ * epilogue's operands) and makes.
+ */
 export interface Planned<K = AnyKernel> {
   readonly nodes: readonly Node[];
   readonly task: Task;
@@ -21,18 +43,27 @@ export interface Planned<K = AnyKernel> {
   readonly others: readonly { kernel: string; estimate: number }[];
   readonly reads: readonly Value[];
   readonly writes: readonly Value[];
-  /** Values that are read only at the element that is written: their memory may be that of the result. */
+  /**
+   * Values that are read only at the element that is written: their memory may be that of the
+   * result.
+   */
   readonly elementwise: ReadonlySet<Value>;
 }
 
 /** Expressions above this many characters stop growing by fusion. */
 const LONGEST = 4000;
 
-/** A set of nodes that will be one task: a node of its own kernel with an epilogue, or elementwise nodes alone. */
+/**
+ * A set of nodes that will be one task: a node of its own kernel with an epilogue, or elementwise
+ * nodes alone.
+ */
 interface Group {
   main: Node | null;
   readonly nodes: Node[];
-  /** Values made here that are seen outside, with their expressions over the values read (main's result is `r`). */
+  /**
+   * Values made here that are seen outside, with their expressions over the values read (main's
+   * result is `r`).
+   */
   readonly exprs: Map<Value, Expr>;
   /** Operands of the expressions, by name. */
   readonly operands: Map<Value, string>;
@@ -48,19 +79,29 @@ export function root(v: Value): Value {
 }
 
 /**
- * Divides a graph into tasks, in an order in which they can run, and chooses a kernel for each. `mostOperands` bounds the values that a task
- * reads and writes where elementwise nodes are joined to it.
+ * Divides a graph into tasks, in an order in which they can run, and chooses a kernel for each.
+ * `mostOperands` bounds the values that a task reads and writes where elementwise nodes are joined
+ * to it.
  */
-export function plan<K extends AnyKernel>(graph: Graph, choose: Chooser<K>, mostOperands = Infinity): Planned<K>[] {
+export function plan<K extends AnyKernel>(
+  graph: Graph,
+  choose: Chooser<K>,
+  mostOperands = Infinity,
+): Planned<K>[] {
   const users = new Map<Value, Node[]>();
-  for (const n of graph.nodes) if (n.op !== reshapeOp) for (const v of n.inputs) users.set(root(v), [...(users.get(root(v)) ?? []), n]);
+  for (const n of graph.nodes)
+    if (n.op !== reshapeOp)
+      for (const v of n.inputs) users.set(root(v), [...(users.get(root(v)) ?? []), n]);
   const kept = new Set(graph.outputs.map(root));
   const chosen = remembering(choose);
   const groups = group(graph, users, kept, chosen, mostOperands);
-  // What only makes outputs goes last: an output may share memory with an input, and nothing should read that input after.
+  // What only makes outputs goes last: an output may share memory with an input, and nothing should
+  // read that input after.
   const late = groups.filter((g) => [...g.exprs.keys()].every((v) => !users.has(v)));
   const order = [...groups.filter((g) => !late.includes(g)), ...late];
-  return order.map((g) => planned(g, chosen)).filter((p) => p.writes.some((v) => sizeOf(v.shape) > 0));
+  return order
+    .map((g) => planned(g, chosen))
+    .filter((p) => p.writes.some((v) => sizeOf(v.shape) > 0));
 }
 
 /** Networks repeat their layers, and asking all kernels costs more than all else in planning. */
@@ -77,7 +118,13 @@ function remembering<K>(choose: Chooser<K>): Chooser<K> {
   };
 }
 
-function group(graph: Graph, users: ReadonlyMap<Value, Node[]>, kept: ReadonlySet<Value>, chosen: Chooser<AnyKernel>, mostOperands: number): Group[] {
+function group(
+  graph: Graph,
+  users: ReadonlyMap<Value, Node[]>,
+  kept: ReadonlySet<Value>,
+  chosen: Chooser<AnyKernel>,
+  mostOperands: number,
+): Group[] {
   const groups: Group[] = [];
   const made = new Map<Value, number>(); // the group that makes a value; values of the graph's inputs have none
   const position = (v: Value) => made.get(root(v)) ?? -1;
@@ -86,7 +133,13 @@ function group(graph: Graph, users: ReadonlyMap<Value, Node[]>, kept: ReadonlySe
     if (n.op === reshapeOp) continue;
     if (!isElementwise(n)) {
       n.outputs.forEach((v) => made.set(v, groups.length));
-      groups.push({ main: n, nodes: [n], exprs: new Map(n.outputs.map((v) => [v, "r"])), operands: new Map(), along: new Map() });
+      groups.push({
+        main: n,
+        nodes: [n],
+        exprs: new Map(n.outputs.map((v) => [v, "r"])),
+        operands: new Map(),
+        along: new Map(),
+      });
       continue;
     }
     const [y] = n.outputs as [Value];
@@ -99,7 +152,8 @@ function group(graph: Graph, users: ReadonlyMap<Value, Node[]>, kept: ReadonlySe
       made.set(y, last);
       continue;
     }
-    // A cluster takes the node if it already touches one of its inputs and nothing that the node needs is made later.
+    // A cluster takes the node if it already touches one of its inputs and nothing that the node
+    // needs is made later.
     const at = groups.findLastIndex(
       (g, i) =>
         !g.main &&
@@ -124,10 +178,17 @@ function group(graph: Graph, users: ReadonlyMap<Value, Node[]>, kept: ReadonlySe
 }
 
 /** How many values a cluster would read and write with this node in it. */
-function operandsWith(g: Group, n: Node, users: ReadonlyMap<Value, Node[]>, kept: ReadonlySet<Value>): number {
+function operandsWith(
+  g: Group,
+  n: Node,
+  users: ReadonlyMap<Value, Node[]>,
+  kept: ReadonlySet<Value>,
+): number {
   const read = new Set([...g.operands.keys(), ...n.inputs.filter((v) => !g.exprs.has(v))]);
   const nodes = [...g.nodes, n];
-  const seen = [...g.exprs.keys(), ...n.outputs].filter((v) => kept.has(v) || users.get(v)?.some((u) => !nodes.includes(u)));
+  const seen = [...g.exprs.keys(), ...n.outputs].filter(
+    (v) => kept.has(v) || users.get(v)?.some((u) => !nodes.includes(u)),
+  );
   return read.size + seen.length;
 }
 
@@ -147,7 +208,10 @@ function absorb(g: Group, n: Node, inside: (v: Value) => Expr | undefined): void
   g.exprs.set(n.outputs[0]!, substitute(f, by));
 }
 
-/** Whether an elementwise node can become part of the epilogue of the group that makes its latest input. */
+/**
+ * Whether an elementwise node can become part of the epilogue of the group that makes its latest
+ * input.
+ */
 function fuses(
   g: Group,
   n: Node,
@@ -159,7 +223,8 @@ function fuses(
   mostOperands: number,
 ): boolean {
   const result = n.inputs.find((v) => g.exprs.has(v));
-  if (!result || g.exprs.size !== 1 || kept.has(result) || users.get(result)!.some((u) => u !== n)) return false;
+  if (!result || g.exprs.size !== 1 || kept.has(result) || users.get(result)!.some((u) => u !== n))
+    return false;
   if (!sameShape(result.shape, n.outputs[0]!.shape)) return false;
   const others = n.inputs.filter((v) => v !== result && !g.operands.has(v));
   if (g.main!.inputs.length + g.operands.size + others.length + 1 > mostOperands) return false;
@@ -174,11 +239,15 @@ function fuses(
   return allowed.length > 0 && JSON.stringify(g.exprs.get(result)).length < LONGEST;
 }
 
-function alongOf(shape: readonly number[], into: readonly number[]): EpilogueOperand["along"] | null {
+function alongOf(
+  shape: readonly number[],
+  into: readonly number[],
+): EpilogueOperand["along"] | null {
   if (sameShape(shape, into)) return "element";
   const moving = broadcastStrides(shape, into).flatMap((s, axis) => (s ? [axis] : []));
   if (moving.length !== 1) return null;
-  // A convolution's channels are axis 1; a matrix product's columns are its last axis. Rank 2 has columns only.
+  // A convolution's channels are axis 1; a matrix product's columns are its last axis. Rank 2 has
+  // columns only.
   return moving[0] === into.length - 1 && into.length === 2
     ? "column"
     : moving[0] === 1 && into.length > 2
@@ -205,7 +274,14 @@ function taskOf(g: Group): Task {
   const operands = [...g.operands.keys()];
   if (!g.main) {
     const params: FusedParams = { shape: outputs[0]!.shape, values: [...g.exprs.values()] };
-    return { op: fusedOp as Op<unknown>, params, inputs: operands.map((v) => v.spec), outputs, cost: sumCost(g.nodes), epilogue: null };
+    return {
+      op: fusedOp as Op<unknown>,
+      params,
+      inputs: operands.map((v) => v.spec),
+      outputs,
+      cost: sumCost(g.nodes),
+      epilogue: null,
+    };
   }
   const f = [...g.exprs.values()][0]!;
   return {
@@ -214,7 +290,10 @@ function taskOf(g: Group): Task {
     inputs: [...g.main.inputs, ...operands].map((v) => v.spec),
     outputs,
     cost: sumCost([g.main]),
-    epilogue: f === "r" ? null : { f, operands: operands.map((v, i) => ({ name: inputName(i), along: g.along.get(v)! })) },
+    epilogue:
+      f === "r"
+        ? null
+        : { f, operands: operands.map((v, i) => ({ name: inputName(i), along: g.along.get(v)! })) },
   };
 }
 
@@ -223,12 +302,20 @@ function planned<K extends AnyKernel>(g: Group, chosen: Chooser<K>): Planned<K> 
   const candidates = chosen(task);
   // A kernel that cannot carry the epilogue has been passed over when the epilogue was formed.
   const { kernel, estimate } = task.epilogue
-    ? candidates.find((c) => task.epilogue!.operands.every((o) => c.kernel.fuses?.includes(o.along)) && c.kernel.fuses)!
+    ? candidates.find(
+        (c) =>
+          task.epilogue!.operands.every((o) => c.kernel.fuses?.includes(o.along)) && c.kernel.fuses,
+      )!
     : candidates[0]!;
   const operands = [...g.operands.keys()];
   const writes = [...g.exprs.keys()];
   const elementwise = new Set(
-    operands.filter((v) => sameShape(v.shape, writes[0]!.shape) && !g.main?.inputs.some((i) => root(i) === root(v))).map(root),
+    operands
+      .filter(
+        (v) =>
+          sameShape(v.shape, writes[0]!.shape) && !g.main?.inputs.some((i) => root(i) === root(v)),
+      )
+      .map(root),
   );
   for (const v of operands) if (!sameShape(v.shape, writes[0]!.shape)) elementwise.delete(root(v));
   return {
@@ -236,7 +323,9 @@ function planned<K extends AnyKernel>(g: Group, chosen: Chooser<K>): Planned<K> 
     task,
     kernel,
     estimate,
-    others: candidates.filter((c) => c.kernel !== kernel).map((c) => ({ kernel: c.kernel.name, estimate: c.estimate })),
+    others: candidates
+      .filter((c) => c.kernel !== kernel)
+      .map((c) => ({ kernel: c.kernel.name, estimate: c.estimate })),
     reads: [...(g.main?.inputs ?? []), ...operands],
     writes,
     elementwise,

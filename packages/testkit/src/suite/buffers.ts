@@ -1,7 +1,31 @@
-// Memory and order: what a buffer holds is what was last enqueued for it, whoever wrote it; nothing leaks; misuse is reported.
+// Memory and order: what a buffer holds is what was last enqueued for it, whoever wrote it; nothing
+// leaks; misuse is reported.
 
-import { add, conv, convGradInputOp, convGeometry, linear, matmul, mul, relu, softmax, sum, tanh, transpose } from "@conv/ops";
-import { bytesOf, hostArray, node, optimise, spec, type Backend, type Buffer, type Graph, type HostArray } from "@conv/tensor";
+import {
+  add,
+  conv,
+  convGradInputOp,
+  convGeometry,
+  linear,
+  matmul,
+  mul,
+  relu,
+  softmax,
+  sum,
+  tanh,
+  transpose,
+} from "@conv/ops";
+import {
+  bytesOf,
+  hostArray,
+  node,
+  optimise,
+  spec,
+  type Backend,
+  type Buffer,
+  type Graph,
+  type HostArray,
+} from "@conv/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { blank, get, packed, put, runOnce } from "../check.ts";
 import { draw } from "../data.ts";
@@ -85,7 +109,9 @@ export function bufferSuite(device: Device): void {
       backend.write(buffer, source);
       source.fill(-1); // the caller's own again
       backend.write(buffer, Float32Array.of(7, 8).subarray(1));
-      expect([...new Float32Array(await backend.read(buffer))]).toEqual([8, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5, 9.5]);
+      expect([...new Float32Array(await backend.read(buffer))]).toEqual([
+        8, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5, 9.5,
+      ]);
       backend.free(buffer);
     });
 
@@ -128,22 +154,33 @@ export function bufferSuite(device: Device): void {
     });
 
     for (const [name, graph] of share(device, weighted, () => "weights")) {
-      it(`${name}: a weight rewritten between runs is seen`, () => rewritten(device.backend, name, graph));
-      it(`${name}: a weight written by another program is seen`, () => writtenByProgram(device.backend, name, graph));
-      it(`${name}: a new weight in the memory of a freed one is seen`, () => replaced(device.backend, name, graph));
+      it(`${name}: a weight rewritten between runs is seen`, () =>
+        rewritten(device.backend, name, graph));
+      it(`${name}: a weight written by another program is seen`, () =>
+        writtenByProgram(device.backend, name, graph));
+      it(`${name}: a new weight in the memory of a freed one is seen`, () =>
+        replaced(device.backend, name, graph));
     }
 
     it("two runs give the same bits, and so do two compilations", async () => {
-      for (const [name, graph] of [...weighted, ["sum", graphOfShapes([[7, 1003]], (x) => [sum(x), sum(x, 1), softmax(tanh(x))])] as const]) {
+      for (const [name, graph] of [
+        ...weighted,
+        ["sum", graphOfShapes([[7, 1003]], (x) => [sum(x), sum(x, 1), softmax(tanh(x))])] as const,
+      ]) {
         const inputs = inputsOf(specsOf(graph), name);
-        const [first, second] = [await runOnce(device.backend, graph, inputs), await runOnce(device.backend, graph, inputs)];
+        const [first, second] = [
+          await runOnce(device.backend, graph, inputs),
+          await runOnce(device.backend, graph, inputs),
+        ];
         expect(second.map((y) => y.data)).toEqual(first.map((y) => y.data));
         const program = device.backend.compile(graph);
         const from = inputs.map((x) => put(device.backend, x));
         const to = graph.outputs.map((v) => blank(device.backend, v.spec));
         for (let i = 0; i < 4; i++) {
           program.run(from, to);
-          const again = await Promise.all(to.map((b, o) => get(device.backend, b, graph.outputs[o].spec)));
+          const again = await Promise.all(
+            to.map((b, o) => get(device.backend, b, graph.outputs[o].spec)),
+          );
           expect(again.map((y) => y.data)).toEqual(first.map((y) => y.data));
         }
         for (const buffer of [...from, ...to]) device.backend.free(buffer);
@@ -159,9 +196,12 @@ export function bufferSuite(device: Device): void {
           const outputs = graph.outputs.map((v) => s.hold(draw(v.spec, "normal", name)));
           return { program: s.program(graph), inputs, outputs };
         });
-        for (let round = 0; round < 2; round++) for (const { program, inputs, outputs } of made.toReversed()) await program.run(inputs, outputs);
+        for (let round = 0; round < 2; round++)
+          for (const { program, inputs, outputs } of made.toReversed())
+            await program.run(inputs, outputs);
         made[0].program.dispose();
-        for (const { program, inputs, outputs } of made.slice(1)) await program.run(inputs, outputs);
+        for (const { program, inputs, outputs } of made.slice(1))
+          await program.run(inputs, outputs);
       } finally {
         s.end();
       }
@@ -175,7 +215,11 @@ export function bufferSuite(device: Device): void {
       const buffers = [4, 400, 0, 40].map((bytes) => backend.alloc(bytes));
       const program = backend.compile(weighted[0][1]);
       const held = await settled(backend);
-      expect([held.buffers, held.bytes, held.programs]).toEqual([before.buffers + 4, before.bytes + 444, before.programs + 1]);
+      expect([held.buffers, held.bytes, held.programs]).toEqual([
+        before.buffers + 4,
+        before.bytes + 444,
+        before.programs + 1,
+      ]);
       for (const buffer of buffers) backend.free(buffer);
       program.dispose();
       expect(await settled(backend)).toEqual(before);
@@ -203,7 +247,8 @@ export function bufferSuite(device: Device): void {
         const backend = await device.fresh();
         try {
           const bytes = 2 ** 26;
-          for (let round = 0; round < 70; round++) backend.free(backend.alloc(bytes)); // 4.7 GB if it leaked
+          // 4.7 GB if it leaked
+          for (let round = 0; round < 70; round++) backend.free(backend.alloc(bytes));
           const buffer = backend.alloc(bytes);
           backend.write(buffer, Float32Array.of(1));
           expect(new Float32Array(await backend.read(buffer))[0]).toBe(1);
@@ -227,15 +272,51 @@ export function bufferSuite(device: Device): void {
     const wrongs: [string, new (message: string) => Error, Wrong][] = [
       ["writing to a freed buffer", Error, (on, freed) => on.write(freed, Float32Array.of(1))],
       ["reading a freed buffer", Error, (on, freed) => on.read(freed)],
-      ["a freed buffer as input", Error, (on, freed, fine) => on.compile(graph).run([freed], [fine])],
-      ["a freed buffer as output", Error, (on, freed, fine) => on.compile(graph).run([fine], [freed])],
-      ["writing more than the buffer holds", RangeError, (on, _, fine) => on.write(fine, new Float32Array(5))],
-      ["a run with too few inputs", RangeError, (on, _, fine, other) => on.compile(both).run([fine], [other, on.alloc(16)])],
-      ["a run with too many inputs", RangeError, (on, _, fine, other) => on.compile(graph).run([fine, fine], [other])],
-      ["a run with too few outputs", RangeError, (on, _, fine, other) => on.compile(both).run([fine, fine], [other])],
-      ["a run with too many outputs", RangeError, (on, _, fine, other) => on.compile(graph).run([fine], [other, on.alloc(16)])],
-      ["an input smaller than its value", RangeError, (on, _, fine, other) => on.compile(both).run([fine, small(on)], [other, fine])],
-      ["an output smaller than its value", RangeError, (on, _, fine, other) => on.compile(both).run([fine, fine], [other, small(on)])],
+      [
+        "a freed buffer as input",
+        Error,
+        (on, freed, fine) => on.compile(graph).run([freed], [fine]),
+      ],
+      [
+        "a freed buffer as output",
+        Error,
+        (on, freed, fine) => on.compile(graph).run([fine], [freed]),
+      ],
+      [
+        "writing more than the buffer holds",
+        RangeError,
+        (on, _, fine) => on.write(fine, new Float32Array(5)),
+      ],
+      [
+        "a run with too few inputs",
+        RangeError,
+        (on, _, fine, other) => on.compile(both).run([fine], [other, on.alloc(16)]),
+      ],
+      [
+        "a run with too many inputs",
+        RangeError,
+        (on, _, fine, other) => on.compile(graph).run([fine, fine], [other]),
+      ],
+      [
+        "a run with too few outputs",
+        RangeError,
+        (on, _, fine, other) => on.compile(both).run([fine, fine], [other]),
+      ],
+      [
+        "a run with too many outputs",
+        RangeError,
+        (on, _, fine, other) => on.compile(graph).run([fine], [other, on.alloc(16)]),
+      ],
+      [
+        "an input smaller than its value",
+        RangeError,
+        (on, _, fine, other) => on.compile(both).run([fine, small(on)], [other, fine]),
+      ],
+      [
+        "an output smaller than its value",
+        RangeError,
+        (on, _, fine, other) => on.compile(both).run([fine, fine], [other, small(on)]),
+      ],
     ];
     for (const [name, kind, wrong] of wrongs)
       it(`${name} is an error, at once or at the next read, and harms nothing else`, async () => {
@@ -269,7 +350,9 @@ async function settled(backend: Backend) {
 }
 
 const weights = (graph: Graph, name: string, count: number): HostArray[] =>
-  Array.from({ length: count }, (_, i) => draw(graph.inputs[1].spec, "normal", `${name}, weight ${i}`));
+  Array.from({ length: count }, (_, i) =>
+    draw(graph.inputs[1].spec, "normal", `${name}, weight ${i}`),
+  );
 
 async function rewritten(backend: Backend, name: string, graph: Graph): Promise<void> {
   const s = session(backend);
@@ -325,7 +408,8 @@ async function replaced(backend: Backend, name: string, graph: Graph): Promise<v
     const program = s.program(graph);
     for (const weight of weights(graph, name, 4)) {
       const w = s.hold(weight);
-      if (w.buffer.bytes !== bytesOf(weight)) throw new Error("alloc gave a buffer of another size");
+      if (w.buffer.bytes !== bytesOf(weight))
+        throw new Error("alloc gave a buffer of another size");
       await program.run([x, w], [y]);
       s.free(w);
     }

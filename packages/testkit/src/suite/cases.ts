@@ -19,7 +19,12 @@ export function caseSuite(device: Device): void {
   describe("gradients of the cases", () => {
     for (const { name, inputs, data, graph } of share(device, gradients(), ({ op }) => op.name)) {
       const cotangents = specsOf(graph).slice(inputs.length);
-      it(name, () => check(device.backend, graph, [...drawAll(inputs, data, name), ...inputsOf(cotangents, `${name}, cotangent`)]));
+      it(name, () =>
+        check(device.backend, graph, [
+          ...drawAll(inputs, data, name),
+          ...inputsOf(cotangents, `${name}, cotangent`),
+        ]),
+      );
     }
   });
 }

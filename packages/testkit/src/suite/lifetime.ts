@@ -1,4 +1,5 @@
-// The states of a back end, and whose buffers are whose: it is disposed of once, says so after, and takes nothing of another.
+// The states of a back end, and whose buffers are whose: it is disposed of once, says so after, and
+// takes nothing of another.
 
 import { add, mul, relu } from "@conv/ops";
 import { jit, scope, tensor, type Backend, type Buffer } from "@conv/tensor";
@@ -86,18 +87,27 @@ export function lifetimeSuite(device: Device): void {
       program.dispose();
     });
 
-    it.each([NaN, -1, -4, 0.5, Infinity, -Infinity, 2 ** 53])("a buffer of %d bytes is refused", (bytes) => {
-      const before = device.backend.memory();
-      expect(() => device.backend.alloc(bytes)).toThrow(
-        new RangeError(`${device.backend.name}: a buffer of ${bytes} bytes; it must be a whole number ≥ 0`),
-      );
-      expect(device.backend.memory()).toEqual(before);
-    });
+    it.each([NaN, -1, -4, 0.5, Infinity, -Infinity, 2 ** 53])(
+      "a buffer of %d bytes is refused",
+      (bytes) => {
+        const before = device.backend.memory();
+        expect(() => device.backend.alloc(bytes)).toThrow(
+          new RangeError(
+            `${device.backend.name}: a buffer of ${bytes} bytes; it must be a whole number ≥ 0`,
+          ),
+        );
+        expect(device.backend.memory()).toEqual(before);
+      },
+    );
 
     it("a value beyond 2³¹ − 1 bytes is refused when it is compiled, by its name", () => {
       const before = device.backend.memory();
-      expect(() => device.backend.compile(graphOfShapes([[2 ** 15, 2 ** 14]], (x) => relu(x)))).toThrow(
-        new RangeError(`${device.backend.name}: an input is 32768×16384, 2147483648 bytes; a value may take 2147483647`),
+      expect(() =>
+        device.backend.compile(graphOfShapes([[2 ** 15, 2 ** 14]], (x) => relu(x))),
+      ).toThrow(
+        new RangeError(
+          `${device.backend.name}: an input is 32768×16384, 2147483648 bytes; a value may take 2147483647`,
+        ),
       );
       expect(device.backend.memory()).toEqual(before);
     });

@@ -1,11 +1,22 @@
-// A mirror: every call goes to the back end and, on plain arrays, to the references; what the back end holds is judged at each look.
-// A test that keeps buffers over several runs is written against it as if it were a back end.
+// A mirror: every call goes to the back end and, on plain arrays, to the references; what the back
+// end holds is judged at each look. A test that keeps buffers over several runs is written against
+// it as if it were a back end.
 
-import { bytesOf, type Backend, type Buffer, type Graph, type HostArray, type Spec } from "@conv/tensor";
+import {
+  bytesOf,
+  type Backend,
+  type Buffer,
+  type Graph,
+  type HostArray,
+  type Spec,
+} from "@conv/tensor";
 import { difference, get, judge, packed, put } from "../check.ts";
 import { evaluateBounded } from "../roundoff.ts";
 
-/** A buffer of the back end with what it should hold, in the numbers that the back end made of it at the last look. */
+/**
+ * A buffer of the back end with what it should hold, in the numbers that the back end made of it at
+ * the last look.
+ */
 export interface Held {
   readonly spec: Spec;
   readonly buffer: Buffer;
@@ -16,7 +27,10 @@ export interface Session {
   hold(value: HostArray): Held;
   write(to: Held, value: HostArray): void;
   /** Compiles a graph; the result runs it and judges all outputs. */
-  program(graph: Graph): { run(inputs: readonly Held[], outputs: readonly Held[]): Promise<void>; dispose(): void };
+  program(graph: Graph): {
+    run(inputs: readonly Held[], outputs: readonly Held[]): Promise<void>;
+    dispose(): void;
+  };
   free(held: Held): void;
   /** Frees all that is left. */
   end(): void;
@@ -27,12 +41,17 @@ export function session(backend: Backend): Session {
   const programs = new Set<{ dispose(): void }>();
   return {
     hold(value) {
-      const made: Held = { spec: { shape: value.shape, dtype: value.dtype }, buffer: put(backend, value), value };
+      const made: Held = {
+        spec: { shape: value.shape, dtype: value.dtype },
+        buffer: put(backend, value),
+        value,
+      };
       held.add(made);
       return made;
     },
     write(to, value) {
-      if (bytesOf(value) !== bytesOf(to.spec)) throw new Error("session: values do not fill the buffer");
+      if (bytesOf(value) !== bytesOf(to.spec))
+        throw new Error("session: values do not fill the buffer");
       backend.write(to.buffer, packed(value));
       to.value = value;
     },
@@ -46,7 +65,9 @@ export function session(backend: Backend): Session {
             inputs.map((h) => h.value),
             program.steps,
           );
-          const bystanders = [...held].filter((h) => !outputs.some((out) => out.buffer === h.buffer));
+          const bystanders = [...held].filter(
+            (h) => !outputs.some((out) => out.buffer === h.buffer),
+          );
           program.run(
             inputs.map((h) => h.buffer),
             outputs.map((h) => h.buffer),
@@ -58,7 +79,10 @@ export function session(backend: Backend): Session {
             want,
           );
           for (const h of bystanders) {
-            const wrong = difference(await get(backend, h.buffer, h.spec), { value: h.value, error: null });
+            const wrong = difference(await get(backend, h.buffer, h.spec), {
+              value: h.value,
+              error: null,
+            });
             if (wrong) throw new Error(`a buffer that is no output has changed: ${wrong}`);
           }
         },

@@ -2,7 +2,18 @@
 
 import { add, conv, div, map, maxPool, mul, relu, softmax, sum } from "@conv/ops";
 import { cases } from "@conv/ops/cases";
-import { hostArray, jit, node, scope, tensor, trace, UnsupportedError, type Backend, type Spec, type Tensor } from "@conv/tensor";
+import {
+  hostArray,
+  jit,
+  node,
+  scope,
+  tensor,
+  trace,
+  UnsupportedError,
+  type Backend,
+  type Spec,
+  type Tensor,
+} from "@conv/tensor";
 import { describe, expect, it } from "vitest";
 import { runOnce } from "../check.ts";
 import { inputsOf, type Device } from "./device.ts";
@@ -12,7 +23,10 @@ const w = [1, 0, -1, 2, 0, -2, 1, 0, -1];
 
 /** x * w over 6×6 with a 3×3 kernel, by hand. */
 const want = Array.from({ length: 16 }, (_, o) =>
-  w.reduce((total, v, k) => total + v * x[(Math.floor(o / 4) + Math.floor(k / 3)) * 6 + (o % 4) + (k % 3)], 0),
+  w.reduce(
+    (total, v, k) => total + v * x[(Math.floor(o / 4) + Math.floor(k / 3)) * 6 + (o % 4) + (k % 3)],
+    0,
+  ),
 );
 
 /** A short convolution may round where a sum of whole numbers does not. */
@@ -57,29 +71,53 @@ export function tensorSuite(device: Device): void {
       expect(programs).toEqual([programs[0], programs[0] + 1, programs[0] + 1]);
     });
 
-    onFresh("functions named alike, and numbers that JSON makes one, are kept apart, at once and jitted", async (backend) => {
-      const v = tensor(backend, [1, -3]);
-      const both = jit((a) => [map("mine", ["mul", 2, "a"], [a]), map("mine", ["mul", 3, "a"], [a]), div(a, 0), div(a, -0)]);
-      const results = [map("mine", ["mul", 2, "a"], [v]), map("mine", ["mul", 3, "a"], [v]), div(v, 0), div(v, -0), ...both(v)];
-      const want = [
-        [2, -6],
-        [3, -9],
-        [Infinity, -Infinity],
-        [-Infinity, Infinity],
-      ];
-      expect(await Promise.all(results.map(async (y) => [...(await y.read())]))).toEqual([...want, ...want]);
-    });
+    onFresh(
+      "functions named alike, and numbers that JSON makes one, are kept apart, at once and jitted",
+      async (backend) => {
+        const v = tensor(backend, [1, -3]);
+        const both = jit((a) => [
+          map("mine", ["mul", 2, "a"], [a]),
+          map("mine", ["mul", 3, "a"], [a]),
+          div(a, 0),
+          div(a, -0),
+        ]);
+        const results = [
+          map("mine", ["mul", 2, "a"], [v]),
+          map("mine", ["mul", 3, "a"], [v]),
+          div(v, 0),
+          div(v, -0),
+          ...both(v),
+        ];
+        const want = [
+          [2, -6],
+          [3, -9],
+          [Infinity, -Infinity],
+          [-Infinity, Infinity],
+        ];
+        expect(await Promise.all(results.map(async (y) => [...(await y.read())]))).toEqual([
+          ...want,
+          ...want,
+        ]);
+      },
+    );
 
     onFresh("an op named like one of the library is not taken for it", async (backend) => {
-      const known = new Map(cases.filter((c) => !("elementwise" in c.op)).map((c) => [c.op.name, c]));
+      const known = new Map(
+        cases.filter((c) => !("elementwise" in c.op)).map((c) => [c.op.name, c]),
+      );
       expect(known.size).toBeGreaterThan(20);
-      const strange = ["elementwise", "constructor", "toString", "__proto__"].map((name) => ({ ...cases[0], op: { ...cases[0].op, name } }));
+      const strange = ["elementwise", "constructor", "toString", "__proto__"].map((name) => ({
+        ...cases[0],
+        op: { ...cases[0].op, name },
+      }));
       for (const c of [...known.values(), ...strange]) {
-        const zeros = (inputs: readonly Spec[]) => c.op.infer(inputs, c.params).map((s) => hostArray(s));
+        const zeros = (inputs: readonly Spec[]) =>
+          c.op.infer(inputs, c.params).map((s) => hostArray(s));
         const own = { ...c.op, reference: zeros, simplify: undefined };
         const graph = trace((...xs) => node(own, c.params, xs), c.inputs);
         try {
-          for (const y of await runOnce(backend, graph, inputsOf(c.inputs, c.op.name))) expect(y.data.every((v) => v === 0)).toBe(true);
+          for (const y of await runOnce(backend, graph, inputsOf(c.inputs, c.op.name)))
+            expect(y.data.every((v) => v === 0)).toBe(true);
         } catch (error) {
           expect(error, c.op.name).toBeInstanceOf(UnsupportedError);
         }

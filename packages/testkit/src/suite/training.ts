@@ -1,7 +1,32 @@
-// A whole training step as one program, in place, over several steps: forward, backward and update with SGD and with Adam.
+// A whole training step as one program, in place, over several steps: forward, backward and update
+// with SGD and with Adam.
 
-import { add, conv, crossEntropy, div, flatten, grad, linear, maxPool, mul, relu, reshape, slice, sqrt, square, sub } from "@conv/ops";
-import { input, optimise, graphOf, spec, type Graph, type HostArray, type Value } from "@conv/tensor";
+import {
+  add,
+  conv,
+  crossEntropy,
+  div,
+  flatten,
+  grad,
+  linear,
+  maxPool,
+  mul,
+  relu,
+  reshape,
+  slice,
+  sqrt,
+  square,
+  sub,
+} from "@conv/ops";
+import {
+  input,
+  optimise,
+  graphOf,
+  spec,
+  type Graph,
+  type HostArray,
+  type Value,
+} from "@conv/tensor";
 import { describe, expect, it } from "vitest";
 import { draw } from "../data.ts";
 import { share, type Device } from "./device.ts";
@@ -56,7 +81,12 @@ function trainingGraph({ states, hyper, update }: Step): Graph {
   const y = loss(x, labels, params);
   const hypers = hyper(1).map((_, i) => reshape(slice(numbers, [i], [1]), []));
   const updated = grad(y, params).map((g, i) => update(params[i], g, state[i], hypers));
-  return optimise(graphOf([x, labels, numbers, ...params, ...state.flat()], [y, ...updated.map(([p]) => p), ...updated.flatMap(([, ...s]) => s)]));
+  return optimise(
+    graphOf(
+      [x, labels, numbers, ...params, ...state.flat()],
+      [y, ...updated.map(([p]) => p), ...updated.flatMap(([, ...s]) => s)],
+    ),
+  );
 }
 
 /** Registers the training tests. */
@@ -68,8 +98,15 @@ export function trainingSuite(device: Device): void {
         try {
           const graph = trainingGraph(step);
           const program = s.program(graph);
-          const zero = ({ shape, dtype, data }: HostArray): HostArray => ({ shape, dtype, data: data.map(() => 0) });
-          const small = (v: HostArray): HostArray => ({ ...v, data: v.data.map((e) => Math.fround(0.3 * e)) });
+          const zero = ({ shape, dtype, data }: HostArray): HostArray => ({
+            shape,
+            dtype,
+            data: data.map(() => 0),
+          });
+          const small = (v: HostArray): HostArray => ({
+            ...v,
+            data: v.data.map((e) => Math.fround(0.3 * e)),
+          });
           const x = s.hold(draw(graph.inputs[0].spec, "normal", step.name));
           const labels = s.hold(draw(graph.inputs[1].spec, "labels:10", step.name));
           const hyper = s.hold(draw(graph.inputs[2].spec, "normal", step.name));
