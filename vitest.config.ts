@@ -38,6 +38,7 @@ const LONG = [
 const shared = [
   "tensor",
   "ops",
+  "compiler",
   "layers",
   "analysis",
   "testkit",

@@ -11,17 +11,18 @@ import { packages, root } from "../src/workspace.ts";
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   tensor: [],
   ops: ["tensor"],
-  "kernels-cpu": ["tensor", "ops"],
-  "kernels-gpu": ["tensor", "ops"],
-  layers: ["tensor", "ops"],
-  analysis: ["tensor", "ops"],
+  compiler: ["tensor", "ops"],
+  "kernels-cpu": ["tensor", "ops", "compiler"],
+  "kernels-gpu": ["tensor", "ops", "compiler"],
+  layers: ["tensor", "ops", "compiler"],
+  analysis: ["tensor", "ops", "compiler"],
   testkit: ["tensor", "ops"],
-  cli: ["tensor", "ops", "kernels-cpu", "kernels-gpu", "layers", "analysis"],
+  cli: ["tensor", "ops", "compiler", "kernels-cpu", "kernels-gpu", "layers", "analysis"],
 };
 
 /** Entry points for Node alone; every other source of these packages must run in a browser too. */
 const NODE_ONLY = ["packages/layers/src/node.ts"];
-const IN_BROWSERS = ["tensor", "ops", "kernels-cpu", "kernels-gpu", "layers", "analysis"];
+const IN_BROWSERS = ["tensor", "ops", "compiler", "kernels-cpu", "kernels-gpu", "layers", "analysis"];
 
 const STATIC = /(?:^|[\s;])(?:import|export)\s(?:[^"';]*?\sfrom\s)?\s*"([^"]+)"/g;
 const DYNAMIC = /(?:(?<!\.)\b(?:import|require)|\bresolve)\(\s*["`]([^"`]+)/g;

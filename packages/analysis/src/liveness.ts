@@ -3,7 +3,7 @@
 // of, as back ends do.
 
 import { isElementwise, reshapeOp, sliceOp } from "@conv/ops";
-import { homesOf, partsOf, root } from "@conv/ops/plan";
+import { homesOf, partsOf, root } from "@conv/compiler";
 import {
   bytesOf,
   checkOptions,

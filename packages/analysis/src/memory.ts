@@ -2,7 +2,7 @@
 // way back, and the peak of what lives at once, for prediction and for training.
 
 import { add } from "@conv/ops";
-import { root } from "@conv/ops/plan";
+import { root } from "@conv/compiler";
 import {
   bytesOf,
   checkOptions,

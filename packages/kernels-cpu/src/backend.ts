@@ -11,14 +11,14 @@ import {
   type Driver,
   type Graph,
 } from "@conv/tensor";
-import { capsOf, probe, unsupportedReason, type Caps } from "./caps.ts";
-import type { CpuKernel } from "./code.ts";
-import { createEngine, type Engine } from "./engine.ts";
-import { createHeap, type Heap } from "./memory.ts";
-import { compileProgram, type CpuBuffer, type CpuProgram } from "./program.ts";
-import { createShared } from "./shared.ts";
-import { requestPairs, tryPairs } from "./simd256.ts";
-import { availableThreads, type WorkerLike } from "./threads.ts";
+import { capsOf, probe, unsupportedReason, type Caps } from "./compile/caps.ts";
+import type { CpuKernel } from "./compile/code.ts";
+import { createEngine, type Engine } from "./runtime/engine.ts";
+import { createHeap, type Heap } from "./runtime/memory.ts";
+import { compileProgram, type CpuBuffer, type CpuProgram } from "./compile/program.ts";
+import { createShared } from "./runtime/shared.ts";
+import { requestPairs, tryPairs } from "./runtime/simd256.ts";
+import { availableThreads, type WorkerLike } from "./runtime/threads.ts";
 
 export interface CpuOptions {
   /**

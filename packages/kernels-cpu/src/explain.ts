@@ -2,21 +2,21 @@
 // made of, the reasons of all others, and, on a running back end, the time that each really takes;
 // and what a program would hold. An entry point of its own, as programs do without.
 
-import { mostRoundoff } from "@conv/ops/plan";
+import { mostRoundoff } from "@conv/compiler";
 import { allocate, bytesOf, optimise, type Graph, type Node } from "@conv/tensor";
 import type { CpuBackend } from "./backend.ts";
-import type { Caps } from "./caps.ts";
-import type { Work } from "./code.ts";
+import type { Caps } from "./compile/caps.ts";
+import type { Work } from "./compile/code.ts";
 import { kinds, priced } from "./kernels/fitted.ts";
 import { kernels } from "./kernels/index.ts";
-import { layOut, type ProgramLayout } from "./layout.ts";
-import { choose, plan } from "./plan.ts";
-import type { CpuProgram } from "./program.ts";
+import { layOut, type ProgramLayout } from "./compile/layout.ts";
+import { choose, plan } from "./compile/plan.ts";
+import type { CpuProgram } from "./compile/program.ts";
 
 export { costs } from "./kernels/costs.ts";
-export { capsOf } from "./caps.ts";
+export { capsOf } from "./compile/caps.ts";
 export { kinds } from "./kernels/fitted.ts";
-export type { ProgramBlock, ProgramLayout } from "./layout.ts";
+export type { ProgramBlock, ProgramLayout } from "./compile/layout.ts";
 export type { Caps, Work };
 
 /** One kind of the work of a kernel. */

@@ -13,7 +13,7 @@ export const createCpu = (options?: CpuOptions): Promise<CpuBackend> =>
   createCpuWith(kernels, options);
 
 export { kernels, type CpuBackend, type CpuOptions };
-export type { Caps } from "./caps.ts";
+export type { Caps } from "./compile/caps.ts";
 export type {
   CpuCode,
   CpuKernel,
@@ -23,7 +23,7 @@ export type {
   Scratch,
   Stage,
   Task,
-} from "./code.ts";
-export { choose } from "./plan.ts";
-export type { ProgramBlock, ProgramLayout } from "./layout.ts";
-export type { CpuProgram } from "./program.ts";
+} from "./compile/code.ts";
+export { choose } from "./compile/plan.ts";
+export type { ProgramBlock, ProgramLayout } from "./compile/layout.ts";
+export type { CpuProgram } from "./compile/program.ts";

@@ -2,7 +2,7 @@
 // point of its own.
 
 import { createCpuWith, type CpuBackend, type CpuOptions } from "./backend.ts";
-import { fused } from "./kernels/fused.ts";
+import { fused } from "./kernels/elementwise/fused.ts";
 import { inference } from "./kernels/inference.ts";
 
 /**

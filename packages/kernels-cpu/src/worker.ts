@@ -1,6 +1,6 @@
 // A worker's script, for applications that supply it themselves: createCpu({ worker: () => new
 // Worker(…) }).
 
-import { createMemory, createRuntime, createWatch, serve } from "./runtime.ts";
+import { createMemory, createRuntime, createWatch, serve } from "./runtime/runtime.ts";
 
 serve(createRuntime, createMemory, createWatch);

@@ -1,7 +1,7 @@
 // The assembler: every family of instructions computes what it should, and code reads as text.
 
 import { describe, expect, it } from "vitest";
-import { hasRelaxedSimd } from "../src/caps.ts";
+import { hasRelaxedSimd } from "../src/compile/caps.ts";
 import {
   atomics,
   f32,

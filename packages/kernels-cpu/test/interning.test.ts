@@ -15,7 +15,7 @@ import {
   sum,
 } from "@conv/ops";
 import { cases } from "@conv/ops/cases";
-import { plan } from "@conv/ops/plan";
+import { plan } from "@conv/compiler";
 import {
   exactly,
   jit,
@@ -28,10 +28,10 @@ import {
   type Value,
 } from "@conv/tensor";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
-import { capsOf, type Caps } from "../src/caps.ts";
+import { capsOf, type Caps } from "../src/compile/caps.ts";
 import { createCpu, type CpuBackend } from "../src/index.ts";
 import { kernels } from "../src/kernels/index.ts";
-import { choose } from "../src/plan.ts";
+import { choose } from "../src/compile/plan.ts";
 import { Func, Module } from "../src/wasm/asm.ts";
 
 let cpu: CpuBackend;

@@ -4,10 +4,10 @@ import { cases, type OpCase } from "@conv/ops/cases";
 import { node, optimise, trace, type Graph } from "@conv/tensor";
 import { check, drawAll } from "@conv/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { capsOf } from "../src/caps.ts";
+import { capsOf } from "../src/compile/caps.ts";
 import { createCpu, type CpuBackend } from "../src/index.ts";
 import { kernels } from "../src/kernels/index.ts";
-import { plan } from "../src/plan.ts";
+import { plan } from "../src/compile/plan.ts";
 
 type Taken = [string, Graph, OpCase];
 

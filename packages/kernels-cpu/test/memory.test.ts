@@ -3,8 +3,8 @@
 
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { packArena } from "../src/arena.ts";
-import { createHeap, INITIAL, RESERVED } from "../src/memory.ts";
+import { packArena } from "../src/compile/arena.ts";
+import { createHeap, INITIAL, RESERVED } from "../src/runtime/memory.ts";
 
 const SEED = 19980511;
 const PAGE = 65536;

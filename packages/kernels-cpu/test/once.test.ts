@@ -17,7 +17,7 @@ import {
   tanh,
   transpose,
 } from "@conv/ops";
-import { onceOf } from "@conv/ops/plan";
+import { onceOf } from "@conv/compiler";
 import {
   bytesOf,
   evaluate,
@@ -35,8 +35,8 @@ import {
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createCpu, kernels, type CpuBackend } from "../src/index.ts";
-import { place } from "../src/place.ts";
-import { plan } from "../src/plan.ts";
+import { place } from "../src/compile/place.ts";
+import { plan } from "../src/compile/plan.ts";
 
 let backends: CpuBackend[];
 beforeAll(

@@ -6,7 +6,7 @@ import { setFlagsFromString } from "node:v8";
 import { testBackend } from "@conv/testkit";
 import { expect, it } from "vitest";
 import { createCpu } from "../src/index.ts";
-import { tryPairs } from "../src/simd256.ts";
+import { tryPairs } from "../src/runtime/simd256.ts";
 
 setFlagsFromString("--no-liftoff --no-wasm-inlining");
 

@@ -9,7 +9,7 @@ import { spec, tensor, trace } from "@conv/tensor";
 import { kill, type Kill } from "@conv/testkit/kills";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { createCpu, type CpuBackend, type CpuOptions } from "../src/index.ts";
-import { workerText } from "../src/runtime.ts";
+import { workerText } from "../src/runtime/runtime.ts";
 
 vi.setConfig({ testTimeout: 30_000 }); // workers start slowly on a busy machine
 

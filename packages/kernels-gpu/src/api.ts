@@ -3,7 +3,7 @@
 
 import type { Precision } from "@conv/ops";
 import type { Backend, Buffer, Graph, Program } from "@conv/tensor";
-import type { Caps, Storage } from "./caps.ts";
+import type { Caps, Storage } from "./compile/caps.ts";
 
 /** What is asked of WebGPU: `navigator.gpu`, or what `create` of the package `webgpu` gives. */
 export interface WebGpu {

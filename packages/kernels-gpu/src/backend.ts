@@ -2,16 +2,16 @@
 // it.
 
 import { MOST_ROUNDOFF, mustBePrecision } from "@conv/ops";
-import { createPacks } from "@conv/ops/plan";
+import { createPacks } from "@conv/compiler";
 import { checkOptions, manageBackend, rangeError, unsupported } from "@conv/tensor";
 import type { GpuBackend, GpuOptions } from "./api.ts";
-import { createArena } from "./arena.ts";
-import type { Caps } from "./caps.ts";
-import { openDevice, useDevice } from "./device.ts";
-import { SUBGROUP_MATRIX } from "./matrices.ts";
-import { roundUp } from "./place.ts";
-import { compileProgram, type CompiledProgram } from "./program.ts";
-import { createRuntime, USAGE, type GpuTensorBuffer } from "./runtime.ts";
+import { createArena } from "./compile/arena.ts";
+import type { Caps } from "./compile/caps.ts";
+import { openDevice, useDevice } from "./runtime/device.ts";
+import { SUBGROUP_MATRIX } from "./runtime/matrices.ts";
+import { roundUp } from "./compile/place.ts";
+import { compileProgram, type CompiledProgram } from "./compile/program.ts";
+import { createRuntime, USAGE, type GpuTensorBuffer } from "./runtime/runtime.ts";
 
 /**
  * Starts the GPU back end on the device that is given, or else on the fastest adapter that WebGPU

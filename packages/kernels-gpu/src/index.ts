@@ -2,4 +2,4 @@
 
 export type { GpuBackend, GpuOptions, GpuProgram, Precision, WebGpu, WebGpuDevice } from "./api.ts";
 export { createGpu } from "./backend.ts";
-export type { Caps, Storage } from "./caps.ts";
+export type { Caps, Storage } from "./compile/caps.ts";

@@ -1,6 +1,6 @@
 // What a kernel is told of its adapter, where there is none.
 
-import { speedsOf, type Caps } from "../src/caps.ts";
+import { speedsOf, type Caps } from "../src/compile/caps.ts";
 
 /** A GPU that offers all that kernels ask for. */
 export const caps: Caps = {

@@ -25,7 +25,7 @@ import { check, drawAll } from "@conv/testkit";
 import { asHardware, softwareGpu } from "@conv/testkit/webgpu";
 import { describe, expect, it } from "vitest";
 import { createGpu } from "../src/index.ts";
-import { plan } from "../src/plan.ts";
+import { plan } from "../src/compile/plan.ts";
 import { caps } from "./caps.ts";
 
 const traced = (

@@ -30,7 +30,7 @@ import { check, draw, runOnce } from "@conv/testkit";
 import { asHardware, softwareGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createGpu, type GpuBackend } from "../src/index.ts";
-import { GROUPS_PER_AXIS } from "../src/wgsl.ts";
+import { GROUPS_PER_AXIS } from "../src/wgsl/wgsl.ts";
 
 const traced = (
   shapes: readonly (readonly number[])[],

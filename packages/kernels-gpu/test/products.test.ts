@@ -28,12 +28,12 @@ import {
 import { check, draw, evaluateBounded, judge } from "@conv/testkit";
 import { asHardware, softwareGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Binding, GpuStage, Task } from "../src/code.ts";
+import type { Binding, GpuStage, Task } from "../src/compile/code.ts";
 import { createGpu, type GpuBackend } from "../src/index.ts";
-import { productsOf } from "../src/kernels/product.ts";
-import { threadsOf, type Tile } from "../src/kernels/tile.ts";
-import { SHAPES, tiledCode } from "../src/kernels/tiles.ts";
-import { shaderOf } from "../src/wgsl.ts";
+import { productsOf } from "../src/kernels/gemm/product.ts";
+import { threadsOf, type Tile } from "../src/kernels/gemm/tile.ts";
+import { SHAPES, tiledCode } from "../src/kernels/gemm/tiles.ts";
+import { shaderOf } from "../src/wgsl/wgsl.ts";
 import { caps } from "./caps.ts";
 
 let device: GPUDevice;

@@ -3,7 +3,7 @@
 
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { shareSlots } from "../src/slots.ts";
+import { shareSlots } from "../src/compile/slots.ts";
 
 const lifetimes = fc.array(
   fc

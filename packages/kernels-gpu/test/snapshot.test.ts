@@ -35,10 +35,10 @@ import {
 } from "@conv/ops";
 import { node, optimise, spec, trace, type Spec, type Value } from "@conv/tensor";
 import { expect, test } from "vitest";
-import type { Caps } from "../src/caps.ts";
-import { place } from "../src/place.ts";
-import { plan } from "../src/plan.ts";
-import { shaderOf } from "../src/wgsl.ts";
+import type { Caps } from "../src/compile/caps.ts";
+import { place } from "../src/compile/place.ts";
+import { plan } from "../src/compile/plan.ts";
+import { shaderOf } from "../src/wgsl/wgsl.ts";
 import { caps } from "./caps.ts";
 
 type Snapshot = [

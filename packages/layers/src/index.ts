@@ -20,7 +20,7 @@ export {
   tanh,
   type ActivationName,
   type PreluOptions,
-} from "./activation.ts";
+} from "./layers/activation.ts";
 export {
   channelDropout,
   dropout,
@@ -31,7 +31,7 @@ export {
   stochasticDepth,
   type LinearOptions,
   type Parts,
-} from "./basic.ts";
+} from "./layers/basic.ts";
 export { atrousPyramid } from "./blocks/atrousPyramid.ts";
 export { channelShuffle } from "./blocks/channelShuffle.ts";
 export { convNorm2d, type ConvNormOptions } from "./blocks/convNorm.ts";
@@ -62,7 +62,7 @@ export {
 export { shuffleUnit } from "./blocks/shuffleUnit.ts";
 export { squeezeExcitation, type SqueezeExcitationOptions } from "./blocks/squeezeExcitation.ts";
 export { unetConvs, unetDown, unetUp, type UnetOptions } from "./blocks/unet.ts";
-export { branches, parallel, residual } from "./branch.ts";
+export { branches, parallel, residual } from "./layers/branch.ts";
 export {
   conv1d,
   conv2d,
@@ -72,8 +72,8 @@ export {
   convTranspose3d,
   type ConvLayerOptions,
   type ConvTransposeLayerOptions,
-} from "./conv.ts";
-export { deformConv2d, type DeformConvOptions } from "./deform.ts";
+} from "./layers/conv.ts";
+export { deformConv2d, type DeformConvOptions } from "./layers/deform.ts";
 export {
   depthwiseConv1d,
   depthwiseConv2d,
@@ -87,9 +87,9 @@ export {
   type DepthwiseOptions,
   type PointwiseOptions,
   type SeparableOptions,
-} from "./separable.ts";
-export type { Gradients } from "./exchange.ts";
-export type { FitOptions } from "./fit.ts";
+} from "./layers/separable.ts";
+export type { Gradients } from "./training/exchange.ts";
+export type { FitOptions } from "./training/fit.ts";
 export {
   maxUnpool1d,
   maxUnpool2d,
@@ -101,7 +101,7 @@ export {
   pixelUnshuffle,
   upsample,
   type Around,
-} from "./resize.ts";
+} from "./layers/resize.ts";
 export {
   constant,
   fanOf,
@@ -120,7 +120,7 @@ export {
   type Init,
   type Initialiser,
   type KaimingOptions,
-} from "./init.ts";
+} from "./layers/init.ts";
 export {
   augmentAll,
   augmented,
@@ -133,8 +133,8 @@ export {
   type Augmentation,
   type Fill,
   type WarpOptions,
-} from "./augment.ts";
-export { decodeIdx, IDX_HEADER, readIdxHeader, type Idx, type IdxHeader } from "./idx.ts";
+} from "./data/augment.ts";
+export { decodeIdx, IDX_HEADER, readIdxHeader, type Idx, type IdxHeader } from "./data/idx.ts";
 export {
   arrayDataset,
   subset,
@@ -142,11 +142,11 @@ export {
   type Batch,
   type Dataset,
   type Target,
-} from "./data.ts";
-export { DivergedError, type Origin } from "./diagnose.ts";
-export type { Loss } from "./loss.ts";
-export { keepCheckpoints, type KeepCheckpoint, type KeepOptions } from "./keep.ts";
-export { averagedState, decodeCheckpoint, type Checkpoint, type Position } from "./checkpoint.ts";
+} from "./data/data.ts";
+export { DivergedError, type Origin } from "./training/diagnose.ts";
+export type { Loss } from "./training/loss.ts";
+export { keepCheckpoints, type KeepCheckpoint, type KeepOptions } from "./training/keep.ts";
+export { averagedState, decodeCheckpoint, type Checkpoint, type Position } from "./training/checkpoint.ts";
 export {
   maxNorm,
   minMaxNorm,
@@ -154,7 +154,7 @@ export {
   unitNorm,
   type MinMaxNormOptions,
   type NormOptions,
-} from "./constrain.ts";
+} from "./training/constrain.ts";
 export {
   channelsLast,
   freeze,
@@ -163,8 +163,8 @@ export {
   type Layout,
   type SpatialOptions,
   type WeightOptions,
-} from "./options.ts";
-export { l1, l1l2, l2 } from "./regularise.ts";
+} from "./layers/options.ts";
+export { l1, l1l2, l2 } from "./training/regularize.ts";
 export {
   traceModel,
   type Auxiliary,
@@ -177,7 +177,7 @@ export {
   type Regularizer,
   type TraceOptions,
   type TracedModel,
-} from "./layer.ts";
+} from "./layers/layer.ts";
 export {
   groupNorm,
   instanceNorm1d,
@@ -186,9 +186,9 @@ export {
   layerNorm,
   type InstanceNormOptions,
   type StandardiseOptions,
-} from "./groupNorm.ts";
-export { localResponseNorm, type LocalResponseNormOptions } from "./responseNorm.ts";
-export { batchNorm1d, batchNorm2d, batchNorm3d, type BatchNormOptions } from "./norm.ts";
+} from "./layers/groupNorm.ts";
+export { localResponseNorm, type LocalResponseNormOptions } from "./layers/responseNorm.ts";
+export { batchNorm1d, batchNorm2d, batchNorm3d, type BatchNormOptions } from "./layers/norm.ts";
 export {
   adaptiveAvgPool1d,
   adaptiveAvgPool2d,
@@ -210,9 +210,9 @@ export {
   type AvgPoolLayerOptions,
   type GlobalPoolOptions,
   type MaxPoolLayerOptions,
-} from "./pool.ts";
-export { createBest, type Best, type Candidate, type Creators } from "./best.ts";
-export { confusion, meanAbsoluteError, topK, type Metric } from "./metrics.ts";
+} from "./layers/pool.ts";
+export { createBest, type Best, type Candidate, type Creators } from "./inference/best.ts";
+export { confusion, meanAbsoluteError, topK, type Metric } from "./training/metrics.ts";
 export {
   adagrad,
   adam,
@@ -229,8 +229,8 @@ export {
   type ParameterOptions,
   type RmspropOptions,
   type SgdOptions,
-} from "./optim.ts";
-export type { ParameterRule } from "./rules.ts";
+} from "./training/optim.ts";
+export type { ParameterRule } from "./training/rules.ts";
 export {
   cosine,
   inTurn,
@@ -240,11 +240,11 @@ export {
   warmUp,
   type OneCycleOptions,
   type Schedule,
-} from "./schedule.ts";
-export { createPredictor, type Predictor, type PredictorOptions } from "./predict.ts";
-export { createRandom, shuffled, type Random } from "./random.ts";
-export { decodeSafetensors, encodeSafetensors, type Decoded } from "./safetensors.ts";
-export { average, initialise, matchState, mustBeFinite, type Saved, type State } from "./state.ts";
+} from "./training/schedule.ts";
+export { createPredictor, type Predictor, type PredictorOptions } from "./inference/predict.ts";
+export { createRandom, shuffled, type Random } from "./data/random.ts";
+export { decodeSafetensors, encodeSafetensors, type Decoded } from "./state/safetensors.ts";
+export { average, initialise, matchState, mustBeFinite, type Saved, type State } from "./state/state.ts";
 export {
   traceGradients,
   traceStep,
@@ -254,6 +254,6 @@ export {
   type StepOptions,
   type TrainingGraph,
   type UpdateGraph,
-} from "./step.ts";
-export type { EpochReport, Evaluation, StepReport } from "./reports.ts";
-export { createTrainer, type Trainer, type TrainerOptions, type Training } from "./train.ts";
+} from "./training/step.ts";
+export type { EpochReport, Evaluation, StepReport } from "./training/reports.ts";
+export { createTrainer, type Trainer, type TrainerOptions, type Training } from "./training/train.ts";

@@ -18,7 +18,7 @@ import {
 import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { checkOptions, rangeError } from "@conv/tensor";
-import { decodeSafetensors, headerSize, readHeader, type Decoded } from "./safetensors.ts";
+import { decodeSafetensors, headerSize, readHeader, type Decoded } from "./state/safetensors.ts";
 
 /**
  * Writes a file atomically: a temporary file beside it, flushed to the disk, then renamed over it.

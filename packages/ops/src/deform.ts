@@ -8,9 +8,9 @@ import { full } from "./create.ts";
 import { add, map, mul } from "./elementwise.ts";
 import type { Expr } from "./expr.ts";
 import { convGeometry, type ConvGeometry, type ConvOptions } from "./geometry.ts";
-import { mixOp } from "./mix.ts";
+import { mixOp } from "./resample.ts";
 import { reshape, slice } from "./move.ts";
-import { take, toInt32 } from "./take.ts";
+import { take, toInt32 } from "./gather.ts";
 
 /** The numbers along the axis of a traced vector of that many axes, all others of size 1. */
 function numbers(list: readonly number[], axis: number, rank: number): Value {

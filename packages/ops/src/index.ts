@@ -88,7 +88,7 @@ export {
 } from "./matmul.ts";
 export { max, maxOp } from "./max.ts";
 export { mean } from "./mean.ts";
-export { flip, mix, mixOp, select, type MixParams, type Tap } from "./mix.ts";
+export { flip, mix, mixOp, select, type MixParams, type Tap } from "./resample.ts";
 export * from "./move.ts";
 export { padWith, type PaddingMode } from "./padWith.ts";
 export * from "./pool.ts";
@@ -112,6 +112,6 @@ export {
   toInt32Op,
   type PutParams,
   type TakeParams,
-} from "./take.ts";
+} from "./gather.ts";
 export { pixelShuffle, pixelUnshuffle, upsample, type UpsampleOptions } from "./upsample.ts";
 export { walk } from "./walk.ts";

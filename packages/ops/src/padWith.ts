@@ -1,7 +1,7 @@
 // Padding that is not zeros: PyTorch's padding modes, each a selection along the axes that it pads.
 
 import { scope, shapeError, type Arg } from "@conv/tensor";
-import { select } from "./mix.ts";
+import { select } from "./resample.ts";
 import { pad } from "./move.ts";
 import { axisName, perAxis } from "./padding.ts";
 

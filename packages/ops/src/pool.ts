@@ -31,7 +31,7 @@ import {
   type WindowGeometry,
 } from "./geometry.ts";
 import { pad, reshape } from "./move.ts";
-import { put } from "./take.ts";
+import { put } from "./gather.ts";
 
 /** A pool of x (n, c, …input) to y (n, c, …output); what lies outside the input is not seen. */
 export interface PoolGeometry extends WindowGeometry {

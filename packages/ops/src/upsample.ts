@@ -3,7 +3,7 @@
 
 import { checkOptions, scope, shapeError, spec, type Arg, type Window } from "@conv/tensor";
 import { mustBeWhole, spatialRank } from "./check.ts";
-import { mix, type Tap } from "./mix.ts";
+import { mix, type Tap } from "./resample.ts";
 import { reshape, transpose } from "./move.ts";
 import { axisName, perAxis, type PerAxis } from "./padding.ts";
 

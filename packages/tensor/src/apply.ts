@@ -7,7 +7,7 @@ import { kindOf, shapeError, unsupported } from "./errors.ts";
 import { node, trace, Value } from "./graph.ts";
 import { keyOfOp } from "./identity.ts";
 import type { Op } from "./op.ts";
-import { optimise } from "./optimise.ts";
+import { optimise } from "./optimize.ts";
 import { formatShape, type Spec } from "./spec.ts";
 import { dispose, Tensor } from "./tensor.ts";
 

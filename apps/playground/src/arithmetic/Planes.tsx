@@ -1,7 +1,7 @@
 // The grids of the arithmetic page: a channel of input or output, and a channel of the kernel.
 
 import { useRef, useState, type KeyboardEvent } from "react";
-import { cssColour, inkOn } from "../colour.ts";
+import { cssColour, inkOn } from "../color.ts";
 import { useText } from "../i18n/index.tsx";
 import { useTheme } from "../theme.ts";
 import { isPadding, placeOf, type Picture, type Side } from "./picture.ts";

@@ -3,7 +3,7 @@
 // joins them, in the colour of its weight.
 
 import { useMemo, type ReactNode } from "react";
-import { limitOf } from "../colour.ts";
+import { limitOf } from "../color.ts";
 import { useText } from "../i18n/index.tsx";
 import { isPadding, nameOf, placeOf, type Picture, type Term } from "./picture.ts";
 import { KernelPlane, Plane, signed, SIZE, type Product } from "./Planes.tsx";

@@ -3,7 +3,7 @@
 
 import { memo, useEffect, useRef, useState } from "react";
 import { useRestored } from "../canvas.ts";
-import { cssColour, inkOn, limitOf } from "../colour.ts";
+import { cssColour, inkOn, limitOf } from "../color.ts";
 import { Icon } from "../components/ui.tsx";
 import { decimal, exact, short } from "../format.ts";
 import { useText, type Dictionary } from "../i18n/index.tsx";

@@ -3,7 +3,7 @@
 
 import { useEffect, useRef, useState, type KeyboardEvent } from "react";
 import { useRestored } from "../canvas.ts";
-import { packedColour } from "../colour.ts";
+import { packedColour } from "../color.ts";
 import { decimal } from "../format.ts";
 import { useTheme, type Theme } from "../theme.ts";
 import type { Maps } from "./stages.ts";

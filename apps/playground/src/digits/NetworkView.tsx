@@ -3,7 +3,7 @@
 
 import type { Value } from "@conv/tensor";
 import { memo, useState } from "react";
-import { cssGradient, limitOf } from "../colour.ts";
+import { cssGradient, limitOf } from "../color.ts";
 import { decimal } from "../format.ts";
 import { useText } from "../i18n/index.tsx";
 import { useTheme } from "../theme.ts";

@@ -1,11 +1,11 @@
 // Predicted times: the work that a kernel counts, times what each kind of it takes on a machine
 // that was measured (costs.ts).
 
-import { needsPadding, type Gather } from "@conv/ops/plan";
+import { needsPadding, type Gather } from "@conv/compiler";
 import { sizeOf } from "@conv/tensor";
-import type { Caps } from "../caps.ts";
-import type { CpuKernel, Task, Work } from "../code.ts";
-import { columnsPerTile, gemmSize, rowsPerTile } from "../wasm/tile.ts";
+import type { Caps } from "../compile/caps.ts";
+import type { CpuKernel, Task, Work } from "../compile/code.ts";
+import { columnsPerTile, gemmSize, rowsPerTile } from "./gemm/tile.ts";
 import { costs } from "./costs.ts";
 
 /** Kinds of work, in the order of the numbers in costs.ts; there a number for the call follows. */

@@ -1,14 +1,14 @@
 // All kernels. Production, tests and benchmarks choose from this list by `declines` and the least
 // `estimate`.
 
-import type { CpuKernel } from "../code.ts";
-import { depthwiseGradWeight } from "./depthwiseGradWeight.ts";
-import { gradWeight } from "./gradWeight.ts";
+import type { CpuKernel } from "../compile/code.ts";
+import { depthwiseGradWeight } from "./depthwise/gradWeight.ts";
+import { gradWeight } from "./gemm/gradWeight.ts";
 import { inference } from "./inference.ts";
-import { poolGrad } from "./poolGrad.ts";
-import { poolGradGather } from "./poolGradGather.ts";
-import { poolGradTiled } from "./poolGradTiled.ts";
-import { winogradGradWeight } from "./winogradGradWeight.ts";
+import { poolGrad } from "./pool/grad.ts";
+import { poolGradGather } from "./pool/gradGather.ts";
+import { poolGradTiled } from "./pool/gradTiled.ts";
+import { winogradGradWeight } from "./winograd/gradWeight.ts";
 
 export const kernels: readonly CpuKernel[] = [
   ...inference,

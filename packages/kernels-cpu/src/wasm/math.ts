@@ -4,7 +4,7 @@
 
 import type { Expr, Fn } from "@conv/ops";
 import { exactly } from "@conv/tensor";
-import type { Caps } from "../caps.ts";
+import type { Caps } from "../compile/caps.ts";
 import { f32x4, i32x4, v128, vec, type Code, type Func, type Local, type Operand } from "./asm.ts";
 
 /** a·b + c: fused where the engine offers it. */

@@ -1,13 +1,13 @@
 // The one list of kernels. Production, tests and benchmarks choose from it by `declines` and the
 // least `estimate`.
 
-import type { GpuKernel } from "../code.ts";
-import { create } from "./create.ts";
-import { depthwiseGradWeight } from "./depthwiseGradWeight.ts";
-import { direct, directGradWeight, directMatmul } from "./direct.ts";
-import { dot, dotGradWeight, dotMatmul } from "./dot.ts";
-import { fused } from "./fused.ts";
-import { gradWeight } from "./gradWeight.ts";
+import type { GpuKernel } from "../compile/code.ts";
+import { create } from "./elementwise/create.ts";
+import { depthwiseGradWeight } from "./depthwise/gradWeight.ts";
+import { direct, directGradWeight, directMatmul } from "./direct/direct.ts";
+import { dot, dotGradWeight, dotMatmul } from "./gemm/dot.ts";
+import { fused } from "./elementwise/fused.ts";
+import { gradWeight } from "./gemm/gradWeight.ts";
 import {
   gradWeightF16,
   gradWeightMatrix,
@@ -15,18 +15,18 @@ import {
   igemmMatrix,
   matmulF16,
   matmulMatrix,
-} from "./half.ts";
-import { igemm } from "./igemm.ts";
-import { matmul } from "./matmul.ts";
-import { mix } from "./mix.ts";
-import { move } from "./move.ts";
-import { pool } from "./pool.ts";
-import { poolGrad } from "./poolGrad.ts";
-import { reduce } from "./reduce.ts";
-import { softmax } from "./softmax.ts";
-import { take } from "./take.ts";
-import { winograd } from "./winograd.ts";
-import { winogradGradWeight } from "./winogradGradWeight.ts";
+} from "./gemm/half.ts";
+import { igemm } from "./gemm/igemm.ts";
+import { matmul } from "./gemm/matmul.ts";
+import { mix } from "./move/resample.ts";
+import { move } from "./move/move.ts";
+import { pool } from "./pool/pool.ts";
+import { poolGrad } from "./pool/grad.ts";
+import { reduce } from "./elementwise/reduce.ts";
+import { softmax } from "./elementwise/softmax.ts";
+import { take } from "./move/gather.ts";
+import { winograd } from "./winograd/winograd.ts";
+import { winogradGradWeight } from "./winograd/gradWeight.ts";
 
 export const kernels: readonly GpuKernel[] = [
   winograd(4, 1),

@@ -26,11 +26,11 @@ import {
   type HostArray,
   type Value,
 } from "@conv/tensor";
-import { sequential } from "../basic.ts";
+import { sequential } from "../layers/basic.ts";
 import { mustBe } from "../checks.ts";
-import { conv1d, conv2d, conv3d } from "../conv.ts";
-import type { Layer } from "../layer.ts";
-import type { Saved, State } from "../state.ts";
+import { conv1d, conv2d, conv3d } from "../layers/conv.ts";
+import type { Layer } from "../layers/layer.ts";
+import type { Saved, State } from "../state/state.ts";
 
 /** How a convolution slides over its input; zeros lie outside. */
 export type Sliding = Pick<ConvOptions, "stride" | "padding" | "dilation" | "groups">;

@@ -25,9 +25,9 @@ import {
   type Node,
   type Value,
 } from "@conv/tensor";
-import { zeros } from "../init.ts";
-import { traceModel, type Entry, type Model, type TracedModel } from "../layer.ts";
-import { matchState, type Saved, type State } from "../state.ts";
+import { zeros } from "../layers/init.ts";
+import { traceModel, type Entry, type Model, type TracedModel } from "../layers/layer.ts";
+import { matchState, type Saved, type State } from "../state/state.ts";
 import { toHost } from "./convolution.ts";
 import {
   again,

@@ -3,8 +3,8 @@
 // of prediction, without dropout and with running statistics.
 
 import { Value, unsupported, type Graph, type Node, type Op } from "@conv/tensor";
-import type { Entry, Layer, Model, TracedModel } from "../layer.ts";
-import type { State } from "../state.ts";
+import type { Entry, Layer, Model, TracedModel } from "../layers/layer.ts";
+import type { State } from "../state/state.ts";
 
 /** A model and the values of its tensors. */
 export interface ModelState {

@@ -36,8 +36,8 @@ import {
   type Node,
   type Value,
 } from "@conv/tensor";
-import { traceModel, type Entry, type Model, type TracedModel } from "../layer.ts";
-import { matchState, type State } from "../state.ts";
+import { traceModel, type Entry, type Model, type TracedModel } from "../layers/layer.ts";
+import { matchState, type State } from "../state/state.ts";
 import {
   again,
   consumers,

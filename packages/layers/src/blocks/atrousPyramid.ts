@@ -2,11 +2,11 @@
 // Convolution for Semantic Image Segmentation", 2017. Parts as in torchvision.
 
 import { broadcastTo } from "@conv/ops";
-import { dropout, pipe, sequential } from "../basic.ts";
-import { parallel } from "../branch.ts";
-import { pytorch } from "../init.ts";
-import type { Layer } from "../layer.ts";
-import { adaptiveAvgPool2d } from "../pool.ts";
+import { dropout, pipe, sequential } from "../layers/basic.ts";
+import { parallel } from "../layers/branch.ts";
+import { pytorch } from "../layers/init.ts";
+import type { Layer } from "../layers/layer.ts";
+import { adaptiveAvgPool2d } from "../layers/pool.ts";
 import { convNorm2d } from "./convNorm.ts";
 
 /** The mean of the image, through `layer`, at every place. */

@@ -3,7 +3,7 @@
 
 import { reshape, transpose } from "@conv/ops";
 import { shapeError } from "@conv/tensor";
-import type { Layer } from "../layer.ts";
+import type { Layer } from "../layers/layer.ts";
 
 /**
  * Deals the channels of `groups` groups out in turn, so that each group that follows sees some of

@@ -3,12 +3,12 @@
 
 import type { Padding } from "@conv/ops";
 import { checkOptions } from "@conv/tensor";
-import { relu } from "../activation.ts";
-import { pipe, sequential } from "../basic.ts";
-import { conv2d } from "../conv.ts";
-import { kaimingNormal, type Init } from "../init.ts";
-import type { Layer } from "../layer.ts";
-import { batchNorm2d, type BatchNormOptions } from "../norm.ts";
+import { relu } from "../layers/activation.ts";
+import { pipe, sequential } from "../layers/basic.ts";
+import { conv2d } from "../layers/conv.ts";
+import { kaimingNormal, type Init } from "../layers/init.ts";
+import type { Layer } from "../layers/layer.ts";
+import { batchNorm2d, type BatchNormOptions } from "../layers/norm.ts";
 
 export interface ConvNormOptions {
   readonly stride?: number | undefined;

@@ -2,14 +2,14 @@
 // Networks", CVPR 2017, with the bottlenecks (B) and the compression (C) of DenseNet-BC. Parts as
 // in torchvision.
 
-import { relu } from "../activation.ts";
-import { pipe, sequential } from "../basic.ts";
-import { parallel } from "../branch.ts";
-import { conv2d } from "../conv.ts";
-import { kaimingNormal } from "../init.ts";
-import type { Layer } from "../layer.ts";
-import { batchNorm2d } from "../norm.ts";
-import { avgPool2d } from "../pool.ts";
+import { relu } from "../layers/activation.ts";
+import { pipe, sequential } from "../layers/basic.ts";
+import { parallel } from "../layers/branch.ts";
+import { conv2d } from "../layers/conv.ts";
+import { kaimingNormal } from "../layers/init.ts";
+import type { Layer } from "../layers/layer.ts";
+import { batchNorm2d } from "../layers/norm.ts";
+import { avgPool2d } from "../layers/pool.ts";
 
 const init = kaimingNormal();
 const activated = (): Layer => pipe(batchNorm2d(), relu());

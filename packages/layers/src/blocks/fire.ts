@@ -2,12 +2,12 @@
 // AlexNet-level accuracy with 50x fewer parameters and <0.5MB model size", 2016. Parts as in
 // torchvision.
 
-import { relu } from "../activation.ts";
-import { pipe, sequential } from "../basic.ts";
-import { branches } from "../branch.ts";
-import { conv2d } from "../conv.ts";
-import { kaimingUniform } from "../init.ts";
-import type { Layer } from "../layer.ts";
+import { relu } from "../layers/activation.ts";
+import { pipe, sequential } from "../layers/basic.ts";
+import { branches } from "../layers/branch.ts";
+import { conv2d } from "../layers/conv.ts";
+import { kaimingUniform } from "../layers/init.ts";
+import type { Layer } from "../layers/layer.ts";
 
 const conv = (channels: number, kernel: number): Layer =>
   pipe(conv2d(channels, kernel, { padding: kernel >> 1, init: kaimingUniform() }), relu());

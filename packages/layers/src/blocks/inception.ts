@@ -2,11 +2,11 @@
 // the five of Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, "Rethinking the Inception Architecture
 // for Computer Vision", CVPR 2016. Normalised, parts as in torchvision.
 
-import { pipe, sequential } from "../basic.ts";
-import { parallel } from "../branch.ts";
-import { normal } from "../init.ts";
-import type { Layer } from "../layer.ts";
-import { avgPool2d, maxPool2d } from "../pool.ts";
+import { pipe, sequential } from "../layers/basic.ts";
+import { parallel } from "../layers/branch.ts";
+import { normal } from "../layers/init.ts";
+import type { Layer } from "../layers/layer.ts";
+import { avgPool2d, maxPool2d } from "../layers/pool.ts";
 import { convNorm2d, type ConvNormOptions } from "./convNorm.ts";
 
 type Kernel = number | readonly [number, number];

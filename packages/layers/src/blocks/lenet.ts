@@ -18,10 +18,10 @@ import {
   type PerAxis,
 } from "@conv/ops";
 import { checkOptions, formatShape, shapeError, sizeOf, type Value } from "@conv/tensor";
-import { checkRank, conv2d, type ConvLayerOptions } from "../conv.ts";
-import { pytorch, values, type Init } from "../init.ts";
-import type { Layer } from "../layer.ts";
-import { LAYER, WEIGHT } from "../options.ts";
+import { checkRank, conv2d, type ConvLayerOptions } from "../layers/conv.ts";
+import { pytorch, values, type Init } from "../layers/init.ts";
+import type { Layer } from "../layers/layer.ts";
+import { LAYER, WEIGHT } from "../layers/options.ts";
 
 /**
  * y[c] = weight[c] · Σ window of x[c] + bias[c], windows side by side: x (n, c, h, w) → (n, c, h/k,

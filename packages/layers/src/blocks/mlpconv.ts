@@ -1,9 +1,9 @@
 // The mlpconv layer: Lin, Chen and Yan, "Network in Network", ICLR 2014.
 
-import { relu } from "../activation.ts";
-import { sequential } from "../basic.ts";
-import { conv2d, type ConvLayerOptions } from "../conv.ts";
-import type { Layer } from "../layer.ts";
+import { relu } from "../layers/activation.ts";
+import { sequential } from "../layers/basic.ts";
+import { conv2d, type ConvLayerOptions } from "../layers/conv.ts";
+import type { Layer } from "../layers/layer.ts";
 
 /**
  * A small multilayer perceptron that slides over the input: a convolution and then 1×1

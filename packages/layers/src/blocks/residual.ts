@@ -3,13 +3,13 @@
 // Residual Transformations for Deep Neural Networks", CVPR 2017. Parts as in torchvision.
 
 import { checkOptions } from "@conv/tensor";
-import { relu } from "../activation.ts";
-import { pipe, sequential } from "../basic.ts";
-import { residual } from "../branch.ts";
-import { conv2d } from "../conv.ts";
-import { kaimingNormal } from "../init.ts";
-import type { Layer } from "../layer.ts";
-import { batchNorm2d } from "../norm.ts";
+import { relu } from "../layers/activation.ts";
+import { pipe, sequential } from "../layers/basic.ts";
+import { residual } from "../layers/branch.ts";
+import { conv2d } from "../layers/conv.ts";
+import { kaimingNormal } from "../layers/init.ts";
+import type { Layer } from "../layers/layer.ts";
+import { batchNorm2d } from "../layers/norm.ts";
 import { convNorm2d } from "./convNorm.ts";
 
 export interface ResidualOptions {

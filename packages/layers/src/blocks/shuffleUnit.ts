@@ -2,12 +2,12 @@
 // Efficient CNN Architecture Design", ECCV 2018, figure 3 (c) and (d). Parts as in torchvision.
 
 import { slice } from "@conv/ops";
-import { relu } from "../activation.ts";
-import { pipe, sequential } from "../basic.ts";
-import { parallel } from "../branch.ts";
-import { conv2d } from "../conv.ts";
-import type { Layer } from "../layer.ts";
-import { batchNorm2d } from "../norm.ts";
+import { relu } from "../layers/activation.ts";
+import { pipe, sequential } from "../layers/basic.ts";
+import { parallel } from "../layers/branch.ts";
+import { conv2d } from "../layers/conv.ts";
+import type { Layer } from "../layers/layer.ts";
+import { batchNorm2d } from "../layers/norm.ts";
 import { channelShuffle } from "./channelShuffle.ts";
 
 /** One of the two halves of the channels. */

@@ -3,11 +3,11 @@
 
 import { mul } from "@conv/ops";
 import { checkOptions } from "@conv/tensor";
-import { relu, sigmoid } from "../activation.ts";
-import { conv2d } from "../conv.ts";
-import type { Init } from "../init.ts";
-import type { Layer } from "../layer.ts";
-import { adaptiveAvgPool2d } from "../pool.ts";
+import { relu, sigmoid } from "../layers/activation.ts";
+import { conv2d } from "../layers/conv.ts";
+import type { Init } from "../layers/init.ts";
+import type { Layer } from "../layers/layer.ts";
+import { adaptiveAvgPool2d } from "../layers/pool.ts";
 
 export interface SqueezeExcitationOptions {
   /** Between the two convolutions. Default: relu. */

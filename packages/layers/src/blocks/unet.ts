@@ -3,12 +3,12 @@
 
 import { concat, slice } from "@conv/ops";
 import { checkOptions, formatShape, shapeError, type Value } from "@conv/tensor";
-import { relu } from "../activation.ts";
-import { pipe, sequential } from "../basic.ts";
-import { conv2d, convTranspose2d } from "../conv.ts";
-import { kaimingNormal } from "../init.ts";
-import type { Layer } from "../layer.ts";
-import { maxPool2d } from "../pool.ts";
+import { relu } from "../layers/activation.ts";
+import { pipe, sequential } from "../layers/basic.ts";
+import { conv2d, convTranspose2d } from "../layers/conv.ts";
+import { kaimingNormal } from "../layers/init.ts";
+import type { Layer } from "../layers/layer.ts";
+import { maxPool2d } from "../layers/pool.ts";
 
 export interface UnetOptions {
   /**

@@ -2,13 +2,13 @@
 // Neural Networks", NIPS 2012; and what torchvision calls so: Krizhevsky, "One weird trick for
 // parallelizing convolutional neural networks", 2014, with its names.
 
-import { relu } from "../activation.ts";
-import { dropout, flatten, linear, pipe, sequential } from "../basic.ts";
-import { conv2d } from "../conv.ts";
-import { constant } from "../init.ts";
-import type { Model } from "../layer.ts";
-import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
-import { localResponseNorm } from "../responseNorm.ts";
+import { relu } from "../layers/activation.ts";
+import { dropout, flatten, linear, pipe, sequential } from "../layers/basic.ts";
+import { conv2d } from "../layers/conv.ts";
+import { constant } from "../layers/init.ts";
+import type { Model } from "../layers/layer.ts";
+import { adaptiveAvgPool2d, maxPool2d } from "../layers/pool.ts";
+import { localResponseNorm } from "../layers/responseNorm.ts";
 import { classesOf, imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
 const pool = () => maxPool2d(3, { stride: 2 });

@@ -1,14 +1,14 @@
 // DenseNet: Huang, Liu, van der Maaten and Weinberger, "Densely Connected Convolutional Networks",
 // CVPR 2017, with the tensors named as in torchvision.
 
-import { relu } from "../activation.ts";
-import { flatten, linear, pipe, sequential } from "../basic.ts";
+import { relu } from "../layers/activation.ts";
+import { flatten, linear, pipe, sequential } from "../layers/basic.ts";
 import { denseBlock, denseTransition } from "../blocks/dense.ts";
-import { conv2d } from "../conv.ts";
-import { kaimingNormal, zeros } from "../init.ts";
-import type { Layer, Model } from "../layer.ts";
-import { batchNorm2d } from "../norm.ts";
-import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
+import { conv2d } from "../layers/conv.ts";
+import { kaimingNormal, zeros } from "../layers/init.ts";
+import type { Layer, Model } from "../layers/layer.ts";
+import { batchNorm2d } from "../layers/norm.ts";
+import { adaptiveAvgPool2d, maxPool2d } from "../layers/pool.ts";
 import { classesOf, imagenet, type ClassifierOptions } from "./imagenet.ts";
 
 const growth = 32;

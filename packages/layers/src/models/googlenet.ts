@@ -1,12 +1,12 @@
 // GoogLeNet: Szegedy, Liu, Jia, Sermanet, Reed, Anguelov, Erhan, Vanhoucke and Rabinovich, "Going
 // deeper with convolutions", CVPR 2015, normalised as in torchvision, with its names.
 
-import { relu } from "../activation.ts";
-import { dropout, flatten, linear, pipe, sequential } from "../basic.ts";
+import { relu } from "../layers/activation.ts";
+import { dropout, flatten, linear, pipe, sequential } from "../layers/basic.ts";
 import { googlenetConv as conv, inceptionV1, type InceptionV1Widths } from "../blocks/inception.ts";
-import { normal } from "../init.ts";
-import type { Layer, Model } from "../layer.ts";
-import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
+import { normal } from "../layers/init.ts";
+import type { Layer, Model } from "../layers/layer.ts";
+import { adaptiveAvgPool2d, maxPool2d } from "../layers/pool.ts";
 import { withHeads } from "./heads.ts";
 import { AUXILIARY, classesOf, imagenet, type AuxiliaryOptions } from "./imagenet.ts";
 

@@ -2,7 +2,7 @@
 // which only training sees.
 
 import { shapeError, type Value } from "@conv/tensor";
-import type { Layer } from "../layer.ts";
+import type { Layer } from "../layers/layer.ts";
 
 /** Something that training holds against the labels too. */
 export interface Head {

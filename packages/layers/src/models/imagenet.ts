@@ -2,8 +2,8 @@
 
 import { checkOptions } from "@conv/tensor";
 import { mustCount } from "../checks.ts";
-import { normal, zeros, type Init } from "../init.ts";
-import type { Model } from "../layer.ts";
+import { normal, zeros, type Init } from "../layers/init.ts";
+import type { Model } from "../layers/layer.ts";
 
 export interface ClassifierOptions {
   /** Outputs; ImageNet has 1000. */

@@ -1,7 +1,7 @@
 // Inception v3: Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, "Rethinking the Inception Architecture
 // for Computer Vision", CVPR 2016, as torchvision builds it and names its tensors.
 
-import { dropout, flatten, linear, pipe, sequential } from "../basic.ts";
+import { dropout, flatten, linear, pipe, sequential } from "../layers/basic.ts";
 import {
   inceptionA,
   inceptionB,
@@ -10,9 +10,9 @@ import {
   inceptionD,
   inceptionE,
 } from "../blocks/inception.ts";
-import { normal } from "../init.ts";
-import type { Layer, Model } from "../layer.ts";
-import { adaptiveAvgPool2d, avgPool2d, maxPool2d } from "../pool.ts";
+import { normal } from "../layers/init.ts";
+import type { Layer, Model } from "../layers/layer.ts";
+import { adaptiveAvgPool2d, avgPool2d, maxPool2d } from "../layers/pool.ts";
 import { withHeads } from "./heads.ts";
 import { AUXILIARY, classesOf, type AuxiliaryOptions } from "./imagenet.ts";
 

@@ -1,6 +1,6 @@
 // @conv/layers/models: the networks, each a function that returns its description.
 
-import type { Model } from "../layer.ts";
+import type { Model } from "../layers/layer.ts";
 import { alexnet, alexnet_2012 } from "./alexnet.ts";
 import { densenet121 } from "./densenet.ts";
 import { digitCodes } from "./digits.ts";

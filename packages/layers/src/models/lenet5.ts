@@ -1,11 +1,11 @@
 // LeNet-5 as it is taught today: rectified linear units, max pooling, dense third layer, softmax
 // output. 61,706 parameters. The net of the 1998 paper is lenet5_1998.
 
-import { relu } from "../activation.ts";
-import { flatten, linear, pipe, sequential } from "../basic.ts";
-import { conv2d } from "../conv.ts";
-import type { Model } from "../layer.ts";
-import { maxPool2d } from "../pool.ts";
+import { relu } from "../layers/activation.ts";
+import { flatten, linear, pipe, sequential } from "../layers/basic.ts";
+import { conv2d } from "../layers/conv.ts";
+import type { Model } from "../layers/layer.ts";
+import { maxPool2d } from "../layers/pool.ts";
 import { classesOf, type ClassifierOptions } from "./imagenet.ts";
 
 /** Images of 1×28×28, pixels 0 (background) to 1, to the logits of ten classes. */

@@ -3,12 +3,12 @@
 
 import { affine, exp, log, mean, map, oneHot, sub, sum } from "@conv/ops";
 import { checkOptions, type Value } from "@conv/tensor";
-import { scaledTanh } from "../activation.ts";
-import { flatten, linear, pipe, sequential } from "../basic.ts";
+import { scaledTanh } from "../layers/activation.ts";
+import { flatten, linear, pipe, sequential } from "../layers/basic.ts";
 import { rbf, subsample2d, tableConv2d, type ConnectionTable } from "../blocks/lenet.ts";
-import { conv2d } from "../conv.ts";
-import { lecun1998 } from "../init.ts";
-import type { Model } from "../layer.ts";
+import { conv2d } from "../layers/conv.ts";
+import { lecun1998 } from "../layers/init.ts";
+import type { Model } from "../layers/layer.ts";
 import { digitCodes } from "./digits.ts";
 
 /** Table I of the paper: which of the six maps of S2 each of the sixteen maps of C3 sees. */

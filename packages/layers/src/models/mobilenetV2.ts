@@ -1,12 +1,12 @@
 // MobileNetV2: Sandler, Howard, Zhu, Zhmoginov and Chen, "MobileNetV2: Inverted Residuals and
 // Linear Bottlenecks", CVPR 2018, with the tensors named as in torchvision.
 
-import { relu6 } from "../activation.ts";
-import { dropout, flatten, linear, pipe, sequential } from "../basic.ts";
+import { relu6 } from "../layers/activation.ts";
+import { dropout, flatten, linear, pipe, sequential } from "../layers/basic.ts";
 import { convNorm2d } from "../blocks/convNorm.ts";
 import { linearBottleneck } from "../blocks/invertedResidual.ts";
-import type { Model } from "../layer.ts";
-import { adaptiveAvgPool2d } from "../pool.ts";
+import type { Model } from "../layers/layer.ts";
+import { adaptiveAvgPool2d } from "../layers/pool.ts";
 import { classesOf, imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
 /** Table 2 of the paper: t (expansion), c (channels), n (blocks), s (stride of the first). */

@@ -1,9 +1,9 @@
 // Network in Network: Lin, Chen and Yan, ICLR 2014; for ImageNet as its authors published it.
 
-import { dropout, flatten, pipe, sequential } from "../basic.ts";
+import { dropout, flatten, pipe, sequential } from "../layers/basic.ts";
 import { mlpconv } from "../blocks/mlpconv.ts";
-import type { Model } from "../layer.ts";
-import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
+import type { Model } from "../layers/layer.ts";
+import { adaptiveAvgPool2d, maxPool2d } from "../layers/pool.ts";
 import { classesOf, imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
 const init = normalInit(0.01);

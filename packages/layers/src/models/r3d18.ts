@@ -2,14 +2,14 @@
 // Paluri, "A Closer Look at Spatiotemporal Convolutions for Action Recognition", CVPR 2018, with
 // the tensors named as in torchvision.
 
-import { relu } from "../activation.ts";
-import { flatten, linear, pipe, sequential } from "../basic.ts";
+import { relu } from "../layers/activation.ts";
+import { flatten, linear, pipe, sequential } from "../layers/basic.ts";
 import { projected } from "../blocks/residual.ts";
-import { conv3d, type ConvLayerOptions } from "../conv.ts";
-import { kaimingNormal } from "../init.ts";
-import type { Layer, Model } from "../layer.ts";
-import { batchNorm3d } from "../norm.ts";
-import { adaptiveAvgPool3d } from "../pool.ts";
+import { conv3d, type ConvLayerOptions } from "../layers/conv.ts";
+import { kaimingNormal } from "../layers/init.ts";
+import type { Layer, Model } from "../layers/layer.ts";
+import { batchNorm3d } from "../layers/norm.ts";
+import { adaptiveAvgPool3d } from "../layers/pool.ts";
 import { classesOf, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
 /** Convolution, normalisation, and an activation unless the block adds first. */

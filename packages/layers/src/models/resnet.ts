@@ -3,14 +3,14 @@
 // As torchvision builds them (in a bottleneck the 3×3 convolution has the stride) and names their
 // tensors.
 
-import { relu } from "../activation.ts";
-import { flatten, linear, pipe, sequential } from "../basic.ts";
+import { relu } from "../layers/activation.ts";
+import { flatten, linear, pipe, sequential } from "../layers/basic.ts";
 import { residualBasic, residualBottleneck } from "../blocks/residual.ts";
-import { conv2d } from "../conv.ts";
-import { kaimingNormal } from "../init.ts";
-import type { Layer, Model } from "../layer.ts";
-import { batchNorm2d } from "../norm.ts";
-import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
+import { conv2d } from "../layers/conv.ts";
+import { kaimingNormal } from "../layers/init.ts";
+import type { Layer, Model } from "../layers/layer.ts";
+import { batchNorm2d } from "../layers/norm.ts";
+import { adaptiveAvgPool2d, maxPool2d } from "../layers/pool.ts";
 import { classesOf, imagenet, type ClassifierOptions } from "./imagenet.ts";
 
 /** Makes a block of stage 0 to 3. */

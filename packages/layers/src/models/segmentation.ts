@@ -4,12 +4,12 @@
 
 import { upsample } from "@conv/ops";
 import type { Value } from "@conv/tensor";
-import { relu } from "../activation.ts";
-import { dropout, sequential } from "../basic.ts";
+import { relu } from "../layers/activation.ts";
+import { dropout, sequential } from "../layers/basic.ts";
 import { atrousPyramid } from "../blocks/atrousPyramid.ts";
-import { conv2d } from "../conv.ts";
-import type { Layer, Model } from "../layer.ts";
-import { batchNorm2d } from "../norm.ts";
+import { conv2d } from "../layers/conv.ts";
+import type { Layer, Model } from "../layers/layer.ts";
+import { batchNorm2d } from "../layers/norm.ts";
 import { AUXILIARY, classesOf, type AuxiliaryOptions } from "./imagenet.ts";
 import { dilatedResnet50 } from "./resnet.ts";
 

@@ -2,13 +2,13 @@
 // accuracy with 50x fewer parameters and <0.5MB model size", 2016, versions 1.0 and 1.1, with the
 // tensors named as in torchvision.
 
-import { relu } from "../activation.ts";
-import { dropout, flatten, pipe, sequential } from "../basic.ts";
+import { relu } from "../layers/activation.ts";
+import { dropout, flatten, pipe, sequential } from "../layers/basic.ts";
 import { fire } from "../blocks/fire.ts";
-import { conv2d } from "../conv.ts";
-import { kaimingUniform } from "../init.ts";
-import type { Model } from "../layer.ts";
-import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
+import { conv2d } from "../layers/conv.ts";
+import { kaimingUniform } from "../layers/init.ts";
+import type { Model } from "../layers/layer.ts";
+import { adaptiveAvgPool2d, maxPool2d } from "../layers/pool.ts";
 import { classesOf, imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
 const pool = "pool";

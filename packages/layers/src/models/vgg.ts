@@ -1,13 +1,13 @@
 // VGG: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
 // Recognition", ICLR 2015, configurations A, B, D and E, with the tensors named as in torchvision.
 
-import { relu } from "../activation.ts";
-import { dropout, flatten, linear, pipe, sequential } from "../basic.ts";
-import { conv2d } from "../conv.ts";
-import { kaimingNormal } from "../init.ts";
-import type { Model } from "../layer.ts";
-import { batchNorm2d } from "../norm.ts";
-import { adaptiveAvgPool2d, maxPool2d } from "../pool.ts";
+import { relu } from "../layers/activation.ts";
+import { dropout, flatten, linear, pipe, sequential } from "../layers/basic.ts";
+import { conv2d } from "../layers/conv.ts";
+import { kaimingNormal } from "../layers/init.ts";
+import type { Model } from "../layers/layer.ts";
+import { batchNorm2d } from "../layers/norm.ts";
+import { adaptiveAvgPool2d, maxPool2d } from "../layers/pool.ts";
 import { classesOf, imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
 /** Channels of each stage, → 112×112, 56×56, 28×28, 14×14, 7×7. */

@@ -1,0 +1,77 @@
+// What ops that move elements come to: copies of strided boxes of their inputs into their output.
+
+import { stridesOf, type Spec } from "@conv/tensor";
+import {
+  concatOp,
+  sliceOp,
+  transposeOp,
+  type ConcatParams,
+  type PadParams,
+  type SliceParams,
+  type TransposeParams,
+} from "@conv/ops";
+import { broadcastToOp, broadcastStrides } from "@conv/ops";
+import type { Task } from "./task.ts";
+
+export interface Box {
+  readonly shape: readonly number[];
+  /** Elements between neighbours along each axis, and before the first element. */
+  readonly from: { readonly strides: readonly number[]; readonly base?: number | undefined };
+  readonly into: { readonly strides: readonly number[]; readonly base?: number | undefined };
+}
+
+/**
+ * The box of each input, which is all that a transpose, broadcastTo, slice or concat does; null for
+ * other ops.
+ */
+export function boxesOf({ op, params, outputs: [y] }: Task, inputs: readonly Spec[]): Box[] | null {
+  const [x] = inputs;
+  const into = { strides: stridesOf(y.shape) };
+  switch (op) {
+    case transposeOp: {
+      const strides = stridesOf(x.shape);
+      return [
+        {
+          shape: y.shape,
+          from: { strides: (params as TransposeParams).order.map((a) => strides[a]) },
+          into,
+        },
+      ];
+    }
+    case broadcastToOp:
+      return [{ shape: y.shape, from: { strides: broadcastStrides(x.shape, y.shape) }, into }];
+    case sliceOp: {
+      const strides = stridesOf(x.shape);
+      const base = (params as SliceParams).start.reduce((sum, s, a) => sum + s * strides[a], 0);
+      return [{ shape: y.shape, from: { strides, base }, into }];
+    }
+    case concatOp: {
+      const { axis } = params as ConcatParams;
+      let base = 0;
+      return inputs.map(({ shape }) => {
+        const box = { shape, from: { strides: stridesOf(shape) }, into: { ...into, base } };
+        base += shape[axis] * into.strides[axis];
+        return box;
+      });
+    }
+    default:
+      return null;
+  }
+}
+
+/**
+ * The axes of a pad with their padding; an axis without becomes part of the one before it. The
+ * first has none.
+ */
+export function paddedAxes(
+  shape: readonly number[],
+  { lo, hi }: PadParams,
+): { size: number; lo: number; hi: number }[] {
+  const axes = [{ size: 1, lo: 0, hi: 0 }];
+  shape.forEach((size, a) => {
+    const last = axes.at(-1)!;
+    if (lo[a] || hi[a]) axes.push({ size, lo: lo[a], hi: hi[a] });
+    else axes[axes.length - 1] = { size: last.size * size, lo: last.lo * size, hi: last.hi * size };
+  });
+  return axes;
+}

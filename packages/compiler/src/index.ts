@@ -1,0 +1,54 @@
+// Planning for back ends: which nodes of a graph are computed together, by which of a back end's
+// kernels, and which of them not at every run.
+
+export { cellsOf, combinations, mergeAxes, type Axis } from "./axes.ts";
+export { boxesOf, paddedAxes, type Box } from "./boxes.ts";
+export {
+  collapse,
+  collapsedOf,
+  gatherAll,
+  gatherForward,
+  gatherGradInput,
+  gatherOf,
+  gcd,
+  isConvOrGradInput,
+  leavesTaps,
+  needsPadding,
+  readings,
+  readLayout,
+  remembered,
+  tapCount,
+  unfold,
+  UNSEEN,
+} from "./gather.ts";
+export type { AxisTaps, Gather, Phase, Reading } from "./gather.ts";
+export { homesOf, partsOf, type Homes, type Part } from "./allocation.ts";
+export { distinctCauses, onceFirst, onceOf, sameCauses, type Causes } from "./persistent.ts";
+export { createPacks, type Pack, type Packed, type Packs } from "./packs.ts";
+export { plan, root, type Chooser, type Planned } from "./plan.ts";
+export {
+  combine,
+  shortConvolution,
+  type Matrix,
+  type ShortConvolution,
+  type SumWriter,
+} from "./shortConvolution.ts";
+export { choose, fusedOp, inputAt, inputName, mostRoundoff, outputAt, scratchAt } from "./task.ts";
+export type {
+  Choice,
+  Choosing,
+  Epilogue,
+  EpilogueOperand,
+  FusedParams,
+  Place,
+  PlanKernel,
+  Task,
+} from "./task.ts";
+export {
+  gradWeightTiling,
+  ROUNDOFF,
+  tilings,
+  type TileAxis,
+  type TilePlace,
+  type Tiling,
+} from "./tilings.ts";

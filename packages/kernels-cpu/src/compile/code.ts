@@ -1,0 +1,100 @@
+// What passes between the planner and the kernels: the task to be done, and the code that does it,
+// in stages.
+
+import {
+  inputAt,
+  scratchAt,
+  type Epilogue,
+  type Place,
+  type PlanKernel,
+  type Task,
+} from "@conv/compiler";
+import type { Caps } from "./caps.ts";
+import type { Func, Local, Module } from "../wasm/asm.ts";
+
+export { inputAt, outputAt, scratchAt } from "@conv/compiler";
+export type { Epilogue, EpilogueOperand, Place, Task } from "@conv/compiler";
+
+/** The operands of an epilogue, which follow the two inputs of a product. */
+export const operandsAt = (epilogue: Epilogue | null): Place[] =>
+  (epilogue?.operands ?? []).map((_, i) => inputAt(2 + i));
+
+/**
+ * Part of a kernel that runs between two barriers. Its pieces of work 0 … items−1 are divided among
+ * the threads.
+ */
+export interface Stage {
+  /** The key of the generated function; equal keys must mean equal code. */
+  readonly name: string;
+  readonly items: number;
+  readonly reads: readonly Place[];
+  readonly writes: readonly Place[];
+  /** Memory that each thread has for itself, in bytes; its address comes as `own`. */
+  readonly perThread?: number | undefined;
+  /** May run at the same time as the stage before it: both write disjoint parts of one output. */
+  readonly beside?: boolean | undefined;
+  /** Emits the pieces lo … hi−1. `at` holds the addresses of reads, then writes. */
+  emit(m: Module, f: Func, at: readonly Local[], range: { lo: Local; hi: Local; own: Local }): void;
+}
+
+export interface Scratch {
+  readonly bytes: number;
+  /** Written once when the program is made (tables). */
+  readonly data?: Float32Array | Int32Array | undefined;
+  /**
+   * Holds a rearrangement of this input alone. If that is an input of the program, or made of some
+   * of them alone (see once.ts), the stage that writes it is skipped for as long as the same
+   * buffers with the same contents come in: weights are packed once. Programs share what stages of
+   * equal names pack of an input of theirs.
+   */
+  readonly packs?: number | undefined;
+}
+
+export interface CpuCode {
+  readonly scratch: readonly Scratch[];
+  readonly stages: readonly Stage[];
+}
+
+/** Code as it is put together, stage by stage. */
+export interface Draft extends CpuCode {
+  readonly stages: Stage[];
+  /** Asks for more scratch, and gives its place. */
+  room(scratch: Scratch): Place;
+}
+
+export function draft(): Draft {
+  const scratch: Scratch[] = [];
+  return { scratch, stages: [], room: (more) => scratchAt(scratch.push(more) - 1) };
+}
+
+/** What a kernel does for a task, counted: see kernels/costs.ts for what each kind takes. */
+export interface Work {
+  /**
+   * Multiply-adds, those included of lanes and rows that nobody wants, and those that would fit
+   * where sums wait for one another.
+   */
+  readonly products?: number | undefined;
+  /** Vectors, or steps of a product's depth, that are loaded for them. */
+  readonly steps?: number | undefined;
+  /** Elements copied by vectors: to pad, to fill panels. */
+  readonly moved?: number | undefined;
+  /** Elements taken or put one at a time. */
+  readonly gathered?: number | undefined;
+  /** Points of tiles transformed, on the way in or back. */
+  readonly transformed?: number | undefined;
+  /** Bytes that come from the outer caches or memory, weights above all. */
+  readonly streamed?: number | undefined;
+  /** Tiles, rows and other beginnings. */
+  readonly tiles?: number | undefined;
+}
+
+/** A kernel of this back end. */
+export interface CpuKernel extends PlanKernel<Caps, CpuCode> {
+  /** What its estimate is made of, where that was fitted to measurements. */
+  work?(task: Task, caps: Caps): Work;
+  /**
+   * Bytes that it keeps from run to run beyond the size of its weights, where these are
+   * transformed.
+   */
+  keeps?(task: Task, caps: Caps): number;
+}

@@ -1,0 +1,65 @@
+// The end of kernels that compute neighbours of one row: the epilogue, and whole vectors or single
+// lanes stored.
+
+import type { Caps } from "../../compile/caps.ts";
+import type { Epilogue } from "../../compile/code.ts";
+import { v128, type Func, type Local, type Operand } from "../../wasm/asm.ts";
+import { emitExpr } from "../../wasm/math.ts";
+
+export interface Neighbours {
+  /** Address of the first in y, and constant bytes from there. */
+  readonly address: Operand;
+  readonly offset: number;
+  /** How many, at most 4, and elements between them in y. */
+  readonly lanes: number;
+  readonly step: number;
+  /** Operands that are one value for the whole row; none unless given. */
+  readonly perChannel?: ReadonlyMap<string, Local> | undefined;
+  /** For an operand with a value for each element: what is to it as `address` is to y. */
+  beside(operand: number): Operand;
+}
+
+/**
+ * A local for each operand of an epilogue that is one value for a channel. `load` loads them all
+ * from the addresses that `at` gives.
+ */
+export function channelValues(
+  f: Func,
+  epilogue: Epilogue | null,
+): {
+  perChannel: Map<string, Local>;
+  load(at: (operand: number) => Operand, offset?: number): void;
+} {
+  const own = (epilogue?.operands ?? []).flatMap(({ name, along }, i) =>
+    along === "channel" ? [{ name, i, v: f.local("v128", `${name}_c`) }] : [],
+  );
+  return {
+    perChannel: new Map(own.map(({ name, v }) => [name, v])),
+    load: (at, offset) => own.forEach(({ i, v }) => f.set(v, v128.loadSplat(at(i), offset))),
+  };
+}
+
+/** Emits `r`'s way to memory: the epilogue on it, then the store. */
+export function storeNeighbours(
+  f: Func,
+  caps: Caps,
+  epilogue: Epilogue | null,
+  r: Local,
+  to: Neighbours,
+): void {
+  const whole = to.lanes === 4 && to.step === 1;
+  const at = (lane: number) => to.offset + lane * to.step * 4;
+  const values: Record<string, Operand> = { r };
+  epilogue?.operands.forEach(({ name }, i) => {
+    const known = to.perChannel?.get(name);
+    const e =
+      known ?? f.let("v128", name, (whole ? v128.load : v128.loadZero32)(to.beside(i), to.offset));
+    values[name] = e;
+    if (!whole && !known)
+      for (let lane = 1; lane < to.lanes; lane++)
+        f.set(e, v128.loadLane(to.beside(i), e, lane, at(lane)));
+  });
+  const value = epilogue ? emitExpr(f, caps, epilogue.f, values) : r;
+  if (whole) f.store(to.address, value, to.offset);
+  else for (let lane = 0; lane < to.lanes; lane++) f.storeLane(to.address, value, lane, at(lane));
+}

@@ -1,0 +1,65 @@
+// What passes between the planner and the kernels of this back end: WGSL for a task, in stages that
+// are dispatched one after the other.
+
+import type { Place, PlanKernel } from "@conv/compiler";
+import type { Caps } from "./caps.ts";
+
+export { inputAt, outputAt, scratchAt } from "@conv/compiler";
+export type { Epilogue, EpilogueOperand, Place, Task } from "@conv/compiler";
+
+/**
+ * A buffer that a stage sees as `var<storage> name: array<Name>`, where the alias `Name` (the name
+ * with a capital) is f32, i32 or f16, by how the value is stored: loads are written `f32(x[i])`,
+ * stores `y[i] = Y(v)`. With `width` 2 or 4 the array is of vectors:
+ * `vec4f(x[i])`, `y[i] = vec4<Y>(v)`; the length must be a multiple of it then.
+ */
+export interface Binding {
+  readonly name: string;
+  readonly place: Place;
+  readonly width?: 1 | 2 | 4 | undefined;
+  /** The array is of `atomic<Name>`; for i32 and what is written. */
+  readonly atomic?: boolean | undefined;
+}
+
+/** One dispatch. */
+export interface GpuStage {
+  /** Names the shader, for people: what it does. */
+  readonly label: string;
+  readonly reads: readonly Binding[];
+  readonly writes: readonly Binding[];
+  /**
+   * WGSL without bindings, their aliases and `enable`: constants, functions and `main` (see
+   * `mainOf` in wgsl.ts).
+   */
+  readonly code: string;
+  /** Workgroups in all; `mainOf` numbers them. */
+  readonly groups: number;
+  /**
+   * Reads all that it needs of an element, at its own place, before it writes there: a read and a
+   * write may be one buffer.
+   */
+  readonly elementwise?: boolean | undefined;
+  /** WGSL extensions that the code uses, besides f16 for storage. */
+  readonly enables?: readonly string[] | undefined;
+}
+
+export interface Scratch {
+  readonly bytes: number;
+  /** Element type; f32 if absent. */
+  readonly element?: "f32" | "i32" | "f16" | undefined;
+  /** Written once when the program is made (tables). */
+  readonly data?: Float32Array | Int32Array | undefined;
+  /**
+   * Holds a rearrangement of this input alone: written again only when that has changed, if it is
+   * known to stay.
+   */
+  readonly packs?: number | undefined;
+}
+
+export interface GpuCode {
+  readonly scratch: readonly Scratch[];
+  readonly stages: readonly GpuStage[];
+}
+
+/** A kernel of this back end. */
+export type GpuKernel = PlanKernel<Caps, GpuCode>;

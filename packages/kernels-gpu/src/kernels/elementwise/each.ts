@@ -1,0 +1,135 @@
+// What most kernels bound by memory share: one invocation makes one element of the output, finishes
+// it by the task's epilogue and stores it.
+
+import { sizeOf } from "@conv/tensor";
+import type { Caps } from "../../compile/caps.ts";
+import {
+  outputAt,
+  type Binding,
+  type GpuCode,
+  type GpuKernel,
+  type GpuStage,
+  type Task,
+} from "../../compile/code.ts";
+import { emitEpilogue, mainOf } from "../../wgsl/wgsl.ts";
+
+/** Invocations of a workgroup. */
+export const SIZE = 64;
+
+/** Seconds for work bound by memory. */
+export const streamTime = ({ cost }: Task, { bandwidth, launch }: Caps): number =>
+  (cost.bytesRead + cost.bytesWritten) / bandwidth + launch;
+
+/** One stage and no scratch memory. */
+export const alone = (stage: GpuStage): GpuCode => ({ scratch: [], stages: [stage] });
+
+/**
+ * A kernel bound by memory that serves these ops; `does` says what it does, where others are asked
+ * for.
+ */
+export const streamKernel = (
+  name: string,
+  does: string,
+  builders: ReadonlyMap<unknown, (task: Task, caps: Caps) => GpuCode>,
+): GpuKernel => ({
+  name,
+  fuses: ["channel", "column", "element"],
+  declines: ({ op }) => (builders.has(op) ? null : does),
+  estimate: streamTime,
+  build: (task, caps) => builders.get(task.op)!(task, caps),
+});
+
+/** The end of a kernel: the epilogue on a float result, then the store into `y`. */
+export interface Finish {
+  readonly functions: string;
+  /** Operands of the epilogue. */
+  readonly reads: readonly Binding[];
+  /** Statements that store the result, an expression, as this element of the output. */
+  store(result: string, element: string): string;
+}
+
+export function finishOf(task: Task): Finish {
+  const [{ shape, dtype }] = task.outputs;
+  if (dtype === "int32")
+    return {
+      functions: "",
+      reads: [],
+      store: (result, element) => `y[${element}] = Y(${result});`,
+    };
+  const { functions, reads, store } = emitEpilogue(
+    task.epilogue,
+    task.inputs.length - (task.epilogue?.operands.length ?? 0),
+  );
+  const inner = sizeOf(shape.slice(2));
+  return {
+    functions,
+    reads,
+    store(r, element) {
+      const at = {
+        r,
+        element,
+        channel: `(${element}) / ${inner}u % ${shape[1]}u`,
+        column: `(${element}) % ${shape.at(-1)}u`,
+      };
+      return `${store(at, "finished")}\ny[${element}] = Y(finished);`;
+    },
+  };
+}
+
+export interface Each {
+  readonly label: string;
+  readonly reads: readonly Binding[];
+  readonly functions?: readonly string[] | undefined;
+  /** Statements for element `index`, which may return without a result. */
+  readonly body: string;
+  /** The result, an expression over what the body declares. */
+  readonly result: string;
+  /** Elements that are made; all of the output unless given. */
+  readonly count?: number | undefined;
+  /** Which element of the output it is; `index` unless given. */
+  readonly element?: string | undefined;
+}
+
+/** The stage that makes elements of the task's first output. */
+export function eachElement(
+  task: Task,
+  {
+    label,
+    reads,
+    functions = [],
+    body,
+    result,
+    count = sizeOf(task.outputs[0].shape),
+    element = "index",
+  }: Each,
+): GpuStage {
+  const finish = finishOf(task);
+  return {
+    label,
+    reads: [...reads, ...finish.reads],
+    writes: [{ name: "y", place: outputAt(0) }],
+    ...overItems(count, [body, finish.store(result, element)].filter(Boolean).join("\n"), [
+      ...functions,
+      finish.functions,
+    ]),
+  };
+}
+
+/** The code that does something for each `index` below `items`. */
+export function overItems(
+  items: number,
+  body: string,
+  functions: readonly string[] = [],
+): Pick<GpuStage, "code" | "groups"> {
+  const groups = Math.ceil(items / SIZE);
+  const main = [
+    `let index = group * ${SIZE}u + lane;`,
+    ...(items % SIZE ? [`if (index >= ${items}u) { return; }`] : []),
+    body,
+  ].join("\n");
+  return { code: [...functions.filter(Boolean), mainOf(groups, SIZE, main)].join("\n\n"), groups };
+}
+
+/** All of these conditions, none of them skipped: a branch costs more than a comparison. */
+export const allOf = (conditions: readonly string[]): string =>
+  conditions.map((c) => (conditions.length > 1 ? `(${c})` : c)).join(" & ");

@@ -1,0 +1,86 @@
+// Long sums in blocks: up to 32 terms are added before they are added to the next sum, and so on,
+// so that the error of n terms grows with 32·log₃₂ n at worst, and not with n.
+
+import { indent } from "../../wgsl/wgsl.ts";
+
+/** Terms of a block, and blocks of the next. */
+export const BLOCK = 32;
+
+export interface Loop {
+  /** The variable, its first value, the end and the step. */
+  readonly at: string;
+  readonly from: string;
+  readonly to: string;
+  readonly step: number;
+  /** Turns of the loop at most, and terms that each turn adds to a sum. */
+  readonly turns: number;
+  readonly terms?: number | undefined;
+  /** Names of the sums, and their type. */
+  readonly sums: readonly string[];
+  readonly T: string;
+  /** What a turn does, given the names that it adds to. */
+  body(sums: readonly string[]): string;
+}
+
+/** A loop that adds to sums, as nested loops where it is long. */
+export function loopInBlocks({
+  at,
+  from,
+  to,
+  step,
+  turns,
+  terms = 1,
+  sums,
+  T,
+  body,
+}: Loop): string {
+  const nested = (level: number, own: readonly string[], begin: string, end: string): string => {
+    if (level === 0)
+      return `for (var ${at} = ${begin}; ${at} < ${end}; ${at} += ${step}) {\n${indent(body(own))}\n}`;
+    const size = Math.max(1, Math.floor(BLOCK / terms)) * BLOCK ** (level - 1); // turns
+    const [name, inner] = [`${at}_block${level}`, sums.map((sum) => `${sum}_block${level}`)];
+    const lines = [
+      inner.map((sum) => `var ${sum} = ${T}();`).join(" "),
+      nested(level - 1, inner, name, `min(${name} + ${size * step}, ${end})`),
+      own.map((sum, i) => `${sum} += ${inner[i]};`).join(" "),
+    ];
+    return `for (var ${name} = ${begin}; ${name} < ${end}; ${name} += ${size * step}) {\n${indent(lines.join("\n"))}\n}`;
+  };
+  return nested(levelsOf(turns * terms), sums, from, to);
+}
+
+/** Sums that hold blocks of this many terms, besides the last. */
+export const levelsOf = (terms: number): number =>
+  terms <= BLOCK ? 0 : 1 + levelsOf(Math.ceil(terms / BLOCK));
+
+/**
+ * The statements of a float `sum` over loops of any form: before, for each of at most so many
+ * terms, and after.
+ */
+export function sumInBlocks(terms: number): {
+  readonly before: string;
+  add(term: string): string;
+  readonly after: string;
+} {
+  const levels = levelsOf(terms);
+  const name = (level: number) => (level === levels ? "sum" : `block${level}`);
+  const below = Array.from({ length: levels }, (_, level) => level);
+  const full = (level: number): string => {
+    const [own, left] = [name(level), `left${level}`];
+    const lines = [
+      `${name(level + 1)} += ${own};`,
+      `${own} = 0.0f;`,
+      `${left} = ${BLOCK};`,
+      ...(level + 1 < levels ? [full(level + 1)] : []),
+    ];
+    return `${left}--;\nif (${left} == 0) {\n${indent(lines.join("\n"))}\n}`;
+  };
+  return {
+    before: [
+      "var sum = 0.0f;",
+      ...below.map((level) => `var ${name(level)} = 0.0f;\nvar left${level} = ${BLOCK};`),
+    ].join("\n"),
+    add: (term) => [`${name(0)} += ${term};`, ...(levels ? [full(0)] : [])].join("\n"),
+    after: below.map((level) => `${name(level + 1)} += ${name(level)};`).join("\n"),
+  };
+}

@@ -1,0 +1,76 @@
+// Max and average pooling, where a maximum stands, and what another tensor has there: one
+// invocation goes over one window.
+
+import {
+  avgPoolOp,
+  maxPoolIndicesOp,
+  maxPoolOp,
+  maxPoolPickOp,
+  type AvgPoolGeometry,
+  type PoolGeometry,
+} from "@conv/ops";
+import { sizeOf } from "@conv/tensor";
+import type { Caps } from "../../compile/caps.ts";
+import { inputAt, type GpuCode, type Task } from "../../compile/code.ts";
+import { coordinates, literal } from "../../wgsl/wgsl.ts";
+import { alone, eachElement, streamKernel } from "../elementwise/each.ts";
+import { scaledSum } from "../elementwise/reduce.ts";
+import { sumInBlocks } from "../gemm/sums.ts";
+import { outputNames, tapsOf, winnerOf } from "./window.ts";
+
+const x = { name: "x", place: inputAt(0) };
+
+/** Declares the coordinates of output `index`, and `plane`, where its plane of x begins. */
+const locate = (g: PoolGeometry): string =>
+  `${coordinates("index", [g.n * g.c, ...g.output], ["p", ...outputNames(g)])}\nlet plane = i32(p) * ${sizeOf(g.input)};`;
+
+/** Finds the winner of each window, and makes of it what `result` says. */
+const withWinner = (label: string, what: "best" | "won", result: string) => (task: Task) => {
+  const g = task.params as PoolGeometry;
+  const stage = eachElement(task, {
+    label,
+    reads: task.op === maxPoolPickOp ? [x, { name: "v", place: inputAt(1) }] : [x],
+    functions: [winnerOf(g, what)],
+    body: `${locate(g)}\nlet ${what} = winner(plane, ${outputNames(g).join(", ")});`,
+    result,
+  });
+  return alone(stage);
+};
+
+function averages(task: Task, caps: Caps): GpuCode {
+  const g = task.params as AvgPoolGeometry;
+  const taps = sizeOf(g.kernel);
+  // The mean of a plane is made by many.
+  if (sizeOf(g.output) === 1 && taps === sizeOf(g.input) && g.padLo.every((lo) => lo === 0))
+    return scaledSum(
+      task,
+      g.kernel.map((_, a) => a + 2),
+      1 / taps,
+      caps,
+    );
+  const { before, seen, each } = tapsOf(g);
+  const sum = sumInBlocks(taps);
+  const add = each(
+    ({ at, within }) =>
+      sum.add(within ? `select(0.0f, f32(x[plane + ${at}]), ${within})` : `f32(x[plane + ${at}])`),
+    true,
+  );
+  const stage = eachElement(task, {
+    label: "average pool",
+    reads: [x],
+    body: [locate(g), before, sum.before, add, sum.after].filter(Boolean).join("\n"),
+    result: g.countIncludePad ? `sum * ${literal(1 / taps)}` : `sum / f32(${seen})`,
+  });
+  return alone(stage);
+}
+
+export const pool = streamKernel(
+  "pool",
+  "pools",
+  new Map<unknown, (task: Task, caps: Caps) => GpuCode>([
+    [maxPoolOp, withWinner("max pool", "best", "best")],
+    [maxPoolPickOp, withWinner("what is where a maximum is", "won", "f32(v[plane + won])")],
+    [maxPoolIndicesOp, withWinner("where maxima are", "won", "won")],
+    [avgPoolOp, averages],
+  ]),
+);

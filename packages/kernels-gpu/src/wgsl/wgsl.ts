@@ -1,0 +1,226 @@
+// WGSL as text: a whole shader (bindings with their element types, what it calls), its entry point,
+// the elementwise algebra, indices.
+
+import { type Expr, type Fn } from "@conv/ops";
+import type { Binding, Epilogue, GpuStage } from "../compile/code.ts";
+import { libraryFor } from "./math.ts";
+
+/** Element types of storage. */
+export type Element = "f32" | "i32" | "f16";
+
+export const BYTES: Readonly<Record<Element, number>> = { f32: 4, i32: 4, f16: 2 };
+
+/** Name of the alias of a binding's element type. */
+const aliasOf = (name: string): string => name[0].toUpperCase() + name.slice(1);
+
+/** The whole shader of a stage, given how each of its reads and writes is stored. */
+export function shaderOf(stage: GpuStage, elements: readonly Element[]): string {
+  const bindings = [...stage.reads, ...stage.writes];
+  const enables = new Set([...(elements.includes("f16") ? ["f16"] : []), ...(stage.enables ?? [])]);
+  const array = ({ name, width = 1, atomic }: Binding) =>
+    atomic
+      ? `atomic<${aliasOf(name)}>`
+      : width === 1
+        ? aliasOf(name)
+        : `vec${width}<${aliasOf(name)}>`;
+  return [
+    ...[...enables].map((name) => `enable ${name};`),
+    `// ${stage.label}`,
+    ...bindings.map(({ name }, i) => `alias ${aliasOf(name)} = ${elements[i]};`),
+    ...bindings.map(
+      (b, i) =>
+        `@group(0) @binding(${i}) var<storage, ${i < stage.reads.length ? "read" : "read_write"}> ${b.name}: array<${array(b)}>;`,
+    ),
+    "",
+    ...[libraryFor(stage.code), stage.code].flatMap((text) => (text ? [text, ""] : [])),
+  ].join("\n");
+}
+
+/**
+ * Workgroups that one axis of a dispatch may have on every adapter: larger numbers are spread over
+ * two axes.
+ */
+export const GROUPS_PER_AXIS = 65535;
+
+/**
+ * The entry point, for `groups` workgroups of the given size: `body` sees `group`, the workgroup's
+ * number, and `lane`, the invocation's number within it; in one dimension `index`, the invocation's
+ * number in all, too. `more` adds builtins.
+ */
+export function mainOf(groups: number, size: number, body: string, more = ""): string {
+  const wide = groups > GROUPS_PER_AXIS;
+  return `@compute @workgroup_size(${size})
+fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane: u32${more}) {
+  let group = at.x${wide ? ` + at.y * ${GROUPS_PER_AXIS}u` : ""};${wide && groups % GROUPS_PER_AXIS ? `\n  if (group >= ${groups}u) { return; }` : ""}
+${indent(body)}
+}`;
+}
+
+export const indent = (text: string): string => text.replace(/^(?=.)/gm, "  ");
+
+/** A number as a literal of type f32. */
+export function literal(value: number): string {
+  const v = Math.fround(value);
+  if (!Number.isFinite(v))
+    return Number.isNaN(v) ? "not_a_number()" : v > 0 ? "infinity()" : "-infinity()";
+  if (Object.is(v, -0)) return "negative_zero()";
+  const text = `${v}`;
+  return `${/[.e]/.test(text) ? text : `${text}.0`}f`;
+}
+
+/** Statements that compute expressions. Equal parts are computed once. */
+export interface Emitted {
+  readonly statements: string;
+  /** An expression of WGSL for each value. */
+  readonly values: readonly string[];
+}
+
+/**
+ * Emits expressions over variables, whose names in WGSL are given by `names`, on f32 or on vectors
+ * of 4 of them.
+ */
+export function emitExprs(
+  values: readonly Expr[],
+  names: Readonly<Record<string, string>>,
+  width: 1 | 4 = 1,
+): Emitted {
+  const statements: string[] = [];
+  /** Names by what they were given for: parts are equal where their code is. */
+  const known = new Map<string, string>();
+  const splat = (text: string) => (width === 1 ? text : `vec4f(${text})`);
+  const emit = (e: Expr): string => {
+    if (typeof e === "number") return splat(literal(e));
+    if (typeof e === "string") {
+      const name = names[e];
+      if (name === undefined) throw new Error(`kernels-gpu: expression uses unknown variable ${e}`);
+      return name;
+    }
+    const [fn, ...args] = e;
+    const parts = args.map(emit);
+    // An expression of constants would be computed by the compiler, and refused where it is
+    // infinite.
+    const constant = args.every((x) => typeof x === "number");
+    const w = width === 1 ? "" : width;
+    // Compilers make 0 of 0·x, which may be NaN.
+    const zero = constant || (fn !== "mul" && fn !== "div") ? -1 : args.indexOf(0);
+    const text =
+      zero >= 0 && (fn === "mul" || zero === 0)
+        ? `${Object.is(args[zero], -0) ? "-" : ""}times_zero${w}(${fn === "mul" ? parts[1 - zero] : `1.0f / ${parts[1]}`})`
+        : call(fn, constant ? parts.map((p) => `hidden${w}(${p})`) : parts, width, splat);
+    const name = known.get(text) ?? `t${statements.length}`;
+    if (!known.has(text)) statements.push(`let ${name} = ${text};`);
+    known.set(text, name);
+    return name;
+  };
+  const results = values.map(emit);
+  return { statements: statements.join("\n"), values: results };
+}
+
+const infix: Partial<Record<Fn, string>> = { add: "+", sub: "-", mul: "*", div: "/" };
+/** Functions of WGSL itself that are right for every number. */
+const own: readonly Fn[] = ["abs", "sqrt", "floor"];
+
+function call(
+  fn: Fn,
+  parts: readonly string[],
+  width: 1 | 4,
+  splat: (text: string) => string,
+): string {
+  const [a, b, c] = parts;
+  if (infix[fn]) return `${a} ${infix[fn]} ${b}`;
+  if (fn === "neg") return `-${a}`;
+  if (fn === "gt") return `select(${splat("0.0f")}, ${splat("1.0f")}, ${a} > ${b})`;
+  if (fn === "select") return `select(${b}, ${c}, ${a} == ${splat("0.0f")})`; // NaN is no 0
+  return `${fn}${own.includes(fn) ? "" : `_of${width === 1 ? "" : width}`}(${parts.join(", ")})`;
+}
+
+/** An epilogue as code: how it reads its operands depends on the kernel that stores the result. */
+export interface EmittedEpilogue {
+  readonly functions: string;
+  readonly reads: readonly Binding[];
+  /**
+   * Statements that leave the finished value in `out`, given the result `r` and the indices of its
+   * channel or column and of the element, as expressions of WGSL.
+   */
+  store(
+    at: {
+      readonly r: string;
+      readonly channel: string;
+      readonly column: string;
+      readonly element: string;
+    },
+    out: string,
+  ): string;
+}
+
+/** The epilogue of a task whose operands begin at this input; without one, the result itself. */
+export function emitEpilogue(epilogue: Epilogue | null, firstOperand: number): EmittedEpilogue {
+  if (!epilogue) return { functions: "", reads: [], store: ({ r }, out) => `let ${out} = ${r};` };
+  const names = Object.fromEntries([
+    ["r", "r"],
+    ...epilogue.operands.map(({ name }) => [name, name]),
+  ]);
+  const { statements, values } = emitExprs([epilogue.f], names);
+  const operands = epilogue.operands;
+  const parameters = ["r: f32", ...operands.map(({ name }) => `${name}: f32`)].join(", ");
+  return {
+    functions: `fn finish(${parameters}) -> f32 {\n${indent(`${statements}${statements && "\n"}return ${values[0]};`)}\n}`,
+    reads: operands.map(({ name }, i) => ({
+      name: operandName(name),
+      place: { of: "in", index: firstOperand + i },
+    })),
+    store: (at, out) =>
+      `let ${out} = finish(${[at.r, ...operands.map(({ name, along }) => `f32(${operandName(name)}[${at[along]}])`)].join(", ")});`,
+  };
+}
+
+const operandName = (name: string): string => `operand_${name}`;
+
+/**
+ * `index` divided into coordinates of these sizes, the last fastest, as statements that declare
+ * `names`.
+ */
+export function coordinates(
+  index: string,
+  sizes: readonly number[],
+  names: readonly string[],
+): string {
+  const lines: string[] = [];
+  let rest = index;
+  for (let a = sizes.length - 1; a >= 0; a--) {
+    if (sizes[a] === 1) lines.push(`let ${names[a]} = 0u;`);
+    else if (a === 0 || sizes.slice(0, a).every((s) => s === 1)) {
+      lines.push(`let ${names[a]} = ${rest};`);
+      rest = "0u";
+    } else {
+      lines.push(`let ${names[a]} = ${rest} % ${sizes[a]}u;`);
+      lines.push(`let rest_${names[a]} = ${rest} / ${sizes[a]}u;`);
+      rest = `rest_${names[a]}`;
+    }
+  }
+  return lines.join("\n");
+}
+
+/** Σ names·strides as an expression; strides of 0 fall out. */
+export const offsetOf = (names: readonly string[], strides: readonly number[]): string =>
+  names
+    .flatMap((name, a) =>
+      strides[a] === 0 ? [] : [strides[a] === 1 ? name : `${name} * ${strides[a]}u`],
+    )
+    .join(" + ") || "0u";
+
+/** Sums and products with whole numbers as text; what adds nothing is left out. */
+export const plus = (base: string, n: number): string =>
+  n === 0 ? base : n > 0 ? `${base} + ${n}` : `${base} - ${-n}`;
+export const times = (value: string, n: number): string =>
+  n === 1 ? value : n < 0 ? `${value} * (${n})` : `${value} * ${n}`;
+export const sumOf = (terms: readonly (readonly [string, number])[]): string =>
+  terms.flatMap(([value, n]) => (value === "0" || n === 0 ? [] : [times(value, n)])).join(" + ") ||
+  "0";
+
+/** A value where all of the tests hold, else zero. */
+export const guarded = (value: string, tests: readonly string[], zero = "0.0"): string =>
+  tests.length ? `select(${zero}, ${value}, ${tests.join(" & ")})` : value;
+
+export const each = <T>(n: number, f: (i: number) => T): T[] =>
+  Array.from({ length: n }, (_, i) => f(i));

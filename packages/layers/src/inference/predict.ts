@@ -1,0 +1,89 @@
+// The predictor: a model with its weights on a device, for any number of samples.
+
+import { checkOptions, dispose, formatShape, kindOf, shapeError, type Backend } from "@conv/tensor";
+import { mustCount } from "../checks.ts";
+import { breather } from "../training/events.ts";
+import { createForward, sampleSize, upload } from "./forward.ts";
+import { describeModel, type Model } from "../layers/layer.ts";
+import { matchState, type State } from "../state/state.ts";
+
+/**
+ * A model ready to be asked. Its tensors live on the back end until `dispose` (or the end of
+ * `using`).
+ */
+export interface Predictor extends Disposable {
+  /** Shape of the output for one sample. */
+  readonly output: readonly number[];
+  /**
+   * Outputs (logits, unless the model ends otherwise) of all samples in `x`, one after the other.
+   * Throws ShapeError unless x holds whole samples.
+   */
+  predict(x: Float32Array): Promise<Float32Array>;
+  /** Replaces the weights; throws ShapeError, and changes nothing, where names or shapes differ. */
+  setState(state: State): void;
+  dispose(): void;
+}
+
+export interface PredictorOptions {
+  /** Most samples in one run. */
+  readonly batch?: number | undefined;
+}
+
+/**
+ * Puts a model on a device. Samples run in batches of `batch`, and what is left in one of its own
+ * size: a model may look at all samples of a batch. The programs of the last 8 sizes are kept.
+ * Throws RangeError unless `batch` is a whole number ≥ 1.
+ */
+export function createPredictor(
+  backend: Backend,
+  model: Model,
+  state: State,
+  options: PredictorOptions = {},
+): Predictor {
+  checkOptions("predict", options, "batch");
+  const { batch = 64 } = options;
+  mustCount("predict", "batch", batch);
+  const { entries, output } = describeModel(model);
+  const parameters = upload(backend, matchState(model.name, entries, state));
+  const forward = createForward(backend, model, parameters);
+  const [, ...shape] = output.shape;
+  const inSize = sampleSize(model);
+  const outSize = shape.reduce((a, b) => a * b, 1);
+  const end = () => {
+    forward.dispose();
+    for (const buffer of parameters) backend.free(buffer);
+  };
+  return {
+    output: shape,
+    async predict(x) {
+      if (kindOf(x) !== "Float32Array")
+        throw shapeError(
+          model.name,
+          `samples are ${kindOf(x)}, must be Float32Array: Float32Array.from(…)`,
+        );
+      if (x.length % inSize)
+        throw shapeError(
+          model.name,
+          `${x.length} values are no whole number of samples of shape ${formatShape(model.input)}, which hold ${inSize}`,
+        );
+      const count = x.length / inSize;
+      const result = new Float32Array(count * outSize);
+      const breathe = breather();
+      for (let at = 0; at < count; at += batch) {
+        result.set(
+          await forward.run(x.subarray(at * inSize, Math.min(at + batch, count) * inSize)).output,
+          at * outSize,
+        );
+        await breathe();
+      }
+      return result;
+    },
+    setState(next) {
+      matchState(model.name, entries, next).forEach((data, i) =>
+        backend.write(parameters[i], data),
+      );
+    },
+    dispose: end,
+    [dispose]: end,
+  };
+}

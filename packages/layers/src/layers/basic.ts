@@ -1,0 +1,141 @@
+// Layers without geometry: linear, flatten, dropout, and the two ways to put layers together.
+
+import * as ops from "@conv/ops";
+import { kindOf, shapeError } from "@conv/tensor";
+import { mustBe, mustCount } from "../checks.ts";
+import { fanOf } from "./init.ts";
+import type { Layer } from "./layer.ts";
+import {
+  biasOf,
+  configured,
+  WEIGHT,
+  weightOf,
+  type LayerOptions,
+  type WeightOptions,
+} from "./options.ts";
+
+export interface LinearOptions extends LayerOptions, WeightOptions {
+  /** Checked against the input; taken from it where absent. */
+  readonly inFeatures?: number | undefined;
+}
+
+/**
+ * y = x·wᵀ + b over the last axis: x (n, in) → (n, outFeatures). Parameters weight (outFeatures,
+ * in), bias (outFeatures).
+ */
+export function linear(outFeatures: number, options: LinearOptions = {}): Layer {
+  const { inFeatures } = options;
+  mustCount("linear", "outFeatures", outFeatures);
+  const layer: Layer = {
+    type: "linear",
+    forward(x, ctx) {
+      if (x.shape.length < 2)
+        throw shapeError(
+          "linear",
+          `input has ${x.shape.length} axes, needs at least 2 (batch and features)`,
+        );
+      const features = x.shape[x.shape.length - 1];
+      if (inFeatures !== undefined && inFeatures !== features)
+        throw shapeError("linear", `inFeatures is ${inFeatures}, input has ${features}`);
+      const shape = [outFeatures, features];
+      return ops.linear(
+        x,
+        weightOf(ctx, shape, options),
+        biasOf("linear", ctx, [outFeatures], options, fanOf(shape)),
+      );
+    },
+  };
+  return configured(layer, options, `inFeatures ${WEIGHT}`);
+}
+
+/** Joins all axes from `startAxis` on: (n, c, h, w) → (n, c·h·w). */
+export const flatten = (startAxis = 1): Layer => ({
+  type: "flatten",
+  forward: (x) => ops.flatten(x, startAxis),
+});
+
+/**
+ * While training, zeroes with probability p and multiplies the rest by 1/(1 − p); one draw for each
+ * element of `drawn(x.shape)`.
+ */
+function dropping(
+  type: string,
+  p: number,
+  drawn: (shape: readonly number[]) => readonly number[],
+): Layer {
+  mustBe("in [0, 1)", type, { probability: p });
+  return {
+    type,
+    forward(x, ctx) {
+      if (!ctx.training || p === 0) return x;
+      // u (uniform) ≥ p keeps: x · [u ≥ p] / (1 − p)
+      return ops.map(
+        type,
+        ["select", ["gt", p, "b"], 0, ["mul", 1 / (1 - p), "a"]],
+        [x, ops.random(ctx.seed(), drawn(x.shape))],
+      );
+    },
+  };
+}
+
+/**
+ * While training, zeroes each element with probability p and multiplies the others by 1/(1 − p);
+ * otherwise does nothing.
+ */
+export const dropout = (p = 0.5): Layer => dropping("dropout", p, (shape) => shape);
+
+/** As {@link dropout}, whole channels of samples at a time: x (n, c, …) (Tompson et al. 2015). */
+export const channelDropout = (p = 0.5): Layer =>
+  dropping("channelDropout", p, (shape) => shape.map((size, a) => (a < 2 ? size : 1)));
+
+/**
+ * As {@link dropout}, whole samples at a time, or the whole batch: before a residual sum it skips
+ * the block (Huang et al. 2016).
+ */
+export const stochasticDepth = (p: number, mode: "row" | "batch" = "row"): Layer =>
+  dropping("stochasticDepth", p, (shape) =>
+    shape.map((size, a) => (a === 0 && mode === "row" ? size : 1)),
+  );
+
+/**
+ * Layers under the names "0", "1", … (or those that they bring along), or under names of one's own.
+ */
+export type Parts =
+  | readonly Layer[]
+  | readonly (readonly [string, Layer])[]
+  | Readonly<Record<string, Layer>>;
+
+/**
+ * One layer after the other. An object keeps its order, except that JavaScript puts names that are
+ * numbers first: use pairs for those.
+ */
+export const sequential = (parts: Parts): Layer => ({
+  type: "sequential",
+  forward: (x, ctx) =>
+    named(parts).reduce((value, [name, layer]) => ctx.child(name, layer, value), x),
+});
+
+const isPair = (part: Layer | readonly [string, Layer]): part is readonly [string, Layer] =>
+  Array.isArray(part);
+
+/** The parts with their names. */
+export function named(parts: Parts): readonly (readonly [string, Layer])[] {
+  const list: readonly (readonly [string, Layer])[] = Array.isArray(parts)
+    ? parts.map((part: Layer | readonly [string, Layer], i) =>
+        isPair(part) ? part : [part?.name ?? `${i}`, part],
+      )
+    : Object.entries(parts);
+  for (const [name, part] of list)
+    if (typeof part?.forward !== "function")
+      throw shapeError(name, `this part is ${kindOf(part)}, must be a layer: relu(), not relu`);
+  return list;
+}
+
+/**
+ * Layers that stand under one name, as a convolution with its activation; at most one of them may
+ * have parameters of a given name.
+ */
+export const pipe = (...layers: readonly Layer[]): Layer => ({
+  type: layers[0]?.type ?? "pipe",
+  forward: (x, ctx) => layers.reduce((value, layer) => layer.forward(value, ctx), x),
+});

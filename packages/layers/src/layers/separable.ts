@@ -1,0 +1,158 @@
+// Convolutions made of less: depthwise (each channel on its own), pointwise (1×1: each position on
+// its own), and both in turn.
+
+import type { PerAxis } from "@conv/ops";
+import { checkOptions } from "@conv/tensor";
+import { mustBe } from "../checks.ts";
+import { checkRank, CONV, conv1d, conv2d, conv3d, type ConvLayerOptions } from "./conv.ts";
+import type { Init } from "./init.ts";
+import type { Constraint, Layer, Regularizer } from "./layer.ts";
+import { LAYER, WEIGHT } from "./options.ts";
+
+const convs = [conv1d, conv2d, conv3d];
+
+export interface DepthwiseOptions extends Omit<ConvLayerOptions, "groups"> {
+  /** Outputs made of each channel; those of one channel are neighbours. Default: 1. */
+  readonly depthMultiplier?: number | undefined;
+}
+
+const DEPTHWISE = `${CONV} ${LAYER} paddingMode flipKernel depthMultiplier`;
+
+function depthwise(rank: number, kernel: PerAxis, given: DepthwiseOptions): Layer {
+  const type = `depthwiseConv${rank}d`;
+  checkOptions(type, given, DEPTHWISE);
+  const { depthMultiplier = 1, ...options } = given;
+  mustBe("a whole number ≥ 1", type, { depthMultiplier });
+  // one for each count of channels, so that a layer used twice is one layer
+  const made = new Map<number, Layer>();
+  return {
+    type,
+    ...(options.name !== undefined && { name: options.name }),
+    forward(x, ctx) {
+      checkRank(type, x, rank);
+      const channels = x.shape[options.layout === "channels-last" ? rank + 1 : 1];
+      const layer =
+        made.get(channels) ??
+        convs[rank - 1](channels * depthMultiplier, kernel, { ...options, groups: channels });
+      made.set(channels, layer);
+      return layer.forward(x, ctx);
+    },
+  };
+}
+
+/**
+ * Each channel convolved on its own: y[c·m + j] = w[c·m + j] ⋆ x[c], m = depthMultiplier; x (n, c,
+ * w) → (n, c·m, w′). Parameters weight (c·m, 1, kernel), bias (c·m). Throws ShapeError where the
+ * geometry does not fit.
+ */
+export const depthwiseConv1d = (kernel: PerAxis, options: DepthwiseOptions = {}): Layer =>
+  depthwise(1, kernel, options);
+/** {@link depthwiseConv1d} over two spatial axes: x (n, c, h, w) → (n, c·m, h′, w′). */
+export const depthwiseConv2d = (kernel: PerAxis, options: DepthwiseOptions = {}): Layer =>
+  depthwise(2, kernel, options);
+/** {@link depthwiseConv1d} over three spatial axes. */
+export const depthwiseConv3d = (kernel: PerAxis, options: DepthwiseOptions = {}): Layer =>
+  depthwise(3, kernel, options);
+
+export type PointwiseOptions = Omit<
+  ConvLayerOptions,
+  "padding" | "paddingMode" | "dilation" | "flipKernel"
+>;
+
+function pointwise(rank: number, outChannels: number, options: PointwiseOptions): Layer {
+  checkOptions(
+    `pointwiseConv${rank}d`,
+    options,
+    `stride groups layout inChannels precision ${WEIGHT} ${LAYER}`,
+  );
+  return convs[rank - 1](outChannels, 1, options);
+}
+
+/**
+ * Convolution with a kernel of 1: y[o] = Σ w[o, c]·x[c] + b[o] at every position; x (n, c, w) → (n,
+ * outChannels, w).
+ */
+export const pointwiseConv1d = (outChannels: number, options: PointwiseOptions = {}): Layer =>
+  pointwise(1, outChannels, options);
+/** {@link pointwiseConv1d} over two spatial axes. */
+export const pointwiseConv2d = (outChannels: number, options: PointwiseOptions = {}): Layer =>
+  pointwise(2, outChannels, options);
+/** {@link pointwiseConv1d} over three spatial axes. */
+export const pointwiseConv3d = (outChannels: number, options: PointwiseOptions = {}): Layer =>
+  pointwise(3, outChannels, options);
+
+/** Keras's names: `kernel…` is of the pointwise part, `depthwise…` of the other. */
+export interface SeparableOptions extends DepthwiseOptions {
+  readonly depthwiseInitializer?: Init | undefined;
+  readonly depthwiseRegularizer?: Regularizer | undefined;
+  readonly depthwiseConstraint?: Constraint | undefined;
+}
+
+function separable(
+  rank: number,
+  outChannels: number,
+  kernel: PerAxis,
+  given: SeparableOptions,
+): Layer {
+  const type = `separableConv${rank}d`;
+  checkOptions(
+    type,
+    given,
+    `${DEPTHWISE} depthwiseInitializer depthwiseRegularizer depthwiseConstraint`,
+  );
+  const {
+    name,
+    depthMultiplier,
+    depthwiseInitializer,
+    depthwiseRegularizer,
+    depthwiseConstraint,
+    ...options
+  } = given;
+  const first = depthwise(rank, kernel, {
+    ...options,
+    depthMultiplier,
+    bias: false,
+    useBias: false,
+    activation: undefined,
+    activityRegularizer: undefined,
+    kernelInitializer: depthwiseInitializer,
+    kernelRegularizer: depthwiseRegularizer,
+    kernelConstraint: depthwiseConstraint,
+  });
+  const second = convs[rank - 1](outChannels, 1, {
+    ...options,
+    inChannels: undefined,
+    stride: 1,
+    padding: 0,
+    dilation: 1,
+    paddingMode: "zeros",
+  });
+  return {
+    type,
+    ...(name !== undefined && { name }),
+    forward: (x, ctx) => ctx.child("pointwise", second, ctx.child("depthwise", first, x)),
+  };
+}
+
+/**
+ * A depthwise convolution without bias, then a pointwise one: x (n, c, w) → (n, outChannels, w′),
+ * with c·m·(kernel + outChannels) multiplications at a position instead of c·kernel·outChannels.
+ * Parts depthwise (weight) and pointwise (weight, bias).
+ */
+export const separableConv1d = (
+  outChannels: number,
+  kernel: PerAxis,
+  options: SeparableOptions = {},
+): Layer => separable(1, outChannels, kernel, options);
+/** {@link separableConv1d} over two spatial axes (Chollet, "Xception", CVPR 2017). */
+export const separableConv2d = (
+  outChannels: number,
+  kernel: PerAxis,
+  options: SeparableOptions = {},
+): Layer => separable(2, outChannels, kernel, options);
+/** {@link separableConv1d} over three spatial axes. */
+export const separableConv3d = (
+  outChannels: number,
+  kernel: PerAxis,
+  options: SeparableOptions = {},
+): Layer => separable(3, outChannels, kernel, options);

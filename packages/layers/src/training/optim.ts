@@ -1,0 +1,391 @@
+// Optimisers: functions of values that build the update inside the training graph, by PyTorch's
+// rules. What changes from step to step (learning rate, bias corrections) enters as a small input,
+// so that schedules never recompile.
+
+import { map, sqrt, square, sum, type Expr } from "@conv/ops";
+import { checkOptions, rangeError, type Value } from "@conv/tensor";
+import { mustBe } from "../checks.ts";
+
+/** A learning rate, or one per step; `step` counts the updates made before, from 0. */
+export type LearningRate = number | ((step: number) => number);
+
+/** What is special about one parameter. */
+export interface ParameterOptions {
+  /** Factor of the learning rate. */
+  readonly rate?: number | undefined;
+  /** Instead of the optimiser's. */
+  readonly weightDecay?: number | undefined;
+}
+
+/**
+ * A rule of update. All tensors in `update` have the parameter's shape, except the scalars of
+ * `hyper`.
+ */
+export interface Optimizer {
+  readonly name: string;
+  /** Names of the tensors kept for each parameter; zero at first. */
+  readonly slots: readonly string[];
+  /** How many numbers `hyper` gives. */
+  readonly hypers: number;
+  learningRate(step: number): number;
+  /** The numbers of the update that follows `step` others. */
+  hyper(step: number): readonly number[];
+  update(
+    param: Value,
+    gradient: Value,
+    slots: readonly Value[],
+    hyper: readonly Value[],
+    options?: ParameterOptions,
+  ): { param: Value; slots: readonly Value[] };
+}
+
+type Numbers<N extends string> = Readonly<Record<N | "weightDecay", number>>;
+
+/**
+ * What makes an optimizer: what it keeps, its numbers of a step (the learning rate alone unless
+ * given), and its update.
+ */
+interface Rule
+  extends Pick<Optimizer, "slots">, Partial<Pick<Optimizer, "hypers" | "hyper" | "learningRate">> {
+  update(
+    param: Value,
+    gradient: Value,
+    slots: readonly Value[],
+    hyper: readonly Value[],
+    factor: number,
+    decay: number,
+  ): ReturnType<Optimizer["update"]>;
+}
+
+const FRACTIONS = ["momentum", "alpha", "beta1", "beta2"];
+const SPOKEN: Readonly<Record<string, string>> = {
+  weightDecay: "weight decay",
+  lrDecay: "learning rate decay",
+};
+
+/**
+ * An optimizer by a rule. Numbers that are not given are those by default; fractions are in [0, 1),
+ * others finite and ≥ 0.
+ */
+function optimizer<N extends string>(
+  name: string,
+  options: { readonly lr?: LearningRate | undefined } & {
+    readonly [K in NoInfer<N> | "weightDecay"]?: number | undefined;
+  },
+  lrByDefault: number,
+  defaults: Numbers<N>,
+  rule: (numbers: Numbers<N>, learningRate: (step: number) => number) => Rule,
+  more: readonly string[] = [],
+): Optimizer {
+  checkOptions(name, options, ["lr", ...Object.keys(defaults), ...more].join(" "));
+  const { lr = lrByDefault } = options;
+  const given = Object.entries(options).filter(
+    ([key, value]) => key in defaults && value !== undefined,
+  );
+  const numbers: Numbers<N> = { ...defaults, ...Object.fromEntries(given) };
+  for (const [key, value] of Object.entries<number>(numbers))
+    mustBe(FRACTIONS.includes(key) ? "in [0, 1)" : "a finite number ≥ 0", name, {
+      [SPOKEN[key] ?? key]: value,
+    });
+  const rate = (step: number) => {
+    const value = typeof lr === "function" ? lr(step) : lr;
+    mustBe("a finite number ≥ 0", name, { "learning rate": value });
+    return value;
+  };
+  if (typeof lr !== "function") rate(0);
+  const {
+    slots,
+    learningRate = rate,
+    hypers = 1,
+    hyper = (step) => [learningRate(step)],
+    update,
+  } = rule(numbers, rate);
+  return {
+    name,
+    slots,
+    hypers,
+    learningRate,
+    hyper,
+    update: (param, gradient, kept, scalars, special = {}) =>
+      update(
+        param,
+        gradient,
+        kept,
+        scalars,
+        special.rate ?? 1,
+        special.weightDecay ?? numbers.weightDecay,
+      ),
+  };
+}
+
+const times = (factor: number, e: Expr): Expr => (factor === 1 ? e : ["mul", factor, e]);
+const plus = (e: Expr, factor: number, other: Expr): Expr =>
+  factor === 0 ? e : ["add", e, times(factor, other)];
+
+// In the expressions a is the parameter and b its gradient. The gradient with weight decay:
+const decayed = (weightDecay: number): Expr => plus("b", weightDecay, "a");
+// β·old + (1 − β)·now
+const follow = (beta: number, old: Expr, now: Expr): Expr => [
+  "add",
+  ["mul", beta, old],
+  ["mul", 1 - beta, now],
+];
+const squared = (e: Expr): Expr => ["mul", e, e];
+
+export interface SgdOptions {
+  readonly lr: LearningRate;
+  readonly momentum?: number | undefined;
+  readonly weightDecay?: number | undefined;
+  readonly nesterov?: boolean | undefined;
+}
+
+/**
+ * Stochastic gradient descent as torch.optim.SGD: d = g + weightDecay·p; m ← momentum·m + d; p ← p
+ * − lr·m, with Nesterov p ← p − lr·(d + momentum·m). Throws RangeError for numbers out of range.
+ */
+export const sgd = (options: SgdOptions): Optimizer =>
+  optimizer(
+    "sgd",
+    options,
+    NaN,
+    { momentum: 0, weightDecay: 0 },
+    ({ momentum }) => {
+      const { nesterov = false } = options;
+      if (nesterov && momentum === 0) throw rangeError("sgd", "Nesterov needs momentum > 0");
+      return {
+        slots: momentum ? ["momentum"] : [],
+        update(p, g, [m], [eta], factor, decay) {
+          const d = decayed(decay);
+          if (!m)
+            return {
+              param: map("sgd", ["sub", "a", ["mul", times(factor, "c"), d]], [p, g, eta]),
+              slots: [],
+            };
+          const next = map("momentum", ["add", ["mul", momentum, "c"], d], [p, g, m]);
+          const param = nesterov
+            ? map(
+                "nesterov",
+                ["sub", "a", ["mul", times(factor, "d"), ["add", d, ["mul", momentum, "c"]]]],
+                [p, g, next, eta],
+              )
+            : map("descend", ["sub", "a", ["mul", times(factor, "c"), "b"]], [p, next, eta]);
+          return { param, slots: [next] };
+        },
+      };
+    },
+    ["nesterov"],
+  );
+
+export interface AdamOptions {
+  readonly lr?: LearningRate | undefined;
+  readonly beta1?: number | undefined;
+  readonly beta2?: number | undefined;
+  readonly epsilon?: number | undefined;
+  readonly weightDecay?: number | undefined;
+}
+
+/**
+ * Adam (Kingma and Ba 2015) as torch.optim.Adam: g ← g + weightDecay·p; m ← β₁m + (1 − β₁)g; v ←
+ * β₂v + (1 − β₂)g²; p ← p − lr/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε). Throws RangeError for numbers
+ * out of range.
+ */
+export const adam = (options: AdamOptions = {}): Optimizer => moments("adam", options, 0);
+
+/**
+ * Adam with decoupled weight decay (Loshchilov and Hutter 2019) as torch.optim.AdamW: p ← (1 −
+ * lr·weightDecay)·p, then as {@link adam} without decay; the default decay is 0.01. Throws
+ * RangeError for numbers out of range.
+ */
+export const adamW = (options: AdamOptions = {}): Optimizer => moments("adamW", options, 0.01);
+
+function moments(name: "adam" | "adamW", options: AdamOptions, decayByDefault: number): Optimizer {
+  const decoupled = name === "adamW";
+  const defaults = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: decayByDefault };
+  return optimizer(name, options, 1e-3, defaults, ({ beta1, beta2, epsilon }, learningRate) => ({
+    slots: ["mean", "variance"],
+    hypers: decoupled ? 3 : 2,
+    hyper(step) {
+      const eta = learningRate(step);
+      const corrections = [eta / (1 - beta1 ** (step + 1)), 1 / Math.sqrt(1 - beta2 ** (step + 1))];
+      return decoupled ? [...corrections, eta] : corrections;
+    },
+    update(p, gradient, [m, v], [scale, correction, eta], factor, decay) {
+      const g = decayed(decoupled ? 0 : decay);
+      const mean = map(`${name}Mean`, follow(beta1, "c", g), [p, gradient, m]);
+      const variance = map(`${name}Variance`, follow(beta2, "c", squared(g)), [p, gradient, v]);
+      const denominator: Expr = ["add", ["mul", ["sqrt", "c"], "e"], epsilon];
+      const shrunk: Expr =
+        decoupled && decay ? ["sub", "a", ["mul", ["mul", factor * decay, "f"], "a"]] : "a";
+      const inputs = [p, mean, variance, scale, correction];
+      const f: Expr = ["sub", shrunk, ["div", ["mul", times(factor, "d"), "b"], denominator]];
+      return {
+        param: map(name, f, shrunk === "a" ? inputs : [...inputs, eta]),
+        slots: [mean, variance],
+      };
+    },
+  }));
+}
+
+export interface RmspropOptions {
+  readonly lr?: LearningRate | undefined;
+  readonly alpha?: number | undefined;
+  readonly epsilon?: number | undefined;
+  readonly weightDecay?: number | undefined;
+  readonly momentum?: number | undefined;
+}
+
+/**
+ * RMSprop (Hinton 2012) as torch.optim.RMSprop: g ← g + weightDecay·p; v ← αv + (1 − α)g²; d = g /
+ * (√v + ε); with momentum m ← momentum·m + d and p ← p − lr·m, else p ← p − lr·d. Throws RangeError
+ * for numbers out of range.
+ */
+export const rmsprop = (options: RmspropOptions = {}): Optimizer =>
+  optimizer(
+    "rmsprop",
+    options,
+    0.01,
+    { alpha: 0.99, epsilon: 1e-8, weightDecay: 0, momentum: 0 },
+    ({ alpha, epsilon, momentum }) => ({
+      slots: momentum ? ["variance", "momentum"] : ["variance"],
+      update(p, gradient, [v, m], [eta], factor, decay) {
+        const g = decayed(decay);
+        const variance = map("rmspropVariance", follow(alpha, "c", squared(g)), [p, gradient, v]);
+        const d: Expr = ["div", g, ["add", ["sqrt", "c"], epsilon]];
+        if (!m)
+          return {
+            param: map(
+              "rmsprop",
+              ["sub", "a", ["mul", times(factor, "d"), d]],
+              [p, gradient, variance, eta],
+            ),
+            slots: [variance],
+          };
+        const next = map(
+          "rmspropMomentum",
+          ["add", ["mul", momentum, "d"], d],
+          [p, gradient, variance, m],
+        );
+        return {
+          param: map("descend", ["sub", "a", ["mul", times(factor, "c"), "b"]], [p, next, eta]),
+          slots: [variance, next],
+        };
+      },
+    }),
+  );
+
+export interface AdagradOptions {
+  readonly lr?: LearningRate | undefined;
+  readonly lrDecay?: number | undefined;
+  readonly epsilon?: number | undefined;
+  readonly weightDecay?: number | undefined;
+}
+
+/**
+ * Adagrad (Duchi, Hazan and Singer 2011) as torch.optim.Adagrad: g ← g + weightDecay·p; s ← s + g²;
+ * p ← p − lr/(1 + lrDecay·step) · g / (√s + ε). Throws RangeError for numbers out of range.
+ */
+export const adagrad = (options: AdagradOptions = {}): Optimizer =>
+  optimizer(
+    "adagrad",
+    options,
+    0.01,
+    { lrDecay: 0, epsilon: 1e-10, weightDecay: 0 },
+    ({ lrDecay, epsilon }, rate) => ({
+      slots: ["squares"],
+      learningRate: (step) => rate(step) / (1 + lrDecay * step),
+      update(p, gradient, [s], [eta], factor, decay) {
+        const g = decayed(decay);
+        const squares = map("adagradSquares", ["add", "c", squared(g)], [p, gradient, s]);
+        const d: Expr = ["div", g, ["add", ["sqrt", "c"], epsilon]];
+        return {
+          param: map(
+            "adagrad",
+            ["sub", "a", ["mul", times(factor, "d"), d]],
+            [p, gradient, squares, eta],
+          ),
+          slots: [squares],
+        };
+      },
+    }),
+  );
+
+export interface LionOptions {
+  readonly lr?: LearningRate | undefined;
+  readonly beta1?: number | undefined;
+  readonly beta2?: number | undefined;
+  readonly weightDecay?: number | undefined;
+}
+
+/**
+ * Lion (Chen et al., "Symbolic discovery of optimization algorithms", 2023): p ← p − lr·(sign(β₁m +
+ * (1 − β₁)g) + weightDecay·p); m ← β₂m + (1 − β₂)g. Throws RangeError for numbers out of range.
+ */
+export const lion = (options: LionOptions = {}): Optimizer =>
+  optimizer(
+    "lion",
+    options,
+    1e-4,
+    { beta1: 0.9, beta2: 0.99, weightDecay: 0 },
+    ({ beta1, beta2 }) => ({
+      slots: ["momentum"],
+      update(p, g, [m], [eta], factor, decay) {
+        const direction = follow(beta1, "c", "b");
+        const sign: Expr = ["sub", ["gt", direction, 0], ["gt", 0, direction]];
+        return {
+          param: map(
+            "lion",
+            ["sub", "a", ["mul", times(factor, "d"), plus(sign, decay, "a")]],
+            [p, g, m, eta],
+          ),
+          slots: [map("lionMomentum", follow(beta2, "b", "a"), [g, m])],
+        };
+      },
+    }),
+  );
+
+/**
+ * LAMB (You et al., "Large batch optimization for deep learning", 2020): with Adam's corrected
+ * moments m̂ and v̂, u = m̂ / (√v̂ + ε) + weightDecay·p; p ← p − lr·‖p‖/‖u‖·u, the quotient being 1
+ * where a norm is 0. Throws RangeError for numbers out of range.
+ */
+export const lamb = (options: AdamOptions = {}): Optimizer =>
+  optimizer(
+    "lamb",
+    options,
+    1e-3,
+    { beta1: 0.9, beta2: 0.999, epsilon: 1e-6, weightDecay: 0.01 },
+    ({ beta1, beta2, epsilon }, learningRate) => ({
+      slots: ["mean", "variance"],
+      hypers: 3,
+      hyper: (step) => [
+        learningRate(step),
+        1 / (1 - beta1 ** (step + 1)),
+        1 / Math.sqrt(1 - beta2 ** (step + 1)),
+      ],
+      update(p, g, [m, v], [eta, c1, c2], factor, decay) {
+        const mean = map("lambMean", follow(beta1, "b", "a"), [g, m]);
+        const variance = map("lambVariance", follow(beta2, "b", squared("a")), [g, v]);
+        const adapted: Expr = [
+          "div",
+          ["mul", "b", "d"],
+          ["add", ["mul", ["sqrt", "c"], "e"], epsilon],
+        ];
+        const u = map("lambDirection", plus(adapted, decay, "a"), [p, mean, variance, c1, c2]);
+        const norm = (x: Value) => sqrt(sum(square(x)));
+        const [size, length] = [norm(p), norm(u)];
+        const trust = map(
+          "lambTrust",
+          ["select", ["mul", ["gt", "a", 0], ["gt", "b", 0]], ["div", "a", "b"], 1],
+          [size, length],
+        );
+        return {
+          param: map(
+            "lamb",
+            ["sub", "a", ["mul", ["mul", times(factor, "c"), "d"], "b"]],
+            [p, u, eta, trust],
+          ),
+          slots: [mean, variance],
+        };
+      },
+    }),
+  );
