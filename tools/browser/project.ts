@@ -14,7 +14,7 @@ declare module "vitest" {
 }
 
 /**
- * Makes V8 join pairs of 128-bit vectors, in code that is optimised at once: what tests run a few
+ * Makes V8 join pairs of 128-bit vectors, in code that is optimized at once: what tests run a few
  * times would never be.
  */
 const PAIRS = "--js-flags=--experimental-wasm-revectorize,--no-liftoff,--no-wasm-inlining";

@@ -1,7 +1,7 @@
 // For those who only want to know what a network costs: a graph traced by hand, and its counts. No
 // device takes part.
 
-import { summarise } from "@conv/analysis";
+import { summarize } from "@conv/analysis";
 import { conv, relu } from "@conv/ops";
 import { spec, trace } from "@conv/tensor";
 
@@ -13,7 +13,7 @@ export async function main(): Promise<number[]> {
     ["x", "weight"],
   );
   const [x, w] = graph.inputs;
-  const { totals } = summarise({
+  const { totals } = summarize({
     name: "layer",
     graph,
     x,

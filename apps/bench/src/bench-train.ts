@@ -1,4 +1,4 @@
-// `bench train`: a training step (cross-entropy, and the optimiser that training.ts says) on one
+// `bench train`: a training step (cross-entropy, and the optimizer that training.ts says) on one
 // batch that stays the same.
 
 import { traceStep } from "@conv/layers";

@@ -1,5 +1,5 @@
 // A traced network in the vocabulary of ONNX, as plain data that goes to the peers' processes: what
-// our layers spread over several nodes (a convolution and its bias, batch normalisation) becomes
+// our layers spread over several nodes (a convolution and its bias, batch normalization) becomes
 // the one operator that peers know how to fold and fuse.
 
 import type { TracedModel } from "@conv/layers";
@@ -124,7 +124,7 @@ export function lower({ graph, x, output, values, entries }: TracedModel): PeerG
     } else if (says(n, reluOf)) emit(n, "Relu", [a]);
     else if (says(n, relu6Of)) emit(n, "Clip", [a]);
     else {
-      const parts = normalisation(n);
+      const parts = normalization(n);
       if (parts) {
         emit(n, "BatchNormalization", parts.inputs, { epsilon: parts.epsilon });
         for (const part of parts.nodes) folded.add(part);
@@ -157,7 +157,7 @@ const says = (n: Node, f: Expr): boolean => isElementwise(n) && exactly(n.params
  * What `batchNorm2d` of @conv/layers is made of, x·scale + shift with scale = weight/√(variance +
  * epsilon) and shift = bias − mean·scale; null for anything else.
  */
-function normalisation(n: Node): { inputs: Value[]; epsilon: number; nodes: Node[] } | null {
+function normalization(n: Node): { inputs: Value[]; epsilon: number; nodes: Node[] } | null {
   if (!says(n, ["add", ["mul", "a", "c"], "b"])) return null;
   const [scale, shift, x] = n.inputs;
   const [byScale, byShift] = [whole(scale).node, whole(shift).node];

@@ -39,7 +39,7 @@ export function networkCase(name: string, batch: number): NetworkCase {
 }
 
 /**
- * Weights keep the size of what flows through (He et al. 2015: U(±√(6/fan-in))). Normalisation is
+ * Weights keep the size of what flows through (He et al. 2015: U(±√(6/fan-in))). Normalization is
  * far from the identity in every channel, so that whoever folds it wrongly is seen.
  */
 function weightOf({ name, spec: { shape } }: Entry, seed: number): Float32Array {

@@ -9,7 +9,7 @@ import {
   graphOf,
   input,
   node,
-  optimise,
+  optimize,
   type Buffer,
   type Graph,
   type Node,
@@ -59,7 +59,7 @@ export async function profile(
 ): Promise<string> {
   const backend = await createCpu({ threads, simd256 });
   const { graph: traced, operands } = networkCase(model, batch);
-  const graph = optimise(traced);
+  const graph = optimize(traced);
   const program = backend.compile(graph);
   const buffers = new Map<Value, Buffer>(
     graph.inputs.map((v) => [v, backend.alloc(bytesOf(v.spec))]),

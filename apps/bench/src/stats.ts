@@ -1,7 +1,7 @@
 // Order statistics of a sample of times, and the mean of ratios.
 
 /**
- * Linear between neighbours, as NumPy's default; `q` in [0, 1]. Throws RangeError on an empty
+ * Linear between neighbors, as NumPy's default; `q` in [0, 1]. Throws RangeError on an empty
  * sample.
  */
 export function quantile(sample: ArrayLike<number>, q: number): number {

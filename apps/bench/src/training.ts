@@ -1,5 +1,5 @@
 // What a training step is here: which networks, how they are updated, and that cross-entropy is
-// what they minimise.
+// what they minimize.
 
 import { adam, sgd, type Optimizer } from "@conv/layers";
 

@@ -22,7 +22,7 @@ test("layers keep their operators", () => {
 });
 
 test.each(["relu", "relu6", "add", "batchNorm", "conv", "mine"])(
-  "an op labelled %s becomes what it computes",
+  "an op labeled %s becomes what it computes",
   (label) => {
     expect(ops(named(label, ["max", "a", 0]))).toEqual(["Relu"]);
     expect(ops(named(label, ["min", ["max", "a", 0], 6]))).toEqual(["Clip"]);

@@ -58,7 +58,7 @@ test("the summary is a table", () => {
 });
 
 test("a case names times, speeds, ratios, refusals and who declined", () => {
-  // oxlint-disable-next-line no-control-regex -- colours are not what is tested
+  // oxlint-disable-next-line no-control-regex -- colors are not what is tested
   const text = caseText("a", rows.slice(0, 3), [
     { case: "a", competitor: "jax-js", reason: "too hard" },
   ]).replaceAll(/\x1b\[\d+m/g, "");

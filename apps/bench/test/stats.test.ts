@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { geometricMean, median, quantile } from "../src/stats.ts";
 
-test("quantiles interpolate between neighbours and leave the sample alone", () => {
+test("quantiles interpolate between neighbors and leave the sample alone", () => {
   const sample = [4, 1, 3, 2];
   expect(median(sample)).toBe(2.5);
   expect(quantile(sample, 0)).toBe(1);

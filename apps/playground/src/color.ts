@@ -1,5 +1,5 @@
 // The one scale for signed values: orange below zero, the paper itself at zero, blue above. Orange
-// and blue stay apart for every common kind of colour blindness, and lightness grows with the
+// and blue stay apart for every common kind of color blindness, and lightness grows with the
 // distance from zero.
 
 import type { Theme } from "./theme.ts";
@@ -30,7 +30,7 @@ const STOPS: Record<Theme, readonly Rgb[]> = {
 
 const HALF = 255;
 
-/** 511 colours as 0xAABBGGRR, what a little-endian canvas holds; entry 255 is zero. */
+/** 511 colors as 0xAABBGGRR, what a little-endian canvas holds; entry 255 is zero. */
 const tables: Record<Theme, Uint32Array> = {
   light: tableOf(STOPS.light),
   dark: tableOf(STOPS.dark),
@@ -47,8 +47,8 @@ function tableOf(stops: readonly Rgb[]): Uint32Array {
   });
 }
 
-/** The colour of `value` where `limit` is the largest magnitude of the scale. */
-export function packedColour(value: number, limit: number, theme: Theme): number {
+/** The color of `value` where `limit` is the largest magnitude of the scale. */
+export function packedColor(value: number, limit: number, theme: Theme): number {
   const t = limit > 0 ? Math.max(-1, Math.min(1, value / limit)) : 0;
   return tables[theme][Math.round((t + 1) * HALF)];
 }
@@ -56,15 +56,15 @@ export function packedColour(value: number, limit: number, theme: Theme): number
 const hex = (packed: number): string =>
   `rgb(${packed & 255} ${(packed >> 8) & 255} ${(packed >> 16) & 255})`;
 
-export const cssColour = (value: number, limit: number, theme: Theme): string =>
-  hex(packedColour(value, limit, theme));
+export const cssColor = (value: number, limit: number, theme: Theme): string =>
+  hex(packedColor(value, limit, theme));
 
 /**
- * Ink that can be read on that colour, black or white, whichever contrasts more: at least 4.5, for
+ * Ink that can be read on that color, black or white, whichever contrasts more: at least 4.5, for
  * the two meet at luminance 0.179.
  */
 export function inkOn(value: number, limit: number, theme: Theme): string {
-  const packed = packedColour(value, limit, theme);
+  const packed = packedColor(value, limit, theme);
   const linear = [packed & 255, (packed >> 8) & 255, (packed >> 16) & 255].map((v) =>
     v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4,
   );

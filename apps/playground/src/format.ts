@@ -28,7 +28,7 @@ export const short = (value: number): string => {
   return `${value < 0 ? MINUS : ""}${text.replace(/^0\./, ".")}`;
 };
 
-/** A float32 in as many digits as tell it from its neighbours. */
+/** A float32 in as many digits as tell it from its neighbors. */
 export const exact = (value: number): string =>
   `${value < 0 ? MINUS : ""}${Math.abs(value).toPrecision(7)}`.replace("e-", `e${MINUS}`);
 

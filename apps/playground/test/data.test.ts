@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { DIGIT_PIXELS, loadDigits } from "@conv/cli/digits";
 import { createCpu } from "@conv/kernels-cpu";
-import { createTrainer, encodeSafetensors, initialise, sgd } from "@conv/layers";
+import { createTrainer, encodeSafetensors, initialize, sgd } from "@conv/layers";
 import { expect, test } from "vitest";
 import { packDigits } from "../scripts/digits.ts";
 import { readDigitsAddress } from "../src/digits/choices.ts";
@@ -121,7 +121,7 @@ test("the trained weights read as many held-out digits as the page says", async 
 
 test("weights are stored in 8 bits, to half a step of each output's largest; all else in 32", () => {
   const model = modelNamed("resnet8");
-  const state = initialise(model, 5);
+  const state = initialize(model, 5);
   const bytes = packWeights(model, state);
   const back = unpackWeights(model, bytes);
   for (const [name, { shape, data }] of state) {
@@ -145,7 +145,7 @@ test("weights are stored in 8 bits, to half a step of each output's largest; all
 
 test("a file of weights is taken, or refused with its reason", () => {
   const { traced } = readNetwork(modelNamed("lenet5"));
-  const state = initialise(modelNamed("lenet5"), 1);
+  const state = initialize(modelNamed("lenet5"), 1);
   const taken = readWeights(
     traced,
     encodeSafetensors(
@@ -159,7 +159,7 @@ test("a file of weights is taken, or refused with its reason", () => {
     kind: "notSafetensors",
   });
   expect(readWeights(traced, bytes.subarray(0, -1))).toEqual({ kind: "damaged" });
-  expect(readWeights(traced, encodeSafetensors(initialise(modelNamed("resnet8"), 1)))).toEqual({
+  expect(readWeights(traced, encodeSafetensors(initialize(modelNamed("resnet8"), 1)))).toEqual({
     kind: "otherNetwork",
     missing: "c1.weight",
     more: 9,

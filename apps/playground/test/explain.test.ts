@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { createCpu, type CpuBackend } from "@conv/kernels-cpu";
-import { initialise, type State } from "@conv/layers";
+import { initialize, type State } from "@conv/layers";
 import { models } from "@conv/layers/models";
 import { bytesOf, sizeOf } from "@conv/tensor";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -29,7 +29,7 @@ function weightsOf(name: string): State {
       modelNamed(name),
       readFileSync(new URL(`../public/${shipped.file}`, import.meta.url)),
     );
-  const state = initialise(modelNamed(name), 3);
+  const state = initialize(modelNamed(name), 3);
   for (const [key, { data }] of state)
     if (/running_mean|bias$/.test(key)) data.forEach((_, i) => (data[i] = Math.sin(i) / 3));
     else if (/running_var/.test(key)) data.forEach((_, i) => (data[i] = 0.2 + ((i * 7) % 5) / 4));

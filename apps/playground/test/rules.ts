@@ -16,7 +16,7 @@ const source = await readFile(
 export async function broken(page: Page): Promise<string[]> {
   if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(source);
   return page.evaluate(async () => {
-    // The colours of a theme have changed once the page is drawn again.
+    // The colors of a theme have changed once the page is drawn again.
     await new Promise<void>((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
     const { violations } = await axe.run({ resultTypes: ["violations"] });
     const rules = violations.map(

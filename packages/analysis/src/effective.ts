@@ -10,7 +10,7 @@ import {
   formatShape,
   graphOf,
   input,
-  optimise,
+  optimize,
   shapeError,
   sizeOf,
   vjp,
@@ -28,7 +28,7 @@ export interface EffectiveField {
   /** Mean over samples of Σ |gradient| over channels at each place, divided by the largest. */
   readonly map: readonly number[];
   /** Along each axis the mean and the standard deviation of the place, weighted by the map. */
-  readonly centre: readonly number[];
+  readonly center: readonly number[];
   readonly deviation: readonly number[];
   /**
    * Places with more than 4.55 % of the largest, as a share of all, and the side of a cube with as
@@ -73,7 +73,7 @@ export function gradientGraph({ graph, x }: Pick<Traced, "graph" | "x">, y: Valu
       "effectiveField",
       `an output of shape ${formatShape(y.shape)} does not depend on the input`,
     );
-  return optimise(graphOf([...graph.inputs, seed], [dx]));
+  return optimize(graphOf([...graph.inputs, seed], [dx]));
 }
 
 export interface EffectiveOptions {
@@ -148,13 +148,13 @@ export function effectiveFieldOf(
   const moment = (a: number, f: (place: number) => number) =>
     sums.reduce((sum, weight, i) => sum + weight * f(Math.floor(i / strides[a]) % space[a]), 0) /
     (total || 1);
-  const centre = space.map((_, a) => moment(a, (p) => p));
+  const center = space.map((_, a) => moment(a, (p) => p));
   const count = sums.reduce((n, v) => n + Number(v > OUTSIDE * most), 0);
   return {
     shape: space,
     map: Array.from(sums, (v) => v / (most || 1)),
-    centre,
-    deviation: space.map((_, a) => Math.sqrt(moment(a, (p) => (p - centre[a]) ** 2))),
+    center,
+    deviation: space.map((_, a) => Math.sqrt(moment(a, (p) => (p - center[a]) ** 2))),
     share: count / plane,
     side: count ** (1 / space.length),
   };

@@ -101,7 +101,7 @@ function reshaped(
   };
 }
 
-/** What `count` neighbouring outputs depend on together. */
+/** What `count` neighboring outputs depend on together. */
 const over = ({ size, jump, start }: Field, count: number): Field => ({
   size: size + Math.max(0, count - 1) * jump,
   jump: 0,

@@ -54,7 +54,7 @@ export { inputRegion, type Region } from "./region.ts";
 export { suggest, type Alternative, type ConvLayer, type Piece } from "./suggest.ts";
 export {
   conventions,
-  summarise,
+  summarize,
   type Counts,
   type LayerSummary,
   type Summary,

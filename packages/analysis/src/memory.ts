@@ -1,4 +1,4 @@
-// What a network takes in memory: weights, gradients, the optimiser's state, what is kept for the
+// What a network takes in memory: weights, gradients, the optimizer's state, what is kept for the
 // way back, and the peak of what lives at once, for prediction and for training.
 
 import { add } from "@conv/ops";
@@ -32,7 +32,7 @@ export interface MemoryOptions {
 
 export interface TrainingMemoryOptions extends MemoryOptions {
   /**
-   * Tensors that the optimiser keeps for each parameter: 0 for plain descent, 1 with momentum, 2
+   * Tensors that the optimizer keeps for each parameter: 0 for plain descent, 1 with momentum, 2
    * for Adam.
    */
   readonly slots?: number | undefined;

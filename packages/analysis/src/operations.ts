@@ -57,7 +57,7 @@ export const operationConventions: Readonly<Record<Convention, string>> = {
   torchinfo:
     "for each layer with parameters their number, bias included, times the samples, and for a convolution times the places of its output (torchinfo's mult-adds)",
   ptflops:
-    "the count with bias, 2 for each element that is normalised (1 without parameters), 1 for each output of a rectifier and each input of a pool (ptflops 0.7, its pytorch backend, but functions like modules and each once)",
+    "the count with bias, 2 for each element that is normalized (1 without parameters), 1 for each output of a rectifier and each input of a pool (ptflops 0.7, its pytorch backend, but functions like modules and each once)",
   flops2: "2 for each multiply-accumulate of torchvision's count: floating-point operations",
 };
 
@@ -192,10 +192,10 @@ const sourceOf = ({ node }: Value): Node | null =>
   node?.op === reshapeOp ? sourceOf(node.inputs[0]) : node;
 const isFactor = (n: Node | null): boolean => n !== null && factors.has(formOf(n));
 /** Whether it multiplies by such a factor of statistics of the sample, or of the batch. */
-const normalises = (n: Node, activations: ReadonlySet<Value>): boolean =>
+const normalizes = (n: Node, activations: ReadonlySet<Value>): boolean =>
   isElementwise(n) && n.inputs.some((v) => activations.has(v) && isFactor(sourceOf(v)));
 
-/** What ptflops counts beside products: by element, for normalisations, rectifiers and pools. */
+/** What ptflops counts beside products: by element, for normalizations, rectifiers and pools. */
 function touched(
   n: Node,
   { macs }: Cost,
@@ -210,12 +210,12 @@ function touched(
   if (!isElementwise(n) || !n.inputs.some((v) => activations.has(v) && sameShape(v.shape, shape)))
     return 0;
   if (isFactor(n)) return 0; // for a whole map
-  if (tensors === 0) return normalises(n, activations) ? elements : 0;
+  if (tensors === 0) return normalizes(n, activations) ? elements : 0;
   // Where parameters follow a normalization in an op of their own, as in layerNorm, ptflops
   // overlooks them.
   const before = n.inputs
     .map(sourceOf)
-    .find((m) => m !== null && m.path === n.path && normalises(m, activations));
+    .find((m) => m !== null && m.path === n.path && normalizes(m, activations));
   return before ? 0 : elements * (parameters > 0 ? 2 : 1);
 }
 

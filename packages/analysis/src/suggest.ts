@@ -15,7 +15,7 @@ import {
 } from "@conv/tensor";
 import { receptiveFields, type Field } from "./field.ts";
 import { memoryOf } from "./memory.ts";
-import { summarise } from "./summary.ts";
+import { summarize } from "./summary.ts";
 import type { Traced } from "./traced.ts";
 
 /** A convolution of one sample, all lists with one entry for each spatial axis. */
@@ -213,7 +213,7 @@ function costsOf(
     (v) => ({ name: `${v.name}`, spec: v.spec, kind: "parameter", trainable: true }) as const,
   );
   const traced: Traced = { name, graph: graphOf([x, ...values], [y]), x, entries, values };
-  const { totals } = summarise(traced);
+  const { totals } = summarize(traced);
   return {
     name,
     pieces,

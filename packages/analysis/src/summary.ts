@@ -110,9 +110,9 @@ export interface SummaryOptions {
   readonly modules?: boolean | undefined;
 }
 
-/** Summarises a traced network: per layer, in order of first use, and in total. */
-export function summarise(traced: Traced, options: SummaryOptions = {}): Summary {
-  checkOptions("summarise", options, "modules");
+/** Summarizes a traced network: per layer, in order of first use, and in total. */
+export function summarize(traced: Traced, options: SummaryOptions = {}): Summary {
+  checkOptions("summarize", options, "modules");
   const { modules = false } = options;
   const { name, graph, x, entries, values } = traced;
   const fields = receptiveFields(graph, x);

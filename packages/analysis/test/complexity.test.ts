@@ -20,7 +20,7 @@ import {
   growthOf,
   growthPower,
   suggest,
-  summarise,
+  summarize,
   widthGrowth,
 } from "../src/index.ts";
 
@@ -30,7 +30,7 @@ describe("the formulas of all layers", () => {
     (name) => {
       const traced = traceModel(models[name](), { batch: 2 });
       const formulas = formulasOf(traced);
-      const { operations } = summarise(traced).totals;
+      const { operations } = summarize(traced).totals;
       expect(formulas.reduce((sum, f) => sum + f.macs.value, 0)).toBe(operations.torchvision);
       const [direct, withBias] = [formulas, formulas].map((list, i) =>
         list.reduce(
@@ -84,7 +84,7 @@ describe("the formulas of all layers", () => {
       25 * 8 * 4 * 9,
       4 * 11 * 11,
     ]);
-    expect(macs.value).toBe(summarise(traced).totals.macs);
+    expect(macs.value).toBe(summarize(traced).totals.macs);
   });
 });
 
@@ -120,7 +120,7 @@ describe("growth", () => {
     });
     const { macs, weights } = widthGrowth(traceModel(net(1)));
     for (const f of [1, 2, 3]) {
-      const { totals } = summarise(traceModel(net(f)));
+      const { totals } = summarize(traceModel(net(f)));
       expect([evaluatePolynomial(macs, f), evaluatePolynomial(weights, f)]).toEqual([
         totals.macs,
         totals.parameters,
@@ -227,7 +227,7 @@ describe("alternatives", () => {
 
 it("two networks are compared by every count", () => {
   const [a, b] = [models.resnet18(), models.resnet50()].map((model) =>
-    summarise(traceModel(model)),
+    summarize(traceModel(model)),
   );
   const { counts, ...names } = compare(a, b);
   expect(names).toEqual({
@@ -251,6 +251,6 @@ it("two networks are compared by every count", () => {
     expect.arrayContaining(["backward dx", "backward dw", "connections", "activationBytes"]),
   );
   expect(
-    compare(summarise(traceModel(models.vgg11())), a).counts.find((c) => c.key === "buffers"),
+    compare(summarize(traceModel(models.vgg11())), a).counts.find((c) => c.key === "buffers"),
   ).toMatchObject({ a: 0, ratio: null });
 });

@@ -3,12 +3,12 @@
 import * as layers from "@conv/layers";
 import type { Layer } from "@conv/layers";
 import { describe, expect, it } from "vitest";
-import { receptiveFields, summarise } from "../src/index.ts";
+import { receptiveFields, summarize } from "../src/index.ts";
 
 /** Input (1, 8, 12, 12): 1152 numbers in 8 maps of 144. */
 function measured(layer: Layer) {
   const traced = layers.traceModel({ name: "one", layer, input: [8, 12, 12] });
-  const { parameters, macs, flops } = summarise(traced).totals;
+  const { parameters, macs, flops } = summarize(traced).totals;
   return {
     parameters,
     macs,
@@ -66,14 +66,14 @@ describe("counts and fields", () => {
     expect(measured(layer)).toEqual({ parameters, macs, flops, field: [field, field] });
   });
 
-  it("of normalisations reach over what they take their mean of", () => {
+  it("of normalizations reach over what they take their mean of", () => {
     expect(measured(layers.groupNorm(4)).field).toEqual([whole, whole]);
     expect(measured(layers.layerNorm(12)).field).toEqual([point, whole]);
     expect(measured(layers.batchNorm2d()).field).toEqual([point, point]);
   });
 
   it("tell what is frozen from what is trained", () => {
-    const { totals } = summarise(
+    const { totals } = summarize(
       layers.traceModel({
         name: "one",
         layer: layers.freeze(layers.batchNorm2d()),

@@ -3,10 +3,10 @@
 import { conv1d, conv2d, sequential, traceModel, type Layer } from "@conv/layers";
 import { lenet5_1998 } from "@conv/layers/models";
 import { describe, expect, it } from "vitest";
-import { formulasOf, suggest, summarise } from "../src/index.ts";
+import { formulasOf, suggest, summarize } from "../src/index.ts";
 
 const of = (input: readonly number[], layer: Layer) => {
-  const { totals, layers } = summarise(
+  const { totals, layers } = summarize(
     traceModel({ name: "example", input, layer: sequential({ layer }) }),
   );
   return { ...totals, output: layers[0].output.slice(1) };
@@ -72,7 +72,7 @@ describe("worked examples", () => {
 });
 
 it("LeNet-5 of 1998 has the table of its paper", () => {
-  const { layers, totals } = summarise(traceModel(lenet5_1998()));
+  const { layers, totals } = summarize(traceModel(lenet5_1998()));
   expect(
     layers.map((l) => [l.path, l.output.slice(1).join("×"), l.trainable, l.connections]),
   ).toEqual([

@@ -18,7 +18,7 @@ import {
   bytesOf,
   graphOf,
   input,
-  optimise,
+  optimize,
   sizeOf,
   spec,
   trace,
@@ -58,7 +58,7 @@ function peakOf(blocks: readonly Pick<Held, "bytes" | "from" | "to">[]): number 
 
 describe("the values that a program of the CPU holds at once", () => {
   const check = (traced: Graph) => {
-    const graph = optimise(traced);
+    const graph = optimize(traced);
     const { blocks, steps } = layoutOf(graph, cpu.caps);
     const values = blocks.filter((b) => b.kind === "value");
     expect(livenessOf(graph, { steps }).peak.bytes).toBe(peakOf(values));
@@ -213,13 +213,13 @@ describe("the buffers of a program", () => {
     expect(cpu.memory().bytes - before).toBe(parameters + statistics + x + output);
     for (const b of buffers) cpu.free(b);
   });
-  it("of a training step hold the optimiser's state too", () => {
+  it("of a training step hold the optimizer's state too", () => {
     const model = small("resnet18");
     const { graph } = traceStep(model, adam(), 4);
     const before = cpu.memory().bytes;
     const buffers = graph.inputs.map((v) => cpu.alloc(bytesOf(v.spec)));
     const memory = trainingMemoryOf(traceModel(model, { batch: 4, training: true }), { slots: 2 });
-    const others = bytesOf(graph.inputs[1].spec) + bytesOf(graph.inputs[2].spec); // labels, and the optimiser's numbers
+    const others = bytesOf(graph.inputs[1].spec) + bytesOf(graph.inputs[2].spec); // labels, and the optimizer's numbers
     expect(cpu.memory().bytes - before - others).toBe(
       memory.parameters + memory.buffers + memory.input + memory.optimizer,
     );

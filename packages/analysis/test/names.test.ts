@@ -3,11 +3,11 @@
 import { map, relu } from "@conv/ops";
 import { within } from "@conv/tensor";
 import { describe, expect, it } from "vitest";
-import { csvOf, formatSummary, markdownOf, summarise, tracedOf } from "../src/index.ts";
+import { csvOf, formatSummary, markdownOf, summarize, tracedOf } from "../src/index.ts";
 
 /** A network of one layer for each name, each with an op of that name. */
 const summaryOf = (names: readonly string[], name = "net") =>
-  summarise(
+  summarize(
     tracedOf(
       (x) => names.reduce((y, own) => within(own, () => map(own, ["mul", 2, "a"], [y])), relu(x)),
       { x: [1, 2] },

@@ -4,7 +4,7 @@
 import { traceModel } from "@conv/layers";
 import { models } from "@conv/layers/models";
 import { describe, expect, it } from "vitest";
-import { formatSummary, receptiveFields, summarise } from "../src/index.ts";
+import { formatSummary, receptiveFields, summarize } from "../src/index.ts";
 
 /**
  * Size, jump and padding before the first input, as Araujo, Norris and Sim count them (Distill
@@ -40,7 +40,7 @@ describe("receptive field before the global pooling", () => {
 });
 
 it("the layers of a deep network stand in the order in which they compute", () => {
-  const { layers } = summarise(traceModel(models.inceptionV3()));
+  const { layers } = summarize(traceModel(models.inceptionV3()));
   expect(layers.slice(0, 4).map((l) => l.path)).toEqual([
     "Conv2d_1a_3x3.conv",
     "Conv2d_1a_3x3.bn",
@@ -66,7 +66,7 @@ it("the layers of a deep network stand in the order in which they compute", () =
 });
 
 it("parameters that only training uses are in the total and told apart", () => {
-  const summary = summarise(traceModel(models.inceptionV3()));
+  const summary = summarize(traceModel(models.inceptionV3()));
   expect(summary.trainingOnly).toBe(3_326_696);
   expect(summary.layers.reduce((sum, l) => sum + l.parameters, 0) + 3_326_696).toBe(
     summary.totals.parameters,
@@ -74,5 +74,5 @@ it("parameters that only training uses are in the total and told apart", () => {
   expect(formatSummary(summary)).toContain(
     "\n3,326,696 of the parameters are in layers that only training runs\n",
   );
-  expect(summarise(traceModel(models.resnet18()))).not.toHaveProperty("trainingOnly");
+  expect(summarize(traceModel(models.resnet18()))).not.toHaveProperty("trainingOnly");
 });

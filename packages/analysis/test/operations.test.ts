@@ -28,9 +28,9 @@ import {
 } from "@conv/ops";
 import { graphOf, input, spec, type Value } from "@conv/tensor";
 import { describe, expect, it } from "vitest";
-import { conventionNames, conventions, operationConventions, summarise } from "../src/index.ts";
+import { conventionNames, conventions, operationConventions, summarize } from "../src/index.ts";
 
-const of = (model: Model, batch?: number) => summarise(traceModel(model, { batch }));
+const of = (model: Model, batch?: number) => summarize(traceModel(model, { batch }));
 
 /**
  * Parameters, buffers, and multiply-accumulates of convolutions and matrix products, with biases,
@@ -92,7 +92,7 @@ it("counts ResNet-50 in six ways", () => {
     "conv-only": 4_087_136_256,
     "with-bias": 4_089_185_256,
     torchinfo: 4_089_238_376,
-    // products and biases, 2 for each of 11,113,984 normalised, 1 for each of 9,608,704 rectified
+    // products and biases, 2 for each of 11,113,984 normalized, 1 for each of 9,608,704 rectified
     // and of 903,168 pooled
     ptflops: 4_089_185_256 + 2 * 11_113_984 + 9_608_704 + 903_168,
     flops2: 8_178_368_512,
@@ -219,7 +219,7 @@ describe("the gradients", () => {
     const entries = [v, w].map(
       (p) => ({ name: `${p.name}`, spec: p.spec, kind: "parameter", trainable: true }) as const,
     );
-    const { totals } = summarise({
+    const { totals } = summarize({
       name: "two",
       graph: graphOf([x, v, w], [y]),
       x,
@@ -282,19 +282,19 @@ it("shared parameters are counted once, with the layer that uses them first", ()
 
 /**
  * What a network of one layer counts by ptflops' convention, every op that it applies by `map`
- * labelled otherwise.
+ * labeled otherwise.
  */
-const labelled = (label: string) => {
+const labeled = (label: string) => {
   const named = (f: Expr, inputs: readonly Value[]) => map(label, f, inputs);
   const norm =
     (affine: boolean): Layer["forward"] =>
     (x, ctx) => {
-      const centred = sub(x, mean(x, [1, 2, 3], true));
+      const centered = sub(x, mean(x, [1, 2, 3], true));
       const scale = named(
         ["div", 1, ["sqrt", ["add", "a", 1e-5]]],
-        [mean(square(centred), [1, 2, 3], true)],
+        [mean(square(centered), [1, 2, 3], true)],
       );
-      const y = named(["mul", "a", "b"], [scale, centred]);
+      const y = named(["mul", "a", "b"], [scale, centered]);
       if (!affine) return y;
       const [weight, bias] = ["weight", "bias"].map((name) => ctx.param(name, [8, 12, 12], zeros));
       return named(["add", ["mul", "a", "c"], "b"], [weight, bias, y]);
@@ -314,9 +314,9 @@ const labelled = (label: string) => {
 };
 
 it.each(["layerNorm", "layerNormScale", "groupNorm", "batchNormScale", "relu", "conv", "mine"])(
-  "an op labelled %s counts as what it computes",
+  "an op labeled %s counts as what it computes",
   (label) => {
-    expect(labelled(label)).toEqual({
+    expect(labeled(label)).toEqual({
       normalization: 1152,
       withParameters: 1152,
       doubled: 0,

@@ -5,9 +5,9 @@ import { createHost } from "@conv/tensor";
 import { describe, expect, it, test } from "vitest";
 import * as analysis from "../src/index.ts";
 
-const { tracedOf, summarise, memoryOf } = analysis;
+const { tracedOf, summarize, memoryOf } = analysis;
 const net = tracedOf((x, w) => relu(conv(x, w)), { x: [1, 2, 8, 8], w: [4, 2, 3, 3] });
-const summary = summarise(net);
+const summary = summarize(net);
 const odd: object = { nonsense: 1 };
 const layout = { bytes: 0, steps: [], blocks: [], buffers: { inputs: [], outputs: [] } };
 
@@ -22,7 +22,7 @@ describe("every function that takes options refuses one that it does not know", 
     memoryOf: () => memoryOf(net, odd),
     programMemoryOf: () => analysis.programMemoryOf(layout, odd),
     suggest: () => analysis.suggest({ input: [1, 8, 8], kernel: [3, 3], channels: 4, ...odd }),
-    summarise: () => summarise(net, odd),
+    summarize: () => summarize(net, odd),
     tracedOf: () => tracedOf((x) => relu(x), { x: [1] }, odd),
     trainingMemoryOf: () => analysis.trainingMemoryOf(net, odd),
   };

@@ -2,7 +2,7 @@
 // unit changes. And the effective field.
 
 import { createCpu } from "@conv/kernels-cpu";
-import { initialise, traceModel } from "@conv/layers";
+import { initialize, traceModel } from "@conv/layers";
 import { models } from "@conv/layers/models";
 import {
   add,
@@ -197,9 +197,9 @@ describe("the effective field", () => {
   it.each([1, 2, 5, 10])(
     "of %i layers of equal weights spreads as a sum of steps: variance 2/3 a layer",
     async (depth) => {
-      const { centre, deviation, map, shape } = await measure(stack(depth));
+      const { center, deviation, map, shape } = await measure(stack(depth));
       expect(shape).toEqual([33, 33]);
-      expect(centre.every((c) => Math.abs(c - 16) < 1e-9)).toBe(true);
+      expect(center.every((c) => Math.abs(c - 16) < 1e-9)).toBe(true);
       for (const d of deviation) expect(d).toBeCloseTo(Math.sqrt((2 * depth) / 3), 5);
       expect(map.filter((v) => v > 0).length).toBe((2 * depth + 1) ** 2); // the field in theory
       expect(Math.max(...map)).toBe(1);
@@ -207,8 +207,8 @@ describe("the effective field", () => {
   );
 
   it("is that of any unit", async () => {
-    const { centre, map } = await measure(stack(2), [20, 1]);
-    expect(centre[0]).toBeCloseTo(20, 9);
+    const { center, map } = await measure(stack(2), [20, 1]);
+    expect(center[0]).toBeCloseTo(20, 9);
     expect(map.filter((v) => v > 0).length).toBe(5 * 4); // the first column of its field is padding
   });
 
@@ -224,7 +224,7 @@ describe("the effective field", () => {
     const model = { ...models.resnet8(), input: [3, 32, 32] };
     const traced = traceModel(model);
     const { graph, x, entries } = traced;
-    const state = initialise(model);
+    const state = initialize(model);
     const map = graph.nodes.findLast((n) => n.path.startsWith("layer2"))!.outputs[0];
     const cpu = await createCpu({ threads: 1 });
     const field = await effectiveField(cpu, traced, {
@@ -284,7 +284,7 @@ describe("the effective field", () => {
     expect(effectiveFieldOf(new Float32Array(4), [1, 1, 2, 2])).toEqual({
       shape: [2, 2],
       map: [0, 0, 0, 0],
-      centre: [0, 0],
+      center: [0, 0],
       deviation: [0, 0],
       share: 0,
       side: 0,

@@ -14,9 +14,9 @@ import {
 } from "@conv/layers";
 import { lenet5, lenet5_1998 } from "@conv/layers/models";
 import { describe, expect, it } from "vitest";
-import { summarise, type LayerSummary } from "../src/index.ts";
+import { summarize, type LayerSummary } from "../src/index.ts";
 
-const of = (model: Model, batch?: number) => summarise(traceModel(model, { batch }));
+const of = (model: Model, batch?: number) => summarize(traceModel(model, { batch }));
 const by = (layers: readonly LayerSummary[], key: "parameters" | "connections" | "macs") =>
   Object.fromEntries(layers.map((l) => [l.path, l[key]]));
 

@@ -9,12 +9,12 @@ import {
   formatCount,
   formatSummary,
   markdownOf,
-  summarise,
+  summarize,
   type LayerSummary,
   type TextOptions,
 } from "../src/index.ts";
 
-const summary = summarise(traceModel(lenet5()));
+const summary = summarize(traceModel(lenet5()));
 
 describe("the table", () => {
   it("fits 80 columns and says what it counts", () => {
@@ -87,14 +87,14 @@ describe("the table", () => {
       "field",
     ]);
     expect(text).toContain(
-      "MACs (ptflops): the count with bias, 2 for each element that is normalised",
+      "MACs (ptflops): the count with bias, 2 for each element that is normalized",
     );
     expect(text).toContain("MACs dx, MACs dw: multiply-accumulates of the gradients");
   });
 });
 
 describe("the tree", () => {
-  const tree = summarise(traceModel(resnet18()), { modules: true });
+  const tree = summarize(traceModel(resnet18()), { modules: true });
   const lines = (options: TextOptions) =>
     formatSummary(tree, { width: 100, ...options })
       .split("\n")

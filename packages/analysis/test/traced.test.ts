@@ -7,7 +7,7 @@ import {
   formatSummary,
   memoryOf,
   receptiveFields,
-  summarise,
+  summarize,
   tracedOf,
   trainingMemoryOf,
 } from "../src/index.ts";
@@ -26,7 +26,7 @@ describe("a function of tensors", () => {
   );
 
   it("is read like any model", () => {
-    const { model, input, totals, layers } = summarise(net);
+    const { model, input, totals, layers } = summarize(net);
     expect([model, input]).toEqual(["twoBranches", [2, 3, 8, 8]]);
     expect(totals).toMatchObject({
       parameters: 216 + 12 + 60,
@@ -41,7 +41,7 @@ describe("a function of tensors", () => {
       ["right", [2, 4, 8, 8], 1],
       ["head", [2, 5], 10],
     ]);
-    expect(formatSummary(summarise(net))).toContain("twoBranches, input 2×3×8×8");
+    expect(formatSummary(summarize(net))).toContain("twoBranches, input 2×3×8×8");
     expect(memoryOf(net).parameters).toBe(4 * 288);
     expect(trainingMemoryOf(net, { slots: 1 }).optimizer).toBe(4 * 276);
     expect(receptiveFields(net.graph, net.x).get(net.graph.outputs[0])).toHaveLength(2);

@@ -1,5 +1,5 @@
 // From a picture of a digit to what MNIST would have made of it. LeCun's recipe: fit the ink into
-// 20×20 keeping its proportions, with grey levels, then place its centre of mass at the centre of
+// 20×20 keeping its proportions, with gray levels, then place its center of mass at the center of
 // 28×28.
 
 import { loadFile } from "@conv/layers/node";
@@ -9,8 +9,8 @@ import { about, UserError } from "./errors.ts";
 
 const FIELD = 28;
 const BOX = 20;
-// where MNIST has the centre of mass: the pixel to which it rounds, counted from 0
-const CENTRE = 14;
+// where MNIST has the center of mass: the pixel to which it rounds, counted from 0
+const CENTER = 14;
 const LARGEST = 64 * 2 ** 20; // pixels; 8,192 × 8,192
 const LARGEST_FILE = 2 ** 28; // bytes, four for each of those pixels
 const INK = 0.1; // of full ink; less is paper. At this level MNIST's own digits keep their boxes of 20×20.
@@ -29,7 +29,7 @@ export async function readDigit(file: string): Promise<Uint8Array> {
     if (![PNG, JPEG].some((magic) => magic.every((b, i) => bytes[i] === b)))
       throw new UserError("neither PNG nor JPEG");
     const gray = await decode(bytes);
-    return centre(inkOf(gray));
+    return center(inkOf(gray));
   });
 }
 
@@ -87,7 +87,7 @@ function inkOf({ width, height, data }: Plane): Plane {
 }
 
 /** Fits the box that holds the ink into 20×20 and places it in 28×28. */
-async function centre({ width, height, data }: Plane): Promise<Uint8Array> {
+async function center({ width, height, data }: Plane): Promise<Uint8Array> {
   let [left, right, top, bottom] = [width, -1, height, -1];
   data.forEach((v, i) => {
     if (v <= 255 * INK) return;
@@ -115,7 +115,7 @@ async function centre({ width, height, data }: Plane): Promise<Uint8Array> {
   const mean = (of: (i: number) => number) =>
     fitted.data.reduce((sum, v, i) => sum + v * of(i), 0) / mass;
   const place = (centroid: number, extent: number) =>
-    Math.min(FIELD - extent, Math.max(0, CENTRE - Math.round(centroid)));
+    Math.min(FIELD - extent, Math.max(0, CENTER - Math.round(centroid)));
   const x0 = place(
     mean((i) => i % fitted.width),
     fitted.width,

@@ -166,7 +166,7 @@ Examples:
     .command("predict")
     .summary("say which digits are on PNG or JPEG images")
     .description(
-      "Say which digits are on PNG or JPEG images of any size, dark on light or light on dark. Each is fitted into 20×20 and centred in 28×28 by its mass, as the digits of MNIST are.",
+      "Say which digits are on PNG or JPEG images of any size, dark on light or light on dark. Each is fitted into 20×20 and centered in 28×28 by its mass, as the digits of MNIST are.",
     )
     .argument("<file>", "a model that conv train has written")
     .argument("<image...>", "PNG or JPEG files, one digit each")

@@ -4,7 +4,7 @@ import type { WriteStream } from "node:tty";
 import { createColors } from "picocolors";
 
 /**
- * Colours where the stream is a terminal that has them; NO_COLOR, FORCE_COLOR and TERM are
+ * Colors where the stream is a terminal that has them; NO_COLOR, FORCE_COLOR and TERM are
  * respected, as Node does.
  */
 export const colorsOf = (stream: WriteStream) => createColors(stream.isTTY && stream.hasColors());

@@ -12,7 +12,7 @@ import {
   exactly,
   graphOf,
   keyOfOp,
-  optimise,
+  optimize,
   spec,
   trace,
   type Buffer,
@@ -88,7 +88,7 @@ export async function timeLayers({
   const { backend, on, announce } = await openBackend(options);
   try {
     announce();
-    const graph = optimise(traced);
+    const graph = optimize(traced);
     const program = backend.compile(graph);
     const { steps, bytes } = program;
     const reserved = "blocks" in program &&
@@ -186,7 +186,7 @@ function alone(nodes: readonly Node[], graph: Graph): Graph {
   const writes = nodes
     .flatMap((n) => n.outputs)
     .filter((v) => kept.has(v) || (users.get(v) ?? []).some((n) => !inside.has(n)));
-  return optimise(graphOf([...reads], writes));
+  return optimize(graphOf([...reads], writes));
 }
 
 const WAVE = Float32Array.from({ length: 4096 }, (_, i) => Math.sin(i) / 8);

@@ -41,11 +41,11 @@ const black = "#000";
 const pictures: Record<string, [(digit: Sharp) => Sharp, string]> = {
   "as it is": [(d) => d.png(), "png"],
   "dark on light": [(d) => d.negate().png(), "png"],
-  "off centre on a larger page": [
+  "off center on a larger page": [
     (d) => d.extend({ top: 3, left: 60, right: 17, bottom: 40, background: black }).png(),
     "png",
   ],
-  "in colour, interlaced, with 16 bits": [
+  "in color, interlaced, with 16 bits": [
     (d) => d.toColourspace("rgb16").png({ progressive: true }),
     "png",
   ],
@@ -75,7 +75,7 @@ describe("a digit is read back nearly", { timeout: 60_000 }, () => {
   it("as a JPEG", async () => {
     expect((await differences((d) => d.jpeg({ quality: 90 }), "jpg")).mean).toBeLessThan(3);
   });
-  it("enlarged 10 times, dark on grey, lying on its side by its EXIF orientation", async () => {
+  it("enlarged 10 times, dark on gray, lying on its side by its EXIF orientation", async () => {
     const draw = (d: Sharp) =>
       d
         .resize(280, 280, { kernel: "linear" })

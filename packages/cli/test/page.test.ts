@@ -4,7 +4,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { formulasOf, memoryOf, summarise, trainingMemoryOf } from "@conv/analysis";
+import { formulasOf, memoryOf, summarize, trainingMemoryOf } from "@conv/analysis";
 import {
   conv1d,
   flatten,
@@ -51,7 +51,7 @@ async function write(model: Model): Promise<string> {
   const traced = traceModel(model);
   const training = trainingMemoryOf(traceModel(model, { training: true }), { slots: 2 });
   const costs = {
-    summary: summarise(traced, { modules: true }),
+    summary: summarize(traced, { modules: true }),
     inference: memoryOf(traced),
     training,
   };

@@ -79,7 +79,7 @@ describe("conv predict", { timeout: 120_000 }, () => {
     expect(rightIn(answers)).toBeGreaterThanOrEqual(27);
   });
 
-  it("knows large photographs, dark on grey, off centre", async () => {
+  it("knows large photographs, dark on gray, off center", async () => {
     const draw = (d: Sharp) => {
       const page = { left: 500, right: 100, top: 90, bottom: 310, background: "#000" };
       // sharp negates after it extends, whatever the order here

@@ -15,7 +15,7 @@ const json = async (...args: string[]) => {
 };
 
 describe("conv summary", { timeout: 60_000 }, () => {
-  it("prints a table that fits 80 columns, without colour where it is piped", async () => {
+  it("prints a table that fits 80 columns, without color where it is piped", async () => {
     const { code, stdout, stderr } = await conv(["summary", "lenet5"], cwd);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout.split("\n").slice(0, 13)).toEqual([
@@ -137,7 +137,7 @@ describe("conv summary", { timeout: 60_000 }, () => {
     expect(memory.training.timeline.some((m: { forward: boolean }) => !m.forward)).toBe(true);
   });
 
-  it("knows that a network with batch normalisation of single values can't be trained", async () => {
+  it("knows that a network with batch normalization of single values can't be trained", async () => {
     const { memory } = await json("resnet18", "--input", "3x32x32");
     expect(memory.training).toBeNull();
     expect(memory.inference.parameters).toBe(4 * 11_689_512);

@@ -4,7 +4,7 @@
 import { spawnSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { encodeSafetensors, initialise } from "@conv/layers";
+import { encodeSafetensors, initialize } from "@conv/layers";
 import { lenet5, models } from "@conv/layers/models";
 import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -17,7 +17,7 @@ let files: string[];
 beforeAll(async () => {
   const save = (name: string, data: Uint8Array | string) => writeFile(join(cwd, name), data);
   const model = lenet5();
-  const state = initialise(model);
+  const state = initialize(model);
   const whole = encodeSafetensors(state, { model: "lenet5" });
   await save("weights.safetensors", whole);
   await save("cut.safetensors", whole.subarray(0, 100_000));

@@ -1,9 +1,9 @@
-// Walks over several tensors at once: neighbouring axes along which every one of them keeps its
+// Walks over several tensors at once: neighboring axes along which every one of them keeps its
 // rhythm are one axis.
 
 export interface Axis {
   readonly size: number;
-  /** Elements between neighbours: of the output, then of each input (0 where it is repeated). */
+  /** Elements between neighbors: of the output, then of each input (0 where it is repeated). */
   readonly strides: readonly number[];
 }
 

@@ -15,7 +15,7 @@ import type { Task } from "./task.ts";
 
 export interface Box {
   readonly shape: readonly number[];
-  /** Elements between neighbours along each axis, and before the first element. */
+  /** Elements between neighbors along each axis, and before the first element. */
   readonly from: { readonly strides: readonly number[]; readonly base?: number | undefined };
   readonly into: { readonly strides: readonly number[]; readonly base?: number | undefined };
 }

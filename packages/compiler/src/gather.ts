@@ -44,7 +44,7 @@ export interface Gather {
   readonly outStep: readonly number[];
   readonly output: readonly number[];
   readonly phases: readonly Phase[];
-  /** Elements of w between neighbouring output channels and source channels (of one group). */
+  /** Elements of w between neighboring output channels and source channels (of one group). */
   readonly wTo: number;
   readonly wFrom: number;
 }
@@ -296,7 +296,7 @@ export const unfold = remembered((g: ConvGeometry): ConvGeometry => {
 });
 
 /**
- * Merges neighbouring axes along which a 1-wide kernel slides over everything: a 1×1 convolution
+ * Merges neighboring axes along which a 1-wide kernel slides over everything: a 1×1 convolution
  * becomes one long row. Without
  * `unfolding` the channels stay what they are.
  */
@@ -338,7 +338,7 @@ export const UNSEEN = "leaves out no taps that see padding only";
 export const needsPadding = (g: Pick<Gather, "lo" | "padded" | "source">): boolean =>
   g.lo.some((v, a) => v > 0 || g.padded[a]! > g.source[a]!);
 
-/** Sizes of the source as it will be read, and elements between neighbours. */
+/** Sizes of the source as it will be read, and elements between neighbors. */
 export function readLayout(g: Pick<Gather, "lo" | "padded" | "source">): {
   sizes: readonly number[];
   strides: number[];

@@ -1,4 +1,4 @@
-// What depends on some of a program's inputs alone (batch normalisation's scale from running
+// What depends on some of a program's inputs alone (batch normalization's scale from running
 // statistics, weights made of weights) is computed when one of these changes, not at every run:
 // parts of the plan that stand apart from the rest until their results are read.
 

@@ -66,7 +66,7 @@ export interface SumWriter<T> {
 type Term<T> = readonly [coefficient: number, x: T];
 
 /**
- * Writes matrix · x. Neighbouring columns, and neighbouring rows, that differ in signs alone share
+ * Writes matrix · x. Neighboring columns, and neighboring rows, that differ in signs alone share
  * sums and differences.
  */
 export function combine<T>(code: SumWriter<T>, matrix: Matrix, x: readonly T[]): T[] {

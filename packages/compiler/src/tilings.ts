@@ -28,7 +28,7 @@ export interface TilePlace {
   readonly m: number;
   readonly n: number;
   /**
-   * Outputs between neighbours of a tile; with the step, also the source's: tiles of a dilated
+   * Outputs between neighbors of a tile; with the step, also the source's: tiles of a dilated
    * kernel interleave.
    */
   readonly spacing: number;
@@ -154,7 +154,7 @@ function divide(source: Gather, points: number, dims: number): Tiling[] | string
         first: t.first + Math.min(0, (t.count - 1) * t.delta),
       };
     });
-    // The innermost axes that have something to gain: several taps, and a neighbour at their
+    // The innermost axes that have something to gain: several taps, and a neighbor at their
     // distance for some output.
     const chosen = axes
       .filter(

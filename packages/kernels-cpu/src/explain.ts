@@ -3,7 +3,7 @@
 // and what a program would hold. An entry point of its own, as programs do without.
 
 import { mostRoundoff } from "@conv/compiler";
-import { allocate, bytesOf, optimise, type Graph, type Node } from "@conv/tensor";
+import { allocate, bytesOf, optimize, type Graph, type Node } from "@conv/tensor";
 import type { CpuBackend } from "./backend.ts";
 import type { Caps } from "./compile/caps.ts";
 import type { Work } from "./compile/code.ts";
@@ -65,7 +65,7 @@ export const layoutOf = (graph: Graph, caps: Caps): ProgramLayout =>
  * kernel can do a step.
  */
 export function explain(graph: Graph, caps: Caps): Explanation[] {
-  return plan(optimise(graph), caps, kernels).map(({ nodes, task, kernel }) => ({
+  return plan(optimize(graph), caps, kernels).map(({ nodes, task, kernel }) => ({
     nodes,
     chosen: kernel.name,
     candidates: choose(task, caps, kernels).map(

@@ -2,7 +2,7 @@
 // measuring, which runs what it names.
 
 import { add, conv, convGeometry, convGradWeightOp, mul, relu, reshape, sqrt } from "@conv/ops";
-import { node, optimise, spec, trace, type Value } from "@conv/tensor";
+import { node, optimize, spec, trace, type Value } from "@conv/tensor";
 import { failEach } from "@conv/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { capsOf, costs, explain, kinds, layoutOf, measure } from "../src/explain.ts";
@@ -135,7 +135,7 @@ describe("measure", () => {
 
 describe("the layout of a program", () => {
   const scale = (v: Value) => reshape(sqrt(v), [1, 32, 1, 1]);
-  const scaled = optimise(trace((x, w, v) => mul(scale(v), conv(x, w, { padding: 1 })), [x, w, b]));
+  const scaled = optimize(trace((x, w, v) => mul(scale(v), conv(x, w, { padding: 1 })), [x, w, b]));
 
   it.each([1, 2])("is told without making it, on %i threads", async (threads) => {
     const backend = await createCpu({ threads });

@@ -20,7 +20,7 @@ import {
   exactly,
   jit,
   node,
-  optimise,
+  optimize,
   tensor,
   trace,
   type Graph,
@@ -154,13 +154,13 @@ describe("no two stages share a key and differ", () => {
     shapes: readonly (readonly number[])[],
     fn: (...xs: Value[]) => Value | readonly Value[],
   ): Graph =>
-    optimise(
+    optimize(
       trace(
         fn,
         shapes.map((s) => spec(s)),
       ),
     );
-  const every = cases.map((c) => optimise(trace((...xs) => node(c.op, c.params, xs), c.inputs)));
+  const every = cases.map((c) => optimize(trace((...xs) => node(c.op, c.params, xs), c.inputs)));
   const withEpilogue = cases
     .filter((c) =>
       trace((...xs) => node(c.op, c.params, xs), c.inputs).outputs.every(
@@ -173,7 +173,7 @@ describe("no two stages share a key and differ", () => {
         (y: Value) => add(relu(y), 0.5),
         (y: Value) => add(mul(y, -0), 0.5),
       ][i % 3];
-      return optimise(trace((...xs) => node(c.op, c.params, xs).map(epilogue), c.inputs));
+      return optimize(trace((...xs) => node(c.op, c.params, xs).map(epilogue), c.inputs));
     });
   const several: Graph[] = [];
   for (const n of [1, 2])

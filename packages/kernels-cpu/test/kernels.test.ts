@@ -1,7 +1,7 @@
 // Every kernel of the list on every case that it takes, whether or not it would have been chosen.
 
 import { cases, type OpCase } from "@conv/ops/cases";
-import { node, optimise, trace, type Graph } from "@conv/tensor";
+import { node, optimize, trace, type Graph } from "@conv/tensor";
 import { check, drawAll } from "@conv/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { capsOf } from "../src/compile/caps.ts";
@@ -15,7 +15,7 @@ type Taken = [string, Graph, OpCase];
 const taken = new Map<string, Taken[]>(kernels.map((k) => [k.name, []]));
 const caps = capsOf({ threads: 1 });
 for (const c of cases) {
-  const graph = optimise(trace((...xs) => node(c.op, c.params, xs), c.inputs));
+  const graph = optimize(trace((...xs) => node(c.op, c.params, xs), c.inputs));
   const names = plan(graph, caps, kernels).flatMap(({ kernel, others }) => [
     kernel.name,
     ...others.map((o) => o.kernel),

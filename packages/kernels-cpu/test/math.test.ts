@@ -13,7 +13,7 @@ const fromBits = (b: number): number => {
   return value[0];
 };
 
-/** Every 2¹¹th float32 in the order of its bits, with neighbours of what is hard. */
+/** Every 2¹¹th float32 in the order of its bits, with neighbors of what is hard. */
 const everywhere = Float32Array.from([
   ...Array.from({ length: 2 ** 21 }, (_, i) => fromBits(i * 2048 + (i % 2048))),
   0,
@@ -47,7 +47,7 @@ function nextFloat(v: number, steps: number): number {
   return value[0];
 }
 
-/** Distance between neighbours of float32 at v. */
+/** Distance between neighbors of float32 at v. */
 const spacing = (v: number): number =>
   2 ** (Math.max(-126, Math.floor(Math.log2(Math.abs(v)))) - 23);
 

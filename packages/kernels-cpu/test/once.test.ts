@@ -24,7 +24,7 @@ import {
   graphOf,
   hostArray,
   input,
-  optimise,
+  optimize,
   sameShape,
   spec,
   trace,
@@ -55,7 +55,7 @@ const causesOf = (
   shapes: readonly (readonly number[])[],
   fn: (...xs: Value[]) => Value | readonly Value[],
 ): string[] => {
-  const graph = optimise(
+  const graph = optimize(
     trace(
       fn,
       shapes.map((s) => spec(s)),
@@ -177,7 +177,7 @@ it(
         else if (kind === "transpose") made.push(transpose(x));
         else if (kind === "sum") made.push(add(x, sum(x, 0, true)));
       }
-      const graph = optimise(
+      const graph = optimize(
         graphOf(inputs, [
           ...new Set(outputs.map((o) => made[made.length - 1 - (o % made.length)])),
         ]),

@@ -9,7 +9,7 @@ import {
   graphOf,
   hostArray,
   input,
-  optimise,
+  optimize,
   sameShape,
   spec,
   trace,
@@ -71,7 +71,7 @@ const graphOfShapes = (
   shapes: readonly (readonly number[])[],
   fn: (...xs: Value[]) => Value | readonly Value[],
 ): Graph =>
-  optimise(
+  optimize(
     trace(
       fn,
       shapes.map((s) => spec(s)),
@@ -116,7 +116,7 @@ describe("what moves nothing", () => {
     expect(kernels(dense).names).toEqual(["move", "elementwise", "elementwise"]);
   });
 
-  it("a slice of neighbours that something reads", () => {
+  it("a slice of neighbors that something reads", () => {
     expect(kernels(graphOfShapes([[8, 6]], (x) => relu(slice(x, [2, 0], [3, 6])))).names).toEqual([
       "elementwise",
     ]);
@@ -181,7 +181,7 @@ it("drawn graphs of joins, cuts and elementwise ops give exactly the reference, 
       else if (kind === "reshape" && rows % 2 === 0) made.push(reshape(x, [rows / 2, columns * 2]));
     }
     const chosen = [...new Set(outputs.map((o) => made[made.length - 1 - (o % made.length)]))];
-    const graph = optimise(graphOf(inputs, chosen));
+    const graph = optimize(graphOf(inputs, chosen));
     const taken = new Set<number>();
     const into = graph.outputs.map((v) => {
       const at = alias

@@ -22,7 +22,7 @@ import {
   graphOf,
   input,
   node,
-  optimise,
+  optimize,
   spec,
   trace,
   UnsupportedError,
@@ -137,7 +137,7 @@ describe("fusion", () => {
     ).toBe("poolGradTiled: avgPoolGrad tanhGrad");
   });
 
-  it("neighbouring elementwise nodes are one pass, with several results where they are wanted", () => {
+  it("neighboring elementwise nodes are one pass, with several results where they are wanted", () => {
     expect(stepsOf([[5, 7], [7]], (x, b) => ((y) => [y, mul(y, x)])(tanh(add(x, b))))).toEqual([
       "elementwise: add tanh mul",
     ]);
@@ -158,7 +158,7 @@ it("a training step of a small network is these kernels", () => {
   const [w, b, v, c] = params;
   const loss = crossEntropy(linear(flatten(maxPool(relu(bias(conv(x, w), b)), 2)), v, c), labels);
   const updated = grad(loss, params).map((g, i) => sub(params[i], mul(g, 0.1)));
-  expect(steps(optimise(graphOf([x, labels, ...params], [loss, ...updated]))))
+  expect(steps(optimize(graphOf([x, labels, ...params], [loss, ...updated]))))
     .toMatchInlineSnapshot(`
     [
       "conv add relu",

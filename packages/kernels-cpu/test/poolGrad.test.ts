@@ -19,7 +19,7 @@ import {
   hostArray,
   input,
   node,
-  optimise,
+  optimize,
   sizeOf,
   spec,
   trace,
@@ -127,7 +127,7 @@ it("the last NaN wins a window, −Infinity if there is nothing else", async () 
 it("the derivative of what came before is fused", async () => {
   const [x, scale] = [input(spec([2, 4, 13, 15])), input(spec([2, 4, 6, 7]))];
   const y = sum(mul(maxPool(relu(x), 3, { stride: 2 }), scale));
-  const graph = optimise(graphOf([x, scale], grad(y, [x])));
+  const graph = optimize(graphOf([x, scale], grad(y, [x])));
   const steps = kernelsOf(graph);
   expect(steps.filter((k) => k === "poolGradGather")).toHaveLength(1);
   expect(steps.indexOf("poolGradGather")).toBe(steps.length - 1);

@@ -4,7 +4,7 @@ import { conv, relu, reshape, slice } from "@conv/ops";
 import {
   bytesOf,
   hostArray,
-  optimise,
+  optimize,
   spec,
   trace,
   type Buffer,
@@ -25,7 +25,7 @@ const of = (
   shapes: readonly (readonly number[])[],
   fn: (...xs: Value[]) => Value | readonly Value[],
 ): Graph =>
-  optimise(
+  optimize(
     trace(
       fn,
       shapes.map((s) => spec(s)),

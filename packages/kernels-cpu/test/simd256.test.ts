@@ -1,5 +1,5 @@
 // Code for pairs of vectors: the trial at the start, and what the contract promises with what
-// passes it, of the cases a share. Optimised code at once: what runs a few times only would never
+// passes it, of the cases a share. Optimized code at once: what runs a few times only would never
 // be joined.
 
 import { setFlagsFromString } from "node:v8";

@@ -4,7 +4,7 @@
 
 import { add } from "@conv/ops";
 import { cases } from "@conv/ops/cases";
-import { bytesOf, graphOf, input, node, optimise, vjp, type Graph } from "@conv/tensor";
+import { bytesOf, graphOf, input, node, optimize, vjp, type Graph } from "@conv/tensor";
 import { share } from "@conv/testkit";
 import { asCore, validatingGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
@@ -23,7 +23,7 @@ const graphs: (readonly [string, Graph])[] = some.map(({ name, op, params, input
   const differentiable = ys.every((y) => y.dtype === "float32");
   const cts = differentiable ? ys.map((y) => input(y.spec)) : [];
   const gradients = differentiable ? vjp(ys, cts, wrt, add).filter((g) => g !== null) : [];
-  return [name, optimise(graphOf([...xs, ...cts], [...ys, ...gradients]))];
+  return [name, optimize(graphOf([...xs, ...cts], [...ys, ...gradients]))];
 });
 
 const adapters: [string, () => GpuOptions][] = [

@@ -20,7 +20,7 @@ import {
   sum,
   tanh,
 } from "@conv/ops";
-import { optimise, spec, trace, type Graph, type Value } from "@conv/tensor";
+import { optimize, spec, trace, type Graph, type Value } from "@conv/tensor";
 import { check, drawAll } from "@conv/testkit";
 import { asHardware, softwareGpu } from "@conv/testkit/webgpu";
 import { describe, expect, it } from "vitest";
@@ -39,13 +39,13 @@ const traced = (
 
 /** Each task of the plan: its kernel, and the ops of its nodes. */
 const tasksOf = (graph: Graph, storageBuffers = 8): string[] =>
-  plan(optimise(graph), { ...caps, storageBuffers }).map(
+  plan(optimize(graph), { ...caps, storageBuffers }).map(
     ({ kernel, nodes }) => `${kernel.name}: ${nodes.map((n) => n.op.name).join(" ")}`,
   );
 
 const standardised = (x: Value): Value => {
-  const centred = sub(x, mean(x, [0, 2, 3], true));
-  return mul(centred, sqrt(mean(square(centred), [0, 2, 3], true)));
+  const centered = sub(x, mean(x, [0, 2, 3], true));
+  return mul(centered, sqrt(mean(square(centered), [0, 2, 3], true)));
 };
 const image = [4, 8, 16, 16];
 

@@ -6,7 +6,7 @@ import * as ops from "@conv/ops";
 import {
   input,
   graphOf,
-  optimise,
+  optimize,
   spec,
   trace,
   UnsupportedError,
@@ -110,14 +110,14 @@ const cases = [
 
 /** The graph, and that of the gradients to its inputs. */
 function graphsOf([, specs, fn]: Case): Graph[] {
-  const graph = optimise(trace(fn, specs));
+  const graph = optimize(trace(fn, specs));
   const wrt = graph.inputs.filter((v) => v.dtype === "float32");
   const outputs = graph.outputs.filter((v) => v.dtype === "float32");
   if (!wrt.length || !outputs.length) return [graph];
   const cts = outputs.map((v) => input(v.spec));
   const gradients = vjp(outputs, cts, wrt, ops.add).filter((g) => g !== null);
   return gradients.length
-    ? [graph, optimise(graphOf([...graph.inputs, ...cts], gradients))]
+    ? [graph, optimize(graphOf([...graph.inputs, ...cts], gradients))]
     : [graph];
 }
 

@@ -33,7 +33,7 @@ import {
   toInt32,
   transpose,
 } from "@conv/ops";
-import { node, optimise, spec, trace, type Spec, type Value } from "@conv/tensor";
+import { node, optimize, spec, trace, type Spec, type Value } from "@conv/tensor";
 import { expect, test } from "vitest";
 import type { Caps } from "../src/compile/caps.ts";
 import { place } from "../src/compile/place.ts";
@@ -170,7 +170,7 @@ const snapshots: readonly Snapshot[] = [
 
 test.each(snapshots)("%s: %s", async (kernel, name, inputs, fn, more = {}) => {
   const wanted = { ...caps, prefer: [kernel], ...more };
-  const graph = optimise(trace(fn, inputs));
+  const graph = optimize(trace(fn, inputs));
   const { stages } = place(graph, plan(graph, wanted), wanted);
   expect(stages.map(({ by }) => by.kernel.name)).toContain(kernel);
   const text = stages

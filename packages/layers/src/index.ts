@@ -1,4 +1,4 @@
-// @conv/layers: layers, initialisers, optimisers, the trainer and the predictor. Nothing here knows a back end; it is passed in.
+// @conv/layers: layers, initializers, optimizers, the trainer and the predictor. Nothing here knows a back end; it is passed in.
 
 export {
   elu,
@@ -118,7 +118,7 @@ export {
   zeros,
   type Fan,
   type Init,
-  type Initialiser,
+  type Initializer,
   type KaimingOptions,
 } from "./layers/init.ts";
 export {
@@ -244,7 +244,7 @@ export {
 export { createPredictor, type Predictor, type PredictorOptions } from "./inference/predict.ts";
 export { createRandom, shuffled, type Random } from "./data/random.ts";
 export { decodeSafetensors, encodeSafetensors, type Decoded } from "./state/safetensors.ts";
-export { average, initialise, matchState, mustBeFinite, type Saved, type State } from "./state/state.ts";
+export { average, initialize, matchState, mustBeFinite, type Saved, type State } from "./state/state.ts";
 export {
   traceGradients,
   traceStep,

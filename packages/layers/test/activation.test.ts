@@ -69,7 +69,7 @@ test("prelu has one slope, or one a channel", () => {
     [0.5, 1, 0.25, 0.25],
     [-1, -4],
   ]);
-  const first = layers.initialise(only(layers.prelu({ perChannel: true, init: 0.125 }), [2, 3]));
+  const first = layers.initialize(only(layers.prelu({ perChannel: true, init: 0.125 }), [2, 3]));
   expect([...first]).toEqual([["weight", { shape: [2], data: Float32Array.of(0.125, 0.125) }]]);
   expect(() => layers.traceModel(only(layers.prelu({ perChannel: true }), []))).toThrow(
     "prelu: input has 1 axes, needs at least 2 (batch and channels)",

@@ -19,7 +19,7 @@ import {
   transposed,
 } from "../src/algebra/index.ts";
 import type { Convolution } from "../src/algebra/index.ts";
-import { createRandom, initialise, traceModel } from "../src/index.ts";
+import { createRandom, initialize, traceModel } from "../src/index.ts";
 import { lenet5 } from "../src/models/index.ts";
 import { only } from "./tiny.ts";
 
@@ -471,7 +471,7 @@ describe("separate", () => {
 
 describe("between states, layers and plain data", () => {
   test("a convolution of a network, taken out and put into a layer, computes the same", () => {
-    const state = initialise(lenet5(), 3);
+    const state = initialize(lenet5(), 3);
     const c3 = convolutionOf(state, "c3");
     expect(effortOf([convolutionOf(state, "c1", { padding: 2 })], [28, 28])).toEqual({
       parameters: 156,

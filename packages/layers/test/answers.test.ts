@@ -7,7 +7,7 @@ import {
   createHost,
   graphOf,
   input,
-  optimise,
+  optimize,
   sizeOf,
   spec,
   type Backend,
@@ -66,7 +66,7 @@ describe("learns as PyTorch", () => {
       );
       const outputs = [error, ...gradients, ...after.map((row) => updates[indexOf(row)] ?? error)];
       const backend = await createCpu({ threads: 1 });
-      const program = backend.compile(optimise(graphOf([x, labels, ...values], outputs)));
+      const program = backend.compile(optimize(graphOf([x, labels, ...values], outputs)));
       const put = (data: Float32Array | Int32Array) => {
         const buffer = backend.alloc(data.byteLength);
         backend.write(buffer, data);

@@ -86,7 +86,7 @@ test("flip mirrors about half of the samples", () => {
   );
 });
 
-test("warping by nothing changes nothing, and turning keeps the centre", () => {
+test("warping by nothing changes nothing, and turning keeps the center", () => {
   expect(draws(warp({}))).toEqual(new Set([JSON.stringify(rows(sample))]));
   const square = Float32Array.from({ length: 9 }, (_, i) => i);
   const turned = Array.from({ length: 50 }, (_, i) =>
@@ -94,7 +94,7 @@ test("warping by nothing changes nothing, and turning keeps the centre", () => {
   );
   for (const values of turned) expect(values[4]).toBe(4);
   expect(new Set(turned.map((v) => v.join())).size).toBe(50);
-  // An even slope stays one: what is above and below the centre differ from it by as much.
+  // An even slope stays one: what is above and below the center differ from it by as much.
   for (const values of turned) expect(values[1] + values[7]).toBeCloseTo(8, 5);
 });
 

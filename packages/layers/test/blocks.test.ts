@@ -217,7 +217,7 @@ describe("training networks", () => {
     const { written } = traceStep(model, sgd({ lr: 0.1 }), 2, {
       target: { shape: output.shape.slice(2), dtype: "int32" },
     });
-    expect(written).toHaveLength(entries.filter((e) => e.name !== "output.centres").length);
+    expect(written).toHaveLength(entries.filter((e) => e.name !== "output.centers").length);
   });
 
   test("the heads of GoogLeNet learn with it", { timeout: 60_000 }, async () => {

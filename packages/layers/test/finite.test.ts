@@ -235,7 +235,7 @@ describe.each(backends)("on the %s", (_, open) => {
 test("weights that are not finite are refused wherever a model is loaded, and never saved", async () => {
   const model = net(plain);
   const backend = createHost();
-  const spoilt = layers.initialise(model, 1);
+  const spoilt = layers.initialize(model, 1);
   spoilt.get("1.weight")!.data[3] = Infinity;
   const message =
     "only: 1.weight holds Infinity at place 3; these weights are spoilt, take those of an earlier checkpoint";

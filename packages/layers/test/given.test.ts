@@ -270,8 +270,8 @@ describe("options", () => {
       'maxPool2d: there is no option "strides"; did you mean stride?',
     ],
     [
-      () => layers.conv2d(4, 3, untyped({ kernelInitialiser: layers.zeros })),
-      'conv2d: there is no option "kernelInitialiser"; did you mean kernelInitializer?',
+      () => layers.conv2d(4, 3, untyped({ kernelInitializer: layers.zeros })),
+      'conv2d: there is no option "kernelInitializer"; did you mean kernelInitializer?',
     ],
     [
       () => layers.conv2d(4, 3, untyped({ outputPadding: 1 })),
@@ -371,8 +371,8 @@ describe("options", () => {
       'predict: there is no option "batchSize"; there are batch',
     ],
     [
-      () => make(untyped({ optimiser: 3 })),
-      'train: there is no option "optimiser"; did you mean optimizer?',
+      () => make(untyped({ optimizer: 3 })),
+      'train: there is no option "optimizer"; did you mean optimizer?',
     ],
     [
       () => make({ optimizer: untyped(undefined) }),
@@ -467,7 +467,7 @@ describe("options", () => {
 });
 
 test("states and samples of another kind", async () => {
-  const state = layers.initialise(model, 1);
+  const state = layers.initialize(model, 1);
   const make = (given: unknown) => () =>
     layers.createPredictor(createHost(), model, untyped(given));
   expect(make(Object.fromEntries(state))).toThrow(
@@ -580,7 +580,7 @@ test("an answer that is NaN is not a right one", async () => {
     out: linear(2, { bias: false }),
   });
   const root = { ...only(roots, [2]), classes: 2 };
-  const state = layers.initialise(root);
+  const state = layers.initialize(root);
   for (const { data } of state.values()) data.set([1, 0, 0, 1]);
   using t = make({ model: root, state, metrics: { top: layers.topK(1) } });
   const { accuracy, metrics, predicted } = await t.evaluate(

@@ -9,7 +9,7 @@ import {
   bytesOf,
   graphOf,
   input,
-  optimise,
+  optimize,
   sizeOf,
   spec,
   UnsupportedError,
@@ -61,7 +61,7 @@ async function gradients(backend: Backend, model: Model): Promise<Float32Array[]
     crossEntropy(output, labels),
     values.filter((v) => v.shape.length > 1),
   );
-  const program = backend.compile(optimise(graphOf([x, labels, ...values], outputs)));
+  const program = backend.compile(optimize(graphOf([x, labels, ...values], outputs)));
   const put = (data: Float32Array | Int32Array) => {
     const buffer = backend.alloc(data.byteLength);
     backend.write(buffer, data);

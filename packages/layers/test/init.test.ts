@@ -9,7 +9,7 @@ const deviation = (data: Float32Array) =>
   Math.sqrt(data.reduce((sum, v) => sum + v * v, 0) / data.length);
 const largest = (data: Float32Array) => data.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
 
-describe("initialisers", () => {
+describe("initializers", () => {
   test("fans are counted as in PyTorch", () => {
     expect(layers.fanOf(shape)).toEqual({ in: 800, out: 1600 });
     expect(layers.fanOf([10, 84])).toEqual({ in: 84, out: 10 });

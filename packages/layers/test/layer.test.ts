@@ -4,7 +4,7 @@ import {
   conv2d,
   dropout,
   flatten,
-  initialise,
+  initialize,
   linear,
   matchState,
   pipe,
@@ -159,10 +159,10 @@ describe("state", () => {
   const { entries } = traceModel(model);
 
   test("is a function of seed and name alone", () => {
-    expect(plain(initialise(model, 3))).toEqual(plain(initialise(model, 3)));
-    expect(plain(initialise(model, 4))).not.toEqual(plain(initialise(model, 3)));
-    const first = initialise(only(sequential({ a: linear(3), b: linear(3) }), [3]));
-    const second = initialise(
+    expect(plain(initialize(model, 3))).toEqual(plain(initialize(model, 3)));
+    expect(plain(initialize(model, 4))).not.toEqual(plain(initialize(model, 3)));
+    const first = initialize(only(sequential({ a: linear(3), b: linear(3) }), [3]));
+    const second = initialize(
       only(sequential({ b: linear(3), new: linear(3), a: linear(3) }), [3]),
     );
     for (const name of ["a.weight", "a.bias", "b.weight", "b.bias"])
@@ -171,7 +171,7 @@ describe("state", () => {
   });
 
   test("that does not fit is named", () => {
-    const state = initialise(model);
+    const state = initialize(model);
     expect(matchState("tiny", entries, state)[0]).toBe(state.get("c1.weight")!.data);
     const { shape, data } = state.get("c1.weight")!;
     const renamed = new Map(state).set("conv1.weight", { shape, data });
@@ -197,8 +197,8 @@ describe("state", () => {
     ).toThrow("tiny: c1.weight has shape 27 in the state, 3×1×3×3 in the model");
   });
 
-  test("passes over an optimiser's tensors", () => {
-    const state = initialise(model).set("optimizer/momentum/c1.weight", {
+  test("passes over an optimizer's tensors", () => {
+    const state = initialize(model).set("optimizer/momentum/c1.weight", {
       shape: [1],
       data: new Float32Array(1),
     });

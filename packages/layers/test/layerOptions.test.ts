@@ -6,7 +6,7 @@ import {
   evaluate,
   graphOf,
   hostArray,
-  optimise,
+  optimize,
   sizeOf,
   spec,
   type HostArray,
@@ -25,7 +25,7 @@ const names = (layer: Layer, input: readonly number[]) =>
 function answer(layer: Layer, shape: readonly number[], x: readonly number[]): HostArray {
   const model = only(layer, shape.slice(1));
   const traced = layers.traceModel(model, { batch: shape[0] });
-  const state = layers.initialise(model, 1);
+  const state = layers.initialize(model, 1);
   const given = [
     hostArray(spec(shape), Float64Array.from(x)),
     ...traced.entries.map((e) => hostArray(e.spec, Float64Array.from(state.get(e.name)!.data))),
@@ -36,7 +36,7 @@ function answer(layer: Layer, shape: readonly number[], x: readonly number[]): H
 /** Loss and state after one step of plain descent, from the model's first values. */
 function step(model: Model, x: readonly number[], labels: readonly number[], lr = 1) {
   const { graph, entries, written } = layers.traceStep(model, layers.sgd({ lr }), labels.length);
-  const state = layers.initialise(model, 1);
+  const state = layers.initialize(model, 1);
   const given = [
     hostArray(spec([labels.length, ...model.input]), Float64Array.from(x)),
     hostArray(spec([labels.length], "int32"), Float64Array.from(labels)),
@@ -74,15 +74,15 @@ const carrying = (
 
 describe("around a layer", () => {
   test("an activation by name, or as a layer with parameters of its own", () => {
-    const centred = {
+    const centered = {
       kernelInitializer: () => values([1, -1]),
       biasInitializer: layers.constant(0.5),
     };
-    expect([...answer(linear(2, { ...centred, activation: "relu" }), [1, 1], [2]).data]).toEqual([
+    expect([...answer(linear(2, { ...centered, activation: "relu" }), [1, 1], [2]).data]).toEqual([
       2.5, 0,
     ]);
     expect([
-      ...answer(linear(2, { ...centred, activation: layers.prelu({ init: 0.5 }) }), [1, 1], [2])
+      ...answer(linear(2, { ...centered, activation: layers.prelu({ init: 0.5 }) }), [1, 1], [2])
         .data,
     ]).toEqual([2.5, -0.75]);
     expect(names(conv2d(1, 1, { activation: "prelu" }), [1, 2, 2])).toEqual([
@@ -152,7 +152,7 @@ describe("around a layer", () => {
       layers.maxPool2d(2, options),
       conv2d(2, 3, options),
     ]);
-    const { nodes } = optimise(layers.traceModel(only(net, [8, 8, 3])).graph);
+    const { nodes } = optimize(layers.traceModel(only(net, [8, 8, 3])).graph);
     expect(nodes.map((n) => n.op.name).filter((name) => name === "transpose")).toHaveLength(2);
   });
 
@@ -165,7 +165,7 @@ describe("around a layer", () => {
   });
 
   test("first values of weight and bias apart", () => {
-    const state = layers.initialise(
+    const state = layers.initialize(
       only(
         conv2d(1, 1, {
           kernelInitializer: () => layers.ones,
@@ -179,7 +179,7 @@ describe("around a layer", () => {
   });
 });
 
-describe("regularisers", () => {
+describe("regularizers", () => {
   const weight = [0.5, -2, 0, 1];
   test.each<[string, Regularizer, number, readonly number[]]>([
     ["l1", layers.l1(), 0.01 * 3.5, [0.01, -0.01, 0, 0.01]],
@@ -273,7 +273,7 @@ describe("what is frozen", () => {
   });
   const x = Array.from({ length: 32 }, (_, i) => Math.cos(i * i));
 
-  test("stays as it is, takes no gradient, costs no penalty, and normalises as when predicting", () => {
+  test("stays as it is, takes no gradient, costs no penalty, and normalizes as when predicting", () => {
     const free = step(model(backbone), x, [0, 1]);
     const frozen = step(model(layers.freeze(backbone)), x, [0, 1]);
     expect(Object.keys(free.changed)).toEqual([

@@ -154,7 +154,7 @@ test("a predictor takes any number of samples, other weights, and nothing that d
     [3],
   );
   const backend = createHost();
-  const predictor = layers.createPredictor(backend, model, layers.initialise(model, 1), {
+  const predictor = layers.createPredictor(backend, model, layers.initialize(model, 1), {
     batch: 4,
   });
   expect(predictor.output).toEqual([2]);
@@ -175,7 +175,7 @@ test("a predictor takes any number of samples, other weights, and nothing that d
     "only: state does not fit: missing a.weight, a.bias",
   );
   expect(await predictor.predict(x)).toEqual(whole);
-  predictor.setState(layers.initialise(model, 2));
+  predictor.setState(layers.initialize(model, 2));
   expect(await predictor.predict(x)).not.toEqual(whole);
   predictor.dispose();
   expect(backend.memory()).toMatchObject({ buffers: 0, programs: 0 });

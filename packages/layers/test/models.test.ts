@@ -16,7 +16,7 @@ import {
   arrayDataset,
   createRandom,
   createTrainer,
-  initialise,
+  initialize,
   rbf,
   subsample2d,
   tableConv2d,
@@ -143,7 +143,7 @@ describe("lenet5_1998", () => {
       "c5.weight": 2.4 / 400,
       "f6.weight": 2.4 / 120,
     };
-    const state = initialise(lenet5_1998());
+    const state = initialize(lenet5_1998());
     for (const [name, bound] of Object.entries(bounds)) {
       const largest = state.get(name)!.data.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
       expect(largest).toBeLessThanOrEqual(bound);
@@ -185,7 +185,7 @@ describe("lenet5_1998", () => {
     const labels = input(spec([1], "int32"));
     const loss = maximumAPosteriori(0.1)(output, labels);
     const learned = params.filter((_, i) => entries[i].trainable);
-    const state = initialise(lenet5_1998());
+    const state = initialize(lenet5_1998());
     const data = draw([1, 1, 32, 32], "x");
     const at = (step: number) =>
       entries.map((e) => {
@@ -273,17 +273,17 @@ describe("blocks", () => {
     expectClose(y, [10 * w[0] + b[0], 18 * w[0] + b[0], 42 * w[1] + b[1], 50 * w[1] + b[1]]);
   });
 
-  test("radial basis functions score minus the squared distance, and their centres are kept and not trained", () => {
-    const centres = [
+  test("radial basis functions score minus the squared distance, and their centers are kept and not trained", () => {
+    const centers = [
       [1, -1, 0],
       [0, 0, 2],
     ];
     const x = hostArray(spec([2, 3]), Float64Array.from([1, -1, 0, 0.5, 0, 1]));
-    const { y, weights } = run(rbf(centres), x);
+    const { y, weights } = run(rbf(centers), x);
     expectClose(y, [0, -6, -(0.25 + 1 + 1), -(0.25 + 0 + 1)]);
-    expect([...weights.keys()]).toEqual(["centres"]);
-    expect(() => run(rbf(centres), draw([1, 4], "x"))).toThrow(
-      "rbf: input has shape 1×4, the centres have 3 features",
+    expect([...weights.keys()]).toEqual(["centers"]);
+    expect(() => run(rbf(centers), draw([1, 4], "x"))).toThrow(
+      "rbf: input has shape 1×4, the centers have 3 features",
     );
   });
 

@@ -29,7 +29,7 @@ function expectNear(got: HostArray, want: GoldenArray, what: string): void {
 
 const norms = [layers.batchNorm1d, layers.batchNorm1d, layers.batchNorm2d, layers.batchNorm3d];
 
-describe("batch normalisation is PyTorch's", () => {
+describe("batch normalization is PyTorch's", () => {
   test.each(batchNormGoldens)("$name", (g) => {
     const { training, eps, momentum } = g;
     const layer = norms[g.x.shape.length - 2]({ eps, momentum });
@@ -166,7 +166,7 @@ describe("running statistics", () => {
   });
 });
 
-test("batch normalisation refuses what it cannot normalise", () => {
+test("batch normalization refuses what it cannot normalize", () => {
   const trace =
     (layer: Layer, inputShape: number[], training = false) =>
     () =>
@@ -228,7 +228,7 @@ describe("layers that split and meet", () => {
     let state: State = new Map();
     await onHost(async (backend) => {
       const model = only(layer, [2, 1, 1]);
-      state = layers.initialise(model);
+      state = layers.initialize(model);
       using predictor = layers.createPredictor(backend, model, state);
       y = [...(await predictor.predict(x))];
     });
@@ -260,7 +260,7 @@ describe("layers that split and meet", () => {
   });
 });
 
-describe("normalisations within a sample refuse what they cannot normalise", () => {
+describe("normalizations within a sample refuse what they cannot normalize", () => {
   test.each<[string, () => Layer, number[], string]>([
     [
       "layer",
@@ -324,7 +324,7 @@ describe("normalisations within a sample refuse what they cannot normalise", () 
   });
 });
 
-test("normalisations take Keras's words for their parameters", () => {
+test("normalizations take Keras's words for their parameters", () => {
   const names = (layer: Layer) =>
     layers.traceModel(only(layer, [4, 3, 3])).entries.map((e) => e.name);
   expect(names(layers.groupNorm(2, { center: false }))).toEqual(["weight"]);
@@ -332,7 +332,7 @@ test("normalisations take Keras's words for their parameters", () => {
   expect(names(layers.instanceNorm2d({ scale: true, name: "norm", activation: "relu" }))).toEqual([
     "weight",
   ]);
-  const state = layers.initialise(
+  const state = layers.initialize(
     only(
       layers.layerNorm([3], { gammaInitializer: layers.constant(2), betaInitializer: layers.ones }),
       [4, 3],
@@ -357,7 +357,7 @@ test("normalisations take Keras's words for their parameters", () => {
   ]);
 });
 
-test("batch normalisation without scale or centre predicts by the running statistics alone", () => {
+test("batch normalization without scale or center predicts by the running statistics alone", () => {
   const traced = layers.traceModel(only(layers.batchNorm1d({ center: false, eps: 1e-12 }), [2]), {
     batch: 1,
   });

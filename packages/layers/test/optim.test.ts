@@ -1,5 +1,5 @@
 import { bytesOf, createHost, evaluate, graphOf, hostArray, input, spec } from "@conv/tensor";
-import { optimiserGoldens, type OptimiserRun } from "@conv/testkit/goldens";
+import { optimizerGoldens, type OptimizerRun } from "@conv/testkit/goldens";
 import { describe, expect, test } from "vitest";
 import {
   adagrad,
@@ -43,12 +43,12 @@ async function train(optimizer: Optimizer) {
   const [x, labels, hyper, ...learned] = inputs;
   const [loss, output] = graph.outputs.slice(0, 2).map((v) => backend.alloc(bytesOf(v.spec)));
   entries.forEach(({ name }, i) => {
-    const golden = Object.entries(optimiserGoldens.network.params).find(([key]) => key === name);
+    const golden = Object.entries(optimizerGoldens.network.params).find(([key]) => key === name);
     backend.write(learned[i], Float32Array.from(golden![1].data));
   });
   const losses: number[] = [];
   const after: Record<string, Float32Array>[] = [];
-  for (const [step, data] of optimiserGoldens.network.steps.entries()) {
+  for (const [step, data] of optimizerGoldens.network.steps.entries()) {
     backend.write(x, Float32Array.from(data.x.data));
     backend.write(labels, Int32Array.from(data.labels.data));
     backend.write(hyper, Float32Array.from(optimizer.hyper(step)));
@@ -64,7 +64,7 @@ async function train(optimizer: Optimizer) {
   return { losses, after };
 }
 
-const optimizers: Record<string, (options: OptimiserRun["options"]) => Optimizer> = {
+const optimizers: Record<string, (options: OptimizerRun["options"]) => Optimizer> = {
   sgd: ({ lr = NaN, ...options }) => sgd({ lr, ...options }),
   adam,
   adamW,
@@ -73,10 +73,10 @@ const optimizers: Record<string, (options: OptimiserRun["options"]) => Optimizer
 };
 
 describe("three steps end where PyTorch's do", () => {
-  test.each(optimiserGoldens.runs)(
+  test.each(optimizerGoldens.runs)(
     "$name",
-    async ({ optimiser, options, losses, after1, after3 }) => {
-      const got = await train(optimizers[optimiser](options));
+    async ({ optimizer, options, losses, after1, after3 }) => {
+      const got = await train(optimizers[optimizer](options));
       losses.forEach((loss, i) => expect(got.losses[i]).toBeCloseTo(loss, 5));
       for (const [want, have] of [
         [after1, got.after[0]],
@@ -90,7 +90,7 @@ describe("three steps end where PyTorch's do", () => {
 
 describe("rules that PyTorch lacks", () => {
   /**
-   * One parameter of two elements through two updates, by the optimiser and by plain arithmetic.
+   * One parameter of two elements through two updates, by the optimizer and by plain arithmetic.
    */
   const updates = async (
     optimizer: Optimizer,

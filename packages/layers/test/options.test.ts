@@ -1,4 +1,4 @@
-// What a trainer can be told besides model and optimiser: each option against plain arithmetic on
+// What a trainer can be told besides model and optimizer: each option against plain arithmetic on
 // what it does without, and all of them together, stopped and resumed.
 
 import { add, binaryCrossEntropyWithLogits, dice, sigmoid } from "@conv/ops";

@@ -3,7 +3,7 @@
 
 import { createCpu } from "@conv/kernels-cpu";
 import { add } from "@conv/ops";
-import { graphOf, input, optimise, vjp } from "@conv/tensor";
+import { graphOf, input, optimize, vjp } from "@conv/tensor";
 import { expect, it } from "vitest";
 import { conv2d, convTranspose2d, traceModel, type Layer } from "../src/index.ts";
 
@@ -13,7 +13,7 @@ async function roundoffs(layer: Layer, precision: "exact" | "balanced"): Promise
   const ct = input(y.spec);
   const gradients = vjp([y], [ct], graph.inputs, add).filter((g) => g !== null);
   const cpu = await createCpu({ threads: 1, precision });
-  const steps = cpu.compile(optimise(graphOf([...graph.inputs, ct], [y, ...gradients]))).steps;
+  const steps = cpu.compile(optimize(graphOf([...graph.inputs, ct], [y, ...gradients]))).steps;
   cpu.dispose();
   return steps.map((s) => s.roundoff ?? 0);
 }

@@ -11,7 +11,7 @@ import {
   createPredictor,
   createTrainer,
   flatten,
-  initialise,
+  initialize,
   linear,
   sequential,
   sgd,
@@ -39,7 +39,7 @@ describe.each(backends)("on the %s", (_, make) => {
   it.each([0, -1, 1.5, NaN, Infinity])("a predictor's batch of %d is refused", async (batch) => {
     const backend = await make();
     const before = backend.memory();
-    expect(() => createPredictor(backend, small, initialise(small), { batch })).toThrow(
+    expect(() => createPredictor(backend, small, initialize(small), { batch })).toThrow(
       new RangeError(`predict: batch ${batch} is not a whole number ≥ 1`),
     );
     expect(backend.memory()).toEqual(before);
@@ -69,7 +69,7 @@ describe.each(backends)("on the %s", (_, make) => {
       classes: 3,
       layer: sequential([batchNorm1d({ trackRunningStats: false }), linear(3)]),
     };
-    const state = initialise(model);
+    const state = initialize(model);
     const trainer = createTrainer({ backend, model, optimizer: sgd({ lr: 0.1 }), state, batch: 4 });
     const data = arrayDataset({
       x: Float32Array.from({ length: 32 }, (_v, i) => Math.sin(i)),
@@ -93,7 +93,7 @@ describe.each(backends)("on the %s", (_, make) => {
     async () => {
       const backend = await make();
       const before = backend.memory();
-      const predictor = createPredictor(backend, small, initialise(small));
+      const predictor = createPredictor(backend, small, initialize(small));
       const of = async (n: number) => [
         ...(await predictor.predict(new Float32Array(4 * n).fill(0.5))),
       ];
@@ -120,7 +120,7 @@ describe.each(backends)("on the %s", (_, make) => {
   it("what is disposed of throws at every use, and makes nothing more", async () => {
     const backend = await make();
     const before = backend.memory();
-    const predictor = createPredictor(backend, small, initialise(small), { batch: 2 });
+    const predictor = createPredictor(backend, small, initialize(small), { batch: 2 });
     const trainer = createTrainer({ backend, model: small, optimizer: sgd({ lr: 0.1 }), batch: 2 });
     const halves = trainer.fit(dataOf(8), {
       epochs: 2,
@@ -134,7 +134,7 @@ describe.each(backends)("on the %s", (_, make) => {
     const batch = { x: new Float32Array(8), y: new Int32Array(2) };
     const uses: (() => unknown)[] = [
       () => predictor.predict(new Float32Array(4)),
-      () => predictor.setState(initialise(small)),
+      () => predictor.setState(initialize(small)),
       () => trainer.fit(dataOf(8), { epochs: 9 }),
       () => trainer.fit(dataOf(8), { epochs: 9, validation: dataOf(3) }),
       () => trainer.evaluate(dataOf(4)),
@@ -142,7 +142,7 @@ describe.each(backends)("on the %s", (_, make) => {
       () => trainer.state(),
       () => trainer.averaged(),
       () => trainer.checkpoint(),
-      () => trainer.setState(initialise(small)),
+      () => trainer.setState(initialize(small)),
     ];
     for (const use of uses)
       await expect((async () => await use())()).rejects.toThrow(/used after (dispose|free)/);
@@ -192,7 +192,7 @@ describe.each(backends)("on the %s", (_, make) => {
       const before = backend.memory();
       const made: { dispose(): void }[] = [];
       expect(
-        await failures(() => made.push(createPredictor(failing, small, initialise(small)))),
+        await failures(() => made.push(createPredictor(failing, small, initialize(small)))),
       ).toBe(2);
       expect(
         await failures(() =>
@@ -205,7 +205,7 @@ describe.each(backends)("on the %s", (_, make) => {
           ),
         ),
       ).toBe(5);
-      const predictor = createPredictor(failing, small, initialise(small));
+      const predictor = createPredictor(failing, small, initialize(small));
       expect(await failures(() => predictor.predict(new Float32Array(8)))).toBe(3);
       const trainer = createTrainer({
         backend: failing,

@@ -53,7 +53,7 @@ beforeAll(async () => {
 afterAll(() => backend.dispose());
 
 /**
- * Numbers for every tensor, such that signals neither vanish nor grow and no normalisation is
+ * Numbers for every tensor, such that signals neither vanish nor grow and no normalization is
  * trivial.
  */
 function drawn(model: Model): State {

@@ -151,7 +151,7 @@ test("deformable convolution begins as the plain one", () => {
   const [shape, weight, x] = [[2, 6, 5], draw([3, 2, 3, 3], "weight"), draw([1, 2, 6, 5], "x")];
   const plain = trace(conv2d(3, 3, { padding: 1, bias: false }), shape);
   const { graph, entries } = trace(deformConv2d(3, 3, { padding: 1, bias: false }), shape);
-  const state = layers.initialise(only(deformConv2d(3, 3, { padding: 1, bias: false }), shape), 1);
+  const state = layers.initialize(only(deformConv2d(3, 3, { padding: 1, bias: false }), shape), 1);
   const given = entries.map((e) =>
     e.name === "weight" ? weight : hostArray(e.spec, Float64Array.from(state.get(e.name)!.data)),
   );

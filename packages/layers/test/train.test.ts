@@ -7,7 +7,7 @@ import {
   createTrainer,
   decodeSafetensors,
   encodeSafetensors,
-  initialise,
+  initialize,
   sgd,
   subset,
 } from "../src/index.ts";
@@ -126,7 +126,7 @@ describe("learning", () => {
 
   test("training starts from the given state", async () => {
     await onHost(async (backend) => {
-      const state = initialise(tinyModel(), 9);
+      const state = initialize(tinyModel(), 9);
       const t = trainer(backend, { state });
       expect(await weightsOf(t)).toEqual(plain(state));
       t.dispose();
@@ -243,7 +243,7 @@ describe("checkpoints", () => {
     const t = trainer(createHost());
     await all(t.fit(data, { epochs: 1 }));
     const { state, metadata } = decodeSafetensors(await t.checkpoint());
-    const names = [...initialise(tinyModel()).keys()];
+    const names = [...initialize(tinyModel()).keys()];
     expect([...state.keys()]).toEqual([
       ...names,
       ...names.flatMap((name) => [`optimizer/mean/${name}`, `optimizer/variance/${name}`]),
@@ -434,7 +434,7 @@ describe("errors", () => {
     await fails("train: the data set is empty", (backend) =>
       all(trainer(backend).fit(subset(stripes(8), []), { epochs: 1 })),
     );
-    const labelled = {
+    const labeled = {
       ...stripes(8),
       batch: (indices: Uint32Array | readonly number[]) => ({
         x: stripes(8).batch(indices).x,
@@ -442,7 +442,7 @@ describe("errors", () => {
       }),
     };
     await fails("train: sample 5 has label 2, tiny has 2 classes", (backend) =>
-      all(trainer(backend).fit(labelled, { epochs: 1 })),
+      all(trainer(backend).fit(labeled, { epochs: 1 })),
     );
   });
 

@@ -20,7 +20,7 @@ const labels = tensor(host, [0, 1], [2], "int32");
 const rowsOf = tensor(host, [0, 0], [1, 1, 2]);
 const index = tensor(host, [0, 1], [1, 2], "int32");
 const model = only(layers.linear(2), [2]);
-const state = layers.initialise(model);
+const state = layers.initialize(model);
 const data = layers.arrayDataset({ x: new Float32Array(4), y: [0, 1], sample: [2] });
 const sgd = layers.sgd({ lr: 1 });
 const trainer = () => layers.createTrainer({ backend: host, model, optimizer: sgd });
@@ -159,7 +159,7 @@ const without: Readonly<Record<string, string>> = {
     "atrousPyramid channelShuffle denseBlock denseTransition fire inceptionA inceptionB inceptionC inceptionD inceptionE inceptionV1 rbf shuffleUnit " +
     "constant fanOf lecun1998 normal ones pytorch uniform values zeros augmentAll augmented decodeIdx readIdxHeader subset averagedState " +
     "decodeCheckpoint nonNeg channelsLast freeze l1 l2 createBest confusion meanAbsoluteError topK inTurn warmUp createRandom shuffled " +
-    "decodeSafetensors encodeSafetensors average initialise matchState mustBeFinite",
+    "decodeSafetensors encodeSafetensors average initialize matchState mustBeFinite",
   models: "maximumAPosteriori",
   algebra:
     "compose convolve effortOf layersOf foldBatchNorm convolveFull flip times toMatrix transposed conv1x1ToLinear linearToConv1x1 svd",

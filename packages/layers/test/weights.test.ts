@@ -280,7 +280,7 @@ describe("running statistics", () => {
 describe("layers that need several samples", () => {
   const net = model(sequential([linear(4), batchNorm1d({ trackRunningStats: false }), linear(3)]));
   test("are initialized and trained, though one sample would not do", async () => {
-    expect([...layers.initialise(net, 1).keys()]).toHaveLength(6);
+    expect([...layers.initialize(net, 1).keys()]).toHaveLength(6);
     const t = make({ model: net });
     await t.fit(data, { epochs: 1 });
     expect((await t.evaluate(data)).loss).toBeGreaterThan(0);

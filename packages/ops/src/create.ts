@@ -62,7 +62,7 @@ function mix(x: number): number {
  *     k0 = mix(seed[0] + 0x9e3779b9)        y[i] = (mix(mix(i ^ k0) ^ k1) >>> 8) · 2⁻²⁴
  *     k1 = mix(mix(k0) ^ seed[1])           mix(x): x ^= x >>> 16; x *= 0x7feb352d; x ^= x >>> 15; x *= 0x846ca68b; x ^= x >>> 16
  *
- * where i is the flat index. Two keyed rounds, so that streams of neighbouring seeds are not
+ * where i is the flat index. Two keyed rounds, so that streams of neighboring seeds are not
  * permutations of each other.
  */
 export const randomOp: Op<ShapeParams> = {

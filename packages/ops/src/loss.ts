@@ -115,7 +115,7 @@ export function crossEntropy<T extends Arg>(
 const atLabels = <T extends Arg>(x: T, own: T): T =>
   sum(map("atLabels", ["select", "b", "a", 0], [x, own]), 1, true);
 
-/** These numbers where `like` is: traced, equal neighbours as one constant. */
+/** These numbers where `like` is: traced, equal neighbors as one constant. */
 function constants<T extends Arg>(like: T, values: readonly number[]): T {
   if (!(like instanceof Value)) return tensor(like.backend, values) as T;
   const starts = values.flatMap((v, i) => (v === values[i - 1] ? [] : [i]));

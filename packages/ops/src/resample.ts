@@ -76,7 +76,7 @@ export const mixOp: Op<MixParams> = {
       x.shape[axis] === 0 ? 0 : (flops * sizeOf(x.shape)) / x.shape[axis],
     );
   },
-  // Neighbours in order are a slice.
+  // Neighbors in order are a slice.
   simplify([x], { axis, rows }) {
     const first = rows[0]?.[0]?.[0];
     if (

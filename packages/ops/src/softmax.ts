@@ -25,7 +25,7 @@ function softmaxSpec(op: string, x: Spec, axis: number): Spec {
 }
 
 /** x − max, and log Σ exp(x − max), along the axis. */
-function normalise(
+function normalize(
   x: HostArray,
   axis: number,
   each: (at: number, shifted: number, logSum: number) => void,
@@ -54,7 +54,7 @@ export const softmaxOp: Op<SoftmaxParams> = {
   infer: ([x], { axis }) => [softmaxSpec("softmax", x, axis)],
   reference([x], { axis }) {
     const y = hostArray(x);
-    normalise(x, axis, (at, shifted, logSum) => (y.data[at] = Math.exp(shifted - logSum)));
+    normalize(x, axis, (at, shifted, logSum) => (y.data[at] = Math.exp(shifted - logSum)));
     return [y];
   },
   // dx = y · (ct − Σ ct·y)
@@ -71,7 +71,7 @@ export const logSoftmaxOp: Op<SoftmaxParams> = {
   infer: ([x], { axis }) => [softmaxSpec("logSoftmax", x, axis)],
   reference([x], { axis }) {
     const y = hostArray(x);
-    normalise(x, axis, (at, shifted, logSum) => (y.data[at] = shifted - logSum));
+    normalize(x, axis, (at, shifted, logSum) => (y.data[at] = shifted - logSum));
     return [y];
   },
   // dx = ct − exp(y) · Σ ct

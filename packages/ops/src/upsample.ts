@@ -57,8 +57,8 @@ function windowOf(
  * x (n, c, …input) with every spatial axis interpolated, by PyTorch's rules:
  *
  *     nearest                  y[o] = x[⌊o·input/output⌋]
- *     linear                   y[o] between the neighbours of (o + ½)·input/output − ½
- *     linear, alignCorners     y[o] between the neighbours of o·(input − 1)/(output − 1)
+ *     linear                   y[o] between the neighbors of (o + ½)·input/output − ½
+ *     linear, alignCorners     y[o] between the neighbors of o·(input − 1)/(output − 1)
  *
  * With `scale`, 1/scale stands for input/output. Throws ShapeError unless exactly one of size and
  * scale is given.

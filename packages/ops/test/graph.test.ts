@@ -11,7 +11,7 @@ import {
   input,
   jit,
   node,
-  optimise,
+  optimize,
   scope,
   spec,
   tensor,
@@ -45,7 +45,7 @@ const {
 const names = (g: Graph) => g.nodes.map((n) => n.op.name);
 /** Names of the ops left of a function of one tensor. */
 const left = (fn: (x: Value) => Value | readonly Value[], ...shape: number[]) =>
-  names(optimise(trace(fn, [spec(shape)])));
+  names(optimize(trace(fn, [spec(shape)])));
 
 describe("simplifications", () => {
   test("what does nothing goes", () => {
@@ -88,7 +88,7 @@ describe("simplifications", () => {
   });
 
   test("constants go into expressions, and through moves and sums", () => {
-    const g = optimise(
+    const g = optimize(
       trace(
         (x) => mul(add(x, full([2, 3], 2)), sum(ops.broadcastTo(full([1], 0.5), [4]), 0)),
         [spec([2, 3])],
@@ -127,7 +127,7 @@ describe("simplifications", () => {
   });
 
   test("paths survive", () => {
-    const g = optimise(
+    const g = optimize(
       trace((x) => within("c1", () => transpose(transpose(tanh(x)), [0, 1])), [spec([2, 3])]),
     );
     expect(g.nodes.map((n) => `${n.path}:${n.op.name}`)).toEqual(["c1:tanh", "c1:transpose"]);
@@ -135,12 +135,12 @@ describe("simplifications", () => {
 
   test("derivative rules given by hand survive a constant operand", () => {
     const y = (x: Value, c: Value) => ops.map("scaled", ["mul", "a", "b"], [c, x], [0, 7]);
-    const g = optimise(trace((x) => y(x, full([2], 3)), [spec([2])]));
+    const g = optimize(trace((x) => y(x, full([2], 3)), [spec([2])]));
     expect(g.nodes[0].params).toEqual({ f: ["mul", 3, "a"], df: [7] });
   });
 });
 
-describe("a graph and its gradients keep their values when optimised", () => {
+describe("a graph and its gradients keep their values when optimized", () => {
   test.each([...new Set(cases.map((c) => c.op.name))])("%s", (name) => {
     for (const c of cases.filter((x) => x.op.name === name)) {
       const g = trace((...xs) => {
@@ -151,7 +151,7 @@ describe("a graph and its gradients keep their values when optimised", () => {
       const arrays = caseInputs(c).map((data, i) =>
         hostArray(c.inputs[i], Float64Array.from(data)),
       );
-      const better = optimise(g);
+      const better = optimize(g);
       expect(better.nodes.length).toBeLessThanOrEqual(g.nodes.length);
       const want = evaluate(g, arrays);
       evaluate(better, arrays).forEach((y, i) => {
@@ -185,7 +185,7 @@ describe("gradients as graphs", () => {
   ];
 
   test("the first layer gets no gradient to its input, each weight exactly one", () => {
-    const g = optimise(
+    const g = optimize(
       trace((x, labels, ...ws) => grad(lenet(x, labels, ws[0], ws[1], ws[2], ws[3]), ws), specs),
     );
     expect(names(g).filter((n) => n.startsWith("conv"))).toEqual(
@@ -204,7 +204,7 @@ describe("gradients as graphs", () => {
   });
 
   test("only what is asked for is differentiated", () => {
-    const g = optimise(
+    const g = optimize(
       trace(
         (x, labels, ...ws) => grad(lenet(x, labels, ws[0], ws[1], ws[2], ws[3]), [ws[3]]),
         specs,

@@ -1,7 +1,7 @@
 // Sparse matrices along an axis, and elements by index: values worked out by hand, costs, what is
 // simplified, the text of every message.
 
-import { costOf as costOfNode, graphOf, input, optimise, spec, type Value } from "@conv/tensor";
+import { costOf as costOfNode, graphOf, input, optimize, spec, type Value } from "@conv/tensor";
 import { describe, expect, test } from "vitest";
 import * as ops from "../src/index.ts";
 import { flat } from "./check.ts";
@@ -91,10 +91,10 @@ test("costs", () => {
   expect(costOf(ops.maxPoolIndices(x(1, 1, 4, 4), 2))).toEqual(moved(12, 16, 4));
 });
 
-test("neighbours in order become a slice, all of them nothing", () => {
+test("neighbors in order become a slice, all of them nothing", () => {
   const opsOf = (f: (v: Value) => Value) => {
     const v = x(2, 5);
-    return optimise(graphOf([v], [f(v)])).nodes.map((n) => n.op.name);
+    return optimize(graphOf([v], [f(v)])).nodes.map((n) => n.op.name);
   };
   expect(opsOf((v) => ops.select(v, [1, 2, 3]))).toEqual(["slice"]);
   expect(opsOf((v) => ops.select(v, [0, 1, 2, 3, 4]))).toEqual([]);

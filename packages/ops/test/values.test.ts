@@ -498,7 +498,7 @@ describe("made from nothing", () => {
     ]);
   });
 
-  test("random numbers are uniform, and independent of their neighbours and of neighbouring seeds", () => {
+  test("random numbers are uniform, and independent of their neighbors and of neighboring seeds", () => {
     const n = 1 << 14;
     const streams = [
       draw(0, 0, n),

@@ -7,7 +7,7 @@ import { kindOf, shapeError, unsupported } from "./errors.ts";
 import { node, trace, Value } from "./graph.ts";
 import { keyOfOp } from "./identity.ts";
 import type { Op } from "./op.ts";
-import { optimise } from "./optimize.ts";
+import { optimize } from "./optimize.ts";
 import { formatShape, type Spec } from "./spec.ts";
 import { dispose, Tensor } from "./tensor.ts";
 
@@ -149,7 +149,7 @@ export function jit<const R extends Value | readonly Value[]>(
     const specs = inputs.map((t) => t.spec);
     const make = (): JitCompiled => {
       let single = false;
-      const graph = optimise(
+      const graph = optimize(
         trace((...xs) => {
           const result = fn(...xs);
           single = result instanceof Value;

@@ -33,7 +33,7 @@ export { exactly, keyOfOp } from "./identity.ts";
 export { createHost, evaluate, hostArray } from "./host.ts";
 export type { Bytes } from "./bytes.ts";
 export type { Cost, Cotangents, HostArray, Op, Window } from "./op.ts";
-export { optimise } from "./optimize.ts";
+export { optimize } from "./optimize.ts";
 export { printable, quoted } from "./printable.ts";
 export {
   bytesOf,

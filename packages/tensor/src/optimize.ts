@@ -9,7 +9,7 @@ import { keyOfOp } from "./identity.ts";
  * An equal graph with inputs and outputs in the same order. Inputs that a node of another graph
  * made become inputs that none did.
  */
-export function optimise(graph: Graph): Graph {
+export function optimize(graph: Graph): Graph {
   const settled = new Map<Value, Value>();
   const ids = new Map<Value, number>();
   const id = (v: Value) => ids.get(v) ?? (ids.set(v, ids.size), ids.size - 1);

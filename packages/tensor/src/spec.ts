@@ -46,7 +46,7 @@ export function spec(shape: readonly number[], dtype: DType = "float32"): Spec {
   return { shape: Object.freeze([...shape]), dtype };
 }
 
-/** Elements between neighbours along each axis of a contiguous tensor. */
+/** Elements between neighbors along each axis of a contiguous tensor. */
 export function stridesOf(shape: readonly number[]): number[] {
   const strides = shape.map(() => 1);
   for (let axis = shape.length - 2; axis >= 0; axis--)

@@ -7,7 +7,7 @@ import {
   graphOf,
   hostArray,
   input,
-  optimise,
+  optimize,
   ShapeError,
   shapeError,
   spec,
@@ -83,7 +83,7 @@ describe("graphOf and trace", () => {
     );
     expect(g.nodes.length).toBe(20_000);
     expect(run(g, vector(2))).toEqual([[2]]);
-    expect(optimise(g).nodes.length).toBe(0);
+    expect(optimize(g).nodes.length).toBe(0);
   });
 
   test("a free value that is no input is refused by name and shape", () => {
@@ -147,9 +147,9 @@ describe("paths", () => {
   });
 });
 
-describe("optimise", () => {
+describe("optimize", () => {
   test("merges equal nodes, however they came to be equal", () => {
-    const g = optimise(
+    const g = optimize(
       trace(
         (a, b) => [add(scale(a, 2), scale(a, 2)), add(scale(scale(a, 2), 1), scale(b, 2))],
         [spec([1]), spec([1])],
@@ -160,13 +160,13 @@ describe("optimise", () => {
   });
 
   test("simplifies what a simplification made", () => {
-    const g = optimise(trace((a) => scale(scale(scale(a, 2), 0.25), 2), [spec([1])]));
+    const g = optimize(trace((a) => scale(scale(scale(a, 2), 0.25), 2), [spec([1])]));
     expect(names(g)).toEqual([]);
     expect(g.outputs[0]).toBe(g.inputs[0]);
   });
 
   test("keeps inputs that are not used, the order of outputs, and paths", () => {
-    const g = optimise(
+    const g = optimize(
       trace((a) => within("m", () => [a, scale(scale(a, 2), 3), a]), [spec([1]), spec([9])]),
     );
     expect(g.inputs.length).toBe(2);
@@ -176,12 +176,12 @@ describe("optimise", () => {
 
   test("leaves a graph with nothing to do as it is", () => {
     const g = trace((a, b) => mul(add(a, b), b), [spec([1]), spec([1])]);
-    expect(optimise(g).nodes).toEqual(g.nodes);
-    expect(optimise(g).nodes.every((n, i) => n === g.nodes[i])).toBe(true);
+    expect(optimize(g).nodes).toEqual(g.nodes);
+    expect(optimize(g).nodes.every((n, i) => n === g.nodes[i])).toBe(true);
   });
 
   test("does not merge different outputs of one node", () => {
-    const g = optimise(trace((x) => halves(x).map((h) => scale(h, 2)), [spec([2])]));
+    const g = optimize(trace((x) => halves(x).map((h) => scale(h, 2)), [spec([2])]));
     expect(run(g, vector(3, 4))).toEqual([[6], [8]]);
   });
 });

@@ -11,7 +11,7 @@ import {
   hostArray,
   jit,
   keyOfOp,
-  optimise,
+  optimize,
   spec,
   tensor,
   trace,
@@ -195,7 +195,7 @@ describe("ops", () => {
       Float32Array.of(2, 4),
       Float32Array.of(3, 6),
     ]);
-    const graph = optimise(
+    const graph = optimize(
       trace((v) => [one(twice, null, v), one(thrice, null, v), one(twice, null, v)], [spec([1])]),
     );
     expect(graph.nodes.map((n) => n.op)).toEqual([twice, thrice]);
@@ -214,7 +214,7 @@ describe("ops", () => {
       await read(Infinity),
       await read(-Infinity),
     ]).toEqual([Infinity, -Infinity, NaN, 0, -0]);
-    const graph = optimise(
+    const graph = optimize(
       trace((v) => [0, -0, NaN, Infinity, 0].map((by) => one(over, { by }, v)), [spec([1])]),
     );
     expect(graph.nodes.length).toBe(4);

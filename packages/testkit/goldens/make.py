@@ -1,4 +1,4 @@
-"""Makes the goldens in this folder: what PyTorch answers, for the references of @conv/ops and for layers and optimisers of @conv/layers. Networks: networks.py.
+"""Makes the goldens in this folder: what PyTorch answers, for the references of @conv/ops and for layers and optimizers of @conv/layers. Networks: networks.py.
 
 Run (Debian's packages; from this folder):
     apt-get update && apt-get install -y --no-install-recommends python3-torch python3-torchvision libopenblas0-pthread
@@ -308,7 +308,7 @@ def make_rest():
     ])
 
 
-# ---- batch normalisation, adaptive pooling ---------------------------------------------------------------------------------
+# ---- batch normalization, adaptive pooling ---------------------------------------------------------------------------------
 
 def batch_norm(name, *shape, training, momentum=0.1, eps=1e-5):
     c = shape[1]
@@ -349,7 +349,7 @@ def make_layers():
     ])
 
 
-# ---- optimisers -------------------------------------------------------------------------------------------------------
+# ---- optimizers -------------------------------------------------------------------------------------------------------
 
 # conv 1→2 3×3, relu, max pooling 2, flatten, linear 8→3, cross-entropy, on 4 samples of 1×6×6 a step.
 def forward(p, x):
@@ -383,12 +383,12 @@ def make_optimisers():
     spelling = {"beta1": None, "beta2": None, "weightDecay": "weight_decay", "epsilon": "eps", "lrDecay": "lr_decay"}
     classes = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamW": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop, "adagrad": torch.optim.Adagrad}
     runs = []
-    for optimiser, options in settings:
+    for optimizer, options in settings:
         p = {k: v.clone().requires_grad_() for k, v in start.items()}
         named = {spelling.get(k, k): v for k, v in options.items() if spelling.get(k, k)}
-        if optimiser.startswith("adam"):
+        if optimizer.startswith("adam"):
             named["betas"] = (options.get("beta1", 0.9), options.get("beta2", 0.999))
-        step = classes[optimiser](p.values(), **named)
+        step = classes[optimizer](p.values(), **named)
         losses, after = [], []
         for x, labels in steps:
             step.zero_grad()
@@ -397,24 +397,24 @@ def make_optimisers():
             step.step()
             losses.append(number(loss.item()))
             after.append({k: array(v) for k, v in p.items()})
-        name = ", ".join([optimiser] + [f"{k} {v}" for k, v in options.items()])
-        runs.append({"name": name, "optimiser": optimiser, "options": options, "losses": losses, "after1": after[0], "after3": after[2]})
+        name = ", ".join([optimizer] + [f"{k} {v}" for k, v in options.items()])
+        runs.append({"name": name, "optimizer": optimizer, "options": options, "losses": losses, "after1": after[0], "after3": after[2]})
     network = {"params": {k: array(v) for k, v in start.items()}, "steps": [arrays(x=x, labels=labels) for x, labels in steps]}
     text = ",\n".join(json.dumps(r, separators=(",", ":")) for r in runs)
-    path = HERE / "optimisers.json"
+    path = HERE / "optimizers.json"
     path.write_text(f'{{"network":{json.dumps(network, separators=(",", ":"))},\n"runs":[\n{text}\n]}}\n')
-    print(f"optimisers.json: {len(runs)} runs, {path.stat().st_size} bytes")
+    print(f"optimizers.json: {len(runs)} runs, {path.stat().st_size} bytes")
 
 
 # ---- schedules, clipping ----------------------------------------------------------------------------------------------
 
 def rates(name, options, make, steps):
-    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.4)
-    schedule = make(optimiser)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.4)
+    schedule = make(optimizer)
     values = []
     for _ in range(steps):
-        values.append(optimiser.param_groups[0]["lr"])
-        optimiser.step()
+        values.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
         schedule.step()
     return {"name": name, "options": options, "rates": values}
 

@@ -10,7 +10,7 @@ import layers from "../goldens/layers.json" with { type: "json" };
 import losses from "../goldens/losses.json" with { type: "json" };
 import networkGradients from "../goldens/networkGradients.json" with { type: "json" };
 import networks from "../goldens/networks.json" with { type: "json" };
-import optimisers from "../goldens/optimisers.json" with { type: "json" };
+import optimizers from "../goldens/optimizers.json" with { type: "json" };
 import pool from "../goldens/pool.json" with { type: "json" };
 import schedules from "../goldens/schedules.json" with { type: "json" };
 import softmax from "../goldens/softmax.json" with { type: "json" };
@@ -53,7 +53,7 @@ export interface ElementwiseGolden extends Arrays<"y"> {
   readonly grads: readonly GoldenArray[];
 }
 
-/** Batch normalisation over axis 1; `meanAfter` and `varAfter` are the running statistics after the step. */
+/** Batch normalization over axis 1; `meanAfter` and `varAfter` are the running statistics after the step. */
 export interface BatchNormGolden extends Arrays<
   | "x"
   | "weight"
@@ -139,10 +139,10 @@ export interface LossGolden extends Arrays<"x" | "loss" | "dx"> {
 /** The network's parameters by their names: conv.weight, conv.bias, fc.weight, fc.bias. */
 export type GoldenParams = Arrays<"conv.weight" | "conv.bias" | "fc.weight" | "fc.bias">;
 
-/** Options are those of PyTorch's optimiser in camel case; what is missing has PyTorch's default. */
-export interface OptimiserRun {
+/** Options are those of PyTorch's optimizer in camel case; what is missing has PyTorch's default. */
+export interface OptimizerRun {
   readonly name: string;
-  readonly optimiser: string;
+  readonly optimizer: string;
   readonly options: {
     readonly lr?: number;
     readonly momentum?: number;
@@ -191,16 +191,16 @@ export const softmaxGoldens: readonly SoftmaxGolden[] = softmax;
 export const lossGoldens: readonly LossGolden[] = losses;
 
 /**
- * Three steps of an optimiser on a tiny network: conv 1→2 3×3 with bias, relu, max pooling 2, flatten, linear 8→3,
+ * Three steps of an optimizer on a tiny network: conv 1→2 3×3 with bias, relu, max pooling 2, flatten, linear 8→3,
  * cross-entropy; each step sees x (4, 1, 6, 6) and labels (4). All runs start from `params`.
  */
-export const optimiserGoldens: {
+export const optimizerGoldens: {
   readonly network: {
     readonly params: GoldenParams;
     readonly steps: readonly Arrays<"x" | "labels">[];
   };
-  readonly runs: readonly OptimiserRun[];
-} = optimisers;
+  readonly runs: readonly OptimizerRun[];
+} = optimizers;
 
 /** Without the names that only other layers have: the type of the JSON has them all. */
 function present(

@@ -18,7 +18,7 @@ import {
   graphOf,
   hostArray,
   input,
-  optimise,
+  optimize,
   spec,
   type HostArray,
   type Value,
@@ -27,7 +27,7 @@ import {
   convGoldens,
   elementwiseGoldens,
   lossGoldens,
-  optimiserGoldens,
+  optimizerGoldens,
   poolGoldens,
   softmaxGoldens,
   type GoldenArray,
@@ -68,7 +68,7 @@ async function withGradients(
   const ct = input({ shape: dy.shape, dtype: "float32" });
   const y = f(...xs);
   const wrt = xs.filter((x) => x.dtype === "float32");
-  return runOnce(host, optimise(graphOf([...xs, ct], [y, ...grad(sum(mul(y, ct)), wrt)])), [
+  return runOnce(host, optimize(graphOf([...xs, ct], [y, ...grad(sum(mul(y, ct)), wrt)])), [
     ...inputs,
     dy,
   ]);
@@ -139,15 +139,15 @@ describe("references agree with PyTorch", () => {
     });
 });
 
-// Optimisers live in @conv/layers, which tests them against the same runs. Plain SGD needs none: it judges the network's gradients.
-describe("the network of the optimiser goldens", () => {
+// Optimizers live in @conv/layers, which tests them against the same runs. Plain SGD needs none: it judges the network's gradients.
+describe("the network of the optimizer goldens", () => {
   const names = [
     "conv.weight",
     "conv.bias",
     "fc.weight",
     "fc.bias",
   ] as const satisfies readonly (keyof GoldenParams)[];
-  const { network, runs } = optimiserGoldens;
+  const { network, runs } = optimizerGoldens;
   const run = runs.find(({ options }) => Object.keys(options).join() === "lr")!;
   it(`three steps of ${run.name}`, async () => {
     let params = names.map((n) => array(network.params[n]));

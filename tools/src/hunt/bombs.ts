@@ -102,11 +102,11 @@ function png(width: number, height: number, bytes: number): Uint8Array {
 const picture = (name: string, make: (file: string) => Promise<void>): Bomb => ({
   name,
   async make(folder) {
-    const { encodeSafetensors, initialise } = await import("@conv/layers");
+    const { encodeSafetensors, initialize } = await import("@conv/layers");
     const { lenet5 } = await import("@conv/layers/models");
     await writeFile(
       join(folder, "m.safetensors"),
-      encodeSafetensors(initialise(lenet5()), { model: "lenet5" }),
+      encodeSafetensors(initialize(lenet5()), { model: "lenet5" }),
     );
     await make(join(folder, "x.png"));
   },

@@ -1,8 +1,8 @@
 // Conv itself on one of its back ends: a graph of one convolution or a whole network (timed is
 // `Program.run` alone, buffers on the device), or a training step as one program (timed with the
-// optimiser's few numbers going in and the loss coming out).
+// optimizer's few numbers going in and the loss coming out).
 
-import { initialise, traceModel, traceStep } from "@conv/layers";
+import { initialize, traceModel, traceStep } from "@conv/layers";
 import { models } from "@conv/layers/models";
 import { conv, convGradInputOp, convGradWeightOp, convOp, type ConvGeometry } from "@conv/ops";
 import {
@@ -104,7 +104,7 @@ export function createEngine(backend: OwnBackend, device: Device): Engine {
       const optimizer = optimizerOf(model);
       const { graph, entries, slots, written, kept } = traceStep(models[model](), optimizer, batch);
       const program = await compile(graph);
-      const weights = initialise(models[model](), 0);
+      const weights = initialize(models[model](), 0);
       const parameters = entries.map((e) => put(weights.get(e.name)!.data));
       const state = slots.map((s) => put(new Float32Array(bytesOf(s.spec) / 4)));
       const [x, y, hyper] = [put(images), put(labels), put(new Float32Array(optimizer.hypers))];

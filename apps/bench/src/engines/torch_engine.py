@@ -139,7 +139,7 @@ OPERATORS = {
 
 
 class Network:
-    """Traced, frozen and optimised for inference: normalisation folded, weights in oneDNN's layouts."""
+    """Traced, frozen and optimized for inference: normalization folded, weights in oneDNN's layouts."""
 
     def __init__(self, task, arrays):
         graph = task["graph"]

@@ -141,7 +141,7 @@ async function measured({
 /**
  * Winograd's stated bound is 2 · roundoff · ε · Σ|x|*·|w|, with |x|* the largest |x| of a tile:
  * outputs of less than middling magnitude (none at all, where a gradient's last inputs were never
- * read) err as their neighbours do.
+ * read) err as their neighbors do.
  */
 function ofTiles(right: Reference): Reference {
   const middle = median(right.magnitude);

@@ -1,7 +1,7 @@
 // The grids of the arithmetic page: a channel of input or output, and a channel of the kernel.
 
 import { useRef, useState, type KeyboardEvent } from "react";
-import { cssColour, inkOn } from "../color.ts";
+import { cssColor, inkOn } from "../color.ts";
 import { useText } from "../i18n/index.tsx";
 import { useTheme } from "../theme.ts";
 import { isPadding, placeOf, type Picture, type Side } from "./picture.ts";
@@ -114,7 +114,7 @@ export function Plane({
           width={SIZE - 2}
           height={SIZE - 2}
           rx="3"
-          style={product && { fill: cssColour(product.w, limit, theme) }}
+          style={product && { fill: cssColor(product.w, limit, theme) }}
         />
         <text
           className={product ? "factors" : undefined}
@@ -206,7 +206,7 @@ export function KernelPlane({
                 width={SIZE - 2}
                 height={SIZE - 2}
                 rx="3"
-                style={{ fill: cssColour(weight, limit, theme) }}
+                style={{ fill: cssColor(weight, limit, theme) }}
               />
               <text x={SIZE / 2} y={SIZE / 2} style={{ fill: inkOn(weight, limit, theme) }}>
                 {signed(weight)}

@@ -1,6 +1,6 @@
 // Input, kernel and output side by side. The cell at hand, pointed at, focused or reached by
 // stepping, shows what it depends on or what depends on it: related cells show the product that
-// joins them, in the colour of its weight.
+// joins them, in the color of its weight.
 
 import { useMemo, type ReactNode } from "react";
 import { limitOf } from "../color.ts";

@@ -3,7 +3,7 @@
 
 import { memo, useEffect, useRef, useState } from "react";
 import { useRestored } from "../canvas.ts";
-import { cssColour, inkOn, limitOf } from "../color.ts";
+import { cssColor, inkOn, limitOf } from "../color.ts";
 import { Icon } from "../components/ui.tsx";
 import { decimal, exact, short } from "../format.ts";
 import { useText, type Dictionary } from "../i18n/index.tsx";
@@ -256,7 +256,7 @@ function Product({
   const t = useText();
   const theme = useTheme();
   const style = {
-    background: cssColour(product, limit, theme),
+    background: cssColor(product, limit, theme),
     color: inkOn(product, limit, theme),
   };
   const isSquare = kind === "squares";
@@ -326,7 +326,7 @@ function ChannelSums({
                 className={g.sum < 0 ? "bar below" : "bar"}
                 style={{
                   height: `${limit ? (Math.abs(g.sum) / limit) * 50 : 0}%`,
-                  background: cssColour(Math.sign(g.sum) * 0.66, 1, theme),
+                  background: cssColor(Math.sign(g.sum) * 0.66, 1, theme),
                 }}
               />
             </span>
@@ -373,7 +373,7 @@ function Thumbnail({ values, columns }: { values: readonly number[]; columns: nu
     const context = canvas.current?.getContext("2d");
     if (!context) return;
     values.forEach((v, i) => {
-      context.fillStyle = cssColour(v, limit, theme);
+      context.fillStyle = cssColor(v, limit, theme);
       context.fillRect(i % columns, Math.floor(i / columns), 1, 1);
     });
   }, [values, columns, limit, theme, restored]);

@@ -3,7 +3,7 @@
 
 import { useEffect, useRef, useState, type KeyboardEvent } from "react";
 import { useRestored } from "../canvas.ts";
-import { packedColour } from "../color.ts";
+import { packedColor } from "../color.ts";
 import { decimal } from "../format.ts";
 import { useTheme, type Theme } from "../theme.ts";
 import type { Maps } from "./stages.ts";
@@ -11,7 +11,7 @@ import type { Maps } from "./stages.ts";
 interface Props {
   data: Float32Array;
   maps: Maps;
-  /** The largest magnitude of the colour scale. */
+  /** The largest magnitude of the color scale. */
   limit: number;
   /** Side of a value in CSS pixels, less where the maps would not fit. */
   zoom: number;
@@ -176,7 +176,7 @@ interface Place {
 
 /**
  * Where a key leads; null where it is not ours. Units of a vector and maps of one value are
- * neighbours as they are drawn.
+ * neighbors as they are drawn.
  */
 function moved(
   key: string,
@@ -232,7 +232,7 @@ function paint(
   const small = new OffscreenCanvas(width, Math.max(1, count * height));
   const pixels = new ImageData(width, Math.max(1, count * height));
   const packed = new Uint32Array(pixels.data.buffer);
-  for (let i = 0; i < count * height * width; i++) packed[i] = packedColour(data[i], limit, theme);
+  for (let i = 0; i < count * height * width; i++) packed[i] = packedColor(data[i], limit, theme);
   small.getContext("2d")?.putImageData(pixels, 0, 0);
   context.imageSmoothingEnabled = zoom < 1;
   for (let map = 0; map < count; map++) {

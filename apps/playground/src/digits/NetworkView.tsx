@@ -235,7 +235,7 @@ function Filters({
   );
 }
 
-/** The colour scale and its ends. */
+/** The color scale and its ends. */
 export function Legend({ limit }: { limit: number }) {
   const t = useText();
   const theme = useTheme();

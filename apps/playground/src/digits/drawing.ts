@@ -1,5 +1,5 @@
 // A drawing made a digit as MNIST has them (yann.lecun.com/exdb/mnist): scaled to fit 20×20 with
-// its proportions, grey by averaging, and moved so that its centre of mass lies in the middle of
+// its proportions, gray by averaging, and moved so that its center of mass lies in the middle of
 // 28×28. And its short form for the address.
 
 import { PIXELS, SIDE } from "./data.ts";
@@ -21,7 +21,7 @@ export function asDigit(ink: Float32Array, size: number): Float32Array {
   const out = new Float32Array(PIXELS);
   if (bottom < 0) return out;
   const scale = Math.max(bottom - top + 1, right - left + 1) / BOX; // of the drawing's pixels to the digit's
-  // Mass and its centre, in pixels of the drawing.
+  // Mass and its center, in pixels of the drawing.
   let [mass, my, mx] = [0, 0, 0];
   for (let y = top; y <= bottom; y++)
     for (let x = left; x <= right; x++) {

@@ -23,7 +23,7 @@ export interface Term {
   /** Place in the group's source, as a flat index; null in the padding. */
   readonly at: number | null;
   readonly x: number;
-  /** What x is multiplied by, or its square's centre; null where there is none. */
+  /** What x is multiplied by, or its square's center; null where there is none. */
   readonly weight: number | null;
   /** What is added up: x·weight, (x − weight)², x, or exp(x − max). */
   readonly product: number;

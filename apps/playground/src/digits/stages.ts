@@ -26,7 +26,7 @@ import {
 import {
   formatShape,
   graphOf,
-  optimise,
+  optimize,
   sizeOf,
   within,
   type Graph,
@@ -144,7 +144,7 @@ export function readNetwork(model: Model): Network {
     inputMaps: mapsOf(x.shape),
     stages,
     scores: stages.find((s) => s.output === scored) ?? stages[stages.length - 1],
-    graph: optimise(
+    graph: optimize(
       graphOf(
         [x, ...values],
         stages.map((s) => s.output),

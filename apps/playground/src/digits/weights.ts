@@ -2,7 +2,7 @@
 // or more axes is stored in 8 bits, with one scale for each output (its first axis); everything
 // else as float32. The names and shapes are those of the model.
 
-import { initialise, traceModel, type Model, type State } from "@conv/layers";
+import { initialize, traceModel, type Model, type State } from "@conv/layers";
 import { sizeOf } from "@conv/tensor";
 import shipped from "./shipped.json" with { type: "json" };
 
@@ -105,7 +105,7 @@ export async function beginningOf(
   beginning: Beginning,
   folder: string,
 ): Promise<State> {
-  if (beginning.from === "random") return initialise(model, beginning.seed);
+  if (beginning.from === "random") return initialize(model, beginning.seed);
   const known = shippedOf(model.name);
   if (!known) throw new Error(`weights: none come with ${model.name}`);
   const response = await fetch(new URL(known.file, folder), { integrity: known.integrity });

@@ -230,7 +230,7 @@ export const en = {
   model: "Model",
   modelNames: { lenet5: "LeNet-5, modern", lenet5_1998: "LeNet-5 of 1998" },
   weightsCount: (n: string) => `${n} weights`,
-  legend: "Colours: orange below zero, blue above",
+  legend: "Colors: orange below zero, blue above",
   inputStage: "input",
   convStage: (kernel: string, from: number, to: number) =>
     `convolution ${kernel}, ${from} → ${to} channels`,

@@ -4,7 +4,7 @@ import {
   compare,
   formatBytes,
   formatCount,
-  summarise,
+  summarize,
   wrap,
   type ComparedCount,
 } from "@conv/analysis";
@@ -27,7 +27,7 @@ export function compareModels(
 ): void {
   const [a, b] = [first, second].map((name) => {
     const model = modelOf(name);
-    return summarise(traceModel(input ? { ...model, input } : model, { batch }));
+    return summarize(traceModel(input ? { ...model, input } : model, { batch }));
   });
   const comparison = compare(a, b);
   if (json) {

@@ -11,7 +11,7 @@ import {
   type Field,
   type Region,
 } from "@conv/analysis";
-import { createRandom, initialise, traceModel, type Model, type TracedModel } from "@conv/layers";
+import { createRandom, initialize, traceModel, type Model, type TracedModel } from "@conv/layers";
 import { formatShape, nearest, quoted, sizeOf, type Value } from "@conv/tensor";
 import type { DeviceOptions } from "../backend.ts";
 import { UserError } from "../errors.ts";
@@ -148,7 +148,7 @@ async function measured(
 ): Promise<EffectiveField> {
   const traced = traceModel(model, { batch: SAMPLES });
   const random = createRandom("effective");
-  const state = initialise(model);
+  const state = initialize(model);
   const x = Float32Array.from({ length: sizeOf(traced.x.shape) }, () => random.normal());
   const { openBackend } = await import("../backend.ts");
   const { backend, announce } = await openBackend(options);
@@ -178,7 +178,7 @@ function detailsText({ at, output, field, unit, region, effective }: Details): s
   ];
   if (effective)
     rows.push(
-      ["in effect, centre", effective.centre.map((c) => c.toFixed(1)).join("×")],
+      ["in effect, center", effective.center.map((c) => c.toFixed(1)).join("×")],
       ["standard deviation", effective.deviation.map((d) => d.toFixed(1)).join("×")],
       ["side of what counts", effective.side.toFixed(1)],
     );

@@ -10,7 +10,7 @@ import {
   growthOf,
   markdownOf,
   memoryOf,
-  summarise,
+  summarize,
   trainingMemoryOf,
   widthGrowth,
   wrap,
@@ -70,7 +70,7 @@ export async function summary(name: string, options: SummaryOptions): Promise<vo
   if (out !== undefined)
     await about(out, async () => (await import("@conv/layers/node")).checkSave(out));
   const traced = traceModel(model, { batch });
-  const result = summarise(traced, { modules: true });
+  const result = summarize(traced, { modules: true });
   const costs = async (): Promise<Costs> => ({
     summary: result,
     inference: memoryOf(traced, { dtype }),
@@ -116,7 +116,7 @@ export async function summary(name: string, options: SummaryOptions): Promise<vo
   }
 }
 
-/** Batch normalisation has no statistics of one value: then there is no training at this batch. */
+/** Batch normalization has no statistics of one value: then there is no training at this batch. */
 function trainingOf(
   model: Model,
   batch: number,

@@ -5,12 +5,12 @@ import { formatBytes, formatCount, type LayerSummary } from "@conv/analysis";
 import type { GroupMark, Mark } from "vega";
 import { colors, heading, INK, label, levels, textWidth, type Picture } from "./draw.ts";
 
-/** Kinds of layers and their colours. */
+/** Kinds of layers and their colors. */
 export const kinds: readonly (readonly [kind: string, color: string, types: readonly string[]])[] =
   [
     ["convolution", colors.blue, ["conv", "convGradInput"]],
     ["matrix product", colors.purple, ["matmul"]],
-    ["normalisation", colors.green, ["batchNorm", "groupNorm", "layerNorm", "instanceNorm2d"]],
+    ["normalization", colors.green, ["batchNorm", "groupNorm", "layerNorm", "instanceNorm2d"]],
     ["pool", colors.orange, ["maxPool", "avgPool"]],
     ["other", colors.gray, []],
   ];
@@ -22,7 +22,7 @@ const kindOf = (type: string) =>
 export const leavesOf = (layers: readonly LayerSummary[]): LayerSummary[] =>
   layers.flatMap((l) => (l.parts.length ? leavesOf(l.parts) : [l]));
 
-/** The kinds that some layers are of, with their colours. */
+/** The kinds that some layers are of, with their colors. */
 export const usedKinds = (
   leaves: readonly LayerSummary[],
 ): (readonly [kind: string, color: string])[] =>

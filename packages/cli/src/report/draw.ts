@@ -1,4 +1,4 @@
-// What all pictures of the page share: their look, which follows the page's colours and font, and
+// What all pictures of the page share: their look, which follows the page's colors and font, and
 // how Vega's drawing becomes part of it.
 
 import { parse, View, type Axis, type Config, type Mark, type Spec } from "vega";
@@ -15,7 +15,7 @@ export const colors = {
   red: "#e5484d",
 } as const;
 
-/** The colour of the page's text, light or dark. */
+/** The color of the page's text, light or dark. */
 export const INK = "currentColor";
 
 const FONT = {

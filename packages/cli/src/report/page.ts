@@ -40,7 +40,7 @@ async function twice(draw: (width: number) => Picture | null): Promise<string> {
     : "";
 }
 
-/** What the colours of a picture stand for. */
+/** What the colors of a picture stand for. */
 const legend = (entries: readonly (readonly [name: string, color: string])[]) =>
   `<ul class="legend">${entries.map(([name, color]) => `<li><i style="--c:${color}"></i>${escape(name)}</li>`).join("")}</ul>`;
 
@@ -126,7 +126,7 @@ ${timing ? fact(`${timing.measured === undefined ? "predicted" : "predicted / me
 ${legend(kinds)}
 ${depth}
 <h2>Memory over time</h2>
-<p>What is held between input and output at each step, node after node, nothing fused; parameters, gradients and the optimiser's state come on top.</p>
+<p>What is held between input and output at each step, node after node, nothing fused; parameters, gradients and the optimizer's state come on top.</p>
 ${time}
 ${untrainable ? `<p>It can't be trained at batch ${input[0]}: ${escape(untrainable)}.</p>` : ""}
 ${table(

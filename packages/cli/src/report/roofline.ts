@@ -18,7 +18,7 @@ interface Dot {
   readonly weight: number;
 }
 
-/** Colours of the two kinds of times. */
+/** Colors of the two kinds of times. */
 export const timeKinds = { predicted: colors.gray, measured: colors.blue } as const;
 
 /**

@@ -11,7 +11,7 @@ export interface Caps {
   /** `f32x4.relaxed_madd`: one fused or unfused multiply-add, whichever is faster. */
   readonly relaxed: boolean;
   /**
-   * The engine joins pairs of neighbouring vectors into 256-bit registers: tiles are made for it.
+   * The engine joins pairs of neighboring vectors into 256-bit registers: tiles are made for it.
    */
   readonly simd256: boolean;
   readonly threads: number;

@@ -2,7 +2,7 @@
 // end can be told without compiling it.
 
 import { distinctCauses, type Causes, type Pack } from "@conv/compiler";
-import { bytesOf, optimise, type Graph, type Node, type Step, type Value } from "@conv/tensor";
+import { bytesOf, optimize, type Graph, type Node, type Step, type Value } from "@conv/tensor";
 import { packArena } from "./arena.ts";
 import type { Caps } from "./caps.ts";
 import type { CpuKernel } from "./code.ts";
@@ -72,7 +72,7 @@ export interface LaidOut extends Placement {
 }
 
 export function layOut(source: Graph, caps: Caps, kernels: readonly CpuKernel[]): LaidOut {
-  const graph = optimise(source);
+  const graph = optimize(source);
   const placement = place(graph, plan(graph, caps, kernels), caps);
   const { stages, blocks, busy, lasting } = placement;
   const causes = distinctCauses(stages.filter((s) => !s.pack));

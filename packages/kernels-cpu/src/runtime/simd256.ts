@@ -1,4 +1,4 @@
-// Pairs of 128-bit vectors as one register of 256 bits: V8 joins them in optimised code where
+// Pairs of 128-bit vectors as one register of 256 bits: V8 joins them in optimized code where
 // --experimental-wasm-revectorize is set, in Node at run time too, in Chrome at its start. It is an
 // experiment of the engine's, so it is believed only after a trial.
 
@@ -11,7 +11,7 @@ export const requestPairs = (): void =>
   nodeModule("node:v8")?.setFlagsFromString("--experimental-wasm-revectorize");
 
 /**
- * The trial, in which the engine optimises its code too: at least so many milliseconds and rounds,
+ * The trial, in which the engine optimizes its code too: at least so many milliseconds and rounds,
  */
 const TRIAL = { milliseconds: 150, rounds: 30 };
 /**

@@ -1,5 +1,5 @@
 // Elementwise results that are made anew wherever they are read, and never stored, where that takes
-// less time: x − mean in batch normalisation is read by the variance, by the result and by three
+// less time: x − mean in batch normalization is read by the variance, by the result and by three
 // steps of the gradient, and each reads x as well instead. Reductions take what an expression makes
 // of several inputs, so that what is only summed need not be stored either.
 

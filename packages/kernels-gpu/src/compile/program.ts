@@ -5,7 +5,7 @@ import { distinctCauses, root, type Packed, type Packs } from "@conv/compiler";
 import {
   bytesOf,
   formatShape,
-  optimise,
+  optimize,
   unsupported,
   type Graph,
   type Managed,
@@ -78,7 +78,7 @@ export interface CompiledProgram extends GpuProgram {
 
 export function compileProgram(source: Graph, caps: Caps, shared: Shared): CompiledProgram {
   const { runtime } = shared;
-  const graph = optimise(source);
+  const graph = optimize(source);
   const placement = place(graph, plan(graph, caps), caps);
   const { stages, slots } = placement;
   mustFit(graph, placement.blocks, stages, caps);

@@ -1,4 +1,4 @@
-// Batch normalisation that predicts is one multiplication and one addition a channel, and both can
+// Batch normalization that predicts is one multiplication and one addition a channel, and both can
 // be done beforehand in the convolution: s·(W∗x + b) + t = (s·W)∗x + (s·b + t).
 
 import {
@@ -53,10 +53,10 @@ interface Fold {
 
 /**
  * A model that answers the same with fewer numbers: every convolution and linear layer takes up the
- * batch normalisation, and whatever else is affine channel by channel, that directly follows it.
+ * batch normalization, and whatever else is affine channel by channel, that directly follows it.
  * What it takes up need not be known by name: its scale and shift are found by asking it for 0 and
  * 1. Tensors keep their names; `path.bias` comes to each `path.weight` that has taken something up,
- * and what is no longer needed goes. Layers that are used twice, and normalisation before a
+ * and what is no longer needed goes. Layers that are used twice, and normalization before a
  * convolution, stay as they are. Computed in float64 and rounded once. Throws ShapeError where the
  * state does not fit the model.
  */

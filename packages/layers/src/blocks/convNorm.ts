@@ -1,4 +1,4 @@
-// Convolution without bias, batch normalisation and activation: the unit that networks since 2015
+// Convolution without bias, batch normalization and activation: the unit that networks since 2015
 // are made of.
 
 import type { Padding } from "@conv/ops";
@@ -21,13 +21,13 @@ export interface ConvNormOptions {
   readonly norm?: BatchNormOptions | undefined;
   /** Of the convolution; default normal with variance 2/fan_out (He et al. 2015). */
   readonly init?: Init | undefined;
-  /** What the convolution and the normalisation are called. */
+  /** What the convolution and the normalization are called. */
   readonly names?: readonly [conv: string, norm: string] | undefined;
 }
 
 /**
  * activation(batchNorm(conv(x))): x (n, ic, h, w) → (n, channels, h′, w′). Parts "0" (the
- * convolution) and "1" (normalisation and activation), or as `names` says.
+ * convolution) and "1" (normalization and activation), or as `names` says.
  */
 export function convNorm2d(
   channels: number,

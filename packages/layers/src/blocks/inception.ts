@@ -1,6 +1,6 @@
 // The inception modules: of 2014, Szegedy et al., "Going deeper with convolutions", CVPR 2015, and
 // the five of Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, "Rethinking the Inception Architecture
-// for Computer Vision", CVPR 2016. Normalised, parts as in torchvision.
+// for Computer Vision", CVPR 2016. Normalized, parts as in torchvision.
 
 import { pipe, sequential } from "../layers/basic.ts";
 import { parallel } from "../layers/branch.ts";
@@ -20,9 +20,9 @@ const unit =
       init: () => normal(0, std),
       ...options,
     });
-/** Convolution, normalisation (ε = 0.001) and relu of GoogLeNet: parts conv and bn. */
+/** Convolution, normalization (ε = 0.001) and relu of GoogLeNet: parts conv and bn. */
 export const googlenetConv = unit(0.01);
-/** Convolution, normalisation (ε = 0.001) and relu of Inception v3: parts conv and bn. */
+/** Convolution, normalization (ε = 0.001) and relu of Inception v3: parts conv and bn. */
 export const inceptionConv = unit(0.1);
 
 /** Channels of an inception module of 2014, in the order of table 1 of the paper. */

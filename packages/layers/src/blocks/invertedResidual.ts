@@ -85,7 +85,7 @@ export function invertedResidual(channels: number, options: InvertedResidualOpti
 
 /**
  * As {@link invertedResidual}, of MobileNetV2: parts conv.0, conv.1, …, the last convolution and
- * its normalisation each for itself.
+ * its normalization each for itself.
  */
 export function linearBottleneck(
   channels: number,

@@ -51,7 +51,7 @@ export type ConnectionTable = readonly (readonly number[])[];
 
 /**
  * Convolution whose output map `o` sees the input maps `table[o]` only: x (n, ic, h, w) → (n,
- * table.length, h′, w′). Neighbouring maps with equally many inputs are one grouped convolution
+ * table.length, h′, w′). Neighboring maps with equally many inputs are one grouped convolution
  * over the gathered inputs, so that no product with an absent connection is made or counted. Parts
  * "0", "1", … with weight (maps, inputs, kh, kw) and bias (maps). Throws ShapeError for a map
  * without inputs or an input that there is not.
@@ -108,20 +108,20 @@ function gather(x: Value, channels: readonly number[]): Value {
 }
 
 /**
- * Radial basis functions with fixed centres: scores −Σ (x − centre)², x (n, features) → (n,
- * centres); the nearest centre has the largest score. Buffer centres (centres, features).
+ * Radial basis functions with fixed centers: scores −Σ (x − center)², x (n, features) → (n,
+ * centers); the nearest center has the largest score. Buffer centers (centers, features).
  */
-export function rbf(centres: readonly (readonly number[])[]): Layer {
-  const features = centres[0]?.length ?? 0;
+export function rbf(centers: readonly (readonly number[])[]): Layer {
+  const features = centers[0]?.length ?? 0;
   return {
     type: "rbf",
     forward(x, ctx) {
       if (x.shape.length !== 2 || x.shape[1] !== features)
         throw shapeError(
           "rbf",
-          `input has shape ${formatShape(x.shape)}, the centres have ${features} features`,
+          `input has shape ${formatShape(x.shape)}, the centers have ${features} features`,
         );
-      const at = ctx.buffer("centres", [centres.length, features], values(centres.flat()));
+      const at = ctx.buffer("centers", [centers.length, features], values(centers.flat()));
       return neg(sum(square(sub(reshape(x, [x.shape[0], 1, features]), at)), 2));
     },
   };

@@ -154,7 +154,7 @@ export interface WarpOptions extends Fill {
 }
 
 /**
- * Slants, turns and stretches the sample about its centre, with values between pixels from the four
+ * Slants, turns and stretches the sample about its center, with values between pixels from the four
  * around (bilinear).
  */
 export function warp(options: WarpOptions): Augmentation {
@@ -187,7 +187,7 @@ export function warp(options: WarpOptions): Augmentation {
   };
 }
 
-/** Turns the sample about its centre by up to so many degrees, either way. */
+/** Turns the sample about its center by up to so many degrees, either way. */
 export function rotate(options: Fill & { readonly degrees: number }): Augmentation {
   checkOptions("rotate", options, "degrees fill");
   return warp(options);

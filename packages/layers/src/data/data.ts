@@ -12,7 +12,7 @@ import {
 } from "@conv/tensor";
 
 /**
- * What a sample is labelled with: a tensor of this shape, without the batch. A class is an int32 of
+ * What a sample is labeled with: a tensor of this shape, without the batch. A class is an int32 of
  * no axis.
  */
 export interface Target {
@@ -26,12 +26,12 @@ export interface Batch {
   readonly y: Int32Array | Float32Array;
 }
 
-/** Labelled samples. */
+/** Labeled samples. */
 export interface Dataset {
   readonly count: number;
   /** Shape of one sample. */
   readonly sample: readonly number[];
-  /** What samples are labelled with; a class where absent. */
+  /** What samples are labeled with; a class where absent. */
   readonly target?: Target | undefined;
   /**
    * Must give the same for the same arguments at any time. Whoever changes samples at random draws

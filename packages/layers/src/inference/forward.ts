@@ -7,7 +7,7 @@ import {
   createCache,
   graphOf,
   input,
-  optimise,
+  optimize,
   sizeOf,
   spec,
   type Backend,
@@ -70,7 +70,7 @@ export function createForward(
     const outputs = measures ? [output, measures(output, labels)] : [output];
     return compileStep(
       backend,
-      optimise(graphOf([...inputs, ...values], outputs)),
+      optimize(graphOf([...inputs, ...values], outputs)),
       inputs.length,
       outputs.length,
     );

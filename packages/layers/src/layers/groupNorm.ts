@@ -1,4 +1,4 @@
-// Normalisations within a sample, which need no batch. Layer: Ba, Kiros and Hinton, "Layer
+// Normalizations within a sample, which need no batch. Layer: Ba, Kiros and Hinton, "Layer
 // Normalization", 2016. Instance: Ulyanov, Vedaldi and Lempitsky, "Instance Normalization: The
 // Missing Ingredient for Fast Stylization", 2016. Group: Wu and He, "Group Normalization", ECCV
 // 2018.
@@ -53,13 +53,13 @@ export function layerNorm(
         );
       const first = x.shape.length - shape.length;
       const { weight, bias } = affineOf(ctx, shape, options);
-      const { centred, variance } = statisticsOf(
+      const { centered, variance } = statisticsOf(
         x,
         shape.map((_, a) => first + a),
       );
       return scaled(
         "layerNorm",
-        scaled("layerNorm", centred, scaleBy("layerNormScale", variance, eps)),
+        scaled("layerNorm", centered, scaleBy("layerNormScale", variance, eps)),
         weight,
         bias,
       );
@@ -79,7 +79,7 @@ function grouped(
 ): Value {
   const [n, c, ...space] = x.shape;
   // (n, c, …) → (n, groups, c/groups · …)
-  const { centred, variance } = statisticsOf(
+  const { centered, variance } = statisticsOf(
     reshape(x, [n, groups, sizeOf(x.shape) / (n * groups)]),
     [2],
   );
@@ -87,7 +87,7 @@ function grouped(
   if (!weight)
     return scaled(
       name,
-      reshape(scaled(name, centred, scaleBy(`${name}Scale`, variance, eps)), x.shape),
+      reshape(scaled(name, centered, scaleBy(`${name}Scale`, variance, eps)), x.shape),
       undefined,
       shift,
     );
@@ -95,7 +95,7 @@ function grouped(
   const scale = scaleBy(`${name}Scale`, variance, eps, reshape(weight, [1, groups, c / groups]));
   return scaled(
     name,
-    reshape(centred, x.shape),
+    reshape(centered, x.shape),
     reshape(scale, [n, c, ...space.map(() => 1)]),
     shift,
   );
@@ -171,7 +171,7 @@ function instanceNorm(rank: number, options: InstanceNormOptions = {}): Layer {
 /**
  * y = (x − mean) / √(var + eps), mean and variance over each map of each sample: x (n, c, w) → the
  * same shape. With `affine` times weight (c) plus bias (c); with `trackRunningStats` buffers as of
- * batch normalisation, where num_batches_tracked stands still, as in PyTorch. Throws ShapeError for
+ * batch normalization, where num_batches_tracked stands still, as in PyTorch. Throws ShapeError for
  * a map of one value.
  */
 export const instanceNorm1d = (options?: InstanceNormOptions): Layer => instanceNorm(1, options);

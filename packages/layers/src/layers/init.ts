@@ -1,4 +1,4 @@
-// First values of parameters. An Initialiser fills one tensor; an Init chooses the initialisers of
+// First values of parameters. An Initializer fills one tensor; an Init chooses the initializers of
 // a layer from its fan. The default is PyTorch's: kaiming uniform with a = √5, that is
 // U(±1/√fan_in), for weight and bias alike.
 
@@ -6,7 +6,7 @@ import { checkOptions, formatShape, shapeError, sizeOf } from "@conv/tensor";
 import type { Random } from "../data/random.ts";
 
 /** Makes the first values of a parameter of this shape. */
-export type Initialiser = (shape: readonly number[], random: Random) => Float32Array;
+export type Initializer = (shape: readonly number[], random: Random) => Float32Array;
 
 /** How many inputs feed one unit, and how many units one input feeds. */
 export interface Fan {
@@ -14,31 +14,31 @@ export interface Fan {
   readonly out: number;
 }
 
-/** Chooses the initialiser of a layer's weight or bias. */
-export type Init = (fan: Fan, role: "weight" | "bias") => Initialiser;
+/** Chooses the initializer of a layer's weight or bias. */
+export type Init = (fan: Fan, role: "weight" | "bias") => Initializer;
 
 /** Uniform in [lo, hi). */
 export const uniform =
-  (lo: number, hi: number): Initialiser =>
+  (lo: number, hi: number): Initializer =>
   (shape, random) =>
     Float32Array.from({ length: sizeOf(shape) }, () => lo + (hi - lo) * random.uniform());
 
 /** Normal with this mean and standard deviation. */
 export const normal =
-  (mean: number, std: number): Initialiser =>
+  (mean: number, std: number): Initializer =>
   (shape, random) =>
     Float32Array.from({ length: sizeOf(shape) }, () => mean + std * random.normal());
 
 export const constant =
-  (value: number): Initialiser =>
+  (value: number): Initializer =>
   (shape) =>
     new Float32Array(sizeOf(shape)).fill(value);
-export const zeros: Initialiser = constant(0);
-export const ones: Initialiser = constant(1);
+export const zeros: Initializer = constant(0);
+export const ones: Initializer = constant(1);
 
 /** Exactly these numbers; throws ShapeError unless there are as many as the shape holds. */
 export const values =
-  (list: ArrayLike<number>): Initialiser =>
+  (list: ArrayLike<number>): Initializer =>
   (shape) => {
     if (list.length !== sizeOf(shape))
       throw shapeError(
@@ -59,7 +59,7 @@ export function fanOf(weight: readonly number[]): Fan {
   return { in: weight[1] * field, out: weight[0] * field };
 }
 
-const bound = (b: number): Initialiser => uniform(-b, b);
+const bound = (b: number): Initializer => uniform(-b, b);
 
 /** PyTorch's default: U(±1/√fan_in) for weight and bias. */
 export const pytorch: Init = (fan) => bound(1 / Math.sqrt(fan.in));

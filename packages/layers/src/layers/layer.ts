@@ -17,7 +17,7 @@ import {
   type Spec,
   type Value,
 } from "@conv/tensor";
-import type { Initialiser } from "./init.ts";
+import type { Initializer } from "./init.ts";
 import type { Loss } from "../training/loss.ts";
 
 /**
@@ -52,9 +52,9 @@ export interface Context {
   /** Whether a training step is traced (dropout drops), and nothing is frozen here. */
   readonly training: boolean;
   /** A trainable tensor, saved as `path.name`. */
-  param(name: string, shape: readonly number[], init: Initialiser, options?: ParamOptions): Value;
+  param(name: string, shape: readonly number[], init: Initializer, options?: ParamOptions): Value;
   /** A tensor that is saved and not trained. */
-  buffer(name: string, shape: readonly number[], init: Initialiser): Value;
+  buffer(name: string, shape: readonly number[], init: Initializer): Value;
   /**
    * While training: what a buffer of this layer is after the step. From then on `buffer` gives this
    * value.
@@ -72,7 +72,7 @@ export interface Context {
    * to that of the model's output.
    */
   auxiliary(output: Value, weight: number): void;
-  /** While training: one element that is added to what the step minimises. */
+  /** While training: one element that is added to what the step minimizes. */
   loss(value: Value): void;
   /**
    * The same place in the model, where parameters are saved and not trained, and layers run as when
@@ -85,7 +85,7 @@ export interface Context {
 export interface Entry extends ParamOptions {
   readonly name: string;
   readonly spec: Spec;
-  readonly init: Initialiser;
+  readonly init: Initializer;
   /** Whether it is a parameter or belongs to the layer's memory, as running statistics do. */
   readonly kind: "parameter" | "buffer";
   /**

@@ -1,4 +1,4 @@
-// Batch normalisation: Ioffe and Szegedy, "Batch Normalization: Accelerating Deep Network Training
+// Batch normalization: Ioffe and Szegedy, "Batch Normalization: Accelerating Deep Network Training
 // by Reducing Internal Covariate Shift", ICML 2015. Predicting, it is one multiplication and one
 // addition a channel, which back ends fuse into the convolution before it.
 
@@ -60,8 +60,8 @@ export function statisticsOf(x: Value, axes: readonly number[]) {
     ["div", "a", sizeOf(axes.map((a) => x.shape[a]))],
     [sum(rough, axes, true)],
   );
-  const centred = map("center", ["sub", "a", "b"], [rough, left], [1, 0]);
-  return { centred, average, variance: mean(square(centred), axes, true) };
+  const centered = map("center", ["sub", "a", "b"], [rough, left], [1, 0]);
+  return { centered, average, variance: mean(square(centered), axes, true) };
 }
 
 /** One number for each channel, as x broadcasts with it. */
@@ -136,14 +136,14 @@ function batchNorm(type: string, axes: readonly number[], options: BatchNormOpti
       const { weight, bias } = affineOf(ctx, shape, options);
       const running = trackRunningStats ? runningStatistics(ctx, shape, momentum) : null;
       if (running && !ctx.training) return byRunning(x, running, eps, weight, bias);
-      const { centred, average, variance, count } = statistics(type, x);
+      const { centered, average, variance, count } = statistics(type, x);
       if (ctx.training && running) {
         running.follow(reshape(average, shape), reshape(variance, shape), count);
         running.count();
       }
       return scaled(
         "batchNorm",
-        centred,
+        centered,
         along(x, scaleBy("batchNormScale", reshape(variance, shape), eps, weight)),
         bias && along(x, bias),
       );

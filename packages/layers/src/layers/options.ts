@@ -5,7 +5,7 @@
 import { affine, transpose } from "@conv/ops";
 import { checkOptions, quoted, shapeError, type Value } from "@conv/tensor";
 import { activations, type ActivationName } from "./activation.ts";
-import { fanOf, ones, pytorch, zeros, type Fan, type Init, type Initialiser } from "./init.ts";
+import { fanOf, ones, pytorch, zeros, type Fan, type Init, type Initializer } from "./init.ts";
 import type { Constraint, Context, Layer, Regularizer } from "./layer.ts";
 
 export interface LayerOptions {
@@ -45,7 +45,7 @@ export interface WeightOptions {
   /** Instead of `init`, for the weight. */
   readonly kernelInitializer?: Init | undefined;
   /** Instead of `init`, for the bias: `zeros`, `constant(0.1)`. */
-  readonly biasInitializer?: Initialiser | undefined;
+  readonly biasInitializer?: Initializer | undefined;
   readonly kernelRegularizer?: Regularizer | undefined;
   readonly biasRegularizer?: Regularizer | undefined;
   readonly kernelConstraint?: Constraint | undefined;
@@ -173,23 +173,23 @@ export function biasOf(
 
 export interface AffineOptions {
   /**
-   * Whether each normalised value is scaled by a parameter weight and shifted by a parameter bias.
+   * Whether each normalized value is scaled by a parameter weight and shifted by a parameter bias.
    */
   readonly affine?: boolean | undefined;
   /** Keras's words, each for one of them. Default: `affine`. */
   readonly scale?: boolean | undefined;
   readonly center?: boolean | undefined;
   /** Of weight; default: ones. */
-  readonly gammaInitializer?: Initialiser | undefined;
+  readonly gammaInitializer?: Initializer | undefined;
   /** Of bias; default: zeros. */
-  readonly betaInitializer?: Initialiser | undefined;
+  readonly betaInitializer?: Initializer | undefined;
   readonly gammaRegularizer?: Regularizer | undefined;
   readonly betaRegularizer?: Regularizer | undefined;
   readonly gammaConstraint?: Constraint | undefined;
   readonly betaConstraint?: Constraint | undefined;
 }
 
-/** The parameters weight and bias of a normalisation, where there are such. */
+/** The parameters weight and bias of a normalization, where there are such. */
 export function affineOf(
   ctx: Context,
   shape: readonly number[],

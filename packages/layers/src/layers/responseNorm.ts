@@ -1,4 +1,4 @@
-// Local response normalisation: Krizhevsky, Sutskever and Hinton, "ImageNet Classification with
+// Local response normalization: Krizhevsky, Sutskever and Hinton, "ImageNet Classification with
 // Deep Convolutional Neural Networks", 2012, section 3.3, with PyTorch's names: its alpha is
 // divided by the size, the paper's is not.
 
@@ -16,7 +16,7 @@ export interface LocalResponseNormOptions {
 }
 
 /**
- * y = x / (k + alpha/size · Σ x²)^beta, the sum over `size` neighbouring channels, of which
+ * y = x / (k + alpha/size · Σ x²)^beta, the sum over `size` neighboring channels, of which
  * ⌊size/2⌋ come before and absent ones count as 0: x (n, c, …) → the same shape. Throws RangeError
  * for a size, and ShapeError for other numbers, out of range.
  */

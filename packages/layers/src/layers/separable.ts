@@ -12,7 +12,7 @@ import { LAYER, WEIGHT } from "./options.ts";
 const convs = [conv1d, conv2d, conv3d];
 
 export interface DepthwiseOptions extends Omit<ConvLayerOptions, "groups"> {
-  /** Outputs made of each channel; those of one channel are neighbours. Default: 1. */
+  /** Outputs made of each channel; those of one channel are neighbors. Default: 1. */
   readonly depthMultiplier?: number | undefined;
 }
 

@@ -13,7 +13,7 @@ import { classesOf, imagenet, normalInit, type ClassifierOptions } from "./image
 
 const pool = () => maxPool2d(3, { stride: 2 });
 
-/** Images of 3×224×224, normalised, to the logits of 1000 classes. 61,100,840 parameters. */
+/** Images of 3×224×224, normalized, to the logits of 1000 classes. 61,100,840 parameters. */
 export function alexnet(options?: ClassifierOptions): Model {
   const classes = classesOf("alexnet", options);
   return {
@@ -58,7 +58,7 @@ const raised = { init, biasInitializer: constant(1) };
 const respond = () => localResponseNorm(5, { alpha: 5e-4, beta: 0.75, k: 2 });
 
 /**
- * As published: two groups, local response normalisation, no adaptive pooling. Images of 3×227×227
+ * As published: two groups, local response normalization, no adaptive pooling. Images of 3×227×227
  * (the paper says 224, which its own 55×55 contradicts), less their mean, to the logits of 1000
  * classes. 60,965,224 parameters.
  */

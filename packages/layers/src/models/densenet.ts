@@ -15,7 +15,7 @@ const growth = 32;
 /** Layers of each block. */
 const depths = [6, 12, 24, 16];
 
-/** Images of 3×224×224, normalised, to the logits of 1000 classes. 7,978,856 parameters. */
+/** Images of 3×224×224, normalized, to the logits of 1000 classes. 7,978,856 parameters. */
 export function densenet121(options?: ClassifierOptions): Model {
   const classes = classesOf("densenet121", options);
   const features: [string, Layer][] = [

@@ -25,7 +25,7 @@ const stages = [
 /** Of the last block; those before it are dropped more seldom, in proportion to their place. */
 const dropped = 0.2;
 
-/** Images of 3×224×224, normalised, to the logits of 1000 classes. 5,288,548 parameters. */
+/** Images of 3×224×224, normalized, to the logits of 1000 classes. 5,288,548 parameters. */
 export function efficientnetB0(options?: ClassifierOptions): Model {
   const classes = classesOf("efficientnetB0", options);
   const activation = silu();

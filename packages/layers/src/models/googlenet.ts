@@ -1,5 +1,5 @@
 // GoogLeNet: Szegedy, Liu, Jia, Sermanet, Reed, Anguelov, Erhan, Vanhoucke and Rabinovich, "Going
-// deeper with convolutions", CVPR 2015, normalised as in torchvision, with its names.
+// deeper with convolutions", CVPR 2015, normalized as in torchvision, with its names.
 
 import { relu } from "../layers/activation.ts";
 import { dropout, flatten, linear, pipe, sequential } from "../layers/basic.ts";
@@ -73,7 +73,7 @@ function build(name: string, kernel: 3 | 5, options: AuxiliaryOptions): Model {
 }
 
 /**
- * Images of 3×224×224, normalised (those of torchvision's weights are scaled to −1…1), to the
+ * Images of 3×224×224, normalized (those of torchvision's weights are scaled to −1…1), to the
  * logits of 1000 classes, as torchvision has it: 3×3 where the paper has 5×5. 6,624,904 parameters,
  * 13,004,888 with the auxiliary heads.
  */

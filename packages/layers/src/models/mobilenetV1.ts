@@ -24,7 +24,7 @@ const pairs = [
   [1024, 1],
 ] as const;
 
-/** Images of 3×224×224, normalised, to the logits of 1000 classes. 4,231,976 parameters. */
+/** Images of 3×224×224, normalized, to the logits of 1000 classes. 4,231,976 parameters. */
 export function mobilenetV1(options?: ClassifierOptions): Model {
   const classes = classesOf("mobilenetV1", options);
   let from = 32;

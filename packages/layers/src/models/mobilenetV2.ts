@@ -22,7 +22,7 @@ const stages = [
 
 const activation = relu6();
 
-/** Images of 3×224×224, normalised, to the logits of 1000 classes. 3,504,872 parameters. */
+/** Images of 3×224×224, normalized, to the logits of 1000 classes. 3,504,872 parameters. */
 export function mobilenetV2(options?: ClassifierOptions): Model {
   const classes = classesOf("mobilenetV2", options);
   const features = [convNorm2d(32, 3, { stride: 2, activation })];

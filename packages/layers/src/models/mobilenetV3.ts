@@ -99,7 +99,7 @@ function build(
   };
 }
 
-/** Images of 3×224×224, normalised, to the logits of 1000 classes. 2,542,856 parameters. */
+/** Images of 3×224×224, normalized, to the logits of 1000 classes. 2,542,856 parameters. */
 export const mobilenetV3Small = (options?: ClassifierOptions): Model =>
   build("mobilenetV3Small", small, 1024, options);
 /** As {@link mobilenetV3Small}, 5,483,032 parameters. */

@@ -10,7 +10,7 @@ const init = normalInit(0.01);
 const pool = () => maxPool2d(3, { stride: 2 });
 
 /**
- * Images of 3×224×224, normalised, to the scores of 1000 classes, by mlpconv layers alone: the last
+ * Images of 3×224×224, normalized, to the scores of 1000 classes, by mlpconv layers alone: the last
  * one has a map for each class. 7,595,176 parameters.
  */
 export function nin(options?: ClassifierOptions): Model {

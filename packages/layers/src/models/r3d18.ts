@@ -12,7 +12,7 @@ import { batchNorm3d } from "../layers/norm.ts";
 import { adaptiveAvgPool3d } from "../layers/pool.ts";
 import { classesOf, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
-/** Convolution, normalisation, and an activation unless the block adds first. */
+/** Convolution, normalization, and an activation unless the block adds first. */
 const conv = (
   channels: number,
   kernel: number | readonly number[],
@@ -36,7 +36,7 @@ const stage = (channels: number, stride: number): Layer =>
   sequential([block(channels, stride), block(channels, 1)]);
 
 /**
- * Clips of 16 frames, 3×16×112×112, normalised, to the logits of the 400 classes of Kinetics.
+ * Clips of 16 frames, 3×16×112×112, normalized, to the logits of the 400 classes of Kinetics.
  * 33,371,472 parameters.
  */
 export function r3d18(options?: ClassifierOptions): Model {

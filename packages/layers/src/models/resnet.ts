@@ -77,7 +77,7 @@ function resnet(name: string, block: Block, depths: Depths, options?: Classifier
   };
 }
 
-/** Images of 3×224×224, normalised, to the logits of 1000 classes. 11,689,512 parameters. */
+/** Images of 3×224×224, normalized, to the logits of 1000 classes. 11,689,512 parameters. */
 export const resnet18 = (options?: ClassifierOptions): Model =>
   resnet("resnet18", basic, [2, 2, 2, 2], options);
 /** As {@link resnet18}, 21,797,672 parameters. */

@@ -64,7 +64,7 @@ function build(
 }
 
 /**
- * Images of 3×520×520, normalised, to the scores of 21 classes for each pixel; any size does.
+ * Images of 3×520×520, normalized, to the scores of 21 classes for each pixel; any size does.
  * 32,957,013 parameters, 35,322,218 with the auxiliary head.
  */
 export const fcnResnet50 = (options: AuxiliaryOptions = {}): Model =>

@@ -13,7 +13,7 @@ import { classesOf, imagenet, type ClassifierOptions } from "./imagenet.ts";
 const stage = (from: number, to: number, units: number) =>
   sequential(Array.from({ length: units }, (_, i) => shuffleUnit(i === 0 ? from : to, to)));
 
-/** Images of 3×224×224, normalised, to the logits of 1000 classes. 2,278,604 parameters. */
+/** Images of 3×224×224, normalized, to the logits of 1000 classes. 2,278,604 parameters. */
 export function shufflenetV2(options?: ClassifierOptions): Model {
   const classes = classesOf("shufflenetV2", options);
   return {

@@ -49,11 +49,11 @@ const squeezenet = (name: keyof typeof versions, options?: ClassifierOptions): M
   };
 };
 
-/** Images of 3×224×224, normalised, to the scores of 1000 classes. 1,248,424 parameters. */
+/** Images of 3×224×224, normalized, to the scores of 1000 classes. 1,248,424 parameters. */
 export const squeezenet1_0 = (options?: ClassifierOptions): Model =>
   squeezenet("squeezenet1_0", options);
 /**
- * Images of 3×224×224, normalised, to the scores of 1000 classes, in under half the work of 1.0.
+ * Images of 3×224×224, normalized, to the scores of 1000 classes, in under half the work of 1.0.
  * 1,235,496 parameters.
  */
 export const squeezenet1_1 = (options?: ClassifierOptions): Model =>

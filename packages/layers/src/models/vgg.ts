@@ -25,13 +25,13 @@ const init = normalInit(0.01);
 function vgg(
   name: string,
   depth: keyof typeof depths,
-  normalised: boolean,
+  normalized: boolean,
   options?: ClassifierOptions,
 ): Model {
   const classes = classesOf(name, options);
   const conv = (channels: number) => [
     conv2d(channels, 3, { padding: 1, init: kaimingNormal({ mode: "out" }) }),
-    ...(normalised ? [batchNorm2d()] : []),
+    ...(normalized ? [batchNorm2d()] : []),
     relu(),
   ];
   const stages = widths.flatMap((width, i) => [
@@ -56,7 +56,7 @@ function vgg(
   };
 }
 
-/** Images of 3×224×224, normalised, to the logits of 1000 classes. 132,863,336 parameters. */
+/** Images of 3×224×224, normalized, to the logits of 1000 classes. 132,863,336 parameters. */
 export const vgg11 = (options?: ClassifierOptions): Model => vgg("vgg11", 11, false, options);
 /** As {@link vgg11}, 133,047,848 parameters. */
 export const vgg13 = (options?: ClassifierOptions): Model => vgg("vgg13", 13, false, options);
@@ -64,7 +64,7 @@ export const vgg13 = (options?: ClassifierOptions): Model => vgg("vgg13", 13, fa
 export const vgg16 = (options?: ClassifierOptions): Model => vgg("vgg16", 16, false, options);
 /** As {@link vgg11}, 143,667,240 parameters. */
 export const vgg19 = (options?: ClassifierOptions): Model => vgg("vgg19", 19, false, options);
-/** As {@link vgg11}, with batch normalisation after each convolution. 132,868,840 parameters. */
+/** As {@link vgg11}, with batch normalization after each convolution. 132,868,840 parameters. */
 export const vgg11_bn = (options?: ClassifierOptions): Model => vgg("vgg11_bn", 11, true, options);
 /** As {@link vgg11_bn}, 133,053,736 parameters. */
 export const vgg13_bn = (options?: ClassifierOptions): Model => vgg("vgg13_bn", 13, true, options);

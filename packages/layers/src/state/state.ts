@@ -23,7 +23,7 @@ export const optimizerPrefix = "optimizer/";
 export const nextPrefix = "next/";
 
 /** First values of all parameters and buffers. Each depends on the seed and its own name only. */
-export function initialise(model: Model, seed = 0): State {
+export function initialize(model: Model, seed = 0): State {
   return new Map(
     describeModel(model).entries.map(({ name, spec: { shape }, init }) => [
       name,

@@ -1,4 +1,4 @@
-// A checkpoint: parameters, optimiser state and the place in the training, as one safetensors file.
+// A checkpoint: parameters, optimizer state and the place in the training, as one safetensors file.
 // All randomness of a training is a function of seed, epoch and step, so these are the whole
 // position of its random numbers too.
 

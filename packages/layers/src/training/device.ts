@@ -1,4 +1,4 @@
-// What a trainer keeps on the device: parameters, slots of the optimiser, and the compiled programs
+// What a trainer keeps on the device: parameters, slots of the optimizer, and the compiled programs
 // of its steps.
 
 import { bytesOf, createCache, type Backend, type Buffer, type Graph } from "@conv/tensor";

@@ -1,4 +1,4 @@
-// Optimisers: functions of values that build the update inside the training graph, by PyTorch's
+// Optimizers: functions of values that build the update inside the training graph, by PyTorch's
 // rules. What changes from step to step (learning rate, bias corrections) enters as a small input,
 // so that schedules never recompile.
 
@@ -13,7 +13,7 @@ export type LearningRate = number | ((step: number) => number);
 export interface ParameterOptions {
   /** Factor of the learning rate. */
   readonly rate?: number | undefined;
-  /** Instead of the optimiser's. */
+  /** Instead of the optimizer's. */
   readonly weightDecay?: number | undefined;
 }
 

@@ -1,4 +1,4 @@
-// Regularisers: what a training step adds to its loss for a parameter, or for what a layer gives
+// Regularizers: what a training step adds to its loss for a parameter, or for what a layer gives
 // out; as Keras defines them.
 
 import { abs, add, affine, square, sum } from "@conv/ops";

@@ -20,7 +20,7 @@ import {
   checkOptions,
   graphOf,
   input,
-  optimise,
+  optimize,
   sizeOf,
   spec,
   within,
@@ -52,7 +52,7 @@ const STEP = "loss target rules clip gather average guard";
 export interface StepOptions {
   /** Default: the model's own, or cross-entropy. */
   readonly loss?: Loss | undefined;
-  /** What a sample is labelled with; a class where absent. */
+  /** What a sample is labeled with; a class where absent. */
   readonly target?: Target | undefined;
   readonly rules?: readonly ParameterRule[] | undefined;
   readonly clip?: Clip | undefined;
@@ -92,7 +92,7 @@ export interface Slot {
  */
 export interface TrainingGraph {
   readonly graph: Graph;
-  /** The same before it was optimised: every layer's nodes as they were asked for. */
+  /** The same before it was optimized: every layer's nodes as they were asked for. */
   readonly traced: Graph;
   readonly entries: readonly Entry[];
   readonly slots: readonly Slot[];
@@ -299,7 +299,7 @@ function traceNext(
         ]
       : [],
   );
-  // The numbers of a step: the optimiser's, the share where gradients are gathered, the decay where
+  // The numbers of a step: the optimizer's, the share where gradients are gathered, the decay where
   // there are averages.
   const hyper = input(
     spec([optimizer.hypers + Number(gather !== undefined) + Number(average ?? false)]),
@@ -432,7 +432,7 @@ export function traceStep(
     guard: settings.guard,
   });
   return {
-    graph: optimise(traced),
+    graph: optimize(traced),
     traced,
     entries,
     slots,
@@ -457,7 +457,7 @@ export function traceGradients(
   checkOptions("traceGradients", settings, STEP);
   const { traced, labels, numbers, gradients } = traceLoss(model, batch, settings);
   const next = traced.updates.filter((v) => v !== null);
-  return optimise(
+  return optimize(
     graphOf(
       [traced.x, labels, ...traced.seeds, ...traced.values],
       [numbers, ...gradients, ...next],
@@ -493,7 +493,7 @@ export function traceUpdate(
   followed.forEach((i, k) => next.set(values[i], after[k]));
   const tensors = [...values, ...slotValues];
   return {
-    graph: optimise(
+    graph: optimize(
       guarded([hyper, ...gradients, ...after, ...tensors], [], {
         next,
         tensors,

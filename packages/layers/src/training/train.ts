@@ -25,7 +25,7 @@ import type { Metric } from "./metrics.ts";
 import type { Optimizer } from "./optim.ts";
 import type { EpochReport, Evaluation } from "./reports.ts";
 import type { ParameterRule } from "./rules.ts";
-import { initialise, matchState, optimizerPrefix, type State } from "../state/state.ts";
+import { initialize, matchState, optimizerPrefix, type State } from "../state/state.ts";
 import { trainedOf, type Clip } from "./step.ts";
 import { createSteps } from "./steps.ts";
 
@@ -109,7 +109,7 @@ export interface Trainer extends Disposable {
   checkpoint(): Promise<Uint8Array>;
   /**
    * Takes a checkpoint's weights, optimizer state and place. Throws ShapeError, and changes
-   * nothing, where it is of another model or optimiser.
+   * nothing, where it is of another model or optimizer.
    */
   restore(bytes: Uint8Array): void;
   dispose(): void;
@@ -137,7 +137,7 @@ export function createTrainer(options: TrainerOptions): Trainer {
   } = options;
   const { entries } = describeModel(model);
   const settings = { loss, rules, clip, average: average !== undefined };
-  const first = matchState(model.name, entries, state ?? initialise(model, seed));
+  const first = matchState(model.name, entries, state ?? initialize(model, seed));
   const device = createDevice(
     backend,
     { model, optimizer, settings, gathers: accumulate > 1 },

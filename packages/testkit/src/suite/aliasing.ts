@@ -23,7 +23,7 @@ import {
   tanh,
   transpose,
 } from "@conv/ops";
-import { optimise, spec, type Value } from "@conv/tensor";
+import { optimize, spec, type Value } from "@conv/tensor";
 import { describe, it } from "vitest";
 import { draw } from "../data.ts";
 import { graphOfShapes, share, type Device } from "./device.ts";
@@ -185,7 +185,7 @@ const aliases: readonly Alias[] = [
     into: [0],
   },
   {
-    name: "normalised by its own maximum, in place",
+    name: "normalized by its own maximum, in place",
     shapes: [[4, 9]],
     fn: (x) => sub(x, max(x, 1, true)),
     into: [0],
@@ -231,7 +231,7 @@ export function aliasingSuite(device: Device): void {
       it(name, async () => {
         const s = session(device.backend);
         try {
-          const graph = optimise(graphOfShapes(shapes, fn));
+          const graph = optimize(graphOfShapes(shapes, fn));
           const program = s.program(graph);
           const inputs = shapes.map((shape, i) =>
             s.hold(draw(spec(shape), "normal", `${name} #${i}`)),

@@ -19,7 +19,7 @@ import {
   bytesOf,
   hostArray,
   node,
-  optimise,
+  optimize,
   spec,
   type Backend,
   type Buffer,
@@ -383,7 +383,7 @@ async function writtenByProgram(backend: Backend, name: string, graph: Graph): P
     const shape = w.spec.shape;
     const scale = s.program(graphOfShapes([shape], (v) => mul(v, -0.5)));
     const copy = s.program(graphOfShapes([shape], (v) => v));
-    const flip = s.program(optimise(graphOfShapes([shape.toReversed()], (v) => transpose(v))));
+    const flip = s.program(optimize(graphOfShapes([shape.toReversed()], (v) => transpose(v))));
     const other = s.hold(draw(w.spec, "normal", `${name}, other`));
     const flipped = s.hold(draw(spec(shape.toReversed()), "normal", `${name}, flipped`));
     await program.run([x, w], [y]);

@@ -2,7 +2,7 @@
 
 import { add } from "@conv/ops";
 import { cases, type OpCase } from "@conv/ops/cases";
-import { graphOf, input, node, optimise, vjp, type Graph } from "@conv/tensor";
+import { graphOf, input, node, optimize, vjp, type Graph } from "@conv/tensor";
 import { describe, it } from "vitest";
 import { check } from "../check.ts";
 import { drawAll } from "../data.ts";
@@ -51,5 +51,5 @@ function backward({ op, params, inputs }: OpCase): Graph | null {
   const cts = ys.map((y) => input(y.spec));
   const wrt = xs.filter((x) => x.dtype === "float32");
   const gradients = vjp(ys, cts, wrt, add).filter((g) => g !== null);
-  return gradients.length ? optimise(graphOf([...xs, ...cts], gradients)) : null;
+  return gradients.length ? optimize(graphOf([...xs, ...cts], gradients)) : null;
 }

@@ -301,7 +301,7 @@ const reductions = () =>
   );
 
 /**
- * Sparse matrices along an axis: one element each, runs of neighbours, pairs of neighbours with
+ * Sparse matrices along an axis: one element each, runs of neighbors, pairs of neighbors with
  * weights, anything.
  */
 const taps: Record<string, (size: number) => fc.Arbitrary<Tap[][]>> = {

@@ -38,7 +38,7 @@ import {
   tanh,
   transpose,
 } from "@conv/ops";
-import { optimise, type Value } from "@conv/tensor";
+import { optimize, type Value } from "@conv/tensor";
 import { describe, it } from "vitest";
 import { check } from "../check.ts";
 import { graphOfShapes, inputsOf, share, specsOf, type Device } from "./device.ts";
@@ -113,16 +113,16 @@ const graphs: readonly Fused[] = [
     "maps standardised, averages of windows over channels",
     [[2, 6, 5, 5]],
     (x) => {
-      const centred = sub(x, mean(x, [2, 3], true));
+      const centered = sub(x, mean(x, [2, 3], true));
       const padding = [
         [1, 1],
         [0, 0],
         [0, 0],
       ] as const;
       return mul(
-        centred,
+        centered,
         reshape(
-          avgPool(reshape(square(centred), [2, 1, 6, 5, 5]), [3, 1, 1], { stride: 1, padding }),
+          avgPool(reshape(square(centered), [2, 1, 6, 5, 5]), [3, 1, 1], { stride: 1, padding }),
           x.shape,
         ),
       );
@@ -301,10 +301,10 @@ const graphs: readonly Fused[] = [
       [1, 4, 1, 1],
     ],
     (x, g, b) => {
-      const centred = sub(x, mean(x, [0, 2, 3], true));
-      const variance = mean(square(centred), [0, 2, 3], true);
+      const centered = sub(x, mean(x, [0, 2, 3], true));
+      const variance = mean(square(centered), [0, 2, 3], true);
       return [
-        add(mul(div(centred, map("std", ["sqrt", ["add", "a", 1e-5]], [variance])), g), b),
+        add(mul(div(centered, map("std", ["sqrt", ["add", "a", 1e-5]], [variance])), g), b),
         variance,
       ];
     },
@@ -375,7 +375,7 @@ export function fusedSuite(device: Device): void {
   });
   describe("gradients of graphs", () => {
     for (const [name, shapes, fn] of share(device, gradients, () => "gradients")) {
-      const graph = optimise(graphOfShapes(shapes, fn));
+      const graph = optimize(graphOfShapes(shapes, fn));
       it(name, () => check(device.backend, graph, inputsOf(specsOf(graph), name)));
     }
   });

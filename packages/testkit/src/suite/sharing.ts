@@ -2,7 +2,7 @@
 // and the memory that they work in.
 
 import { concat, conv, convTranspose, matmul, mul, relu, reshape, softmax, tanh } from "@conv/ops";
-import { hostArray, optimise, type Backend, type Graph, type Spec, type Value } from "@conv/tensor";
+import { hostArray, optimize, type Backend, type Graph, type Spec, type Value } from "@conv/tensor";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { draw } from "../data.ts";
@@ -16,7 +16,7 @@ const RUNS = 25;
 const of = (
   shape: readonly number[],
   fn: (x: Value, v: Value, w: Value) => Value | readonly Value[],
-): Graph => optimise(graphOfShapes([shape, WEIGHT.shape, WEIGHT.shape], fn));
+): Graph => optimize(graphOfShapes([shape, WEIGHT.shape, WEIGHT.shape], fn));
 
 /** Two convolutions, the second of whose weights look like those of the first. */
 const network = (n: number, size = 9): Graph =>

@@ -9,7 +9,7 @@ import {
   hostArray,
   input,
   node,
-  optimise,
+  optimize,
   sizeOf,
   spec,
   vjp,
@@ -58,7 +58,7 @@ function both({ op, params, inputs }: Pick<OpCase, "op" | "params" | "inputs">):
   if (ys.some((y) => y.dtype !== "float32")) return graphOf(xs, ys);
   const cts = ys.map((y) => input(y.spec));
   const wrt = xs.filter((x) => x.dtype === "float32");
-  return optimise(
+  return optimize(
     graphOf([...xs, ...cts], [...ys, ...vjp(ys, cts, wrt, add).filter((g) => g !== null)]),
   );
 }
@@ -105,7 +105,7 @@ export function specialSuite(device: Device): void {
       const values = [as, bs, as.map(() => 1)].map((x) => hostArray(s, Float64Array.from(x)));
       await check(device.backend, graphOf([a, b], of), values.slice(0, 2));
       const gradients = of.flatMap((y) => vjp([y], [ct], [a, b], add).filter((g) => g !== null));
-      await check(device.backend, optimise(graphOf([a, b, ct], gradients)), values);
+      await check(device.backend, optimize(graphOf([a, b, ct], gradients)), values);
     });
 
     const names = new Map<string, OpCase[]>();

@@ -20,7 +20,7 @@ import {
 } from "@conv/ops";
 import {
   input,
-  optimise,
+  optimize,
   graphOf,
   spec,
   type Graph,
@@ -81,7 +81,7 @@ function trainingGraph({ states, hyper, update }: Step): Graph {
   const y = loss(x, labels, params);
   const hypers = hyper(1).map((_, i) => reshape(slice(numbers, [i], [1]), []));
   const updated = grad(y, params).map((g, i) => update(params[i], g, state[i], hypers));
-  return optimise(
+  return optimize(
     graphOf(
       [x, labels, numbers, ...params, ...state.flat()],
       [y, ...updated.map(([p]) => p), ...updated.flatMap(([, ...s]) => s)],

@@ -1,6 +1,6 @@
 // Depthwise convolution (one source channel per group, any multiplier, rank, kernel, stride,
 // dilation and padding) and its gradient to the input: y[c·m + j, p] = Σ over taps of w[c·m + j,
-// tap] · x[c, p·step + offset(tap)], four neighbours p at a time, straight from the (padded)
+// tap] · x[c, p·step + offset(tap)], four neighbors p at a time, straight from the (padded)
 // source.
 
 import {
@@ -20,7 +20,7 @@ import { epilogueName } from "../gemm/tile.ts";
 import { inPlaceStage } from "./inPlace.ts";
 import { fitted, paddedElements } from "../fitted.ts";
 import { copyInside, fillRange, loadStepped, padBytes, splitColumn } from "../move/pad.ts";
-import { channelValues, storeNeighbours } from "../direct/store.ts";
+import { channelValues, storeNeighbors } from "../direct/store.ts";
 import { eachCell } from "../move/walk.ts";
 
 /** Taps that are unrolled at most; beyond them the generated code outgrows what it saves. */
@@ -109,8 +109,8 @@ function bandOf(g: Gather, padded: readonly number[]): { rows: number; slabs: nu
 /**
  * One piece of work is an output plane. Padding is made plane by plane in the thread's own memory,
  * where the caches keep it: in bands of rows, if a plane is too large for that. With stride 2 the
- * copy has the even columns of each row before the odd ones, so that what neighbours see of a tap
- * are neighbours too.
+ * copy has the even columns of each row before the odd ones, so that what neighbors see of a tap
+ * are neighbors too.
  */
 function planes(g: Gather, task: Task, caps: Caps): Stage {
   const rank = g.output.length;
@@ -214,7 +214,7 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
             });
           });
           vectors.forEach(({ first, lanes }, v) =>
-            storeNeighbours(f, caps, task.epilogue, acc[v], {
+            storeNeighbors(f, caps, task.epilogue, acc[v], {
               address: d,
               offset: first * outStepW * 4,
               lanes,

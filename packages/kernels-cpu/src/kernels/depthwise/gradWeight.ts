@@ -1,6 +1,6 @@
 // The gradient of a depthwise convolution to its weight: dw[oc, tap] = Σ over (image, p) of dy[oc,
 // p] · x[c, p·stride + offset(tap)]. A few taps at a time keep their sums in registers while dy and
-// x stream by, four neighbours p at once.
+// x stream by, four neighbors p at once.
 
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { gatherAll, leavesTaps, readLayout, UNSEEN } from "@conv/compiler";

@@ -14,7 +14,7 @@ import { RESERVED } from "../../runtime/memory.ts";
 import { i32, i32x4, v128, type Code, type Func, type Local } from "../../wasm/asm.ts";
 import { madd } from "../../wasm/math.ts";
 import { epilogueName } from "../gemm/tile.ts";
-import { channelValues, storeNeighbours } from "../direct/store.ts";
+import { channelValues, storeNeighbors } from "../direct/store.ts";
 
 /** Weights that stay in registers beside the sums of a block. */
 const MOST_TAPS = 9;
@@ -153,7 +153,7 @@ export function inPlaceStage(g: Gather, task: Task, caps: Caps): Stage | null {
             });
           }
         own.forEach(({ first, lanes }, v) =>
-          storeNeighbours(f, caps, task.epilogue, acc[v], {
+          storeNeighbors(f, caps, task.epilogue, acc[v], {
             address: d,
             offset: (first - base) * 4,
             lanes,
@@ -210,7 +210,7 @@ export function inPlaceStage(g: Gather, task: Task, caps: Caps): Stage | null {
 }
 
 /**
- * Loads four elements `step` (1 or 2) apart from an offset on; two neighbouring taps of step 2 are
+ * Loads four elements `step` (1 or 2) apart from an offset on; two neighboring taps of step 2 are
  * the even and the odd lanes of the same two vectors.
  */
 function loader(f: Func, s: Local, step: number): (offset: number) => Code {

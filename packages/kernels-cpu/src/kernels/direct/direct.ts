@@ -1,7 +1,7 @@
 // Convolution and its gradient to the input where a group makes few channels: with no second block
 // of rows to use them again, panels would cost more than the products. Each row of outputs reads
 // its taps straight from the (padded) source.
-//   acc[row, p] += w[row, channel, tap] · x[channel, p·step + offset(tap)], a few rows by 8 to 16 neighbours p in registers
+//   acc[row, p] += w[row, channel, tap] · x[channel, p·step + offset(tap)], a few rows by 8 to 16 neighbors p in registers
 
 import {
   gatherOf,
@@ -27,7 +27,7 @@ import { BLOCK, epilogueName, rowsPerTile } from "../gemm/tile.ts";
 import { fitted, LEAST_ROWS, paddedElements } from "../fitted.ts";
 import { eachTap, gatherCode, outputsOf } from "../gemm/igemm.ts";
 import { loadStepped } from "../move/pad.ts";
-import { channelValues, storeNeighbours } from "./store.ts";
+import { channelValues, storeNeighbors } from "./store.ts";
 import { counted, inBlocks, locate } from "../move/walk.ts";
 
 /** Output channels per group from which panels are used often enough to pay (igemm.ts). */
@@ -192,7 +192,7 @@ interface Tile {
 }
 
 /**
- * One tile: `rows` channels by `vectors` vectors of neighbours, over all source channels and taps.
+ * One tile: `rows` channels by `vectors` vectors of neighbors, over all source channels and taps.
  */
 function tileFunc(
   m: Module,
@@ -255,7 +255,7 @@ function tileFunc(
         const { perChannel, load } = channelValues(f, task.epilogue);
         load((j) => i32.add(pointers[j], channel), r * 4);
         row.forEach((v, i) => {
-          storeNeighbours(f, caps, task.epilogue, v, {
+          storeNeighbors(f, caps, task.epilogue, v, {
             address: at,
             offset: r * rowBytes + i * 16 * outStepW,
             lanes: i === vectors - 1 ? lanes : 4,

@@ -1,4 +1,4 @@
-// The end of kernels that compute neighbours of one row: the epilogue, and whole vectors or single
+// The end of kernels that compute neighbors of one row: the epilogue, and whole vectors or single
 // lanes stored.
 
 import type { Caps } from "../../compile/caps.ts";
@@ -6,7 +6,7 @@ import type { Epilogue } from "../../compile/code.ts";
 import { v128, type Func, type Local, type Operand } from "../../wasm/asm.ts";
 import { emitExpr } from "../../wasm/math.ts";
 
-export interface Neighbours {
+export interface Neighbors {
   /** Address of the first in y, and constant bytes from there. */
   readonly address: Operand;
   readonly offset: number;
@@ -40,12 +40,12 @@ export function channelValues(
 }
 
 /** Emits `r`'s way to memory: the epilogue on it, then the store. */
-export function storeNeighbours(
+export function storeNeighbors(
   f: Func,
   caps: Caps,
   epilogue: Epilogue | null,
   r: Local,
-  to: Neighbours,
+  to: Neighbors,
 ): void {
   const whole = to.lanes === 4 && to.step === 1;
   const at = (lane: number) => to.offset + lane * to.step * 4;

@@ -1,5 +1,5 @@
 // Elementwise work: any number of expressions over any number of inputs, in one pass over one
-// shape, with broadcasting. Neighbouring axes along which every input keeps its rhythm are merged,
+// shape, with broadcasting. Neighboring axes along which every input keeps its rhythm are merged,
 // so most passes are one flat loop of vectors.
 
 import { broadcastStrides } from "@conv/ops";

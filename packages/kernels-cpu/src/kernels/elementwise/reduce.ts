@@ -1,4 +1,4 @@
-// Sums and maxima over any axes. Neighbouring axes are merged, which leaves kept and reduced ones
+// Sums and maxima over any axes. Neighboring axes are merged, which leaves kept and reduced ones
 // in turn:
 //
 //   innermost reduced:  y[o] = Σ over rows Σ over the run        vectors along the run, lanes added at the end
@@ -155,7 +155,7 @@ function reduction(how: Combination, shape: readonly number[], rows: readonly nu
   };
 }
 
-/** Independent pieces of work: outputs, or groups of neighbouring outputs. */
+/** Independent pieces of work: outputs, or groups of neighboring outputs. */
 const piecesOf = ({ kept, outputs, runs }: Walk): number =>
   runs
     ? outputs
@@ -276,7 +276,7 @@ function tree(f: Func, acc: readonly Local[], join: Combination["join"]): Local 
   return acc[0];
 }
 
-/** Sums of `vectors` neighbouring vectors of outputs. */
+/** Sums of `vectors` neighboring vectors of outputs. */
 function sumRows(
   f: Func,
   { identity, join }: Combination,

@@ -1,7 +1,7 @@
 // Softmax and its logarithm, in three passes over a row: m = max x, t = Σ exp(x − m), then y =
 // exp(x − m) / t or x − m − log t.
 //   along the innermost axis:  a row is vectors, the last one masked
-//   along any other:           four neighbouring rows are the lanes of a vector
+//   along any other:           four neighboring rows are the lanes of a vector
 
 import { logSoftmaxOp, softmaxOp, type Expr, type SoftmaxParams } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";

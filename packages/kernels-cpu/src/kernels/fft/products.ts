@@ -78,7 +78,7 @@ function eachPiece(
 
 /**
  * Transforms the source; of every number im, re and −im are kept, so that both parts of a product
- * are one sum over neighbours.
+ * are one sum over neighbors.
  */
 export function sourceStage(t: FftTiling, caps: Caps, source: Place, into: Place): Stage {
   const { g, size, tiles } = t;

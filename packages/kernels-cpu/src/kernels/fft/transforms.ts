@@ -9,7 +9,7 @@ import { f32x4, i32, v128, type Code, type Func, type Local, type Module } from 
 import { linesFunc, type Complex } from "./lines.ts";
 import { loadStepped } from "../move/pad.ts";
 import { transpose4 } from "../gemm/panel.ts";
-import { channelValues, storeNeighbours } from "../direct/store.ts";
+import { channelValues, storeNeighbors } from "../direct/store.ts";
 import { RECORD } from "../winograd/tiles.ts";
 
 /** Rows and columns of a tile; a row is all of it if there is one axis. */
@@ -179,7 +179,7 @@ export function storeTiles(
         f.set(to, i32.add(i32.load(r, RECORD.target), i32.mul(i, stepH * 4)));
         const save = (lanes: number) => {
           f.set(value, (lanes === 4 ? v128.load : v128.loadZero32)(from));
-          storeNeighbours(f, caps, task.epilogue, value, {
+          storeNeighbors(f, caps, task.epilogue, value, {
             address: i32.add(y, to),
             offset: 0,
             lanes,

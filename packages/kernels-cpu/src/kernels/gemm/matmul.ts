@@ -55,7 +55,7 @@ export const matmul: CpuKernel = fitted({
           transposedPanel(f, pointers, into, units, 1);
           return;
         }
-        // Columns are neighbours: a full tile, and the last one too, is whole vectors a step; what
+        // Columns are neighbors: a full tile, and the last one too, is whole vectors a step; what
         // runs past the row is not stored.
         const p = f.let("i32", "p", i32.add(i32.load(own), offset));
         const i = f.local("i32", "i");

@@ -61,7 +61,7 @@ export function packRows(r: Rows, from: Place, into: Place): Stage {
         const rows = (count: number) => {
           f.bump(d, i32.mul(piece, r.k * count * 4));
           const v = f.local("v128", "v");
-          // Four steps of k at once where they are neighbours.
+          // Four steps of k at once where they are neighbors.
           const wide = r.kStride === 1 ? 4 : 1;
           const steps = (n: number) => {
             for (let row = 0; row < count; row++) {
@@ -148,7 +148,7 @@ export const gemmStage = (gemm: Gemm, caps: Caps, source: Place, packed: Place):
 });
 
 /**
- * Emits the setup of a tile whose columns are neighbours in y: its record holds the address at
+ * Emits the setup of a tile whose columns are neighbors in y: its record holds the address at
  * which each column is read, which
  * `address` gives for a column's number. Columns past the last are read where the last is.
  */

@@ -19,7 +19,7 @@ import {
 } from "../../compile/code.ts";
 import { f32x4, i32, v128, type Func, type Local, type Module } from "../../wasm/asm.ts";
 import { madd } from "../../wasm/math.ts";
-import { storeNeighbours } from "../direct/store.ts";
+import { storeNeighbors } from "../direct/store.ts";
 import { inBlocks, partAt } from "../move/walk.ts";
 
 /** Where an element is: the sum of its strides, in elements. Columns p lie anywhere. */
@@ -197,7 +197,7 @@ function tile(
               f.let("v128", name, t.operand.row ? v128.load(place, at) : v128.loadSplat(place, at)),
             );
           });
-          storeNeighbours(f, caps, t.epilogue, r, {
+          storeNeighbors(f, caps, t.epilogue, r, {
             address,
             offset: (t.y.at[from + c] + v * 4 * t.y.row) * 4,
             lanes: Math.min(4, rows - v * 4),

@@ -34,7 +34,7 @@ import { emitExpr, madd } from "../../wasm/math.ts";
  */
 export const columnsPerTile = ({ simd256 }: Caps): number => (simd256 ? 16 : 8);
 /**
- * Words that describe a tile: whether its columns are neighbours in y, offset of the first, how
+ * Words that describe a tile: whether its columns are neighbors in y, offset of the first, how
  * many count, column, offset of each.
  */
 const META = { joined: 0, first: 4, lanes: 8, column: 12, offsets: 16 };
@@ -475,7 +475,7 @@ const placeParams = (g: Gemm) => [
 
 /**
  * The inner function of a last chunk: one block of rows by `count` tiles. Where a tile's columns
- * are neighbours in y: the sums, the epilogue, whole vectors stored. Products of every shape share
+ * are neighbors in y: the sums, the epilogue, whole vectors stored. Products of every shape share
  * it: networks are made of less code, which is compiled well the sooner.
  */
 function lineOfTiles(m: Module, g: Gemm, caps: Caps, mr: number): Func {
@@ -528,7 +528,7 @@ function lineOfTiles(m: Module, g: Gemm, caps: Caps, mr: number): Func {
       );
       for (let r = 0; r < mr; r++) {
         if (r) f.bump(at, rowBytes);
-        // Neighbours are stored one after the other from one address: so the engine sees that they
+        // Neighbors are stored one after the other from one address: so the engine sees that they
         // are pairs.
         const line = Array.from(
           { length: nv },

@@ -125,7 +125,7 @@ export const splitColumn = (column: number, half: number): number =>
   (column % 2) * half + (column >> 1);
 
 /**
- * Copies `count` neighbouring elements to columns `lo` and on of a row in halves; the last eight
+ * Copies `count` neighboring elements to columns `lo` and on of a row in halves; the last eight
  * overlap those before.
  */
 function splitRow(f: Func, s: Local, d: Local, count: number, lo: number, half: number): void {
@@ -147,7 +147,7 @@ function splitRow(f: Func, s: Local, d: Local, count: number, lo: number, half: 
 }
 
 /**
- * Copies `count` neighbouring elements; the last vector overlaps the one before rather than leave
+ * Copies `count` neighboring elements; the last vector overlaps the one before rather than leave
  * single elements.
  */
 export function copyRow(f: Func, s: Local, d: Local, count: number): void {

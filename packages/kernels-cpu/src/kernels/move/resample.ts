@@ -1,9 +1,9 @@
 // A sparse matrix, known beforehand, along one axis: select, flips, padding that repeats the input,
 // interpolation.
 //   y[…, j, …] = Σ w·x[…, i, …] over the taps (i, w) of row j
-//   rows of at least four neighbours     whole vectors of one row of x after another, the taps from a table
+//   rows of at least four neighbors     whole vectors of one row of x after another, the taps from a table
 //   runs of a row stay together          the runs are copied
-//   anything else                        four outputs at a time, with a table of where they are taken from: out of four neighbours by a
+//   anything else                        four outputs at a time, with a table of where they are taken from: out of four neighbors by a
 //                                        shuffle where these hold them all, else one by one
 
 import { mixOp, type MixParams, type Tap } from "@conv/ops";
@@ -39,7 +39,7 @@ export const mix: CpuKernel = {
     const inner = sizeOf(shape.slice(axis + 1));
     const outer = sizeOf(shape.slice(0, axis));
     if (inner >= 4) return byRows(outer, shape[axis], inner, rows);
-    // Few neighbours: each becomes an element of a longer axis.
+    // Few neighbors: each becomes an element of a longer axis.
     const single = rows.flatMap((row) =>
       Array.from({ length: inner }, (_, r) => row.map(([i, w]): Tap => [i * inner + r, w])),
     );
@@ -185,7 +185,7 @@ interface Run {
 }
 
 /**
- * Rows with one tap of weight 1 each, as the fewest runs of neighbours; null if there are others.
+ * Rows with one tap of weight 1 each, as the fewest runs of neighbors; null if there are others.
  */
 function runsOf(rows: readonly (readonly Tap[])[]): Run[] | null {
   if (!isMove(rows)) return null;
@@ -302,7 +302,7 @@ function reach(group: readonly (readonly Tap[])[], t: number): [number, number] 
 }
 
 /**
- * Four neighbours that hold all that tap `t` of the group wants: their offset, which bytes go where
+ * Four neighbors that hold all that tap `t` of the group wants: their offset, which bytes go where
  * (none gives 0), and weights.
  */
 function describeNear(

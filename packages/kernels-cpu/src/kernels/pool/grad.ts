@@ -104,7 +104,7 @@ function average(g: AvgPoolGeometry): CpuCode {
 }
 
 /**
- * A stage over planes: dx is cleared, then `body` adds what four neighbouring outputs give. It gets
+ * A stage over planes: dx is cleared, then `body` adds what four neighboring outputs give. It gets
  * pointers to the padded sources, to what is like y, and to the first output's window in dx, laid
  * out as the sources are. `apart`: dx is made in the thread's own memory, laid out as the padded
  * source, and its inside copied.

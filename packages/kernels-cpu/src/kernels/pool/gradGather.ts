@@ -28,7 +28,7 @@ import { f32x4, i32, i32x4, v128, type Func, type Local } from "../../wasm/asm.t
 import { epilogueName } from "../gemm/tile.ts";
 import { copyInside, fillRange, padBytes } from "../move/pad.ts";
 import { sharesOf } from "./pool.ts";
-import { storeNeighbours } from "../direct/store.ts";
+import { storeNeighbors } from "../direct/store.ts";
 import { eachCell, storeLanes, streamTime } from "../move/walk.ts";
 import { eachOutput, emitArgMax, outputAxes, PADDING, windowsOf, type Windows } from "./window.ts";
 
@@ -136,7 +136,7 @@ function planes(
         operands.forEach((_, i) => f.set(extra[i], i32.sub(at[first + i], dx)));
         const put = (to: Local, v: Local, lanes: number, offset: number) => {
           if (lanes > 0)
-            storeNeighbours(f, caps, task.epilogue, v, {
+            storeNeighbors(f, caps, task.epilogue, v, {
               address: to,
               offset,
               lanes: Math.min(4, lanes),

@@ -1,5 +1,5 @@
 // Gradients of pools whose windows, two wide, tile their input (LeNet's, VGG's): four dy become
-// eight neighbours of dx in each row of the window, and elementwise work that follows (the
+// eight neighbors of dx in each row of the window, and elementwise work that follows (the
 // derivative of the activation before the pool) is done before they are stored.
 
 import { avgPoolGradOp, maxPoolGradOp, type PoolGeometry } from "@conv/ops";
@@ -8,7 +8,7 @@ import { inputAt, outputAt, type CpuKernel, type Task } from "../../compile/code
 import { f32x4, i32x4, v128, type Code } from "../../wasm/asm.ts";
 import { epilogueName } from "../gemm/tile.ts";
 import { eachTap } from "../gemm/igemm.ts";
-import { storeNeighbours } from "../direct/store.ts";
+import { storeNeighbors } from "../direct/store.ts";
 import { locate, streamTime } from "../move/walk.ts";
 import { eachOutput, emitWinner, outputAxes, windowsOf } from "./window.ts";
 
@@ -70,7 +70,7 @@ export const poolGradTiled: CpuKernel = {
               eachOutput(f, w.width, inner, followers, !epilogue, (along, lanes) => {
                 const put = (v: Code, lanes: number, offset: number) => {
                   if (lanes > 0)
-                    storeNeighbours(f, caps, epilogue, f.let("v128", "r", v), {
+                    storeNeighbors(f, caps, epilogue, f.let("v128", "r", v), {
                       address: along.at(-1)!,
                       offset,
                       lanes,

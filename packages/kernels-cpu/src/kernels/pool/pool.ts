@@ -146,7 +146,7 @@ const isNear = (w: Windows): boolean => w.padded && padBytes({ ...w.box, planes:
 
 /**
  * A stage over rows of outputs: `body` gets pointers to the sources and the tables, and returns the
- * value of four neighbouring ones. `tables` hold a value for each output of a plane. If `near`, the
+ * value of four neighboring ones. `tables` hold a value for each output of a plane. If `near`, the
  * one source is not yet padded.
  */
 function rows(

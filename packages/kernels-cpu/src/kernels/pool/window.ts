@@ -18,7 +18,7 @@ export interface Windows {
   readonly strides: readonly number[];
   readonly plane: number;
   readonly taps: readonly AxisTaps[];
-  /** Elements between neighbouring outputs of a row. */
+  /** Elements between neighboring outputs of a row. */
   readonly step: number;
   readonly width: number;
   /** Up to 32 taps are unrolled. */
@@ -185,7 +185,7 @@ interface Loaded {
 }
 
 /**
- * Loads what a tap sees of four windows. Two apart, neighbouring taps are the even and the odd
+ * Loads what a tap sees of four windows. Two apart, neighboring taps are the even and the odd
  * elements of the same two vectors.
  */
 export function tapsOf(

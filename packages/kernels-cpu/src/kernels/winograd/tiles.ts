@@ -10,7 +10,7 @@ import { i32, type Func, type Local } from "../../wasm/asm.ts";
  */
 export const RECORD = { source: 0, target: 4, h: 8, w: 12, bytes: 16 };
 
-/** Elements between neighbours of a tile along h and w, where outputs are `by` apart. */
+/** Elements between neighbors of a tile along h and w, where outputs are `by` apart. */
 export const stepsOf = (
   { axes, h, w }: Tiling,
   by: readonly number[],

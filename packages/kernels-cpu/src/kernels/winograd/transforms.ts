@@ -9,7 +9,7 @@ import { f32x4, i32, v128, type Func, type Local, type Operand } from "../../was
 import { madd } from "../../wasm/math.ts";
 import { loadStepped } from "../move/pad.ts";
 import { transpose4 } from "../gemm/panel.ts";
-import { channelValues, storeNeighbours } from "../direct/store.ts";
+import { channelValues, storeNeighbors } from "../direct/store.ts";
 import { combine } from "./toomCook.ts";
 import { RECORD, stepsOf, sumsOf } from "./tiles.ts";
 
@@ -76,7 +76,7 @@ export function transform(
 }
 
 /**
- * Two halves computed and stored: neighbours next to each other if the engine may join them, else
+ * Two halves computed and stored: neighbors next to each other if the engine may join them, else
  * one after the other, which takes fewer registers.
  */
 function sideBySide(
@@ -184,7 +184,7 @@ export function emitOutput(
   const pointBytes = rowsInChunk * nr * 4;
   const { perChannel, load } = channelValues(f, task.epilogue);
   const save = (r: Local, target: Local, offset: number, lanes: number) =>
-    storeNeighbours(f, caps, task.epilogue, r, {
+    storeNeighbors(f, caps, task.epilogue, r, {
       address: i32.add(y, target),
       offset,
       lanes,

@@ -1,7 +1,7 @@
 // The gradient of a depthwise convolution (one source channel per group, any multiplier and rank)
 // to its weight:
 //   dw[oc, tap] = Σ over (image, p) of dy[oc, p] · x[c, p·stride + tap·dilation − padLo]
-// Its outputs are few and its sums long. A workgroup goes through strips of dy (some neighbours of
+// Its outputs are few and its sums long. A workgroup goes through strips of dy (some neighbors of
 // a row) of one channel, each thread with a sum for every tap in registers; then the threads' sums
 // are added in order. Where channels are too few to fill the device, strips are divided among
 // workgroups, and a second stage adds what they found.
@@ -21,7 +21,7 @@ const SIZE = 64;
  * many workgroup memory.
  */
 const SUMS = 32;
-/** Neighbours in a strip, at most: a divisor of the row. */
+/** Neighbors in a strip, at most: a divisor of the row. */
 const STRIP = 8;
 /** Kernels above this many taps go through dy too often. */
 const MOST_TAPS = 144;

@@ -172,7 +172,7 @@ const FILLS = 132 * 4 * 32 * 4;
 /**
  * A device: instructions of a thread at the rate of multiply-adds, less where threads do not fill
  * it; or memory, each input read once. A load takes the place of four multiply-adds, and of four
- * more for each line of the cache that neighbouring threads are apart.
+ * more for each line of the cache that neighboring threads are apart.
  */
 function deviceSeconds(p: Product, t: RegisterTile, caps: Caps): number {
   const c = countsOf(p, t);

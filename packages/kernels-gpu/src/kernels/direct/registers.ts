@@ -1,7 +1,7 @@
 // Products by threads that hold a tile of rows × outputs in registers and read memory directly: no
 // workgroup memory, no barriers, little code.
 //
-//            outputs of a thread (neighbours: one coordinate of x serves several taps)
+//            outputs of a thread (neighbors: one coordinate of x serves several taps)
 //   rows  ┌ s0_0 s0_1 s0_2 … ┐
 //         └ s1_0 s1_1 s1_2 … ┘   s += a[row, tap] · x[output·step + tap·delta + first]
 //
@@ -141,7 +141,7 @@ export function registersShader(
   /** Offsets that the four lanes load together; the last four may be fewer. */
   const four = (weights: readonly number[], v: number) =>
     [0, 1, 2, 3].map((l) => weights[Math.min((v & ~3) + l, weights.length - 1)]);
-  const neighbours = (offsets: readonly number[]) => offsets.every((o, l) => o === offsets[0] + l);
+  const neighbors = (offsets: readonly number[]) => offsets.every((o, l) => o === offsets[0] + l);
 
   interface At {
     readonly a: string;
@@ -182,7 +182,7 @@ export function registersShader(
       if (!t.share) return line(`let a${v} = f32(a[${plus(at.a, weights[v])}]);`);
       const fours = four(weights, v);
       if (v % 4 === 0) {
-        const place = neighbours(fours)
+        const place = neighbors(fours)
           ? `${plus(at.a, fours[0])} + lane_of_four`
           : `${at.a} + ${offsets.get(fours.join())}`;
         line(`let four${v >> 2} = f32(a[${place}]);`);
@@ -265,7 +265,7 @@ export function registersShader(
     for (const weights of bodies.map(weightsOf))
       for (let v = 0; v < weights.length; v += 4) {
         const fours = four(weights, v);
-        if (neighbours(fours) || offsets.has(fours.join())) continue;
+        if (neighbors(fours) || offsets.has(fours.join())) continue;
         const name = `lanes${offsets.size}`;
         offsets.set(fours.join(), name);
         const [o0, o1, o2, o3] = fours.map((o) => `${o}u`);

@@ -1,5 +1,5 @@
 // Elementwise work: any number of expressions over any number of inputs, in one pass over one
-// shape, with broadcasting. One invocation makes four neighbours where the rhythm of all tensors
+// shape, with broadcasting. One invocation makes four neighbors where the rhythm of all tensors
 // allows it.
 
 import { broadcastStrides } from "@conv/ops";

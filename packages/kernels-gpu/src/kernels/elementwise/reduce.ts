@@ -1,11 +1,11 @@
 // Sums and maxima over any axes, of x or of what an expression makes of several inputs on the way.
-// Neighbouring axes are merged, which leaves kept and reduced ones in turn. A workgroup of up to
+// Neighboring axes are merged, which leaves kept and reduced ones in turn. A workgroup of up to
 // 256 is a table of `rows` × `columns` invocations: each column makes an output (or four
-// neighbouring ones), its rows share the terms, and join their results as a tree in workgroup
+// neighboring ones), its rows share the terms, and join their results as a tree in workgroup
 // memory.
 //
-//   innermost reduced:  y[o] = Σ over the terms, rows neighbours along the run          vectors of four along the run where it has them
-//   innermost kept:     y[o, k…] = Σ over the terms, columns neighbours along k         vectors of four outputs where there are
+//   innermost reduced:  y[o] = Σ over the terms, rows neighbors along the run          vectors of four along the run where it has them
+//   innermost kept:     y[o, k…] = Σ over the terms, columns neighbors along k         vectors of four outputs where there are
 //
 // Where outputs are few and terms are many the terms are cut into parts, and a second stage reduces
 // these. The cut depends on the shape alone, and nothing is added in an order that could differ
@@ -108,7 +108,7 @@ interface Walk {
   readonly terms: number;
   /** Whether the innermost axis is reduced. */
   readonly runs: boolean;
-  /** Neighbours that are read as one vector: terms of a run, or outputs. */
+  /** Neighbors that are read as one vector: terms of a run, or outputs. */
   readonly width: 1 | 4;
   /**
    * How each input is read: where it stands still along the innermost axis, one element at a time.
@@ -240,7 +240,7 @@ function stage(
   const length = Math.ceil(terms / parts);
   const T = width === 4 ? "vec4f" : "f32";
   const join = joins[name](T);
-  // Rows are neighbours where the run is, columns where outputs are.
+  // Rows are neighbors where the run is, columns where outputs are.
   const [row, column] =
     rows === 1 || columns === 1
       ? [rows === 1 ? "0u" : "lane", columns === 1 ? "0u" : "lane"]

@@ -31,7 +31,7 @@ const rowsBy =
     const [size, inner] = [shape[axis], sizeOf(shape.slice(axis + 1))];
     const outputs = sizeOf(shape.slice(0, axis)) * inner;
     const up = (v: number) => 2 ** Math.ceil(Math.log2(v));
-    // Neighbours in memory are neighbours in a workgroup: elements of a row, or rows beside each
+    // Neighbors in memory are neighbors in a workgroup: elements of a row, or rows beside each
     // other.
     const beside = inner > 1;
     const rows =

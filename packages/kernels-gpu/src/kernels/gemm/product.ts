@@ -27,21 +27,21 @@ export interface Axis {
   readonly delta: number;
   readonly first: number;
   readonly size: number;
-  /** Elements between neighbouring taps in a, coordinates in x, outputs in y. */
+  /** Elements between neighboring taps in a, coordinates in x, outputs in y. */
   readonly a: number;
   readonly x: number;
   readonly y: number;
 }
 
 export interface Product {
-  /** Independent products, and rows of each: how many, and elements between neighbours. */
+  /** Independent products, and rows of each: how many, and elements between neighbors. */
   readonly groups: {
     readonly count: number;
     readonly a: number;
     readonly x: number;
     readonly y: number;
   };
-  /** `plane`: neighbouring rows that belong to one channel; 1 if absent. */
+  /** `plane`: neighboring rows that belong to one channel; 1 if absent. */
   readonly rows: {
     readonly count: number;
     readonly a: number;
@@ -192,7 +192,7 @@ function matmulProduct({ batch, m, k, n, transposeA, transposeB }: MatmulGeometr
   });
 }
 
-/** Joins neighbouring axes that are walked as one and drops those of one step. */
+/** Joins neighboring axes that are walked as one and drops those of one step. */
 function simplify(p: Product): Product {
   let { x } = p.offset;
   const axes: Axis[] = [];

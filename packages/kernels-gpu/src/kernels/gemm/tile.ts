@@ -31,7 +31,7 @@ export interface Tile {
 export const threadsOf = (t: Tile): number =>
   (t.rows / t.threadRows) * (t.columns / t.threadColumns) * (t.matrices?.lanes ?? 1);
 /**
- * Vectors between neighbouring taps of a slice: one more than needed, so that a tap's neighbours
+ * Vectors between neighboring taps of a slice: one more than needed, so that a tap's neighbors
  * lie in different banks; matrices begin at 16 bytes.
  */
 export const pitchOf = (t: Tile) => (rows: number) => rows / 4 + (t.matrices ? 2 : 1);

@@ -64,7 +64,7 @@ export function widthsOf({ axes, rows, groups, offset }: Product): {
   return { a: a ? 4 : 1, x: x ? 4 : 1, y: y ? 4 : 1 };
 }
 
-/** Whether x has longer runs of neighbours along taps than along outputs. */
+/** Whether x has longer runs of neighbors along taps than along outputs. */
 function runsAlongTaps({ axes }: Product): boolean {
   const [column, tap] = [
     axes.findLast(({ grid }) => grid > 1),
@@ -165,7 +165,7 @@ export function tiledShader(
         ]
       : [];
 
-  // Loads: what each thread brings of a slice. Neighbouring threads take what is nearer in memory:
+  // Loads: what each thread brings of a slice. Neighboring threads take what is nearer in memory:
   // the next taps, or the next rows or columns.
   const aLoads = Math.ceil((t.depth * rowQuads) / threads);
   const xLoads = Math.ceil((t.depth * columnQuads) / threads);
@@ -194,7 +194,7 @@ export function tiledShader(
     return lines;
   };
   /**
-   * Where the columns of a load are: those of every load are the same, unless neighbouring threads
+   * Where the columns of a load are: those of every load are the same, unless neighboring threads
    * take taps.
    */
   const located = (i: number) => `q${byTaps.x ? i : 0}`;
