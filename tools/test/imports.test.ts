@@ -22,7 +22,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** Entry points for Node alone; every other source of these packages must run in a browser too. */
 const NODE_ONLY = ["packages/layers/src/node.ts"];
-const IN_BROWSERS = ["tensor", "ops", "compiler", "kernels-cpu", "kernels-gpu", "layers", "analysis"];
+const IN_BROWSERS = [
+  "tensor",
+  "ops",
+  "compiler",
+  "kernels-cpu",
+  "kernels-gpu",
+  "layers",
+  "analysis",
+];
 
 const STATIC = /(?:^|[\s;])(?:import|export)\s(?:[^"';]*?\sfrom\s)?\s*"([^"]+)"/g;
 const DYNAMIC = /(?:(?<!\.)\b(?:import|require)|\bresolve)\(\s*["`]([^"`]+)/g;

@@ -2,8 +2,8 @@
 // last that reads it. What only changes shape, joins or cuts shares the memory of what it is made
 // of, as back ends do.
 
+import { allocationsOf, partsOf, root } from "@conv/compiler";
 import { isElementwise, reshapeOp, sliceOp } from "@conv/ops";
-import { homesOf, partsOf, root } from "@conv/compiler";
 import {
   bytesOf,
   checkOptions,
@@ -28,7 +28,7 @@ export interface Held {
 }
 
 export interface Liveness {
-  readonly steps: readonly Pick<Step, "nodes" | "keeps">[];
+  readonly steps: readonly Pick<Step, "nodes" | "persistent">[];
   readonly held: readonly Held[];
   /** Bytes held during each step. */
   readonly timeline: readonly number[];
@@ -41,14 +41,14 @@ export interface LivenessOptions {
    * Nodes that are computed together, whose inner results are never stored, and those of their
    * results that outlast the run: `Program.steps`. Default: each node alone.
    */
-  readonly steps?: readonly Pick<Step, "nodes" | "keeps">[] | undefined;
+  readonly steps?: readonly Pick<Step, "nodes" | "persistent">[] | undefined;
   /** Default: those of the value's own type. */
   readonly bytes?: ((value: Value) => number) | undefined;
 }
 
 /**
  * What is held while the graph runs, beside its inputs and outputs. A result takes the memory of an
- * input that nobody reads after, where that is read element by element. What a step keeps is held
+ * input that nobody reads after, where that is read element by element. What a step keeps (persistent) is held
  * throughout, and nothing takes its memory.
  */
 export function livenessOf(graph: Graph, options: LivenessOptions = {}): Liveness {
@@ -64,7 +64,7 @@ export function livenessOf(graph: Graph, options: LivenessOptions = {}): Livenes
       else users.set(v, [n]);
     }
   }
-  const throughout = new Set(steps.flatMap(({ keeps = [] }) => keeps.map(root)));
+  const throughout = new Set(steps.flatMap(({ persistent = [] }) => persistent.map(root)));
   const tasks = steps.map(({ nodes }) => {
     const inside = new Set(nodes);
     const writes = nodes
@@ -76,14 +76,14 @@ export function livenessOf(graph: Graph, options: LivenessOptions = {}): Livenes
     return { writes, reads, elementwise: readByElement(nodes, reads, writes) };
   });
   const held: { value: Value; bytes: number; from: number; to: number }[] = [];
-  const { visit } = homesOf<(typeof held)[number] | null>(
+  const { visit } = allocationsOf<(typeof held)[number] | null>(
     graph,
     tasks,
     partsOf(graph),
     throughout,
     {
-      given: () => null,
-      own: (value, step) =>
+      external: () => null,
+      allocate: (value, step) =>
         held[held.push({ value, bytes: sizeOfValue(value), from: step, to: step }) - 1],
       within: (whole) => whole,
     },
@@ -99,7 +99,7 @@ export function livenessOf(graph: Graph, options: LivenessOptions = {}): Livenes
 }
 
 /** Every node alone, but those that only change shape, or cut what can be read where it lies. */
-function stepsOf(graph: Graph): Pick<Step, "nodes" | "keeps">[] {
+function stepsOf(graph: Graph): Pick<Step, "nodes" | "persistent">[] {
   const parts = partsOf(graph);
   return graph.nodes
     .filter((n) => n.op !== reshapeOp && !(n.op === sliceOp && parts.has(n.outputs[0])))

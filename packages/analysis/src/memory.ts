@@ -1,8 +1,8 @@
 // What a network takes in memory: weights, gradients, the optimizer's state, what is kept for the
 // way back, and the peak of what lives at once, for prediction and for training.
 
-import { add } from "@conv/ops";
 import { root } from "@conv/compiler";
+import { add } from "@conv/ops";
 import {
   bytesOf,
   checkOptions,

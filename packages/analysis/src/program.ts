@@ -22,7 +22,7 @@ export interface LayoutBlock {
 export interface ProgramLayout {
   readonly bytes: number;
   readonly blocks: readonly LayoutBlock[];
-  readonly steps: readonly Pick<Step, "nodes" | "keeps">[];
+  readonly steps: readonly Pick<Step, "nodes" | "persistent">[];
   readonly buffers: { readonly inputs: readonly number[]; readonly outputs: readonly number[] };
 }
 

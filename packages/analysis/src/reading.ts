@@ -10,13 +10,13 @@ import {
   logSoftmaxOp,
   matmulOp,
   maxOp,
-  mixOp,
+  resampleOp,
   padOp,
-  putOp,
+  scatterAddOp,
   sliceOp,
   softmaxOp,
   sumOp,
-  takeOp,
+  gatherOp,
   transposeOp,
   type ConvGeometry,
 } from "@conv/ops";
@@ -62,13 +62,13 @@ export function readingOf(n: Node, i: number, axis: number): Reading | null {
   }
   if (isOp(n, sumOp, maxOp)) return n.params.axes.includes(axis) ? null : same;
   if (isOp(n, softmaxOp, logSoftmaxOp)) return n.params.axis === axis ? null : same;
-  if (isOp(n, mixOp)) {
+  if (isOp(n, resampleOp)) {
     const { rows, window } = n.params;
     return n.params.axis === axis
       ? { to: axis, window, places: (o) => rows[o].map(([place]) => place) }
       : same;
   }
-  if (isOp(n, takeOp) || isOp(n, putOp)) {
+  if (isOp(n, gatherOp) || isOp(n, scatterAddOp)) {
     const at = axis - 2 + i; // indices have no axis of rows
     const window = n.params.windows?.[at];
     return at < 0 ? same : window ? { to: at + 2, window } : null;

@@ -25,7 +25,7 @@ import {
   slice,
   softmax,
   sum,
-  take,
+  gather,
   toInt32,
   transpose,
   upsample,
@@ -232,7 +232,9 @@ describe("receptive field", () => {
     expect(field).toEqual({ size: 9, jump: 1, start: -3 });
     for (const { first, last } of seen.filter(Boolean))
       expect(last - first).toBeLessThan(field.size);
-    const { field: anywhere } = observe((x) => take(x, toInt32(reshape(full([1, 5], 3), [1, 5]))));
+    const { field: anywhere } = observe((x) =>
+      gather(x, toInt32(reshape(full([1, 5], 3), [1, 5]))),
+    );
     expect(anywhere).toEqual({ size: SIZE, jump: 0, start: 0 });
   });
 

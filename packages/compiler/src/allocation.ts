@@ -2,8 +2,8 @@
 // of a concatenation are written where they belong in it, a slice is read where it lies, and a
 // result takes the memory of an input that dies.
 
-import { bytesOf, sizeOf, stridesOf, type Graph, type Value } from "@conv/tensor";
 import { concatOp, sliceOp, type ConcatParams, type SliceParams } from "@conv/ops";
+import { bytesOf, sizeOf, stridesOf, type Graph, type Value } from "@conv/tensor";
 import { root, type Planned } from "./plan.ts";
 
 /** A value that is part of another, from this byte on. */
@@ -55,9 +55,9 @@ export function partsOf(graph: Graph): Map<Value, Part> {
  * How homes are made: of an input or output of the graph, of a value with memory of its own from a
  * task on, and of one within another's.
  */
-export interface Homes<H> {
-  given(kind: "input" | "output", index: number, v: Value): H;
-  own(v: Value, task: number): H;
+export interface Allocations<H> {
+  external(kind: "input" | "output", index: number, v: Value): H;
+  allocate(v: Value, task: number): H;
   within(whole: H, offset: number, v: Value): H;
 }
 
@@ -66,18 +66,18 @@ export interface Homes<H> {
  * be visited in order. A result takes the memory of an input that no task reads after, where that
  * is read element by element; nothing takes the memory of `lasting`.
  */
-export function homesOf<H>(
+export function allocationsOf<H>(
   graph: Graph,
   tasks: readonly Pick<Planned, "reads" | "writes" | "elementwise">[],
   parts: ReadonlyMap<Value, Part>,
   lasting: Iterable<Value>,
-  make: Homes<H>,
+  make: Allocations<H>,
 ): { homes: ReadonlyMap<Value, H>; visit(i: number): { writes: H[]; reads: H[] } } {
   const homes = new Map<Value, H>();
-  graph.inputs.forEach((v, i) => homes.set(v, make.given("input", i, v)));
+  graph.inputs.forEach((v, i) => homes.set(v, make.external("input", i, v)));
   graph.outputs
     .map(root)
-    .forEach((v, i) => homes.has(v) || homes.set(v, make.given("output", i, v)));
+    .forEach((v, i) => homes.has(v) || homes.set(v, make.external("output", i, v)));
   const last = new Map<Value, number>();
   tasks.forEach(({ reads }, i) => reads.forEach((v) => last.set(root(v), i)));
   for (const v of [
@@ -92,7 +92,7 @@ export function homesOf<H>(
       const part = parts.get(v);
       homes.set(
         v,
-        part ? make.within(homeOf(part.whole, task), part.offset, v) : make.own(v, task),
+        part ? make.within(homeOf(part.whole, task), part.offset, v) : make.allocate(v, task),
       );
     }
     return homes.get(v)!;

@@ -1,6 +1,5 @@
 // What ops that move elements come to: copies of strided boxes of their inputs into their output.
 
-import { stridesOf, type Spec } from "@conv/tensor";
 import {
   concatOp,
   sliceOp,
@@ -11,6 +10,7 @@ import {
   type TransposeParams,
 } from "@conv/ops";
 import { broadcastToOp, broadcastStrides } from "@conv/ops";
+import { stridesOf, type Spec } from "@conv/tensor";
 import type { Task } from "./task.ts";
 
 export interface Box {

@@ -2,9 +2,9 @@
 // taps from a padded source. The gradient with stride s falls into sᵈ phases: outputs with equal
 // remainder see the same taps, at step 1 in the source.
 
-import { sizeOf, stridesOf } from "@conv/tensor";
 import { convGradInputOp, convOp } from "@conv/ops";
 import type { ConvGeometry, WindowGeometry } from "@conv/ops";
+import { sizeOf, stridesOf } from "@conv/tensor";
 import { combinations } from "./axes.ts";
 import type { Task } from "./task.ts";
 

@@ -22,8 +22,14 @@ export {
   UNSEEN,
 } from "./gather.ts";
 export type { AxisTaps, Gather, Phase, Reading } from "./gather.ts";
-export { homesOf, partsOf, type Homes, type Part } from "./allocation.ts";
-export { distinctCauses, onceFirst, onceOf, sameCauses, type Causes } from "./persistent.ts";
+export { allocationsOf, partsOf, type Allocations, type Part } from "./allocation.ts";
+export {
+  distinctDependencies,
+  persistentFirst,
+  persistentSteps,
+  sameDependencies,
+  type Dependencies,
+} from "./persistent.ts";
 export { createPacks, type Pack, type Packed, type Packs } from "./packs.ts";
 export { plan, root, type Chooser, type Planned } from "./plan.ts";
 export {

@@ -9,7 +9,7 @@ import { root, type Planned } from "./plan.ts";
  * Numbers of the inputs, in order, whose contents decide whether a part of the plan has to run
  * again.
  */
-export type Causes = readonly number[];
+export type Dependencies = readonly number[];
 
 /** Tasks joined by the values that pass between them; each task of a part has the same one. */
 interface Part {
@@ -27,11 +27,11 @@ const MOST_WORK = 1 / 4;
  * image and few weights, and are no preparation either. Since what others read of it is kept from
  * run to run, that must not take more memory than those inputs do.
  */
-export function onceOf(
+export function persistentSteps(
   graph: Graph,
   planned: readonly Planned[],
   apart: ReadonlySet<Value>,
-): Map<Planned, Causes> {
+): Map<Planned, Dependencies> {
   const depends = new Map<Value, ReadonlySet<number>>(
     graph.inputs.map((v, i) => [v, new Set([i])]),
   );
@@ -72,7 +72,7 @@ export function onceOf(
   const bytes = (values: Iterable<Value>) =>
     [...values].reduce((sum, v) => sum + bytesOf(v.spec), 0);
   const time = (tasks: readonly Planned[]) => tasks.reduce((sum, p) => sum + p.estimate, 0);
-  const result = new Map<Planned, Causes>();
+  const result = new Map<Planned, Dependencies>();
   for (const part of new Set(parts.values())) {
     const causes = [...part.causes].sort((a, b) => a - b);
     if (causes.length === used || time(part.tasks) > MOST_WORK * time(planned)) continue;
@@ -85,17 +85,17 @@ export function onceOf(
 const multiplies = ({ nodes }: Planned): boolean => nodes.some((n) => costOf(n).macs > 0);
 
 /**
- * A plan with the tasks that {@link onceOf} finds first, so that nothing waits for them in between;
+ * A plan with the tasks that {@link persistentSteps} finds first, so that nothing waits for them in between;
  * and the causes of each, and of inputs and what they make.
  */
-export function onceFirst<P extends Planned>(
+export function persistentFirst<P extends Planned>(
   graph: Graph,
   inOrder: readonly P[],
   apart: ReadonlySet<Value>,
 ) {
-  const once: ReadonlyMap<Planned, Causes> = onceOf(graph, inOrder, apart);
+  const once: ReadonlyMap<Planned, Dependencies> = persistentSteps(graph, inOrder, apart);
   const planned = [...inOrder.filter((p) => once.has(p)), ...inOrder.filter((p) => !once.has(p))];
-  const causes: ReadonlyMap<Value, Causes> = new Map([
+  const causes: ReadonlyMap<Value, Dependencies> = new Map([
     ...graph.inputs.map((v, i) => [v, [i]] as const),
     ...[...once].flatMap(([p, own]) => p.writes.map((v) => [v, own] as const)),
   ]);
@@ -106,10 +106,14 @@ export function onceFirst<P extends Planned>(
  * Whether a value that has causes need not outlast the run: it is read only when it has been made
  * anew.
  */
-export const sameCauses = (made: Causes | undefined, read: Causes | null): boolean =>
-  made === undefined || made.join() === read?.join();
+export const sameDependencies = (
+  made: Dependencies | undefined,
+  read: Dependencies | null,
+): boolean => made === undefined || made.join() === read?.join();
 
 /** The different causes of some stages, each once. */
-export const distinctCauses = (stages: readonly { readonly once: Causes | null }[]): Causes[] => [
+export const distinctDependencies = (
+  stages: readonly { readonly once: Dependencies | null }[],
+): Dependencies[] => [
   ...new Map(stages.flatMap(({ once }) => (once ? [[once.join(), once] as const] : []))).values(),
 ];

@@ -1,6 +1,10 @@
 // From graph to plan: which nodes are computed together, by which kernel, in which order, and where
 // every value lives.
 
+import { isElementwise } from "@conv/ops";
+import { substitute, variable, type Expr } from "@conv/ops";
+import { reshapeOp } from "@conv/ops";
+import { broadcastStrides } from "@conv/ops";
 import {
   costOf,
   exactly,
@@ -12,10 +16,6 @@ import {
   type Op,
   type Value,
 } from "@conv/tensor";
-import { isElementwise } from "@conv/ops";
-import { substitute, variable, type Expr } from "@conv/ops";
-import { reshapeOp } from "@conv/ops";
-import { broadcastStrides } from "@conv/ops";
 import {
   fusedOp,
   inputName,

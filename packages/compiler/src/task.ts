@@ -1,10 +1,10 @@
 // What passes between a planner and the kernels of a back end: the task to be done, and where what
 // it reads and writes is.
 
-import { formatShape, unsupported, type Cost, type Kernel, type Op, type Spec } from "@conv/tensor";
 import { convGradInputOp, convGradWeightOp, convOp } from "@conv/ops";
 import type { Expr } from "@conv/ops";
 import { MOST_ROUNDOFF, type ConvGeometry } from "@conv/ops";
+import { formatShape, unsupported, type Cost, type Kernel, type Op, type Spec } from "@conv/tensor";
 
 /**
  * An input that an epilogue reads besides the kernel's result: one value per channel (axis 1), per
@@ -122,7 +122,9 @@ export function choose<Caps extends Choosing, K extends PlanKernel<Caps, unknown
   const prices = new Map<K, number>();
   const most = mostRoundoff(task, caps);
   const willing = list
-    .filter((kernel) => (kernel.roundoff ?? 0) <= most && kernel.declines(task, caps) === null)
+    .filter(
+      (kernel) => (kernel.roundoff ?? 0) <= most && kernel.unsupportedReason(task, caps) === null,
+    )
     .map((kernel) => {
       const estimate = kernel.estimate(task, caps);
       prices.set(kernel, estimate + price(kernel));
@@ -132,7 +134,7 @@ export function choose<Caps extends Choosing, K extends PlanKernel<Caps, unknown
       (a, b) => rank(b.kernel) - rank(a.kernel) || prices.get(a.kernel)! - prices.get(b.kernel)!,
     );
   if (willing.length) return willing;
-  const reasons = list.map((k) => `${k.name} ${k.declines(task, caps)}`).join("; ");
+  const reasons = list.map((k) => `${k.name} ${k.unsupportedReason(task, caps)}`).join("; ");
   throw unsupported(
     task.op.name,
     `no kernel for inputs ${task.inputs.map((s) => `${s.dtype} ${formatShape(s.shape)}`).join(", ") || "(none)"} (${reasons})`,

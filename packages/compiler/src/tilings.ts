@@ -1,7 +1,7 @@
 // How a phase of a convolution falls into the tiles of Winograd's short convolutions.
 
-import { sizeOf } from "@conv/tensor";
 import type { ConvGeometry } from "@conv/ops";
+import { sizeOf } from "@conv/tensor";
 import {
   gatherAll,
   gcd,

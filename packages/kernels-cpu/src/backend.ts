@@ -13,9 +13,9 @@ import {
 } from "@conv/tensor";
 import { capsOf, probe, unsupportedReason, type Caps } from "./compile/caps.ts";
 import type { CpuKernel } from "./compile/code.ts";
+import { compileProgram, type CpuBuffer, type CpuProgram } from "./compile/program.ts";
 import { createEngine, type Engine } from "./runtime/engine.ts";
 import { createHeap, type Heap } from "./runtime/memory.ts";
-import { compileProgram, type CpuBuffer, type CpuProgram } from "./compile/program.ts";
 import { createShared } from "./runtime/shared.ts";
 import { requestPairs, tryPairs } from "./runtime/simd256.ts";
 import { availableThreads, type WorkerLike } from "./runtime/threads.ts";

@@ -7,11 +7,11 @@ import { allocate, bytesOf, optimize, type Graph, type Node } from "@conv/tensor
 import type { CpuBackend } from "./backend.ts";
 import type { Caps } from "./compile/caps.ts";
 import type { Work } from "./compile/code.ts";
-import { kinds, priced } from "./kernels/fitted.ts";
-import { kernels } from "./kernels/index.ts";
 import { layOut, type ProgramLayout } from "./compile/layout.ts";
 import { choose, plan } from "./compile/plan.ts";
 import type { CpuProgram } from "./compile/program.ts";
+import { kinds, priced } from "./kernels/fitted.ts";
+import { kernels } from "./kernels/index.ts";
 
 export { costs } from "./kernels/costs.ts";
 export { capsOf } from "./compile/caps.ts";
@@ -87,7 +87,7 @@ export function explain(graph: Graph, caps: Caps): Explanation[] {
     declined: kernels.flatMap((k) => {
       const factor = k.roundoff ?? 0;
       const reason =
-        k.declines(task, caps) ??
+        k.unsupportedReason(task, caps) ??
         (factor > mostRoundoff(task, caps)
           ? `states a roundoff of ${factor}, allowed are ${mostRoundoff(task, caps)}`
           : null);
@@ -97,7 +97,8 @@ export function explain(graph: Graph, caps: Caps): Explanation[] {
             {
               kernel: k.name,
               reason,
-              foreign: reason === k.declines({ ...task, op: { ...task.op, name: "" } }, caps),
+              foreign:
+                reason === k.unsupportedReason({ ...task, op: { ...task.op, name: "" } }, caps),
             },
           ];
     }),

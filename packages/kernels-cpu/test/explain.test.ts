@@ -159,10 +159,10 @@ describe("the layout of a program", () => {
   it("names what each block is for, and the results that outlast the run", () => {
     const { blocks, steps, buffers } = layoutOf(scaled, capsOf({ threads: 1, prefer: ["igemm"] }));
     expect(
-      steps.map(({ kernel, nodes, keeps }) => [
+      steps.map(({ kernel, nodes, persistent }) => [
         kernel,
         nodes.map((n) => n.op.name).join(" "),
-        keeps?.map((v) => v.shape),
+        persistent?.map((v) => v.shape),
       ]),
     ).toEqual([
       ["elementwise", "sqrt", [[32]]],

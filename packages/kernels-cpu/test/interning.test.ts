@@ -1,6 +1,7 @@
 // Generated functions are shared by key: equal keys must mean equal code, and different code must
 // have different keys.
 
+import { plan } from "@conv/compiler";
 import {
   add,
   avgPool,
@@ -15,7 +16,6 @@ import {
   sum,
 } from "@conv/ops";
 import { cases } from "@conv/ops/cases";
-import { plan } from "@conv/compiler";
 import {
   exactly,
   jit,
@@ -29,9 +29,9 @@ import {
 } from "@conv/tensor";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { capsOf, type Caps } from "../src/compile/caps.ts";
+import { choose } from "../src/compile/plan.ts";
 import { createCpu, type CpuBackend } from "../src/index.ts";
 import { kernels } from "../src/kernels/index.ts";
-import { choose } from "../src/compile/plan.ts";
 import { Func, Module } from "../src/wasm/asm.ts";
 
 let cpu: CpuBackend;
@@ -235,14 +235,14 @@ describe("no two stages share a key and differ", () => {
         for (const { task, kernel: chosen } of plan(graph, (t) => choose(t, caps, kernels)))
           for (const kernel of task.epilogue
             ? [chosen]
-            : kernels.filter((k) => k.declines(task, caps) === null))
+            : kernels.filter((k) => k.unsupportedReason(task, caps) === null))
             for (const { name, reads, writes, emit } of kernel.build(task, caps).stages)
               module.func(
                 name,
                 [...[...reads, ...writes].map((_p, i) => `at${i}`), "lo", "hi", "own"],
                 (f) => {
-                  const [lo, hi, own] = f.params.slice(-3);
-                  emit(module, f, f.params.slice(0, -3), { lo, hi, own });
+                  const [lo, hi, threadScratch] = f.params.slice(-3);
+                  emit(module, f, f.params.slice(0, -3), { lo, hi, threadScratch });
                 },
               );
       expect(module.funcs.length).toBeGreaterThan(300);

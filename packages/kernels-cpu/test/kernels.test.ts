@@ -5,9 +5,9 @@ import { node, optimize, trace, type Graph } from "@conv/tensor";
 import { check, drawAll } from "@conv/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { capsOf } from "../src/compile/caps.ts";
+import { plan } from "../src/compile/plan.ts";
 import { createCpu, type CpuBackend } from "../src/index.ts";
 import { kernels } from "../src/kernels/index.ts";
-import { plan } from "../src/compile/plan.ts";
 
 type Taken = [string, Graph, OpCase];
 

@@ -1,6 +1,7 @@
 // What depends on some inputs alone runs again when one of them changes, and only then; no result
 // may tell.
 
+import { persistentSteps } from "@conv/compiler";
 import {
   add,
   concat,
@@ -17,7 +18,6 @@ import {
   tanh,
   transpose,
 } from "@conv/ops";
-import { onceOf } from "@conv/compiler";
 import {
   bytesOf,
   evaluate,
@@ -34,9 +34,9 @@ import {
 } from "@conv/tensor";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createCpu, kernels, type CpuBackend } from "../src/index.ts";
 import { place } from "../src/compile/place.ts";
 import { plan } from "../src/compile/plan.ts";
+import { createCpu, kernels, type CpuBackend } from "../src/index.ts";
 
 let backends: CpuBackend[];
 beforeAll(
@@ -61,7 +61,7 @@ const causesOf = (
       shapes.map((s) => spec(s)),
     ),
   );
-  const once = onceOf(graph, plan(graph, backends[0].caps, kernels), new Set());
+  const once = persistentSteps(graph, plan(graph, backends[0].caps, kernels), new Set());
   return [...once].map(
     ([{ nodes }, causes]) => `${nodes.map((n) => n.op.name).join(" ")}: ${causes.join(" ")}`,
   );

@@ -251,10 +251,10 @@ describe("choice", () => {
       outputs: outputs.map((v) => v.spec),
     };
     const of = (name: string) => kernels.find((k) => k.name === name)!;
-    expect(of("winograd2d6").declines(large, cpu.caps)).toBe(
+    expect(of("winograd2d6").unsupportedReason(large, cpu.caps)).toBe(
       "transforms weights to at most 268435456 bytes, not 603979776",
     );
-    expect(of("winograd2d4").declines(large, cpu.caps)).toBeNull();
+    expect(of("winograd2d4").unsupportedReason(large, cpu.caps)).toBeNull();
     expect(of("winograd2d4").keeps!(large, cpu.caps)).toBe(2048 * 2048 * (16 - 9) * 4);
     expect(choose(large, cpu.caps, kernels).map((c) => c.kernel.name)).not.toContain("winograd2d8");
   });
@@ -290,7 +290,9 @@ describe("unsupported ops", () => {
         "cube: no kernel for inputs float32 2×2, int32 3 (reduce sums and finds maxima; pool does pooling; elementwise does elementwise work)",
       ),
     );
-    const reasons = kernels.map((k) => `${k.name} ${k.declines(task, cpu.caps)}`).join("; ");
+    const reasons = kernels
+      .map((k) => `${k.name} ${k.unsupportedReason(task, cpu.caps)}`)
+      .join("; ");
     expect(() => cpu.compile(graph)).toThrow(
       new UnsupportedError(`cube: no kernel for inputs float32 2×2, int32 3 (${reasons})`),
     );

@@ -14,11 +14,11 @@ import {
 import { difference, draw, evaluateBounded, testBackend } from "@conv/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { capsOf, probe } from "../src/compile/caps.ts";
-import { createEngine } from "../src/runtime/engine.ts";
-import { createCpu, kernels, type CpuBackend } from "../src/index.ts";
 import { layOut } from "../src/compile/layout.ts";
-import { allocated, createHeap, type Heap } from "../src/runtime/memory.ts";
 import { compileProgram, type CpuBuffer } from "../src/compile/program.ts";
+import { createCpu, kernels, type CpuBackend } from "../src/index.ts";
+import { createEngine } from "../src/runtime/engine.ts";
+import { allocated, createHeap, type Heap } from "../src/runtime/memory.ts";
 import { createShared } from "../src/runtime/shared.ts";
 
 const of = (

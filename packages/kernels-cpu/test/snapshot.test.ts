@@ -13,7 +13,7 @@ import {
   select,
   softmax,
   sum,
-  take,
+  gather,
   tanh,
   transpose,
   upsample,
@@ -52,7 +52,7 @@ const programs: [string, Spec[], (...xs: Value[]) => Value][] = [
   [
     "taken from 5 rows of 9",
     [spec([1, 5, 9]), spec([1, 6], "int32")],
-    (x, index) => take(x, index),
+    (x, index) => gather(x, index),
   ],
   ["one-hot rows of 10", [spec([4], "int32")], (x) => oneHot(x, 10)],
   [

@@ -1,16 +1,16 @@
 // The GPU back end: buffers and programs of one WebGPU device, and the order of what is asked of
 // it.
 
-import { MOST_ROUNDOFF, mustBePrecision } from "@conv/ops";
 import { createPacks } from "@conv/compiler";
+import { MOST_ROUNDOFF, mustBePrecision } from "@conv/ops";
 import { checkOptions, manageBackend, rangeError, unsupported } from "@conv/tensor";
 import type { GpuBackend, GpuOptions } from "./api.ts";
 import { createArena } from "./compile/arena.ts";
 import type { Caps } from "./compile/caps.ts";
-import { openDevice, useDevice } from "./runtime/device.ts";
-import { SUBGROUP_MATRIX } from "./runtime/matrices.ts";
 import { roundUp } from "./compile/place.ts";
 import { compileProgram, type CompiledProgram } from "./compile/program.ts";
+import { openDevice, useDevice } from "./runtime/device.ts";
+import { SUBGROUP_MATRIX } from "./runtime/matrices.ts";
 import { createRuntime, USAGE, type GpuTensorBuffer } from "./runtime/runtime.ts";
 
 /**

@@ -1,13 +1,13 @@
 // Which kernel a product gets, by its size and by the kind of adapter: what the estimates are for.
 
-import { conv, convGeometry, convGradInputOp, convGradWeightOp, matmul } from "@conv/ops";
 import { gatherAll } from "@conv/compiler";
+import { conv, convGeometry, convGradInputOp, convGradWeightOp, matmul } from "@conv/ops";
 import { node, spec, trace, type Value } from "@conv/tensor";
 import { expect, test } from "vitest";
 import { speedsOf, type Caps } from "../src/compile/caps.ts";
+import { plan } from "../src/compile/plan.ts";
 import { gatherProducts } from "../src/kernels/gemm/product.ts";
 import { tileFor } from "../src/kernels/gemm/tiles.ts";
-import { plan } from "../src/compile/plan.ts";
 import { caps } from "./caps.ts";
 
 const software: Caps = { ...caps, software: true, ...speedsOf(true) };

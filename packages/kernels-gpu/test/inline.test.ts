@@ -24,8 +24,8 @@ import { optimize, spec, trace, type Graph, type Value } from "@conv/tensor";
 import { check, drawAll } from "@conv/testkit";
 import { asHardware, softwareGpu } from "@conv/testkit/webgpu";
 import { describe, expect, it } from "vitest";
-import { createGpu } from "../src/index.ts";
 import { plan } from "../src/compile/plan.ts";
+import { createGpu } from "../src/index.ts";
 import { caps } from "./caps.ts";
 
 const traced = (

@@ -10,7 +10,7 @@ import {
   mul,
   oneHot,
   pad,
-  put,
+  scatterAdd,
   relu,
   softmax,
   sum,
@@ -90,7 +90,7 @@ describe("in pieces", { timeout: 60_000 }, () => {
   it("put into few places, in the same order every time", async () => {
     const [count, size] = [5000, 7];
     const graph = trace(
-      (x, index) => put(x, index, { size: [size] }),
+      (x, index) => scatterAdd(x, index, { size: [size] }),
       [spec([2, 3, count]), spec([2, count], "int32")],
     );
     const [x] = inputsOf(graph);

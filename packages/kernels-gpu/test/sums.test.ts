@@ -9,8 +9,8 @@ import {
   convGradWeightOp,
   grad,
   matmul,
-  mix,
-  put,
+  resample,
+  scatterAdd,
   softmax,
   sum,
 } from "@conv/ops";
@@ -90,8 +90,16 @@ const cases: Case[] = [
   ["pool", [f32(1, 2, 123, 124)], (x) => avgPool(x, [123, 124])],
   ["poolGrad", [f32(1, 1, 60, 60)], (x) => grad(sum(avgPool(x, 40, { stride: 1 })), [x])[0]],
   ["softmax", [f32(1, 100_000)], (x) => softmax(x)],
-  ["mix", [f32(2000)], (x) => mix(x, [Array.from({ length: 2000 }, (_, i) => [i, 0.3] as const)])],
-  ["take", [f32(1, 1, 9000), spec([1, 9000], "int32")], (x, index) => put(x, index, { size: [2] })],
+  [
+    "mix",
+    [f32(2000)],
+    (x) => resample(x, [Array.from({ length: 2000 }, (_, i) => [i, 0.3] as const)]),
+  ],
+  [
+    "take",
+    [f32(1, 1, 9000), spec([1, 9000], "int32")],
+    (x, index) => scatterAdd(x, index, { size: [2] }),
+  ],
 ];
 
 /** Threads that work alone are the choice for software adapters; the rest is for hardware. */

@@ -146,7 +146,12 @@ export {
 export { DivergedError, type Origin } from "./training/diagnose.ts";
 export type { Loss } from "./training/loss.ts";
 export { keepCheckpoints, type KeepCheckpoint, type KeepOptions } from "./training/keep.ts";
-export { averagedState, decodeCheckpoint, type Checkpoint, type Position } from "./training/checkpoint.ts";
+export {
+  averagedState,
+  decodeCheckpoint,
+  type Checkpoint,
+  type Position,
+} from "./training/checkpoint.ts";
 export {
   maxNorm,
   minMaxNorm,
@@ -244,7 +249,14 @@ export {
 export { createPredictor, type Predictor, type PredictorOptions } from "./inference/predict.ts";
 export { createRandom, shuffled, type Random } from "./data/random.ts";
 export { decodeSafetensors, encodeSafetensors, type Decoded } from "./state/safetensors.ts";
-export { average, initialize, matchState, mustBeFinite, type Saved, type State } from "./state/state.ts";
+export {
+  average,
+  initialize,
+  matchState,
+  mustBeFinite,
+  type Saved,
+  type State,
+} from "./state/state.ts";
 export {
   traceGradients,
   traceStep,
@@ -256,4 +268,9 @@ export {
   type UpdateGraph,
 } from "./training/step.ts";
 export type { EpochReport, Evaluation, StepReport } from "./training/reports.ts";
-export { createTrainer, type Trainer, type TrainerOptions, type Training } from "./training/train.ts";
+export {
+  createTrainer,
+  type Trainer,
+  type TrainerOptions,
+  type Training,
+} from "./training/train.ts";

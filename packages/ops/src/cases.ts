@@ -5,13 +5,13 @@ import type { OpCase } from "./case.ts";
 import { cases as conv } from "./conv.cases.ts";
 import { cases as create } from "./create.cases.ts";
 import { cases as elementwise } from "./elementwise.cases.ts";
+import { cases as take } from "./gather.cases.ts";
 import { cases as matmul } from "./matmul.cases.ts";
-import { cases as mix } from "./resample.cases.ts";
 import { cases as move } from "./move.cases.ts";
 import { cases as pool } from "./pool.cases.ts";
 import { cases as reduce } from "./reduce.cases.ts";
+import { cases as mix } from "./resample.cases.ts";
 import { cases as softmax } from "./softmax.cases.ts";
-import { cases as take } from "./gather.cases.ts";
 
 export { caseInputs, opCase, traced, type CaseData, type OpCase } from "./case.ts";
 

@@ -7,10 +7,10 @@ import { conv } from "./conv.ts";
 import { full } from "./create.ts";
 import { add, map, mul } from "./elementwise.ts";
 import type { Expr } from "./expr.ts";
+import { gather, toInt32 } from "./gather.ts";
 import { convGeometry, type ConvGeometry, type ConvOptions } from "./geometry.ts";
-import { mixOp } from "./resample.ts";
 import { reshape, slice } from "./move.ts";
-import { take, toInt32 } from "./gather.ts";
+import { resampleOp } from "./resample.ts";
 
 /** The numbers along the axis of a traced vector of that many axes, all others of size 1. */
 function numbers(list: readonly number[], axis: number, rank: number): Value {
@@ -18,7 +18,7 @@ function numbers(list: readonly number[], axis: number, rank: number): Value {
     Array.from({ length: rank }, () => 1),
     1,
   );
-  return apply(mixOp, { axis, size: 1, rows: list.map((v) => [[0, v]] as const) }, [one])[0];
+  return apply(resampleOp, { axis, size: 1, rows: list.map((v) => [[0, v]] as const) }, [one])[0];
 }
 
 /** floor(v) + step, where that is one of 0 … size − 1. */
@@ -46,7 +46,7 @@ function sample(rows: Value, y: Value, x: Value, [height, width]: readonly numbe
       const flat: Expr = ["add", ["mul", whole("a", dy), width], whole("b", dx)];
       const index = toInt32(map("pixelAt", ["select", within, flat, -1], [y, x]));
       const weight = map("pixelWeight", ["mul", part("a", dy), part("b", dx)], [y, x]);
-      return mul(take(rows, index), reshape(weight, [b, 1, count]));
+      return mul(gather(rows, index), reshape(weight, [b, 1, count]));
     }),
   );
   return corners.reduce((sum, corner) => add(sum, corner));

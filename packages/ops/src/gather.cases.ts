@@ -2,7 +2,7 @@
 
 import { input, spec, type Value } from "@conv/tensor";
 import { traced, type OpCase } from "./case.ts";
-import { put, take, toInt32 } from "./gather.ts";
+import { scatterAdd, gather, toInt32 } from "./gather.ts";
 
 const x = (...shape: number[]): Value => input(spec(shape));
 const index = (...shape: number[]): Value => input(spec(shape, "int32"));
@@ -20,18 +20,18 @@ export const cases: readonly OpCase[] = [
     const data = `labels:${size}` as const;
     const name = `${count} of ${b}×${c}×${size}`;
     return [
-      traced(name, take(x(b, c, size), index(b, count)), { data }),
-      traced(name, put(x(b, c, count), index(b, count), { size: [size] }), { data }),
+      traced(name, gather(x(b, c, size), index(b, count)), { data }),
+      traced(name, scatterAdd(x(b, c, count), index(b, count), { size: [size] }), { data }),
     ];
   }),
-  traced("of nothing", take(x(2, 3, 0), index(2, 4)), { data: "labels:0" }),
-  traced("into nothing", put(x(2, 3, 4), index(2, 4), { size: [0] }), { data: "labels:0" }),
-  traced("2×3 of planes", take(x(2, 6, 3, 5), index(2, 2, 3)), { data: "labels:15" }),
-  traced("2×3 into planes", put(x(2, 6, 2, 3), index(2, 2, 3), { size: [3, 5] }), {
+  traced("of nothing", gather(x(2, 3, 0), index(2, 4)), { data: "labels:0" }),
+  traced("into nothing", scatterAdd(x(2, 3, 4), index(2, 4), { size: [0] }), { data: "labels:0" }),
+  traced("2×3 of planes", gather(x(2, 6, 3, 5), index(2, 2, 3)), { data: "labels:15" }),
+  traced("2×3 into planes", scatterAdd(x(2, 6, 2, 3), index(2, 2, 3), { size: [3, 5] }), {
     data: "labels:15",
   }),
-  traced("any index", take(x(1, 2, 5), index(1, 9))),
-  traced("any index", put(x(1, 2, 9), index(1, 9), { size: [5] })),
+  traced("any index", gather(x(1, 2, 5), index(1, 9))),
+  traced("any index", scatterAdd(x(1, 2, 9), index(1, 9), { size: [5] })),
   traced("small", toInt32(x(2, 7)), { data: "wide", gradient: false }),
   traced("near 0", toInt32(x(33)), { gradient: false }),
   traced("scalar", toInt32(x()), { gradient: false }),

@@ -18,7 +18,7 @@ import {
 } from "@conv/tensor";
 import { mustBeFloat, streamCost } from "./check.ts";
 
-export interface TakeParams {
+export interface GatherParams {
   /**
    * How each axis of the indices looks at that of the input, where they are known to slide: for
    * receptive fields, without effect on values.
@@ -26,12 +26,12 @@ export interface TakeParams {
   readonly windows?: readonly Window[] | undefined;
 }
 
-export interface PutParams extends TakeParams {
+export interface ScatterAddParams extends GatherParams {
   readonly size: readonly number[];
 }
 
 /** The windows as the other way sees them. */
-const adjoint = ({ windows }: TakeParams): TakeParams =>
+const adjoint = ({ windows }: GatherParams): GatherParams =>
   windows ? { windows: windows.map((w) => ({ ...w, transposed: !w.transposed })) } : {};
 
 /** Elements of a row, over all its axes. */
@@ -59,7 +59,7 @@ function mustMatch(op: string, x: Spec, index: Spec): void {
  * x (b, c, …size), index int32 (b, …count) → y (b, c, …count): y[b, c, j] = x[b, c, index[b, j]],
  * the index flat over …size, 0 where it is out of range.
  */
-export const takeOp: Op<TakeParams> = {
+export const gatherOp: Op<GatherParams> = {
   name: "take",
   infer([x, index]) {
     mustMatch("take", x, index);
@@ -77,7 +77,7 @@ export const takeOp: Op<TakeParams> = {
     return [y];
   },
   vjp: ({ inputs: [x, index], params }, [ct]) => [
-    put(ct, index, { ...adjoint(params), size: x.shape.slice(2) }),
+    scatterAdd(ct, index, { ...adjoint(params), size: x.shape.slice(2) }),
     null,
   ],
   // It reads an element of x and an index for each of y.
@@ -91,9 +91,9 @@ export const takeOp: Op<TakeParams> = {
 
 /**
  * x (b, c, …count), index int32 (b, …count) → y (b, c, …size): y[b, c, i] = Σ x[b, c, j] over the j
- * with index[b, j] = i; the adjoint of {@link takeOp}.
+ * with index[b, j] = i; the adjoint of {@link gatherOp}.
  */
-export const putOp: Op<PutParams> = {
+export const scatterAddOp: Op<ScatterAddParams> = {
   name: "put",
   infer([x, index], { size }) {
     mustMatch("put", x, index);
@@ -116,7 +116,7 @@ export const putOp: Op<PutParams> = {
     });
     return [y];
   },
-  vjp: ({ inputs: [, index], params }, [ct]) => [take(ct, index, adjoint(params)), null],
+  vjp: ({ inputs: [, index], params }, [ct]) => [gather(ct, index, adjoint(params)), null],
   cost: ([x, index], { size }) => ({
     ...streamCost([x, index], spec([x.shape[0], x.shape[1], ...size])),
     flops: sizeOf(x.shape),
@@ -127,18 +127,18 @@ export const putOp: Op<PutParams> = {
  * Elements of rows by index: x (b, c, …size), index int32 (b, …count), flat and the same for all c
  * rows → (b, c, …count); 0 for an index out of range. Throws ShapeError.
  */
-export function take<T extends Arg>(x: T, index: T, params: TakeParams = {}): T {
+export function gather<T extends Arg>(x: T, index: T, params: GatherParams = {}): T {
   checkOptions("take", params, "windows");
-  return apply(takeOp, params, [x, index])[0];
+  return apply(gatherOp, params, [x, index])[0];
 }
 
 /**
  * Rows of zeros to which the elements of x are added at their indices: x (b, c, …count), index
  * int32 (b, …count), flat → (b, c, …size). One out of range is left out. Throws ShapeError.
  */
-export function put<T extends Arg>(x: T, index: T, params: PutParams): T {
+export function scatterAdd<T extends Arg>(x: T, index: T, params: ScatterAddParams): T {
   checkOptions("put", params, "size windows");
-  return apply(putOp, params, [x, index])[0];
+  return apply(scatterAddOp, params, [x, index])[0];
 }
 
 /**

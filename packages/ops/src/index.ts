@@ -88,7 +88,7 @@ export {
 } from "./matmul.ts";
 export { max, maxOp } from "./max.ts";
 export { mean } from "./mean.ts";
-export { flip, mix, mixOp, select, type MixParams, type Tap } from "./resample.ts";
+export { flip, resample, resampleOp, select, type ResampleParams, type Tap } from "./resample.ts";
 export * from "./move.ts";
 export { padWith, type PaddingMode } from "./padWith.ts";
 export * from "./pool.ts";
@@ -104,14 +104,14 @@ export {
 } from "./reduce.ts";
 export { logSoftmax, logSoftmaxOp, softmax, softmaxOp, type SoftmaxParams } from "./softmax.ts";
 export {
-  put,
-  putOp,
-  take,
-  takeOp,
+  scatterAdd,
+  scatterAddOp,
+  gather,
+  gatherOp,
   toInt32,
   toInt32Op,
-  type PutParams,
-  type TakeParams,
+  type ScatterAddParams,
+  type GatherParams,
 } from "./gather.ts";
 export { pixelShuffle, pixelUnshuffle, upsample, type UpsampleOptions } from "./upsample.ts";
 export { walk } from "./walk.ts";

@@ -1,9 +1,9 @@
 // Padding that is not zeros: PyTorch's padding modes, each a selection along the axes that it pads.
 
 import { scope, shapeError, type Arg } from "@conv/tensor";
-import { select } from "./resample.ts";
 import { pad } from "./move.ts";
 import { axisName, perAxis } from "./padding.ts";
+import { select } from "./resample.ts";
 
 /**
  * What stands around the input: `zeros`; `reflect`, the input mirrored at its edge, which is not

@@ -19,6 +19,7 @@ import {
 import { mustMatch, spatialRank, streamCost, windowsOf } from "./check.ts";
 import { abs, affine, map, square } from "./elementwise.ts";
 import type { Expr } from "./expr.ts";
+import { scatterAdd } from "./gather.ts";
 import {
   axisName,
   boundedStride,
@@ -31,7 +32,6 @@ import {
   type WindowGeometry,
 } from "./geometry.ts";
 import { pad, reshape } from "./move.ts";
-import { put } from "./gather.ts";
 
 /** A pool of x (n, c, …input) to y (n, c, …output); what lies outside the input is not seen. */
 export interface PoolGeometry extends WindowGeometry {
@@ -307,10 +307,14 @@ export function maxUnpool<T extends Arg>(
       `input has shape ${formatShape(y.shape)}, indices have ${formatShape(indices.shape)}`,
     );
   return scope(() => {
-    const planes = put(reshape(y, [n * c, 1, ...output]), reshape(indices, [n * c, ...output]), {
-      size,
-      ...(windows && { windows }),
-    });
+    const planes = scatterAdd(
+      reshape(y, [n * c, 1, ...output]),
+      reshape(indices, [n * c, ...output]),
+      {
+        size,
+        ...(windows && { windows }),
+      },
+    );
     return reshape(planes, [n, c, ...size]);
   });
 }

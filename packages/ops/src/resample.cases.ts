@@ -3,7 +3,7 @@
 
 import { input, spec, type Value } from "@conv/tensor";
 import { traced, type OpCase } from "./case.ts";
-import { flip, mix, select, type Tap } from "./resample.ts";
+import { flip, resample, select, type Tap } from "./resample.ts";
 
 const x = (...shape: number[]): Value => input(spec(shape));
 const range = (n: number) => [...Array.from({ length: n }).keys()];
@@ -35,12 +35,12 @@ export const cases: readonly OpCase[] = [
   traced("in order (a slice)", select(x(4, 9), [3, 4, 5])),
   traced("none", select(x(2, 5), [])),
   traced("of an empty batch", select(x(0, 5), [4, 1, 1])),
-  traced("interpolated", mix(x(2, 3, 5, 7), doubled(7))),
-  traced("interpolated rows", mix(x(2, 3, 7, 5), doubled(7), 2)),
-  traced("interpolated rows, long", mix(x(1, 2, 5, 40), doubled(5), 2)),
+  traced("interpolated", resample(x(2, 3, 5, 7), doubled(7))),
+  traced("interpolated rows", resample(x(2, 3, 7, 5), doubled(7), 2)),
+  traced("interpolated rows, long", resample(x(1, 2, 5, 40), doubled(5), 2)),
   // prettier-ignore
-  traced("ragged", mix(x(3, 4), [[], [[1, 2], [1, -1], [0, 0.5]], [[3, -3]], [], [[0, 1], [1, 1], [2, 1], [3, 1]]])),
+  traced("ragged", resample(x(3, 4), [[], [[1, 2], [1, -1], [0, 0.5]], [[3, -3]], [], [[0, 1], [1, 1], [2, 1], [3, 1]]])),
   // prettier-ignore
-  traced("ragged rows", mix(x(3, 4, 6), [[], [[1, 2], [1, -1], [0, 0.5]], [[3, -3]], [], [[0, 1], [1, 1], [2, 1], [3, 1]]], 1)),
-  traced("nothing but zeros", mix(x(3, 4), [[], []])),
+  traced("ragged rows", resample(x(3, 4, 6), [[], [[1, 2], [1, -1], [0, 0.5]], [[3, -3]], [], [[0, 1], [1, 1], [2, 1], [3, 1]]], 1)),
+  traced("nothing but zeros", resample(x(3, 4), [[], []])),
 ];

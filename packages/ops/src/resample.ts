@@ -19,7 +19,7 @@ import { slice } from "./move.ts";
 /** A term of a sum: which element along the axis, and its weight. */
 export type Tap = readonly [index: number, weight: number];
 
-export interface MixParams {
+export interface ResampleParams {
   readonly axis: number;
   /** Size of the input along the axis. */
   readonly size: number;
@@ -33,7 +33,7 @@ export interface MixParams {
 }
 
 /** y[…, j, …] = Σ w·x[…, i, …] over the taps (i, w) of row j, along one axis. */
-export const mixOp: Op<MixParams> = {
+export const resampleOp: Op<ResampleParams> = {
   name: "mix",
   infer([x], { axis, size, rows }) {
     mustBeFloat("mix", "input", x);
@@ -62,7 +62,7 @@ export const mixOp: Op<MixParams> = {
     return [y];
   },
   vjp: ({ params: { axis, size, rows } }, [ct]) =>
-    apply(mixOp, { axis, size: rows.length, rows: turned(rows, size) }, [ct]),
+    apply(resampleOp, { axis, size: rows.length, rows: turned(rows, size) }, [ct]),
   // One multiplication for each weight that is not 1, one addition for each tap of a row but the
   // first.
   cost([x], { axis, rows }) {
@@ -96,7 +96,7 @@ const mixed = (x: Spec, axis: number, rows: readonly unknown[]): Spec =>
   spec(x.shape.with(axis, rows.length));
 
 /** The transposed matrix, with `size` rows. */
-function turned(rows: MixParams["rows"], size: number): Tap[][] {
+function turned(rows: ResampleParams["rows"], size: number): Tap[][] {
   const result: Tap[][] = Array.from({ length: size }, () => []);
   rows.forEach((row, j) => {
     for (const [i, w] of row) result[i].push([j, w]);
@@ -107,11 +107,18 @@ function turned(rows: MixParams["rows"], size: number): Tap[][] {
 /**
  * Multiplies an axis (negative counts from the end) by a sparse matrix: element j of the result is
  * Σ w·x[i] over the taps [i, w] of
- * `rows[j]`. Throws ShapeError for an index that there is not. `window`: see {@link MixParams}.
+ * `rows[j]`. Throws ShapeError for an index that there is not. `window`: see {@link ResampleParams}.
  */
-export function mix<T extends Arg>(x: T, rows: MixParams["rows"], axis = -1, window?: Window): T {
+export function resample<T extends Arg>(
+  x: T,
+  rows: ResampleParams["rows"],
+  axis = -1,
+  window?: Window,
+): T {
   const at = resolveAxis("mix", axis, x);
-  return apply(mixOp, { axis: at, size: x.shape[at], rows, ...(window && { window }) }, [x])[0];
+  return apply(resampleOp, { axis: at, size: x.shape[at], rows, ...(window && { window }) }, [
+    x,
+  ])[0];
 }
 
 /**
@@ -124,7 +131,7 @@ export const select = <T extends Arg>(
   axis = -1,
   window?: Window,
 ): T =>
-  mix(
+  resample(
     x,
     indices.map((i) => [[i, 1]]),
     axis,

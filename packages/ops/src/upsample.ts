@@ -3,9 +3,9 @@
 
 import { checkOptions, scope, shapeError, spec, type Arg, type Window } from "@conv/tensor";
 import { mustBeWhole, spatialRank } from "./check.ts";
-import { mix, type Tap } from "./resample.ts";
 import { reshape, transpose } from "./move.ts";
 import { axisName, perAxis, type PerAxis } from "./padding.ts";
+import { resample, type Tap } from "./resample.ts";
 
 export interface UpsampleOptions {
   /** Sizes of the output. */
@@ -106,7 +106,7 @@ export function upsample<T extends Arg>(x: T, options: UpsampleOptions): T {
         mode === "nearest"
           ? nearest(ratio, input)
           : linear(alignCorners ? (o) => o * step : (o) => (o + 0.5) * ratio - 0.5, input);
-      return mix(
+      return resample(
         y,
         Array.from({ length: output }, (_, o) => row(o)),
         a + 2,

@@ -20,7 +20,7 @@ describe("values", () => {
     expect(flat((v) => ops.select(v, [1], 0), six)).toEqual([4, 5, 6]);
     expect(flat((v) => ops.flip(v, [0, -1]), six)).toEqual([6, 5, 4, 3, 2, 1]);
     // prettier-ignore
-    expect(flat((v) => ops.mix(v, [[[0, 0.5], [2, 2]], []]), six)).toEqual([6.5, 0, 14, 0]);
+    expect(flat((v) => ops.resample(v, [[[0, 0.5], [2, 2]], []]), six)).toEqual([6.5, 0, 14, 0]);
     // Its gradient adds where an element was named more than once.
     expect(flat((v) => ops.grad(ops.sum(ops.select(v, [2, 0, 0])), [v])[0], six)).toEqual([
       2, 0, 1, 2, 0, 1,
@@ -33,11 +33,11 @@ describe("values", () => {
       [1, 2, 3, 4, 5, 6],
     ];
     const at = () => ops.toInt32(ops.sub(ops.full([1, 3], 0), ops.full([1, 3], 1)));
-    expect(flat((v) => ops.take(v, at()), rows)).toEqual([0, 0, 0, 0, 0, 0]);
+    expect(flat((v) => ops.gather(v, at()), rows)).toEqual([0, 0, 0, 0, 0, 0]);
     // prettier-ignore
-    expect(flat((v, i) => ops.take(v, ops.toInt32(i)), rows, [[1, 4], [2, 0, 7, 2]])).toEqual([3, 1, 0, 3, 6, 4, 0, 6]);
+    expect(flat((v, i) => ops.gather(v, ops.toInt32(i)), rows, [[1, 4], [2, 0, 7, 2]])).toEqual([3, 1, 0, 3, 6, 4, 0, 6]);
     // prettier-ignore
-    expect(flat((v, i) => ops.put(v, ops.toInt32(i), { size: [4] }), rows, [[1, 3], [3, -1, 3]])).toEqual([0, 0, 0, 4, 0, 0, 0, 10]);
+    expect(flat((v, i) => ops.scatterAdd(v, ops.toInt32(i), { size: [4] }), rows, [[1, 3], [3, -1, 3]])).toEqual([0, 0, 0, 4, 0, 0, 0, 10]);
   });
 
   test("indices of maxima, and back", () => {
@@ -46,7 +46,7 @@ describe("values", () => {
       [1, 5, 2, 2, 3, 5, 2, 9, 0, 0, 7, 1, 0, 1, 1, 1],
     ];
     const asFloat = (i: Value) =>
-      ops.put(ops.reshape(ops.full([1, 1, 4], 1), [1, 1, 4]), ops.reshape(i, [1, 4]), {
+      ops.scatterAdd(ops.reshape(ops.full([1, 1, 4], 1), [1, 1, 4]), ops.reshape(i, [1, 4]), {
         size: [16],
       });
     expect(
@@ -84,9 +84,11 @@ test("costs", () => {
   expect(costOf(ops.select(x(2, 3), [2, 2, 0, 1]))).toEqual(moved(0, 6, 8));
   // Two weights that are not 1 and one addition, for each of two rows of x.
   // prettier-ignore
-  expect(costOf(ops.mix(x(2, 3), [[[0, 0.5], [2, 2]], []]))).toEqual(moved(6, 6, 4));
-  expect(costOf(ops.take(x(2, 3, 9), ints(2, 4)))).toEqual(moved(0, 8 + 24, 24));
-  expect(costOf(ops.put(x(2, 3, 4), ints(2, 4), { size: [9] }))).toEqual(moved(24, 24 + 8, 54));
+  expect(costOf(ops.resample(x(2, 3), [[[0, 0.5], [2, 2]], []]))).toEqual(moved(6, 6, 4));
+  expect(costOf(ops.gather(x(2, 3, 9), ints(2, 4)))).toEqual(moved(0, 8 + 24, 24));
+  expect(costOf(ops.scatterAdd(x(2, 3, 4), ints(2, 4), { size: [9] }))).toEqual(
+    moved(24, 24 + 8, 54),
+  );
   expect(costOf(ops.toInt32(x(7)))).toEqual(moved(7, 7, 7));
   expect(costOf(ops.maxPoolIndices(x(1, 1, 4, 4), 2))).toEqual(moved(12, 16, 4));
 });
@@ -105,26 +107,26 @@ const messages: [() => unknown, string][] = [
   [() => ops.select(x(2, 3), [3]), "mix: row 0 names element 3, input has 3 (axis 1)"],
   [() => ops.select(x(2, 3), [0], 2), "mix: axis 2 is not one of 2 axes"],
   [
-    () => ops.mix(x(3), [[[0, Infinity]]]),
+    () => ops.resample(x(3), [[[0, Infinity]]]),
     "mix: row 0 has weight Infinity, must be finite (axis 0)",
   ],
   [() => ops.select(ints(3), [0]), "mix: input is int32, must be float32"],
   [
-    () => ops.mixOp.infer([spec([3])], { axis: 0, size: 4, rows: [] }),
+    () => ops.resampleOp.infer([spec([3])], { axis: 0, size: 4, rows: [] }),
     "mix: rows are over 4 elements, input has 3 (axis 0)",
   ],
-  [() => ops.take(x(1, 2, 3), x(1, 2)), "take: index is float32, must be int32"],
+  [() => ops.gather(x(1, 2, 3), x(1, 2)), "take: index is float32, must be int32"],
   [
-    () => ops.take(x(2, 3), ints(2, 3)),
+    () => ops.gather(x(2, 3), ints(2, 3)),
     "take: input has 2 axes, needs batch, rows and at least one of elements",
   ],
   [
-    () => ops.take(x(1, 2, 3), ints(2)),
+    () => ops.gather(x(1, 2, 3), ints(2)),
     "take: index has 1 axes, needs batch and at least one of elements",
   ],
-  [() => ops.take(x(1, 2, 3), ints(2, 3)), "take: input has batch 1, index has 2"],
+  [() => ops.gather(x(1, 2, 3), ints(2, 3)), "take: input has batch 1, index has 2"],
   [
-    () => ops.put(x(1, 2, 3), ints(1, 4), { size: [9] }),
+    () => ops.scatterAdd(x(1, 2, 3), ints(1, 4), { size: [9] }),
     "put: rows of the input are 3, those of the index 4",
   ],
   [() => ops.toInt32(ints(3)), "toInt32: input is int32, must be float32"],

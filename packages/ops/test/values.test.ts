@@ -537,9 +537,9 @@ test("parameters that are changed later change no earlier result", async () => {
   await read(2, (f) => (f[2] = 3));
   expect([...(await read(2))]).toEqual([2]);
   const rows: [number, number][][] = [[[0, 1]]];
-  ops.mix(tensor(host, [1]), rows);
+  ops.resample(tensor(host, [1]), rows);
   rows[0][0][1] = 7;
-  expect([...(await ops.mix(tensor(host, [1]), [[[0, 1]]]).read())]).toEqual([1]);
+  expect([...(await ops.resample(tensor(host, [1]), [[[0, 1]]]).read())]).toEqual([1]);
   const f: [string, string, number] = ["mul", "a", 2];
   const twice = jit((v) => ops.map("twice", f as ops.Expr, [v]));
   expect([...(await twice(tensor(host, [1])).read())]).toEqual([2]);

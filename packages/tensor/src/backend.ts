@@ -87,7 +87,7 @@ export interface Step {
    * Results that are kept from run to run, where the step runs only when what it depends on has
    * changed.
    */
-  readonly keeps?: readonly Value[] | undefined;
+  readonly persistent?: readonly Value[] | undefined;
 }
 
 /**
@@ -97,7 +97,7 @@ export interface Step {
 export interface Kernel<G, Caps, Code> {
   readonly name: string;
   /** null if the kernel can do it, else the reason why it cannot, in a few words. */
-  declines(geometry: G, caps: Caps): string | null;
+  unsupportedReason(geometry: G, caps: Caps): string | null;
   /** Predicted seconds; the comment at each says from what it was fitted. */
   estimate(geometry: G, caps: Caps): number;
   build(geometry: G, caps: Caps): Code;

@@ -357,7 +357,7 @@ def forward(p, x):
     return F.linear(y.flatten(1), p["fc.weight"], p["fc.bias"])
 
 
-def make_optimisers():
+def make_optimizers():
     torch.manual_seed(4)
     start = {"conv.weight": draw(2, 1, 3, 3, scale=0.4), "conv.bias": draw(2, scale=0.2), "fc.weight": draw(3, 8, scale=0.4), "fc.bias": draw(3, scale=0.2)}
     steps = [(draw(4, 1, 6, 6, digits=1), torch.randint(3, (4,))) for _ in range(3)]
@@ -436,5 +436,5 @@ if __name__ == "__main__":
     make_pool()
     make_rest()
     make_layers()
-    make_optimisers()
+    make_optimizers()
     make_schedules()

@@ -22,23 +22,23 @@ import {
   maxPoolIndicesOp,
   maxPoolOp,
   maxPoolPickOp,
-  mixOp,
+  resampleOp,
   oneHotOp,
   padOp,
-  putOp,
+  scatterAddOp,
   randomOp,
   reshapeOp,
   sliceOp,
   softmaxOp,
   sumOp,
-  takeOp,
+  gatherOp,
   toInt32Op,
   transposeOp,
   variable,
   walk,
   type ConvGeometry,
   type ElementwiseParams,
-  type MixParams,
+  type ResampleParams,
   type PoolGeometry,
 } from "@conv/ops";
 import {
@@ -313,7 +313,7 @@ const maxPoolGradError: Rule = ({ params }, [x, dy], dx) => {
 
 /** A sum with weights of any sign; where nothing but 1 weighs one element, it is moved. */
 const mixError: Rule = (node, [x]) => {
-  const { rows, ...params } = node.params as MixParams;
+  const { rows, ...params } = node.params as ResampleParams;
   const positive = {
     ...node,
     params: { ...params, rows: rows.map((row) => row.map(([i, w]) => [i, Math.abs(w)])) },
@@ -352,10 +352,10 @@ const rules: ReadonlyMap<unknown, Rule> = new Map<unknown, Rule>([
   [maxPoolGradOp, maxPoolGradError],
   [maxPoolPickOp, maxPoolPickError],
   [maxPoolIndicesOp, exact],
-  [mixOp, mixError],
-  [takeOp, (node, [x, index]) => x.error && apply(node, [x.error, index.value])],
+  [resampleOp, mixError],
+  [gatherOp, (node, [x, index]) => x.error && apply(node, [x.error, index.value])],
   [
-    putOp,
+    scatterAddOp,
     (node, [x, index]) => {
       const by = (of: HostArray) => apply(node, [of, index.value]);
       const [count, magnitude, carried] = [

@@ -9,8 +9,8 @@ import {
   type PlanKernel,
   type Task,
 } from "@conv/compiler";
-import type { Caps } from "./caps.ts";
 import type { Func, Local, Module } from "../wasm/asm.ts";
+import type { Caps } from "./caps.ts";
 
 export { inputAt, outputAt, scratchAt } from "@conv/compiler";
 export type { Epilogue, EpilogueOperand, Place, Task } from "@conv/compiler";
@@ -29,12 +29,17 @@ export interface Stage {
   readonly items: number;
   readonly reads: readonly Place[];
   readonly writes: readonly Place[];
-  /** Memory that each thread has for itself, in bytes; its address comes as `own`. */
-  readonly perThread?: number | undefined;
+  /** Memory that each thread has for itself, in bytes; its address comes as `threadScratch`. */
+  readonly threadScratch?: number | undefined;
   /** May run at the same time as the stage before it: both write disjoint parts of one output. */
-  readonly beside?: boolean | undefined;
+  readonly disjointFromPrevious?: boolean | undefined;
   /** Emits the pieces lo … hi−1. `at` holds the addresses of reads, then writes. */
-  emit(m: Module, f: Func, at: readonly Local[], range: { lo: Local; hi: Local; own: Local }): void;
+  emit(
+    m: Module,
+    f: Func,
+    at: readonly Local[],
+    range: { lo: Local; hi: Local; threadScratch: Local },
+  ): void;
 }
 
 export interface Scratch {

@@ -1,12 +1,12 @@
 // What a program holds and where, found before any code is made: the memory of a graph on this back
 // end can be told without compiling it.
 
-import { distinctCauses, type Causes, type Pack } from "@conv/compiler";
+import { distinctDependencies, type Dependencies, type Pack } from "@conv/compiler";
 import { bytesOf, optimize, type Graph, type Node, type Step, type Value } from "@conv/tensor";
+import { allocated } from "../runtime/memory.ts";
 import { packArena } from "./arena.ts";
 import type { Caps } from "./caps.ts";
 import type { CpuKernel } from "./code.ts";
-import { allocated } from "../runtime/memory.ts";
 import { place, type Block, type BlockKind, type Placement } from "./place.ts";
 import { plan } from "./plan.ts";
 
@@ -46,7 +46,7 @@ export interface LaidOut extends Placement {
   readonly graph: Graph;
   readonly layout: ProgramLayout;
   /** Groups of inputs on which stages depend that need not run at every run. */
-  readonly causes: readonly Causes[];
+  readonly causes: readonly Dependencies[];
   /**
    * The words at the start: one for each input and output, then from `causes` on for each of these,
    * from `packs` on two for each pack (its address, and whether it must be made), the address of
@@ -75,7 +75,7 @@ export function layOut(source: Graph, caps: Caps, kernels: readonly CpuKernel[])
   const graph = optimize(source);
   const placement = place(graph, plan(graph, caps, kernels), caps);
   const { stages, blocks, busy, lasting } = placement;
-  const causes = distinctCauses(stages.filter((s) => !s.pack));
+  const causes = distinctDependencies(stages.filter((s) => !s.pack));
   const packs = blocks.flatMap(({ pack }, id) => (pack ? [{ ...pack, id }] : []));
   const flags = graph.inputs.length + graph.outputs.length;
   const arenaWord = flags + causes.length + 2 * packs.length;

@@ -1,15 +1,15 @@
 // Where every value and every scratch block of a plan lives, and for how long.
 
-import { concatOp, sliceOp } from "@conv/ops";
 import {
-  homesOf,
-  onceFirst,
+  allocationsOf,
+  persistentFirst,
   partsOf,
   root,
-  sameCauses,
-  type Causes,
+  sameDependencies,
+  type Dependencies,
   type Pack,
 } from "@conv/compiler";
+import { concatOp, sliceOp } from "@conv/ops";
 import { bytesOf, type Graph, type Value } from "@conv/tensor";
 import type { Lifetime } from "./arena.ts";
 import type { Caps } from "./caps.ts";
@@ -49,7 +49,7 @@ export interface Placed {
   readonly writes: readonly Home[];
   readonly own: Home | null;
   /** The inputs that it depends on, if it need not run as long as they stay the same. */
-  readonly once: Causes | null;
+  readonly once: Dependencies | null;
   /**
    * The block that it packs, where programs may share that: it need not run while the block is
    * right.
@@ -76,7 +76,7 @@ export interface Placement {
 /** Gives every value and every scratch block its home and its lifetime. */
 export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Placement {
   const parts = partsOf(graph);
-  const { once, planned, causes } = onceFirst(
+  const { once, planned, causes } = persistentFirst(
     graph,
     inOrder,
     new Set([...parts.keys(), ...[...parts.values()].map((p) => p.whole)]),
@@ -97,9 +97,9 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
     offset: 0,
     bytes,
   });
-  const { homes, visit } = homesOf<Home>(graph, planned, parts, causes.keys(), {
-    given: (kind, index, { spec }) => ({ kind, index, offset: 0, bytes: bytesOf(spec) }),
-    own: (v, i) => block(planned[i], "value", bytesOf(v.spec), { value: v }),
+  const { homes, visit } = allocationsOf<Home>(graph, planned, parts, causes.keys(), {
+    external: (kind, index, { spec }) => ({ kind, index, offset: 0, bytes: bytesOf(spec) }),
+    allocate: (v, i) => block(planned[i], "value", bytesOf(v.spec), { value: v }),
     within: (whole, offset, { spec }) => ({
       ...whole,
       offset: whole.offset + offset,
@@ -124,7 +124,7 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
     const { scratch, stages: own } = code;
     const always = once.get(p) ?? null;
     // A slice lies in an input, whose number decides.
-    const causeOf = (index: number): Causes | undefined => {
+    const causeOf = (index: number): Dependencies | undefined => {
       const home = reads[index];
       return home.kind === "input" ? [home.index] : causes.get(root(p.reads[index]));
     };
@@ -148,13 +148,13 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
         stage.writes.length === 1 && stage.writes[0].of === "scratch" ? stage.writes[0].index : -1;
       const when = always ?? packed[into] ?? null;
       for (const { of, index } of stage.reads)
-        if (of === "in" && !sameCauses(causeOf(index), when)) permanent.push(reads[index]);
+        if (of === "in" && !sameDependencies(causeOf(index), when)) permanent.push(reads[index]);
       stages.push({
         stage,
-        beside: Boolean(stage.beside) && stages.length > start,
+        beside: Boolean(stage.disjointFromPrevious) && stages.length > start,
         reads: stage.reads.map(at),
         writes: stage.writes.map(at),
-        own: stage.perThread ? block(p, "threads", stage.perThread * caps.threads) : null,
+        own: stage.threadScratch ? block(p, "threads", stage.threadScratch * caps.threads) : null,
         once: when,
         pack: shared[into] ? rooms[into].id : null,
       });

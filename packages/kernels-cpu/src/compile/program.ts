@@ -11,16 +11,16 @@ import {
   type Program,
   type Value,
 } from "@conv/tensor";
-import type { Caps } from "./caps.ts";
-import type { CpuKernel } from "./code.ts";
 import type { Engine } from "../runtime/engine.ts";
-import { layOut, type LaidOut, type ProgramLayout } from "./layout.ts";
 import type { Heap } from "../runtime/memory.ts";
-import type { Block, Home, Placed } from "./place.ts";
-import type { Planned } from "./plan.ts";
 import { WORDS, type Copy } from "../runtime/runtime.ts";
 import type { Shared } from "../runtime/shared.ts";
 import { atomics, i32, Module, type Func, type Local, type Operand } from "../wasm/asm.ts";
+import type { Caps } from "./caps.ts";
+import type { CpuKernel } from "./code.ts";
+import { layOut, type LaidOut, type ProgramLayout } from "./layout.ts";
+import type { Block, Home, Placed } from "./place.ts";
+import type { Planned } from "./plan.ts";
 
 /** A buffer of this back end. `version` names its contents: no two contents have the same. */
 export interface CpuBuffer extends Buffer {
@@ -224,8 +224,8 @@ function generate(
       ],
       (f) => {
         const at = f.params.slice(0, -3);
-        const [lo, hi, own] = f.params.slice(-3) as [Local, Local, Local];
-        stage.emit(module, f, at, { lo, hi, own });
+        const [lo, hi, threadScratch] = f.params.slice(-3) as [Local, Local, Local];
+        stage.emit(module, f, at, { lo, hi, threadScratch });
       },
     ),
   );
@@ -244,7 +244,7 @@ function generate(
       }
       since.reads.push(...s.reads);
       since.writes.push(...s.writes, ...(s.own ? [s.own] : []));
-      const room = s.own ? i32.add(address(s.own), i32.mul(thread, stage.perThread!)) : 0;
+      const room = s.own ? i32.add(address(s.own), i32.mul(thread, stage.threadScratch!)) : 0;
       const call = (from: Operand, to: Operand) =>
         f.call(bodies[i], ...[...s.reads, ...s.writes].map(address), from, to, room);
       const go = () =>

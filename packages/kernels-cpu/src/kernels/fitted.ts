@@ -5,8 +5,8 @@ import { needsPadding, type Gather } from "@conv/compiler";
 import { sizeOf } from "@conv/tensor";
 import type { Caps } from "../compile/caps.ts";
 import type { CpuKernel, Task, Work } from "../compile/code.ts";
-import { columnsPerTile, gemmSize, rowsPerTile } from "./gemm/tile.ts";
 import { costs } from "./costs.ts";
+import { columnsPerTile, gemmSize, rowsPerTile } from "./gemm/tile.ts";
 
 /** Kinds of work, in the order of the numbers in costs.ts; there a number for the call follows. */
 export const kinds = [

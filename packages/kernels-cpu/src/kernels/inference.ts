@@ -1,22 +1,22 @@
 // The kernels that run a network, without those that only gradients need.
 
 import type { CpuKernel } from "../compile/code.ts";
-import { create } from "./elementwise/create.ts";
 import { depthwise } from "./depthwise/depthwise.ts";
 import { direct } from "./direct/direct.ts";
-import { fft } from "./fft/fft.ts";
+import { create } from "./elementwise/create.ts";
 import { fused } from "./elementwise/fused.ts";
-import { igemm } from "./gemm/igemm.ts";
-import { matmul } from "./gemm/matmul.ts";
-import { mix } from "./move/resample.ts";
-import { move } from "./move/move.ts";
-import { pool } from "./pool/pool.ts";
-import { poolIndices } from "./pool/indices.ts";
 import { reduce } from "./elementwise/reduce.ts";
 import { softmax } from "./elementwise/softmax.ts";
-import { take } from "./move/gather.ts";
+import { fft } from "./fft/fft.ts";
+import { igemm } from "./gemm/igemm.ts";
+import { matmul } from "./gemm/matmul.ts";
 import { thinConv } from "./gemm/thinConv.ts";
 import { thinMatmul } from "./gemm/thinMatmul.ts";
+import { take } from "./move/gather.ts";
+import { move } from "./move/move.ts";
+import { mix } from "./move/resample.ts";
+import { poolIndices } from "./pool/indices.ts";
+import { pool } from "./pool/pool.ts";
 import { winograd } from "./winograd/winograd.ts";
 
 /** What runs networks: every kernel but those of gradients to weights and of gradients of pools. */

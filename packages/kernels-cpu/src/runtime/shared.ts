@@ -2,8 +2,8 @@
 // and weights that they pack alike.
 
 import { createPacks, type Packs } from "@conv/compiler";
-import { allocated, type Heap } from "./memory.ts";
 import type { CpuBuffer } from "../compile/program.ts";
+import { allocated, type Heap } from "./memory.ts";
 
 export interface Shared {
   /** Where the arena lies. It moves when programs come and go. */

@@ -3,12 +3,12 @@
 // steps of the gradient, and each reads x as well instead. Reductions take what an expression makes
 // of several inputs, so that what is only summed need not be stored either.
 
-import { countFns, substitute, variables, type Expr, type ReduceParams } from "@conv/ops";
 import { inputName, root, type FusedParams } from "@conv/compiler";
+import { countFns, substitute, variables, type Expr, type ReduceParams } from "@conv/ops";
 import { bytesOf, sameShape, sizeOf, type Graph, type Value } from "@conv/tensor";
-import type { Caps } from "./caps.ts";
 import { fused } from "../kernels/elementwise/fused.ts";
 import { reduce, type Terms } from "../kernels/elementwise/reduce.ts";
+import type { Caps } from "./caps.ts";
 import type { Planned } from "./plan.ts";
 
 /** Expressions above this many characters stop growing. */

@@ -2,20 +2,20 @@
 // the program's own.
 
 import {
-  homesOf,
-  onceFirst,
+  allocationsOf,
+  persistentFirst,
   root,
-  sameCauses,
-  type Causes,
+  sameDependencies,
+  type Dependencies,
   type Pack,
   type Place,
 } from "@conv/compiler";
 import { sizeOf, type Graph, type Value } from "@conv/tensor";
+import { BYTES, shaderOf, type Element } from "../wgsl/wgsl.ts";
 import type { Caps } from "./caps.ts";
 import type { GpuStage } from "./code.ts";
 import type { Planned } from "./plan.ts";
 import { shareSlots, type Lifetime } from "./slots.ts";
-import { BYTES, shaderOf, type Element } from "../wgsl/wgsl.ts";
 
 /** A buffer given at run time, or (`own`) one of the program's blocks. */
 export interface Home {
@@ -41,7 +41,7 @@ export interface Placed {
   readonly elements: readonly Element[];
   readonly code: string;
   /** The inputs that it depends on, if it need not run as long as they stay the same. */
-  readonly once: Causes | null;
+  readonly once: Dependencies | null;
   /**
    * The block that it packs, where programs may share that: it need not run while the block is
    * right.
@@ -72,7 +72,7 @@ export const roundUp = (bytes: number): number => Math.max(16, Math.ceil(bytes /
 
 /** Gives every value and every scratch block its home and its lifetime. */
 export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Placement {
-  const { once, planned, causes } = onceFirst(graph, inOrder, new Set());
+  const { once, planned, causes } = persistentFirst(graph, inOrder, new Set());
   const blocks: (Block & { from: number; to: number })[] = [];
   const stages: Placed[] = [];
   const block = (
@@ -96,9 +96,9 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
     v.dtype === "int32" ? "i32" : caps.storage === "float16" ? "f16" : "f32";
   // A kernel may not read and write one buffer: no result takes the memory of an input.
   const tasks = planned.map((p) => ({ ...p, elementwise: new Set<Value>() }));
-  const { homes, visit } = homesOf<Home>(graph, tasks, new Map(), [], {
-    given: (kind, index) => ({ kind, index }),
-    own: (v, i) => block(planned[i], storedAs(v), sizeOf(v.shape) * BYTES[storedAs(v)]),
+  const { homes, visit } = allocationsOf<Home>(graph, tasks, new Map(), [], {
+    external: (kind, index) => ({ kind, index }),
+    allocate: (v, i) => block(planned[i], storedAs(v), sizeOf(v.shape) * BYTES[storedAs(v)]),
     within: (whole) => whole,
   });
   const elementOf = (home: Home, v: Value | null): Element =>
@@ -109,7 +109,7 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
     const { scratch, stages: own } = p.kernel.build(p.task, caps);
     const always = once.get(p) ?? null;
     const { writes, reads } = visit(i);
-    const causeOf = (index: number): Causes | undefined => causes.get(root(p.reads[index]));
+    const causeOf = (index: number): Dependencies | undefined => causes.get(root(p.reads[index]));
     const packed = scratch.map(({ packs }) =>
       packs === undefined || always ? undefined : causeOf(packs),
     );
@@ -129,7 +129,7 @@ export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Pl
         (stage.writes.length === 1 && into.of === "scratch" ? packed[into.index] : null) ??
         null;
       for (const { place: from } of stage.reads)
-        if (from.of === "in" && !sameCauses(causeOf(from.index), when))
+        if (from.of === "in" && !sameDependencies(causeOf(from.index), when))
           permanent.push(reads[from.index]);
       const bound = [...stage.reads, ...stage.writes];
       const all = bound.map((b) => at(b.place));

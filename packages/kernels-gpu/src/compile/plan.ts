@@ -9,10 +9,10 @@ import {
   type Task,
 } from "@conv/compiler";
 import type { Graph } from "@conv/tensor";
+import { kernels } from "../kernels/index.ts";
 import type { Caps } from "./caps.ts";
 import type { GpuKernel } from "./code.ts";
 import { inline } from "./inline.ts";
-import { kernels } from "../kernels/index.ts";
 
 export type Planned = PlannedOf<GpuKernel>;
 

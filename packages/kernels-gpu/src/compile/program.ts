@@ -1,7 +1,7 @@
 // A plan made into pipelines, buffers and the order in which they are dispatched: one submission a
 // run, nothing read back in between.
 
-import { distinctCauses, root, type Packed, type Packs } from "@conv/compiler";
+import { distinctDependencies, root, type Packed, type Packs } from "@conv/compiler";
 import {
   bytesOf,
   formatShape,
@@ -12,6 +12,8 @@ import {
   type Step,
 } from "@conv/tensor";
 import type { GpuProgram } from "../api.ts";
+import { USAGE, type GpuTensorBuffer, type Pipeline, type Runtime } from "../runtime/runtime.ts";
+import { GROUPS_PER_AXIS, shaderOf } from "../wgsl/wgsl.ts";
 import type { Arena } from "./arena.ts";
 import type { Caps } from "./caps.ts";
 import {
@@ -24,8 +26,6 @@ import {
   type Placement,
 } from "./place.ts";
 import { plan } from "./plan.ts";
-import { USAGE, type GpuTensorBuffer, type Pipeline, type Runtime } from "../runtime/runtime.ts";
-import { GROUPS_PER_AXIS, shaderOf } from "../wgsl/wgsl.ts";
 
 type PackedWeights = Packed<GpuTensorBuffer, GpuTensorBuffer>;
 
@@ -317,7 +317,7 @@ function createEncoder(
   { runtime }: Shared,
 ) {
   const { device } = runtime;
-  const causes = distinctCauses(stages.filter(({ pack }) => pack === undefined));
+  const causes = distinctDependencies(stages.filter(({ pack }) => pack === undefined));
   const numbers = new Map(causes.map((c, i) => [c.join(), i]));
   const seen = causes.map((inputs) => inputs.map(() => -1));
   const packOf = new Map(

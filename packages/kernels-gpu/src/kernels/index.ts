@@ -2,11 +2,13 @@
 // least `estimate`.
 
 import type { GpuKernel } from "../compile/code.ts";
-import { create } from "./elementwise/create.ts";
 import { depthwiseGradWeight } from "./depthwise/gradWeight.ts";
 import { direct, directGradWeight, directMatmul } from "./direct/direct.ts";
-import { dot, dotGradWeight, dotMatmul } from "./gemm/dot.ts";
+import { create } from "./elementwise/create.ts";
 import { fused } from "./elementwise/fused.ts";
+import { reduce } from "./elementwise/reduce.ts";
+import { softmax } from "./elementwise/softmax.ts";
+import { dot, dotGradWeight, dotMatmul } from "./gemm/dot.ts";
 import { gradWeight } from "./gemm/gradWeight.ts";
 import {
   gradWeightF16,
@@ -18,15 +20,13 @@ import {
 } from "./gemm/half.ts";
 import { igemm } from "./gemm/igemm.ts";
 import { matmul } from "./gemm/matmul.ts";
-import { mix } from "./move/resample.ts";
-import { move } from "./move/move.ts";
-import { pool } from "./pool/pool.ts";
-import { poolGrad } from "./pool/grad.ts";
-import { reduce } from "./elementwise/reduce.ts";
-import { softmax } from "./elementwise/softmax.ts";
 import { take } from "./move/gather.ts";
-import { winograd } from "./winograd/winograd.ts";
+import { move } from "./move/move.ts";
+import { mix } from "./move/resample.ts";
+import { poolGrad } from "./pool/grad.ts";
+import { pool } from "./pool/pool.ts";
 import { winogradGradWeight } from "./winograd/gradWeight.ts";
+import { winograd } from "./winograd/winograd.ts";
 
 export const kernels: readonly GpuKernel[] = [
   winograd(4, 1),

@@ -26,8 +26,8 @@ import {
   type HostArray,
   type Value,
 } from "@conv/tensor";
-import { sequential } from "../layers/basic.ts";
 import { mustBe } from "../checks.ts";
+import { sequential } from "../layers/basic.ts";
 import { conv1d, conv2d, conv3d } from "../layers/conv.ts";
 import type { Layer } from "../layers/layer.ts";
 import type { Saved, State } from "../state/state.ts";

@@ -2,10 +2,10 @@
 // many values, labels, finiteness.
 
 import { formatShape, kindOf, rangeError, sameShape, shapeError, sizeOf } from "@conv/tensor";
-import { knownLabels, type Batch, type Dataset, type Target } from "./data.ts";
 import { describeModel, type Model } from "../layers/layer.ts";
-import type { Loss } from "../training/loss.ts";
 import { indexOfNotFinite } from "../state/state.ts";
+import type { Loss } from "../training/loss.ts";
+import { knownLabels, type Batch, type Dataset, type Target } from "./data.ts";
 
 export interface Loader {
   /**

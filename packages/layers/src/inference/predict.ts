@@ -2,10 +2,10 @@
 
 import { checkOptions, dispose, formatShape, kindOf, shapeError, type Backend } from "@conv/tensor";
 import { mustCount } from "../checks.ts";
-import { breather } from "../training/events.ts";
-import { createForward, sampleSize, upload } from "./forward.ts";
 import { describeModel, type Model } from "../layers/layer.ts";
 import { matchState, type State } from "../state/state.ts";
+import { breather } from "../training/events.ts";
+import { createForward, sampleSize, upload } from "./forward.ts";
 
 /**
  * A model ready to be asked. Its tensors live on the back end until `dispose` (or the end of

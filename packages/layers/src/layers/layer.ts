@@ -17,8 +17,8 @@ import {
   type Spec,
   type Value,
 } from "@conv/tensor";
-import type { Initializer } from "./init.ts";
 import type { Loss } from "../training/loss.ts";
+import type { Initializer } from "./init.ts";
 
 /**
  * One step of a network. `forward` is called while tracing, once a trace, and must not keep values.

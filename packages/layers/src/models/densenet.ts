@@ -1,9 +1,9 @@
 // DenseNet: Huang, Liu, van der Maaten and Weinberger, "Densely Connected Convolutional Networks",
 // CVPR 2017, with the tensors named as in torchvision.
 
+import { denseBlock, denseTransition } from "../blocks/dense.ts";
 import { relu } from "../layers/activation.ts";
 import { flatten, linear, pipe, sequential } from "../layers/basic.ts";
-import { denseBlock, denseTransition } from "../blocks/dense.ts";
 import { conv2d } from "../layers/conv.ts";
 import { kaimingNormal, zeros } from "../layers/init.ts";
 import type { Layer, Model } from "../layers/layer.ts";

@@ -1,11 +1,11 @@
 // EfficientNet: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
 // Networks", ICML 2019, table 1, with the tensors named as in torchvision.
 
-import { silu } from "../layers/activation.ts";
-import { dropout, flatten, linear, pipe, sequential, stochasticDepth } from "../layers/basic.ts";
 import { convNorm2d } from "../blocks/convNorm.ts";
 import { invertedResidual } from "../blocks/invertedResidual.ts";
 import { squeezeExcitation } from "../blocks/squeezeExcitation.ts";
+import { silu } from "../layers/activation.ts";
+import { dropout, flatten, linear, pipe, sequential, stochasticDepth } from "../layers/basic.ts";
 import { kaimingNormal, uniform, zeros } from "../layers/init.ts";
 import type { Model } from "../layers/layer.ts";
 import { adaptiveAvgPool2d } from "../layers/pool.ts";

@@ -1,9 +1,9 @@
 // GoogLeNet: Szegedy, Liu, Jia, Sermanet, Reed, Anguelov, Erhan, Vanhoucke and Rabinovich, "Going
 // deeper with convolutions", CVPR 2015, normalized as in torchvision, with its names.
 
+import { googlenetConv as conv, inceptionV1, type InceptionV1Widths } from "../blocks/inception.ts";
 import { relu } from "../layers/activation.ts";
 import { dropout, flatten, linear, pipe, sequential } from "../layers/basic.ts";
-import { googlenetConv as conv, inceptionV1, type InceptionV1Widths } from "../blocks/inception.ts";
 import { normal } from "../layers/init.ts";
 import type { Layer, Model } from "../layers/layer.ts";
 import { adaptiveAvgPool2d, maxPool2d } from "../layers/pool.ts";

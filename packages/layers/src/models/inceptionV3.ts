@@ -1,7 +1,6 @@
 // Inception v3: Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, "Rethinking the Inception Architecture
 // for Computer Vision", CVPR 2016, as torchvision builds it and names its tensors.
 
-import { dropout, flatten, linear, pipe, sequential } from "../layers/basic.ts";
 import {
   inceptionA,
   inceptionB,
@@ -10,6 +9,7 @@ import {
   inceptionD,
   inceptionE,
 } from "../blocks/inception.ts";
+import { dropout, flatten, linear, pipe, sequential } from "../layers/basic.ts";
 import { normal } from "../layers/init.ts";
 import type { Layer, Model } from "../layers/layer.ts";
 import { adaptiveAvgPool2d, avgPool2d, maxPool2d } from "../layers/pool.ts";

@@ -3,9 +3,9 @@
 
 import { affine, exp, log, mean, map, oneHot, sub, sum } from "@conv/ops";
 import { checkOptions, type Value } from "@conv/tensor";
+import { rbf, subsample2d, tableConv2d, type ConnectionTable } from "../blocks/lenet.ts";
 import { scaledTanh } from "../layers/activation.ts";
 import { flatten, linear, pipe, sequential } from "../layers/basic.ts";
-import { rbf, subsample2d, tableConv2d, type ConnectionTable } from "../blocks/lenet.ts";
 import { conv2d } from "../layers/conv.ts";
 import { lecun1998 } from "../layers/init.ts";
 import type { Model } from "../layers/layer.ts";

@@ -1,8 +1,8 @@
 // MobileNet: Howard, Zhu, Chen, Kalenichenko, Wang, Weyand, Andreetto and Adam, "MobileNets:
 // Efficient Convolutional Neural Networks for Mobile Vision Applications", 2017, table 1.
 
-import { flatten, linear, pipe, sequential } from "../layers/basic.ts";
 import { convNorm2d } from "../blocks/convNorm.ts";
+import { flatten, linear, pipe, sequential } from "../layers/basic.ts";
 import type { Model } from "../layers/layer.ts";
 import { adaptiveAvgPool2d } from "../layers/pool.ts";
 import { classesOf, imagenet, type ClassifierOptions } from "./imagenet.ts";

@@ -1,10 +1,10 @@
 // MobileNetV2: Sandler, Howard, Zhu, Zhmoginov and Chen, "MobileNetV2: Inverted Residuals and
 // Linear Bottlenecks", CVPR 2018, with the tensors named as in torchvision.
 
-import { relu6 } from "../layers/activation.ts";
-import { dropout, flatten, linear, pipe, sequential } from "../layers/basic.ts";
 import { convNorm2d } from "../blocks/convNorm.ts";
 import { linearBottleneck } from "../blocks/invertedResidual.ts";
+import { relu6 } from "../layers/activation.ts";
+import { dropout, flatten, linear, pipe, sequential } from "../layers/basic.ts";
 import type { Model } from "../layers/layer.ts";
 import { adaptiveAvgPool2d } from "../layers/pool.ts";
 import { classesOf, imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";

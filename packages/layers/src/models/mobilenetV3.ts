@@ -1,11 +1,11 @@
 // MobileNetV3: Howard, Sandler, Chu, Chen, Chen, Tan, Wang, Zhu, Pang, Vasudevan, Le and Adam,
 // "Searching for MobileNetV3", ICCV 2019, tables 1 and 2, with the tensors named as in torchvision.
 
-import { hardSigmoid, hardSwish, relu } from "../layers/activation.ts";
-import { dropout, flatten, linear, pipe, sequential } from "../layers/basic.ts";
 import { convNorm2d } from "../blocks/convNorm.ts";
 import { invertedResidual } from "../blocks/invertedResidual.ts";
 import { squeezeExcitation } from "../blocks/squeezeExcitation.ts";
+import { hardSigmoid, hardSwish, relu } from "../layers/activation.ts";
+import { dropout, flatten, linear, pipe, sequential } from "../layers/basic.ts";
 import { kaimingNormal } from "../layers/init.ts";
 import type { Model } from "../layers/layer.ts";
 import { adaptiveAvgPool2d } from "../layers/pool.ts";

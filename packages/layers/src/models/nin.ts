@@ -1,7 +1,7 @@
 // Network in Network: Lin, Chen and Yan, ICLR 2014; for ImageNet as its authors published it.
 
-import { dropout, flatten, pipe, sequential } from "../layers/basic.ts";
 import { mlpconv } from "../blocks/mlpconv.ts";
+import { dropout, flatten, pipe, sequential } from "../layers/basic.ts";
 import type { Model } from "../layers/layer.ts";
 import { adaptiveAvgPool2d, maxPool2d } from "../layers/pool.ts";
 import { classesOf, imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";

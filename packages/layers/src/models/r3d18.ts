@@ -2,9 +2,9 @@
 // Paluri, "A Closer Look at Spatiotemporal Convolutions for Action Recognition", CVPR 2018, with
 // the tensors named as in torchvision.
 
+import { projected } from "../blocks/residual.ts";
 import { relu } from "../layers/activation.ts";
 import { flatten, linear, pipe, sequential } from "../layers/basic.ts";
-import { projected } from "../blocks/residual.ts";
 import { conv3d, type ConvLayerOptions } from "../layers/conv.ts";
 import { kaimingNormal } from "../layers/init.ts";
 import type { Layer, Model } from "../layers/layer.ts";

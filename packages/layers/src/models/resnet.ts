@@ -3,9 +3,9 @@
 // As torchvision builds them (in a bottleneck the 3×3 convolution has the stride) and names their
 // tensors.
 
+import { residualBasic, residualBottleneck } from "../blocks/residual.ts";
 import { relu } from "../layers/activation.ts";
 import { flatten, linear, pipe, sequential } from "../layers/basic.ts";
-import { residualBasic, residualBottleneck } from "../blocks/residual.ts";
 import { conv2d } from "../layers/conv.ts";
 import { kaimingNormal } from "../layers/init.ts";
 import type { Layer, Model } from "../layers/layer.ts";

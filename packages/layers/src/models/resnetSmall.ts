@@ -1,9 +1,9 @@
 // Residual networks for small images: He, Zhang, Ren and Sun, "Deep Residual Learning for Image
 // Recognition", CVPR 2016, section 4.2, with projection shortcuts where the shape changes.
 
-import { flatten, linear, pipe, sequential } from "../layers/basic.ts";
 import { convNorm2d } from "../blocks/convNorm.ts";
 import { residualBasic } from "../blocks/residual.ts";
+import { flatten, linear, pipe, sequential } from "../layers/basic.ts";
 import type { Layer, Model } from "../layers/layer.ts";
 import { adaptiveAvgPool2d } from "../layers/pool.ts";
 import { classesOf, type ClassifierOptions } from "./imagenet.ts";

@@ -4,9 +4,9 @@
 
 import { upsample } from "@conv/ops";
 import type { Value } from "@conv/tensor";
+import { atrousPyramid } from "../blocks/atrousPyramid.ts";
 import { relu } from "../layers/activation.ts";
 import { dropout, sequential } from "../layers/basic.ts";
-import { atrousPyramid } from "../blocks/atrousPyramid.ts";
 import { conv2d } from "../layers/conv.ts";
 import type { Layer, Model } from "../layers/layer.ts";
 import { batchNorm2d } from "../layers/norm.ts";

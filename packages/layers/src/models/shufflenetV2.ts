@@ -1,9 +1,9 @@
 // ShuffleNet v2: Ma, Zhang, Zheng and Sun, "ShuffleNet V2: Practical Guidelines for Efficient CNN
 // Architecture Design", ECCV 2018, of width 1, with the tensors named as in torchvision.
 
-import { flatten, linear, pipe, sequential } from "../layers/basic.ts";
 import { convNorm2d } from "../blocks/convNorm.ts";
 import { shuffleUnit } from "../blocks/shuffleUnit.ts";
+import { flatten, linear, pipe, sequential } from "../layers/basic.ts";
 import { pytorch } from "../layers/init.ts";
 import type { Model } from "../layers/layer.ts";
 import { adaptiveAvgPool2d, maxPool2d } from "../layers/pool.ts";

@@ -2,9 +2,9 @@
 // accuracy with 50x fewer parameters and <0.5MB model size", 2016, versions 1.0 and 1.1, with the
 // tensors named as in torchvision.
 
+import { fire } from "../blocks/fire.ts";
 import { relu } from "../layers/activation.ts";
 import { dropout, flatten, pipe, sequential } from "../layers/basic.ts";
-import { fire } from "../blocks/fire.ts";
 import { conv2d } from "../layers/conv.ts";
 import { kaimingUniform } from "../layers/init.ts";
 import type { Model } from "../layers/layer.ts";

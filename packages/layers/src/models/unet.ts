@@ -1,8 +1,8 @@
 // U-Net: Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image
 // Segmentation", MICCAI 2015, figure 1.
 
-import { dropout, pipe, sequential } from "../layers/basic.ts";
 import { unetConvs, unetDown, unetUp, type UnetOptions } from "../blocks/unet.ts";
+import { dropout, pipe, sequential } from "../layers/basic.ts";
 import { conv2d } from "../layers/conv.ts";
 import { kaimingNormal } from "../layers/init.ts";
 import type { Layer, Model } from "../layers/layer.ts";

@@ -2,8 +2,8 @@
 // that a state fits a model.
 
 import { formatShape, kindOf, printable, sameShape, shapeError, sizeOf } from "@conv/tensor";
-import { describeModel, type Entry, type Model } from "../layers/layer.ts";
 import { createRandom } from "../data/random.ts";
+import { describeModel, type Entry, type Model } from "../layers/layer.ts";
 
 /** One tensor on the host, float32, in the order of its shape. */
 export interface Saved {

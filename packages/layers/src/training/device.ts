@@ -3,7 +3,6 @@
 
 import { bytesOf, createCache, type Backend, type Buffer, type Graph } from "@conv/tensor";
 import type { Batch, Target } from "../data/data.ts";
-import { flagGraph, originOf, type Origin } from "./diagnose.ts";
 import {
   compileStep,
   KEPT_PROGRAMS,
@@ -14,6 +13,7 @@ import {
   type Compiled,
 } from "../inference/forward.ts";
 import type { Entry, Model } from "../layers/layer.ts";
+import { flagGraph, originOf, type Origin } from "./diagnose.ts";
 import type { Optimizer } from "./optim.ts";
 import {
   followedOf,

@@ -4,10 +4,10 @@
 import { concat, reshape } from "@conv/ops";
 import { shapeError, sizeOf, type Backend, type Buffer } from "@conv/tensor";
 import type { Batch, Dataset, Target } from "../data/data.ts";
-import { breather } from "./events.ts";
+import { whereNotFinite, type Loader } from "../data/load.ts";
 import { argMax, createForward } from "../inference/forward.ts";
 import type { Model } from "../layers/layer.ts";
-import { whereNotFinite, type Loader } from "../data/load.ts";
+import { breather } from "./events.ts";
 import { measure, type Loss } from "./loss.ts";
 import type { Metric } from "./metrics.ts";
 import type { Evaluation } from "./reports.ts";

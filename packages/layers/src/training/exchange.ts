@@ -1,11 +1,11 @@
 // Training over several machines: the gradients of a batch, and an update by gradients.
 
-import type { Position } from "./checkpoint.ts";
 import type { Batch, Target } from "../data/data.ts";
-import { notFiniteIn } from "./diagnose.ts";
-import { decayOf, noiseOf, type Parts } from "./fit.ts";
 import type { Entry, Model } from "../layers/layer.ts";
 import { nextPrefix, matchState, type State } from "../state/state.ts";
+import type { Position } from "./checkpoint.ts";
+import { notFiniteIn } from "./diagnose.ts";
+import { decayOf, noiseOf, type Parts } from "./fit.ts";
 
 /** What `gradients` gives. */
 export interface Gradients {

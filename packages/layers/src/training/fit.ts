@@ -2,16 +2,16 @@
 // before the result of the one before is read, so the device need not wait for the host.
 
 import { checkOptions, kindOf, rangeError, shapeError } from "@conv/tensor";
-import type { Position } from "./checkpoint.ts";
 import { mustBeFunction, mustCount } from "../checks.ts";
 import type { Dataset } from "../data/data.ts";
+import { whereNotFinite, type Loader } from "../data/load.ts";
+import { createRandom, shuffled } from "../data/random.ts";
+import type { Position } from "./checkpoint.ts";
 import type { Device, StepPass } from "./device.ts";
 import { notFiniteIn, type DivergedError } from "./diagnose.ts";
 import type { Evaluator } from "./evaluate.ts";
 import { breather } from "./events.ts";
-import { whereNotFinite, type Loader } from "../data/load.ts";
 import type { Optimizer } from "./optim.ts";
-import { createRandom, shuffled } from "../data/random.ts";
 import type { EpochReport, StepReport } from "./reports.ts";
 import type { Steps } from "./steps.ts";
 

@@ -30,7 +30,13 @@ import {
 } from "@conv/tensor";
 import type { Target } from "../data/data.ts";
 import { labelsOf } from "../inference/forward.ts";
-import { describeModel, traceModel, type Entry, type Model, type TracedModel } from "../layers/layer.ts";
+import {
+  describeModel,
+  traceModel,
+  type Entry,
+  type Model,
+  type TracedModel,
+} from "../layers/layer.ts";
 import { measure, type Loss } from "./loss.ts";
 import type { Optimizer } from "./optim.ts";
 import { applyRules, frozenLayers, type ParameterRule } from "./rules.ts";

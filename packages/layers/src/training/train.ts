@@ -10,22 +10,22 @@ import {
   type Backend,
   type Buffer,
 } from "@conv/tensor";
-import { decodeCheckpoint, encodeCheckpoint } from "./checkpoint.ts";
 import { mustBe, mustBeFunction, mustCount } from "../checks.ts";
 import type { Batch, Dataset, Target } from "../data/data.ts";
+import { createLoader } from "../data/load.ts";
+import { readFloats } from "../inference/forward.ts";
+import { describeModel, type Entry, type Model } from "../layers/layer.ts";
+import { initialize, matchState, optimizerPrefix, type State } from "../state/state.ts";
+import { decodeCheckpoint, encodeCheckpoint } from "./checkpoint.ts";
 import { createDevice } from "./device.ts";
 import { createEvaluator } from "./evaluate.ts";
 import { createExchange, stateOf, type Gradients } from "./exchange.ts";
 import { fit, startOf, type FitOptions, type Loaded, type Parts } from "./fit.ts";
-import { readFloats } from "../inference/forward.ts";
-import { describeModel, type Entry, type Model } from "../layers/layer.ts";
-import { createLoader } from "../data/load.ts";
 import type { Loss } from "./loss.ts";
 import type { Metric } from "./metrics.ts";
 import type { Optimizer } from "./optim.ts";
 import type { EpochReport, Evaluation } from "./reports.ts";
 import type { ParameterRule } from "./rules.ts";
-import { initialize, matchState, optimizerPrefix, type State } from "../state/state.ts";
 import { trainedOf, type Clip } from "./step.ts";
 import { createSteps } from "./steps.ts";
 

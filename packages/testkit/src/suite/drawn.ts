@@ -17,13 +17,13 @@ import {
   maxPoolGradOp,
   maxPoolIndicesOp,
   maxPoolPickOp,
-  mix,
+  resample,
   mul,
   poolGeometry,
-  put,
+  scatterAdd,
   sub,
   sum,
-  take,
+  gather,
   wShape,
   xShape,
   yShape,
@@ -151,7 +151,7 @@ export function drawnSuite(device: Device): void {
 
     for (const [name, tap] of Object.entries(taps))
       drawn(device, `mix, ${name}`, 40, mixtures(tap), ({ outer, size, inner, rows }) =>
-        graphOfShapes([[outer, size, inner]], (x) => mix(x, rows, 1)),
+        graphOfShapes([[outer, size, inner]], (x) => resample(x, rows, 1)),
       );
     for (const name of ["take", "put"] as const)
       drawn(
@@ -161,7 +161,8 @@ export function drawnSuite(device: Device): void {
         fc.tuple(size(3, 3), size(9, 9), size(9, 20), size(9, 40)),
         ([b, c, length, count]) =>
           trace(
-            (x, index) => (name === "take" ? take(x, index) : put(x, index, { size: [length] })),
+            (x, index) =>
+              name === "take" ? gather(x, index) : scatterAdd(x, index, { size: [length] }),
             [spec([b, c, name === "take" ? length : count]), spec([b, count], "int32")],
           ),
         ["normal", "labels:9"],

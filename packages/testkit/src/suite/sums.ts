@@ -10,7 +10,7 @@ import {
   logSoftmax,
   matmul,
   mean,
-  put,
+  scatterAdd,
   softmax,
   sum,
   type Precision,
@@ -122,7 +122,7 @@ export function sumSuite(device: Device): void {
     it("elements that all meet in a few places", async () => {
       const count = 20_000;
       const [x, places] = [spec([1, 1, count]), spec([1, count], "int32")];
-      const graph = trace((v, at) => put(v, at, { size: [3] }), [x, places]);
+      const graph = trace((v, at) => scatterAdd(v, at, { size: [3] }), [x, places]);
       const at = hostArray(
         places,
         Float64Array.from({ length: count }, (_, i) => i % 3),

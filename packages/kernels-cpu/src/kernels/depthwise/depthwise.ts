@@ -13,15 +13,22 @@ import {
 } from "@conv/compiler";
 import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
-import { inputAt, operandsAt, outputAt, type CpuKernel, type Stage, type Task } from "../../compile/code.ts";
+import {
+  inputAt,
+  operandsAt,
+  outputAt,
+  type CpuKernel,
+  type Stage,
+  type Task,
+} from "../../compile/code.ts";
 import { i32, v128, type Local } from "../../wasm/asm.ts";
 import { madd } from "../../wasm/math.ts";
-import { epilogueName } from "../gemm/tile.ts";
-import { inPlaceStage } from "./inPlace.ts";
-import { fitted, paddedElements } from "../fitted.ts";
-import { copyInside, fillRange, loadStepped, padBytes, splitColumn } from "../move/pad.ts";
 import { channelValues, storeNeighbors } from "../direct/store.ts";
+import { fitted, paddedElements } from "../fitted.ts";
+import { epilogueName } from "../gemm/tile.ts";
+import { copyInside, fillRange, loadStepped, padBytes, splitColumn } from "../move/pad.ts";
 import { eachCell } from "../move/walk.ts";
+import { inPlaceStage } from "./inPlace.ts";
 
 /** Taps that are unrolled at most; beyond them the generated code outgrows what it saves. */
 const MOST_TAPS = 128;
@@ -38,7 +45,7 @@ const BAND = 16 * 1024;
 export const depthwise: CpuKernel = fitted({
   name: "depthwise",
   fuses: ["channel", "element"],
-  declines(task) {
+  unsupportedReason(task) {
     if (!isConvOrGradInput(task)) return "does convolution and its gradient to the input";
     const g = gatherOf(task);
     if (g.from !== 1) return `takes one source channel per group, not ${g.from}`;
@@ -139,10 +146,10 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
   return {
     name: `depthwise${exactly([g, caps.relaxed])}${epilogueName(task.epilogue)}`,
     items: g.n * channels,
-    perThread: copies ? padBytes({ ...box, padded: sizes }) : 0,
+    threadScratch: copies ? padBytes({ ...box, padded: sizes }) : 0,
     reads: [inputAt(0), inputAt(1), ...operandsAt(task.epilogue)],
     writes: [outputAt(0)],
-    emit(_, f, at, { lo, hi, own }) {
+    emit(_, f, at, { lo, hi, threadScratch }) {
       const [x] = at;
       const y = at[at.length - 1];
       const [item, channel, source, w, s, d, sRow, dRow, column] = f.ints(
@@ -177,7 +184,7 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
         const [from, into, slab] = f.ints("from", "into", "slab");
         const slab4 = strides[0] * 4;
         const inner = { source: g.source.slice(1), lo: g.lo.slice(1), padded: box.padded.slice(1) };
-        f.set(into, own);
+        f.set(into, threadScratch);
         f.for(slab, 0, slabs, 1, () => {
           f.set(from, i32.add(top, slab));
           f.if(
@@ -220,7 +227,7 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
               lanes,
               step: outStepW,
               perChannel,
-              beside: (i) => i32.add(d, element[i]!),
+              operandAt: (i) => i32.add(d, element[i]!),
             }),
           );
         };
@@ -264,7 +271,7 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
         f.for(first, 0, g.output[0], band.rows, () => {
           f.set(top, i32.sub(i32.mul(first, g.step[0]), g.lo[0]));
           copyBand(top, band.slabs);
-          f.set(sRow, own);
+          f.set(sRow, threadScratch);
           f.set(end, i32.sub(g.output[0], first));
           f.for(line, 0, i32.min(end, band.rows), 1, () => {
             rows(1);
@@ -274,17 +281,17 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
         });
       };
       // What stands around the plane is made once: only the inside changes.
-      if (copies) fillRange(f, own, sizeOf(sizes) * 4, 0);
+      if (copies) fillRange(f, threadScratch, sizeOf(sizes) * 4, 0);
       f.for(item, lo, hi, 1, () => {
         f.set(channel, i32.rem(item, channels));
         f.set(w, i32.add(at[1], i32.mul(channel, sizeOf(g.kernel) * 4)));
         load((i) => i32.add(at[2 + i], i32.mul(channel, 4)));
         f.set(source, i32.add(x, i32.mul(i32.div(item, g.to), sizeOf(g.source) * 4)));
         if (copies && !band) {
-          const copy = () => copyInside(f, box, source, own, split);
+          const copy = () => copyInside(f, box, source, threadScratch, split);
           if (g.to === 1) copy();
           else f.if(i32.or(i32.eq(item, lo), i32.eqz(i32.rem(item, g.to))), copy);
-          f.set(source, own);
+          f.set(source, threadScratch);
         }
         g.phases.forEach(onePhase);
       });

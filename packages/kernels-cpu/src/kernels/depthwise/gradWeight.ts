@@ -2,16 +2,16 @@
 // p] · x[c, p·stride + offset(tap)]. A few taps at a time keep their sums in registers while dy and
 // x stream by, four neighbors p at once.
 
-import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { gatherAll, leavesTaps, readLayout, UNSEEN } from "@conv/compiler";
+import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import { draft, inputAt, outputAt, type CpuKernel } from "../../compile/code.ts";
 import { f32x4, i32, v128 } from "../../wasm/asm.ts";
 import { madd } from "../../wasm/math.ts";
-import { tapsOf } from "./depthwise.ts";
 import { fitted, paddedElements } from "../fitted.ts";
 import { acrossLanes, loadStepped, paddedInput } from "../move/pad.ts";
 import { counted, eachCell, inBlocks, laneMask } from "../move/walk.ts";
+import { tapsOf } from "./depthwise.ts";
 
 /** Sums, a vector of dy and one of x fill the 16 vector registers. */
 const SUMS = 12;
@@ -20,7 +20,7 @@ const MOST_TAPS = 144;
 
 export const depthwiseGradWeight: CpuKernel = fitted({
   name: "depthwiseGradWeight",
-  declines(task) {
+  unsupportedReason(task) {
     if (task.op !== convGradWeightOp) return "does the gradient of convolution to the weight";
     const g = task.params as ConvGeometry;
     if (g.ic !== g.groups) return `takes one source channel per group, not ${g.ic / g.groups}`;

@@ -13,8 +13,8 @@ import { inputAt, operandsAt, outputAt, type Stage, type Task } from "../../comp
 import { RESERVED } from "../../runtime/memory.ts";
 import { i32, i32x4, v128, type Code, type Func, type Local } from "../../wasm/asm.ts";
 import { madd } from "../../wasm/math.ts";
-import { epilogueName } from "../gemm/tile.ts";
 import { channelValues, storeNeighbors } from "../direct/store.ts";
+import { epilogueName } from "../gemm/tile.ts";
 
 /** Weights that stay in registers beside the sums of a block. */
 const MOST_TAPS = 9;
@@ -159,7 +159,7 @@ export function inPlaceStage(g: Gather, task: Task, caps: Caps): Stage | null {
             lanes,
             step: 1,
             perChannel,
-            beside: (i) => i32.add(d, element[i]!),
+            operandAt: (i) => i32.add(d, element[i]!),
           }),
         );
       };

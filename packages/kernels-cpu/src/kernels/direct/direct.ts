@@ -21,14 +21,22 @@ import {
   type Stage,
   type Task,
 } from "../../compile/code.ts";
-import { get, i32, v128, type Func, type Local, type Module, type Operand } from "../../wasm/asm.ts";
+import {
+  get,
+  i32,
+  v128,
+  type Func,
+  type Local,
+  type Module,
+  type Operand,
+} from "../../wasm/asm.ts";
 import { madd } from "../../wasm/math.ts";
-import { BLOCK, epilogueName, rowsPerTile } from "../gemm/tile.ts";
 import { fitted, LEAST_ROWS, paddedElements } from "../fitted.ts";
 import { eachTap, gatherCode, outputsOf } from "../gemm/igemm.ts";
+import { BLOCK, epilogueName, rowsPerTile } from "../gemm/tile.ts";
 import { loadStepped } from "../move/pad.ts";
-import { channelValues, storeNeighbors } from "./store.ts";
 import { counted, inBlocks, locate } from "../move/walk.ts";
+import { channelValues, storeNeighbors } from "./store.ts";
 
 /** Output channels per group from which panels are used often enough to pay (igemm.ts). */
 const MOST_ROWS = 18;
@@ -41,7 +49,7 @@ const vectorsFor = (rows: number) => Math.min(4, Math.floor(14 / (rows + 1)));
 export const direct: CpuKernel = fitted({
   name: "direct",
   fuses: ["channel", "element"],
-  declines(task) {
+  unsupportedReason(task) {
     if (!isConvOrGradInput(task)) return "does convolution and its gradient to the input";
     const { to } = gatherOf(task);
     return to > MOST_ROWS
@@ -261,7 +269,7 @@ function tileFunc(
             lanes: i === vectors - 1 ? lanes : 4,
             step: outStepW,
             perChannel,
-            beside: (j) => i32.add(pointers[j], offset),
+            operandAt: (j) => i32.add(pointers[j], offset),
           });
         });
       });

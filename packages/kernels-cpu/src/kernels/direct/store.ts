@@ -16,7 +16,7 @@ export interface Neighbors {
   /** Operands that are one value for the whole row; none unless given. */
   readonly perChannel?: ReadonlyMap<string, Local> | undefined;
   /** For an operand with a value for each element: what is to it as `address` is to y. */
-  beside(operand: number): Operand;
+  operandAt(operand: number): Operand;
 }
 
 /**
@@ -53,11 +53,12 @@ export function storeNeighbors(
   epilogue?.operands.forEach(({ name }, i) => {
     const known = to.perChannel?.get(name);
     const e =
-      known ?? f.let("v128", name, (whole ? v128.load : v128.loadZero32)(to.beside(i), to.offset));
+      known ??
+      f.let("v128", name, (whole ? v128.load : v128.loadZero32)(to.operandAt(i), to.offset));
     values[name] = e;
     if (!whole && !known)
       for (let lane = 1; lane < to.lanes; lane++)
-        f.set(e, v128.loadLane(to.beside(i), e, lane, at(lane)));
+        f.set(e, v128.loadLane(to.operandAt(i), e, lane, at(lane)));
   });
   const value = epilogue ? emitExpr(f, caps, epilogue.f, values) : r;
   if (whole) f.store(to.address, value, to.offset);

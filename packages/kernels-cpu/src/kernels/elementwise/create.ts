@@ -103,7 +103,7 @@ const ops: ReadonlySet<unknown> = new Set([fullOp, randomOp, oneHotOp]);
 
 export const create: CpuKernel = {
   name: "create",
-  declines: (task) =>
+  unsupportedReason: (task) =>
     ops.has(task.op) ? null : "makes constants, random numbers and one-hot rows",
   estimate: streamTime,
   build: (task) => ({ scratch: [], stages: [stages[task.op.name](task)] }),

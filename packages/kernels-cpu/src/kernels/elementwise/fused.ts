@@ -2,8 +2,8 @@
 // shape, with broadcasting. Neighboring axes along which every input keeps its rhythm are merged,
 // so most passes are one flat loop of vectors.
 
-import { broadcastStrides } from "@conv/ops";
 import { fusedOp, inputName, mergeAxes, type FusedParams } from "@conv/compiler";
+import { broadcastStrides } from "@conv/ops";
 import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel } from "../../compile/code.ts";
 import { i32, v128, type Local, type Operand } from "../../wasm/asm.ts";
@@ -11,7 +11,7 @@ import { emitExpr } from "../../wasm/math.ts";
 
 export const fused: CpuKernel = {
   name: "elementwise",
-  declines: (task) => (task.op === fusedOp ? null : "does elementwise work"),
+  unsupportedReason: (task) => (task.op === fusedOp ? null : "does elementwise work"),
   // Bound by memory: 8 GB/s from the outer caches on one core.
   estimate: (task, { threads }) =>
     (task.cost.bytesRead + task.cost.bytesWritten) / 8e9 / threads + 1e-6,

@@ -9,8 +9,8 @@
 // a second stage: the cut depends on the shape alone, so results do not depend on the number of
 // threads.
 
-import { broadcastStrides, maxOp, sumOp, type ReduceParams } from "@conv/ops";
 import { mergeAxes, type Axis } from "@conv/compiler";
+import { broadcastStrides, maxOp, sumOp, type ReduceParams } from "@conv/ops";
 import { exactly, sizeOf, stridesOf, type Op } from "@conv/tensor";
 import {
   inputAt,
@@ -61,7 +61,8 @@ const PIECE = 4096;
 
 export const reduce: CpuKernel = {
   name: "reduce",
-  declines: (task) => (combinations.some((c) => c.op === task.op) ? null : "sums and finds maxima"),
+  unsupportedReason: (task) =>
+    combinations.some((c) => c.op === task.op) ? null : "sums and finds maxima",
   estimate: streamTime,
   build(task) {
     const { axes } = task.params as ReduceParams;

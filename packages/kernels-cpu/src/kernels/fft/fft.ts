@@ -22,7 +22,10 @@ import {
 } from "../../compile/code.ts";
 import { f32x4, i32, v128, type Code, type Local } from "../../wasm/asm.ts";
 import { madd } from "../../wasm/math.ts";
+import { fitted } from "../fitted.ts";
 import { columnsPerTile, epilogueName, rowsPerTile } from "../gemm/tile.ts";
+import { paddedInput } from "../move/pad.ts";
+import { RECORD } from "../winograd/tiles.ts";
 import type { Complex } from "./lines.ts";
 import { outputStage, productStage, sourceStage } from "./products.ts";
 import {
@@ -38,9 +41,6 @@ import {
   type FftTiling,
 } from "./tiles.ts";
 import { eachCell, frequencies, lines, loadRows, tileBytes } from "./transforms.ts";
-import { fitted } from "../fitted.ts";
-import { paddedInput } from "../move/pad.ts";
-import { RECORD } from "../winograd/tiles.ts";
 
 const chosen = (task: Task, caps: Caps): FftTiling =>
   tilingOf(tilingsOf(gatherOf(task)) as FftTiling[], caps);
@@ -53,7 +53,7 @@ export const fft: CpuKernel = fitted({
   name: "fft",
   fuses: ["channel", "element"],
   roundoff: 16,
-  declines(task) {
+  unsupportedReason(task) {
     if (!isConvOrGradInput(task)) return "does convolution and its gradient to the input";
     const ways = tilingsOf(gatherOf(task));
     return typeof ways === "string" ? ways : null;
@@ -108,8 +108,8 @@ function weightStage(t: FftTiling, caps: Caps, into: Place): Stage {
     items: (single ? 1 : g.groups) * perGroup * g.from,
     reads: [inputAt(1)],
     writes: [into],
-    perThread: tileBytes(size),
-    emit(m, f, [from, to], { lo, hi, own }) {
+    threadScratch: tileBytes(size),
+    emit(m, f, [from, to], { lo, hi, threadScratch }) {
       const [item, channel, block, group, rows, row, w, d, s] = f.ints(
         "item",
         "channel",
@@ -160,17 +160,17 @@ function weightStage(t: FftTiling, caps: Caps, into: Place): Stage {
               i32.add(w, i32.mul(i32.select(i32.lt(s, rows), s, i32.sub(rows, 1)), g.wTo * 4)),
             );
           });
-          f.fill(own, 0, tileBytes(size));
+          f.fill(threadScratch, 0, tileBytes(size));
           const [kh, kw] = [size[0] > 1 ? phase.taps.at(-2)!.count : 1, phase.taps.at(-1)!.count];
-          loadRows(f, pointers, own, size, {
+          loadRows(f, pointers, threadScratch, size, {
             rows: kh,
             width: kw,
             stepH: kernel.at(-2) ?? 0,
             stepW: 1,
             reversed,
           });
-          lines(m, f, caps, own, size, "rows", false, kh);
-          lines(m, f, caps, own, size, "columns", false);
+          lines(m, f, caps, threadScratch, size, "rows", false, kh);
+          lines(m, f, caps, threadScratch, size, "columns", false);
           const v = f.local("v128", "v");
           const put = (value: Code, at: Code | Local, offset: number) => {
             f.set(v, value);
@@ -184,7 +184,7 @@ function weightStage(t: FftTiling, caps: Caps, into: Place): Stage {
             });
           };
           f.set(s, i32.add(d, i32.mul(row, 4)));
-          eachCell(f, own, size, "forth", (n, factor, numbers) => {
+          eachCell(f, threadScratch, size, "forth", (n, factor, numbers) => {
             const scale = 1 / (sizeOf(size) * factor);
             numbers.forEach(([re, im], i) => {
               put(f32x4.mul(re, scale), s, i * frequency);
@@ -208,20 +208,28 @@ function singleStage(t: FftTiling, task: Task, caps: Caps, source: Place, weight
     items: Math.ceil((g.groups * g.to) / 4) * tiles,
     reads: [source, weights, inputAt(1), ...operandsAt(task.epilogue)],
     writes: [outputAt(0)],
-    perThread: 4 * RECORD.bytes + tileBytes(size),
-    emit(m, f, at, { lo, hi, own }) {
+    threadScratch: 4 * RECORD.bytes + tileBytes(size),
+    emit(m, f, at, { lo, hi, threadScratch }) {
       const [from, packed, given, ...rest] = at.slice(0, -1);
       const y = at.at(-1)!;
       const [item, tile, channel, w] = f.ints("item", "tile", "channel", "w");
-      const memory = f.let("i32", "memory", i32.add(own, 4 * RECORD.bytes));
+      const memory = f.let("i32", "memory", i32.add(threadScratch, 4 * RECORD.bytes));
       const pointers = rest.map((p, i) =>
         operands[i].along === "channel" ? f.local("i32", `c${i}`) : p,
       );
       f.for(item, lo, hi, 1, () => {
         f.set(tile, i32.rem(item, tiles));
         f.set(channel, i32.mul(i32.div(item, tiles), 4));
-        emitRecords(f, t, tile, channel, own);
-        toFrequencies(m, f, t, caps, memory, pointersTo(f, own, from), readLayout(g).strides);
+        emitRecords(f, t, tile, channel, threadScratch);
+        toFrequencies(
+          m,
+          f,
+          t,
+          caps,
+          memory,
+          pointersTo(f, threadScratch, from),
+          readLayout(g).strides,
+        );
         f.set(w, i32.add(packed, i32.mul(channel, frequencies(size) * 8)));
         eachCell(f, memory, size, "both", (n, _, numbers) => {
           const v = (code: Code) => f.let("v128", "p", code);
@@ -243,7 +251,7 @@ function singleStage(t: FftTiling, task: Task, caps: Caps, source: Place, weight
         );
         fromFrequencies(m, f, t, task, caps, {
           tile: memory,
-          record: own,
+          record: threadScratch,
           y,
           pointers,
           source: from,

@@ -4,9 +4,17 @@
 import { readLayout } from "@conv/compiler";
 import { sizeOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
-import { inputAt, operandsAt, outputAt, type Place, type Stage, type Task } from "../../compile/code.ts";
+import {
+  inputAt,
+  operandsAt,
+  outputAt,
+  type Place,
+  type Stage,
+  type Task,
+} from "../../compile/code.ts";
 import { f32x4, i32, v128, type Func, type Local } from "../../wasm/asm.ts";
 import { columnsPerTile, epilogueName, rowsPerTile, sumsTile } from "../gemm/tile.ts";
+import { RECORD } from "../winograd/tiles.ts";
 import type { Complex } from "./lines.ts";
 import {
   emitRecords,
@@ -18,7 +26,6 @@ import {
   type FftTiling,
 } from "./tiles.ts";
 import { eachCell, frequencies, tileBytes } from "./transforms.ts";
-import { RECORD } from "../winograd/tiles.ts";
 
 /**
  * Where the numbers of four tiles and a channel are among
@@ -56,7 +63,7 @@ function eachPiece(
   f: Func,
   t: FftTiling,
   channels: number,
-  { lo, hi, own }: { lo: Local; hi: Local; own: Local },
+  { lo, hi, threadScratch: own }: { lo: Local; hi: Local; threadScratch: Local },
   body: (group: Local, quad: Local, channel: Local) => void,
 ): void {
   const [item, channel, quad, group, tile] = f.ints("item", "channel", "quad", "group", "tile");
@@ -88,13 +95,13 @@ export function sourceStage(t: FftTiling, caps: Caps, source: Place, into: Place
     items: g.groups * Math.ceil(tiles / 4) * g.from,
     reads: [source],
     writes: [into],
-    perThread: 4 * RECORD.bytes + tileBytes(size),
+    threadScratch: 4 * RECORD.bytes + tileBytes(size),
     emit(m, f, [from, to], range) {
-      const memory = f.let("i32", "memory", i32.add(range.own, 4 * RECORD.bytes));
+      const memory = f.let("i32", "memory", i32.add(range.threadScratch, 4 * RECORD.bytes));
       const { part, frequency, address } = placeOf(t, caps, g.from, 3);
       eachPiece(f, t, g.from, range, (group, quad, channel) => {
         const base = i32.add(from, i32.mul(i32.add(i32.mul(group, g.from), channel), plane * 4));
-        toFrequencies(m, f, t, caps, memory, pointersTo(f, range.own, base), strides);
+        toFrequencies(m, f, t, caps, memory, pointersTo(f, range.threadScratch, base), strides);
         const d = address(f, to, frequencies(size), group, quad, channel);
         eachCell(f, memory, size, "forth", (n, _, numbers) => {
           numbers.forEach(([re, im], i) => {
@@ -172,10 +179,10 @@ export function outputStage(
     items: g.groups * Math.ceil(tiles / 4) * g.to,
     reads: [sums, source, inputAt(1), ...operandsAt(task.epilogue)],
     writes: [outputAt(0)],
-    perThread: 4 * RECORD.bytes + tileBytes(size),
+    threadScratch: 4 * RECORD.bytes + tileBytes(size),
     emit(m, f, at, range) {
       const [s, from, given, ...rest] = at.slice(0, -1);
-      const memory = f.let("i32", "memory", i32.add(range.own, 4 * RECORD.bytes));
+      const memory = f.let("i32", "memory", i32.add(range.threadScratch, 4 * RECORD.bytes));
       const { part, frequency, address } = placeOf(t, caps, g.to, 2);
       const [y, ...pointers] = ["y_", ...operands.map((o) => `${o.name}_`)].map((name) =>
         f.local("i32", name),
@@ -202,7 +209,7 @@ export function outputStage(
         );
         fromFrequencies(m, f, t, task, caps, {
           tile: memory,
-          record: range.own,
+          record: range.threadScratch,
           y,
           pointers,
           source: i32.add(from, i32.mul(group, g.from * readLayout(g).plane * 4)),

@@ -15,12 +15,12 @@ import {
   type Module,
   type Operand,
 } from "../../wasm/asm.ts";
-import { columnsPerTile } from "../gemm/tile.ts";
-import { LENGTHS } from "./lines.ts";
-import { frequencies, lines, loadRows, pitch, storeTiles, type TileSize } from "./transforms.ts";
 import { gemmWork, paddedElements, priced } from "../fitted.ts";
+import { columnsPerTile } from "../gemm/tile.ts";
 import { plainTiles } from "../winograd/repair.ts";
 import { emitRecord, RECORD } from "../winograd/tiles.ts";
+import { LENGTHS } from "./lines.ts";
+import { frequencies, lines, loadRows, pitch, storeTiles, type TileSize } from "./transforms.ts";
 
 /**
  * Taps along one axis or two from which transforms are worth a thought: 5×5 takes half as long

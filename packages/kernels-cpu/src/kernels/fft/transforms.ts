@@ -6,11 +6,11 @@
 import type { Caps } from "../../compile/caps.ts";
 import type { Task } from "../../compile/code.ts";
 import { f32x4, i32, v128, type Code, type Func, type Local, type Module } from "../../wasm/asm.ts";
-import { linesFunc, type Complex } from "./lines.ts";
-import { loadStepped } from "../move/pad.ts";
-import { transpose4 } from "../gemm/panel.ts";
 import { channelValues, storeNeighbors } from "../direct/store.ts";
+import { transpose4 } from "../gemm/panel.ts";
+import { loadStepped } from "../move/pad.ts";
 import { RECORD } from "../winograd/tiles.ts";
+import { linesFunc, type Complex } from "./lines.ts";
 
 /** Rows and columns of a tile; a row is all of it if there is one axis. */
 export type TileSize = readonly [h: number, w: number];
@@ -185,7 +185,7 @@ export function storeTiles(
             lanes,
             step: stepW,
             perChannel,
-            beside: (p) => i32.add(pointers[p], to),
+            operandAt: (p) => i32.add(pointers[p], to),
           });
           f.bump(to, lanes * stepW * 4);
         };

@@ -2,21 +2,21 @@
 // group, as a matrix product over output positions: dw[oc, (channel, tap)] = Σ over (image, p) of
 // dy[oc, p] · x[channel, p·stride + offset(tap)]
 
-import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { gatherAll, leavesTaps, readLayout, remembered, unfold, type Gather } from "@conv/compiler";
+import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { exactly, sizeOf } from "@conv/tensor";
 import { draft, inputAt, type CpuKernel } from "../../compile/code.ts";
 import { i32 } from "../../wasm/asm.ts";
-import { columnsPerTile, epilogueName, type Gemm } from "./tile.ts";
 import { fitted, gemmWork, paddedElements } from "../fitted.ts";
 import { paddedInput } from "../move/pad.ts";
-import { eachColumn, gemmStage, packRows, transposedPanel } from "./panel.ts";
 import { locate } from "../move/walk.ts";
+import { eachColumn, gemmStage, packRows, transposedPanel } from "./panel.ts";
+import { columnsPerTile, epilogueName, type Gemm } from "./tile.ts";
 
 export const gradWeight: CpuKernel = fitted({
   name: "gradWeight",
   fuses: ["element"],
-  declines: (task) =>
+  unsupportedReason: (task) =>
     task.op === convGradWeightOp ? null : "does the gradient of convolution to the weight",
   work(task, caps) {
     const g = unfold(task.params as ConvGeometry);

@@ -25,16 +25,16 @@ import {
   type Task,
 } from "../../compile/code.ts";
 import { i32, v128, type Func, type Local } from "../../wasm/asm.ts";
-import { columnsPerTile, epilogueName, rowsPerTile, type Gemm } from "./tile.ts";
 import { fitted, gemmWork, paddedElements } from "../fitted.ts";
 import { loadStepped, paddedInput } from "../move/pad.ts";
-import { gemmStage } from "./panel.ts";
 import { locate as locatePointers, partAt } from "../move/walk.ts";
+import { gemmStage } from "./panel.ts";
+import { columnsPerTile, epilogueName, rowsPerTile, type Gemm } from "./tile.ts";
 
 export const igemm: CpuKernel = fitted({
   name: "igemm",
   fuses: ["channel", "element"],
-  declines: (task) =>
+  unsupportedReason: (task) =>
     isConvOrGradInput(task) ? null : "does convolution and its gradient to the input",
   work(task, caps) {
     const g = gatherOf(task);
@@ -84,7 +84,7 @@ export function gatherCode(
   g.phases.forEach((phase, i) => {
     const packed = code.room({ bytes: g.groups * g.to * g.from * tapCount(phase) * 4, packs: 1 });
     if (tapCount(phase)) code.stages.push(packStage(g, phase, inputAt(1), packed));
-    code.stages.push({ ...compute(phase, source, packed), beside: i > 0 });
+    code.stages.push({ ...compute(phase, source, packed), disjointFromPrevious: i > 0 });
   });
   return code;
 }

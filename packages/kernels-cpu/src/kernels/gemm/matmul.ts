@@ -4,9 +4,9 @@ import { matmulGeometry, matmulOp, type MatmulParams } from "@conv/ops";
 import { exactly, sizeOf } from "@conv/tensor";
 import { inputAt, scratchAt, type CpuKernel, type Task } from "../../compile/code.ts";
 import { i32, v128 } from "../../wasm/asm.ts";
-import { columnsPerTile, epilogueName, type Gemm } from "./tile.ts";
 import { fitted, gemmWork } from "../fitted.ts";
 import { eachColumn, gemmStage, packRows, transposedPanel } from "./panel.ts";
+import { columnsPerTile, epilogueName, type Gemm } from "./tile.ts";
 
 const geometryOf = (task: Task) =>
   matmulGeometry(task.inputs[0], task.inputs[1], task.params as MatmulParams);
@@ -14,7 +14,7 @@ const geometryOf = (task: Task) =>
 export const matmul: CpuKernel = fitted({
   name: "matmul",
   fuses: ["column", "element"],
-  declines: (task) => (task.op === matmulOp ? null : "does matrix products"),
+  unsupportedReason: (task) => (task.op === matmulOp ? null : "does matrix products"),
   work(task, caps) {
     const { batch, m, k, n, transposeB } = geometryOf(task);
     const filled = sizeOf(batch) * k * n;

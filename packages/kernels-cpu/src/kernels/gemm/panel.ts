@@ -4,9 +4,9 @@ import { exactly } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import { operandsAt, outputAt, type Place, type Stage } from "../../compile/code.ts";
 import { i32, v128, type Func, type Local, type Operand } from "../../wasm/asm.ts";
-import { emitGemm, gemmSize, rowsPerTile, type Gemm, type TileSetup } from "./tile.ts";
 import { loadStepped } from "../move/pad.ts";
 import { partAt } from "../move/walk.ts";
+import { emitGemm, gemmSize, rowsPerTile, type Gemm, type TileSetup } from "./tile.ts";
 
 /**
  * Rows m of a matrix, k long, in pieces: element (m, k) of product `problem`, piece `p` is at the

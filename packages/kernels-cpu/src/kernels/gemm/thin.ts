@@ -203,7 +203,7 @@ function tile(
             lanes: Math.min(4, rows - v * 4),
             step: t.y.row,
             perChannel: perRow,
-            beside: (i) => i32.add(pointers[i], offset),
+            operandAt: (i) => i32.add(pointers[i], offset),
           });
         }),
       );

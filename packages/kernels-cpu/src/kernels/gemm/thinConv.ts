@@ -2,8 +2,8 @@
 // the input where a 1×1 kernel meets few: the weights are read as they lie, and the few columns
 // that they meet are gathered.
 
-import { convOp, type ConvGeometry } from "@conv/ops";
 import { collapsedOf, gatherGradInput, isConvOrGradInput, cellsOf } from "@conv/compiler";
+import { convOp, type ConvGeometry } from "@conv/ops";
 import { sameShape, sizeOf, stridesOf } from "@conv/tensor";
 import type { CpuKernel, Task } from "../../compile/code.ts";
 import { fitted } from "../fitted.ts";
@@ -107,7 +107,7 @@ function windows(g: ConvGeometry): (number | null)[][] {
 export const thinConv: CpuKernel = fitted({
   name: "thinConv",
   fuses: ["channel", "element"],
-  declines(task) {
+  unsupportedReason(task) {
     const product = productOf(task);
     return typeof product === "string" ? product : null;
   },

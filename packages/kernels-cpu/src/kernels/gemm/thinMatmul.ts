@@ -37,7 +37,7 @@ function productOf(task: Task): Thin & { fewRows: boolean } {
 export const thinMatmul: CpuKernel = fitted({
   name: "thinMatmul",
   fuses: ["column", "element"],
-  declines(task) {
+  unsupportedReason(task) {
     if (task.op !== matmulOp) return "does matrix products";
     const { m, n } = geometryOf(task);
     const few = Math.min(m, n);

@@ -204,7 +204,7 @@ export function emitGemm(
   g: Gemm,
   caps: Caps,
   at: { source: Local; a: Local; y: Local; operands: readonly Local[] },
-  { lo, hi, own }: { lo: Local; hi: Local; own: Local },
+  { lo, hi, threadScratch: own }: { lo: Local; hi: Local; threadScratch: Local },
 ): void {
   const b = blocking(g, caps);
   const nr = columnsPerTile(caps);

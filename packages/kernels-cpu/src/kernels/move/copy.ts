@@ -29,8 +29,13 @@ const STRIP = 16;
 /** Index of strides in the merged axes. */
 const [INTO, FROM] = [0, 1];
 
-/** The stage that copies the box. `beside` as in {@link Stage}. */
-export function copyStage(box: Box, source: Place, target: Place, beside = false): Stage {
+/** The stage that copies the box. `disjointFromPrevious` as in {@link Stage}. */
+export function copyStage(
+  box: Box,
+  source: Place,
+  target: Place,
+  disjointFromPrevious = false,
+): Stage {
   const axes = mergeAxes(box.shape, [box.into.strides, box.from.strides]);
   const inner = axes.at(-1)!;
   const turn = axes.findIndex((a) => a.strides[FROM] === 1 && a !== inner && a.size >= 4);
@@ -42,7 +47,7 @@ export function copyStage(box: Box, source: Place, target: Place, beside = false
     items: empty ? 0 : items,
     reads: [source],
     writes: [target],
-    beside,
+    disjointFromPrevious,
     emit(_, f, [from, into], { lo, hi }) {
       if (empty) return;
       f.bump(from, (box.from.base ?? 0) * 4);

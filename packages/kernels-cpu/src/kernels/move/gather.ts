@@ -2,7 +2,7 @@
 // is known at run time only, so they are moved one by one.
 //   take: y[b, c, j] = x[b, c, index[b, j]]        put: y[b, c, index[b, j]] += x[b, c, j]
 
-import { putOp, takeOp, toInt32Op } from "@conv/ops";
+import { scatterAddOp, gatherOp, toInt32Op } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel, type Stage, type Task } from "../../compile/code.ts";
 import { type Local, f32, f32x4, i32, i32x4, v128 } from "../../wasm/asm.ts";
@@ -74,9 +74,9 @@ function takeStage({ inputs: [x, index] }: Task): Stage {
 }
 
 const stages: Readonly<Record<string, (task: Task) => Stage>> = {
-  [takeOp.name]: takeStage,
+  [gatherOp.name]: takeStage,
   // A row after the other: two elements of one may have the same place.
-  [putOp.name]({ inputs: [x], outputs: [y] }) {
+  [scatterAddOp.name]({ inputs: [x], outputs: [y] }) {
     const [b, c, ...space] = x.shape;
     const [count, size] = [sizeOf(space), sizeOf(y.shape.slice(2))];
     // All may meet in one place: blocks are summed apart, and then added.
@@ -84,11 +84,11 @@ const stages: Readonly<Record<string, (task: Task) => Stage>> = {
     const room = Math.ceil(size / 4) * 16;
     return {
       name: `put_${c}_${count}_${size}`,
-      perThread: count > block ? room : 0,
+      threadScratch: count > block ? room : 0,
       items: b * c,
       reads: [inputAt(0), inputAt(1)],
       writes: [outputAt(0)],
-      emit(_, f, [from, indices, into], { lo, hi, own }) {
+      emit(_, f, [from, indices, into], { lo, hi, threadScratch }) {
         const [row, s, i, d, at, to, p, q] = f.ints("row", "s", "i", "d", "at", "to", "p", "q");
         const elements = (count: number, d: Local) =>
           f.repeat(count, "elements", () => {
@@ -107,9 +107,9 @@ const stages: Readonly<Record<string, (task: Task) => Stage>> = {
           f.fill(d, 0, size * 4);
           if (count <= block) return elements(count, d);
           inParts(f, count, block, (count) => {
-            f.fill(own, 0, room);
-            elements(count, own);
-            f.set(p, own);
+            f.fill(threadScratch, 0, room);
+            elements(count, threadScratch);
+            f.set(p, threadScratch);
             f.set(q, d);
             inParts(f, size, 4, (lanes) => {
               const sum = f.let("v128", "sum", f32x4.add(v128.load(q), v128.load(p)));
@@ -142,11 +142,11 @@ const stages: Readonly<Record<string, (task: Task) => Stage>> = {
   }),
 };
 
-const ops: ReadonlySet<unknown> = new Set([takeOp, putOp, toInt32Op]);
+const ops: ReadonlySet<unknown> = new Set([gatherOp, scatterAddOp, toInt32Op]);
 
 export const take: CpuKernel = {
   name: "take",
-  declines: (task) => (ops.has(task.op) ? null : "takes elements by index"),
+  unsupportedReason: (task) => (ops.has(task.op) ? null : "takes elements by index"),
   estimate: streamTime,
   build: (task) => ({ scratch: [], stages: [stages[task.op.name](task)] }),
 };

@@ -1,8 +1,8 @@
 // Transpose, broadcastTo, slice, concat and pad: copies of boxes, told apart by strides and where
 // the box begins.
 
-import { padOp, type PadParams } from "@conv/ops";
 import { boxesOf, paddedAxes } from "@conv/compiler";
+import { padOp, type PadParams } from "@conv/ops";
 import { stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel, type Stage, type Task } from "../../compile/code.ts";
 import { copyStage } from "./copy.ts";
@@ -28,7 +28,8 @@ function padded({ params, inputs: [x] }: Task): Stage {
 
 export const move: CpuKernel = {
   name: "move",
-  declines: (task) => (task.op === padOp || boxesOf(task, task.inputs) ? null : "moves elements"),
+  unsupportedReason: (task) =>
+    task.op === padOp || boxesOf(task, task.inputs) ? null : "moves elements",
   estimate: streamTime,
   build: (task) => ({
     scratch: [],

@@ -6,7 +6,7 @@
 //   anything else                        four outputs at a time, with a table of where they are taken from: out of four neighbors by a
 //                                        shuffle where these hold them all, else one by one
 
-import { mixOp, type MixParams, type Tap } from "@conv/ops";
+import { resampleOp, type ResampleParams, type Tap } from "@conv/ops";
 import { exactly, sizeOf } from "@conv/tensor";
 import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel } from "../../compile/code.ts";
 import { f32x4, i32, v128, type Func, type Local } from "../../wasm/asm.ts";
@@ -21,11 +21,12 @@ const RUNS = 32;
 
 export const mix: CpuKernel = {
   name: "mix",
-  declines: ({ op }) => (op === mixOp ? null : "multiplies an axis by a sparse matrix"),
+  unsupportedReason: ({ op }) =>
+    op === resampleOp ? null : "multiplies an axis by a sparse matrix",
   // Tables cost about a nanosecond a tap and vector, or four of them where the elements of a vector
   // are taken one by one.
   estimate(task, caps) {
-    const { axis, rows } = task.params as MixParams;
+    const { axis, rows } = task.params as ResampleParams;
     const inner = sizeOf(task.inputs[0].shape.slice(axis + 1));
     const taps =
       rows.reduce((sum, row) => sum + row.length, 0) * sizeOf(task.inputs[0].shape.slice(0, axis));
@@ -35,7 +36,7 @@ export const mix: CpuKernel = {
     );
   },
   build({ params, inputs: [{ shape }] }) {
-    const { axis, rows } = params as MixParams;
+    const { axis, rows } = params as ResampleParams;
     const inner = sizeOf(shape.slice(axis + 1));
     const outer = sizeOf(shape.slice(0, axis));
     if (inner >= 4) return byRows(outer, shape[axis], inner, rows);

@@ -1,8 +1,8 @@
 // Gradients of pools, any windows: the winners of four windows are found at once, then each lane is
 // added to dx on its own; means are shared out. One piece of work is a plane.
 
-import { avgPoolGradOp, maxPoolGradOp, type AvgPoolGeometry, type PoolGeometry } from "@conv/ops";
 import type { Axis } from "@conv/compiler";
+import { avgPoolGradOp, maxPoolGradOp, type AvgPoolGeometry, type PoolGeometry } from "@conv/ops";
 import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import {
   draft,
@@ -16,13 +16,13 @@ import {
 import { f32, f32x4, i32, i32x4, v128, type Func, type Local } from "../../wasm/asm.ts";
 import { eachTap } from "../gemm/igemm.ts";
 import { copyBox, padBytes, paddedSource } from "../move/pad.ts";
-import { average as mean, sharesOf } from "./pool.ts";
 import { keepLanes, locate, streamTime } from "../move/walk.ts";
+import { average as mean, sharesOf } from "./pool.ts";
 import { eachOutput, emitWinner, outputAxes, PADDING, windowsOf, type Windows } from "./window.ts";
 
 export const poolGrad: CpuKernel = {
   name: "poolGrad",
-  declines: ({ op }) =>
+  unsupportedReason: ({ op }) =>
     op === maxPoolGradOp || op === avgPoolGradOp ? null : "does the gradient of pooling",
   estimate: streamTime,
   build: ({ op, params }) =>
@@ -132,8 +132,8 @@ function planes(
     items: w.planes,
     reads: [...sources, ...likeY],
     writes: [outputAt(0)],
-    perThread: apart ? Math.ceil(own / 64) * 64 : undefined,
-    emit(_, f, at, { lo, hi, own: room }) {
+    threadScratch: apart ? Math.ceil(own / 64) * 64 : undefined,
+    emit(_, f, at, { lo, hi, threadScratch: room }) {
       const [item, dx, d] = f.ints("item", "dx", "d");
       const followers = at.slice(0, -1).map((base, i) => ({
         at: f.local("i32", `at_${base.name}`),

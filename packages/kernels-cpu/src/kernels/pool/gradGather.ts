@@ -5,6 +5,7 @@
 // Inputs with equal remainders of the stride see the same taps: four of each are summed at once,
 // and interleaved when they are stored.
 
+import { gatherGradInput, type Phase } from "@conv/compiler";
 import {
   avgPoolGradOp,
   maxPoolGradOp,
@@ -12,7 +13,6 @@ import {
   type ConvGeometry,
   type PoolGeometry,
 } from "@conv/ops";
-import { gatherGradInput, type Phase } from "@conv/compiler";
 import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import {
@@ -25,17 +25,17 @@ import {
   type Task,
 } from "../../compile/code.ts";
 import { f32x4, i32, i32x4, v128, type Func, type Local } from "../../wasm/asm.ts";
+import { storeNeighbors } from "../direct/store.ts";
 import { epilogueName } from "../gemm/tile.ts";
 import { copyInside, fillRange, padBytes } from "../move/pad.ts";
-import { sharesOf } from "./pool.ts";
-import { storeNeighbors } from "../direct/store.ts";
 import { eachCell, storeLanes, streamTime } from "../move/walk.ts";
+import { sharesOf } from "./pool.ts";
 import { eachOutput, emitArgMax, outputAxes, PADDING, windowsOf, type Windows } from "./window.ts";
 
 export const poolGradGather: CpuKernel = {
   name: "poolGradGather",
   fuses: ["element"],
-  declines({ op, params }: Task) {
+  unsupportedReason({ op, params }: Task) {
     if (op !== maxPoolGradOp && op !== avgPoolGradOp) return "does the gradient of pooling";
     const g = params as PoolGeometry;
     return windowsOf(g).unrolled ? null : `unrolls at most 32 taps, not ${sizeOf(g.kernel)}`;
@@ -98,20 +98,20 @@ function planes(
     items: w.planes,
     reads: [...Array.from({ length: first + operands.length }, (_, i) => inputAt(i)), ...tabled],
     writes: [outputAt(0)],
-    perThread: boxBytes + gridBytes * (mean ? 1 : 2),
-    emit(_, f, at, { lo: from, hi, own }) {
+    threadScratch: boxBytes + gridBytes * (mean ? 1 : 2),
+    emit(_, f, at, { lo: from, hi, threadScratch }) {
       const dx = at.at(-1)!;
       const [item, plane, x, dy, given, d] = f.ints("item", "plane", "x", "dy", "given", "d");
-      const grid = f.let("i32", "grid", i32.add(own, boxBytes));
+      const grid = f.let("i32", "grid", i32.add(threadScratch, boxBytes));
       const inside = lo.reduce((sum, l, a) => sum + l * strides[a] * 4, 0);
-      if (boxBytes) fillRange(f, own, boxBytes, PADDING);
+      if (boxBytes) fillRange(f, threadScratch, boxBytes, PADDING);
       f.fill(grid, 0, gridBytes);
       if (!mean) f.fill(i32.add(grid, gridBytes), 255, gridBytes);
       const extra = operands.map((o) => f.local("i32", `${o.name}_dx`));
       f.for(item, from, hi, 1, () => {
         f.set(plane, i32.add(at[0], i32.mul(item, inPlane * 4)));
-        if (boxBytes) copyInside(f, w.box, plane, own);
-        f.set(x, boxBytes ? own : plane);
+        if (boxBytes) copyInside(f, w.box, plane, threadScratch);
+        f.set(x, boxBytes ? threadScratch : plane);
         f.set(dy, i32.add(at[first - 1], i32.mul(item, outPlane * 4)));
         f.set(given, i32.add(grid, inside));
         const table = tabled.length
@@ -141,7 +141,7 @@ function planes(
               offset,
               lanes: Math.min(4, lanes),
               step: 1,
-              beside: (i) => i32.add(to, extra[i]),
+              operandAt: (i) => i32.add(to, extra[i]),
             });
         };
         inputs(f, g, w, phases, { grid, won: mean ? null : gridBytes, strides, d, put });

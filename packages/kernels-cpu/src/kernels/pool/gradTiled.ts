@@ -6,9 +6,9 @@ import { avgPoolGradOp, maxPoolGradOp, type PoolGeometry } from "@conv/ops";
 import { exactly, sizeOf } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel, type Task } from "../../compile/code.ts";
 import { f32x4, i32x4, v128, type Code } from "../../wasm/asm.ts";
-import { epilogueName } from "../gemm/tile.ts";
-import { eachTap } from "../gemm/igemm.ts";
 import { storeNeighbors } from "../direct/store.ts";
+import { eachTap } from "../gemm/igemm.ts";
+import { epilogueName } from "../gemm/tile.ts";
 import { locate, streamTime } from "../move/walk.ts";
 import { eachOutput, emitWinner, outputAxes, windowsOf } from "./window.ts";
 
@@ -26,7 +26,7 @@ const tiles = (g: PoolGeometry): boolean =>
 export const poolGradTiled: CpuKernel = {
   name: "poolGradTiled",
   fuses: ["element"],
-  declines: ({ op, params }: Task) =>
+  unsupportedReason: ({ op, params }: Task) =>
     op !== maxPoolGradOp && op !== avgPoolGradOp
       ? "does the gradient of pooling"
       : tiles(params as PoolGeometry)
@@ -75,7 +75,7 @@ export const poolGradTiled: CpuKernel = {
                       offset,
                       lanes,
                       step: 1,
-                      beside: (i) => along[own + i],
+                      operandAt: (i) => along[own + i],
                     });
                 };
                 const dy = along[own - 1];

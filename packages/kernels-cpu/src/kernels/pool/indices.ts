@@ -2,8 +2,8 @@
 // finds the winner, looked up in a table that has the index of every place of the source, padded or
 // not.
 
-import { maxPoolIndicesOp, type PoolGeometry } from "@conv/ops";
 import type { Axis } from "@conv/compiler";
+import { maxPoolIndicesOp, type PoolGeometry } from "@conv/ops";
 import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import { draft, inputAt, outputAt, type CpuKernel } from "../../compile/code.ts";
 import { i32, i32x4, v128 } from "../../wasm/asm.ts";
@@ -13,7 +13,7 @@ import { eachOutput, emitWinner, outputAxes, PADDING, windowsOf, type Windows } 
 
 export const poolIndices: CpuKernel = {
   name: "poolIndices",
-  declines: ({ op }) => (op === maxPoolIndicesOp ? null : "finds where maxima stand"),
+  unsupportedReason: ({ op }) => (op === maxPoolIndicesOp ? null : "finds where maxima stand"),
   estimate: streamTime,
   build({ params }) {
     const g = params as PoolGeometry;

@@ -19,9 +19,9 @@ import {
   type Stage,
 } from "../../compile/code.ts";
 import { f32x4, i32, v128, type Func, type Local } from "../../wasm/asm.ts";
+import { scaledSum } from "../elementwise/reduce.ts";
 import { eachTap } from "../gemm/igemm.ts";
 import { copyInside, fillRange, loadStepped, padBytes, paddedSource } from "../move/pad.ts";
-import { scaledSum } from "../elementwise/reduce.ts";
 import { counted, locate, storeLanes, streamTime } from "../move/walk.ts";
 import {
   eachOutput,
@@ -37,7 +37,7 @@ import {
 
 export const pool: CpuKernel = {
   name: "pool",
-  declines: ({ op }) =>
+  unsupportedReason: ({ op }) =>
     op === maxPoolOp || op === maxPoolPickOp || op === avgPoolOp ? null : "does pooling",
   estimate: streamTime,
   build({ op, params }) {
@@ -168,24 +168,24 @@ function rows(
     items: sizeOf(pieces.map((a) => a.size)),
     reads: [...sources, ...tables],
     writes: [outputAt(0)],
-    perThread: near ? Math.ceil(bytes / 64) * 64 : undefined,
-    emit(_, f, at, { lo, hi, own }) {
+    threadScratch: near ? Math.ceil(bytes / 64) * 64 : undefined,
+    emit(_, f, at, { lo, hi, threadScratch }) {
       const followers = at.map((base, i) => ({
         at: f.local("i32", `at_${base.name}`),
-        base: near && !i ? own : base,
+        base: near && !i ? threadScratch : base,
         ...(i < sources.length
           ? { stride: 0, by: w.step }
           : { stride: i < at.length - 1 ? 2 : 1, by: 1 }),
       }));
       const item = f.local("i32", "item");
-      if (near) fillRange(f, own, bytes, w.box.fill ?? 0);
+      if (near) fillRange(f, threadScratch, bytes, w.box.fill ?? 0);
       f.for(item, lo, hi, 1, () => {
         if (near)
           copyInside(
             f,
             w.box,
             f.let("i32", "plane", i32.add(at[0], i32.mul(item, sizeOf(g.input) * 4))),
-            own,
+            threadScratch,
           );
         locate(f, item, pieces, followers);
         eachOutput(f, w.width, inner, followers, true, (along, lanes) =>

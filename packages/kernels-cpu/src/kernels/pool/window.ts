@@ -1,8 +1,8 @@
 // What all pools share: where windows lie in the source, rows of outputs in vectors, and which tap
 // of a window is the maximum.
 
-import type { PoolGeometry } from "@conv/ops";
 import { needsPadding, readings, readLayout, type Axis, type AxisTaps } from "@conv/compiler";
+import type { PoolGeometry } from "@conv/ops";
 import { sizeOf, stridesOf } from "@conv/tensor";
 import { f32x4, i32, i32x4, v128, type Func, type Local } from "../../wasm/asm.ts";
 import { eachTap } from "../gemm/igemm.ts";

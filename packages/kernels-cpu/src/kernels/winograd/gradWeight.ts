@@ -4,7 +4,6 @@
 // Each piece of work makes a block of dw from all tiles; its sums stay in the second-level cache
 // while tiles pass by.
 
-import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import {
   gradWeightTiling,
   readLayout,
@@ -13,6 +12,7 @@ import {
   type TileAxis,
   type Tiling,
 } from "@conv/compiler";
+import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import {
@@ -26,12 +26,12 @@ import {
 } from "../../compile/code.ts";
 import { f32x4, i32, v128, type Func, type Local, type Operand } from "../../wasm/asm.ts";
 import { emitExpr } from "../../wasm/math.ts";
-import { columnsPerTile, epilogueName, rowsPerTile, sumsTile } from "../gemm/tile.ts";
 import { fitted, LEAST_ROWS, paddedElements } from "../fitted.ts";
+import { columnsPerTile, epilogueName, rowsPerTile, sumsTile } from "../gemm/tile.ts";
 import { paddedInput, paddedSource } from "../move/pad.ts";
 import { plainGradWeight } from "./repair.ts";
-import { combine } from "./toomCook.ts";
 import { emitRecord, RECORD, stepsOf, sumsOf } from "./tiles.ts";
+import { combine } from "./toomCook.ts";
 import { scratchBytes, transform, type TileSource } from "./transforms.ts";
 
 /** Bytes of sums, and of transformed tiles, that a thread keeps. */
@@ -66,7 +66,7 @@ export const winogradGradWeight = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
     name: `winogradGradWeight${dims}d${points}`,
     fuses: ["element"],
     roundoff: ROUNDOFF[points],
-    declines(task) {
+    unsupportedReason(task) {
       if (task.op !== convGradWeightOp) return "does the gradient of convolution to the weight";
       const t = tilingOf(task, points, dims);
       return typeof t === "string" ? t : null;
@@ -149,13 +149,13 @@ function blockStage(
   return {
     name,
     items: g.groups * b.taps * b.rowGroups * b.columnGroups,
-    perThread: bytes.records + bytes.x + bytes.dy + bytes.sums + scratchBytes(t),
+    threadScratch: bytes.records + bytes.x + bytes.dy + bytes.sums + scratchBytes(t),
     reads: [...reads, ...operandsAt(task.epilogue)],
     writes: [outputAt(0)],
-    emit(m, f, at, { lo, hi, own }) {
+    emit(m, f, at, { lo, hi, threadScratch }) {
       const [dy, x, ...pointers] = at.slice(0, -1);
       const dw = at.at(-1)!;
-      const xAt = f.let("i32", "xAt", i32.add(own, bytes.records));
+      const xAt = f.let("i32", "xAt", i32.add(threadScratch, bytes.records));
       const dyAt = f.let("i32", "dyAt", i32.add(xAt, bytes.x));
       const sumsAt = f.let("i32", "sumsAt", i32.add(dyAt, bytes.dy));
       const scratchAt = f.let("i32", "scratch", i32.add(sumsAt, bytes.sums));
@@ -368,7 +368,7 @@ function blockStage(
         f.for(first, 0, tiles, pass, () => {
           f.set(count, i32.sub(tiles, first));
           f.set(count, i32.min(count, pass));
-          f.set(record, own);
+          f.set(record, threadScratch);
           f.for(i, 0, count as Operand, 1, () => {
             f.set(tile, i32.add(first, i));
             emitRecord(
@@ -395,7 +395,7 @@ function blockStage(
             );
             f.call(
               fromX,
-              own,
+              threadScratch,
               count,
               i32.add(from, i32.mul(i, plane * 4)),
               i32.sub(i32.sub(columns, 1), i),
@@ -418,7 +418,7 @@ function blockStage(
             const channel = i32.add(from, i32.mul(i, dyPlane * 4));
             f.call(
               fromDy,
-              own,
+              threadScratch,
               count,
               channel,
               i32.sub(i32.sub(rows, 1), i),

@@ -7,11 +7,11 @@ import type { Caps } from "../../compile/caps.ts";
 import type { Task } from "../../compile/code.ts";
 import { f32x4, i32, v128, type Func, type Local, type Operand } from "../../wasm/asm.ts";
 import { madd } from "../../wasm/math.ts";
-import { loadStepped } from "../move/pad.ts";
-import { transpose4 } from "../gemm/panel.ts";
 import { channelValues, storeNeighbors } from "../direct/store.ts";
-import { combine } from "./toomCook.ts";
+import { transpose4 } from "../gemm/panel.ts";
+import { loadStepped } from "../move/pad.ts";
 import { RECORD, stepsOf, sumsOf } from "./tiles.ts";
+import { combine } from "./toomCook.ts";
 
 /** Bytes of one column of eight tiles, and of the scratch that transforms of such tiles need. */
 const COLUMN = 32;
@@ -190,7 +190,7 @@ export function emitOutput(
       lanes,
       step: stepW,
       perChannel,
-      beside: (i) => i32.add(pointers[i], target),
+      operandAt: (i) => i32.add(pointers[i], target),
     });
   const targets = [0, 1, 2, 3].map((l) => f.local("i32", `t${l}`));
   const [row, i, at, from, q, tiles, whole, line] = f.ints(

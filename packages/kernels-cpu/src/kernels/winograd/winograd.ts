@@ -28,13 +28,13 @@ import {
   type Task,
 } from "../../compile/code.ts";
 import { i32, v128, type Code, type Func, type Module, type Operand } from "../../wasm/asm.ts";
-import { columnsPerTile, epilogueName, rowsPerTile, sumsTile } from "../gemm/tile.ts";
 import { fitted, gemmWork, paddedElements } from "../fitted.ts";
+import { columnsPerTile, epilogueName, rowsPerTile, sumsTile } from "../gemm/tile.ts";
 import { paddedInput } from "../move/pad.ts";
-import { plainTiles } from "./repair.ts";
-import { combine } from "./toomCook.ts";
 import { partAt } from "../move/walk.ts";
+import { plainTiles } from "./repair.ts";
 import { emitRecord, RECORD, stepsOf } from "./tiles.ts";
+import { combine } from "./toomCook.ts";
 import { emitInput, emitOutput, patchWidth, scratchBytes } from "./transforms.ts";
 
 /** Bytes of transformed tiles and of products that a thread keeps, in the second-level cache. */
@@ -91,7 +91,7 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
     name: `winograd${dims}d${points}`,
     fuses: ["channel", "element"],
     roundoff: ROUNDOFF[points],
-    declines(task) {
+    unsupportedReason(task) {
       if (!isConvOrGradInput(task)) return "does convolution and its gradient to the input";
       const t = tilings(gatherOf(task), points, dims);
       if (typeof t === "string") return t;
@@ -143,7 +143,7 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
         });
         code.stages.push(weightStage(t, caps, packed), {
           ...productStage(t, task, caps, source, packed),
-          beside: i > 0,
+          disjointFromPrevious: i > 0,
         });
       });
       return code;
@@ -165,8 +165,8 @@ function weightStage(t: Tiling, caps: Caps, packed: Place): Stage {
     items: g.groups * perGroup,
     reads: [inputAt(1)],
     writes: [packed],
-    perThread: lines * w.n * 16,
-    emit(_, f, [from, to], { lo, hi, own }) {
+    threadScratch: lines * w.n * 16,
+    emit(_, f, [from, to], { lo, hi, threadScratch }) {
       const [item, s, d, channel, block, group] = f.ints(
         "item",
         "s",
@@ -214,7 +214,7 @@ function weightStage(t: Tiling, caps: Caps, packed: Place): Stage {
                 // Taps along h are equally far apart; those that are missing come last.
                 const known = tapsH.filter((kh) => kh >= 0).length;
                 const apart = known > 1 ? tapsH[1] - tapsH[0] : 0;
-                f.set(column, own);
+                f.set(column, threadScratch);
                 f.set(line, s);
                 f.for(j, 0, known, 1, () => {
                   combine(f, caps, w.short.g, tapsW.map(load)).forEach((v, i) =>
@@ -224,8 +224,8 @@ function weightStage(t: Tiling, caps: Caps, packed: Place): Stage {
                   f.bump(line, apart * alongH * 4);
                 });
                 for (let r = known; r < lines; r++)
-                  for (let i = 0; i < w.n; i++) f.store(own, 0, (i * lines + r) * 16);
-                f.set(column, own);
+                  for (let i = 0; i < w.n; i++) f.store(threadScratch, 0, (i * lines + r) * 16);
+                f.set(column, threadScratch);
                 f.set(into, d);
                 f.for(j, 0, w.n, 1, () => {
                   const half = tapsH.map((_, r) =>
@@ -309,10 +309,10 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
   return {
     name,
     items: g.groups * b.groups * b.parts,
-    perThread: records + patch + scratchBytes(t) + b.perGroup * (panelBytes + sumsBytes),
+    threadScratch: records + patch + scratchBytes(t) + b.perGroup * (panelBytes + sumsBytes),
     reads: [source, packed, inputAt(1), ...operandsAt(task.epilogue)],
     writes: [outputAt(0)],
-    emit(m, f, at, { lo, hi, own }) {
+    emit(m, f, at, { lo, hi, threadScratch }) {
       const [sourceAt, weights, given, ...pointers] = at.slice(0, -1);
       const y = at.at(-1)!;
       const [item, part, group, problem, tile, record, panels, panel, q, v] = f.ints(
@@ -338,7 +338,7 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
       );
       const s = f.local("i32", "s");
       const [first, last, c] = f.ints("first", "last", "c");
-      const patchAt = f.let("i32", "patch", i32.add(own, records));
+      const patchAt = f.let("i32", "patch", i32.add(threadScratch, records));
       const scratchAt = f.let("i32", "scratch", i32.add(patchAt, patch));
       const panelsAt = f.let("i32", "panelsAt", i32.add(scratchAt, scratchBytes(t)));
       const sumsAt = f.let("i32", "sumsAt", i32.add(panelsAt, b.perGroup * panelBytes));
@@ -362,7 +362,7 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
       );
       // Eight tiles at a time, without those that are wholly past the last.
       const eights = (body: (panel: Code, offset: Code) => void) => {
-        f.set(record, own);
+        f.set(record, threadScratch);
         f.for(q, 0, i32.sub(last, first), 8, () => {
           body(i32.div(q, nr), i32.mul(i32.rem(q, nr), 4));
           f.bump(record, 8 * RECORD.bytes);
@@ -375,7 +375,7 @@ function productStage(t: Tiling, task: Task, caps: Caps, source: Place, packed: 
         f.set(group, i32.rem(group, b.groups));
         f.set(panels, i32.sub(b.panels, i32.mul(group, b.perGroup)));
         f.set(panels, i32.min(panels, b.perGroup));
-        f.set(record, own);
+        f.set(record, threadScratch);
         f.set(first, i32.mul(group, b.perGroup * nr));
         f.set(last, i32.add(first, i32.mul(panels, nr)));
         f.set(last, i32.min(last, Math.ceil(t.tiles / 8) * 8));

@@ -6,8 +6,8 @@
 // are added in order. Where channels are too few to fill the device, strips are divided among
 // workgroups, and a second stage adds what they found.
 
-import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { cellsOf } from "@conv/compiler";
+import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import { inputAt, outputAt, scratchAt, type GpuKernel, type GpuStage } from "../../compile/code.ts";
@@ -66,7 +66,7 @@ function met(g: ConvGeometry, strip: number): number[] {
 export const depthwiseGradWeight: GpuKernel = {
   name: "depthwiseGradWeight",
   fuses: ["element"],
-  declines(task) {
+  unsupportedReason(task) {
     if (task.op !== convGradWeightOp) return "does the gradient of convolution to the weight";
     const g = task.params as ConvGeometry;
     if (g.ic !== g.groups) return `takes one source channel per group, not ${g.ic / g.groups}`;

@@ -15,14 +15,14 @@ import {
   type Product,
   type Family,
 } from "../gemm/product.ts";
-import { countsOf, registersShader, threadsFor, type RegisterTile } from "./registers.ts";
 import { choices, fastest, type Timed } from "../gemm/tile.ts";
+import { countsOf, registersShader, threadsFor, type RegisterTile } from "./registers.ts";
 
 function kernelOf(name: string, { ops, does, fuses }: Family): GpuKernel {
   return {
     name,
     fuses,
-    declines: ({ op }) => (ops.includes(op) ? null : does),
+    unsupportedReason: ({ op }) => (ops.includes(op) ? null : does),
     estimate: (task, caps) =>
       productsOf(task)!.products.reduce((total, p) => total + chosenFor(p, caps).seconds, 0),
     build(task, caps) {

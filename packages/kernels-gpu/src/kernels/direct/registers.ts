@@ -10,7 +10,15 @@
 
 import { cellsOf, combinations } from "@conv/compiler";
 import { sizeOf } from "@conv/tensor";
-import { coordinates, guarded, mainOf, plus, sumOf, times, type EmittedEpilogue } from "../../wgsl/wgsl.ts";
+import {
+  coordinates,
+  guarded,
+  mainOf,
+  plus,
+  sumOf,
+  times,
+  type EmittedEpilogue,
+} from "../../wgsl/wgsl.ts";
 import { axisNames, channelAt, leaves, tapsOf, type Axis, type Product } from "../gemm/product.ts";
 import { BLOCK, levelsOf } from "../gemm/sums.ts";
 

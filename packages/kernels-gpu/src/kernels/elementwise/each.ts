@@ -34,7 +34,7 @@ export const streamKernel = (
 ): GpuKernel => ({
   name,
   fuses: ["channel", "column", "element"],
-  declines: ({ op }) => (builders.has(op) ? null : does),
+  unsupportedReason: ({ op }) => (builders.has(op) ? null : does),
   estimate: streamTime,
   build: (task, caps) => builders.get(task.op)!(task, caps),
 });

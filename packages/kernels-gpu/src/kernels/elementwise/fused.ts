@@ -2,8 +2,8 @@
 // shape, with broadcasting. One invocation makes four neighbors where the rhythm of all tensors
 // allows it.
 
-import { broadcastStrides } from "@conv/ops";
 import { fusedOp, inputName, mergeAxes, type FusedParams } from "@conv/compiler";
+import { broadcastStrides } from "@conv/ops";
 import { bytesOf, sizeOf, stridesOf } from "@conv/tensor";
 import {
   inputAt,
@@ -19,7 +19,7 @@ const SIZE = 64;
 
 export const fused: GpuKernel = {
   name: "elementwise",
-  declines: (task) => (task.op === fusedOp ? null : "does elementwise work"),
+  unsupportedReason: (task) => (task.op === fusedOp ? null : "does elementwise work"),
   // Bound by memory; what passes between the nodes of a task does not go there.
   estimate: ({ inputs, outputs }, caps) =>
     [...inputs, ...outputs].reduce((sum, s) => sum + bytesOf(s), 0) / caps.bandwidth + caps.launch,

@@ -11,8 +11,8 @@
 // these. The cut depends on the shape alone, and nothing is added in an order that could differ
 // between runs. An invocation adds its terms in blocks (sums.ts).
 
-import { broadcastStrides, maxOp, sumOp, type Expr, type ReduceParams } from "@conv/ops";
 import { inputName, mergeAxes, type Axis } from "@conv/compiler";
+import { broadcastStrides, maxOp, sumOp, type Expr, type ReduceParams } from "@conv/ops";
 import { sizeOf, type Spec } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import {
@@ -26,8 +26,8 @@ import {
   type Task,
 } from "../../compile/code.ts";
 import { coordinates, emitExprs, indent, literal, mainOf, offsetOf } from "../../wgsl/wgsl.ts";
-import { eachElement, finishOf, streamTime, type Finish } from "./each.ts";
 import { loopInBlocks } from "../gemm/sums.ts";
+import { eachElement, finishOf, streamTime, type Finish } from "./each.ts";
 
 /**
  * What is reduced, if it is not an input: an expression over inputs i0, i1, …, which broadcast to
@@ -65,7 +65,7 @@ const served: ReadonlySet<unknown> = new Set([sumOp, maxOp]);
 export const reduce: GpuKernel = {
   name: "reduce",
   fuses: ["channel", "column", "element"],
-  declines: (task) => (served.has(task.op) ? null : "sums and finds maxima"),
+  unsupportedReason: (task) => (served.has(task.op) ? null : "sums and finds maxima"),
   estimate: streamTime,
   build(task, caps) {
     const {

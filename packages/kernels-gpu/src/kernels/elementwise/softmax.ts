@@ -7,8 +7,8 @@ import { sizeOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import { inputAt, outputAt, type GpuCode, type Task } from "../../compile/code.ts";
 import { mainOf } from "../../wgsl/wgsl.ts";
-import { alone, finishOf, streamKernel } from "./each.ts";
 import { loopInBlocks } from "../gemm/sums.ts";
+import { alone, finishOf, streamKernel } from "./each.ts";
 
 const THREADS = 256;
 /** Elements that an invocation should have at least before others share its work. */

@@ -255,7 +255,7 @@ function kernelOf(name: string, { ops, does, fuses }: Family): GpuKernel {
   return {
     name,
     fuses,
-    declines(task) {
+    unsupportedReason(task) {
       if (!ops.includes(task.op)) return does;
       const { products } = productsOf(task)!;
       if (products.length > 1) return "makes all outputs by one rule";

@@ -28,8 +28,8 @@ const inHalf = (kernel: GpuKernel): GpuKernel => ({
   ...kernel,
   name: `${kernel.name}F16`,
   roundoff: HALF_ROUNDOFF,
-  declines: (task, caps) =>
-    caps.arithmetic === "float16" ? kernel.declines(task, caps) : NOT_ASKED,
+  unsupportedReason: (task, caps) =>
+    caps.arithmetic === "float16" ? kernel.unsupportedReason(task, caps) : NOT_ASKED,
   estimate: (task, caps) => tiledSeconds(task, caps, "float16"),
   build: (task, caps) => tiledCode(`${kernel.name} in float16`, task, caps, { how: "float16" }),
 });
@@ -38,11 +38,11 @@ const byMatrices = (kernel: GpuKernel): GpuKernel => ({
   ...kernel,
   name: `${kernel.name}Matrix`,
   roundoff: MATRIX_ROUNDOFF,
-  declines: (task, caps) =>
+  unsupportedReason: (task, caps) =>
     caps.arithmetic === "float32"
       ? NOT_ASKED
       : caps.matrices
-        ? kernel.declines(task, caps)
+        ? kernel.unsupportedReason(task, caps)
         : "needs subgroups that multiply matrices of float16, which the adapter does not have",
   estimate: (task, caps) => tiledSeconds(task, caps, "matrices"),
   build: (task, caps) =>

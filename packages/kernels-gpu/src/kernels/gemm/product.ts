@@ -2,6 +2,7 @@
 // t·step + j·delta + first], summed over taps j along every axis, x being zero outside its sizes.
 // Kernels are generators over this form and know no op.
 
+import { gatherAll, gatherGradInput, unfold, type Gather } from "@conv/compiler";
 import {
   convGradInputOp,
   convGradWeightOp,
@@ -12,7 +13,6 @@ import {
   type MatmulGeometry,
   type MatmulParams,
 } from "@conv/ops";
-import { gatherAll, gatherGradInput, unfold, type Gather } from "@conv/compiler";
 import { sizeOf, stridesOf } from "@conv/tensor";
 import type { GpuKernel, Task } from "../../compile/code.ts";
 

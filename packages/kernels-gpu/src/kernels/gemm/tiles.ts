@@ -15,8 +15,8 @@ import {
 } from "../../compile/code.ts";
 import { emitEpilogue } from "../../wgsl/wgsl.ts";
 import { chosenFor } from "../direct/direct.ts";
-import { outputsOf, productsOf, tapsOf, type Family, type Product } from "./product.ts";
 import { registersShader } from "../direct/registers.ts";
+import { outputsOf, productsOf, tapsOf, type Family, type Product } from "./product.ts";
 import { BLOCK } from "./sums.ts";
 import { choices, fastest, threadsOf, workgroupBytes, type Tile, type Timed } from "./tile.ts";
 import { addParts, groupsOf, tiledShader, widthsOf } from "./tiled.ts";
@@ -222,7 +222,7 @@ export function tiledCode(
 export const tiledKernel = (name: string, { ops, does, fuses }: Family): GpuKernel => ({
   name,
   fuses,
-  declines: ({ op }) => (ops.includes(op) ? null : does),
+  unsupportedReason: ({ op }) => (ops.includes(op) ? null : does),
   estimate: (task, caps) => tiledSeconds(task, caps),
   build: (task, caps) => tiledCode(name, task, caps),
 });

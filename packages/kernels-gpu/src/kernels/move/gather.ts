@@ -4,7 +4,7 @@
 //   else           lists of who goes where, made with exchanges, each sorted by the output that it belongs to
 // and the whole numbers that indices are.
 
-import { putOp, takeOp, toInt32Op } from "@conv/ops";
+import { scatterAddOp, gatherOp, toInt32Op } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
 import { inputAt, scratchAt, type Binding, type GpuCode, type Task } from "../../compile/code.ts";
 import { indent } from "../../wgsl/wgsl.ts";
@@ -139,8 +139,8 @@ export const take = streamKernel(
   "take",
   "takes elements by index",
   new Map<unknown, (task: Task) => GpuCode>([
-    [takeOp, takeCode],
-    [putOp, putCode],
+    [gatherOp, takeCode],
+    [scatterAddOp, putCode],
     [toInt32Op, wholeNumbers],
   ]),
 );

@@ -1,14 +1,14 @@
 // Transpose, broadcastTo, slice and concat: copies of boxes, told apart by strides and where the
 // box begins; and pad.
 
-import { broadcastToOp, concatOp, padOp, sliceOp, transposeOp, type PadParams } from "@conv/ops";
 import { boxesOf, paddedAxes } from "@conv/compiler";
+import { broadcastToOp, concatOp, padOp, sliceOp, transposeOp, type PadParams } from "@conv/ops";
 import { stridesOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import { inputAt, type GpuCode, type GpuStage, type Task } from "../../compile/code.ts";
 import { coordinates, offsetOf } from "../../wgsl/wgsl.ts";
-import { copyStage } from "./copy.ts";
 import { allOf, alone, eachElement, streamKernel } from "../elementwise/each.ts";
+import { copyStage } from "./copy.ts";
 
 /** The inputs that are moved; the epilogue's come after. */
 const moved = ({ inputs, epilogue }: Task) =>

@@ -2,14 +2,14 @@
 // interpolation. Tables say where each output is taken from.
 //   y[…, j, …] = Σ w·x[…, i, …] over the taps (i, w) of row j
 
-import { mixOp, type MixParams } from "@conv/ops";
+import { resampleOp, type ResampleParams } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
 import { inputAt, scratchAt, type GpuCode, type Task } from "../../compile/code.ts";
 import { eachElement, streamKernel } from "../elementwise/each.ts";
 import { loopInBlocks } from "../gemm/sums.ts";
 
 function mixCode(task: Task): GpuCode {
-  const { axis, size, rows } = task.params as MixParams;
+  const { axis, size, rows } = task.params as ResampleParams;
   const inner = sizeOf(task.inputs[0].shape.slice(axis + 1));
   const x = { name: "x", place: inputAt(0) };
   const table = (data: Int32Array | Float32Array) => ({
@@ -73,5 +73,5 @@ function mixCode(task: Task): GpuCode {
 export const mix = streamKernel(
   "mix",
   "multiplies an axis by a sparse matrix",
-  new Map([[mixOp, mixCode]]),
+  new Map([[resampleOp, mixCode]]),
 );

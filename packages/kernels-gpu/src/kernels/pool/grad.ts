@@ -6,7 +6,14 @@ import { avgPoolGradOp, maxPoolGradOp, type AvgPoolGeometry, type PoolGeometry }
 import { sizeOf } from "@conv/tensor";
 import { inputAt, outputAt, scratchAt, type GpuCode, type Task } from "../../compile/code.ts";
 import { coordinates, indent, literal } from "../../wgsl/wgsl.ts";
-import { allOf, alone, eachElement, finishOf, overItems, streamKernel } from "../elementwise/each.ts";
+import {
+  allOf,
+  alone,
+  eachElement,
+  finishOf,
+  overItems,
+  streamKernel,
+} from "../elementwise/each.ts";
 import { sumInBlocks } from "../gemm/sums.ts";
 import { eachSeer, inputNames, outputNames, seersOf, tapsOf, winnerOf } from "./window.ts";
 

@@ -2,8 +2,8 @@
 // that see an input. Where these are few, they are written out, without a branch for each; else
 // they are loops.
 
-import type { PoolGeometry } from "@conv/ops";
 import { cellsOf } from "@conv/compiler";
+import type { PoolGeometry } from "@conv/ops";
 import { sizeOf, stridesOf } from "@conv/tensor";
 import { indent, plus, times } from "../../wgsl/wgsl.ts";
 import { allOf } from "../elementwise/each.ts";

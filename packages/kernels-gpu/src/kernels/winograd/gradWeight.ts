@@ -4,7 +4,6 @@
 // Tiles of x and of dy are transformed, multiplied point by point as matrix products over tiles,
 // and these transformed to taps.
 
-import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import {
   gradWeightTiling,
   ROUNDOFF,
@@ -12,6 +11,7 @@ import {
   type TileAxis,
   type Tiling,
 } from "@conv/compiler";
+import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import {
@@ -36,7 +36,6 @@ import {
 import { overItems } from "../elementwise/each.ts";
 import type { Product } from "../gemm/product.ts";
 import { plainFunction, scaleFor, spoiled } from "./repair.ts";
-import { productStage, productTime, transformTime, type Multiplied } from "./winograd.ts";
 import {
   inputStage,
   lastTile,
@@ -46,6 +45,7 @@ import {
   transform,
   writer,
 } from "./transforms.ts";
+import { productStage, productTime, transformTime, type Multiplied } from "./winograd.ts";
 
 /** Bytes that transformed tiles of x, or of dy, may take. */
 const MOST_BYTES = 2 ** 26;
@@ -73,7 +73,7 @@ export const winogradGradWeight = (points: 4 | 6 | 8, dims: 1 | 2): GpuKernel =>
   name: `winogradGradWeight${dims}d${points}`,
   fuses: ["element"],
   roundoff: ROUNDOFF[points],
-  declines(task, caps) {
+  unsupportedReason(task, caps) {
     if (task.op !== convGradWeightOp) return "does the gradient of convolution to the weight";
     const t = gradWeightTiling(task.params as ConvGeometry, points, dims);
     if (typeof t === "string") return t;

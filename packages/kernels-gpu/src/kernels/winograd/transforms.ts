@@ -4,7 +4,14 @@
 
 import { combine, type Matrix, type SumWriter, type TileAxis, type Tiling } from "@conv/compiler";
 import { sizeOf, stridesOf } from "@conv/tensor";
-import { inputAt, outputAt, type Binding, type GpuStage, type Place, type Task } from "../../compile/code.ts";
+import {
+  inputAt,
+  outputAt,
+  type Binding,
+  type GpuStage,
+  type Place,
+  type Task,
+} from "../../compile/code.ts";
 import {
   coordinates,
   emitEpilogue,

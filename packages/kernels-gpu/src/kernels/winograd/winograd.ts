@@ -17,8 +17,8 @@ import {
 } from "../../compile/code.ts";
 import { emitEpilogue } from "../../wgsl/wgsl.ts";
 import { chosenFor } from "../direct/direct.ts";
-import type { Product } from "../gemm/product.ts";
 import { registersShader } from "../direct/registers.ts";
+import type { Product } from "../gemm/product.ts";
 import type { Tile } from "../gemm/tile.ts";
 import { tiledShader, widthsOf } from "../gemm/tiled.ts";
 import { tileFor } from "../gemm/tiles.ts";
@@ -121,7 +121,7 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): GpuKernel => ({
   name: `winograd${dims}d${points}`,
   fuses: ["channel", "element"],
   roundoff: ROUNDOFF[points],
-  declines(task, caps) {
+  unsupportedReason(task, caps) {
     if (!isConvOrGradInput(task)) return "does convolution and its gradient to the input";
     const all = tilings(gatherOf(task), points, dims);
     if (typeof all === "string") return all;
