@@ -3,6 +3,30 @@
 
 import { printable, quoted } from "./printable.ts";
 
+/** Facts that an error carries, by name, so that a program can read them and a page translate them. */
+export type Facts = Readonly<Record<string, string | number | boolean>>;
+
+/** What is wrong and what to do about it, with the facts that it names. Made by {@link message}. */
+export interface Message {
+  readonly text: string;
+  readonly values: Facts;
+}
+
+/**
+ * An error of this project: `code` tells which rule is broken and never changes with the wording,
+ * `values` holds the numbers and names of the message, `op` is what was asked, `axis` where.
+ */
+export interface ConvError extends Error {
+  readonly code: string;
+  readonly values: Facts;
+  readonly op: string;
+  readonly axis?: string | number | undefined;
+}
+
+/** Whether an error has the code and the values of a {@link ConvError}. */
+export const isConvError = (error: unknown): error is ConvError =>
+  error instanceof Error && "code" in error && "values" in error && "op" in error;
+
 /**
  * Input whose shape, type or parameters break a rule of the named op. Thrown before anything is
  * written.
@@ -26,26 +50,58 @@ export class UnsupportedError extends Error {
 export const complaint = (op: string, rule: string, axis?: string | number): string =>
   `${printable(op, 200)}: ${printable(rule, 2000)}${axis === undefined ? "" : ` (axis ${axis})`}`;
 
+/**
+ * The tag of a message: each `${{ name: value }}` stands in the text and is a fact of that name.
+ *
+ *     message`input has ${{ axes: 2 }} axes, needs ${{ rank: 3 }}`
+ */
+export function message(strings: TemplateStringsArray, ...parts: Facts[]): Message {
+  const text = strings.map((s, i) => s + (parts[i] ? Object.values(parts[i]).join() : "")).join("");
+  return { text, values: Object.assign({}, ...parts) };
+}
+
 /** What kind of thing a value is, for messages: `Promise`, `Tensor`, `number`, `undefined`. */
 export const kindOf = (value: unknown): string =>
   value === null
     ? "null"
     : (Object(value) === value && (value as object).constructor?.name) || typeof value;
 
-/** A {@link ShapeError} with the message of {@link complaint}. */
-export const shapeError = (op: string, rule: string, axis?: string | number): ShapeError =>
-  new ShapeError(complaint(op, rule, axis));
+/** An error with the sentence of {@link complaint}, with a code and facts where it has them. */
+function create<E extends Error>(
+  type: new (text: string) => E,
+  op: string,
+  code: string,
+  rule: Message | string | number | undefined,
+  axis?: string | number,
+): E {
+  if (typeof rule !== "object") return new type(complaint(op, code, rule));
+  return Object.assign(new type(complaint(op, rule.text, axis)), {
+    code,
+    values: rule.values,
+    op,
+    axis,
+  });
+}
 
-/** An {@link UnsupportedError} with the message of {@link complaint}. */
-export const unsupported = (op: string, rule: string): UnsupportedError =>
-  new UnsupportedError(complaint(op, rule));
+type Thrown<E> = {
+  (op: string, code: string, rule: Message, axis?: string | number): E & ConvError;
+  (op: string, rule: string, axis?: string | number): E;
+};
 
 /**
- * A RangeError with the message of {@link complaint}: an option, a count or a size that is out of
- * range.
+ * A {@link ShapeError}: `shapeError("conv", "input-rank", message`…`, "h")`. `code` is a stable
+ * name in kebab case.
  */
-export const rangeError = (op: string, rule: string, axis?: string | number): RangeError =>
-  new RangeError(complaint(op, rule, axis));
+export const shapeError = ((op: string, code: string, rule: Message, axis?: string | number) =>
+  create(ShapeError, op, code, rule, axis)) as Thrown<ShapeError>;
+
+/** An {@link UnsupportedError} with code and values. */
+export const unsupported = ((op: string, code: string, rule: Message, axis?: string | number) =>
+  create(UnsupportedError, op, code, rule, axis)) as Thrown<UnsupportedError>;
+
+/** A RangeError with code and values: an option, a count or a size that is out of range. */
+export const rangeError = ((op: string, code: string, rule: Message, axis?: string | number) =>
+  create(RangeError, op, code, rule, axis)) as Thrown<RangeError>;
 
 /**
  * Throws RangeError unless options are an object with no names but these, separated by spaces:

@@ -10,13 +10,18 @@ export { manageBackend, type Driver, type Managed } from "./driver.ts";
 export {
   checkOptions,
   complaint,
+  isConvError,
   kindOf,
+  message,
   nearest,
   rangeError,
   ShapeError,
   shapeError,
   unsupported,
   UnsupportedError,
+  type ConvError,
+  type Facts,
+  type Message,
 } from "./errors.ts";
 export {
   costOf,
@@ -32,7 +37,7 @@ export {
 export { exactly, keyOfOp } from "./identity.ts";
 export { createHost, evaluate, hostArray } from "./host.ts";
 export type { Bytes } from "./bytes.ts";
-export type { Cost, Cotangents, HostArray, Op, Window } from "./op.ts";
+export { isOp, type Cost, type Cotangents, type HostArray, type Op, type Window } from "./op.ts";
 export { optimize } from "./optimize.ts";
 export { printable, quoted } from "./printable.ts";
 export {

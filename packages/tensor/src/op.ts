@@ -73,3 +73,9 @@ export interface Op<P, C extends Cotangents = readonly [Value]> {
   /** A text that tells parameters apart, where one shorter than the whole does. */
   key?(params: P): string;
 }
+
+/** Whether a node, or a task, applies this op: the op object decides, never its name. Narrows `params`. */
+export const isOp = <N extends { readonly op: unknown; readonly params: unknown }, P>(
+  node: N,
+  op: Op<P>,
+): node is N & { readonly op: Op<P>; readonly params: P } => node.op === op;
