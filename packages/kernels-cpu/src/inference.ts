@@ -11,7 +11,7 @@ import { inference } from "./kernels/inference.ts";
 const others = {
   ...fused,
   name: "createCpu of @conv/kernels-cpu",
-  declines: () => "has the kernels that only training needs",
+  unsupportedReason: () => "has the kernels that only training needs",
 };
 
 /**

@@ -1,4 +1,4 @@
-// All kernels. Production, tests and benchmarks choose from this list by `declines` and the least
+// All kernels. Production, tests and benchmarks choose from this list by `unsupportedReason` and the least
 // `estimate`.
 
 import type { CpuKernel } from "../compile/code.ts";

@@ -1,4 +1,4 @@
-// The one list of kernels. Production, tests and benchmarks choose from it by `declines` and the
+// The one list of kernels. Production, tests and benchmarks choose from it by `unsupportedReason` and the
 // least `estimate`.
 
 import type { GpuKernel } from "../compile/code.ts";

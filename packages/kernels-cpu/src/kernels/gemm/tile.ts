@@ -186,12 +186,15 @@ function rowParts(tiles: number, threads: number, m: number): number {
 }
 
 /** Pieces of work and memory per thread of the product. */
-export function gemmSize(g: GemmShape, caps: Caps): { items: number; perThread: number } {
+export function gemmSize(g: GemmShape, caps: Caps): { items: number; threadScratch: number } {
   const b = blocking(g, caps);
   const column = columnsPerTile(caps) * 4;
   const sums =
     b.chunks > 1 ? b.perItem * g.m * column * (b.chunks > CHUNKS ? 2 : 1) : b.mr * column;
-  return { items: b.items, perThread: b.perItem * (b.record + b.kUnits * g.unit * column) + sums };
+  return {
+    items: b.items,
+    threadScratch: b.perItem * (b.record + b.kUnits * g.unit * column) + sums,
+  };
 }
 
 /**
