@@ -58,10 +58,11 @@ test("the summary is a table", () => {
 });
 
 test("a case names times, speeds, ratios, refusals and who declined", () => {
-  // oxlint-disable-next-line no-control-regex -- colors are not what is tested
   const text = caseText("a", rows.slice(0, 3), [
     { case: "a", competitor: "jax-js", reason: "too hard" },
-  ]).replaceAll(/\x1b\[\d+m/g, "");
+  ])
+    // oxlint-disable-next-line no-control-regex -- colors are not what is tested
+    .replaceAll(/\x1b\[\d+m/g, "");
   expect(text.split("\n")).toEqual([
     "a",
     "  conv         1.00 ms (0.900–1.10)        100 GFLOP/s   50 %",

@@ -270,8 +270,8 @@ describe("options", () => {
       'maxPool2d: there is no option "strides"; did you mean stride?',
     ],
     [
-      () => layers.conv2d(4, 3, untyped({ kernelInitializer: layers.zeros })),
-      'conv2d: there is no option "kernelInitializer"; did you mean kernelInitializer?',
+      () => layers.conv2d(4, 3, untyped({ kernelInitialiser: layers.zeros })),
+      'conv2d: there is no option "kernelInitialiser"; did you mean kernelInitializer?',
     ],
     [
       () => layers.conv2d(4, 3, untyped({ outputPadding: 1 })),
@@ -371,8 +371,8 @@ describe("options", () => {
       'predict: there is no option "batchSize"; there are batch',
     ],
     [
-      () => make(untyped({ optimizer: 3 })),
-      'train: there is no option "optimizer"; did you mean optimizer?',
+      () => make(untyped({ optimiser: 3 })),
+      'train: there is no option "optimiser"; did you mean optimizer?',
     ],
     [
       () => make({ optimizer: untyped(undefined) }),

@@ -136,8 +136,8 @@ const withOptions: Readonly<Record<string, Readonly<Record<string, () => unknown
     hinge: () => ops.hinge(rows, labels, odd),
     huber: () => ops.huber(x, x, odd),
     matmul: () => ops.matmul(rows, rows, odd),
-    take: () => ops.gather(rowsOf, index, odd),
-    put: () => ops.scatterAdd(rowsOf, index, { size: [2], ...odd }),
+    gather: () => ops.gather(rowsOf, index, odd),
+    scatterAdd: () => ops.scatterAdd(rowsOf, index, { size: [2], ...odd }),
     upsample: () => ops.upsample(x, { scale: 2, ...odd }),
     conv: () => ops.conv(x, w, odd),
     convTranspose: () => ops.convTranspose(x, w, odd),
@@ -170,7 +170,7 @@ const without: Readonly<Record<string, string>> = {
     "abs add affine broadcastShape div elementwiseOp elu erf exp expm1 floor gelu hardSigmoid hardSwish isElementwise leakyRelu log log1p map maximum " +
     "minimum mish mul neg prelu relu relu6 scaledTanh selu sigmoid silu softplus sqrt square sub tanh formatPadding countFns differentiate evaluator " +
     "formatExpr substitute variable variables grad absoluteError binaryCrossEntropy lossTerms squaredError linear matmulGeometry max mean flip " +
-    "mix select padWith broadcastStrides broadcastTo sum sumTo logSoftmax softmax toInt32 pixelShuffle pixelUnshuffle walk full constantOf random " +
+    "resample select padWith broadcastStrides broadcastTo sum sumTo logSoftmax softmax toInt32 pixelShuffle pixelUnshuffle walk full constantOf random " +
     "oneHot mustBePrecision precisionOf outputSizes boundedStride eachTerm xShape wShape yShape perAxis resolvePadding axisName spanOf paddingPerAxis keepsSize " +
     "reshape flatten concat transpose pad slice eachWindow maxUnpool argMax",
 };

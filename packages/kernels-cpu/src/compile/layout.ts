@@ -108,14 +108,14 @@ export function layOut(source: Graph, caps: Caps, kernels: readonly CpuKernel[])
       nodes: by.nodes,
     })),
     steps: busy.map(({ nodes, kernel, estimate, others, writes }) => {
-      const keeps = writes.filter((v) => lasting.has(v));
+      const persistent = writes.filter((v) => lasting.has(v));
       return {
         kernel: kernel.name,
         nodes,
         estimate,
         roundoff: kernel.roundoff,
         others,
-        ...(keeps.length > 0 && { keeps }),
+        ...(persistent.length > 0 && { persistent }),
       };
     }),
     buffers: { inputs: held(graph.inputs), outputs: held(graph.outputs) },
