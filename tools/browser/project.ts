@@ -1,5 +1,5 @@
-// Vitest projects that run in a real browser: the same tests on a cross-origin isolated page, where
-// memory can be shared, and on a plain one.
+// Vitest projects that run in a real browser: the same tests on a cross-origin isolated page, which
+// has shared memory, and on a plain page.
 
 import { browserOptions, ISOLATION } from "@conv/testkit/browser";
 import { playwright } from "@vitest/browser-playwright";
@@ -8,18 +8,18 @@ import { defineConfig, type ViteUserConfig } from "vitest/config";
 declare module "vitest" {
   interface ProvidedContext {
     isolated: boolean;
-    /** Vectors are joined: V8 does it on x64 alone. */
+    /** Whether V8 joins vectors to 256 bits: only on x64. */
     joined: boolean;
   }
 }
 
 /**
- * Makes V8 join pairs of 128-bit vectors, in code that is optimized at once: what tests run a few
- * times would never be.
+ * Flags that make V8 join pairs of 128-bit vectors, and optimize code on its first call, since tests
+ * run it only a few times.
  */
 const PAIRS = "--js-flags=--experimental-wasm-revectorize,--no-liftoff,--no-wasm-inlining";
 
-/** A project whose pages are isolated, and their vectors joined, or neither. */
+/** A project whose pages are isolated and join vectors, or neither. */
 export const browserProject = (isolated: boolean): Promise<ViteUserConfig> =>
   project(
     {
@@ -31,8 +31,8 @@ export const browserProject = (isolated: boolean): Promise<ViteUserConfig> =>
   );
 
 /**
- * The project of what runs on WebGPU, file by file: one ends the process of the GPU, which all
- * pages share.
+ * The project of the WebGPU tests. Files run one after another: one of them ends the GPU process,
+ * which all pages share.
  */
 export const gpuProject = (): Promise<ViteUserConfig> =>
   project({ name: "browser, gpu", include: ["gpu/*.test.ts"], fileParallelism: false });

@@ -1,5 +1,5 @@
-// For those who only want to know what a network costs: a graph traced by hand, and its counts. No
-// device takes part.
+// The cost of a network: a graph is traced by hand and its operations are counted. No device is
+// needed.
 
 import { summarize } from "@conv/analysis";
 import { conv, relu } from "@conv/ops";

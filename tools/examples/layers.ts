@@ -1,4 +1,4 @@
-// For those who want networks: one trained for a few steps, and asked.
+// A network that is trained for a few steps and then used for inference.
 
 import {
   adam,

@@ -1,6 +1,6 @@
-// Training on several machines, here processes: each trains on digits of its own, then all go on
-// from the mean of their weights (McMahan et al., "Communication-efficient learning of deep
-// networks from decentralized data", 2017). How the bytes travel is up to you.
+// Training on several machines, here processes: each trains on its part of the digits, then all
+// continue from the mean of their weights (McMahan et al., "Communication-efficient learning of deep
+// networks from decentralized data", 2017). Any transport can carry the bytes.
 
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -19,12 +19,12 @@ import { lenet5 } from "@conv/layers/models";
 
 const WORKERS = 3;
 const ROUNDS = 3;
-const DIGITS = 1500; // to train on, all workers together
+const DIGITS = 1500; // training samples of all workers together
 
 const { images, labels, train, test } = loadDigits();
 const digits = arrayDataset({ x: images, y: labels, sample: [1, 28, 28], scale: 1 / 255 });
 const backend = await createCpu({ threads: 1 });
-// The same seed everywhere: all start from the same weights.
+// The seed is the same everywhere, so all start from the same weights.
 const trainer = createTrainer({
   backend,
   model: lenet5(),

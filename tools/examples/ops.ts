@@ -1,4 +1,4 @@
-// For those who want tensors and operations: a convolution run at once, and a function compiled
+// Tensors and operations: a convolution that runs at once, and a function that is compiled as a
 // whole.
 
 import { add, conv, relu, reshape } from "@conv/ops";

@@ -1,4 +1,4 @@
-// A Vitest reporter that ends the output with one plain line of true numbers: `12 passed, 0 failed,
+// A Vitest reporter that ends the output with one plain line of counts: `12 passed, 0 failed,
 // 1 skipped`. A file that fails outside its tests, and an error outside of any test, count as a
 // failure each.
 

@@ -1,5 +1,4 @@
-// What the oldest and the newest TypeScript with an API have to say of files in a strict project of
-// somebody else.
+// Errors that the oldest and the newest supported TypeScript report for files of a strict project.
 
 import { realpathSync } from "node:fs";
 import { dirname } from "node:path";
@@ -34,23 +33,22 @@ const OPTIONS = {
   lib: ["es2022", "dom"],
 };
 
-/** Declarations of Node are not the matter here, and take as long to check as all others. */
+/** Declarations of Node are not checked: they take as long as all others together. */
 const OF_NODE = /\/node_modules\/(@types\/node|undici-types)\//;
 
-/** The parsed standard library of each compiler, which its programs share. */
+/** The parsed standard library of each compiler, shared by its programs. */
 const libraries = new Map<string, newest.SourceFile | undefined>();
 
 export interface Complaints {
-  /** What is said with `skipLibCheck`: of the files alone. */
+  /** Errors in the files, as with `skipLibCheck`. */
   readonly files: string;
-  /** What is said beside that without `skipLibCheck`: of the declarations that they import. */
+  /** Further errors without `skipLibCheck`: in the declarations that the files import. */
   readonly declarations: string;
 }
 
 /**
- * Compiles files with every strict switch. `skipLibCheck` does nothing but leave out declaration
- * files, so that one program tells both: the files come first, before the compiler has looked at
- * any declaration for its own sake.
+ * Compiles files with every strict option. `skipLibCheck` only leaves out declaration files, so one
+ * program gives both results: the files are checked first, before any declaration file.
  */
 export function complaints(
   ts: Compiler,

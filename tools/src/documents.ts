@@ -1,4 +1,4 @@
-// The documents of the repository, and the examples in them.
+// The documents of the repository and the examples in them.
 
 import { globSync } from "node:fs";
 import { root } from "./workspace.ts";
@@ -12,14 +12,11 @@ export const documents = globSync(
 export interface Example {
   readonly line: number;
   readonly code: string;
-  /** What it must print; undefined where no block of text follows. */
+  /** Expected output; undefined if no `text` block follows. */
   readonly output?: string;
 }
 
-/**
- * Every block marked `ts`, with the block marked `text` that comes next, if no other code stands
- * between.
- */
+/** Every `ts` block, with the `text` block that follows it directly, if there is one. */
 export function examplesOf(markdown: string): Example[] {
   const blocks = [...markdown.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(
     ({ 1: language, 2: body, index }) => ({ language, body, index }),

@@ -1,5 +1,5 @@
-// Runs a module, named by its path, and tells what it throws: the main module of a process that is
-// kept for many examples.
+// Runs the module at a path and prints the error that it throws. The main module of a process that
+// runs many examples.
 
 import { pathToFileURL } from "node:url";
 

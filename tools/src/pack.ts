@@ -1,10 +1,10 @@
-// Builds and packs every published package, as a release would.
+// Builds and packs every published package, as a release does.
 
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { bin, check, pnpm, published, root, type Package } from "./workspace.ts";
 
-/** The published packages, each after those that it depends on. */
+/** The published packages, each after its dependencies. */
 function inOrder(): Package[] {
   const order = new Set<Package>();
   const visit = (pack: Package): void => {
@@ -16,7 +16,7 @@ function inOrder(): Package[] {
   return [...order];
 }
 
-/** Returns the tarball of each published package, by its name without the scope. */
+/** Returns the path of each package's tarball, by package name without the scope. */
 export async function pack(): Promise<Readonly<Record<string, string>>> {
   const folder = join(root, "tools", "node_modules", ".cache", "packed");
   await rm(folder, { recursive: true, force: true });
@@ -24,7 +24,7 @@ export async function pack(): Promise<Readonly<Record<string, string>>> {
   await Promise.all(
     published.map(({ folder: of }) => rm(join(of, "dist"), { recursive: true, force: true })),
   );
-  // The configurations of `pnpm build`, in one process. The style test checks the types.
+  // The same configurations as `pnpm build`, in one process. The style test checks the types.
   await check(bin("tsc"), [
     "-b",
     "--force",

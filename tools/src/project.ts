@@ -1,5 +1,4 @@
-// Empty projects of somebody else, in each of which only named packages are installed, from their
-// tarballs.
+// Projects outside the workspace, each with only the named packages, installed from tarballs.
 
 import { globSync, realpathSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -11,12 +10,12 @@ import { build, createServer, transformWithOxc } from "vite";
 import { check, pnpm, root } from "./workspace.ts";
 
 export interface Projects extends AsyncDisposable {
-  /** Holds a folder for each project, by its name. */
+  /** Contains a folder for each project, named after it. */
   readonly folder: string;
 }
 
 /**
- * What a project depends on: published packages, by their names without the scope, and others with
+ * Dependencies of a project: published packages by name without the scope, and other packages with
  * their versions.
  */
 export interface Needs {
@@ -25,8 +24,8 @@ export interface Needs {
 }
 
 /**
- * Makes the projects and installs all of them at once. A package can import only what it declares
- * itself.
+ * Creates the projects and installs all of them in one run. A package can import only its declared
+ * dependencies.
  */
 export async function createProjects(
   projects: Readonly<Record<string, Needs>>,
@@ -36,7 +35,7 @@ export async function createProjects(
   const at = (name: string) => [`@conv/${name}`, `file:${tarballs[name]}`];
   const manifest = (where: string, fields: object) =>
     writeFile(join(folder, where, "package.json"), JSON.stringify({ private: true, ...fields }));
-  // The packages are in no registry yet: whoever depends on one gets its tarball.
+  // The packages are not in a registry yet: every dependency on one resolves to its tarball.
   await manifest("", { pnpm: { overrides: Object.fromEntries(Object.keys(tarballs).map(at)) } });
   await writeFile(join(folder, "pnpm-workspace.yaml"), 'packages: ["*"]\nhoist: false\n');
   for (const [name, { named, others }] of Object.entries(projects)) {
@@ -50,14 +49,14 @@ export async function createProjects(
   return { folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
 }
 
-/** Names of all packages that a project has, and that those have in turn. */
+/** Names of all packages in a project, with the dependencies of dependencies. */
 export function installed(project: string): string[] {
   const found = new Set<string>();
   const visit = (modules: string): void => {
     for (const name of globSync(["[!.@]*", "@*/*"], { cwd: modules })) {
       if (found.has(name)) continue;
       found.add(name);
-      // beside it is what it depends on
+      // its dependencies are in the same folder
       visit(realpathSync(join(modules, name)).slice(0, -name.length));
     }
   };
@@ -65,7 +64,7 @@ export function installed(project: string): string[] {
   return [...found].toSorted();
 }
 
-/** Puts an example and a program that calls it into a project. */
+/** Adds an example, and a program that calls it, to a project. */
 export async function addExample(
   project: string,
   name: string,
@@ -87,10 +86,10 @@ export async function start() {
   await writeFile(join(project, "start.js"), `import { main } from "./example.js";\n${start}\n`);
 }
 
-/** The numbers of an example, by the name of its project. */
+/** The numbers that the examples return, by project. */
 export type Numbers = Readonly<Record<string, readonly number[]>>;
 
-/** JavaScript that gives the numbers of the examples in these projects, and the imports for it. */
+/** JavaScript that computes the numbers of the examples in these projects, with its imports. */
 function programOf(projects: readonly string[]): {
   readonly imports: string;
   readonly numbers: string;
@@ -102,7 +101,7 @@ function programOf(projects: readonly string[]): {
   return { imports: imports.join(""), numbers: `{ ${numbers.join(", ")} }` };
 }
 
-/** The numbers of the examples, run by a Node. */
+/** Runs the examples in the given Node and returns their numbers. */
 export async function runInNode(
   { folder }: Projects,
   projects: readonly string[],
@@ -118,8 +117,8 @@ export async function runInNode(
 }
 
 /**
- * The numbers of the examples on a page: bundled by Vite, with and without cross-origin isolation,
- * and served by its development server.
+ * Runs the examples on a page and returns their numbers: bundled by Vite with and without
+ * cross-origin isolation, and served by Vite's development server.
  */
 export async function runInBrowser(
   { folder }: Projects,
@@ -147,7 +146,7 @@ export async function runInBrowser(
   await build(config);
   const built = async (isolated: boolean): Promise<Numbers> => {
     await using server = await serve(join(folder, "dist"), { isolated });
-    return await visit(server.url); // before the server ends
+    return await visit(server.url); // await before the server is disposed
   };
   const developed = async (): Promise<Numbers> => {
     const server = await createServer({

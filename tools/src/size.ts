@@ -1,5 +1,4 @@
-// How many bytes a browser downloads for what a project imports: bundled and minified by Vite, and
-// gzipped.
+// How many bytes a browser downloads for an import: bundled and minified by Vite, then gzipped.
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,8 +8,8 @@ import { build } from "vite";
 let entries = 0;
 
 /**
- * Gzipped bytes of a module in this project, bundled with all that it imports but the packages in
- * `external` and Node's own.
+ * Gzipped size in bytes of a module of the project, bundled with its imports except the packages in
+ * `external` and the modules of Node.
  */
 export async function bundledSize(
   source: string,

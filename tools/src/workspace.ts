@@ -1,5 +1,5 @@
-// The packages of the workspace, read from their manifests, and ways to run this repository's own
-// tools upon them.
+// The packages of the workspace, read from their manifests, and functions that run the tools of the
+// repository.
 
 import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
@@ -46,7 +46,7 @@ export const packages: readonly Package[] = [
 ];
 export const published: readonly Package[] = packages.filter(({ manifest }) => !manifest.private);
 
-/** What a command printed, and its exit code; never throws for a command that failed. */
+/** Output and exit code of a command. */
 export interface Outcome {
   readonly code: number;
   readonly stdout: string;
@@ -54,12 +54,11 @@ export interface Outcome {
 }
 
 /**
- * Our own environment less what Vitest adds to it, which would make builds other than those that
- * users make.
+ * The environment of this process without the variables of Vitest, which would change builds.
  */
 const { NODE_ENV: _mode, VITEST: _vitest, ...plainEnv } = process.env;
 
-/** Runs a program to its end. */
+/** Runs a program until it ends. Does not throw if the program fails. */
 export async function run(
   program: string,
   args: readonly string[],
@@ -89,7 +88,7 @@ export async function run(
   }
 }
 
-/** Runs a program that is expected to succeed, and returns what it printed. */
+/** Runs a program, throws if it fails, and returns its standard output. */
 export async function check(
   program: string,
   args: readonly string[],
@@ -101,10 +100,10 @@ export async function check(
   return stdout;
 }
 
-/** A tool among the dependencies of the root. */
+/** Path of an executable of the root's dependencies. */
 export const bin = (name: string): string => join(root, "node_modules", ".bin", name);
 
-/** Runs pnpm: the one that runs us, or else the one that the README tells to use. */
+/** Runs pnpm: the one that started this process, or else the version in the README. */
 export function pnpm(
   args: readonly string[],
   options: Parameters<typeof run>[2] = {},

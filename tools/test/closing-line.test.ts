@@ -1,4 +1,4 @@
-// The last line of the tests tells the truth, about failures outside of tests too.
+// The closing line counts failures outside tests too.
 
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";

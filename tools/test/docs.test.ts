@@ -1,5 +1,5 @@
-// The documents are true: the code marked `ts` in each runs, from the sources, and prints what the
-// block of text after it says.
+// The documents are true: every `ts` block runs against the sources and prints the `text` block that
+// follows it.
 
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { stripTypeScriptTypes } from "node:module";
@@ -10,7 +10,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { documents, examplesOf } from "../src/documents.ts";
 import { check, root } from "../src/workspace.ts";
 
-/** Examples find a GPU, in software if need be. */
+/** Environment with a GPU adapter, in software if there is no other. */
 const env = await softwareEnv();
 
 /** A folder from which every package of the workspace can be imported. */
@@ -18,16 +18,13 @@ const cwd = join(root, "tools");
 const folder = mkdtempSync(join(cwd, "node_modules", ".examples-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/**
- * Their examples run in processes of their own, which must end when they are done; all others share
- * one.
- */
+/** Each example of these documents runs in a new process, which must end. All others share one. */
 const ALONE = ["README.md", "packages/kernels-cpu/README.md", "packages/kernels-gpu/README.md"];
 const run = inOneProcess(new URL("../src/example.ts", import.meta.url), env);
 
 let files = 0;
 
-/** What an example prints. */
+/** Output of an example. */
 async function printed(code: string, alone: boolean): Promise<string> {
   if (alone)
     return check(process.execPath, ["--input-type=module-typescript"], { cwd, input: code, env });
@@ -38,7 +35,7 @@ async function printed(code: string, alone: boolean): Promise<string> {
   return stdout;
 }
 
-/** The examples that have their test already. */
+/** Examples that have a test already. */
 const known = new Set<string>();
 
 describe.each(documents)("%s", (document) => {
@@ -47,7 +44,7 @@ describe.each(documents)("%s", (document) => {
 
   for (const { line, code, output } of examples) {
     const example = JSON.stringify([code, output]);
-    if (known.has(example)) continue; // the translation shows the same
+    if (known.has(example)) continue; // the translation shows the same example
     known.add(example);
     test(`the example at line ${line}`, { timeout: 120_000 }, async () => {
       const text = await printed(code, ALONE.includes(document));

@@ -1,4 +1,4 @@
-// Examples that need more than one process run as a reader would run them.
+// Examples that need several processes run as a reader would run them.
 
 import { join } from "node:path";
 import { expect, test } from "vitest";

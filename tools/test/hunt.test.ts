@@ -1,4 +1,4 @@
-// `pnpm hunt` in little, with seeds that stay, and every input that it once found.
+// A short form of `pnpm hunt` with fixed seeds, and every input that failed before.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

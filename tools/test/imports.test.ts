@@ -1,5 +1,5 @@
-// Who may import whom. A package's sources may name only what stands in this table, and its
-// manifest must declare just that.
+// The direction of imports. The sources of a package may import only the packages in this table, and
+// its manifest must declare exactly those it imports.
 
 import { globSync, readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
@@ -7,7 +7,7 @@ import { join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
 import { packages, root } from "../src/workspace.ts";
 
-/** Packages of the workspace that the published sources of each may import. */
+/** The packages of the workspace that the sources of each package may import. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   tensor: [],
   ops: ["tensor"],
@@ -20,7 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   cli: ["tensor", "ops", "compiler", "kernels-cpu", "kernels-gpu", "layers", "analysis"],
 };
 
-/** Entry points for Node alone; every other source of these packages must run in a browser too. */
+/** Entry points for Node only. Every other source of these packages must run in a browser too. */
 const NODE_ONLY = ["packages/layers/src/node.ts"];
 const IN_BROWSERS = [
   "tensor",
@@ -59,7 +59,7 @@ describe.each(packages.filter(({ name }) => name in MAY_IMPORT))(
         })),
       ];
     });
-    // a path that the caller gives is no package
+    // a path given by the caller is not a package
     const outside = found.filter(({ specifier }) => !/^(\.|\$\{)/.test(specifier));
     // Optional peers are imported by names that bundlers do not follow.
     const peers = Object.keys(manifest.peerDependencies ?? {}).filter(

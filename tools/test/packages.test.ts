@@ -1,5 +1,5 @@
-// What would be published: complete, resolvable by every tool that reads ESM, typed, small, and of
-// use without the rest.
+// The packages as they would be published: complete, typed, small, resolvable by every ESM tool, and
+// usable one at a time.
 
 import { globSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
@@ -29,10 +29,10 @@ import {
 import { bundledSize } from "../src/size.ts";
 import { check, published, root } from "../src/workspace.ts";
 
-/** Entry points of the sources that only this repository's tests and benchmarks use. */
+/** Entry points that only the tests and benchmarks of this repository use. */
 const NOT_PUBLISHED = ["@conv/ops/cases", "@conv/kernels-gpu/tuning"];
 
-/** Projects with some of the packages and no other, each with an example. */
+/** Projects with only some of the packages, each with an example. */
 const small = [
   {
     project: "on-cpu",
@@ -130,8 +130,7 @@ describe.each(published)("$name", ({ name, manifest }) => {
       createPackageFromTarballData(new Uint8Array(await readFile(tarballs[name]))),
     );
     if (!analysis.types) throw new Error(`${manifest.name} has no types`);
-    // These packages are ESM alone: resolution by CommonJS and by tools older than `exports` is not
-    // their aim.
+    // The packages are ESM only: CommonJS, and tools older than `exports`, are not supported.
     const problems = analysis.problems.filter(
       (problem) =>
         !(
@@ -293,7 +292,7 @@ describe("types", () => {
         }));
       }),
     );
-    // Every entry point, whatever the examples use of it.
+    // Every entry point, whether or not an example uses it.
     const entries = published.flatMap(({ manifest }) =>
       Object.keys(manifest.publishConfig?.exports ?? {}).map((entry) => join(manifest.name, entry)),
     );

@@ -1,5 +1,5 @@
-// The CPU back end under content security policies, in a real browser: what cannot run is told when
-// it is made, and the reason names the policy.
+// The CPU back end under content security policies, in a real browser: createCpu reports what cannot
+// run, and the reason names the policy.
 
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -63,7 +63,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** What an expression gives on an isolated page with that policy. */
+/** The value of an expression on an isolated page with this policy. */
 async function under(policy: string, expression: string): Promise<unknown> {
   await using server = await serve(join(folder, "out"), {
     isolated: true,

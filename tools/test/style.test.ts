@@ -1,5 +1,5 @@
-// The sources obey the linter (which also looks for circular imports and files that are too long),
-// the formatter and the compiler.
+// The sources pass the linter (which also finds import cycles and long files), the formatter and the
+// compiler.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
@@ -30,8 +30,8 @@ const configs = packages.map(({ name, folder }) => {
 });
 
 /**
- * Packages of equal options are checked as one program: a package imports the sources of others,
- * which would be checked again for every package. `pnpm typecheck` checks each package alone.
+ * Packages with equal options are checked as one program, since a package imports the sources of
+ * others, which would be checked again for each package. `pnpm typecheck` checks them one by one.
  */
 const groups = [...Map.groupBy(configs, ({ options }) => JSON.stringify(options)).values()];
 
@@ -41,7 +41,7 @@ describe("types", () => {
     { timeout: 300_000 },
     async (_, group) => {
       const [{ folder, options }] = group;
-      // from where types are found that the first of them depends on
+      // where the types that the first package depends on are found
       const config = join(folder, "node_modules", ".tsconfig.json");
       writeFileSync(
         config,

@@ -1,5 +1,5 @@
-// What happens to a device of a browser, whose GPU is in another process: it is lost, or has not
-// enough memory.
+// Failures of a device in a browser, where the GPU is in another process: the device is lost, or
+// lacks memory.
 
 import { createGpu } from "@conv/kernels-gpu";
 import { mul } from "@conv/ops";

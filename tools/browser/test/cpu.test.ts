@@ -1,5 +1,5 @@
-// The CPU back end meets its contract in a browser too: with threads where memory can be shared,
-// and on one thread elsewhere. In Node all of the cases run; here a share.
+// The CPU back end meets its contract in a browser: with threads where memory can be shared, on one
+// thread elsewhere. All cases run in Node; a part of them runs here.
 
 import { createCpu } from "@conv/kernels-cpu";
 import { testBackend } from "@conv/testkit";

@@ -1,5 +1,5 @@
-// Processes of the command line, each with an end: a limit of seconds, and one of memory where the
-// system tells what a process holds.
+// Processes of the command line, each with a time limit, and a memory limit where the system reports
+// the memory of a process.
 
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -8,12 +8,12 @@ import { fileURLToPath } from "node:url";
 export const bin = fileURLToPath(new URL("../../../packages/cli/src/bin.ts", import.meta.url));
 
 export interface Ended {
-  /** null where a signal ended it. */
+  /** null if a signal ended the process. */
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
   readonly stdout: string;
   readonly stderr: string;
-  /** What was too much: seconds or bytes. */
+  /** Which limit was exceeded. */
   readonly over: "time" | "memory" | null;
 }
 
@@ -23,15 +23,16 @@ export interface ChildOptions {
   readonly seconds?: number;
   /** Bytes of resident memory. Default: no limit. */
   readonly bytes?: number;
-  /** A line for the shell, in which "$@" is the command. Default: the command alone. */
+  /** A shell line in which "$@" stands for the command. Default: no shell. */
   readonly shell?: string;
-  /** Ends it after so many milliseconds by this signal. */
+  /** Sends this signal after `after` milliseconds. */
   readonly kill?: { readonly after: number; readonly signal: NodeJS.Signals };
 }
 
-const MOST = 2 ** 20; // characters that are kept of what it prints
+/** Characters of output that are kept. */
+const MOST = 2 ** 20;
 
-/** Runs `conv` with these arguments, on the CPU, to its end. */
+/** Runs `conv` with these arguments on the CPU until it ends. */
 export function runConv(
   args: readonly string[],
   { cwd, seconds = 120, bytes, shell, kill }: ChildOptions,
@@ -50,10 +51,10 @@ export function runConv(
     let over: Ended["over"] = null;
     const end = (signal: NodeJS.Signals) => {
       try {
-        // the shell and what it started
+        // the whole process group: the shell and its children
         if (child.pid !== undefined) process.kill(-child.pid, signal);
       } catch {
-        // it has ended
+        // the process has ended already
       }
     };
     const stop = (what: Ended["over"]) => {
@@ -79,7 +80,7 @@ export function runConv(
   });
 }
 
-/** Bytes of memory that a process holds; 0 where the system does not tell. */
+/** Resident memory of a process in bytes; 0 where the system does not report it. */
 function residentOf(pid: number | undefined): number {
   try {
     return (

@@ -1,5 +1,5 @@
-// What `pnpm hunt` does: each hunt tries one kind of fault for its share of the time, and tells
-// what it counted and what it found.
+// The hunts of `pnpm hunt`. Each searches for one kind of fault during its share of the time, and
+// reports the number of tries and the faults found.
 
 import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -21,30 +21,30 @@ import { mutated, randomOf, type Random } from "./mutate.ts";
 
 export interface Task {
   readonly random: Random;
-  /** An empty folder of its own. */
+  /** An empty folder for this hunt. */
   readonly folder: string;
-  /** Whether to go on; tells the progress too. At least one try is made. */
+  /** Whether to continue. Returns true at least once. */
   more(): boolean;
-  /** One try is done. */
+  /** Counts a finished try and reports progress. */
   count(): void;
-  /** A fault, in one line. */
+  /** Records a fault, described in one line. */
   fault(what: string): void;
 }
 
 export interface Hunt {
   readonly name: string;
   readonly what: string;
-  /** Its part of the whole time. */
+  /** Weight of this hunt when the total time is divided. */
   readonly share: number;
-  /** Tries after which it ends, though there is time. */
+  /** Maximum number of tries. */
   readonly most?: number;
   run(task: Task): Promise<void>;
 }
 
-/** Inputs that once failed, by the names of those who judge them: the suite tries them again. */
+/** Inputs that failed before, in a folder for each judge. The suite replays them. */
 export const corpus = fileURLToPath(new URL("../../corpus", import.meta.url));
 
-/** Tries the inputs of the corpus. Returns the faults. */
+/** Judges every input of the corpus. Returns the faults. */
 export async function replay(folder: string): Promise<string[]> {
   const faults: string[] = [];
   for (const { name, judge } of judges)
@@ -57,13 +57,13 @@ export async function replay(folder: string): Promise<string[]> {
 
 const fuzzed = ({ name, seeds, judge }: Judged, share: number): Hunt => ({
   name,
-  what: `files changed at random (${name})`,
+  what: `mutated files (${name})`,
   share,
   async run({ random, folder, more, count, fault }) {
     const good = await seeds();
     for (const seed of good) {
       const wrong = await judge(seed, folder);
-      if (wrong) fault(`a good file: ${wrong}`);
+      if (wrong) fault(`a valid file: ${wrong}`);
     }
     while (more()) {
       const bytes = mutated(good[Math.floor(random() * good.length)], random);
@@ -77,7 +77,7 @@ const fuzzed = ({ name, seeds, judge }: Judged, share: number): Hunt => ({
       );
       await mkdir(join(corpus, name), { recursive: true });
       await saveFile(file, bytes);
-      fault(`${wrong}; kept as ${file}`);
+      fault(`${wrong}; saved as ${file}`);
     }
   },
 });
@@ -96,8 +96,8 @@ const training = [
 ];
 
 /**
- * What any run must do: end by itself, with a code that is documented, without the inside of the
- * program on the terminal.
+ * What is wrong with how a process ended, or null. Every run must end by itself with a documented
+ * exit code, and print neither a stack trace nor control characters.
  */
 export function wrongIn(
   { code, signal, stderr, over }: Ended,
@@ -116,7 +116,7 @@ export function wrongIn(
 
 const unpacking: Hunt = {
   name: "bombs",
-  what: "small files that would unfold to much, in processes with little memory",
+  what: "small files that decompress to large sizes, in processes with little memory",
   share: 2,
   async run({ folder, more, count, fault }) {
     for (const { name, make, args } of bombs) {
@@ -134,7 +134,7 @@ const unpacking: Hunt = {
 
 const kills: Hunt = {
   name: "kills",
-  what: "conv train, killed at random moments: the file is whole, and no other is left",
+  what: "conv train, killed at random times: the model file is complete, no other file is left",
   share: 12,
   most: 200,
   async run({ random, folder: cwd, more, count, fault }) {
@@ -147,7 +147,7 @@ const kills: Hunt = {
     while (more()) {
       const args = (await whole())
         ? ["train", "lenet5", "--resume", "m.safetensors", "--threads", "1"]
-        : // more than any of them lives for
+        : // longer than the time until the kill
           [...training, "--epochs", "1000", "--out", "m.safetensors"];
       const signal = random() < 0.8 ? "SIGKILL" : random() < 0.5 ? "SIGTERM" : "SIGHUP";
       const ended = await runConv(args, { cwd, kill: { after: 300 + 2000 * random(), signal } });
@@ -170,7 +170,7 @@ const kills: Hunt = {
 
 const threads: Hunt = {
   name: "threads",
-  what: "threads of the CPU back end, ended at random moments: every call returns or throws soon",
+  what: "threads of the CPU back end, ended at random times: every call returns or throws soon",
   share: 16,
   most: 1000,
   async run({ random, more, count, fault }) {
@@ -182,36 +182,37 @@ const threads: Hunt = {
   },
 };
 
-/** How the surroundings fail, as lines of the shell, and the codes that are right. */
-const surroundings: readonly (readonly [
+/** Failures of the environment, as shell lines, with the allowed exit codes. */
+const environments: readonly (readonly [
   what: string,
   shell: string,
   codes: readonly number[],
   saved: boolean,
 ])[] = [
-  ["a reader that leaves", '"$@" | head -1; exit ${PIPESTATUS[0]}', [0], true],
-  ["a reader that is gone", '"$@" | true; exit ${PIPESTATUS[0]}', [0], true],
+  ["a reader that exits after one line", '"$@" | head -1; exit ${PIPESTATUS[0]}', [0], true],
+  ["a reader that has exited", '"$@" | true; exit ${PIPESTATUS[0]}', [0], true],
   ["a full standard output", '"$@" > /dev/full', [1], true],
   ["a closed standard output", '"$@" >&-', [0, 1], true],
   ["a closed standard error", '"$@" 2>&-', [0], true],
   ["a full standard error", '"$@" 2> /dev/full', [0], true],
-  ["a standard error that nobody reads", '"$@" 2> >(true)', [0], true],
-  ["files that may only be small", 'ulimit -f 100; "$@"', [2], false],
+  ["an unread standard error", '"$@" 2> >(true)', [0], true],
+  ["a limit on file sizes", 'ulimit -f 100; "$@"', [2], false],
 ];
 
 const durability: Hunt = {
   name: "durability",
-  what: "full disks, closed pipes, small limits: the model is saved, or the exit code says that it is not",
+  what: "full disks, closed pipes, small limits: the model is saved, or the exit code reports it",
   share: 3,
   async run({ folder, more, count, fault }) {
-    for (const [what, shell, codes, saved] of surroundings) {
+    for (const [what, shell, codes, saved] of environments) {
       if (!more()) return;
       const cwd = await mkdtemp(join(folder, "d-"));
       const wrong = wrongIn(await runConv(training, { cwd, shell }), codes);
       count();
       if (wrong) fault(`${what}: ${wrong}`);
       const bytes = await readFile(join(cwd, "lenet5.safetensors")).catch(() => null);
-      if (saved !== (bytes !== null)) fault(`${what}: ${bytes ? "a model is there" : "no model"}`);
+      if (saved !== (bytes !== null))
+        fault(`${what}: ${bytes ? "a model was saved" : "no model was saved"}`);
       if (bytes) decodeCheckpoint(bytes);
       const left = (await readdir(cwd)).filter((name) => name.endsWith(".tmp"));
       if (left.length) fault(`${what}: left ${left.join(", ")}`);
@@ -272,7 +273,7 @@ const words = [
 
 const exits: Hunt = {
   name: "exits",
-  what: "conv with words at random: it ends, with a documented code and one safe line",
+  what: "conv with random arguments: it ends with a documented exit code and one safe line",
   share: 6,
   async run({ random, folder: cwd, more, count, fault }) {
     await writeFile(
@@ -283,7 +284,7 @@ const exits: Hunt = {
     const pick = () => words[Math.floor(random() * words.length)];
     while (more()) {
       const args = Array.from({ length: 1 + Math.floor(5 * random()) }, pick);
-      // Small ones alone: what is asked here may be honest work.
+      // A valid command may take long: it is stopped after 20 s.
       const ended = await runConv(args, {
         cwd,
         seconds: 60,
@@ -300,7 +301,7 @@ const exits: Hunt = {
 
 const odd: Hunt = {
   name: "server",
-  what: "requests at random: the next one is answered",
+  what: "random requests: the next valid request is answered",
   share: 2,
   async run({ random, folder, more, count, fault }) {
     await writeFile(join(folder, "index.html"), "page");
@@ -333,7 +334,7 @@ const odd: Hunt = {
 
 const soak: Hunt = {
   name: "soak",
-  what: "many steps of training: the memory does not grow",
+  what: "many training steps: memory does not grow",
   share: 5,
   most: 1,
   async run({ folder: cwd, count, fault }) {
@@ -352,7 +353,7 @@ const soak: Hunt = {
 
 const conformance: Hunt = {
   name: "conformance",
-  what: "all of the conformance suite on every variant of the back ends, of which the suite runs a share",
+  what: "the whole conformance suite on every variant of the back ends (the test suite runs a part)",
   share: 12,
   most: 1,
   async run({ count, fault }) {
@@ -393,15 +394,16 @@ export interface Outcome {
 export interface Limits {
   readonly seed: number;
   readonly seconds: number;
-  /** Tries at most; no limit where absent. */
+  /** Maximum number of tries. Default: no limit. */
   readonly tries?: number;
-  /** Called after each try with the share of time or tries that is used. */
+  /** Called after each try with the fraction of the time, or of the tries, that is used. */
   readonly progress?: (share: number) => void;
 }
 
-const KEPT = 20; // faults after which a hunt ends
+/** A hunt ends after this many faults. */
+const MOST_FAULTS = 20;
 
-/** Runs one hunt. What it throws is a fault too. */
+/** Runs one hunt. An error that it throws counts as a fault. */
 export async function run(
   { name, most = Infinity, run: work }: Hunt,
   { seed, seconds, tries = Infinity, progress }: Limits,
@@ -416,7 +418,7 @@ export async function run(
     await work({
       random: randomOf(seed),
       folder,
-      more: () => done === 0 || (done < limit && spent() < seconds && faults.length < KEPT),
+      more: () => done === 0 || (done < limit && spent() < seconds && faults.length < MOST_FAULTS),
       count() {
         done++;
         progress?.(Math.min(1, Math.max(spent() / seconds, done / limit)));

@@ -1,5 +1,6 @@
-// What reads files, each with good files to change and a judge: for any bytes the answer is a sound
-// value, or an error of the kinds that say what is wrong. A judge returns null, or what went wrong.
+// The readers of files, each with valid files to mutate and a judge. For any bytes a reader must
+// return a correct value or throw an error of a documented class. A judge returns null, or a
+// description of the fault.
 
 import { rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -11,14 +12,14 @@ import { readDigit } from "../../../packages/cli/src/image.ts";
 
 export interface Judged {
   readonly name: string;
-  /** Good files. */
+  /** Valid files. */
   readonly seeds: () => Promise<readonly Uint8Array[]>;
   readonly judge: (bytes: Uint8Array, folder: string) => string | null | Promise<string | null>;
 }
 
 const CONTROL = /[\p{Cc}\p{Cf}\p{Cs}]/u;
 
-/** Runs what reads; `sound` looks at what it returned. */
+/** Runs a reader; `sound` checks its result. */
 function answered<R>(work: () => R, sound: (result: R) => string | null): string | null {
   let result: R;
   try {
@@ -55,8 +56,7 @@ const safetensors: Judged = {
   judge: (bytes) =>
     answered(
       () => decodeSafetensors(bytes),
-      // Read once more in the plainest way: the values must be those at the places that the header
-      // names.
+      // A second, simple reader: the values must be those at the offsets in the header.
       ({ state: found }) => {
         const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
         const start = 8 + Number(view.getBigUint64(0, true));
@@ -127,7 +127,7 @@ let pictures = 0;
 const picture: Judged = {
   name: "pictures",
   async seeds() {
-    // sharp belongs to the command line.
+    // sharp is a dependency of the command line.
     const { default: sharp } = await import(
       createRequire(new URL("../../../packages/cli/src/image.ts", import.meta.url)).resolve("sharp")
     );

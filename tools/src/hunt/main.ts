@@ -1,5 +1,5 @@
-// `pnpm hunt`: looks for faults for as long as it is told, with other random numbers each time. The
-// suite does the same in little.
+// `pnpm hunt`: searches for faults for a given time, with new random numbers in each run. The test
+// suite runs a short form of it with fixed seeds.
 
 import { availableParallelism } from "node:os";
 import { saveFile } from "@conv/layers/node";
@@ -20,7 +20,7 @@ const names = hunts.map((hunt) => hunt.name);
 function positive(text: string): number {
   const value = Number(text);
   if (!(value > 0 && value < 1e5))
-    throw new InvalidArgumentError("It must be a number of minutes above 0.");
+    throw new InvalidArgumentError("It must be a number of minutes greater than 0.");
   return value;
 }
 
@@ -34,24 +34,33 @@ function whole(text: string): number {
 function collected(text: string, before: readonly string[]): string[] {
   const list = text.split(",");
   const unknown = list.find((name) => !names.includes(name));
-  if (unknown !== undefined) throw new InvalidArgumentError(`There are ${names.join(", ")}.`);
+  if (unknown !== undefined) throw new InvalidArgumentError(`Valid names: ${names.join(", ")}.`);
   return [...before, ...list];
 }
 
 const program = new Command("hunt")
   .configureOutput(usageErrors)
   .description(
-    "Looks for faults: files changed at random, small files that would unfold to much, kills, full disks, closed pipes, odd arguments and requests.",
+    "Search for faults: mutated files, decompression bombs, killed processes, full disks, " +
+      "closed pipes, random arguments and requests.",
   )
-  .option("--minutes <n>", "for how long, all together", positive, 45)
+  .option("--minutes <n>", "total time in minutes", positive, 45)
   .option(
     "--seed <n>",
-    "what the random numbers are made of (default: the time)",
+    "seed of the random numbers (default: taken from the clock)",
     whole,
     Date.now() % 2 ** 32,
   )
-  .option("--only <names>", `some of them, separated by commas: ${names.join(", ")}`, collected, [])
-  .option("--json [file]", "write the outcome as JSON to a file, or instead of the table")
+  .option(
+    "--only <names>",
+    `run only these, separated by commas: ${names.join(", ")}`,
+    collected,
+    [],
+  )
+  .option(
+    "--json [file]",
+    "write the result as JSON to a file, or to standard output instead of the table",
+  )
   .addHelpText("after", () =>
     [
       "\nHunts:",
@@ -60,7 +69,8 @@ const program = new Command("hunt")
       "  $ pnpm hunt",
       "  $ pnpm hunt --minutes 5 --only safetensors,idx",
       "  $ pnpm hunt --only kills --seed 7 --json kills.json",
-      "\nAn input that fails is kept in tools/corpus, and the suite tries it from then on. Exit code 1: something was found.",
+      "\nInputs that fail are saved in tools/corpus, and the test suite replays them.",
+      "Exit code 1: at least one fault was found.",
     ].join("\n"),
   );
 

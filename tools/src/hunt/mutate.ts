@@ -1,11 +1,11 @@
-// Bytes changed at random, as a fuzzer does: the beginnings of files that are almost right.
+// Random mutations of bytes, as a fuzzer makes them: most results are almost valid files.
 
 export interface Random {
-  /** From 0 to below 1. */
+  /** Uniform in [0, 1). */
   (): number;
 }
 
-/** Numbers of a seed (mulberry32). */
+/** A generator of random numbers for a seed (mulberry32). */
 export function randomOf(seed: number): Random {
   let state = seed >>> 0;
   return () => {
@@ -58,7 +58,7 @@ const TEXTS = [
 ];
 
 const ways: readonly ((bytes: Uint8Array, random: Random) => Uint8Array)[] = [
-  // a bit, a byte, a number of four bytes in either order
+  // a bit, a byte, or a 32-bit number in either byte order
   (bytes, random) => changed(bytes, random, (b) => b ^ (1 << upTo(random, 8))),
   (bytes, random) => changed(bytes, random, () => upTo(random, 256)),
   (bytes, random) => {
@@ -68,13 +68,13 @@ const ways: readonly ((bytes: Uint8Array, random: Random) => Uint8Array)[] = [
     new DataView(copy.buffer).setUint32(at, of(random, NUMBERS), random() < 0.5);
     return copy;
   },
-  // a text in the place of as many bytes, or between them
+  // a text that overwrites bytes, or is inserted
   (bytes, random) => {
     const text = new TextEncoder().encode(of(random, TEXTS));
     const at = upTo(random, bytes.length + 1);
     return spliced(bytes, at, random() < 0.5 ? text.length : 0, text);
   },
-  // a part is lost, comes twice, or the rest is cut off
+  // a part is removed or repeated, or the end is cut off
   (bytes, random) =>
     spliced(bytes, upTo(random, bytes.length + 1), 1 + upTo(random, 16), new Uint8Array(0)),
   (bytes, random) => {
@@ -99,7 +99,7 @@ function spliced(bytes: Uint8Array, at: number, lost: number, put: Uint8Array): 
   return result;
 }
 
-/** The bytes with one to four changes, most of them near the beginning, where headers are. */
+/** The bytes with one to four mutations, most near the beginning, where headers are. */
 export function mutated(bytes: Uint8Array, random: Random): Uint8Array {
   let result = bytes;
   for (let left = 1 + upTo(random, 4); left > 0; left--) {
