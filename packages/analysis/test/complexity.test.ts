@@ -205,7 +205,9 @@ describe("alternatives", () => {
   it("are not told of a layer that does not fit", () => {
     expect(() =>
       suggest({ input: [64, 5, 5], kernel: [7, 7], channels: 64, padding: [0, 0] }),
-    ).toThrow("direct: conv: kernel 7 with dilation 1 spans 7, padded input has 5 (axis h)");
+    ).toThrow(
+      "direct: conv: kernel 7 with dilation 1 covers 7 positions, but the padded input has 5; use a smaller kernel or more padding (axis h)",
+    );
     expect(() => suggest({ input: [64, 5, 5], kernel: [3, 3], channels: 0 })).toThrow(
       "suggest: channels 0 is not a whole number ≥ 1",
     );
@@ -220,7 +222,7 @@ describe("alternatives", () => {
       "suggest: kernel 3 has 1 entries, the input has 2 spatial axes",
     );
     expect(() => suggest({ input: [6, 5, 5], kernel: [3, 3], channels: 64, groups: 4 })).toThrow(
-      "direct: conv: 6 input channels do not divide into 4 groups",
+      "direct: conv: 6 input channels do not divide into 4 groups; use groups that divide 6",
     );
   });
 });

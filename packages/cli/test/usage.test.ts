@@ -73,7 +73,7 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ["summary toString", `unknown model "toString"; there are ${names}`],
   [
     "summary lenet5 --input 1x20x20",
-    "c5: conv: kernel 5 with dilation 1 spans 5, padded input has 3 (axis h)",
+    "c5: conv: kernel 5 with dilation 1 covers 5 positions, but the padded input has 3; use a smaller kernel or more padding (axis h)",
   ],
   [
     "summary lenet5 --input 28",
@@ -110,11 +110,11 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ["suggest 256 3 256", "the input 256 has no sizes beside its channels"],
   [
     "suggest 256x7x7 9 64 --padding 0",
-    "direct: conv: kernel 9 with dilation 1 spans 9, padded input has 7 (axis h)",
+    "direct: conv: kernel 9 with dilation 1 covers 9 positions, but the padded input has 7; use a smaller kernel or more padding (axis h)",
   ],
   [
     "suggest 256x7x7 3 64 --groups 3",
-    "direct: conv: 256 input channels do not divide into 3 groups",
+    "direct: conv: 256 input channels do not divide into 3 groups; use groups that divide 256",
   ],
   ["explain 64x56x56 3x3", "missing required argument 'channels'"],
   [
@@ -122,7 +122,10 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
     "the kernel 3x3x3 has 3 sizes, the input 64x56x56 has 2 beside its channels",
   ],
   ["explain 64x56x56 9 64 --groups 5", "64 input channels do not divide into 5 groups"],
-  ["explain 64x7x7 9 64", "conv: kernel 9 with dilation 1 spans 9, padded input has 7 (axis h)"],
+  [
+    "explain 64x7x7 9 64",
+    "conv: kernel 9 with dilation 1 covers 9 positions, but the padded input has 7; use a smaller kernel or more padding (axis h)",
+  ],
   ["explain 64x7x7 3 64 --stride 2x2x2", "conv: stride has 3 entries for 2 spatial axes"],
   [
     "explain 64 3 64",

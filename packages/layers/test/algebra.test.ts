@@ -146,7 +146,7 @@ describe("toMatrix", () => {
       "times: the matrix has 4 columns, the vector 3 numbers",
     );
     expect(failure(() => toMatrix(c, [1]))).toBe(
-      "conv: kernel 2 with dilation 1 spans 2, padded input has 1 (axis w)",
+      "conv: kernel 2 with dilation 1 covers 2 positions, but the padded input has 1; use a smaller kernel or more padding (axis w)",
     );
   });
 });

@@ -141,7 +141,7 @@ describe("errors name layer, rule and numbers", () => {
       "path",
       sequential({ net: sequential([relu(), conv2d(1, 7)]) }),
       [1, 4, 4],
-      "net.1: conv: kernel 7 with dilation 1 spans 7, padded input has 4 (axis h)",
+      "net.1: conv: kernel 7 with dilation 1 covers 7 positions, but the padded input has 4; use a smaller kernel or more padding (axis h)",
     ],
   ];
   test.each(failing)("%s", (_, layer, input, message) =>

@@ -325,7 +325,7 @@ describe("linearToConv1x1", () => {
       "linearToConv1x1: the model is for predicting; train the one that it was made of",
     );
     expect(failure(() => traceModel({ ...model, input: [1, 28, 28] }))).toBe(
-      "conv: kernel 5 with dilation 1 spans 5, padded input has 4 (axis h)",
+      "conv: kernel 5 with dilation 1 covers 5 positions, but the padded input has 4; use a smaller kernel or more padding (axis h)",
     );
     expect(failure(() => linearToConv1x1(unpadded, new Map([...state].slice(1))))).toBe(
       "unpadded: state does not fit: missing c1.weight",

@@ -3,6 +3,7 @@
 import {
   bytesOf,
   formatShape,
+  message,
   sameShape,
   shapeError,
   type Arg,
@@ -14,7 +15,8 @@ import type { WindowGeometry } from "./geometry.ts";
 
 /** Throws ShapeError unless the input is float32. */
 export function mustBeFloat(op: string, what: string, { dtype }: Spec): void {
-  if (dtype !== "float32") throw shapeError(op, `${what} is ${dtype}, must be float32`);
+  if (dtype !== "float32")
+    throw shapeError(op, "dtype", message`${{ what }} is ${{ dtype }}, must be float32`);
 }
 
 /** Throws ShapeError unless the input is float32 of the shape that the geometry has for it. */
@@ -23,7 +25,8 @@ export function mustMatch(op: string, what: string, got: Spec, shape: readonly n
   if (!sameShape(got.shape, shape))
     throw shapeError(
       op,
-      `${what} has shape ${formatShape(got.shape)}, the geometry has ${formatShape(shape)}`,
+      "shape-mismatch",
+      message`${{ what }} has shape ${{ shape: formatShape(got.shape) }}, the geometry has ${{ expected: formatShape(shape) }}`,
     );
 }
 
@@ -38,8 +41,19 @@ export function mustBeWhole(
   if (!Number.isInteger(v) || v < min)
     throw shapeError(
       op,
-      `${what} ${typeof v === "string" ? JSON.stringify(v) : v} is not a whole number ≥ ${min}`,
+      "not-whole",
+      message`${{ what }} ${{ value: typeof v === "string" ? JSON.stringify(v) : v }} is not a whole number ≥ ${{ min }}`,
       axis,
+    );
+}
+
+/** Throws ShapeError unless `what`, such as `input channels`, divide into groups. */
+export function mustDivide(op: string, what: string, channels: number, groups: number): void {
+  if (channels % groups)
+    throw shapeError(
+      op,
+      "channels-not-divisible",
+      message`${{ channels }} ${{ what }} do not divide into ${{ groups }} groups; use groups that divide ${{ channels }}`,
     );
 }
 
@@ -48,7 +62,8 @@ export function spatialRank(op: string, { shape: { length } }: Spec): number {
   if (length < 3)
     throw shapeError(
       op,
-      `input has ${length} axes, needs batch, channels and at least one spatial axis`,
+      "input-rank",
+      message`input has ${{ axes: length }} axes, needs batch, channels and at least one spatial axis`,
     );
   return length - 2;
 }
@@ -56,7 +71,11 @@ export function spatialRank(op: string, { shape: { length } }: Spec): number {
 /** Throws ShapeError unless `axis` is one of `rank` axes counted from 0. */
 export function mustBeAxis(op: string, axis: number, rank: number): void {
   if (!Number.isInteger(axis) || axis < 0 || axis >= rank)
-    throw shapeError(op, `axis ${axis} is not one of ${rank} axes`);
+    throw shapeError(
+      op,
+      "axis-out-of-range",
+      message`axis ${{ axis }} is not one of ${{ rank }} axes`,
+    );
 }
 
 /** Throws ShapeError unless the list has one whole number ≥ `min` for each axis. */
@@ -68,14 +87,22 @@ export function mustFitAxes(
   min: number,
 ): void {
   if (list.length !== rank)
-    throw shapeError(op, `${what} has ${list.length} entries for ${rank} axes`);
+    throw shapeError(
+      op,
+      "entries",
+      message`${{ what }} has ${{ entries: list.length }} entries for ${{ axes: rank }} axes`,
+    );
   list.forEach((v, axis) => mustBeWhole(op, what, v, min, axis));
 }
 
 /** An axis counted from the end where negative; throws ShapeError where there is none. */
 export function resolveAxis(op: string, axis: number, { shape: { length: rank } }: Arg): number {
   if (!Number.isInteger(axis) || axis < -rank || axis >= rank)
-    throw shapeError(op, `axis ${axis} is not one of ${rank} axes`);
+    throw shapeError(
+      op,
+      "axis-out-of-range",
+      message`axis ${{ axis }} is not one of ${{ rank }} axes`,
+    );
   return axis < 0 ? axis + rank : axis;
 }
 

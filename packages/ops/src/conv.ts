@@ -7,6 +7,7 @@ import {
   bytesOf,
   checkOptions,
   hostArray,
+  message,
   shapeError,
   spec,
   type Arg,
@@ -14,7 +15,7 @@ import {
   type Op,
   type Spec,
 } from "@conv/tensor";
-import { mustBeWhole, mustMatch, spatialRank, windowsOf } from "./check.ts";
+import { mustBeWhole, mustDivide, mustMatch, spatialRank, windowsOf } from "./check.ts";
 import {
   axisName,
   convGeometry,
@@ -171,14 +172,27 @@ export function convTransposeGeometry(
   } = options;
   const rank = spatialRank(op, x);
   if (w.shape.length !== rank + 2)
-    throw shapeError(op, `weight has ${w.shape.length} axes, input has ${x.shape.length}`);
+    throw shapeError(
+      op,
+      "weight-rank",
+      message`weight has ${{ weight: w.shape.length }} axes, input has ${{ input: x.shape.length }}`,
+    );
   const [n, channels, ...output] = x.shape as [number, number, ...number[]];
   const [oc, icg, ...kernel] = w.shape as [number, number, ...number[]];
-  if (oc !== channels) throw shapeError(op, `weight takes ${oc} channels, input has ${channels}`);
+  if (oc !== channels)
+    throw shapeError(
+      op,
+      "weight-channels",
+      message`weight takes ${{ weight: oc }} channels, input has ${{ input: channels }}`,
+    );
   mustBeWhole(op, "groups", groups, 1);
-  if (oc % groups) throw shapeError(op, `${oc} input channels do not divide into ${groups} groups`);
+  mustDivide(op, "input channels", oc, groups);
   if (outputPadding !== undefined && outputSize !== undefined)
-    throw shapeError(op, "outputPadding and outputSize say the same; give one of them");
+    throw shapeError(
+      op,
+      "output-size-twice",
+      message`outputPadding and outputSize exclude each other; give one of them`,
+    );
   perAxis(op, "kernel", kernel, rank, 1);
   const s = perAxis(op, "stride", stride, rank, 1);
   const d = perAxis(op, "dilation", dilation, rank, 1);
@@ -198,17 +212,24 @@ export function convTransposeGeometry(
     if (given && given[a] > most)
       throw shapeError(
         op,
-        `outputPadding ${given[a]} must be smaller than stride ${s[a]} or dilation ${d[a]}`,
+        "output-padding-too-large",
+        message`outputPadding ${{ outputPadding: given[a] }} must be smaller than stride ${{ stride: s[a] }} or dilation ${{ dilation: d[a] }}; use at most ${{ most }}`,
         axis,
       );
     if (wanted && (end < least || end > least + most))
       throw shapeError(
         op,
-        `outputSize ${end} cannot be reached, it may be ${least} to ${least + most}`,
+        "output-size",
+        message`outputSize ${{ outputSize: end }} cannot be reached; use ${{ least }} to ${{ most: least + most }}`,
         axis,
       );
     if (size > 0 && end < 1)
-      throw shapeError(op, `padding ${padLo[a]} + ${padHi[a]} leaves output size ${end}`, axis);
+      throw shapeError(
+        op,
+        "output-empty",
+        message`padding ${{ padLo: padLo[a] }} + ${{ padHi: padHi[a] }} leaves output size ${{ size: end }}; use less padding`,
+        axis,
+      );
     return Math.max(0, end);
   });
   return {

@@ -1,8 +1,8 @@
 // The geometry of a convolution at any rank, computed and checked once, and the one loop nest that
 // is its meaning.
 
-import { rangeError, shapeError, stridesOf, type Spec } from "@conv/tensor";
-import { mustBeWhole, spatialRank } from "./check.ts";
+import { message, rangeError, shapeError, stridesOf, type Spec } from "@conv/tensor";
+import { mustBeWhole, mustDivide, spatialRank } from "./check.ts";
 import {
   axisName,
   perAxis,
@@ -72,7 +72,8 @@ export function mustBePrecision(op: string, precision: string): void {
   if (!Object.hasOwn(MOST_ROUNDOFF, precision))
     throw rangeError(
       op,
-      `precision ${precision} is none of ${Object.keys(MOST_ROUNDOFF).join(", ")}`,
+      "precision",
+      message`precision ${{ precision }} is none of ${{ known: Object.keys(MOST_ROUNDOFF).join(", ") }}`,
     );
 }
 
@@ -100,12 +101,15 @@ export function outputSizes(
 ): number[] {
   return spanOf(kernel, dilation).map((span, a) => {
     const padded = input[a] + padLo[a] + padHi[a];
-    if (span > padded)
+    if (span > padded) {
+      const most = Math.floor((padded - 1) / (kernel[a] - 1)); // of the dilations that fit
       throw shapeError(
         op,
-        `kernel ${kernel[a]} with dilation ${dilation[a]} spans ${span}, padded input has ${padded}`,
+        "kernel-exceeds-input",
+        message`kernel ${{ kernel: kernel[a] }} with dilation ${{ dilation: dilation[a] }} covers ${{ span }} positions, but the padded input has ${{ padded }}; use ${{ remedy: most >= 1 ? `dilation ≤ ${most}` : "a smaller kernel" }} or more padding`,
         axisName(input.length, a),
       );
+    }
     return Math.floor((padded - span) / stride[a]) + 1;
   });
 }
@@ -119,17 +123,21 @@ export function convGeometry(
 ): ConvGeometry {
   const rank = spatialRank(op, x);
   if (w.shape.length !== rank + 2)
-    throw shapeError(op, `weight has ${w.shape.length} axes, input has ${x.shape.length}`);
+    throw shapeError(
+      op,
+      "weight-rank",
+      message`weight has ${{ weight: w.shape.length }} axes, input has ${{ input: x.shape.length }}`,
+    );
   const [n, ic, ...input] = x.shape as [number, number, ...number[]];
   const [oc, icg, ...kernel] = w.shape as [number, number, ...number[]];
   mustBeWhole(op, "groups", groups, 1);
-  if (ic % groups) throw shapeError(op, `${ic} input channels do not divide into ${groups} groups`);
-  if (oc % groups)
-    throw shapeError(op, `${oc} output channels do not divide into ${groups} groups`);
+  mustDivide(op, "input channels", ic, groups);
+  mustDivide(op, "output channels", oc, groups);
   if (icg * groups !== ic)
     throw shapeError(
       op,
-      `weight takes ${icg} channels × ${groups} groups = ${icg * groups}, input has ${ic}`,
+      "weight-channels",
+      message`weight takes ${{ perGroup: icg }} channels × ${{ groups }} groups = ${{ weight: icg * groups }}, input has ${{ input: ic }}`,
     );
   perAxis(op, "kernel", kernel, rank, 1);
   const s = perAxis(op, "stride", stride, rank, 1);

@@ -1,7 +1,7 @@
 // The vocabulary of padding: numbers, and the names that TensorFlow, Keras, PyTorch and ONNX have
 // for what depends on sizes.
 
-import { kindOf, shapeError } from "@conv/tensor";
+import { kindOf, message, shapeError } from "@conv/tensor";
 import { mustBeWhole } from "./check.ts";
 
 /** One number for all axes, or one per axis. */
@@ -63,7 +63,8 @@ export function perAxis(
   if (typeof value !== "number" && !Array.isArray(value))
     throw shapeError(
       op,
-      `${what} is ${kindOf(value)}, must be a whole number ≥ ${min} or a list of ${rank}, one for each spatial axis`,
+      "per-axis",
+      message`${{ what }} is ${{ kind: kindOf(value) }}, must be a whole number ≥ ${{ min }} or a list of ${{ rank }}, one for each spatial axis`,
     );
   const list = typeof value === "number" ? Array.from({ length: rank }, () => value) : [...value];
   mustHaveEach(op, what, list, rank);
@@ -73,7 +74,11 @@ export function perAxis(
 
 function mustHaveEach(op: string, what: string, list: readonly unknown[], rank: number): void {
   if (list.length !== rank)
-    throw shapeError(op, `${what} has ${list.length} entries for ${rank} spatial axes`);
+    throw shapeError(
+      op,
+      "entries",
+      message`${{ what }} has ${{ entries: list.length }} entries for ${{ axes: rank }} spatial axes`,
+    );
 }
 
 /** Input cells that a kernel with dilation covers: (kernel − 1)·dilation + 1. */
@@ -108,7 +113,8 @@ export function resolvePadding(
     if (typeof p !== "number" && !(Array.isArray(p) && p.length === 2))
       throw shapeError(
         op,
-        `padding is ${kindOf(p)}, must be a whole number ≥ 0, a pair [before, after] or a name`,
+        "padding-kind",
+        message`padding is ${{ kind: kindOf(p) }}, must be a whole number ≥ 0, a pair [before, after] or a name`,
         axisName(rank, a),
       );
     const pair = typeof p === "number" ? ([p, p] as const) : p;
@@ -142,7 +148,8 @@ function namedPadding(
       if (stride !== 1)
         throw shapeError(
           op,
-          `padding "same-pytorch" takes stride 1 only, as PyTorch does, got ${stride}`,
+          "same-pytorch-stride",
+          message`padding "same-pytorch" takes stride 1 only, as PyTorch does, got ${{ stride }}`,
           axis,
         );
       return [(span - 1) >> 1, span - 1 - ((span - 1) >> 1)];
@@ -151,7 +158,8 @@ function namedPadding(
   }
   throw shapeError(
     op,
-    `padding ${JSON.stringify(name)} is none of ${paddingNames.join(", ")}`,
+    "padding-name",
+    message`padding ${{ name: JSON.stringify(name) }} is none of ${{ known: paddingNames.join(", ") }}`,
     axis,
   );
 }

@@ -3,6 +3,7 @@
 import {
   createHost,
   input,
+  isConvError,
   ShapeError,
   spec,
   tensor,
@@ -45,11 +46,11 @@ const messages: Record<string, [() => unknown, string][]> = {
     ],
     [
       () => ops.conv(x(1, 3, 5), x(4, 1, 3), { groups: 2 }),
-      "conv: 3 input channels do not divide into 2 groups",
+      "conv: 3 input channels do not divide into 2 groups; use groups that divide 3",
     ],
     [
       () => ops.conv(x(1, 4, 5), x(3, 2, 3), { groups: 2 }),
-      "conv: 3 output channels do not divide into 2 groups",
+      "conv: 3 output channels do not divide into 2 groups; use groups that divide 3",
     ],
     [
       () => ops.conv(x(1, 4, 5), x(2, 4, 3), { groups: 2 }),
@@ -97,11 +98,11 @@ const messages: Record<string, [() => unknown, string][]> = {
     ],
     [
       () => ops.conv(x(1, 1, 7, 9), x(1, 1, 5, 3), { dilation: 2 }),
-      "conv: kernel 5 with dilation 2 spans 9, padded input has 7 (axis h)",
+      "conv: kernel 5 with dilation 2 covers 9 positions, but the padded input has 7; use dilation ≤ 1 or more padding (axis h)",
     ],
     [
       () => ops.conv(x(1, 1, 2, 2, 2, 2), x(1, 1, 1, 1, 1, 3)),
-      "conv: kernel 3 with dilation 1 spans 3, padded input has 2 (axis 3)",
+      "conv: kernel 3 with dilation 1 covers 3 positions, but the padded input has 2; use a smaller kernel or more padding (axis 3)",
     ],
     [
       () => apply(ops.convOp, g, x(1, 2, 5, 4), x(3, 2, 3, 3)),
@@ -140,15 +141,15 @@ const messages: Record<string, [() => unknown, string][]> = {
     ],
     [
       () => ops.convTranspose(x(1, 3, 5), x(3, 2, 3), { groups: 2 }),
-      "convTranspose: 3 input channels do not divide into 2 groups",
+      "convTranspose: 3 input channels do not divide into 2 groups; use groups that divide 3",
     ],
     [
       () => ops.convTranspose(x(1, 3, 5), x(3, 2, 3), { outputPadding: 1 }),
-      "convTranspose: outputPadding 1 must be smaller than stride 1 or dilation 1 (axis w)",
+      "convTranspose: outputPadding 1 must be smaller than stride 1 or dilation 1; use at most 0 (axis w)",
     ],
     [
       () => ops.convTranspose(x(1, 3, 1, 5), x(3, 2, 3, 3), { padding: [2, 0] }),
-      "convTranspose: padding 2 + 2 leaves output size -1 (axis h)",
+      "convTranspose: padding 2 + 2 leaves output size -1; use less padding (axis h)",
     ],
   ],
   pool: [
@@ -167,7 +168,7 @@ const messages: Record<string, [() => unknown, string][]> = {
     ],
     [
       () => ops.maxPool(x(1, 3, 5, 2), 3),
-      "maxPool: kernel 3 with dilation 1 spans 3, padded input has 2 (axis w)",
+      "maxPool: kernel 3 with dilation 1 covers 3 positions, but the padded input has 2; use a smaller kernel or more padding (axis w)",
     ],
     [
       () => ops.maxPool(x(1, 3, 5), 2, { padding: 2 }),
@@ -303,10 +304,67 @@ const messages: Record<string, [() => unknown, string][]> = {
 
 describe.each(Object.entries(messages))("%s", (_, list) => {
   test.each(list.map(([call, message]) => ({ message, call })))("$message", ({ call, message }) => {
-    expect(call).toThrow(new ShapeError(message));
+    expect(call).toThrow(expect.objectContaining({ message }));
     expect(call).toThrow(ShapeError);
   });
 });
+
+const facts: [() => unknown, string, object, string?][] = [
+  [
+    () => ops.conv(x(1, 1, 7, 9), x(1, 1, 5, 3), { dilation: 2 }),
+    "kernel-exceeds-input",
+    { kernel: 5, dilation: 2, span: 9, padded: 7, remedy: "dilation ≤ 1" },
+    "h",
+  ],
+  [
+    () => ops.maxPool(x(1, 3, 5, 2), 3),
+    "kernel-exceeds-input",
+    { kernel: 3, dilation: 1, span: 3, padded: 2, remedy: "a smaller kernel" },
+    "w",
+  ],
+  [
+    () => ops.conv(x(1, 4, 5), x(3, 2, 3), { groups: 2 }),
+    "channels-not-divisible",
+    { what: "output channels", channels: 3, groups: 2 },
+  ],
+  [
+    () => ops.conv(x(1, 4, 5), x(2, 4, 3), { groups: 2 }),
+    "weight-channels",
+    { perGroup: 4, groups: 2, weight: 8, input: 4 },
+  ],
+  [
+    () => ops.convTranspose(x(1, 3, 5), x(3, 2, 3), { outputPadding: 1 }),
+    "output-padding-too-large",
+    { outputPadding: 1, stride: 1, dilation: 1, most: 0 },
+    "w",
+  ],
+  [
+    () => ops.convTranspose(x(1, 3, 1, 5), x(3, 2, 3, 3), { padding: [2, 0] }),
+    "output-empty",
+    { padLo: 2, padHi: 2, size: -1 },
+    "h",
+  ],
+  [
+    () => ops.conv(x(1, 1, 5, 5), x(1, 1, 3, 3), { stride: [1, 0] }),
+    "not-whole",
+    { what: "stride", value: 0, min: 1 },
+    "w",
+  ],
+];
+
+test.each(facts)(
+  "errors of geometry carry a code and their numbers: %s %s",
+  (call, code, values, axis) => {
+    let error: unknown;
+    try {
+      call();
+    } catch (caught) {
+      error = caught;
+    }
+    if (!isConvError(error)) throw new Error("no error with a code was thrown");
+    expect([error.code, error.values, error.axis]).toEqual([code, values, axis]);
+  },
+);
 
 test("maps too large to be made are refused at once", () => {
   expect(() => ops.upsample(x(1, 1, 3, 3), { scale: 1e9 })).toThrow(

@@ -201,7 +201,8 @@ symmetric padding 1 + 1 gives 9 outputs, "same" 10 (axis w)`,
     padLo: [0],
     padHi: [0],
     output: null,
-    problem: "conv: kernel 5 with dilation 2 spans 9, padded input has 3 (axis w)",
+    problem:
+      "conv: kernel 5 with dilation 2 covers 9 positions, but the padded input has 3; use a smaller kernel or more padding (axis w)",
     calls: null,
   });
   expect(choices.find((c) => c.name === "causal")!.calls!.keras).toBe('"causal"');
@@ -250,11 +251,11 @@ const messages: [() => unknown, string][] = [
   ],
   [
     () => convTranspose(x(1, 1, 5), x(1, 1, 3), { stride: 2, outputSize: 14 }),
-    "convTranspose: outputSize 14 cannot be reached, it may be 11 to 12 (axis w)",
+    "convTranspose: outputSize 14 cannot be reached; use 11 to 12 (axis w)",
   ],
   [
     () => convTranspose(x(1, 1, 5), x(1, 1, 3), { stride: 2, outputSize: 12, outputPadding: 1 }),
-    "convTranspose: outputPadding and outputSize say the same; give one of them",
+    "convTranspose: outputPadding and outputSize exclude each other; give one of them",
   ],
 ];
 test.each(messages)("message %#", (call, message) => expect(call).toThrow(message));

@@ -59,7 +59,7 @@ describe("pools", () => {
     expect(ops.poolGeometry(spec([1, 1, 5]), 2, { stride: 3, ceilMode: true }).output).toEqual([2]);
     expect(ops.poolGeometry(spec([1, 1, 3]), 2, { ...up, padding: 1 }).output).toEqual([2]);
     expect(() => ops.maxPool(ops.full([1, 1, 1], 0), 3, up)).toThrow(
-      "maxPool: kernel 3 with dilation 1 spans 3",
+      "maxPool: kernel 3 with dilation 1 covers 3 positions",
     );
   });
 });
