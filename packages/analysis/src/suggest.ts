@@ -1,7 +1,7 @@
 // What else could stand in a convolution's place, and what each costs: every alternative is traced
 // and read like any network.
 
-import { conv, spanOf } from "@conv/ops";
+import { conv, mustDivide, spanOf } from "@conv/ops";
 import {
   checkOptions,
   formatShape,
@@ -198,11 +198,7 @@ function costsOf(
     (v, p, i) =>
       within(pieces.length > 1 ? `${name}.${i}` : name, () => {
         const { channels, kernel, ...sliding } = p;
-        if (v.shape[1] % p.groups)
-          throw shapeError(
-            "conv",
-            `${v.shape[1]} input channels do not divide into ${p.groups} groups`,
-          );
+        mustDivide("conv", "input channels", v.shape[1], p.groups);
         const z = conv(v, parameter([channels, v.shape[1] / p.groups, ...kernel]), sliding);
         if (bias) parameter([channels]);
         return z;

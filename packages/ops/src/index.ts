@@ -63,6 +63,7 @@ export {
   type Expr,
   type Fn,
 } from "./expr.ts";
+export { mustDivide } from "./check.ts";
 export * from "./geometry.ts";
 export { grad } from "./grad.ts";
 export {
