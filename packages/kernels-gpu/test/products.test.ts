@@ -32,7 +32,8 @@ import type { Binding, GpuStage, Task } from "../src/compile/code.ts";
 import { createGpu, type GpuBackend } from "../src/index.ts";
 import { productsOf } from "../src/kernels/gemm/product.ts";
 import { threadsOf, type Tile } from "../src/kernels/gemm/tile.ts";
-import { SHAPES, tiledCode } from "../src/kernels/gemm/tiles.ts";
+import { tiledCode } from "../src/kernels/gemm/tiled.ts";
+import { SHAPES } from "../src/kernels/gemm/tiles.ts";
 import { shaderOf } from "../src/wgsl/wgsl.ts";
 import { caps } from "./caps.ts";
 

@@ -1,4 +1,4 @@
-// The shaders of every kernel for a small shape, as they are given to WebGPU:
+// The shaders of every kernel for a small shape, as WebGPU receives them:
 // `__snapshots__/<kernel> <case>.wgsl`. Neither a device nor WebGPU is needed.
 
 import {
@@ -156,18 +156,23 @@ const snapshots: readonly Snapshot[] = [
   ["move", "slice", [f32(4, 9)], (x) => slice(x, [1, 2], [2, 5])],
   ["move", "concat of int32", [i32(3, 4), i32(2, 4)], (a, b) => concat([a, b])],
   ["move", "pad, times y", [f32(3, 4), f32(4, 7)], (x, y) => mul(pad(x, [0, 1], [1, 2]), y)],
-  ["mix", "flip", [f32(2, 5)], (x) => flip(x, [1])],
+  ["resample", "flip", [f32(2, 5)], (x) => flip(x, [1])],
   // prettier-ignore
-  ["mix", "interpolation", [f32(2, 3)], (x) => resample(x, [[[0, 1]], [[0, 0.5], [1, 0.5]], [[1, 1]], [[1, 0.5], [2, 0.5]], [[2, 1]]])],
-  ["take", "take", [f32(2, 3, 5), i32(2, 7)], (x, index) => gather(x, index)],
-  ["take", "put few", [f32(2, 3, 7), i32(2, 7)], (x, index) => scatterAdd(x, index, { size: [5] })],
+  ["resample", "interpolation", [f32(2, 3)], (x) => resample(x, [[[0, 1]], [[0, 0.5], [1, 0.5]], [[1, 1]], [[1, 0.5], [2, 0.5]], [[2, 1]]])],
+  ["gather", "gather", [f32(2, 3, 5), i32(2, 7)], (x, index) => gather(x, index)],
   [
-    "take",
-    "put many",
+    "gather",
+    "scatterAdd, few",
+    [f32(2, 3, 7), i32(2, 7)],
+    (x, index) => scatterAdd(x, index, { size: [5] }),
+  ],
+  [
+    "gather",
+    "scatterAdd, many",
     [f32(2, 3, 70), i32(2, 70)],
     (x, index) => scatterAdd(x, index, { size: [50] }),
   ],
-  ["take", "toInt32", [f32(7)], (x) => toInt32(x)],
+  ["gather", "toInt32", [f32(7)], (x) => toInt32(x)],
   ["create", "constant", [], () => full([7], 0.1)],
   ["create", "random", [i32(2)], (seed) => random(seed, [3, 5])],
   ["create", "one-hot rows", [i32(7)], (labels) => oneHot(labels, 10)],

@@ -91,12 +91,12 @@ const cases: Case[] = [
   ["poolGrad", [f32(1, 1, 60, 60)], (x) => grad(sum(avgPool(x, 40, { stride: 1 })), [x])[0]],
   ["softmax", [f32(1, 100_000)], (x) => softmax(x)],
   [
-    "mix",
+    "resample",
     [f32(2000)],
     (x) => resample(x, [Array.from({ length: 2000 }, (_, i) => [i, 0.3] as const)]),
   ],
   [
-    "take",
+    "gather",
     [f32(1, 1, 9000), spec([1, 9000], "int32")],
     (x, index) => scatterAdd(x, index, { size: [2] }),
   ],

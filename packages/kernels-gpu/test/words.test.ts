@@ -1,7 +1,7 @@
 // How adapters are named, by what drivers and browsers tell of them.
 
 import { expect, test } from "vitest";
-import { adapterWords } from "../src/wgsl/words.ts";
+import { adapterWords } from "../src/runtime/words.ts";
 
 const none = { vendor: "", architecture: "", device: "", description: "" };
 

@@ -2,6 +2,7 @@
 // that kernels can be compared.
 
 import type { Choosing } from "@conv/compiler";
+import { GUESSES, SWIFTSHADER } from "../kernels/costs.ts";
 
 /**
  * Element type in which a program keeps what lies between its steps. Sums are made in float32
@@ -49,11 +50,8 @@ export interface Caps extends Choosing {
   readonly launch: number;
 }
 
-/**
- * Orders of magnitude by the kind of adapter. A software adapter on two cores: SwiftShader runs a
- * tiled product at some 5 GMAC/s and copies at 4 GB/s; a GPU: those of a card of 2020.
- */
-export const speedsOf = (software: boolean): Pick<Caps, "macs" | "bandwidth" | "launch"> =>
-  software
-    ? { macs: 5e9, bandwidth: 4e9, launch: 2e-5 }
-    : { macs: 5e12, bandwidth: 4e11, launch: 4e-6 };
+/** Rates by the kind of adapter: measured on SwiftShader, guessed for a GPU. */
+export function speedsOf(software: boolean): Pick<Caps, "macs" | "bandwidth" | "launch"> {
+  const { macs, bandwidth, launch } = software ? SWIFTSHADER : GUESSES;
+  return { macs, bandwidth, launch };
+}

@@ -9,7 +9,6 @@ import { fused } from "./elementwise/fused.ts";
 import { reduce } from "./elementwise/reduce.ts";
 import { softmax } from "./elementwise/softmax.ts";
 import { dot, dotGradWeight, dotMatmul } from "./gemm/dot.ts";
-import { gradWeight } from "./gemm/gradWeight.ts";
 import {
   gradWeightF16,
   gradWeightMatrix,
@@ -18,11 +17,10 @@ import {
   matmulF16,
   matmulMatrix,
 } from "./gemm/half.ts";
-import { igemm } from "./gemm/igemm.ts";
-import { matmul } from "./gemm/matmul.ts";
-import { take } from "./move/gather.ts";
+import { gradWeight, igemm, matmul } from "./gemm/tiled.ts";
+import { gather } from "./move/gather.ts";
 import { move } from "./move/move.ts";
-import { mix } from "./move/resample.ts";
+import { resample } from "./move/resample.ts";
 import { poolGrad } from "./pool/grad.ts";
 import { pool } from "./pool/pool.ts";
 import { winogradGradWeight } from "./winograd/gradWeight.ts";
@@ -62,8 +60,8 @@ export const kernels: readonly GpuKernel[] = [
   poolGrad,
   softmax,
   move,
-  mix,
-  take,
+  resample,
+  gather,
   create,
   fused,
 ];

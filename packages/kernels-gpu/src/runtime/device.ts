@@ -5,8 +5,8 @@ import type { Choosing } from "@conv/compiler";
 import { unsupported } from "@conv/tensor";
 import type { WebGpu, WebGpuDevice } from "../api.ts";
 import { speedsOf, type Caps } from "../compile/caps.ts";
-import { adapterWords } from "../wgsl/words.ts";
 import { matricesOf } from "./matrices.ts";
+import { adapterWords } from "./words.ts";
 
 /** What a device is asked for where the adapter has it. */
 const FEATURES = ["subgroups", "shader-f16", "timestamp-query"] as const;

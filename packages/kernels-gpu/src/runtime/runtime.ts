@@ -4,7 +4,7 @@
 import type { Buffer, Managed, Program } from "@conv/tensor";
 import type { Caps } from "../compile/caps.ts";
 import { roundUp } from "../compile/place.ts";
-import { formatBytes } from "../wgsl/words.ts";
+import { formatBytes } from "./words.ts";
 
 /** A buffer of this back end. `version` names its contents: no two contents have the same. */
 export interface GpuTensorBuffer extends Buffer {

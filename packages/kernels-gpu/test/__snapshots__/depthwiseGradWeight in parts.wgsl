@@ -1,5 +1,5 @@
 // 2 workgroups
-// depthwise gradient to the weight
+// depthwise weight gradient
 alias Dy = f32;
 alias X = f32;
 alias Dw = f32;

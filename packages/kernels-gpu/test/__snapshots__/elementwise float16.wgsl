@@ -22,7 +22,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
 
 // 1 workgroups
 enable f16;
-// piece 0 of a concat
+// concat: input 0
 alias X = f16;
 alias Y = f16;
 @group(0) @binding(0) var<storage, read> x: array<vec4<X>>;
@@ -39,7 +39,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
 
 // 1 workgroups
 enable f16;
-// piece 1 of a concat
+// concat: input 1
 alias X = f32;
 alias Y = f16;
 @group(0) @binding(0) var<storage, read> x: array<vec4<X>>;

@@ -1,5 +1,5 @@
 // 1 workgroups
-// piece 0 of a concat
+// concat: input 0
 alias X = i32;
 alias Y = i32;
 @group(0) @binding(0) var<storage, read> x: array<vec4<X>>;
@@ -15,7 +15,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
 }
 
 // 1 workgroups
-// piece 1 of a concat
+// concat: input 1
 alias X = i32;
 alias Y = i32;
 @group(0) @binding(0) var<storage, read> x: array<vec4<X>>;

@@ -1,5 +1,5 @@
 // 1 workgroups
-// where maxima are
+// indices of maxima
 alias X = f32;
 alias Y = i32;
 @group(0) @binding(0) var<storage, read> x: array<X>;

@@ -13,7 +13,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
 }
 
 // 1 workgroups
-// gradient of an average pool
+// average pool gradient
 alias Dy = f32;
 alias Y = f32;
 @group(0) @binding(0) var<storage, read> dy: array<Dy>;

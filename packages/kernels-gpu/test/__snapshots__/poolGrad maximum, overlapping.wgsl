@@ -13,7 +13,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
 }
 
 // 1 workgroups
-// winners of the windows of a max pool
+// max pool gradient: maxima of the windows
 alias X = f32;
 alias Won = i32;
 @group(0) @binding(0) var<storage, read> x: array<X>;
@@ -70,7 +70,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
 }
 
 // 1 workgroups
-// gradient of a max pool
+// max pool gradient
 alias Won = i32;
 alias Dy = f32;
 alias Y = f32;

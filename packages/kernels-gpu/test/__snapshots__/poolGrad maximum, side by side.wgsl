@@ -13,7 +13,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
 }
 
 // 1 workgroups
-// gradient of a max pool
+// max pool gradient
 alias X = f32;
 alias Dy = f32;
 alias Y = f32;

@@ -1,36 +1,46 @@
-// The gradient of a depthwise convolution (one source channel per group, any multiplier and rank)
-// to its weight:
+// The weight gradient of a depthwise convolution (one source channel per group, any multiplier and
+// rank):
 //   dw[oc, tap] = Σ over (image, p) of dy[oc, p] · x[c, p·stride + tap·dilation − padLo]
-// Its outputs are few and its sums long. A workgroup goes through strips of dy (some neighbors of
-// a row) of one channel, each thread with a sum for every tap in registers; then the threads' sums
+// Its outputs are few and its sums long. A workgroup walks over strips of dy (neighbors of a row) of
+// one channel. Each thread holds a sum for every tap in registers, and then the sums of the threads
 // are added in order. Where channels are too few to fill the device, strips are divided among
-// workgroups, and a second stage adds what they found.
+// workgroups, and a second stage adds their parts.
 
 import { cellsOf } from "@conv/compiler";
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
-import { sizeOf, stridesOf } from "@conv/tensor";
+import { isOp, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import { inputAt, outputAt, scratchAt, type GpuKernel, type GpuStage } from "../../compile/code.ts";
-import { coordinates, emitEpilogue, indent, mainOf, guarded, plus } from "../../wgsl/wgsl.ts";
-import { loopInBlocks } from "../gemm/sums.ts";
-import { addParts } from "../gemm/tiled.ts";
+import { loopInBlocks } from "../../wgsl/sums.ts";
+import {
+  coordinates,
+  each,
+  emitEpilogue,
+  guarded,
+  indent,
+  mainOf,
+  plus,
+  type EmittedEpilogue,
+} from "../../wgsl/wgsl.ts";
+import { GUESSES, SWIFTSHADER } from "../costs.ts";
+import { addPartsStage } from "../gemm/parts.ts";
+import { GRAD_WEIGHT } from "../gemm/product.ts";
 
-const SIZE = 64;
+/** Threads of a workgroup. */
+const THREADS = 64;
 /**
- * Sums of a thread: with a strip of dy and of x they have to fit the registers, and SIZE times as
- * many workgroup memory.
+ * Sums of a thread: they share the registers with a strip of dy and of x, and THREADS times as many
+ * lie in workgroup memory.
  */
 const SUMS = 32;
-/** Neighbors in a strip, at most: a divisor of the row. */
+/** The most neighbors in a strip, which divide the row. */
 const STRIP = 8;
-/** Kernels above this many taps go through dy too often. */
+/** Kernels with more taps read dy too often. */
 const MOST_TAPS = 144;
-/** Threads that fill a device, and a software adapter of two processors. */
-const FILLS = { device: 65536, software: 4 * SIZE };
 
 /**
- * Lines of taps that one pass sums, each with what it meets: the combinations of taps along all
- * axes but the last.
+ * Lines of taps that one pass sums: the combinations of taps along all axes but the last, each with
+ * all taps of the last.
  */
 interface Pass {
   readonly lines: readonly (readonly number[])[];
@@ -38,37 +48,67 @@ interface Pass {
   readonly taps: number;
 }
 
-function shapeOf(g: ConvGeometry, caps: Caps) {
+/** How the sums are divided. */
+interface Division {
+  readonly strip: number;
+  /** Strips of a channel, and those of one workgroup. */
+  readonly strips: number;
+  readonly perPart: number;
+  readonly parts: number;
+  readonly passes: readonly Pass[];
+}
+
+function divisionOf(g: ConvGeometry, { software }: Caps): Division {
   const width = g.output.at(-1)!;
   const strip = [8, 7, 6, 5, 4, 3, 2, 1].find((n) => n <= STRIP && width % n === 0)!;
   const strips = (g.n * sizeOf(g.output)) / strip;
   const across = g.kernel.at(-1)!;
   const lines = cellsOf(g.kernel.slice(0, -1));
   const perPass = Math.max(1, Math.floor(SUMS / across));
-  const passes = Array.from({ length: Math.ceil(lines.length / perPass) }, (_, i): Pass => {
+  const passes = each(Math.ceil(lines.length / perPass), (i): Pass => {
     const own = lines.slice(i * perPass, (i + 1) * perPass);
     return { lines: own, first: i * perPass * across, taps: own.length * across };
   });
-  const wanted = Math.ceil((caps.software ? FILLS.software : FILLS.device) / (g.oc * SIZE));
-  const perPart = Math.ceil(strips / Math.min(wanted, Math.ceil(strips / SIZE)));
+  const threads = software ? SWIFTSHADER.depthwiseThreads : GUESSES.depthwiseThreads;
+  const wanted = Math.ceil(threads / (g.oc * THREADS));
+  const perPart = Math.ceil(strips / Math.min(wanted, Math.ceil(strips / THREADS)));
   return { strip, strips, passes, perPart, parts: Math.ceil(strips / perPart) };
 }
 
-/** Coordinates of x, relative to its first, that a line of taps meets from a strip. */
-function met(g: ConvGeometry, strip: number): number[] {
+/** Coordinates of x, relative to the first of a strip, that a line of taps reads. */
+function inputsOf(g: ConvGeometry, strip: number): number[] {
   const [stride, dilation, taps] = [g.stride.at(-1)!, g.dilation.at(-1)!, g.kernel.at(-1)!];
-  const all = Array.from({ length: strip }, (_, j) =>
-    Array.from({ length: taps }, (__, k) => j * stride + k * dilation),
-  ).flat();
+  const all = each(strip, (j) => each(taps, (k) => j * stride + k * dilation)).flat();
   return [...new Set(all)].sort((a, b) => a - b);
+}
+
+/** Seconds of a pass. */
+function secondsOf(
+  g: ConvGeometry,
+  { strip, strips, parts }: Division,
+  { lines, taps }: Pass,
+  caps: Caps,
+  bytes: number,
+): number {
+  const loads = strip + lines.length * inputsOf(g, strip).length;
+  if (caps.software) {
+    const { load, mac, copy, loop, thread } = SWIFTSHADER.depthwise;
+    const own = loads * load + taps * (strip * mac + copy) + loop;
+    const adding = (THREADS / 4) * thread + THREADS * taps * load;
+    return 1e-9 * ((g.oc * strips * own) / 4 + g.oc * parts * adding) + caps.launch;
+  }
+  const { load, depthwise, depthwiseThreads } = GUESSES;
+  const instructions = g.oc * strips * (taps * strip + load * loads + depthwise.turn);
+  const busy = Math.min(1, (g.oc * parts * THREADS) / depthwiseThreads);
+  return Math.max(instructions / (caps.macs * busy), bytes / caps.bandwidth) + caps.launch;
 }
 
 export const depthwiseGradWeight: GpuKernel = {
   name: "depthwiseGradWeight",
   fuses: ["element"],
   unsupportedReason(task) {
-    if (task.op !== convGradWeightOp) return "does the gradient of convolution to the weight";
-    const g = task.params as ConvGeometry;
+    if (!isOp(task, convGradWeightOp)) return GRAD_WEIGHT.does;
+    const g = task.params;
     if (g.ic !== g.groups) return `takes one source channel per group, not ${g.ic / g.groups}`;
     if (!g.n || !sizeOf(g.output)) return "has nothing to sum";
     const [taps, across] = [sizeOf(g.kernel), g.kernel.at(-1)!];
@@ -77,148 +117,60 @@ export const depthwiseGradWeight: GpuKernel = {
   },
   estimate(task, caps) {
     const g = task.params as ConvGeometry;
-    const { strip, strips, passes, parts } = shapeOf(g, caps);
-    const inputs = met(g, strip).length;
-    return passes.reduce(
-      (total, { lines, taps }) => {
-        const loads = strip + lines.length * inputs;
-        if (caps.software) {
-          const { load, mac, copy, loop, thread } = SOFTWARE;
-          const own = loads * load + taps * (strip * mac + copy) + loop;
-          return (
-            total +
-            1e-9 *
-              ((g.oc * strips * own) / 4 +
-                g.oc * parts * ((SIZE / 4) * thread + SIZE * taps * load)) +
-            caps.launch
-          );
-        }
-        const instructions = g.oc * strips * (taps * strip + 4 * loads + 30);
-        const busy = Math.min(1, (g.oc * parts * SIZE) / FILLS.device);
-        return (
-          total +
-          Math.max(instructions / (caps.macs * busy), task.cost.bytesRead / caps.bandwidth) +
-          caps.launch
-        );
-      },
-      parts > 1 ? caps.launch : 0,
+    const division = divisionOf(g, caps);
+    return division.passes.reduce(
+      (total, pass) => total + secondsOf(g, division, pass, caps, task.cost.bytesRead),
+      division.parts > 1 ? caps.launch : 0,
     );
   },
   build(task, caps) {
     const g = task.params as ConvGeometry;
-    const { passes, parts } = shapeOf(g, caps);
+    const division = divisionOf(g, caps);
     const size = g.oc * sizeOf(g.kernel);
-    const epilogue = emitEpilogue(task.epilogue, 2);
-    const alone = parts === 1;
-    const stages = passes.map((pass): GpuStage => ({
-      label: "depthwise gradient to the weight",
+    const alone = division.parts === 1;
+    const epilogue = emitEpilogue(alone ? task.epilogue : null, 2);
+    const stages = division.passes.map((pass): GpuStage => ({
+      label: "depthwise weight gradient",
       reads: [
         { name: "dy", place: inputAt(0) },
         { name: "x", place: inputAt(1) },
-        ...(alone ? epilogue.reads : []),
+        ...epilogue.reads,
       ],
       writes: [{ name: "dw", place: alone ? outputAt(0) : scratchAt(0) }],
-      ...passCode(g, pass, caps, alone ? epilogue : emitEpilogue(null, 2)),
+      ...passCode(g, division, pass, epilogue),
     }));
     if (alone) return { scratch: [], stages };
-    const add = addParts(
-      parts,
+    const add = addPartsStage("depthwise weight gradient, parts added", task, {
+      splits: division.parts,
       size,
-      { plane: sizeOf(g.kernel), channels: 1, columns: 1 },
-      epilogue,
-    );
-    const reads = [{ name: "parts", place: scratchAt(0) }, ...epilogue.reads];
-    return {
-      scratch: [{ bytes: 4 * size * parts }],
-      stages: [
-        ...stages,
-        {
-          label: "depthwise gradient to the weight, parts added",
-          reads,
-          writes: [{ name: "y", place: outputAt(0) }],
-          ...add,
-        },
-      ],
-    };
+      plane: sizeOf(g.kernel),
+      channels: 1,
+      columns: 1,
+    });
+    return { scratch: [{ bytes: 4 * size * division.parts }], stages: [...stages, add] };
   },
 };
 
-/**
- * Nanoseconds for four lanes on SwiftShader: twice those of direct.ts, as was seen with 32 and 512
- * channels.
- */
-const SOFTWARE = { load: 25, mac: 1, copy: 10, loop: 200, thread: 600 };
-
+/** The shader of a pass. */
 function passCode(
   g: ConvGeometry,
+  division: Division,
   { lines, first, taps }: Pass,
-  caps: Caps,
-  epilogue: ReturnType<typeof emitEpilogue>,
-) {
-  const { strip, strips, perPart, parts } = shapeOf(g, caps);
-  const rank = g.output.length;
-  const last = rank - 1;
-  const [xStrides, yStrides] = [stridesOf(g.input), stridesOf(g.output)];
+  epilogue: EmittedEpilogue,
+): { code: string; groups: number } {
+  const { strip, strips, perPart, parts } = division;
   const allTaps = sizeOf(g.kernel);
-  const across = g.kernel[last];
-  const inputs = met(g, strip);
-  const axes = g.output.map((_, a) => `o${a}`);
-  // Whether some output meets padding along an axis.
-  const leaves = g.input.map(
-    (size, a) =>
-      g.padLo[a] > 0 ||
-      (g.output[a] - 1) * g.stride[a] + (g.kernel[a] - 1) * g.dilation[a] - g.padLo[a] >= size,
-  );
-  const sums = Array.from({ length: taps }, (_, i) => `s${i}`);
-  const loads: string[] = [
-    coordinates(
-      "at",
-      [g.n, ...g.output.map((size, a) => (a === last ? size / strip : size))],
-      ["image", ...axes],
-    ),
-    ...axes.map(
-      (o, a) =>
-        `let i${a} = ${plus(`i32(${o})${a === last && strip > 1 ? ` * ${strip}` : ""} * ${g.stride[a]}`, -g.padLo[a])};`,
-    ),
-    `let y_at = (image * ${g.oc} + channel) * ${sizeOf(g.output)} + ${axes.map((o, a) => `${o} * ${yStrides[a] * (a === last ? strip : 1)}`).join(" + ")};`,
-    `let x_at = i32((image * ${g.ic} + channel / ${g.oc / g.ic}) * ${sizeOf(g.input)}) + ${axes.map((_, a) => `i${a} * ${xStrides[a]}`).join(" + ")};`,
-    ...Array.from({ length: strip }, (_, j) => `let d${j} = f32(dy[${plus("y_at", j)}]);`),
-    ...(leaves[last]
-      ? inputs.map((i) => `let in${i} = u32(${plus(`i${last}`, i)}) < ${g.input[last]};`)
-      : []),
-  ];
-  const multiplyInto = (into: readonly string[]) => {
-    const body = [...loads];
-    lines.forEach((line, l) => {
-      const moved = line.map((k, a) => k * g.dilation[a]);
-      const rows = line.flatMap((_, a) =>
-        leaves[a] ? [`(u32(${plus(`i${a}`, moved[a])}) < ${g.input[a]})`] : [],
-      );
-      if (rows.length) body.push(`let row${l} = ${rows.join(" & ")};`);
-      const offset = moved.reduce((sum, d, a) => sum + d * xStrides[a], 0);
-      for (const i of inputs) {
-        const tests = [...(rows.length ? [`row${l}`] : []), ...(leaves[last] ? [`in${i}`] : [])];
-        const value = `f32(x[${plus("x_at", offset + i)}])`;
-        body.push(`let x${l}_${i} = ${guarded(value, tests)};`);
-      }
-      for (let k = 0; k < across; k++) {
-        const own = into[l * across + k];
-        let sum = own;
-        for (let j = 0; j < strip; j++) {
-          const next = `${own}_${j}`;
-          body.push(
-            `let ${next} = fma(d${j}, x${l}_${j * g.stride[last] + k * g.dilation[last]}, ${sum});`,
-          );
-          sum = next;
-        }
-        body.push(`${own} = ${sum};`);
-      }
-    });
-    return body.join("\n");
-  };
+  const sums = each(taps, (i) => `s${i}`);
+  const loads = locateStrip(g, strip);
   const whole = parts * perPart === strips;
-  const groups = g.oc * parts;
   const element = `channel * ${allTaps} + ${plus("tap", first)}`;
+  const store = [
+    "let tap = lane;",
+    "var sum = 0.0;",
+    `for (var i = 0u; i < ${THREADS}; i++) { sum += sums[tap * ${THREADS + 1} + i]; }`,
+    epilogue.store({ r: "sum", channel: "0", column: "0", element }, "out"),
+    `dw[${parts > 1 ? `part * ${g.oc * allTaps} + ` : ""}${element}] = Dw(out);`,
+  ];
   const main = [
     coordinates("group", [parts, g.oc], ["part", "channel"]),
     sums.map((s) => `var ${s} = 0.0;`).join(" "),
@@ -227,35 +179,100 @@ function passCode(
       at: "at",
       from: `part * ${perPart} + lane`,
       to: "end",
-      step: SIZE,
-      turns: Math.ceil(perPart / SIZE),
+      step: THREADS,
+      turns: Math.ceil(perPart / THREADS),
       terms: strip,
       sums,
       T: "f32",
-      body: multiplyInto,
+      body: (into) => [...loads, ...multiplyStrip(g, strip, lines, into)].join("\n"),
     }),
-    ...sums.map((s, i) => `sums[${i * (SIZE + 1)} + lane] = ${s};`),
+    ...sums.map((s, i) => `sums[${i * (THREADS + 1)} + lane] = ${s};`),
     "workgroupBarrier();",
     `if (lane < ${taps}) {`,
-    indent(
-      [
-        "let tap = lane;",
-        "var sum = 0.0;",
-        `for (var i = 0u; i < ${SIZE}; i++) { sum += sums[tap * ${SIZE + 1} + i]; }`,
-        epilogue.store({ r: "sum", channel: "0", column: "0", element }, "out"),
-        `dw[${parts > 1 ? `part * ${g.oc * allTaps} + ` : ""}${element}] = Dw(out);`,
-      ].join("\n"),
-    ),
+    indent(store.join("\n")),
     "}",
   ];
-  return {
-    code: [
-      `var<workgroup> sums: array<f32, ${taps * (SIZE + 1)}>;`,
-      epilogue.functions,
-      mainOf(groups, SIZE, main.join("\n")),
-    ]
-      .filter(Boolean)
-      .join("\n\n"),
-    groups,
+  const groups = g.oc * parts;
+  const code = [
+    `var<workgroup> sums: array<f32, ${taps * (THREADS + 1)}>;`,
+    epilogue.functions,
+    mainOf(groups, THREADS, main.join("\n")),
+  ];
+  return { code: code.filter(Boolean).join("\n\n"), groups };
+}
+
+/** Whether some output reads padding along each axis. */
+const paddedAxes = (g: ConvGeometry): boolean[] =>
+  g.input.map(
+    (size, a) =>
+      g.padLo[a] > 0 ||
+      (g.output[a] - 1) * g.stride[a] + (g.kernel[a] - 1) * g.dilation[a] - g.padLo[a] >= size,
+  );
+
+/** Loads strip `at` of dy, and declares where it begins in x. */
+function locateStrip(g: ConvGeometry, strip: number): string[] {
+  const last = g.output.length - 1;
+  const [xStrides, yStrides] = [stridesOf(g.input), stridesOf(g.output)];
+  const axes = g.output.map((_, a) => `o${a}`);
+  const coordinate = (o: string, a: number) => {
+    const output = `i32(${o})${a === last && strip > 1 ? ` * ${strip}` : ""}`;
+    return `let i${a} = ${plus(`${output} * ${g.stride[a]}`, -g.padLo[a])};`;
   };
+  const yOffset = axes.map((o, a) => `${o} * ${yStrides[a] * (a === last ? strip : 1)}`);
+  const xOffset = axes.map((_, a) => `i${a} * ${xStrides[a]}`);
+  const channel = `channel / ${g.oc / g.ic}`;
+  return [
+    coordinates(
+      "at",
+      [g.n, ...g.output.map((size, a) => (a === last ? size / strip : size))],
+      ["image", ...axes],
+    ),
+    ...axes.map(coordinate),
+    `let y_at = (image * ${g.oc} + channel) * ${sizeOf(g.output)} + ${yOffset.join(" + ")};`,
+    `let x_at = i32((image * ${g.ic} + ${channel}) * ${sizeOf(g.input)}) + ${xOffset.join(" + ")};`,
+    ...each(strip, (j) => `let d${j} = f32(dy[${plus("y_at", j)}]);`),
+    ...(paddedAxes(g)[last]
+      ? inputsOf(g, strip).map(
+          (i) => `let in${i} = u32(${plus(`i${last}`, i)}) < ${g.input[last]};`,
+        )
+      : []),
+  ];
+}
+
+/** Adds the products of a strip to a sum for each tap. */
+function multiplyStrip(
+  g: ConvGeometry,
+  strip: number,
+  lines: Pass["lines"],
+  into: readonly string[],
+): string[] {
+  const last = g.output.length - 1;
+  const xStrides = stridesOf(g.input);
+  const padded = paddedAxes(g);
+  const inputs = inputsOf(g, strip);
+  const across = g.kernel[last];
+  return lines.flatMap((line, l) => {
+    const moved = line.map((k, a) => k * g.dilation[a]);
+    const rows = line.flatMap((_, a) =>
+      padded[a] ? [`(u32(${plus(`i${a}`, moved[a])}) < ${g.input[a]})`] : [],
+    );
+    const offset = moved.reduce((sum, d, a) => sum + d * xStrides[a], 0);
+    const load = (i: number) => {
+      const tests = [...(rows.length ? [`row${l}`] : []), ...(padded[last] ? [`in${i}`] : [])];
+      return `let x${l}_${i} = ${guarded(`f32(x[${plus("x_at", offset + i)}])`, tests)};`;
+    };
+    const add = (k: number) => {
+      const sum = into[l * across + k];
+      const products = each(strip, (j) => {
+        const x = `x${l}_${j * g.stride[last] + k * g.dilation[last]}`;
+        return `let ${sum}_${j} = fma(d${j}, ${x}, ${j ? `${sum}_${j - 1}` : sum});`;
+      });
+      return [...products, `${sum} = ${sum}_${strip - 1};`];
+    };
+    return [
+      ...(rows.length ? [`let row${l} = ${rows.join(" & ")};`] : []),
+      ...inputs.map(load),
+      ...each(across, add).flat(),
+    ];
+  });
 }

@@ -10,6 +10,7 @@
 
 import { cellsOf, combinations } from "@conv/compiler";
 import { sizeOf } from "@conv/tensor";
+import { BLOCK, levelsOf } from "../../wgsl/sums.ts";
 import {
   coordinates,
   guarded,
@@ -20,7 +21,6 @@ import {
   type EmittedEpilogue,
 } from "../../wgsl/wgsl.ts";
 import { axisNames, channelAt, leaves, tapsOf, type Axis, type Product } from "../gemm/product.ts";
-import { BLOCK, levelsOf } from "../gemm/sums.ts";
 
 export interface RegisterTile {
   readonly rows: number;

@@ -1,10 +1,10 @@
-// Constants, random numbers and one-hot rows. The random numbers are those of the reference, bit by
-// bit.
+// Constants, random numbers and one-hot rows. The random numbers equal those of the reference, bit
+// by bit.
 
-import { fullOp, oneHotOp, randomOp, type FullParams, type OneHotParams } from "@conv/ops";
-import { inputAt, type GpuCode, type Task } from "../../compile/code.ts";
+import { fullOp, oneHotOp, randomOp } from "@conv/ops";
+import { inputAt } from "../../compile/code.ts";
 import { literal } from "../../wgsl/wgsl.ts";
-import { alone, eachElement, streamKernel } from "./each.ts";
+import { alone, codeFor, eachElement, streamKernel } from "./each.ts";
 
 const MIX = `fn mixed(v: u32) -> u32 {
   var x = v;
@@ -15,47 +15,40 @@ const MIX = `fn mixed(v: u32) -> u32 {
 
 export const create = streamKernel(
   "create",
-  "makes constants, random numbers and one-hot rows",
-  new Map<unknown, (task: Task) => GpuCode>([
-    [
-      fullOp,
-      (task) =>
-        alone(
-          eachElement(task, {
-            label: "full",
-            reads: [],
-            body: "",
-            result: literal((task.params as FullParams).value),
-          }),
-        ),
-    ],
-    [
-      randomOp,
-      (task) =>
-        alone(
-          eachElement(task, {
-            label: "random",
-            reads: [{ name: "seed", place: inputAt(0) }],
-            functions: [MIX],
-            body: `let k0 = mixed(bitcast<u32>(seed[0]) + 0x9e3779b9u);
+  "makes only constants, random numbers and one-hot rows",
+  [
+    codeFor(fullOp, (task) =>
+      alone(
+        eachElement(task, {
+          label: "full",
+          reads: [],
+          body: "",
+          result: literal(task.params.value),
+        }),
+      ),
+    ),
+    codeFor(randomOp, (task) =>
+      alone(
+        eachElement(task, {
+          label: "random",
+          reads: [{ name: "seed", place: inputAt(0) }],
+          functions: [MIX],
+          body: `let k0 = mixed(bitcast<u32>(seed[0]) + 0x9e3779b9u);
 let k1 = mixed(mixed(k0) ^ bitcast<u32>(seed[1]));`,
-            result: `f32(mixed(mixed(index ^ k0) ^ k1) >> 8u) * ${literal(2 ** -24)}`,
-          }),
-        ),
-    ],
-    [
-      oneHotOp,
-      (task) => {
-        const { classes } = task.params as OneHotParams;
-        return alone(
-          eachElement(task, {
-            label: "one-hot rows",
-            reads: [{ name: "labels", place: inputAt(0) }],
-            body: "",
-            result: `select(0.0f, 1.0f, labels[index / ${classes}u] == i32(index % ${classes}u))`,
-          }),
-        );
-      },
-    ],
-  ]),
+          result: `f32(mixed(mixed(index ^ k0) ^ k1) >> 8u) * ${literal(2 ** -24)}`,
+        }),
+      ),
+    ),
+    codeFor(oneHotOp, (task) => {
+      const { classes } = task.params;
+      return alone(
+        eachElement(task, {
+          label: "one-hot rows",
+          reads: [{ name: "labels", place: inputAt(0) }],
+          body: "",
+          result: `select(0.0f, 1.0f, labels[index / ${classes}u] == i32(index % ${classes}u))`,
+        }),
+      );
+    }),
+  ],
 );

@@ -1,7 +1,7 @@
-// What most kernels bound by memory share: one invocation makes one element of the output, finishes
-// it by the task's epilogue and stores it.
+// Shared by most kernels that are bound by memory: one invocation makes one element of the output,
+// finishes it by the epilogue of the task and stores it.
 
-import { sizeOf } from "@conv/tensor";
+import { isOp, sizeOf, type Op } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import {
   outputAt,
@@ -14,29 +14,38 @@ import {
 import { emitEpilogue, mainOf } from "../../wgsl/wgsl.ts";
 
 /** Invocations of a workgroup. */
-export const SIZE = 64;
+const SIZE = 64;
 
-/** Seconds for work bound by memory. */
+/** Seconds of work that is bound by memory. */
 export const streamTime = ({ cost }: Task, { bandwidth, launch }: Caps): number =>
   (cost.bytesRead + cost.bytesWritten) / bandwidth + launch;
 
 /** One stage and no scratch memory. */
 export const alone = (stage: GpuStage): GpuCode => ({ scratch: [], stages: [stage] });
 
-/**
- * A kernel bound by memory that serves these ops; `does` says what it does, where others are asked
- * for.
- */
+/** The code of one op; made by {@link codeFor}. */
+export interface Builder {
+  readonly op: unknown;
+  build(task: Task, caps: Caps): GpuCode | null;
+}
+
+/** The code of tasks of this op. */
+export const codeFor = <P>(op: Op<P>, build: (task: Task<P>, caps: Caps) => GpuCode): Builder => ({
+  op,
+  build: (task, caps) => (isOp(task, op) ? build(task, caps) : null),
+});
+
+/** A kernel bound by memory that serves several ops; `does` is the reason given for all others. */
 export const streamKernel = (
   name: string,
   does: string,
-  builders: ReadonlyMap<unknown, (task: Task, caps: Caps) => GpuCode>,
+  builders: readonly Builder[],
 ): GpuKernel => ({
   name,
   fuses: ["channel", "column", "element"],
-  unsupportedReason: ({ op }) => (builders.has(op) ? null : does),
+  unsupportedReason: (task) => (builders.some(({ op }) => op === task.op) ? null : does),
   estimate: streamTime,
-  build: (task, caps) => builders.get(task.op)!(task, caps),
+  build: (task, caps) => builders.find(({ op }) => op === task.op)!.build(task, caps)!,
 });
 
 /** The end of a kernel: the epilogue on a float result, then the store into `y`. */
@@ -82,40 +91,26 @@ export interface Each {
   readonly functions?: readonly string[] | undefined;
   /** Statements for element `index`, which may return without a result. */
   readonly body: string;
-  /** The result, an expression over what the body declares. */
+  /** The result, an expression over names that the body declares. */
   readonly result: string;
-  /** Elements that are made; all of the output unless given. */
-  readonly count?: number | undefined;
-  /** Which element of the output it is; `index` unless given. */
-  readonly element?: string | undefined;
 }
 
-/** The stage that makes elements of the task's first output. */
+/** The stage that makes all elements of the task's first output. */
 export function eachElement(
   task: Task,
-  {
-    label,
-    reads,
-    functions = [],
-    body,
-    result,
-    count = sizeOf(task.outputs[0].shape),
-    element = "index",
-  }: Each,
+  { label, reads, functions = [], body, result }: Each,
 ): GpuStage {
   const finish = finishOf(task);
+  const main = [body, finish.store(result, "index")].filter(Boolean).join("\n");
   return {
     label,
     reads: [...reads, ...finish.reads],
     writes: [{ name: "y", place: outputAt(0) }],
-    ...overItems(count, [body, finish.store(result, element)].filter(Boolean).join("\n"), [
-      ...functions,
-      finish.functions,
-    ]),
+    ...overItems(sizeOf(task.outputs[0].shape), main, [...functions, finish.functions]),
   };
 }
 
-/** The code that does something for each `index` below `items`. */
+/** The code that runs `body` for each `index` below `items`. */
 export function overItems(
   items: number,
   body: string,

@@ -1,15 +1,16 @@
-// Sums and maxima over any axes, of x or of what an expression makes of several inputs on the way.
-// Neighboring axes are merged, which leaves kept and reduced ones in turn. A workgroup of up to
-// 256 is a table of `rows` × `columns` invocations: each column makes an output (or four
-// neighboring ones), its rows share the terms, and join their results as a tree in workgroup
-// memory.
+// Sums and maxima over any axes, of x or of an expression over several inputs. Neighboring axes are
+// merged, so that kept and reduced axes alternate. A workgroup of up to 256 invocations is a table
+// of `rows` × `columns`: each column makes one output, or four neighboring ones. Its rows share the
+// terms, and join their results as a tree in workgroup memory.
 //
-//   innermost reduced:  y[o] = Σ over the terms, rows neighbors along the run          vectors of four along the run where it has them
-//   innermost kept:     y[o, k…] = Σ over the terms, columns neighbors along k         vectors of four outputs where there are
+//   innermost axis reduced   y[o] = Σ over the terms; rows are neighbors along the innermost axis,
+//                            and read vectors of four where its length allows it
+//   innermost axis kept      y[o, k…] = Σ over the terms; columns are neighbors along k, and make
+//                            vectors of four outputs where its length allows it
 //
-// Where outputs are few and terms are many the terms are cut into parts, and a second stage reduces
-// these. The cut depends on the shape alone, and nothing is added in an order that could differ
-// between runs. An invocation adds its terms in blocks (sums.ts).
+// Where outputs are few and terms are many, the terms are cut into parts, and a second stage
+// reduces the parts. The cut depends on the shape alone, so that the order of additions never
+// differs between runs. An invocation adds its terms in blocks (sums.ts).
 
 import { inputName, mergeAxes, type Axis } from "@conv/compiler";
 import { broadcastStrides, maxOp, sumOp, type Expr, type ReduceParams } from "@conv/ops";
@@ -25,12 +26,13 @@ import {
   type Place,
   type Task,
 } from "../../compile/code.ts";
+import { loopInBlocks } from "../../wgsl/sums.ts";
 import { coordinates, emitExprs, indent, literal, mainOf, offsetOf } from "../../wgsl/wgsl.ts";
-import { loopInBlocks } from "../gemm/sums.ts";
+import { GUESSES, SWIFTSHADER } from "../costs.ts";
 import { eachElement, finishOf, streamTime, type Finish } from "./each.ts";
 
 /**
- * What is reduced, if it is not an input: an expression over inputs i0, i1, …, which broadcast to
+ * What is reduced, unless it is an input: an expression over inputs i0, i1, …, which broadcast to
  * `shape`.
  */
 export interface Terms {
@@ -40,32 +42,39 @@ export interface Terms {
 
 type Join = (a: string, b: string) => string;
 
-/**
- * How two results of a type become one. A sum begins with 0, a maximum with a term, which comes
- * twice then.
- */
-const joins: Readonly<Record<string, (T: string) => Join>> = {
-  [sumOp.name]: () => (a, b) => `${a} + ${b}`,
-  [maxOp.name]: (T) => (a, b) => `max_of${T === "f32" ? "" : 4}(${a}, ${b})`,
+/** A sum, or a maximum. */
+interface Reducer {
+  readonly label: string;
+  /** Joins two results of a type. */
+  join(T: string): Join;
+  /** A sum begins with 0; a maximum begins with a term, which is read twice. */
+  readonly startsAtZero: boolean;
+}
+
+const SUM: Reducer = { label: "sum", join: () => (a, b) => `${a} + ${b}`, startsAtZero: true };
+const MAX: Reducer = {
+  label: "max",
+  join: (T) => (a, b) => `max_of${T === "f32" ? "" : 4}(${a}, ${b})`,
+  startsAtZero: false,
 };
+const reducers: ReadonlyMap<unknown, Reducer> = new Map<unknown, Reducer>([
+  [sumOp, SUM],
+  [maxOp, MAX],
+]);
 
 const THREADS = 256;
-/** Terms that an invocation should have at least before others share its work. */
+/** An invocation has at least this many terms before others share its work. */
 const TERMS = 8;
 /**
- * Workgroups that keep a GPU busy. On a software adapter waiting for each other takes longer than
- * the work: no terms are shared.
+ * Invocations of a workgroup of a software adapter, none of which share terms: waiting at barriers
+ * takes it longer than the work.
  */
-const BUSY = 1024;
-/** Invocations that keep a software adapter busy, and invocations of its workgroups. */
-const SOFTWARE = { busy: 64, threads: 16 };
-
-const served: ReadonlySet<unknown> = new Set([sumOp, maxOp]);
+const SOFTWARE_THREADS = 16;
 
 export const reduce: GpuKernel = {
   name: "reduce",
   fuses: ["channel", "column", "element"],
-  unsupportedReason: (task) => (served.has(task.op) ? null : "sums and finds maxima"),
+  unsupportedReason: (task) => (reducers.has(task.op) ? null : "computes only sums and maxima"),
   estimate: streamTime,
   build(task, caps) {
     const {
@@ -82,22 +91,20 @@ export const reduce: GpuKernel = {
           eachElement(task, { label: "sum of nothing", reads: [], body: "", result: "0.0f" }),
         ],
       };
-    const rows = shape.map((size, a) => (axes.includes(a) ? 1 : size));
     const inputs = task.inputs.slice(0, task.inputs.length - finish.reads.length);
-    return reduction(task.op.name, { of, shape }, inputs, rows, finish, caps);
+    return reduction(reducers.get(task.op)!, { of, shape }, axes, inputs, finish, caps);
   },
 };
 
 /** Σ x over these axes, times `scale`: means of whole planes. */
 export function scaledSum(task: Task, axes: readonly number[], scale: number, caps: Caps): GpuCode {
-  const { shape } = task.inputs[0];
   const finish = finishOf(task);
   const scaled: Finish = {
     ...finish,
     store: (result, element) => finish.store(`(${result}) * ${literal(scale)}`, element),
   };
-  const rows = shape.map((size, a) => (axes.includes(a) ? 1 : size));
-  return reduction(sumOp.name, { of: inputName(0), shape }, [task.inputs[0]], rows, scaled, caps);
+  const [x] = task.inputs;
+  return reduction(SUM, { of: inputName(0), shape: x.shape }, axes, [x], scaled, caps);
 }
 
 /** Axes by kind; `strides` are of y, then of the inputs. */
@@ -108,11 +115,9 @@ interface Walk {
   readonly terms: number;
   /** Whether the innermost axis is reduced. */
   readonly runs: boolean;
-  /** Neighbors that are read as one vector: terms of a run, or outputs. */
+  /** Neighbors that are read as one vector: terms, or outputs. */
   readonly width: 1 | 4;
-  /**
-   * How each input is read: where it stands still along the innermost axis, one element at a time.
-   */
+  /** How each input is read: one element at a time where it has no innermost axis. */
   readonly widths: readonly (1 | 4)[];
 }
 
@@ -147,57 +152,59 @@ function walkOf(shape: readonly number[], rows: readonly number[], inputs: reado
 }
 
 function reduction(
-  name: string,
+  reducer: Reducer,
   { of, shape }: Terms,
+  axes: readonly number[],
   inputs: readonly Spec[],
-  rows: readonly number[],
   finish: Finish,
   caps: Caps,
 ): GpuCode {
-  const walk = walkOf(shape, rows, inputs);
-  const places = inputs.map((_, i) => inputAt(i));
+  const keptShape = shape.map((size, a) => (axes.includes(a) ? 1 : size));
+  const walk = walkOf(shape, keptShape, inputs);
+  const from = inputs.map((_, i) => inputAt(i));
   const table = tableOf(walk, caps);
   const wanted = caps.software
-    ? SOFTWARE.busy / walk.outputs
-    : BUSY / Math.ceil(walk.outputs / table.columns);
+    ? SWIFTSHADER.reductionThreads / walk.outputs
+    : GUESSES.reductionGroups / Math.ceil(walk.outputs / table.columns);
   const parts = Math.min(Math.ceil(wanted), Math.floor(walk.terms / (table.rows * TERMS * 4)));
-  if (parts <= 1)
-    return {
-      scratch: [],
-      stages: [
-        stage(name, of, walk, { ...table, parts: 1 }, { from: places, into: outputAt(0), finish }),
-      ],
-    };
-  const partial: Spec = { dtype: "float32", shape: [parts, sizeOf(rows)] };
+  if (parts <= 1) {
+    const whole = { reducer, of, walk, table: { ...table, parts: 1 }, from };
+    return { scratch: [], stages: [stageOf({ ...whole, into: outputAt(0), finish })] };
+  }
+  const partial: Spec = { dtype: "float32", shape: [parts, sizeOf(keptShape)] };
   const between: Finish = {
     functions: "",
     reads: [],
     store: (result, element) => `y[${element}] = ${result};`,
   };
-  const joined = walkOf(partial.shape, [1, sizeOf(rows)], [partial]);
+  const joined = walkOf(partial.shape, [1, sizeOf(keptShape)], [partial]);
   return {
     scratch: [{ bytes: sizeOf(partial.shape) * 4 }],
     stages: [
-      stage(
-        name,
+      stageOf({
+        reducer,
         of,
         walk,
-        { ...table, parts },
-        { from: places, into: scratchAt(0), finish: between },
-      ),
-      stage(
-        name,
-        inputName(0),
-        joined,
-        { ...tableOf(joined, caps), parts: 1 },
-        { from: [scratchAt(0)], into: outputAt(0), finish },
-      ),
+        table: { ...table, parts },
+        from,
+        into: scratchAt(0),
+        finish: between,
+      }),
+      stageOf({
+        reducer,
+        of: inputName(0),
+        walk: joined,
+        table: { ...tableOf(joined, caps), parts: 1 },
+        from: [scratchAt(0)],
+        into: outputAt(0),
+        finish,
+      }),
     ],
   };
 }
 
 /**
- * The invocations of a workgroup, and into how many parts the terms are cut: each column makes a
+ * The invocations of a workgroup, and the parts into which the terms are cut: each column makes a
  * part of an output.
  */
 interface Table {
@@ -207,12 +214,12 @@ interface Table {
 }
 
 /**
- * Powers of two: as many rows as leave each invocation some terms, the rest columns, but not more
+ * Powers of two: as many rows as leave each invocation some terms, and then columns, but not more
  * than there are outputs.
  */
 function tableOf({ runs, outputs, terms }: Walk, { software }: Caps): Omit<Table, "parts"> {
   const up = (v: number) => 2 ** Math.ceil(Math.log2(v));
-  if (software) return { rows: 1, columns: SOFTWARE.threads };
+  if (software) return { rows: 1, columns: SOFTWARE_THREADS };
   if (runs) {
     const rows = Math.min(THREADS, up(Math.ceil(terms / TERMS)));
     return { rows, columns: Math.min(up(outputs), Math.max(1, 64 / rows)) };
@@ -221,77 +228,32 @@ function tableOf({ runs, outputs, terms }: Walk, { software }: Caps): Omit<Table
   return { rows: Math.min(THREADS / columns, up(Math.ceil(terms / TERMS))), columns };
 }
 
-interface Ends {
+/** A dispatch: what it reduces, how, and where it reads and writes. */
+interface Reduction {
+  readonly reducer: Reducer;
+  readonly of: Expr;
+  readonly walk: Walk;
+  readonly table: Table;
   readonly from: readonly Place[];
   readonly into: Place;
   readonly finish: Finish;
 }
 
-function stage(
-  name: string,
-  of: Expr,
-  walk: Walk,
-  { rows, columns, parts }: Table,
-  { from, into, finish }: Ends,
-): GpuStage {
-  const { kept, outputs, terms, runs, width, widths } = walk;
-  const items = outputs * parts;
-  const groups = Math.ceil(items / columns);
-  const length = Math.ceil(terms / parts);
-  const T = width === 4 ? "vec4f" : "f32";
-  const join = joins[name](T);
-  // Rows are neighbors where the run is, columns where outputs are.
-  const [row, column] =
-    rows === 1 || columns === 1
-      ? [rows === 1 ? "0u" : "lane", columns === 1 ? "0u" : "lane"]
-      : runs
-        ? [`lane % ${rows}u`, `lane / ${rows}u`]
-        : [`lane / ${columns}u`, `lane % ${columns}u`];
-  // Columns beyond the last do what it does, and store nothing.
-  const cell = items % columns ? `min(item, ${items - 1}u)` : "item";
-  const writes = [
-    ...(rows > 1 ? ["row == 0u"] : []),
-    ...(items % columns ? [`item < ${items}u`] : []),
-  ].join(" && ");
-  const lanes = width === 1 ? ["total"] : ["x", "y", "z", "w"].map((lane) => `total.${lane}`);
-  const stores =
-    runs || width === 1
-      ? finish.store(lanes.reduce(joins[name]("f32")), "item")
-      : lanes
-          .map((lane, i) => `{\n${indent(finish.store(lane, `item * 4u + ${i}u`))}\n}`)
-          .join("\n");
-  const bases = widths.map((_, i) => `base${i}`);
-  const load = `load(${bases.join(", ")}, `;
-  const body = [
-    `let row = ${row};`,
-    `let item = ${columns === 1 ? "group" : `group * ${columns}u + ${column}`};`,
-    ...(parts === 1 ? [] : [`let part = ${cell} / ${outputs}u;`]),
-    located(parts === 1 ? cell : `${cell} % ${outputs}u`, kept, "k"),
-    ...bases.map((base, i) => `let ${base} = ${offsetIn(kept, i, "k")};`),
-    ...(parts === 1
-      ? []
-      : [`let begin = part * ${length}u;`, `let end = min(begin + ${length}u, ${terms}u);`]),
-    ...accumulation(
-      name,
-      T,
-      load,
-      rows,
-      length,
-      parts === 1 ? ["row", `${terms}u`] : ["begin + row", "end"],
-    ),
-    ...(rows > 1 ? tree(join, rows, runs ? 1 : columns) : []),
-    writes ? `if (${writes}) {\n${indent(stores)}\n}` : stores,
-  ];
+function stageOf(r: Reduction): GpuStage {
+  const { reducer, of, walk, table, from, into, finish } = r;
+  const { rows, columns, parts } = table;
+  const groups = Math.ceil((walk.outputs * parts) / columns);
+  const T = typeOf(walk);
   const code = [
     finish.functions,
     loader(of, walk, T),
     rows > 1 ? `var<workgroup> totals: array<${T}, ${rows * columns}>;` : "",
-    mainOf(groups, rows * columns, body.filter(Boolean).join("\n")),
+    mainOf(groups, rows * columns, mainBody(r)),
   ];
   return {
-    label: parts > 1 ? `${name} of each of ${parts} parts` : name,
+    label: parts > 1 ? `${reducer.label} of each of ${parts} parts` : reducer.label,
     reads: [
-      ...from.map((place, i) => ({ name: inputName(i), place, width: widths[i] })),
+      ...from.map((place, i) => ({ name: inputName(i), place, width: walk.widths[i] })),
       ...finish.reads,
     ],
     writes: [{ name: "y", place: into }],
@@ -300,7 +262,58 @@ function stage(
   };
 }
 
-/** `load(base0, …, term)`: the expression, of the inputs from their bases on. */
+const typeOf = ({ width }: Walk): string => (width === 4 ? "vec4f" : "f32");
+
+/** Row and column of an invocation: rows are neighbors along terms, columns along outputs. */
+function placeIn({ rows, columns }: Table, runs: boolean): readonly [row: string, column: string] {
+  if (rows === 1 || columns === 1)
+    return [rows === 1 ? "0u" : "lane", columns === 1 ? "0u" : "lane"];
+  return runs
+    ? [`lane % ${rows}u`, `lane / ${rows}u`]
+    : [`lane / ${columns}u`, `lane % ${columns}u`];
+}
+
+function mainBody({ reducer, walk, table, finish }: Reduction): string {
+  const { kept, outputs, terms, runs, widths } = walk;
+  const { rows, columns, parts } = table;
+  const items = outputs * parts;
+  const length = Math.ceil(terms / parts);
+  const [row, column] = placeIn(table, runs);
+  // Columns beyond the last do what it does, and store nothing.
+  const cell = items % columns ? `min(item, ${items - 1}u)` : "item";
+  const writes = [
+    ...(rows > 1 ? ["row == 0u"] : []),
+    ...(items % columns ? [`item < ${items}u`] : []),
+  ].join(" && ");
+  const stores = storeTotal(reducer, walk, finish);
+  const bases = widths.map((_, i) => `base${i}`);
+  const [begin, end] = parts === 1 ? ["row", `${terms}u`] : ["begin + row", "end"];
+  const lines = [
+    `let row = ${row};`,
+    `let item = ${columns === 1 ? "group" : `group * ${columns}u + ${column}`};`,
+    ...(parts === 1 ? [] : [`let part = ${cell} / ${outputs}u;`]),
+    located(parts === 1 ? cell : `${cell} % ${outputs}u`, kept, "k"),
+    ...bases.map((base, i) => `let ${base} = ${offsetIn(kept, i, "k")};`),
+    ...(parts === 1
+      ? []
+      : [`let begin = part * ${length}u;`, `let end = min(begin + ${length}u, ${terms}u);`]),
+    ...accumulate(reducer, walk, { begin, end, step: rows, turns: Math.ceil(length / rows) }),
+    ...(rows > 1 ? tree(reducer.join(typeOf(walk)), rows, runs ? 1 : columns) : []),
+    writes ? `if (${writes}) {\n${indent(stores)}\n}` : stores,
+  ];
+  return lines.filter(Boolean).join("\n");
+}
+
+/** Stores `total`: the elements of a vector are outputs, or terms, which are joined first. */
+function storeTotal(reducer: Reducer, { runs, width }: Walk, finish: Finish): string {
+  const lanes = width === 1 ? ["total"] : ["x", "y", "z", "w"].map((lane) => `total.${lane}`);
+  if (runs || width === 1) return finish.store(lanes.reduce(reducer.join("f32")), "item");
+  return lanes
+    .map((lane, i) => `{\n${indent(finish.store(lane, `item * 4u + ${i}u`))}\n}`)
+    .join("\n");
+}
+
+/** `load(base0, …, term)`: the expression, over the inputs from their bases on. */
 function loader(of: Expr, { reduced, width, widths }: Walk, T: string): string {
   const names = Object.fromEntries(widths.map((_, i) => [inputName(i), `v${i}`]));
   const { statements, values } = emitExprs([of], names, width);
@@ -336,32 +349,37 @@ const offsetIn = (axes: readonly Axis[], input: number, letter: string): string 
     axes.map(({ strides }) => strides[input + 1]),
   );
 
-/** Leaves in `total` what this invocation's row has of the terms, `length` of them for all rows. */
-function accumulation(
-  name: string,
-  T: string,
-  load: string,
-  rows: number,
-  length: number,
-  [begin, end]: readonly [string, string],
-): string[] {
-  const [isSum, loop] = [
-    name === sumOp.name,
-    { at: "term", from: begin, to: end, step: rows, T, sums: ["total"] },
-  ];
-  const body = ([total]: readonly string[]) =>
-    `${total} = ${joins[name](T)(total, `${load}term)`)};`;
+/** The terms of a row: from, to, in steps, and how many there are at most. */
+interface Range {
+  readonly begin: string;
+  readonly end: string;
+  readonly step: number;
+  readonly turns: number;
+}
+
+/** Reduces the terms of the invocation's row into `total`. */
+function accumulate(reducer: Reducer, walk: Walk, { begin, end, step, turns }: Range): string[] {
+  const T = typeOf(walk);
+  const load = (term: string) =>
+    `load(${walk.widths.map((_, i) => `base${i}`).join(", ")}, ${term})`;
+  // A row without terms takes the last of all for a maximum.
+  const start = reducer.startsAtZero ? `${T}()` : load(`min(${begin}, ${end} - 1u)`);
   return [
-    // Of a maximum a row that has no term takes the last of all.
-    `var total = ${isSum ? `${T}()` : `${load}min(${begin}, ${end} - 1u))`};`,
-    loopInBlocks({ ...loop, turns: isSum ? Math.ceil(length / rows) : 1, body }),
+    `var total = ${start};`,
+    loopInBlocks({
+      at: "term",
+      from: begin,
+      to: end,
+      step,
+      turns: reducer.startsAtZero ? turns : 1,
+      sums: ["total"],
+      T,
+      body: ([total]) => `${total} = ${reducer.join(T)(total, load("term"))};`,
+    }),
   ];
 }
 
-/**
- * Joins the totals of the rows of a column, `apart` invocations from each other, into that of row
- * 0.
- */
+/** Joins the totals of a column, whose rows are `apart` invocations apart, into that of row 0. */
 const tree = (join: Join, rows: number, apart: number): string[] => [
   "totals[lane] = total;",
   "workgroupBarrier();",

@@ -1,35 +1,46 @@
-// Products of few outputs and long sums, such as a matrix with a vector: one workgroup makes a few
-// outputs, its threads take turns along the taps, and the sums of the threads are added as a tree,
-// always in the same order.
+// Products of few outputs and long sums, such as a matrix times a vector. One workgroup makes a
+// few outputs. Its threads share the taps, and the sums of the threads are added as a tree, always
+// in the same order.
 
 import type { Caps } from "../../compile/caps.ts";
 import { inputAt, outputAt, type GpuKernel } from "../../compile/code.ts";
+import { loopInBlocks } from "../../wgsl/sums.ts";
 import {
   coordinates,
   each,
   emitEpilogue,
+  guarded,
   indent,
   mainOf,
   plus,
-  sumOf,
   times,
   type EmittedEpilogue,
-  guarded,
 } from "../../wgsl/wgsl.ts";
+import { GUESSES, SWIFTSHADER } from "../costs.ts";
 import {
+  channelAt,
   CONV,
   GRAD_WEIGHT,
-  MATMUL,
-  axisNames,
-  channelAt,
   leaves,
+  MATMUL,
   outputsOf,
   productsOf,
   tapsOf,
-  type Product,
   type Family,
+  type Product,
 } from "./product.ts";
-import { loopInBlocks } from "./sums.ts";
+import {
+  aOfTap,
+  aStart,
+  outputCoordinates,
+  tapCoordinates,
+  walkOf,
+  xCoordinate,
+  xOfTap,
+  xStart,
+  yAt,
+  type Walk,
+} from "./walk.ts";
 
 /** Outputs of a workgroup: rows × columns. */
 interface Patch {
@@ -42,11 +53,11 @@ const THREADS = 64;
 const PATCHES: readonly Patch[] = [1, 2, 4].flatMap((rows) =>
   [1, 2, 4].map((columns) => ({ rows, columns })),
 );
-/** Sums shorter than this leave most threads without work. */
+/** Shorter sums leave most threads without work. */
 const LEAST_TAPS = 2 * THREADS;
 
 /**
- * Whether four taps lie side by side in both operands, wherever they begin at a multiple of four.
+ * Whether four taps are neighbors in both operands, wherever they begin at a multiple of four.
  */
 function inFours({ axes, rows, groups, offset }: Product): boolean {
   const tap = axes.findLast(({ taps }) => taps > 1);
@@ -68,11 +79,27 @@ function inFours({ axes, rows, groups, offset }: Product): boolean {
   );
 }
 
+/** Patches along the rows, and along the columns. */
 const patchesOf = (p: Product, { rows, columns }: Patch) =>
   [Math.ceil(p.rows.count / rows), Math.ceil(outputsOf(p) / columns)] as const;
 
+/** A product with the patch of a workgroup. */
+interface Dot extends Walk {
+  readonly patch: Patch;
+  /** Taps are loaded and multiplied as vectors of four. */
+  readonly fours: boolean;
+  /** Type of a sum of a thread. */
+  readonly T: "f32" | "vec4f";
+  /** Sums of a thread, by row and column. */
+  readonly sums: readonly string[];
+}
+
+/** Index of a vector or an element of a binding. */
+const indexOf = ({ fours }: Dot, element: string): string =>
+  fours ? `u32(${element}) / 4` : element;
+
 /**
- * The shader: bindings a and x, of vectors where taps lie in fours, and y; and those of the
+ * The shader. Its bindings are a and x, as vectors where taps lie in fours, y, and those of the
  * epilogue.
  */
 function dotShader(
@@ -80,50 +107,10 @@ function dotShader(
   patch: Patch,
   epilogue: EmittedEpilogue,
 ): { code: string; groups: number } {
-  const { axes, rows } = p;
-  const [rowPatches, columnPatches] = patchesOf(p, patch);
-  const [taps, outputs] = [tapsOf(p), outputsOf(p)];
   const fours = inFours(p);
-  const [wide, T] = fours ? [4, "vec4f"] : [1, "f32"];
-  const names = axisNames(p);
-  const outer = axes.flatMap(({ grid }, i) => (grid > 1 ? [i] : []));
-  const summed = axes.flatMap(({ taps: n }, i) => (n > 1 ? [i] : []));
-  const checked = axes.map(leaves);
-  const pairs = each(patch.rows, (m) => each(patch.columns, (c) => `${m}_${c}`)).flat();
-  const lead = axes.reduce((n, axis) => n + axis.first * axis.x, p.offset.x);
-  const at = (value: string) => (fours ? `u32(${value}) / 4` : value);
-
-  const column = (c: number) => [
-    `let column${c} = ${plus(times("column_patch", patch.columns), c)};`,
-    coordinates(
-      `column${c}`,
-      outer.map((i) => axes[i].grid),
-      outer.map((i) => `${names[i]}${c}`),
-    ),
-    `let x_first${c}: i32 = ${plus(
-      sumOf([
-        ["i32(part)", p.groups.x],
-        ...outer.map((i) => [`i32(${names[i]}${c})`, axes[i].step * axes[i].x] as const),
-      ]),
-      lead,
-    )};`,
-    ...axes.flatMap((axis, i) =>
-      checked[i]
-        ? [
-            `let ${names[i]}_first${c} = ${plus(axis.grid > 1 ? times(`i32(${names[i]}${c})`, axis.step) : "0", axis.first)};`,
-          ]
-        : [],
-    ),
-  ];
-  const input = (c: number) => {
-    const inside = axes.flatMap((axis, i) => {
-      if (!checked[i]) return [];
-      const moved = axis.taps > 1 ? ` + ${times(`i32(tap_${names[i]})`, axis.delta)}` : "";
-      return [`(u32(${names[i]}_first${c}${moved}) < ${axis.size})`];
-    });
-    const load = `${T}(x[${at(`x_first${c} + x_tap`)}])`;
-    return `let x${c} = ${guarded(load, inside, `${T}()`)};`;
-  };
+  const sums = each(patch.rows, (m) => each(patch.columns, (c) => `s${m}_${c}`)).flat();
+  const dot: Dot = { ...walkOf(p), patch, fours, T: fours ? "vec4f" : "f32", sums };
+  const [rowPatches, columnPatches] = patchesOf(p, patch);
   const body = [
     coordinates(
       "group",
@@ -131,114 +118,140 @@ function dotShader(
       ["part", "column_patch", "row_patch"],
     ),
     `let row = ${times("row_patch", patch.rows)};`,
-    // prettier-ignore
-    `let a_first: u32 = ${plus(sumOf([["part", p.groups.a], ["row", rows.a]]), p.offset.a)};`,
-    ...each(patch.columns, column).flat(),
-    ...pairs.map((n) => `var s${n} = ${T}();`),
-    loopInBlocks({
-      at: "tap",
-      from: `lane${wide > 1 ? ` * ${wide}` : ""}`,
-      to: `${taps}u`,
-      step: THREADS * wide,
-      turns: Math.ceil(taps / (THREADS * wide)),
-      sums: pairs.map((n) => `s${n}`),
-      T,
-      body: (sums) =>
-        [
-          coordinates(
-            "tap",
-            summed.map((i) => axes[i].taps),
-            summed.map((i) => `tap_${names[i]}`),
-          ),
-          `let a_tap = ${sumOf(summed.map((i) => [`tap_${names[i]}`, axes[i].a] as const))};`,
-          `let x_tap = ${sumOf(summed.map((i) => [`i32(tap_${names[i]})`, axes[i].delta * axes[i].x] as const))};`,
-          ...each(
-            patch.rows,
-            (m) => `let a${m} = ${T}(a[${at(plus("a_first + a_tap", m * rows.a))}]);`,
-          ),
-          ...each(patch.columns, input),
-          ...sums.map(
-            (s, i) => `${s} = fma(a${Math.floor(i / patch.columns)}, x${i % patch.columns}, ${s});`,
-          ),
-        ].join("\n"),
-    }),
-    ...pairs.map(
-      (n, i) =>
-        `sums[lane * ${pairs.length} + ${i}] = ${fours ? `(s${n}.x + s${n}.y) + (s${n}.z + s${n}.w)` : `s${n}`};`,
-    ),
-    "workgroupBarrier();",
-    `for (var half = ${THREADS / 2}u; half > 0; half /= 2) {`,
-    `  if (lane < half) {`,
-    `    for (var i = lane * ${pairs.length}; i < (lane + 1) * ${pairs.length}; i++) { sums[i] += sums[i + half * ${pairs.length}]; }`,
-    `  }`,
-    "  workgroupBarrier();",
-    "}",
-    // Each output by a thread of its own.
-    `if (lane < ${pairs.length}) {`,
-    indent(
-      [
-        `let own_row = row + lane / ${patch.columns};`,
-        `let own_column = column_patch * ${patch.columns} + lane % ${patch.columns};`,
-        `if (own_row < ${rows.count} && own_column < ${outputs}) {`,
-        indent(
-          [
-            coordinates(
-              "own_column",
-              outer.map((i) => axes[i].grid),
-              outer.map((i) => `own_${names[i]}`),
-            ),
-            // prettier-ignore
-            `let element = ${plus(sumOf([["part", p.groups.y], ["own_row", rows.y], ...outer.map((i) => [`own_${names[i]}`, axes[i].y] as const)]), p.offset.y)};`,
-            epilogue.store(
-              {
-                r: "sums[lane]",
-                channel: channelAt(p, "part", "own_row"),
-                column: "own_column",
-                element: "element",
-              },
-              "out",
-            ),
-            "y[element] = Y(out);",
-          ].join("\n"),
-        ),
-        "}",
-      ].join("\n"),
-    ),
-    "}",
+    `let a_first: u32 = ${aStart(dot, "row")};`,
+    ...each(patch.columns, (c) => columnStart(dot, c)).flat(),
+    ...sums.map((s) => `var ${s} = ${dot.T}();`),
+    sumOwnTaps(dot),
+    ...addThreads(dot),
+    ...storeOutputs(dot, epilogue),
   ];
   const groups = p.groups.count * columnPatches * rowPatches;
   const code = [
-    `var<workgroup> sums: array<f32, ${THREADS * pairs.length}>;`,
+    `var<workgroup> sums: array<f32, ${THREADS * sums.length}>;`,
     epilogue.functions,
     mainOf(groups, THREADS, body.filter(Boolean).join("\n")),
   ];
   return { code: code.filter(Boolean).join("\n\n"), groups };
 }
 
-/** Processors of a device, and threads that each keeps at work while others wait for memory. */
-const [PROCESSORS, BUSY] = [132, 1024];
+/** Declares where column `c` of the patch begins in x, and its coordinates along padded axes. */
+function columnStart(dot: Dot, c: number): string[] {
+  const name = (axis: number) => `${dot.names[axis]}${c}`;
+  return [
+    `let column${c} = ${plus(times("column_patch", dot.patch.columns), c)};`,
+    outputCoordinates(dot, `column${c}`, name),
+    `let x_first${c}: i32 = ${xStart(dot, name)};`,
+    ...dot.names.flatMap((axis, i) =>
+      dot.padded[i] ? [`let ${axis}_first${c} = ${xCoordinate(dot, i, name)};`] : [],
+    ),
+  ];
+}
+
+/** Loads what column `c` reads at the current tap. */
+function loadInput(dot: Dot, c: number): string {
+  const { names, padded, T } = dot;
+  const inside = dot.product.axes.flatMap(({ taps, delta, size }, i) => {
+    if (!padded[i]) return [];
+    const moved = taps > 1 ? ` + ${times(`i32(tap_${names[i]})`, delta)}` : "";
+    return [`(u32(${names[i]}_first${c}${moved}) < ${size})`];
+  });
+  const load = `${T}(x[${indexOf(dot, `x_first${c} + x_tap`)}])`;
+  return `let x${c} = ${guarded(load, inside, `${T}()`)};`;
+}
+
+/** The loop in which a thread sums its share of the taps. */
+function sumOwnTaps(dot: Dot): string {
+  const { patch, T, taps, sums } = dot;
+  const width = dot.fours ? 4 : 1;
+  const tapName = (axis: number) => `tap_${dot.names[axis]}`;
+  const loadA = (m: number) =>
+    `let a${m} = ${T}(a[${indexOf(dot, plus("a_first + a_tap", m * dot.product.rows.a))}]);`;
+  return loopInBlocks({
+    at: "tap",
+    from: `lane${width > 1 ? ` * ${width}` : ""}`,
+    to: `${taps}u`,
+    step: THREADS * width,
+    turns: Math.ceil(taps / (THREADS * width)),
+    sums,
+    T,
+    body: (into) =>
+      [
+        tapCoordinates(dot, "tap", tapName),
+        `let a_tap = ${aOfTap(dot, tapName)};`,
+        `let x_tap = ${xOfTap(dot, tapName)};`,
+        ...each(patch.rows, loadA),
+        ...each(patch.columns, (c) => loadInput(dot, c)),
+        ...into.map(
+          (s, i) => `${s} = fma(a${Math.floor(i / patch.columns)}, x${i % patch.columns}, ${s});`,
+        ),
+      ].join("\n"),
+  });
+}
+
+/** Adds the sums of the threads in workgroup memory, as a tree. */
+function addThreads({ sums, fours }: Dot): string[] {
+  const n = sums.length;
+  const added = (s: string) => (fours ? `(${s}.x + ${s}.y) + (${s}.z + ${s}.w)` : s);
+  return [
+    ...sums.map((s, i) => `sums[lane * ${n} + ${i}] = ${added(s)};`),
+    "workgroupBarrier();",
+    `for (var half = ${THREADS / 2}u; half > 0; half /= 2) {`,
+    `  if (lane < half) {`,
+    `    for (var i = lane * ${n}; i < (lane + 1) * ${n}; i++) { sums[i] += sums[i + half * ${n}]; }`,
+    `  }`,
+    "  workgroupBarrier();",
+    "}",
+  ];
+}
+
+/** Stores the outputs of the patch, each by one thread. */
+function storeOutputs(dot: Dot, epilogue: EmittedEpilogue): string[] {
+  const { product: p, patch, outputs, sums } = dot;
+  const name = (axis: number) => `own_${dot.names[axis]}`;
+  const at = {
+    r: "sums[lane]",
+    channel: channelAt(p, "part", "own_row"),
+    column: "own_column",
+    element: "element",
+  };
+  const store = [
+    outputCoordinates(dot, "own_column", name),
+    `let element = ${yAt(dot, "own_row", name)};`,
+    epilogue.store(at, "out"),
+    "y[element] = Y(out);",
+  ];
+  const own = [
+    `let own_row = row + lane / ${patch.columns};`,
+    `let own_column = column_patch * ${patch.columns} + lane % ${patch.columns};`,
+    `if (own_row < ${p.rows.count} && own_column < ${outputs}) {`,
+    indent(store.join("\n")),
+    "}",
+  ];
+  return [`if (lane < ${sums.length}) {`, indent(own.join("\n")), "}"];
+}
 
 /**
- * A device: a load takes the place of four multiply-adds; or memory, where what workgroups share
- * comes from the cache.
+ * Seconds of a device: its instructions at the rate of multiply-adds, or its memory, where what
+ * workgroups share comes from the cache.
  */
 function secondsOf(p: Product, patch: Patch, caps: Caps): number {
   const [rowPatches, columnPatches] = patchesOf(p, patch);
   const [taps, wide] = [tapsOf(p), inFours(p) ? 4 : 1];
   const groups = p.groups.count * rowPatches * columnPatches;
   const checks = p.axes.filter(leaves).length;
+  const { load, processors, busyThreads, dot } = GUESSES;
   const turn =
     patch.rows * patch.columns * wide +
-    4 * (patch.rows + patch.columns * (1 + checks)) * (wide === 4 ? 2 : 1) +
-    8;
+    load * (patch.rows + patch.columns * (1 + checks)) * (wide === 4 ? dot.vectorLoad : 1) +
+    dot.turn;
   const thread =
     Math.ceil(taps / (THREADS * wide)) * turn +
-    12 * Math.log2(THREADS) * patch.rows * patch.columns +
-    100;
-  const busy = Math.min(1, (groups * THREADS) / (PROCESSORS * BUSY));
+    dot.addition * Math.log2(THREADS) * patch.rows * patch.columns +
+    dot.thread;
+  const busy = Math.min(1, (groups * THREADS) / (processors * busyThreads.dot));
   const bytes = 4 * p.groups.count * taps * (p.rows.count + outputsOf(p));
-  // A software adapter changes stacks at every barrier, for every four threads.
-  const barriers = caps.software ? groups * 8 * (THREADS / 4) * 1e-7 : 0;
+  // A software adapter changes stacks at each of 8 barriers, for every four threads.
+  const barriers = caps.software ? groups * 8 * (THREADS / 4) * SWIFTSHADER.barrier : 0;
   return (
     barriers +
     caps.launch +

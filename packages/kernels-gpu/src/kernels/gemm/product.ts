@@ -1,6 +1,7 @@
-// Convolution, its gradients and matrix products as one form: y[g, m, t] = Σ_j a[g, m, j] · x[g,
-// t·step + j·delta + first], summed over taps j along every axis, x being zero outside its sizes.
-// Kernels are generators over this form and know no op.
+// Convolution, its gradients and matrix products as one form:
+//   y[g, m, t] = Σ_j a[g, m, j] · x[g, t·step + j·delta + first]
+// The sum is over taps j along every axis; x is zero outside its sizes. Kernels are generators over
+// this form and know no op.
 
 import { gatherAll, gatherGradInput, unfold, type Gather } from "@conv/compiler";
 import {
@@ -11,14 +12,13 @@ import {
   matmulOp,
   type ConvGeometry,
   type MatmulGeometry,
-  type MatmulParams,
 } from "@conv/ops";
-import { sizeOf, stridesOf } from "@conv/tensor";
+import { isOp, sizeOf, stridesOf } from "@conv/tensor";
 import type { GpuKernel, Task } from "../../compile/code.ts";
 
 /**
- * One axis: `grid` outputs t, `taps` terms j; they read coordinate t·step + j·delta + first of x,
- * zero outside 0 … size−1.
+ * One axis: `grid` outputs t and `taps` terms j, which read coordinate t·step + j·delta + first of
+ * x. x is zero outside 0 … size−1.
  */
 export interface Axis {
   readonly grid: number;
@@ -34,14 +34,14 @@ export interface Axis {
 }
 
 export interface Product {
-  /** Independent products, and rows of each: how many, and elements between neighbors. */
+  /** Independent products: how many, and elements between neighbors. */
   readonly groups: {
     readonly count: number;
     readonly a: number;
     readonly x: number;
     readonly y: number;
   };
-  /** `plane`: neighboring rows that belong to one channel; 1 if absent. */
+  /** Rows of each product. `plane`: neighboring rows that belong to one channel; 1 if absent. */
   readonly rows: {
     readonly count: number;
     readonly a: number;
@@ -70,7 +70,7 @@ export const axisNames = ({ axes }: Product): string[] =>
 export const outputsOf = (p: Product): number => p.axes.reduce((n, { grid }) => n * grid, 1);
 export const tapsOf = (p: Product): number => p.axes.reduce((n, { taps }) => n * taps, 1);
 
-/** Whether some output meets, along this axis, a coordinate outside x. */
+/** Whether some output reads a coordinate outside x along this axis. */
 export const leaves = ({ grid, taps, step, delta, first, size }: Axis): boolean => {
   const ends = [0, (grid - 1) * step].flatMap((t) =>
     [0, (taps - 1) * delta].map((j) => t + j + first),
@@ -104,8 +104,8 @@ const summed = (taps: number, a: number, x: number): Axis => ({
 const nowhere = { a: 0, x: 0, y: 0 };
 
 /**
- * One product for each phase of a convolution or its gradient to the input; `plane` rows of the
- * output belong to one channel.
+ * One product for each phase of a convolution or its input gradient; `plane` rows of the output
+ * belong to one channel.
  */
 export function gatherProducts(g: Gather, plane = 1): Product[] {
   const [taps, xPlane, yPlane] = [g.kernel, g.source, g.output].map(sizeOf);
@@ -144,8 +144,8 @@ export function gatherProducts(g: Gather, plane = 1): Product[] {
 }
 
 /**
- * A kernel as large as the input makes one output, of which each element of the input meets a
- * weight of its own: dx = wᵀ·dy.
+ * The input gradient. A convolution whose kernel covers the whole input has one output position,
+ * and every input element meets one weight: dx = wᵀ·dy.
  */
 function gradInputProducts(g: ConvGeometry): Product[] {
   const unfolded = unfold(g);
@@ -153,8 +153,8 @@ function gradInputProducts(g: ConvGeometry): Product[] {
 }
 
 /**
- * dw[oc, ic, k] = Σ dy[n, oc, o] · x[n, ic, k·d − lo + o·s]: x convolved with dy, where batch and
- * channels have changed places.
+ * dw[oc, ic, k] = Σ dy[n, oc, o] · x[n, ic, k·d − lo + o·s]: x convolved with dy, with batch and
+ * channels exchanged.
  */
 function gradWeightProduct(g: ConvGeometry): Product {
   const [icg, ocg] = [g.ic / g.groups, g.oc / g.groups];
@@ -192,7 +192,7 @@ function matmulProduct({ batch, m, k, n, transposeA, transposeB }: MatmulGeometr
   });
 }
 
-/** Joins neighboring axes that are walked as one and drops those of one step. */
+/** Merges neighboring axes that one index can walk, and drops axes of one step. */
 function simplify(p: Product): Product {
   let { x } = p.offset;
   const axes: Axis[] = [];
@@ -226,36 +226,27 @@ function simplify(p: Product): Product {
 }
 
 /**
- * What a task of a convolution, one of its gradients or a matrix product is in this form; null for
- * other ops.
- */
-export function productsOf({ op, params, inputs }: Task): Made | null {
-  if (op === convOp)
-    return { products: gatherProducts(gatherAll(params as ConvGeometry)), a: 1, x: 0 };
-  if (op === convGradInputOp)
-    return { products: gradInputProducts(params as ConvGeometry), a: 1, x: 0 };
-  if (op === convGradWeightOp)
-    return { products: [gradWeightProduct(params as ConvGeometry)], a: 0, x: 1 };
-  if (op === matmulOp)
-    return {
-      products: [matmulProduct(matmulGeometry(inputs[0], inputs[1], params as MatmulParams))],
-      a: 0,
-      x: 1,
-    };
-  return null;
-}
-
-/**
  * The products of a task, which write disjoint parts of its output, and which of its inputs are a
  * and x.
  */
-export interface Made {
+export interface TaskProducts {
   readonly products: readonly Product[];
   readonly a: 0 | 1;
   readonly x: 0 | 1;
 }
 
-/** Ops that one form serves alike; `does` says what it does, where others are asked for. */
+/** A convolution, one of its gradients or a matrix product in this form; null for other ops. */
+export function productsOf(task: Task): TaskProducts | null {
+  if (isOp(task, convOp)) return { products: gatherProducts(gatherAll(task.params)), a: 1, x: 0 };
+  if (isOp(task, convGradInputOp)) return { products: gradInputProducts(task.params), a: 1, x: 0 };
+  if (isOp(task, convGradWeightOp))
+    return { products: [gradWeightProduct(task.params)], a: 0, x: 1 };
+  if (!isOp(task, matmulOp)) return null;
+  const [a, b] = task.inputs;
+  return { products: [matmulProduct(matmulGeometry(a, b, task.params))], a: 0, x: 1 };
+}
+
+/** Ops that one form serves alike; `does` is the reason given for all other ops. */
 export interface Family {
   readonly ops: readonly unknown[];
   readonly does: string;
@@ -264,16 +255,16 @@ export interface Family {
 
 export const CONV: Family = {
   ops: [convOp, convGradInputOp],
-  does: "does convolution and its gradient to the input",
+  does: "computes only convolutions and their input gradients",
   fuses: ["channel", "element"],
 };
 export const GRAD_WEIGHT: Family = {
   ops: [convGradWeightOp],
-  does: "does the gradient of convolution to the weight",
+  does: "computes only weight gradients of convolutions",
   fuses: ["element"],
 };
 export const MATMUL: Family = {
   ops: [matmulOp],
-  does: "does matrix products",
+  does: "computes only matrix products",
   fuses: ["column", "element"],
 };

@@ -1,4 +1,4 @@
-// How a product is cut into the work of a workgroup and of its threads (tiled.ts), and what that
+// How a product is divided among workgroups and their threads (tiledShader.ts), and the memory that
 // takes.
 
 import { remembered } from "@conv/compiler";
@@ -6,24 +6,22 @@ import { createCache, type Cache } from "@conv/tensor";
 import type { Caps, Matrices } from "../../compile/caps.ts";
 
 export interface Tile {
-  /** Of a workgroup. */
+  /** Rows, columns and taps of a slice, of a workgroup. */
   readonly rows: number;
   readonly columns: number;
   readonly depth: number;
-  /** Of a thread; multiples of 4. */
+  /** Rows and columns of a thread; multiples of 4. */
   readonly threadRows: number;
   readonly threadColumns: number;
-  /** Slices that are in workgroup memory at a time. */
+  /** Slices that workgroup memory holds at a time. */
   readonly buffers: 1 | 2;
+  /** Workgroups among which a sum is split. */
   readonly splits: number;
-  /**
-   * Slices lie in memory, and are multiplied and summed, in float16; what they come to is added in
-   * float32.
-   */
+  /** Slices are stored, multiplied and summed in float16; sums of slices are float32. */
   readonly half?: boolean | undefined;
   /**
-   * Slices of float16 are multiplied by subgroups, as matrices of this size: a thread's rows and
-   * columns are those of a subgroup then.
+   * Subgroups multiply slices of float16 as matrices of this size; rows and columns of a thread are
+   * those of a subgroup then.
    */
   readonly matrices?: Matrices | undefined;
 }
@@ -31,15 +29,15 @@ export interface Tile {
 export const threadsOf = (t: Tile): number =>
   (t.rows / t.threadRows) * (t.columns / t.threadColumns) * (t.matrices?.lanes ?? 1);
 /**
- * Vectors between neighboring taps of a slice: one more than needed, so that a tap's neighbors
- * lie in different banks; matrices begin at 16 bytes.
+ * Vectors between neighboring taps of a slice: one more than needed, so that neighboring taps lie
+ * in different banks of memory. Matrices begin at multiples of 16 bytes.
  */
 export const pitchOf = (t: Tile) => (rows: number) => rows / 4 + (t.matrices ? 2 : 1);
-/** Subgroups that multiply, where they do. */
+/** Subgroups that multiply matrices. */
 export const subgroupsOf = (t: Tile): number =>
   (t.rows / t.threadRows) * (t.columns / t.threadColumns);
 
-/** Floats of workgroup memory through which sums go: a matrix of each subgroup. */
+/** Floats of workgroup memory that sums of matrices pass through: one matrix of each subgroup. */
 const patchFloats = (t: Tile): number =>
   t.matrices ? subgroupsOf(t) * t.matrices.rows * t.matrices.columns : 0;
 
@@ -57,7 +55,7 @@ export const fastest = <T>(all: readonly Timed<T>[]): Timed<T> =>
   all.reduce((best, own) => (own.seconds < best.seconds ? own : best));
 
 /**
- * Choices that a device remembers: kernels are asked for an estimate and for code, and networks
- * repeat their layers.
+ * Choices that are remembered for each device: a kernel is asked for an estimate, then for code,
+ * and networks repeat their layers.
  */
 export const choices = <T>() => remembered<Caps, Cache<Timed<T>>>(() => createCache(500, () => {}));

@@ -1,60 +1,51 @@
-// Which tile a product gets in workgroup memory (tiled.ts), by a model of a device; and the stages
-// that a tile leads to.
+// Which tile a product gets in workgroup memory, by a model of a device.
 
-import { sizeOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
-import {
-  outputAt,
-  scratchAt,
-  inputAt,
-  type GpuCode,
-  type GpuKernel,
-  type GpuStage,
-  type Scratch,
-  type Task,
-} from "../../compile/code.ts";
-import { emitEpilogue } from "../../wgsl/wgsl.ts";
-import { chosenFor } from "../direct/direct.ts";
-import { registersShader } from "../direct/registers.ts";
-import { outputsOf, productsOf, tapsOf, type Family, type Product } from "./product.ts";
-import { BLOCK } from "./sums.ts";
+import { BLOCK } from "../../wgsl/sums.ts";
+import { GUESSES, SWIFTSHADER } from "../costs.ts";
+import { outputsOf, tapsOf, type Product } from "./product.ts";
 import { choices, fastest, threadsOf, workgroupBytes, type Tile, type Timed } from "./tile.ts";
-import { addParts, groupsOf, tiledShader, widthsOf } from "./tiled.ts";
 
-/**
- * Rows and columns of a workgroup and of a thread, and what part of the rate of multiply-adds such
- * threads can reach.
- */
-export const SHAPES = [
-  { rows: 128, columns: 128, threadRows: 8, threadColumns: 8, reach: 0.8 },
-  { rows: 128, columns: 64, threadRows: 8, threadColumns: 8, reach: 0.75 },
-  { rows: 64, columns: 128, threadRows: 8, threadColumns: 8, reach: 0.75 },
-  { rows: 64, columns: 64, threadRows: 8, threadColumns: 4, reach: 0.65 },
-  { rows: 32, columns: 128, threadRows: 4, threadColumns: 8, reach: 0.6 },
-  { rows: 128, columns: 32, threadRows: 8, threadColumns: 4, reach: 0.6 },
-  { rows: 32, columns: 64, threadRows: 4, threadColumns: 4, reach: 0.5 },
-  { rows: 64, columns: 32, threadRows: 4, threadColumns: 4, reach: 0.5 },
-  { rows: 32, columns: 32, threadRows: 4, threadColumns: 4, reach: 0.45 },
-  { rows: 16, columns: 64, threadRows: 4, threadColumns: 4, reach: 0.45 },
-] as const;
+type Shape = Pick<Tile, "rows" | "columns" | "threadRows" | "threadColumns">;
+
+const shape = (
+  rows: number,
+  columns: number,
+  threadRows: number,
+  threadColumns: number,
+): Shape => ({
+  rows,
+  columns,
+  threadRows,
+  threadColumns,
+});
+
+/** Rows and columns of a workgroup and of a thread. */
+export const SHAPES: readonly Shape[] = [
+  shape(128, 128, 8, 8),
+  shape(128, 64, 8, 8),
+  shape(64, 128, 8, 8),
+  shape(64, 64, 8, 4),
+  shape(32, 128, 4, 8),
+  shape(128, 32, 8, 4),
+  shape(32, 64, 4, 4),
+  shape(64, 32, 4, 4),
+  shape(32, 32, 4, 4),
+  shape(16, 64, 4, 4),
+];
 /** The same where subgroups multiply matrices: each holds 32 × 32. */
-const MATRIX_SHAPES = [
-  { rows: 128, columns: 64, threadRows: 32, threadColumns: 32, reach: 0.6 },
-  { rows: 64, columns: 128, threadRows: 32, threadColumns: 32, reach: 0.6 },
-  { rows: 64, columns: 64, threadRows: 32, threadColumns: 32, reach: 0.5 },
-  { rows: 32, columns: 64, threadRows: 32, threadColumns: 32, reach: 0.4 },
-  { rows: 64, columns: 32, threadRows: 32, threadColumns: 32, reach: 0.4 },
-  { rows: 32, columns: 32, threadRows: 32, threadColumns: 32, reach: 0.3 },
-] as const;
+const MATRIX_SHAPES: readonly Shape[] = [
+  shape(128, 64, 32, 32),
+  shape(64, 128, 32, 32),
+  shape(64, 64, 32, 32),
+  shape(32, 64, 32, 32),
+  shape(64, 32, 32, 32),
+  shape(32, 32, 32, 32),
+];
 /** Taps of a slice. */
 export const DEPTHS = [16, 8];
+const MATRIX_DEPTHS = [16];
 const SPLITS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128];
-
-/** Processors of a device, threads that keep one of them busy, and threads that one holds. */
-const PROCESSORS = 132;
-const BUSY = 384;
-const BUSY_WITH_MATRICES = 128;
-const HOLDS = 1024;
 
 /** How a product is multiplied: in either type by threads, or in float16 by subgroups. */
 export type Multiplying = "float32" | "float16" | "matrices";
@@ -74,155 +65,62 @@ export const tileFor = (
 ): Timed<Tile> =>
   chosen(caps).get(JSON.stringify([p, alone, how]), () => fastest(tilesFor(p, alone, caps, how)));
 
+/** Workgroups of a product. */
+export const groupsOf = (p: Product, t: Tile): number =>
+  t.splits *
+  p.groups.count *
+  Math.ceil(outputsOf(p) / t.columns) *
+  Math.ceil(p.rows.count / t.rows);
+
 function tilesFor(p: Product, alone: boolean, caps: Caps, how: Multiplying): Timed<Tile>[] {
-  const all: Timed<Tile>[] = [];
-  const slices = (depth: number) => Math.ceil(tapsOf(p) / depth);
   const outputs = p.groups.count * p.rows.count * outputsOf(p);
-  // Sums of more than two levels of blocks would not stay in registers: their parts are the third.
-  const longEnough = (counts: readonly number[]) =>
-    counts.filter((n) => tapsOf(p) <= n * 2 * BLOCK ** 2 || n === counts.at(-1));
+  const splitsFor = (depth: number): number[] => {
+    const slices = Math.ceil(tapsOf(p) / depth);
+    const possible = SPLITS.filter(
+      (n) => n === 1 || (alone && n * 2 <= slices && 4 * n * outputs <= caps.bindingBytes),
+    );
+    // Sums of more than two levels of blocks would not stay in registers: parts are the third.
+    return possible.filter((n) => tapsOf(p) <= n * 2 * BLOCK ** 2 || n === possible.at(-1));
+  };
   const matrices = how === "matrices" ? caps.matrices! : undefined;
-  for (const { reach, ...shape } of matrices ? MATRIX_SHAPES : SHAPES)
-    for (const depth of matrices ? [16] : DEPTHS)
-      for (const splits of longEnough(
-        SPLITS.filter(
-          (n) =>
-            n === 1 || (alone && n * 2 <= slices(depth) && 4 * n * outputs <= caps.bindingBytes),
-        ),
-      )) {
-        const wide: Tile = {
-          ...shape,
-          depth,
-          splits,
-          buffers: 2,
-          half: how !== "float32",
-          matrices,
-        };
-        const tile: Tile =
-          workgroupBytes(wide) <= caps.workgroupBytes ? wide : { ...wide, buffers: 1 };
-        if (workgroupBytes(tile) > caps.workgroupBytes || threadsOf(tile) > caps.threads) continue;
-        all.push({ tile, seconds: secondsOf(p, tile, reach, caps) });
-      }
-  return all;
+  const [shapes, depths] = matrices ? [MATRIX_SHAPES, MATRIX_DEPTHS] : [SHAPES, DEPTHS];
+  return shapes
+    .flatMap((size) =>
+      depths.flatMap((depth) => splitsFor(depth).map((splits) => ({ ...size, depth, splits }))),
+    )
+    .map((size): Tile => {
+      const wide: Tile = { ...size, buffers: 2, half: how !== "float32", matrices };
+      return workgroupBytes(wide) <= caps.workgroupBytes ? wide : { ...wide, buffers: 1 };
+    })
+    .filter((t) => workgroupBytes(t) <= caps.workgroupBytes && threadsOf(t) <= caps.threads)
+    .map((tile) => ({ tile, seconds: secondsOf(p, tile, caps) }));
 }
 
 /**
- * Workgroups go to processors in waves; few threads leave one idle while it waits. Parts of a split
- * sum are written and read once more.
+ * Seconds of a product. Workgroups go to processors in waves; few threads leave a processor idle
+ * while it waits. Parts of a split sum are written and read once more.
  */
-function secondsOf(p: Product, t: Tile, reach: number, caps: Caps): number {
+function secondsOf(p: Product, t: Tile, caps: Caps): number {
+  const { processors, threadsHeld, busyThreads, reach, matrixReach } = GUESSES;
   const groups = groupsOf(p, t);
   const threads = threadsOf(t);
-  const together = Math.min(Math.ceil(HOLDS / threads), Math.ceil(groups / PROCESSORS));
+  const together = Math.min(Math.ceil(threadsHeld / threads), Math.ceil(groups / processors));
   const depth = Math.ceil(Math.ceil(tapsOf(p) / t.depth) / t.splits) * t.depth + 2 * t.depth;
-  // Matrices of a subgroup: twice to sixteen times what its lanes multiply, by the maker; a
-  // processor has no use for them.
-  const faster = t.matrices ? (caps.software ? 1 : 4) : t.half ? 2 : 1;
+  // A processor has no use for matrices of a subgroup.
+  const faster = t.matrices ? (caps.software ? 1 : GUESSES.matrices) : t.half ? GUESSES.float16 : 1;
   const rate =
-    ((faster * caps.macs) / PROCESSORS) *
-    reach *
-    Math.min(1, (together * threads) / (t.matrices ? BUSY_WITH_MATRICES : BUSY));
+    ((faster * caps.macs) / processors) *
+    (t.matrices ? matrixReach : reach)[`${t.rows}×${t.columns}`] *
+    Math.min(1, (together * threads) / (t.matrices ? busyThreads.matrices : busyThreads.tiled));
   const computing =
-    (Math.ceil(groups / (PROCESSORS * together)) * together * t.rows * t.columns * depth) / rate;
+    (Math.ceil(groups / (processors * together)) * together * t.rows * t.columns * depth) / rate;
   const outputs = p.groups.count * p.rows.count * outputsOf(p);
   const parts = t.splits > 1 ? (8 * t.splits * outputs) / caps.bandwidth + caps.launch : 0;
-  // On a processor each access of workgroup memory is a masked copy and each barrier a change of
-  // stacks.
   return (
-    (caps.software ? SOFTWARE * computing : Math.max(computing, (4 * outputs) / caps.bandwidth)) +
+    (caps.software
+      ? SWIFTSHADER.tiled * computing
+      : Math.max(computing, (4 * outputs) / caps.bandwidth)) +
     parts +
     caps.launch
   );
 }
-
-/**
- * A software adapter takes so many times what the model of a device says: twice to three times what
- * threads take that work alone.
- */
-const SOFTWARE = 12;
-
-/** Predicted seconds of a task made of products. */
-export const tiledSeconds = (task: Task, caps: Caps, how?: Multiplying): number =>
-  productsOf(task)!.products.reduce(
-    (total, p, _, all) =>
-      total + (tapsOf(p) ? tileFor(p, all.length === 1, caps, how).seconds : caps.launch),
-    0,
-  );
-
-/**
- * The stages of a task made of products, each with the tile that is given or, unless one is, the
- * fastest.
- */
-export function tiledCode(
-  label: string,
-  task: Task,
-  caps: Caps,
-  { tile: given, how }: { tile?: Tile | undefined; how?: Multiplying | undefined } = {},
-): GpuCode {
-  const { products, a, x } = productsOf(task)!;
-  const epilogue = emitEpilogue(task.epilogue, 2);
-  const plain = emitEpilogue(null, 2);
-  const [output] = task.outputs;
-  const size = sizeOf(output.shape);
-  const scratch: Scratch[] = [];
-  const stages = products.flatMap((p): GpuStage[] => {
-    const operands = [
-      { name: "a", place: inputAt(a) },
-      { name: "x", place: inputAt(x) },
-    ];
-    const y = { name: "y", place: outputAt(0) };
-    // Outputs that nothing is summed for.
-    if (!tapsOf(p))
-      return [
-        {
-          label,
-          reads: [...operands, ...epilogue.reads],
-          writes: [y],
-          ...registersShader(p, chosenFor(p, caps).tile, epilogue),
-        },
-      ];
-    const tile = given ?? tileFor(p, products.length === 1, caps, how).tile;
-    const width = tile.matrices ? { ...widthsOf(p), y: 1 as const } : widthsOf(p);
-    const reads = operands.map((b, i) => ({ ...b, width: i ? width.x : width.a }));
-    if (tile.splits === 1)
-      return [
-        {
-          label,
-          reads: [...reads, ...epilogue.reads],
-          writes: [{ ...y, width: width.y }],
-          ...tiledShader(p, tile, epilogue, size),
-        },
-      ];
-    const parts = scratchAt(scratch.push({ bytes: 4 * size * tile.splits }) - 1);
-    const [channels, columns] = [output.shape[1] ?? 1, output.shape.at(-1) ?? 1];
-    return [
-      {
-        label: `${label}, in ${tile.splits} parts`,
-        reads,
-        writes: [{ name: "y", place: parts, width: width.y }],
-        ...tiledShader(p, tile, plain, size),
-      },
-      {
-        label: `${label}, parts added`,
-        reads: [{ name: "parts", place: parts }, ...epilogue.reads],
-        writes: [y],
-        ...addParts(
-          tile.splits,
-          size,
-          { plane: sizeOf(output.shape.slice(2)), channels, columns },
-          epilogue,
-        ),
-      },
-    ];
-  });
-  return { scratch, stages };
-}
-
-/** A family of products by tiles in workgroup memory. */
-export const tiledKernel = (name: string, { ops, does, fuses }: Family): GpuKernel => ({
-  name,
-  fuses,
-  unsupportedReason: ({ op }) => (ops.includes(op) ? null : does),
-  estimate: (task, caps) => tiledSeconds(task, caps),
-  build: (task, caps) => tiledCode(name, task, caps),
-});

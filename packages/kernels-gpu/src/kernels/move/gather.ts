@@ -1,25 +1,32 @@
-// Elements taken by index; their adjoint, in which what goes to one place is added in the order of
-// the indices, on every device the same:
-//   few indices    each output looks at all of them
-//   else           lists of who goes where, made with exchanges, each sorted by the output that it belongs to
-// and the whole numbers that indices are.
+// Gather, scatterAdd and conversion to int32. scatterAdd adds what goes to one place in the order
+// of the indices, so that every device computes the same sum:
+//   few indices   each output looks at all of them
+//   many          lists of the elements that go to each output, made by atomic exchanges and then
+//                 sorted by the output that owns the list
 
-import { scatterAddOp, gatherOp, toInt32Op } from "@conv/ops";
+import { gatherOp, scatterAddOp, toInt32Op } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
-import { inputAt, scratchAt, type Binding, type GpuCode, type Task } from "../../compile/code.ts";
+import {
+  inputAt,
+  scratchAt,
+  type Binding,
+  type GpuCode,
+  type GpuStage,
+  type Task,
+} from "../../compile/code.ts";
+import { sumInBlocks } from "../../wgsl/sums.ts";
 import { indent } from "../../wgsl/wgsl.ts";
-import { alone, eachElement, overItems, streamKernel } from "../elementwise/each.ts";
-import { sumInBlocks } from "../gemm/sums.ts";
+import { alone, codeFor, eachElement, overItems, streamKernel } from "../elementwise/each.ts";
 
-/** Indices that every output looks at. */
+/** The most indices that every output looks at. */
 const FEW = 32;
 
-function takeCode(task: Task): GpuCode {
+function gatherCode(task: Task): GpuCode {
   const [{ shape }, { shape: index }] = task.inputs;
   const [c, size, count] = [shape[1], sizeOf(shape.slice(2)), sizeOf(index.slice(1))];
   return alone(
     eachElement(task, {
-      label: "take",
+      label: "gather",
       reads: ["x", "indices"].map((name, i) => ({ name, place: inputAt(i) })),
       body: [
         `let row = index / ${count}u;`,
@@ -32,39 +39,61 @@ function takeCode(task: Task): GpuCode {
   );
 }
 
-function putCode(task: Task): GpuCode {
+/** Sizes of a scatterAdd: of each of b·c planes, `count` elements go to `size` places. */
+interface Sizes {
+  readonly b: number;
+  readonly c: number;
+  readonly count: number;
+  readonly size: number;
+}
+
+const x: Binding = { name: "x", place: inputAt(0) };
+const indices: Binding = { name: "indices", place: inputAt(1) };
+// first_of[i] begins the list of all j with index i, next_of[j] continues it; −1 ends it.
+const first: Binding = { name: "first_of", place: scratchAt(0) };
+const next: Binding = { name: "next_of", place: scratchAt(1) };
+
+function scatterAddCode(task: Task): GpuCode {
   const [b, c, ...space] = task.inputs[0].shape;
-  const [count, size] = [sizeOf(space), sizeOf(task.outputs[0].shape.slice(2))];
-  const x = { name: "x", place: inputAt(0) };
-  const indices = { name: "indices", place: inputAt(1) };
-  const locate = [
-    `let row = index / ${size}u;`,
-    `let i = i32(index % ${size}u);`,
-    `let batch = row / ${c}u;`,
+  const sizes = { b, c, count: sizeOf(space), size: sizeOf(task.outputs[0].shape.slice(2)) };
+  if (sizes.count <= FEW) return alone(addByLooking(task, sizes));
+  return {
+    scratch: [b * sizes.size, b * sizes.count].map((n) => ({ bytes: n * 4, element: "i32" })),
+    stages: [...listStages(sizes), addByLists(task, sizes)],
+  };
+}
+
+/** Declares which output `index` is. */
+const locate = ({ c, size }: Sizes): string[] => [
+  `let row = index / ${size}u;`,
+  `let i = i32(index % ${size}u);`,
+  `let batch = row / ${c}u;`,
+];
+
+/** Each output looks at all indices. */
+function addByLooking(task: Task, sizes: Sizes): GpuStage {
+  const { count } = sizes;
+  const look = `if (indices[batch * ${count}u + j] == i) { sum += f32(x[row * ${count}u + j]); }`;
+  const body = [
+    ...locate(sizes),
     "var sum = 0.0f;",
-  ];
-  if (count <= FEW) {
-    const look = `if (indices[batch * ${count}u + j] == i) { sum += f32(x[row * ${count}u + j]); }`;
-    const body = [
-      ...locate,
-      ...(count ? [`for (var j = 0u; j < ${count}u; j++) {\n${indent(look)}\n}`] : []),
-    ].join("\n");
-    return alone(eachElement(task, { label: "put", reads: [x, indices], body, result: "sum" }));
-  }
-  // first[i] begins the list of all j with index i, next[j] goes on; −1 ends it.
-  // prettier-ignore
-  const [first, next] = [{ name: "first_of", place: scratchAt(0) }, { name: "next_of", place: scratchAt(1) }];
-  const atomic: Binding = { ...first, atomic: true };
-  const clear = {
-    label: "empty lists",
+    ...(count ? [`for (var j = 0u; j < ${count}u; j++) {\n${indent(look)}\n}`] : []),
+  ].join("\n");
+  return eachElement(task, { label: "scatterAdd", reads: [x, indices], body, result: "sum" });
+}
+
+/** Makes a sorted list of the elements that go to each place. */
+function listStages({ b, count, size }: Sizes): GpuStage[] {
+  const clear: GpuStage = {
+    label: "scatterAdd: empty lists",
     reads: [],
     writes: [first],
     ...overItems(b * size, "first_of[index] = -1;"),
   };
-  const collect = {
-    label: "lists of who goes where",
+  const collect: GpuStage = {
+    label: "scatterAdd: lists of elements",
     reads: [indices],
-    writes: [atomic, next],
+    writes: [{ ...first, atomic: true }, next],
     ...overItems(
       b * count,
       [
@@ -74,9 +103,9 @@ function putCode(task: Task): GpuCode {
       ].join("\n"),
     ),
   };
-  // Insertion: lists come about from the last to the first, nearly.
-  const sort = {
-    label: "lists in order",
+  // Insertion sort: lists are made from the last element to the first, nearly.
+  const sort: GpuStage = {
+    label: "scatterAdd: lists in order",
     reads: [],
     writes: [first, next],
     ...overItems(
@@ -102,32 +131,33 @@ function putCode(task: Task): GpuCode {
       ].join("\n"),
     ),
   };
-  const sum = sumInBlocks(count);
-  const add = eachElement(task, {
-    label: "put",
-    reads: [x, first, next],
-    body: [
-      ...locate.slice(0, -1),
-      sum.before,
-      `for (var j = first_of[batch * ${size}u + u32(i)]; j >= 0; j = next_of[i32(batch) * ${count} + j]) {`,
-      indent(sum.add(`f32(x[i32(row) * ${count} + j])`)),
-      "}",
-      sum.after,
-    ]
-      .filter(Boolean)
-      .join("\n"),
-    result: "sum",
-  });
-  return {
-    scratch: [b * size, b * count].map((items) => ({ bytes: items * 4, element: "i32" })),
-    stages: [clear, collect, sort, add],
-  };
+  return [clear, collect, sort];
 }
 
-const wholeNumbers = (task: Task): GpuCode =>
+/** Each output adds the elements of its list. */
+function addByLists(task: Task, sizes: Sizes): GpuStage {
+  const { count, size } = sizes;
+  const sum = sumInBlocks(count);
+  const body = [
+    ...locate(sizes),
+    sum.before,
+    `for (var j = first_of[batch * ${size}u + u32(i)]; j >= 0; j = next_of[i32(batch) * ${count} + j]) {`,
+    indent(sum.add(`f32(x[i32(row) * ${count} + j])`)),
+    "}",
+    sum.after,
+  ];
+  return eachElement(task, {
+    label: "scatterAdd",
+    reads: [x, first, next],
+    body: body.filter(Boolean).join("\n"),
+    result: "sum",
+  });
+}
+
+const toInt32 = (task: Task): GpuCode =>
   alone(
     eachElement(task, {
-      label: "whole numbers",
+      label: "to int32",
       reads: [{ name: "x", place: inputAt(0) }],
       // i32() ends at the last float below 2³¹.
       body: "let v = f32(x[index]);\nlet whole = select(i32(v), 2147483647, v >= 2147483648.0f);\nlet is_number = (bitcast<u32>(v) & 0x7fffffffu) <= 0x7f800000u;",
@@ -135,12 +165,8 @@ const wholeNumbers = (task: Task): GpuCode =>
     }),
   );
 
-export const take = streamKernel(
-  "take",
-  "takes elements by index",
-  new Map<unknown, (task: Task) => GpuCode>([
-    [gatherOp, takeCode],
-    [scatterAddOp, putCode],
-    [toInt32Op, wholeNumbers],
-  ]),
-);
+export const gather = streamKernel("gather", "computes only gather, scatterAdd and toInt32", [
+  codeFor(gatherOp, gatherCode),
+  codeFor(scatterAddOp, scatterAddCode),
+  codeFor(toInt32Op, toInt32),
+]);

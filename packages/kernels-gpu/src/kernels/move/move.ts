@@ -1,5 +1,5 @@
-// Transpose, broadcastTo, slice and concat: copies of boxes, told apart by strides and where the
-// box begins; and pad.
+// Transpose, broadcastTo, slice, concat and pad. All but pad are copies of boxes, which differ in
+// strides and in where the box begins.
 
 import { boxesOf, paddedAxes } from "@conv/compiler";
 import { broadcastToOp, concatOp, padOp, sliceOp, transposeOp, type PadParams } from "@conv/ops";
@@ -7,16 +7,16 @@ import { stridesOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import { inputAt, type GpuCode, type GpuStage, type Task } from "../../compile/code.ts";
 import { coordinates, offsetOf } from "../../wgsl/wgsl.ts";
-import { allOf, alone, eachElement, streamKernel } from "../elementwise/each.ts";
+import { allOf, alone, codeFor, eachElement, streamKernel } from "../elementwise/each.ts";
 import { copyStage } from "./copy.ts";
 
-/** The inputs that are moved; the epilogue's come after. */
+/** The inputs that are moved; operands of the epilogue follow. */
 const moved = ({ inputs, epilogue }: Task) =>
   inputs.slice(0, inputs.length - (epilogue?.operands.length ?? 0));
 
-function pad(task: Task): GpuStage {
+function pad(task: Task<PadParams>): GpuStage {
   const [x] = task.inputs;
-  const axes = paddedAxes(x.shape, task.params as PadParams);
+  const axes = paddedAxes(x.shape, task.params);
   const names = axes.map((_, a) => `c${a}`);
   const within = axes.flatMap(({ lo, hi, size }, a) => [
     ...(lo ? [`${names[a]} >= ${lo}u`] : []),
@@ -41,7 +41,8 @@ function pad(task: Task): GpuStage {
 }
 
 /**
- * Copies of boxes, called so. A concat is copied piece by piece: a kernel can bind but few buffers.
+ * Copies of boxes, with a label for each. A concat is copied input by input: a kernel can bind only
+ * a few buffers.
  */
 const copies =
   (label: (i: number) => string) =>
@@ -54,12 +55,24 @@ const copies =
 
 export const move = streamKernel(
   "move",
-  "moves elements",
-  new Map<unknown, (task: Task, caps: Caps) => GpuCode>([
-    [transposeOp, copies(() => "transpose")],
-    [broadcastToOp, copies(() => "broadcast")],
-    [sliceOp, copies(() => "slice")],
-    [concatOp, copies((i) => `piece ${i} of a concat`)],
-    [padOp, (task) => alone(pad(task))],
-  ]),
+  "computes only transpose, broadcastTo, slice, concat and pad",
+  [
+    codeFor(
+      transposeOp,
+      copies(() => "transpose"),
+    ),
+    codeFor(
+      broadcastToOp,
+      copies(() => "broadcast"),
+    ),
+    codeFor(
+      sliceOp,
+      copies(() => "slice"),
+    ),
+    codeFor(
+      concatOp,
+      copies((i) => `concat: input ${i}`),
+    ),
+    codeFor(padOp, (task) => alone(pad(task))),
+  ],
 );

@@ -1,23 +1,33 @@
-// Gradients of max and average pooling, gathered: one invocation makes one dx out of the windows
-// that see it, so that no two add to one place.
-//   a stage before finds the winner of every window; but where small windows lie side by side and cover all, an invocation makes all dx of one
+// Gradients of max and average pooling, gathered: one invocation makes one dx from the windows that
+// see it, so that no two add to one place. For max pooling an earlier stage finds the maximum of
+// every window; small windows that cover x side by side take one stage, in which an invocation
+// makes all dx of a window.
 
 import { avgPoolGradOp, maxPoolGradOp, type AvgPoolGeometry, type PoolGeometry } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
-import { inputAt, outputAt, scratchAt, type GpuCode, type Task } from "../../compile/code.ts";
+import {
+  inputAt,
+  outputAt,
+  scratchAt,
+  type Binding,
+  type GpuCode,
+  type GpuStage,
+  type Task,
+} from "../../compile/code.ts";
+import { sumInBlocks } from "../../wgsl/sums.ts";
 import { coordinates, indent, literal } from "../../wgsl/wgsl.ts";
 import {
   allOf,
   alone,
+  codeFor,
   eachElement,
   finishOf,
   overItems,
   streamKernel,
 } from "../elementwise/each.ts";
-import { sumInBlocks } from "../gemm/sums.ts";
 import { eachSeer, inputNames, outputNames, seersOf, tapsOf, winnerOf } from "./window.ts";
 
-/** Inputs of a window that one invocation writes. */
+/** The most inputs of a window that one invocation writes. */
 const MOST = 16;
 
 const locate = (g: PoolGeometry): string =>
@@ -27,10 +37,14 @@ const locateWindow = (g: PoolGeometry): string =>
 const winner = (g: PoolGeometry): string =>
   `winner(i32(p) * ${sizeOf(g.input)}, ${outputNames(g).join(", ")})`;
 
-function maxPoolGrad(task: Task): GpuCode {
-  const g = task.params as PoolGeometry;
-  const [x, dy] = [inputAt(0), inputAt(1)].map((place, i) => ({ name: i ? "dy" : "x", place }));
-  const [plane, windows] = [sizeOf(g.input), sizeOf(g.output)];
+/** Windows, over all planes. */
+const windowsOf = (g: PoolGeometry): number => g.n * g.c * sizeOf(g.output);
+
+const x: Binding = { name: "x", place: inputAt(0) };
+const won: Binding = { name: "won", place: scratchAt(0) };
+
+function maxPoolGrad(task: Task<PoolGeometry>): GpuCode {
+  const g = task.params;
   const covered = g.kernel.every(
     (size, a) =>
       size === g.stride[a] &&
@@ -38,86 +52,92 @@ function maxPoolGrad(task: Task): GpuCode {
       g.padLo[a] === 0 &&
       g.input[a] === size * g.output[a],
   );
-  if (covered && sizeOf(g.kernel) <= MOST) {
-    const finish = finishOf(task);
-    const { before, each } = tapsOf(g);
-    const store = ({ at }: { readonly at: string }) =>
-      `{\n${indent(finish.store(`select(0.0f, d, won == ${at})`, `first + u32(${at})`))}\n}`;
-    const body = [
-      locateWindow(g),
-      before,
-      `let won = ${winner(g)};`,
-      "let d = f32(dy[index]);",
-      `let first = p * ${plane}u;`,
-      each(store),
-    ];
-    return alone({
-      label: "gradient of a max pool",
-      reads: [x, dy, ...finish.reads],
-      writes: [{ name: "y", place: outputAt(0) }],
-      ...overItems(g.n * g.c * windows, body.join("\n"), [winnerOf(g), finish.functions]),
-    });
-  }
-  const find = {
-    label: "winners of the windows of a max pool",
-    reads: [x],
-    writes: [{ name: "won", place: scratchAt(0) }],
-    ...overItems(g.n * g.c * windows, `${locateWindow(g)}\nwon[index] = ${winner(g)};`, [
-      winnerOf(g),
-    ]),
-  };
-  const sum = sumInBlocks(seersOf(g));
-  const gather = eachElement(task, {
-    label: "gradient of a max pool",
-    reads: [{ name: "won", place: scratchAt(0) }, dy],
-    body: [
-      locate(g),
-      `let own = i32(index % ${plane}u);`,
-      `let first = p * ${windows}u;`,
-      sum.before,
-      eachSeer(g, (sees) =>
-        sum.add(
-          `select(0.0f, f32(dy[first + at]), ${allOf([...(sees ? [sees] : []), "won[first + at] == own"])})`,
-        ),
-      ),
-      sum.after,
-    ]
-      .filter(Boolean)
-      .join("\n"),
-    result: "sum",
-  });
-  return { scratch: [{ bytes: g.n * g.c * windows * 4, element: "i32" }], stages: [find, gather] };
+  return covered && sizeOf(g.kernel) <= MOST
+    ? alone(byWindows(task))
+    : {
+        scratch: [{ bytes: windowsOf(g) * 4, element: "i32" }],
+        stages: [findWinners(g), byInputs(task)],
+      };
 }
 
-function avgPoolGrad(task: Task): GpuCode {
-  const g = task.params as AvgPoolGeometry;
+/** Windows cover x side by side: an invocation makes all dx of one. */
+function byWindows(task: Task<PoolGeometry>): GpuStage {
+  const g = task.params;
+  const finish = finishOf(task);
+  const { before, each } = tapsOf(g);
+  const store = ({ at }: { readonly at: string }) =>
+    `{\n${indent(finish.store(`select(0.0f, d, won == ${at})`, `first + u32(${at})`))}\n}`;
+  const body = [
+    locateWindow(g),
+    before,
+    `let won = ${winner(g)};`,
+    "let d = f32(dy[index]);",
+    `let first = p * ${sizeOf(g.input)}u;`,
+    each(store),
+  ];
+  return {
+    label: "max pool gradient",
+    reads: [x, { name: "dy", place: inputAt(1) }, ...finish.reads],
+    writes: [{ name: "y", place: outputAt(0) }],
+    ...overItems(windowsOf(g), body.join("\n"), [winnerOf(g), finish.functions]),
+  };
+}
+
+const findWinners = (g: PoolGeometry): GpuStage => ({
+  label: "max pool gradient: maxima of the windows",
+  reads: [x],
+  writes: [won],
+  ...overItems(windowsOf(g), `${locateWindow(g)}\nwon[index] = ${winner(g)};`, [winnerOf(g)]),
+});
+
+/** An invocation adds dy of the windows whose maximum is its input. */
+function byInputs(task: Task<PoolGeometry>): GpuStage {
+  const g = task.params;
+  const sum = sumInBlocks(seersOf(g));
+  const add = (sees: string) => {
+    const conditions = [...(sees ? [sees] : []), "won[first + at] == own"];
+    return sum.add(`select(0.0f, f32(dy[first + at]), ${allOf(conditions)})`);
+  };
+  const body = [
+    locate(g),
+    `let own = i32(index % ${sizeOf(g.input)}u);`,
+    `let first = p * ${sizeOf(g.output)}u;`,
+    sum.before,
+    eachSeer(g, add),
+    sum.after,
+  ];
+  return eachElement(task, {
+    label: "max pool gradient",
+    reads: [won, { name: "dy", place: inputAt(1) }],
+    body: body.filter(Boolean).join("\n"),
+    result: "sum",
+  });
+}
+
+function avgPoolGrad(task: Task<AvgPoolGeometry>): GpuCode {
+  const g = task.params;
   const { before, seen } = tapsOf(g);
   const d = g.countIncludePad ? "f32(dy[first + at])" : `f32(dy[first + at]) / f32(${seen})`;
   const sum = sumInBlocks(seersOf(g));
   const add = (sees: string) =>
     `${g.countIncludePad ? "" : `${before}\n`}${sum.add(sees ? `select(0.0f, ${d}, ${sees})` : d)}`;
+  const body = [
+    locate(g),
+    `let first = p * ${sizeOf(g.output)}u;`,
+    sum.before,
+    eachSeer(g, add),
+    sum.after,
+  ];
   const stage = eachElement(task, {
-    label: "gradient of an average pool",
+    label: "average pool gradient",
     reads: [{ name: "dy", place: inputAt(0) }],
-    body: [
-      locate(g),
-      `let first = p * ${sizeOf(g.output)}u;`,
-      sum.before,
-      eachSeer(g, add),
-      sum.after,
-    ]
-      .filter(Boolean)
-      .join("\n"),
+    body: body.filter(Boolean).join("\n"),
     result: g.countIncludePad ? `sum * ${literal(1 / sizeOf(g.kernel))}` : "sum",
   });
   return alone(stage);
 }
 
-export const poolGrad = streamKernel(
-  "poolGrad",
-  "makes gradients of pools",
-  new Map([
-    [maxPoolGradOp, maxPoolGrad],
-    [avgPoolGradOp, avgPoolGrad],
-  ] as const),
-);
+export const poolGrad = streamKernel("poolGrad", "computes only gradients of pooling", [
+  codeFor(maxPoolGradOp, maxPoolGrad),
+  codeFor(avgPoolGradOp, avgPoolGrad),
+]);

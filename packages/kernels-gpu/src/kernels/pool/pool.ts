@@ -1,5 +1,5 @@
-// Max and average pooling, where a maximum stands, and what another tensor has there: one
-// invocation goes over one window.
+// Max and average pooling, the indices of maxima, and the elements of another tensor at these
+// indices: one invocation reads one window.
 
 import {
   avgPoolOp,
@@ -12,35 +12,36 @@ import {
 import { sizeOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import { inputAt, type GpuCode, type Task } from "../../compile/code.ts";
+import { sumInBlocks } from "../../wgsl/sums.ts";
 import { coordinates, literal } from "../../wgsl/wgsl.ts";
-import { alone, eachElement, streamKernel } from "../elementwise/each.ts";
+import { alone, codeFor, eachElement, streamKernel } from "../elementwise/each.ts";
 import { scaledSum } from "../elementwise/reduce.ts";
-import { sumInBlocks } from "../gemm/sums.ts";
 import { outputNames, tapsOf, winnerOf } from "./window.ts";
 
 const x = { name: "x", place: inputAt(0) };
 
-/** Declares the coordinates of output `index`, and `plane`, where its plane of x begins. */
+/** Declares the coordinates of output `index`, and where its plane of x begins: `plane`. */
 const locate = (g: PoolGeometry): string =>
   `${coordinates("index", [g.n * g.c, ...g.output], ["p", ...outputNames(g)])}\nlet plane = i32(p) * ${sizeOf(g.input)};`;
 
-/** Finds the winner of each window, and makes of it what `result` says. */
-const withWinner = (label: string, what: "best" | "won", result: string) => (task: Task) => {
-  const g = task.params as PoolGeometry;
-  const stage = eachElement(task, {
-    label,
-    reads: task.op === maxPoolPickOp ? [x, { name: "v", place: inputAt(1) }] : [x],
-    functions: [winnerOf(g, what)],
-    body: `${locate(g)}\nlet ${what} = winner(plane, ${outputNames(g).join(", ")});`,
-    result,
-  });
-  return alone(stage);
-};
+/** Finds the maximum of each window, or its index, and makes `result` of it. */
+const withWinner =
+  (label: string, what: "best" | "won", result: string) => (task: Task<PoolGeometry>) => {
+    const g = task.params;
+    const stage = eachElement(task, {
+      label,
+      reads: task.op === maxPoolPickOp ? [x, { name: "v", place: inputAt(1) }] : [x],
+      functions: [winnerOf(g, what)],
+      body: `${locate(g)}\nlet ${what} = winner(plane, ${outputNames(g).join(", ")});`,
+      result,
+    });
+    return alone(stage);
+  };
 
-function averages(task: Task, caps: Caps): GpuCode {
-  const g = task.params as AvgPoolGeometry;
+function averages(task: Task<AvgPoolGeometry>, caps: Caps): GpuCode {
+  const g = task.params;
   const taps = sizeOf(g.kernel);
-  // The mean of a plane is made by many.
+  // The invocations of a workgroup share the mean of a plane.
   if (sizeOf(g.output) === 1 && taps === sizeOf(g.input) && g.padLo.every((lo) => lo === 0))
     return scaledSum(
       task,
@@ -64,13 +65,9 @@ function averages(task: Task, caps: Caps): GpuCode {
   return alone(stage);
 }
 
-export const pool = streamKernel(
-  "pool",
-  "pools",
-  new Map<unknown, (task: Task, caps: Caps) => GpuCode>([
-    [maxPoolOp, withWinner("max pool", "best", "best")],
-    [maxPoolPickOp, withWinner("what is where a maximum is", "won", "f32(v[plane + won])")],
-    [maxPoolIndicesOp, withWinner("where maxima are", "won", "won")],
-    [avgPoolOp, averages],
-  ]),
-);
+export const pool = streamKernel("pool", "computes only pooling", [
+  codeFor(maxPoolOp, withWinner("max pool", "best", "best")),
+  codeFor(maxPoolPickOp, withWinner("elements at maxima", "won", "f32(v[plane + won])")),
+  codeFor(maxPoolIndicesOp, withWinner("indices of maxima", "won", "won")),
+  codeFor(avgPoolOp, averages),
+]);

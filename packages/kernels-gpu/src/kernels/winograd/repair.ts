@@ -5,8 +5,8 @@
 import { convGradInputOp, convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { sizeOf, stridesOf } from "@conv/tensor";
 import type { Task } from "../../compile/code.ts";
+import { sumInBlocks } from "../../wgsl/sums.ts";
 import { coordinates, indent, plus, times } from "../../wgsl/wgsl.ts";
-import { sumInBlocks } from "../gemm/sums.ts";
 
 /** Loops, the outermost first, around a body. */
 const nest = (heads: readonly string[], body: string): string =>

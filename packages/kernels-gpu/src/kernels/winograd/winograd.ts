@@ -20,7 +20,7 @@ import { chosenFor } from "../direct/direct.ts";
 import { registersShader } from "../direct/registers.ts";
 import type { Product } from "../gemm/product.ts";
 import type { Tile } from "../gemm/tile.ts";
-import { tiledShader, widthsOf } from "../gemm/tiled.ts";
+import { tiledShader, widthsOf } from "../gemm/tiledShader.ts";
 import { tileFor } from "../gemm/tiles.ts";
 import { inputStage, outputStage, weightStage } from "./transforms.ts";
 

@@ -1,5 +1,5 @@
 // 2 workgroups
-// empty lists
+// scatterAdd: empty lists
 alias First_of = i32;
 @group(0) @binding(0) var<storage, read_write> first_of: array<First_of>;
 
@@ -12,7 +12,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
 }
 
 // 3 workgroups
-// lists of who goes where
+// scatterAdd: lists of elements
 alias Indices = i32;
 alias First_of = i32;
 alias Next_of = i32;
@@ -31,7 +31,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
 }
 
 // 2 workgroups
-// lists in order
+// scatterAdd: lists in order
 alias First_of = i32;
 alias Next_of = i32;
 @group(0) @binding(0) var<storage, read_write> first_of: array<First_of>;
@@ -62,7 +62,7 @@ fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane:
 }
 
 // 5 workgroups
-// put
+// scatterAdd
 alias X = f32;
 alias First_of = i32;
 alias Next_of = i32;

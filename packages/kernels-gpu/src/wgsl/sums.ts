@@ -1,7 +1,7 @@
 // Long sums in blocks: up to 32 terms are added before they are added to the next sum, and so on,
 // so that the error of n terms grows with 32·log₃₂ n at worst, and not with n.
 
-import { indent } from "../../wgsl/wgsl.ts";
+import { indent } from "./wgsl.ts";
 
 /** Terms of a block, and blocks of the next. */
 export const BLOCK = 32;

@@ -1,21 +1,20 @@
 // 1 workgroups
-// take
+// selection along an axis
 alias X = f32;
-alias Indices = i32;
+alias Places = i32;
 alias Y = f32;
 @group(0) @binding(0) var<storage, read> x: array<X>;
-@group(0) @binding(1) var<storage, read> indices: array<Indices>;
+@group(0) @binding(1) var<storage, read> places: array<Places>;
 @group(0) @binding(2) var<storage, read_write> y: array<Y>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) at: vec3u, @builtin(local_invocation_index) lane: u32) {
   let group = at.x;
   let index = group * 64u + lane;
-  if (index >= 42u) { return; }
-  let row = index / 7u;
-  let i = bitcast<u32>(indices[row / 3u * 7u + index % 7u]);
-  var v = 0.0f;
-  if (i < 5u) { v = f32(x[row * 5u + i]); }
-  let finished = v;
+  if (index >= 10u) { return; }
+  let i = index % 1u;
+  let j = index / 1u % 5u;
+  let first = index / 5u * 5u + i;
+  let finished = f32(x[first + u32(places[j])]);
   y[index] = Y(finished);
 }
