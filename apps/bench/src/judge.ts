@@ -2,7 +2,7 @@
 // that owes nothing to any kernel.
 
 import { convOp, type ConvGeometry } from "@conv/ops";
-import { hostArray, spec, type Graph, type HostArray, type Value } from "@conv/tensor";
+import { hostArray, isOp, spec, type Graph, type HostArray, type Value } from "@conv/tensor";
 import type { Verdict } from "./verify.ts";
 
 /**
@@ -22,10 +22,9 @@ export function evaluate64(graph: Graph, inputs: readonly Float32Array[]): Float
   for (const n of graph.nodes) for (const v of n.inputs) users.set(v, (users.get(v) ?? 0) + 1);
   for (const n of graph.nodes) {
     const given = n.inputs.map((v) => known.get(v)!);
-    const results =
-      n.op === convOp
-        ? [conv64(given[0], given[1], n.params as ConvGeometry)]
-        : n.op.reference(given, n.params);
+    const results = isOp(n, convOp)
+      ? [conv64(given[0], given[1], n.params)]
+      : n.op.reference(given, n.params);
     n.outputs.forEach((v, i) => known.set(v, results[i]));
     for (const v of n.inputs) {
       users.set(v, users.get(v)! - 1);

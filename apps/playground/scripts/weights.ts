@@ -19,7 +19,7 @@ const path = (file: string): string => fileURLToPath(new URL(`../${file}`, impor
 const list = path("src/digits/shipped.json");
 
 const digits = unpackDigits(packDigits(loadDigits()));
-const heldOut = digits.count - digits.trainCount;
+const testCount = digits.count - digits.trainCount;
 const known: Record<string, Shipped> = JSON.parse(readFileSync(list, "utf8"));
 mkdirSync(path("public/weights"), { recursive: true });
 const backend = await createCpu();
@@ -31,16 +31,23 @@ for (const source of process.argv.slice(2)) {
   const shipped: State = unpackWeights(model, bytes);
   const trainer = createTrainer({ backend, model, optimizer: sgd({ lr: 0 }), state: shipped });
   const { accuracy } = await trainer.evaluate(
-    digitDataset(digits, viewOf(model), digits.trainCount, heldOut),
+    digitDataset(digits, viewOf(model), digits.trainCount, testCount),
   );
   trainer.dispose();
   const file = `weights/${model.name}.bin`;
   writeFileSync(path(`public/${file}`), bytes);
   const integrity = `sha256-${createHash("sha256").update(bytes).digest("base64")}`;
   const epochs = epochsOf(metadata);
-  known[model.name] = { file, integrity, accuracy, heldOut, epochs, trainCount: digits.trainCount };
+  known[model.name] = {
+    file,
+    integrity,
+    accuracy,
+    testCount,
+    epochs,
+    trainCount: digits.trainCount,
+  };
   console.log(
-    `${file}: ${bytes.length} bytes, ${(accuracy * 100).toFixed(2)} % of ${heldOut} digits`,
+    `${file}: ${bytes.length} bytes, ${(accuracy * 100).toFixed(2)} % of ${testCount} digits`,
   );
 }
 backend.dispose();

@@ -155,7 +155,7 @@ test("steps by buttons, arrow keys, slider and play; the address follows", async
   await page.getByRole("button", { name: "Step back" }).click();
   await page.getByRole("button", { name: "Step back" }).click();
   expect(await step()).toBe("Step 16 of 16");
-  await page.getByLabel(/a second/).fill("4");
+  await page.getByLabel(/per second/).fill("4");
   // from the end: begins again, and stops there
   await page.getByRole("button", { name: "Play" }).click();
   await page.getByRole("button", { name: "Pause" }).waitFor();
@@ -166,9 +166,7 @@ test("steps by buttons, arrow keys, slider and play; the address follows", async
 test("nothing is clamped: what is too large for the picture has its numbers, by link and by typing", async () => {
   const page = await show("#/arithmetic?input=224&kernel=7&stride=2&padLo=3&padHi=3&ic=3&oc=64");
   await page
-    .getByText(
-      "This is larger than the picture can show (input up to 12, output channels up to 4).",
-    )
+    .getByText("Too large for the picture (input up to 12, output channels up to 4).")
     .waitFor();
   expect(await page.getByTestId("size").textContent()).toContain("= 112");
   const numbers = await page.getByTestId("numbers").textContent();
@@ -183,21 +181,15 @@ test("nothing is clamped: what is too large for the picture has its numbers, by 
   expect(page.url()).toContain("input=300");
   // no size at all: the box says so, and shows what is used once it is left
   await box.fill("99999");
-  await page.getByText("A whole number from 1 to 16384. 300 is used.").waitFor();
+  await page.getByText("Enter a whole number from 1 to 16384. Using 300.").waitFor();
   await box.blur();
   expect(await box.inputValue()).toBe("300");
   await page.evaluate(() => (location.hash = "#/arithmetic?kernel=lots&groups=__proto__"));
-  await page
-    .getByText("Kernel: the link says “lots”, which this page cannot use. It uses 3.")
-    .waitFor();
-  await page
-    .getByText("Groups: the link says “__proto__”, which this page cannot use. It uses 1.")
-    .waitFor();
+  await page.getByText("Kernel: “lots” in the link is not valid; using 3.").waitFor();
+  await page.getByText("Groups: “__proto__” in the link is not valid; using 1.").waitFor();
   await page.evaluate(() => (location.hash = "#/arithmetic?step=999&transposed=yes"));
   for (const [name, given] of Object.entries({ step: "999", transposed: "yes" }))
-    await page
-      .getByText(`${name}: the link says “${given}”, which this page cannot use. It uses 0.`)
-      .waitFor();
+    await page.getByText(`${name}: “${given}” in the link is not valid; using 0.`).waitFor();
 });
 
 test("what does not fit says why, keeps the last picture, and is mended by one click; back undoes", async () => {
@@ -205,13 +197,13 @@ test("what does not fit says why, keeps the last picture, and is mended by one c
   const groups = page.getByLabel("分组");
   await groups.focus();
   await page.keyboard.press("ArrowUp");
-  await page.getByRole("alert").filter({ hasText: "4 个通道不能平均分成 3 组" }).waitFor();
+  await page.getByRole("alert").filter({ hasText: "4 个输入通道不能平均分成 3 组" }).waitFor();
   expect(await page.locator('[data-side="narrow"] [role=gridcell]').count()).toBe(64);
   await page.getByRole("button", { name: "把分组设为 4" }).click();
   expect(await page.getByRole("alert").count()).toBe(0);
   expect(await groups.inputValue()).toBe("4");
   await page.goBack();
-  await page.getByRole("button", { name: "回到上一组可用的参数" }).click();
+  await page.getByRole("button", { name: "回到上一组有效的参数" }).click();
   expect(await page.getByRole("alert").count()).toBe(0);
 
   await page.evaluate(() => (location.hash = "#/arithmetic?input=3&kernel=5&dilation=2&lang=en"));
@@ -221,7 +213,7 @@ test("what does not fit says why, keeps the last picture, and is mended by one c
   await page.getByRole("button", { name: "Set Dilation to 1" }).click();
   await page.locator('[data-side="narrow"]').waitFor();
   expect(await page.getByRole("alert").count()).toBe(0);
-  await page.getByRole("button", { name: "Uneven" }).click();
+  await page.getByRole("button", { name: "Asymmetric" }).click();
   expect(await page.getByLabel("Padding, top").inputValue()).toBe("2");
   await page.getByLabel("Same for height and width").check();
   expect(await page.getByRole("spinbutton", { name: "Input", exact: true }).inputValue()).toBe("5");
@@ -244,18 +236,18 @@ test("cells are walked by arrow keys, and Enter makes one the step", async () =>
 test("transposed: an input cell writes products; a cropped cell says so; code copies", async () => {
   const page = await show("#/arithmetic?transposed=1&input=3");
   expect(await page.getByTestId("equation").textContent()).toMatch(
-    /^x\[0, 0, 0\] = [1-9] goes into 4 outputs: [1-9]·\(?−?\d\)? = −?\d+ → y\[0, 0, 0\]/,
+    /^x\[0, 0, 0\] = [1-9] contributes to 4 outputs: [1-9]·\(?−?\d\)? = −?\d+ → y\[0, 0, 0\]/,
   );
   expect(await page.getByTestId("size").textContent()).toContain(
     "(3 − 1)·2 − 1 − 1 + (3 − 1)·1 + 1 + 0 = 5",
   );
   await page.locator('[data-side="wide"] [role=gridcell]').first().hover();
-  expect(await page.getByTestId("equation").textContent()).toContain("cuts off");
+  expect(await page.getByTestId("equation").textContent()).toContain("cropped");
   await page.getByRole("button", { name: "Copy the PyTorch code" }).click();
   expect(await page.evaluate(() => navigator.clipboard.readText())).toContain(
     "F.conv_transpose2d(x, w, stride=2, padding=1)",
   );
-  await page.getByRole("button", { name: "Copy a link to this" }).click();
-  await page.getByText("It carries all parameters and the step shown.").waitFor();
+  await page.getByRole("button", { name: "Copy link" }).click();
+  await page.getByText("It contains all parameters and the current step.").waitFor();
   expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(page.url());
 });

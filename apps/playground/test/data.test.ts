@@ -34,7 +34,7 @@ test("packed digits are the digits to four bits, those to learn from first", () 
 
 test("a truncated file is refused", () => {
   expect(() => unpackDigits(packedBytes.subarray(0, -1))).toThrow(
-    "digits: 3930007 bytes are not 10000 digits",
+    "digits.bin: 3930007 bytes, but 10000 digits take 3930008",
   );
 });
 
@@ -139,7 +139,7 @@ test("weights are stored in 8 bits, to half a step of each output's largest; all
     });
   }
   expect(() => unpackWeights(model, bytes.subarray(1))).toThrow(
-    `weights: ${bytes.length - 1} bytes are not the ${bytes.length} of resnet8`,
+    `weights/resnet8.bin: ${bytes.length - 1} bytes, but the weights of resnet8 take ${bytes.length}`,
   );
 });
 

@@ -108,7 +108,7 @@ test("a lost GPU is made again, the second time the CPU takes over, and a traini
   await says(
     page,
     "notice",
-    /^The GPU was lost \(.+\)\. The network runs on the GPU now, with the weights last seen\.$/,
+    /^The GPU was lost \(.+\)\. The network now runs on the GPU, with the weights of the last picture\.$/,
   );
   await says(page, "device", /swiftshader/i);
   await page.waitForFunction(allDrawn); // the browser emptied them
@@ -129,7 +129,7 @@ test("a lost GPU is made again, the second time the CPU takes over, and a traini
   await says(
     page,
     "notice",
-    /^The GPU was lost \(.+\)\. The network runs on the CPU now, with the weights last seen\.$/,
+    /^The GPU was lost \(.+\)\. The network now runs on the CPU, with the weights of the last picture\.$/,
   );
   await until(page, "images", learned + 1024);
 });

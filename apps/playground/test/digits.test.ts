@@ -63,7 +63,7 @@ test("the first answer is right, by trained weights that say what they are; an u
   expect(await page.getByTestId("answer").textContent()).toBe("3");
   await page.getByText("It is a 3.").waitFor();
   expect(await page.getByTestId("weights").textContent()).toMatch(
-    /^Trained weights of this page: \d+ epochs over 8,000 MNIST digits.* read 9\d\.\d.%/,
+    /^Pretrained weights: \d+ epochs on 8,000 MNIST digits.* Test accuracy: 9\d\.\d.% of 2,000/,
   );
   expect(await number(page, "accuracy")).toBeGreaterThan(98);
   // The time is that of a measured step.
@@ -73,7 +73,7 @@ test("the first answer is right, by trained weights that say what they are; an u
   await page.getByText("Untrained: random weights, so this is a guess.").first().waitFor();
   await untilAnswer(page, "other", trained);
   expect(page.url()).toContain("weights=random");
-  await page.getByRole("button", { name: "Trained weights" }).click();
+  await page.getByRole("button", { name: "Pretrained weights" }).click();
   await untilAnswer(page, "this", trained);
 });
 
@@ -84,29 +84,19 @@ test("names in the address that are none are told, and change nothing", async ()
     ),
   );
   await page.getByText("There is no network “valueOf”. This is LeNet-5.").waitFor();
-  await page
-    .getByText("optimizer: the link says “constructor”, which this page cannot use. It uses Adam.")
-    .waitFor();
-  await page
-    .getByText("weights: the link says “__proto__”, which this page cannot use. It uses trained.")
-    .waitFor();
+  await page.getByText("optimizer: “constructor” in the link is not valid; using Adam.").waitFor();
+  await page.getByText("weights: “__proto__” in the link is not valid; using trained.").waitFor();
   expect(await page.getByTestId("answer").textContent()).toBe("3");
   expect(await page.getByLabel("Optimizer").inputValue()).toBe("Adam");
   // A digit that there is not is not another one in silence; nor is a value.
   await show("#/digits?sample=99999&layer=c1&at=99999&weights=random&seed=-1");
-  await page
-    .getByText("sample: the link says “99999”, which this page cannot use. It uses 2.")
-    .waitFor();
-  await page
-    .getByText("seed: the link says “-1”, which this page cannot use. It uses 0.")
-    .waitFor();
-  await page.getByText("at: the link says “99999”, which this page cannot use.").waitFor();
+  await page.getByText("sample: “99999” in the link is not valid; using 2.").waitFor();
+  await page.getByText("seed: “-1” in the link is not valid; using 0.").waitFor();
+  await page.getByText("at: “99999” in the link is not valid.").waitFor();
   expect(await page.getByTestId("inspector").count()).toBe(0);
   await show("#/digits?draw=!&layer=c9");
   for (const name of ["draw", "layer"])
-    await page
-      .getByText(new RegExp(`^${name}: the link says “(!|c9)”, which this page cannot use\\.$`))
-      .waitFor();
+    await page.getByText(new RegExp(`^${name}: “(!|c9)” in the link is not valid\\.$`)).waitFor();
   await page.evaluate(() => (location.hash = "#/__proto__"));
   await page.getByText("There is no page “__proto__”.").waitFor();
 });
@@ -129,7 +119,7 @@ test("a click on a map takes that value apart; Escape and back put it together a
   await map.click({ position: { x: 3 * 14 + 1, y: 3 * 9 + 1 } });
   const inspector = page.getByTestId("inspector");
   expect(await inspector.getAttribute("data-index")).toBe(`${9 * 28 + 14}`);
-  expect(await inspector.textContent()).toContain("map 0, row 9, column 14");
+  expect(await inspector.textContent()).toContain("channel 0, row 9, column 14");
   expect(page.url()).toContain("layer=c1&at=266");
   await page.goBack();
   await inspector.waitFor({ state: "detached" });
@@ -141,7 +131,9 @@ test("a click on a map takes that value apart; Escape and back put it together a
   expect(await maps.evaluate((e) => e === document.activeElement)).toBe(true);
   for (const key of ["ArrowDown", "ArrowDown", "ArrowRight", "PageDown", "PageDown"])
     await page.keyboard.press(key);
-  expect(await maps.getAttribute("aria-label")).toMatch(/^map 2, row 2, column 1: −?\d+\.\d{4}$/);
+  expect(await maps.getAttribute("aria-label")).toMatch(
+    /^channel 2, row 2, column 1: −?\d+\.\d{4}$/,
+  );
   await page.keyboard.press("Enter");
   expect(await inspector.getAttribute("data-index")).toBe(`${2 * 196 + 2 * 14 + 1}`);
   await page.waitForFunction(() => document.activeElement?.id === "inspector-title");
@@ -170,10 +162,10 @@ test("draws by mouse; the drawing and an untrained start are in the address, and
   await reopen(page);
   await ready(page);
   expect(await answer(page)).toBe(untrained);
-  await page.getByRole("button", { name: "Trained weights" }).click();
+  await page.getByRole("button", { name: "Pretrained weights" }).click();
   await untilAnswer(page, "this", drawn);
   await page.getByRole("button", { name: "Clear" }).click();
-  await page.getByText("Draw a digit, or pick one.").first().waitFor();
+  await page.getByText("Draw a digit, or choose a sample.").first().waitFor();
   expect((await page.getByTestId("answer").textContent())?.trim()).toBe("");
   expect(await answer(page)).not.toContain("%");
   await page.goBack();
@@ -245,14 +237,14 @@ test("learns, also the network of 1998; a link tells what it does not carry, and
   const paused = await number(page, "images");
   expect(await number(page, "loss")).toBeLessThan(45);
   expect(await page.getByTestId("weights").textContent()).toMatch(
-    /^Trained here, from random weights, on [\d,]+ images\.$/,
+    /^Random weights, trained here on [\d,]+ images\.$/,
   );
 
   // The link says what it lacks, and offers the file.
-  await page.getByRole("button", { name: "Copy a link to this" }).click();
+  await page.getByRole("button", { name: "Copy link" }).click();
   await page
     .getByTestId("shared")
-    .getByText("It does not carry the weights of this network as they are now")
+    .getByText("It does not contain the current weights of this network")
     .waitFor();
   expect(await page.evaluate(() => navigator.clipboard.readText())).toContain("own=trained");
   const learned = await answer(page);
@@ -299,7 +291,7 @@ test("learns, also the network of 1998; a link tells what it does not carry, and
   state.get("f6.bias")!.data[3] = Number.NaN;
   await offer(
     encodeSafetensors(state),
-    "These weights are not usable: f6.bias holds values that are not finite numbers.",
+    "These weights cannot be used: f6.bias contains values that are not finite.",
   );
   expect(await answer(page)).toBe(before);
   await offer(bytes, "Loaded mine.safetensors.");

@@ -139,8 +139,8 @@ test("each stage is called what it is", () => {
   });
   expect(labels("lenet5_1998")).toMatchObject({
     s2: "average pooling 2×2, × 4, × weight, 1.7159·tanh(⅔·x)",
-    c3: "convolution 5×5, 6 → 16 channels, each output map from some of the input maps, 1.7159·tanh(⅔·x)",
-    output: "squared distance to 10 codes, negated",
+    c3: "convolution 5×5, 6 → 16 channels, each output channel connected to some of the input channels, 1.7159·tanh(⅔·x)",
+    output: "squared distances to 10 codes, negated",
   });
   expect(labels("resnet8")).toEqual({
     stem: "convolution 3×3, 1 → 16 channels, padding 1, batch norm, ReLU",
@@ -155,7 +155,7 @@ test("each stage is called what it is", () => {
     "layer3.0.conv2": "convolution 3×3, 64 → 64 channels, padding 1, batch norm",
     "layer3.0.downsample": "convolution 1×1, 32 → 64 channels, stride 2, batch norm",
     "layer3.0": "sum of layer3.0.conv2 and layer3.0.downsample, ReLU",
-    avgpool: "average pooling over the whole map (7×7)",
+    avgpool: "global average pooling 7×7",
     fc: "linear, 64 → 10",
     softmax: "softmax of 10 scores: probabilities",
   });

@@ -148,7 +148,7 @@ test("the first layer of ResNet has the numbers of its paper", () => {
   });
 });
 
-test("a setup has a problem where the geometry has none, in kind and number; each repair mends it", () => {
+test("a setup has a problem, by code, where there is no geometry; each repair mends it", () => {
   let state = 5;
   const next = (lo: number, hi: number) =>
     lo + (((state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 8) % (hi - lo + 1));
@@ -173,10 +173,15 @@ test("a setup has a problem where the geometry has none, in kind and number; eac
     if (problem) expect(attempt).toThrow(ShapeError);
     else expect(attempt).not.toThrow();
     if (!problem) continue;
-    kinds.set(problem.kind, (kinds.get(problem.kind) ?? 0) + 1);
+    kinds.set(problem.code, (kinds.get(problem.code) ?? 0) + 1);
     const repairs = repairsOf(setup);
     for (const repair of repairs) expect(() => figuresOf(repair.setup)).not.toThrow();
     expect(repairs.length).toBeGreaterThan(0);
   }
-  expect([...kinds.keys()].toSorted()).toEqual(["cropped", "groups", "kernel", "outputPadding"]);
+  expect([...kinds.keys()].toSorted()).toEqual([
+    "channels-not-divisible",
+    "kernel-exceeds-input",
+    "output-empty",
+    "output-padding-too-large",
+  ]);
 });

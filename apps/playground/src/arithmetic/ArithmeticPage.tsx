@@ -1,10 +1,12 @@
-// Convolution arithmetic: one input, one kernel, every parameter, one step at a time. All state is
-// in the address.
+// Convolution arithmetic: one input, one kernel, every parameter, one step at a time. The address
+// holds all state.
 
 import { useEffect, useMemo, useRef, useState } from "react";
 import { Share } from "../components/Share.tsx";
 import { Card, CopyButton, UnusedParameters } from "../components/ui.tsx";
+import type { Failure } from "../failure.ts";
 import { useText, type Dictionary } from "../i18n/index.tsx";
+import { failureText } from "../i18n/words.ts";
 import { reader, wholeBelow } from "../parameters.ts";
 import { setParams, useAddress } from "../url.ts";
 import { convCode, torchCode } from "./code.ts";
@@ -12,7 +14,7 @@ import { Controls } from "./Controls.tsx";
 import { Formula } from "./Formula.tsx";
 import { figuresOf, pictureOf, type Figures, type Picture } from "./picture.ts";
 import { Player } from "./Player.tsx";
-import { problemOf, repairsOf, type Problem } from "./problem.ts";
+import { problemOf, repairsOf } from "./problem.ts";
 import {
   PICTURE,
   PICTURE_CELLS,
@@ -69,19 +71,7 @@ export function ArithmeticPage() {
 
   return (
     <div className="arithmetic">
-      <div className="presets" role="group" aria-label={t.presets}>
-        {Object.entries(PRESETS).map(([name, preset]) => (
-          <button
-            key={name}
-            type="button"
-            className="chip"
-            aria-pressed={key === JSON.stringify(preset)}
-            onClick={() => change(preset)}
-          >
-            {t.presetNames[name as PresetName]}
-          </button>
-        ))}
-      </div>
+      <Presets chosen={key} onChange={change} />
       <div className="page-bar">
         <Share carries={t.linkCarriesAll} />
       </div>
@@ -122,28 +112,52 @@ export function ArithmeticPage() {
           )
         )}
       </div>
-      {shown && (
-        <>
-          <Card title={t.outputSize} className={`formula-card${stale}`}>
-            <Formula setup={shown.setup} figures={shown.figures} />
-          </Card>
-          <Card title={t.code} className={`code-card${stale}`}>
-            <div className="codes">
-              <CodeBlock
-                title="Conv"
-                language="ts"
-                text={convCode(shown.setup, shown.figures.geometry)}
-              />
-              <CodeBlock
-                title="PyTorch"
-                language="python"
-                text={torchCode(shown.setup, shown.figures.geometry)}
-              />
-            </div>
-          </Card>
-        </>
-      )}
+      {shown && <Numbers shown={shown} stale={stale} />}
     </div>
+  );
+}
+
+interface PresetProps {
+  /** The setup at hand, as JSON. */
+  chosen: string;
+  onChange(next: Setup): void;
+}
+
+function Presets({ chosen, onChange }: PresetProps) {
+  const t = useText();
+  return (
+    <div className="presets" role="group" aria-label={t.presets}>
+      {Object.entries(PRESETS).map(([name, preset]) => (
+        <button
+          key={name}
+          type="button"
+          className="chip"
+          aria-pressed={chosen === JSON.stringify(preset)}
+          onClick={() => onChange(preset)}
+        >
+          {t.presetNames[name as PresetName]}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+/** The output size, and the same convolution as code. */
+function Numbers({ shown: { setup, figures }, stale }: { shown: Drawn; stale: string }) {
+  const t = useText();
+  const { geometry } = figures;
+  return (
+    <>
+      <Card title={t.outputSize} className={`formula-card${stale}`}>
+        <Formula setup={setup} figures={figures} />
+      </Card>
+      <Card title={t.code} className={`code-card${stale}`}>
+        <div className="codes">
+          <CodeBlock title="Conv" language="ts" text={convCode(setup, geometry)} />
+          <CodeBlock title="PyTorch" language="python" text={torchCode(setup, geometry)} />
+        </div>
+      </Card>
+    </>
   );
 }
 
@@ -161,7 +175,7 @@ function Mend({
   last,
   onChange,
 }: {
-  problem: Problem;
+  problem: Failure;
   setup: Setup;
   last: Setup | null;
   onChange(next: Setup): void;
@@ -170,7 +184,7 @@ function Mend({
   return (
     <section className="card error-card" role="alert">
       <h2>{t.noGeometry}</h2>
-      <p>{problemText(problem, t)}</p>
+      <p>{failureText(problem, t)}</p>
       <div className="buttons">
         {repairsOf(setup).map(({ names, text, setup: mended }) => (
           <button
@@ -192,23 +206,6 @@ function Mend({
       </div>
     </section>
   );
-}
-
-function problemText(problem: Problem, t: Dictionary): string {
-  switch (problem.kind) {
-    case "kernel":
-      return t.problemKernel(problem.axis === 0 ? t.height : t.width, problem.span, problem.padded);
-    case "groups":
-      return t.problemGroups(t.parameters[problem.side], problem.channels, problem.groups);
-    case "outputPadding":
-      return t.problemOutputPadding(
-        problem.axis === 0 ? t.height : t.width,
-        problem.given,
-        problem.most,
-      );
-    case "cropped":
-      return t.problemCropped(problem.axis === 0 ? t.height : t.width, problem.left);
-  }
 }
 
 function CodeBlock({ title, language, text }: { title: string; language: string; text: string }) {

@@ -1,4 +1,4 @@
-// The output size, first in letters and then in the numbers at hand, an axis a line.
+// The output size: the formula in letters, then with the numbers, one line for each axis.
 
 import type { ReactNode } from "react";
 import { count } from "../format.ts";
@@ -15,72 +15,73 @@ const Floor = ({ top, bottom }: { top: ReactNode; bottom: ReactNode }) => (
   </span>
 );
 
-export function Formula({ setup, figures }: { setup: Setup; figures: Figures }) {
-  const t = useText();
-  const language = useLanguage();
-  const { geometry: g } = figures;
-  const v = (name: string) => <i>{name}</i>;
-  const letters = setup.transposed ? (
+const letter = (name: string) => <i>{name}</i>;
+
+const LETTERS = {
+  plain: {
+    text: "o = ⌊(i + p0 + p1 − (k − 1)·d − 1) / s⌋ + 1",
+    body: (
+      <>
+        <Floor
+          top={
+            <>
+              {letter("i")} + {letter("p")}
+              <sub>0</sub> + {letter("p")}
+              <sub>1</sub> − ({letter("k")} − 1)·{letter("d")} − 1
+            </>
+          }
+          bottom={letter("s")}
+        />{" "}
+        + 1
+      </>
+    ),
+  },
+  transposed: {
+    text: "o = (i − 1)·s − p0 − p1 + (k − 1)·d + 1 + q",
+    body: (
+      <>
+        ({letter("i")} − 1)·{letter("s")} − {letter("p")}
+        <sub>0</sub> − {letter("p")}
+        <sub>1</sub> + ({letter("k")} − 1)·{letter("d")} + 1 + {letter("q")}
+      </>
+    ),
+  },
+};
+
+/** The formula of one axis with its numbers. */
+function axisOf({ input, outputPadding, transposed }: Setup, { geometry: g }: Figures, a: number) {
+  const [i, k, s, d] = [input[a], g.kernel[a], g.stride[a], g.dilation[a]];
+  const [lo, hi] = [g.padLo[a], g.padHi[a]];
+  if (transposed) {
+    const text = `(${i} − 1)·${s} − ${lo} − ${hi} + (${k} − 1)·${d} + 1 + ${outputPadding[a]}`;
+    return { size: g.input[a], text, body: text };
+  }
+  const top = `${i} + ${lo} + ${hi} − (${k} − 1)·${d} − 1`;
+  const body = (
     <>
-      ({v("i")} − 1)·{v("s")} − {v("p")}
-      <sub>0</sub> − {v("p")}
-      <sub>1</sub> + ({v("k")} − 1)·{v("d")} + 1 + {v("q")}
-    </>
-  ) : (
-    <>
-      <Floor
-        top={
-          <>
-            {v("i")} + {v("p")}
-            <sub>0</sub> + {v("p")}
-            <sub>1</sub> − ({v("k")} − 1)·{v("d")} − 1
-          </>
-        }
-        bottom={v("s")}
-      />{" "}
-      + 1
+      <Floor top={top} bottom={s} /> + 1
     </>
   );
-  const axes = setup.input.map((i, a) => {
-    const [k, s, d, lo, hi, q] = [
-      g.kernel[a],
-      g.stride[a],
-      g.dilation[a],
-      g.padLo[a],
-      g.padHi[a],
-      setup.outputPadding[a],
-    ];
-    const size = setup.transposed ? g.input[a] : g.output[a];
-    const text = setup.transposed
-      ? `(${i} − 1)·${s} − ${lo} − ${hi} + (${k} − 1)·${d} + 1 + ${q}`
-      : `⌊(${i} + ${lo} + ${hi} − (${k} − 1)·${d} − 1) / ${s}⌋ + 1`;
-    const body = setup.transposed ? (
-      text
-    ) : (
-      <>
-        <Floor top={`${i} + ${lo} + ${hi} − (${k} − 1)·${d} − 1`} bottom={s} /> + 1
-      </>
-    );
-    return { size, text, body };
-  });
-  const equal = axes[0].text === axes[1].text;
-  const shown = equal
-    ? [{ ...axes[0], name: t.bothAxes }]
-    : axes.map((axis, a) => ({ ...axis, name: a === 0 ? t.height : t.width }));
+  return { size: g.output[a], text: `⌊(${top}) / ${s}⌋ + 1`, body };
+}
+
+export function Formula({ setup, figures }: { setup: Setup; figures: Figures }) {
+  const t = useText();
+  const letters = LETTERS[setup.transposed ? "transposed" : "plain"];
+  const [h, w] = [axisOf(setup, figures, 0), axisOf(setup, figures, 1)];
+  const shown =
+    h.text === w.text
+      ? [{ ...h, name: t.bothAxes }]
+      : [
+          { ...h, name: t.height },
+          { ...w, name: t.width },
+        ];
   return (
     <div className="formula">
-      <p
-        className="formula-line"
-        role="math"
-        aria-label={
-          setup.transposed
-            ? "o = (i − 1)·s − p0 − p1 + (k − 1)·d + 1 + q"
-            : "o = ⌊(i + p0 + p1 − (k − 1)·d − 1) / s⌋ + 1"
-        }
-      >
+      <p className="formula-line" role="math" aria-label={letters.text}>
         <span className="formula-name" />
         <span className="formula-body">
-          {v("o")} = {letters}
+          {letter("o")} = {letters.body}
         </span>
       </p>
       {shown.map(({ name, size, text, body }) => (
@@ -97,22 +98,29 @@ export function Formula({ setup, figures }: { setup: Setup; figures: Figures }) 
           </span>
         </p>
       ))}
-      <dl className="numbers" data-testid="numbers">
-        {[
-          [t.shapesOf, `${figures.x.join("×")} ∗ ${figures.w.join("×")} → ${figures.y.join("×")}`],
-          [
-            t.weightsAndBias,
-            t.withBias(count(figures.weights, language), count(figures.y[1], language)),
-          ],
-          [t.macs, count(figures.macs, language)],
-        ].map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd className="mono">{value}</dd>
-          </div>
-        ))}
-      </dl>
+      <Totals figures={figures} />
       <p className="note">{setup.transposed ? t.formulaNoteTransposed : t.formulaNote}</p>
     </div>
+  );
+}
+
+/** Shapes, parameters and multiply-accumulates. */
+function Totals({ figures: { x, w, y, weights, macs } }: { figures: Figures }) {
+  const t = useText();
+  const language = useLanguage();
+  const rows = [
+    [t.shapesOf, `${x.join("×")} ∗ ${w.join("×")} → ${y.join("×")}`],
+    [t.weightsAndBias, t.withBias(count(weights, language), count(y[1], language))],
+    [t.macs, count(macs, language)],
+  ];
+  return (
+    <dl className="numbers" data-testid="numbers">
+      {rows.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd className="mono">{value}</dd>
+        </div>
+      ))}
+    </dl>
   );
 }

@@ -2,8 +2,8 @@
 
 import { useRef, useState, type KeyboardEvent } from "react";
 import { cssColor, inkOn } from "../color.ts";
-import { useText } from "../i18n/index.tsx";
-import { useTheme } from "../theme.ts";
+import { useText, type Dictionary } from "../i18n/index.tsx";
+import { useTheme, type Theme } from "../theme.ts";
 import { isPadding, placeOf, type Picture, type Side } from "./picture.ts";
 
 /** Side of a cell, in the units of the picture. */
@@ -33,102 +33,65 @@ interface PlaneProps {
   onPick(cell: number): void;
 }
 
+/** Where a key leads from a cell; null where it is not ours. */
+function keyTarget(key: string, side: Side, cell: number): number | null {
+  const [channel, row, column] = placeOf(side, cell);
+  const [h, w] = side.size;
+  const [dr, dc] = {
+    ArrowUp: [-1, 0],
+    ArrowDown: [1, 0],
+    ArrowLeft: [0, -1],
+    ArrowRight: [0, 1],
+    Home: [0, -column],
+    End: [0, w - 1 - column],
+  }[key] ?? [0, 0];
+  if (!dr && !dc) return null;
+  const [r, c] = [
+    Math.max(0, Math.min(h - 1, row + dr)),
+    Math.max(0, Math.min(w - 1, column + dc)),
+  ];
+  return (channel * h + r) * w + c;
+}
+
 /** One channel of the input or output: a grid of cells that are pointed at, walked and chosen. */
-export function Plane({
-  name,
-  side,
-  channel,
-  group,
-  active,
-  related,
-  limit,
-  scale,
-  pending,
-  onPoint,
-  onPick,
-}: PlaneProps) {
+export function Plane(props: PlaneProps) {
+  const { name, side, channel, group, active, scale, onPoint, onPick } = props;
   const t = useText();
   const theme = useTheme();
   const svg = useRef<SVGSVGElement>(null);
   const [h, w] = side.size;
   const first = channel * h * w;
+  const isHere = (cell: number) => cell >= first && cell < first + h * w;
   // One cell of a plane can be reached by Tab, the others from there by arrow keys.
   const [stop, setStop] = useState(first);
-  const tabStop =
-    active !== null && active >= first && active < first + h * w
-      ? active
-      : stop < first + h * w
-        ? stop
-        : first;
-
+  const tabStop = active !== null && isHere(active) ? active : isHere(stop) ? stop : first;
   const onKeyDown = (e: KeyboardEvent, cell: number) => {
-    const [, row, column] = placeOf(side, cell);
-    const [dr, dc] = {
-      ArrowUp: [-1, 0],
-      ArrowDown: [1, 0],
-      ArrowLeft: [0, -1],
-      ArrowRight: [0, 1],
-      Home: [0, -column],
-      End: [0, w - 1 - column],
-    }[e.key] ?? [0, 0];
+    const to = keyTarget(e.key, side, cell);
     if (e.key === "Enter" || e.key === " ") onPick(cell);
-    else if (!dr && !dc) return;
+    else if (to === null) return;
     e.preventDefault();
-    const [r, c] = [
-      Math.max(0, Math.min(h - 1, row + dr)),
-      Math.max(0, Math.min(w - 1, column + dc)),
-    ];
-    svg.current?.querySelector<SVGElement>(`[data-cell="${first + r * w + c}"]`)?.focus();
+    svg.current?.querySelector<SVGElement>(`[data-cell="${to ?? cell}"]`)?.focus();
   };
-
   const cellAt = (row: number, column: number) => {
     const cell = first + row * w + column;
-    const padding = isPadding(side, cell);
-    const product = related?.get(cell);
-    const value = side.values[cell];
-    const kind = cell === active ? "active" : product ? "related" : padding ? "padding" : "";
-    const ink = product && inkOn(product.w, limit, theme);
-    // A cell that is joined with the one at hand shows their product; all others their own value.
-    const text = product ? `${signed(product.x)}·${signed(product.w)}` : signed(value);
-    const result = product ? `=${signed(product.x * product.w)}` : "";
-    const label = `${t.cell(row - side.padLo[0], column - side.padLo[1])}: ${padding ? `${t.padding} ` : ""}${text}${result}`;
+    const look = lookOf(props, cell, t);
     return (
       <g
         key={column}
         role="gridcell"
         tabIndex={cell === tabStop ? 0 : -1}
-        aria-label={label}
+        aria-label={look.label}
         aria-selected={cell === active}
-        className={`cell ${kind}${pending !== null && cell > pending ? " pending" : ""}${related && side.isOutput && !product ? " rest" : ""}`}
+        className={look.className}
         data-cell={cell}
-        data-related={product ? "" : undefined}
+        data-related={look.product ? "" : undefined}
         transform={`translate(${column * SIZE} ${row * SIZE})`}
         onPointerEnter={(e) => e.pointerType === "mouse" && onPoint(cell)}
         onFocus={() => (setStop(cell), onPoint(cell))}
         onClick={() => onPick(cell)}
         onKeyDown={(e) => onKeyDown(e, cell)}
       >
-        <rect
-          x="1"
-          y="1"
-          width={SIZE - 2}
-          height={SIZE - 2}
-          rx="3"
-          style={product && { fill: cssColor(product.w, limit, theme) }}
-        />
-        <text
-          className={product ? "factors" : undefined}
-          x={SIZE / 2}
-          y={product ? SIZE / 2 - 7 : SIZE / 2}
-          style={{ fill: ink }}
-        >
-          {text}
-        </text>
-        {product && (
-          <text className="result" x={SIZE / 2} y={SIZE - 10} style={{ fill: ink }}>
-            {result}
-          </text>
-        )}
+        {drawCell(look, props.limit, theme)}
       </g>
     );
   };
@@ -160,10 +123,70 @@ export function Plane({
   );
 }
 
-/** One channel of the kernel that is at work. */
+interface Look {
+  readonly product: Product | undefined;
+  readonly text: string;
+  /** `=6`, of a cell that shows a product. */
+  readonly result: string;
+  readonly label: string;
+  readonly className: string;
+}
+
+/** A cell joined with the one at hand shows their product, all others show their value. */
+function lookOf({ side, active, related, pending }: PlaneProps, cell: number, t: Dictionary): Look {
+  const [, row, column] = placeOf(side, cell);
+  const padding = isPadding(side, cell);
+  const product = related?.get(cell);
+  const text = product ? `${signed(product.x)}·${signed(product.w)}` : signed(side.values[cell]);
+  const result = product ? `=${signed(product.x * product.w)}` : "";
+  const place = t.cell(row - side.padLo[0], column - side.padLo[1]);
+  const kind = cell === active ? "active" : product ? "related" : padding ? "padding" : "";
+  return {
+    product,
+    text,
+    result,
+    label: `${place}: ${padding ? `${t.padding} ` : ""}${text}${result}`,
+    className: [
+      `cell ${kind}`,
+      ...(pending !== null && cell > pending ? ["pending"] : []),
+      ...(related && side.isOutput && !product ? ["rest"] : []),
+    ].join(" "),
+  };
+}
+
+function drawCell({ product, text, result }: Look, limit: number, theme: Theme) {
+  const ink = product && inkOn(product.w, limit, theme);
+  return (
+    <>
+      <rect
+        x="1"
+        y="1"
+        width={SIZE - 2}
+        height={SIZE - 2}
+        rx="3"
+        style={product && { fill: cssColor(product.w, limit, theme) }}
+      />
+      <text
+        className={product ? "factors" : undefined}
+        x={SIZE / 2}
+        y={product ? SIZE / 2 - 7 : SIZE / 2}
+        style={{ fill: ink }}
+      >
+        {text}
+      </text>
+      {product && (
+        <text className="result" x={SIZE / 2} y={SIZE - 10} style={{ fill: ink }}>
+          {result}
+        </text>
+      )}
+    </>
+  );
+}
+
+/** One channel of the kernel of an output channel. */
 export function KernelPlane({
   picture,
-  filter,
+  outChannel,
   channel,
   used,
   limit,
@@ -171,7 +194,7 @@ export function KernelPlane({
   showName,
 }: {
   picture: Picture;
-  filter: number;
+  outChannel: number;
   channel: number;
   used: ReadonlySet<number>;
   limit: number;
@@ -182,8 +205,11 @@ export function KernelPlane({
   const theme = useTheme();
   const { geometry: g, weights } = picture;
   const [kh, kw] = g.kernel;
-  const first = (filter * (g.ic / g.groups) + channel) * kh * kw;
-  const label = `${t.kernel}: ${Array.from({ length: kh }, (_, row) => Array.from({ length: kw }, (_, column) => weights[first + row * kw + column]).join(" ")).join("; ")}`;
+  const first = (outChannel * (g.ic / g.groups) + channel) * kh * kw;
+  const rows = Array.from({ length: kh }, (_, row) =>
+    weights.subarray(first + row * kw, first + (row + 1) * kw).join(" "),
+  );
+  const label = `${t.kernel}: ${rows.join("; ")}`;
   return (
     <figure className="plane">
       <svg
@@ -215,7 +241,7 @@ export function KernelPlane({
           );
         })}
       </svg>
-      {showName && <figcaption>{t.filter(filter, channel)}</figcaption>}
+      {showName && <figcaption>{t.kernelOf(outChannel, channel)}</figcaption>}
     </figure>
   );
 }

@@ -38,86 +38,42 @@ export function Stage({ picture, step, playing, pointed, onPoint, onPick }: Prop
     () =>
       new Map(
         terms.map((term): [number, Product] => {
-          const [x, w] = [
-            picture[picture.inputIs].values[term[picture.inputIs]],
-            picture.weights[term.w],
-          ];
-          return [active.side === "narrow" ? term.wide : term.narrow, { x, w }];
+          const { inputIs, weights } = picture;
+          const product = { x: picture[inputIs].values[term[inputIs]], w: weights[term.w] };
+          return [active.side === "narrow" ? term.wide : term.narrow, product];
         }),
       ),
     [terms, active.side, picture],
   );
+  const { geometry: g } = picture;
   const limit = limitOf(picture.weights);
   const scale = pixelsOf(picture) / SIZE;
-  const { geometry: g } = picture;
-  const per = g.ic / g.groups; // channels of the wide side in a group
-  const filter =
-    active.side === "narrow"
-      ? placeOf(picture.narrow, active.cell)[0]
-      : terms.length
-        ? placeOf(picture.narrow, terms[0].narrow)[0]
-        : 0;
-  const used = new Set(terms.map((term) => term.w));
-
   const side = (which: "wide" | "narrow") => {
     const s = picture[which];
-    const name = picture.inputIs === which ? t.input : t.output;
+    const isInput = picture.inputIs === which;
+    const name = isInput ? t.input : t.output;
+    const size = s.size.map((v, a) => v - s.padLo[a] - s.padHi[a]);
     return (
-      <div className="planes" data-side={which} role="group" aria-label={name}>
-        <h3>
-          {name}{" "}
-          <span className="shape">
-            {[
-              s.channels,
-              s.size[0] - s.padLo[0] - s.padHi[0],
-              s.size[1] - s.padLo[1] - s.padHi[1],
-            ].join("×")}
-          </span>
-        </h3>
-        <div className={`plane-list${s.channels > 1 ? " many" : ""}`}>
-          {Array.from({ length: s.channels }, (_, c) => (
-            <Plane
-              key={c}
-              name={name}
-              side={s}
-              channel={c}
-              group={g.groups > 1 ? Math.floor(c / (s.channels / g.groups)) : null}
-              active={active.side === which ? active.cell : null}
-              related={active.side === which ? null : related}
-              limit={limit}
-              scale={scale}
-              pending={playing && picture.inputIs !== which && which === "narrow" ? step : null}
-              onPoint={(cell) => onPoint(cell === null ? null : { side: which, cell })}
-              onPick={(cell) => which === "narrow" && onPick(cell)}
-            />
-          ))}
-        </div>
-      </div>
-    );
-  };
-
-  const kernel = (
-    <div className="planes" data-side="kernel" role="group" aria-label={t.kernel}>
-      <h3>
-        {t.kernel} <span className="shape">{[g.oc, per, ...g.kernel].join("×")}</span>
-      </h3>
-      <div className={`plane-list${per > 1 ? " many" : ""}`}>
-        {Array.from({ length: per }, (_, c) => (
-          <KernelPlane
+      <Planes side={which} name={name} shape={[s.channels, ...size]} many={s.channels > 1}>
+        {Array.from({ length: s.channels }, (_, c) => (
+          <Plane
             key={c}
-            picture={picture}
-            filter={filter}
+            name={name}
+            side={s}
             channel={c}
-            used={used}
+            group={g.groups > 1 ? Math.floor(c / (s.channels / g.groups)) : null}
+            active={active.side === which ? active.cell : null}
+            related={active.side === which ? null : related}
             limit={limit}
             scale={scale}
-            showName={g.oc > 1 || per > 1}
+            pending={playing && !isInput && which === "narrow" ? step : null}
+            onPoint={(cell) => onPoint(cell === null ? null : { side: which, cell })}
+            onPick={(cell) => which === "narrow" && onPick(cell)}
           />
         ))}
-      </div>
-    </div>
-  );
-
+      </Planes>
+    );
+  };
   return (
     <div className="stage">
       <div className="stage-sides">
@@ -125,7 +81,7 @@ export function Stage({ picture, step, playing, pointed, onPoint, onPick }: Prop
         <span className="operator" aria-hidden="true">
           ∗
         </span>
-        {kernel}
+        <Kernel picture={picture} active={active} terms={terms} limit={limit} scale={scale} />
         <span className="operator" aria-hidden="true">
           =
         </span>
@@ -138,7 +94,58 @@ export function Stage({ picture, step, playing, pointed, onPoint, onPick }: Prop
   );
 }
 
-/** What the cell at hand is made of, or where it goes. */
+interface PlanesProps {
+  side: "wide" | "narrow" | "kernel";
+  name: string;
+  shape: readonly number[];
+  many: boolean;
+  children: ReactNode;
+}
+
+/** The channels of input, kernel or output, under its name and shape. */
+const Planes = ({ side, name, shape, many, children }: PlanesProps) => (
+  <div className="planes" data-side={side} role="group" aria-label={name}>
+    <h3>
+      {name} <span className="shape">{shape.join("×")}</span>
+    </h3>
+    <div className={`plane-list${many ? " many" : ""}`}>{children}</div>
+  </div>
+);
+
+interface KernelProps {
+  picture: Picture;
+  active: Cell;
+  terms: readonly Term[];
+  limit: number;
+  scale: number;
+}
+
+/** The kernel of the output channel at hand; its weights that are in use stand out. */
+function Kernel({ picture, active, terms, limit, scale }: KernelProps) {
+  const t = useText();
+  const { geometry: g, narrow } = picture;
+  const per = g.ic / g.groups; // channels of the wide side in a group
+  const cell = active.side === "narrow" ? active.cell : (terms[0]?.narrow ?? 0);
+  const used = new Set(terms.map((term) => term.w));
+  return (
+    <Planes side="kernel" name={t.kernel} shape={[g.oc, per, ...g.kernel]} many={per > 1}>
+      {Array.from({ length: per }, (_, c) => (
+        <KernelPlane
+          key={c}
+          picture={picture}
+          outChannel={placeOf(narrow, cell)[0]}
+          channel={c}
+          used={used}
+          limit={limit}
+          scale={scale}
+          showName={g.oc > 1 || per > 1}
+        />
+      ))}
+    </Planes>
+  );
+}
+
+/** The sum of an output, or the products of an input. */
 function Equation({
   picture,
   active,

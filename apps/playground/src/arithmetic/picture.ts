@@ -7,12 +7,13 @@ import {
   convOp,
   convTransposeGeometry,
   eachTerm,
+  mustDivide,
   wShape,
   xShape,
   yShape,
   type ConvGeometry,
 } from "@conv/ops";
-import { shapeError, sizeOf, spec } from "@conv/tensor";
+import { sizeOf, spec } from "@conv/tensor";
 import { PICTURE_CELLS, tooLarge, type Pair, type Setup } from "./setup.ts";
 
 /**
@@ -64,11 +65,7 @@ export function geometryOf(s: Setup): ConvGeometry {
       groups,
       padding,
     });
-  if (s.oc % groups)
-    throw shapeError(
-      "convTranspose",
-      `${s.oc} output channels do not divide into ${groups} groups`,
-    );
+  mustDivide("convTranspose", "output channels", s.oc, groups);
   return convTransposeGeometry(x, spec([s.ic, per(s.oc), ...kernel]), {
     stride,
     dilation,

@@ -1,8 +1,8 @@
-// Loss of each step with its running mean, and accuracy on held-out digits, over the images seen.
+// Loss of each step with its running mean, and test accuracy, over the images seen.
 
 import { scaleLinear } from "d3-scale";
-import { useEffect, useRef, useState } from "react";
 import { useText } from "../i18n/index.tsx";
+import { useWidth } from "../size.ts";
 import { smoothed, type NetworkState } from "./client.ts";
 
 const HEIGHT = 188;
@@ -16,16 +16,8 @@ const thousands = (v: number): string => (v >= 1000 ? `${v / 1000}k` : `${v}`);
 
 export function Curve({ state: { losses, accuracies } }: { state: NetworkState }) {
   const t = useText();
-  const box = useRef<HTMLElement>(null);
-  const [width, setWidth] = useState(480);
-  useEffect(() => {
-    if (!box.current) return;
-    const observer = new ResizeObserver(([entry]) =>
-      setWidth(Math.max(200, Math.floor(entry.contentRect.width))),
-    );
-    observer.observe(box.current);
-    return () => observer.disconnect();
-  }, []);
+  const { box, width: available } = useWidth<HTMLElement>(480);
+  const width = Math.max(200, available);
 
   const last = Math.max(2000, losses.at(-1)?.images ?? 0);
   const means = smoothed(losses);

@@ -50,9 +50,9 @@ export function DeviceSwitch({ client, state: { device, moving, compiling } }: P
   );
 }
 
-/** A reason in words. */
+/** Why the GPU is not used. */
 export const reasonText = (reason: NotGpu, t: Dictionary): string =>
-  typeof reason === "string" ? t.gpuReasons[reason] : reason.message;
+  typeof reason === "string" ? t.gpuReasons[reason] : t.gpuReasons.failed;
 
 /** Why it runs where it runs, and what that means. */
 export function DeviceNotes({ state: { device, notGpu, notice } }: Pick<Props, "state">) {

@@ -19,59 +19,91 @@ interface Props {
   hint: boolean;
 }
 
+type Point = readonly [x: number, y: number];
+
+/** A place on the page in pixels of the drawing. */
+function pointOf(canvas: HTMLCanvasElement, e: { clientX: number; clientY: number }): Point {
+  const rect = canvas.getBoundingClientRect();
+  return [
+    ((e.clientX - rect.left) / rect.width) * SIZE,
+    ((e.clientY - rect.top) / rect.height) * SIZE,
+  ];
+}
+
+function drawLine(context: CanvasRenderingContext2D, from: Point, to: Point): void {
+  context.lineWidth = STROKE;
+  context.lineCap = "round";
+  context.beginPath();
+  context.moveTo(...from);
+  context.lineTo(...to);
+  context.stroke();
+}
+
+/** Draws 28×28 pixels over the whole canvas. */
+function drawDigit(context: CanvasRenderingContext2D, pixels: Float32Array): void {
+  const small = new OffscreenCanvas(SIDE, SIDE);
+  const image = new ImageData(SIDE, SIDE);
+  pixels.forEach((v, i) => (image.data[i * 4 + 3] = Math.round(v * 255)));
+  small.getContext("2d")?.putImageData(image, 0, 0);
+  context.clearRect(0, 0, SIZE, SIZE);
+  context.imageSmoothingEnabled = true;
+  context.imageSmoothingQuality = "high";
+  context.drawImage(small, 0, 0, SIZE, SIZE);
+}
+
+/** The drawing as a digit of 28×28 pixels. */
+function digitOf(canvas: HTMLCanvasElement | null): Float32Array {
+  const data = canvas?.getContext("2d")?.getImageData(0, 0, SIZE, SIZE).data ?? [];
+  return asDigit(
+    Float32Array.from({ length: SIZE * SIZE }, (_, i) => data[i * 4 + 3] / 255),
+    SIZE,
+  );
+}
+
 export function DrawPad({ pixels, onDraw, hint }: Props) {
   const t = useText();
   const canvas = useRef<HTMLCanvasElement>(null);
-  const drawing = useRef(false); // whether what is on the canvas are strokes
-  const last = useRef<readonly [number, number] | null>(null);
+  const drawing = useRef(false); // whether the canvas shows strokes
+  const last = useRef<Point | null>(null);
   const frame = useRef(0);
-
   const restored = useRestored();
-
   useEffect(() => {
     const context = canvas.current?.getContext("2d");
     if (!context || !pixels) return;
     drawing.current = false;
-    const small = new OffscreenCanvas(SIDE, SIDE);
-    const image = new ImageData(SIDE, SIDE);
-    pixels.forEach((v, i) => (image.data[i * 4 + 3] = Math.round(v * 255)));
-    small.getContext("2d")?.putImageData(image, 0, 0);
-    context.clearRect(0, 0, SIZE, SIZE);
-    context.imageSmoothingEnabled = true;
-    context.imageSmoothingQuality = "high";
-    context.drawImage(small, 0, 0, SIZE, SIZE);
+    drawDigit(context, pixels);
   }, [pixels, restored]);
 
-  const digit = (): Float32Array => {
-    const data = canvas.current?.getContext("2d")?.getImageData(0, 0, SIZE, SIZE).data ?? [];
-    return asDigit(
-      Float32Array.from({ length: SIZE * SIZE }, (_, i) => data[i * 4 + 3] / 255),
-      SIZE,
-    );
-  };
-  const place = (e: PointerEvent<HTMLCanvasElement>): readonly [number, number] => {
-    const rect = e.currentTarget.getBoundingClientRect();
-    return [
-      ((e.clientX - rect.left) / rect.width) * SIZE,
-      ((e.clientY - rect.top) / rect.height) * SIZE,
-    ];
-  };
-  const stroke = (to: readonly [number, number]) => {
+  const stroke = (to: Point) => {
     const context = canvas.current?.getContext("2d");
     if (!context || !last.current) return;
-    context.lineWidth = STROKE;
-    context.lineCap = "round";
-    context.beginPath();
-    context.moveTo(...last.current);
-    context.lineTo(...to);
-    context.stroke();
+    drawLine(context, last.current, to);
     last.current = to;
     frame.current ||= requestAnimationFrame(() => {
       frame.current = 0;
-      onDraw(digit(), false);
+      onDraw(digitOf(canvas.current), false);
     });
   };
-
+  const begin = (e: PointerEvent<HTMLCanvasElement>) => {
+    if (e.button !== 0) return;
+    e.currentTarget.setPointerCapture(e.pointerId);
+    if (!drawing.current) e.currentTarget.getContext("2d")?.clearRect(0, 0, SIZE, SIZE);
+    drawing.current = true;
+    last.current = pointOf(e.currentTarget, e);
+    stroke(last.current);
+  };
+  const move = (e: PointerEvent<HTMLCanvasElement>) => {
+    if (!last.current) return;
+    // All places since the last event, where the browser tells them.
+    for (const moved of e.nativeEvent.getCoalescedEvents?.() ?? [])
+      stroke(pointOf(e.currentTarget, moved));
+    stroke(pointOf(e.currentTarget, e));
+  };
+  const end = () => {
+    if (!last.current) return;
+    last.current = null;
+    onDraw(digitOf(canvas.current), true);
+  };
   return (
     <div className="pad">
       <canvas
@@ -80,31 +112,9 @@ export function DrawPad({ pixels, onDraw, hint }: Props) {
         height={SIZE}
         role="img"
         aria-label={t.drawHere}
-        onPointerDown={(e) => {
-          if (e.button !== 0) return;
-          e.currentTarget.setPointerCapture(e.pointerId);
-          if (!drawing.current) e.currentTarget.getContext("2d")?.clearRect(0, 0, SIZE, SIZE);
-          drawing.current = true;
-          last.current = place(e);
-          stroke(last.current);
-        }}
-        onPointerMove={(e) => {
-          if (!last.current) return;
-          // All places since the last event, where the browser tells them.
-          for (const moved of e.nativeEvent.getCoalescedEvents?.() ?? []) {
-            const rect = e.currentTarget.getBoundingClientRect();
-            stroke([
-              ((moved.clientX - rect.left) / rect.width) * SIZE,
-              ((moved.clientY - rect.top) / rect.height) * SIZE,
-            ]);
-          }
-          stroke(place(e));
-        }}
-        onPointerUp={() => {
-          if (!last.current) return;
-          last.current = null;
-          onDraw(digit(), true);
-        }}
+        onPointerDown={begin}
+        onPointerMove={move}
+        onPointerUp={end}
         onPointerCancel={() => (last.current = null)}
       />
       {hint && (

@@ -1,10 +1,11 @@
-// Maps of values on one canvas: feature maps, filters, a vector as a row of units. Any value can be
-// pointed at, or reached by keyboard; the chosen one and the window of another are outlined.
+// Maps of values on one canvas: feature maps, kernels, a vector as a row of units. Any value can be
+// pointed at, or reached by keyboard; the selected one and the window of another are outlined.
 
 import { useEffect, useRef, useState, type KeyboardEvent } from "react";
 import { useRestored } from "../canvas.ts";
 import { packedColor } from "../color.ts";
 import { decimal } from "../format.ts";
+import { useWidth } from "../size.ts";
 import { useTheme, type Theme } from "../theme.ts";
 import type { Maps } from "./stages.ts";
 
@@ -62,76 +63,53 @@ const originOf = ({ columns, width, height, zoom, gap }: Layout, map: number) =>
   y: Math.floor(map / columns) * (height * zoom + gap),
 });
 
-export function MapCanvas({
-  data,
-  maps,
-  limit,
-  zoom,
-  label,
-  describe,
-  selected = null,
-  window: shown = null,
-  columns,
-  onPoint,
-  onPick,
-}: Props) {
+/** What the maps take on the page, in CSS pixels. */
+const sizeOf = ({ count, columns, width, height, zoom, gap }: Layout) => ({
+  width: columns * (width * zoom + gap) - gap,
+  height: Math.ceil(count / columns) * (height * zoom + gap) - gap,
+});
+
+/** The value under a point of the canvas; null between the maps. */
+function indexAt(layout: Layout, px: number, py: number): number | null {
+  const { count, columns, width, height, zoom, gap } = layout;
+  const column = Math.floor(px / (width * zoom + gap));
+  const map = Math.floor(py / (height * zoom + gap)) * columns + column;
+  const origin = originOf(layout, map);
+  const [x, y] = [Math.floor((px - origin.x) / zoom), Math.floor((py - origin.y) / zoom)];
+  return column < columns && map < count && x >= 0 && y >= 0 && x < width && y < height
+    ? (map * height + y) * width + x
+    : null;
+}
+
+export function MapCanvas(props: Props) {
+  const { data, maps, limit, label, describe, selected = null, onPick } = props;
   const theme = useTheme();
   useRestored(); // then it is painted again, as after every rendering
-  const box = useRef<HTMLDivElement>(null);
+  const { box, width: available } = useWidth<HTMLDivElement>(0);
   const canvas = useRef<HTMLCanvasElement>(null);
-  const [available, setAvailable] = useState(0);
   const [cursor, setCursor] = useState<number | null>(null);
-  useEffect(() => {
-    if (!box.current) return;
-    const observer = new ResizeObserver(([entry]) =>
-      setAvailable(Math.floor(entry.contentRect.width)),
-    );
-    observer.observe(box.current);
-    return () => observer.disconnect();
-  }, []);
-  const layout = layoutOf(maps, zoom, available || 320, columns);
-  const { count, height, width, gap } = layout;
-  const rows = Math.ceil(count / layout.columns);
-  const total = {
-    width: layout.columns * (width * layout.zoom + gap) - gap,
-    height: rows * (height * layout.zoom + gap) - gap,
-  };
+  const layout = layoutOf(maps, props.zoom, available || 320, props.columns);
+  const { height, width } = layout;
+  const total = sizeOf(layout);
 
   useEffect(() => {
-    if (canvas.current && available > 0)
-      paint(canvas.current, total, data, layout, limit, theme, { selected, cursor, shown });
+    if (!canvas.current || available === 0) return;
+    const marks = { selected, cursor, shown: props.window ?? null };
+    paint(canvas.current, data, layout, limit, theme, marks);
   });
 
-  const indexAt = (e: { clientX: number; clientY: number }): number | null => {
+  const indexOf = (e: { clientX: number; clientY: number }): number | null => {
     const rect = canvas.current?.getBoundingClientRect();
-    if (!rect) return null;
-    const [px, py] = [e.clientX - rect.left, e.clientY - rect.top];
-    const [column, row] = [
-      Math.floor(px / (width * layout.zoom + gap)),
-      Math.floor(py / (height * layout.zoom + gap)),
-    ];
-    const map = row * layout.columns + column;
-    const origin = originOf(layout, map);
-    const [x, y] = [
-      Math.floor((px - origin.x) / layout.zoom),
-      Math.floor((py - origin.y) / layout.zoom),
-    ];
-    return column < layout.columns && map < count && x >= 0 && y >= 0 && x < width && y < height
-      ? (map * height + y) * width + x
-      : null;
+    return rect ? indexAt(layout, e.clientX - rect.left, e.clientY - rect.top) : null;
   };
   const point = (index: number | null) => {
     setCursor(index);
-    onPoint(index);
+    props.onPoint(index);
   };
   const onKeyDown = (e: KeyboardEvent) => {
     const at = cursor ?? selected ?? 0;
-    const [map, y, x] = [
-      Math.floor(at / (height * width)),
-      Math.floor(at / width) % height,
-      at % width,
-    ];
-    const to = moved(e.key, { map, y, x }, layout);
+    const [y, x] = [Math.floor(at / width) % height, at % width];
+    const to = moved(e.key, { map: Math.floor(at / (height * width)), y, x }, layout);
     if (to) point((to.map * height + to.y) * width + to.x);
     else if ((e.key === "Enter" || e.key === " ") && onPick) onPick(at, true);
     else return;
@@ -145,24 +123,20 @@ export function MapCanvas({
         role="application"
         tabIndex={0}
         aria-label={cursor === null ? label : `${describe(cursor)}: ${decimal(data[cursor], 4)}`}
-        style={{ width: total.width, height: total.height }}
+        style={total}
         onKeyDown={onKeyDown}
         onFocus={(e) =>
           e.target.matches(":focus-visible") && cursor === null && point(selected ?? 0)
         }
         onBlur={() => point(null)}
-        onPointerMove={(e) => e.pointerType === "mouse" && point(indexAt(e))}
+        onPointerMove={(e) => e.pointerType === "mouse" && point(indexOf(e))}
         onPointerLeave={(e) => e.pointerType === "mouse" && point(null)}
         onClick={(e) => {
-          const index = indexAt(e);
+          const index = indexOf(e);
           if (index !== null) onPick?.(index, false);
         }}
       >
-        <canvas
-          ref={canvas}
-          style={{ width: total.width, height: total.height }}
-          aria-hidden="true"
-        />
+        <canvas ref={canvas} style={total} aria-hidden="true" />
       </div>
     </div>
   );
@@ -210,7 +184,6 @@ interface Marks {
 
 function paint(
   canvas: HTMLCanvasElement,
-  total: { width: number; height: number },
   data: Float32Array,
   layout: Layout,
   limit: number,
@@ -218,11 +191,9 @@ function paint(
   marks: Marks,
 ): void {
   const { count, height, width, zoom } = layout;
+  const total = sizeOf(layout);
   const scale = devicePixelRatio;
-  const [w, h] = [
-    Math.max(1, Math.round(total.width * scale)),
-    Math.max(1, Math.round(total.height * scale)),
-  ];
+  const [w, h] = [total.width, total.height].map((side) => Math.max(1, Math.round(side * scale)));
   if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
   const context = canvas.getContext("2d");
   if (!context) return;
@@ -239,14 +210,18 @@ function paint(
     const { x, y } = originOf(layout, map);
     context.drawImage(small, 0, map * height, width, height, x, y, width * zoom, height * zoom);
   }
-  const outline = (
-    map: number,
-    top: number,
-    left: number,
-    bottom: number,
-    right: number,
-    strong: boolean,
-  ) => {
+  paintMarks(context, layout, theme, marks);
+}
+
+/** Outlines the window, the cursor and the selected value. */
+function paintMarks(
+  context: CanvasRenderingContext2D,
+  layout: Layout,
+  theme: Theme,
+  { shown, cursor, selected }: Marks,
+): void {
+  const { count, height, width, zoom } = layout;
+  const outline = (map: number, [top, left, bottom, right]: Box, strong: boolean) => {
     const { x, y } = originOf(layout, map);
     const around: [number, number, number, number] = [
       x + left * zoom - 1,
@@ -263,14 +238,13 @@ function paint(
   };
   const one = (index: number, strong: boolean) => {
     const [y, x] = [Math.floor(index / width) % height, index % width];
-    outline(Math.floor(index / (height * width)), y, x, y, x, strong);
+    outline(Math.floor(index / (height * width)), [y, x, y, x], strong);
   };
-  // A window that covers everything is no news.
-  if (marks.shown && marks.shown.size > 0 && marks.shown.size < count * height * width)
-    for (const [map, [top, left, bottom, right]] of boxes(marks.shown, height, width))
-      outline(map, top, left, bottom, right, false);
-  if (marks.cursor !== null && marks.cursor !== marks.selected) one(marks.cursor, false);
-  if (marks.selected !== null) one(marks.selected, true);
+  // A window that covers everything says nothing.
+  if (shown && shown.size > 0 && shown.size < count * height * width)
+    for (const [map, box] of boxes(shown, height, width)) outline(map, box, false);
+  if (cursor !== null && cursor !== selected) one(cursor, false);
+  if (selected !== null) one(selected, true);
 }
 
 type Box = readonly [top: number, left: number, bottom: number, right: number];

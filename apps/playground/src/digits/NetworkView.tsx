@@ -1,5 +1,5 @@
-// The network from the picture to the scores: every stage's maps and filters. The window of the
-// chosen value is outlined in the maps it looks at.
+// The network from the picture to the scores: the feature maps and kernels of every stage. The
+// window of the selected value is outlined in the maps that it covers.
 
 import type { Value } from "@conv/tensor";
 import { memo, useState } from "react";
@@ -58,7 +58,7 @@ export const NetworkView = memo(function NetworkView({
           stage={stage}
           values={values}
           selected={choice?.stage === stage ? choice.index : null}
-          filter={choice?.stage === stage ? (explanation?.filter ?? null) : null}
+          used={choice?.stage === stage ? (explanation?.used ?? null) : null}
           shown={windowIn(stage.output)}
           onPick={(index, byKey) => onPick(stage, index, byKey)}
         />
@@ -72,12 +72,12 @@ interface StageProps {
   stage: Stage;
   values: Known;
   selected: number | null;
-  filter: Explanation["filter"];
+  used: Explanation["used"];
   shown: ReadonlySet<number> | null;
   onPick(index: number, byKey: boolean): void;
 }
 
-function StageView({ network, stage, values, selected, filter, shown, onPick }: StageProps) {
+function StageView({ network, stage, values, selected, used, shown, onPick }: StageProps) {
   const t = useText();
   const learned = stage.weights.flatMap((weight) => ({
     weight,
@@ -101,9 +101,9 @@ function StageView({ network, stage, values, selected, filter, shown, onPick }: 
         onPick={onPick}
       />
       {learned.length > 0 && (
-        <details className="filters" open={open} onToggle={(e) => setOpen(e.currentTarget.open)}>
+        <details className="kernels" open={open} onToggle={(e) => setOpen(e.currentTarget.open)}>
           <summary>
-            {stage.mains[0]?.kind === "conv" ? t.showFilters : t.showWeights}
+            {stage.mains[0]?.kind === "conv" ? t.showKernels : t.showWeights}
             <span className="visually-hidden"> {stage.name}</span>{" "}
             <span className="shape">
               {learned.map(({ weight }) => size(weight.shape)).join(", ")}
@@ -111,12 +111,12 @@ function StageView({ network, stage, values, selected, filter, shown, onPick }: 
           </summary>
           {open &&
             learned.map(({ weight, data: w }, i) => (
-              <Filters
+              <Kernels
                 key={i}
                 name={stage.name}
                 shape={weight.shape}
                 data={w}
-                used={filter?.weight === weight ? filter : null}
+                used={used?.weight === weight ? used : null}
               />
             ))}
         </details>
@@ -174,7 +174,7 @@ function MapsOf({ name, title, maps, data, shown, selected, onPick }: MapsProps)
   );
 }
 
-function Filters({
+function Kernels({
   name,
   shape,
   data,
@@ -183,24 +183,24 @@ function Filters({
   name: string;
   shape: readonly number[];
   data: Float32Array;
-  used: Explanation["filter"];
+  used: Explanation["used"];
 }) {
   const t = useText();
   const [pointed, setPointed] = useState<number | null>(null);
   const limit = limitOf(data);
   const isRow = shape.length === 2;
   const [outputs, inputs, kh = 1, kw = 1] = shape;
-  const perFilter = inputs * kh * kw;
+  const perKernel = inputs * kh * kw;
   const maps: Maps = isRow
     ? { channels: 1, height: outputs, width: inputs }
     : { channels: outputs * inputs, height: kh, width: kw };
-  // The filter that the chosen value was made with.
+  // The kernel that the selected value was computed with.
   const shown = used && new Set(Array.from({ length: used.size }, (_, i) => used.first + i));
   const describe = (index: number) =>
     isRow
       ? t.weightPlaceInRow(Math.floor(index / inputs), index % inputs)
       : t.weightPlace(
-          Math.floor(index / perFilter),
+          Math.floor(index / perKernel),
           Math.floor(index / (kh * kw)) % inputs,
           Math.floor(index / kw) % kh,
           index % kw,
@@ -213,7 +213,7 @@ function Filters({
       : inputs > 1
         ? 4
         : 8;
-  // Filters side by side, their channels in a row: whole filters only.
+  // Kernels side by side, their channels in a row: whole kernels only.
   const columns = isLarge || inputs === 1 ? undefined : inputs * (inputs <= 4 ? 4 : 2);
   return (
     <>
@@ -223,7 +223,7 @@ function Filters({
         limit={limit}
         zoom={zoom}
         columns={columns}
-        label={t.filtersOf(name, outputs)}
+        label={t.kernelsOf(name, outputs)}
         describe={describe}
         window={shown}
         onPoint={setPointed}

@@ -1,10 +1,11 @@
-// Training in the page: start, pause, other weights, learning rate, optimizer, augmentation, what
-// it achieves, how long it takes, and weights to a file and back.
+// Training on the page: start, pause, other weights, learning rate, optimizer, augmentation, its
+// accuracy, how long it takes, and weights to and from a file.
 
 import { useRef } from "react";
 import { Card, Icon } from "../components/ui.tsx";
 import { count, decimal, percent } from "../format.ts";
 import { useLanguage, useText, type Dictionary } from "../i18n/index.tsx";
+import { failureText } from "../i18n/words.ts";
 import { setParams } from "../url.ts";
 import { accuracyOf, smoothed, type Client, type NetworkState, type Notice } from "./client.ts";
 import { Curve } from "./Curve.tsx";
@@ -22,23 +23,15 @@ interface Props {
   client: Client;
   state: NetworkState;
   beginning: Beginning;
-  /** Other weights, trained ones of the page or random ones. */
+  /** Other weights: pretrained or random. */
   onBegin(beginning: Beginning): void;
 }
 
 export function Training({ client, state, beginning, onBegin }: Props) {
   const t = useText();
-  const language = useLanguage();
-  const { running, losses, notice, weights, left, ready, secondsPerImage } = state;
-  const { model } = client.network;
-  const accuracy = accuracyOf(state, model.name);
-  const off = !ready || state.moving !== null;
-  const total = EPOCHS * (ready?.trainCount ?? 0);
-  const seconds = secondsPerImage === null || total === 0 ? null : secondsPerImage * total;
-  const time = seconds === null ? null : t.duration(seconds);
-  const fresh = weights?.images === 0;
-  const shipped = shippedOf(model.name);
-
+  const { running, notice } = state;
+  const accuracy = accuracyOf(state, client.network.model.name);
+  const off = !state.ready || state.moving !== null;
   return (
     <Card
       title={t.trainingTitle}
@@ -47,97 +40,9 @@ export function Training({ client, state, beginning, onBegin }: Props) {
     >
       <div className="training">
         <div className="training-controls">
-          <div className="buttons">
-            {running ? (
-              <button
-                type="button"
-                className="button primary"
-                onClick={() => client.send({ type: "pause" })}
-              >
-                <Icon name="pause" /> {t.pauseTraining}
-              </button>
-            ) : (
-              <button
-                type="button"
-                className="button primary"
-                disabled={off}
-                onClick={() => client.send({ type: "train", epochs: EPOCHS })}
-              >
-                <Icon name="play" />{" "}
-                {fresh && weights.from === "random"
-                  ? t.train(EPOCHS, time)
-                  : t.trainOn(EPOCHS, time)}
-              </button>
-            )}
-            <button
-              type="button"
-              className="button small"
-              disabled={off || (fresh && weights.from === "random")}
-              onClick={() =>
-                onBegin({
-                  from: "random",
-                  seed: beginning.from === "random" ? beginning.seed + 1 : 0,
-                })
-              }
-            >
-              <Icon name="reset" /> {t.useRandom}
-            </button>
-            {shipped && (
-              <button
-                type="button"
-                className="button small"
-                disabled={off || (fresh && weights.from === "shipped")}
-                onClick={() => onBegin({ from: "shipped" })}
-              >
-                {t.useShipped}
-              </button>
-            )}
-          </div>
-          {running && (
-            <p className="progress" data-testid="progress">
-              <progress
-                aria-label={t.trainingTitle}
-                value={left === null ? 0 : Math.max(0, total - left)}
-                max={total}
-              />{" "}
-              {left === null || secondsPerImage === null
-                ? t.measuringTime
-                : t.timeLeft(t.duration(secondsPerImage * left))}
-            </p>
-          )}
-          {seconds !== null && time !== null && seconds > SLOW && (
-            <p className="note" data-testid="slow">
-              {t.slowTraining(EPOCHS, time)}
-            </p>
-          )}
-          {weights && (
-            <p className="note" data-testid="weights">
-              {weightsText(weights, model.name, t, language)}
-            </p>
-          )}
+          <Start client={client} state={state} beginning={beginning} onBegin={onBegin} off={off} />
           <Recipe client={client} state={state} off={off} />
-          <dl className="figures">
-            <Figure
-              name={t.testAccuracy}
-              value={accuracy === undefined ? "–" : percent(accuracy)}
-              id="accuracy"
-            />
-            <Figure
-              name={t.batchLoss}
-              value={losses.length ? decimal(smoothed(losses)[losses.length - 1], 3) : "–"}
-              id="loss"
-            />
-            <Figure
-              name={t.trainingPictures}
-              value={count(weights?.images ?? 0, language)}
-              id="images"
-            />
-            <Figure
-              name={t.speedLabel}
-              value={secondsPerImage ? count(Math.round(1 / secondsPerImage), language) : "–"}
-              id="speed"
-            />
-          </dl>
+          <Figures state={state} accuracy={accuracy} />
           <div className="buttons">
             <SaveWeights client={client} disabled={off} />
             <LoadWeights client={client} disabled={off} />
@@ -162,12 +67,143 @@ export function Training({ client, state, beginning, onBegin }: Props) {
   );
 }
 
+/** Start and pause, other weights, and how long it takes. */
+function Start({ client, state, beginning, onBegin, off }: Props & { off: boolean }) {
+  const t = useText();
+  const language = useLanguage();
+  const { running, weights, left, ready, secondsPerImage } = state;
+  const { name } = client.network.model;
+  const total = EPOCHS * (ready?.trainCount ?? 0);
+  const seconds = secondsPerImage === null || total === 0 ? null : secondsPerImage * total;
+  const time = seconds === null ? null : t.duration(seconds);
+  const untouched = weights?.images === 0 ? weights.from : null;
+  return (
+    <>
+      <div className="buttons">
+        {running ? (
+          <button
+            type="button"
+            className="button primary"
+            onClick={() => client.send({ type: "pause" })}
+          >
+            <Icon name="pause" /> {t.pauseTraining}
+          </button>
+        ) : (
+          <button
+            type="button"
+            className="button primary"
+            disabled={off}
+            onClick={() => client.send({ type: "train", epochs: EPOCHS })}
+          >
+            <Icon name="play" />{" "}
+            {untouched === "random" ? t.train(EPOCHS, time) : t.trainOn(EPOCHS, time)}
+          </button>
+        )}
+        <OtherWeights
+          model={name}
+          untouched={untouched}
+          beginning={beginning}
+          onBegin={onBegin}
+          off={off}
+        />
+      </div>
+      {running && <TimeLeft left={left} total={total} secondsPerImage={secondsPerImage} />}
+      {seconds !== null && time !== null && seconds > SLOW && (
+        <p className="note" data-testid="slow">
+          {t.slowTraining(EPOCHS, time)}
+        </p>
+      )}
+      {weights && (
+        <p className="note" data-testid="weights">
+          {weightsText(weights, name, t, language)}
+        </p>
+      )}
+    </>
+  );
+}
+
+interface OtherProps extends Pick<Props, "beginning" | "onBegin"> {
+  model: string;
+  /** Where the weights come from, while they are as they came. */
+  untouched: Weights["from"] | null;
+  off: boolean;
+}
+
+function OtherWeights({ model, untouched, beginning, onBegin, off }: OtherProps) {
+  const t = useText();
+  const seed = beginning.from === "random" ? beginning.seed + 1 : 0;
+  return (
+    <>
+      <button
+        type="button"
+        className="button small"
+        disabled={off || untouched === "random"}
+        onClick={() => onBegin({ from: "random", seed })}
+      >
+        <Icon name="reset" /> {t.useRandom}
+      </button>
+      {shippedOf(model) && (
+        <button
+          type="button"
+          className="button small"
+          disabled={off || untouched === "shipped"}
+          onClick={() => onBegin({ from: "shipped" })}
+        >
+          {t.useShipped}
+        </button>
+      )}
+    </>
+  );
+}
+
+interface TimeProps extends Pick<NetworkState, "left" | "secondsPerImage"> {
+  total: number;
+}
+
+function TimeLeft({ left, total, secondsPerImage }: TimeProps) {
+  const t = useText();
+  return (
+    <p className="progress" data-testid="progress">
+      <progress
+        aria-label={t.trainingTitle}
+        value={left === null ? 0 : Math.max(0, total - left)}
+        max={total}
+      />{" "}
+      {left === null || secondsPerImage === null
+        ? t.measuringTime
+        : t.timeLeft(t.duration(secondsPerImage * left))}
+    </p>
+  );
+}
+
+function Figures({ state, accuracy }: { state: NetworkState; accuracy: number | undefined }) {
+  const t = useText();
+  const language = useLanguage();
+  const { losses, weights, secondsPerImage } = state;
+  const figures = {
+    accuracy: [t.testAccuracy, accuracy === undefined ? "–" : percent(accuracy)],
+    loss: [t.batchLoss, losses.length ? decimal(smoothed(losses)[losses.length - 1], 3) : "–"],
+    images: [t.trainingPictures, count(weights?.images ?? 0, language)],
+    speed: [t.speedLabel, secondsPerImage ? count(Math.round(1 / secondsPerImage), language) : "–"],
+  } as const;
+  return (
+    <dl className="figures">
+      {Object.entries(figures).map(([id, [name, value]]) => (
+        <div key={id}>
+          <dt>{name}</dt>
+          <dd data-testid={id}>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
 function noticeText(notice: Notice, state: NetworkState, t: Dictionary): string {
   switch (notice.kind) {
     case "loaded":
       return t.loaded(notice.text);
     case "failed":
-      return t.workerFailed(notice.text);
+      return t.workerFailed(failureText(notice.failure, t));
     case "lost":
       return t.deviceLost(notice.text, t.deviceNames[state.device?.name ?? "cpu"]);
     case "notGpu":
@@ -180,13 +216,13 @@ function noticeText(notice: Notice, state: NetworkState, t: Dictionary): string 
 function refusalText(refusal: Refusal, t: Dictionary): string {
   switch (refusal.kind) {
     case "unsupported":
-      return t.refusedType(refusal.message);
+      return t.refusedType(failureText(refusal.failure, t));
     case "otherNetwork":
       return t.refusedNetwork(refusal.missing, refusal.more);
     case "notFinite":
       return t.refusedNumbers(refusal.name);
     case "notFetched":
-      return t.notFetched(refusal.message);
+      return t.notFetched(failureText(refusal.failure, t));
     default:
       return t.refusals[refusal.kind];
   }
@@ -212,7 +248,7 @@ function weightsText(
     ? t.shippedTrained(n)
     : t.shippedWeights(
         percent(shipped.accuracy),
-        shipped.heldOut,
+        shipped.testCount,
         shipped.epochs,
         shipped.trainCount,
       );
@@ -323,10 +359,3 @@ export function LoadWeights({ client, disabled }: { client: Client; disabled: bo
     </>
   );
 }
-
-const Figure = ({ name, value, id }: { name: string; value: string; id: string }) => (
-  <div>
-    <dt>{name}</dt>
-    <dd data-testid={id}>{value}</dd>
-  </div>
-);

@@ -2,6 +2,7 @@
 // something.
 
 import { useSyncExternalStore } from "react";
+import { failureOf, UNEXPECTED, type Failure } from "../failure.ts";
 import { modelNamed } from "./models.ts";
 import type {
   DeviceChoice,
@@ -26,12 +27,13 @@ export interface Seen {
 }
 
 export type Notice =
-  | { readonly kind: "loaded" | "failed" | "lost"; readonly text: string }
+  | { readonly kind: "loaded" | "lost"; readonly text: string }
+  | { readonly kind: "failed"; readonly failure: Failure }
   | { readonly kind: "notGpu"; readonly reason: NotGpu }
   | { readonly kind: "refused"; readonly refusal: Refusal };
 
 export interface NetworkState {
-  readonly ready: { readonly heldOut: number; readonly trainCount: number } | null;
+  readonly ready: { readonly testCount: number; readonly trainCount: number } | null;
   /** What it computes on; null until that is known. */
   readonly device: DeviceInfo | null;
   /** What was asked for and is not there yet. */
@@ -120,7 +122,7 @@ function createClient(modelName: string, choices: Choices): Client {
       requestAnimationFrame(() => setTimeout(() => send({ type: "shown" })));
   });
   worker.addEventListener("error", (e) =>
-    set({ notice: { kind: "failed", text: e.message }, running: false }),
+    set({ notice: { kind: "failed", failure: failureOf(e.message) }, running: false }),
   );
   const send = (request: Request, transfer: Transferable[] = []) =>
     worker.postMessage(request, transfer);
@@ -191,22 +193,7 @@ function after(state: NetworkState, message: Reply, network: Network): Partial<N
     case "accuracy":
       return { accuracies: [...state.accuracies, message] };
     case "training":
-      if (message.running) return { running: true, weights: message.weights, notice: null };
-      return {
-        running: false,
-        left: null,
-        weights: message.weights,
-        ...(message.fresh
-          ? {
-              losses: [],
-              accuracies: [],
-              notice:
-                state.notice?.kind === "refused" && message.weights.from === "random"
-                  ? state.notice
-                  : null,
-            }
-          : {}),
-      };
+      return trainingAfter(state, message);
     case "weights":
       download(message.bytes, `${network.model.name}.safetensors`);
       return {};
@@ -215,8 +202,28 @@ function after(state: NetworkState, message: Reply, network: Network): Partial<N
     case "refused":
       return { notice: { kind: "refused", refusal: message.refusal } };
     case "failed":
-      return { notice: { kind: "failed", text: message.message }, running: false };
+      // The page may have no words for it in the reader's language.
+      if (message.failure.code === UNEXPECTED) console.error(message.failure.text);
+      return { notice: { kind: "failed", failure: message.failure }, running: false };
   }
+}
+
+function trainingAfter(
+  { notice }: NetworkState,
+  { running, weights, fresh }: Extract<Reply, { type: "training" }>,
+): Partial<NetworkState> {
+  if (running) return { running, weights, notice: null };
+  if (!fresh) return { running, left: null, weights };
+  // That trained weights could not be loaded is still true of the random ones in their place.
+  const stays = notice?.kind === "refused" && weights.from === "random";
+  return {
+    running,
+    left: null,
+    weights,
+    losses: [],
+    accuracies: [],
+    notice: stays ? notice : null,
+  };
 }
 
 function deviceAfter(

@@ -1,6 +1,8 @@
-// The digits as they come over the wire, and as data sets for the trainer.
+// The digits as a file, and as data sets for the trainer.
 
 import { arrayDataset, type Dataset } from "@conv/layers";
+import { message } from "@conv/tensor";
+import { fetched, fileError } from "../failure.ts";
 
 export const SIDE = 28;
 export const PIXELS = SIDE * SIDE;
@@ -10,7 +12,7 @@ const LEVELS = 15; // the largest value of a pixel
 /** Bytes of `count` digits once inflated: two counts, half a byte a pixel, a byte a label. */
 export const packedSize = (count: number): number => HEAD + count * (PIXELS / 2 + 1);
 
-/** Digits 0 … trainCount − 1 are to learn from, the rest is held out. */
+/** Digits 0 … trainCount − 1 are to learn from, the rest is for testing. */
 export interface PackedDigits {
   readonly count: number;
   readonly trainCount: number;
@@ -26,7 +28,11 @@ export interface PackedDigits {
 export function unpackDigits(bytes: Uint8Array): PackedDigits {
   const [count, trainCount] = new Uint32Array(bytes.slice(0, HEAD).buffer);
   if (bytes.length !== packedSize(count))
-    throw new Error(`digits: ${bytes.length} bytes are not ${count} digits`);
+    throw fileError(
+      "digits.bin",
+      "wrong-size",
+      message`${{ bytes: bytes.length }} bytes, but ${{ count }} digits take ${{ expected: packedSize(count) }}`,
+    );
   return {
     count,
     trainCount,
@@ -46,12 +52,11 @@ export function unpackDigits(bytes: Uint8Array): PackedDigits {
 export const intensities = (levels: Uint8Array): Float32Array =>
   Float32Array.from(levels, (v) => v / LEVELS);
 
-/** Fetches and inflates the digits. */
-export async function fetchDigits(url: string): Promise<PackedDigits> {
-  const response = await fetch(url);
-  if (!response.ok || !response.body) throw new Error(`digits: ${url} answered ${response.status}`);
-  const inflated = new Response(response.body.pipeThrough(new DecompressionStream("deflate-raw")));
-  return unpackDigits(new Uint8Array(await inflated.arrayBuffer()));
+/** Fetches the digits from a folder and inflates them. */
+export async function fetchDigits(folder: string): Promise<PackedDigits> {
+  const packed = await fetched("digits.bin", folder);
+  const inflated = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+  return unpackDigits(new Uint8Array(await new Response(inflated).arrayBuffer()));
 }
 
 /**

@@ -4,7 +4,8 @@
 import { createCpu, type CpuBackend } from "@conv/kernels-cpu";
 import { createGpu, type GpuBackend } from "@conv/kernels-gpu";
 import { createBest } from "@conv/layers";
-import type { Backend } from "@conv/tensor";
+import { message, unsupported, UnsupportedError, type Backend } from "@conv/tensor";
+import { failureOf, type Failure } from "../failure.ts";
 import type { DeviceChoice, DeviceInfo, NotGpu } from "./protocol.ts";
 
 export interface Device {
@@ -39,10 +40,10 @@ export function createDevices(onProgress: (ready: number, total: number) => void
       if (ready === total) done = total;
     };
   };
-  // Plain sums on both: what the page explains term by term is what was computed.
+  // Exact sums on both: the terms that the page shows are those that were summed.
   const creators = {
     gpu: () => createGpu({ precision: "exact", onProgress: progress() }),
-    cpu: () => createCpu({ precision: "exact" }),
+    cpu: () => createCpu({ precision: "exact" }).catch(unavailable),
   };
   const keep = (backend: CpuBackend | GpuBackend): Device => {
     const device = deviceOf(backend);
@@ -52,18 +53,19 @@ export function createDevices(onProgress: (ready: number, total: number) => void
   return {
     async open(choice) {
       if (choice === "best") {
-        let reached = false;
+        let refused: Failure | null = null;
         const gpu = async () => {
-          const made = await creators.gpu();
-          reached = true;
-          return made;
+          try {
+            return await creators.gpu();
+          } catch (error) {
+            refused = failureOf(error);
+            throw error;
+          }
         };
-        const { backend, passed } = await createBest({ gpu, cpu: creators.cpu });
-        const missed = passed.find(({ name }) => name === "gpu");
-        return {
-          device: keep(backend),
-          notGpu: missed ? (reached ? "software" : await whyNot(missed.reason)) : null,
-        };
+        const { backend, chosen } = await createBest({ gpu, cpu: creators.cpu });
+        const device = keep(backend);
+        if (chosen === "gpu") return { device, notGpu: null };
+        return { device, notGpu: refused ? await whyNot(refused) : "software" };
       }
       return { device: known.get(choice) ?? keep(await creators[choice]()), notGpu: null };
     },
@@ -74,10 +76,16 @@ export function createDevices(onProgress: (ready: number, total: number) => void
   };
 }
 
-/** Why a GPU can't be had. */
-export async function whyNot(message: string): Promise<NotGpu> {
+/** Why the GPU cannot be had, where opening it failed that way. */
+export async function whyNot(failure: Failure): Promise<NotGpu> {
   if (!("gpu" in navigator)) return "noWebGpu";
-  return (await navigator.gpu.requestAdapter()) ? { message } : "noAdapter";
+  return (await navigator.gpu.requestAdapter()) ? failure : "noAdapter";
+}
+
+/** createCpu() refuses where WebAssembly, or its SIMD, is missing or forbidden. */
+function unavailable(error: unknown): never {
+  if (!(error instanceof UnsupportedError)) throw error;
+  throw unsupported("cpu", "cpu-unavailable", message`${{ reason: error.message }}`);
 }
 
 function deviceOf(backend: CpuBackend | GpuBackend): Device {

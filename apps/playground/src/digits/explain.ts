@@ -70,7 +70,7 @@ export interface Explanation {
   /** Flat indices that the window covers in each source. */
   readonly windows: ReadonlyMap<Value, ReadonlySet<number>>;
   /** Which part of which weight was used, as flat indices. */
-  readonly filter: { readonly weight: Value; readonly first: number; readonly size: number } | null;
+  readonly used: { readonly weight: Value; readonly first: number; readonly size: number } | null;
 }
 
 /** Whether the values agree: both are numbers, and no further apart than rounding allows. */
@@ -83,7 +83,7 @@ interface Base {
   readonly groups: readonly Group[];
   readonly total: Bounded;
   readonly winner?: number | null;
-  readonly filter?: Explanation["filter"];
+  readonly used?: Explanation["used"];
   /** Steps that belong to it. */
   readonly steps?: readonly Step[];
 }
@@ -140,7 +140,7 @@ export function explain(stage: Stage, index: number, values: Known): Explanation
     shown,
     tolerance: result.error + UNIT * Math.abs(result.value),
     windows,
-    filter: base.filter ?? null,
+    used: base.used ?? null,
   };
 }
 
@@ -240,7 +240,7 @@ function windowOf(main: Main, index: number, reader: Reader): Base | null {
 
 /**
  * The convolution with its padding made cells of the input, so that the window is whole at the
- * edge; for one filter only.
+ * edge; for one output channel only.
  */
 function convWindow(
   { params: g, inputs: [x, w] }: Node<ConvGeometry>,
@@ -249,14 +249,14 @@ function convWindow(
 ): Base {
   const { weight, data } = reader.weights(w);
   const space = sizeOf(g.output);
-  const filter = Math.floor(index / space);
+  const oc = Math.floor(index / space);
   const [icg, taps] = [g.ic / g.groups, sizeOf(g.kernel)];
-  const firstWeight = filter * sizeOf(wShape(g).slice(1));
-  const firstChannel = Math.floor(filter / (g.oc / g.groups)) * icg;
+  const firstWeight = oc * sizeOf(wShape(g).slice(1));
+  const firstChannel = Math.floor(oc / (g.oc / g.groups)) * icg;
   const strides = stridesOf([g.ic, ...g.input]);
   // The one window of this output: a convolution of the same kernel with a single output, which
   // begins where the window does.
-  const start = coordinates(index - filter * space, g.output).map(
+  const start = coordinates(index - oc * space, g.output).map(
     (o, a) => o * g.stride[a] - g.padLo[a],
   );
   const span = g.kernel.map((k, a) => (k - 1) * g.dilation[a] + 1);
@@ -302,7 +302,7 @@ function convWindow(
     kind: "products",
     groups,
     total: summed(groups),
-    filter: { weight, first: firstWeight, size: icg * taps },
+    used: { weight, first: firstWeight, size: icg * taps },
   };
 }
 
@@ -324,7 +324,7 @@ function rowWindow(
     kind: "products",
     groups,
     total: summed(groups),
-    filter: transposeB ? { weight, first: index * k, size: k } : null,
+    used: transposeB ? { weight, first: index * k, size: k } : null,
   };
 }
 

@@ -3,6 +3,7 @@
 
 import { decodeSafetensors, type State, type TracedModel } from "@conv/layers";
 import { sameShape, UnsupportedError } from "@conv/tensor";
+import { failureOf } from "../failure.ts";
 import type { Refusal } from "./protocol.ts";
 
 const OPTIMIZER = "optimizer/"; // tensors of a checkpoint that are not the network's
@@ -15,7 +16,7 @@ export function readWeights({ entries }: TracedModel, bytes: Uint8Array): State 
     ({ state } = decodeSafetensors(bytes));
   } catch (error) {
     return error instanceof UnsupportedError
-      ? { kind: "unsupported", message: error.message }
+      ? { kind: "unsupported", failure: failureOf(error) }
       : { kind: "damaged" };
   }
   const wanted = new Map(entries.map((e) => [e.name, e.spec.shape]));

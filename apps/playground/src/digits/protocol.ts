@@ -1,5 +1,6 @@
 // What the page and its worker say to each other.
 
+import type { Failure } from "../failure.ts";
 import type { Recipe } from "./recipe.ts";
 import type { Beginning } from "./weights.ts";
 
@@ -20,8 +21,8 @@ export interface DeviceInfo {
   readonly software: boolean;
 }
 
-/** Why it is not the GPU: a reason that the page words, or the device's own message. */
-export type NotGpu = "software" | "noWebGpu" | "noAdapter" | { readonly message: string };
+/** Why the network does not run on the GPU: a known reason, or the error that opening it threw. */
+export type NotGpu = "software" | "noWebGpu" | "noAdapter" | Failure;
 
 /** To the worker. */
 export type Request =
@@ -61,7 +62,7 @@ export interface Sample {
 
 /** From the worker. */
 export type Reply =
-  | { readonly type: "ready"; readonly heldOut: number; readonly trainCount: number }
+  | { readonly type: "ready"; readonly testCount: number; readonly trainCount: number }
   /**
    * Where it computes from now on. `notGpu`: why not on the GPU, which was asked for or would be
    * preferred; `lost`: why the device before was lost.
@@ -106,7 +107,7 @@ export type Reply =
   | { readonly type: "weights"; readonly bytes: Uint8Array }
   | { readonly type: "loaded"; readonly name: string }
   | { readonly type: "refused"; readonly refusal: Refusal }
-  | { readonly type: "failed"; readonly message: string };
+  | { readonly type: "failed"; readonly failure: Failure };
 
 /**
  * Where the weights at hand come from, and how many images they were trained on here since then.
@@ -119,7 +120,8 @@ export interface Weights {
 /** Why weights are not taken. */
 export type Refusal =
   | { readonly kind: "notSafetensors" | "damaged" }
-  | { readonly kind: "unsupported"; readonly message: string }
+  /** A type of number that cannot be read. */
+  | { readonly kind: "unsupported"; readonly failure: Failure }
   /**
    * A tensor that the network has and the file has not, or one of another shape; and how many more
    * such.
@@ -127,7 +129,7 @@ export type Refusal =
   | { readonly kind: "otherNetwork"; readonly missing: string; readonly more: number }
   | { readonly kind: "notFinite"; readonly name: string }
   /** Trained weights of the page that could not be fetched. */
-  | { readonly kind: "notFetched"; readonly message: string };
+  | { readonly kind: "notFetched"; readonly failure: Failure };
 
 /** Loss of one step, after so many images. */
 export interface Point {

@@ -2,16 +2,13 @@
 // that a window can be shown where it really lies, however it was gathered.
 
 import { broadcastStrides, concatOp, reshapeOp, sliceOp } from "@conv/ops";
-import { stridesOf, type Node, type Op, type Value } from "@conv/tensor";
+import { isOp, stridesOf, type Value } from "@conv/tensor";
 
 /** One element: a tensor and a flat index. */
 export interface Place {
   readonly value: Value;
   readonly index: number;
 }
-
-/** Whether a node applies that op; narrows its parameters. */
-export const applies = <P>(n: Node | null, op: Op<P>): n is Node<P> => n?.op === op;
 
 /**
  * The element that this one is a copy of, through any number of reshapes, slices and
@@ -27,8 +24,9 @@ export function origin(place: Place): Place {
 
 function step({ value, index }: Place): Place | null {
   const n = value.node;
-  if (applies(n, reshapeOp)) return { value: n.inputs[0], index };
-  if (applies(n, sliceOp)) {
+  if (!n) return null;
+  if (isOp(n, reshapeOp)) return { value: n.inputs[0], index };
+  if (isOp(n, sliceOp)) {
     const strides = stridesOf(n.inputs[0].shape);
     return {
       value: n.inputs[0],
@@ -38,7 +36,7 @@ function step({ value, index }: Place): Place | null {
       ),
     };
   }
-  if (applies(n, concatOp)) {
+  if (isOp(n, concatOp)) {
     const { axis } = n.params;
     const at = coordinates(index, value.shape);
     const part = n.inputs.find((v) => {

@@ -26,6 +26,7 @@ import {
 import {
   formatShape,
   graphOf,
+  isOp,
   optimize,
   sizeOf,
   within,
@@ -34,7 +35,7 @@ import {
   type Value,
 } from "@conv/tensor";
 import { stepOf, type StepKind } from "./elementwise.ts";
-import { applies, origin } from "./routes.ts";
+import { origin } from "./routes.ts";
 
 /** A node that looks at a window. */
 export type Main =
@@ -96,17 +97,17 @@ export function mapsOf(shape: readonly number[]): Maps {
 
 /** The node as one that looks at a window; null for all others. */
 export function mainOf(node: Node | null): Main | null {
-  if (applies(node, convOp)) return { kind: "conv", node };
-  if (applies(node, matmulOp)) return { kind: "matmul", node };
-  if (applies(node, maxPoolOp)) return { kind: "maxPool", node };
-  if (applies(node, avgPoolOp)) return { kind: "avgPool", node };
-  if (applies(node, sumOp)) return { kind: "sum", node };
-  if (applies(node, softmaxOp)) return { kind: "softmax", node };
+  if (!node) return null;
+  if (isOp(node, convOp)) return { kind: "conv", node };
+  if (isOp(node, matmulOp)) return { kind: "matmul", node };
+  if (isOp(node, maxPoolOp)) return { kind: "maxPool", node };
+  if (isOp(node, avgPoolOp)) return { kind: "avgPool", node };
+  if (isOp(node, sumOp)) return { kind: "sum", node };
+  if (isOp(node, softmaxOp)) return { kind: "softmax", node };
   return null;
 }
 
-const moves = (n: Node): boolean =>
-  applies(n, reshapeOp) || applies(n, sliceOp) || applies(n, concatOp);
+const moves = (n: Node): boolean => isOp(n, reshapeOp) || isOp(n, sliceOp) || isOp(n, concatOp);
 
 /** Nodes that make one stage, and the module that they belong to. */
 interface Part {

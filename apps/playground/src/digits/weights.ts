@@ -3,7 +3,8 @@
 // else as float32. The names and shapes are those of the model.
 
 import { initialize, traceModel, type Model, type State } from "@conv/layers";
-import { sizeOf } from "@conv/tensor";
+import { message, sizeOf } from "@conv/tensor";
+import { fetched, fileError } from "../failure.ts";
 import shipped from "./shipped.json" with { type: "json" };
 
 /** What is known of one file of trained weights. */
@@ -13,7 +14,7 @@ export interface Shipped {
   readonly integrity: string;
   /** Share of the held-out digits of this page that the network reads right with these weights. */
   readonly accuracy: number;
-  readonly heldOut: number;
+  readonly testCount: number;
   /** How often it saw each of the digits to learn from. */
   readonly epochs: number;
   readonly trainCount: number;
@@ -74,7 +75,11 @@ export function unpackWeights(model: Model, bytes: Uint8Array): State {
   const plan = planOf(model);
   const wanted = plan.reduce((sum, p) => sum + bytesOf(p), 0);
   if (bytes.length !== wanted)
-    throw new Error(`weights: ${bytes.length} bytes are not the ${wanted} of ${model.name}`);
+    throw fileError(
+      shippedOf(model.name)?.file ?? model.name,
+      "wrong-size",
+      message`${{ bytes: bytes.length }} bytes, but the weights of ${{ model: model.name }} take ${{ expected: wanted }}`,
+    );
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   let at = 0;
   const float = () => view.getFloat32((at += 4) - 4, true);
@@ -107,8 +112,6 @@ export async function beginningOf(
 ): Promise<State> {
   if (beginning.from === "random") return initialize(model, beginning.seed);
   const known = shippedOf(model.name);
-  if (!known) throw new Error(`weights: none come with ${model.name}`);
-  const response = await fetch(new URL(known.file, folder), { integrity: known.integrity });
-  if (!response.ok) throw new Error(`weights: ${known.file} answered ${response.status}`);
-  return unpackWeights(model, new Uint8Array(await response.arrayBuffer()));
+  if (!known) throw new Error(`weights: there are no pretrained weights of ${model.name}`);
+  return unpackWeights(model, await fetched(known.file, folder, known.integrity));
 }

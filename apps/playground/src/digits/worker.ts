@@ -1,6 +1,7 @@
 // The worker's side of the protocol: requests that change something are done one after the other,
 // each to a session on one network.
 
+import { failureOf } from "../failure.ts";
 import { fetchDigits } from "./data.ts";
 import { createDevices } from "./device.ts";
 import { modelNamed, viewOf } from "./models.ts";
@@ -21,14 +22,14 @@ async function start({
 }: Extract<Request, { type: "start" }>): Promise<Session> {
   const model = modelNamed(name);
   const devices = createDevices((ready, total) => reply({ type: "compiling", ready, total }));
-  const digits = await fetchDigits(new URL("digits.bin", how.folder).href);
+  const digits = await fetchDigits(how.folder);
   const made = await createSession(
     { devices, network: readNetwork(model), digits, view: viewOf(model), reply },
     how,
   );
   reply({
     type: "ready",
-    heldOut: digits.count - digits.trainCount,
+    testCount: digits.count - digits.trainCount,
     trainCount: digits.trainCount,
   });
   return made;
@@ -49,13 +50,13 @@ function handle(request: Exclude<Request, { type: "start" }>, s: Session): Promi
     case "train":
       return s.inTurn(() => s.train(request.epochs));
     case "pause":
-      return s.inTurn(s.pause);
+      return s.inTurn(() => s.pause());
     case "begin":
       return s.inTurn(() => s.begin(request.beginning));
     case "recipe":
       return s.inTurn(() => s.recipe(request.recipe));
     case "save":
-      return s.inTurn(s.save);
+      return s.inTurn(() => s.save());
     case "load":
       return s.inTurn(() => s.load(request.name, request.bytes));
   }
@@ -70,9 +71,9 @@ addEventListener("message", async ({ data }: MessageEvent<Request>) => {
     if (open && data.type !== "start") await handle(data, open);
     if (open && data.type === "look" && !settled.has(open)) {
       settled.add(open);
-      await open.inTurn(open.tryOut);
+      await open.inTurn(() => open.tryOut());
     }
   } catch (error) {
-    reply({ type: "failed", message: error instanceof Error ? error.message : String(error) });
+    reply({ type: "failed", failure: failureOf(error) });
   }
 });

@@ -1,9 +1,11 @@
 // English: the dictionary that defines which texts there are.
 
+import type { Facts } from "@conv/tensor";
+
 const AMOUNT = new Intl.NumberFormat("en");
 const plural = (n: number, one: string, many: string): string => `${n} ${n === 1 ? one : many}`;
 
-/** Up to two digits that matter, never less than there is. */
+/** Rounded up to two significant digits. */
 export function roundUp(value: number): number {
   const step = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(1, value))) - 1);
   return Math.max(1, Math.ceil(value / step) * step);
@@ -13,11 +15,13 @@ export const en = {
   pages: { digits: "Digits", arithmetic: "Convolution arithmetic" },
   intros: {
     digits:
-      "A convolutional network you can take apart. Draw a digit, train the network in this page, and follow any value back to the products it is the sum of.",
+      "A convolutional network, shown down to single products. Draw a digit, train the network on " +
+      "this page, and see how any of its values is computed.",
     arithmetic:
-      "What kernel, stride, padding, dilation and groups do to the shape of a convolution, one window at a time.",
+      "How kernel size, stride, padding, dilation and groups determine the output shape of a " +
+      "convolution, one window at a time.",
   },
-  noSuchPage: (name: string) => `There is no page “${name}”. This is the page of digits.`,
+  noSuchPage: (name: string) => `There is no page “${name}”. This is the Digits page.`,
   noSuchNetwork: (name: string) => `There is no network “${name}”. This is LeNet-5.`,
   skip: "Skip to content",
   navigation: "Pages",
@@ -27,18 +31,23 @@ export const en = {
   copy: "Copy",
   copied: "Copied",
   copyCode: (name: string) => `Copy the ${name} code`,
-  copyLink: "Copy a link to this",
+  copyLink: "Copy link",
   linkCopied: "Link copied.",
-  linkNotCopied: "The browser did not let the page copy. The link is the address of this page.",
-  linkCarriesAll: "It carries all parameters and the step shown.",
+  linkNotCopied: "The browser blocked copying. The link is the address of this page.",
+  linkCarriesAll: "It contains all parameters and the current step.",
   linkCarries: (weights: string) =>
-    `It carries the network, its weights (${weights}), the digit, the chosen value, the training settings and the device.`,
+    `It contains the network, its weights (${weights}), the digit, the selected value, the ` +
+    "training settings and the device.",
   linkLacks:
-    "It does not carry the weights of this network as they are now, nor the learning curve. Save the weights as a file and send it along; the page opens it with “Load weights”.",
+    "It does not contain the current weights of this network or the learning curve. Save the " +
+    "weights as a file and send it as well; “Load weights” opens it.",
   ownMissing: {
     trained:
-      "The network behind this link was trained further in the sender's page. A link does not carry such weights, so the answers and values here can differ. Open the sender's weights file to see the same.",
-    file: "The network behind this link had weights from a file. A link does not carry such weights, so the answers and values here can differ. Open the sender's weights file to see the same.",
+      "The sender trained this network further. A link does not contain those weights, so " +
+      "predictions and values can differ here. To see the same, load the sender's weights file.",
+    file:
+      "The sender's network had weights from a file. A link does not contain those weights, so " +
+      "predictions and values can differ here. To see the same, load the sender's weights file.",
   },
   duration: (seconds: number) =>
     seconds < 90
@@ -54,7 +63,7 @@ export const en = {
     same: "Same size",
     strided: "Strided",
     dilated: "Dilated",
-    uneven: "Uneven",
+    uneven: "Asymmetric",
     depthwise: "Depthwise",
     transposed: "Transposed",
   },
@@ -82,32 +91,25 @@ export const en = {
   transposed: "Transposed",
   squareOnly: "Same for height and width",
   noGeometry: "These parameters do not fit together",
-  problemKernel: (axis: string, span: number, padded: number) =>
-    `Along the ${axis}, the kernel covers ${span} cells, but the padded input has ${padded}.`,
-  problemGroups: (name: string, channels: number, groups: number) =>
-    `${name}: ${channels} channels do not divide into ${groups} groups.`,
-  problemOutputPadding: (axis: string, given: number, most: number) =>
-    `Along the ${axis}, output padding ${given} must be less than the stride or the dilation: at most ${most}.`,
-  problemCropped: (axis: string, left: number) =>
-    `Along the ${axis}, the padding crops the whole output (size ${left}).`,
   setTo: (name: string, value: string) => `Set ${name} to ${value}`,
-  mendAll: "Change what does not fit",
-  backToLast: "Back to the last that fits",
-  lastPicture: "Window by window: the last parameters that fit",
+  mendAll: "Fix all parameters",
+  backToLast: "Back to the last valid parameters",
+  lastPicture: "Window by window (last valid parameters)",
   numbersOnly: "Numbers only",
   tooLarge: (limits: string) =>
-    `This is larger than the picture can show (${limits}). All numbers below are those of your parameters.`,
+    `Too large for the picture (${limits}). The numbers below are for your parameters.`,
   upTo: (name: string, most: number) => `${name.toLowerCase()} up to ${most}`,
   tooManyCells: (most: number) =>
-    `This has more cells than the picture can show (${AMOUNT.format(most)}). All numbers below are those of your parameters.`,
+    `Too many cells for the picture (at most ${AMOUNT.format(most)}). ` +
+    "The numbers below are for your parameters.",
   unusedParameter: (name: string, given: string, used: string | null) =>
-    `${name}: the link says “${given}”, which this page cannot use.${used === null ? "" : ` It uses ${used}.`}`,
+    `${name}: “${given}” in the link is not valid${used === null ? "" : `; using ${used}`}.`,
   outOfRange: (min: number, max: number, value: number) =>
-    `A whole number from ${min} to ${max}. ${value} is used.`,
+    `Enter a whole number from ${min} to ${max}. Using ${value}.`,
   shapesOf: "Input ∗ weight → output",
   weightsAndBias: "Parameters",
   withBias: (weights: string, bias: string) => `${weights} weights (+ ${bias} with bias)`,
-  macs: "Multiply-accumulates (padding counted)",
+  macs: "Multiply-accumulates (padding included)",
   picture: "Window by window",
   input: "Input",
   output: "Output",
@@ -116,45 +118,48 @@ export const en = {
   outputSymbol: "y",
   channel: (c: number) => `channel ${c}`,
   group: (g: number) => `group ${g}`,
-  filter: (oc: number, ic: number) => `weight [${oc}, ${ic}]`,
+  kernelOf: (oc: number, ic: number) => `weight [${oc}, ${ic}]`,
   planeName: (name: string, channel: number) => `${name}, channel ${channel}`,
   cell: (row: number, column: number) => `row ${row}, column ${column}`,
   padding: "padding",
-  isPadding: "This cell is padding: it counts as zero.",
-  isCropped: "This cell lies in the padding, which a transposed convolution cuts off its output.",
-  isUsedBy: (n: number) => (n === 1 ? "goes into 1 output:" : `goes into ${n} outputs:`),
+  isPadding: "This cell is padding. Its value is zero.",
+  isCropped: "This cell is cropped: a transposed convolution removes its padding from the output.",
+  isUsedBy: (n: number) => `contributes to ${plural(n, "output", "outputs")}:`,
   player: "Steps",
   play: "Play",
   pause: "Pause",
   stepBack: "Step back",
   stepForward: "Step forward",
   step: (step: number, steps: number) => `Step ${step} of ${steps}`,
-  speed: (perSecond: number) => `${perSecond} a second`,
+  speed: (perSecond: number) => `${plural(perSecond, "step", "steps")} per second`,
   outputSize: "Output size",
   bothAxes: "both axes",
   formulaNote:
-    "i input, k kernel, s stride, d dilation, p₀ and p₁ padding before and after, o output.",
+    "i: input size, k: kernel size, s: stride, d: dilation, p₀ and p₁: padding before and " +
+    "after, o: output size.",
   formulaNoteTransposed:
-    "i input, k kernel, s stride, d dilation, p₀ and p₁ padding before and after, q output padding, o output.",
-  code: "As a program",
+    "i: input size, k: kernel size, s: stride, d: dilation, p₀ and p₁: padding before and " +
+    "after, q: output padding, o: output size.",
+  code: "Code",
 
   // Digits
   inputTitle: "Your digit",
   drawHere:
-    "Drawing area: draw a digit with mouse, pen or finger. With the keyboard, pick one of the samples below.",
+    "Drawing area: draw a digit with mouse, pen or finger. With the keyboard, choose one of the " +
+    "samples below.",
   drawHint: "Draw here",
   clear: "Clear",
   samples: "Test digits (not used for training)",
   moreSamples: "Other samples",
   sample: (label: number) => `Sample of a ${label}`,
-  answerTitle: "Answer",
+  answerTitle: "Prediction",
   answer: (digit: number, probability: string) => `${digit}, ${probability}`,
   answerUntrained: "Untrained: random weights, so this is a guess.",
-  answerEmpty: "Draw a digit, or pick one.",
+  answerEmpty: "Draw a digit, or choose a sample.",
   isReally: (label: number) => `It is a ${label}.`,
   probabilityOf: (digit: number, probability: string) => `${digit}: ${probability}`,
   trainingTitle: "Training",
-  device: "Compute on",
+  device: "Device",
   deviceNames: { cpu: "CPU", gpu: "GPU" },
   startingDevice: (device: string) => `Starting the ${device}…`,
   compiling: (ready: number, total: number) => `Compiling for the GPU: ${ready} of ${total}`,
@@ -166,9 +171,11 @@ export const en = {
     software: "this browser only emulates a GPU in software, which is slower",
     noWebGpu: "this browser has no WebGPU",
     noAdapter: "this browser has WebGPU, but found no GPU for it",
+    failed: "the browser could not open it; the console has the details",
   },
   deviceLost: (reason: string, device: string) =>
-    `The GPU was lost (${reason}). The network runs on the ${device} now, with the weights last seen.`,
+    `The GPU was lost (${reason}). The network now runs on the ${device}, with the weights of ` +
+    "the last picture.",
   train: (epochs: number, time: string | null) =>
     `Train (${epochs} epochs${time === null ? "" : `, about ${time}`})`,
   trainOn: (epochs: number, time: string | null) =>
@@ -176,22 +183,25 @@ export const en = {
   timeLeft: (time: string) => `about ${time} left`,
   measuringTime: "measuring the time…",
   slowTraining: (epochs: number, time: string) =>
-    `Training this network is slow on this device: ${epochs} epochs take about ${time}. You can pause at any time; what it has learned stays.`,
+    `Training this network is slow on this device: ${epochs} epochs take about ${time}. You can ` +
+    "pause at any time and keep the weights.",
   pauseTraining: "Pause",
   useRandom: "Start untrained",
-  useShipped: "Trained weights",
+  useShipped: "Pretrained weights",
   weightsFrom: {
-    shipped: "trained weights of this page",
+    shipped: "pretrained weights",
     random: "random weights",
     file: "weights from a file",
   },
-  shippedWeights: (accuracy: string, heldOut: number, epochs: number, trainCount: number) =>
-    `Trained weights of this page: ${epochs} epochs over ${AMOUNT.format(trainCount)} MNIST digits, stored in 8 bits. They read ${accuracy} of the ${AMOUNT.format(heldOut)} test digits right.`,
-  randomWeights: "Random weights, not trained.",
-  noShippedWeights: "No trained weights come with this network: train it here, or load a file.",
-  randomTrained: (images: string) => `Trained here, from random weights, on ${images} images.`,
+  shippedWeights: (accuracy: string, testCount: number, epochs: number, trainCount: number) =>
+    `Pretrained weights: ${epochs} epochs on ${AMOUNT.format(trainCount)} MNIST digits, stored ` +
+    `in 8 bits. Test accuracy: ${accuracy} of ${AMOUNT.format(testCount)} digits.`,
+  randomWeights: "Random weights, untrained.",
+  noShippedWeights:
+    "There are no pretrained weights for this network: train it here, or load a file.",
+  randomTrained: (images: string) => `Random weights, trained here on ${images} images.`,
   shippedTrained: (images: string) =>
-    `Trained weights of this page, trained further here on ${images} images.`,
+    `Pretrained weights, trained further here on ${images} images.`,
   fileWeights: "Weights from a file.",
   fileTrained: (images: string) => `Weights from a file, trained further here on ${images} images.`,
   learningRate: "Learning rate",
@@ -201,10 +211,11 @@ export const en = {
   testAccuracy: "test accuracy",
   trainingPictures: "images seen",
   speedLabel: "images/s",
-  curve: "Loss of each step and accuracy on held-out digits, over the images seen",
+  curve: "Loss of each step and test accuracy, over the images seen",
   overImages: "over images seen",
   curveEmpty:
-    "The curve appears here. Training runs on this device, in a worker; nothing leaves the page.",
+    "The learning curve appears here. Training runs in a worker on this device; no data leaves " +
+    "the page.",
   saveWeights: "Save weights",
   loadWeights: "Load weights",
   loaded: (name: string) => `Loaded ${name}.`,
@@ -212,18 +223,18 @@ export const en = {
     notSafetensors: "Not a safetensors file.",
     damaged: "This safetensors file is damaged or cut off.",
   },
-  refusedType: (message: string) =>
-    `This file holds numbers of a type that the page does not read. ${message}`,
+  refusedType: (reason: string) => `This file cannot be read. ${reason}`,
   refusedNetwork: (name: string, more: number) =>
     `These weights belong to another network (missing ${name}${more ? ` and ${more} more` : ""}).`,
   refusedNumbers: (name: string) =>
-    `These weights are not usable: ${name} holds values that are not finite numbers.`,
-  notFetched: (message: string) =>
-    `The trained weights of this page could not be loaded, so the network begins untrained. ${message}`,
-  workerFailed: (message: string) => `The network stopped: ${message}`,
+    `These weights cannot be used: ${name} contains values that are not finite.`,
+  notFetched: (reason: string) =>
+    `The network starts with random weights: its pretrained weights could not be loaded. ${reason}`,
+  workerFailed: (reason: string) => `The network has stopped. ${reason}`,
   threads: (n: number) => plural(n, "thread", "threads"),
   oneThread:
-    "One thread: this page is not cross-origin isolated, so memory cannot be shared. Everything works, only slower.",
+    "One thread: this page is not cross-origin isolated, so memory cannot be shared. Everything " +
+    "works, but slower.",
   starting: "Starting the network…",
   accuracyNow: (accuracy: string) => `Test accuracy ${accuracy}`,
   networkTitle: "Inside the network",
@@ -235,12 +246,12 @@ export const en = {
   convStage: (kernel: string, from: number, to: number) =>
     `convolution ${kernel}, ${from} → ${to} channels`,
   groupsOf: (n: number) => `, ${n} groups`,
-  byTable: ", each output map from some of the input maps",
+  byTable: ", each output channel connected to some of the input channels",
   matmulStage: (from: number, to: number) => `linear, ${from} → ${to}`,
   maxPoolStage: (kernel: string) => `max pooling ${kernel}`,
   avgPoolStage: (kernel: string) => `average pooling ${kernel}`,
-  globalPoolStage: (kernel: string) => `average pooling over the whole map (${kernel})`,
-  distanceStage: (to: number) => `squared distance to ${to} codes`,
+  globalPoolStage: (kernel: string) => `global average pooling ${kernel}`,
+  distanceStage: (to: number) => `squared distances to ${to} codes`,
   sumStage: "sum",
   softmaxStage: (n: number) => `softmax of ${n} scores: probabilities`,
   sumOf: (names: string) => `sum of ${names}`,
@@ -268,26 +279,28 @@ export const en = {
   comma: ", ",
   paddingOf: (p: string) => `, padding ${p}`,
   strideOf: (s: string) => `, stride ${s}`,
-  showFilters: "Filters",
+  showKernels: "Kernels",
   showWeights: "Weights",
   mapsOf: (name: string) =>
-    `Feature maps of ${name}. Arrow keys move, Page Up and Page Down change the map, Enter explains the value.`,
-  filtersOf: (name: string, count: number) => `Filters of ${name}: ${count}`,
+    `Feature maps of ${name}. Arrow keys move, Page Up and Page Down change the channel, Enter ` +
+    "shows how the value is computed.",
+  kernelsOf: (name: string, count: number) => `Kernels of ${name}: ${count}`,
   place: (channel: number, row: number, column: number) =>
-    `map ${channel}, row ${row}, column ${column}`,
+    `channel ${channel}, row ${row}, column ${column}`,
   placeInRow: (i: number) => `unit ${i}`,
-  weightPlace: (filter: number, channel: number, row: number, column: number) =>
-    `filter ${filter}, channel ${channel}, row ${row}, column ${column}`,
+  weightPlace: (kernel: number, channel: number, row: number, column: number) =>
+    `kernel ${kernel}, channel ${channel}, row ${row}, column ${column}`,
   weightPlaceInRow: (unit: number, from: number) => `from ${from} to unit ${unit}`,
   inspectorTitle: "How this value is computed",
   inspectorEmpty:
-    "Click a value of any map, or move to it with the arrow keys and press Enter. Its window, its weights and every product appear here.",
+    "Click a value in any feature map, or select one with the arrow keys and press Enter. Its " +
+    "window, its weights and every product appear here.",
   close: "Close",
   sumOfProducts: (n: number) => `Sum of ${plural(n, "product", "products")}`,
   sumOfSquares: (n: number) => `Sum of ${plural(n, "square", "squares")}`,
   meanOf: (n: number) => `Mean of ${plural(n, "value", "values")}`,
   sumOfValues: (n: number) => `Sum of ${plural(n, "value", "values")}`,
-  functionOf: (n: number) => `From ${plural(n, "value", "values")}`,
+  functionOf: (n: number) => `Function of ${plural(n, "value", "values")}`,
   exponential: "exp(score − largest score)",
   largestOf: (n: number) => `Largest of ${plural(n, "value", "values")}`,
   operands: {
@@ -320,15 +333,44 @@ export const en = {
   termLabel: (x: string, w: string, product: string) => `${x} times ${w} is ${product}`,
   squareLabel: (x: string, c: string, square: string) => `${x} minus ${c}, squared, is ${square}`,
   exponentialLabel: (x: string, e: string) => `score ${x}, exponential ${e}`,
-  valuesAtPlace: "Values at this place",
-  notExplained: "There is no formula for this value on this page.",
+  valuesAtPlace: "Values at this position",
+  notExplained: "This page has no formula for this value.",
+
+  // Errors by their code; the numbers and names are those of the error, `axis` is height or width.
+  unexpected: (text: string) => `Unexpected error: ${text}`,
+  errors: {
+    "kernel-exceeds-input": (v: Facts, axis: string) =>
+      `Along the ${axis}, the kernel covers ${v.span} cells, but the padded input has ${v.padded}.`,
+    "channels-not-divisible": (v: Facts) =>
+      `${v.channels} ${v.what} do not divide into ${v.groups} groups.`,
+    "output-padding-too-large": (v: Facts, axis: string) =>
+      `Along the ${axis}, output padding ${v.outputPadding} must be smaller than the stride or ` +
+      `the dilation: at most ${v.most}.`,
+    "output-empty": (v: Facts, axis: string) =>
+      `Along the ${axis}, the padding crops the whole output (size ${v.size}).`,
+    diverged: (v: Facts) =>
+      `Training diverged in epoch ${v.epoch}, step ${v.step}: a value ` +
+      `${v.layer === "" ? "" : `in ${v.layer} `}is not finite. Use a lower learning rate.`,
+    "not-fetched": (v: Facts) =>
+      `${v.file} could not be loaded. Check the connection and reload the page.`,
+    "wrong-size": (v: Facts) =>
+      `${v.file} has ${v.bytes} bytes instead of ${v.expected}. Reload the page.`,
+    "dtype-unsupported": (v: Facts) =>
+      `The tensor ${v.tensor} has type ${v.dtype}; supported types are F32 and I64.`,
+    "not-exact": (v: Facts) =>
+      `The tensor ${v.tensor} contains ${v.value}, which float32 cannot hold.`,
+    "cpu-unavailable": () =>
+      "This browser does not run WebAssembly here, or without SIMD. Use another browser, or allow " +
+      "WebAssembly for this page.",
+  },
 };
 
-/** The same keys as English; functions with the same arguments. */
-export type Dictionary = {
-  readonly [K in keyof typeof en]: (typeof en)[K] extends (...args: infer A) => string
+/** The same keys; functions of the same arguments. */
+type Words<T> = T extends string
+  ? string
+  : T extends (...args: infer A) => string
     ? (...args: A) => string
-    : (typeof en)[K] extends string
-      ? string
-      : Readonly<Record<keyof (typeof en)[K], string>>;
-};
+    : { readonly [K in keyof T]: Words<T[K]> };
+
+/** The same keys as English. */
+export type Dictionary = Words<typeof en>;

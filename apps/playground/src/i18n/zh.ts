@@ -6,8 +6,8 @@ export const zh: Dictionary = {
   pages: { digits: "手写数字", arithmetic: "卷积运算" },
   intros: {
     digits:
-      "一个可以拆开来看的卷积网络。写一个数字，在本页训练网络，再把任意一个值追溯到组成它的每一个乘积。",
-    arithmetic: "卷积核、步幅、填充、空洞与分组如何决定卷积的形状，一个窗口一个窗口地看。",
+      "一个可以逐层查看的卷积网络。写一个数字，在本页训练网络，查看任意一个值是怎样由乘积算出来的。",
+    arithmetic: "卷积核大小、步幅、填充、空洞率与分组如何决定卷积的输出形状，逐个窗口演示。",
   },
   noSuchPage: (name) => `没有“${name}”这一页。这里是手写数字页。`,
   noSuchNetwork: (name) => `没有名为“${name}”的网络。这里是 LeNet-5。`,
@@ -19,18 +19,21 @@ export const zh: Dictionary = {
   copy: "复制",
   copied: "已复制",
   copyCode: (name) => `复制 ${name} 代码`,
-  copyLink: "复制本页链接",
+  copyLink: "复制链接",
   linkCopied: "链接已复制。",
-  linkNotCopied: "浏览器不允许本页复制。链接就是本页的地址。",
+  linkNotCopied: "浏览器阻止了复制。链接就是本页的地址。",
   linkCarriesAll: "链接包含全部参数与当前步骤。",
   linkCarries: (weights) =>
-    `链接包含网络、它的权重（${weights}）、数字、所选的值、训练设置与计算设备。`,
+    `链接包含网络、权重（${weights}）、数字、所选的值、训练设置与计算设备。`,
   linkLacks:
-    "链接不包含这个网络现在的权重，也不包含学习曲线。请把权重保存为文件一并发送，对方用“载入权重”打开。",
+    "链接不包含这个网络当前的权重，也不包含学习曲线。请把权重保存为文件一并发送，对方用“载入权重”打开。",
   ownMissing: {
     trained:
-      "发送者在自己的页面里继续训练过这个网络。链接不包含这样的权重，所以这里的回答与数值可能不同。打开发送者的权重文件，就能看到同样的内容。",
-    file: "发送者的网络使用了来自文件的权重。链接不包含这样的权重，所以这里的回答与数值可能不同。打开发送者的权重文件，就能看到同样的内容。",
+      "发送者继续训练过这个网络。链接不包含这些权重，所以这里的预测与数值可能不同。" +
+      "载入发送者的权重文件，即可看到相同的内容。",
+    file:
+      "发送者的网络使用了文件中的权重。链接不包含这些权重，所以这里的预测与数值可能不同。" +
+      "载入发送者的权重文件，即可看到相同的内容。",
   },
   duration: (seconds) =>
     seconds < 90
@@ -73,23 +76,16 @@ export const zh: Dictionary = {
   transposed: "转置卷积",
   squareOnly: "高与宽相同",
   noGeometry: "这些参数不能组合在一起",
-  problemKernel: (axis, span, padded) =>
-    `在${axis}方向，卷积核覆盖 ${span} 格，而填充后的输入只有 ${padded} 格。`,
-  problemGroups: (name, channels, groups) =>
-    `${name}：${channels} 个通道不能平均分成 ${groups} 组。`,
-  problemOutputPadding: (axis, given, most) =>
-    `在${axis}方向，输出填充 ${given} 必须小于步幅或空洞率：最多 ${most}。`,
-  problemCropped: (axis, left) => `在${axis}方向，填充把整个输出都裁掉了（尺寸 ${left}）。`,
   setTo: (name, value) => `把${name}设为 ${value}`,
-  mendAll: "修改不合适的参数",
-  backToLast: "回到上一组可用的参数",
-  lastPicture: "逐个窗口：上一组可用的参数",
+  mendAll: "修正所有参数",
+  backToLast: "回到上一组有效的参数",
+  lastPicture: "逐个窗口（上一组有效的参数）",
   numbersOnly: "只显示数值",
-  tooLarge: (limits) => `这超出了图示的范围（${limits}）。下面的数值都按你的参数计算。`,
+  tooLarge: (limits) => `超出图示的范围（${limits}）。下面的数值按你的参数计算。`,
   upTo: (name, most) => `${name}最多 ${most}`,
-  tooManyCells: (most) => `格子数超出了图示的范围（${most}）。下面的数值都按你的参数计算。`,
+  tooManyCells: (most) => `格子数超出图示的范围（最多 ${most}）。下面的数值按你的参数计算。`,
   unusedParameter: (name, given, used) =>
-    `${name}：链接中的“${given}”无法使用${used === null ? "" : `，改用 ${used}`}。`,
+    `${name}：链接中的“${given}”无效${used === null ? "" : `，改用 ${used}`}。`,
   outOfRange: (min, max, value) => `请输入 ${min} 到 ${max} 的整数。当前使用 ${value}。`,
   shapesOf: "输入 ∗ 权重 → 输出",
   weightsAndBias: "参数量",
@@ -103,12 +99,12 @@ export const zh: Dictionary = {
   outputSymbol: "y",
   channel: (c) => `通道 ${c}`,
   group: (g) => `组 ${g}`,
-  filter: (oc, ic) => `权重 [${oc}, ${ic}]`,
+  kernelOf: (oc, ic) => `权重 [${oc}, ${ic}]`,
   planeName: (name, channel) => `${name}，通道 ${channel}`,
   cell: (row, column) => `第 ${row} 行，第 ${column} 列`,
   padding: "填充",
-  isPadding: "这一格是填充，按零计算。",
-  isCropped: "这一格位于填充之中，转置卷积会把它从输出里裁掉。",
+  isPadding: "这一格是填充，值为零。",
+  isCropped: "这一格被裁掉：转置卷积会从输出中去掉填充。",
   isUsedBy: (n) => `参与 ${n} 个输出：`,
   player: "步骤",
   play: "播放",
@@ -119,10 +115,10 @@ export const zh: Dictionary = {
   speed: (perSecond) => `每秒 ${perSecond} 步`,
   outputSize: "输出尺寸",
   bothAxes: "高与宽",
-  formulaNote: "i 输入，k 卷积核，s 步幅，d 空洞率，p₀ 与 p₁ 前后填充，o 输出。",
+  formulaNote: "i：输入尺寸，k：卷积核大小，s：步幅，d：空洞率，p₀ 与 p₁：前后填充，o：输出尺寸。",
   formulaNoteTransposed:
-    "i 输入，k 卷积核，s 步幅，d 空洞率，p₀ 与 p₁ 前后填充，q 输出填充，o 输出。",
-  code: "写成程序",
+    "i：输入尺寸，k：卷积核大小，s：步幅，d：空洞率，p₀ 与 p₁：前后填充，q：输出填充，o：输出尺寸。",
+  code: "代码",
 
   inputTitle: "你的数字",
   drawHere: "绘图区：用鼠标、笔或手指写一个数字。使用键盘时，请从下面的样本中选择。",
@@ -131,7 +127,7 @@ export const zh: Dictionary = {
   samples: "测试数字（未用于训练）",
   moreSamples: "换一批样本",
   sample: (label) => `数字 ${label} 的样本`,
-  answerTitle: "回答",
+  answerTitle: "预测",
   answer: (digit, probability) => `${digit}，${probability}`,
   answerUntrained: "尚未训练：权重是随机的，这只是猜测。",
   answerEmpty: "请写一个数字，或选择一个样本。",
@@ -149,25 +145,27 @@ export const zh: Dictionary = {
     software: "这个浏览器只能用软件模拟 GPU，速度更慢",
     noWebGpu: "这个浏览器没有 WebGPU",
     noAdapter: "这个浏览器有 WebGPU，但没有找到可用的 GPU",
+    failed: "浏览器无法打开 GPU，详情见控制台",
   },
-  deviceLost: (reason, device) =>
-    `GPU 丢失了（${reason}）。网络现在在 ${device} 上运行，沿用最后看到的权重。`,
+  deviceLost: (_, device) =>
+    `GPU 连接已丢失。网络现在在 ${device} 上运行，使用最后一次显示的权重。`,
   train: (epochs, time) => `训练（${epochs} 轮${time === null ? "" : `，约 ${time}`}）`,
   trainOn: (epochs, time) => `再训练 ${epochs} 轮${time === null ? "" : `（约 ${time}）`}`,
   timeLeft: (time) => `还需约 ${time}`,
   measuringTime: "正在测量所需时间…",
   slowTraining: (epochs, time) =>
-    `在这台设备上训练这个网络较慢：${epochs} 轮约需 ${time}。可以随时暂停，已经学到的会保留。`,
+    `在这台设备上训练这个网络较慢：${epochs} 轮约需 ${time}。可以随时暂停，权重会保留。`,
   pauseTraining: "暂停",
   useRandom: "从随机权重开始",
-  useShipped: "已训练的权重",
-  weightsFrom: { shipped: "本页自带的已训练权重", random: "随机权重", file: "来自文件的权重" },
-  shippedWeights: (accuracy, heldOut, epochs, trainCount) =>
-    `本页自带的已训练权重：在 ${trainCount} 个 MNIST 数字上训练 ${epochs} 轮，以 8 位存储。${heldOut} 个测试数字中正确识别 ${accuracy}。`,
+  useShipped: "预训练权重",
+  weightsFrom: { shipped: "预训练权重", random: "随机权重", file: "来自文件的权重" },
+  shippedWeights: (accuracy, testCount, epochs, trainCount) =>
+    `预训练权重：在 ${trainCount} 个 MNIST 数字上训练 ${epochs} 轮，以 8 位存储。` +
+    `${testCount} 个测试数字的准确率为 ${accuracy}。`,
   randomWeights: "随机权重，尚未训练。",
-  noShippedWeights: "这个网络没有自带已训练的权重：请在这里训练，或载入文件。",
-  randomTrained: (images) => `从随机权重开始，在这里用 ${images} 张图片训练过。`,
-  shippedTrained: (images) => `本页自带的已训练权重，在这里又用 ${images} 张图片训练过。`,
+  noShippedWeights: "这个网络没有预训练权重：请在这里训练，或载入文件。",
+  randomTrained: (images) => `随机权重，在这里用 ${images} 张图片训练过。`,
+  shippedTrained: (images) => `预训练权重，在这里又用 ${images} 张图片训练过。`,
   fileWeights: "来自文件的权重。",
   fileTrained: (images) => `来自文件的权重，在这里又用 ${images} 张图片训练过。`,
   learningRate: "学习率",
@@ -177,9 +175,9 @@ export const zh: Dictionary = {
   testAccuracy: "测试准确率",
   trainingPictures: "已看图片",
   speedLabel: "图片/秒",
-  curve: "每一步的损失与留出数字上的准确率，横轴为已看图片数",
+  curve: "每一步的损失与测试准确率，横轴为已看图片数",
   overImages: "横轴：已看图片",
-  curveEmpty: "曲线会出现在这里。训练在本机的后台线程中进行，数据不会离开本页。",
+  curveEmpty: "学习曲线会显示在这里。训练在本机的后台线程中进行，数据不会离开本页。",
   saveWeights: "保存权重",
   loadWeights: "载入权重",
   loaded: (name) => `已载入 ${name}。`,
@@ -187,14 +185,14 @@ export const zh: Dictionary = {
     notSafetensors: "这不是 safetensors 文件。",
     damaged: "这个 safetensors 文件已损坏或不完整。",
   },
-  refusedType: (message) => `这个文件所含数值的类型，本页无法读取。${message}`,
+  refusedType: (reason) => `无法读取这个文件。${reason}`,
   refusedNetwork: (name, more) =>
     `这些权重属于另一个网络（缺少 ${name}${more ? ` 及另外 ${more} 项` : ""}）。`,
   refusedNumbers: (name) => `这些权重无法使用：${name} 含有非有限的数值。`,
-  notFetched: (message) => `无法载入本页自带的已训练权重，网络从随机权重开始。${message}`,
-  workerFailed: (message) => `网络已停止：${message}`,
+  notFetched: (reason) => `网络从随机权重开始：无法载入预训练权重。${reason}`,
+  workerFailed: (reason) => `网络已停止。${reason}`,
   threads: (n) => `${n} 个线程`,
-  oneThread: "单线程：本页未与其他来源隔离，无法共享内存。一切功能照常，只是慢一些。",
+  oneThread: "单线程：本页未启用跨源隔离，无法共享内存。一切功能照常，只是慢一些。",
   starting: "正在启动网络…",
   accuracyNow: (accuracy) => `测试准确率 ${accuracy}`,
   networkTitle: "网络内部",
@@ -206,10 +204,10 @@ export const zh: Dictionary = {
   convStage: (kernel, from, to) => `卷积 ${kernel}，${from} → ${to} 通道`,
   matmulStage: (from, to) => `全连接，${from} → ${to}`,
   groupsOf: (n) => `，${n} 组`,
-  byTable: "，每张输出图只看部分输入图",
+  byTable: "，每个输出通道只连接部分输入通道",
   maxPoolStage: (kernel) => `最大池化（汇聚）${kernel}`,
   avgPoolStage: (kernel) => `平均池化（汇聚）${kernel}`,
-  globalPoolStage: (kernel) => `对整张图的平均池化（汇聚）${kernel}`,
+  globalPoolStage: (kernel) => `全局平均池化（汇聚）${kernel}`,
   distanceStage: (to) => `到 ${to} 个编码的平方距离`,
   sumStage: "求和",
   softmaxStage: (n) => `${n} 个得分的 softmax：概率`,
@@ -238,14 +236,15 @@ export const zh: Dictionary = {
   dilationOf: (d) => `，空洞率 ${d}`,
   paddingOf: (p) => `，填充 ${p}`,
   strideOf: (s) => `，步幅 ${s}`,
-  showFilters: "卷积核",
+  showKernels: "卷积核",
   showWeights: "权重",
-  mapsOf: (name) => `${name} 的特征图。方向键移动，Page Up 与 Page Down 换图，回车解释这个值。`,
-  filtersOf: (name, count) => `${name} 的权重：${count} 个`,
-  place: (channel, row, column) => `图 ${channel}，第 ${row} 行，第 ${column} 列`,
+  mapsOf: (name) =>
+    `${name} 的特征图。方向键移动，Page Up 与 Page Down 切换通道，回车显示这个值的计算过程。`,
+  kernelsOf: (name, count) => `${name} 的卷积核：${count} 个`,
+  place: (channel, row, column) => `通道 ${channel}，第 ${row} 行，第 ${column} 列`,
   placeInRow: (i) => `单元 ${i}`,
-  weightPlace: (filter, channel, row, column) =>
-    `卷积核 ${filter}，通道 ${channel}，第 ${row} 行，第 ${column} 列`,
+  weightPlace: (kernel, channel, row, column) =>
+    `卷积核 ${kernel}，通道 ${channel}，第 ${row} 行，第 ${column} 列`,
   weightPlaceInRow: (unit, from) => `从 ${from} 到单元 ${unit}`,
   inspectorTitle: "这个值是怎样算出来的",
   inspectorEmpty:
@@ -289,4 +288,25 @@ export const zh: Dictionary = {
   exponentialLabel: (x, e) => `得分 ${x}，指数 ${e}`,
   valuesAtPlace: "这个位置上的值",
   notExplained: "本页没有这个值的公式。",
+
+  unexpected: () => "发生了意外错误，详情见浏览器控制台。",
+  errors: {
+    "kernel-exceeds-input": (v, axis) =>
+      `在${axis}方向，卷积核覆盖 ${v.span} 格，而填充后的输入只有 ${v.padded} 格。`,
+    "channels-not-divisible": (v) =>
+      `${v.channels} 个${v.what === "input channels" ? "输入通道" : "输出通道"}不能平均分成 ` +
+      `${v.groups} 组。`,
+    "output-padding-too-large": (v, axis) =>
+      `在${axis}方向，输出填充 ${v.outputPadding} 必须小于步幅或空洞率：最多 ${v.most}。`,
+    "output-empty": (v, axis) => `在${axis}方向，填充把整个输出都裁掉了（尺寸 ${v.size}）。`,
+    diverged: (v) =>
+      `训练在第 ${v.epoch} 轮第 ${v.step} 步发散：` +
+      `${v.layer === "" ? "" : `${v.layer} 中`}出现了非有限的数值。请使用更小的学习率。`,
+    "not-fetched": (v) => `无法载入 ${v.file}。请检查网络连接并重新打开本页。`,
+    "wrong-size": (v) => `${v.file} 有 ${v.bytes} 字节，应为 ${v.expected} 字节。请重新打开本页。`,
+    "dtype-unsupported": (v) => `张量 ${v.tensor} 的类型是 ${v.dtype}，只支持 F32 与 I64。`,
+    "not-exact": (v) => `张量 ${v.tensor} 含有 float32 无法表示的值 ${v.value}。`,
+    "cpu-unavailable": () =>
+      "浏览器在本页不能运行带 SIMD 的 WebAssembly。请更换浏览器，或允许本页使用 WebAssembly。",
+  },
 };

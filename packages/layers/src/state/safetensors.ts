@@ -2,7 +2,15 @@
 // little-endian numbers (github.com/huggingface/safetensors). Decoding trusts nothing: a hostile
 // file ends in an error, never in a wrong tensor.
 
-import { formatShape, kindOf, printable, ShapeError, shapeError, unsupported } from "@conv/tensor";
+import {
+  formatShape,
+  kindOf,
+  message,
+  printable,
+  ShapeError,
+  shapeError,
+  unsupported,
+} from "@conv/tensor";
 import type { Saved, State } from "./state.ts";
 
 // Limits of a header, so that a small or false file can't take much memory or time: 100,000 tensors
@@ -224,7 +232,8 @@ function described(name: string, value: unknown): Described {
   if (dtype !== "F32" && dtype !== "I64")
     throw unsupported(
       "safetensors",
-      `${who} has dtype ${printable(dtype, 16)}; only F32 and I64 can be read`,
+      "dtype-unsupported",
+      message`${{ tensor: who }} has dtype ${{ dtype: printable(dtype, 16) }}; only F32 and I64 can be read`,
     );
   if (!Array.isArray(shape) || !shape.every(isCount))
     throw fault(`${who} has a shape that is no list of whole numbers ≥ 0`);
@@ -264,7 +273,11 @@ function wholes(data: DataView, { name, begin, end }: Described): Saved["data"] 
     const value = data.getBigInt64(begin + 8 * i, true);
     values[i] = Number(value);
     if (BigInt(values[i]) !== value)
-      throw unsupported("safetensors", `${shown(name)} holds ${value}, which float32 can't`);
+      throw unsupported(
+        "safetensors",
+        "not-exact",
+        message`${{ tensor: shown(name) }} holds ${{ value: `${value}` }}, which float32 cannot`,
+      );
   }
   return values;
 }

@@ -1,0 +1,62 @@
+// How long a training will take, measured before it starts by a few steps of a separate trainer.
+
+import type { Dataset, Trainer } from "@conv/layers";
+import type { Device } from "./device.ts";
+
+const TRIAL = 150; // ms of steps, after the first, that are timed
+
+/** What is measured. The trainer is disposed of afterwards. */
+interface Subject {
+  readonly trainer: Trainer;
+  readonly data: Dataset;
+  /** What accuracy is measured on. */
+  readonly test: Dataset;
+  readonly batch: number;
+  /** Images measured for accuracy, for each image that is trained on. */
+  readonly testsPerImage: number;
+}
+
+/**
+ * Seconds that an image takes in training, the measurements of accuracy included; null where the
+ * trial was aborted before it had a step to time. The first step is not timed: it compiles.
+ */
+async function secondsPerImage(
+  { trainer, data, test, batch, testsPerImage }: Subject,
+  trial: AbortController,
+): Promise<number | null> {
+  let [began, steps] = [0, 0];
+  const onStep = () => {
+    if (began === 0) began = performance.now();
+    else if ((steps++, performance.now() - began > TRIAL)) trial.abort();
+  };
+  for await (const _ of trainer.fit(data, { epochs: 1, signal: trial.signal, onStep })) break;
+  if (steps === 0) return null;
+  const step = (performance.now() - began) / steps / batch;
+  await trainer.evaluate({ ...test, count: batch }); // compiles
+  const tested = performance.now();
+  await trainer.evaluate({ ...test, count: batch });
+  const pass = (performance.now() - tested) / batch;
+  return (step + pass * testsPerImage) / 1000;
+}
+
+/** Times each device once. On a GPU, where compiling takes long, the training itself is timed. */
+export function createTrial(subject: () => Promise<Subject>) {
+  let tried: Device | null = null;
+  let trial: AbortController | null = null;
+  return {
+    async measure(device: Device): Promise<number | null> {
+      if (tried === device || device.info.name !== "cpu") return null;
+      tried = device;
+      const controller = (trial = new AbortController());
+      const made = await subject();
+      try {
+        return await secondsPerImage(made, controller);
+      } finally {
+        made.trainer.dispose();
+        trial = null;
+      }
+    },
+    /** Ends a measurement: there is something else to do. */
+    hurry: () => trial?.abort(),
+  };
+}

@@ -1,0 +1,52 @@
+// Errors as data: what a worker sends to the page, and what the page puts into words of its
+// language. Every error that a reader can cause has a code; the rest are faults of the program.
+
+import { DivergedError } from "@conv/layers";
+import { complaint, isConvError, message, type Facts, type Message } from "@conv/tensor";
+
+/** An error by its code and the numbers and names in its message. */
+export interface Failure {
+  /** Stable; {@link UNEXPECTED} where the error has none. */
+  readonly code: string;
+  readonly values: Facts;
+  readonly axis?: string | number | undefined;
+  /** The message in English, for the console and for errors that no page has words for. */
+  readonly text: string;
+}
+
+export const UNEXPECTED = "unexpected";
+
+/** An error about a file of the page, with a code and values. */
+export const fileError = (file: string, code: string, rule: Message): Error =>
+  Object.assign(new Error(complaint(file, rule.text)), {
+    code,
+    values: { file, ...rule.values },
+    op: file,
+  });
+
+/** A file of the page; `integrity` is its SHA-256. Throws an error with a code where it fails. */
+export async function fetched(
+  file: string,
+  folder: string,
+  integrity = "",
+): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    const response = await fetch(new URL(file, folder), { integrity });
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    return new Uint8Array(await response.arrayBuffer());
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw fileError(file, "not-fetched", message`cannot be loaded (${{ reason }})`);
+  }
+}
+
+export function failureOf(error: unknown): Failure {
+  const text = error instanceof Error ? error.message : String(error);
+  if (error instanceof DivergedError) {
+    const { epoch, step, origin } = error;
+    return { code: "diverged", values: { epoch, step, layer: origin?.layer ?? "" }, text };
+  }
+  if (!isConvError(error)) return { code: UNEXPECTED, values: {}, text };
+  const { code, values, axis } = error;
+  return { code, values, axis, text };
+}
