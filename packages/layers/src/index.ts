@@ -118,8 +118,9 @@ export {
   zeros,
   type Fan,
   type Init,
-  type Initializer,
   type KaimingOptions,
+  type Role,
+  type XavierOptions,
 } from "./layers/init.ts";
 export {
   augmentAll,

@@ -62,20 +62,20 @@ test("training a net of all kinds of layers ends where the host's does", async (
       conv2d(8, 3, {
         groups: 2,
         activation: "gelu",
-        kernelRegularizer: layers.l1l2({ l1: 1e-3, l2: 1e-2 }),
+        weightRegularizer: layers.l1l2({ l1: 1e-3, l2: 1e-2 }),
       }),
       layers.groupNorm(4, { activation: layers.prelu({ perChannel: true }) }),
       layers.lpPool2d(3, 2, { stride: 1 }),
       layers.instanceNorm2d({
         affine: true,
         activation: "mish",
-        activityRegularizer: layers.l2(1e-3),
+        outputRegularizer: layers.l2(1e-3),
       }),
       layers.adaptiveMaxPool2d(2),
       layers.channelDropout(0.1),
       layers.flatten(),
       layers.layerNorm(undefined, { activation: "softplus" }),
-      layers.linear(2, { kernelConstraint: layers.maxNorm(0.6) }),
+      layers.linear(2, { weightConstraint: layers.maxNorm(0.6) }),
     ]),
   };
   const data = stripes(24);

@@ -95,7 +95,7 @@ describe.each(backends)("on the %s", (_, open) => {
     [
       "a constraint that hides infinity",
       {
-        model: net(linear(2, { kernelConstraint: layers.nonNeg() })),
+        model: net(linear(2, { weightConstraint: layers.nonNeg() })),
         optimizer: sgd({ lr: 1e39 }),
       },
       1,

@@ -4,7 +4,7 @@ import type { Init } from "../src/index.ts";
 
 const shape = [64, 32, 5, 5]; // fan in 800, fan out 1600
 const draw = (init: Init, role: "weight" | "bias" = "weight") =>
-  init(layers.fanOf(shape), role)(shape, layers.createRandom("test"));
+  init(shape, layers.createRandom("test"), layers.fanOf(shape), role);
 const deviation = (data: Float32Array) =>
   Math.sqrt(data.reduce((sum, v) => sum + v * v, 0) / data.length);
 const largest = (data: Float32Array) => data.reduce((m, v) => Math.max(m, Math.abs(v)), 0);

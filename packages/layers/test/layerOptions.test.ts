@@ -63,9 +63,9 @@ const carrying = (
   ...only(
     linear(shape[0], {
       bias: false,
-      kernelInitializer: () => values(weight),
-      kernelRegularizer: options.regularizer,
-      kernelConstraint: options.constraint,
+      weightInit: values(weight),
+      weightRegularizer: options.regularizer,
+      weightConstraint: options.constraint,
     }),
     [shape[1]],
   ),
@@ -75,8 +75,8 @@ const carrying = (
 describe("around a layer", () => {
   test("an activation by name, or as a layer with parameters of its own", () => {
     const centered = {
-      kernelInitializer: () => values([1, -1]),
-      biasInitializer: layers.constant(0.5),
+      weightInit: values([1, -1]),
+      biasInit: layers.constant(0.5),
     };
     expect([...answer(linear(2, { ...centered, activation: "relu" }), [1, 1], [2]).data]).toEqual([
       2.5, 0,
@@ -168,9 +168,9 @@ describe("around a layer", () => {
     const state = layers.initialize(
       only(
         conv2d(1, 1, {
-          kernelInitializer: () => layers.ones,
+          weightInit: layers.ones,
           init: layers.kaimingNormal(),
-          biasInitializer: layers.constant(3),
+          biasInit: layers.constant(3),
         }),
         [2, 1, 1],
       ),
@@ -193,10 +193,10 @@ describe("regularizers", () => {
 
   test("of what a layer gives out: the sum over the batch divided by it, while training only", () => {
     const layer = linear(1, {
-      kernelInitializer: () => values([2]),
-      biasInitializer: layers.constant(-1),
+      weightInit: values([2]),
+      biasInit: layers.constant(-1),
       biasRegularizer: layers.l1(0.25),
-      activityRegularizer: layers.l2(0.5),
+      outputRegularizer: layers.l2(0.5),
     });
     const { loss } = step({ ...only(layer, [1]), loss: nothing }, [1, 3], [0, 0]);
     expect(loss).toBeCloseTo((0.5 * (1 + 25)) / 2 + 0.25, 12);
@@ -244,8 +244,8 @@ describe("constraints hold after each step", () => {
 
   test("a bias is constrained as a whole", () => {
     const layer = linear(2, {
-      kernelInitializer: () => layers.zeros,
-      biasInitializer: values([3, 4]),
+      weightInit: layers.zeros,
+      biasInit: values([3, 4]),
       biasConstraint: layers.unitNorm(),
     });
     const { changed } = step({ ...only(layer, [1]), loss: nothing }, [1], [0]);
@@ -264,7 +264,7 @@ describe("constraints hold after each step", () => {
 
 describe("what is frozen", () => {
   const backbone = sequential({
-    conv: conv2d(2, 3, { bias: false, kernelRegularizer: layers.l2(100) }),
+    conv: conv2d(2, 3, { bias: false, weightRegularizer: layers.l2(100) }),
     norm: layers.batchNorm2d(),
   });
   const model = (body: Layer): Model => ({

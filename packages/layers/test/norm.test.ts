@@ -220,7 +220,7 @@ describe("adaptive average pooling is PyTorch's", () => {
 describe("layers that split and meet", () => {
   const scaled = (name: string, by: number): Layer =>
     layers.sequential({
-      [name]: layers.conv2d(2, 1, { bias: false, init: () => layers.values([by, 0, 0, by]) }),
+      [name]: layers.conv2d(2, 1, { bias: false, init: layers.values([by, 0, 0, by]) }),
     });
   const x = Float32Array.of(1, 2);
   const answer = async (layer: Layer) => {
@@ -327,14 +327,14 @@ describe("normalizations within a sample refuse what they cannot normalize", () 
 test("normalizations take Keras's words for their parameters", () => {
   const names = (layer: Layer) =>
     layers.traceModel(only(layer, [4, 3, 3])).entries.map((e) => e.name);
-  expect(names(layers.groupNorm(2, { center: false }))).toEqual(["weight"]);
-  expect(names(layers.batchNorm2d({ scale: false, trackRunningStats: false }))).toEqual(["bias"]);
-  expect(names(layers.instanceNorm2d({ scale: true, name: "norm", activation: "relu" }))).toEqual([
+  expect(names(layers.groupNorm(2, { bias: false }))).toEqual(["weight"]);
+  expect(names(layers.batchNorm2d({ weight: false, trackRunningStats: false }))).toEqual(["bias"]);
+  expect(names(layers.instanceNorm2d({ weight: true, name: "norm", activation: "relu" }))).toEqual([
     "weight",
   ]);
   const state = layers.initialize(
     only(
-      layers.layerNorm([3], { gammaInitializer: layers.constant(2), betaInitializer: layers.ones }),
+      layers.layerNorm([3], { weightInit: layers.constant(2), biasInit: layers.ones }),
       [4, 3],
     ),
   );
@@ -344,7 +344,7 @@ test("normalizations take Keras's words for their parameters", () => {
   ]);
   const { entries } = layers.traceModel(
     only(
-      layers.batchNorm2d({ gammaConstraint: layers.nonNeg(), betaRegularizer: layers.l1() }),
+      layers.batchNorm2d({ weightConstraint: layers.nonNeg(), biasRegularizer: layers.l1() }),
       [4, 3, 3],
     ),
   );
@@ -358,7 +358,7 @@ test("normalizations take Keras's words for their parameters", () => {
 });
 
 test("batch normalization without scale or center predicts by the running statistics alone", () => {
-  const traced = layers.traceModel(only(layers.batchNorm1d({ center: false, eps: 1e-12 }), [2]), {
+  const traced = layers.traceModel(only(layers.batchNorm1d({ bias: false, eps: 1e-12 }), [2]), {
     batch: 1,
   });
   const given = [[5, 5], [3, 3], [1, 2], [4, 0.25], [0]].map((data, i) =>

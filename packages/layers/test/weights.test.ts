@@ -40,7 +40,7 @@ const near = (got: Record<string, number[]>, want: Record<string, number[]>) => 
 };
 
 const ignoring = arrayDataset({ x, y: [0, -1, 1, 2, -1, -1, -1, 0], sample: [3] });
-const l1 = { activityRegularizer: layers.l1(0.3), kernelRegularizer: layers.l2(0.1) };
+const l1 = { outputRegularizer: layers.l1(0.3), weightRegularizer: layers.l2(0.1) };
 const losses: [string, Partial<TrainerOptions>, Dataset][] = [
   ["class weights", {}, data],
   ["class weights and labels that are ignored", {}, ignoring],
@@ -167,7 +167,7 @@ test.each([
 ])("batches of %i, %i to an update, move zeros by the weighted mean", async (batch, accumulate) => {
   const one = arrayDataset({ x: Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8), y: classes, sample: [1] });
   const t = make({
-    model: { name: "net", input: [1], layer: linear(3, { init: () => layers.zeros }) },
+    model: { name: "net", input: [1], layer: linear(3, { init: layers.zeros }) },
     optimizer: sgd({ lr: 1 }),
     batch,
     accumulate,

@@ -17,7 +17,7 @@ const unit =
     convNorm2d(channels, kernel, {
       names: ["conv", "bn"],
       norm: { eps: 1e-3 },
-      init: () => normal(0, std),
+      init: normal(0, std),
       ...options,
     });
 /** Convolution, normalization (ε = 0.001) and relu of GoogLeNet: parts conv and bn. */

@@ -21,7 +21,7 @@ import { checkOptions, formatShape, shapeError, sizeOf, type Value } from "@conv
 import { checkRank, conv2d, type ConvLayerOptions } from "../layers/conv.ts";
 import { pytorch, values, type Init } from "../layers/init.ts";
 import type { Layer } from "../layers/layer.ts";
-import { LAYER, WEIGHT } from "../layers/options.ts";
+import { checkLayerOptions, initWith, LAYER, WEIGHT } from "../layers/options.ts";
 
 /**
  * y[c] = weight[c] · Σ window of x[c] + bias[c], windows side by side: x (n, c, h, w) → (n, c, h/k,
@@ -31,7 +31,7 @@ export function subsample2d(
   kernel: PerAxis,
   options: { readonly init?: Init | undefined } = {},
 ): Layer {
-  checkOptions("subsample2d", options, "init");
+  checkLayerOptions("subsample2d", options, "init");
   const { init = pytorch } = options;
   return {
     type: "subsample2d",
@@ -40,7 +40,7 @@ export function subsample2d(
       const size = sizeOf(perAxis("subsample2d", "kernel", kernel, 2, 1));
       const fan = { in: size, out: 1 };
       const channel = (name: "weight" | "bias") =>
-        reshape(ctx.param(name, [x.shape[1]], init(fan, name)), [1, x.shape[1], 1, 1]);
+        reshape(ctx.param(name, [x.shape[1]], initWith(init, fan, name)), [1, x.shape[1], 1, 1]);
       return add(mul(affine(avgPool(x, kernel), size), channel("weight")), channel("bias"));
     },
   };

@@ -41,7 +41,7 @@ export function linear(outFeatures: number, options: LinearOptions = {}): Layer 
       return ops.linear(
         x,
         weightOf(ctx, shape, options),
-        biasOf("linear", ctx, [outFeatures], options, fanOf(shape)),
+        biasOf(ctx, [outFeatures], options, fanOf(shape)),
       );
     },
   };

@@ -185,7 +185,7 @@ function layer<O extends SharedOptions>(
         ...perAxis(type, "kernel", kernel, rank, 1),
       ];
       const y = kind.apply(x, weightOf(ctx, shape, options), options);
-      const bias = biasOf(type, ctx, [outChannels], options, fanOf(shape));
+      const bias = biasOf(ctx, [outChannels], options, fanOf(shape));
       return bias ? addBias(y, bias) : y;
     },
   };

@@ -45,7 +45,7 @@ export function deformConv2d(
   const size = perAxis(type, "kernel", kernel, 2, 1);
   const taps = offsetGroups * size[0] * size[1];
   const beside = (channels: number) =>
-    conv2d(channels, kernel, { stride, padding, dilation, init: () => zeros });
+    conv2d(channels, kernel, { stride, padding, dilation, init: zeros });
   const [offset, mask] = [beside(2 * taps), beside(taps)];
   const layer: Layer = {
     type,
@@ -53,7 +53,7 @@ export function deformConv2d(
       checkRank(type, x, 2);
       const shape = [outChannels, checkChannels(type, outChannels, x, options) / groups, ...size];
       const weight = weightOf(ctx, shape, options);
-      const bias = biasOf(type, ctx, [outChannels], options, fanOf(shape));
+      const bias = biasOf(ctx, [outChannels], options, fanOf(shape));
       const counts = modulated ? affine(sigmoid(ctx.child("mask", mask, x)), 2) : undefined;
       const y = deform(x, weight, ctx.child("offset", offset, x), counts, geometryOf(options));
       return bias ? addBias(y, bias) : y;

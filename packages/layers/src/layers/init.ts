@@ -1,12 +1,8 @@
-// First values of parameters. An Initializer fills one tensor; an Init chooses the initializers of
-// a layer from its fan. The default is PyTorch's: kaiming uniform with a = √5, that is
+// First values of parameters. The default is PyTorch's: Kaiming uniform with a = √5, which is
 // U(±1/√fan_in), for weight and bias alike.
 
-import { checkOptions, formatShape, shapeError, sizeOf } from "@conv/tensor";
+import { checkOptions, formatShape, message, rangeError, shapeError, sizeOf } from "@conv/tensor";
 import type { Random } from "../data/random.ts";
-
-/** Makes the first values of a parameter of this shape. */
-export type Initializer = (shape: readonly number[], random: Random) => Float32Array;
 
 /** How many inputs feed one unit, and how many units one input feeds. */
 export interface Fan {
@@ -14,94 +10,138 @@ export interface Fan {
   readonly out: number;
 }
 
-/** Chooses the initializer of a layer's weight or bias. */
-export type Init = (fan: Fan, role: "weight" | "bias") => Initializer;
+/** What a parameter is to its layer. */
+export type Role = "weight" | "bias";
+
+/**
+ * Makes the first values of a parameter of this shape. A layer passes the fan of its weight and the
+ * role of the parameter; by default the parameter is a weight with the fan of its own shape.
+ */
+export type Init = (
+  shape: readonly number[],
+  random: Random,
+  fan?: Fan,
+  role?: Role,
+) => Float32Array;
+
+const fill = (shape: readonly number[], next: () => number): Float32Array =>
+  Float32Array.from({ length: sizeOf(shape) }, next);
 
 /** Uniform in [lo, hi). */
 export const uniform =
-  (lo: number, hi: number): Initializer =>
+  (lo: number, hi: number): Init =>
   (shape, random) =>
-    Float32Array.from({ length: sizeOf(shape) }, () => lo + (hi - lo) * random.uniform());
+    fill(shape, () => lo + (hi - lo) * random.uniform());
 
 /** Normal with this mean and standard deviation. */
 export const normal =
-  (mean: number, std: number): Initializer =>
+  (mean: number, std: number): Init =>
   (shape, random) =>
-    Float32Array.from({ length: sizeOf(shape) }, () => mean + std * random.normal());
+    fill(shape, () => mean + std * random.normal());
 
+/** The same number everywhere. */
 export const constant =
-  (value: number): Initializer =>
+  (value: number): Init =>
   (shape) =>
     new Float32Array(sizeOf(shape)).fill(value);
-export const zeros: Initializer = constant(0);
-export const ones: Initializer = constant(1);
+export const zeros: Init = constant(0);
+export const ones: Init = constant(1);
 
-/** Exactly these numbers; throws ShapeError unless there are as many as the shape holds. */
+/** These numbers. Throws ShapeError unless there are as many as the shape holds. */
 export const values =
-  (list: ArrayLike<number>): Initializer =>
+  (list: ArrayLike<number>): Init =>
   (shape) => {
     if (list.length !== sizeOf(shape))
       throw shapeError(
         "values",
-        `${list.length} values do not fill shape ${formatShape(shape)}, which holds ${sizeOf(shape)}`,
+        "init-length",
+        message`${{ given: list.length }} values do not fill shape ${{ shape: formatShape(shape) }}, which holds ${{ needed: sizeOf(shape) }}`,
       );
     return Float32Array.from(list);
   };
 
-/** The fan of a weight (out, in, …kernel), counted as PyTorch does. */
+/** The fan of a weight (out, in, …kernel), counted as in PyTorch. */
 export function fanOf(weight: readonly number[]): Fan {
   if (weight.length < 2)
     throw shapeError(
       "fan",
-      `a weight of shape ${formatShape(weight)} has no fan, needs at least 2 axes`,
+      "fan-rank",
+      message`a weight of shape ${{ shape: formatShape(weight) }} has no fan, needs at least ${{ rank: 2 }} axes`,
     );
   const field = sizeOf(weight.slice(2));
   return { in: weight[1] * field, out: weight[0] * field };
 }
 
-const bound = (b: number): Initializer => uniform(-b, b);
+/** An init for the weight; the bias is zero. */
+const weightOnly =
+  (make: (fan: Fan) => Init): Init =>
+  (shape, random, fan = fanOf(shape), role = "weight") =>
+    (role === "bias" ? zeros : make(fan))(shape, random);
+
+const bounded = (bound: number): Init => uniform(-bound, bound);
 
 /** PyTorch's default: U(±1/√fan_in) for weight and bias. */
-export const pytorch: Init = (fan) => bound(1 / Math.sqrt(fan.in));
+export const pytorch: Init = (shape, random, fan = fanOf(shape)) =>
+  bounded(1 / Math.sqrt(fan.in))(shape, random);
 
 /** LeCun, Bottou, Bengio and Haffner 1998, appendix A: U(±2.4/fan_in) for weight and bias. */
-export const lecun1998: Init = (fan) => bound(2.4 / fan.in);
+export const lecun1998: Init = (shape, random, fan = fanOf(shape)) =>
+  bounded(2.4 / fan.in)(shape, random);
+
+/** Throws RangeError for wrong options, and where a layer called what makes an init. */
+function checkInit(op: string, options: object, names: string): void {
+  if (Array.isArray(options))
+    throw rangeError(
+      op,
+      "init-not-called",
+      message`${{ name: op }} makes an init: write ${{ call: `${op}()` }}`,
+    );
+  checkOptions(op, options, names);
+}
+
+// The squared bound of a uniform distribution is 3 times its variance: 6 where a normal one has 2.
+const kinds = {
+  uniform: { numerator: 6, make: bounded },
+  normal: { numerator: 2, make: (std: number): Init => normal(0, std) },
+};
 
 export interface KaimingOptions {
-  /** Slope of the leaky relu that follows; 0 for relu. */
+  /** Slope of the leaky ReLU that follows; 0 for ReLU. */
   readonly a?: number | undefined;
   readonly mode?: "in" | "out" | undefined;
 }
 
-/** He et al. 2015: variance 2/((1 + a²)·fan) for the weight, uniform; the bias is zero. */
-export function kaimingUniform(options: KaimingOptions = {}): Init {
-  checkOptions("kaimingUniform", options, "a mode");
+function kaiming(name: string, kind: keyof typeof kinds, options: KaimingOptions): Init {
+  checkInit(name, options, "a mode");
   const { a = 0, mode = "in" } = options;
-  return (fan, role) => (role === "bias" ? zeros : bound(Math.sqrt(6 / ((1 + a * a) * fan[mode]))));
+  const { numerator, make } = kinds[kind];
+  return weightOnly((fan) => make(Math.sqrt(numerator / ((1 + a * a) * fan[mode]))));
 }
 
+/** He et al. 2015: uniform, variance 2/((1 + a²)·fan) for the weight; the bias is zero. */
+export const kaimingUniform = (options: KaimingOptions = {}): Init =>
+  kaiming("kaimingUniform", "uniform", options);
 /** As {@link kaimingUniform}, normal. */
-export function kaimingNormal(options: KaimingOptions = {}): Init {
-  checkOptions("kaimingNormal", options, "a mode");
-  const { a = 0, mode = "in" } = options;
-  return (fan, role) =>
-    role === "bias" ? zeros : normal(0, Math.sqrt(2 / ((1 + a * a) * fan[mode])));
+export const kaimingNormal = (options: KaimingOptions = {}): Init =>
+  kaiming("kaimingNormal", "normal", options);
+
+export interface XavierOptions {
+  readonly gain?: number | undefined;
+}
+
+function xavier(name: string, kind: keyof typeof kinds, options: XavierOptions): Init {
+  checkInit(name, options, "gain");
+  const { gain = 1 } = options;
+  const { numerator, make } = kinds[kind];
+  return weightOnly((fan) => make(gain * Math.sqrt(numerator / (fan.in + fan.out))));
 }
 
 /**
- * Glorot and Bengio 2010: variance gain²·2/(fan_in + fan_out) for the weight, uniform; the bias is
+ * Glorot and Bengio 2010: uniform, variance gain²·2/(fan_in + fan_out) for the weight; the bias is
  * zero.
  */
-export function xavierUniform(options: { readonly gain?: number | undefined } = {}): Init {
-  checkOptions("xavierUniform", options, "gain");
-  const { gain = 1 } = options;
-  return (fan, role) => (role === "bias" ? zeros : bound(gain * Math.sqrt(6 / (fan.in + fan.out))));
-}
-
+export const xavierUniform = (options: XavierOptions = {}): Init =>
+  xavier("xavierUniform", "uniform", options);
 /** As {@link xavierUniform}, normal. */
-export function xavierNormal(options: { readonly gain?: number | undefined } = {}): Init {
-  checkOptions("xavierNormal", options, "gain");
-  const { gain = 1 } = options;
-  return (fan, role) =>
-    role === "bias" ? zeros : normal(0, gain * Math.sqrt(2 / (fan.in + fan.out)));
-}
+export const xavierNormal = (options: XavierOptions = {}): Init =>
+  xavier("xavierNormal", "normal", options);

@@ -18,7 +18,7 @@ import {
   type Value,
 } from "@conv/tensor";
 import type { Loss } from "../training/loss.ts";
-import type { Initializer } from "./init.ts";
+import type { Init } from "./init.ts";
 
 /**
  * One step of a network. `forward` is called while tracing, once a trace, and must not keep values.
@@ -52,9 +52,9 @@ export interface Context {
   /** Whether a training step is traced (dropout drops), and nothing is frozen here. */
   readonly training: boolean;
   /** A trainable tensor, saved as `path.name`. */
-  param(name: string, shape: readonly number[], init: Initializer, options?: ParamOptions): Value;
+  param(name: string, shape: readonly number[], init: Init, options?: ParamOptions): Value;
   /** A tensor that is saved and not trained. */
-  buffer(name: string, shape: readonly number[], init: Initializer): Value;
+  buffer(name: string, shape: readonly number[], init: Init): Value;
   /**
    * While training: what a buffer of this layer is after the step. From then on `buffer` gives this
    * value.
@@ -85,7 +85,7 @@ export interface Context {
 export interface Entry extends ParamOptions {
   readonly name: string;
   readonly spec: Spec;
-  readonly init: Initializer;
+  readonly init: Init;
   /** Whether it is a parameter or belongs to the layer's memory, as running statistics do. */
   readonly kind: "parameter" | "buffer";
   /**

@@ -1,33 +1,30 @@
-// Options that layers have in common, PyTorch's and Keras's words side by side: what each layer
-// does around its own work (layout, activation, freezing), and how weight and bias begin and are
-// held in training.
+// Options that layers have in common: what each layer does around its own computation (layout,
+// activation, freezing), and the first values, regularizers and constraints of weight and bias.
 
 import { affine, transpose } from "@conv/ops";
-import { checkOptions, quoted, shapeError, type Value } from "@conv/tensor";
+import { checkOptions, message, quoted, rangeError, type Value } from "@conv/tensor";
+import { mustBeFunction } from "../checks.ts";
 import { activations, type ActivationName } from "./activation.ts";
-import { fanOf, ones, pytorch, zeros, type Fan, type Init, type Initializer } from "./init.ts";
+import { fanOf, ones, pytorch, zeros, type Fan, type Init } from "./init.ts";
 import type { Constraint, Context, Layer, Regularizer } from "./layer.ts";
 
 export interface LayerOptions {
-  /** Its name within the whole, instead of its place in a list. */
+  /** The layer's name in a list, instead of its index. */
   readonly name?: string | undefined;
   /**
-   * false: its tensors are saved and never change, no gradient is computed for them, and it runs as
-   * when predicting. Default: true.
+   * false: the layer's tensors are saved and never change, no gradient is computed for them, and
+   * the layer runs as in inference. Default: true.
    */
   readonly trainable?: boolean | undefined;
-  /** What follows: a layer, under the name `activation`, or its name. */
+  /** The activation that follows: its name, or a layer, which becomes the part `activation`. */
   readonly activation?: ActivationName | Layer | undefined;
-  /**
-   * What the layer gives out adds this to the loss of a training step, divided by the batch as in
-   * Keras.
-   */
-  readonly activityRegularizer?: Regularizer | undefined;
+  /** Applied to the layer's output; the result over the batch size is added to the training loss. */
+  readonly outputRegularizer?: Regularizer | undefined;
 }
 
 /**
- * "channels-first" (n, c, …space), the default, or "channels-last" (n, …space, c), for input and
- * output.
+ * Order of the axes of input and output: "channels-first" (n, c, …space), the default, or
+ * "channels-last" (n, …space, c).
  */
 export type Layout = "channels-first" | "channels-last";
 
@@ -35,39 +32,62 @@ export interface SpatialOptions extends LayerOptions {
   readonly layout?: Layout | undefined;
 }
 
-export interface WeightOptions {
-  /** Default: true. */
-  readonly bias?: boolean | undefined;
-  /** Keras's word for `bias`. */
-  readonly useBias?: boolean | undefined;
-  /** First weight and bias by the layer's fan. Default: PyTorch's. */
-  readonly init?: Init | undefined;
-  /** Instead of `init`, for the weight. */
-  readonly kernelInitializer?: Init | undefined;
-  /** Instead of `init`, for the bias: `zeros`, `constant(0.1)`. */
-  readonly biasInitializer?: Initializer | undefined;
-  readonly kernelRegularizer?: Regularizer | undefined;
+/** What training does with the parameters weight and bias. */
+interface PenaltyOptions {
+  readonly weightRegularizer?: Regularizer | undefined;
   readonly biasRegularizer?: Regularizer | undefined;
-  readonly kernelConstraint?: Constraint | undefined;
+  readonly weightConstraint?: Constraint | undefined;
   readonly biasConstraint?: Constraint | undefined;
 }
 
-/**
- * Names of {@link LayerOptions}, {@link WeightOptions} and {@link AffineOptions}, as `checkOptions`
- * takes them.
- */
-export const LAYER = "name trainable activation activityRegularizer";
-export const WEIGHT =
-  "bias useBias init kernelInitializer biasInitializer kernelRegularizer biasRegularizer kernelConstraint biasConstraint";
-export const AFFINE =
-  "affine scale center gammaInitializer betaInitializer gammaRegularizer betaRegularizer gammaConstraint betaConstraint eps";
+export interface WeightOptions extends PenaltyOptions {
+  /** Default: true. */
+  readonly bias?: boolean | undefined;
+  /** First values of weight and bias. Default: {@link pytorch}. */
+  readonly init?: Init | undefined;
+  /** First values of the weight, instead of `init`. */
+  readonly weightInit?: Init | undefined;
+  /** First values of the bias, instead of `init`. */
+  readonly biasInit?: Init | undefined;
+}
+
+export interface AffineOptions extends PenaltyOptions {
+  /** Whether normalized values are multiplied by a parameter weight and shifted by a bias. */
+  readonly affine?: boolean | undefined;
+  /** Whether there is a weight. Default: `affine`. */
+  readonly weight?: boolean | undefined;
+  /** Whether there is a bias. Default: `affine`. */
+  readonly bias?: boolean | undefined;
+  /** Default: ones. */
+  readonly weightInit?: Init | undefined;
+  /** Default: zeros. */
+  readonly biasInit?: Init | undefined;
+}
 
 /**
- * The layer with what its options put around it. Throws RangeError for an option that is none of
- * `names` nor common to all layers.
+ * Names of {@link LayerOptions}, {@link WeightOptions} and {@link AffineOptions}, for
+ * `checkOptions`.
+ */
+export const LAYER = "name trainable activation outputRegularizer";
+const PARAMETERS =
+  "bias weightInit biasInit weightRegularizer biasRegularizer weightConstraint biasConstraint";
+export const WEIGHT = `init ${PARAMETERS}`;
+export const AFFINE = `affine weight ${PARAMETERS} eps`;
+
+/** Throws RangeError for unknown options, and where what must be a function is none. */
+export function checkLayerOptions(type: string, options: object, names: string): void {
+  checkOptions(type, options, names);
+  for (const [name, value] of Object.entries(options))
+    if (/(init|Regularizer|Constraint)$/i.test(name) && value !== undefined)
+      mustBeFunction(type, name, value);
+}
+
+/**
+ * The layer with what its options put around it. Throws RangeError for an option that is neither
+ * one of `names` nor common to all layers.
  */
 export function configured(layer: Layer, options: SpatialOptions, names: string): Layer {
-  checkOptions(layer.type, options, `${names} ${LAYER}`);
+  checkLayerOptions(layer.type, options, `${names} ${LAYER}`);
   return around(layer, options);
 }
 
@@ -76,19 +96,20 @@ function around(layer: Layer, options: SpatialOptions): Layer {
     name,
     trainable = true,
     activation,
-    activityRegularizer,
+    outputRegularizer,
     layout = "channels-first",
   } = options;
   const active = typeof activation === "string" ? activationOf(layer.type, activation) : activation;
   if (layout !== "channels-first" && layout !== "channels-last")
-    throw shapeError(
+    throw rangeError(
       layer.type,
-      `layout ${JSON.stringify(layout)} is neither "channels-first" nor "channels-last"`,
+      "layout",
+      message`layout ${{ layout: JSON.stringify(layout) }} is neither "channels-first" nor "channels-last"`,
     );
   const forward = (x: Value, ctx: Context): Value => {
     const y = layer.forward(x, trainable ? ctx : ctx.frozen());
     const z = active ? ctx.child("activation", active, y) : y;
-    if (activityRegularizer) ctx.loss(affine(activityRegularizer(z), 1 / z.shape[0]));
+    if (outputRegularizer) ctx.loss(affine(outputRegularizer(z), 1 / z.shape[0]));
     return z;
   };
   return {
@@ -100,9 +121,10 @@ function around(layer: Layer, options: SpatialOptions): Layer {
 
 function activationOf(type: string, name: ActivationName): Layer {
   if (!Object.hasOwn(activations, name))
-    throw shapeError(
+    throw rangeError(
       type,
-      `there is no activation ${quoted(name)}; there are ${Object.keys(activations).join(", ")}`,
+      "unknown-activation",
+      message`there is no activation ${{ activation: quoted(name) }}; there are ${{ known: Object.keys(activations).join(", ") }}`,
     );
   return activations[name]();
 }
@@ -115,100 +137,59 @@ const toLast = (x: Value): Value => transpose(x, [0, ...x.shape.slice(2).map((_,
 
 /**
  * The same layer with tensors that are saved and never change: no gradient is computed for them,
- * and all in it runs as when predicting.
+ * and the layer with its parts runs as in inference.
  */
 export const freeze = (layer: Layer): Layer =>
   around(layer, { name: layer.name, trainable: false });
 
-/**
- * The same layer for inputs (n, …space, c), with outputs of that kind: what the option `layout`
- * does, for any layer.
- */
+/** The same layer with input and output (n, …space, c), as by the option `layout`. */
 export const channelsLast = (layer: Layer): Layer =>
   around(layer, { name: layer.name, layout: "channels-last" });
 
-/** The parameter weight. */
-export const weightOf = (
-  ctx: Context,
-  shape: readonly number[],
-  options: WeightOptions,
-  fan: Fan = fanOf(shape),
-): Value => {
-  const {
-    init = pytorch,
-    kernelInitializer = init,
-    kernelRegularizer: regularizer,
-    kernelConstraint: constraint,
-  } = options;
-  return ctx.param("weight", shape, kernelInitializer(fan, "weight"), { regularizer, constraint });
-};
+/** An init that is told fan and role. */
+export const initWith =
+  (init: Init, fan: Fan, role: "weight" | "bias"): Init =>
+  (shape, random) =>
+    init(shape, random, fan, role);
 
-/**
- * The parameter bias, where there is one. Throws ShapeError where `bias` and `useBias` say
- * different things.
- */
-export function biasOf(
-  type: string,
+/** The parameter weight. */
+export function weightOf(
   ctx: Context,
   shape: readonly number[],
-  options: WeightOptions,
-  fan: Fan,
-): Value | undefined {
-  const {
-    bias,
-    useBias,
-    init = pytorch,
-    biasInitializer,
-    biasRegularizer: regularizer,
-    biasConstraint: constraint,
-  } = options;
-  if (bias !== undefined && useBias !== undefined && bias !== useBias)
-    throw shapeError(type, `bias is ${bias} and useBias is ${useBias}`);
-  if (!(bias ?? useBias ?? true)) return undefined;
-  return ctx.param("bias", shape, biasInitializer ?? init(fan, "bias"), {
-    regularizer,
-    constraint,
+  { init = pytorch, weightInit = init, weightRegularizer, weightConstraint }: WeightOptions,
+  fan: Fan = fanOf(shape),
+): Value {
+  return ctx.param("weight", shape, initWith(weightInit, fan, "weight"), {
+    regularizer: weightRegularizer,
+    constraint: weightConstraint,
   });
 }
 
-export interface AffineOptions {
-  /**
-   * Whether each normalized value is scaled by a parameter weight and shifted by a parameter bias.
-   */
-  readonly affine?: boolean | undefined;
-  /** Keras's words, each for one of them. Default: `affine`. */
-  readonly scale?: boolean | undefined;
-  readonly center?: boolean | undefined;
-  /** Of weight; default: ones. */
-  readonly gammaInitializer?: Initializer | undefined;
-  /** Of bias; default: zeros. */
-  readonly betaInitializer?: Initializer | undefined;
-  readonly gammaRegularizer?: Regularizer | undefined;
-  readonly betaRegularizer?: Regularizer | undefined;
-  readonly gammaConstraint?: Constraint | undefined;
-  readonly betaConstraint?: Constraint | undefined;
+/** The parameter bias, undefined with `bias: false`. */
+export function biasOf(
+  ctx: Context,
+  shape: readonly number[],
+  { bias = true, init = pytorch, biasInit = init, biasRegularizer, biasConstraint }: WeightOptions,
+  fan: Fan,
+): Value | undefined {
+  if (!bias) return undefined;
+  return ctx.param("bias", shape, initWith(biasInit, fan, "bias"), {
+    regularizer: biasRegularizer,
+    constraint: biasConstraint,
+  });
 }
 
-/** The parameters weight and bias of a normalization, where there are such. */
+/** The parameters weight and bias of a normalization, each where there is one. */
 export function affineOf(
   ctx: Context,
   shape: readonly number[],
   options: AffineOptions,
   byDefault = true,
 ): { weight?: Value | undefined; bias?: Value | undefined } {
-  const {
-    affine = byDefault,
-    scale = affine,
-    center = affine,
-    gammaInitializer = ones,
-    betaInitializer = zeros,
-  } = options;
-  const [gamma, beta] = [
-    { regularizer: options.gammaRegularizer, constraint: options.gammaConstraint },
-    { regularizer: options.betaRegularizer, constraint: options.betaConstraint },
-  ];
+  const { affine = byDefault, weight = affine, bias = affine } = options;
+  const fan = { in: 1, out: 1 }; // each value feeds one
   return {
-    ...(scale && { weight: ctx.param("weight", shape, gammaInitializer, gamma) }),
-    ...(center && { bias: ctx.param("bias", shape, betaInitializer, beta) }),
+    ...(weight && { weight: weightOf(ctx, shape, { ...options, weightInit: options.weightInit ?? ones }, fan) }),
+    ...(bias && { bias: biasOf(ctx, shape, { ...options, biasInit: options.biasInit ?? zeros }, fan) }),
   };
 }

@@ -1,18 +1,17 @@
-// Convolutions made of less: depthwise (each channel on its own), pointwise (1×1: each position on
-// its own), and both in turn.
+// Convolutions with fewer multiplications: depthwise (each channel alone), pointwise (1×1: each
+// position alone), and separable (depthwise, then pointwise).
 
 import type { PerAxis } from "@conv/ops";
-import { checkOptions } from "@conv/tensor";
 import { mustBe } from "../checks.ts";
 import { checkRank, CONV, conv1d, conv2d, conv3d, type ConvLayerOptions } from "./conv.ts";
 import type { Init } from "./init.ts";
 import type { Constraint, Layer, Regularizer } from "./layer.ts";
-import { LAYER, WEIGHT } from "./options.ts";
+import { checkLayerOptions, LAYER, WEIGHT } from "./options.ts";
 
 const convs = [conv1d, conv2d, conv3d];
 
 export interface DepthwiseOptions extends Omit<ConvLayerOptions, "groups"> {
-  /** Outputs made of each channel; those of one channel are neighbors. Default: 1. */
+  /** Outputs for each input channel; those of one channel are adjacent. Default: 1. */
   readonly depthMultiplier?: number | undefined;
 }
 
@@ -20,10 +19,10 @@ const DEPTHWISE = `${CONV} ${LAYER} paddingMode flipKernel depthMultiplier`;
 
 function depthwise(rank: number, kernel: PerAxis, given: DepthwiseOptions): Layer {
   const type = `depthwiseConv${rank}d`;
-  checkOptions(type, given, DEPTHWISE);
+  checkLayerOptions(type, given, DEPTHWISE);
   const { depthMultiplier = 1, ...options } = given;
   mustBe("a whole number ≥ 1", type, { depthMultiplier });
-  // one for each count of channels, so that a layer used twice is one layer
+  // One layer for each number of channels: a layer that is used twice stays one layer.
   const made = new Map<number, Layer>();
   return {
     type,
@@ -60,7 +59,7 @@ export type PointwiseOptions = Omit<
 >;
 
 function pointwise(rank: number, outChannels: number, options: PointwiseOptions): Layer {
-  checkOptions(
+  checkLayerOptions(
     `pointwiseConv${rank}d`,
     options,
     `stride groups layout inChannels precision ${WEIGHT} ${LAYER}`,
@@ -81,9 +80,9 @@ export const pointwiseConv2d = (outChannels: number, options: PointwiseOptions =
 export const pointwiseConv3d = (outChannels: number, options: PointwiseOptions = {}): Layer =>
   pointwise(3, outChannels, options);
 
-/** Keras's names: `kernel…` is of the pointwise part, `depthwise…` of the other. */
+/** `depthwise…` options are those of the depthwise convolution, `weight…` those of the pointwise. */
 export interface SeparableOptions extends DepthwiseOptions {
-  readonly depthwiseInitializer?: Init | undefined;
+  readonly depthwiseInit?: Init | undefined;
   readonly depthwiseRegularizer?: Regularizer | undefined;
   readonly depthwiseConstraint?: Constraint | undefined;
 }
@@ -95,15 +94,15 @@ function separable(
   given: SeparableOptions,
 ): Layer {
   const type = `separableConv${rank}d`;
-  checkOptions(
+  checkLayerOptions(
     type,
     given,
-    `${DEPTHWISE} depthwiseInitializer depthwiseRegularizer depthwiseConstraint`,
+    `${DEPTHWISE} depthwiseInit depthwiseRegularizer depthwiseConstraint`,
   );
   const {
     name,
     depthMultiplier,
-    depthwiseInitializer,
+    depthwiseInit,
     depthwiseRegularizer,
     depthwiseConstraint,
     ...options
@@ -112,12 +111,11 @@ function separable(
     ...options,
     depthMultiplier,
     bias: false,
-    useBias: false,
     activation: undefined,
-    activityRegularizer: undefined,
-    kernelInitializer: depthwiseInitializer,
-    kernelRegularizer: depthwiseRegularizer,
-    kernelConstraint: depthwiseConstraint,
+    outputRegularizer: undefined,
+    weightInit: depthwiseInit,
+    weightRegularizer: depthwiseRegularizer,
+    weightConstraint: depthwiseConstraint,
   });
   const second = convs[rank - 1](outChannels, 1, {
     ...options,

@@ -53,7 +53,7 @@ const init = normalInit(0.01);
  * Where the paper has biases of 1, so that the first steps give the relu inputs that are not
  * negative.
  */
-const raised = { init, biasInitializer: constant(1) };
+const raised = { init, biasInit: constant(1) };
 /** α = 10⁻⁴ for each of 5 channels. */
 const respond = () => localResponseNorm(5, { alpha: 5e-4, beta: 0.75, k: 2 });
 

@@ -37,7 +37,7 @@ export function densenet121(options?: ClassifierOptions): Model {
     layer: sequential({
       features: sequential([...features, ["norm5", pipe(batchNorm2d(), relu())]]),
       pool: pipe(adaptiveAvgPool2d(1), flatten()),
-      classifier: linear(classes, { biasInitializer: zeros }),
+      classifier: linear(classes, { biasInit: zeros }),
     }),
   };
 }

@@ -64,8 +64,8 @@ export function efficientnetB0(options?: ClassifierOptions): Model {
       classifier: sequential([
         dropout(0.2),
         linear(classes, {
-          kernelInitializer: () => uniform(-bound, bound),
-          biasInitializer: zeros,
+          weightInit: uniform(-bound, bound),
+          biasInit: zeros,
         }),
       ]),
     }),

@@ -29,7 +29,7 @@ const stages: readonly Readonly<Record<string, InceptionV1Widths>>[] = [
   },
 ];
 
-const start = { kernelInitializer: () => normal(0, 0.01) };
+const start = { weightInit: normal(0, 0.01) };
 const pool = (kernel: number): Layer => maxPool2d(kernel, { stride: 2, ceilMode: true });
 
 const head = (classes: number): Layer =>

@@ -41,8 +41,8 @@ export const imagenet = (
 /** Weights normal with this deviation, biases 0. */
 export const normalInit =
   (std: number): Init =>
-  (_, role) =>
-    role === "bias" ? zeros : normal(0, std);
+  (shape, random, _fan, role) =>
+    (role === "bias" ? zeros : normal(0, std))(shape, random);
 
 /**
  * The nearest multiple of 8, and not less than 0.9 of it: how the mobile networks round their

@@ -16,7 +16,7 @@ import { adaptiveAvgPool2d, avgPool2d, maxPool2d } from "../layers/pool.ts";
 import { withHeads } from "./heads.ts";
 import { AUXILIARY, classesOf, type AuxiliaryOptions } from "./imagenet.ts";
 
-const start = (std: number) => ({ kernelInitializer: () => normal(0, std) });
+const start = (std: number) => ({ weightInit: normal(0, std) });
 const pool = (): Layer => maxPool2d(3, { stride: 2 });
 const valid = { padding: 0 };
 
