@@ -2,6 +2,7 @@
 // is asked for.
 
 import { createRequire } from "node:module";
+import { optimizers } from "@conv/layers";
 import { printable } from "@conv/tensor";
 import { Argument, Command, Option } from "commander";
 import {
@@ -18,11 +19,11 @@ import {
 } from "./arguments.ts";
 import { addCostCommands } from "./costs.ts";
 import { classifierNames } from "./model.ts";
-import { augmentationNames, optimizers, schedules } from "./recipe.ts";
+import { augmentationNames, schedules } from "./recipe.ts";
 import { columns } from "./terminal.ts";
 
 const rates = Object.entries(optimizers)
-  .map(([name, lr]) => `${lr} for ${name}`)
+  .map(([name, { lr }]) => `${lr} for ${name}`)
   .join(", ");
 
 /**

@@ -1,20 +1,14 @@
-// How a network is trained: what the options of `conv train` say, as plain data that is kept in the
-// model file, and what it makes.
+// How a network is trained: the options of `conv train` as plain data, which is kept in the model
+// file, and the schedule, optimizer and augmentation that it stands for.
 
 import {
-  adagrad,
-  adam,
-  adamW,
   augmentAll,
   cosine,
   crop,
   cutOut,
   flip,
-  lamb,
-  lion,
   oneCycle,
-  rmsprop,
-  sgd,
+  optimizers,
   shift,
   stepDecay,
   warmUp,
@@ -22,29 +16,20 @@ import {
   type Augmentation,
   type LearningRate,
   type Optimizer,
+  type OptimizerName,
   type Schedule,
 } from "@conv/layers";
 import { printable } from "@conv/tensor";
 import { UserError } from "./errors.ts";
 
-/** Names of optimizers, with the learning rate that each has by default. */
-export const optimizers = {
-  adam: 0.003,
-  adamw: 0.003,
-  sgd: 0.03,
-  rmsprop: 0.001,
-  adagrad: 0.01,
-  lion: 3e-4,
-  lamb: 0.01,
-} as const;
 export const schedules = ["decay", "cosine", "one-cycle", "constant"] as const;
 
-/** What decides the weights that come out. */
+/** Everything that decides the trained weights. */
 export interface Recipe {
   /** The last epoch, counted from the beginning. */
   readonly epochs: number;
   readonly batch: number;
-  readonly optimizer: keyof typeof optimizers;
+  readonly optimizer: OptimizerName;
   readonly lr: number;
   readonly schedule: (typeof schedules)[number];
   /** Updates in which the learning rate rises to its first value. */
@@ -134,7 +119,7 @@ export function recipeOf(
   );
   if (!before) {
     const recipe = { ...defaults, ...chosen };
-    return { ...recipe, lr: given.lr ?? optimizers[recipe.optimizer] };
+    return { ...recipe, lr: given.lr ?? optimizers[recipe.optimizer].lr };
   }
   const { file, recipe: had } = before;
   for (const key of Object.keys(chosen) as (keyof Recipe)[])
@@ -171,19 +156,9 @@ export function scheduleOf({ schedule, lr, epochs, warmup }: Recipe, updates: nu
   return warmup ? warmUp(warmup, rates[schedule]) : rates[schedule];
 }
 
-/** The optimizer of a recipe; sgd has momentum 0.9, Nesterov's. */
-export function optimizerOf({ optimizer, weightDecay }: Recipe, lr: LearningRate): Optimizer {
-  const make: Record<Recipe["optimizer"], () => Optimizer> = {
-    adam: () => adam({ lr, weightDecay }),
-    adamw: () => adamW({ lr, weightDecay }),
-    sgd: () => sgd({ lr, momentum: 0.9, nesterov: true, weightDecay }),
-    rmsprop: () => rmsprop({ lr, weightDecay }),
-    adagrad: () => adagrad({ lr, weightDecay }),
-    lion: () => lion({ lr, weightDecay }),
-    lamb: () => lamb({ lr, weightDecay }),
-  };
-  return make[optimizer]();
-}
+/** The optimizer of a recipe. */
+export const optimizerOf = ({ optimizer, weightDecay }: Recipe, lr: LearningRate): Optimizer =>
+  optimizers[optimizer].create({ lr, weightDecay });
 
 /** What each augmentation does with its amount, and the amount where none is given. */
 const augmentations: Readonly<

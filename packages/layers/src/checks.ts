@@ -1,6 +1,6 @@
-// Checks of numbers that a user gives.
+// Checks of numbers and functions that a user passes.
 
-import { kindOf, rangeError } from "@conv/tensor";
+import { kindOf, message, rangeError } from "@conv/tensor";
 
 const KINDS = {
   "a whole number ≥ 0": (v: number) => Number.isSafeInteger(v) && v >= 0,
@@ -11,23 +11,36 @@ const KINDS = {
   "in [0, 1)": (v: number) => v >= 0 && v < 1,
 };
 
-/** Throws RangeError with the name of the first of the numbers that is none of this kind. */
+/** Throws RangeError with the name of the first number that is not of this kind. */
 export function mustBe(
   kind: keyof typeof KINDS,
   op: string,
-  numbers: Readonly<Record<string, number>>,
+  numbers: Readonly<Record<string, unknown>>,
 ): void {
-  for (const [what, value] of Object.entries(numbers))
-    if (!(Number.isFinite(value) && KINDS[kind](value)))
-      throw rangeError(op, `${what} ${String(value)} is not ${kind}`);
+  for (const [name, value] of Object.entries(numbers))
+    if (!(typeof value === "number" && Number.isFinite(value) && KINDS[kind](value)))
+      throw rangeError(
+        op,
+        "number",
+        message`${{ name }} ${{ value: String(value) }} is not ${{ kind }}`,
+      );
 }
 
-/** Throws RangeError for a count that is no whole number ≥ 1. */
-export const mustCount = (op: string, what: string, value: number): void =>
-  mustBe("a whole number ≥ 1", op, { [what]: value });
+/** Throws RangeError unless a count is a whole number ≥ 1. */
+export const mustCount = (op: string, name: string, value: number): void =>
+  mustBe("a whole number ≥ 1", op, { [name]: value });
 
-/** Throws RangeError for what cannot be called. */
-export function mustBeFunction(op: string, what: string, value: unknown): void {
+/** Throws RangeError for a value that can't be called. */
+export function mustBeFunction(
+  op: string,
+  name: string,
+  value: unknown,
+  expected = "a function",
+): void {
   if (typeof value !== "function")
-    throw rangeError(op, `${what} is ${kindOf(value)}, must be a function`);
+    throw rangeError(
+      op,
+      "function",
+      message`${{ name }} is ${{ kind: kindOf(value) }}, must be ${{ expected }}`,
+    );
 }

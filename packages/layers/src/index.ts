@@ -219,23 +219,7 @@ export {
 } from "./layers/pool.ts";
 export { createBest, type Best, type Candidate, type Creators } from "./inference/best.ts";
 export { confusion, meanAbsoluteError, topK, type Metric } from "./training/metrics.ts";
-export {
-  adagrad,
-  adam,
-  adamW,
-  lamb,
-  lion,
-  rmsprop,
-  sgd,
-  type AdagradOptions,
-  type AdamOptions,
-  type LearningRate,
-  type LionOptions,
-  type Optimizer,
-  type ParameterOptions,
-  type RmspropOptions,
-  type SgdOptions,
-} from "./training/optim.ts";
+export * from "./training/optim.ts";
 export type { ParameterRule } from "./training/rules.ts";
 export {
   cosine,

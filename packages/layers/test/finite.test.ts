@@ -84,7 +84,7 @@ describe.each(backends)("on the %s", (_, open) => {
     ),
     [
       "adam without epsilon, a dead input",
-      { optimizer: adam({ epsilon: 0 }), model: net(linear(2)) },
+      { optimizer: adam({ eps: 0 }), model: net(linear(2)) },
       1,
     ],
     [

@@ -271,7 +271,7 @@ describe("options", () => {
     ],
     [
       () => layers.conv2d(4, 3, untyped({ kernelInitialiser: layers.zeros })),
-      'conv2d: there is no option "kernelInitialiser"; did you mean kernelInitializer?',
+      'conv2d: there is no option "kernelInitialiser"; did you mean weightInit?',
     ],
     [
       () => layers.conv2d(4, 3, untyped({ outputPadding: 1 })),
@@ -291,7 +291,7 @@ describe("options", () => {
     ],
     [
       () => layers.batchNorm2d(untyped({ epsilon: 1 })),
-      'batchNorm2d: there is no option "epsilon"; there are layout, momentum',
+      'batchNorm2d: there is no option "epsilon"; did you mean eps?',
     ],
     [
       () => layers.layerNorm(3, untyped({ momentum: 1 })),
@@ -368,7 +368,7 @@ describe("options", () => {
     ],
     [
       () => layers.createPredictor(createHost(), model, new Map(), untyped({ batchSize: 3 })),
-      'predict: there is no option "batchSize"; there are batch',
+      'predict: there is no option "batchSize"; did you mean batch?',
     ],
     [
       () => make(untyped({ optimiser: 3 })),
@@ -405,7 +405,7 @@ describe("options", () => {
     [() => sgd(untyped(0.01)), "sgd: options are 0.01, must be an object: { lr: … }"],
     [
       () => adam(untyped({ learningRate: 1 })),
-      'adam: there is no option "learningRate"; there are lr, beta1, beta2, epsilon, weightDecay',
+      'adam: there is no option "learningRate"; there are lr, betas, eps, weightDecay',
     ],
     [
       () => arrayDataset(untyped({ x: [], y: [], sample: [1], labels: [] })),

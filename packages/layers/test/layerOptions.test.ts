@@ -15,7 +15,7 @@ import {
 import { describe, expect, test } from "vitest";
 import * as layers from "../src/index.ts";
 import type { Constraint, Layer, Model, Regularizer } from "../src/index.ts";
-import { only, plain } from "./tiny.ts";
+import { failure, only, plain } from "./tiny.ts";
 
 const { conv2d, linear, sequential, values } = layers;
 const names = (layer: Layer, input: readonly number[]) =>
@@ -156,11 +156,109 @@ describe("around a layer", () => {
     expect(nodes.map((n) => n.op.name).filter((name) => name === "transpose")).toHaveLength(2);
   });
 
-  test("a bias by either word", () => {
-    expect(names(linear(2, { useBias: false }), [3])).toEqual(["weight"]);
-    expect(names(linear(2, { bias: true, useBias: true }), [3])).toEqual(["weight", "bias"]);
-    expect(() => names(linear(2, { bias: true, useBias: false }), [3])).toThrow(
-      "linear: bias is true and useBias is false",
+  test("a bias, or none", () => {
+    expect(names(linear(2, { bias: false }), [3])).toEqual(["weight"]);
+    expect(names(linear(2, { bias: true }), [3])).toEqual(["weight", "bias"]);
+  });
+
+  test.each([
+    [{ useBias: false }, "useBias", "bias"],
+    [{ kernelInitializer: layers.zeros }, "kernelInitializer", "weightInit"],
+    [{ biasInitializer: layers.zeros }, "biasInitializer", "biasInit"],
+    [{ kernelRegularizer: layers.l2() }, "kernelRegularizer", "weightRegularizer"],
+    [{ kernelConstraint: layers.nonNeg() }, "kernelConstraint", "weightConstraint"],
+    [{ activityRegularizer: layers.l2() }, "activityRegularizer", "outputRegularizer"],
+    [{ dilationRate: 2 }, "dilationRate", "dilation"],
+    [{ strides: 2 }, "strides", "stride"],
+    [{ padding_mode: "zeros" }, "padding_mode", "paddingMode"],
+  ])("%o: the error names the option of this library", (options: object, option, meant) => {
+    expect(() => conv2d(1, 1, options)).toThrow(
+      expect.objectContaining({
+        name: "RangeError",
+        message: `conv2d: there is no option "${option}"; did you mean ${meant}?`,
+        code: "unknown-option",
+        values: { option: `"${option}"`, meant },
+      }),
+    );
+  });
+
+  test.each([
+    ["gammaInitializer", "weightInit"],
+    ["betaInitializer", "biasInit"],
+    ["gammaRegularizer", "weightRegularizer"],
+    ["betaConstraint", "biasConstraint"],
+    ["epsilon", "eps"],
+  ])("%s of a normalization is %s", (option, meant) => {
+    const options: object = { [option]: layers.ones };
+    expect(() => layers.batchNorm2d(options)).toThrow(
+      `batchNorm2d: there is no option "${option}"; did you mean ${meant}?`,
+    );
+  });
+
+  test("what must be a function is checked when the layer is made", () => {
+    const wrong = (options: object) => () => conv2d(1, 1, options);
+    expect(wrong({ weightInit: "zeros" })).toThrow(
+      failure(
+        "RangeError",
+        "conv2d: weightInit is string, must be a function such as xavierUniform() or zeros",
+        "function",
+      ),
+    );
+    expect(wrong({ init: 0 })).toThrow("conv2d: init is number, must be a function such as");
+    expect(wrong({ biasInit: [0] })).toThrow("conv2d: biasInit is Array, must be a function");
+    expect(wrong({ weightRegularizer: 0.01 })).toThrow(
+      "conv2d: weightRegularizer is number, must be a function such as l2(0.01)",
+    );
+    expect(wrong({ biasConstraint: {} })).toThrow(
+      "conv2d: biasConstraint is Object, must be a function such as maxNorm(2)",
+    );
+    expect(wrong({ outputRegularizer: null })).toThrow("conv2d: outputRegularizer is null");
+    const separable: object = { depthwiseInit: "zeros" };
+    expect(() => layers.separableConv2d(1, 1, separable)).toThrow(
+      "separableConv2d: depthwiseInit is string, must be a function such as",
+    );
+  });
+
+  test.each<[string, object, string]>([
+    [
+      "constant",
+      layers.constant,
+      "the init of weight returned Function, must return a Float32Array of 2 values; write constant(0.1), not constant",
+    ],
+    [
+      "xavierUniform",
+      layers.xavierUniform,
+      "xavierUniform: xavierUniform makes an init: write xavierUniform()",
+    ],
+    [
+      "kaimingNormal",
+      layers.kaimingNormal,
+      "kaimingNormal: kaimingNormal makes an init: write kaimingNormal()",
+    ],
+    [
+      "too few values",
+      () => new Float32Array(1),
+      "the init of weight returned Float32Array, must return a Float32Array of 2 values",
+    ],
+  ])("%s is no init", (_, weightInit, message) => {
+    const options: object = { weightInit };
+    expect(() => layers.initialize(only(conv2d(1, 1, options), [2, 1, 1]))).toThrow(message);
+  });
+
+  test("every init may be that of any parameter", () => {
+    const first = (init: layers.Init) =>
+      plain(layers.initialize(only(conv2d(2, 1, { init }), [1, 1, 1])));
+    expect(first(layers.zeros)).toEqual({ weight: [0, 0], bias: [0, 0] });
+    expect(first(layers.values([1, 2]))).toEqual({ weight: [1, 2], bias: [1, 2] });
+    const own: Layer = {
+      type: "own",
+      forward: (x, ctx) => (ctx.param("w", [3, 4], layers.xavierUniform()), x),
+    };
+    const [drawn] = [...layers.initialize(only(own, [1])).values()];
+    expect(Math.max(...drawn.data.map(Math.abs))).toBeLessThanOrEqual(Math.sqrt(6 / 7));
+    const flat: Layer = { ...own, forward: (x, ctx) => (ctx.param("w", [3], layers.pytorch), x) };
+    expect(() => layers.initialize(only(flat, [1]))).toThrow(
+      "fan: a weight of shape 3 has no fan, needs at least 2 axes",
     );
   });
 

@@ -324,7 +324,7 @@ describe("normalizations within a sample refuse what they cannot normalize", () 
   });
 });
 
-test("normalizations take Keras's words for their parameters", () => {
+test("normalizations have a weight or a bias alone, with first values and constraints", () => {
   const names = (layer: Layer) =>
     layers.traceModel(only(layer, [4, 3, 3])).entries.map((e) => e.name);
   expect(names(layers.groupNorm(2, { bias: false }))).toEqual(["weight"]);
@@ -333,10 +333,7 @@ test("normalizations take Keras's words for their parameters", () => {
     "weight",
   ]);
   const state = layers.initialize(
-    only(
-      layers.layerNorm([3], { weightInit: layers.constant(2), biasInit: layers.ones }),
-      [4, 3],
-    ),
+    only(layers.layerNorm([3], { weightInit: layers.constant(2), biasInit: layers.ones }), [4, 3]),
   );
   expect([...state.values()].map((v) => [...v.data])).toEqual([
     [2, 2, 2],

@@ -64,10 +64,13 @@ async function train(optimizer: Optimizer) {
   return { losses, after };
 }
 
+const pair = ([first = NaN, second = NaN]: readonly number[] = [0.9, 0.999]) =>
+  [first, second] as const;
 const optimizers: Record<string, (options: OptimizerRun["options"]) => Optimizer> = {
-  sgd: ({ lr = NaN, ...options }) => sgd({ lr, ...options }),
-  adam,
-  adamW,
+  sgd: ({ lr = NaN, momentum, weightDecay, nesterov }) =>
+    sgd({ lr, momentum, weightDecay, nesterov }),
+  adam: ({ betas, ...options }) => adam({ ...options, betas: pair(betas) }),
+  adamW: ({ betas, ...options }) => adamW({ ...options, betas: pair(betas) }),
   rmsprop,
   adagrad,
 };
@@ -124,7 +127,7 @@ describe("rules that PyTorch lacks", () => {
 
   test("Lion", async () => {
     let m = [0, 0];
-    await updates(lion({ lr: 0.1, beta1: 0.8, beta2: 0.9, weightDecay: 0.5 }), (p, g) => {
+    await updates(lion({ lr: 0.1, betas: [0.8, 0.9], weightDecay: 0.5 }), (p, g) => {
       const next = p.map((v, i) => v - 0.1 * (Math.sign(0.8 * m[i] + 0.2 * g[i]) + 0.5 * v));
       m = m.map((v, i) => 0.9 * v + 0.1 * g[i]);
       return next;
@@ -136,20 +139,16 @@ describe("rules that PyTorch lacks", () => {
       [0, 0],
       [0, 0],
     ];
-    await updates(
-      lamb({ lr: 0.1, beta1: 0.8, beta2: 0.9, epsilon: 1e-3, weightDecay: 0.5 }),
-      (p, g, t) => {
-        m = m.map((old, i) => 0.8 * old + 0.2 * g[i]);
-        v = v.map((old, i) => 0.9 * old + 0.1 * g[i] ** 2);
-        const u = p.map(
-          (old, i) =>
-            m[i] / (1 - 0.8 ** (t + 1)) / (Math.sqrt(v[i] / (1 - 0.9 ** (t + 1))) + 1e-3) +
-            0.5 * old,
-        );
-        const trust = Math.hypot(...p) / Math.hypot(...u);
-        return p.map((old, i) => old - 0.1 * trust * u[i]);
-      },
-    );
+    await updates(lamb({ lr: 0.1, betas: [0.8, 0.9], eps: 1e-3, weightDecay: 0.5 }), (p, g, t) => {
+      m = m.map((old, i) => 0.8 * old + 0.2 * g[i]);
+      v = v.map((old, i) => 0.9 * old + 0.1 * g[i] ** 2);
+      const u = p.map(
+        (old, i) =>
+          m[i] / (1 - 0.8 ** (t + 1)) / (Math.sqrt(v[i] / (1 - 0.9 ** (t + 1))) + 1e-3) + 0.5 * old,
+      );
+      const trust = Math.hypot(...p) / Math.hypot(...u);
+      return p.map((old, i) => old - 0.1 * trust * u[i]);
+    });
   });
 });
 
@@ -164,10 +163,14 @@ describe("options", () => {
     expect(() => adam({ lr: Infinity })).toThrow(
       "adam: learning rate Infinity is not a finite number ≥ 0",
     );
-    expect(() => adam({ beta1: 1 })).toThrow("adam: beta1 1 is not in [0, 1)");
-    expect(() => adam({ beta2: -0.1 })).toThrow("adam: beta2 -0.1 is not in [0, 1)");
-    expect(() => adam({ epsilon: -1 })).toThrow("adam: epsilon -1 is not a finite number ≥ 0");
-    expect(() => adamW({ beta1: 2 })).toThrow("adamW: beta1 2 is not in [0, 1)");
+    expect(() => adam({ betas: [1, 0.9] })).toThrow("adam: betas[0] 1 is not in [0, 1)");
+    expect(() => adam({ betas: [0.9, -0.1] })).toThrow("adam: betas[1] -0.1 is not in [0, 1)");
+    expect(() => adam({ eps: -1 })).toThrow("adam: eps -1 is not a finite number ≥ 0");
+    expect(() => adamW({ betas: [2, 0.9] })).toThrow("adamW: betas[0] 2 is not in [0, 1)");
+    for (const betas of [0.9, [0.9], "0.9", null] as unknown[])
+      expect(() => adam({ betas: betas as [number, number] })).toThrow(
+        /^adam: betas is \w+, must be a list of 2 numbers$/,
+      );
     expect(() => rmsprop({ alpha: 1 })).toThrow("rmsprop: alpha 1 is not in [0, 1)");
     expect(() => rmsprop({ momentum: -1 })).toThrow("rmsprop: momentum -1 is not in [0, 1)");
     expect(() => adagrad({ lrDecay: -1 })).toThrow(

@@ -176,10 +176,8 @@ describe("one tensor in two places", () => {
     const tied: Layer = {
       type: "tied",
       forward(x, ctx) {
-        const weight = ctx.param(
-          "weight",
-          [4, x.shape[1], 3, 3],
-          pytorch({ in: 9, out: 36 }, "weight"),
+        const weight = ctx.param("weight", [4, x.shape[1], 3, 3], (shape, random) =>
+          pytorch(shape, random, { in: 9, out: 36 }),
         );
         return convTranspose(relu(conv(x, weight)), weight);
       },

@@ -2,6 +2,7 @@
 // how to read weights.
 
 import { createHost, sizeOf, type Backend } from "@conv/tensor";
+import { expect } from "vitest";
 import {
   arrayDataset,
   conv1d,
@@ -83,3 +84,7 @@ export async function all<T>(iterable: AsyncIterable<T>): Promise<T[]> {
   for await (const item of iterable) list.push(item);
   return list;
 }
+
+/** Matches an error of this name and message, with this code or any. */
+export const failure = (name: string, message: string, code: unknown = expect.any(String)) =>
+  expect.objectContaining({ name, message, code });

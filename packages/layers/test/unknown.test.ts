@@ -8,7 +8,8 @@ import * as algebra from "../src/algebra/index.ts";
 import * as layers from "../src/index.ts";
 import * as models from "../src/models/index.ts";
 import * as files from "../src/node.ts";
-import { only } from "./tiny.ts";
+import * as optim from "../src/training/optim.ts";
+import { failure, only } from "./tiny.ts";
 
 const odd: object = { nonsense: 1 };
 const host = createHost();
@@ -96,13 +97,11 @@ const withOptions: Readonly<Record<string, Readonly<Record<string, () => unknown
     unitNorm: () => layers.unitNorm(odd),
     l1l2: () => layers.l1l2(odd),
     traceModel: () => layers.traceModel(model, odd),
-    adagrad: () => layers.adagrad(odd),
-    adam: () => layers.adam(odd),
-    adamW: () => layers.adamW(odd),
-    lamb: () => layers.lamb(odd),
-    lion: () => layers.lion(odd),
-    rmsprop: () => layers.rmsprop(odd),
-    sgd: () => layers.sgd({ lr: 1, ...odd }),
+    ...Object.fromEntries(
+      Object.entries(optim).flatMap(([name, make]) =>
+        typeof make === "function" ? [[name, () => make({ lr: 1, ...odd })]] : [],
+      ),
+    ),
     cosine: () => layers.cosine({ lr: 1, steps: 2, ...odd }),
     multiStep: () => layers.multiStep({ lr: 1, at: [1], ...odd }),
     oneCycle: () => layers.oneCycle({ lr: 1, steps: 2, ...odd }),
@@ -171,7 +170,7 @@ const without: Readonly<Record<string, string>> = {
     "minimum mish mul neg prelu relu relu6 scaledTanh selu sigmoid silu softplus sqrt square sub tanh formatPadding countFns differentiate evaluator " +
     "formatExpr substitute variable variables grad absoluteError binaryCrossEntropy lossTerms squaredError linear matmulGeometry max mean flip " +
     "resample select padWith broadcastStrides broadcastTo sum sumTo logSoftmax softmax toInt32 pixelShuffle pixelUnshuffle walk full constantOf random " +
-    "oneHot mustBePrecision precisionOf outputSizes boundedStride eachTerm xShape wShape yShape perAxis resolvePadding axisName spanOf paddingPerAxis keepsSize " +
+    "oneHot mustBePrecision mustDivide precisionOf outputSizes boundedStride eachTerm xShape wShape yShape perAxis resolvePadding axisName spanOf paddingPerAxis keepsSize " +
     "reshape flatten concat transpose pad slice eachWindow maxUnpool argMax",
 };
 
@@ -200,13 +199,16 @@ describe.each(Object.keys(exported))("%s", (name) => {
 
 test("the nearest name is proposed", () => {
   expect(() => models.lenet5({ clases: 5 } as object)).toThrow(
-    new RangeError('lenet5: there is no option "clases"; did you mean classes?'),
+    failure("RangeError", 'lenet5: there is no option "clases"; did you mean classes?'),
   );
   expect(() => layers.residualBottleneck(64, { dilatoin: 2 } as object)).toThrow(
-    new RangeError('residualBottleneck: there is no option "dilatoin"; did you mean dilation?'),
+    failure(
+      "RangeError",
+      'residualBottleneck: there is no option "dilatoin"; did you mean dilation?',
+    ),
   );
   expect(() => layers.convNorm2d(8, 3, { strides: 2 } as object)).toThrow(
-    new RangeError('convNorm2d: there is no option "strides"; did you mean stride?'),
+    failure("RangeError", 'convNorm2d: there is no option "strides"; did you mean stride?'),
   );
 });
 
@@ -218,6 +220,6 @@ test("networks have as many classes as are asked for, and refuse other numbers",
   ]).toEqual([5, [1, 5]]);
   for (const wrong of [0, -1, 1.5, NaN])
     expect(() => models.resnet18({ classes: wrong })).toThrow(
-      new RangeError(`resnet18: classes ${wrong} is not a whole number ≥ 1`),
+      failure("RangeError", `resnet18: classes ${wrong} is not a whole number ≥ 1`),
     );
 });

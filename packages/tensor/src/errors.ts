@@ -103,24 +103,44 @@ export const unsupported = ((op: string, code: string, rule: Message, axis?: str
 export const rangeError = ((op: string, code: string, rule: Message, axis?: string | number) =>
   create(RangeError, op, code, rule, axis)) as Thrown<RangeError>;
 
+/** Keras's prefixes of options, and what stands in their place here. */
+const KERAS: Readonly<Record<string, string>> = {
+  kernel: "weight",
+  gamma: "weight",
+  beta: "bias",
+  activity: "output",
+};
+
 /**
  * Throws RangeError unless options are an object with no names but these, separated by spaces:
- * plain JavaScript is not checked for types. The message names the option that is nearest to an
- * unknown one.
+ * plain JavaScript has no types. The message names the option that was probably meant: the nearest
+ * one, or the longest one that the unknown name contains (`useBias`: bias).
  */
 export function checkOptions(op: string, options: object | undefined, names: string): void {
   if (options === undefined) return;
   const known = names.split(" ");
   if (typeof options !== "object" || options === null)
-    throw rangeError(op, `options are ${String(options)}, must be an object: { ${known[0]}: … }`);
-  const odd = Object.keys(options).find((key) => !known.includes(key));
-  if (odd === undefined) return;
-  const near = nearest(odd, known);
-  const remedy =
-    near.edits <= Math.min(odd.length, 80) / 3
-      ? `did you mean ${near.name}?`
-      : `there are ${known.join(", ")}`;
-  throw rangeError(op, `there is no option ${quoted(odd)}; ${remedy}`);
+    throw rangeError(
+      op,
+      "options",
+      message`options are ${{ options: String(options) }}, must be an object: { ${{ example: known[0] }}: … }`,
+    );
+  const option = Object.keys(options).find((key) => !known.includes(key));
+  if (option === undefined) return;
+  const asked = option.replace(/^(kernel|gamma|beta|activity)(?=[A-Z])/, (word) => KERAS[word]);
+  const near = nearest(asked, known);
+  const contained = known
+    .filter((name) => name.length > 2 && asked.toLowerCase().includes(name.toLowerCase()))
+    .sort((a, b) => b.length - a.length)[0];
+  const meant = near.edits <= Math.min(option.length, 80) / 3 ? near.name : contained;
+  const said = quoted(option);
+  throw rangeError(
+    op,
+    "unknown-option",
+    meant
+      ? message`there is no option ${{ option: said }}; did you mean ${{ meant }}?`
+      : message`there is no option ${{ option: said }}; there are ${{ known: known.join(", ") }}`,
+  );
 }
 
 /**

@@ -370,24 +370,22 @@ def make_optimizers():
         ("sgd", {"lr": 0.05, "momentum": 0.9, "nesterov": True}),
         ("sgd", {"lr": 0.05, "momentum": 0.9, "weightDecay": 0.01, "nesterov": True}),
         ("adam", {"lr": 0.01}),
-        ("adam", {"lr": 0.02, "beta1": 0.8, "beta2": 0.99, "epsilon": 1e-6}),
+        ("adam", {"lr": 0.02, "betas": [0.8, 0.99], "eps": 1e-6}),
         ("adam", {"lr": 0.01, "weightDecay": 0.05}),
         ("adamW", {"lr": 0.01}),
-        ("adamW", {"lr": 0.02, "weightDecay": 0.1, "beta1": 0.8}),
+        ("adamW", {"lr": 0.02, "weightDecay": 0.1, "betas": [0.8, 0.999]}),
         ("rmsprop", {}),
-        ("rmsprop", {"lr": 0.005, "alpha": 0.9, "epsilon": 1e-4, "weightDecay": 0.05}),
+        ("rmsprop", {"lr": 0.005, "alpha": 0.9, "eps": 1e-4, "weightDecay": 0.05}),
         ("rmsprop", {"lr": 0.005, "momentum": 0.8}),
         ("adagrad", {"lr": 0.05}),
         ("adagrad", {"lr": 0.05, "lrDecay": 0.1, "weightDecay": 0.02}),
     ]
-    spelling = {"beta1": None, "beta2": None, "weightDecay": "weight_decay", "epsilon": "eps", "lrDecay": "lr_decay"}
+    spelling = {"weightDecay": "weight_decay", "lrDecay": "lr_decay"}
     classes = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamW": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop, "adagrad": torch.optim.Adagrad}
     runs = []
     for optimizer, options in settings:
         p = {k: v.clone().requires_grad_() for k, v in start.items()}
-        named = {spelling.get(k, k): v for k, v in options.items() if spelling.get(k, k)}
-        if optimizer.startswith("adam"):
-            named["betas"] = (options.get("beta1", 0.9), options.get("beta2", 0.999))
+        named = {spelling.get(k, k): v for k, v in options.items()}
         step = classes[optimizer](p.values(), **named)
         losses, after = [], []
         for x, labels in steps:

@@ -148,9 +148,8 @@ export interface OptimizerRun {
     readonly momentum?: number;
     readonly weightDecay?: number;
     readonly nesterov?: boolean;
-    readonly beta1?: number;
-    readonly beta2?: number;
-    readonly epsilon?: number;
+    readonly betas?: readonly number[];
+    readonly eps?: number;
     readonly alpha?: number;
     readonly lrDecay?: number;
   };

@@ -17,6 +17,7 @@ import {
   type Spec,
   type Value,
 } from "@conv/tensor";
+import { mustBeFunction } from "../checks.ts";
 import type { Loss } from "../training/loss.ts";
 import type { Init } from "./init.ts";
 
@@ -290,6 +291,7 @@ class Store {
         );
       return known;
     }
+    mustBeFunction("name", `the init of ${name}`, entry.init, "a function such as zeros");
     const s = spec(shape);
     const value = input(s, name);
     this.entries.set(name, { name, spec: s, ...entry });

@@ -70,16 +70,24 @@ export interface AffineOptions extends PenaltyOptions {
  */
 export const LAYER = "name trainable activation outputRegularizer";
 const PARAMETERS =
-  "bias weightInit biasInit weightRegularizer biasRegularizer weightConstraint biasConstraint";
-export const WEIGHT = `init ${PARAMETERS}`;
-export const AFFINE = `affine weight ${PARAMETERS} eps`;
+  "weightInit biasInit weightRegularizer biasRegularizer weightConstraint biasConstraint";
+export const WEIGHT = `bias init ${PARAMETERS}`;
+export const AFFINE = `affine weight bias ${PARAMETERS} eps`;
+
+const EXAMPLES: Readonly<Record<string, string>> = {
+  init: "xavierUniform() or zeros",
+  regularizer: "l2(0.01)",
+  constraint: "maxNorm(2)",
+};
 
 /** Throws RangeError for unknown options, and where what must be a function is none. */
 export function checkLayerOptions(type: string, options: object, names: string): void {
   checkOptions(type, options, names);
-  for (const [name, value] of Object.entries(options))
-    if (/(init|Regularizer|Constraint)$/i.test(name) && value !== undefined)
-      mustBeFunction(type, name, value);
+  for (const [name, value] of Object.entries(options)) {
+    const [kind] = /(init|Regularizer|Constraint)$/i.exec(name) ?? [];
+    if (kind && value !== undefined)
+      mustBeFunction(type, name, value, `a function such as ${EXAMPLES[kind.toLowerCase()]}`);
+  }
 }
 
 /**
@@ -189,7 +197,11 @@ export function affineOf(
   const { affine = byDefault, weight = affine, bias = affine } = options;
   const fan = { in: 1, out: 1 }; // each value feeds one
   return {
-    ...(weight && { weight: weightOf(ctx, shape, { ...options, weightInit: options.weightInit ?? ones }, fan) }),
-    ...(bias && { bias: biasOf(ctx, shape, { ...options, biasInit: options.biasInit ?? zeros }, fan) }),
+    ...(weight && {
+      weight: weightOf(ctx, shape, { ...options, weightInit: options.weightInit ?? ones }, fan),
+    }),
+    ...(bias && {
+      bias: biasOf(ctx, shape, { ...options, biasInit: options.biasInit ?? zeros }, fan),
+    }),
   };
 }

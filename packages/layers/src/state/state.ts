@@ -1,7 +1,15 @@
 // The values of a model's parameters, apart from any device: first values by seed, and the check
 // that a state fits a model.
 
-import { formatShape, kindOf, printable, sameShape, shapeError, sizeOf } from "@conv/tensor";
+import {
+  formatShape,
+  kindOf,
+  message,
+  printable,
+  sameShape,
+  shapeError,
+  sizeOf,
+} from "@conv/tensor";
 import { createRandom } from "../data/random.ts";
 import { describeModel, type Entry, type Model } from "../layers/layer.ts";
 
@@ -22,13 +30,22 @@ export const optimizerPrefix = "optimizer/";
 /** What stands before the names of running statistics among gradients: what they become. */
 export const nextPrefix = "next/";
 
-/** First values of all parameters and buffers. Each depends on the seed and its own name only. */
+/**
+ * First values of all parameters and buffers. Each depends on the seed and its own name only.
+ * Throws ShapeError where an init does not return as many values as the tensor holds.
+ */
 export function initialize(model: Model, seed = 0): State {
   return new Map(
-    describeModel(model).entries.map(({ name, spec: { shape }, init }) => [
-      name,
-      { shape, data: init(shape, createRandom(`${seed} ${name}`)) },
-    ]),
+    describeModel(model).entries.map(({ name, spec: { shape }, init }) => {
+      const data = init(shape, createRandom(`${seed} ${name}`));
+      if (!(data instanceof Float32Array) || data.length !== sizeOf(shape))
+        throw shapeError(
+          model.name,
+          "init-values",
+          message`the init of ${{ tensor: name }} returned ${{ returned: kindOf(data) }}, must return a Float32Array of ${{ count: sizeOf(shape) }} values; write constant(0.1), not constant`,
+        );
+      return [name, { shape, data }];
+    }),
   );
 }
 

@@ -1,34 +1,34 @@
-// Optimizers: functions of values that build the update inside the training graph, by PyTorch's
-// rules. What changes from step to step (learning rate, bias corrections) enters as a small input,
-// so that schedules never recompile.
+// Optimizers: functions of values that build the update in the training graph, by PyTorch's rules.
+// What changes with the step (learning rate, bias corrections) is a small input of the graph, so a
+// schedule needs no new program.
 
 import { map, sqrt, square, sum, type Expr } from "@conv/ops";
-import { checkOptions, rangeError, type Value } from "@conv/tensor";
+import { checkOptions, kindOf, message, rangeError, type Value } from "@conv/tensor";
 import { mustBe } from "../checks.ts";
 
-/** A learning rate, or one per step; `step` counts the updates made before, from 0. */
+/** A learning rate, or a function of the number of updates made before. */
 export type LearningRate = number | ((step: number) => number);
 
-/** What is special about one parameter. */
+/** What is different for one parameter. */
 export interface ParameterOptions {
   /** Factor of the learning rate. */
   readonly rate?: number | undefined;
-  /** Instead of the optimizer's. */
+  /** Replaces the optimizer's. */
   readonly weightDecay?: number | undefined;
 }
 
 /**
- * A rule of update. All tensors in `update` have the parameter's shape, except the scalars of
+ * An update rule. All tensors in `update` have the shape of the parameter, except the scalars of
  * `hyper`.
  */
 export interface Optimizer {
   readonly name: string;
-  /** Names of the tensors kept for each parameter; zero at first. */
+  /** Names of the state tensors of each parameter, zero at first. */
   readonly slots: readonly string[];
-  /** How many numbers `hyper` gives. */
+  /** How many numbers `hyper` returns. */
   readonly hypers: number;
   learningRate(step: number): number;
-  /** The numbers of the update that follows `step` others. */
+  /** The numbers of the update that follows `step` updates. */
   hyper(step: number): readonly number[];
   update(
     param: Value,
@@ -39,12 +39,12 @@ export interface Optimizer {
   ): { param: Value; slots: readonly Value[] };
 }
 
-type Numbers<N extends string> = Readonly<Record<N | "weightDecay", number>>;
+/** Numbers of an update rule by name; `betas` is a pair of them. */
+type Numbers = Readonly<Record<string, number | readonly number[]>> & {
+  readonly weightDecay: number;
+};
 
-/**
- * What makes an optimizer: what it keeps, its numbers of a step (the learning rate alone unless
- * given), and its update.
- */
+/** An update rule: its state, the numbers of a step (by default the learning rate), its update. */
 interface Rule
   extends Pick<Optimizer, "slots">, Partial<Pick<Optimizer, "hypers" | "hyper" | "learningRate">> {
   update(
@@ -57,24 +57,43 @@ interface Rule
   ): ReturnType<Optimizer["update"]>;
 }
 
-const FRACTIONS = ["momentum", "alpha", "beta1", "beta2"];
-const SPOKEN: Readonly<Record<string, string>> = {
+const FRACTIONS = ["momentum", "alpha", "betas"];
+const WORDS: Readonly<Record<string, string>> = {
   weightDecay: "weight decay",
   lrDecay: "learning rate decay",
 };
 
+/** Throws RangeError unless fractions are in [0, 1) and other numbers finite and ≥ 0. */
+function checkNumbers(name: string, numbers: Numbers, defaults: Numbers): void {
+  for (const [key, value] of Object.entries(numbers)) {
+    const kind = FRACTIONS.includes(key) ? "in [0, 1)" : "a finite number ≥ 0";
+    const list = defaults[key];
+    if (typeof list === "number") {
+      mustBe(kind, name, { [WORDS[key] ?? key]: value });
+      continue;
+    }
+    if (!Array.isArray(value) || value.length !== list.length)
+      throw rangeError(
+        name,
+        "numbers",
+        message`${{ option: key }} is ${{ kind: kindOf(value) }}, must be a list of ${{ count: list.length }} numbers`,
+      );
+    mustBe(kind, name, Object.fromEntries(value.map((v, i) => [`${key}[${i}]`, v])));
+  }
+}
+
 /**
- * An optimizer by a rule. Numbers that are not given are those by default; fractions are in [0, 1),
- * others finite and ≥ 0.
+ * An optimizer by an update rule. Missing options have their defaults. Throws RangeError for
+ * unknown options and numbers out of range.
  */
-function optimizer<N extends string>(
+function optimizer<N extends Numbers>(
   name: string,
   options: { readonly lr?: LearningRate | undefined } & {
-    readonly [K in NoInfer<N> | "weightDecay"]?: number | undefined;
+    readonly [K in keyof NoInfer<N>]?: NoInfer<N>[K] | undefined;
   },
   lrByDefault: number,
-  defaults: Numbers<N>,
-  rule: (numbers: Numbers<N>, learningRate: (step: number) => number) => Rule,
+  defaults: N,
+  rule: (numbers: N, learningRate: (step: number) => number) => Rule,
   more: readonly string[] = [],
 ): Optimizer {
   checkOptions(name, options, ["lr", ...Object.keys(defaults), ...more].join(" "));
@@ -82,11 +101,8 @@ function optimizer<N extends string>(
   const given = Object.entries(options).filter(
     ([key, value]) => key in defaults && value !== undefined,
   );
-  const numbers: Numbers<N> = { ...defaults, ...Object.fromEntries(given) };
-  for (const [key, value] of Object.entries<number>(numbers))
-    mustBe(FRACTIONS.includes(key) ? "in [0, 1)" : "a finite number ≥ 0", name, {
-      [SPOKEN[key] ?? key]: value,
-    });
+  const numbers: N = { ...defaults, ...Object.fromEntries(given) };
+  checkNumbers(name, numbers, defaults);
   const rate = (step: number) => {
     const value = typeof lr === "function" ? lr(step) : lr;
     mustBe("a finite number ≥ 0", name, { "learning rate": value });
@@ -117,6 +133,9 @@ function optimizer<N extends string>(
       ),
   };
 }
+
+/** The coefficients of the two moving averages of Adam and its relatives. */
+type Betas = readonly [number, number];
 
 const times = (factor: number, e: Expr): Expr => (factor === 1 ? e : ["mul", factor, e]);
 const plus = (e: Expr, factor: number, other: Expr): Expr =>
@@ -151,7 +170,8 @@ export const sgd = (options: SgdOptions): Optimizer =>
     { momentum: 0, weightDecay: 0 },
     ({ momentum }) => {
       const { nesterov = false } = options;
-      if (nesterov && momentum === 0) throw rangeError("sgd", "Nesterov needs momentum > 0");
+      if (nesterov && momentum === 0)
+        throw rangeError("sgd", "nesterov", message`Nesterov needs momentum > ${{ least: 0 }}`);
       return {
         slots: momentum ? ["momentum"] : [],
         update(p, g, [m], [eta], factor, decay) {
@@ -178,9 +198,8 @@ export const sgd = (options: SgdOptions): Optimizer =>
 
 export interface AdamOptions {
   readonly lr?: LearningRate | undefined;
-  readonly beta1?: number | undefined;
-  readonly beta2?: number | undefined;
-  readonly epsilon?: number | undefined;
+  readonly betas?: readonly [number, number] | undefined;
+  readonly eps?: number | undefined;
   readonly weightDecay?: number | undefined;
 }
 
@@ -200,36 +219,46 @@ export const adamW = (options: AdamOptions = {}): Optimizer => moments("adamW", 
 
 function moments(name: "adam" | "adamW", options: AdamOptions, decayByDefault: number): Optimizer {
   const decoupled = name === "adamW";
-  const defaults = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: decayByDefault };
-  return optimizer(name, options, 1e-3, defaults, ({ beta1, beta2, epsilon }, learningRate) => ({
-    slots: ["mean", "variance"],
-    hypers: decoupled ? 3 : 2,
-    hyper(step) {
-      const eta = learningRate(step);
-      const corrections = [eta / (1 - beta1 ** (step + 1)), 1 / Math.sqrt(1 - beta2 ** (step + 1))];
-      return decoupled ? [...corrections, eta] : corrections;
-    },
-    update(p, gradient, [m, v], [scale, correction, eta], factor, decay) {
-      const g = decayed(decoupled ? 0 : decay);
-      const mean = map(`${name}Mean`, follow(beta1, "c", g), [p, gradient, m]);
-      const variance = map(`${name}Variance`, follow(beta2, "c", squared(g)), [p, gradient, v]);
-      const denominator: Expr = ["add", ["mul", ["sqrt", "c"], "e"], epsilon];
-      const shrunk: Expr =
-        decoupled && decay ? ["sub", "a", ["mul", ["mul", factor * decay, "f"], "a"]] : "a";
-      const inputs = [p, mean, variance, scale, correction];
-      const f: Expr = ["sub", shrunk, ["div", ["mul", times(factor, "d"), "b"], denominator]];
-      return {
-        param: map(name, f, shrunk === "a" ? inputs : [...inputs, eta]),
-        slots: [mean, variance],
-      };
-    },
-  }));
+  const betas: Betas = [0.9, 0.999];
+  const defaults = { betas, eps: 1e-8, weightDecay: decayByDefault };
+  return optimizer(
+    name,
+    options,
+    1e-3,
+    defaults,
+    ({ betas: [beta1, beta2], eps }, learningRate) => ({
+      slots: ["mean", "variance"],
+      hypers: decoupled ? 3 : 2,
+      hyper(step) {
+        const eta = learningRate(step);
+        const corrections = [
+          eta / (1 - beta1 ** (step + 1)),
+          1 / Math.sqrt(1 - beta2 ** (step + 1)),
+        ];
+        return decoupled ? [...corrections, eta] : corrections;
+      },
+      update(p, gradient, [m, v], [scale, correction, eta], factor, decay) {
+        const g = decayed(decoupled ? 0 : decay);
+        const mean = map(`${name}Mean`, follow(beta1, "c", g), [p, gradient, m]);
+        const variance = map(`${name}Variance`, follow(beta2, "c", squared(g)), [p, gradient, v]);
+        const denominator: Expr = ["add", ["mul", ["sqrt", "c"], "e"], eps];
+        const shrunk: Expr =
+          decoupled && decay ? ["sub", "a", ["mul", ["mul", factor * decay, "f"], "a"]] : "a";
+        const inputs = [p, mean, variance, scale, correction];
+        const f: Expr = ["sub", shrunk, ["div", ["mul", times(factor, "d"), "b"], denominator]];
+        return {
+          param: map(name, f, shrunk === "a" ? inputs : [...inputs, eta]),
+          slots: [mean, variance],
+        };
+      },
+    }),
+  );
 }
 
 export interface RmspropOptions {
   readonly lr?: LearningRate | undefined;
   readonly alpha?: number | undefined;
-  readonly epsilon?: number | undefined;
+  readonly eps?: number | undefined;
   readonly weightDecay?: number | undefined;
   readonly momentum?: number | undefined;
 }
@@ -244,13 +273,13 @@ export const rmsprop = (options: RmspropOptions = {}): Optimizer =>
     "rmsprop",
     options,
     0.01,
-    { alpha: 0.99, epsilon: 1e-8, weightDecay: 0, momentum: 0 },
-    ({ alpha, epsilon, momentum }) => ({
+    { alpha: 0.99, eps: 1e-8, weightDecay: 0, momentum: 0 },
+    ({ alpha, eps, momentum }) => ({
       slots: momentum ? ["variance", "momentum"] : ["variance"],
       update(p, gradient, [v, m], [eta], factor, decay) {
         const g = decayed(decay);
         const variance = map("rmspropVariance", follow(alpha, "c", squared(g)), [p, gradient, v]);
-        const d: Expr = ["div", g, ["add", ["sqrt", "c"], epsilon]];
+        const d: Expr = ["div", g, ["add", ["sqrt", "c"], eps]];
         if (!m)
           return {
             param: map(
@@ -276,7 +305,7 @@ export const rmsprop = (options: RmspropOptions = {}): Optimizer =>
 export interface AdagradOptions {
   readonly lr?: LearningRate | undefined;
   readonly lrDecay?: number | undefined;
-  readonly epsilon?: number | undefined;
+  readonly eps?: number | undefined;
   readonly weightDecay?: number | undefined;
 }
 
@@ -289,14 +318,14 @@ export const adagrad = (options: AdagradOptions = {}): Optimizer =>
     "adagrad",
     options,
     0.01,
-    { lrDecay: 0, epsilon: 1e-10, weightDecay: 0 },
-    ({ lrDecay, epsilon }, rate) => ({
+    { lrDecay: 0, eps: 1e-10, weightDecay: 0 },
+    ({ lrDecay, eps }, rate) => ({
       slots: ["squares"],
       learningRate: (step) => rate(step) / (1 + lrDecay * step),
       update(p, gradient, [s], [eta], factor, decay) {
         const g = decayed(decay);
         const squares = map("adagradSquares", ["add", "c", squared(g)], [p, gradient, s]);
-        const d: Expr = ["div", g, ["add", ["sqrt", "c"], epsilon]];
+        const d: Expr = ["div", g, ["add", ["sqrt", "c"], eps]];
         return {
           param: map(
             "adagrad",
@@ -311,8 +340,7 @@ export const adagrad = (options: AdagradOptions = {}): Optimizer =>
 
 export interface LionOptions {
   readonly lr?: LearningRate | undefined;
-  readonly beta1?: number | undefined;
-  readonly beta2?: number | undefined;
+  readonly betas?: readonly [number, number] | undefined;
   readonly weightDecay?: number | undefined;
 }
 
@@ -325,8 +353,8 @@ export const lion = (options: LionOptions = {}): Optimizer =>
     "lion",
     options,
     1e-4,
-    { beta1: 0.9, beta2: 0.99, weightDecay: 0 },
-    ({ beta1, beta2 }) => ({
+    { betas: [0.9, 0.99] as Betas, weightDecay: 0 },
+    ({ betas: [beta1, beta2] }) => ({
       slots: ["momentum"],
       update(p, g, [m], [eta], factor, decay) {
         const direction = follow(beta1, "c", "b");
@@ -353,8 +381,8 @@ export const lamb = (options: AdamOptions = {}): Optimizer =>
     "lamb",
     options,
     1e-3,
-    { beta1: 0.9, beta2: 0.999, epsilon: 1e-6, weightDecay: 0.01 },
-    ({ beta1, beta2, epsilon }, learningRate) => ({
+    { betas: [0.9, 0.999] as Betas, eps: 1e-6, weightDecay: 0.01 },
+    ({ betas: [beta1, beta2], eps }, learningRate) => ({
       slots: ["mean", "variance"],
       hypers: 3,
       hyper: (step) => [
@@ -365,11 +393,7 @@ export const lamb = (options: AdamOptions = {}): Optimizer =>
       update(p, g, [m, v], [eta, c1, c2], factor, decay) {
         const mean = map("lambMean", follow(beta1, "b", "a"), [g, m]);
         const variance = map("lambVariance", follow(beta2, "b", squared("a")), [g, v]);
-        const adapted: Expr = [
-          "div",
-          ["mul", "b", "d"],
-          ["add", ["mul", ["sqrt", "c"], "e"], epsilon],
-        ];
+        const adapted: Expr = ["div", ["mul", "b", "d"], ["add", ["mul", ["sqrt", "c"], "e"], eps]];
         const u = map("lambDirection", plus(adapted, decay, "a"), [p, mean, variance, c1, c2]);
         const norm = (x: Value) => sqrt(sum(square(x)));
         const [size, length] = [norm(p), norm(u)];
@@ -389,3 +413,34 @@ export const lamb = (options: AdamOptions = {}): Optimizer =>
       },
     }),
   );
+
+/** Settings that all optimizers share. */
+export interface CommonOptions {
+  readonly lr: LearningRate;
+  readonly weightDecay?: number | undefined;
+}
+
+/** An optimizer to choose by name. */
+export interface OptimizerChoice {
+  /** For people: `AdamW`. */
+  readonly label: string;
+  /** A learning rate to start with, for small networks. */
+  readonly lr: number;
+  readonly create: (options: CommonOptions) => Optimizer;
+}
+
+/**
+ * All optimizers by name: what the command line and the playground offer. Stochastic gradient
+ * descent has Nesterov momentum 0.9.
+ */
+export const optimizers = {
+  adam: { label: "Adam", lr: 0.003, create: adam },
+  adamw: { label: "AdamW", lr: 0.003, create: adamW },
+  sgd: { label: "SGD", lr: 0.03, create: (o) => sgd({ momentum: 0.9, nesterov: true, ...o }) },
+  rmsprop: { label: "RMSprop", lr: 0.001, create: rmsprop },
+  adagrad: { label: "Adagrad", lr: 0.01, create: adagrad },
+  lion: { label: "Lion", lr: 3e-4, create: lion },
+  lamb: { label: "LAMB", lr: 0.01, create: lamb },
+} as const satisfies Readonly<Record<string, OptimizerChoice>>;
+
+export type OptimizerName = keyof typeof optimizers;
