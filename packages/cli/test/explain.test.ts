@@ -110,7 +110,7 @@ describe("conv explain", { timeout: 60_000 }, () => {
     });
     expect(found.declined).toContainEqual({
       kernel: "softmax",
-      reason: "does softmax",
+      reason: "computes softmax, logSoftmax",
       foreign: true,
     });
   });

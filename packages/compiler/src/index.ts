@@ -39,7 +39,17 @@ export {
   type ShortConvolution,
   type SumWriter,
 } from "./shortConvolution.ts";
-export { choose, fusedOp, inputAt, inputName, mostRoundoff, outputAt, scratchAt } from "./task.ts";
+export {
+  choose,
+  fusedOp,
+  inputAt,
+  inputName,
+  mostRoundoff,
+  outputAt,
+  refusal,
+  scratchAt,
+  serves,
+} from "./task.ts";
 export type {
   Choice,
   Choosing,

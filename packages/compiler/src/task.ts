@@ -4,7 +4,15 @@
 import { convGradInputOp, convGradWeightOp, convOp } from "@conv/ops";
 import type { Expr } from "@conv/ops";
 import { MOST_ROUNDOFF, type ConvGeometry } from "@conv/ops";
-import { formatShape, unsupported, type Cost, type Kernel, type Op, type Spec } from "@conv/tensor";
+import {
+  formatShape,
+  message,
+  unsupported,
+  type Cost,
+  type Kernel,
+  type Op,
+  type Spec,
+} from "@conv/tensor";
 
 /**
  * An input that an epilogue reads besides the kernel's result: one value per channel (axis 1), per
@@ -49,11 +57,19 @@ export const inputAt = (index: number): Place => ({ of: "in", index });
 export const outputAt = (index: number): Place => ({ of: "out", index });
 export const scratchAt = (index: number): Place => ({ of: "scratch", index });
 
-/**
- * A kernel that a planner can give an epilogue to: `fuses` tells which operands it can read; none
- * if absent.
- */
-export interface PlanKernel<Caps, Code> extends Kernel<Task, Caps, Code> {
+/** A kernel that a planner can choose, and give an epilogue to. */
+export interface PlanKernel<Caps, Code> extends Omit<
+  Kernel<Task, Caps, Code>,
+  "unsupportedReason"
+> {
+  /** The ops that it computes; any that it does not refuse if absent. */
+  readonly ops?: readonly Pick<Op<unknown>, "name">[] | undefined;
+  /**
+   * Why it cannot compute a task of its ops, in a few words; null if it can. A kernel without this
+   * function computes all of them.
+   */
+  unsupportedReason?(task: Task, caps: Caps): string | null;
+  /** Operands that it can read in an epilogue; it takes no epilogue if absent. */
   readonly fuses?: readonly EpilogueOperand["along"][] | undefined;
   /** See `Step.roundoff`. */
   readonly roundoff?: number | undefined;
@@ -87,6 +103,26 @@ export interface Choosing {
   readonly prefer: readonly string[];
 }
 
+/** Whether a kernel computes an op, for some tasks at least. */
+export const serves = (
+  { ops }: Pick<PlanKernel<never, unknown>, "ops">,
+  { op }: Pick<Task, "op">,
+): boolean => ops?.includes(op) ?? true;
+
+/** Why a kernel may not compute a task, by its ops, its own reason or its precision; null if it may. */
+export function refusal<Caps extends Choosing>(
+  kernel: PlanKernel<Caps, unknown>,
+  task: Task,
+  caps: Caps,
+): string | null {
+  if (!serves(kernel, task)) return `computes ${kernel.ops!.map(({ name }) => name).join(", ")}`;
+  const reason = kernel.unsupportedReason?.(task, caps) ?? null;
+  const [factor, most] = [kernel.roundoff ?? 0, mostRoundoff(task, caps)];
+  return reason === null && factor > most
+    ? `states a roundoff of ${factor}, allowed are ${most}`
+    : reason;
+}
+
 export interface Choice<K> {
   readonly kernel: K;
   /** Predicted seconds. */
@@ -108,23 +144,21 @@ export function mostRoundoff(
 const convOps: ReadonlySet<unknown> = new Set([convOp, convGradInputOp, convGradWeightOp]);
 
 /**
- * The kernels of a list that take the task: those of `caps.prefer` first, then the cheapest by
- * estimate and `price`, the seconds that must be gained beyond it. Throws UnsupportedError, with
- * each kernel's reason, if there is none.
+ * The kernels of a list that can compute the task: those of `caps.prefer` first, then the cheapest
+ * by estimate and `price`, the seconds that must be gained beyond it. Throws UnsupportedError, with
+ * the reason of each kernel for this op, if there is none; `remedy` is the end of its message.
  */
 export function choose<Caps extends Choosing, K extends PlanKernel<Caps, unknown>>(
   task: Task,
   caps: Caps,
   list: readonly K[],
   price: (kernel: K) => number = () => 0,
+  remedy = "",
 ): Choice<K>[] {
   const rank = ({ name }: K) => caps.prefer.toReversed().indexOf(name);
   const prices = new Map<K, number>();
-  const most = mostRoundoff(task, caps);
-  const willing = list
-    .filter(
-      (kernel) => (kernel.roundoff ?? 0) <= most && kernel.unsupportedReason(task, caps) === null,
-    )
+  const able = list
+    .filter((kernel) => refusal(kernel, task, caps) === null)
     .map((kernel) => {
       const estimate = kernel.estimate(task, caps);
       prices.set(kernel, estimate + price(kernel));
@@ -133,10 +167,18 @@ export function choose<Caps extends Choosing, K extends PlanKernel<Caps, unknown
     .sort(
       (a, b) => rank(b.kernel) - rank(a.kernel) || prices.get(a.kernel)! - prices.get(b.kernel)!,
     );
-  if (willing.length) return willing;
-  const reasons = list.map((k) => `${k.name} ${k.unsupportedReason(task, caps)}`).join("; ");
+  if (able.length) return able;
+  const inputs = task.inputs.map((s) => `${s.dtype} ${formatShape(s.shape)}`).join(", ") || "none";
+  const reasons = list
+    .filter((kernel) => serves(kernel, task))
+    .map((kernel) => `${kernel.name} ${refusal(kernel, task, caps)}`)
+    .join("; ");
+  const kernels = list.map(({ name }) => name).join(", ");
   throw unsupported(
     task.op.name,
-    `no kernel for inputs ${task.inputs.map((s) => `${s.dtype} ${formatShape(s.shape)}`).join(", ") || "(none)"} (${reasons})`,
+    "no-kernel",
+    reasons
+      ? message`no kernel computes inputs ${{ inputs }}: ${{ reasons }}${{ remedy }}`
+      : message`no kernel of the list computes this op (inputs ${{ inputs }}); the list has ${{ kernels }}${{ remedy }}`,
   );
 }

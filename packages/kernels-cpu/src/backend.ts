@@ -4,7 +4,9 @@
 import { MOST_ROUNDOFF, mustBePrecision, type Precision } from "@conv/ops";
 import {
   checkOptions,
+  kindOf,
   manageBackend,
+  message,
   rangeError,
   unsupported,
   type Backend,
@@ -17,19 +19,18 @@ import { compileProgram, type CpuBuffer, type CpuProgram } from "./compile/progr
 import { createEngine, type Engine } from "./runtime/engine.ts";
 import { createHeap, type Heap } from "./runtime/memory.ts";
 import { createShared } from "./runtime/shared.ts";
-import { requestPairs, tryPairs } from "./runtime/simd256.ts";
+import type { Simd256 } from "./runtime/simd256.ts";
 import { availableThreads, type WorkerLike } from "./runtime/threads.ts";
 
 export interface CpuOptions {
   /**
-   * Threads, the calling one included unless `offThread`; as many as the machine has cores unless
-   * given, and at most twice as many (or 8).
+   * Number of threads, including the calling thread unless `offThread`. By default one for each
+   * core of the machine; at most twice as many (or 8).
    */
   readonly threads?: number | undefined;
   /**
-   * A worker runs the programs, with the other threads, so that `run` does not block the caller.
-   * What fails there is reported by the next call or `read`. Without shared memory it has one
-   * thread.
+   * A worker runs the programs, together with the other threads, so that `run` does not block the
+   * caller. The next call or `read` reports its errors. Without shared memory it has one thread.
    */
   readonly offThread?: boolean | undefined;
   /**
@@ -39,100 +40,97 @@ export interface CpuOptions {
    */
   readonly worker?: (() => WorkerLike) | undefined;
   /**
-   * Makes code for engines that join pairs of 128-bit vectors into registers of 256 bits, some 1.5
-   * times as fast. An experiment of V8's: in Node it is switched on here, for the whole process;
-   * Chrome must be started with --js-flags=--experimental-wasm-revectorize. A trial at the start
-   * makes sure that it works; if not, `simd256Reason` says why, and code is made as without.
+   * Generates code for engines that join pairs of 128-bit vectors in 256-bit registers, which is
+   * about 1.5 times as fast. This is an experiment of V8: in Node this option sets the flag for the
+   * whole process; Chrome must be started with --js-flags=--experimental-wasm-revectorize. A trial
+   * at the start checks that it works; if it does not, the usual code is generated and
+   * `simd256Reason` tells why.
    */
   readonly simd256?: boolean | undefined;
   /**
    * How convolutions may be computed: "exact", "balanced" (the default) or "fast", which is the
-   * same here. The README has the bounds.
+   * same as "balanced" here. The README has the error bounds.
    */
   readonly precision?: Precision | undefined;
   /**
-   * Names of kernels that are taken wherever they can be, whatever they estimate: to measure one
-   * against another.
+   * The kernels that programs are made of; all kernels by default. The `createCpu` of
+   * `@conv/kernels-cpu/core` takes the same option, and lets bundlers leave out all other kernels.
+   */
+  readonly kernels?: readonly CpuKernel[] | undefined;
+  /**
+   * Names of kernels that are chosen wherever they can compute a task, the first name first,
+   * whatever their estimates: to compare kernels.
    */
   readonly prefer?: readonly string[] | undefined;
+}
+
+/** Options of the `createCpu` that has no kernels and no trial of 256-bit registers by itself. */
+export interface CoreOptions extends Omit<CpuOptions, "kernels" | "simd256"> {
+  readonly kernels: readonly CpuKernel[];
+  /** `simd256` of this module, for what the option `simd256: true` does in {@link CpuOptions}. */
+  readonly simd256?: Simd256 | undefined;
 }
 
 export interface CpuBackend extends Backend {
   readonly kind: "cpu";
   readonly caps: Caps;
-  /** Why it runs on one thread although more were asked for; null if it does not. */
+  /** Why it has one thread although more were requested; null if it has as many as requested. */
   readonly singleThreadReason: string | null;
-  /** Why it does without 256-bit registers although they were asked for; null if it does not. */
+  /** Why it uses no 256-bit registers although they were requested; null otherwise. */
   readonly simd256Reason: string | null;
-  /** `prefer` stands for that of the back end, in this program alone. */
+  /** `prefer` replaces that of the back end for this program. */
   compile(graph: Graph, options?: CompileOptions): CpuProgram;
 }
 
-let warned = false;
+/** The end of errors about tasks that no kernel of a given list computes. */
+const REMEDY = "; other kernels are in @conv/kernels-cpu/core, all of them in its list kernels";
 
-/** Starts the back end with the kernels of a list. */
+/** Starts the back end. `all` is what options of {@link CpuOptions} choose from. */
 export async function createCpuWith(
-  kernels: readonly CpuKernel[],
-  options: CpuOptions = {},
+  options: CpuOptions | CoreOptions | undefined,
+  all?: Required<Pick<CoreOptions, "kernels" | "simd256">>,
 ): Promise<CpuBackend> {
-  checkOptions("cpu", options, "threads offThread worker simd256 precision prefer");
-  const {
-    threads = availableThreads(),
-    offThread = false,
-    worker,
-    simd256 = false,
-    precision = "balanced",
-    prefer = [],
-  } = options;
-  if (!Number.isInteger(threads) || threads < 1)
-    throw rangeError("cpu", `threads ${threads} is not a whole number ≥ 1`);
+  checkOptions("cpu", options, "threads offThread worker simd256 precision kernels prefer");
+  const { kernels = all?.kernels, precision = "balanced", prefer = [] } = options ?? {};
+  const simd256 = all && options?.simd256 ? all.simd256 : options?.simd256 || undefined;
+  if (!Array.isArray(kernels) || !kernels.every((kernel) => kernel?.build && kernel.ops))
+    throw rangeError(
+      "cpu",
+      "kernels",
+      message`kernels is ${{ kernels: kindOf(kernels) }}, must be a list of kernels: convolution, inference or kernels of @conv/kernels-cpu/core, or some kernels of it`,
+    );
+  if (simd256 === true || (simd256 && !simd256.trial))
+    throw rangeError(
+      "cpu",
+      "simd256",
+      message`simd256 is ${{ simd256: kindOf(simd256) }}, must be simd256 of @conv/kernels-cpu/core`,
+    );
   mustBePrecision("cpu", precision);
   const reason = await unsupportedReason();
-  if (reason) throw unsupported("cpu", reason);
-  const most = Math.max(8, 2 * availableThreads());
-  if (threads > most)
-    console.warn(
-      `@conv/kernels-cpu: ${threads} threads are more than ${availableThreads()} cores can use: running on ${most}`,
-    );
+  if (reason) throw unsupported("cpu", "engine", message`${{ reason }}`);
 
   const managed = manage();
-  const start = (count: number) =>
-    createEngine({ threads: count, offThread, worker, probe: probe(), fail: managed.fail });
-  let singleThreadReason: string | null = null;
-  let engine: Engine | null = null;
-  if (threads > 1) {
-    try {
-      if (globalThis.crossOriginIsolated === false)
-        throw new Error("the page is not cross-origin isolated, so memory cannot be shared");
-      engine = await start(Math.min(threads, most));
-    } catch (error) {
-      singleThreadReason = messageOf(error);
-      if (!warned) console.warn(`@conv/kernels-cpu: running on one thread (${singleThreadReason})`);
-      warned = true;
-    }
-  }
+  const { engine, singleThreadReason } = await startEngine(options ?? {}, managed.fail);
   try {
-    engine ??= await start(1);
-  } catch (error) {
-    throw offThread ? unsupported("cpu", `offThread needs a worker: ${messageOf(error)}`) : error;
-  }
-  try {
-    if (simd256) requestPairs();
+    simd256?.request();
     const caps = capsOf({
       threads: engine.threads,
-      simd256,
+      simd256: Boolean(simd256),
       roundoff: MOST_ROUNDOFF[precision],
       prefer,
     });
     const narrow = { ...caps, simd256: false };
     const heap = createHeap(engine.maximum, engine.grow);
+    const remedy = all && !options?.kernels ? "" : REMEDY;
     let last = 0;
     const backendOf = (own: Caps, by = manage()) =>
       by.backend(
         "cpu",
-        driverOf(heap, engine, own, kernels, () => ++last),
+        driverOf(heap, engine, own, { kernels, remedy }, () => ++last),
       );
-    const simd256Reason = simd256 ? await tryPairs(backendOf(caps), backendOf(narrow)) : null;
+    const simd256Reason = simd256
+      ? await simd256.trial(kernels, backendOf(caps), backendOf(narrow))
+      : null;
     const used = simd256Reason ? narrow : caps;
     return Object.assign(backendOf(used, managed), {
       caps: used,
@@ -142,6 +140,48 @@ export async function createCpuWith(
   } catch (error) {
     engine.dispose();
     throw error;
+  }
+}
+
+let warned = false;
+
+/** The engine with the threads that the options request, or with one where there can be no more. */
+async function startEngine(
+  { threads = availableThreads(), offThread = false, worker }: CpuOptions | CoreOptions,
+  fail: (error: Error) => void,
+): Promise<{ engine: Engine; singleThreadReason: string | null }> {
+  if (!Number.isInteger(threads) || threads < 1)
+    throw rangeError(
+      "cpu",
+      "threads",
+      message`threads is ${{ threads }}, must be a whole number ≥ 1`,
+    );
+  const cores = availableThreads();
+  const most = Math.max(8, 2 * cores);
+  if (threads > most)
+    console.warn(
+      `@conv/kernels-cpu: ${threads} threads are more than ${cores} cores can use: running on ${most}`,
+    );
+  const start = (count: number) =>
+    createEngine({ threads: count, offThread, worker, probe: probe(), fail });
+  let singleThreadReason: string | null = null;
+  if (threads > 1)
+    try {
+      if (globalThis.crossOriginIsolated === false)
+        throw new Error("the page is not cross-origin isolated, so memory cannot be shared");
+      return { engine: await start(Math.min(threads, most)), singleThreadReason };
+    } catch (error) {
+      singleThreadReason = messageOf(error);
+      if (!warned) console.warn(`@conv/kernels-cpu: running on one thread (${singleThreadReason})`);
+      warned = true;
+    }
+  try {
+    return { engine: await start(1), singleThreadReason };
+  } catch (error) {
+    const reason = messageOf(error);
+    throw offThread
+      ? unsupported("cpu", "worker", message`offThread needs a worker: ${{ reason }}`)
+      : error;
   }
 }
 
@@ -156,7 +196,7 @@ function driverOf(
   heap: Heap,
   engine: Engine,
   caps: Caps,
-  kernels: readonly CpuKernel[],
+  { kernels, remedy }: { readonly kernels: readonly CpuKernel[]; readonly remedy: string },
   next: () => number,
 ): Driver<CpuBuffer, CpuProgram, CompileOptions> {
   const shared = createShared(heap);
@@ -180,6 +220,7 @@ function driverOf(
         shared,
         engine,
         next,
+        remedy,
       ),
     programBytes: (programs) => [...programs].reduce((sum, p) => sum + p.ownBytes, shared.bytes()),
     close: engine.dispose,

@@ -2,7 +2,7 @@
 // made of, the reasons of all others, and, on a running back end, the time that each really takes;
 // and what a program would hold. An entry point of its own, as programs do without.
 
-import { mostRoundoff } from "@conv/compiler";
+import { refusal, serves } from "@conv/compiler";
 import { allocate, bytesOf, optimize, type Graph, type Node } from "@conv/tensor";
 import type { CpuBackend } from "./backend.ts";
 import type { Caps } from "./compile/caps.ts";
@@ -85,22 +85,8 @@ export function explain(graph: Graph, caps: Caps): Explanation[] {
       },
     ),
     declined: kernels.flatMap((k) => {
-      const factor = k.roundoff ?? 0;
-      const reason =
-        k.unsupportedReason(task, caps) ??
-        (factor > mostRoundoff(task, caps)
-          ? `states a roundoff of ${factor}, allowed are ${mostRoundoff(task, caps)}`
-          : null);
-      return reason === null
-        ? []
-        : [
-            {
-              kernel: k.name,
-              reason,
-              foreign:
-                reason === k.unsupportedReason({ ...task, op: { ...task.op, name: "" } }, caps),
-            },
-          ];
+      const reason = refusal(k, task, caps);
+      return reason === null ? [] : [{ kernel: k.name, reason, foreign: !serves(k, task) }];
     }),
   }));
 }

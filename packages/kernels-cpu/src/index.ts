@@ -1,18 +1,19 @@
 // @conv/kernels-cpu: a back end that runs on WebAssembly SIMD, in Node and browsers.
 
 import { createCpuWith, type CpuBackend, type CpuOptions } from "./backend.ts";
-import { kernels } from "./kernels/index.ts";
+import { convolution, inference, kernels } from "./kernels/index.ts";
+import { simd256 } from "./runtime/simd256.ts";
 
 /**
  * Starts the CPU back end: WebAssembly SIMD on `threads` threads. Where memory cannot be shared (a
- * page without cross-origin isolation) it runs on one, and says so once on the console. Throws
- * UnsupportedError where WebAssembly or SIMD is missing or may not be compiled, and where
- * `offThread` cannot have a worker.
+ * page without cross-origin isolation) it runs on one thread, and prints a warning once. Throws
+ * RangeError for invalid options, and UnsupportedError where WebAssembly or SIMD is missing or must
+ * not be compiled, or where `offThread` cannot have a worker.
  */
 export const createCpu = (options?: CpuOptions): Promise<CpuBackend> =>
-  createCpuWith(kernels, options);
+  createCpuWith(options, { kernels, simd256 });
 
-export { kernels, type CpuBackend, type CpuOptions };
+export { convolution, inference, kernels, type CpuBackend, type CpuOptions };
 export type { Caps } from "./compile/caps.ts";
 export type {
   CpuCode,

@@ -41,7 +41,7 @@ describe("explain", () => {
     );
     const reasons = new Map(declined.map(({ kernel, reason }) => [kernel, reason]));
     expect(reasons.get("direct")).toBe("keeps at most 18 output channels per group, not 32");
-    expect(reasons.get("matmul")).toBe("does matrix products");
+    expect(reasons.get("matmul")).toBe("computes matmul");
     expect(reasons.get("winograd2d6")).toBe("states a roundoff of 64, allowed are 16");
     const near = declined.filter((d) => !d.foreign).map((d) => d.kernel);
     expect(near.toSorted()).toEqual([

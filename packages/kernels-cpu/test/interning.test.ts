@@ -1,7 +1,7 @@
 // Generated functions are shared by key: equal keys must mean equal code, and different code must
 // have different keys.
 
-import { plan } from "@conv/compiler";
+import { plan, refusal } from "@conv/compiler";
 import {
   add,
   avgPool,
@@ -235,7 +235,7 @@ describe("no two stages share a key and differ", () => {
         for (const { task, kernel: chosen } of plan(graph, (t) => choose(t, caps, kernels)))
           for (const kernel of task.epilogue
             ? [chosen]
-            : kernels.filter((k) => k.unsupportedReason(task, caps) === null))
+            : kernels.filter((k) => refusal(k, task, caps) === null))
             for (const { name, reads, writes, emit } of kernel.build(task, caps).stages)
               module.func(
                 name,

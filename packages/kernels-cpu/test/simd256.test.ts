@@ -5,8 +5,9 @@
 import { setFlagsFromString } from "node:v8";
 import { testBackend } from "@conv/testkit";
 import { expect, it } from "vitest";
+import { convolution, fused, kernels } from "../src/core.ts";
 import { createCpu } from "../src/index.ts";
-import { tryPairs } from "../src/runtime/simd256.ts";
+import { simd256 } from "../src/runtime/simd256.ts";
 
 setFlagsFromString("--no-liftoff --no-wasm-inlining");
 
@@ -20,8 +21,12 @@ it("takes what passes the trial (on x64 V8 joins from version 13 on), and says w
   ];
   const joins = process.arch === "x64" && Number.parseInt(process.versions.v8) > 12;
   expect([cpu.caps.simd256, cpu.simd256Reason]).toEqual(joins ? [true, null] : [false, REASON]);
-  // What is slower than narrow tiles, as wide ones are that are not joined.
-  expect(await tryPairs(plain, cpu)).toBe(REASON);
+  // Wide tiles whose vectors are not joined are slower than narrow ones.
+  expect(await simd256.trial(kernels, plain, cpu)).toBe(REASON);
+  expect(await simd256.trial([fused], plain, cpu)).toBe(
+    "no kernel of the list is made for 256 bits",
+  );
+  expect(await simd256.trial(convolution, plain, cpu)).toBe(REASON);
   expect(plain.memory()).toEqual({ buffers: 0, bytes: 0, programs: 0, programBytes: 0 });
   plain.dispose();
   cpu.dispose();

@@ -95,6 +95,7 @@ export interface Work {
 
 /** A kernel of this back end. */
 export interface CpuKernel extends PlanKernel<Caps, CpuCode> {
+  readonly ops: NonNullable<PlanKernel<Caps, CpuCode>["ops"]>;
   /** What its estimate is made of, where that was fitted to measurements. */
   work?(task: Task, caps: Caps): Work;
   /**

@@ -71,9 +71,14 @@ export interface LaidOut extends Placement {
   readonly offsets: readonly number[];
 }
 
-export function layOut(source: Graph, caps: Caps, kernels: readonly CpuKernel[]): LaidOut {
+export function layOut(
+  source: Graph,
+  caps: Caps,
+  kernels: readonly CpuKernel[],
+  remedy?: string,
+): LaidOut {
   const graph = optimize(source);
-  const placement = place(graph, plan(graph, caps, kernels), caps);
+  const placement = place(graph, plan(graph, caps, kernels, remedy), caps);
   const { stages, blocks, busy, lasting } = placement;
   const causes = distinctDependencies(stages.filter((s) => !s.pack));
   const packs = blocks.flatMap(({ pack }, id) => (pack ? [{ ...pack, id }] : []));

@@ -13,8 +13,12 @@ import type { CpuKernel, Task } from "./code.ts";
 
 export type Planned = PlannedOf<CpuKernel>;
 
-export const plan = (graph: Graph, caps: Caps, kernels: readonly CpuKernel[]): Planned[] =>
-  planOf(graph, (task) => choose(task, caps, kernels));
+export const plan = (
+  graph: Graph,
+  caps: Caps,
+  kernels: readonly CpuKernel[],
+  remedy?: string,
+): Planned[] => planOf(graph, (task) => choose(task, caps, kernels, remedy));
 
 /** What a kernel that states a larger rounding error must gain to be taken. */
 const ROUNDING_SECONDS = 5e-6;
@@ -35,6 +39,7 @@ export const choose = (
   task: Task,
   caps: Caps,
   kernels: readonly CpuKernel[],
+  remedy?: string,
 ): Choice<CpuKernel>[] =>
   chooseFrom(
     task,
@@ -43,4 +48,5 @@ export const choose = (
     (kernel) =>
       (kernel.roundoff ? ROUNDING_SECONDS : 0) +
       ((kernel.keeps?.(task, caps) ?? 0) * KEEPING_SECONDS) / caps.threads,
+    remedy,
   );

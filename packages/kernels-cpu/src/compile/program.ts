@@ -38,7 +38,10 @@ export interface CpuProgram extends Program, ProgramLayout {
   readonly ownBytes: number;
 }
 
-/** `next` gives numbers that nothing else has. */
+/**
+ * `next` returns a new number at each call. `remedy` ends the error for a task that no kernel
+ * computes.
+ */
 export function compileProgram(
   source: Graph,
   caps: Caps,
@@ -47,8 +50,9 @@ export function compileProgram(
   shared: Shared,
   engine: Engine,
   next: () => number,
+  remedy?: string,
 ): CpuProgram {
-  const laidOut = layOut(source, caps, kernels);
+  const laidOut = layOut(source, caps, kernels, remedy);
   const {
     graph,
     planned,

@@ -1,25 +1,23 @@
-// All kernels. Production, tests and benchmarks choose from this list by `unsupportedReason` and the least
-// `estimate`.
+// The lists of kernels. A back end chooses from its list: of the kernels that can compute a task, the
+// one with the least estimate. Tests and benchmarks run over all kernels.
 
 import type { CpuKernel } from "../compile/code.ts";
-import { depthwiseGradWeight } from "./depthwise/gradWeight.ts";
-import { gradWeight } from "./gemm/gradWeight.ts";
-import { inference } from "./inference.ts";
-import { poolGrad } from "./pool/grad.ts";
-import { poolGradGather } from "./pool/gradGather.ts";
-import { poolGradTiled } from "./pool/gradTiled.ts";
-import { winogradGradWeight } from "./winograd/gradWeight.ts";
+import * as forConvolution from "./convolution.ts";
+import * as forInference from "./inference.ts";
+import * as forTraining from "./training.ts";
 
-export const kernels: readonly CpuKernel[] = [
-  ...inference,
-  depthwiseGradWeight,
-  gradWeight,
-  winogradGradWeight(4, 2),
-  winogradGradWeight(6, 2),
-  winogradGradWeight(8, 2),
-  winogradGradWeight(6, 1),
-  winogradGradWeight(8, 1),
-  poolGradTiled,
-  poolGradGather,
-  poolGrad,
-];
+const listOf = (...modules: readonly Readonly<Record<string, CpuKernel>>[]): CpuKernel[] =>
+  modules.flatMap((module) => Object.values(module));
+
+/** The kernels of convolution layers: convolution, its gradient to the input, elementwise ops. */
+export const convolution: readonly CpuKernel[] = /* @__PURE__ */ listOf(forConvolution);
+
+/** The kernels of the forward pass of networks: all but those that only gradients need. */
+export const inference: readonly CpuKernel[] = /* @__PURE__ */ listOf(forConvolution, forInference);
+
+/** All kernels. */
+export const kernels: readonly CpuKernel[] = /* @__PURE__ */ listOf(
+  forConvolution,
+  forInference,
+  forTraining,
+);

@@ -1,58 +1,89 @@
-// Pairs of 128-bit vectors as one register of 256 bits: V8 joins them in optimized code where
-// --experimental-wasm-revectorize is set, in Node at run time too, in Chrome at its start. It is an
-// experiment of the engine's, so it is believed only after a trial.
+// Pairs of 128-bit vectors in one 256-bit register: V8 joins them in optimized code if the flag
+// --experimental-wasm-revectorize is set (in Node at run time, in Chrome when it starts). The flag
+// is experimental, so a trial decides whether it is used.
 
-import { add, conv, matmul, relu, tanh } from "@conv/ops";
-import { bytesOf, spec, trace, type Backend } from "@conv/tensor";
+import { add, conv, convOp, matmul, matmulOp, relu, tanh } from "@conv/ops";
+import {
+  bytesOf,
+  spec,
+  trace,
+  UnsupportedError,
+  type Backend,
+  type Graph,
+  type Program,
+} from "@conv/tensor";
+import type { CpuKernel } from "../compile/code.ts";
 import { nodeModule } from "./threads.ts";
 
-/** Asks the engine to join pairs, where a program may ask. */
-export const requestPairs = (): void =>
-  nodeModule("node:v8")?.setFlagsFromString("--experimental-wasm-revectorize");
+/** What the option `simd256` needs: the flag and the trial. */
+export interface Simd256 {
+  /** Sets the flag of the engine where a program can do so (in Node). */
+  request(): void;
+  /**
+   * Runs the same work with wide and with narrow tiles, by kernels of the list. Returns null if the
+   * wide tiles are correct and faster, else the reason against them.
+   */
+  trial(kernels: readonly CpuKernel[], wide: Backend, narrow: Backend): Promise<string | null>;
+}
 
-/**
- * The trial, in which the engine optimizes its code too: at least so many milliseconds and rounds,
- */
+export const simd256: Simd256 = {
+  request: () => nodeModule("node:v8")?.setFlagsFromString("--experimental-wasm-revectorize"),
+  trial: tryPairs,
+};
+
+/** The least duration of the trial: the engine optimizes its code meanwhile. */
 const TRIAL = { milliseconds: 150, rounds: 30 };
-/**
- * and, as long as the wide tiles are not faster, so many milliseconds: other work on the machine
- * may have held them up.
- */
+/** Milliseconds until the trial gives up if wide tiles are not faster: other work may delay them. */
 const PATIENCE = 1000;
 
-/**
- * Runs the same work by wide and by narrow tiles. null if the wide ones are right and faster, else
- * what is wrong.
- */
-export async function tryPairs(wide: Backend, narrow: Backend): Promise<string | null> {
-  const specs = [
-    spec([96, 512]),
-    spec([512, 96]),
-    spec([96]),
-    spec([1, 16, 12, 12]),
-    spec([24, 16, 3, 3]),
-  ];
+const NO_KERNEL = "no kernel of the list is made for 256 bits";
+
+async function tryPairs(
+  kernels: readonly CpuKernel[],
+  wide: Backend,
+  narrow: Backend,
+): Promise<string | null> {
+  const computes = (op: unknown) => kernels.some(({ ops }) => ops.some((own) => own === op));
+  const convolves = computes(convOp);
+  if (!convolves && !computes(matmulOp)) return NO_KERNEL;
+  // A product of 96×512 and 512×96, as a convolution if there are kernels for it, and one whose
+  // epilogue contains an exponential.
+  const shapes = convolves
+    ? [
+        [1, 512, 8, 12],
+        [96, 512, 1, 1],
+        [96, 1, 1],
+        [1, 16, 12, 12],
+        [24, 16, 3, 3],
+      ]
+    : [[96, 512], [512, 96], [96]];
+  const specs = shapes.map((shape) => spec(shape));
   const graph = trace(
-    (a, b, c, x, w) => [relu(add(matmul(a, b), c)), tanh(conv(x, w, { padding: 1 }))],
+    (a, b, c, x, w) =>
+      convolves
+        ? [relu(add(conv(a, b), c)), tanh(conv(x, w, { padding: 1 }))]
+        : [relu(add(matmul(a, b), c))],
     specs,
   );
-  const sides = [wide, narrow].map((backend) => {
-    const inputs = specs.map((s, i) => {
+  const programs = compileBoth(graph, [wide, narrow]);
+  if (!programs) return NO_KERNEL;
+  const sides = [wide, narrow].map((backend, i) => {
+    const inputs = specs.map((s, n) => {
       const buffer = backend.alloc(bytesOf(s));
       backend.write(
         buffer,
-        Float32Array.from({ length: bytesOf(s) / 4 }, (_, j) => Math.sin(j * (i + 1)) / 4),
+        Float32Array.from({ length: bytesOf(s) / 4 }, (_, j) => Math.sin(j * (n + 1)) / 4),
       );
       return buffer;
     });
     const outputs = graph.outputs.map((v) => backend.alloc(bytesOf(v.spec)));
-    return { backend, inputs, outputs, program: backend.compile(graph), least: Infinity };
+    return { backend, inputs, outputs, program: programs[i], least: Infinity };
   });
   try {
     const [a, b] = sides;
     const begin = performance.now();
-    // Joined, wide tiles take 0.75 of the time of narrow ones, and 1.35 of it otherwise. The least
-    // times of many short runs: on a machine with other work too they are those of the code.
+    // Wide tiles take 0.75 of the time of narrow ones if pairs are joined, and 1.35 of it if not.
+    // The least times of many short runs are least disturbed by other work on the machine.
     const faster = () => 1.1 * a.least < b.least;
     for (
       let round = 0;
@@ -63,7 +94,7 @@ export async function tryPairs(wide: Backend, narrow: Backend): Promise<string |
       for (const side of sides) {
         const start = performance.now();
         for (let i = 0; i < 3; i++) side.program.run(side.inputs, side.outputs);
-        await side.backend.read(side.inputs[2]); // a worker may be at it
+        await side.backend.read(side.inputs[2]); // waits for a worker
         side.least = Math.min(side.least, performance.now() - start);
       }
     if (!faster())
@@ -73,7 +104,7 @@ export async function tryPairs(wide: Backend, narrow: Backend): Promise<string |
         sides.map(async ({ backend, outputs }) => new Float32Array(await backend.read(outputs[o]))),
       );
       if (!got.every((v, i) => Math.abs(v - want[i]) <= 1e-4))
-        return "the engine joins pairs of vectors, and computes wrongly with them";
+        return "the engine joins pairs of vectors, but their results are wrong";
     }
     return null;
   } finally {
@@ -81,5 +112,15 @@ export async function tryPairs(wide: Backend, narrow: Backend): Promise<string |
       program.dispose();
       for (const buffer of [...inputs, ...outputs]) backend.free(buffer);
     }
+  }
+}
+
+/** The program of each back end; null if their kernels cannot compute the graph. */
+function compileBoth(graph: Graph, backends: readonly Backend[]): Program[] | null {
+  try {
+    return backends.map((backend) => backend.compile(graph));
+  } catch (error) {
+    if (error instanceof UnsupportedError) return null;
+    throw error;
   }
 }

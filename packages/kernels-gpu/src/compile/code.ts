@@ -62,4 +62,5 @@ export interface GpuCode {
 }
 
 /** A kernel of this back end. */
-export type GpuKernel = PlanKernel<Caps, GpuCode>;
+export type GpuKernel = PlanKernel<Caps, GpuCode> &
+  Required<Pick<PlanKernel<Caps, GpuCode>, "unsupportedReason">>;

@@ -3,14 +3,8 @@
 // tap] · x[c, p·step + offset(tap)], four neighbors p at a time, straight from the (padded)
 // source.
 
-import {
-  gatherOf,
-  isConvOrGradInput,
-  needsPadding,
-  tapCount,
-  type Gather,
-  type Phase,
-} from "@conv/compiler";
+import { gatherOf, needsPadding, tapCount, type Gather, type Phase } from "@conv/compiler";
+import { convGradInputOp, convOp } from "@conv/ops";
 import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import {
@@ -45,8 +39,8 @@ const BAND = 16 * 1024;
 export const depthwise: CpuKernel = fitted({
   name: "depthwise",
   fuses: ["channel", "element"],
+  ops: [convOp, convGradInputOp],
   unsupportedReason(task) {
-    if (!isConvOrGradInput(task)) return "does convolution and its gradient to the input";
     const g = gatherOf(task);
     if (g.from !== 1) return `takes one source channel per group, not ${g.from}`;
     const most = Math.max(0, ...g.phases.map(tapCount));

@@ -20,8 +20,8 @@ const MOST_TAPS = 144;
 
 export const depthwiseGradWeight: CpuKernel = fitted({
   name: "depthwiseGradWeight",
+  ops: [convGradWeightOp],
   unsupportedReason(task) {
-    if (task.op !== convGradWeightOp) return "does the gradient of convolution to the weight";
     const g = task.params as ConvGeometry;
     if (g.ic !== g.groups) return `takes one source channel per group, not ${g.ic / g.groups}`;
     if (leavesTaps(gatherAll(g))) return UNSEEN;

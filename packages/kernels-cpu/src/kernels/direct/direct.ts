@@ -3,14 +3,8 @@
 // its taps straight from the (padded) source.
 //   acc[row, p] += w[row, channel, tap] · x[channel, p·step + offset(tap)], a few rows by 8 to 16 neighbors p in registers
 
-import {
-  gatherOf,
-  isConvOrGradInput,
-  readLayout,
-  tapCount,
-  type Gather,
-  type Phase,
-} from "@conv/compiler";
+import { gatherOf, readLayout, tapCount, type Gather, type Phase } from "@conv/compiler";
+import { convGradInputOp, convOp } from "@conv/ops";
 import { exactly, sizeOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import {
@@ -49,8 +43,8 @@ const vectorsFor = (rows: number) => Math.min(4, Math.floor(14 / (rows + 1)));
 export const direct: CpuKernel = fitted({
   name: "direct",
   fuses: ["channel", "element"],
+  ops: [convOp, convGradInputOp],
   unsupportedReason(task) {
-    if (!isConvOrGradInput(task)) return "does convolution and its gradient to the input";
     const { to } = gatherOf(task);
     return to > MOST_ROWS
       ? `keeps at most ${MOST_ROWS} output channels per group, not ${to}`

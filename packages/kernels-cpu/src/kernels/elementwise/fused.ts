@@ -11,7 +11,7 @@ import { emitExpr } from "../../wasm/math.ts";
 
 export const fused: CpuKernel = {
   name: "elementwise",
-  unsupportedReason: (task) => (task.op === fusedOp ? null : "does elementwise work"),
+  ops: [fusedOp],
   // Bound by memory: 8 GB/s from the outer caches on one core.
   estimate: (task, { threads }) =>
     (task.cost.bytesRead + task.cost.bytesWritten) / 8e9 / threads + 1e-6,

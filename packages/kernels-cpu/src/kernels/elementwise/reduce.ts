@@ -61,8 +61,7 @@ const PIECE = 4096;
 
 export const reduce: CpuKernel = {
   name: "reduce",
-  unsupportedReason: (task) =>
-    combinations.some((c) => c.op === task.op) ? null : "sums and finds maxima",
+  ops: [sumOp, maxOp],
   estimate: streamTime,
   build(task) {
     const { axes } = task.params as ReduceParams;

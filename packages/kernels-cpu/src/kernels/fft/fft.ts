@@ -7,7 +7,8 @@
 // two inner axes, dilation, groups; and the gradient to the input. Mathieu, Henaff & LeCun, Fast
 // Training of Convolutional Networks through FFTs (2014).
 
-import { gatherOf, isConvOrGradInput, readLayout } from "@conv/compiler";
+import { gatherOf, readLayout } from "@conv/compiler";
+import { convGradInputOp, convOp } from "@conv/ops";
 import { bytesOf, exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import {
@@ -53,8 +54,8 @@ export const fft: CpuKernel = fitted({
   name: "fft",
   fuses: ["channel", "element"],
   roundoff: 16,
+  ops: [convOp, convGradInputOp],
   unsupportedReason(task) {
-    if (!isConvOrGradInput(task)) return "does convolution and its gradient to the input";
     const ways = tilingsOf(gatherOf(task));
     return typeof ways === "string" ? ways : null;
   },

@@ -16,8 +16,7 @@ import { columnsPerTile, epilogueName, type Gemm } from "./tile.ts";
 export const gradWeight: CpuKernel = fitted({
   name: "gradWeight",
   fuses: ["element"],
-  unsupportedReason: (task) =>
-    task.op === convGradWeightOp ? null : "does the gradient of convolution to the weight",
+  ops: [convGradWeightOp],
   work(task, caps) {
     const g = unfold(task.params as ConvGeometry);
     const columns = (g.ic / g.groups) * sizeOf(g.kernel);

@@ -5,7 +5,6 @@
 
 import {
   gatherOf,
-  isConvOrGradInput,
   readLayout,
   tapCount,
   type Axis,
@@ -13,6 +12,7 @@ import {
   type Gather,
   type Phase,
 } from "@conv/compiler";
+import { convGradInputOp, convOp } from "@conv/ops";
 import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import {
@@ -34,8 +34,7 @@ import { columnsPerTile, epilogueName, rowsPerTile, type Gemm } from "./tile.ts"
 export const igemm: CpuKernel = fitted({
   name: "igemm",
   fuses: ["channel", "element"],
-  unsupportedReason: (task) =>
-    isConvOrGradInput(task) ? null : "does convolution and its gradient to the input",
+  ops: [convOp, convGradInputOp],
   work(task, caps) {
     const g = gatherOf(task);
     const nr = columnsPerTile(caps);

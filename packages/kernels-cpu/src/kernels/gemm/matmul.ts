@@ -14,7 +14,7 @@ const geometryOf = (task: Task) =>
 export const matmul: CpuKernel = fitted({
   name: "matmul",
   fuses: ["column", "element"],
-  unsupportedReason: (task) => (task.op === matmulOp ? null : "does matrix products"),
+  ops: [matmulOp],
   work(task, caps) {
     const { batch, m, k, n, transposeB } = geometryOf(task);
     const filled = sizeOf(batch) * k * n;

@@ -2,8 +2,8 @@
 // the input where a 1×1 kernel meets few: the weights are read as they lie, and the few columns
 // that they meet are gathered.
 
-import { collapsedOf, gatherGradInput, isConvOrGradInput, cellsOf } from "@conv/compiler";
-import { convOp, type ConvGeometry } from "@conv/ops";
+import { collapsedOf, gatherGradInput, cellsOf } from "@conv/compiler";
+import { convGradInputOp, convOp, type ConvGeometry } from "@conv/ops";
 import { sameShape, sizeOf, stridesOf } from "@conv/tensor";
 import type { CpuKernel, Task } from "../../compile/code.ts";
 import { fitted } from "../fitted.ts";
@@ -19,7 +19,6 @@ interface Product {
 
 /** The task as a product with few columns, or the reason why it is none. */
 function productOf(task: Task): Product | string {
-  if (!isConvOrGradInput(task)) return "does convolution and its gradient to the input";
   const g = collapsedOf(task);
   const forward = task.op === convOp;
   const many = g.n * sizeOf(forward ? g.output : g.input);
@@ -107,6 +106,7 @@ function windows(g: ConvGeometry): (number | null)[][] {
 export const thinConv: CpuKernel = fitted({
   name: "thinConv",
   fuses: ["channel", "element"],
+  ops: [convOp, convGradInputOp],
   unsupportedReason(task) {
     const product = productOf(task);
     return typeof product === "string" ? product : null;

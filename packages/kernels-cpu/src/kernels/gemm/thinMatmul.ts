@@ -37,8 +37,8 @@ function productOf(task: Task): Thin & { fewRows: boolean } {
 export const thinMatmul: CpuKernel = fitted({
   name: "thinMatmul",
   fuses: ["column", "element"],
+  ops: [matmulOp],
   unsupportedReason(task) {
-    if (task.op !== matmulOp) return "does matrix products";
     const { m, n } = geometryOf(task);
     const few = Math.min(m, n);
     return few < 1 || few > MOST_COLUMNS

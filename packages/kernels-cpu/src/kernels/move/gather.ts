@@ -13,7 +13,7 @@ import { inParts, partAt, storeLanes, streamTime } from "./walk.ts";
 const ROWS = 4;
 
 /** Blocks of rows of x and of y; four elements of each row at a time. */
-function takeStage({ inputs: [x, index] }: Task): Stage {
+function gatherStage({ inputs: [x, index] }: Task): Stage {
   const [b, c, ...space] = x.shape;
   const [size, count] = [sizeOf(space), sizeOf(index.shape.slice(1))];
   const blocks = Math.ceil(c / ROWS);
@@ -73,80 +73,84 @@ function takeStage({ inputs: [x, index] }: Task): Stage {
   };
 }
 
-const stages: Readonly<Record<string, (task: Task) => Stage>> = {
-  [gatherOp.name]: takeStage,
+const stageOf = new Map<unknown, (task: Task) => Stage>([
+  [gatherOp, gatherStage],
   // A row after the other: two elements of one may have the same place.
-  [scatterAddOp.name]({ inputs: [x], outputs: [y] }) {
-    const [b, c, ...space] = x.shape;
-    const [count, size] = [sizeOf(space), sizeOf(y.shape.slice(2))];
-    // All may meet in one place: blocks are summed apart, and then added.
-    const block = Math.max(BLOCK, size);
-    const room = Math.ceil(size / 4) * 16;
-    return {
-      name: `put_${c}_${count}_${size}`,
-      threadScratch: count > block ? room : 0,
-      items: b * c,
-      reads: [inputAt(0), inputAt(1)],
+  [
+    scatterAddOp,
+    ({ inputs: [x], outputs: [y] }) => {
+      const [b, c, ...space] = x.shape;
+      const [count, size] = [sizeOf(space), sizeOf(y.shape.slice(2))];
+      // All may meet in one place: blocks are summed apart, and then added.
+      const block = Math.max(BLOCK, size);
+      const room = Math.ceil(size / 4) * 16;
+      return {
+        name: `put_${c}_${count}_${size}`,
+        threadScratch: count > block ? room : 0,
+        items: b * c,
+        reads: [inputAt(0), inputAt(1)],
+        writes: [outputAt(0)],
+        emit(_, f, [from, indices, into], { lo, hi, threadScratch }) {
+          const [row, s, i, d, at, to, p, q] = f.ints("row", "s", "i", "d", "at", "to", "p", "q");
+          const elements = (count: number, d: Local) =>
+            f.repeat(count, "elements", () => {
+              f.set(at, i32.load(i));
+              f.if(i32.ltU(at, size), () => {
+                f.set(to, i32.add(d, i32.mul(at, 4)));
+                f.storeF32(to, f32.add(f32.load(to), f32.load(s)));
+              });
+              f.bump(i, 4);
+              f.bump(s, 4);
+            });
+          f.for(row, lo, hi, 1, () => {
+            f.set(s, i32.add(from, i32.mul(row, count * 4)));
+            f.set(i, i32.add(indices, i32.mul(i32.div(row, c), count * 4)));
+            f.set(d, i32.add(into, i32.mul(row, size * 4)));
+            f.fill(d, 0, size * 4);
+            if (count <= block) return elements(count, d);
+            inParts(f, count, block, (count) => {
+              f.fill(threadScratch, 0, room);
+              elements(count, threadScratch);
+              f.set(p, threadScratch);
+              f.set(q, d);
+              inParts(f, size, 4, (lanes) => {
+                const sum = f.let("v128", "sum", f32x4.add(v128.load(q), v128.load(p)));
+                storeLanes(f, q, sum, lanes);
+                f.bump(p, 16);
+                f.bump(q, 16);
+              });
+            });
+          });
+        },
+      };
+    },
+  ],
+  // Buffers end on a cache line, so the last vector may run past the last element.
+  [
+    toInt32Op,
+    ({ inputs: [x] }) => ({
+      name: "toInt32",
+      items: Math.ceil(sizeOf(x.shape) / 4),
+      reads: [inputAt(0)],
       writes: [outputAt(0)],
-      emit(_, f, [from, indices, into], { lo, hi, threadScratch }) {
-        const [row, s, i, d, at, to, p, q] = f.ints("row", "s", "i", "d", "at", "to", "p", "q");
-        const elements = (count: number, d: Local) =>
-          f.repeat(count, "elements", () => {
-            f.set(at, i32.load(i));
-            f.if(i32.ltU(at, size), () => {
-              f.set(to, i32.add(d, i32.mul(at, 4)));
-              f.storeF32(to, f32.add(f32.load(to), f32.load(s)));
-            });
-            f.bump(i, 4);
-            f.bump(s, 4);
-          });
-        f.for(row, lo, hi, 1, () => {
-          f.set(s, i32.add(from, i32.mul(row, count * 4)));
-          f.set(i, i32.add(indices, i32.mul(i32.div(row, c), count * 4)));
-          f.set(d, i32.add(into, i32.mul(row, size * 4)));
-          f.fill(d, 0, size * 4);
-          if (count <= block) return elements(count, d);
-          inParts(f, count, block, (count) => {
-            f.fill(threadScratch, 0, room);
-            elements(count, threadScratch);
-            f.set(p, threadScratch);
-            f.set(q, d);
-            inParts(f, size, 4, (lanes) => {
-              const sum = f.let("v128", "sum", f32x4.add(v128.load(q), v128.load(p)));
-              storeLanes(f, q, sum, lanes);
-              f.bump(p, 16);
-              f.bump(q, 16);
-            });
-          });
+      emit(_, f, [from, into], { lo, hi }) {
+        const item = f.local("i32", "item");
+        const [s, d] = [from, into].map((base, i) =>
+          f.let("i32", "sd".charAt(i), i32.add(base, i32.mul(lo, 16))),
+        );
+        f.for(item, lo, hi, 1, () => {
+          f.store(d, f32x4.truncSat(v128.load(s)));
+          f.bump(s, 16);
+          f.bump(d, 16);
         });
       },
-    };
-  },
-  // Buffers end on a cache line, so the last vector may run past the last element.
-  [toInt32Op.name]: ({ inputs: [x] }) => ({
-    name: "toInt32",
-    items: Math.ceil(sizeOf(x.shape) / 4),
-    reads: [inputAt(0)],
-    writes: [outputAt(0)],
-    emit(_, f, [from, into], { lo, hi }) {
-      const item = f.local("i32", "item");
-      const [s, d] = [from, into].map((base, i) =>
-        f.let("i32", "sd".charAt(i), i32.add(base, i32.mul(lo, 16))),
-      );
-      f.for(item, lo, hi, 1, () => {
-        f.store(d, f32x4.truncSat(v128.load(s)));
-        f.bump(s, 16);
-        f.bump(d, 16);
-      });
-    },
-  }),
-};
+    }),
+  ],
+]);
 
-const ops: ReadonlySet<unknown> = new Set([gatherOp, scatterAddOp, toInt32Op]);
-
-export const take: CpuKernel = {
-  name: "take",
-  unsupportedReason: (task) => (ops.has(task.op) ? null : "takes elements by index"),
+export const gather: CpuKernel = {
+  name: "gather",
+  ops: [gatherOp, scatterAddOp, toInt32Op],
   estimate: streamTime,
-  build: (task) => ({ scratch: [], stages: [stages[task.op.name](task)] }),
+  build: (task) => ({ scratch: [], stages: [stageOf.get(task.op)!(task)] }),
 };

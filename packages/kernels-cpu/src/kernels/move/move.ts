@@ -2,7 +2,7 @@
 // the box begins.
 
 import { boxesOf, paddedAxes } from "@conv/compiler";
-import { padOp, type PadParams } from "@conv/ops";
+import { broadcastToOp, concatOp, padOp, sliceOp, transposeOp, type PadParams } from "@conv/ops";
 import { stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel, type Stage, type Task } from "../../compile/code.ts";
 import { copyStage } from "./copy.ts";
@@ -28,8 +28,7 @@ function padded({ params, inputs: [x] }: Task): Stage {
 
 export const move: CpuKernel = {
   name: "move",
-  unsupportedReason: (task) =>
-    task.op === padOp || boxesOf(task, task.inputs) ? null : "moves elements",
+  ops: [transposeOp, broadcastToOp, sliceOp, concatOp, padOp],
   estimate: streamTime,
   build: (task) => ({
     scratch: [],

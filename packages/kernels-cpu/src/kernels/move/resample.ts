@@ -19,10 +19,9 @@ import { storeLanes, streamTime } from "./walk.ts";
 const RUN = 4;
 const RUNS = 32;
 
-export const mix: CpuKernel = {
-  name: "mix",
-  unsupportedReason: ({ op }) =>
-    op === resampleOp ? null : "multiplies an axis by a sparse matrix",
+export const resample: CpuKernel = {
+  name: "resample",
+  ops: [resampleOp],
   // Tables cost about a nanosecond a tap and vector, or four of them where the elements of a vector
   // are taken one by one.
   estimate(task, caps) {

@@ -22,8 +22,7 @@ import { eachOutput, emitWinner, outputAxes, PADDING, windowsOf, type Windows } 
 
 export const poolGrad: CpuKernel = {
   name: "poolGrad",
-  unsupportedReason: ({ op }) =>
-    op === maxPoolGradOp || op === avgPoolGradOp ? null : "does the gradient of pooling",
+  ops: [maxPoolGradOp, avgPoolGradOp],
   estimate: streamTime,
   build: ({ op, params }) =>
     op === maxPoolGradOp ? maximum(params as PoolGeometry) : average(params as AvgPoolGeometry),

@@ -35,12 +35,12 @@ import { eachOutput, emitArgMax, outputAxes, PADDING, windowsOf, type Windows } 
 export const poolGradGather: CpuKernel = {
   name: "poolGradGather",
   fuses: ["element"],
-  unsupportedReason({ op, params }: Task) {
-    if (op !== maxPoolGradOp && op !== avgPoolGradOp) return "does the gradient of pooling";
+  ops: [maxPoolGradOp, avgPoolGradOp],
+  unsupportedReason({ params }) {
     const g = params as PoolGeometry;
     return windowsOf(g).unrolled ? null : `unrolls at most 32 taps, not ${sizeOf(g.kernel)}`;
   },
-  // Half the traffic of a pass: what it writes is seldom in the way of what it reads.
+  // Half the traffic of a pass: its writes seldom compete with its reads.
   estimate: (task, caps) => streamTime(task, caps) / 2,
   build(task, caps) {
     const g = task.params as PoolGeometry;

@@ -1,10 +1,10 @@
-// Gradients of pools whose windows, two wide, tile their input (LeNet's, VGG's): four dy become
-// eight neighbors of dx in each row of the window, and elementwise work that follows (the
-// derivative of the activation before the pool) is done before they are stored.
+// Gradients of pooling whose windows, two wide, tile the input (as in LeNet and VGG): four elements
+// of dy give eight neighbors of dx in each row of the window. The elementwise ops that follow (the
+// derivative of the activation before the pool) are applied before the neighbors are stored.
 
 import { avgPoolGradOp, maxPoolGradOp, type PoolGeometry } from "@conv/ops";
 import { exactly, sizeOf } from "@conv/tensor";
-import { inputAt, outputAt, type CpuKernel, type Task } from "../../compile/code.ts";
+import { inputAt, outputAt, type CpuKernel } from "../../compile/code.ts";
 import { f32x4, i32x4, v128, type Code } from "../../wasm/asm.ts";
 import { storeNeighbors } from "../direct/store.ts";
 import { eachTap } from "../gemm/igemm.ts";
@@ -26,14 +26,12 @@ const tiles = (g: PoolGeometry): boolean =>
 export const poolGradTiled: CpuKernel = {
   name: "poolGradTiled",
   fuses: ["element"],
-  unsupportedReason: ({ op, params }: Task) =>
-    op !== maxPoolGradOp && op !== avgPoolGradOp
-      ? "does the gradient of pooling"
-      : tiles(params as PoolGeometry)
-        ? null
-        : "wants windows two wide that tile the input",
-  // Half the traffic of a pass: what it writes is seldom in the way of what it reads.
-  estimate: (task, caps) => streamTime(task, caps) / 2,
+  ops: [maxPoolGradOp, avgPoolGradOp],
+  unsupportedReason: ({ params }) =>
+    tiles(params as PoolGeometry) ? null : "takes windows two wide that tile the input",
+  // Half the traffic of a pass: its writes seldom compete with its reads. A tenth less than
+  // poolGradGather, which first finds the windows that each element is in.
+  estimate: (task, caps) => streamTime(task, caps) * 0.45,
   build({ op, params, epilogue }, caps) {
     const g = params as PoolGeometry;
     const max = op === maxPoolGradOp;

@@ -13,7 +13,7 @@ import { eachOutput, emitWinner, outputAxes, PADDING, windowsOf, type Windows } 
 
 export const poolIndices: CpuKernel = {
   name: "poolIndices",
-  unsupportedReason: ({ op }) => (op === maxPoolIndicesOp ? null : "finds where maxima stand"),
+  ops: [maxPoolIndicesOp],
   estimate: streamTime,
   build({ params }) {
     const g = params as PoolGeometry;

@@ -37,8 +37,7 @@ import {
 
 export const pool: CpuKernel = {
   name: "pool",
-  unsupportedReason: ({ op }) =>
-    op === maxPoolOp || op === maxPoolPickOp || op === avgPoolOp ? null : "does pooling",
+  ops: [maxPoolOp, maxPoolPickOp, avgPoolOp],
   estimate: streamTime,
   build({ op, params }) {
     if (op === avgPoolOp) return average(params as AvgPoolGeometry);

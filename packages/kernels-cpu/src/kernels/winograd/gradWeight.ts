@@ -61,13 +61,13 @@ function blocking({ g, axes, points, tiles }: Tiling, caps: Caps) {
   return { nr, mr, columns, columnGroups, rows, rowGroups: Math.ceil(g.to / rows), taps, pass };
 }
 
-export const winogradGradWeight = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
+const winogradGradWeight = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
   fitted({
     name: `winogradGradWeight${dims}d${points}`,
     fuses: ["element"],
     roundoff: ROUNDOFF[points],
+    ops: [convGradWeightOp],
     unsupportedReason(task) {
-      if (task.op !== convGradWeightOp) return "does the gradient of convolution to the weight";
       const t = tilingOf(task, points, dims);
       return typeof t === "string" ? t : null;
     },
@@ -109,6 +109,12 @@ export const winogradGradWeight = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
       return code;
     },
   });
+
+export const winogradGradWeight2d4: CpuKernel = /* @__PURE__ */ winogradGradWeight(4, 2);
+export const winogradGradWeight2d6: CpuKernel = /* @__PURE__ */ winogradGradWeight(6, 2);
+export const winogradGradWeight2d8: CpuKernel = /* @__PURE__ */ winogradGradWeight(8, 2);
+export const winogradGradWeight1d6: CpuKernel = /* @__PURE__ */ winogradGradWeight(6, 1);
+export const winogradGradWeight1d8: CpuKernel = /* @__PURE__ */ winogradGradWeight(8, 1);
 
 function blockStage(
   t: Tiling,

@@ -5,15 +5,8 @@
 //   y[oc, tile] = Aᵀ[ Σ over c of (G·w[oc, c]·Gᵀ) ⊙ (Bᵀ·x[c, tile]·B) ]A
 // A vector holds the same point of four tiles, which may lie anywhere: each has its own address.
 
-import {
-  gatherOf,
-  isConvOrGradInput,
-  readLayout,
-  ROUNDOFF,
-  tilings,
-  type Tiling,
-  combinations,
-} from "@conv/compiler";
+import { gatherOf, readLayout, ROUNDOFF, tilings, type Tiling, combinations } from "@conv/compiler";
+import { convGradInputOp, convOp } from "@conv/ops";
 import { bytesOf, exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import {
@@ -86,13 +79,13 @@ function blocking({ g, points, tiles, depth }: Tiling, caps: Caps) {
  * · 2⁻²³ · Σ |x|*·|w|, where |x|* is the largest |x| of the channel's plane; the error itself comes
  * of those that share a tile.
  */
-export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
+const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
   fitted({
     name: `winograd${dims}d${points}`,
     fuses: ["channel", "element"],
     roundoff: ROUNDOFF[points],
+    ops: [convOp, convGradInputOp],
     unsupportedReason(task) {
-      if (!isConvOrGradInput(task)) return "does convolution and its gradient to the input";
       const t = tilings(gatherOf(task), points, dims);
       if (typeof t === "string") return t;
       const bytes = packedBytes(t);
@@ -149,6 +142,12 @@ export const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
       return code;
     },
   });
+
+export const winograd2d4: CpuKernel = /* @__PURE__ */ winograd(4, 2);
+export const winograd2d6: CpuKernel = /* @__PURE__ */ winograd(6, 2);
+export const winograd2d8: CpuKernel = /* @__PURE__ */ winograd(8, 2);
+export const winograd1d6: CpuKernel = /* @__PURE__ */ winograd(6, 1);
+export const winograd1d8: CpuKernel = /* @__PURE__ */ winograd(8, 1);
 
 /** Transforms the weights: [group][point][block of output channels][depth][row of the block]. */
 function weightStage(t: Tiling, caps: Caps, packed: Place): Stage {
