@@ -15,8 +15,8 @@ import {
   type Task,
 } from "../../compile/code.ts";
 import { emitEpilogue } from "../../wgsl/wgsl.ts";
-import { chosenFor } from "../direct/direct.ts";
-import { registersShader } from "../direct/registers.ts";
+import { registersShader } from "../direct/registersShader.ts";
+import { chosenFor } from "../direct/tiles.ts";
 import { addPartsStage } from "./parts.ts";
 import {
   CONV,

@@ -16,8 +16,8 @@ import {
   type Scratch,
 } from "../../compile/code.ts";
 import { emitEpilogue } from "../../wgsl/wgsl.ts";
-import { chosenFor } from "../direct/direct.ts";
-import { registersShader } from "../direct/registers.ts";
+import { registersShader } from "../direct/registersShader.ts";
+import { chosenFor } from "../direct/tiles.ts";
 import type { Product } from "../gemm/product.ts";
 import type { Tile } from "../gemm/tile.ts";
 import { tiledShader, widthsOf } from "../gemm/tiledShader.ts";
