@@ -8,9 +8,9 @@
 
 import { cellsOf } from "@conv/compiler";
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
-import { isOp, sizeOf, stridesOf } from "@conv/tensor";
+import { sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
-import { inputAt, outputAt, scratchAt, type GpuKernel, type GpuStage } from "../../compile/code.ts";
+import { inputAt, outputAt, scratchAt, type GpuStage } from "../../compile/code.ts";
 import { loopInBlocks } from "../../wgsl/sums.ts";
 import {
   coordinates,
@@ -23,6 +23,7 @@ import {
   type EmittedEpilogue,
 } from "../../wgsl/wgsl.ts";
 import { GUESSES, SWIFTSHADER } from "../costs.ts";
+import { forOp } from "../forOp.ts";
 import { addPartsStage } from "../gemm/parts.ts";
 import { GRAD_WEIGHT } from "../gemm/product.ts";
 
@@ -103,12 +104,10 @@ function secondsOf(
   return Math.max(instructions / (caps.macs * busy), bytes / caps.bandwidth) + caps.launch;
 }
 
-export const depthwiseGradWeight: GpuKernel = {
+export const depthwiseGradWeight = forOp(convGradWeightOp, GRAD_WEIGHT.does, {
   name: "depthwiseGradWeight",
   fuses: ["element"],
-  unsupportedReason(task) {
-    if (!isOp(task, convGradWeightOp)) return GRAD_WEIGHT.does;
-    const g = task.params;
+  unsupportedReason({ params: g }) {
     if (g.ic !== g.groups) return `takes one source channel per group, not ${g.ic / g.groups}`;
     if (!g.n || !sizeOf(g.output)) return "has nothing to sum";
     const [taps, across] = [sizeOf(g.kernel), g.kernel.at(-1)!];
@@ -116,7 +115,7 @@ export const depthwiseGradWeight: GpuKernel = {
     return taps > MOST_TAPS ? `sums for at most ${MOST_TAPS} taps, not ${taps}` : null;
   },
   estimate(task, caps) {
-    const g = task.params as ConvGeometry;
+    const g = task.params;
     const division = divisionOf(g, caps);
     return division.passes.reduce(
       (total, pass) => total + secondsOf(g, division, pass, caps, task.cost.bytesRead),
@@ -124,7 +123,7 @@ export const depthwiseGradWeight: GpuKernel = {
     );
   },
   build(task, caps) {
-    const g = task.params as ConvGeometry;
+    const g = task.params;
     const division = divisionOf(g, caps);
     const size = g.oc * sizeOf(g.kernel);
     const alone = division.parts === 1;
@@ -149,7 +148,7 @@ export const depthwiseGradWeight: GpuKernel = {
     });
     return { scratch: [{ bytes: 4 * size * division.parts }], stages: [...stages, add] };
   },
-};
+});
 
 /** The shader of a pass. */
 function passCode(

@@ -11,7 +11,6 @@ import {
   matmulGeometry,
   matmulOp,
   type ConvGeometry,
-  type MatmulGeometry,
 } from "@conv/ops";
 import { isOp, sizeOf, stridesOf } from "@conv/tensor";
 import type { GpuKernel, Task } from "../../compile/code.ts";
@@ -182,15 +181,30 @@ function gradWeightProduct(g: ConvGeometry): Product {
   });
 }
 
-/** y[i, j] = Σ_k a[i, k] · b[k, j] for each of the batch. */
-function matmulProduct({ batch, m, k, n, transposeA, transposeB }: MatmulGeometry): Product {
-  return simplify({
-    groups: { count: sizeOf(batch), a: m * k, x: k * n, y: m * n },
-    rows: { count: m, a: transposeA ? 1 : k, y: n },
-    offset: nowhere,
-    axes: [summed(k, transposeA ? m : 1, transposeB ? 1 : n), outer(n, transposeB ? k : 1, 1)],
-  });
+/** Matrices [m, k] and [k, n], either stored transposed, of which there are `count` pairs. */
+export interface MatrixSizes {
+  readonly count: number;
+  readonly m: number;
+  readonly k: number;
+  readonly n: number;
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
 }
+
+/** y[i, j] = Σ_k a[i, k] · b[k, j] for each pair. */
+export const matrixProduct = ({
+  count,
+  m,
+  k,
+  n,
+  transposeA,
+  transposeB,
+}: MatrixSizes): Product => ({
+  groups: { count, a: m * k, x: k * n, y: m * n },
+  rows: { count: m, a: transposeA ? 1 : k, y: n },
+  offset: nowhere,
+  axes: [summed(k, transposeA ? m : 1, transposeB ? 1 : n), outer(n, transposeB ? k : 1, 1)],
+});
 
 /** Merges neighboring axes that one index can walk, and drops axes of one step. */
 function simplify(p: Product): Product {
@@ -242,8 +256,9 @@ export function productsOf(task: Task): TaskProducts | null {
   if (isOp(task, convGradWeightOp))
     return { products: [gradWeightProduct(task.params)], a: 0, x: 1 };
   if (!isOp(task, matmulOp)) return null;
-  const [a, b] = task.inputs;
-  return { products: [matmulProduct(matmulGeometry(a, b, task.params))], a: 0, x: 1 };
+  const { batch, ...sizes } = matmulGeometry(task.inputs[0], task.inputs[1], task.params);
+  const product = matrixProduct({ count: sizeOf(batch), ...sizes });
+  return { products: [simplify(product)], a: 0, x: 1 };
 }
 
 /** Ops that one form serves alike; `does` is the reason given for all other ops. */
