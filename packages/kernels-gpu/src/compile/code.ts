@@ -35,10 +35,11 @@ export interface GpuStage {
   /** Workgroups in all; `mainOf` numbers them. */
   readonly groups: number;
   /**
-   * Reads all that it needs of an element, at its own place, before it writes there: a read and a
-   * write may be one buffer.
+   * The code with some of the reads replaced by writes, by the names of their bindings. Absent
+   * unless the stage reads all that it needs of an element before it writes the element, so that a
+   * read and a write may be one buffer.
    */
-  readonly elementwise?: boolean | undefined;
+  readonly inPlace?: ((sources: Readonly<Record<string, string>>) => string) | undefined;
   /** WGSL extensions that the code uses, besides f16 for storage. */
   readonly enables?: readonly string[] | undefined;
 }

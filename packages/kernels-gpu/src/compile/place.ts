@@ -234,7 +234,7 @@ function pairOf(
   const read = reads.findIndex(({ kind, index }) => kind === "input" && index === input);
   const write = writes.findIndex(({ kind, index }) => kind === "output" && index === output);
   const alike =
-    stage.elementwise &&
+    stage.inPlace &&
     by.elementwise.has(value) &&
     stage.reads[read].width === stage.writes[write].width;
   const once = reads.filter(({ kind, index }) => kind === "input" && index === input).length === 1;
@@ -250,14 +250,10 @@ export function inPlace(
   pairs: readonly Replacement[],
 ): [GpuStage, Element[]] {
   const dropped = new Set(pairs.map(({ read }) => read));
-  const code = pairs.reduce(
-    (text, { read, write }) =>
-      text.replaceAll(
-        new RegExp(`\\b${stage.reads[read].name}\\[`, "g"),
-        `${stage.writes[write].name}[`,
-      ),
-    stage.code,
+  const sources = Object.fromEntries(
+    pairs.map(({ read, write }) => [stage.reads[read].name, stage.writes[write].name]),
   );
+  const code = stage.inPlace!(sources);
   return [
     { ...stage, code, reads: stage.reads.filter((_, i) => !dropped.has(i)) },
     elements.filter((_, i) => !dropped.has(i)),
