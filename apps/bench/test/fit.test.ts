@@ -10,7 +10,14 @@ import { inOneProcess } from "@conv/testkit/processes";
 import { afterAll, expect, test } from "vitest";
 import type { FitFile } from "../src/fit/bench-fit.ts";
 import { fitCases, fitKinds } from "../src/fit/cases.ts";
-import { asGood, choices, fitAll, unseenChoices, type MeasuredCase } from "../src/fit/judgement.ts";
+import {
+  asGood,
+  choices,
+  fitAll,
+  predicted,
+  unseenChoices,
+  type MeasuredCase,
+} from "../src/fit/judgement.ts";
 import { fitPrices, nnls } from "../src/fit/nnls.ts";
 import { costsSource, notesOf } from "../src/fit/source.ts";
 import { random } from "../src/random.ts";
@@ -55,24 +62,29 @@ test("no price is below zero, and what never occurs costs nothing", () => {
   expect([x, y, z]).toEqual([expect.closeTo(0.6, 9), 0, 0]);
 });
 
+const rows = {
+  a: { products: 2, moved: 1, call: 500 },
+  b: { products: 1, moved: 5, call: 200 },
+};
 const cases: MeasuredCase[] = Array.from({ length: 30 }, (_, i) => {
-  const [a, b] = [amounts(2), amounts(2)];
+  const [a, b] = [amounts(2), amounts(2)].map(([products, moved]) => ({
+    products: 100 * products,
+    moved: 100 * moved,
+    call: 1,
+  }));
   return {
     kind: i % 2 ? "forward" : "gradInput",
     name: `${i}`,
     kernels: [
-      { kernel: "a", amounts: a, seconds: dot(a, [2e-9, 1e-9]), estimate: 1 },
-      { kernel: "b", amounts: b, seconds: dot(b, [1e-9, 5e-9]), estimate: 2 },
+      { kernel: "a", amounts: a, seconds: predicted(a, rows.a), estimate: 1 },
+      { kernel: "b", amounts: b, seconds: predicted(b, rows.b), estimate: 2 },
     ],
   };
 });
 
-test("choices by fitted prices are the best, those by estimates that stand are what they are", () => {
+test("choices by fitted costs are the best, those by the present estimates are what they are", () => {
   const prices = fitAll(cases);
-  expect(prices).toEqual({
-    a: [expect.closeTo(2, 6), expect.closeTo(1, 6)],
-    b: [expect.closeTo(1, 6), expect.closeTo(5, 6)],
-  });
+  expect(prices).toEqual(rows);
   expect(asGood(choices(cases, prices))).toBe(30);
   const before = choices(cases);
   expect(before.map((c) => c.chosen)).toEqual(cases.map(() => "a"));
@@ -91,11 +103,19 @@ test("choices by fitted prices are the best, those by estimates that stand are w
   });
 });
 
+test("a call costs 100 ns at the least, so that no estimate is 0", () => {
+  const free = cases.map((c) => ({
+    ...c,
+    kernels: c.kernels.map((k) => ({ ...k, seconds: 1e-9 * k.amounts.products! })),
+  }));
+  expect(fitAll(free)).toMatchObject({ a: { call: 100 }, b: { call: 100 } });
+});
+
 test("kernels with too few samples keep their prices", () => {
   expect(fitAll(cases.slice(0, 11))).toEqual({});
 });
 
-test("the file of prices is what --write makes of its own contents", () => {
+test("the file of costs is what --write makes of its own contents", () => {
   const file = readFileSync(
     fileURLToPath(new URL("../../../packages/kernels-cpu/src/kernels/costs.ts", import.meta.url)),
     "utf8",

@@ -6,29 +6,18 @@ import { refusal, serves } from "@conv/compiler";
 import { allocate, bytesOf, optimize, type Graph, type Node } from "@conv/tensor";
 import type { CpuBackend } from "./backend.ts";
 import type { Caps } from "./compile/caps.ts";
-import type { Work } from "./compile/code.ts";
+import type { CostRow, Work } from "./compile/code.ts";
 import { layOut, type ProgramLayout } from "./compile/layout.ts";
 import { choose, plan } from "./compile/plan.ts";
 import type { CpuProgram } from "./compile/program.ts";
-import { kinds, priced } from "./kernels/fitted.ts";
+import { partsOf, type Part } from "./kernels/fitted.ts";
 import { kernels } from "./kernels/index.ts";
 
 export { costs } from "./kernels/costs.ts";
 export { capsOf } from "./compile/caps.ts";
-export { kinds } from "./kernels/fitted.ts";
+export { kinds, type Part } from "./kernels/fitted.ts";
 export type { ProgramBlock, ProgramLayout } from "./compile/layout.ts";
-export type { Caps, Work };
-
-/** One kind of the work of a kernel. */
-export interface Part {
-  /** `call` is what a call takes whatever its work. */
-  readonly kind: keyof Work | "call";
-  /**
-   * How much of it there is, in multiply-adds, vectors, elements, points, bytes, tiles or calls.
-   */
-  readonly amount: number;
-  readonly seconds: number;
-}
+export type { Caps, CostRow, Work };
 
 export interface Candidate {
   readonly kernel: string;
@@ -69,20 +58,12 @@ export function explain(graph: Graph, caps: Caps): Explanation[] {
     nodes,
     chosen: kernel.name,
     candidates: choose(task, caps, kernels).map(
-      ({ kernel: { name, roundoff, work }, estimate }) => {
-        const amounts = work?.(task, caps);
-        const parts = amounts ? priced(name, amounts, caps) : [];
-        return {
-          kernel: name,
-          estimate,
-          parts: parts.map((seconds, i) => ({
-            kind: kinds[i] ?? "call",
-            amount: i < kinds.length ? (amounts?.[kinds[i]] ?? 0) : 1,
-            seconds,
-          })),
-          roundoff,
-        };
-      },
+      ({ kernel: { name, roundoff, work }, estimate }) => ({
+        kernel: name,
+        estimate,
+        parts: work ? partsOf(name, work(task, caps), caps) : [],
+        roundoff,
+      }),
     ),
     declined: kernels.flatMap((k) => {
       const reason = refusal(k, task, caps);

@@ -2,11 +2,14 @@
 // measuring, which runs what it names.
 
 import { add, conv, convGeometry, convGradWeightOp, mul, relu, reshape, sqrt } from "@conv/ops";
+import { cases } from "@conv/ops/cases";
 import { node, optimize, spec, trace, type Value } from "@conv/tensor";
 import { failEach } from "@conv/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { choose, plan } from "../src/compile/plan.ts";
 import { capsOf, costs, explain, kinds, layoutOf, measure } from "../src/explain.ts";
 import { createCpu, kernels, type CpuBackend } from "../src/index.ts";
+import { fitted } from "../src/kernels/fitted.ts";
 
 let cpu: CpuBackend;
 beforeAll(async () => void (cpu = await createCpu({ threads: 1 })));
@@ -84,14 +87,37 @@ describe("explain", () => {
       }
   });
 
-  it("every kernel that counts its work has prices, and no other", () => {
+  it("every kernel that counts its work has a row of costs in both tables, and no other has", () => {
     const counting = kernels.filter((k) => k.work).map((k) => k.name);
-    for (const table of [costs.plain, costs.simd256]) {
+    for (const [mode, table] of Object.entries(costs)) {
+      const without = counting.filter((name) => !(name in table));
+      const flag = mode === "simd256" ? " --simd256" : "";
+      expect(without, `run \`pnpm bench fit${flag} --write\` to fit these kernels`).toEqual([]);
       expect(Object.keys(table).toSorted()).toEqual(counting.toSorted());
-      for (const [name, prices] of Object.entries(table)) {
-        expect([name, prices.length]).toEqual([name, kinds.length + 1]);
-        expect(prices.every((p) => p >= 0) && prices.some((p) => p > 0)).toBe(true);
+      for (const [name, row] of Object.entries(table)) {
+        expect([...kinds, "call"]).toEqual(expect.arrayContaining(Object.keys(row)));
+        for (const [kind, ns] of Object.entries(row))
+          expect(ns, `${name} ${kind}`).toBeGreaterThan(0);
+        expect(row.call, name).toBeGreaterThanOrEqual(100);
       }
+    }
+  });
+
+  it("a kernel without a row is estimated by a guess", () => {
+    const igemm = kernels.find((k) => k.name === "igemm")!;
+    const added = fitted({ ...igemm, name: "added", work: igemm.work! });
+    const [{ task }] = plan(layer, cpu.caps, kernels);
+    const estimate = added.estimate(task, cpu.caps);
+    expect(estimate / igemm.estimate(task, cpu.caps)).toBeGreaterThan(0.1);
+    expect(estimate / igemm.estimate(task, cpu.caps)).toBeLessThan(10);
+  });
+
+  it("no estimate is 0, whatever the task", () => {
+    for (const c of cases) {
+      const graph = optimize(trace((...xs) => node(c.op, c.params, xs), c.inputs));
+      for (const { task } of plan(graph, cpu.caps, kernels))
+        for (const { kernel, estimate } of choose(task, cpu.caps, kernels))
+          expect(estimate > 0 && estimate < Infinity, `${kernel.name}: ${c.name}`).toBe(true);
     }
   });
 });

@@ -25,13 +25,13 @@ import {
   asGood,
   choices,
   fitAll,
+  predicted,
   unseenChoices,
   type Choice,
   type MeasuredCase,
   type Prices,
 } from "./judgement.ts";
-import { dot } from "./nnls.ts";
-import { costsSource, notesOf } from "./source.ts";
+import { costsSource, notesOf, type Mode } from "./source.ts";
 
 export interface FitOptions {
   readonly set: SetName;
@@ -161,7 +161,14 @@ function counted(files: readonly FitFile[], caps: Caps): MeasuredCase[] {
       if (!found) return [];
       const kernels = candidatesOf(found.graph, caps).flatMap(({ kernel, estimate, parts }) =>
         kernel in seconds
-          ? [{ kernel, estimate, amounts: parts.map((p) => p.amount), seconds: seconds[kernel] }]
+          ? [
+              {
+                kernel,
+                estimate,
+                amounts: Object.fromEntries(parts.map((p) => [p.kind, p.amount])),
+                seconds: seconds[kernel],
+              },
+            ]
           : [],
       );
       return kernels.length ? [{ kind, name, kernels }] : [];
@@ -178,24 +185,20 @@ async function judged(
   const cases = counted(files, { ...cpu.caps, simd256 });
   cpu.dispose();
   const prices = fitAll(cases);
-  const mode = simd256 ? "simd256" : "plain";
+  const mode: Mode = simd256 ? "simd256" : "plain";
   printer(options)(
     `${mode}, ${cases.length} cases\n\n${report(cases, prices)}\n\n${pricesText(cases, prices)}\n`,
   );
   if (!options.write) return;
   const [{ cpu: model, node }] = files;
   const dates = [...new Set(files.map((f) => f.date))].join(" and ");
-  const note = `${mode}: ${model}, one thread, Node ${node}, ${dates}, ${cases.length} cases of \`bench fit${simd256 ? " --simd256" : ""}\`.`;
-  const others = notesOf(await readFile(COSTS, "utf8")).filter(
-    (old) => !old.startsWith(`${mode}:`),
-  );
+  const note = `${model}, one thread, Node ${node}, ${dates}, ${cases.length} cases of \`bench fit${simd256 ? " --simd256" : ""}\`.`;
+  const notes = { ...notesOf(await readFile(COSTS, "utf8")), [mode]: note };
+  // Imported again: the other mode may have written the file in this run.
   const tables = { ...costs, ...(await import(`${COSTS.href}?${mode}`)).costs };
   await saveText(
     fileURLToPath(COSTS),
-    costsSource(
-      { ...tables, [mode]: { ...tables[mode], ...prices } },
-      [note, ...others].toSorted(),
-    ),
+    costsSource({ ...tables, [mode]: { ...tables[mode], ...prices } }, notes),
   );
 }
 
@@ -240,15 +243,15 @@ const worstLine = ({ kind, name, chosen, best, ratio }: Choice) => [
 
 /** The fitted prices, and how far estimates by them are off in the middle. */
 function pricesText(cases: readonly MeasuredCase[], prices: Prices): string {
-  const lines = Object.entries(prices).map(([kernel, list]) => {
+  const lines = Object.entries(prices).map(([kernel, row]) => {
     const own = cases.flatMap((c) => c.kernels.filter((k) => k.kernel === kernel));
     const error = (estimate: (k: (typeof own)[number]) => number) =>
       median(own.map((k) => Math.abs(estimate(k) / k.seconds - 1)));
-    const [before, after] = [
-      error((k) => k.estimate),
-      error((k) => dot(k.amounts, list) * 1e-9),
-    ].map((e) => `${(100 * e).toFixed(0)} %`);
-    return [kernel, `${own.length}`, before, after, list.join(", ")];
+    const [before, after] = [error((k) => k.estimate), error((k) => predicted(k.amounts, row))].map(
+      (e) => `${(100 * e).toFixed(0)} %`,
+    );
+    const costs = Object.entries(row).map(([kind, ns]) => `${kind} ${ns}`);
+    return [kernel, `${own.length}`, before, after, costs.join(", ")];
   });
   return `Prices in nanoseconds, and the median error of estimates before and by them:\n${table([["kernel", "cases", "before", "fitted", "prices"], ...lines])}`;
 }

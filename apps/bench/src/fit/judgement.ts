@@ -1,14 +1,17 @@
-// What measurements say of estimates: the fitted prices of each kernel, and how good the choices
-// are that they lead to.
+// The fit of costs to measurements, and how good the choices are that they lead to.
 
-import { fitPrices, dot, type Sample } from "./nnls.ts";
+import { kinds, type CostRow } from "@conv/kernels-cpu/explain";
+import { fitPrices, type Sample } from "./nnls.ts";
 
-/** The time of one kernel in one case, and what it did. */
+/** The kinds of work that costs are fitted to. */
+const fittedKinds = [...kinds, "call"] as const satisfies readonly (keyof CostRow)[];
+
+/** The time of one kernel in one case, and its work. */
 export interface Measured {
   readonly kernel: string;
   readonly seconds: number;
-  readonly amounts: readonly number[];
-  /** Predicted by the prices that stand. */
+  readonly amounts: Readonly<Partial<Record<keyof CostRow, number>>>;
+  /** Predicted by the present costs. */
   readonly estimate: number;
 }
 
@@ -18,20 +21,34 @@ export interface MeasuredCase {
   readonly kernels: readonly Measured[];
 }
 
+/** The costs of each kernel, in nanoseconds. */
 export interface Prices {
-  /** Nanoseconds, by kernel. */
-  readonly [kernel: string]: readonly number[];
+  readonly [kernel: string]: CostRow;
 }
 
+/** Seconds that work takes by a row of costs. */
+export const predicted = (amounts: Measured["amounts"], row: CostRow): number =>
+  fittedKinds.reduce((sum, kind) => sum + (amounts[kind] ?? 0) * (row[kind] ?? 0), 0) * 1e-9;
+
 /**
- * Samples below which a kernel keeps the prices that it has: they would not pin eight numbers down.
+ * Nanoseconds of a call at the least: an estimate must not be 0, and no kernel was measured to take
+ * less.
  */
+const LEAST_CALL = 100;
+
+/** A row of costs: seconds in the order of `fittedKinds`, rounded to two digits. */
+function rowOf(seconds: readonly number[]): CostRow {
+  const costs = seconds.map((s) => Number((s * 1e9).toPrecision(2)));
+  const known = fittedKinds.flatMap((kind, i) => (costs[i] > 0 ? [[kind, costs[i]] as const] : []));
+  return { ...Object.fromEntries(known), call: Math.max(LEAST_CALL, costs.at(-1)!) };
+}
+
+/** A kernel with fewer samples keeps its costs: they would not determine eight numbers. */
 const FEWEST = 12;
 
 /**
- * Prices for all kernels that were measured often enough, in nanoseconds rounded to three digits.
- * An error counts the less the slower a kernel is beside the best of its case: there no choice
- * hangs on it.
+ * Costs of all kernels that were measured often enough. The errors of a kernel weigh less the slower
+ * it is than the best kernel of the case, since they change no choice there.
  */
 export function fitAll(cases: readonly MeasuredCase[]): Prices {
   let pace = cases.map(() => 1);
@@ -43,16 +60,15 @@ export function fitAll(cases: readonly MeasuredCase[]): Prices {
       for (const { kernel, amounts, seconds } of kernels) {
         const list = samples.get(kernel) ?? [];
         samples.set(kernel, list);
-        list.push({ amounts, seconds: seconds / pace[i], weight: best / seconds });
+        list.push({
+          amounts: fittedKinds.map((kind) => amounts[kind] ?? 0),
+          seconds: seconds / pace[i],
+          weight: best / seconds,
+        });
       }
     });
     const fitted = [...samples].filter(([, list]) => list.length >= FEWEST);
-    prices = Object.fromEntries(
-      fitted.map(([kernel, list]) => [
-        kernel,
-        fitPrices(list).map((p) => Number((p * 1e9).toPrecision(2))),
-      ]),
-    );
+    prices = Object.fromEntries(fitted.map(([kernel, list]) => [kernel, rowOf(fitPrices(list))]));
     const logs = cases.map((c) => logPace(c, prices));
     const mean = logs.reduce((sum, v) => sum + v, 0) / logs.length;
     pace = logs.map((v) => Math.exp(v - mean));
@@ -73,7 +89,7 @@ function logPace({ kernels }: MeasuredCase, prices: Prices): number {
   if (known.length < 2) return 0;
   return (
     known.reduce(
-      (sum, k) => sum + Math.log(k.seconds / (dot(k.amounts, prices[k.kernel]) * 1e-9)),
+      (sum, k) => sum + Math.log(k.seconds / predicted(k.amounts, prices[k.kernel])),
       0,
     ) / known.length
   );
@@ -95,7 +111,7 @@ export interface Choice {
 export function choices(cases: readonly MeasuredCase[], prices: Prices = {}): Choice[] {
   return cases.map(({ kind, name, kernels }) => {
     const estimate = (k: Measured) =>
-      prices[k.kernel] ? dot(k.amounts, prices[k.kernel]) * 1e-9 : k.estimate;
+      prices[k.kernel] ? predicted(k.amounts, prices[k.kernel]) : k.estimate;
     const least = (of: (k: Measured) => number) =>
       kernels.reduce((a, b) => (of(b) < of(a) ? b : a));
     const chosen = least(estimate);

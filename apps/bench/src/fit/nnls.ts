@@ -90,5 +90,5 @@ function solve(matrix: readonly (readonly number[])[], right: readonly number[])
   return rows.map((row) => row[rows.length]);
 }
 
-export const dot = (a: readonly number[], b: readonly number[]): number =>
+const dot = (a: readonly number[], b: readonly number[]): number =>
   a.reduce((sum, v, i) => sum + v * b[i], 0);

@@ -1,32 +1,67 @@
-// The file of prices in @conv/kernels-cpu, read as a value by whoever imports it and written as
-// text here.
+// The file of costs in @conv/kernels-cpu: imported as a value, and written here as text.
 
+import { kinds, type CostRow } from "@conv/kernels-cpu/explain";
 import type { Prices } from "./judgement.ts";
 
-export interface Tables {
-  readonly plain: Prices;
-  readonly simd256: Prices;
-}
+export const modes = ["plain", "simd256"] as const;
+export type Mode = (typeof modes)[number];
 
-/** The text of costs.ts; `note` tells from what the prices of which table were fitted. */
-export function costsSource({ plain, simd256 }: Tables, notes: readonly string[]): string {
-  const table = (name: string, prices: Prices) =>
-    [
-      `  ${name}: {`,
-      ...Object.entries(prices).map(([kernel, list]) => `    ${kernel}: [${list.join(", ")}],`),
-      "  },",
-    ].join("\n");
-  return `// What each kind of work takes, in nanoseconds, in the order of \`kinds\` (fitted.ts), and last each call: written by \`pnpm bench fit --write\`.
-${notes.map((note) => `// ${note}\n`).join("")}
-type Costs = Readonly<Record<string, readonly number[]>>;
+/** Characters of a line, as the formatter has them. */
+const WIDTH = 100;
 
-export const costs: Readonly<Record<"plain" | "simd256", Costs>> = {
-${table("plain", plain)}
-${table("simd256", simd256)}
+/** The text of costs.ts; `notes` tell what the costs of each table were fitted to. */
+export const costsSource = (
+  tables: Readonly<Record<Mode, Prices>>,
+  notes: Readonly<Record<Mode, string>>,
+): string => `// The cost of each kind of work of each kernel, in nanoseconds; kinds without a number cost nothing.
+// Written by \`pnpm bench fit --write\`.
+
+import type { CostRow } from "../compile/code.ts";
+
+type Table = Readonly<Record<string, CostRow>>;
+
+export const costs: Readonly<Record<${modes.map((mode) => `"${mode}"`).join(" | ")}, Table>> = {
+${modes.map((mode) => `${comment(notes[mode])}\n${tableText(mode, tables[mode])}`).join("\n")}
 };
 `;
+
+const tableText = (mode: Mode, rows: Prices): string =>
+  [
+    `  ${mode}: {`,
+    ...Object.entries(rows).map(([kernel, row]) => rowText(kernel, row)),
+    "  },",
+  ].join("\n");
+
+/** A row on one line, or with one cost a line where that is too long. */
+function rowText(kernel: string, row: CostRow): string {
+  const known = ([...kinds, "call"] as const).filter((kind) => row[kind]);
+  const fields = known.map((kind) => `${kind}: ${row[kind]}`);
+  const line = `    ${kernel}: { ${fields.join(", ")} },`;
+  if (line.length <= WIDTH) return line;
+  return [`    ${kernel}: {`, ...fields.map((field) => `      ${field},`), "    },"].join("\n");
 }
 
-/** The notes in such a text: one for each table. */
-export const notesOf = (source: string): string[] =>
-  [...source.matchAll(/^\/\/ ((?:plain|simd256): .*)$/gm)].map((match) => match[1]);
+const INDENT = "  //";
+
+/** A note as lines of a comment. */
+const comment = (note: string): string =>
+  note
+    .split(" ")
+    .reduce<string[]>(
+      (lines, word) => {
+        const last = `${lines.at(-1)} ${word}`;
+        return last.length <= WIDTH
+          ? [...lines.slice(0, -1), last]
+          : [...lines, `${INDENT} ${word}`];
+      },
+      [INDENT],
+    )
+    .join("\n");
+
+/** The notes in the text of costs.ts. */
+export function notesOf(source: string): Record<Mode, string> {
+  const noteOf = (mode: Mode) =>
+    new RegExp(`((?: *// .*\n)+) *${mode}: {`).exec(source)?.[1].replaceAll(/\n? *\/\/ /g, " ") ??
+    "";
+  return { plain: noteOf("plain").trim(), simd256: noteOf("simd256").trim() };
+}

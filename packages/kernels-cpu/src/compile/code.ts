@@ -72,35 +72,38 @@ export function draft(): Draft {
   return { scratch, stages: [], room: (more) => scratchAt(scratch.push(more) - 1) };
 }
 
-/** What a kernel does for a task, counted: see kernels/costs.ts for what each kind takes. */
+/** The work of a kernel for a task, by kind; kernels/costs.ts has the cost of each kind. */
 export interface Work {
   /**
-   * Multiply-adds, those included of lanes and rows that nobody wants, and those that would fit
-   * where sums wait for one another.
+   * Multiply-adds. Those of unused lanes and rows count, and so do those for which there is time
+   * while sums wait for one another.
    */
   readonly products?: number | undefined;
-  /** Vectors, or steps of a product's depth, that are loaded for them. */
+  /** Vectors, or steps of a product's depth, that are loaded for multiply-adds. */
   readonly steps?: number | undefined;
-  /** Elements copied by vectors: to pad, to fill panels. */
+  /** Elements copied in vectors: to pad, to fill panels. */
   readonly moved?: number | undefined;
-  /** Elements taken or put one at a time. */
+  /** Elements loaded or stored one at a time. */
   readonly gathered?: number | undefined;
-  /** Points of tiles transformed, on the way in or back. */
+  /** Points of transformed tiles. */
   readonly transformed?: number | undefined;
-  /** Bytes that come from the outer caches or memory, weights above all. */
+  /** Bytes from the outer caches or memory, mostly weights. */
   readonly streamed?: number | undefined;
-  /** Tiles, rows and other beginnings. */
+  /** Tiles or rows, each of which takes time to begin. */
   readonly tiles?: number | undefined;
+}
+
+/** Nanoseconds that a kernel takes for each unit of its work; kinds without a number take none. */
+export interface CostRow extends Work {
+  /** For each call, whatever its work: more than 0, and so is every estimate. */
+  readonly call: number;
 }
 
 /** A kernel of this back end. */
 export interface CpuKernel extends PlanKernel<Caps, CpuCode> {
   readonly ops: NonNullable<PlanKernel<Caps, CpuCode>["ops"]>;
-  /** What its estimate is made of, where that was fitted to measurements. */
+  /** The work that its estimate is made of, if the estimate is fitted to measurements. */
   work?(task: Task, caps: Caps): Work;
-  /**
-   * Bytes that it keeps from run to run beyond the size of its weights, where these are
-   * transformed.
-   */
+  /** Bytes that its transformed weights take beyond those of the weights; 0 if absent. */
   keeps?(task: Task, caps: Caps): number;
 }

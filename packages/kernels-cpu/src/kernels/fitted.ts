@@ -1,14 +1,13 @@
-// Predicted times: the work that a kernel counts, times what each kind of it takes on a machine
-// that was measured (costs.ts).
+// Estimates of kernels that count their work: Σ amount · cost over the kinds of work (costs.ts).
 
 import { needsPadding, type Gather } from "@conv/compiler";
 import { sizeOf } from "@conv/tensor";
 import type { Caps } from "../compile/caps.ts";
-import type { CpuKernel, Task, Work } from "../compile/code.ts";
+import type { CostRow, CpuKernel, Task, Work } from "../compile/code.ts";
 import { costs } from "./costs.ts";
 import { columnsPerTile, gemmSize, rowsPerTile } from "./gemm/tile.ts";
 
-/** Kinds of work, in the order of the numbers in costs.ts; there a number for the call follows. */
+/** The kinds of work, in the order in which they are printed. */
 export const kinds = [
   "products",
   "steps",
@@ -19,32 +18,58 @@ export const kinds = [
   "tiles",
 ] as const satisfies readonly (keyof Work)[];
 
-/**
- * The kernel with an `estimate` made of its `work`: shared out among the threads, but for the call.
- */
+/** The costs of a kernel that has no row yet: a guess, near the middle of the measured rows. */
+const GUESS: CostRow = {
+  products: 0.04,
+  steps: 1,
+  moved: 0.3,
+  gathered: 0.3,
+  transformed: 0.2,
+  streamed: 0.02,
+  tiles: 10,
+  call: 700,
+};
+
+/** One kind of the work of a kernel. */
+export interface Part {
+  /** `call` stands for what a call takes whatever its work. */
+  readonly kind: keyof CostRow;
+  /** Multiply-adds, vectors, elements, points, bytes, tiles or calls. */
+  readonly amount: number;
+  readonly seconds: number;
+}
+
+/** The kernel with the estimate that its work and its costs give. */
 export const fitted = (
   kernel: Omit<CpuKernel, "estimate"> & { work(task: Task, caps: Caps): Work },
 ): CpuKernel => ({
   ...kernel,
-  estimate: (task, caps) =>
-    priced(kernel.name, kernel.work(task, caps), caps).reduce((sum, v) => sum + v, 0),
+  estimate: (task, caps) => secondsOf(kernel.name, kernel.work(task, caps), caps),
 });
 
-/** Seconds that each kind of work takes, and the call. */
-export function priced(name: string, work: Work, { simd256, threads }: Caps): number[] {
-  const prices = costs[simd256 ? "simd256" : "plain"][name];
-  return prices.map(
-    (ns, i) => (i < kinds.length ? ((work[kinds[i]] ?? 0) * ns) / threads : ns) * 1e-9,
-  );
+/** What the work takes in all. */
+export const secondsOf = (kernel: string, work: Work, caps: Caps): number =>
+  partsOf(kernel, work, caps).reduce((sum, { seconds }) => sum + seconds, 0);
+
+/** What each kind of the work takes. All but the call is divided among the threads. */
+export function partsOf(kernel: string, work: Work, { simd256, threads }: Caps): Part[] {
+  const row = costs[simd256 ? "simd256" : "plain"][kernel] ?? GUESS;
+  return [
+    ...kinds.map((kind) => {
+      const amount = work[kind] ?? 0;
+      return { kind, amount, seconds: ((amount * (row[kind] ?? 0)) / threads) * 1e-9 };
+    }),
+    { kind: "call", amount: 1, seconds: row.call * 1e-9 },
+  ];
 }
 
 /**
- * Steps that sums wait for one another: fewer than this many rows take as long (4 cycles, two
- * multiply-adds in each).
+ * Sums wait for one another: a tile of fewer rows takes as long as one of this many (a multiply-add
+ * takes 4 cycles, and two begin in each cycle).
  */
 export const LEAST_ROWS = 4;
 
-/** Work of products of m×k and k×columns by tiles (wasm/tile.ts). */
+/** The work of products of m×k and k×columns in tiles (gemm/tile.ts). */
 export function gemmWork(
   caps: Caps,
   problems: number,

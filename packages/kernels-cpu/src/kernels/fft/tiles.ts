@@ -15,7 +15,7 @@ import {
   type Module,
   type Operand,
 } from "../../wasm/asm.ts";
-import { gemmWork, paddedElements, priced } from "../fitted.ts";
+import { gemmWork, paddedElements, secondsOf } from "../fitted.ts";
 import { columnsPerTile } from "../gemm/tile.ts";
 import { plainTiles } from "../winograd/repair.ts";
 import { emitRecord, RECORD } from "../winograd/tiles.ts";
@@ -160,9 +160,8 @@ export function workOf({ g, size, tiles, single }: FftTiling, caps: Caps): Requi
   };
 }
 
-const total = (t: FftTiling, caps: Caps) =>
-  priced("fft", workOf(t, caps), caps).reduce((a, b) => a + b);
-/** The way that is priced lowest. */
+const total = (t: FftTiling, caps: Caps) => secondsOf("fft", workOf(t, caps), caps);
+/** The tiling with the least estimate. */
 export const tilingOf = (ways: readonly FftTiling[], caps: Caps): FftTiling =>
   ways.reduce((best, t) => (total(t, caps) < total(best, caps) ? t : best));
 
