@@ -8,6 +8,7 @@ import { speedsOf, type Caps } from "../src/compile/caps.ts";
 import { plan } from "../src/compile/plan.ts";
 import { gatherProducts } from "../src/kernels/gemm/product.ts";
 import { tileFor } from "../src/kernels/gemm/tiles.ts";
+import { kernels } from "../src/kernels/index.ts";
 import { caps } from "./caps.ts";
 
 const software: Caps = { ...caps, software: true, ...speedsOf(true) };
@@ -17,7 +18,7 @@ const chosen = (
   fn: (...xs: Value[]) => Value,
 ): string =>
   // prettier-ignore
-  plan(trace(fn, shapes.map((shape) => spec(shape))), { ...of, roundoff: 0 })[0].kernel.name;
+  plan(trace(fn, shapes.map((shape) => spec(shape))), { ...of, roundoff: 0 }, kernels)[0].kernel.name;
 
 const middle = convGeometry(spec([32, 128, 28, 28]), spec([128, 128, 3, 3]), { padding: 1 });
 const [x, w, y] = [[32, 128, 28, 28], [128, 128, 3, 3], [32, 128, 28, 28]]; // prettier-ignore

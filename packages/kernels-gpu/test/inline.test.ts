@@ -26,6 +26,7 @@ import { asHardware, softwareGpu } from "@conv/testkit/webgpu";
 import { describe, expect, it } from "vitest";
 import { plan } from "../src/compile/plan.ts";
 import { createGpu } from "../src/index.ts";
+import { kernels } from "../src/kernels/index.ts";
 import { caps } from "./caps.ts";
 
 const traced = (
@@ -39,7 +40,7 @@ const traced = (
 
 /** Each task of the plan: its kernel, and the ops of its nodes. */
 const tasksOf = (graph: Graph, storageBuffers = 8): string[] =>
-  plan(optimize(graph), { ...caps, storageBuffers }).map(
+  plan(optimize(graph), { ...caps, storageBuffers }, kernels).map(
     ({ kernel, nodes }) => `${kernel.name}: ${nodes.map((n) => n.op.name).join(" ")}`,
   );
 

@@ -38,6 +38,7 @@ import { expect, test } from "vitest";
 import type { Caps } from "../src/compile/caps.ts";
 import { place } from "../src/compile/place.ts";
 import { plan } from "../src/compile/plan.ts";
+import { kernels } from "../src/kernels/index.ts";
 import { shaderOf } from "../src/wgsl/wgsl.ts";
 import { caps } from "./caps.ts";
 
@@ -181,7 +182,7 @@ const snapshots: readonly Snapshot[] = [
 test.each(snapshots)("%s: %s", async (kernel, name, inputs, fn, more = {}) => {
   const wanted = { ...caps, prefer: [kernel], ...more };
   const graph = optimize(trace(fn, inputs));
-  const { stages } = place(graph, plan(graph, wanted), wanted);
+  const { stages } = place(graph, plan(graph, wanted, kernels), wanted);
   expect(stages.map(({ by }) => by.kernel.name)).toContain(kernel);
   const text = stages
     .map(({ stage, elements }) => `// ${stage.groups} workgroups\n${shaderOf(stage, elements)}`)

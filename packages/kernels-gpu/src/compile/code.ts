@@ -63,5 +63,4 @@ export interface GpuCode {
 }
 
 /** A kernel of this back end. */
-export type GpuKernel = PlanKernel<Caps, GpuCode> &
-  Required<Pick<PlanKernel<Caps, GpuCode>, "unsupportedReason">>;
+export type GpuKernel = PlanKernel<Caps, GpuCode>;

@@ -16,6 +16,7 @@ import { USAGE, type GpuTensorBuffer, type Pipeline, type Runtime } from "../run
 import { GROUPS_PER_AXIS, shaderOf } from "../wgsl/wgsl.ts";
 import type { Arena } from "./arena.ts";
 import type { Caps } from "./caps.ts";
+import type { GpuKernel } from "./code.ts";
 import {
   inPlace,
   place,
@@ -32,6 +33,9 @@ type PackedWeights = Packed<GpuTensorBuffer, GpuTensorBuffer>;
 /** What the programs of one back end share. */
 export interface Shared extends Pick<Managed<GpuTensorBuffer, CompiledProgram, never>, "mustHold"> {
   readonly runtime: Runtime;
+  /** The kernels to choose from, and the end of errors about tasks that none of them computes. */
+  readonly kernels: readonly GpuKernel[];
+  readonly remedy: string;
   readonly arena: Arena;
   readonly packs: Packs<GpuTensorBuffer, GpuTensorBuffer>;
 }
@@ -79,7 +83,7 @@ export interface CompiledProgram extends GpuProgram {
 export function compileProgram(source: Graph, caps: Caps, shared: Shared): CompiledProgram {
   const { runtime } = shared;
   const graph = optimize(source);
-  const placement = place(graph, plan(graph, caps), caps);
+  const placement = place(graph, plan(graph, caps, shared.kernels, shared.remedy), caps);
   const { stages, slots } = placement;
   mustFit(graph, placement.blocks, stages, caps);
   const busy = [...new Set(stages.map((s) => s.by))];

@@ -10,7 +10,7 @@ import { cellsOf } from "@conv/compiler";
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
 import { sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
-import { inputAt, outputAt, scratchAt, type GpuStage } from "../../compile/code.ts";
+import { inputAt, outputAt, scratchAt, type GpuKernel, type GpuStage } from "../../compile/code.ts";
 import { loopInBlocks } from "../../wgsl/sums.ts";
 import {
   coordinates,
@@ -25,7 +25,6 @@ import {
 import { GUESSES, SWIFTSHADER } from "../costs.ts";
 import { forOp } from "../forOp.ts";
 import { addPartsStage } from "../gemm/parts.ts";
-import { GRAD_WEIGHT } from "../gemm/product.ts";
 
 /** Threads of a workgroup. */
 const THREADS = 64;
@@ -104,7 +103,7 @@ function secondsOf(
   return Math.max(instructions / (caps.macs * busy), bytes / caps.bandwidth) + caps.launch;
 }
 
-export const depthwiseGradWeight = forOp(convGradWeightOp, GRAD_WEIGHT.does, {
+export const depthwiseGradWeight: GpuKernel = /* @__PURE__ */ forOp(convGradWeightOp, {
   name: "depthwiseGradWeight",
   fuses: ["element"],
   unsupportedReason({ params: g }) {

@@ -8,11 +8,10 @@ import { CONV, GRAD_WEIGHT, MATMUL, productsOf, type Family } from "../gemm/prod
 import { registersShader } from "./registersShader.ts";
 import { chosenFor } from "./tiles.ts";
 
-function kernelOf(name: string, { ops, does, fuses }: Family): GpuKernel {
+function kernelOf(name: string, family: Family): GpuKernel {
   return {
     name,
-    fuses,
-    unsupportedReason: ({ op }) => (ops.includes(op) ? null : does),
+    ...family,
     estimate: (task, caps) =>
       productsOf(task)!.products.reduce((total, p) => total + chosenFor(p, caps).seconds, 0),
     build(task, caps) {
@@ -35,6 +34,9 @@ function kernelOf(name: string, { ops, does, fuses }: Family): GpuKernel {
   };
 }
 
-export const direct = kernelOf("direct", CONV);
-export const directGradWeight = kernelOf("directGradWeight", GRAD_WEIGHT);
-export const directMatmul = kernelOf("directMatmul", MATMUL);
+export const direct: GpuKernel = /* @__PURE__ */ kernelOf("direct", CONV);
+export const directGradWeight: GpuKernel = /* @__PURE__ */ kernelOf(
+  "directGradWeight",
+  GRAD_WEIGHT,
+);
+export const directMatmul: GpuKernel = /* @__PURE__ */ kernelOf("directMatmul", MATMUL);

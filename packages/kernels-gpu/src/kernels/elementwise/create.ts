@@ -2,7 +2,7 @@
 // by bit.
 
 import { fullOp, oneHotOp, randomOp } from "@conv/ops";
-import { inputAt } from "../../compile/code.ts";
+import { inputAt, type GpuKernel } from "../../compile/code.ts";
 import { literal } from "../../wgsl/wgsl.ts";
 import { alone, codeFor, eachElement, streamKernel } from "./each.ts";
 
@@ -13,9 +13,9 @@ const MIX = `fn mixed(v: u32) -> u32 {
   return x ^ (x >> 16u);
 }`;
 
-export const create = streamKernel(
+export const create: GpuKernel = /* @__PURE__ */ streamKernel(
   "create",
-  "makes only constants, random numbers and one-hot rows",
+
   [
     codeFor(fullOp, (task) =>
       alone(

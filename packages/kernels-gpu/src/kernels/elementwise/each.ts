@@ -25,7 +25,7 @@ export const alone = (stage: GpuStage): GpuCode => ({ scratch: [], stages: [stag
 
 /** The code of one op; made by {@link codeFor}. */
 export interface Builder {
-  readonly op: unknown;
+  readonly op: Pick<Op<unknown>, "name">;
   build(task: Task, caps: Caps): GpuCode | null;
 }
 
@@ -35,15 +35,11 @@ export const codeFor = <P>(op: Op<P>, build: (task: Task<P>, caps: Caps) => GpuC
   build: (task, caps) => (isOp(task, op) ? build(task, caps) : null),
 });
 
-/** A kernel bound by memory that serves several ops; `does` is the reason given for all others. */
-export const streamKernel = (
-  name: string,
-  does: string,
-  builders: readonly Builder[],
-): GpuKernel => ({
+/** A kernel bound by memory that computes several ops. */
+export const streamKernel = (name: string, builders: readonly Builder[]): GpuKernel => ({
   name,
+  ops: builders.map(({ op }) => op),
   fuses: ["channel", "column", "element"],
-  unsupportedReason: (task) => (builders.some(({ op }) => op === task.op) ? null : does),
   estimate: streamTime,
   build: (task, caps) => builders.find(({ op }) => op === task.op)!.build(task, caps)!,
 });

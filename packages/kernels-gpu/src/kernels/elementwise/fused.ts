@@ -131,7 +131,7 @@ function copyStage({ task, starts }: Walk, i: number): GpuStage {
 
 export const fused: GpuKernel = {
   name: "elementwise",
-  unsupportedReason: (task) => (task.op === fusedOp ? null : "computes only elementwise work"),
+  ops: [fusedOp],
   // Bound by memory; values that only the nodes of the task use do not pass through it.
   estimate: ({ inputs, outputs }, caps) =>
     [...inputs, ...outputs].reduce((sum, s) => sum + bytesOf(s), 0) / caps.bandwidth + caps.launch,

@@ -57,10 +57,6 @@ const MAX: Reducer = {
   join: (T) => (a, b) => `max_of${T === "f32" ? "" : 4}(${a}, ${b})`,
   startsAtZero: false,
 };
-const reducers: ReadonlyMap<unknown, Reducer> = new Map<unknown, Reducer>([
-  [sumOp, SUM],
-  [maxOp, MAX],
-]);
 
 const THREADS = 256;
 /** An invocation has at least this many terms before others share its work. */
@@ -73,8 +69,8 @@ const SOFTWARE_THREADS = 16;
 
 export const reduce: GpuKernel = {
   name: "reduce",
+  ops: [sumOp, maxOp],
   fuses: ["channel", "column", "element"],
-  unsupportedReason: (task) => (reducers.has(task.op) ? null : "computes only sums and maxima"),
   estimate: streamTime,
   build(task, caps) {
     const {
@@ -92,7 +88,7 @@ export const reduce: GpuKernel = {
         ],
       };
     const inputs = task.inputs.slice(0, task.inputs.length - finish.reads.length);
-    return reduction(reducers.get(task.op)!, { of, shape }, axes, inputs, finish, caps);
+    return reduction(task.op === maxOp ? MAX : SUM, { of, shape }, axes, inputs, finish, caps);
   },
 };
 

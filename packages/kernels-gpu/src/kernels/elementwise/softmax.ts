@@ -5,7 +5,7 @@
 import { logSoftmaxOp, softmaxOp, type SoftmaxParams } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
-import { inputAt, type GpuCode, outputAt, type Task } from "../../compile/code.ts";
+import { inputAt, type GpuCode, type GpuKernel, outputAt, type Task } from "../../compile/code.ts";
 import { loopInBlocks } from "../../wgsl/sums.ts";
 import { mainOf } from "../../wgsl/wgsl.ts";
 import { alone, codeFor, finishOf, streamKernel } from "./each.ts";
@@ -118,7 +118,7 @@ const rowsBy =
     });
   };
 
-export const softmax = streamKernel("softmax", "computes only softmax and its logarithm", [
+export const softmax: GpuKernel = /* @__PURE__ */ streamKernel("softmax", [
   codeFor(softmaxOp, rowsBy("let scale = 1.0f / total;", "exp_of(f32(x[at]) - largest) * scale")),
   codeFor(
     logSoftmaxOp,

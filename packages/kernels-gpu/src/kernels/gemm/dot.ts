@@ -264,16 +264,15 @@ const bestPatch = (p: Product, caps: Caps): { readonly patch: Patch; readonly se
     b.seconds < a.seconds ? b : a,
   );
 
-function kernelOf(name: string, { ops, does, fuses }: Family): GpuKernel {
+function kernelOf(name: string, family: Family): GpuKernel {
   return {
     name,
-    fuses,
+    ...family,
     unsupportedReason(task) {
-      if (!ops.includes(task.op)) return does;
       const { products } = productsOf(task)!;
-      if (products.length > 1) return "makes all outputs by one rule";
+      if (products.length > 1) return "takes no strides of an input gradient";
       return tapsOf(products[0]) < LEAST_TAPS
-        ? `adds at least ${LEAST_TAPS} products for each output, not ${tapsOf(products[0])}`
+        ? `sums at least ${LEAST_TAPS} products for each output, not ${tapsOf(products[0])}`
         : null;
     },
     estimate: (task, caps) => bestPatch(productsOf(task)!.products[0], caps).seconds,
@@ -301,6 +300,6 @@ function kernelOf(name: string, { ops, does, fuses }: Family): GpuKernel {
   };
 }
 
-export const dot = kernelOf("dot", CONV);
-export const dotGradWeight = kernelOf("dotGradWeight", GRAD_WEIGHT);
-export const dotMatmul = kernelOf("dotMatmul", MATMUL);
+export const dot: GpuKernel = /* @__PURE__ */ kernelOf("dot", CONV);
+export const dotGradWeight: GpuKernel = /* @__PURE__ */ kernelOf("dotGradWeight", GRAD_WEIGHT);
+export const dotMatmul: GpuKernel = /* @__PURE__ */ kernelOf("dotMatmul", MATMUL);

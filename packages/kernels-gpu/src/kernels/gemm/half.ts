@@ -19,14 +19,13 @@ export const HALF_ROUNDOFF = 20 * 2 ** 12;
  */
 const MATRIX_ROUNDOFF = 3 * 2 ** 12;
 
-const NOT_ASKED = 'multiplies in float16, which only precision "fast" allows';
+const NOT_ALLOWED = 'multiplies in float16, which precision "fast" allows';
 
 const inHalf = (kernel: GpuKernel): GpuKernel => ({
   ...kernel,
   name: `${kernel.name}F16`,
   roundoff: HALF_ROUNDOFF,
-  unsupportedReason: (task, caps) =>
-    caps.arithmetic === "float16" ? kernel.unsupportedReason(task, caps) : NOT_ASKED,
+  unsupportedReason: (_, { arithmetic }) => (arithmetic === "float16" ? null : NOT_ALLOWED),
   estimate: (task, caps) => tiledSeconds(task, caps, "float16"),
   build: (task, caps) => tiledCode(`${kernel.name} in float16`, task, caps, { how: "float16" }),
 });
@@ -35,17 +34,20 @@ const byMatrices = (kernel: GpuKernel): GpuKernel => ({
   ...kernel,
   name: `${kernel.name}Matrix`,
   roundoff: MATRIX_ROUNDOFF,
-  unsupportedReason: (task, caps) =>
-    caps.arithmetic === "float32"
-      ? NOT_ASKED
-      : caps.matrices
-        ? kernel.unsupportedReason(task, caps)
+  unsupportedReason: (_, { arithmetic, matrices }) =>
+    arithmetic === "float32"
+      ? NOT_ALLOWED
+      : matrices
+        ? null
         : "needs subgroup matrices of float16, which the adapter does not have",
   estimate: (task, caps) => tiledSeconds(task, caps, "matrices"),
   build: (task, caps) =>
     tiledCode(`${kernel.name} by matrices of subgroups`, task, caps, { how: "matrices" }),
 });
 
-const products = [igemm, gradWeight, matmul];
-export const [igemmF16, gradWeightF16, matmulF16] = products.map(inHalf);
-export const [igemmMatrix, gradWeightMatrix, matmulMatrix] = products.map(byMatrices);
+export const igemmF16: GpuKernel = /* @__PURE__ */ inHalf(igemm);
+export const gradWeightF16: GpuKernel = /* @__PURE__ */ inHalf(gradWeight);
+export const matmulF16: GpuKernel = /* @__PURE__ */ inHalf(matmul);
+export const igemmMatrix: GpuKernel = /* @__PURE__ */ byMatrices(igemm);
+export const gradWeightMatrix: GpuKernel = /* @__PURE__ */ byMatrices(gradWeight);
+export const matmulMatrix: GpuKernel = /* @__PURE__ */ byMatrices(matmul);

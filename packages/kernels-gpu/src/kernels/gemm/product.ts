@@ -261,25 +261,21 @@ export function productsOf(task: Task): TaskProducts | null {
   return { products: [simplify(product)], a: 0, x: 1 };
 }
 
-/** Ops that one form serves alike; `does` is the reason given for all other ops. */
+/** Ops that the same kernels compute, and the operands that their epilogues read. */
 export interface Family {
-  readonly ops: readonly unknown[];
-  readonly does: string;
+  readonly ops: GpuKernel["ops"];
   readonly fuses: GpuKernel["fuses"];
 }
 
 export const CONV: Family = {
   ops: [convOp, convGradInputOp],
-  does: "computes only convolutions and their input gradients",
   fuses: ["channel", "element"],
 };
 export const GRAD_WEIGHT: Family = {
   ops: [convGradWeightOp],
-  does: "computes only weight gradients of convolutions",
   fuses: ["element"],
 };
 export const MATMUL: Family = {
   ops: [matmulOp],
-  does: "computes only matrix products",
   fuses: ["column", "element"],
 };

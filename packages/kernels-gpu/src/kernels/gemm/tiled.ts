@@ -126,14 +126,13 @@ function splitSum(label: string, task: Task, p: Product, tile: Tile): GpuCode {
 }
 
 /** A family of products by tiles in workgroup memory. */
-const tiledKernel = (name: string, { ops, does, fuses }: Family): GpuKernel => ({
+const tiledKernel = (name: string, family: Family): GpuKernel => ({
   name,
-  fuses,
-  unsupportedReason: ({ op }) => (ops.includes(op) ? null : does),
+  ...family,
   estimate: (task, caps) => tiledSeconds(task, caps),
   build: (task, caps) => tiledCode(name, task, caps),
 });
 
-export const igemm = tiledKernel("igemm", CONV);
-export const gradWeight = tiledKernel("gradWeight", GRAD_WEIGHT);
-export const matmul = tiledKernel("matmul", MATMUL);
+export const igemm: GpuKernel = /* @__PURE__ */ tiledKernel("igemm", CONV);
+export const gradWeight: GpuKernel = /* @__PURE__ */ tiledKernel("gradWeight", GRAD_WEIGHT);
+export const matmul: GpuKernel = /* @__PURE__ */ tiledKernel("matmul", MATMUL);

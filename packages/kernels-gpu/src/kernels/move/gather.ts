@@ -11,6 +11,7 @@ import {
   scratchAt,
   type Binding,
   type GpuCode,
+  type GpuKernel,
   type GpuStage,
   type Task,
 } from "../../compile/code.ts";
@@ -165,7 +166,7 @@ const toInt32 = (task: Task): GpuCode =>
     }),
   );
 
-export const gather = streamKernel("gather", "computes only gather, scatterAdd and toInt32", [
+export const gather: GpuKernel = /* @__PURE__ */ streamKernel("gather", [
   codeFor(gatherOp, gatherCode),
   codeFor(scatterAddOp, scatterAddCode),
   codeFor(toInt32Op, toInt32),

@@ -5,7 +5,13 @@ import { boxesOf, paddedAxes } from "@conv/compiler";
 import { broadcastToOp, concatOp, padOp, sliceOp, transposeOp, type PadParams } from "@conv/ops";
 import { stridesOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
-import { inputAt, type GpuCode, type GpuStage, type Task } from "../../compile/code.ts";
+import {
+  inputAt,
+  type GpuCode,
+  type GpuKernel,
+  type GpuStage,
+  type Task,
+} from "../../compile/code.ts";
 import { coordinates, offsetOf } from "../../wgsl/wgsl.ts";
 import { allOf, alone, codeFor, eachElement, streamKernel } from "../elementwise/each.ts";
 import { copyStage } from "./copy.ts";
@@ -53,9 +59,9 @@ const copies =
     return { scratch: [], stages: stages.filter((stage) => stage !== null) };
   };
 
-export const move = streamKernel(
+export const move: GpuKernel = /* @__PURE__ */ streamKernel(
   "move",
-  "computes only transpose, broadcastTo, slice, concat and pad",
+
   [
     codeFor(
       transposeOp,

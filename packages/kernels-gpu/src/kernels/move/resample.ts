@@ -4,7 +4,14 @@
 
 import { resampleOp, type ResampleParams } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
-import { inputAt, scratchAt, type GpuCode, type Scratch, type Task } from "../../compile/code.ts";
+import {
+  inputAt,
+  scratchAt,
+  type GpuCode,
+  type GpuKernel,
+  type Scratch,
+  type Task,
+} from "../../compile/code.ts";
 import { loopInBlocks } from "../../wgsl/sums.ts";
 import { codeFor, eachElement, streamKernel } from "../elementwise/each.ts";
 
@@ -70,8 +77,8 @@ function weighted(task: Task<ResampleParams>, inner: number, locate: readonly st
   };
 }
 
-export const resample = streamKernel(
+export const resample: GpuKernel = /* @__PURE__ */ streamKernel(
   "resample",
-  "computes only products of an axis with a sparse matrix",
+
   [codeFor(resampleOp, resampleCode)],
 );

@@ -11,6 +11,7 @@ import {
   scratchAt,
   type Binding,
   type GpuCode,
+  type GpuKernel,
   type GpuStage,
   type Task,
 } from "../../compile/code.ts";
@@ -137,7 +138,7 @@ function avgPoolGrad(task: Task<AvgPoolGeometry>): GpuCode {
   return alone(stage);
 }
 
-export const poolGrad = streamKernel("poolGrad", "computes only gradients of pooling", [
+export const poolGrad: GpuKernel = /* @__PURE__ */ streamKernel("poolGrad", [
   codeFor(maxPoolGradOp, maxPoolGrad),
   codeFor(avgPoolGradOp, avgPoolGrad),
 ]);

@@ -11,7 +11,7 @@ import {
 } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
-import { inputAt, type GpuCode, type Task } from "../../compile/code.ts";
+import { inputAt, type GpuCode, type GpuKernel, type Task } from "../../compile/code.ts";
 import { sumInBlocks } from "../../wgsl/sums.ts";
 import { coordinates, literal } from "../../wgsl/wgsl.ts";
 import { alone, codeFor, eachElement, streamKernel } from "../elementwise/each.ts";
@@ -65,7 +65,7 @@ function averages(task: Task<AvgPoolGeometry>, caps: Caps): GpuCode {
   return alone(stage);
 }
 
-export const pool = streamKernel("pool", "computes only pooling", [
+export const pool: GpuKernel = /* @__PURE__ */ streamKernel("pool", [
   codeFor(maxPoolOp, withWinner("max pool", "best", "best")),
   codeFor(maxPoolPickOp, withWinner("elements at maxima", "won", "f32(v[plane + won])")),
   codeFor(maxPoolIndicesOp, withWinner("indices of maxima", "won", "won")),

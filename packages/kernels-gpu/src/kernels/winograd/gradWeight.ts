@@ -34,7 +34,7 @@ import {
 } from "../../wgsl/wgsl.ts";
 import { overItems } from "../elementwise/each.ts";
 import { forOp } from "../forOp.ts";
-import { GRAD_WEIGHT, matrixProduct } from "../gemm/product.ts";
+import { matrixProduct } from "../gemm/product.ts";
 import { plainFunction, scaleFor, spoiled } from "./repair.ts";
 import {
   createWriter,
@@ -72,9 +72,9 @@ function multiplied({ g, depth, points, tiles }: Tiling, caps: Caps): Multiplied
 }
 
 /** See winograd.ts for the bound of the error. */
-export function winogradGradWeight(points: 4 | 6 | 8, dims: 1 | 2): GpuKernel {
+function winogradGradWeight(points: 4 | 6 | 8, dims: 1 | 2): GpuKernel {
   const tilingOf = (g: ConvGeometry): Tiling => mustTile(gradWeightTiling(g, points, dims));
-  return forOp(convGradWeightOp, GRAD_WEIGHT.does, {
+  return forOp(convGradWeightOp, {
     name: `winogradGradWeight${dims}d${points}`,
     fuses: ["element"],
     roundoff: ROUNDOFF[points],
@@ -116,6 +116,13 @@ export function winogradGradWeight(points: 4 | 6 | 8, dims: 1 | 2): GpuKernel {
     },
   });
 }
+
+export const winogradGradWeight1d4: GpuKernel = /* @__PURE__ */ winogradGradWeight(4, 1);
+export const winogradGradWeight1d6: GpuKernel = /* @__PURE__ */ winogradGradWeight(6, 1);
+export const winogradGradWeight1d8: GpuKernel = /* @__PURE__ */ winogradGradWeight(8, 1);
+export const winogradGradWeight2d4: GpuKernel = /* @__PURE__ */ winogradGradWeight(4, 2);
+export const winogradGradWeight2d6: GpuKernel = /* @__PURE__ */ winogradGradWeight(6, 2);
+export const winogradGradWeight2d8: GpuKernel = /* @__PURE__ */ winogradGradWeight(8, 2);
 
 /** d[point][output channel][tile] = G·dy·Gᵀ. */
 function gradientStage(t: Tiling, from: Place, into: Place): GpuStage {

@@ -6,7 +6,7 @@
 // not finite are summed plainly (repair.ts). Transformed tiles and products pass through memory, in
 // parts where they would take too much of it.
 
-import { gatherOf, isConvOrGradInput, ROUNDOFF, tilings, type Tiling } from "@conv/compiler";
+import { gatherOf, ROUNDOFF, tilings, type Tiling } from "@conv/compiler";
 import type { Caps } from "../../compile/caps.ts";
 import {
   inputAt,
@@ -114,14 +114,13 @@ export function mustTile<T extends object>(tiling: T | string): T {
  * · 2⁻²³ · Σ |x|*·|w|, where |x|* is the largest |x| of the channel's plane; the error itself comes
  * from values that share a tile.
  */
-export function winograd(points: 4 | 6 | 8, dims: 1 | 2): GpuKernel {
+function winograd(points: 4 | 6 | 8, dims: 1 | 2): GpuKernel {
   const tilingsOf = (task: Task): Tiling[] => mustTile(tilings(gatherOf(task), points, dims));
   return {
     name: `winograd${dims}d${points}`,
-    fuses: ["channel", "element"],
+    ...CONV,
     roundoff: ROUNDOFF[points],
     unsupportedReason(task, caps) {
-      if (!isConvOrGradInput(task)) return CONV.does;
       const all = tilings(gatherOf(task), points, dims);
       if (typeof all === "string") return all;
       // Beside the operands: products, where they begin, and the output.
@@ -161,6 +160,13 @@ export function winograd(points: 4 | 6 | 8, dims: 1 | 2): GpuKernel {
     },
   };
 }
+
+export const winograd1d4: GpuKernel = /* @__PURE__ */ winograd(4, 1);
+export const winograd1d6: GpuKernel = /* @__PURE__ */ winograd(6, 1);
+export const winograd1d8: GpuKernel = /* @__PURE__ */ winograd(8, 1);
+export const winograd2d4: GpuKernel = /* @__PURE__ */ winograd(4, 2);
+export const winograd2d6: GpuKernel = /* @__PURE__ */ winograd(6, 2);
+export const winograd2d8: GpuKernel = /* @__PURE__ */ winograd(8, 2);
 
 /**
  * Seconds of the transforms of `columns` tiles, and of products that become `taps`: the memory that
