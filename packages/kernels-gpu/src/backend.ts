@@ -110,7 +110,11 @@ function checked(options: GpuOptions | CoreOptions, all?: readonly GpuKernel[]) 
 /** The bytes of a buffer after all calls before. */
 async function readBuffer(runtime: Runtime, { gpu, bytes }: GpuTensorBuffer): Promise<ArrayBuffer> {
   const size = roundUp(bytes);
-  const staging = runtime.create(size, "a tensor that is read", USAGE.mapRead | USAGE.copyDst);
+  const staging = runtime.create(
+    size,
+    "the copy of a tensor that is read",
+    USAGE.mapRead | USAGE.copyDst,
+  );
   try {
     await runtime.later(() => {
       const encoder = runtime.device.createCommandEncoder();

@@ -1,9 +1,9 @@
 // Where there is no WebGPU, the back end says in one line what is missing.
 
-import { UnsupportedError } from "@conv/tensor";
 import { afterEach, expect, test, vi } from "vitest";
 import { create } from "webgpu";
 import { createGpu } from "../src/index.ts";
+import { refused } from "./refused.ts";
 
 /**
  * On any machine a back end of Dawn's that it does not have, kept: Dawn ends the process once such
@@ -16,7 +16,8 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-const refusal = (text: string) => new UnsupportedError(`gpu: ${text}`);
+const refusal = (text: string, code: string, values = {}) =>
+  refused("UnsupportedError", `gpu: ${text}`, code, values);
 
 test("a browser without WebGPU", async () => {
   vi.stubGlobal("navigator", {});
@@ -27,7 +28,10 @@ test("a browser without WebGPU", async () => {
   });
   vi.stubGlobal("globalThis", without);
   await expect(createGpu()).rejects.toThrow(
-    refusal("this browser has no WebGPU, or the page is not served over https or from localhost"),
+    refusal(
+      "WebGPU not found: this browser has none, or the page is not served over https or from localhost",
+      "webgpu-missing",
+    ),
   );
 });
 
@@ -36,14 +40,15 @@ test.runIf(process.platform === "linux")("Linux without Vulkan", async () => {
     throw new Error("libvulkan.so.1: cannot open shared object file: No such file or directory");
   });
   await expect(createGpu()).rejects.toThrow(
-    refusal("the machine has no Vulkan (libvulkan.so.1), by which programs on Linux reach a GPU"),
+    refusal("Vulkan not found (libvulkan.so.1)", "vulkan-missing", { library: "libvulkan.so.1" }),
   );
 });
 
 test("a machine without a GPU", async () => {
   await expect(createGpu({ gpu: direct3d })).rejects.toThrow(
     refusal(
-      "WebGPU is there, but no adapter: the machine has no GPU, or no driver for it (Vulkan, Metal or Direct3D 12)",
+      "WebGPU offers no adapter: the machine has no GPU, or no driver for it (Vulkan, Metal or Direct3D 12)",
+      "adapter-missing",
     ),
   );
 });

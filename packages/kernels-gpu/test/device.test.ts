@@ -1,4 +1,4 @@
-// What a device may do to a back end: be lost, run out of memory, be too small, be disposed of
+// What a device may do to a back end: be lost, run out of memory, be too small, be disposed
 // while it works; and what is held meanwhile.
 
 import { setFlagsFromString } from "node:v8";
@@ -9,6 +9,7 @@ import { check, draw } from "@conv/testkit";
 import { asCore, softwareGpu, validatingGpu } from "@conv/testkit/webgpu";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { createGpu, type GpuBackend, type GpuOptions } from "../src/index.ts";
+import { refused } from "./refused.ts";
 
 const made: GpuBackend[] = [];
 afterEach(() => {
@@ -42,7 +43,8 @@ const SKIPPED = "only SwiftShader has little memory";
 
 describe("a device that is lost", () => {
   const GONE =
-    "gpu: the device was lost (destroyed: device was destroyed); make the back end again";
+    "gpu: the device was lost (destroyed: device was destroyed); create the back end again";
+  const lost = refused("Error", GONE, "device-lost", { reason: "destroyed: device was destroyed" });
 
   it("fails what waits and what comes, by name, and another can be made", async () => {
     const { gpu, device } = await open();
@@ -51,16 +53,16 @@ describe("a device that is lost", () => {
     program.run([x], [y]);
     const waiting = gpu.read(y);
     device.destroy();
-    await expect(waiting).rejects.toThrow(new Error(GONE));
+    await expect(waiting).rejects.toThrow(lost);
     expect(await gpu.lost).toBe(GONE);
-    await expect(gpu.read(y)).rejects.toThrow(new Error(GONE));
+    await expect(gpu.read(y)).rejects.toThrow(lost);
     for (const call of [
       () => gpu.alloc(4),
       () => gpu.write(x, new Float32Array(4)),
       () => gpu.compile(double),
       () => program.run([x], [y]),
     ])
-      expect(call).toThrow(new Error(GONE));
+      expect(call).toThrow(lost);
     program.dispose();
     gpu.free(x);
     gpu.dispose();
@@ -76,7 +78,7 @@ describe("a device that is lost", () => {
     const program = gpu.compile(double);
     const timing = program.time([holding(gpu, 1, 2, 3, 4)], [gpu.alloc(16)]);
     device.destroy();
-    await expect(timing).rejects.toThrow(new Error(GONE));
+    await expect(timing).rejects.toThrow(lost);
   });
 });
 
@@ -89,7 +91,7 @@ it("disposing of a back end ends what waits", async () => {
   gpu.dispose();
   for (const each of waiting)
     await expect(each).rejects.toThrow(new Error("gpu: the back end is disposed"));
-  expect(await gpu.lost).toBe("gpu: disposed of");
+  expect(await gpu.lost).toBe("gpu: the back end is disposed");
   expect(gpu.memory()).toEqual({ buffers: 0, bytes: 0, programs: 0, programBytes: 0 });
   await program.ready;
 });
@@ -102,8 +104,11 @@ describe("memory", () => {
     const large = gpu.alloc(gpu.caps.bufferBytes);
     gpu.write(large, new Float32Array(4));
     await expect(gpu.read(small)).rejects.toThrow(
-      new RangeError(
-        "gpu: no room for a tensor of 1073.7 MB; live tensors: 2 (1073741840 bytes), programs: 0 (0 bytes); free tensors with scope() or using",
+      refused(
+        "RangeError",
+        "gpu: out of memory: 1073741824 bytes for a tensor; live tensors: 2 (1073741840 bytes), programs: 0 (0 bytes); free tensors with scope() or using",
+        "out-of-memory",
+        { bytes: 1073741824, what: "a tensor" },
       ),
     );
     gpu.free(large);
@@ -122,7 +127,7 @@ describe("memory", () => {
     const lacking = async () => {
       large.run([x, y], [z]);
       await expect(gpu.read(z)).rejects.toThrow(
-        /^gpu: no room for memory of a program of 1073.7 MB; live tensors: 3 \(131076 bytes\), programs: 2 \(107374\d{4} bytes\); free tensors with scope/,
+        /^gpu: out of memory: 1073741824 bytes for the working memory of a program; live tensors: 3 \(131076 bytes\), programs: 2 \(107374\d{4} bytes\); free tensors with scope/,
       );
     };
     await lacking();
@@ -172,7 +177,12 @@ describe("limits of the adapter", () => {
   it("a tensor larger than a buffer may be", async () => {
     const { gpu } = await open({ gpu: validatingGpu() });
     expect(() => gpu.alloc(2 ** 28 + 4)).toThrow(
-      new RangeError("gpu: a tensor takes 268.4 MB, a buffer of this adapter holds 268.4 MB"),
+      refused(
+        "RangeError",
+        "gpu: 268435472 bytes for a tensor are too many: a buffer of this adapter holds 268435456",
+        "buffer-too-large",
+        { bytes: 268435472, what: "a tensor", most: 268435456 },
+      ),
     );
     expect(gpu.memory().buffers).toBe(0);
   });
@@ -181,15 +191,21 @@ describe("limits of the adapter", () => {
     const { gpu } = await open({ gpu: validatingGpu() });
     const most = 2 ** 25; // floats in 128 MiB
     expect(() => gpu.compile(trace((x) => relu(x), [spec([most + 1])]))).toThrow(
-      new RangeError(
+      refused(
+        "RangeError",
         "gpu: a value of shape 33554433 takes 134217732 bytes, a kernel of this adapter can bind 134217728",
+        "binding-too-large",
+        { bytes: 134217732, most: 134217728 },
       ),
     );
     expect(() =>
       gpu.compile(trace((x, y) => sum(matmul(x, y)), [spec([most / 8, 1]), spec([1, 9])])),
     ).toThrow(
-      new RangeError(
+      refused(
+        "RangeError",
         "gpu: matmul into 4194304×9 takes 150994944 bytes, a kernel of this adapter can bind 134217728",
+        "binding-too-large",
+        { what: "matmul into 4194304×9" },
       ),
     );
     expect(gpu.memory().programs).toBe(0);
@@ -296,7 +312,7 @@ it("programs and back ends work side by side", async () => {
 
 it("a shader that does not compile fails each run of its programs", async () => {
   const { gpu } = await open();
-  const refused = vi
+  const spy = vi
     .spyOn(GPUDevice.prototype, "createComputePipelineAsync")
     .mockRejectedValue(new Error("the driver gave up"));
   const [one, other] = [gpu.compile(double), gpu.compile(double)];
@@ -304,9 +320,14 @@ it("a shader that does not compile fails each run of its programs", async () => 
   for (const program of [one, other, one]) {
     program.run([x], [y]);
     await expect(gpu.read(y)).rejects.toThrow(
-      "gpu: elementwise cannot be compiled: the driver gave up\n",
+      refused(
+        "Error",
+        /^gpu: the device cannot compile the shader of elementwise: the driver gave up\n/,
+        "shader-refused",
+        { label: "elementwise", reason: "the driver gave up" },
+      ),
     );
   }
-  refused.mockRestore();
+  spy.mockRestore();
   expect(await numbers(gpu, x)).toEqual([1, 2, 3, 4]);
 });

@@ -10,20 +10,12 @@ import {
   matmul,
   relu,
 } from "@conv/ops";
-import {
-  bytesOf,
-  createHost,
-  node,
-  spec,
-  trace,
-  UnsupportedError,
-  type Graph,
-  type Value,
-} from "@conv/tensor";
+import { bytesOf, createHost, node, spec, trace, type Graph, type Value } from "@conv/tensor";
 import { check, draw, runOnce } from "@conv/testkit";
 import { asCore, asHardware, softwareGpu, validatingGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createGpu, type GpuBackend, type GpuOptions } from "../src/index.ts";
+import { refused } from "./refused.ts";
 
 const geometry = convGeometry(spec([2, 20, 9, 11]), spec([24, 10, 3, 3]), {
   padding: 1,
@@ -48,9 +40,21 @@ const graphOf = ([, shapes, fn]: (typeof problems)[number]): Graph => trace(fn, 
 
 it("storage in float16 is refused where the adapter has none", async () => {
   const made = createGpu({ gpu: asCore(validatingGpu()), storage: "float16" });
-  await expect(made).rejects.toThrow(UnsupportedError);
   await expect(made).rejects.toThrow(
-    /^gpu: storage float16 needs the feature shader-f16, which .+ does not have$/,
+    refused(
+      "UnsupportedError",
+      /^gpu: storage float16 needs the WebGPU feature shader-f16, which .+ does not have; use storage float32$/,
+      "float16-missing",
+    ),
+  );
+});
+
+it("storage is one of two words", async () => {
+  const wrong = { gpu: validatingGpu(), storage: "float64" } as unknown as GpuOptions;
+  await expect(createGpu(wrong)).rejects.toThrow(
+    refused("RangeError", "gpu: storage is float64, must be float32 or float16", "storage", {
+      storage: "float64",
+    }),
   );
 });
 
@@ -79,7 +83,9 @@ describe("precision", () => {
   it("is one of three words", async () => {
     const wrong = { gpu: validatingGpu(), precision: "high" } as unknown as GpuOptions;
     await expect(createGpu(wrong)).rejects.toThrow(
-      new RangeError("gpu: precision high is none of exact, balanced, fast"),
+      refused("RangeError", "gpu: precision high is none of exact, balanced, fast", "precision", {
+        precision: "high",
+      }),
     );
   });
 });

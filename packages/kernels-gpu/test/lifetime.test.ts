@@ -6,6 +6,7 @@ import { spec, trace, type Buffer, type Graph } from "@conv/tensor";
 import { softwareGpu, validatingGpu } from "@conv/testkit/webgpu";
 import { describe, expect, it, vi } from "vitest";
 import { createGpu, type GpuBackend } from "../src/index.ts";
+import { refused } from "./refused.ts";
 
 const double: Graph = trace((x) => mul(x, 2), [spec([4])]);
 const holding = (gpu: GpuBackend, ...values: number[]): Buffer => {
@@ -37,7 +38,7 @@ describe("a device of the application", () => {
     expect(made.mock.contexts).toHaveLength(2);
     expect(made.mock.contexts).not.toContain(own);
     made.mockRestore();
-    expect(await one.lost).toBe("gpu: disposed of");
+    expect(await one.lost).toBe("gpu: the back end is disposed");
     const [a, b] = [holding(other, 5), other.alloc(4)];
     other.compile(trace((v) => add(v, 1), [spec([1])])).run([a], [b]);
     expect(await numbers(other, b)).toEqual([6]);
@@ -69,8 +70,11 @@ describe("a device of the application", () => {
     device.destroy();
     const gone = await gpu.lost;
     expect(gone).toMatch(/^gpu: the device was lost \(destroyed/);
-    expect(() => gpu.alloc(4)).toThrow(new Error(gone));
-    await expect(gpu.read(x)).rejects.toThrow(new Error(gone));
+    const lost = refused("Error", gone, "device-lost", {
+      reason: "destroyed: device was destroyed",
+    });
+    expect(() => gpu.alloc(4)).toThrow(lost);
+    await expect(gpu.read(x)).rejects.toThrow(lost);
     gpu.dispose();
   });
 });

@@ -118,9 +118,8 @@ export function manageBackend<B extends Buffer, P extends Program, O = never>(
     try {
       return make();
     } catch (cause) {
-      throw cause instanceof RangeError
-        ? new RangeError(cause.message + inUse(), { cause })
-        : cause;
+      if (cause instanceof RangeError) cause.message += inUse();
+      throw cause;
     }
   };
 

@@ -28,7 +28,7 @@ test("a device that is lost fails what waits by name, and another can be made", 
   const waiting = gpu.read(y);
   device.destroy();
   await expect(waiting).rejects.toThrow(
-    /^gpu: the device was lost \(destroyed.*\); make the back end again$/,
+    /^gpu: the device was lost \(destroyed.*\); create the back end again$/,
   );
   expect(() => gpu.alloc(4)).toThrow(await gpu.lost);
   gpu.dispose();
@@ -39,7 +39,7 @@ test("so does one whose process ends", async () => {
   const gpu = await createGpu();
   void cdp().send("Browser.crashGpuProcess");
   expect(await gpu.lost).toMatch(
-    /^gpu: the device was lost \(unknown.*\); make the back end again$/,
+    /^gpu: the device was lost \(unknown.*\); create the back end again$/,
   );
   expect(() => gpu.alloc(4)).toThrow(await gpu.lost);
   gpu.dispose();
@@ -64,7 +64,7 @@ test("memory that the device does not have is reported with its size, and only t
   gpu.write(large, new Float32Array(4));
   await expect(gpu.read(small)).rejects.toThrow(
     new RangeError(
-      "gpu: no room for a tensor of 1073.7 MB; live tensors: 2 (1073741840 bytes), programs: 0 (0 bytes); free tensors with scope() or using",
+      "gpu: out of memory: 1073741824 bytes for a tensor; live tensors: 2 (1073741840 bytes), programs: 0 (0 bytes); free tensors with scope() or using",
     ),
   );
   gpu.free(large);

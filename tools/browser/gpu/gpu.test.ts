@@ -10,5 +10,5 @@ test("it takes the page's own WebGPU, and says on what it runs", async () => {
   const gpu = await createGpu();
   expect(gpu.adapter).toMatch(/\S/);
   gpu.dispose();
-  expect(await gpu.lost).toBe("gpu: disposed of");
+  expect(await gpu.lost).toBe("gpu: the back end is disposed");
 });

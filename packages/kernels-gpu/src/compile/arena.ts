@@ -19,7 +19,7 @@ export interface Arena {
 }
 
 export function createArena(runtime: Runtime): Arena {
-  const make = (bytes: number) => runtime.buffer(bytes, "memory of a program");
+  const make = (bytes: number) => runtime.buffer(bytes, "the working memory of a program");
   const claims = new Set<readonly number[]>();
   const held: (GpuTensorBuffer | undefined)[] = [];
   const needs = () => {

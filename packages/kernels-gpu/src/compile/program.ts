@@ -5,7 +5,9 @@ import { distinctDependencies, root, type Packed, type Packs } from "@conv/compi
 import {
   bytesOf,
   formatShape,
+  message,
   optimize,
+  rangeError,
   unsupported,
   type Graph,
   type Managed,
@@ -144,7 +146,12 @@ export function compileProgram(source: Graph, caps: Caps, shared: Shared): Compi
       shared.mustHold(graph, inputs, outputs);
       if (!live) throw new Error("gpu: program used after dispose");
       const prepared = prepare(inputs, outputs);
-      if (!caps.timestamps) throw unsupported("gpu", "this adapter has no timestamps");
+      if (!caps.timestamps)
+        throw unsupported(
+          "gpu",
+          "timestamps-missing",
+          message`the device has no timestamps (the WebGPU feature timestamp-query)`,
+        );
       const ticks = await timestamps(runtime, stages.length, (timing) =>
         runtime.later(() => encode(prepared, timing), prepared.bound.ready),
       );
@@ -178,7 +185,7 @@ function createMemory({ slots, slotOf, blocks }: Placement, { runtime, arena, pa
   arena.claim(working);
   try {
     for (const [i, { bytes }] of slots.entries())
-      made.push(lasting[i] ? runtime.buffer(bytes, "memory of a program") : null);
+      made.push(lasting[i] ? runtime.buffer(bytes, "the working memory of a program") : null);
   } catch (error) {
     dispose();
     arena.release(working);
@@ -227,7 +234,7 @@ function createSpare({ outputs }: Graph, runtime: Runtime) {
     of: (o: number): GPUBuffer =>
       (made[o] ??= runtime.buffer(
         roundUp(bytesOf(outputs[o].spec)),
-        "an output that replaces an input",
+        "an output in the place of an input",
       )).gpu,
     bytes: () => made.reduce((sum, b) => sum + b.bytes, 0),
     dispose: () => runtime.destroy(made.flatMap((b) => b.gpu)),
@@ -410,29 +417,33 @@ function mustFit(
   stages: readonly Placed[],
   caps: Caps,
 ): void {
-  const tooLarge = (bytes: number, what: string) => {
+  const checkBytes = (bytes: number, what: string) => {
     if (bytes > caps.bindingBytes)
-      throw new RangeError(
-        `gpu: ${what} takes ${bytes} bytes, a kernel of this adapter can bind ${caps.bindingBytes}`,
+      throw rangeError(
+        "gpu",
+        "binding-too-large",
+        message`${{ what }} takes ${{ bytes }} bytes, a kernel of this adapter can bind ${{ most: caps.bindingBytes }}`,
       );
   };
   for (const v of [...graph.inputs, ...graph.outputs])
-    tooLarge(bytesOf(v.spec), `a value of shape ${formatShape(v.shape)}`);
+    checkBytes(bytesOf(v.spec), `a value of shape ${formatShape(v.shape)}`);
   for (const { bytes, by } of blocks) {
     const { op, path, outputs } = by.nodes[0];
-    tooLarge(bytes, `${path && `${path}: `}${op.name} into ${formatShape(outputs[0].shape)}`);
+    checkBytes(bytes, `${path && `${path}: `}${op.name} into ${formatShape(outputs[0].shape)}`);
   }
   for (const { stage, by } of stages) {
     const count = stage.reads.length + stage.writes.length;
     if (count > caps.storageBuffers)
       throw unsupported(
         by.nodes[0].op.name,
-        `its kernel binds ${count} buffers, a kernel of this adapter can bind ${caps.storageBuffers}`,
+        "too-many-bindings",
+        message`its kernel binds ${{ buffers: count }} buffers, a kernel of this adapter can bind ${{ most: caps.storageBuffers }}`,
       );
     if (stage.groups > GROUPS_PER_AXIS ** 2)
       throw unsupported(
         by.nodes[0].op.name,
-        `it takes ${stage.groups} workgroups, the most is ${GROUPS_PER_AXIS ** 2}`,
+        "too-many-workgroups",
+        message`it takes ${{ groups: stage.groups }} workgroups, the most is ${{ most: GROUPS_PER_AXIS ** 2 }}`,
       );
   }
 }

@@ -1,14 +1,14 @@
-// Finding WebGPU: that of the page, or in Node that of the optional package `webgpu` (Dawn); and a
-// device with all that its adapter offers.
+// Finds WebGPU (that of the page, or in Node that of the optional package `webgpu`, which is Dawn)
+// and requests a device with the features and limits of its adapter.
 
 import type { Choosing } from "@conv/compiler";
-import { unsupported } from "@conv/tensor";
+import { message, unsupported } from "@conv/tensor";
 import type { WebGpu, WebGpuDevice } from "../api.ts";
 import { speedsOf, type Caps } from "../compile/caps.ts";
+import { adapterName } from "./adapter.ts";
 import { matricesOf } from "./matrices.ts";
-import { adapterWords } from "./words.ts";
 
-/** What a device is asked for where the adapter has it. */
+/** Features and limits that a device is requested with, where the adapter has them. */
 const FEATURES = ["subgroups", "shader-f16", "timestamp-query"] as const;
 const LIMITS = [
   "maxStorageBuffersPerShaderStage",
@@ -19,24 +19,27 @@ const LIMITS = [
   "maxComputeWorkgroupSizeX",
 ] as const;
 
-/** The parts of the package `webgpu` that are used. */
+/** The used part of the package `webgpu`. */
 interface Dawn {
   create(options: readonly string[]): GPU;
 }
 
 declare global {
-  /** Kept for as long as the process lives: once it is collected, the process dies. */
+  /** Kept for the life of the process: when it is collected, the process crashes. */
   var convDawn: GPU | undefined;
 }
 
 /**
- * Dawn hides f16 on NVIDIA and subgroup matrices everywhere unless asked for them, and rounds
- * timestamps to 100 µs.
+ * By default Dawn hides f16 on NVIDIA and subgroup matrices everywhere, and rounds timestamps to
+ * 100 µs.
  */
 const DAWN = [
   "enable-dawn-features=vulkan_enable_f16_on_nvidia,allow_unsafe_apis",
   "disable-dawn-features=timestamp_quantization",
 ];
+
+/** The library through which Dawn reaches a GPU on Linux. */
+const VULKAN = "libvulkan.so.1";
 
 async function findGpu(): Promise<GPU> {
   const gpu = (globalThis.navigator as Navigator | undefined)?.gpu ?? globalThis.convDawn;
@@ -44,14 +47,12 @@ async function findGpu(): Promise<GPU> {
   if (!("process" in globalThis))
     throw unsupported(
       "gpu",
-      "this browser has no WebGPU, or the page is not served over https or from localhost",
+      "webgpu-missing",
+      message`WebGPU not found: this browser has none, or the page is not served over https or from localhost`,
     );
   const { create } = await importDawn();
-  if (process.platform === "linux" && !hasLibrary("libvulkan.so.1"))
-    throw unsupported(
-      "gpu",
-      "the machine has no Vulkan (libvulkan.so.1), by which programs on Linux reach a GPU",
-    );
+  if (process.platform === "linux" && !hasLibrary(VULKAN))
+    throw unsupported("gpu", "vulkan-missing", message`Vulkan not found (${{ library: VULKAN }})`);
   return (globalThis.convDawn = create(DAWN));
 }
 
@@ -63,22 +64,24 @@ async function importDawn(): Promise<Dawn> {
     if (error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND")
       throw unsupported(
         "gpu",
-        "in Node WebGPU comes with the package webgpu, which is not installed: npm install webgpu",
+        "webgpu-package-missing",
+        message`the package webgpu, which provides WebGPU in Node, is not installed: npm install webgpu`,
       );
     const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
-    throw unsupported("gpu", `the package webgpu does not load (${reason})`);
+    throw unsupported(
+      "gpu",
+      "webgpu-package-failed",
+      message`the package webgpu does not load (${{ reason }})`,
+    );
   }
 }
 
-/**
- * Whether the system finds a library. Asked first, because Dawn writes warnings of its own where it
- * finds none.
- */
+/** Whether the system finds a library. Tested first, because Dawn prints warnings without it. */
 function hasLibrary(name: string): boolean {
   try {
     process.dlopen({ exports: {} }, name);
   } catch (error) {
-    // What is found is refused, too: it is no module of Node's.
+    // A library that is found fails as well: it is no module of Node.
     return !(error instanceof Error && error.message.includes("No such file"));
   }
   return true;
@@ -87,23 +90,27 @@ function hasLibrary(name: string): boolean {
 export interface Opened {
   readonly device: GPUDevice;
   readonly adapter: string;
-  /** All capabilities but those that are the user's choice. */
+  /** All capabilities that options do not choose. */
   readonly offers: Omit<Caps, "storage" | "arithmetic" | keyof Choosing>;
 }
 
 /**
- * A new device of the fastest adapter, with these features besides where it has them. Throws
- * UnsupportedError, with the reason in one line, where there is none.
+ * A new device of the fastest adapter, with additional features where the adapter has them. Throws
+ * UnsupportedError where there is none.
  */
-export async function openDevice(given?: WebGpu, besides: readonly string[] = []): Promise<Opened> {
+export async function openDevice(
+  given?: WebGpu,
+  additional: readonly string[] = [],
+): Promise<Opened> {
   const gpu = (given as GPU | undefined) ?? (await findGpu());
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter)
     throw unsupported(
       "gpu",
-      "WebGPU is there, but no adapter: the machine has no GPU, or no driver for it (Vulkan, Metal or Direct3D 12)",
+      "adapter-missing",
+      message`WebGPU offers no adapter: the machine has no GPU, or no driver for it (Vulkan, Metal or Direct3D 12)`,
     );
-  const features = [...FEATURES, ...besides].filter((name) => adapter.features.has(name));
+  const features = [...FEATURES, ...additional].filter((name) => adapter.features.has(name));
   const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
   return opened(
     await adapter.requestDevice({ requiredFeatures: features as GPUFeatureName[], requiredLimits }),
@@ -111,7 +118,7 @@ export async function openDevice(given?: WebGpu, besides: readonly string[] = []
   );
 }
 
-/** A device of the application, with what it was made with. */
+/** A device of the application, with its features and limits. */
 export const useDevice = (given: WebGpuDevice): Promise<Opened> => {
   const device = given as GPUDevice;
   return opened(
@@ -122,7 +129,7 @@ export const useDevice = (given: WebGpuDevice): Promise<Opened> => {
 
 async function opened(
   device: GPUDevice,
-  info: Partial<GPUAdapterInfo> & Parameters<typeof adapterWords>[0],
+  info: Partial<GPUAdapterInfo> & Parameters<typeof adapterName>[0],
 ): Promise<Opened> {
   const { architecture, device: model, description } = info;
   const software =
@@ -133,7 +140,7 @@ async function opened(
   const { limits } = device;
   return {
     device,
-    adapter: adapterWords(info),
+    adapter: adapterName(info),
     offers: {
       software,
       subgroups: device.features.has("subgroups"),

@@ -1,10 +1,17 @@
 // What the back end and its programs share: the device, the order of calls, pipelines, and the
 // first thing that went wrong.
 
-import type { Buffer, Managed, Program } from "@conv/tensor";
+import {
+  message,
+  rangeError,
+  type Buffer,
+  type ConvError,
+  type Managed,
+  type Message,
+  type Program,
+} from "@conv/tensor";
 import type { Caps } from "../compile/caps.ts";
 import { roundUp } from "../compile/place.ts";
-import { formatBytes } from "./words.ts";
 
 /** A buffer of this back end. `version` names its contents: no two contents have the same. */
 export interface GpuTensorBuffer extends Buffer {
@@ -74,6 +81,10 @@ export interface Runtime {
   pipeline(code: string, label: string, reads: number, writes: number): Pipeline;
 }
 
+/** An error that is neither of the caller's making nor of a missing feature. */
+const failed = (code: string, { text, values }: Message): Error & ConvError =>
+  Object.assign(new Error(`gpu: ${text}`), { code, values, op: "gpu" });
+
 /** How long to wait for the reason that a device tells when it is lost. */
 const REASON_MS = 5000;
 
@@ -131,7 +142,8 @@ export function createRuntime(
     void given.then(() => pending.delete(given));
   };
   const suffer = (error: unknown) => void (symptom ??= { error });
-  const refused = ({ message }: GPUError) => suffer(new Error(`gpu: ${message}`));
+  const refused = (error: GPUError) =>
+    suffer(failed("device-refused", message`${{ reason: error.message }}`));
   /** Does something in an error scope of its own. */
   const scoped = <R>(filter: GPUErrorFilter, go: () => R, found: (error: GPUError) => void): R => {
     device.pushErrorScope(filter);
@@ -155,11 +167,15 @@ export function createRuntime(
     device.pushErrorScope("validation");
     device.addEventListener("uncapturederror", listener);
   }
-  void device.lost.then(({ reason, message }) => {
+  void device.lost.then((info) => {
     if (closed) return;
-    const gone = `gpu: the device was lost (${reason}${message && `: ${message}`}); make the back end again`;
-    managed.fail(new Error(gone));
-    end(gone);
+    const reason = info.message ? `${info.reason}: ${info.message}` : info.reason;
+    const gone = failed(
+      "device-lost",
+      message`the device was lost (${{ reason }}); create the back end again`,
+    );
+    managed.fail(gone);
+    end(gone.message);
   });
 
   const turn = () => {
@@ -217,12 +233,20 @@ export function createRuntime(
     },
     create(bytes, what, usage = USAGE.storage | USAGE.copySrc | USAGE.copyDst) {
       if (bytes > caps.bufferBytes)
-        throw new RangeError(
-          `gpu: ${what} takes ${formatBytes(bytes)}, a buffer of this adapter holds ${formatBytes(caps.bufferBytes)}`,
+        throw rangeError(
+          "gpu",
+          "buffer-too-large",
+          message`${{ bytes }} bytes for ${{ what }} are too many: a buffer of this adapter holds ${{ most: caps.bufferBytes }}`,
         );
       const none = () => {
         buffers.delete(buffer);
-        fail(new RangeError(`gpu: no room for ${what} of ${formatBytes(bytes)}${managed.inUse()}`));
+        fail(
+          rangeError(
+            "gpu",
+            "out-of-memory",
+            message`out of memory: ${{ bytes }} bytes for ${{ what }}${{ inUse: managed.inUse() }}`,
+          ),
+        );
       };
       const buffer: GPUBuffer = scoped(
         "out-of-memory",
@@ -282,8 +306,10 @@ export function createRuntime(
             onProgress(++ready, total);
           },
           (error: unknown) => {
-            made.failure = new Error(
-              `gpu: ${label} cannot be compiled: ${error instanceof Error ? error.message : String(error)}\n${code}`,
+            const reason = error instanceof Error ? error.message : String(error);
+            made.failure = failed(
+              "shader-refused",
+              message`the device cannot compile the shader of ${{ label }}: ${{ reason }}\n${{ code }}`,
             );
             onProgress(++ready, total);
           },
@@ -296,7 +322,7 @@ export function createRuntime(
     close() {
       closed = true;
       pipelines.clear();
-      end("gpu: disposed of");
+      end("gpu: the back end is disposed");
       turn();
       for (const buffer of buffers) buffer.destroy();
       buffers.clear();

@@ -1,7 +1,7 @@
 // How adapters are named, by what drivers and browsers tell of them.
 
 import { expect, test } from "vitest";
-import { adapterWords } from "../src/runtime/words.ts";
+import { adapterName } from "../src/runtime/adapter.ts";
 
 const none = { vendor: "", architecture: "", device: "", description: "" };
 
@@ -21,4 +21,4 @@ test.each([
     "nvidia ampere, NVIDIA: 550.54",
   ],
   [none, "an adapter without a name"],
-])("%o", (info, words) => expect(adapterWords(info)).toBe(words));
+])("%o", (info, words) => expect(adapterName(info)).toBe(words));
