@@ -3,8 +3,8 @@
 
 import type { Expr } from "@conv/ops";
 import { describe, expect, it } from "vitest";
+import { emitExpr } from "../src/kernels/elementwise/expr.ts";
 import { i32, Module, v128, type Operand } from "../src/wasm/asm.ts";
-import { emitExpr } from "../src/wasm/math.ts";
 
 const bits = new Uint32Array(1);
 const value = new Float32Array(bits.buffer);

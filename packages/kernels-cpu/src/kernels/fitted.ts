@@ -5,7 +5,7 @@ import { sizeOf } from "@conv/tensor";
 import type { Caps } from "../compile/caps.ts";
 import type { CostRow, CpuKernel, Task, Work } from "../compile/code.ts";
 import { costs } from "./costs.ts";
-import { columnsPerTile, gemmSize, rowsPerTile } from "./gemm/tile.ts";
+import { columnsPerTile, gemmSize, rowsPerTile } from "./gemm/blocking.ts";
 
 /** The kinds of work, in the order in which they are printed. */
 export const kinds = [

@@ -269,6 +269,16 @@ export class Func {
     return names.map((name) => this.local("i32", name));
   }
 
+  /** New i32 locals, by name. */
+  vars<const N extends string>(...names: N[]): Record<N, Local> {
+    return each(names, (name) => this.local("i32", name));
+  }
+
+  /** The first parameters, which have these names, by name. */
+  named<const N extends string>(names: readonly N[]): Record<N, Local> {
+    return Object.fromEntries(names.map((name, i) => [name, this.params[i]])) as Record<N, Local>; // which names, `map` forgets
+  }
+
   emit(...code: Code[]): void {
     for (const c of code) this.#append(c);
   }
@@ -389,6 +399,18 @@ export class Func {
   call(callee: Func, ...args: Operand[]): void {
     for (const a of args) this.emit(int(a));
     this.emit([{ op: "call", imm: [callee.index], note: callee.name }]);
+  }
+
+  /** A call with arguments by the names of the parameters; `last` are those of the last ones. */
+  callNamed(
+    callee: Func,
+    args: Readonly<Record<string, Operand>>,
+    ...last: readonly Operand[]
+  ): void {
+    const names = callee.params.slice(0, callee.params.length - last.length).map((p) => p.name);
+    if (names.length !== Object.keys(args).length || names.some((name) => !(name in args)))
+      throw new Error(`wasm: ${callee.name} has the parameters ${names.join(", ")}`);
+    this.call(callee, ...names.map((name) => args[name]), ...last);
   }
 }
 

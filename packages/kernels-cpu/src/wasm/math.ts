@@ -1,27 +1,29 @@
-// The elementwise algebra as WebAssembly, four lanes at a time. exp, log and tanh are the
-// polynomials of Cephes (S. Moshier, netlib.org/cephes, single precision), within 2 units in the
-// last place on the whole range.
+// Transcendental functions, four lanes at a time: the polynomials of Cephes (S. Moshier,
+// netlib.org/cephes, single precision), within 2 units in the last place on the whole range.
 
-import type { Expr, Fn } from "@conv/ops";
-import { exactly } from "@conv/tensor";
-import type { Caps } from "../compile/caps.ts";
-import { f32x4, i32x4, v128, vec, type Code, type Func, type Local, type Operand } from "./asm.ts";
+import { f32x4, i32x4, v128, type Code, type Func, type Local, type Operand } from "./asm.ts";
+
+/** The instructions that the engine has beyond SIMD. */
+export interface Features {
+  /** `f32x4.relaxed_madd`: a·b + c, fused or not, whichever is faster. */
+  readonly relaxed: boolean;
+}
 
 /** a·b + c: fused where the engine offers it. */
-export const madd = (caps: Caps, a: Operand, b: Operand, c: Operand): Code =>
-  caps.relaxed ? f32x4.relaxedMadd(a, b, c) : f32x4.add(f32x4.mul(a, b), c);
+export const madd = (features: Features, a: Operand, b: Operand, c: Operand): Code =>
+  features.relaxed ? f32x4.relaxedMadd(a, b, c) : f32x4.add(f32x4.mul(a, b), c);
 
 /** Horner's scheme, highest coefficient first. */
-function polynomial(f: Func, caps: Caps, x: Local, coefficients: readonly number[]): Local {
+function polynomial(f: Func, features: Features, x: Local, coefficients: readonly number[]): Local {
   const p = f.let("v128", "p", coefficients[0]!);
-  for (const c of coefficients.slice(1)) f.set(p, madd(caps, p, x, c));
+  for (const c of coefficients.slice(1)) f.set(p, madd(features, p, x, c));
   return p;
 }
 
 // exp(x) = 2ⁿ·exp(r), n = round(x/ln 2), |r| ≤ ln 2 / 2; 2ⁿ in two factors, so that both ends of
 // the range come out. exp(x) − 1 = 2·(h·p + (h − ½)), p = exp(r) − 1, h = 2ⁿ⁻¹; x itself where it
 // is too small to matter.
-function exp(f: Func, caps: Caps, a: Operand, minusOne = false): Local {
+export function exp(f: Func, features: Features, a: Operand, minusOne = false): Local {
   const x = f.let("v128", "x", f32x4.pmax(f32x4.pmin(a, 89), minusOne ? -26 : -104));
   const n = f.let("v128", "n", f32x4.nearest(f32x4.mul(x, 1.44269504088896341)));
   const r = f.let(
@@ -31,7 +33,7 @@ function exp(f: Func, caps: Caps, a: Operand, minusOne = false): Local {
   );
   const p = polynomial(
     f,
-    caps,
+    features,
     r,
     [
       1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1,
@@ -55,7 +57,7 @@ function exp(f: Func, caps: Caps, a: Operand, minusOne = false): Local {
 
 // log(x) = e·ln 2 + log(m), m in [√½, √2); zero, negative numbers, infinity, NaN and subnormals as
 // IEEE has them.
-function log(f: Func, caps: Caps, a: Operand): Local {
+export function log(f: Func, features: Features, a: Operand): Local {
   const x = f.let("v128", "x", a);
   const tiny = f.let("v128", "tiny", f32x4.lt(x, 1.17549435e-38));
   const scaled = f.let("v128", "scaled", v128.bitselect(f32x4.mul(x, 8388608), x, tiny));
@@ -68,7 +70,7 @@ function log(f: Func, caps: Caps, a: Operand): Local {
   const z = f.let("v128", "z", f32x4.mul(m, m));
   const p = polynomial(
     f,
-    caps,
+    features,
     m,
     [
       7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1,
@@ -86,95 +88,31 @@ function log(f: Func, caps: Caps, a: Operand): Local {
 }
 
 // With u = 1 + x, rounded: log(1 + x) = log(u)·x/(u − 1), and x where u = 1 (Kahan).
-function log1p(f: Func, caps: Caps, a: Operand): Local {
+export function log1p(f: Func, features: Features, a: Operand): Local {
   const x = f.let("v128", "x", a);
   const u = f.let("v128", "u", f32x4.add(x, 1));
   const same = f.let("v128", "same", v128.or(f32x4.eq(u, 1), f32x4.eq(x, Infinity)));
-  const y = log(f, caps, u);
+  const y = log(f, features, u);
   f.set(y, v128.bitselect(x, f32x4.mul(y, f32x4.div(x, f32x4.sub(u, 1))), same));
   return y;
 }
 
 // tanh(x) = x + x³·P(x²) near zero, where 1 − 2/(exp(2|x|) + 1) would lose digits, and that with
 // the sign of x elsewhere.
-function tanh(f: Func, caps: Caps, a: Operand): Local {
+export function tanh(f: Func, features: Features, a: Operand): Local {
   const x = f.let("v128", "x", a);
   const z = f.let("v128", "z", f32x4.mul(x, x));
   const near = polynomial(
     f,
-    caps,
+    features,
     z,
     [-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1],
   );
   f.set(near, f32x4.add(f32x4.mul(f32x4.mul(near, z), x), x));
   const size = f.let("v128", "size", f32x4.abs(x));
-  const grown = exp(f, caps, f32x4.add(size, size));
+  const grown = exp(f, features, f32x4.add(size, size));
   const far = f.let("v128", "far", f32x4.sub(1, f32x4.div(2, f32x4.add(grown, 1))));
   f.set(far, v128.or(far, v128.and(x, i32x4.const(-0x80000000))));
   f.set(near, v128.bitselect(far, near, f32x4.gt(size, 0.625)));
   return near;
-}
-
-/**
- * The larger or smaller of x and a number, NaN where x is: max(−0, 0) alone comes out otherwise, as
- * −0. Depthwise convolution with relu6 ran twice as fast so.
- */
-const limited =
-  (fn: "max" | "min"): Emit =>
-  (_f, _caps, a, b) => {
-    const [x, limit] = typeof a === "number" ? [b, a] : [a, b];
-    return f32x4[typeof limit === "number" && !Number.isNaN(limit) ? (`p${fn}` as const) : fn](
-      x,
-      limit,
-    );
-  };
-
-type Emit = (f: Func, caps: Caps, a: Operand, b: Operand, c: Operand) => Code | Local;
-/** Functions of one instruction, which takes one or two operands. */
-type Simple = "add" | "sub" | "mul" | "div" | "neg" | "abs" | "sqrt" | "floor";
-
-/** All functions of more than one instruction. */
-const SPECIAL: Partial<Record<Fn, Emit>> = {
-  exp: (f, caps, a) => exp(f, caps, a),
-  expm1: (f, caps, a) => exp(f, caps, a, true),
-  log,
-  log1p,
-  tanh,
-  gt: (_f, _caps, a, b) => v128.and(f32x4.gt(a, b), 1),
-  select: (_f, _caps, a, b, c) => v128.bitselect(b, c, f32x4.ne(a, 0)),
-  max: limited("max"),
-  min: limited("min"),
-};
-
-/**
- * Emits an expression over vectors and returns where its value is. Equal parts are computed once
- * within one `shared` map.
- */
-export function emitExpr(
-  f: Func,
-  caps: Caps,
-  e: Expr,
-  values: Readonly<Record<string, Operand>>,
-  shared = new Map<string, Local>(),
-): Operand {
-  if (typeof e === "number") return e;
-  if (typeof e === "string") {
-    const value = values[e];
-    if (value === undefined) throw new Error(`kernels-cpu: expression uses unknown variable ${e}`);
-    return value;
-  }
-  const key = exactly(e);
-  const known = shared.get(key);
-  if (known) return known;
-  const [fn, ...args] = e;
-  const [a, b, c] = args.map((x) => emitExpr(f, caps, x, values, shared)) as [
-    Operand,
-    Operand,
-    Operand,
-  ];
-  const simple: (a: Operand, b: Operand) => Code = f32x4[fn as Simple];
-  const value = SPECIAL[fn]?.(f, caps, a, b, c) ?? simple(a, b);
-  const local = "index" in value ? value : f.let("v128", fn, vec(value));
-  shared.set(key, local);
-  return local;
 }

@@ -26,8 +26,9 @@ import {
 } from "../../wasm/asm.ts";
 import { madd } from "../../wasm/math.ts";
 import { fitted, LEAST_ROWS, paddedElements } from "../fitted.ts";
+import { BLOCK, rowsPerTile } from "../gemm/blocking.ts";
 import { eachTap, gatherCode, outputsOf } from "../gemm/igemm.ts";
-import { BLOCK, epilogueName, rowsPerTile } from "../gemm/tile.ts";
+import { epilogueName } from "../gemm/tile.ts";
 import { loadStepped } from "../move/pad.ts";
 import { counted, inBlocks, locate } from "../move/walk.ts";
 import { channelValues, storeNeighbors } from "./store.ts";

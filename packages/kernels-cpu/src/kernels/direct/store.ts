@@ -4,7 +4,7 @@
 import type { Caps } from "../../compile/caps.ts";
 import type { Epilogue } from "../../compile/code.ts";
 import { v128, type Func, type Local, type Operand } from "../../wasm/asm.ts";
-import { emitExpr } from "../../wasm/math.ts";
+import { emitExpr } from "../elementwise/expr.ts";
 
 export interface Neighbors {
   /** Address of the first in y, and constant bytes from there. */

@@ -7,7 +7,7 @@ import { broadcastStrides } from "@conv/ops";
 import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel } from "../../compile/code.ts";
 import { i32, v128, type Local, type Operand } from "../../wasm/asm.ts";
-import { emitExpr } from "../../wasm/math.ts";
+import { emitExpr } from "./expr.ts";
 
 export const fused: CpuKernel = {
   name: "elementwise",

@@ -22,7 +22,7 @@ import {
   type Stage,
 } from "../../compile/code.ts";
 import { f32x4, i32, v128, type Func, type Local } from "../../wasm/asm.ts";
-import { BLOCK } from "../gemm/tile.ts";
+import { BLOCK } from "../gemm/blocking.ts";
 import { acrossLanes } from "../move/pad.ts";
 import {
   counted,

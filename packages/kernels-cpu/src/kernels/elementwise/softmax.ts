@@ -8,10 +8,10 @@ import { sizeOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import { inputAt, outputAt, type CpuKernel, type Stage } from "../../compile/code.ts";
 import { f32x4, i32, v128, type Func, type Local, type Operand } from "../../wasm/asm.ts";
-import { emitExpr } from "../../wasm/math.ts";
-import { BLOCK } from "../gemm/tile.ts";
+import { BLOCK } from "../gemm/blocking.ts";
 import { acrossLanes } from "../move/pad.ts";
 import { inParts, keepLanes, partAt, storeLanes, totalsOf } from "../move/walk.ts";
+import { emitExpr } from "./expr.ts";
 
 /** Rows of up to this many vectors are unrolled. */
 const UNROLLED = 8;

@@ -24,7 +24,8 @@ import {
 import { f32x4, i32, v128, type Code, type Local } from "../../wasm/asm.ts";
 import { madd } from "../../wasm/math.ts";
 import { fitted } from "../fitted.ts";
-import { columnsPerTile, epilogueName, rowsPerTile } from "../gemm/tile.ts";
+import { columnsPerTile, rowsPerTile } from "../gemm/blocking.ts";
+import { epilogueName } from "../gemm/tile.ts";
 import { paddedInput } from "../move/pad.ts";
 import { RECORD } from "../winograd/tiles.ts";
 import type { Complex } from "./lines.ts";

@@ -13,7 +13,8 @@ import {
   type Task,
 } from "../../compile/code.ts";
 import { f32x4, i32, v128, type Func, type Local } from "../../wasm/asm.ts";
-import { columnsPerTile, epilogueName, rowsPerTile, sumsTile } from "../gemm/tile.ts";
+import { columnsPerTile, rowsPerTile } from "../gemm/blocking.ts";
+import { epilogueName, sumsTile } from "../gemm/tile.ts";
 import { RECORD } from "../winograd/tiles.ts";
 import type { Complex } from "./lines.ts";
 import {

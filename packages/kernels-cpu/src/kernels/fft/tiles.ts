@@ -16,7 +16,7 @@ import {
   type Operand,
 } from "../../wasm/asm.ts";
 import { gemmWork, paddedElements, secondsOf } from "../fitted.ts";
-import { columnsPerTile } from "../gemm/tile.ts";
+import { columnsPerTile } from "../gemm/blocking.ts";
 import { plainTiles } from "../winograd/repair.ts";
 import { emitRecord, RECORD } from "../winograd/tiles.ts";
 import { LENGTHS } from "./lines.ts";

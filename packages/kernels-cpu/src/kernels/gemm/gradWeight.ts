@@ -10,8 +10,10 @@ import { i32 } from "../../wasm/asm.ts";
 import { fitted, gemmWork, paddedElements } from "../fitted.ts";
 import { paddedInput } from "../move/pad.ts";
 import { locate } from "../move/walk.ts";
-import { eachColumn, gemmStage, packRows, transposedPanel } from "./panel.ts";
-import { columnsPerTile, epilogueName, type Gemm } from "./tile.ts";
+import { columnsPerTile } from "./blocking.ts";
+import { gemmStage, type Gemm } from "./gemm.ts";
+import { eachColumn, packRows, transposedPanel } from "./panel.ts";
+import { epilogueName } from "./tile.ts";
 
 export const gradWeight: CpuKernel = fitted({
   name: "gradWeight",

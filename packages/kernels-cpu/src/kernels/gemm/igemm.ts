@@ -28,8 +28,9 @@ import { i32, v128, type Func, type Local } from "../../wasm/asm.ts";
 import { fitted, gemmWork, paddedElements } from "../fitted.ts";
 import { loadStepped, paddedInput } from "../move/pad.ts";
 import { locate as locatePointers, partAt } from "../move/walk.ts";
-import { gemmStage } from "./panel.ts";
-import { columnsPerTile, epilogueName, rowsPerTile, type Gemm } from "./tile.ts";
+import { columnsPerTile, rowsPerTile } from "./blocking.ts";
+import { gemmStage, type Gemm } from "./gemm.ts";
+import { epilogueName } from "./tile.ts";
 
 export const igemm: CpuKernel = fitted({
   name: "igemm",

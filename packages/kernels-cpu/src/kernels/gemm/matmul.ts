@@ -5,8 +5,10 @@ import { exactly, sizeOf } from "@conv/tensor";
 import { inputAt, scratchAt, type CpuKernel, type Task } from "../../compile/code.ts";
 import { i32, v128 } from "../../wasm/asm.ts";
 import { fitted, gemmWork } from "../fitted.ts";
-import { eachColumn, gemmStage, packRows, transposedPanel } from "./panel.ts";
-import { columnsPerTile, epilogueName, type Gemm } from "./tile.ts";
+import { columnsPerTile } from "./blocking.ts";
+import { gemmStage, type Gemm } from "./gemm.ts";
+import { eachColumn, packRows, transposedPanel } from "./panel.ts";
+import { epilogueName } from "./tile.ts";
 
 const geometryOf = (task: Task) =>
   matmulGeometry(task.inputs[0], task.inputs[1], task.params as MatmulParams);

@@ -1,12 +1,12 @@
-// Filling the two sides of a matrix product (wasm/tile.ts) from rows in memory.
+// Fills the two sides of a matrix product (gemm.ts) from rows in memory.
 
 import { exactly } from "@conv/tensor";
-import type { Caps } from "../../compile/caps.ts";
-import { operandsAt, outputAt, type Place, type Stage } from "../../compile/code.ts";
+import type { Place, Stage } from "../../compile/code.ts";
 import { i32, v128, type Func, type Local, type Operand } from "../../wasm/asm.ts";
 import { loadStepped } from "../move/pad.ts";
 import { partAt } from "../move/walk.ts";
-import { emitGemm, gemmSize, rowsPerTile, type Gemm, type TileSetup } from "./tile.ts";
+import { rowsPerTile } from "./blocking.ts";
+import type { TileSetup } from "./gemm.ts";
 
 /**
  * Rows m of a matrix, k long, in pieces: element (m, k) of product `problem`, piece `p` is at the
@@ -137,20 +137,10 @@ export function transposedPanel(
   } else f.for(i, 0, i32.and(count, 3), 1, () => four(1));
 }
 
-/** The stage of a product, of a source of panels and packed rows. */
-export const gemmStage = (gemm: Gemm, caps: Caps, source: Place, packed: Place): Stage => ({
-  name: gemm.name,
-  ...gemmSize(gemm, caps),
-  reads: [source, packed, ...operandsAt(gemm.epilogue)],
-  writes: [outputAt(0)],
-  emit: (m, f, [source, a, ...rest], range) =>
-    emitGemm(m, f, gemm, caps, { source, a, y: rest.at(-1)!, operands: rest.slice(0, -1) }, range),
-});
-
 /**
- * Emits the setup of a tile whose columns are neighbors in y: its record holds the address at
- * which each column is read, which
- * `address` gives for a column's number. Columns past the last are read where the last is.
+ * Emits the setup of a tile whose columns are neighbors in y. Its record holds the address from
+ * which each column is read: `address` of the column's number. Columns past the last have the
+ * address of the last.
  */
 export function eachColumn(
   { f, column, columns, lanes, own, joined, scattered }: TileSetup,

@@ -6,7 +6,7 @@ import { scatterAddOp, gatherOp, toInt32Op } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel, type Stage, type Task } from "../../compile/code.ts";
 import { type Local, f32, f32x4, i32, i32x4, v128 } from "../../wasm/asm.ts";
-import { BLOCK } from "../gemm/tile.ts";
+import { BLOCK } from "../gemm/blocking.ts";
 import { inParts, partAt, storeLanes, streamTime } from "./walk.ts";
 
 /** Rows that are read by one set of indices: each index is looked at once for all of them. */

@@ -14,7 +14,7 @@ import {
   type Local,
   type Operand,
 } from "../../wasm/asm.ts";
-import { BLOCK } from "../gemm/tile.ts";
+import { BLOCK } from "../gemm/blocking.ts";
 
 /** Seconds for work bound by memory: 8 GB/s from the outer caches on one core. */
 export const streamTime = (task: Task, { threads }: Caps): number =>

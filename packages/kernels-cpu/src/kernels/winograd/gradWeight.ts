@@ -25,9 +25,10 @@ import {
   type Task,
 } from "../../compile/code.ts";
 import { f32x4, i32, v128, type Func, type Local, type Operand } from "../../wasm/asm.ts";
-import { emitExpr } from "../../wasm/math.ts";
+import { emitExpr } from "../elementwise/expr.ts";
 import { fitted, LEAST_ROWS, paddedElements } from "../fitted.ts";
-import { columnsPerTile, epilogueName, rowsPerTile, sumsTile } from "../gemm/tile.ts";
+import { columnsPerTile, rowsPerTile } from "../gemm/blocking.ts";
+import { epilogueName, sumsTile } from "../gemm/tile.ts";
 import { paddedInput, paddedSource } from "../move/pad.ts";
 import { plainGradWeight } from "./repair.ts";
 import { emitRecord, RECORD, stepsOf, sumsOf } from "./tiles.ts";

@@ -22,7 +22,8 @@ import {
 } from "../../compile/code.ts";
 import { i32, v128, type Code, type Func, type Module, type Operand } from "../../wasm/asm.ts";
 import { fitted, gemmWork, paddedElements } from "../fitted.ts";
-import { columnsPerTile, epilogueName, rowsPerTile, sumsTile } from "../gemm/tile.ts";
+import { columnsPerTile, rowsPerTile } from "../gemm/blocking.ts";
+import { epilogueName, sumsTile } from "../gemm/tile.ts";
 import { paddedInput } from "../move/pad.ts";
 import { partAt } from "../move/walk.ts";
 import { plainTiles } from "./repair.ts";
