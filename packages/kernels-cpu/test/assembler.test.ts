@@ -2,18 +2,8 @@
 
 import { describe, expect, it } from "vitest";
 import { hasRelaxedSimd } from "../src/compile/caps.ts";
-import {
-  atomics,
-  f32,
-  f32x4,
-  Func,
-  i32,
-  i32x4,
-  Module,
-  v128,
-  type Code,
-  type Local,
-} from "../src/wasm/asm.ts";
+import { atomics, f32, f32x4, i32, i32x4, v128, type Code, type Local } from "../src/wasm/asm.ts";
+import { Func, Module } from "../src/wasm/module.ts";
 import { OPCODES } from "../src/wasm/opcodes.ts";
 import { moduleText } from "../src/wasm/text.ts";
 

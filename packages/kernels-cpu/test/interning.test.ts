@@ -32,7 +32,7 @@ import { capsOf, type Caps } from "../src/compile/caps.ts";
 import { choose } from "../src/compile/plan.ts";
 import { createCpu, type CpuBackend } from "../src/index.ts";
 import { kernels } from "../src/kernels/index.ts";
-import { Func, Module } from "../src/wasm/asm.ts";
+import { Func, Module } from "../src/wasm/module.ts";
 
 let cpu: CpuBackend;
 beforeAll(async () => void (cpu = await createCpu({ threads: 1 })));

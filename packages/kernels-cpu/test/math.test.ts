@@ -4,7 +4,8 @@
 import type { Expr } from "@conv/ops";
 import { describe, expect, it } from "vitest";
 import { emitExpr } from "../src/kernels/elementwise/expr.ts";
-import { i32, Module, v128, type Operand } from "../src/wasm/asm.ts";
+import { i32, v128, type Operand } from "../src/wasm/asm.ts";
+import { Module } from "../src/wasm/module.ts";
 
 const bits = new Uint32Array(1);
 const value = new Float32Array(bits.buffer);

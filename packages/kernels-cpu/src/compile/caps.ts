@@ -4,7 +4,8 @@
 import { MOST_ROUNDOFF } from "@conv/ops";
 import type { Bytes } from "@conv/tensor";
 import { availableThreads } from "../runtime/threads.ts";
-import { f32x4, i32, Module, v128 } from "../wasm/asm.ts";
+import { f32x4, i32, v128 } from "../wasm/asm.ts";
+import { Module } from "../wasm/module.ts";
 
 /** What kernels may use, and with how many threads. */
 export interface Caps {

@@ -9,7 +9,8 @@ import {
   type PlanKernel,
   type Task,
 } from "@conv/compiler";
-import type { Func, Local, Module } from "../wasm/asm.ts";
+import type { Local } from "../wasm/asm.ts";
+import type { Func, Module } from "../wasm/module.ts";
 import type { Caps } from "./caps.ts";
 
 export { inputAt, outputAt, scratchAt } from "@conv/compiler";

@@ -4,7 +4,6 @@
 export { depthwise } from "./depthwise/depthwise.ts";
 export { direct } from "./direct/direct.ts";
 export { fused } from "./elementwise/fused.ts";
-export { fft } from "./fft/fft.ts";
 export { igemm } from "./gemm/igemm.ts";
 export { thinConv } from "./gemm/thinConv.ts";
 export {

@@ -9,7 +9,10 @@ import * as forTraining from "./training.ts";
 const listOf = (...modules: readonly Readonly<Record<string, CpuKernel>>[]): CpuKernel[] =>
   modules.flatMap((module) => Object.values(module));
 
-/** The kernels of convolution layers: convolution, its gradient to the input, elementwise ops. */
+/**
+ * The kernels of convolution layers: convolution, its gradient to the input (transposed
+ * convolution) and elementwise ops. `fft`, which is faster for kernels from 7×7 on, is not in it.
+ */
 export const convolution: readonly CpuKernel[] = /* @__PURE__ */ listOf(forConvolution);
 
 /** The kernels of the forward pass of networks: all but those that only gradients need. */

@@ -1,8 +1,10 @@
-// The other kernels of the forward pass of networks. One line for each kernel.
+// The other kernels of the forward pass of networks, and Fourier transforms for convolutions with
+// large kernels. One line for each kernel.
 
 export { create } from "./elementwise/create.ts";
 export { reduce } from "./elementwise/reduce.ts";
 export { softmax } from "./elementwise/softmax.ts";
+export { fft } from "./fft/fft.ts";
 export { matmul } from "./gemm/matmul.ts";
 export { thinMatmul } from "./gemm/thinMatmul.ts";
 export { gather } from "./move/gather.ts";

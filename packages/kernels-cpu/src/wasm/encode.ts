@@ -1,9 +1,21 @@
 // The binary of a module: https://webassembly.github.io/spec/core/binary. One growing array of
 // bytes, since programs reach a megabyte.
 
-import type { Bytes } from "@conv/tensor";
-import type { Func, Instr, Type } from "./asm.ts";
+import type { Instr, Type } from "./asm.ts";
 import { OPCODES, type Opcode } from "./opcodes.ts";
+
+/** Bytes over an ArrayBuffer: `Uint8Array<ArrayBuffer>`, written so that TypeScript 5.6 knows it. */
+export type Bytes = ReturnType<Uint8ArrayConstructor["from"]>;
+
+/** A function as the encoder needs it. `body` is its binary, if it is encoded already. */
+export interface Encodable {
+  readonly name: string;
+  readonly index: number;
+  readonly params: ArrayLike<unknown>;
+  readonly locals: readonly { readonly type: Type }[];
+  readonly code: readonly Instr[];
+  readonly body: Uint8Array | null;
+}
 
 const TYPES: Record<Type, number> = { i32: 0x7f, f32: 0x7d, v128: 0x7b };
 
@@ -116,13 +128,13 @@ class Writer {
 }
 
 /**
- * A module that imports "env" "memory" and functions, and exports some of its own. Functions take
- * i32 parameters and return nothing.
+ * A module that imports "env" "memory" and functions, and exports some of its functions. Functions
+ * take i32 parameters and return nothing.
  */
 export function encodeModule(
-  imports: readonly Func[],
-  funcs: readonly Func[],
-  exported: readonly Func[],
+  imports: readonly Encodable[],
+  funcs: readonly Encodable[],
+  exported: readonly Encodable[],
   memory: { shared: boolean; maximum: number },
 ): Bytes {
   const out = new Writer();
@@ -182,7 +194,7 @@ const asFloat = new Float32Array(1);
 const asBytes = new Uint8Array(asFloat.buffer);
 
 /** The bytes of one function: its locals and its instructions. */
-export function encodeBody(f: Func): Uint8Array {
+export function encodeBody(f: Encodable): Uint8Array {
   const w = bodies;
   w.length = 0;
   const runs: { type: Type; count: number }[] = [];

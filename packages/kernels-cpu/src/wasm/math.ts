@@ -1,7 +1,8 @@
 // Transcendental functions, four lanes at a time: the polynomials of Cephes (S. Moshier,
 // netlib.org/cephes, single precision), within 2 units in the last place on the whole range.
 
-import { f32x4, i32x4, v128, type Code, type Func, type Local, type Operand } from "./asm.ts";
+import { f32x4, i32x4, v128, type Code, type Local, type Operand } from "./asm.ts";
+import type { Func } from "./module.ts";
 
 /** The instructions that the engine has beyond SIMD. */
 export interface Features {

@@ -1,7 +1,8 @@
 // Generated code as text, for people: operations as calls, assignments with =, blocks indented.
 // What snapshots hold.
 
-import type { Func, Module, OpName } from "./asm.ts";
+import type { OpName } from "./asm.ts";
+import type { Func, Module } from "./module.ts";
 import { OPCODES, type Opcode } from "./opcodes.ts";
 
 /** All functions of a module, one statement a line. */

@@ -11,8 +11,9 @@ import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import { inputAt, operandsAt, outputAt, type Stage, type Task } from "../../compile/code.ts";
 import { RESERVED } from "../../runtime/memory.ts";
-import { i32, i32x4, v128, type Code, type Func, type Local } from "../../wasm/asm.ts";
+import { i32, i32x4, v128, type Code, type Local } from "../../wasm/asm.ts";
 import { madd } from "../../wasm/math.ts";
+import type { Func } from "../../wasm/module.ts";
 import { channelValues, storeNeighbors } from "../direct/store.ts";
 import { epilogueName } from "../gemm/tile.ts";
 

@@ -15,16 +15,9 @@ import {
   type Stage,
   type Task,
 } from "../../compile/code.ts";
-import {
-  get,
-  i32,
-  v128,
-  type Func,
-  type Local,
-  type Module,
-  type Operand,
-} from "../../wasm/asm.ts";
+import { get, i32, v128, type Local, type Operand } from "../../wasm/asm.ts";
 import { madd } from "../../wasm/math.ts";
+import type { Func, Module } from "../../wasm/module.ts";
 import { fitted, LEAST_ROWS, paddedElements } from "../fitted.ts";
 import { BLOCK, rowsPerTile } from "../gemm/blocking.ts";
 import { eachTap, gatherCode, outputsOf } from "../gemm/igemm.ts";

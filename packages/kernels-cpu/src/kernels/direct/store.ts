@@ -3,7 +3,8 @@
 
 import type { Caps } from "../../compile/caps.ts";
 import type { Epilogue } from "../../compile/code.ts";
-import { v128, type Func, type Local, type Operand } from "../../wasm/asm.ts";
+import { v128, type Local, type Operand } from "../../wasm/asm.ts";
+import type { Func } from "../../wasm/module.ts";
 import { emitExpr } from "../elementwise/expr.ts";
 
 export interface Neighbors {

@@ -4,7 +4,8 @@
 import { fullOp, oneHotOp, randomOp, type FullParams, type OneHotParams } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel, type Stage, type Task } from "../../compile/code.ts";
-import { f32x4, i32, i32x4, v128, type Func, type Local } from "../../wasm/asm.ts";
+import { f32x4, i32, i32x4, v128, type Local } from "../../wasm/asm.ts";
+import type { Func } from "../../wasm/module.ts";
 import { storeLanes, streamTime } from "../move/walk.ts";
 
 const stageOf = new Map<unknown, (task: Task) => Stage>([

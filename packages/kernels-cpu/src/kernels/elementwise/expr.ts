@@ -3,16 +3,9 @@
 import type { Expr, Fn } from "@conv/ops";
 import { exactly } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
-import {
-  f32x4,
-  v128,
-  vec,
-  type Code,
-  type Func,
-  type Local,
-  type Operand,
-} from "../../wasm/asm.ts";
+import { f32x4, v128, vec, type Code, type Local, type Operand } from "../../wasm/asm.ts";
 import { exp, log, log1p, tanh } from "../../wasm/math.ts";
+import type { Func } from "../../wasm/module.ts";
 
 /**
  * The larger or smaller of x and a number, NaN where x is NaN. It differs in one case: max(−0, 0)

@@ -21,7 +21,8 @@ import {
   type Place,
   type Stage,
 } from "../../compile/code.ts";
-import { f32x4, i32, v128, type Func, type Local } from "../../wasm/asm.ts";
+import { f32x4, i32, v128, type Local } from "../../wasm/asm.ts";
+import type { Func } from "../../wasm/module.ts";
 import { BLOCK } from "../gemm/blocking.ts";
 import { acrossLanes } from "../move/pad.ts";
 import {

@@ -7,7 +7,8 @@ import { logSoftmaxOp, softmaxOp, type Expr, type SoftmaxParams } from "@conv/op
 import { sizeOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import { inputAt, outputAt, type CpuKernel, type Stage } from "../../compile/code.ts";
-import { f32x4, i32, v128, type Func, type Local, type Operand } from "../../wasm/asm.ts";
+import { f32x4, i32, v128, type Local, type Operand } from "../../wasm/asm.ts";
+import type { Func } from "../../wasm/module.ts";
 import { BLOCK } from "../gemm/blocking.ts";
 import { acrossLanes } from "../move/pad.ts";
 import { inParts, keepLanes, partAt, storeLanes, totalsOf } from "../move/walk.ts";

@@ -4,8 +4,9 @@
 // Fast Fourier Transform Algorithms (1987).
 
 import type { Caps } from "../../compile/caps.ts";
-import { f32x4, i32, v128, type Func, type Local, type Module } from "../../wasm/asm.ts";
+import { f32x4, i32, v128, type Local } from "../../wasm/asm.ts";
 import { madd } from "../../wasm/math.ts";
+import type { Func, Module } from "../../wasm/module.ts";
 
 /** Real and imaginary part; null is zero. */
 export type Complex = readonly [re: Local, im: Local | null];

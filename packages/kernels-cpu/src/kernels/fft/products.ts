@@ -12,7 +12,8 @@ import {
   type Stage,
   type Task,
 } from "../../compile/code.ts";
-import { f32x4, i32, v128, type Func, type Local } from "../../wasm/asm.ts";
+import { f32x4, i32, v128, type Local } from "../../wasm/asm.ts";
+import type { Func } from "../../wasm/module.ts";
 import { columnsPerTile, rowsPerTile } from "../gemm/blocking.ts";
 import { epilogueName, sumsTile } from "../gemm/tile.ts";
 import { RECORD } from "../winograd/tiles.ts";

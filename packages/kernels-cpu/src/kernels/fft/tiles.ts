@@ -5,16 +5,8 @@ import { readLayout, type Gather, type Phase, type TilePlace, combinations } fro
 import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import type { Task, Work } from "../../compile/code.ts";
-import {
-  f32x4,
-  i32,
-  v128,
-  type Code,
-  type Func,
-  type Local,
-  type Module,
-  type Operand,
-} from "../../wasm/asm.ts";
+import { f32x4, i32, v128, type Code, type Local, type Operand } from "../../wasm/asm.ts";
+import type { Func, Module } from "../../wasm/module.ts";
 import { gemmWork, paddedElements, secondsOf } from "../fitted.ts";
 import { columnsPerTile } from "../gemm/blocking.ts";
 import { plainTiles } from "../winograd/repair.ts";

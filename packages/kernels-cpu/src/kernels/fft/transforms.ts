@@ -5,7 +5,8 @@
 
 import type { Caps } from "../../compile/caps.ts";
 import type { Task } from "../../compile/code.ts";
-import { f32x4, i32, v128, type Code, type Func, type Local, type Module } from "../../wasm/asm.ts";
+import { f32x4, i32, v128, type Code, type Local } from "../../wasm/asm.ts";
+import type { Func, Module } from "../../wasm/module.ts";
 import { channelValues, storeNeighbors } from "../direct/store.ts";
 import { transpose4 } from "../gemm/panel.ts";
 import { loadStepped } from "../move/pad.ts";

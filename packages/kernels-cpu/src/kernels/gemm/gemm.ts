@@ -5,16 +5,8 @@
 
 import type { Caps } from "../../compile/caps.ts";
 import { operandsAt, outputAt, type Epilogue, type Place, type Stage } from "../../compile/code.ts";
-import {
-  f32x4,
-  i32,
-  v128,
-  type Code,
-  type Func,
-  type Local,
-  type Module,
-  type Operand,
-} from "../../wasm/asm.ts";
+import { f32x4, i32, v128, type Code, type Local, type Operand } from "../../wasm/asm.ts";
+import type { Func, Module } from "../../wasm/module.ts";
 import {
   blocking,
   CHUNKS,

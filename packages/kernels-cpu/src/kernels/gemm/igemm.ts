@@ -24,7 +24,8 @@ import {
   type Stage,
   type Task,
 } from "../../compile/code.ts";
-import { i32, v128, type Func, type Local } from "../../wasm/asm.ts";
+import { i32, v128, type Local } from "../../wasm/asm.ts";
+import type { Func } from "../../wasm/module.ts";
 import { fitted, gemmWork, paddedElements } from "../fitted.ts";
 import { loadStepped, paddedInput } from "../move/pad.ts";
 import { locate as locatePointers, partAt } from "../move/walk.ts";

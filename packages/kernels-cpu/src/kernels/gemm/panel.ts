@@ -2,7 +2,8 @@
 
 import { exactly } from "@conv/tensor";
 import type { Place, Stage } from "../../compile/code.ts";
-import { i32, v128, type Func, type Local, type Operand } from "../../wasm/asm.ts";
+import { i32, v128, type Local, type Operand } from "../../wasm/asm.ts";
+import type { Func } from "../../wasm/module.ts";
 import { loadStepped } from "../move/pad.ts";
 import { partAt } from "../move/walk.ts";
 import { rowsPerTile } from "./blocking.ts";

@@ -17,8 +17,9 @@ import {
   type Stage,
   type Work,
 } from "../../compile/code.ts";
-import { f32x4, i32, v128, type Func, type Local, type Module } from "../../wasm/asm.ts";
+import { f32x4, i32, v128, type Local } from "../../wasm/asm.ts";
 import { madd } from "../../wasm/math.ts";
+import type { Func, Module } from "../../wasm/module.ts";
 import { storeNeighbors } from "../direct/store.ts";
 import { inBlocks, partAt } from "../move/walk.ts";
 

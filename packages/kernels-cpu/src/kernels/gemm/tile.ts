@@ -9,18 +9,9 @@
 import { exactly } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import type { Epilogue } from "../../compile/code.ts";
-import {
-  f32x4,
-  get,
-  i32,
-  v128,
-  type Code,
-  type Func,
-  type Local,
-  type Module,
-  type Operand,
-} from "../../wasm/asm.ts";
+import { f32x4, get, i32, v128, type Code, type Local, type Operand } from "../../wasm/asm.ts";
 import { madd } from "../../wasm/math.ts";
+import type { Func, Module } from "../../wasm/module.ts";
 import { emitExpr, isTranscendental } from "../elementwise/expr.ts";
 import { BLOCK, columnsPerTile, META } from "./blocking.ts";
 

@@ -9,7 +9,8 @@
 import { mergeAxes, type Axis, type Box } from "@conv/compiler";
 import { exactly, sizeOf } from "@conv/tensor";
 import type { Place, Stage } from "../../compile/code.ts";
-import { i32, v128, type Func, type Local } from "../../wasm/asm.ts";
+import { i32, v128, type Local } from "../../wasm/asm.ts";
+import type { Func } from "../../wasm/module.ts";
 import { copyRow, loadStepped } from "./pad.ts";
 import { eachCell, locate, partAt, storeLanes, type Walker } from "./walk.ts";
 

@@ -4,7 +4,8 @@
 import { needsPadding, type Gather } from "@conv/compiler";
 import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import { inputAt, type Draft, type Place, type Stage } from "../../compile/code.ts";
-import { f32x4, i32, i32x4, v128, type Func, type Local } from "../../wasm/asm.ts";
+import { f32x4, i32, i32x4, v128, type Local } from "../../wasm/asm.ts";
+import type { Func } from "../../wasm/module.ts";
 import { eachCell } from "./walk.ts";
 
 export interface PadBox {

@@ -9,7 +9,8 @@
 import { resampleOp, type ResampleParams, type Tap } from "@conv/ops";
 import { exactly, sizeOf } from "@conv/tensor";
 import { inputAt, outputAt, scratchAt, type CpuCode, type CpuKernel } from "../../compile/code.ts";
-import { f32x4, i32, v128, type Func, type Local } from "../../wasm/asm.ts";
+import { f32x4, i32, v128, type Local } from "../../wasm/asm.ts";
+import type { Func } from "../../wasm/module.ts";
 import { copyRow } from "./pad.ts";
 import { storeLanes, streamTime } from "./walk.ts";
 

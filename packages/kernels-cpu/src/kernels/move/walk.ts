@@ -4,16 +4,8 @@
 import type { Axis } from "@conv/compiler";
 import type { Caps } from "../../compile/caps.ts";
 import type { Task } from "../../compile/code.ts";
-import {
-  f32x4,
-  i32,
-  v128,
-  i32x4,
-  type Code,
-  type Func,
-  type Local,
-  type Operand,
-} from "../../wasm/asm.ts";
+import { f32x4, i32, v128, i32x4, type Code, type Local, type Operand } from "../../wasm/asm.ts";
+import type { Func } from "../../wasm/module.ts";
 import { BLOCK } from "../gemm/blocking.ts";
 
 /** Seconds for work bound by memory: 8 GB/s from the outer caches on one core. */

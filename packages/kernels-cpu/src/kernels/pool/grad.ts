@@ -13,7 +13,8 @@ import {
   type Place,
   type Stage,
 } from "../../compile/code.ts";
-import { f32, f32x4, i32, i32x4, v128, type Func, type Local } from "../../wasm/asm.ts";
+import { f32, f32x4, i32, i32x4, v128, type Local } from "../../wasm/asm.ts";
+import type { Func } from "../../wasm/module.ts";
 import { eachTap } from "../gemm/igemm.ts";
 import { copyBox, padBytes, paddedSource } from "../move/pad.ts";
 import { keepLanes, locate, streamTime } from "../move/walk.ts";

@@ -24,7 +24,8 @@ import {
   type Stage,
   type Task,
 } from "../../compile/code.ts";
-import { f32x4, i32, i32x4, v128, type Func, type Local } from "../../wasm/asm.ts";
+import { f32x4, i32, i32x4, v128, type Local } from "../../wasm/asm.ts";
+import type { Func } from "../../wasm/module.ts";
 import { storeNeighbors } from "../direct/store.ts";
 import { epilogueName } from "../gemm/tile.ts";
 import { copyInside, fillRange, padBytes } from "../move/pad.ts";

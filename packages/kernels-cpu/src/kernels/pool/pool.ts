@@ -18,7 +18,8 @@ import {
   type Place,
   type Stage,
 } from "../../compile/code.ts";
-import { f32x4, i32, v128, type Func, type Local } from "../../wasm/asm.ts";
+import { f32x4, i32, v128, type Local } from "../../wasm/asm.ts";
+import type { Func } from "../../wasm/module.ts";
 import { scaledSum } from "../elementwise/reduce.ts";
 import { eachTap } from "../gemm/igemm.ts";
 import { copyInside, fillRange, loadStepped, padBytes, paddedSource } from "../move/pad.ts";

@@ -4,7 +4,8 @@
 import { needsPadding, readings, readLayout, type Axis, type AxisTaps } from "@conv/compiler";
 import type { PoolGeometry } from "@conv/ops";
 import { sizeOf, stridesOf } from "@conv/tensor";
-import { f32x4, i32, i32x4, v128, type Func, type Local } from "../../wasm/asm.ts";
+import { f32x4, i32, i32x4, v128, type Local } from "../../wasm/asm.ts";
+import type { Func } from "../../wasm/module.ts";
 import { eachTap } from "../gemm/igemm.ts";
 import { loadStepped, type PadBox } from "../move/pad.ts";
 import { eachCell, type Walker } from "../move/walk.ts";

@@ -24,7 +24,8 @@ import {
   type Stage,
   type Task,
 } from "../../compile/code.ts";
-import { f32x4, i32, v128, type Func, type Local, type Operand } from "../../wasm/asm.ts";
+import { f32x4, i32, v128, type Local, type Operand } from "../../wasm/asm.ts";
+import type { Func } from "../../wasm/module.ts";
 import { emitExpr } from "../elementwise/expr.ts";
 import { fitted, LEAST_ROWS, paddedElements } from "../fitted.ts";
 import { columnsPerTile, rowsPerTile } from "../gemm/blocking.ts";

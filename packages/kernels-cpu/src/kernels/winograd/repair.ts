@@ -2,7 +2,8 @@
 // although the result does not, and a NaN or an infinity reaches every output of its tile. Where a
 // result is not finite, its tile is summed again, plainly.
 
-import { f32x4, i32, v128, type Func, type Local, type Module } from "../../wasm/asm.ts";
+import { f32x4, i32, v128, type Local } from "../../wasm/asm.ts";
+import type { Func, Module } from "../../wasm/module.ts";
 import { RECORD } from "./tiles.ts";
 
 /** Four tiles of plain sums. All offsets and distances are in bytes. */

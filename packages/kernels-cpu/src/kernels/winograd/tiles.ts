@@ -2,7 +2,8 @@
 // lies.
 
 import type { Gather, Phase, TilePlace, Tiling } from "@conv/compiler";
-import { i32, type Func, type Local } from "../../wasm/asm.ts";
+import { i32, type Local } from "../../wasm/asm.ts";
+import type { Func } from "../../wasm/module.ts";
 
 /**
  * What a tile's record holds: addresses of its source and of its first output, relative to the

@@ -2,8 +2,9 @@
 
 import { combine as combineFor, type Matrix } from "@conv/compiler";
 import type { Caps } from "../../compile/caps.ts";
-import { f32x4, type Func, type Local } from "../../wasm/asm.ts";
+import { f32x4, type Local } from "../../wasm/asm.ts";
 import { madd } from "../../wasm/math.ts";
+import type { Func } from "../../wasm/module.ts";
 
 /** Emits matrix · x. */
 export const combine = (f: Func, caps: Caps, matrix: Matrix, x: readonly Local[]): Local[] =>

@@ -5,8 +5,9 @@
 import type { Matrix, Tiling } from "@conv/compiler";
 import type { Caps } from "../../compile/caps.ts";
 import type { Task } from "../../compile/code.ts";
-import { f32x4, i32, v128, type Func, type Local, type Operand } from "../../wasm/asm.ts";
+import { f32x4, i32, v128, type Local, type Operand } from "../../wasm/asm.ts";
 import { madd } from "../../wasm/math.ts";
+import type { Func } from "../../wasm/module.ts";
 import { channelValues, storeNeighbors } from "../direct/store.ts";
 import { transpose4 } from "../gemm/panel.ts";
 import { loadStepped } from "../move/pad.ts";

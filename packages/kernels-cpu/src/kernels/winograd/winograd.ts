@@ -20,7 +20,8 @@ import {
   type Stage,
   type Task,
 } from "../../compile/code.ts";
-import { i32, v128, type Code, type Func, type Module, type Operand } from "../../wasm/asm.ts";
+import { i32, v128, type Code, type Operand } from "../../wasm/asm.ts";
+import type { Func, Module } from "../../wasm/module.ts";
 import { fitted, gemmWork, paddedElements } from "../fitted.ts";
 import { columnsPerTile, rowsPerTile } from "../gemm/blocking.ts";
 import { epilogueName, sumsTile } from "../gemm/tile.ts";
