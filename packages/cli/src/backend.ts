@@ -59,7 +59,7 @@ export async function openBackend({
       ? `GPU: ${backend.adapter}`
       : `CPU: ${backend.caps.threads === 1 ? "one thread" : `${backend.caps.threads} threads`}`;
   const why = passed
-    .map(({ name, reason }) => `; not on the ${name.toUpperCase()}: ${reason}`)
+    .map(({ name, reason }) => `; ${name.toUpperCase()} not used: ${reason}`)
     .join("");
   return {
     backend,
