@@ -1,6 +1,6 @@
 // What goes wrong through no fault of the program: one line for the user, exit code 2.
 
-import { printable, ShapeError, UnsupportedError } from "@conv/tensor";
+import { FileError, printable, ShapeError, UnsupportedError } from "@conv/tensor";
 
 /**
  * A mistake in what was asked, or a file that is not what it should be. The message is one line.
@@ -66,6 +66,7 @@ export async function about<R>(file: string, work: () => R | Promise<R>): Promis
 export const isMistake = (error: unknown): boolean =>
   error instanceof UserError ||
   error instanceof ShapeError ||
+  error instanceof FileError ||
   error instanceof UnsupportedError ||
   error instanceof RangeError;
 

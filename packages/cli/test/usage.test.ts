@@ -196,7 +196,7 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ],
   [
     "predict odd.safetensors blank.png",
-    "odd.safetensors: lenet5: state does not fit: unexpected \\u{1b}[31m\\u{a}",
+    "odd.safetensors: lenet5: these weights belong to another network (unexpected \\u{1b}[31m\\u{a})",
   ],
   ["predict weights.safetensors /dev/zero", "/dev/zero: is a device, not a regular file"],
   [
@@ -245,7 +245,7 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ],
   [
     "predict text.safetensors blank.png",
-    "text.safetensors: safetensors: this is not a safetensors file: its header would take 2338328219631577204 bytes, the limit is 16777216",
+    "text.safetensors: safetensors: not a safetensors file: its header would take 2338328219631577204 bytes, the limit is 16777216",
   ],
   [
     "predict foreign.safetensors blank.png",
@@ -261,7 +261,7 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ],
   [
     "predict lacking.safetensors blank.png",
-    "lacking.safetensors: lenet5: state does not fit: missing f6.bias",
+    "lacking.safetensors: lenet5: these weights belong to another network (missing f6.bias)",
   ],
   ["predict weights.safetensors gone.png", "gone.png: no such file or folder"],
   ["predict weights.safetensors text.png", "text.png: neither PNG nor JPEG"],

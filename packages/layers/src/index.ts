@@ -242,16 +242,15 @@ export {
   type Saved,
   type State,
 } from "./state/state.ts";
+export type { Clip, StepOptions } from "./training/options.ts";
 export {
   traceGradients,
   traceStep,
   traceUpdate,
-  type Clip,
-  type Slot,
-  type StepOptions,
   type TrainingGraph,
   type UpdateGraph,
 } from "./training/step.ts";
+export type { Slot } from "./training/update.ts";
 export type { EpochReport, Evaluation, StepReport } from "./training/reports.ts";
 export {
   createTrainer,

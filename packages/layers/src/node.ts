@@ -17,7 +17,7 @@ import {
 } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { checkOptions, rangeError } from "@conv/tensor";
+import { checkOptions, message, fileError } from "@conv/tensor";
 import { decodeSafetensors, headerSize, readHeader, type Decoded } from "./state/safetensors.ts";
 
 /**
@@ -83,21 +83,34 @@ const LINKS = 40; // as the kernel of Linux allows in a chain
  * what is there.
  */
 async function targetOf(path: string): Promise<{ path: string; before: Stats | null }> {
-  if (path === "") throw rangeError("saveFile", "the path is empty");
+  if (path === "") throw fileError("saveFile", "empty-path", message`the path is empty`);
   const before = await stat(path).catch(absent);
   if (before) {
-    if (!before.isFile()) throw rangeError("saveFile", `${path} is ${kindOf(before)}`);
+    if (!before.isFile())
+      throw fileError(
+        "saveFile",
+        "not-a-file",
+        message`${{ path }} is ${{ kind: kindOf(before) }}`,
+      );
     await access(path, constants.W_OK);
     return { path: await realpath(path), before };
   }
   let place = path;
   for (let links = 0; (await lstat(place).catch(absent))?.isSymbolicLink(); links++) {
     if (links === LINKS)
-      throw rangeError("saveFile", `${path} is a chain of more than ${LINKS} links`);
+      throw fileError(
+        "saveFile",
+        "link-chain",
+        message`${{ path }} is a chain of more than ${{ most: LINKS }} links`,
+      );
     place = resolve(await realpath(dirname(place)), await readlink(place));
   }
   if (/[/\\]$/.test(place))
-    throw rangeError("saveFile", `${path} names a folder that does not exist`);
+    throw fileError(
+      "saveFile",
+      "no-folder",
+      message`${{ path }} names a folder that does not exist`,
+    );
   return { path: place, before: null };
 }
 
@@ -202,7 +215,8 @@ async function withFile<R>(
   checkOptions("loadFile", options, "maxBytes");
   const { maxBytes = 2 ** 31 - 1 } = options;
   const regular = (there: Stats) => {
-    if (!there.isFile()) throw rangeError("loadFile", `${path} is ${kindOf(there)}`);
+    if (!there.isFile())
+      throw fileError("loadFile", "not-a-file", message`${{ path }} is ${{ kind: kindOf(there) }}`);
   };
   regular(await stat(path)); // to open a device may already do something
   // a pipe that is there by now does not block
@@ -211,7 +225,11 @@ async function withFile<R>(
     const there = await file.stat();
     regular(there);
     if (there.size > maxBytes)
-      throw rangeError("loadFile", `${path} has ${there.size} bytes, the limit is ${maxBytes}`);
+      throw fileError(
+        "loadFile",
+        "too-large",
+        message`${{ path }} has ${{ bytes: there.size }} bytes, the limit is ${{ most: maxBytes }}`,
+      );
     return await work(file, there.size);
   } finally {
     await file.close();

@@ -348,7 +348,7 @@ describe("svd", () => {
     expect([...graded.s]).toEqual([1e8, 1e-8]);
     expect([...svd([0, 0, 0, 0], 2, 2).s]).toEqual([0, 0]);
     expect([...svd([], 0, 3).s]).toEqual([]);
-    expect(failure(() => svd([1, 2, 3], 2, 2))).toBe("svd: 3 numbers are no matrix 2×2");
+    expect(failure(() => svd([1, 2, 3], 2, 2))).toBe("svd: 3 numbers are not a matrix of 2×2");
   });
 });
 
@@ -458,7 +458,7 @@ describe("separate", () => {
   test("says what it does not take", () => {
     const options = { kind: "spatial" as const, rank: 1, input };
     expect(failure(() => separate({ ...whole, groups: 2 }, options))).toBe(
-      "separate: the convolution has 2 groups; take its groups one by one",
+      "separate: the convolution has 2 groups; separate one group at a time",
     );
     expect(failure(() => separate(whole, { ...options, rank: 13 }))).toBe(
       "separate: rank 13 is not one of 1 … 12",

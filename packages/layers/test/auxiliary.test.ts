@@ -76,7 +76,7 @@ test("predicting, there is none", () => {
   expect(traceModel(twoHeads(0.3)).graph.nodes.map((n) => n.path)).not.toContain("aux");
   const model = only({ type: "late", forward: (x, ctx) => (ctx.auxiliary(x, 1), x) }, [2]);
   expect(() => traceModel(model)).toThrow(
-    "auxiliary: an output that only training sees is given while predicting",
+    "auxiliary: an auxiliary output exists in training only; check ctx.training first",
   );
   expect(traceModel(model, { training: true }).auxiliaries).toHaveLength(1);
 });
@@ -87,6 +87,6 @@ test("a head must stand on a part before it", () => {
     ["body", linear(3)],
   ]);
   expect(() => traceModel(only(layer, [2]))).toThrow(
-    "withHeads: aux stands on body, which is no part before it",
+    "withHeads: aux reads body, which is not a part before it",
   );
 });

@@ -2,10 +2,11 @@
 
 import { createCpu } from "@conv/kernels-cpu";
 import { createGpu, type GpuBackend } from "@conv/kernels-gpu";
-import { createHost, UnsupportedError } from "@conv/tensor";
+import { createHost } from "@conv/tensor";
 import { softwareGpu } from "@conv/testkit/webgpu";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { createBest } from "../src/index.ts";
+import { failure } from "./tiny.ts";
 
 const webgpu = await softwareGpu();
 /**
@@ -52,12 +53,12 @@ test("one that can't be had is passed over, with the reason", async () => {
   expect(backend.name).toBe("host");
 });
 
-test.runIf(isSoftware)("an imitated device comes last, wherever it stands", async () => {
+test.runIf(isSoftware)("an emulated device comes last, wherever it stands", async () => {
   const { backend, ...said } = await createBest({ gpu, cpu });
   expect(said).toEqual({
     chosen: "cpu",
-    passed: [{ name: "gpu", reason: "it is imitated by the processor" }],
-    why: "cpu, not gpu (it is imitated by the processor)",
+    passed: [{ name: "gpu", reason: "it is emulated in software" }],
+    why: "cpu, not gpu (it is emulated in software)",
   });
   expect(backend.name).toBe("cpu");
   isReleased(made[0]);
@@ -67,7 +68,7 @@ test.runIf(isSoftware)("an imitated device comes last, wherever it stands", asyn
   const last = await createBest({ gpu, cpu, other: gpu });
   expect(last).toMatchObject({ backend: made[1], chosen: "gpu" });
   expect(last.why).toBe(
-    "gpu, not cpu (this engine has no WebAssembly SIMD) nor other (it is imitated by the processor)",
+    "gpu, not cpu (this engine has no WebAssembly SIMD) nor other (it is emulated in software)",
   );
   expect(last.backend.alloc(4).bytes).toBe(4);
   isReleased(made[2]);
@@ -85,10 +86,10 @@ test("where none can be had, all reasons are given", async () => {
   const reasons =
     "cpu (this engine has no WebAssembly SIMD), threads (cpu: this engine has no WebAssembly SIMD)";
   await expect(createBest(both)).rejects.toThrow(
-    new UnsupportedError(`best: no back end can be had: ${reasons}`),
+    failure("UnsupportedError", `best: no back end is available: ${reasons}`, "no-back-end"),
   );
   await expect(createBest({})).rejects.toThrow(
-    new UnsupportedError("best: no back end can be had: none is named"),
+    failure("UnsupportedError", "best: no back end is available: none is named"),
   );
 });
 

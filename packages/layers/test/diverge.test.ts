@@ -137,7 +137,7 @@ describe.each(backends)("on the %s", (_, open) => {
       origin: { layer: "hyper", op: "given", phase: "update" },
     });
     expect(other.message).toMatch(
-      /what it would write is not finite at epoch 1, step 3, the learning rate was not finite before it; a lower/,
+      /the update is not finite at epoch 1, step 3, the learning rate was not finite before it; a lower/,
     );
     backend.dispose();
   });

@@ -237,8 +237,7 @@ test("weights that are not finite are refused wherever a model is loaded, and ne
   const backend = createHost();
   const spoilt = layers.initialize(model, 1);
   spoilt.get("1.weight")!.data[3] = Infinity;
-  const message =
-    "only: 1.weight holds Infinity at place 3; these weights are spoilt, take those of an earlier checkpoint";
+  const message = "only: 1.weight holds Infinity at index 3; use weights of an earlier checkpoint";
   const t = createTrainer({ backend, model, optimizer: adam() });
   const before = await weightsOf(t);
   expect(() => createTrainer({ backend, model, optimizer: adam(), state: spoilt })).toThrow(
@@ -249,7 +248,7 @@ test("weights that are not finite are refused wherever a model is loaded, and ne
   const { state, metadata } = decodeSafetensors(await t.checkpoint());
   state.get("optimizer/mean/1.bias")!.data[0] = NaN;
   expect(() => t.restore(encodeSafetensors(state, metadata))).toThrow(
-    "adam: mean/1.bias holds NaN at place 0",
+    "adam: mean/1.bias holds NaN at index 0",
   );
   expect(await weightsOf(t)).toEqual(before);
   expect(() => layers.mustBeFinite("model.safetensors", spoilt)).toThrow(

@@ -50,7 +50,7 @@ describe("samples and labels", () => {
     [given(holes), "y[1] is undefined, must be a whole number"],
     [
       given([0, 1, 2], { shape: [2], dtype: "int32" }),
-      "y has 3 values, no whole number of targets of shape 2",
+      "y has 3 values, not a whole number of targets of shape 2",
     ],
     [given([0, NaN, 1], { shape: [], dtype: "float32" }), "y[1] is NaN, must be a finite number"],
     [
@@ -68,12 +68,12 @@ describe("samples and labels", () => {
     ],
     [
       given([1, 0, 0, 1, 1, 0]),
-      "6 values are not 6 samples of shape 2, which hold 12; where y has one-hot rows, give the class of each sample",
+      "6 values are not 6 samples of shape 2, which hold 12; give the class of each sample, not a one-hot row",
     ],
-    [() => subset(good, [7]), "subset: index 7 is none of 6 samples"],
-    [() => subset(good, [0.5]), "subset: index 0.5 is none of 6 samples"],
-    [() => good.batch([6]), "arrayDataset: index 6 is none of 6 samples"],
-    [() => layers.confusion(2, [0, 2], [0, 0]), "confusion: label 2 at 1 is none of 2 classes"],
+    [() => subset(good, [7]), "subset: index 7 is not one of 6 samples"],
+    [() => subset(good, [0.5]), "subset: index 0.5 is not one of 6 samples"],
+    [() => good.batch([6]), "arrayDataset: index 6 is not one of 6 samples"],
+    [() => layers.confusion(2, [0, 2], [0, 0]), "confusion: label 2 at 1 is not one of 2 classes"],
     [() => layers.confusion(2, [0, 1], [0]), "confusion: 2 labels for 1 answers"],
     [
       () => layers.topK(2)(new Float32Array(6), Int32Array.of(0), 2),
@@ -126,7 +126,7 @@ describe("samples and labels", () => {
     [
       "one-hot labels",
       batch(({ x }) => ({ x, y: new Int32Array(12) })),
-      "y of a batch has 12 labels, 4 samples have 4; give the class of each, not a one-hot row",
+      "y of a batch has 12 labels, 4 samples have 4; give the class of each sample, not a one-hot row",
     ],
     [
       "doubles",
@@ -136,7 +136,7 @@ describe("samples and labels", () => {
     [
       "a promise",
       batch((b) => Promise.resolve(b)),
-      "batch gave a promise or no object, must give { x, y } at once",
+      "batch returned a promise or not an object, must return { x, y } at once",
     ],
     [
       "a count that is NaN",
@@ -240,7 +240,7 @@ describe("samples and labels", () => {
     );
     const masks = { ...images, target: { shape: [6, 6], dtype: "int32" } as const };
     expect(() => augmented(masks, flip())).toThrow(
-      "augmented: targets have shape 6×6; they would stay where they are while the image moves",
+      "augmented: targets have shape 6×6 and would not move with the image; write a Dataset whose batch changes both",
     );
   });
 });
@@ -511,7 +511,7 @@ test("positions that cannot be are refused", async () => {
       position: JSON.stringify({ ...at, ...change }),
     });
     expect(() => make().restore(bytes)).toThrow(
-      `checkpoint: the position lacks a number or has one that can't be: ${what}`,
+      `checkpoint: the position has a missing or impossible number: ${what}`,
     );
   }
 });
@@ -522,7 +522,12 @@ describe("a fit that is refused", () => {
     createTrainer({ backend: createHost(), model: tinyModel(), optimizer: adam(), batch: 4, seed });
   const refused: [string, Dataset, object, string][] = [
     ["for its data", good, {}, "samples have shape 2"],
-    ["for patience without validation", data, { patience: 2 }, "patience needs validation data"],
+    [
+      "for patience without validation",
+      data,
+      { patience: 2 },
+      "train: patience 2 needs validation data",
+    ],
     [
       "for a signal that is none",
       data,

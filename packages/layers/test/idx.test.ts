@@ -15,14 +15,17 @@ test("reads bytes of any shape", () => {
 });
 
 test.each([
-  [file(0, 0, 8), "idx: the file does not begin with two zero bytes"],
-  [file(31, 139, 8, 0, 0), "idx: the file does not begin with two zero bytes"],
+  [file(0, 0, 8), "idx: not an IDX file: it does not begin with two zero bytes"],
+  [file(31, 139, 8, 0, 0), "idx: not an IDX file: it does not begin with two zero bytes"],
   [
     file(0, 0, 13, 1, 0, 0, 0, 0),
-    "idx: the elements are of type 13, only unsigned bytes (8) are read",
+    "idx: the elements have type 13, only unsigned bytes (8) are read",
   ],
   [file(0, 0, 8, 9, 0, 0, 0, 1), "idx: the file has 9 axes, at most 8 are read"],
-  [file(0, 0, 8, 3, 0, 0, 0, 1), "idx: the file has 8 bytes, the sizes of 3 axes end at 16"],
+  [
+    file(0, 0, 8, 3, 0, 0, 0, 1),
+    "idx: the file has 8 bytes, but the sizes of its 3 axes end at 16; it is truncated",
+  ],
   [
     file(0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 2, 1),
     "idx: the file has 1 elements, its shape 2×2 holds 4",

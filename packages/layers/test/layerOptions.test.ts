@@ -424,7 +424,7 @@ describe("what is frozen", () => {
       },
     };
     expect(() => layers.traceModel(only(odd, [1]), { training: true })).toThrow(
-      'update: "b" is no buffer that this layer asked for while training',
+      'update: "b" is not a buffer that this layer asked for in training',
     );
   });
 });

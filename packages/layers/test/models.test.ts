@@ -259,7 +259,7 @@ describe("blocks", () => {
   test("a table must name maps that there are", () => {
     expect(() => tableConv2d([[0], []], 3)).toThrow("tableConv2d: output map 1 sees no input");
     expect(() => run(tableConv2d([[0, 2]], 1), draw([1, 2, 3, 3], "x"))).toThrow(
-      "tableConv2d: the table names input map 2, input has 2",
+      "tableConv2d: the table names input map 2, the input has 2 maps",
     );
   });
 

@@ -17,6 +17,7 @@ import {
   sgd,
   type Model,
 } from "../src/index.ts";
+import { failure } from "./tiny.ts";
 
 const backends: [string, () => Backend | Promise<Backend>][] = [
   ["host", createHost],
@@ -40,7 +41,7 @@ describe.each(backends)("on the %s", (_, make) => {
     const backend = await make();
     const before = backend.memory();
     expect(() => createPredictor(backend, small, initialize(small), { batch })).toThrow(
-      new RangeError(`predict: batch ${batch} is not a whole number ≥ 1`),
+      failure("RangeError", `predict: batch ${batch} is not a whole number ≥ 1`),
     );
     expect(backend.memory()).toEqual(before);
     backend.dispose();

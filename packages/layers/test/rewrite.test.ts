@@ -284,7 +284,7 @@ describe("linearToConv1x1", () => {
       return failure(() => linearToConv1x1(model, drawn(model)));
     };
     expect(turn(conv2d(2, 3))).toBe(
-      "linearToConv1x1: only flattens nothing, so it has no linear layer that could slide",
+      "linearToConv1x1: only flattens nothing, so none of its linear layers can slide",
     );
     const total: Layer = { type: "total", forward: (x) => ops.sum(x, 1, true) };
     expect(turn(sequential({ flat: flatten(), end: total }))).toBe(
@@ -322,7 +322,7 @@ describe("linearToConv1x1", () => {
     );
     const { model, state } = linearToConv1x1(unpadded, drawn(unpadded));
     expect(failure(() => traceModel(model, { training: true }))).toBe(
-      "linearToConv1x1: the model is for predicting; train the one that it was made of",
+      "linearToConv1x1: this model is for inference; train the model that it was made from",
     );
     expect(failure(() => traceModel({ ...model, input: [1, 28, 28] }))).toBe(
       "conv: kernel 5 with dilation 1 covers 5 positions, but the padded input has 4; use a smaller kernel or more padding (axis h)",
@@ -511,10 +511,10 @@ describe("foldBatchNorm", () => {
         .map((e) => e.name),
     ).toEqual(["one.a.weight", "one.a.bias", "two.weight"]);
     expect(failure(() => traceModel(folded.model, { training: true }))).toBe(
-      "foldBatchNorm: the model is for predicting; train the one that it was made of",
+      "foldBatchNorm: this model is for inference; train the model that it was made from",
     );
     expect(failure(() => foldBatchNorm(model, new Map()))).toBe(
-      "only: state does not fit: missing a.weight, a.bias, n.weight, n.bias, n.running_mean, n.running_var, n.num_batches_tracked",
+      "only: these weights belong to another network (missing a.weight and 6 more)",
     );
   });
 });

@@ -1,7 +1,8 @@
-import { ShapeError, UnsupportedError } from "@conv/tensor";
+import { FileError, UnsupportedError } from "@conv/tensor";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeSafetensors, encodeSafetensors, type State } from "../src/index.ts";
+import { failure } from "./tiny.ts";
 
 const utf8 = new TextEncoder();
 
@@ -102,17 +103,20 @@ describe("what is written is read", () => {
   test("what can't be written is refused", () => {
     expect(() =>
       encodeSafetensors(new Map([["__metadata__", { shape: [], data: new Float32Array(1) }]])),
-    ).toThrow(new ShapeError("safetensors: a tensor may not be named __metadata__"));
+    ).toThrow(failure("FileError", "safetensors: a tensor may not be named __metadata__"));
     expect(() =>
       encodeSafetensors(new Map([["w", { shape: [3], data: new Float32Array(2) }]])),
-    ).toThrow(new ShapeError("safetensors: w has 2 values for shape 3"));
+    ).toThrow(failure("FileError", "safetensors: w has 2 values for shape 3"));
     expect(() =>
       encodeSafetensors(new Map([["w".repeat(1025), { shape: [], data: new Float32Array(1) }]])),
     ).toThrow(
-      new ShapeError("safetensors: the header has a name of 1025 characters, the limit is 1024"),
+      failure(
+        "FileError",
+        "safetensors: the header has a name of 1025 characters, the limit is 1024",
+      ),
     );
     expect(() => encodeSafetensors(new Map(), { text: "x".repeat(2 ** 24) })).toThrow(
-      new ShapeError("safetensors: the header takes 16777248 bytes, the limit is 16777216"),
+      failure("FileError", "safetensors: the header takes 16777248 bytes, the limit is 16777216"),
     );
   });
 });
@@ -124,22 +128,26 @@ describe("a bad file is refused, and the message says why", () => {
   const huge = file({}, 0);
   new DataView(huge.buffer).setBigUint64(0, 2n ** 60n, true);
   const cases: [string, Uint8Array, string][] = [
-    ["empty", new Uint8Array(0), "the file has 0 bytes, the header's length alone takes 8"],
+    [
+      "empty",
+      new Uint8Array(0),
+      "not a safetensors file: it has 0 bytes, the length of the header alone takes 8",
+    ],
     [
       "truncated header",
       file({ a: f32(0, 4) }).subarray(0, 20),
-      "the header takes 54 bytes, the file has 12 after its length; it is truncated",
+      "the header takes 54 bytes, but 12 follow its length; the file is truncated",
     ],
     [
       "huge header",
       huge,
-      "this is not a safetensors file: its header would take 1152921504606846976 bytes, the limit is 16777216",
+      "not a safetensors file: its header would take 1152921504606846976 bytes, the limit is 16777216",
     ],
-    ["no JSON", file("{x"), "the header is no valid JSON"],
+    ["no JSON", file("{x"), "not a safetensors file: the header is not valid JSON"],
     [
       "no UTF-8",
       file('{"\u{1}'.replace("\u{1}", "\u{ff}")).map((b, i) => (i === 10 ? 0xff : b)),
-      "the header is no valid JSON",
+      "not a safetensors file: the header is not valid JSON",
     ],
     ["deep JSON", file(`{"a":${"[".repeat(200000)}`), "the header is nested deeper than 3 levels"],
     [
@@ -168,8 +176,8 @@ describe("a bad file is refused, and the message says why", () => {
       file({ ["n".repeat(2 ** 20)]: f32(0, 0) }),
       "the header has a name of more than 1024 characters",
     ],
-    ["an unfinished name", file('{"a'), "the header is no valid JSON"],
-    ["an unfinished escape", file('{"a\\'), "the header is no valid JSON"],
+    ["an unfinished name", file('{"a'), "not a safetensors file: the header is not valid JSON"],
+    ["an unfinished escape", file('{"a\\'), "not a safetensors file: the header is not valid JSON"],
     [
       "a name with control characters",
       file({ "\u001b[2J\n\u202e": {} }),
@@ -183,10 +191,10 @@ describe("a bad file is refused, and the message says why", () => {
     [
       "−0",
       file('{"a":{"dtype":"F32","shape":[-0],"data_offsets":[0,0]}}'),
-      "a has a shape that is no list of whole numbers ≥ 0",
+      "a has a shape that is not a list of whole numbers ≥ 0",
     ],
-    ["a list", file("[]"), "the header is no JSON object"],
-    ["space first", file(" {}"), "the header is no JSON object"],
+    ["a list", file("[]"), "not a safetensors file: the header is not a JSON object"],
+    ["space first", file(" {}"), "not a safetensors file: the header is not a JSON object"],
     [
       "duplicate",
       file('{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"\\u0061" : {}}'),
@@ -202,12 +210,12 @@ describe("a bad file is refused, and the message says why", () => {
     [
       "no shape",
       file({ a: { dtype: "F32" } }),
-      "a has a shape that is no list of whole numbers ≥ 0",
+      "a has a shape that is not a list of whole numbers ≥ 0",
     ],
     [
       "negative shape",
       file({ a: { dtype: "F32", shape: [-1], data_offsets: [0, 4] } }),
-      "a has a shape that is no list of whole numbers ≥ 0",
+      "a has a shape that is not a list of whole numbers ≥ 0",
     ],
     [
       "too large",
@@ -217,12 +225,12 @@ describe("a bad file is refused, and the message says why", () => {
     [
       "no offsets",
       file({ a: { dtype: "F32", shape: [1] } }),
-      "a has data_offsets that are no two ascending whole numbers ≥ 0",
+      "a has data_offsets that are not two ascending whole numbers ≥ 0",
     ],
     [
       "descending",
       file({ a: { dtype: "F32", shape: [1], data_offsets: [4, 0] } }),
-      "a has data_offsets that are no two ascending whole numbers ≥ 0",
+      "a has data_offsets that are not two ascending whole numbers ≥ 0",
     ],
     [
       "span",
@@ -232,24 +240,28 @@ describe("a bad file is refused, and the message says why", () => {
     [
       "overlap",
       file({ a: f32(0, 8), b: f32(4, 12) }, 12),
-      "b begins at 4, inside the tensor that ends at 8",
+      "b begins at byte 4, inside the tensor that ends at 8",
     ],
     ["gap", file({ a: f32(0, 4), b: f32(8, 12) }, 12), "bytes 4 to 8 before b belong to no tensor"],
-    ["truncated data", file({ a: f32(0, 8) }, 7), "a ends at byte 8 of the data, the file has 7"],
+    [
+      "truncated data",
+      file({ a: f32(0, 8) }, 7),
+      "a ends at byte 8 of the data, the file has 7; it is truncated",
+    ],
     [
       "trailing bytes",
       file({ a: f32(0, 8) }, 9),
       "1 bytes after the last tensor belong to no tensor",
     ],
-    ["metadata", file({ __metadata__: [] }), "__metadata__ is no object of texts"],
+    ["metadata", file({ __metadata__: [] }), "__metadata__ is not an object of strings"],
     [
       "metadata text",
       file({ __metadata__: { n: 1 } }),
-      '__metadata__ has a value for "n" that is no text',
+      '__metadata__ has a value for "n" that is not a string',
     ],
   ];
   test.each(cases)("%s", (_, bytes, message) =>
-    expect(() => decodeSafetensors(bytes)).toThrow(new ShapeError(`safetensors: ${message}`)),
+    expect(() => decodeSafetensors(bytes)).toThrow(failure("FileError", `safetensors: ${message}`)),
   );
 
   test("other element types", () => {
@@ -320,7 +332,7 @@ describe("a bad file is refused, and the message says why", () => {
             for (const { shape, data } of decodeSafetensors(bytes).state.values())
               expect(data).toHaveLength(shape.reduce((a, b) => a * b, 1));
           } catch (error) {
-            if (!(error instanceof ShapeError || error instanceof UnsupportedError)) throw error;
+            if (!(error instanceof FileError || error instanceof UnsupportedError)) throw error;
           }
         },
       ),
@@ -334,21 +346,21 @@ test.each<[string, unknown, unknown, string]>([
     "a shape of negative sizes",
     [-1, -1],
     undefined,
-    "a has a shape that is no list of whole numbers ≥ 0",
+    "a has a shape that is not a list of whole numbers ≥ 0",
   ],
   [
     "a shape of fractions",
     [0.5, 2],
     undefined,
-    "a has a shape that is no list of whole numbers ≥ 0",
+    "a has a shape that is not a list of whole numbers ≥ 0",
   ],
   [
     "metadata that are no texts",
     [1],
     { epoch: 1 },
-    '__metadata__ has a value for "epoch" that is no text',
+    '__metadata__ has a value for "epoch" that is not a string',
   ],
-  ["metadata that are a list", [1], ["x"], "__metadata__ is no object of texts"],
+  ["metadata that are a list", [1], ["x"], "__metadata__ is not an object of strings"],
 ])("nothing is written that could not be read again: %s", (_, shape, metadata, message) =>
   expect(() =>
     encodeSafetensors(

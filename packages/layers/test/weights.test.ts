@@ -127,7 +127,7 @@ test("a loss of one element that no loss of ops returned is the mean over the sa
   );
   const nothing = (() => undefined) as unknown as Loss;
   await expect(make({ loss: nothing }).evaluate(data)).rejects.toThrow(
-    "train: the loss gives nothing for the loss",
+    "train: the loss returned nothing for the loss",
   );
 });
 

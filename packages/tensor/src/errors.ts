@@ -43,6 +43,11 @@ export class UnsupportedError extends Error {
   override readonly name = "UnsupportedError";
 }
 
+/** A file, or bytes from one, that are not what they should be. */
+export class FileError extends Error {
+  override readonly name = "FileError";
+}
+
 /**
  * `conv: kernel 5 with dilation 2 spans 9, padded input has 7 (axis h)`. Names of users stand in op
  * and rule: the message is one line of bounded length, safe for a terminal.
@@ -67,6 +72,20 @@ export const kindOf = (value: unknown): string =>
     : (Object(value) === value && (value as object).constructor?.name) || typeof value;
 
 /** An error with the sentence of {@link complaint}, with a code and facts where it has them. */
+function create<E extends Error>(
+  type: new (text: string) => E,
+  op: string,
+  code: string,
+  rule: Message,
+  axis?: string | number,
+): E & ConvError;
+function create<E extends Error>(
+  type: new (text: string) => E,
+  op: string,
+  code: string,
+  rule: Message | string | number | undefined,
+  axis?: string | number,
+): E;
 function create<E extends Error>(
   type: new (text: string) => E,
   op: string,
@@ -102,6 +121,14 @@ export const unsupported = ((op: string, code: string, rule: Message, axis?: str
 /** A RangeError with code and values: an option, a count or a size that is out of range. */
 export const rangeError = ((op: string, code: string, rule: Message, axis?: string | number) =>
   create(RangeError, op, code, rule, axis)) as Thrown<RangeError>;
+
+/** A {@link FileError} with code and values. */
+export const fileError = (op: string, code: string, rule: Message): FileError & ConvError =>
+  create(FileError, op, code, rule);
+
+/** An Error with code and values: a call that the present state does not allow. */
+export const stateError = (op: string, code: string, rule: Message): ConvError =>
+  create(Error, op, code, rule);
 
 /** Keras's prefixes of options, and what stands in their place here. */
 const KERAS: Readonly<Record<string, string>> = {

@@ -1,7 +1,7 @@
 // The graph: a flat list of nodes in an order in which they can run. Everything else in the project
 // is a reading of it.
 
-import { complaint, kindOf, shapeError, ShapeError } from "./errors.ts";
+import { complaint, isConvError, kindOf, shapeError, ShapeError } from "./errors.ts";
 import { copyOf } from "./identity.ts";
 import type { Cost, Cotangents, Op } from "./op.ts";
 import { printable } from "./printable.ts";
@@ -72,7 +72,10 @@ export function within<R>(name: string, fn: () => R): R {
     // One that has a cause has its path, that of the innermost module.
     if (!(error instanceof ShapeError) || error.cause instanceof ShapeError || !currentPath)
       throw error;
-    throw new ShapeError(complaint(currentPath, error.message), { cause: error });
+    const located = new ShapeError(complaint(currentPath, error.message), { cause: error });
+    if (!isConvError(error)) throw located;
+    const { code, values, op, axis } = error;
+    throw Object.assign(located, { code, values, op, axis });
   } finally {
     currentPath = outer;
   }

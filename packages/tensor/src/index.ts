@@ -10,6 +10,8 @@ export { manageBackend, type Driver, type Managed } from "./driver.ts";
 export {
   checkOptions,
   complaint,
+  FileError,
+  fileError,
   isConvError,
   kindOf,
   message,
@@ -17,6 +19,7 @@ export {
   rangeError,
   ShapeError,
   shapeError,
+  stateError,
   unsupported,
   UnsupportedError,
   type ConvError,

@@ -6,7 +6,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { decodeIdx, decodeSafetensors, encodeSafetensors } from "@conv/layers";
-import { ShapeError, UnsupportedError } from "@conv/tensor";
+import { FileError, ShapeError, UnsupportedError } from "@conv/tensor";
 import { UserError } from "../../../packages/cli/src/errors.ts";
 import { readDigit } from "../../../packages/cli/src/image.ts";
 
@@ -25,7 +25,13 @@ function answered<R>(work: () => R, sound: (result: R) => string | null): string
   try {
     result = work();
   } catch (error) {
-    if (!(error instanceof ShapeError || error instanceof UnsupportedError))
+    if (
+      !(
+        error instanceof FileError ||
+        error instanceof ShapeError ||
+        error instanceof UnsupportedError
+      )
+    )
       return `threw ${String(error)}`;
     if (error.message.length > 1000) return `threw a message of ${error.message.length} characters`;
     return CONTROL.test(error.message)

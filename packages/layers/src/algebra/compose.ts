@@ -6,11 +6,12 @@ import { axisName, conv, flip, transpose, type ConvOptions } from "@conv/ops";
 import {
   evaluate,
   hostArray,
+  type HostArray,
+  message,
   shapeError,
   sizeOf,
   spec,
   trace,
-  type HostArray,
   type Value,
 } from "@conv/tensor";
 import { convolve, settle, type Convolution, type Settled } from "./convolution.ts";
@@ -34,12 +35,14 @@ export function compose(a: Convolution, b: Convolution): Convolution {
   if (first.rank !== second.rank)
     throw shapeError(
       "compose",
-      `the first convolution has ${first.rank} spatial axes, the second ${second.rank}`,
+      "rank",
+      message`the first convolution has ${{ first: first.rank }} spatial axes, the second ${{ second: second.rank }}`,
     );
   if (first.oc !== second.ic)
     throw shapeError(
       "compose",
-      `the first convolution gives ${first.oc} channels, the second takes ${second.ic}`,
+      "channels",
+      message`the first convolution gives ${{ given: first.oc }} channels, the second takes ${{ taken: second.ic }}`,
     );
   mustGiveZero(a.bias, first, second);
   const axes = [...first.kernel.keys()];
@@ -74,13 +77,15 @@ function mustGiveZero(bias: HostArray | undefined, a: Settled, b: Settled): void
       if (a.span[i] > reach + own)
         throw shapeError(
           "compose",
-          `padding ${padding} of the second convolution is zeros ${where} the input, where the first, of span ${a.span[i]} with padding ${own}, still sees the input`,
+          "padding-sees-input",
+          message`padding ${{ padding }} of the second convolution is zeros ${{ where }} the input, where the first, of span ${{ span: a.span[i] }} with padding ${{ own }}, still sees the input`,
           axisName(b.rank, i),
         );
       if (bias?.data.some((v) => v !== 0))
         throw shapeError(
           "compose",
-          `padding ${padding} of the second convolution is zeros ${where} the input, where the first has its bias`,
+          "padding-sees-bias",
+          message`padding ${{ padding }} of the second convolution is zeros ${{ where }} the input, where the first has its bias`,
           axisName(b.rank, i),
         );
     }

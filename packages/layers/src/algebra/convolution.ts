@@ -15,15 +15,16 @@ import {
 } from "@conv/ops";
 import {
   checkOptions,
+  evaluate,
   formatShape,
   hostArray,
+  type HostArray,
+  message,
   sameShape,
   shapeError,
   sizeOf,
   spec,
   trace,
-  evaluate,
-  type HostArray,
   type Value,
 } from "@conv/tensor";
 import { mustBe } from "../checks.ts";
@@ -66,21 +67,34 @@ export function settle(
   { weight, bias, stride = 1, padding = 0, dilation = 1, groups = 1 }: Convolution,
 ): Settled {
   if (weight.shape.length < 3)
-    throw shapeError(op, `weight has ${weight.shape.length} axes, needs (oc, ic/groups, …kernel)`);
+    throw shapeError(
+      op,
+      "weight-rank",
+      message`weight has ${{ axes: weight.shape.length }} axes, needs (oc, ic/groups, …kernel)`,
+    );
   const [oc, icg, ...kernel] = weight.shape as [number, number, ...number[]];
   const rank = kernel.length;
   mustBe("a whole number ≥ 1", op, { groups });
   if (oc % groups)
-    throw shapeError(op, `${oc} output channels do not divide into ${groups} groups`);
+    throw shapeError(
+      op,
+      "groups",
+      message`${{ channels: oc }} output channels do not divide into ${{ groups }} groups`,
+    );
   if (bias && !sameShape(bias.shape, [oc]))
-    throw shapeError(op, `bias has shape ${formatShape(bias.shape)}, weight gives ${oc} channels`);
+    throw shapeError(
+      op,
+      "bias-shape",
+      message`bias has shape ${{ bias: formatShape(bias.shape) }}, weight gives ${{ channels: oc }} channels`,
+    );
   const s = perAxis(op, "stride", stride, rank, 1);
   const d = perAxis(op, "dilation", dilation, rank, 1);
   paddingPerAxis(padding, rank).forEach((p, a) => {
     if (keepsSize(p) && s[a] > 1)
       throw shapeError(
         op,
-        `padding "${p}" with stride ${s[a]} depends on the size of the input; give numbers`,
+        "padding-needs-size",
+        message`padding "${{ padding: String(p) }}" with stride ${{ stride: s[a] }} depends on the size of the input; give numbers`,
         axisName(rank, a),
       );
   });
@@ -150,7 +164,8 @@ export function effortOf(convolutions: readonly Convolution[], input: readonly n
 export function convolutionOf(state: State, path: string, sliding: Sliding = {}): Convolution {
   checkOptions("convolutionOf", sliding, "stride padding dilation groups");
   const weight = state.get(`${path}.weight`);
-  if (!weight) throw shapeError("convolutionOf", `the state has no ${path}.weight`);
+  if (!weight)
+    throw shapeError("convolutionOf", "no-weight", message`the state has no ${{ path }}.weight`);
   const bias = state.get(`${path}.bias`);
   return { ...sliding, weight: toHost(weight), ...(bias && { bias: toHost(bias) }) };
 }
@@ -164,7 +179,8 @@ export function layersOf(convolutions: readonly Convolution[]): { layer: Layer; 
   const parts = convolutions.map((convolution, i) => {
     const { rank, oc } = settle("layersOf", convolution);
     const make = [conv1d, conv2d, conv3d][rank - 1];
-    if (!make) throw shapeError("layersOf", `there is no layer for ${rank} spatial axes`);
+    if (!make)
+      throw shapeError("layersOf", "rank", message`there is no layer for ${{ rank }} spatial axes`);
     const { weight, bias, ...sliding } = convolution;
     state.set(`${i}.weight`, toSaved(weight));
     if (bias) state.set(`${i}.bias`, toSaved(bias));

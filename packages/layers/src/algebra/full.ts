@@ -6,11 +6,12 @@ import { flip as reversed, walk } from "@conv/ops";
 import {
   evaluate,
   hostArray,
+  type HostArray,
+  message,
   shapeError,
   spec,
   stridesOf,
   trace,
-  type HostArray,
   type Value,
 } from "@conv/tensor";
 
@@ -20,10 +21,19 @@ import {
  */
 export function convolveFull(a: HostArray, b: HostArray): HostArray {
   if (a.shape.length !== b.shape.length)
-    throw shapeError("convolveFull", `a has ${a.shape.length} axes, b has ${b.shape.length}`);
+    throw shapeError(
+      "convolveFull",
+      "rank",
+      message`a has ${{ a: a.shape.length }} axes, b has ${{ b: b.shape.length }}`,
+    );
   a.shape.forEach((size, axis) => {
     if (size === 0 || b.shape[axis] === 0)
-      throw shapeError("convolveFull", `sizes ${size} and ${b.shape[axis]} must not be 0`, axis);
+      throw shapeError(
+        "convolveFull",
+        "empty",
+        message`sizes ${{ a: size }} and ${{ b: b.shape[axis] }} must not be 0`,
+        axis,
+      );
   });
   const y = hostArray(spec(a.shape.map((size, axis) => size + b.shape[axis] - 1)));
   const steps = stridesOf(y.shape);

@@ -3,7 +3,7 @@
 // zero.
 
 import { convGeometry, eachTerm } from "@conv/ops";
-import { shapeError, sizeOf, spec } from "@conv/tensor";
+import { message, shapeError, sizeOf, spec } from "@conv/tensor";
 import type { Convolution } from "./convolution.ts";
 
 /**
@@ -67,7 +67,11 @@ export function times(
   x: ArrayLike<number>,
 ): Float64Array {
   if (x.length !== columns)
-    throw shapeError("times", `the matrix has ${columns} columns, the vector ${x.length} numbers`);
+    throw shapeError(
+      "times",
+      "columns",
+      message`the matrix has ${{ columns }} columns, the vector ${{ given: x.length }} numbers`,
+    );
   const y = new Float64Array(rows);
   for (let row = 0; row < rows; row++)
     for (let i = start[row]; i < start[row + 1]; i++) y[row] += value[i] * x[column[i]];

@@ -2,7 +2,7 @@
 // graph is again a model, whose tensors keep their names. Such a model predicts; its graph is that
 // of prediction, without dropout and with running statistics.
 
-import { Value, unsupported, type Graph, type Node, type Op } from "@conv/tensor";
+import { type Graph, message, type Node, type Op, unsupported, Value } from "@conv/tensor";
 import type { Entry, Layer, Model, TracedModel } from "../layers/layer.ts";
 import type { State } from "../state/state.ts";
 
@@ -55,7 +55,11 @@ export function layerOf(
     type,
     forward(x, ctx) {
       if (ctx.training)
-        throw unsupported(type, "the model is for predicting; train the one that it was made of");
+        throw unsupported(
+          type,
+          "inference-only",
+          message`this model is for inference; train the model that it was made from`,
+        );
       tensors.clear();
       root.forward(x, ctx);
       return fn(x, tensors);

@@ -9,11 +9,12 @@ import {
   checkOptions,
   evaluate,
   hostArray,
+  type HostArray,
+  message,
   shapeError,
   sizeOf,
   spec,
   trace,
-  type HostArray,
   type Value,
 } from "@conv/tensor";
 import { effortOf, settle, type Convolution, type Effort, type Settled } from "./convolution.ts";
@@ -61,11 +62,16 @@ export function separate(convolution: Convolution, options: SeparateOptions): Se
   if (settled.groups !== 1)
     throw shapeError(
       "separate",
-      `the convolution has ${settled.groups} groups; take its groups one by one`,
+      "groups",
+      message`the convolution has ${{ groups: settled.groups }} groups; separate one group at a time`,
     );
   const { squares, parts: make } = (kind === "spatial" ? spatial : depthwise)(convolution, settled);
   if (!Number.isInteger(rank) || rank < 1 || rank > squares.length)
-    throw shapeError("separate", `rank ${rank} is not one of 1 … ${squares.length}`);
+    throw shapeError(
+      "separate",
+      "separation-rank",
+      message`rank ${{ rank }} is not one of 1 … ${{ most: squares.length }}`,
+    );
   const parts = make(rank);
   const sum = (list: readonly number[]) => list.reduce((a, b) => a + b, 0);
   const all = sum(squares);
@@ -87,7 +93,11 @@ function spatial(
   { rank: axes, ic, oc, kernel: [kh, kw], stride, dilation, padLo, padHi }: Settled,
 ): Terms {
   if (axes !== 2)
-    throw shapeError("separate", `the convolution has ${axes} spatial axes, spatial parts need 2`);
+    throw shapeError(
+      "separate",
+      "spatial-rank",
+      message`the convolution has ${{ axes }} spatial axes, spatial parts need 2`,
+    );
   const matrix = permuted(weight, [1, 2, 0, 3]);
   const { s, u, v } = svd(matrix, ic * kh, oc * kw);
   return {

@@ -29,11 +29,12 @@ import type {
 } from "@conv/ops";
 import {
   formatShape,
+  message,
+  type Node,
   sameShape,
   shapeError,
   spec,
   unsupported,
-  type Node,
   type Value,
 } from "@conv/tensor";
 import { traceModel, type Entry, type Model, type TracedModel } from "../layers/layer.ts";
@@ -84,7 +85,8 @@ export function linearToConv1x1(model: Model, state: State): ModelState {
       if (n?.op !== old.op || n.outputs[0].shape.length !== old.outputs[0].shape.length)
         throw unsupported(
           TO_CONV,
-          `${model.name} is another network at ${formatShape(x.shape)}: ${n?.op.name ?? "it ends"} where it had ${old.op.name}`,
+          "other-network",
+          message`${{ model: model.name }} is another network at ${{ shape: formatShape(x.shape) }}: ${{ op: n?.op.name ?? "it ends" }} where it had ${{ before: old.op.name }}`,
         );
       again(n, known);
     }
@@ -115,7 +117,8 @@ function headOf(model: Model, traced: TracedModel): Head {
   if (!flat)
     throw shapeError(
       TO_CONV,
-      `${model.name} flattens nothing, so it has no linear layer that could slide`,
+      "nothing-flattened",
+      message`${{ model: model.name }} flattens nothing, so none of its linear layers can slide`,
     );
   const pooled = flat.inputs[0].node;
   const from =
@@ -123,7 +126,11 @@ function headOf(model: Model, traced: TracedModel): Head {
   const behind = dependents(graph, from);
   const nodes = graph.nodes.filter((n) => n.inputs.some((v) => behind.has(v)));
   const fail = (n: Node, why: string) =>
-    unsupported(TO_CONV, `${n.op.name}${n.path && ` of ${n.path}`} in ${model.name} ${why}`);
+    unsupported(
+      TO_CONV,
+      "not-slidable",
+      message`${{ op: n.op.name }}${{ path: n.path && ` of ${n.path}` }} in ${{ model: model.name }} ${{ reason: why }}`,
+    );
 
   // The extent that a flattened value had: what the convolution that takes it must cover.
   const extents = new Map<Value, readonly number[]>();
@@ -202,7 +209,8 @@ export function conv1x1ToLinear(model: Model, state: State): ModelState {
   if (!turned.length)
     throw shapeError(
       TO_LINEAR,
-      `${model.name} does not end in convolutions that cover all of their input`,
+      "not-at-end",
+      message`${{ model: model.name }} does not end in convolutions that cover all of their input`,
     );
   const shapes = new Map(
     turned.map((w) => [nameOf(w)!, [w.shape[0], w.shape.slice(1).reduce((a, b) => a * b, 1)]]),
@@ -215,7 +223,8 @@ export function conv1x1ToLinear(model: Model, state: State): ModelState {
     if (!sameShape(x.shape.slice(1), model.input))
       throw shapeError(
         TO_LINEAR,
-        `linear layers take images of ${formatShape(model.input)}, input has ${formatShape(x.shape.slice(1))}`,
+        "input-shape",
+        message`linear layers take images of ${{ needed: formatShape(model.input) }}, input has ${{ given: formatShape(x.shape.slice(1)) }}`,
       );
     return flattened(traceModel(model, { batch: x.shape[0] }), x, tensors);
   });

@@ -2,7 +2,7 @@
 // how accurate they are): pairs of columns are turned until all are orthogonal. Simple and
 // accurate; the time grows with the cube of the size, some seconds at 400 × 400.
 
-import { shapeError } from "@conv/tensor";
+import { message, shapeError } from "@conv/tensor";
 
 /**
  * A = Σ_r s[r] · u[r] · v[r]ᵀ, s descending and ≥ 0; u[r] (rows) and v[r] (columns) have length
@@ -23,7 +23,11 @@ const ORTHOGONAL = 2 ** -50; // cosine of two columns that are left alone
  */
 export function svd(a: ArrayLike<number>, rows: number, columns: number): Svd {
   if (a.length !== rows * columns)
-    throw shapeError("svd", `${a.length} numbers are no matrix ${rows}×${columns}`);
+    throw shapeError(
+      "svd",
+      "matrix-size",
+      message`${{ given: a.length }} numbers are not a matrix of ${{ rows }}×${{ columns }}`,
+    );
   if (rows < columns) {
     const transposed = Float64Array.from(
       { length: a.length },

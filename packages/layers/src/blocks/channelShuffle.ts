@@ -2,7 +2,7 @@
 // Neural Network for Mobile Devices", CVPR 2018.
 
 import { reshape, transpose } from "@conv/ops";
-import { shapeError } from "@conv/tensor";
+import { message, shapeError } from "@conv/tensor";
 import type { Layer } from "../layers/layer.ts";
 
 /**
@@ -15,7 +15,11 @@ export const channelShuffle = (groups: number): Layer => ({
   forward(x) {
     const [n, c, ...space] = x.shape;
     if (!(groups >= 1 && c % groups === 0))
-      throw shapeError("channelShuffle", `${c} channels do not divide into ${groups} groups`);
+      throw shapeError(
+        "channelShuffle",
+        "groups",
+        message`${{ channels: c }} channels do not divide into ${{ groups }} groups`,
+      );
     const order = [0, 2, 1, ...space.map((_, a) => a + 3)];
     // (n, c, …) → (n, groups, c/groups, …) → (n, c/groups, groups, …) → (n, c, …)
     return reshape(transpose(reshape(x, [n, groups, c / groups, ...space]), order), x.shape);

@@ -17,7 +17,7 @@ import {
   sum,
   type PerAxis,
 } from "@conv/ops";
-import { checkOptions, formatShape, shapeError, sizeOf, type Value } from "@conv/tensor";
+import { checkOptions, formatShape, message, shapeError, sizeOf, type Value } from "@conv/tensor";
 import { checkRank, conv2d, type ConvLayerOptions } from "../layers/conv.ts";
 import { pytorch, values, type Init } from "../layers/init.ts";
 import type { Layer } from "../layers/layer.ts";
@@ -68,7 +68,12 @@ export function tableConv2d(
   );
   const runs: number[][][] = [];
   table.forEach((seen, map) => {
-    if (seen.length === 0) throw shapeError("tableConv2d", `output map ${map} sees no input`);
+    if (seen.length === 0)
+      throw shapeError(
+        "tableConv2d",
+        "map-without-input",
+        message`output map ${{ map }} sees no input`,
+      );
     const last = runs.at(-1);
     if (last?.[0].length === seen.length) last.push([...seen]);
     else runs.push([[...seen]]);
@@ -94,7 +99,11 @@ function gather(x: Value, channels: readonly number[]): Value {
   const slices: { start: number; count: number }[] = [];
   for (const channel of channels) {
     if (!Number.isInteger(channel) || channel < 0 || channel >= has)
-      throw shapeError("tableConv2d", `the table names input map ${channel}, input has ${has}`);
+      throw shapeError(
+        "tableConv2d",
+        "no-such-map",
+        message`the table names input map ${{ channel }}, the input has ${{ channels: has }} maps`,
+      );
     const last = slices.at(-1);
     if (last && last.start + last.count === channel) last.count++;
     else slices.push({ start: channel, count: 1 });
@@ -119,7 +128,8 @@ export function rbf(centers: readonly (readonly number[])[]): Layer {
       if (x.shape.length !== 2 || x.shape[1] !== features)
         throw shapeError(
           "rbf",
-          `input has shape ${formatShape(x.shape)}, the centers have ${features} features`,
+          "features",
+          message`input has shape ${{ input: formatShape(x.shape) }}, the centers have ${{ features }} features`,
         );
       const at = ctx.buffer("centers", [centers.length, features], values(centers.flat()));
       return neg(sum(square(sub(reshape(x, [x.shape[0], 1, features]), at)), 2));

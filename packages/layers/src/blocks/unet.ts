@@ -2,7 +2,7 @@
 // Biomedical Image Segmentation", MICCAI 2015.
 
 import { concat, slice } from "@conv/ops";
-import { checkOptions, formatShape, shapeError, type Value } from "@conv/tensor";
+import { checkOptions, formatShape, message, shapeError, type Value } from "@conv/tensor";
 import { relu } from "../layers/activation.ts";
 import { pipe, sequential } from "../layers/basic.ts";
 import { conv2d, convTranspose2d } from "../layers/conv.ts";
@@ -58,7 +58,8 @@ function middle(x: Value, size: readonly number[]): Value {
   if (start.some((s) => s < 0))
     throw shapeError(
       "unetUp",
-      `${formatShape(x.shape.slice(2))} came back as ${formatShape(size)}, must not be larger`,
+      "larger-output",
+      message`the inner layers turned ${{ shape: formatShape(x.shape.slice(2)) }} into ${{ size: formatShape(size) }}, must not be larger`,
     );
   return slice(x, [0, 0, ...start], [x.shape[0], x.shape[1], ...size]);
 }

@@ -2,7 +2,7 @@
 // a stream of random numbers and returns another of the same shape; the stream is drawn from seed,
 // epoch and sample, so that a training can be resumed bit by bit.
 
-import { checkOptions, formatShape, rangeError, shapeError, sizeOf } from "@conv/tensor";
+import { checkOptions, formatShape, message, rangeError, shapeError, sizeOf } from "@conv/tensor";
 import { mustBe } from "../checks.ts";
 import { knownLabels, withLabels, type Dataset } from "./data.ts";
 import { createRandom, type Random } from "./random.ts";
@@ -30,12 +30,14 @@ export function augmented(data: Dataset, augmentation: Augmentation): Dataset {
   if (shape.length !== 3)
     throw shapeError(
       "augmented",
-      `samples have shape ${formatShape(shape)}, need channels, height and width`,
+      "sample-rank",
+      message`samples have shape ${{ shape: formatShape(shape) }}, need channels, height and width`,
     );
   if (target && target.shape.length > 1)
     throw shapeError(
       "augmented",
-      `targets have shape ${formatShape(target.shape)}; they would stay where they are while the image moves: give a Dataset whose batch changes both`,
+      "target-is-image",
+      message`targets have shape ${{ shape: formatShape(target.shape) }} and would not move with the image; write a Dataset whose batch changes both`,
     );
   const size = sizeOf(shape);
   const change = (sample: Float32Array, key: string): Float32Array => {
@@ -43,7 +45,8 @@ export function augmented(data: Dataset, augmentation: Augmentation): Dataset {
     if (!(changed instanceof Float32Array) || changed.length !== size)
       throw shapeError(
         "augmented",
-        `the augmentation returned ${changed instanceof Float32Array ? `${changed.length} values` : typeof changed}, must return a Float32Array of ${size}`,
+        "augmentation-result",
+        message`the augmentation returned ${{ returned: changed instanceof Float32Array ? `${changed.length} values` : typeof changed }}, must return a Float32Array of ${{ size }}`,
       );
     return changed;
   };
@@ -115,7 +118,11 @@ export function crop(options: { readonly padding: number }): Augmentation {
   return (sample, shape, random) => {
     const [, h, w] = shape;
     if (padding >= Math.min(h, w))
-      throw shapeError("crop", `padding ${padding} is not less than the sample's ${h}×${w}`);
+      throw shapeError(
+        "crop",
+        "padding",
+        message`padding ${{ padding }} is not less than the sample's ${{ height: h }}×${{ width: w }}`,
+      );
     const [dy, dx] = [step(random, padding), step(random, padding)];
     return build(
       shape,
@@ -131,7 +138,11 @@ export function flip(
   checkOptions("flip", options, "axis p");
   const { axis = "width", p = 0.5 } = options;
   if (axis !== "width" && axis !== "height")
-    throw rangeError("flip", `axis ${JSON.stringify(axis)} is neither "width" nor "height"`);
+    throw rangeError(
+      "flip",
+      "axis",
+      message`axis ${{ axis: JSON.stringify(axis) }} is neither "width" nor "height"`,
+    );
   mustBe("in [0, 1]", "flip", { p });
   return (sample, shape, random) => {
     if (random.uniform() >= p) return sample;

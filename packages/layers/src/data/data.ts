@@ -9,6 +9,8 @@ import {
   sizeOf,
   spec,
   type DType,
+  message,
+  type Message,
 } from "@conv/tensor";
 
 /**
@@ -77,34 +79,37 @@ export interface ArrayDatasetOptions {
 export function arrayDataset(options: ArrayDatasetOptions): Dataset {
   checkOptions("arrayDataset", options, "x y sample target scale shift");
   const { x, y, sample, target, scale = 1, shift = 0 } = options;
-  const fault = (rule: string) => shapeError("arrayDataset", rule);
+  const fault = (code: string, rule: Message) => shapeError("arrayDataset", code, rule);
   for (const [what, value] of Object.entries({ x, y, sample }))
     if (typeof value?.length !== "number")
-      throw fault(`${what} is ${kindOf(value)}, must be a list`);
+      throw fault("list", message`${{ name: what }} is ${{ kind: kindOf(value) }}, must be a list`);
   const size = sizeOf(spec([...sample]).shape);
   const labels = sizeOf(target?.shape ?? []);
   const count = y.length / labels;
   const isFloat = target?.dtype === "float32";
   if (!Number.isInteger(count))
     throw fault(
-      `y has ${y.length} values, no whole number of targets of shape ${formatShape(target?.shape ?? [])}`,
+      "targets",
+      message`y has ${{ values: y.length }} values, not a whole number of targets of shape ${{ shape: formatShape(target?.shape ?? []) }}`,
     );
   if (x.length !== count * size) {
     const times = y.length / (x.length / size);
-    const remedy =
-      !target && Number.isInteger(times) && times > 1
-        ? `; where y has one-hot rows, give the class of each sample instead`
-        : "";
-    throw fault(
-      `${x.length} values are not ${count} samples of shape ${formatShape(sample)}, which hold ${count * size}${remedy}`,
-    );
+    const oneHot = !target && Number.isInteger(times) && times > 1;
+    const { text, values } =
+      message`${{ values: x.length }} values are not ${{ count }} samples of shape ${{ shape: formatShape(sample) }}, which hold ${{ needed: count * size }}`;
+    throw fault("sample-count", {
+      text: oneHot ? `${text}; give the class of each sample, not a one-hot row` : text,
+      values,
+    });
   }
   for (const [what, value] of Object.entries({ scale, shift }))
-    if (!Number.isFinite(value)) throw fault(`${what} ${value} is not a finite number`);
+    if (!Number.isFinite(value))
+      throw fault("number", message`${{ name: what }} ${{ value }} is not a finite number`);
   for (let i = 0; i < y.length; i++)
     if (!(isFloat ? Number.isFinite(y[i]) : typeof y[i] === "number" && (y[i] | 0) === y[i]))
       throw fault(
-        `y[${i}] is ${String(y[i])}, must be ${isFloat ? "a finite number" : "a whole number: labels are classes, or a target has dtype float32"}`,
+        "label",
+        message`y[${{ index: i }}] is ${{ value: String(y[i]) }}, must be ${{ expected: isFloat ? "a finite number" : "a whole number: labels are classes, or a target has dtype float32" }}`,
       );
   const data: Dataset = {
     count,
@@ -126,7 +131,7 @@ export function arrayDataset(options: ArrayDatasetOptions): Dataset {
 
 function mustBeIndex(op: string, index: number, count: number): void {
   if (!(Number.isInteger(index) && index >= 0 && index < count))
-    throw rangeError(op, `index ${index} is none of ${count} samples`);
+    throw rangeError(op, "index", message`index ${{ index }} is not one of ${{ count }} samples`);
 }
 
 /**

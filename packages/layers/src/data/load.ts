@@ -1,110 +1,66 @@
-// Batches as they come from a data set, checked before they reach the device: kinds of arrays, how
-// many values, labels, finiteness.
+// Batches of a data set, checked before they reach the device: kinds of arrays, numbers of values,
+// labels, finiteness.
 
-import { formatShape, kindOf, rangeError, sameShape, shapeError, sizeOf } from "@conv/tensor";
+import {
+  formatShape,
+  kindOf,
+  message,
+  rangeError,
+  sameShape,
+  shapeError,
+  sizeOf,
+  type Message,
+} from "@conv/tensor";
 import { describeModel, type Model } from "../layers/layer.ts";
 import { indexOfNotFinite } from "../state/state.ts";
 import type { Loss } from "../training/loss.ts";
 import { knownLabels, type Batch, type Dataset, type Target } from "./data.ts";
 
 export interface Loader {
-  /**
-   * Throws unless the data set's samples are such as the model takes, and there is at least one.
-   */
+  /** Throws unless the data set has samples of the model's input shape, at least one. */
   check(data: Dataset): void;
   /**
-   * Throws as `load` where labels that are in memory are no classes; where they are not in memory,
-   * the first `count` samples are loaded.
+   * Throws as `load` where labels in memory are not classes of the model; of labels that are not in
+   * memory the first `count` are loaded.
    */
   checkLabels(data: Dataset, count?: number): void;
   /**
-   * Throws ShapeError, naming the remedy, for anything that does not fit. Values may be NaN or
-   * infinite: see {@link whereNotFinite}.
+   * Throws ShapeError for anything that does not fit. Values may be NaN or infinite: see
+   * {@link whereNotFinite}.
    */
   load(data: Dataset, indices: Uint32Array, key?: string): Batch;
   /** Number of samples of a batch that a user made. Throws as `load`. */
   count(batch: Batch, target?: Target): number;
 }
 
-export function createLoader(model: Model, loss?: Loss): Loader {
-  const size = sizeOf(model.input);
-  // Cross-entropy has as many classes as there are scores; other losses may take other labels.
-  const classes =
-    model.classes ?? (loss || model.loss ? undefined : describeModel(model).output.shape[1]);
-  const fault = (rule: string) => shapeError("train", rule);
+const fault = (code: string, rule: Message) => shapeError("train", code, rule);
 
-  const mustFit = (
-    batch: Batch,
-    count: number,
-    target: Target | undefined,
-    name: (at: number) => string,
-  ): Batch => {
-    const given: unknown = batch;
-    if (
-      kindOf(given) === "Promise" ||
-      typeof given !== "object" ||
-      given === null ||
-      "then" in given
-    )
-      throw fault(
-        "batch gave a promise or no object, must give { x, y } at once; load samples before training, as into arrayDataset",
-      );
-    const { x, y } = batch;
-    const isFloat = target?.dtype === "float32";
-    const labels = sizeOf(target?.shape ?? []);
-    if (kindOf(x) !== "Float32Array")
-      throw fault(`x of a batch is ${kindOf(x)}, must be Float32Array`);
-    if (x.length !== count * size)
-      throw fault(
-        `x of a batch has ${x.length} values, ${count} samples of shape ${formatShape(model.input)} have ${count * size}`,
-      );
-    if (kindOf(y) !== (isFloat ? "Float32Array" : "Int32Array"))
-      throw fault(
-        isFloat
-          ? `y of a batch is ${kindOf(y)}, must be Float32Array: the data set's target is float32`
-          : `y of a batch is ${kindOf(y)}, must be Int32Array: labels are classes, unless the data set has a target of dtype float32`,
-      );
-    if (y.length !== count * labels) {
-      const oneHot = classes !== undefined && labels === 1 && y.length === count * classes;
-      throw fault(
-        `y of a batch has ${y.length} labels, ${count} samples have ${count * labels}${oneHot ? "; give the class of each, not a one-hot row" : ""}`,
-      );
-    }
-    mustBeClasses(y, target, name);
+/** What a loader checks batches against. */
+interface Expected {
+  readonly model: Model;
+  /** Cross-entropy has as many classes as there are scores; other losses may take other labels. */
+  readonly classes: number | undefined;
+}
+
+/** Names the sample at a place of a batch. */
+type NameOf = (at: number) => string;
+
+export function createLoader(model: Model, loss?: Loss): Loader {
+  const expected: Expected = {
+    model,
+    classes:
+      model.classes ?? (loss || model.loss ? undefined : describeModel(model).output.shape[1]),
+  };
+  const load: Loader["load"] = (data, indices, key) => {
+    const batch = data.batch(indices, key);
+    checkBatch(expected, batch, indices.length, data.target, (i) => `sample ${indices[i]}`);
     return batch;
   };
-  const mustBeClasses = (
-    y: ArrayLike<number>,
-    target: Target | undefined,
-    name: (at: number) => string,
-  ): void => {
-    if (classes === undefined || target?.dtype === "float32" || sizeOf(target?.shape ?? []) !== 1)
-      return;
-    for (let i = 0; i < y.length; i++)
-      if (y[i] >= classes || (y[i] < 0 && model.classes !== undefined))
-        throw fault(`${name(i)} has label ${y[i]}, ${model.name} has ${classes} classes`);
-  };
-  const load: Loader["load"] = (data, indices, key) =>
-    mustFit(data.batch(indices, key), indices.length, data.target, (i) => `sample ${indices[i]}`);
-
   return {
-    check({ sample, count }) {
-      if (!sameShape(sample, model.input)) {
-        const last = [...sample.slice(-1), ...sample.slice(0, -1)];
-        const remedy = sameShape(last, model.input)
-          ? "; channels come first: transpose the samples, or use layers of layout channels-last"
-          : "";
-        throw fault(
-          `samples have shape ${formatShape(sample)}, ${model.name} takes ${formatShape(model.input)}${remedy}`,
-        );
-      }
-      if (count === 0) throw fault("the data set is empty");
-      if (!Number.isSafeInteger(count) || count < 0)
-        throw rangeError("train", `the data set has count ${count}, must be a whole number`);
-    },
+    check: (data) => checkSamples(model, data),
     checkLabels(data, count = 0) {
       const labels = knownLabels(data);
-      if (labels) mustBeClasses(labels, data.target, (i) => `sample ${i}`);
+      if (labels) checkClasses(expected, labels, data.target, (i) => `sample ${i}`);
       else if (count > 0)
         load(
           data,
@@ -113,33 +69,118 @@ export function createLoader(model: Model, loss?: Loss): Loader {
     },
     load,
     count(batch, target) {
-      const count = batch.x.length / size;
+      const count = batch.x.length / sizeOf(model.input);
       if (!Number.isSafeInteger(count) || count < 1)
         throw fault(
-          `x of a batch has ${batch.x.length} values, which are no samples of shape ${formatShape(model.input)}`,
+          "batch-size",
+          message`x of a batch has ${{ values: batch.x.length }} values, which are no whole number of samples of shape ${{ shape: formatShape(model.input) }}`,
         );
-      mustFit(batch, count, target, (i) => `sample ${i} of the batch`);
+      checkBatch(expected, batch, count, target, (i) => `sample ${i} of the batch`);
       return count;
     },
   };
 }
 
+/** Throws unless a data set has samples of the model's input shape, at least one. */
+function checkSamples(model: Model, { sample, count }: Dataset): void {
+  if (!sameShape(sample, model.input)) {
+    const [given, needed] = [formatShape(sample), formatShape(model.input)];
+    const rule = message`samples have shape ${{ given }}, ${{ model: model.name }} takes ${{ needed }}`;
+    const last = [...sample.slice(-1), ...sample.slice(0, -1)];
+    throw fault("sample-shape", {
+      text: sameShape(last, model.input)
+        ? `${rule.text}; channels come first: transpose the samples, or use layers of layout channels-last`
+        : rule.text,
+      values: rule.values,
+    });
+  }
+  if (count === 0) throw fault("no-samples", message`the data set is empty`);
+  if (!Number.isSafeInteger(count) || count < 0)
+    throw rangeError(
+      "train",
+      "count",
+      message`the data set has count ${{ count: String(count) }}, must be a whole number`,
+    );
+}
+
+/** Throws unless a batch holds `count` samples with their labels. */
+function checkBatch(
+  expected: Expected,
+  batch: Batch,
+  count: number,
+  target: Target | undefined,
+  nameOf: NameOf,
+): void {
+  const { model, classes } = expected;
+  const given: unknown = batch;
+  if (kindOf(given) === "Promise" || typeof given !== "object" || given === null || "then" in given)
+    throw fault(
+      "batch-kind",
+      message`batch returned a promise or not an object, must return { x, y } at once; load samples before training, for example into arrayDataset`,
+    );
+  const { x, y } = batch;
+  const size = sizeOf(model.input);
+  if (kindOf(x) !== "Float32Array")
+    throw fault("x-kind", message`x of a batch is ${{ kind: kindOf(x) }}, must be Float32Array`);
+  if (x.length !== count * size)
+    throw fault(
+      "batch-size",
+      message`x of a batch has ${{ values: x.length }} values, ${{ count }} samples of shape ${{ shape: formatShape(model.input) }} have ${{ needed: count * size }}`,
+    );
+  const isFloat = target?.dtype === "float32";
+  if (kindOf(y) !== (isFloat ? "Float32Array" : "Int32Array"))
+    throw fault(
+      "y-kind",
+      isFloat
+        ? message`y of a batch is ${{ kind: kindOf(y) }}, must be Float32Array: the data set's target is float32`
+        : message`y of a batch is ${{ kind: kindOf(y) }}, must be Int32Array: labels are classes, unless the data set has a target of dtype float32`,
+    );
+  const labels = sizeOf(target?.shape ?? []);
+  if (y.length !== count * labels) {
+    const { text, values } =
+      message`y of a batch has ${{ labels: y.length }} labels, ${{ count }} samples have ${{ needed: count * labels }}`;
+    const oneHot = classes !== undefined && labels === 1 && y.length === count * classes;
+    throw fault("label-count", {
+      text: oneHot ? `${text}; give the class of each sample, not a one-hot row` : text,
+      values,
+    });
+  }
+  checkClasses(expected, y, target, nameOf);
+}
+
+/** Throws for a label that is not a class of the model. */
+function checkClasses(
+  { model, classes }: Expected,
+  y: ArrayLike<number>,
+  target: Target | undefined,
+  nameOf: NameOf,
+): void {
+  if (classes === undefined || target?.dtype === "float32" || sizeOf(target?.shape ?? []) !== 1)
+    return;
+  for (let i = 0; i < y.length; i++)
+    if (y[i] >= classes || (y[i] < 0 && model.classes !== undefined))
+      throw fault(
+        "label",
+        message`${{ sample: nameOf(i) }} has label ${{ label: y[i] }}, ${{ model: model.name }} has ${{ classes }} classes`,
+      );
+}
+
 /**
- * The first value of a batch that is NaN or infinite, or null: in `x` or `labels`, and the place of
- * its sample.
+ * The first value of a batch that is NaN or infinite, in `x` or `labels`, with the index of its
+ * sample in the batch; null where all are finite.
  */
 export function whereNotFinite(
   { x, y }: Batch,
   count: number,
-): { readonly layer: string; readonly sample: number; readonly value: number } | null {
-  for (const [layer, values] of [
+): { readonly tensor: string; readonly sample: number; readonly value: number } | null {
+  for (const [tensor, values] of [
     ["x", x],
     ["labels", y],
   ] as const) {
     if (values instanceof Int32Array) continue;
     const at = indexOfNotFinite(values);
     if (at >= 0)
-      return { layer, sample: Math.floor((at * count) / values.length), value: values[at] };
+      return { tensor, sample: Math.floor((at * count) / values.length), value: values[at] };
   }
   return null;
 }

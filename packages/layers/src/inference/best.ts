@@ -1,17 +1,17 @@
-// The best back end that can be had: creators are tried in order of preference, and what was passed
-// over is told with its reason.
+// The best back end that is available: creators are tried in order of preference; those that were
+// not taken are listed with the reason.
 
-import { complaint, UnsupportedError, type Backend } from "@conv/tensor";
+import { message, unsupported, UnsupportedError, type Backend } from "@conv/tensor";
 
 /**
- * A back end; `software` says that its device is one that the processor imitates, as SwiftShader
- * and llvmpipe do with a GPU.
+ * A back end. `software` is true where the processor emulates its device, as SwiftShader and
+ * llvmpipe emulate a GPU.
  */
 export type Candidate = Backend & { readonly software?: boolean | undefined };
 
 /**
- * How to make each back end, by name, the one that is preferred first; each throws UnsupportedError
- * where it can't be had.
+ * Functions that make back ends, by name, in order of preference. Each throws UnsupportedError where
+ * the back end is not available.
  */
 export type Creators<T extends Readonly<Record<string, Candidate>>> = {
   readonly [N in keyof T]: () => T[N] | Promise<T[N]>;
@@ -22,18 +22,17 @@ export interface Best<N extends string, B> {
   readonly backend: B;
   /** Its name among the creators. */
   readonly chosen: N;
-  /** Those that would have been preferred, and why each was not taken. */
+  /** The preferred back ends that were not taken, with the reasons. */
   readonly passed: readonly { readonly name: N; readonly reason: string }[];
-  /** Both in one line: `cpu, not gpu (no adapter)`. */
+  /** The choice in one line: `cpu, not gpu (no adapter)`. */
   readonly why: string;
 }
 
 /**
- * Tries creators in the order in which they stand, `{ gpu: () => createGpu(), cpu: () =>
- * createCpu() }`, and takes the first back end that can be had. A device that the processor
- * imitates comes after all others: code made for the processor is faster than its imitation of
- * something else. An UnsupportedError passes to the next creator, any other error is thrown on;
- * where no back end can be had, an UnsupportedError has all reasons.
+ * Tries creators in order, `{ gpu: () => createGpu(), cpu: () => createCpu() }`, and takes the first
+ * back end that is available. An emulated device comes after all others: code for the processor is
+ * faster than a device that it emulates. An UnsupportedError leads to the next creator; any other
+ * error is thrown. Throws UnsupportedError with all reasons where no back end is available.
  */
 export async function createBest<T extends Readonly<Record<string, Candidate>>>(
   creators: Creators<T>,
@@ -53,7 +52,7 @@ export async function createBest<T extends Readonly<Record<string, Candidate>>>(
         found = { name, backend };
         break;
       }
-      passed.push({ name, reason: "it is imitated by the processor" });
+      passed.push({ name, reason: "it is emulated in software" });
       if (found) backend.dispose();
       else found = { name, backend };
     } catch (error) {
@@ -67,8 +66,10 @@ export async function createBest<T extends Readonly<Record<string, Candidate>>>(
   }
   const reasons = () => passed.map(({ name, reason }) => `${name} (${reason})`);
   if (!found)
-    throw new UnsupportedError(
-      complaint("best", `no back end can be had: ${reasons().join(", ") || "none is named"}`),
+    throw unsupported(
+      "best",
+      "no-back-end",
+      message`no back end is available: ${{ reasons: reasons().join(", ") || "none is named" }}`,
     );
   const { name: chosen, backend } = found;
   passed = passed.filter(({ name }) => name !== chosen);

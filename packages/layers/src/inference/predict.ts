@@ -1,6 +1,14 @@
 // The predictor: a model with its weights on a device, for any number of samples.
 
-import { checkOptions, dispose, formatShape, kindOf, shapeError, type Backend } from "@conv/tensor";
+import {
+  type Backend,
+  checkOptions,
+  dispose,
+  formatShape,
+  kindOf,
+  message,
+  shapeError,
+} from "@conv/tensor";
 import { mustCount } from "../checks.ts";
 import { describeModel, type Model } from "../layers/layer.ts";
 import { matchState, type State } from "../state/state.ts";
@@ -59,12 +67,14 @@ export function createPredictor(
       if (kindOf(x) !== "Float32Array")
         throw shapeError(
           model.name,
-          `samples are ${kindOf(x)}, must be Float32Array: Float32Array.from(…)`,
+          "samples-kind",
+          message`samples are ${{ kind: kindOf(x) }}, must be Float32Array: Float32Array.from(…)`,
         );
       if (x.length % inSize)
         throw shapeError(
           model.name,
-          `${x.length} values are no whole number of samples of shape ${formatShape(model.input)}, which hold ${inSize}`,
+          "samples-size",
+          message`${{ values: x.length }} values are not a whole number of samples of shape ${{ shape: formatShape(model.input) }}, which hold ${{ size: inSize }}`,
         );
       const count = x.length / inSize;
       const result = new Float32Array(count * outSize);

@@ -2,7 +2,7 @@
 // one element, which back ends fuse into whatever comes before.
 
 import * as ops from "@conv/ops";
-import { checkOptions, shapeError, type Value } from "@conv/tensor";
+import { checkOptions, message, shapeError, type Value } from "@conv/tensor";
 import { constant } from "./init.ts";
 import type { Layer } from "./layer.ts";
 
@@ -51,7 +51,11 @@ export const hardSwish = (): Layer => pure("hardSwish", ops.hardSwish);
  */
 export function softplus(beta = 1): Layer {
   if (!(beta > 0 && Number.isFinite(beta)))
-    throw shapeError("softplus", `beta ${beta} is not a finite number > 0`);
+    throw shapeError(
+      "softplus",
+      "number",
+      message`beta ${{ value: beta }} is not a finite number > 0`,
+    );
   return pure("softplus", (x) => ops.softplus(x, beta));
 }
 
@@ -72,7 +76,8 @@ export function prelu(options: PreluOptions = {}): Layer {
       if (perChannel && x.shape.length < 2)
         throw shapeError(
           "prelu",
-          `input has ${x.shape.length} axes, needs at least 2 (batch and channels)`,
+          "input-rank",
+          message`input has ${{ axes: x.shape.length }} axes, needs at least 2 (batch and channels)`,
         );
       const slope = ctx.param("weight", [perChannel ? x.shape[1] : 1], constant(init));
       return ops.prelu(

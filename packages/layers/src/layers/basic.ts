@@ -1,7 +1,7 @@
 // Layers without geometry: linear, flatten, dropout, and the two ways to put layers together.
 
 import * as ops from "@conv/ops";
-import { kindOf, shapeError } from "@conv/tensor";
+import { kindOf, message, shapeError } from "@conv/tensor";
 import { mustBe, mustCount } from "../checks.ts";
 import { fanOf } from "./init.ts";
 import type { Layer } from "./layer.ts";
@@ -32,11 +32,16 @@ export function linear(outFeatures: number, options: LinearOptions = {}): Layer 
       if (x.shape.length < 2)
         throw shapeError(
           "linear",
-          `input has ${x.shape.length} axes, needs at least 2 (batch and features)`,
+          "input-rank",
+          message`input has ${{ axes: x.shape.length }} axes, needs at least 2 (batch and features)`,
         );
       const features = x.shape[x.shape.length - 1];
       if (inFeatures !== undefined && inFeatures !== features)
-        throw shapeError("linear", `inFeatures is ${inFeatures}, input has ${features}`);
+        throw shapeError(
+          "linear",
+          "features",
+          message`inFeatures is ${{ features: inFeatures }}, input has ${{ input: features }}`,
+        );
       const shape = [outFeatures, features];
       return ops.linear(
         x,
@@ -127,7 +132,11 @@ export function named(parts: Parts): readonly (readonly [string, Layer])[] {
     : Object.entries(parts);
   for (const [name, part] of list)
     if (typeof part?.forward !== "function")
-      throw shapeError(name, `this part is ${kindOf(part)}, must be a layer: relu(), not relu`);
+      throw shapeError(
+        name,
+        "not-a-layer",
+        message`this part is ${{ kind: kindOf(part) }}, must be a layer: relu(), not relu`,
+      );
   return list;
 }
 

@@ -17,7 +17,7 @@ import {
   type PerAxis,
   type Precision,
 } from "@conv/ops";
-import { shapeError, type Value } from "@conv/tensor";
+import { message, shapeError, type Value } from "@conv/tensor";
 import { mustCount } from "../checks.ts";
 import { fanOf } from "./init.ts";
 import type { Layer } from "./layer.ts";
@@ -67,7 +67,8 @@ export function checkRank(type: string, x: Value, rank: number): void {
   if (x.shape.length !== rank + 2)
     throw shapeError(
       type,
-      `input has ${x.shape.length} axes, needs ${rank + 2} (batch, channels and ${rank} spatial)`,
+      "input-rank",
+      message`input has ${{ axes: x.shape.length }} axes, needs ${{ needed: rank + 2 }} (batch, channels and ${{ spatial: rank }} spatial)`,
     );
 }
 
@@ -84,11 +85,23 @@ export function checkChannels(
 ): number {
   const channels = x.shape[1];
   if (inChannels !== undefined && inChannels !== channels)
-    throw shapeError(type, `inChannels is ${inChannels}, input has ${channels}`);
+    throw shapeError(
+      type,
+      "channels",
+      message`inChannels is ${{ channels: inChannels }}, input has ${{ input: channels }}`,
+    );
   if (channels % groups)
-    throw shapeError(type, `${channels} input channels do not divide into ${groups} groups`);
+    throw shapeError(
+      type,
+      "groups",
+      message`${{ channels }} input channels do not divide into ${{ groups }} groups`,
+    );
   if (outChannels % groups)
-    throw shapeError(type, `${outChannels} output channels do not divide into ${groups} groups`);
+    throw shapeError(
+      type,
+      "groups",
+      message`${{ channels: outChannels }} output channels do not divide into ${{ groups }} groups`,
+    );
   return channels;
 }
 

@@ -4,7 +4,7 @@
 // 2018.
 
 import { mean, reshape } from "@conv/ops";
-import { formatShape, sameShape, shapeError, sizeOf, type Value } from "@conv/tensor";
+import { formatShape, message, sameShape, shapeError, sizeOf, type Value } from "@conv/tensor";
 import { checkRank } from "./conv.ts";
 import type { Layer } from "./layer.ts";
 import {
@@ -49,7 +49,8 @@ export function layerNorm(
       if (wanted && !sameShape(shape, wanted))
         throw shapeError(
           "layerNorm",
-          `normalizedShape is ${formatShape(wanted)}, input has shape ${formatShape(x.shape)}`,
+          "normalized-shape",
+          message`normalizedShape is ${{ normalized: formatShape(wanted) }}, input has shape ${{ input: formatShape(x.shape) }}`,
         );
       const first = x.shape.length - shape.length;
       const { weight, bias } = affineOf(ctx, shape, options);
@@ -118,11 +119,16 @@ export function groupNorm(
       if (x.shape.length < 2)
         throw shapeError(
           "groupNorm",
-          `input has ${x.shape.length} axes, needs at least 2 (batch and channels)`,
+          "input-rank",
+          message`input has ${{ axes: x.shape.length }} axes, needs at least 2 (batch and channels)`,
         );
       const channels = x.shape[1];
       if (!(groups >= 1 && channels % groups === 0))
-        throw shapeError("groupNorm", `${channels} channels do not divide into ${groups} groups`);
+        throw shapeError(
+          "groupNorm",
+          "groups",
+          message`${{ channels }} channels do not divide into ${{ groups }} groups`,
+        );
       const { weight, bias } = affineOf(ctx, [channels], options);
       return grouped("groupNorm", x, groups, eps, weight, bias);
     },
@@ -156,7 +162,8 @@ function instanceNorm(rank: number, options: InstanceNormOptions = {}): Layer {
       if (count < 2)
         throw shapeError(
           type,
-          `statistics of a map need more than one value, input ${formatShape(x.shape)} has ${count}`,
+          "one-value",
+          message`statistics of a map need more than one value, input ${{ input: formatShape(x.shape) }} has ${{ count }}`,
         );
       if (running && ctx.training) {
         const { average, variance } = statisticsOf(reshape(x, [n, c, count]), [2]);

@@ -5,17 +5,18 @@
 import {
   checkOptions,
   formatShape,
+  type Graph,
   graphOf,
   input,
+  message,
   quoted,
   sameShape,
   shapeError,
   sizeOf,
   spec,
-  within,
-  type Graph,
   type Spec,
   type Value,
+  within,
 } from "@conv/tensor";
 import { mustBeFunction } from "../checks.ts";
 import type { Loss } from "../training/loss.ts";
@@ -204,7 +205,8 @@ class Store {
       if (!/^[^./\s]+$/.test(name))
         throw shapeError(
           "name",
-          `${quoted(name)} must have at least one character and no dot, slash or space`,
+          "name",
+          message`${{ name: quoted(name) }} must have at least one character and no dot, slash or space`,
         );
       return path ? `${path}.${name}` : name;
     };
@@ -217,7 +219,8 @@ class Store {
       if (own.has(full))
         throw shapeError(
           "name",
-          `${quoted(name)} is used twice; give each part its own name by child`,
+          "name-used-twice",
+          message`${{ name: quoted(name) }} is used twice; give each part its own name with ctx.child`,
         );
       own.add(full);
       return this.#tensor(full, shape, entry);
@@ -236,12 +239,14 @@ class Store {
         if (!training || !own.has(full) || entry?.kind !== "buffer")
           throw shapeError(
             "update",
-            `${quoted(name)} is no buffer that this layer asked for while training`,
+            "not-a-buffer",
+            message`${{ name: quoted(name) }} is not a buffer that this layer asked for in training`,
           );
         if (!sameShape(next.shape, entry.spec.shape))
           throw shapeError(
             "update",
-            `${quoted(name)} has shape ${formatShape(entry.spec.shape)}, its update has ${formatShape(next.shape)}`,
+            "update-shape",
+            message`${{ name: quoted(name) }} has shape ${{ shape: formatShape(entry.spec.shape) }}, its update has ${{ update: formatShape(next.shape) }}`,
           );
         this.updates.set(full, next);
       },
@@ -251,7 +256,8 @@ class Store {
         if (before && before !== layer)
           throw shapeError(
             "name",
-            `${quoted(name)} is used for two layers, ${before.type} and ${layer.type}`,
+            "name-of-two-layers",
+            message`${{ name: quoted(name) }} is used for two layers, ${{ first: before.type }} and ${{ second: layer.type }}`,
           );
         this.#layers.set(full, layer);
         return within(name, () => layer.forward(x, this.context(full, new Set(), frozen)));
@@ -265,7 +271,8 @@ class Store {
         if (!this.training)
           throw shapeError(
             "auxiliary",
-            "an output that only training sees is given while predicting",
+            "auxiliary-in-inference",
+            message`an auxiliary output exists in training only; check ctx.training first`,
           );
         this.auxiliaries.push({ output, weight });
       },
@@ -273,7 +280,8 @@ class Store {
         if (sizeOf(value.shape) !== 1)
           throw shapeError(
             "loss",
-            `what a layer adds has shape ${formatShape(value.shape)}, must have one element`,
+            "loss-shape",
+            message`what a layer adds has shape ${{ shape: formatShape(value.shape) }}, must have one element`,
           );
         if (training) this.losses.push(value);
       },
@@ -287,7 +295,8 @@ class Store {
       if (!sameShape(known.shape, shape))
         throw shapeError(
           "name",
-          `${quoted(name)} has shape ${formatShape(known.shape)} and is asked for again as ${formatShape(shape)}`,
+          "other-shape",
+          message`${{ name: quoted(name) }} has shape ${{ shape: formatShape(known.shape) }} and is asked for again as ${{ asked: formatShape(shape) }}`,
         );
       return known;
     }

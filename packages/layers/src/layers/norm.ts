@@ -3,7 +3,7 @@
 // addition a channel, which back ends fuse into the convolution before it.
 
 import { map, mean, reshape, square, sub, sum } from "@conv/ops";
-import { formatShape, shapeError, sizeOf, type Value } from "@conv/tensor";
+import { formatShape, message, shapeError, sizeOf, type Value } from "@conv/tensor";
 import { mustBe } from "../checks.ts";
 import { ones, zeros } from "./init.ts";
 import type { Context, Layer } from "./layer.ts";
@@ -131,7 +131,11 @@ function batchNorm(type: string, axes: readonly number[], options: BatchNormOpti
     type,
     forward(x, ctx) {
       if (!axes.includes(x.shape.length))
-        throw shapeError(type, `input has ${x.shape.length} axes, needs ${axes.join(" or ")}`);
+        throw shapeError(
+          type,
+          "input-rank",
+          message`input has ${{ axes: x.shape.length }} axes, needs ${{ needed: axes.join(" or ") }}`,
+        );
       const shape = [x.shape[1]];
       const { weight, bias } = affineOf(ctx, shape, options);
       const running = trackRunningStats ? runningStatistics(ctx, shape, momentum) : null;
@@ -162,7 +166,8 @@ function statistics(type: string, x: Value) {
   if (count < 2)
     throw shapeError(
       type,
-      `statistics of a batch need more than one value a channel, input ${formatShape(x.shape)} has ${count}`,
+      "one-value",
+      message`statistics of a batch need more than one value a channel, input ${{ input: formatShape(x.shape) }} has ${{ count }}`,
     );
   return { ...statisticsOf(x, others), count };
 }

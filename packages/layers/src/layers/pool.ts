@@ -10,7 +10,7 @@ import {
   type PerAxis,
   type PoolOptions,
 } from "@conv/ops";
-import { shapeError, type Value } from "@conv/tensor";
+import { message, shapeError, type Value } from "@conv/tensor";
 import { checkRank } from "./conv.ts";
 import type { Layer } from "./layer.ts";
 import { configured, type SpatialOptions } from "./options.ts";
@@ -118,7 +118,8 @@ function global(type: string, options: GlobalPoolOptions, reduce: typeof ops.mea
       if (x.shape.length < 3)
         throw shapeError(
           type,
-          `input has ${x.shape.length} axes, needs batch, channels and at least one spatial axis`,
+          "input-rank",
+          message`input has ${{ axes: x.shape.length }} axes, needs batch, channels and at least one spatial axis`,
         );
       return reduce(
         x,

@@ -3,7 +3,7 @@
 
 import * as ops from "@conv/ops";
 import type { AxisPadding, PoolOptions, PaddingMode, PerAxis, UpsampleOptions } from "@conv/ops";
-import { shapeError } from "@conv/tensor";
+import { message, shapeError } from "@conv/tensor";
 import { checkRank } from "./conv.ts";
 import type { Layer } from "./layer.ts";
 import { configured, type SpatialOptions } from "./options.ts";
@@ -103,7 +103,8 @@ function unpooling(
       if (y.shape.length !== x.shape.length || y.shape.some((v, a) => v !== indices.shape[a]))
         throw shapeError(
           type,
-          `the inner layer gives ${y.shape.join("×")}, the pool made ${indices.shape.join("×")}`,
+          "inner-shape",
+          message`the inner layer gives ${{ inner: y.shape.join("×") }}, the pool made ${{ pooled: indices.shape.join("×") }}`,
         );
       return ops.maxUnpool(y, indices, x.shape.slice(2), windows);
     },

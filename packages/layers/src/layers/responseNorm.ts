@@ -3,7 +3,7 @@
 // divided by the size, the paper's is not.
 
 import { avgPool, map, reshape, square } from "@conv/ops";
-import { checkOptions, shapeError } from "@conv/tensor";
+import { checkOptions, message, shapeError } from "@conv/tensor";
 import { mustBe } from "../checks.ts";
 import type { Layer } from "./layer.ts";
 
@@ -25,7 +25,11 @@ export function localResponseNorm(size: number, options: LocalResponseNormOption
   const { alpha = 1e-4, beta = 0.75, k = 1 } = options;
   mustBe("a whole number ≥ 1", "localResponseNorm", { size });
   if (!(k > 0 && alpha >= 0))
-    throw shapeError("localResponseNorm", `k ${k} must be > 0 and alpha ${alpha} ≥ 0`);
+    throw shapeError(
+      "localResponseNorm",
+      "number",
+      message`k ${{ k }} must be > 0 and alpha ${{ alpha }} ≥ 0`,
+    );
   const before = size >> 1;
   return {
     type: "localResponseNorm",
@@ -34,7 +38,8 @@ export function localResponseNorm(size: number, options: LocalResponseNormOption
       if (c === undefined)
         throw shapeError(
           "localResponseNorm",
-          `input has ${x.shape.length} axes, needs at least 2 (batch and channels)`,
+          "input-rank",
+          message`input has ${{ axes: x.shape.length }} axes, needs at least 2 (batch and channels)`,
         );
       // One channel more in front, so that channels are an axis over which a window slides: (n, 1,
       // c, …).

@@ -1,7 +1,7 @@
 // Networks with auxiliary heads: parts one after the other, and heads on what some of them make,
 // which only training sees.
 
-import { shapeError, type Value } from "@conv/tensor";
+import { message, shapeError, type Value } from "@conv/tensor";
 import type { Layer } from "../layers/layer.ts";
 
 /** Something that training holds against the labels too. */
@@ -28,7 +28,11 @@ export const withHeads = (parts: readonly (readonly [string, Layer | Head])[]): 
       else {
         const seen = made.get(part.on);
         if (!seen)
-          throw shapeError("withHeads", `${name} stands on ${part.on}, which is no part before it`);
+          throw shapeError(
+            "withHeads",
+            "no-such-part",
+            message`${{ name }} reads ${{ on: part.on }}, which is not a part before it`,
+          );
         const output = ctx.child(name, part.head, seen);
         if (ctx.training) ctx.auxiliary(output, part.weight);
       }

@@ -1,36 +1,37 @@
 // Safetensors, the file format of weights: eight bytes of header length, a JSON header, raw
-// little-endian numbers (github.com/huggingface/safetensors). Decoding trusts nothing: a hostile
-// file ends in an error, never in a wrong tensor.
+// little-endian numbers (github.com/huggingface/safetensors). Decoding checks everything: a
+// malicious file gives an error, never a wrong tensor.
 
 import {
+  FileError,
+  fileError,
   formatShape,
   kindOf,
   message,
   printable,
-  ShapeError,
-  shapeError,
   unsupported,
+  type Message,
 } from "@conv/tensor";
 import type { Saved, State } from "./state.ts";
 
-// Limits of a header, so that a small or false file can't take much memory or time: 100,000 tensors
+// Limits of a header, so that no file takes more memory or time than its data need: 100,000 tensors
 // with long names fit.
 const HEADER_LIMIT = 2 ** 24; // bytes
 const DEPTH = 3; // an object of tensors, each an object with lists
-const KEYS = 400_000; // names of tensors and of what is said of them, all together
-const NAME = 1024; // characters of one of them
-const AXES = 64; // values of a list
+const KEYS = 400_000; // names of tensors and of their attributes together
+const NAME = 1024; // characters of a name
+const AXES = 64; // values in a list
 
-/** What a file holds. */
+/** The content of a file. */
 export interface Decoded {
   readonly state: State;
   readonly metadata: Record<string, string>;
 }
 
 /**
- * Tensors, in the order of the map, and texts as the bytes of a safetensors file. Any float32 is
- * written, NaN and infinities too: `mustBeFinite` refuses them where the tensors are weights, as
- * checkpoints do. Throws ShapeError for what could not be read again.
+ * The bytes of a safetensors file with these tensors, in the order of the map, and these strings as
+ * metadata. Every float32 is written, also NaN and infinities: `mustBeFinite` refuses them for
+ * weights, as checkpoints do. Throws FileError for tensors that could not be read again.
  */
 export function encodeSafetensors(
   state: State,
@@ -39,11 +40,18 @@ export function encodeSafetensors(
   let offset = 0;
   const entries: [string, unknown][] = metadata ? [["__metadata__", metadata]] : [];
   for (const [name, { shape, data }] of state) {
-    if (name === "__metadata__") throw fault("a tensor may not be named __metadata__");
+    if (name === "__metadata__")
+      throw fault("tensor-name", message`a tensor may not be named __metadata__`);
     if (kindOf(data) !== "Float32Array")
-      throw fault(`${shown(name)} has data of kind ${kindOf(data)}, must be Float32Array`);
+      throw fault(
+        "data-kind",
+        message`${{ tensor: shown(name) }} has data of kind ${{ kind: kindOf(data) }}, must be Float32Array`,
+      );
     if (data.length !== countOf(shown(name), shape))
-      throw fault(`${shown(name)} has ${data.length} values for shape ${formatShape(shape)}`);
+      throw fault(
+        "data-length",
+        message`${{ tensor: shown(name) }} has ${{ values: data.length }} values for shape ${{ shape: formatShape(shape) }}`,
+      );
     entries.push([
       name,
       { dtype: "F32", shape, data_offsets: [offset, (offset += data.length * 4)] },
@@ -53,7 +61,10 @@ export function encodeSafetensors(
   const json = new TextEncoder().encode(text);
   const start = 8 + Math.ceil(json.length / 8) * 8;
   if (start - 8 > HEADER_LIMIT)
-    throw fault(`the header takes ${start - 8} bytes, the limit is ${HEADER_LIMIT}`);
+    throw fault(
+      "header-limit",
+      message`the header takes ${{ bytes: start - 8 }} bytes, the limit is ${{ limit: HEADER_LIMIT }}`,
+    );
   const bytes = new Uint8Array(start + offset).fill(0x20, 8, start);
   const view = new DataView(bytes.buffer);
   view.setBigUint64(0, BigInt(start - 8), true);
@@ -69,10 +80,10 @@ export function encodeSafetensors(
 }
 
 /**
- * Reads the bytes of a safetensors file. Throws ShapeError, saying what is wrong, unless the header
- * is sound and the tensors fill the data without gap, overlap or remainder; UnsupportedError for
- * element types other than F32 and I64 (as PyTorch's num_batches_tracked; read as float32), or a
- * whole number that float32 can't hold.
+ * Reads the bytes of a safetensors file. Throws FileError unless the header is valid and the tensors
+ * fill the data without gap, overlap or remainder; UnsupportedError for element types other than
+ * F32 and I64 (PyTorch's num_batches_tracked; read as float32), or a whole number that float32
+ * cannot represent.
  */
 export function decodeSafetensors(bytes: Uint8Array): Decoded {
   const { metadata, tensors, end } = readHeader(bytes, bytes.length);
@@ -86,28 +97,31 @@ export function decodeSafetensors(bytes: Uint8Array): Decoded {
   return { state, metadata };
 }
 
-/**
- * Bytes of the header with its length, of a file that begins with these bytes and has this size.
- */
+/** Size of the header with its length field, from the first bytes of a file of this size. */
 export function headerSize(bytes: Uint8Array, size: number): number {
   if (size < 8 || bytes.length < 8)
-    throw fault(`the file has ${size} bytes, the header's length alone takes 8`);
+    throw fault(
+      "not-safetensors",
+      message`not a safetensors file: it has ${{ bytes: size }} bytes, the length of the header alone takes 8`,
+    );
   const length = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
   if (length > HEADER_LIMIT)
     throw fault(
-      `this is not a safetensors file: its header would take ${length} bytes, the limit is ${HEADER_LIMIT}`,
+      "not-safetensors",
+      message`not a safetensors file: its header would take ${{ header: `${length}` }} bytes, the limit is ${{ limit: HEADER_LIMIT }}`,
     );
   const end = 8 + Number(length);
   if (end > size)
     throw fault(
-      `the header takes ${length} bytes, the file has ${size - 8} after its length; it is truncated`,
+      "truncated",
+      message`the header takes ${{ header: Number(length) }} bytes, but ${{ bytes: size - 8 }} follow its length; the file is truncated`,
     );
   return end;
 }
 
 /**
- * What the header says, checked against the size of the file; `end` is where the data begin. The
- * bytes may end there.
+ * The content of the header, checked against the size of the file; the data begin at `end`. `bytes`
+ * need not hold the data.
  */
 export function readHeader(
   bytes: Uint8Array,
@@ -125,25 +139,38 @@ export function readHeader(
     if (name === "__metadata__") metadata = texts(value);
     else tensors.push(described(name, value));
   }
-  // In the order of the data, each tensor must begin where the one before ended; empty ones come
+  // In the order of the data each tensor must begin where the previous one ends; empty tensors come
   // first at equal offsets.
   let at = 0;
   for (const { name, begin, end: stop } of tensors.toSorted(
     (a, b) => a.begin - b.begin || a.end - b.end,
   )) {
     if (begin < at)
-      throw fault(`${shown(name)} begins at ${begin}, inside the tensor that ends at ${at}`);
+      throw fault(
+        "overlap",
+        message`${{ tensor: shown(name) }} begins at byte ${{ begin }}, inside the tensor that ends at ${{ end: at }}`,
+      );
     if (begin > at)
-      throw fault(`bytes ${at} to ${begin} before ${shown(name)} belong to no tensor`);
+      throw fault(
+        "gap",
+        message`bytes ${{ begin: at }} to ${{ end: begin }} before ${{ tensor: shown(name) }} belong to no tensor`,
+      );
     if (stop > length)
-      throw fault(`${shown(name)} ends at byte ${stop} of the data, the file has ${length}`);
+      throw fault(
+        "truncated",
+        message`${{ tensor: shown(name) }} ends at byte ${{ end: stop }} of the data, the file has ${{ bytes: length }}; it is truncated`,
+      );
     at = stop;
   }
-  if (at < length) throw fault(`${length - at} bytes after the last tensor belong to no tensor`);
+  if (at < length)
+    throw fault(
+      "remainder",
+      message`${{ bytes: length - at }} bytes after the last tensor belong to no tensor`,
+    );
   return { metadata, tensors, end };
 }
 
-const fault = (rule: string) => shapeError("safetensors", rule);
+const fault = (code: string, rule: Message) => fileError("safetensors", code, rule);
 const shown = (name: string) => printable(name, 80);
 
 function parse(bytes: Uint8Array): Record<string, unknown> {
@@ -154,20 +181,21 @@ function parse(bytes: Uint8Array): Record<string, unknown> {
     header = JSON.parse(text);
     if (text[0] !== "{") header = null;
   } catch (error) {
-    if (error instanceof ShapeError) throw error;
-    throw fault("the header is no valid JSON");
+    if (error instanceof FileError) throw error;
+    throw fault("not-json", message`not a safetensors file: the header is not valid JSON`);
   }
-  if (!isObject(header)) throw fault("the header is no JSON object");
+  if (!isObject(header))
+    throw fault("not-json", message`not a safetensors file: the header is not a JSON object`);
   return header;
 }
 
 /**
- * Holds a text that may be JSON to the limits, before JSON.parse takes memory for it. A key that
- * comes twice is refused too: JSON.parse keeps the last, other readers may keep the first. Throws
- * SyntaxError for some texts that are no JSON.
+ * Checks a text against the limits before JSON.parse allocates memory for it. A key that occurs
+ * twice is refused too: JSON.parse keeps the last, other readers may keep the first. Throws
+ * SyntaxError for some texts that are not JSON.
  */
 function scan(json: string): void {
-  // the keys of each open object, the values of each open list
+  // The keys of each open object, the number of values of each open list.
   const open: (Set<string> | number)[] = [];
   let count = 0;
   for (let i = 0; i < json.length; i++) {
@@ -175,10 +203,17 @@ function scan(json: string): void {
     const inside = open.at(-1);
     if (c === "{" || c === "[") {
       if (open.push(c === "{" ? new Set() : 1) > DEPTH)
-        throw fault(`the header is nested deeper than ${DEPTH} levels`);
+        throw fault(
+          "too-deep",
+          message`the header is nested deeper than ${{ limit: DEPTH }} levels`,
+        );
     } else if (c === "}" || c === "]") open.pop();
     else if (c === "," && typeof inside === "number") {
-      if (inside >= AXES) throw fault(`the header has a list of more than ${AXES} values`);
+      if (inside >= AXES)
+        throw fault(
+          "long-list",
+          message`the header has a list of more than ${{ limit: AXES }} values`,
+        );
       open[open.length - 1] = inside + 1;
     } else if (c === '"') {
       const begin = i++;
@@ -188,12 +223,23 @@ function scan(json: string): void {
       if (json[next] !== ":" || typeof inside !== "object") continue;
       const text = json.slice(begin, i + 1);
       if (text.length > 6 * NAME + 2)
-        throw fault(`the header has a name of more than ${NAME} characters`);
+        throw fault(
+          "long-name",
+          message`the header has a name of more than ${{ limit: NAME }} characters`,
+        );
       const key: string = text.includes("\\") ? JSON.parse(text) : text.slice(1, -1);
       if (key.length > NAME)
-        throw fault(`the header has a name of ${key.length} characters, the limit is ${NAME}`);
-      if (inside.has(key)) throw fault(`the header has the key "${shown(key)}" twice`);
-      if (++count > KEYS) throw fault(`the header has more than ${KEYS} names`);
+        throw fault(
+          "long-name",
+          message`the header has a name of ${{ length: key.length }} characters, the limit is ${{ limit: NAME }}`,
+        );
+      if (inside.has(key))
+        throw fault(
+          "same-key",
+          message`the header has the key ${{ key: `"${shown(key)}"` }} twice`,
+        );
+      if (++count > KEYS)
+        throw fault("many-names", message`the header has more than ${{ limit: KEYS }} names`);
       inside.add(key);
     }
   }
@@ -206,11 +252,14 @@ const isCount = (value: unknown): value is number =>
   Number.isSafeInteger(value) && Number(value) >= 0 && !Object.is(value, -0);
 
 function texts(value: unknown): Record<string, string> {
-  if (!isObject(value)) throw fault("__metadata__ is no object of texts");
+  if (!isObject(value)) throw fault("metadata", message`__metadata__ is not an object of strings`);
   return Object.fromEntries(
     Object.entries(value).map(([key, text]) => {
       if (typeof text !== "string")
-        throw fault(`__metadata__ has a value for "${shown(key)}" that is no text`);
+        throw fault(
+          "metadata",
+          message`__metadata__ has a value for ${{ key: `"${shown(key)}"` }} that is not a string`,
+        );
       return [key, text];
     }),
   );
@@ -226,9 +275,10 @@ interface Described {
 
 function described(name: string, value: unknown): Described {
   const who = shown(name);
-  if (!isObject(value)) throw fault(`${who} is not described by an object`);
+  if (!isObject(value))
+    throw fault("description", message`${{ tensor: who }} is not described by an object`);
   const { dtype, shape, data_offsets: offsets } = value;
-  if (typeof dtype !== "string") throw fault(`${who} has no dtype`);
+  if (typeof dtype !== "string") throw fault("dtype", message`${{ tensor: who }} has no dtype`);
   if (dtype !== "F32" && dtype !== "I64")
     throw unsupported(
       "safetensors",
@@ -236,19 +286,26 @@ function described(name: string, value: unknown): Described {
       message`${{ tensor: who }} has dtype ${{ dtype: printable(dtype, 16) }}; only F32 and I64 can be read`,
     );
   if (!Array.isArray(shape) || !shape.every(isCount))
-    throw fault(`${who} has a shape that is no list of whole numbers ≥ 0`);
+    throw fault(
+      "shape",
+      message`${{ tensor: who }} has a shape that is not a list of whole numbers ≥ 0`,
+    );
   if (
     !Array.isArray(offsets) ||
     offsets.length !== 2 ||
     !offsets.every(isCount) ||
     offsets[0] > offsets[1]
   )
-    throw fault(`${who} has data_offsets that are no two ascending whole numbers ≥ 0`);
+    throw fault(
+      "offsets",
+      message`${{ tensor: who }} has data_offsets that are not two ascending whole numbers ≥ 0`,
+    );
   const [begin, end] = offsets;
   const bytes = (dtype === "F32" ? 4 : 8) * countOf(who, shape);
   if (end - begin !== bytes)
     throw fault(
-      `${who} of shape ${formatShape(shape)} takes ${bytes} bytes, its data_offsets span ${end - begin}`,
+      "offsets",
+      message`${{ tensor: who }} of shape ${{ shape: formatShape(shape) }} takes ${{ bytes }} bytes, its data_offsets span ${{ span: end - begin }}`,
     );
   return { name, dtype, shape, begin, end };
 }
@@ -256,7 +313,10 @@ function described(name: string, value: unknown): Described {
 function countOf(who: string, shape: readonly number[]): number {
   const count = shape.reduce((a, b) => a * b, 1);
   if (!Number.isSafeInteger(count * 8))
-    throw fault(`${who} of shape ${formatShape(shape)} is too large`);
+    throw fault(
+      "too-large",
+      message`${{ tensor: who }} of shape ${{ shape: formatShape(shape) }} is too large`,
+    );
   return count;
 }
 
@@ -266,7 +326,7 @@ function floats(data: DataView, { begin, end }: Described): Saved["data"] {
   return values;
 }
 
-/** Whole numbers that float32 can hold. */
+/** Whole numbers that float32 can represent. */
 function wholes(data: DataView, { name, begin, end }: Described): Saved["data"] {
   const values = new Float32Array((end - begin) / 8);
   for (let i = 0; i < values.length; i++) {

@@ -1,5 +1,5 @@
-// The values of a model's parameters, apart from any device: first values by seed, and the check
-// that a state fits a model.
+// The values of a model's parameters on the host: first values by seed, and the check that a state
+// fits a model.
 
 import {
   formatShape,
@@ -22,12 +22,9 @@ export interface Saved {
 /** Named tensors, as saved and loaded. */
 export type State = Map<string, Saved>;
 
-/**
- * What stands before the names of an optimizer's tensors in a checkpoint; no layer can have such a
- * name.
- */
+/** Prefix of the names of an optimizer's tensors in a checkpoint; no layer can have such a name. */
 export const optimizerPrefix = "optimizer/";
-/** What stands before the names of running statistics among gradients: what they become. */
+/** Prefix of the names of the new values of running statistics among gradients. */
 export const nextPrefix = "next/";
 
 /**
@@ -49,20 +46,14 @@ export function initialize(model: Model, seed = 0): State {
   );
 }
 
-/**
- * Index of the first value that is NaN or infinite, or −1. A plain loop takes a fifteenth of the
- * time of `findIndex`.
- */
+/** Index of the first value that is NaN or infinite, or −1. The loop is 15 times as fast as `findIndex`. */
 export function indexOfNotFinite(data: Float32Array): number {
   let at = 0;
   while (at < data.length && Number.isFinite(data[at])) at++;
   return at < data.length ? at : -1;
 }
 
-/**
- * Throws ShapeError, naming tensor and place, where a number is NaN or infinite: nobody can predict
- * or train on with such.
- */
+/** Throws ShapeError for a value that is NaN or infinite. */
 export function mustBeFinite(name: string, state: State, refuse = refuseIn(name)): void {
   for (const [tensor, { data }] of state) {
     const at = indexOfNotFinite(data);
@@ -72,17 +63,18 @@ export function mustBeFinite(name: string, state: State, refuse = refuseIn(name)
 
 const refuseIn =
   (name: string) =>
-  (tensor: string, value: number, at = 0): void => {
+  (tensor: string, value: number, index = 0): void => {
     throw shapeError(
       name,
-      `${tensor} holds ${value} at place ${at}; these weights are spoilt, take those of an earlier checkpoint`,
+      "not-finite",
+      message`${{ tensor }} holds ${{ value }} at index ${{ index }}; use weights of an earlier checkpoint`,
     );
   };
 
 /**
- * The tensors of `state` in the order of `entries`. An optimizer's tensors, as in a checkpoint, are
- * passed over. Throws ShapeError that names missing and unexpected tensors, or the first whose
- * shape differs, whose data do not fill it or are not finite.
+ * The tensors of `state` in the order of `entries`; those of an optimizer, as in a checkpoint, are
+ * skipped. Throws ShapeError where tensors are missing or unexpected, or for the first whose shape
+ * differs, or whose data do not fill the shape or are not finite.
  */
 export function matchState(
   name: string,
@@ -93,39 +85,71 @@ export function matchState(
   if (typeof state?.has !== "function")
     throw shapeError(
       name,
-      `the state is ${kindOf(state)}, must be a Map of names to { shape, data }`,
+      "state-kind",
+      message`the state is ${{ kind: kindOf(state) }}, must be a Map of names to { shape, data }`,
     );
+  checkNames(name, entries, state);
+  const matched = new Map(entries.map((e) => [e.name, state.get(e.name)!]));
+  for (const { name: tensor, spec } of entries)
+    checkTensor(name, printable(tensor, 80), spec.shape, matched.get(tensor)!);
+  mustBeFinite(name, matched, refuse);
+  return [...matched.values()].map(({ data }) => data);
+}
+
+/** Throws ShapeError where a state has other tensors than the entries. */
+export function checkNames(
+  name: string,
+  entries: readonly Pick<Entry, "name">[],
+  state: State,
+  problem = "these weights belong to another network",
+): void {
   const wanted = new Set(entries.map((e) => e.name));
   const missing = entries.filter((e) => !state.has(e.name)).map((e) => e.name);
   const unexpected = [...state.keys()].filter(
     (k) => !wanted.has(k) && !k.startsWith(optimizerPrefix),
   );
-  if (missing.length || unexpected.length)
+  if (missing.length === 0 && unexpected.length === 0) return;
+  const list = [
+    missing.length > 0 && `missing ${some(missing)}`,
+    unexpected.length > 0 && `unexpected ${some(unexpected)}`,
+  ];
+  const text = `${problem} (${list.filter(Boolean).join("; ")})`;
+  throw shapeError(name, "other-network", {
+    text,
+    values: {
+      missing: missing.length,
+      firstMissing: printable(missing[0] ?? "", 80),
+      unexpected: unexpected.length,
+      firstUnexpected: printable(unexpected[0] ?? "", 80),
+    },
+  });
+}
+
+/** Throws ShapeError where a saved tensor does not fit. */
+function checkTensor(
+  name: string,
+  tensor: string,
+  needed: readonly number[],
+  { shape, data }: Saved,
+): void {
+  if (kindOf(data) !== "Float32Array")
     throw shapeError(
       name,
-      `state does not fit: ${[missing.length && `missing ${some(missing)}`, unexpected.length && `unexpected ${some(unexpected)}`].filter(Boolean).join("; ")}`,
+      "data-kind",
+      message`${{ tensor }} has data of kind ${{ kind: kindOf(data) }} in the state, must be Float32Array`,
     );
-  const matched = new Map(entries.map((e) => [e.name, state.get(e.name)!]));
-  for (const e of entries) {
-    const { shape, data } = matched.get(e.name)!;
-    if (kindOf(data) !== "Float32Array")
-      throw shapeError(
-        name,
-        `${e.name} has data of kind ${kindOf(data)} in the state, must be Float32Array`,
-      );
-    if (!sameShape(shape, e.spec.shape))
-      throw shapeError(
-        name,
-        `${printable(e.name, 80)} has shape ${formatShape(shape)} in the state, ${formatShape(e.spec.shape)} in the model`,
-      );
-    if (data.length !== sizeOf(shape))
-      throw shapeError(
-        name,
-        `${printable(e.name, 80)} of shape ${formatShape(shape)} has ${data.length} values`,
-      );
-  }
-  mustBeFinite(name, matched, refuse);
-  return [...matched.values()].map(({ data }) => data);
+  if (!sameShape(shape, needed))
+    throw shapeError(
+      name,
+      "tensor-shape",
+      message`${{ tensor }} has shape ${{ given: formatShape(shape) }} in the state, ${{ needed: formatShape(needed) }} in the model`,
+    );
+  if (data.length !== sizeOf(shape))
+    throw shapeError(
+      name,
+      "data-length",
+      message`${{ tensor }} of shape ${{ shape: formatShape(shape) }} has ${{ values: data.length }} values`,
+    );
 }
 
 /**
@@ -145,7 +169,8 @@ export function average(
   )
     throw shapeError(
       "average",
-      `weights ${weights.join(", ")} are not ${states.length} finite numbers ≥ 0 with a sum > 0`,
+      "weights",
+      message`weights ${{ weights: weights.join(", ") }} are not ${{ count: states.length }} finite numbers ≥ 0 with a sum > 0`,
     );
   const entries = [...states[0]].map(([name, { shape }]) => ({
     name,
@@ -162,11 +187,12 @@ export function average(
   );
 }
 
-/**
- * All names, or the first of many; each as a message may hold it, for they may come from a file.
- */
-const some = (names: readonly string[]): string =>
-  names
-    .slice(0, names.length > 8 ? 6 : 8)
-    .map((name) => printable(name, 80))
-    .join(", ") + (names.length > 8 ? ` and ${names.length - 6} more` : "");
+/** The first name, printable as it may come from a file, and the number of the others. */
+const some = ([first, ...rest]: readonly string[]): string =>
+  printable(first, 80) + (rest.length > 0 ? ` and ${rest.length} more` : "");
+
+/** The tensors of these entries. */
+export const stateOf = (
+  entries: readonly Pick<Entry, "name" | "spec">[],
+  arrays: readonly Float32Array[],
+): State => new Map(entries.map((e, i) => [e.name, { shape: e.spec.shape, data: arrays[i] }]));

@@ -2,7 +2,7 @@
 // All randomness of a training is a function of seed, epoch and step, so these are the whole
 // position of its random numbers too.
 
-import { shapeError } from "@conv/tensor";
+import { message, fileError } from "@conv/tensor";
 import { decodeSafetensors, encodeSafetensors } from "../state/safetensors.ts";
 import { mustBeFinite, optimizerPrefix, type State } from "../state/state.ts";
 
@@ -77,9 +77,10 @@ export function averagedState(state: State): State {
 export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
   const { state, metadata } = decodeSafetensors(bytes);
   if (metadata.format !== FORMAT)
-    throw shapeError(
+    throw fileError(
       "checkpoint",
-      `the file's format is ${JSON.stringify(metadata.format ?? null)}, a checkpoint has "${FORMAT}"; weights alone can't be resumed`,
+      "not-a-checkpoint",
+      message`not a checkpoint: its format is ${{ format: JSON.stringify(metadata.format ?? null) }}, a checkpoint has "${{ needed: FORMAT }}"; weights alone can't be resumed`,
     );
   const { model = "", optimizer = "" } = metadata;
   return { model, optimizer, position: positionOf(metadata.position ?? "null"), state };
@@ -90,7 +91,7 @@ function positionOf(json: string): Position {
   try {
     value = JSON.parse(json);
   } catch {
-    throw shapeError("checkpoint", "the position is no valid JSON");
+    throw fileError("checkpoint", "position", message`the position is not valid JSON`);
   }
   // Files of before losses had weights.
   const position: unknown =
@@ -99,9 +100,10 @@ function positionOf(json: string): Position {
       : value;
   const fault = faultOf(position);
   if (fault || !isPosition(position))
-    throw shapeError(
+    throw fileError(
       "checkpoint",
-      `the position lacks a number or has one that can't be${fault ? `: ${fault}` : ""}`,
+      "position",
+      message`the position has a missing or impossible number: ${{ fault: fault || "none" }}`,
     );
   return position;
 }

@@ -1,5 +1,4 @@
-// What a trainer keeps on the device: parameters, slots of the optimizer, and the compiled programs
-// of its steps.
+// The tensors of a trainer on its device, and the compiled programs of its steps.
 
 import { bytesOf, createCache, type Backend, type Buffer, type Graph } from "@conv/tensor";
 import type { Batch, Target } from "../data/data.ts";
@@ -15,175 +14,201 @@ import {
 import type { Entry, Model } from "../layers/layer.ts";
 import { flagGraph, originOf, type Origin } from "./diagnose.ts";
 import type { Optimizer } from "./optim.ts";
-import {
-  followedOf,
-  slotsOf,
-  traceGradients,
-  traceStep,
-  traceUpdate,
-  type Slot,
-  type StepOptions,
-} from "./step.ts";
+import type { StepOptions } from "./options.ts";
+import { followedOf, traceGradients, traceStep, traceUpdate, type UpdateGraph } from "./step.ts";
+import { slotsOf, type Slot } from "./update.ts";
 
-/**
- * What a pass over a batch needs besides what lies on the device; `seed` gives that of each use of
- * randomness.
- */
+/** The data of a pass over a batch; `seed` gives the seed of each use of randomness. */
 export interface Pass extends Batch {
   readonly count: number;
   readonly target?: Target | undefined;
   readonly seed: (use: number) => Int32Array;
 }
 
-/** A pass that updates. */
+/** The data of a pass that updates. */
 export interface StepPass extends Pass {
-  readonly gather?: StepOptions["gather"] | undefined;
+  readonly accumulate?: StepOptions["accumulate"] | undefined;
   readonly hyper: readonly number[];
 }
 
-/** What a step answers, once it is read. */
-export interface StepOutput extends Numbers {
-  readonly output: Float32Array;
-  /**
-   * Whether it changed anything: all that it made was finite, and so was that of all steps before.
-   */
-  readonly fine: boolean;
-}
+/** What decides the program of a step. */
+export type StepKind = Pick<StepPass, "count" | "target" | "accumulate">;
 
-/**
- * What a pass measured: the loss with all that is added to it, what its mean is over, and what was
- * added.
- */
+/** The loss of a pass with all additions, the weight of its mean, and the additions. */
 export interface Numbers {
   readonly loss: number;
   readonly weight: number;
   readonly added: number;
 }
 
-interface Step extends Compiled {
-  /** Parameters, buffers and slots that it reads, and those that it writes. */
-  readonly reads: readonly Buffer[];
-  readonly writes: readonly Buffer[];
+/** The results of a step. */
+export interface StepOutput extends Numbers {
+  readonly output: Float32Array;
+  /** Whether all values of this step and of all steps before it were finite: whether it updated. */
+  readonly fine: boolean;
 }
 
-export interface Device {
-  readonly slots: readonly Slot[];
-  readonly parameters: readonly Buffer[];
-  readonly slotBuffers: readonly Buffer[];
-  /** The parameters, but the moving averages of those that have one. */
-  readonly averages: readonly Buffer[];
-  /** Compiles a step; throws ShapeError where the model can't take so few samples. */
-  prepare(pass: Pick<StepPass, "count" | "target" | "gather">): void;
+export interface Device extends Pick<Tensors, "slots" | "parameters" | "slotBuffers" | "averages"> {
+  /** Compiles a step. Throws ShapeError where the model can't take so few samples. */
+  prepare(kind: StepKind): void;
   /** Enqueues a step. */
   step(pass: StepPass): Promise<StepOutput>;
-  /** Indices of the entries that the model itself changes while training: running statistics. */
+  /** Indices of the entries that the model itself changes in training: running statistics. */
   readonly followed: readonly number[];
   /**
-   * Enqueues forward and backward; gradients of the trained parameters, and what the followed
-   * entries become.
+   * Enqueues forward and backward pass. Returns the gradients of the trained parameters, and the
+   * new values of the followed entries.
    */
   gradients(pass: Pass): Promise<Numbers & { gradients: Float32Array[]; next: Float32Array[] }>;
   /**
-   * Enqueues an update by gradients of the trained parameters, and of the followed entries; says
-   * whether it changed anything.
+   * Enqueues an update by gradients of the trained parameters and new values of the followed
+   * entries. Returns whether all was finite: whether it updated.
    */
   update(
     hyper: readonly number[],
     gradients: readonly Float32Array[],
     next: readonly Float32Array[],
   ): Promise<boolean>;
-  /**
-   * Runs a step once more, changing nothing, to see which layer first made a value that is not
-   * finite.
-   */
+  /** Runs a step again without an update, to find the first value that is not finite. */
   diagnose(pass: StepPass): Promise<Origin | null>;
-  /** Lets steps change things again after one that was not fine. */
-  heal(): void;
+  /** Lets steps update again after one that was not finite. */
+  resetHealth(): void;
   dispose(): void;
 }
 
-/** `settings` are those of every step; `gathers` says whether some gather gradients. */
-export function createDevice(
+/** A trainer's model and optimizer, and the options of all its steps. */
+export interface Plan {
+  readonly model: Model;
+  readonly optimizer: Optimizer;
+  readonly settings: StepOptions;
+  /** Whether some steps accumulate gradients. */
+  readonly accumulates: boolean;
+}
+
+/** The tensors of a trainer. */
+interface Tensors {
+  readonly slots: readonly Slot[];
+  readonly parameters: readonly Buffer[];
+  readonly slotBuffers: readonly Buffer[];
+  /** The parameters; instead of each that has a moving average, this. */
+  readonly averages: readonly Buffer[];
+  /** One element: 1 while all steps were finite. */
+  readonly health: Buffer;
+}
+
+/** `values` are the first values of the entries. A moving average starts as its parameter. */
+function uploadTensors(
   backend: Backend,
-  {
-    model,
-    optimizer,
-    settings,
-    gathers,
-  }: { model: Model; optimizer: Optimizer; settings: StepOptions; gathers: boolean },
-  entries: readonly Entry[],
+  slots: readonly Slot[],
   values: readonly Float32Array[],
-): Device {
-  const slots = slotsOf(model, optimizer, entries, {
-    ...settings,
-    gather: gathers ? "add" : undefined,
-  });
+): Tensors {
   const isAverage = (slot: Slot) => slot.name.startsWith("average/");
   const starts = slots.map((s) =>
     isAverage(s) ? values[s.entry] : new Float32Array(bytesOf(s.spec) / 4),
   );
-  const held = upload(backend, [...values, ...starts, Float32Array.of(1)]);
-  const parameters = held.slice(0, values.length);
-  const slotBuffers = held.slice(values.length, -1);
-  const health = held.at(-1)!;
-  const averages = parameters.map(
-    (buffer, i) => slotBuffers[slots.findIndex((s) => s.entry === i && isAverage(s))] ?? buffer,
-  );
-  const programs = createCache<Step>(KEPT_PROGRAMS, (step) => release(backend, step), model.name);
-  const followed = followedOf(model, settings.rules);
+  const buffers = upload(backend, [...values, ...starts, Float32Array.of(1)]);
+  const parameters = buffers.slice(0, values.length);
+  const slotBuffers = buffers.slice(values.length, -1);
+  return {
+    slots,
+    parameters,
+    slotBuffers,
+    averages: parameters.map(
+      (buffer, i) => slotBuffers[slots.findIndex((s) => s.entry === i && isAverage(s))] ?? buffer,
+    ),
+    health: buffers[buffers.length - 1],
+  };
+}
 
-  const prepare = (
+interface Step extends Compiled {
+  /** The tensors of the trainer that it reads, and those that it writes. */
+  readonly reads: readonly Buffer[];
+  readonly writes: readonly Buffer[];
+}
+
+/** The programs of a trainer, compiled at their first use; the last used ones are kept. */
+function createPrograms(
+  backend: Backend,
+  { model, optimizer, settings }: Plan,
+  { slots, parameters, slotBuffers, health }: Tensors,
+) {
+  const cache = createCache<Step>(KEPT_PROGRAMS, (step) => release(backend, step), model.name);
+  const compile = (
     graph: Graph,
     inputs: number,
     outputs: number,
-    rest: Pick<Step, "reads" | "writes">,
-  ): Step => ({
-    ...compileStep(backend, graph, inputs, outputs),
-    ...rest,
-  });
-  const buffersOf = (used: readonly Slot[]) =>
-    used.map(({ name }) => slotBuffers[slots.findIndex((s) => s.name === name)]);
-  const touched = (used: readonly Slot[], written: readonly number[], kept: readonly number[]) => {
-    const own = buffersOf(used);
+    tensors: Pick<Step, "reads" | "writes">,
+  ): Step => ({ ...compileStep(backend, graph, inputs, outputs), ...tensors });
+  /** The tensors that a guarded graph reads and writes. */
+  const tensorsOf = ({ slots: used, written, kept }: Omit<UpdateGraph, "graph">) => {
+    const own = used.map(({ name }) => slotBuffers[slots.findIndex((s) => s.name === name)]);
     return {
-      reads: [...parameters, ...own],
-      writes: [...written.map((i) => parameters[i]), ...kept.map((i) => own[i])],
+      reads: [...parameters, ...own, health],
+      writes: [...written.map((i) => parameters[i]), ...kept.map((i) => own[i]), health],
     };
   };
+  const traceOf = ({ count, target, accumulate }: StepKind) =>
+    traceStep(model, optimizer, count, { ...settings, target, accumulate, guard: true });
+  return {
+    step: (kind: StepKind): Step =>
+      cache.get(`step ${kind.accumulate ?? ""} ${targetKey(kind.count, kind.target)}`, () => {
+        const traced = traceOf(kind);
+        return compile(traced.graph, 3 + traced.seeds, 2, tensorsOf(traced));
+      }),
+    gradients: ({ count, target }: StepKind): Step =>
+      cache.get(`gradients ${targetKey(count, target)}`, () => {
+        const graph = traceGradients(model, count, { ...settings, target });
+        const inputs = graph.inputs.length - parameters.length;
+        return compile(graph, inputs, graph.outputs.length, { reads: parameters, writes: [] });
+      }),
+    /** `given` is the number of gradients and new values that it takes. */
+    update: (given: number): Step =>
+      cache.get("update", () => {
+        const traced = traceUpdate(model, optimizer, { ...settings, guard: true });
+        return compile(traced.graph, 1 + given, 0, tensorsOf(traced));
+      }),
+    /** A step that only flags its values; the caller releases it. */
+    flags(kind: StepKind) {
+      const traced = traceOf(kind);
+      const { reads } = tensorsOf(traced);
+      const step = compile(flagGraph(traced), 3 + traced.seeds, 1, { reads, writes: [] });
+      return { traced, step };
+    },
+    dispose: cache.dispose,
+  };
+}
+
+/** Uploads the first values of the entries. Nothing stays on the back end where they do not fit. */
+export function createDevice(
+  backend: Backend,
+  plan: Plan,
+  entries: readonly Entry[],
+  values: readonly Float32Array[],
+): Device {
+  const { model, optimizer, settings, accumulates } = plan;
+  const accumulate = accumulates ? "add" : undefined;
+  const slots = slotsOf(model, optimizer, entries, { ...settings, accumulate });
+  const tensors = uploadTensors(backend, slots, values);
+  const { parameters, slotBuffers, averages, health } = tensors;
+  const programs = createPrograms(backend, plan, tensors);
+  const followed = followedOf(model, settings.rules);
+
   const run = (
     { program, inputs, outputs, reads, writes }: Step,
     data: readonly ArrayBufferView[],
   ) => {
     data.forEach((array, i) => backend.write(inputs[i], array));
     program.run([...inputs, ...reads], [...outputs, ...writes]);
-    return outputs;
+    return outputs.map((buffer) => () => readFloats(backend, buffer));
   };
-  const floats = (buffer: Buffer) => readFloats(backend, buffer);
+  const isFine = () => readFloats(backend, health).then(([fine]) => fine === 1);
   const numbersOf = ([loss, weight, added]: Float32Array): Numbers => ({ loss, weight, added });
-  const isFine = () => floats(health).then(([fine]) => fine === 1);
   const seeds = ({ seed }: Pass, count: number) =>
     Array.from({ length: count }, (_, use) => seed(use));
-  const optionsOf = ({ target, gather }: Pick<StepPass, "target" | "gather">): StepOptions => ({
-    ...settings,
-    target,
-    gather,
-    guard: true,
-  });
-  const stepOf = (pass: Pick<StepPass, "count" | "target" | "gather">): Step =>
-    programs.get(`step ${pass.gather ?? ""} ${targetKey(pass.count, pass.target)}`, () => {
-      const {
-        graph,
-        slots: used,
-        written,
-        kept,
-        seeds: uses,
-      } = traceStep(model, optimizer, pass.count, optionsOf(pass));
-      const { reads, writes } = touched(used, written, kept);
-      return prepare(graph, 3 + uses, 2, {
-        reads: [...reads, health],
-        writes: [...writes, health],
-      });
-    });
+  const dataOf = (pass: StepPass, { inputs }: Step) => {
+    const hyper = Float32Array.from(pass.hyper);
+    return [pass.x, pass.y, hyper, ...seeds(pass, inputs.length - 3)];
+  };
 
   return {
     slots,
@@ -191,83 +216,43 @@ export function createDevice(
     slotBuffers,
     averages,
     followed,
-    prepare: (pass) => void stepOf(pass),
+    prepare: (kind) => void programs.step(kind),
+    // These throw at once, before anything is enqueued, where a program can't be compiled.
     step(pass) {
-      const { x, y, hyper } = pass;
-      const step = stepOf(pass);
-      const [numbers, output] = run(step, [
-        x,
-        y,
-        Float32Array.from(hyper),
-        ...seeds(pass, step.inputs.length - 3),
-      ]);
-      return Promise.all([floats(numbers), floats(output), isFine()]).then(
-        ([values, answers, fine]) => ({
-          ...numbersOf(values),
-          output: answers,
-          fine,
-        }),
-      );
-    },
-    gradients(pass) {
-      const { count, target, x, y } = pass;
-      const step = programs.get(`gradients ${targetKey(count, target)}`, () => {
-        const graph = traceGradients(model, count, { ...settings, target });
-        return prepare(graph, graph.inputs.length - parameters.length, graph.outputs.length, {
-          reads: parameters,
-          writes: [],
-        });
-      });
-      const [numbers, ...arrays] = run(step, [x, y, ...seeds(pass, step.inputs.length - 2)]).map(
-        floats,
-      );
-      const own = arrays.length - followed.length;
-      return Promise.all([numbers, ...arrays]).then(([values, ...read]) => ({
+      const step = programs.step(pass);
+      const [numbers, output] = run(step, dataOf(pass, step));
+      return Promise.all([numbers(), output(), isFine()]).then(([values, answers, fine]) => ({
         ...numbersOf(values),
-        gradients: read.slice(0, own),
-        next: read.slice(own),
+        output: answers,
+        fine,
       }));
     },
-    update(hyper, gradients, next) {
-      const step = programs.get("update", () => {
-        const {
-          graph,
-          slots: used,
-          written,
-          kept,
-        } = traceUpdate(model, optimizer, { ...settings, guard: true });
-        const { reads, writes } = touched(used, written, kept);
-        return prepare(graph, 1 + gradients.length + next.length, 0, {
-          reads: [...reads, health],
-          writes: [...writes, health],
-        });
+    gradients(pass) {
+      const step = programs.gradients(pass);
+      const results = run(step, [pass.x, pass.y, ...seeds(pass, step.inputs.length - 2)]);
+      return Promise.all(results.map((read) => read())).then(([numbers, ...arrays]) => {
+        const own = arrays.length - followed.length;
+        return { ...numbersOf(numbers), gradients: arrays.slice(0, own), next: arrays.slice(own) };
       });
+    },
+    update(hyper, gradients, next) {
+      const step = programs.update(gradients.length + next.length);
       run(step, [Float32Array.from(hyper), ...gradients, ...next]);
       return isFine();
     },
     async diagnose(pass) {
-      const traced = traceStep(model, optimizer, pass.count, optionsOf(pass));
-      const { slots: used, seeds: uses } = traced;
-      const step = prepare(flagGraph(traced), 3 + uses, 1, {
-        reads: [...parameters, ...buffersOf(used), health],
-        writes: [],
-      });
+      const { traced, step } = programs.flags(pass);
       try {
-        const [flags] = run(step, [
-          pass.x,
-          pass.y,
-          Float32Array.from(pass.hyper),
-          ...seeds(pass, uses),
-        ]);
-        return originOf(traced, await floats(flags));
+        const [flags] = run(step, dataOf(pass, step));
+        return originOf(traced, await flags());
       } finally {
         release(backend, step);
       }
     },
-    heal: () => backend.write(health, Float32Array.of(1)),
+    resetHealth: () => backend.write(health, Float32Array.of(1)),
     dispose() {
       programs.dispose();
-      for (const buffer of held) backend.free(buffer);
+      for (const buffer of [...parameters, ...slotBuffers, health]) backend.free(buffer);
     },
   };
 }

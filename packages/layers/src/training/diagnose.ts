@@ -1,48 +1,60 @@
-// Where a step went wrong: which layer first made a value that is not finite. A step's graph is run
-// once more with one flag for each of its values as only output.
+// The origin of a value that is not finite: the graph of a step runs again with one flag for each
+// of its values as its only output.
 
 import { concat, reshape } from "@conv/ops";
-import { graphOf, printable, type Graph, type Value } from "@conv/tensor";
-import { notFinite, type TrainingGraph } from "./step.ts";
+import {
+  complaint,
+  graphOf,
+  message,
+  type ConvError,
+  type Facts,
+  type Graph,
+  type Message,
+  type Value,
+} from "@conv/tensor";
+import { notFinite } from "./guard.ts";
+import type { TrainingGraph } from "./step.ts";
 
-/**
- * The first value that was not finite, in an order in which each comes after what it is made of.
- */
+/** The first value that was not finite; each value comes after its operands. */
 export interface Origin {
   /**
-   * Path of the layer, or of the tensor that came in so; `loss` and `update` where they are to
-   * blame, "" outside any layer.
+   * The path of the layer, or the name of the input tensor; `loss` and `update` for those parts of
+   * a step, "" outside of all layers.
    */
   readonly layer: string;
-  /** The op that made it, or `given`. */
+  /** The op that made it, or `given` for an input. */
   readonly op: string;
   readonly phase: "forward" | "backward" | "update";
 }
 
+/** The place of a step in a training, from 1, and its loss. */
+interface At {
+  readonly epoch: number;
+  readonly step: number;
+  readonly loss: number;
+}
+
 /**
- * Thrown by training when the loss, a gradient or anything that a step would write is not finite.
- * The trainer is as it was before that step.
+ * Training met a loss, a gradient or a value to write that is not finite. The trainer is as it was
+ * before that step.
  */
-export class DivergedError extends Error {
+export class DivergedError extends Error implements ConvError, At {
   override readonly name = "DivergedError";
+  readonly op = "train";
+  readonly code: string;
+  readonly values: Facts;
   /** From 1. */
   readonly epoch: number;
   readonly step: number;
-  /** The loss of the step, finite where only something else was not. */
+  /** The loss of the step; finite where only another value was not. */
   readonly loss: number;
-  /** null where the step, run again, was finite. */
+  /** null where all values were finite when the step ran again. */
   readonly origin: Origin | null;
 
-  constructor(
-    message: string,
-    {
-      epoch,
-      step,
-      loss,
-      origin,
-    }: { epoch: number; step: number; loss: number; origin: Origin | null },
-  ) {
-    super(printable(message, 2000));
+  constructor(code: string, rule: Message, { epoch, step, loss }: At, origin: Origin | null) {
+    super(complaint("train", rule.text));
+    this.code = code;
+    this.values = rule.values;
     this.epoch = epoch;
     this.step = step;
     this.loss = loss;
@@ -50,17 +62,14 @@ export class DivergedError extends Error {
   }
 }
 
-/**
- * The float values that a step makes, inputs first, each once and after what it is made of, with
- * the phase that makes it.
- */
-function watched({
-  traced: { inputs },
-  made,
-}: Pick<TrainingGraph, "traced" | "made">): { value: Value; phase: Origin["phase"] }[] {
+type Traced = Pick<TrainingGraph, "traced" | "made">;
+
+/** The float values of a step with their phases, inputs first, each after its operands. */
+function watched({ traced: { inputs }, made }: Traced): { value: Value; phase: Origin["phase"] }[] {
+  // The third input holds the numbers of the optimizer.
   const phases = new Map<Value, Origin["phase"]>(
     inputs.map((v, i) => [v, i === 2 ? "update" : "forward"]),
-  ); // the third are the optimizer's numbers
+  );
   for (const phase of ["forward", "backward", "update"] as const)
     for (const value of graphOf(inputs, made[phase]).nodes.flatMap((n) => n.outputs))
       if (!phases.has(value)) phases.set(value, phase);
@@ -69,20 +78,14 @@ function watched({
   );
 }
 
-/**
- * A graph with the same inputs, and one number for each value that a step makes: 0 where it is
- * finite everywhere, else another.
- */
-export const flagGraph = (step: Pick<TrainingGraph, "traced" | "made">): Graph =>
+/** A graph with the inputs of a step, and one flag for each float value: 0 where it is finite. */
+export const flagGraph = (step: Traced): Graph =>
   graphOf(step.traced.inputs, [
     concat(watched(step).map(({ value }) => reshape(notFinite([value]), [1]))),
   ]);
 
-/** The first value whose flag is not 0; null where all are. */
-export function originOf(
-  step: Pick<TrainingGraph, "traced" | "made">,
-  flags: Float32Array,
-): Origin | null {
+/** The first value with a flag other than 0; null where there is none. */
+export function originOf(step: Traced, flags: Float32Array): Origin | null {
   const first = watched(step)[flags.findIndex((flag) => flag !== 0)];
   if (!first) return null;
   const { value, phase } = first;
@@ -91,44 +94,38 @@ export function originOf(
     : { layer: value.name ?? "", op: "given", phase };
 }
 
-/** The error for what was given to a step, or would be its update. */
-export const notFiniteIn = (
-  what: string,
-  { epoch, step }: { epoch: number; step: number },
+/** The error for a value that was passed to a step, or that it would write. */
+export const givenNotFinite = (
+  code: string,
+  rule: Message,
+  at: Omit<At, "loss">,
   layer: string,
   phase: Origin["phase"],
 ): DivergedError =>
-  new DivergedError(`train: ${what}`, {
-    epoch,
-    step,
-    loss: NaN,
-    origin: { layer, op: "given", phase },
-  });
+  new DivergedError(code, rule, { ...at, loss: NaN }, { layer, op: "given", phase });
 
-/** The error for a step, in words. */
+const KINDS = {
+  forward: { code: "value-not-finite", text: "a value is not finite" },
+  backward: { code: "gradient-not-finite", text: "a gradient is not finite" },
+  update: { code: "update-not-finite", text: "the update is not finite" },
+};
+
+/** The error for a step that was not finite. */
 export function diverged(
-  at: { epoch: number; step: number; loss: number; learningRate: number },
+  at: At & { readonly learningRate: number },
   origin: Origin | null,
 ): DivergedError {
   const { epoch, step, loss, learningRate } = at;
-  const whats = {
-    forward: "a value is",
-    backward: "a gradient is",
-    update: "what it would write is",
-  };
-  const what = Number.isFinite(loss)
-    ? `${whats[origin?.phase ?? "backward"]} not finite`
-    : `the loss is ${loss}`;
+  const kind = Number.isFinite(loss)
+    ? KINDS[origin?.phase ?? "backward"]
+    : { code: "loss-not-finite", text: `the loss is ${loss}` };
+  const { layer = "", op = "", phase = "" } = origin ?? {};
   const where = !origin
-    ? "run again it was finite"
-    : origin.op === "given"
-      ? `${origin.phase === "update" ? "the learning rate" : origin.layer} was not finite before it`
-      : `first in ${origin.layer || "no layer"} (${origin.op}, ${origin.phase})`;
-  return new DivergedError(
-    `train: ${what} at epoch ${epoch}, step ${step}, ${where}; a lower learning rate than ${learningRate} may help`,
-    {
-      ...at,
-      origin,
-    },
-  );
+    ? "but all was finite when the step ran again"
+    : op === "given"
+      ? `${phase === "update" ? "the learning rate" : layer} was not finite before it`
+      : `first in ${layer || "no layer"} (${op}, ${phase})`;
+  const rule = message`${{ problem: kind.text }} at epoch ${{ epoch }}, step ${{ step }}, ${{ where }}; a lower learning rate than ${{ learningRate }} may help`;
+  const values = { ...rule.values, loss, layer, op, phase };
+  return new DivergedError(kind.code, { text: rule.text, values }, at, origin);
 }

@@ -2,7 +2,7 @@
 // over what they count, however batched.
 
 import { concat, reshape } from "@conv/ops";
-import { shapeError, sizeOf, type Backend, type Buffer } from "@conv/tensor";
+import { type Backend, type Buffer, message, shapeError, sizeOf } from "@conv/tensor";
 import type { Batch, Dataset, Target } from "../data/data.ts";
 import { whereNotFinite, type Loader } from "../data/load.ts";
 import { argMax, createForward } from "../inference/forward.ts";
@@ -84,7 +84,8 @@ export function createEvaluator(
       if (fault)
         throw shapeError(
           "evaluate",
-          `sample ${at + fault.sample} holds ${fault.value} in ${fault.layer}; correct it or leave it out`,
+          "sample-not-finite",
+          message`sample ${{ sample: at + fault.sample }} holds ${{ value: fault.value }} in ${{ tensor: fault.tensor }}; correct it or leave it out`,
         );
       const run = forward.run(samples.x, samples.y, target);
       const [output, [mean, weight]] = await Promise.all([run.output, run.measured]);

@@ -1,41 +1,39 @@
-// Training over several machines: the gradients of a batch, and an update by gradients.
+// Training on several machines: the gradients of a batch, and an update by gradients.
 
+import { message } from "@conv/tensor";
 import type { Batch, Target } from "../data/data.ts";
 import type { Entry, Model } from "../layers/layer.ts";
-import { nextPrefix, matchState, type State } from "../state/state.ts";
+import { matchState, nextPrefix, stateOf, type State } from "../state/state.ts";
 import type { Position } from "./checkpoint.ts";
-import { notFiniteIn } from "./diagnose.ts";
+import { givenNotFinite } from "./diagnose.ts";
 import { decayOf, noiseOf, type Parts } from "./fit.ts";
 
-/** What `gradients` gives. */
+/** The result of `gradients`. */
 export interface Gradients {
-  /** Of the batch, with what heads, layers and regularizers add. */
+  /** The loss of the batch with what auxiliary heads, layers and regularizers add. */
   readonly loss: number;
-  /** What the loss is the mean over: what these gradients weigh in `average`. */
+  /** The weight of the mean loss, which is the weight of these gradients in `average`. */
   readonly weight: number;
-  /** By parameter; and, as `next/…`, what running statistics become. */
+  /** Gradients by parameter, and new values of running statistics as `next/…`. */
   readonly gradients: State;
 }
 
-/** `trained` are the indices of the entries that are trained. */
+/** `trained` are the indices of the trained entries. */
 export function createExchange(
   model: Model,
   entries: readonly Entry[],
   trained: readonly number[],
-  parts: Parts,
+  { optimizer, average, device, loader, steps, activity }: Parts,
 ): {
   gradients(batch: Batch, target?: Target): Promise<Gradients>;
   apply(gradients: State): Promise<void>;
 } {
-  const { optimizer, average, device, loader, steps } = parts;
   const exchanged = [
     ...trained.map((i) => entries[i]),
     ...device.followed.map((i) => ({ ...entries[i], name: nextPrefix + entries[i].name })),
   ];
 
-  /**
-   * One update by gradients that fit; says whether it was finite, and is undone where it was not.
-   */
+  /** One update by gradients that fit; undone where it is not finite. */
   const update = async (arrays: readonly Float32Array[], before: Position): Promise<void> => {
     const running = device.update(
       [...optimizer.hyper(before.updates), ...decayOf(average, before)],
@@ -46,44 +44,41 @@ export function createExchange(
     if (await running) return;
     if (steps.position.updates > before.updates)
       steps.position = { ...steps.position, steps: before.steps, updates: before.updates };
-    device.heal();
-    const rate = optimizer.learningRate(before.updates);
-    const what = `the update by these gradients is not finite; a lower learning rate than ${rate} may help`;
-    throw notFiniteIn(what, placeOf(before), "update", "update");
+    device.resetHealth();
+    throw givenNotFinite(
+      "update-not-finite",
+      message`the update by these gradients is not finite; a lower learning rate than ${{ learningRate: optimizer.learningRate(before.updates) }} may help`,
+      placeOf(before),
+      "update",
+      "update",
+    );
   };
 
   return {
     async gradients(samples, target) {
+      activity.check();
       const count = loader.count(samples, target);
-      const {
-        loss: value,
-        weight,
-        gradients,
-        next,
-      } = await device.gradients({ ...samples, count, target, seed: noiseOf(steps.position) });
-      return { loss: value, weight, gradients: stateOf(exchanged, [...gradients, ...next]) };
+      const pass = { ...samples, count, target, seed: noiseOf(steps.position) };
+      const { loss, weight, gradients, next } = await device.gradients(pass);
+      return { loss, weight, gradients: stateOf(exchanged, [...gradients, ...next]) };
     },
     apply(gradients) {
+      activity.checkIdle("apply");
       const at = steps.position;
-      const arrays = matchState(model.name, exchanged, gradients, (name, value) => {
-        throw notFiniteIn(
-          `the gradient of ${name} holds ${value}; nothing was updated`,
+      const arrays = matchState(model.name, exchanged, gradients, (tensor, value) => {
+        throw givenNotFinite(
+          "gradient-not-finite",
+          message`the gradient of ${{ tensor }} holds ${{ value }}; nothing was updated`,
           placeOf(at),
-          name,
+          tensor,
           "backward",
         );
       });
       const running = update(arrays, at);
-      parts.applied = running.catch(() => {});
+      activity.updating(running.catch(() => {}));
       return running;
     },
   };
 }
 
 const placeOf = ({ epoch, step }: Position) => ({ epoch: epoch + 1, step: step + 1 });
-
-/** The tensors of these entries. */
-export const stateOf = (
-  entries: readonly Pick<Entry, "name" | "spec">[],
-  arrays: readonly Float32Array[],
-): State => new Map(entries.map((e, i) => [e.name, { shape: e.spec.shape, data: arrays[i] }]));

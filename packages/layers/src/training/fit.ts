@@ -1,18 +1,19 @@
-// The loop of a training: epochs, the steps of each, validation and reports. A step is enqueued
-// before the result of the one before is read, so the device need not wait for the host.
+// The training loop: epochs, their steps, validation and reports. A step is enqueued before the
+// results of the one before it are read, so the device does not wait for the host.
 
-import { checkOptions, kindOf, rangeError, shapeError } from "@conv/tensor";
+import { checkOptions, kindOf, message, rangeError, shapeError } from "@conv/tensor";
 import { mustBeFunction, mustCount } from "../checks.ts";
 import type { Dataset } from "../data/data.ts";
 import { whereNotFinite, type Loader } from "../data/load.ts";
 import { createRandom, shuffled } from "../data/random.ts";
+import type { Activity } from "./activity.ts";
 import type { Position } from "./checkpoint.ts";
 import type { Device, StepPass } from "./device.ts";
-import { notFiniteIn, type DivergedError } from "./diagnose.ts";
+import { givenNotFinite } from "./diagnose.ts";
 import type { Evaluator } from "./evaluate.ts";
 import { breather } from "./events.ts";
 import type { Optimizer } from "./optim.ts";
-import type { EpochReport, StepReport } from "./reports.ts";
+import type { EpochReport, Evaluation, StepReport } from "./reports.ts";
 import type { Steps } from "./steps.ts";
 
 export interface FitOptions {
@@ -21,21 +22,22 @@ export interface FitOptions {
    * Infinity for no end.
    */
   readonly epochs: number;
+  /** Evaluated after each epoch. */
   readonly validation?: Dataset | undefined;
   /**
-   * Once aborted, the iteration ends after the step under way, without a report for the epoch; the
-   * state stays valid and can be saved or trained on.
+   * Ends the iteration after the running step, without a report for the epoch. The trainer stays
+   * valid: it can be saved or trained on.
    */
   readonly signal?: AbortSignal | undefined;
-  /** Ends the training after so many epochs in a row without a lower validation loss. */
+  /** Ends the training after this many epochs in a row without a lower validation loss. */
   readonly patience?: number | undefined;
-  /** Called after each step, in order; where it returns a promise the training waits for it. */
+  /** Called after each step, in order; the training waits for a promise that it returns. */
   readonly onStep?: ((report: StepReport) => void | Promise<void>) | undefined;
   /** A checkpoint to restore first. */
   readonly resume?: Uint8Array | undefined;
 }
 
-/** A checkpoint that fits the trainer, and what puts it there. */
+/** A checkpoint that fits the trainer; `take` restores it. */
 export interface Loaded {
   readonly position: Position;
   take(): void;
@@ -51,13 +53,10 @@ export interface Parts {
   readonly loader: Loader;
   readonly evaluator: Evaluator;
   readonly steps: Steps;
-  /** Whether `fit` is running. */
-  busy: boolean;
-  /** The last update by given gradients. */
-  applied: Promise<unknown>;
+  readonly activity: Activity;
 }
 
-/** The beginning of an epoch, and of everything. */
+/** The position at the beginning of an epoch, and of a training. */
 export const startOf = (seed: number, batch: number): Position => ({
   ...{ seed, batch, samples: 0, epoch: 0, step: 0, steps: 0, updates: 0 },
   ...{ seen: 0, loss: 0, weight: 0, added: 0, right: 0, labels: 0, best: null, stale: 0 },
@@ -69,82 +68,109 @@ export const noiseOf =
   (use: number): Int32Array =>
     Int32Array.of(createRandom(`${seed} noise ${use}`).bits(), steps);
 
-/** The decay of the moving averages, where there are such. */
+/** The decay of the moving averages, where there are any. */
 export const decayOf = (average: number | undefined, { updates }: Position): number[] =>
   average === undefined ? [] : [Math.min(average, (1 + updates) / (10 + updates))];
 
-/** Trains, one report an epoch; `load` reads a checkpoint. */
+/** Trains, with one report an epoch; `load` reads a checkpoint. */
 export async function* fit(
   parts: Parts,
   load: (bytes: Uint8Array) => Loaded,
   data: Dataset,
   options: FitOptions,
 ): AsyncGenerator<EpochReport, void> {
-  const { batch, evaluator, steps } = parts;
-  const { epochs, validation, signal, patience, onStep, resume } = options;
-  if (parts.busy) throw new Error("train: fit is already running");
-  checkFit(options);
-  const resumed = resume && load(resume);
-  check(parts, resumed?.position ?? steps.position, data, options);
-  resumed?.take();
-  parts.busy = true;
-  const breathe = breather();
+  const { evaluator, steps, activity } = parts;
+  const { epochs, validation, signal, patience } = options;
+  const updated = begin(parts, load, data, options);
   const wanted = () =>
     steps.position.epoch < epochs && !(patience !== undefined && steps.position.stale >= patience);
-  const aborted = () => signal?.aborted === true;
+  try {
+    await updated;
+    while (wanted()) {
+      const seenBefore = steps.position.seen;
+      const seconds = await runSteps(parts, data, options);
+      if (seconds === null) return;
+      const measured =
+        validation && (await evaluator.evaluate(validation, signal).catch(unlessAborted(signal)));
+      if (measured === null) return;
+      yield endEpoch(parts, measured, seconds, seenBefore);
+    }
+  } finally {
+    await steps.drain();
+    activity.end();
+  }
+}
+
+/** Checks everything, restores the checkpoint to resume, and begins. Returns the last update. */
+function begin(
+  parts: Parts,
+  load: (bytes: Uint8Array) => Loaded,
+  data: Dataset,
+  options: FitOptions,
+): Promise<unknown> {
+  parts.activity.checkIdle("fit");
+  checkFit(options);
+  const resumed = options.resume && load(options.resume);
+  check(parts, resumed?.position ?? parts.steps.position, data, options);
+  resumed?.take();
+  return parts.activity.begin();
+}
+
+/** Runs the steps that are left of an epoch. Returns the seconds, null where it was aborted. */
+async function runSteps(
+  parts: Parts,
+  data: Dataset,
+  { signal, onStep }: FitOptions,
+): Promise<number | null> {
+  const { batch, steps } = parts;
   const settle = async () => {
     const report = await steps.settle();
     await onStep?.(report);
   };
-  try {
-    await parts.applied;
-    while (wanted()) {
-      const order = shuffled(data.count, `${steps.position.seed} order ${steps.position.epoch}`);
-      const count = Math.ceil(data.count / batch);
-      const seenBefore = steps.position.seen;
-      const started = performance.now();
-      while (steps.position.step < count && !aborted()) {
-        enqueue(parts, data, { order, count, started });
-        if (steps.pending > 1) await settle();
-        await breathe();
-      }
-      if (steps.pending) await settle();
-      const seconds = (performance.now() - started) / 1000;
-      if (steps.position.step < count) return;
-      const measured =
-        validation && (await evaluator.evaluate(validation, signal).catch(unlessAborted(signal)));
-      if (measured === null) return;
-      const before = steps.position;
-      const improved = !measured || measured.loss < (before.best ?? Infinity);
-      const { seed: key, steps: step, updates, epoch } = before;
-      const best = measured && improved ? measured.loss : before.best;
-      const stale = measured ? (improved ? 0 : before.stale + 1) : before.stale;
-      steps.position = {
-        ...startOf(key, batch),
-        samples: before.samples,
-        epoch: epoch + 1,
-        steps: step,
-        updates,
-        best,
-        stale,
-      };
-      yield {
-        epoch: epoch + 1,
-        loss: before.loss / before.weight + before.added / before.seen,
-        accuracy: before.right / before.labels,
-        validation: measured,
-        improved,
-        seconds,
-        imagesPerSecond: seconds && (before.seen - seenBefore) / seconds,
-      };
-    }
-  } finally {
-    await steps.drain();
-    parts.busy = false;
+  const breathe = breather();
+  const order = shuffled(data.count, `${steps.position.seed} order ${steps.position.epoch}`);
+  const count = Math.ceil(data.count / batch);
+  const started = performance.now();
+  while (steps.position.step < count && signal?.aborted !== true) {
+    enqueue(parts, data, { order, count, started });
+    if (steps.pending > 1) await settle();
+    await breathe();
   }
+  if (steps.pending) await settle();
+  return steps.position.step < count ? null : (performance.now() - started) / 1000;
 }
 
-/** Enqueues the next of `count` steps of an epoch over `order`. */
+/** Moves the position to the next epoch and returns the report of this one. */
+function endEpoch(
+  { batch, steps }: Parts,
+  validation: Evaluation | undefined,
+  seconds: number,
+  seenBefore: number,
+): EpochReport {
+  const done = steps.position;
+  const improved = !validation || validation.loss < (done.best ?? Infinity);
+  const epoch = done.epoch + 1;
+  steps.position = {
+    ...startOf(done.seed, batch),
+    samples: done.samples,
+    epoch,
+    steps: done.steps,
+    updates: done.updates,
+    best: validation && improved ? validation.loss : done.best,
+    stale: !validation ? done.stale : improved ? 0 : done.stale + 1,
+  };
+  return {
+    epoch,
+    loss: done.loss / done.weight + done.added / done.seen,
+    accuracy: done.right / done.labels,
+    validation,
+    improved,
+    seconds,
+    imagesPerSecond: seconds && (done.seen - seenBefore) / seconds,
+  };
+}
+
+/** Enqueues the next of the `count` steps of an epoch. */
 function enqueue(
   { optimizer, batch, accumulate, average, loader, steps }: Parts,
   data: Dataset,
@@ -153,28 +179,25 @@ function enqueue(
   const { position } = steps;
   const at = position.step * batch;
   const indices = order.subarray(at, Math.min(at + batch, order.length));
-  // The batches of one update: this one's share of their samples, and whether it is the last of
-  // them.
+  // The batches of one update: the share of this one in their samples, and whether it is the last.
   const group = Math.floor(position.step / accumulate) * accumulate;
   const [begin, end] = [group * batch, Math.min((group + accumulate) * batch, order.length)];
   const last = at + indices.length === end;
   const share = accumulate > 1 ? [indices.length / (end - begin)] : [];
-  const { target } = data;
   const samples = loader.load(data, indices, `${position.seed} sample ${position.epoch}`);
-  const about = {
+  const announced = {
     epoch: position.epoch + 1,
     step: position.step + 1,
     steps: count,
     learningRate: optimizer.learningRate(position.updates),
     samples: order.length,
   };
-  const fault = whereNotFinite(samples, indices.length);
-  if (fault) throw spoilt(about, indices[fault.sample], fault);
+  checkFinite(samples, indices, announced);
   const pass: StepPass = {
     ...samples,
     count: indices.length,
-    target,
-    gather: accumulate === 1 ? undefined : last ? "apply" : "add",
+    target: data.target,
+    accumulate: accumulate === 1 ? undefined : last ? "apply" : "add",
     hyper: [...optimizer.hyper(position.updates), ...share, ...decayOf(average, position)],
     seed: noiseOf(position),
   };
@@ -185,10 +208,28 @@ function enqueue(
     steps: position.steps + 1,
     updates: position.updates + Number(last),
   };
-  steps.enqueue(pass, about, after, started);
+  steps.enqueue(pass, announced, after, started);
 }
 
-/** Refuses what could not be trained on to the end of an epoch, before anything is written. */
+/** Throws DivergedError for a sample that is not finite. */
+function checkFinite(
+  samples: Parameters<typeof whereNotFinite>[0],
+  indices: Uint32Array,
+  at: { readonly epoch: number; readonly step: number },
+): void {
+  const fault = whereNotFinite(samples, indices.length);
+  if (!fault) return;
+  const { tensor, value } = fault;
+  throw givenNotFinite(
+    "sample-not-finite",
+    message`sample ${{ sample: indices[fault.sample] }} holds ${{ value }} in ${{ tensor }}, at epoch ${{ epoch: at.epoch }}, step ${{ step: at.step }}; correct it or leave it out`,
+    at,
+    tensor,
+    "forward",
+  );
+}
+
+/** Checks data and options against the trainer, and compiles the steps of the last batches. */
 function check(
   { batch, accumulate, device, loader, evaluator }: Parts,
   { epoch, step, samples }: Position,
@@ -197,17 +238,23 @@ function check(
 ): void {
   for (const set of [data, validation]) if (set) loader.check(set);
   if (patience !== undefined && !validation)
-    throw shapeError("train", "patience needs validation data");
+    throw rangeError(
+      "train",
+      "patience-without-validation",
+      message`patience ${{ patience }} needs validation data`,
+    );
   if (step > 0 && samples !== data.count)
     throw shapeError(
       "train",
-      `the epoch under way has ${samples} samples, the data set has ${data.count}`,
+      "other-data",
+      message`the epoch that was begun has ${{ begun: samples }} samples, the data set has ${{ samples: data.count }}; resume with the same data`,
     );
   if (epoch >= epochs) {
     if (resume) return;
     throw rangeError(
       "train",
-      `there is nothing to do: ${epoch} epochs are done, and epochs (${epochs}) counts from the beginning; epochs: ${epoch + epochs} trains ${epochs} more`,
+      "epochs-done",
+      message`there is nothing to do: ${{ done: epoch }} epochs are done, and epochs (${{ epochs }}) counts from the beginning; epochs: ${{ suggested: epoch + epochs }} trains ${{ more: epochs }} more`,
     );
   }
   loader.checkLabels(data);
@@ -217,26 +264,12 @@ function check(
     device.prepare({
       count: rest,
       target: data.target,
-      gather: accumulate > 1 ? "apply" : undefined,
+      accumulate: accumulate > 1 ? "apply" : undefined,
     });
-  for (const count of validation
-    ? [Math.min(batch, validation.count), validation.count % batch]
-    : [])
-    if (count) evaluator.prepare(count, validation?.target);
+  if (!validation) return;
+  for (const count of [Math.min(batch, validation.count), validation.count % batch])
+    if (count) evaluator.prepare(count, validation.target);
 }
-
-/** The error for a sample that is not finite. */
-const spoilt = (
-  at: { epoch: number; step: number },
-  sample: number,
-  { layer, value }: { layer: string; value: number },
-): DivergedError =>
-  notFiniteIn(
-    `sample ${sample} holds ${value} in ${layer}, at epoch ${at.epoch}, step ${at.step}; correct it or leave it out`,
-    at,
-    layer,
-    "forward",
-  );
 
 function checkFit(options: FitOptions): void {
   checkOptions("fit", options, "epochs validation signal patience onStep resume");
@@ -246,12 +279,13 @@ function checkFit(options: FitOptions): void {
   if (signal && typeof signal.aborted !== "boolean")
     throw rangeError(
       "fit",
-      `signal is ${kindOf(signal)}, must be an AbortSignal, as the signal of an AbortController`,
+      "signal",
+      message`signal is ${{ kind: kindOf(signal) }}, must be an AbortSignal: the signal of an AbortController`,
     );
   if (onStep) mustBeFunction("fit", "onStep", onStep);
 }
 
-/** Null for an error that the signal caused; any other is thrown on. */
+/** Returns null for an error that the signal caused; throws any other. */
 const unlessAborted = (signal?: AbortSignal) => (error: unknown) => {
   if (signal?.aborted) return null;
   throw error;

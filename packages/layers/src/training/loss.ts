@@ -2,7 +2,7 @@
 // batched gives the value of one large batch.
 
 import { crossEntropy, full, lossTerms, map, reshape, type LossTerms } from "@conv/ops";
-import { formatShape, shapeError, sizeOf, Value } from "@conv/tensor";
+import { formatShape, message, shapeError, sizeOf, Value } from "@conv/tensor";
 
 /**
  * Loss of a batch, from outputs and labels (int32, one a sample, unless the data set says
@@ -29,12 +29,14 @@ export function measure(loss: Loss = crossEntropy, output: Value, labels: Value)
     if (!(value instanceof Value))
       throw shapeError(
         "train",
-        `the loss gives nothing for ${what}; it must return { sum, weight } or one element, traced`,
+        "loss-result",
+        message`the loss returned nothing for ${{ part: what }}; it must return { sum, weight } or one element, traced`,
       );
     if (sizeOf(value.shape) !== 1 || value.dtype !== "float32")
       throw shapeError(
         "train",
-        `${what} has shape ${formatShape(value.shape)}, must have one element`,
+        "loss-shape",
+        message`${{ part: what }} has shape ${{ shape: formatShape(value.shape) }}, must have one element`,
       );
     return reshape(value, []);
   };

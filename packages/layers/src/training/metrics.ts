@@ -1,6 +1,6 @@
 // How good answers are, besides the loss: functions of outputs and labels on the host.
 
-import { shapeError } from "@conv/tensor";
+import { message, shapeError } from "@conv/tensor";
 import { mustCount } from "../checks.ts";
 import type { Batch } from "../data/data.ts";
 
@@ -30,7 +30,8 @@ export function topK(k: number): Metric {
     if (labels.length !== count)
       throw shapeError(
         "topK",
-        `${labels.length} labels for ${count} samples; it needs one label a sample`,
+        "labels",
+        message`${{ labels: labels.length }} labels for ${{ samples: count }} samples; topK needs one label a sample`,
       );
     let right = 0;
     for (let i = 0; i < count; i++) {
@@ -62,13 +63,18 @@ export function confusion(
 ): number[][] {
   mustCount("confusion", "classes", classes);
   if (labels.length !== answers.length)
-    throw shapeError("confusion", `${labels.length} labels for ${answers.length} answers`);
+    throw shapeError(
+      "confusion",
+      "labels",
+      message`${{ labels: labels.length }} labels for ${{ answers: answers.length }} answers`,
+    );
   for (const list of [labels, answers])
     for (let i = 0; i < list.length; i++)
       if (!(Number.isInteger(list[i]) && list[i] >= 0 && list[i] < classes))
         throw shapeError(
           "confusion",
-          `${list === labels ? "label" : "answer"} ${list[i]} at ${i} is none of ${classes} classes`,
+          "class",
+          message`${{ what: list === labels ? "label" : "answer" }} ${{ value: list[i] }} at ${{ at: i }} is not one of ${{ classes }} classes`,
         );
   const matrix = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
   for (let i = 0; i < labels.length; i++) matrix[labels[i]][answers[i]]++;

@@ -1,24 +1,21 @@
-// What is special about some parameters of a training: a list of rules, each for the parameters
-// whose names it matches.
+// Rules of a training: settings for the parameters whose names match.
 
-import { shapeError } from "@conv/tensor";
+import { message, shapeError } from "@conv/tensor";
 import { mustBe } from "../checks.ts";
 import { describeModel, type Entry, type Model } from "../layers/layer.ts";
 import type { ParameterOptions } from "./optim.ts";
 
-/**
- * What holds for the parameters that `match`; of several rules that set the same, the last holds.
- */
+/** Settings of the parameters that `match`. The last rule that sets a value decides. */
 export interface ParameterRule extends ParameterOptions {
   /**
-   * A part of the network and all that is in it (`features` or `features.0.weight`), or a pattern
-   * somewhere in the full name.
+   * The name of a part of the network with everything in it (`features`, `features.0.weight`), or a
+   * pattern in the full name.
    */
   readonly match: string | RegExp;
   /**
-   * Keeps the values as they are: no gradient is computed for them and no state is kept. A layer
-   * with running statistics all of whose parameters are frozen keeps those too, and uses them; one
-   * without parameters does where the rule matches the statistics.
+   * Keeps the values: no gradient is computed for them and they have no state. A layer whose
+   * parameters are all frozen keeps its running statistics too, and normalizes by them; so does a
+   * layer without parameters where the rule matches its statistics.
    */
   readonly frozen?: boolean | undefined;
 }
@@ -29,9 +26,9 @@ const matches = (name: string, match: string | RegExp): boolean =>
     : name.search(match) >= 0;
 
 /**
- * For each entry what is special about it, or null where it is not trained. Throws ShapeError for a
- * rule that matches no trainable parameter and where nothing is left to train, RangeError for
- * numbers out of range.
+ * The settings of each entry, null for one that is not trained. Throws ShapeError for a rule that
+ * matches no trainable parameter, and where no parameter is left to train; RangeError for numbers
+ * out of range.
  */
 export function applyRules(
   name: string,
@@ -39,10 +36,19 @@ export function applyRules(
   rules: readonly ParameterRule[] = [],
 ): (ParameterOptions | null)[] {
   const trainable = entries.filter((e) => e.trainable);
-  if (trainable.length === 0) throw shapeError("train", `${name} has no trainable parameter`);
+  if (trainable.length === 0)
+    throw shapeError(
+      "train",
+      "nothing-to-train",
+      message`${{ model: name }} has no trainable parameter`,
+    );
   for (const { match, rate = 1, weightDecay = 0 } of rules) {
     if (!trainable.some((e) => matches(e.name, match)))
-      throw shapeError("train", `the rule for ${match} matches no trainable parameter of ${name}`);
+      throw shapeError(
+        "train",
+        "rule-without-match",
+        message`the rule for ${{ match: String(match) }} matches no trainable parameter of ${{ model: name }}`,
+      );
     mustBe("a finite number ≥ 0", `train: the rule for ${match}`, {
       rate,
       "weight decay": weightDecay,
@@ -57,13 +63,24 @@ export function applyRules(
     return frozen ? null : { rate, weightDecay };
   });
   if (options.every((o) => o === null))
-    throw shapeError("train", `the rules freeze every parameter of ${name}`);
+    throw shapeError(
+      "train",
+      "all-frozen",
+      message`the rules freeze every parameter of ${{ model: name }}`,
+    );
   return options;
 }
 
+/** Indices of the entries that are trained. */
+export const trainedOf = (
+  model: Model,
+  entries: readonly Entry[],
+  rules?: readonly ParameterRule[],
+): number[] => applyRules(model.name, entries, rules).flatMap((options, i) => (options ? [i] : []));
+
 /**
- * Paths of the layers with buffers whose every parameter, or where there is none every buffer, is
- * frozen by the rules.
+ * Paths of the layers with buffers that the rules freeze: all their parameters, or all their
+ * buffers where they have no parameter.
  */
 export function frozenLayers(
   model: Model,

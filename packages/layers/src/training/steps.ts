@@ -1,6 +1,6 @@
-// The steps that are under way, and the place in the training: a step counts from when it is
-// enqueued, and what it measured once it is read. One that is not finite changed nothing, and
-// neither did any after it: the place goes back to before it.
+// The steps of a training that run on the device, and the position. A step counts in the position
+// from when it is enqueued, and in its sums once its results are read. A step that was not finite
+// changed nothing, nor did any step after it: the position returns to the one before it.
 
 import type { Position } from "./checkpoint.ts";
 import type { Device, StepPass } from "./device.ts";
@@ -8,7 +8,7 @@ import { diverged } from "./diagnose.ts";
 import { rightOf } from "./evaluate.ts";
 import type { StepReport } from "./reports.ts";
 
-/** What a step gave. */
+/** The results of a step. */
 interface Outcome {
   readonly loss: number;
   readonly weight: number;
@@ -20,31 +20,28 @@ interface Outcome {
   readonly fine: boolean;
 }
 
-type About = Omit<StepReport, "loss" | "accuracy" | "seen" | "seconds">;
+/** What a report says of a step before its results are known. */
+type Announced = Omit<StepReport, "loss" | "accuracy" | "seen" | "seconds">;
 
-interface UnderWay {
+/** A step that was enqueued. */
+interface Enqueued {
   readonly pass: StepPass;
   readonly before: Position;
-  readonly about: About;
+  readonly announced: Announced;
   readonly outcome: Promise<Outcome>;
 }
 
 export interface Steps {
   position: Position;
-  /** How many are under way. */
+  /** Number of steps that run. */
   readonly pending: number;
-  /** Enqueues a step, and moves the place past it: to `after`. */
-  enqueue(pass: StepPass, about: About, after: Position, started: number): void;
-  /**
-   * Waits for the oldest step, and gives its report. Throws DivergedError where it was not finite.
-   */
+  /** Enqueues a step, and moves the position to `after`. */
+  enqueue(pass: StepPass, announced: Announced, after: Position, started: number): void;
+  /** Waits for the oldest step and returns its report. Throws DivergedError if it was not finite. */
   settle(): Promise<StepReport>;
-  /** Waits for all, and takes in what they measured. */
+  /** Waits for all steps and adds their results to the position. */
   drain(): Promise<void>;
-  /**
-   * The place with what all steps under way measure, or before the first of them that is not
-   * finite.
-   */
+  /** The position with the results of all steps, or before the first that was not finite. */
   settled(): Promise<Position>;
 }
 
@@ -54,11 +51,11 @@ const add = (to: Position, { loss, weight, added, right, labels, count }: Outcom
   loss: to.loss + (loss - added) * weight,
   weight: to.weight + weight,
   added: to.added + added * count,
-  right: to.right + (right || 0), // NaN where labels are no classes
+  right: to.right + (right || 0), // NaN where labels are not classes
   labels: to.labels + labels,
 });
 
-/** The place before a step that changed nothing, with all that is known of the steps before it. */
+/** The position before a step that changed nothing, with the results of the steps before it. */
 const back = (from: Position, { samples, step, steps, updates }: Position): Position => ({
   ...from,
   samples,
@@ -67,32 +64,34 @@ const back = (from: Position, { samples, step, steps, updates }: Position): Posi
   updates,
 });
 
+/** The position after these steps, up to the first that was not finite. */
+async function settledAfter(
+  from: Position,
+  list: readonly Enqueued[],
+): Promise<{ readonly position: Position; readonly failed?: Enqueued | undefined }> {
+  let position = from;
+  for (const step of list) {
+    const outcome = await step.outcome;
+    if (!outcome.fine) return { position: back(position, step.before), failed: step };
+    position = add(position, outcome);
+  }
+  return { position };
+}
+
 export function createSteps(device: Device, start: Position): Steps {
-  let inFlight: UnderWay[] = []; // at most two
-  const undo = async ({ before }: UnderWay) => {
-    await Promise.allSettled(inFlight.map((step) => step.outcome));
-    inFlight = [];
+  let queue: Enqueued[] = []; // at most two
+  const undo = async ({ before }: Enqueued) => {
+    await Promise.allSettled(queue.map((step) => step.outcome));
+    queue = [];
     steps.position = back(steps.position, before);
-    device.heal();
-  };
-  const settled = async (
-    from: Position,
-    list: readonly UnderWay[],
-  ): Promise<{ position: Position; failed?: UnderWay | undefined }> => {
-    let position = from;
-    for (const step of list) {
-      const outcome = await step.outcome;
-      if (!outcome.fine) return { position: back(position, step.before), failed: step };
-      position = add(position, outcome);
-    }
-    return { position };
+    device.resetHealth();
   };
   const steps: Steps = {
     position: start,
     get pending() {
-      return inFlight.length;
+      return queue.length;
     },
-    enqueue(pass, about, after, started) {
+    enqueue(pass, announced, after, started) {
       const outcome = device.step(pass).then(({ output, ...numbers }): Outcome => {
         const { count, target, y } = pass;
         return {
@@ -102,34 +101,34 @@ export function createSteps(device: Device, start: Position): Steps {
           seconds: (performance.now() - started) / 1000,
         };
       });
-      outcome.catch(() => {}); // it is awaited later, and must not count as unhandled until then
-      inFlight.push({ pass, before: steps.position, about, outcome });
+      outcome.catch(() => {}); // It is awaited later; until then a rejection is not unhandled.
+      queue.push({ pass, before: steps.position, announced, outcome });
       steps.position = after;
     },
     async settle() {
-      const first = inFlight[0];
-      const { about, pass } = first;
+      const [first] = queue;
+      const { announced, pass } = first;
       const outcome = await first.outcome;
       if (!outcome.fine) {
         await undo(first);
-        throw diverged({ ...about, loss: outcome.loss }, await device.diagnose(pass));
+        throw diverged({ ...announced, loss: outcome.loss }, await device.diagnose(pass));
       }
       steps.position = add(steps.position, outcome);
-      inFlight.shift();
+      queue.shift();
       const { loss, right, labels, seconds } = outcome;
-      return { ...about, seconds, loss, accuracy: right / labels, seen: steps.position.seen };
+      return { ...announced, seconds, loss, accuracy: right / labels, seen: steps.position.seen };
     },
     async drain() {
-      // A step whose back end failed is left out; its error is thrown where it is waited for.
-      const { position, failed } = await settled(steps.position, inFlight).catch(() => ({
+      // The error of a failed back end is thrown where its step is awaited, not here.
+      const { position, failed } = await settledAfter(steps.position, queue).catch(() => ({
         position: steps.position,
         failed: undefined,
       }));
       if (failed) await undo(failed);
       steps.position = position;
-      inFlight = [];
+      queue = [];
     },
-    settled: () => settled(steps.position, [...inFlight]).then(({ position }) => position),
+    settled: () => settledAfter(steps.position, [...queue]).then(({ position }) => position),
   };
   return steps;
 }
