@@ -252,7 +252,7 @@ test("weights that are not finite are refused wherever a model is loaded, and ne
   );
   expect(await weightsOf(t)).toEqual(before);
   expect(() => layers.mustBeFinite("model.safetensors", spoilt)).toThrow(
-    "model.safetensors: 1.weight holds Infinity at place 3",
+    "model.safetensors: 1.weight holds Infinity at index 3",
   );
 });
 

@@ -189,7 +189,7 @@ describe("state", () => {
       "many: these weights belong to another network (missing c1.weight and 3 more; unexpected t0 and 8 more)",
     );
     expect(() => matchState("tiny", entries, new Map(state).set("z", { shape, data }))).toThrow(
-      "tiny: state does not fit: unexpected z",
+      "tiny: these weights belong to another network (unexpected z)",
     );
     expect(() =>
       matchState("tiny", entries, new Map(state).set("c1.weight", { shape: [27], data })),

@@ -328,7 +328,7 @@ describe("linearToConv1x1", () => {
       "conv: kernel 5 with dilation 1 covers 5 positions, but the padded input has 4; use a smaller kernel or more padding (axis h)",
     );
     expect(failure(() => linearToConv1x1(unpadded, new Map([...state].slice(1))))).toBe(
-      "unpadded: state does not fit: missing c1.weight",
+      "unpadded: these weights belong to another network (missing c1.weight)",
     );
   });
 });

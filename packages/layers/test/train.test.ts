@@ -285,7 +285,7 @@ describe("checkpoints", () => {
         elsewhere({ batch: 9 }),
         "checkpoint: the batch of the checkpoint is 9, that of the trainer is 8",
       ],
-      [changed({ position: "{" }), "checkpoint: the position is no valid JSON"],
+      [changed({ position: "{" }), "checkpoint: the position is not valid JSON"],
       [elsewhere({ epoch: -1 }), "checkpoint: the position has a missing or impossible number"],
       [elsewhere({ best: "x" }), "checkpoint: the position has a missing or impossible number"],
       [changed({ position: "[]" }), "checkpoint: the position has a missing or impossible number"],
@@ -295,7 +295,7 @@ describe("checkpoints", () => {
     const half = elsewhere({ step: 1 });
     state.delete("optimizer/mean/c1.weight");
     expect(() => t.restore(encodeSafetensors(state, metadata))).toThrow(
-      "adam: state does not fit: missing mean/c1.weight",
+      "adam: this state belongs to another optimizer (missing mean/c1.weight)",
     );
     expect(await weightsOf(t)).toEqual(before);
     const other = trainer(createHost());

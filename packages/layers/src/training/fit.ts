@@ -131,7 +131,8 @@ async function runSteps(
   const order = shuffled(data.count, `${steps.position.seed} order ${steps.position.epoch}`);
   const count = Math.ceil(data.count / batch);
   const started = performance.now();
-  while (steps.position.step < count && signal?.aborted !== true) {
+  const aborted = () => signal?.aborted === true;
+  while (steps.position.step < count && !aborted()) {
     enqueue(parts, data, { order, count, started });
     if (steps.pending > 1) await settle();
     await breathe();
