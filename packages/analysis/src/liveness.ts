@@ -1,8 +1,7 @@
-// Which values must be held at once while a graph runs: each from the step that makes it to the
-// last that reads it. What only changes shape, joins or cuts shares the memory of what it is made
-// of, as back ends do.
+// Which values must be held at the same time while a graph runs: each from the step that makes it
+// to the last step that reads it. Values share memory as on the CPU back end.
 
-import { allocationsOf, partsOf, root } from "@conv/compiler";
+import { allocateValues, partsOf, root } from "@conv/compiler";
 import { isElementwise, reshapeOp, sliceOp } from "@conv/ops";
 import {
   bytesOf,
@@ -15,10 +14,7 @@ import {
 } from "@conv/tensor";
 import { most, timelineOf } from "./traced.ts";
 
-/**
- * Memory that holds a value, and those that take its place, from one step to another (both
- * included).
- */
+/** Memory that holds a value, and those that replace it, from one step to another (both included). */
 export interface Held {
   /** The first value in it. */
   readonly value: Value;
@@ -38,23 +34,58 @@ export interface Liveness {
 
 export interface LivenessOptions {
   /**
-   * Nodes that are computed together, whose inner results are never stored, and those of their
-   * results that outlast the run: `Program.steps`. Default: each node alone.
+   * `Program.steps`: nodes that are computed together, so that their inner results are never stored,
+   * and those of their results that outlast the run. Default: each node is a step.
    */
   readonly steps?: readonly Pick<Step, "nodes" | "persistent">[] | undefined;
-  /** Default: those of the value's own type. */
+  /** Default: those of the value's dtype. */
   readonly bytes?: ((value: Value) => number) | undefined;
 }
 
+/** Bytes to which parts of a concatenation are aligned: a cache line, as on the CPU back end. */
+const ALIGNMENT = 64;
+
 /**
- * What is held while the graph runs, beside its inputs and outputs. A result takes the memory of an
- * input that nobody reads after, where that is read element by element. What a step keeps (persistent) is held
- * throughout, and nothing takes its memory.
+ * What is held while the graph runs, beside its inputs and outputs. An elementwise result reuses the
+ * memory of an operand that no later step reads. Persistent results of steps are held throughout,
+ * and nothing reuses their memory.
  */
 export function livenessOf(graph: Graph, options: LivenessOptions = {}): Liveness {
   checkOptions("livenessOf", options, "steps bytes");
-  const { steps = stepsOf(graph), bytes: sizeOfValue = (v: Value) => bytesOf(v.spec) } = options;
-  const kept = new Set(graph.outputs.map(root));
+  const { bytes = (v: Value) => bytesOf(v.spec) } = options;
+  const parts = partsOf(graph, ALIGNMENT);
+  const steps = options.steps ?? graph.nodes.filter(isStep(parts)).map((n) => ({ nodes: [n] }));
+  const persistent = new Set(
+    steps.flatMap((step: Pick<Step, "persistent">) => (step.persistent ?? []).map(root)),
+  );
+  const tasks = tasksOf(graph, steps);
+  const held: { value: Value; bytes: number; from: number; to: number }[] = [];
+  const { visit } = allocateValues(graph, tasks, {
+    parts,
+    persistent,
+    bytes,
+    block: (value, step) => held.push({ value, bytes: bytes(value), from: step, to: step }) - 1,
+  });
+  tasks.forEach((_, i) => {
+    for (const { kind, index } of Object.values(visit(i)).flat())
+      if (kind === "block") held[index].to = i;
+  });
+  for (const block of held)
+    if (persistent.has(block.value)) Object.assign(block, { from: 0, to: steps.length - 1 });
+  const timeline = timelineOf(held, steps.length);
+  const peak = most(timeline);
+  return { steps, held, timeline, peak: { bytes: peak, step: timeline.indexOf(peak) } };
+}
+
+/** Whether a node does anything: a reshape does not, nor a slice that is read from its operand. */
+const isStep =
+  (parts: ReadonlyMap<Value, unknown>) =>
+  ({ op, outputs }: Node): boolean =>
+    op !== reshapeOp && !(op === sliceOp && parts.has(outputs[0]));
+
+/** What each step reads and writes. */
+function tasksOf(graph: Graph, steps: readonly Pick<Step, "nodes">[]) {
+  const outputs = new Set(graph.outputs.map(root));
   const users = new Map<Value, Node[]>();
   for (const n of graph.nodes) {
     if (n.op === reshapeOp) continue;
@@ -64,46 +95,16 @@ export function livenessOf(graph: Graph, options: LivenessOptions = {}): Livenes
       else users.set(v, [n]);
     }
   }
-  const throughout = new Set(steps.flatMap(({ persistent = [] }) => persistent.map(root)));
-  const tasks = steps.map(({ nodes }) => {
+  return steps.map(({ nodes }) => {
     const inside = new Set(nodes);
     const writes = nodes
       .flatMap((n) => n.outputs)
-      .filter((v) => kept.has(v) || (users.get(v) ?? []).some((n) => !inside.has(n)));
+      .filter((v) => outputs.has(v) || (users.get(v) ?? []).some((n) => !inside.has(n)));
     const reads = nodes
       .flatMap((n) => n.inputs)
       .filter((v) => !root(v).node || !inside.has(root(v).node!));
     return { writes, reads, elementwise: readByElement(nodes, reads, writes) };
   });
-  const held: { value: Value; bytes: number; from: number; to: number }[] = [];
-  const { visit } = allocationsOf<(typeof held)[number] | null>(
-    graph,
-    tasks,
-    partsOf(graph),
-    throughout,
-    {
-      external: () => null,
-      allocate: (value, step) =>
-        held[held.push({ value, bytes: sizeOfValue(value), from: step, to: step }) - 1],
-      within: (whole) => whole,
-    },
-  );
-  tasks.forEach((_, i) => {
-    for (const home of Object.values(visit(i)).flat()) if (home) home.to = i;
-  });
-  for (const home of held)
-    if (throughout.has(home.value)) Object.assign(home, { from: 0, to: steps.length - 1 });
-  const timeline = timelineOf(held, steps.length);
-  const bytes = most(timeline);
-  return { steps, held, timeline, peak: { bytes, step: timeline.indexOf(bytes) } };
-}
-
-/** Every node alone, but those that only change shape, or cut what can be read where it lies. */
-function stepsOf(graph: Graph): Pick<Step, "nodes" | "persistent">[] {
-  const parts = partsOf(graph);
-  return graph.nodes
-    .filter((n) => n.op !== reshapeOp && !(n.op === sliceOp && parts.has(n.outputs[0])))
-    .map((n) => ({ nodes: [n] }));
 }
 
 /** The values read only at the element that is written. */

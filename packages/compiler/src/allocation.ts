@@ -1,33 +1,36 @@
-// Where values live. What only joins or cuts values moves nothing if it can be helped: the pieces
-// of a concatenation are written where they belong in it, a slice is read where it lies, and a
-// result takes the memory of an input that dies.
+// Assigns memory to values. Aliasing avoids copies: an operand of a concatenation is written into
+// the result, a slice is read from its operand, and an elementwise result reuses the memory of an
+// operand that no later task reads.
 
 import { concatOp, sliceOp, type ConcatParams, type SliceParams } from "@conv/ops";
 import { bytesOf, sizeOf, stridesOf, type Graph, type Value } from "@conv/tensor";
 import { root, type Planned } from "./plan.ts";
 
-/** A value that is part of another, from this byte on. */
+/** A range of bytes in an input or output of the program, or in a block of its memory. */
+export interface Allocation {
+  readonly kind: "input" | "output" | "block";
+  readonly index: number;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** A value that is stored inside another value, from byte `offset` on. */
 export interface Part {
   readonly whole: Value;
   readonly offset: number;
 }
 
 /**
- * Kernels may store whole cache lines at the end of a value, so that no piece may end within one
- * but the last.
+ * The operands of concatenations that can be written into the result, and the slices that can be
+ * read from their operand. Outputs of the graph are never parts. A kernel may write up to the next
+ * multiple of `alignment` bytes, so every part of a concatenation but the last ends at one.
  */
-const LINE = 64;
-
-/**
- * Pieces that can be written straight into a concatenation, and slices that can be read where they
- * lie. What is asked for as an output stays itself.
- */
-export function partsOf(graph: Graph): Map<Value, Part> {
+export function partsOf(graph: Graph, alignment: number): Map<Value, Part> {
   const parts = new Map<Value, Part>();
-  const apart = new Set([...graph.inputs, ...graph.outputs.map(root)]);
+  const separate = new Set([...graph.inputs, ...graph.outputs.map(root)]);
   for (const { op, params, inputs, outputs } of graph.nodes) {
     const [y] = outputs as [Value];
-    if (op === sliceOp && !apart.has(y)) {
+    if (op === sliceOp && !separate.has(y)) {
       const [{ shape }] = inputs as [Value];
       const { start, size } = params as SliceParams;
       const cut = size.findLastIndex((n, a) => n < shape[a]!);
@@ -42,8 +45,9 @@ export function partsOf(graph: Graph): Map<Value, Part> {
     let offset = 0;
     inputs.forEach((v, i) => {
       const [x, bytes] = [root(v), bytesOf(v.spec)];
-      const alone = offset % LINE === 0 && (bytes % LINE === 0 || i === inputs.length - 1);
-      if (alone && bytes && x.node && !apart.has(x) && !parts.has(x))
+      const aligned =
+        offset % alignment === 0 && (bytes % alignment === 0 || i === inputs.length - 1);
+      if (aligned && bytes && x.node && !separate.has(x) && !parts.has(x))
         parts.set(x, { whole: y, offset });
       offset += bytes;
     });
@@ -51,68 +55,76 @@ export function partsOf(graph: Graph): Map<Value, Part> {
   return parts;
 }
 
-/**
- * How homes are made: of an input or output of the graph, of a value with memory of its own from a
- * task on, and of one within another's.
- */
-export interface Allocations<H> {
-  external(kind: "input" | "output", index: number, v: Value): H;
-  allocate(v: Value, task: number): H;
-  within(whole: H, offset: number, v: Value): H;
+export interface AllocationOptions {
+  /** See {@link partsOf}. null: no value shares memory with another. */
+  readonly parts: ReadonlyMap<Value, Part> | null;
+  /** Values whose memory is never reused. */
+  readonly persistent: Iterable<Value>;
+  bytes(v: Value): number;
+  /** Makes a block for a value that task `task` is the first to write or read; returns its number. */
+  block(v: Value, task: number): number;
 }
 
 /**
- * The homes of values, and `visit(i)`, which gives those that task `i` writes and reads: tasks must
- * be visited in order. A result takes the memory of an input that no task reads after, where that
- * is read element by element; nothing takes the memory of `lasting`.
+ * The allocations of values. `visit(i)` returns those that task `i` writes and reads; tasks must be
+ * visited in order.
  */
-export function allocationsOf<H>(
+export function allocateValues(
   graph: Graph,
   tasks: readonly Pick<Planned, "reads" | "writes" | "elementwise">[],
-  parts: ReadonlyMap<Value, Part>,
-  lasting: Iterable<Value>,
-  make: Allocations<H>,
-): { homes: ReadonlyMap<Value, H>; visit(i: number): { writes: H[]; reads: H[] } } {
-  const homes = new Map<Value, H>();
-  graph.inputs.forEach((v, i) => homes.set(v, make.external("input", i, v)));
-  graph.outputs
-    .map(root)
-    .forEach((v, i) => homes.has(v) || homes.set(v, make.external("output", i, v)));
-  const last = new Map<Value, number>();
-  tasks.forEach(({ reads }, i) => reads.forEach((v) => last.set(root(v), i)));
-  for (const v of [
-    ...homes.keys(),
-    ...parts.keys(),
-    ...[...parts.values()].map(({ whole }) => whole),
-    ...lasting,
-  ])
-    last.delete(v);
-  const homeOf = (v: Value, task: number): H => {
-    if (!homes.has(v)) {
-      const part = parts.get(v);
-      homes.set(
-        v,
-        part ? make.within(homeOf(part.whole, task), part.offset, v) : make.allocate(v, task),
-      );
+  { parts, persistent, bytes, block }: AllocationOptions,
+): {
+  allocations: ReadonlyMap<Value, Allocation>;
+  visit(i: number): { writes: Allocation[]; reads: Allocation[] };
+} {
+  const allocations = new Map<Value, Allocation>();
+  const put = (v: Value, kind: Allocation["kind"], index: number) =>
+    allocations.set(v, { kind, index, offset: 0, bytes: bytes(v) });
+  graph.inputs.forEach((v, i) => put(v, "input", i));
+  graph.outputs.map(root).forEach((v, i) => allocations.has(v) || put(v, "output", i));
+  const lastRead = parts
+    ? lastReads(tasks, [
+        ...allocations.keys(),
+        ...parts.keys(),
+        ...[...parts.values()].map(({ whole }) => whole),
+        ...persistent,
+      ])
+    : new Map<Value, number>();
+  const allocationOf = (v: Value, task: number): Allocation => {
+    const part = parts?.get(v);
+    if (!allocations.has(v)) {
+      if (part) {
+        const whole = allocationOf(part.whole, task);
+        allocations.set(v, { ...whole, offset: whole.offset + part.offset, bytes: bytes(v) });
+      } else put(v, "block", block(v, task));
     }
-    return homes.get(v)!;
+    return allocations.get(v)!;
   };
   return {
-    homes,
+    allocations,
     visit(i) {
       const { reads, writes, elementwise } = tasks[i]!;
-      const dying = [...elementwise].filter((v) => last.get(v) === i && homes.has(v));
+      const reusable = [...elementwise].filter((v) => lastRead.get(v) === i && allocations.has(v));
       for (const y of writes) {
-        const at =
-          homes.has(y) || parts.has(y)
-            ? -1
-            : dying.findIndex((v) => bytesOf(v.spec) === bytesOf(y.spec));
-        if (at >= 0) homes.set(y, homes.get(dying.splice(at, 1)[0]!)!);
+        if (allocations.has(y) || parts?.has(y)) continue;
+        const at = reusable.findIndex((v) => bytes(v) === bytes(y));
+        if (at >= 0) allocations.set(y, allocations.get(reusable.splice(at, 1)[0]!)!);
       }
       return {
-        writes: writes.map((v) => homeOf(v, i)),
-        reads: reads.map((v) => homeOf(root(v), i)),
+        writes: writes.map((v) => allocationOf(v, i)),
+        reads: reads.map((v) => allocationOf(root(v), i)),
       };
     },
   };
+}
+
+/** The last task that reads each value, without the values of `except`. */
+function lastReads(
+  tasks: readonly Pick<Planned, "reads">[],
+  except: Iterable<Value>,
+): Map<Value, number> {
+  const last = new Map<Value, number>();
+  tasks.forEach(({ reads }, i) => reads.forEach((v) => last.set(root(v), i)));
+  for (const v of except) last.delete(v);
+  return last;
 }

@@ -22,14 +22,19 @@ export {
   UNSEEN,
 } from "./gather.ts";
 export type { AxisTaps, Gather, Phase, Reading } from "./gather.ts";
-export { allocationsOf, partsOf, type Allocations, type Part } from "./allocation.ts";
+export { allocateValues, partsOf, type Allocation, type Part } from "./allocation.ts";
+export { align, packBlocks, shareBuffers, type Lifetime } from "./lifetimes.ts";
+export { distinctDependencies, persistentTasks, type Dependencies } from "./persistent.ts";
 export {
-  distinctDependencies,
-  persistentFirst,
-  persistentSteps,
-  sameDependencies,
-  type Dependencies,
-} from "./persistent.ts";
+  place,
+  type Block,
+  type BlockKind,
+  type KernelCode,
+  type Placed,
+  type Placement,
+  type ScratchRequest,
+  type StageRequest,
+} from "./placement.ts";
 export { createPacks, type Pack, type Packed, type Packs } from "./packs.ts";
 export { plan, root, type Chooser, type Planned } from "./plan.ts";
 export {

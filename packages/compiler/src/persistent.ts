@@ -1,119 +1,134 @@
-// What depends on some of a program's inputs alone (batch normalization's scale from running
-// statistics, weights made of weights) is computed when one of these changes, not at every run:
-// parts of the plan that stand apart from the rest until their results are read.
+// Finds tasks whose results persist from run to run: those that depend on a few inputs of the
+// program alone (the scale of batch normalization, made of running statistics; weights made of
+// weights). They run again only when one of these inputs changes.
 
 import { bytesOf, costOf, type Graph, type Value } from "@conv/tensor";
 import { root, type Planned } from "./plan.ts";
 
-/**
- * Numbers of the inputs, in order, whose contents decide whether a part of the plan has to run
- * again.
- */
+/** Numbers of inputs of the program, in order. A result that depends on them is invalidated by them. */
 export type Dependencies = readonly number[];
 
-/** Tasks joined by the values that pass between them; each task of a part has the same one. */
-interface Part {
+/** Tasks connected by the values that pass between them. All of them have the same dependencies. */
+interface Component {
   readonly tasks: Planned[];
-  readonly causes: Set<number>;
+  readonly dependsOn: Set<number>;
 }
 
-/** Parts above this share of all work are no preparation, but the network itself, or most of it. */
+/** A component with a larger share of all work is the network itself, or most of it. */
 const MOST_WORK = 1 / 4;
 
 /**
- * The causes of each task that need not run at every run. Such a part depends on some inputs but
- * not on all, and makes nothing in `apart` (values whose memory is not theirs alone) and no output.
- * It is a small part of the work, and does no products: the first layers of a network depend on its
- * image and few weights, and are no preparation either. Since what others read of it is kept from
- * run to run, that must not take more memory than those inputs do.
+ * The dependencies of each persistent task. A component of tasks is persistent if
+ * - it depends on some inputs of the program, but not on all that are read;
+ * - it makes no output of the graph, and no value of `shared` (values that share memory);
+ * - it has a small share of the work, and no products: the first layers of a network depend on the
+ *   image and on few weights, but must run every time;
+ * - the results that other tasks read take no more memory than the inputs it depends on.
  */
-export function persistentSteps(
+export function persistentTasks(
   graph: Graph,
   planned: readonly Planned[],
-  apart: ReadonlySet<Value>,
+  shared: ReadonlySet<Value>,
 ): Map<Planned, Dependencies> {
-  const depends = new Map<Value, ReadonlySet<number>>(
-    graph.inputs.map((v, i) => [v, new Set([i])]),
-  );
-  const kept = new Set(graph.outputs.map(root));
-  const parts = new Map<Planned, Part>();
-  const makers = new Map<Value, Planned>();
-  const reads = new Set(planned.flatMap((p) => p.reads.map(root)));
-  const used = graph.inputs.filter((v) => reads.has(v)).length;
-  for (const p of planned) {
-    const causes = new Set(p.reads.flatMap((v) => [...(depends.get(root(v)) ?? [])]));
-    for (const v of p.writes) {
-      depends.set(v, causes);
-      makers.set(v, p);
-    }
-    const from = new Set(p.reads.flatMap((v) => makers.get(root(v)) ?? []));
-    if (
-      causes.size === used ||
-      multiplies(p) ||
-      p.writes.some((v) => kept.has(v) || apart.has(v)) ||
-      [...from].some((q) => !parts.has(q))
-    )
-      continue;
-    const before = new Set([...from].map((q) => parts.get(q)!));
-    const own: Part = {
-      tasks: [...before].flatMap((b) => b.tasks),
-      causes: new Set([...before].flatMap((b) => [...b.causes])),
-    };
-    own.tasks.push(p);
-    for (const i of causes) own.causes.add(i);
-    for (const task of own.tasks) parts.set(task, own);
-  }
-  const read = new Map<Part, Set<Value>>();
+  const read = new Set(planned.flatMap((p) => p.reads.map(root)));
+  const used = graph.inputs.filter((v) => read.has(v)).length;
+  const { components, makers } = componentsOf(graph, planned, shared, used);
+  const results = new Map<Component, Set<Value>>();
   for (const p of planned)
     for (const v of p.reads.map(root)) {
-      const part = parts.get(makers.get(v)!);
-      if (part && part !== parts.get(p)) read.set(part, (read.get(part) ?? new Set()).add(v));
+      const from = components.get(makers.get(v)!);
+      if (from && from !== components.get(p))
+        results.set(from, (results.get(from) ?? new Set()).add(v));
     }
   const bytes = (values: Iterable<Value>) =>
     [...values].reduce((sum, v) => sum + bytesOf(v.spec), 0);
   const time = (tasks: readonly Planned[]) => tasks.reduce((sum, p) => sum + p.estimate, 0);
-  const result = new Map<Planned, Dependencies>();
-  for (const part of new Set(parts.values())) {
-    const causes = [...part.causes].sort((a, b) => a - b);
-    if (causes.length === used || time(part.tasks) > MOST_WORK * time(planned)) continue;
-    if (bytes(read.get(part) ?? []) > bytes(causes.map((i) => graph.inputs[i]))) continue;
-    for (const task of part.tasks) result.set(task, causes);
+  const persistent = new Map<Planned, Dependencies>();
+  for (const component of new Set(components.values())) {
+    const dependsOn = [...component.dependsOn].sort((a, b) => a - b);
+    if (dependsOn.length === used || time(component.tasks) > MOST_WORK * time(planned)) continue;
+    if (bytes(results.get(component) ?? []) > bytes(dependsOn.map((i) => graph.inputs[i]!)))
+      continue;
+    for (const task of component.tasks) persistent.set(task, dependsOn);
   }
-  return result;
+  return persistent;
+}
+
+/** The components of all tasks that may persist, and the task that makes each value. */
+function componentsOf(
+  graph: Graph,
+  planned: readonly Planned[],
+  shared: ReadonlySet<Value>,
+  used: number,
+): { components: Map<Planned, Component>; makers: Map<Value, Planned> } {
+  const dependencies = new Map<Value, ReadonlySet<number>>(
+    graph.inputs.map((v, i) => [v, new Set([i])]),
+  );
+  const outputs = new Set(graph.outputs.map(root));
+  const components = new Map<Planned, Component>();
+  const makers = new Map<Value, Planned>();
+  for (const p of planned) {
+    const dependsOn = new Set(p.reads.flatMap((v) => [...(dependencies.get(root(v)) ?? [])]));
+    for (const v of p.writes) {
+      dependencies.set(v, dependsOn);
+      makers.set(v, p);
+    }
+    const from = new Set(p.reads.flatMap((v) => makers.get(root(v)) ?? []));
+    if (
+      dependsOn.size === used ||
+      multiplies(p) ||
+      p.writes.some((v) => outputs.has(v) || shared.has(v)) ||
+      [...from].some((q) => !components.has(q))
+    )
+      continue;
+    const before = new Set([...from].map((q) => components.get(q)!));
+    const joined: Component = {
+      tasks: [...[...before].flatMap((c) => c.tasks), p],
+      dependsOn: new Set([...[...before].flatMap((c) => [...c.dependsOn]), ...dependsOn]),
+    };
+    for (const task of joined.tasks) components.set(task, joined);
+  }
+  return { components, makers };
 }
 
 const multiplies = ({ nodes }: Planned): boolean => nodes.some((n) => costOf(n).macs > 0);
 
 /**
- * A plan with the tasks that {@link persistentSteps} finds first, so that nothing waits for them in between;
- * and the causes of each, and of inputs and what they make.
+ * A plan with the persistent tasks first, so that no other task waits for one of them in between.
+ * `invalidatedBy` has the dependencies of these tasks, `dependencies` those of their results and of
+ * the inputs.
  */
 export function persistentFirst<P extends Planned>(
   graph: Graph,
   inOrder: readonly P[],
-  apart: ReadonlySet<Value>,
+  shared: ReadonlySet<Value>,
 ) {
-  const once: ReadonlyMap<Planned, Dependencies> = persistentSteps(graph, inOrder, apart);
-  const planned = [...inOrder.filter((p) => once.has(p)), ...inOrder.filter((p) => !once.has(p))];
-  const causes: ReadonlyMap<Value, Dependencies> = new Map([
+  const invalidatedBy: ReadonlyMap<Planned, Dependencies> = persistentTasks(graph, inOrder, shared);
+  const planned = [
+    ...inOrder.filter((p) => invalidatedBy.has(p)),
+    ...inOrder.filter((p) => !invalidatedBy.has(p)),
+  ];
+  const dependencies: ReadonlyMap<Value, Dependencies> = new Map([
     ...graph.inputs.map((v, i) => [v, [i]] as const),
-    ...[...once].flatMap(([p, own]) => p.writes.map((v) => [v, own] as const)),
+    ...[...invalidatedBy].flatMap(([p, own]) => p.writes.map((v) => [v, own] as const)),
   ]);
-  return { once, planned, causes };
+  return { planned, invalidatedBy, dependencies };
 }
 
 /**
- * Whether a value that has causes need not outlast the run: it is read only when it has been made
- * anew.
+ * Whether a value is read only by stages that are invalidated by the same inputs as the value. If
+ * so, its memory need not outlast the run.
  */
 export const sameDependencies = (
   made: Dependencies | undefined,
   read: Dependencies | null,
 ): boolean => made === undefined || made.join() === read?.join();
 
-/** The different causes of some stages, each once. */
+/** The distinct dependencies of some stages. */
 export const distinctDependencies = (
-  stages: readonly { readonly once: Dependencies | null }[],
+  stages: readonly { readonly invalidatedBy: Dependencies | null }[],
 ): Dependencies[] => [
-  ...new Map(stages.flatMap(({ once }) => (once ? [[once.join(), once] as const] : []))).values(),
+  ...new Map(
+    stages.flatMap(({ invalidatedBy: d }) => (d ? [[d.join(), d] as const] : [])),
+  ).values(),
 ];

@@ -1,62 +1,13 @@
-// The two allocators: the arena, which packs values of known lifetimes, and the heap, which knows
-// nothing of the future.
+// The heap, whose allocations may end at any time.
 
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { packArena } from "../src/compile/arena.ts";
 import { createHeap, INITIAL, RESERVED } from "../src/runtime/memory.ts";
 
 const SEED = 19980511;
 const PAGE = 65536;
 const overlap = (a: number, aBytes: number, b: number, bBytes: number) =>
   a < b + bBytes && b < a + aBytes;
-
-describe("arena", () => {
-  const lifetimes = fc.array(
-    fc
-      .record({ bytes: fc.nat(5000), from: fc.nat(20), length: fc.nat(8) })
-      .map(({ bytes, from, length }) => ({ bytes, from, to: from + length })),
-    { maxLength: 40 },
-  );
-
-  it("never lets values overlap that live at the same time, and aligns to 64 bytes", () => {
-    fc.assert(
-      fc.property(lifetimes, (values) => {
-        const { offsets, bytes } = packArena(values);
-        values.forEach((v, i) => {
-          expect(offsets[i] % 64).toBe(0);
-          expect(offsets[i] + v.bytes).toBeLessThanOrEqual(bytes);
-          values.slice(0, i).forEach((other, j) => {
-            // Each has its last cache line to itself: vectors may be stored up to there.
-            const together = v.from <= other.to && other.from <= v.to;
-            if (together)
-              expect(
-                overlap(offsets[i], Math.max(64, v.bytes), offsets[j], Math.max(64, other.bytes)),
-                `${i} and ${j}`,
-              ).toBe(false);
-          });
-        });
-      }),
-      { seed: SEED, numRuns: 300 },
-    );
-  });
-
-  it("takes no more than all values side by side", () => {
-    fc.assert(
-      fc.property(lifetimes, (values) => {
-        const all = values.reduce((sum, v) => sum + Math.max(64, Math.ceil(v.bytes / 64) * 64), 0);
-        expect(packArena(values).bytes).toBeLessThanOrEqual(all);
-      }),
-      { seed: SEED },
-    );
-  });
-
-  it("reuses the memory of what is gone", () => {
-    const chain = Array.from({ length: 10 }, (_, i) => ({ bytes: 1000, from: i, to: i + 1 }));
-    expect(packArena(chain).bytes).toBe(2 * 1024);
-    expect(packArena([])).toEqual({ offsets: [], bytes: 0 });
-  });
-});
 
 describe("heap", () => {
   /** A heap over a memory that can grow by so many pages. */

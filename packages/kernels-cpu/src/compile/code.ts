@@ -7,6 +7,7 @@ import {
   type Epilogue,
   type Place,
   type PlanKernel,
+  type ScratchRequest,
   type Task,
 } from "@conv/compiler";
 import type { Local } from "../wasm/asm.ts";
@@ -43,18 +44,11 @@ export interface Stage {
   ): void;
 }
 
-export interface Scratch {
-  readonly bytes: number;
-  /** Written once when the program is made (tables). */
-  readonly data?: Float32Array | Int32Array | undefined;
-  /**
-   * Holds a rearrangement of this input alone. If that is an input of the program, or made of some
-   * of them alone (see once.ts), the stage that writes it is skipped for as long as the same
-   * buffers with the same contents come in: weights are packed once. Programs share what stages of
-   * equal names pack of an input of theirs.
-   */
-  readonly packs?: number | undefined;
-}
+/**
+ * Memory that a kernel asks for. Programs share what stages of equal names pack of an input of
+ * theirs.
+ */
+export type Scratch = ScratchRequest;
 
 export interface CpuCode {
   readonly scratch: readonly Scratch[];

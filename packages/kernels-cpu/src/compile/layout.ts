@@ -1,14 +1,36 @@
 // What a program holds and where, found before any code is made: the memory of a graph on this back
 // end can be told without compiling it.
 
-import { distinctDependencies, type Dependencies, type Pack } from "@conv/compiler";
+import {
+  distinctDependencies,
+  packBlocks,
+  place as placeTasks,
+  type Block as BlockOf,
+  type BlockKind,
+  type Dependencies,
+  type Pack,
+  type Placed as PlacedOf,
+  type Placement as PlacementOf,
+} from "@conv/compiler";
 import { bytesOf, optimize, type Graph, type Node, type Step, type Value } from "@conv/tensor";
-import { allocated } from "../runtime/memory.ts";
-import { packArena } from "./arena.ts";
+import { ALIGNMENT, allocated } from "../runtime/memory.ts";
 import type { Caps } from "./caps.ts";
-import type { CpuKernel } from "./code.ts";
-import { place, type Block, type BlockKind, type Placement } from "./place.ts";
-import { plan } from "./plan.ts";
+import type { CpuKernel, Place, Scratch, Stage } from "./code.ts";
+import { plan, type Planned } from "./plan.ts";
+
+export type Block = BlockOf<Planned, Scratch>;
+export type Placed = PlacedOf<Planned, Stage>;
+export type Placement = PlacementOf<Planned, Stage, Scratch>;
+
+/** Assigns memory to the values of a plan and to what its kernels ask for. */
+export const place = (graph: Graph, planned: readonly Planned[], caps: Caps): Placement =>
+  placeTasks(graph, planned, {
+    build: ({ kernel, task }) => kernel.build(task, caps),
+    placeOf: (operand: Place) => operand,
+    bytes: (v) => bytesOf(v.spec),
+    aliasing: { alignment: ALIGNMENT },
+    threads: caps.threads,
+  });
 
 /** A part of a program's memory. Parts that are not in use at the same time may overlap. */
 export interface ProgramBlock {
@@ -45,29 +67,30 @@ export interface ProgramLayout {
 export interface LaidOut extends Placement {
   readonly graph: Graph;
   readonly layout: ProgramLayout;
-  /** Groups of inputs on which stages depend that need not run at every run. */
-  readonly causes: readonly Dependencies[];
+  /** The distinct dependencies of persistent stages. */
+  readonly dependencies: readonly Dependencies[];
   /**
-   * The words at the start: one for each input and output, then from `causes` on for each of these,
-   * from `packs` on two for each pack (its address, and whether it must be made), the address of
-   * the arena, from `counters` on one for each stage that threads share.
+   * The words at the start: one for each input and output, then from `dependencies` on one for each
+   * of these (whether it has changed), from `packs` on two for each pack (its address, and whether
+   * it is out of date), the address of the arena, from `counters` on one for each stage that threads
+   * share.
    */
   readonly words: {
-    readonly causes: number;
+    readonly dependencies: number;
     readonly packs: number;
     readonly arena: number;
     readonly counters: number;
     readonly end: number;
   };
-  /** Bytes of these words, rounded up: what is the program's own begins behind them. */
+  /** Bytes of these words, rounded up. The blocks follow. */
   readonly head: number;
-  /** Bytes that are the program's own: words, tables, and what it keeps from run to run. */
+  /** Bytes of the program's own memory: words, tables, and values that persist. */
   readonly own: number;
-  /** What it packs and may share, in the order of the words. */
+  /** The packed weights that it may share, with their blocks, in the order of the words. */
   readonly packs: readonly (Pack & { readonly id: number })[];
-  /** Bytes of what does not outlast a run. */
+  /** Bytes of memory that does not outlast a run. */
   readonly arena: number;
-  /** Of the blocks, behind the words: the program's own first, then packs, then the arena. */
+  /** Of the blocks, after the words: the program's own, then packed weights, then the arena. */
   readonly offsets: readonly number[];
 }
 
@@ -79,11 +102,15 @@ export function layOut(
 ): LaidOut {
   const graph = optimize(source);
   const placement = place(graph, plan(graph, caps, kernels, remedy), caps);
-  const { stages, blocks, busy, lasting } = placement;
-  const causes = distinctDependencies(stages.filter((s) => !s.pack));
-  const packs = blocks.flatMap(({ pack }, id) => (pack ? [{ ...pack, id }] : []));
+  const { stages, blocks, busy, persistent } = placement;
+  const dependencies = distinctDependencies(stages.filter((s) => s.pack === null));
+  const packs = blocks.flatMap((block, id) =>
+    block.pack
+      ? [{ input: block.pack.input, bytes: block.bytes, key: keyOf(block, stages), id }]
+      : [],
+  );
   const flags = graph.inputs.length + graph.outputs.length;
-  const arenaWord = flags + causes.length + 2 * packs.length;
+  const arenaWord = flags + dependencies.length + 2 * packs.length;
   const counters = arenaWord + 1;
   const end = counters + (caps.threads > 1 ? stages.length : 0);
   const head = allocated(end * 4);
@@ -91,15 +118,18 @@ export function layOut(
   let at = 0;
   const put = (belongs: (b: Block) => boolean): number => {
     const ids = [...blocks.keys()].filter((id) => belongs(blocks[id]));
-    const packed = packArena(ids.map((id) => blocks[id]));
+    const packed = packBlocks(
+      ids.map((id) => blocks[id]),
+      ALIGNMENT,
+    );
     ids.forEach((id, i) => (offsets[id] = at + packed.offsets[i]));
     at += packed.bytes;
     return packed.bytes;
   };
-  const lasts = ({ to }: Block) => to === stages.length;
-  const own = head + put((b) => lasts(b) && !b.pack);
+  const outlasts = ({ to }: Block) => to === stages.length;
+  const own = head + put((b) => outlasts(b) && !b.pack);
   put((b) => b.pack !== null);
-  const arena = put((b) => !lasts(b));
+  const arena = put((b) => !outlasts(b));
   const held = (values: readonly Value[]) => values.map((v) => allocated(bytesOf(v.spec)));
   const layout: ProgramLayout = {
     bytes: head + at,
@@ -112,19 +142,38 @@ export function layOut(
       value,
       nodes: by.nodes,
     })),
-    steps: busy.map(({ nodes, kernel, estimate, others, writes }) => {
-      const persistent = writes.filter((v) => lasting.has(v));
-      return {
-        kernel: kernel.name,
-        nodes,
-        estimate,
-        roundoff: kernel.roundoff,
-        others,
-        ...(persistent.length > 0 && { persistent }),
-      };
-    }),
+    steps: busy.map((p) => stepOf(p, persistent)),
     buffers: { inputs: held(graph.inputs), outputs: held(graph.outputs) },
   };
-  const words = { causes: flags, packs: flags + causes.length, arena: arenaWord, counters, end };
-  return { ...placement, graph, layout, causes, words, head, own, packs, arena, offsets };
+  const words = {
+    dependencies: flags,
+    packs: flags + dependencies.length,
+    arena: arenaWord,
+    counters,
+    end,
+  };
+  return { ...placement, graph, layout, dependencies, words, head, own, packs, arena, offsets };
+}
+
+/** Equal keys: equal bytes are packed alike. The names of stages are the keys of their code. */
+const keyOf = ({ pack, bytes }: Block, stages: readonly Placed[]): string =>
+  [
+    pack!.offset,
+    bytes,
+    ...pack!.stages.map((i) => `${stages[i].stage.name} ${stages[i].stage.items}`),
+  ].join("\n");
+
+function stepOf(
+  { nodes, kernel, estimate, others, writes }: Planned,
+  values: ReadonlySet<Value>,
+): Step {
+  const persistent = writes.filter((v) => values.has(v));
+  return {
+    kernel: kernel.name,
+    nodes,
+    estimate,
+    roundoff: kernel.roundoff,
+    others,
+    ...(persistent.length > 0 && { persistent }),
+  };
 }

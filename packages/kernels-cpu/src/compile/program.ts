@@ -2,7 +2,7 @@
 // memory are constants; those of inputs, outputs and what it shares with other programs come as
 // words, and are passed to the functions that do the work.
 
-import { root, type Packed } from "@conv/compiler";
+import { root, type Allocation, type Packed } from "@conv/compiler";
 import {
   bytesOf,
   formatShape,
@@ -19,8 +19,7 @@ import { atomics, i32, type Local, type Operand } from "../wasm/asm.ts";
 import { Module, type Func } from "../wasm/module.ts";
 import type { Caps } from "./caps.ts";
 import type { CpuKernel } from "./code.ts";
-import { layOut, type LaidOut, type ProgramLayout } from "./layout.ts";
-import type { Block, Home, Placed } from "./place.ts";
+import { layOut, type Block, type LaidOut, type Placed, type ProgramLayout } from "./layout.ts";
 import type { Planned } from "./plan.ts";
 
 /** A buffer of this back end. `version` names its contents: no two contents have the same. */
@@ -58,8 +57,8 @@ export function compileProgram(
     graph,
     planned,
     blocks,
-    homes,
-    causes,
+    allocations,
+    dependencies,
     words,
     head,
     own: ownBytes,
@@ -70,7 +69,8 @@ export function compileProgram(
   } = laidOut;
   const room = <R>(make: () => R): R => withRoom(make, layout.bytes, blocks);
   const base = room(() => heap.alloc(ownBytes));
-  blocks.forEach(({ data }, i) => {
+  blocks.forEach(({ scratch }, i) => {
+    const data = scratch?.data;
     if (data)
       engine.write(
         base + head + offsets[i],
@@ -102,11 +102,11 @@ export function compileProgram(
     throw error;
   }
 
-  const sources = graph.outputs.map((v) => homes.get(root(v))!);
+  const sources = graph.outputs.map((v) => allocations.get(root(v))!);
   const direct = sources.map((source, o) => source.kind === "output" && source.index === o);
   const sizes = graph.outputs.map((v) => bytesOf(v.spec));
-  const overwrites = unsafeInputs(graph, planned, homes);
-  const seen = causes.map((inputs) => inputs.map(() => -1));
+  const overwrites = unsafeInputs(graph, planned, allocations);
+  const seen = dependencies.map((inputs) => inputs.map(() => -1));
   const spare: number[] = [];
   // The first words of the program's memory; those of the counters stay 0.
   const view = new Int32Array(words.end);
@@ -134,9 +134,11 @@ export function compileProgram(
         view[words.packs + 2 * k + 1] = Number(p.version !== contents[k]);
       });
       ins.forEach((b, i) => (view[i] = b.address));
-      causes.forEach(
+      dependencies.forEach(
         (inputs, c) =>
-          (view[words.causes + c] = Number(inputs.some((i, j) => seen[c][j] !== ins[i].version))),
+          (view[words.dependencies + c] = Number(
+            inputs.some((i, j) => seen[c][j] !== ins[i].version),
+          )),
       );
       const before: Copy[] = [];
       const after: Copy[] = [];
@@ -157,7 +159,7 @@ export function compileProgram(
           // the same value as an earlier output
           after.push([b.address, outs[source.kind === "output" ? source.index : o].address, size]);
       });
-      const versions = causes.map((inputs) => inputs.map((i) => ins[i].version));
+      const versions = dependencies.map((inputs) => inputs.map((i) => ins[i].version));
       engine.run(id, base, headBytes, before, after);
       versions.forEach((now, c) => (seen[c] = now));
       packed.forEach((p, k) => (p.version = contents[k]));
@@ -175,44 +177,46 @@ export function compileProgram(
 
 /** The code of a program whose memory begins at `base`. */
 function generate(
-  { graph, stages, causes, words, head, packs, arena, offsets, layout }: LaidOut,
+  { graph, stages, dependencies, words, head, packs, arena, offsets, layout }: LaidOut,
   base: number,
   threads: number,
   text: boolean,
 ): Module {
-  const numbers = new Map(causes.map((c, i) => [c.join(), i]));
+  const numbers = new Map(dependencies.map((c, i) => [c.join(), i]));
   const numberOf = new Map(packs.map(({ id }, k) => [id, k]));
   const arenaStart = layout.bytes - head - arena;
   // Buffers of different names may be one, and an output's may be an input's.
-  const start = (h: Home) => h.offset + (h.kind === "own" ? offsets[h.id] : 0);
-  const mayShare = (a: Home, b: Home): boolean => {
-    if (a.kind !== b.kind) return a.kind !== "own" && b.kind !== "own";
-    if (a.kind !== "own" && b.kind !== "own" && a.index !== b.index) return false;
+  const start = (h: Allocation) => h.offset + (h.kind === "block" ? offsets[h.index] : 0);
+  const mayShare = (a: Allocation, b: Allocation): boolean => {
+    if (a.kind !== b.kind) return a.kind !== "block" && b.kind !== "block";
+    if (a.kind !== "block" && b.kind !== "block" && a.index !== b.index) return false;
     return start(a) < start(b) + b.bytes && start(b) < start(a) + a.bytes;
   };
-  const meets = (a: readonly Home[], b: readonly Home[]) =>
+  const meets = (a: readonly Allocation[], b: readonly Allocation[]) =>
     a.some((x) => b.some((y) => mayShare(x, y)));
   const conflicts = (
-    { reads, writes, own, beside }: Placed,
-    since: { reads: readonly Home[]; writes: readonly Home[] },
+    { reads, writes, threadScratch, disjointFromPrevious }: Placed,
+    since: { reads: readonly Allocation[]; writes: readonly Allocation[] },
   ): boolean => {
-    // Beside the stage before it, the output that both write parts of is nothing to wait for.
-    const [before, mine] = beside
+    // If both write disjoint parts of one output, that output is nothing to wait for.
+    const [before, mine] = disjointFromPrevious
       ? [since.writes.filter((h) => !writes.includes(h)), []]
       : [since.writes, writes];
-    const all = own ? [...mine, own] : mine;
+    const all = threadScratch ? [...mine, threadScratch] : mine;
     return meets(reads, before) || meets(all, since.reads) || meets(all, since.writes);
   };
   const word = (index: number) => i32.load(base + 4 * index);
-  const addressIn = (arenaAt: Operand, home: Home): Operand => {
-    if (home.kind !== "own")
+  const addressIn = (arenaAt: Operand, allocation: Allocation): Operand => {
+    if (allocation.kind !== "block")
       return i32.add(
-        word(home.kind === "input" ? home.index : graph.inputs.length + home.index),
-        home.offset,
+        word(
+          allocation.kind === "input" ? allocation.index : graph.inputs.length + allocation.index,
+        ),
+        allocation.offset,
       );
-    const pack = numberOf.get(home.id);
-    if (pack !== undefined) return i32.add(word(words.packs + 2 * pack), home.offset);
-    const at = offsets[home.id] + home.offset;
+    const pack = numberOf.get(allocation.index);
+    if (pack !== undefined) return i32.add(word(words.packs + 2 * pack), allocation.offset);
+    const at = offsets[allocation.index] + allocation.offset;
     return at < arenaStart ? base + head + at : i32.add(arenaAt, at - arenaStart);
   };
   const module = new Module({ text });
@@ -239,8 +243,8 @@ function generate(
     const part =
       threads > 1 ? { thread, from: f.local("i32", "from"), to: f.local("i32", "to") } : null;
     const arenaAt = arena ? f.let("i32", "arena", word(words.arena)) : 0;
-    const address = (home: Home) => addressIn(arenaAt, home);
-    let since: { reads: Home[]; writes: Home[] } = { reads: [], writes: [] };
+    const address = (allocation: Allocation) => addressIn(arenaAt, allocation);
+    let since: { reads: Allocation[]; writes: Allocation[] } = { reads: [], writes: [] };
     stages.forEach((s, i) => {
       const { stage } = s;
       if (barrier && conflicts(s, since)) {
@@ -248,8 +252,10 @@ function generate(
         since = { reads: [], writes: [] };
       }
       since.reads.push(...s.reads);
-      since.writes.push(...s.writes, ...(s.own ? [s.own] : []));
-      const room = s.own ? i32.add(address(s.own), i32.mul(thread, stage.threadScratch!)) : 0;
+      since.writes.push(...s.writes, ...(s.threadScratch ? [s.threadScratch] : []));
+      const room = s.threadScratch
+        ? i32.add(address(s.threadScratch), i32.mul(thread, stage.threadScratch!))
+        : 0;
       const call = (from: Operand, to: Operand) =>
         f.call(bodies[i], ...[...s.reads, ...s.writes].map(address), from, to, room);
       const go = () =>
@@ -257,7 +263,8 @@ function generate(
           ? shareOut(f, stage.items, threads, base + 4 * (words.counters + i), part, call)
           : call(0, stage.items);
       if (s.pack !== null) f.if(word(words.packs + 2 * numberOf.get(s.pack)! + 1), go);
-      else if (s.once) f.if(word(words.causes + numbers.get(s.once.join())!), go);
+      else if (s.invalidatedBy)
+        f.if(word(words.dependencies + numbers.get(s.invalidatedBy.join())!), go);
       else go();
     });
     if (barrier) f.call(barrier, maySleep);
@@ -293,11 +300,11 @@ function withRoom<R>(make: () => R, bytes: number, blocks: readonly Block[]): R 
 function unsafeInputs(
   graph: Graph,
   planned: readonly Planned[],
-  homes: ReadonlyMap<Value, Home>,
+  allocations: ReadonlyMap<Value, Allocation>,
 ): number[][] {
   const indexIn = (kind: "input" | "output", v: Value): number => {
-    const home = homes.get(root(v));
-    return home?.kind === kind ? home.index : -1;
+    const allocation = allocations.get(root(v));
+    return allocation?.kind === kind ? allocation.index : -1;
   };
   const [written, read] = [graph.outputs.map(() => planned.length), graph.inputs.map(() => -1)];
   planned.forEach((p, at) => {

@@ -1,7 +1,10 @@
 // One WebAssembly memory for all buffers and programs, and the free list that divides it.
 
+import { align } from "@conv/compiler";
+
 const PAGE = 65536;
-const ALIGN = 64; // a cache line; also what vector code may read and write past the end of a buffer
+/** A cache line. Vector code may read and write as much past the end of a buffer. */
+export const ALIGNMENT = 64;
 /**
  * The first bytes hold the words by which threads meet (see runtime.ts); address 0 stays unused.
  */
@@ -21,8 +24,8 @@ export interface Heap {
   free(address: number): void;
 }
 
-/** What a piece of so many bytes takes of the heap. */
-export const allocated = (n: number): number => Math.max(ALIGN, Math.ceil(n / ALIGN) * ALIGN);
+/** The bytes that an allocation of so many bytes takes in the heap. */
+export const allocated = (bytes: number): number => align(bytes, ALIGNMENT);
 
 /**
  * Divides a memory that `grow` makes larger, to `maximum` pages at most. The memory itself may be

@@ -1,7 +1,7 @@
 // What passes between the planner and the kernels of this back end: WGSL for a task, in stages that
 // are dispatched one after the other.
 
-import type { Place, PlanKernel } from "@conv/compiler";
+import type { Place, PlanKernel, ScratchRequest } from "@conv/compiler";
 import type { Caps } from "./caps.ts";
 
 export { inputAt, outputAt, scratchAt } from "@conv/compiler";
@@ -44,17 +44,9 @@ export interface GpuStage {
   readonly enables?: readonly string[] | undefined;
 }
 
-export interface Scratch {
-  readonly bytes: number;
+export interface Scratch extends ScratchRequest {
   /** Element type; f32 if absent. */
   readonly element?: "f32" | "i32" | "f16" | undefined;
-  /** Written once when the program is made (tables). */
-  readonly data?: Float32Array | Int32Array | undefined;
-  /**
-   * Holds a rearrangement of this input alone: written again only when that has changed, if it is
-   * known to stay.
-   */
-  readonly packs?: number | undefined;
 }
 
 export interface GpuCode {

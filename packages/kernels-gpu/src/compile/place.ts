@@ -1,180 +1,89 @@
-// Where every value of a plan lives and for how long: in a buffer given at run time, or in one of
-// the program's own.
+// Where the values of a plan live and for how long: in buffers given at run time, or in buffers of
+// the program.
 
 import {
-  allocationsOf,
-  persistentFirst,
+  align,
+  place as placeTasks,
   root,
-  sameDependencies,
-  type Dependencies,
+  shareBuffers,
+  type Allocation,
   type Pack,
-  type Place,
+  type Placed as PlacedOf,
+  type Placement as PlacementOf,
 } from "@conv/compiler";
 import { sizeOf, type Graph, type Value } from "@conv/tensor";
 import { BYTES, shaderOf, type Element } from "../wgsl/wgsl.ts";
 import type { Caps } from "./caps.ts";
-import type { GpuStage } from "./code.ts";
+import type { Binding, GpuStage, Scratch } from "./code.ts";
 import type { Planned } from "./plan.ts";
-import { shareSlots, type Lifetime } from "./slots.ts";
 
-/** A buffer given at run time, or (`own`) one of the program's blocks. */
-export interface Home {
-  readonly kind: "input" | "output" | "own";
-  readonly index: number;
-}
-
-export interface Block extends Lifetime {
-  readonly element: Element;
-  readonly by: Planned;
-  readonly data?: Float32Array | Int32Array | undefined;
-  /** For transformed weights that programs may share. */
-  pack?: Pack | undefined;
-}
-
-/** A stage with its places resolved. */
-export interface Placed {
-  readonly stage: GpuStage;
-  readonly by: Planned;
-  readonly reads: readonly Home[];
-  readonly writes: readonly Home[];
+export interface Placed extends PlacedOf<Planned, GpuStage> {
   /** How each of the reads, then of the writes, is stored. */
   readonly elements: readonly Element[];
   readonly code: string;
-  /** The inputs that it depends on, if it need not run as long as they stay the same. */
-  readonly once: Dependencies | null;
-  /**
-   * The block that it packs, where programs may share that: it need not run while the block is
-   * right.
-   */
-  pack?: number | undefined;
 }
 
 /** A buffer for blocks that are not in use at the same time. */
 export interface Slot {
   readonly bytes: number;
-  /** What is in it outlasts a run. */
-  readonly lasts: boolean;
-  readonly pack: Pack | undefined;
+  /** Its contents outlast a run. */
+  readonly persistent: boolean;
+  readonly pack: Pack | null;
 }
 
-export interface Placement {
+export interface Placement extends PlacementOf<Planned, GpuStage, Scratch> {
   readonly stages: readonly Placed[];
-  /** Lifetimes are counted in stages. */
-  readonly blocks: readonly Block[];
   /** The slot of each block, and all slots, the largest first. */
   readonly slotOf: readonly number[];
   readonly slots: readonly Slot[];
-  readonly homes: ReadonlyMap<Value, Home>;
 }
 
 /** Whole vectors of four, also where the last one is not full. */
-export const roundUp = (bytes: number): number => Math.max(16, Math.ceil(bytes / 16) * 16);
+export const roundUp = (bytes: number): number => align(bytes, 16);
 
-/** Gives every value and every scratch block its home and its lifetime. */
+/** Assigns a slot to every value and every scratch request of a plan, and makes its shaders. */
 export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Placement {
-  const { once, planned, causes } = persistentFirst(graph, inOrder, new Set());
-  const blocks: (Block & { from: number; to: number })[] = [];
-  const stages: Placed[] = [];
-  const block = (
-    by: Planned,
-    element: Element,
-    bytes: number,
-    data?: Float32Array | Int32Array,
-  ): Home => ({
-    kind: "own",
-    index:
-      blocks.push({
-        by,
-        element,
-        bytes: roundUp(bytes),
-        from: stages.length,
-        to: stages.length,
-        data,
-      }) - 1,
-  });
   const storedAs = (v: Value): Element =>
     v.dtype === "int32" ? "i32" : caps.storage === "float16" ? "f16" : "f32";
-  // A kernel may not read and write one buffer: no result takes the memory of an input.
-  const tasks = planned.map((p) => ({ ...p, elementwise: new Set<Value>() }));
-  const { homes, visit } = allocationsOf<Home>(graph, tasks, new Map(), [], {
-    external: (kind, index) => ({ kind, index }),
-    allocate: (v, i) => block(planned[i], storedAs(v), sizeOf(v.shape) * BYTES[storedAs(v)]),
-    within: (whole) => whole,
+  const placement = placeTasks(graph, inOrder, {
+    build({ kernel, task }) {
+      const { scratch, stages } = kernel.build(task, caps);
+      return { stages, scratch: scratch.map((s) => ({ ...s, bytes: roundUp(s.bytes) })) };
+    },
+    placeOf: (binding: Binding) => binding.place,
+    bytes: (v) => roundUp(sizeOf(v.shape) * BYTES[storedAs(v)]),
+    aliasing: null, // a kernel may not read and write one buffer
+    threads: 1,
   });
-  const elementOf = (home: Home, v: Value | null): Element =>
-    home.kind === "own" ? blocks[home.index].element : v?.dtype === "int32" ? "i32" : "f32";
-  const permanent: Home[] = [];
-  planned.forEach((p, i) => {
-    const start = stages.length;
-    const { scratch, stages: own } = p.kernel.build(p.task, caps);
-    const always = once.get(p) ?? null;
-    const { writes, reads } = visit(i);
-    const causeOf = (index: number): Dependencies | undefined => causes.get(root(p.reads[index]));
-    const packed = scratch.map(({ packs }) =>
-      packs === undefined || always ? undefined : causeOf(packs),
-    );
-    const rooms = scratch.map((s, i) => {
-      const room = block(p, s.element ?? "f32", s.bytes, s.data);
-      if (s.data || packed[i]) permanent.push(room);
-      return room;
+  const { blocks } = placement;
+  const elementOf = ({ kind, index }: Allocation, v: Value | undefined): Element => {
+    if (kind !== "block") return v?.dtype === "int32" ? "i32" : "f32";
+    const { value, scratch } = blocks[index];
+    return value ? storedAs(value) : (scratch?.element ?? "f32");
+  };
+  const stages = placement.stages.map((placed): Placed => {
+    const { stage, by, reads, writes } = placed;
+    const bound = [...stage.reads, ...stage.writes];
+    const elements = [...reads, ...writes].map((allocation, i) => {
+      const { of, index } = bound[i].place;
+      return elementOf(allocation, (of === "in" ? by.reads : by.writes)[index]);
     });
-    const at = ({ of, index }: Place): Home =>
-      (of === "in" ? reads : of === "out" ? writes : rooms)[index];
-    const valueAt = ({ of, index }: Place): Value | null =>
-      of === "in" ? p.reads[index] : of === "out" ? p.writes[index] : null;
-    for (const stage of own) {
-      const [{ place: into }] = stage.writes;
-      const when =
-        always ??
-        (stage.writes.length === 1 && into.of === "scratch" ? packed[into.index] : null) ??
-        null;
-      for (const { place: from } of stage.reads)
-        if (from.of === "in" && !sameDependencies(causeOf(from.index), when))
-          permanent.push(reads[from.index]);
-      const bound = [...stage.reads, ...stage.writes];
-      const all = bound.map((b) => at(b.place));
-      const elements = all.map((home, i) => elementOf(home, valueAt(bound[i].place)));
-      stages.push({
-        stage,
-        by: p,
-        reads: all.slice(0, stage.reads.length),
-        writes: all.slice(stage.reads.length),
-        elements,
-        code: shaderOf(stage, elements),
-        once: when,
-      });
-    }
-    // Programs share what is packed of an input of theirs and of nothing else.
-    scratch.forEach(({ packs }, i) => {
-      const from = packed[i] && reads[packs!];
-      const by = stages.slice(start).filter(({ writes }) => writes.includes(rooms[i]));
-      if (
-        from?.kind !== "input" ||
-        !by.every((s) => s.writes.length === 1 && s.reads.every((r) => r === from))
-      )
-        return;
-      const { index } = rooms[i];
-      blocks[index].pack = {
-        input: from.index,
-        bytes: blocks[index].bytes,
-        key: by.map(({ code }) => code).join(),
-      };
-      for (const s of by) s.pack = index;
-    });
-    // What a task writes in several stages lives from its first, and its inputs until its last: no
-    // two of them share a buffer.
-    const last = Math.max(start, stages.length - 1);
-    for (const home of [...reads, ...writes, ...rooms])
-      if (home.kind === "own") blocks[home.index].to = last;
+    return { ...placed, elements, code: shaderOf(stage, elements) };
   });
-  for (const home of permanent)
-    if (home.kind === "own") Object.assign(blocks[home.index], { from: 0, to: stages.length });
-  const { slotOf, bytes } = shareSlots(blocks);
+  const { bufferOf, bytes } = shareBuffers(blocks);
   const slots = bytes.map((size, slot): Slot => {
-    const [{ to, pack }] = blocks.filter((_, i) => slotOf[i] === slot); // what lasts is alone
-    return { bytes: size, lasts: to === stages.length, pack };
+    const { to, pack } = blocks[bufferOf.indexOf(slot)]; // what persists is alone
+    return {
+      bytes: size,
+      persistent: to === stages.length,
+      pack: pack && {
+        input: pack.input,
+        bytes: size,
+        key: pack.stages.map((i) => stages[i].code).join(),
+      },
+    };
   });
-  return { stages, blocks, slotOf, slots, homes };
+  return { ...placement, stages, slotOf: bufferOf, slots };
 }
 
 /**
@@ -196,7 +105,7 @@ export interface Replacement {
  */
 export function replacements(
   graph: Graph,
-  { stages, homes }: Placement,
+  { stages, allocations }: Placement,
 ): { unsafe: number[][]; inPlace: Map<number, Replacement[]> } {
   const [written, read] = [graph.outputs.map(() => stages.length), graph.inputs.map(() => -1)];
   stages.forEach(({ reads, writes }, at) => {
@@ -206,8 +115,8 @@ export function replacements(
   });
   // What is an output itself is copied after the last stage.
   for (const v of graph.outputs) {
-    const home = homes.get(root(v));
-    if (home?.kind === "input") read[home.index] = stages.length;
+    const allocation = allocations.get(root(v));
+    if (allocation?.kind === "input") read[allocation.index] = stages.length;
   }
   const inPlace = new Map<number, Replacement[]>();
   const unsafe = written.map((first, output) =>

@@ -1,7 +1,13 @@
 // A plan made into pipelines, buffers and the order in which they are dispatched: one submission a
 // run, nothing read back in between.
 
-import { distinctDependencies, root, type Packed, type Packs } from "@conv/compiler";
+import {
+  distinctDependencies,
+  root,
+  type Allocation,
+  type Packed,
+  type Packs,
+} from "@conv/compiler";
 import {
   bytesOf,
   formatShape,
@@ -19,15 +25,7 @@ import { GROUPS_PER_AXIS, shaderOf } from "../wgsl/wgsl.ts";
 import type { Arena } from "./arena.ts";
 import type { Caps } from "./caps.ts";
 import type { GpuKernel } from "./code.ts";
-import {
-  inPlace,
-  place,
-  replacements,
-  roundUp,
-  type Home,
-  type Placed,
-  type Placement,
-} from "./place.ts";
+import { inPlace, place, replacements, roundUp, type Placed, type Placement } from "./place.ts";
 import { plan } from "./plan.ts";
 
 type PackedWeights = Packed<GpuTensorBuffer, GpuTensorBuffer>;
@@ -86,9 +84,8 @@ export function compileProgram(source: Graph, caps: Caps, shared: Shared): Compi
   const { runtime } = shared;
   const graph = optimize(source);
   const placement = place(graph, plan(graph, caps, shared.kernels, shared.remedy), caps);
-  const { stages, slots } = placement;
+  const { stages, slots, busy } = placement;
   mustFit(graph, placement.blocks, stages, caps);
-  const busy = [...new Set(stages.map((s) => s.by))];
   const shaders = stages.map(({ stage, code, by }) => ({
     label: stage.label,
     code,
@@ -178,20 +175,21 @@ export function compileProgram(source: Graph, caps: Caps, shared: Shared): Compi
  */
 function createMemory({ slots, slotOf, blocks }: Placement, { runtime, arena, packs }: Shared) {
   const wanted = slots.flatMap(({ pack }) => pack ?? []);
-  const working = slots.flatMap(({ lasts, bytes }) => (lasts ? [] : [bytes]));
-  const lasting = slots.map(({ lasts, pack }) => lasts && !pack);
+  const working = slots.flatMap(({ persistent, bytes }) => (persistent ? [] : [bytes]));
+  const persistent = slots.map((slot) => slot.persistent && !slot.pack);
   const made: (GpuTensorBuffer | null)[] = [];
   const dispose = () => runtime.destroy(made.flatMap((b) => b?.gpu ?? []));
   arena.claim(working);
   try {
     for (const [i, { bytes }] of slots.entries())
-      made.push(lasting[i] ? runtime.buffer(bytes, "the working memory of a program") : null);
+      made.push(persistent[i] ? runtime.buffer(bytes, "the working memory of a program") : null);
   } catch (error) {
     dispose();
     arena.release(working);
     throw error;
   }
-  blocks.forEach(({ data }, i) => {
+  blocks.forEach(({ scratch }, i) => {
+    const data = scratch?.data;
     const own = made[slotOf[i]];
     if (data && own)
       void runtime.later(() =>
@@ -244,14 +242,14 @@ function createSpare({ outputs }: Graph, runtime: Runtime) {
 /** What binds the program's stages to buffers: those of inputs, outputs and slots. */
 function createBinder(
   graph: Graph,
-  { stages, slotOf, homes }: Placement,
+  { stages, slotOf, allocations }: Placement,
   replacing: ReturnType<typeof replacements>,
   pipelines: readonly (Pipeline | null)[],
   spare: ReturnType<typeof createSpare>,
   runtime: Runtime,
 ) {
   const sizes = graph.outputs.map((v) => Math.ceil(bytesOf(v.spec) / 4) * 4);
-  const sources = graph.outputs.map((v) => homes.get(root(v))!);
+  const sources = graph.outputs.map((v) => allocations.get(root(v))!);
   return (
     ins: readonly GpuTensorBuffer[],
     outs: readonly GpuTensorBuffer[],
@@ -263,8 +261,12 @@ function createBinder(
     const targets = outs.map((b, o) =>
       isDirect(o) && replacing.unsafe[o].some((i) => same(i, o)) ? spare.of(o) : b.gpu,
     );
-    const bufferOf = ({ kind, index }: Home): GPUBuffer =>
-      kind === "own" ? own[slotOf[index]].gpu : kind === "input" ? ins[index].gpu : targets[index];
+    const bufferOf = ({ kind, index }: Allocation): GPUBuffer =>
+      kind === "block"
+        ? own[slotOf[index]].gpu
+        : kind === "input"
+          ? ins[index].gpu
+          : targets[index];
     const dispatches = stages.map((s, i): Dispatch => {
       const pairs = (replacing.inPlace.get(i) ?? []).filter(
         ({ input, output }) => same(input, output) && targets[output] === outs[output].gpu,
@@ -273,9 +275,9 @@ function createBinder(
       const code = pairs.length ? shaderOf(...inPlace(s, pairs)) : s.code;
       const pipeline =
         pipelines[i] ?? runtime.pipeline(code, s.stage.label, reads.length, s.writes.length);
-      const entries = [...reads, ...s.writes].map((home, binding) => ({
+      const entries = [...reads, ...s.writes].map((allocation, binding) => ({
         binding,
-        resource: { buffer: bufferOf(home) },
+        resource: { buffer: bufferOf(allocation) },
       }));
       return {
         pipeline,
@@ -328,20 +330,21 @@ function createEncoder(
   { runtime }: Shared,
 ) {
   const { device } = runtime;
-  const causes = distinctDependencies(stages.filter(({ pack }) => pack === undefined));
-  const numbers = new Map(causes.map((c, i) => [c.join(), i]));
-  const seen = causes.map((inputs) => inputs.map(() => -1));
+  const dependencies = distinctDependencies(stages.filter(({ pack }) => pack === null));
+  const numbers = new Map(dependencies.map((c, i) => [c.join(), i]));
+  const seen = dependencies.map((inputs) => inputs.map(() => -1));
   const packOf = new Map(
     slots.flatMap(({ pack }, slot) => (pack ? [slot] : [])).map((slot, k) => [slot, k]),
   );
   return ({ bound, ins, outs, packed }: Prepared, timing?: Timing): void => {
     const failed = bound.dispatches.find((d) => d.pipeline.failure !== null);
     if (failed) return runtime.fail(failed.pipeline.failure);
-    const versions = causes.map((inputs) => inputs.map((i) => ins[i].version));
+    const versions = dependencies.map((inputs) => inputs.map((i) => ins[i].version));
     const skipped = versions.map((now, c) => now.every((version, j) => seen[c][j] === version));
     const contents = packs.map(({ input }) => ins[input].version);
-    const isThere = ({ once, pack }: Placed): boolean => {
-      if (pack === undefined) return once !== null && skipped[numbers.get(once.join())!];
+    const isThere = ({ invalidatedBy, pack }: Placed): boolean => {
+      if (pack === null)
+        return invalidatedBy !== null && skipped[numbers.get(invalidatedBy.join())!];
       const k = packOf.get(slotOf[pack])!;
       return packed[k].version === contents[k];
     };

@@ -1,7 +1,7 @@
 // What depends on some inputs alone runs again when one of them changes, and only then; no result
 // may tell.
 
-import { persistentSteps } from "@conv/compiler";
+import { persistentTasks } from "@conv/compiler";
 import {
   add,
   concat,
@@ -34,7 +34,7 @@ import {
 } from "@conv/tensor";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { place } from "../src/compile/place.ts";
+import { place } from "../src/compile/layout.ts";
 import { plan } from "../src/compile/plan.ts";
 import { createCpu, kernels, type CpuBackend } from "../src/index.ts";
 
@@ -49,9 +49,11 @@ beforeAll(
 afterAll(() => backends.forEach((b) => b.dispose()));
 
 const skips = (graph: Graph): boolean =>
-  place(graph, plan(graph, backends[0].caps, kernels), backends[0].caps).stages.some((s) => s.once);
+  place(graph, plan(graph, backends[0].caps, kernels), backends[0].caps).stages.some(
+    (s) => s.invalidatedBy,
+  );
 /** The tasks that need not always run, by their ops, and the inputs that decide. */
-const causesOf = (
+const dependenciesOf = (
   shapes: readonly (readonly number[])[],
   fn: (...xs: Value[]) => Value | readonly Value[],
 ): string[] => {
@@ -61,26 +63,27 @@ const causesOf = (
       shapes.map((s) => spec(s)),
     ),
   );
-  const once = persistentSteps(graph, plan(graph, backends[0].caps, kernels), new Set());
-  return [...once].map(
-    ([{ nodes }, causes]) => `${nodes.map((n) => n.op.name).join(" ")}: ${causes.join(" ")}`,
+  const persistent = persistentTasks(graph, plan(graph, backends[0].caps, kernels), new Set());
+  return [...persistent].map(
+    ([{ nodes }, dependencies]) =>
+      `${nodes.map((n) => n.op.name).join(" ")}: ${dependencies.join(" ")}`,
   );
 };
 
-describe("runs when its causes change", () => {
+describe("runs when its dependencies change", () => {
   const channels = (v: Value) => reshape(v, [1, 16, 1, 1]);
   const layer = [[1, 16, 14, 14], [16, 16, 3, 3], [16], [16]];
 
   it("a scale made of statistics", () => {
     expect(
-      causesOf(layer, (x, w, v, g) => mul(conv(x, w), channels(div(g, sqrt(add(v, 1e-5)))))),
+      dependenciesOf(layer, (x, w, v, g) => mul(conv(x, w), channels(div(g, sqrt(add(v, 1e-5)))))),
     ).toEqual(["add sqrt div: 2 3"]);
   });
 
   it("weights made of weights, and what packs them; the weights themselves are not kept", () => {
     const scaled = (x: Value, w: Value, v: Value) =>
       relu(conv(x, mul(w, reshape(v, [16, 1, 1, 1]))));
-    expect(causesOf(layer.slice(0, 3), scaled)).toEqual(["mul: 1 2"]);
+    expect(dependenciesOf(layer.slice(0, 3), scaled)).toEqual(["mul: 1 2"]);
     const weights = 16 * 16 * 9 * 4;
     const graph = trace(
       scaled,
@@ -91,9 +94,9 @@ describe("runs when its causes change", () => {
       plan(graph, backends[0].caps, kernels),
       backends[0].caps,
     );
-    expect(stages.map((s) => s.once)).toEqual([[1, 2], [1, 2], null]);
-    const lasting = blocks.filter((b) => b.from === 0 && b.to === stages.length);
-    expect(lasting.map((b) => b.bytes)).toEqual([weights]);
+    expect(stages.map((s) => s.invalidatedBy)).toEqual([[1, 2], [1, 2], null]);
+    const outlasting = blocks.filter((b) => b.from === 0 && b.to === stages.length);
+    expect(outlasting.map((b) => b.bytes)).toEqual([weights]);
   });
 
   it("not an output, not what takes more memory than its inputs, not what needs all of them", () => {
@@ -101,15 +104,17 @@ describe("runs when its causes change", () => {
       [64, 64],
       [1, 64],
     ];
-    expect(causesOf(other, (x, v) => add(matmul(x, x), tanh(sum(v))))).toEqual([
+    expect(dependenciesOf(other, (x, v) => add(matmul(x, x), tanh(sum(v))))).toEqual([
       "sum: 1",
       "tanh: 1",
     ]);
-    expect(causesOf(other, (x, v) => ((t) => [add(matmul(x, x), t), t])(tanh(sum(v))))).toEqual([
-      "sum: 1",
-    ]);
-    expect(causesOf(other, (x, v) => matmul(matmul(x, x), matmul(transpose(v), v)))).toEqual([]);
-    expect(causesOf([[64, 64]], (x) => matmul(x, tanh(sum(x, 1, true))))).toEqual([]);
+    expect(
+      dependenciesOf(other, (x, v) => ((t) => [add(matmul(x, x), t), t])(tanh(sum(v)))),
+    ).toEqual(["sum: 1"]);
+    expect(dependenciesOf(other, (x, v) => matmul(matmul(x, x), matmul(transpose(v), v)))).toEqual(
+      [],
+    );
+    expect(dependenciesOf([[64, 64]], (x) => matmul(x, tanh(sum(x, 1, true))))).toEqual([]);
   });
 
   it("not the first layers of a network, however small a part of it", () => {
@@ -118,16 +123,18 @@ describe("runs when its causes change", () => {
       [2, 3, 1, 1],
       [512, 2, 3, 3],
     ];
-    expect(causesOf(first, (x, a, b) => conv(relu(conv(x, a)), b))).toEqual([]);
+    expect(dependenciesOf(first, (x, a, b) => conv(relu(conv(x, a)), b))).toEqual([]);
   });
 
   it("not the greater part of the work", () => {
     const [square, one] = [[64, 64], [1]];
     expect(
-      causesOf([square, one], (x, v) => mul(sum(matmul(matmul(x, x), x), 0, true), v)),
+      dependenciesOf([square, one], (x, v) => mul(sum(matmul(matmul(x, x), x), 0, true), v)),
     ).toEqual([]);
     expect(
-      causesOf([square, one, square], (x, v, w) => matmul(matmul(matmul(x, x), x), mul(w, v))),
+      dependenciesOf([square, one, square], (x, v, w) =>
+        matmul(matmul(matmul(x, x), x), mul(w, v)),
+      ),
     ).toEqual(["mul: 1 2"]);
   });
 });
