@@ -1,8 +1,9 @@
-// What the words after a command may be: each is read, or refused with what it must be.
+// Arguments and options that commands share, and how their values are read: a wrong value is refused
+// with a sentence that says what it must be.
 
 import { availableParallelism } from "node:os";
 import { MOST_ROUNDOFF } from "@conv/ops";
-import { Argument, InvalidArgumentError, Option } from "commander";
+import { Argument, InvalidArgumentError, Option, type Command } from "commander";
 import { modelNames } from "./model.ts";
 import { complain } from "./output.ts";
 
@@ -61,28 +62,29 @@ export const devices = ["best", "gpu", "cpu"] as const;
 export const deviceOption = () =>
   new Option(
     "--device <name>",
-    "where to compute: gpu, cpu, or best, the GPU if there is one (default: best; with --threads: cpu)",
+    "device: gpu, cpu, or best, which is the GPU if there is one (default: best; with --threads: cpu)",
   )
     .choices(devices)
     .env("CONV_DEVICE");
 
 export const threadsOption = () =>
-  new Option("--threads <n>", "processor cores to use, at most all (default: all)").argParser(
-    cores,
-  );
+  new Option(
+    "--threads <n>",
+    "number of threads, at most one per processor core (default: one per core)",
+  ).argParser(cores);
 
 /** More threads than cores only wait for one another. */
 function cores(text: string): number {
   const [asked, there] = [whole(1)(text), availableParallelism()];
   if (asked > there)
     complain(
-      `--threads ${asked}: there are ${there} processor cores here, and as many threads are used`,
+      `--threads ${asked}: this machine has ${there} processor cores; using ${there} threads`,
     );
   return Math.min(asked, there);
 }
 
-/** Zeros around the input; as many as keep its size are `same`. */
-export const paddingOption = () =>
+/** Zeros around the input; `same` keeps its size. */
+const paddingOption = () =>
   new Option("--padding <n>", "zeros on both sides of each axis, or same").argParser((text) =>
     text === "same" ? text : perAxis(0)(text),
   );
@@ -91,8 +93,37 @@ export const paddingOption = () =>
 export const precisionOption = () =>
   new Option(
     "--precision <name>",
-    "exact sums, balanced (with Winograd and Fourier), or fast (reduced precision too) (default: balanced)",
+    "exact (plain sums), balanced (also Winograd and Fourier) or fast (also reduced precision) " +
+      "(default: balanced)",
   ).choices(Object.keys(MOST_ROUNDOFF));
 
 /** A network by name. */
 export const modelArgument = () => new Argument("<model>", modelNames.join(", "));
+
+export const JSON_HELP = "print one JSON document and nothing else";
+
+/** Adds the arguments and options that describe one convolution, as 64x56x56 3x3 64 --stride 2. */
+export const addConvolution = (command: Command, { padding }: { padding: 0 | "same" }): Command =>
+  command
+    .addArgument(
+      new Argument("<input>", "channels and sizes of the input, such as 64x56x56").argParser(shape),
+    )
+    .addArgument(
+      new Argument(
+        "<kernel>",
+        "sizes of the kernel, such as 3x3; one number for all axes",
+      ).argParser(shape),
+    )
+    .addArgument(new Argument("<channels>", "channels of the output").argParser(whole(1)))
+    .addOption(
+      new Option("--stride <n>", "stride, one number for all axes or such as 2x1")
+        .argParser(perAxis(1))
+        .default(1),
+    )
+    .addOption(paddingOption().default(padding))
+    .addOption(
+      new Option("--dilation <n>", "distance between the taps of the kernel")
+        .argParser(perAxis(1))
+        .default(1),
+    )
+    .addOption(new Option("--groups <n>", "groups of channels").argParser(whole(1)).default(1));

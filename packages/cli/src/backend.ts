@@ -1,5 +1,5 @@
-// The back end that the commands compute on: which one it is, said on standard error with the
-// reason, and a bar while it compiles.
+// The back end that the commands compute on. Its name, the reason for the choice, and a progress bar
+// during compilation appear on standard error.
 
 import { wrap } from "@conv/analysis";
 import { createCpu, type CpuBackend } from "@conv/kernels-cpu";
@@ -11,12 +11,12 @@ import { complain } from "./output.ts";
 import { createCompilation } from "./progress.ts";
 import { colorsOf } from "./terminal.ts";
 
-/** What every command that computes can be told. */
+/** Options of every command that computes. */
 export interface DeviceOptions {
   readonly device?: (typeof devices)[number];
   /**
-   * Processor cores, all of them unless given. Who gives a number means the processor, unless a
-   * device is named, too.
+   * Threads of the CPU; default: one for each core. A number selects the CPU, unless a device is
+   * named as well.
    */
   readonly threads?: number;
   readonly precision?: Precision;
@@ -27,16 +27,16 @@ export interface Opened {
   /** What it runs on, in words. */
   readonly on: string;
   /**
-   * Says on standard error what it runs on, and why: once the user made no mistake, and computing
-   * begins.
+   * Names the device and the reason on standard error. Call it when the input is checked and
+   * computing begins.
    */
   announce(): void;
 }
 
 /**
  * WebGPU or WebAssembly: unless a device is named, the GPU where there is one, else the CPU. Throws
- * UnsupportedError where the GPU is asked for and can't be had. What drives the GPU is loaded only
- * where it is tried.
+ * UnsupportedError where the GPU is named and cannot be used. The GPU package is loaded only where
+ * the GPU is tried.
  */
 export async function openBackend({
   threads,

@@ -1,11 +1,10 @@
-// Which classes are taken for which: a matrix of counts, one row for each class, one column for
-// each answer.
+// The confusion matrix: one row for each class, one column for each predicted class.
 
 import { colorsOf, columns } from "./terminal.ts";
 
 /**
- * The matrix for people, with the share of each class that was recognized; `what` is what a class
- * is called, in five letters.
+ * The matrix as text, with the share of each class that was predicted correctly; `what` is the word
+ * for a class, in five letters.
  */
 export function formatConfusion(matrix: readonly (readonly number[])[], what = "digit"): string {
   const color = colorsOf(process.stdout);
@@ -14,7 +13,7 @@ export function formatConfusion(matrix: readonly (readonly number[])[], what = "
   );
   const wide = 14 + 5 * matrix.length <= columns() ? Math.max(5, longest + 1) : longest + 1;
   const cell = (text: string | number) => `${text}`.padStart(wide);
-  const head = `${what} ${matrix.map((_, answer) => cell(answer)).join("")}   right`;
+  const head = `${what} ${matrix.map((_, answer) => cell(answer)).join("")} correct`;
   const rows = matrix.map((row, digit) => {
     const total = row.reduce((a, b) => a + b, 0);
     const cells = row.map((n, answer) =>
@@ -22,5 +21,5 @@ export function formatConfusion(matrix: readonly (readonly number[])[], what = "
     );
     return `${`${digit}`.padStart(5)} ${cells.join("")} ${total ? `${((100 * row[digit]) / total).toFixed(1)} %`.padStart(8) : "       –"}`;
   });
-  return [`${" ".repeat(6)}taken for`, head, ...rows].join("\n");
+  return [`${" ".repeat(6)}predicted`, head, ...rows].join("\n");
 }

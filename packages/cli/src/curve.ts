@@ -1,5 +1,5 @@
-// The learning curve as an SVG: loss and accuracy by epoch, on the digits trained on and on those
-// held out.
+// The learning curve as an SVG: loss and accuracy of each epoch, on the training and the validation
+// set.
 
 import { parse, View, type GroupMark, type Mark, type Scale, type Spec } from "vega";
 
@@ -13,7 +13,7 @@ export interface CurvePoint {
 
 const PANEL = { width: 320, height: 240 };
 const TRAIN = "training";
-const TEST = "held out";
+const TEST = "validation";
 
 /**
  * The SVG's text. Accuracies are drawn in percent, the loss on a logarithmic axis where it can be.

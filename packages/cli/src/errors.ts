@@ -1,9 +1,9 @@
-// What goes wrong through no fault of the program: one line for the user, exit code 2.
+// Mistakes of the user, which end with one line and exit code 2.
 
-import { FileError, printable, ShapeError, UnsupportedError } from "@conv/tensor";
+import { FileError, isConvError, printable, ShapeError, UnsupportedError } from "@conv/tensor";
 
 /**
- * A mistake in what was asked, or a file that is not what it should be. The message is one line.
+ * A wrong argument, or a file that is not what it should be. The message is one line.
  */
 export class UserError extends Error {
   override readonly name = "UserError";
@@ -16,22 +16,23 @@ const reasons: Readonly<Record<string, string>> = {
   EACCES: "not allowed",
   EPERM: "not allowed",
   ENOSPC: "the disk is full",
-  EDQUOT: "the quota of the disk is used up",
-  EFBIG: "larger than a file may be here",
-  EROFS: "the disk can't be written to",
+  EDQUOT: "the disk quota is exceeded",
+  EFBIG: "larger than the limit of file sizes",
+  EROFS: "the disk is read-only",
   EMFILE: "too many open files",
   ENFILE: "too many open files",
   ENAMETOOLONG: "the name is too long",
-  ELOOP: "a chain of links without an end",
-  EIO: "the disk, or the terminal, does not answer",
+  ELOOP: "a loop of symbolic links",
+  EIO: "input/output error of the disk or terminal",
   ERR_INVALID_ARG_VALUE: "not a file name",
   Z_BUF_ERROR: "the gzip data are truncated",
   Z_DATA_ERROR: "the gzip data are damaged",
 };
 
-/** The system's error in words, without the call and the path. */
+/** An error of the system in words, without the call and the path. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
+  if (isConvError(error)) return error.message;
   return (
     reasons[codeOf(error) ?? ""] ??
     error.message.replace(/^[A-Z_]+: /, "").replace(/, \w+(?: '.*')?$/s, "")
@@ -40,7 +41,7 @@ export function reasonOf(error: unknown): string {
 
 /** The code of an error of the system or of zlib. */
 export const codeOf = (error: unknown): string | undefined =>
-  error instanceof Error && "code" in error && typeof error.code === "string"
+  error instanceof Error && !isConvError(error) && "code" in error && typeof error.code === "string"
     ? error.code
     : undefined;
 
@@ -53,7 +54,7 @@ export async function about<R>(file: string, work: () => R | Promise<R>): Promis
     const known = codeOf(error) !== undefined || isMistake(error);
     if (!known) throw error;
     const reason = reasonOf(error);
-    const own = /^(?:loadFile|saveFile): /.exec(reason)?.[0]; // these name the file themselves
+    const own = /^(?:loadFile|saveFile): /.exec(reason)?.[0]; // their messages name the file
     const rest =
       own && reason.startsWith(`${own}${file} `)
         ? reason.slice(own.length + file.length + 1)
@@ -62,7 +63,7 @@ export async function about<R>(file: string, work: () => R | Promise<R>): Promis
   }
 }
 
-/** Whether an error says what the user did wrong, rather than what the program did. */
+/** Whether an error reports a mistake of the user, not of the program. */
 export const isMistake = (error: unknown): boolean =>
   error instanceof UserError ||
   error instanceof ShapeError ||
@@ -71,7 +72,8 @@ export const isMistake = (error: unknown): boolean =>
   error instanceof RangeError;
 
 /**
- * The line for an error, safe for a terminal: names of files, layers and tensors may hold anything.
+ * The line for an error, safe for a terminal: names of files, layers and tensors may contain
+ * anything.
  */
 export function lineOf(error: unknown): string {
   const plain =

@@ -1,6 +1,6 @@
-// A folder of IDX files as MNIST and Fashion-MNIST come: images and labels to train on, and to test
-// with. Of each file only the header is read at first; the elements are read once the four go
-// together, and no more of them than the headers say, however far a .gz would unfold.
+// A folder of IDX files, the format of MNIST and Fashion-MNIST: images and labels for training and
+// for validation. The headers are read first, the elements once the four files fit together, and no
+// more of them than the headers say, however much a .gz file would unpack to.
 
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
@@ -41,7 +41,7 @@ async function find(folder: string, name: string): Promise<Found> {
   });
 }
 
-/** At most so many of the first bytes of a file, which is unpacked while it is read. */
+/** At most so many bytes from the start of a file, which is unpacked while it is read. */
 async function unpacked(file: string, most: number): Promise<Uint8Array> {
   const there = await stat(file);
   if (!there.isFile())
@@ -64,23 +64,23 @@ async function unpacked(file: string, most: number): Promise<Uint8Array> {
   return Buffer.concat(parts, length);
 }
 
-/** The elements. One byte more than there may be is asked for: it tells a file that is too long. */
+/** The elements. One more byte is read, to detect a file that is too long. */
 const elements = ({ file, shape, start, size }: Found): Promise<Uint8Array> =>
   about(file, async () => {
     const bytes = await unpacked(file, size + 1);
     if (bytes.length !== size)
       throw new UserError(
-        `its header says ${shape.join("×")} elements, the file has ${bytes.length > size ? "more" : bytes.length - start}`,
+        `its header says ${shape.join("×")} elements, but the file has ${bytes.length > size ? "more" : bytes.length - start}`,
       );
     return bytes.subarray(start);
   });
 
 /**
- * Gray images of one size, those to train on before those to test with, and their labels. Throws
- * UserError where they do not go together, or not with the model.
+ * Gray images of one size, the training set before the validation set, and their labels. Throws
+ * UserError where the files do not fit together, or not the model.
  */
 export async function loadIdx(folder: string, model: Model) {
-  const found: Found[] = []; // one after the other: the first that is missing is named
+  const found: Found[] = []; // in this order: the first missing one is named
   for (const name of FILES) found.push(await find(folder, name));
   const [trainX, trainY, testX, testY] = found;
   for (const [images, labels] of [
@@ -93,17 +93,17 @@ export async function loadIdx(folder: string, model: Model) {
       images.shape[0] !== labels.shape[0]
     )
       throw new UserError(
-        `${images.file.replace(/\.gz$/, "")}: ${images.shape.join("×")} images do not go with ${labels.shape.join("×")} labels`,
+        `${images.file.replace(/\.gz$/, "")}: ${images.shape.join("×")} images, but ${labels.shape.join("×")} labels`,
       );
     if (images.size === images.start)
       throw new UserError(
-        `${images.file}: there are no images in it, its shape is ${images.shape.join("×")}`,
+        `${images.file}: holds no images; its shape is ${images.shape.join("×")}`,
       );
   }
   const [count, height, width] = trainX.shape;
   if (testX.shape[1] !== height || testX.shape[2] !== width)
     throw new UserError(
-      `${folder}: images to train on are ${height}×${width}, those to test with ${testX.shape[1]}×${testX.shape[2]}`,
+      `${folder}: training images are ${height}×${width}, validation images ${testX.shape[1]}×${testX.shape[2]}`,
     );
   await about(folder, () => mustTake(model, [height, width]));
   const labels = Buffer.concat([await labelsOf(trainY, model), await labelsOf(testY, model)]);
@@ -124,7 +124,7 @@ async function labelsOf(found: Found, { name, classes = 256 }: Model): Promise<U
   const bad = labels.findIndex((label) => label >= classes);
   if (bad >= 0)
     throw new UserError(
-      `${found.file}: label ${labels[bad]} of image ${bad + 1}; ${name} has the classes 0 to ${classes - 1}`,
+      `${found.file}: label ${labels[bad]} of image ${bad + 1}; ${name} has classes 0 to ${classes - 1}`,
     );
   return labels;
 }

@@ -1,6 +1,5 @@
-// From a picture of a digit to what MNIST would have made of it. LeCun's recipe: fit the ink into
-// 20×20 keeping its proportions, with gray levels, then place its center of mass at the center of
-// 28×28.
+// An image of a digit, prepared as MNIST was (LeCun): the ink is scaled to fit 20×20, keeping its
+// proportions and with gray levels, then its center of mass is placed at the center of 28×28.
 
 import { loadFile } from "@conv/layers/node";
 import sharp, { type Sharp } from "sharp";
@@ -9,7 +8,7 @@ import { about, UserError } from "./errors.ts";
 
 const FIELD = 28;
 const BOX = 20;
-// where MNIST has the center of mass: the pixel to which it rounds, counted from 0
+// the pixel of the center of mass in MNIST, counted from 0
 const CENTER = 14;
 const LARGEST = 64 * 2 ** 20; // pixels; 8,192 × 8,192
 const LARGEST_FILE = 2 ** 28; // bytes, four for each of those pixels
@@ -62,8 +61,8 @@ async function planeOf(image: Sharp): Promise<Plane> {
 }
 
 /**
- * Ink from 0 to 255 on an empty page: what the border shows is the page, and what differs most from
- * it is full ink.
+ * Ink from 0 to 255 on an empty page: the median of the border is the page, and the value that
+ * differs most from it is full ink.
  */
 function inkOf({ width, height, data }: Plane): Plane {
   const border = data

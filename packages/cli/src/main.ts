@@ -1,5 +1,5 @@
-// Runs what was asked and turns errors into one line and an exit code: 0 done, 2 a mistake of the
-// user's, 128 + n ended by signal n, 1 anything else.
+// Runs the command line and turns errors into one line and an exit code: 0 done, 2 a mistake of the
+// user, 128 + n ended by signal n, 1 anything else.
 
 import { CommanderError } from "commander";
 import { isMistake, lineOf } from "./errors.ts";
@@ -8,8 +8,8 @@ import { createProgram } from "./program.ts";
 import { colorsOf } from "./terminal.ts";
 
 watchOutput();
-// Where files may only be so large (`ulimit -f`), writing fails with EFBIG; unheard, this signal
-// would end the process.
+// With a limit of file sizes (`ulimit -f`), writing fails with EFBIG; without a listener, this
+// signal would end the process.
 if (process.platform !== "win32") process.on("SIGXFSZ", () => {});
 
 try {

@@ -1,5 +1,4 @@
-// Networks by name, with a suggestion for names that are not known, and the files their weights are
-// in.
+// Networks by name, with a suggestion for unknown names, and model files.
 
 import { traceModel, type Decoded, type Model, type State } from "@conv/layers";
 import { models } from "@conv/layers/models";
@@ -23,8 +22,8 @@ export function modelOf(name: string): Model {
 }
 
 /**
- * Whether a network takes one gray image and gives a number for each class: what `conv train`
- * trains and `conv predict` asks.
+ * Whether a network takes one gray image and has one output for each class, as `conv train` and
+ * `conv predict` need.
  */
 const classifies = (model: Model): boolean =>
   model.input.length === 3 && model.input[0] === 1 && traceModel(model).output.shape.length === 2;
@@ -34,23 +33,23 @@ export const classifierNames = (): string[] =>
   modelNames.filter((name) => classifies(models[name]()));
 
 /**
- * The network of that name, for gray images and classes; throws UserError that names those there
- * are.
+ * The network of that name, for gray images and classes; throws UserError that lists those that
+ * exist.
  */
 export function classifierOf(name: string): Model {
   const model = modelOf(name);
   if (classifies(model)) return model;
   const { output } = traceModel(model);
   throw new UserError(
-    `${name} takes ${model.input.join("×")} and gives ${output.shape.slice(1).join("×")}; for gray images and classes there are ${listed(classifierNames())}`,
+    `${name} takes ${model.input.join("×")} and returns ${output.shape.slice(1).join("×")}; the networks for gray images and classes are ${listed(classifierNames())}`,
   );
 }
 
-const LARGEST_MODEL = 2 ** 30; // bytes; VGG-19, the largest network known, takes half of it
+const LARGEST_MODEL = 2 ** 30; // bytes; VGG-19, the largest network here, takes half of it
 
 /**
- * A model file of `conv train`: its bytes, what is in them, and the network that its metadata
- * names. Throws UserError.
+ * A model file of `conv train`: its bytes, their content, and the network that its metadata names.
+ * Throws UserError.
  */
 export async function loadModel(
   file: string,
@@ -59,9 +58,9 @@ export async function loadModel(
     const { bytes, ...decoded } = await loadSafetensors(file, { maxBytes: LARGEST_MODEL });
     const { model } = decoded.metadata;
     if (model === undefined)
-      throw new UserError("its metadata names no model; files of conv train do");
+      throw new UserError("its metadata names no model, as files of conv train do");
     const broken = notFinite(decoded.state);
-    if (broken) throw new UserError(`${broken}; a training that diverged can't be used`);
+    if (broken) throw new UserError(`${broken}; its training diverged`);
     return { bytes, decoded, model: classifierOf(model) };
   });
 }

@@ -1,5 +1,4 @@
-// What conv train writes into a model file beside the checkpoint: how the network is being trained,
-// and how it went so far.
+// Notes of conv train in the metadata of a model file: the options of the training, and its history.
 
 import { decodeSafetensors, encodeSafetensors } from "@conv/layers";
 import { saveFile } from "@conv/layers/node";
@@ -16,13 +15,13 @@ export interface Epoch extends CurvePoint {
 export interface Notes {
   readonly recipe: Recipe;
   readonly history: readonly Epoch[];
-  /** What it was trained on last, in words; absent in older files. */
+  /** The device that it was trained on last, in words; absent in older files. */
   readonly on?: string;
 }
 
 const KEY = "conv";
 
-// JSON has no NaN and no infinity, and an epoch may have had them.
+// JSON has no NaN and no infinity, which the results of an epoch may be.
 const encoded = (_: string, value: unknown) =>
   typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
 const decoded = (_: string, value: unknown) =>
@@ -35,8 +34,8 @@ const decoded = (_: string, value: unknown) =>
         : value;
 
 /**
- * Writes a checkpoint with notes, atomically. Throws UserError where the file can't be written, and
- * writes nothing that is not finite.
+ * Writes a checkpoint with notes, atomically. Throws UserError where the file cannot be written, and
+ * Error where a weight is not finite.
  */
 export async function saveNoted(file: string, checkpoint: Uint8Array, notes: Notes): Promise<void> {
   const { state, metadata } = decodeSafetensors(checkpoint);
@@ -50,7 +49,7 @@ export async function saveNoted(file: string, checkpoint: Uint8Array, notes: Not
   );
 }
 
-/** The notes in a file's metadata; null where there are none that make sense. */
+/** The notes in the metadata of a file; null where there are no valid ones. */
 export function notesOf(metadata: Readonly<Record<string, string>>): Notes | null {
   try {
     const { recipe, history, on }: Notes = JSON.parse(metadata[KEY], decoded);

@@ -1,17 +1,17 @@
-// What the commands print. The reader may go away, the disk may be full: neither may cost a
-// training, and neither goes unsaid.
+// Standard output and standard error. A closed pipe or a full disk never ends a training, and is
+// always reported.
 
 import { reasonOf } from "./errors.ts";
 
 let outlives = false;
 let failed = false;
 
-/** From here on the command goes on when nobody reads its output any more. */
+/** From here on the command continues when its output has no reader any more. */
 export const outliveReader = (): void => void (outlives = true);
 
 /** Watches standard output and standard error for the whole run. Call it once. */
 export function watchOutput(): void {
-  process.stderr.on("error", () => {}); // there is nowhere left to tell
+  process.stderr.on("error", () => {}); // there is nowhere left to report it
   process.stdout.on("error", lost);
 }
 
@@ -19,7 +19,7 @@ export function watchOutput(): void {
 export const print = (text: string): void => write(`${text}\n`);
 
 /**
- * Prints text as it is. Never throws: what is lost is told on standard error, and by the exit code.
+ * Prints text as it is. Never throws: a failure is reported on standard error and by the exit code.
  */
 export function write(text: string): void {
   if (failed) return;
@@ -43,7 +43,7 @@ function lost(error: unknown): void {
   if (failed) return;
   failed = true;
   const gone = error instanceof Error && "code" in error && error.code === "EPIPE";
-  // A reader that has had enough (`conv summary lenet5 | head -1`) is no error.
+  // A reader that closes the pipe (`conv summary lenet5 | head -1`) is no error.
   if (gone && !outlives) process.exit(process.exitCode ?? 0);
   if (gone) return;
   complain(`error: standard output: ${reasonOf(error)}`);

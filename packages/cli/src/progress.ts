@@ -1,22 +1,22 @@
-// Progress on the terminal: one bar for the epoch under way, one while the GPU's programs compile,
-// on standard error, and none where that is a file.
+// Progress bars on standard error: one for the current epoch, one for the compilation on a GPU. None
+// where standard error is a file.
 
 import type { WriteStream } from "node:tty";
 import type { StepReport } from "@conv/layers";
 import { Presets, SingleBar } from "cli-progress";
 import { formatPercent, formatSeconds } from "./terminal.ts";
 
-const NUMBERS = 72; // columns that the numbers beside the bar take
+const NUMBERS = 72; // columns of the numbers next to the bar
 
 export interface Progress {
   /** Called after each step. */
   step(report: StepReport): void;
-  /** Takes the bar away until the next step. */
+  /** Removes the bar until the next step. */
   clear(): void;
 }
 
 /**
- * `epochs` is the number of the last one; the time left is that to its end, testing not counted.
+ * `epochs` is the number of the last epoch; the time left excludes validation.
  */
 export function createProgress(epochs: number, stream: WriteStream = process.stderr): Progress {
   const bar = new SingleBar(
@@ -46,7 +46,7 @@ export function createProgress(epochs: number, stream: WriteStream = process.std
         [epoch, first, loss, accuracy, steps] = [report.epoch, null, 0, 0, 0];
         bar.start(report.samples, 0, { epoch, loss: "", accuracy: "", rate: "", left: "" });
       }
-      first ??= report; // speed is measured from the end of the first step on: that one compiles
+      first ??= report; // speed is measured from the end of the first step, which compiles
       steps++;
       loss += report.loss;
       accuracy += report.accuracy;
@@ -65,8 +65,8 @@ export function createProgress(epochs: number, stream: WriteStream = process.std
 }
 
 /**
- * To be told how many pipelines are compiled, of all that were asked for so far: shows how many of
- * those that are waited for are.
+ * Takes the number of compiled pipelines and of all pipelines so far; shows the progress of those
+ * that are not yet compiled.
  */
 export function createCompilation(
   stream: WriteStream = process.stderr,

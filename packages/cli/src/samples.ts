@@ -1,5 +1,5 @@
-// From bytes of gray images to what a network takes: a margin of paper where its input is larger,
-// and its own values for paper and ink.
+// Gray images as samples of a network: with a margin where its input is larger, and with its values
+// for paper and ink.
 
 import { arrayDataset, type Dataset, type Model } from "@conv/layers";
 import { formatShape } from "@conv/tensor";
@@ -9,27 +9,27 @@ const SIDE = 28;
 const SMALLEST = 0.75; // of the network's input: 28 of 32 is LeCun's margin, 8 of 28 is a mistake
 
 /**
- * Values of paper and ink: 0 and 1, except where a paper chose others. In 1998 the mean of a digit
- * was to be 0, its variance 1.
+ * Values of paper and ink: 0 and 1 except where a publication uses others. In 1998 they were chosen
+ * so that digits have mean 0 and variance 1.
  */
 const ranges: Readonly<Record<string, { readonly paper: number; readonly ink: number }>> = {
   lenet5_1998: { paper: -0.1, ink: 1.175 },
 };
 
-/** What the network sees where an image has 0, and where it has 255. */
+/** The inputs of the network for 0 and for 255. */
 export const rangeOf = (model: Model): { readonly paper: number; readonly ink: number } =>
   ranges[model.name] ?? { paper: 0, ink: 1 };
 
 /**
- * Throws UserError where the network does not take gray images of that size: an image may be a
- * little smaller, and gets a margin of paper.
+ * Throws UserError where the network does not take gray images of that size. An image may be a
+ * little smaller; it gets a margin of paper.
  */
 export function mustTake(model: Model, size: readonly [number, number]): void {
   const [channels, ...sides] = model.input;
   const fits = size.every((side, axis) => side <= sides[axis] && side >= SMALLEST * sides[axis]);
   if (model.input.length !== 3 || channels !== 1 || !fits)
     throw new UserError(
-      `${model.name} takes ${formatShape(model.input)}, the images are ${formatShape([1, ...size])}; they must have that size, or at least three quarters of it`,
+      `${model.name} takes ${formatShape(model.input)}, but the images are ${formatShape([1, ...size])}; their sides must be three quarters of that to all of it`,
     );
 }
 

@@ -17,8 +17,7 @@ export function aligned(
 }
 
 /**
- * A table at most so wide: columns go, the one named first first, until it fits or all of them are
- * gone.
+ * A table of at most that width: dispensable columns are removed, in their order, until it fits.
  */
 export function fitted(
   rows: readonly (readonly string[])[],
@@ -39,8 +38,7 @@ export function fitted(
 }
 
 /**
- * Names with a text each, which goes on below itself where it is wider than the rest of so many
- * columns.
+ * Names with a text each, which is wrapped and indented where it is too wide.
  */
 export function described(
   rows: readonly (readonly [name: string, text: string])[],
@@ -55,7 +53,7 @@ export function described(
 }
 
 /**
- * A layer's name in at most so many characters, if need be without its outer modules:
+ * A layer's name in at most so many characters, without its outer modules where necessary:
  * `…denselayer6.conv1`.
  */
 export function shortened(path: string, most: number): string {

@@ -1,21 +1,20 @@
-// What the command needs to know of the terminal it writes to.
+// The terminal: colors, width, and formats of numbers.
 
 import type { WriteStream } from "node:tty";
 import { createColors } from "picocolors";
 
 /**
- * Colors where the stream is a terminal that has them; NO_COLOR, FORCE_COLOR and TERM are
- * respected, as Node does.
+ * Colors where the stream is a terminal with colors; NO_COLOR, FORCE_COLOR and TERM are respected,
+ * as in Node.
  */
 export const colorsOf = (stream: WriteStream) => createColors(stream.isTTY && stream.hasColors());
 
-/** Columns of standard output; where it is no terminal those that COLUMNS names, else 80. */
+/** Columns of standard output; where it is no terminal, the value of COLUMNS, else 80. */
 export const columns = (): number =>
   process.stdout.columns ?? (Math.floor(Number(process.env.COLUMNS)) || 80);
 
 /**
- * Columns to break lines at that need no table: where nobody says how wide it is, a file has no
- * edge.
+ * Columns at which text is wrapped: none in a file, unless COLUMNS is set.
  */
 export const edge = (): number =>
   process.stdout.columns ?? (Math.floor(Number(process.env.COLUMNS)) || Infinity);

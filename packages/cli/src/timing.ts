@@ -1,5 +1,4 @@
-// How long a network takes on a back end: what the kernels of each step estimate, and what was
-// measured.
+// The time of a network on a back end: the estimates of the kernels for each step, and measurements.
 
 import { programMemoryOf, type ProgramMemory } from "@conv/analysis";
 import { layoutOf } from "@conv/kernels-cpu/explain";
@@ -44,41 +43,41 @@ export interface Timing {
   /** Of the whole network; absent where it was not run. */
   readonly measured?: number;
   /**
-   * Bytes of the program's own memory: what lies between its steps, packed weights, room for
-   * kernels.
+   * Bytes of the program's memory: values between its steps, packed weights, scratch of kernels.
    */
   readonly programBytes: number;
   /**
-   * What the programs reserve, of predicting and of a step of training, on a back end that tells
-   * before it makes them.
+   * Memory that the programs of inference and of a training step reserve, on a back end that plans
+   * it before it compiles.
    */
   readonly reserved?: {
-    readonly predicting: ProgramMemory;
+    readonly inference: ProgramMemory;
     readonly training: ProgramMemory | null;
   };
   /**
-   * What the device reaches: GFLOP/s of its kernels in a large matrix product, GB/s read and
-   * written when copying.
+   * Measured peaks of the device: GFLOP/s in a large matrix product, GB/s read and written in a
+   * copy.
    */
   readonly roofs: { readonly gflops: number; readonly bandwidth: number };
   readonly layers: readonly StepTime[];
 }
 
-// seconds: for the engine to make its best code, then for the least of many times
+// seconds: to let the engine optimize the code, then to measure
 const [WARM, TIMED] = [0.03, 0.06];
 
-/** The graphs of a network, and what is asked of them. */
+/** The graphs of a network, and what to measure. */
 export interface TimingOptions extends DeviceOptions {
   readonly graph: Graph;
   /**
-   * Of a step of training, whose outputs but two are written over inputs; null where there is none.
+   * Of a training step, all but two of whose outputs are written over inputs; null where there is
+   * none.
    */
   readonly training: Graph | null;
   /** Whether to run it, and measure each step. */
   readonly run: boolean;
 }
 
-/** Compiles the network and asks the kernels of its steps what they will take. */
+/** Compiles the network and collects the estimates of its steps. */
 export async function timeLayers({
   graph: traced,
   training,
@@ -93,7 +92,7 @@ export async function timeLayers({
     const { steps, bytes } = program;
     const reserved = "blocks" in program &&
       backend.kind === "cpu" && {
-        predicting: programMemoryOf(program),
+        inference: programMemoryOf(program),
         training:
           training &&
           programMemoryOf(layoutOf(training, backend.caps), {
@@ -135,7 +134,7 @@ export async function timeLayers({
 
 type Timed = Opened["backend"];
 
-/** Each step in a program of its own: on the CPU nothing tells them apart within one. */
+/** Each step as a separate program: the CPU cannot time steps within one. */
 async function timesAlone(
   backend: Timed,
   graph: Graph,
@@ -156,10 +155,10 @@ async function timesAlone(
   return times;
 }
 
-const MOST = 8; // runs with timestamps: a software adapter takes seconds for one
+const MOST = 8; // runs with timestamps: one takes seconds on a software adapter
 
 /**
- * The least of several runs of each step within the whole program, by the timestamps of the device.
+ * The minimum of several runs of each step within the whole program, by timestamps of the device.
  */
 async function timesWithin(backend: GpuBackend, graph: Graph): Promise<number[]> {
   const program = backend.compile(graph);
@@ -174,7 +173,7 @@ async function timesWithin(backend: GpuBackend, graph: Graph): Promise<number[]>
   }).finally(() => program.dispose());
 }
 
-/** The nodes of a step as a graph of their own. */
+/** The nodes of a step as a separate graph. */
 function alone(nodes: readonly Node[], graph: Graph): Graph {
   const inside = new Set(nodes);
   const kept = new Set(graph.outputs);
@@ -191,7 +190,7 @@ function alone(nodes: readonly Node[], graph: Graph): Graph {
 
 const WAVE = Float32Array.from({ length: 4096 }, (_, i) => Math.sin(i) / 8);
 
-/** So many numbers: WAVE again and again. */
+/** So many numbers: WAVE, repeated. */
 function waves(count: number): Float32Array {
   const data = new Float32Array(count);
   for (let at = 0; at < count; at += WAVE.length) data.set(WAVE.subarray(0, count - at), at);
@@ -217,7 +216,7 @@ async function withBuffers<R>(
   return work(inputs, outputs).finally(() => buffers.forEach((buffer) => backend.free(buffer)));
 }
 
-// seconds that runs on the GPU take together, many times what it takes to wait for them
+// seconds that runs on the GPU take together, much longer than waiting for them takes
 const SHORTEST = 5e-3;
 
 async function leastTime(backend: Timed, graph: Graph): Promise<number> {
@@ -251,10 +250,10 @@ async function leastTime(backend: Timed, graph: Graph): Promise<number> {
   });
 }
 
-// Of the matrices whose product stands for the most that the kernels reach; a GPU takes large ones
-// to be busy, one that is imitated takes long.
+// The side of the matrices whose product measures the peak. A GPU needs large ones to be busy; a
+// software GPU is slow.
 const sideOn = (backend: Timed) => (backend.kind === "gpu" ? (backend.software ? 256 : 4096) : 512);
-// Bytes that are copied, beyond the caches of a core.
+// Bytes of the copy: more than the caches of a core hold.
 const copiedOn = (backend: Timed) =>
   backend.kind === "gpu" && backend.software ? 2 ** 20 : 32 * 2 ** 20;
 
@@ -270,7 +269,7 @@ async function roofsOf(backend: Timed): Promise<Timing["roofs"]> {
   };
 }
 
-/** The higher of roofs that were measured at different times: other processes only lower them. */
+/** The higher of two measurements: other processes only lower them. */
 const higher = (a: Timing["roofs"], b: Timing["roofs"]): Timing["roofs"] => ({
   gflops: Math.max(a.gflops, b.gflops),
   bandwidth: Math.max(a.bandwidth, b.bandwidth),

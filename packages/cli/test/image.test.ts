@@ -1,4 +1,4 @@
-// Pictures of digits become what MNIST made of them: from real held-out digits, drawn as people
+// Pictures of digits become what MNIST made of them: from real validation digits, drawn as people
 // would send them.
 
 import { writeFile } from "node:fs/promises";

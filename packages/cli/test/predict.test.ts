@@ -37,7 +37,7 @@ interface Answers {
   }[];
 }
 
-/** What the command answers for some held-out digits, each drawn to a file. */
+/** What the command answers for some validation digits, each drawn to a file. */
 async function ask(draw: (digit: Sharp) => Sharp, ending: string): Promise<Answers> {
   const files: string[] = [];
   for (const index of some) {

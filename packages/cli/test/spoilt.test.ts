@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { decodeSafetensors } from "@conv/layers";
 import { describe, expect, it } from "vitest";
-import { ownFile } from "../src/commands/train.ts";
 import { notesOf, saveNoted } from "../src/notes.ts";
+import { ownFile } from "../src/train/files.ts";
 import { folder, inOneProcess, list } from "./run.ts";
 
 const cwd = folder();
@@ -49,12 +49,12 @@ describe("conv train", { timeout: 60_000 }, () => {
     [
       "images of 8×8",
       { "train-images-idx3-ubyte": idx([8, 8, 8], () => 1), [IMAGES]: idx([4, 8, 8], () => 1) },
-      "idx: lenet5 takes 1×28×28, the images are 1×8×8; they must have that size, or at least three quarters of it",
+      "idx: lenet5 takes 1×28×28, but the images are 1×8×8; their sides must be three quarters of that to all of it",
     ],
     [
       "images of two sizes",
       { [IMAGES]: idx([4, 27, 28], () => 1) },
-      "idx: images to train on are 28×28, those to test with 27×28",
+      "idx: training images are 28×28, those to test with 27×28",
     ],
     [
       "images of 0×0",
@@ -151,7 +151,7 @@ describe("a model of conv train", { timeout: 60_000 }, () => {
     expect(await conv(["train", "lenet5", "--data", "idx"], cwd)).toMatchObject({
       code: 2,
       stderr:
-        "error: lenet5.safetensors: is there already; --resume lenet5.safetensors goes on with it, --out <file> writes to another file, --force replaces it\n",
+        "error: lenet5.safetensors: exists already; --resume lenet5.safetensors continues it, --out <file> writes to another file, --force replaces it\n",
     });
     expect([
       await readFile(file()),
@@ -164,7 +164,7 @@ describe("a model of conv train", { timeout: 60_000 }, () => {
     expect(await conv(["train", "lenet5_1998", "--data", "idx"], cwd)).toMatchObject({
       code: 2,
       stderr: expect.stringContaining(
-        "error: lenet5_1998.svg: is there already, and the learning curve would replace it; --out <file>",
+        "error: lenet5_1998.svg: exists already, and the learning curve would replace it; --out <file>",
       ),
     });
     for (const [best, both] of [
@@ -190,11 +190,11 @@ describe("a model of conv train", { timeout: 60_000 }, () => {
     expect(await readFile(own.file, "utf8")).toBe("fourth");
   });
 
-  it("stays where the held-out loss is not finite, though every step was", async () => {
+  it("stays where the validation loss is not finite, though every step was", async () => {
     const before = await readFile(file());
     const { code, stderr } = await resumed("--lr", "1e30", "--force");
     expect(stderr).toMatch(
-      /error: train: the held-out loss is (NaN|Infinity) after epoch 2; a lower learning rate than 1e\+30 may help; nothing was written\n$/,
+      /error: train: the validation loss is (NaN|Infinity) after epoch 2; try a lower learning rate than 1e\+30; nothing was written\n$/,
     );
     expect(code).toBe(1);
     expect(await readFile(file())).toEqual(before);
@@ -215,7 +215,7 @@ describe("a model of conv train", { timeout: 60_000 }, () => {
     const { code, stderr, stdout } = await resumed();
     expect([code, stdout]).toEqual([0, expect.stringContaining("2/2")]);
     expect(stderr).toContain(
-      "good.safetensors was trained on the CPU: 64 threads, and goes on on the CPU: one thread: sums are rounded in another order, so the weights differ in their last bits\n",
+      "good.safetensors was trained on the CPU: 64 threads, and continues on the CPU: one thread: sums are rounded in another order, so the last bits\n",
     );
   });
 });

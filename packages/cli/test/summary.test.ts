@@ -117,7 +117,7 @@ describe("conv summary", { timeout: 60_000 }, () => {
     );
   });
 
-  it("tells the memory of predicting and training, by element type", async () => {
+  it("tells the memory of inference and training, by element type", async () => {
     const { memory } = await json(
       "resnet18",
       "--input",
@@ -178,7 +178,7 @@ describe("conv summary", { timeout: 60_000 }, () => {
     expect(stdout).toContain("<dd>3,628,146,688</dd><dt>FLOPs (flops2)</dt>");
     expect(stdout.match(/<h2>.*?<\/h2>/g)).toEqual(
       [
-        "Along the depth",
+        "Costs of each layer",
         "Memory over time",
         "Receptive field",
         "Arithmetic intensity",
@@ -216,12 +216,12 @@ describe("conv summary", { timeout: 60_000 }, () => {
   it("predicts without running the network", async () => {
     const { timing } = await json("lenet5", "--predict", "--threads", "1");
     expect(timing).not.toHaveProperty("measured");
-    const { predicting, training } = timing.reserved;
-    expect(predicting.program).toBe(timing.programBytes);
-    expect(predicting).toMatchObject({
+    const { inference, training } = timing.reserved;
+    expect(inference.program).toBe(timing.programBytes);
+    expect(inference).toMatchObject({
       inputs: expect.any(Number),
       values: 23_520,
-      total: predicting.inputs + predicting.outputs + predicting.program,
+      total: inference.inputs + inference.outputs + inference.program,
     });
     expect(training.total).toBeGreaterThan(3 * 61_706 * 4); // weights, and the two tensors of Adam
     expect(timing.predicted).toBeCloseTo(

@@ -54,12 +54,12 @@ const plain = {
 };
 
 describe("conv train", { timeout: 480_000 }, () => {
-  it("learns 97 % of the held-out digits in four epochs, and says how it goes", async () => {
+  it("reaches 97 % on the validation set in four epochs, and reports its progress", async () => {
     const { code, stdout, stderr } = await conv("train lenet5 --epochs 4".split(" "), cwd);
     expect({ code, stderr }).toEqual({ code: 0, stderr: onCpu() });
     const lines = stdout.trimEnd().split("\n");
     expect(lines.slice(0, 2)).toEqual([
-      "         training            held out",
+      "         training          validation",
       "epoch      loss  accuracy      loss  accuracy      time  images/s",
     ]);
     const measured = "  +\\d\\.\\d{4}  +\\d+\\.\\d %";
@@ -73,13 +73,15 @@ describe("conv train", { timeout: 480_000 }, () => {
       `digit ${[0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((d) => `${d}`.padStart(5)).join("")}   right`,
     ]);
     const [, accuracy] =
-      lines.at(-2)?.match(/^(\d\d\.\d) % of 2,000 held-out digits recognized$/) ?? [];
+      lines.at(-2)?.match(/^validation accuracy (\d\d\.\d) % on 2,000 digits$/) ?? [];
     expect(Number(accuracy)).toBeGreaterThanOrEqual(97);
     expect(lines[5]).toContain(` ${accuracy} % `);
     expect(lines.slice(-1)).toEqual(["model lenet5.safetensors, learning curve lenet5.svg"]);
     expect(await list(cwd)).toEqual(["lenet5.safetensors", "lenet5.svg"]);
     const svg = await readFile(join(cwd, "lenet5.svg"), "utf8");
-    expect(svg).toMatch(/^<svg [\s\S]*lenet5 · \d\d\.\d % of 2,000 held-out digits[\s\S]*<\/svg>$/);
+    expect(svg).toMatch(
+      /^<svg [\s\S]*lenet5 · validation accuracy \d\d\.\d % on 2,000 digits[\s\S]*<\/svg>$/,
+    );
     const { state, metadata } = await read("lenet5.safetensors");
     expect(metadata.model).toBe("lenet5");
     expect([...state.values()].every(({ data }) => data.every(Number.isFinite))).toBe(true);
@@ -138,7 +140,7 @@ describe("conv train", { timeout: 480_000 }, () => {
     );
     expect(code).toBe(130);
     expect(stderr.replace(onCpu(1), "")).toMatch(
-      /^interrupted in epoch [3-7] after step \d+; to go on: conv train lenet5 --resume stopped.safetensors\n$/,
+      /^interrupted in epoch [3-7] after step \d+; to continue: conv train lenet5 --resume stopped.safetensors\n$/,
     );
     expect(stdout).toMatch(/\nmodel stopped.safetensors, learning curve stopped.svg\n$/);
     expect((await list(cwd)).filter((name) => name.startsWith("stopped"))).toEqual([
@@ -166,7 +168,7 @@ describe("conv train", { timeout: 480_000 }, () => {
       "error: half.safetensors: it was begun with --optimizer sgd and can't go on with adam\n",
     );
     expect(await resumed()).toBe(
-      "error: half.safetensors: it has had 1 of 1 epochs; --epochs 2 or more goes on\n",
+      "error: half.safetensors: has had 1 of 1 epochs; continue with --epochs 2 or more\n",
     );
     expect(await readFile(join(cwd, "half.safetensors"))).toEqual(before);
   });

@@ -174,7 +174,7 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
     "train lenet5 --optimizer adamax",
     "option '--optimizer <name>' argument 'adamax' is invalid. Allowed choices are adam, adamw, sgd, rmsprop, adagrad, lion, lamb.",
   ],
-  ["train lenet5 --limit 9000", "--limit 9000 is more than the 8000 digits to train on"],
+  ["train lenet5 --limit 9000", "--limit 9000 is more than the 8000 training digits"],
   ["train lenet5 --out nowhere/model.safetensors", "nowhere: no such file or folder"],
   ["train lenet5 --out .", ".: is a folder"],
   ["train lenet5 --out=", "--out: the name is empty"],
@@ -182,7 +182,7 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   [`train lenet5 --out ${"n".repeat(252)}`, `${"n".repeat(252)}.svg: the name is too long`],
   [
     "train lenet5 --out m.safetensors --best m.safetensors",
-    "m.safetensors: would hold the model and the best model; --out and --best need names of their own",
+    "m.safetensors: would hold the model and the best model; give --out and --best different names",
   ],
   [
     "train unet",
@@ -222,11 +222,11 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ],
   [
     "train lenet5 --resume weights.safetensors",
-    "weights.safetensors: it does not say how it was trained; conv train can go on from its own files only",
+    "weights.safetensors: does not say how it was trained; conv train resumes only files that it wrote",
   ],
   [
     "train lenet5_1998 --resume weights.safetensors",
-    "weights.safetensors: it is of lenet5, not of lenet5_1998",
+    "weights.safetensors: holds lenet5, not lenet5_1998",
   ],
   ["predict weights.safetensors", "missing required argument 'image'"],
   ["predict gone.safetensors blank.png", "gone.safetensors: no such file or folder"],

@@ -204,7 +204,7 @@ function after(state: NetworkState, message: Reply, network: Network): Partial<N
     case "failed":
       // The page may have no words for it in the reader's language.
       if (message.failure.code === UNEXPECTED) console.error(message.failure.text);
-      return { notice: { kind: "failed", failure: message.failure }, running: false };
+      return { notice: { kind: "failed", failure: message.failure }, running: false, moving: null };
   }
 }
 

@@ -6,6 +6,7 @@ import { fetched, fileError } from "../failure.ts";
 
 export const SIDE = 28;
 export const PIXELS = SIDE * SIDE;
+const FILE = "digits.bin";
 const HEAD = 8;
 const LEVELS = 15; // the largest value of a pixel
 
@@ -29,7 +30,7 @@ export function unpackDigits(bytes: Uint8Array): PackedDigits {
   const [count, trainCount] = new Uint32Array(bytes.slice(0, HEAD).buffer);
   if (bytes.length !== packedSize(count))
     throw fileError(
-      "digits.bin",
+      FILE,
       "wrong-size",
       message`${{ bytes: bytes.length }} bytes, but ${{ count }} digits take ${{ expected: packedSize(count) }}`,
     );
@@ -54,9 +55,12 @@ export const intensities = (levels: Uint8Array): Float32Array =>
 
 /** Fetches the digits from a folder and inflates them. */
 export async function fetchDigits(folder: string): Promise<PackedDigits> {
-  const packed = await fetched("digits.bin", folder);
+  const packed = await fetched(FILE, folder);
   const inflated = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-  return unpackDigits(new Uint8Array(await new Response(inflated).arrayBuffer()));
+  const bytes = await new Response(inflated).arrayBuffer().catch(() => {
+    throw fileError(FILE, "damaged", message`is not deflated data`);
+  });
+  return unpackDigits(new Uint8Array(bytes));
 }
 
 /**

@@ -6,7 +6,7 @@ import { createGpu, type GpuBackend } from "@conv/kernels-gpu";
 import { createBest } from "@conv/layers";
 import { message, unsupported, UnsupportedError, type Backend } from "@conv/tensor";
 import { failureOf, type Failure } from "../failure.ts";
-import type { DeviceChoice, DeviceInfo, NotGpu } from "./protocol.ts";
+import type { DeviceChoice, DeviceInfo, DeviceName, NotGpu } from "./protocol.ts";
 
 export interface Device {
   readonly backend: Backend;
@@ -53,19 +53,24 @@ export function createDevices(onProgress: (ready: number, total: number) => void
   return {
     async open(choice) {
       if (choice === "best") {
-        let refused: Failure | null = null;
-        const gpu = async () => {
-          try {
-            return await creators.gpu();
-          } catch (error) {
-            refused = failureOf(error);
-            throw error;
-          }
-        };
-        const { backend, chosen } = await createBest({ gpu, cpu: creators.cpu });
+        const errors = new Map<DeviceName, unknown>();
+        const tried =
+          <B>(name: DeviceName, create: () => Promise<B>) =>
+          () =>
+            create().catch((error: unknown): never => {
+              errors.set(name, error);
+              throw error;
+            });
+        const { backend, chosen } = await createBest({
+          gpu: tried("gpu", creators.gpu),
+          cpu: tried("cpu", creators.cpu),
+        }).catch((error: unknown): never => {
+          throw errors.get("cpu") ?? error; // the last in line
+        });
         const device = keep(backend);
         if (chosen === "gpu") return { device, notGpu: null };
-        return { device, notGpu: refused ? await whyNot(refused) : "software" };
+        const refused = errors.get("gpu");
+        return { device, notGpu: refused ? await whyNot(failureOf(refused)) : "software" };
       }
       return { device: known.get(choice) ?? keep(await creators[choice]()), notGpu: null };
     },

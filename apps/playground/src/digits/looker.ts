@@ -36,21 +36,21 @@ export interface Looker {
 export function createLooker(draw: (pixels: Float32Array) => Promise<void>): Looker {
   let latest: Float32Array | null = null;
   let work: Work = { state: "idle" };
-  return {
+  const looker: Looker = {
     async look(pixels) {
       latest = pixels ?? latest;
       if (work.state === "looking") work.again = true;
-      else
-        while (latest) {
-          const now: Work = { state: "looking", done: draw(latest), again: false };
-          work = now;
-          await now.done;
-          work = { state: "idle" };
-          if (!now.again) return;
-        }
+      else if (latest) {
+        const now: Work = { state: "looking", done: draw(latest), again: false };
+        work = now;
+        await now.done;
+        work = { state: "idle" };
+        if (now.again) await looker.look();
+      }
     },
     async settled() {
       while (work.state === "looking") await work.done;
     },
   };
+  return looker;
 }

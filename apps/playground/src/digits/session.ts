@@ -311,10 +311,10 @@ export class Session {
    * Reports an error, unless it followed from the loss of its device, which is reported by itself a
    * moment before or after. Returns whether it did.
    */
-  async #fail(error: unknown, device = this.#device): Promise<boolean> {
+  async #fail(reason: unknown, device = this.#device): Promise<boolean> {
     const wait = new Promise<null>((resolve) => setTimeout(resolve, LOSS_WAIT, null));
     const lost = (await Promise.race([device.lost, wait])) !== null;
-    if (!lost) this.#setting.reply({ type: "failed", failure: failureOf(error) });
+    if (!lost) this.#setting.reply({ type: "failed", failure: failureOf(reason) });
     return lost;
   }
 

@@ -355,6 +355,7 @@ export const en = {
       `${v.file} could not be loaded. Check the connection and reload the page.`,
     "wrong-size": (v: Facts) =>
       `${v.file} has ${v.bytes} bytes instead of ${v.expected}. Reload the page.`,
+    damaged: (v: Facts) => `${v.file} is damaged. Reload the page.`,
     "dtype-unsupported": (v: Facts) =>
       `The tensor ${v.tensor} has type ${v.dtype}; supported types are F32 and I64.`,
     "not-exact": (v: Facts) =>

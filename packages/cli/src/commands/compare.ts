@@ -1,4 +1,4 @@
-// `conv compare`: what two networks cost, side by side.
+// `conv compare`: the costs of two networks, side by side.
 
 import {
   compare,

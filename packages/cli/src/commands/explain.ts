@@ -1,5 +1,5 @@
-// `conv explain`: which kernels can do a convolution, what each is predicted to take and why, and
-// which one is chosen.
+// `conv explain`: which kernels can compute a convolution, the predicted time of each and its parts,
+// and which one is chosen.
 
 import { wrap } from "@conv/analysis";
 import { createCpu } from "@conv/kernels-cpu";
@@ -15,6 +15,7 @@ import {
   convGradInputOp,
   convGradWeightOp,
   convOp,
+  mustDivide,
   wShape,
   xShape,
   yShape,
@@ -43,7 +44,7 @@ export interface ExplainOptions {
   readonly json: boolean;
 }
 
-/** What each direction computes, from which operands, and its name. */
+/** The op, operands and result of each direction. */
 const meaning: Record<
   Direction,
   {
@@ -58,17 +59,17 @@ const meaning: Record<
     op: convGradInputOp,
     operands: [yShape, wShape],
     result: xShape,
-    text: "gradient to the input",
+    text: "gradient with respect to the input",
   },
   gradWeight: {
     op: convGradWeightOp,
     operands: [yShape, xShape],
     result: wShape,
-    text: "gradient to the weight",
+    text: "gradient with respect to the weight",
   },
 };
 
-/** A candidate with the least seconds that it took, where that was measured. */
+/** A candidate with its shortest measured time in seconds, where it was measured. */
 type Contender = Candidate & { readonly measured?: number };
 
 export async function explainConv(
@@ -83,7 +84,7 @@ export async function explainConv(
     throw new UserError(
       `the kernel ${kernel.join("x")} has ${kernel.length} sizes, the input ${input.join("x")} has ${sizes.length} beside its channels`,
     );
-  if (ic % groups) throw new UserError(`${ic} input channels do not divide into ${groups} groups`);
+  mustDivide("explain", "input channels", ic, groups);
   const taps = kernel.length === 1 ? sizes.map(() => kernel[0]) : kernel;
   const geometry = convGeometry(
     spec([batch, ...input]),
@@ -127,7 +128,7 @@ export async function explainConv(
       return;
     }
     const what = `${xShape(geometry).join("×")} by ${wShape(geometry).join("×")}`;
-    const on = `${used === 1 ? "one thread" : `${used} threads`}${cpu.caps.simd256 ? ", pairs of vectors" : ""}`;
+    const on = `${used === 1 ? "one thread" : `${used} threads`}${cpu.caps.simd256 ? ", 256-bit registers" : ""}`;
     const count = `${macs.toLocaleString("en-US")} multiply-accumulates`;
     print(
       wrap(
@@ -135,14 +136,14 @@ export async function explainConv(
         edge(),
       ).join("\n"),
     );
-    if (cpu.simd256Reason) print(`without pairs of vectors: ${cpu.simd256Reason}`);
+    if (cpu.simd256Reason) print(`without 256-bit registers: ${cpu.simd256Reason}`);
     print(`\n${explanationText({ chosen, candidates: contenders, declined }, columns())}`);
   } finally {
     cpu.dispose();
   }
 }
 
-/** Kinds of work as the table joins them. */
+/** Kinds of work, as columns of the table. */
 const groups: readonly {
   readonly head: string;
   readonly kinds: readonly Part["kind"][];
@@ -154,8 +155,8 @@ const groups: readonly {
     kinds: ["moved", "gathered", "transformed"],
     saves: "in moving and transforming elements",
   },
-  { head: "bytes", kinds: ["streamed"], saves: "in bytes from afar" },
-  { head: "edges", kinds: ["tiles"], saves: "at the beginnings of rows and tiles" },
+  { head: "bytes", kinds: ["streamed"], saves: "in memory traffic" },
+  { head: "edges", kinds: ["tiles"], saves: "at the starts of rows and tiles" },
   { head: "call", kinds: ["call"], saves: "per call" },
 ];
 
@@ -163,8 +164,8 @@ const secondsOf = ({ parts }: Candidate, kinds: readonly Part["kind"][]) =>
   parts.filter((p) => kinds.includes(p.kind)).reduce((sum, p) => sum + p.seconds, 0);
 
 /**
- * The table of candidates, why the first is first, and the reasons of the others. Where it would be
- * too wide, the last parts are left out.
+ * The table of candidates, why one is chosen, and why the others cannot compute it. The last parts
+ * are left out where the table would be too wide.
  */
 export function explanationText(
   { chosen, candidates, declined }: Omit<Explanation, "nodes">,
@@ -204,7 +205,7 @@ export function explanationText(
       head,
       ...body,
       ...wrap(
-        `estimates in ${unit}, and what they are the sum of; roundoff: the factor stated for Winograd's rounding errors`,
+        `estimates in ${unit}, and their parts; roundoff: the stated factor of Winograd's rounding errors`,
         width,
       ),
     ],
@@ -215,7 +216,7 @@ export function explanationText(
     ...(own.length
       ? [
           [
-            "Kernels that decline:",
+            "Kernels that cannot compute it:",
             ...described(
               own.map((d) => [`  ${d.kernel}`, d.reason]),
               width,
@@ -223,13 +224,13 @@ export function explanationText(
           ],
         ]
       : []),
-    wrap(`Made for other ops: ${foreign.join(", ")}`, width),
+    wrap(`Kernels of other ops: ${foreign.join(", ")}`, width),
   ]
     .map((lines) => lines.join("\n"))
     .join("\n\n");
 }
 
-/** One sentence: by how much the first is quicker than the second, and what saves most. */
+/** One sentence: how much faster the chosen kernel is than the next, and in which part. */
 function whyText(
   chosen: string,
   contenders: readonly Contender[],
@@ -238,21 +239,21 @@ function whyText(
 ): string {
   const winner = contenders.find((c) => c.kernel === chosen) ?? contenders[0];
   const second = contenders.find((c) => c !== winner);
-  if (!second) return `${chosen} is chosen: no other kernel can do it.`;
+  if (!second) return `${chosen} is chosen: no other kernel can compute it.`;
   const saved = (g: (typeof groups)[number]) =>
     secondsOf(second, g.kinds) - secondsOf(winner, g.kinds);
   const most = groups.reduce((a, b) => (saved(b) > saved(a) ? b : a));
   const [less, more] = [winner, second].map((c) => three(secondsOf(c, most.kinds) * scale));
   const ratio = (second.estimate / winner.estimate).toFixed(2);
-  return `${chosen} is chosen: by its estimate it is ${ratio} times as fast as ${second.kernel}, and saves most ${most.saves}, ${less} ${unit} against ${more}.`;
+  return `${chosen} is chosen: it is estimated to be ${ratio} times as fast as ${second.kernel}; most is saved ${most.saves}, ${less} ${unit} instead of ${more}.`;
 }
 
 function measuredText(chosen: string, contenders: readonly Contender[]): string {
   const time = (c: Contender) => c.measured ?? Infinity;
   const best = contenders.reduce((a, b) => (time(b) < time(a) ? b : a));
   const winner = contenders.find((c) => c.kernel === chosen) ?? best;
-  if (best === winner) return "It is the fastest measured, too.";
-  return `Measured, ${best.kernel} is the fastest; ${chosen} takes ${(100 * (time(winner) / time(best) - 1)).toFixed(0)} % longer.`;
+  if (best === winner) return "It is also the fastest measured.";
+  return `The fastest measured is ${best.kernel}; ${chosen} takes ${(100 * (time(winner) / time(best) - 1)).toFixed(0)} % longer.`;
 }
 
 /** Three significant digits, no exponent. */

@@ -1,5 +1,5 @@
-// `conv predict`: which digits are on the images. An image that can't be read costs the others
-// nothing: it is named on standard error.
+// `conv predict`: recognizes the digits on images. An image that cannot be read is named on standard
+// error; the others are still answered.
 
 import { averagedState, createPredictor } from "@conv/layers";
 import { printable } from "@conv/tensor";
@@ -11,7 +11,7 @@ import { complain, print } from "../output.ts";
 import { samplesOf } from "../samples.ts";
 import { colorsOf } from "../terminal.ts";
 
-/** What was seen on one image, with the probabilities of the digits 0 to 9, or why nothing was. */
+/** The digit on one image, with the probabilities of 0 to 9, or why there is none. */
 type Answer =
   | { readonly image: string; readonly digit: number; readonly probabilities: readonly number[] }
   | { readonly image: string; readonly error: string };
@@ -31,7 +31,7 @@ export async function predict(
     const predictor = await about(file, () =>
       createPredictor(backend, model, averagedState(decoded.state)),
     );
-    const digits: (Uint8Array | UserError)[] = []; // one picture after the other: each may be large
+    const digits: (Uint8Array | UserError)[] = []; // one image at a time: each may be large
     for (const image of images) digits.push(await readDigit(image).catch(mistakeOf));
     const read = digits.filter((digit) => digit instanceof Uint8Array);
     if (read.length) announce();
@@ -43,7 +43,7 @@ export async function predict(
     const bad = outputs.find((value) => !Number.isFinite(value));
     if (bad !== undefined)
       throw new UserError(
-        `${file}: the network answers ${bad}; its weights are too large for float32`,
+        `${file}: an output of the network is ${bad}; its weights are too large for float32`,
       );
     const width = outputs.length / read.length;
     let at = 0;
@@ -76,7 +76,7 @@ function answerOf(image: string, outputs: Float32Array): Answer {
   return { image, digit: outputs.indexOf(largest), probabilities: weights.map((w) => w / total) };
 }
 
-/** One row an image that was read: the digit, then the probability of each in percent. */
+/** One row for each image that was read: the digit, then the probability of each in percent. */
 function table(answers: readonly Answer[]): string {
   const color = colorsOf(process.stdout);
   const found = answers.flatMap((answer) =>

@@ -1,4 +1,4 @@
-// `conv receptive`: which part of the input each layer sees, exactly and in effect.
+// `conv receptive`: the receptive field of each layer, exact and effective.
 
 import {
   conventions,
@@ -28,11 +28,10 @@ export interface ReceptiveOptions extends DeviceOptions {
   readonly json: boolean;
 }
 
-const SAMPLES = 4; // random inputs over which the effective field is a mean
+const SAMPLES = 4; // random inputs that the effective field is averaged over
 
 /**
- * What the values of a model see, and the output of each layer and of each module that ends with
- * it.
+ * The receptive fields of the values of a model, and the output of each layer and module.
  */
 function seenIn({ graph, x }: TracedModel) {
   const fields = receptiveFields(graph, x);
@@ -89,7 +88,7 @@ export async function receptive(name: string, options: ReceptiveOptions): Promis
     `size, jump, start: ${conventions.receptiveField}`,
     ...(details?.effective
       ? [
-          "what counts: places with more than 4.55 % of the largest gradient (Luo, Li, Urtasun and Zemel 2016)",
+          "effective size: side of a square as large as all positions with more than 4.55 % of the largest gradient (Luo, Li, Urtasun and Zemel 2016)",
         ]
       : []),
   ];
@@ -126,7 +125,7 @@ async function detailsOf(
   const unit = asked ?? space.map((size) => Math.floor(size / 2));
   if (unit.length !== space.length || unit.some((p, a) => p >= space[a]))
     throw new UserError(
-      `there is no unit ${unit.join("x")} in ${at}, whose output is ${value.shape.join("x")}`,
+      `${at} has no unit ${unit.join("x")}; its output is ${value.shape.join("x")}`,
     );
   const index = [...value.shape.slice(0, 2).map(() => 0), ...unit];
   return {
@@ -139,7 +138,7 @@ async function detailsOf(
   };
 }
 
-/** The effective field with the weights that training would begin with, over random images. */
+/** The effective field with initial weights, over random images. */
 async function measured(
   at: string,
   model: Model,
@@ -174,13 +173,13 @@ function detailsText({ at, output, field, unit, region, effective }: Details): s
     ["jump", perAxis(field, "jump")],
     ["start", perAxis(field, "start")],
     ["unit", unit.join("×") || "0"],
-    ["reads of the input", region ? region.map(range).join(" × ") : "nothing"],
+    ["input region", region ? region.map(range).join(" × ") : "nothing"],
   ];
   if (effective)
     rows.push(
-      ["in effect, center", effective.center.map((c) => c.toFixed(1)).join("×")],
+      ["effective center", effective.center.map((c) => c.toFixed(1)).join("×")],
       ["standard deviation", effective.deviation.map((d) => d.toFixed(1)).join("×")],
-      ["side of what counts", effective.side.toFixed(1)],
+      ["effective size", effective.side.toFixed(1)],
     );
   return aligned(rows, [0, 1]);
 }

@@ -29,8 +29,8 @@ export interface SoakOptions extends DeviceOptions {
 }
 
 /**
- * Memory after so many steps, with nothing left to collect: of the objects, of array buffers
- * outside them, of the process; and what the back end holds.
+ * Memory after so many steps and a garbage collection: of objects, of array buffers, of the process
+ * and of the back end.
  */
 interface Sample {
   readonly step: number;
@@ -106,8 +106,8 @@ export async function soak({ steps, json, ...options }: SoakOptions): Promise<vo
       if (epoch % 100 === 0) await trainer.checkpoint();
     const seconds = (performance.now() - started) / 1000;
     trainer.dispose();
-    // What is free at a given moment varies: the least of a quarter counts. The first one warms up:
-    // code is compiled, pools fill.
+    // Free memory varies, so the minimum of a quarter counts. The first quarter warms up: code is
+    // compiled, pools fill.
     const least = (quarter: number, of: (s: Sample) => number) =>
       Math.min(
         ...samples
@@ -123,8 +123,8 @@ export async function soak({ steps, json, ...options }: SoakOptions): Promise<vo
     if (json) print(JSON.stringify({ steps, seconds, growth, samples }, null, 2));
     else
       print(
-        `\n${steps.toLocaleString("en-US")} steps in ${seconds.toFixed(0)} s; from the second quarter to the last objects and buffers grew by ` +
-          `${kibibytes(growth.objects)}, the process by ${kibibytes(growth.process)}, the back end by ${kibibytes(growth.backend)}`,
+        `\n${steps.toLocaleString("en-US")} steps in ${seconds.toFixed(0)} s; growth from the second quarter to the last: objects and buffers ` +
+          `${kibibytes(growth.objects)}, process ${kibibytes(growth.process)}, back end ${kibibytes(growth.backend)}`,
       );
   } finally {
     backend.dispose();

@@ -1,4 +1,4 @@
-// `conv suggest`: what could stand in a convolution's place, and what it would cost.
+// `conv suggest`: alternatives to a convolution, and their costs.
 
 import { formatBytes, formatCount, operationConventions, suggest, wrap } from "@conv/analysis";
 import { perAxis, type PerAxis } from "@conv/ops";
@@ -71,10 +71,10 @@ export function suggestLayers(
   );
   const notes = [
     `MACs: ${operationConventions.torchvision}`,
-    "%: of the multiply-accumulates of the direct layer",
-    "values: numbers that all layers of it give out, for one sample",
-    "memory: input, output, parameters and the most that is held at once between them, as float32",
-    "field: inputs that one output depends on, along each axis",
+    "%: share of the multiply-accumulates of the direct layer",
+    "values: elements in the outputs of all its layers, for one sample",
+    "memory: input, output, parameters and the peak of the values between them, as float32",
+    "field: receptive field, the inputs that one output depends on, along each axis",
   ]
     .filter((note) => heads.includes(note.slice(0, note.indexOf(":"))))
     .flatMap((note) => wrap(note, columns()));

@@ -1,5 +1,5 @@
-// `conv summary`: what each layer of a network costs, on the terminal, for other programs, or as a
-// page. A back end is loaded only to measure.
+// `conv summary`: the costs of each layer of a network, on the terminal, for other programs, or as
+// a page. A back end is loaded only to predict or measure times.
 
 import {
   csvOf,
@@ -47,20 +47,20 @@ export interface SummaryOptions extends DeviceOptions {
   readonly threads?: number;
 }
 
-/** All that is known of a network's costs. */
+/** All costs of a network. */
 export interface Costs {
   readonly summary: Summary;
   readonly inference: Memory;
   /**
-   * Of a step with Adam; null where the network can't be trained at this batch: `untrainable` says
-   * why.
+   * Of a step with Adam; null where the network cannot be trained with this batch size:
+   * `untrainable` says why.
    */
   readonly training: TrainingMemory | null;
   readonly untrainable?: string;
   readonly timing?: Timing;
 }
 
-const ADAM = 2; // tensors that it keeps for each parameter
+const ADAM = 2; // state tensors for each parameter
 
 export async function summary(name: string, options: SummaryOptions): Promise<void> {
   const { input, batch, out, predict, measure, dtype, convention, backward, depth } = options;
@@ -116,7 +116,7 @@ export async function summary(name: string, options: SummaryOptions): Promise<vo
   }
 }
 
-/** Batch normalization has no statistics of one value: then there is no training at this batch. */
+/** Memory of training; batch normalization of a single value is an error, which is reported. */
 function trainingOf(
   model: Model,
   batch: number,
@@ -136,8 +136,8 @@ function trainingOf(
 }
 
 /**
- * The graph of a step of training; null where there is none, as a loss may be for other labels than
- * classes.
+ * The graph of a training step; null where there is none, for example where the loss takes other
+ * labels than classes.
  */
 function stepOf(model: Model, batch: number): Graph | null {
   try {
@@ -148,7 +148,7 @@ function stepOf(model: Model, batch: number): Graph | null {
   }
 }
 
-/** What becomes of the costs when something is doubled; null where the network does not take it. */
+/** Costs when something is doubled; null where the network does not allow it. */
 export interface Growth {
   readonly what: string;
   readonly macs: number;
@@ -161,7 +161,7 @@ function growthTable(model: Model, batch: number): Growth[] {
   const at = (input: readonly number[], n: number) => () =>
     traceModel({ ...model, input }, { batch: n });
   const traces: [string, () => Traced][] = [
-    [`twice the batch, ${2 * batch}`, at(model.input, 2 * batch)],
+    [`twice the batch size, ${2 * batch}`, at(model.input, 2 * batch)],
     [
       `twice the resolution, ${space.map((s) => 2 * s).join("×")}`,
       at([channels, ...space.map((s) => 2 * s)], batch),
@@ -172,7 +172,7 @@ function growthTable(model: Model, batch: number): Growth[] {
       const [{ macs, parameters, activationBytes }] = growthOf(trace, [2]);
       return [{ what, macs, parameters, activations: activationBytes }];
     } catch (error) {
-      if (error instanceof ShapeError) return []; // a network may be for one size of image alone
+      if (error instanceof ShapeError) return []; // a network may accept one image size only
       throw error;
     }
   });
@@ -181,7 +181,7 @@ function growthTable(model: Model, batch: number): Growth[] {
   return [
     ...rows,
     {
-      what: "twice the width (weights of products)",
+      what: "twice the width (products and their weights)",
       macs: wide,
       parameters: heavy,
       activations: null,
@@ -202,15 +202,15 @@ function textOf(
     toTerminal && process.stdout.isTTY ? Math.max(8, process.stdout.rows - 28) : undefined;
   const { convention, backward, depth } = options;
   const table = formatSummary(counts, { convention, backward, depth, width, rows, paint });
-  // beside the longest head and two gaps
+  // next to the longest head and two gaps
   const room = Math.floor((width - 33) / (training ? 2 : 1));
   const at = (m: Memory) =>
     m.peak.forward
       ? shortened(m.peak.path || "(model)", room)
-      : `${shortened(m.peak.path || "(model)", room - 7)} (back)`;
+      : `${shortened(m.peak.path || "(model)", room - 11)} (backward)`;
   const memory = aligned(
     [
-      ["memory", "predicting", ...(training ? ["training, Adam"] : [])],
+      ["memory", "inference", ...(training ? ["training, Adam"] : [])],
       [
         "parameters, buffers",
         formatBytes(inference.parameters + inference.buffers),
@@ -245,9 +245,11 @@ function textOf(
   const { torchinfo } = counts;
   const mega = (bytes: number) => (bytes / 1e6).toFixed(2);
   const notes = [
-    ...(untrainable ? [`no training at batch ${counts.input[0]}: ${untrainable}`] : []),
-    `memory: ${inference.dtype}, node after node, nothing fused; a result may take the place of what it was made of`,
-    `torchinfo's memory (MB of 1,000,000, float32): input ${mega(torchinfo.input)}, forward/backward pass ${mega(torchinfo.passes)}, params ${mega(torchinfo.parameters)}, total ${mega(torchinfo.total)}`,
+    ...(untrainable
+      ? [`training is not possible at batch ${counts.input[0]}: ${untrainable}`]
+      : []),
+    `memory: ${inference.dtype}, node by node, without fusion; a result may reuse the memory of its inputs`,
+    `memory by torchinfo (MB of 1,000,000, float32): input ${mega(torchinfo.input)}, forward/backward pass ${mega(torchinfo.passes)}, params ${mega(torchinfo.parameters)}, total ${mega(torchinfo.total)}`,
   ].flatMap((note) => wrap(note, width));
   return [
     table,
@@ -260,7 +262,7 @@ function textOf(
   ].join("\n");
 }
 
-/** Predicted and measured time, the layers that take most first. */
+/** Predicted and measured time, the slowest layers first. */
 function timingText({ on, predicted, measured, roofs, layers }: Timing, width: number): string[] {
   const ms = (seconds: number) => (seconds * 1e3).toPrecision(3);
   const ran = measured !== undefined;
@@ -292,11 +294,11 @@ function timingText({ on, predicted, measured, roofs, layers }: Timing, width: n
     ran ? [2, 4] : [2],
   );
   const how = ran
-    ? `measured: the least of several runs of each step; the whole network in one, ${ms(measured)} ms. `
+    ? `measured: the minimum of several runs of each step; the whole network, ${ms(measured)} ms. `
     : "";
   return [
     ...wrap(
-      `time on the ${on}; predicted ${ms(predicted)} ms by the kernels' own estimates${ran ? `, measured ${ms(measured)} ms` : ""}`,
+      `time on the ${on}: predicted ${ms(predicted)} ms, by the estimates of the kernels${ran ? `; measured ${ms(measured)} ms` : ""}`,
       width,
     ),
     "",
@@ -304,7 +306,7 @@ function timingText({ on, predicted, measured, roofs, layers }: Timing, width: n
     ...(layers.length > rows.length ? [`and ${layers.length - rows.length} more`] : []),
     "",
     ...wrap(
-      `${how}It reaches ${Number(roofs.gflops.toPrecision(3))} GFLOP/s in a large matrix product and copies ${Number(roofs.bandwidth.toPrecision(3))} GB/s`,
+      `${how}Peak: ${Number(roofs.gflops.toPrecision(3))} GFLOP/s in a large matrix product, ${Number(roofs.bandwidth.toPrecision(3))} GB/s in a copy`,
       width,
     ),
   ];

@@ -1,9 +1,9 @@
-// What all pictures of the page share: their look, which follows the page's colors and font, and
-// how Vega's drawing becomes part of it.
+// Common parts of all pictures of the page: their style, which follows the colors and font of the
+// page, and the conversion of Vega's drawing.
 
 import { parse, View, type Axis, type Config, type Mark, type Spec } from "vega";
 
-/** Widths of pictures, in pixels: of those for a wide page and those for a telephone. */
+/** Widths of pictures, in pixels, for wide pages and for phones. */
 export const widths = { wide: 1040, narrow: 350 } as const;
 
 export const colors = {
@@ -24,10 +24,10 @@ const FONT = {
   labelFontSize: 12,
   titleFontSize: 12,
 } as const;
-// pixels of a character at 12, of a wide sans serif: nothing measures text here
+// pixels of a character at font size 12, in a wide sans serif: text cannot be measured here
 const CHARACTER = 7.2;
 
-/** About how wide a text is. */
+/** The approximate width of a text. */
 export const textWidth = (text: string): number => text.length * CHARACTER;
 
 const config: Config = {
@@ -69,7 +69,7 @@ export const levels = (more: Partial<Axis> = {}): Axis =>
 
 /** A picture of a fixed size: `width` and `height` are those within the padding. */
 export interface Picture extends Pick<Spec, "data" | "scales" | "axes" | "marks"> {
-  /** For those who don't see it. */
+  /** For screen readers. */
   readonly description: string;
   readonly width: number;
   readonly height: number;
@@ -81,7 +81,7 @@ export interface Picture extends Pick<Spec, "data" | "scales" | "axes" | "marks"
   };
 }
 
-/** The picture as SVG. A mark's description is shown where a pointer rests on it. */
+/** The picture as SVG. The description of a mark is its tooltip. */
 export async function svgOf({ description, ...picture }: Picture): Promise<string> {
   const spec: Spec = { ...picture, autosize: "none", config };
   const svg = await new View(parse(spec), { renderer: "none" }).toSVG();
@@ -98,7 +98,7 @@ export async function svgOf({ description, ...picture }: Picture): Promise<strin
     .replace(/(\.\d\d)\d+/g, "$1");
 }
 
-/** A line of text at a place, or one that marks have in their data. */
+/** A line of text at a place, or a text from the data of a mark. */
 export const label = (
   x: number,
   y: number,
@@ -132,7 +132,7 @@ export const dashed = (
   },
 });
 
-/** Where a text at `x` of a picture so wide has room: to its right, or to its left. */
+/** The side of `x` with room for a text in a picture of that width: right, or left. */
 export function beside(x: number, text: string, width: number): Record<string, object> {
   const right = x + 8 + textWidth(text) <= width;
   const left = x - 8 - textWidth(text) >= 0;

@@ -1,6 +1,5 @@
-// Receptive fields: what the middle units of some layers see of the input, and how the field grows
-// with the depth. The last two spatial axes are drawn as a plane; another axis, or the only one, as
-// bars.
+// Receptive fields of the middle units of some layers, and their growth along the depth. The last
+// two spatial axes are drawn as a plane; another axis, or the only one, as bars.
 
 import { formatCount, type Field, type LayerSummary } from "@conv/analysis";
 import { scheme, type Mark } from "vega";
@@ -19,8 +18,8 @@ import {
 } from "./draw.ts";
 
 /**
- * The part of the input that the middle unit of a layer sees, for each spatial axis: from, and up
- * to but not with.
+ * The receptive field of the middle unit of a layer, for each spatial axis: from inclusive, to
+ * exclusive.
  */
 interface Framed {
   readonly name: string;
@@ -31,7 +30,7 @@ interface Framed {
 
 export interface FieldPictures {
   readonly legend: readonly Omit<Framed, "spans">[];
-  /** Pictures for any page, and one that is as wide as there is room beside them. */
+  /** Pictures of fixed width, and one that fills the room next to them. */
   readonly pictures: readonly Picture[];
   readonly growth: (width: number) => Picture;
 }
@@ -81,13 +80,7 @@ export function fieldPictures(
     ...(rank >= 2 ? [planePicture(sizes.slice(-2), frames)] : []),
     ...(rank === 2
       ? []
-      : [
-          barsPicture(
-            rank === 1 ? "place of the input" : `${names[0]} of the input`,
-            sizes[0],
-            frames,
-          ),
-        ]),
+      : [barsPicture(rank === 1 ? "input position" : `input ${names[0]}`, sizes[0], frames)]),
   ];
   const growth = (width: number) =>
     growthPicture(
@@ -203,14 +196,14 @@ function barsPicture(title: string, size: number, frames: readonly Framed[]): Pi
           },
         },
       },
-      heading("the gray band is the input"),
+      heading("gray band: the input"),
     ],
   };
 }
 
 /**
- * The size of the field of each layer, and the largest so far; a line for each axis that grows in
- * its own way.
+ * The field size of each layer, and the largest so far; a line for each axis that grows
+ * differently.
  */
 function growthPicture(
   sizes: readonly number[],
@@ -236,7 +229,7 @@ function growthPicture(
       alike || sizes.length === 1
         ? `the ${sizes.length === 1 ? "input" : "image"}: ${sizes[a]}`
         : `${nameOf(a)}s: ${sizes[a]}`;
-    // Until a field is as large as the input its line runs below that, afterwards above.
+    // The line of a field is below that of the input until the field is as large, then above.
     const reached = Math.min(
       ...axes.map((b) => own(b).findIndex((size) => size >= sizes[a])).filter((i) => i >= 0),
     );
@@ -298,12 +291,12 @@ function growthPicture(
     axes: [
       levels({ values: decades(1, most * 1.3) }),
       axis("bottom", "x", {
-        title: "layers, in the order in which they compute",
+        title: "layers, in the order of computation",
         format: "d",
         tickMinStep: 1,
       }),
     ],
-    marks: [...lines, heading("size of the field")],
+    marks: [...lines, heading("size of the receptive field")],
   };
 }
 

@@ -1,4 +1,4 @@
-// Arithmetic intensity: as far as the graph tells, and under the roofs of a machine (Williams,
+// Arithmetic intensity: from the graph alone, and under the measured roofs of a machine (Williams,
 // Waterman and Patterson, CACM 52, 2009).
 
 import { formatCount, type LayerSummary } from "@conv/analysis";
@@ -14,7 +14,7 @@ interface Dot {
   readonly color: string;
   readonly x: number;
   readonly y: number;
-  /** Dots of most weight have their names beside them. */
+  /** The dots of most weight are labeled. */
   readonly weight: number;
 }
 
@@ -22,8 +22,8 @@ interface Dot {
 export const timeKinds = { predicted: colors.gray, measured: colors.blue } as const;
 
 /**
- * What arithmetic and memory of this machine allow, and what each step reaches: measured, and as
- * its kernel estimates.
+ * The limits of arithmetic and memory on this machine, and the speed of each step: predicted and
+ * measured.
  */
 export function rooflinePicture(
   { layers, roofs: { gflops, bandwidth } }: Timing,
@@ -63,15 +63,15 @@ export function rooflinePicture(
       roof,
       xs: [least, most],
       ys: spread([...dots.map((d) => d.y), ...roof.map((r) => r.y)]),
-      titles: ["FLOP a byte, each operand moved once", "GFLOP/s"],
+      titles: ["FLOP per byte, each operand moved once", "GFLOP/s"],
       width,
     },
   );
 }
 
 /**
- * Work over arithmetic intensity: whether arithmetic or memory will bound a layer. Null where
- * nothing multiplies.
+ * Work over arithmetic intensity, which shows whether arithmetic or memory bounds a layer. Null
+ * where nothing multiplies.
  */
 export function intensityPicture(layers: readonly LayerSummary[], width: number): Picture | null {
   const dots = leavesOf(layers).flatMap((l): Dot[] => {
@@ -80,7 +80,7 @@ export function intensityPicture(layers: readonly LayerSummary[], width: number)
     return [
       {
         name: l.path || "(model)",
-        text: `${l.path || "(model)"}: ${formatCount(l.macs)} MACs, ${x.toFixed(1)} FLOP a byte`,
+        text: `${l.path || "(model)"}: ${formatCount(l.macs)} MACs, ${x.toFixed(1)} FLOP per byte`,
         color: colorOf(l),
         x,
         y: l.macs,
@@ -94,7 +94,7 @@ export function intensityPicture(layers: readonly LayerSummary[], width: number)
     roof: [],
     xs: spread(dots.map((d) => d.x)),
     ys: spread(dots.map((d) => d.y)),
-    titles: ["FLOP a byte, if nothing is fused", "MACs"],
+    titles: ["FLOP per byte, without fusion", "MACs"],
     width,
   });
 }
@@ -178,7 +178,7 @@ function logLog(description: string, { dots, roof, xs, ys, titles, width }: LogL
   };
 }
 
-/** A text and where it stands. */
+/** A text and its place. */
 interface Taken {
   readonly name: string;
   readonly from: number;
@@ -187,8 +187,7 @@ interface Taken {
 }
 
 /**
- * Names of the heaviest dots, where they cover neither each other, nor what stands there, nor the
- * edge.
+ * Labels of the heaviest dots, where they overlap neither each other, nor other text, nor the edge.
  */
 function named(
   dots: readonly (Dot & { readonly px: number; readonly py: number })[],

@@ -1,4 +1,4 @@
-// What is held between input and output, step after step, with the peak.
+// The memory between input and output at each step, with the peak.
 
 import { formatBytes, type Memory } from "@conv/analysis";
 import type { Mark } from "vega";
@@ -15,8 +15,9 @@ import {
 } from "./draw.ts";
 
 const [LEFT, HEIGHT] = [52, 150];
+const BACKWARD = "backward pass →";
 
-/** The power of 1024 that makes the peak a number of one to four digits, and its name. */
+/** A power of 1024 and its name, in which the peak has one to four digits. */
 function unitOf(bytes: number): readonly [size: number, name: string] {
   const power = bytes < 1024 ? 0 : Math.min(3, Math.floor(Math.log2(bytes) / 10));
   return [1024 ** power, power ? `${"KMG".charAt(power - 1)}iB` : "bytes"];
@@ -70,10 +71,10 @@ export function timePicture(
   if (back > 0)
     marks.push(
       dashed([x(back), y], [x(back), HEIGHT], "currentColor"),
-      label(0, HEIGHT - 8, "the way back →", beside(x(back), "the way back →", inner)),
+      label(0, HEIGHT - 8, BACKWARD, beside(x(back), BACKWARD, inner)),
     );
   return {
-    description: `${title}: memory held between input and output, step after step`,
+    description: `${title}: memory between input and output at each step`,
     width: inner,
     height: HEIGHT,
     padding: { left: LEFT, right: 10, top: 26, bottom: 36 },
@@ -104,14 +105,14 @@ export function timePicture(
   };
 }
 
-/** The most held in every so many steps: no more of them than pixels. */
+/** The largest of every so many steps: no more points than pixels. */
 const coarse = (timeline: Memory["timeline"], every: number): { step: number; held: number }[] =>
   Array.from({ length: Math.ceil(timeline.length / every) }, (_, i) => ({
     step: i * every,
     held: Math.max(...timeline.slice(i * every, (i + 1) * every).map((m) => m.bytes)),
   }));
 
-/** The words and a layer's name, of which outer modules go where there is no room. */
+/** The words and a layer's name, without its outer modules where there is no room. */
 function named(words: string, path: string, width: number): string {
   const parts = path.split(".");
   const text = (from: number) => `${words}${from ? "…" : ""}${parts.slice(from).join(".")}`;
