@@ -63,7 +63,7 @@ describe("conv receptive", { timeout: 60_000 }, () => {
   it("prints the region behind a unit, and what of it counts", async () => {
     const rows = cells(await run("receptive", "resnet8", "--at", "layer1.0", "--unit", "0x5"));
     expect(rows).toContainEqual(["unit", "0×5"]);
-    expect(rows).toContainEqual(["reads of the input", "0 to 3 × 2 to 8"]);
+    expect(rows).toContainEqual(["input region", "0 to 3 × 2 to 8"]);
     const { effective, region, field } = JSON.parse(
       await run(
         "receptive",

@@ -14,7 +14,7 @@ async function explain(args: string): Promise<string> {
 }
 
 describe("conv explain", { timeout: 60_000 }, () => {
-  it("prints geometry, candidates in order, why the first is chosen, and why others decline", async () => {
+  it("prints geometry, candidates in order, why the first is chosen, and why others cannot compute it", async () => {
     const lines = (await explain("64x56x56 3x3 64 --padding same --threads 1")).split("\n");
     expect(lines[0]).toBe(
       "conv of 1×64×56×56 by 64×64×3×3; output 1×64×56×56, 115,605,504 multiply-accumulates; one thread",
@@ -24,7 +24,7 @@ describe("conv explain", { timeout: 60_000 }, () => {
     );
     const table = lines.slice(
       3,
-      lines.findIndex((line) => line.startsWith("estimates in ms, and what they are the sum of")),
+      lines.findIndex((line) => line.startsWith("estimates in ms, and their parts")),
     );
     const names = table.map((line) => line.split(" ")[0]);
     expect(names.toSorted()).toEqual([
@@ -45,12 +45,12 @@ describe("conv explain", { timeout: 60_000 }, () => {
         .join(" "),
     ).toMatch(
       new RegExp(
-        `^${names[0]} is chosen: by its estimate it is [\\d.]+ times as fast as ${names[1]}, and saves most .+, [\\d.]+ ms against [\\d.]+\\.$`,
+        `^${names[0]} is chosen: it is estimated to be [\\d.]+ times as fast as ${names[1]}; most is saved .+, [\\d.]+ ms instead of [\\d.]+\\.$`,
       ),
     );
     expect(lines).toContain("  direct     keeps at most 18 output channels per group, not 64");
     const others = lines
-      .slice(lines.findIndex((line) => line.startsWith("Made for other ops: ")))
+      .slice(lines.findIndex((line) => line.startsWith("Kernels of other ops: ")))
       .join(" ");
     for (const kernel of ["gradWeight", "matmul", "softmax"]) expect(others).toContain(kernel);
     expect(Math.max(...table.map((line) => line.length))).toBeLessThanOrEqual(80);
@@ -60,13 +60,13 @@ describe("conv explain", { timeout: 60_000 }, () => {
     const text = await explain("8x12x12 3 8 --groups 8 --threads 1 --measure");
     expect(text).toMatch(/^kernel +estimate +measured /m);
     expect(text).toMatch(
-      /^(It is the fastest measured, too\.|Measured, \w+ is the fastest; \w+ takes \d+ % longer\.)$/m,
+      /^(It is also the fastest measured\.|The fastest measured is \w+; \w+ takes \d+ % longer\.)$/m,
     );
   });
 
-  it("says so where only one kernel can do it", async () => {
+  it("says so where only one kernel can compute it", async () => {
     expect(await explain("32x9x9 1 32 --stride 2 --threads 1")).toContain(
-      "igemm is chosen: no other kernel can do it.",
+      "igemm is chosen: no other kernel can compute it.",
     );
   });
 

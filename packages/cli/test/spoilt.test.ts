@@ -54,27 +54,27 @@ describe("conv train", { timeout: 60_000 }, () => {
     [
       "images of two sizes",
       { [IMAGES]: idx([4, 27, 28], () => 1) },
-      "idx: training images are 28×28, those to test with 27×28",
+      "idx: training images are 28×28, validation images 27×28",
     ],
     [
       "images of 0×0",
       { "train-images-idx3-ubyte": idx([8, 0, 0], () => 1) },
-      "idx/train-images-idx3-ubyte: there are no images in it, its shape is 8×0×0",
+      "idx/train-images-idx3-ubyte: holds no images; its shape is 8×0×0",
     ],
     [
       "no images to test with",
       { [IMAGES]: idx([0, 28, 28], () => 1), "t10k-labels-idx1-ubyte": idx([0], () => 1) },
-      `idx/${IMAGES}: there are no images in it, its shape is 0×28×28`,
+      `idx/${IMAGES}: holds no images; its shape is 0×28×28`,
     ],
     [
       "a wrong label to test with",
       { "t10k-labels-idx1-ubyte": idx([4], (i) => 8 + i) },
-      "idx/t10k-labels-idx1-ubyte: label 10 of image 3; lenet5 has the classes 0 to 9",
+      "idx/t10k-labels-idx1-ubyte: label 10 of image 3; lenet5 has classes 0 to 9",
     ],
     [
       "a wrong label to train on",
       { "train-labels-idx1-ubyte": idx([8], () => 255) },
-      "idx/train-labels-idx1-ubyte: label 255 of image 1; lenet5 has the classes 0 to 9",
+      "idx/train-labels-idx1-ubyte: label 255 of image 1; lenet5 has classes 0 to 9",
     ],
     [
       "a truncated .gz",
@@ -94,12 +94,12 @@ describe("conv train", { timeout: 60_000 }, () => {
     [
       "a truncated file",
       { [IMAGES]: good[IMAGES].subarray(0, -1) },
-      `idx/${IMAGES}: its header says 4×28×28 elements, the file has 3135`,
+      `idx/${IMAGES}: its header says 4×28×28 elements, but the file has 3135`,
     ],
     [
       "a file that is too long",
       { [IMAGES]: Buffer.concat([good[IMAGES], good[IMAGES]]) },
-      `idx/${IMAGES}: its header says 4×28×28 elements, the file has more`,
+      `idx/${IMAGES}: its header says 4×28×28 elements, but the file has more`,
     ],
   ])("refuses %s by name, before the training", async ([, others, message]) => {
     const { code, stdout, stderr } = await trained(others);
@@ -145,7 +145,7 @@ describe("a model of conv train", { timeout: 60_000 }, () => {
     expect(await resumed("--lr", "0.5")).toMatchObject({
       code: 2,
       stderr:
-        "error: good.safetensors: with another --lr the model could get worse; --out <file> writes it to another file, --force replaces this one\n",
+        "error: good.safetensors: another --lr could make the model worse; --out <file> writes it to another file, --force replaces this one\n",
     });
     await writeFile(join(cwd, "lenet5.safetensors"), "mine");
     expect(await conv(["train", "lenet5", "--data", "idx"], cwd)).toMatchObject({
@@ -200,7 +200,7 @@ describe("a model of conv train", { timeout: 60_000 }, () => {
     expect(await readFile(file())).toEqual(before);
   });
 
-  it("holds notes with NaN and infinities, and is gone on with", async () => {
+  it("holds notes with NaN and infinities, and is resumed", async () => {
     const before = await readFile(file());
     const notes = notesOf(decodeSafetensors(before).metadata)!;
     const history = [
@@ -215,7 +215,7 @@ describe("a model of conv train", { timeout: 60_000 }, () => {
     const { code, stderr, stdout } = await resumed();
     expect([code, stdout]).toEqual([0, expect.stringContaining("2/2")]);
     expect(stderr).toContain(
-      "good.safetensors was trained on the CPU: 64 threads, and continues on the CPU: one thread: sums are rounded in another order, so the last bits\n",
+      "good.safetensors was trained on the CPU: 64 threads and continues on the CPU: one thread: sums are rounded in another order, so the last bits of the weights differ\n",
     );
   });
 });

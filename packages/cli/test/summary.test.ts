@@ -113,7 +113,7 @@ describe("conv summary", { timeout: 60_000 }, () => {
       "4,089,184,256",
     ]);
     expect(stdout).toContain(
-      "torchinfo's memory (MB of 1,000,000, float32): input 0.60, forward/backward pass\n  177.83, params 102.23, total 280.66",
+      "memory by torchinfo (MB of 1,000,000, float32): input 0.60, forward/backward\n  pass 177.83, params 102.23, total 280.66",
     );
   });
 
@@ -146,7 +146,7 @@ describe("conv summary", { timeout: 60_000 }, () => {
       cwd,
     );
     expect(stdout).toContain(
-      "no training at batch 1: layer4.0.bn1: batchNorm2d: statistics of a batch need\n  more than one value a channel, input 1×512×1×1 has 1\n",
+      "training is not possible at batch 1: layer4.0.bn1: batchNorm2d: statistics of a\n  batch need more than one value a channel, input 1×512×1×1 has 1\n",
     );
   });
 
@@ -234,6 +234,6 @@ describe("conv summary", { timeout: 60_000 }, () => {
     );
     expect(stdout).toContain("<h2>Roofline</h2>");
     expect(stdout).toContain("MACs: N·H·W·K·(C/g)·kh·kw = 1·28·28·6·(1/1)·5·5");
-    expect(stdout).toContain('<th scope="row">twice the batch, 2</th>');
+    expect(stdout).toContain('<th scope="row">twice the batch size, 2</th>');
   });
 });

@@ -69,8 +69,8 @@ describe("conv train", { timeout: 480_000 }, () => {
       );
     expect(lines.slice(6, 9)).toEqual([
       "",
-      "      taken for",
-      `digit ${[0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((d) => `${d}`.padStart(5)).join("")}   right`,
+      "      predicted",
+      `digit ${[0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((d) => `${d}`.padStart(5)).join("")} correct`,
     ]);
     const [, accuracy] =
       lines.at(-2)?.match(/^validation accuracy (\d\d\.\d) % on 2,000 digits$/) ?? [];
@@ -113,7 +113,7 @@ describe("conv train", { timeout: 480_000 }, () => {
     expect(test.accuracy).toBeGreaterThan(0.8);
   });
 
-  it("goes on from a file to bit-identical weights", async () => {
+  it("continues from a file to bit-identical weights", async () => {
     const options = "--limit 700 --batch 50 --optimizer sgd --lr 0.01";
     await train(`--epochs 2 ${options} --out straight.safetensors`);
     await train(`--epochs 1 ${options} --out half.safetensors`);
@@ -130,7 +130,7 @@ describe("conv train", { timeout: 480_000 }, () => {
     });
   });
 
-  it("saves on Ctrl-C in the middle of an epoch and goes on to bit-identical weights", async () => {
+  it("saves on Ctrl-C in the middle of an epoch and continues to bit-identical weights", async () => {
     const options = "--limit 800 --batch 32 --epochs 7";
     await train(`${options} --out undisturbed.safetensors`);
     const { code, stdout, stderr } = await interrupted(
@@ -154,7 +154,7 @@ describe("conv train", { timeout: 480_000 }, () => {
     expect(await tensors("stopped.safetensors")).toEqual(await tensors("undisturbed.safetensors"));
   });
 
-  it("refuses to go on with other options, or with nothing left to do", async () => {
+  it("refuses to continue with other options, or with nothing left to do", async () => {
     const before = await readFile(join(cwd, "half.safetensors"));
     const resumed = async (args = "") => {
       const { code, stdout, stderr } = await train(`--resume half.safetensors ${args}`);
@@ -162,10 +162,10 @@ describe("conv train", { timeout: 480_000 }, () => {
       return stderr;
     };
     expect(await resumed("--batch 64 --epochs 2")).toBe(
-      "error: half.safetensors: it was begun with --batch 50 and can't go on with 64\n",
+      "error: half.safetensors: was started with --batch 50 and cannot continue with 64\n",
     );
     expect(await resumed("--optimizer adam")).toBe(
-      "error: half.safetensors: it was begun with --optimizer sgd and can't go on with adam\n",
+      "error: half.safetensors: was started with --optimizer sgd and cannot continue with adam\n",
     );
     expect(await resumed()).toBe(
       "error: half.safetensors: has had 1 of 1 epochs; continue with --epochs 2 or more\n",
@@ -184,7 +184,7 @@ describe("conv train", { timeout: 480_000 }, () => {
     expect((await list(cwd)).filter((name) => name.startsWith("lost"))).toEqual([]);
   });
 
-  it("goes on to bit-identical weights with every option, and keeps the best", async () => {
+  it("continues to bit-identical weights with every option, and keeps the best", async () => {
     const options =
       "--limit 400 --batch 50 --optimizer adamw --schedule one-cycle --warmup 3 --weight-decay 0.01 --augment shift:1,rotate:5,scale,shear,crop:1,flip:0.2,cutout:4 " +
       "--label-smoothing 0.1 --clip 1 --accumulate 3 --average 0.99 --epochs 2";
@@ -196,10 +196,10 @@ describe("conv train", { timeout: 480_000 }, () => {
     const resumed = async (args: string) =>
       (await train(`--resume every.safetensors ${args}`)).stderr;
     expect(await resumed("--augment flip")).toBe(
-      "error: every.safetensors: it was begun with --augment shift:1,rotate:5,scale,shear,crop:1,flip:0.2,cutout:4 and can't go on with flip\n",
+      "error: every.safetensors: was started with --augment shift:1,rotate:5,scale,shear,crop:1,flip:0.2,cutout:4 and cannot continue with flip\n",
     );
     expect(await resumed("--epochs 3")).toBe(
-      "error: every.safetensors: its --schedule one-cycle was made for --epochs 2 and can't go on to 3\n",
+      "error: every.safetensors: its --schedule one-cycle is for --epochs 2 and cannot continue to 3\n",
     );
   });
 
@@ -246,7 +246,7 @@ describe("conv train", { timeout: 480_000 }, () => {
       gzipSync(idx([3], new Uint8Array(3))),
     );
     expect((await train("--data idx")).stderr).toBe(
-      "error: idx/train-images-idx3-ubyte: 200×28×28 images do not go with 3 labels\n",
+      "error: idx/train-images-idx3-ubyte: 200×28×28 images, but 3 labels\n",
     );
   });
 

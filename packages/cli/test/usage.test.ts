@@ -98,10 +98,7 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ["compare lenet5 lenet6", `unknown model "lenet6"; did you mean lenet5? There are ${names}`],
   ["compare lenet5", "missing required argument 'other'"],
   ["receptive lenet5 --at c4", 'lenet5 has no layer "c4"; the nearest name is c1'],
-  [
-    "receptive lenet5 --at c1 --unit 28x0",
-    "there is no unit 28x0 in c1, whose output is 1x6x28x28",
-  ],
+  ["receptive lenet5 --at c1 --unit 28x0", "c1 has no unit 28x0; its output is 1x6x28x28"],
   ["suggest 256x100x100 3x3", "missing required argument 'channels'"],
   [
     "suggest 256x100x100 3x3x3 256",
@@ -121,7 +118,10 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
     "explain 64x56x56 3x3x3 64",
     "the kernel 3x3x3 has 3 sizes, the input 64x56x56 has 2 beside its channels",
   ],
-  ["explain 64x56x56 9 64 --groups 5", "64 input channels do not divide into 5 groups"],
+  [
+    "explain 64x56x56 9 64 --groups 5",
+    "explain: 64 input channels do not divide into 5 groups; use groups that divide 64",
+  ],
   [
     "explain 64x7x7 9 64",
     "conv: kernel 9 with dilation 1 covers 9 positions, but the padded input has 7; use a smaller kernel or more padding (axis h)",
@@ -186,13 +186,13 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ],
   [
     "train unet",
-    "unet takes 1×572×572 and gives 2×388×388; for gray images and classes there are lenet5, lenet5_1998, resnet8, resnet14, and resnet20",
+    "unet takes 1×572×572 and returns 2×388×388; the networks for gray images and classes are lenet5, lenet5_1998, resnet8, resnet14, and resnet20",
   ],
   ["summary lenet5 --out /dev/full", "/dev/full: is a device, not a regular file"],
   ["predict /dev/zero blank.png", "/dev/zero: is a device, not a regular file"],
   [
     "predict infinite.safetensors blank.png",
-    "infinite.safetensors: c1.weight holds Infinity at index 3; a training that diverged can't be used",
+    "infinite.safetensors: c1.weight holds Infinity at index 3; its training diverged",
   ],
   [
     "predict odd.safetensors blank.png",
@@ -249,7 +249,7 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ],
   [
     "predict foreign.safetensors blank.png",
-    "foreign.safetensors: its metadata names no model; files of conv train do",
+    "foreign.safetensors: its metadata names no model, as files of conv train do",
   ],
   [
     "predict other.safetensors blank.png",

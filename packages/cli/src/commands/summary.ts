@@ -204,10 +204,8 @@ function textOf(
   const table = formatSummary(counts, { convention, backward, depth, width, rows, paint });
   // next to the longest head and two gaps
   const room = Math.floor((width - 33) / (training ? 2 : 1));
-  const at = (m: Memory) =>
-    m.peak.forward
-      ? shortened(m.peak.path || "(model)", room)
-      : `${shortened(m.peak.path || "(model)", room - 11)} (backward)`;
+  const at = ({ peak }: Memory) => shortened(peak.path || "(model)", room);
+  const pass = ({ peak }: Memory) => (peak.forward ? "forward" : "backward");
   const memory = aligned(
     [
       ["memory", "inference", ...(training ? ["training, Adam"] : [])],
@@ -226,6 +224,7 @@ function textOf(
         ...(training ? [formatBytes(training.peak.bytes)] : []),
       ],
       ["  at", at(inference), ...(training ? [at(training)] : [])],
+      ...(training ? [["  in the pass", pass(inference), pass(training)]] : []),
       ["total", formatBytes(inference.total), ...(training ? [formatBytes(training.total)] : [])],
       ...(timing && !timing.reserved
         ? [
