@@ -2,12 +2,13 @@
 // language. Every error that a reader can cause has a code; the rest are faults of the program.
 
 import { DivergedError } from "@conv/layers";
-import { complaint, isConvError, message, type Facts, type Message } from "@conv/tensor";
+import { fileError, isConvError, message, type Facts } from "@conv/tensor";
 
 /** An error by its code and the numbers and names in its message. */
 export interface Failure {
   /** Stable; {@link UNEXPECTED} where the error has none. */
   readonly code: string;
+  /** With the name of the op, or of the file, as `op`. */
   readonly values: Facts;
   readonly axis?: string | number | undefined;
   /** The message in English, for the console and for errors that no page has words for. */
@@ -15,14 +16,6 @@ export interface Failure {
 }
 
 export const UNEXPECTED = "unexpected";
-
-/** An error about a file of the page, with a code and values. */
-export const fileError = (file: string, code: string, rule: Message): Error =>
-  Object.assign(new Error(complaint(file, rule.text)), {
-    code,
-    values: { file, ...rule.values },
-    op: file,
-  });
 
 /** A file of the page; `integrity` is its SHA-256. Throws an error with a code where it fails. */
 export async function fetched(
@@ -40,6 +33,7 @@ export async function fetched(
   }
 }
 
+/** What is known of an error. */
 export function failureOf(error: unknown): Failure {
   const text = error instanceof Error ? error.message : String(error);
   if (error instanceof DivergedError) {
@@ -47,6 +41,6 @@ export function failureOf(error: unknown): Failure {
     return { code: "diverged", values: { epoch, step, layer: origin?.layer ?? "" }, text };
   }
   if (!isConvError(error)) return { code: UNEXPECTED, values: {}, text };
-  const { code, values, axis } = error;
-  return { code, values, axis, text };
+  const { code, values, axis, op } = error;
+  return { code, values: { op, ...values }, axis, text };
 }

@@ -17,7 +17,7 @@ const ALLOWED = new RegExp(`(?<![A-Za-z])(${NAMES})(?![A-Za-z])`, "g");
  */
 export function foreignWords(text: string): string[] {
   const plain = text
-    .replaceAll(/[A-Za-z_]\w*([./]\w+)+|[A-Za-z_]+\d\w*|[a-z]+[A-Z]\w*/g, " ")
+    .replaceAll(/[A-Za-z_]\w*([./]\w+)+|[A-Za-z_]+\d\w*|(?<![A-Za-z])[a-z]+[A-Z]\w*/g, " ")
     .replaceAll(ALLOWED, " ");
   return plain.match(/[A-Za-z]{2,}/g) ?? [];
 }

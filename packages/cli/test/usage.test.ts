@@ -218,7 +218,7 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ["train lenet5 --resume gone.safetensors", "gone.safetensors: no such file or folder"],
   [
     "train lenet5 --resume cut.safetensors",
-    "cut.safetensors: safetensors: c5.weight ends at byte 202288 of the data, the file has 99232",
+    "cut.safetensors: safetensors: c5.weight ends at byte 202288 of the data, the file has 99232; it is truncated",
   ],
   [
     "train lenet5 --resume weights.safetensors",
@@ -233,15 +233,15 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ["predict . blank.png", ".: is a folder"],
   [
     "predict empty.safetensors blank.png",
-    "empty.safetensors: safetensors: the file has 0 bytes, the header's length alone takes 8",
+    "empty.safetensors: safetensors: not a safetensors file: it has 0 bytes, the length of the header alone takes 8",
   ],
   [
     "predict cut-header.safetensors blank.png",
-    "cut-header.safetensors: safetensors: the header takes 760 bytes, the file has 92 after its length; it is truncated",
+    "cut-header.safetensors: safetensors: the header takes 760 bytes, but 92 follow its length; the file is truncated",
   ],
   [
     "predict cut.safetensors blank.png",
-    "cut.safetensors: safetensors: c5.weight ends at byte 202288 of the data, the file has 99232",
+    "cut.safetensors: safetensors: c5.weight ends at byte 202288 of the data, the file has 99232; it is truncated",
   ],
   [
     "predict text.safetensors blank.png",

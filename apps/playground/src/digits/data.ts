@@ -1,8 +1,8 @@
 // The digits as a file, and as data sets for the trainer.
 
 import { arrayDataset, type Dataset } from "@conv/layers";
-import { message } from "@conv/tensor";
-import { fetched, fileError } from "../failure.ts";
+import { fileError, message } from "@conv/tensor";
+import { fetched } from "../failure.ts";
 
 export const SIDE = 28;
 export const PIXELS = SIDE * SIDE;

@@ -3,8 +3,8 @@
 // else as float32. The names and shapes are those of the model.
 
 import { initialize, traceModel, type Model, type State } from "@conv/layers";
-import { message, sizeOf } from "@conv/tensor";
-import { fetched, fileError } from "../failure.ts";
+import { fileError, message, sizeOf } from "@conv/tensor";
+import { fetched } from "../failure.ts";
 import shipped from "./shipped.json" with { type: "json" };
 
 /** What is known of one file of trained weights. */

@@ -352,10 +352,10 @@ export const en = {
       `Training diverged in epoch ${v.epoch}, step ${v.step}: a value ` +
       `${v.layer === "" ? "" : `in ${v.layer} `}is not finite. Use a lower learning rate.`,
     "not-fetched": (v: Facts) =>
-      `${v.file} could not be loaded. Check the connection and reload the page.`,
+      `${v.op} could not be loaded. Check the connection and reload the page.`,
     "wrong-size": (v: Facts) =>
-      `${v.file} has ${v.bytes} bytes instead of ${v.expected}. Reload the page.`,
-    damaged: (v: Facts) => `${v.file} is damaged. Reload the page.`,
+      `${v.op} has ${v.bytes} bytes instead of ${v.expected}. Reload the page.`,
+    damaged: (v: Facts) => `${v.op} is damaged. Reload the page.`,
     "dtype-unsupported": (v: Facts) =>
       `The tensor ${v.tensor} has type ${v.dtype}; supported types are F32 and I64.`,
     "not-exact": (v: Facts) =>

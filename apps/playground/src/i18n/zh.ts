@@ -302,9 +302,9 @@ export const zh: Dictionary = {
     diverged: (v) =>
       `训练在第 ${v.epoch} 轮第 ${v.step} 步发散：` +
       `${v.layer === "" ? "" : `${v.layer} 中`}出现了非有限的数值。请使用更小的学习率。`,
-    "not-fetched": (v) => `无法载入 ${v.file}。请检查网络连接并重新打开本页。`,
-    "wrong-size": (v) => `${v.file} 有 ${v.bytes} 字节，应为 ${v.expected} 字节。请重新打开本页。`,
-    damaged: (v) => `${v.file} 已损坏。请重新打开本页。`,
+    "not-fetched": (v) => `无法载入 ${v.op}。请检查网络连接并重新打开本页。`,
+    "wrong-size": (v) => `${v.op} 有 ${v.bytes} 字节，应为 ${v.expected} 字节。请重新打开本页。`,
+    damaged: (v) => `${v.op} 已损坏。请重新打开本页。`,
     "dtype-unsupported": (v) => `张量 ${v.tensor} 的类型是 ${v.dtype}，只支持 F32 与 I64。`,
     "not-exact": (v) => `张量 ${v.tensor} 含有 float32 无法表示的值 ${v.value}。`,
     "cpu-unavailable": () =>
