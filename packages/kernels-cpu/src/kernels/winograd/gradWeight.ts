@@ -1,19 +1,12 @@
-// The gradient of a convolution to its weight by the same short convolutions: of each pair of
-// tiles, r taps of an "output" m long.
-//   dw[oc, c] = Aᵀ[ Σ over tiles of (G·dy[oc, tile]·Gᵀ) ⊙ (Bᵀ·x[c, tile]·B) ]A, with F(r, m) instead of F(m, r)
-// Each piece of work makes a block of dw from all tiles; its sums stay in the second-level cache
-// while tiles pass by.
+// The gradient of a convolution to its weight by the same short convolutions: each pair of tiles is
+// a convolution with r outputs, the taps, and a kernel m long.
+//   dw[oc, c] = Aᵀ[ Σ over tiles of (G·dy[oc, tile]·Gᵀ) ⊙ (Bᵀ·x[c, tile]·B) ]A, F(r, m) for F(m, r)
+// Each piece of work computes a block of dw from all tiles, in passes; its sums stay in the
+// second-level cache.
 
-import {
-  gradWeightTiling,
-  readLayout,
-  ROUNDOFF,
-  shortConvolution,
-  type TileAxis,
-  type Tiling,
-} from "@conv/compiler";
+import { gradWeightTiling, ROUNDOFF, type Tiling } from "@conv/compiler";
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
-import { exactly, sizeOf, stridesOf } from "@conv/tensor";
+import { sizeOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import {
   draft,
@@ -24,27 +17,32 @@ import {
   type Stage,
   type Task,
 } from "../../compile/code.ts";
-import { f32x4, i32, v128, type Local, type Operand } from "../../wasm/asm.ts";
-import type { Func } from "../../wasm/module.ts";
-import { emitExpr } from "../elementwise/expr.ts";
+import { i32, type Local, type Operand } from "../../wasm/asm.ts";
+import type { Func, Module } from "../../wasm/module.ts";
 import { fitted, LEAST_ROWS, paddedElements } from "../fitted.ts";
 import { columnsPerTile, rowsPerTile } from "../gemm/blocking.ts";
-import { epilogueName, sumsTile } from "../gemm/tile.ts";
+import { sumsTile } from "../gemm/tile.ts";
 import { paddedInput, paddedSource } from "../move/pad.ts";
-import { plainGradWeight } from "./repair.ts";
-import { emitRecord, RECORD, stepsOf, sumsOf } from "./tiles.ts";
-import { combine } from "./toomCook.ts";
-import { scratchBytes, transform, type TileSource } from "./transforms.ts";
+import {
+  blockOf,
+  resultFunc,
+  ROWS,
+  transformDy,
+  transformX,
+  type Block,
+  type Blocking,
+} from "./gradWeightParts.ts";
+import { emitRecord, RECORD } from "./tiles.ts";
 
-/** Bytes of sums, and of transformed tiles, that a thread keeps. */
+/** Bytes of sums, and of transformed tiles, that fit the second-level cache of a thread. */
 const SUM_BYTES = 768 * 1024;
 const TILE_BYTES = 384 * 1024;
 
 const tilingOf = (task: Task, points: number, dims: number): Tiling | string =>
   gradWeightTiling(task.params as ConvGeometry, points, dims);
 
-/** How dw is cut into pieces, and tiles into passes. */
-function blocking({ g, axes, points, tiles }: Tiling, caps: Caps) {
+/** How dw is divided into blocks of rows (oc) and columns (c), and the tiles into passes. */
+function blocking({ g, axes, points, tiles }: Tiling, caps: Caps): Blocking {
   const nr = columnsPerTile(caps);
   const mr = rowsPerTile(g.to);
   const up = (n: number, unit: number) => Math.ceil(n / unit) * unit;
@@ -107,7 +105,7 @@ const winogradGradWeight = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
         padded: reach,
       };
       const dy = paddedSource(box, inputAt(0), code);
-      code.stages.push(blockStage(t, reach, task, caps, [dy, x]));
+      code.stages.push(blockStage(blockOf(t, blocking(t, caps), reach, task, caps), [dy, x]));
       return code;
     },
   });
@@ -118,376 +116,205 @@ export const winogradGradWeight2d8: CpuKernel = /* @__PURE__ */ winogradGradWeig
 export const winogradGradWeight1d6: CpuKernel = /* @__PURE__ */ winogradGradWeight(6, 1);
 export const winogradGradWeight1d8: CpuKernel = /* @__PURE__ */ winogradGradWeight(8, 1);
 
-function blockStage(
-  t: Tiling,
-  reach: readonly number[],
-  task: Task,
-  caps: Caps,
-  reads: Stage["reads"],
-): Stage {
-  const { g, axes, h, w, points, tiles } = t;
-  const b = blocking(t, caps);
-  const { nr, mr, pass } = b;
-  const rank = axes.length;
-  const { strides, plane } = readLayout(g);
-  const dyStrides = stridesOf(reach);
-  const dyPlane = sizeOf(reach);
-  const taps = sizeOf(g.kernel);
-  const kernelStrides = stridesOf(g.kernel);
-  const operands = task.epilogue?.operands ?? [];
-  const id = exactly([g, reach, h.n, w.n, caps]);
-  const name = `winogradGradWeight_${id}${epilogueName(task.epilogue)}`;
-  // [point][block or panel][tile of the pass][row or column], and
-  // [point][block][panel][row][column] of sums
-  const [blocks, panels] = [b.rows / mr, b.columns / nr];
-  const bytes = {
-    records: pass * RECORD.bytes,
-    x: points * b.columns * pass * 4,
-    dy: points * b.rows * pass * 4,
-    sums: points * b.rows * b.columns * 4,
-  };
-  const along = (x: TileAxis) => shortConvolution(x.n - x.m + 1, x.m);
-  const [shortH, shortW] = [along(h), along(w)];
-  const rowNames = Array.from({ length: 8 }, (_, l) => `v${l}`);
-  // Where each plain tap is, in x and in dw.
-  const plainX = sumsOf(axes.map((x, a) => x.plain.map((p) => p * strides[a])));
-  const plainW = sumsOf(
-    axes.map((x, a) => (x.n > 1 ? [0] : x.taps.map(([k]) => k * kernelStrides[a]))),
-  );
+const VARIABLES = [
+  ...["item", "rest", "row0", "rows", "column0", "columns", "tap", "problem"],
+  ...["first", "count", "tile", "record", "i", "point", "block", "panel", "a", "v", "s", "from"],
+] as const;
+
+/** A block of dw with what its loops share. */
+interface Loops extends Block {
+  readonly m: Module;
+  readonly f: Func;
+  /** Addresses of the tensors, and of the operands of the epilogue. */
+  readonly dy: Local;
+  readonly x: Local;
+  readonly dw: Local;
+  readonly pointers: readonly Local[];
+  /** Addresses in the memory of the thread: records, tiles of x and dy, sums, scratch. */
+  readonly records: Local;
+  readonly xAt: Local;
+  readonly dyAt: Local;
+  readonly sumsAt: Local;
+  readonly scratchAt: Local;
+  readonly v: Readonly<Record<(typeof VARIABLES)[number], Local>>;
+}
+
+function blockStage(k: Block, reads: Stage["reads"]): Stage {
+  const { g, b, bytes } = k;
   return {
-    name,
+    name: k.name,
     items: g.groups * b.taps * b.rowGroups * b.columnGroups,
-    threadScratch: bytes.records + bytes.x + bytes.dy + bytes.sums + scratchBytes(t),
-    reads: [...reads, ...operandsAt(task.epilogue)],
+    threadScratch: bytes.records + bytes.x + bytes.dy + bytes.sums + bytes.scratch,
+    reads: [...reads, ...operandsAt(k.epilogue)],
     writes: [outputAt(0)],
-    emit(m, f, at, { lo, hi, threadScratch }) {
+    emit(m, f, at, { lo, hi, threadScratch: records }) {
       const [dy, x, ...pointers] = at.slice(0, -1);
       const dw = at.at(-1)!;
-      const xAt = f.let("i32", "xAt", i32.add(threadScratch, bytes.records));
+      const xAt = f.let("i32", "xAt", i32.add(records, bytes.records));
       const dyAt = f.let("i32", "dyAt", i32.add(xAt, bytes.x));
       const sumsAt = f.let("i32", "sumsAt", i32.add(dyAt, bytes.dy));
       const scratchAt = f.let("i32", "scratch", i32.add(sumsAt, bytes.sums));
-      const [item, rest, row0, rows, column0, columns, tap, problem] = f.ints(
-        "item",
-        "rest",
-        "row0",
-        "rows",
-        "column0",
-        "columns",
-        "tap",
-        "problem",
-      );
-      const [first, count, tile, record, i, point, block, panel, a, v, s, from] = f.ints(
-        "first",
-        "count",
-        "tile",
-        "record",
-        "i",
-        "point",
-        "block",
-        "panel",
-        "a",
-        "v",
-        "s",
-        "from",
-      );
-
-      // Eight channels of each tile of the pass: x to [point][panel][tile][column], dy to
-      // [point][block][tile][row].
-      const eachTile = (
-        p: Func,
-        {
-          field,
-          record,
-          count,
-          base,
-          last,
-          channelBytes,
-        }: {
-          field: number;
-          record: Local;
-          count: Local;
-          base: Local;
-          last: Local;
-          channelBytes: number;
-        },
-        body: (pointers: TileSource["pointers"]) => void,
-      ) => {
-        const channels = Array.from({ length: 8 }, (_, l) =>
-          p.let(
-            "i32",
-            `c${l}`,
-            i32.add(base, i32.mul(i32.select(i32.lt(last, l), last, l), channelBytes)),
-          ),
-        );
-        const pointers = [0, 1, 2, 3].map((l) => p.local("i32", `p${l}`));
-        const [tile, offset] = p.ints("tile", "offset");
-        p.for(tile, 0, count as Operand, 1, () => {
-          p.set(offset, i32.load(record, field));
-          body((q) => {
-            pointers.forEach((d, l) => p.set(d, i32.add(channels[4 * q + l], offset)));
-            return pointers;
-          });
-          p.bump(record, RECORD.bytes);
-        });
-      };
-      /** Moves a pointer on to the plain tap. */
-      const bumpTo = (pointer: Local, offsets: readonly number[]) =>
-        offsets.forEach(
-          (offset, index) => offset && f.if(i32.eq(tap, index), () => f.bump(pointer, offset * 4)),
-        );
-      const inX = stepsOf(t, g.step, strides);
-      const fromX = m.func(
-        `winogradGradWeightX_${id}`,
-        ["record", "count", "x", "last", "v", "scratch"],
-        (p) => {
-          const [record, count, base, last, v, scratch] = p.params;
-          const pointBytes = b.columns * pass * 4;
-          eachTile(
-            p,
-            { field: RECORD.source, record, count, base, last, channelBytes: plane * 4 },
-            (pointers) => {
-              transform(
-                p,
-                caps,
-                [shortH.bt, shortW.bt],
-                { pointers, first: 0, ...inX },
-                scratch,
-                (q, i, c) => p.store(v, c, i * w.n * pointBytes + q * 16),
-                () => p.bump(v, pointBytes),
-              );
-              p.bump(v, nr * 4 - w.n * pointBytes);
-            },
-          );
-        },
-      );
-      const fromDy = m.func(
-        `winogradGradWeightDy_${id}`,
-        ["record", "count", "dy", "last", "scratch", ...rowNames],
-        (p) => {
-          const [record, count, base, last, scratch, ...into] = p.params;
-          const pointBytes = b.rows * pass * 4;
-          eachTile(
-            p,
-            { field: RECORD.target, record, count, base, last, channelBytes: dyPlane * 4 },
-            (pointers) => {
-              transform(
-                p,
-                caps,
-                [shortH.g, shortW.g],
-                { pointers, first: 0, ...stepsOf(t, g.outStep, dyStrides) },
-                scratch,
-                (q, i, c) =>
-                  [0, 1, 2, 3].forEach((l) =>
-                    p.storeLane(into[4 * q + l], c, l, i * w.n * pointBytes),
-                  ),
-                () => into.forEach((d) => p.bump(d, pointBytes)),
-              );
-              for (const d of into) p.bump(d, mr * 4 - w.n * pointBytes);
-            },
-          );
-        },
-      );
-      const first4 = axes.reduce((sum, x, a) => sum + x.first * strides[a] * 4, 0);
-      const plain = plainGradWeight(
-        m,
-        id,
-        [g.n, ...g.output],
-        [g.groups * g.to * dyPlane, ...dyStrides],
-        [g.groups * g.from * plane, ...strides.map((s, a) => s * g.step[a])],
-        plane,
-      );
-      const intoDw = m.func(
-        `${name}_out`,
-        ["sums", "lanes", "dw", "dy", "x", ...operands.map((o) => o.name)],
-        (p) => {
-          const [sums, lanes, dw, dy, x, ...pointers] = p.params;
-          const load = (i: number, j: number) =>
-            p.let("v128", "s_", v128.load(sums, (i * w.n + j) * b.rows * b.columns * 4));
-          const columns = shortW.bt.map((_, j) =>
-            combine(
-              p,
-              caps,
-              shortH.at,
-              shortH.bt.map((__, i) => load(i, j)),
-            ),
-          );
-          const tapOf = (x: TileAxis, i: number, axis: number) =>
-            x.n > 1 ? x.taps[0][i] * kernelStrides[axis] : 0;
-          const results = shortH.at.flatMap((_, i) =>
-            combine(
-              p,
-              caps,
-              shortW.at,
-              columns.map((c) => c[i]),
-            ).map(
-              (r, j) =>
-                [
-                  r,
-                  (tapOf(h, i, rank - 2) + tapOf(w, j, rank - 1)) * 4,
-                  (i * inX.stepH + j * inX.stepW) * 4,
-                ] as const,
-            ),
-          );
-          const check = p.let("v128", "check", 0);
-          for (const [r] of results) p.set(check, f32x4.add(check, f32x4.mul(r, r)));
-          p.if(v128.anyTrue(f32x4.sub(check, check)), () => {
-            for (const [r, , offset] of results) {
-              p.call(plain, dy, i32.add(x, first4 + offset), sums, lanes);
-              p.set(r, v128.load(sums));
-            }
-          });
-          p.block(() => {
-            for (let lane = 0; lane < 4; lane++) {
-              if (lane) p.brIf(i32.le(lanes, lane), 0);
-              for (const [r, offset] of results) {
-                const at = lane * taps * 4 + offset;
-                const values: Record<string, Operand> = {
-                  r: p.let("v128", "r", v128.shuffle(r, r, lane, lane, lane, lane)),
-                };
-                operands.forEach(
-                  (o, i) =>
-                    (values[o.name] = p.let("v128", o.name, v128.loadZero32(pointers[i], at))),
-                );
-                p.storeLane(
-                  dw,
-                  task.epilogue ? emitExpr(p, caps, task.epilogue.f, values) : values.r,
-                  0,
-                  at,
-                );
-              }
-            }
-          });
-        },
-      );
-
-      f.for(item, lo, hi, 1, () => {
-        f.set(column0, i32.mul(i32.rem(item, b.columnGroups), b.columns));
-        f.set(rest, i32.div(item, b.columnGroups));
-        f.set(row0, i32.mul(i32.rem(rest, b.rowGroups), b.rows));
-        f.set(rest, i32.div(rest, b.rowGroups));
-        f.set(tap, i32.rem(rest, b.taps));
-        f.set(problem, i32.div(rest, b.taps));
-        f.set(columns, i32.sub(g.from, column0));
-        f.set(columns, i32.min(columns, b.columns));
-        f.set(rows, i32.sub(g.to, row0));
-        f.set(rows, i32.min(rows, b.rows));
+      const v = f.vars(...VARIABLES);
+      const addresses = { dy, x, dw, pointers, records, xAt, dyAt, sumsAt, scratchAt };
+      const loops: Loops = { ...k, m, f, ...addresses, v };
+      const [fromX, fromDy, intoDw] = [transformX(m, k), transformDy(m, k), resultFunc(m, k)];
+      f.for(v.item, lo, hi, 1, () => {
+        locateBlock(loops);
         f.fill(sumsAt, 0, bytes.sums);
-        f.for(first, 0, tiles, pass, () => {
-          f.set(count, i32.sub(tiles, first));
-          f.set(count, i32.min(count, pass));
-          f.set(record, threadScratch);
-          f.for(i, 0, count as Operand, 1, () => {
-            f.set(tile, i32.add(first, i));
-            emitRecord(
-              f,
-              t,
-              tile,
-              record,
-              strides,
-              plane,
-              dyStrides.map((d) => d * 4),
-              dyPlane,
-            );
-            f.bump(record, RECORD.bytes);
-          });
-          f.set(from, i32.add(x, i32.mul(i32.add(i32.mul(problem, g.from), column0), plane * 4)));
-          bumpTo(from, plainX);
-          f.for(i, 0, columns as Operand, 8, () => {
-            f.set(
-              v,
-              i32.add(
-                xAt,
-                i32.add(i32.mul(i32.div(i, nr), pass * nr * 4), i32.mul(i32.rem(i, nr), 4)),
-              ),
-            );
-            f.call(
-              fromX,
-              threadScratch,
-              count,
-              i32.add(from, i32.mul(i, plane * 4)),
-              i32.sub(i32.sub(columns, 1), i),
-              v,
-              scratchAt,
-            );
-          });
-          f.set(from, i32.add(dy, i32.mul(i32.add(i32.mul(problem, g.to), row0), dyPlane * 4)));
-          const target = (l: number) => {
-            const row = l
-              ? i32.select(i32.lt(i32.add(i, l), rows), i32.add(i, l), i32.sub(rows, 1))
-              : i32.add(i, 0);
-            return i32.add(
-              dyAt,
-              i32.add(i32.mul(i32.div(row, mr), pass * mr * 4), i32.mul(i32.rem(row, mr), 4)),
-            );
-          };
-          // Eight rows at a time may end past the last, which is then written again.
-          f.for(i, 0, rows as Operand, 8, () => {
-            const channel = i32.add(from, i32.mul(i, dyPlane * 4));
-            f.call(
-              fromDy,
-              threadScratch,
-              count,
-              channel,
-              i32.sub(i32.sub(rows, 1), i),
-              scratchAt,
-              ...rowNames.map((_, l) => target(l)),
-            );
-          });
-          f.for(point, 0, points, 1, () => {
-            f.set(a, i32.add(dyAt, i32.mul(point, b.rows * pass * 4)));
-            f.set(s, i32.add(sumsAt, i32.mul(point, b.rows * b.columns * 4)));
-            f.for(block, 0, blocks, 1, () => {
-              f.set(v, i32.add(xAt, i32.mul(point, b.columns * pass * 4)));
-              f.for(panel, 0, panels, 1, () => {
-                f.call(sumsTile(m, caps, mr), a, v, count, s, 1);
-                f.bump(v, pass * nr * 4);
-                f.bump(s, mr * nr * 4);
-              });
-              f.bump(a, pass * mr * 4);
-            });
-          });
+        f.for(v.first, 0, k.t.tiles, b.pass, () => {
+          emitRecords(loops);
+          emitTransforms(loops, fromX, fromDy);
+          emitProducts(loops);
         });
-        f.set(
-          v,
-          i32.mul(
-            i32.add(i32.mul(i32.add(i32.mul(problem, g.to), row0), g.from), column0),
-            taps * 4,
-          ),
-        );
-        bumpTo(v, plainW);
-        const [row, dyRow, xColumn] = f.ints("row", "dyRow", "xColumn");
-        f.set(dyRow, i32.add(dy, i32.mul(i32.add(i32.mul(problem, g.to), row0), dyPlane * 4)));
-        f.set(xColumn, i32.add(x, i32.mul(i32.add(i32.mul(problem, g.from), column0), plane * 4)));
-        bumpTo(xColumn, plainX);
-        f.for(row, 0, rows as Operand, 1, () => {
-          f.for(i, 0, columns as Operand, 4, () => {
-            f.set(s, i32.mul(i32.div(row, mr), b.columns * mr * 4));
-            f.bump(
-              s,
-              i32.add(
-                i32.mul(i32.div(i, nr), mr * nr * 4),
-                i32.add(i32.mul(i32.rem(row, mr), nr * 4), i32.mul(i32.rem(i, nr), 4)),
-              ),
-            );
-            f.set(from, i32.add(v, i32.mul(i, taps * 4)));
-            f.set(rest, i32.sub(columns, i));
-            f.set(rest, i32.min(rest, 4));
-            const x4 = i32.add(xColumn, i32.mul(i, plane * 4));
-            f.call(
-              intoDw,
-              i32.add(sumsAt, s),
-              rest,
-              i32.add(dw, from),
-              dyRow,
-              x4,
-              ...pointers.map((p) => i32.add(p, from)),
-            );
-          });
-          f.bump(v, g.from * taps * 4);
-          f.bump(dyRow, dyPlane * 4);
-        });
+        emitResults(loops, intoDw);
       });
     },
   };
+}
+
+/** Emits where the block of a piece of work begins, and how many rows and columns it has. */
+function locateBlock({ f, g, b, v }: Loops): void {
+  f.set(v.column0, i32.mul(i32.rem(v.item, b.columnGroups), b.columns));
+  f.set(v.rest, i32.div(v.item, b.columnGroups));
+  f.set(v.row0, i32.mul(i32.rem(v.rest, b.rowGroups), b.rows));
+  f.set(v.rest, i32.div(v.rest, b.rowGroups));
+  f.set(v.tap, i32.rem(v.rest, b.taps));
+  f.set(v.problem, i32.div(v.rest, b.taps));
+  f.set(v.columns, i32.sub(g.from, v.column0));
+  f.set(v.columns, i32.min(v.columns, b.columns));
+  f.set(v.rows, i32.sub(g.to, v.row0));
+  f.set(v.rows, i32.min(v.rows, b.rows));
+}
+
+/** Emits the records of the tiles of a pass. */
+function emitRecords({ f, t, b, strides, plane, dyStrides, dyPlane, records, v }: Loops): void {
+  f.set(v.count, i32.sub(t.tiles, v.first));
+  f.set(v.count, i32.min(v.count, b.pass));
+  f.set(v.record, records);
+  const dy4 = dyStrides.map((d) => d * 4);
+  f.for(v.i, 0, v.count as Operand, 1, () => {
+    f.set(v.tile, i32.add(v.first, v.i));
+    emitRecord(f, t, v.tile, v.record, strides, plane, dy4, dyPlane);
+    f.bump(v.record, RECORD.bytes);
+  });
+}
+
+/** Emits the move of a pointer to the plain tap of the piece of work. */
+const toTap = ({ f, v }: Loops, pointer: Local, offsets: readonly number[]) =>
+  offsets.forEach(
+    (offset, index) => offset && f.if(i32.eq(v.tap, index), () => f.bump(pointer, offset * 4)),
+  );
+
+/** Byte offset of the block's first channel: row `row0` of dy, or column `column0` of x. */
+const channelOf = ({ v }: Loops, channels: number, first: Local, bytes: number) =>
+  i32.mul(i32.add(i32.mul(v.problem, channels), first), bytes);
+
+/** Emits the transforms of a pass: Bᵀ·x·B of its columns, G·dy·Gᵀ of its rows, eight at a time. */
+function emitTransforms(loops: Loops, fromX: Func, fromDy: Func): void {
+  const { f, g, b, plane, plainX, dyPlane, v, dy, x, records, xAt, dyAt, scratchAt } = loops;
+  const { nr, mr, pass } = b;
+  f.set(v.from, i32.add(x, channelOf(loops, g.from, v.column0, plane * 4)));
+  toTap(loops, v.from, plainX);
+  f.for(v.i, 0, v.columns as Operand, 8, () => {
+    f.set(
+      v.v,
+      i32.add(xAt, i32.add(i32.mul(i32.div(v.i, nr), pass * nr * 4), i32.mul(i32.rem(v.i, nr), 4))),
+    );
+    f.callNamed(fromX, {
+      record: records,
+      count: v.count,
+      x: i32.add(v.from, i32.mul(v.i, plane * 4)),
+      last: i32.sub(i32.sub(v.columns, 1), v.i),
+      v: v.v,
+      scratch: scratchAt,
+    });
+  });
+  f.set(v.from, i32.add(dy, channelOf(loops, g.to, v.row0, dyPlane * 4)));
+  // Eight rows at a time may end past the last row, which is then written again.
+  const target = (l: number) => {
+    const row = l
+      ? i32.select(i32.lt(i32.add(v.i, l), v.rows), i32.add(v.i, l), i32.sub(v.rows, 1))
+      : i32.add(v.i, 0);
+    return i32.add(
+      dyAt,
+      i32.add(i32.mul(i32.div(row, mr), pass * mr * 4), i32.mul(i32.rem(row, mr), 4)),
+    );
+  };
+  f.for(v.i, 0, v.rows as Operand, 8, () =>
+    f.callNamed(
+      fromDy,
+      {
+        record: records,
+        count: v.count,
+        dy: i32.add(v.from, i32.mul(v.i, dyPlane * 4)),
+        last: i32.sub(i32.sub(v.rows, 1), v.i),
+        scratch: scratchAt,
+      },
+      ...ROWS.map((_, l) => target(l)),
+    ),
+  );
+}
+
+/** Emits the sums of a pass: at each point, rows of dy times columns of x, summed over its tiles. */
+function emitProducts({ m, f, t, b, caps, xAt, dyAt, sumsAt, v }: Loops): void {
+  const { nr, mr, rows, columns, pass } = b;
+  f.for(v.point, 0, t.points, 1, () => {
+    f.set(v.a, i32.add(dyAt, i32.mul(v.point, rows * pass * 4)));
+    f.set(v.s, i32.add(sumsAt, i32.mul(v.point, rows * columns * 4)));
+    f.for(v.block, 0, rows / mr, 1, () => {
+      f.set(v.v, i32.add(xAt, i32.mul(v.point, columns * pass * 4)));
+      f.for(v.panel, 0, columns / nr, 1, () => {
+        f.callNamed(sumsTile(m, caps, mr), { a: v.a, b: v.v, k: v.count, into: v.s, more: 1 });
+        f.bump(v.v, pass * nr * 4);
+        f.bump(v.s, mr * nr * 4);
+      });
+      f.bump(v.a, pass * mr * 4);
+    });
+  });
+}
+
+/** Emits the results of a block, Aᵀ·s·A of the sums s of each row and column. */
+function emitResults(loops: Loops, intoDw: Func): void {
+  const { f, g, b, taps, plane, plainX, plainW, dyPlane, dy, x, dw, pointers, sumsAt, v } = loops;
+  const { nr, mr } = b;
+  f.set(
+    v.v,
+    i32.mul(
+      i32.add(i32.mul(i32.add(i32.mul(v.problem, g.to), v.row0), g.from), v.column0),
+      taps * 4,
+    ),
+  );
+  toTap(loops, v.v, plainW);
+  const { row, dyRow, xColumn } = f.vars("row", "dyRow", "xColumn");
+  f.set(dyRow, i32.add(dy, channelOf(loops, g.to, v.row0, dyPlane * 4)));
+  f.set(xColumn, i32.add(x, channelOf(loops, g.from, v.column0, plane * 4)));
+  toTap(loops, xColumn, plainX);
+  f.for(row, 0, v.rows as Operand, 1, () => {
+    f.for(v.i, 0, v.columns as Operand, 4, () => {
+      f.set(v.s, i32.mul(i32.div(row, mr), b.columns * mr * 4));
+      f.bump(
+        v.s,
+        i32.add(
+          i32.mul(i32.div(v.i, nr), mr * nr * 4),
+          i32.add(i32.mul(i32.rem(row, mr), nr * 4), i32.mul(i32.rem(v.i, nr), 4)),
+        ),
+      );
+      f.set(v.from, i32.add(v.v, i32.mul(v.i, taps * 4)));
+      f.set(v.rest, i32.sub(v.columns, v.i));
+      f.set(v.rest, i32.min(v.rest, 4));
+      f.callNamed(
+        intoDw,
+        {
+          sums: i32.add(sumsAt, v.s),
+          lanes: v.rest,
+          dw: i32.add(dw, v.from),
+          dy: dyRow,
+          x: i32.add(xColumn, i32.mul(v.i, plane * 4)),
+        },
+        ...pointers.map((p) => i32.add(p, v.from)),
+      );
+    });
+    f.bump(v.v, g.from * taps * 4);
+    f.bump(dyRow, dyPlane * 4);
+  });
 }
