@@ -1,28 +1,26 @@
-// Winograd's transforms as code, eight tiles at a time: two vectors side by side, which engines
-// that join pairs make one. Each goes along w, then along h, with the lines between in `scratch`,
-// [row][column][eight tiles]: all of a tile at once would not fit the registers.
+// Winograd's transforms as code, eight tiles at a time, in two vectors side by side, which an engine
+// may join. Each transform goes along w, then along h, with the lines between them in `scratch`,
+// [row][column][eight tiles]: a whole tile would not fit the registers.
 
-import type { Matrix, Tiling } from "@conv/compiler";
+import { readLayout, type Matrix, type Tiling } from "@conv/compiler";
 import type { Caps } from "../../compile/caps.ts";
-import type { Task } from "../../compile/code.ts";
-import { f32x4, i32, v128, type Local, type Operand } from "../../wasm/asm.ts";
-import { madd } from "../../wasm/math.ts";
+import { i32, v128, type Local } from "../../wasm/asm.ts";
 import type { Func } from "../../wasm/module.ts";
-import { channelValues, storeNeighbors } from "../direct/store.ts";
 import { transpose4 } from "../gemm/panel.ts";
 import { loadStepped } from "../move/pad.ts";
 import { RECORD, stepsOf, sumsOf } from "./tiles.ts";
 import { combine } from "./toomCook.ts";
 
-/** Bytes of one column of eight tiles, and of the scratch that transforms of such tiles need. */
-const COLUMN = 32;
-/** Bytes of a line of a tile's outputs, where they wait for their places. */
+/** Bytes of one column of eight tiles. */
+export const COLUMN = 32;
+/** Bytes of a line of a tile's outputs in the patch, where they are before single stores. */
 export const patchWidth = ({ w }: Tiling): number => Math.ceil(w.m / 4) * 16;
+/** Bytes of scratch that the transforms of eight tiles need. */
 export const scratchBytes = ({ h, w }: Tiling): number => h.n * w.n * COLUMN;
 
 /**
- * Where the elements of tiles are: `pointers` gives the addresses of tiles 4q … 4q+3, from which
- * rows and columns lie at constant distances.
+ * Where the elements of tiles are: `pointers` returns the addresses of tiles 4q … 4q+3, from which
+ * rows and columns have constant distances.
  */
 export interface TileSource {
   pointers(q: number): Local[];
@@ -33,8 +31,8 @@ export interface TileSource {
 }
 
 /**
- * Emits H·d·Wᵀ of eight tiles: `put` gets row i of the column at hand for each half; `next` moves
- * on to the next column.
+ * Emits H·d·Wᵀ of eight tiles: `put` stores row i of the present column for each half of the tiles,
+ * `next` moves to the next column.
  */
 export function transform(
   f: Func,
@@ -77,10 +75,10 @@ export function transform(
 }
 
 /**
- * Two halves computed and stored: neighbors next to each other if the engine may join them, else
- * one after the other, which takes fewer registers.
+ * Emits two halves and their stores: together if the engine may join them, else one after the
+ * other, which takes fewer registers.
  */
-function sideBySide(
+export function sideBySide(
   caps: Caps,
   half: (q: number) => Local[],
   store: (q: number, i: number, x: Local) => void,
@@ -94,7 +92,7 @@ function sideBySide(
   } else for (const q of [0, 1]) half(q).forEach((x, i) => store(q, i, x));
 }
 
-/** `count` elements, `step` apart, of each of four tiles: a vector per column. */
+/** Emits loads of `count` elements, `step` apart, of each of four tiles: a vector for each column. */
 function tileRow(
   f: Func,
   pointers: readonly Local[],
@@ -117,20 +115,16 @@ function tileRow(
   }).flat();
 }
 
+export const INPUT = ["record", "source", "v", "scratch"] as const;
+
 /**
- * The transform of eight tiles, of every channel and plain tap: Bᵀ·d·B to v + point·depth·nr +
- * k·nr.
+ * Emits the transform of eight tiles, of every channel and plain tap: Bᵀ·d·B to v + point·depth·nr +
+ * k·nr. The parameters of the function are `INPUT`.
  */
-export function emitInput(
-  f: Func,
-  t: Tiling,
-  caps: Caps,
-  nr: number,
-  strides: readonly number[],
-  plane: number,
-): void {
+export function emitInput(f: Func, t: Tiling, caps: Caps, nr: number): void {
   const { g, axes, h, w, depth } = t;
-  const [record, source, v, scratch] = f.params;
+  const { strides, plane } = readLayout(g);
+  const { record, source, v, scratch } = f.named(INPUT);
   const plain = sumsOf(axes.map((x, a) => x.plain.map((p) => p * strides[a])));
   const pointers = [0, 1, 2, 3].map((l) => f.local("i32", `p${l}`));
   const [channel, to] = f.ints("channel", "to");
@@ -160,151 +154,5 @@ export function emitInput(
       f.bump(v, nr * 4);
     }
     f.bump(source, plane * 4);
-  });
-}
-
-/**
- * The way back of eight tiles, for `rows` output channels: Aᵀ·M·A, the epilogue, and the stores
- * that are inside the output.
- */
-export function emitOutput(
-  f: Func,
-  t: Tiling,
-  task: Task,
-  caps: Caps,
-  plain: Func,
-  nr: number,
-  rowsInChunk: number,
-  out4: readonly number[],
-  outPlane: number,
-): void {
-  const { g, h, w } = t;
-  const [record, sums, rows, y, patch, scratch, source, weights, ...pointers] = f.params;
-  const operands = task.epilogue?.operands ?? [];
-  const { stepH, stepW } = stepsOf(t, g.outStep, out4);
-  const pointBytes = rowsInChunk * nr * 4;
-  const { perChannel, load } = channelValues(f, task.epilogue);
-  const save = (r: Local, target: Local, offset: number, lanes: number) =>
-    storeNeighbors(f, caps, task.epilogue, r, {
-      address: i32.add(y, target),
-      offset,
-      lanes,
-      step: stepW,
-      perChannel,
-      operandAt: (i) => i32.add(pointers[i], target),
-    });
-  const targets = [0, 1, 2, 3].map((l) => f.local("i32", `t${l}`));
-  const [row, i, at, from, q, tiles, whole, line] = f.ints(
-    "row",
-    "i",
-    "at",
-    "from",
-    "q",
-    "tiles",
-    "whole",
-    "line",
-  );
-  const width = patchWidth(t);
-  // One for each half: additions to one would wait for each other.
-  const checks = [0, 1].map((half) => f.local("v128", `check${half}`));
-  const bad = f.local("i32", "bad");
-  f.for(row, 0, rows as Operand, 1, () => {
-    // Along h, both halves side by side. All points of a tile have a part in its first line or its
-    // last: squares of these tell whether one of them is not finite, or so large that the way along
-    // w may overflow.
-    for (const check of checks) f.set(check, 0);
-    f.set(at, scratch);
-    f.set(from, sums);
-    f.for(i, 0, w.n, 1, () => {
-      const half = (q: number) =>
-        combine(
-          f,
-          caps,
-          h.short.at,
-          Array.from({ length: h.n }, (_, r) =>
-            f.let("v128", "m", v128.load(from, r * w.n * pointBytes + q * 16)),
-          ),
-        );
-      sideBySide(caps, half, (q, r, x) => {
-        f.store(at, x, r * w.n * COLUMN + q * 16);
-        if (r % (h.m - 1 || 1) === 0) f.set(checks[q], madd(caps, x, x, checks[q]));
-      });
-      f.bump(from, pointBytes);
-      f.bump(at, COLUMN);
-    });
-    f.set(checks[0], f32x4.add(checks[0], checks[1]));
-    f.set(bad, v128.anyTrue(f32x4.sub(checks[0], checks[0])));
-    load((j) => pointers[j]);
-    // Along w, four tiles after the other, each row of theirs to its place.
-    f.set(tiles, record);
-    f.for(q, 0, 2, 1, () => {
-      const field = (l: number, of: number) => i32.load(tiles, l * RECORD.bytes + of);
-      f.set(whole, i32.eqz(bad));
-      targets.forEach((target, l) => {
-        f.set(target, field(l, RECORD.target));
-        f.set(
-          whole,
-          i32.and(whole, i32.and(i32.eq(field(l, RECORD.h), h.m), i32.eq(field(l, RECORD.w), w.m))),
-        );
-      });
-      f.set(at, i32.add(scratch, i32.mul(q, 16)));
-      f.set(line, patch);
-      f.for(i, 0, h.m, 1, () => {
-        const outputs = combine(
-          f,
-          caps,
-          w.short.at,
-          Array.from({ length: w.n }, (_, j) => f.let("v128", "m", v128.load(at, j * COLUMN))),
-        );
-        // [four of the columns][tile]
-        const parts = Array.from({ length: Math.ceil(w.m / 4) }, (_, p) => {
-          const some = outputs.slice(4 * p, 4 * p + 4);
-          return transpose4(
-            f,
-            [0, 1, 2, 3].map((k) => some[k] ?? some[0]),
-          );
-        });
-        f.if(
-          whole,
-          () =>
-            targets.forEach((target, l) => {
-              parts.forEach((v, p) => save(v[l], target, p * 16 * stepW, Math.min(4, w.m - 4 * p)));
-              f.bump(target, stepH);
-            }),
-          () =>
-            parts.forEach((v, p) =>
-              v.forEach((x, l) => f.store(line, x, l * h.m * width + p * 16)),
-            ),
-        );
-        f.bump(line, width);
-        f.bump(at, w.n * COLUMN);
-      });
-      f.if(i32.eqz(whole), () => {
-        const [l, j, to] = f.ints("l", "j", "to");
-        const value = f.local("v128", "value");
-        f.set(line, patch);
-        f.if(bad, () => f.call(plain, tiles, source, weights, patch));
-        f.for(l, 0, 4, 1, () => {
-          f.for(i, 0, i32.load(tiles, RECORD.h), 1, () => {
-            f.set(from, i32.add(line, i32.mul(i, width)));
-            f.set(to, i32.add(i32.load(tiles, RECORD.target), i32.mul(i, stepH)));
-            f.for(j, 0, i32.load(tiles, RECORD.w), 1, () => {
-              f.set(value, v128.loadZero32(from));
-              save(value, to, 0, 1);
-              f.bump(from, 4);
-              f.bump(to, stepW * 4);
-            });
-          });
-          f.bump(tiles, RECORD.bytes);
-          f.bump(line, h.m * width);
-        });
-        f.bump(tiles, -4 * RECORD.bytes);
-      });
-      f.bump(tiles, 4 * RECORD.bytes);
-    });
-    f.bump(sums, nr * 4);
-    f.bump(y, outPlane * 4);
-    f.bump(weights, g.wTo * 4);
-    operands.forEach((o, j) => f.bump(pointers[j], o.along === "channel" ? 4 : outPlane * 4));
   });
 }
