@@ -26,7 +26,7 @@ import {
   softmax,
   sum,
   gather,
-  toInt32,
+  cast,
   transpose,
   upsample,
 } from "@conv/ops";
@@ -233,7 +233,7 @@ describe("receptive field", () => {
     for (const { first, last } of seen.filter(Boolean))
       expect(last - first).toBeLessThan(field.size);
     const { field: anywhere } = observe((x) =>
-      gather(x, toInt32(reshape(full([1, 5], 3), [1, 5]))),
+      gather(x, cast(reshape(full([1, 5], 3), [1, 5]), "int32")),
     );
     expect(anywhere).toEqual({ size: SIZE, jump: 0, start: 0 });
   });

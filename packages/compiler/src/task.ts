@@ -9,6 +9,7 @@ import {
   message,
   unsupported,
   type Cost,
+  type DType,
   type Kernel,
   type Op,
   type Spec,
@@ -73,6 +74,8 @@ export interface PlanKernel<Caps, Code> extends Omit<
   readonly fuses?: readonly EpilogueOperand["along"][] | undefined;
   /** See `Step.roundoff`. */
   readonly roundoff?: number | undefined;
+  /** Element types of inputs and outputs that it can take. Default: float32 and int32. */
+  readonly dtypes?: readonly DType[] | undefined;
 }
 
 /**
@@ -115,6 +118,10 @@ export function refusal<Caps extends Choosing>(
   task: Task,
   caps: Caps,
 ): string | null {
+  const odd = [...task.inputs, ...task.outputs].find(
+    ({ dtype }) => !(kernel.dtypes ?? FOUR_BYTES).includes(dtype),
+  );
+  if (odd) return `does not take ${odd.dtype}`;
   if (!serves(kernel, task)) return `computes ${kernel.ops!.map(({ name }) => name).join(", ")}`;
   const reason = kernel.unsupportedReason?.(task, caps) ?? null;
   const [factor, most] = [kernel.roundoff ?? 0, mostRoundoff(task, caps)];
@@ -140,6 +147,9 @@ export function mostRoundoff(
   const precision = convOps.has(op) && (params as ConvGeometry).precision;
   return precision ? MOST_ROUNDOFF[precision] : roundoff;
 }
+
+/** The element types of kernels that name none. */
+const FOUR_BYTES: readonly DType[] = ["float32", "int32"];
 
 const convOps: ReadonlySet<unknown> = new Set([convOp, convGradInputOp, convGradWeightOp]);
 

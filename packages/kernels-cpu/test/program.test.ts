@@ -242,18 +242,22 @@ describe("large work", () => {
       within("net", () => ((y) => sum(mul(mul(y, softmax(y, 0)), softmax(y, 1))))(transpose(x))),
     );
     expect(() => small.compile(huge)).toThrow(
-      new RangeError(
-        "cpu: the program needs 6442254400 bytes, 2147418112 of them for net: transpose into 32767×16384: " +
+      expect.objectContaining({
+        name: "RangeError",
+        message:
+          "cpu: the program needs 6442254400 bytes, 2147418112 of them for net: transpose into 32767×16384: " +
           "cpu: 6442254336 bytes do not fit: 1088 of 4294967296 bytes are in use",
-      ),
+      }),
     );
     expect(small.memory()).toMatchObject({ programs: 0, programBytes: 0 });
     small.alloc(2 ** 31 - 64);
     expect(() => small.alloc(2 ** 31 - 64)).toThrow(
-      new RangeError(
-        "cpu: 2147483584 bytes do not fit: 2147484608 of 4294967296 bytes are in use; " +
+      expect.objectContaining({
+        name: "RangeError",
+        message:
+          "cpu: 2147483584 bytes do not fit: 2147484608 of 4294967296 bytes are in use; " +
           "live tensors: 1 (2147483584 bytes), programs: 0 (0 bytes); free tensors with scope() or using",
-      ),
+      }),
     );
     small.dispose();
   });
@@ -265,13 +269,22 @@ describe("misuse", () => {
     const program = cpu.compile(graph);
     const [a, b, small] = [cpu.alloc(16), cpu.alloc(16), cpu.alloc(8)];
     expect(() => program.run([a], [b])).toThrow(
-      new RangeError("cpu: program takes 2 inputs and 1 outputs, got 1 and 1"),
+      expect.objectContaining({
+        name: "RangeError",
+        message: "cpu: program takes 2 inputs and 1 outputs, got 1 and 1",
+      }),
     );
     expect(() => program.run([a, small], [b])).toThrow(
-      new RangeError("cpu: buffer of 8 bytes for a value of 16"),
+      expect.objectContaining({
+        name: "RangeError",
+        message: "cpu: buffer of 8 bytes for a value of 16",
+      }),
     );
     expect(() => cpu.write(small, new Float32Array(3))).toThrow(
-      new RangeError("cpu: 12 bytes do not fit a buffer of 8"),
+      expect.objectContaining({
+        name: "RangeError",
+        message: "cpu: 12 bytes do not fit a buffer of 8",
+      }),
     );
     cpu.free(small);
     expect(() => cpu.write(small, new Float32Array(1))).toThrow(

@@ -52,7 +52,7 @@ export async function createGpuWith(
     free: ({ gpu: freed }) => runtime.destroy([freed]),
   });
   const remedy = all && !options.kernels ? "" : REMEDY;
-  const shared = { runtime, kernels, remedy, arena, packs, mustHold: managed.mustHold };
+  const shared = { runtime, kernels, remedy, arena, packs };
   const backend = managed.backend("gpu", {
     alloc: (bytes) => runtime.buffer(bytes, "a tensor"),
     free(buffer) {

@@ -14,7 +14,7 @@ import {
   relu,
   softmax,
   sum,
-  toInt32,
+  cast,
   transpose,
 } from "@conv/ops";
 import {
@@ -102,7 +102,7 @@ describe("in pieces", { timeout: 60_000 }, () => {
   });
 
   it("whole numbers of what is none", async () => {
-    const graph = traced([[6]], (x) => toInt32(x));
+    const graph = traced([[6]], (x) => cast(x, "int32"));
     const [y] = await runOnce(backend, graph, [
       hostArray(spec([6]), Float64Array.of(NaN, Infinity, -Infinity, 3e9, -2.9, 2147483520)),
     ]);

@@ -51,7 +51,7 @@ const anyRank = (rank: number): Case[] => {
     ["reshape", [x], (a) => ops.reshape(ops.exp(a), [shape.reduce((n, s) => n * s, 1)])],
     ["full", [], () => ops.full(shape, -0)],
     ["oneHot", [spec(shape, "int32")], (a) => ops.oneHot(a, 3)],
-    ["toInt32", [x], (a) => ops.toInt32(a)],
+    ["cast", [x], (a) => ops.cast(a, "int32")],
     ...(rank === 0
       ? []
       : ([

@@ -30,7 +30,7 @@ import {
   sub,
   sum,
   gather,
-  toInt32,
+  cast,
   transpose,
 } from "@conv/ops";
 import { node, optimize, spec, trace, type Spec, type Value } from "@conv/tensor";
@@ -173,7 +173,7 @@ const snapshots: readonly Snapshot[] = [
     [f32(2, 3, 70), i32(2, 70)],
     (x, index) => scatterAdd(x, index, { size: [50] }),
   ],
-  ["gather", "toInt32", [f32(7)], (x) => toInt32(x)],
+  ["gather", "toInt32", [f32(7)], (x) => cast(x, "int32")],
   ["create", "constant", [], () => full([7], 0.1)],
   ["create", "random", [i32(2)], (seed) => random(seed, [3, 5])],
   ["create", "one-hot rows", [i32(7)], (labels) => oneHot(labels, 10)],

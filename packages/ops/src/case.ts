@@ -1,7 +1,15 @@
 // What a case is: an op with parameters and inputs worth testing, and the numbers to fill the
 // inputs with.
 
-import { sizeOf, type Node, type Op, type Spec, type Value } from "@conv/tensor";
+import {
+  isFloating,
+  roundTo,
+  sizeOf,
+  type Node,
+  type Op,
+  type Spec,
+  type Value,
+} from "@conv/tensor";
 
 /**
  * Numbers for the inputs. Float inputs: `normal` (about standard normal), `positive` (0.5 to 2),
@@ -80,13 +88,14 @@ export function caseInputs(
   };
   return inputs.map((s) => {
     const size = sizeOf(s.shape);
-    if (s.dtype === "int32") {
-      const classes = data.startsWith("labels:") ? Number(data.slice(7)) : null;
-      return Int32Array.from({ length: size }, () =>
-        classes === null ? uniform() * 2 ** 32 : Math.floor(uniform() * (classes + 2)) - 1,
-      );
-    }
     const next = draw[data as keyof typeof draw] ?? normal;
-    return Float32Array.from({ length: size }, next);
+    if (isFloating(s.dtype))
+      return Float32Array.from({ length: size }, () => roundTo(s.dtype, next()));
+    const classes = data.startsWith("labels:") ? Number(data.slice(7)) : null;
+    const whole = () => {
+      if (data === "ties") return draw.ties();
+      return classes === null ? uniform() * 2 ** 32 : Math.floor(uniform() * (classes + 2)) - 1;
+    };
+    return Int32Array.from({ length: size }, () => roundTo(s.dtype, Math.floor(whole())));
   });
 }

@@ -2,15 +2,17 @@
 // entry point.
 
 import type { OpCase } from "./case.ts";
+import { cases as cast } from "./cast.cases.ts";
+import { cases as compare } from "./compare.cases.ts";
 import { cases as conv } from "./conv.cases.ts";
 import { cases as create } from "./create.cases.ts";
 import { cases as elementwise } from "./elementwise.cases.ts";
-import { cases as take } from "./gather.cases.ts";
+import { cases as gather } from "./gather.cases.ts";
 import { cases as matmul } from "./matmul.cases.ts";
 import { cases as move } from "./move.cases.ts";
 import { cases as pool } from "./pool.cases.ts";
 import { cases as reduce } from "./reduce.cases.ts";
-import { cases as mix } from "./resample.cases.ts";
+import { cases as resample } from "./resample.cases.ts";
 import { cases as softmax } from "./softmax.cases.ts";
 
 export { caseInputs, opCase, traced, type CaseData, type OpCase } from "./case.ts";
@@ -24,6 +26,8 @@ export const cases: readonly OpCase[] = [
   ...create,
   ...matmul,
   ...softmax,
-  ...mix,
-  ...take,
+  ...resample,
+  ...gather,
+  ...cast,
+  ...compare,
 ];

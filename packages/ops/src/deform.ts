@@ -3,11 +3,12 @@
 // arguments are those of torchvision.ops.deform_conv2d.
 
 import { apply, checkOptions, formatShape, sameShape, shapeError, type Value } from "@conv/tensor";
+import { cast } from "./cast.ts";
 import { conv } from "./conv.ts";
 import { full } from "./create.ts";
 import { add, map, mul } from "./elementwise.ts";
 import type { Expr } from "./expr.ts";
-import { gather, toInt32 } from "./gather.ts";
+import { gather } from "./gather.ts";
 import { convGeometry, type ConvGeometry, type ConvOptions } from "./geometry.ts";
 import { reshape, slice } from "./move.ts";
 import { resampleOp } from "./resample.ts";
@@ -44,7 +45,7 @@ function sample(rows: Value, y: Value, x: Value, [height, width]: readonly numbe
     [0, 1].map((dx) => {
       const within: Expr = ["mul", inside("a", dy, height), inside("b", dx, width)];
       const flat: Expr = ["add", ["mul", whole("a", dy), width], whole("b", dx)];
-      const index = toInt32(map("pixelAt", ["select", within, flat, -1], [y, x]));
+      const index = cast(map("pixelAt", ["select", within, flat, -1], [y, x]), "int32");
       const weight = map("pixelWeight", ["mul", part("a", dy), part("b", dx)], [y, x]);
       return mul(gather(rows, index), reshape(weight, [b, 1, count]));
     }),

@@ -1,8 +1,8 @@
-// Taking and putting by index: indices within range, beyond it, and repeated.
+// Gather and scatterAdd: indices within range, out of range, and repeated.
 
 import { input, spec, type Value } from "@conv/tensor";
 import { traced, type OpCase } from "./case.ts";
-import { scatterAdd, gather, toInt32 } from "./gather.ts";
+import { scatterAdd, gather } from "./gather.ts";
 
 const x = (...shape: number[]): Value => input(spec(shape));
 const index = (...shape: number[]): Value => input(spec(shape, "int32"));
@@ -32,7 +32,10 @@ export const cases: readonly OpCase[] = [
   }),
   traced("any index", gather(x(1, 2, 5), index(1, 9))),
   traced("any index", scatterAdd(x(1, 2, 9), index(1, 9), { size: [5] })),
-  traced("small", toInt32(x(2, 7)), { data: "wide", gradient: false }),
-  traced("near 0", toInt32(x(33)), { gradient: false }),
-  traced("scalar", toInt32(x()), { gradient: false }),
+  ...(["int32", "uint8", "int8", "float16"] as const).map((dtype) =>
+    traced(`of ${dtype}`, gather(input(spec([2, 3, 9], dtype)), index(2, 7)), {
+      data: "labels:9",
+      gradient: false,
+    }),
+  ),
 ];

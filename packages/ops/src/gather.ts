@@ -39,7 +39,6 @@ const rowOf = (x: Spec): number => sizeOf(x.shape.slice(2));
 
 /** Checks an input of rows (b, c, …space) with its indices (b, …count). */
 function mustMatch(op: string, x: Spec, index: Spec): void {
-  mustBeFloat(op, "input", x);
   if (index.dtype !== "int32") throw shapeError(op, `index is ${index.dtype}, must be int32`);
   if (x.shape.length < 3)
     throw shapeError(
@@ -60,14 +59,14 @@ function mustMatch(op: string, x: Spec, index: Spec): void {
  * the index flat over …size, 0 where it is out of range.
  */
 export const gatherOp: Op<GatherParams> = {
-  name: "take",
+  name: "gather",
   infer([x, index]) {
-    mustMatch("take", x, index);
-    return [spec([x.shape[0], x.shape[1], ...index.shape.slice(1)])];
+    mustMatch("gather", x, index);
+    return [spec([x.shape[0], x.shape[1], ...index.shape.slice(1)], x.dtype)];
   },
   reference([x, index]) {
     const [b, c] = x.shape;
-    const y = hostArray(spec([b, c, ...index.shape.slice(1)]));
+    const y = hostArray(spec([b, c, ...index.shape.slice(1)], x.dtype));
     const [size, count] = [rowOf(x), rowOf(y)];
     y.data.forEach((_, at) => {
       const row = Math.floor(at / count);
@@ -94,13 +93,14 @@ export const gatherOp: Op<GatherParams> = {
  * with index[b, j] = i; the adjoint of {@link gatherOp}.
  */
 export const scatterAddOp: Op<ScatterAddParams> = {
-  name: "put",
+  name: "scatterAdd",
   infer([x, index], { size }) {
-    mustMatch("put", x, index);
+    mustBeFloat("scatterAdd", "input", x);
+    mustMatch("scatterAdd", x, index);
     const [row, places] = [x.shape.slice(2), index.shape.slice(1)];
     if (!sameShape(row, places))
       throw shapeError(
-        "put",
+        "scatterAdd",
         `rows of the input are ${formatShape(row)}, those of the index ${formatShape(places)}`,
       );
     return [spec([x.shape[0], x.shape[1], ...size])];
@@ -128,7 +128,7 @@ export const scatterAddOp: Op<ScatterAddParams> = {
  * rows → (b, c, …count); 0 for an index out of range. Throws ShapeError.
  */
 export function gather<T extends Arg>(x: T, index: T, params: GatherParams = {}): T {
-  checkOptions("take", params, "windows");
+  checkOptions("gather", params, "windows");
   return apply(gatherOp, params, [x, index])[0];
 }
 
@@ -137,28 +137,6 @@ export function gather<T extends Arg>(x: T, index: T, params: GatherParams = {})
  * int32 (b, …count), flat → (b, c, …size). One out of range is left out. Throws ShapeError.
  */
 export function scatterAdd<T extends Arg>(x: T, index: T, params: ScatterAddParams): T {
-  checkOptions("put", params, "size windows");
+  checkOptions("scatterAdd", params, "size windows");
   return apply(scatterAddOp, params, [x, index])[0];
 }
-
-/**
- * x → y int32, rounded towards 0; beyond the range of int32 its nearest end, 0 for NaN. No
- * gradient.
- */
-export const toInt32Op: Op<Record<string, never>> = {
-  name: "toInt32",
-  infer([x]) {
-    mustBeFloat("toInt32", "input", x);
-    return [spec(x.shape, "int32")];
-  },
-  reference([x]) {
-    const whole = (v: number) =>
-      Number.isNaN(v) ? 0 : Math.trunc(Math.min(2 ** 31 - 1, Math.max(-(2 ** 31), v))) + 0;
-    return [hostArray(spec(x.shape, "int32"), x.data.map(whole))];
-  },
-  vjp: () => [null],
-  cost: ([x]) => streamCost([x], x, sizeOf(x.shape)),
-};
-
-/** Whole numbers for indices: each element rounded towards 0. */
-export const toInt32 = <T extends Arg>(x: T): T => apply(toInt32Op, {}, [x])[0];

@@ -1,5 +1,19 @@
 // @conv/ops: what each operation means.
 
+export { cast, castOp, type CastParams } from "./cast.ts";
+export {
+  compareOp,
+  equal,
+  greater,
+  greaterEqual,
+  less,
+  lessEqual,
+  notEqual,
+  where,
+  whereOp,
+  type CompareParams,
+  type Relation,
+} from "./compare.ts";
 export * from "./conv.ts";
 export * from "./create.ts";
 export { deformConv2d } from "./deform.ts";
@@ -109,8 +123,6 @@ export {
   scatterAddOp,
   gather,
   gatherOp,
-  toInt32,
-  toInt32Op,
   type ScatterAddParams,
   type GatherParams,
 } from "./gather.ts";

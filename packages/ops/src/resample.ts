@@ -34,18 +34,22 @@ export interface ResampleParams {
 
 /** y[…, j, …] = Σ w·x[…, i, …] over the taps (i, w) of row j, along one axis. */
 export const resampleOp: Op<ResampleParams> = {
-  name: "mix",
+  name: "resample",
   infer([x], { axis, size, rows }) {
-    mustBeFloat("mix", "input", x);
-    mustBeAxis("mix", axis, x.shape.length);
+    mustBeFloat("resample", "input", x);
+    mustBeAxis("resample", axis, x.shape.length);
     if (x.shape[axis] !== size)
-      throw shapeError("mix", `rows are over ${size} elements, input has ${x.shape[axis]}`, axis);
+      throw shapeError(
+        "resample",
+        `rows are over ${size} elements, input has ${x.shape[axis]}`,
+        axis,
+      );
     for (const [j, row] of rows.entries())
       for (const [i, w] of row) {
         if (!Number.isInteger(i) || i < 0 || i >= size)
-          throw shapeError("mix", `row ${j} names element ${i}, input has ${size}`, axis);
+          throw shapeError("resample", `row ${j} names element ${i}, input has ${size}`, axis);
         if (!Number.isFinite(w))
-          throw shapeError("mix", `row ${j} has weight ${w}, must be finite`, axis);
+          throw shapeError("resample", `row ${j} has weight ${w}, must be finite`, axis);
       }
     return [mixed(x, axis, rows)];
   },
@@ -115,7 +119,7 @@ export function resample<T extends Arg>(
   axis = -1,
   window?: Window,
 ): T {
-  const at = resolveAxis("mix", axis, x);
+  const at = resolveAxis("resample", axis, x);
   return apply(resampleOp, { axis: at, size: x.shape[at], rows, ...(window && { window }) }, [
     x,
   ])[0];

@@ -1,7 +1,15 @@
 // Sparse matrices along an axis, and elements by index: values worked out by hand, costs, what is
 // simplified, the text of every message.
 
-import { costOf as costOfNode, graphOf, input, optimize, spec, type Value } from "@conv/tensor";
+import {
+  costOf as costOfNode,
+  graphOf,
+  input,
+  optimize,
+  spec,
+  type DType,
+  type Value,
+} from "@conv/tensor";
 import { describe, expect, test } from "vitest";
 import * as ops from "../src/index.ts";
 import { flat } from "./check.ts";
@@ -32,12 +40,12 @@ describe("values", () => {
       [1, 2, 3],
       [1, 2, 3, 4, 5, 6],
     ];
-    const at = () => ops.toInt32(ops.sub(ops.full([1, 3], 0), ops.full([1, 3], 1)));
+    const at = () => ops.cast(ops.sub(ops.full([1, 3], 0), ops.full([1, 3], 1)), "int32");
     expect(flat((v) => ops.gather(v, at()), rows)).toEqual([0, 0, 0, 0, 0, 0]);
     // prettier-ignore
-    expect(flat((v, i) => ops.gather(v, ops.toInt32(i)), rows, [[1, 4], [2, 0, 7, 2]])).toEqual([3, 1, 0, 3, 6, 4, 0, 6]);
+    expect(flat((v, i) => ops.gather(v, ops.cast(i, "int32")), rows, [[1, 4], [2, 0, 7, 2]])).toEqual([3, 1, 0, 3, 6, 4, 0, 6]);
     // prettier-ignore
-    expect(flat((v, i) => ops.scatterAdd(v, ops.toInt32(i), { size: [4] }), rows, [[1, 3], [3, -1, 3]])).toEqual([0, 0, 0, 4, 0, 0, 0, 10]);
+    expect(flat((v, i) => ops.scatterAdd(v, ops.cast(i, "int32"), { size: [4] }), rows, [[1, 3], [3, -1, 3]])).toEqual([0, 0, 0, 4, 0, 0, 0, 10]);
   });
 
   test("indices of maxima, and back", () => {
@@ -60,7 +68,7 @@ describe("values", () => {
   test("floor and whole numbers", () => {
     expect(flat(ops.floor, [[4], [1.5, -1.5, 2, -0.1]])).toEqual([1, -2, 2, -1]);
     expect(
-      ops.toInt32Op.reference(
+      ops.castOp.reference(
         [
           {
             shape: [6],
@@ -68,7 +76,7 @@ describe("values", () => {
             data: Float64Array.of(1.9, -1.9, 3e10, -3e10, NaN, -0.5),
           },
         ],
-        {},
+        { dtype: "int32" },
       )[0].data,
     ).toEqual(Float64Array.of(1, -1, 2 ** 31 - 1, -(2 ** 31), 0, 0));
   });
@@ -89,7 +97,7 @@ test("costs", () => {
   expect(costOf(ops.scatterAdd(x(2, 3, 4), ints(2, 4), { size: [9] }))).toEqual(
     moved(24, 24 + 8, 54),
   );
-  expect(costOf(ops.toInt32(x(7)))).toEqual(moved(7, 7, 7));
+  expect(costOf(ops.cast(x(7), "int32"))).toEqual(moved(7, 7, 7));
   expect(costOf(ops.maxPoolIndices(x(1, 1, 4, 4), 2))).toEqual(moved(12, 16, 4));
 });
 
@@ -100,36 +108,39 @@ test("neighbors in order become a slice, all of them nothing", () => {
   };
   expect(opsOf((v) => ops.select(v, [1, 2, 3]))).toEqual(["slice"]);
   expect(opsOf((v) => ops.select(v, [0, 1, 2, 3, 4]))).toEqual([]);
-  expect(opsOf((v) => ops.select(v, [1, 2, 4]))).toEqual(["mix"]);
+  expect(opsOf((v) => ops.select(v, [1, 2, 4]))).toEqual(["resample"]);
 });
 
 const messages: [() => unknown, string][] = [
-  [() => ops.select(x(2, 3), [3]), "mix: row 0 names element 3, input has 3 (axis 1)"],
-  [() => ops.select(x(2, 3), [0], 2), "mix: axis 2 is not one of 2 axes"],
+  [() => ops.select(x(2, 3), [3]), "resample: row 0 names element 3, input has 3 (axis 1)"],
+  [() => ops.select(x(2, 3), [0], 2), "resample: axis 2 is not one of 2 axes"],
   [
     () => ops.resample(x(3), [[[0, Infinity]]]),
-    "mix: row 0 has weight Infinity, must be finite (axis 0)",
+    "resample: row 0 has weight Infinity, must be finite (axis 0)",
   ],
-  [() => ops.select(ints(3), [0]), "mix: input is int32, must be float32"],
+  [() => ops.select(ints(3), [0]), "resample: input is int32, must be float32"],
   [
     () => ops.resampleOp.infer([spec([3])], { axis: 0, size: 4, rows: [] }),
-    "mix: rows are over 4 elements, input has 3 (axis 0)",
+    "resample: rows are over 4 elements, input has 3 (axis 0)",
   ],
-  [() => ops.gather(x(1, 2, 3), x(1, 2)), "take: index is float32, must be int32"],
+  [() => ops.gather(x(1, 2, 3), x(1, 2)), "gather: index is float32, must be int32"],
   [
     () => ops.gather(x(2, 3), ints(2, 3)),
-    "take: input has 2 axes, needs batch, rows and at least one of elements",
+    "gather: input has 2 axes, needs batch, rows and at least one of elements",
   ],
   [
     () => ops.gather(x(1, 2, 3), ints(2)),
-    "take: index has 1 axes, needs batch and at least one of elements",
+    "gather: index has 1 axes, needs batch and at least one of elements",
   ],
-  [() => ops.gather(x(1, 2, 3), ints(2, 3)), "take: input has batch 1, index has 2"],
+  [() => ops.gather(x(1, 2, 3), ints(2, 3)), "gather: input has batch 1, index has 2"],
   [
     () => ops.scatterAdd(x(1, 2, 3), ints(1, 4), { size: [9] }),
-    "put: rows of the input are 3, those of the index 4",
+    "scatterAdd: rows of the input are 3, those of the index 4",
   ],
-  [() => ops.toInt32(ints(3)), "toInt32: input is int32, must be float32"],
+  [
+    () => ops.cast(ints(3), "float64" as DType),
+    "cast: there is no dtype float64; use float32, int32, uint8, int8, float16, bfloat16",
+  ],
   [
     () => ops.maxUnpool(x(1, 1, 2), ints(1, 1, 3), [4]),
     "maxUnpool: input has shape 1×1×2, indices have 1×1×3",

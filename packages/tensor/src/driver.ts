@@ -1,11 +1,10 @@
-// What all back ends share: their state, the buffers and programs that are theirs, and the counts
-// of both. `manageBackend` makes a back end of a driver, and checks every call before the driver
-// sees it.
+// What all back ends share: their state, their buffers and programs, and the counts of both.
+// `manageBackend` turns a driver into a back end, and checks every call before the driver gets it.
 
 import type { Backend, Buffer, Program } from "./backend.ts";
 import { forgetEager } from "./cache.ts";
-import { rangeError } from "./errors.ts";
-import type { Graph } from "./graph.ts";
+import { message, rangeError } from "./errors.ts";
+import { constantsOf, type Constant, type Graph } from "./graph.ts";
 import { bytesOf, formatShape } from "./spec.ts";
 import { dispose } from "./tensor.ts";
 
@@ -14,13 +13,16 @@ import { dispose } from "./tensor.ts";
  * buffers that it made and sizes that fit; `free` and the `dispose` of its programs are called once
  * each, also after a failure, but not after `close`.
  */
-export interface Driver<B extends Buffer, P extends Program, O> {
+export interface Driver<B extends Buffer, P extends Timed, O> {
   /** Throws RangeError where there is no room. */
   alloc(bytes: number): B;
   free(buffer: B): void;
   write(buffer: B, data: Uint8Array): void;
   read(buffer: B): Promise<ArrayBuffer>;
-  /** The program's `run` and `dispose` are replaced by ones that check, then call those given. */
+  /**
+   * `run`, `time` and `dispose` of the program are replaced by ones that check, then call those
+   * given. Constants of the graph come as its last inputs.
+   */
   compile(graph: Graph, options?: O): P;
   /** Bytes that these hold together, where they share some; without it, the sum. */
   programBytes?(programs: Iterable<P>): number;
@@ -29,7 +31,7 @@ export interface Driver<B extends Buffer, P extends Program, O> {
 }
 
 /** The shared part of a back end. */
-export interface Managed<B extends Buffer, P extends Program, O> {
+export interface Managed<B extends Buffer, P extends Timed, O> {
   /** The back end that does what the driver does. To be called once. */
   backend<K extends Backend["kind"]>(
     kind: K,
@@ -41,16 +43,11 @@ export interface Managed<B extends Buffer, P extends Program, O> {
   fail(error: unknown): void;
   /** Throws unless the back end runs. */
   mustRun(): void;
-  /**
-   * Throws unless there is a live buffer of this back end for each input and output of the graph,
-   * large enough for it.
-   */
-  mustHold(graph: Graph, inputs: readonly Buffer[], outputs: readonly Buffer[]): void;
   /** What is in use and how to free it, as the end of a message about lack of room. */
   inUse(): string;
 }
 
-/** Offsets into a value are 32-bit numbers with a sign in all back ends. */
+/** Offsets into a value are signed 32-bit numbers in all back ends. */
 const LARGEST = 2 ** 31 - 1;
 
 function mustFit(name: string, { inputs, nodes }: Graph): void {
@@ -58,55 +55,95 @@ function mustFit(name: string, { inputs, nodes }: Graph): void {
     if (bytesOf(spec) > LARGEST)
       throw rangeError(
         name,
-        `${n ? `${n.path && `${n.path}: `}${n.op.name} makes` : "an input is"} ${formatShape(spec.shape)}, ${bytesOf(spec)} bytes; a value may take ${LARGEST}`,
+        "value-too-large",
+        message`${{ what: n ? `${n.path && `${n.path}: `}${n.op.name} makes` : "an input is" }} ${{ shape: formatShape(spec.shape) }}, ${{ bytes: bytesOf(spec) }} bytes; a value may take ${{ most: LARGEST }}`,
       );
 }
 
-/** Keeps the state of a back end of that name, its buffers and its programs. */
-export function manageBackend<B extends Buffer, P extends Program, O = never>(
-  name: string,
-): Managed<B, P, O> {
-  const buffers = new Map<Buffer, B>();
-  const freed = new WeakSet<Buffer>();
-  const programs = new Set<P>();
-  let closed = false;
-  let failure: { readonly error: unknown } | null = null;
+type Call<R> = (inputs: readonly Buffer[], outputs: readonly Buffer[]) => R;
 
-  const mustRun = () => {
-    if (closed) throw new Error(`${name}: the back end is disposed`);
-    if (failure) throw failure.error;
-  };
+/** A program, and if its device has timestamps the seconds that each step of a run takes. */
+type Timed = Program & { time?: Call<Promise<number[]>> };
+
+const total = (list: Iterable<{ readonly bytes: number }>): number =>
+  [...list].reduce((sum, { bytes }) => sum + bytes, 0);
+
+/** Allocates and writes a buffer for each constant. If one fails, none is left. */
+function upload<B extends Buffer>(
+  driver: Pick<Driver<B, never, never>, "alloc" | "free" | "write">,
+  constants: readonly Constant[],
+): B[] {
+  const made: B[] = [];
+  try {
+    for (const { spec, data } of constants) {
+      const buffer = driver.alloc(bytesOf(spec));
+      made.push(buffer);
+      driver.write(buffer, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    }
+    return made;
+  } catch (error) {
+    for (const buffer of made) driver.free(buffer);
+    throw error;
+  }
+}
+
+/** The buffers of a back end: those that live, and those that were freed. */
+function createBuffers<B extends Buffer>(name: string) {
+  const live = new Map<Buffer, B>();
+  const freed = new WeakSet<Buffer>();
+  /** The buffer as the driver made it. Throws unless it lives and belongs here. */
   const own = (buffer: Buffer): B => {
-    const known = buffers.get(buffer);
+    const known = live.get(buffer);
     if (!known)
       throw new Error(
         `${name}: ${freed.has(buffer) ? "buffer used after free" : "the buffer belongs to another back end"}`,
       );
     return known;
   };
+  /** Throws unless there is a buffer for each input and output of the graph, large enough. */
   const mustHold = ({ inputs, outputs }: Graph, from: readonly Buffer[], to: readonly Buffer[]) => {
-    mustRun();
     if (from.length !== inputs.length || to.length !== outputs.length)
       throw rangeError(
         name,
-        `program takes ${inputs.length} inputs and ${outputs.length} outputs, got ${from.length} and ${to.length}`,
+        "buffer-count",
+        message`program takes ${{ inputs: inputs.length }} inputs and ${{ outputs: outputs.length }} outputs, got ${{ givenInputs: from.length }} and ${{ givenOutputs: to.length }}`,
       );
     const each = (values: Graph["inputs"]) => (buffer: Buffer, i: number) => {
       const bytes = bytesOf(values[i].spec);
       if (own(buffer).bytes < bytes)
-        throw rangeError(name, `buffer of ${buffer.bytes} bytes for a value of ${bytes}`);
+        throw rangeError(
+          name,
+          "buffer-too-small",
+          message`buffer of ${{ got: buffer.bytes }} bytes for a value of ${{ bytes }}`,
+        );
     };
     from.forEach(each(inputs));
     to.forEach(each(outputs));
   };
-  const sum = (list: Iterable<{ readonly bytes: number }>) =>
-    [...list].reduce((total, { bytes }) => total + bytes, 0);
-  let bytesOfPrograms: (programs: Iterable<P>) => number = sum;
+  return { live, freed, own, mustHold };
+}
+
+/** Keeps the state of a back end of that name, its buffers and its programs. */
+export function manageBackend<B extends Buffer, P extends Timed, O = never>(
+  name: string,
+): Managed<B, P, O> {
+  const { live, freed, own, mustHold } = createBuffers<B>(name);
+  const programs = new Set<P>();
+  let bytesOfPrograms: (programs: Iterable<P>) => number = total;
+  let bytesOfConstants = 0;
+  let state: { is: "running" } | { is: "failed"; error: unknown } | { is: "disposed" } = {
+    is: "running",
+  };
+
+  const mustRun = () => {
+    if (state.is === "disposed") throw new Error(`${name}: the back end is disposed`);
+    if (state.is === "failed") throw state.error;
+  };
   const memory = () => ({
-    buffers: buffers.size,
-    bytes: sum(buffers.values()),
+    buffers: live.size,
+    bytes: total(live.values()),
     programs: programs.size,
-    programBytes: bytesOfPrograms(programs),
+    programBytes: bytesOfPrograms(programs) + bytesOfConstants,
   });
   const inUse = () => {
     const m = memory();
@@ -123,23 +160,50 @@ export function manageBackend<B extends Buffer, P extends Program, O = never>(
     }
   };
 
+  /** Replaces the calls of a program by ones that check, and bring its constants. */
+  const manage = (program: P, graph: Graph, constants: readonly B[], free: (b: B) => void): P => {
+    const { run, time, dispose: end } = program;
+    const bytes = total(constants);
+    bytesOfConstants += bytes;
+    programs.add(program);
+    const call = <R>(fn: Call<R>, inputs: readonly Buffer[], outputs: readonly Buffer[]): R => {
+      mustRun();
+      mustHold(graph, inputs, outputs);
+      if (!programs.has(program)) throw new Error(`${name}: program used after dispose`);
+      return withRoom(() => fn(constants.length ? [...inputs, ...constants] : inputs, outputs));
+    };
+    program.run = (inputs, outputs) => call(run, inputs, outputs);
+    if (time) program.time = async (inputs, outputs) => call(time, inputs, outputs);
+    program.dispose = () => {
+      if (!programs.delete(program)) return;
+      bytesOfConstants -= bytes;
+      end();
+      constants.forEach(free);
+    };
+    return program;
+  };
+
   const make = <K extends Backend["kind"]>(kind: K, driver: Driver<B, P, O>) => {
-    bytesOfPrograms = driver.programBytes ?? sum;
+    bytesOfPrograms = driver.programBytes ?? total;
     const backend = {
       name,
       kind,
       alloc(bytes: number) {
         mustRun();
         if (!(Number.isSafeInteger(bytes) && bytes >= 0))
-          throw rangeError(name, `a buffer of ${bytes} bytes; it must be a whole number ≥ 0`);
+          throw rangeError(
+            name,
+            "bytes",
+            message`a buffer of ${{ bytes }} bytes; it must be a whole number ≥ 0`,
+          );
         const buffer = withRoom(() => driver.alloc(bytes));
-        buffers.set(buffer, buffer);
+        live.set(buffer, buffer);
         return buffer;
       },
       free(buffer: Buffer) {
-        if (closed || freed.has(buffer)) return;
+        if (state.is === "disposed" || freed.has(buffer)) return;
         const known = own(buffer);
-        buffers.delete(buffer);
+        live.delete(buffer);
         freed.add(buffer);
         driver.free(known);
       },
@@ -147,7 +211,11 @@ export function manageBackend<B extends Buffer, P extends Program, O = never>(
         mustRun();
         const known = own(buffer);
         if (data.byteLength > known.bytes)
-          throw rangeError(name, `${data.byteLength} bytes do not fit a buffer of ${known.bytes}`);
+          throw rangeError(
+            name,
+            "data-too-large",
+            message`${{ got: data.byteLength }} bytes do not fit a buffer of ${{ bytes: known.bytes }}`,
+          );
         driver.write(known, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
       },
       async read(buffer: Buffer) {
@@ -157,29 +225,35 @@ export function manageBackend<B extends Buffer, P extends Program, O = never>(
       compile(graph: Graph, options?: O) {
         mustRun();
         mustFit(name, graph);
-        const program = withRoom(() => driver.compile(graph, options));
-        const { run, dispose: end } = program;
-        program.run = (inputs, outputs) => {
-          mustHold(graph, inputs, outputs);
-          if (!programs.has(program)) throw new Error(`${name}: program used after dispose`);
-          withRoom(() => run(inputs, outputs));
-        };
-        program.dispose = () => void (programs.delete(program) && end());
-        programs.add(program);
-        return program;
+        const constants = constantsOf(graph);
+        const whole = constants.length
+          ? { ...graph, inputs: [...graph.inputs, ...constants] }
+          : graph;
+        const program = withRoom(() => driver.compile(whole, options));
+        try {
+          const held = withRoom(() => upload(driver, constants));
+          return manage(program, graph, held, driver.free);
+        } catch (error) {
+          program.dispose();
+          throw error;
+        }
       },
       memory,
       dispose() {
-        if (closed) return;
-        closed = true;
+        if (state.is === "disposed") return;
+        state = { is: "disposed" };
         forgetEager(backend);
-        buffers.clear();
+        live.clear();
         programs.clear();
+        bytesOfConstants = 0;
         driver.close();
       },
       [dispose]: () => backend.dispose(),
     };
     return backend;
   };
-  return { backend: make, mustRun, mustHold, inUse, fail: (error) => void (failure ??= { error }) };
+  const fail = (error: unknown) => {
+    if (state.is === "running") state = { is: "failed", error };
+  };
+  return { backend: make, mustRun, inUse, fail };
 }

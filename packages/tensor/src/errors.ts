@@ -98,7 +98,7 @@ function create<E extends Error>(
     code,
     values: rule.values,
     op,
-    axis,
+    ...(axis !== undefined && { axis }),
   });
 }
 

@@ -1,24 +1,32 @@
 // The graph: a flat list of nodes in an order in which they can run. Everything else in the project
 // is a reading of it.
 
-import { complaint, isConvError, kindOf, shapeError, ShapeError } from "./errors.ts";
+import type { DType, Elements } from "./dtypes.ts";
+import { elementsOf } from "./elements.ts";
+import { complaint, isConvError, kindOf, message, shapeError, ShapeError } from "./errors.ts";
 import { copyOf } from "./identity.ts";
 import type { Cost, Cotangents, Op } from "./op.ts";
 import { printable } from "./printable.ts";
-import { formatShape, type DType, type Spec } from "./spec.ts";
+import { formatShape, spec as makeSpec, type Spec } from "./spec.ts";
 
-/** A tensor that will exist: an output of a node, or (node null) an input of the graph. */
+/**
+ * A tensor of a graph: an output of a node, or (node null) an input of the graph or a constant,
+ * which has data.
+ */
 export class Value {
   readonly node: Node | null;
   readonly index: number;
   readonly spec: Spec;
   readonly name: string | undefined;
+  /** The elements of a constant; see {@link constant}. */
+  readonly data: Elements | undefined;
 
-  constructor(node: Node | null, index: number, spec: Spec, name?: string) {
+  constructor(node: Node | null, index: number, spec: Spec, name?: string, data?: Elements) {
     this.node = node;
     this.index = index;
     this.spec = spec;
     this.name = name;
+    this.data = data;
   }
 
   get shape(): readonly number[] {
@@ -106,6 +114,34 @@ export function node<P>(op: Op<P>, params: P, inputs: readonly Value[]): readonl
 /** An input of a graph, to be named in {@link graphOf}. */
 export const input = (s: Spec, name?: string): Value => new Value(null, 0, s, name);
 
+/** A value with data. */
+export type Constant = Value & { readonly data: Elements };
+
+/**
+ * A value that is known when the graph is made: a mask, a fixed kernel, a table. `data` holds as
+ * many numbers as the shape, or the elements themselves in the array type of the dtype (bits, for
+ * float16 and bfloat16); it is copied. A constant is the same as another only if it is the same
+ * object. It needs no place among the inputs of a graph, a back end uploads it once for each
+ * program, and no gradient flows to it unless it is asked for. Throws ShapeError as `tensor` does.
+ */
+export function constant(
+  data: ArrayLike<number>,
+  shape: readonly number[] = [data?.length ?? 0],
+  dtype: DType = "float32",
+): Constant {
+  const s = makeSpec(shape, dtype);
+  return new Value(null, 0, s, undefined, elementsOf("constant", data, s).slice()) as Constant;
+}
+
+export const isConstant = (v: Value): v is Constant => v.data !== undefined;
+
+/** The constants that a graph reads or gives, each once. */
+export const constantsOf = ({ inputs, nodes, outputs }: Graph): Constant[] => {
+  const given = new Set(inputs);
+  const used = new Set([...nodes.flatMap((n) => n.inputs), ...outputs]);
+  return [...used].filter(isConstant).filter((v) => !given.has(v));
+};
+
 /**
  * Collects the nodes that `outputs` need, in order; a value listed as input is taken as given,
  * whatever made it. Throws ShapeError if they need an input that is not listed.
@@ -117,11 +153,12 @@ export function graphOf(inputs: readonly Value[], outputs: readonly Value[]): Gr
   // Depth first with an explicit stack: a training step can be thousands of nodes deep.
   const stack: { node: Node; next: number }[] = [];
   const enter = (v: Value) => {
-    if (known.has(v)) return;
+    if (known.has(v) || isConstant(v)) return;
     if (v.node === null)
       throw shapeError(
         "graph",
-        `a value of shape ${formatShape(v.shape)}${v.name ? ` named ${printable(v.name, 80)}` : ""} is used but is not an input`,
+        "missing-input",
+        message`a value of shape ${{ shape: formatShape(v.shape) }}${{ name: v.name ? ` named ${printable(v.name, 80)}` : "" }} is used but is not an input`,
       );
     if (!seen.has(v.node)) {
       seen.add(v.node);
@@ -158,7 +195,8 @@ export function trace(
   if (!Array.isArray(outputs) || outputs.includes(wrong))
     throw shapeError(
       "trace",
-      `the function returned ${kindOf(wrong)}; it must return a value or a list of values, and not be async`,
+      "result-kind",
+      message`the function returned ${{ got: kindOf(wrong) }}; it must return a value or a list of values, and not be async`,
     );
   return graphOf(inputs, outputs);
 }

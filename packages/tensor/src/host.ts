@@ -1,10 +1,11 @@
-// The host back end: every op by its own reference, in float64, one node after the other. Slow,
-// obvious, and the oracle.
+// The host back end: it runs the reference of every op in float64, one node after another. It is
+// slow and obvious, and judges the other back ends.
 
 import type { Backend, Buffer, Program } from "./backend.ts";
 import { manageBackend } from "./driver.ts";
-import { rangeError } from "./errors.ts";
-import type { Graph, Value } from "./graph.ts";
+import { decodeElements, encodeElements } from "./dtypes.ts";
+import { message, rangeError } from "./errors.ts";
+import { constantsOf, type Graph, type Value } from "./graph.ts";
 import type { HostArray } from "./op.ts";
 import { sizeOf, type Spec } from "./spec.ts";
 
@@ -22,7 +23,7 @@ export const createHost = (): Backend =>
       try {
         return { bytes, data: new ArrayBuffer(bytes) };
       } catch {
-        throw rangeError("host", `no room for ${bytes} bytes`);
+        throw rangeError("host", "no-room", message`no room for ${{ bytes }} bytes`);
       }
     },
     free(buffer) {
@@ -36,9 +37,15 @@ export const createHost = (): Backend =>
       run(inputs: readonly HostBuffer[], outputs: readonly HostBuffer[]) {
         const results = evaluate(
           graph,
-          inputs.map(({ data }, i) => decode(data, graph.inputs[i].spec)),
+          inputs.map(({ data }, i) => {
+            const s = graph.inputs[i].spec;
+            return hostArray(s, decodeElements(s.dtype, data, sizeOf(s.shape)));
+          }),
         );
-        outputs.forEach(({ data }, i) => encode(results[i], data));
+        outputs.forEach(({ data }, i) => {
+          const elements = encodeElements(results[i].dtype, results[i].data);
+          new Uint8Array(data).set(new Uint8Array(elements.buffer));
+        });
       },
       dispose() {},
     }),
@@ -49,6 +56,10 @@ export const createHost = (): Backend =>
 export function evaluate(graph: Graph, inputs: readonly HostArray[]): HostArray[] {
   const known = new Map<Value, HostArray>();
   graph.inputs.forEach((v, i) => known.set(v, inputs[i]));
+  for (const v of constantsOf(graph)) {
+    const { dtype, shape } = v.spec;
+    known.set(v, hostArray(v.spec, decodeElements(dtype, v.data.slice().buffer, sizeOf(shape))));
+  }
   for (const n of graph.nodes) {
     const results = n.op.reference(
       n.inputs.map((v) => known.get(v)!),
@@ -64,17 +75,3 @@ export const hostArray = (
   s: Spec,
   data: Float64Array = new Float64Array(sizeOf(s.shape)),
 ): HostArray => ({ shape: s.shape, dtype: s.dtype, data });
-
-function decode(bytes: ArrayBuffer, s: Spec): HostArray {
-  const size = sizeOf(s.shape);
-  return hostArray(
-    s,
-    Float64Array.from(
-      s.dtype === "int32" ? new Int32Array(bytes, 0, size) : new Float32Array(bytes, 0, size),
-    ),
-  );
-}
-
-function encode(from: HostArray, bytes: ArrayBuffer): void {
-  (from.dtype === "int32" ? new Int32Array(bytes) : new Float32Array(bytes)).set(from.data);
-}

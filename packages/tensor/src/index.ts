@@ -27,13 +27,17 @@ export {
   type Message,
 } from "./errors.ts";
 export {
+  constant,
+  constantsOf,
   costOf,
   graphOf,
   input,
+  isConstant,
   node,
   trace,
   Value,
   within,
+  type Constant,
   type Graph,
   type Node,
 } from "./graph.ts";
@@ -43,15 +47,16 @@ export type { Bytes } from "./bytes.ts";
 export { isOp, type Cost, type Cotangents, type HostArray, type Op, type Window } from "./op.ts";
 export { optimize } from "./optimize.ts";
 export { printable, quoted } from "./printable.ts";
+export { bytesOf, formatShape, sameShape, sizeOf, spec, stridesOf, type Spec } from "./spec.ts";
 export {
-  bytesOf,
-  formatShape,
-  sameShape,
-  sizeOf,
-  spec,
-  stridesOf,
+  decodeElements,
+  dtypes,
+  encodeElements,
+  infoOf,
+  isFloating,
+  roundTo,
   type DType,
-  type Spec,
-} from "./spec.ts";
+  type Elements,
+} from "./dtypes.ts";
 export { allocate, dispose, scope, Tensor, tensor } from "./tensor.ts";
 export { vjp } from "./vjp.ts";

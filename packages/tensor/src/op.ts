@@ -1,8 +1,9 @@
 // The interface through which everything knows an operation: rule, meaning, gradient, cost and
 // window, in one object.
 
+import type { DType } from "./dtypes.ts";
 import type { Node, Value } from "./graph.ts";
-import type { DType, Spec } from "./spec.ts";
+import type { Spec } from "./spec.ts";
 
 /**
  * Values on the host in float64, contiguous in the order of `shape`: what reference implementations

@@ -18,7 +18,7 @@ export function optimize(graph: Graph): Graph {
 
   const settle = (v: Value): Value => {
     if (!settled.has(v) && v.node) visit(v.node);
-    return settled.get(v)!;
+    return settled.get(v) ?? v; // a constant stays itself
   };
   const visit = (n: Node): void => {
     const inputs = n.inputs.map(settle);

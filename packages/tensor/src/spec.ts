@@ -1,13 +1,8 @@
-// What is known of a tensor before it has values: its shape and its element type. Layout is always
+// The shape and the element type of a tensor, known before it has values. The layout is always
 // contiguous, channels first.
 
-import { kindOf, shapeError } from "./errors.ts";
-
-/**
- * Element types. `int32` carries labels and seeds; all arithmetic is `float32`. Both take four
- * bytes.
- */
-export type DType = "float32" | "int32";
+import { dtypes, infoOf, type DType } from "./dtypes.ts";
+import { kindOf, message, shapeError } from "./errors.ts";
 
 /** Shape (sizes per axis, outermost first; `[]` is a scalar) and element type. */
 export interface Spec {
@@ -19,7 +14,7 @@ export interface Spec {
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
 /** Bytes that a tensor of this spec occupies. */
-export const bytesOf = (spec: Spec): number => sizeOf(spec.shape) * 4;
+export const bytesOf = (spec: Spec): number => sizeOf(spec.shape) * infoOf(spec.dtype).bytes;
 
 /** `8×16×5×5`, or `scalar`. */
 export const formatShape = (shape: readonly number[]): string =>
@@ -29,21 +24,34 @@ export const sameShape = (a: readonly number[], b: readonly number[]): boolean =
   a.length === b.length && a.every((v, i) => v === b[i]);
 
 /**
- * Makes a spec; throws {@link ShapeError} unless every size is a whole number ≥ 0, and so is their
- * product without rounding. What a device can hold is for its back end to say.
+ * Makes a spec. Throws {@link ShapeError} unless every size is a whole number ≥ 0, the dtype is
+ * known, and the bytes are below 2⁵³. A back end may hold less.
  */
 export function spec(shape: readonly number[], dtype: DType = "float32"): Spec {
   if (!Array.isArray(shape))
-    throw shapeError("spec", `the shape is ${kindOf(shape)}, must be a list of sizes`);
-  if (dtype !== "float32" && dtype !== "int32")
-    throw shapeError("spec", `there is no dtype ${String(dtype)}, only float32 and int32`);
+    throw shapeError(
+      "spec",
+      "shape-kind",
+      message`the shape is ${{ got: kindOf(shape) }}, must be a list of sizes`,
+    );
+  if (!Object.hasOwn(dtypes, dtype))
+    throw shapeError(
+      "spec",
+      "dtype-unknown",
+      message`there is no dtype ${{ got: String(dtype) }}; use ${{ known: Object.keys(dtypes).join(", ") }}`,
+    );
   shape.forEach((size, axis) => {
     if (!Number.isInteger(size) || size < 0)
-      throw shapeError("spec", `size ${size} is not a whole number ≥ 0`, axis);
+      throw shapeError("spec", "size", message`size ${{ size }} is not a whole number ≥ 0`, axis);
   });
-  if (!Number.isSafeInteger(sizeOf(shape) * 4))
-    throw shapeError("spec", `shape ${formatShape(shape)} takes more than 2⁵³ bytes`);
-  return { shape: Object.freeze([...shape]), dtype };
+  const made = { shape: Object.freeze([...shape]), dtype };
+  if (!Number.isSafeInteger(bytesOf(made)))
+    throw shapeError(
+      "spec",
+      "too-large",
+      message`shape ${{ shape: formatShape(shape) }} takes more than 2⁵³ bytes`,
+    );
+  return made;
 }
 
 /** Elements between neighbors along each axis of a contiguous tensor. */

@@ -1,9 +1,10 @@
-// A tensor that exists: a buffer of a back end with a spec. Freed by `using`, by the scope it was
-// made in, or by the collector.
+// A tensor: a buffer of a back end with a spec. It is freed by `using`, by the scope in which it was
+// made, or by the garbage collector.
 
 import type { Backend, Buffer } from "./backend.ts";
-import { kindOf, shapeError } from "./errors.ts";
-import { bytesOf, formatShape, sizeOf, spec as makeSpec, type DType, type Spec } from "./spec.ts";
+import { infoOf, type DType, type Elements } from "./dtypes.ts";
+import { elementsOf } from "./elements.ts";
+import { bytesOf, formatShape, sizeOf, spec as makeSpec, type Spec } from "./spec.ts";
 
 /**
  * `Symbol.dispose`, also where the engine has none yet (`using` compiled for older engines looks
@@ -63,16 +64,17 @@ export class Tensor implements Disposable {
   }
 
   /**
-   * Copies the values to the host: Float32Array or Int32Array by dtype, in the order of the shape.
+   * Copies the values to the host, in the order of the shape: Float32Array, Int32Array, Uint8Array
+   * or Int8Array by dtype; for float16 and bfloat16 a Uint16Array of their bits.
    */
-  async read(): Promise<Float32Array | Int32Array> {
+  async read(): Promise<Elements> {
     const bytes = await this.backend.read(this.buffer);
-    return this.dtype === "int32" ? new Int32Array(bytes) : new Float32Array(bytes);
+    return new (infoOf(this.dtype).Array)(bytes, 0, sizeOf(this.shape));
   }
 
   /** Replaces all values; throws ShapeError unless there are exactly as many. */
   write(values: ArrayLike<number>): void {
-    this.backend.write(this.buffer, pack("write", values, this.spec));
+    this.backend.write(this.buffer, elementsOf("write", values, this.spec));
   }
 
   dispose(): void {
@@ -89,9 +91,9 @@ export class Tensor implements Disposable {
 }
 
 /**
- * Puts numbers on a device. `shape` defaults to one axis. Throws ShapeError unless `values` holds
- * as many as the shape; int32 takes whole numbers that it can hold, float32 rounds what it is
- * given.
+ * Puts numbers on a device. `shape` defaults to one axis. Floating-point types round the numbers; a
+ * Uint16Array holds the bits of float16 or bfloat16. Throws ShapeError unless `values` holds exactly
+ * as many numbers as the shape, and integer types can hold each.
  */
 export function tensor(
   backend: Backend,
@@ -100,7 +102,7 @@ export function tensor(
   dtype: DType = "float32",
 ): Tensor {
   const s = makeSpec(shape ?? [values?.length ?? 0], dtype);
-  const data = pack("tensor", values, s);
+  const data = elementsOf("tensor", values, s);
   const made = new Tensor(backend, s);
   try {
     backend.write(made.buffer, data);
@@ -109,43 +111,6 @@ export function tensor(
     throw error;
   }
   return made;
-}
-
-const [LOWEST, HIGHEST] = [-(2 ** 31), 2 ** 31 - 1];
-
-function pack(
-  op: string,
-  values: ArrayLike<number>,
-  { shape, dtype }: Spec,
-): Float32Array | Int32Array {
-  const typed = ArrayBuffer.isView(values) && "length" in values;
-  if (!typed && !Array.isArray(values))
-    throw shapeError(
-      op,
-      `the values are ${kindOf(values)}, must be a list of numbers or a typed array`,
-    );
-  if (values.length !== sizeOf(shape))
-    throw shapeError(
-      op,
-      `${values.length} values do not fill shape ${formatShape(shape)}, which holds ${sizeOf(shape)}`,
-    );
-  const whole = dtype === "int32";
-  if (whole ? values instanceof Int32Array : values instanceof Float32Array)
-    return values as Float32Array | Int32Array;
-  for (let i = 0; i < values.length; i++) {
-    const v: unknown = values[i];
-    if (typeof v !== "number")
-      throw shapeError(
-        op,
-        `value ${i} is ${kindOf(v)}, not a number; nested lists are given flat, with their shape`,
-      );
-    if (whole && !(Number.isInteger(v) && v >= LOWEST && v <= HIGHEST))
-      throw shapeError(
-        op,
-        `value ${i} is ${v}; int32 holds whole numbers from ${LOWEST} to ${HIGHEST}`,
-      );
-  }
-  return whole ? Int32Array.from(values) : Float32Array.from(values);
 }
 
 /**

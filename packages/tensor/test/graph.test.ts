@@ -89,10 +89,16 @@ describe("graphOf and trace", () => {
   test("a free value that is no input is refused by name and shape", () => {
     const stranger = input(spec([3, 4]), "w");
     expect(() => trace(() => scale(stranger, 2), [])).toThrow(
-      new ShapeError("graph: a value of shape 3×4 named w is used but is not an input"),
+      expect.objectContaining({
+        name: "ShapeError",
+        message: "graph: a value of shape 3×4 named w is used but is not an input",
+      }),
     );
     expect(() => graphOf([], [input(spec([]))])).toThrow(
-      new ShapeError("graph: a value of shape scalar is used but is not an input"),
+      expect.objectContaining({
+        name: "ShapeError",
+        message: "graph: a value of shape scalar is used but is not an input",
+      }),
     );
   });
 
@@ -120,10 +126,19 @@ describe("paths", () => {
 
   test("lead the message of a ShapeError, once", () => {
     const [a, b] = [input(spec([1])), input(spec([2]))];
-    expect(() => add(a, b)).toThrow(new ShapeError("add: shapes 1 and 2 differ"));
+    expect(() => add(a, b)).toThrow(
+      expect.objectContaining({ name: "ShapeError", message: "add: shapes 1 and 2 differ" }),
+    );
     const fails = () => within("net", () => within("c1", () => add(a, b)));
-    expect(fails).toThrow(new ShapeError("net.c1: add: shapes 1 and 2 differ"));
-    expect(() => within("", () => add(a, b))).toThrow(new ShapeError("add: shapes 1 and 2 differ"));
+    expect(fails).toThrow(
+      expect.objectContaining({
+        name: "ShapeError",
+        message: "net.c1: add: shapes 1 and 2 differ",
+      }),
+    );
+    expect(() => within("", () => add(a, b))).toThrow(
+      expect.objectContaining({ name: "ShapeError", message: "add: shapes 1 and 2 differ" }),
+    );
     expect(fails).toThrow(
       expect.objectContaining({ cause: new ShapeError("add: shapes 1 and 2 differ") }),
     );
@@ -132,12 +147,16 @@ describe("paths", () => {
   test("and other names of users are cut in messages, and hold nothing that a terminal acts on", () => {
     const [a, b] = [input(spec([1])), input(spec([2]), `\u001B[2J${"x".repeat(1e6)}`)];
     expect(() => within(`c\n${"p".repeat(1e6)}`, () => add(a, b))).toThrow(
-      new ShapeError(`c\\u{a}${"p".repeat(198)}…: add: shapes 1 and 2 differ`),
+      expect.objectContaining({
+        name: "ShapeError",
+        message: `c\\u{a}${"p".repeat(198)}…: add: shapes 1 and 2 differ`,
+      }),
     );
     expect(() => graphOf([a], [b])).toThrow(
-      new ShapeError(
-        `graph: a value of shape 2 named \\u{1b}[2J${"x".repeat(76)}… is used but is not an input`,
-      ),
+      expect.objectContaining({
+        name: "ShapeError",
+        message: `graph: a value of shape 2 named \\u{1b}[2J${"x".repeat(76)}… is used but is not an input`,
+      }),
     );
     const odd = { ["o\u202E".repeat(1e5)]: 1 };
     expect(() => checkOptions("conv", odd, "stride")).toThrow(

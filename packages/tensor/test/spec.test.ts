@@ -25,19 +25,31 @@ describe("spec", () => {
   });
   test("refuses sizes that are not whole numbers ≥ 0", () => {
     expect(() => spec([2, -1])).toThrow(
-      new ShapeError("spec: size -1 is not a whole number ≥ 0 (axis 1)"),
+      expect.objectContaining({
+        name: "ShapeError",
+        message: "spec: size -1 is not a whole number ≥ 0 (axis 1)",
+      }),
     );
     expect(() => spec([0.5])).toThrow(
-      new ShapeError("spec: size 0.5 is not a whole number ≥ 0 (axis 0)"),
+      expect.objectContaining({
+        name: "ShapeError",
+        message: "spec: size 0.5 is not a whole number ≥ 0 (axis 0)",
+      }),
     );
     expect(() => spec([NaN])).toThrow(
-      new ShapeError("spec: size NaN is not a whole number ≥ 0 (axis 0)"),
+      expect.objectContaining({
+        name: "ShapeError",
+        message: "spec: size NaN is not a whole number ≥ 0 (axis 0)",
+      }),
     );
   });
   test("refuses what can't be counted, not what no device can hold", () => {
     expect(bytesOf(spec([2 ** 30, 2 ** 20]))).toBe(2 ** 52);
     expect(() => spec([2 ** 30, 2 ** 21])).toThrow(
-      new ShapeError("spec: shape 1073741824×2097152 takes more than 2⁵³ bytes"),
+      expect.objectContaining({
+        name: "ShapeError",
+        message: "spec: shape 1073741824×2097152 takes more than 2⁵³ bytes",
+      }),
     );
     expect(() => spec([1e200, 1e200])).toThrow(
       "spec: shape 1e+200×1e+200 takes more than 2⁵³ bytes",

@@ -1,5 +1,5 @@
-// Tensors that exist: values in and out, lifetime by hand, by `using`, by scope and by the
-// collector; programs and their cache.
+// Tensors: values in and out, lifetime by hand, by `using`, by scope and by the garbage collector;
+// cached programs of single ops.
 
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -9,12 +9,10 @@ import {
   dispose,
   jit,
   scope,
-  ShapeError,
   spec,
   Tensor,
   tensor,
   trace,
-  UnsupportedError,
   type Backend,
   type Value,
 } from "../src/index.ts";
@@ -42,17 +40,26 @@ describe("values", () => {
     t.write([3, 4]);
     expect(await t.read()).toEqual(Int32Array.of(3, 4));
     expect(() => t.write([1])).toThrow(
-      new ShapeError("write: 1 values do not fill shape 2, which holds 2"),
+      expect.objectContaining({
+        name: "ShapeError",
+        message: "write: 1 values do not fill shape 2, which holds 2",
+      }),
     );
   });
 
   test("must fill the shape", () => {
     const host = createHost();
     expect(() => tensor(host, [1, 2, 3], [2, 2])).toThrow(
-      new ShapeError("tensor: 3 values do not fill shape 2×2, which holds 4"),
+      expect.objectContaining({
+        name: "ShapeError",
+        message: "tensor: 3 values do not fill shape 2×2, which holds 4",
+      }),
     );
     expect(() => tensor(host, [1], [-1])).toThrow(
-      new ShapeError("spec: size -1 is not a whole number ≥ 0 (axis 0)"),
+      expect.objectContaining({
+        name: "ShapeError",
+        message: "spec: size -1 is not a whole number ≥ 0 (axis 0)",
+      }),
     );
     expect(host.memory().buffers).toBe(0);
   });
@@ -83,33 +90,46 @@ describe("values", () => {
     const host = createHost();
     const t = tensor(host, [1, 2], [2], "int32");
     for (const v of [NaN, 0.5, Infinity, 2 ** 31, -(2 ** 31) - 1]) {
-      const error = new ShapeError(
-        `write: value 1 is ${v}; int32 holds whole numbers from -2147483648 to 2147483647`,
-      );
+      const error = expect.objectContaining({
+        name: "ShapeError",
+        code: "value-range",
+        values: { index: 1, value: v, dtype: "int32", min: -(2 ** 31), max: 2 ** 31 - 1 },
+        message: `write: value 1 is ${v}; int32 holds whole numbers from -2147483648 to 2147483647`,
+      });
       for (const values of [[7, v], Float64Array.of(7, v)])
         expect(() => t.write(values)).toThrow(error);
     }
     expect(await t.read()).toEqual(Int32Array.of(1, 2));
     const values = (list: unknown, shape?: number[]) => () => tensor(host, list as number[], shape);
     expect(values([[1, 2]])).toThrow(
-      new ShapeError(
-        "tensor: value 0 is Array, not a number; nested lists are given flat, with their shape",
-      ),
+      expect.objectContaining({
+        name: "ShapeError",
+        message: "tensor: value 0 is Array, not a number; pass nested lists flat, with their shape",
+      }),
     );
     expect(values([1, undefined])).toThrow("tensor: value 1 is undefined, not a number");
     expect(values(["1"])).toThrow("tensor: value 0 is string, not a number");
     expect(values(BigInt64Array.of(1n))).toThrow("tensor: value 0 is bigint, not a number");
     expect(values(Promise.resolve([1]))).toThrow(
-      new ShapeError("tensor: the values are Promise, must be a list of numbers or a typed array"),
+      expect.objectContaining({
+        name: "ShapeError",
+        message: "tensor: the values are Promise, must be a list of numbers or a typed array",
+      }),
     );
     expect(values(7, [1])).toThrow("tensor: the values are number, must be");
     expect(values(undefined, [1])).toThrow("tensor: the values are undefined, must be");
     expect(values(new ArrayBuffer(4), [1])).toThrow("tensor: the values are ArrayBuffer, must be");
     expect(() => tensor(host, [1], [1], "float64" as "float32")).toThrow(
-      new ShapeError("spec: there is no dtype float64, only float32 and int32"),
+      expect.objectContaining({
+        name: "ShapeError",
+        message: "spec: there is no dtype float64, only float32 and int32",
+      }),
     );
     expect(() => tensor(host, [1], 1 as unknown as number[])).toThrow(
-      new ShapeError("spec: the shape is number, must be a list of sizes"),
+      expect.objectContaining({
+        name: "ShapeError",
+        message: "spec: the shape is number, must be a list of sizes",
+      }),
     );
     expect(host.memory().buffers).toBe(1);
   });
@@ -214,7 +234,7 @@ describe("lifetime", () => {
         tensor(host, [1]);
         throw new RangeError("no");
       }),
-    ).toThrow(new RangeError("no"));
+    ).toThrow(expect.objectContaining({ name: "RangeError", message: "no" }));
     expect(host.memory().buffers).toBe(0);
   });
 
@@ -303,167 +323,31 @@ describe("apply on tensors", () => {
   test("does not mix back ends, or tensors and values", () => {
     const [a, b] = [tensor(createHost(), [1]), tensor(createHost(), [1])];
     expect(() => add(a, b)).toThrow(
-      new UnsupportedError("add: inputs live on different back ends (host, host)"),
+      expect.objectContaining({
+        name: "UnsupportedError",
+        message: "add: inputs live on different back ends (host, host)",
+      }),
     );
     const mixed = (v: Value) => (add<Value | Tensor>(v, a), v);
     expect(() => trace(mixed, [spec([1])])).toThrow(
-      new ShapeError(
-        "add: tensors and traced values are mixed; make the tensor an input of the traced function",
-      ),
+      expect.objectContaining({
+        name: "ShapeError",
+        message:
+          "add: tensors and traced values are mixed; make the tensor an input of the traced function",
+      }),
     );
     expect(() => add(a, undefined as unknown as Tensor)).toThrow(
-      new ShapeError("add: input 1 is undefined, must be a tensor or a traced value"),
+      expect.objectContaining({
+        name: "ShapeError",
+        message: "add: input 1 is undefined, must be a tensor or a traced value",
+      }),
     );
     expect(() => add(7 as unknown as Tensor, a)).toThrow(
-      new ShapeError("add: input 0 is number, must be a tensor or a traced value"),
+      expect.objectContaining({
+        name: "ShapeError",
+        message: "add: input 0 is number, must be a tensor or a traced value",
+      }),
     );
-  });
-});
-
-describe("jit", () => {
-  test("traces once for each list of specs, on each back end", async () => {
-    let traced = 0;
-    const square = jit((x) => {
-      traced++;
-      return mul(x, x);
-    });
-    const host = createHost();
-    expect(await square(tensor(host, [3])).read()).toEqual(Float32Array.of(9));
-    expect(await square(tensor(host, [4])).read()).toEqual(Float32Array.of(16));
-    expect(traced).toBe(1);
-    square(tensor(host, [1, 2]));
-    square(tensor(createHost(), [1]));
-    expect(traced).toBe(3);
-    expect(host.memory().programs).toBe(2);
-  });
-
-  test("returns what the function returns: one, or a list", async () => {
-    const host = createHost();
-    const two = jit((x, y) => [add(x, y), mul(x, y)]);
-    const results = two(tensor(host, [3]), tensor(host, [4]));
-    expect(await Promise.all(results.map((t) => t.read()))).toEqual([
-      Float32Array.of(7),
-      Float32Array.of(12),
-    ]);
-    const x = tensor(host, [5]);
-    const same = jit((v) => v)(x);
-    expect(same).not.toBe(x);
-    expect(await same.read()).toEqual(Float32Array.of(5));
-  });
-
-  test("runs one program in which intermediate values take no buffer", () => {
-    const host = createHost();
-    const x = tensor(host, [1]);
-    const y = jit((v) => scale(mul(scale(v, 2), scale(v, 3)), 4))(x);
-    expect(host.memory()).toMatchObject({ buffers: 2, programs: 1 });
-    y.dispose();
-  });
-
-  test("keeps the 32 programs used last, on each back end", () => {
-    const traced: number[] = [];
-    const f = jit((x) => {
-      traced.push(x.shape[0]);
-      return scale(x, 2);
-    });
-    const [host, other] = [createHost(), createHost()];
-    const call = (n: number, on = host) => scope(() => void f(tensor(on, new Float32Array(n))));
-    for (let n = 1; n <= 32; n++) call(n);
-    call(1); // the oldest becomes the youngest
-    call(33); // drops 2
-    call(7, other);
-    expect([traced.length, host.memory().programs, other.memory().programs]).toEqual([34, 32, 1]);
-    call(1);
-    expect(traced.length).toBe(34);
-    call(2);
-    expect([traced.length, host.memory().programs]).toEqual([35, 32]);
-  });
-
-  test("dispose frees its programs on all back ends, once, and using does", () => {
-    const [host, other] = [createHost(), createHost()];
-    const f = jit((x) => scale(x, 2));
-    f(tensor(host, [1]));
-    f(tensor(other, [1]));
-    expect([host.memory().programs, other.memory().programs]).toEqual([1, 1]);
-    f.dispose();
-    f.dispose();
-    expect([host.memory().programs, other.memory().programs]).toEqual([0, 0]);
-    expect(() => f(tensor(host, [1]))).toThrow("jit: used after dispose");
-    {
-      using g = jit((x) => scale(x, 2));
-      g(tensor(host, [1]));
-      expect(host.memory().programs).toBe(1);
-    }
-    expect(host.memory().programs).toBe(0);
-  });
-
-  test(
-    "programs of functions that are dropped are freed by the collector, and keep no back end",
-    { timeout: 20_000 },
-    async () => {
-      setFlagsFromString("--expose-gc");
-      const collect = runInNewContext("gc") as () => void;
-      const host = createHost();
-      const x = tensor(host, [1]);
-      const kept = jit((v) => scale(v, 0.5));
-      kept(x);
-      const dropped = (() => new WeakRef(createHost()))();
-      (() => {
-        kept(tensor(dropped.deref()!, [1]));
-        for (let i = 0; i < 100; i++) jit((v) => scale(v, i))(x);
-      })();
-      const deadline = Date.now() + 15_000;
-      while ((host.memory().programs > 1 || dropped.deref()) && Date.now() < deadline) {
-        await new Promise((resolve) => setTimeout(resolve, 5));
-        collect();
-      }
-      expect([host.memory().programs, dropped.deref()]).toEqual([1, undefined]);
-      kept.dispose();
-      expect(host.memory().programs).toBe(0);
-    },
-  );
-
-  test("takes as many tensors as the function, and nothing else", async () => {
-    const x = tensor(createHost(), [3]);
-    const two = jit((a, b) => add(a, b));
-    const loose = two as unknown as (...xs: unknown[]) => Tensor;
-    expect(() => two(x)).toThrow(new ShapeError("jit: the function takes 2 tensors, got 1"));
-    expect(() => two()).toThrow(new ShapeError("jit: the function takes 2 tensors, got 0"));
-    expect(() => two(x, x, x)).toThrow(new ShapeError("jit: the function takes 2 tensors, got 3"));
-    expect(() => loose(x, [3])).toThrow(
-      new ShapeError(
-        "jit: input 1 is Array, must be a tensor; for values call the function itself",
-      ),
-    );
-    expect(() => loose(x, undefined)).toThrow("jit: input 1 is undefined, must be a tensor");
-    expect(() => jit(() => [])()).toThrow(
-      new ShapeError("jit: the function takes at least 1 tensors, got 0"),
-    );
-    const all = jit((first, ...rest) => rest.reduce((sum, v) => add(sum, v), first));
-    expect(await all(x, x, x).read()).toEqual(Float32Array.of(9));
-    expect(x.backend.memory().programs).toBe(1);
-  });
-
-  test("refuses what is no value, and leaves nothing", () => {
-    const host = createHost();
-    const x = tensor(host, [1]);
-    const wrong = (fn: (v: Value) => unknown) => () => jit(fn as (v: Value) => Value)(x);
-    const returned = (what: string) =>
-      new ShapeError(
-        `trace: the function returned ${what}; it must return a value or a list of values, and not be async`,
-      );
-    expect(wrong(async (v) => v)).toThrow(returned("Promise"));
-    expect(wrong(() => undefined)).toThrow(returned("undefined"));
-    expect(wrong(() => x)).toThrow(returned("Tensor"));
-    expect(wrong((v) => [v, x])).toThrow(returned("Tensor"));
-    expect(wrong((v) => [v, undefined])).toThrow(returned("undefined"));
-    expect(wrong((v) => ({ v }))).toThrow(returned("Object"));
-    expect(host.memory()).toMatchObject({ buffers: 1, programs: 0 });
-  });
-
-  test("does not mix back ends", () => {
-    expect(() =>
-      jit((a, b) => add(a, b))(tensor(createHost(), [1]), tensor(createHost(), [1])),
-    ).toThrow(new UnsupportedError("jit: inputs live on different back ends (host, host)"));
   });
 });
 
@@ -472,12 +356,17 @@ describe("the host", () => {
     const host = createHost();
     tensor(host, [1, 2]);
     expect(() => host.alloc(2 ** 52)).toThrow(
-      new RangeError(
-        "host: no room for 4503599627370496 bytes; live tensors: 1 (8 bytes), programs: 0 (0 bytes); free tensors with scope() or using",
-      ),
+      expect.objectContaining({
+        name: "RangeError",
+        message:
+          "host: no room for 4503599627370496 bytes; live tensors: 1 (8 bytes), programs: 0 (0 bytes); free tensors with scope() or using",
+      }),
     );
     expect(() => createHost().alloc(2 ** 52)).toThrow(
-      new RangeError("host: no room for 4503599627370496 bytes"),
+      expect.objectContaining({
+        name: "RangeError",
+        message: "host: no room for 4503599627370496 bytes",
+      }),
     );
   });
 
@@ -485,13 +374,19 @@ describe("the host", () => {
     const host = createHost();
     const buffer = host.alloc(4);
     expect(() => host.write(buffer, new Float32Array(2))).toThrow(
-      new RangeError("host: 8 bytes do not fit a buffer of 4"),
+      expect.objectContaining({
+        name: "RangeError",
+        message: "host: 8 bytes do not fit a buffer of 4",
+      }),
     );
     host.free(buffer);
     await expect(host.read(buffer)).rejects.toThrow("host: buffer used after free");
     expect(() => host.write(buffer, new Float32Array(1))).toThrow("host: buffer used after free");
     expect(() => host.alloc(2 ** 53)).toThrow(
-      new RangeError("host: a buffer of 9007199254740992 bytes; it must be a whole number ≥ 0"),
+      expect.objectContaining({
+        name: "RangeError",
+        message: "host: a buffer of 9007199254740992 bytes; it must be a whole number ≥ 0",
+      }),
     );
   });
 
@@ -500,13 +395,22 @@ describe("the host", () => {
     const program = host.compile(trace((a, b) => add(a, b), [spec([2]), spec([2])]));
     const [a, b, small] = [8, 8, 4].map((bytes) => host.alloc(bytes));
     expect(() => program.run([a], [b])).toThrow(
-      new RangeError("host: program takes 2 inputs and 1 outputs, got 1 and 1"),
+      expect.objectContaining({
+        name: "RangeError",
+        message: "host: program takes 2 inputs and 1 outputs, got 1 and 1",
+      }),
     );
     expect(() => program.run([a, small], [b])).toThrow(
-      new RangeError("host: buffer of 4 bytes for a value of 8"),
+      expect.objectContaining({
+        name: "RangeError",
+        message: "host: buffer of 4 bytes for a value of 8",
+      }),
     );
     expect(() => program.run([a, b], [small])).toThrow(
-      new RangeError("host: buffer of 4 bytes for a value of 8"),
+      expect.objectContaining({
+        name: "RangeError",
+        message: "host: buffer of 4 bytes for a value of 8",
+      }),
     );
   });
 

@@ -3,10 +3,15 @@
 
 import {
   bytesOf,
+  decodeElements,
+  encodeElements,
   formatShape,
   hostArray,
+  infoOf,
+  sizeOf,
   type Backend,
   type Buffer,
+  type Elements,
   type Graph,
   type HostArray,
   type Program,
@@ -15,8 +20,7 @@ import {
 import { evaluateBounded, type Bounded } from "./roundoff.ts";
 
 /** Values as a device stores them. */
-export const packed = ({ dtype, data }: HostArray): Float32Array | Int32Array =>
-  dtype === "int32" ? new Int32Array(data) : new Float32Array(data);
+export const packed = ({ dtype, data }: HostArray): Elements => encodeElements(dtype, data);
 
 /** A new buffer that holds the values. */
 export function put(backend: Backend, values: HostArray): Buffer {
@@ -37,10 +41,7 @@ export async function get(backend: Backend, buffer: Buffer, s: Spec): Promise<Ho
   const bytes = await backend.read(buffer);
   if (bytes.byteLength !== bytesOf(s))
     throw new Error(`read gave ${bytes.byteLength} bytes of a buffer of ${bytesOf(s)}`);
-  return hostArray(
-    s,
-    new Float64Array(s.dtype === "int32" ? new Int32Array(bytes) : new Float32Array(bytes)),
-  );
+  return hostArray(s, decodeElements(s.dtype, bytes, sizeOf(s.shape)));
 }
 
 /** Compiles a graph, runs it once in fresh buffers, reads the outputs, frees everything. */
@@ -115,7 +116,7 @@ export function difference(got: HostArray, { value, error }: Bounded): string | 
   let worstBy = -1;
   got.data.forEach((g, i) => {
     const [want, bound] = [value.data[i], boundOf(value.data[i], error?.data[i] ?? 0)];
-    if (got.dtype === "int32" ? g === want : within(g, want, bound)) return;
+    if (infoOf(got.dtype).range ? g === want : within(g, want, bound)) return;
     wrong++;
     const off = Math.abs(g - want);
     // Infinity for NaN too
@@ -155,7 +156,7 @@ function indexOf(flat: number, shape: readonly number[]): string {
 function describeGraph({ inputs, nodes }: Graph): string {
   const shapes = inputs.map(
     ({ spec, name }) =>
-      `${name ? `${name} ` : ""}${spec.dtype === "int32" ? "int32 " : ""}${formatShape(spec.shape)}`,
+      `${name ? `${name} ` : ""}${spec.dtype === "float32" ? "" : `${spec.dtype} `}${formatShape(spec.shape)}`,
   );
   const lines = nodes.slice(0, 12).map((n) => {
     const params = JSON.stringify(n.params);

@@ -32,7 +32,8 @@ import {
   softmaxOp,
   sumOp,
   gatherOp,
-  toInt32Op,
+  castOp,
+  compareOp,
   transposeOp,
   variable,
   walk,
@@ -40,6 +41,8 @@ import {
   type ElementwiseParams,
   type ResampleParams,
   type PoolGeometry,
+  whereOp,
+  type CastParams,
 } from "@conv/ops";
 import {
   hostArray,
@@ -137,6 +140,27 @@ const exact: Rule = () => null;
 /** Elements are moved or chosen: so are their errors. */
 const moved: Rule = (node, inputs) =>
   inputs.every((x) => x.error === null) ? null : apply(node, inputs.map(errorsOf));
+
+/** A conversion of exact numbers is exact. A step to another number may follow an error. */
+const rounded: Rule = ({ params }, [x]) => {
+  const { dtype } = params as CastParams;
+  if (!x.error) return null;
+  const wide = dtype === "float32";
+  return mapped(x.error, (e) => (wide || e === 0 ? e : NaN));
+};
+
+/** What errors of the operands may decide otherwise is unknown. */
+const decided: Rule = (_, [a, b]) => {
+  if (!a.error && !b.error) return null;
+  const [da, db] = [errorsOf(a).data, errorsOf(b).data];
+  return mapped(a.value, (v, i) =>
+    Math.abs(v - b.value.data[i]) > da[i] + db[i] || da[i] + db[i] === 0 ? 0 : NaN,
+  );
+};
+
+/** The error of the operand that is chosen. */
+const chosen: Rule = (node, [condition, a, b]) =>
+  a.error || b.error ? apply(node, [condition.value, errorsOf(a), errorsOf(b)]) : null;
 
 /** y is a sum of inputs with weights ≥ 0. */
 const summed: Rule = (node, [x]) => {
@@ -369,7 +393,9 @@ const rules: ReadonlyMap<unknown, Rule> = new Map<unknown, Rule>([
       );
     },
   ],
-  [toInt32Op, exact],
+  [castOp, rounded],
+  [compareOp, decided],
+  [whereOp, chosen],
   [maxOp, moved],
   [broadcastToOp, moved],
   [reshapeOp, moved],

@@ -16,7 +16,6 @@ import {
   rangeError,
   unsupported,
   type Graph,
-  type Managed,
   type Step,
 } from "@conv/tensor";
 import type { GpuProgram } from "../api.ts";
@@ -31,7 +30,7 @@ import { plan } from "./plan.ts";
 type PackedWeights = Packed<GpuTensorBuffer, GpuTensorBuffer>;
 
 /** What the programs of one back end share. */
-export interface Shared extends Pick<Managed<GpuTensorBuffer, CompiledProgram, never>, "mustHold"> {
+export interface Shared {
   readonly runtime: Runtime;
   /** The kernels to choose from, and the end of errors about tasks that none of them computes. */
   readonly kernels: readonly GpuKernel[];
@@ -105,7 +104,6 @@ export function compileProgram(source: Graph, caps: Caps, shared: Shared): Compi
   const bind = createBinder(graph, placement, replacing, pipelines, spare, runtime);
   const encode = createEncoder(placement, memory.packs, shared);
   const known = new Map<string, Bound>();
-  let live = true;
 
   /** The program with these buffers, and those of its inputs and outputs. */
   const prepare = (ins: readonly GpuTensorBuffer[], outs: readonly GpuTensorBuffer[]): Prepared => {
@@ -140,8 +138,6 @@ export function compileProgram(source: Graph, caps: Caps, shared: Shared): Compi
       void runtime.later(() => encode(prepared), bound.waiting ? bound.ready : null);
     },
     async time(inputs: readonly GpuTensorBuffer[], outputs: readonly GpuTensorBuffer[]) {
-      shared.mustHold(graph, inputs, outputs);
-      if (!live) throw new Error("gpu: program used after dispose");
       const prepared = prepare(inputs, outputs);
       if (!caps.timestamps)
         throw unsupported(
@@ -161,7 +157,6 @@ export function compileProgram(source: Graph, caps: Caps, shared: Shared): Compi
       );
     },
     dispose() {
-      live = false;
       known.clear();
       memory.dispose();
       spare.dispose();

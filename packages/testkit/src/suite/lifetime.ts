@@ -92,9 +92,10 @@ export function lifetimeSuite(device: Device): void {
       (bytes) => {
         const before = device.backend.memory();
         expect(() => device.backend.alloc(bytes)).toThrow(
-          new RangeError(
-            `${device.backend.name}: a buffer of ${bytes} bytes; it must be a whole number ≥ 0`,
-          ),
+          expect.objectContaining({
+            name: "RangeError",
+            message: `${device.backend.name}: a buffer of ${bytes} bytes; it must be a whole number ≥ 0`,
+          }),
         );
         expect(device.backend.memory()).toEqual(before);
       },
@@ -105,9 +106,10 @@ export function lifetimeSuite(device: Device): void {
       expect(() =>
         device.backend.compile(graphOfShapes([[2 ** 15, 2 ** 14]], (x) => relu(x))),
       ).toThrow(
-        new RangeError(
-          `${device.backend.name}: an input is 32768×16384, 2147483648 bytes; a value may take 2147483647`,
-        ),
+        expect.objectContaining({
+          name: "RangeError",
+          message: `${device.backend.name}: an input is 32768×16384, 2147483648 bytes; a value may take 2147483647`,
+        }),
       );
       expect(device.backend.memory()).toEqual(before);
     });

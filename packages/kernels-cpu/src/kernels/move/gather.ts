@@ -1,9 +1,10 @@
-// Elements by index: take, put, and the whole numbers that indices are. Where the next element lies
-// is known at run time only, so they are moved one by one.
-//   take: y[b, c, j] = x[b, c, index[b, j]]        put: y[b, c, index[b, j]] += x[b, c, j]
+// Elements by index. The place of the next element is known only at run time, so elements are moved
+// one by one.
+//   gather: y[b, c, j] = x[b, c, index[b, j]]    scatterAdd: y[b, c, index[b, j]] += x[b, c, j]
+// It also casts float32 to int32, since indices are whole numbers.
 
-import { scatterAddOp, gatherOp, toInt32Op } from "@conv/ops";
-import { sizeOf } from "@conv/tensor";
+import { scatterAddOp, gatherOp, castOp } from "@conv/ops";
+import { isOp, sizeOf } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel, type Stage, type Task } from "../../compile/code.ts";
 import { type Local, f32, f32x4, i32, i32x4, v128 } from "../../wasm/asm.ts";
 import { BLOCK } from "../gemm/blocking.ts";
@@ -127,7 +128,7 @@ const stageOf = new Map<unknown, (task: Task) => Stage>([
   ],
   // Buffers end on a cache line, so the last vector may run past the last element.
   [
-    toInt32Op,
+    castOp,
     ({ inputs: [x] }) => ({
       name: "toInt32",
       items: Math.ceil(sizeOf(x.shape) / 4),
@@ -150,7 +151,9 @@ const stageOf = new Map<unknown, (task: Task) => Stage>([
 
 export const gather: CpuKernel = {
   name: "gather",
-  ops: [gatherOp, scatterAddOp, toInt32Op],
+  ops: [gatherOp, scatterAddOp, castOp],
+  unsupportedReason: (task) =>
+    isOp(task, castOp) && task.inputs[0].dtype !== "float32" ? "casts float32 to int32 only" : null,
   estimate: streamTime,
   build: (task) => ({ scratch: [], stages: [stageOf.get(task.op)!(task)] }),
 };

@@ -4,7 +4,7 @@
 //   many          lists of the elements that go to each output, made by atomic exchanges and then
 //                 sorted by the output that owns the list
 
-import { gatherOp, scatterAddOp, toInt32Op } from "@conv/ops";
+import { gatherOp, scatterAddOp, castOp } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
 import {
   inputAt,
@@ -169,5 +169,5 @@ const toInt32 = (task: Task): GpuCode =>
 export const gather: GpuKernel = /* @__PURE__ */ streamKernel("gather", [
   codeFor(gatherOp, gatherCode),
   codeFor(scatterAddOp, scatterAddCode),
-  codeFor(toInt32Op, toInt32),
+  codeFor(castOp, toInt32),
 ]);
