@@ -59,6 +59,17 @@ export function boxesOf({ op, params, outputs: [y] }: Task, inputs: readonly Spe
   }
 }
 
+/** The box that a pad copies into zeros. */
+export function paddedBox(
+  shape: readonly number[],
+  padded: readonly number[],
+  { lo }: PadParams,
+): Box {
+  const strides = stridesOf(padded);
+  const base = lo.reduce((sum, before, a) => sum + before * strides[a], 0);
+  return { shape, from: { strides: stridesOf(shape) }, into: { strides, base } };
+}
+
 /**
  * The axes of a pad with their padding; an axis without becomes part of the one before it. The
  * first has none.

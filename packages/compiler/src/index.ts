@@ -2,7 +2,7 @@
 // kernels, and which of them not at every run.
 
 export { cellsOf, combinations, mergeAxes, type Axis } from "./axes.ts";
-export { boxesOf, paddedAxes, type Box } from "./boxes.ts";
+export { boxesOf, paddedAxes, paddedBox, type Box } from "./boxes.ts";
 export {
   collapse,
   collapsedOf,

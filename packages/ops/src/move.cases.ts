@@ -2,7 +2,8 @@
 
 import { input, spec, type Value } from "@conv/tensor";
 import { opCase, traced, type OpCase } from "./case.ts";
-import { concat, pad, reshapeOp, slice, transpose, transposeOp } from "./move.ts";
+import { concat, pad, reshape, reshapeOp, slice, transpose, transposeOp } from "./move.ts";
+import { broadcastTo } from "./reduce.ts";
 
 const x = (...shape: number[]): Value => input(spec(shape));
 const labels = (...shape: number[]): Value => input(spec(shape, "int32"));
@@ -79,4 +80,18 @@ export const cases: readonly OpCase[] = [
   traced("three along the last axis", concat([x(2, 3, 1), x(2, 3, 7), x(2, 3, 2)], -1)),
   traced("with nothing", concat([x(0, 3), x(2, 3)])),
   traced("int32", concat([labels(3), labels(2)]), { gradient: false }),
+  // Elements of one and two bytes, at offsets that are no multiple of four.
+  ...(["uint8", "int8", "float16", "bfloat16"] as const).flatMap((dtype) => {
+    const y = (...shape: number[]): Value => input(spec(shape, dtype));
+    const extra = { gradient: false } as const;
+    return [
+      traced(`${dtype} 5×7×3`, transpose(y(5, 7, 3), [2, 0, 1]), extra),
+      traced(`${dtype} 3 to 2×5×3`, broadcastTo(y(3), [2, 5, 3]), extra),
+      traced(`${dtype} 1×3 of 3×5`, slice(y(3, 5), [1, 1], [1, 3]), extra),
+      traced(`${dtype} 3, 1 and 2 rows of 3`, concat([y(3, 3), y(1, 3), y(2, 3)], 0), extra),
+      traced(`${dtype} 2 and 3 columns`, concat([y(4, 2), y(4, 3)], 1), extra),
+      traced(`${dtype} 2×3 by 1,2`, pad(y(2, 3), [1, 0], [0, 2]), extra),
+      traced(`${dtype} 6 to 2×3`, reshape(y(6), [2, 3]), extra),
+    ];
+  }),
 ];

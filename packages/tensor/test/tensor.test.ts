@@ -122,7 +122,8 @@ describe("values", () => {
     expect(() => tensor(host, [1], [1], "float64" as "float32")).toThrow(
       expect.objectContaining({
         name: "ShapeError",
-        message: "spec: there is no dtype float64; use float32, int32, uint8, int8, float16, bfloat16",
+        message:
+          "spec: there is no dtype float64; use float32, int32, uint8, int8, float16, bfloat16",
       }),
     );
     expect(() => tensor(host, [1], 1 as unknown as number[])).toThrow(

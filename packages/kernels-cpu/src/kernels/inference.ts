@@ -8,6 +8,8 @@ export { fft } from "./fft/fft.ts";
 export { matmul } from "./gemm/matmul.ts";
 export { thinMatmul } from "./gemm/thinMatmul.ts";
 export { gather } from "./move/gather.ts";
+export { typed } from "./elementwise/typed.ts";
+export { narrow } from "./move/narrow.ts";
 export { move } from "./move/move.ts";
 export { resample } from "./move/resample.ts";
 export { poolIndices } from "./pool/indices.ts";

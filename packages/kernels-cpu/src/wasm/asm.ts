@@ -130,9 +130,17 @@ export const i32 = {
   lt: ints("i32.lt_s"),
   gt: ints("i32.gt_s"),
   le: ints("i32.le_s"),
+  ge: ints("i32.ge_s"),
   ltU: ints("i32.lt_u"),
   eqz: op1(int, "i32.eqz"),
   load: at("i32.load"),
+  load8: at("i32.load8_s"),
+  load8U: at("i32.load8_u"),
+  load16U: at("i32.load16_u"),
+  /** Rounded toward 0 and limited to the range; NaN gives 0. */
+  truncSat: op1(scalar, "i32.trunc_sat_f32_s"),
+  /** The bits of a float. */
+  bits: op1(scalar, "i32.reinterpret_f32"),
   select: (c: Operand, a: Operand, b: Operand): Code =>
     int(a).concat(int(b), int(c), one("select")),
   min: (a: Local, b: Operand): Code => i32.select(i32.lt(a, b), a, b),
@@ -141,7 +149,12 @@ export const i32 = {
 export const f32 = {
   const: (v: number): Code => one("f32.const", v),
   load: at("f32.load"),
-  ...each(["add", "sub", "mul", "max", "gt", "ne", "eq"], (name) => scalars(`f32.${name}`)),
+  ...each(["add", "sub", "mul", "max", "lt", "le", "gt", "ge", "ne", "eq"], (name) =>
+    scalars(`f32.${name}`),
+  ),
+  fromInt: op1(int, "f32.convert_i32_s"),
+  /** The float of some bits. */
+  fromBits: op1(int, "f32.reinterpret_i32"),
 };
 
 const RELAXED_MADD = one("f32x4.relaxed_madd");

@@ -110,6 +110,12 @@ export class Func {
     this.emit(int(address), int(value), one("i32.store", offset));
   }
 
+  /** Stores the lowest 1, 2 or 4 bytes of an integer. */
+  storeBytes(address: Operand, value: Operand, bytes: number): void {
+    const op = bytes === 1 ? "i32.store8" : bytes === 2 ? "i32.store16" : "i32.store";
+    this.emit(int(address), int(value), one(op, 0));
+  }
+
   /** Zero bytes (or any byte value) over a range. */
   fill(address: Operand, byte: number, bytes: Operand): void {
     this.emit(int(address), int(byte), int(bytes), one("memory.fill", 0));
