@@ -11,8 +11,8 @@ import {
   type Placed as PlacedOf,
   type Placement as PlacementOf,
 } from "@conv/compiler";
-import { sizeOf, type Graph, type Value } from "@conv/tensor";
-import { BYTES, shaderOf, type Element } from "../wgsl/wgsl.ts";
+import type { Graph, Value } from "@conv/tensor";
+import { elementFor, shaderOf, storageOf, type Element } from "../wgsl/wgsl.ts";
 import type { Caps } from "./caps.ts";
 import type { Binding, GpuStage, Scratch } from "./code.ts";
 import type { Planned } from "./plan.ts";
@@ -44,20 +44,20 @@ export const roundUp = (bytes: number): number => align(bytes, 16);
 /** Assigns a slot to every value and every scratch request of a plan, and makes its shaders. */
 export function place(graph: Graph, inOrder: readonly Planned[], caps: Caps): Placement {
   const storedAs = (v: Value): Element =>
-    v.dtype === "int32" ? "i32" : caps.storage === "float16" ? "f16" : "f32";
+    v.dtype === "float32" && caps.storage === "float16" ? "f16" : elementFor(v.dtype);
   const placement = placeTasks(graph, inOrder, {
     build({ kernel, task }) {
       const { scratch, stages } = kernel.build(task, caps);
       return { stages, scratch: scratch.map((s) => ({ ...s, bytes: roundUp(s.bytes) })) };
     },
     placeOf: (binding: Binding) => binding.place,
-    bytes: (v) => roundUp(sizeOf(v.shape) * BYTES[storedAs(v)]),
+    bytes: (v) => roundUp(storageOf(storedAs(v), v.spec)),
     aliasing: null, // a kernel may not read and write one buffer
     threads: 1,
   });
   const { blocks } = placement;
   const elementOf = ({ kind, index }: Allocation, v: Value | undefined): Element => {
-    if (kind !== "block") return v?.dtype === "int32" ? "i32" : "f32";
+    if (kind !== "block") return elementFor(v?.dtype ?? "float32");
     const { value, scratch } = blocks[index];
     return value ? storedAs(value) : (scratch?.element ?? "f32");
   };

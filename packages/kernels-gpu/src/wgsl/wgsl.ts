@@ -2,13 +2,20 @@
 // the elementwise algebra, indices.
 
 import { type Expr, type Fn } from "@conv/ops";
+import { bytesOf, sizeOf, type DType, type Spec } from "@conv/tensor";
 import type { Binding, Epilogue, GpuStage } from "../compile/code.ts";
 import { libraryFor } from "./math.ts";
 
-/** Element types of storage. */
-export type Element = "f32" | "i32" | "f16";
+/** Element types of storage: u32 holds several elements of one or two bytes. */
+export type Element = "f32" | "i32" | "u32" | "f16";
 
-export const BYTES: Readonly<Record<Element, number>> = { f32: 4, i32: 4, f16: 2 };
+/** How an input or output of a program is stored. */
+export const elementFor = (dtype: DType): Element =>
+  dtype === "float32" ? "f32" : dtype === "int32" ? "i32" : "u32";
+
+/** Bytes that a value takes, in whole words. */
+export const storageOf = (element: Element, s: Spec): number =>
+  element === "f16" ? 2 * sizeOf(s.shape) : Math.ceil(bytesOf(s) / 4) * 4;
 
 /** Name of the alias of a binding's element type. */
 const aliasOf = (name: string): string => name[0].toUpperCase() + name.slice(1);

@@ -8,8 +8,10 @@ import {
   graphOf,
   hostArray,
   input,
+  isFloating,
   node,
   optimize,
+  roundTo,
   sizeOf,
   spec,
   vjp,
@@ -70,11 +72,11 @@ function spiked(
   count: number,
   value: (i: number) => number,
 ): HostArray[] {
-  const at = inputs.flatMap((x, i) => (x.dtype === "float32" && x.data.length ? [i] : []));
+  const at = inputs.flatMap((x, i) => (isFloating(x.dtype) && x.data.length ? [i] : []));
   const copies = inputs.map((x) => ({ ...x, data: x.data.slice() }));
   for (let i = 0; i < count && at.length; i++) {
-    const { data } = copies[at[(turn + i) % at.length]];
-    data[(Math.imul(turn + 7 * i + 1, 7919) >>> 0) % data.length] = value(i);
+    const { data, dtype } = copies[at[(turn + i) % at.length]];
+    data[(Math.imul(turn + 7 * i + 1, 7919) >>> 0) % data.length] = roundTo(dtype, value(i));
   }
   return copies;
 }

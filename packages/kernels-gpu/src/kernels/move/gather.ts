@@ -1,10 +1,10 @@
-// Gather, scatterAdd and conversion to int32. scatterAdd adds what goes to one place in the order
+// Gather and scatterAdd. scatterAdd adds what goes to one place in the order
 // of the indices, so that every device computes the same sum:
 //   few indices   each output looks at all of them
 //   many          lists of the elements that go to each output, made by atomic exchanges and then
 //                 sorted by the output that owns the list
 
-import { gatherOp, scatterAddOp, castOp } from "@conv/ops";
+import { gatherOp, scatterAddOp } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";
 import {
   inputAt,
@@ -155,19 +155,7 @@ function addByLists(task: Task, sizes: Sizes): GpuStage {
   });
 }
 
-const toInt32 = (task: Task): GpuCode =>
-  alone(
-    eachElement(task, {
-      label: "to int32",
-      reads: [{ name: "x", place: inputAt(0) }],
-      // i32() ends at the last float below 2³¹.
-      body: "let v = f32(x[index]);\nlet whole = select(i32(v), 2147483647, v >= 2147483648.0f);\nlet is_number = (bitcast<u32>(v) & 0x7fffffffu) <= 0x7f800000u;",
-      result: "select(0, whole, is_number)",
-    }),
-  );
-
 export const gather: GpuKernel = /* @__PURE__ */ streamKernel("gather", [
   codeFor(gatherOp, gatherCode),
   codeFor(scatterAddOp, scatterAddCode),
-  codeFor(castOp, toInt32),
 ]);

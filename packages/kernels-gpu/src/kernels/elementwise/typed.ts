@@ -1,0 +1,159 @@
+// Casts between all element types, comparisons, and choices by a mask. Elements of one or two bytes
+// are stored in words of 32 bits: an invocation makes one word of y.
+
+import {
+  castOp,
+  compareOp,
+  whereOp,
+  type CastParams,
+  type CompareParams,
+  type Relation,
+} from "@conv/ops";
+import { dtypes, infoOf, isFloating, isOp, sizeOf, type DType } from "@conv/tensor";
+import { inputAt, outputAt, type GpuKernel, type GpuStage, type Task } from "../../compile/code.ts";
+import { indent } from "../../wgsl/wgsl.ts";
+import { alone, overItems, streamTime } from "./each.ts";
+
+/** Elements of a type in a word. */
+export const perWord = (dtype: DType): number => 4 / infoOf(dtype).bytes;
+
+/** The bits of element `i` of a binding that holds several in each word, as u32. */
+export const bitsOf = (dtype: DType, name: string, i: string): string => {
+  const per = perWord(dtype);
+  return `extractBits(${name}[(${i}) / ${per}u], (${i}) % ${per}u * ${32 / per}u, ${32 / per}u)`;
+};
+
+const HALF_TO_FLOAT = `fn half_to_float(half: u32) -> f32 {
+  let exponent = (half >> 10u) & 31u;
+  let fraction = half & 1023u;
+  let normal = bitcast<f32>((select(exponent + 112u, 255u, exponent == 31u) << 23u) | (fraction << 13u));
+  let magnitude = select(normal, f32(fraction) * 5.9604644775390625e-8f, exponent == 0u);
+  return select(magnitude, -magnitude, (half & 0x8000u) != 0u);
+}`;
+
+/** To the nearest, ties to even. Below 2⁻¹⁴ the addition of ½ rounds to multiples of 2⁻²⁴. */
+const FLOAT_TO_HALF = `fn float_to_half(v: f32) -> u32 {
+  let bits = bitcast<u32>(v);
+  let u = bits & 0x7fffffffu;
+  let normal = (u + 0xc8000fffu + ((u >> 13u) & 1u)) >> 13u;
+  let subnormal = bitcast<u32>(bitcast<f32>(u) + 0.5f) - 0x3f000000u;
+  let finite = select(normal, subnormal, u < 0x38800000u);
+  let special = select(0x7c00u, 0x7e00u, u > 0x7f800000u);
+  return select(finite, special, u >= 0x47800000u) | ((bits >> 16u) & 0x8000u);
+}`;
+
+const FLOAT_TO_BRAIN = `fn float_to_brain(v: f32) -> u32 {
+  let bits = bitcast<u32>(v);
+  let rounded = (bits + 0x7fffu + ((bits >> 16u) & 1u)) >> 16u;
+  return select(rounded, 0x7fc0u, (bits & 0x7fffffffu) > 0x7f800000u);
+}`;
+
+/** Rounded toward 0. i32() ends at the last float below 2³¹; a NaN is told by its bits. */
+const FLOAT_TO_INT = `fn float_to_int(v: f32) -> i32 {
+  let whole = select(i32(v), 2147483647, v >= 2147483648.0f);
+  return select(0, whole, (bitcast<u32>(v) & 0x7fffffffu) <= 0x7f800000u);
+}`;
+
+const library = { HALF_TO_FLOAT, FLOAT_TO_HALF, FLOAT_TO_BRAIN, FLOAT_TO_INT };
+
+/** Element `i` as a number: f32 of floating-point types, else i32. */
+function loaded(dtype: DType, name: string, i: string): string {
+  switch (dtype) {
+    case "float32":
+      return `f32(${name}[${i}])`;
+    case "int32":
+      return `${name}[${i}]`;
+    case "uint8":
+      return `i32(${bitsOf(dtype, name, i)})`;
+    case "int8":
+      return `extractBits(i32(${bitsOf(dtype, name, i)}), 0u, 8u)`;
+    case "float16":
+      return `half_to_float(${bitsOf(dtype, name, i)})`;
+    case "bfloat16":
+      return `bitcast<f32>(${bitsOf(dtype, name, i)} << 16u)`;
+  }
+}
+
+/** A number of type `from` as an element of type `to`: as stored, or the lowest bits of a u32. */
+function converted(from: DType, to: DType, value: string): string {
+  const { range } = infoOf(to);
+  if (range) {
+    const whole = isFloating(from) ? `float_to_int(${value})` : value;
+    if (to === "int32") return whole;
+    const limited = isFloating(from) ? `clamp(${whole}, ${range[0]}, ${range[1]})` : whole;
+    return `u32(${limited})`;
+  }
+  const float = isFloating(from) ? value : `f32(${value})`;
+  if (to === "float16") return `float_to_half(${float})`;
+  return to === "bfloat16" ? `float_to_brain(${float})` : float;
+}
+
+const relations: Readonly<Record<Relation, string>> = {
+  equal: "==",
+  notEqual: "!=",
+  less: "<",
+  lessEqual: "<=",
+  greater: ">",
+  greaterEqual: ">=",
+};
+
+/** What element `i` of y is made of, as an expression, and a label. */
+function elementOf(task: Task, i: string): { readonly label: string; readonly value: string } {
+  const [{ dtype }] = task.inputs;
+  if (isOp(task, castOp)) {
+    const { dtype: to } = task.params as CastParams;
+    return { label: `${dtype} to ${to}`, value: converted(dtype, to, loaded(dtype, "a", i)) };
+  }
+  if (isOp(task, compareOp)) {
+    const { relation } = task.params as CompareParams;
+    const [a, b] = ["a", "b"].map((name) => loaded(dtype, name, i));
+    const numbers = isFloating(dtype)
+      ? `is_number(${a}) && is_number(${b}) && ${a} ${relations[relation]} ${b}`
+      : `${a} ${relations[relation]} ${b}`;
+    const holds =
+      isFloating(dtype) && relation === "notEqual"
+        ? `!(is_number(${a}) && is_number(${b}) && ${a} == ${b})`
+        : numbers;
+    return { label: relation, value: `u32(${holds})` };
+  }
+  const to = task.outputs[0].dtype;
+  const [b, c] = ["b", "c"].map((name) =>
+    perWord(to) === 1 ? loaded(to, name, i) : bitsOf(to, name, i),
+  );
+  return { label: "where", value: `select(${c}, ${b}, ${bitsOf("uint8", "a", i)} != 0u)` };
+}
+
+const IS_NUMBER =
+  "fn is_number(v: f32) -> bool {\n  return (bitcast<u32>(v) & 0x7fffffffu) <= 0x7f800000u;\n}";
+
+function typedStage(task: Task): GpuStage {
+  const [y] = task.outputs;
+  const size = sizeOf(y.shape);
+  const per = perWord(y.dtype);
+  const { label, value } = elementOf(task, per === 1 ? "index" : "i");
+  const functions = Object.values({ ...library, IS_NUMBER }).filter((text) =>
+    value.includes(`${/fn (\w+)/.exec(text)![1]}(`),
+  );
+  return {
+    label,
+    reads: task.inputs.map((_, i) => ({ name: "abc".charAt(i), place: inputAt(i) })),
+    writes: [{ name: "y", place: outputAt(0) }],
+    ...overItems(Math.ceil(size / per), wordOf(size, per, value), functions),
+  };
+}
+
+/** Statements that store word `index` of y, whose elements `i` have this value. */
+function wordOf(size: number, per: number, value: string): string {
+  if (per === 1) return `y[index] = Y(${value});`;
+  const width = 32 / per;
+  const loop = `let i = index * ${per}u + k;\nif (i < ${size}u) { word |= (${value} & ${2 ** width - 1}u) << (k * ${width}u); }`;
+  return `var word = 0u;\nfor (var k = 0u; k < ${per}u; k++) {\n${indent(loop)}\n}\ny[index] = word;`;
+}
+
+export const typed: GpuKernel = {
+  name: "typed",
+  ops: [castOp, compareOp, whereOp],
+  dtypes: Object.keys(dtypes) as DType[],
+  estimate: streamTime,
+  build: (task) => alone(typedStage(task)),
+};
