@@ -350,6 +350,28 @@ describe("control", () => {
   });
 });
 
+it("elements of one and two bytes, bits and conversions", () => {
+  const memory = run((f) => {
+    f.storeBytes(16, 0x1ff, 1);
+    f.storeBytes(18, 0x1fffe, 2);
+    f.storeBytes(20, -5, 4);
+    f.storeI32(32, i32.load8(16));
+    f.storeI32(36, i32.load8U(16));
+    f.storeI32(40, i32.load16U(18));
+  });
+  expect([...new Uint8Array(memory, 16, 8)]).toEqual([255, 0, 254, 255, 251, 255, 255, 255]);
+  expect([...new Int32Array(memory, 32, 3)]).toEqual([-1, 255, 65534]);
+  const [a, b] = [f32.fromInt(hidden(-3)), f32.fromBits(hidden(0x40000000))];
+  expect([float(a), float(b), integer(i32.bits(b))]).toEqual([-3, 2, 0x40000000]);
+  expect([a, f32.const(3e10), f32.const(NaN)].map((v) => integer(i32.truncSat(v)))).toEqual([
+    -3,
+    2 ** 31 - 1,
+    0,
+  ]);
+  expect([f32.lt, f32.le, f32.gt, f32.ge].map((op) => integer(op(a, b)))).toEqual([1, 1, 0, 0]);
+  expect([i32.ge(hidden(2), 2), i32.ge(hidden(1), 2)].map(integer)).toEqual([1, 0]);
+});
+
 it("every instruction of the table has run", () => {
   expect(Object.keys(OPCODES).filter((op) => !used.has(op))).toEqual([]);
 });

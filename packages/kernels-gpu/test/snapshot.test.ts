@@ -11,6 +11,7 @@ import {
   convGradWeightOp,
   flip,
   full,
+  less,
   grad,
   logSoftmax,
   matmul,
@@ -52,6 +53,7 @@ type Snapshot = [
 
 const f32 = (...shape: number[]) => spec(shape);
 const i32 = (...shape: number[]) => spec(shape, "int32");
+const u8 = (...shape: number[]): Spec => spec(shape, "uint8");
 
 const snapshots: readonly Snapshot[] = [
   ["elementwise", "relu of a sum", [f32(2, 3, 8), f32(3, 1)], (x, b) => relu(add(x, b))],
@@ -173,7 +175,10 @@ const snapshots: readonly Snapshot[] = [
     [f32(2, 3, 70), i32(2, 70)],
     (x, index) => scatterAdd(x, index, { size: [50] }),
   ],
-  ["gather", "toInt32", [f32(7)], (x) => cast(x, "int32")],
+  ["typed", "float32 to int32", [f32(7)], (x) => cast(x, "int32")],
+  ["typed", "float32 to float16", [f32(7)], (x) => cast(x, "float16")],
+  ["typed", "less", [f32(5), f32(5)], (a, b) => less(a, b)],
+  ["narrow", "concat of uint8", [u8(3), u8(2)], (a, b) => concat([a, b], 0)],
   ["create", "constant", [], () => full([7], 0.1)],
   ["create", "random", [i32(2)], (seed) => random(seed, [3, 5])],
   ["create", "one-hot rows", [i32(7)], (labels) => oneHot(labels, 10)],

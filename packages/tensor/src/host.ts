@@ -5,7 +5,7 @@ import type { Backend, Buffer, Program } from "./backend.ts";
 import { manageBackend } from "./driver.ts";
 import { decodeElements, encodeElements } from "./dtypes.ts";
 import { message, rangeError } from "./errors.ts";
-import { constantsOf, type Graph, type Value } from "./graph.ts";
+import { constantsOf, type Constant, type Graph, type Value } from "./graph.ts";
 import type { HostArray } from "./op.ts";
 import { sizeOf, type Spec } from "./spec.ts";
 
@@ -56,10 +56,7 @@ export const createHost = (): Backend =>
 export function evaluate(graph: Graph, inputs: readonly HostArray[]): HostArray[] {
   const known = new Map<Value, HostArray>();
   graph.inputs.forEach((v, i) => known.set(v, inputs[i]));
-  for (const v of constantsOf(graph)) {
-    const { dtype, shape } = v.spec;
-    known.set(v, hostArray(v.spec, decodeElements(dtype, v.data.slice().buffer, sizeOf(shape))));
-  }
+  for (const v of constantsOf(graph)) known.set(v, arrayOf(v));
   for (const n of graph.nodes) {
     const results = n.op.reference(
       n.inputs.map((v) => known.get(v)!),
@@ -69,6 +66,10 @@ export function evaluate(graph: Graph, inputs: readonly HostArray[]): HostArray[
   }
   return graph.outputs.map((v) => known.get(v)!);
 }
+
+/** The elements of a constant as an array for references. */
+export const arrayOf = ({ spec: s, data }: Constant): HostArray =>
+  hostArray(s, decodeElements(s.dtype, data.slice().buffer as ArrayBuffer, sizeOf(s.shape)));
 
 /** An array for a reference to fill, zero everywhere. */
 export const hostArray = (

@@ -42,7 +42,7 @@ export {
   type Node,
 } from "./graph.ts";
 export { exactly, keyOfOp } from "./identity.ts";
-export { createHost, evaluate, hostArray } from "./host.ts";
+export { arrayOf, createHost, evaluate, hostArray } from "./host.ts";
 export type { Bytes } from "./bytes.ts";
 export { isOp, type Cost, type Cotangents, type HostArray, type Op, type Window } from "./op.ts";
 export { optimize } from "./optimize.ts";

@@ -45,6 +45,8 @@ import {
   type CastParams,
 } from "@conv/ops";
 import {
+  arrayOf,
+  constantsOf,
   hostArray,
   sizeOf,
   type Graph,
@@ -79,6 +81,7 @@ export function evaluateBounded(
 ): Bounded[] {
   const known = new Map<Value, Bounded>();
   graph.inputs.forEach((v, i) => known.set(v, { value: inputs[i], error: null }));
+  for (const v of constantsOf(graph)) known.set(v, { value: arrayOf(v), error: null });
   for (const node of graph.nodes) {
     const from = node.inputs.map((v) => known.get(v)!);
     const [value] = node.op.reference(

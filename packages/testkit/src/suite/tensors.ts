@@ -1,8 +1,26 @@
 // What users touch: eager ops, jitted functions and scopes, on this back end.
 
-import { add, conv, div, map, maxPool, mul, relu, softmax, sum } from "@conv/ops";
+import {
+  add,
+  broadcastTo,
+  cast,
+  concat,
+  conv,
+  div,
+  equal,
+  map,
+  maxPool,
+  mul,
+  relu,
+  slice,
+  softmax,
+  sum,
+  where,
+} from "@conv/ops";
 import { cases } from "@conv/ops/cases";
 import {
+  constant,
+  dtypes,
   hostArray,
   jit,
   node,
@@ -11,6 +29,7 @@ import {
   trace,
   UnsupportedError,
   type Backend,
+  type DType,
   type Spec,
   type Tensor,
 } from "@conv/tensor";
@@ -48,6 +67,39 @@ export function tensorSuite(device: Device): void {
           backend.dispose();
         }
       });
+
+    onFresh(
+      "constants of a jitted function are uploaded once, and freed with it",
+      async (backend) => {
+        const kernel = constant(w, [1, 1, 3, 3]);
+        const mask = constant([1, 0, 1, 0], [4], "uint8");
+        const f = jit((image) => {
+          const y = conv(image, kernel);
+          return where(broadcastTo(mask, y.shape), y, constant([NaN], [1]));
+        });
+        const image = tensor(backend, x, [1, 1, 6, 6]);
+        for (let turn = 0; turn < 2; turn++) {
+          const values = await f(image).read();
+          want.forEach((v, i) =>
+            i % 2 ? expect(values[i]).toBeNaN() : expect(values[i]).toBeCloseTo(v, 3),
+          );
+        }
+        f.dispose();
+        expect(backend.memory()).toMatchObject({ programs: 0, programBytes: 0 });
+      },
+    );
+
+    onFresh("every element type is written, moved and read", async (backend) => {
+      for (const dtype of Object.keys(dtypes) as DType[]) {
+        const t = tensor(backend, [1, 2, 3, 0, 1, 5, 7], [7], dtype);
+        const reversed = tensor(backend, [7, 5, 1, 0, 3, 2, 1], [7], dtype);
+        const moved = concat([slice(t, [4], [3]), slice(t, [0], [4])], 0);
+        const expected = tensor(backend, [1, 5, 7, 1, 2, 3, 0], [7], dtype);
+        expect(await moved.read()).toEqual(await expected.read());
+        const same = await equal(cast(t, "float32"), cast(reversed, "float32")).read();
+        expect(same).toEqual(Uint8Array.of(0, 0, 0, 1, 0, 0, 0));
+      }
+    });
 
     onFresh("ops run at once on them", async (backend) => {
       const image = tensor(backend, x, [1, 1, 6, 6]);
