@@ -14,7 +14,7 @@ import { checkFiles, jsonOption, printer, readResults, saveResult, saveText } fr
 import { addFit } from "./fit/command.ts";
 import { directions, layerCases, setNames, type Direction, type SetName } from "./layers.ts";
 import { measured, say, type Shared } from "./measured.ts";
-import { networkNames } from "./networks.ts";
+import { defaultNetworks, networkNames } from "./networks.ts";
 import { profile } from "./profile.ts";
 import { joined, type Result } from "./report/result.ts";
 import { caseText, hardestText, networksTable, summaryTable, trainTable } from "./report/text.ts";
@@ -134,7 +134,7 @@ program
   .description("whole networks on images of 3×224×224, in ms, and how long each takes to start")
   .addOption(
     new Option("--models <names>", `networks, separated by commas: ${networkNames.join(", ")}`)
-      .default(networkNames, "all")
+      .default(defaultNetworks, defaultNetworks.join(","))
       .argParser((list) => list.split(",").map((name) => oneOf(networkNames, name))),
   )
   .addOption(device())

@@ -15,8 +15,11 @@ export interface NetworkCase {
   readonly macs: number;
 }
 
-/** Networks of ImageNet, by the names of @conv/layers/models. */
-export const networkNames: readonly string[] = [
+/** All networks that can be measured. */
+export const networkNames = Object.keys(models);
+
+/** The networks that are measured by default: some of ImageNet. */
+export const defaultNetworks: readonly string[] = [
   "resnet18",
   "resnet50",
   "vgg16",

@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { models } from "@conv/layers/models";
 import { inOneProcess } from "@conv/testkit/processes";
 import { afterAll, expect, test, vi } from "vitest";
 import type { NetworkResult, Result, TrainResult } from "../src/report/result.ts";
@@ -57,7 +58,7 @@ test.each([
   ],
   [
     ["networks", "--models", "vgg61"],
-    `error: option '--models <names>' argument 'vgg61' is invalid. "vgg61" is not one of resnet18, resnet50, vgg16, mobilenetV2, squeezenet1_1.`,
+    `error: option '--models <names>' argument 'vgg61' is invalid. "vgg61" is not one of ${Object.keys(models).join(", ")}.`,
   ],
   [
     ["layers", "--threads", "0"],

@@ -21,7 +21,7 @@ import { evaluate, hostArray, sizeOf } from "@conv/tensor";
 import { describe, expect, test } from "vitest";
 import { evaluate64, evaluateBatch64, judgeBatch, judgeOutputs } from "../src/judge.ts";
 import { lower } from "../src/lower.ts";
-import { networkCase, networkNames } from "../src/networks.ts";
+import { defaultNetworks, networkCase } from "../src/networks.ts";
 import { networkModel } from "../src/onnx.ts";
 import { operand } from "../src/random.ts";
 
@@ -126,7 +126,7 @@ describe("the judge", () => {
   });
 });
 
-test.each(networkNames.filter((name) => name !== "vgg16"))(
+test.each(defaultNetworks.filter((name) => name !== "vgg16"))(
   "%s can be lowered, and its weights are sane",
   (name) => {
     const { operands, peers, graph } = networkCase(name, 2);

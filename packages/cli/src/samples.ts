@@ -8,17 +8,8 @@ import { UserError } from "./errors.ts";
 const SIDE = 28;
 const SMALLEST = 0.75; // of the network's input: 28 of 32 is LeCun's margin, 8 of 28 is a mistake
 
-/**
- * Values of paper and ink: 0 and 1 except where a publication uses others. In 1998 they were chosen
- * so that digits have mean 0 and variance 1.
- */
-const ranges: Readonly<Record<string, { readonly paper: number; readonly ink: number }>> = {
-  lenet5_1998: { paper: -0.1, ink: 1.175 },
-};
-
-/** The inputs of the network for 0 and for 255. */
-export const rangeOf = (model: Model): { readonly paper: number; readonly ink: number } =>
-  ranges[model.name] ?? { paper: 0, ink: 1 };
+/** Input values of the network where an image has 0 (background), and where it has 255. */
+export const rangeOf = ({ range = [0, 1] }: Model): readonly [number, number] => range;
 
 /**
  * Throws UserError where the network does not take gray images of that size. An image may be a
@@ -46,7 +37,7 @@ export function samplesOf(
   mustTake(model, size);
   const [, height, width] = model.input;
   const [rows, columns] = size;
-  const { paper, ink } = rangeOf(model);
+  const [background, foreground] = rangeOf(model);
   const x = new Uint8Array(labels.length * height * width);
   const margin = Math.floor((height - rows) / 2) * width + Math.floor((width - columns) / 2);
   for (let n = 0; n < labels.length; n++)
@@ -58,7 +49,7 @@ export function samplesOf(
     x,
     y: labels,
     sample: model.input,
-    scale: (ink - paper) / 255,
-    shift: paper,
+    scale: (foreground - background) / 255,
+    shift: background,
   });
 }

@@ -300,7 +300,7 @@ describe("checkpoints", () => {
     expect(await weightsOf(t)).toEqual(before);
     const other = trainer(createHost());
     await expect(all(other.fit(stripes(12), { epochs: 9, resume: half }))).rejects.toThrow(
-      "train: the epoch under way has 20 samples, the data set has 12",
+      "train: the epoch that was begun has 20 samples, the data set has 12",
     );
   });
 });

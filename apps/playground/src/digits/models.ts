@@ -1,6 +1,7 @@
 // The networks of this page: the models of digits in @conv/layers, which have ten classes, and how
 // each wants to see them.
 
+import type { Model } from "@conv/layers";
 import { models } from "@conv/layers/models";
 import type { View } from "./data.ts";
 
@@ -13,13 +14,10 @@ export const isModel = (name: string): boolean => MODEL_NAMES.includes(name);
 export const modelNamed = (name: string | null | undefined) =>
   models[name && isModel(name) ? name : MODEL_NAMES[0]]();
 
-/**
- * The 1998 network sees a background of −0.1 and a foreground of 1.175 (section II.A of the paper),
- * the others 0 and 1.
- */
-export function viewOf(model: { readonly name: string; readonly input: readonly number[] }): View {
-  const [background, foreground] = model.name === "lenet5_1998" ? [-0.1, 1.175] : [0, 1];
-  return { input: model.input, background, foreground };
+/** How a network sees an image. */
+export function viewOf({ input, range = [0, 1] }: Pick<Model, "input" | "range">): View {
+  const [background, foreground] = range;
+  return { input, background, foreground };
 }
 
 /**

@@ -73,7 +73,7 @@ export async function planOf(name: string, options: TrainOptions): Promise<Plan>
     "the learning curve": curveOf(out),
     ...(best !== undefined && { "the best model": best }),
   });
-  const augmentation = augmentationOf(recipe.augment, rangeOf(model).paper);
+  const augmentation = augmentationOf(recipe.augment, rangeOf(model)[0]);
   const source = await sourceOf(model, recipe);
   await mustNotReplace({ out, recipe, resumed, named: named !== undefined, force });
   const data = dataOf(model, recipe, source, augmentation);

@@ -102,9 +102,11 @@ export interface Model {
   readonly layer: Layer;
   /** For example [1, 28, 28]. */
   readonly input: readonly number[];
-  /** How many classes the output scores; labels are checked against it. */
+  /** Number of classes that the output scores; labels are checked against it. */
   readonly classes?: number | undefined;
-  /** Cross-entropy where absent. */
+  /** Input values of background and foreground of a gray image. Default: [0, 1]. */
+  readonly range?: readonly [background: number, foreground: number] | undefined;
+  /** Default: cross-entropy. */
   readonly loss?: Loss | undefined;
 }
 

@@ -60,6 +60,7 @@ export const lenet5_1998 = (options: { readonly j?: number | undefined } = {}): 
     name: "lenet5_1998",
     input: [1, 32, 32],
     classes: 10,
+    range: [-0.1, 1.175], // section II.A: the mean of a digit is about 0, its variance about 1
     layer: sequential({
       c1: pipe(conv2d(6, 5, { init }), scaledTanh()), // → 6×28×28
       s2: pipe(subsample2d(2, { init }), scaledTanh()), // → 6×14×14
