@@ -152,7 +152,8 @@ export function place<P extends Planned, B, S extends StageRequest<B>, C extends
       return (of === "in" ? reads : of === "out" ? writes : rooms)[index]!;
     };
     for (const stage of requested) {
-      if (p.task.op === concatOp && isPieceInPlace(p, placeOf(stage.reads[0]!).index, parts))
+      const [source] = stage.reads;
+      if (p.task.op === concatOp && source && isPieceInPlace(p, placeOf(source).index, parts))
         continue;
       const [into] = stage.writes.map(placeOf);
       const when =
