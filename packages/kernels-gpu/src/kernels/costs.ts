@@ -44,6 +44,15 @@ export const GUESSES = {
   /** How many times faster than float32 threads multiply in float16, and subgroups by matrices. */
   float16: 2,
   matrices: 4,
+  /** An invocation reduces at least this many terms before others share its work. */
+  terms: 8,
+  /** Boxes with fewer elements stay in the caches, whatever the order of reads. */
+  cachedBox: 2 ** 16,
+  /** The most indices of a scatterAdd that every output looks at, instead of a list of its own. */
+  lookedAt: 32,
+  /** The most taps of a depthwise kernel whose weight gradient reads dy in passes. */
+  depthwiseTaps: 144,
+
   /** Part of the rate of multiply-adds that a tile of rows × columns reaches. */
   reach: {
     "128×128": 0.8,
@@ -97,6 +106,8 @@ export const SWIFTSHADER = {
   /** Threads that keep two cores busy with it, and with a reduction; guesses. */
   depthwiseThreads: 256,
   reductionThreads: 64,
+  /** The most rows of a softmax, and invocations of a row, that share work; a guess. */
+  softmaxRows: 8,
 
   /**
    * A tiled product takes this many times what the model of a GPU predicts: each access of

@@ -1,17 +1,17 @@
-// Functions of WGSL that generated code calls by name: exp_of(x) on f32, exp_of4(x) on vec4f. A
-// shader gets those that it names.
+// Functions that generated code calls by name: exp_of(x) on f32, exp_of4(x) on vec4f. A shader
+// contains those that it calls.
 //
-// WGSL leaves open what its own functions make of NaN and of infinities, and allows log an absolute
-// error of 2⁻²¹ near 1. Compilers may assume that there is no NaN and drop a test of x ≠ x, but not
-// a test of the bits.
+// WGSL does not define its built-in functions for NaN and infinities, and allows log an absolute
+// error of 2⁻²¹ near 1. Compilers may assume that NaN does not occur and remove a test of x ≠ x, but
+// not a test of the bits.
 
-/** Types of a function: the number, its bits, and a condition. */
+/** Types of a function: the number, its bits as unsigned and as signed numbers, and a condition. */
 interface Types {
   readonly T: string;
   readonly U: string;
   readonly I: string;
   readonly B: string;
-  /** Ends the names of the functions that it calls. */
+  /** The suffix of the functions that it calls: "4" for vectors. */
   readonly w: string;
 }
 
@@ -62,14 +62,14 @@ const library: Readonly<Record<string, (types: Types) => string>> = {
   exp_of: ({ T, w }) => `(x: ${T}) -> ${T} {
   return select(exp(x), x, is_nan${w}(x));
 }`,
-  // x + x²/2 + … near zero, where exp(x) − 1 would lose digits.
+  // x + x²/2 + … near 0, where exp(x) − 1 would lose digits.
   expm1_of: ({ T, w }) => `(x: ${T}) -> ${T} {
   return select(exp_of${w}(x) - 1.0f, x * (${polynomial("x", EXPM1)}), abs(x) < ${T}(0.5f));
 }`,
   log_near: ({ T }) => `(f: ${T}) -> ${T} {
   return f + ((${polynomial("f", LOG)}) * f - 0.5f) * (f * f);
 }`,
-  // x = m·2ᵉ with m from √½ to √2. What is below the smallest normal number counts as 0.
+  // x = m·2ᵉ with m from √½ to √2. Numbers below the smallest normal number count as 0.
   log_of: ({ T, U, I, w }) => `(x: ${T}) -> ${T} {
   let bits = bitcast<${U}>(x);
   let e = bitcast<${I}>(bits - ${U}(0x3f3504f3u)) >> ${U}(23u);
@@ -81,8 +81,8 @@ const library: Readonly<Record<string, (types: Types) => string>> = {
   log1p_of: ({ T, w }) => `(x: ${T}) -> ${T} {
   return select(log_of${w}(1.0f + x), log_near${w}(x), (x > ${T}(-0.29f)) & (x < ${T}(0.41f)));
 }`,
-  // x + x³·P(x²) near zero, where 1 − 2/(exp(2|x|) + 1) would lose digits, and that with the sign
-  // of x elsewhere. WGSL's own may be off by 1e-5.
+  // x + x³·P(x²) near 0, and elsewhere 1 − 2/(exp(2|x|) + 1) with the sign of x, which would lose
+  // digits near 0. The built-in tanh may be off by 1e-5.
   tanh_of: ({ T, B }) => `(x: ${T}) -> ${T} {
   let z = x * x;
   let near = (${polynomial("z", TANH)}) * z * x + x;
@@ -90,7 +90,7 @@ const library: Readonly<Record<string, (types: Types) => string>> = {
   let outside: ${B} = abs(x) > ${T}(0.625f);
   return select(select(near, far, outside), -far, outside & (x < ${T}(0.0f)));
 }`,
-  // A constant that the compiler does not compute with: it would refuse what is infinite.
+  // A constant that the compiler does not evaluate: it would reject infinite results.
   hidden: ({ T, U }) => `(x: ${T}) -> ${T} {
   return bitcast<${T}>(bitcast<${U}>(x) ^ ${U}(infinite_bits ^ 0x7f800000u));
 }`,
@@ -101,7 +101,7 @@ const library: Readonly<Record<string, (types: Types) => string>> = {
   infinity: ({ T }) => `() -> ${T} {
   return bitcast<f32>(infinite_bits);
 }`,
-  // Compilers drop the sign of a literal −0.
+  // Compilers drop the sign of the literal −0.
   negative_zero: ({ T }) => `() -> ${T} {
   return bitcast<f32>(infinite_bits ^ 0xff800000u);
 }`,
@@ -117,7 +117,7 @@ const types = (w: string): Types =>
 
 const CALLS = new RegExp(`\\b(${Object.keys(library).join("|")})(4?)\\(`, "g");
 
-/** The functions of the library that code calls, and that these call. */
+/** The functions of the library that code calls, and those that they call. */
 export function libraryFor(code: string): string {
   const found = new Map<string, string>();
   const visit = (text: string) => {
@@ -130,7 +130,7 @@ export function libraryFor(code: string): string {
   };
   visit(code);
   const text = [...found.values()].join("\n");
-  // Constants of WGSL are finite, so that infinity must not be one.
+  // Constants of WGSL must be finite, so that infinity is a variable.
   return text.includes("infinite_bits")
     ? `var<private> infinite_bits: u32 = 0x7f800000u;\n${text}`
     : text;

@@ -1,28 +1,28 @@
-// Long sums in blocks: up to 32 terms are added before they are added to the next sum, and so on,
-// so that the error of n terms grows with 32·log₃₂ n at worst, and not with n.
+// Long sums in blocks: 32 terms are summed into a block, 32 blocks into a larger block, and so on.
+// The error of n terms then grows at most with 32·log₃₂ n, not with n.
 
 import { indent } from "./wgsl.ts";
 
-/** Terms of a block, and blocks of the next. */
+/** Terms of a block, and blocks of the next larger one. */
 export const BLOCK = 32;
 
 export interface Loop {
-  /** The variable, its first value, the end and the step. */
+  /** The variable, its first value, its end and its step. */
   readonly at: string;
   readonly from: string;
   readonly to: string;
   readonly step: number;
-  /** Turns of the loop at most, and terms that each turn adds to a sum. */
+  /** The most turns of the loop, and the terms that each turn adds to a sum; 1 if absent. */
   readonly turns: number;
   readonly terms?: number | undefined;
   /** Names of the sums, and their type. */
   readonly sums: readonly string[];
   readonly T: string;
-  /** What a turn does, given the names that it adds to. */
+  /** The body of the loop, given the names of the sums that it adds to. */
   body(sums: readonly string[]): string;
 }
 
-/** A loop that adds to sums, as nested loops where it is long. */
+/** A loop that adds to sums; nested loops over blocks where it is long. */
 export function loopInBlocks({
   at,
   from,
@@ -49,13 +49,13 @@ export function loopInBlocks({
   return nested(levelsOf(turns * terms), sums, from, to);
 }
 
-/** Sums that hold blocks of this many terms, besides the last. */
+/** Levels of blocks that a sum of this many terms has. */
 export const levelsOf = (terms: number): number =>
   terms <= BLOCK ? 0 : 1 + levelsOf(Math.ceil(terms / BLOCK));
 
 /**
- * The statements of a float `sum` over loops of any form: before, for each of at most so many
- * terms, and after.
+ * Statements that compute a float `sum` of at most `terms` terms in loops of any form: before the
+ * loops, for each term, and after them.
  */
 export function sumInBlocks(terms: number): {
   readonly before: string;

@@ -1,15 +1,15 @@
-// WGSL as text: a whole shader (bindings with their element types, what it calls), its entry point,
-// the elementwise algebra, indices.
+// WGSL as text: whole shaders with bindings and library functions, the entry point, expressions of
+// the elementwise algebra, and indices.
 
 import { type Expr, type Fn } from "@conv/ops";
 import { bytesOf, sizeOf, type DType, type Spec } from "@conv/tensor";
 import type { Binding, Epilogue, GpuStage } from "../compile/code.ts";
 import { libraryFor } from "./math.ts";
 
-/** Element types of storage: u32 holds several elements of one or two bytes. */
+/** Element types of buffers; u32 holds several elements of one or two bytes. */
 export type Element = "f32" | "i32" | "u32" | "f16";
 
-/** How an input or output of a program is stored. */
+/** The element type in which an input or output of a program is stored. */
 export const elementFor = (dtype: DType): Element =>
   dtype === "float32" ? "f32" : dtype === "int32" ? "i32" : "u32";
 
@@ -17,10 +17,10 @@ export const elementFor = (dtype: DType): Element =>
 export const storageOf = (element: Element, s: Spec): number =>
   element === "f16" ? 2 * sizeOf(s.shape) : Math.ceil(bytesOf(s) / 4) * 4;
 
-/** Name of the alias of a binding's element type. */
+/** Name of the alias of the element type of a binding. */
 const aliasOf = (name: string): string => name[0].toUpperCase() + name.slice(1);
 
-/** The whole shader of a stage, given how each of its reads and writes is stored. */
+/** The whole shader of a stage, given the element types of its reads, then of its writes. */
 export function shaderOf(stage: GpuStage, elements: readonly Element[]): string {
   const bindings = [...stage.reads, ...stage.writes];
   const enables = new Set([...(elements.includes("f16") ? ["f16"] : []), ...(stage.enables ?? [])]);
@@ -43,16 +43,12 @@ export function shaderOf(stage: GpuStage, elements: readonly Element[]): string 
   ].join("\n");
 }
 
-/**
- * Workgroups that one axis of a dispatch may have on every adapter: larger numbers are spread over
- * two axes.
- */
+/** The most workgroups along one axis of a dispatch; larger numbers are spread over two axes. */
 export const GROUPS_PER_AXIS = 65535;
 
 /**
- * The entry point, for `groups` workgroups of the given size: `body` sees `group`, the workgroup's
- * number, and `lane`, the invocation's number within it; in one dimension `index`, the invocation's
- * number in all, too. `more` adds builtins.
+ * The entry point for `groups` workgroups of `size` invocations. `body` reads `group`, the number of
+ * the workgroup, and `lane`, the number of the invocation within it. `more` adds builtins.
  */
 export function mainOf(groups: number, size: number, body: string, more = ""): string {
   const wide = groups > GROUPS_PER_AXIS;
@@ -75,16 +71,15 @@ export function literal(value: number): string {
   return `${/[.e]/.test(text) ? text : `${text}.0`}f`;
 }
 
-/** Statements that compute expressions. Equal parts are computed once. */
+/** Statements that compute expressions. Equal subexpressions are computed once. */
 export interface Emitted {
   readonly statements: string;
-  /** An expression of WGSL for each value. */
+  /** A name or literal for each value. */
   readonly values: readonly string[];
 }
 
 /**
- * Emits expressions over variables, whose names in WGSL are given by `names`, on f32 or on vectors
- * of 4 of them.
+ * Emits expressions over variables, whose names in WGSL `names` gives, on f32 or on vec4f.
  */
 export function emitExprs(
   values: readonly Expr[],
@@ -92,7 +87,7 @@ export function emitExprs(
   width: 1 | 4 = 1,
 ): Emitted {
   const statements: string[] = [];
-  /** Names by what they were given for: parts are equal where their code is. */
+  /** Names of subexpressions by their code, which is equal for equal subexpressions. */
   const known = new Map<string, string>();
   const splat = (text: string) => (width === 1 ? text : `vec4f(${text})`);
   const emit = (e: Expr): string => {
@@ -104,11 +99,10 @@ export function emitExprs(
     }
     const [fn, ...args] = e;
     const parts = args.map(emit);
-    // An expression of constants would be computed by the compiler, and refused where it is
-    // infinite.
+    // The compiler would evaluate an expression of constants, and reject an infinite result.
     const constant = args.every((x) => typeof x === "number");
     const w = width === 1 ? "" : width;
-    // Compilers make 0 of 0·x, which may be NaN.
+    // Compilers replace 0·x by 0, but it may be NaN.
     const zero = constant || (fn !== "mul" && fn !== "div") ? -1 : args.indexOf(0);
     const text =
       zero >= 0 && (fn === "mul" || zero === 0)
@@ -124,8 +118,8 @@ export function emitExprs(
 }
 
 const infix: Partial<Record<Fn, string>> = { add: "+", sub: "-", mul: "*", div: "/" };
-/** Functions of WGSL itself that are right for every number. */
-const own: readonly Fn[] = ["abs", "sqrt", "floor"];
+/** Built-in functions of WGSL that are right for every number. */
+const builtin: readonly Fn[] = ["abs", "sqrt", "floor"];
 
 function call(
   fn: Fn,
@@ -137,17 +131,17 @@ function call(
   if (infix[fn]) return `${a} ${infix[fn]} ${b}`;
   if (fn === "neg") return `-${a}`;
   if (fn === "gt") return `select(${splat("0.0f")}, ${splat("1.0f")}, ${a} > ${b})`;
-  if (fn === "select") return `select(${b}, ${c}, ${a} == ${splat("0.0f")})`; // NaN is no 0
-  return `${fn}${own.includes(fn) ? "" : `_of${width === 1 ? "" : width}`}(${parts.join(", ")})`;
+  if (fn === "select") return `select(${b}, ${c}, ${a} == ${splat("0.0f")})`; // NaN is not 0
+  return `${fn}${builtin.includes(fn) ? "" : `_of${width === 1 ? "" : width}`}(${parts.join(", ")})`;
 }
 
-/** An epilogue as code: how it reads its operands depends on the kernel that stores the result. */
+/** The code of an epilogue. The kernel that stores the result says where its operands are read. */
 export interface EmittedEpilogue {
   readonly functions: string;
   readonly reads: readonly Binding[];
   /**
-   * Statements that leave the finished value in `out`, given the result `r` and the indices of its
-   * channel or column and of the element, as expressions of WGSL.
+   * Declares the finished value `out`. All else are expressions of WGSL: the result `r`, the
+   * indices of its channel and of its column, and that of the element.
    */
   store(
     at: {
@@ -160,7 +154,7 @@ export interface EmittedEpilogue {
   ): string;
 }
 
-/** The epilogue of a task whose operands begin at this input; without one, the result itself. */
+/** The epilogue of a task, whose operands begin at this input; null stands for the result itself. */
 export function emitEpilogue(epilogue: Epilogue | null, firstOperand: number): EmittedEpilogue {
   if (!epilogue) return { functions: "", reads: [], store: ({ r }, out) => `let ${out} = ${r};` };
   const names = Object.fromEntries([
@@ -183,10 +177,7 @@ export function emitEpilogue(epilogue: Epilogue | null, firstOperand: number): E
 
 const operandName = (name: string): string => `operand_${name}`;
 
-/**
- * `index` divided into coordinates of these sizes, the last fastest, as statements that declare
- * `names`.
- */
+/** Declares `names`: the coordinates of `index` in a box of these sizes, the last fastest. */
 export function coordinates(
   index: string,
   sizes: readonly number[],
@@ -208,7 +199,7 @@ export function coordinates(
   return lines.join("\n");
 }
 
-/** Σ names·strides as an expression; strides of 0 fall out. */
+/** Σ names·strides as an expression, without strides of 0. */
 export const offsetOf = (names: readonly string[], strides: readonly number[]): string =>
   names
     .flatMap((name, a) =>
@@ -216,7 +207,7 @@ export const offsetOf = (names: readonly string[], strides: readonly number[]): 
     )
     .join(" + ") || "0u";
 
-/** Sums and products with whole numbers as text; what adds nothing is left out. */
+/** Sums and products with integers as text, without terms that are 0 and factors that are 1. */
 export const plus = (base: string, n: number): string =>
   n === 0 ? base : n > 0 ? `${base} + ${n}` : `${base} - ${-n}`;
 export const times = (value: string, n: number): string =>
@@ -225,7 +216,7 @@ export const sumOf = (terms: readonly (readonly [string, number])[]): string =>
   terms.flatMap(([value, n]) => (value === "0" || n === 0 ? [] : [times(value, n)])).join(" + ") ||
   "0";
 
-/** A value where all of the tests hold, else zero. */
+/** A value where all tests hold, else zero. */
 export const guarded = (value: string, tests: readonly string[], zero = "0.0"): string =>
   tests.length ? `select(${zero}, ${value}, ${tests.join(" & ")})` : value;
 

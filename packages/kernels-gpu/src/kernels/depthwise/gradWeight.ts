@@ -35,8 +35,6 @@ const THREADS = 64;
 const SUMS = 32;
 /** The most neighbors in a strip, which divide the row. */
 const STRIP = 8;
-/** Kernels with more taps read dy too often. */
-const MOST_TAPS = 144;
 
 /**
  * Lines of taps that one pass sums: the combinations of taps along all axes but the last, each with
@@ -111,7 +109,8 @@ export const depthwiseGradWeight: GpuKernel = /* @__PURE__ */ forOp(convGradWeig
     if (!g.n || !sizeOf(g.output)) return "has nothing to sum";
     const [taps, across] = [sizeOf(g.kernel), g.kernel.at(-1)!];
     if (across > SUMS) return `sums along at most ${SUMS} taps of a row, not ${across}`;
-    return taps > MOST_TAPS ? `sums for at most ${MOST_TAPS} taps, not ${taps}` : null;
+    const most = GUESSES.depthwiseTaps;
+    return taps > most ? `sums for at most ${most} taps, not ${taps}` : null;
   },
   estimate(task, caps) {
     const g = task.params;

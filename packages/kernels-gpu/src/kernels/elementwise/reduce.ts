@@ -59,8 +59,6 @@ const MAX: Reducer = {
 };
 
 const THREADS = 256;
-/** An invocation has at least this many terms before others share its work. */
-const TERMS = 8;
 /**
  * Invocations of a workgroup of a software adapter, none of which share terms: waiting at barriers
  * takes it longer than the work.
@@ -162,7 +160,10 @@ function reduction(
   const wanted = caps.software
     ? SWIFTSHADER.reductionThreads / walk.outputs
     : GUESSES.reductionGroups / Math.ceil(walk.outputs / table.columns);
-  const parts = Math.min(Math.ceil(wanted), Math.floor(walk.terms / (table.rows * TERMS * 4)));
+  const parts = Math.min(
+    Math.ceil(wanted),
+    Math.floor(walk.terms / (table.rows * GUESSES.terms * 4)),
+  );
   if (parts <= 1) {
     const whole = { reducer, of, walk, table: { ...table, parts: 1 }, from };
     return { scratch: [], stages: [stageOf({ ...whole, into: outputAt(0), finish })] };
@@ -217,11 +218,11 @@ function tableOf({ runs, outputs, terms }: Walk, { software }: Caps): Omit<Table
   const up = (v: number) => 2 ** Math.ceil(Math.log2(v));
   if (software) return { rows: 1, columns: SOFTWARE_THREADS };
   if (runs) {
-    const rows = Math.min(THREADS, up(Math.ceil(terms / TERMS)));
+    const rows = Math.min(THREADS, up(Math.ceil(terms / GUESSES.terms)));
     return { rows, columns: Math.min(up(outputs), Math.max(1, 64 / rows)) };
   }
   const columns = Math.min(64, up(outputs));
-  return { rows: Math.min(THREADS / columns, up(Math.ceil(terms / TERMS))), columns };
+  return { rows: Math.min(THREADS / columns, up(Math.ceil(terms / GUESSES.terms))), columns };
 }
 
 /** A dispatch: what it reduces, how, and where it reads and writes. */

@@ -8,15 +8,11 @@ import type { Caps } from "../../compile/caps.ts";
 import { inputAt, type GpuCode, type GpuKernel, outputAt, type Task } from "../../compile/code.ts";
 import { loopInBlocks } from "../../wgsl/sums.ts";
 import { mainOf } from "../../wgsl/wgsl.ts";
+import { GUESSES, SWIFTSHADER } from "../costs.ts";
 import { alone, codeFor, finishOf, streamKernel } from "./each.ts";
 
 const THREADS = 256;
-/** An invocation has at least this many elements before others share its work. */
-const TERMS = 8;
-/**
- * The most rows, and the most invocations of a row, that a software adapter shares: waiting at
- * barriers takes it longer than the work.
- */
+/** The most invocations of a row whose neighbors are far apart in memory. */
 const FEW = 8;
 
 /** How the rows of x are divided among workgroups. */
@@ -37,8 +33,11 @@ function divisionOf(
   const [size, inner] = [shape[axis], sizeOf(shape.slice(axis + 1))];
   const outputs = sizeOf(shape.slice(0, axis)) * inner;
   const up = (v: number) => 2 ** Math.ceil(Math.log2(v));
-  const most = software || inner > 1 ? FEW : THREADS;
-  const rows = software && outputs > FEW ? 1 : Math.min(most, up(Math.ceil(size / TERMS)));
+  const { softmaxRows } = SWIFTSHADER;
+  const most = software ? softmaxRows : inner > 1 ? FEW : THREADS;
+  // Waiting at barriers takes a software adapter longer than the work of many rows.
+  const rows =
+    software && outputs > softmaxRows ? 1 : Math.min(most, up(Math.ceil(size / GUESSES.terms)));
   const columns = Math.min(up(outputs), inner > 1 ? 32 : Math.max(1, 64 / rows));
   return { size, inner, outputs, rows, columns };
 }

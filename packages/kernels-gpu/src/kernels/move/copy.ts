@@ -1,24 +1,24 @@
-// Copying a strided box into another: the one thing that transpose, broadcastTo, slice and concat
-// do. Of any type, bit by bit.
-//   both sides contiguous along the inner axis, or the source standing still    vectors of four
-//   source contiguous along another axis, and both long                         square tiles turned over in workgroup memory, so that both
-//                                                                               sides are read and written in whole rows; on a GPU, where memory is far
-//   anything else                                                               element by element
+// Copies one strided box into another, of any type and bit by bit: what transpose, broadcastTo,
+// slice and concat need.
+//   both sides contiguous along the inner axis, or a source      vectors of four
+//   that is constant along it
+//   a source contiguous along another axis, both axes long,      square tiles, transposed in workgroup
+//   on a GPU                                                     memory: both sides are accessed by rows
+//   all others                                                   element by element
 
 import { mergeAxes, type Axis, type Box } from "@conv/compiler";
 import { sizeOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import { outputAt, type GpuStage, type Place, type Task } from "../../compile/code.ts";
 import { coordinates, indent, mainOf, offsetOf } from "../../wgsl/wgsl.ts";
+import { GUESSES } from "../costs.ts";
 import { finishOf, overItems } from "../elementwise/each.ts";
 
-/** Side of a tile, and rows of it that are moved at a time. */
+/** Side of a tile, and rows of a tile that a workgroup moves at a time. */
 const TILE = 32;
 const ROWS = 8;
-/** Boxes below this many elements stay in the caches, whichever way they are read. */
-const LARGE = 2 ** 16;
 
-/** Index of strides in the merged axes. */
+/** Indices of the strides in the merged axes. */
 const [INTO, FROM] = [0, 1];
 
 /** The stage that copies the box from a place into the task's output; null if it is empty. */
@@ -38,7 +38,7 @@ export function copyStage(
     turn >= 0 &&
     inner.strides[INTO] === 1 &&
     Math.min(inner.size, axes[turn].size) >= TILE / 2 &&
-    sizeOf(box.shape) >= LARGE;
+    sizeOf(box.shape) >= GUESSES.cachedBox;
   return turns
     ? tiles(task, label, box, source, axes, turn)
     : elements(task, label, box, source, axes);
@@ -46,7 +46,7 @@ export function copyStage(
 
 const names = (axes: readonly Axis[]): string[] => axes.map((_, a) => `c${a}`);
 
-/** An offset into one side: the box's base and Σ coordinates·strides. */
+/** An offset into one side: the base of the box and Σ coordinates·strides. */
 function offset(axes: readonly Axis[], side: number, base = 0): string {
   const sum = offsetOf(
     names(axes),
@@ -74,7 +74,7 @@ function elements(
       .slice(0, -1)
       .every(({ strides }) => strides[INTO] % 4 === 0 && (still || strides[FROM] % 4 === 0));
   const width = fours ? 4 : 1;
-  // In vectors everything is a quarter, but for a source that stands still along them.
+  // Strides in vectors are a quarter, but for a source that is constant along the inner axis.
   const quartered = (side: number) =>
     axes.map((a, i) => ({
       ...a,
@@ -99,13 +99,13 @@ function elements(
   };
 }
 
-/** Elements are f32 for the epilogue, or what they are where they are int32. */
+/** An element as the epilogue reads it: f32, or int32 as it is. */
 const loaded = (task: Task, element: string): string =>
   task.outputs[0].dtype === "int32" ? element : `f32(${element})`;
 
 /**
- * 32×32 elements a workgroup of 32×8: read along axis `turn`, written along the inner axis. A
- * column more keeps columns in different banks.
+ * Tiles of 32×32 elements, each by a workgroup of 32×8: read along axis `turn`, written along the
+ * inner axis. One column more keeps columns in different banks of memory.
  */
 function tiles(
   task: Task,

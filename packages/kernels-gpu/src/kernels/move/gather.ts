@@ -17,10 +17,8 @@ import {
 } from "../../compile/code.ts";
 import { sumInBlocks } from "../../wgsl/sums.ts";
 import { indent } from "../../wgsl/wgsl.ts";
+import { GUESSES } from "../costs.ts";
 import { alone, codeFor, eachElement, overItems, streamKernel } from "../elementwise/each.ts";
-
-/** The most indices that every output looks at. */
-const FEW = 32;
 
 function gatherCode(task: Task): GpuCode {
   const [{ shape }, { shape: index }] = task.inputs;
@@ -57,7 +55,7 @@ const next: Binding = { name: "next_of", place: scratchAt(1) };
 function scatterAddCode(task: Task): GpuCode {
   const [b, c, ...space] = task.inputs[0].shape;
   const sizes = { b, c, count: sizeOf(space), size: sizeOf(task.outputs[0].shape.slice(2)) };
-  if (sizes.count <= FEW) return alone(addByLooking(task, sizes));
+  if (sizes.count <= GUESSES.lookedAt) return alone(addByLooking(task, sizes));
   return {
     scratch: [b * sizes.size, b * sizes.count].map((n) => ({ bytes: n * 4, element: "i32" })),
     stages: [...listStages(sizes), addByLists(task, sizes)],

@@ -1,6 +1,5 @@
-// What all pools share, at any rank: going over the inputs that a window sees, and over the windows
-// that see an input. Where these are few, they are written out, without a branch for each; else
-// they are loops.
+// Walks of pooling, at any rank: over the inputs that a window sees, and over the windows that see an
+// input. Where these are few, the walk is written out without a branch for each; else it is a loop.
 
 import { cellsOf } from "@conv/compiler";
 import type { PoolGeometry } from "@conv/ops";
@@ -12,27 +11,27 @@ import { allOf } from "../elementwise/each.ts";
 export const outputNames = (g: PoolGeometry): string[] => g.output.map((_, a) => `o${a}`);
 export const inputNames = (g: PoolGeometry): string[] => g.input.map((_, a) => `i${a}`);
 
-/** Inputs of a window, and windows of an input, that are written out. */
+/** The most inputs of a window, and windows of an input, that are written out. */
 const MOST_TAPS = 16;
 const MOST_SEERS = 4;
 
 interface Tap {
-  /** Its index in its plane: that of an input, also where the tap is beyond them. */
+  /** Index of an input in its plane; of the nearest one where the tap lies in the padding. */
   readonly at: string;
-  /** Whether it is an input; empty where it always is. */
+  /** Whether the tap is an input, as an expression; empty where it always is. */
   readonly within: string;
 }
 
 interface Taps {
-  /** Statements that go before. */
+  /** Statements before all others. */
   readonly before: string;
-  /** How many inputs the window sees. */
+  /** The number of inputs that the window sees, as an expression. */
   readonly seen: string;
   /**
-   * Statements that do something for each tap in scan order; for the first one something else may
-   * be done. `asks`: of `within`, too.
+   * Statements for each tap in scan order; `first` is true for the first one where taps are written
+   * out. `tests`: `within` is used.
    */
-  each(body: (tap: Tap, first: boolean) => string, asks?: boolean): string;
+  each(body: (tap: Tap, first: boolean) => string, tests?: boolean): string;
 }
 
 /** The inputs that window (o0, o1, …) sees. */
@@ -42,7 +41,7 @@ export function tapsOf(g: PoolGeometry): Taps {
     const [begin, span] = [`begin${a}`, (size - 1) * dilation + 1];
     const start = `let ${begin} = ${times(`i32(o${a})`, stride)}${lo ? ` - ${lo}` : ""};`;
     const end = plus(begin, span);
-    // Only where a window leaves the input anywhere is it cut to what is within.
+    // A window is clipped to the input only along axes where some window leaves it.
     const clipped = lo > 0 || (g.output[a] - 1) * stride - lo + span > input;
     if (!clipped)
       return { size, clipped, begin, from: begin, to: end, seen: `${size}`, before: [start] };
@@ -73,7 +72,7 @@ export function tapsOf(g: PoolGeometry): Taps {
   return {
     before: axes.flatMap(({ before }) => before).join("\n"),
     seen: axes.map(({ seen }) => seen).join(" * "),
-    each(body, asks = false) {
+    each(body, tests = false) {
       if (sizeOf(g.kernel) > MOST_TAPS) return looped(body({ at: "at", within: "" }, false));
       const rows = axes.flatMap(({ size, clipped, begin, from, to }, a) =>
         Array.from({ length: size }, (_, k) => {
@@ -84,7 +83,7 @@ export function tapsOf(g: PoolGeometry): Taps {
               ? `(${at})`
               : at;
           const within =
-            clipped && asks ? `\nlet in${a}_${k} = (${at} >= ${from}) & (${at} < ${to});` : "";
+            clipped && tests ? `\nlet in${a}_${k} = (${at} >= ${from}) & (${at} < ${to});` : "";
           return `let row${a}_${k} = ${times(place, strides[a])};${within}`;
         }),
       );
@@ -98,14 +97,13 @@ export function tapsOf(g: PoolGeometry): Taps {
 }
 
 /**
- * A function that finds the maximum of a window of `x` (`what` is best), or where in its plane it
- * is (won): the first of equals. The reference goes the same way: what was first stays, unless
- * another is larger; the last NaN is the maximum.
+ * A function that finds the maximum of a window of `x` (`what` is best), or its index in its plane
+ * (won). As in the reference, the first of equal maxima wins, and the last NaN.
  */
 export function winnerOf(g: PoolGeometry, what: "best" | "won" = "won"): string {
   const { before, each } = tapsOf(g);
-  // Written out, a tap outside is the nearest one inside, which is seen anyway, and in the same
-  // order, unless the window has gaps.
+  // Where taps are written out, a tap outside is the nearest one inside, which the window contains
+  // in the same order, unless the window is dilated.
   const sure = sizeOf(g.kernel) <= MOST_TAPS && g.dilation.every((d) => d === 1);
   const steps = each(({ at, within }, first) => {
     if (first && sure) return `var won = ${at};\nvar best = f32(x[plane + won]);`;
@@ -126,15 +124,15 @@ ${indent([before, ...(sure ? [] : ["var won = -1;", "var best = 0.0f;"]), steps]
 }`;
 }
 
-/** Windows that may see an input, along each axis, and in all. */
+/** Windows that may see an input: along each axis, and in all. */
 const seers = (g: PoolGeometry): number[] =>
   g.kernel.map((size, a) => Math.floor(((size - 1) * g.dilation[a]) / g.stride[a]) + 1);
 export const seersOf = (g: PoolGeometry): number => sizeOf(seers(g));
 
 /**
- * Statements that run `body` for each window that sees input (i0, i1, …): o0, o1, … are its
- * coordinates, `at` its index in its plane. Given a condition, it sees the input only where that
- * holds.
+ * Statements that run `body` for each window that may see input (i0, i1, …). o0, o1, … are the
+ * coordinates of the window, `at` is its index in its plane, and `condition` says whether it sees
+ * the input; it is empty where it always does.
  */
 export function eachSeer(g: PoolGeometry, body: (condition: string) => string): string {
   const strides = stridesOf(g.output);
@@ -156,8 +154,7 @@ export function eachSeer(g: PoolGeometry, body: (condition: string) => string): 
         "}",
       ].join("\n");
     }, body(""));
-  // q = i + padding is seen by windows ⌊q / stride⌋ − t, if there are such and it is within their
-  // span.
+  // q = i + padding is seen by windows ⌊q / stride⌋ − t that exist and whose span contains it.
   const sees: string[][] = most.map(() => []);
   const before = spans.flatMap((span, a) => [
     `let q${a} = i${a}${g.padLo[a] ? ` + ${g.padLo[a]}u` : ""};`,
