@@ -1,4 +1,4 @@
-// Where there is no WebGPU, the back end says in one line what is missing.
+// Errors where there is no WebGPU: one line that says what is missing.
 
 import { afterEach, expect, test, vi } from "vitest";
 import { create } from "webgpu";
@@ -6,8 +6,8 @@ import { createGpu } from "../src/index.ts";
 import { refused } from "./refused.ts";
 
 /**
- * On any machine a back end of Dawn's that it does not have, kept: Dawn ends the process once such
- * an object is collected.
+ * A back end of Dawn that no machine has. It is kept: the process crashes when such an object is
+ * collected.
  */
 const direct3d = create([process.platform === "win32" ? "backend=metal" : "backend=d3d11"]);
 
@@ -21,7 +21,7 @@ const refusal = (text: string, code: string, values = {}) =>
 
 test("a browser without WebGPU", async () => {
   vi.stubGlobal("navigator", {});
-  // Vitest and the test itself go on with a process, which the back end must not see.
+  // The back end must not see `process`, which Vitest needs.
   const has = Reflect.has;
   const without = new Proxy(globalThis, {
     has: (target, key) => key !== "process" && has(target, key),

@@ -1,4 +1,4 @@
-// How adapters are named, by what drivers and browsers tell of them.
+// Names of adapters, from the information of drivers and browsers.
 
 import { expect, test } from "vitest";
 import { adapterName } from "../src/runtime/adapter.ts";

@@ -1,8 +1,8 @@
-// What a kernel is told of its adapter, where there is none.
+// Capabilities of an adapter that does not exist, for tests of kernels without a device.
 
 import { speedsOf, type Caps } from "../src/compile/caps.ts";
 
-/** A GPU that offers all that kernels ask for. */
+/** A GPU with every feature that kernels use. */
 export const caps: Caps = {
   software: false,
   subgroups: true,

@@ -1,4 +1,4 @@
-// Which kernel a product gets, by its size and by the kind of adapter: what the estimates are for.
+// The choice of a kernel for a product, by its size and by the kind of adapter.
 
 import { gatherAll } from "@conv/compiler";
 import { conv, convGeometry, convGradInputOp, convGradWeightOp, matmul } from "@conv/ops";
@@ -35,7 +35,7 @@ test.each<[string, number[][], (...xs: Value[]) => Value, gpu: string, software:
   expect([chosen(caps, shapes, fn), chosen(software, shapes, fn)]).toEqual([onGpu, onSoftware]);
 }); // prettier-ignore
 
-test("a device remembers its own choices", () => {
+test("choices are remembered for each device", () => {
   const slow = { ...caps, macs: caps.macs / 1e6 };
   const product = gatherProducts(gatherAll(middle))[0];
   expect(tileFor(product, true, slow).seconds).toBeGreaterThan(

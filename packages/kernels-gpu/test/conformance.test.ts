@@ -1,5 +1,5 @@
-// Everything the contract of a back end promises, but what is in files of its own, so that all run
-// at once.
+// The rest of the conformance suite; the largest groups are in files of their own, which run at the
+// same time.
 
 import { testBackend } from "@conv/testkit";
 import { asCore, asHardware, softwareGpu } from "@conv/testkit/webgpu";

@@ -1,6 +1,6 @@
-// Cases of every op, and their gradients, are code that WebGPU accepts: on an adapter that offers
-// its core alone, and with float16 between steps. Dawn validates it without a driver; what is
-// computed, the conformance suite tells. CONFORMANCE=full takes all cases.
+// WebGPU accepts the code of cases of every op and of their gradients: on an adapter that offers
+// only the core of WebGPU, and with float16 between steps. Dawn validates the code without a driver;
+// the conformance suite tests the results. CONFORMANCE=full takes all cases.
 
 import { add } from "@conv/ops";
 import { cases } from "@conv/ops/cases";
@@ -10,7 +10,7 @@ import { asCore, validatingGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { createGpu, type GpuBackend, type GpuOptions } from "../src/index.ts";
 
-/** A case forwards, and the gradients of all its inputs. */
+/** Graphs of a case with the gradients of all its inputs. */
 const some = share(
   { name: "core", every: inject("fullConformance") ? 1 : 4 },
   cases,

@@ -1,5 +1,5 @@
-// What a device may do to a back end: be lost, run out of memory, be too small, be disposed
-// while it works; and what is held meanwhile.
+// Devices that are lost, run out of memory, have small limits or are disposed during work, and the
+// memory that is held.
 
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -37,7 +37,7 @@ const numbers = async (gpu: GpuBackend, buffer: Buffer) => [
   ...new Float32Array(await gpu.read(buffer)),
 ];
 
-/** Elsewhere memory ends so late that no test should reach it. */
+/** Other adapters have so much memory that no test should exhaust it. */
 const isSwiftShader = (gpu: GpuBackend) => /swiftshader/i.test(gpu.adapter);
 const SKIPPED = "only SwiftShader has little memory";
 
@@ -46,7 +46,7 @@ describe("a device that is lost", () => {
     "gpu: the device was lost (destroyed: device was destroyed); create the back end again";
   const lost = refused("Error", GONE, "device-lost", { reason: "destroyed: device was destroyed" });
 
-  it("fails what waits and what comes, by name, and another can be made", async () => {
+  it("fails waiting and later calls with the reason, and another back end can be made", async () => {
     const { gpu, device } = await open();
     const program = gpu.compile(double);
     const [x, y] = [holding(gpu, 1, 2, 3, 4), gpu.alloc(16)];
@@ -82,7 +82,7 @@ describe("a device that is lost", () => {
   });
 });
 
-it("disposing of a back end ends what waits", async () => {
+it("dispose ends waiting calls", async () => {
   const { gpu } = await open();
   const program = gpu.compile(double);
   const [x, y] = [holding(gpu, 1, 2, 3, 4), gpu.alloc(16)];
@@ -97,7 +97,7 @@ it("disposing of a back end ends what waits", async () => {
 });
 
 describe("memory", () => {
-  it("that a tensor lacks is reported with its size, once", async ({ skip }) => {
+  it("that a tensor lacks is reported once, with its size", async ({ skip }) => {
     const { gpu } = await open();
     skip(!isSwiftShader(gpu), SKIPPED);
     const small = holding(gpu, 1, 2, 3, 4);
@@ -116,7 +116,9 @@ describe("memory", () => {
     await check(gpu, double, [draw(spec([4]), undefined, "after")]);
   });
 
-  it("that a program lacks is reported with its size, and others go on", async ({ skip }) => {
+  it("that a program lacks is reported with its size, and other programs run on", async ({
+    skip,
+  }) => {
     const { gpu } = await open();
     skip(!isSwiftShader(gpu), SKIPPED);
     const of = (size: number) =>
@@ -168,13 +170,13 @@ describe("memory", () => {
     const after = await runs(4000);
     expect(gpu.memory()).toEqual(held);
     expect(after.heapUsed - before.heapUsed).toBeLessThan(8e5); // 200 bytes a run: each thing of WebGPU's has an object there
-    // the driver takes memory for its pools by the 30 MB
+    // the driver allocates its pools in steps of 30 MB
     expect(after.rss - before.rss).toBeLessThan(200e6);
   });
 });
 
 describe("limits of the adapter", () => {
-  it("a tensor larger than a buffer may be", async () => {
+  it("a tensor larger than the largest buffer", async () => {
     const { gpu } = await open({ gpu: validatingGpu() });
     expect(() => gpu.alloc(2 ** 28 + 4)).toThrow(
       refused(
@@ -187,7 +189,7 @@ describe("limits of the adapter", () => {
     expect(gpu.memory().buffers).toBe(0);
   });
 
-  it("a value, and one in between, larger than a kernel may bind", async () => {
+  it("an input, and an intermediate value, larger than the largest binding", async () => {
     const { gpu } = await open({ gpu: validatingGpu() });
     const most = 2 ** 25; // floats in 128 MiB
     expect(() => gpu.compile(trace((x) => relu(x), [spec([most + 1])]))).toThrow(
@@ -276,7 +278,7 @@ describe("before pipelines are compiled", () => {
     ]);
   });
 
-  it("progress is told, and shaders that are known are not compiled again", async () => {
+  it("progress is reported, and known shaders are not compiled again", async () => {
     const seen: [number, number][] = [];
     const { gpu } = await open({ onProgress: (ready, total) => seen.push([ready, total]) });
     const graph = trace(

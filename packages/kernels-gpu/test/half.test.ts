@@ -1,5 +1,5 @@
-// Products that multiply in float16: refused unless asked for and possible, and within the bound
-// that they state.
+// Products that multiply in float16: chosen only where precision and adapter allow it, and within
+// their stated bound.
 
 import {
   add,
@@ -38,7 +38,7 @@ const problems: [kernel: string, shapes: number[][], fn: (...xs: Value[]) => Val
 // prettier-ignore
 const graphOf = ([, shapes, fn]: (typeof problems)[number]): Graph => trace(fn, shapes.map((shape) => spec(shape)));
 
-it("storage in float16 is refused where the adapter has none", async () => {
+it("storage in float16 is refused on an adapter without float16", async () => {
   const made = createGpu({ gpu: asCore(validatingGpu()), storage: "float16" });
   await expect(made).rejects.toThrow(
     refused(
@@ -67,7 +67,7 @@ describe("precision", () => {
     using gpu = await createGpu(options);
     return gpu.compile(graph).steps.map((s) => s.kernel);
   };
-  it("exact takes plain sums alone, balanced short convolutions, fast float16 where there is some", async () => {
+  it("exact takes plain sums only, balanced short convolutions, fast float16 on adapters that have it", async () => {
     const gpu = asHardware(validatingGpu());
     expect(await chosen({ gpu, precision: "exact" })).toEqual(["igemm"]);
     expect(await chosen({ gpu, precision: "balanced" })).toEqual(["winograd2d6"]);
@@ -90,21 +90,21 @@ describe("precision", () => {
   });
 });
 
-it.each(problems)("%s is not taken unless it is asked for", async (kernel, ...rest) => {
+it.each(problems)("%s is not chosen at the default precision", async (kernel, ...rest) => {
   const gpu = await createGpu({ gpu: validatingGpu(), prefer: [kernel] });
   const program = gpu.compile(graphOf([kernel, ...rest]));
   expect(program.steps.map((s) => s.kernel)).not.toContain(kernel);
   gpu.dispose();
 });
 
-it("matrices of subgroups are not taken where the adapter has none", async () => {
+it("subgroup matrices are not chosen on an adapter without them", async () => {
   const gpu = await createGpu({ gpu: validatingGpu(), precision: "fast", prefer: ["igemmMatrix"] });
   expect(gpu.caps.matrices).toBeNull();
   expect(gpu.compile(graphOf(problems[0])).steps.map((s) => s.kernel)).not.toContain("igemmMatrix");
   gpu.dispose();
 });
 
-// Dawn's null back end has float16, but no matrices of subgroups.
+// The null back end of Dawn has float16, but no subgroup matrices.
 it.each(problems.filter(([kernel]) => !kernel.endsWith("Matrix")))(
   "%s is code that WebGPU accepts",
   async (...problem) => {
@@ -147,7 +147,7 @@ describe("within the stated bound", { timeout: 120_000 }, () => {
     program.dispose();
     const inputs = graph.inputs.map((v, i) => draw(v.spec, undefined, `half ${i}`));
     await check(preferring, graph, inputs);
-    // It is float16 that was at work: float32 would be a thousand times nearer.
+    // The error shows that float16 was used: that of float32 is a thousand times smaller.
     const [got] = await runOnce(preferring, graph, inputs);
     const [want] = await runOnce(createHost(), graph, inputs);
     const off = Math.hypot(...got.data.map((v, i) => v - want.data[i])) / Math.hypot(...want.data);

@@ -1,5 +1,5 @@
-// Results that are made where they are read: what is fused into what, what is not, and that it is
-// right.
+// Results that are recomputed where they are read: which are fused into which tasks, and that the
+// values are right.
 
 import {
   add,
@@ -50,8 +50,8 @@ const standardised = (x: Value): Value => {
 };
 const image = [4, 8, 16, 16];
 
-describe("results made where they are read", () => {
-  it("x − mean, by the variance and the result; its square by a sum", () => {
+describe("results recomputed where they are read", () => {
+  it("x − mean, in the variance and in the result; its square in a sum", () => {
     expect(tasksOf(traced([image], standardised))).toEqual([
       "reduce: sum mul",
       "reduce: sub square sum mul sqrt",
@@ -59,7 +59,7 @@ describe("results made where they are read", () => {
     ]);
   });
 
-  it("but not an output, nor what a convolution reads, nor what is read in another shape", () => {
+  it("but not an output, an operand of a convolution, or a value that is read in another shape", () => {
     const shared = traced([image], (x) => {
       const y = mul(x, 2);
       return [y, sum(square(y), [2, 3])];
@@ -77,7 +77,7 @@ describe("results made where they are read", () => {
     expect(tasksOf(turned)).toEqual(["elementwise: exp", "reduce: sum", "reduce: sum"]);
   });
 
-  it("nor where it would bind more buffers than a kernel can", () => {
+  it("not where a kernel would bind too many buffers", () => {
     const graph = traced([image, image, image, image], (a, b, c, d) =>
       sum(mul(add(a, b), add(c, d)), [0, 2, 3]),
     );
@@ -85,7 +85,7 @@ describe("results made where they are read", () => {
     expect(tasksOf(graph, 4)).toEqual(["elementwise: add", "reduce: add mul sum"]);
   });
 
-  it("nor where two would have to be kept for long in place of one", () => {
+  it("not where two values would live long instead of one", () => {
     const readAgainAfter = (steps: number) =>
       traced([[64, 64], [64, 64]], (a, b) => {
         const [p, q] = [softmax(a), softmax(b)];
@@ -97,12 +97,12 @@ describe("results made where they are read", () => {
     expect(tasksOf(readAgainAfter(12))).toContain("elementwise: mul add");
   });
 
-  it("is right", { timeout: 60_000 }, async () => {
+  it("computes the right values", { timeout: 60_000 }, async () => {
     const backend = await createGpu({ gpu: asHardware(await softwareGpu()) });
     const graphs: [number[][], (...xs: Value[]) => Value | readonly Value[]][] = [
       [[image], (x) => grad(sum(square(standardised(x))), [x])],
       [[[3, 5, 7, 9]], (x) => grad(sum(sigmoid(standardised(x))), [x])],
-      // Functions of the same names before a sum and after it, on vectors and on numbers.
+      // Functions with the same names before and after a sum, on vectors and on numbers.
       [[[24, 64], [64]], (x, b) => [tanh(sum(tanh(mul(x, b)), 1)), log(sum(exp(add(x, b)), 0)), exp(max(exp(x), 1, true))]],
       [[[5, 3], [5, 1], [1, 3]], (x, r, c) => [sum(mul(sub(x, r), c), 0), sum(mul(sub(x, c), r), 1), sum(mul(r, c))]],
     ]; // prettier-ignore

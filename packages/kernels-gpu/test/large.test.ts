@@ -1,5 +1,5 @@
-// What the conformance suite is too small for: reductions that are cut into parts, transposes in
-// tiles, more workgroups than an axis of a dispatch has, long lists; and float16 between steps.
+// Cases too large for the conformance suite: reductions in parts, transposes in tiles, more
+// workgroups than one axis of a dispatch, long lists; and float16 between steps.
 
 import {
   add,
@@ -87,7 +87,7 @@ describe("in pieces", { timeout: 60_000 }, () => {
     expect(seen.map((i) => y.data[i])).toEqual([...x.data]);
   });
 
-  it("put into few places, in the same order every time", async () => {
+  it("scatterAdd into few places adds in the same order every time", async () => {
     const [count, size] = [5000, 7];
     const graph = trace(
       (x, index) => scatterAdd(x, index, { size: [size] }),
@@ -101,7 +101,7 @@ describe("in pieces", { timeout: 60_000 }, () => {
     expect(again).toEqual(first);
   });
 
-  it("whole numbers of what is none", async () => {
+  it("int32 of values that are no integers of 32 bits", async () => {
     const graph = traced([[6]], (x) => cast(x, "int32"));
     const [y] = await runOnce(backend, graph, [
       hostArray(spec([6]), Float64Array.of(NaN, Infinity, -Infinity, 3e9, -2.9, 2147483520)),
@@ -111,7 +111,7 @@ describe("in pieces", { timeout: 60_000 }, () => {
 });
 
 describe("float16 between steps", { timeout: 60_000 }, () => {
-  it("is half the memory, and right to 11 bits", async ({ skip }) => {
+  it("takes half the memory, and is right to 11 bits", async ({ skip }) => {
     const made = await createGpu({ gpu: await softwareGpu(), storage: "float16" }).catch(
       (error: unknown) => {
         if (error instanceof UnsupportedError && error.message.includes("shader-f16")) return null;
@@ -141,7 +141,7 @@ describe("float16 between steps", { timeout: 60_000 }, () => {
     }
   });
 
-  it("leaves labels and winners whole", async ({ skip }) => {
+  it("keeps labels and indices exact", async ({ skip }) => {
     skip(!backend.caps.f16, "the adapter has no shader-f16");
     const made = await createGpu({ gpu: await softwareGpu(), storage: "float16" });
     try {

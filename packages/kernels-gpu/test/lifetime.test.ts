@@ -1,5 +1,5 @@
-// Devices that the application owns, ends at any moment, and allocations that fail: nothing waits
-// for ever, and nothing is held by nobody.
+// Devices that the application owns, disposal at any time, and allocations that fail: no call waits
+// forever, and no memory leaks.
 
 import { add, conv, mul, relu, sum } from "@conv/ops";
 import { spec, trace, type Buffer, type Graph } from "@conv/tensor";
@@ -21,7 +21,7 @@ const deviceOf = async (gpu: GPU): Promise<GPUDevice> =>
   (await gpu.requestAdapter())!.requestDevice();
 
 describe("a device of the application", () => {
-  it("is run on, and left alive with the application's own errors", async () => {
+  it("runs programs, and stays alive with the errors of the application", async () => {
     const device = await deviceOf(await softwareGpu());
     const heard: string[] = [];
     device.addEventListener("uncapturederror", ({ error }) => void heard.push(error.message));
@@ -52,7 +52,7 @@ describe("a device of the application", () => {
     device.destroy();
   });
 
-  it("ends reads that wait when the back end is disposed of", async () => {
+  it("ends waiting reads when the back end is disposed", async () => {
     const device = await deviceOf(await softwareGpu());
     const gpu = await createGpu({ device });
     const [x, y] = [holding(gpu, 1, 2, 3, 4), gpu.alloc(16)];
@@ -63,7 +63,7 @@ describe("a device of the application", () => {
     device.destroy();
   });
 
-  it("fails every call by name once it is lost", async () => {
+  it("fails every call with the reason once it is lost", async () => {
     const device = await deviceOf(await softwareGpu());
     const gpu = await createGpu({ device });
     const x = holding(gpu, 1);
@@ -79,7 +79,7 @@ describe("a device of the application", () => {
   });
 });
 
-describe("no wait is without an end", () => {
+describe("every wait ends", () => {
   const never = () => new Promise<never>(() => {});
   it.each(["createComputePipelineAsync", "popErrorScope"] as const)(
     "a device whose %s never answers is lost",
@@ -100,7 +100,7 @@ describe("no wait is without an end", () => {
     },
   );
 
-  it("disposing while mapAsync never answers", async () => {
+  it("dispose while mapAsync never answers", async () => {
     const gpu = await createGpu({ gpu: await softwareGpu() });
     const x = holding(gpu, 1);
     const silent = vi.spyOn(GPUBuffer.prototype, "mapAsync").mockImplementation(never);
@@ -111,7 +111,7 @@ describe("no wait is without an end", () => {
     silent.mockRestore();
   });
 
-  it("disposing twice, and of what it made, does nothing", async () => {
+  it("dispose twice, and of its programs and tensors later, does nothing", async () => {
     const gpu = await createGpu({ gpu: validatingGpu() });
     const [program, x] = [gpu.compile(double), gpu.alloc(16)];
     gpu.dispose();
@@ -146,9 +146,8 @@ it("buffers of another GPU back end are refused", async () => {
   for (const gpu of [one, other]) gpu.dispose();
 });
 
-describe("the failure of any allocation leaves memory as it was", () => {
-  // Steps with memory between them, tables, and an output that replaces an input that is read too
-  // late for that.
+describe("a failed allocation leaves memory as it was", () => {
+  // Steps with memory between them, tables, and an output that replaces an input too early.
   const graph = trace(
     (x, w) => [relu(add(conv(x, w, { padding: 1 }), sum(x))), sum(x, [0, 1])],
     [spec([1, 2, 6, 6]), spec([2, 2, 3, 3])],

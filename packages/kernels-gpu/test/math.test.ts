@@ -1,7 +1,6 @@
-// The functions of generated code against Math.*: over the whole range of float32, and at all
-// special numbers, on vectors and on single numbers. Software adapters flush what is below the
-// smallest normal number, and keep no sign of a zero that comes from there; nothing else is let
-// pass.
+// The functions of generated code against Math.*: over the whole range of float32 and at all special
+// numbers, on vectors and on single numbers. Software adapters may flush numbers below the smallest
+// normal number, and lose the sign of a zero that results from that; no other deviation is allowed.
 
 import { map, type Expr } from "@conv/ops";
 import { spec, trace } from "@conv/tensor";
@@ -60,7 +59,7 @@ const range = [0, 2 ** 31].flatMap((sign) =>
   ),
 );
 
-/** What the expressions make of these, on the device. */
+/** Values of the expressions for these numbers, computed on the device. */
 async function computed(
   fs: readonly Expr[],
   inputs: readonly (readonly number[])[],
@@ -85,8 +84,8 @@ async function computed(
 const flushed = (v: number) => (Math.abs(v) < LEAST ? (v < 0 ? -0 : 0) : v);
 
 /**
- * Units in the last place between what came and what is right, with the arguments flushed or not; 0
- * where both are NaN or the same infinity.
+ * Units in the last place between the result and the right value, with the arguments flushed or not;
+ * 0 where both are NaN or the same infinity.
  */
 function ulps(got: number, wants: readonly number[]): number {
   return Math.min(

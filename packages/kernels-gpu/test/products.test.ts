@@ -1,5 +1,5 @@
-// Products (conv, its gradients, matmul) by every shape of tile, whichever would be chosen: whole
-// and split sums, one slice in workgroup memory or two, outputs in rows of four or not.
+// Products (conv, its gradients, matmul) by every shape of tile, also those that would not be chosen:
+// whole and split sums, one or two slices in workgroup memory, outputs in rows of four or not.
 
 import {
   add,
@@ -115,8 +115,7 @@ function problem([, op, params, shapes]: (typeof problems)[number]): { graph: Gr
 }
 
 describe.each(SHAPES.map((shape, i) => [`${shape.rows}×${shape.columns}, ${shape.threadRows}×${shape.threadColumns}`, shape, i] as const))("tiles of %s a thread", (_, shape, i) => {
-  // The largest take a second to compile on a software adapter: every shape meets one of the
-  // problems.
+  // The largest take a second to compile on a software adapter: each shape has one of the problems.
   it.each([problems[i % problems.length]])("%s", { timeout: 60_000 }, async (...of) => {
     const { graph, task } = problem(of);
     const tile: Tile = { ...shape, depth: 8, buffers: i && i % 2 === 0 ? 2 : 1, splits: productsOf(task)!.products.length > 1 ? 1 : 1 + (i % 3) };
@@ -130,7 +129,7 @@ describe.each(SHAPES.map((shape, i) => [`${shape.rows}×${shape.columns}, ${shap
   });
 }); // prettier-ignore
 
-describe("what is fused behind a product", { timeout: 60_000 }, () => {
+describe("epilogues of products", { timeout: 60_000 }, () => {
   let gpu: GpuBackend;
   beforeAll(async () => void (gpu = await createGpu({ gpu: asHardware(await softwareGpu()) })));
   afterAll(() => gpu.dispose());

@@ -1,5 +1,5 @@
-// What a program does with its buffers: updates in place, memory that outputs need where they
-// replace inputs too early, shaders as text.
+// Buffers of a program: updates in place, memory for outputs that replace inputs too early, shaders
+// as text.
 
 import { add, matmul, mul, relu } from "@conv/ops";
 import { spec, trace, type Buffer } from "@conv/tensor";
@@ -19,7 +19,7 @@ const holding = (...values: number[]): Buffer => {
 const numbers = async (buffer: Buffer) => [...new Float32Array(await gpu.read(buffer))];
 
 describe("outputs in the place of inputs", () => {
-  it("that are read element by element take no memory", async () => {
+  it("take no memory where the input is read element by element", async () => {
     const step = gpu.compile(
       trace(
         (w, v, g) => ((next) => [add(w, mul(next, -0.5)), next])(add(mul(v, 0.5), g)),
@@ -35,7 +35,7 @@ describe("outputs in the place of inputs", () => {
     step.dispose();
   });
 
-  it("take memory where more of the input is read, and only then", async () => {
+  it("take memory only where more of the input is read", async () => {
     const program = gpu.compile(trace((x) => matmul(x, x), [spec([2, 2])]));
     const [x, y] = [holding(1, 2, 3, 4), holding(0, 0, 0, 0)];
     program.run([x], [y]);

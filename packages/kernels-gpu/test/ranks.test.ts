@@ -1,6 +1,6 @@
-// Every op at ranks 0 to 8, by every kernel that takes it, and expressions of many tensors: what is
-// generated is code that WebGPU accepts (Dawn validates it without a driver), or a refusal that
-// gives a reason. Some of it is computed, too.
+// Every op at ranks 0 to 8, by every kernel that computes it, and expressions of many tensors: the
+// generated code is accepted by WebGPU (Dawn validates it without a driver), or the kernel gives a
+// reason. Some results are computed as well.
 
 import * as ops from "@conv/ops";
 import {
@@ -108,7 +108,7 @@ const cases = [
   ),
 ].flat();
 
-/** The graph, and that of the gradients to its inputs. */
+/** The graph, and that of the gradients of its inputs. */
 function graphsOf([, specs, fn]: Case): Graph[] {
   const graph = optimize(trace(fn, specs));
   const wrt = graph.inputs.filter((v) => v.dtype === "float32");
@@ -121,7 +121,7 @@ function graphsOf([, specs, fn]: Case): Graph[] {
     : [graph];
 }
 
-/** Compiles and runs; throws what Dawn refuses. */
+/** Compiles and runs; throws the errors of Dawn. */
 async function accepted(gpu: GpuBackend, graph: Graph, prefer: string): Promise<void> {
   let program;
   try {
@@ -139,7 +139,7 @@ async function accepted(gpu: GpuBackend, graph: Graph, prefer: string): Promise<
   program.dispose();
 }
 
-/** What high ranks are new to; others have had their kernels forced elsewhere. */
+/** Ops whose kernels no other test forces at high ranks. */
 const preferred = ([name]: Case): string[] =>
   /conv.* 6 spatial/.test(name)
     ? kernels
@@ -147,7 +147,7 @@ const preferred = ([name]: Case): string[] =>
         .filter((k) => /^(direct|igemm|dot|depth|gradW|winograd.*2d6)/.test(k))
     : [];
 
-// The core differs in limits: a third of the ranks of each op is enough there.
+// The core of WebGPU differs in limits only: a third of the ranks of each op is enough.
 const some = share({ name: "core", every: inject("fullConformance") ? 1 : 3 }, cases, ([name]) =>
   name.replace(/\d+/, ""),
 );

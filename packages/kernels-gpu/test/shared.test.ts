@@ -1,4 +1,4 @@
-// What programs of one back end share: transformed weights, and the buffers that they work in.
+// Memory that the programs of one back end share: transformed weights, and working buffers.
 
 import { conv, convGeometry, convGradWeightOp, matmul, relu, sum } from "@conv/ops";
 import { bytesOf, node, spec, trace, type Buffer, type Graph, type Value } from "@conv/tensor";
@@ -32,7 +32,7 @@ const filled = (gpu: GpuBackend, v: Value, value = NaN): Buffer => {
   return buffer;
 };
 
-/** Bytes of all WebGPU buffers that are made from now on and are not destroyed. */
+/** Bytes of all WebGPU buffers that are created from now on and not destroyed. */
 function watch(): () => number {
   const live = new Map<GPUBuffer, number>();
   const create = GPUDevice.prototype.createBuffer;
@@ -53,7 +53,7 @@ function watch(): () => number {
 }
 afterEach(() => vi.restoreAllMocks());
 
-it("weights are transformed once for programs of all batch sizes, and memory is told to the byte", async () => {
+it("weights are transformed once for programs of all batch sizes, and memory is reported exactly", async () => {
   const held = watch();
   const gpu = await createGpu({ gpu: validatingGpu(), prefer: ["winograd2d4"] });
   const graphs = [1, 2, 5, 3].map((n) => network(n));
@@ -89,7 +89,7 @@ it("weights are transformed once for programs of all batch sizes, and memory is 
   expect(held()).toBe(0);
 });
 
-describe("what another program left in shared memory does not matter", () => {
+describe("values of another program in shared memory have no effect", () => {
   const gradient = convGeometry(spec([2, 3, 10, 7]), spec([4, 3, 3, 3]), { padding: 1 });
   const cases: [kernel: string, graph: Graph][] = [
     // prettier-ignore
@@ -103,7 +103,7 @@ describe("what another program left in shared memory does not matter", () => {
   let poison: () => void;
   beforeAll(async () => {
     gpu = await createGpu({ gpu: await softwareGpu() });
-    // NaN in six buffers, each larger than any of the cases needs.
+    // NaN in six buffers, each larger than any case needs.
     const graph = of([[128, 128]], (x) => {
       const ys = [x];
       for (let i = 0; i < 6; i++) ys.push(matmul(ys[i], x));
@@ -123,7 +123,7 @@ describe("what another program left in shared memory does not matter", () => {
     const before = gpu.memory().programBytes;
     const program = compile(graph);
     expect(program.bytes).toBeGreaterThan(0);
-    // tables at most: the rest is there, with what was left in it
+    // tables at most: the other buffers exist, with the values of other programs
     expect(gpu.memory().programBytes - before).toBeLessThan(1000);
     program.dispose();
     poison();

@@ -1,5 +1,5 @@
-// NaN and infinities through whole ops, against the host: wherever one stands, on vectors and on
-// single numbers, forwards and backwards.
+// NaN and infinities through whole ops, against the host: in every place, on vectors and on single
+// numbers, in the forward and the backward pass.
 
 import * as ops from "@conv/ops";
 import { createHost, hostArray, input, graphOf, spec, trace, vjp, type Value } from "@conv/tensor";
@@ -12,7 +12,7 @@ let gpu: GpuBackend;
 beforeAll(async () => void (gpu = await createGpu({ gpu: await softwareGpu() })));
 afterAll(() => gpu.dispose());
 
-/** Eight rows of four: each special number in each place. */
+/** Eight rows of four, with each special number in each place. */
 const rows = [NaN, Infinity, -Infinity, 0].flatMap((v) =>
   [0, 1, 2, 3].map((at) => [1, 0, 2, -3].with(at, v)),
 );

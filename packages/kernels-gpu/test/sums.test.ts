@@ -1,5 +1,5 @@
-// Long sums of one sign, and of one number again and again, where plain summation drifts: every
-// kernel that sums stays within the bound that the kit has for all of them.
+// Long sums of one sign, and of one repeated number, where plain summation drifts: every kernel that
+// sums stays within the common bound of the conformance kit.
 
 import {
   avgPool,
@@ -102,7 +102,7 @@ const cases: Case[] = [
   ],
 ];
 
-/** Threads that work alone are the choice for software adapters; the rest is for hardware. */
+/** Kernels of threads that work alone are made for software adapters, all others for hardware. */
 const adapterOf = (kernel: string) => (kernel.startsWith("direct") ? software : hardware);
 
 describe.each(fillings)("%s", (_, f) => {

@@ -1,5 +1,5 @@
-// Winograd's short convolutions and depthwise gradients, forced on cases of the conformance suite:
-// by threads that work alone and by workgroups, of one or two axes, in parts, with strides,
+// Winograd's short convolutions and depthwise weight gradients, forced on cases of the conformance
+// suite: by threads that work alone and by workgroups, along one or two axes, in parts, with strides,
 // dilation, groups and epilogues.
 
 import {
@@ -27,7 +27,7 @@ import { asHardware, dressed, softwareGpu } from "@conv/testkit/webgpu";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createGpu, type GpuBackend } from "../src/index.ts";
 
-/** A GPU in name, a kernel of which can bind no more than so many bytes. */
+/** An adapter that passes for hardware, with a limit for the bytes of a binding. */
 const narrow = (gpu: GPU, bytes: number): GPU =>
   dressed(asHardware(gpu), "requestAdapter", async () => {
     const adapter = await asHardware(gpu).requestAdapter();
@@ -108,7 +108,7 @@ describe("Winograd", { timeout: 60_000 }, () => {
     ["winograd2d6", "5×5 6→16 @14 (C3)"],
     ["winograd2d4", "7×7 stride 2 padding 3"],
   ];
-  it.each(backward)("%s: gradient to the input, %s", async (kernel, name) => {
+  it.each(backward)("%s: input gradient, %s", async (kernel, name) => {
     const [c, graph] = caseOf(convGradInputOp, name);
     await forced(hardware, kernel, graph, c);
   });
@@ -119,12 +119,12 @@ describe("Winograd", { timeout: 60_000 }, () => {
     ["winogradGradWeight2d6", "3×3 padding 1, 5→7 @13×5 batch 3"],
     ["winogradGradWeight2d8", "3×3 groups 2"],
   ];
-  it.each(weights)("%s: gradient to the weight, %s", async (kernel, name) => {
+  it.each(weights)("%s: weight gradient, %s", async (kernel, name) => {
     const [c, graph] = caseOf(convGradWeightOp, name.replace("conv 3d", "convGradWeight 3d"));
     await forced(hardware, kernel, graph, c);
   });
 
-  it("in parts, the last with columns to spare", async () => {
+  it("in parts, the last with columns that have no tile", async () => {
     const shapes = [
       [2, 8, 9, 17],
       [9, 8, 3, 3],
@@ -135,13 +135,13 @@ describe("Winograd", { timeout: 60_000 }, () => {
       (x, w, b, e) => relu(add(add(conv(x, w, { padding: 1 }), b), e)),
       shapes.map((shape) => spec(shape)),
     );
-    // 30 tiles whose products take 1296 bytes each, 8 at a time: weights, and three stages for each
-    // part.
+    // 30 tiles whose products take 1296 bytes each, 8 at a time: one stage for the weights, and three
+    // for each part.
     expect(await forced(cramped, "winograd2d6", graph)).toBe(1 + 4 * 3);
     expect(await forced(hardware, "winograd2d6", graph)).toBe(1 + 3);
   });
 
-  it("transforms weights again only when they have changed", async () => {
+  it("transforms weights again only when they change", async () => {
     const graph = trace(
       (x, w) => conv(x, w, { padding: 1 }),
       [spec([1, 2, 6, 6]), spec([2, 2, 3, 3])],
@@ -215,7 +215,7 @@ describe("the ends of the range", { timeout: 120_000 }, () => {
   }); // prettier-ignore
 
   it.each(all)(
-    "%s of NaN and infinity reaches what sees them, and nothing else",
+    "NaN and infinity in %s reach only the outputs that see them",
     async (_, kernel, first, second, graph) => {
       const a = draw(first, undefined, "special a");
       const inputs = [
@@ -230,7 +230,7 @@ describe("the ends of the range", { timeout: 120_000 }, () => {
   );
 });
 
-describe("depthwise gradient to the weight", { timeout: 60_000 }, () => {
+describe("depthwise weight gradient", { timeout: 60_000 }, () => {
   it.each([
     "depthwise 3×3 multiplier 3",
     "depthwise 5×5 dilation 2 stride 2",
