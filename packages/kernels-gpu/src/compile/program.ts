@@ -19,7 +19,8 @@ import {
   type Step,
 } from "@conv/tensor";
 import type { GpuProgram } from "../api.ts";
-import { USAGE, type GpuTensorBuffer, type Pipeline, type Runtime } from "../runtime/runtime.ts";
+import type { Pipeline } from "../runtime/pipelines.ts";
+import { USAGE, type GpuTensorBuffer, type Runtime } from "../runtime/runtime.ts";
 import { GROUPS_PER_AXIS, shaderOf } from "../wgsl/wgsl.ts";
 import type { Arena } from "./arena.ts";
 import type { Caps } from "./caps.ts";
