@@ -1,19 +1,13 @@
-// What an adapter offers: features and limits that kernels may use, and how fast it is, roughly, so
-// that kernels can be compared.
+// Capabilities of an adapter: features and limits that kernels may use, and its rates, by which
+// kernels are ranked.
 
 import type { Choosing } from "@conv/compiler";
 import { GUESSES, SWIFTSHADER } from "../kernels/costs.ts";
 
-/**
- * Element type in which a program keeps what lies between its steps. Sums are made in float32
- * either way.
- */
+/** Element type in which a program stores values between its steps. Sums are float32. */
 export type Storage = "float32" | "float16";
 
-/**
- * Matrices of rows × depth and depth × columns, multiplied by a subgroup, which has at most so many
- * lanes.
- */
+/** Matrices of rows × depth and depth × columns that a subgroup of at most `lanes` multiplies. */
 export interface Matrices {
   readonly rows: number;
   readonly columns: number;
@@ -22,29 +16,23 @@ export interface Matrices {
 }
 
 export interface Caps extends Choosing {
-  /**
-   * The adapter computes on the processor (SwiftShader, llvmpipe): its memory is near, its threads
-   * are few.
-   */
+  /** The adapter computes on the CPU (SwiftShader, llvmpipe): with few threads, near its memory. */
   readonly software: boolean;
   readonly subgroups: boolean;
   readonly f16: boolean;
-  /** How subgroups multiply matrices of float16 with sums in float32, if they can. */
+  /** Matrices of float16 that subgroups multiply, with sums in float32; null if they cannot. */
   readonly matrices: Matrices | null;
   readonly timestamps: boolean;
   readonly storage: Storage;
-  /** In what kernels may multiply, where they state their error. */
+  /** Element type in which kernels may multiply, if they state their error. */
   readonly arithmetic: Storage;
-  /** Storage buffers that one kernel may read and write. */
+  /** The most storage buffers that one shader may bind. */
   readonly storageBuffers: number;
   readonly bindingBytes: number;
   readonly bufferBytes: number;
   readonly workgroupBytes: number;
   readonly threads: number;
-  /**
-   * Multiply-adds a second, bytes a second, and seconds to start a kernel: orders of magnitude, to
-   * rank kernels by.
-   */
+  /** Multiply-adds a second, bytes a second, and seconds to start a kernel: orders of magnitude. */
   readonly macs: number;
   readonly bandwidth: number;
   readonly launch: number;

@@ -1,5 +1,5 @@
-// Subgroup matrices, an experiment of Chromium's (`chromium-experimental-subgroup-matrix`): whether
-// a device multiplies them, and of what sizes.
+// Subgroup matrices, an experimental feature of Chromium (`chromium-experimental-subgroup-matrix`):
+// the sizes of matrices that a device multiplies.
 
 import type { Matrices } from "../compile/caps.ts";
 
@@ -7,7 +7,7 @@ export const SUBGROUP_MATRIX = "chromium-experimental-subgroup-matrix";
 
 declare global {
   interface GPUAdapterInfo {
-    /** Absent where the feature is. */
+    /** Absent without the feature. */
     readonly subgroupMatrixConfigs?:
       | Iterable<{
           readonly componentType: string;
@@ -21,8 +21,8 @@ declare global {
 }
 
 /**
- * The largest matrices of float16, summed in float32, that a tile of 32 × 32 and a slice of 16 taps
- * are made of; null where there are none.
+ * The largest matrices of float16 with sums in float32 that divide a tile of 32 × 32 and a slice of
+ * 16 taps; null where there are none.
  */
 export async function matricesOf(
   device: GPUDevice,
@@ -42,13 +42,11 @@ export async function matricesOf(
     .sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K);
   if (!best || !info.subgroupMaxSize) return null;
   const matrices = { rows: best.M, columns: best.N, depth: best.K, lanes: info.subgroupMaxSize };
-  return (await isSpoken(device, matrices)) ? matrices : null;
+  return (await compiles(device, matrices)) ? matrices : null;
 }
 
-/**
- * Whether the device takes the functions as they are written here: what is an experiment changes.
- */
-async function isSpoken(
+/** Whether the device compiles the functions as written here; an experimental feature changes. */
+async function compiles(
   device: GPUDevice,
   { rows, columns, depth, lanes }: Matrices,
 ): Promise<boolean> {
