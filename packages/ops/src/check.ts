@@ -9,9 +9,7 @@ import {
   type Arg,
   type Cost,
   type Spec,
-  type Window,
 } from "@conv/tensor";
-import type { WindowGeometry } from "./geometry.ts";
 
 /** Throws ShapeError unless the input is float32. */
 export function mustBeFloat(op: string, what: string, { dtype }: Spec): void {
@@ -105,16 +103,6 @@ export function resolveAxis(op: string, axis: number, { shape: { length: rank } 
     );
   return axis < 0 ? axis + rank : axis;
 }
-
-/** The window of each spatial axis. */
-export const windowsOf = (g: WindowGeometry): Window[] =>
-  g.kernel.map((kernel, a) => ({
-    kernel,
-    stride: g.stride[a],
-    dilation: g.dilation[a],
-    padLo: g.padLo[a],
-    padHi: g.padHi[a],
-  }));
 
 /** Reads its inputs once, writes its output once, and does `flops` operations on the way. */
 export const streamCost = (inputs: readonly Spec[], output: Spec, flops = 0): Cost => ({

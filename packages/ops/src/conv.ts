@@ -15,7 +15,7 @@ import {
   type Op,
   type Spec,
 } from "@conv/tensor";
-import { mustBeWhole, mustDivide, mustMatch, spatialRank, windowsOf } from "./check.ts";
+import { mustBeWhole, mustDivide, mustMatch, spatialRank } from "./check.ts";
 import {
   axisName,
   convGeometry,
@@ -26,6 +26,7 @@ import {
   precisionOf,
   resolvePadding,
   spanOf,
+  windowsOf,
   wShape,
   xShape,
   yShape,

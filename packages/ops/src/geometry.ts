@@ -1,7 +1,7 @@
 // The geometry of a convolution at any rank, computed and checked once, and the one loop nest that
 // is its meaning.
 
-import { message, rangeError, shapeError, stridesOf, type Spec } from "@conv/tensor";
+import { message, rangeError, shapeError, stridesOf, type Spec, type Window } from "@conv/tensor";
 import { mustBeWhole, mustDivide, spatialRank } from "./check.ts";
 import {
   axisName,
@@ -28,6 +28,16 @@ export interface WindowGeometry {
   readonly padLo: readonly number[];
   readonly padHi: readonly number[];
 }
+
+/** The window of each spatial axis. */
+export const windowsOf = (g: WindowGeometry): Window[] =>
+  g.kernel.map((kernel, a) => ({
+    kernel,
+    stride: g.stride[a],
+    dilation: g.dilation[a],
+    padLo: g.padLo[a],
+    padHi: g.padHi[a],
+  }));
 
 /**
  * A convolution of x (n, ic, …input) with w (oc, ic/groups, …kernel) to y (n, oc, …output); what

@@ -16,7 +16,7 @@ import {
   type Spec,
   type Window,
 } from "@conv/tensor";
-import { mustMatch, spatialRank, streamCost, windowsOf } from "./check.ts";
+import { mustMatch, spatialRank, streamCost } from "./check.ts";
 import { abs, affine, map, square } from "./elementwise.ts";
 import type { Expr } from "./expr.ts";
 import { scatterAdd } from "./gather.ts";
@@ -27,6 +27,7 @@ import {
   perAxis,
   resolvePadding,
   spanOf,
+  windowsOf,
   type Padding,
   type PerAxis,
   type WindowGeometry,

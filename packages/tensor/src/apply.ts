@@ -4,9 +4,9 @@
 import type { Backend, Program } from "./backend.ts";
 import { createCache, eagerPrograms, type Cache, type Compiled } from "./cache.ts";
 import { kindOf, shapeError, unsupported } from "./errors.ts";
-import { node, trace, Value } from "./graph.ts";
+import { node, trace } from "./graph.ts";
 import { keyOfOp } from "./identity.ts";
-import type { Op } from "./op.ts";
+import { Value, type Op } from "./op.ts";
 import { optimize } from "./optimize.ts";
 import { formatShape, type Spec } from "./spec.ts";
 import { dispose, Tensor } from "./tensor.ts";

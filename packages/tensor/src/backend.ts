@@ -1,7 +1,8 @@
 // The contract of a back end, a value that is passed and never a global, and of the kernels a back
 // end chooses from.
 
-import type { Graph, Node, Value } from "./graph.ts";
+import type { Graph } from "./graph.ts";
+import type { Node, Value } from "./op.ts";
 
 /** Memory of a device. Only the back end that made it knows what is behind it. */
 export interface Buffer {

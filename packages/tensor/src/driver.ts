@@ -123,6 +123,47 @@ function createBuffers<B extends Buffer>(name: string) {
   return { live, freed, own, mustHold };
 }
 
+type State =
+  | { readonly is: "running" }
+  | { readonly is: "failed"; readonly error: unknown }
+  | { readonly is: "disposed" };
+
+/** Whether a back end runs, has failed or is disposed. A failure lasts until it is disposed. */
+function createState(name: string) {
+  let state: State = { is: "running" };
+  return {
+    mustRun() {
+      if (state.is === "disposed") throw new Error(`${name}: the back end is disposed`);
+      if (state.is === "failed") throw state.error;
+    },
+    fail(error: unknown) {
+      if (state.is === "running") state = { is: "failed", error };
+    },
+    isDisposed: () => state.is === "disposed",
+    dispose() {
+      state = { is: "disposed" };
+    },
+  };
+}
+
+function mustBeBytes(name: string, bytes: number): void {
+  if (!(Number.isSafeInteger(bytes) && bytes >= 0))
+    throw rangeError(
+      name,
+      "bytes",
+      message`a buffer of ${{ bytes }} bytes; it must be a whole number ≥ 0`,
+    );
+}
+
+function mustTake(name: string, { bytes }: Buffer, { byteLength: got }: ArrayBufferView): void {
+  if (got > bytes)
+    throw rangeError(
+      name,
+      "data-too-large",
+      message`${{ got }} bytes do not fit a buffer of ${{ bytes }}`,
+    );
+}
+
 /** Keeps the state of a back end of that name, its buffers and its programs. */
 export function manageBackend<B extends Buffer, P extends Timed, O = never>(
   name: string,
@@ -131,14 +172,9 @@ export function manageBackend<B extends Buffer, P extends Timed, O = never>(
   const programs = new Set<P>();
   let bytesOfPrograms: (programs: Iterable<P>) => number = total;
   let bytesOfConstants = 0;
-  let state: { is: "running" } | { is: "failed"; error: unknown } | { is: "disposed" } = {
-    is: "running",
-  };
+  const state = createState(name);
+  const { mustRun, fail } = state;
 
-  const mustRun = () => {
-    if (state.is === "disposed") throw new Error(`${name}: the back end is disposed`);
-    if (state.is === "failed") throw state.error;
-  };
   const memory = () => ({
     buffers: live.size,
     bytes: total(live.values()),
@@ -190,18 +226,13 @@ export function manageBackend<B extends Buffer, P extends Timed, O = never>(
       kind,
       alloc(bytes: number) {
         mustRun();
-        if (!(Number.isSafeInteger(bytes) && bytes >= 0))
-          throw rangeError(
-            name,
-            "bytes",
-            message`a buffer of ${{ bytes }} bytes; it must be a whole number ≥ 0`,
-          );
+        mustBeBytes(name, bytes);
         const buffer = withRoom(() => driver.alloc(bytes));
         live.set(buffer, buffer);
         return buffer;
       },
       free(buffer: Buffer) {
-        if (state.is === "disposed" || freed.has(buffer)) return;
+        if (state.isDisposed() || freed.has(buffer)) return;
         const known = own(buffer);
         live.delete(buffer);
         freed.add(buffer);
@@ -210,12 +241,7 @@ export function manageBackend<B extends Buffer, P extends Timed, O = never>(
       write(buffer: Buffer, data: ArrayBufferView) {
         mustRun();
         const known = own(buffer);
-        if (data.byteLength > known.bytes)
-          throw rangeError(
-            name,
-            "data-too-large",
-            message`${{ got: data.byteLength }} bytes do not fit a buffer of ${{ bytes: known.bytes }}`,
-          );
+        mustTake(name, known, data);
         driver.write(known, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
       },
       async read(buffer: Buffer) {
@@ -240,8 +266,8 @@ export function manageBackend<B extends Buffer, P extends Timed, O = never>(
       },
       memory,
       dispose() {
-        if (state.is === "disposed") return;
-        state = { is: "disposed" };
+        if (state.isDisposed()) return;
+        state.dispose();
         forgetEager(backend);
         live.clear();
         programs.clear();
@@ -251,9 +277,6 @@ export function manageBackend<B extends Buffer, P extends Timed, O = never>(
       [dispose]: () => backend.dispose(),
     };
     return backend;
-  };
-  const fail = (error: unknown) => {
-    if (state.is === "running") state = { is: "failed", error };
   };
   return { backend: make, mustRun, inUse, fail };
 }

@@ -5,50 +5,9 @@ import type { DType, Elements } from "./dtypes.ts";
 import { elementsOf } from "./elements.ts";
 import { complaint, isConvError, kindOf, message, shapeError, ShapeError } from "./errors.ts";
 import { copyOf } from "./identity.ts";
-import type { Cost, Cotangents, Op } from "./op.ts";
+import { Value, type Cost, type Node, type Op } from "./op.ts";
 import { printable } from "./printable.ts";
 import { formatShape, spec as makeSpec, type Spec } from "./spec.ts";
-
-/**
- * A tensor of a graph: an output of a node, or (node null) an input of the graph or a constant,
- * which has data.
- */
-export class Value {
-  readonly node: Node | null;
-  readonly index: number;
-  readonly spec: Spec;
-  readonly name: string | undefined;
-  /** The elements of a constant; see {@link constant}. */
-  readonly data: Elements | undefined;
-
-  constructor(node: Node | null, index: number, spec: Spec, name?: string, data?: Elements) {
-    this.node = node;
-    this.index = index;
-    this.spec = spec;
-    this.name = name;
-    this.data = data;
-  }
-
-  get shape(): readonly number[] {
-    return this.spec.shape;
-  }
-
-  get dtype(): DType {
-    return this.spec.dtype;
-  }
-}
-
-/**
- * One application of an op. `path` names the module that asked for it (`features.0`), "" outside
- * any.
- */
-export interface Node<P = unknown> {
-  readonly op: Op<P, Cotangents>;
-  readonly params: P;
-  readonly inputs: readonly Value[];
-  readonly outputs: readonly Value[];
-  readonly path: string;
-}
 
 /** What a node costs, by its op's own count. */
 export const costOf = ({ op, inputs, params }: Node): Cost =>

@@ -5,8 +5,8 @@ import type { Backend, Buffer, Program } from "./backend.ts";
 import { manageBackend } from "./driver.ts";
 import { decodeElements, encodeElements } from "./dtypes.ts";
 import { message, rangeError } from "./errors.ts";
-import { constantsOf, type Constant, type Graph, type Value } from "./graph.ts";
-import type { HostArray } from "./op.ts";
+import { constantsOf, type Constant, type Graph } from "./graph.ts";
+import type { HostArray, Value } from "./op.ts";
 import { sizeOf, type Spec } from "./spec.ts";
 
 interface HostBuffer extends Buffer {

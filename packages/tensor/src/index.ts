@@ -35,16 +35,23 @@ export {
   isConstant,
   node,
   trace,
-  Value,
   within,
   type Constant,
   type Graph,
-  type Node,
 } from "./graph.ts";
 export { exactly, keyOfOp } from "./identity.ts";
 export { arrayOf, createHost, evaluate, hostArray } from "./host.ts";
 export type { Bytes } from "./bytes.ts";
-export { isOp, type Cost, type Cotangents, type HostArray, type Op, type Window } from "./op.ts";
+export {
+  isOp,
+  Value,
+  type Cost,
+  type Cotangents,
+  type HostArray,
+  type Node,
+  type Op,
+  type Window,
+} from "./op.ts";
 export { optimize } from "./optimize.ts";
 export { printable, quoted } from "./printable.ts";
 export { bytesOf, formatShape, sameShape, sizeOf, spec, stridesOf, type Spec } from "./spec.ts";

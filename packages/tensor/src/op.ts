@@ -1,9 +1,49 @@
-// The interface through which everything knows an operation: rule, meaning, gradient, cost and
-// window, in one object.
+// Operations, and the nodes and values of a graph, which refer to each other. The interface `Op` is
+// all that is known of an operation: rule, meaning, gradient, cost and window, in one object.
 
-import type { DType } from "./dtypes.ts";
-import type { Node, Value } from "./graph.ts";
+import type { DType, Elements } from "./dtypes.ts";
 import type { Spec } from "./spec.ts";
+
+/**
+ * A tensor of a graph: an output of a node, or (node null) an input of the graph or a constant,
+ * which has data.
+ */
+export class Value {
+  readonly node: Node | null;
+  readonly index: number;
+  readonly spec: Spec;
+  readonly name: string | undefined;
+  /** The elements of a constant; see {@link constant}. */
+  readonly data: Elements | undefined;
+
+  constructor(node: Node | null, index: number, spec: Spec, name?: string, data?: Elements) {
+    this.node = node;
+    this.index = index;
+    this.spec = spec;
+    this.name = name;
+    this.data = data;
+  }
+
+  get shape(): readonly number[] {
+    return this.spec.shape;
+  }
+
+  get dtype(): DType {
+    return this.spec.dtype;
+  }
+}
+
+/**
+ * One application of an op. `path` names the module that asked for it (`features.0`), "" outside
+ * any.
+ */
+export interface Node<P = unknown> {
+  readonly op: Op<P, Cotangents>;
+  readonly params: P;
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+  readonly path: string;
+}
 
 /**
  * Values on the host in float64, contiguous in the order of `shape`: what reference implementations

@@ -2,8 +2,9 @@
 // offer a simpler value for themselves, and what no output needs is gone. Fusion of kernels belongs
 // to the back ends, which know their kernels.
 
-import { graphOf, input, node, within, type Graph, type Node, type Value } from "./graph.ts";
+import { graphOf, input, node, within, type Graph } from "./graph.ts";
 import { keyOfOp } from "./identity.ts";
+import type { Node, Value } from "./op.ts";
 
 /**
  * An equal graph with inputs and outputs in the same order. Inputs that a node of another graph

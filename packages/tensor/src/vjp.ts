@@ -1,7 +1,8 @@
 // Reverse-mode differentiation of a graph, op by op: the result is more graph, so gradients have
 // gradients.
 
-import { graphOf, within, type Node, type Value } from "./graph.ts";
+import { graphOf, within } from "./graph.ts";
+import type { Node, Value } from "./op.ts";
 
 /**
  * Cotangents of `wrt`, given the cotangents `seeds` of `outputs` (same shapes). `add` sums two
