@@ -147,9 +147,15 @@ const wrongs: readonly (readonly [string, new (message: string) => Error, Wrong]
 
 /** Registers the tests of memory and order. */
 export function bufferSuite(device: Device): void {
-  describe("buffers", () => contents(device));
-  describe("memory", () => counts(device));
-  describe("misuse", () => misuse(device));
+  describe("buffers", () => {
+    contents(device);
+  });
+  describe("memory", () => {
+    counts(device);
+  });
+  describe("misuse", () => {
+    misuse(device);
+  });
 }
 
 /** What buffers hold, in which order, and that runs repeat. */
