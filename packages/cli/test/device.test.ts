@@ -1,5 +1,5 @@
-// The device of the commands that compute: which is taken, what is said of it, and that all of them
-// run on the GPU.
+// The device of the commands that compute: which one is chosen, what they print about it, and that
+// all of them run on the GPU.
 
 import { softwareEnv } from "@conv/testkit/webgpu";
 import { describe, expect, it } from "vitest";
@@ -20,25 +20,25 @@ describe("the device", { timeout: 240_000 }, () => {
   });
 
   it.runIf(software.VK_DRIVER_FILES)(
-    "is not a GPU that is only imitated, and the reason is given",
+    "is not a GPU that is only emulated, and the reason is given",
     async () => {
       const { code, stderr } = await run("receptive lenet5 --at c1 --effective --json", software);
       expect({ code, stderr }).toEqual({
         code: 0,
-        stderr: onCpu().replace("\n", "; GPU not used: it is imitated by the processor\n"),
+        stderr: onCpu().replace("\n", "; GPU not used: it is emulated in software\n"),
       });
     },
   );
 
   it.runIf(process.platform === "linux")(
-    "is asked for in vain where there is no driver: one line says so",
+    "fails in one line where the GPU is requested and there is no driver",
     async () => {
       const { code, stdout, stderr } = await run("soak --device gpu", {
         VK_DRIVER_FILES: "/none.json",
         VK_ICD_FILENAMES: "/none.json",
       });
       expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
-      // a loader of Vulkan says of its own accord that it has no driver
+      // the loader of Vulkan prints that it has no driver
       const last = stderr.trimEnd().split("\n").at(-1);
       expect(last).toMatch(
         /^error: gpu: (Vulkan not found \(libvulkan\.so\.1\)$|WebGPU offers no adapter: )/,

@@ -17,7 +17,7 @@ export interface DeviceInfo {
   readonly threads: number;
   /** The GPU in words; "" for the CPU. */
   readonly adapter: string;
-  /** Whether that GPU is imitated by the processor. */
+  /** Whether that GPU is emulated by the CPU. */
   readonly software: boolean;
 }
 
