@@ -177,12 +177,14 @@ export {
   type Constraint,
   type Context,
   type Entry,
+  type Inputs,
   type Layer,
   type Model,
   type ParamOptions,
   type Regularizer,
   type TraceOptions,
   type TracedModel,
+  type Values,
 } from "./layers/layer.ts";
 export {
   groupNorm,

@@ -10,7 +10,7 @@ import {
   shapeError,
 } from "@conv/tensor";
 import { mustCount } from "../checks.ts";
-import { describeModel, type Model } from "../layers/layer.ts";
+import { describeModel, mustBeSingle, type Model } from "../layers/layer.ts";
 import { matchState, type State } from "../state/state.ts";
 import { breather } from "../training/events.ts";
 import { createForward, sampleSize, upload } from "./forward.ts";
@@ -52,6 +52,7 @@ export function createPredictor(
   const { batch = 64 } = options;
   mustCount("predict", "batch", batch);
   const { entries, output } = describeModel(model);
+  mustBeSingle("predict", model, output);
   const parameters = upload(backend, matchState(model.name, entries, state));
   const forward = createForward(backend, model, parameters);
   const [, ...shape] = output.shape;

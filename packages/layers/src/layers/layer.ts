@@ -1,6 +1,6 @@
 // What a layer is, and how a model is traced into a graph. A layer is a plain object with a
-// function of a value; it asks the context for its parameters by name, so the same description
-// gives parameter lists, training graphs and pictures.
+// function of values; it asks the context for its parameters by name. The same description gives
+// parameter lists, training graphs and pictures.
 
 import {
   checkOptions,
@@ -13,72 +13,75 @@ import {
   sameShape,
   shapeError,
   sizeOf,
-  spec,
   type Spec,
-  type Value,
+  spec,
+  unsupported,
+  Value,
   within,
 } from "@conv/tensor";
 import { mustBeFunction } from "../checks.ts";
 import type { Loss } from "../training/loss.ts";
 import type { Init } from "./init.ts";
 
+/** One value, or several by name. */
+export type Values = Value | Readonly<Record<string, Value>>;
+
 /**
- * One step of a network. `forward` is called while tracing, once a trace, and must not keep values.
+ * One step of a network, from one value to one value unless its types say otherwise. `forward` is
+ * called once a trace, and must not keep values.
  */
-export interface Layer {
+export interface Layer<I extends Values = Value, O extends Values = Value> {
   readonly type: string;
-  /** Its name within the whole, instead of its place in a list. */
+  /** Its name in a list, instead of its index. */
   readonly name?: string | undefined;
-  forward(x: Value, ctx: Context): Value;
+  forward(x: I, ctx: Context): O;
 }
 
-/**
- * What a training step adds to its loss for a parameter: one element, of which gradients are taken.
- */
-export type Regularizer = (parameter: Value) => Value;
+/** Makes of a parameter, or of an output, one element that is added to the training loss. */
+export type Regularizer = (value: Value) => Value;
 
-/** What a training step makes of a parameter after its update: a tensor of the same shape. */
+/** Makes the new value of a parameter after its update: a tensor of the same shape. */
 export type Constraint = (parameter: Value) => Value;
 
-/** What training does with a parameter besides descending. */
+/** How training treats a parameter, besides its update. */
 export interface ParamOptions {
   readonly regularizer?: Regularizer | undefined;
   readonly constraint?: Constraint | undefined;
 }
 
 /**
- * Handed to `forward`: where a layer gets its parameters and runs its parts. Names may not be empty
- * or hold `.` or `/`.
+ * Passed to `forward`: a layer gets its parameters and runs its parts through it. Names have at
+ * least one character and no `.`, `/` or space.
  */
 export interface Context {
-  /** Whether a training step is traced (dropout drops), and nothing is frozen here. */
+  /** True in a training step, unless the layer is frozen: dropout drops. */
   readonly training: boolean;
   /** A trainable tensor, saved as `path.name`. */
   param(name: string, shape: readonly number[], init: Init, options?: ParamOptions): Value;
   /** A tensor that is saved and not trained. */
   buffer(name: string, shape: readonly number[], init: Init): Value;
   /**
-   * While training: what a buffer of this layer is after the step. From then on `buffer` gives this
-   * value.
+   * In training: sets the value of a buffer of this layer after the step. From then on `buffer`
+   * returns this value.
    */
   update(name: string, next: Value): void;
   /**
-   * Runs a part under `path.name`. The same layer under the same name again uses the same
-   * parameters.
+   * Runs a part under `path.name`. The same layer under the same name uses the same parameters
+   * again.
    */
-  child(name: string, layer: Layer, x: Value): Value;
-  /** An int32 [2] seed for `random`, different at each call and, when training, at each step. */
+  child<I extends Values, O extends Values>(name: string, layer: Layer<I, O>, x: I): O;
+  /** An int32 [2] seed for `random`, different at each call and, in training, at each step. */
   seed(): Value;
   /**
-   * While training: one more output that is held against the labels, its loss added `weight` times
+   * In training: one more output that is compared with the labels; its loss is added `weight` times
    * to that of the model's output.
    */
   auxiliary(output: Value, weight: number): void;
-  /** While training: one element that is added to what the step minimizes. */
+  /** In training: adds one element to the loss. */
   loss(value: Value): void;
   /**
-   * The same place in the model, where parameters are saved and not trained, and layers run as when
-   * predicting.
+   * The same place in the model, where parameters are saved and not trained, and layers run as in
+   * inference.
    */
   frozen(): Context;
 }
@@ -88,20 +91,26 @@ export interface Entry extends ParamOptions {
   readonly name: string;
   readonly spec: Spec;
   readonly init: Init;
-  /** Whether it is a parameter or belongs to the layer's memory, as running statistics do. */
+  /** A buffer belongs to the state of a layer, as running statistics do. */
   readonly kind: "parameter" | "buffer";
-  /**
-   * Whether a training step descends along its gradient: true for parameters that are not frozen.
-   */
+  /** Whether training updates it: true for parameters that are not frozen. */
   readonly trainable: boolean;
 }
 
-/** A network: a layer, and the shape of one sample (without the batch). */
-export interface Model {
+/** The shape of an input for one sample, such as [1, 28, 28]; for several inputs, by name. */
+export type Inputs<I extends Values> = I extends Value
+  ? readonly number[]
+  : { readonly [K in keyof I]: readonly number[] | Spec };
+
+/**
+ * A network: a layer, and the shape of one sample, without the batch. With several inputs it takes
+ * a record of shapes, or of specs for other types than float32. Training and inference take models
+ * with one input and one output.
+ */
+export interface Model<I extends Values = Value, O extends Values = Value> {
   readonly name: string;
-  readonly layer: Layer;
-  /** For example [1, 28, 28]. */
-  readonly input: readonly number[];
+  readonly layer: Layer<I, O>;
+  readonly input: Inputs<I>;
   /** Number of classes that the output scores; labels are checked against it. */
   readonly classes?: number | undefined;
   /** Input values of background and foreground of a gray image. Default: [0, 1]. */
@@ -111,22 +120,19 @@ export interface Model {
 }
 
 /**
- * A model as a graph with inputs [x, …entries, …seeds] and output [output]; `values[i]` is the
- * tensor named by `entries[i]`.
+ * A model as a graph with the inputs […x, …entries, …seeds] and the outputs of the model.
+ * `values[i]` is the tensor of `entries[i]`.
  */
-export interface TracedModel {
+export interface TracedModel<I extends Values = Value, O extends Values = Value> {
   readonly name: string;
   readonly graph: Graph;
-  readonly x: Value;
-  readonly output: Value;
+  readonly x: I;
+  readonly output: O;
   readonly entries: readonly Entry[];
   readonly values: readonly Value[];
-  /**
-   * For each entry what a training step makes of it, where the model itself says so (running
-   * statistics), else null.
-   */
+  /** For each entry its value after a training step, where the model itself sets it, else null. */
   readonly updates: readonly (Value | null)[];
-  /** One int32 [2] input per use of randomness, in order of use; none unless training. */
+  /** One int32 [2] input for each use of randomness, in order; none unless training. */
   readonly seeds: readonly Value[];
   /** Outputs of auxiliary heads; none unless training. */
   readonly auxiliaries: readonly Auxiliary[];
@@ -134,36 +140,63 @@ export interface TracedModel {
   readonly losses: readonly Value[];
 }
 
-/** An output that only training sees. */
+/** An output that exists in training only. */
 export interface Auxiliary {
   readonly output: Value;
-  /** What its loss counts for. */
+  /** Factor of its loss. */
   readonly weight: number;
 }
 
 export interface TraceOptions {
-  /** Samples at once. */
+  /** Number of samples. Default: 1. */
   readonly batch?: number | undefined;
+  /** Whether a training step is traced. Default: false. */
   readonly training?: boolean | undefined;
-  /** Paths of layers that run as when predicting, though the rest trains. */
+  /** Paths of layers that run as in inference while the others train. */
   readonly frozen?: ReadonlySet<string> | undefined;
 }
 
+const listOf = (values: Values): readonly Value[] =>
+  values instanceof Value ? [values] : Object.values(values);
+
+const isShape = (shape: readonly number[] | Spec): shape is readonly number[] =>
+  Array.isArray(shape);
+
+/** The inputs of a model over `batch` samples; one input is called x. */
+function inputsOf<I extends Values>(given: Inputs<I>, batch: number): I {
+  const make = (of: readonly number[] | Spec, name: string) => {
+    const { shape, dtype } = isShape(of) ? spec(of) : of;
+    return input(spec([batch, ...shape], dtype), name);
+  };
+  const of: readonly number[] | Readonly<Record<string, readonly number[] | Spec>> = given;
+  const made: Values = isSingle(of)
+    ? make(of, "x")
+    : Object.fromEntries(Object.entries(of).map(([name, each]) => [name, make(each, name)]));
+  return made as I; // Inputs<I> has the names of I
+}
+
+const isSingle = (
+  inputs: readonly number[] | Readonly<Record<string, readonly number[] | Spec>>,
+): inputs is readonly number[] => Array.isArray(inputs);
+
 /**
- * Traces a model. Throws ShapeError, with the layer's path, where shapes do not fit or a name is
- * used twice.
+ * Traces a model. Throws ShapeError, with the path of the layer, where shapes do not fit or a name
+ * is used twice.
  */
-export function traceModel(model: Model, options: TraceOptions = {}): TracedModel {
+export function traceModel<I extends Values, O extends Values>(
+  model: Model<I, O>,
+  options: TraceOptions = {},
+): TracedModel<I, O> {
   checkOptions("traceModel", options, "batch training frozen");
   const { batch = 1, training = false, frozen } = options;
-  const x = input(spec([batch, ...model.input]), "x");
+  const x = inputsOf<I>(model.input, batch);
   const store = new Store(training, frozen);
   const output = model.layer.forward(x, store.context("", new Set()));
   const values = [...store.values.values()];
   const updates = [...store.values.keys()].map((name) => store.updates.get(name) ?? null);
   return {
     name: model.name,
-    graph: graphOf([x, ...values, ...store.seeds], [output]),
+    graph: graphOf([...listOf(x), ...values, ...store.seeds], listOf(output)),
     x,
     output,
     entries: [...store.entries.values()],
@@ -176,13 +209,27 @@ export function traceModel(model: Model, options: TraceOptions = {}): TracedMode
 }
 
 /**
- * A model traced for its entries alone: with several samples, which some layers need, and which
- * change no entry.
+ * A model traced for its entries: with two samples, as some layers need several, and the number
+ * changes no entry.
  */
-export const describeModel = (model: Model, options?: TraceOptions): TracedModel =>
-  traceModel(model, { batch: 2, ...options });
+export const describeModel = <I extends Values, O extends Values>(
+  model: Model<I, O>,
+  options?: TraceOptions,
+): TracedModel<I, O> => traceModel(model, { batch: 2, ...options });
 
-/** What one trace collects: the contexts of all layers write into it. */
+/** Throws UnsupportedError unless a model has one input and one output, neither of them named. */
+export function mustBeSingle(op: string, model: Model, output: Value): void {
+  const named = (what: string, names: object) =>
+    unsupported(
+      op,
+      `named-${what}s`,
+      message`${{ model: model.name }} has the ${{ what }}s ${{ names: Object.keys(names).join(", ") }}, but needs one ${{ what }} without a name; trace it with traceModel`,
+    );
+  if (!isSingle(model.input)) throw named("input", model.input);
+  if (!(output instanceof Value)) throw named("output", output);
+}
+
+/** The results of one trace: the contexts of all layers write into it. */
 class Store {
   readonly training: boolean;
   readonly entries = new Map<string, Entry>();
@@ -191,7 +238,7 @@ class Store {
   readonly seeds: Value[] = [];
   readonly auxiliaries: Auxiliary[] = [];
   readonly losses: Value[] = [];
-  readonly #layers = new Map<string, Layer>();
+  readonly #layers = new Map<string, Pick<Layer, "type">>();
 
   readonly #frozen: ReadonlySet<string>;
 
@@ -200,7 +247,7 @@ class Store {
     this.#frozen = frozen;
   }
 
-  // `own` holds the names that this run of the layer asked for: one name, one tensor.
+  // `own` holds the names that this run of the layer asked for, so that each name has one tensor.
   context(path: string, own: Set<string>, frozen = false): Context {
     const training = this.training && !frozen && !this.#frozen.has(path);
     const named = (name: string) => {

@@ -11,7 +11,7 @@ import {
   sizeOf,
 } from "@conv/tensor";
 import { createRandom } from "../data/random.ts";
-import { describeModel, type Entry, type Model } from "../layers/layer.ts";
+import { describeModel, type Entry, type Model, type Values } from "../layers/layer.ts";
 
 /** One tensor on the host, float32, in the order of its shape. */
 export interface Saved {
@@ -31,7 +31,10 @@ export const nextPrefix = "next/";
  * First values of all parameters and buffers. Each depends on the seed and its own name only.
  * Throws ShapeError where an init does not return as many values as the tensor holds.
  */
-export function initialize(model: Model, seed = 0): State {
+export function initialize<I extends Values, O extends Values>(
+  model: Model<I, O>,
+  seed = 0,
+): State {
   return new Map(
     describeModel(model).entries.map(({ name, spec: { shape }, init }) => {
       const data = init(shape, createRandom(`${seed} ${name}`));

@@ -3,7 +3,7 @@
 import { add, affine, concat, full, grad, reshape } from "@conv/ops";
 import { within, type Value } from "@conv/tensor";
 import { labelsOf } from "../inference/forward.ts";
-import { traceModel, type Model, type TracedModel } from "../layers/layer.ts";
+import { mustBeSingle, traceModel, type Model, type TracedModel } from "../layers/layer.ts";
 import { measure } from "./loss.ts";
 import type { StepOptions } from "./options.ts";
 import { frozenLayers, trainedOf } from "./rules.ts";
@@ -41,6 +41,7 @@ export function traceDescent(
 ): Descent {
   const network = traceModel(model, { batch, training: true, frozen: frozenLayers(model, rules) });
   const { output, entries, values, auxiliaries, losses } = network;
+  mustBeSingle("train", model, output);
   const labels = labelsOf(batch, target);
   const trained = trainedOf(model, entries, rules);
   const { mean, weight, added, penalty } = within("loss", () => {

@@ -5,7 +5,7 @@ import { checkOptions, dispose, kindOf, message, rangeError, type Backend } from
 import { mustBe, mustBeFunction, mustCount } from "../checks.ts";
 import type { Batch, Dataset, Target } from "../data/data.ts";
 import { createLoader } from "../data/load.ts";
-import { describeModel, type Entry, type Model } from "../layers/layer.ts";
+import { describeModel, mustBeSingle, type Entry, type Model } from "../layers/layer.ts";
 import { initialize, matchState, type State } from "../state/state.ts";
 import { createActivity } from "./activity.ts";
 import { createDevice } from "./device.ts";
@@ -116,7 +116,8 @@ export interface Trainer extends Disposable {
 export function createTrainer(options: TrainerOptions): Trainer {
   checkTrainer(options);
   const { backend, model, rules, state, seed = 0 } = options;
-  const { entries } = describeModel(model);
+  const { entries, output } = describeModel(model);
+  mustBeSingle("train", model, output);
   const values = matchState(model.name, entries, state ?? initialize(model, seed));
   const parts = createParts(options, entries, values);
   const { device, evaluator, steps, activity } = parts;
