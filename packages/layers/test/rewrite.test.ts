@@ -1,144 +1,39 @@
-// Whole networks rewritten: the new one answers as the old one, for any state, and holds what it
-// should.
+// Whole networks rewritten between linear and 1×1 convolutions: the new network has the same
+// answers for any state, and the tensors that it should have.
 
-import { createCpu } from "@conv/kernels-cpu";
 import * as ops from "@conv/ops";
-import {
-  evaluate,
-  hostArray,
-  ShapeError,
-  sizeOf,
-  spec,
-  UnsupportedError,
-  type Backend,
-} from "@conv/tensor";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { conv1x1ToLinear, foldBatchNorm, linearToConv1x1 } from "../src/algebra/index.ts";
+import { describe, expect, test } from "vitest";
+import { conv1x1ToLinear, linearToConv1x1 } from "../src/algebra/index.ts";
 import {
   adaptiveAvgPool2d,
-  avgPool2d,
   batchNorm1d,
   batchNorm2d,
   conv2d,
   convTranspose2d,
-  createPredictor,
-  createRandom,
-  dropout,
   flatten,
-  leakyRelu,
   linear,
   logSoftmax,
-  maxPool2d,
-  pipe,
   relu,
-  residual,
   sequential,
   tanh,
   traceModel,
 } from "../src/index.ts";
-import type { Layer, Model, State } from "../src/index.ts";
+import type { Layer, Model } from "../src/index.ts";
+import { lenet5, mobilenetV2, shufflenetV2 } from "../src/models/index.ts";
 import {
-  lenet5,
-  mobilenetV2,
-  mobilenetV3Small,
-  resnet18,
-  shufflenetV2,
-} from "../src/models/index.ts";
+  drawn,
+  image,
+  answer,
+  exact,
+  expectClose,
+  failure,
+  opsOf,
+  unpadded,
+  useBackend,
+} from "./rewrite.ts";
 import { only } from "./tiny.ts";
 
-let backend: Backend;
-beforeAll(async () => {
-  backend = await createCpu({ threads: 1 });
-});
-afterAll(() => backend.dispose());
-
-/**
- * Numbers for every tensor, such that signals neither vanish nor grow and no normalization is
- * trivial.
- */
-function drawn(model: Model): State {
-  return new Map(
-    traceModel(model).entries.map(({ name, spec: { shape } }, i) => {
-      const bound = shape.length > 1 ? Math.sqrt(6 / sizeOf(shape.slice(1))) : 0.5;
-      const at = /(weight|running_var)$/.test(name) && shape.length === 1 ? 1 : 0;
-      let bits = i; // a linear congruential generator, for networks have millions of weights
-      return [
-        name,
-        {
-          shape,
-          data: Float32Array.from(
-            { length: sizeOf(shape) },
-            () => at + (bound * (bits = (Math.imul(bits, 1664525) + 1013904223) | 0)) / 2 ** 31,
-          ),
-        },
-      ];
-    }),
-  );
-}
-
-const image = (shape: readonly number[], key = "image"): Float32Array => {
-  const random = createRandom(key);
-  return Float32Array.from({ length: sizeOf(shape) }, () => random.normal());
-};
-
-async function answer(
-  model: Model,
-  state: State,
-  x: Float32Array,
-): Promise<{ shape: readonly number[]; y: Float32Array }> {
-  using predictor = createPredictor(backend, model, state, { batch: 2 });
-  return { shape: predictor.output, y: await predictor.predict(x) };
-}
-
-/** In float64, for one image. */
-function exact(model: Model, state: State, x: Float32Array): Float64Array {
-  const { graph, entries } = traceModel(model);
-  const arrays = entries.map((e) => hostArray(e.spec, Float64Array.from(state.get(e.name)!.data)));
-  return evaluate(graph, [hostArray(spec([1, ...model.input]), Float64Array.from(x)), ...arrays])[0]
-    .data;
-}
-
-function expectClose(got: ArrayLike<number>, want: ArrayLike<number>, tolerance: number): void {
-  expect(got.length).toBe(want.length);
-  const largest = Math.max(...Array.from(want, Math.abs));
-  for (let i = 0; i < want.length; i++)
-    expect(Math.abs(got[i] - want[i]) / largest, `element ${i}`).toBeLessThanOrEqual(tolerance);
-}
-
-const failure = (fn: () => unknown): string => {
-  try {
-    fn();
-  } catch (error) {
-    if (error instanceof ShapeError || error instanceof UnsupportedError) return error.message;
-    throw error;
-  }
-  throw new Error("nothing was thrown");
-};
-
-const stored = (model: Model, kind: "parameter" | "buffer"): number =>
-  traceModel(model).entries.reduce(
-    (sum, e) => sum + (e.kind === kind ? sizeOf(e.spec.shape) : 0),
-    0,
-  );
-const opsOf = (model: Model): string[] => traceModel(model).graph.nodes.map((n) => n.op.name);
-
-/** LeNet-5 for 1×32×32, without padding. */
-const unpadded: Model = {
-  name: "unpadded",
-  input: [1, 32, 32],
-  classes: 10,
-  layer: sequential({
-    c1: pipe(conv2d(6, 5), tanh()),
-    s2: avgPool2d(2),
-    c3: pipe(conv2d(16, 5), tanh()),
-    s4: maxPool2d(2),
-    flat: flatten(),
-    c5: pipe(linear(120), tanh()),
-    drop: dropout(),
-    f6: pipe(linear(84), leakyRelu()),
-    output: linear(10),
-  }),
-};
+useBackend();
 
 describe("linearToConv1x1", () => {
   const crop = (
@@ -386,135 +281,6 @@ describe("conv1x1ToLinear", () => {
     const none = only(sequential({ a: conv2d(2, 3), r: relu() }), [1, 6, 6]);
     expect(failure(() => conv1x1ToLinear(none, drawn(none)))).toBe(
       "conv1x1ToLinear: only does not end in convolutions that cover all of their input",
-    );
-  });
-});
-
-describe("foldBatchNorm", () => {
-  test.each([
-    { model: { ...resnet18({ classes: 20 }), input: [3, 64, 64] }, norms: 20, channels: 4800 },
-    { model: { ...mobilenetV2({ classes: 20 }), input: [3, 64, 64] }, norms: 52, channels: 17056 },
-    {
-      model: { ...mobilenetV3Small({ classes: 20 }), input: [3, 64, 64] },
-      norms: 34,
-      channels: 6056,
-    },
-    { model: { ...shufflenetV2({ classes: 20 }), input: [3, 64, 64] }, norms: 56, channels: 8090 },
-  ])(
-    "$model.name answers the same with $channels parameters fewer and no buffers",
-    { timeout: 60_000 },
-    async ({ model, norms, channels }) => {
-      const state = drawn(model);
-      const folded = foldBatchNorm(model, state);
-      expect(opsOf(model).filter((op) => op === "batchNorm")).toHaveLength(norms);
-      expect(opsOf(folded.model)).not.toContain("batchNorm");
-      expect(stored(model, "buffer")).toBe(2 * channels + norms);
-      expect(stored(folded.model, "buffer")).toBe(0);
-      // scale and shift go, a bias comes
-      expect(stored(model, "parameter") - stored(folded.model, "parameter")).toBe(channels);
-      const x = image([2, ...model.input]);
-      expectClose(
-        (await answer(folded.model, folded.state, x)).y,
-        (await answer(model, state, x)).y,
-        3e-5,
-      );
-      const other = { ...folded.model, input: [3, 96, 64] };
-      const y = image([3, 96, 64]);
-      expectClose(
-        (await answer(other, folded.state, y)).y,
-        (await answer({ ...model, input: other.input }, state, y)).y,
-        3e-5,
-      );
-    },
-  );
-
-  test("keeps names, and puts each bias beside its weight", () => {
-    const model = resnet18({ classes: 20 });
-    const names = traceModel(foldBatchNorm(model, drawn(model)).model).entries.map((e) => e.name);
-    expect(names.slice(0, 4)).toEqual([
-      "conv1.weight",
-      "conv1.bias",
-      "layer1.0.conv1.weight",
-      "layer1.0.conv1.bias",
-    ]);
-    expect(names).toContain("layer2.0.downsample.0.bias");
-    expect(names.slice(-2)).toEqual(["fc.weight", "fc.bias"]);
-    expect(names.filter((name) => name.includes("bn"))).toEqual([]);
-  });
-
-  test("takes up whatever is affine channel by channel, in transposed convolutions, grouped ones and linear layers too", () => {
-    const model = only(
-      sequential({
-        a: conv2d(4, 3, { groups: 2 }),
-        n: batchNorm2d(),
-        m: batchNorm2d(),
-        up: convTranspose2d(6, 2, { stride: 2, groups: 2, bias: false }),
-        o: batchNorm2d(),
-        r: relu(),
-        flat: flatten(),
-        l: linear(5),
-        p: batchNorm1d(),
-      }),
-      [2, 5, 5],
-    );
-    const state = drawn(model);
-    const folded = foldBatchNorm(model, state);
-    expect(traceModel(folded.model).entries.map((e) => e.name)).toEqual([
-      "a.weight",
-      "a.bias",
-      "up.weight",
-      "up.bias",
-      "l.weight",
-      "l.bias",
-    ]);
-    expect(opsOf(folded.model).filter((op) => op.startsWith("batchNorm"))).toEqual([]);
-    const x = image([2, 5, 5]);
-    expectClose(exact(folded.model, folded.state, x), exact(model, state, x), 1e-6);
-  });
-
-  test("leaves what it cannot fold: before a convolution, behind an activation, after a layer that is used twice or whose output is", () => {
-    const twice = conv2d(2, 1);
-    const shared: Layer = {
-      type: "shared",
-      forward: (x, ctx) => ctx.child("c", twice, ctx.child("c", twice, x)),
-    };
-    const model = only(
-      sequential({
-        before: batchNorm2d(),
-        a: pipe(conv2d(2, 3, { padding: 1 }), relu()),
-        behind: batchNorm2d(),
-        shared,
-        after: batchNorm2d(),
-        b: conv2d(2, 1, { bias: false }),
-        branch: residual(sequential({ n: batchNorm2d() })),
-      }),
-      [2, 4, 4],
-    );
-    const state = drawn(model);
-    const folded = foldBatchNorm(model, state);
-    const kept = traceModel(folded.model).entries.map((e) => e.name);
-    expect(kept).toEqual([...state.keys()].filter((name) => !name.endsWith("num_batches_tracked")));
-    const x = image([2, 4, 4]);
-    expectClose(exact(folded.model, folded.state, x), exact(model, state, x), 1e-6);
-  });
-
-  test("a model that was folded can be embedded, and not trained", () => {
-    const model = only(sequential({ a: conv2d(2, 3), n: batchNorm2d() }), [1, 4, 4]);
-    const folded = foldBatchNorm(model, drawn(model));
-    const pair = only(
-      sequential({ one: folded.model.layer, two: conv2d(1, 1), again: linear(1) }),
-      [1, 4, 4],
-    );
-    expect(
-      traceModel(pair)
-        .entries.slice(0, 3)
-        .map((e) => e.name),
-    ).toEqual(["one.a.weight", "one.a.bias", "two.weight"]);
-    expect(failure(() => traceModel(folded.model, { training: true }))).toBe(
-      "foldBatchNorm: this model is for inference; train the model that it was made from",
-    );
-    expect(failure(() => foldBatchNorm(model, new Map()))).toBe(
-      "only: these weights belong to another network (missing a.weight and 6 more)",
     );
   });
 });
