@@ -170,7 +170,7 @@ const without: Readonly<Record<string, string>> = {
     "minimum mish mul neg prelu relu relu6 scaledTanh selu sigmoid silu softplus sqrt square sub tanh formatPadding countFns differentiate evaluator " +
     "formatExpr substitute variable variables grad absoluteError binaryCrossEntropy lossTerms squaredError linear matmulGeometry max mean flip " +
     "resample select padWith broadcastStrides broadcastTo sum sumTo logSoftmax softmax toInt32 pixelShuffle pixelUnshuffle walk full constantOf random " +
-    "oneHot mustBePrecision mustDivide precisionOf outputSizes boundedStride eachTerm xShape wShape yShape perAxis resolvePadding axisName spanOf paddingPerAxis keepsSize " +
+    "oneHot cast equal greater greaterEqual less lessEqual notEqual where windowsOf mustBePrecision mustDivide precisionOf outputSizes boundedStride eachTerm xShape wShape yShape perAxis resolvePadding axisName spanOf paddingPerAxis keepsSize " +
     "reshape flatten concat transpose pad slice eachWindow maxUnpool argMax",
 };
 
