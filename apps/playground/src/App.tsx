@@ -22,7 +22,7 @@ function Frame() {
   const shown = useRef(page);
   useEffect(() => {
     document.title = `${t.pages[page]} · Conv`;
-    // A reader who changed the page is put at its beginning; who arrives is left alone.
+    // After a change of the page, focus moves to its heading; on arrival it does not.
     if (shown.current !== page) {
       shown.current = page;
       heading.current?.focus();

@@ -1,4 +1,4 @@
-// When a GPU is lost, the browser empties every canvas, and says so of each once it can be drawn on
+// When a GPU is lost, the browser clears every canvas, and fires an event once it can be drawn on
 // again.
 
 import { useSyncExternalStore } from "react";
@@ -6,7 +6,7 @@ import { useSyncExternalStore } from "react";
 let restored = 0;
 const listeners = new Set<() => void>();
 
-// The event does not bubble, but it is heard on its way down.
+// The event does not bubble, so it is captured.
 document.addEventListener(
   "contextrestored",
   () => (restored++, listeners.forEach((listener) => listener())),
@@ -18,5 +18,5 @@ const subscribe = (listener: () => void) => {
   return () => void listeners.delete(listener);
 };
 
-/** How many canvases were emptied so far: what draws on one draws again when this changes. */
+/** The number of canvases that were cleared so far: components draw again when it changes. */
 export const useRestored = (): number => useSyncExternalStore(subscribe, () => restored);

@@ -1,6 +1,6 @@
-// The one scale for signed values: orange below zero, the paper itself at zero, blue above. Orange
-// and blue stay apart for every common kind of color blindness, and lightness grows with the
-// distance from zero.
+// The color scale for signed values: orange below zero, the background at zero, blue above. Orange
+// and blue differ for every common kind of color blindness, and contrast grows with the distance from
+// zero.
 
 import type { Theme } from "./theme.ts";
 
@@ -60,8 +60,8 @@ export const cssColor = (value: number, limit: number, theme: Theme): string =>
   hex(packedColor(value, limit, theme));
 
 /**
- * Ink that can be read on that color, black or white, whichever contrasts more: at least 4.5, for
- * the two meet at luminance 0.179.
+ * Black or white, whichever has more contrast to that color: at least 4.5, since the two are equal at
+ * luminance 0.179.
  */
 export function inkOn(value: number, limit: number, theme: Theme): string {
   const packed = packedColor(value, limit, theme);

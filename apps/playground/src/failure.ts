@@ -1,5 +1,5 @@
-// Errors as data: what a worker sends to the page, and what the page puts into words of its
-// language. Every error that a reader can cause has a code; the rest are faults of the program.
+// Errors as data, which a worker sends to the page, and the page translates. Every error that a
+// reader can cause has a code; all others are faults of the program.
 
 import { DivergedError } from "@conv/layers";
 import { fileError, isConvError, message, type Facts } from "@conv/tensor";
@@ -11,7 +11,7 @@ export interface Failure {
   /** With the name of the op, or of the file, as `op`. */
   readonly values: Facts;
   readonly axis?: string | number | undefined;
-  /** The message in English, for the console and for errors that no page has words for. */
+  /** The message in English, for the console, and for errors without a translation. */
   readonly text: string;
 }
 
@@ -33,7 +33,7 @@ export async function fetched(
   }
 }
 
-/** What is known of an error. */
+/** The code, values and message of an error. */
 export function failureOf(error: unknown): Failure {
   const text = error instanceof Error ? error.message : String(error);
   if (error instanceof DivergedError) {

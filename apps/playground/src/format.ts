@@ -1,8 +1,8 @@
-// Numbers for people: a proper minus sign, few digits, aligned.
+// Formats of numbers: a minus sign, few digits, aligned.
 
 const MINUS = "\u2212";
 
-/** `digits` decimals, or an exponent where that would show nothing of the number. */
+/** `digits` decimals, or an exponent where all of these would be zero. */
 export function decimal(value: number, digits = 3): string {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : `${MINUS}∞`;
   const size = Math.abs(value);
@@ -28,7 +28,7 @@ export const short = (value: number): string => {
   return `${value < 0 ? MINUS : ""}${text.replace(/^0\./, ".")}`;
 };
 
-/** A float32 in as many digits as tell it from its neighbors. */
+/** A float32 with enough digits to tell it from its neighbors. */
 export const exact = (value: number): string =>
   `${value < 0 ? MINUS : ""}${Math.abs(value).toPrecision(7)}`.replace("e-", `e${MINUS}`);
 

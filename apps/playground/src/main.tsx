@@ -1,4 +1,4 @@
-// Where the page begins: fonts, styles, the app.
+// The entry point of the page: fonts, styles, the app.
 
 import "@fontsource/ibm-plex-mono/latin-400.css";
 import "@fontsource/ibm-plex-mono/latin-500.css";

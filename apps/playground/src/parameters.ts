@@ -1,8 +1,8 @@
-// Reads the parameters of an address, and tells which of them cannot be used.
+// Reads the parameters of an address, and reports those that are not valid.
 
 /**
- * A parameter of an address that is not used as it stands, and what is used in its place; null
- * where nothing is.
+ * A parameter of an address that is not valid, and the value that is used instead; null where there
+ * is none.
  */
 export interface Unused {
   readonly name: string;
@@ -10,7 +10,7 @@ export interface Unused {
   readonly used: string | null;
 }
 
-/** Reads parameters of an address, and notes in `unused` those that `parse` gives undefined for. */
+/** Reads parameters of an address; `unused` gets those for which `parse` returns undefined. */
 export function reader(params: ReadonlyMap<string, string>) {
   const unused: Unused[] = [];
   const read = <T>(

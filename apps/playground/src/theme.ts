@@ -1,5 +1,5 @@
-// Light or dark: the system's wish unless the address says otherwise. Canvases ask here which they
-// are painted in.
+// Light or dark: the setting of the system, unless the address sets it. Canvases are painted in the
+// current theme.
 
 import { useEffect, useSyncExternalStore } from "react";
 import { setParams, useAddress } from "./url.ts";
@@ -12,14 +12,14 @@ const subscribe = (listener: () => void) => {
   return () => system.removeEventListener("change", listener);
 };
 
-/** The theme in force. */
+/** The current theme. */
 export function useTheme(): Theme {
   const asked = useAddress().params.get("theme");
   const dark = useSyncExternalStore(subscribe, () => system.matches);
   return asked === "dark" || asked === "light" ? asked : dark ? "dark" : "light";
 }
 
-/** Puts the theme on the document, where the style sheet reads it. */
+/** Sets the theme on the document, for the style sheet. */
 export function useThemeOnDocument(): Theme {
   const theme = useTheme();
   useEffect(() => {
@@ -28,6 +28,6 @@ export function useThemeOnDocument(): Theme {
   return theme;
 }
 
-/** Asks for a theme; the address keeps it only where it differs from the system's. */
+/** Sets the theme; the address keeps it only where it differs from that of the system. */
 export const chooseTheme = (theme: Theme): void =>
   setParams({ theme: theme === (system.matches ? "dark" : "light") ? null : theme }, "replace");

@@ -1,5 +1,5 @@
-// The state of the page lives in the address, `#/digits?sample=12&layer=c3&at=412`: what is seen
-// can be shared, and back and forward work. In the hash, because then any static host serves it.
+// The state of the page is in the address, `#/digits?sample=12&layer=c3&at=412`, so that it can be
+// shared, and back and forward work. It is in the hash, so that any static host can serve the page.
 
 import { useSyncExternalStore } from "react";
 
@@ -10,7 +10,7 @@ export type Page = (typeof PAGES)[number];
 export interface Address {
   readonly page: Page;
   readonly params: ReadonlyMap<string, string>;
-  /** The name in the address where that is no page: the first page stands in for it. */
+  /** The name in the address, where there is no such page; the first page is shown instead. */
   readonly unknown?: string;
 }
 
@@ -27,7 +27,7 @@ export function parseAddress(hash: string): Address {
 }
 
 export function formatAddress({ page, params }: Address): string {
-  // Commas and dots read better than their escapes, and are allowed in a fragment.
+  // Commas are easier to read than their escapes, and are allowed in a fragment.
   const query = new URLSearchParams([...params]).toString().replaceAll("%2C", ",");
   return `#/${page}${query ? `?${query}` : ""}`;
 }
@@ -54,13 +54,12 @@ const subscribe = (listener: () => void) => {
   return () => void listeners.delete(listener);
 };
 
-/** The address now; renders again whenever it changes. */
+/** The current address; renders again when it changes. */
 export const useAddress = (): Address => useSyncExternalStore(subscribe, () => current);
 
 /**
- * Sets parameters (null removes one) of the current page. `"push"` makes a step that the back
- * button undoes,
- * `"replace"` (dragging a slider, stepping an animation) does not.
+ * Sets parameters of the current page; null removes one. The back button undoes a `"push"`, not a
+ * `"replace"` (dragging a slider, stepping an animation).
  */
 export function setParams(
   changes: Readonly<Record<string, string | null>>,

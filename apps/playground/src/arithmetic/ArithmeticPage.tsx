@@ -28,7 +28,7 @@ import {
 import { Stage, type Cell } from "./Stage.tsx";
 
 /**
- * A setup that fits together, with its numbers, and its picture where it is small enough for one.
+ * A valid setup with its numbers, and its picture where it is small enough.
  */
 interface Drawn {
   readonly setup: Setup;
@@ -48,7 +48,7 @@ export function ArithmeticPage() {
   const key = JSON.stringify(setup);
   const problem = useMemo(() => problemOf(setup), [key]);
   const fresh = useMemo(() => (problem ? null : draw(setup)), [key]);
-  // While the parameters do not fit together, the last picture that did stays, marked as such.
+  // While the parameters are not valid, the last valid picture stays, marked as such.
   const last = useRef<Drawn | null>(null);
   if (fresh) last.current = fresh;
   const shown = fresh ?? last.current;
@@ -118,7 +118,7 @@ export function ArithmeticPage() {
 }
 
 interface PresetProps {
-  /** The setup at hand, as JSON. */
+  /** The current setup, as JSON. */
   chosen: string;
   onChange(next: Setup): void;
 }
@@ -161,14 +161,14 @@ function Numbers({ shown: { setup, figures }, stale }: { shown: Drawn; stale: st
   );
 }
 
-/** Which parameters keep the picture from being drawn, and how large they may be. */
+/** The parameters that are too large for the picture, and their limits. */
 function tooLargeText(setup: Setup, t: Dictionary): string {
   const names = tooLarge(setup);
   if (names.length === 0) return t.tooManyCells(PICTURE_CELLS);
   return t.tooLarge(names.map((name) => t.upTo(t.parameters[name], PICTURE[name])).join(t.comma));
 }
 
-/** Why a setup has no output, and buttons that mend it. */
+/** Why a setup has no output, and buttons that fix it. */
 function Mend({
   problem,
   setup,

@@ -8,10 +8,10 @@ import { isPadding, placeOf, type Picture, type Side } from "./picture.ts";
 
 /** Side of a cell, in the units of the picture. */
 export const SIZE = 36;
-/** A whole number with a proper minus sign. */
+/** A whole number with a minus sign. */
 export const signed = (v: number): string => (v < 0 ? `−${-v}` : `${v}`);
 
-/** What joins a cell with the one at hand: x·w. */
+/** The product x·w that joins a cell with the current one. */
 export interface Product {
   readonly x: number;
   readonly w: number;
@@ -27,13 +27,13 @@ interface PlaneProps {
   limit: number;
   /** Pixels per unit. */
   scale: number;
-  /** While playing: outputs after this step are still to come. */
+  /** While playing: the step; later outputs are not shown yet. */
   pending: number | null;
   onPoint(cell: number | null): void;
   onPick(cell: number): void;
 }
 
-/** Where a key leads from a cell; null where it is not ours. */
+/** The target of a key from a cell; null for other keys. */
 function keyTarget(key: string, side: Side, cell: number): number | null {
   const [channel, row, column] = placeOf(side, cell);
   const [h, w] = side.size;
@@ -132,7 +132,7 @@ interface Look {
   readonly className: string;
 }
 
-/** A cell joined with the one at hand shows their product, all others show their value. */
+/** A cell that is joined with the current one shows their product, all others their value. */
 function lookOf({ side, active, related, pending }: PlaneProps, cell: number, t: Dictionary): Look {
   const [, row, column] = placeOf(side, cell);
   const padding = isPadding(side, cell);

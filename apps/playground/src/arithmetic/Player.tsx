@@ -1,5 +1,5 @@
-// Steps through the windows: play, one back, one forward, anywhere by the slider, left and right
-// arrow keys anywhere on the page where they mean nothing else.
+// Steps through the windows: play, one step back or forward, a slider, and the left and right arrow
+// keys anywhere on the page where they have no other use.
 
 import { useEffect, useEffectEvent, useState } from "react";
 import { Icon } from "../components/ui.tsx";

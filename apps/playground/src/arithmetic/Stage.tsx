@@ -1,6 +1,5 @@
-// Input, kernel and output side by side. The cell at hand, pointed at, focused or reached by
-// stepping, shows what it depends on or what depends on it: related cells show the product that
-// joins them, in the color of its weight.
+// Input, kernel and output side by side. For the current cell (pointed at, focused, or of the current
+// step) the related cells show the products that join them, in the colors of their weights.
 
 import { useMemo, type ReactNode } from "react";
 import { limitOf } from "../color.ts";
@@ -23,7 +22,7 @@ interface Props {
   onPick(step: number): void;
 }
 
-/** Pixels of a cell: less where there is much to show. */
+/** The size of a cell in pixels: smaller where there are many cells. */
 const pixelsOf = ({ wide, narrow }: Picture): number => {
   const planes = Math.max(wide.channels, narrow.channels);
   const longest = Math.max(...wide.size, ...narrow.size);
@@ -120,7 +119,7 @@ interface KernelProps {
   scale: number;
 }
 
-/** The kernel of the output channel at hand; its weights that are in use stand out. */
+/** The kernel of the current output channel; the weights in use are highlighted. */
 function Kernel({ picture, active, terms, limit, scale }: KernelProps) {
   const t = useText();
   const { geometry: g, narrow } = picture;

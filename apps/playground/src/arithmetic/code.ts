@@ -1,4 +1,4 @@
-// The same convolution as a program in Conv and in PyTorch. Both run as they stand.
+// The same convolution as code for Conv and for PyTorch. Both run as printed.
 
 import { xShape, yShape, wShape, type ConvGeometry } from "@conv/ops";
 import type { Pair, Setup } from "./setup.ts";
@@ -66,7 +66,7 @@ export function torchCode(setup: Setup, g: ConvGeometry): string {
     `x = torch.ones(${list(x)})`,
     `w = torch.ones(${list(w)})`,
   ];
-  // Uneven padding is no argument there: pad before, or crop after.
+  // PyTorch has no option for asymmetric padding: pad before, or crop after.
   if (even) lines.push(`y = ${call("x")}`);
   else if (!setup.transposed)
     lines.push(`y = ${call(`F.pad(x, (${padLo[1]}, ${padHi[1]}, ${padLo[0]}, ${padHi[0]}))`)}`);

@@ -1,6 +1,6 @@
-// What the arithmetic page draws, computed by the geometry of @conv/ops alone. A convolution reads
-// windows of its input; a transposed one writes them to its output. Either way there is a side with
-// windows and a side with one cell per window.
+// The picture of the arithmetic page, computed from the geometry of @conv/ops. A convolution reads
+// windows of its input; a transposed one writes windows of its output. So one side has windows, and
+// the other has one cell for each window.
 
 import {
   convGeometry,
@@ -56,7 +56,7 @@ export function geometryOf(s: Setup): ConvGeometry {
   ] as const;
   const { stride, dilation, groups, kernel } = s;
   const x = spec([1, s.ic, ...s.input]);
-  // Where channels do not divide, the geometry says so before it looks at these.
+  // Where groups do not divide the channels, the geometry throws before it reads these.
   const per = (channels: number) => Math.max(1, Math.floor(channels / groups));
   if (!s.transposed)
     return convGeometry(x, spec([s.oc, per(s.ic), ...kernel]), {
@@ -76,8 +76,7 @@ export function geometryOf(s: Setup): ConvGeometry {
 }
 
 /**
- * Small whole numbers that look like data and are always the same; inputs have no zeros, which are
- * padding's.
+ * Small whole numbers, always the same. Inputs have no zeros, so that zeros are padding.
  */
 function numbersFor(size: number, lo: number, hi: number, seed: number): Float32Array {
   let state = seed;
@@ -87,7 +86,7 @@ function numbersFor(size: number, lo: number, hi: number, seed: number): Float32
   });
 }
 
-/** What a setup costs: its numbers, which need no picture. */
+/** The shapes and costs of a setup, which need no picture. */
 export interface Figures {
   readonly geometry: ConvGeometry;
   /** Shapes of input, weight and output, in the order of the call. */
@@ -95,7 +94,7 @@ export interface Figures {
   readonly w: readonly number[];
   readonly y: readonly number[];
   readonly weights: number;
-  /** Multiplications and additions in pairs, those with padding counted. */
+  /** Multiply-accumulates, those with padding included. */
   readonly macs: number;
   /** Whether the picture can show it. */
   readonly drawable: boolean;
@@ -120,11 +119,10 @@ export function figuresOf(setup: Setup): Figures {
 
 const pair = (list: readonly number[]): Pair => [list[0], list[1]];
 
-/** Draws a setup up; throws ShapeError where it has no geometry. */
+/** The picture of a setup; throws ShapeError where it has no geometry. */
 export function pictureOf(setup: Setup): Picture {
   const geometry = geometryOf(setup);
-  // The same convolution with its padding made visible: cells of their own, where the values are
-  // zero.
+  // The same convolution with its padding as cells, whose values are zero.
   const padded: ConvGeometry = {
     ...geometry,
     input: geometry.input.map((v, a) => v + geometry.padLo[a] + geometry.padHi[a]),

@@ -1,4 +1,4 @@
-// What keeps a setup from having a geometry, as @conv/ops says it, and changes that mend it.
+// Why a setup has no geometry, by the errors of @conv/ops, and changes that fix it.
 
 import { spanOf } from "@conv/ops";
 import { isConvError } from "@conv/tensor";
@@ -6,7 +6,7 @@ import { failureOf, type Failure } from "../failure.ts";
 import { geometryOf } from "./picture.ts";
 import type { CountName, Pair, PairName, Setup } from "./setup.ts";
 
-/** Parameters set so that the setup has a geometry. */
+/** A change after which the setup has a geometry. */
 export interface Repair {
   readonly names: readonly (PairName | CountName)[];
   /** Their new value, in words. */
@@ -29,10 +29,10 @@ const both = (value: (axis: 0 | 1) => number): Pair => [value(0), value(1)];
 const textOf = ([a, b]: Pair): string => (a === b ? `${a}` : `${a}, ${b}`);
 const paddedOf = (s: Setup): Pair => both((a) => s.input[a] + s.padLo[a] + s.padHi[a]);
 
-const STEPS = 8; // rules and axes, each mended at most once
+const STEPS = 8; // rules and axes, each fixed at most once
 
 /**
- * Small changes that mend a setup, each alone; where none does, all that it takes, under no name.
+ * Small changes that each fix a setup; where none does, one change of all parameters, without names.
  */
 export function repairsOf(s: Setup): Repair[] {
   const each = changesFor(s).filter((repair) => problemOf(repair.setup) === null);
@@ -42,7 +42,7 @@ export function repairsOf(s: Setup): Repair[] {
   return problemOf(setup) ? [] : [{ names: [], text: "", setup }];
 }
 
-/** Changes after which the first rule that a setup breaks is met. */
+/** Changes that fix the first problem of a setup. */
 const changesFor = (s: Setup): Repair[] => REPAIRS[problemOf(s)?.code ?? ""]?.(s) ?? [];
 
 const REPAIRS: Readonly<Partial<Record<string, (s: Setup) => Repair[]>>> = {
@@ -107,7 +107,7 @@ function kernelRepairs(s: Setup): Repair[] {
   ];
 }
 
-/** As much less padding as leaves an output, and none. */
+/** Less padding, so that an output is left, or none. */
 function cropRepairs(s: Setup): Repair[] {
   const span = spanOf(s.kernel, s.dilation);
   const left = both(

@@ -23,7 +23,7 @@ export interface Setup {
   readonly groups: number;
 }
 
-/** What can be computed with: whole numbers from and to. The numbers are shown for all of them. */
+/** The valid whole numbers, from and to. The page shows the numbers for all of them. */
 export const RANGES = {
   input: [1, 16384],
   kernel: [1, 1024],
@@ -37,7 +37,7 @@ export const RANGES = {
   groups: [1, 65536],
 } as const satisfies Record<Exclude<keyof Setup, "transposed">, readonly [number, number]>;
 
-/** What the picture can still show of each. */
+/** The largest values that the picture can show. */
 export const PICTURE = {
   input: 12,
   kernel: 7,
@@ -51,7 +51,7 @@ export const PICTURE = {
   groups: 4,
 } as const satisfies Record<keyof typeof RANGES, number>;
 
-/** Cells of input, padding and output that the picture can still show at once. */
+/** The largest number of cells of input, padding and output in the picture. */
 export const PICTURE_CELLS = 2500;
 
 export type PairName =
@@ -135,8 +135,8 @@ function parsePair(text: string, [lo, hi]: readonly [number, number]): Pair | un
 }
 
 /**
- * Reads a setup from an address. Missing values take their defaults. So do values that make no
- * sense or are out of range, and these are reported.
+ * Reads a setup from an address. Missing values take their defaults. Values that are not valid do as
+ * well, and are reported.
  */
 export function readSetup({ params }: Pick<Address, "params">): {
   setup: Setup;

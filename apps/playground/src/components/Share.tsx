@@ -1,11 +1,10 @@
-// A link to what is seen: copied with one click, with a sentence on what it carries and what it
-// does not.
+// A link to the page in its state: copied with one click, with a sentence on what it contains.
 
 import { useState, type ReactNode } from "react";
 import { useText } from "../i18n/index.tsx";
 import { Icon } from "./ui.tsx";
 
-/** `children` stands below the sentence: what a reader can do about what the link lacks. */
+/** `children` appears below the sentence: what the link lacks, and the remedy. */
 export function Share({ carries, children }: { carries: string; children?: ReactNode }) {
   const t = useText();
   const [copied, setCopied] = useState<boolean | null>(null);

@@ -1,4 +1,4 @@
-// The few controls that both pages share.
+// Controls that both pages use.
 
 import { useEffect, useId, useRef, useState, type ReactNode } from "react";
 import { useText } from "../i18n/index.tsx";
@@ -31,7 +31,7 @@ export const Icon = ({ name }: { name: IconName }) => (
   </svg>
 );
 
-/** Says which parameters of the address are not used. */
+/** Lists the parameters of the address that are not valid. */
 export function UnusedParameters({ unused }: { unused: readonly Unused[] }) {
   const t = useText();
   const labels: Readonly<Partial<Record<string, string>>> = t.parameters;
@@ -49,7 +49,7 @@ interface StepperProps {
   onChange(value: number): void;
 }
 
-/** A whole number: typed, stepped by arrow keys, or by the buttons beside it. */
+/** A whole number: typed, stepped by arrow keys, or by the buttons next to it. */
 export function Stepper({ label, value, range: [min, max], onChange }: StepperProps) {
   const id = useId();
   const t = useText();
@@ -107,7 +107,7 @@ export function Stepper({ label, value, range: [min, max], onChange }: StepperPr
   );
 }
 
-/** Copies `text`, and says so for a moment. */
+/** Copies `text`, and confirms it for a moment. */
 export function CopyButton({ text, label }: { text: string; label: string }) {
   const t = useText();
   const [done, setDone] = useState(false);

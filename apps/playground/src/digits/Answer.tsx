@@ -1,4 +1,4 @@
-// What the network says: a probability for each digit.
+// The prediction of the network: a probability for each digit.
 
 import { useEffect, useState } from "react";
 import { Card } from "../components/ui.tsx";
@@ -14,13 +14,13 @@ export function probabilities(scores: Float32Array): number[] {
 }
 
 interface Props {
-  /** Null where there is nothing to answer: no digit yet, or an empty one. */
+  /** Null where there is no prediction: no digit yet, or an empty one. */
   scores: Float32Array | null;
   /** Whether the digit is empty. */
   empty: boolean;
-  /** Whether the weights mean anything. */
+  /** Whether the weights are trained. */
   trained: boolean;
-  /** While training the answer changes too often to be read out. */
+  /** During training the prediction changes too often for screen readers. */
   quiet: boolean;
   label: number | null;
 }
@@ -72,7 +72,7 @@ export function Answer({ scores, empty, trained, quiet, label }: Props) {
   );
 }
 
-/** The text once it has stood still for half a second. */
+/** The text, once it has not changed for half a second. */
 function useCalm(text: string): string {
   const [calm, setCalm] = useState("");
   useEffect(() => {

@@ -1,5 +1,5 @@
-// Where the network computes: the CPU or the GPU, by a switch that names what runs and shows how
-// far it has compiled; and why it runs there.
+// The switch between CPU and GPU, with the name of the device, the progress of compilation, and notes
+// on the choice.
 
 import { useText, type Dictionary } from "../i18n/index.tsx";
 import { setParams } from "../url.ts";
@@ -54,7 +54,7 @@ export function DeviceSwitch({ client, state: { device, moving, compiling } }: P
 export const reasonText = (reason: NotGpu, t: Dictionary): string =>
   typeof reason === "string" ? t.gpuReasons[reason] : t.gpuReasons.failed;
 
-/** Why it runs where it runs, and what that means. */
+/** Notes on the device: why it was chosen, and its limits. */
 export function DeviceNotes({ state: { device, notGpu, notice } }: Pick<Props, "state">) {
   const t = useText();
   return (

@@ -14,10 +14,10 @@ import { Samples } from "./Samples.tsx";
 
 const STRIP = 10; // samples shown at once
 
-/** The test digit that is shown on arrival: a plain 3. */
+/** The test digit that is shown first: a 3. */
 export const FIRST = 2;
 
-/** What the address says of the digit. */
+/** The digit in the address. */
 interface Asked {
   /** `draw=…`; null where it is absent. */
   readonly text: string | null;
@@ -25,11 +25,11 @@ interface Asked {
   readonly sample: number;
 }
 
-/** The digit at hand, and what changes it. */
+/** The current digit, and the actions that change it. */
 export interface Digit {
-  /** The sample that is chosen, once it has arrived. */
+  /** The selected sample, once it is loaded. */
   readonly chosen: Sample | undefined;
-  /** Null until the sample has arrived. */
+  /** Null until the sample is loaded. */
   readonly pixels: Float32Array | null;
   readonly empty: boolean;
   /** Whether the pad shows strokes that were drawn on it. */
@@ -42,7 +42,7 @@ export interface Digit {
 
 const startOf = (sample: number): number => Math.floor(sample / STRIP) * STRIP;
 
-/** Keeps the digit of the address, the samples around it, and the network's look at it in step. */
+/** The digit of the address and the samples around it; the worker gets every change. */
 export function useDigit(client: Client, { ready, samples }: NetworkState, asked: Asked): Digit {
   const { text, drawn, sample } = asked;
   const [strip, setStrip] = useState(startOf(sample));
@@ -52,7 +52,7 @@ export function useDigit(client: Client, { ready, samples }: NetworkState, asked
   useEffect(() => {
     if (text !== strokes.current) setDrawing(false);
   }, [text]);
-  // With the canvas the strokes are lost; the address still has them.
+  // A cleared canvas has lost the strokes; the address still has them.
   const restored = useRestored();
   useEffect(() => setDrawing(false), [restored]);
   useEffect(() => {

@@ -38,7 +38,7 @@ const unchoose = (stage: string | undefined): void => {
     ?.focus();
 };
 
-/** What the weights at hand are that no link carries; null where the address says all of them. */
+/** The kind of current weights that a link does not contain; null where it contains them. */
 const ownOf = ({ weights }: NetworkState): Own | null =>
   weights?.images ? OWN[0] : weights?.from === "file" ? OWN[1] : null;
 
@@ -56,7 +56,7 @@ function shownIn(params: ReadonlyMap<string, string>, network: Network, testCoun
   return { text: params.get("draw") ?? null, drawn, sample, choice, unused };
 }
 
-/** Makes the network what the address says, and the address say what the network is. */
+/** Applies the address to the network, and keeps the address in agreement with the network. */
 function useAddressed(client: Client, asked: DigitsAddress, own: Own | null): void {
   const { modelName, device, beginning, rate, recipe } = asked;
   useEffect(() => {
@@ -66,7 +66,7 @@ function useAddressed(client: Client, asked: DigitsAddress, own: Own | null): vo
     client.setLearningRate(rate);
     client.setRecipe(recipe);
   }, [client, rate, recipe.optimizer, recipe.augment]);
-  // Weights that no link carries are marked in the address; going back never discards them.
+  // Weights that a link does not contain are marked in the address; going back keeps them.
   useEffect(() => {
     if (own) setParams({ own, ...writeBeginning(client.beginning(), modelName) }, "replace");
     else if (!sameBeginning(client.beginning(), beginning)) client.begin(beginning);
@@ -148,12 +148,12 @@ interface BarProps {
   client: Client;
   state: NetworkState;
   asked: DigitsAddress;
-  /** Weights of this page that a link does not carry. */
+  /** Current weights that a link does not contain. */
   own: Own | null;
   unused: readonly Unused[];
 }
 
-/** What the address could not say, and a link to what is seen. */
+/** Notices about the address, and the link to this page. */
 function PageBar({ client, state, asked, own, unused }: BarProps) {
   const t = useText();
   const off = state.moving !== null;

@@ -1,6 +1,6 @@
-// Where a digit is drawn with mouse, pen or finger. Shows the digit at hand until the first stroke
-// begins a new one. The canvas holds black ink on nothing; the style sheet turns it light in the
-// dark theme.
+// The pad on which a digit is drawn with mouse, pen or finger. It shows the current digit until the
+// first stroke starts a new one. The canvas has black ink on a transparent ground; the style sheet
+// inverts it in the dark theme.
 
 import { useEffect, useRef, type PointerEvent } from "react";
 import { useRestored } from "../canvas.ts";
@@ -9,7 +9,7 @@ import { SIDE } from "./data.ts";
 import { asDigit } from "./drawing.ts";
 
 const SIZE = 224; // pixels of the drawing, eight for each of the digit's
-const STROKE = 18; // about as thick as MNIST's pens once scaled down
+const STROKE = 18; // about the stroke width of MNIST after scaling
 
 interface Props {
   /** The digit to show; null while one is being drawn here. */
@@ -94,7 +94,7 @@ export function DrawPad({ pixels, onDraw, hint }: Props) {
   };
   const move = (e: PointerEvent<HTMLCanvasElement>) => {
     if (!last.current) return;
-    // All places since the last event, where the browser tells them.
+    // All positions since the last event, where the browser reports them.
     for (const moved of e.nativeEvent.getCoalescedEvents?.() ?? [])
       stroke(pointOf(e.currentTarget, moved));
     stroke(pointOf(e.currentTarget, e));

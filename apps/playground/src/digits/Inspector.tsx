@@ -1,5 +1,5 @@
-// One value taken apart: window, weights, every product, their sum, bias and activation, and beside
-// it the value shown.
+// How one value is computed: window, weights, every product, their sum, bias and activation, compared
+// with the value in the network.
 
 import { memo, useEffect, useRef, useState } from "react";
 import { useRestored } from "../canvas.ts";
@@ -109,7 +109,7 @@ function Taken({
 const scientific = (value: number): string =>
   value === 0 ? "0" : value.toExponential(1).replace("e-", "e\u2212");
 
-/** What the window becomes, in words. */
+/** The operation on the window, in words. */
 function headOf(kind: Kind, n: number, steps: Choice["stage"]["steps"], t: Dictionary): string {
   switch (kind) {
     case "products":
@@ -138,7 +138,7 @@ function stepName(what: Step["what"], t: Dictionary): string {
     : t.operands[what as keyof typeof t.operands];
 }
 
-/** Sum or maximum, then what follows, one line each. */
+/** Sum or maximum, then the steps after it, one line each. */
 function Derivation({ stage, e }: { stage: Choice["stage"]; e: Explanation }) {
   const t = useText();
   const n = e.groups.reduce((sum, g) => sum + g.terms.length, 0);
@@ -165,7 +165,7 @@ function Derivation({ stage, e }: { stage: Choice["stage"]; e: Explanation }) {
   );
 }
 
-/** Values of the same place in several stages. */
+/** Values at the same position in several stages. */
 function Joined({ network, groups }: { network: Network; groups: readonly Group[] }) {
   const t = useText();
   return (
@@ -295,7 +295,7 @@ function termLabel(
   );
 }
 
-/** Bars of what each input channel adds; one of them is looked at below. */
+/** Bars of the sums of each input channel; one channel is shown below. */
 function ChannelSums({
   groups,
   chosen,

@@ -17,13 +17,13 @@ interface Props {
   /** Side of a value in CSS pixels, less where the maps would not fit. */
   zoom: number;
   label: string;
-  /** The value's place in words. */
+  /** The position of a value, in words. */
   describe(index: number): string;
   selected?: number | null;
   window?: ReadonlySet<number> | null;
-  /** Columns of maps, where they mean something. */
+  /** Columns of maps, where they are fixed. */
   columns?: number;
-  /** The value pointed at; null when none is. */
+  /** The value under the pointer or cursor; null where there is none. */
   onPoint(index: number | null): void;
   onPick?(index: number, byKey: boolean): void;
 }
@@ -63,7 +63,7 @@ const originOf = ({ columns, width, height, zoom, gap }: Layout, map: number) =>
   y: Math.floor(map / columns) * (height * zoom + gap),
 });
 
-/** What the maps take on the page, in CSS pixels. */
+/** The size of all maps in CSS pixels. */
 const sizeOf = ({ count, columns, width, height, zoom, gap }: Layout) => ({
   width: columns * (width * zoom + gap) - gap,
   height: Math.ceil(count / columns) * (height * zoom + gap) - gap,
@@ -149,8 +149,8 @@ interface Place {
 }
 
 /**
- * Where a key leads; null where it is not ours. Units of a vector and maps of one value are
- * neighbors as they are drawn.
+ * The target of a key; null for other keys. Units of a vector and maps of one value are neighbors
+ * as they are drawn.
  */
 function moved(
   key: string,
@@ -240,7 +240,7 @@ function paintMarks(
     const [y, x] = [Math.floor(index / width) % height, index % width];
     outline(Math.floor(index / (height * width)), [y, x, y, x], strong);
   };
-  // A window that covers everything says nothing.
+  // A window that covers all values is not outlined.
   if (shown && shown.size > 0 && shown.size < count * height * width)
     for (const [map, box] of boxes(shown, height, width)) outline(map, box, false);
   if (cursor !== null && cursor !== selected) one(cursor, false);

@@ -1,4 +1,4 @@
-// The network on the page: which model it is, and its stages once a digit was seen.
+// The network on the page: the choice of the model, and its stages.
 
 import { Card } from "../components/ui.tsx";
 import { count } from "../format.ts";

@@ -1,4 +1,4 @@
-// Real digits to pick from: the way in for the keyboard, and a fair test of the network.
+// Test digits to choose from, also by keyboard.
 
 import { useEffect, useRef } from "react";
 import { useRestored } from "../canvas.ts";

@@ -15,8 +15,8 @@ import type { Refusal, Weights } from "./protocol.ts";
 import { OPTIMIZERS, RATES, START_RECIPE } from "./recipe.ts";
 import { shippedOf, type Beginning } from "./weights.ts";
 
-const EPOCHS = 5; // of one press of the button
-const SLOW = 120; // seconds from which a training is called slow
+const EPOCHS = 5; // for each press of the button
+const SLOW = 120; // seconds above which a note says that the training is slow
 const MAX_FILE = 64 * 2 ** 20; // bytes; the weights of these networks take one MiB
 
 interface Props {
@@ -67,7 +67,7 @@ export function Training({ client, state, beginning, onBegin }: Props) {
   );
 }
 
-/** Start and pause, other weights, and how long it takes. */
+/** Start and pause, other weights, and the time of the training. */
 function Start({ client, state, beginning, onBegin, off }: Props & { off: boolean }) {
   const t = useText();
   const language = useLanguage();
@@ -124,7 +124,7 @@ function Start({ client, state, beginning, onBegin, off }: Props & { off: boolea
 
 interface OtherProps extends Pick<Props, "beginning" | "onBegin"> {
   model: string;
-  /** Where the weights come from, while they are as they came. */
+  /** The origin of the weights, if they were not trained since. */
   untouched: Weights["from"] | null;
   off: boolean;
 }
@@ -228,7 +228,7 @@ function refusalText(refusal: Refusal, t: Dictionary): string {
   }
 }
 
-/** Where the weights come from, and what has become of them here. */
+/** The origin of the weights, and their training here. */
 function weightsText(
   { from, images }: Weights,
   model: string,
@@ -254,7 +254,7 @@ function weightsText(
       );
 }
 
-/** How it learns; kept in the address. */
+/** Learning rate, optimizer and augmentation; kept in the address. */
 function Recipe({ client, state, off }: { client: Client; state: NetworkState; off: boolean }) {
   const t = useText();
   const { learningRate, recipe } = state;
@@ -312,7 +312,7 @@ function Recipe({ client, state, off }: { client: Client; state: NetworkState; o
   );
 }
 
-/** The weights as they are, as a file. */
+/** Saves the current weights as a file. */
 export function SaveWeights({ client, disabled }: { client: Client; disabled: boolean }) {
   const t = useText();
   return (
@@ -327,7 +327,7 @@ export function SaveWeights({ client, disabled }: { client: Client; disabled: bo
   );
 }
 
-/** Weights from a file. */
+/** Loads weights from a file. */
 export function LoadWeights({ client, disabled }: { client: Client; disabled: boolean }) {
   const t = useText();
   const file = useRef<HTMLInputElement>(null);

@@ -1,6 +1,6 @@
-// What the address says of the page of digits besides the digit and the chosen value: the network,
-// where its weights begin, how it learns, and whether who made the link had weights that no link
-// carries. What cannot be used is as if absent, and is reported.
+// The settings of the Digits page in the address: the network, its initial weights, how it is
+// trained, and whether the sender of the link had weights that a link does not contain. Values that
+// are not valid count as absent, and are reported.
 
 import { reader, wholeBelow, type Unused } from "../parameters.ts";
 import type { Choices } from "./client.ts";
@@ -9,13 +9,13 @@ import { DEVICE_NAMES } from "./protocol.ts";
 import { OPTIMIZERS, RATES, START_RECIPE } from "./recipe.ts";
 import { shippedOf, type Beginning } from "./weights.ts";
 
-/** Weights that a link does not carry: trained where the link was made, or from a file. */
+/** Weights that a link does not contain: trained by its sender, or from a file. */
 export const OWN = ["trained", "file"] as const;
 export type Own = (typeof OWN)[number];
 
 export interface DigitsAddress extends Omit<Choices, "device"> {
   readonly modelName: string;
-  /** A name in the address that is no network of this page. */
+  /** The name in the address, where there is no such network. */
   readonly unknown: string | null;
   readonly device: (typeof DEVICE_NAMES)[number] | undefined;
   readonly own: Own | null;
@@ -53,7 +53,7 @@ export function readDigitsAddress(params: ReadonlyMap<string, string>): DigitsAd
   };
 }
 
-/** The parameters that say where weights begin; those of the start are absent. */
+/** The parameters for initial weights; default values are absent. */
 export const writeBeginning = (
   beginning: Beginning,
   model: string,

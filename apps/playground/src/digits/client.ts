@@ -1,5 +1,4 @@
-// The page's side of the worker: one object that renders read, and functions that ask for
-// something.
+// The page's side of the worker: a state object for rendering, and functions that send requests.
 
 import { useSyncExternalStore } from "react";
 import { failureOf, UNEXPECTED, type Failure } from "../failure.ts";
@@ -21,7 +20,7 @@ import { known, readNetwork, type Known, type Network } from "./stages.ts";
 import { shippedOf, type Beginning } from "./weights.ts";
 
 export interface Seen {
-  /** The picture, 28×28. */
+  /** The digit, 28×28. */
   readonly pixels: Float32Array;
   readonly values: Known;
 }
@@ -34,26 +33,26 @@ export type Notice =
 
 export interface NetworkState {
   readonly ready: { readonly testCount: number; readonly trainCount: number } | null;
-  /** What it computes on; null until that is known. */
+  /** The device; null until it is known. */
   readonly device: DeviceInfo | null;
-  /** What was asked for and is not there yet. */
+  /** The device that is being opened. */
   readonly moving: DeviceName | null;
-  /** Why it is not the GPU although that would be preferred, where nothing was asked for. */
+  /** Why the device is not the GPU, where that was preferred or requested. */
   readonly notGpu: NotGpu | null;
-  /** Shaders compiled of those that are needed now; null when there is nothing to wait for. */
+  /** Shaders compiled, of those needed now; null when none is being compiled. */
   readonly compiling: { readonly ready: number; readonly total: number } | null;
   readonly samples: readonly Sample[];
   readonly seen: Seen | null;
   readonly losses: readonly Point[];
   readonly accuracies: readonly { readonly images: number; readonly accuracy: number }[];
-  /** What an image takes in training on this device, measured; null until it is. */
+  /** Measured training time per image on this device; null before the measurement. */
   readonly secondsPerImage: number | null;
-  /** Images until the training under way is done; null until it tells. */
+  /** Images until the end of the training; null before its first report. */
   readonly left: number | null;
   readonly running: boolean;
   readonly learningRate: number;
   readonly recipe: Recipe;
-  /** Where the weights come from; null until that is known. */
+  /** Origin of the weights; null until it is known. */
   readonly weights: Weights | null;
   readonly notice: Notice | null;
 }
@@ -84,18 +83,18 @@ export interface Client {
   readonly send: (request: Request, transfer?: Transferable[]) => void;
   /** Takes effect at the next step. */
   readonly setLearningRate: (value: number) => void;
-  /** Takes effect at once; a training under way goes on. */
+  /** Takes effect at once; a running training continues. */
   readonly setRecipe: (recipe: Recipe) => void;
-  /** Moves the network, with all it has learned. */
+  /** Moves the network with its weights and optimizer state. */
   readonly setDevice: (device: DeviceName) => void;
-  /** Other weights; what was trained here is gone. */
+  /** Replaces the weights. */
   readonly begin: (beginning: Beginning) => void;
-  /** Where the weights began. */
+  /** The initial weights. */
   readonly beginning: () => Beginning;
   readonly dismiss: () => void;
 }
 
-/** What a network begins with, as the address says it. */
+/** The initial settings of a network, from the address. */
 export interface Choices {
   readonly device: DeviceChoice;
   readonly beginning: Beginning;
@@ -214,7 +213,7 @@ function trainingAfter(
 ): Partial<NetworkState> {
   if (running) return { running, weights, notice: null };
   if (!fresh) return { running, left: null, weights };
-  // That trained weights could not be loaded is still true of the random ones in their place.
+  // The message that pretrained weights could not be loaded stays with the random ones.
   const stays = notice?.kind === "refused" && weights.from === "random";
   return {
     running,
@@ -230,7 +229,7 @@ function deviceAfter(
   state: NetworkState,
   { device, notGpu, lost }: Extract<Reply, { type: "device" }>,
 ): Partial<NetworkState> {
-  // Another device has another pace.
+  // Another device has another speed.
   const base = {
     device,
     moving: null,
@@ -239,7 +238,7 @@ function deviceAfter(
     ...(device.name === state.device?.name ? {} : { secondsPerImage: null }),
   };
   if (lost !== null) return { ...base, notice: { kind: "lost", text: lost } };
-  // At the start the reason is a note beside the device; to who asked for the GPU it is an answer.
+  // At the start the reason is a note next to the device; after a request for the GPU, a notice.
   if (notGpu !== null && state.moving === "gpu")
     return { ...base, notice: { kind: "notGpu", reason: notGpu } };
   return state.moving ? { ...base, notice: null } : base;
@@ -254,11 +253,11 @@ function download(bytes: Uint8Array, name: string): void {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-// Networks live as long as the page: what one has learned is still there when the reader comes back
-// to it.
+// Networks live as long as the page, so that a network keeps its training when the reader returns to
+// it.
 const clients = new Map<string, Client>();
 
-/** The accuracy on held-out digits that was measured last; that of trained weights is known. */
+/** The last measured test accuracy; for pretrained weights the known one. */
 export const accuracyOf = (
   { accuracies, weights }: NetworkState,
   model: string,
@@ -269,8 +268,7 @@ export const accuracyOf = (
 const SMOOTHING = 0.06; // weight of a new loss in the running mean
 
 /**
- * The running mean of the losses; the first ones weigh as much as they would in a mean of all so
- * far.
+ * The exponential moving average of the losses, with bias correction for the first ones.
  */
 export function smoothed(losses: readonly Point[]): number[] {
   let [mean, weight] = [0, 0];
@@ -281,7 +279,7 @@ export function smoothed(losses: readonly Point[]): number[] {
   });
 }
 
-/** The network of that name, in a worker of its own, which begins with those choices. */
+/** The network of that name, in its worker, with those initial settings. */
 export function useNetwork(
   modelName: string,
   choices: Choices,

@@ -13,7 +13,7 @@ const LEVELS = 15; // the largest value of a pixel
 /** Bytes of `count` digits once inflated: two counts, half a byte a pixel, a byte a label. */
 export const packedSize = (count: number): number => HEAD + count * (PIXELS / 2 + 1);
 
-/** Digits 0 … trainCount − 1 are to learn from, the rest is for testing. */
+/** Digits 0 … trainCount − 1 are the training set, the others the test set. */
 export interface PackedDigits {
   readonly count: number;
   readonly trainCount: number;
@@ -64,8 +64,8 @@ export async function fetchDigits(folder: string): Promise<PackedDigits> {
 }
 
 /**
- * How a model wants to see 28×28 pixels of 0 to 1: padded to its input, scaled to its background
- * and foreground.
+ * The input of a model for 28×28 pixels of 0 to 1: padded to its size, scaled to its background and
+ * foreground.
  */
 export interface View {
   readonly input: readonly number[];
@@ -73,7 +73,7 @@ export interface View {
   readonly foreground: number;
 }
 
-/** What the network is shown for a digit. */
+/** The input of the network for a digit. */
 export function prepare(
   pixels: Float32Array,
   { input: [, h, w], background, foreground }: View,
@@ -86,7 +86,7 @@ export function prepare(
   return out;
 }
 
-/** A run of digits as the trainer takes them: bytes in memory, made floats a batch at a time. */
+/** A range of digits as a data set: bytes in memory, converted to floats by batch. */
 export function digitDataset(
   digits: PackedDigits,
   { input, background, foreground }: View,

@@ -1,4 +1,4 @@
-// Stages in words: what each is, from its ops and expressions.
+// Stages in words, from their ops and expressions.
 
 import { sizeOf, type Value } from "@conv/tensor";
 import { decimal } from "../format.ts";
@@ -66,7 +66,7 @@ interface Window {
   readonly padLo: readonly number[];
   readonly padHi: readonly number[];
   readonly dilation: readonly number[];
-  /** The stride that goes without saying: 1 of a convolution, else that of the kernel. */
+  /** The stride that is not named: 1 of a convolution, else that of the kernel. */
   readonly own?: number;
 }
 
@@ -81,7 +81,7 @@ const windowOf = ({ kernel, stride, padLo, padHi, dilation, own }: Window, t: Di
     : t.paddingOf(brief(padLo.flatMap((p, a) => [p, padHi[a]])))) +
   (dilation.every((d) => d === 1) ? "" : t.dilationOf(brief(dilation)));
 
-/** A step in words; a bias goes without saying. */
+/** A step in words; a bias is not named. */
 function describeStep(step: StepKind, t: Dictionary): string[] {
   switch (step.kind) {
     case "activation":
@@ -103,7 +103,7 @@ function describeStep(step: StepKind, t: Dictionary): string[] {
   }
 }
 
-/** `map 3, row 4, column 5`, or `unit 17`. */
+/** `channel 3, row 4, column 5`, or `unit 17`. */
 export function describePlace(
   { channels, height, width }: Maps,
   index: number,

@@ -1,5 +1,5 @@
-// Where the network computes: the processor, by WebAssembly, or the GPU, by WebGPU. Opened when
-// first asked for, and kept.
+// The devices of the page: the CPU, by WebAssembly, and the GPU, by WebGPU. Each is opened on first
+// use, and kept.
 
 import { createCpu, type CpuBackend } from "@conv/kernels-cpu";
 import { createGpu, type GpuBackend } from "@conv/kernels-gpu";
@@ -11,28 +11,27 @@ import type { DeviceChoice, DeviceInfo, DeviceName, NotGpu } from "./protocol.ts
 export interface Device {
   readonly backend: Backend;
   readonly info: DeviceInfo;
-  /** Settles, with the reason, if the device is lost. */
+  /** Resolves with the reason if the device is lost. */
   readonly lost: Promise<string>;
 }
 
-/** A device, and why it is not the GPU where that was asked for or would have been preferred. */
+/** A device, and why it is not the GPU, where that was requested or preferred. */
 export interface Opened {
   readonly device: Device;
   readonly notGpu: NotGpu | null;
 }
 
 export interface Devices {
-  /** The device of that choice. Throws UnsupportedError where it can't be had. */
+  /** The device of that choice. Throws UnsupportedError where it cannot be opened. */
   open(choice: DeviceChoice): Promise<Opened>;
-  /** Forgets one that was lost: it is made again when it is next asked for. */
+  /** Forgets a lost device; it is opened again on the next use. */
   forget(device: Device): void;
 }
 
-/** `onProgress` tells how many of the shaders that are waited for are compiled. */
+/** `onProgress` receives the number of compiled shaders, of those needed now. */
 export function createDevices(onProgress: (ready: number, total: number) => void): Devices {
   const known = new Map<DeviceChoice, Device>();
-  // A device counts all shaders that it ever compiled; a reader waits for those since it last had
-  // all.
+  // A device counts all shaders so far; the page shows those since the last time all were compiled.
   const progress = () => {
     let done = 0;
     return (ready: number, total: number) => {
@@ -81,7 +80,7 @@ export function createDevices(onProgress: (ready: number, total: number) => void
   };
 }
 
-/** Why the GPU cannot be had, where opening it failed that way. */
+/** Why the GPU cannot be used, where opening it failed with this error. */
 export async function whyNot(failure: Failure): Promise<NotGpu> {
   if (!("gpu" in navigator)) return "noWebGpu";
   return (await navigator.gpu.requestAdapter()) ? failure : "noAdapter";

@@ -1,6 +1,6 @@
-// What a node does to one value, read from its expression: an activation, a bias, batch norm by
-// running statistics, or the expression itself. And the same in numbers, step by step, with a bound
-// on what rounding to float32 can change.
+// The operation of a node on one value, recognized from its expression: an activation, a bias, batch
+// norm with running statistics, or any other expression; and the same in numbers, step by step, with
+// a bound on float32 rounding errors.
 
 import {
   elu,
@@ -30,7 +30,7 @@ import { broadcastIndex, origin, type Place } from "./routes.ts";
 /** Half the distance from 1 to the next float32: the relative error of one rounding. */
 export const UNIT = 2 ** -24;
 /**
- * Roundings that one function of an expression may take; tanh, exp and division on GPUs take a few.
+ * Rounding errors of one function in an expression; tanh, exp and division have a few on GPUs.
  */
 const PER_FUNCTION = 8;
 
@@ -50,7 +50,7 @@ const activations = {
 } as const;
 export type Activation = keyof typeof activations;
 
-/** What a step is, for its label. */
+/** The kind of a step, for its label. */
 export type StepKind =
   | { readonly kind: "activation"; readonly name: Activation }
   /** + a parameter. */
@@ -58,17 +58,17 @@ export type StepKind =
   /** × a parameter. */
   | { readonly kind: "scale" }
   | { readonly kind: "batchNorm" }
-  /** The sum of values of the same place. */
+  /** The sum of values at the same position. */
   | { readonly kind: "sum" }
   | { readonly kind: "times"; readonly factor: number }
   | { readonly kind: "negate" }
   /** Any other expression of x and, where there are several inputs, of b, c, … */
   | { readonly kind: "expression"; readonly text: string };
 
-/** One line of a derivation: what is done, the number it is done with, and what comes out. */
+/** One line of a computation: operation, operand and result. */
 export interface Step {
   readonly sign: "add" | "sub" | "mul" | "div" | "apply";
-  /** What the operand is, or the function that is applied. */
+  /** The kind of the operand, or the function that is applied. */
   readonly what:
     | "bias"
     | "weight"
@@ -85,7 +85,7 @@ export interface Step {
   readonly result: number;
 }
 
-/** A number, and how far float32 may be from it. */
+/** A number, and a bound on its float32 rounding error. */
 export interface Bounded {
   readonly value: number;
   readonly error: number;
@@ -107,8 +107,8 @@ const isLeaf = (e: Expr): e is number | string => typeof e === "number" || typeo
 type Found = Readonly<Record<string, Expr>>;
 
 /**
- * Compares an expression with a pattern, whose names that begin with `?` stand for anything, the
- * same each time; null where it is another.
+ * Matches an expression with a pattern, in which names that begin with `?` are variables; null where
+ * it does not match.
  */
 function match(pattern: Expr, e: Expr, found: Found = {}): Found | null {
   if (typeof pattern === "string" && pattern.startsWith("?")) {
@@ -122,7 +122,7 @@ function match(pattern: Expr, e: Expr, found: Found = {}): Found | null {
     : null;
 }
 
-/** The inputs of a node that a match names. */
+/** The inputs of a node that a match refers to. */
 function inputs(n: Node<ElementwiseParams>, pattern: Expr): Readonly<Record<string, Value>> | null {
   const found = match(pattern, n.params.f);
   if (!found) return null;
@@ -135,14 +135,14 @@ function inputs(n: Node<ElementwiseParams>, pattern: Expr): Readonly<Record<stri
   return named;
 }
 
-/** The node behind a value that was only reshaped. */
+/** The node behind reshapes of its value. */
 function maker(value: Value): Node<ElementwiseParams> | null {
   const { node } = origin({ value, index: 0 }).value;
   return node && isElementwise(node) ? node : null;
 }
 
 /**
- * The parts of (x − mean) / √(variance + eps) · gamma + beta; gamma and beta where there are such.
+ * The parts of (x − mean) / √(variance + eps) · gamma + beta; gamma and beta where they exist.
  */
 interface Norm {
   readonly x: Value;
@@ -154,7 +154,7 @@ interface Norm {
 }
 
 /**
- * Batch norm by running statistics as it is computed: scale·x + shift, where scale = gamma /
+ * Batch norm with running statistics, in the form in which it is computed: scale·x + shift, where scale = gamma /
  * √(variance + eps), shift = beta − mean·scale.
  */
 function normOf(n: Node<ElementwiseParams>): Norm | null {
@@ -182,7 +182,7 @@ function normOf(n: Node<ElementwiseParams>): Norm | null {
   };
 }
 
-/** What a node does, for the label of its stage. */
+/** The operation of a node, for the label of its stage. */
 export function stepOf(n: Node<ElementwiseParams>, flows: (v: Value) => boolean): StepKind {
   const { f } = n.params;
   const text = JSON.stringify(f);
@@ -197,11 +197,11 @@ export function stepOf(n: Node<ElementwiseParams>, flows: (v: Value) => boolean)
   return factor === null ? { kind: "expression", text: inWords(f) } : { kind: "times", factor };
 }
 
-/** An expression of x, as people write it. */
+/** An expression of x, in mathematical notation. */
 const inWords = (f: Expr): string => formatExpr(substitute(f, { a: "x" }));
 
 /**
- * The number by which an expression multiplies its one input; null where it does something else.
+ * The factor of an expression that multiplies its one input; null for all others.
  */
 function factorOf(f: Expr): number | null {
   const found =
@@ -211,7 +211,7 @@ function factorOf(f: Expr): number | null {
   return typeof found?.["?k"] === "number" ? found["?k"] : null;
 }
 
-/** The largest magnitude on the way to an expression's value, and how many functions it applies. */
+/** The largest magnitude of a subexpression, and the number of functions. */
 function sizeOfExpr(
   f: Expr,
   names: readonly string[],
@@ -228,8 +228,8 @@ function sizeOfExpr(
 }
 
 /**
- * An expression of numbers that are known to an error each: by how much its value may differ. The
- * error of each is tried at both of its ends.
+ * The value of an expression of numbers with error bounds, and a bound on its error. Both ends of
+ * each error are tried.
  */
 export function applyTo(f: Expr, operands: readonly Bounded[]): Bounded {
   const names = operands.map((_, i) => variable(i));
@@ -247,12 +247,12 @@ export function applyTo(f: Expr, operands: readonly Bounded[]): Bounded {
   return { value, error: error + PER_FUNCTION * functions * UNIT * size };
 }
 
-/** Reads the value of a parameter, or of what is computed from parameters alone. */
+/** Reads a parameter, or a value that is computed from parameters alone. */
 export type Constant = (place: Place) => number;
 
 /**
- * What a node makes of `x`, the value of its input `chain`, at one place of its output: the lines
- * of its formula, and the result. All other inputs are constants.
+ * Applies a node to `x`, the value of its input `chain`, at one place of its output: the lines of
+ * its formula, and the result. All other inputs are constants.
  */
 export function stepsOf(
   n: Node<ElementwiseParams>,
@@ -292,7 +292,7 @@ export function stepsOf(
 
 /** (x − mean) / √(variance + eps) · gamma + beta, line by line. */
 function normSteps(norm: Norm, place: Place, x: Bounded, constant: Constant) {
-  // The statistics have one number for each channel of the value that is normalized.
+  // The statistics have one number for each channel.
   const channel =
     Math.floor(place.index / (place.value.shape.slice(2).reduce((a, b) => a * b, 1) || 1)) %
     place.value.shape[1];

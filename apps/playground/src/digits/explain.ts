@@ -1,7 +1,7 @@
-// Where one value comes from: the window that its stage looks at, the weights, every product, the
-// sum, and each step after it (bias, batch norm, activation), computed again in float64 from the
-// definitions in @conv/ops. The result is compared with the value that the network computed in
-// float32, within a bound on its roundings.
+// How one value is computed: the window of its stage, the weights, every product, the sum, and each
+// step after it (bias, batch norm, activation), recomputed in float64 from the definitions in
+// @conv/ops. The result is compared with the float32 value of the network, within a bound on rounding
+// errors.
 
 import {
   broadcastStrides,
@@ -18,20 +18,20 @@ import { applyTo, isSquare, stepsOf, UNIT, type Bounded, type Step } from "./ele
 import { broadcastIndex, coordinates, origin, type Place } from "./routes.ts";
 import { mainOf, mapsOf, type Known, type Main, type Stage } from "./stages.ts";
 
-/** One value that the window holds. */
+/** One value of the window. */
 export interface Term {
-  /** Place in the group's source, as a flat index; null in the padding. */
+  /** Flat index in the source of the group; null in the padding. */
   readonly at: number | null;
   readonly x: number;
-  /** What x is multiplied by, or its square's center; null where there is none. */
+  /** The factor of x, or the center of its square; null where there is none. */
   readonly weight: number | null;
-  /** What is added up: x·weight, (x − weight)², x, or exp(x − max). */
+  /** The summand: x·weight, (x − weight)², x, or exp(x − max). */
   readonly product: number;
 }
 
 /**
- * Terms that belong together: the window in one map of one source, `columns` wide; 0 columns for a
- * list without shape.
+ * The terms of the window in one channel of one source, `columns` wide; 0 columns for a list without
+ * shape.
  */
 export interface Group {
   readonly source: Value;
@@ -42,8 +42,8 @@ export interface Group {
 }
 
 /**
- * What the window becomes. `products`: Σ x·w. `mean`: Σ x/n. `maximum`: the largest x. `squares`: Σ
- * (x − c)². `values`: Σ x. `join`: a function of values of the same place, such as their sum.
+ * The operation on the window. `products`: Σ x·w. `mean`: Σ x/n. `maximum`: the largest x. `squares`: Σ
+ * (x − c)². `values`: Σ x. `join`: a function of values at the same position, such as their sum.
  * `softmax`: exp(x − max) of one, to be divided by the sum of all.
  */
 export type Kind = "products" | "mean" | "maximum" | "squares" | "values" | "join" | "softmax";
@@ -51,33 +51,32 @@ export type Kind = "products" | "mean" | "maximum" | "squares" | "values" | "joi
 export interface Explanation {
   readonly kind: Kind;
   readonly groups: readonly Group[];
-  /** What the window becomes, before the steps. */
+  /** The result of that operation, before the steps. */
   readonly total: number;
   /**
-   * Index among the terms of the only group: of the largest value, or of the one whose exponential
-   * it is.
+   * Index of the largest value among the terms of the only group, or of the exponentiated one.
    */
   readonly winner: number | null;
   readonly steps: readonly Step[];
-  /** The value computed again, and the value shown. */
+  /** The recomputed value, and the value of the network. */
   readonly result: number;
   readonly shown: number;
   /**
-   * The most by which float32 may differ, carried from sum to result: n·2⁻²⁴·Σ|terms| bounds every
-   * order of summation.
+   * Bound on the float32 rounding error of the result. For sums it starts with n·2⁻²⁴·Σ|terms|,
+   * which holds for every order of summation.
    */
   readonly tolerance: number;
   /** Flat indices that the window covers in each source. */
   readonly windows: ReadonlyMap<Value, ReadonlySet<number>>;
-  /** Which part of which weight was used, as flat indices. */
+  /** The weights that were used, as flat indices. */
   readonly used: { readonly weight: Value; readonly first: number; readonly size: number } | null;
 }
 
-/** Whether the values agree: both are numbers, and no further apart than rounding allows. */
+/** Whether the two values agree within the bound; false for NaN. */
 export const agrees = ({ result, shown, tolerance }: Explanation): boolean =>
   Math.abs(result - shown) <= tolerance;
 
-/** What the value before the steps is made of. */
+/** The value before the steps, and its terms. */
 interface Base {
   readonly kind: Kind;
   readonly groups: readonly Group[];
@@ -89,15 +88,14 @@ interface Base {
 }
 
 /**
- * Explains value `index` of a stage's output (flat, batch 1); null where the stage does what no
- * formula here describes.
+ * Explains value `index` of the output of a stage (flat, batch 1); null where no formula here
+ * describes the stage.
  */
 export function explain(stage: Stage, index: number, values: Known): Explanation | null {
   const shown = values.get(stage.output)?.[index];
   if (shown === undefined) return null;
   const reader = readerOf(stage, values);
-  // Back through what is done one value at a time, to the node that looks at a window or joins
-  // values.
+  // Backwards through elementwise nodes, to the node that reads a window or joins values.
   const tail: { node: Node; chain: number; place: Place }[] = [];
   let place: Place = origin({ value: stage.output, index });
   let base: Base | null = null;
@@ -144,19 +142,19 @@ export function explain(stage: Stage, index: number, values: Known): Explanation
   };
 }
 
-/** Where input `i` of the node that made a value is read for that value. */
+/** The element of input `i` that a value of the node depends on. */
 function inputAt({ value, index }: Place, i: number): Place {
   const from = value.node?.inputs[i];
   if (!from) throw new Error("explain: the value has no such input");
   return { value: from, index: broadcastIndex(index, from.shape, value.shape) };
 }
 
-/** How a stage reads values: its sources, and constants that follow from parameters alone. */
+/** Access to the values of a stage: its sources, and constants computed from parameters. */
 interface Reader {
   isSource(value: Value): boolean;
   isConstant(value: Value): boolean;
   constant(place: Place): number;
-  /** The element of a source that lies at a place, and which source it is. */
+  /** The element of a source at a place, and the source. */
   read(place: Place): { source: Value; at: number; x: number };
   weights(value: Value): { weight: Value; data: Float32Array };
 }
@@ -211,8 +209,8 @@ function groupOf(source: Value, terms: readonly Term[], columns: number): Group 
 }
 
 /**
- * The sum of all terms; every order of summation in float32 is within n·u·Σ|terms| of it, the
- * products' own roundings counted.
+ * The sum of all terms. Every order of summation in float32 is within n·u·Σ|terms| of it, including
+ * the rounding of products.
  */
 function summed(groups: readonly Group[]): Bounded {
   const terms = groups.flatMap((g) => g.terms);
@@ -239,8 +237,8 @@ function windowOf(main: Main, index: number, reader: Reader): Base | null {
 }
 
 /**
- * The convolution with its padding made cells of the input, so that the window is whole at the
- * edge; for one output channel only.
+ * The window of a convolution for one output channel, with its padding as cells, so that windows at
+ * the edge are complete.
  */
 function convWindow(
   { params: g, inputs: [x, w] }: Node<ConvGeometry>,
@@ -254,8 +252,8 @@ function convWindow(
   const firstWeight = oc * sizeOf(wShape(g).slice(1));
   const firstChannel = Math.floor(oc / (g.oc / g.groups)) * icg;
   const strides = stridesOf([g.ic, ...g.input]);
-  // The one window of this output: a convolution of the same kernel with a single output, which
-  // begins where the window does.
+  // The window of this output: a convolution of the same kernel with a single output, which starts
+  // where the window starts.
   const start = coordinates(index - oc * space, g.output).map(
     (o, a) => o * g.stride[a] - g.padLo[a],
   );
@@ -405,7 +403,7 @@ function sumWindow(
   if (!source) return null;
   const groups = [groupOf(source, found, 0)];
   const { value, error } = summed(groups);
-  // Each square has the roundings of its difference twice.
+  // The rounding of a difference counts twice in its square.
   return {
     kind: squares ? "squares" : "values",
     groups,
@@ -445,8 +443,7 @@ function softmaxWindow(
 }
 
 /**
- * A function of values at the same place, which the page calls by its expression: a + b, or relu(x)
- * of a source.
+ * A function of values at the same position, which the page shows as an expression: a + b, or relu(x).
  */
 function joinOf(n: Node, place: Place, reader: Reader): Base | null {
   if (!isElementwise(n)) return null;
@@ -463,7 +460,7 @@ function joinOf(n: Node, place: Place, reader: Reader): Base | null {
     }
   }
   if (groups.length > 1) return { kind: "join", groups, total: applyTo(n.params.f, operands) };
-  // One value of a source: the step itself is the formula.
+  // One value of a source: the step is the formula.
   const chain = n.inputs.findIndex((v) => !reader.isConstant(v));
   const { steps, result } = stepsOf(n, chain, place, operands[chain], reader.constant);
   return { kind: "join", groups, total: result, steps };

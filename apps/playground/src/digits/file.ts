@@ -1,14 +1,13 @@
-// A file of weights that a reader gives: taken as the weights of this network, or refused with a
-// reason that the page can word.
+// A file of weights from the reader: the weights of this network, or the reason why it is refused.
 
 import { decodeSafetensors, type State, type TracedModel } from "@conv/layers";
 import { sameShape, UnsupportedError } from "@conv/tensor";
 import { failureOf } from "../failure.ts";
 import type { Refusal } from "./protocol.ts";
 
-const OPTIMIZER = "optimizer/"; // tensors of a checkpoint that are not the network's
+const OPTIMIZER = "optimizer/"; // tensors of a checkpoint that do not belong to the network
 
-/** The weights in a file, in 32 bits. */
+/** The weights in a file, as float32. */
 export function readWeights({ entries }: TracedModel, bytes: Uint8Array): State | Refusal {
   if (!looksRight(bytes)) return { kind: "notSafetensors" };
   let state: State;
@@ -35,7 +34,7 @@ export function readWeights({ entries }: TracedModel, bytes: Uint8Array): State 
 }
 
 /**
- * Whether the bytes begin as a safetensors file does: the length of a header that begins with a
+ * Whether the bytes start like a safetensors file: with the length of a header that starts with a
  * brace.
  */
 function looksRight(bytes: Uint8Array): boolean {

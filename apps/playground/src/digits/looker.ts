@@ -1,10 +1,10 @@
-// How the worker looks at a picture: the network that keeps every value of a forward pass, and the
-// order of looks while the picture and the weights change.
+// Forward passes for the page: a program that returns every value, and their order while the digit
+// and the weights change. Each is called a look.
 
 import { bytesOf, type Backend, type Buffer } from "@conv/tensor";
 import type { Network } from "./stages.ts";
 
-/** Runs the network on one prepared picture and gives the values of all its probes. */
+/** Runs the network on one prepared image and returns the values of all probes. */
 export type Eye = (x: Float32Array, parameters: readonly Float32Array[]) => Promise<Float32Array[]>;
 
 /** Compiles the network for a back end, with all probes as outputs. */
@@ -22,17 +22,17 @@ export function createEye(backend: Backend, { graph }: Network): Eye {
 
 type Work =
   | { readonly state: "idle" }
-  /** `again`: something has changed since this look began, so another one follows. */
+  /** `again`: something has changed since this look started, so another one follows. */
   | { readonly state: "looking"; readonly done: Promise<void>; again: boolean };
 
 export interface Looker {
-  /** Looks at this picture, or at the last one again. Returns at once while a look is running. */
+  /** Looks at this image, or at the last one again. Returns at once while a look is running. */
   look(pixels?: Float32Array): Promise<void>;
   /** Waits until no look is running. */
   settled(): Promise<void>;
 }
 
-/** One look at a time, always at the latest picture. `draw` must not reject. */
+/** One look at a time, always at the latest image. `draw` must not reject. */
 export function createLooker(draw: (pixels: Float32Array) => Promise<void>): Looker {
   let latest: Float32Array | null = null;
   let work: Work = { state: "idle" };

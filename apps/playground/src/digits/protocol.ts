@@ -1,4 +1,4 @@
-// What the page and its worker say to each other.
+// The messages between the page and its worker.
 
 import type { Failure } from "../failure.ts";
 import type { Recipe } from "./recipe.ts";
@@ -7,17 +7,17 @@ import type { Beginning } from "./weights.ts";
 export const DEVICE_NAMES = ["cpu", "gpu"] as const;
 export type DeviceName = (typeof DEVICE_NAMES)[number];
 
-/** What a reader asks for: one of them, or the better one. */
+/** The choice of the reader: a device, or the better one. */
 export type DeviceChoice = DeviceName | "best";
 
-/** What the network computes on. */
+/** The device that the network runs on. */
 export interface DeviceInfo {
   readonly name: DeviceName;
-  /** Of the CPU; 0 for the GPU. */
+  /** Threads of the CPU; 0 for the GPU. */
   readonly threads: number;
-  /** The GPU in words; "" for the CPU. */
+  /** The name of the GPU; "" for the CPU. */
   readonly adapter: string;
-  /** Whether that GPU is emulated by the CPU. */
+  /** Whether the GPU is emulated in software. */
   readonly software: boolean;
 }
 
@@ -29,31 +29,31 @@ export type Request =
   | {
       readonly type: "start";
       readonly model: string;
-      /** The folder of the page, where the digits and the trained weights are. */
+      /** The folder of the page, with the digits and the pretrained weights. */
       readonly folder: string;
       readonly device: DeviceChoice;
       readonly beginning: Beginning;
       readonly rate: number;
       readonly recipe: Recipe;
     }
-  /** Compute there from now on; what was learned, and a training under way, go on. */
+  /** Move to this device; a running training continues. */
   | { readonly type: "device"; readonly device: DeviceName }
-  /** Show this picture: 28×28, 0 to 1. */
+  /** Predict this digit: 28×28, 0 to 1. */
   | { readonly type: "look"; readonly pixels: Float32Array }
-  /** The picture last sent is on the screen: while learning, the next one waits for that. */
+  /** The last picture is on the screen; during training, the next one waits for this. */
   | { readonly type: "shown" }
   | { readonly type: "samples"; readonly indices: readonly number[] }
   | { readonly type: "train"; readonly epochs: number }
   | { readonly type: "pause" }
-  /** Other weights: trained ones that come with the page, or random ones. */
+  /** Replace the weights by pretrained or random ones. */
   | { readonly type: "begin"; readonly beginning: Beginning }
   | { readonly type: "rate"; readonly value: number }
-  /** The weights stay, and a training under way goes on. */
+  /** Keep the weights; a running training continues. */
   | { readonly type: "recipe"; readonly recipe: Recipe }
   | { readonly type: "save" }
   | { readonly type: "load"; readonly name: string; readonly bytes: Uint8Array };
 
-/** A held-out digit. */
+/** A test digit. */
 export interface Sample {
   readonly index: number;
   readonly label: number;
@@ -64,8 +64,8 @@ export interface Sample {
 export type Reply =
   | { readonly type: "ready"; readonly testCount: number; readonly trainCount: number }
   /**
-   * Where it computes from now on. `notGpu`: why not on the GPU, which was asked for or would be
-   * preferred; `lost`: why the device before was lost.
+   * The device from now on. `notGpu`: why it is not the GPU, where that was requested or preferred;
+   * `lost`: why the device before was lost.
    */
   | {
       readonly type: "device";
@@ -73,11 +73,11 @@ export type Reply =
       readonly notGpu: NotGpu | null;
       readonly lost: string | null;
     }
-  /** Shaders compiled, of those asked for so far. */
+  /** Shaders compiled, of all so far. */
   | { readonly type: "compiling"; readonly ready: number; readonly total: number }
   | { readonly type: "samples"; readonly samples: readonly Sample[] }
   /**
-   * All values of one pass: what the network was shown, its parameters, the probes in their order.
+   * All values of one forward pass: digit, input, parameters, and the probes in their order.
    */
   | {
       readonly type: "seen";
@@ -93,8 +93,7 @@ export type Reply =
       readonly left: number;
     }
   /**
-   * What an image takes in training on this device, measured: all else that training does counted
-   * in.
+   * Measured training time per image on this device, including measurements of accuracy.
    */
   | { readonly type: "pace"; readonly secondsPerImage: number }
   | { readonly type: "accuracy"; readonly images: number; readonly accuracy: number }
@@ -102,7 +101,7 @@ export type Reply =
       readonly type: "training";
       readonly running: boolean;
       readonly weights: Weights;
-      /** These weights are new. */ readonly fresh: boolean;
+      /** Whether the weights were replaced. */ readonly fresh: boolean;
     }
   | { readonly type: "weights"; readonly bytes: Uint8Array }
   | { readonly type: "loaded"; readonly name: string }
@@ -110,28 +109,27 @@ export type Reply =
   | { readonly type: "failed"; readonly failure: Failure };
 
 /**
- * Where the weights at hand come from, and how many images they were trained on here since then.
+ * The origin of the weights, and the number of images that they were trained on here since.
  */
 export interface Weights {
   readonly from: Beginning["from"] | "file";
   readonly images: number;
 }
 
-/** Why weights are not taken. */
+/** Why weights are refused. */
 export type Refusal =
   | { readonly kind: "notSafetensors" | "damaged" }
-  /** A type of number that cannot be read. */
+  /** An unsupported type of numbers. */
   | { readonly kind: "unsupported"; readonly failure: Failure }
   /**
-   * A tensor that the network has and the file has not, or one of another shape; and how many more
-   * such.
+   * A tensor that the file lacks or that has another shape, and the number of further ones.
    */
   | { readonly kind: "otherNetwork"; readonly missing: string; readonly more: number }
   | { readonly kind: "notFinite"; readonly name: string }
-  /** Trained weights of the page that could not be fetched. */
+  /** Pretrained weights that could not be loaded. */
   | { readonly kind: "notFetched"; readonly failure: Failure };
 
-/** Loss of one step, after so many images. */
+/** The loss of one step, and the number of images so far. */
 export interface Point {
   readonly images: number;
   readonly loss: number;

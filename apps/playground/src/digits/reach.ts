@@ -1,5 +1,5 @@
-// The devices that a session can reach: each is opened when it is first asked for, with the network
-// compiled for it. Where the GPU cannot be had, the CPU takes its place, with the reason.
+// The devices of a session: each is opened on first use, with the network compiled for it. Where the
+// GPU cannot be used, the CPU takes its place, with the reason.
 
 import { failureOf } from "../failure.ts";
 import { whyNot, type Device, type Devices, type Opened } from "./device.ts";
@@ -8,14 +8,14 @@ import type { DeviceChoice } from "./protocol.ts";
 import type { Network } from "./stages.ts";
 
 export interface Reach {
-  /** The device of that choice. Throws where not even the CPU can be had. */
+  /** The device of that choice. Throws where not even the CPU can be used. */
   open(wanted: DeviceChoice): Promise<Opened>;
   /** The network on a device that was opened. */
   eyeOf(device: Device): Eye;
   forget(device: Device): void;
 }
 
-/** `onLost` is called once for each device that is lost, with the browser's reason. */
+/** `onLost` is called once for each lost device, with the reason of the browser. */
 export function createReach(
   devices: Devices,
   network: Network,

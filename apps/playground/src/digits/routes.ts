@@ -1,5 +1,5 @@
-// Ops that only move values: which value of which tensor lies at a place. Follows them back, so
-// that a window can be shown where it really lies, however it was gathered.
+// Ops that only move values. Follows an element back through them to its origin, so that a window is
+// shown where its values are.
 
 import { broadcastStrides, concatOp, reshapeOp, sliceOp } from "@conv/ops";
 import { isOp, stridesOf, type Value } from "@conv/tensor";
@@ -11,8 +11,7 @@ export interface Place {
 }
 
 /**
- * The element that this one is a copy of, through any number of reshapes, slices and
- * concatenations.
+ * The element that this one is a copy of, through reshapes, slices and concatenations.
  */
 export function origin(place: Place): Place {
   for (;;) {
@@ -56,7 +55,7 @@ export function coordinates(index: number, shape: readonly number[]): number[] {
   return stridesOf(shape).map((stride, a) => Math.floor(index / stride) % shape[a]);
 }
 
-/** Where broadcasting reads `shape` for element `index` of a result of shape `into`. */
+/** The index in `shape` that broadcasting to `into` reads for element `index`. */
 export function broadcastIndex(
   index: number,
   shape: readonly number[],

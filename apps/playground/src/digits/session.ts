@@ -1,6 +1,6 @@
-// One network on one device at a time: it looks at digits, learns them, is saved and loaded, and
-// moves to another device with all it has learned. Training gives way to messages between steps, so
-// a picture of the learning network costs one forward pass now and then.
+// One network on one device at a time: it predicts, is trained, saved and loaded, and moves to
+// another device with its weights and optimizer state. Training yields to messages between steps, so
+// that pictures of the network during training cost one forward pass each.
 
 import {
   createTrainer,
@@ -36,20 +36,20 @@ interface Setting {
   readonly reply: (message: Reply, transfer?: Transferable[]) => void;
 }
 
-/** What a session begins with. */
+/** The initial settings of a session. */
 export type Start = Omit<Extract<Request, { type: "start" }>, "type" | "model">;
 
-/** `goal`: the epoch with whose end the training is done. */
+/** `goal`: the last epoch of the training. */
 type Training =
   | { readonly state: "idle" }
   | {
       readonly state: "running";
       readonly goal: number;
       readonly stop: AbortController;
-      /** Settles when it is over, for whatever reason. */
+      /** Resolves when the training has ended, for any reason. */
       readonly ended: Promise<void>;
     }
-  /** It ended with the loss of its device. */
+  /** Ended by the loss of its device. */
   | { readonly state: "interrupted"; readonly goal: number };
 
 /** Weights, and where they come from. */
@@ -58,11 +58,11 @@ interface Held {
   readonly weights: Weights;
 }
 
-/** Begins with those weights on the device of that choice, and tells which that is. */
+/** Starts a session with those settings, and replies which device it uses. */
 export function createSession(setting: Setting, start: Start): Promise<Session> {
   const reach = createReach(setting.devices, setting.network, (device, reason) => {
     const recover = (session: Session) => session.inTurn(() => session.recover(device, reason));
-    void session.then(recover, () => {}); // what rejects the session is reported by who waits for it
+    void session.then(recover, () => {}); // a failed start is reported by the caller
   });
   const session = (async () => {
     const opened = await reach.open(start.device);
@@ -72,7 +72,7 @@ export function createSession(setting: Setting, start: Start): Promise<Session> 
   return session;
 }
 
-/** The weights of a beginning; random ones, with the reason told, where trained ones fail to load. */
+/** Initial weights; random ones, with the reason, where pretrained ones cannot be loaded. */
 async function weightsOf(
   { network: { model }, reply }: Setting,
   folder: string,
@@ -107,11 +107,11 @@ export class Session {
   #training: Training = { state: "idle" };
   #turn: Promise<void> = Promise.resolve();
   #losses = 0; // of devices
-  /** Whether the page has drawn the last picture: a slow page gets no more than it can draw. */
+  /** Whether the page has drawn the last picture: a slow page gets only as many as it can draw. */
   #drawn = true;
-  /** The weights of the last picture: what remains should the device be lost. */
+  /** The weights of the last picture, which are used if the device is lost. */
   #seen: Held | null = null;
-  /** Unpacked when first asked for, so that the page need not wait for it. */
+  /** Unpacked on first use, so that the page does not wait for it. */
   #datasets: { readonly learn: Dataset; readonly test: Dataset } | null = null;
 
   constructor(setting: Setting, start: Start, reach: Reach, opened: Opened, held: Held) {
@@ -127,7 +127,7 @@ export class Session {
     this.#tellTraining();
   }
 
-  /** Does one piece of work after the other. */
+  /** Runs one piece of work after another. */
   inTurn(work: () => Promise<void> | void): Promise<void> {
     return (this.#turn = this.#turn.then(work).catch((error: unknown) => void this.#fail(error)));
   }
@@ -150,13 +150,13 @@ export class Session {
     reply({ type: "samples", samples });
   }
 
-  /** Measures how long a training takes, once the first picture is seen. */
+  /** Measures the time of a training; called after the first picture. */
   async tryOut(): Promise<void> {
     const secondsPerImage = await this.#trial.measure(this.#device);
     if (secondsPerImage !== null) this.#setting.reply({ type: "pace", secondsPerImage });
   }
 
-  /** Ends that: there is something else to do. */
+  /** Ends that measurement. */
   hurry(): void {
     this.#trial.hurry();
   }
@@ -180,19 +180,19 @@ export class Session {
     this.#rate = value;
   }
 
-  /** The weights stay, the optimizer begins anew, and a running training goes on. */
+  /** Keeps the weights, resets the optimizer, and continues a running training. */
   async recipe(next: Recipe): Promise<void> {
     const before = this.#training;
     await this.pause();
     this.#recipe = next;
     const state = await this.#trainer.state();
-    // The new trainer counts from the beginning of this epoch.
+    // The new trainer counts epochs from here.
     const done = this.#trainer.position.epoch;
     await this.#exchange(() => this.#begin(state));
     if (before.state === "running" && before.goal > done) this.#run(before.goal - done);
   }
 
-  /** Weights, optimizer and place in the data move along, and a running training goes on. */
+  /** Moves weights, optimizer state and position in the data; a running training continues. */
   async move(to: DeviceName): Promise<void> {
     const { device, notGpu } = await this.#reach.open(to);
     const before = this.#training;
@@ -290,14 +290,14 @@ export class Session {
     });
   }
 
-  /** Puts another trainer in place of this one, between two looks. */
+  /** Replaces the trainer between two looks. */
   async #exchange(make: () => Trainer): Promise<void> {
     await this.#looker.settled();
     this.#trainer.dispose();
     this.#trainer = make();
   }
 
-  /** New weights, and a trainer that knows nothing of the old ones. */
+  /** New weights, with a new trainer. */
   async #replace({ state, weights }: Held): Promise<void> {
     this.#weights = weights;
     await this.#exchange(() => this.#begin(state));
@@ -308,8 +308,8 @@ export class Session {
   }
 
   /**
-   * Reports an error, unless it followed from the loss of its device, which is reported by itself a
-   * moment before or after. Returns whether it did.
+   * Reports an error, unless it is a consequence of the loss of the device, which is reported
+   * separately. Returns whether it is.
    */
   async #fail(reason: unknown, device = this.#device): Promise<boolean> {
     const wait = new Promise<null>((resolve) => setTimeout(resolve, LOSS_WAIT, null));

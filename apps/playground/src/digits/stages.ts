@@ -1,7 +1,7 @@
-// A model's graph as the page draws it: a list of stages. A stage is a part of the model that looks
-// at one window (a convolution with its batch norm and activation, a pooling, a linear layer) or
-// joins values of the same place (the sum of a residual block). Decides by op objects, expressions
-// and module paths. Knows no model.
+// The graph of a model as the page draws it: a list of stages. A stage reads one window (a
+// convolution with its batch norm and activation, a pooling, a linear layer) or joins values at the
+// same position (the sum of a residual block). Stages are recognized by op objects, expressions and
+// module paths, not by model.
 
 import { traceModel, type Model, type TracedModel } from "@conv/layers";
 import {
@@ -37,7 +37,7 @@ import {
 import { stepOf, type StepKind } from "./elementwise.ts";
 import { origin } from "./routes.ts";
 
-/** A node that looks at a window. */
+/** A node that reads a window. */
 export type Main =
   | { readonly kind: "conv"; readonly node: Node<ConvGeometry> }
   | { readonly kind: "matmul"; readonly node: Node<MatmulParams> }
@@ -95,7 +95,7 @@ export function mapsOf(shape: readonly number[]): Maps {
     : { channels, height, width };
 }
 
-/** The node as one that looks at a window; null for all others. */
+/** The node as one that reads a window; null for all others. */
 export function mainOf(node: Node | null): Main | null {
   if (!node) return null;
   if (isOp(node, convOp)) return { kind: "conv", node };

@@ -5,11 +5,11 @@ import type { Device } from "./device.ts";
 
 const TRIAL = 150; // ms of steps, after the first, that are timed
 
-/** What is measured. The trainer is disposed of afterwards. */
+/** The subject of a measurement. The trainer is disposed afterwards. */
 interface Subject {
   readonly trainer: Trainer;
   readonly data: Dataset;
-  /** What accuracy is measured on. */
+  /** The data for measurements of accuracy. */
   readonly test: Dataset;
   readonly batch: number;
   /** Images measured for accuracy, for each image that is trained on. */
@@ -39,7 +39,7 @@ async function secondsPerImage(
   return (step + pass * testsPerImage) / 1000;
 }
 
-/** Times each device once. On a GPU, where compiling takes long, the training itself is timed. */
+/** Times each CPU once. On a GPU, where compilation is slow, the training is timed instead. */
 export function createTrial(subject: () => Promise<Subject>) {
   let tried: Device | null = null;
   let trial: AbortController | null = null;
@@ -56,7 +56,7 @@ export function createTrial(subject: () => Promise<Subject>) {
         trial = null;
       }
     },
-    /** Ends a measurement: there is something else to do. */
+    /** Ends a running measurement. */
     hurry: () => trial?.abort(),
   };
 }

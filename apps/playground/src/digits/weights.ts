@@ -1,21 +1,21 @@
-// The trained weights that come with the page: what they are, and their form. A parameter with two
-// or more axes is stored in 8 bits, with one scale for each output (its first axis); everything
-// else as float32. The names and shapes are those of the model.
+// The pretrained weights of the page, and their file format. A parameter with two or more axes is
+// stored in 8 bits, with one scale for each output (its first axis); all others as float32. Names and
+// shapes are those of the model.
 
 import { initialize, traceModel, type Model, type State } from "@conv/layers";
 import { fileError, message, sizeOf } from "@conv/tensor";
 import { fetched } from "../failure.ts";
 import shipped from "./shipped.json" with { type: "json" };
 
-/** What is known of one file of trained weights. */
+/** Facts about one file of pretrained weights. */
 export interface Shipped {
   readonly file: string;
-  /** Its SHA-256, as fetch() checks it. */
+  /** Its SHA-256, in the form that fetch() checks. */
   readonly integrity: string;
-  /** Share of the held-out digits of this page that the network reads right with these weights. */
+  /** Accuracy on the test digits of this page. */
   readonly accuracy: number;
   readonly testCount: number;
-  /** How often it saw each of the digits to learn from. */
+  /** Epochs over the training digits. */
   readonly epochs: number;
   readonly trainCount: number;
 }
@@ -23,7 +23,7 @@ export interface Shipped {
 const LIST: Readonly<Record<string, Shipped>> = shipped;
 const LEVELS = 127;
 
-/** The trained weights of a model; null where none come with the page. */
+/** The pretrained weights of a model; null where there are none. */
 export const shippedOf = (model: string): Shipped | null =>
   Object.hasOwn(LIST, model) ? LIST[model] : null;
 
@@ -31,7 +31,7 @@ interface Plan {
   readonly name: string;
   readonly shape: readonly number[];
   readonly size: number;
-  /** Outputs with a scale each; 0 where it is stored as float32. */
+  /** Outputs, each with a scale; 0 where it is stored as float32. */
   readonly rows: number;
 }
 
@@ -70,7 +70,7 @@ export function packWeights(model: Model, state: State): Uint8Array {
   return bytes;
 }
 
-/** Weights from bytes. Throws Error where these are not as many as the model needs. */
+/** Weights from bytes. Throws FileError where their number is wrong. */
 export function unpackWeights(model: Model, bytes: Uint8Array): State {
   const plan = planOf(model);
   const wanted = plan.reduce((sum, p) => sum + bytesOf(p), 0);
@@ -96,14 +96,14 @@ export function unpackWeights(model: Model, bytes: Uint8Array): State {
   );
 }
 
-/** Where weights begin: trained ones that come with the page, or random ones. */
+/** Initial weights: pretrained or random. */
 export type Beginning =
   | { readonly from: "shipped" }
   | { readonly from: "random"; readonly seed: number };
 
 /**
- * The weights of a beginning; trained ones are fetched from `folder`. Throws where they can't be
- * had.
+ * The initial weights; pretrained ones are fetched from `folder`. Throws where they cannot be
+ * loaded.
  */
 export async function beginningOf(
   model: Model,

@@ -1,5 +1,5 @@
-// The worker's side of the protocol: requests that change something are done one after the other,
-// each to a session on one network.
+// The worker's side of the protocol: requests to a session on one network. Those that change
+// something are carried out one after another.
 
 import { failureOf } from "../failure.ts";
 import { fetchDigits } from "./data.ts";

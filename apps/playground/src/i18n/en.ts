@@ -1,4 +1,4 @@
-// English: the dictionary that defines which texts there are.
+// English. This dictionary defines the keys of all others.
 
 import type { Facts } from "@conv/tensor";
 
@@ -15,8 +15,8 @@ export const en = {
   pages: { digits: "Digits", arithmetic: "Convolution arithmetic" },
   intros: {
     digits:
-      "A convolutional network, shown down to single products. Draw a digit, train the network on " +
-      "this page, and see how any of its values is computed.",
+      "A convolutional network, shown down to single products. Draw a digit, train the network " +
+      "on this page, and see how any of its values is computed.",
     arithmetic:
       "How kernel size, stride, padding, dilation and groups determine the output shape of a " +
       "convolution, one window at a time.",
@@ -361,8 +361,8 @@ export const en = {
     "not-exact": (v: Facts) =>
       `The tensor ${v.tensor} contains ${v.value}, which float32 cannot hold.`,
     "cpu-unavailable": () =>
-      "This browser does not run WebAssembly here, or without SIMD. Use another browser, or allow " +
-      "WebAssembly for this page.",
+      "This browser does not run WebAssembly here, or without SIMD. Use another browser, or " +
+      "allow WebAssembly for this page.",
   },
 };
 

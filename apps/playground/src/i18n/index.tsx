@@ -1,5 +1,4 @@
-// Two languages from the start: every text is in both dictionaries, or the program does not
-// compile.
+// Two languages: every text is in both dictionaries, or the program does not compile.
 
 import { createContext, use, useEffect, type ReactNode } from "react";
 import { setParams, useAddress } from "../url.ts";
@@ -18,7 +17,7 @@ const fromBrowser: Language = navigator.languages
 
 const Text = createContext<Dictionary>(en);
 
-/** The language in force: the address's, else the browser's. */
+/** The current language: that of the address, else that of the browser. */
 export function useLanguage(): Language {
   const asked = useAddress().params.get("lang");
   return asked === "en" || asked === "zh" ? asked : fromBrowser;
