@@ -1,5 +1,5 @@
-// A competitor's side of the conversation, in a process of Node and in a page alike: what it does
-// when the bench asks.
+// The competitor's side of the protocol, in a process of Node or in a page: it carries out the
+// requests of the bench.
 
 import type { Reply, Request } from "./channel.ts";
 import type { Engine, Prepared, Task } from "./task.ts";
@@ -10,14 +10,14 @@ export interface Answer {
 }
 
 /**
- * Runs of a device that works on while we go on are timed in groups of about so long, so that
- * waiting for it is a small part of each.
+ * Asynchronous runs of a device are timed in groups of about this length, so that waiting for the
+ * device is a small part of each group.
  */
 const GROUP_MS = 10;
-/** Runs of a group, at most. */
+/** The largest number of runs in a group. */
 const GROUP = 32;
 
-/** Never throws: what fails is a reply that says why. */
+/** Never throws: a failure is a reply with its reason. */
 export function answerer(
   engine: Engine,
 ): (request: Request, arrays: readonly ArrayBuffer[]) => Promise<Answer> {
@@ -64,8 +64,8 @@ function prepare(
 }
 
 /**
- * Milliseconds a run, until there are `minCalls` figures and `minMs` have passed; `lastMs` is what
- * one took before.
+ * Milliseconds per run, until there are `minCalls` figures and `minMs` have passed; `lastMs` is the
+ * time of an earlier run.
  */
 async function time(
   prepared: Prepared,

@@ -1,4 +1,4 @@
-// `bench layers`: every chosen layer on every competitor, verified, one case after the other.
+// `bench layers`: every selected layer on every competitor, verified, one case after another.
 
 import { sizeOf } from "@conv/tensor";
 import { isHalf, type Competitor, type CompetitorName } from "./competitor.ts";
@@ -15,9 +15,9 @@ export interface LayersOptions extends Pace {
   readonly direction: Direction;
   readonly machine: Machine;
   readonly flags: readonly string[];
-  /** After so many seconds no layer is begun but the first. */
+  /** No layer but the first starts after so many seconds. */
   readonly seconds?: number;
-  /** Called with the share of the whole that is done and the case in hand. */
+  /** Called with the completed share of the whole and the current case. */
   readonly progress?: (done: number, name: string) => void;
   readonly caseDone?: (name: string, rows: readonly Row[], declined: Result["declined"]) => void;
 }

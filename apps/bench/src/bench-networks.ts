@@ -1,6 +1,6 @@
-// `bench networks`: whole networks on one batch of images, verified, one network after the other;
-// and how long each competitor, in a process of its own that has loaded its library, takes from
-// graph and weights to the first outputs.
+// `bench networks`: whole networks on one batch of images, verified, one network after another; and
+// the time of each competitor from graph and weights to the first outputs, in a separate process that
+// has loaded its library.
 
 import { traceModel } from "@conv/layers";
 import { models } from "@conv/layers/models";
@@ -36,7 +36,7 @@ export interface NetworksOptions extends Pace {
   ) => void;
 }
 
-/** Networks take longer than layers: up to this they are measured as often as any. */
+/** Networks take longer than layers: up to this time they are measured as often. */
 const SLOW_MS = 10_000;
 
 export async function benchNetworks({

@@ -1,5 +1,5 @@
-// `bench train`: a training step (cross-entropy, and the optimizer that training.ts says) on one
-// batch that stays the same.
+// `bench train`: a training step (cross-entropy, and the optimizer in training.ts) on one fixed
+// batch.
 
 import { traceStep } from "@conv/layers";
 import { models } from "@conv/layers/models";
@@ -21,7 +21,7 @@ export interface TrainOptions extends Pace {
   readonly progress?: (done: number, name: string) => void;
 }
 
-/** A step takes longer than a layer: up to this it is measured as often as any. */
+/** A step takes longer than a layer: up to this time it is measured as often. */
 const SLOW_MS = 10_000;
 
 export async function benchTrain({
@@ -50,8 +50,7 @@ export async function benchTrain({
     () => null,
     (share) => progress?.((done += share), name),
   );
-  // What the step's graph counts: all its multiply-accumulates, and the bytes that go in and come
-  // out.
+  // All multiply-accumulates of the graph of the step, and the bytes of its inputs and outputs.
   const { graph } = traceStep(made, optimizerOf(model), batch);
   const macs = macsOfNodes(graph.nodes);
   const bytes = [...graph.inputs, ...graph.outputs].reduce((sum, v) => sum + bytesOf(v.spec), 0);

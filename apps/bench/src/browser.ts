@@ -1,5 +1,5 @@
 // The browser side of the bench: headless Chromium with a page that runs all competitors (page.ts),
-// and the server between it and us.
+// and the server between the page and the bench.
 
 import type { ServerResponse } from "node:http";
 import { fileURLToPath } from "node:url";
@@ -14,8 +14,8 @@ import type { GpuPeak } from "./gpu-peak.ts";
 import { installedPeers } from "./peers.ts";
 
 /**
- * Which adapter a run is to have: the GPU of the machine, SwiftShader, or the first if there is
- * one.
+ * The adapter of a run: the GPU of the machine, SwiftShader, or (auto) the first of these that
+ * exists.
  */
 export type AdapterName = "auto" | "machine" | "swiftshader";
 
@@ -28,7 +28,7 @@ export interface BenchBrowser {
 }
 
 export interface BrowserPage {
-  /** Throws an Error of one line when it does not come up. */
+  /** Throws an Error of one line when it does not start. */
   start(name: CompetitorName): Promise<Competitor>;
   close(): Promise<void>;
 }
@@ -57,8 +57,7 @@ export async function openBrowser(adapter: AdapterName): Promise<BenchBrowser> {
       await page.goto(server.url);
       const peak = await page.evaluate(() => globalThis.bench.peak());
       await page.close();
-      // A browser without a GPU may offer its software adapter by itself; then it is taken by its
-      // name.
+      // A browser without a GPU may offer its software adapter; it is recognized by its name.
       if (which === "machine" && /swiftshader/i.test(peak.adapter))
         throw new Error("no WebGPU here but SwiftShader's: --adapter swiftshader runs on it");
       return {
@@ -120,7 +119,7 @@ async function bundle(): Promise<Uint8Array> {
 
 interface Server {
   readonly url: string;
-  /** Sends a request to a competitor in the page, and hears the answer. */
+  /** Sends a request to a competitor in the page, and resolves with the answer. */
   ask(
     name: CompetitorName,
     request: Request,
@@ -130,8 +129,8 @@ interface Server {
 }
 
 /**
- * The page, the libraries, and for each competitor an address: it takes a request from there, and
- * posts the answer there.
+ * The page, the libraries, and an address for each competitor, from which it gets requests and to
+ * which it posts answers.
  */
 async function serve(script: Uint8Array): Promise<Server> {
   const imports = Object.fromEntries(
@@ -161,7 +160,7 @@ async function serve(script: Uint8Array): Promise<Server> {
       else asking.set(name, response);
     } else await peers(path.replace(/^\/peers/, ""), request, response);
   };
-  // A competitor waits for as long as the others have their turns.
+  // A competitor waits during the turns of the others.
   const server = await startServer(handle, {
     headers: ISOLATION,
     methods: ["GET", "HEAD", "POST"],

@@ -1,10 +1,10 @@
-// Messages between the bench and a competitor's process: JSON with raw arrays behind it, over one
+// Messages between the bench and the process of a competitor: JSON followed by raw arrays, over one
 // duplex pipe (descriptor 3). A frame is: bytes of the header (uint32, little endian), the header
 // in UTF-8, then the arrays whose sizes the header lists.
 
 import type { Task } from "./task.ts";
 
-/** What the bench asks of a competitor. */
+/** A request of the bench to a competitor. */
 export type Request =
   | { readonly ask: "prepare"; readonly task: Task } // with the operands behind it
   | { readonly ask: "run"; readonly minMs: number; readonly minCalls: number }
@@ -12,7 +12,7 @@ export type Request =
   | { readonly ask: "read" };
 
 /**
- * `hello` comes once, unasked. `times` and `result` carry one array: milliseconds in float64,
+ * `hello` is sent once, without a request. `times` and `result` carry one array: milliseconds in float64,
  * values in float32.
  */
 export type Reply =

@@ -1,5 +1,5 @@
-// A competitor seen from the bench: something that is asked and answers, wherever it runs. Here it
-// is a process of its own, so that threads, flags and garbage of one library disturb no other;
+// A competitor as the bench sees it: it gets requests and answers them, wherever it runs. Here it is a
+// separate process, so that threads, flags and garbage of one library do not disturb another;
 // browser.ts has those in a page.
 
 import { execFile, spawn } from "node:child_process";
@@ -22,7 +22,7 @@ export const peerNames = {
 } as const satisfies Record<Device, readonly string[]>;
 
 export type PeerName = (typeof peerNames)[Device][number];
-/** Conv besides itself: on one thread whatever the others have, or in float16. */
+/** Other forms of Conv: on one thread regardless of the others, or in float16. */
 export const ownNames = { cpu: ["one-thread"], gpu: ["conv-f16"] } as const satisfies Record<
   Device,
   readonly string[]
@@ -40,8 +40,8 @@ export const isHalf = (name: CompetitorName): boolean => name.endsWith("-f16");
 export class Declined extends Error {}
 
 /**
- * The kernels that will run, where the library says; for a network how long it took to the first
- * outputs.
+ * The kernels that will run, where the library reports them; for a network also the time to the
+ * first outputs.
  */
 export interface Ready {
   readonly kernels: readonly string[];
@@ -51,11 +51,11 @@ export interface Ready {
 export interface StartOptions {
   readonly device: Device;
   readonly threads: number;
-  /** V8's, for competitors in Node. */
+  /** V8 flags, for competitors in Node. */
   readonly flags: readonly string[];
   /** Conv makes code for engines that join pairs of vectors. */
   readonly simd256: boolean;
-  /** What the environment has besides: where the driver of a GPU is. */
+  /** Further environment variables, such as the driver of a GPU. */
   readonly env?: NodeJS.ProcessEnv;
 }
 
@@ -66,14 +66,14 @@ export interface Competitor {
   prepare(task: Task, operands: readonly ArrayBufferView[]): Promise<Ready>;
   /** Milliseconds of each call. */
   time(minMs: number, minCalls: number): Promise<Float64Array>;
-  /** Milliseconds of a call by the clock of the device; null where that is not known. */
+  /** Milliseconds of a call by the clock of the device; null where it has none. */
   clock(): Promise<number | null>;
   /** The result of the last call. */
   read(): Promise<Float32Array>;
   end(): void;
 }
 
-/** A competitor that is reached by a function which sends a request and hears the answer. */
+/** A competitor behind a function that sends a request and resolves with the answer. */
 export function competitorOver(
   name: CompetitorName,
   version: string,
@@ -106,12 +106,12 @@ export function competitorOver(
 }
 
 /**
- * A script beside this one, whose name ends as that of this one does: in the sources, or bundled.
+ * A script next to this one, with the same ending: in the sources, or bundled.
  */
 export const scriptBeside = (name: string): string =>
   fileURLToPath(new URL(name + extname(import.meta.url), import.meta.url));
 
-/** Starts the process. Throws an Error of one line when it does not come up. */
+/** Starts the process. Throws an Error of one line when it does not start. */
 export async function start(
   name: CompetitorName,
   { device, threads, flags, simd256, env }: StartOptions,
@@ -175,7 +175,7 @@ function nodeArguments(
   ];
 }
 
-/** The line that names the error, out of a stack trace of Node or Python. */
+/** The line of the error in a stack trace of Node or Python. */
 export function lastError(stderr: string): string {
   const lines = stderr.split("\n").filter((line) => line.trim());
   return (

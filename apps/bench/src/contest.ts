@@ -1,5 +1,5 @@
-// Measures one task on all competitors: verify each answer, warm up, then take turns, so that what
-// the machine does meanwhile hits all alike.
+// Measures one task on all competitors: verifies each answer, warms up, then lets them take turns, so
+// that other load on the machine affects all equally.
 
 import { Declined, type Competitor, type CompetitorName } from "./competitor.ts";
 import { median, quantile } from "./stats.ts";
@@ -15,7 +15,7 @@ export interface Pace {
    * once.
    */
   readonly slowMs?: number;
-  /** The first call compiles, so that it is the second that counts. */
+  /** Whether the first call compiles, so that the second one counts. */
   readonly compiles?: boolean;
 }
 
@@ -25,7 +25,7 @@ export interface Timing {
   readonly p10Ms: number;
   readonly p90Ms: number;
   readonly calls: number;
-  /** By the clock of the device, where it has one and the competitor tells. */
+  /** By the clock of the device, where the competitor reports it. */
   readonly deviceMs?: number;
   readonly kernels: readonly string[];
 }
@@ -40,7 +40,7 @@ export interface Contest<V> {
 }
 
 /**
- * `verify` sees the result of each competitor's first call. `step` is called after each thing done,
+ * `verify` gets the result of the first call of each competitor. `step` is called after each part,
  * with its share of the whole.
  */
 export async function contest<V>(

@@ -1,20 +1,20 @@
-// WebGPU in Node: Dawn, out of the optional package `webgpu`, on whatever driver of Vulkan, Metal
-// or Direct3D the process finds.
+// WebGPU in Node: Dawn, from the optional package `webgpu`, on the driver of Vulkan, Metal or Direct3D
+// that the process finds.
 
 import { UnsupportedError } from "@conv/tensor";
 
 declare global {
-  /** Dawn's object; were it collected, the process would end. */
+  /** The object of Dawn; the process crashes if it is collected. */
   var convBenchGpu: GPU | undefined;
 }
 
-/** Without these NVIDIA's f16 stays hidden, and timestamps are rounded to 0.1 ms. */
+/** Without these, f16 on NVIDIA is hidden, and timestamps are rounded to 0.1 ms. */
 const TOGGLES = [
   "enable-dawn-features=vulkan_enable_f16_on_nvidia",
   "disable-dawn-features=timestamp_quantization",
 ];
 /**
- * SwiftShader compiles workgroup memory many times faster where Dawn writes its zeros as a loop.
+ * SwiftShader compiles workgroup memory many times faster when Dawn initializes it in a loop.
  */
 const SWIFTSHADER = [
   "enable-dawn-features=vulkan_enable_f16_on_nvidia",
@@ -22,8 +22,8 @@ const SWIFTSHADER = [
 ];
 
 /**
- * Makes `navigator.gpu` in this process what it is in a browser, for all libraries. Throws
- * UnsupportedError where the package is absent.
+ * Defines `navigator.gpu` in this process as in a browser, for all libraries. Throws
+ * UnsupportedError where the package is not installed.
  */
 export async function defineGpu(): Promise<GPU> {
   if (globalThis.convBenchGpu) return globalThis.convBenchGpu;

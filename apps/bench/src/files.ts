@@ -1,10 +1,10 @@
-// Files that the benchmark reads and writes: results for machines, pages for people.
+// Files that the benchmark reads and writes: results as JSON, pages as HTML.
 
 import { readFile } from "node:fs/promises";
 import { checkSave, saveFile } from "@conv/layers/node";
 import { Option } from "commander";
 
-/** What `--json` was given: a file, or true for standard output. */
+/** The value of `--json`: a file, or true for standard output. */
 export type ResultFile = string | true;
 
 export const jsonOption = (): Option =>
@@ -13,7 +13,7 @@ export const jsonOption = (): Option =>
     "all figures as JSON: into the file, or on standard output in place of tables",
   );
 
-/** Prints lines for people on standard output, unless that is where the JSON goes. */
+/** Prints text on standard output, unless the JSON goes there. */
 export const printer =
   ({ json }: { readonly json?: ResultFile | undefined }) =>
   (text: string): void => {
@@ -21,8 +21,8 @@ export const printer =
   };
 
 /**
- * Finds out, before anything is measured, whether the files that options name can be written.
- * Throws an Error that names option and file.
+ * Checks, before anything is measured, that the files in the options can be written. Throws an Error
+ * that names option and file.
  */
 export async function checkFiles(
   files: Readonly<Record<string, ResultFile | undefined>>,
@@ -34,7 +34,7 @@ export async function checkFiles(
       );
 }
 
-/** Writes a text file whole, or not at all. */
+/** Writes a text file atomically. */
 export const saveText = (file: string, text: string): Promise<void> =>
   saveFile(file, new TextEncoder().encode(text));
 
@@ -46,7 +46,7 @@ export async function saveResult(json: ResultFile | undefined, result: unknown):
   else await saveText(json, text);
 }
 
-/** Reads what earlier runs wrote with `--json`. Throws an Error that names the file. */
+/** Reads results that `--json` wrote. Throws an Error that names the file. */
 export const readResults = <R extends object>(
   files: readonly string[],
   has: keyof R & string,
@@ -64,7 +64,7 @@ export const readResults = <R extends object>(
     }),
   );
 
-/** The reason alone, without the call and the path that the system appends. */
+/** The reason, without the call and the path that the system appends. */
 const reasonOf = (error: unknown): string =>
   error instanceof Error
     ? error.message.replace(/^saveFile: /, "").replace(/, \w+(?: '.*')?$/s, "")

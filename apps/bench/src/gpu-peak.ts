@@ -1,8 +1,7 @@
-// The most an adapter of WebGPU can compute, and how fast it moves memory: independent
-// multiply-adds that stay in registers, in a shader, and a shader that copies. Runs in Node and in
-// pages; as a program in Node it prints what it found.
+// The measured peaks of a WebGPU adapter: independent multiply-adds in registers, in a shader, and a
+// shader that copies memory. Runs in Node and in pages.
 
-/** What an adapter reached in shaders. */
+/** The measured peaks of an adapter. */
 export interface GpuPeak {
   /** The adapter, in words. */
   readonly adapter: string;
@@ -20,7 +19,7 @@ interface Shape {
   /** Lanes of a vector; 1 for scalars. */
   readonly lanes: 1 | 2 | 4;
   readonly accumulators: number;
-  /** `fma(a, b, c)`, or a · b + c, which some compilers contract and some don't. */
+  /** `fma(a, b, c)`, or a · b + c, which some compilers contract. */
   readonly fused: boolean;
 }
 
@@ -28,24 +27,23 @@ const WORKGROUP = 128;
 const UNROLL = 8;
 /** Enough invocations for every unit of a large device, several times over. */
 const MOST_WORKGROUPS = 8192;
-/** No device does so many turns in so short a time. */
+/** More turns than any device completes in that time. */
 const MOST_TURNS = 2 ** 24;
 /**
- * A dispatch is made as long as this: what comes before and after it hardly counts, and on a
- * machine that does other work some find it idle.
+ * The length of a dispatch: long enough that its overhead hardly counts, short enough that some
+ * dispatches find a busy machine idle.
  */
 const LONG_MS = 5;
 /**
- * For so long each is repeated, and the best of them, and the copy, once more; the least time
+ * Each shader is repeated for so long, and the best of them and the copy once more; the shortest time
  * counts.
  */
 const [SOME_MS, MORE_MS] = [100, 800];
-/** Bytes that are copied: beyond the caches of a large device. */
+/** Bytes of the copy: more than the caches of a large device hold. */
 const COPIED = 64 * 2 ** 20;
 
 /**
- * `accumulators` independent chains of UNROLL multiply-adds a turn; as many turns as `turns[0]`
- * says.
+ * `accumulators` independent chains of UNROLL multiply-adds per turn, for `turns[0]` turns.
  */
 export function peakShader({ scalar, lanes, accumulators, fused }: Shape): string {
   const type = lanes === 1 ? scalar : `vec${lanes}<${scalar}>`;
@@ -85,8 +83,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 `;
 
 /**
- * Throws an Error of one line where there is no adapter. On an adapter that the processor imitates,
- * one shape is measured, briefly.
+ * Throws an Error of one line where there is no adapter. On a software adapter, one shape is
+ * measured briefly.
  */
 export async function measureGpuPeak(gpu: GPU | undefined): Promise<GpuPeak> {
   const adapter = await gpu?.requestAdapter({ powerPreference: "high-performance" });
@@ -135,7 +133,7 @@ export async function measureGpuPeak(gpu: GPU | undefined): Promise<GpuPeak> {
   }
 }
 
-/** Its model where it tells it, else vendor and architecture, as browsers do; then the driver. */
+/** The model of the adapter where it is known, else vendor and architecture; then the driver. */
 function wordsOf({ vendor, architecture, device, description }: GPUAdapterInfo): string {
   const model = device.startsWith("0x") ? "" : device;
   const name = (model || `${vendor} ${architecture}`).replaceAll("-", " ").trim();
@@ -173,7 +171,7 @@ async function measureFlops(device: GPUDevice, shape: Shape, forMs: number): Pro
   return (2 * groups * WORKGROUP * count * UNROLL * shape.accumulators * shape.lanes) / ms / 1e6;
 }
 
-/** The least time of calls that are repeated for so long. */
+/** The shortest time of calls that are repeated for so long. */
 async function least(ms: number, forMs: number, call: () => Promise<number>): Promise<number> {
   for (const end = performance.now() + forMs; performance.now() < end;)
     ms = Math.min(ms, await call());

@@ -1,4 +1,4 @@
-// Prints how fast each tile of a product is on this machine's GPU, layer by layer, with a mark at
+// Prints the speed of each tile of a product on the GPU of this machine, layer by layer, and marks
 // those that the model chooses; see gpu-tiles.ts. node apps/bench/src/gpu-tiles-main.ts [--batch
 // 32] [--seconds 120] [--filter <text>]
 

@@ -1,6 +1,5 @@
-// How fast each tile of a product in workgroup memory is on an adapter, beside what the model that
-// chooses among them predicts: what is needed to fit that model
-// (packages/kernels-gpu/src/kernels/tiles.ts) to a device.
+// The speed of each tile of a product in workgroup memory on an adapter, and the prediction of the
+// model that chooses among them, in order to fit that model to a device.
 
 import { createGpu } from "@conv/kernels-gpu";
 import {
@@ -32,14 +31,13 @@ export interface TileTime {
 }
 
 /**
- * Dispatches are repeated until they take so long together, and that is done so many times; the
- * least counts.
+ * Dispatches are repeated until they take so long together, so many times; the shortest time counts.
  */
 const [LONG_MS, TIMES] = [5, 3];
 
 /**
- * Measures one layer after another for as long as there are seconds. Throws UnsupportedError where
- * there is no adapter.
+ * Measures one layer after another until the time is over. Throws UnsupportedError where there is no
+ * adapter.
  */
 export async function* measureTiles(
   gpu: GPU,
@@ -108,8 +106,8 @@ export async function* measureTiles(
 }
 
 /**
- * What the model chooses, then every shape at every depth with the sum whole, split as chosen, and
- * twice that.
+ * The choice of the model, then every shape at every depth with the sum unsplit, split as chosen, and
+ * split twice as often.
  */
 function tilesToTry(chosen: Tile): Tile[] {
   const { splits, half } = chosen;

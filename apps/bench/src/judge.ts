@@ -1,5 +1,5 @@
-// The judge of whole networks: the graph in float64, node by node, with a convolution of its own
-// that owes nothing to any kernel.
+// The judge of whole networks: the graph in float64, node by node, with a convolution that shares no
+// code with any kernel.
 
 import { convOp, type ConvGeometry } from "@conv/ops";
 import { hostArray, isOp, spec, type Graph, type HostArray, type Value } from "@conv/tensor";
@@ -10,7 +10,7 @@ import type { Verdict } from "./verify.ts";
  * 10⁻⁵, Winograd F(6×6, 3×3) under 10⁻³.
  */
 export const TOLERANCE = 2 ** -8;
-/** The same for networks in float16, whose every value is off by 2⁻¹¹ of itself. */
+/** The same for networks in float16, where every value has a relative error of 2⁻¹¹. */
 export const TOLERANCE_F16 = 2 ** -3;
 
 /** The outputs of a graph of float32 inputs. All ops but convolution by their references. */
@@ -59,7 +59,7 @@ function conv64({ data: x }: HostArray, { data: w }: HostArray, g: ConvGeometry)
           const [w0, w1, w2, w3] = [0, 1, 2, 3].map((i) =>
             c + i < icg ? w[(oc * icg + c + i) * taps + tap] : 0,
           );
-          // weights of 0 look at the first channel again
+          // weights of 0 read the first channel again
           const skip = [1, 2, 3].map((i) => (c + i < icg ? i * plane : 0));
           const from =
             (n * g.ic + Math.floor(oc / ocg) * icg + c) * plane + left * sw - pl + l * dw;
@@ -118,8 +118,8 @@ export interface ExpectedBatch {
 }
 
 /**
- * The outputs of a network for one image, for the first and the last image of a batch: each image
- * has its own, whatever else is in the batch, and so large batches need not take minutes.
+ * The outputs of a network for the first and the last image of a batch. They do not depend on the
+ * other images, so large batches need not take minutes.
  */
 export function evaluateBatch64(
   single: Graph,
@@ -138,7 +138,7 @@ export function evaluateBatch64(
 }
 
 /**
- * Judges the chosen images of a batch by {@link judgeOutputs}, and that all others' outputs are
+ * Judges the chosen images of a batch by {@link judgeOutputs}, and checks that all other outputs are
  * finite.
  */
 export function judgeBatch(
@@ -170,7 +170,7 @@ export function judgeBatch(
 }
 
 /**
- * Refuses a wrong number of outputs, any that is not finite, and any that is off by more than
+ * Rejects a wrong number of outputs, any that is not finite, and any with an error of more than
  * `tolerance` standard deviations of all.
  */
 export function judgeOutputs(
@@ -197,7 +197,8 @@ export function judgeOutputs(
   const error = off[at] / deviation;
   if (!(error <= tolerance))
     return refuse(
-      `output ${at} is ${got[at]}, expected ${expected[at]}: off by ${error.toExponential(1)} standard deviations of all`,
+      `output ${at} is ${got[at]}, expected ${expected[at]}: off by ${error.toExponential(1)} ` +
+        "standard deviations of all",
       error,
     );
   return { verified: true, error, checked: expected.length };

@@ -181,7 +181,8 @@ async function layers(options: LayersFlags): Promise<void> {
   const cases = layerCases(options.set, options);
   if (cases.length === 0)
     throw new Error(
-      `no layer of ${options.set}${options.over ? ` over ${options.over} GMAC` : ""} has a name that contains "${options.filter}"`,
+      `no layer of ${options.set}${options.over ? ` over ${options.over} GMAC` : ""} has a name ` +
+        `that contains "${options.filter}"`,
     );
   let done = options.skip;
   const measure = () =>
@@ -254,7 +255,7 @@ async function writePage(
 }
 
 function device(): Option {
-  return new Option("--device <name>", "where all competitors compute")
+  return new Option("--device <name>", "device of all competitors")
     .choices(["cpu", "gpu"])
     .default("cpu");
 }
@@ -262,7 +263,7 @@ function device(): Option {
 function where(): Option {
   return new Option(
     "--in <name>",
-    "with --device gpu: each in a process of Node, or all in one page of Chromium",
+    "with --device gpu: each in its Node process, or all in one page of Chromium",
   )
     .choices(["node", "browser"])
     .default("node");
@@ -271,7 +272,7 @@ function where(): Option {
 function adapter(): Option {
   return new Option(
     "--adapter <name>",
-    "with --device gpu: the GPU of the machine, SwiftShader on its processor, or the first if there is one",
+    "with --device gpu: machine is the GPU, swiftshader is software, auto is the GPU if there is one",
   )
     .choices(["auto", "machine", "swiftshader"])
     .default("auto");
@@ -282,7 +283,8 @@ function against(): Option {
   const known = ["all", ...libraries, "tfjs", "jax", ...ownNames.cpu, ...ownNames.gpu] as const;
   return new Option(
     "--against <names>",
-    `peers, separated by commas, or "all": ${libraries.join(", ")}, installed on first use; or one-thread, Conv itself on one thread, or conv-f16, Conv in float16`,
+    `peers, separated by commas, or "all": ${libraries.join(", ")}, installed on first use; ` +
+      "or one-thread (Conv on one thread), or conv-f16 (Conv in float16)",
   )
     .default([], "none")
     .argParser((list) => list.split(",").map((name) => oneOf(known, name)));
@@ -298,7 +300,7 @@ function threads(): Option {
 }
 
 function rounds(): Option {
-  return new Option("--rounds <n>", "turns of 50 ms that each competitor takes on each case")
+  return new Option("--rounds <n>", "turns of 50 ms for each competitor on each case")
     .default(10)
     .argParser(whole);
 }
@@ -312,7 +314,7 @@ function flags(): Option {
 function simd256(): Option {
   return new Option(
     "--simd256",
-    "Conv makes code for pairs of vectors, and sets the V8 flag that joins them",
+    "Conv generates code for pairs of vectors, and sets the V8 flag that joins them",
   ).default(false);
 }
 
@@ -332,12 +334,12 @@ function count(text: string): number {
   return text === "0" ? 0 : whole(text);
 }
 
-/** More threads than cores wait for one another: no figure of theirs would mean anything. */
+/** With more threads than cores, threads wait for one another, and figures mean nothing. */
 function cores(text: string): number {
   const [value, there] = [whole(text), availableParallelism()];
   if (value > there)
     throw new InvalidArgumentError(
-      `It must be a whole number from 1 to ${there}, the processor cores here.`,
+      `It must be a whole number from 1 to ${there}, the number of processor cores.`,
     );
   return value;
 }

@@ -127,7 +127,8 @@ function competitorsOf({
     ].find((n) => n === name && known.includes(n));
     if (!found)
       throw new Error(
-        `${name} does not run ${where === "browser" ? "in a browser" : `on the ${on.toUpperCase()}`}: ${known.slice(1).join(", ")} do`,
+        `${name} does not run ${where === "browser" ? "in a browser" : `on the ${on.toUpperCase()}`}: ` +
+          `${known.slice(1).join(", ")} do`,
       );
     if (found === "one-thread" && count === 1)
       throw new Error(

@@ -107,7 +107,8 @@ export function judge(expected: Reference, got: Float32Array, tolerance = TOLERA
   const flat = expected.index[at];
   if (worst > tolerance)
     return refuse(
-      `output ${flat} is ${got[flat]}, expected ${expected.value[at]}: off by ${worst.toFixed(0)} ε·Σ|a·b|, the limit is ${tolerance}`,
+      `output ${flat} is ${got[flat]}, expected ${expected.value[at]}: ` +
+        `off by ${worst.toFixed(0)} ε·Σ|a·b|, the limit is ${tolerance}`,
       worst,
     );
   return { verified: true, error: worst, checked: expected.index.length };

@@ -3,7 +3,7 @@
 /** Names and symbols that Chinese texts keep: of products, files, functions, units and types. */
 const NAMES = [
   "Conv|PyTorch|LeNet|MNIST|[Gg]oogle|[Ss]wift[Ss]hader|Vulkan|Subzero|LLVM|Device",
-  "CPU|GPU|WebGPU|WebAssembly|SIMD|safetensors|float32|F32|I64|BF16",
+  "CPU|GPU|WebGPU|WebAssembly|SIMD|safetensors|float32|F32|I64|BF16|NaN",
   "Adam|AdamW|SGD|RMSprop|Adagrad|Lion|LAMB",
   "ReLU6?|leaky ReLU|softmax|sigmoid|tanh|SiLU|ELU|SELU|GELU|hard sigmoid|hard swish|exp",
   "Page Up|Page Down|random|trained|file|EN",

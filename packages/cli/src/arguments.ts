@@ -1,5 +1,5 @@
-// Arguments and options that commands share, and how their values are read: a wrong value is refused
-// with a sentence that says what it must be.
+// Arguments and options that commands share, and how their values are read. An invalid value is
+// refused with a sentence that says what it must be.
 
 import { availableParallelism } from "node:os";
 import { MOST_ROUNDOFF } from "@conv/ops";
@@ -62,7 +62,8 @@ export const devices = ["best", "gpu", "cpu"] as const;
 export const deviceOption = () =>
   new Option(
     "--device <name>",
-    "device: gpu, cpu, or best, which is the GPU if there is one (default: best; with --threads: cpu)",
+    "device: gpu, cpu, or best, which is the GPU if there is one " +
+      "(default: best; with --threads: cpu)",
   )
     .choices(devices)
     .env("CONV_DEVICE");

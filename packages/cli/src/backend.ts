@@ -1,5 +1,5 @@
-// The back end that the commands compute on. Its name, the reason for the choice, and a progress bar
-// during compilation appear on standard error.
+// The back end that the commands compute on. Its name, the reason for the choice, and a progress
+// bar during compilation appear on standard error.
 
 import { wrap } from "@conv/analysis";
 import { createCpu, type CpuBackend } from "@conv/kernels-cpu";

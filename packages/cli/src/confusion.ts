@@ -19,7 +19,8 @@ export function formatConfusion(matrix: readonly (readonly number[])[], what = "
     const cells = row.map((n, answer) =>
       n === 0 ? color.dim(cell("·")) : answer === digit ? color.green(cell(n)) : color.red(cell(n)),
     );
-    return `${`${digit}`.padStart(5)} ${cells.join("")} ${total ? `${((100 * row[digit]) / total).toFixed(1)} %`.padStart(8) : "       –"}`;
+    const share = total ? `${((100 * row[digit]) / total).toFixed(1)} %` : "–";
+    return `${`${digit}`.padStart(5)} ${cells.join("")} ${share.padStart(8)}`;
   });
   return [`${" ".repeat(6)}predicted`, head, ...rows].join("\n");
 }

@@ -70,7 +70,8 @@ const elements = ({ file, shape, start, size }: Found): Promise<Uint8Array> =>
     const bytes = await unpacked(file, size + 1);
     if (bytes.length !== size)
       throw new UserError(
-        `its header says ${shape.join("×")} elements, but the file has ${bytes.length > size ? "more" : bytes.length - start}`,
+        `its header says ${shape.join("×")} elements, but the file has ` +
+          `${bytes.length > size ? "more" : bytes.length - start}`,
       );
     return bytes.subarray(start);
   });
@@ -93,7 +94,8 @@ export async function loadIdx(folder: string, model: Model) {
       images.shape[0] !== labels.shape[0]
     )
       throw new UserError(
-        `${images.file.replace(/\.gz$/, "")}: ${images.shape.join("×")} images, but ${labels.shape.join("×")} labels`,
+        `${images.file.replace(/\.gz$/, "")}: ${images.shape.join("×")} images, but ` +
+          `${labels.shape.join("×")} labels`,
       );
     if (images.size === images.start)
       throw new UserError(
@@ -103,7 +105,8 @@ export async function loadIdx(folder: string, model: Model) {
   const [count, height, width] = trainX.shape;
   if (testX.shape[1] !== height || testX.shape[2] !== width)
     throw new UserError(
-      `${folder}: training images are ${height}×${width}, validation images ${testX.shape[1]}×${testX.shape[2]}`,
+      `${folder}: training images are ${height}×${width}, validation images ` +
+        `${testX.shape[1]}×${testX.shape[2]}`,
     );
   await about(folder, () => mustTake(model, [height, width]));
   const labels = Buffer.concat([await labelsOf(trainY, model), await labelsOf(testY, model)]);
@@ -124,7 +127,8 @@ async function labelsOf(found: Found, { name, classes = 256 }: Model): Promise<U
   const bad = labels.findIndex((label) => label >= classes);
   if (bad >= 0)
     throw new UserError(
-      `${found.file}: label ${labels[bad]} of image ${bad + 1}; ${name} has classes 0 to ${classes - 1}`,
+      `${found.file}: label ${labels[bad]} of image ${bad + 1}; ` +
+        `${name} has classes 0 to ${classes - 1}`,
     );
   return labels;
 }

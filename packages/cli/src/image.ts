@@ -12,7 +12,8 @@ const BOX = 20;
 const CENTER = 14;
 const LARGEST = 64 * 2 ** 20; // pixels; 8,192 × 8,192
 const LARGEST_FILE = 2 ** 28; // bytes, four for each of those pixels
-const INK = 0.1; // of full ink; less is paper. At this level MNIST's own digits keep their boxes of 20×20.
+// of full ink; less is paper. With this value the digits of MNIST keep their boxes of 20×20.
+const INK = 0.1;
 const CONTRAST = 16; // of 255; less than this is an empty page
 
 const PNG = [0x89, 0x50, 0x4e, 0x47];

@@ -41,7 +41,8 @@ export function classifierOf(name: string): Model {
   if (classifies(model)) return model;
   const { output } = traceModel(model);
   throw new UserError(
-    `${name} takes ${model.input.join("×")} and returns ${output.shape.slice(1).join("×")}; the networks for gray images and classes are ${listed(classifierNames())}`,
+    `${name} takes ${model.input.join("×")} and returns ${output.shape.slice(1).join("×")}; ` +
+      `the networks for gray images and classes are ${listed(classifierNames())}`,
   );
 }
 

@@ -1,4 +1,5 @@
-// Notes of conv train in the metadata of a model file: the options of the training, and its history.
+// Notes of conv train in the metadata of a model file: the options of the training and its
+// history.
 
 import { decodeSafetensors, encodeSafetensors } from "@conv/layers";
 import { saveFile } from "@conv/layers/node";
@@ -34,8 +35,8 @@ const decoded = (_: string, value: unknown) =>
         : value;
 
 /**
- * Writes a checkpoint with notes, atomically. Throws UserError where the file cannot be written, and
- * Error where a weight is not finite.
+ * Writes a checkpoint with notes, atomically. Throws UserError where the file cannot be written,
+ * and Error where a weight is not finite.
  */
 export async function saveNoted(file: string, checkpoint: Uint8Array, notes: Notes): Promise<void> {
   const { state, metadata } = decodeSafetensors(checkpoint);

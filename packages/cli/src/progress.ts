@@ -1,5 +1,5 @@
-// Progress bars on standard error: one for the current epoch, one for the compilation on a GPU. None
-// where standard error is a file.
+// Progress bars on standard error, unless it is a file: one for the current epoch, one for the
+// compilation on a GPU.
 
 import type { WriteStream } from "node:tty";
 import type { StepReport } from "@conv/layers";

@@ -133,7 +133,8 @@ export function recipeOf(
     (recipe.schedule === "cosine" || recipe.schedule === "one-cycle")
   )
     throw new UserError(
-      `${file}: its --schedule ${recipe.schedule} is for --epochs ${had.epochs} and cannot continue to ${recipe.epochs}`,
+      `${file}: its --schedule ${recipe.schedule} is for --epochs ${had.epochs} and cannot ` +
+        `continue to ${recipe.epochs}`,
     );
   return recipe;
 }

@@ -1,4 +1,5 @@
-// The time of a network on a back end: the estimates of the kernels for each step, and measurements.
+// The time of a network on a back end: the estimates of the kernels for each step, and measured
+// times.
 
 import { programMemoryOf, type ProgramMemory } from "@conv/analysis";
 import { layoutOf } from "@conv/kernels-cpu/explain";

@@ -102,9 +102,9 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ["suggest 256x100x100 3x3", "missing required argument 'channels'"],
   [
     "suggest 256x100x100 3x3x3 256",
-    "the kernel 3x3x3 has 3 sizes, the input 256x100x100 has 2 beside its channels",
+    "the kernel 3x3x3 has 3 sizes, the input 256x100x100 has 2 besides its channels",
   ],
-  ["suggest 256 3 256", "the input 256 has no sizes beside its channels"],
+  ["suggest 256 3 256", "the input 256 has no sizes besides its channels"],
   [
     "suggest 256x7x7 9 64 --padding 0",
     "direct: conv: kernel 9 with dilation 1 covers 9 positions, but the padded input has 7; use a smaller kernel or more padding (axis h)",
@@ -116,7 +116,7 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ["explain 64x56x56 3x3", "missing required argument 'channels'"],
   [
     "explain 64x56x56 3x3x3 64",
-    "the kernel 3x3x3 has 3 sizes, the input 64x56x56 has 2 beside its channels",
+    "the kernel 3x3x3 has 3 sizes, the input 64x56x56 has 2 besides its channels",
   ],
   [
     "explain 64x56x56 9 64 --groups 5",

@@ -41,11 +41,11 @@ export function createEngine(backend: OwnBackend, device: Device): Engine {
   const floats = async (buffer: Buffer) => new Float32Array(await backend.read(buffer));
   const mark = put(new Float32Array(1));
   /**
-   * On the CPU runs are over when they return. Elsewhere calls are done in order, so whoever has
-   * read four bytes knows that all before is done.
+   * On the CPU, runs are complete when they return. Elsewhere calls run in order, so after a read of
+   * four bytes all earlier ones are complete.
    */
   const finish = device === "cpu" ? undefined : async () => void (await backend.read(mark));
-  /** The sum over all steps, the median of five runs; nothing where the device has no clock. */
+  /** The sum over all steps, the median of five runs; undefined where the device has no clock. */
   const clockOf = (program: OwnProgram, inputs: readonly Buffer[], outputs: readonly Buffer[]) => {
     const { time } = program;
     const { caps = {} } = backend;
@@ -132,8 +132,8 @@ export function createEngine(backend: OwnBackend, device: Device): Engine {
 }
 
 /**
- * The compiler itself loads with the first program, as onnxruntime does with its first session;
- * what a network takes to start should not hold that.
+ * The compiler loads with the first program, as onnxruntime does with its first session; the start
+ * time of a network excludes that.
  */
 async function warmUp(compile: (graph: Graph) => Promise<Program>): Promise<void> {
   const program = await compile(

@@ -158,7 +158,8 @@ function gradient(
     return (dy, w) => tf.conv2dTranspose(dy, w, [g.n, ...g.input, g.ic], g.stride, pads(g));
   if (!gpu)
     throw new Error(
-      `the wasm back end has no kernel for the gradient ${direction === "gradWeight" ? "to the weight" : "of depthwise convolution"}`,
+      "the wasm back end has no kernel for the gradient " +
+        (direction === "gradWeight" ? "to the weight" : "of depthwise convolution"),
     );
   const runner = tf.engine();
   const attributes = { strides: g.stride, dilations: g.dilation, pad: pads(g), dataFormat: "NHWC" };

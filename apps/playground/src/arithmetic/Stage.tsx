@@ -178,7 +178,8 @@ function Equation({
         {targets
           .map(
             ({ cell, w }) =>
-              `${factor(value)}·${factor(w)} = ${signed(value * w)} → ${t.outputSymbol}[${nameOf(to, cell)}]`,
+              `${factor(value)}·${factor(w)} = ${signed(value * w)} → ` +
+              `${t.outputSymbol}[${nameOf(to, cell)}]`,
           )
           .join(", ")}
       </>

@@ -20,7 +20,8 @@ export function asDigit(ink: Float32Array, size: number): Float32Array {
         ];
   const out = new Float32Array(PIXELS);
   if (bottom < 0) return out;
-  const scale = Math.max(bottom - top + 1, right - left + 1) / BOX; // drawing pixels per digit pixel
+  // drawing pixels per digit pixel
+  const scale = Math.max(bottom - top + 1, right - left + 1) / BOX;
   // Mass and its center, in pixels of the drawing.
   let [mass, my, mx] = [0, 0, 0];
   for (let y = top; y <= bottom; y++)

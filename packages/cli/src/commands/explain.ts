@@ -1,5 +1,5 @@
-// `conv explain`: which kernels can compute a convolution, the predicted time of each and its parts,
-// and which one is chosen.
+// `conv explain`: which kernels can compute a convolution, the predicted time of each and its
+// parts, and which one is chosen.
 
 import { wrap } from "@conv/analysis";
 import { createCpu } from "@conv/kernels-cpu";
@@ -23,7 +23,7 @@ import {
   type PerAxis,
 } from "@conv/ops";
 import { node, sizeOf, spec, trace, type Op } from "@conv/tensor";
-import { UserError } from "../errors.ts";
+import { kernelSizes } from "../kernel.ts";
 import { print } from "../output.ts";
 import { aligned, described } from "../table.ts";
 import { colorsOf, columns, edge } from "../terminal.ts";
@@ -79,13 +79,9 @@ export async function explainConv(
   options: ExplainOptions,
 ): Promise<void> {
   const { batch, groups, direction, threads, simd256, json } = options;
-  const [ic, ...sizes] = input;
-  if (kernel.length !== 1 && kernel.length !== sizes.length)
-    throw new UserError(
-      `the kernel ${kernel.join("x")} has ${kernel.length} sizes, the input ${input.join("x")} has ${sizes.length} beside its channels`,
-    );
+  const [ic] = input;
+  const taps = kernelSizes(kernel, input);
   mustDivide("explain", "input channels", ic, groups);
-  const taps = kernel.length === 1 ? sizes.map(() => kernel[0]) : kernel;
   const geometry = convGeometry(
     spec([batch, ...input]),
     spec([channels, ic / groups, ...taps]),
@@ -128,11 +124,13 @@ export async function explainConv(
       return;
     }
     const what = `${xShape(geometry).join("×")} by ${wShape(geometry).join("×")}`;
-    const on = `${used === 1 ? "one thread" : `${used} threads`}${cpu.caps.simd256 ? ", 256-bit registers" : ""}`;
+    const threadCount = used === 1 ? "one thread" : `${used} threads`;
+    const on = `${threadCount}${cpu.caps.simd256 ? ", 256-bit registers" : ""}`;
     const count = `${macs.toLocaleString("en-US")} multiply-accumulates`;
     print(
       wrap(
-        `conv of ${what}; ${meaning[direction].text} ${result(geometry).join("×")}, ${count}; ${on}`,
+        `conv of ${what}; ${meaning[direction].text} ${result(geometry).join("×")}, ` +
+          `${count}; ${on}`,
         edge(),
       ).join("\n"),
     );
@@ -205,7 +203,8 @@ export function explanationText(
       head,
       ...body,
       ...wrap(
-        `estimates in ${unit}, and their parts; roundoff: the stated factor of Winograd's rounding errors`,
+        `estimates in ${unit}, and their parts; ` +
+          "roundoff: the stated factor of Winograd's rounding errors",
         width,
       ),
     ],
@@ -245,7 +244,10 @@ function whyText(
   const most = groups.reduce((a, b) => (saved(b) > saved(a) ? b : a));
   const [less, more] = [winner, second].map((c) => three(secondsOf(c, most.kinds) * scale));
   const ratio = (second.estimate / winner.estimate).toFixed(2);
-  return `${chosen} is chosen: it is estimated to be ${ratio} times as fast as ${second.kernel}; most is saved ${most.saves}, ${less} ${unit} instead of ${more}.`;
+  return (
+    `${chosen} is chosen: it is estimated to be ${ratio} times as fast as ${second.kernel}; ` +
+    `most is saved ${most.saves}, ${less} ${unit} instead of ${more}.`
+  );
 }
 
 function measuredText(chosen: string, contenders: readonly Contender[]): string {
@@ -253,7 +255,8 @@ function measuredText(chosen: string, contenders: readonly Contender[]): string 
   const best = contenders.reduce((a, b) => (time(b) < time(a) ? b : a));
   const winner = contenders.find((c) => c.kernel === chosen) ?? best;
   if (best === winner) return "It is also the fastest measured.";
-  return `The fastest measured is ${best.kernel}; ${chosen} takes ${(100 * (time(winner) / time(best) - 1)).toFixed(0)} % longer.`;
+  const percent = (100 * (time(winner) / time(best) - 1)).toFixed(0);
+  return `The fastest measured is ${best.kernel}; ${chosen} takes ${percent} % longer.`;
 }
 
 /** Three significant digits, no exponent. */

@@ -1,5 +1,5 @@
-// `conv predict`: recognizes the digits on images. An image that cannot be read is named on standard
-// error; the others are still answered.
+// `conv predict`: recognizes the digits on images. An image that cannot be read is named on
+// standard error; the others are still recognized.
 
 import { averagedState, createPredictor } from "@conv/layers";
 import { printable } from "@conv/tensor";
@@ -83,7 +83,8 @@ function table(answers: readonly Answer[]): string {
     "error" in answer ? [] : [{ ...answer, image: printable(answer.image) }],
   );
   const name = Math.max(5, ...found.map((a) => a.image.length));
-  const head = `${"image".padEnd(name)}  digit  ${found[0].probabilities.map((_, digit) => `${digit}`.padStart(5)).join(" ")}  %`;
+  const digits = found[0].probabilities.map((_, digit) => `${digit}`.padStart(5)).join(" ");
+  const head = `${"image".padEnd(name)}  digit  ${digits}  %`;
   const rows = found.map(({ image, digit, probabilities }) => {
     const cells = probabilities.map((p, i) => {
       const cell = (100 * p).toFixed(1).padStart(5);

@@ -88,7 +88,8 @@ export async function receptive(name: string, options: ReceptiveOptions): Promis
     `size, jump, start: ${conventions.receptiveField}`,
     ...(details?.effective
       ? [
-          "effective size: side of a square as large as all positions with more than 4.55 % of the largest gradient (Luo, Li, Urtasun and Zemel 2016)",
+          "effective size: side of a square as large as all positions with more than 4.55 % of the " +
+            "largest gradient (Luo, Li, Urtasun and Zemel 2016)",
         ]
       : []),
   ];

@@ -123,8 +123,9 @@ export async function soak({ steps, json, ...options }: SoakOptions): Promise<vo
     if (json) print(JSON.stringify({ steps, seconds, growth, samples }, null, 2));
     else
       print(
-        `\n${steps.toLocaleString("en-US")} steps in ${seconds.toFixed(0)} s; growth from the second quarter to the last: objects and buffers ` +
-          `${kibibytes(growth.objects)}, process ${kibibytes(growth.process)}, back end ${kibibytes(growth.backend)}`,
+        `\n${steps.toLocaleString("en-US")} steps in ${seconds.toFixed(0)} s; growth from the second ` +
+          `quarter to the last: objects and buffers ${kibibytes(growth.objects)}, ` +
+          `process ${kibibytes(growth.process)}, back end ${kibibytes(growth.backend)}`,
       );
   } finally {
     backend.dispose();

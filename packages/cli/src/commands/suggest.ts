@@ -3,6 +3,7 @@
 import { formatBytes, formatCount, operationConventions, suggest, wrap } from "@conv/analysis";
 import { perAxis, type PerAxis } from "@conv/ops";
 import { UserError } from "../errors.ts";
+import { kernelSizes } from "../kernel.ts";
 import { print } from "../output.ts";
 import { described, fitted } from "../table.ts";
 import { colorsOf, columns } from "../terminal.ts";
@@ -24,17 +25,13 @@ export function suggestLayers(
 ): void {
   const rank = input.length - 1;
   if (rank < 1)
-    throw new UserError(`the input ${input.join("x")} has no sizes beside its channels`);
-  if (kernel.length !== 1 && kernel.length !== rank)
-    throw new UserError(
-      `the kernel ${kernel.join("x")} has ${kernel.length} sizes, the input ${input.join("x")} has ${rank} beside its channels`,
-    );
+    throw new UserError(`the input ${input.join("x")} has no sizes besides its channels`);
   const { stride, padding, dilation, groups, bias } = options;
   const each = (what: string, value: PerAxis, least: number) =>
     perAxis("suggest", what, value, rank, least);
   const list = suggest({
     input,
-    kernel: each("kernel", kernel.length === 1 ? kernel[0] : kernel, 1),
+    kernel: each("kernel", kernelSizes(kernel, input), 1),
     channels,
     stride: each("stride", stride, 1),
     ...(padding !== "same" && { padding: each("padding", padding, 0) }),

@@ -247,8 +247,11 @@ function textOf(
     ...(untrainable
       ? [`training is not possible at batch ${counts.input[0]}: ${untrainable}`]
       : []),
-    `memory: ${inference.dtype}, node by node, without fusion; a result may reuse the memory of its inputs`,
-    `memory by torchinfo (MB of 1,000,000, float32): input ${mega(torchinfo.input)}, forward/backward pass ${mega(torchinfo.passes)}, params ${mega(torchinfo.parameters)}, total ${mega(torchinfo.total)}`,
+    `memory: ${inference.dtype}, node by node, without fusion; a result may reuse the memory of ` +
+      "its inputs",
+    `memory by torchinfo (MB of 1,000,000, float32): input ${mega(torchinfo.input)}, ` +
+      `forward/backward pass ${mega(torchinfo.passes)}, params ${mega(torchinfo.parameters)}, ` +
+      `total ${mega(torchinfo.total)}`,
   ].flatMap((note) => wrap(note, width));
   return [
     table,
@@ -297,7 +300,8 @@ function timingText({ on, predicted, measured, roofs, layers }: Timing, width: n
     : "";
   return [
     ...wrap(
-      `time on the ${on}: predicted ${ms(predicted)} ms, by the estimates of the kernels${ran ? `; measured ${ms(measured)} ms` : ""}`,
+      `time on the ${on}: predicted ${ms(predicted)} ms, by the estimates of the kernels` +
+        (ran ? `; measured ${ms(measured)} ms` : ""),
       width,
     ),
     "",
@@ -305,7 +309,8 @@ function timingText({ on, predicted, measured, roofs, layers }: Timing, width: n
     ...(layers.length > rows.length ? [`and ${layers.length - rows.length} more`] : []),
     "",
     ...wrap(
-      `${how}Peak: ${Number(roofs.gflops.toPrecision(3))} GFLOP/s in a large matrix product, ${Number(roofs.bandwidth.toPrecision(3))} GB/s in a copy`,
+      `${how}Peak: ${Number(roofs.gflops.toPrecision(3))} GFLOP/s in a large matrix product, ` +
+        `${Number(roofs.bandwidth.toPrecision(3))} GB/s in a copy`,
       width,
     ),
   ];

@@ -130,8 +130,8 @@ function epochOf(report: EpochReport, lr: number): Epoch {
   const test = report.validation!;
   if (!Number.isFinite(test.loss))
     throw new Error(
-      `train: the validation loss is ${test.loss} after epoch ${epoch}; try a lower learning rate ` +
-        `than ${lr}`,
+      `train: the validation loss is ${test.loss} after epoch ${epoch}; ` +
+        `try a lower learning rate than ${lr}`,
     );
   return {
     epoch,

@@ -37,13 +37,16 @@ const figure = async (picture: Picture) => `<figure>${await svgOf(picture)}</fig
 async function twice(draw: (width: number) => Picture | null): Promise<string> {
   const [wide, narrow] = [draw(widths.wide), draw(widths.narrow)];
   return wide && narrow
-    ? `<div class="wide">${await figure(wide)}</div><div class="narrow">${await figure(narrow)}</div>`
+    ? `<div class="wide">${await figure(wide)}</div>` +
+        `<div class="narrow">${await figure(narrow)}</div>`
     : "";
 }
 
 /** The meaning of the colors of a picture. */
 const legend = (entries: readonly (readonly [name: string, color: string])[]) =>
-  `<ul class="legend">${entries.map(([name, color]) => `<li><i style="--c:${color}"></i>${escape(name)}</li>`).join("")}</ul>`;
+  `<ul class="legend">${entries
+    .map(([name, color]) => `<li><i style="--c:${color}"></i>${escape(name)}</li>`)
+    .join("")}</ul>`;
 
 export interface PageOptions extends Pick<SummaryOptions, "convention"> {
   readonly formulas: readonly LayerFormula[];
@@ -63,7 +66,8 @@ export async function pageOf(costs: Costs, options: PageOptions): Promise<string
 <title>${escape(model)}: costs</title>
 <style>${style}</style>
 <h1>${escape(model)}</h1>
-<p>Input ${input.join("×")}. The name of each number, or the end of the page, says what it counts.</p>
+<p>Input ${input.join("×")}. The name of each number, or the end of the page, says what it
+counts.</p>
 ${factsOf(costs, head, totals.operations[convention])}
 <h2>Costs of each layer</h2>
 <p>One bar for each layer, in the order of computation; the names below are those of modules.</p>
@@ -158,8 +162,9 @@ ${untrainable ? `<p>Training is not possible at ${batch}: ${escape(untrainable)}
 ${table(["bytes", "inference", "training"], rows)}
 ${
   reserved
-    ? `<p>Memory that compiled programs reserve: the peak of each part, then the whole, in which parts
-share memory. A training step updates parameters and state in place.</p>${table(reserved[0], reserved.slice(1))}`
+    ? `<p>Memory that compiled programs reserve: the peak of each part, then the whole, in which
+parts share memory. A training step updates parameters and state in place.</p>
+${table(reserved[0], reserved.slice(1))}`
     : ""
 }`;
 }
@@ -169,7 +174,8 @@ async function fieldOf({ summary: { input, layers } }: Costs): Promise<string> {
   if (!fields) return "";
   const figures = await Promise.all(fields.pictures.map(figure));
   return `<h2>Receptive field</h2>
-<p>The part of the input that the middle unit of a layer depends on, with the padding beyond its edges.</p>
+<p>The part of the input that the middle unit of a layer depends on, with the padding beyond its
+edges.</p>
 ${legend(fields.legend.map((l) => [`${l.name} ${l.size}`, l.color]))}
 <div class="row-of">${figures.join("")}${await twice(fields.growth)}</div>`;
 }
@@ -189,9 +195,9 @@ ${await twice((width) => intensityPicture(layers, width))}`;
   );
   return `<h2>Roofline</h2>
 <p>Each step of the compiled network on the ${escape(on)}. The roofs are measured:
-${roofs.gflops.toFixed(0)} GFLOP/s in a matrix product, ${roofs.bandwidth.toFixed(1)} GB/s in a copy.
-Kernels that need fewer operations than are counted (Winograd, Fourier), and layers whose data are in
-a cache, can lie above them.</p>
+${roofs.gflops.toFixed(0)} GFLOP/s in a matrix product,
+${roofs.bandwidth.toFixed(1)} GB/s in a copy. Kernels that need fewer operations than are counted
+(Winograd, Fourier), and layers whose data are in a cache, can lie above them.</p>
 ${legend(dots)}
 ${await twice((width) => rooflinePicture(timing, width))}
 ${slowestOf(timing)}`;
@@ -250,7 +256,8 @@ function operationsOf({ summary: { totals, torchinfo } }: Costs): string {
 ${rows.join("\n")}
 </tbody></table></div>
 <p>Memory by torchinfo (MB of 1,000,000): input ${mega(torchinfo.input)}, forward/backward pass
-${mega(torchinfo.passes)}, params ${mega(torchinfo.parameters)}, total ${mega(torchinfo.total)}.</p>`;
+${mega(torchinfo.passes)}, params ${mega(torchinfo.parameters)},
+total ${mega(torchinfo.total)}.</p>`;
 }
 
 function treeOf(
@@ -271,7 +278,7 @@ function treeOf(
     `parameters: ${escape(conventions.parameters)}`,
     `output: ${escape(conventions.activationBytes)}`,
     `field: ${escape(conventions.receptiveField)}`,
-    `${escape(head)}: ${escape(operationConventions[convention])}; the bars are shares of the total`,
+    `${escape(head)}: ${escape(operationConventions[convention])}; bars: shares of the total`,
   ];
   return `<h2>All layers</h2>
 <p>Modules unfold; point at a layer to see its formulas.</p>
@@ -297,7 +304,9 @@ function branch(
     `<span>${escape(l.kernel ? `${l.type} ${l.kernel.join("×")}` : l.type)}</span>`,
     `<span>${l.output.join("×")}</span>`,
     `<span>${formatCount(l.parameters)}</span>`,
-    `<span class="bar" style="--share:${share.toFixed(1)}%">${formatCount(l.operations[convention])}</span>`,
+    `<span class="bar" style="--share:${share.toFixed(1)}%">${formatCount(
+      l.operations[convention],
+    )}</span>`,
     `<span>${formatBytes(l.activationBytes)}</span>`,
     `<span>${l.receptiveField.map((f) => formatCount(f.size)).join("×")}</span>`,
   ].join("");

@@ -78,8 +78,8 @@ export async function mustNotReplace(plan: Replacing): Promise<void> {
   }
   if (await stat(out).catch(unlessAbsent))
     throw new UserError(
-      `${out}: exists already; --resume ${out} continues it, --out <file> writes to another file, ` +
-        "--force replaces it",
+      `${out}: exists already; --resume ${out} continues it, --out <file> writes to another ` +
+        "file, --force replaces it",
     );
   const curve = curveOf(out);
   if (await stat(curve).catch(unlessAbsent))

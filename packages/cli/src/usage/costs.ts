@@ -111,9 +111,10 @@ function addReceptive(program: Command): void {
     .command("receptive")
     .summary("print the receptive field of each layer")
     .description(
-      "Print size, jump and start of the receptive field of each layer: output o depends on `size` " +
-        "inputs from start + jump·o on. With --at, also the input region of one unit of that layer; " +
-        "with --effective, how much each position of the region contributes, by its gradient.",
+      "Print size, jump and start of the receptive field of each layer: output o depends on " +
+        "`size` inputs from start + jump·o on. With --at, also the input region of one unit of " +
+        "that layer; with --effective, how much each position of the region contributes, by its " +
+        "gradient.",
     )
     .addArgument(modelArgument())
     .addOption(inputOption())
@@ -147,9 +148,9 @@ function addSuggest(program: Command): void {
     .command("suggest")
     .summary("list alternatives to a convolution and their costs")
     .description(
-      "List alternatives to a convolution (1×1 before it, bottleneck, groups, depthwise separable, " +
-        "factorized, stacked, dilated) with parameters, multiply-accumulates, memory and receptive " +
-        "field of each. Any number of spatial axes.",
+      "List alternatives to a convolution (1×1 before it, bottleneck, groups, depthwise " +
+        "separable, factorized, stacked, dilated) with parameters, multiply-accumulates, memory " +
+        "and receptive field of each. Any number of spatial axes.",
     );
   addConvolution(command, { padding: "same" })
     .option("--bias", "with a bias for each output channel", false)

@@ -8,8 +8,9 @@ export function addExplain(program: Command): void {
     .command("explain")
     .summary("list the kernels that can compute a convolution, and why one is chosen")
     .description(
-      "List all kernels that can compute a convolution, the predicted time of each and its parts, " +
-        "which one is chosen and why, and why the others cannot. Any number of spatial axes.",
+      "List all kernels that can compute a convolution, the predicted time of each and its " +
+        "parts, which one is chosen and why, and why the others cannot compute it. Any number of " +
+        "spatial axes.",
     );
   addConvolution(command, { padding: 0 })
     .addOption(new Option("--batch <n>", "batch size").argParser(whole(1)).default(1))

@@ -8,8 +8,8 @@ export function addSoak(program: Command): void {
     .command("soak")
     .summary("train a tiny network for many steps and watch the memory")
     .description(
-      "Train a tiny network for many steps. Prints the memory of objects, buffers, process and back " +
-        "end at intervals, and how much each grew.",
+      "Train a tiny network for many steps. Prints the memory of objects, buffers, process and " +
+        "back end at intervals, and how much each grew.",
     )
     .addOption(new Option("--steps <n>", "training steps").argParser(whole(1)).default(100_000))
     .addOption(deviceOption())

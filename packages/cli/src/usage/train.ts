@@ -78,7 +78,8 @@ const optimizerOptions = (): Option[] => [
 const fileOptions = (): Option[] => [
   new Option(
     "--out <file>",
-    "file for the model, saved after each epoch (default: <model>.safetensors, or the resumed file)",
+    "file for the model, saved after each epoch " +
+      "(default: <model>.safetensors, or the resumed file)",
   ),
   new Option("--best <file>", "file for the model with the lowest validation loss as well"),
   new Option("--resume <file>", "continue from this file, with its options"),
@@ -104,10 +105,10 @@ export function addTrain(program: Command): void {
     .command("train")
     .summary("train a network on handwritten digits, or on IDX files")
     .description(
-      "Train a network on 8,000 handwritten digits (MNIST) and validate it on 2,000 others, or use " +
-        "gray images in IDX files. Writes the model, and its learning curve as SVG next to it. " +
-        "Ctrl-C stops after the current step and saves; --resume then gives the same weights as an " +
-        "uninterrupted training, bit for bit, with the same number of threads.",
+      "Train a network on 8,000 handwritten digits (MNIST) and validate it on 2,000 others, or " +
+        "use gray images in IDX files. Writes the model, and its learning curve as SVG next to " +
+        "it. Ctrl-C stops after the current step and saves; --resume then gives the same weights " +
+        "as an uninterrupted training, bit for bit, with the same number of threads.",
     )
     .argument("<model>", "a classifier of gray images; the names are below");
   for (const option of [...dataOptions(), ...optimizerOptions()]) command.addOption(option);
