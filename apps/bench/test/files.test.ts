@@ -96,7 +96,7 @@ test.each([
   ],
   [
     ["layers", "--threads", `${availableParallelism() + 1}`],
-    `error: option '--threads <n>' argument '${availableParallelism() + 1}' is invalid. It must be a whole number from 1 to ${availableParallelism()}, the processor cores here.`,
+    `error: option '--threads <n>' argument '${availableParallelism() + 1}' is invalid. It must be a whole number from 1 to ${availableParallelism()}, the number of processor cores.`,
   ],
   [["networks", "--profile", "--json"], "--profile prints text alone: leave out --json and --html"],
 ])("%j is refused in one line, before anything is measured", async (args, message) => {
