@@ -169,7 +169,7 @@ const without: Readonly<Record<string, string>> = {
     "abs add affine broadcastShape div elementwiseOp elu erf exp expm1 floor gelu hardSigmoid hardSwish isElementwise leakyRelu log log1p map maximum " +
     "minimum mish mul neg prelu relu relu6 scaledTanh selu sigmoid silu softplus sqrt square sub tanh formatPadding countFns differentiate evaluator " +
     "formatExpr substitute variable variables grad absoluteError binaryCrossEntropy lossTerms squaredError linear matmulGeometry max mean flip " +
-    "resample select padWith broadcastStrides broadcastTo sum sumTo logSoftmax softmax toInt32 pixelShuffle pixelUnshuffle walk full constantOf random " +
+    "resample select padWith broadcastStrides broadcastTo sum sumTo logSoftmax softmax pixelShuffle pixelUnshuffle walk full constantOf random " +
     "oneHot cast equal greater greaterEqual less lessEqual notEqual where windowsOf mustBePrecision mustDivide precisionOf outputSizes boundedStride eachTerm xShape wShape yShape perAxis resolvePadding axisName spanOf paddingPerAxis keepsSize " +
     "reshape flatten concat transpose pad slice eachWindow maxUnpool argMax",
 };
