@@ -4,10 +4,10 @@
 // of several inputs, so that what is only summed need not be stored either.
 
 import { inputName, root, type FusedParams } from "@conv/compiler";
-import { countFns, substitute, variables, type Expr, type ReduceParams } from "@conv/ops";
+import { countFns, substitute, variables, type Expr } from "@conv/ops";
 import { bytesOf, sameShape, sizeOf, type Graph, type Value } from "@conv/tensor";
 import { fused } from "../kernels/elementwise/fused.ts";
-import { reduce, type Terms } from "../kernels/elementwise/reduce.ts";
+import { reduce, termsOf } from "../kernels/elementwise/reduce.ts";
 import type { Caps } from "./caps.ts";
 import type { Planned } from "./plan.ts";
 
@@ -37,8 +37,7 @@ function computedOf(p: Planned): Computed | null {
   const reads = readsOf(p);
   if (p.kernel === fused) return { reads, ...(p.task.params as FusedParams) };
   if (p.kernel !== reduce) return null;
-  const { of = inputName(0), shape = reads[0].shape } = p.task.params as ReduceParams &
-    Partial<Terms>;
+  const { of, shape } = termsOf(p.task);
   return { reads, values: [of], shape };
 }
 
@@ -171,9 +170,7 @@ function rebuilt(
   const operands = p.reads.slice(readsOf(p).length);
   const { shape } = computedOf(p)!;
   const params =
-    p.kernel === fused
-      ? { shape, values: exprs }
-      : { ...(p.task.params as ReduceParams), of: exprs[0], shape };
+    p.kernel === fused ? { shape, values: exprs } : { ...termsOf(p.task), of: exprs[0], shape };
   const everything = [...reads, ...operands];
   const flops =
     exprs.reduce<number>((sum, e) => sum + countFns(e), p.kernel === reduce ? 1 : 0) *

@@ -40,6 +40,16 @@ export interface Terms {
   readonly shape: readonly number[];
 }
 
+/** The axes and the terms of a task of {@link reduce}: the first input, unless inlining set them. */
+export function termsOf({ params, inputs }: Pick<Task, "params" | "inputs">): ReduceParams & Terms {
+  const {
+    of = inputName(0),
+    shape = inputs[0].shape,
+    ...rest
+  } = params as ReduceParams & Partial<Terms>;
+  return { ...rest, of, shape };
+}
+
 type Join = (a: string, b: string) => string;
 
 /** A sum, or a maximum. */
@@ -71,11 +81,7 @@ export const reduce: GpuKernel = {
   fuses: ["channel", "column", "element"],
   estimate: streamTime,
   build(task, caps) {
-    const {
-      axes,
-      of = inputName(0),
-      shape = task.inputs[0].shape,
-    } = task.params as ReduceParams & Partial<Terms>;
+    const { axes, of, shape } = termsOf(task);
     const finish = finishOf(task);
     // Over an empty axis: only sums, and they are 0.
     if (sizeOf(shape) === 0)

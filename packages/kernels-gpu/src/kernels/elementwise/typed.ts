@@ -1,14 +1,7 @@
 // Casts between all element types, comparisons, and choices by a mask. Elements of one or two bytes
 // are stored in words of 32 bits: an invocation makes one word of y.
 
-import {
-  castOp,
-  compareOp,
-  whereOp,
-  type CastParams,
-  type CompareParams,
-  type Relation,
-} from "@conv/ops";
+import { castOp, compareOp, whereOp, type Relation } from "@conv/ops";
 import { dtypes, infoOf, isFloating, isOp, sizeOf, type DType } from "@conv/tensor";
 import { inputAt, outputAt, type GpuKernel, type GpuStage, type Task } from "../../compile/code.ts";
 import { indent } from "../../wgsl/wgsl.ts";
@@ -101,11 +94,11 @@ const relations: Readonly<Record<Relation, string>> = {
 function elementOf(task: Task, i: string): { readonly label: string; readonly value: string } {
   const [{ dtype }] = task.inputs;
   if (isOp(task, castOp)) {
-    const { dtype: to } = task.params as CastParams;
+    const { dtype: to } = task.params;
     return { label: `${dtype} to ${to}`, value: converted(dtype, to, loaded(dtype, "a", i)) };
   }
   if (isOp(task, compareOp)) {
-    const { relation } = task.params as CompareParams;
+    const { relation } = task.params;
     const [a, b] = ["a", "b"].map((name) => loaded(dtype, name, i));
     const numbers = isFloating(dtype)
       ? `is_number(${a}) && is_number(${b}) && ${a} ${relations[relation]} ${b}`

@@ -3,9 +3,12 @@
 //
 //               columns (outputs), x slice: depth × columns
 //              ┌───────────────────┐
-//   a slice:   │  thread: 8 × 8    │   while a slice is multiplied the next is loaded: into registers, then into the other half of the
-//   rows×depth │  (or 8×4, 4×4)    │   memory, so that one barrier a slice is enough
+//   a slice:   │  thread: 8 × 8    │
+//   rows×depth │  (or 8×4, 4×4)    │
 //              └───────────────────┘
+//
+// While a slice is multiplied, the next is loaded into registers, and then stored into the other
+// half of the memory, so that one barrier a slice is enough.
 //
 // A sum too deep for the number of tiles is split among workgroups; a second stage (parts.ts) adds
 // the parts.
