@@ -1,7 +1,7 @@
 // What passes between the planner and the kernels of this back end: WGSL for a task, in stages that
 // are dispatched one after the other.
 
-import type { Place, PlanKernel, ScratchRequest } from "@conv/compiler";
+import type { Place, PlanKernel, Planned as PlannedOf, ScratchRequest } from "@conv/compiler";
 import type { Caps } from "./caps.ts";
 
 export { inputAt, outputAt, scratchAt } from "@conv/compiler";
@@ -56,3 +56,6 @@ export interface GpuCode {
 
 /** A kernel of this back end. */
 export type GpuKernel = PlanKernel<Caps, GpuCode>;
+
+/** A task of the plan with its kernel. */
+export type Planned = PlannedOf<GpuKernel>;

@@ -9,7 +9,7 @@ import { bytesOf, sameShape, sizeOf, type Graph, type Value } from "@conv/tensor
 import { fused } from "../kernels/elementwise/fused.ts";
 import { reduce, termsOf } from "../kernels/elementwise/reduce.ts";
 import type { Caps } from "./caps.ts";
-import type { Planned } from "./plan.ts";
+import type { Planned } from "./code.ts";
 
 /** Expressions above this many characters stop growing. */
 const LONGEST = 4000;

@@ -14,8 +14,7 @@ import {
 import type { Graph, Value } from "@conv/tensor";
 import { elementFor, shaderOf, storageOf, type Element } from "../wgsl/wgsl.ts";
 import type { Caps } from "./caps.ts";
-import type { Binding, GpuStage, Scratch } from "./code.ts";
-import type { Planned } from "./plan.ts";
+import type { Binding, GpuStage, Planned, Scratch } from "./code.ts";
 
 export interface Placed extends PlacedOf<Planned, GpuStage> {
   /** How each of the reads, then of the writes, is stored. */

@@ -1,13 +1,11 @@
 // The plan of the GPU back end: the tasks that a graph is divided into, each with a kernel of a
 // list.
 
-import { choose as chooseFrom, plan as planOf, type Planned as PlannedOf } from "@conv/compiler";
+import { choose as chooseFrom, plan as planOf } from "@conv/compiler";
 import type { Graph } from "@conv/tensor";
 import type { Caps } from "./caps.ts";
-import type { GpuKernel, Task } from "./code.ts";
+import type { GpuKernel, Planned, Task } from "./code.ts";
 import { inline } from "./inline.ts";
-
-export type Planned = PlannedOf<GpuKernel>;
 
 /**
  * Throws UnsupportedError where no kernel of the list computes a task; `remedy` is the end of its
