@@ -63,7 +63,7 @@ function mustFit(name: string, { inputs, nodes }: Graph): void {
 type Call<R> = (inputs: readonly Buffer[], outputs: readonly Buffer[]) => R;
 
 /** A program, and if its device has timestamps the seconds that each step of a run takes. */
-type Timed = Program & { time?: Call<Promise<number[]>> };
+type Timed = Program & { time?: Call<Promise<number[]>> | undefined };
 
 const total = (list: Iterable<{ readonly bytes: number }>): number =>
   [...list].reduce((sum, { bytes }) => sum + bytes, 0);

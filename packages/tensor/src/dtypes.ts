@@ -19,8 +19,8 @@ interface DTypeInfo {
     new (buffer: ArrayBuffer, offset?: number, length?: number): Elements;
   };
   /** Limits of integer types. */
-  readonly range?: readonly [min: number, max: number];
-  readonly half?: Half;
+  readonly range?: readonly [min: number, max: number] | undefined;
+  readonly half?: Half | undefined;
 }
 
 /** The element types: bytes per element, array type on the host, and the range of integer types. */
