@@ -106,6 +106,7 @@ export async function createCpuWith(
       message`simd256 is ${{ simd256: kindOf(simd256) }}, must be simd256 of @conv/kernels-cpu/core`,
     );
   mustBePrecision("cpu", precision);
+  mustBeThreads(options.threads);
   const reason = await unsupportedReason();
   if (reason) throw unsupported("cpu", "engine", message`${{ reason }}`);
 
@@ -145,17 +146,20 @@ export async function createCpuWith(
 
 let warned = false;
 
-/** The engine with the threads that the options request, or with one where there can be no more. */
-async function startEngine(
-  { threads = availableThreads(), offThread = false, worker }: CpuOptions | CoreOptions,
-  fail: (error: Error) => void,
-): Promise<{ engine: Engine; singleThreadReason: string | null }> {
+function mustBeThreads(threads = 1): void {
   if (!Number.isInteger(threads) || threads < 1)
     throw rangeError(
       "cpu",
       "threads",
       message`threads is ${{ threads }}, must be a whole number ≥ 1`,
     );
+}
+
+/** The engine with the threads that the options request, or with one where there can be no more. */
+async function startEngine(
+  { threads = availableThreads(), offThread = false, worker }: CpuOptions | CoreOptions,
+  fail: (error: Error) => void,
+): Promise<{ engine: Engine; singleThreadReason: string | null }> {
   const cores = availableThreads();
   const most = Math.max(8, 2 * cores);
   if (threads > most)
