@@ -1,6 +1,6 @@
-// A check of names, for those who write plain JavaScript.
+// A check of names, because plain JavaScript has no types.
 
-import { quoted, rangeError } from "@conv/tensor";
+import { message, quoted, rangeError } from "@conv/tensor";
 
 /** Throws RangeError unless the value is one of these names. */
 export function mustBeOneOf(
@@ -12,6 +12,7 @@ export function mustBeOneOf(
   if (!names.includes(value))
     throw rangeError(
       op,
-      `there is no ${what} ${quoted(String(value))}; there are ${names.join(", ")}`,
+      "unknown-name",
+      message`there is no ${{ what }} ${{ got: quoted(String(value)) }}; there are ${{ known: names.join(", ") }}`,
     );
 }

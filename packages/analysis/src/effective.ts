@@ -10,6 +10,7 @@ import {
   formatShape,
   graphOf,
   input,
+  message,
   optimize,
   shapeError,
   sizeOf,
@@ -50,7 +51,8 @@ function seedAt({ spec: { shape } }: Value, places: readonly number[]): Float32A
   )
     throw shapeError(
       "effectiveField",
-      `there is no unit ${places.join("×")} in maps of ${formatShape(space)}`,
+      "unit-out-of-range",
+      message`there is no unit ${{ unit: places.join("×") }} in maps of ${{ maps: formatShape(space) }}`,
     );
   for (
     let p = space.reduce((at, size, a) => at * size + places[a], 0);
@@ -71,7 +73,8 @@ export function gradientGraph({ graph, x }: Pick<Traced, "graph" | "x">, y: Valu
   if (!dx)
     throw shapeError(
       "effectiveField",
-      `an output of shape ${formatShape(y.shape)} does not depend on the input`,
+      "independent-output",
+      message`an output of shape ${{ shape: formatShape(y.shape) }} does not depend on the input`,
     );
   return optimize(graphOf([...graph.inputs, seed], [dx]));
 }
@@ -107,13 +110,15 @@ export async function effectiveField(
   if (values.length !== graph.inputs.length)
     throw shapeError(
       "effectiveField",
-      `${inputs.length} inputs for a graph of ${graph.inputs.length - 1}`,
+      "input-count",
+      message`got ${{ got: inputs.length }} inputs, the graph has ${{ takes: graph.inputs.length - 1 }}`,
     );
   graph.inputs.forEach((v, i) => {
     if (values[i].length !== sizeOf(v.shape))
       throw shapeError(
         "effectiveField",
-        `input ${i} has ${values[i].length} numbers, ${formatShape(v.shape)} holds ${sizeOf(v.shape)}`,
+        "values-count",
+        message`input ${{ input: i }} has ${{ got: values[i].length }} numbers, ${{ shape: formatShape(v.shape) }} holds ${{ size: sizeOf(v.shape) }}`,
       );
   });
   const buffers = allocate(

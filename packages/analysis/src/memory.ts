@@ -8,6 +8,7 @@ import {
   checkOptions,
   graphOf,
   input,
+  message,
   rangeError,
   sizeOf,
   vjp,
@@ -102,7 +103,11 @@ export function trainingMemoryOf(
   checkOptions("trainingMemoryOf", options, "dtype slots");
   const { dtype = "float32", slots = 0 } = options;
   if (!Number.isInteger(slots) || slots < 0)
-    throw rangeError("trainingMemoryOf", `slots ${slots} is not a whole number ≥ 0`);
+    throw rangeError(
+      "trainingMemoryOf",
+      "slots",
+      message`slots ${{ slots }} is not a whole number ≥ 0`,
+    );
   const { graph, x, values, entries } = traced;
   const bytes = sizer(dtype);
   const whole = backwardGraph(traced);

@@ -6,6 +6,7 @@ import { reshapeOp } from "@conv/ops";
 import {
   formatShape,
   graphOf,
+  message,
   shapeError,
   sizeOf,
   stridesOf,
@@ -46,7 +47,8 @@ export function inputRegion(x: Value, y: Value, index: readonly number[]): Regio
   )
     throw shapeError(
       "inputRegion",
-      `there is no unit ${index.join("×")} in an output of shape ${formatShape(y.shape)}`,
+      "unit-out-of-range",
+      message`there is no unit ${{ unit: index.join("×") }} in an output of shape ${{ shape: formatShape(y.shape) }}`,
     );
   const boxes = new Map<Value, Box>([[y, index.map((i) => new Set([i]))]]);
   for (const n of graphOf([x, ...freeInputs(y)], [y]).nodes.toReversed())

@@ -7,6 +7,7 @@ import {
   formatShape,
   graphOf,
   input,
+  message,
   rangeError,
   shapeError,
   spec,
@@ -83,7 +84,11 @@ export function suggest(layer: ConvLayer): Alternative[] {
   const { stride = flat(1), dilation = flat(1) } = layer;
   for (const [what, count] of Object.entries({ "input channels": c, channels: k, groups }))
     if (!Number.isInteger(count) || count < 1)
-      throw rangeError("suggest", `${what} ${count} is not a whole number ≥ 1`);
+      throw rangeError(
+        "suggest",
+        "not-whole",
+        message`${{ what }} ${{ count }} is not a whole number ≥ 1`,
+      );
   for (const [name, list] of Object.entries({
     kernel,
     stride,
@@ -93,7 +98,8 @@ export function suggest(layer: ConvLayer): Alternative[] {
     if (list.length !== rank)
       throw shapeError(
         "suggest",
-        `${name} ${formatShape(list)} has ${list.length} entries, the input has ${rank} spatial axes`,
+        "entries",
+        message`${{ what: name }} ${{ list: formatShape(list) }} has ${{ entries: list.length }} entries, the input has ${{ axes: rank }} spatial axes`,
       );
   const padding =
     layer.padding ?? kernel.map((size, a) => Math.floor(((size - 1) * dilation[a]) / 2));

@@ -5,6 +5,7 @@ import {
   checkOptions,
   graphOf,
   input,
+  message,
   shapeError,
   spec,
   Value,
@@ -56,7 +57,12 @@ export function tracedOf(
   const { name = fn.name || "function", buffers = [], frozen = [] } = options;
   const inputs = Object.entries(shapes).map(([key, shape]) => input(spec(shape), key));
   const [x, ...values] = inputs;
-  if (!x) throw shapeError("tracedOf", "a function of no tensors has no input");
+  if (!x)
+    throw shapeError(
+      "tracedOf",
+      "no-inputs",
+      message`the function takes no tensors; give the shape of its input first`,
+    );
   for (const of of [...buffers, ...frozen])
     mustBeOneOf("tracedOf", "parameter", of, Object.keys(shapes).slice(1));
   const entries = values.map((v) => {

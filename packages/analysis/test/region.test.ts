@@ -262,7 +262,7 @@ describe("the effective field", () => {
         { name: "stack", graph, x: graph.inputs[0], entries: [], values: [] },
         { at: graph.outputs[0], inputs },
       );
-    await expect(of()).rejects.toThrow("effectiveField: 0 inputs for a graph of 1");
+    await expect(of()).rejects.toThrow("effectiveField: got 0 inputs, the graph has 1");
     await expect(of(new Float32Array(33))).rejects.toThrow(
       "effectiveField: input 0 has 33 numbers, 1×1×33×33 holds 1089",
     );

@@ -61,7 +61,9 @@ describe("a function of tensors", () => {
   });
 
   it("is refused where it takes nothing, or does not fit", () => {
-    expect(() => tracedOf(() => [], {})).toThrow("tracedOf: a function of no tensors has no input");
+    expect(() => tracedOf(() => [], {})).toThrow(
+      "tracedOf: the function takes no tensors; give the shape of its input first",
+    );
     expect(() => tracedOf((x, w) => conv(x, w), { x: [1, 3, 8, 8], w: [4, 2, 3, 3] })).toThrow(
       "conv: weight takes 2 channels × 1 groups = 2, input has 3",
     );

@@ -288,10 +288,15 @@ describe("misuse", () => {
     );
     cpu.free(small);
     expect(() => cpu.write(small, new Float32Array(1))).toThrow(
-      new Error("cpu: buffer used after free"),
+      expect.objectContaining({ message: "cpu: buffer used after free", code: "buffer-freed" }),
     );
     program.dispose();
     program.dispose();
-    expect(() => program.run([a, b], [b])).toThrow(new Error("cpu: program used after dispose"));
+    expect(() => program.run([a, b], [b])).toThrow(
+      expect.objectContaining({
+        message: "cpu: program used after dispose",
+        code: "program-disposed",
+      }),
+    );
   });
 });

@@ -58,7 +58,10 @@ describe.each(kinds)("%j", (options) => {
     const kept = tensor(cpu, [1, -2], [2]);
     cpu.dispose();
     cpu.dispose();
-    const disposed = new Error("cpu: the back end is disposed");
+    const disposed = expect.objectContaining({
+      message: "cpu: the back end is disposed",
+      code: "disposed",
+    });
     for (const call of [
       run,
       () => cpu.alloc(4),
@@ -103,7 +106,9 @@ describe("a thread that fails", () => {
     expect(await thrown(() => cpu.alloc(4))).toBe(error);
     expect(await thrown(() => cpu.compile(graph))).toBe(error);
     cpu.dispose();
-    expect(await thrown(() => cpu.alloc(4))).toEqual(new Error("cpu: the back end is disposed"));
+    expect(await thrown(() => cpu.alloc(4))).toEqual(
+      expect.objectContaining({ message: "cpu: the back end is disposed", code: "disposed" }),
+    );
     using again = await createCpu({ threads: 2 });
     ready(again).run();
   });

@@ -90,7 +90,9 @@ it("dispose ends waiting calls", async () => {
   const waiting = [gpu.read(y), program.time([x], [y])];
   gpu.dispose();
   for (const each of waiting)
-    await expect(each).rejects.toThrow(new Error("gpu: the back end is disposed"));
+    await expect(each).rejects.toThrow(
+      expect.objectContaining({ message: "gpu: the back end is disposed", code: "disposed" }),
+    );
   expect(await gpu.lost).toBe("gpu: the back end is disposed");
   expect(gpu.memory()).toEqual({ buffers: 0, bytes: 0, programs: 0, programBytes: 0 });
   await program.ready;

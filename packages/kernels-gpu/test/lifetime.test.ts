@@ -59,7 +59,9 @@ describe("a device of the application", () => {
     gpu.compile(double).run([x], [y]);
     const waiting = gpu.read(y);
     gpu.dispose();
-    await expect(waiting).rejects.toThrow(new Error("gpu: the back end is disposed"));
+    await expect(waiting).rejects.toThrow(
+      expect.objectContaining({ message: "gpu: the back end is disposed", code: "disposed" }),
+    );
     device.destroy();
   });
 
@@ -107,7 +109,9 @@ describe("every wait ends", () => {
     const waiting = gpu.read(x);
     await Promise.resolve();
     gpu.dispose();
-    await expect(waiting).rejects.toThrow(new Error("gpu: the back end is disposed"));
+    await expect(waiting).rejects.toThrow(
+      expect.objectContaining({ message: "gpu: the back end is disposed", code: "disposed" }),
+    );
     silent.mockRestore();
   });
 
@@ -118,7 +122,10 @@ describe("every wait ends", () => {
     gpu.dispose();
     program.dispose();
     gpu.free(x);
-    const gone = new Error("gpu: the back end is disposed");
+    const gone = expect.objectContaining({
+      message: "gpu: the back end is disposed",
+      code: "disposed",
+    });
     for (const call of [
       () => gpu.alloc(4),
       () => gpu.write(x, new Float32Array(1)),

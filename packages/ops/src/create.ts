@@ -5,6 +5,8 @@ import {
   bytesOf,
   formatShape,
   hostArray,
+  isOp,
+  message,
   shapeError,
   sizeOf,
   spec,
@@ -27,7 +29,8 @@ export interface FullParams extends ShapeParams {
 export const fullOp: Op<FullParams> = {
   name: "full",
   infer(_, { shape, value }) {
-    if (!Number.isFinite(value)) throw shapeError("full", `value ${value} is not finite`);
+    if (!Number.isFinite(value))
+      throw shapeError("full", "not-finite", message`value ${{ value }} is not finite`);
     return [spec(shape)];
   },
   reference: (_, { shape, value }) => [
@@ -43,7 +46,7 @@ export const full = (shape: readonly number[], value: number): Value =>
 
 /** The value of a constant made by {@link full}, or null. */
 export const constantOf = (v: Value): number | null =>
-  v.node?.op === fullOp ? (v.node.params as FullParams).value : null;
+  v.node && isOp(v.node, fullOp) ? v.node.params.value : null;
 
 /**
  * The 32-bit finaliser "lowbias32" of Chris Wellons' hash-prospector (public domain), on unsigned
@@ -71,7 +74,8 @@ export const randomOp: Op<ShapeParams> = {
     if (seed.dtype !== "int32" || seed.shape.length !== 1 || seed.shape[0] !== 2)
       throw shapeError(
         "random",
-        `seed is ${seed.dtype} ${formatShape(seed.shape)}, must be int32 2`,
+        "seed-spec",
+        message`seed is ${{ dtype: seed.dtype }} ${{ shape: formatShape(seed.shape) }}, must be int32 2`,
       );
     return [spec(shape)];
   },
@@ -107,7 +111,11 @@ export const oneHotOp: Op<OneHotParams> = {
   name: "oneHot",
   infer([labels], { classes }) {
     if (labels.dtype !== "int32")
-      throw shapeError("oneHot", `labels are ${labels.dtype}, must be int32`);
+      throw shapeError(
+        "oneHot",
+        "labels-dtype",
+        message`labels are ${{ dtype: labels.dtype }}, must be int32`,
+      );
     mustBeWhole("oneHot", "classes", classes, 1);
     return [spec([...labels.shape, classes])];
   },

@@ -2,7 +2,15 @@
 // pixels, and counts as a mask says. Zhu, Hu, Lin and Dai, "Deformable ConvNets v2", CVPR 2019; the
 // arguments are those of torchvision.ops.deform_conv2d.
 
-import { apply, checkOptions, formatShape, sameShape, shapeError, type Value } from "@conv/tensor";
+import {
+  apply,
+  checkOptions,
+  formatShape,
+  message,
+  sameShape,
+  shapeError,
+  type Value,
+} from "@conv/tensor";
 import { cast } from "./cast.ts";
 import { conv } from "./conv.ts";
 import { full } from "./create.ts";
@@ -67,7 +75,8 @@ function offsetGroups(what: string, v: Value, of: number, g: ConvGeometry): numb
   )
     throw shapeError(
       "deformConv2d",
-      `${what} has shape ${formatShape(v.shape)}, needs ${formatShape([g.n])}×${of}·groups×${formatShape(g.output)} with groups that divide ${g.ic} channels`,
+      "offset-shape",
+      message`${{ what }} has shape ${{ shape: formatShape(v.shape) }}, needs ${{ batch: g.n }}×${{ perGroup: of }}·groups×${{ output: formatShape(g.output) }} with groups that divide ${{ channels: g.ic }} channels`,
     );
   return groups;
 }
@@ -92,14 +101,19 @@ export function deformConv2d(
   checkOptions("deformConv2d", options, "stride padding dilation groups precision");
   const g = convGeometry(x.spec, w.spec, options, "deformConv2d");
   if (g.input.length !== 2)
-    throw shapeError("deformConv2d", `input has ${x.shape.length} axes, needs 4`);
+    throw shapeError(
+      "deformConv2d",
+      "input-rank",
+      message`input has ${{ axes: x.shape.length }} axes, needs 4`,
+    );
   const [[kh, kw], [oh, ow]] = [g.kernel, g.output];
   const taps = kh * kw;
   const groups = offsetGroups("offset", offset, 2 * taps, g);
   if (mask && offsetGroups("mask", mask, taps, g) !== groups)
     throw shapeError(
       "deformConv2d",
-      `offset has ${groups} groups, mask has ${mask.shape[1] / taps}`,
+      "groups-differ",
+      message`offset has ${{ offset: groups }} groups, mask has ${{ mask: mask.shape[1] / taps }}`,
     );
   // (n, 2·og·kh·kw, oh, ow) → two of (n·og, kh, kw, oh, ow): each tap's place without offset is
   // added.

@@ -6,6 +6,7 @@ import {
   apply,
   formatShape,
   hostArray,
+  message,
   sameShape,
   shapeError,
   sizeOf,
@@ -61,7 +62,8 @@ export function broadcastShape(op: string, shapes: readonly (readonly number[])[
     if (sizes.some((v) => v !== 1 && v !== size))
       throw shapeError(
         op,
-        `shapes ${shapes.map(formatShape).join(" and ")} do not broadcast`,
+        "shapes-not-broadcastable",
+        message`shapes ${{ shapes: shapes.map(formatShape).join(" and ") }} do not broadcast`,
         axis,
       );
     return size;
@@ -85,7 +87,7 @@ export function elementwiseOp(name: string): ElementwiseOp {
         f,
         inputs.map((_, i) => variable(i)),
       );
-      if (fault) throw shapeError(name, fault);
+      if (fault) throw shapeError(name, "expression", fault);
       return [
         spec(
           broadcastShape(

@@ -2,6 +2,8 @@
 // kernel or an epilogue, as text the documentation; its derivative is again an expression, so
 // elementwise ops have gradients of any order.
 
+import { message, type Message } from "@conv/tensor";
+
 /**
  * Functions of the algebra. `expm1(a)` is exp(a) − 1 and `log1p(a)` log(1 + a), both accurate near
  * 0. `gt(a, b)` is 1 where a > b, else 0 (also for NaN); `select(c, a, b)` is a where c ≠ 0;
@@ -91,16 +93,20 @@ export function variables(e: Expr, found = new Set<string>()): Set<string> {
  * What is wrong with an expression over these variables: an unknown function or variable, too few
  * or too many arguments, an infinite constant.
  */
-export function faultOf(e: Expr, names: readonly string[]): string | undefined {
-  if (typeof e === "number") return Number.isFinite(e) ? undefined : `constant ${e} is not finite`;
+export function faultOf(e: Expr, names: readonly string[]): Message | undefined {
+  if (typeof e === "number")
+    return Number.isFinite(e) ? undefined : message`constant ${{ constant: e }} is not finite`;
   if (typeof e === "string")
-    return names.includes(e) ? undefined : `there is no variable ${e}, only ${names.join(", ")}`;
-  if (!Array.isArray(e)) return `${String(e)} is no expression`;
+    return names.includes(e)
+      ? undefined
+      : message`there is no variable ${{ variable: e }}, only ${{ known: names.join(", ") }}`;
+  if (!Array.isArray(e)) return message`${{ got: String(e) }} is no expression`;
   const [fn, ...args] = e;
   if (!Object.hasOwn(numbers, fn))
-    return `there is no function ${String(fn)}, only ${Object.keys(numbers).join(", ")}`;
+    return message`there is no function ${{ fn: String(fn) }}, only ${{ known: Object.keys(numbers).join(", ") }}`;
   const { length } = numbers[fn];
-  if (args.length !== length) return `${fn} takes ${length} arguments, got ${args.length}`;
+  if (args.length !== length)
+    return message`${{ fn }} takes ${{ takes: length }} arguments, got ${{ got: args.length }}`;
   for (const x of args) {
     const fault = faultOf(x, names);
     if (fault) return fault;

@@ -7,6 +7,7 @@ import {
   checkOptions,
   formatShape,
   hostArray,
+  message,
   sameShape,
   shapeError,
   sizeOf,
@@ -39,19 +40,26 @@ const rowOf = (x: Spec): number => sizeOf(x.shape.slice(2));
 
 /** Checks an input of rows (b, c, …space) with its indices (b, …count). */
 function mustMatch(op: string, x: Spec, index: Spec): void {
-  if (index.dtype !== "int32") throw shapeError(op, `index is ${index.dtype}, must be int32`);
+  if (index.dtype !== "int32")
+    throw shapeError(op, "index-dtype", message`index is ${{ dtype: index.dtype }}, must be int32`);
   if (x.shape.length < 3)
     throw shapeError(
       op,
-      `input has ${x.shape.length} axes, needs batch, rows and at least one of elements`,
+      "input-rank",
+      message`input has ${{ axes: x.shape.length }} axes, needs batch, rows and at least one of elements`,
     );
   if (index.shape.length < 2)
     throw shapeError(
       op,
-      `index has ${index.shape.length} axes, needs batch and at least one of elements`,
+      "index-rank",
+      message`index has ${{ axes: index.shape.length }} axes, needs batch and at least one of elements`,
     );
   if (x.shape[0] !== index.shape[0])
-    throw shapeError(op, `input has batch ${x.shape[0]}, index has ${index.shape[0]}`);
+    throw shapeError(
+      op,
+      "batch-differs",
+      message`input has batch ${{ input: x.shape[0] }}, index has ${{ index: index.shape[0] }}`,
+    );
 }
 
 /**
@@ -101,7 +109,8 @@ export const scatterAddOp: Op<ScatterAddParams> = {
     if (!sameShape(row, places))
       throw shapeError(
         "scatterAdd",
-        `rows of the input are ${formatShape(row)}, those of the index ${formatShape(places)}`,
+        "rows-differ",
+        message`rows of the input are ${{ input: formatShape(row) }}, those of the index ${{ index: formatShape(places) }}`,
       );
     return [spec([x.shape[0], x.shape[1], ...size])];
   },

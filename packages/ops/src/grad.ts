@@ -1,6 +1,6 @@
 // Gradients of a scalar: reverse mode of @conv/tensor with the ops of this package.
 
-import { formatShape, kindOf, shapeError, sizeOf, Value, vjp } from "@conv/tensor";
+import { formatShape, kindOf, message, shapeError, sizeOf, Value, vjp } from "@conv/tensor";
 import { full } from "./create.ts";
 import { add } from "./elementwise.ts";
 
@@ -16,15 +16,21 @@ export function grad<const W extends readonly Value[]>(
     if (!(v instanceof Value))
       throw shapeError(
         "grad",
-        `takes traced values, got ${kindOf(v)}; call it inside a function given to jit or trace`,
+        "not-traced",
+        message`takes traced values, got ${{ got: kindOf(v) }}; call it inside a function given to jit or trace`,
       );
   if (sizeOf(y.shape) !== 1)
-    throw shapeError("grad", `y has shape ${formatShape(y.shape)}, must have one element`);
+    throw shapeError(
+      "grad",
+      "not-scalar",
+      message`y has shape ${{ shape: formatShape(y.shape) }}, must have one element`,
+    );
   for (const [i, v] of [y, ...wrt].entries())
     if (v.dtype !== "float32")
       throw shapeError(
         "grad",
-        `${i === 0 ? "y" : `value ${i - 1}`} is ${v.dtype}, must be float32`,
+        "dtype",
+        message`${{ what: i === 0 ? "y" : `value ${i - 1}` }} is ${{ dtype: v.dtype }}, must be float32`,
       );
   const gradients = vjp([y], [full(y.shape, 1)], wrt, add).map(
     (ct, i) => ct ?? full(wrt[i].shape, 0),

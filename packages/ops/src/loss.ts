@@ -5,6 +5,7 @@
 import {
   checkOptions,
   formatShape,
+  message,
   sameShape,
   scope,
   shapeError,
@@ -75,16 +76,29 @@ export function crossEntropy<T extends Arg>(
   if (logits.shape.length < 2 || !sameShape(labels.shape, [n, ...space]))
     throw shapeError(
       "crossEntropy",
-      `logits ${formatShape(logits.shape)} and labels ${formatShape(labels.shape)} are not ${space.length ? "n×classes×space and n×space" : "n×classes and n"}`,
+      "labels-shape",
+      message`logits ${{ logits: formatShape(logits.shape) }} and labels ${{ labels: formatShape(labels.shape) }} are not ${{ expected: space.length ? "n×classes×space and n×space" : "n×classes and n" }}`,
     );
   const count = sizeOf(labels.shape);
   mustMeasure("crossEntropy", count);
   if (!(labelSmoothing >= 0 && labelSmoothing < 1))
-    throw shapeError("crossEntropy", `label smoothing ${labelSmoothing} is not in [0, 1)`);
+    throw shapeError(
+      "crossEntropy",
+      "label-smoothing",
+      message`label smoothing ${{ labelSmoothing }} is not in [0, 1)`,
+    );
   if (weights && weights.length !== classes)
-    throw shapeError("crossEntropy", `${weights.length} weights for ${classes} classes`);
+    throw shapeError(
+      "crossEntropy",
+      "weights-count",
+      message`${{ weights: weights.length }} weights for ${{ classes }} classes`,
+    );
   if (weights && !Array.from(weights).every((w) => w >= 0 && w < Infinity))
-    throw shapeError("crossEntropy", `weights ${weights.join(", ")} are not finite numbers ≥ 0`);
+    throw shapeError(
+      "crossEntropy",
+      "weights-range",
+      message`weights ${{ weights: weights.join(", ") }} are not finite numbers ≥ 0`,
+    );
   return scope(() => {
     const last = logits.shape.map((_, axis) => axis).toSpliced(1, 1);
     const p = logSoftmax(space.length ? transpose(logits, [...last, 1]) : logits, -1);
@@ -128,13 +142,14 @@ function mustEqual(op: string, y: Arg, target: Arg): void {
   if (!sameShape(y.shape, target.shape))
     throw shapeError(
       op,
-      `output has shape ${formatShape(y.shape)}, target has ${formatShape(target.shape)}`,
+      "target-shape",
+      message`output has shape ${{ output: formatShape(y.shape) }}, target has ${{ target: formatShape(target.shape) }}`,
     );
   mustMeasure(op, sizeOf(y.shape));
 }
 
 function mustMeasure(op: string, count: number): void {
-  if (count === 0) throw shapeError(op, "the batch is empty", 0);
+  if (count === 0) throw shapeError(op, "batch-empty", message`the batch is empty`, 0);
 }
 
 /** Mean of (y − target)² over all elements; equal shapes. Throws ShapeError. */
@@ -162,7 +177,7 @@ export function huber<T extends Arg>(
   const { delta = 1 } = options;
   mustEqual("huber", y, target);
   if (!(delta > 0 && Number.isFinite(delta)))
-    throw shapeError("huber", `delta ${delta} is not a finite number > 0`);
+    throw shapeError("huber", "delta", message`delta ${{ delta }} is not a finite number > 0`);
   // With m = min(|d|, delta) both are m·(|d| − ½m), whose slope is m·sign(d).
   const d: Expr = ["sub", "a", "b"];
   const m: Expr = ["min", ["abs", d], delta];
@@ -239,10 +254,12 @@ export function hinge<T extends Arg>(
   if (x.shape.length !== 2 || !sameShape(labels.shape, [n]))
     throw shapeError(
       "hinge",
-      `scores ${formatShape(x.shape)} and labels ${formatShape(labels.shape)} are not n×classes and n`,
+      "labels-shape",
+      message`scores ${{ scores: formatShape(x.shape) }} and labels ${{ labels: formatShape(labels.shape) }} are not n×classes and n`,
     );
   mustMeasure("hinge", n);
-  if (p !== 1 && p !== 2) throw shapeError("hinge", `p is ${p}, must be 1 or 2`);
+  if (p !== 1 && p !== 2)
+    throw shapeError("hinge", "exponent", message`p is ${{ p: String(p) }}, must be 1 or 2`);
   return scope(() => {
     const own = oneHot(labels, classes);
     // b is x at the label, d − c is 1 at the other classes of a label in range.
@@ -274,7 +291,8 @@ export function dice<T extends Arg>(
   if (p.shape.length < 3)
     throw shapeError(
       "dice",
-      `output has shape ${formatShape(p.shape)}, needs samples, channels and space`,
+      "output-rank",
+      message`output has shape ${{ shape: formatShape(p.shape) }}, needs samples, channels and space`,
     );
   const space = p.shape.flatMap((_, axis) => (axis > 1 ? [axis] : []));
   return scope(() => {

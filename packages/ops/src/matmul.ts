@@ -6,6 +6,7 @@ import {
   bytesOf,
   formatShape,
   hostArray,
+  message,
   sameShape,
   scope,
   shapeError,
@@ -45,17 +46,24 @@ export function matmulGeometry(
   if (a.shape.length < 2 || b.shape.length < 2)
     throw shapeError(
       "matmul",
-      `a has ${a.shape.length} axes, b has ${b.shape.length}; both need at least 2`,
+      "rank",
+      message`a has ${{ a: a.shape.length }} axes, b has ${{ b: b.shape.length }}; both need at least 2`,
     );
   const batch = a.shape.slice(0, -2);
   if (!sameShape(batch, b.shape.slice(0, -2)))
     throw shapeError(
       "matmul",
-      `batch axes of a ${formatShape(a.shape)} and b ${formatShape(b.shape)} differ`,
+      "batch-differs",
+      message`batch axes of a ${{ a: formatShape(a.shape) }} and b ${{ b: formatShape(b.shape) }} differ`,
     );
   const [m, k] = transposeA ? a.shape.slice(-2).toReversed() : a.shape.slice(-2);
   const [kb, n] = transposeB ? b.shape.slice(-2).toReversed() : b.shape.slice(-2);
-  if (k !== kb) throw shapeError("matmul", `a ${m}×${k} does not meet b ${kb}×${n}: ${k} ≠ ${kb}`);
+  if (k !== kb)
+    throw shapeError(
+      "matmul",
+      "inner-sizes",
+      message`a is ${{ m }}×${{ k }} and b is ${{ kb }}×${{ n }}: the inner sizes ${{ aInner: k }} and ${{ bInner: kb }} differ`,
+    );
   return { batch, m, k, n, transposeA, transposeB };
 }
 
@@ -116,16 +124,22 @@ export function matmul<T extends Arg>(a: T, b: T, options: Partial<MatmulParams>
 export function linear<T extends Arg>(x: T, w: T, b?: T): T {
   const [out, features] = w.shape;
   if (w.shape.length !== 2)
-    throw shapeError("linear", `weight has ${w.shape.length} axes, must have 2`);
+    throw shapeError(
+      "linear",
+      "weight-rank",
+      message`weight has ${{ axes: w.shape.length }} axes, must have 2`,
+    );
   if (x.shape.at(-1) !== features)
     throw shapeError(
       "linear",
-      `weight takes ${features} features, input has shape ${formatShape(x.shape)}`,
+      "input-features",
+      message`weight takes ${{ features }} features, input has shape ${{ shape: formatShape(x.shape) }}`,
     );
   if (b && !sameShape(b.shape, [out]))
     throw shapeError(
       "linear",
-      `bias has shape ${formatShape(b.shape)}, weight gives ${out} features`,
+      "bias-shape",
+      message`bias has shape ${{ shape: formatShape(b.shape) }}, weight gives ${{ features: out }} features`,
     );
   const lead = x.shape.slice(0, -1);
   return scope(() => {

@@ -1,6 +1,6 @@
 // The largest element over chosen axes.
 
-import { hostArray, shapeError, type Arg, type Op } from "@conv/tensor";
+import { hostArray, message, shapeError, type Arg, type Op } from "@conv/tensor";
 import { map } from "./elementwise.ts";
 import {
   broadcastStrides,
@@ -22,7 +22,13 @@ export const maxOp: Op<ReduceParams> = {
   infer([x], { axes }) {
     const y = reduceSpec("max", x, axes);
     for (const a of axes)
-      if (x.shape[a] === 0) throw shapeError("max", "nothing has no maximum: the size is 0", a);
+      if (x.shape[a] === 0)
+        throw shapeError(
+          "max",
+          "axis-empty",
+          message`there is no maximum over ${{ size: 0 }} elements`,
+          a,
+        );
     return [y];
   },
   reference([x], { axes }) {

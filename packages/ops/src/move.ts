@@ -6,6 +6,8 @@ import {
   bytesOf,
   formatShape,
   hostArray,
+  isOp,
+  message,
   sameShape,
   shapeError,
   sizeOf,
@@ -27,7 +29,8 @@ export const reshapeOp: Op<ShapeParams> = {
     if (sizeOf(shape) !== sizeOf(x.shape))
       throw shapeError(
         "reshape",
-        `${formatShape(x.shape)} holds ${sizeOf(x.shape)} elements, ${formatShape(shape)} holds ${sizeOf(shape)}`,
+        "element-count",
+        message`${{ from: formatShape(x.shape) }} holds ${{ has: sizeOf(x.shape) }} elements, ${{ to: formatShape(shape) }} holds ${{ needs: sizeOf(shape) }}`,
       );
     return [y];
   },
@@ -54,7 +57,8 @@ export function reshape<T extends Arg>(x: T, shape: readonly number[]): T {
     if (rest <= 0 || !Number.isInteger(size))
       throw shapeError(
         "reshape",
-        `${sizeOf(x.shape)} elements of ${formatShape(x.shape)} do not fill ${shape.map((s, a) => (a === free ? "?" : s)).join("×")}`,
+        "element-count",
+        message`${{ has: sizeOf(x.shape) }} elements of ${{ from: formatShape(x.shape) }} do not fill ${{ to: shape.map((s, a) => (a === free ? "?" : s)).join("×") }}`,
       );
     shape = shape.with(free, size);
   }
@@ -81,7 +85,8 @@ export const transposeOp: Op<TransposeParams> = {
     if (order.length !== rank || order.toSorted((a, b) => a - b).some((v, i) => v !== i))
       throw shapeError(
         "transpose",
-        `order ${order.join(",")} does not name each of ${rank} axes once`,
+        "order",
+        message`order ${{ order: order.join(",") }} does not name each of ${{ axes: rank }} axes once`,
       );
     return [
       spec(
@@ -104,8 +109,8 @@ export const transposeOp: Op<TransposeParams> = {
   ],
   cost: ([x]) => streamCost([x], x),
   simplify([x], { order }) {
-    if (x.node?.op === transposeOp) {
-      const inner = (x.node.params as TransposeParams).order;
+    if (x.node && isOp(x.node, transposeOp)) {
+      const inner = x.node.params.order;
       return transpose(
         x.node.inputs[0],
         order.map((a) => inner[a]),
@@ -179,7 +184,8 @@ export const sliceOp: Op<SliceParams> = {
       if (start[a] + size[a] > has)
         throw shapeError(
           "slice",
-          `start ${start[a]} + size ${size[a]} = ${start[a] + size[a]}, input has ${has}`,
+          "block-exceeds-input",
+          message`start ${{ start: start[a] }} + size ${{ size: size[a] }} = ${{ end: start[a] + size[a] }}, input has ${{ input: has }}`,
           a,
         );
     });
@@ -219,14 +225,19 @@ export const concatOp: Op<ConcatParams> = {
     mustBeAxis("concat", axis, first.shape.length);
     for (const [i, s] of inputs.entries()) {
       if (s.dtype !== first.dtype)
-        throw shapeError("concat", `input ${i} is ${s.dtype}, input 0 is ${first.dtype}`);
+        throw shapeError(
+          "concat",
+          "dtypes-differ",
+          message`input ${{ input: i }} is ${{ dtype: s.dtype }}, input 0 is ${{ first: first.dtype }}`,
+        );
       if (
         s.shape.length !== first.shape.length ||
         s.shape.some((size, a) => a !== axis && size !== first.shape[a])
       )
         throw shapeError(
           "concat",
-          `input ${i} has shape ${formatShape(s.shape)}, input 0 has ${formatShape(first.shape)}; they may differ on axis ${axis} only`,
+          "shapes-differ",
+          message`input ${{ input: i }} has shape ${{ shape: formatShape(s.shape) }}, input 0 has ${{ first: formatShape(first.shape) }}; they may differ on axis ${{ axis }} only`,
         );
     }
     return [
@@ -266,7 +277,8 @@ export const concatOp: Op<ConcatParams> = {
 
 /** Joins at least one tensor along an axis (negative counts from the end). */
 export function concat<T extends Arg>(inputs: readonly T[], axis = 0): T {
-  if (inputs.length === 0) throw shapeError("concat", "there is nothing to join");
+  if (inputs.length === 0)
+    throw shapeError("concat", "no-inputs", message`there is no input; give at least one`);
   return apply(concatOp, { axis: resolveAxis("concat", axis, inputs[0]) }, inputs)[0];
 }
 

@@ -1,6 +1,6 @@
 // Padding that is not zeros: PyTorch's padding modes, each a selection along the axes that it pads.
 
-import { scope, shapeError, type Arg } from "@conv/tensor";
+import { message, scope, shapeError, type Arg } from "@conv/tensor";
 import { pad } from "./move.ts";
 import { axisName, perAxis } from "./padding.ts";
 import { select } from "./resample.ts";
@@ -26,7 +26,8 @@ function sources(
   if (lo > most || hi > most)
     throw shapeError(
       "padWith",
-      `${mode} padding ${lo} + ${hi} takes more than input ${size} has, at most ${most}`,
+      "padding-exceeds-input",
+      message`${{ mode }} padding ${{ padLo: lo }} + ${{ padHi: hi }} takes more than input ${{ size }} has, at most ${{ most }}`,
       axis,
     );
   return Array.from({ length: lo + size + hi }, (_, j) => {

@@ -5,6 +5,7 @@ import {
   apply,
   formatShape,
   hostArray,
+  message,
   sameShape,
   scope,
   shapeError,
@@ -85,7 +86,8 @@ export function poolGeometry(
       if (taps(g, a, o).length === 0)
         throw shapeError(
           op,
-          `the window of output ${o} sees padding only (padding ${padLo[a]} + ${padHi[a]}, input ${input[a]})`,
+          "window-in-padding",
+          message`the window of output ${{ output: o }} sees padding only (padding ${{ padLo: padLo[a] }} + ${{ padHi: padHi[a] }}, input ${{ input: input[a] }})`,
           axisName(rank, a),
         );
   });
@@ -305,7 +307,8 @@ export function maxUnpool<T extends Arg>(
   if (!sameShape(y.shape, indices.shape))
     throw shapeError(
       "maxUnpool",
-      `input has shape ${formatShape(y.shape)}, indices have ${formatShape(indices.shape)}`,
+      "indices-shape",
+      message`input has shape ${{ input: formatShape(y.shape) }}, indices have ${{ indices: formatShape(indices.shape) }}`,
     );
   return scope(() => {
     const planes = scatterAdd(
@@ -334,7 +337,11 @@ export function avgPool<T extends Arg>(x: T, kernel: PerAxis, options: AvgPoolOp
   const g = poolGeometry(x.spec, kernel, rest, "avgPool");
   if (divisorOverride !== undefined) {
     if (!(Number.isFinite(divisorOverride) && divisorOverride !== 0))
-      throw shapeError("avgPool", `divisorOverride ${divisorOverride} is not a number ≠ 0`);
+      throw shapeError(
+        "avgPool",
+        "divisor",
+        message`divisorOverride ${{ divisorOverride }} is not a number ≠ 0`,
+      );
     return scope(() =>
       affine(
         apply(avgPoolOp, { ...g, countIncludePad: true }, [x])[0],
@@ -372,7 +379,11 @@ export function avgPool<T extends Arg>(x: T, kernel: PerAxis, options: AvgPoolOp
  */
 export function lpPool<T extends Arg>(x: T, p: number, kernel: PerAxis, options?: PoolOptions): T {
   if (!(p >= 1 && Number.isFinite(p)))
-    throw shapeError("lpPool", `the exponent ${p} is not a finite number ≥ 1`);
+    throw shapeError(
+      "lpPool",
+      "exponent",
+      message`the exponent ${{ p }} is not a finite number ≥ 1`,
+    );
   return scope(() => {
     const powers =
       p === 1

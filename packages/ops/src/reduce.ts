@@ -4,6 +4,7 @@ import {
   apply,
   formatShape,
   hostArray,
+  message,
   sameShape,
   scope,
   shapeError,
@@ -31,7 +32,11 @@ export function reduceSpec(op: string, x: Spec, axes: readonly number[]): Spec {
   axes.forEach((axis, i) => {
     mustBeAxis(op, axis, x.shape.length);
     if (i > 0 && axes[i - 1] >= axis)
-      throw shapeError(op, `axes ${axes.join(",")} are not ascending`);
+      throw shapeError(
+        op,
+        "axes-order",
+        message`axes ${{ axes: axes.join(",") }} are not ascending`,
+      );
   });
   return spec(x.shape.map((size, a) => (axes.includes(a) ? 1 : size)));
 }
@@ -88,7 +93,11 @@ export function resolveAxes<T extends Arg>(
     .map((a) => resolveAxis(op, a, x))
     .toSorted((a, b) => a - b);
   if (new Set(list).size < list.length)
-    throw shapeError(op, `axes ${list.join(",")} name one axis twice`);
+    throw shapeError(
+      op,
+      "axis-twice",
+      message`axes ${{ axes: list.join(",") }} name one axis twice`,
+    );
   return list;
 }
 
@@ -165,5 +174,9 @@ export function sumTo<T extends Arg>(x: T, shape: readonly number[]): T {
 function mustBroadcast(op: string, small: readonly number[], large: readonly number[]): void {
   const added = large.length - small.length;
   if (added < 0 || small.some((size, a) => size !== 1 && size !== large[a + added]))
-    throw shapeError(op, `shape ${formatShape(small)} does not broadcast to ${formatShape(large)}`);
+    throw shapeError(
+      op,
+      "shape-not-broadcastable",
+      message`shape ${{ from: formatShape(small) }} does not broadcast to ${{ to: formatShape(large) }}`,
+    );
 }

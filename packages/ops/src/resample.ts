@@ -5,6 +5,7 @@
 import {
   apply,
   hostArray,
+  message,
   shapeError,
   sizeOf,
   spec,
@@ -41,15 +42,26 @@ export const resampleOp: Op<ResampleParams> = {
     if (x.shape[axis] !== size)
       throw shapeError(
         "resample",
-        `rows are over ${size} elements, input has ${x.shape[axis]}`,
+        "size-differs",
+        message`rows are over ${{ size }} elements, input has ${{ input: x.shape[axis] }}`,
         axis,
       );
     for (const [j, row] of rows.entries())
       for (const [i, w] of row) {
         if (!Number.isInteger(i) || i < 0 || i >= size)
-          throw shapeError("resample", `row ${j} names element ${i}, input has ${size}`, axis);
+          throw shapeError(
+            "resample",
+            "index-out-of-range",
+            message`row ${{ row: j }} names element ${{ index: i }}, input has ${{ size }}`,
+            axis,
+          );
         if (!Number.isFinite(w))
-          throw shapeError("resample", `row ${j} has weight ${w}, must be finite`, axis);
+          throw shapeError(
+            "resample",
+            "weight-not-finite",
+            message`row ${{ row: j }} has weight ${{ weight: w }}, must be finite`,
+            axis,
+          );
       }
     return [mixed(x, axis, rows)];
   },

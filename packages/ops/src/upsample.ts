@@ -1,7 +1,15 @@
 // Making maps larger: nearest and linear interpolation as PyTorch's interpolate has them, each a
 // sparse matrix along every spatial axis, and the shuffles between channels and space.
 
-import { checkOptions, scope, shapeError, spec, type Arg, type Window } from "@conv/tensor";
+import {
+  checkOptions,
+  message,
+  scope,
+  shapeError,
+  spec,
+  type Arg,
+  type Window,
+} from "@conv/tensor";
 import { mustBeWhole, spatialRank } from "./check.ts";
 import { reshape, transpose } from "./move.ts";
 import { axisName, perAxis, type PerAxis } from "./padding.ts";
@@ -69,12 +77,16 @@ export function upsample<T extends Arg>(x: T, options: UpsampleOptions): T {
   const { size, scale, mode = "nearest", alignCorners = false } = options;
   const rank = spatialRank(op, x.spec);
   if ((size === undefined) === (scale === undefined))
-    throw shapeError(op, "give one of size and scale");
+    throw shapeError(op, "size-or-scale", message`give one of size and scale`);
   if (alignCorners && mode === "nearest")
-    throw shapeError(op, "alignCorners is for linear interpolation");
+    throw shapeError(op, "align-corners-mode", message`alignCorners is for linear interpolation`);
   const scales = typeof scale === "number" ? Array.from({ length: rank }, () => scale) : scale;
   if (scales && scales.length !== rank)
-    throw shapeError(op, `scale has ${scales.length} entries for ${rank} spatial axes`);
+    throw shapeError(
+      op,
+      "entries",
+      message`scale has ${{ entries: scales.length }} entries for ${{ axes: rank }} spatial axes`,
+    );
   const sizes = perAxis(
     op,
     "size",
@@ -87,7 +99,8 @@ export function upsample<T extends Arg>(x: T, options: UpsampleOptions): T {
     if (v > most)
       throw shapeError(
         op,
-        `size ${v} is more than ${most}, the most that an axis may have`,
+        "size-too-large",
+        message`size ${{ size: v }} is more than ${{ most }}, the most that an axis may have`,
         axisName(rank, a),
       );
   });
@@ -98,7 +111,8 @@ export function upsample<T extends Arg>(x: T, options: UpsampleOptions): T {
     // are more of them.
     sizes.reduceRight((y, output, a) => {
       const input = x.shape[a + 2];
-      if (input === 0) throw shapeError(op, "input is empty", axisName(rank, a));
+      if (input === 0)
+        throw shapeError(op, "input-empty", message`input is empty`, axisName(rank, a));
       if (output === input && (!scales || scales[a] === 1)) return y;
       const ratio = scales ? 1 / scales[a] : input / output;
       const step = output > 1 ? (input - 1) / (output - 1) : 0;
@@ -128,7 +142,8 @@ export function pixelShuffle<T extends Arg>(x: T, factor: number): T {
   if (!Number.isInteger(c))
     throw shapeError(
       "pixelShuffle",
-      `${channels} channels do not divide by ${factor}^${rank} = ${factor ** rank}`,
+      "channels-not-divisible",
+      message`${{ channels }} channels do not divide by ${{ factor }}^${{ axes: rank }} = ${{ divisor: factor ** rank }}`,
     );
   const order = [0, 1, ...space.flatMap((_, a) => [2 + rank + a, 2 + a])];
   // (n, c·rᵏ, …) → (n, c, r, …, h, …) → (n, c, h, r, …) → (n, c, h·r, …)
@@ -149,7 +164,8 @@ export function pixelUnshuffle<T extends Arg>(x: T, factor: number): T {
     if (v % factor)
       throw shapeError(
         "pixelUnshuffle",
-        `size ${v} does not divide by ${factor}`,
+        "size-not-divisible",
+        message`size ${{ size: v }} does not divide by ${{ factor }}`,
         axisName(rank, a),
       );
   });

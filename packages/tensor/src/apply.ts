@@ -3,7 +3,7 @@
 
 import type { Backend, Program } from "./backend.ts";
 import { createCache, eagerPrograms, type Cache, type Compiled } from "./cache.ts";
-import { kindOf, shapeError, unsupported } from "./errors.ts";
+import { kindOf, message, shapeError, stateError, unsupported } from "./errors.ts";
 import { node, trace } from "./graph.ts";
 import { keyOfOp } from "./identity.ts";
 import { Value, type Op } from "./op.ts";
@@ -51,7 +51,8 @@ function oneBackend(name: string, inputs: readonly Tensor[]): Backend {
   if (inputs.some((t) => t.backend !== backend))
     throw unsupported(
       name,
-      `inputs live on different back ends (${inputs.map((t) => t.backend.name).join(", ")})`,
+      "backends-differ",
+      message`inputs live on different back ends (${{ backends: inputs.map((t) => t.backend.name).join(", ") }})`,
     );
   return backend;
 }
@@ -64,11 +65,16 @@ export function apply<P, T extends Arg>(op: Op<P>, params: P, inputs: readonly T
   if (inputs.every((x) => x instanceof Value)) return [...node(op, params, inputs)] as T[];
   if (!inputs.every((x) => x instanceof Tensor)) {
     const strange = inputs.findIndex((x) => !(x instanceof Tensor || x instanceof Value));
+    if (strange < 0)
+      throw shapeError(
+        op.name,
+        "tensors-and-values",
+        message`tensors and traced values are mixed; make the tensor an input of the traced function`,
+      );
     throw shapeError(
       op.name,
-      strange < 0
-        ? "tensors and traced values are mixed; make the tensor an input of the traced function"
-        : `input ${strange} is ${kindOf(inputs[strange])}, must be a tensor or a traced value`,
+      "input-kind",
+      message`input ${{ input: strange }} is ${{ got: kindOf(inputs[strange]) }}, must be a tensor or a traced value`,
     );
   }
   const specs = inputs.map((t) => t.spec);
@@ -132,15 +138,20 @@ export function jit<const R extends Value | readonly Value[]>(
 ): Jitted<Results<R>> {
   const made: Made = new Set();
   const miscount = (got: number) =>
-    shapeError("jit", `the function takes ${fn.length || "at least 1"} tensors, got ${got}`);
+    shapeError(
+      "jit",
+      "input-count",
+      message`the function takes ${{ takes: fn.length || "at least 1" }} tensors, got ${{ got }}`,
+    );
   let caches: WeakMap<Backend, Cache<JitCompiled>> | null = new WeakMap();
   const call = (...inputs: Tensor[]) => {
-    if (!caches) throw new Error("jit: used after dispose");
+    if (!caches) throw stateError("jit", "disposed", message`used after dispose`);
     const strange = inputs.findIndex((x) => !(x instanceof Tensor));
     if (strange >= 0)
       throw shapeError(
         "jit",
-        `input ${strange} is ${kindOf(inputs[strange])}, must be a tensor; for values call the function itself`,
+        "input-kind",
+        message`input ${{ input: strange }} is ${{ got: kindOf(inputs[strange]) }}, must be a tensor; for values call the function itself`,
       );
     if (inputs.length < Math.max(1, fn.length)) throw miscount(inputs.length);
     const backend = oneBackend("jit", inputs);

@@ -1,7 +1,7 @@
 // Caches of programs: bounded, and owned by what can end them.
 
 import type { Backend, Program } from "./backend.ts";
-import { printable } from "./printable.ts";
+import { message, stateError } from "./errors.ts";
 import type { Spec } from "./spec.ts";
 
 /** A graph made a program, with what a caller needs to run it. */
@@ -37,7 +37,7 @@ export function createCache<T extends object>(
   };
   return {
     get(key, make) {
-      if (ended) throw new Error(`${printable(owner, 200)}: used after dispose`);
+      if (ended) throw stateError(owner, "disposed", message`used after dispose`);
       const known = entries.get(key);
       const entry = known ?? make();
       if (known) entries.delete(key);

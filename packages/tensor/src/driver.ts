@@ -3,7 +3,7 @@
 
 import type { Backend, Buffer, Program } from "./backend.ts";
 import { forgetEager } from "./cache.ts";
-import { message, rangeError } from "./errors.ts";
+import { message, rangeError, stateError } from "./errors.ts";
 import { constantsOf, type Constant, type Graph } from "./graph.ts";
 import { bytesOf, formatShape } from "./spec.ts";
 import { dispose } from "./tensor.ts";
@@ -95,9 +95,9 @@ function createBuffers<B extends Buffer>(name: string) {
   const own = (buffer: Buffer): B => {
     const known = live.get(buffer);
     if (!known)
-      throw new Error(
-        `${name}: ${freed.has(buffer) ? "buffer used after free" : "the buffer belongs to another back end"}`,
-      );
+      throw freed.has(buffer)
+        ? stateError(name, "buffer-freed", message`buffer used after free`)
+        : stateError(name, "foreign-buffer", message`the buffer belongs to another back end`);
     return known;
   };
   /** Throws unless there is a buffer for each input and output of the graph, large enough. */
@@ -133,7 +133,8 @@ function createState(name: string) {
   let state: State = { is: "running" };
   return {
     mustRun() {
-      if (state.is === "disposed") throw new Error(`${name}: the back end is disposed`);
+      if (state.is === "disposed")
+        throw stateError(name, "disposed", message`the back end is disposed`);
       if (state.is === "failed") throw state.error;
     },
     fail(error: unknown) {
@@ -205,7 +206,8 @@ export function manageBackend<B extends Buffer, P extends Timed, O = never>(
     const call = <R>(fn: Call<R>, inputs: readonly Buffer[], outputs: readonly Buffer[]): R => {
       mustRun();
       mustHold(graph, inputs, outputs);
-      if (!programs.has(program)) throw new Error(`${name}: program used after dispose`);
+      if (!programs.has(program))
+        throw stateError(name, "program-disposed", message`program used after dispose`);
       return withRoom(() => fn(constants.length ? [...inputs, ...constants] : inputs, outputs));
     };
     program.run = (inputs, outputs) => call(run, inputs, outputs);

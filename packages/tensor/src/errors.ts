@@ -71,64 +71,41 @@ export const kindOf = (value: unknown): string =>
     ? "null"
     : (Object(value) === value && (value as object).constructor?.name) || typeof value;
 
-/** An error with the sentence of {@link complaint}, with a code and facts where it has them. */
-function create<E extends Error>(
+/** An error with the sentence of {@link complaint}, a code and values. */
+const create = <E extends Error>(
   type: new (text: string) => E,
   op: string,
   code: string,
-  rule: Message,
+  { text, values }: Message,
   axis?: string | number,
-): E & ConvError;
-function create<E extends Error>(
-  type: new (text: string) => E,
-  op: string,
-  code: string,
-  rule: Message | string | number | undefined,
-  axis?: string | number,
-): E;
-function create<E extends Error>(
-  type: new (text: string) => E,
-  op: string,
-  code: string,
-  rule: Message | string | number | undefined,
-  axis?: string | number,
-): E {
-  if (typeof rule !== "object") return new type(complaint(op, code, rule));
-  return Object.assign(new type(complaint(op, rule.text, axis)), {
+): E & ConvError =>
+  Object.assign(new type(complaint(op, text, axis)), {
     code,
-    values: rule.values,
+    values,
     op,
     ...(axis !== undefined && { axis }),
   });
-}
 
-type Thrown<E> = {
-  (op: string, code: string, rule: Message, axis?: string | number): E & ConvError;
-  (op: string, rule: string, axis?: string | number): E;
-};
+type Thrown<E> = (op: string, code: string, rule: Message, axis?: string | number) => E & ConvError;
 
 /**
  * A {@link ShapeError}: `shapeError("conv", "input-rank", message`…`, "h")`. `code` is a stable
  * name in kebab case.
  */
-export const shapeError = ((op: string, code: string, rule: Message, axis?: string | number) =>
-  create(ShapeError, op, code, rule, axis)) as Thrown<ShapeError>;
+export const shapeError: Thrown<ShapeError> = (...about) => create(ShapeError, ...about);
 
 /** An {@link UnsupportedError} with code and values. */
-export const unsupported = ((op: string, code: string, rule: Message, axis?: string | number) =>
-  create(UnsupportedError, op, code, rule, axis)) as Thrown<UnsupportedError>;
+export const unsupported: Thrown<UnsupportedError> = (...about) =>
+  create(UnsupportedError, ...about);
 
 /** A RangeError with code and values: an option, a count or a size that is out of range. */
-export const rangeError = ((op: string, code: string, rule: Message, axis?: string | number) =>
-  create(RangeError, op, code, rule, axis)) as Thrown<RangeError>;
+export const rangeError: Thrown<RangeError> = (...about) => create(RangeError, ...about);
 
 /** A {@link FileError} with code and values. */
-export const fileError = (op: string, code: string, rule: Message): FileError & ConvError =>
-  create(FileError, op, code, rule);
+export const fileError: Thrown<FileError> = (...about) => create(FileError, ...about);
 
 /** An Error with code and values: a call that the present state does not allow. */
-export const stateError = (op: string, code: string, rule: Message): ConvError =>
-  create(Error, op, code, rule);
+export const stateError: Thrown<Error> = (...about) => create(Error, ...about);
 
 /** Keras's prefixes of options, and what stands in their place here. */
 const KERAS: Readonly<Record<string, string>> = {

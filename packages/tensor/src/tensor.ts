@@ -4,6 +4,7 @@
 import type { Backend, Buffer } from "./backend.ts";
 import { infoOf, type DType, type Elements } from "./dtypes.ts";
 import { elementsOf } from "./elements.ts";
+import { message, stateError } from "./errors.ts";
 import { bytesOf, formatShape, sizeOf, spec as makeSpec, type Spec } from "./spec.ts";
 
 /**
@@ -59,7 +60,11 @@ export class Tensor implements Disposable {
   /** The device memory; throws once disposed. */
   get buffer(): Buffer {
     if (!this.#buffer)
-      throw new Error(`tensor: used after dispose (shape ${formatShape(this.shape)})`);
+      throw stateError(
+        "tensor",
+        "disposed",
+        message`used after dispose (shape ${{ shape: formatShape(this.shape) }})`,
+      );
     return this.#buffer;
   }
 

@@ -2,13 +2,13 @@
 
 import { describe, expect, test } from "vitest";
 import {
+  message,
   checkOptions,
   evaluate,
   graphOf,
   hostArray,
   input,
   optimize,
-  ShapeError,
   shapeError,
   spec,
   trace,
@@ -140,7 +140,11 @@ describe("paths", () => {
       expect.objectContaining({ name: "ShapeError", message: "add: shapes 1 and 2 differ" }),
     );
     expect(fails).toThrow(
-      expect.objectContaining({ cause: new ShapeError("add: shapes 1 and 2 differ") }),
+      expect.objectContaining({
+        cause: expect.objectContaining({ message: "add: shapes 1 and 2 differ" }),
+        code: "shapes-differ",
+        values: { a: "1", b: "2" },
+      }),
     );
   });
 
@@ -167,7 +171,9 @@ describe("paths", () => {
         values: { option: `"${"o\\u{202e}".repeat(40)}…"`, known: "stride" },
       }),
     );
-    expect(shapeError("op", "r".repeat(1e6)).message).toHaveLength(2005);
+    expect(shapeError("op", "rule", message`${{ rule: "r".repeat(1e6) }}`).message).toHaveLength(
+      2005,
+    );
   });
 });
 

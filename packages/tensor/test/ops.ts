@@ -1,6 +1,7 @@
 // The few ops that these tests need: the package itself knows none.
 
 import {
+  message,
   apply,
   bytesOf,
   formatShape,
@@ -24,7 +25,11 @@ const cost = (inputs: readonly Spec[]): Cost => ({
 
 function equalShapes(op: string, [a, b]: readonly Spec[]): Spec[] {
   if (!sameShape(a.shape, b.shape))
-    throw shapeError(op, `shapes ${formatShape(a.shape)} and ${formatShape(b.shape)} differ`);
+    throw shapeError(
+      op,
+      "shapes-differ",
+      message`shapes ${{ a: formatShape(a.shape) }} and ${{ b: formatShape(b.shape) }} differ`,
+    );
   return [a];
 }
 

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import {
+  message,
   bytesOf,
   complaint,
   formatShape,
@@ -78,8 +79,12 @@ test("messages name op, rule and axis", () => {
   );
   expect(complaint("conv", "no", 0)).toBe("conv: no (axis 0)");
   expect(complaint("conv", "no")).toBe("conv: no");
-  const error = unsupported("gpu", "f16 is missing");
+  const error = unsupported("gpu", "no-f16", message`f16 is missing`);
   expect(error).toBeInstanceOf(UnsupportedError);
-  expect([error.name, error.message]).toEqual(["UnsupportedError", "gpu: f16 is missing"]);
+  expect([error.name, error.message, error.code]).toEqual([
+    "UnsupportedError",
+    "gpu: f16 is missing",
+    "no-f16",
+  ]);
   expect(new ShapeError("x").name).toBe("ShapeError");
 });

@@ -50,7 +50,9 @@ test("disposing of a back end ends what waits", async () => {
   const gpu = await createGpu();
   const waiting = gpu.read(gpu.alloc(16));
   gpu.dispose();
-  await expect(waiting).rejects.toThrow(new Error("gpu: the back end is disposed"));
+  await expect(waiting).rejects.toThrow(
+    expect.objectContaining({ message: "gpu: the back end is disposed", code: "disposed" }),
+  );
 });
 
 test("memory that the device does not have is reported with its size, and only the tensor is lost", async ({
