@@ -145,8 +145,8 @@ function processSpace(): string {
 const swept = new Set<string>();
 
 /**
- * Removes the temporary files of processes of this machine that are no more, once in a folder. What
- * can't be removed is left.
+ * Removes the temporary files of ended processes of this machine, once for each folder. Files that
+ * cannot be removed stay.
  */
 async function removeStale(folder: string): Promise<void> {
   if (swept.has(folder)) return;

@@ -1,5 +1,5 @@
-// Batch normalization that predicts is one multiplication and one addition a channel, and both can
-// be done beforehand in the convolution: s·(W∗x + b) + t = (s·W)∗x + (s·b + t).
+// Batch normalization in inference is one multiplication and one addition for each channel, which
+// can be part of the convolution: s·(W∗x + b) + t = (s·W)∗x + (s·b + t).
 
 import {
   add,
@@ -52,13 +52,12 @@ interface Fold {
 }
 
 /**
- * A model that answers the same with fewer numbers: every convolution and linear layer takes up the
- * batch normalization, and whatever else is affine channel by channel, that directly follows it.
- * What it takes up need not be known by name: its scale and shift are found by asking it for 0 and
- * 1. Tensors keep their names; `path.bias` comes to each `path.weight` that has taken something up,
- * and what is no longer needed goes. Layers that are used twice, and normalization before a
- * convolution, stay as they are. Computed in float64 and rounded once. Throws ShapeError where the
- * state does not fit the model.
+ * An equivalent model with fewer tensors: every convolution and linear layer absorbs the batch
+ * normalization that directly follows it, and any other layer that is affine for each channel.
+ * Scale and shift of such a layer are found from its outputs for 0 and 1. Tensors keep their names;
+ * each `path.weight` that absorbed a layer gets a `path.bias`, and unused tensors are removed.
+ * Layers that are used twice, and normalization before a convolution, do not change. Computed in
+ * float64 and rounded once. Throws ShapeError where the state does not fit the model.
  */
 export function foldBatchNorm(model: Model, state: State): ModelState {
   const traced = traceModel(model);

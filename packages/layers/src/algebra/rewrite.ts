@@ -88,10 +88,7 @@ function place(
   return outputs;
 }
 
-/**
- * What stands for the input of a model, or for the value `at` of it, and for those of its tensors
- * that are given.
- */
+/** The replacements of the input of a model (or of its value `at`) and of its given tensors. */
 export const standIns = (
   { x, values, entries }: TracedModel,
   input: Value,

@@ -54,18 +54,17 @@ const TO_CONV = "linearToConv1x1";
 const TO_LINEAR = "conv1x1ToLinear";
 
 /**
- * A classifier as a network of convolutions alone, for images of its own size and larger: the first
- * linear layer, over c×h×w flattened, is an h×w convolution, the others are 1×1; pooling right
- * before it, of whole maps or to a fixed number of places that divides them evenly, keeps its
- * window and slides; x (n, …) → (n, classes, …positions). The same numbers in the same order,
- * weights (out, in) having shape (out, c, h, w) or (out, in, 1, 1): the state shares its arrays.
- *
- * On an image of the model's own size there is one position, and the answer is the classifier's. On
- * a larger one (`{ ...model, input }`) position (i, j) answers for the crop that begins at (i, j)
- * times the product of all strides: exactly, where no layer pads and none before the flattening
- * takes the whole map at once, as squeeze and excitation do; where one does, with the rest of the
- * image in place of zeros and in the averages. Throws ShapeError where the state does not fit the
- * model or nothing is flattened, and UnsupportedError that names a layer after the flattening that
+ * A classifier as a network of convolutions, for images of the model's size and larger. The first
+ * linear layer, over c×h×w flattened values, becomes an h×w convolution; the others become 1×1. A
+ * pooling layer directly before it, global or adaptive to a size that divides the input, keeps its
+ * window and slides: x (n, …) → (n, classes, …positions). The numbers and their order do not
+ * change: a weight (out, in) gets the shape (out, c, h, w) or (out, in, 1, 1), and the state shares
+ * its arrays. On an image of the model's size there is one position, with the answer of the
+ * classifier. On a larger one (`{ ...model, input }`) position (i, j) is the answer for the crop
+ * that begins at (i, j) times the product of all strides. That is exact where no layer pads, and no
+ * layer before the flattening uses the whole map, as squeeze and excitation do; otherwise the rest
+ * of the image replaces zeros and enters averages. Throws ShapeError where the state does not fit
+ * the model or nothing is flattened, and UnsupportedError for a layer after the flattening that
  * cannot slide.
  */
 export function linearToConv1x1(model: Model, state: State): ModelState {
@@ -195,11 +194,11 @@ function headOf(model: Model, traced: TracedModel): Head {
 }
 
 /**
- * The way back: convolutions at the end of a model that cover all of their input, with nothing
- * after them but what acts on each number or over the channels, are linear layers over the
- * flattened maps: x (n, …) → (n, classes), for images of the model's own size only. Weights (out,
- * c, h, w) have shape (out, c·h·w). Throws ShapeError where the state does not fit the model or
- * there is no such convolution.
+ * The inverse of {@link linearToConv1x1}: convolutions at the end of a model that cover all of
+ * their input, followed only by elementwise layers and layers over channels, become linear layers
+ * over the flattened maps: x (n, …) → (n, classes), for images of the model's size. A weight (out,
+ * c, h, w) gets the shape (out, c·h·w). Throws ShapeError where the state does not fit the model or
+ * has no such convolution.
  */
 export function conv1x1ToLinear(model: Model, state: State): ModelState {
   const traced = traceModel(model);
@@ -260,7 +259,7 @@ function tailOf(traced: TracedModel): ReadonlySet<Node> {
     const followed = n.outputs.every((v) => usersOf(v).every((user) => tail.has(user)));
     if (moving.has(n.outputs[0]) && followed && fits(n)) tail.add(n);
   }
-  // What stands before the first of the convolutions keeps its maps.
+  // Layers before the first of the convolutions keep their maps.
   const convs = [...tail].filter((n) => n.op === convOp);
   const after = new Set(convs.flatMap((n) => [...dependents(graph, n.outputs[0])]));
   return new Set([...tail].filter((n) => convs.includes(n) || n.inputs.some((v) => after.has(v))));

@@ -6,9 +6,9 @@ import { message, shapeError } from "@conv/tensor";
 import type { Layer } from "../layers/layer.ts";
 
 /**
- * Deals the channels of `groups` groups out in turn, so that each group that follows sees some of
- * all: channel g·(c/groups) + i goes to i·groups + g; x (n, c, …) → the same shape. Throws
- * ShapeError where groups does not divide c.
+ * Interleaves the channels of `groups` groups, so that each following group gets channels of all:
+ * channel g·(c/groups) + i moves to i·groups + g; x (n, c, …) → the same shape. Throws ShapeError
+ * where groups does not divide c.
  */
 export const channelShuffle = (groups: number): Layer => ({
   type: "channelShuffle",

@@ -46,15 +46,15 @@ export function subsample2d(
   };
 }
 
-/** For each output map the input maps that it sees. */
+/** For each output map the input maps that it reads. */
 export type ConnectionTable = readonly (readonly number[])[];
 
 /**
- * Convolution whose output map `o` sees the input maps `table[o]` only: x (n, ic, h, w) → (n,
- * table.length, h′, w′). Neighboring maps with equally many inputs are one grouped convolution
- * over the gathered inputs, so that no product with an absent connection is made or counted. Parts
- * "0", "1", … with weight (maps, inputs, kh, kw) and bias (maps). Throws ShapeError for a map
- * without inputs or an input that there is not.
+ * Convolution whose output map `o` reads only the input maps `table[o]`: x (n, ic, h, w) → (n,
+ * table.length, h′, w′). Adjacent maps with equally many inputs are one grouped convolution over
+ * the gathered inputs, so no product with an absent connection is computed or counted. Parts "0",
+ * "1", … with weight (maps, inputs, kh, kw) and bias (maps). Throws ShapeError for a map without
+ * inputs, or for an input that does not exist.
  */
 export function tableConv2d(
   table: ConnectionTable,

@@ -1,6 +1,6 @@
-// Augmentation: samples changed at random each time they are seen. Each function takes a sample and
-// a stream of random numbers and returns another of the same shape; the stream is drawn from seed,
-// epoch and sample, so that a training can be resumed bit by bit.
+// Augmentation: random changes of samples at each use. Each function takes a sample and a stream of
+// random numbers and returns a sample of the same shape. The stream is drawn from seed, epoch and
+// sample, so that a resumed training is bit-identical.
 
 import { checkOptions, formatShape, message, rangeError, shapeError, sizeOf } from "@conv/tensor";
 import { mustBe } from "../checks.ts";
@@ -14,16 +14,16 @@ export type Augmentation = (
   random: Random,
 ) => Float32Array;
 
-/** One after the other. */
+/** Several augmentations in sequence. */
 export const augmentAll =
   (...parts: readonly Augmentation[]): Augmentation =>
   (sample, shape, random) =>
     parts.reduce((value, part) => part(value, shape, random), sample);
 
 /**
- * The data set whose samples are changed when it is trained on, and not when it is tested. Throws
- * ShapeError for targets that lie over the image, as masks do: they would have to be changed with
- * it; and, while training, where an augmentation returns anything but as many finite numbers.
+ * The data set with samples changed in training, not in evaluation. Throws ShapeError for targets
+ * with the shape of an image, such as masks, which would have to change with it; and in training
+ * where an augmentation does not return as many numbers.
  */
 export function augmented(data: Dataset, augmentation: Augmentation): Dataset {
   const { sample: shape, target } = data;
@@ -83,7 +83,7 @@ function build(
 }
 
 export interface Fill {
-  /** What comes in where nothing is known. */
+  /** Value outside of the sample. */
   readonly fill?: number | undefined;
 }
 
@@ -105,8 +105,8 @@ export function shift(options: Fill & { readonly by: number }): Augmentation {
 }
 
 /**
- * A window of the sample's own size at a random place of the sample, to which `padding` pixels were
- * added on all sides as in a mirror.
+ * Adds `padding` reflected pixels on all sides, and takes a window of the original size at a random
+ * position.
  */
 export function crop(options: { readonly padding: number }): Augmentation {
   checkOptions("crop", options, "padding");
@@ -156,18 +156,15 @@ export function flip(
 }
 
 export interface WarpOptions extends Fill {
-  /** Turned by up to so many degrees, either way. */
+  /** Largest rotation in degrees, in both directions. */
   readonly degrees?: number | undefined;
-  /** Made larger or smaller by a factor from 1/(1 + scale) to 1 + scale. */
+  /** Scaling by a factor from 1/(1 + scale) to 1 + scale. */
   readonly scale?: number | undefined;
-  /** Slanted by up to so many pixels a pixel, either way. */
+  /** Largest shear in pixels a pixel, in both directions. */
   readonly shear?: number | undefined;
 }
 
-/**
- * Slants, turns and stretches the sample about its center, with values between pixels from the four
- * around (bilinear).
- */
+/** Shears, rotates and scales the sample about its center, with bilinear interpolation. */
 export function warp(options: WarpOptions): Augmentation {
   checkOptions("warp", options, "degrees scale shear fill");
   const { degrees = 0, scale = 0, shear = 0, fill = 0 } = options;
@@ -198,15 +195,15 @@ export function warp(options: WarpOptions): Augmentation {
   };
 }
 
-/** Turns the sample about its center by up to so many degrees, either way. */
+/** Rotates the sample about its center by at most `degrees`, in both directions. */
 export function rotate(options: Fill & { readonly degrees: number }): Augmentation {
   checkOptions("rotate", options, "degrees fill");
   return warp(options);
 }
 
 /**
- * Blots out a square of size×size around a random pixel, all channels of it (DeVries and Taylor
- * 2017), with probability p.
+ * With probability p fills a square of size×size around a random pixel, in all channels (DeVries
+ * and Taylor 2017).
  */
 export function cutOut(
   options: Fill & { readonly size: number; readonly p?: number | undefined },

@@ -1,4 +1,4 @@
-// Where samples come from: anything that can hand out a batch by indices.
+// Data sets: anything that returns a batch by indices.
 
 import {
   checkOptions,
@@ -13,10 +13,7 @@ import {
   type Message,
 } from "@conv/tensor";
 
-/**
- * What a sample is labeled with: a tensor of this shape, without the batch. A class is an int32 of
- * no axis.
- */
+/** Shape and dtype of a label, without the batch. A class is an int32 of shape []. */
 export interface Target {
   readonly shape: readonly number[];
   readonly dtype: DType;
@@ -33,12 +30,12 @@ export interface Dataset {
   readonly count: number;
   /** Shape of one sample. */
   readonly sample: readonly number[];
-  /** What samples are labeled with; a class where absent. */
+  /** Shape and dtype of a label. Default: a class. */
   readonly target?: Target | undefined;
   /**
-   * Must give the same for the same arguments at any time. Whoever changes samples at random draws
-   * from `key` and the index, and changes none where there is no key: training gives one for each
-   * seed and epoch, testing none.
+   * Must return the same for the same arguments at any time. A data set that changes samples at
+   * random draws from `key` and the index, and changes none without a key: training passes a key
+   * for each seed and epoch, evaluation none.
    */
   batch(indices: Uint32Array | readonly number[], key?: string): Batch;
 }
@@ -64,7 +61,7 @@ export interface ArrayDatasetOptions {
   /** One class a sample, or one target after the other. */
   readonly y: ArrayLike<number>;
   readonly sample: readonly number[];
-  /** Of each label; a class where absent. */
+  /** Shape and dtype of a label. Default: a class. */
   readonly target?: Target | undefined;
   /** The model sees value·scale + shift; 1/255 makes 0 to 1 of bytes. */
   readonly scale?: number | undefined;
@@ -72,9 +69,8 @@ export interface ArrayDatasetOptions {
 }
 
 /**
- * Samples in memory. Throws ShapeError, naming the remedy, where x does not hold one sample for
- * each label, or a label is no number of its kind: a whole number within int32, unless the target
- * is float32.
+ * Samples in memory. Throws ShapeError where x does not hold one sample for each label, or a label
+ * is not a whole number within int32; for a target of float32, not a finite number.
  */
 export function arrayDataset(options: ArrayDatasetOptions): Dataset {
   checkOptions("arrayDataset", options, "x y sample target scale shift");
@@ -139,7 +135,7 @@ function mustBeIndex(op: string, index: number, count: number): void {
  * samples.
  */
 export function subset(data: Dataset, indices: Uint32Array | readonly number[]): Dataset {
-  const own = Array.from(indices); // later changes of the list change nothing
+  const own = Array.from(indices); // a copy: later changes of the list have no effect
   for (const index of own) mustBeIndex("subset", index, data.count);
   const chosen: Dataset = {
     count: own.length,

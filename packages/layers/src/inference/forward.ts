@@ -1,5 +1,5 @@
-// Forward passes of one model over parameters that lie on a device: a program for each number of
-// samples, compiled when it is asked for.
+// Forward passes of a model with its parameters on a device: one program for each number of samples,
+// compiled at its first use.
 
 import {
   allocate,
@@ -20,12 +20,12 @@ import type { Batch, Target } from "../data/data.ts";
 import { traceModel, type Model } from "../layers/layer.ts";
 
 /**
- * Programs that a predictor or a trainer keeps: the one that was used longest ago makes room for a
- * new one.
+ * Number of programs that a predictor or a trainer keeps; a new one replaces the least recently
+ * used.
  */
 export const KEPT_PROGRAMS = 8;
 
-/** A program, and buffers for what a run brings and leaves. */
+/** A program, with buffers for its inputs and outputs. */
 export interface Compiled {
   readonly program: Program;
   readonly inputs: readonly Buffer[];
@@ -49,7 +49,7 @@ export interface Forward {
 
 /**
  * `parameters` are in the order of the model's entries and belong to the caller. Without `measures`
- * there are no labels, and nothing is measured.
+ * runs have no labels and measure nothing.
  */
 export function createForward(
   backend: Backend,

@@ -1,4 +1,4 @@
-// The predictor: a model with its weights on a device, for any number of samples.
+// The predictor: inference with a model on a back end, for any number of samples.
 
 import {
   type Backend,
@@ -15,10 +15,7 @@ import { matchState, type State } from "../state/state.ts";
 import { breather } from "../training/events.ts";
 import { createForward, sampleSize, upload } from "./forward.ts";
 
-/**
- * A model ready to be asked. Its tensors live on the back end until `dispose` (or the end of
- * `using`).
- */
+/** A model on a back end. Its tensors stay there until `dispose` (or the end of `using`). */
 export interface Predictor extends Disposable {
   /** Shape of the output for one sample. */
   readonly output: readonly number[];
@@ -33,14 +30,14 @@ export interface Predictor extends Disposable {
 }
 
 export interface PredictorOptions {
-  /** Most samples in one run. */
+  /** Largest number of samples in one run. Default: 64. */
   readonly batch?: number | undefined;
 }
 
 /**
- * Puts a model on a device. Samples run in batches of `batch`, and what is left in one of its own
- * size: a model may look at all samples of a batch. The programs of the last 8 sizes are kept.
- * Throws RangeError unless `batch` is a whole number ≥ 1.
+ * Uploads a model. Samples run in batches of `batch`, and the rest in a smaller batch: a model may
+ * use all samples of a batch. The programs of the last 8 sizes are kept. Throws RangeError unless
+ * `batch` is a whole number ≥ 1.
  */
 export function createPredictor(
   backend: Backend,

@@ -1,4 +1,4 @@
-// Layers without geometry: linear, flatten, dropout, and the two ways to put layers together.
+// Layers without geometry: linear, flatten, dropout, and sequences of layers.
 
 import * as ops from "@conv/ops";
 import { kindOf, message, shapeError } from "@conv/tensor";
@@ -103,7 +103,8 @@ export const stochasticDepth = (p: number, mode: "row" | "batch" = "row"): Layer
   );
 
 /**
- * Layers under the names "0", "1", … (or those that they bring along), or under names of one's own.
+ * A list of layers with the names "0", "1", … (or their option `name`), pairs of name and layer, or
+ * an object.
  */
 export type Parts =
   | readonly Layer[]
@@ -111,8 +112,8 @@ export type Parts =
   | Readonly<Record<string, Layer>>;
 
 /**
- * One layer after the other. An object keeps its order, except that JavaScript puts names that are
- * numbers first: use pairs for those.
+ * Layers in sequence. An object keeps its order, except that JavaScript puts names that are numbers
+ * first: use pairs for those.
  */
 export const sequential = (parts: Parts): Layer => ({
   type: "sequential",
@@ -141,8 +142,8 @@ export function named(parts: Parts): readonly (readonly [string, Layer])[] {
 }
 
 /**
- * Layers that stand under one name, as a convolution with its activation; at most one of them may
- * have parameters of a given name.
+ * Layers in sequence under one name, such as a convolution and its activation. Only one of them may
+ * have a parameter of a given name.
  */
 export const pipe = (...layers: readonly Layer[]): Layer => ({
   type: layers[0]?.type ?? "pipe",

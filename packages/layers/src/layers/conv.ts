@@ -151,7 +151,7 @@ function padded(
 /** How the layers differ: the first two axes of the weight, and the op. */
 interface Kind<O extends SharedOptions> {
   readonly type: string;
-  /** Names of its own options. */
+  /** Names of the options of this kind. */
   readonly names: string;
   weight(ic: number, oc: number, groups: number): [number, number];
   apply(x: Value, w: Value, options: O): Value;

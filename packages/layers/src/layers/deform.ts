@@ -1,5 +1,5 @@
-// Deformable convolution as a layer: the offsets, and in version 2 the mask, are made of its own
-// input by convolutions that start at 0. Dai et al., "Deformable Convolutional Networks", ICCV
+// Deformable convolution as a layer: convolutions of the same input, which start at 0, compute the
+// offsets and in version 2 the mask. Dai et al., "Deformable Convolutional Networks", ICCV
 // 2017; Zhu, Hu, Lin and Dai, "Deformable ConvNets v2", CVPR 2019.
 
 import { affine, deformConv2d as deform, perAxis, sigmoid, type PerAxis } from "@conv/ops";
@@ -18,21 +18,21 @@ import type { Layer } from "./layer.ts";
 import { biasOf, configured, weightOf } from "./options.ts";
 
 export interface DeformConvOptions extends Omit<ConvLayerOptions, "paddingMode" | "flipKernel"> {
-  /** Groups of input channels that have offsets of their own. Default: 1. */
+  /** Number of groups of input channels with separate offsets. Default: 1. */
   readonly offsetGroups?: number | undefined;
   /**
-   * Whether each tap counts as a mask says, 2·sigmoid of a convolution (1 at first): version 2.
-   * Default: true.
+   * Whether each sample is multiplied by a mask, 2·sigmoid of a convolution (1 at first): version
+   * 2. Default: true.
    */
   readonly modulated?: boolean | undefined;
 }
 
 /**
- * Convolution whose taps look where offsets send them, between the pixels: x (n, ic, h, w) → (n,
+ * Convolution that samples its input at offsets, with interpolation: x (n, ic, h, w) → (n,
  * outChannels, h′, w′). Parameters weight (outChannels, ic/groups, kh, kw) and bias; parts offset
  * and mask, convolutions of the same geometry to 2·offsetGroups·kh·kw and offsetGroups·kh·kw
- * channels, whose first weights are 0: at first it is `conv2d`. Throws ShapeError where the
- * geometry does not fit.
+ * channels. Their first weights are 0, so that the layer begins as `conv2d`. Throws ShapeError
+ * where the geometry does not fit.
  */
 export function deformConv2d(
   outChannels: number,

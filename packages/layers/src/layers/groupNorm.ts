@@ -138,11 +138,11 @@ export function groupNorm(
 
 export interface InstanceNormOptions extends StandardiseOptions, SpatialOptions {
   /**
-   * How far each training step moves the running statistics towards the means of those of its
+   * Factor by which each training step moves the running statistics towards the mean over its
    * samples.
    */
   readonly momentum?: number | undefined;
-  /** true: predicting takes statistics that followed those of the training. */
+  /** true: inference uses running statistics of the training. */
   readonly trackRunningStats?: boolean | undefined;
 }
 

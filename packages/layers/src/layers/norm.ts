@@ -1,6 +1,6 @@
 // Batch normalization: Ioffe and Szegedy, "Batch Normalization: Accelerating Deep Network Training
-// by Reducing Internal Covariate Shift", ICML 2015. Predicting, it is one multiplication and one
-// addition a channel, which back ends fuse into the convolution before it.
+// by Reducing Internal Covariate Shift", ICML 2015. In inference it is one multiplication and one
+// addition for each channel, which back ends fuse into the preceding convolution.
 
 import { map, mean, reshape, square, sub, sum } from "@conv/ops";
 import { formatShape, message, shapeError, sizeOf, type Value } from "@conv/tensor";
@@ -19,11 +19,11 @@ export interface BatchNormOptions extends SpatialOptions, AffineOptions {
   /** Added to the variance. */
   readonly eps?: number | undefined;
   /**
-   * How far each training step moves the running statistics towards those of its batch; null for
-   * their mean over all steps.
+   * Factor by which each training step moves the running statistics towards those of its batch;
+   * null for the mean over all steps.
    */
   readonly momentum?: number | null | undefined;
-  /** false: no running statistics; predicting takes those of its batch too. */
+  /** false: no running statistics; inference uses those of its batch too. */
   readonly trackRunningStats?: boolean | undefined;
 }
 
@@ -33,7 +33,7 @@ export function checkNorm(type: string, eps: number, momentum: number | null = n
   if (momentum !== null) mustBe("in [0, 1]", type, { momentum });
 }
 
-/** y = scale · x + shift, where there are such. */
+/** y = scale · x + shift; both are optional. */
 export function scaled(name: string, x: Value, scale?: Value, shift?: Value): Value {
   if (scale && shift) return map(name, ["add", ["mul", "a", "c"], "b"], [scale, shift, x]);
   if (scale) return map(name, ["mul", "a", "b"], [scale, x]);
@@ -47,10 +47,10 @@ export const scaleBy = (name: string, variance: Value, eps: number, weight?: Val
     : map(name, ["div", 1, ["sqrt", ["add", "a", eps]]], [variance]);
 
 /**
- * x minus its mean over `axes`, that mean, and the variance; these keep the axes with size 1. The
- * rounded mean of equal values may differ from them by an ulp, so the mean of what is left is
- * subtracted too. In exact arithmetic it is 0, and it has no gradient. It is divided, not
- * multiplied by 1/count: so equal values give exactly 0.
+ * x minus its mean over `axes`, that mean, and the variance, with size 1 along `axes`. The rounded
+ * mean of equal values may differ from them by an ulp, so the mean of the difference is subtracted
+ * too. In exact arithmetic it is 0, and it has no gradient. It is divided, not multiplied by
+ * 1/count, so that equal values give exactly 0.
  */
 export function statisticsOf(x: Value, axes: readonly number[]) {
   const average = mean(x, axes, true);
@@ -112,7 +112,7 @@ export function runningStatistics(ctx: Context, shape: readonly number[], moment
   return {
     ...running,
     /**
-     * The variance is that of all `count` values; what is kept is the unbiased estimate, as in
+     * `variance` is over all `count` values; the running statistic is the unbiased estimate, as in
      * PyTorch.
      */
     follow(average: Value, variance: Value, count: number) {
@@ -173,11 +173,10 @@ function statistics(type: string, x: Value) {
 }
 
 /**
- * y = weight · (x − mean) / √(var + eps) + bias, channel by channel: x (n, c) or (n, c, w) → the
- * same shape. Training takes mean and variance of the batch and lets the running ones follow;
- * predicting takes the running ones. Parameters weight (c), bias (c); buffers running_mean (c),
- * running_var (c), num_batches_tracked. Throws ShapeError where statistics are taken of one value a
- * channel.
+ * y = weight · (x − mean) / √(var + eps) + bias for each channel: x (n, c) or (n, c, w) → the same
+ * shape. Training uses mean and variance of the batch and updates the running statistics; inference
+ * uses these. Parameters weight (c), bias (c); buffers running_mean (c), running_var (c),
+ * num_batches_tracked. Throws ShapeError for statistics of one value a channel.
  */
 export const batchNorm1d = (options?: BatchNormOptions): Layer =>
   batchNorm("batchNorm1d", [2, 3], options);

@@ -1,22 +1,22 @@
-// Networks with auxiliary heads: parts one after the other, and heads on what some of them make,
-// which only training sees.
+// Networks with auxiliary heads: parts in sequence, and heads on outputs of some of them, which are
+// used in training only.
 
 import { message, shapeError, type Value } from "@conv/tensor";
 import type { Layer } from "../layers/layer.ts";
 
-/** Something that training holds against the labels too. */
+/** An auxiliary head: an output that training compares with the labels too. */
 export interface Head {
-  /** The part whose output it sees, before it in the list. */
+  /** The part whose output it reads; it comes before the head in the list. */
   readonly on: string;
   readonly head: Layer;
-  /** What its loss counts for. */
+  /** Factor of its loss. */
   readonly weight: number;
 }
 
 /**
- * All parts one after the other. The heads' tensors always belong to the network, in the order of
- * the list; their outputs only training uses. Throws ShapeError where a head stands on no part
- * before it.
+ * Parts in sequence. The tensors of the heads always belong to the network, in the order of the
+ * list; their outputs are used in training only. Throws ShapeError for a head on a part that does
+ * not come before it.
  */
 export const withHeads = (parts: readonly (readonly [string, Layer | Head])[]): Layer => ({
   type: "withHeads",

@@ -1,5 +1,5 @@
-// Evaluation: loss, answers and metrics over a data set with the present weights; all are means
-// over what they count, however batched.
+// Evaluation: loss, answers and metrics over a data set with the present weights. All are means that
+// do not depend on the batch size.
 
 import { concat, reshape } from "@conv/ops";
 import { type Backend, type Buffer, message, shapeError, sizeOf } from "@conv/tensor";
@@ -13,8 +13,8 @@ import type { Metric } from "./metrics.ts";
 import type { Evaluation } from "./reports.ts";
 
 /**
- * How many of the labels in range are answered rightly (NaN is no answer), and how many there are;
- * NaN and 0 where labels are no classes.
+ * Number of right answers to labels in range (NaN is never right), and the number of those labels;
+ * NaN and 0 where labels are not classes.
  */
 export function rightOf(
   output: Float32Array,

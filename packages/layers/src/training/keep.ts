@@ -1,10 +1,10 @@
-// Checkpoints to keep while training: the last one, and the best.
+// Checkpoints to keep during a training: the last one and the best.
 
 import { checkOptions } from "@conv/tensor";
 import type { EpochReport } from "./reports.ts";
 import type { Trainer } from "./train.ts";
 
-/** What is done with a checkpoint after an epoch: written to a file, for example. */
+/** Receives the checkpoint of an epoch, to write it to a file for example. */
 export type KeepCheckpoint = (checkpoint: Uint8Array, report: EpochReport) => void | Promise<void>;
 
 export interface KeepOptions {
@@ -15,8 +15,8 @@ export interface KeepOptions {
 }
 
 /**
- * Passes the reports of `fit` on, each after its checkpoint has been kept: `for await (const report
- * of keepCheckpoints(trainer, trainer.fit(…), { best }))`.
+ * Yields the reports of `fit`, each after its checkpoint was kept: `for await (const report of
+ * keepCheckpoints(trainer, trainer.fit(…), { best }))`.
  */
 export async function* keepCheckpoints(
   trainer: Trainer,

@@ -1,4 +1,4 @@
-// What a training and an evaluation tell.
+// The reports of training and evaluation.
 
 export interface StepReport {
   /** From 1. */
@@ -6,7 +6,7 @@ export interface StepReport {
   /** From 1 to `steps`. */
   readonly step: number;
   readonly steps: number;
-  /** Of this batch, before its update, with what heads, layers and regularizers add. */
+  /** Of this batch before its update, with what auxiliary heads, layers and regularizers add. */
   readonly loss: number;
   readonly accuracy: number;
   readonly learningRate: number;
@@ -14,21 +14,21 @@ export interface StepReport {
   readonly seen: number;
   /** Samples in the epoch. */
   readonly samples: number;
-  /** Since this call began the epoch. */
+  /** Since this call began or resumed the epoch. */
   readonly seconds: number;
 }
 
 export interface Evaluation {
-  /** The mean over all that the loss counts, however batched. */
+  /** The mean over the whole data set; it does not depend on the batch size. */
   readonly loss: number;
-  /** Share of right answers, labels out of range left out; NaN where labels are no classes. */
+  /** Share of right answers, without labels out of range; NaN where labels are not classes. */
   readonly accuracy: number;
   /**
-   * The class with the largest output, for each label in order; NaN is larger than all numbers, and
-   * never a right answer.
+   * The class with the largest output for each label, in order. NaN counts as larger than all
+   * numbers and is never a right answer.
    */
   readonly predicted: Int32Array;
-  /** Means over all that they count, by the names that the trainer was given. */
+  /** The metrics of the trainer by name. */
   readonly metrics: Readonly<Record<string, number>>;
 }
 
