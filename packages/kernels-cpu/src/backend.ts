@@ -106,7 +106,7 @@ export async function createCpuWith(
       message`simd256 is ${{ simd256: kindOf(simd256) }}, must be simd256 of @conv/kernels-cpu/core`,
     );
   mustBePrecision("cpu", precision);
-  mustBeThreads(options.threads);
+  mustBeThreads(options?.threads);
   const reason = await unsupportedReason();
   if (reason) throw unsupported("cpu", "engine", message`${{ reason }}`);
 

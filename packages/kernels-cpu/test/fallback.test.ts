@@ -64,13 +64,13 @@ it("refuses a number of threads that is none", async () => {
   await expect(createCpu({ threads: 0 })).rejects.toThrow(
     expect.objectContaining({
       name: "RangeError",
-      message: "cpu: threads 0 is not a whole number ≥ 1",
+      message: "cpu: threads is 0, must be a whole number ≥ 1",
     }),
   );
   await expect(createCpu({ threads: 1.5 })).rejects.toThrow(
     expect.objectContaining({
       name: "RangeError",
-      message: "cpu: threads 1.5 is not a whole number ≥ 1",
+      message: "cpu: threads is 1.5, must be a whole number ≥ 1",
     }),
   );
 });
