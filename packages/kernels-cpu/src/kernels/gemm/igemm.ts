@@ -1,6 +1,6 @@
 // Convolution of any rank, kernel, stride, dilation, padding and group, and its gradient to the
-// input, as a matrix product whose right side is never stored whole: panels of eight output
-// positions are gathered as they are needed.
+// input, as a matrix product whose right side is never stored as a whole: panels of eight output
+// positions are gathered when they are needed.
 //   y[oc, p] = Σ over (channel, tap) of w[oc, channel, tap] · x[channel, p·step + offset(tap)]
 
 import {
@@ -30,7 +30,7 @@ import { fitted, gemmWork, paddedElements } from "../fitted.ts";
 import { loadStepped, paddedInput } from "../move/pad.ts";
 import { locate as locatePointers, partAt } from "../move/walk.ts";
 import { columnsPerTile, rowsPerTile } from "./blocking.ts";
-import { gemmStage, type Gemm } from "./gemm.ts";
+import { gemmStage, type Gemm, type TileSetup } from "./gemm.ts";
 import { epilogueName } from "./tile.ts";
 
 export const igemm: CpuKernel = fitted({
@@ -55,7 +55,7 @@ export const igemm: CpuKernel = fitted({
       const product = gemmWork(caps, g.groups, g.to, k, columns);
       for (const kind of ["products", "steps", "streamed", "tiles"] as const)
         work[kind] += product[kind];
-      // Panels are filled by vectors where a tile keeps to a row, else element by element.
+      // Panels are filled in vectors where a tile is in one row, else element by element.
       const width = p.grid[last];
       const inRow = g.step[last] > 2 ? 0 : width % nr ? Math.max(0, width - nr + 1) / width : 1;
       const filled = g.groups * k * nr * Math.ceil(columns / nr);
@@ -72,10 +72,7 @@ export const igemm: CpuKernel = fitted({
   },
 });
 
-/**
- * The padded source, the packed weights of every phase, and the stage that `compute` makes of both
- * for each.
- */
+/** The code of all phases: the padded source, and for each the packed weights and its stage. */
 export function gatherCode(
   g: Gather,
   compute: (phase: Phase, source: Place, packed: Place) => Stage,
@@ -91,8 +88,8 @@ export function gatherCode(
 }
 
 /**
- * Calls `body` with the byte offset of each tap in order. Up to 32 are unrolled, axes beyond that
- * become loops that move the pointers.
+ * Calls `block` with the byte offsets of the taps, in order. Up to 32 taps are unrolled; axes beyond
+ * that become loops that move the pointers.
  */
 export function eachTap(
   f: Func,
@@ -123,10 +120,7 @@ export function eachTap(
   loops(0);
 }
 
-/**
- * Packs w for the product: [group][block of output channels][source channel][tap][row of the
- * block].
- */
+/** The stage that packs w: [group][block of output channels][source channel][tap][row of the block]. */
 function packStage(g: Gather, phase: Phase, w: Place, into: Place): Stage {
   const mr = rowsPerTile(g.to);
   const perGroup = Math.ceil(g.to / mr);
@@ -193,7 +187,7 @@ function packStage(g: Gather, phase: Phase, w: Place, into: Place): Stage {
   };
 }
 
-/** The outputs of a phase: strides are of the source and of y; and the first of them in y. */
+/** The outputs of a phase, with strides of the source and of y, and the first of them in y. */
 export function outputsOf(g: Gather, phase: Phase): { axes: Axis[]; origin: number } {
   const { strides } = readLayout(g);
   const out = stridesOf(g.output);
@@ -207,8 +201,8 @@ export function outputsOf(g: Gather, phase: Phase): { axes: Axis[]; origin: numb
 }
 
 /**
- * What a tile's record holds: whether its columns are `step` apart in the source, then their
- * addresses (or the first alone).
+ * A tile's record: whether its columns are `step` apart in the source, then their addresses (or the
+ * first alone).
  */
 const RECORD = { row: 0, pointers: 4 };
 
@@ -221,116 +215,123 @@ function productStage(
   packed: Place,
 ): Stage {
   const nr = columnsPerTile(caps);
-  const rank = phase.grid.length;
-  const { strides, plane } = readLayout(g);
-  const { axes, origin } = outputsOf(g, phase);
   const outPlane = sizeOf(g.output);
-  const positions = sizeOf(phase.grid);
-  const width = phase.grid[rank - 1]!;
-  const stepW = g.step[rank - 1]!;
-  const whole = positions === outPlane;
-  const name = `igemm${exactly([g, phase, caps.relaxed])}${epilogueName(task.epilogue)}`;
-
   const gemm: Gemm = {
-    name,
+    name: `igemm${exactly([g, phase, caps.relaxed])}${epilogueName(task.epilogue)}`,
     m: g.to,
     units: tapCount(phase) ? g.from : 0,
     unit: tapCount(phase),
-    columns: g.n * positions,
+    columns: g.n * sizeOf(phase.grid),
     problems: g.groups,
     rowBytes: outPlane * 4,
     epilogue: task.epilogue,
     tileBytes: RECORD.pointers + nr * 4,
     yBase: (group) => i32.mul(group, g.to * outPlane * 4),
     channelBase: (group) => i32.mul(group, g.to),
-    tile({ f, source: from, problem, column, lanes, own, joined, scattered }) {
-      const [c, rest, src, dst, position] = f.ints("c", "rest", "src", "dst", "position");
-      // Where column c lies in the source and in y.
-      const locate = () => {
-        f.set(rest, i32.div(c, positions));
-        f.set(position, i32.rem(c, positions));
-        locatePointers(f, position, axes, [
-          {
-            at: src,
-            base: i32.add(
-              from,
-              i32.add(
-                i32.mul(rest, g.groups * g.from * plane * 4),
-                i32.mul(problem, g.from * plane * 4),
-              ),
-            ),
-            stride: 0,
-          },
-          {
-            at: dst,
-            base: i32.add(i32.mul(rest, g.groups * g.to * outPlane * 4), origin * 4),
-            stride: 1,
-          },
-        ]);
-      };
-      f.set(c, column);
-      locate();
-      const inRow =
-        rank > 1
-          ? i32.le(i32.add(i32.rem(position, width), nr), width)
-          : i32.le(i32.add(position, nr), width);
-      f.if(
-        inRow,
-        () => {
-          f.storeI32(own, 1, RECORD.row);
-          f.storeI32(own, src, RECORD.pointers);
-          if (g.outStep[rank - 1] === 1) joined(dst);
-          else
-            for (let lane = 0; lane < nr; lane++)
-              scattered(lane, i32.add(dst, lane * g.outStep[rank - 1]! * 4));
-        },
-        () => {
-          f.storeI32(own, 0, RECORD.row);
-          if (whole) f.if(i32.le(i32.add(position, nr), positions), () => joined(dst));
-          const lane = f.local("i32", "lane");
-          f.for(lane, 0, nr, 1, () => {
-            f.set(c, i32.add(column, i32.select(i32.lt(lane, lanes), lane, i32.sub(lanes, 1))));
-            locate();
-            f.storeI32(i32.add(own, i32.mul(lane, 4)), src, RECORD.pointers);
-            scattered(lane, dst);
-          });
-        },
-      );
-    },
-    panel(f, { first, units, own, into }) {
-      const channel = f.local("i32", "channel");
-      const skip = f.let("i32", "skip", i32.mul(first, plane * 4));
-      const fill = (pointers: readonly Local[], load: (offset: number, half: number) => Local) =>
-        f.for(channel, 0, units as Local, 1, () => {
-          eachTap(f, phase.taps, strides, pointers, (offsets) => {
-            offsets.forEach((o, i) => {
-              for (let half = 0; half < nr / 4; half++)
-                f.store(into, load(o, half), i * nr * 4 + half * 16);
-            });
-            f.bump(into, offsets.length * nr * 4);
-          });
-          for (const p of pointers) f.bump(p, plane * 4);
-        });
-      f.if(
-        i32.load(own, RECORD.row),
-        () => {
-          const p = f.let("i32", "p", i32.add(i32.load(own, RECORD.pointers), skip));
-          fill([p], (offset, half) => loadStepped(f, p, offset + half * 4 * stepW * 4, stepW, "v"));
-        },
-        () => {
-          const pointers = Array.from({ length: nr }, (_, i) =>
-            f.let("i32", `p${i}`, i32.add(i32.load(own, RECORD.pointers + i * 4), skip)),
-          );
-          const v = f.local("v128", "v");
-          fill(pointers, (offset, half) => {
-            f.set(v, v128.loadZero32(pointers[half * 4]!, offset));
-            for (let lane = 1; lane < 4; lane++)
-              f.set(v, v128.loadLane(pointers[half * 4 + lane]!, v, lane, offset));
-            return v;
-          });
-        },
-      );
-    },
+    tile: (t) => emitTile(g, phase, t),
+    panel: (f, p) => emitPanel(g, phase, nr, f, p),
   };
   return gemmStage(gemm, caps, source, packed);
+}
+
+/**
+ * Emits the setup of a tile: where its columns are in the source and in y. If they are in one row,
+ * the first address stands for all.
+ */
+function emitTile(
+  g: Gather,
+  phase: Phase,
+  { f, source: from, problem, columns: nr, column, lanes, own, joined, scattered }: TileSetup,
+): void {
+  const rank = phase.grid.length;
+  const { plane } = readLayout(g);
+  const { axes, origin } = outputsOf(g, phase);
+  const outPlane = sizeOf(g.output);
+  const positions = sizeOf(phase.grid);
+  const width = phase.grid[rank - 1]!;
+  const { c, rest, src, dst, position } = f.vars("c", "rest", "src", "dst", "position");
+  // The addresses of column c in the source and in y.
+  const locate = () => {
+    f.set(rest, i32.div(c, positions));
+    f.set(position, i32.rem(c, positions));
+    const image = i32.mul(rest, g.groups * g.from * plane * 4);
+    const base = i32.add(from, i32.add(image, i32.mul(problem, g.from * plane * 4)));
+    const into = i32.add(i32.mul(rest, g.groups * g.to * outPlane * 4), origin * 4);
+    locatePointers(f, position, axes, [
+      { at: src, base, stride: 0 },
+      { at: dst, base: into, stride: 1 },
+    ]);
+  };
+  f.set(c, column);
+  locate();
+  const inRow =
+    rank > 1
+      ? i32.le(i32.add(i32.rem(position, width), nr), width)
+      : i32.le(i32.add(position, nr), width);
+  f.if(
+    inRow,
+    () => {
+      f.storeI32(own, 1, RECORD.row);
+      f.storeI32(own, src, RECORD.pointers);
+      if (g.outStep[rank - 1] === 1) joined(dst);
+      else
+        for (let lane = 0; lane < nr; lane++)
+          scattered(lane, i32.add(dst, lane * g.outStep[rank - 1]! * 4));
+    },
+    () => {
+      f.storeI32(own, 0, RECORD.row);
+      if (positions === outPlane) f.if(i32.le(i32.add(position, nr), positions), () => joined(dst));
+      const lane = f.local("i32", "lane");
+      f.for(lane, 0, nr, 1, () => {
+        f.set(c, i32.add(column, i32.select(i32.lt(lane, lanes), lane, i32.sub(lanes, 1))));
+        locate();
+        f.storeI32(i32.add(own, i32.mul(lane, 4)), src, RECORD.pointers);
+        scattered(lane, dst);
+      });
+    },
+  );
+}
+
+/** Emits a panel: for each channel and tap the elements that the columns of a tile multiply. */
+function emitPanel(
+  g: Gather,
+  phase: Phase,
+  nr: number,
+  f: Func,
+  { first, units, own, into }: Readonly<Record<"first" | "units" | "own" | "into", Local>>,
+): void {
+  const { strides, plane } = readLayout(g);
+  const stepW = g.step[phase.grid.length - 1]!;
+  const channel = f.local("i32", "channel");
+  const skip = f.let("i32", "skip", i32.mul(first, plane * 4));
+  const fill = (pointers: readonly Local[], load: (offset: number, half: number) => Local) =>
+    f.for(channel, 0, units as Local, 1, () => {
+      eachTap(f, phase.taps, strides, pointers, (offsets) => {
+        offsets.forEach((o, i) => {
+          for (let half = 0; half < nr / 4; half++)
+            f.store(into, load(o, half), i * nr * 4 + half * 16);
+        });
+        f.bump(into, offsets.length * nr * 4);
+      });
+      for (const p of pointers) f.bump(p, plane * 4);
+    });
+  f.if(
+    i32.load(own, RECORD.row),
+    () => {
+      const p = f.let("i32", "p", i32.add(i32.load(own, RECORD.pointers), skip));
+      fill([p], (offset, half) => loadStepped(f, p, offset + half * 4 * stepW * 4, stepW, "v"));
+    },
+    () => {
+      const pointers = Array.from({ length: nr }, (_, i) =>
+        f.let("i32", `p${i}`, i32.add(i32.load(own, RECORD.pointers + i * 4), skip)),
+      );
+      const v = f.local("v128", "v");
+      fill(pointers, (offset, half) => {
+        f.set(v, v128.loadZero32(pointers[half * 4]!, offset));
+        for (let lane = 1; lane < 4; lane++)
+          f.set(v, v128.loadLane(pointers[half * 4 + lane]!, v, lane, offset));
+        return v;
+      });
+    },
+  );
 }
