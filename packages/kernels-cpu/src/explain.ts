@@ -1,9 +1,17 @@
-// Why each step of a graph is run by the kernel it is: the candidates with what their estimates are
-// made of, the reasons of all others, and, on a running back end, the time that each really takes;
-// and what a program would hold. An entry point of its own, as programs do without.
+// Explains why each step of a graph runs by its kernel: the candidates with the parts of their
+// estimates, the reasons against all others, and measured times; and the memory that a program
+// would take. A separate entry point, which programs do not need.
 
 import { refusal, serves } from "@conv/compiler";
-import { allocate, bytesOf, optimize, type Graph, type Node } from "@conv/tensor";
+import {
+  allocate,
+  bytesOf,
+  message,
+  optimize,
+  unsupported,
+  type Graph,
+  type Node,
+} from "@conv/tensor";
 import type { CpuBackend } from "./backend.ts";
 import type { Caps } from "./compile/caps.ts";
 import type { CostRow, Work } from "./compile/code.ts";
@@ -23,7 +31,7 @@ export interface Candidate {
   readonly kernel: string;
   /** Predicted seconds. */
   readonly estimate: number;
-  /** What the estimate is the sum of; empty for kernels whose estimate is one formula. */
+  /** The parts of the estimate; empty if it is one formula. */
   readonly parts: readonly Part[];
   /** See `Step.roundoff` of @conv/tensor. */
   readonly roundoff?: number | undefined;
@@ -32,9 +40,9 @@ export interface Candidate {
 export interface Explanation {
   readonly nodes: readonly Node[];
   readonly chosen: string;
-  /** Kernels that can do it, the quickest by their estimates first. */
+  /** The kernels that can compute it, by estimate. */
   readonly candidates: readonly Candidate[];
-  /** All others; `foreign` are those made for other ops. */
+  /** All other kernels; `foreign` if they compute other ops. */
   readonly declined: readonly {
     readonly kernel: string;
     readonly reason: string;
@@ -43,15 +51,15 @@ export interface Explanation {
 }
 
 /**
- * What a program of the graph would hold with these capabilities, to the byte, without compiling
- * it. Throws UnsupportedError where no kernel can do a step.
+ * The memory that a program of the graph would take with these capabilities, to the byte, without
+ * compiling it. Throws UnsupportedError if no kernel can compute a step.
  */
 export const layoutOf = (graph: Graph, caps: Caps): ProgramLayout =>
   layOut(graph, caps, kernels).layout;
 
 /**
- * One explanation for each step that `caps` would make of a graph. Throws UnsupportedError where no
- * kernel can do a step.
+ * One explanation for each step of a program of the graph with these capabilities. Throws
+ * UnsupportedError if no kernel can compute a step.
  */
 export function explain(graph: Graph, caps: Caps): Explanation[] {
   return plan(optimize(graph), caps, kernels).map(({ nodes, task, kernel }) => ({
@@ -77,20 +85,20 @@ export interface MeasureOptions {
   readonly inputs: readonly Float32Array[];
   /** Names of the kernels to measure. */
   readonly kernels: readonly string[];
-  /** Turns of each kernel after it has warmed up, and milliseconds of a turn. */
+  /** Rounds in which each kernel is measured after warming up, and milliseconds of each. */
   readonly rounds?: number | undefined;
   readonly turnMs?: number | undefined;
-  /** Sees the outputs of each kernel's first run. */
+  /** Called with the outputs of each kernel's first run. */
   readonly check?: ((kernel: string, outputs: readonly Float32Array[]) => void) | undefined;
 }
 
-/** Milliseconds and runs before a kernel is measured: by then the engine has made its best code. */
+/** Milliseconds and runs before a kernel is measured, in which the engine optimizes its code. */
 const WARM = { ms: 25, runs: 10 };
 
 /**
- * Least seconds of a run of a graph of one step by each kernel, which take turns, so that what the
- * machine does meanwhile hits all alike. Runs are measured in bundles of 0.2 ms at least, for
- * clocks are coarse. Throws an Error if a kernel cannot do it.
+ * The least seconds of a run of a graph of one step, for each kernel. The kernels take turns, so
+ * that other work on the machine affects all of them alike. Runs are measured in groups of at least
+ * 0.2 ms, since clocks are coarse. Throws UnsupportedError if a kernel cannot compute the step.
  */
 export async function measure(
   cpu: CpuBackend,
@@ -114,7 +122,10 @@ export async function measure(
     for (const name of names) programs.push(cpu.compile(graph, { prefer: [name] }));
     const bundles: number[] = [];
     for (const [i, { steps }] of programs.entries()) {
-      if (steps[0]?.kernel !== names[i]) throw new Error(`${names[i]} does not do this`);
+      if (steps[0]?.kernel !== names[i]) {
+        const kernel = names[i];
+        throw unsupported("measure", "kernel", message`${{ kernel }} does not compute this step`);
+      }
       let last = timed(i, 1);
       check?.(
         names[i],

@@ -1,5 +1,5 @@
-// A worker's script, for applications that supply it themselves: createCpu({ worker: () => new
-// Worker(…) }).
+// The script of a worker, for applications that supply it: createCpu({ worker: () => new Worker(…)
+// }).
 
 import { createMemory, createRuntime, createWatch, serve } from "./runtime/runtime.ts";
 

@@ -153,9 +153,11 @@ describe("measure", () => {
   });
 
   it("refuses a kernel that cannot do it", async () => {
-    await expect(measure(cpu, layer, { inputs, kernels: ["depthwise"] })).rejects.toThrow(
-      "depthwise does not do this",
-    );
+    await expect(measure(cpu, layer, { inputs, kernels: ["depthwise"] })).rejects.toMatchObject({
+      code: "kernel",
+      values: { kernel: "depthwise" },
+      message: "measure: depthwise does not compute this step",
+    });
   });
 });
 

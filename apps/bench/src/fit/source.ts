@@ -13,7 +13,7 @@ const WIDTH = 100;
 export const costsSource = (
   tables: Readonly<Record<Mode, Prices>>,
   notes: Readonly<Record<Mode, string>>,
-): string => `// The cost of each kind of work of each kernel, in nanoseconds; kinds without a number cost nothing.
+): string => `// The costs of each kernel in nanoseconds, by kind of work; kinds without a number cost nothing.
 // Written by \`pnpm bench fit --write\`.
 
 import type { CostRow } from "../compile/code.ts";

@@ -1,4 +1,4 @@
-// The cost of each kind of work of each kernel, in nanoseconds; kinds without a number cost nothing.
+// The costs of each kernel in nanoseconds, by kind of work; kinds without a number cost nothing.
 // Written by `pnpm bench fit --write`.
 
 import type { CostRow } from "../compile/code.ts";

@@ -11,7 +11,7 @@ export type OpName = keyof typeof OPCODES;
 export interface Instr {
   readonly op: OpName;
   readonly imm: readonly number[];
-  /** For the text dump: the name behind an index. */
+  /** For the text: the name of an index. */
   readonly note?: string | undefined;
 }
 /** Instructions that leave one value on the stack (or none, for statements). */
@@ -90,7 +90,7 @@ const at =
 
 /** A record of what `make` returns for each name. */
 export const each = <N extends string, E>(names: readonly N[], make: (name: N) => E) =>
-  Object.fromEntries(names.map((name) => [name, make(name)])) as Record<N, E>; // which names, `map` forgets
+  Object.fromEntries(names.map((name) => [name, make(name)])) as Record<N, E>; // `map` loses the names
 
 export const isConst = (x: Operand): x is number => typeof x === "number";
 

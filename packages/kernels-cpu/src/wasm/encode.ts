@@ -61,8 +61,8 @@ class Writer {
   }
 
   /**
-   * Instructions, in one loop over plain variables: this is most of what the encoder does, and it
-   * is soon compiled.
+   * Instructions, in one loop over plain variables: this is most of the encoder's work, and the
+   * engine optimizes it soon.
    */
   code(code: readonly Instr[]): void {
     let { bytes, length: at } = this;
@@ -107,7 +107,7 @@ class Writer {
     items.forEach(each);
   }
 
-  /** What `body` writes, preceded by its length. */
+  /** The bytes that `body` writes, preceded by their number. */
   sized(body: (w: Writer) => void): void {
     const inner = new Writer();
     body(inner);

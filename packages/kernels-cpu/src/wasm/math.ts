@@ -22,7 +22,7 @@ function polynomial(f: Func, features: Features, x: Local, coefficients: readonl
 }
 
 // exp(x) = 2ⁿ·exp(r), n = round(x/ln 2), |r| ≤ ln 2 / 2; 2ⁿ in two factors, so that both ends of
-// the range come out. exp(x) − 1 = 2·(h·p + (h − ½)), p = exp(r) − 1, h = 2ⁿ⁻¹; x itself where it
+// the range are right. exp(x) − 1 = 2·(h·p + (h − ½)), p = exp(r) − 1, h = 2ⁿ⁻¹; x itself where it
 // is too small to matter.
 export function exp(f: Func, features: Features, a: Operand, minusOne = false): Local {
   const x = f.let("v128", "x", f32x4.pmax(f32x4.pmin(a, 89), minusOne ? -26 : -104));
@@ -57,7 +57,7 @@ export function exp(f: Func, features: Features, a: Operand, minusOne = false): 
 }
 
 // log(x) = e·ln 2 + log(m), m in [√½, √2); zero, negative numbers, infinity, NaN and subnormals as
-// IEEE has them.
+// in IEEE 754.
 export function log(f: Func, features: Features, a: Operand): Local {
   const x = f.let("v128", "x", a);
   const tiny = f.let("v128", "tiny", f32x4.lt(x, 1.17549435e-38));
@@ -98,8 +98,8 @@ export function log1p(f: Func, features: Features, a: Operand): Local {
   return y;
 }
 
-// tanh(x) = x + x³·P(x²) near zero, where 1 − 2/(exp(2|x|) + 1) would lose digits, and that with
-// the sign of x elsewhere.
+// tanh(x) = x + x³·P(x²) near zero, where 1 − 2/(exp(2|x|) + 1) would lose digits, and that
+// expression with the sign of x elsewhere.
 export function tanh(f: Func, features: Features, a: Operand): Local {
   const x = f.let("v128", "x", a);
   const z = f.let("v128", "z", f32x4.mul(x, x));

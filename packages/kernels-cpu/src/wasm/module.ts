@@ -63,7 +63,8 @@ export class Func {
 
   /** The first parameters, which have these names, by name. */
   named<const N extends string>(names: readonly N[]): Record<N, Local> {
-    return Object.fromEntries(names.map((name, i) => [name, this.params[i]])) as Record<N, Local>; // which names, `map` forgets
+    const entries = names.map((name, i) => [name, this.params[i]]);
+    return Object.fromEntries(entries) as Record<N, Local>; // `map` loses the names
   }
 
   emit(...code: Code[]): void {
@@ -205,10 +206,7 @@ export class Func {
   }
 }
 
-/**
- * A module that imports one memory ("env" "memory") and the functions asked for, and exports
- * functions.
- */
+/** A module that imports one memory ("env" "memory") and functions, and exports functions. */
 export class Module {
   readonly funcs: Func[] = [];
   readonly #byKey = new Map<string, Func>();
@@ -263,7 +261,7 @@ export class Module {
     this.#exports.push(f);
   }
 
-  /** The binary. `shared` must say whether the memory it will be given is. */
+  /** The binary. `shared` tells whether the imported memory is shared. */
   encode(memory: { shared: boolean; maximum: number }): Bytes {
     return encodeModule(this.#imports, this.funcs, this.#exports, memory);
   }

@@ -1,4 +1,5 @@
-// The instructions that the assembler knows: code and immediate of each. Another is a name here.
+// The instructions of the assembler, each with its code and immediate. A new instruction is a name
+// in this table.
 
 /**
  * Kinds of immediates: local or function or global index, memory offset, lane, constants, 16 raw
@@ -14,7 +15,7 @@ export type Opcode = readonly [code: number, imm?: Imm, align?: number];
 
 type Words<S extends string> = S extends `${infer Word} ${infer More}` ? Word | Words<More> : S;
 
-/** Instructions whose codes follow each other; a dash stands for one that is not used. */
+/** Instructions with consecutive codes; a dash stands for one that is not used. */
 function run<const S extends string>(first: number, names: S, imm?: Imm, align?: number) {
   const list = names.split(" ").map((name, i): [string, Opcode] => [name, [first + i, imm, align]]);
   return Object.fromEntries(list.filter(([name]) => name !== "-")) as Record<

@@ -1,5 +1,5 @@
-// Generated code as text, for people: operations as calls, assignments with =, blocks indented.
-// What snapshots hold.
+// Generated code as readable text: operations as calls, assignments with =, indented blocks.
+// Snapshots contain it.
 
 import type { OpName } from "./asm.ts";
 import type { Func, Module } from "./module.ts";
@@ -24,7 +24,7 @@ function operands(op: OpName): number {
 function functionText(f: Func): string {
   const lines = [`func ${f.name}(${f.params.map((p) => p.name).join(", ")})`];
   const stack: string[] = [];
-  // Locals of one name are told apart by a number.
+  // Locals of the same name have numbers.
   const seen = new Map<string, number>();
   const names = [...f.params, ...f.locals].map(({ name }) => {
     seen.set(name, (seen.get(name) ?? 0) + 1);

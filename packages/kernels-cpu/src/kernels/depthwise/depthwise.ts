@@ -1,6 +1,6 @@
 // Depthwise convolution (one source channel per group, any multiplier, rank, kernel, stride,
-// dilation and padding) and its gradient to the input, four neighbors p at a time, from the (padded)
-// source:
+// dilation and padding) and its gradient to the input, four neighbors p at a time, from the
+// (padded) source:
 //   y[c·m + j, p] = Σ over taps of w[c·m + j, tap] · x[c, p·step + offset(tap)]
 
 import { gatherOf, needsPadding, tapCount, type Gather, type Phase } from "@conv/compiler";
@@ -109,10 +109,10 @@ function bandOf(g: Gather, padded: readonly number[]): { rows: number; slabs: nu
 }
 
 /**
- * What the code of planes needs to know. Each piece of work is an output plane. A thread copies each
- * padded plane to its memory, where the caches keep it; large planes in bands of rows. With stride 2
- * the copy has the even columns of each row before the odd ones, so that neighboring outputs read
- * neighbors.
+ * What the code of planes needs to know. Each piece of work is an output plane. A thread copies
+ * each padded plane to its memory, where the caches keep it; large planes in bands of rows. With
+ * stride 2 the copy has the even columns of each row before the odd ones, so that neighboring
+ * outputs read neighbors.
  */
 function planOf(g: Gather, { epilogue }: Task, caps: Caps) {
   const rank = g.output.length;
@@ -217,8 +217,8 @@ function planes(g: Gather, task: Task, caps: Caps): Stage {
 }
 
 /**
- * Emits the copy of `slabs` rows of the first axis, from `top` on, to the memory of the thread: zeros
- * outside the source.
+ * Emits the copy of `slabs` rows of the first axis, from `top` on, to the memory of the thread:
+ * zeros outside the source.
  */
 function copyBand(
   { f, g, box, split, strides, threadScratch, v }: Emission,

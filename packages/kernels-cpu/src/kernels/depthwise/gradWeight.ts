@@ -1,6 +1,6 @@
 // The gradient of a depthwise convolution to its weight: dw[oc, tap] = Σ over (image, p) of dy[oc,
-// p] · x[c, p·stride + offset(tap)]. A few taps at a time keep their sums in registers while dy and
-// x stream by, four neighbors p at once.
+// p] · x[c, p·stride + offset(tap)]. The sums of a few taps at a time are in registers, while dy
+// and x are read, four neighbors p at once.
 
 import { gatherAll, leavesTaps, readLayout, UNSEEN } from "@conv/compiler";
 import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
@@ -15,7 +15,7 @@ import { tapsOf } from "./depthwise.ts";
 
 /** Sums, a vector of dy and one of x fill the 16 vector registers. */
 const SUMS = 12;
-/** Kernels above this many taps make more code than they save time. */
+/** The most taps: with more of them the size of the code costs more than it saves. */
 const MOST_TAPS = 144;
 
 export const depthwiseGradWeight: CpuKernel = fitted({
@@ -89,8 +89,8 @@ export const depthwiseGradWeight: CpuKernel = fitted({
               }),
             );
             if (!tail) return;
-            // Lanes past the row count nothing, whatever memory holds there (x is multiplied by
-            // zero only if it is finite).
+            // Lanes past the row must not count, whatever is in memory there (0·x is 0 only if x is
+            // finite).
             const mask = laneMask(tail);
             f.set(given, v128.and(v128.load(d), mask));
             taps.forEach(({ offset }, i) => {

@@ -73,9 +73,9 @@ function planOf(g: Gather, { epilogue }: Task, caps: Caps) {
 }
 
 /**
- * The vectors of a row, and how they are divided: the first `head`, `bodies` times VECTORS that need
- * no masks, and the rest; null if vectors among the bodies need masks. The last vector may begin
- * early if outputs may be computed `again`.
+ * The vectors of a row, and how they are divided: the first `head`, `bodies` times VECTORS that
+ * need no masks, and the rest; null if vectors among the bodies need masks. The last vector may
+ * begin early if outputs may be computed `again`.
  */
 function vectorsOf(g: Gather, taps: AxisTaps, width: number, again: boolean) {
   const vectors = indices(Math.ceil(width / 4)).map((i): Vector => {

@@ -1,7 +1,8 @@
-// Convolution and its gradient to the input where a group makes few channels: with no second block
-// of rows to use them again, panels would cost more than the products. Each row of outputs reads
-// its taps straight from the (padded) source.
-//   acc[row, p] += w[row, channel, tap] · x[channel, p·step + offset(tap)], a few rows by 8 to 16 neighbors p in registers
+// Convolution and its gradient to the input for groups with few output channels: without a second
+// block of rows, filling panels would take longer than the products. Each row of outputs reads its
+// taps from the (padded) source.
+//   acc[row, p] += w[row, channel, tap] · x[channel, p·step + offset(tap)]
+// A few rows by 8 to 16 neighbors p are in registers.
 
 import { gatherOf, readLayout, tapCount, type Gather, type Phase } from "@conv/compiler";
 import { convGradInputOp, convOp } from "@conv/ops";
@@ -26,11 +27,11 @@ import { loadStepped } from "../move/pad.ts";
 import { counted, inBlocks, locate } from "../move/walk.ts";
 import { channelValues, storeNeighbors } from "./store.ts";
 
-/** Output channels per group from which panels are used often enough to pay (igemm.ts). */
+/** Output channels of a group: with more of them panels are faster (igemm.ts). */
 const MOST_ROWS = 18;
 /**
- * Vectors of outputs per tile: with `rows` rows the sums, a step's vectors and one weight keep
- * within 15 registers.
+ * Vectors of outputs of a tile: the sums of `rows` rows, the vectors of a step and one weight fit
+ * 15 registers.
  */
 const vectorsFor = (rows: number) => Math.min(4, Math.floor(14 / (rows + 1)));
 
@@ -50,7 +51,7 @@ export const direct: CpuKernel = fitted({
     const nv = vectorsFor(mr);
     const last = g.step.length - 1;
     const blocks = Math.ceil(g.to / mr);
-    // Each block of rows reads the source anew.
+    // Each block of rows reads the source again.
     const streamed = 4 * blocks * g.n * g.groups * g.from * sizeOf(g.source);
     const work = {
       products: 0,
@@ -65,7 +66,7 @@ export const direct: CpuKernel = fitted({
       const k = rows * g.from * tapCount(p);
       const vectors = Math.ceil(p.grid[last] / 4);
       const [whole, rest] = [Math.floor(vectors / nv), vectors % nv];
-      // Sums of a step, in vectors: with fewer than 8 each waits for the one before.
+      // Sums of a step, in vectors: with fewer than 8, each waits for the previous one.
       const sums = (v: number) => v && Math.max(2 * LEAST_ROWS, mr * v);
       work.products += 4 * k * blocks * (whole * sums(nv) + sums(rest));
       if (g.step[last] <= 2) work.steps += k * blocks * vectors * g.step[last];
@@ -187,9 +188,7 @@ interface Tile {
   readonly outStepW: number;
 }
 
-/**
- * One tile: `rows` channels by `vectors` vectors of neighbors, over all source channels and taps.
- */
+/** A tile: `rows` channels by `vectors` vectors of neighbors, over all source channels and taps. */
 function tileFunc(
   m: Module,
   caps: Caps,
@@ -217,7 +216,7 @@ function tileFunc(
       const w = f.local("v128", "w");
       const left = f.local("i32", "left");
       const taps = tapCount(phase);
-      // The taps of a channel are a block, or more than one.
+      // The taps of a channel are one block of terms, or several.
       const totals = taps > BLOCK ? counted(f, acc.flat()) : null;
       const eachChannel = () => {
         eachTap(f, phase.taps, strides, [p], (offsets) => {

@@ -1,5 +1,5 @@
-// The end of kernels that compute neighbors of one row: the epilogue, and whole vectors or single
-// lanes stored.
+// The end of kernels that compute neighboring outputs of a row: the epilogue, then stores of whole
+// vectors or single lanes.
 
 import type { Caps } from "../../compile/caps.ts";
 import type { Epilogue } from "../../compile/code.ts";
@@ -8,21 +8,21 @@ import type { Func } from "../../wasm/module.ts";
 import { emitExpr } from "../elementwise/expr.ts";
 
 export interface Neighbors {
-  /** Address of the first in y, and constant bytes from there. */
+  /** Address of the first output, and constant bytes from there. */
   readonly address: Operand;
   readonly offset: number;
-  /** How many, at most 4, and elements between them in y. */
+  /** Number of outputs, at most 4, and the elements between them in y. */
   readonly lanes: number;
   readonly step: number;
-  /** Operands that are one value for the whole row; none unless given. */
+  /** Operands that have one value for the whole row. */
   readonly perChannel?: ReadonlyMap<string, Local> | undefined;
-  /** For an operand with a value for each element: what is to it as `address` is to y. */
+  /** The address in an operand with a value for each element that corresponds to `address` in y. */
   operandAt(operand: number): Operand;
 }
 
 /**
- * A local for each operand of an epilogue that is one value for a channel. `load` loads them all
- * from the addresses that `at` gives.
+ * A local for each operand of an epilogue that has one value for a channel. `load` loads all of
+ * them from the addresses that `at` returns.
  */
 export function channelValues(
   f: Func,
@@ -40,7 +40,7 @@ export function channelValues(
   };
 }
 
-/** Emits `r`'s way to memory: the epilogue on it, then the store. */
+/** Emits the epilogue on `r` and the store of the result. */
 export function storeNeighbors(
   f: Func,
   caps: Caps,

@@ -1,6 +1,6 @@
-// Elementwise work: any number of expressions over any number of inputs, in one pass over one
-// shape, with broadcasting. Neighboring axes along which every input keeps its rhythm are merged,
-// so most passes are one flat loop of vectors.
+// Elementwise ops: any number of expressions over any number of inputs, in one pass over one shape,
+// with broadcasting. Neighboring axes are merged if the strides of every input allow it, so most
+// passes are one flat loop over vectors.
 
 import { fusedOp, inputName, mergeAxes, type FusedParams } from "@conv/compiler";
 import { broadcastStrides } from "@conv/ops";
@@ -37,7 +37,7 @@ export const fused: CpuKernel = {
           writes,
           emit(_, f, at, { lo, hi }) {
             const inputs = at.slice(0, reads.length);
-            // Inputs that stand still along the inner axis are spread over a vector once.
+            // Inputs that are constant along the inner axis fill a vector once.
             const still = new Map<number, Local>();
             const pointers = at.map((p, i) => f.let("i32", `p_${p.name}_${i}`, p));
             const inputPointers = pointers.slice(0, inputs.length);

@@ -1,13 +1,13 @@
-// Sums and maxima over any axes. Neighboring axes are merged, which leaves kept and reduced ones
-// in turn:
+// Sums and maxima over any axes. Neighboring axes are merged, so that kept and reduced axes
+// alternate:
 //
-//   innermost reduced:  y[o] = Σ over rows Σ over the run        vectors along the run, lanes added at the end
+//   innermost reduced:  y[o] = Σ over rows Σ over the run        vectors along the run
 //   innermost kept:     y[o, k…k+15] = Σ over rows x[row, k…]    vectors across outputs
 //
 // Long sums go through partial sums of at most BLOCK terms, so that errors grow with n/BLOCK +
-// BLOCK and not with n. Where outputs are few the longest axis is cut and the parts are reduced by
-// a second stage: the cut depends on the shape alone, so results do not depend on the number of
-// threads.
+// BLOCK and not with n. If there are few outputs, the longest axis is divided, and a second stage
+// reduces the parts: the division depends on the shape only, so results do not depend on the number
+// of threads.
 
 import { mergeAxes, type Axis } from "@conv/compiler";
 import { broadcastStrides, maxOp, sumOp, type ReduceParams } from "@conv/ops";
@@ -41,7 +41,7 @@ interface Combination {
   readonly name: string;
   readonly identity: number;
   readonly join: typeof f32x4.add;
-  /** What the results are multiplied by; not at all if absent. */
+  /** The factor of the results; 1 if absent. */
   readonly scale?: number | undefined;
 }
 const combinations: readonly Combination[] = [
@@ -54,8 +54,8 @@ const RUN_VECTORS = 4;
 /** Vectors across outputs: 16 floats are a cache line. */
 const ROW_VECTORS = 4;
 /**
- * A reduction is cut until it has this many pieces, or these are small: a piece of 4096 takes about
- * a microsecond, as much as a barrier.
+ * A reduction is divided until it has this many pieces, or until they are small: a piece of 4096
+ * elements takes about a microsecond, as long as a barrier.
  */
 const PIECES = 16;
 const PIECE = 4096;
@@ -143,7 +143,7 @@ function reduction(how: Combination, shape: readonly number[], rows: readonly nu
     long >= 0 ? long : walk.reduced.indexOf(walk.reduced.toSorted((a, b) => b.size - a.size)[0]);
   const size = walk.reduced[axis].size;
   const whole = Math.ceil(size / wanted);
-  // Cuts of a run fall between cache lines.
+  // A run is divided between cache lines.
   const length = walk.runs && axis === walk.reduced.length - 1 ? Math.ceil(whole / 16) * 16 : whole;
   const parts = Math.ceil(size / length);
   const partial = [parts, walk.outputs];
@@ -163,7 +163,7 @@ const piecesOf = ({ kept, outputs, runs }: Walk): number =>
     : sizeOf(kept.slice(0, -1).map((a) => a.size)) *
       Math.ceil(kept.at(-1)!.size / (ROW_VECTORS * 4));
 
-/** How a reduced axis is cut; part p writes outputs p·outputs …. */
+/** How a reduced axis is divided; part p writes outputs from p·outputs on. */
 interface Cut {
   readonly axis: number;
   readonly length: number;
@@ -229,8 +229,8 @@ function stage(how: Combination, walk: Walk, cut: Cut | null, from: Place, into:
 }
 
 /**
- * Everything under the reduced axes, the innermost being contiguous from p on: a vector whose lanes
- * are still to be joined.
+ * All elements under the reduced axes, of which the innermost is contiguous from p on: a vector
+ * whose lanes are not combined yet.
  */
 function sumRuns(
   f: Func,

@@ -42,8 +42,8 @@ export const softmax: CpuKernel = {
 };
 
 /**
- * What is done to a vector of x, and where the results of the passes go; y holds exp(x − m) after
- * the second, unless only its sum counts.
+ * The steps on a vector of x, and where the results of the passes are stored; y has exp(x − m)
+ * after the second pass, unless only the sum is needed.
  */
 interface Passes {
   /**
@@ -51,7 +51,7 @@ interface Passes {
    * and `after` after each block of them.
    */
   each(body: (x: Local, y: Local, lanes: number, offset: number) => void, after?: () => void): void;
-  /** Joins what the lanes hold, where they belong to one row. */
+  /** Combines the lanes, if they belong to one row. */
   join(v: Local, combine: typeof f32x4.add): void;
 }
 

@@ -1,7 +1,7 @@
 // Real Fourier transforms of lines, four at a time, in place: the numbers X[0 … n/2] of x[0 … n−1]
-// stand where x stood, as X[0], X[n/2], re X[1], im X[1], re X[2], … By evens and odds: X[k] = E[k]
-// + wᵏ·O[k] and X[n/2 − k] = conj(E[k] − wᵏ·O[k]), w = exp(−2πi/n). Sorensen et al., Real-Valued
-// Fast Fourier Transform Algorithms (1987).
+// replace x, as X[0], X[n/2], re X[1], im X[1], re X[2], … By evens and odds: X[k] = E[k] + wᵏ·O[k]
+// and X[n/2 − k] = conj(E[k] − wᵏ·O[k]), w = exp(−2πi/n). Sorensen et al., Real-Valued Fast Fourier
+// Transform Algorithms (1987).
 
 import type { Caps } from "../../compile/caps.ts";
 import { f32x4, i32, v128, type Local } from "../../wasm/asm.ts";
@@ -11,7 +11,7 @@ import type { Func, Module } from "../../wasm/module.ts";
 /** Real and imaginary part; null is zero. */
 export type Complex = readonly [re: Local, im: Local | null];
 
-/** Lengths there are lines for. */
+/** The lengths of lines. */
 export const LENGTHS = [8, 12, 16, 24, 32, 48, 64, 96, 128];
 
 const { add, sub, mul } = f32x4;
@@ -20,7 +20,7 @@ const each = <T>(count: number, make: (i: number) => T): T[] =>
 
 /**
  * A function of (at, count, step) that transforms `count` lines of n vectors, `stride` bytes apart;
- * line i begins at `at` + i·step. The way back gives n times what it was.
+ * line i begins at `at` + i·step. The inverse transform gives n times the input.
  */
 export function linesFunc(m: Module, caps: Caps, n: number, stride: number, back: boolean): Func {
   return m.func(
@@ -55,7 +55,7 @@ export function linesFunc(m: Module, caps: Caps, n: number, stride: number, back
   );
 }
 
-/** Emits X[0 … n/2] of n = 2ᵃ or 3·2ᵃ numbers, which are loaded where they are first needed. */
+/** Emits X[0 … n/2] of n = 2ᵃ or 3·2ᵃ numbers, which are loaded at their first use. */
 function forward(f: Func, caps: Caps, x: readonly (() => Local)[]): Complex[] {
   const n = x.length;
   const v = (code: Parameters<Func["let"]>[2]) => f.let("v128", "f", code);

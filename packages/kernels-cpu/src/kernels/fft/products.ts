@@ -1,5 +1,5 @@
-// Convolution by Fourier transforms over several source channels: the source's transforms, a matrix
-// product for each frequency, and the way back, each a stage of its own.
+// Convolution by Fourier transforms over several source channels: one stage for the transforms of
+// the source, one for a matrix product at each frequency, one for the inverse transforms.
 
 import { readLayout } from "@conv/compiler";
 import { sizeOf } from "@conv/tensor";
@@ -58,8 +58,7 @@ function placeOf({ g, tiles }: FftTiling, caps: Caps, channels: number, parts: n
 }
 
 /**
- * Emits pieces of work that are four tiles and a channel each, with their records made when the
- * tiles change.
+ * Emits pieces of work of four tiles and a channel each. Records are written when the tiles change.
  */
 function eachPiece(
   f: Func,
@@ -86,8 +85,8 @@ function eachPiece(
 }
 
 /**
- * Transforms the source; of every number im, re and −im are kept, so that both parts of a product
- * are one sum over neighbors.
+ * The stage that transforms the source: im, re and −im of every number are stored, so that both
+ * parts of a product are one sum over neighbors.
  */
 export function sourceStage(t: FftTiling, caps: Caps, source: Place, into: Place): Stage {
   const { g, size, tiles } = t;

@@ -36,14 +36,14 @@ export interface FftTiling {
   readonly axes: readonly TilePlace[];
   readonly size: TileSize;
   readonly tiles: number;
-  /** One source channel a group: no sums over channels. */
+  /** One source channel for each group: no sums over channels. */
   readonly single: boolean;
   readonly reversed: boolean;
 }
 
 const ONE: TilePlace = { m: 1, n: 1, spacing: 1, tiles: 1, first: 0 };
 
-/** The ways there are, or why there is none. */
+/** The possible tilings, or the reason why there is none. */
 export function tilingsOf(source: Gather): FftTiling[] | string {
   const rank = source.kernel.length;
   const [phase] = source.phases;
@@ -56,8 +56,8 @@ export function tilingsOf(source: Gather): FftTiling[] | string {
   if (kernel[rank - 1] === 1 || kernel.slice(0, -inner).some((k) => k > 1))
     return "takes taps along the last axis, or the last two";
   const flat = inner === 1 || kernel[rank - 2] === 1;
-  // Four lines alone would spend their time on constants: 64 taps took 1.5 ms instead of the 1.0 of
-  // plain sums.
+  // With four lines, loading constants takes most of the time: 64 taps took 1.5 ms, plain sums 1.0
+  // ms.
   if (flat && source.from === 1)
     return "takes several source channels per group where taps lie along one axis";
   const least = LEAST_TAPS[flat ? 0 : 1];
@@ -87,7 +87,7 @@ export function tilingsOf(source: Gather): FftTiling[] | string {
   const result = ways
     .filter((axes) => sizeOf(axes.map((x) => x.n)) <= MOST_POINTS)
     .map((axes): FftTiling => {
-      // Tiles reach past the last output: there must be zeros.
+      // Tiles reach past the last output, where there must be zeros.
       const padded = source.padded.map((size, a) => {
         const { m, n, spacing, tiles, first } = axes[a];
         return Math.max(size, spacing * (m * Math.ceil(tiles / spacing) - m + n) + first);
@@ -160,10 +160,7 @@ export const tilingOf = (ways: readonly FftTiling[], caps: Caps): FftTiling =>
 export const nameOf = (stage: string, { g, size }: FftTiling, caps: Caps) =>
   `${stage}${exactly([g, size, caps])}`;
 
-/**
- * Emits the way of four tiles at `tile` from the source's pointers to their transforms: `cell` gets
- * the numbers.
- */
+/** Emits the transforms of four tiles of the source at `tile`: `cell` stores the numbers. */
 export function toFrequencies(
   m: Module,
   f: Func,
@@ -189,7 +186,7 @@ export function toFrequencies(
 export const firstTap = ({ g, phase }: FftTiling): number =>
   phase.taps.reduce((sum, t, a) => sum + t.tapFirst * stridesOf(g.kernel)[a], 0);
 
-/** The four tiles of a record by their definition, in place. */
+/** The function that computes the four tiles of a record by the definition, in place. */
 function plainOf(m: Module, t: FftTiling, caps: Caps): Func {
   const { g, axes, size, phase, single, reversed } = t;
   const { strides, plane } = readLayout(g);
@@ -218,7 +215,7 @@ function plainOf(m: Module, t: FftTiling, caps: Caps): Func {
   });
 }
 
-/** Emits the way back, and the stores. */
+/** Emits the inverse transform, and the stores. */
 export function fromFrequencies(
   m: Module,
   f: Func,
@@ -239,8 +236,8 @@ export function fromFrequencies(
   const outputs: TileSize = [axes.at(-2)?.m ?? 1, axes.at(-1)!.m];
   lines(m, f, caps, at.tile, size, "columns", true);
   lines(m, f, caps, at.tile, size, "rows", true, outputs[0]);
-  // Whatever is not finite or near the end of the range is in every element of a row: squares tell
-  // of both.
+  // A value that is not finite, or near the end of the range, is in every element of a row: squares
+  // find both.
   const [check, row, i] = [
     f.let("v128", "check", 0),
     f.let("i32", "checked", at.tile),
@@ -265,7 +262,7 @@ export function fromFrequencies(
 
 /**
  * Emits the records of four lanes: the tiles from `tile` on, or four channels of it from `channel`
- * on. Those that do not exist store nothing.
+ * on. Lanes that do not exist store nothing.
  */
 export function emitRecords(
   f: Func,

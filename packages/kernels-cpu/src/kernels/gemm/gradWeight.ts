@@ -28,7 +28,7 @@ export const gradWeight: CpuKernel = fitted({
     return {
       ...gemmWork(caps, g.groups, g.oc / g.groups, positions, columns),
       moved: paddedElements(withZeros(g).gather) + g.oc * positions + filled,
-      // Each row of a panel begins anew, and its last elements are less than a vector.
+      // Each row of a panel begins with a single element, and ends with less than a vector.
       gathered:
         (filled / width) * (1 + (width % 4)) + (g.stride[g.stride.length - 1] > 2 ? filled : 0),
     };
@@ -125,8 +125,8 @@ export const gradWeight: CpuKernel = fitted({
 });
 
 /**
- * The source with room for zeros after it along each axis with taps that see padding only: all of
- * these read from `zeros` on.
+ * The source with zeros after it along each axis with taps that are always in the padding: these
+ * taps read from `zeros` on.
  */
 const withZeros = remembered((g: ConvGeometry): { gather: Gather; zeros: readonly number[] } => {
   const gather = gatherAll(g);

@@ -88,8 +88,8 @@ export function gatherCode(
 }
 
 /**
- * Calls `block` with the byte offsets of the taps, in order. Up to 32 taps are unrolled; axes beyond
- * that become loops that move the pointers.
+ * Calls `block` with the byte offsets of the taps, in order. Up to 32 taps are unrolled; axes
+ * beyond that become loops that move the pointers.
  */
 export function eachTap(
   f: Func,

@@ -1,4 +1,4 @@
-// Matrix product of any aspect, batched, either side stored transposed.
+// Matrix products of any shape, batched, with either side transposed.
 
 import { matmulGeometry, matmulOp, type MatmulParams } from "@conv/ops";
 import { exactly, sizeOf } from "@conv/tensor";
@@ -57,8 +57,8 @@ export const matmul: CpuKernel = fitted({
           transposedPanel(f, pointers, into, units, 1);
           return;
         }
-        // Columns are neighbors: a full tile, and the last one too, is whole vectors a step; what
-        // runs past the row is not stored.
+        // Columns are neighbors: each step copies whole vectors, in the last tile too. Results past
+        // the end of the row are not stored.
         const p = f.let("i32", "p", i32.add(i32.load(own), offset));
         const i = f.local("i32", "i");
         f.for(i, 0, units, 1, () => {

@@ -16,7 +16,7 @@ import type { TileSetup } from "./gemm.ts";
 export interface Rows {
   readonly problems: number;
   readonly m: number;
-  /** Pieces in which k falls (images of a batch), and elements of k in each. */
+  /** Pieces of k (images of a batch), and elements of k in each. */
   readonly pieces: number;
   readonly k: number;
   readonly problemStride: number;
@@ -62,7 +62,7 @@ export function packRows(r: Rows, from: Place, into: Place): Stage {
         const rows = (count: number) => {
           f.bump(d, i32.mul(piece, r.k * count * 4));
           const v = f.local("v128", "v");
-          // Four steps of k at once where they are neighbors.
+          // Four steps of k at once if they are neighbors.
           const wide = r.kStride === 1 ? 4 : 1;
           const steps = (n: number) => {
             for (let row = 0; row < count; row++) {

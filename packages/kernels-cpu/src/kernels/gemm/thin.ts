@@ -1,8 +1,10 @@
 // Products with few columns: y[r, p] = Σₖ wide[r, k] · thin[p, k], many rows r, few p. The wide
-// side is read once, where it lies: packing it or filling panels of eight columns would take longer
-// than the product.
-//   k contiguous in wide (dot):    4 rows by up to 3 columns, vectors along k, summed across their lanes at the end
-//   r contiguous in wide (spread): up to 12 vectors of rows by up to 3 columns, each thin value in all four lanes
+// side is read once, where it is stored: packing it or filling panels of eight columns would take
+// longer than the product.
+//   k contiguous in wide (dot):    4 rows by up to 3 columns, vectors along k, whose lanes are
+//                                  summed at the end
+//   r contiguous in wide (spread): up to 12 vectors of rows by up to 3 columns, each thin value in
+//                                  all four lanes
 
 import { exactly } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
@@ -23,7 +25,7 @@ import type { Func, Module } from "../../wasm/module.ts";
 import { storeNeighbors } from "../direct/store.ts";
 import { inBlocks, partAt } from "../move/walk.ts";
 
-/** Where an element is: the sum of its strides, in elements. Columns p lie anywhere. */
+/** Where an element is: the sum of its strides, in elements. Columns p may be anywhere. */
 interface Lie {
   readonly problem: number;
   readonly at: readonly number[];
@@ -36,21 +38,18 @@ export interface Thin {
   readonly depth: number;
   /** One of `row` and `k` is 1. */
   readonly wide: { readonly problem: number; readonly row: number; readonly k: number };
-  /** `k` is 1 where that of `wide` is. */
+  /** `k` is 1 if that of `wide` is. */
   readonly thin: Lie & { readonly k: number };
   readonly y: Lie & { readonly row: number };
-  /**
-   * Operands of the epilogue that are no whole tensors: one value per row (`row` 1) or per column.
-   */
+  /** Operands of the epilogue with one value for each row (`row` 1) or for each column. */
   readonly operand: Lie & { readonly row: 0 | 1 };
   readonly epilogue: Epilogue | null;
 }
 
-/** Columns at most: beyond them panels of eight are used often enough to pay. */
+/** The most columns: with more of them panels of eight are faster. */
 export const MOST_COLUMNS = 12;
 /**
- * Columns that are summed together; with 4 rows 12 sums, 3 vectors and a row stay within 16
- * registers.
+ * Columns that are summed together: with 4 rows, the 12 sums, 3 vectors and a row fit 16 registers.
  */
 const TOGETHER = 3;
 const VECTORS = 12;
@@ -65,8 +64,8 @@ function parts(columns: number): [number, number][] {
 }
 
 /**
- * Rows of a piece of work: 4 sums across lanes make a vector; vectors of rows in equal parts of as
- * many as stay in registers.
+ * Rows of a piece of work: 4, whose sums across lanes are one vector, or equal parts of the vectors
+ * of rows that fit the registers.
  */
 function blockRows(t: Thin): number {
   if (t.wide.k === 1) return 4;
@@ -75,13 +74,13 @@ function blockRows(t: Thin): number {
   return 4 * Math.ceil(vectors / Math.ceil(vectors / most));
 }
 
-/** Few sums wait for one another as in other products; the wide side comes from afar once. */
+/** Few sums wait for one another; the wide side is read from memory once. */
 export function thinWork(t: Thin, columns: Columns | null): Work {
   const wide = t.problems * t.rows * t.depth;
   return {
     products: wide * t.y.at.length,
     steps: (wide / 4) * parts(t.y.at.length).length,
-    // Rows of the wide side that do not lie together come again for each part of the columns.
+    // Rows of the wide side that are not contiguous are read again for each part of the columns.
     streamed: 4 * wide * (t.wide.k === 1 ? 1 : parts(t.y.at.length).length),
     gathered: columns ? t.problems * t.depth * t.y.at.length : 0,
     tiles: (t.problems * t.rows) / blockRows(t),
@@ -89,8 +88,8 @@ export function thinWork(t: Thin, columns: Columns | null): Work {
 }
 
 /**
- * The stages of the product of inputs `sides`; columns are gathered if they are given, or if k does
- * not run along both sides.
+ * The stages of the product of inputs `sides`; columns are gathered if they are given, or if k is
+ * not contiguous on both sides.
  */
 export function thinCode(
   t: Thin,
@@ -167,7 +166,7 @@ function thinStage(t: Thin, caps: Caps, wide: Place, thin: Place): Stage {
   };
 }
 
-/** One tile: `rows` rows by the columns from … end−1, over all of k. */
+/** A tile: `rows` rows by the columns from … end−1, over all of k. */
 function tile(
   m: Module,
   t: Thin,
@@ -223,8 +222,8 @@ type Sums = (
 ) => Local[][];
 
 /**
- * Vectors along k. Few sums are made more by taking several steps of k apart, so that each need not
- * wait for the one before.
+ * Vectors along k. If there are few sums, several steps of k have separate sums, so that a sum need
+ * not wait for the previous step.
  */
 const dot: Sums = (f, t, caps, rows, columns, w, x) => {
   const steps = rows * columns.length <= 4 ? 4 : rows * columns.length < 8 ? 2 : 1;
@@ -282,7 +281,7 @@ function acrossRows(f: Func, [a, b = a, c = a, d = b]: readonly Local[]): Local 
   );
 }
 
-/** Vectors along the rows. What the last one reads past them is not stored. */
+/** Vectors along the rows. Elements that the last vector reads past the rows are not stored. */
 const spread: Sums = (f, t, caps, rows, columns, w, x) => {
   const acc = columns.map(() =>
     Array.from({ length: Math.ceil(rows / 4) }, () => f.let("v128", "acc", 0)),
@@ -310,8 +309,8 @@ const spread: Sums = (f, t, caps, rows, columns, w, x) => {
 };
 
 /**
- * What the columns are gathered from: element (channel, column, tap) at the sum of its strides and
- * offset, null where there is zero.
+ * Where columns are gathered from: element (channel, column, tap) is at the sum of its strides and
+ * its offset; null stands for zero.
  */
 export interface Columns {
   readonly problems: number;
@@ -323,8 +322,7 @@ export interface Columns {
 }
 
 /**
- * The stage that lays columns out as [problem][column][channel][tap]; one piece of work is a
- * channel.
+ * The stage that gathers columns: [problem][column][channel][tap]; each piece of work is a channel.
  */
 function columnsStage(c: Columns, from: Place, into: Place): Stage {
   const taps = c.offsets[0].length;

@@ -1,6 +1,6 @@
-// Convolution on few positions (small images, a kernel as large as its image), and its gradient to
-// the input where a 1×1 kernel meets few: the weights are read as they lie, and the few columns
-// that they meet are gathered.
+// Convolution with few output positions (small images, a kernel as large as its image), and its
+// gradient to the input for 1×1 kernels: the weights are read where they are stored, and the few
+// columns are gathered.
 
 import { collapsedOf, gatherGradInput, cellsOf } from "@conv/compiler";
 import { convGradInputOp, convOp, type ConvGeometry } from "@conv/ops";
@@ -17,7 +17,7 @@ interface Product {
   readonly columns: Columns | null;
 }
 
-/** The task as a product with few columns, or the reason why it is none. */
+/** The task as a product with few columns, or the reason why it is not one. */
 function productOf(task: Task): Product | string {
   const g = collapsedOf(task);
   const forward = task.op === convOp;

@@ -1,5 +1,5 @@
 // Matrix product where one side has few rows or columns (a linear layer on one sample): the other
-// side is read once, as it is stored.
+// side is read once, where it is stored.
 
 import { matmulGeometry, matmulOp, type MatmulParams } from "@conv/ops";
 import { sizeOf } from "@conv/tensor";

@@ -23,8 +23,9 @@ const nameOf = (mr: number, columns: number) => `tile${mr}x${columns}`;
 const SUMS = ["a", "b", "k", "into", "more"] as const;
 
 /**
- * A function that writes the sums of one tile over `k` steps, [mr][columns] at `into`; if `more`, it
- * adds the sums that are there. With fewer `vectors` it computes only the first columns of each row.
+ * A function that writes the sums of one tile over `k` steps, [mr][columns] at `into`; if `more`,
+ * it adds the sums that are there. With fewer `vectors` it computes only the first columns of each
+ * row.
  */
 export function sumsTile(
   m: Module,

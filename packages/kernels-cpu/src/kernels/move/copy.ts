@@ -1,9 +1,9 @@
-// Copying a strided box into another: the one thing that transpose, broadcastTo, slice and concat
-// do. Bits are moved, of any type.
+// Copies a strided box to another: transpose, broadcastTo, slice and concat are such copies. Bits
+// are moved, whatever the type.
 //
-//   both sides contiguous along the inner axis      vectors, rows cut where they are long
-//   source stands still                             a vector filled once
-//   source contiguous along another axis            4×4 blocks turned over in registers, strips of whole cache lines
+//   both sides contiguous along the inner axis      vectors; long rows are divided
+//   source constant along the inner axis            a vector filled once
+//   source contiguous along another axis            4×4 blocks transposed in registers
 //   anything else                                   lane by lane
 
 import { mergeAxes, type Axis, type Box } from "@conv/compiler";
@@ -15,16 +15,14 @@ import { copyRow, loadStepped } from "./pad.ts";
 import { eachCell, locate, partAt, storeLanes, type Walker } from "./walk.ts";
 
 /**
- * Rows longer than this are cut when there are fewer than PIECES of them; 16 KiB are copied in a
+ * Longer rows are divided if there are fewer than PIECES of them; 16 KiB are copied in a
  * microsecond, about the time of a barrier.
  */
 const ROW = 4096;
 const PIECES = 16;
-/**
- * Elements that a piece of work should have at least, as finding its place costs a few nanoseconds.
- */
+/** The least elements of a piece of work: finding its place takes a few nanoseconds. */
 const PIECE = 256;
-/** Columns of a strip: a cache line of the source is used up before it is left. */
+/** Columns of a strip: all elements of a cache line of the source are used before the next line. */
 const STRIP = 16;
 
 /** Index of strides in the merged axes. */

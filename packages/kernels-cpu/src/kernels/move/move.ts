@@ -1,5 +1,5 @@
-// Transpose, broadcastTo, slice, concat and pad: copies of boxes, told apart by strides and where
-// the box begins.
+// Transpose, broadcastTo, slice, concat and pad: copies of boxes that differ in strides and in
+// where the box begins.
 
 import { boxesOf, paddedAxes } from "@conv/compiler";
 import { broadcastToOp, concatOp, padOp, sliceOp, transposeOp, type PadParams } from "@conv/ops";

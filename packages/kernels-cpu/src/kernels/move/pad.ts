@@ -1,5 +1,5 @@
-// Copying a source into a larger box with a constant around it, so that no other kernel has to look
-// where the edges are.
+// Copies a source to a larger box with a constant around it, so that no other kernel has to handle
+// edges.
 
 import { needsPadding, type Gather } from "@conv/compiler";
 import { exactly, sizeOf, stridesOf } from "@conv/tensor";
@@ -9,21 +9,21 @@ import type { Func } from "../../wasm/module.ts";
 import { eachCell } from "./walk.ts";
 
 export interface PadBox {
-  /** Planes, each padded on its own. */
+  /** Planes, each of which is padded. */
   readonly planes: number;
   readonly source: readonly number[];
   readonly lo: readonly number[];
   readonly padded: readonly number[];
-  /** The bits of what stands around the source; 0 if not given. */
+  /** The bits of the constant around the source; 0 if not given. */
   readonly fill?: number | undefined;
 }
 
-/** Bytes of the padded copy, with room for a vector to run past its end. */
+/** Bytes of the padded copy, with room for a vector past its end. */
 export const padBytes = (box: PadBox): number => (box.planes * sizeOf(box.padded) + 16) * 4;
 
 /**
- * The source as kernels read it: itself, or a copy with the padding around it that a stage of its
- * own makes first.
+ * The source as kernels read it: the source itself, or a padded copy that an additional stage makes
+ * first.
  */
 export function paddedSource(box: PadBox, from: Place, code: Draft): Place {
   if (!needsPadding(box)) return from;
@@ -39,7 +39,7 @@ export const paddedInput = (
   code: Draft,
 ): Place => paddedSource({ planes: n * groups * from, source, lo, padded }, inputAt(index), code);
 
-/** The stage that makes the copy; one piece of work is a plane. */
+/** The stage that makes the copy; each piece of work is a plane. */
 export function padStage(box: PadBox, from: Place, into: Place): Stage {
   const fromPlane = sizeOf(box.source) * 4;
   const intoPlane = sizeOf(box.padded) * 4;
@@ -120,14 +120,14 @@ export function copyBox(
 }
 
 /**
- * Where a column is in a row that holds the even columns first, then from `half` on the odd ones.
+ * The position of a column in a row with the even columns first, and the odd ones from `half` on.
  */
 export const splitColumn = (column: number, half: number): number =>
   (column % 2) * half + (column >> 1);
 
 /**
- * Copies `count` neighboring elements to columns `lo` and on of a row in halves; the last eight
- * overlap those before.
+ * Copies `count` neighboring elements to columns from `lo` on of a row in halves. The last eight
+ * may overlap the eight before.
  */
 function splitRow(f: Func, s: Local, d: Local, count: number, lo: number, half: number): void {
   const eight = (s: Local, d: Local, first: number, at: number) => {
@@ -148,8 +148,8 @@ function splitRow(f: Func, s: Local, d: Local, count: number, lo: number, half: 
 }
 
 /**
- * Copies `count` neighboring elements; the last vector overlaps the one before rather than leave
- * single elements.
+ * Copies `count` neighboring elements. The last vector overlaps the previous one, so that no single
+ * elements remain.
  */
 export function copyRow(f: Func, s: Local, d: Local, count: number): void {
   if (count < 4) {
@@ -163,8 +163,8 @@ export function copyRow(f: Func, s: Local, d: Local, count: number): void {
 }
 
 /**
- * Calls `body` for pieces 0 … count−1, eight at a time, with pointers that it offsets by the
- * piece's number within them; a pointer moves by so many bytes a piece.
+ * Calls `body` for pieces 0 … count−1, eight at a time, with pointers and the number of the piece
+ * among the eight. Each pointer moves by its bytes for a piece.
  */
 function unrolled(
   f: Func,
@@ -190,9 +190,9 @@ function unrolled(
 }
 
 /**
- * Four elements `step` apart from `address + offset`, the usual steps without single loads. With
- * fewer `lanes` wanted the others hold anything. Reads up to 7 elements past the last one wanted,
- * however large the step is.
+ * Loads four elements `step` apart from `address + offset`, for the usual steps without single
+ * loads. Lanes beyond `lanes` are undefined. It may read up to 7 elements past the last one,
+ * whatever the step.
  */
 export function loadStepped(
   f: Func,

@@ -1,10 +1,10 @@
-// A sparse matrix, known beforehand, along one axis: select, flips, padding that repeats the input,
+// A constant sparse matrix along one axis: select, flips, padding that repeats the input,
 // interpolation.
 //   y[…, j, …] = Σ w·x[…, i, …] over the taps (i, w) of row j
-//   rows of at least four neighbors     whole vectors of one row of x after another, the taps from a table
-//   runs of a row stay together          the runs are copied
-//   anything else                        four outputs at a time, with a table of where they are taken from: out of four neighbors by a
-//                                        shuffle where these hold them all, else one by one
+//   rows of at least four neighbors   whole vectors of one row of x, with a table of taps
+//   runs of a row stay together       copies of the runs
+//   anything else                     four outputs at a time, with a table of their elements: loaded
+//                                     from four neighbors by a shuffle if possible, else one by one
 
 import { resampleOp, type ResampleParams, type Tap } from "@conv/ops";
 import { exactly, sizeOf } from "@conv/tensor";
@@ -15,7 +15,7 @@ import { copyRow } from "./pad.ts";
 import { storeLanes, streamTime } from "./walk.ts";
 
 /**
- * Runs shorter than this on average are taken one element at a time; up to so many are unrolled.
+ * Runs that are shorter on average are copied one element at a time; up to this many are unrolled.
  */
 const RUN = 4;
 const RUNS = 32;
@@ -23,8 +23,8 @@ const RUNS = 32;
 export const resample: CpuKernel = {
   name: "resample",
   ops: [resampleOp],
-  // Tables cost about a nanosecond a tap and vector, or four of them where the elements of a vector
-  // are taken one by one.
+  // A table costs about a nanosecond for each tap and vector, or four if the elements of a vector
+  // are loaded one by one.
   estimate(task, caps) {
     const { axis, rows } = task.params as ResampleParams;
     const inner = sizeOf(task.inputs[0].shape.slice(axis + 1));
@@ -55,8 +55,8 @@ const isMove = (rows: readonly (readonly Tap[])[]) =>
   rows.every((row) => row.length === 1 && row[0][1] === 1);
 
 /**
- * One row of y after the other: taps are (offset in bytes, weight), for each row how many and where
- * in the table.
+ * Row by row of y: the table has taps (offset in bytes, weight), and for each row how many taps it
+ * has and where.
  */
 function byRows(
   outer: number,
@@ -65,8 +65,8 @@ function byRows(
   given: readonly (readonly Tap[])[],
 ): CpuCode {
   const weighted = !isMove(given);
-  // With one tap or two each, as interpolation has them, all get two, of halves if need be, and
-  // both are done at once.
+  // If each row has one or two taps, as in interpolation, all rows get two (one tap becomes two
+  // halves), and both are computed at once.
   const paired = weighted && given.every((row) => row.length === 1 || row.length === 2);
   const rows = paired
     ? given.map((row) =>
@@ -161,8 +161,8 @@ function byRows(
 }
 
 /**
- * Goes along `count` elements, a vector at a time; the target ends where it began, the sources
- * anywhere.
+ * Loops over `count` elements, a vector at a time. The target ends where it began; the sources are
+ * undefined afterwards.
  */
 function along(
   f: Func,
@@ -221,7 +221,7 @@ function byRuns(outer: number, size: number, count: number, runs: readonly Run[]
   return { scratch: [], stages: [stage] };
 }
 
-/** Four outputs at a time, their sum tap by tap. */
+/** Four outputs at a time, summed tap by tap. */
 function byLanes(outer: number, size: number, rows: readonly (readonly Tap[])[]): CpuCode {
   const most = Math.max(...rows.map((row) => row.length));
   const ragged = rows.some((row) => row.length < most);
@@ -270,7 +270,7 @@ function byLanes(outer: number, size: number, rows: readonly (readonly Tap[])[])
             }
           if (weighted || (ragged && !near)) {
             f.set(w, v128.load(tap, at + bytes - 16));
-            // A missing tap adds 0, even if the element it names is infinite.
+            // A missing tap adds 0, even if its element is infinite.
             f.set(v, f32x4.mul(ragged && !near ? v128.and(v, f32x4.ne(w, 0)) : v, w));
           }
           f.set(sum, t ? f32x4.add(sum, v) : v);
@@ -303,8 +303,8 @@ function reach(group: readonly (readonly Tap[])[], t: number): [number, number] 
 }
 
 /**
- * Four neighbors that hold all that tap `t` of the group wants: their offset, which bytes go where
- * (none gives 0), and weights.
+ * Four neighbors that contain all elements of tap `t` of the group: their offset, the shuffle of
+ * their bytes (0 for missing taps), and the weights.
  */
 function describeNear(
   table: DataView,
@@ -325,8 +325,7 @@ function describeNear(
 }
 
 /**
- * The offset of each element that tap `t` of the group wants, and weights; a missing tap has weight
- * 0.
+ * The offset of each element of tap `t` of the group, and the weights; a missing tap has weight 0.
  */
 function describeEach(
   table: DataView,

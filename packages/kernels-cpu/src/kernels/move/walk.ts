@@ -1,5 +1,5 @@
-// Walking over strided boxes: outer axes are divided into pieces of work, inner axes become loops,
-// pointers move along.
+// Loops over strided boxes: outer axes are divided into pieces of work, inner axes become loops
+// that move pointers.
 
 import type { Axis } from "@conv/compiler";
 import type { Caps } from "../../compile/caps.ts";
@@ -12,14 +12,14 @@ import { BLOCK } from "../gemm/blocking.ts";
 export const streamTime = (task: Task, { threads }: Caps): number =>
   (task.cost.bytesRead + task.cost.bytesWritten) / 8e9 / threads + 1e-6;
 
-/** A pointer that walks: where it starts, and which stride of each axis moves it. */
+/** A pointer that loops move: where it starts, and which of the strides of each axis moves it. */
 export interface Walker {
   readonly at: Local;
   readonly base: Operand;
   readonly stride: number;
 }
 
-/** Sets the pointers to cell `item` of the axes, the last counting fastest. */
+/** Sets the pointers to cell `item` of the axes, the last of which varies fastest. */
 export function locate(
   f: Func,
   item: Operand,
@@ -40,8 +40,8 @@ export function locate(
 }
 
 /**
- * Loops over every cell of the axes, the last fastest; the pointers are moved along and end where
- * they began.
+ * Loops over every cell of the axes, the last of which varies fastest. The pointers follow, and end
+ * where they began.
  */
 export function eachCell(
   f: Func,
@@ -71,8 +71,8 @@ export function inParts(f: Func, total: number, size: number, body: (count: numb
 }
 
 /**
- * Sums in two levels: `flush` moves what they hold to totals, `finish` puts the totals in their
- * place. Zero-cost unless it is called.
+ * Sums in two levels: `flush` moves the sums to totals, `finish` moves the totals back. They emit
+ * no code unless they are called.
  */
 export function totalsOf(
   f: Func,
@@ -89,7 +89,10 @@ export function totalsOf(
   };
 }
 
-/** Sums whose terms are counted as they come: `add` is told how many each sum has taken since. */
+/**
+ * Sums that count their terms: `add` gets the number of terms that each sum has taken since the
+ * last call.
+ */
 export function counted(
   f: Func,
   sums: readonly Local[],

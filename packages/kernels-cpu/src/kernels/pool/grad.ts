@@ -1,5 +1,5 @@
-// Gradients of pools, any windows: the winners of four windows are found at once, then each lane is
-// added to dx on its own; means are shared out. One piece of work is a plane.
+// Gradients of pooling with any windows: the maxima of four windows are found at once, then each
+// lane is added to dx; means are divided among the inputs. Each piece of work is a plane.
 
 import type { Axis } from "@conv/compiler";
 import { avgPoolGradOp, maxPoolGradOp, type AvgPoolGeometry, type PoolGeometry } from "@conv/ops";
@@ -54,7 +54,7 @@ function maximum(g: PoolGeometry): CpuCode {
 function average(g: AvgPoolGeometry): CpuCode {
   const w = windowsOf(g);
   const shares = sharesOf(g);
-  // At stride 1 it is a mean again, of dy.
+  // With stride 1 the gradient is a mean of dy.
   if (typeof shares === "number" && g.stride.every((s) => s === 1)) {
     const around = (pad: readonly number[]) =>
       pad.map((p, a) => (g.kernel[a] - 1) * g.dilation[a] - p);
@@ -104,10 +104,10 @@ function average(g: AvgPoolGeometry): CpuCode {
 }
 
 /**
- * A stage over planes: dx is cleared, then `body` adds what four neighboring outputs give. It gets
- * pointers to the padded sources, to what is like y, and to the first output's window in dx, laid
- * out as the sources are. `apart`: dx is made in the thread's own memory, laid out as the padded
- * source, and its inside copied.
+ * A stage over planes: dx is cleared, then `body` adds the contributions of four neighboring
+ * outputs. It gets pointers to the padded sources, to tensors with the layout of y, and to the
+ * window of the first output in dx, which has the layout of the sources. If `apart`, dx is computed
+ * in the memory of the thread, with the layout of the padded source, and its inside is copied.
  */
 function planes(
   name: string,
@@ -165,7 +165,7 @@ function planes(
   };
 }
 
-/** Copies the inside of the padded plane to dx; what no window reaches is 0. */
+/** Copies the inside of the padded plane to dx; elements in no window are 0. */
 function copyInside(f: Func, g: PoolGeometry, w: Windows, from: Local, into: Local): void {
   const reached = g.input.map((size, a) => Math.min(size, w.box.padded[a] - w.box.lo[a]));
   if (reached.some((size, a) => size < g.input[a])) f.fill(into, 0, sizeOf(g.input) * 4);

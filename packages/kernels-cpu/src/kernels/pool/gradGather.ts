@@ -1,8 +1,8 @@
-// Gradients of pools of small windows (AlexNet's, ResNet's, GoogLeNet's 3×3 at stride 2), as seen
-// from the inputs: which tap wins each window is written down first; then each input adds what the
-// few windows around it give. One piece of work is a plane.
-//   dx[i] = Σ over taps of (won[o] = tap) · dy[o] where o·stride + tap = i
-// Inputs with equal remainders of the stride see the same taps: four of each are summed at once,
+// Gradients of pooling with small windows (3×3 with stride 2, as in AlexNet, ResNet and GoogLeNet),
+// computed for each input: first the tap of each window's maximum is stored; then each input sums
+// the contributions of the few windows around it. Each piece of work is a plane.
+//   dx[i] = Σ over taps of (won[o] = tap) · dy[o], o·stride + tap = i
+// Inputs with equal remainders of the stride have the same taps: four of them are summed at once,
 // and interleaved when they are stored.
 
 import { gatherGradInput, type Phase } from "@conv/compiler";
@@ -70,8 +70,8 @@ const around = (g: PoolGeometry) =>
 const lines = (bytes: number) => Math.ceil(bytes / 64) * 64;
 
 /**
- * `mean` holds what each input counts: a number, or the place of one for each output of a plane;
- * null where the maximum counts alone.
+ * `mean` has the weight of each input: a number, or the place of a table with one for each output
+ * of a plane; null for maxima.
  */
 function planes(
   g: PoolGeometry,
@@ -85,8 +85,8 @@ function planes(
   const operands = task.epilogue?.operands ?? [];
   const first = mean ? 1 : 2; // inputs of the op; those of the epilogue follow
   const tabled = typeof mean?.share === "object" ? [mean.share] : [];
-  // Own memory: the padded plane of x, then for each window dy and the tap that has won, with
-  // windows around that nothing wins.
+  // The memory of the thread: the padded plane of x, then for each window dy and the tap of its
+  // maximum, with windows around it that have none.
   const strides = stridesOf(padded);
   const boxBytes = mean || !w.padded ? 0 : lines(padBytes({ ...w.box, planes: 1 }));
   const gridBytes = lines((sizeOf(padded) + 16) * 4);
@@ -152,8 +152,8 @@ function planes(
 }
 
 /**
- * The offset of the tap that wins each of four windows: the last of those that were ahead, and
- * offsets grow.
+ * The offset of the tap of each maximum of four windows: the largest of the offsets for which `won`
+ * was called, since offsets grow.
  */
 function winner(f: Func, w: Windows, p: Local, lanes: number): Local {
   const where = f.local("v128", "where");
@@ -168,20 +168,18 @@ function winner(f: Func, w: Windows, p: Local, lanes: number): Local {
 
 interface Gathered {
   /**
-   * Address of dy with windows around, and bytes from there to the taps that have won, if that
-   * matters.
+   * Address of dy with windows around it, and bytes from there to the taps of the maxima, if these
+   * are needed.
    */
   readonly grid: Local;
   readonly won: number | null;
   readonly strides: readonly number[];
-  /** Address of the plane of dx, and the way there: the first `lanes` of a vector. */
+  /** Address of the plane of dx, and the store of the first `lanes` of a vector. */
   readonly d: Local;
   put(to: Local, v: Local, lanes: number, offset: number): void;
 }
 
-/**
- * Emits all of a plane of dx, row by row of the inputs that see the same taps along the outer axes.
- */
+/** Emits a plane of dx, by rows of inputs that have the same taps along the outer axes. */
 function inputs(
   f: Func,
   g: PoolGeometry,
@@ -259,7 +257,7 @@ function inputs(
   }
 }
 
-/** The sums of four inputs of each phase; what several of them read is loaded once. */
+/** The sums of four inputs of each phase; vectors that several of them read are loaded once. */
 function sumsOf(
   f: Func,
   w: Windows,

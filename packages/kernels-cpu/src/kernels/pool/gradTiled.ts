@@ -55,7 +55,7 @@ export const poolGradTiled: CpuKernel = {
           reads: Array.from({ length: own + extra.length }, (_, i) => inputAt(i)),
           writes: [outputAt(0)],
           emit(_, f, at, { lo, hi }) {
-            // dy alone is laid out as y.
+            // dy has the layout of y.
             const followers = at.map((base, i) => ({
               at: f.local("i32", `at_${base.name}`),
               base,
@@ -64,7 +64,7 @@ export const poolGradTiled: CpuKernel = {
             const item = f.local("i32", "item");
             f.for(item, lo, hi, 1, () => {
               locate(f, item, pieces, followers);
-              // Where an operand may lie in the place of dx, nothing is done twice.
+              // If an operand may be at the addresses of dx, no element is computed twice.
               eachOutput(f, w.width, inner, followers, !epilogue, (along, lanes) => {
                 const put = (v: Code, lanes: number, offset: number) => {
                   if (lanes > 0)

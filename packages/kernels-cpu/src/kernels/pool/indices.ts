@@ -1,6 +1,5 @@
-// Where the maximum of each window stands in its plane: the winner's offset, found as max pooling
-// finds the winner, looked up in a table that has the index of every place of the source, padded or
-// not.
+// The index of the maximum of each window in its plane: the offset of the maximum, found as in max
+// pooling, is looked up in a table with the index of every place of the (padded) source.
 
 import type { Axis } from "@conv/compiler";
 import { maxPoolIndicesOp, type PoolGeometry } from "@conv/ops";
@@ -63,8 +62,8 @@ export const poolIndices: CpuKernel = {
 };
 
 /**
- * For every place of a plane of the source as the windows read it the flat index in the input; any
- * number in the padding.
+ * The index in the input of every place of a plane of the (padded) source; undefined in the
+ * padding.
  */
 function places(g: PoolGeometry, w: Windows): Int32Array {
   const own = stridesOf(g.input);

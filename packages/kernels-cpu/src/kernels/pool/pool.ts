@@ -1,5 +1,6 @@
 // Max and average pooling: four outputs of a row at a time, a load for each tap.
-//   y[o] = max or Σ over taps of x[o·stride + tap], from a padded copy where windows leave the source
+//   y[o] = max or Σ over taps of x[o·stride + tap]
+// Where windows reach outside the source, it is read from a padded copy.
 
 import {
   avgPoolOp,
@@ -56,7 +57,7 @@ function maximum(g: PoolGeometry): CpuCode {
   return code;
 }
 
-/** y[o] = v at the place where x has its maximum. */
+/** y[o] = v at the place of the maximum of x. */
 function pick(g: PoolGeometry): CpuCode {
   const w = windowsOf(g, PADDING);
   const code = draft();
@@ -65,7 +66,7 @@ function pick(g: PoolGeometry): CpuCode {
   code.stages.push(
     rows("maxPoolPick", g, w, [x, v], [], (f, [p, q], lanes) => {
       const picked = f.local("v128", "picked");
-      // v lies as far from x along all of the plane.
+      // v has the same distance from x for all of the plane.
       const apart = f.let("i32", "apart", i32.sub(q, p));
       const at = f.local("i32", "at");
       emitArgMax(f, w, p, lanes, (mask, offset) => {
@@ -109,7 +110,7 @@ export function average(g: AvgPoolGeometry): CpuCode {
 }
 
 /**
- * What each input of a window counts in the mean: one number, or one for every output of a plane.
+ * The weight of each input of a window in the mean: one number, or one for each output of a plane.
  */
 export function sharesOf(g: AvgPoolGeometry): number | Float32Array {
   if (g.countIncludePad || [...g.padLo, ...g.padHi].every((p) => p === 0))
@@ -133,21 +134,18 @@ export function sharesOf(g: AvgPoolGeometry): number | Float32Array {
   );
 }
 
-/**
- * Bytes of a padded plane that stays in the second-level cache from when it is made until it is
- * read.
- */
+/** The most bytes of a padded plane that stays in the second-level cache until it is read. */
 const NEAR = 256 * 1024;
 /**
- * Whether each plane is padded when its turn comes, in the thread's own memory; larger ones are
- * padded before, in a stage of their own.
+ * Whether each plane is padded just before it is read, in the memory of the thread; larger planes
+ * are padded by an additional stage.
  */
 const isNear = (w: Windows): boolean => w.padded && padBytes({ ...w.box, planes: 1 }) <= NEAR;
 
 /**
  * A stage over rows of outputs: `body` gets pointers to the sources and the tables, and returns the
- * value of four neighboring ones. `tables` hold a value for each output of a plane. If `near`, the
- * one source is not yet padded.
+ * values of four neighboring outputs. `tables` have a value for each output of a plane. If `near`,
+ * this stage pads the source.
  */
 function rows(
   name: string,

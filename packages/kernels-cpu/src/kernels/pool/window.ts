@@ -1,5 +1,5 @@
-// What all pools share: where windows lie in the source, rows of outputs in vectors, and which tap
-// of a window is the maximum.
+// What all kernels of pooling share: where windows are in the source, rows of outputs in vectors,
+// and which tap of a window is the maximum.
 
 import { needsPadding, readings, readLayout, type Axis, type AxisTaps } from "@conv/compiler";
 import type { PoolGeometry } from "@conv/ops";
@@ -10,7 +10,7 @@ import { eachTap } from "../gemm/igemm.ts";
 import { loadStepped, type PadBox } from "../move/pad.ts";
 import { eachCell, type Walker } from "../move/walk.ts";
 
-/** The source of a pool as its windows read it: padded, if a window leaves it anywhere. */
+/** The source as the windows read it: padded, if any window reaches outside it. */
 export interface Windows {
   readonly planes: number;
   readonly padded: boolean;
@@ -51,18 +51,15 @@ export function outputAxes(g: PoolGeometry, w: Windows): Axis[] {
     .map((size, a) => ({ size, strides: [g.stride[a] * w.strides[a], y[a], y[a]] }));
 }
 
-/**
- * A pointer that follows the outputs: it moves by `by` elements from one output of a row to the
- * next.
- */
+/** A pointer that follows the outputs: it moves by `by` elements for each output of a row. */
 export interface Follower extends Walker {
   readonly by: number;
 }
 
 /**
  * Loops over every cell of the axes, and in each along a row of outputs, four at a time, with a
- * pointer for each follower. The last vector overlaps the one before if `again` allows outputs to
- * be made twice, else it has fewer lanes.
+ * pointer for each follower. The last vector overlaps the previous one if outputs may be computed
+ * `again`, else it has fewer lanes.
  */
 export function eachOutput(
   f: Func,
@@ -89,17 +86,17 @@ export function eachOutput(
   });
 }
 
-/** The bits of −Infinity, the padding of a maximum where only its value counts. */
+/** The bits of −Infinity: the padding for maxima if only their values are needed. */
 export const LEAST = 0xff800000;
 
 /**
- * The padding of a maximum whose place counts: a NaN that no arithmetic makes, so that it differs
- * from −Infinity and from any other NaN.
+ * The padding for maxima if their places are needed: a NaN that no arithmetic gives, so that it
+ * differs from −Infinity and from any other NaN.
  */
 export const PADDING = 0x7fdeadbe;
 
 /**
- * The maximum of each of four windows from p on, NaN where a window has one. The padding is {@link
+ * The maximum of each of four windows from p on, NaN if a window has a NaN. The padding is {@link
  * LEAST}.
  */
 export function emitMax(f: Func, w: Windows, p: Local, lanes: number): Local {
@@ -118,9 +115,10 @@ export function emitMax(f: Func, w: Windows, p: Local, lanes: number): Local {
 }
 
 /**
- * Finds the winner of each of four windows from p on, as the reference does: the first element
- * seen, unless a later one is larger or NaN. `won` is called with each tap's offset, after the
- * first with the mask of windows that the tap wins. The padding is {@link PADDING}.
+ * Finds the maximum of each of four windows from p on, as the reference does: the first element
+ * inside the source, unless a later one is larger or NaN. `won` is called with each tap's offset,
+ * and after the first tap with the mask of the windows whose maximum it is so far. The padding is
+ * {@link PADDING}.
  */
 export function emitArgMax(
   f: Func,
@@ -149,8 +147,7 @@ export function emitArgMax(
     });
     return;
   }
-  // From the tap on that is at or past the low padding along every axis, something has been seen
-  // for sure.
+  // After the tap that is at or past the low padding along every axis, each window has an element.
   const first = w.taps.map((t, a) => Math.ceil((w.box.lo[a] - t.first) / t.delta));
   const sure = first.every((k, a) => k < w.taps[a].count)
     ? first.reduce((at, k, a) => at * w.taps[a].count + k, 0)
@@ -169,7 +166,7 @@ export function emitArgMax(
   });
 }
 
-/** The winner of each of four windows from p on (see {@link emitArgMax}): its offset from p. */
+/** The maximum of each of four windows from p on (see {@link emitArgMax}): its offset from p. */
 export function emitWinner(f: Func, w: Windows, p: Local, lanes: number): Local {
   const where = f.local("v128", "where");
   const start = w.unrolled ? null : f.let("i32", "start", p);
@@ -186,8 +183,8 @@ interface Loaded {
 }
 
 /**
- * Loads what a tap sees of four windows. Two apart, neighboring taps are the even and the odd
- * elements of the same two vectors.
+ * Loads the elements of a tap in four windows. If windows are two apart, neighboring taps are the
+ * even and the odd elements of the same two vectors.
  */
 export function tapsOf(
   f: Func,

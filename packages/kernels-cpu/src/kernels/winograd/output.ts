@@ -1,5 +1,5 @@
-// The outputs of Winograd's short convolutions, eight tiles at a time: Aᵀ·M·A, the epilogue, and the
-// stores.
+// The outputs of Winograd's short convolutions, eight tiles at a time: Aᵀ·M·A, the epilogue, and
+// the stores.
 
 import type { Tiling } from "@conv/compiler";
 import type { Caps } from "../../compile/caps.ts";
@@ -90,8 +90,8 @@ export function emitOutput(f: Func, o: Outputs): void {
 }
 
 /**
- * Emits Aᵀ·M to `scratch`, both halves of the tiles side by side. All points of a tile contribute to
- * its first or its last line: the squares of these lines tell whether one of them is bad.
+ * Emits Aᵀ·M to `scratch`, both halves of the tiles side by side. All points of a tile contribute
+ * to its first or its last line: the squares of these lines tell whether one of them is bad.
  */
 function emitAlongH({ f, t: { h, w }, caps, pointBytes, p, v, checks, bad }: Emission): void {
   for (const check of checks) f.set(check, 0);

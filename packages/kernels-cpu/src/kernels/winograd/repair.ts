@@ -1,25 +1,25 @@
-// What transforms cannot hold: near the ends of the range of float32 a transformed value overflows
-// although the result does not, and a NaN or an infinity reaches every output of its tile. Where a
-// result is not finite, its tile is summed again, plainly.
+// Repairs the results of transforms: near the ends of the range of float32 a transformed value may
+// overflow although the result does not, and a NaN or an infinity reaches every output of its tile.
+// If a result is not finite, its tile is computed again by the definition.
 
 import { f32x4, i32, v128, type Local } from "../../wasm/asm.ts";
 import type { Func, Module } from "../../wasm/module.ts";
 import { RECORD } from "./tiles.ts";
 
-/** Four tiles of plain sums. All offsets and distances are in bytes. */
+/** Four tiles that are computed by the definition. All offsets and distances are in bytes. */
 export interface Plain {
-  /** Source channels, and from one to the next in the source and in the weights. */
+  /** Source channels, and their distances in the source and in the weights. */
   readonly from: number;
   readonly plane: number;
   readonly wFrom: number;
-  /** Where a product's operands are, and how often that repeats at which distances. */
+  /** Offsets of the operands of products; they repeat `lines` times, at these distances. */
   readonly terms: readonly (readonly [x: number, w: number])[];
   readonly lines: number;
   readonly xLine: number;
   readonly wLine: number;
   /**
-   * Outputs of a tile, and what lies between them in the source and in the result; tiles may have
-   * weights of their own.
+   * Outputs of a tile, and their distances in the source and in the result; each tile may have
+   * other weights.
    */
   readonly rows: number;
   readonly columns: number;
@@ -28,7 +28,7 @@ export interface Plain {
   readonly wTile: number;
 }
 
-/** The function (record, source, weights, into) that computes them. */
+/** The function (record, source, weights, into) that computes four tiles. */
 export const plainTiles = (m: Module, key: string, t: Plain): Func =>
   m.func(`plain_${key}`, ["record", "source", "weights", "into"], (f) => {
     const [record, source, weights, into] = f.params as [Local, Local, Local, Local];

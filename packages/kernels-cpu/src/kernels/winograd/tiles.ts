@@ -1,13 +1,12 @@
-// What a tile of Winograd's short convolutions, or of Fourier's, needs to know of itself: where it
-// lies.
+// The records of tiles: where a tile of a short convolution or of a Fourier transform is.
 
 import type { Gather, Phase, TilePlace, Tiling } from "@conv/compiler";
 import { i32, type Local } from "../../wasm/asm.ts";
 import type { Func } from "../../wasm/module.ts";
 
 /**
- * What a tile's record holds: addresses of its source and of its first output, relative to the
- * tensors, and how many outputs exist along h and w.
+ * A tile's record: offsets of its source and of its first output in the tensors, and how many
+ * outputs exist along h and w.
  */
 export const RECORD = { source: 0, target: 4, h: 8, w: 12, bytes: 16 };
 
@@ -24,9 +23,7 @@ export const stepsOf = (
   };
 };
 
-/**
- * The sum of one number of each list, for all choices, those of the last list next to each other.
- */
+/** All sums of one number from each list; the last list varies fastest. */
 export const sumsOf = (lists: readonly (readonly number[])[]): number[] =>
   lists.reduce<number[]>((sums, list) => sums.flatMap((sum) => list.map((v) => sum + v)), [0]);
 

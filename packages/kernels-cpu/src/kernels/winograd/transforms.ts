@@ -1,6 +1,6 @@
-// Winograd's transforms as code, eight tiles at a time, in two vectors side by side, which an engine
-// may join. Each transform goes along w, then along h, with the lines between them in `scratch`,
-// [row][column][eight tiles]: a whole tile would not fit the registers.
+// Winograd's transforms as code, eight tiles at a time, in two vectors side by side, which an
+// engine may join. Each transform goes along w, then along h, with the lines between them in
+// `scratch`, [row][column][eight tiles]: a whole tile would not fit the registers.
 
 import { readLayout, type Matrix, type Tiling } from "@conv/compiler";
 import type { Caps } from "../../compile/caps.ts";
@@ -118,8 +118,8 @@ function tileRow(
 export const INPUT = ["record", "source", "v", "scratch"] as const;
 
 /**
- * Emits the transform of eight tiles, of every channel and plain tap: Bᵀ·d·B to v + point·depth·nr +
- * k·nr. The parameters of the function are `INPUT`.
+ * Emits the transform of eight tiles, of every channel and plain tap: Bᵀ·d·B to v + point·depth·nr
+ * + k·nr. The parameters of the function are `INPUT`.
  */
 export function emitInput(f: Func, t: Tiling, caps: Caps, nr: number): void {
   const { g, axes, h, w, depth } = t;

@@ -43,8 +43,8 @@ const packedBytes = (all: readonly Tiling[]): number =>
   all.reduce((sum, { g, depth, points }) => sum + g.groups * g.to * depth * points * 4, 0);
 
 /**
- * How the work is divided: panels of tiles that share each pass over the weights, and chunks of rows
- * whose products are computed before they are transformed.
+ * How the work is divided: panels of tiles that share each pass over the weights, and chunks of
+ * rows whose products are computed before they are transformed.
  */
 function blocking({ g, points, tiles, depth }: Tiling, caps: Caps) {
   const nr = columnsPerTile(caps);
@@ -78,9 +78,9 @@ function blocking({ g, points, tiles, depth }: Tiling, caps: Caps) {
 }
 
 /**
- * The family F(points − taps + 1, taps) along `dims` axes. The bound of the error is |Δy| ≤ factor ·
- * 2⁻²³ · Σ |x|*·|w|, where |x|* is the largest |x| of the channel's plane; only values in the same
- * tile contribute to the error.
+ * The family F(points − taps + 1, taps) along `dims` axes. The bound of the error is |Δy| ≤ factor
+ * · 2⁻²³ · Σ |x|*·|w|, where |x|* is the largest |x| of the channel's plane; only values in the
+ * same tile contribute to the error.
  */
 const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
   fitted({
