@@ -3,9 +3,8 @@
 // "Computing Receptive Fields of CNNs", Distill 2019.
 
 import { reshapeOp } from "@conv/ops";
-import { stridesOf, type Graph, type Node, type Value, type Window } from "@conv/tensor";
+import { isOp, stridesOf, type Graph, type Node, type Value, type Window } from "@conv/tensor";
 import { readingOf } from "./reading.ts";
-import { isOp } from "./traced.ts";
 
 /**
  * Along one spatial axis of the input: output `o` depends on inputs from `start + jump·o` on,

@@ -2,18 +2,10 @@
 // channels in, K out, g groups; D, H, W the sizes of the output (of the input, where a convolution
 // is transposed), kd, kh, kw of the kernel; m, k, n the sizes of a matrix product.
 
-import {
-  convGradInputOp,
-  convOp,
-  isElementwise,
-  matmulGeometry,
-  matmulOp,
-  type ConvGeometry,
-  type MatmulParams,
-} from "@conv/ops";
-import { costOf, sizeOf, type Node, type Value } from "@conv/tensor";
+import { convGradInputOp, convOp, isElementwise, matmulGeometry, matmulOp } from "@conv/ops";
+import { isOp, dependents, costOf, sizeOf, type Node, type Value } from "@conv/tensor";
 import { addsParameters } from "./operations.ts";
-import { dependents, isOp, type Traced } from "./traced.ts";
+import { type Traced } from "./traced.ts";
 
 /** `K·(C/g)·kh·kw` with `64·(64/1)·3·3`, which is 36,864. */
 export interface Term {
@@ -108,7 +100,7 @@ function formulaOf(n: Node, weight: Value, bias: boolean): LayerFormula | null {
     macs: term(symbols, [[...places, ...parameters]]),
     elements: term(symbols, [elements]),
   });
-  if (isOp<ConvGeometry>(n, convOp, convGradInputOp)) {
+  if (isOp(n, convOp, convGradInputOp)) {
     const g = n.params;
     const [sizes, transposed] = [axes(g.kernel.length), n.op === convGradInputOp];
     const kernel = sizes.map((axis) => `k${axis.toLowerCase()}`);
@@ -136,7 +128,7 @@ function formulaOf(n: Node, weight: Value, bias: boolean): LayerFormula | null {
       ["N", "K", ...made],
     );
   }
-  if (isOp<MatmulParams>(n, matmulOp)) {
+  if (isOp(n, matmulOp)) {
     const {
       batch,
       m,

@@ -1,11 +1,11 @@
 // How costs grow: with what is traced anew (batch, resolution), and with the width of all layers,
 // which follows from the graph.
 
-import { convGradInputOp, convOp, type ConvGeometry } from "@conv/ops";
-import { sizeOf } from "@conv/tensor";
+import { convGradInputOp, convOp } from "@conv/ops";
+import { isOp, dependents, sizeOf } from "@conv/tensor";
 import { memoryOf } from "./memory.ts";
 import { countNodes } from "./operations.ts";
-import { dependents, isOp, madeOf, type Traced } from "./traced.ts";
+import { madeOf, type Traced } from "./traced.ts";
 
 /** Plain data; bytes as float32. */
 export interface GrowthPoint {
@@ -79,7 +79,7 @@ export function widthGrowth(traced: Traced): {
   const weights: [number, number, number] = [0, 0, 0];
   for (const [n, counts] of products) {
     const depthwise =
-      isOp<ConvGeometry>(n, convOp, convGradInputOp) &&
+      isOp(n, convOp, convGradInputOp) &&
       n.params.groups > 1 &&
       n.params.groups === Math.min(n.params.ic, n.params.oc);
     const power = Number(n !== last) + Number(!depthwise && n.inputs.some((v) => wide.has(v)));

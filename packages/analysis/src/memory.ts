@@ -4,6 +4,7 @@
 import { root } from "@conv/compiler";
 import { add } from "@conv/ops";
 import {
+  dependents,
   bytesOf,
   checkOptions,
   graphOf,
@@ -18,7 +19,7 @@ import {
 } from "@conv/tensor";
 import { mustBeOneOf } from "./check.ts";
 import { livenessOf, type Liveness } from "./liveness.ts";
-import { dependents, sum, type Traced } from "./traced.ts";
+import { sum, type Traced } from "./traced.ts";
 
 /** Bytes of one number of an element type. */
 export const bytesPerNumber = { float64: 8, float32: 4, bfloat16: 2, float16: 2, int8: 1 } as const;

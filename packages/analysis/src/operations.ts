@@ -16,6 +16,7 @@ import {
   type Expr,
 } from "@conv/ops";
 import {
+  dependents,
   bytesOf,
   costOf,
   exactly,
@@ -28,7 +29,7 @@ import {
   type Node,
   type Value,
 } from "@conv/tensor";
-import { dependents, madeOf, type Traced } from "./traced.ts";
+import { madeOf, type Traced } from "./traced.ts";
 
 /** The ways to count operations by name. */
 export const conventionNames = [

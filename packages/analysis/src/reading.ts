@@ -20,8 +20,7 @@ import {
   transposeOp,
   type ConvGeometry,
 } from "@conv/ops";
-import type { Node, Window } from "@conv/tensor";
-import { isOp } from "./traced.ts";
+import { isOp, type Node, type Window } from "@conv/tensor";
 
 /**
  * Place `o` of axis `to` of the output reads the places under a window along the axis of the input,
@@ -52,9 +51,7 @@ export function readingOf(n: Node, i: number, axis: number): Reading | null {
   if (windows) {
     if (i > 0) return null;
     if (axis > 1) return { to: axis, window: windows[axis - 2] };
-    return axis === 1 && isOp<ConvGeometry>(n, convOp, convGradInputOp)
-      ? { to: 1, places: channelsOf(n) }
-      : same;
+    return axis === 1 && isOp(n, convOp, convGradInputOp) ? { to: 1, places: channelsOf(n) } : same;
   }
   if (isElementwise(n) || isOp(n, broadcastToOp)) {
     const at = axis - from.length + to.length;

@@ -4,7 +4,9 @@
 
 import { reshapeOp } from "@conv/ops";
 import {
+  isOp,
   formatShape,
+  freeInputs,
   graphOf,
   message,
   shapeError,
@@ -15,7 +17,6 @@ import {
   type Window,
 } from "@conv/tensor";
 import { readingOf } from "./reading.ts";
-import { isOp } from "./traced.ts";
 
 /**
  * Along one spatial axis of the input: the first and last place that the unit reads, and how many
@@ -51,7 +52,7 @@ export function inputRegion(x: Value, y: Value, index: readonly number[]): Regio
       message`there is no unit ${{ unit: index.join("×") }} in an output of shape ${{ shape: formatShape(y.shape) }}`,
     );
   const boxes = new Map<Value, Box>([[y, index.map((i) => new Set([i]))]]);
-  for (const n of graphOf([x, ...freeInputs(y)], [y]).nodes.toReversed())
+  for (const n of graphOf([x, ...freeInputs([y])], [y]).nodes.toReversed())
     for (const output of n.outputs) {
       const box = boxes.get(output);
       if (!box) continue;
@@ -68,12 +69,6 @@ export function inputRegion(x: Value, y: Value, index: readonly number[]): Regio
         count: places.size,
       }))
     : null;
-}
-
-function freeInputs(y: Value): Value[] {
-  const seen = new Set<Value>([y]);
-  for (const v of seen) for (const before of v.node?.inputs ?? []) seen.add(before);
-  return [...seen].filter((v) => v.node === null);
 }
 
 const union = (a: Box | undefined, b: Box): Box =>

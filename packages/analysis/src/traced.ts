@@ -1,5 +1,5 @@
-// A network as analysis sees it: a graph, its input, and the tensors that are saved. And what
-// depends on which of them.
+// A network as analysis reads it: a graph, its input, and its parameters and buffers; and the
+// entries on which each value depends.
 
 import {
   checkOptions,
@@ -10,8 +10,6 @@ import {
   spec,
   Value,
   type Graph,
-  type Node,
-  type Op,
   type Spec,
 } from "@conv/tensor";
 import { mustBeOneOf } from "./check.ts";
@@ -85,17 +83,6 @@ export function tracedOf(
     entries,
     values,
   };
-}
-
-/** Whether a node applies one of these ops. */
-export const isOp = <P>(n: Node, ...ops: Op<P>[]): n is Node<P> => ops.some((op) => n.op === op);
-
-/** All values of the graph that depend on one of `sources`, those included. */
-export function dependents(graph: Graph, sources: Iterable<Value>): Set<Value> {
-  const known = new Set(sources);
-  for (const n of graph.nodes)
-    if (n.inputs.some((v) => known.has(v))) for (const v of n.outputs) known.add(v);
-  return known;
 }
 
 /**

@@ -234,7 +234,7 @@ describe("choice", () => {
       ...igemm,
       name: "swift",
       estimate: () => 1e-3 - gain,
-      keeps: () => 1e6,
+      persistentBytes: () => 1e6,
     });
     expect(choose(task, cpu.caps, [swift(0.9e-4), least])[0].kernel.name).toBe("least");
     expect(choose(task, cpu.caps, [least, swift(1.1e-4)])[0].kernel.name).toBe("swift");
@@ -255,7 +255,7 @@ describe("choice", () => {
       "transforms weights to at most 268435456 bytes, not 603979776",
     );
     expect(of("winograd2d4").unsupportedReason!(large, cpu.caps)).toBeNull();
-    expect(of("winograd2d4").keeps!(large, cpu.caps)).toBe(2048 * 2048 * (16 - 9) * 4);
+    expect(of("winograd2d4").persistentBytes!(large, cpu.caps)).toBe(2048 * 2048 * (16 - 9) * 4);
     expect(choose(large, cpu.caps, kernels).map((c) => c.kernel.name)).not.toContain("winograd2d8");
   });
 

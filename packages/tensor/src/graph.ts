@@ -159,3 +159,18 @@ export function trace(
     );
   return graphOf(inputs, outputs);
 }
+
+/** The values without a node, inputs and constants, on which `outputs` depend. */
+export function freeInputs(outputs: readonly Value[]): Value[] {
+  const found = new Set(outputs);
+  for (const v of found) for (const before of v.node?.inputs ?? []) found.add(before);
+  return [...found].filter((v) => v.node === null);
+}
+
+/** The `sources`, and all values of the graph that depend on at least one of them. */
+export function dependents(graph: Graph, sources: Iterable<Value>): Set<Value> {
+  const found = new Set(sources);
+  for (const { inputs, outputs } of graph.nodes)
+    if (inputs.some((v) => found.has(v))) for (const v of outputs) found.add(v);
+  return found;
+}

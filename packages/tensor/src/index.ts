@@ -30,6 +30,8 @@ export {
   constant,
   constantsOf,
   costOf,
+  dependents,
+  freeInputs,
   graphOf,
   input,
   isConstant,

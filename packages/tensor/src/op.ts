@@ -115,8 +115,11 @@ export interface Op<P, C extends Cotangents = readonly [Value]> {
   key?(params: P): string;
 }
 
-/** Whether a node, or a task, applies this op: the op object decides, never its name. Narrows `params`. */
+/**
+ * Whether a node or a task applies one of these ops. Compares op objects, not names; narrows
+ * `params`.
+ */
 export const isOp = <N extends { readonly op: unknown; readonly params: unknown }, P>(
   node: N,
-  op: Op<P>,
-): node is N & { readonly op: Op<P>; readonly params: P } => node.op === op;
+  ...ops: readonly Op<P>[]
+): node is N & { readonly op: Op<P>; readonly params: P } => ops.some((op) => node.op === op);

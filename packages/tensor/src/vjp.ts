@@ -1,7 +1,7 @@
 // Reverse-mode differentiation of a graph, op by op: the result is more graph, so gradients have
 // gradients.
 
-import { graphOf, within } from "./graph.ts";
+import { freeInputs, graphOf, within } from "./graph.ts";
 import type { Node, Value } from "./op.ts";
 
 /**
@@ -39,19 +39,4 @@ export function vjp(
     });
   }
   return wrt.map((v) => cotangent.get(v) ?? null);
-}
-
-/** The input values on which `outputs` depend. */
-function freeInputs(outputs: readonly Value[]): Value[] {
-  const free = new Set<Value>();
-  const seen = new Set<Value>();
-  const stack = [...outputs];
-  while (stack.length) {
-    const v = stack.pop()!;
-    if (seen.has(v)) continue;
-    seen.add(v);
-    if (v.node) stack.push(...v.node.inputs);
-    else free.add(v);
-  }
-  return [...free];
 }

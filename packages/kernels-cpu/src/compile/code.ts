@@ -100,5 +100,5 @@ export interface CpuKernel extends PlanKernel<Caps, CpuCode> {
   /** The work that its estimate is made of, if the estimate is fitted to measurements. */
   work?(task: Task, caps: Caps): Work;
   /** Bytes that its transformed weights take beyond those of the weights; 0 if absent. */
-  keeps?(task: Task, caps: Caps): number;
+  persistentBytes?(task: Task, caps: Caps): number;
 }

@@ -28,7 +28,7 @@ const ROUNDING_SECONDS = 5e-6;
  * F(6×6, 3×3) makes 64 numbers of 9: over F(4×4, 3×3), with 36, it has gained next to nothing where
  * it does not pay this (256→256 channels at 56×56: 33 ms and 33 ms, 8 MB more).
  */
-const KEEPING_SECONDS = 0.1e-9;
+const PERSISTENT_SECONDS = 0.1e-9;
 
 /**
  * Kernels that take the task, the fastest by their own estimates first. What rounds more must gain
@@ -47,6 +47,6 @@ export const choose = (
     kernels,
     (kernel) =>
       (kernel.roundoff ? ROUNDING_SECONDS : 0) +
-      ((kernel.keeps?.(task, caps) ?? 0) * KEEPING_SECONDS) / caps.threads,
+      ((kernel.persistentBytes?.(task, caps) ?? 0) * PERSISTENT_SECONDS) / caps.threads,
     remedy,
   );

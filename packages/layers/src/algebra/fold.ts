@@ -14,6 +14,7 @@ import {
   type MatmulParams,
 } from "@conv/ops";
 import {
+  dependents,
   evaluate,
   graphOf,
   hostArray,
@@ -29,16 +30,7 @@ import { zeros } from "../layers/init.ts";
 import { traceModel, type Entry, type Model, type TracedModel } from "../layers/layer.ts";
 import { matchState, type Saved, type State } from "../state/state.ts";
 import { toHost } from "./convolution.ts";
-import {
-  again,
-  consumers,
-  dependents,
-  layerOf,
-  names,
-  standIns,
-  under,
-  type ModelState,
-} from "./rewrite.ts";
+import { again, consumers, layerOf, names, standIns, under, type ModelState } from "./rewrite.ts";
 
 /**
  * A convolution (transposed ones and linear layers too) and what follows it that is affine channel
@@ -86,7 +78,7 @@ export function foldBatchNorm(model: Model, state: State): ModelState {
 function foldsOf(traced: TracedModel): Fold[] {
   const { graph, x, output } = traced;
   const [usersOf, nameOf] = [consumers(graph), names(traced)];
-  const moving = dependents(graph, x);
+  const moving = dependents(graph, [x]);
   const known = new Set(traced.entries.map((e) => e.name));
   const takes = (n: Node): boolean =>
     n.op === convOp ||

@@ -117,14 +117,6 @@ export function again(
   n.outputs.forEach((v, i) => known.set(v, made[i]));
 }
 
-/** Everything that depends on `from`. */
-export function dependents(graph: Graph, from: Value): ReadonlySet<Value> {
-  const found = new Set([from]);
-  for (const n of graph.nodes)
-    if (n.inputs.some((v) => found.has(v))) n.outputs.forEach((v) => found.add(v));
-  return found;
-}
-
 /** The nodes that take each value, a node once for each time. */
 export function consumers(graph: Graph): (v: Value) => readonly Node[] {
   const found = new Map<Value, Node[]>();

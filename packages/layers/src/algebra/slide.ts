@@ -28,6 +28,7 @@ import type {
   WindowGeometry,
 } from "@conv/ops";
 import {
+  dependents,
   formatShape,
   message,
   type Node,
@@ -39,16 +40,7 @@ import {
 } from "@conv/tensor";
 import { traceModel, type Entry, type Model, type TracedModel } from "../layers/layer.ts";
 import { matchState, type State } from "../state/state.ts";
-import {
-  again,
-  consumers,
-  dependents,
-  layerOf,
-  names,
-  standIns,
-  under,
-  type ModelState,
-} from "./rewrite.ts";
+import { again, consumers, layerOf, names, standIns, under, type ModelState } from "./rewrite.ts";
 
 const TO_CONV = "linearToConv1x1";
 const TO_LINEAR = "conv1x1ToLinear";
@@ -111,7 +103,7 @@ function headOf(model: Model, traced: TracedModel): Head {
   const { graph, x, output } = traced;
   const nameOf = names(traced);
   const usersOf = consumers(graph);
-  const moving = dependents(graph, x);
+  const moving = dependents(graph, [x]);
   const flat = graph.nodes.find((n) => isFlatten(n) && moving.has(n.inputs[0]));
   if (!flat)
     throw shapeError(
@@ -122,7 +114,7 @@ function headOf(model: Model, traced: TracedModel): Head {
   const pooled = flat.inputs[0].node;
   const from =
     pooled && isPool(pooled) && padsNothing(pooled.params) ? pooled.inputs[0] : flat.inputs[0];
-  const behind = dependents(graph, from);
+  const behind = dependents(graph, [from]);
   const nodes = graph.nodes.filter((n) => n.inputs.some((v) => behind.has(v)));
   const fail = (n: Node, why: string) =>
     unsupported(
@@ -233,7 +225,7 @@ export function conv1x1ToLinear(model: Model, state: State): ModelState {
 /** The nodes from the first convolution that can be a linear layer on. */
 function tailOf(traced: TracedModel): ReadonlySet<Node> {
   const { graph, x } = traced;
-  const moving = dependents(graph, x);
+  const moving = dependents(graph, [x]);
   const usersOf = consumers(graph);
   const nameOf = names(traced);
   const onePlace = ({ shape }: Value) =>
@@ -261,14 +253,17 @@ function tailOf(traced: TracedModel): ReadonlySet<Node> {
   }
   // Layers before the first of the convolutions keep their maps.
   const convs = [...tail].filter((n) => n.op === convOp);
-  const after = new Set(convs.flatMap((n) => [...dependents(graph, n.outputs[0])]));
+  const after = dependents(
+    graph,
+    convs.map((n) => n.outputs[0]),
+  );
   return new Set([...tail].filter((n) => convs.includes(n) || n.inputs.some((v) => after.has(v))));
 }
 
 function flattened(traced: TracedModel, x: Value, tensors: ReadonlyMap<string, Value>): Value {
   const tail = tailOf(traced);
   const made = new Set([...tail].flatMap((n) => n.outputs));
-  const moving = dependents(traced.graph, traced.x);
+  const moving = dependents(traced.graph, [traced.x]);
   const known = standIns(traced, x, tensors);
   for (const n of traced.graph.nodes) {
     if (!tail.has(n)) {

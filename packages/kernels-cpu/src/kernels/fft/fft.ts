@@ -60,7 +60,7 @@ export const fft: CpuKernel = fitted({
     const ways = tilingsOf(gatherOf(task));
     return typeof ways === "string" ? ways : null;
   },
-  keeps: (task, caps) => 4 * weightFloats(chosen(task, caps)) - bytesOf(task.inputs[1]),
+  persistentBytes: (task, caps) => 4 * weightFloats(chosen(task, caps)) - bytesOf(task.inputs[1]),
   work: (task, caps) => workOf(chosen(task, caps), caps),
   build(task, caps) {
     const t = chosen(task, caps);

@@ -96,7 +96,7 @@ const winograd = (points: 4 | 6 | 8, dims: 1 | 2): CpuKernel =>
         ? `transforms weights to at most ${MOST_BYTES} bytes, not ${bytes}`
         : null;
     },
-    keeps: (task) =>
+    persistentBytes: (task) =>
       packedBytes(tilings(gatherOf(task), points, dims) as Tiling[]) - bytesOf(task.inputs[1]),
     work(task, caps) {
       const all = tilings(gatherOf(task), points, dims) as Tiling[];
