@@ -1,9 +1,16 @@
-// The direction of imports. The sources of a package may import only the packages in this table, and
-// its manifest must declare exactly those it imports.
+// The structure of the sources. A package may import only the packages in this table, and its
+// manifest must declare exactly those it imports. Imports make no circle, and functions are short.
 
 import { globSync, readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
+import {
+  createSourceFile,
+  forEachChild,
+  isFunctionLike,
+  ScriptTarget,
+  type Node,
+} from "typescript-6";
 import { describe, expect, test } from "vitest";
 import { packages, root } from "../src/workspace.ts";
 
@@ -34,6 +41,8 @@ const IN_BROWSERS = [
 
 const STATIC = /(?:^|[\s;])(?:import|export)\s(?:[^"';]*?\sfrom\s)?\s*"([^"]+)"/g;
 const DYNAMIC = /(?:(?<!\.)\b(?:import|require)|\bresolve)\(\s*["`]([^"`]+)/g;
+/** Imports at run time, and of types within a type; not files that are only started. */
+const INDIRECT = /(?<!\.)\bimport\(\s*"(\.[^"]+)"/g;
 const packageOf = (specifier: string): string =>
   specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/");
 const isBuiltin = (specifier: string): boolean =>
@@ -114,3 +123,104 @@ describe.each(packages.filter(({ name }) => name in MAY_IMPORT))(
     }
   },
 );
+
+const sources = globSync(["packages/*/src/**/*.{ts,tsx}", "apps/*/src/**/*.{ts,tsx}"], {
+  cwd: root,
+})
+  .filter((file) => !file.endsWith(".d.ts"))
+  .toSorted();
+
+/** The relative imports of each file: of values and of types, static and dynamic. */
+const importsOf = new Map(
+  sources.map((file) => {
+    const text = readFileSync(join(root, file), "utf8");
+    const specifiers = [STATIC, INDIRECT].flatMap((pattern) =>
+      [...text.matchAll(pattern)].map((match) => match[1]!),
+    );
+    const relatives = specifiers.filter((specifier) => specifier.startsWith("."));
+    return [file, [...new Set(relatives)].map((to) => join(dirname(file), to))] as const;
+  }),
+);
+
+/** A circle of imports in a graph of files; null if there is none. */
+function circleIn(imports: ReadonlyMap<string, readonly string[]>): string[] | null {
+  const done = new Set<string>();
+  const visit = (file: string, path: readonly string[]): string[] | null => {
+    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file];
+    if (done.has(file)) return null;
+    for (const next of imports.get(file) ?? []) {
+      const circle = visit(next, [...path, file]);
+      if (circle) return circle;
+    }
+    done.add(file);
+    return null;
+  };
+  for (const file of imports.keys()) {
+    const circle = visit(file, []);
+    if (circle) return circle;
+  }
+  return null;
+}
+
+test("imports make no circle, those of types and dynamic ones included", () => {
+  expect(
+    circleIn(
+      new Map([
+        ["a", ["b", "c"]],
+        ["b", ["d"]],
+        ["c", ["d"]],
+        ["d", ["c"]],
+      ]),
+    ),
+  ).toEqual(["d", "c", "d"]);
+  expect(circleIn(importsOf)).toBeNull();
+});
+
+/** Lines of the longest functions. */
+const MOST_LINES = 120;
+
+/** Functions that are still longer, by file. None may be added. */
+const LONG: Readonly<Record<string, readonly string[]>> = {
+  "packages/cli/src/commands/train.ts": ["train"],
+  "packages/cli/src/costs.ts": ["addCostCommands"],
+  "packages/cli/src/program.ts": ["createProgram"],
+  "packages/cli/src/report/depth.ts": ["depthPicture"],
+  "packages/cli/src/report/page.ts": ["pageOf"],
+  "packages/kernels-cpu/src/kernels/depthwise/depthwise.ts": ["planes", "emit"],
+  "packages/kernels-cpu/src/kernels/depthwise/inPlace.ts": ["inPlaceStage"],
+  "packages/kernels-cpu/src/kernels/gemm/igemm.ts": ["productStage"],
+  "packages/kernels-cpu/src/kernels/winograd/gradWeight.ts": ["blockStage", "emit", "(anonymous)"],
+  "packages/kernels-cpu/src/kernels/winograd/transforms.ts": ["emitOutput"],
+  "packages/kernels-cpu/src/kernels/winograd/winograd.ts": ["productStage", "emit"],
+  "packages/testkit/src/suite/buffers.ts": ["bufferSuite"],
+};
+
+/** The names of the functions of a file with more lines than allowed. */
+function longFunctions(file: string): string[] {
+  const source = createSourceFile(
+    file,
+    readFileSync(join(root, file), "utf8"),
+    ScriptTarget.Latest,
+    true,
+  );
+  const lineAt = (position: number) => source.getLineAndCharacterOfPosition(position).line;
+  const found: string[] = [];
+  const visit = (node: Node): void => {
+    if (isFunctionLike(node) && lineAt(node.end) - lineAt(node.getStart()) >= MOST_LINES) {
+      const named = node.name ?? ("name" in node.parent ? (node.parent.name as Node) : undefined);
+      found.push(named?.getText() ?? "(anonymous)");
+    }
+    forEachChild(node, visit);
+  };
+  visit(source);
+  return found;
+}
+
+test(`functions have at most ${MOST_LINES} lines`, () => {
+  const tooLong = sources.flatMap((file) =>
+    longFunctions(file)
+      .filter((name) => !LONG[file]?.includes(name))
+      .map((name) => `${file}: ${name}`),
+  );
+  expect(tooLong).toEqual([]);
+});

@@ -10,7 +10,6 @@ import { promisify } from "node:util";
 import { encode, messages, type Message, type Reply, type Request } from "./channel.ts";
 import type { Device } from "./engines/context.ts";
 import type { Task } from "./task.ts";
-import type { WorkerOptions } from "./worker.ts";
 
 /** The V8 flag that joins pairs of 128-bit operations into 256-bit ones. */
 export const PAIRING = "--experimental-wasm-revectorize";
@@ -57,6 +56,14 @@ export interface StartOptions {
   readonly simd256: boolean;
   /** Further environment variables, such as the driver of a GPU. */
   readonly env?: NodeJS.ProcessEnv;
+}
+
+/** What the process of worker.ts is started with, as JSON. */
+export interface WorkerOptions {
+  readonly name: CompetitorName;
+  readonly device: Device;
+  readonly threads: number;
+  readonly simd256: boolean;
 }
 
 export interface Competitor {

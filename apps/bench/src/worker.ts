@@ -5,16 +5,10 @@ import { Socket } from "node:net";
 import { createCpu } from "@conv/kernels-cpu";
 import { answerer } from "./answer.ts";
 import { encode, messages, type Reply, type Request } from "./channel.ts";
-import type { CompetitorName } from "./competitor.ts";
-import { HALF, type Context } from "./engines/context.ts";
+import type { WorkerOptions } from "./competitor.ts";
+import { HALF } from "./engines/context.ts";
 import { createEngine } from "./engines/index.ts";
 import { installedPeers } from "./peers.ts";
-
-/** What the process is started with, as JSON. */
-export interface WorkerOptions extends Pick<Context, "device" | "threads"> {
-  readonly name: CompetitorName;
-  readonly simd256: boolean;
-}
 
 const { name, device, threads, simd256 }: WorkerOptions = JSON.parse(process.argv[2]);
 const socket = new Socket({ fd: 3 });

@@ -24,7 +24,13 @@ export {
 export type { AxisTaps, Gather, Phase, Reading } from "./gather.ts";
 export { allocateValues, partsOf, type Allocation, type Part } from "./allocation.ts";
 export { align, packBlocks, shareBuffers, type Lifetime } from "./lifetimes.ts";
-export { distinctDependencies, persistentTasks, type Dependencies } from "./persistent.ts";
+export {
+  createFreshness,
+  distinctDependencies,
+  persistentTasks,
+  type Dependencies,
+} from "./persistent.ts";
+export { transfersOf, type Transfer } from "./transfers.ts";
 export {
   place,
   type Block,

@@ -132,3 +132,26 @@ export const distinctDependencies = (
     stages.flatMap(({ invalidatedBy: d }) => (d ? [[d.join(), d] as const] : [])),
   ).values(),
 ];
+
+/** Something with contents: no two contents have the same version. */
+export interface Versioned {
+  version: number;
+}
+
+/**
+ * Remembers of which contents of the inputs persistent results were made. `changed[d]` tells whether
+ * the inputs of `dependencies[d]` have other contents now; `commit` is to be called after a run,
+ * before versions change.
+ */
+export function createFreshness(
+  dependencies: readonly Dependencies[],
+): (ins: readonly Versioned[]) => { readonly changed: readonly boolean[]; commit(): void } {
+  let seen = dependencies.map((inputs) => inputs.map(() => -1));
+  return (ins) => {
+    const now = dependencies.map((inputs) => inputs.map((i) => ins[i]!.version));
+    return {
+      changed: now.map((versions, d) => versions.some((version, j) => seen[d]![j] !== version)),
+      commit: () => void (seen = now),
+    };
+  };
+}

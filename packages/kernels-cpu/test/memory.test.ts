@@ -83,6 +83,7 @@ describe("heap", () => {
     expect(() => heap.alloc(4 * PAGE)).toThrow(
       expect.objectContaining({
         name: "RangeError",
+        code: "out-of-memory",
         message: `cpu: 262144 bytes do not fit: ${inUse}`,
       }),
     );
@@ -97,6 +98,8 @@ describe("heap", () => {
     expect(() => heap.alloc(20 * PAGE)).toThrow(
       expect.objectContaining({
         name: "RangeError",
+        code: "memory-not-granted",
+        values: { bytes: 1310720, total: INITIAL * PAGE, more: 5 * PAGE },
         message: `cpu: 1310720 bytes do not fit: ${refused}`,
       }),
     );

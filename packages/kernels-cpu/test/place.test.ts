@@ -150,47 +150,54 @@ describe("what moves nothing", () => {
   });
 });
 
-it("drawn graphs of joins, cuts and elementwise ops give exactly the reference, wherever their outputs go", async () => {
-  const step = fc.record({
-    kind: fc.constantFrom("scale", "add", "concat", "slice", "transpose", "reshape"),
-    a: fc.nat(99),
-    b: fc.nat(99),
-    c: fc.nat(99),
-  });
-  const drawn = fc.record({
-    width: fc.constantFrom(16, 4, 5),
-    steps: fc.array(step, { minLength: 2, maxLength: 12 }),
-    outputs: fc.array(fc.nat(99), { minLength: 1, maxLength: 3 }),
-    alias: fc.boolean(),
-  });
-  const property = fc.asyncProperty(drawn, async ({ width, steps, outputs, alias }) => {
-    const inputs = [input(spec([4, width])), input(spec([width, 4]))];
-    const made: Value[] = [...inputs];
-    for (const { kind, a, b, c } of steps) {
-      const x = made[a % made.length];
-      const same = made.filter((v) => sameShape(v.shape, x.shape));
-      const joins = made.filter((v) => v.shape[1] === x.shape[1] && v.shape[0] + x.shape[0] < 100);
-      const [rows, columns] = x.shape;
-      if (kind === "scale") made.push(mul(x, (c % 3) - 1.5));
-      else if (kind === "add") made.push(add(x, same[b % same.length]));
-      else if (kind === "concat" && joins.length)
-        made.push(concat([x, joins[b % joins.length]], 0));
-      else if (kind === "slice" && rows > 1)
-        made.push(slice(x, [b % rows, 0], [1 + (c % (rows - (b % rows))), columns]));
-      else if (kind === "transpose") made.push(transpose(x));
-      else if (kind === "reshape" && rows % 2 === 0) made.push(reshape(x, [rows / 2, columns * 2]));
-    }
-    const chosen = [...new Set(outputs.map((o) => made[made.length - 1 - (o % made.length)]))];
-    const graph = optimize(graphOf(inputs, chosen));
-    const taken = new Set<number>();
-    const into = graph.outputs.map((v) => {
-      const at = alias
-        ? inputs.findIndex((x, i) => sameShape(x.shape, v.shape) && !taken.has(i))
-        : -1;
-      return at < 0 ? undefined : (taken.add(at), at);
+it(
+  "drawn graphs of joins, cuts and elementwise ops give exactly the reference, wherever their outputs go",
+  { timeout: 60_000 },
+  async () => {
+    const step = fc.record({
+      kind: fc.constantFrom("scale", "add", "concat", "slice", "transpose", "reshape"),
+      a: fc.nat(99),
+      b: fc.nat(99),
+      c: fc.nat(99),
     });
-    const want = reference(graph);
-    for (const cpu of backends) expect(await outputsOf(cpu, graph, into)).toEqual(want);
-  });
-  await fc.assert(property, { seed: 19980511, numRuns: 300 });
-});
+    const drawn = fc.record({
+      width: fc.constantFrom(16, 4, 5),
+      steps: fc.array(step, { minLength: 2, maxLength: 12 }),
+      outputs: fc.array(fc.nat(99), { minLength: 1, maxLength: 3 }),
+      alias: fc.boolean(),
+    });
+    const property = fc.asyncProperty(drawn, async ({ width, steps, outputs, alias }) => {
+      const inputs = [input(spec([4, width])), input(spec([width, 4]))];
+      const made: Value[] = [...inputs];
+      for (const { kind, a, b, c } of steps) {
+        const x = made[a % made.length];
+        const same = made.filter((v) => sameShape(v.shape, x.shape));
+        const joins = made.filter(
+          (v) => v.shape[1] === x.shape[1] && v.shape[0] + x.shape[0] < 100,
+        );
+        const [rows, columns] = x.shape;
+        if (kind === "scale") made.push(mul(x, (c % 3) - 1.5));
+        else if (kind === "add") made.push(add(x, same[b % same.length]));
+        else if (kind === "concat" && joins.length)
+          made.push(concat([x, joins[b % joins.length]], 0));
+        else if (kind === "slice" && rows > 1)
+          made.push(slice(x, [b % rows, 0], [1 + (c % (rows - (b % rows))), columns]));
+        else if (kind === "transpose") made.push(transpose(x));
+        else if (kind === "reshape" && rows % 2 === 0)
+          made.push(reshape(x, [rows / 2, columns * 2]));
+      }
+      const chosen = [...new Set(outputs.map((o) => made[made.length - 1 - (o % made.length)]))];
+      const graph = optimize(graphOf(inputs, chosen));
+      const taken = new Set<number>();
+      const into = graph.outputs.map((v) => {
+        const at = alias
+          ? inputs.findIndex((x, i) => sameShape(x.shape, v.shape) && !taken.has(i))
+          : -1;
+        return at < 0 ? undefined : (taken.add(at), at);
+      });
+      const want = reference(graph);
+      for (const cpu of backends) expect(await outputsOf(cpu, graph, into)).toEqual(want);
+    });
+    await fc.assert(property, { seed: 19980511, numRuns: 300 });
+  },
+);

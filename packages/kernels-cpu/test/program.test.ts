@@ -244,6 +244,12 @@ describe("large work", () => {
     expect(() => small.compile(huge)).toThrow(
       expect.objectContaining({
         name: "RangeError",
+        code: "program-too-large",
+        values: expect.objectContaining({
+          bytes: 6442254400,
+          most: 2147418112,
+          what: "net: transpose into 32767×16384",
+        }),
         message:
           "cpu: the program needs 6442254400 bytes, 2147418112 of them for net: transpose into 32767×16384: " +
           "cpu: 6442254336 bytes do not fit: 1088 of 4294967296 bytes are in use",
@@ -254,6 +260,8 @@ describe("large work", () => {
     expect(() => small.alloc(2 ** 31 - 64)).toThrow(
       expect.objectContaining({
         name: "RangeError",
+        code: "out-of-memory",
+        values: { bytes: 2147483584, used: 2147484608, limit: 4294967296 },
         message:
           "cpu: 2147483584 bytes do not fit: 2147484608 of 4294967296 bytes are in use; " +
           "live tensors: 1 (2147483584 bytes), programs: 0 (0 bytes); free tensors with scope() or using",

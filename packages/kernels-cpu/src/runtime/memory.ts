@@ -1,23 +1,22 @@
-// One WebAssembly memory for all buffers and programs, and the free list that divides it.
+// The heap of a back end: one WebAssembly memory for all buffers and programs, and a free list.
 
 import { align } from "@conv/compiler";
+import { message, rangeError } from "@conv/tensor";
 
 const PAGE = 65536;
 /** A cache line. Vector code may read and write as much past the end of a buffer. */
 export const ALIGNMENT = 64;
-/**
- * The first bytes hold the words by which threads meet (see runtime.ts); address 0 stays unused.
- */
+/** The first bytes hold the words that threads share (see runtime.ts); address 0 stays unused. */
 export const RESERVED = 1024;
 /** Vector loads may run past the end of the last buffer by this much. */
 const SLACK = 1024;
 
-/** Pages of the memory at its start. */
+/** Initial pages of the memory. */
 export const INITIAL = 16;
 
 export interface Heap {
   /**
-   * Address of at least `bytes` bytes, 64-byte aligned. Throws RangeError when there is no room.
+   * The address of at least `bytes` bytes, 64-byte aligned. Throws RangeError if they do not fit.
    */
   alloc(bytes: number): number;
   /** Throws where nothing is allocated. */
@@ -27,10 +26,7 @@ export interface Heap {
 /** The bytes that an allocation of so many bytes takes in the heap. */
 export const allocated = (bytes: number): number => align(bytes, ALIGNMENT);
 
-/**
- * Divides a memory that `grow` makes larger, to `maximum` pages at most. The memory itself may be
- * elsewhere.
- */
+/** A heap in a memory that `grow` enlarges, to at most `maximum` pages. */
 export function createHeap(maximum: number, grow: (pages: number) => void): Heap {
   // Free ranges by address, never adjacent; first fit keeps long-lived buffers low.
   const free: { address: number; size: number }[] = [];
@@ -52,10 +48,12 @@ export function createHeap(maximum: number, grow: (pages: number) => void): Heap
         if (needed > 0) {
           const limit = maximum * PAGE;
           if (top + size + SLACK > limit)
-            throw new RangeError(
-              `cpu: ${bytes} bytes do not fit: ${top} of ${limit} bytes are in use`,
+            throw rangeError(
+              "cpu",
+              "out-of-memory",
+              message`${{ bytes }} bytes do not fit: ${{ used: top }} of ${{ limit }} bytes are in use`,
             );
-          // Growing by an eighth at least keeps the number of growths small.
+          // It grows by an eighth at least, so that it grows seldom.
           const pages = Math.min(
             maximum - total / PAGE,
             Math.ceil(Math.max(needed, total / 8) / PAGE),
@@ -63,8 +61,10 @@ export function createHeap(maximum: number, grow: (pages: number) => void): Heap
           try {
             grow(pages);
           } catch {
-            throw new RangeError(
-              `cpu: ${bytes} bytes do not fit: the engine refuses to grow the memory from ${total} by ${pages * PAGE} bytes`,
+            throw rangeError(
+              "cpu",
+              "memory-not-granted",
+              message`${{ bytes }} bytes do not fit: the engine refuses to grow the memory from ${{ total }} by ${{ more: pages * PAGE }} bytes`,
             );
           }
           total += pages * PAGE;
@@ -79,7 +79,7 @@ export function createHeap(maximum: number, grow: (pages: number) => void): Heap
       const size = sizes.get(address);
       if (size === undefined) throw new Error(`cpu: nothing is allocated at ${address}`);
       sizes.delete(address);
-      // Joined with the free ranges that touch it.
+      // Merged with adjacent free ranges.
       const after = free.findIndex((r) => r.address > address);
       const at = after < 0 ? free.length : after;
       const [before, next] = [free[at - 1], free[at]];

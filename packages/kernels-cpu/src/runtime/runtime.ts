@@ -3,6 +3,7 @@
 // orders through that memory, so that nothing waits for an event loop. These functions are sent to
 // workers as text (`toString`), so they use nothing but their arguments and globals.
 
+import type { Transfer } from "@conv/compiler";
 import type { Bytes } from "@conv/tensor";
 
 /**
@@ -31,9 +32,6 @@ export const WORDS = {
  */
 type RunFunction = (thread: number, maySleep: number) => void;
 
-/** A range of the memory that is copied: to, from, bytes. */
-export type Copy = readonly [to: number, from: number, bytes: number];
-
 /**
  * What a program, and a back end, ask of the memory and the threads, in this order. In a worker
  * these are messages.
@@ -49,8 +47,8 @@ export interface Commands {
     id: number,
     address: number,
     head: Uint8Array,
-    before: readonly Copy[],
-    after: readonly Copy[],
+    before: readonly Transfer<number>[],
+    after: readonly Transfer<number>[],
   ): void;
   drop(id: number): void;
 }
@@ -193,8 +191,8 @@ export function createRuntime(
     for (let done; (done = Atomics.load(control, words.done)) < threads - 1; check())
       if (maySleep) Atomics.wait(control, words.done, done, SLICE);
   };
-  const copy = (ranges: readonly Copy[]) => {
-    for (const [to, from, length] of ranges) bytes.copyWithin(to, from, from + length);
+  const copy = (ranges: readonly Transfer<number>[]) => {
+    for (const { to, from, bytes: length } of ranges) bytes.copyWithin(to, from, from + length);
   };
 
   return {

@@ -2,11 +2,14 @@
 // run, nothing read back in between.
 
 import {
+  createFreshness,
   distinctDependencies,
   root,
+  transfersOf,
   type Allocation,
   type Packed,
   type Packs,
+  type Transfer,
 } from "@conv/compiler";
 import {
   bytesOf,
@@ -49,12 +52,6 @@ interface Dispatch {
   readonly group: GPUBindGroup;
 }
 
-interface Copy {
-  readonly from: GPUBuffer;
-  readonly to: GPUBuffer;
-  readonly bytes: number;
-}
-
 /** A program with the buffers of a run. */
 interface Bound {
   readonly dispatches: readonly Dispatch[];
@@ -62,7 +59,7 @@ interface Bound {
    * Inputs that are outputs, saved before outputs are copied; then the outputs that no stage writes
    * where they belong.
    */
-  readonly copies: readonly Copy[];
+  readonly copies: readonly Transfer<GPUBuffer>[];
   readonly ready: Promise<void>;
   waiting: boolean;
 }
@@ -246,16 +243,16 @@ function createBinder(
 ) {
   const sizes = graph.outputs.map((v) => Math.ceil(bytesOf(v.spec) / 4) * 4);
   const sources = graph.outputs.map((v) => allocations.get(root(v))!);
+  const transfers = transfersOf(sources, sizes, replacing.unsafe, spare.of);
   return (
     ins: readonly GpuTensorBuffer[],
     outs: readonly GpuTensorBuffer[],
     own: readonly GpuTensorBuffer[],
   ): Bound => {
     const same = (input: number, output: number) => ins[input].id === outs[output].id;
-    const isDirect = (o: number) => sources[o].kind === "output" && sources[o].index === o;
-    // An output that would overwrite an input too early goes through memory of its own.
-    const targets = outs.map((b, o) =>
-      isDirect(o) && replacing.unsafe[o].some((i) => same(i, o)) ? spare.of(o) : b.gpu,
+    const { targets, before, after } = transfers(
+      ins.map((b) => b.gpu),
+      outs.map((b) => b.gpu),
     );
     const bufferOf = ({ kind, index }: Allocation): GPUBuffer =>
       kind === "block"
@@ -280,26 +277,12 @@ function createBinder(
         group: runtime.device.createBindGroup({ layout: pipeline.layout, entries }),
       };
     });
-    const first: Copy[] = [];
-    const then = outs.flatMap((b, o): Copy[] => {
-      const [source, bytes] = [sources[o], sizes[o]];
-      if (bytes === 0) return [];
-      if (source.kind !== "input") {
-        const from = targets[source.index];
-        return from === b.gpu ? [] : [{ from, to: b.gpu, bytes }];
-      }
-      const taken = ins[source.index];
-      if (taken.id === b.id) return [];
-      if (outs.every(({ id }) => id !== taken.id)) return [{ from: taken.gpu, to: b.gpu, bytes }];
-      first.push({ from: taken.gpu, to: spare.of(o), bytes });
-      return [{ from: spare.of(o), to: b.gpu, bytes }];
-    });
     const compiled = Promise.all(dispatches.map((d) => d.pipeline.ready)).then(
       () => void (bound.waiting = false),
     );
     const bound: Bound = {
       dispatches,
-      copies: [...first, ...then],
+      copies: [...before, ...after],
       ready: compiled,
       waiting: dispatches.some((d) => d.pipeline.pipeline === null),
     };
@@ -328,26 +311,25 @@ function createEncoder(
   const { device } = runtime;
   const dependencies = distinctDependencies(stages.filter(({ pack }) => pack === null));
   const numbers = new Map(dependencies.map((c, i) => [c.join(), i]));
-  const seen = dependencies.map((inputs) => inputs.map(() => -1));
+  const look = createFreshness(dependencies);
   const packOf = new Map(
     slots.flatMap(({ pack }, slot) => (pack ? [slot] : [])).map((slot, k) => [slot, k]),
   );
   return ({ bound, ins, outs, packed }: Prepared, timing?: Timing): void => {
     const failed = bound.dispatches.find((d) => d.pipeline.failure !== null);
     if (failed) return runtime.fail(failed.pipeline.failure);
-    const versions = dependencies.map((inputs) => inputs.map((i) => ins[i].version));
-    const skipped = versions.map((now, c) => now.every((version, j) => seen[c][j] === version));
+    const { changed, commit } = look(ins);
     const contents = packs.map(({ input }) => ins[input].version);
-    const isThere = ({ invalidatedBy, pack }: Placed): boolean => {
+    const isFresh = ({ invalidatedBy, pack }: Placed): boolean => {
       if (pack === null)
-        return invalidatedBy !== null && skipped[numbers.get(invalidatedBy.join())!];
+        return invalidatedBy !== null && !changed[numbers.get(invalidatedBy.join())!];
       const k = packOf.get(slotOf[pack])!;
       return packed[k].version === contents[k];
     };
     const encoder = device.createCommandEncoder();
     let pass = timing ? null : encoder.beginComputePass();
     stages.forEach((s, i) => {
-      if (isThere(s)) return;
+      if (isFresh(s)) return;
       if (timing) pass = encoder.beginComputePass({ timestampWrites: timing.stage(i) });
       const { pipeline, group } = bound.dispatches[i];
       const { groups } = s.stage;
@@ -364,7 +346,7 @@ function createEncoder(
       encoder.copyBufferToBuffer(from, 0, to, 0, bytes);
     timing?.end(encoder);
     device.queue.submit([encoder.finish()]);
-    versions.forEach((now, c) => (seen[c] = now));
+    commit();
     packed.forEach((p, k) => (p.version = contents[k]));
     for (const b of outs) b.version = runtime.next();
   };
