@@ -3,7 +3,7 @@
 // operand that no later task reads.
 
 import { concatOp, sliceOp, type ConcatParams, type SliceParams } from "@conv/ops";
-import { bytesOf, sizeOf, stridesOf, type Graph, type Value } from "@conv/tensor";
+import { bytesOf, infoOf, sizeOf, stridesOf, type Graph, type Value } from "@conv/tensor";
 import { root, type Planned } from "./plan.ts";
 
 /** A range of bytes in an input or output of the program, or in a block of its memory. */
@@ -31,14 +31,14 @@ export function partsOf(graph: Graph, alignment: number): Map<Value, Part> {
   for (const { op, params, inputs, outputs } of graph.nodes) {
     const [y] = outputs as [Value];
     if (op === sliceOp && !separate.has(y)) {
-      const [{ shape }] = inputs as [Value];
+      const [{ shape, dtype }] = inputs as [Value];
       const { start, size } = params as SliceParams;
       const cut = size.findLastIndex((n, a) => n < shape[a]!);
       const strides = stridesOf(shape);
       if (sizeOf(size.slice(0, Math.max(0, cut))) === 1)
         parts.set(y, {
           whole: root(inputs[0]!),
-          offset: start.reduce((sum, s, a) => sum + s * strides[a]!, 0) * 4,
+          offset: start.reduce((sum, s, a) => sum + s * strides[a]!, 0) * infoOf(dtype).bytes,
         });
     }
     if (op !== concatOp || sizeOf(y.shape.slice(0, (params as ConcatParams).axis)) !== 1) continue;

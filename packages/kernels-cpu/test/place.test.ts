@@ -2,7 +2,7 @@
 // memory of inputs that die. All of it must be invisible: drawn graphs of such ops, their outputs
 // in buffers of their own and in those of inputs, give exactly the reference.
 
-import { add, concat, conv, mul, relu, reshape, slice, sub, tanh, transpose } from "@conv/ops";
+import { add, cast, concat, conv, mul, relu, reshape, slice, sub, tanh, transpose } from "@conv/ops";
 import {
   bytesOf,
   evaluate,
@@ -127,6 +127,28 @@ describe("what moves nothing", () => {
     expect(kernels(graphOfShapes([[8, 6]], (x) => slice(x, [2, 0], [3, 6]))).names).toEqual([
       "move",
     ]);
+  });
+
+  it("a slice of elements of one byte that something reads", async () => {
+    const graph = optimize(
+      trace((x) => add(cast(slice(x, [2, 0], [2, 8]), "float32"), 0.5), [spec([6, 8], "uint8")]),
+    );
+    for (const cpu of backends) {
+      const program = cpu.compile(graph);
+      expect(program.steps.map((s) => s.kernel)).not.toContain("move");
+      const [x, y] = [cpu.alloc(48), cpu.alloc(64)];
+      cpu.write(
+        x,
+        Uint8Array.from({ length: 48 }, (_, i) => i),
+      );
+      program.run([x], [y]);
+      expect([...new Float32Array(await cpu.read(y))]).toEqual(
+        Array.from({ length: 16 }, (_, i) => 16.5 + i),
+      );
+      program.dispose();
+      cpu.free(x);
+      cpu.free(y);
+    }
   });
 
   it("pieces that end within a cache line are copied", () => {
