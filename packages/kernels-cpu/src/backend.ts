@@ -15,10 +15,10 @@ import {
 } from "@conv/tensor";
 import { capsOf, probe, unsupportedReason, type Caps } from "./compile/caps.ts";
 import type { CpuKernel } from "./compile/code.ts";
-import { compileProgram, type CpuBuffer, type CpuProgram } from "./compile/program.ts";
+import { compileProgram, type CpuProgram } from "./compile/program.ts";
 import { createEngine, type Engine } from "./runtime/engine.ts";
 import { createHeap, type Heap } from "./runtime/memory.ts";
-import { createShared } from "./runtime/shared.ts";
+import { createShared, type CpuBuffer } from "./runtime/shared.ts";
 import type { Simd256 } from "./runtime/simd256.ts";
 import { availableThreads, type WorkerLike } from "./runtime/threads.ts";
 

@@ -2,7 +2,19 @@
 // memory of inputs that die. All of it must be invisible: drawn graphs of such ops, their outputs
 // in buffers of their own and in those of inputs, give exactly the reference.
 
-import { add, cast, concat, conv, mul, relu, reshape, slice, sub, tanh, transpose } from "@conv/ops";
+import {
+  add,
+  cast,
+  concat,
+  conv,
+  mul,
+  relu,
+  reshape,
+  slice,
+  sub,
+  tanh,
+  transpose,
+} from "@conv/ops";
 import {
   bytesOf,
   evaluate,

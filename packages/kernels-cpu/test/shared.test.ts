@@ -15,11 +15,11 @@ import { difference, draw, evaluateBounded, testBackend } from "@conv/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { capsOf, probe } from "../src/compile/caps.ts";
 import { layOut } from "../src/compile/layout.ts";
-import { compileProgram, type CpuBuffer } from "../src/compile/program.ts";
+import { compileProgram } from "../src/compile/program.ts";
 import { createCpu, kernels, type CpuBackend } from "../src/index.ts";
 import { createEngine } from "../src/runtime/engine.ts";
 import { allocated, createHeap, type Heap } from "../src/runtime/memory.ts";
-import { createShared } from "../src/runtime/shared.ts";
+import { createShared, type CpuBuffer } from "../src/runtime/shared.ts";
 
 const of = (
   shapes: readonly (readonly number[])[],

@@ -14,51 +14,20 @@ import {
   trainingMemoryOf,
   widthGrowth,
   wrap,
-  type Convention,
   type Memory,
   type NumberType,
-  type Summary,
   type Traced,
-  type TrainingMemory,
 } from "@conv/analysis";
 import { adam, traceModel, traceStep, type Model } from "@conv/layers";
 import { ShapeError, type Graph } from "@conv/tensor";
-import type { DeviceOptions } from "../backend.ts";
 import { about } from "../errors.ts";
 import { modelOf } from "../model.ts";
 import { write } from "../output.ts";
+import type { Costs, Growth, SummaryOptions } from "../report/costs.ts";
 import { reservedRows } from "../reserved.ts";
 import { aligned, fitted, shortened } from "../table.ts";
 import { colorsOf, columns } from "../terminal.ts";
 import type { StepTime, Timing } from "../timing.ts";
-
-export interface SummaryOptions extends DeviceOptions {
-  readonly input?: readonly number[];
-  readonly batch: number;
-  readonly convention: Convention;
-  readonly backward: boolean;
-  readonly depth?: number;
-  readonly dtype: NumberType;
-  readonly format: "text" | "json" | "csv" | "markdown" | "html";
-  readonly json?: boolean;
-  readonly out?: string;
-  readonly predict: boolean;
-  readonly measure: boolean;
-  readonly threads?: number;
-}
-
-/** All costs of a network. */
-export interface Costs {
-  readonly summary: Summary;
-  readonly inference: Memory;
-  /**
-   * Of a step with Adam; null where the network cannot be trained with this batch size:
-   * `untrainable` says why.
-   */
-  readonly training: TrainingMemory | null;
-  readonly untrainable?: string;
-  readonly timing?: Timing;
-}
 
 const ADAM = 2; // state tensors for each parameter
 
@@ -146,14 +115,6 @@ function stepOf(model: Model, batch: number): Graph | null {
     if (error instanceof ShapeError) return null;
     throw error;
   }
-}
-
-/** Costs when something is doubled; null where the network does not allow it. */
-export interface Growth {
-  readonly what: string;
-  readonly macs: number;
-  readonly parameters: number;
-  readonly activations: number | null;
 }
 
 function growthTable(model: Model, batch: number): Growth[] {

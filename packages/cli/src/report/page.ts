@@ -14,9 +14,9 @@ import {
   type Memory,
   type TrainingMemory,
 } from "@conv/analysis";
-import type { Costs, Growth, SummaryOptions } from "../commands/summary.ts";
 import { reservedRows } from "../reserved.ts";
 import type { StepTime, Timing } from "../timing.ts";
+import type { Costs, Growth, SummaryOptions } from "./costs.ts";
 import { depthPicture, leavesOf, usedKinds } from "./depth.ts";
 import { colors, svgOf, widths, type Picture } from "./draw.ts";
 import { fieldPictures } from "./field.ts";

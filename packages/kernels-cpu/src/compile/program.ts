@@ -6,26 +6,19 @@ import {
   formatShape,
   message,
   rangeError,
-  type Buffer,
   type Graph,
   type Program,
   type Value,
 } from "@conv/tensor";
 import type { Engine } from "../runtime/engine.ts";
 import type { Heap } from "../runtime/memory.ts";
-import type { Shared } from "../runtime/shared.ts";
+import type { CpuBuffer, Shared } from "../runtime/shared.ts";
 import type { Module } from "../wasm/module.ts";
 import type { Caps } from "./caps.ts";
 import type { CpuKernel } from "./code.ts";
 import { layOut, type Block, type LaidOut, type ProgramLayout } from "./layout.ts";
 import { generate } from "./module.ts";
 import type { Planned } from "./plan.ts";
-
-/** A buffer of this back end. `version` names its contents: no two contents have the same. */
-export interface CpuBuffer extends Buffer {
-  readonly address: number;
-  version: number;
-}
 
 export interface CpuProgram extends Program, ProgramLayout {
   /**

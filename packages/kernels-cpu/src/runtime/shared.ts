@@ -1,9 +1,15 @@
-// What the programs of one back end share: memory to work in, since no two run at the same time,
-// and weights that they pack alike.
+// Memory that the programs of one back end share: an arena, since no two run at the same time, and
+// packed weights.
 
 import { createPacks, type Packs } from "@conv/compiler";
-import type { CpuBuffer } from "../compile/program.ts";
+import type { Buffer } from "@conv/tensor";
 import { allocated, type Heap } from "./memory.ts";
+
+/** A buffer of this back end. `version` names its contents: no two contents have the same. */
+export interface CpuBuffer extends Buffer {
+  readonly address: number;
+  version: number;
+}
 
 export interface Shared {
   /** Where the arena lies. It moves when programs come and go. */
