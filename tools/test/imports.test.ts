@@ -179,22 +179,6 @@ test("imports make no circle, those of types and dynamic ones included", () => {
 /** Lines of the longest functions. */
 const MOST_LINES = 120;
 
-/** Functions that are still longer, by file. None may be added. */
-const LONG: Readonly<Record<string, readonly string[]>> = {
-  "packages/cli/src/commands/train.ts": ["train"],
-  "packages/cli/src/costs.ts": ["addCostCommands"],
-  "packages/cli/src/program.ts": ["createProgram"],
-  "packages/cli/src/report/depth.ts": ["depthPicture"],
-  "packages/cli/src/report/page.ts": ["pageOf"],
-  "packages/kernels-cpu/src/kernels/depthwise/depthwise.ts": ["planes", "emit"],
-  "packages/kernels-cpu/src/kernels/depthwise/inPlace.ts": ["inPlaceStage"],
-  "packages/kernels-cpu/src/kernels/gemm/igemm.ts": ["productStage"],
-  "packages/kernels-cpu/src/kernels/winograd/gradWeight.ts": ["blockStage", "emit", "(anonymous)"],
-  "packages/kernels-cpu/src/kernels/winograd/transforms.ts": ["emitOutput"],
-  "packages/kernels-cpu/src/kernels/winograd/winograd.ts": ["productStage", "emit"],
-  "packages/testkit/src/suite/buffers.ts": ["bufferSuite"],
-};
-
 /** The names of the functions of a file with more lines than allowed. */
 function longFunctions(file: string): string[] {
   const source = createSourceFile(
@@ -217,10 +201,6 @@ function longFunctions(file: string): string[] {
 }
 
 test(`functions have at most ${MOST_LINES} lines`, { timeout: 60_000 }, () => {
-  const tooLong = sources.flatMap((file) =>
-    longFunctions(file)
-      .filter((name) => !LONG[file]?.includes(name))
-      .map((name) => `${file}: ${name}`),
-  );
+  const tooLong = sources.flatMap((file) => longFunctions(file).map((name) => `${file}: ${name}`));
   expect(tooLong).toEqual([]);
 });
