@@ -204,7 +204,7 @@ describe("projects with some packages alone", () => {
 
   test("kernels-gpu says in Node, in one line, which package is missing", async () => {
     await expect(runInNode(projects, ["on-gpu"], process.execPath)).rejects.toThrow(
-      /UnsupportedError: gpu: in Node WebGPU comes with the package webgpu, which is not installed: npm install webgpu\n/,
+      /UnsupportedError: gpu: the package webgpu, which provides WebGPU in Node, is not installed: npm install webgpu\n/,
     );
   });
 });
@@ -256,7 +256,7 @@ describe("all packages", () => {
     expect(size).toBeLessThanOrEqual(1000 * most);
   });
 
-  test("all packages together take at most 181 kB", { timeout: 60_000 }, async () => {
+  test("all packages together take at most 198 kB", { timeout: 60_000 }, async () => {
     const names = published.map(({ manifest }) => manifest.name);
     const rows = await Promise.all(
       published.map(async ({ manifest }) => {
@@ -291,7 +291,7 @@ describe("all packages", () => {
       ...rows.flatMap((row) => row.sizes),
       { "entry point": "all packages together", alone: kB(total) },
     ]);
-    expect(total).toBeLessThanOrEqual(181_000);
+    expect(total).toBeLessThanOrEqual(198_000);
   });
 });
 
