@@ -262,8 +262,8 @@ test("learns, also the network of 1998; a link tells what it does not carry, and
   expect(await answer(page)).toBe(learned);
   expect(await number(page, "images")).toBe(paused);
 
-  // Who opens the link is told; files that are none, or of another network, or not finite, change
-  // nothing.
+  // A reader who opens the link sees a notice. Files of another kind, of another network, or with
+  // values that are not finite change nothing.
   await reopen(page);
   await ready(page);
   await page.getByTestId("missing-weights").waitFor();

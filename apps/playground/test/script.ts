@@ -12,8 +12,8 @@ const NAMES = [
 const ALLOWED = new RegExp(`(?<![A-Za-z])(${NAMES})(?![A-Za-z])`, "g");
 
 /**
- * Words of two or more Latin letters that are no names. Names of layers, tensors and parameters of
- * the address (`c1.weight`, `layer1.0`, `padLo`) are told by their digits, dots or inner capitals.
+ * Words of two or more Latin letters, without names. Digits, dots or inner capitals mark the names of
+ * layers, tensors and parameters of the address (`c1.weight`, `layer1.0`, `padLo`).
  */
 export function foreignWords(text: string): string[] {
   const plain = text

@@ -1,4 +1,4 @@
-// One axis of a tensor multiplied by a sparse matrix that is known beforehand: selection, flips,
+// One axis of a tensor multiplied by a sparse matrix that is known when the graph is made: selection, flips,
 // padding that repeats what is there, shuffles, interpolation. The adjoint is the transposed
 // matrix, so the op is its own gradient.
 

@@ -64,8 +64,8 @@ export async function createNodeEngine({ device, threads, peers }: Context): Pro
   );
 }
 
-// Both operands are constants of the model, so folding constants, which would compute the whole
-// convolution beforehand, stays off.
+// Both operands are constants of the model, so constant folding would compute the whole
+// convolution when the model is loaded. It stays off.
 const noFolding = { extra: { optimization: { disable_specified_optimizers: "ConstantFolding" } } };
 
 /**

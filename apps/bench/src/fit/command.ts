@@ -17,7 +17,8 @@ export const addFit = (program: Command, { whole, count, oneOf }: Parsers): Comm
   program
     .command("fit")
     .description(
-      "refits the estimates by which Conv chooses kernels: measures all that can do a case, and says how good the choices are",
+      "measures every kernel on every case that it can compute, fits the estimates, " +
+        "and reports how good the choices of kernels are",
     )
     .addOption(
       new Option("--set <name>", "which layers; more are the better fit")

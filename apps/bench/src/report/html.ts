@@ -1,4 +1,4 @@
-// The outcome as one self-contained page: charts drawn by Vega beforehand, and the table.
+// The outcome as one self-contained page: charts that Vega has drawn, and the table.
 
 import { parse, View, type Spec } from "vega";
 import { casesOf, competitorsOf, type Result } from "./result.ts";

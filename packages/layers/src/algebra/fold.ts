@@ -109,7 +109,7 @@ const isLinear = ({ params: { transposeA, transposeB } }: Node<MatmulParams>): b
   transposeB && !transposeA;
 
 /**
- * Whether a node is s·v + t with s and t known beforehand and the same for all of a channel (axis
+ * Whether a node is s·v + t with s and t constant and the same for all of a channel (axis
  * 1).
  */
 function isAffine(n: Node, v: Value, moving: ReadonlySet<Value>): boolean {
