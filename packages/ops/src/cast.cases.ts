@@ -1,14 +1,12 @@
 // Conversions between all element types, on numbers within and beyond their ranges.
 
-import { dtypes, input, spec, type DType } from "@conv/tensor";
+import { dtypeNames, input, spec } from "@conv/tensor";
 import { traced, type OpCase } from "./case.ts";
 import { cast } from "./cast.ts";
 
-const all = Object.keys(dtypes) as DType[];
-
 export const cases: readonly OpCase[] = [
-  ...all.flatMap((from) =>
-    all
+  ...dtypeNames.flatMap((from) =>
+    dtypeNames
       .filter((to) => to !== from)
       .map((to) =>
         traced(`${from} to ${to}`, cast(input(spec([3, 11], from)), to), {

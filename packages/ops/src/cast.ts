@@ -2,13 +2,11 @@
 
 import {
   apply,
-  dtypes,
   hostArray,
   infoOf,
   isFloating,
-  message,
+  mustBeDType,
   roundTo,
-  shapeError,
   sizeOf,
   spec,
   type Arg,
@@ -30,12 +28,7 @@ export interface CastParams {
 export const castOp: Op<CastParams> = {
   name: "cast",
   infer([x], { dtype }) {
-    if (!Object.hasOwn(dtypes, dtype))
-      throw shapeError(
-        "cast",
-        "dtype-unknown",
-        message`there is no dtype ${{ got: String(dtype) }}; use ${{ known: Object.keys(dtypes).join(", ") }}`,
-      );
+    mustBeDType("cast", dtype);
     return [spec(x.shape, dtype)];
   },
   reference([x], { dtype }) {

@@ -14,7 +14,7 @@ import {
   type Spec,
 } from "@conv/tensor";
 import { streamCost } from "./check.ts";
-import { constantOf, full } from "./create.ts";
+import { full } from "./create.ts";
 import { broadcastShape } from "./elementwise.ts";
 import { broadcastTo } from "./reduce.ts";
 
@@ -132,10 +132,6 @@ export const whereOp: Op<Record<string, never>> = {
     return [null, where(condition, ct, zero), where(condition, zero, ct)];
   },
   cost: (inputs) => streamCost(inputs, inputs[1], sizeOf(inputs[1].shape)),
-  simplify: ([condition, a, b]) => {
-    const known = constantOf(condition);
-    return known === null ? null : known ? a : b;
-  },
 };
 
 /**

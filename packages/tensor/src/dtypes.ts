@@ -40,6 +40,9 @@ export const dtypes = {
  */
 export type DType = keyof typeof dtypes;
 
+/** All element types. */
+export const dtypeNames = Object.freeze(Object.keys(dtypes)) as readonly DType[];
+
 /** What is known of an element type. */
 export const infoOf = (dtype: DType): DTypeInfo => dtypes[dtype];
 

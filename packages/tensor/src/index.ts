@@ -56,9 +56,19 @@ export {
 } from "./op.ts";
 export { optimize } from "./optimize.ts";
 export { printable, quoted } from "./printable.ts";
-export { bytesOf, formatShape, sameShape, sizeOf, spec, stridesOf, type Spec } from "./spec.ts";
+export {
+  bytesOf,
+  formatShape,
+  sameShape,
+  sizeOf,
+  spec,
+  stridesOf,
+  type Spec,
+  mustBeDType,
+} from "./spec.ts";
 export {
   decodeElements,
+  dtypeNames,
   dtypes,
   encodeElements,
   infoOf,

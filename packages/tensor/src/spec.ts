@@ -1,7 +1,7 @@
 // The shape and the element type of a tensor, known before it has values. The layout is always
 // contiguous, channels first.
 
-import { dtypes, infoOf, type DType } from "./dtypes.ts";
+import { dtypeNames, infoOf, type DType } from "./dtypes.ts";
 import { kindOf, message, shapeError } from "./errors.ts";
 
 /** Shape (sizes per axis, outermost first; `[]` is a scalar) and element type. */
@@ -23,6 +23,16 @@ export const formatShape = (shape: readonly number[]): string =>
 export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((v, i) => v === b[i]);
 
+/** Throws {@link ShapeError} unless the dtype is known. */
+export function mustBeDType(op: string, dtype: DType): void {
+  if (!dtypeNames.includes(dtype))
+    throw shapeError(
+      op,
+      "dtype-unknown",
+      message`there is no dtype ${{ got: String(dtype) }}; use ${{ known: dtypeNames.join(", ") }}`,
+    );
+}
+
 /**
  * Makes a spec. Throws {@link ShapeError} unless every size is a whole number ≥ 0, the dtype is
  * known, and the bytes are below 2⁵³. A back end may hold less.
@@ -34,12 +44,7 @@ export function spec(shape: readonly number[], dtype: DType = "float32"): Spec {
       "shape-kind",
       message`the shape is ${{ got: kindOf(shape) }}, must be a list of sizes`,
     );
-  if (!Object.hasOwn(dtypes, dtype))
-    throw shapeError(
-      "spec",
-      "dtype-unknown",
-      message`there is no dtype ${{ got: String(dtype) }}; use ${{ known: Object.keys(dtypes).join(", ") }}`,
-    );
+  mustBeDType("spec", dtype);
   shape.forEach((size, axis) => {
     if (!Number.isInteger(size) || size < 0)
       throw shapeError("spec", "size", message`size ${{ size }} is not a whole number ≥ 0`, axis);

@@ -7,6 +7,7 @@ import {
   constantsOf,
   createHost,
   decodeElements,
+  dtypeNames,
   dtypes,
   encodeElements,
   graphOf,
@@ -21,8 +22,6 @@ import {
 } from "../src/index.ts";
 import { add, mul } from "./ops.ts";
 
-const all = Object.keys(dtypes) as DType[];
-
 test.each<[DType, number]>([
   ["float32", 4],
   ["int32", 4],
@@ -35,7 +34,7 @@ test.each<[DType, number]>([
   expect(new dtypes[dtype].Array(1).byteLength).toBe(bytes);
 });
 
-test.each(all)("a tensor of %s holds what is written", async (dtype) => {
+test.each(dtypeNames)("a tensor of %s holds what is written", async (dtype) => {
   const host = createHost();
   const t = tensor(host, [1, 0, 2], [3], dtype);
   const read = await t.read();

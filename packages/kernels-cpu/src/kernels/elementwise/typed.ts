@@ -8,7 +8,7 @@ import {
   type CompareParams,
   type Relation,
 } from "@conv/ops";
-import { dtypes, infoOf, isFloating, isOp, sizeOf, type DType } from "@conv/tensor";
+import { dtypeNames, infoOf, isFloating, isOp, sizeOf, type DType } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel, type Stage, type Task } from "../../compile/code.ts";
 import { f32, i32, type Code, type Local } from "../../wasm/asm.ts";
 import type { Func } from "../../wasm/module.ts";
@@ -146,7 +146,7 @@ function typedStage(task: Task): Stage {
 export const typed: CpuKernel = {
   name: "typed",
   ops: [castOp, compareOp, whereOp],
-  dtypes: Object.keys(dtypes) as DType[],
+  dtypes: dtypeNames,
   estimate: (task, caps) => 8 * streamTime(task, caps),
   build: (task) => ({ scratch: [], stages: [typedStage(task)] }),
 };

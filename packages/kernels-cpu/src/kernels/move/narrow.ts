@@ -2,7 +2,7 @@
 
 import { boxesOf, paddedBox, type Box } from "@conv/compiler";
 import { broadcastToOp, concatOp, gatherOp, padOp, sliceOp, transposeOp } from "@conv/ops";
-import { dtypes, infoOf, isOp, sizeOf, type DType } from "@conv/tensor";
+import { dtypeNames, infoOf, isOp, sizeOf } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel, type Stage, type Task } from "../../compile/code.ts";
 import { i32 } from "../../wasm/asm.ts";
 import { loadBits } from "../elementwise/typed.ts";
@@ -95,7 +95,7 @@ function stagesOf(task: Task): Stage[] {
 export const narrow: CpuKernel = {
   name: "narrow",
   ops: [transposeOp, broadcastToOp, sliceOp, concatOp, padOp, gatherOp],
-  dtypes: Object.keys(dtypes) as DType[],
+  dtypes: dtypeNames,
   unsupportedReason: ({ outputs: [y] }) =>
     infoOf(y.dtype).bytes < 4 ? null : "moves elements of one or two bytes",
   estimate: (task, caps) => 8 * streamTime(task, caps),

@@ -2,7 +2,7 @@
 // are stored in words of 32 bits: an invocation makes one word of y.
 
 import { castOp, compareOp, whereOp, type Relation } from "@conv/ops";
-import { dtypes, infoOf, isFloating, isOp, sizeOf, type DType } from "@conv/tensor";
+import { dtypeNames, infoOf, isFloating, isOp, sizeOf, type DType } from "@conv/tensor";
 import { inputAt, outputAt, type GpuKernel, type GpuStage, type Task } from "../../compile/code.ts";
 import { indent } from "../../wgsl/wgsl.ts";
 import { alone, overItems, streamTime } from "./each.ts";
@@ -81,9 +81,8 @@ function converted(from: DType, to: DType, value: string): string {
   return to === "bfloat16" ? `float_to_brain(${float})` : float;
 }
 
-const relations: Readonly<Record<Relation, string>> = {
+const relations: Readonly<Record<Exclude<Relation, "notEqual">, string>> = {
   equal: "==",
-  notEqual: "!=",
   less: "<",
   lessEqual: "<=",
   greater: ">",
@@ -100,13 +99,11 @@ function elementOf(task: Task, i: string): { readonly label: string; readonly va
   if (isOp(task, compareOp)) {
     const { relation } = task.params;
     const [a, b] = ["a", "b"].map((name) => loaded(dtype, name, i));
-    const numbers = isFloating(dtype)
-      ? `is_number(${a}) && is_number(${b}) && ${a} ${relations[relation]} ${b}`
-      : `${a} ${relations[relation]} ${b}`;
-    const holds =
-      isFloating(dtype) && relation === "notEqual"
-        ? `!(is_number(${a}) && is_number(${b}) && ${a} == ${b})`
-        : numbers;
+    // No relation but notEqual holds for NaN, so that one is the opposite of equal.
+    const symbol = relations[relation === "notEqual" ? "equal" : relation];
+    const numbers = isFloating(dtype) ? `is_number(${a}) && is_number(${b}) && ` : "";
+    const test = `${numbers}${a} ${symbol} ${b}`;
+    const holds = relation === "notEqual" ? `!(${test})` : test;
     return { label: relation, value: `u32(${holds})` };
   }
   const to = task.outputs[0].dtype;
@@ -146,7 +143,7 @@ function wordOf(size: number, per: number, value: string): string {
 export const typed: GpuKernel = {
   name: "typed",
   ops: [castOp, compareOp, whereOp],
-  dtypes: Object.keys(dtypes) as DType[],
+  dtypes: dtypeNames,
   estimate: streamTime,
   build: (task) => alone(typedStage(task)),
 };

@@ -4,7 +4,7 @@
 
 import { boxesOf, paddedBox, type Box } from "@conv/compiler";
 import { broadcastToOp, concatOp, gatherOp, padOp, sliceOp, transposeOp } from "@conv/ops";
-import { dtypes, infoOf, isOp, sizeOf, type DType } from "@conv/tensor";
+import { dtypeNames, infoOf, isOp, sizeOf, type DType } from "@conv/tensor";
 import { inputAt, outputAt, type GpuKernel, type GpuStage, type Task } from "../../compile/code.ts";
 import { coordinates, offsetOf } from "../../wgsl/wgsl.ts";
 import { overItems, streamTime } from "../elementwise/each.ts";
@@ -78,7 +78,7 @@ function stagesOf(task: Task): GpuStage[] {
 export const narrow: GpuKernel = {
   name: "narrow",
   ops: [transposeOp, broadcastToOp, sliceOp, concatOp, padOp, gatherOp],
-  dtypes: Object.keys(dtypes) as DType[],
+  dtypes: dtypeNames,
   unsupportedReason: ({ outputs: [y] }) =>
     infoOf(y.dtype).bytes < 4 ? null : "moves elements of one or two bytes",
   estimate: streamTime,
