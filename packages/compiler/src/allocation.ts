@@ -4,7 +4,8 @@
 
 import { concatOp, sliceOp, type ConcatParams, type SliceParams } from "@conv/ops";
 import { bytesOf, infoOf, sizeOf, stridesOf, type Graph, type Value } from "@conv/tensor";
-import { root, type Planned } from "./plan.ts";
+import { root } from "./fusion.ts";
+import type { Planned } from "./plan.ts";
 
 /** A range of bytes in an input or output of the program, or in a block of its memory. */
 export interface Allocation {

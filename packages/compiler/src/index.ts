@@ -42,7 +42,18 @@ export {
   type StageRequest,
 } from "./placement.ts";
 export { createPacks, type Pack, type Packed, type Packs } from "./packs.ts";
-export { plan, root, type Chooser, type Planned } from "./plan.ts";
+export { root } from "./fusion.ts";
+export {
+  choose,
+  mostRoundoff,
+  plan,
+  refusal,
+  serves,
+  type Choice,
+  type Planned,
+  type Selection,
+  type SelectionCaps,
+} from "./plan.ts";
 export {
   combine,
   shortConvolution,
@@ -50,27 +61,8 @@ export {
   type ShortConvolution,
   type SumWriter,
 } from "./shortConvolution.ts";
-export {
-  choose,
-  fusedOp,
-  inputAt,
-  inputName,
-  mostRoundoff,
-  outputAt,
-  refusal,
-  scratchAt,
-  serves,
-} from "./task.ts";
-export type {
-  Choice,
-  Choosing,
-  Epilogue,
-  EpilogueOperand,
-  FusedParams,
-  Place,
-  PlanKernel,
-  Task,
-} from "./task.ts";
+export { fusedOp, inputAt, inputName, outputAt, scratchAt } from "./task.ts";
+export type { Epilogue, EpilogueOperand, FusedParams, Place, PlanKernel, Task } from "./task.ts";
 export {
   gradWeightTiling,
   ROUNDOFF,

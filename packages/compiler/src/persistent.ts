@@ -3,7 +3,8 @@
 // weights). They run again only when one of these inputs changes.
 
 import { bytesOf, costOf, type Graph, type Value } from "@conv/tensor";
-import { root, type Planned } from "./plan.ts";
+import { root } from "./fusion.ts";
+import type { Planned } from "./plan.ts";
 
 /** Numbers of inputs of the program, in order. A result that depends on them is invalidated by them. */
 export type Dependencies = readonly number[];

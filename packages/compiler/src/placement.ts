@@ -5,9 +5,10 @@
 import { concatOp, sliceOp } from "@conv/ops";
 import { bytesOf, type Graph, type Value } from "@conv/tensor";
 import { allocateValues, partsOf, type Allocation, type Part } from "./allocation.ts";
+import { root } from "./fusion.ts";
 import type { Lifetime } from "./lifetimes.ts";
 import { persistentFirst, sameDependencies, type Dependencies } from "./persistent.ts";
-import { root, type Planned } from "./plan.ts";
+import type { Planned } from "./plan.ts";
 import type { Place } from "./task.ts";
 
 /** Memory that a kernel asks for, beside its operands. */

@@ -10,15 +10,15 @@ import {
   rangeError,
   unsupported,
   type Backend,
-  type Driver,
   type Graph,
 } from "@conv/tensor";
 import { capsOf, probe, unsupportedReason, type Caps } from "./compile/caps.ts";
 import type { CpuKernel } from "./compile/code.ts";
-import { compileProgram, type CpuProgram } from "./compile/program.ts";
+import { createDriver, type CompileOptions, type CpuProgram } from "./compile/program.ts";
+import { selectionOf } from "./compile/selection.ts";
 import { createEngine, type Engine } from "./runtime/engine.ts";
-import { createHeap, type Heap } from "./runtime/memory.ts";
-import { createShared, type CpuBuffer } from "./runtime/shared.ts";
+import { createHeap } from "./runtime/memory.ts";
+import type { CpuBuffer } from "./runtime/shared.ts";
 import type { Simd256 } from "./runtime/simd256.ts";
 import { availableThreads, type WorkerLike } from "./runtime/threads.ts";
 
@@ -124,10 +124,10 @@ export async function createCpuWith(
     const heap = createHeap(engine.maximum, engine.grow);
     const remedy = all && !options?.kernels ? "" : REMEDY;
     let last = 0;
-    const backendOf = (own: Caps, by = manage()) =>
+    const backendOf = (offered: Caps, by = manage()) =>
       by.backend(
         "cpu",
-        driverOf(heap, engine, own, { kernels, remedy }, () => ++last),
+        createDriver(heap, engine, selectionOf(offered, kernels, remedy), () => ++last),
       );
     const simd256Reason = simd256
       ? await simd256.trial(kernels, backendOf(caps), backendOf(narrow))
@@ -189,44 +189,7 @@ async function startEngine(
   }
 }
 
-const messageOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error);
-
-type CompileOptions = Pick<CpuOptions, "prefer">;
-
 const manage = () => manageBackend<CpuBuffer, CpuProgram, CompileOptions>("cpu");
 
-function driverOf(
-  heap: Heap,
-  engine: Engine,
-  caps: Caps,
-  { kernels, remedy }: { readonly kernels: readonly CpuKernel[]; readonly remedy: string },
-  next: () => number,
-): Driver<CpuBuffer, CpuProgram, CompileOptions> {
-  const shared = createShared(heap);
-  return {
-    alloc: (bytes) => ({ bytes, address: heap.alloc(bytes), version: next() }),
-    free(buffer) {
-      shared.packs.forget(buffer);
-      heap.free(buffer.address);
-    },
-    write(buffer, data) {
-      engine.write(buffer.address, data);
-      buffer.version = next();
-    },
-    read: async ({ address, bytes }) => engine.read(address, bytes),
-    compile: (graph, options) =>
-      compileProgram(
-        graph,
-        { ...caps, prefer: options?.prefer ?? caps.prefer },
-        kernels,
-        heap,
-        shared,
-        engine,
-        next,
-        remedy,
-      ),
-    programBytes: (programs) => [...programs].reduce((sum, p) => sum + p.ownBytes, shared.bytes()),
-    close: engine.dispose,
-  };
-}
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);

@@ -2,7 +2,7 @@
 // estimates, the reasons against all others, and measured times; and the memory that a program
 // would take. A separate entry point, which programs do not need.
 
-import { refusal, serves } from "@conv/compiler";
+import { choose, plan, refusal, serves } from "@conv/compiler";
 import {
   allocate,
   bytesOf,
@@ -16,8 +16,8 @@ import type { CpuBackend } from "./backend.ts";
 import type { Caps } from "./compile/caps.ts";
 import type { CostRow, Work } from "./compile/code.ts";
 import { layOut, type ProgramLayout } from "./compile/layout.ts";
-import { choose, plan } from "./compile/plan.ts";
 import type { CpuProgram } from "./compile/program.ts";
+import { selectionOf } from "./compile/selection.ts";
 import { partsOf, type Part } from "./kernels/fitted.ts";
 import { kernels } from "./kernels/index.ts";
 
@@ -54,25 +54,26 @@ export interface Explanation {
  * The memory that a program of the graph would take with these capabilities, to the byte, without
  * compiling it. Throws UnsupportedError if no kernel can compute a step.
  */
-export const layoutOf = (graph: Graph, caps: Caps): ProgramLayout =>
-  layOut(graph, caps, kernels).layout;
+export function layoutOf(graph: Graph, caps: Caps): ProgramLayout {
+  const optimized = optimize(graph);
+  return layOut(optimized, plan(optimized, selectionOf(caps, kernels)), caps).layout;
+}
 
 /**
  * One explanation for each step of a program of the graph with these capabilities. Throws
  * UnsupportedError if no kernel can compute a step.
  */
 export function explain(graph: Graph, caps: Caps): Explanation[] {
-  return plan(optimize(graph), caps, kernels).map(({ nodes, task, kernel }) => ({
+  const selection = selectionOf(caps, kernels);
+  return plan(optimize(graph), selection).map(({ nodes, task, kernel }) => ({
     nodes,
     chosen: kernel.name,
-    candidates: choose(task, caps, kernels).map(
-      ({ kernel: { name, roundoff, work }, estimate }) => ({
-        kernel: name,
-        estimate,
-        parts: work ? partsOf(name, work(task, caps), caps) : [],
-        roundoff,
-      }),
-    ),
+    candidates: choose(task, selection).map(({ kernel: { name, roundoff, work }, estimate }) => ({
+      kernel: name,
+      estimate,
+      parts: work ? partsOf(name, work(task, caps), caps) : [],
+      roundoff,
+    })),
     declined: kernels.flatMap((k) => {
       const reason = refusal(k, task, caps);
       return reason === null ? [] : [{ kernel: k.name, reason, foreign: !serves(k, task) }];

@@ -25,6 +25,5 @@ export type {
   Stage,
   Task,
 } from "./compile/code.ts";
-export { choose } from "./compile/plan.ts";
 export type { ProgramBlock, ProgramLayout } from "./compile/layout.ts";
 export type { CpuProgram } from "./compile/program.ts";

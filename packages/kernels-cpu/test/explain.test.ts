@@ -1,12 +1,13 @@
 // Explanations: every candidate with its estimate in parts, every other kernel with its reason; and
 // measuring, which runs what it names.
 
+import { choose, plan } from "@conv/compiler";
 import { add, conv, convGeometry, convGradWeightOp, mul, relu, reshape, sqrt } from "@conv/ops";
 import { cases } from "@conv/ops/cases";
 import { node, optimize, spec, trace, type Value } from "@conv/tensor";
 import { failEach } from "@conv/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { choose, plan } from "../src/compile/plan.ts";
+import { selectionOf } from "../src/compile/selection.ts";
 import { capsOf, costs, explain, kinds, layoutOf, measure } from "../src/explain.ts";
 import { createCpu, kernels, type CpuBackend } from "../src/index.ts";
 import { fitted } from "../src/kernels/fitted.ts";
@@ -106,17 +107,18 @@ describe("explain", () => {
   it("a kernel without a row is estimated by a guess", () => {
     const igemm = kernels.find((k) => k.name === "igemm")!;
     const added = fitted({ ...igemm, name: "added", work: igemm.work! });
-    const [{ task }] = plan(layer, cpu.caps, kernels);
+    const [{ task }] = plan(layer, selectionOf(cpu.caps, kernels));
     const estimate = added.estimate(task, cpu.caps);
     expect(estimate / igemm.estimate(task, cpu.caps)).toBeGreaterThan(0.1);
     expect(estimate / igemm.estimate(task, cpu.caps)).toBeLessThan(10);
   });
 
   it("no estimate is 0, whatever the task", { timeout: 60_000 }, () => {
+    const selection = selectionOf(cpu.caps, kernels);
     for (const c of cases) {
       const graph = optimize(trace((...xs) => node(c.op, c.params, xs), c.inputs));
-      for (const { task } of plan(graph, cpu.caps, kernels))
-        for (const { kernel, estimate } of choose(task, cpu.caps, kernels))
+      for (const { task } of plan(graph, selection))
+        for (const { kernel, estimate } of choose(task, selection))
           expect(estimate > 0 && estimate < Infinity, `${kernel.name}: ${c.name}`).toBe(true);
     }
   });

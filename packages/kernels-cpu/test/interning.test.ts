@@ -29,7 +29,7 @@ import {
 } from "@conv/tensor";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { capsOf, type Caps } from "../src/compile/caps.ts";
-import { choose } from "../src/compile/plan.ts";
+import { selectionOf } from "../src/compile/selection.ts";
 import { createCpu, type CpuBackend } from "../src/index.ts";
 import { kernels } from "../src/kernels/index.ts";
 import { Func, Module } from "../src/wasm/module.ts";
@@ -232,7 +232,7 @@ describe("no two stages share a key and differ", () => {
       const caps: Caps = { ...capsOf({ threads: 1 }), ...wanted };
       const module = new Rebuilding();
       for (const graph of graphs)
-        for (const { task, kernel: chosen } of plan(graph, (t) => choose(t, caps, kernels)))
+        for (const { task, kernel: chosen } of plan(graph, selectionOf(caps, kernels)))
           for (const kernel of task.epilogue
             ? [chosen]
             : kernels.filter((k) => refusal(k, task, caps) === null))

@@ -1,11 +1,12 @@
 // Every kernel of the list on every case that it takes, whether or not it would have been chosen.
 
+import { plan } from "@conv/compiler";
 import { cases, type OpCase } from "@conv/ops/cases";
 import { node, optimize, trace, type Graph } from "@conv/tensor";
 import { check, drawAll } from "@conv/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { capsOf } from "../src/compile/caps.ts";
-import { plan } from "../src/compile/plan.ts";
+import { selectionOf } from "../src/compile/selection.ts";
 import { createCpu, type CpuBackend } from "../src/index.ts";
 import { kernels } from "../src/kernels/index.ts";
 
@@ -16,7 +17,7 @@ const taken = new Map<string, Taken[]>(kernels.map((k) => [k.name, []]));
 const caps = capsOf({ threads: 1 });
 for (const c of cases) {
   const graph = optimize(trace((...xs) => node(c.op, c.params, xs), c.inputs));
-  const names = plan(graph, caps, kernels).flatMap(({ kernel, others }) => [
+  const names = plan(graph, selectionOf(caps, kernels)).flatMap(({ kernel, others }) => [
     kernel.name,
     ...others.map((o) => o.kernel),
   ]);

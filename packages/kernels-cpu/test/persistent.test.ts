@@ -1,7 +1,7 @@
 // What depends on some inputs alone runs again when one of them changes, and only then; no result
 // may tell.
 
-import { persistentTasks } from "@conv/compiler";
+import { persistentTasks, plan } from "@conv/compiler";
 import {
   add,
   concat,
@@ -35,7 +35,7 @@ import {
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { place } from "../src/compile/layout.ts";
-import { plan } from "../src/compile/plan.ts";
+import { selectionOf } from "../src/compile/selection.ts";
 import { createCpu, kernels, type CpuBackend } from "../src/index.ts";
 
 let backends: CpuBackend[];
@@ -49,7 +49,7 @@ beforeAll(
 afterAll(() => backends.forEach((b) => b.dispose()));
 
 const skips = (graph: Graph): boolean =>
-  place(graph, plan(graph, backends[0].caps, kernels), backends[0].caps).stages.some(
+  place(graph, plan(graph, selectionOf(backends[0].caps, kernels)), backends[0].caps).stages.some(
     (s) => s.invalidatedBy,
   );
 /** The tasks that need not always run, by their ops, and the inputs that decide. */
@@ -63,7 +63,11 @@ const dependenciesOf = (
       shapes.map((s) => spec(s)),
     ),
   );
-  const persistent = persistentTasks(graph, plan(graph, backends[0].caps, kernels), new Set());
+  const persistent = persistentTasks(
+    graph,
+    plan(graph, selectionOf(backends[0].caps, kernels)),
+    new Set(),
+  );
   return [...persistent].map(
     ([{ nodes }, dependencies]) =>
       `${nodes.map((n) => n.op.name).join(" ")}: ${dependencies.join(" ")}`,
@@ -91,7 +95,7 @@ describe("runs when its dependencies change", () => {
     );
     const { blocks, stages } = place(
       graph,
-      plan(graph, backends[0].caps, kernels),
+      plan(graph, selectionOf(backends[0].caps, kernels)),
       backends[0].caps,
     );
     expect(stages.map((s) => s.invalidatedBy)).toEqual([[1, 2], [1, 2], null]);

@@ -1,5 +1,6 @@
 // Plans: which nodes are computed together, by which kernel, and what is said when there is none.
 
+import { choose } from "@conv/compiler";
 import {
   add,
   avgPool,
@@ -31,14 +32,8 @@ import {
   type Value,
 } from "@conv/tensor";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  choose,
-  createCpu,
-  kernels,
-  type CpuBackend,
-  type CpuKernel,
-  type Task,
-} from "../src/index.ts";
+import { selectionOf } from "../src/compile/selection.ts";
+import { createCpu, kernels, type CpuBackend, type CpuKernel, type Task } from "../src/index.ts";
 
 let cpu: CpuBackend;
 // Of the kernels for gradients to weights only some fuse: named, the plans stay what they are when
@@ -206,7 +201,7 @@ describe("choice", () => {
   };
 
   it("goes by the least estimate, and keeps the others", () => {
-    const chosen = choose(task, cpu.caps, kernels);
+    const chosen = choose(task, selectionOf(cpu.caps, kernels));
     expect(chosen.map((c) => c.kernel.name)).toEqual(
       expect.arrayContaining(["depthwise", "igemm"]),
     );
@@ -224,7 +219,7 @@ describe("choice", () => {
   it("follows a list that is given", () => {
     const igemm = kernels.find((k) => k.name === "igemm")!;
     const swift: CpuKernel = { ...igemm, name: "swift", estimate: () => 0 };
-    expect(choose(task, cpu.caps, [igemm, swift])[0].kernel).toBe(swift);
+    expect(choose(task, selectionOf(cpu.caps, [igemm, swift]))[0].kernel).toBe(swift);
   });
 
   it("wants a gain for memory that is kept", () => {
@@ -236,8 +231,12 @@ describe("choice", () => {
       estimate: () => 1e-3 - gain,
       persistentBytes: () => 1e6,
     });
-    expect(choose(task, cpu.caps, [swift(0.9e-4), least])[0].kernel.name).toBe("least");
-    expect(choose(task, cpu.caps, [least, swift(1.1e-4)])[0].kernel.name).toBe("swift");
+    expect(choose(task, selectionOf(cpu.caps, [swift(0.9e-4), least]))[0].kernel.name).toBe(
+      "least",
+    );
+    expect(choose(task, selectionOf(cpu.caps, [least, swift(1.1e-4)]))[0].kernel.name).toBe(
+      "swift",
+    );
   });
 
   it("transforms no weights beyond 256 MiB", () => {
@@ -256,7 +255,9 @@ describe("choice", () => {
     );
     expect(of("winograd2d4").unsupportedReason!(large, cpu.caps)).toBeNull();
     expect(of("winograd2d4").persistentBytes!(large, cpu.caps)).toBe(2048 * 2048 * (16 - 9) * 4);
-    expect(choose(large, cpu.caps, kernels).map((c) => c.kernel.name)).not.toContain("winograd2d8");
+    expect(choose(large, selectionOf(cpu.caps, kernels)).map((c) => c.kernel.name)).not.toContain(
+      "winograd2d8",
+    );
   });
 
   it("names every kernel of the list once", () => {
@@ -285,7 +286,7 @@ describe("unsupported ops", () => {
       cost: cube.cost([], null),
       epilogue: null,
     };
-    expect(() => choose(task, cpu.caps, some)).toThrow(
+    expect(() => choose(task, selectionOf(cpu.caps, some))).toThrow(
       expect.objectContaining({
         name: "UnsupportedError",
         code: "no-kernel",

@@ -1,5 +1,6 @@
 // What programs of one back end share: packed weights, and the memory that they work in.
 
+import { plan } from "@conv/compiler";
 import { conv, relu, reshape, slice } from "@conv/ops";
 import {
   bytesOf,
@@ -15,11 +16,15 @@ import { difference, draw, evaluateBounded, testBackend } from "@conv/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { capsOf, probe } from "../src/compile/caps.ts";
 import { layOut } from "../src/compile/layout.ts";
-import { compileProgram } from "../src/compile/program.ts";
+import { createDriver } from "../src/compile/program.ts";
+import { selectionOf } from "../src/compile/selection.ts";
 import { createCpu, kernels, type CpuBackend } from "../src/index.ts";
 import { createEngine } from "../src/runtime/engine.ts";
 import { allocated, createHeap, type Heap } from "../src/runtime/memory.ts";
 import { createShared, type CpuBuffer } from "../src/runtime/shared.ts";
+
+const laidOut = (graph: Graph, { caps }: CpuBackend) =>
+  layOut(graph, plan(graph, selectionOf(caps, kernels)), caps);
 
 const of = (
   shapes: readonly (readonly number[])[],
@@ -87,7 +92,7 @@ describe.each([1, 2])("on %d threads", (threads) => {
   it("weights are packed once for programs of all batch sizes, and memory is told once", async () => {
     const before = cpu.memory();
     const graphs = [1, 2, 5, 3].map((n) => network(n));
-    const layouts = graphs.map((graph) => layOut(graph, cpu.caps, kernels));
+    const layouts = graphs.map((graph) => laidOut(graph, cpu));
     const weights = graphs[0].inputs.slice(1).map((v, i) => put(cpu, v, `weights ${i}`));
     const inputs = graphs.map((graph, i) => put(cpu, graph.inputs[0], `x ${i}`));
     const programs = graphs.map((graph) => cpu.compile(graph));
@@ -131,7 +136,7 @@ describe.each([1, 2])("on %d threads", (threads) => {
           conv(x, reshape(slice(all, [i, 0, 0, 0, 0], [1, 8, 4, 3, 3]), [8, 4, 3, 3])),
         ),
     );
-    expect(layOut(graph, cpu.caps, kernels).packs.length).toBe(2);
+    expect(laidOut(graph, cpu).packs.length).toBe(2);
     const from = graph.inputs.map((v, i) => put(cpu, v, `part ${i}`));
     const program = cpu.compile(graph);
     await runRight(cpu, graph, program, from);
@@ -172,23 +177,23 @@ describe("where the k-th allocation fails, memory is as before", () => {
       fail: () => {},
     });
     const { heap, state, held } = failing(createHeap(engine.maximum, engine.grow));
-    const shared = createShared(heap);
     let version = 0;
-    const caps = capsOf({ threads: 1, prefer: ["igemm"] });
-    const compile = (graph: Graph) =>
-      compileProgram(graph, caps, kernels, heap, shared, engine, () => ++version);
+    const selection = selectionOf(capsOf({ threads: 1, prefer: ["igemm"] }), kernels);
+    const driver = createDriver(heap, engine, selection, () => ++version);
+    const compile = (graph: Graph) => driver.compile(graph);
+    const sharedBytes = () => driver.programBytes!([]);
     const alloc = (v: Value): CpuBuffer => ({
       bytes: bytesOf(v.spec),
       address: heap.alloc(bytesOf(v.spec)),
       version: ++version,
     });
-    return { state, held, shared, compile, alloc };
+    return { state, held, sharedBytes, compile, alloc };
   };
 
   it.each([0, 1])("of a program that is made, with %d others there", async (others) => {
-    const { state, held, shared, compile } = await setUp();
+    const { state, held, sharedBytes, compile } = await setUp();
     for (let i = 0; i < others; i++) compile(network(1));
-    const [before, bytes] = [held(), shared.bytes()];
+    const [before, bytes] = [held(), sharedBytes()];
     let failures = 0;
     for (let k = 1; ; k++) {
       state.left = k;
@@ -197,27 +202,27 @@ describe("where the k-th allocation fails, memory is as before", () => {
         program = compile(network(6, 12));
       } catch (error) {
         expect(error).toBeInstanceOf(RangeError);
-        expect([held(), shared.bytes()]).toEqual([before, bytes]);
+        expect([held(), sharedBytes()]).toEqual([before, bytes]);
         failures++;
         continue;
       } finally {
         state.left = Infinity;
       }
       program.dispose();
-      expect([held(), shared.bytes()]).toEqual([before, bytes]);
+      expect([held(), sharedBytes()]).toEqual([before, bytes]);
       break;
     }
     expect(failures).toBe(3); // its own memory, its code, the arena
   });
 
   it("of a program that runs for the first time, and after its weights have changed", async () => {
-    const { state, held, shared, compile, alloc } = await setUp();
+    const { state, held, sharedBytes, compile, alloc } = await setUp();
     const graph = network(2);
     const [program, other] = [compile(graph), compile(graph)];
     const [x, v, w, v2, w2] = [...graph.inputs, ...graph.inputs.slice(1)].map(alloc);
     const [y] = graph.outputs.map(alloc);
     const failuresOf = (run: () => void): number => {
-      const [before, bytes] = [held(), shared.bytes()];
+      const [before, bytes] = [held(), sharedBytes()];
       for (let k = 1; ; k++) {
         state.left = k;
         try {
@@ -225,7 +230,7 @@ describe("where the k-th allocation fails, memory is as before", () => {
           return k - 1;
         } catch (error) {
           expect(error).toBeInstanceOf(RangeError);
-          expect([held(), shared.bytes()]).toEqual([before, bytes]);
+          expect([held(), sharedBytes()]).toEqual([before, bytes]);
         } finally {
           state.left = Infinity;
         }

@@ -5,6 +5,7 @@ import {
   distinctDependencies,
   packBlocks,
   place as placeTasks,
+  root,
   type Block as BlockOf,
   type BlockKind,
   type Dependencies,
@@ -12,11 +13,11 @@ import {
   type Placed as PlacedOf,
   type Placement as PlacementOf,
 } from "@conv/compiler";
-import { bytesOf, optimize, type Graph, type Node, type Step, type Value } from "@conv/tensor";
+import { bytesOf, type Graph, type Node, type Step, type Value } from "@conv/tensor";
 import { ALIGNMENT, allocated } from "../runtime/memory.ts";
 import type { Caps } from "./caps.ts";
-import type { CpuKernel, Place, Scratch, Stage } from "./code.ts";
-import { plan, type Planned } from "./plan.ts";
+import type { Place, Scratch, Stage } from "./code.ts";
+import type { Planned } from "./selection.ts";
 
 export type Block = BlockOf<Planned, Scratch>;
 export type Placed = PlacedOf<Planned, Stage>;
@@ -94,14 +95,9 @@ export interface LaidOut extends Placement {
   readonly offsets: readonly number[];
 }
 
-export function layOut(
-  source: Graph,
-  caps: Caps,
-  kernels: readonly CpuKernel[],
-  remedy?: string,
-): LaidOut {
-  const graph = optimize(source);
-  const placement = place(graph, plan(graph, caps, kernels, remedy), caps);
+/** Lays out the program of a plan of an optimized graph. */
+export function layOut(graph: Graph, planned: readonly Planned[], caps: Caps): LaidOut {
+  const placement = place(graph, planned, caps);
   const { stages, blocks, busy, persistent } = placement;
   const dependencies = distinctDependencies(stages.filter((s) => s.pack === null));
   const packs = blocks.flatMap((block, id) =>
@@ -176,4 +172,33 @@ function stepOf(
     others,
     ...(persistent.length > 0 && { persistent }),
   };
+}
+
+/**
+ * For each output the inputs whose buffer it must not share: inputs that are read after any of the
+ * output is written, or at the same time but not element by element.
+ */
+export function unsafeInputs({ graph, planned, allocations }: LaidOut): number[][] {
+  const indexIn = (kind: "input" | "output", v: Value): number => {
+    const allocation = allocations.get(root(v));
+    return allocation?.kind === kind ? allocation.index : -1;
+  };
+  const [written, read] = [graph.outputs.map(() => planned.length), graph.inputs.map(() => -1)];
+  planned.forEach((p, at) => {
+    for (const i of p.reads.map((v) => indexIn("input", v))) if (i >= 0) read[i] = at;
+    for (const o of p.writes.map((v) => indexIn("output", v)))
+      if (o >= 0) written[o] = Math.min(written[o], at);
+  });
+  return graph.outputs.map((output, o) => {
+    const first = planned[written[o]];
+    const perElement = (i: number) =>
+      first.elementwise.has(graph.inputs[i]) &&
+      first.writes.includes(root(output)) &&
+      !alsoSliced(first, i);
+    const alsoSliced = (p: Planned, i: number) =>
+      p.reads.some((v) => root(v) !== graph.inputs[i] && indexIn("input", v) === i);
+    return graph.inputs.flatMap((_, i) =>
+      read[i] > written[o] || (read[i] === written[o] && !perElement(i)) ? [i] : [],
+    );
+  });
 }

@@ -1,24 +1,23 @@
-// A compiled program: the memory that it holds, and what a run passes to its code.
+// What the back end does: it allocates, writes and reads buffers, and compiles graphs to programs.
 
-import { createFreshness, root, transfersOf, type Allocation, type Packed } from "@conv/compiler";
+import { createFreshness, plan, root, transfersOf, type Packed } from "@conv/compiler";
 import {
   bytesOf,
   formatShape,
   message,
+  optimize,
   rangeError,
+  type Driver,
   type Graph,
   type Program,
-  type Value,
 } from "@conv/tensor";
 import type { Engine } from "../runtime/engine.ts";
 import type { Heap } from "../runtime/memory.ts";
-import type { CpuBuffer, Shared } from "../runtime/shared.ts";
+import { createShared, type CpuBuffer, type Shared } from "../runtime/shared.ts";
 import type { Module } from "../wasm/module.ts";
-import type { Caps } from "./caps.ts";
-import type { CpuKernel } from "./code.ts";
-import { layOut, type Block, type LaidOut, type ProgramLayout } from "./layout.ts";
+import { layOut, unsafeInputs, type Block, type LaidOut, type ProgramLayout } from "./layout.ts";
 import { generate } from "./module.ts";
-import type { Planned } from "./plan.ts";
+import type { Selection } from "./selection.ts";
 
 export interface CpuProgram extends Program, ProgramLayout {
   /**
@@ -30,21 +29,48 @@ export interface CpuProgram extends Program, ProgramLayout {
   readonly ownBytes: number;
 }
 
-/**
- * `next` returns a new number at each call. `remedy` ends the error for a task that no kernel
- * computes.
- */
-export function compileProgram(
-  source: Graph,
-  caps: Caps,
-  kernels: readonly CpuKernel[],
+/** `prefer` replaces that of the back end for this program. */
+export interface CompileOptions {
+  readonly prefer?: readonly string[] | undefined;
+}
+
+/** The driver of a back end. `next` returns a new number at each call. */
+export function createDriver(
+  heap: Heap,
+  engine: Engine,
+  selection: Selection,
+  next: () => number,
+): Driver<CpuBuffer, CpuProgram, CompileOptions> {
+  const shared = createShared(heap);
+  return {
+    alloc: (bytes) => ({ bytes, address: heap.alloc(bytes), version: next() }),
+    free(buffer) {
+      shared.packs.forget(buffer);
+      heap.free(buffer.address);
+    },
+    write(buffer, data) {
+      engine.write(buffer.address, data);
+      buffer.version = next();
+    },
+    read: async ({ address, bytes }) => engine.read(address, bytes),
+    compile(source, { prefer = selection.caps.prefer } = {}) {
+      const graph = optimize(source);
+      const caps = { ...selection.caps, prefer };
+      const planned = plan(graph, { ...selection, caps });
+      return createProgram(layOut(graph, planned, caps), heap, shared, engine, next);
+    },
+    programBytes: (programs) => [...programs].reduce((sum, p) => sum + p.ownBytes, shared.bytes()),
+    close: engine.dispose,
+  };
+}
+
+function createProgram(
+  laidOut: LaidOut,
   heap: Heap,
   shared: Shared,
   engine: Engine,
   next: () => number,
-  remedy?: string,
 ): CpuProgram {
-  const laidOut = layOut(source, caps, kernels, remedy);
   const { graph, blocks, words, own: ownBytes, packs, arena, layout } = laidOut;
   const room = <R>(make: () => R): R => withRoom(make, layout.bytes, blocks);
   const id = next();
@@ -151,17 +177,13 @@ function createSpare({ outputs }: Graph, heap: Heap) {
 }
 
 /** The copies of a run, see {@link transfersOf}. */
-function createTransfers(
-  { graph, planned, allocations }: LaidOut,
-  spare: (output: number) => number,
-) {
-  return transfersOf(
-    graph.outputs.map((v) => allocations.get(root(v))!),
-    graph.outputs.map((v) => bytesOf(v.spec)),
-    unsafeInputs(graph, planned, allocations),
+const createTransfers = (laidOut: LaidOut, spare: (output: number) => number) =>
+  transfersOf(
+    laidOut.graph.outputs.map((v) => laidOut.allocations.get(root(v))!),
+    laidOut.graph.outputs.map((v) => bytesOf(v.spec)),
+    unsafeInputs(laidOut),
     spare,
   );
-}
 
 /** Allocates memory for a program. If there is no room, the error names what needs most of it. */
 function withRoom<R>(make: () => R, bytes: number, blocks: readonly Block[]): R {
@@ -180,37 +202,4 @@ function withRoom<R>(make: () => R, bytes: number, blocks: readonly Block[]): R 
     );
     throw Object.assign(error, { cause });
   }
-}
-
-/**
- * For each output the inputs whose buffer it must not share: inputs that are read after any of the
- * output is written, or at the same time but not element by element.
- */
-function unsafeInputs(
-  graph: Graph,
-  planned: readonly Planned[],
-  allocations: ReadonlyMap<Value, Allocation>,
-): number[][] {
-  const indexIn = (kind: "input" | "output", v: Value): number => {
-    const allocation = allocations.get(root(v));
-    return allocation?.kind === kind ? allocation.index : -1;
-  };
-  const [written, read] = [graph.outputs.map(() => planned.length), graph.inputs.map(() => -1)];
-  planned.forEach((p, at) => {
-    for (const i of p.reads.map((v) => indexIn("input", v))) if (i >= 0) read[i] = at;
-    for (const o of p.writes.map((v) => indexIn("output", v)))
-      if (o >= 0) written[o] = Math.min(written[o], at);
-  });
-  return graph.outputs.map((output, o) => {
-    const first = planned[written[o]];
-    const perElement = (i: number) =>
-      first.elementwise.has(graph.inputs[i]) &&
-      first.writes.includes(root(output)) &&
-      !alsoSliced(first, i);
-    const alsoSliced = (p: Planned, i: number) =>
-      p.reads.some((v) => root(v) !== graph.inputs[i] && indexIn("input", v) === i);
-    return graph.inputs.flatMap((_, i) =>
-      read[i] > written[o] || (read[i] === written[o] && !perElement(i)) ? [i] : [],
-    );
-  });
 }

@@ -1,7 +1,7 @@
 // Capabilities of an adapter: features and limits that kernels may use, and its rates, by which
 // kernels are ranked.
 
-import type { Choosing } from "@conv/compiler";
+import type { SelectionCaps } from "@conv/compiler";
 import { GUESSES, SWIFTSHADER } from "../kernels/costs.ts";
 
 /** Element type in which a program stores values between its steps. Sums are float32. */
@@ -15,7 +15,7 @@ export interface Matrices {
   readonly lanes: number;
 }
 
-export interface Caps extends Choosing {
+export interface Caps extends SelectionCaps {
   /** The adapter computes on the CPU (SwiftShader, llvmpipe): with few threads, near its memory. */
   readonly software: boolean;
   readonly subgroups: boolean;

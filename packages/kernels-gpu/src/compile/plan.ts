@@ -1,10 +1,10 @@
 // The plan of the GPU back end: the tasks that a graph is divided into, each with a kernel of a
 // list.
 
-import { choose as chooseFrom, plan as planOf } from "@conv/compiler";
+import { plan as planOf } from "@conv/compiler";
 import type { Graph } from "@conv/tensor";
 import type { Caps } from "./caps.ts";
-import type { GpuKernel, Planned, Task } from "./code.ts";
+import type { GpuKernel, Planned } from "./code.ts";
 import { inline } from "./inline.ts";
 
 /**
@@ -16,7 +16,5 @@ export const plan = (
   caps: Caps,
   kernels: readonly GpuKernel[],
   remedy?: string,
-): Planned[] => {
-  const choose = (task: Task) => chooseFrom(task, caps, kernels, undefined, remedy);
-  return inline(graph, planOf(graph, choose, caps.storageBuffers), caps);
-};
+): Planned[] =>
+  inline(graph, planOf(graph, { kernels, caps, remedy, mostOperands: caps.storageBuffers }), caps);

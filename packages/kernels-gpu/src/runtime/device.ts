@@ -1,7 +1,7 @@
 // Finds WebGPU (that of the page, or in Node that of the optional package `webgpu`, which is Dawn)
 // and requests a device with the features and limits of its adapter.
 
-import type { Choosing } from "@conv/compiler";
+import type { SelectionCaps } from "@conv/compiler";
 import { message, unsupported } from "@conv/tensor";
 import type { WebGpu, WebGpuDevice } from "../api.ts";
 import { speedsOf, type Caps } from "../compile/caps.ts";
@@ -91,7 +91,7 @@ export interface Opened {
   readonly device: GPUDevice;
   readonly adapter: string;
   /** All capabilities that options do not choose. */
-  readonly offers: Omit<Caps, "storage" | "arithmetic" | keyof Choosing>;
+  readonly offers: Omit<Caps, "storage" | "arithmetic" | keyof SelectionCaps>;
 }
 
 /**
