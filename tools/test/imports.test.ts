@@ -204,3 +204,23 @@ test(`functions have at most ${MOST_LINES} lines`, { timeout: 60_000 }, () => {
   const tooLong = sources.flatMap((file) => longFunctions(file).map((name) => `${file}: ${name}`));
   expect(tooLong).toEqual([]);
 });
+
+test("the guide names the files from conv2d to its inner loop, at most nine", () => {
+  const guide = readFileSync(join(root, "CONTRIBUTING.md"), "utf8");
+  const [, table] = guide.split("**From a layer to its inner loop.**");
+  const rows = [...table.split("\n\n**")[0].matchAll(/^\| `([^`]+)` +\| `(\w+)`/gm)];
+  const steps = rows.map(([, file, name]) => ({
+    name,
+    text: readFileSync(join(root, file), "utf8"),
+  }));
+  expect(steps.length).toBeGreaterThan(6);
+  expect(steps.length).toBeLessThanOrEqual(9);
+  const defines = (name: string) =>
+    new RegExp(`(?:function|const) ${name}\\b|^ +${name}(?:<.*>)?\\(.*\\) \\{$`, "m");
+  const calls = (name: string) => new RegExp(`(?<!function )(?<!const )\\b${name}\\(`);
+  for (const [i, { name, text }] of steps.entries()) {
+    expect(text).toMatch(defines(name));
+    const next = steps[i + 1]?.name;
+    if (next && name !== "plan") expect(text).toMatch(calls(next));
+  }
+});
