@@ -1,5 +1,6 @@
 // @conv/analysis: readings of a graph. What a network costs, and what its outputs depend on.
 
+export { inputRegion, receptiveFields, type ReceptiveField, type Region } from "@conv/compiler";
 export { compare, type ComparedCount, type Comparison } from "./compare.ts";
 export { connectionsOf } from "./connections.ts";
 export {
@@ -9,7 +10,6 @@ export {
   type EffectiveField,
   type EffectiveOptions,
 } from "./effective.ts";
-export { receptiveFields, type Field } from "./field.ts";
 export { formulasOf, type LayerFormula, type Term } from "./formula.ts";
 export {
   evaluatePolynomial,
@@ -50,7 +50,6 @@ export {
   type ProgramMemory,
   type ProgramMemoryOptions,
 } from "./program.ts";
-export { inputRegion, type Region } from "./region.ts";
 export { suggest, type Alternative, type ConvLayer, type Piece } from "./suggest.ts";
 export {
   conventions,

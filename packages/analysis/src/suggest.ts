@@ -1,6 +1,7 @@
 // What else could stand in a convolution's place, and what each costs: every alternative is traced
 // and read like any network.
 
+import { receptiveFields, type ReceptiveField } from "@conv/compiler";
 import { conv, mustDivide, spanOf } from "@conv/ops";
 import {
   checkOptions,
@@ -14,7 +15,6 @@ import {
   within,
   type Value,
 } from "@conv/tensor";
-import { receptiveFields, type Field } from "./field.ts";
 import { memoryOf } from "./memory.ts";
 import { summarize } from "./summary.ts";
 import type { Traced } from "./traced.ts";
@@ -62,7 +62,7 @@ export interface Alternative {
   /** Bytes of input, output, parameters and what lives at once between them, as float32. */
   readonly memory: number;
   /** For each spatial axis. */
-  readonly field: readonly Field[];
+  readonly field: readonly ReceptiveField[];
   readonly output: readonly number[];
   /** Of the multiply-accumulates and parameters of the direct convolution. */
   readonly ratio: { readonly macs: number; readonly parameters: number };

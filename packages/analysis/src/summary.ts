@@ -2,10 +2,10 @@
 // under which nodes were traced; a layer below another one (`c3.0` below `c3`, the convolutions of
 // a residual block) is a part of it.
 
+import { receptiveFields, type ReceptiveField } from "@conv/compiler";
 import { reshapeOp } from "@conv/ops";
 import { bytesOf, checkOptions, sizeOf, type Node, type Value } from "@conv/tensor";
 import { connectionsOf } from "./connections.ts";
-import { receptiveFields, type Field } from "./field.ts";
 import {
   countNodes,
   operationConventions,
@@ -53,7 +53,7 @@ export interface LayerSummary extends Counts {
   /** Shape, batch first. */
   readonly output: readonly number[];
   /** One for each spatial axis of the network's input. */
-  readonly receptiveField: readonly Field[];
+  readonly receptiveField: readonly ReceptiveField[];
   /** Layers inside this one; all its counts include theirs. */
   readonly parts: readonly LayerSummary[];
 }

@@ -1,9 +1,9 @@
 // A summary as a table for people: a tree as deep as asked for, as many columns as the width
 // allows, and below it what each of them counts.
 
+import type { ReceptiveField } from "@conv/compiler";
 import { checkOptions, printable } from "@conv/tensor";
 import { mustBeOneOf } from "./check.ts";
-import type { Field } from "./field.ts";
 import { conventionNames, operationConventions, type Convention } from "./operations.ts";
 import { conventions, type Counts, type LayerSummary, type Summary } from "./summary.ts";
 
@@ -279,7 +279,7 @@ export function formatBytes(bytes: number): string {
 }
 
 /** One number where all axes agree, else one for each. */
-function perAxis(fields: readonly Field[], of: (f: Field) => number): string {
+function perAxis(fields: readonly ReceptiveField[], of: (f: ReceptiveField) => number): string {
   const numbers = fields.map(of);
   return (numbers.every((v) => v === numbers[0]) ? numbers.slice(0, 1) : numbers)
     .map((v) => formatCount(v).replace("-", "−"))

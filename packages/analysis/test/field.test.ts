@@ -32,7 +32,7 @@ import {
 } from "@conv/ops";
 import { evaluate, hostArray, trace, type Value } from "@conv/tensor";
 import { describe, expect, it } from "vitest";
-import { receptiveFields, type Field } from "../src/index.ts";
+import { receptiveFields, type ReceptiveField } from "../src/index.ts";
 
 const SIZE = 32;
 const ones = (...shape: number[]) => full(shape, 1);
@@ -63,7 +63,7 @@ function observe(fn: (x: Value) => Value, axis = 2) {
  * Where it lies within the input, the field of an output is what was observed; where padding cuts
  * it, it holds that.
  */
-function expectExact(field: Field, seen: readonly { first: number; last: number }[]) {
+function expectExact(field: ReceptiveField, seen: readonly { first: number; last: number }[]) {
   const claims = seen.map((got, o) => {
     const first = field.start + o * field.jump;
     const last = first + field.size - 1;
@@ -75,7 +75,7 @@ function expectExact(field: Field, seen: readonly { first: number; last: number 
   expect(claims).toEqual(seen);
 }
 
-const exact: Record<string, [(x: Value) => Value, Field, number?]> = {
+const exact: Record<string, [(x: Value) => Value, ReceptiveField, number?]> = {
   "one convolution": [(x) => conv(x, ones(1, 1, 5)), { size: 5, jump: 1, start: 0 }],
   "stride, dilation, padding": [
     (x) => conv(x, ones(1, 1, 3), { stride: 2, dilation: 3, padding: 4 }),
@@ -193,7 +193,7 @@ describe("receptive field", () => {
   });
 
   it("of what makes maps larger moves by a fraction and holds what was observed", () => {
-    const larger: [(x: Value) => Value, Field][] = [
+    const larger: [(x: Value) => Value, ReceptiveField][] = [
       [(x) => upsample(x, { scale: 3 }), { size: 1, jump: 1 / 3, start: 0 }],
       [(x) => upsample(x, { scale: 2, mode: "linear" }), { size: 2, jump: 1 / 2, start: -1 }],
       [(x) => upsample(x, { scale: 3, mode: "linear" }), { size: 2, jump: 1 / 3, start: -1 }],

@@ -41,6 +41,8 @@ export {
   type ScratchRequest,
   type StageRequest,
 } from "./placement.ts";
+export { inputRegion, type Region } from "./inputRegion.ts";
+export { receptiveFields, type ReceptiveField } from "./receptiveField.ts";
 export { createPacks, type Pack, type Packed, type Packs } from "./packs.ts";
 export { root } from "./fusion.ts";
 export {

@@ -8,7 +8,7 @@ import {
   receptiveFields,
   wrap,
   type EffectiveField,
-  type Field,
+  type ReceptiveField,
   type Region,
 } from "@conv/analysis";
 import { createRandom, initialize, traceModel, type Model, type TracedModel } from "@conv/layers";
@@ -99,13 +99,13 @@ export async function receptive(name: string, options: ReceptiveOptions): Promis
   );
 }
 
-const perAxis = (list: readonly Field[], key: keyof Field): string =>
+const perAxis = (list: readonly ReceptiveField[], key: keyof ReceptiveField): string =>
   list.map((f) => formatCount(f[key]).replace("-", "−")).join("×");
 
 interface Details {
   readonly at: string;
   readonly output: readonly number[];
-  readonly field: readonly Field[];
+  readonly field: readonly ReceptiveField[];
   readonly unit: readonly number[];
   readonly region: readonly Region[] | null;
   readonly effective?: EffectiveField;

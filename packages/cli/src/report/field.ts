@@ -1,7 +1,7 @@
 // Receptive fields of the middle units of some layers, and their growth along the depth. The last
 // two spatial axes are drawn as a plane; another axis, or the only one, as bars.
 
-import { formatCount, type Field, type LayerSummary } from "@conv/analysis";
+import { formatCount, type ReceptiveField, type LayerSummary } from "@conv/analysis";
 import { scheme, type Mark } from "vega";
 import { leavesOf } from "./depth.ts";
 import {
@@ -63,7 +63,7 @@ export function fieldPictures(
     typeof shade === "function" ? shade(0.15 + (0.8 * i) / Math.max(1, count - 1)) : colors.blue;
   const frames = Array.from({ length: count }, (_, i): Framed => {
     const l = grown[Math.round((i * (grown.length - 1)) / Math.max(1, count - 1))];
-    const span = (f: Field, size: number): readonly [number, number] => {
+    const span = (f: ReceptiveField, size: number): readonly [number, number] => {
       const first = f.start + Math.floor(size / 2) * f.jump;
       return [first, first + f.size];
     };

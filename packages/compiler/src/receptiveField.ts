@@ -12,14 +12,14 @@ import { readingOf } from "./reading.ts";
  * same field (after flattening, say). After a transposed convolution `jump` is a fraction and
  * `size` the largest over the outputs.
  */
-export interface Field {
+export interface ReceptiveField {
   readonly size: number;
   readonly jump: number;
   readonly start: number;
 }
 
 /** A field, and the axis of the value along which it moves; null when it is the same everywhere. */
-interface Moving extends Field {
+interface Moving extends ReceptiveField {
   readonly along: number | null;
 }
 
@@ -27,7 +27,7 @@ interface Moving extends Field {
  * Receptive fields in the input `x` (n, c, …space) of every value that depends on it, one for each
  * spatial axis of x.
  */
-export function receptiveFields(graph: Graph, x: Value): Map<Value, Field[]> {
+export function receptiveFields(graph: Graph, x: Value): Map<Value, ReceptiveField[]> {
   const known = new Map<Value, Moving[]>();
   known.set(
     x,
@@ -101,7 +101,7 @@ function reshaped(
 }
 
 /** What `count` neighboring outputs depend on together. */
-const over = ({ size, jump, start }: Field, count: number): Field => ({
+const over = ({ size, jump, start }: ReceptiveField, count: number): ReceptiveField => ({
   size: size + Math.max(0, count - 1) * jump,
   jump: 0,
   start,
