@@ -2,8 +2,8 @@
 // the result, a slice is read from its operand, and an elementwise result reuses the memory of an
 // operand that no later task reads.
 
-import { concatOp, sliceOp, type ConcatParams, type SliceParams } from "@conv/ops";
-import { bytesOf, infoOf, sizeOf, stridesOf, type Graph, type Value } from "@conv/tensor";
+import { concatOp, sliceOp } from "@conv/ops";
+import { bytesOf, infoOf, isOp, sizeOf, stridesOf, type Graph, type Value } from "@conv/tensor";
 import { root } from "./fusion.ts";
 import type { Planned } from "./plan.ts";
 
@@ -29,11 +29,12 @@ export interface Part {
 export function partsOf(graph: Graph, alignment: number): Map<Value, Part> {
   const parts = new Map<Value, Part>();
   const separate = new Set([...graph.inputs, ...graph.outputs.map(root)]);
-  for (const { op, params, inputs, outputs } of graph.nodes) {
-    const [y] = outputs as [Value];
-    if (op === sliceOp && !separate.has(y)) {
-      const [{ shape, dtype }] = inputs as [Value];
-      const { start, size } = params as SliceParams;
+  for (const n of graph.nodes) {
+    const { inputs } = n;
+    const [y] = n.outputs;
+    if (isOp(n, sliceOp) && !separate.has(y)) {
+      const [{ shape, dtype }] = inputs;
+      const { start, size } = n.params;
       const cut = size.findLastIndex((n, a) => n < shape[a]!);
       const strides = stridesOf(shape);
       if (sizeOf(size.slice(0, Math.max(0, cut))) === 1)
@@ -42,7 +43,7 @@ export function partsOf(graph: Graph, alignment: number): Map<Value, Part> {
           offset: start.reduce((sum, s, a) => sum + s * strides[a]!, 0) * infoOf(dtype).bytes,
         });
     }
-    if (op !== concatOp || sizeOf(y.shape.slice(0, (params as ConcatParams).axis)) !== 1) continue;
+    if (!isOp(n, concatOp) || sizeOf(y.shape.slice(0, n.params.axis)) !== 1) continue;
     let offset = 0;
     inputs.forEach((v, i) => {
       const [x, bytes] = [root(v), bytesOf(v.spec)];

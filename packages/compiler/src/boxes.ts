@@ -1,16 +1,14 @@
 // What ops that move elements come to: copies of strided boxes of their inputs into their output.
 
 import {
+  broadcastStrides,
+  broadcastToOp,
   concatOp,
   sliceOp,
   transposeOp,
-  type ConcatParams,
   type PadParams,
-  type SliceParams,
-  type TransposeParams,
 } from "@conv/ops";
-import { broadcastToOp, broadcastStrides } from "@conv/ops";
-import { stridesOf, type Spec } from "@conv/tensor";
+import { isOp, stridesOf, type Spec } from "@conv/tensor";
 import type { Task } from "./task.ts";
 
 export interface Box {
@@ -24,39 +22,30 @@ export interface Box {
  * The box of each input, which is all that a transpose, broadcastTo, slice or concat does; null for
  * other ops.
  */
-export function boxesOf({ op, params, outputs: [y] }: Task, inputs: readonly Spec[]): Box[] | null {
+export function boxesOf(task: Task, inputs: readonly Spec[]): Box[] | null {
   const [x] = inputs;
+  const [y] = task.outputs;
   const into = { strides: stridesOf(y.shape) };
-  switch (op) {
-    case transposeOp: {
-      const strides = stridesOf(x.shape);
-      return [
-        {
-          shape: y.shape,
-          from: { strides: (params as TransposeParams).order.map((a) => strides[a]) },
-          into,
-        },
-      ];
-    }
-    case broadcastToOp:
-      return [{ shape: y.shape, from: { strides: broadcastStrides(x.shape, y.shape) }, into }];
-    case sliceOp: {
-      const strides = stridesOf(x.shape);
-      const base = (params as SliceParams).start.reduce((sum, s, a) => sum + s * strides[a], 0);
-      return [{ shape: y.shape, from: { strides, base }, into }];
-    }
-    case concatOp: {
-      const { axis } = params as ConcatParams;
-      let base = 0;
-      return inputs.map(({ shape }) => {
-        const box = { shape, from: { strides: stridesOf(shape) }, into: { ...into, base } };
-        base += shape[axis] * into.strides[axis];
-        return box;
-      });
-    }
-    default:
-      return null;
+  if (isOp(task, transposeOp)) {
+    const strides = stridesOf(x.shape);
+    const from = { strides: task.params.order.map((a) => strides[a]) };
+    return [{ shape: y.shape, from, into }];
   }
+  if (isOp(task, broadcastToOp))
+    return [{ shape: y.shape, from: { strides: broadcastStrides(x.shape, y.shape) }, into }];
+  if (isOp(task, sliceOp)) {
+    const strides = stridesOf(x.shape);
+    const base = task.params.start.reduce((sum, s, a) => sum + s * strides[a], 0);
+    return [{ shape: y.shape, from: { strides, base }, into }];
+  }
+  if (!isOp(task, concatOp)) return null;
+  const { axis } = task.params;
+  let base = 0;
+  return inputs.map(({ shape }) => {
+    const box = { shape, from: { strides: stridesOf(shape) }, into: { ...into, base } };
+    base += shape[axis] * into.strides[axis];
+    return box;
+  });
 }
 
 /** The box that a pad copies into zeros. */

@@ -7,17 +7,10 @@ import {
   reshapeOp,
   substitute,
   variable,
+  type ElementwiseParams,
   type Expr,
 } from "@conv/ops";
-import {
-  costOf,
-  sameShape,
-  type Cost,
-  type Graph,
-  type Node,
-  type Op,
-  type Value,
-} from "@conv/tensor";
+import { costOf, sameShape, type Cost, type Graph, type Node, type Value } from "@conv/tensor";
 import { fusedOp, inputName, type EpilogueOperand, type FusedParams, type Task } from "./task.ts";
 
 /** The longest expression, in characters, that fusion makes. */
@@ -128,8 +121,8 @@ function operandsWith(g: Group, n: Node, { users, kept }: Context): number {
 }
 
 /** Adds a node to a group: its expression, written in terms of what the group reads. */
-function absorb(g: Group, n: Node): void {
-  const { f } = n.params as { f: Expr };
+function absorb(g: Group, n: Node<ElementwiseParams>): void {
+  const { f } = n.params;
   const by: Record<string, Expr> = {};
   n.inputs.forEach((v, i) => {
     const known = g.exprs.get(v);
@@ -201,7 +194,7 @@ export function taskOf(g: Group): Task {
   if (!g.main) {
     const params: FusedParams = { shape: outputs[0]!.shape, values: [...g.exprs.values()] };
     return {
-      op: fusedOp as Op<unknown>,
+      op: fusedOp,
       params,
       inputs: operands.map((v) => v.spec),
       outputs,

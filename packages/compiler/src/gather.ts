@@ -352,13 +352,13 @@ export function readLayout(g: Pick<Gather, "lo" | "padded" | "source">): {
  * The geometry as kernels see it. The channels of a gradient that has a value per channel added to
  * it must stay what they are.
  */
-export const collapsedOf = (task: Task): ConvGeometry =>
+export const collapsedOf = (task: Task<ConvGeometry>): ConvGeometry =>
   collapse(
-    task.params as ConvGeometry,
+    task.params,
     task.op === convOp || !task.epilogue?.operands.some((o) => o.along === "channel"),
   );
 
-export const gatherOf = (task: Task): Gather =>
+export const gatherOf = (task: Task<ConvGeometry>): Gather =>
   (task.op === convOp ? gatherForward : gatherGradInput)(collapsedOf(task));
 
 export const isConvOrGradInput = (task: Task): boolean =>

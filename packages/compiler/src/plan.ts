@@ -11,6 +11,7 @@ import {
 import {
   exactly,
   formatShape,
+  isOp,
   message,
   sameShape,
   sizeOf,
@@ -225,14 +226,14 @@ export function refusal<Caps extends SelectionCaps>(
  * the back end.
  */
 export function mostRoundoff(
-  { op, params }: Pick<Task, "op" | "params">,
+  task: Pick<Task, "op" | "params">,
   { roundoff }: SelectionCaps,
 ): number {
-  const precision = convOps.has(op) && (params as ConvGeometry).precision;
+  const precision = isOp(task, ...convOps) && task.params.precision;
   return precision ? MOST_ROUNDOFF[precision] : roundoff;
 }
 
 /** The element types of kernels that name none. */
 const FOUR_BYTES: readonly DType[] = ["float32", "int32"];
 
-const convOps: ReadonlySet<unknown> = new Set([convOp, convGradInputOp, convGradWeightOp]);
+const convOps: readonly Op<ConvGeometry>[] = [convOp, convGradInputOp, convGradWeightOp];

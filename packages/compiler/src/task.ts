@@ -48,17 +48,20 @@ export const outputAt = (index: number): Place => ({ of: "out", index });
 export const scratchAt = (index: number): Place => ({ of: "scratch", index });
 
 /** A kernel that a planner can choose, and give an epilogue to. */
-export interface PlanKernel<Caps, Code> extends Omit<
-  Kernel<Task, Caps, Code>,
+export interface PlanKernel<Caps, Code, P = unknown> extends Omit<
+  Kernel<Task<P>, Caps, Code>,
   "unsupportedReason"
 > {
-  /** The ops that it computes; any that it does not refuse if absent. */
-  readonly ops?: readonly Pick<Op<unknown>, "name">[] | undefined;
+  /**
+   * The ops that it computes; any op if absent. The other functions get tasks of these ops only, so
+   * that `P` is the type of their parameters.
+   */
+  readonly ops?: readonly Op<P>[] | undefined;
   /**
    * Why it cannot compute a task of its ops, in a few words; null if it can. A kernel without this
    * function computes all of them.
    */
-  unsupportedReason?(task: Task, caps: Caps): string | null;
+  unsupportedReason?(task: Task<P>, caps: Caps): string | null;
   /** Operands that it can read in an epilogue; it takes no epilogue if absent. */
   readonly fuses?: readonly EpilogueOperand["along"][] | undefined;
   /** See `Step.roundoff`. */
@@ -77,9 +80,9 @@ export interface FusedParams {
 }
 
 /**
- * Stands for the nodes of a cluster when kernels are asked. It has no meaning of its own: the nodes
- * have.
+ * The op of tasks that compute clusters of elementwise nodes. It is only a name: its meaning is that
+ * of the nodes.
  */
-export const fusedOp: Pick<Op<FusedParams>, "name"> = { name: "elementwise" };
+export const fusedOp: Op<FusedParams> = { name: "elementwise" } as Op<FusedParams>;
 
 export const inputName = (i: number): string => `i${i}`;

@@ -44,7 +44,7 @@ const kernelsOf = (graph: Graph) => {
   return steps.map((s) => s.kernel);
 };
 
-it("drawn geometries", async () => {
+it("drawn geometries", { timeout: 60_000 }, async () => {
   const axis = fc.record({
     size: fc.integer({ min: 1, max: 21 }),
     kernel: fc.integer({ min: 1, max: 5 }),

@@ -10,6 +10,7 @@ import {
   type ScratchRequest,
   type Task,
 } from "@conv/compiler";
+import type { Op } from "@conv/tensor";
 import type { Local } from "../wasm/asm.ts";
 import type { Func, Module } from "../wasm/module.ts";
 import type { Caps } from "./caps.ts";
@@ -95,10 +96,10 @@ export interface CostRow extends Work {
 }
 
 /** A kernel of this back end. */
-export interface CpuKernel extends PlanKernel<Caps, CpuCode> {
-  readonly ops: NonNullable<PlanKernel<Caps, CpuCode>["ops"]>;
+export interface CpuKernel<P = unknown> extends PlanKernel<Caps, CpuCode, P> {
+  readonly ops: readonly Op<P>[];
   /** The work that its estimate is made of, if the estimate is fitted to measurements. */
-  work?(task: Task, caps: Caps): Work;
+  work?(task: Task<P>, caps: Caps): Work;
   /** Bytes that its transformed weights take beyond those of the weights; 0 if absent. */
-  persistentBytes?(task: Task, caps: Caps): number;
+  persistentBytes?(task: Task<P>, caps: Caps): number;
 }

@@ -40,9 +40,9 @@ export interface Part {
 }
 
 /** The kernel with the estimate that its work and its costs give. */
-export const fitted = (
-  kernel: Omit<CpuKernel, "estimate"> & { work(task: Task, caps: Caps): Work },
-): CpuKernel => ({
+export const fitted = <P>(
+  kernel: Omit<CpuKernel<P>, "estimate"> & { work(task: Task<P>, caps: Caps): Work },
+): CpuKernel<P> => ({
   ...kernel,
   estimate: (task, caps) => secondsOf(kernel.name, kernel.work(task, caps), caps),
 });

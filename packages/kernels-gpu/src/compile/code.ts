@@ -55,7 +55,7 @@ export interface GpuCode {
 }
 
 /** A kernel of this back end. */
-export type GpuKernel = PlanKernel<Caps, GpuCode>;
+export type GpuKernel<P = unknown> = PlanKernel<Caps, GpuCode, P>;
 
 /** A task of the plan with its kernel. */
 export type Planned = PlannedOf<GpuKernel>;

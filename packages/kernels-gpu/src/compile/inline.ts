@@ -3,9 +3,9 @@
 // steps of the gradient, and each reads x as well instead. Reductions take what an expression makes
 // of several inputs, so that what is only summed need not be stored either.
 
-import { inputName, root, type FusedParams } from "@conv/compiler";
+import { fusedOp, inputName, root } from "@conv/compiler";
 import { countFns, substitute, variables, type Expr } from "@conv/ops";
-import { bytesOf, sameShape, sizeOf, type Graph, type Value } from "@conv/tensor";
+import { bytesOf, isOp, sameShape, sizeOf, type Graph, type Value } from "@conv/tensor";
 import { fused } from "../kernels/elementwise/fused.ts";
 import { reduce, termsOf } from "../kernels/elementwise/reduce.ts";
 import type { Caps } from "./caps.ts";
@@ -35,7 +35,7 @@ const readsOf = ({ reads, task }: Planned): readonly Value[] =>
 
 function computedOf(p: Planned): Computed | null {
   const reads = readsOf(p);
-  if (p.kernel === fused) return { reads, ...(p.task.params as FusedParams) };
+  if (isOp(p.task, fusedOp)) return { reads, ...p.task.params };
   if (p.kernel !== reduce) return null;
   const { of, shape } = termsOf(p.task);
   return { reads, values: [of], shape };

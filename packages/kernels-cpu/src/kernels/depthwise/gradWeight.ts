@@ -3,7 +3,7 @@
 // and x are read, four neighbors p at once.
 
 import { gatherAll, leavesTaps, readLayout, UNSEEN } from "@conv/compiler";
-import { convGradWeightOp, type ConvGeometry } from "@conv/ops";
+import { convGradWeightOp } from "@conv/ops";
 import { exactly, sizeOf, stridesOf } from "@conv/tensor";
 import { draft, inputAt, outputAt, type CpuKernel } from "../../compile/code.ts";
 import { f32x4, i32, v128 } from "../../wasm/asm.ts";
@@ -22,7 +22,7 @@ export const depthwiseGradWeight: CpuKernel = fitted({
   name: "depthwiseGradWeight",
   ops: [convGradWeightOp],
   unsupportedReason(task) {
-    const g = task.params as ConvGeometry;
+    const g = task.params;
     if (g.ic !== g.groups) return `takes one source channel per group, not ${g.ic / g.groups}`;
     if (leavesTaps(gatherAll(g))) return UNSEEN;
     return sizeOf(g.kernel) > MOST_TAPS
@@ -30,7 +30,7 @@ export const depthwiseGradWeight: CpuKernel = fitted({
       : null;
   },
   work(task) {
-    const g = task.params as ConvGeometry;
+    const g = task.params;
     const last = g.output.length - 1;
     const taps = sizeOf(g.kernel);
     const rows = g.n * g.oc * sizeOf(g.output.slice(0, -1));
@@ -44,7 +44,7 @@ export const depthwiseGradWeight: CpuKernel = fitted({
     };
   },
   build(task, caps) {
-    const g = task.params as ConvGeometry;
+    const g = task.params;
     const gather = gatherAll(g);
     const rank = g.output.length;
     const width = g.output[rank - 1];

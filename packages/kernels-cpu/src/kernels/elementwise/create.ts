@@ -1,55 +1,50 @@
 // Constants, random numbers and one-hot rows. The random numbers are those of the reference, bit by
 // bit: integer arithmetic on four indices.
 
-import { fullOp, oneHotOp, randomOp, type FullParams, type OneHotParams } from "@conv/ops";
-import { sizeOf } from "@conv/tensor";
+import { fullOp, oneHotOp, randomOp } from "@conv/ops";
+import { isOp, sizeOf } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel, type Stage, type Task } from "../../compile/code.ts";
 import { f32x4, i32, i32x4, v128, type Local } from "../../wasm/asm.ts";
 import type { Func } from "../../wasm/module.ts";
 import { storeLanes, streamTime } from "../move/walk.ts";
 
-const stageOf = new Map<unknown, (task: Task) => Stage>([
-  [
-    fullOp,
-    ({ params, outputs: [y] }) => {
-      const { value } = params as FullParams;
-      return vectors(`full_${value}`, sizeOf(y.shape), false, (f) => {
-        const v = f.let("v128", "v", value);
-        return () => v;
+function stageOf(task: Task): Stage {
+  const [y] = task.outputs;
+  if (isOp(task, fullOp)) {
+    const { value } = task.params;
+    return vectors(`full_${value}`, sizeOf(y.shape), false, (f) => {
+      const v = f.let("v128", "v", value);
+      return () => v;
+    });
+  }
+  return isOp(task, oneHotOp)
+    ? oneHot(task.inputs[0].shape, task.params.classes)
+    : vectors("random", sizeOf(y.shape), true, randomVector);
+}
+
+const oneHot = (shape: readonly number[], classes: number): Stage => ({
+  name: `oneHot_${classes}`,
+  items: sizeOf(shape),
+  reads: [inputAt(0)],
+  writes: [outputAt(0)],
+  emit(_, f, [from, into], { lo, hi }) {
+    const [item, label] = f.ints("item", "label");
+    const zero = f.let("v128", "zero", 0);
+    const row = f.let("i32", "row", i32.add(into, i32.mul(lo, classes * 4)));
+    const p = f.local("i32", "p");
+    f.for(item, lo, hi, 1, () => {
+      f.set(p, row);
+      f.repeat(classes >> 2, "vectors", () => {
+        f.store(p, zero);
+        f.bump(p, 16);
       });
-    },
-  ],
-  [randomOp, ({ outputs: [y] }) => vectors("random", sizeOf(y.shape), true, randomVector)],
-  [
-    oneHotOp,
-    ({ params, inputs: [labels] }) => {
-      const { classes } = params as OneHotParams;
-      return {
-        name: `oneHot_${classes}`,
-        items: sizeOf(labels.shape),
-        reads: [inputAt(0)],
-        writes: [outputAt(0)],
-        emit(_, f, [from, into], { lo, hi }) {
-          const [item, label] = f.ints("item", "label");
-          const zero = f.let("v128", "zero", 0);
-          const row = f.let("i32", "row", i32.add(into, i32.mul(lo, classes * 4)));
-          const p = f.local("i32", "p");
-          f.for(item, lo, hi, 1, () => {
-            f.set(p, row);
-            f.repeat(classes >> 2, "vectors", () => {
-              f.store(p, zero);
-              f.bump(p, 16);
-            });
-            if (classes % 4) storeLanes(f, p, zero, classes % 4);
-            f.set(label, i32.load(i32.add(from, i32.mul(item, 4))));
-            f.if(i32.ltU(label, classes), () => f.storeF32(i32.add(row, i32.mul(label, 4)), 1));
-            f.bump(row, classes * 4);
-          });
-        },
-      };
-    },
-  ],
-]);
+      if (classes % 4) storeLanes(f, p, zero, classes % 4);
+      f.set(label, i32.load(i32.add(from, i32.mul(item, 4))));
+      f.if(i32.ltU(label, classes), () => f.storeF32(i32.add(row, i32.mul(label, 4)), 1));
+      f.bump(row, classes * 4);
+    });
+  },
+});
 
 /** A stage that fills y vector by vector: `prepare` returns the value of vector `item`. */
 function vectors(
@@ -110,5 +105,5 @@ export const create: CpuKernel = {
   name: "create",
   ops: [fullOp, randomOp, oneHotOp],
   estimate: streamTime,
-  build: (task) => ({ scratch: [], stages: [stageOf.get(task.op)!(task)] }),
+  build: (task) => ({ scratch: [], stages: [stageOf(task)] }),
 };

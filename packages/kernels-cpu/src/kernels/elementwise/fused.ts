@@ -9,14 +9,14 @@ import { inputAt, outputAt, type CpuKernel } from "../../compile/code.ts";
 import { i32, v128, type Local, type Operand } from "../../wasm/asm.ts";
 import { emitExpr } from "./expr.ts";
 
-export const fused: CpuKernel = {
+export const fused: CpuKernel<FusedParams> = {
   name: "elementwise",
   ops: [fusedOp],
   // Bound by memory: 8 GB/s from the outer caches on one core.
   estimate: (task, { threads }) =>
     (task.cost.bytesRead + task.cost.bytesWritten) / 8e9 / threads + 1e-6,
   build(task, caps) {
-    const { shape, values } = task.params as FusedParams;
+    const { shape, values } = task.params;
     const axes = mergeAxes(shape, [
       stridesOf(shape),
       ...task.inputs.map((s) => broadcastStrides(s.shape, shape)),

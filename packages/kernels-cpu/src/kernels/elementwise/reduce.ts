@@ -60,12 +60,12 @@ const ROW_VECTORS = 4;
 const PIECES = 16;
 const PIECE = 4096;
 
-export const reduce: CpuKernel = {
+export const reduce: CpuKernel<ReduceParams> = {
   name: "reduce",
   ops: [sumOp, maxOp],
   estimate: streamTime,
   build(task) {
-    const { axes } = task.params as ReduceParams;
+    const { axes } = task.params;
     const how = combinations.find((c) => c.op === task.op)!;
     const { shape } = task.inputs[0];
     if (sizeOf(shape) === 0) return nothing(how, sizeOf(task.outputs[0].shape));

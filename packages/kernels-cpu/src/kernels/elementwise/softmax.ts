@@ -17,13 +17,13 @@ import { emitExpr } from "./expr.ts";
 /** Rows of up to this many vectors are unrolled. */
 const UNROLLED = 8;
 
-export const softmax: CpuKernel = {
+export const softmax: CpuKernel<SoftmaxParams> = {
   name: "softmax",
   ops: [softmaxOp, logSoftmaxOp],
   // 1.5 ns an element: an exponential of four elements takes 20 operations.
   estimate: ({ inputs: [x] }, { threads }) => (sizeOf(x.shape) * 1.5e-9) / threads + 1e-6,
   build({ op, params, inputs: [{ shape }] }, caps) {
-    const { axis } = params as SoftmaxParams;
+    const { axis } = params;
     const logarithm = op === logSoftmaxOp;
     const [outer, size, inner] = [
       sizeOf(shape.slice(0, axis)),

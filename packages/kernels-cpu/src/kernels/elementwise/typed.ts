@@ -1,13 +1,6 @@
 // Casts between all element types, comparisons, and choices by a mask, element by element.
 
-import {
-  castOp,
-  compareOp,
-  whereOp,
-  type CastParams,
-  type CompareParams,
-  type Relation,
-} from "@conv/ops";
+import { castOp, compareOp, whereOp, type Relation } from "@conv/ops";
 import { dtypeNames, infoOf, isFloating, isOp, sizeOf, type DType } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel, type Stage, type Task } from "../../compile/code.ts";
 import { f32, i32, type Code, type Local } from "../../wasm/asm.ts";
@@ -102,11 +95,11 @@ const comparisons: Readonly<Record<Relation, "eq" | "ne" | "lt" | "le" | "gt" | 
 function elementOf(task: Task): readonly [string, (f: Func, at: readonly Local[]) => Code] {
   const [{ dtype }] = task.inputs;
   if (isOp(task, castOp)) {
-    const to = (task.params as CastParams).dtype;
+    const to = task.params.dtype;
     return [`cast_${dtype}_${to}`, (f, [x]) => converted(f, dtype, to, load(f, dtype, x))];
   }
   if (isOp(task, compareOp)) {
-    const { relation } = task.params as CompareParams;
+    const { relation } = task.params;
     const compare = (isFloating(dtype) ? f32 : i32)[comparisons[relation]];
     return [`${relation}_${dtype}`, (f, [a, b]) => compare(load(f, dtype, a), load(f, dtype, b))];
   }

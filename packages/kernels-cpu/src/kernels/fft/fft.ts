@@ -8,7 +8,7 @@
 // Training of Convolutional Networks through FFTs (2014).
 
 import { gatherOf, readLayout } from "@conv/compiler";
-import { convGradInputOp, convOp } from "@conv/ops";
+import { convGradInputOp, convOp, type ConvGeometry } from "@conv/ops";
 import { bytesOf, exactly, sizeOf, stridesOf } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import {
@@ -44,7 +44,7 @@ import {
 } from "./tiles.ts";
 import { eachCell, frequencies, lines, loadRows, tileBytes } from "./transforms.ts";
 
-const chosen = (task: Task, caps: Caps): FftTiling =>
+const chosen = (task: Task<ConvGeometry>, caps: Caps): FftTiling =>
   tilingOf(tilingsOf(gatherOf(task)) as FftTiling[], caps);
 
 /**

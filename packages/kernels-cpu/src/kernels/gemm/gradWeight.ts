@@ -20,7 +20,7 @@ export const gradWeight: CpuKernel = fitted({
   fuses: ["element"],
   ops: [convGradWeightOp],
   work(task, caps) {
-    const g = unfold(task.params as ConvGeometry);
+    const g = unfold(task.params);
     const columns = (g.ic / g.groups) * sizeOf(g.kernel);
     const positions = g.n * sizeOf(g.output);
     const width = g.output[g.output.length - 1];
@@ -34,7 +34,7 @@ export const gradWeight: CpuKernel = fitted({
     };
   },
   build(task, caps) {
-    const g = unfold(task.params as ConvGeometry);
+    const g = unfold(task.params);
     const { gather, zeros } = withZeros(g);
     const icg = g.ic / g.groups;
     const ocg = g.oc / g.groups;

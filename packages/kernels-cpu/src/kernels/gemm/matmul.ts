@@ -10,8 +10,8 @@ import { gemmStage, type Gemm } from "./gemm.ts";
 import { eachColumn, packRows, transposedPanel } from "./panel.ts";
 import { epilogueName } from "./tile.ts";
 
-const geometryOf = (task: Task) =>
-  matmulGeometry(task.inputs[0], task.inputs[1], task.params as MatmulParams);
+const geometryOf = (task: Task<MatmulParams>) =>
+  matmulGeometry(task.inputs[0], task.inputs[1], task.params);
 
 export const matmul: CpuKernel = fitted({
   name: "matmul",

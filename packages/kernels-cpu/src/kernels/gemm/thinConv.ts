@@ -18,7 +18,7 @@ interface Product {
 }
 
 /** The task as a product with few columns, or the reason why it is not one. */
-function productOf(task: Task): Product | string {
+function productOf(task: Task<ConvGeometry>): Product | string {
   const g = collapsedOf(task);
   const forward = task.op === convOp;
   const many = g.n * sizeOf(forward ? g.output : g.input);
@@ -27,7 +27,7 @@ function productOf(task: Task): Product | string {
 }
 
 /** y[oc, p] = Σ w[oc, (channel, tap)] · column p[(channel, tap)]. */
-function forwardProduct(task: Task, g: ConvGeometry): Product | string {
+function forwardProduct(task: Task<ConvGeometry>, g: ConvGeometry): Product | string {
   const [icg, ocg] = [g.ic / g.groups, g.oc / g.groups];
   const [plane, outPlane, taps] = [sizeOf(g.input), sizeOf(g.output), sizeOf(g.kernel)];
   const depth = icg * taps;
@@ -63,7 +63,7 @@ function forwardProduct(task: Task, g: ConvGeometry): Product | string {
 }
 
 /** dx[ic, p] = Σ w[oc, ic] · dy[oc, p]. */
-function gradInputProduct(task: Task, g: ConvGeometry): Product | string {
+function gradInputProduct(task: Task<ConvGeometry>, g: ConvGeometry): Product | string {
   const rest = gatherGradInput(g);
   const { phases } = rest;
   if (sizeOf(g.kernel) !== 1 || phases.length !== 1 || !sameShape(rest.source, rest.output))

@@ -7,14 +7,14 @@ import type { CpuKernel, Task } from "../../compile/code.ts";
 import { fitted } from "../fitted.ts";
 import { MOST_COLUMNS, thinCode, thinWork, type Thin } from "./thin.ts";
 
-const geometryOf = (task: Task) =>
-  matmulGeometry(task.inputs[0], task.inputs[1], task.params as MatmulParams);
+const geometryOf = (task: Task<MatmulParams>) =>
+  matmulGeometry(task.inputs[0], task.inputs[1], task.params);
 
 /**
  * With few rows, the columns of b are the rows of the product (y transposed); with few columns, it
  * is the product itself.
  */
-function productOf(task: Task): Thin & { fewRows: boolean } {
+function productOf(task: Task<MatmulParams>): Thin & { fewRows: boolean } {
   const { batch, m, k, n, transposeA, transposeB } = geometryOf(task);
   const a = { problem: m * k, row: transposeA ? 1 : k, k: transposeA ? m : 1 };
   const b = { problem: k * n, row: transposeB ? k : 1, k: transposeB ? 1 : n };

@@ -3,14 +3,14 @@
 
 import { boxesOf, paddedAxes } from "@conv/compiler";
 import { broadcastToOp, concatOp, padOp, sliceOp, transposeOp, type PadParams } from "@conv/ops";
-import { stridesOf } from "@conv/tensor";
+import { isOp, stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel, type Stage, type Task } from "../../compile/code.ts";
 import { copyStage } from "./copy.ts";
 import { padStage } from "./pad.ts";
 import { streamTime } from "./walk.ts";
 
-function padded({ params, inputs: [x] }: Task): Stage {
-  const [planes, ...axes] = paddedAxes(x.shape, params as PadParams);
+function padded({ params, inputs: [x] }: Task<PadParams>): Stage {
+  const [planes, ...axes] = paddedAxes(x.shape, params);
   const strides = stridesOf(x.shape);
   if (axes.length === 0)
     return copyStage(
@@ -32,8 +32,8 @@ export const move: CpuKernel = {
   estimate: streamTime,
   build: (task) => ({
     scratch: [],
-    stages: boxesOf(task, task.inputs)?.map((box, i) =>
-      copyStage(box, inputAt(i), outputAt(0), i > 0),
-    ) ?? [padded(task)],
+    stages: isOp(task, padOp)
+      ? [padded(task)]
+      : boxesOf(task, task.inputs)!.map((box, i) => copyStage(box, inputAt(i), outputAt(0), i > 0)),
   }),
 };

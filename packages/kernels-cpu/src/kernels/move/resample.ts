@@ -20,13 +20,13 @@ import { storeLanes, streamTime } from "./walk.ts";
 const RUN = 4;
 const RUNS = 32;
 
-export const resample: CpuKernel = {
+export const resample: CpuKernel<ResampleParams> = {
   name: "resample",
   ops: [resampleOp],
   // A table costs about a nanosecond for each tap and vector, or four if the elements of a vector
   // are loaded one by one.
   estimate(task, caps) {
-    const { axis, rows } = task.params as ResampleParams;
+    const { axis, rows } = task.params;
     const inner = sizeOf(task.inputs[0].shape.slice(axis + 1));
     const taps =
       rows.reduce((sum, row) => sum + row.length, 0) * sizeOf(task.inputs[0].shape.slice(0, axis));
@@ -36,7 +36,7 @@ export const resample: CpuKernel = {
     );
   },
   build({ params, inputs: [{ shape }] }) {
-    const { axis, rows } = params as ResampleParams;
+    const { axis, rows } = params;
     const inner = sizeOf(shape.slice(axis + 1));
     const outer = sizeOf(shape.slice(0, axis));
     if (inner >= 4) return byRows(outer, shape[axis], inner, rows);

@@ -3,7 +3,7 @@
 
 import type { Axis } from "@conv/compiler";
 import { avgPoolGradOp, maxPoolGradOp, type AvgPoolGeometry, type PoolGeometry } from "@conv/ops";
-import { exactly, sizeOf, stridesOf } from "@conv/tensor";
+import { exactly, isOp, sizeOf, stridesOf } from "@conv/tensor";
 import {
   draft,
   inputAt,
@@ -21,12 +21,11 @@ import { keepLanes, locate, streamTime } from "../move/walk.ts";
 import { average as mean, sharesOf } from "./pool.ts";
 import { eachOutput, emitWinner, outputAxes, PADDING, windowsOf, type Windows } from "./window.ts";
 
-export const poolGrad: CpuKernel = {
+export const poolGrad: CpuKernel<PoolGeometry> = {
   name: "poolGrad",
   ops: [maxPoolGradOp, avgPoolGradOp],
   estimate: streamTime,
-  build: ({ op, params }) =>
-    op === maxPoolGradOp ? maximum(params as PoolGeometry) : average(params as AvgPoolGeometry),
+  build: (task) => (isOp(task, avgPoolGradOp) ? average(task.params) : maximum(task.params)),
 };
 
 function maximum(g: PoolGeometry): CpuCode {

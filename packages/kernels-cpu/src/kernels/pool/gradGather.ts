@@ -33,18 +33,18 @@ import { eachCell, storeLanes, streamTime } from "../move/walk.ts";
 import { sharesOf } from "./pool.ts";
 import { eachOutput, emitArgMax, outputAxes, PADDING, windowsOf, type Windows } from "./window.ts";
 
-export const poolGradGather: CpuKernel = {
+export const poolGradGather: CpuKernel<PoolGeometry> = {
   name: "poolGradGather",
   fuses: ["element"],
   ops: [maxPoolGradOp, avgPoolGradOp],
   unsupportedReason({ params }) {
-    const g = params as PoolGeometry;
+    const g = params;
     return windowsOf(g).unrolled ? null : `unrolls at most 32 taps, not ${sizeOf(g.kernel)}`;
   },
   // Half the traffic of a pass: its writes seldom compete with its reads.
   estimate: (task, caps) => streamTime(task, caps) / 2,
   build(task, caps) {
-    const g = task.params as PoolGeometry;
+    const g = task.params;
     const max = task.op === maxPoolGradOp;
     const shares = max ? null : sharesOf(g as AvgPoolGeometry);
     const table = shares instanceof Float32Array ? shares : null;
@@ -76,7 +76,7 @@ const lines = (bytes: number) => Math.ceil(bytes / 64) * 64;
 function planes(
   g: PoolGeometry,
   w: Windows,
-  task: Task,
+  task: Task<PoolGeometry>,
   caps: Caps,
   mean: { share: number | Place } | null,
 ): Stage {

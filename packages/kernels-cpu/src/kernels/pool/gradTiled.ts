@@ -23,17 +23,17 @@ const tiles = (g: PoolGeometry): boolean =>
       g.padLo[a] === 0,
   );
 
-export const poolGradTiled: CpuKernel = {
+export const poolGradTiled: CpuKernel<PoolGeometry> = {
   name: "poolGradTiled",
   fuses: ["element"],
   ops: [maxPoolGradOp, avgPoolGradOp],
   unsupportedReason: ({ params }) =>
-    tiles(params as PoolGeometry) ? null : "takes windows two wide that tile the input",
+    tiles(params) ? null : "takes windows two wide that tile the input",
   // Half the traffic of a pass: its writes seldom compete with its reads. A tenth less than
   // poolGradGather, which first finds the windows that each element is in.
   estimate: (task, caps) => streamTime(task, caps) * 0.45,
   build({ op, params, epilogue }, caps) {
-    const g = params as PoolGeometry;
+    const g = params;
     const max = op === maxPoolGradOp;
     const w = windowsOf(g);
     const own = max ? 2 : 1; // inputs of the op; those of the epilogue follow

@@ -10,12 +10,12 @@ import { paddedSource } from "../move/pad.ts";
 import { locate, storeLanes, streamTime } from "../move/walk.ts";
 import { eachOutput, emitWinner, outputAxes, PADDING, windowsOf, type Windows } from "./window.ts";
 
-export const poolIndices: CpuKernel = {
+export const poolIndices: CpuKernel<PoolGeometry> = {
   name: "poolIndices",
   ops: [maxPoolIndicesOp],
   estimate: streamTime,
   build({ params }) {
-    const g = params as PoolGeometry;
+    const g = params;
     const w = windowsOf(g, PADDING);
     const code = draft();
     const x = paddedSource(w.box, inputAt(0), code);

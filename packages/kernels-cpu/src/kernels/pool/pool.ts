@@ -9,7 +9,7 @@ import {
   type AvgPoolGeometry,
   type PoolGeometry,
 } from "@conv/ops";
-import { exactly, sizeOf, stridesOf } from "@conv/tensor";
+import { exactly, isOp, sizeOf, stridesOf } from "@conv/tensor";
 import {
   draft,
   inputAt,
@@ -37,13 +37,13 @@ import {
   type Windows,
 } from "./window.ts";
 
-export const pool: CpuKernel = {
+export const pool: CpuKernel<PoolGeometry> = {
   name: "pool",
   ops: [maxPoolOp, maxPoolPickOp, avgPoolOp],
   estimate: streamTime,
-  build({ op, params }) {
-    if (op === avgPoolOp) return average(params as AvgPoolGeometry);
-    return op === maxPoolOp ? maximum(params as PoolGeometry) : pick(params as PoolGeometry);
+  build(task) {
+    if (isOp(task, avgPoolOp)) return average(task.params);
+    return (task.op === maxPoolOp ? maximum : pick)(task.params);
   },
 };
 

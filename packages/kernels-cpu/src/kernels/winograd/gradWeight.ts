@@ -38,8 +38,8 @@ import { emitRecord, RECORD } from "./tiles.ts";
 const SUM_BYTES = 768 * 1024;
 const TILE_BYTES = 384 * 1024;
 
-const tilingOf = (task: Task, points: number, dims: number): Tiling | string =>
-  gradWeightTiling(task.params as ConvGeometry, points, dims);
+const tilingOf = (task: Task<ConvGeometry>, points: number, dims: number): Tiling | string =>
+  gradWeightTiling(task.params, points, dims);
 
 /** How dw is divided into blocks of rows (oc) and columns (c), and the tiles into passes. */
 function blocking({ g, axes, points, tiles }: Tiling, caps: Caps): Blocking {

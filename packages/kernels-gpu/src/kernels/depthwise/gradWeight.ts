@@ -23,7 +23,6 @@ import {
   type EmittedEpilogue,
 } from "../../wgsl/wgsl.ts";
 import { GUESSES, SWIFTSHADER } from "../costs.ts";
-import { forOp } from "../forOp.ts";
 import { addPartsStage } from "../gemm/parts.ts";
 
 /** Threads of a workgroup. */
@@ -101,7 +100,8 @@ function secondsOf(
   return Math.max(instructions / (caps.macs * busy), bytes / caps.bandwidth) + caps.launch;
 }
 
-export const depthwiseGradWeight: GpuKernel = /* @__PURE__ */ forOp(convGradWeightOp, {
+export const depthwiseGradWeight: GpuKernel<ConvGeometry> = {
+  ops: [convGradWeightOp],
   name: "depthwiseGradWeight",
   fuses: ["element"],
   unsupportedReason({ params: g }) {
@@ -146,7 +146,7 @@ export const depthwiseGradWeight: GpuKernel = /* @__PURE__ */ forOp(convGradWeig
     });
     return { scratch: [{ bytes: 4 * size * division.parts }], stages: [...stages, add] };
   },
-});
+};
 
 /** The shader of a pass. */
 function passCode(

@@ -1,7 +1,7 @@
 // Shared by most kernels that are bound by memory: one invocation makes one element of the output,
 // finishes it by the epilogue of the task and stores it.
 
-import { isOp, sizeOf, type Op } from "@conv/tensor";
+import { sizeOf, type Op } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import {
   outputAt,
@@ -23,17 +23,14 @@ export const streamTime = ({ cost }: Task, { bandwidth, launch }: Caps): number 
 /** One stage and no scratch memory. */
 export const alone = (stage: GpuStage): GpuCode => ({ scratch: [], stages: [stage] });
 
-/** The code of one op; made by {@link codeFor}. */
-export interface Builder {
-  readonly op: Pick<Op<unknown>, "name">;
-  build(task: Task, caps: Caps): GpuCode | null;
+/** The code of one op. */
+export interface Builder<P = unknown> {
+  readonly op: Op<P>;
+  build(task: Task<P>, caps: Caps): GpuCode;
 }
 
 /** The code of tasks of this op. */
-export const codeFor = <P>(op: Op<P>, build: (task: Task<P>, caps: Caps) => GpuCode): Builder => ({
-  op,
-  build: (task, caps) => (isOp(task, op) ? build(task, caps) : null),
-});
+export const codeFor = <P>(op: Op<P>, build: Builder<P>["build"]): Builder => ({ op, build });
 
 /** A kernel bound by memory that computes several ops. */
 export const streamKernel = (name: string, builders: readonly Builder[]): GpuKernel => ({
@@ -41,7 +38,7 @@ export const streamKernel = (name: string, builders: readonly Builder[]): GpuKer
   ops: builders.map(({ op }) => op),
   fuses: ["channel", "column", "element"],
   estimate: streamTime,
-  build: (task, caps) => builders.find(({ op }) => op === task.op)!.build(task, caps)!,
+  build: (task, caps) => builders.find(({ op }) => op === task.op)!.build(task, caps),
 });
 
 /** The end of a kernel: the epilogue on a float result, then the store into `y`. */

@@ -32,8 +32,8 @@ interface Walk {
   readonly starts: readonly number[];
 }
 
-function walkOf(task: Task, caps: Caps): Walk {
-  const { shape, values } = task.params as FusedParams;
+function walkOf(task: Task<FusedParams>, caps: Caps): Walk {
+  const { shape, values } = task.params;
   const axes = mergeAxes(shape, [
     stridesOf(shape),
     ...task.inputs.map((s) => broadcastStrides(s.shape, shape)),
@@ -129,7 +129,7 @@ function copyStage({ task, starts }: Walk, i: number): GpuStage {
   };
 }
 
-export const fused: GpuKernel = {
+export const fused: GpuKernel<FusedParams> = {
   name: "elementwise",
   ops: [fusedOp],
   // Bound by memory; values that only the nodes of the task use do not pass through it.

@@ -262,12 +262,9 @@ export function productsOf(task: Task): TaskProducts | null {
 }
 
 /** Ops that the same kernels compute, and the operands that their epilogues read. */
-export interface Family {
-  readonly ops: GpuKernel["ops"];
-  readonly fuses: GpuKernel["fuses"];
-}
+export type Family<P = unknown> = Pick<GpuKernel<P>, "ops" | "fuses">;
 
-export const CONV: Family = {
+export const CONV: Family<ConvGeometry> = {
   ops: [convOp, convGradInputOp],
   fuses: ["channel", "element"],
 };

@@ -33,7 +33,6 @@ import {
   times,
 } from "../../wgsl/wgsl.ts";
 import { overItems } from "../elementwise/each.ts";
-import { forOp } from "../forOp.ts";
 import { matrixProduct } from "../gemm/product.ts";
 import { plainFunction, scaleFor, spoiled } from "./repair.ts";
 import {
@@ -72,9 +71,10 @@ function multiplied({ g, depth, points, tiles }: Tiling, caps: Caps): Multiplied
 }
 
 /** See winograd.ts for the bound of the error. */
-function winogradGradWeight(points: 4 | 6 | 8, dims: 1 | 2): GpuKernel {
+function winogradGradWeight(points: 4 | 6 | 8, dims: 1 | 2): GpuKernel<ConvGeometry> {
   const tilingOf = (g: ConvGeometry): Tiling => mustTile(gradWeightTiling(g, points, dims));
-  return forOp(convGradWeightOp, {
+  return {
+    ops: [convGradWeightOp],
     name: `winogradGradWeight${dims}d${points}`,
     fuses: ["element"],
     roundoff: ROUNDOFF[points],
@@ -114,7 +114,7 @@ function winogradGradWeight(points: 4 | 6 | 8, dims: 1 | 2): GpuKernel {
         ],
       };
     },
-  });
+  };
 }
 
 export const winogradGradWeight1d4: GpuKernel = /* @__PURE__ */ winogradGradWeight(4, 1);

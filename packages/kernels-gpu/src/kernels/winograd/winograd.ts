@@ -7,6 +7,7 @@
 // parts where they would take too much of it.
 
 import { gatherOf, ROUNDOFF, tilings, type Tiling } from "@conv/compiler";
+import type { ConvGeometry } from "@conv/ops";
 import type { Caps } from "../../compile/caps.ts";
 import {
   inputAt,
@@ -114,8 +115,9 @@ export function mustTile<T extends object>(tiling: T | string): T {
  * · 2⁻²³ · Σ |x|*·|w|, where |x|* is the largest |x| of the channel's plane; the error itself comes
  * from values that share a tile.
  */
-function winograd(points: 4 | 6 | 8, dims: 1 | 2): GpuKernel {
-  const tilingsOf = (task: Task): Tiling[] => mustTile(tilings(gatherOf(task), points, dims));
+function winograd(points: 4 | 6 | 8, dims: 1 | 2): GpuKernel<ConvGeometry> {
+  const tilingsOf = (task: Task<ConvGeometry>): Tiling[] =>
+    mustTile(tilings(gatherOf(task), points, dims));
   return {
     name: `winograd${dims}d${points}`,
     ...CONV,
