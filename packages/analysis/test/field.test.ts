@@ -194,10 +194,10 @@ describe("receptive field", () => {
 
   it("of what makes maps larger moves by a fraction and holds what was observed", () => {
     const larger: [(x: Value) => Value, ReceptiveField][] = [
-      [(x) => upsample(x, { scale: 3 }), { size: 1, jump: 1 / 3, start: 0 }],
-      [(x) => upsample(x, { scale: 2, mode: "linear" }), { size: 2, jump: 1 / 2, start: -1 }],
-      [(x) => upsample(x, { scale: 3, mode: "linear" }), { size: 2, jump: 1 / 3, start: -1 }],
-      [(x) => upsample(x, { scale: 4, mode: "linear" }), { size: 2, jump: 1 / 4, start: -1 }],
+      [(x) => upsample(x, { scaleFactor: 3 }), { size: 1, jump: 1 / 3, start: 0 }],
+      [(x) => upsample(x, { scaleFactor: 2, mode: "linear" }), { size: 2, jump: 1 / 2, start: -1 }],
+      [(x) => upsample(x, { scaleFactor: 3, mode: "linear" }), { size: 2, jump: 1 / 3, start: -1 }],
+      [(x) => upsample(x, { scaleFactor: 4, mode: "linear" }), { size: 2, jump: 1 / 4, start: -1 }],
       [(x) => pixelShuffle(concat([x, mul(x, x)], 1), 2), { size: 1, jump: 1 / 2, start: 0 }],
     ];
     for (const [fn, want] of larger) {

@@ -47,7 +47,7 @@ const programs: [string, Spec[], (...xs: Value[]) => Value][] = [
   ["softmax of rows of 10", [spec([3, 10])], (x) => softmax(x)],
   ["transpose of 6 by 9", [spec([6, 9])], (x) => transpose(x)],
   ["reflected 6 by 10", [spec([1, 2, 6, 10])], (x) => padWith(x, [2, 2], [1, 1], "reflect")],
-  ["bilinear 4 by 6", [spec([1, 2, 4, 6])], (x) => upsample(x, { scale: 2, mode: "linear" })],
+  ["bilinear 4 by 6", [spec([1, 2, 4, 6])], (x) => upsample(x, { scaleFactor: 2, mode: "linear" })],
   ["some of rows of 9", [spec([3, 9])], (x) => select(x, [8, 0, 4, 4, 1])],
   [
     "taken from 5 rows of 9",

@@ -259,7 +259,7 @@ test("weights that are not finite are refused wherever a model is loaded, and ne
 test("a validation loss that is not finite is told, and the training can be resumed", async () => {
   const model: Model = {
     ...only(plain, [3]),
-    loss: (y, t) => crossEntropy(y, t, { weights: [1, 1] }),
+    loss: (y, t) => crossEntropy(y, t, { weight: [1, 1] }),
   };
   // nothing counts: 0/0
   const none = arrayDataset({ x: new Float32Array(6), y: [-1, -1], sample: [3] });

@@ -61,13 +61,13 @@ describe("on the fast back end", () => {
       [3, 10, 9],
     ],
     ["unpooled", maxUnpool2d(2, conv2d(4, 3, { padding: 1 })), [4, 12, 14]],
-    ["doubled between pixels", upsample({ scale: 2, mode: "linear" }), [3, 14, 11]],
+    ["doubled between pixels", upsample({ scaleFactor: 2, mode: "linear" }), [3, 14, 11]],
     [
       "to a size, corners aligned",
       upsample({ size: [9, 40], mode: "linear", alignCorners: true }),
       [3, 14, 11],
     ],
-    ["tripled", upsample({ scale: 3 }), [2, 5, 6]],
+    ["tripled", upsample({ scaleFactor: 3 }), [2, 5, 6]],
     [
       "shuffled",
       layers.sequential([conv2d(12, 3), pixelShuffle(2), conv2d(2, 3), pixelUnshuffle(2)]),
@@ -120,7 +120,7 @@ test("multiply-adds are exact", () => {
   );
   // The convolutions that make offsets and masks, then the taps themselves.
   expect(macs(deformConv2d(4, 3, { padding: 1 }), [2, 5, 6])).toBe((18 + 9 + 4) * 30 * 2 * 9);
-  expect(macs(upsample({ scale: 2, mode: "linear" }), [2, 5, 6])).toBe(0);
+  expect(macs(upsample({ scaleFactor: 2, mode: "linear" }), [2, 5, 6])).toBe(0);
 });
 
 test("channels last, and an activation behind", () => {
@@ -133,7 +133,11 @@ test("channels last, and an activation behind", () => {
     [depthwiseConv2d(3, { layout: "channels-last", depthMultiplier: 2 }), [8, 9, 4], [6, 7, 8]],
     [deformConv2d(6, 3, { layout: "channels-last" }), [8, 9, 4], [6, 7, 6]],
     [pad2d([1, 2], "reflect", { layout: "channels-last" }), [8, 9, 4], [10, 13, 4]],
-    [upsample({ scale: 2, layout: "channels-last", activation: "tanh" }), [8, 9, 4], [16, 18, 4]],
+    [
+      upsample({ scaleFactor: 2, layout: "channels-last", activation: "tanh" }),
+      [8, 9, 4],
+      [16, 18, 4],
+    ],
     [pixelShuffle(2, { layout: "channels-last" }), [8, 9, 4], [16, 18, 1]],
     [pixelUnshuffle(3, { layout: "channels-last" }), [6, 9, 1], [2, 3, 9]],
     [maxUnpool2d(2, conv2d(4, 1), { layout: "channels-last" }), [8, 9, 4], [8, 9, 4]],
@@ -224,19 +228,27 @@ const messages: [Layer, readonly number[], string][] = [
   ],
   [pad2d([1, 2, 3]), [1, 4, 4], "pad2d: padding has 3 entries for 2 spatial axes"],
   [pad2d(-1), [1, 4, 4], "pad2d: padding -1 is not a whole number ≥ 0 (axis h)"],
-  [upsample({}), [1, 4, 4], "upsample: give one of size and scale"],
-  [upsample({ scale: 2, size: 8 }), [1, 4, 4], "upsample: give one of size and scale"],
+  [upsample({}), [1, 4, 4], "upsample: give one of size and scaleFactor"],
+  [upsample({ scaleFactor: 2, size: 8 }), [1, 4, 4], "upsample: give one of size and scaleFactor"],
   [
-    upsample({ scale: 2, alignCorners: true }),
+    upsample({ scaleFactor: 2, alignCorners: true }),
     [1, 4, 4],
     "upsample: alignCorners is for linear interpolation",
   ],
-  [upsample({ scale: [2, 2, 2] }), [1, 4, 4], "upsample: scale has 3 entries for 2 spatial axes"],
-  [upsample({ scale: 0.1 }), [1, 4, 4], "upsample: size 0 is not a whole number ≥ 1 (axis h)"],
-  [upsample({ scale: 2 }), [1, 4, 0], "upsample: size 0 is not a whole number ≥ 1 (axis w)"],
+  [
+    upsample({ scaleFactor: [2, 2, 2] }),
+    [1, 4, 4],
+    "upsample: scaleFactor has 3 entries for 2 spatial axes",
+  ],
+  [
+    upsample({ scaleFactor: 0.1 }),
+    [1, 4, 4],
+    "upsample: size 0 is not a whole number ≥ 1 (axis h)",
+  ],
+  [upsample({ scaleFactor: 2 }), [1, 4, 0], "upsample: size 0 is not a whole number ≥ 1 (axis w)"],
   [upsample({ size: 2 }), [1, 4, 0], "upsample: input is empty (axis w)"],
   [
-    upsample({ scale: 2 }),
+    upsample({ scaleFactor: 2 }),
     [4],
     "upsample: input has 2 axes, needs batch, channels and at least one spatial axis",
   ],

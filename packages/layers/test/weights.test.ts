@@ -21,7 +21,7 @@ import { weightsOf } from "./tiny.ts";
 const classes = [0, 0, 0, 0, 1, 1, 2, 2];
 const x = Float32Array.from({ length: 24 }, (_, i) => Math.sin(i * i + 1));
 const data = arrayDataset({ x, y: classes, sample: [3] });
-const weighted: Loss = (output, labels) => crossEntropy(output, labels, { weights: [1, 5, 20] });
+const weighted: Loss = (output, labels) => crossEntropy(output, labels, { weight: [1, 5, 20] });
 const model = (layer: layers.Layer = linear(3)): Model => ({ name: "net", input: [3], layer });
 const make = (options: Partial<TrainerOptions> = {}) =>
   createTrainer({

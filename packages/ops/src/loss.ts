@@ -54,15 +54,15 @@ export interface CrossEntropyOptions {
   /** How much of each label is shared out evenly among all classes, in [0, 1). */
   readonly labelSmoothing?: number | undefined;
   /** What a sample of each class counts for, finite and ≥ 0; the mean is by these. */
-  readonly weights?: readonly number[] | undefined;
+  readonly weight?: readonly number[] | undefined;
 }
 
 /**
  * −1/n Σ log softmax(logits)[i, labels[i]]: logits (n, classes, …space), labels int32 (n, …space) →
  * scalar; with space, n is the number of all labels. With smoothing ε a label is 1 − ε + ε/classes
- * at its class and ε/classes at the others. With weights w the term of class c is multiplied by
+ * at its class and ε/classes at the others. With weight w the term of class c is multiplied by
  * w[c], and n is Σ w[labels[i]]. A label out of range adds nothing to the sum and has no gradient;
- * it counts in n, except by weights (ones, if nothing else), where it weighs nothing. Throws
+ * it counts in n, except with weight (ones, if nothing else), where it weighs nothing. Throws
  * ShapeError.
  */
 export function crossEntropy<T extends Arg>(
@@ -70,8 +70,8 @@ export function crossEntropy<T extends Arg>(
   labels: T,
   options: CrossEntropyOptions = {},
 ): T {
-  checkOptions("crossEntropy", options, "labelSmoothing weights");
-  const { labelSmoothing = 0, weights } = options;
+  checkOptions("crossEntropy", options, "labelSmoothing weight");
+  const { labelSmoothing = 0, weight } = options;
   const [n, classes, ...space] = logits.shape;
   if (logits.shape.length < 2 || !sameShape(labels.shape, [n, ...space]))
     throw shapeError(
@@ -87,17 +87,17 @@ export function crossEntropy<T extends Arg>(
       "label-smoothing",
       message`label smoothing ${{ labelSmoothing }} is not in [0, 1)`,
     );
-  if (weights && weights.length !== classes)
+  if (weight && weight.length !== classes)
     throw shapeError(
       "crossEntropy",
-      "weights-count",
-      message`${{ weights: weights.length }} weights for ${{ classes }} classes`,
+      "weight-count",
+      message`weight has ${{ weights: weight.length }} numbers for ${{ classes }} classes; give one for each`,
     );
-  if (weights && !Array.from(weights).every((w) => w >= 0 && w < Infinity))
+  if (weight && !Array.from(weight).every((w) => w >= 0 && w < Infinity))
     throw shapeError(
       "crossEntropy",
-      "weights-range",
-      message`weights ${{ weights: weights.join(", ") }} are not finite numbers ≥ 0`,
+      "weight-range",
+      message`weight ${{ weight: weight.join(", ") }} must be finite numbers ≥ 0`,
     );
   return scope(() => {
     const last = logits.shape.map((_, axis) => axis).toSpliced(1, 1);
@@ -114,9 +114,9 @@ export function crossEntropy<T extends Arg>(
           ["mul", ["select", "b", 1 - labelSmoothing + share, share], ["neg", "a"]],
         ]
       : ["b", ["neg", "a"]];
-    if (!weights)
+    if (!weight)
       return quotient(sum(map("crossEntropy", ["select", counts, term, 0], inputs)), count);
-    const w = constants(logits, weights);
+    const w = constants(logits, weight);
     const by = next(w);
     const total = sum(
       map("crossEntropy", ["select", ["mul", counts, by], ["mul", by, term], 0], inputs),
@@ -210,28 +210,28 @@ export function binaryCrossEntropy<T extends Arg>(p: T, target: T): T {
 
 /**
  * {@link binaryCrossEntropy} of p = 1/(1 + e⁻ˣ), from x itself: mean of t·softplus(−x) + (1 −
- * t)·softplus(x). `positiveWeight` multiplies the terms of t. Equal shapes. Throws ShapeError.
+ * t)·softplus(x). `posWeight` multiplies the terms of t. Equal shapes. Throws ShapeError.
  */
 export function binaryCrossEntropyWithLogits<T extends Arg>(
   x: T,
   target: T,
-  options: { readonly positiveWeight?: number | undefined } = {},
+  options: { readonly posWeight?: number | undefined } = {},
 ): T {
-  checkOptions("binaryCrossEntropyWithLogits", options, "positiveWeight");
-  const { positiveWeight = 1 } = options;
+  checkOptions("binaryCrossEntropyWithLogits", options, "posWeight");
+  const { posWeight = 1 } = options;
   mustEqual("binaryCrossEntropyWithLogits", x, target);
   // w·t·softplus(−x) + (1 − t)·softplus(x), softplus(x) = max(x, 0) + log1p(e^−|x|): no term is the
   // difference of two large ones.
   const soft = (x: Expr): Expr => ["add", ["max", x, 0], ["log1p", ["exp", ["neg", ["abs", "a"]]]]];
   const sigmoid = (minusX: Expr): Expr => ["div", 1, ["add", 1, ["exp", minusX]]];
-  const [yes, no] = [times(positiveWeight, soft(["neg", "a"])), soft("a")];
+  const [yes, no] = [times(posWeight, soft(["neg", "a"])), soft("a")];
   const mixed = (own: Expr, other: Expr): Expr => [
     "add",
     ["mul", "b", own],
     ["mul", ["sub", 1, "b"], other],
   ];
   const df: Expr[] = [
-    mixed(times(-positiveWeight, sigmoid("a")), sigmoid(["neg", "a"])),
+    mixed(times(-posWeight, sigmoid("a")), sigmoid(["neg", "a"])),
     ["sub", yes, no],
   ];
   return scope(() => mean(map("binaryCrossEntropyWithLogits", mixed(yes, no), [x, target], df)));

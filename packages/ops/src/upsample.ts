@@ -18,8 +18,8 @@ import { resample, type Tap } from "./resample.ts";
 export interface UpsampleOptions {
   /** Sizes of the output. */
   readonly size?: PerAxis | undefined;
-  /** Instead of `size`: output = ⌊input·scale⌋. */
-  readonly scale?: PerAxis | undefined;
+  /** Instead of `size`: output = ⌊input·scaleFactor⌋. */
+  readonly scaleFactor?: PerAxis | undefined;
   /** `linear` is called bilinear over two axes, trilinear over three. */
   readonly mode?: "nearest" | "linear" | undefined;
   /** For `linear`: the first and last elements of input and output lie upon each other. */
@@ -68,24 +68,25 @@ function windowOf(
  *     linear                   y[o] between the neighbors of (o + ½)·input/output − ½
  *     linear, alignCorners     y[o] between the neighbors of o·(input − 1)/(output − 1)
  *
- * With `scale`, 1/scale stands for input/output. Throws ShapeError unless exactly one of size and
- * scale is given.
+ * With `scaleFactor`, 1/scaleFactor stands for input/output. Throws ShapeError unless exactly one of size and
+ * scaleFactor is given.
  */
 export function upsample<T extends Arg>(x: T, options: UpsampleOptions): T {
   const op = "upsample";
-  checkOptions(op, options, "size scale mode alignCorners");
-  const { size, scale, mode = "nearest", alignCorners = false } = options;
+  checkOptions(op, options, "size scaleFactor mode alignCorners");
+  const { size, scaleFactor, mode = "nearest", alignCorners = false } = options;
   const rank = spatialRank(op, x.spec);
-  if ((size === undefined) === (scale === undefined))
-    throw shapeError(op, "size-or-scale", message`give one of size and scale`);
+  if ((size === undefined) === (scaleFactor === undefined))
+    throw shapeError(op, "size-or-scale-factor", message`give one of size and scaleFactor`);
   if (alignCorners && mode === "nearest")
     throw shapeError(op, "align-corners-mode", message`alignCorners is for linear interpolation`);
-  const scales = typeof scale === "number" ? Array.from({ length: rank }, () => scale) : scale;
+  const scales =
+    typeof scaleFactor === "number" ? Array.from({ length: rank }, () => scaleFactor) : scaleFactor;
   if (scales && scales.length !== rank)
     throw shapeError(
       op,
       "entries",
-      message`scale has ${{ entries: scales.length }} entries for ${{ axes: rank }} spatial axes`,
+      message`scaleFactor has ${{ entries: scales.length }} entries for ${{ axes: rank }} spatial axes`,
     );
   const sizes = perAxis(
     op,

@@ -370,7 +370,7 @@ test.each(facts)(
 );
 
 test("maps too large to be made are refused at once", () => {
-  expect(() => ops.upsample(x(1, 1, 3, 3), { scale: 1e9 })).toThrow(
+  expect(() => ops.upsample(x(1, 1, 3, 3), { scaleFactor: 1e9 })).toThrow(
     "upsample: size 3000000000 is more than 1048576, the most that an axis may have (axis h)",
   );
   expect(() => ops.upsample(x(1, 1, 3), { size: 2 ** 20 + 1 })).toThrow(

@@ -36,7 +36,7 @@ test("run on tensors at once, class weights too, and leave nothing behind", asyn
   {
     using x = tensor(host, [0, Math.log(3), 0, 0], [2, 2]);
     using y = labels(1, 0);
-    using loss = crossEntropy(x, y, { weights: [1, 3] });
+    using loss = crossEntropy(x, y, { weight: [1, 3] });
     const [value] = await loss.read();
     expect(value).toBeCloseTo((-3 * Math.log(0.75) - Math.log(0.5)) / 4, 6);
   }
@@ -76,7 +76,7 @@ describe("what is not chosen", () => {
       0.15663,
     ],
     [
-      { weights: [0, 2] },
+      { weight: [0, 2] },
       [
         [-Infinity, 0],
         [0, 1],
@@ -117,7 +117,7 @@ describe("what is not chosen", () => {
       [0, 1],
     ];
     expect(
-      measured((x, y) => crossEntropy(x, y, { weights: [0, 1] }), rows, [0, 1]).value,
+      measured((x, y) => crossEntropy(x, y, { weight: [0, 1] }), rows, [0, 1]).value,
     ).toBeCloseTo(Math.log(1 + Math.exp(-1)), 12);
   });
 
@@ -142,13 +142,13 @@ describe("a label out of range", () => {
     [1, 2, 3],
     [3, 1, 0],
   ];
-  const weights = [2, 2, 2];
+  const weight = [2, 2, 2];
   const losses: [string, (x: Value, y: Value) => Value, number][] = [
     ["smoothed", (x, y) => crossEntropy(x, y, { labelSmoothing: 0.3 }), 0.3538],
-    ["by weights", (x, y) => crossEntropy(x, y, { weights }), 0.40761],
+    ["by weights", (x, y) => crossEntropy(x, y, { weight }), 0.40761],
     [
       "by weights and smoothed",
-      (x, y) => crossEntropy(x, y, { weights, labelSmoothing: 0.3 }),
+      (x, y) => crossEntropy(x, y, { weight, labelSmoothing: 0.3 }),
       0.70761,
     ],
     ["plain", (x, y) => crossEntropy(x, y), 0.2038],
@@ -172,11 +172,11 @@ describe("sum and weight", () => {
   const losses: [string, (x: Value) => Value, (x: Value, y: Value) => Value, readonly number[]][] =
     [
       ["crossEntropy", classes, (x, y) => crossEntropy(x, y), [3]],
-      ["weighted", classes, (x, y) => crossEntropy(x, y, { weights: [1, 5, 20] }), [3]],
+      ["weighted", classes, (x, y) => crossEntropy(x, y, { weight: [1, 5, 20] }), [3]],
       [
         "weighted and smoothed, in space",
         classes,
-        (x, y) => crossEntropy(x, y, { weights: [1, 5, 20], labelSmoothing: 0.2 }),
+        (x, y) => crossEntropy(x, y, { weight: [1, 5, 20], labelSmoothing: 0.2 }),
         [3, 2, 2],
       ],
       ["hinge", classes, (x, y) => hinge(x, y), [3]],
@@ -187,7 +187,7 @@ describe("sum and weight", () => {
       [
         "binaryCrossEntropyWithLogits",
         same,
-        (x, y) => ops.binaryCrossEntropyWithLogits(x, y, { positiveWeight: 3 }),
+        (x, y) => ops.binaryCrossEntropyWithLogits(x, y, { posWeight: 3 }),
         [3, 2],
       ],
       ["dice", same, (x, y) => dice(x, y), [3, 2, 2]],
@@ -259,16 +259,16 @@ describe("errors", () => {
       "crossEntropy: label smoothing 1 is not in [0, 1)",
     ],
     [
-      () => crossEntropy(zeros(1, 3), labels(1), { weights: [1] }),
-      "crossEntropy: 1 weights for 3 classes",
+      () => crossEntropy(zeros(1, 3), labels(1), { weight: [1] }),
+      "crossEntropy: weight has 1 numbers for 3 classes; give one for each",
     ],
     [
-      () => crossEntropy(zeros(1, 2), labels(1), { weights: [1, -1] }),
-      "crossEntropy: weights 1, -1 are not finite numbers ≥ 0",
+      () => crossEntropy(zeros(1, 2), labels(1), { weight: [1, -1] }),
+      "crossEntropy: weight 1, -1 must be finite numbers ≥ 0",
     ],
     [
-      () => crossEntropy(zeros(1, 2), labels(1), { weights: [NaN, 1] }),
-      "crossEntropy: weights NaN, 1 are not finite numbers ≥ 0",
+      () => crossEntropy(zeros(1, 2), labels(1), { weight: [NaN, 1] }),
+      "crossEntropy: weight NaN, 1 must be finite numbers ≥ 0",
     ],
     [() => absoluteError(zeros(0), zeros(0)), "absoluteError: the batch is empty (axis 0)"],
     [() => absoluteError(zeros(2), zeros(3)), "absoluteError: output has shape 2, target has 3"],

@@ -267,8 +267,8 @@ def losses():
     weights = [0.5, 2.0, 1.0, 0.25]
     w = torch.tensor(weights)
     yield loss_of("smoothed", "crossEntropy", lambda x, t: F.cross_entropy(x, t, label_smoothing=0.1), draw(4, 5), labels(4, 5), labelSmoothing=0.1)
-    yield loss_of("weighted", "crossEntropy", lambda x, t: F.cross_entropy(x, t, w), draw(5, 4), labels(5, 4), weights=weights)
-    both = {"labelSmoothing": 0.2, "weights": weights}
+    yield loss_of("weighted", "crossEntropy", lambda x, t: F.cross_entropy(x, t, w), draw(5, 4), labels(5, 4), weight=weights)
+    both = {"labelSmoothing": 0.2, "weight": weights}
     yield loss_of("smoothed and weighted", "crossEntropy", lambda x, t: F.cross_entropy(x, t, w, label_smoothing=0.2), draw(5, 4), labels(5, 4), **both)
     yield loss_of("a class for each pixel", "crossEntropy", F.cross_entropy, draw(2, 3, 2, 2), torch.randint(3, (2, 2, 2)))
     yield loss_of("a class for each pixel, smoothed and weighted", "crossEntropy", lambda x, t: F.cross_entropy(x, t, w, label_smoothing=0.2), draw(2, 4, 3), torch.randint(4, (2, 3)), **both)
@@ -278,7 +278,7 @@ def losses():
     yield loss_of("4x3", "binaryCrossEntropy", F.binary_cross_entropy, uniform(4, 3), uniform(4, 3))
     yield loss_of("4x3", "binaryCrossEntropyWithLogits", F.binary_cross_entropy_with_logits, draw(4, 3, scale=3), uniform(4, 3))
     heavy = lambda x, t: F.binary_cross_entropy_with_logits(x, t, pos_weight=torch.tensor(2.5))
-    yield loss_of("positives count more", "binaryCrossEntropyWithLogits", heavy, draw(3, 2, 2), uniform(3, 2, 2), positiveWeight=2.5)
+    yield loss_of("positives count more", "binaryCrossEntropyWithLogits", heavy, draw(3, 2, 2), uniform(3, 2, 2), posWeight=2.5)
     yield loss_of("4 of 5", "hinge", F.multi_margin_loss, draw(4, 5), labels(4, 5))
     yield loss_of("squared, margin 0.5", "hinge", lambda x, t: F.multi_margin_loss(x, t, p=2, margin=0.5), draw(4, 3), labels(4, 3), margin=0.5, p=2)
 

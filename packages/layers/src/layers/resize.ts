@@ -49,16 +49,16 @@ export const pad3d = (
 ): Layer => padding(3, around, mode, options);
 
 /**
- * Interpolation to `size`, or by `scale`, over all spatial axes: nearest or linear, with PyTorch's
+ * Interpolation to `size`, or by `scaleFactor`, over all spatial axes: nearest or linear, with PyTorch's
  * rules; x (n, c, …input) → (n, c, …output).
  */
 export function upsample(options: UpsampleOptions & SpatialOptions): Layer {
-  const { size, scale, mode, alignCorners } = options;
+  const { size, scaleFactor, mode, alignCorners } = options;
   const layer: Layer = {
     type: "upsample",
-    forward: (x) => ops.upsample(x, { size, scale, mode, alignCorners }),
+    forward: (x) => ops.upsample(x, { size, scaleFactor, mode, alignCorners }),
   };
-  return configured(layer, options, "layout size scale mode alignCorners");
+  return configured(layer, options, "layout size scaleFactor mode alignCorners");
 }
 
 /**
