@@ -163,9 +163,9 @@ test.each(["forward", "gradInput", "gradWeight"])(
       kernels: [expect.any(String)],
       ...Object.fromEntries(figures),
     });
-    expect(row!.gflops).toBeCloseTo((2 * 512 * 14 * 14 * 9) / row!.medianMs / 1e6, 9);
-    expect(row!.p10Ms).toBeLessThanOrEqual(row!.medianMs);
-    expect(row!.medianMs).toBeLessThanOrEqual(row!.p90Ms);
+    expect(row.gflops).toBeCloseTo((2 * 512 * 14 * 14 * 9) / row.medianMs / 1e6, 9);
+    expect(row.p10Ms).toBeLessThanOrEqual(row.medianMs);
+    expect(row.medianMs).toBeLessThanOrEqual(row.p90Ms);
     const page = readFileSync(html, "utf8");
     expect(page).toContain("<svg");
     expect(page).toContain("depthwise 3×3 512@14");
@@ -290,9 +290,9 @@ test("a training step of LeNet-5 lowers the loss", async () => {
   expect(result.rows).toHaveLength(1);
   const [row] = result.rows;
   expect(row).toMatchObject({ case: "lenet5 batch 16", competitor: "conv", verified: true });
-  expect(row!.firstLoss).toBeCloseTo(Math.log(10), 0);
-  expect(row!.lastLoss).toBeLessThan(row!.firstLoss);
-  expect(row!.imagesPerSecond).toBeCloseTo(16_000 / row!.medianMs, 9);
+  expect(row.firstLoss).toBeCloseTo(Math.log(10), 0);
+  expect(row.lastLoss).toBeLessThan(row.firstLoss);
+  expect(row.imagesPerSecond).toBeCloseTo(16_000 / row.medianMs, 9);
   expect(readFileSync(html, "utf8")).toContain(
     "FLOP a byte, if operands and result are moved once",
   );

@@ -47,8 +47,8 @@ describe.each(directions)("%s", (direction) => {
       operands.map((shape, i) => hostArray(spec(shape), Float64Array.from([a, b][i]))),
       g,
     );
-    expected.value.forEach((v, i) => expect(v).toBeCloseTo(truth!.data[i], 12));
-    expect(judge(expected, Float32Array.from(truth!.data))).toMatchObject({
+    expected.value.forEach((v, i) => expect(v).toBeCloseTo(truth.data[i], 12));
+    expect(judge(expected, Float32Array.from(truth.data))).toMatchObject({
       verified: true,
       checked: sizeOf(result),
     });
@@ -78,7 +78,7 @@ describe.each(directions)("%s", (direction) => {
 });
 
 describe("verdicts", () => {
-  const g = geometries.plain!;
+  const g = geometries.plain;
   const { operands } = shapesOf("forward", g);
   const [x, w] = operands.map((shape, i) => operand(i + 1, sizeOf(shape))) as [
     Float32Array,

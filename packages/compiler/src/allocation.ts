@@ -35,12 +35,12 @@ export function partsOf(graph: Graph, alignment: number): Map<Value, Part> {
     if (isOp(n, sliceOp) && !separate.has(y)) {
       const [{ shape, dtype }] = inputs;
       const { start, size } = n.params;
-      const cut = size.findLastIndex((n, a) => n < shape[a]!);
+      const cut = size.findLastIndex((n, a) => n < shape[a]);
       const strides = stridesOf(shape);
       if (sizeOf(size.slice(0, Math.max(0, cut))) === 1)
         parts.set(y, {
-          whole: root(inputs[0]!),
-          offset: start.reduce((sum, s, a) => sum + s * strides[a]!, 0) * infoOf(dtype).bytes,
+          whole: root(inputs[0]),
+          offset: start.reduce((sum, s, a) => sum + s * strides[a], 0) * infoOf(dtype).bytes,
         });
     }
     if (!isOp(n, concatOp) || sizeOf(y.shape.slice(0, n.params.axis)) !== 1) continue;
@@ -105,12 +105,12 @@ export function allocateValues(
   return {
     allocations,
     visit(i) {
-      const { reads, writes, elementwise } = tasks[i]!;
+      const { reads, writes, elementwise } = tasks[i];
       const reusable = [...elementwise].filter((v) => lastRead.get(v) === i && allocations.has(v));
       for (const y of writes) {
         if (allocations.has(y) || parts?.has(y)) continue;
         const at = reusable.findIndex((v) => bytes(v) === bytes(y));
-        if (at >= 0) allocations.set(y, allocations.get(reusable.splice(at, 1)[0]!)!);
+        if (at >= 0) allocations.set(y, allocations.get(reusable.splice(at, 1)[0])!);
       }
       return {
         writes: writes.map((v) => allocationOf(v, i)),

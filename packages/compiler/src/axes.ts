@@ -15,9 +15,9 @@ export function mergeAxes(
   const axes: Axis[] = [];
   shape.forEach((size, a) => {
     if (size === 1) return;
-    const own = strides.map((s) => s[a]!);
+    const own = strides.map((s) => s[a]);
     const outer = axes.at(-1);
-    if (outer && outer.strides.every((s, i) => s === own[i]! * size))
+    if (outer && outer.strides.every((s, i) => s === own[i] * size))
       axes[axes.length - 1] = { size: outer.size * size, strides: own };
     else axes.push({ size, strides: own });
   });

@@ -49,7 +49,7 @@ interface Context {
 
 /** The value whose memory `v` shares, since reshapes make no copy. */
 export function root(v: Value): Value {
-  while (v.node?.op === reshapeOp) v = v.node.inputs[0]!;
+  while (v.node?.op === reshapeOp) v = v.node.inputs[0];
   return v;
 }
 
@@ -82,7 +82,7 @@ export function fuse(graph: Graph, context: Context): Group[] {
     const at = groups.findLastIndex(
       (g, i) =>
         !g.main &&
-        sameShape([...g.exprs.keys()][0]!.shape, y.shape) &&
+        sameShape([...g.exprs.keys()][0].shape, y.shape) &&
         n.inputs.some((v) => g.exprs.has(v) || g.operands.has(v)) &&
         n.inputs.every((v) => position(v) < i || g.exprs.has(v)) &&
         operandsWith(g, n, context) <= mostOperands,
@@ -130,7 +130,7 @@ function absorb(g: Group, n: Node<ElementwiseParams>): void {
     by[variable(i)] = known ?? g.operands.get(v)!;
   });
   g.nodes.push(n);
-  g.exprs.set(n.outputs[0]!, substitute(f, by));
+  g.exprs.set(n.outputs[0], substitute(f, by));
 }
 
 /**
@@ -146,7 +146,7 @@ function joinsEpilogue(
   const result = n.inputs.find((v) => g.exprs.has(v));
   if (!result || g.exprs.size !== 1 || kept.has(result) || users.get(result)!.some((u) => u !== n))
     return false;
-  if (!sameShape(result.shape, n.outputs[0]!.shape)) return false;
+  if (!sameShape(result.shape, n.outputs[0].shape)) return false;
   const others = n.inputs.filter((v) => v !== result && !g.operands.has(v));
   if (g.main!.inputs.length + g.operands.size + others.length + 1 > mostOperands) return false;
   const allowed = (g.fuses ??= fusesOf(taskOf(g)));
@@ -192,7 +192,7 @@ export function taskOf(g: Group): Task {
   const outputs = [...g.exprs.keys()].map((v) => v.spec);
   const operands = [...g.operands.keys()];
   if (!g.main) {
-    const params: FusedParams = { shape: outputs[0]!.shape, values: [...g.exprs.values()] };
+    const params: FusedParams = { shape: outputs[0].shape, values: [...g.exprs.values()] };
     return {
       op: fusedOp,
       params,
@@ -202,7 +202,7 @@ export function taskOf(g: Group): Task {
       epilogue: null,
     };
   }
-  const f = [...g.exprs.values()][0]!;
+  const f = [...g.exprs.values()][0];
   return {
     op: g.main.op,
     params: g.main.params,

@@ -99,7 +99,7 @@ export const gatherForward = remembered((g: ConvGeometry): Gather => {
   const whole = gatherAll(g);
   if (sizeOf(whole.padded) <= MOST_PADDING * (sizeOf(g.input) + sizeOf(g.output))) return whole;
   const sees = (a: number, o: number) =>
-    meets(o * g.stride[a]! - g.padLo[a]!, g.dilation[a]!, g.kernel[a]!, g.input[a]!);
+    meets(o * g.stride[a] - g.padLo[a], g.dilation[a], g.kernel[a], g.input[a]);
   return forward(
     g,
     g.output.map((outputs, a) => runOf(outputs, (o) => sees(a, o))),
@@ -130,23 +130,23 @@ export function readings(
   const runs = g.kernel.map((kernel, a) =>
     runOf(kernel, (k) =>
       meets(
-        outputs[a]!.first * g.stride[a]! + k * g.dilation[a]! - g.padLo[a]!,
-        g.stride[a]!,
-        outputs[a]!.count,
-        g.input[a]!,
+        outputs[a].first * g.stride[a] + k * g.dilation[a] - g.padLo[a],
+        g.stride[a],
+        outputs[a].count,
+        g.input[a],
       ),
     ),
   );
   const nothing = runs.some((run) => run.count === 0);
   return runs.map((run, a) => {
-    const [{ first, count }, delta] = [outputs[a]!, g.dilation[a]!];
+    const [{ first, count }, delta] = [outputs[a], g.dilation[a]];
     if (nothing)
       return { lo: 0, padded: 1, taps: { count: 0, first: 0, delta, tapFirst: 0, tapDelta: 1 } };
-    const at = first * g.stride[a]! + run.first * delta - g.padLo[a]!;
+    const at = first * g.stride[a] + run.first * delta - g.padLo[a];
     const lo = Math.max(0, -at);
     return {
       lo,
-      padded: lo + at + (count - 1) * g.stride[a]! + (run.count - 1) * delta + 1,
+      padded: lo + at + (count - 1) * g.stride[a] + (run.count - 1) * delta + 1,
       taps: { count: run.count, first: lo + at, delta, tapFirst: run.first, tapDelta: 1 },
     };
   });
@@ -158,12 +158,12 @@ function forward(g: ConvGeometry, outputs?: readonly Run[]): Gather {
   const t = sizeOf(g.kernel);
   const axes = readings(g, outputs);
   const parts = axes.map(({ taps }, a): { grid: number; origin: number; taps: AxisTaps }[] => {
-    const { first, count } = outputs?.[a] ?? { first: 0, count: g.output[a]! };
+    const { first, count } = outputs?.[a] ?? { first: 0, count: g.output[a] };
     const none = { ...taps, count: 0 };
     return [
       { grid: count, origin: first, taps },
       { grid: first, origin: 0, taps: none },
-      { grid: g.output[a]! - first - count, origin: first + count, taps: none },
+      { grid: g.output[a] - first - count, origin: first + count, taps: none },
     ].filter((part, i) => !i || part.grid > 0);
   });
   return {
@@ -199,19 +199,19 @@ export const gatherGradInput = remembered((g: ConvGeometry): Gather => {
   const icg = g.ic / g.groups;
   const t = sizeOf(g.kernel);
   const axes = g.input.map((size, a) => {
-    const s = g.stride[a]!;
-    const d = g.dilation[a]!;
+    const s = g.stride[a];
+    const d = g.dilation[a];
     const tapDelta = s / gcd(s, d);
     return Array.from({ length: Math.min(s, Math.max(1, size)) }, (_, r) => {
-      const reach = r + g.padLo[a]!;
-      const tapFirst = Array.from({ length: Math.min(tapDelta, g.kernel[a]!) }, (_, k) => k).find(
+      const reach = r + g.padLo[a];
+      const tapFirst = Array.from({ length: Math.min(tapDelta, g.kernel[a]) }, (_, k) => k).find(
         (k) => (reach - k * d) % s === 0,
       );
       const grid = Math.ceil(Math.max(0, size - r) / s);
       const delta = -(tapDelta * d) / s;
-      const all = tapFirst === undefined ? 0 : Math.ceil((g.kernel[a]! - tapFirst) / tapDelta);
+      const all = tapFirst === undefined ? 0 : Math.ceil((g.kernel[a] - tapFirst) / tapDelta);
       const first = tapFirst === undefined ? 0 : (reach - tapFirst * d) / s;
-      const run = runOf(all, (j) => meets(first + j * delta, 1, grid, g.output[a]!));
+      const run = runOf(all, (j) => meets(first + j * delta, 1, grid, g.output[a]));
       return {
         origin: r,
         grid,
@@ -236,14 +236,14 @@ export const gatherGradInput = remembered((g: ConvGeometry): Gather => {
   const padded = axes.map((phases, a) =>
     Math.max(
       1,
-      ...phases.filter((p) => p.taps.count && p.grid).map((p) => lo[a]! + p.taps.first + p.grid),
+      ...phases.filter((p) => p.taps.count && p.grid).map((p) => lo[a] + p.taps.first + p.grid),
     ),
   );
   const phases = product(
     axes.map((own, a) =>
       own.map(({ taps, ...p }) => ({
         ...p,
-        taps: { ...taps, first: taps.count ? taps.first + lo[a]! : 0 },
+        taps: { ...taps, first: taps.count ? taps.first + lo[a] : 0 },
       })),
     ),
   );
@@ -315,8 +315,8 @@ const merged = remembered((g: ConvGeometry): ConvGeometry => {
   ];
   return merged({
     ...g,
-    input: merge(g.input, g.input[a - 1]! * g.input[a]!),
-    output: merge(g.output, g.output[a - 1]! * g.output[a]!),
+    input: merge(g.input, g.input[a - 1] * g.input[a]),
+    output: merge(g.output, g.output[a - 1] * g.output[a]),
     kernel: merge(g.kernel, 1),
     stride: merge(g.stride, 1),
     dilation: merge(g.dilation, 1),
@@ -330,13 +330,13 @@ export const tapCount = (phase: Phase): number => sizeOf(phase.taps.map((t) => t
 
 /** Whether any taps of a single phase have been left out. */
 export const leavesTaps = ({ phases: [{ taps }], kernel }: Gather): boolean =>
-  taps.some((t, a) => t.count < kernel[a]!);
+  taps.some((t, a) => t.count < kernel[a]);
 /** Why a gradient to the weight is left to the kernel that makes zeros too. */
 export const UNSEEN = "leaves out no taps that see padding only";
 
 /** Whether the taps leave the source anywhere, so that a copy with zeros around it is needed. */
 export const needsPadding = (g: Pick<Gather, "lo" | "padded" | "source">): boolean =>
-  g.lo.some((v, a) => v > 0 || g.padded[a]! > g.source[a]!);
+  g.lo.some((v, a) => v > 0 || g.padded[a] > g.source[a]);
 
 /** Sizes of the source as it will be read, and elements between neighbors. */
 export function readLayout(g: Pick<Gather, "lo" | "padded" | "source">): {

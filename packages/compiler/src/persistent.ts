@@ -48,7 +48,7 @@ export function persistentTasks(
   for (const component of new Set(components.values())) {
     const dependsOn = [...component.dependsOn].sort((a, b) => a - b);
     if (dependsOn.length === used || time(component.tasks) > MOST_WORK * time(planned)) continue;
-    if (bytes(results.get(component) ?? []) > bytes(dependsOn.map((i) => graph.inputs[i]!)))
+    if (bytes(results.get(component) ?? []) > bytes(dependsOn.map((i) => graph.inputs[i])))
       continue;
     for (const task of component.tasks) persistent.set(task, dependsOn);
   }
@@ -149,9 +149,9 @@ export function createFreshness(
 ): (ins: readonly Versioned[]) => { readonly changed: readonly boolean[]; commit(): void } {
   let seen = dependencies.map((inputs) => inputs.map(() => -1));
   return (ins) => {
-    const now = dependencies.map((inputs) => inputs.map((i) => ins[i]!.version));
+    const now = dependencies.map((inputs) => inputs.map((i) => ins[i].version));
     return {
-      changed: now.map((versions, d) => versions.some((version, j) => seen[d]![j] !== version)),
+      changed: now.map((versions, d) => versions.some((version, j) => seen[d][j] !== version)),
       commit: () => void (seen = now),
     };
   };

@@ -126,7 +126,7 @@ export function place<P extends Planned, B, S extends StageRequest<B>, C extends
     parts: aliasing && parts,
     persistent: dependencies.keys(),
     bytes,
-    block: (v, i) => memory.add(planned[i]!, "value", bytes(v), { value: v }).index,
+    block: (v, i) => memory.add(planned[i], "value", bytes(v), { value: v }).index,
   });
   planned.forEach((p, i) => {
     const start = stages.length;
@@ -136,8 +136,8 @@ export function place<P extends Planned, B, S extends StageRequest<B>, C extends
     const always = invalidatedBy.get(p) ?? null;
     // A slice lies in an input, whose number decides.
     const dependenciesOf = (index: number): Dependencies | undefined => {
-      const { kind, index: input } = reads[index]!;
-      return kind === "input" ? [input] : dependencies.get(root(p.reads[index]!));
+      const { kind, index: input } = reads[index];
+      return kind === "input" ? [input] : dependencies.get(root(p.reads[index]));
     };
     const packed = scratch.map(({ packs }) =>
       packs === undefined || always ? undefined : dependenciesOf(packs),
@@ -150,7 +150,7 @@ export function place<P extends Planned, B, S extends StageRequest<B>, C extends
     });
     const at = (operand: B): Allocation => {
       const { of, index } = placeOf(operand);
-      return (of === "in" ? reads : of === "out" ? writes : rooms)[index]!;
+      return (of === "in" ? reads : of === "out" ? writes : rooms)[index];
     };
     for (const stage of requested) {
       const [source] = stage.reads;
@@ -158,11 +158,10 @@ export function place<P extends Planned, B, S extends StageRequest<B>, C extends
         continue;
       const [into] = stage.writes.map(placeOf);
       const when =
-        always ??
-        (stage.writes.length === 1 && into!.of === "scratch" ? packed[into!.index] : null);
+        always ?? (stage.writes.length === 1 && into.of === "scratch" ? packed[into.index] : null);
       for (const { of, index } of stage.reads.map(placeOf))
         if (of === "in" && !sameDependencies(dependenciesOf(index), when ?? null))
-          memory.keep(reads[index]!);
+          memory.keep(reads[index]);
       stages.push({
         stage,
         by: p,
@@ -177,7 +176,7 @@ export function place<P extends Planned, B, S extends StageRequest<B>, C extends
       });
     }
     rooms.forEach((room, j) => {
-      const from = packed[j] && reads[scratch[j]!.packs!]!;
+      const from = packed[j] && reads[scratch[j].packs!];
       if (from) sharePack(room, from, stages, start, memory.blocks);
     });
     // No two operands of a task share memory: each lives until the last stage of the task.
@@ -209,14 +208,14 @@ function createBlocks<P, C>(now: () => number) {
     },
     /** These are in use until this stage. */
     use(allocations: readonly Allocation[], stage: number) {
-      for (const { kind, index } of allocations) if (kind === "block") blocks[index]!.to = stage;
+      for (const { kind, index } of allocations) if (kind === "block") blocks[index].to = stage;
     },
     /** This outlasts the run. */
     keep: (allocation: Allocation) => void kept.add(allocation),
     /** To be called after the last stage. Returns all that outlasts the run. */
     finish(): ReadonlySet<Allocation> {
       for (const { kind, index } of kept)
-        if (kind === "block") Object.assign(blocks[index]!, { from: 0, to: now() });
+        if (kind === "block") Object.assign(blocks[index], { from: 0, to: now() });
       return kept;
     },
   };
@@ -224,7 +223,7 @@ function createBlocks<P, C>(now: () => number) {
 
 /** Whether a task only cuts a slice that is read from its operand. */
 const isSliceInPlace = ({ task, reads, writes }: Planned, parts: ReadonlyMap<Value, Part>) =>
-  task.op === sliceOp && parts.get(writes[0]!)?.whole === root(reads[0]!);
+  task.op === sliceOp && parts.get(writes[0])?.whole === root(reads[0]);
 
 /** Whether operand `index` of a concatenation has been written into the result. */
 function isPieceInPlace(
@@ -232,7 +231,7 @@ function isPieceInPlace(
   index: number,
   parts: ReadonlyMap<Value, Part>,
 ): boolean {
-  const part = parts.get(root(reads[index]!));
+  const part = parts.get(root(reads[index]));
   const before = reads.slice(0, index).reduce((sum, v) => sum + bytesOf(v.spec), 0);
   return part?.whole === writes[0] && part?.offset === before;
 }
@@ -248,12 +247,12 @@ function sharePack<P, S, C>(
   start: number,
   blocks: { pack: Block<P, C>["pack"] }[],
 ): void {
-  const by = [...stages.keys()].slice(start).filter((i) => stages[i]!.writes.includes(room));
+  const by = [...stages.keys()].slice(start).filter((i) => stages[i].writes.includes(room));
   const alone = by.every((i) => {
-    const { reads, writes } = stages[i]!;
+    const { reads, writes } = stages[i];
     return writes.length === 1 && reads.every((r) => r === from);
   });
   if (from.kind !== "input" || !by.length || !alone) return;
-  blocks[room.index]!.pack = { input: from.index, offset: from.offset, stages: by };
-  for (const i of by) stages[i] = { ...stages[i]!, pack: room.index };
+  blocks[room.index].pack = { input: from.index, offset: from.offset, stages: by };
+  for (const i of by) stages[i] = { ...stages[i], pack: room.index };
 }

@@ -134,18 +134,18 @@ function planned<K extends AnyKernel>(g: Group, choicesFor: Chooser<K>): Planned
         (c) =>
           task.epilogue!.operands.every((o) => c.kernel.fuses?.includes(o.along)) && c.kernel.fuses,
       )!
-    : candidates[0]!;
+    : candidates[0];
   const operands = [...g.operands.keys()];
   const writes = [...g.exprs.keys()];
   const elementwise = new Set(
     operands
       .filter(
         (v) =>
-          sameShape(v.shape, writes[0]!.shape) && !g.main?.inputs.some((i) => root(i) === root(v)),
+          sameShape(v.shape, writes[0].shape) && !g.main?.inputs.some((i) => root(i) === root(v)),
       )
       .map(root),
   );
-  for (const v of operands) if (!sameShape(v.shape, writes[0]!.shape)) elementwise.delete(root(v));
+  for (const v of operands) if (!sameShape(v.shape, writes[0].shape)) elementwise.delete(root(v));
   return {
     nodes: g.nodes,
     task,

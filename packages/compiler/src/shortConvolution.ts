@@ -72,8 +72,8 @@ type Term<T> = readonly [coefficient: number, x: T];
 export function combine<T>(code: SumWriter<T>, matrix: Matrix, x: readonly T[]): T[] {
   const terms: Term<T>[][] = matrix.map(() => []);
   const alike = (a: readonly number[], b: readonly number[] | undefined) =>
-    b !== undefined && a.every((v, i) => Math.abs(v) === Math.abs(b[i]!));
-  const column = (j: number) => (j < x.length ? matrix.map((row) => row[j]!) : undefined);
+    b !== undefined && a.every((v, i) => Math.abs(v) === Math.abs(b[i]));
+  const column = (j: number) => (j < x.length ? matrix.map((row) => row[j]) : undefined);
   for (let j = 0; j < x.length; j++) {
     const [a, b] = [column(j)!, column(j + 1)];
     const paired = matrix.length > 1 && matrix.length < x.length && alike(a, b);
@@ -81,18 +81,18 @@ export function combine<T>(code: SumWriter<T>, matrix: Matrix, x: readonly T[]):
     const minus = paired ? code.sub(x[j]!, x[j + 1]!, "minus") : x[j]!;
     matrix.forEach(
       (row, i) =>
-        row[j] && terms[i]!.push([row[j]!, !paired || row[j] === row[j + 1] ? plus : minus]),
+        row[j] && terms[i].push([row[j], !paired || row[j] === row[j + 1] ? plus : minus]),
     );
     if (paired) j++;
   }
   const result: T[] = [];
   for (let i = 0; i < matrix.length; i++) {
-    const [own, next] = [terms[i]!, terms[i + 1]];
-    if (own.length > 2 && next && alike(matrix[i]!, matrix[i + 1])) {
+    const [own, next] = [terms[i], terms[i + 1]];
+    if (own.length > 2 && next && alike(matrix[i], matrix[i + 1])) {
       const [even, odd] = [true, false].map((same) =>
         weighted(
           code,
-          own.filter(([c], j) => (next[j]![0] === c) === same),
+          own.filter(([c], j) => (next[j][0] === c) === same),
         ),
       ) as [T, T];
       result.push(code.add(even, odd, "t"), code.sub(even, odd, "t"));
@@ -104,7 +104,7 @@ export function combine<T>(code: SumWriter<T>, matrix: Matrix, x: readonly T[]):
 
 /** Σ coefficient · x, begun with a term that needs no multiplication if there is one. */
 function weighted<T>(code: SumWriter<T>, terms: readonly Term<T>[]): T {
-  const first = terms.find(([c]) => c === 1) ?? terms[0]!;
+  const first = terms.find(([c]) => c === 1) ?? terms[0];
   if (terms.length === 1 && first[0] === 1) return first[1];
   let sum = code.begin(...first);
   for (const term of terms) if (term !== first) sum = code.more(sum, ...term);

@@ -122,9 +122,9 @@ export function gradWeightTiling(g: ConvGeometry, points: number, dims: number):
   if (leavesTaps(source)) return UNSEEN;
   const all = tilings(source, points, dims);
   if (typeof all === "string") return all;
-  return all[0]!.axes.some((x) => x.n > 1 && x.plain.length > 1)
+  return all[0].axes.some((x) => x.n > 1 && x.plain.length > 1)
     ? "does without strides, and without long kernels"
-    : all[0]!;
+    : all[0];
 }
 
 function divide(source: Gather, points: number, dims: number): Tiling[] | string {

@@ -34,11 +34,11 @@ export function transfersOf<M>(
     const before: Transfer<M>[] = [];
     const after: Transfer<M>[] = [];
     const targets = outs.map((out, o) =>
-      direct[o] && unsafe[o]!.some((i) => ins[i] === out) ? spare(o) : out,
+      direct[o] && unsafe[o].some((i) => ins[i] === out) ? spare(o) : out,
     );
     outs.forEach((to, o) => {
-      const bytes = sizes[o]!;
-      const { kind, index } = sources[o]!;
+      const bytes = sizes[o];
+      const { kind, index } = sources[o];
       const from = kind === "input" ? ins[index]! : targets[index]!;
       if (from === to || bytes === 0) return;
       if (kind === "input" && outs.includes(from)) {

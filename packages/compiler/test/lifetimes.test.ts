@@ -26,16 +26,16 @@ describe.each([16, 64])("one range of memory, aligned to %d bytes", (alignment) 
       fc.property(lifetimes, (blocks) => {
         const { offsets, bytes } = packBlocks(blocks, alignment);
         blocks.forEach((v, i) => {
-          expect(offsets[i]! % alignment).toBe(0);
-          expect(offsets[i]! + v.bytes).toBeLessThanOrEqual(bytes);
+          expect(offsets[i] % alignment).toBe(0);
+          expect(offsets[i] + v.bytes).toBeLessThanOrEqual(bytes);
           blocks.slice(0, i).forEach((other, j) => {
             // Each has its last cache line to itself: vectors may be stored up to there.
             if (liveTogether(v, other))
               expect(
                 overlap(
-                  offsets[i]!,
+                  offsets[i],
                   Math.max(alignment, v.bytes),
-                  offsets[j]!,
+                  offsets[j],
                   Math.max(alignment, other.bytes),
                 ),
                 `${i} and ${j}`,
@@ -74,9 +74,9 @@ describe("separate buffers", () => {
       fc.property(lifetimesOf({ min: 16, max: 1000 }), (blocks) => {
         const { bufferOf, bytes } = shareBuffers(blocks);
         blocks.forEach((v, i) => {
-          expect(bytes[bufferOf[i]!]).toBeGreaterThanOrEqual(v.bytes);
+          expect(bytes[bufferOf[i]]).toBeGreaterThanOrEqual(v.bytes);
           for (let j = 0; j < i; j++)
-            if (bufferOf[j] === bufferOf[i]) expect(liveTogether(v, blocks[j]!)).toBe(false);
+            if (bufferOf[j] === bufferOf[i]) expect(liveTogether(v, blocks[j])).toBe(false);
         });
         const total = bytes.reduce((a, b) => a + b, 0);
         const alive = Array.from({ length: 30 }, (_, t) =>

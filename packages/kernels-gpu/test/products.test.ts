@@ -108,7 +108,7 @@ const problems: [name: string, op: Op<never>, params: unknown, inputs: number[][
 /** The graph of one node, and that node as a task. */
 function problem([, op, params, shapes]: (typeof problems)[number]): { graph: Graph; task: Task } {
   const inputs = shapes.map((shape) => spec(shape));
-  const graph = trace((...xs) => node(op as Op<unknown>, params, xs), inputs);
+  const graph = trace((...xs) => node(op, params, xs), inputs);
   const [made] = graph.nodes;
   // prettier-ignore
   return { graph, task: { op: op as Op<unknown>, params, inputs, outputs: made.outputs.map((v) => v.spec), cost: { macs: 0, flops: 0, bytesRead: 0, bytesWritten: 0 }, epilogue: null } };

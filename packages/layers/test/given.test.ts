@@ -257,7 +257,7 @@ test("positions that cannot be are refused", async () => {
   const t = make();
   await t.fit(good, { epochs: 1 });
   const { state, metadata } = decodeSafetensors(await t.checkpoint());
-  const at: Record<string, unknown> = JSON.parse(metadata.position!);
+  const at: Record<string, unknown> = JSON.parse(metadata.position);
   const changes: [string, Record<string, unknown>][] = [
     ["step", { step: 3 }],
     ["right", { step: 1, steps: 3, seen: 4, labels: 4, right: 1e15 }],

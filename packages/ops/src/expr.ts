@@ -71,7 +71,7 @@ export function evaluator(
   const [fn, ...args] = e;
   const apply = numbers[fn];
   const [a, b, c] = args.map((x) => evaluator(x, names));
-  return (values) => apply(a!(values), b ? b(values) : 0, c ? c(values) : 0);
+  return (values) => apply(a(values), b ? b(values) : 0, c ? c(values) : 0);
 }
 
 /** Replaces variables by expressions. */

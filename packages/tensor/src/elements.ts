@@ -28,7 +28,7 @@ export function elementsOf(
       message`${{ got: values.length }} values do not fill shape ${{ shape: formatShape(shape) }}, which holds ${{ size: sizeOf(shape) }}`,
     );
   const { Array: Type, range } = infoOf(dtype);
-  if (values instanceof Type) return values as Elements;
+  if (values instanceof Type) return values;
   for (let index = 0; index < values.length; index++) {
     const v: unknown = values[index];
     if (typeof v !== "number")

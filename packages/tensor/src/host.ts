@@ -69,7 +69,7 @@ export function evaluate(graph: Graph, inputs: readonly HostArray[]): HostArray[
 
 /** The elements of a constant as an array for references. */
 export const arrayOf = ({ spec: s, data }: Constant): HostArray =>
-  hostArray(s, decodeElements(s.dtype, data.slice().buffer as ArrayBuffer, sizeOf(s.shape)));
+  hostArray(s, decodeElements(s.dtype, data.slice().buffer, sizeOf(s.shape)));
 
 /** An array for a reference to fill, zero everywhere. */
 export const hostArray = (

@@ -65,7 +65,7 @@ export function createEngine(backend: OwnBackend, device: Device): Engine {
     version: "of this commit",
     async layer({ direction, geometry }, operands) {
       const graph = trace(
-        (a, b) => node(ops[direction], geometry, [a!, b!]),
+        (a, b) => node(ops[direction], geometry, [a, b]),
         shapesOf(direction, geometry).operands.map((shape) => spec(shape)),
       );
       const program = await compile(graph);

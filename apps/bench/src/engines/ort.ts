@@ -90,7 +90,7 @@ const engine = (
       async run() {
         await session.run({}, ["first"]);
       },
-      read: async () => (await session.run({}, ["y"])).y!.data,
+      read: async () => (await session.run({}, ["y"])).y.data,
       dispose: () => session.release(),
     };
   },

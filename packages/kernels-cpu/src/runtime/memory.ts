@@ -39,7 +39,7 @@ export function createHeap(maximum: number, grow: (pages: number) => void): Heap
       let address: number;
       const i = free.findIndex((r) => r.size >= size);
       if (i >= 0) {
-        const range = free[i]!;
+        const range = free[i];
         address = range.address;
         if (range.size === size) free.splice(i, 1);
         else free[i] = { address: address + size, size: range.size - size };

@@ -198,7 +198,7 @@ export function createRuntime(
   return {
     grow: (pages) => void memory.grow(pages),
     write: (address, data) => view().set(data, address),
-    read: (address, length) => view().slice(address, address + length).buffer as ArrayBuffer,
+    read: (address, length) => view().slice(address, address + length).buffer,
     load(id, address, length) {
       instantiate(id, address, length);
       tell(LOAD, id, address, length);

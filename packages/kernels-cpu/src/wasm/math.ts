@@ -16,7 +16,7 @@ export const madd = (features: Features, a: Operand, b: Operand, c: Operand): Co
 
 /** Horner's scheme, highest coefficient first. */
 function polynomial(f: Func, features: Features, x: Local, coefficients: readonly number[]): Local {
-  const p = f.let("v128", "p", coefficients[0]!);
+  const p = f.let("v128", "p", coefficients[0]);
   for (const c of coefficients.slice(1)) f.set(p, madd(features, p, x, c));
   return p;
 }

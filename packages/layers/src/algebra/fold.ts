@@ -9,7 +9,6 @@ import {
   matmulOp,
   reshape,
   variable,
-  type ConvGeometry,
   type Expr,
   type MatmulParams,
 } from "@conv/ops";
@@ -19,6 +18,7 @@ import {
   graphOf,
   hostArray,
   input,
+  isOp,
   node,
   sameShape,
   sizeOf,
@@ -185,9 +185,9 @@ function numbersOf(
  * The output channel to which filter `i` of the weight (first, second, …kernel) belongs: its first
  * axis, or, transposed, one of `second` a group.
  */
-function channelsOf({ op, params }: Node, first: number, second: number): (i: number) => number {
-  if (op !== convGradInputOp) return (i) => Math.floor(i / second);
-  const perGroup = first / (params as ConvGeometry).groups;
+function channelsOf(n: Node, first: number, second: number): (i: number) => number {
+  if (!isOp(n, convGradInputOp)) return (i) => Math.floor(i / second);
+  const perGroup = first / n.params.groups;
   return (i) => Math.floor(i / second / perGroup) * second + (i % second);
 }
 

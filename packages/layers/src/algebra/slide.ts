@@ -20,16 +20,11 @@ import {
   reshapeOp,
   softmaxOp,
 } from "@conv/ops";
-import type {
-  ConvGeometry,
-  MatmulParams,
-  PoolGeometry,
-  SoftmaxParams,
-  WindowGeometry,
-} from "@conv/ops";
+import type { PoolGeometry, WindowGeometry } from "@conv/ops";
 import {
   dependents,
   formatShape,
+  isOp,
   message,
   type Node,
   sameShape,
@@ -133,8 +128,8 @@ function headOf(model: Model, traced: TracedModel): Head {
     const ones = from.shape.slice(2).map(() => 1);
     if (n === pooled) continue;
     if (n === flat) extents.set(n.outputs[0], v.shape.slice(2));
-    else if (n.op === matmulOp) {
-      const { transposeA, transposeB } = n.params as MatmulParams;
+    else if (isOp(n, matmulOp)) {
+      const { transposeA, transposeB } = n.params;
       const name = nameOf(n.inputs[1]);
       if (transposeA || !transposeB || !name || usersOf(n.inputs[1]).length > 1)
         throw fail(n, "has no weight of its own");
@@ -232,8 +227,8 @@ function tailOf(traced: TracedModel): ReadonlySet<Node> {
     shape.length > 2 && shape.slice(2).every((size) => size === 1);
   const fits = (n: Node): boolean => {
     if (isFlatten(n)) return onePlace(n.inputs[0]);
-    if (n.op === convOp) {
-      const g = n.params as ConvGeometry;
+    if (isOp(n, convOp)) {
+      const g = n.params;
       return (
         g.groups === 1 &&
         coversAll(g) &&
@@ -294,10 +289,10 @@ const isFlatten = (n: Node): boolean =>
   n.outputs[0].shape.length === 2 &&
   n.inputs[0].shape[0] === n.outputs[0].shape[0];
 
-const isSoftmax = (n: Node): boolean =>
-  (n.op === softmaxOp || n.op === logSoftmaxOp) && (n.params as SoftmaxParams).axis === 1;
+const isSoftmax = (n: Node): boolean => isOp(n, softmaxOp, logSoftmaxOp) && n.params.axis === 1;
 
-const isPool = (n: Node): n is Node<PoolGeometry> => n.op === avgPoolOp || n.op === maxPoolOp;
+const isPool = (n: Node): n is Node<PoolGeometry> =>
+  isOp<Node, PoolGeometry>(n, avgPoolOp, maxPoolOp);
 
 const padsNothing = ({ padLo, padHi }: WindowGeometry): boolean =>
   [...padLo, ...padHi].every((size) => size === 0);

@@ -71,32 +71,32 @@ export const fused: CpuKernel<FusedParams> = {
               );
               spread();
               f.for(count, lo, hi, 1, () => {
-                compute().forEach((v, i) => f.store(outputPointers[i]!, v));
+                compute().forEach((v, i) => f.store(outputPointers[i], v));
                 advance();
               });
               return;
             }
             const [item, rest, coordinate] = f.ints("item", "rest", "coordinate");
             f.for(item, lo, hi, 1, () => {
-              pointers.forEach((p, i) => f.set(p, at[i]!));
+              pointers.forEach((p, i) => f.set(p, at[i]));
               f.set(rest, item);
               for (const axis of outer.toReversed()) {
                 f.set(coordinate, i32.rem(rest, axis.size));
                 f.set(rest, i32.div(rest, axis.size));
                 pointers.forEach((p, i) =>
-                  f.bump(p, i32.mul(coordinate, axis.strides[i < inputs.length ? i + 1 : 0]! * 4)),
+                  f.bump(p, i32.mul(coordinate, axis.strides[i < inputs.length ? i + 1 : 0] * 4)),
                 );
               }
               spread();
               f.for(count, 0, inner.size >> 2, 1, () => {
-                compute().forEach((v, i) => f.store(outputPointers[i]!, v));
+                compute().forEach((v, i) => f.store(outputPointers[i], v));
                 advance();
               });
               const tail = inner.size % 4;
               if (tail)
                 compute().forEach((v, i) =>
                   Array.from({ length: tail }, (_, lane) =>
-                    f.storeLane(outputPointers[i]!, v, lane, lane * 4),
+                    f.storeLane(outputPointers[i], v, lane, lane * 4),
                   ),
                 );
             });

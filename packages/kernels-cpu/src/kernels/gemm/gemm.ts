@@ -146,7 +146,7 @@ function emitProduct(
 function eachTile({ f, b, own, panels, v }: Loops, body: () => void): void {
   f.set(v.tile, own);
   f.set(v.panelAt, panels);
-  f.for(v.t, 0, v.tn as Operand, 1, () => {
+  f.for(v.t, 0, v.tn, 1, () => {
     body();
     f.bump(v.tile, b.record);
     f.bump(v.panelAt, b.panelBytes);

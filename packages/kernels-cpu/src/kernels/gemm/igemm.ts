@@ -100,16 +100,16 @@ export function eachTap(
 ): void {
   const inner: number[] = [0];
   let axis = taps.length;
-  while (axis > 0 && inner.length * taps[axis - 1]!.count <= 32) {
+  while (axis > 0 && inner.length * taps[axis - 1].count <= 32) {
     axis--;
-    const { count, first, delta } = taps[axis]!;
-    const outer = Array.from({ length: count }, (_, j) => (first + j * delta) * strides[axis]! * 4);
+    const { count, first, delta } = taps[axis];
+    const outer = Array.from({ length: count }, (_, j) => (first + j * delta) * strides[axis] * 4);
     inner.splice(0, inner.length, ...outer.flatMap((o) => inner.map((i) => o + i)));
   }
   const loops = (a: number) => {
     if (a === axis) return block(inner);
-    const { count, first, delta } = taps[a]!;
-    const move = (by: number) => pointers.forEach((p) => f.bump(p, by * strides[a]! * 4));
+    const { count, first, delta } = taps[a];
+    const move = (by: number) => pointers.forEach((p) => f.bump(p, by * strides[a] * 4));
     move(first);
     f.repeat(count, `tap${a}`, () => {
       loops(a + 1);
@@ -147,7 +147,7 @@ function packStage(g: Gather, phase: Phase, w: Place, into: Place): Stage {
         f.set(
           s,
           i32.add(
-            from!,
+            from,
             i32.add(
               i32.mul(group, g.to * g.from * sizeOf(g.kernel) * 4),
               i32.mul(block, mr * g.wTo * 4),
@@ -157,7 +157,7 @@ function packStage(g: Gather, phase: Phase, w: Place, into: Place): Stage {
         f.set(
           d,
           i32.add(
-            to!,
+            to,
             i32.add(
               i32.mul(group, g.to * g.from * taps * 4),
               i32.mul(block, mr * g.from * taps * 4),
@@ -248,7 +248,7 @@ function emitTile(
   const { axes, origin } = outputsOf(g, phase);
   const outPlane = sizeOf(g.output);
   const positions = sizeOf(phase.grid);
-  const width = phase.grid[rank - 1]!;
+  const width = phase.grid[rank - 1];
   const { c, rest, src, dst, position } = f.vars("c", "rest", "src", "dst", "position");
   // The addresses of column c in the source and in y.
   const locate = () => {
@@ -276,7 +276,7 @@ function emitTile(
       if (g.outStep[rank - 1] === 1) joined(dst);
       else
         for (let lane = 0; lane < nr; lane++)
-          scattered(lane, i32.add(dst, lane * g.outStep[rank - 1]! * 4));
+          scattered(lane, i32.add(dst, lane * g.outStep[rank - 1] * 4));
     },
     () => {
       f.storeI32(own, 0, RECORD.row);
@@ -301,11 +301,11 @@ function emitPanel(
   { first, units, own, into }: Readonly<Record<"first" | "units" | "own" | "into", Local>>,
 ): void {
   const { strides, plane } = readLayout(g);
-  const stepW = g.step[phase.grid.length - 1]!;
+  const stepW = g.step[phase.grid.length - 1];
   const channel = f.local("i32", "channel");
   const skip = f.let("i32", "skip", i32.mul(first, plane * 4));
   const fill = (pointers: readonly Local[], load: (offset: number, half: number) => Local) =>
-    f.for(channel, 0, units as Local, 1, () => {
+    f.for(channel, 0, units, 1, () => {
       eachTap(f, phase.taps, strides, pointers, (offsets) => {
         offsets.forEach((o, i) => {
           for (let half = 0; half < nr / 4; half++)
@@ -327,9 +327,9 @@ function emitPanel(
       );
       const v = f.local("v128", "v");
       fill(pointers, (offset, half) => {
-        f.set(v, v128.loadZero32(pointers[half * 4]!, offset));
+        f.set(v, v128.loadZero32(pointers[half * 4], offset));
         for (let lane = 1; lane < 4; lane++)
-          f.set(v, v128.loadLane(pointers[half * 4 + lane]!, v, lane, offset));
+          f.set(v, v128.loadLane(pointers[half * 4 + lane], v, lane, offset));
         return v;
       });
     },

@@ -17,7 +17,7 @@ import {
   type Stage,
   type Task,
 } from "../../compile/code.ts";
-import { i32, type Local, type Operand } from "../../wasm/asm.ts";
+import { i32, type Local } from "../../wasm/asm.ts";
 import type { Func, Module } from "../../wasm/module.ts";
 import { fitted, LEAST_ROWS, paddedElements } from "../fitted.ts";
 import { columnsPerTile, rowsPerTile } from "../gemm/blocking.ts";
@@ -192,7 +192,7 @@ function emitRecords({ f, t, b, strides, plane, dyStrides, dyPlane, records, v }
   f.set(v.count, i32.min(v.count, b.pass));
   f.set(v.record, records);
   const dy4 = dyStrides.map((d) => d * 4);
-  f.for(v.i, 0, v.count as Operand, 1, () => {
+  f.for(v.i, 0, v.count, 1, () => {
     f.set(v.tile, i32.add(v.first, v.i));
     emitRecord(f, t, v.tile, v.record, strides, plane, dy4, dyPlane);
     f.bump(v.record, RECORD.bytes);
@@ -215,7 +215,7 @@ function emitTransforms(loops: Loops, fromX: Func, fromDy: Func): void {
   const { nr, mr, pass } = b;
   f.set(v.from, i32.add(x, channelOf(loops, g.from, v.column0, plane * 4)));
   toTap(loops, v.from, plainX);
-  f.for(v.i, 0, v.columns as Operand, 8, () => {
+  f.for(v.i, 0, v.columns, 8, () => {
     f.set(
       v.v,
       i32.add(xAt, i32.add(i32.mul(i32.div(v.i, nr), pass * nr * 4), i32.mul(i32.rem(v.i, nr), 4))),
@@ -240,7 +240,7 @@ function emitTransforms(loops: Loops, fromX: Func, fromDy: Func): void {
       i32.add(i32.mul(i32.div(row, mr), pass * mr * 4), i32.mul(i32.rem(row, mr), 4)),
     );
   };
-  f.for(v.i, 0, v.rows as Operand, 8, () =>
+  f.for(v.i, 0, v.rows, 8, () =>
     f.callNamed(
       fromDy,
       {
@@ -289,8 +289,8 @@ function emitResults(loops: Loops, intoDw: Func): void {
   f.set(dyRow, i32.add(dy, channelOf(loops, g.to, v.row0, dyPlane * 4)));
   f.set(xColumn, i32.add(x, channelOf(loops, g.from, v.column0, plane * 4)));
   toTap(loops, xColumn, plainX);
-  f.for(row, 0, v.rows as Operand, 1, () => {
-    f.for(v.i, 0, v.columns as Operand, 4, () => {
+  f.for(row, 0, v.rows, 1, () => {
+    f.for(v.i, 0, v.columns, 4, () => {
       f.set(v.s, i32.mul(i32.div(row, mr), b.columns * mr * 4));
       f.bump(
         v.s,

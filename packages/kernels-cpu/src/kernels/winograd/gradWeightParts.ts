@@ -103,7 +103,7 @@ function eachTile(
   );
   const pointers = [0, 1, 2, 3].map((l) => p.local("i32", `p${l}`));
   const { tile, offset } = p.vars("tile", "offset");
-  p.for(tile, 0, count as Operand, 1, () => {
+  p.for(tile, 0, count, 1, () => {
     p.set(offset, i32.load(record, field));
     body((q) => {
       pointers.forEach((d, l) => p.set(d, i32.add(channels[4 * q + l], offset)));

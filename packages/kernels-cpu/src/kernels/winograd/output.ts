@@ -4,7 +4,7 @@
 import type { Tiling } from "@conv/compiler";
 import type { Caps } from "../../compile/caps.ts";
 import type { Epilogue } from "../../compile/code.ts";
-import { f32x4, i32, v128, type Local, type Operand } from "../../wasm/asm.ts";
+import { f32x4, i32, v128, type Local } from "../../wasm/asm.ts";
 import { madd } from "../../wasm/math.ts";
 import type { Func } from "../../wasm/module.ts";
 import { channelValues, storeNeighbors } from "../direct/store.ts";
@@ -75,7 +75,7 @@ export function emitOutput(f: Func, o: Outputs): void {
         operandAt: (i) => i32.add(pointers[i], target),
       }),
   };
-  f.for(v.row, 0, p.rows as Operand, 1, () => {
+  f.for(v.row, 0, p.rows, 1, () => {
     emitAlongH(e);
     load((j) => pointers[j]);
     f.set(v.tiles, p.record);

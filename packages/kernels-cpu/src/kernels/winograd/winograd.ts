@@ -20,7 +20,7 @@ import {
   type Stage,
   type Task,
 } from "../../compile/code.ts";
-import { i32, type Code, type Local, type Operand } from "../../wasm/asm.ts";
+import { i32, type Code, type Local } from "../../wasm/asm.ts";
 import type { Func, Module } from "../../wasm/module.ts";
 import { fitted, gemmWork, paddedElements } from "../fitted.ts";
 import { columnsPerTile, rowsPerTile } from "../gemm/blocking.ts";
@@ -354,7 +354,7 @@ function emitProducts({
   const product = (count: number) => {
     f.set(v.v, i32.add(panelsAt, i32.mul(v.point, depth * nr * 4)));
     f.set(v.s, v.sums);
-    f.for(v.panel, 0, v.panels as Operand, 1, () => {
+    f.for(v.panel, 0, v.panels, 1, () => {
       const sum = (vectors: number) => () => {
         const args = { a: v.a, b: v.v, k: depth, into: v.s, more: 0 };
         f.callNamed(sumsTile(m, caps, count, vectors), args);
@@ -377,7 +377,7 @@ function emitProducts({
     );
     f.bump(v.a, i32.mul(v.block, mr * depth * 4));
     f.set(v.sums, i32.add(sumsAt, i32.mul(v.point, bytes.point)));
-    f.for(inner, v.block, v.chunkEnd as Operand, 1, () => {
+    f.for(inner, v.block, v.chunkEnd, 1, () => {
       partAt(f, inner, g.to, mr, product);
       f.bump(v.a, mr * depth * 4);
       f.bump(v.sums, mr * nr * 4);
