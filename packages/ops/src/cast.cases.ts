@@ -1,8 +1,9 @@
 // Conversions between all element types, on numbers within and beyond their ranges.
 
 import { dtypeNames, input, spec } from "@conv/tensor";
-import { traced, type OpCase } from "./case.ts";
-import { cast } from "./cast.ts";
+import { traced, type OpCase } from "./cases/case.ts";
+import { mapped, type Rule, type Rules } from "./cases/rounding.ts";
+import { cast, castOp, type CastParams } from "./cast.ts";
 
 export const cases: readonly OpCase[] = [
   ...dtypeNames.flatMap((from) =>
@@ -19,3 +20,13 @@ export const cases: readonly OpCase[] = [
   traced("near 0", cast(input(spec([33])), "int32"), { gradient: false }),
   traced("of nothing", cast(input(spec([2, 0])), "uint8"), { gradient: false }),
 ];
+
+/** A conversion of exact numbers is exact. A step to another number may follow an error. */
+const rounded: Rule = ({ params }, [x]) => {
+  const { dtype } = params as CastParams;
+  if (!x.error) return null;
+  const wide = dtype === "float32";
+  return mapped(x.error, (e) => (wide || e === 0 ? e : NaN));
+};
+
+export const rules: Rules = [[castOp, rounded]];

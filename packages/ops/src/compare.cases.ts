@@ -1,7 +1,8 @@
 // Comparisons and choices in all element types that compare, with equal elements among them.
 
 import { input, spec, type DType, type Value } from "@conv/tensor";
-import { opCase, type OpCase } from "./case.ts";
+import { opCase, type OpCase } from "./cases/case.ts";
+import { applied, errorsOf, mapped, type Rule, type Rules } from "./cases/rounding.ts";
 import { compareOp, whereOp, type Relation } from "./compare.ts";
 
 const relations: readonly Relation[] = [
@@ -46,4 +47,22 @@ export const cases: readonly OpCase[] = [
     ),
   ),
   opCase("of any mask", whereOp, {}, [mask(37).spec, spec([37]), spec([37])], { data: "normal" }),
+];
+
+/** What errors of the operands may decide otherwise is unknown. */
+const decided: Rule = (_, [a, b]) => {
+  if (!a.error && !b.error) return null;
+  const [da, db] = [errorsOf(a).data, errorsOf(b).data];
+  return mapped(a.value, (v, i) =>
+    Math.abs(v - b.value.data[i]) > da[i] + db[i] || da[i] + db[i] === 0 ? 0 : NaN,
+  );
+};
+
+/** The error of the operand that is chosen. */
+const chosen: Rule = (node, [condition, a, b]) =>
+  a.error || b.error ? applied(node, [condition.value, errorsOf(a), errorsOf(b)]) : null;
+
+export const rules: Rules = [
+  [compareOp, decided],
+  [whereOp, chosen],
 ];

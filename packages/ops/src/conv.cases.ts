@@ -1,7 +1,9 @@
 // Convolutions worth testing; each is a case of conv and of both its gradients.
 
 import { spec } from "@conv/tensor";
-import { opCase, type OpCase } from "./case.ts";
+import { opCase, type OpCase } from "./cases/case.ts";
+import { convolved } from "./cases/convolved.ts";
+import type { Rules } from "./cases/rounding.ts";
 import {
   convGradInputOp,
   convGradWeightOp,
@@ -226,4 +228,10 @@ export const cases: readonly OpCase[] = [
   ...transposed.flatMap(([name, x, w, options]) =>
     triple(name, convTransposeGeometry(spec(x), spec(w), options)),
   ),
+];
+
+export const rules: Rules = [
+  [convOp, convolved],
+  [convGradInputOp, convolved],
+  [convGradWeightOp, convolved],
 ];

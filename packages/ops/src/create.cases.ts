@@ -1,8 +1,9 @@
 // Constants, random numbers and one-hot rows worth testing.
 
 import { input, spec } from "@conv/tensor";
-import { opCase, traced, type OpCase } from "./case.ts";
-import { fullOp, oneHot, random } from "./create.ts";
+import { opCase, traced, type OpCase } from "./cases/case.ts";
+import { exact, mapped, type Rules } from "./cases/rounding.ts";
+import { fullOp, oneHot, random, randomOp, oneHotOp } from "./create.ts";
 
 const seed = input(spec([2], "int32"));
 const shapes = [[], [1], [7], [2, 3, 5], [0, 3], [1021]];
@@ -22,4 +23,10 @@ export const cases: readonly OpCase[] = [
   ),
   traced("7 of 1", oneHot(input(spec([7], "int32")), 1), { data: "labels:1", gradient: false }),
   traced("any integer", oneHot(input(spec([9], "int32")), 3), { gradient: false }),
+];
+
+export const rules: Rules = [
+  [fullOp, (_, __, y) => mapped(y, (v) => Math.abs(v - Math.fround(v)))],
+  [randomOp, exact],
+  [oneHotOp, exact],
 ];

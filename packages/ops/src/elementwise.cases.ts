@@ -2,7 +2,7 @@
 // tail, and an expression with all functions.
 
 import { input, spec, type Value } from "@conv/tensor";
-import { traced, type CaseData, type OpCase } from "./case.ts";
+import { traced, type CaseData, type OpCase } from "./cases/case.ts";
 import * as ops from "./elementwise.ts";
 
 const x = (...shape: number[]): Value => input(spec(shape));

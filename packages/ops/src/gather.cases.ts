@@ -1,8 +1,9 @@
 // Gather and scatterAdd: indices within range, out of range, and repeated.
 
-import { input, spec, type Value } from "@conv/tensor";
-import { traced, type OpCase } from "./case.ts";
-import { scatterAdd, gather } from "./gather.ts";
+import { input, spec, type Value, type HostArray } from "@conv/tensor";
+import { traced, type OpCase } from "./cases/case.ts";
+import { applied, finite, mapped, sumError, type Rule, type Rules } from "./cases/rounding.ts";
+import { scatterAdd, gather, gatherOp, scatterAddOp } from "./gather.ts";
 
 const x = (...shape: number[]): Value => input(spec(shape));
 const index = (...shape: number[]): Value => input(spec(shape, "int32"));
@@ -38,4 +39,26 @@ export const cases: readonly OpCase[] = [
       gradient: false,
     }),
   ),
+];
+
+/** The error of the element that is read. */
+const read: Rule = (node, [x, index]) => x.error && applied(node, [x.error, index.value]);
+
+/** A sum where several elements go to one place, a move elsewhere. */
+const added: Rule = (node, [x, index]) => {
+  const by = (of: HostArray) => applied(node, [of, index.value]);
+  const [count, magnitude, carried] = [
+    by(mapped(x.value, () => 1)),
+    by(finite(x.value)),
+    x.error && by(x.error),
+  ];
+  return mapped(
+    magnitude,
+    (m, i) => (count.data[i] > 1 ? sumError(m) : 0) + (carried?.data[i] ?? 0),
+  );
+};
+
+export const rules: Rules = [
+  [gatherOp, read],
+  [scatterAddOp, added],
 ];

@@ -2,7 +2,9 @@
 // sizes of one and nothing.
 
 import { spec } from "@conv/tensor";
-import { opCase, type OpCase } from "./case.ts";
+import { opCase, type OpCase } from "./cases/case.ts";
+import { convolved } from "./cases/convolved.ts";
+import type { Rules } from "./cases/rounding.ts";
 import { matmulOp } from "./matmul.ts";
 
 /** [batch, m, k, n] */
@@ -40,3 +42,5 @@ export const cases: readonly OpCase[] = sizes.flatMap(([batch, m, k, n]) =>
     ),
   ),
 );
+
+export const rules: Rules = [[matmulOp, convolved]];

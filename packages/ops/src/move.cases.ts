@@ -1,8 +1,20 @@
 // Moves worth testing: every order of axes, blocks at every edge, joins of one to three.
 
 import { input, spec, type Value } from "@conv/tensor";
-import { opCase, traced, type OpCase } from "./case.ts";
-import { concat, pad, reshape, reshapeOp, slice, transpose, transposeOp } from "./move.ts";
+import { opCase, traced, type OpCase } from "./cases/case.ts";
+import { moved, type Rules } from "./cases/rounding.ts";
+import {
+  concat,
+  pad,
+  reshape,
+  reshapeOp,
+  slice,
+  transpose,
+  transposeOp,
+  padOp,
+  sliceOp,
+  concatOp,
+} from "./move.ts";
 import { broadcastTo } from "./reduce.ts";
 
 const x = (...shape: number[]): Value => input(spec(shape));
@@ -94,4 +106,12 @@ export const cases: readonly OpCase[] = [
       traced(`${dtype} 6 to 2×3`, reshape(y(6), [2, 3]), extra),
     ];
   }),
+];
+
+export const rules: Rules = [
+  [reshapeOp, moved],
+  [transposeOp, moved],
+  [padOp, moved],
+  [sliceOp, moved],
+  [concatOp, moved],
 ];

@@ -1,16 +1,29 @@
 // Pools worth testing; each is a case of both pools, their gradients, the pick and the indices.
 
-import { spec } from "@conv/tensor";
-import { opCase, type OpCase } from "./case.ts";
+import { spec, hostArray } from "@conv/tensor";
+import { opCase, type OpCase } from "./cases/case.ts";
+import {
+  exact,
+  finite,
+  mapped,
+  sumError,
+  summed,
+  type Bounded,
+  type Rule,
+  type Rules,
+} from "./cases/rounding.ts";
 import type { PerAxis } from "./geometry.ts";
 import {
+  argMax,
   avgPoolGradOp,
   avgPoolOp,
+  eachWindow,
   maxPoolGradOp,
   maxPoolIndicesOp,
   maxPoolOp,
   maxPoolPickOp,
   poolGeometry,
+  type PoolGeometry,
   type PoolOptions,
 } from "./pool.ts";
 
@@ -90,3 +103,60 @@ export const cases: readonly OpCase[] = all.flatMap(([name, shape, kernel, optio
     ]),
   ];
 });
+
+/**
+ * Inputs of a window that may be its maximum: one, unless others are as near as the errors allow.
+ * Exact ties go to the first, NaN to the last.
+ */
+function winners({ value, error }: Bounded, seen: readonly number[]): number[] {
+  const first = argMax(value.data, seen);
+  if (!error) return [first];
+  const least = Math.max(...seen.map((i) => value.data[i] - error.data[i]));
+  const near = seen.filter((i) => !(value.data[i] + error.data[i] < least));
+  return near.every((i) => error.data[i] === 0) ? [first] : near;
+}
+
+const maxPoolError: Rule = ({ params }, [x], y) => {
+  if (!x.error) return null;
+  const error = hostArray(y);
+  eachWindow(
+    params as PoolGeometry,
+    (o, seen) => (error.data[o] = Math.max(...seen.map((i) => x.error!.data[i]))),
+  );
+  return error;
+};
+
+const maxPoolGradError: Rule = ({ params }, [x, dy], dx) => {
+  const error = hostArray(dx);
+  const [hits, magnitude, size] = [hostArray(dx), hostArray(dx), finite(dy.value)];
+  eachWindow(params as PoolGeometry, (o, seen) => {
+    const near = winners(x, seen);
+    for (const i of near) {
+      error.data[i] += (dy.error?.data[o] ?? 0) + (near.length > 1 ? size.data[o] : 0);
+      magnitude.data[i] += size.data[o];
+      hits.data[i]++;
+    }
+  });
+  return mapped(error, (e, i) => e + (hits.data[i] > 1 ? sumError(magnitude.data[i]) : 0));
+};
+
+const apart = (a: number, b: number): number => (Object.is(a, b) || a === b ? 0 : Math.abs(a - b));
+
+const maxPoolPickError: Rule = ({ params }, [x, v], y) => {
+  const error = hostArray(y);
+  eachWindow(params as PoolGeometry, (o, seen) => {
+    error.data[o] = Math.max(
+      ...winners(x, seen).map((i) => apart(v.value.data[i], y.data[o]) + (v.error?.data[i] ?? 0)),
+    );
+  });
+  return error;
+};
+
+export const rules: Rules = [
+  [avgPoolOp, summed],
+  [avgPoolGradOp, summed],
+  [maxPoolOp, maxPoolError],
+  [maxPoolGradOp, maxPoolGradError],
+  [maxPoolPickOp, maxPoolPickError],
+  [maxPoolIndicesOp, exact],
+];

@@ -2,7 +2,8 @@
 // position.
 
 import { input, sizeOf, spec, type Value } from "@conv/tensor";
-import { opCase, traced, type OpCase } from "./case.ts";
+import { opCase, traced, type OpCase } from "./cases/case.ts";
+import { moved, summed, type Rules } from "./cases/rounding.ts";
 import { maxOp } from "./max.ts";
 import { broadcastTo, broadcastToOp, sumOp } from "./reduce.ts";
 
@@ -102,4 +103,10 @@ export const cases: readonly OpCase[] = [
   ),
   traced("int32", broadcastTo(input(spec([3, 1], "int32")), [2, 3, 5]), { gradient: false }),
   traced("long", broadcastTo(x(33, 1), [2, 33, 31])),
+];
+
+export const rules: Rules = [
+  [sumOp, summed],
+  [maxOp, moved],
+  [broadcastToOp, moved],
 ];

@@ -2,8 +2,17 @@
 // with one tap and with many.
 
 import { input, spec, type Value } from "@conv/tensor";
-import { traced, type OpCase } from "./case.ts";
-import { flip, resample, select, type Tap } from "./resample.ts";
+import { traced, type OpCase } from "./cases/case.ts";
+import {
+  applied,
+  errorsIn,
+  finite,
+  mapped,
+  sumError,
+  type Rule,
+  type Rules,
+} from "./cases/rounding.ts";
+import { flip, resample, select, type Tap, resampleOp, type ResampleParams } from "./resample.ts";
 
 const x = (...shape: number[]): Value => input(spec(shape));
 const range = (n: number) => [...Array.from({ length: n }).keys()];
@@ -44,3 +53,22 @@ export const cases: readonly OpCase[] = [
   traced("ragged rows", resample(x(3, 4, 6), [[], [[1, 2], [1, -1], [0, 0.5]], [[3, -3]], [], [[0, 1], [1, 1], [2, 1], [3, 1]]], 1)),
   traced("nothing but zeros", resample(x(3, 4), [[], []])),
 ];
+
+/** A sum with weights of any sign; where nothing but 1 weighs one element, it is moved. */
+const mixError: Rule = (node, [x]) => {
+  const { rows, ...params } = node.params as ResampleParams;
+  const positive = {
+    ...node,
+    params: { ...params, rows: rows.map((row) => row.map(([i, w]) => [i, Math.abs(w)])) },
+  };
+  if (rows.every((row) => row.length === 0 || (row.length === 1 && row[0][1] === 1)))
+    return x.error && applied(node, [x.error]);
+  const error = errorsIn(x);
+  const carried = error && applied(positive, [error]);
+  return mapped(
+    applied(positive, [finite(x.value)]),
+    (m, i) => sumError(m) + (carried?.data[i] ?? 0),
+  );
+};
+
+export const rules: Rules = [[resampleOp, mixError]];

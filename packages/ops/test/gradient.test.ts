@@ -2,7 +2,7 @@
 
 import { apply, hostArray, sizeOf, type HostArray, type Value } from "@conv/tensor";
 import { describe, expect, test } from "vitest";
-import { caseInputs, cases, type OpCase } from "../src/cases.ts";
+import { caseInputs, cases, type OpCase } from "../src/cases/index.ts";
 import { grad, mul, sum } from "../src/index.ts";
 import { checkGradient, valuesOf } from "./check.ts";
 

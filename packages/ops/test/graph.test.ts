@@ -21,7 +21,7 @@ import {
   type Value,
 } from "@conv/tensor";
 import { describe, expect, test } from "vitest";
-import { caseInputs, cases } from "../src/cases.ts";
+import { caseInputs, cases } from "../src/cases/index.ts";
 import * as ops from "../src/index.ts";
 
 const {

@@ -1,6 +1,7 @@
 // Running a graph on a back end and judging every element of every output, with a message that says
 // what, where and by how much.
 
+import type { Bounded } from "@conv/ops/cases";
 import {
   bytesOf,
   decodeElements,
@@ -17,7 +18,7 @@ import {
   type Program,
   type Spec,
 } from "@conv/tensor";
-import { evaluateBounded, type Bounded } from "./roundoff.ts";
+import { evaluateBounded } from "./roundoff.ts";
 
 /** Values as a device stores them. */
 export const packed = ({ dtype, data }: HostArray): Elements => encodeElements(dtype, data);

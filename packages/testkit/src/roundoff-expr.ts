@@ -3,15 +3,7 @@
 // to stay within it.
 
 import { numbers, type Expr, type Fn } from "@conv/ops";
-
-/**
- * The unit of all bounds, 2⁻²³: one unit in the last place at 1, twice the error of one correct
- * rounding.
- */
-export const ULP = 2 ** -23;
-
-/** The largest float32. A value beyond it is infinite on a device. */
-export const LARGEST = (2 - 2 ** -23) * 2 ** 127;
+import { LARGEST, ULP } from "@conv/ops/cases";
 
 /** Computed tanh may be off by this much, also near 0: the error of the usual 1 − 2/(e²ˣ + 1). */
 const TANH_ERROR = 4 * ULP;

@@ -189,7 +189,9 @@ describe("error bounds", () => {
         trace(() => node(riddle, {}, []), []),
         [],
       ),
-    ).toThrow("testkit: no rule for the error of op riddle; add one in roundoff.ts");
+    ).toThrow(
+      "testkit: no rule for the error of op riddle; export its rule as rules in its file of cases",
+    );
   });
 });
 
@@ -247,6 +249,8 @@ it("judges an op by what it is, not by its name", () => {
   };
   const graph = trace((x) => node(two, null, [x])[0], [spec([1])]);
   expect(() => evaluateBounded(graph, [vector(1)])).toThrow(
-    new Error("testkit: no rule for the error of op conv; add one in roundoff.ts"),
+    new Error(
+      "testkit: no rule for the error of op conv; export its rule as rules in its file of cases",
+    ),
   );
 });
