@@ -2,7 +2,7 @@
 
 import { dtypeNames, input, spec } from "@conv/tensor";
 import { traced, type OpCase } from "./cases/case.ts";
-import { mapped, type Rule, type Rules } from "./cases/rounding.ts";
+import { mapped, rule, type Rule, type Rules } from "./cases/rounding.ts";
 import { cast, castOp, type CastParams } from "./cast.ts";
 
 export const cases: readonly OpCase[] = [
@@ -22,11 +22,11 @@ export const cases: readonly OpCase[] = [
 ];
 
 /** A conversion of exact numbers is exact. A step to another number may follow an error. */
-const rounded: Rule = ({ params }, [x]) => {
-  const { dtype } = params as CastParams;
+const rounded: Rule<CastParams> = ({ params }, [x]) => {
+  const { dtype } = params;
   if (!x.error) return null;
   const wide = dtype === "float32";
   return mapped(x.error, (e) => (wide || e === 0 ? e : NaN));
 };
 
-export const rules: Rules = [[castOp, rounded]];
+export const rules: Rules = [rule(castOp, rounded)];

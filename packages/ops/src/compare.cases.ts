@@ -2,7 +2,7 @@
 
 import { input, spec, type DType, type Value } from "@conv/tensor";
 import { opCase, type OpCase } from "./cases/case.ts";
-import { applied, errorsOf, mapped, type Rule, type Rules } from "./cases/rounding.ts";
+import { applied, errorsOf, mapped, rule, type Rule, type Rules } from "./cases/rounding.ts";
 import { compareOp, whereOp, type Relation } from "./compare.ts";
 
 const relations: readonly Relation[] = [
@@ -62,7 +62,4 @@ const decided: Rule = (_, [a, b]) => {
 const chosen: Rule = (node, [condition, a, b]) =>
   a.error || b.error ? applied(node, [condition.value, errorsOf(a), errorsOf(b)]) : null;
 
-export const rules: Rules = [
-  [compareOp, decided],
-  [whereOp, chosen],
-];
+export const rules: Rules = [rule(compareOp, decided), rule(whereOp, chosen)];

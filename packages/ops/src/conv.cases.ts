@@ -3,7 +3,7 @@
 import { spec } from "@conv/tensor";
 import { opCase, type OpCase } from "./cases/case.ts";
 import { convolved } from "./cases/convolved.ts";
-import type { Rules } from "./cases/rounding.ts";
+import { rule, type Rules } from "./cases/rounding.ts";
 import {
   convGradInputOp,
   convGradWeightOp,
@@ -231,7 +231,7 @@ export const cases: readonly OpCase[] = [
 ];
 
 export const rules: Rules = [
-  [convOp, convolved],
-  [convGradInputOp, convolved],
-  [convGradWeightOp, convolved],
+  rule(convOp, convolved),
+  rule(convGradInputOp, convolved),
+  rule(convGradWeightOp, convolved),
 ];

@@ -2,7 +2,7 @@
 
 import { input, spec } from "@conv/tensor";
 import { opCase, traced, type OpCase } from "./cases/case.ts";
-import { exact, mapped, type Rules } from "./cases/rounding.ts";
+import { exact, mapped, rule, type Rules } from "./cases/rounding.ts";
 import { fullOp, oneHot, random, randomOp, oneHotOp } from "./create.ts";
 
 const seed = input(spec([2], "int32"));
@@ -26,7 +26,7 @@ export const cases: readonly OpCase[] = [
 ];
 
 export const rules: Rules = [
-  [fullOp, (_, __, y) => mapped(y, (v) => Math.abs(v - Math.fround(v)))],
-  [randomOp, exact],
-  [oneHotOp, exact],
+  rule(fullOp, (_, __, y) => mapped(y, (v) => Math.abs(v - Math.fround(v)))),
+  rule(randomOp, exact),
+  rule(oneHotOp, exact),
 ];

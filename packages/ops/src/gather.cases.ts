@@ -2,7 +2,15 @@
 
 import { input, spec, type Value, type HostArray } from "@conv/tensor";
 import { traced, type OpCase } from "./cases/case.ts";
-import { applied, finite, mapped, sumError, type Rule, type Rules } from "./cases/rounding.ts";
+import {
+  applied,
+  finite,
+  mapped,
+  rule,
+  sumError,
+  type Rule,
+  type Rules,
+} from "./cases/rounding.ts";
 import { scatterAdd, gather, gatherOp, scatterAddOp } from "./gather.ts";
 
 const x = (...shape: number[]): Value => input(spec(shape));
@@ -58,7 +66,4 @@ const added: Rule = (node, [x, index]) => {
   );
 };
 
-export const rules: Rules = [
-  [gatherOp, read],
-  [scatterAddOp, added],
-];
+export const rules: Rules = [rule(gatherOp, read), rule(scatterAddOp, added)];

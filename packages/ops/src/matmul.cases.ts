@@ -3,8 +3,8 @@
 
 import { spec } from "@conv/tensor";
 import { opCase, type OpCase } from "./cases/case.ts";
-import { convolved } from "./cases/convolved.ts";
-import type { Rules } from "./cases/rounding.ts";
+import { multiplied } from "./cases/convolved.ts";
+import { rule, type Rules } from "./cases/rounding.ts";
 import { matmulOp } from "./matmul.ts";
 
 /** [batch, m, k, n] */
@@ -43,4 +43,4 @@ export const cases: readonly OpCase[] = sizes.flatMap(([batch, m, k, n]) =>
   ),
 );
 
-export const rules: Rules = [[matmulOp, convolved]];
+export const rules: Rules = [rule(matmulOp, multiplied)];

@@ -2,7 +2,7 @@
 
 import { input, spec, type Value } from "@conv/tensor";
 import { opCase, traced, type OpCase } from "./cases/case.ts";
-import { moved, type Rules } from "./cases/rounding.ts";
+import { moved, rule, type Rules } from "./cases/rounding.ts";
 import {
   concat,
   pad,
@@ -109,9 +109,9 @@ export const cases: readonly OpCase[] = [
 ];
 
 export const rules: Rules = [
-  [reshapeOp, moved],
-  [transposeOp, moved],
-  [padOp, moved],
-  [sliceOp, moved],
-  [concatOp, moved],
+  rule(reshapeOp, moved),
+  rule(transposeOp, moved),
+  rule(padOp, moved),
+  rule(sliceOp, moved),
+  rule(concatOp, moved),
 ];

@@ -6,6 +6,7 @@ import {
   exact,
   finite,
   mapped,
+  rule,
   sumError,
   summed,
   type Bounded,
@@ -116,20 +117,17 @@ function winners({ value, error }: Bounded, seen: readonly number[]): number[] {
   return near.every((i) => error.data[i] === 0) ? [first] : near;
 }
 
-const maxPoolError: Rule = ({ params }, [x], y) => {
+const maxPoolError: Rule<PoolGeometry> = ({ params }, [x], y) => {
   if (!x.error) return null;
   const error = hostArray(y);
-  eachWindow(
-    params as PoolGeometry,
-    (o, seen) => (error.data[o] = Math.max(...seen.map((i) => x.error!.data[i]))),
-  );
+  eachWindow(params, (o, seen) => (error.data[o] = Math.max(...seen.map((i) => x.error!.data[i]))));
   return error;
 };
 
-const maxPoolGradError: Rule = ({ params }, [x, dy], dx) => {
+const maxPoolGradError: Rule<PoolGeometry> = ({ params }, [x, dy], dx) => {
   const error = hostArray(dx);
   const [hits, magnitude, size] = [hostArray(dx), hostArray(dx), finite(dy.value)];
-  eachWindow(params as PoolGeometry, (o, seen) => {
+  eachWindow(params, (o, seen) => {
     const near = winners(x, seen);
     for (const i of near) {
       error.data[i] += (dy.error?.data[o] ?? 0) + (near.length > 1 ? size.data[o] : 0);
@@ -142,9 +140,9 @@ const maxPoolGradError: Rule = ({ params }, [x, dy], dx) => {
 
 const apart = (a: number, b: number): number => (Object.is(a, b) || a === b ? 0 : Math.abs(a - b));
 
-const maxPoolPickError: Rule = ({ params }, [x, v], y) => {
+const maxPoolPickError: Rule<PoolGeometry> = ({ params }, [x, v], y) => {
   const error = hostArray(y);
-  eachWindow(params as PoolGeometry, (o, seen) => {
+  eachWindow(params, (o, seen) => {
     error.data[o] = Math.max(
       ...winners(x, seen).map((i) => apart(v.value.data[i], y.data[o]) + (v.error?.data[i] ?? 0)),
     );
@@ -153,10 +151,10 @@ const maxPoolPickError: Rule = ({ params }, [x, v], y) => {
 };
 
 export const rules: Rules = [
-  [avgPoolOp, summed],
-  [avgPoolGradOp, summed],
-  [maxPoolOp, maxPoolError],
-  [maxPoolGradOp, maxPoolGradError],
-  [maxPoolPickOp, maxPoolPickError],
-  [maxPoolIndicesOp, exact],
+  rule(avgPoolOp, summed),
+  rule(avgPoolGradOp, summed),
+  rule(maxPoolOp, maxPoolError),
+  rule(maxPoolGradOp, maxPoolGradError),
+  rule(maxPoolPickOp, maxPoolPickError),
+  rule(maxPoolIndicesOp, exact),
 ];

@@ -3,7 +3,7 @@
 
 import { input, sizeOf, spec, type Value } from "@conv/tensor";
 import { opCase, traced, type OpCase } from "./cases/case.ts";
-import { moved, summed, type Rules } from "./cases/rounding.ts";
+import { moved, rule, summed, type Rules } from "./cases/rounding.ts";
 import { maxOp } from "./max.ts";
 import { broadcastTo, broadcastToOp, sumOp } from "./reduce.ts";
 
@@ -105,8 +105,4 @@ export const cases: readonly OpCase[] = [
   traced("long", broadcastTo(x(33, 1), [2, 33, 31])),
 ];
 
-export const rules: Rules = [
-  [sumOp, summed],
-  [maxOp, moved],
-  [broadcastToOp, moved],
-];
+export const rules: Rules = [rule(sumOp, summed), rule(maxOp, moved), rule(broadcastToOp, moved)];

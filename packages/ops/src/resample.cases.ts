@@ -8,6 +8,7 @@ import {
   errorsIn,
   finite,
   mapped,
+  rule,
   sumError,
   type Rule,
   type Rules,
@@ -55,11 +56,11 @@ export const cases: readonly OpCase[] = [
 ];
 
 /** A sum with weights of any sign; where nothing but 1 weighs one element, it is moved. */
-const mixError: Rule = (node, [x]) => {
-  const { rows, ...params } = node.params as ResampleParams;
+const mixError: Rule<ResampleParams> = (node, [x]) => {
+  const { rows, ...params } = node.params;
   const positive = {
     ...node,
-    params: { ...params, rows: rows.map((row) => row.map(([i, w]) => [i, Math.abs(w)])) },
+    params: { ...params, rows: rows.map((row) => row.map(([i, w]): Tap => [i, Math.abs(w)])) },
   };
   if (rows.every((row) => row.length === 0 || (row.length === 1 && row[0][1] === 1)))
     return x.error && applied(node, [x.error]);
@@ -71,4 +72,4 @@ const mixError: Rule = (node, [x]) => {
   );
 };
 
-export const rules: Rules = [[resampleOp, mixError]];
+export const rules: Rules = [rule(resampleOp, mixError)];

@@ -2,9 +2,9 @@
 
 import { spec, sizeOf, type HostArray } from "@conv/tensor";
 import { opCase, type OpCase } from "./cases/case.ts";
-import { mapped, SUM_FACTOR, ULP, type Rule, type Rules } from "./cases/rounding.ts";
+import { mapped, rule, SUM_FACTOR, ULP, type Rule, type Rules } from "./cases/rounding.ts";
 import { broadcastStrides } from "./reduce.ts";
-import { logSoftmaxOp, softmaxOp } from "./softmax.ts";
+import { logSoftmaxOp, softmaxOp, type SoftmaxParams } from "./softmax.ts";
 import { walk } from "./walk.ts";
 
 const shapes: [number[], number][] = [
@@ -45,8 +45,8 @@ function largestAlong(axis: number, of: HostArray): Float64Array {
  * exp of what is off by 2Δ is off by the factor e^{2Δ}; exp's own error grows with the distance
  * from the maximum.
  */
-const softmaxError: Rule = ({ params }, [x], y) => {
-  const { axis } = params as { axis: number };
+const softmaxError: Rule<SoftmaxParams> = ({ params }, [x], y) => {
+  const { axis } = params;
   const top = largestAlong(axis, x.value);
   const carried = x.error && largestAlong(axis, x.error);
   return mapped(y, (v, i) =>
@@ -59,8 +59,8 @@ const softmaxError: Rule = ({ params }, [x], y) => {
   );
 };
 
-const logSoftmaxError: Rule = ({ params }, [x], y) => {
-  const { axis } = params as { axis: number };
+const logSoftmaxError: Rule<SoftmaxParams> = ({ params }, [x], y) => {
+  const { axis } = params;
   const carried = x.error && largestAlong(axis, x.error);
   const own = 2 + Math.log(y.shape[axis]);
   return mapped(y, (v, i) =>
@@ -70,7 +70,4 @@ const logSoftmaxError: Rule = ({ params }, [x], y) => {
   );
 };
 
-export const rules: Rules = [
-  [softmaxOp, softmaxError],
-  [logSoftmaxOp, logSoftmaxError],
-];
+export const rules: Rules = [rule(softmaxOp, softmaxError), rule(logSoftmaxOp, logSoftmaxError)];

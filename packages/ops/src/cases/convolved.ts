@@ -1,10 +1,9 @@
 // The rounding error of convolutions, their gradients and matrix products: sums of products of two
 // inputs.
 
-import { hostArray, sizeOf, type HostArray, type Node } from "@conv/tensor";
+import { hostArray, sizeOf, type HostArray, type Node, type Step } from "@conv/tensor";
 import { convGradWeightOp } from "../conv.ts";
 import type { ConvGeometry } from "../geometry.ts";
-import { matmulOp } from "../matmul.ts";
 import {
   applied,
   errorsIn,
@@ -20,7 +19,7 @@ import {
  * y is a sum of products of elements of two inputs: |Δy| ≤ Σ |Δa·b| + |a·Δb| + |Δa·Δb|, and the
  * sum's own c·ULP·Σ|a·b|.
  */
-const products: Rule = (node, [a, b]) => {
+const sums: Rule = (node, [a, b]) => {
   const [absA, absB] = [finite(a.value), finite(b.value)];
   const [errorA, errorB] = [errorsIn(a), errorsIn(b)];
   const magnitude = applied(node, [absA, absB]);
@@ -36,13 +35,13 @@ const products: Rule = (node, [a, b]) => {
  * its channels have.
  */
 function meetingPadding(
-  node: Node,
+  node: Node<ConvGeometry>,
   inputs: readonly Bounded[],
   error: HostArray | null,
 ): HostArray | null {
   const at = node.op === convGradWeightOp ? 0 : 1;
   const bad = mapped(inputs[at].value, (v) => Number(!Number.isFinite(v)));
-  if (node.op === matmulOp || !error || !bad.data.includes(1)) return error;
+  if (!error || !bad.data.includes(1)) return error;
   const seen = applied(
     node,
     inputs.map((x, i) => (i === at ? bad : mapped(x.value, () => 1))),
@@ -53,7 +52,7 @@ function meetingPadding(
   const [counts, ones] = [one(bad), mapped(one(inputs[1 - at].value), () => 1)];
   const size = sizeOf(bad.shape.slice(2));
   bad.data.forEach((v, i) => (counts.data[Math.floor(i / size)] += v));
-  const g = node.params as ConvGeometry;
+  const g = node.params;
   const [zeros, single] = [0, 1].map((v) => g.input.map(() => v));
   const small = {
     ...g,
@@ -72,25 +71,37 @@ function meetingPadding(
 }
 
 /**
- * Products whose step states a larger bound, over the largest of each plane instead of every
- * element.
+ * A step that states a roundoff may be off by that much of the largest of each plane, in addition
+ * to the error of each element.
  */
-export const convolved: Rule = (node, inputs, y, steps) => {
-  const plain = meetingPadding(node, inputs, products(node, inputs, y, steps));
+function withStated(
+  node: Node,
+  inputs: readonly Bounded[],
+  error: HostArray | null,
+  steps: readonly Step[],
+): HostArray | null {
   const params = JSON.stringify(node.params);
   const roundoff = Math.max(
     ...steps
       .filter((s) => s.nodes.some((n) => n.op === node.op && JSON.stringify(n.params) === params))
       .map((s) => s.roundoff ?? 0),
   );
-  if (!plain || !(roundoff > 0)) return plain;
+  if (!error || !(roundoff > 0)) return error;
   // The weight has no planes; both operands of its gradient have.
   const [a, b] = inputs.map((x, i) =>
     i === 0 || node.op === convGradWeightOp ? planeMax(finite(x.value)) : finite(x.value),
   );
   const magnitude = planeMax(applied(node, [a, b]));
-  return mapped(plain, (e, i) => e + roundoff * ULP * magnitude.data[i]);
-};
+  return mapped(error, (e, i) => e + roundoff * ULP * magnitude.data[i]);
+}
+
+/** Matrix products. */
+export const multiplied: Rule = (node, inputs, y, steps) =>
+  withStated(node, inputs, sums(node, inputs, y, steps), steps);
+
+/** Convolutions and their gradients. */
+export const convolved: Rule<ConvGeometry> = (node, inputs, y, steps) =>
+  withStated(node, inputs, meetingPadding(node, inputs, sums(node, inputs, y, steps)), steps);
 
 /** Every element replaced by the largest of its plane: of all with the same first two indices. */
 function planeMax(x: HostArray): HostArray {

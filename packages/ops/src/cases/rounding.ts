@@ -1,7 +1,7 @@
 // How far a float32 back end may be from the float64 reference of a node: the form of a rule, and the
 // rules that several ops share. For sums that is c·ULP·Σ|x|; errors of earlier nodes are carried on.
 
-import { hostArray, type HostArray, type Node, type Op, type Step } from "@conv/tensor";
+import { hostArray, isOp, type HostArray, type Node, type Op, type Step } from "@conv/tensor";
 
 /**
  * The unit of all bounds, 2⁻²³: one unit in the last place at 1, twice the error of one correct
@@ -24,8 +24,8 @@ export interface Bounded {
 }
 
 /** The error of the result `y` of a node. `steps` are those of the program that computed it. */
-export type Rule = (
-  node: Node,
+export type Rule<P = unknown> = (
+  node: Node<P>,
   inputs: readonly Bounded[],
   y: HostArray,
   steps: readonly Step[],
@@ -34,8 +34,14 @@ export type Rule = (
 /** Ops with their rules. */
 export type Rules = readonly (readonly [Op<never>, Rule])[];
 
+/** An op with its rule, which gets the parameters of that op. */
+export const rule = <P>(op: Op<P>, error: Rule<P>): Rules[number] => [
+  op,
+  (node, ...rest) => (isOp(node, op) ? error(node, ...rest) : null),
+];
+
 /** The reference of a node on other inputs, for instance on their errors. */
-export const applied = (node: Node, inputs: readonly HostArray[]): HostArray =>
+export const applied = <P>(node: Node<P>, inputs: readonly HostArray[]): HostArray =>
   node.op.reference(inputs, node.params)[0];
 
 export const mapped = (x: HostArray, f: (v: number, i: number) => number): HostArray => ({
