@@ -219,7 +219,13 @@ export {
   type GlobalPoolOptions,
   type MaxPoolLayerOptions,
 } from "./layers/pool.ts";
-export { createBest, type Best, type Candidate, type Creators } from "./inference/best.ts";
+export {
+  createBest,
+  type Best,
+  type Candidate,
+  type Creators,
+  type Passed,
+} from "./inference/best.ts";
 export { confusion, meanAbsoluteError, topK, type Metric } from "./training/metrics.ts";
 export * from "./training/optim.ts";
 export type { ParameterRule } from "./training/rules.ts";

@@ -47,7 +47,13 @@ test("one that can't be had is passed over, with the reason", async () => {
   const { backend, ...said } = await createBest({ cpu, host: createHost });
   expect(said).toEqual({
     chosen: "host",
-    passed: [{ name: "cpu", reason: "this engine has no WebAssembly SIMD" }],
+    passed: [
+      {
+        name: "cpu",
+        reason: "this engine has no WebAssembly SIMD",
+        error: failure("UnsupportedError", "cpu: this engine has no WebAssembly SIMD", "engine"),
+      },
+    ],
     why: "host, not cpu (this engine has no WebAssembly SIMD)",
   });
   expect(backend.name).toBe("host");
@@ -57,7 +63,7 @@ test.runIf(isSoftware)("an emulated device comes last, wherever it stands", asyn
   const { backend, ...said } = await createBest({ gpu, cpu });
   expect(said).toEqual({
     chosen: "cpu",
-    passed: [{ name: "gpu", reason: "it is emulated in software" }],
+    passed: [{ name: "gpu", reason: "it is emulated in software", error: null }],
     why: "cpu, not gpu (it is emulated in software)",
   });
   expect(backend.name).toBe("cpu");

@@ -25,16 +25,16 @@ interface Props {
   label: number | null;
 }
 
-export function Answer({ scores, empty, trained, quiet, label }: Props) {
+export function Answer({ scores: outputs, empty, trained, quiet, label }: Props) {
   const t = useText();
+  const scores = outputs?.every(Number.isFinite) ? outputs : null;
+  const none = empty ? t.answerEmpty : outputs && !scores ? t.answerNotFinite : "";
   const chances = scores ? probabilities(scores) : Array.from({ length: 10 }, () => 0);
   const told = (chance: number) => (scores ? percent(chance) : "–");
   const best = chances.reduce((b, v, i) => (v > chances[b] ? i : b), 0);
   const text = scores
     ? `${t.answer(best, percent(chances[best]))}${trained ? "" : `. ${t.answerUntrained}`}`
-    : empty
-      ? t.answerEmpty
-      : "";
+    : none;
   const spoken = useCalm(quiet ? "" : text);
   return (
     <Card title={t.answerTitle} className="answer-card">
@@ -45,7 +45,7 @@ export function Answer({ scores, empty, trained, quiet, label }: Props) {
         <span className="answer-side">
           <b>{scores ? percent(chances[best]) : "\u00a0"}</b>
           {scores && !trained && <span className="note">{t.answerUntrained}</span>}
-          {empty && <span className="note">{t.answerEmpty}</span>}
+          {none && <span className="note">{none}</span>}
           {scores && label !== null && trained && (
             <span className={label === best ? "right" : "wrong"}>{t.isReally(label)}</span>
           )}

@@ -6,7 +6,7 @@ import { createGpu, type GpuBackend } from "@conv/kernels-gpu";
 import { createBest } from "@conv/layers";
 import { message, unsupported, UnsupportedError, type Backend } from "@conv/tensor";
 import { failureOf, type Failure } from "../failure.ts";
-import type { DeviceChoice, DeviceInfo, DeviceName, NotGpu } from "./protocol.ts";
+import type { DeviceChoice, DeviceInfo, NotGpu } from "./protocol.ts";
 
 export interface Device {
   readonly backend: Backend;
@@ -52,24 +52,15 @@ export function createDevices(onProgress: (ready: number, total: number) => void
   return {
     async open(choice) {
       if (choice === "best") {
-        const errors = new Map<DeviceName, unknown>();
-        const tried =
-          <B>(name: DeviceName, create: () => Promise<B>) =>
-          () =>
-            create().catch((error: unknown): never => {
-              errors.set(name, error);
-              throw error;
-            });
-        const { backend, chosen } = await createBest({
-          gpu: tried("gpu", creators.gpu),
-          cpu: tried("cpu", creators.cpu),
-        }).catch((error: unknown): never => {
-          throw errors.get("cpu") ?? error; // the last in line
-        });
+        const { backend, chosen, passed } = await createBest(creators).catch(
+          (error: unknown): never => {
+            throw error instanceof UnsupportedError ? error.cause : error;
+          },
+        );
         const device = keep(backend);
         if (chosen === "gpu") return { device, notGpu: null };
-        const refused = errors.get("gpu");
-        return { device, notGpu: refused ? await whyNot(failureOf(refused)) : "software" };
+        const [{ error }] = passed;
+        return { device, notGpu: error ? await whyNot(failureOf(error)) : "software" };
       }
       return { device: known.get(choice) ?? keep(await creators[choice]()), notGpu: null };
     },

@@ -156,6 +156,7 @@ export const en = {
   answer: (digit: number, probability: string) => `${digit}, ${probability}`,
   answerUntrained: "Untrained: random weights, so this is a guess.",
   answerEmpty: "Draw a digit, or choose a sample.",
+  answerNotFinite: "No prediction: the outputs contain NaN or infinity.",
   isReally: (label: number) => `It is a ${label}.`,
   probabilityOf: (digit: number, probability: string) => `${digit}: ${probability}`,
   trainingTitle: "Training",

@@ -131,6 +131,7 @@ export const zh: Dictionary = {
   answer: (digit, probability) => `${digit}，${probability}`,
   answerUntrained: "尚未训练：权重是随机的，这只是猜测。",
   answerEmpty: "请写一个数字，或选择一个样本。",
+  answerNotFinite: "没有预测结果：输出中含有 NaN 或无穷大。",
   isReally: (label) => `它是 ${label}。`,
   probabilityOf: (digit, probability) => `${digit}：${probability}`,
   trainingTitle: "训练",

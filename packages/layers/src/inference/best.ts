@@ -17,13 +17,22 @@ export type Creators<T extends Readonly<Record<string, Candidate>>> = {
   readonly [N in keyof T]: () => T[N] | Promise<T[N]>;
 };
 
+/** A preferred back end that was not taken. */
+export interface Passed<N extends string> {
+  readonly name: N;
+  /** Why, in English. */
+  readonly reason: string;
+  /** What its creator threw, with a code and values. Null for an emulated device. */
+  readonly error: UnsupportedError | null;
+}
+
 /** The back end that was chosen, and why. */
 export interface Best<N extends string, B> {
   readonly backend: B;
   /** Its name among the creators. */
   readonly chosen: N;
   /** The preferred back ends that were not taken, with the reasons. */
-  readonly passed: readonly { readonly name: N; readonly reason: string }[];
+  readonly passed: readonly Passed<N>[];
   /** The choice in one line: `cpu, not gpu (no adapter)`. */
   readonly why: string;
 }
@@ -32,7 +41,8 @@ export interface Best<N extends string, B> {
  * Tries creators in order, `{ gpu: () => createGpu(), cpu: () => createCpu() }`, and takes the first
  * back end that is available. An emulated device comes after all others: code for the processor is
  * faster than a device that it emulates. An UnsupportedError leads to the next creator; any other
- * error is thrown. Throws UnsupportedError with all reasons where no back end is available.
+ * error is thrown. Throws UnsupportedError with all reasons where no back end is available; its
+ * `cause` is the error of the last creator.
  */
 export async function createBest<T extends Readonly<Record<string, Candidate>>>(
   creators: Creators<T>,
@@ -42,7 +52,7 @@ export async function createBest<T extends Readonly<Record<string, Candidate>>>(
     readonly name: Name;
     readonly backend: T[Name];
   }
-  let passed: { readonly name: Name; readonly reason: string }[] = [];
+  let passed: Passed<Name>[] = [];
   let found: Found | null = null;
   for (const name in creators) {
     try {
@@ -52,12 +62,12 @@ export async function createBest<T extends Readonly<Record<string, Candidate>>>(
         found = { name, backend };
         break;
       }
-      passed.push({ name, reason: "it is emulated in software" });
+      passed.push({ name, reason: "it is emulated in software", error: null });
       if (found) backend.dispose();
       else found = { name, backend };
     } catch (error) {
       if (error instanceof UnsupportedError)
-        passed.push({ name, reason: error.message.replace(`${name}: `, "") });
+        passed.push({ name, reason: error.message.replace(`${name}: `, ""), error });
       else {
         found?.backend.dispose();
         throw error;
@@ -66,10 +76,13 @@ export async function createBest<T extends Readonly<Record<string, Candidate>>>(
   }
   const reasons = () => passed.map(({ name, reason }) => `${name} (${reason})`);
   if (!found)
-    throw unsupported(
-      "best",
-      "no-back-end",
-      message`no back end is available: ${{ reasons: reasons().join(", ") || "none is named" }}`,
+    throw Object.assign(
+      unsupported(
+        "best",
+        "no-back-end",
+        message`no back end is available: ${{ reasons: reasons().join(", ") || "none is named" }}`,
+      ),
+      { cause: passed.at(-1)?.error },
     );
   const { name: chosen, backend } = found;
   passed = passed.filter(({ name }) => name !== chosen);
