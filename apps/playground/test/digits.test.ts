@@ -301,13 +301,11 @@ test("learns, also the network of 1998; a link tells what it does not carry, and
   // Finite weights with outputs that overflow: there is no prediction.
   const huge = decodeSafetensors(bytes).state;
   [...huge.values()].find(({ shape }) => shape[0] === 10)!.data.fill(3e38);
-  await page
-    .locator("input[type=file]")
-    .setInputFiles({
-      name: "huge.safetensors",
-      mimeType: "",
-      buffer: Buffer.from(encodeSafetensors(huge)),
-    });
+  await page.locator("input[type=file]").setInputFiles({
+    name: "huge.safetensors",
+    mimeType: "",
+    buffer: Buffer.from(encodeSafetensors(huge)),
+  });
   await page.getByTestId("notice").filter({ hasText: "Loaded huge.safetensors." }).waitFor();
   await page
     .getByText("No prediction: the outputs contain NaN or infinity.")
