@@ -1,11 +1,17 @@
 // Walks over several tensors at once: neighboring axes along which every one of them keeps its
 // rhythm are one axis.
 
+import { sizeOf } from "@conv/tensor";
+
 export interface Axis {
   readonly size: number;
   /** Elements between neighbors: of the output, then of each input (0 where it is repeated). */
   readonly strides: readonly number[];
 }
+
+/** The number of elements of a walk over these axes. */
+export const countOf = (axes: readonly { readonly size: number }[]): number =>
+  sizeOf(axes.map(({ size }) => size));
 
 /** The axes of a walk over `shape`, merged where all strides allow, innermost last. */
 export function mergeAxes(

@@ -1,7 +1,7 @@
 // Planning for back ends: which nodes of a graph are computed together, by which of a back end's
 // kernels, and which of them not at every run.
 
-export { cellsOf, combinations, mergeAxes, type Axis } from "./axes.ts";
+export { cellsOf, combinations, countOf, mergeAxes, type Axis } from "./axes.ts";
 export { boxesOf, paddedAxes, paddedBox, type Box } from "./boxes.ts";
 export {
   collapse,

@@ -2,7 +2,18 @@
 
 import { describe, expect, it } from "vitest";
 import { hasRelaxedSimd } from "../src/compile/caps.ts";
-import { atomics, f32, f32x4, i32, i32x4, v128, type Code, type Local } from "../src/wasm/asm.ts";
+import {
+  atomics,
+  f32,
+  f32x4,
+  f64x2,
+  i32,
+  i32x4,
+  i64x2,
+  v128,
+  type Code,
+  type Local,
+} from "../src/wasm/asm.ts";
 import { Func, Module } from "../src/wasm/module.ts";
 import { OPCODES } from "../src/wasm/opcodes.ts";
 import { moduleText } from "../src/wasm/text.ts";
@@ -205,6 +216,38 @@ describe("vectors", () => {
     expect(hasRelaxedSimd()).toBe(true);
     expect(floats(f32x4.relaxedMadd(vector(1, 2, 3, 4), 2, 0.5))).toEqual([2.5, 4.5, 6.5, 8.5]);
   });
+});
+
+describe("pairs of float64", () => {
+  const doubles = (code: Code): number[] => [
+    ...new Float64Array(
+      run((f) => f.store(64, code)),
+      64,
+      2,
+    ),
+  ];
+  const x = f64x2.promoteLow(vector(1.5, -2.5, 7, 8));
+  const cases: [string, Code, number[]][] = [
+    ["promoteLow", x, [1.5, -2.5]],
+    ["add", f64x2.add(x, 2 ** -40), [1.5 + 2 ** -40, -2.5 + 2 ** -40]],
+    ["sub", f64x2.sub(x, 1), [0.5, -3.5]],
+    ["mul", f64x2.mul(x, 3), [4.5, -7.5]],
+    ["div", f64x2.div(1, x), [1 / 1.5, 1 / -2.5]],
+    ["pmin keeps a NaN on the left only", f64x2.pmin(f64x2.div(NaN, x), 1), [NaN, NaN]],
+    ["pmin", f64x2.pmin(x, -1), [-1, -2.5]],
+    ["pmax", f64x2.pmax(x, 0), [1.5, 0]],
+    ["nearest, ties to even", f64x2.nearest(x), [2, -2]],
+    ["bitselect by eq", f64x2.bitselect(9, x, f64x2.eq(x, 1.5)), [9, -2.5]],
+    ["i64x2 add of bits", i64x2.add(x, 2 ** -1074), [1.5 + 2 ** -52, -2.5 - 2 ** -51]],
+    ["i64x2 sub of bits", i64x2.sub(x, x), [0, 0]],
+    [
+      "i64x2 shifts",
+      i64x2.add(x, i64x2.shl(i64x2.shrS(f64x2.promoteLow(vector(-0, 0.5, 0, 0)), 62), 52)),
+      [1.5 / 4, -2.5],
+    ],
+  ];
+  for (const [name, code, want] of cases) it(name, () => expect(doubles(code)).toEqual(want));
+  it("demote", () => expect(floats(f64x2.demote(f64x2.add(x, 1e-20)))).toEqual([1.5, -2.5, 0, 0]));
 });
 
 describe("memory", () => {

@@ -1,7 +1,7 @@
-// exp, expm1, log, log1p and tanh of generated code against Math.*, over the whole range of
-// float32: every 2¹¹th number of each sign, and all special ones.
+// Transcendental functions of generated code against Math.*, over the whole range of float32: every
+// 2¹¹th number of each sign, and all special ones.
 
-import type { Expr } from "@conv/ops";
+import { numbers, type Expr } from "@conv/ops";
 import { describe, expect, it } from "vitest";
 import { emitExpr } from "../src/kernels/elementwise/expr.ts";
 import { i32, v128, type Operand } from "../src/wasm/asm.ts";
@@ -52,8 +52,8 @@ function nextFloat(v: number, steps: number): number {
 const spacing = (v: number): number =>
   2 ** (Math.max(-126, Math.floor(Math.log2(Math.abs(v)))) - 23);
 
-/** f of every number, by generated code. */
-function run(f: Expr, relaxed: boolean, x: Float32Array): Float32Array {
+/** f of every number, or of every pair of numbers, by generated code. */
+function run(f: Expr, relaxed: boolean, x: Float32Array, b = x): Float32Array {
   const m = new Module();
   m.export(
     m.func("f", ["x", "count"], (code) => {
@@ -67,15 +67,17 @@ function run(f: Expr, relaxed: boolean, x: Float32Array): Float32Array {
           f,
           {
             a: code.let("v128", "a", v128.load(at)),
+            b: code.let("v128", "b", v128.load(at, 4 * x.length)),
           },
         );
         code.store(at, y);
       });
     }),
   );
-  const pages = Math.ceil((x.byteLength + 32) / 65536);
+  const pages = Math.ceil((2 * x.byteLength + 32) / 65536);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
   new Float32Array(memory.buffer, 16, x.length).set(x);
+  new Float32Array(memory.buffer, 16 + x.byteLength, x.length).set(b);
   const { exports } = new WebAssembly.Instance(
     new WebAssembly.Module(m.encode({ shared: false, maximum: pages })),
     { env: { memory } },
@@ -93,16 +95,23 @@ function worst(
   exact: (x: number) => number,
   relaxed: boolean,
 ): { ulps: number; at: number } {
-  const y = run(f, relaxed, everywhere);
+  return worstOf(run(f, relaxed, everywhere), everywhere, (i) => exact(everywhere[i]));
+}
+
+function worstOf(
+  y: Float32Array,
+  x: Float32Array,
+  exact: (i: number) => number,
+): { ulps: number; at: number } {
   let [ulps, at] = [0, 0];
-  everywhere.forEach((x, i) => {
-    const want = exact(x);
+  x.forEach((_, i) => {
+    const want = exact(i);
     const rounded = Math.fround(want);
     if (Object.is(y[i], rounded)) return;
     if (!Number.isFinite(y[i]) || (!Number.isFinite(rounded) && Math.abs(y[i]) < 3.402823e38))
-      throw new Error(`f(${x}) is ${y[i]}, should be ${rounded}`);
+      throw new Error(`f(${x[i]}) is ${y[i]} at ${i}, should be ${rounded}`);
     const off = Math.abs(y[i] - want) / spacing(want);
-    if (off > ulps) [ulps, at] = [off, x];
+    if (off > ulps) [ulps, at] = [off, x[i]];
   });
   return { ulps, at };
 }
@@ -114,8 +123,25 @@ describe.each([true, false])("relaxed SIMD: %s", (relaxed) => {
     ["log", Math.log, 2],
     ["log1p", Math.log1p, 3],
     ["tanh", Math.tanh, 2],
+    ["sin", Math.sin, 2],
+    ["cos", Math.cos, 2],
   ] as const)("%s", (name, exact, bound) => {
     const { ulps, at } = worst([name, "a"], exact, relaxed);
     expect(ulps, `at ${at}`).toBeLessThanOrEqual(bound);
+  });
+
+  it("pow", () => {
+    const bases = everywhere.filter((_, i) => i % 4096 === 0 || i > 2 ** 21);
+    const exponents = [
+      ...[0, -0, 1, -1, 2, 3, -3, 7, 0.5, -0.5, 2.5, 1 / 3, 100, 101, 1e-3, 1e-30, 2 ** 24, 1e9],
+      ...[2 ** -149, 1e30, -1e30, Infinity, -Infinity, NaN],
+      ...Array.from({ length: 40 }, (_, i) => (i - 20) * 0.7301),
+    ];
+    const near = Array.from({ length: 4000 }, (_, i) => 1 + (i - 2000) * 1e-6);
+    const all = [...bases, ...near].flatMap((a) => exponents.map((b) => [a, b] as const));
+    const [a, b] = [0, 1].map((side) => Float32Array.from(all, (both) => both[side]));
+    const y = run(["pow", "a", "b"], relaxed, a, b);
+    const { ulps, at } = worstOf(y, a, (i) => numbers.pow(a[i], b[i], 0));
+    expect(ulps, `at ${at}`).toBeLessThanOrEqual(2);
   });
 });

@@ -22,6 +22,13 @@ const unary: [string, (x: Value) => Value, CaseData?][] = [
   ["", ops.sigmoid],
   ["", ops.tanh],
   ["", ops.floor],
+  ["", ops.round],
+  ["", ops.sin],
+  ["", ops.cos],
+  ["to 3, ", (v) => ops.pow(v, 3)],
+  ["to -1, ", (v) => ops.pow(v, -1), "positive"],
+  ["to 7, ", (v) => ops.pow(v, 7)],
+  ["to 2.5, ", (v) => ops.pow(v, 2.5), "positive"],
   ["", ops.scaledTanh],
   ["", ops.elu, "distinct"],
   ["alpha 0.5, ", (v) => ops.elu(v, 0.5), "distinct"],
@@ -52,6 +59,7 @@ const binary: [(a: Value, b: Value) => Value, CaseData?][] = [
   [ops.maximum, "distinct"],
   [ops.minimum, "distinct"],
   [ops.prelu, "distinct"],
+  [ops.pow, "positive"],
 ];
 
 const broadcasts: [number[], number[]][] = [
@@ -142,6 +150,9 @@ export const cases: readonly OpCase[] = [
     ops.mish,
     ops.erf,
     ops.gelu,
+    ops.sin,
+    ops.cos,
+    ops.round,
   ].map((f: (v: Value) => Value) =>
     traced("far out", f(x(257)), { data: "wide", gradient: false }),
   ),

@@ -26,6 +26,7 @@ import {
   faultOf,
   fold,
   mul as times,
+  slopesOfPow,
   substitute,
   variable,
   variables,
@@ -259,6 +260,29 @@ export const log = unary("log", ["log", "a"]);
 export const log1p = unary("log1p", ["log1p", "a"]);
 /** The largest whole number that is not greater; the gradient is 0. */
 export const floor = unary("floor", ["floor", "a"]);
+/** The nearest whole number; halves go to the even one, as in PyTorch. The gradient is 0. */
+export const round = unary("round", ["round", "a"]);
+/** The sine; x in radians, of any size. */
+export const sin = unary("sin", ["sin", "a"]);
+/** The cosine; x in radians, of any size. */
+export const cos = unary("cos", ["cos", "a"]);
+/** Whole exponents up to this are products: fast, and exact where the result is. */
+const MOST_FACTORS = 4;
+/**
+ * xᵇ, as in PyTorch: 1 where b = 0 or x = 1, NaN where x < 0 and b is not whole. The gradient to x
+ * is b·xᵇ⁻¹, 0 where b = 0; the gradient to b is xᵇ·log x, 0 where x = 0 and b ≥ 0. `exponent` is a
+ * number, or a tensor that broadcasts with x.
+ */
+export function pow<T extends Arg>(x: T, exponent: T | number): T {
+  if (typeof exponent !== "number")
+    return map("pow", ["pow", "a", "b"], [x, exponent], slopesOfPow("a", "b", "y"));
+  return exponent >= 2 && exponent <= MOST_FACTORS && Number.isInteger(exponent)
+    ? map("pow", product("a", exponent), [x], [times(exponent, product("a", exponent - 1))])
+    : map("pow", ["pow", "a", exponent], [x]);
+}
+/* @__NO_SIDE_EFFECTS__ */
+const product = (e: Expr, factors: number): Expr =>
+  factors === 1 ? e : ["mul", product(e, factors - 1), e];
 /** max(x, 0), NaN of NaN; the gradient at 0 is 0, as in PyTorch, and at NaN 0 as well. */
 export const relu = unary("relu", ["max", "a", 0], ["gt", "y", 0]);
 /** min(max(x, 0), 6); the gradient at 0 and 6 is 0, as in PyTorch. */

@@ -6,8 +6,10 @@ import { message, type Message } from "@conv/tensor";
 
 /**
  * Functions of the algebra. `expm1(a)` is exp(a) − 1 and `log1p(a)` log(1 + a), both accurate near
- * 0. `gt(a, b)` is 1 where a > b, else 0 (also for NaN); `select(c, a, b)` is a where c ≠ 0;
- * `floor` has derivative 0.
+ * 0. `pow(a, b)` is aᵇ as in C and PyTorch: 1 where b = 0 or a = 1, NaN where a < 0 and b is not
+ * whole. `sin` and `cos` take radians. `round` takes halves to the even neighbor. `gt(a, b)` is 1
+ * where a > b, else 0 (also for NaN); `select(c, a, b)` is a where c ≠ 0. `floor` and `round` have
+ * derivative 0.
  */
 export type Fn =
   | "add"
@@ -24,7 +26,11 @@ export type Fn =
   | "log"
   | "log1p"
   | "tanh"
+  | "pow"
+  | "sin"
+  | "cos"
   | "floor"
+  | "round"
   | "gt"
   | "select";
 
@@ -52,7 +58,12 @@ export const numbers: Record<Fn, (a: number, b: number, c: number) => number> = 
   log: (a) => Math.log(a),
   log1p: (a) => Math.log1p(a),
   tanh: (a) => Math.tanh(a),
+  // JavaScript leaves 1^NaN, 1^∞ and (−1)^∞ NaN.
+  pow: (a, b) => (a === 1 || (a === -1 && Math.abs(b) === Infinity) ? 1 : a ** b),
+  sin: (a) => Math.sin(a),
+  cos: (a) => Math.cos(a),
   floor: (a) => Math.floor(a),
+  round: (a) => (Math.abs(a % 1) === 0.5 ? 2 * Math.round(a / 2) : Math.round(a)),
   gt: (a, b) => (a > b ? 1 : 0),
   select: (c, a, b) => (c !== 0 ? a : b),
 };
@@ -131,6 +142,8 @@ export function fold(e: Expr): Expr {
   if (fn === "sub" && b === 0) return a;
   if (fn === "mul" && (a === 1 || b === 1)) return a === 1 ? b : a;
   if (fn === "div" && b === 1) return a;
+  if (fn === "pow" && b === 0) return 1;
+  if (fn === "pow" && b === 1) return a;
   return [fn, ...args];
 }
 
@@ -155,6 +168,19 @@ export const mul = (a: Expr, b: Expr): Expr =>
             : ["mul", a, b];
 export const div = (a: Expr, b: Expr): Expr => (a === 0 ? 0 : b === 1 ? a : ["div", a, b]);
 export const neg = (a: Expr): Expr => (typeof a === "number" ? -a : ["neg", a]);
+
+/**
+ * The derivatives of y = aᵇ, as in PyTorch: b·aᵇ⁻¹, 0 where b = 0; y·log a, 0 where a = 0 and b ≥ 0.
+ */
+export function slopesOfPow(a: Expr, b: Expr, y: Expr): [byBase: Expr, byExponent: Expr] {
+  const byBase: Expr =
+    typeof b === "number"
+      ? mul(b, fold(["pow", a, b - 1]))
+      : ["select", b, ["mul", b, ["pow", a, ["sub", b, 1]]], 0];
+  const isPositive: Expr = ["select", b, ["gt", b, 0], 1];
+  const product: Expr = ["mul", y, ["log", a]];
+  return [byBase, ["select", a, product, ["select", isPositive, 0, product]]];
+}
 
 /** Σ cᵢ·xⁱ by Horner's scheme, highest coefficient first. */
 const polynomial = (x: Expr, [first, ...rest]: readonly number[]): Expr =>
@@ -210,6 +236,14 @@ export function differentiate(e: Expr, v: string): Expr {
       return div(da, ["add", 1, a]);
     case "tanh":
       return mul(sub(1, ["mul", ["tanh", a], ["tanh", a]]), da);
+    case "pow": {
+      const [byBase, byExponent] = slopesOfPow(a, b, e);
+      return add(mul(byBase, da), mul(byExponent, db));
+    }
+    case "sin":
+      return mul(["cos", a], da);
+    case "cos":
+      return neg(mul(["sin", a], da));
     case "max":
     case "min": {
       const wins: Expr = fn === "max" ? ["gt", a, b] : ["gt", b, a];
@@ -218,6 +252,7 @@ export function differentiate(e: Expr, v: string): Expr {
       return add(mul(["add", wins, half], da), mul(["add", loses, half], db));
     }
     case "floor":
+    case "round":
     case "gt":
       return 0;
     case "select":

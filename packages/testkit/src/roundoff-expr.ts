@@ -69,6 +69,21 @@ function step(fn: Fn, a: Uncertain, b: Uncertain = ABSENT, c: Uncertain = ABSENT
   return [value, value !== 0 && Math.abs(value) < 2 ** -126 ? error + 2 ** -126 : error];
 }
 
+/**
+ * With log₂|a| = e + f, |f| ≤ ½: the product b·e is exact, b·f may be off by some units, and so is
+ * the power, relatively.
+ */
+function powError(y: number, [a, ea]: Uncertain, [b, eb]: Uncertain): number {
+  if (ea === 0 && eb === 0 && (a === 0 || a === 1 || b === 0)) return 0;
+  const size = Math.abs(a);
+  if (size <= ea || (a < 0 && eb > 0)) return NaN;
+  const log = Math.log(size);
+  const logError = log - Math.log(size - ea);
+  const carried = Math.abs(b) * logError + (Math.abs(log) + logError) * eb;
+  const part = Math.abs(b) * Math.min(0.5, Math.abs(Math.log2(size)));
+  return Math.abs(y) * (Math.expm1(carried) + ULP * (6 + 6 * part));
+}
+
 function errorOf(
   fn: Fn,
   y: number,
@@ -108,6 +123,13 @@ function errorOf(
       return a - ea > b + eb ? ea : b - eb > a + ea ? eb : Math.max(ea, eb);
     case "min":
       return a + ea < b - eb ? ea : b + eb < a - ea ? eb : Math.max(ea, eb);
+    case "sin":
+    case "cos":
+      return Math.min(2, ea) + ulps(3);
+    case "round":
+      return ea === 0 ? 0 : numbers.round(a + ea, 0, 0) - numbers.round(a - ea, 0, 0);
+    case "pow":
+      return powError(y, [a, ea], [b, eb]);
     case "floor":
       return ea === 0 ? 0 : Math.floor(a + ea) - Math.floor(a - ea);
     case "gt":

@@ -34,9 +34,13 @@ export interface Local {
  */
 export type Operand = Code | Local | number;
 
-const word = new DataView(new ArrayBuffer(4));
+const word = new DataView(new ArrayBuffer(8));
 const wordBytes = (): number[] => [0, 1, 2, 3].map((i) => word.getUint8(i));
 const f32Bytes = (v: number): number[] => (word.setFloat32(0, v, true), wordBytes());
+const f64Bytes = (v: number): number[] => (
+  word.setFloat64(0, v, true),
+  Array.from({ length: 8 }, (_, i) => word.getUint8(i))
+);
 const i32Bytes = (v: number): number[] => (word.setInt32(0, v, true), wordBytes());
 
 const NONE: readonly number[] = [];
@@ -173,6 +177,30 @@ export const f32x4 = {
     vec(a).concat({ op: "f32x4.extract_lane", imm: [lane] }),
   relaxedMadd: (a: Operand, b: Operand, c: Operand): Code =>
     vec(a).concat(vec(b), vec(c), RELAXED_MADD),
+};
+
+/** A vector of float64; a number fills both lanes. */
+const pair = (x: Operand): Code => {
+  if (typeof x !== "number") return vec(x);
+  const lane = f64Bytes(x);
+  return one("v128.const", ...lane, ...lane);
+};
+const pairs = op2(pair);
+export const f64x2 = {
+  ...each(["add", "sub", "mul", "div", "eq", "pmin", "pmax"], (name) => pairs(`f64x2.${name}`)),
+  nearest: op1(pair, "f64x2.nearest"),
+  /** The first two lanes of a vector of float32. */
+  promoteLow: vec1("f64x2.promote_low_f32x4"),
+  /** Both lanes as float32, then two zeros. */
+  demote: op1(pair, "f32x4.demote_f64x2_zero"),
+  bitselect: (a: Operand, b: Operand, mask: Operand): Code =>
+    v128.bitselect(pair(a), pair(b), mask),
+};
+/** Bits of float64 as integers; a number stands for the bits of that float64. */
+export const i64x2 = {
+  ...each(["add", "sub"], (name) => pairs(`i64x2.${name}`)),
+  shl: shift("i64x2.shl"),
+  shrS: shift("i64x2.shr_s"),
 };
 
 export const i32x4 = {

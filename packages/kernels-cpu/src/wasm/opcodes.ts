@@ -57,20 +57,26 @@ export const OPCODES = {
   ...run(0xfd00e, "i8x16.swizzle - - i32x4.splat - f32x4.splat"),
   ...run(0xfd01b, "i32x4.extract_lane - - - f32x4.extract_lane", "lane"),
   ...run(0xfd037, "i32x4.eq"),
-  ...run(0xfd041, "f32x4.eq f32x4.ne f32x4.lt f32x4.gt f32x4.le f32x4.ge"),
+  ...run(0xfd041, "f32x4.eq f32x4.ne f32x4.lt f32x4.gt f32x4.le f32x4.ge f64x2.eq"),
   ...run(0xfd04d, "v128.not v128.and v128.andnot v128.or v128.xor v128.bitselect v128.any_true"),
   ...run(0xfd056, "v128.load32_lane - - - v128.store32_lane", "memLane", 2),
   ...run(0xfd05c, "v128.load32_zero", "mem", 2),
+  ...run(0xfd05e, "f32x4.demote_f64x2_zero f64x2.promote_low_f32x4"),
   ...run(0xfd068, "f32x4.floor - f32x4.nearest"),
+  ...run(0xfd094, "f64x2.nearest"),
   ...run(
     0xfd0ab,
     "i32x4.shl i32x4.shr_s i32x4.shr_u i32x4.add - - i32x4.sub - - - i32x4.mul - i32x4.min_u i32x4.max_s",
   ),
+  ...run(0xfd0cb, "i64x2.shl i64x2.shr_s - i64x2.add - - i64x2.sub"),
   ...run(
     0xfd0e0,
     "f32x4.abs f32x4.neg - f32x4.sqrt f32x4.add f32x4.sub f32x4.mul f32x4.div f32x4.min f32x4.max f32x4.pmin f32x4.pmax",
   ),
-  ...run(0xfd0f8, "i32x4.trunc_sat_f32x4_s - f32x4.convert_i32x4_s"),
+  ...run(
+    0xfd0f0,
+    "f64x2.add f64x2.sub f64x2.mul f64x2.div - - f64x2.pmin f64x2.pmax i32x4.trunc_sat_f32x4_s - f32x4.convert_i32x4_s",
+  ),
   ...run(0xfd105, "f32x4.relaxed_madd"),
   ...run(0xfe000, "memory.atomic.notify memory.atomic.wait32", "mem", 2),
   ...run(

@@ -119,7 +119,7 @@ export function emitExprs(
 
 const infix: Partial<Record<Fn, string>> = { add: "+", sub: "-", mul: "*", div: "/" };
 /** Built-in functions of WGSL that are right for every number. */
-const builtin: readonly Fn[] = ["abs", "sqrt", "floor"];
+const builtin: readonly Fn[] = ["abs", "sqrt", "floor", "round"];
 
 function call(
   fn: Fn,

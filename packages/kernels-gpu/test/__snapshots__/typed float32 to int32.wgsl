@@ -6,8 +6,10 @@ alias Y = i32;
 @group(0) @binding(1) var<storage, read_write> y: array<Y>;
 
 fn float_to_int(v: f32) -> i32 {
-  let whole = select(i32(v), 2147483647, v >= 2147483648.0f);
-  return select(0, whole, (bitcast<u32>(v) & 0x7fffffffu) <= 0x7f800000u);
+  return select(select(i32(v), 2147483647, v >= 2147483648.0f), 0, is_nan(v));
+}
+fn is_nan(x: f32) -> bool {
+  return (bitcast<u32>(x) & u32(0x7fffffffu)) > u32(0x7f800000u);
 }
 
 @compute @workgroup_size(64)

@@ -4,7 +4,7 @@ import type { Expr, Fn } from "@conv/ops";
 import { exactly } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
 import { f32x4, v128, vec, type Code, type Local, type Operand } from "../../wasm/asm.ts";
-import { exp, log, log1p, tanh } from "../../wasm/math.ts";
+import { cos, exp, log, log1p, pow, sin, tanh } from "../../wasm/math.ts";
 import type { Func } from "../../wasm/module.ts";
 
 /**
@@ -31,12 +31,16 @@ const TRANSCENDENTAL: Partial<Record<Fn, Emit>> = {
   log,
   log1p,
   tanh,
+  pow,
+  sin,
+  cos,
 };
 
 /** All functions of more than one instruction. */
 const SPECIAL: Partial<Record<Fn, Emit>> = {
   ...TRANSCENDENTAL,
   gt: (_f, _caps, a, b) => v128.and(f32x4.gt(a, b), 1),
+  round: (_f, _caps, a) => f32x4.nearest(a),
   select: (_f, _caps, a, b, c) => v128.bitselect(b, c, f32x4.ne(a, 0)),
   max: limited("max"),
   min: limited("min"),

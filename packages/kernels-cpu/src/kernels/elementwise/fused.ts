@@ -2,9 +2,9 @@
 // with broadcasting. Neighboring axes are merged if the strides of every input allow it, so most
 // passes are one flat loop over vectors.
 
-import { fusedOp, inputName, mergeAxes, type FusedParams } from "@conv/compiler";
+import { fusedOp, inputName, mergeAxes, type FusedParams, countOf } from "@conv/compiler";
 import { broadcastStrides } from "@conv/ops";
-import { exactly, sizeOf, stridesOf } from "@conv/tensor";
+import { exactly, stridesOf } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel } from "../../compile/code.ts";
 import { i32, v128, type Local, type Operand } from "../../wasm/asm.ts";
 import { emitExpr } from "./expr.ts";
@@ -32,7 +32,7 @@ export const fused: CpuKernel<FusedParams> = {
       stages: [
         {
           name: `each${exactly([axes, values, reads.length, caps.relaxed])}`,
-          items: flat ? vectors : sizeOf(outer.map((a) => a.size)),
+          items: flat ? vectors : countOf(outer),
           reads,
           writes,
           emit(_, f, at, { lo, hi }) {

@@ -9,7 +9,7 @@
 // reduces the parts: the division depends on the shape only, so results do not depend on the number
 // of threads.
 
-import { mergeAxes, type Axis } from "@conv/compiler";
+import { mergeAxes, type Axis, countOf } from "@conv/compiler";
 import { broadcastStrides, maxOp, sumOp, type ReduceParams } from "@conv/ops";
 import { exactly, sizeOf, stridesOf, type Op } from "@conv/tensor";
 import {
@@ -125,7 +125,7 @@ function walkOf(shape: readonly number[], rows: readonly number[]): Walk {
   return {
     kept,
     reduced: axes.filter((a) => a.strides[1] === 0),
-    outputs: sizeOf(kept.map((a) => a.size)),
+    outputs: countOf(kept),
     runs: axes.at(-1)!.strides[1] === 0,
   };
 }
@@ -158,10 +158,7 @@ function reduction(how: Combination, shape: readonly number[], rows: readonly nu
 
 /** Independent pieces of work: outputs, or groups of neighboring outputs. */
 const piecesOf = ({ kept, outputs, runs }: Walk): number =>
-  runs
-    ? outputs
-    : sizeOf(kept.slice(0, -1).map((a) => a.size)) *
-      Math.ceil(kept.at(-1)!.size / (ROW_VECTORS * 4));
+  runs ? outputs : countOf(kept.slice(0, -1)) * Math.ceil(kept.at(-1)!.size / (ROW_VECTORS * 4));
 
 /** How a reduced axis is divided; part p writes outputs from p·outputs on. */
 interface Cut {
@@ -242,8 +239,7 @@ function sumRuns(
   const total = f.let("v128", "total", identity);
   const run = f.local("i32", "run");
   const outer = reduced.slice(0, -1);
-  const level =
-    join === f32x4.add && sizeOf(outer.map((a) => a.size)) > BLOCK ? counted(f, [total]) : null;
+  const level = join === f32x4.add && countOf(outer) > BLOCK ? counted(f, [total]) : null;
   eachCell(f, outer, [{ at: p, stride: 0 }], () => {
     f.set(run, p);
     inParts(f, size, BLOCK * RUN_VECTORS * 4, (count) => {
@@ -290,8 +286,7 @@ function sumRows(
   const acc = totals.map((_, v) => f.local("v128", `acc${v}`));
   const row = f.local("i32", "row");
   const outer = reduced.slice(0, -1);
-  const level =
-    join === f32x4.add && sizeOf(outer.map((a) => a.size)) > BLOCK ? counted(f, totals) : null;
+  const level = join === f32x4.add && countOf(outer) > BLOCK ? counted(f, totals) : null;
   eachCell(f, outer, [{ at: p, stride: 0 }], () => {
     f.set(row, p);
     inParts(f, size, BLOCK, (count) => {

@@ -6,7 +6,7 @@
 //   source contiguous along another axis            4×4 blocks transposed in registers
 //   anything else                                   lane by lane
 
-import { mergeAxes, type Axis, type Box } from "@conv/compiler";
+import { mergeAxes, type Axis, type Box, countOf } from "@conv/compiler";
 import { exactly, sizeOf } from "@conv/tensor";
 import type { Place, Stage } from "../../compile/code.ts";
 import { i32, v128, type Local } from "../../wasm/asm.ts";
@@ -69,17 +69,21 @@ function rows(axes: readonly Axis[]): Pieces {
   const inner = axes.at(-1)!;
   const outer = axes.slice(0, -1);
   const loops: Axis[] = [];
-  while (outer.length && inner.size * volume(loops) < PIECE && volume(outer.slice(0, -1)) >= PIECES)
+  while (
+    outer.length &&
+    inner.size * countOf(loops) < PIECE &&
+    countOf(outer.slice(0, -1)) >= PIECES
+  )
     loops.unshift(outer.pop()!);
   const parts = loops.length
     ? 1
     : Math.ceil(
-        inner.size / Math.max(ROW, Math.ceil((inner.size * volume(outer)) / PIECES / 16) * 16),
+        inner.size / Math.max(ROW, Math.ceil((inner.size * countOf(outer)) / PIECES / 16) * 16),
       );
   const length = Math.ceil(inner.size / parts / 16) * 16;
   const count = Math.ceil(inner.size / length);
   return {
-    items: volume(outer) * count,
+    items: countOf(outer) * count,
     emit(f, item, s, d) {
       const [to, by] = [inner.strides[INTO], inner.strides[FROM]];
       if (count === 1) {
@@ -131,7 +135,7 @@ function turned(axes: readonly Axis[], turn: number): Pieces {
   const outer = axes.filter((a) => a !== inner && a !== across);
   const strips = Math.ceil(across.size / STRIP);
   return {
-    items: volume(outer) * strips,
+    items: countOf(outer) * strips,
     emit(f, item, s, d) {
       const strip = f.let("i32", "strip", i32.rem(item, strips));
       locate(f, i32.div(item, strips), outer, [s, d]);
@@ -192,5 +196,3 @@ function block(
   ];
   columns.forEach((v, i) => f.store(d, v, (start + i) * intoBytes));
 }
-
-const volume = (axes: readonly Axis[]): number => sizeOf(axes.map((a) => a.size));

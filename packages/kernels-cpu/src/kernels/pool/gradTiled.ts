@@ -2,6 +2,7 @@
 // of dy give eight neighbors of dx in each row of the window. The elementwise ops that follow (the
 // derivative of the activation before the pool) are applied before the neighbors are stored.
 
+import { countOf } from "@conv/compiler";
 import { avgPoolGradOp, maxPoolGradOp, type PoolGeometry } from "@conv/ops";
 import { exactly, sizeOf } from "@conv/tensor";
 import { inputAt, outputAt, type CpuKernel } from "../../compile/code.ts";
@@ -51,7 +52,7 @@ export const poolGradTiled: CpuKernel<PoolGeometry> = {
       stages: [
         {
           name: `poolGradTiled${exactly([op.name, g, caps.relaxed])}${epilogueName(epilogue)}`,
-          items: sizeOf(pieces.map((a) => a.size)),
+          items: countOf(pieces),
           reads: Array.from({ length: own + extra.length }, (_, i) => inputAt(i)),
           writes: [outputAt(0)],
           emit(_, f, at, { lo, hi }) {

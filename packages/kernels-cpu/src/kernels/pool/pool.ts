@@ -2,6 +2,7 @@
 //   y[o] = max or Σ over taps of x[o·stride + tap]
 // Where windows reach outside the source, it is read from a padded copy.
 
+import { countOf } from "@conv/compiler";
 import {
   avgPoolOp,
   maxPoolOp,
@@ -163,7 +164,7 @@ function rows(
   const bytes = near ? padBytes({ ...w.box, planes: 1 }) : 0;
   return {
     name: `${name}${exactly([g, w.padded])}`,
-    items: sizeOf(pieces.map((a) => a.size)),
+    items: countOf(pieces),
     reads: [...sources, ...tables],
     writes: [outputAt(0)],
     threadScratch: near ? Math.ceil(bytes / 64) * 64 : undefined,

@@ -12,7 +12,7 @@
 // reduces the parts. The cut depends on the shape alone, so that the order of additions never
 // differs between runs. An invocation adds its terms in blocks (sums.ts).
 
-import { inputName, mergeAxes, type Axis } from "@conv/compiler";
+import { inputName, mergeAxes, type Axis, countOf } from "@conv/compiler";
 import { broadcastStrides, maxOp, sumOp, type Expr, type ReduceParams } from "@conv/ops";
 import { sizeOf, type Spec } from "@conv/tensor";
 import type { Caps } from "../../compile/caps.ts";
@@ -139,12 +139,11 @@ function walkOf(shape: readonly number[], rows: readonly number[], inputs: reado
     scaled.filter((_, a) => !reduces(axes[a])),
     scaled.filter((_, a) => reduces(axes[a])),
   ];
-  const volume = (list: readonly Axis[]) => sizeOf(list.map(({ size }) => size));
   return {
     kept,
     reduced,
-    outputs: volume(kept),
-    terms: volume(reduced),
+    outputs: countOf(kept),
+    terms: countOf(reduced),
     runs: reduces(inner),
     width,
     widths,

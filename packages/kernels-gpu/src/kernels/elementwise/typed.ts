@@ -16,39 +16,6 @@ export const bitsOf = (dtype: DType, name: string, i: string): string => {
   return `extractBits(${name}[(${i}) / ${per}u], (${i}) % ${per}u * ${32 / per}u, ${32 / per}u)`;
 };
 
-const HALF_TO_FLOAT = `fn half_to_float(half: u32) -> f32 {
-  let exponent = (half >> 10u) & 31u;
-  let fraction = half & 1023u;
-  let normal = bitcast<f32>((select(exponent + 112u, 255u, exponent == 31u) << 23u) | (fraction << 13u));
-  let magnitude = select(normal, f32(fraction) * 5.9604644775390625e-8f, exponent == 0u);
-  return select(magnitude, -magnitude, (half & 0x8000u) != 0u);
-}`;
-
-/** To the nearest, ties to even. Below 2⁻¹⁴ the addition of ½ rounds to multiples of 2⁻²⁴. */
-const FLOAT_TO_HALF = `fn float_to_half(v: f32) -> u32 {
-  let bits = bitcast<u32>(v);
-  let u = bits & 0x7fffffffu;
-  let normal = (u + 0xc8000fffu + ((u >> 13u) & 1u)) >> 13u;
-  let subnormal = bitcast<u32>(bitcast<f32>(u) + 0.5f) - 0x3f000000u;
-  let finite = select(normal, subnormal, u < 0x38800000u);
-  let special = select(0x7c00u, 0x7e00u, u > 0x7f800000u);
-  return select(finite, special, u >= 0x47800000u) | ((bits >> 16u) & 0x8000u);
-}`;
-
-const FLOAT_TO_BRAIN = `fn float_to_brain(v: f32) -> u32 {
-  let bits = bitcast<u32>(v);
-  let rounded = (bits + 0x7fffu + ((bits >> 16u) & 1u)) >> 16u;
-  return select(rounded, 0x7fc0u, (bits & 0x7fffffffu) > 0x7f800000u);
-}`;
-
-/** Rounded toward 0. i32() ends at the last float below 2³¹; a NaN is told by its bits. */
-const FLOAT_TO_INT = `fn float_to_int(v: f32) -> i32 {
-  let whole = select(i32(v), 2147483647, v >= 2147483648.0f);
-  return select(0, whole, (bitcast<u32>(v) & 0x7fffffffu) <= 0x7f800000u);
-}`;
-
-const library = { HALF_TO_FLOAT, FLOAT_TO_HALF, FLOAT_TO_BRAIN, FLOAT_TO_INT };
-
 /** Element `i` as a number: f32 of floating-point types, else i32. */
 function loaded(dtype: DType, name: string, i: string): string {
   switch (dtype) {
@@ -101,7 +68,7 @@ function elementOf(task: Task, i: string): { readonly label: string; readonly va
     const [a, b] = ["a", "b"].map((name) => loaded(dtype, name, i));
     // No relation but notEqual holds for NaN, so that one is the opposite of equal.
     const symbol = relations[relation === "notEqual" ? "equal" : relation];
-    const numbers = isFloating(dtype) ? `is_number(${a}) && is_number(${b}) && ` : "";
+    const numbers = isFloating(dtype) ? `!is_nan(${a}) && !is_nan(${b}) && ` : "";
     const test = `${numbers}${a} ${symbol} ${b}`;
     const holds = relation === "notEqual" ? `!(${test})` : test;
     return { label: relation, value: `u32(${holds})` };
@@ -113,22 +80,16 @@ function elementOf(task: Task, i: string): { readonly label: string; readonly va
   return { label: "where", value: `select(${c}, ${b}, ${bitsOf("uint8", "a", i)} != 0u)` };
 }
 
-const IS_NUMBER =
-  "fn is_number(v: f32) -> bool {\n  return (bitcast<u32>(v) & 0x7fffffffu) <= 0x7f800000u;\n}";
-
 function typedStage(task: Task): GpuStage {
   const [y] = task.outputs;
   const size = sizeOf(y.shape);
   const per = perWord(y.dtype);
   const { label, value } = elementOf(task, per === 1 ? "index" : "i");
-  const functions = Object.values({ ...library, IS_NUMBER }).filter((text) =>
-    value.includes(`${/fn (\w+)/.exec(text)![1]}(`),
-  );
   return {
     label,
     reads: task.inputs.map((_, i) => ({ name: "abc".charAt(i), place: inputAt(i) })),
     writes: [{ name: "y", place: outputAt(0) }],
-    ...overItems(Math.ceil(size / per), wordOf(size, per, value), functions),
+    ...overItems(Math.ceil(size / per), wordOf(size, per, value)),
   };
 }
 
