@@ -14,8 +14,8 @@ declare module "vitest" {
 }
 
 /**
- * Flags that make V8 join pairs of 128-bit vectors, and optimize code on its first call, since tests
- * run it only a few times.
+ * Flags that make V8 join pairs of 128-bit vectors, and optimize code on its first call, since
+ * tests run it only a few times.
  */
 const PAIRS = "--js-flags=--experimental-wasm-revectorize,--no-liftoff,--no-wasm-inlining";
 

@@ -1,6 +1,6 @@
 // Training on several machines, here processes: each trains on its part of the digits, then all
-// continue from the mean of their weights (McMahan et al., "Communication-efficient learning of deep
-// networks from decentralized data", 2017). Any transport can carry the bytes.
+// continue from the mean of their weights (McMahan et al., "Communication-efficient learning of
+// deep networks from decentralized data", 2017). Any transport can carry the bytes.
 
 import { fork } from "node:child_process";
 import { once } from "node:events";

@@ -1,5 +1,5 @@
-// The documents are true: every `ts` block runs against the sources and prints the `text` block that
-// follows it.
+// The documents are true: every `ts` block runs against the sources and prints the `text` block
+// that follows it.
 
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { stripTypeScriptTypes } from "node:module";

@@ -1,6 +1,6 @@
-// The catalog of errors: the code of each, its sentence, and the names of its values. Codes and names
-// of values are public, as programs and the pages of the playground read them: the snapshot shows
-// every change.
+// The catalog of errors: the code of each, its sentence, and the names of its values. Codes and
+// names of values are public, as programs and the pages of the playground read them: the snapshot
+// shows every change.
 
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";

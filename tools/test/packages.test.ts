@@ -1,5 +1,5 @@
-// The packages as they would be published: complete, typed, small, resolvable by every ESM tool, and
-// usable one at a time.
+// The packages as they would be published: complete, typed, small, resolvable by every ESM tool,
+// and usable one at a time.
 
 import { globSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";

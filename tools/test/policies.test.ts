@@ -1,5 +1,5 @@
-// The CPU back end under content security policies, in a real browser: createCpu reports what cannot
-// run, and the reason names the policy.
+// The CPU back end under content security policies, in a real browser: createCpu reports what
+// cannot run, and the reason names the policy.
 
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";

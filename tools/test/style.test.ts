@@ -1,5 +1,5 @@
-// The sources pass the linter (which also finds import cycles and long files), the formatter and the
-// compiler.
+// The sources pass the linter (which also finds import cycles and long files), the formatter and
+// the compiler.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";

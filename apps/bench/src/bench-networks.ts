@@ -1,6 +1,6 @@
 // `bench networks`: whole networks on one batch of images, verified, one network after another; and
-// the time of each competitor from graph and weights to the first outputs, in a separate process that
-// has loaded its library.
+// the time of each competitor from graph and weights to the first outputs, in a separate process
+// that has loaded its library.
 
 import { traceModel } from "@conv/layers";
 import { models } from "@conv/layers/models";

@@ -12,8 +12,8 @@ export type Request =
   | { readonly ask: "read" };
 
 /**
- * `hello` is sent once, without a request. `times` and `result` carry one array: milliseconds in float64,
- * values in float32.
+ * `hello` is sent once, without a request. `times` and `result` carry one array: milliseconds in
+ * float64, values in float32.
  */
 export type Reply =
   | { readonly say: "hello"; readonly version: string }

@@ -1,5 +1,5 @@
-// A competitor as the bench sees it: it gets requests and answers them, wherever it runs. Here it is a
-// separate process, so that threads, flags and garbage of one library do not disturb another;
+// A competitor as the bench sees it: it gets requests and answers them, wherever it runs. Here it
+// is a separate process, so that threads, flags and garbage of one library do not disturb another;
 // browser.ts has those in a page.
 
 import { execFile, spawn } from "node:child_process";

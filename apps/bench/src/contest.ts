@@ -1,5 +1,5 @@
-// Measures one task on all competitors: verifies each answer, warms up, then lets them take turns, so
-// that other load on the machine affects all equally.
+// Measures one task on all competitors: verifies each answer, warms up, then lets them take turns,
+// so that other load on the machine affects all equally.
 
 import { Declined, type Competitor, type CompetitorName } from "./competitor.ts";
 import { median, quantile } from "./stats.ts";

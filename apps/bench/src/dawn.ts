@@ -1,5 +1,5 @@
-// WebGPU in Node: Dawn, from the optional package `webgpu`, on the driver of Vulkan, Metal or Direct3D
-// that the process finds.
+// WebGPU in Node: Dawn, from the optional package `webgpu`, on the driver of Vulkan, Metal or
+// Direct3D that the process finds.
 
 import { UnsupportedError } from "@conv/tensor";
 

@@ -21,8 +21,8 @@ export const printer =
   };
 
 /**
- * Checks, before anything is measured, that the files in the options can be written. Throws an Error
- * that names option and file.
+ * Checks, before anything is measured, that the files in the options can be written. Throws an
+ * Error that names option and file.
  */
 export async function checkFiles(
   files: Readonly<Record<string, ResultFile | undefined>>,

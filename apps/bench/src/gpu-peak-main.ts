@@ -1,5 +1,5 @@
-// Prints the peak of WebGPU in Node, on the driver that the process finds, as JSON; or the reason why
-// there is none, in one line.
+// Prints the peak of WebGPU in Node, on the driver that the process finds, as JSON; or the reason
+// why there is none, in one line.
 
 import { defineGpu } from "./dawn.ts";
 import { measureGpuPeak } from "./gpu-peak.ts";

@@ -1,5 +1,5 @@
-// The measured peaks of a WebGPU adapter: independent multiply-adds in registers, in a shader, and a
-// shader that copies memory. Runs in Node and in pages.
+// The measured peaks of a WebGPU adapter: independent multiply-adds in registers, in a shader, and
+// a shader that copies memory. Runs in Node and in pages.
 
 /** The measured peaks of an adapter. */
 export interface GpuPeak {
@@ -35,8 +35,8 @@ const MOST_TURNS = 2 ** 24;
  */
 const LONG_MS = 5;
 /**
- * Each shader is repeated for so long, and the best of them and the copy once more; the shortest time
- * counts.
+ * Each shader is repeated for so long, and the best of them and the copy once more; the shortest
+ * time counts.
  */
 const [SOME_MS, MORE_MS] = [100, 800];
 /** Bytes of the copy: more than the caches of a large device hold. */

@@ -31,13 +31,14 @@ export interface TileTime {
 }
 
 /**
- * Dispatches are repeated until they take so long together, so many times; the shortest time counts.
+ * Dispatches are repeated until they take so long together, so many times; the shortest time
+ * counts.
  */
 const [LONG_MS, TIMES] = [5, 3];
 
 /**
- * Measures one layer after another until the time is over. Throws UnsupportedError where there is no
- * adapter.
+ * Measures one layer after another until the time is over. Throws UnsupportedError where there is
+ * no adapter.
  */
 export async function* measureTiles(
   gpu: GPU,
@@ -106,8 +107,8 @@ export async function* measureTiles(
 }
 
 /**
- * The choice of the model, then every shape at every depth with the sum unsplit, split as chosen, and
- * split twice as often.
+ * The choice of the model, then every shape at every depth with the sum unsplit, split as chosen,
+ * and split twice as often.
  */
 function tilesToTry(chosen: Tile): Tile[] {
   const { splits, half } = chosen;

@@ -1,5 +1,5 @@
-// The judge of whole networks: the graph in float64, node by node, with a convolution that shares no
-// code with any kernel.
+// The judge of whole networks: the graph in float64, node by node, with a convolution that shares
+// no code with any kernel.
 
 import { convOp, type ConvGeometry } from "@conv/ops";
 import { hostArray, isOp, spec, type Graph, type HostArray, type Value } from "@conv/tensor";
@@ -138,8 +138,8 @@ export function evaluateBatch64(
 }
 
 /**
- * Judges the chosen images of a batch by {@link judgeOutputs}, and checks that all other outputs are
- * finite.
+ * Judges the chosen images of a batch by {@link judgeOutputs}, and checks that all other outputs
+ * are finite.
  */
 export function judgeBatch(
   { batch, images, outputs }: ExpectedBatch,

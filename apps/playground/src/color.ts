@@ -1,6 +1,6 @@
 // The color scale for signed values: orange below zero, the background at zero, blue above. Orange
-// and blue differ for every common kind of color blindness, and contrast grows with the distance from
-// zero.
+// and blue differ for every common kind of color blindness, and contrast grows with the distance
+// from zero.
 
 import type { Theme } from "./theme.ts";
 
@@ -60,8 +60,8 @@ export const cssColor = (value: number, limit: number, theme: Theme): string =>
   hex(packedColor(value, limit, theme));
 
 /**
- * Black or white, whichever has more contrast to that color: at least 4.5, since the two are equal at
- * luminance 0.179.
+ * Black or white, whichever has more contrast to that color: at least 4.5, since the two are equal
+ * at luminance 0.179.
  */
 export function inkOn(value: number, limit: number, theme: Theme): string {
   const packed = packedColor(value, limit, theme);

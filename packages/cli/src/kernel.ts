@@ -2,7 +2,9 @@
 
 import { UserError } from "./errors.ts";
 
-/** The kernel size of each spatial axis. Throws UserError unless it has one size, or one for each. */
+/**
+ * The kernel size of each spatial axis. Throws UserError unless it has one size, or one for each.
+ */
 export function kernelSizes(kernel: readonly number[], input: readonly number[]): number[] {
   const rank = input.length - 1;
   if (kernel.length !== 1 && kernel.length !== rank)

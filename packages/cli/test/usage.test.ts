@@ -192,7 +192,7 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ["predict /dev/zero blank.png", "/dev/zero: is a device, not a regular file"],
   [
     "predict infinite.safetensors blank.png",
-    "infinite.safetensors: c1.weight holds Infinity at index 3; its training diverged",
+    "infinite.safetensors: c1.weight contains Infinity at index 3; its training diverged",
   ],
   [
     "predict odd.safetensors blank.png",
@@ -233,7 +233,7 @@ const mistakes: readonly (readonly [args: string, stderr: string])[] = [
   ["predict . blank.png", ".: is a folder"],
   [
     "predict empty.safetensors blank.png",
-    "empty.safetensors: safetensors: not a safetensors file: it has 0 bytes, the length of the header alone takes 8",
+    "empty.safetensors: safetensors: not a safetensors file: it has 0 bytes, fewer than the 8 of the header length",
   ],
   [
     "predict cut-header.safetensors blank.png",

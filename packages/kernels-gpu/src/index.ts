@@ -1,4 +1,5 @@
-// @conv/kernels-gpu: a back end that runs on the GPU, by WGSL generated for the shapes of a program.
+// @conv/kernels-gpu: a back end that runs on the GPU, by WGSL generated for the shapes of a
+// program.
 
 import type { GpuBackend, GpuOptions } from "./api.ts";
 import { createGpuWith } from "./backend.ts";

@@ -1,5 +1,5 @@
-// The conformance suite on the cases of all ops and their gradients. It runs a share of the cases of
-// each op, since pipelines take long to compile.
+// The conformance suite on the cases of all ops and their gradients. It runs a share of the cases
+// of each op, since pipelines take long to compile.
 
 import { testBackend } from "@conv/testkit";
 import { asHardware, softwareGpu } from "@conv/testkit/webgpu";

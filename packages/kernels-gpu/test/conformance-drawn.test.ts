@@ -1,5 +1,5 @@
-// The conformance suite on random geometries and long sums. It runs a share of them, since pipelines
-// take long to compile.
+// The conformance suite on random geometries and long sums. It runs a share of them, since
+// pipelines take long to compile.
 
 import { testBackend } from "@conv/testkit";
 import { asHardware, softwareGpu } from "@conv/testkit/webgpu";

@@ -1,6 +1,6 @@
 // WebGPU accepts the code of cases of every op and of their gradients: on an adapter that offers
-// only the core of WebGPU, and with float16 between steps. Dawn validates the code without a driver;
-// the conformance suite tests the results. CONFORMANCE=full takes all cases.
+// only the core of WebGPU, and with float16 between steps. Dawn validates the code without a
+// driver; the conformance suite tests the results. CONFORMANCE=full takes all cases.
 
 import { add } from "@conv/ops";
 import { cases } from "@conv/ops/cases";

@@ -1,5 +1,5 @@
-// Lists of kernels: a back end with some kernels computes the same, and rejects all other ops with a
-// message that names its kernels and where to find the others.
+// Lists of kernels: a back end with some kernels computes the same, and rejects all other ops with
+// a message that names its kernels and where to find the others.
 
 import { add, conv, grad, maxPool, relu, sum, tanh } from "@conv/ops";
 import {

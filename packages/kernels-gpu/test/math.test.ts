@@ -1,6 +1,7 @@
-// The functions of generated code against Math.*: over the whole range of float32 and at all special
-// numbers, on vectors and on single numbers. Software adapters may flush numbers below the smallest
-// normal number, and lose the sign of a zero that results from that; no other deviation is allowed.
+// The functions of generated code against Math.*: over the whole range of float32 and at all
+// special numbers, on vectors and on single numbers. Software adapters may flush numbers below the
+// smallest normal number, and lose the sign of a zero that results from that; no other deviation is
+// allowed.
 
 import { map, numbers, type Expr } from "@conv/ops";
 import { spec, trace } from "@conv/tensor";
@@ -94,8 +95,8 @@ async function computed(
 const flushed = (v: number) => (Math.abs(v) < LEAST ? (v < 0 ? -0 : 0) : v);
 
 /**
- * Units in the last place between the result and the right value, with the arguments flushed or not;
- * 0 where both are NaN or the same infinity.
+ * Units in the last place between the result and the right value, with the arguments flushed or
+ * not; 0 where both are NaN or the same infinity.
  */
 function ulps(got: number, wants: readonly number[]): number {
   return Math.min(

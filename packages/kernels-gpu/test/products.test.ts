@@ -1,5 +1,6 @@
-// Products (conv, its gradients, matmul) by every shape of tile, also those that would not be chosen:
-// whole and split sums, one or two slices in workgroup memory, outputs in rows of four or not.
+// Products (conv, its gradients, matmul) by every shape of tile, also those that would not be
+// chosen: whole and split sums, one or two slices in workgroup memory, outputs in rows of four or
+// not.
 
 import {
   add,

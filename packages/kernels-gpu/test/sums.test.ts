@@ -1,5 +1,5 @@
-// Long sums of one sign, and of one repeated number, where plain summation drifts: every kernel that
-// sums stays within the common bound of the conformance kit.
+// Long sums of one sign, and of one repeated number, where plain summation drifts: every kernel
+// that sums stays within the common bound of the conformance kit.
 
 import {
   avgPool,

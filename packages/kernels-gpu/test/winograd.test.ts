@@ -1,6 +1,6 @@
 // Winograd's short convolutions and depthwise weight gradients, forced on cases of the conformance
-// suite: by threads that work alone and by workgroups, along one or two axes, in parts, with strides,
-// dilation, groups and epilogues.
+// suite: by threads that work alone and by workgroups, along one or two axes, in parts, with
+// strides, dilation, groups and epilogues.
 
 import {
   add,
@@ -135,8 +135,8 @@ describe("Winograd", { timeout: 60_000 }, () => {
       (x, w, b, e) => relu(add(add(conv(x, w, { padding: 1 }), b), e)),
       shapes.map((shape) => spec(shape)),
     );
-    // 30 tiles whose products take 1296 bytes each, 8 at a time: one stage for the weights, and three
-    // for each part.
+    // 30 tiles whose products take 1296 bytes each, 8 at a time: one stage for the weights, and
+    // three for each part.
     expect(await forced(cramped, "winograd2d6", graph)).toBe(1 + 4 * 3);
     expect(await forced(hardware, "winograd2d6", graph)).toBe(1 + 3);
   });

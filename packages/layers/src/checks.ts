@@ -1,4 +1,4 @@
-// Checks of numbers and functions that a user passes.
+// Checks of numbers and functions in options.
 
 import { kindOf, message, rangeError } from "@conv/tensor";
 
@@ -11,7 +11,7 @@ const KINDS = {
   "in [0, 1)": (v: number) => v >= 0 && v < 1,
 };
 
-/** Throws RangeError with the name of the first number that is not of this kind. */
+/** Throws RangeError for the first number that is not of this kind, with its name. */
 export function mustBe(
   kind: keyof typeof KINDS,
   op: string,
@@ -30,7 +30,7 @@ export function mustBe(
 export const mustCount = (op: string, name: string, value: number): void =>
   mustBe("a whole number ≥ 1", op, { [name]: value });
 
-/** Throws RangeError for a value that can't be called. */
+/** Throws RangeError for a value that is not a function. */
 export function mustBeFunction(
   op: string,
   name: string,

@@ -1,4 +1,5 @@
-// @conv/layers: layers, initializers, optimizers, the trainer and the predictor. Nothing here knows a back end; it is passed in.
+// @conv/layers: layers, initializers, optimizers, the trainer and the predictor. The caller passes
+// the back end.
 
 export {
   elu,
@@ -193,7 +194,7 @@ export {
   instanceNorm3d,
   layerNorm,
   type InstanceNormOptions,
-  type StandardiseOptions,
+  type StandardizeOptions,
 } from "./layers/groupNorm.ts";
 export { localResponseNorm, type LocalResponseNormOptions } from "./layers/responseNorm.ts";
 export { batchNorm1d, batchNorm2d, batchNorm3d, type BatchNormOptions } from "./layers/norm.ts";

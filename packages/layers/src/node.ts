@@ -1,5 +1,6 @@
-// @conv/layers/node: files. A file is written to a temporary file in the same folder and renamed when it is complete, so that a
-// reader, or a machine that stops, finds the old contents or the new ones, never a part.
+// @conv/layers/node: files. A file is written to a temporary file in the same folder and renamed
+// when it is complete, so that readers, also after a crash, find the old contents or the new ones,
+// never a part.
 
 import { createHash, randomBytes } from "node:crypto";
 import { constants, readlinkSync, type Stats } from "node:fs";
@@ -21,29 +22,28 @@ import { checkOptions, message, fileError } from "@conv/tensor";
 import { decodeSafetensors, headerSize, readHeader, type Decoded } from "./state/safetensors.ts";
 
 /**
- * Writes a file atomically: a temporary file beside it, flushed to the disk, then renamed over it.
- * A link is followed to the file that it names; the mode and the owner of an existing file are
- * kept. Throws RangeError, and writes nothing, where the path names a folder, a device, a pipe or a
- * socket.
+ * Writes a file atomically: to a temporary file in the same folder, which is flushed to the disk
+ * and then renamed. Symbolic links are followed; the mode and the owner of an existing file are
+ * kept. Rejects with FileError, and writes nothing, if the path names a folder, a device, a pipe or
+ * a socket.
  */
 export async function saveFile(path: string, bytes: Uint8Array): Promise<void> {
   await syncFolder(dirname(await withTemporary(path, bytes, rename)));
 }
 
 /**
- * Finds out whether {@link saveFile} could write so many bytes now, without changing what the path
- * names: a temporary file of that size is written and removed. Throws the error that saveFile would
- * throw.
+ * Tests whether {@link saveFile} could write `bytes` bytes now: a temporary file of that size is
+ * written and removed. The file at the path does not change. Rejects with the error of saveFile.
  */
 export async function checkSave(path: string, bytes = 0): Promise<void> {
-  // A name that is too long is refused by the file system when it is looked up, before a temporary
-  // file is written.
+  // The file system refuses a name that is too long at the first `stat`, before a temporary file is
+  // written.
   await withTemporary(path, new Uint8Array(bytes));
 }
 
 /**
- * Writes a temporary file beside the place that a path names, and gives that place. The file is
- * removed unless `use` renames it.
+ * Writes a temporary file in the folder of the target of a path, and returns the target. The file
+ * is removed unless `use` renames it.
  */
 async function withTemporary(
   path: string,
@@ -67,7 +67,7 @@ async function writeNew(temporary: string, bytes: Uint8Array, before: Stats | nu
   try {
     await file.writeFile(bytes);
     if (before) {
-      await file.chown(before.uid, before.gid).catch(() => {}); // only root may give files away
+      await file.chown(before.uid, before.gid).catch(() => {}); // only root may change the owner
       await file.chmod(before.mode & 0o7777);
     }
     await file.sync();
@@ -76,12 +76,9 @@ async function writeNew(temporary: string, bytes: Uint8Array, before: Stats | nu
   }
 }
 
-const LINKS = 40; // as the kernel of Linux allows in a chain
+const LINKS = 40; // the limit of Linux
 
-/**
- * The place that a path names, links followed also where the last one leads to nothing yet, and
- * what is there.
- */
+/** The target of a path after all symbolic links, also if it does not exist yet, and its status. */
 async function targetOf(path: string): Promise<{ path: string; before: Stats | null }> {
   if (path === "") throw fileError("saveFile", "empty-path", message`the path is empty`);
   const before = await stat(path).catch(absent);
@@ -124,8 +121,8 @@ const kindOf = (there: Stats): string =>
     ? "a folder"
     : `a ${there.isFIFO() ? "pipe" : there.isSocket() ? "socket" : "device"}, not a regular file`;
 
-// A temporary file names the machine and the process that writes it. So what a killed process left
-// is known, and nothing else is removed.
+// The name of a temporary file has the machine and the process that writes it, so that only files
+// of killed processes are removed.
 const machine = createHash("sha256")
   .update(`${hostname()} ${processSpace()}`)
   .digest("hex")
@@ -133,7 +130,9 @@ const machine = createHash("sha256")
 const temporaryOf = (path: string) =>
   join(dirname(path), `.conv-${machine}-${process.pid}-${randomBytes(6).toString("hex")}.tmp`);
 
-/** Containers may share a folder and a host name, but count their processes apart. */
+/**
+ * The PID namespace: containers may share a folder and a host name, but have separate process ids.
+ */
 function processSpace(): string {
   try {
     return readlinkSync("/proc/self/ns/pid");
@@ -167,8 +166,8 @@ function isAlive(pid: number): boolean {
   }
 }
 
-// The rename itself is on the disk once the folder is; Windows can't open a folder, and needs it
-// not.
+// A rename is durable once the folder is flushed. Windows cannot open a folder, and does not need
+// it.
 async function syncFolder(path: string): Promise<void> {
   if (process.platform === "win32") return;
   const folder = await open(path, "r");
@@ -180,21 +179,20 @@ async function syncFolder(path: string): Promise<void> {
 }
 
 export interface LoadOptions {
-  /** Larger files are refused before they are read. */
+  /** Limit of the file size in bytes, checked before the file is read. Default: 2³¹ − 1. */
   readonly maxBytes?: number | undefined;
 }
 
 /**
- * Reads a whole file. Throws RangeError if it is not a regular file, or has more than `maxBytes`
- * (default 2³¹ − 1).
+ * Reads a whole file. Rejects with FileError if it is not a regular file or has more than
+ * `maxBytes` bytes, and with the error of Node if it cannot be opened.
  */
 export const loadFile = (path: string, options: LoadOptions = {}): Promise<Uint8Array> =>
   withFile(path, options, (file, size) => readBytes(file, 0, size));
 
 /**
- * Reads a safetensors file. The header is read and checked first, with the size of the file: the
- * data are read only where they fit. Throws the errors of {@link loadFile} and of
- * `decodeSafetensors`.
+ * Reads a safetensors file. The header is read first and checked against the size of the file,
+ * before the data are read. Rejects with the errors of {@link loadFile} and of `decodeSafetensors`.
  */
 export const loadSafetensors = (
   path: string,
@@ -218,8 +216,8 @@ async function withFile<R>(
     if (!there.isFile())
       throw fileError("loadFile", "not-a-file", message`${{ path }} is ${{ kind: kindOf(there) }}`);
   };
-  regular(await stat(path)); // to open a device may already do something
-  // a pipe that is there by now does not block
+  regular(await stat(path)); // opening a device may have side effects
+  // O_NONBLOCK: opening does not block if the path has become a pipe since
   const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   try {
     const there = await file.stat();
@@ -236,7 +234,7 @@ async function withFile<R>(
   }
 }
 
-/** So many bytes of a file, fewer where it ends before. */
+/** Reads `length` bytes of a file, or fewer at its end. */
 async function readBytes(file: FileHandle, from: number, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
   let filled = 0;

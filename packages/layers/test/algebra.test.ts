@@ -79,7 +79,7 @@ describe("toMatrix", () => {
     ]);
     expect([...times(transposed(w), [1, 0, 2])]).toEqual([3, 5, 6, 10]);
     expect(failure(() => times(w, [1, 2, 3]))).toBe(
-      "times: the matrix has 4 columns, the vector 3 numbers",
+      "times: the matrix has 4 columns, the vector has 3 values",
     );
     expect(failure(() => toMatrix(c, [1]))).toBe(
       "conv: kernel 2 with dilation 1 covers 2 positions, but the padded input has 1; use a smaller kernel or more padding (axis w)",
@@ -161,21 +161,21 @@ describe("compose", () => {
       "compose: the first convolution has 1 spatial axes, the second 2",
     );
     expect(failure(() => compose(a, { weight: draw([4, 3, 3], "b") }))).toBe(
-      "compose: the first convolution gives 4 channels, the second takes 3",
+      "compose: the first convolution returns 4 channels, the second takes 3",
     );
     expect(failure(() => compose({ ...a, padding: 1 }, { ...b, padding: 1 }))).toBe(
-      "compose: padding 1 of the second convolution is zeros before the input, where the first, of span 3 with padding 1, still sees the input (axis w)",
+      "compose: the second convolution pads 1 zeros before its input, where the first (span 3, padding 1) reads input and would not return zeros; give the second no padding (axis w)",
     );
     expect(failure(() => compose({ ...a, padding: [[2, 1]] }, { ...b, padding: 1 }))).toBe(
-      "compose: padding 1 of the second convolution is zeros after the input, where the first, of span 3 with padding 1, still sees the input (axis w)",
+      "compose: the second convolution pads 1 zeros after its input, where the first (span 3, padding 1) reads input and would not return zeros; give the second no padding (axis w)",
     );
     expect(
       failure(() => compose({ ...a, padding: 2, bias: draw([4], "bias") }, { ...b, padding: 1 })),
     ).toBe(
-      "compose: padding 1 of the second convolution is zeros before the input, where the first has its bias (axis w)",
+      "compose: the second convolution pads 1 zeros before its input, where the first would return its bias; give the second no padding or the first no bias (axis w)",
     );
     expect(failure(() => compose({ ...a, padding: "same", stride: 2 }, b))).toBe(
-      'compose: padding "same" with stride 2 depends on the size of the input; give numbers (axis w)',
+      'compose: padding "same" with stride 2 depends on the size of the input; give the padding as numbers (axis w)',
     );
     expect(failure(() => compose({ weight: draw([4, 2], "a") }, b))).toBe(
       "compose: weight has 2 axes, needs (oc, ic/groups, …kernel)",
@@ -184,10 +184,10 @@ describe("compose", () => {
       "compose: groups 0 is not a whole number ≥ 1",
     );
     expect(failure(() => compose({ ...a, groups: 3 }, b))).toBe(
-      "compose: 4 output channels do not divide into 3 groups",
+      "compose: 4 output channels do not divide into 3 groups; use groups that divide 4",
     );
     expect(failure(() => compose({ ...a, bias: draw([3], "bias") }, b))).toBe(
-      "compose: bias has shape 3, weight gives 4 channels",
+      "compose: bias has shape 3, weight has 4 output channels",
     );
   });
 });

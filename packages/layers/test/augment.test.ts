@@ -142,14 +142,14 @@ describe("errors", () => {
     [() => crop({ padding: 0.5 }), "crop: padding 0.5 is not a whole number ≥ 0"],
     [
       () => crop({ padding: 3 })(sample, shape, createRandom("")),
-      "crop: padding 3 is not less than the sample's 3×4",
+      "crop: padding 3 must be less than height and width of the sample, 3×4",
     ],
     [() => flip({ p: 2 }), "flip: p 2 is not in [0, 1]"],
     [() => warp({ shear: NaN }), "warp: shear NaN is not a finite number ≥ 0"],
     [() => cutOut({ size: -1 }), "cutOut: size -1 is not a whole number ≥ 0"],
     [
       () => augmented(arrayDataset({ x: Float32Array.of(1), y: [0], sample: [1] }), flip()),
-      "augmented: samples have shape 1, need channels, height and width",
+      "augmented: samples have shape 1, must have three axes: channels, height and width",
     ],
   ])("%#", (run, message) => expect(run).toThrow(message));
 });

@@ -87,6 +87,6 @@ test("a head must stand on a part before it", () => {
     ["body", linear(3)],
   ]);
   expect(() => traceModel(only(layer, [2]))).toThrow(
-    "withHeads: aux reads body, which is not a part before it",
+    "withHeads: aux reads body, which is not the name of a part before it in the list",
   );
 });

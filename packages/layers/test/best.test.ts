@@ -98,7 +98,7 @@ test("where none can be had, all reasons are given", async () => {
     failure("UnsupportedError", `best: no back end is available: ${reasons}`, "no-back-end"),
   );
   await expect(createBest({})).rejects.toThrow(
-    failure("UnsupportedError", "best: no back end is available: none is named"),
+    failure("UnsupportedError", "best: no back end is available: the list of creators is empty"),
   );
 });
 

@@ -188,7 +188,7 @@ describe("blocks", () => {
 
   test("a U-Net cannot come back larger than it went", () => {
     expect(() => traceModel(only(unetUp(3, convNorm2d(3, 1)), [4, 8, 8]))).toThrow(
-      "unetUp: the inner layers turned 8×8 into 16×16, must not be larger",
+      "unetUp: the inner layers and the upsampling turn 8×8 into 16×16, which must not be larger; use an inner layer that does not enlarge its input",
     );
   });
 

@@ -98,7 +98,7 @@ describe.each(backends)("on the %s", (_, open) => {
     const t = make(backend);
     const error = await failure(all(t.fit(poisoned(NaN), { epochs: 3 })));
     expect(error.message).toMatch(
-      /^train: sample 13 holds NaN in x, at epoch 1, step \d; correct it or leave it out$/,
+      /^train: sample 13 contains NaN in x, at epoch 1, step \d; correct or remove the sample$/,
     );
     expect(error.origin).toEqual({ layer: "x", op: "given", phase: "forward" });
     expect(t.position).toEqual({ epoch: 0, step: error.step - 1 });
@@ -137,7 +137,7 @@ describe.each(backends)("on the %s", (_, open) => {
       origin: { layer: "hyper", op: "given", phase: "update" },
     });
     expect(other.message).toMatch(
-      /the update is not finite at epoch 1, step 3, the learning rate was not finite before it; a lower/,
+      /the update is not finite at epoch 1, step 3, the learning rate was not finite before the step; a lower/,
     );
     backend.dispose();
   });

@@ -217,7 +217,7 @@ describe.each(backends)("on the %s", (_, open) => {
       data: Float32Array.of(0, 1, NaN, 0),
     });
     expect(() => t.apply(spoilt)).toThrow(
-      "train: the gradient of 0.bias holds NaN; nothing was updated",
+      "train: the gradient of 0.bias contains NaN; nothing was updated",
     );
     const large = new Map(gradients).set("0.bias", {
       shape: [4],
@@ -237,7 +237,8 @@ test("weights that are not finite are refused wherever a model is loaded, and ne
   const backend = createHost();
   const spoilt = layers.initialize(model, 1);
   spoilt.get("1.weight")!.data[3] = Infinity;
-  const message = "only: 1.weight holds Infinity at index 3; use weights of an earlier checkpoint";
+  const message =
+    "only: 1.weight contains Infinity at index 3; use weights of an earlier checkpoint";
   const t = createTrainer({ backend, model, optimizer: adam() });
   const before = await weightsOf(t);
   expect(() => createTrainer({ backend, model, optimizer: adam(), state: spoilt })).toThrow(
@@ -248,11 +249,11 @@ test("weights that are not finite are refused wherever a model is loaded, and ne
   const { state, metadata } = decodeSafetensors(await t.checkpoint());
   state.get("optimizer/mean/1.bias")!.data[0] = NaN;
   expect(() => t.restore(encodeSafetensors(state, metadata))).toThrow(
-    "adam: mean/1.bias holds NaN at index 0",
+    "adam: mean/1.bias contains NaN at index 0",
   );
   expect(await weightsOf(t)).toEqual(before);
   expect(() => layers.mustBeFinite("model.safetensors", spoilt)).toThrow(
-    "model.safetensors: 1.weight holds Infinity at index 3",
+    "model.safetensors: 1.weight contains Infinity at index 3",
   );
 });
 

@@ -44,7 +44,7 @@ describe("samples and labels", () => {
     [() => arrayDataset(untyped({})), "arrayDataset: x is undefined, must be a list"],
     [
       () => layers.traceModel(only(layers.sequential(untyped([linear])), [2])),
-      "linear: this part is Function, must be a layer: relu(), not relu",
+      "linear: this part is Function, must be a layer; call the function that makes it: relu(), not relu",
     ],
     [
       () => layers.traceModel(only(layers.sequential(untyped({ a: undefined })), [2])),
@@ -52,13 +52,28 @@ describe("samples and labels", () => {
     ],
     [
       given([1, 0, 0, 1, 1, 0]),
-      "6 values are not 6 samples of shape 2, which hold 12; give the class of each sample, not a one-hot row",
+      "6 values are not 6 samples of shape 2, which have 12 values; give the class of each sample, not a one-hot row",
     ],
-    [() => subset(good, [7]), "subset: index 7 is not one of 6 samples"],
-    [() => subset(good, [0.5]), "subset: index 0.5 is not one of 6 samples"],
-    [() => good.batch([6]), "arrayDataset: index 6 is not one of 6 samples"],
-    [() => layers.confusion(2, [0, 2], [0, 0]), "confusion: label 2 at 1 is not one of 2 classes"],
-    [() => layers.confusion(2, [0, 1], [0]), "confusion: 2 labels for 1 answers"],
+    [
+      () => subset(good, [7]),
+      "subset: index 7 is not the index of a sample: the data set has 6 samples, counted from 0",
+    ],
+    [
+      () => subset(good, [0.5]),
+      "subset: index 0.5 is not the index of a sample: the data set has 6 samples, counted from 0",
+    ],
+    [
+      () => good.batch([6]),
+      "arrayDataset: index 6 is not the index of a sample: the data set has 6 samples, counted from 0",
+    ],
+    [
+      () => layers.confusion(2, [0, 2], [0, 0]),
+      "confusion: label 2 at index 1 is not one of 2 classes, counted from 0",
+    ],
+    [
+      () => layers.confusion(2, [0, 1], [0]),
+      "confusion: there are 2 labels and 1 answers, must be equally many",
+    ],
     [
       () => layers.topK(2)(new Float32Array(6), Int32Array.of(0), 2),
       "topK: 1 labels for 2 samples",
@@ -75,12 +90,12 @@ describe("samples and labels", () => {
     [
       "labels out of range",
       batch(({ x, y }) => ({ x, y: y.map((v) => v + 1) })),
-      "has label 3, only has 3 classes",
+      "has label 3, only has 3 classes, counted from 0",
     ],
     [
       "a negative label",
       batch(({ x, y }) => ({ x, y: y.map((v) => v - 1) })),
-      "has label -1, only has 3 classes",
+      "has label -1, only has 3 classes, counted from 0",
     ],
     [
       "floats for classes",
@@ -100,17 +115,17 @@ describe("samples and labels", () => {
     [
       "fewer samples",
       batch(({ x, y }) => ({ x: x.subarray(2), y })),
-      "x of a batch has 6 values, 4 samples of shape 2 have 8",
+      "x of a batch has 6 values, 4 samples of shape 2 need 8",
     ],
     [
       "fewer labels",
       batch(({ x, y }) => ({ x, y: y.subarray(1) })),
-      "y of a batch has 3 labels, 4 samples have 4",
+      "y of a batch has 3 labels, 4 samples need 4",
     ],
     [
       "one-hot labels",
       batch(({ x }) => ({ x, y: new Int32Array(12) })),
-      "y of a batch has 12 labels, 4 samples have 4; give the class of each sample, not a one-hot row",
+      "y of a batch has 12 labels, 4 samples need 4; give the class of each sample, not a one-hot row",
     ],
     [
       "doubles",
@@ -125,15 +140,15 @@ describe("samples and labels", () => {
     [
       "a count that is NaN",
       { ...good, count: NaN },
-      "the data set has count NaN, must be a whole number",
+      "count of the data set is NaN, must be a whole number ≥ 1",
     ],
     [
       "a count of 1.5",
       { ...good, count: 1.5 },
-      "the data set has count 1.5, must be a whole number",
+      "count of the data set is 1.5, must be a whole number ≥ 1",
     ],
     ["no samples", subset(good, []), "the data set is empty"],
-    ["NaN", batch(({ x, y }) => ({ x: x.fill(NaN, 3, 4), y })), "holds NaN in x"],
+    ["NaN", batch(({ x, y }) => ({ x: x.fill(NaN, 3, 4), y })), "contains NaN in x"],
   ];
   test.each(bad)(
     "%s: refused by fit, evaluate and gradients, and nothing changes",
@@ -155,12 +170,12 @@ describe("samples and labels", () => {
       batch: (indices) => ({ ...data.batch(indices), y: Int32Array.from(indices, () => 3) }),
     });
     const sets: [Dataset, string][] = [
-      [off, "sample 3 has label 3, only has 3 classes"],
-      [subset(off, [0, 3]), "sample 1 has label 3, only has 3 classes"],
-      [late(good), "sample 0 has label 3, only has 3 classes"],
+      [off, "sample 3 has label 3, only has 3 classes, counted from 0"],
+      [subset(off, [0, 3]), "sample 1 has label 3, only has 3 classes, counted from 0"],
+      [late(good), "sample 0 has label 3, only has 3 classes, counted from 0"],
       [
         batch(({ x, y }) => ({ x: x.subarray(1), y })),
-        "x of a batch has 7 values, 4 samples of shape 2 have 8",
+        "x of a batch has 7 values, 4 samples of shape 2 need 8",
       ],
       [
         arrayDataset({ x: new Float32Array(9), y: [0, 1, 2], sample: [3] }),
@@ -189,7 +204,7 @@ describe("samples and labels", () => {
     const error = await make()
       .fit(bad.at(-1)![1], { epochs: 1 })
       .then(() => "", String);
-    expect(error).toMatch(/sample \d holds NaN in x.*correct it or leave it out/);
+    expect(error).toMatch(/sample \d contains NaN in x.*correct or remove the sample/);
     expect(error).not.toMatch(/learning rate/);
   });
 
@@ -209,7 +224,9 @@ describe("samples and labels", () => {
         y: Int32Array.from(indices, () => 3),
       }),
     };
-    await expect(t.fit(off, { epochs: 1 })).rejects.toThrow("has label 3, only has 3 classes");
+    await expect(t.fit(off, { epochs: 1 })).rejects.toThrow(
+      "has label 3, only has 3 classes, counted from 0",
+    );
   });
 
   test("augmentations", async () => {
@@ -224,7 +241,7 @@ describe("samples and labels", () => {
     );
     const masks = { ...images, target: { shape: [6, 6], dtype: "int32" } as const };
     expect(() => augmented(masks, flip())).toThrow(
-      "augmented: targets have shape 6×6 and would not move with the image; write a Dataset whose batch changes both",
+      "augmented: targets have shape 6×6, but only samples are augmented; write a Dataset whose method batch changes both",
     );
   });
 });
@@ -234,7 +251,7 @@ test("states and samples of another kind", async () => {
   const make = (given: unknown) => () =>
     layers.createPredictor(createHost(), model, untyped(given));
   expect(make(Object.fromEntries(state))).toThrow(
-    "only: the state is Object, must be a Map of names to { shape, data }",
+    "only: the state is Object, must be a Map from names to { shape, data }",
   );
   expect(make(undefined)).toThrow("only: the state is undefined, must be a Map");
   const doubles = new Map(
@@ -274,7 +291,7 @@ test("positions that cannot be are refused", async () => {
       position: JSON.stringify({ ...at, ...change }),
     });
     expect(() => make().restore(bytes)).toThrow(
-      `checkpoint: the position has a missing or impossible number: ${what}`,
+      `checkpoint: the position has a missing or invalid number: ${what}`,
     );
   }
 });
@@ -289,7 +306,7 @@ describe("a fit that is refused", () => {
       "for patience without validation",
       data,
       { patience: 2 },
-      "train: patience 2 needs validation data",
+      "train: patience is 2, but there is no validation loss to compare; set the option validation",
     ],
     [
       "for a signal that is none",

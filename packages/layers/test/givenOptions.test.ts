@@ -145,7 +145,7 @@ describe("options", () => {
     [() => make({ model: untyped("lenet5") }), "train: model is string, must be an object"],
     [
       () => make({ backend: untyped(Promise.resolve()) }),
-      "train: backend is Promise, must be an object: await it",
+      "train: backend is Promise, must be an object; await the promise",
     ],
     [() => make({ clip: { norm: untyped("1") } }), "train: clip.norm 1 is not a finite number > 0"],
     [() => make({ average: untyped("0.5") }), "train: average 0.5 is not in [0, 1)"],
@@ -223,7 +223,7 @@ describe("options", () => {
     expect(await run).toMatchObject({ epoch: 2 });
     expect(t.position).toEqual({ epoch: 2, step: 0 });
     await expect(t.fit(good, { epochs: 2 })).rejects.toThrow(
-      "train: there is nothing to do: 2 epochs are done, and epochs (2) counts from the beginning; epochs: 4 trains 2 more",
+      "train: no epochs are left: 2 are complete, and the option epochs (2) is the total including those; epochs: 4 trains 2 more",
     );
     expect(await t.fit(good, { epochs: 2, resume: await t.checkpoint() })).toBeUndefined();
     expect(await all(t.fit(good, { epochs: 3 }))).toHaveLength(1);

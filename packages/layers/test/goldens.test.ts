@@ -1,5 +1,6 @@
-// Layers against PyTorch's: names and shapes of their tensors, values, gradients, and what a training step makes of buffers. Both sides are
-// computed in float64 from the same float32 numbers; the golden was rounded once.
+// Layers against PyTorch's: names and shapes of their tensors, values, gradients, and what a
+// training step makes of buffers. Both sides are computed in float64 from the same float32 numbers;
+// the golden was rounded once.
 
 import { grad, mul, sum } from "@conv/ops";
 import { evaluate, graphOf, hostArray, input, spec, type HostArray } from "@conv/tensor";

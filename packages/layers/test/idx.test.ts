@@ -19,18 +19,18 @@ test.each([
   [file(31, 139, 8, 0, 0), "idx: not an IDX file: it does not begin with two zero bytes"],
   [
     file(0, 0, 13, 1, 0, 0, 0, 0),
-    "idx: the elements have type 13, only unsigned bytes (8) are read",
+    "idx: the elements have type 13, only type 8 (unsigned bytes) is supported",
   ],
-  [file(0, 0, 8, 9, 0, 0, 0, 1), "idx: the file has 9 axes, at most 8 are read"],
+  [file(0, 0, 8, 9, 0, 0, 0, 1), "idx: the file has 9 axes, the limit is 8"],
   [
     file(0, 0, 8, 3, 0, 0, 0, 1),
     "idx: the file has 8 bytes, but the sizes of its 3 axes end at 16; it is truncated",
   ],
   [
     file(0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 2, 1),
-    "idx: the file has 1 elements, its shape 2×2 holds 4",
+    "idx: the file has 1 elements, its shape 2×2 needs 4",
   ],
-  [file(0, 0, 8, 1, 0, 0, 0, 1, 1, 2), "idx: the file has 2 elements, its shape 1 holds 1"],
+  [file(0, 0, 8, 1, 0, 0, 0, 1, 1, 2), "idx: the file has 2 elements, its shape 1 needs 1"],
 ])("a file that is none is refused", (bytes, message) =>
   expect(() => decodeIdx(bytes)).toThrow(message),
 );

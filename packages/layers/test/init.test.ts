@@ -67,7 +67,7 @@ describe("initializers", () => {
     expect([...layers.constant(3)([1, 2], random)]).toEqual([3, 3]);
     expect([...layers.values([1, 2])([2], random)]).toEqual([1, 2]);
     expect(() => layers.values([1, 2])([3], random)).toThrow(
-      "values: 2 values do not fill shape 3, which holds 3",
+      "values: 2 values do not fill shape 3, which has 3",
     );
     expect(largest(layers.uniform(-2, 1)([100], random))).toBeLessThanOrEqual(2);
     expect(layers.normal(5, 0)([1], random)[0]).toBe(5);

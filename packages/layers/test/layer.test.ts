@@ -75,7 +75,7 @@ describe("names", () => {
     };
     const wide = conv2d(2, 1, { bias: false });
     expect(() => names(grown)).toThrow(
-      'c: name: "c.weight" has shape 2×1×1×1 and is asked for again as 2×2×1×1',
+      'c: name: "c.weight" has shape 2×1×1×1 in its first use and 2×2×1×1 in another; a layer that is used twice needs inputs of equal channels',
     );
   });
 
@@ -93,7 +93,7 @@ describe("names", () => {
           ["a", flatten()],
         ]),
       ),
-    ).toThrow('name: "a" is used for two layers, relu and flatten');
+    ).toThrow('name: "a" is used for two layers, relu and flatten; give each its own name');
     expect(() => names(sequential([["a.b", relu()]]))).toThrow(
       'name: "a.b" must have at least one character and no dot, slash or space',
     );
@@ -121,13 +121,13 @@ describe("errors name layer, rule and numbers", () => {
       "groups in",
       conv2d(2, 3, { groups: 2 }),
       [3, 4, 4],
-      "conv2d: 3 input channels do not divide into 2 groups",
+      "conv2d: 3 input channels do not divide into 2 groups; use groups that divide 3",
     ],
     [
       "groups out",
       conv2d(3, 3, { groups: 2 }),
       [2, 4, 4],
-      "conv2d: 3 output channels do not divide into 2 groups",
+      "conv2d: 3 output channels do not divide into 2 groups; use groups that divide 3",
     ],
     ["features", linear(2, { inFeatures: 5 }), [4], "linear: inFeatures is 5, input has 4"],
     [

@@ -33,7 +33,7 @@ function answer(layer: Layer, shape: readonly number[], x: readonly number[]): H
   return evaluate(traced.graph, given)[0];
 }
 
-/** Loss and state after one step of plain descent, from the model's first values. */
+/** Loss and state after one step of plain descent, from the model's initial values. */
 function step(model: Model, x: readonly number[], labels: readonly number[], lr = 1) {
   const { graph, entries, written } = layers.traceStep(model, layers.sgd({ lr }), labels.length);
   const state = layers.initialize(model, 1);
@@ -92,7 +92,7 @@ describe("around a layer", () => {
     ]);
     const word: string = "swoosh";
     expect(() => conv2d(1, 1, { activation: word as "relu" })).toThrow(
-      'conv2d: there is no activation "swoosh"; there are elu, gelu, hardSigmoid, hardSwish, leakyRelu, logSoftmax, mish, prelu, relu, relu6, scaledTanh, selu, sigmoid, silu, softmax, softplus, tanh',
+      'conv2d: there is no activation "swoosh"; use one of elu, gelu, hardSigmoid, hardSwish, leakyRelu, logSoftmax, mish, prelu, relu, relu6, scaledTanh, selu, sigmoid, silu, softmax, softplus, tanh',
     );
   });
 
@@ -223,22 +223,22 @@ describe("around a layer", () => {
     [
       "constant",
       layers.constant,
-      "the init of weight returned Function, must return a Float32Array of 2 values; write constant(0.1), not constant",
+      "the initializer of weight returned Function, must return a Float32Array of 2 values; write constant(0.1), not constant",
     ],
     [
       "xavierUniform",
       layers.xavierUniform,
-      "xavierUniform: xavierUniform makes an init: write xavierUniform()",
+      "xavierUniform: xavierUniform is not an initializer, but returns one; write xavierUniform()",
     ],
     [
       "kaimingNormal",
       layers.kaimingNormal,
-      "kaimingNormal: kaimingNormal makes an init: write kaimingNormal()",
+      "kaimingNormal: kaimingNormal is not an initializer, but returns one; write kaimingNormal()",
     ],
     [
       "too few values",
       () => new Float32Array(1),
-      "the init of weight returned Float32Array, must return a Float32Array of 2 values",
+      "the initializer of weight returned Float32Array, must return a Float32Array of 2 values",
     ],
   ])("%s is no init", (_, weightInit, message) => {
     const options: object = { weightInit };
@@ -262,7 +262,7 @@ describe("around a layer", () => {
     );
   });
 
-  test("first values of weight and bias apart", () => {
+  test("separate initializers of weight and bias", () => {
     const state = layers.initialize(
       only(
         conv2d(1, 1, {
@@ -304,7 +304,7 @@ describe("regularizers", () => {
   test("what a layer adds has one element", () => {
     const odd: Layer = { type: "odd", forward: (x, ctx) => (ctx.loss(x), x) };
     expect(() => layers.traceModel(only(odd, [3]))).toThrow(
-      "loss: what a layer adds has shape 1×3, must have one element",
+      "loss: the value that a layer adds to the loss has shape 1×3, must have one element; reduce it with sum or mean",
     );
     expect(
       layers.traceModel(only({ ...odd, forward: (x, ctx) => (ctx.loss(sum(x)), x) }, [3]), {
@@ -424,7 +424,7 @@ describe("what is frozen", () => {
       },
     };
     expect(() => layers.traceModel(only(odd, [1]), { training: true })).toThrow(
-      'update: "b" is not a buffer that this layer asked for in training',
+      'update: "b" is not a buffer that this layer created in training; call ctx.buffer first',
     );
   });
 });

@@ -169,7 +169,7 @@ test("a predictor takes any number of samples, other weights, and nothing that d
   ]);
   expect(both.map((y) => [...y])).toEqual([[...whole.subarray(0, 2)], [...whole.subarray(2, 4)]]);
   await expect(predictor.predict(x.subarray(0, 4))).rejects.toThrow(
-    "only: 4 values are not a whole number of samples of shape 3, which hold 3",
+    "only: 4 values are not a whole number of samples of shape 3, which have 3 values",
   );
   expect(() => predictor.setState(new Map())).toThrow(
     "only: these weights belong to another network (missing a.weight and 1 more)",

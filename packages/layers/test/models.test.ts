@@ -257,9 +257,11 @@ describe("blocks", () => {
   });
 
   test("a table must name maps that there are", () => {
-    expect(() => tableConv2d([[0], []], 3)).toThrow("tableConv2d: output map 1 sees no input");
+    expect(() => tableConv2d([[0], []], 3)).toThrow(
+      "tableConv2d: output map 1 has no input map; each row of the table needs at least one",
+    );
     expect(() => run(tableConv2d([[0, 2]], 1), draw([1, 2, 3, 3], "x"))).toThrow(
-      "tableConv2d: the table names input map 2, the input has 2 maps",
+      "tableConv2d: the table reads input map 2, counted from 0, the input has 2 maps",
     );
   });
 

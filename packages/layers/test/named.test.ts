@@ -73,11 +73,11 @@ describe("training and inference take one input and one output", () => {
   ])("%s", (op, make) => {
     expect(() => make(several)).toThrow(UnsupportedError);
     expect(() => make(several)).toThrow(
-      `${op}: two has the inputs image, gain, but needs one input without a name; trace it with traceModel`,
+      `${op}: two has the inputs image, gain, but the trainer and the predictor need one input without a name; trace it with traceModel`,
     );
     expect(() => make(outputs)).toThrow(
       expect.objectContaining({
-        message: `${op}: outputs has the outputs scores, sum, but needs one output without a name; trace it with traceModel`,
+        message: `${op}: outputs has the outputs scores, sum, but the trainer and the predictor need one output without a name; trace it with traceModel`,
         code: "named-outputs",
         values: { model: "outputs", what: "output", names: "scores, sum" },
       }),

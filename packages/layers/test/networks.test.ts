@@ -101,7 +101,7 @@ describe("tensors named, shaped and ordered as in torchvision", () => {
 });
 
 /**
- * Of first values: [network, tensor, mean, standard deviation], as torchvision and the papers say.
+ * Of initial values: [network, tensor, mean, standard deviation], as torchvision and the papers say.
  */
 const beginnings: readonly (readonly [
   network: string,

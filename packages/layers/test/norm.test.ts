@@ -146,13 +146,16 @@ describe("running statistics", () => {
         { training },
       );
     expect(updating("w", true)).toThrow(
-      failure("ShapeError", 'update: "w" is not a buffer that this layer asked for in training'),
+      failure(
+        "ShapeError",
+        'update: "w" is not a buffer that this layer created in training; call ctx.buffer first',
+      ),
     );
     expect(updating("c", true)).toThrow(
-      'update: "c" is not a buffer that this layer asked for in training',
+      'update: "c" is not a buffer that this layer created in training; call ctx.buffer first',
     );
     expect(updating("b", false)).toThrow(
-      'update: "b" is not a buffer that this layer asked for in training',
+      'update: "b" is not a buffer that this layer created in training; call ctx.buffer first',
     );
     expect(updating("b", true)).toThrow('update: "b" has shape 2, its update has 1×3');
   });
@@ -170,7 +173,7 @@ test("batch normalization refuses what it cannot normalize", () => {
     "batchNorm1d: input has 4 axes, needs 2 or 3",
   );
   expect(trace(layers.batchNorm1d(), [3], true)).toThrow(
-    "batchNorm1d: statistics of a batch need more than one value a channel, input 1×3 has 1",
+    "batchNorm1d: mean and variance of a batch need more than one value per channel, input 1×3 has 1; use a larger batch",
   );
   expect(() => layers.batchNorm2d({ eps: 0 })).toThrow(
     "batchNorm2d: eps 0 is not a finite number > 0",
@@ -264,7 +267,7 @@ describe("normalizations within a sample refuse what they cannot normalize", () 
       "group",
       () => layers.groupNorm(2),
       [3, 4],
-      "groupNorm: 3 channels do not divide into 2 groups",
+      "groupNorm: 3 channels do not divide into 2 groups; use groups that divide 3",
     ],
     [
       "group of nothing",
@@ -276,7 +279,7 @@ describe("normalizations within a sample refuse what they cannot normalize", () 
       "instance",
       () => layers.instanceNorm2d(),
       [3, 1, 1],
-      "instanceNorm2d: statistics of a map need more than one value, input 1×3×1×1 has 1",
+      "instanceNorm2d: mean and variance of a map need more than one value, input 1×3×1×1 has 1",
     ],
     [
       "instance rank",
@@ -294,7 +297,7 @@ describe("normalizations within a sample refuse what they cannot normalize", () 
       "shuffle",
       () => layers.channelShuffle(2),
       [3, 2, 2],
-      "channelShuffle: 3 channels do not divide into 2 groups",
+      "channelShuffle: 3 channels do not divide into 2 groups; use groups that divide 3",
     ],
   ])("%s", (_, make, shape, message) =>
     expect(() => layers.traceModel(only(make(), shape))).toThrow(failure("ShapeError", message)),
@@ -316,7 +319,7 @@ describe("normalizations within a sample refuse what they cannot normalize", () 
   });
 });
 
-test("normalizations have a weight or a bias alone, with first values and constraints", () => {
+test("normalizations have a weight or a bias alone, with initializers and constraints", () => {
   const names = (layer: Layer) =>
     layers.traceModel(only(layer, [4, 3, 3])).entries.map((e) => e.name);
   expect(names(layers.groupNorm(2, { bias: false }))).toEqual(["weight"]);

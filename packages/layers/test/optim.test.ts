@@ -159,7 +159,9 @@ describe("options", () => {
     expect(() => sgd({ lr: 1, weightDecay: NaN })).toThrow(
       "sgd: weight decay NaN is not a finite number ≥ 0",
     );
-    expect(() => sgd({ lr: 1, nesterov: true })).toThrow("sgd: Nesterov needs momentum > 0");
+    expect(() => sgd({ lr: 1, nesterov: true })).toThrow(
+      "sgd: nesterov needs momentum > 0; set the option momentum, for example 0.9",
+    );
     expect(() => adam({ lr: Infinity })).toThrow(
       "adam: learning rate Infinity is not a finite number ≥ 0",
     );

@@ -126,7 +126,10 @@ describe("rules", () => {
       { match: "c1", weightDecay: NaN },
       "train: the rule for c1: weight decay NaN is not a finite number ≥ 0",
     ],
-    [{ match: /./, frozen: true }, "train: the rules freeze every parameter of tiny"],
+    [
+      { match: /./, frozen: true },
+      "train: the rules freeze all parameters of tiny; leave one trainable",
+    ],
   ])("%o is refused", (rule, message) => expect(() => make({ rules: [rule] })).toThrow(message));
 });
 

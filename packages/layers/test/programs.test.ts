@@ -82,7 +82,7 @@ describe.each(backends)("on the %s", (_, make) => {
     const predictor = createPredictor(backend, model, state);
     expect((await predictor.predict(new Float32Array(12).map((_v, i) => i))).length).toBe(9);
     await expect(predictor.predict(new Float32Array(4))).rejects.toThrow(
-      "statistics of a batch need more than one value a channel",
+      "mean and variance of a batch need more than one value per channel",
     );
     predictor.dispose();
     backend.dispose();

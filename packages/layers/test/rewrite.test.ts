@@ -179,14 +179,14 @@ describe("linearToConv1x1", () => {
       return failure(() => linearToConv1x1(model, drawn(model)));
     };
     expect(turn(conv2d(2, 3))).toBe(
-      "linearToConv1x1: only flattens nothing, so none of its linear layers can slide",
+      "linearToConv1x1: only has no flatten layer, so none of its linear layers can become a convolution over maps",
     );
     const total: Layer = { type: "total", forward: (x) => ops.sum(x, 1, true) };
     expect(turn(sequential({ flat: flatten(), end: total }))).toBe(
       "linearToConv1x1: sum of end in only cannot slide",
     );
     expect(turn(sequential({ flat: flatten(), n: batchNorm1d(), out: linear(2) }))).toBe(
-      "linearToConv1x1: batchNorm of n in only has numbers for each place of the map",
+      "linearToConv1x1: batchNorm of n in only has different values for each position of the map, so it cannot slide",
     );
     const twice = linear(4);
     const shared: Layer = {
@@ -194,7 +194,7 @@ describe("linearToConv1x1", () => {
       forward: (x, ctx) => ctx.child("l", twice, ctx.child("l", twice, x)),
     };
     expect(turn(sequential({ flat: flatten(), end: shared }), [1, 2, 2])).toBe(
-      "linearToConv1x1: matmul of end.l in only has no weight of its own",
+      "linearToConv1x1: matmul of end.l in only has no weight that it alone uses, so it cannot slide",
     );
     const beside: Layer = {
       type: "beside",
@@ -205,7 +205,7 @@ describe("linearToConv1x1", () => {
         ),
     };
     expect(turn(beside, [2, 3, 3])).toBe(
-      "linearToConv1x1: add in only takes other features too, which would not slide with it",
+      "linearToConv1x1: add in only also reads features from before the flattening, so it cannot slide",
     );
     const uneven = only(
       sequential({ p: adaptiveAvgPool2d(2), c: conv2d(3, 1), flat: flatten(), out: linear(2) }),
@@ -213,7 +213,7 @@ describe("linearToConv1x1", () => {
     );
     const { model: fixed } = linearToConv1x1(uneven, drawn(uneven));
     expect(failure(() => traceModel({ ...fixed, input: [1, 5, 4] }))).toBe(
-      "linearToConv1x1: only is another network at 1×1×5×4: slice where it had avgPool",
+      "linearToConv1x1: only has other layers for input 1×1×5×4: slice instead of avgPool; its layers must not depend on the size of the input",
     );
     const { model, state } = linearToConv1x1(unpadded, drawn(unpadded));
     expect(failure(() => traceModel(model, { training: true }))).toBe(
@@ -243,7 +243,7 @@ describe("conv1x1ToLinear", () => {
     expectClose(after.y, before.y, 1e-5);
     expect(opsOf(back.model).filter((op) => op === "matmul")).toHaveLength(3);
     expect(failure(() => traceModel({ ...back.model, input: [1, 36, 36] }))).toBe(
-      "conv1x1ToLinear: linear layers take images of 1×32×32, input has 1×36×36",
+      "conv1x1ToLinear: input has shape 1×36×36, the linear layers need 1×32×32",
     );
   });
 
@@ -280,7 +280,7 @@ describe("conv1x1ToLinear", () => {
     expectClose((await answer(dense, turned, x)).y, (await answer(model, state, x)).y, 1e-5);
     const none = only(sequential({ a: conv2d(2, 3), r: relu() }), [1, 6, 6]);
     expect(failure(() => conv1x1ToLinear(none, drawn(none)))).toBe(
-      "conv1x1ToLinear: only does not end in convolutions that cover all of their input",
+      "conv1x1ToLinear: only has no convolution at its end whose kernel covers its whole input",
     );
   });
 });

@@ -103,7 +103,12 @@ describe("what is written is read", () => {
   test("what can't be written is refused", () => {
     expect(() =>
       encodeSafetensors(new Map([["__metadata__", { shape: [], data: new Float32Array(1) }]])),
-    ).toThrow(failure("FileError", "safetensors: a tensor may not be named __metadata__"));
+    ).toThrow(
+      failure(
+        "FileError",
+        "safetensors: a tensor has the name __metadata__, which the format reserves; rename it",
+      ),
+    );
     expect(() =>
       encodeSafetensors(new Map([["w", { shape: [3], data: new Float32Array(2) }]])),
     ).toThrow(failure("FileError", "safetensors: w has 2 values for shape 3"));
@@ -131,7 +136,7 @@ describe("a bad file is refused, and the message says why", () => {
     [
       "empty",
       new Uint8Array(0),
-      "not a safetensors file: it has 0 bytes, the length of the header alone takes 8",
+      "not a safetensors file: it has 0 bytes, fewer than the 8 of the header length",
     ],
     [
       "truncated header",
@@ -205,7 +210,7 @@ describe("a bad file is refused, and the message says why", () => {
       file('{"a":{"shape":[0],"dtype":"F32","shape":[1],"data_offsets":[0,0]}}'),
       'the header has the key "shape" twice',
     ],
-    ["tensor no object", file({ a: 1 }), "a is not described by an object"],
+    ["tensor no object", file({ a: 1 }), "a has a description that is not a JSON object"],
     ["no dtype", file({ a: {} }), "a has no dtype"],
     [
       "no shape",
@@ -291,7 +296,8 @@ describe("a bad file is refused, and the message says why", () => {
     expect(long(2n ** 24n + 1n)).toThrow(
       expect.objectContaining({
         name: "UnsupportedError",
-        message: "safetensors: bn1.num_batches_tracked holds 16777217, which float32 cannot",
+        message:
+          "safetensors: bn1.num_batches_tracked contains 16777217, which float32 cannot represent exactly",
         code: "not-exact",
         values: { tensor: "bn1.num_batches_tracked", value: "16777217" },
       }),

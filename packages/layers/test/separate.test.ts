@@ -57,7 +57,7 @@ describe("svd", () => {
     expect([...graded.s]).toEqual([1e8, 1e-8]);
     expect([...svd([0, 0, 0, 0], 2, 2).s]).toEqual([0, 0]);
     expect([...svd([], 0, 3).s]).toEqual([]);
-    expect(failure(() => svd([1, 2, 3], 2, 2))).toBe("svd: 3 numbers are not a matrix of 2×2");
+    expect(failure(() => svd([1, 2, 3], 2, 2))).toBe("svd: 3 values are not a matrix of 2×2");
   });
 });
 
@@ -170,10 +170,10 @@ describe("separate", () => {
       "separate: the convolution has 2 groups; separate one group at a time",
     );
     expect(failure(() => separate(whole, { ...options, rank: 13 }))).toBe(
-      "separate: rank 13 is not one of 1 … 12",
+      "separate: rank 13 is not a whole number from 1 to 12",
     );
     expect(failure(() => separate({ weight: draw([2, 2, 3], "w") }, options))).toBe(
-      "separate: the convolution has 1 spatial axes, spatial parts need 2",
+      'separate: the convolution has 1 spatial axes, kind "spatial" needs 2',
     );
   });
 });
@@ -202,7 +202,7 @@ describe("between states, layers and plain data", () => {
       "convolutionOf: the state has no c1.weight",
     );
     expect(failure(() => layersOf([{ weight: draw([1, 1, 1, 1, 1, 1], "w") }]))).toBe(
-      "layersOf: there is no layer for 4 spatial axes",
+      "layersOf: the convolution has 4 spatial axes, layers have at most 3",
     );
   });
 

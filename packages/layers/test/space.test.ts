@@ -219,7 +219,7 @@ const messages: [Layer, readonly number[], string][] = [
   [
     deformConv2d(4, 3, { groups: 3 }),
     [4, 5, 5],
-    "deformConv2d: 4 input channels do not divide into 3 groups",
+    "deformConv2d: 4 input channels do not divide into 3 groups; use groups that divide 4",
   ],
   [
     deformConv2d(4, 3, { offsetGroups: 3 }),
@@ -263,7 +263,7 @@ const messages: [Layer, readonly number[], string][] = [
   [
     maxUnpool2d(2, conv2d(4, 3)),
     [2, 8, 8],
-    "maxUnpool2d: the inner layer gives 1×4×2×2, the pool made 1×2×4×4",
+    "maxUnpool2d: the inner layer returns 1×4×2×2, the pooled input has 1×2×4×4; use an inner layer that keeps the shape",
   ],
 ];
 test.each(messages)("message %#", (layer, shape, message) =>

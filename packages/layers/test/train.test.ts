@@ -271,7 +271,7 @@ describe("checkpoints", () => {
     const bad: [Uint8Array, string][] = [
       [
         encodeSafetensors(state),
-        'checkpoint: not a checkpoint: its format is null, a checkpoint has "conv-checkpoint-1"; weights alone can\'t be resumed',
+        'checkpoint: not a checkpoint: its format is null, a checkpoint has "conv-checkpoint-1"; weights alone cannot be resumed; pass them as option state',
       ],
       [
         changed({ model: "lenet5" }),
@@ -373,7 +373,7 @@ describe("stopping", () => {
     const resumed = trainer(createHost(), { optimizer: sgd({ lr: 0 }) });
     expect(await all(resumed.fit(data, { ...options, resume: await t.checkpoint() }))).toEqual([]);
     await expect(all(t.fit(data, { epochs: 50, patience: 3 }))).rejects.toThrow(
-      "train: patience 3 needs validation data",
+      "train: patience is 3, but there is no validation loss to compare; set the option validation",
     );
   });
 
@@ -441,7 +441,7 @@ describe("errors", () => {
         y: Int32Array.from(indices, (i) => (i === 5 ? 2 : y[0])),
       }),
     };
-    await fails("train: sample 5 has label 2, tiny has 2 classes", (backend) =>
+    await fails("train: sample 5 has label 2, tiny has 2 classes, counted from 0", (backend) =>
       all(trainer(backend).fit(labeled, { epochs: 1 })),
     );
   });

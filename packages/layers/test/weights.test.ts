@@ -127,7 +127,7 @@ test("a loss of one element that no loss of ops returned is the mean over the sa
   );
   const nothing = (() => undefined) as unknown as Loss;
   await expect(make({ loss: nothing }).evaluate(data)).rejects.toThrow(
-    "train: the loss returned nothing for the loss",
+    "train: the loss function returned no value for the loss",
   );
 });
 
@@ -290,13 +290,13 @@ describe("layers that need several samples", () => {
     const t = make({ model: net, batch: 7 });
     const before = await weightsOf(t);
     await expect(t.fit(data, { epochs: 1 })).rejects.toThrow(
-      "statistics of a batch need more than one value a channel",
+      "mean and variance of a batch need more than one value per channel",
     );
     expect(await weightsOf(t)).toEqual(before);
     const other = make({ model: net });
     await expect(
       other.fit(data, { epochs: 1, validation: layers.subset(data, [0]) }),
-    ).rejects.toThrow("statistics of a batch need more than one");
+    ).rejects.toThrow("mean and variance of a batch need more than one");
     expect(other.position).toEqual({ epoch: 0, step: 0 });
   });
 });

@@ -1,5 +1,5 @@
-// Processes of the command line, each with a time limit, and a memory limit where the system reports
-// the memory of a process.
+// Processes of the command line, each with a time limit, and a memory limit where the system
+// reports the memory of a process.
 
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";

@@ -41,8 +41,8 @@ export function createEngine(backend: OwnBackend, device: Device): Engine {
   const floats = async (buffer: Buffer) => new Float32Array(await backend.read(buffer));
   const mark = put(new Float32Array(1));
   /**
-   * On the CPU, runs are complete when they return. Elsewhere calls run in order, so after a read of
-   * four bytes all earlier ones are complete.
+   * On the CPU, runs are complete when they return. Elsewhere calls run in order, so after a read
+   * of four bytes all earlier ones are complete.
    */
   const finish = device === "cpu" ? undefined : async () => void (await backend.read(mark));
   /** The sum over all steps, the median of five runs; undefined where the device has no clock. */

@@ -47,8 +47,8 @@ function rowOf(seconds: readonly number[]): CostRow {
 const FEWEST = 12;
 
 /**
- * Costs of all kernels that were measured often enough. The errors of a kernel weigh less the slower
- * it is than the best kernel of the case, since they change no choice there.
+ * Costs of all kernels that were measured often enough. The errors of a kernel weigh less the
+ * slower it is than the best kernel of the case, since they change no choice there.
  */
 export function fitAll(cases: readonly MeasuredCase[]): Prices {
   let pace = cases.map(() => 1);

@@ -1,5 +1,5 @@
-// Input, kernel and output side by side. For the current cell (pointed at, focused, or of the current
-// step) the related cells show the products that join them, in the colors of their weights.
+// Input, kernel and output side by side. For the current cell (pointed at, focused, or of the
+// current step) the related cells show the products that join them, in the colors of their weights.
 
 import { useMemo, type ReactNode } from "react";
 import { limitOf } from "../color.ts";

@@ -32,7 +32,8 @@ const paddedOf = (s: Setup): Pair => both((a) => s.input[a] + s.padLo[a] + s.pad
 const STEPS = 8; // rules and axes, each fixed at most once
 
 /**
- * Small changes that each fix a setup; where none does, one change of all parameters, without names.
+ * Small changes that each fix a setup; where none does, one change of all parameters, without
+ * names.
  */
 export function repairsOf(s: Setup): Repair[] {
   const each = changesFor(s).filter((repair) => problemOf(repair.setup) === null);

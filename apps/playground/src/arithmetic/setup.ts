@@ -135,8 +135,8 @@ function parsePair(text: string, [lo, hi]: readonly [number, number]): Pair | un
 }
 
 /**
- * Reads a setup from an address. Missing values take their defaults. Values that are not valid do as
- * well, and are reported.
+ * Reads a setup from an address. Missing values take their defaults. Values that are not valid do
+ * as well, and are reported.
  */
 export function readSetup({ params }: Pick<Address, "params">): {
   setup: Setup;

@@ -1,5 +1,5 @@
-// The switch between CPU and GPU, with the name of the device, the progress of compilation, and notes
-// on the choice.
+// The switch between CPU and GPU, with the name of the device, the progress of compilation, and
+// notes on the choice.
 
 import { useText, type Dictionary } from "../i18n/index.tsx";
 import { setParams } from "../url.ts";

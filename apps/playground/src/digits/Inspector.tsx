@@ -1,5 +1,5 @@
-// How one value is computed: window, weights, every product, their sum, bias and activation, compared
-// with the value in the network.
+// How one value is computed: window, weights, every product, their sum, bias and activation,
+// compared with the value in the network.
 
 import { memo, useEffect, useRef, useState } from "react";
 import { useRestored } from "../canvas.ts";

@@ -253,8 +253,8 @@ function download(bytes: Uint8Array, name: string): void {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-// Networks live as long as the page, so that a network keeps its training when the reader returns to
-// it.
+// Networks live as long as the page, so that a network keeps its training when the reader returns
+// to it.
 const clients = new Map<string, Client>();
 
 /** The last measured test accuracy; for pretrained weights the known one. */

@@ -1,6 +1,6 @@
-// The operation of a node on one value, recognized from its expression: an activation, a bias, batch
-// norm with running statistics, or any other expression; and the same in numbers, step by step, with
-// a bound on float32 rounding errors.
+// The operation of a node on one value, recognized from its expression: an activation, a bias,
+// batch norm with running statistics, or any other expression; and the same in numbers, step by
+// step, with a bound on float32 rounding errors.
 
 import {
   elu,
@@ -107,8 +107,8 @@ const isLeaf = (e: Expr): e is number | string => typeof e === "number" || typeo
 type Found = Readonly<Record<string, Expr>>;
 
 /**
- * Matches an expression with a pattern, in which names that begin with `?` are variables; null where
- * it does not match.
+ * Matches an expression with a pattern, in which names that begin with `?` are variables; null
+ * where it does not match.
  */
 function match(pattern: Expr, e: Expr, found: Found = {}): Found | null {
   if (typeof pattern === "string" && pattern.startsWith("?")) {
@@ -154,8 +154,8 @@ interface Norm {
 }
 
 /**
- * Batch norm with running statistics, in the form in which it is computed: scale·x + shift, where scale = gamma /
- * √(variance + eps), shift = beta − mean·scale.
+ * Batch norm with running statistics, in the form in which it is computed: scale·x + shift, where
+ * scale = gamma / √(variance + eps), shift = beta − mean·scale.
  */
 function normOf(n: Node<ElementwiseParams>): Norm | null {
   const line = inputs(n, ["add", ["mul", "?scale", "?x"], "?shift"]);

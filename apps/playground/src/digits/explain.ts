@@ -1,7 +1,7 @@
 // How one value is computed: the window of its stage, the weights, every product, the sum, and each
 // step after it (bias, batch norm, activation), recomputed in float64 from the definitions in
-// @conv/ops. The result is compared with the float32 value of the network, within a bound on rounding
-// errors.
+// @conv/ops. The result is compared with the float32 value of the network, within a bound on
+// rounding errors.
 
 import {
   broadcastStrides,
@@ -30,8 +30,8 @@ export interface Term {
 }
 
 /**
- * The terms of the window in one channel of one source, `columns` wide; 0 columns for a list without
- * shape.
+ * The terms of the window in one channel of one source, `columns` wide; 0 columns for a list
+ * without shape.
  */
 export interface Group {
   readonly source: Value;
@@ -42,9 +42,9 @@ export interface Group {
 }
 
 /**
- * The operation on the window. `products`: Σ x·w. `mean`: Σ x/n. `maximum`: the largest x. `squares`: Σ
- * (x − c)². `values`: Σ x. `join`: a function of values at the same position, such as their sum.
- * `softmax`: exp(x − max) of one, to be divided by the sum of all.
+ * The operation on the window. `products`: Σ x·w. `mean`: Σ x/n. `maximum`: the largest x.
+ * `squares`: Σ (x − c)². `values`: Σ x. `join`: a function of values at the same position, such as
+ * their sum. `softmax`: exp(x − max) of one, to be divided by the sum of all.
  */
 export type Kind = "products" | "mean" | "maximum" | "squares" | "values" | "join" | "softmax";
 
@@ -443,7 +443,8 @@ function softmaxWindow(
 }
 
 /**
- * A function of values at the same position, which the page shows as an expression: a + b, or relu(x).
+ * A function of values at the same position, which the page shows as an expression: a + b, or
+ * relu(x).
  */
 function joinOf(n: Node, place: Place, reader: Reader): Base | null {
   if (!isElementwise(n)) return null;

@@ -1,5 +1,5 @@
-// The devices of a session: each is opened on first use, with the network compiled for it. Where the
-// GPU cannot be used, the CPU takes its place, with the reason.
+// The devices of a session: each is opened on first use, with the network compiled for it. Where
+// the GPU cannot be used, the CPU takes its place, with the reason.
 
 import { failureOf } from "../failure.ts";
 import { whyNot, type Device, type Devices, type Opened } from "./device.ts";

@@ -1,5 +1,5 @@
-// Ops that only move values. Follows an element back through them to its origin, so that a window is
-// shown where its values are.
+// Ops that only move values. Follows an element back through them to its origin, so that a window
+// is shown where its values are.
 
 import { broadcastStrides, concatOp, reshapeOp, sliceOp } from "@conv/ops";
 import { isOp, stridesOf, type Value } from "@conv/tensor";

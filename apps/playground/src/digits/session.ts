@@ -1,6 +1,6 @@
 // One network on one device at a time: it predicts, is trained, saved and loaded, and moves to
-// another device with its weights and optimizer state. Training yields to messages between steps, so
-// that pictures of the network during training cost one forward pass each.
+// another device with its weights and optimizer state. Training yields to messages between steps,
+// so that pictures of the network during training cost one forward pass each.
 
 import {
   createTrainer,

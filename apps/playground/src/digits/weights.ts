@@ -1,6 +1,6 @@
 // The pretrained weights of the page, and their file format. A parameter with two or more axes is
-// stored in 8 bits, with one scale for each output (its first axis); all others as float32. Names and
-// shapes are those of the model.
+// stored in 8 bits, with one scale for each output (its first axis); all others as float32. Names
+// and shapes are those of the model.
 
 import { initialize, traceModel, type Model, type State } from "@conv/layers";
 import { fileError, message, sizeOf } from "@conv/tensor";

@@ -73,8 +73,8 @@ export interface LaidOut extends Placement {
   /**
    * The words at the start: one for each input and output, then from `dependencies` on one for each
    * of these (whether it has changed), from `packs` on two for each pack (its address, and whether
-   * it is out of date), the address of the arena, from `counters` on one for each stage that threads
-   * share.
+   * it is out of date), the address of the arena, from `counters` on one for each stage that
+   * threads share.
    */
   readonly words: {
     readonly dependencies: number;

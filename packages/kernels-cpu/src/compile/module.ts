@@ -56,7 +56,9 @@ export function generate(laidOut: LaidOut, base: number, threads: number, text: 
   return module;
 }
 
-/** The function of a stage: addresses of its operands, a range of its pieces, its thread's scratch. */
+/**
+ * The function of a stage: addresses of its operands, a range of its pieces, its thread's scratch.
+ */
 const bodyOf = (module: Module, stage: Placed["stage"]): Func =>
   module.func(
     stage.name,
@@ -157,8 +159,9 @@ function shareOut(
 }
 
 /**
- * A barrier: the last thread that arrives releases the others. They spin for a while and then sleep,
- * if they may, for 50 ms at a time. In between they call `check`, which throws if a thread has died.
+ * A barrier: the last thread that arrives releases the others. They spin for a while and then
+ * sleep, if they may, for 50 ms at a time. In between they call `check`, which throws if a thread
+ * has died.
  */
 function barrierFunc(m: Module, threads: number): Func {
   const check = m.import("check");

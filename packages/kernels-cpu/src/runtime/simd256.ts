@@ -33,7 +33,9 @@ export const simd256: Simd256 = {
 
 /** The least duration of the trial: the engine optimizes its code meanwhile. */
 const TRIAL = { milliseconds: 150, rounds: 30 };
-/** Milliseconds until the trial gives up if wide tiles are not faster: other work may delay them. */
+/**
+ * Milliseconds until the trial gives up if wide tiles are not faster: other work may delay them.
+ */
 const PATIENCE = 1000;
 
 const NO_KERNEL = "no kernel of the list is made for 256 bits";

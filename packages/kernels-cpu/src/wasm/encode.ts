@@ -4,7 +4,9 @@
 import type { Instr, Type } from "./asm.ts";
 import { OPCODES, type Opcode } from "./opcodes.ts";
 
-/** Bytes over an ArrayBuffer: `Uint8Array<ArrayBuffer>`, written so that TypeScript 5.6 knows it. */
+/**
+ * Bytes over an ArrayBuffer: `Uint8Array<ArrayBuffer>`, written so that TypeScript 5.6 knows it.
+ */
 export type Bytes = ReturnType<Uint8ArrayConstructor["from"]>;
 
 /** A function as the encoder needs it. `body` is its binary, if it is encoded already. */

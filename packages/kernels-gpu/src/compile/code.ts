@@ -9,9 +9,9 @@ export type { Epilogue, EpilogueOperand, Place, Task } from "@conv/compiler";
 
 /**
  * A buffer that a stage sees as `var<storage> name: array<Name>`, where the alias `Name` (the name
- * with a capital) is f32, i32, u32 or f16, by how the value is stored: loads are written `f32(x[i])`,
- * stores `y[i] = Y(v)`. With `width` 2 or 4 the array is of vectors:
- * `vec4f(x[i])`, `y[i] = vec4<Y>(v)`; the length must be a multiple of it then.
+ * with a capital) is f32, i32, u32 or f16, by how the value is stored: loads are written
+ * `f32(x[i])`, stores `y[i] = Y(v)`. With `width` 2 or 4 the array is of vectors: `vec4f(x[i])`,
+ * `y[i] = vec4<Y>(v)`; the length must be a multiple of it then.
  */
 export interface Binding {
   readonly name: string;

@@ -1,5 +1,5 @@
-// The lists of kernels. A back end chooses from its list: of the kernels that can compute a task, the
-// one with the least estimate. Tests and benchmarks run over all kernels.
+// The lists of kernels. A back end chooses from its list: of the kernels that can compute a task,
+// the one with the least estimate. Tests and benchmarks run over all kernels.
 
 import type { GpuKernel } from "../compile/code.ts";
 import * as forConvolution from "./convolution.ts";

@@ -1,7 +1,9 @@
 // The end of a device: when it is lost, or the back end is disposed, all waits end.
 
 export interface Ending {
-  /** The promise, resolved by the end: some implementations never settle promises of a lost device. */
+  /**
+   * The promise, resolved by the end: some implementations never settle promises of a lost device.
+   */
   until<R>(promise: Promise<R>): Promise<R | void>;
   /** Ends all waits, now and later. */
   end(reason: string): void;

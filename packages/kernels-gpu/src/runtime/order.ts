@@ -1,4 +1,5 @@
-// The order of calls: each runs after all calls before it, also where one has to wait for pipelines.
+// The order of calls: each runs after all calls before it, also where one has to wait for
+// pipelines.
 
 import type { Ending } from "./ending.ts";
 import type { Errors } from "./errors.ts";

@@ -21,8 +21,8 @@ export interface Pipeline {
 
 export interface Pipelines {
   /**
-   * The pipeline of a shader whose bindings are `reads` buffers that it reads, then `writes` buffers
-   * that it writes.
+   * The pipeline of a shader whose bindings are `reads` buffers that it reads, then `writes`
+   * buffers that it writes.
    */
   pipeline(code: string, label: string, reads: number, writes: number): Pipeline;
   clear(): void;

@@ -2,8 +2,8 @@
 // contains those that it calls.
 //
 // WGSL does not define its built-in functions for NaN and infinities, and allows log an absolute
-// error of 2⁻²¹ near 1. Compilers may assume that NaN does not occur and remove a test of x ≠ x, but
-// not a test of the bits.
+// error of 2⁻²¹ near 1. Compilers may assume that NaN does not occur and remove a test of x ≠ x,
+// but not a test of the bits.
 
 /** Types of a function: the number, its bits as unsigned and as signed numbers, and a condition. */
 interface Types {

@@ -47,8 +47,8 @@ export function shaderOf(stage: GpuStage, elements: readonly Element[]): string 
 export const GROUPS_PER_AXIS = 65535;
 
 /**
- * The entry point for `groups` workgroups of `size` invocations. `body` reads `group`, the number of
- * the workgroup, and `lane`, the number of the invocation within it. `more` adds builtins.
+ * The entry point for `groups` workgroups of `size` invocations. `body` reads `group`, the number
+ * of the workgroup, and `lane`, the number of the invocation within it. `more` adds builtins.
  */
 export function mainOf(groups: number, size: number, body: string, more = ""): string {
   const wide = groups > GROUPS_PER_AXIS;
@@ -154,7 +154,9 @@ export interface EmittedEpilogue {
   ): string;
 }
 
-/** The epilogue of a task, whose operands begin at this input; null stands for the result itself. */
+/**
+ * The epilogue of a task, whose operands begin at this input; null stands for the result itself.
+ */
 export function emitEpilogue(epilogue: Epilogue | null, firstOperand: number): EmittedEpilogue {
   if (!epilogue) return { functions: "", reads: [], store: ({ r }, out) => `let ${out} = ${r};` };
   const names = Object.fromEntries([

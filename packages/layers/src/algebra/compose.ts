@@ -1,6 +1,6 @@
-// Two convolutions with no activation between are one: b(a(x)) = c(x). Output o of b reads output p
-// = o·sb − pb + k·db of a, which reads input p·sa − pa + j·da; together o·sa·sb − (pa + sa·pb) +
-// (k·db·sa + j·da).
+// Two convolutions with no activation between them are equal to one: b(a(x)) = c(x). Output o of b
+// reads output p = o·sb − pb + k·db of a, which reads input p·sa − pa + j·da. So output o of c
+// reads input o·sa·sb − (pa + sa·pb) + (k·db·sa + j·da).
 
 import { axisName, conv, flip, transpose, type ConvOptions } from "@conv/ops";
 import {
@@ -19,15 +19,16 @@ import { convolve, settle, type Convolution, type Settled } from "./convolution.
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 
 /**
- * The one convolution that does what `a` and then `b` do, for every input: stride sa·sb, padding pa
- * + sa·pb on each side, taps at all k·db·sa + j·da (their greatest common divisor is its dilation;
- * where no pair (k, j) falls its weight is 0), groups gcd(ga, gb), bias bb + Σ wb·ba.
+ * One convolution equal to `a` followed by `b`, for every input. Its stride is sa·sb, its padding
+ * pa + sa·pb on each side, its groups gcd(ga, gb), its bias bb + Σ wb·ba. Its taps are at k·db·sa +
+ * j·da for all pairs (k, j); its dilation is the greatest common divisor of these, and taps without
+ * a pair have the weight 0.
  *
- * Exact always where `b` has no padding. Where it has, its zeros stand for outputs of `a` that were
- * never made: `a` itself must give zero there, which is to say have no bias, see nothing but
- * padding before its first output (span ≤ stride + padding) and after its last (span ≤ 1 +
- * padding). Throws ShapeError where it does not, where channels do not meet, and for other numbers
- * of axes.
+ * The result is always exact if `b` has no padding. If `b` pads, its zeros replace outputs of `a`
+ * outside of its range, which must also be zero: `a` must have no bias, and must read only padding
+ * before its first output (span ≤ stride + padding) and after its last (span ≤ 1 + padding). Throws
+ * ShapeError if this does not hold, if `b` does not take the channels that `a` returns, or if the
+ * numbers of axes differ.
  */
 export function compose(a: Convolution, b: Convolution): Convolution {
   const first = settle("compose", a);
@@ -42,7 +43,7 @@ export function compose(a: Convolution, b: Convolution): Convolution {
     throw shapeError(
       "compose",
       "channels",
-      message`the first convolution gives ${{ given: first.oc }} channels, the second takes ${{ taken: second.ic }}`,
+      message`the first convolution returns ${{ given: first.oc }} channels, the second takes ${{ taken: second.ic }}`,
     );
   mustGiveZero(a.bias, first, second);
   const axes = [...first.kernel.keys()];
@@ -65,7 +66,7 @@ export function compose(a: Convolution, b: Convolution): Convolution {
   };
 }
 
-/** Throws ShapeError unless `a` gives zero wherever `b` pads. */
+/** Throws ShapeError unless outputs of `a` where `b` pads would be zero. */
 function mustGiveZero(bias: HostArray | undefined, a: Settled, b: Settled): void {
   b.kernel.forEach((_, i) => {
     const sides = [
@@ -78,14 +79,14 @@ function mustGiveZero(bias: HostArray | undefined, a: Settled, b: Settled): void
         throw shapeError(
           "compose",
           "padding-sees-input",
-          message`padding ${{ padding }} of the second convolution is zeros ${{ where }} the input, where the first, of span ${{ span: a.span[i] }} with padding ${{ own }}, still sees the input`,
+          message`the second convolution pads ${{ padding }} zeros ${{ where }} its input, where the first (span ${{ span: a.span[i] }}, padding ${{ own }}) reads input and would not return zeros; give the second no padding`,
           axisName(b.rank, i),
         );
       if (bias?.data.some((v) => v !== 0))
         throw shapeError(
           "compose",
           "padding-sees-bias",
-          message`padding ${{ padding }} of the second convolution is zeros ${{ where }} the input, where the first has its bias`,
+          message`the second convolution pads ${{ padding }} zeros ${{ where }} its input, where the first would return its bias; give the second no padding or the first no bias`,
           axisName(b.rank, i),
         );
     }
@@ -93,8 +94,9 @@ function mustGiveZero(bias: HostArray | undefined, a: Settled, b: Settled): void
 }
 
 /**
- * c[o, i, k·outer + j·inner] = Σ_m b[o, m, k] · a[m, i, j], the steps in taps of c: what both make
- * of a single one (of one in every group), read backwards.
+ * c[o, i, k·outer + j·inner] = Σ_m b[o, m, k] · a[m, i, j], with `inner` and `outer` in taps of c.
+ * This is the reversed response of both convolutions to a unit impulse in each input channel of a
+ * group.
  */
 function weightOf(
   a: HostArray,
@@ -125,8 +127,8 @@ function weightOf(
 }
 
 /**
- * bb[o] + Σ_{m, k} b[o, m, k] · ba[m], what `b` makes of nothing but the other's bias; none where
- * neither has one.
+ * bb[o] + Σ_{m, k} b[o, m, k] · ba[m], which is `b` applied to the bias of `a`. Undefined if
+ * neither has a bias.
  */
 function biasOf(
   ba: HostArray | undefined,

@@ -1,5 +1,5 @@
-// A convolution as plain data, in float64: what the algebra takes and returns, and the ways between
-// it, a state and layers.
+// A convolution as plain data in float64, which the functions of the algebra take and return, and
+// its conversions from a state and to layers.
 
 import {
   axisName,
@@ -7,6 +7,7 @@ import {
   convGeometry,
   convOp,
   keepsSize,
+  mustDivide,
   paddingPerAxis,
   perAxis,
   resolvePadding,
@@ -33,10 +34,10 @@ import { conv1d, conv2d, conv3d } from "../layers/conv.ts";
 import type { Layer } from "../layers/layer.ts";
 import type { Saved, State } from "../state/state.ts";
 
-/** How a convolution slides over its input; zeros lie outside. */
+/** Geometry of a convolution. Padding is with zeros. */
 export type Sliding = Pick<ConvOptions, "stride" | "padding" | "dilation" | "groups">;
 
-/** A convolution with its numbers: weight (oc, ic/groups, …kernel), bias (oc) or none. */
+/** A convolution with its values: weight (oc, ic/groups, …kernel) and optional bias (oc). */
 export interface Convolution extends Sliding {
   readonly weight: HostArray;
   readonly bias?: HostArray | undefined;
@@ -59,8 +60,8 @@ export interface Settled {
 }
 
 /**
- * Checks a convolution apart from any input. Throws ShapeError; so it does where padding is told in
- * words that need the size of the input.
+ * Checks a convolution without an input and returns its sizes. Throws ShapeError, also for a
+ * padding by name that depends on the size of the input.
  */
 export function settle(
   op: string,
@@ -75,17 +76,12 @@ export function settle(
   const [oc, icg, ...kernel] = weight.shape as [number, number, ...number[]];
   const rank = kernel.length;
   mustBe("a whole number ≥ 1", op, { groups });
-  if (oc % groups)
-    throw shapeError(
-      op,
-      "groups",
-      message`${{ channels: oc }} output channels do not divide into ${{ groups }} groups`,
-    );
+  mustDivide(op, "output channels", oc, groups);
   if (bias && !sameShape(bias.shape, [oc]))
     throw shapeError(
       op,
       "bias-shape",
-      message`bias has shape ${{ bias: formatShape(bias.shape) }}, weight gives ${{ channels: oc }} channels`,
+      message`bias has shape ${{ bias: formatShape(bias.shape) }}, weight has ${{ channels: oc }} output channels`,
     );
   const s = perAxis(op, "stride", stride, rank, 1);
   const d = perAxis(op, "dilation", dilation, rank, 1);
@@ -94,7 +90,7 @@ export function settle(
       throw shapeError(
         op,
         "padding-needs-size",
-        message`padding "${{ padding: String(p) }}" with stride ${{ stride: s[a] }} depends on the size of the input; give numbers`,
+        message`padding "${{ padding: String(p) }}" with stride ${{ stride: s[a] }} depends on the size of the input; give the padding as numbers`,
         axisName(rank, a),
       );
   });
@@ -113,7 +109,8 @@ export function settle(
 }
 
 /**
- * What a convolution makes of x (n, ic, …input), in float64 by the definition. Throws ShapeError.
+ * Applies a convolution to x (n, ic, …input) → (n, oc, …output), in float64, by the definition.
+ * Throws ShapeError if x does not fit.
  */
 export function convolve({ weight, bias, ...sliding }: Convolution, x: HostArray): HostArray {
   const graph = trace(
@@ -132,8 +129,8 @@ export function convolve({ weight, bias, ...sliding }: Convolution, x: HostArray
 }
 
 /**
- * Numbers held, biases included, and multiply-accumulates of one sample, products with padding
- * included and biases not.
+ * The number of parameters, with biases, and of multiply-accumulates for one sample. Products with
+ * padding count, additions of biases do not.
  */
 export interface Effort {
   readonly parameters: number;
@@ -141,8 +138,8 @@ export interface Effort {
 }
 
 /**
- * What convolutions, one after the other, hold and do for one sample whose spatial sizes are
- * `input`. Throws ShapeError where one does not fit.
+ * Counts for convolutions in sequence, for one sample of spatial sizes `input`. Throws ShapeError
+ * if the input of one is too small.
  */
 export function effortOf(convolutions: readonly Convolution[], input: readonly number[]): Effort {
   let [parameters, macs, space] = [0, 0, input];
@@ -158,8 +155,8 @@ export function effortOf(convolutions: readonly Convolution[], input: readonly n
 }
 
 /**
- * The convolution whose tensors a state holds as `path.weight` and, if there, `path.bias`. Throws
- * ShapeError where there is no weight.
+ * The convolution with the tensors `path.weight` and, if present, `path.bias` of a state. Throws
+ * ShapeError if there is no weight.
  */
 export function convolutionOf(state: State, path: string, sliding: Sliding = {}): Convolution {
   checkOptions("convolutionOf", sliding, "stride padding dilation groups");
@@ -171,7 +168,7 @@ export function convolutionOf(state: State, path: string, sliding: Sliding = {})
 }
 
 /**
- * Convolutions as layers one after the other, named "0", "1", …, with their state. Throws
+ * Convolutions as a sequence of layers named "0", "1", …, with their state in float32. Throws
  * ShapeError for more than three spatial axes.
  */
 export function layersOf(convolutions: readonly Convolution[]): { layer: Layer; state: State } {
@@ -180,7 +177,11 @@ export function layersOf(convolutions: readonly Convolution[]): { layer: Layer; 
     const { rank, oc } = settle("layersOf", convolution);
     const make = [conv1d, conv2d, conv3d][rank - 1];
     if (!make)
-      throw shapeError("layersOf", "rank", message`there is no layer for ${{ rank }} spatial axes`);
+      throw shapeError(
+        "layersOf",
+        "rank",
+        message`the convolution has ${{ rank }} spatial axes, layers have at most 3`,
+      );
     const { weight, bias, ...sliding } = convolution;
     state.set(`${i}.weight`, toSaved(weight));
     if (bias) state.set(`${i}.bias`, toSaved(bias));

@@ -1,5 +1,5 @@
-// Batch normalization in inference is one multiplication and one addition for each channel, which
-// can be part of the convolution: s·(W∗x + b) + t = (s·W)∗x + (s·b + t).
+// In inference, batch normalization is one multiplication and one addition for each channel, which
+// can be part of the convolution before it: s·(W∗x + b) + t = (s·W)∗x + (s·b + t).
 
 import {
   add,
@@ -33,8 +33,8 @@ import { toHost } from "./convolution.ts";
 import { again, consumers, layerOf, names, standIns, under, type ModelState } from "./rewrite.ts";
 
 /**
- * A convolution (transposed ones and linear layers too) and what follows it that is affine channel
- * by channel.
+ * A convolution, transposed convolution or linear layer, and the chain of nodes after it that are
+ * affine for each channel.
  */
 interface Fold {
   readonly conv: Node;
@@ -44,12 +44,13 @@ interface Fold {
 }
 
 /**
- * An equivalent model with fewer tensors: every convolution and linear layer absorbs the batch
- * normalization that directly follows it, and any other layer that is affine for each channel.
- * Scale and shift of such a layer are found from its outputs for 0 and 1. Tensors keep their names;
- * each `path.weight` that absorbed a layer gets a `path.bias`, and unused tensors are removed.
- * Layers that are used twice, and normalization before a convolution, do not change. Computed in
- * float64 and rounded once. Throws ShapeError where the state does not fit the model.
+ * Folds batch normalization into the layer before it, for inference. Every convolution and linear
+ * layer absorbs the batch normalization that directly follows it, and any other layer that is
+ * affine for each channel (its scale and shift come from its outputs for 0 and 1). The result is an
+ * equivalent model with fewer tensors. Tensors keep their names; each `path.weight` that absorbed a
+ * layer gets a `path.bias`, and unused tensors are removed. Layers that are used twice, and
+ * normalization before a convolution, do not change. Values are computed in float64 and rounded
+ * once to float32. Throws ShapeError if the state does not fit the model.
  */
 export function foldBatchNorm(model: Model, state: State): ModelState {
   const traced = traceModel(model);
@@ -109,8 +110,7 @@ const isLinear = ({ params: { transposeA, transposeB } }: Node<MatmulParams>): b
   transposeB && !transposeA;
 
 /**
- * Whether a node is s·v + t with s and t constant and the same for all of a channel (axis
- * 1).
+ * Whether a node is s·v + t, where s and t are constants with one value for each channel (axis 1).
  */
 function isAffine(n: Node, v: Value, moving: ReadonlySet<Value>): boolean {
   if (!isElementwise(n) || !sameShape(n.outputs[0].shape, v.shape)) return false;
@@ -124,7 +124,7 @@ function isAffine(n: Node, v: Value, moving: ReadonlySet<Value>): boolean {
   );
 }
 
-/** Degree of an expression as a polynomial of a variable; infinite where it is none. */
+/** Degree of an expression as a polynomial of a variable; Infinity if it is not a polynomial. */
 function degree(e: Expr, of: string): number {
   if (typeof e === "number") return 0;
   if (typeof e === "string") return e === of ? 1 : 0;
@@ -139,7 +139,7 @@ function degree(e: Expr, of: string): number {
     : Infinity;
 }
 
-/** Weight and bias that have taken the chain up. */
+/** Weight and bias of the convolution with the chain folded in. */
 function numbersOf(
   { conv, chain, weight }: Fold,
   traced: TracedModel,
@@ -182,8 +182,9 @@ function numbersOf(
 }
 
 /**
- * The output channel to which filter `i` of the weight (first, second, …kernel) belongs: its first
- * axis, or, transposed, one of `second` a group.
+ * The output channel of filter `i` of a weight (first, second, …kernel): its index on the first
+ * axis; for a transposed convolution its index on the second, after the channels of the groups
+ * before.
  */
 function channelsOf(n: Node, first: number, second: number): (i: number) => number {
   if (!isOp(n, convGradInputOp)) return (i) => Math.floor(i / second);
@@ -191,7 +192,7 @@ function channelsOf(n: Node, first: number, second: number): (i: number) => numb
   return (i) => Math.floor(i / second / perGroup) * second + (i % second);
 }
 
-/** The output of the graph with its folds made, upon another input and other tensors. */
+/** The output of the folded graph for another input and other tensors. */
 function rewritten(
   traced: TracedModel,
   folds: readonly Fold[],

@@ -1,6 +1,6 @@
-// Convolution as mathematics has it: the kernel flipped, every overlap counted ("wide" or "full").
-// It commutes and associates, a∗b = b∗a and (a∗b)∗c = a∗(b∗c), which the cross-correlation of
-// networks does not.
+// Convolution as mathematics defines it: with a flipped kernel, over every overlap ("full"). It is
+// commutative and associative, a∗b = b∗a and (a∗b)∗c = a∗(b∗c); the cross-correlation of networks
+// is not.
 
 import { flip as reversed, walk } from "@conv/ops";
 import {
@@ -16,8 +16,8 @@ import {
 } from "@conv/tensor";
 
 /**
- * (a∗b)[n] = Σ_k a[k]·b[n − k] over any axes, in float64: sizes a and b give a + b − 1. Throws
- * ShapeError unless both have as many axes and none is empty.
+ * (a∗b)[n] = Σ_k a[k]·b[n − k] over all axes, in float64. Along each axis, sizes a and b give the
+ * size a + b − 1. Throws ShapeError if the numbers of axes differ or a size is 0.
  */
 export function convolveFull(a: HostArray, b: HostArray): HostArray {
   if (a.shape.length !== b.shape.length)
@@ -44,8 +44,8 @@ export function convolveFull(a: HostArray, b: HostArray): HostArray {
 }
 
 /**
- * The array read backwards along all axes from `startAxis` on: with 2, a weight (oc, ic, …kernel)
- * whose kernels are flipped, which turns cross-correlation into convolution.
+ * Reverses an array along all axes from `startAxis` on (default: 0, all axes). With 2 it flips the
+ * kernels of a weight (oc, ic, …kernel), which turns cross-correlation into convolution.
  */
 export function flip(x: HostArray, startAxis = 0): HostArray {
   const axes = [...x.shape.keys()].slice(startAxis);

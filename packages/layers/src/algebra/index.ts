@@ -1,4 +1,5 @@
-// @conv/layers/algebra: convolutions and networks turned into others that compute the same, or nearly and by how much.
+// @conv/layers/algebra: rewrites convolutions and networks into equivalent ones, or into
+// approximations with a known error.
 
 export { compose } from "./compose.ts";
 export {

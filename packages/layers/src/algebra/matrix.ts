@@ -1,14 +1,13 @@
-// A convolution is a matrix: y = W·x with images written as columns, and its transposed
-// convolution, the gradient to the input, is Wᵀ. Kept as compressed rows, for almost all of it is
-// zero.
+// A convolution as a sparse matrix: y = W·x, with images flattened to vectors. Its transposed
+// convolution, the gradient with respect to the input, is Wᵀ.
 
 import { convGeometry, eachTerm } from "@conv/ops";
 import { message, shapeError, sizeOf, spec } from "@conv/tensor";
 import type { Convolution } from "./convolution.ts";
 
 /**
- * Row r holds `value[i]` in column `column[i]` for start[r] ≤ i < start[r + 1], columns ascending;
- * all else is zero.
+ * A matrix in compressed sparse row format (CSR): row r has `value[i]` in column `column[i]` for
+ * start[r] ≤ i < start[r + 1], with ascending columns. All other elements are zero.
  */
 export interface SparseMatrix {
   readonly rows: number;
@@ -19,9 +18,10 @@ export interface SparseMatrix {
 }
 
 /**
- * The matrix W (oc·|output|, ic·|input|) with which a convolution without its bias multiplies one
- * sample of spatial sizes `input`, x and y flat in the order of their shapes. Row (o, p) has the
- * weight of output channel o at the inputs that output p sees. Throws ShapeError.
+ * The matrix W (oc·|output|, ic·|input|) of a convolution, without its bias, for one sample of
+ * spatial sizes `input`: y = W·x, where x and y are flattened in row-major order. Row (o, p) has
+ * the weights of output channel o at the inputs in the window of output position p. Throws
+ * ShapeError if the geometry does not fit.
  */
 export function toMatrix(
   { weight, bias: _bias, ...sliding }: Convolution,
@@ -32,14 +32,14 @@ export function toMatrix(
     spec(weight.shape),
     sliding,
   );
-  // The terms of one output come channel by channel and tap by tap, that is by ascending input.
+  // The terms of one output are ordered by channel and tap, so its columns ascend.
   return compressed(g.oc * sizeOf(g.output), g.ic * sizeOf(g.input), (visit) =>
     eachTerm(g, (x, w, y) => visit(y, x, weight.data[w])),
   );
 }
 
 /**
- * The matrix of the entries that `each` visits, in any order of rows, those of one row by ascending
+ * The matrix of the elements that `each` visits: rows in any order, elements of a row by ascending
  * column.
  */
 function compressed(
@@ -61,7 +61,7 @@ function compressed(
   return { rows, columns, start, column, value };
 }
 
-/** W·x. Throws ShapeError unless x has as many numbers as W has columns. */
+/** The product W·x, in float64. Throws ShapeError unless x has as many values as W has columns. */
 export function times(
   { rows, columns, start, column, value }: SparseMatrix,
   x: ArrayLike<number>,
@@ -70,7 +70,7 @@ export function times(
     throw shapeError(
       "times",
       "columns",
-      message`the matrix has ${{ columns }} columns, the vector ${{ given: x.length }} numbers`,
+      message`the matrix has ${{ columns }} columns, the vector has ${{ given: x.length }} values`,
     );
   const y = new Float64Array(rows);
   for (let row = 0; row < rows; row++)
@@ -78,7 +78,7 @@ export function times(
   return y;
 }
 
-/** Wᵀ. */
+/** The transpose Wᵀ. */
 export const transposed = ({ rows, columns, start, column, value }: SparseMatrix): SparseMatrix =>
   compressed(columns, rows, (visit) => {
     for (let row = 0; row < rows; row++)

@@ -1,6 +1,6 @@
-// What the rewritings of whole models share: a model is traced, its graph changed, and the changed
-// graph is again a model, whose tensors keep their names. Such a model predicts; its graph is that
-// of prediction, without dropout and with running statistics.
+// Shared code for rewriting whole models: a model is traced, its graph is changed, and the changed
+// graph becomes a model again, whose tensors keep their names. The new model is for inference only:
+// it has no dropout and uses running statistics.
 
 import { type Graph, message, type Node, type Op, unsupported, Value } from "@conv/tensor";
 import type { Entry, Layer, Model, TracedModel } from "../layers/layer.ts";
@@ -12,16 +12,14 @@ export interface ModelState {
   readonly state: State;
 }
 
-/**
- * A layer whose tensors are `entries`, under their full names, and whose output is what `fn` makes
- * of its input and them.
- */
+/** A layer with the tensors `entries`, under their full names, that returns fn(input, tensors). */
 export function layerOf(
   type: string,
   entries: readonly Entry[],
   fn: (x: Value, tensors: ReadonlyMap<string, Value>) => Value,
 ): Layer {
-  // Tracing is never interleaved, so one place is enough to put what the context gives.
+  // Two traces never run at the same time, so they can share one map for the tensors of the
+  // context.
   const tensors = new Map<string, Value>();
   const collector = (prefix: string, inside: readonly Entry[]): Layer => {
     const own = inside.filter(({ name }) => !name.slice(prefix.length).includes("."));
@@ -67,11 +65,11 @@ export function layerOf(
   };
 }
 
-/** A value with its node under another path. */
+/** The value with its node copied to another path. */
 export const under = (path: string, { node, index }: Value): Value =>
   place(path, node!.op, node!.params, node!.inputs)[index];
 
-/** A node under a given path. */
+/** Creates a node under a given path. */
 function place(
   path: string,
   op: Op<unknown>,
@@ -88,7 +86,7 @@ function place(
   return outputs;
 }
 
-/** The replacements of the input of a model (or of its value `at`) and of its given tensors. */
+/** Maps the input of a model (or its value `at`) and its tensors to their replacements. */
 export const standIns = (
   { x, values, entries }: TracedModel,
   input: Value,
@@ -104,8 +102,8 @@ export const standIns = (
   ]);
 
 /**
- * Makes a node again with the values that stand for its inputs, and lets its outputs stand for the
- * old ones; nothing where an input has none.
+ * Copies a node with the replacements of its inputs, and adds its outputs to `known` as
+ * replacements of the old ones. Does nothing if an input has no replacement.
  */
 export function again(
   n: Node,
@@ -117,7 +115,7 @@ export function again(
   n.outputs.forEach((v, i) => known.set(v, made[i]));
 }
 
-/** The nodes that take each value, a node once for each time. */
+/** The nodes that read each value; a node that reads it twice is listed twice. */
 export function consumers(graph: Graph): (v: Value) => readonly Node[] {
   const found = new Map<Value, Node[]>();
   for (const n of graph.nodes) for (const v of n.inputs) found.set(v, [...(found.get(v) ?? []), n]);

@@ -1,8 +1,8 @@
-// A convolution as a sum of cheaper ones, by truncated singular values: the error is what was cut
-// off, no more, and is told. Spatial: Jaderberg, Vedaldi and Zisserman, "Speeding up Convolutional
-// Neural Networks with Low Rank Expansions", BMVC 2014, scheme 2. Depthwise: the sums of depthwise
-// separable convolutions of Guo, Li, Lin, Chen and Li, "Network Decoupling", BMVC 2018, taken in
-// the principal directions of the input channels rather than in the channels themselves.
+// A low-rank approximation of a convolution by cheaper ones, from a truncated singular value
+// decomposition, with its exact error. Spatial: Jaderberg, Vedaldi and Zisserman, "Speeding up
+// Convolutional Neural Networks with Low Rank Expansions", BMVC 2014, scheme 2. Depthwise: the sums
+// of depthwise separable convolutions of Guo, Li, Lin, Chen and Li, "Network Decoupling", BMVC
+// 2018, along the principal directions of the input channels instead of the channels themselves.
 
 import { transpose } from "@conv/ops";
 import {
@@ -22,8 +22,8 @@ import { svd } from "./svd.ts";
 
 export interface SeparateOptions {
   /**
-   * "spatial": kh×1, then 1×kw. "depthwise": 1×1 to `rank` channels, one filter for each of them,
-   * 1×1 from them.
+   * "spatial": kh×1, then 1×kw. "depthwise": 1×1 to `rank` channels, a depthwise convolution with
+   * one filter for each of them, then 1×1.
    */
   readonly kind: "spatial" | "depthwise";
   /** Channels between the parts. */
@@ -33,9 +33,12 @@ export interface SeparateOptions {
 }
 
 export interface Separated {
-  /** To be applied one after the other; the last has the bias. */
+  /** Convolutions to apply in sequence; the last has the bias. */
   readonly parts: readonly Convolution[];
-  /** ‖W − W′‖ / ‖W‖ in the Frobenius norm, W′ being the weight of all parts together. */
+  /**
+   * Relative error ‖W − W′‖ / ‖W‖ in the Frobenius norm, where W′ is the weight of all parts
+   * composed.
+   */
   readonly error: number;
   /** The rank at which the error is 0. */
   readonly fullRank: number;
@@ -43,17 +46,18 @@ export interface Separated {
   readonly after: Effort;
 }
 
-/** `parts` of a rank, and the squares of all singular values, those of the kept terms first. */
+/** `parts` for a rank, and the squares of all singular values, in descending order. */
 interface Terms {
   readonly squares: readonly number[];
   parts(rank: number): Convolution[];
 }
 
 /**
- * A convolution taken apart at a rank, with the error of that. The error falls with the rank and is
- * 0 at the full one, min(ic·kh, oc·kw) for spatial parts, min(ic, oc·taps)·min(oc, taps) for
- * depthwise ones, where the parts may be more than the whole. Throws ShapeError for groups, other
- * ranks than 1 … full, and spatial parts of other than two axes.
+ * Splits a convolution into cheaper ones through `rank` channels, and returns the error. The error
+ * falls with the rank and is 0 at the full rank: min(ic·kh, oc·kw) for "spatial", min(ic,
+ * oc·taps)·min(oc, taps) for "depthwise", where the parts may cost more than the original. Throws
+ * ShapeError for a convolution with groups, a rank outside 1 … full rank, and "spatial" with other
+ * than two spatial axes.
  */
 export function separate(convolution: Convolution, options: SeparateOptions): Separated {
   checkOptions("separate", options, "kind rank input");
@@ -70,7 +74,7 @@ export function separate(convolution: Convolution, options: SeparateOptions): Se
     throw shapeError(
       "separate",
       "separation-rank",
-      message`rank ${{ rank }} is not one of 1 … ${{ most: squares.length }}`,
+      message`rank ${{ rank }} is not a whole number from 1 to ${{ most: squares.length }}`,
     );
   const parts = make(rank);
   const sum = (list: readonly number[]) => list.reduce((a, b) => a + b, 0);
@@ -85,8 +89,8 @@ export function separate(convolution: Convolution, options: SeparateOptions): Se
 }
 
 /**
- * W[o, i, k, l] ≈ Σ_r V[r, i, k] · H[o, r, l]: the best such sum, by the singular values of W as a
- * matrix (ic·kh, oc·kw).
+ * W[o, i, k, l] ≈ Σ_r V[r, i, k] · H[o, r, l]: the best approximation of rank r, from the singular
+ * value decomposition of W as a matrix (ic·kh, oc·kw).
  */
 function spatial(
   { weight, bias }: Convolution,
@@ -96,7 +100,7 @@ function spatial(
     throw shapeError(
       "separate",
       "spatial-rank",
-      message`the convolution has ${{ axes }} spatial axes, spatial parts need 2`,
+      message`the convolution has ${{ axes }} spatial axes, kind "spatial" needs 2`,
     );
   const matrix = permuted(weight, [1, 2, 0, 3]);
   const { s, u, v } = svd(matrix, ic * kh, oc * kw);
@@ -125,9 +129,10 @@ function spatial(
 
 /**
  * W[o, i, k] ≈ Σ_r A[o, r] · D[r, k] · B[r, i]. W as a matrix (ic, oc·taps) gives orthonormal
- * directions b_j of the input channels; what W makes of each, a matrix (oc, taps), gives orthogonal
- * terms a·dᵀ. All terms of all directions are orthogonal, so the error of any choice is what the
- * others weigh: the heaviest are kept.
+ * directions b_j of the input channels. W applied to each is a matrix (oc, taps), whose
+ * decomposition gives orthogonal terms a·dᵀ. All terms of all directions are orthogonal, so the
+ * squared error is the sum of the squared singular values of the dropped terms. The largest are
+ * kept.
  */
 function depthwise(
   { weight, bias }: Convolution,
@@ -167,14 +172,14 @@ function depthwise(
   };
 }
 
-/** The numbers of an array with its axes in another order. */
+/** The values of an array with permuted axes. */
 const permuted = (x: HostArray, order: readonly number[]): Float64Array =>
   evaluate(
     trace((v: Value) => transpose(v, order), [spec(x.shape)]),
     [x],
   )[0].data;
 
-/** The array with these values by first index and place within it. */
+/** An array of values by the index on the first axis and the offset within it. */
 function filled(
   shape: readonly number[],
   value: (first: number, rest: number) => number,

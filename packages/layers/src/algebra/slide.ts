@@ -1,8 +1,8 @@
-// A linear layer is a convolution whose kernel is as large as its input, and a 1×1 convolution
-// where that is one place. So a classifier is also a network that slides over larger images: Matan,
-// Burges, LeCun and Denker, "Multi-Digit Recognition Using a Space Displacement Neural Network",
-// NIPS 1991; Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic Segmentation",
-// CVPR 2015.
+// A linear layer is a convolution whose kernel is as large as its input, which is a 1×1 convolution
+// if the input is one pixel. So a classifier can be applied to larger images as a sliding window:
+// Matan, Burges, LeCun and Denker, "Multi-Digit Recognition Using a Space Displacement Neural
+// Network", NIPS 1991; Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic
+// Segmentation", CVPR 2015.
 
 import {
   avgPool,
@@ -41,18 +41,18 @@ const TO_CONV = "linearToConv1x1";
 const TO_LINEAR = "conv1x1ToLinear";
 
 /**
- * A classifier as a network of convolutions, for images of the model's size and larger. The first
- * linear layer, over c×h×w flattened values, becomes an h×w convolution; the others become 1×1. A
- * pooling layer directly before it, global or adaptive to a size that divides the input, keeps its
- * window and slides: x (n, …) → (n, classes, …positions). The numbers and their order do not
- * change: a weight (out, in) gets the shape (out, c, h, w) or (out, in, 1, 1), and the state shares
- * its arrays. On an image of the model's size there is one position, with the answer of the
- * classifier. On a larger one (`{ ...model, input }`) position (i, j) is the answer for the crop
- * that begins at (i, j) times the product of all strides. That is exact where no layer pads, and no
- * layer before the flattening uses the whole map, as squeeze and excitation do; otherwise the rest
- * of the image replaces zeros and enters averages. Throws ShapeError where the state does not fit
- * the model or nothing is flattened, and UnsupportedError for a layer after the flattening that
- * cannot slide.
+ * Converts a classifier to a fully convolutional network, for images of the model's size and
+ * larger: x (n, …) → (n, classes, …positions). The first linear layer, over c×h×w flattened values,
+ * becomes an h×w convolution; the others become 1×1. A pooling layer directly before it, global or
+ * adaptive to a size that divides the input, keeps the size of its window and becomes a sliding
+ * pool. Values and their order do not change: a weight (out, in) gets the shape (out, c, h, w) or
+ * (out, in, 1, 1), and the new state shares its arrays. An image of the model's size has one
+ * position, with the output of the classifier. In a larger image (`{ ...model, input }`) position
+ * (i, j) has the output for the crop that begins at (i, j) times the product of all strides. This
+ * is exact if no layer pads, and no layer before the flattening reduces over the whole map, as
+ * squeeze and excitation does. Otherwise pixels around the crop take the place of padding and enter
+ * the averages. Throws ShapeError if the state does not fit the model or nothing is flattened, and
+ * UnsupportedError for a layer after the flattening that cannot slide.
  */
 export function linearToConv1x1(model: Model, state: State): ModelState {
   const traced = traceModel(model);
@@ -72,7 +72,7 @@ export function linearToConv1x1(model: Model, state: State): ModelState {
         throw unsupported(
           TO_CONV,
           "other-network",
-          message`${{ model: model.name }} is another network at ${{ shape: formatShape(x.shape) }}: ${{ op: n?.op.name ?? "it ends" }} where it had ${{ before: old.op.name }}`,
+          message`${{ model: model.name }} has other layers for input ${{ shape: formatShape(x.shape) }}: ${{ op: n?.op.name ?? "it ends" }} instead of ${{ before: old.op.name }}; its layers must not depend on the size of the input`,
         );
       again(n, known);
     }
@@ -84,9 +84,9 @@ export function linearToConv1x1(model: Model, state: State): ModelState {
   return { model: { ...rest, layer }, state: reshaped(entries, state) };
 }
 
-/** The part of a classifier that stands after its features. */
+/** The part of a classifier after its features. */
 interface Head {
-  /** The features, and the place of the node that makes them; −1 for the input itself. */
+  /** The features, and the index of the node that computes them; −1 for the input itself. */
   readonly from: Value;
   readonly at: number;
   /** Shapes of the weights of linear layers as convolutions. */
@@ -104,7 +104,7 @@ function headOf(model: Model, traced: TracedModel): Head {
     throw shapeError(
       TO_CONV,
       "nothing-flattened",
-      message`${{ model: model.name }} flattens nothing, so none of its linear layers can slide`,
+      message`${{ model: model.name }} has no flatten layer, so none of its linear layers can become a convolution over maps`,
     );
   const pooled = flat.inputs[0].node;
   const from =
@@ -118,13 +118,14 @@ function headOf(model: Model, traced: TracedModel): Head {
       message`${{ op: n.op.name }}${{ path: n.path && ` of ${n.path}` }} in ${{ model: model.name }} ${{ reason: why }}`,
     );
 
-  // The extent that a flattened value had: what the convolution that takes it must cover.
+  // The spatial size of each value before it was flattened: the kernel of the convolution that
+  // reads it.
   const extents = new Map<Value, readonly number[]>();
   const shapes = new Map<string, readonly number[]>();
   for (const n of nodes) {
     const [v] = n.inputs.filter((other) => behind.has(other));
     if (n.inputs.some((other) => moving.has(other) && !behind.has(other)))
-      throw fail(n, "takes other features too, which would not slide with it");
+      throw fail(n, "also reads features from before the flattening, so it cannot slide");
     const ones = from.shape.slice(2).map(() => 1);
     if (n === pooled) continue;
     if (n === flat) extents.set(n.outputs[0], v.shape.slice(2));
@@ -132,7 +133,7 @@ function headOf(model: Model, traced: TracedModel): Head {
       const { transposeA, transposeB } = n.params;
       const name = nameOf(n.inputs[1]);
       if (transposeA || !transposeB || !name || usersOf(n.inputs[1]).length > 1)
-        throw fail(n, "has no weight of its own");
+        throw fail(n, "has no weight that it alone uses, so it cannot slide");
       const extent = extents.get(v)!;
       const [outs, ins] = n.inputs[1].shape;
       shapes.set(name, [outs, ins / extent.reduce((a, b) => a * b, 1), ...extent]);
@@ -143,7 +144,7 @@ function headOf(model: Model, traced: TracedModel): Head {
         (other) => !behind.has(other) && other.shape.some((size) => size > 1),
       );
       if (perFeature && !sameShape(extent, ones))
-        throw fail(n, "has numbers for each place of the map");
+        throw fail(n, "has different values for each position of the map, so it cannot slide");
       extents.set(n.outputs[0], extent);
     } else throw fail(n, "cannot slide");
   }
@@ -155,7 +156,7 @@ function headOf(model: Model, traced: TracedModel): Head {
     apply(features, tensors) {
       const ones = features.shape.slice(2).map(() => 1);
       const known = standIns(traced, features, tensors, from);
-      // A number for each channel, as (1, channels, 1, …) beside maps.
+      // One value for each channel, with shape (1, channels, 1, …) to broadcast over maps.
       const beside = (v: Value, path: string): Value =>
         v.shape.length ? under(path, reshape(v, [1, v.shape[v.shape.length - 1], ...ones])) : v;
       for (const n of graph.nodes) {
@@ -181,11 +182,11 @@ function headOf(model: Model, traced: TracedModel): Head {
 }
 
 /**
- * The inverse of {@link linearToConv1x1}: convolutions at the end of a model that cover all of
- * their input, followed only by elementwise layers and layers over channels, become linear layers
- * over the flattened maps: x (n, …) → (n, classes), for images of the model's size. A weight (out,
- * c, h, w) gets the shape (out, c·h·w). Throws ShapeError where the state does not fit the model or
- * has no such convolution.
+ * The inverse of {@link linearToConv1x1}: convolutions at the end of a model whose kernel covers
+ * their whole input, followed only by elementwise layers and softmax over channels, become linear
+ * layers over the flattened maps: x (n, …) → (n, classes), for images of the model's size. A weight
+ * (out, c, h, w) gets the shape (out, c·h·w). Throws ShapeError if the state does not fit the model
+ * or the model has no such convolution.
  */
 export function conv1x1ToLinear(model: Model, state: State): ModelState {
   const traced = traceModel(model);
@@ -196,7 +197,7 @@ export function conv1x1ToLinear(model: Model, state: State): ModelState {
     throw shapeError(
       TO_LINEAR,
       "not-at-end",
-      message`${{ model: model.name }} does not end in convolutions that cover all of their input`,
+      message`${{ model: model.name }} has no convolution at its end whose kernel covers its whole input`,
     );
   const shapes = new Map(
     turned.map((w) => [nameOf(w)!, [w.shape[0], w.shape.slice(1).reduce((a, b) => a * b, 1)]]),
@@ -210,14 +211,14 @@ export function conv1x1ToLinear(model: Model, state: State): ModelState {
       throw shapeError(
         TO_LINEAR,
         "input-shape",
-        message`linear layers take images of ${{ needed: formatShape(model.input) }}, input has ${{ given: formatShape(x.shape.slice(1)) }}`,
+        message`input has shape ${{ given: formatShape(x.shape.slice(1)) }}, the linear layers need ${{ needed: formatShape(model.input) }}`,
       );
     return flattened(traceModel(model, { batch: x.shape[0] }), x, tensors);
   });
   return { model: { ...model, layer }, state: reshaped(entries, state) };
 }
 
-/** The nodes from the first convolution that can be a linear layer on. */
+/** The nodes from the first convolution that can become a linear layer to the output. */
 function tailOf(traced: TracedModel): ReadonlySet<Node> {
   const { graph, x } = traced;
   const moving = dependents(graph, [x]);
@@ -297,12 +298,12 @@ const isPool = (n: Node): n is Node<PoolGeometry> =>
 const padsNothing = ({ padLo, padHi }: WindowGeometry): boolean =>
   [...padLo, ...padHi].every((size) => size === 0);
 
-/** One window over all of the input and nothing else. */
+/** Whether one window covers exactly the whole input. */
 const coversAll = (g: WindowGeometry): boolean =>
   padsNothing(g) &&
   g.input.every((size, a) => size === g.kernel[a] && (size === 1 || g.dilation[a] === 1));
 
-/** The same windows; one over all of the input goes on place by place. */
+/** The same pooling; a window over the whole input gets stride 1. */
 function slidingPool({ op, params }: Node<PoolGeometry>, x: Value): Value {
   const { kernel, dilation } = params;
   const stride = coversAll(params) ? 1 : params.stride;

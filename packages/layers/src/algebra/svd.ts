@@ -1,12 +1,12 @@
 // Singular values by one-sided Jacobi rotations (Hestenes 1958; Demmel and Veselić 1992, who show
-// how accurate they are): pairs of columns are turned until all are orthogonal. Simple and
-// accurate; the time grows with the cube of the size, some seconds at 400 × 400.
+// their accuracy): pairs of columns are rotated until all are orthogonal. Simple and accurate. The
+// time grows with the cube of the size; a matrix of 400 × 400 takes some seconds.
 
 import { message, shapeError } from "@conv/tensor";
 
 /**
- * A = Σ_r s[r] · u[r] · v[r]ᵀ, s descending and ≥ 0; u[r] (rows) and v[r] (columns) have length
- * one, each to the others orthogonal, where s[r] > 0.
+ * A = Σ_r s[r] · u[r] · v[r]ᵀ, where s is descending and ≥ 0. For s[r] > 0 the vectors u[r] (rows)
+ * are orthonormal, and so are the vectors v[r] (columns).
  */
 export interface Svd {
   readonly s: Float64Array;
@@ -14,19 +14,19 @@ export interface Svd {
   readonly v: readonly Float64Array[];
 }
 
-const SWEEPS = 60; // convergence is quadratic, ten are usual
-const ORTHOGONAL = 2 ** -50; // cosine of two columns that are left alone
+const SWEEPS = 60; // convergence is quadratic; about ten are usual
+const ORTHOGONAL = 2 ** -50; // columns with a smaller cosine are not rotated
 
 /**
- * The singular value decomposition of a matrix (rows, columns), row after row; min(rows, columns)
- * terms. Throws ShapeError where sizes do not fit.
+ * The singular value decomposition of a matrix (rows, columns) in row-major order, in float64, with
+ * min(rows, columns) terms. Throws ShapeError unless `a` has rows·columns values.
  */
 export function svd(a: ArrayLike<number>, rows: number, columns: number): Svd {
   if (a.length !== rows * columns)
     throw shapeError(
       "svd",
       "matrix-size",
-      message`${{ given: a.length }} numbers are not a matrix of ${{ rows }}×${{ columns }}`,
+      message`${{ given: a.length }} values are not a matrix of ${{ rows }}×${{ columns }}`,
     );
   if (rows < columns) {
     const transposed = Float64Array.from(

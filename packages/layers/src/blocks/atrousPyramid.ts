@@ -9,7 +9,7 @@ import type { Layer } from "../layers/layer.ts";
 import { adaptiveAvgPool2d } from "../layers/pool.ts";
 import { convNorm2d } from "./convNorm.ts";
 
-/** The mean of the image, through `layer`, at every place. */
+/** `layer`, whose output has one pixel, broadcast to the size of x. */
 const everywhere = (layer: Layer): Layer => ({
   type: "everywhere",
   forward(x, ctx) {
@@ -19,8 +19,8 @@ const everywhere = (layer: Layer): Layer => ({
 });
 
 /**
- * 1×1, a 3×3 of each dilation, and the mean of the image side by side, then 1×1 and dropout: x (n,
- * ic, h, w) → (n, channels, h, w). Parts convs.0, convs.1, …, project.
+ * Parallel branches (1×1, one 3×3 for each dilation, and the mean of the image), concatenated, then
+ * 1×1 and dropout: x (n, ic, h, w) → (n, channels, h, w). Parts convs.0, convs.1, …, project.
  */
 export function atrousPyramid(dilations: readonly number[], channels = 256): Layer {
   const unit = (kernel: number, dilation?: number) =>

@@ -1,5 +1,5 @@
-// Convolution without bias, batch normalization and activation: the unit that networks since 2015
-// are made of.
+// Convolution without bias, batch normalization and activation, the usual unit of networks since
+// 2015.
 
 import type { Padding } from "@conv/ops";
 import { checkOptions } from "@conv/tensor";
@@ -12,22 +12,22 @@ import { batchNorm2d, type BatchNormOptions } from "../layers/norm.ts";
 
 export interface ConvNormOptions {
   readonly stride?: number | undefined;
-  /** Default: what keeps the size at stride 1, for odd kernels. */
+  /** Default: ⌊(kernel − 1)/2⌋·dilation, which keeps the size at stride 1 for odd kernels. */
   readonly padding?: Padding | undefined;
   readonly dilation?: number | undefined;
   readonly groups?: number | undefined;
-  /** Default relu; null for none. */
+  /** Default: relu; null for none. */
   readonly activation?: Layer | null | undefined;
   readonly norm?: BatchNormOptions | undefined;
-  /** Of the convolution; default normal with variance 2/fan_out (He et al. 2015). */
+  /** Of the convolution. Default: normal with variance 2/fan_out (He et al. 2015). */
   readonly init?: Init | undefined;
-  /** What the convolution and the normalization are called. */
+  /** Names of the convolution and the normalization. Default: "0" and "1". */
   readonly names?: readonly [conv: string, norm: string] | undefined;
 }
 
 /**
  * activation(batchNorm(conv(x))): x (n, ic, h, w) → (n, channels, h′, w′). Parts "0" (the
- * convolution) and "1" (normalization and activation), or as `names` says.
+ * convolution) and "1" (normalization and activation), or the names in `names`.
  */
 export function convNorm2d(
   channels: number,

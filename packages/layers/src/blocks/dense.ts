@@ -15,9 +15,9 @@ const init = kaimingNormal();
 const activated = (): Layer => pipe(batchNorm2d(), relu());
 
 /**
- * `depth` layers of which each sees what all before it made, and adds `growth` channels by way of
- * 4·growth: x (n, ic, h, w) → (n, ic + depth·growth, h, w). Parts denselayer1, denselayer2, … with
- * norm1, conv1, norm2, conv2.
+ * `depth` layers, each of which reads the concatenated outputs of all layers before it, and adds
+ * `growth` channels through a bottleneck of 4·growth: x (n, ic, h, w) → (n, ic + depth·growth, h,
+ * w). Parts denselayer1, denselayer2, … with norm1, conv1, norm2, conv2.
  */
 export function denseBlock(depth: number, growth: number): Layer {
   const layer = () =>
@@ -36,8 +36,8 @@ export function denseBlock(depth: number, growth: number): Layer {
 }
 
 /**
- * Between dense blocks, a convolution and a pool: x (n, ic, h, w) → (n, channels, h/2, w/2). Parts
- * norm, conv.
+ * The transition between dense blocks, a 1×1 convolution and average pooling by 2: x (n, ic, h, w)
+ * → (n, channels, h/2, w/2). Parts norm, conv.
  */
 export const denseTransition = (channels: number): Layer =>
   sequential({

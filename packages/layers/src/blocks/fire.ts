@@ -13,8 +13,8 @@ const conv = (channels: number, kernel: number): Layer =>
   pipe(conv2d(channels, kernel, { padding: kernel >> 1, init: kaimingUniform() }), relu());
 
 /**
- * Squeezes to few channels, then widens by 1×1 and by 3×3 side by side: x (n, ic, h, w) → (n,
- * 2·expand, h, w). Parts squeeze, expand1x1, expand3x3.
+ * A 1×1 convolution to `squeeze` channels, then parallel 1×1 and 3×3 convolutions to `expand`
+ * channels each: x (n, ic, h, w) → (n, 2·expand, h, w). Parts squeeze, expand1x1, expand3x3.
  */
 export const fire = (squeeze: number, expand: number): Layer =>
   pipe(

@@ -1,6 +1,7 @@
-// The inception modules: of 2014, Szegedy et al., "Going deeper with convolutions", CVPR 2015, and
-// the five of Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, "Rethinking the Inception Architecture
-// for Computer Vision", CVPR 2016. Normalized, parts as in torchvision.
+// The inception module of GoogLeNet (Szegedy et al., "Going deeper with convolutions", CVPR 2015),
+// and the five of Inception v3 (Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, "Rethinking the
+// Inception Architecture for Computer Vision", CVPR 2016). With batch normalization, and parts as
+// in torchvision.
 
 import { pipe, sequential } from "../layers/basic.ts";
 import { parallel } from "../layers/branch.ts";
@@ -25,7 +26,7 @@ export const googlenetConv = unit(0.01);
 /** Convolution, normalization (ε = 0.001) and relu of Inception v3: parts conv and bn. */
 export const inceptionConv = unit(0.1);
 
-/** Channels of an inception module of 2014, in the order of table 1 of the paper. */
+/** Channels of an inception module of GoogLeNet, in the order of table 1 of the paper. */
 export type InceptionV1Widths = readonly [
   by1x1: number,
   reduce3x3: number,
@@ -36,9 +37,10 @@ export type InceptionV1Widths = readonly [
 ];
 
 /**
- * 1×1, 1×1 then 3×3, 1×1 then `kernel`×`kernel`, and 3×3 pooling then 1×1, side by side: x (n, ic,
- * h, w) → (n, Σ, h, w). The kernel is 5 in the paper and 3 in torchvision. Parts branch1,
- * branch2.0, branch2.1, branch3.0, branch3.1, branch4.1.
+ * Four parallel branches, concatenated: 1×1; 1×1 then 3×3; 1×1 then `kernel`×`kernel`; 3×3 max
+ * pooling then 1×1. x (n, ic, h, w) → (n, by1x1 + by3x3 + by5x5 + pooled, h, w). The kernel is 5
+ * (the default) in the paper and 3 in torchvision. Parts branch1, branch2.0, branch2.1, branch3.0,
+ * branch3.1, branch4.1.
  */
 export function inceptionV1(
   [by1x1, reduce3x3, by3x3, reduce5x5, by5x5, pooled]: InceptionV1Widths,
@@ -61,7 +63,9 @@ const averaged = (channels: number): Layer =>
 const halved = (): Layer => maxPool2d(3, { stride: 2 });
 const strided = { stride: 2, padding: 0 };
 
-/** Figure 5: 5×5 as such and as two 3×3, x (n, ic, h, w) → (n, 224 + pooled, h, w). */
+/**
+ * Figure 5, with a 5×5 branch and a branch of two 3×3: x (n, ic, h, w) → (n, 224 + pooled, h, w).
+ */
 export const inceptionA = (pooled: number): Layer =>
   parallel(
     sequential({ branch1x1: conv(64, 1) }),
@@ -74,7 +78,7 @@ export const inceptionA = (pooled: number): Layer =>
     averaged(pooled),
   );
 
-/** Figure 10, smaller by half: x (n, ic, h, w) → (n, 480 + ic, (h − 1)/2, (w − 1)/2). */
+/** Figure 10, which halves the size: x (n, ic, h, w) → (n, 480 + ic, (h − 1)/2, (w − 1)/2). */
 export const inceptionB = (): Layer =>
   parallel(
     sequential({ branch3x3: conv(384, 3, strided) }),
@@ -86,7 +90,10 @@ export const inceptionB = (): Layer =>
     halved(),
   );
 
-/** Figure 6: 7×7 as 1×7 and 7×1, once and twice, x (n, ic, h, w) → (n, 768, h, w). */
+/**
+ * Figure 6, with 7×7 as 1×7 and 7×1, in one branch once, in another twice: x (n, ic, h, w) → (n,
+ * 768, h, w).
+ */
 export const inceptionC = (inner: number): Layer =>
   parallel(
     sequential({ branch1x1: conv(192, 1) }),
@@ -105,7 +112,10 @@ export const inceptionC = (inner: number): Layer =>
     averaged(192),
   );
 
-/** Smaller by half, with a 7×7 before: x (n, ic, h, w) → (n, 512 + ic, (h − 1)/2, (w − 1)/2). */
+/**
+ * Halves the size, with a branch of 7×7 before 3×3: x (n, ic, h, w) → (n, 512 + ic, (h − 1)/2, (w −
+ * 1)/2).
+ */
 export const inceptionD = (): Layer =>
   parallel(
     sequential({ branch3x3_1: conv(192, 1), branch3x3_2: conv(320, 3, strided) }),
@@ -118,7 +128,7 @@ export const inceptionD = (): Layer =>
     halved(),
   );
 
-/** Figure 7: 3×3 as 1×3 and 3×1 side by side, x (n, ic, h, w) → (n, 2048, h, w). */
+/** Figure 7, with 3×3 as parallel 1×3 and 3×1: x (n, ic, h, w) → (n, 2048, h, w). */
 export const inceptionE = (): Layer =>
   parallel(
     sequential({ branch1x1: conv(320, 1) }),

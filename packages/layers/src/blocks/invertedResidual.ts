@@ -13,23 +13,22 @@ import { batchNorm2d, type BatchNormOptions } from "../layers/norm.ts";
 import { convNorm2d } from "./convNorm.ts";
 
 export interface InvertedResidualOptions {
-  /** Channels between; where the input has as many, it is not widened first. */
+  /**
+   * Channels of the depthwise convolution. An input with as many channels is not expanded first.
+   */
   readonly expanded: number;
-  /** Of the depthwise convolution. */
+  /** Kernel of the depthwise convolution. Default: 3. */
   readonly kernel?: number | undefined;
   readonly stride?: number | undefined;
   readonly activation?: Layer | undefined;
   readonly norm?: BatchNormOptions | undefined;
-  /**
-   * Stands between the depthwise convolution and the one that narrows; a squeeze and excitation,
-   * say.
-   */
+  /** A layer between the depthwise and the last convolution, for example squeeze and excitation. */
   readonly squeeze?: Layer | undefined;
-  /** Stands before the sum; stochastic depth, say. */
+  /** A layer before the sum, for example stochastic depth. */
   readonly survival?: Layer | undefined;
 }
 
-/** main(x), and x added to it where the shape stays. */
+/** main(x) + x if the shape does not change, else main(x). */
 const shortcut = (
   channels: number,
   stride: number,
@@ -43,10 +42,7 @@ const shortcut = (
   };
 };
 
-/**
- * Runs `first` where x has other than `channels` channels, and then `rest`, all as parts "0", "1",
- * ….
- */
+/** Runs `first`, unless x has `channels` channels, and then `rest`, as parts "0", "1", …. */
 const widened = (channels: number, first: Layer, rest: readonly Layer[]): Layer => {
   const [narrow, wide] = [sequential([first, ...rest]), sequential(rest)];
   return {
@@ -57,7 +53,7 @@ const widened = (channels: number, first: Layer, rest: readonly Layer[]): Layer 
 
 /**
  * 1×1 to `expanded` channels, a depthwise convolution, `squeeze`, and 1×1 to `channels` without an
- * activation; where the shape stays, x is added: x (n, ic, h, w) → (n, channels, h/stride,
+ * activation. x is added if the shape does not change: x (n, ic, h, w) → (n, channels, h/stride,
  * w/stride). Parts block.0, block.1, ….
  */
 export function invertedResidual(channels: number, options: InvertedResidualOptions): Layer {
@@ -84,8 +80,8 @@ export function invertedResidual(channels: number, options: InvertedResidualOpti
 }
 
 /**
- * As {@link invertedResidual}, of MobileNetV2: parts conv.0, conv.1, …, the last convolution and
- * its normalization each for itself.
+ * {@link invertedResidual} with the tensor names of MobileNetV2: parts conv.0, conv.1, …, where the
+ * last convolution and its normalization are separate parts.
  */
 export function linearBottleneck(
   channels: number,

@@ -1,4 +1,4 @@
-// Layers of the networks before 2000: trainable subsampling, convolution by a connection table,
+// Layers of LeNet-5 as published: trainable subsampling, convolution with a connection table,
 // radial basis functions. (LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to
 // document recognition", Proc. IEEE 1998.)
 
@@ -24,8 +24,9 @@ import type { Layer } from "../layers/layer.ts";
 import { checkLayerOptions, initWith, LAYER, WEIGHT } from "../layers/options.ts";
 
 /**
- * y[c] = weight[c] · Σ window of x[c] + bias[c], windows side by side: x (n, c, h, w) → (n, c, h/k,
- * w/k). Parameters weight (c), bias (c).
+ * Trainable subsampling, y[c] = weight[c] · (sum over the window of x[c]) + bias[c], with stride =
+ * kernel = k: x (n, c, h, w) → (n, c, h/k, w/k). Parameters weight (c), bias (c). Throws ShapeError
+ * if x has other than 4 axes or the kernel is larger than the map.
  */
 export function subsample2d(
   kernel: PerAxis,
@@ -46,15 +47,15 @@ export function subsample2d(
   };
 }
 
-/** For each output map the input maps that it reads. */
+/** For each output map the indices of the input maps that it reads. */
 export type ConnectionTable = readonly (readonly number[])[];
 
 /**
  * Convolution whose output map `o` reads only the input maps `table[o]`: x (n, ic, h, w) → (n,
- * table.length, h′, w′). Adjacent maps with equally many inputs are one grouped convolution over
- * the gathered inputs, so no product with an absent connection is computed or counted. Parts "0",
- * "1", … with weight (maps, inputs, kh, kw) and bias (maps). Throws ShapeError for a map without
- * inputs, or for an input that does not exist.
+ * table.length, h′, w′). Consecutive maps with the same number of inputs become one grouped
+ * convolution over the gathered inputs, so missing connections are neither computed nor counted.
+ * Parts "0", "1", … with weight (maps, inputs, kh, kw) and bias (maps). Throws ShapeError for a map
+ * without inputs, or for an input that does not exist.
  */
 export function tableConv2d(
   table: ConnectionTable,
@@ -72,7 +73,7 @@ export function tableConv2d(
       throw shapeError(
         "tableConv2d",
         "map-without-input",
-        message`output map ${{ map }} sees no input`,
+        message`output map ${{ map }} has no input map; each row of the table needs at least one`,
       );
     const last = runs.at(-1);
     if (last?.[0].length === seen.length) last.push([...seen]);
@@ -93,7 +94,7 @@ export function tableConv2d(
   };
 }
 
-/** The channels of x in this order, as few slices as there are ascending runs. */
+/** The channels of x in this order, with one slice for each run of consecutive channels. */
 function gather(x: Value, channels: readonly number[]): Value {
   const [n, has, ...space] = x.shape;
   const slices: { start: number; count: number }[] = [];
@@ -102,7 +103,7 @@ function gather(x: Value, channels: readonly number[]): Value {
       throw shapeError(
         "tableConv2d",
         "no-such-map",
-        message`the table names input map ${{ channel }}, the input has ${{ channels: has }} maps`,
+        message`the table reads input map ${{ channel }}, counted from 0, the input has ${{ channels: has }} maps`,
       );
     const last = slices.at(-1);
     if (last && last.start + last.count === channel) last.count++;
@@ -117,8 +118,9 @@ function gather(x: Value, channels: readonly number[]): Value {
 }
 
 /**
- * Radial basis functions with fixed centers: scores −Σ (x − center)², x (n, features) → (n,
- * centers); the nearest center has the largest score. Buffer centers (centers, features).
+ * Radial basis functions with fixed centers: scores −Σ (x − center)², so that the nearest center
+ * has the largest score; x (n, features) → (n, centers). Buffer centers (centers, features). Throws
+ * ShapeError if x has another number of features than the centers.
  */
 export function rbf(centers: readonly (readonly number[])[]): Layer {
   const features = centers[0]?.length ?? 0;

@@ -6,9 +6,9 @@ import { conv2d, type ConvLayerOptions } from "../layers/conv.ts";
 import type { Layer } from "../layers/layer.ts";
 
 /**
- * A small multilayer perceptron that slides over the input: a convolution and then 1×1
- * convolutions, a relu after each, x (n, ic, h, w) → (n, last width, h′, w′). `options` are of the
- * first convolution, `init` of all. Parts "0", "2", "4", ….
+ * A multilayer perceptron applied at every position: a convolution, then 1×1 convolutions, with a
+ * relu after each; x (n, ic, h, w) → (n, last width, h′, w′). `options` apply to the first
+ * convolution, `init` to all. Parts "0", "2", "4", ….
  */
 export const mlpconv = (
   widths: readonly number[],

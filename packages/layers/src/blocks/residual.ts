@@ -1,6 +1,7 @@
 // The blocks of residual networks: He, Zhang, Ren and Sun, "Deep Residual Learning for Image
-// Recognition", CVPR 2016; with groups those of Xie, Girshick, Dollár, Tu and He, "Aggregated
-// Residual Transformations for Deep Neural Networks", CVPR 2017. Parts as in torchvision.
+// Recognition", CVPR 2016; with groups, the blocks of ResNeXt: Xie, Girshick, Dollár, Tu and He,
+// "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017. Parts as in
+// torchvision.
 
 import { checkOptions } from "@conv/tensor";
 import { relu } from "../layers/activation.ts";
@@ -17,11 +18,11 @@ export interface ResidualOptions {
 }
 
 export interface BottleneckOptions extends ResidualOptions {
-  /** Channels between the 1×1 convolutions; default a quarter. */
+  /** Channels between the 1×1 convolutions. Default: channels/4. */
   readonly inner?: number | undefined;
-  /** Of the 3×3 convolution: the paths of ResNeXt side by side. */
+  /** Groups of the 3×3 convolution, the parallel paths of ResNeXt. Default: 1. */
   readonly groups?: number | undefined;
-  /** Of the 3×3 convolution. */
+  /** Dilation of the 3×3 convolution. Default: 1. */
   readonly dilation?: number | undefined;
 }
 
@@ -32,8 +33,8 @@ const spatial = (channels: number, stride = 1, dilation = 1, groups = 1): Layer 
   conv2d(channels, 3, { stride, padding: dilation, dilation, groups, bias: false, init });
 
 /**
- * relu(main(x) + x), x being projected to the shape of the sum by a strided convolution, the part
- * "downsample", where it has another.
+ * relu(main(x) + shortcut(x)). The shortcut is x itself if the shape does not change, else the
+ * strided convolution `downsample`.
  */
 export function projected(channels: number, stride: number, main: Layer, downsample: Layer): Layer {
   const [same, other] = [residual(main), residual(main, sequential({ downsample }))].map((sum) =>
@@ -50,7 +51,7 @@ const by1x1 = (channels: number, stride: number): Layer =>
 
 /**
  * Two 3×3 convolutions and a shortcut: x (n, ic, h, w) → (n, channels, h/stride, w/stride). Parts
- * conv1, bn1, conv2, bn2, and downsample where the shape changes.
+ * conv1, bn1, conv2, bn2, and downsample if the shape changes.
  */
 export function residualBasic(channels: number, options: ResidualOptions = {}): Layer {
   checkOptions("residualBasic", options, "stride");
@@ -66,8 +67,8 @@ export function residualBasic(channels: number, options: ResidualOptions = {}): 
 
 /**
  * 1×1 to `inner` channels, 3×3 with the stride, 1×1 to `channels`, and a shortcut: x (n, ic, h, w)
- * → (n, channels, h/stride, w/stride). Parts conv1, bn1, conv2, bn2, conv3, bn3, and downsample
- * where the shape changes.
+ * → (n, channels, h/stride, w/stride). Parts conv1, bn1, conv2, bn2, conv3, bn3, and downsample if
+ * the shape changes.
  */
 export function residualBottleneck(channels: number, options: BottleneckOptions = {}): Layer {
   checkOptions("residualBottleneck", options, "inner stride groups dilation");

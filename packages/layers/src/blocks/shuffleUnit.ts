@@ -31,9 +31,10 @@ const depthwise = (channels: number, stride: number): readonly Layer[] => [
 ];
 
 /**
- * x (n, from, h, w) → (n, to, h, w) where from = to: one half of the channels passes, the other
- * goes through 1×1, depthwise 3×3, 1×1; else (n, to, h/2, w/2), and both sides see all channels. In
- * the end the sides are shuffled. Parts branch1.0, … (only where it halves), branch2.0, ….
+ * A unit of ShuffleNet v2. If from = to, x (n, from, h, w) → (n, to, h, w): half of the channels
+ * pass unchanged, the other half goes through 1×1, depthwise 3×3 and 1×1. Otherwise x → (n, to,
+ * h/2, w/2), and both branches read all channels. The channels of both branches are concatenated
+ * and shuffled. Parts branch1.0, … (only if from ≠ to), branch2.0, ….
  */
 export function shuffleUnit(from: number, to: number): Layer {
   const [width, stride] = [to >> 1, from === to ? 1 : 2];

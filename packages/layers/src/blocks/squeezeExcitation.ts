@@ -12,16 +12,15 @@ import { adaptiveAvgPool2d } from "../layers/pool.ts";
 export interface SqueezeExcitationOptions {
   /** Between the two convolutions. Default: relu. */
   readonly activation?: Layer | undefined;
-  /** Of what the channels are multiplied by. Default: sigmoid; MobileNetV3 takes hardSigmoid. */
+  /** Activation of the factors of the channels. Default: sigmoid; MobileNetV3 uses hardSigmoid. */
   readonly scaleActivation?: Layer | undefined;
-  /** Of both convolutions. */
+  /** Initializer of both convolutions. Default: {@link pytorch}. */
   readonly init?: Init | undefined;
 }
 
 /**
  * x · scaleActivation(fc2(activation(fc1(mean of each map)))): x (n, c, h, w) → the same shape.
- * Parts fc1 and fc2, 1×1 convolutions to
- * `squeezeChannels` channels and back.
+ * Parts fc1 and fc2: 1×1 convolutions from c to `squeezeChannels` channels, and from these to c.
  */
 export function squeezeExcitation(
   squeezeChannels: number,

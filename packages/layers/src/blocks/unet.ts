@@ -1,5 +1,5 @@
-// The two ways of a U-Net: Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for
-// Biomedical Image Segmentation", MICCAI 2015.
+// The contracting and the expanding path of a U-Net: Ronneberger, Fischer and Brox, "U-Net:
+// Convolutional Networks for Biomedical Image Segmentation", MICCAI 2015.
 
 import { concat, slice } from "@conv/ops";
 import { checkOptions, formatShape, message, shapeError, type Value } from "@conv/tensor";
@@ -12,15 +12,18 @@ import { maxPool2d } from "../layers/pool.ts";
 
 export interface UnetOptions {
   /**
-   * Of the 3×3 convolutions: 0 as in the paper, so that each takes a border of 1; or 1, which keeps
-   * the size.
+   * Padding of the 3×3 convolutions: 0 (the default, as in the paper), which removes a border of 1
+   * pixel in each; or 1, which keeps the size.
    */
   readonly padding?: 0 | 1 | undefined;
 }
 
 const init = kaimingNormal();
 
-/** Two 3×3 convolutions with relu. Parts conv1, conv2. */
+/**
+ * Two 3×3 convolutions with relu: x (n, ic, h, w) → (n, channels, h − 4, w − 4), with padding 1 (n,
+ * channels, h, w). Parts conv1, conv2.
+ */
 export function unetConvs(channels: number, options: UnetOptions = {}): Layer {
   checkOptions("unetConvs", options, "padding");
   const { padding = 0 } = options;
@@ -29,16 +32,17 @@ export function unetConvs(channels: number, options: UnetOptions = {}): Layer {
 }
 
 /**
- * The way down: pooling by 2, then two convolutions, x (n, ic, h, w) → (n, channels, h/2 − 4, w/2 −
- * 4), with padding (n, channels, h/2, w/2). Parts conv1, conv2.
+ * A step of the contracting path, max pooling by 2 and two convolutions: x (n, ic, h, w) → (n,
+ * channels, h/2 − 4, w/2 − 4), with padding 1 (n, channels, h/2, w/2). Parts conv1, conv2.
  */
 export const unetDown = (channels: number, options?: UnetOptions): Layer =>
   pipe(maxPool2d(2), unetConvs(channels, options));
 
 /**
- * The way up: what `below` makes of x, doubled in size by a transposed convolution, joined to the
- * middle of x, then two convolutions, x (n, ic, h, w) → (n, channels, h′, w′). Parts below, up,
- * conv1, conv2. Throws ShapeError where it came back larger than x.
+ * A step of the expanding path: `below` is applied to x, a transposed convolution doubles the size
+ * of the result, a center crop of x is concatenated, and two convolutions follow; x (n, ic, h, w) →
+ * (n, channels, h′, w′). Parts below, up, conv1, conv2. Throws ShapeError if the doubled result is
+ * larger than x.
  */
 export function unetUp(channels: number, below: Layer, options?: UnetOptions): Layer {
   const up = convTranspose2d(channels, 2, { stride: 2, init });
@@ -52,14 +56,14 @@ export function unetUp(channels: number, below: Layer, options?: UnetOptions): L
   };
 }
 
-/** The middle of x, of this size. */
+/** The center crop of x of this size. */
 function middle(x: Value, size: readonly number[]): Value {
   const start = size.map((s, a) => (x.shape[a + 2] - s) >> 1);
   if (start.some((s) => s < 0))
     throw shapeError(
       "unetUp",
       "larger-output",
-      message`the inner layers turned ${{ shape: formatShape(x.shape.slice(2)) }} into ${{ size: formatShape(size) }}, must not be larger`,
+      message`the inner layers and the upsampling turn ${{ shape: formatShape(x.shape.slice(2)) }} into ${{ size: formatShape(size) }}, which must not be larger; use an inner layer that does not enlarge its input`,
     );
   return slice(x, [0, 0, ...start], [x.shape[0], x.shape[1], ...size]);
 }

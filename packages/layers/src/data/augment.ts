@@ -1,13 +1,13 @@
-// Augmentation: random changes of samples at each use. Each function takes a sample and a stream of
-// random numbers and returns a sample of the same shape. The stream is drawn from seed, epoch and
-// sample, so that a resumed training is bit-identical.
+// Data augmentation: random changes of training samples. Each function takes a sample and a random
+// number generator, and returns a sample of the same shape. The generator is seeded with seed,
+// epoch and index of the sample, so that a resumed training is bit-identical.
 
 import { checkOptions, formatShape, message, rangeError, shapeError, sizeOf } from "@conv/tensor";
 import { mustBe } from "../checks.ts";
 import { knownLabels, withLabels, type Dataset } from "./data.ts";
 import { createRandom, type Random } from "./random.ts";
 
-/** Makes another sample of shape (c, h, w); must not write to the one given. */
+/** Returns a changed sample of the same shape (c, h, w). It must not write to its argument. */
 export type Augmentation = (
   sample: Float32Array,
   shape: readonly number[],
@@ -21,9 +21,10 @@ export const augmentAll =
     parts.reduce((value, part) => part(value, shape, random), sample);
 
 /**
- * The data set with samples changed in training, not in evaluation. Throws ShapeError for targets
- * with the shape of an image, such as masks, which would have to change with it; and in training
- * where an augmentation does not return as many numbers.
+ * A data set whose samples are augmented in training, not in evaluation. Throws ShapeError unless
+ * samples are (c, h, w), and for targets that are images, such as masks, which would have to change
+ * with the sample. In training, throws ShapeError if the augmentation returns another number of
+ * values.
  */
 export function augmented(data: Dataset, augmentation: Augmentation): Dataset {
   const { sample: shape, target } = data;
@@ -31,13 +32,13 @@ export function augmented(data: Dataset, augmentation: Augmentation): Dataset {
     throw shapeError(
       "augmented",
       "sample-rank",
-      message`samples have shape ${{ shape: formatShape(shape) }}, need channels, height and width`,
+      message`samples have shape ${{ shape: formatShape(shape) }}, must have three axes: channels, height and width`,
     );
   if (target && target.shape.length > 1)
     throw shapeError(
       "augmented",
       "target-is-image",
-      message`targets have shape ${{ shape: formatShape(target.shape) }} and would not move with the image; write a Dataset whose batch changes both`,
+      message`targets have shape ${{ shape: formatShape(target.shape) }}, but only samples are augmented; write a Dataset whose method batch changes both`,
     );
   const size = sizeOf(shape);
   const change = (sample: Float32Array, key: string): Float32Array => {
@@ -65,7 +66,7 @@ export function augmented(data: Dataset, augmentation: Augmentation): Dataset {
   return withLabels(changing, knownLabels(data));
 }
 
-/** A whole number from −by to by, each as likely. */
+/** A whole number from −by to by, uniformly distributed. */
 const step = (random: Random, by: number): number =>
   Math.floor(random.uniform() * (2 * by + 1)) - by;
 
@@ -83,11 +84,14 @@ function build(
 }
 
 export interface Fill {
-  /** Value outside of the sample. */
+  /** Value of pixels outside of the sample. Default: 0. */
   readonly fill?: number | undefined;
 }
 
-/** Moves the sample by up to `by` pixels up or down and left or right. */
+/**
+ * Shifts the sample by at most `by` pixels, vertically and horizontally. Throws RangeError unless
+ * `by` is a whole number ≥ 0.
+ */
 export function shift(options: Fill & { readonly by: number }): Augmentation {
   checkOptions("shift", options, "by fill");
   const { by, fill = 0 } = options;
@@ -105,14 +109,15 @@ export function shift(options: Fill & { readonly by: number }): Augmentation {
 }
 
 /**
- * Adds `padding` reflected pixels on all sides, and takes a window of the original size at a random
- * position.
+ * Pads all sides with `padding` reflected pixels and crops to the original size at a random
+ * position. Throws RangeError unless `padding` is a whole number ≥ 0; when applied, throws
+ * ShapeError unless it is less than height and width.
  */
 export function crop(options: { readonly padding: number }): Augmentation {
   checkOptions("crop", options, "padding");
   const { padding } = options;
   mustBe("a whole number ≥ 0", "crop", { padding });
-  // −1 is 1, and h is h − 2: the border is not doubled.
+  // Reflection without repeating the border: −1 → 1, size → size − 2.
   const mirrored = (at: number, size: number) =>
     at < 0 ? -at : at >= size ? 2 * size - 2 - at : at;
   return (sample, shape, random) => {
@@ -121,7 +126,7 @@ export function crop(options: { readonly padding: number }): Augmentation {
       throw shapeError(
         "crop",
         "padding",
-        message`padding ${{ padding }} is not less than the sample's ${{ height: h }}×${{ width: w }}`,
+        message`padding ${{ padding }} must be less than height and width of the sample, ${{ height: h }}×${{ width: w }}`,
       );
     const [dy, dx] = [step(random, padding), step(random, padding)];
     return build(
@@ -131,7 +136,10 @@ export function crop(options: { readonly padding: number }): Augmentation {
   };
 }
 
-/** Mirrors the sample, left and right or up and down, with probability p. */
+/**
+ * Mirrors the sample along `axis` (default "width") with probability p (default 0.5). Throws
+ * RangeError for options out of range.
+ */
 export function flip(
   options: { readonly axis?: "height" | "width" | undefined; readonly p?: number | undefined } = {},
 ): Augmentation {
@@ -156,15 +164,18 @@ export function flip(
 }
 
 export interface WarpOptions extends Fill {
-  /** Largest rotation in degrees, in both directions. */
+  /** Largest rotation in degrees, in both directions. Default: 0. */
   readonly degrees?: number | undefined;
-  /** Scaling by a factor from 1/(1 + scale) to 1 + scale. */
+  /** The factor of scaling is between 1/(1 + scale) and 1 + scale, for each axis. Default: 0. */
   readonly scale?: number | undefined;
-  /** Largest shear in pixels a pixel, in both directions. */
+  /** Largest horizontal shear in pixels per row, in both directions. Default: 0. */
   readonly shear?: number | undefined;
 }
 
-/** Shears, rotates and scales the sample about its center, with bilinear interpolation. */
+/**
+ * Shears, rotates and scales the sample about its center, with bilinear interpolation. Throws
+ * RangeError for options out of range.
+ */
 export function warp(options: WarpOptions): Augmentation {
   checkOptions("warp", options, "degrees scale shear fill");
   const { degrees = 0, scale = 0, shear = 0, fill = 0 } = options;
@@ -175,8 +186,8 @@ export function warp(options: WarpOptions): Augmentation {
     const angle = (between() * degrees * Math.PI) / 180;
     const [sy, sx] = [(1 + scale) ** between(), (1 + scale) ** between()];
     const slant = between() * shear;
-    // From a place in the result to the place in the sample that it shows: the inverse of slanting,
-    // turning, stretching.
+    // Maps a position in the result to a position in the sample: the inverse of shear, rotation and
+    // scaling.
     const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
     const [yy, yx] = [cos / sy, sin / sx];
     const [xy, xx] = [-sin / sy - slant * yy, cos / sx - slant * yx];
@@ -202,8 +213,9 @@ export function rotate(options: Fill & { readonly degrees: number }): Augmentati
 }
 
 /**
- * With probability p fills a square of size×size around a random pixel, in all channels (DeVries
- * and Taylor 2017).
+ * With probability p (default 1) sets a square of size×size pixels around a random pixel to `fill`
+ * (default 0), in all channels (DeVries and Taylor 2017). Throws RangeError for options out of
+ * range.
  */
 export function cutOut(
   options: Fill & { readonly size: number; readonly p?: number | undefined },

@@ -1,4 +1,4 @@
-// Data sets: anything that returns a batch by indices.
+// Data sets: objects that return batches of samples by indices.
 
 import {
   checkOptions,
@@ -13,13 +13,13 @@ import {
   type Message,
 } from "@conv/tensor";
 
-/** Shape and dtype of a label, without the batch. A class is an int32 of shape []. */
+/** Shape and dtype of the target of one sample. A class is int32 of shape []. */
 export interface Target {
   readonly shape: readonly number[];
   readonly dtype: DType;
 }
 
-/** Samples with their labels, one after the other. */
+/** Samples and their labels, each in row-major order. */
 export interface Batch {
   readonly x: Float32Array;
   readonly y: Int32Array | Float32Array;
@@ -33,9 +33,9 @@ export interface Dataset {
   /** Shape and dtype of a label. Default: a class. */
   readonly target?: Target | undefined;
   /**
-   * Must return the same for the same arguments at any time. A data set that changes samples at
-   * random draws from `key` and the index, and changes none without a key: training passes a key
-   * for each seed and epoch, evaluation none.
+   * Returns the samples with these indices. The result must depend only on the arguments. A data
+   * set with random changes must seed them with `key` and the index, and make none without a key.
+   * Training passes a key for each seed and epoch, evaluation passes none.
    */
   batch(indices: Uint32Array | readonly number[], key?: string): Batch;
 }
@@ -43,34 +43,37 @@ export interface Dataset {
 const labelsInMemory = /* @__PURE__ */ new WeakMap<Dataset, ArrayLike<number>>();
 
 /**
- * The label of each sample, of a data set that has one for each in memory: of `arrayDataset`, and
- * of subsets and augmentations of such.
+ * The label of each sample, if the data set has one label for each sample in memory:
+ * `arrayDataset`, and subsets and augmentations of it.
  */
 export const knownLabels = (data: Dataset): ArrayLike<number> | undefined =>
   labelsInMemory.get(data);
 
-/** The same data set, whose labels are known to be these. */
+/** Registers the labels of a data set, and returns it. */
 export function withLabels(data: Dataset, labels: ArrayLike<number> | undefined): Dataset {
   if (labels) labelsInMemory.set(data, labels);
   return data;
 }
 
 export interface ArrayDatasetOptions {
-  /** All samples, one after the other: floats, or bytes as in images. */
+  /** All samples, (count, …sample) in row-major order: floats, or bytes as in images. */
   readonly x: Float32Array | Uint8Array;
-  /** One class a sample, or one target after the other. */
+  /** The class of each sample, or all targets in row-major order. */
   readonly y: ArrayLike<number>;
   readonly sample: readonly number[];
   /** Shape and dtype of a label. Default: a class. */
   readonly target?: Target | undefined;
-  /** The model sees value·scale + shift; 1/255 makes 0 to 1 of bytes. */
+  /**
+   * The model reads value·scale + shift; scale 1/255 maps bytes to [0, 1]. Default: scale 1, shift
+   * 0.
+   */
   readonly scale?: number | undefined;
   readonly shift?: number | undefined;
 }
 
 /**
- * Samples in memory. Throws ShapeError where x does not hold one sample for each label, or a label
- * is not a whole number within int32; for a target of float32, not a finite number.
+ * A data set in memory. Throws ShapeError unless x has one sample for each label, and each label is
+ * an int32 (for a target of dtype float32: a finite number).
  */
 export function arrayDataset(options: ArrayDatasetOptions): Dataset {
   checkOptions("arrayDataset", options, "x y sample target scale shift");
@@ -92,7 +95,7 @@ export function arrayDataset(options: ArrayDatasetOptions): Dataset {
     const times = y.length / (x.length / size);
     const oneHot = !target && Number.isInteger(times) && times > 1;
     const { text, values } =
-      message`${{ values: x.length }} values are not ${{ count }} samples of shape ${{ shape: formatShape(sample) }}, which hold ${{ needed: count * size }}`;
+      message`${{ values: x.length }} values are not ${{ count }} samples of shape ${{ shape: formatShape(sample) }}, which have ${{ needed: count * size }} values`;
     throw fault("sample-count", {
       text: oneHot ? `${text}; give the class of each sample, not a one-hot row` : text,
       values,
@@ -105,7 +108,7 @@ export function arrayDataset(options: ArrayDatasetOptions): Dataset {
     if (!(isFloat ? Number.isFinite(y[i]) : typeof y[i] === "number" && (y[i] | 0) === y[i]))
       throw fault(
         "label",
-        message`y[${{ index: i }}] is ${{ value: String(y[i]) }}, must be ${{ expected: isFloat ? "a finite number" : "a whole number: labels are classes, or a target has dtype float32" }}`,
+        message`y[${{ index: i }}] is ${{ value: String(y[i]) }}, must be ${{ expected: isFloat ? "a finite number" : "a whole number (a class); for other labels set a target of dtype float32" }}`,
       );
   const data: Dataset = {
     count,
@@ -127,12 +130,16 @@ export function arrayDataset(options: ArrayDatasetOptions): Dataset {
 
 function mustBeIndex(op: string, index: number, count: number): void {
   if (!(Number.isInteger(index) && index >= 0 && index < count))
-    throw rangeError(op, "index", message`index ${{ index }} is not one of ${{ count }} samples`);
+    throw rangeError(
+      op,
+      "index",
+      message`index ${{ index }} is not the index of a sample: the data set has ${{ count }} samples, counted from 0`,
+    );
 }
 
 /**
- * Some samples of a data set, in this order. Throws RangeError for an index that is none of its
- * samples.
+ * The samples of a data set with these indices, in this order. Throws RangeError for an index out
+ * of range.
  */
 export function subset(data: Dataset, indices: Uint32Array | readonly number[]): Dataset {
   const own = Array.from(indices); // a copy: later changes of the list have no effect

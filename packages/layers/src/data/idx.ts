@@ -1,6 +1,5 @@
-// IDX, the file format of MNIST (yann.lecun.com/exdb/mnist): two zero bytes, the
-// element type, the number of axes, the size of each as a big-endian 32-bit number, and the
-// elements.
+// IDX, the file format of MNIST (yann.lecun.com/exdb/mnist): two zero bytes, the element type, the
+// number of axes, the size of each axis as a big-endian 32-bit number, and the elements.
 
 import { formatShape, message, fileError, sizeOf } from "@conv/tensor";
 
@@ -10,19 +9,19 @@ export interface Idx {
   readonly data: Uint8Array;
 }
 
-/** The header of an IDX file: its shape, where the elements begin, and the size of the file. */
+/** The header of an IDX file: shape, offset of the elements, and size of the file in bytes. */
 export interface IdxHeader {
   readonly shape: readonly number[];
   readonly start: number;
   readonly size: number;
 }
 
-const AXES = 8; // videos in color from several views need no more
+const AXES = 8; // a guess: more than data sets of images or video need
 export const IDX_HEADER = 4 + 4 * AXES; // bytes of the longest header
 
 /**
  * Reads the header from the first `IDX_HEADER` bytes of an IDX file, or from the whole file. Throws
- * FileError for anything else.
+ * FileError if it is not a valid header of an IDX file of bytes.
  */
 export function readIdxHeader(bytes: Uint8Array): IdxHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -37,13 +36,13 @@ export function readIdxHeader(bytes: Uint8Array): IdxHeader {
     throw fileError(
       "idx",
       "element-type",
-      message`the elements have type ${{ type }}, only unsigned bytes (8) are read`,
+      message`the elements have type ${{ type }}, only type 8 (unsigned bytes) is supported`,
     );
   if (rank > AXES)
     throw fileError(
       "idx",
       "rank",
-      message`the file has ${{ rank }} axes, at most ${{ most: AXES }} are read`,
+      message`the file has ${{ rank }} axes, the limit is ${{ most: AXES }}`,
     );
   const start = 4 + 4 * rank;
   if (bytes.length < start)
@@ -56,14 +55,14 @@ export function readIdxHeader(bytes: Uint8Array): IdxHeader {
   return { shape, start, size: start + sizeOf(shape) };
 }
 
-/** Reads an IDX file of unsigned bytes, uncompressed. Throws FileError for anything else. */
+/** Decodes an uncompressed IDX file of unsigned bytes. Throws FileError for any other file. */
 export function decodeIdx(bytes: Uint8Array): Idx {
   const { shape, start, size } = readIdxHeader(bytes);
   if (bytes.length !== size)
     throw fileError(
       "idx",
       "size",
-      message`the file has ${{ elements: bytes.length - start }} elements, its shape ${{ shape: formatShape(shape) }} holds ${{ size: size - start }}`,
+      message`the file has ${{ elements: bytes.length - start }} elements, its shape ${{ shape: formatShape(shape) }} needs ${{ size: size - start }}`,
     );
   return { shape, data: bytes.subarray(start) };
 }

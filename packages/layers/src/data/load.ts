@@ -1,5 +1,5 @@
-// Batches of a data set, checked before they reach the device: kinds of arrays, numbers of values,
-// labels, finiteness.
+// Loads batches of a data set and checks them before they are copied to the device: types of
+// arrays, numbers of values, labels, finiteness.
 
 import {
   formatShape,
@@ -17,32 +17,34 @@ import type { Loss } from "../training/loss.ts";
 import { knownLabels, type Batch, type Dataset, type Target } from "./data.ts";
 
 export interface Loader {
-  /** Throws unless the data set has samples of the model's input shape, at least one. */
+  /** Throws unless the data set is not empty and has samples of the model's input shape. */
   check(data: Dataset): void;
   /**
-   * Throws as `load` where labels in memory are not classes of the model; of labels that are not in
-   * memory the first `count` are loaded.
+   * Throws ShapeError for a label that is not a class of the model. Labels that are not in memory
+   * are checked for the first `count` samples only.
    */
   checkLabels(data: Dataset, count?: number): void;
   /**
-   * Throws ShapeError for anything that does not fit. Values may be NaN or infinite: see
-   * {@link whereNotFinite}.
+   * Loads a batch. Throws ShapeError if it does not fit the model. Values may be NaN or infinite,
+   * see {@link whereNotFinite}.
    */
   load(data: Dataset, indices: Uint32Array, key?: string): Batch;
-  /** Number of samples of a batch that a user made. Throws as `load`. */
+  /** Number of samples of a batch that the caller made. Throws ShapeError if it does not fit. */
   count(batch: Batch, target?: Target): number;
 }
 
 const fault = (code: string, rule: Message) => shapeError("train", code, rule);
 
-/** What a loader checks batches against. */
+/** Model and number of classes against which batches are checked. */
 interface Expected {
   readonly model: Model;
-  /** Cross-entropy has as many classes as there are scores; other losses may take other labels. */
+  /**
+   * Undefined if unknown: without `model.classes`, only cross-entropy has one class for each score.
+   */
   readonly classes: number | undefined;
 }
 
-/** Names the sample at a place of a batch. */
+/** The name of the sample at an index of a batch, for messages. */
 type NameOf = (at: number) => string;
 
 export function createLoader(model: Model, loss?: Loss): Loader {
@@ -73,7 +75,7 @@ export function createLoader(model: Model, loss?: Loss): Loader {
       if (!Number.isSafeInteger(count) || count < 1)
         throw fault(
           "batch-size",
-          message`x of a batch has ${{ values: batch.x.length }} values, which are no whole number of samples of shape ${{ shape: formatShape(model.input) }}`,
+          message`x of a batch has ${{ values: batch.x.length }} values, which is not a whole number of samples of shape ${{ shape: formatShape(model.input) }}`,
         );
       checkBatch(expected, batch, count, target, (i) => `sample ${i} of the batch`);
       return count;
@@ -81,7 +83,7 @@ export function createLoader(model: Model, loss?: Loss): Loader {
   };
 }
 
-/** Throws unless a data set has samples of the model's input shape, at least one. */
+/** Throws unless a data set is not empty and has samples of the model's input shape. */
 function checkSamples(model: Model, { sample, count }: Dataset): void {
   if (!sameShape(sample, model.input)) {
     const [given, needed] = [formatShape(sample), formatShape(model.input)];
@@ -89,7 +91,7 @@ function checkSamples(model: Model, { sample, count }: Dataset): void {
     const last = [...sample.slice(-1), ...sample.slice(0, -1)];
     throw fault("sample-shape", {
       text: sameShape(last, model.input)
-        ? `${rule.text}; channels come first: transpose the samples, or use layers of layout channels-last`
+        ? `${rule.text}; the model has channels first: transpose the samples, or use layers with layout channels-last`
         : rule.text,
       values: rule.values,
     });
@@ -99,11 +101,11 @@ function checkSamples(model: Model, { sample, count }: Dataset): void {
     throw rangeError(
       "train",
       "count",
-      message`the data set has count ${{ count: String(count) }}, must be a whole number`,
+      message`count of the data set is ${{ count: String(count) }}, must be a whole number ≥ 1`,
     );
 }
 
-/** Throws unless a batch holds `count` samples with their labels. */
+/** Throws unless a batch has `count` samples with their labels. */
 function checkBatch(
   expected: Expected,
   batch: Batch,
@@ -116,7 +118,7 @@ function checkBatch(
   if (kindOf(given) === "Promise" || typeof given !== "object" || given === null || "then" in given)
     throw fault(
       "batch-kind",
-      message`batch returned a promise or not an object, must return { x, y } at once; load samples before training, for example into arrayDataset`,
+      message`method batch of the data set returned a promise or not an object, must return { x, y } synchronously; load samples before training, for example with arrayDataset`,
     );
   const { x, y } = batch;
   const size = sizeOf(model.input);
@@ -125,7 +127,7 @@ function checkBatch(
   if (x.length !== count * size)
     throw fault(
       "batch-size",
-      message`x of a batch has ${{ values: x.length }} values, ${{ count }} samples of shape ${{ shape: formatShape(model.input) }} have ${{ needed: count * size }}`,
+      message`x of a batch has ${{ values: x.length }} values, ${{ count }} samples of shape ${{ shape: formatShape(model.input) }} need ${{ needed: count * size }}`,
     );
   const isFloat = target?.dtype === "float32";
   if (kindOf(y) !== (isFloat ? "Float32Array" : "Int32Array"))
@@ -138,7 +140,7 @@ function checkBatch(
   const labels = sizeOf(target?.shape ?? []);
   if (y.length !== count * labels) {
     const { text, values } =
-      message`y of a batch has ${{ labels: y.length }} labels, ${{ count }} samples have ${{ needed: count * labels }}`;
+      message`y of a batch has ${{ labels: y.length }} labels, ${{ count }} samples need ${{ needed: count * labels }}`;
     const oneHot = classes !== undefined && labels === 1 && y.length === count * classes;
     throw fault("label-count", {
       text: oneHot ? `${text}; give the class of each sample, not a one-hot row` : text,
@@ -161,7 +163,7 @@ function checkClasses(
     if (y[i] >= classes || (y[i] < 0 && model.classes !== undefined))
       throw fault(
         "label",
-        message`${{ sample: nameOf(i) }} has label ${{ label: y[i] }}, ${{ model: model.name }} has ${{ classes }} classes`,
+        message`${{ sample: nameOf(i) }} has label ${{ label: y[i] }}, ${{ model: model.name }} has ${{ classes }} classes, counted from 0`,
       );
 }
 

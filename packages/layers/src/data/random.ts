@@ -1,8 +1,9 @@
-// Random numbers by key: the same key gives the same numbers everywhere, and keys share nothing, so
-// that what is drawn for one parameter does not depend on which others exist. Hash to four words
-// (murmur's mixing), then sfc32 (Doty-Humphrey, PractRand).
+// Random numbers from a key: the same key gives the same numbers on every machine, and streams of
+// different keys are independent, so that the values of a parameter do not depend on other
+// parameters. The key is hashed to four words (with the mixing of MurmurHash), which seed the
+// generator sfc32 (Doty-Humphrey, PractRand).
 
-/** A stream of random numbers. */
+/** A random number generator. */
 export interface Random {
   /** 32 random bits, 0 ≤ n < 2³². */
   bits(): number;
@@ -12,7 +13,7 @@ export interface Random {
   normal(): number;
 }
 
-/** The stream that belongs to a key, for example `${seed} c1.weight`. */
+/** Creates the generator for a key, for example `${seed} c1.weight`. */
 export function createRandom(key: string): Random {
   let [a, b, c, d] = hash(key);
   const bits = () => {
@@ -28,12 +29,12 @@ export function createRandom(key: string): Random {
   return {
     bits,
     uniform,
-    // Box and Muller; 1 − u is never 0.
+    // Box–Muller transform; 1 − u is never 0.
     normal: () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()),
   };
 }
 
-/** The numbers 0 … count − 1 in the random order of a key (Fisher and Yates). */
+/** A random permutation of 0 … count − 1 for a key (Fisher–Yates shuffle). */
 export function shuffled(count: number, key: string): Uint32Array {
   const random = createRandom(key);
   const order = Uint32Array.from({ length: count }, (_, i) => i);

@@ -1,48 +1,48 @@
-// The best back end that is available: creators are tried in order of preference; those that were
-// not taken are listed with the reason.
+// Chooses the best available back end. Creators are tried in order of preference; the result lists
+// back ends that were not chosen, with the reason.
 
 import { message, unsupported, UnsupportedError, type Backend } from "@conv/tensor";
 
 /**
- * A back end. `software` is true where the processor emulates its device, as SwiftShader and
- * llvmpipe emulate a GPU.
+ * A back end. `software` is true if its device is emulated on the CPU, such as a GPU by SwiftShader
+ * or llvmpipe.
  */
 export type Candidate = Backend & { readonly software?: boolean | undefined };
 
 /**
- * Functions that make back ends, by name, in order of preference. Each throws UnsupportedError where
- * the back end is not available.
+ * Functions that create back ends, by name, in order of preference. Each throws UnsupportedError if
+ * its back end is not available.
  */
 export type Creators<T extends Readonly<Record<string, Candidate>>> = {
   readonly [N in keyof T]: () => T[N] | Promise<T[N]>;
 };
 
-/** A preferred back end that was not taken. */
+/** A back end of higher preference that was not chosen. */
 export interface Passed<N extends string> {
   readonly name: N;
-  /** Why, in English. */
+  /** The reason in English. */
   readonly reason: string;
-  /** What its creator threw, with a code and values. Null for an emulated device. */
+  /** The error of its creator. Null for an emulated device. */
   readonly error: UnsupportedError | null;
 }
 
-/** The back end that was chosen, and why. */
+/** The chosen back end, with the reasons for the choice. */
 export interface Best<N extends string, B> {
   readonly backend: B;
   /** Its name among the creators. */
   readonly chosen: N;
-  /** The preferred back ends that were not taken, with the reasons. */
+  /** The back ends of higher preference that were not chosen. */
   readonly passed: readonly Passed<N>[];
   /** The choice in one line: `cpu, not gpu (no adapter)`. */
   readonly why: string;
 }
 
 /**
- * Tries creators in order, `{ gpu: () => createGpu(), cpu: () => createCpu() }`, and takes the first
- * back end that is available. An emulated device comes after all others: code for the processor is
- * faster than a device that it emulates. An UnsupportedError leads to the next creator; any other
- * error is thrown. Throws UnsupportedError with all reasons where no back end is available; its
- * `cause` is the error of the last creator.
+ * Tries creators in order, for example `{ gpu: () => createGpu(), cpu: () => createCpu() }`, and
+ * returns the first back end that is available. An emulated device is used only if there is no
+ * other back end, because native code is faster than an emulated device. After an UnsupportedError
+ * the next creator is tried; any other error is thrown. Throws UnsupportedError with all reasons if
+ * no back end is available; its `cause` is the error of the last creator.
  */
 export async function createBest<T extends Readonly<Record<string, Candidate>>>(
   creators: Creators<T>,
@@ -80,7 +80,7 @@ export async function createBest<T extends Readonly<Record<string, Candidate>>>(
       unsupported(
         "best",
         "no-back-end",
-        message`no back end is available: ${{ reasons: reasons().join(", ") || "none is named" }}`,
+        message`no back end is available: ${{ reasons: reasons().join(", ") || "the list of creators is empty" }}`,
       ),
       { cause: passed.at(-1)?.error },
     );

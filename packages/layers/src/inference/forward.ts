@@ -1,4 +1,4 @@
-// Forward passes of a model with its parameters on a device: one program for each number of samples,
+// Forward passes of a model whose parameters are on a device: one program for each batch size,
 // compiled at its first use.
 
 import {
@@ -20,8 +20,8 @@ import type { Batch, Target } from "../data/data.ts";
 import { traceModel, type Model } from "../layers/layer.ts";
 
 /**
- * Number of programs that a predictor or a trainer keeps; a new one replaces the least recently
- * used.
+ * Number of compiled programs that a predictor or a trainer keeps. A new one replaces the least
+ * recently used.
  */
 export const KEPT_PROGRAMS = 8;
 
@@ -33,11 +33,13 @@ export interface Compiled {
 }
 
 export interface Forward {
-  /** Compiles what so many samples need; throws ShapeError where the model can't take so few. */
+  /**
+   * Compiles the program for `count` samples. Throws ShapeError if the model needs more samples.
+   */
   prepare(count: number, target?: Target): void;
   /**
-   * Enqueues one pass over the samples in x; reads the output, and what is measured of it, if
-   * anything.
+   * Enqueues one pass over the samples in x. Returns the output, and the result of `measures` if
+   * there is one.
    */
   run(
     x: Float32Array,
@@ -48,8 +50,9 @@ export interface Forward {
 }
 
 /**
- * `parameters` are in the order of the model's entries and belong to the caller. Without `measures`
- * runs have no labels and measure nothing.
+ * `parameters` are in the order of the model's entries; the caller frees them. `measures` computes
+ * a value from output and labels in the same program; without it, `run` takes no labels and
+ * `measured` is empty.
  */
 export function createForward(
   backend: Backend,
@@ -94,11 +97,14 @@ export function createForward(
   };
 }
 
-/** The labels of n samples as input of a graph: classes, or what the target says. */
+/**
+ * The labels of n samples as an input of a graph, with shape and dtype of the target (default:
+ * classes).
+ */
 export const labelsOf = (n: number, target?: Target): Value =>
   input(spec([n, ...(target?.shape ?? [])], target?.dtype ?? "int32"), "labels");
 
-/** Differs where programs must: by number of samples and kind of labels. */
+/** A key for the cache of programs: the number of samples, and shape and dtype of labels. */
 export const targetKey = (n: number, target?: Target): string =>
   `${n} ${target?.dtype ?? "int32"} ${target?.shape.join() ?? ""}`;
 
@@ -106,8 +112,8 @@ export const readFloats = (backend: Backend, buffer: Buffer): Promise<Float32Arr
   backend.read(buffer).then((bytes) => new Float32Array(bytes));
 
 /**
- * Compiles a graph, with buffers for its first inputs and outputs. Where anything does not fit,
- * nothing is left.
+ * Compiles a graph and allocates buffers for its first inputs and outputs. If this throws, nothing
+ * stays allocated.
  */
 export function compileStep(
   backend: Backend,
@@ -134,7 +140,7 @@ export function release(backend: Backend, { program, inputs, outputs }: Compiled
   for (const buffer of [...inputs, ...outputs]) backend.free(buffer);
 }
 
-/** Copies float arrays to buffers of their own; where one does not fit, there are none. */
+/** Copies float arrays to new buffers. If this throws, nothing stays allocated. */
 export function upload(backend: Backend, arrays: readonly Float32Array[]): Buffer[] {
   const buffers = allocate(
     backend,
@@ -145,9 +151,9 @@ export function upload(backend: Backend, arrays: readonly Float32Array[]): Buffe
 }
 
 /**
- * The class with the largest value for each label, the first of equals. NaN counts as larger than
- * all numbers. Outputs are those of `rows` samples, each classes × labels numbers (one label, or
- * one for each pixel).
+ * The class with the largest value for each label, the first of equal ones. NaN counts as larger
+ * than all numbers. `values` are the outputs of `rows` samples, (rows, classes, labels), where
+ * `labels` is 1, or the number of pixels.
  */
 export function argMax(values: Float32Array, rows: number, labels = 1): Int32Array {
   const width = values.length / rows;

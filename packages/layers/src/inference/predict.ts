@@ -15,29 +15,30 @@ import { matchState, type State } from "../state/state.ts";
 import { breather } from "../training/events.ts";
 import { createForward, sampleSize, upload } from "./forward.ts";
 
-/** A model on a back end. Its tensors stay there until `dispose` (or the end of `using`). */
+/** A model on a back end. Its tensors stay allocated until `dispose` (or the end of `using`). */
 export interface Predictor extends Disposable {
   /** Shape of the output for one sample. */
   readonly output: readonly number[];
   /**
-   * Outputs (logits, unless the model ends otherwise) of all samples in `x`, one after the other.
-   * Throws ShapeError unless x holds whole samples.
+   * Outputs of the model (usually logits) for all samples in `x`: (n, …input) → (n, …output), both
+   * in row-major order. Rejects with ShapeError unless x has a whole number of samples.
    */
   predict(x: Float32Array): Promise<Float32Array>;
-  /** Replaces the weights; throws ShapeError, and changes nothing, where names or shapes differ. */
+  /** Replaces the weights. Throws ShapeError, without any change, if names or shapes differ. */
   setState(state: State): void;
   dispose(): void;
 }
 
 export interface PredictorOptions {
-  /** Largest number of samples in one run. Default: 64. */
+  /** Number of samples in one run. Default: 64. */
   readonly batch?: number | undefined;
 }
 
 /**
- * Uploads a model. Samples run in batches of `batch`, and the rest in a smaller batch: a model may
- * use all samples of a batch. The programs of the last 8 sizes are kept. Throws RangeError unless
- * `batch` is a whole number ≥ 1.
+ * Uploads a model to a back end for inference. Samples run in batches of `batch`, and the rest in a
+ * smaller batch, without padding samples, because a model may compute statistics of its batch.
+ * Programs are compiled for each batch size; the last 8 are kept. Throws RangeError unless `batch`
+ * is a whole number ≥ 1, and ShapeError if the state does not fit the model.
  */
 export function createPredictor(
   backend: Backend,
@@ -66,13 +67,13 @@ export function createPredictor(
         throw shapeError(
           model.name,
           "samples-kind",
-          message`samples are ${{ kind: kindOf(x) }}, must be Float32Array: Float32Array.from(…)`,
+          message`samples are ${{ kind: kindOf(x) }}, must be Float32Array; convert them with Float32Array.from(…)`,
         );
       if (x.length % inSize)
         throw shapeError(
           model.name,
           "samples-size",
-          message`${{ values: x.length }} values are not a whole number of samples of shape ${{ shape: formatShape(model.input) }}, which hold ${{ size: inSize }}`,
+          message`${{ values: x.length }} values are not a whole number of samples of shape ${{ shape: formatShape(model.input) }}, which have ${{ size: inSize }} values`,
         );
       const count = x.length / inSize;
       const result = new Float32Array(count * outSize);

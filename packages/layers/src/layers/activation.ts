@@ -1,5 +1,5 @@
-// Activations as layers, with PyTorch's formulas and defaults. All but softmax are expressions of
-// one element, which back ends fuse into whatever comes before.
+// Activations as layers, with PyTorch's formulas and defaults. All but softmax and logSoftmax are
+// elementwise, and back ends fuse them into the preceding op.
 
 import * as ops from "@conv/ops";
 import { checkOptions, message, shapeError, type Value } from "@conv/tensor";
@@ -18,19 +18,19 @@ export const leakyRelu = (slope = 0.01): Layer => pure("leakyRelu", (x) => ops.l
 export const sigmoid = (): Layer => pure("sigmoid", ops.sigmoid);
 /** Hyperbolic tangent. */
 export const tanh = (): Layer => pure("tanh", ops.tanh);
-/** amplitude · tanh(scale · x); the defaults are LeCun's. */
+/** amplitude · tanh(scale · x). Defaults: 1.7159 and 2/3 (LeCun et al. 1998). */
 export const scaledTanh = (amplitude?: number, scale?: number): Layer =>
   pure("scaledTanh", (x) => ops.scaledTanh(x, amplitude, scale));
 /**
- * scale·x where x > 0, else scale·alpha·(eˣ − 1), with the constants 1.0507 and 1.6733 that keep
- * mean 0 and variance 1.
+ * scale·x where x > 0, else scale·alpha·(eˣ − 1), with scale ≈ 1.0507 and alpha ≈ 1.6733, for which
+ * activations converge to mean 0 and variance 1 (Klambauer et al. 2017).
  */
 export const selu = (): Layer => pure("selu", ops.selu);
 /** x where x > 0, else alpha·(eˣ − 1). */
 export const elu = (alpha = 1): Layer => pure("elu", (x) => ops.elu(x, alpha));
 /**
- * x · Φ(x), Φ the normal distribution; `tanh` takes x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³))) for
- * it.
+ * x · Φ(x), where Φ is the standard normal distribution function. With `approximate: "tanh"`: x/2 ·
+ * (1 + tanh(√(2/π)·(x + 0.044715·x³))). Default: "none".
  */
 export function gelu(options: { readonly approximate?: "none" | "tanh" | undefined } = {}): Layer {
   checkOptions("gelu", options, "approximate");
@@ -46,8 +46,8 @@ export const hardSigmoid = (): Layer => pure("hardSigmoid", ops.hardSigmoid);
 /** x · min(max(x + 3, 0), 6)/6. */
 export const hardSwish = (): Layer => pure("hardSwish", ops.hardSwish);
 /**
- * log(1 + exp(beta·x))/beta, computed so that nothing overflows. Throws ShapeError unless beta is a
- * finite number > 0.
+ * log(1 + exp(beta·x))/beta, computed without overflow. Throws ShapeError unless beta is a finite
+ * number > 0.
  */
 export function softplus(beta = 1): Layer {
   if (!(beta > 0 && Number.isFinite(beta)))
@@ -60,13 +60,16 @@ export function softplus(beta = 1): Layer {
 }
 
 export interface PreluOptions {
-  /** A slope for each channel (axis 1), else one for all. */
+  /** true: one slope for each channel (axis 1); false (the default): one for all channels. */
   readonly perChannel?: boolean | undefined;
-  /** The first slope. */
+  /** Initial slope. Default: 0.25. */
   readonly init?: number | undefined;
 }
 
-/** x where x > 0, else weight·x. Parameter weight (c), or (1). */
+/**
+ * x where x > 0, else weight·x. Parameter weight: (1), or (c) with `perChannel`. Throws ShapeError
+ * if `perChannel` is set and x has fewer than 2 axes.
+ */
 export function prelu(options: PreluOptions = {}): Layer {
   checkOptions("prelu", options, "perChannel init");
   const { perChannel = false, init = 0.25 } = options;
@@ -88,12 +91,12 @@ export function prelu(options: PreluOptions = {}): Layer {
   };
 }
 
-/** eˣ / Σeˣ along an axis, by default that of the classes. */
+/** eˣ / Σeˣ along an axis. Default: axis 1, the classes. */
 export const softmax = (axis = 1): Layer => pure("softmax", (x) => ops.softmax(x, axis));
-/** Logarithm of {@link softmax}. */
+/** Logarithm of {@link softmax}, computed without overflow. */
 export const logSoftmax = (axis = 1): Layer => pure("logSoftmax", (x) => ops.logSoftmax(x, axis));
 
-/** Activations by name, with their defaults: what the option `activation` of layers takes. */
+/** Activations with default options by name, for the option `activation` of layers. */
 export const activations = {
   elu,
   gelu,

@@ -15,13 +15,14 @@ import {
 } from "./options.ts";
 
 export interface LinearOptions extends LayerOptions, WeightOptions {
-  /** Checked against the input; taken from it where absent. */
+  /** Number of input features, which is checked. Default: taken from the input. */
   readonly inFeatures?: number | undefined;
 }
 
 /**
- * y = x·wᵀ + b over the last axis: x (n, in) → (n, outFeatures). Parameters weight (outFeatures,
- * in), bias (outFeatures).
+ * y = x·wᵀ + b over the last axis: x (n, …, in) → (n, …, outFeatures). Parameters weight
+ * (outFeatures, in), bias (outFeatures). Throws RangeError unless outFeatures is a whole number ≥
+ * 1, and ShapeError if x does not fit.
  */
 export function linear(outFeatures: number, options: LinearOptions = {}): Layer {
   const { inFeatures } = options;
@@ -53,15 +54,15 @@ export function linear(outFeatures: number, options: LinearOptions = {}): Layer 
   return configured(layer, options, `inFeatures ${WEIGHT}`);
 }
 
-/** Joins all axes from `startAxis` on: (n, c, h, w) → (n, c·h·w). */
+/** Joins all axes from `startAxis` on, with the default 1: (n, c, h, w) → (n, c·h·w). */
 export const flatten = (startAxis = 1): Layer => ({
   type: "flatten",
   forward: (x) => ops.flatten(x, startAxis),
 });
 
 /**
- * While training, zeroes with probability p and multiplies the rest by 1/(1 − p); one draw for each
- * element of `drawn(x.shape)`.
+ * In training, sets elements to 0 with probability p and multiplies the others by 1/(1 − p). There
+ * is one random number for each element of the shape `drawn(x.shape)`, broadcast over x.
  */
 function dropping(
   type: string,
@@ -84,18 +85,21 @@ function dropping(
 }
 
 /**
- * While training, zeroes each element with probability p and multiplies the others by 1/(1 − p);
- * otherwise does nothing.
+ * In training, sets each element to 0 with probability p (default 0.5) and multiplies the others by
+ * 1/(1 − p). In inference it returns its input. Throws RangeError unless 0 ≤ p < 1.
  */
 export const dropout = (p = 0.5): Layer => dropping("dropout", p, (shape) => shape);
 
-/** As {@link dropout}, whole channels of samples at a time: x (n, c, …) (Tompson et al. 2015). */
+/**
+ * {@link dropout} of whole channels of a sample, as torch.nn.Dropout2d: x (n, c, …) → the same
+ * shape (Tompson et al. 2015).
+ */
 export const channelDropout = (p = 0.5): Layer =>
   dropping("channelDropout", p, (shape) => shape.map((size, a) => (a < 2 ? size : 1)));
 
 /**
- * As {@link dropout}, whole samples at a time, or the whole batch: before a residual sum it skips
- * the block (Huang et al. 2016).
+ * {@link dropout} of whole samples ("row", the default) or of the whole batch ("batch"). Before a
+ * residual sum it skips the block (Huang et al. 2016).
  */
 export const stochasticDepth = (p: number, mode: "row" | "batch" = "row"): Layer =>
   dropping("stochasticDepth", p, (shape) =>
@@ -112,8 +116,8 @@ export type Parts =
   | Readonly<Record<string, Layer>>;
 
 /**
- * Layers in sequence. An object keeps its order, except that JavaScript puts names that are numbers
- * first: use pairs for those.
+ * Layers in sequence. The order is that of the list or object; JavaScript orders keys that are
+ * whole numbers first, so use pairs for such names.
  */
 export const sequential = (parts: Parts): Layer => ({
   type: "sequential",
@@ -124,7 +128,7 @@ export const sequential = (parts: Parts): Layer => ({
 const isPair = (part: Layer | readonly [string, Layer]): part is readonly [string, Layer] =>
   Array.isArray(part);
 
-/** The parts with their names. */
+/** Parts with their names. Throws ShapeError for a part that is not a layer. */
 export function named(parts: Parts): readonly (readonly [string, Layer])[] {
   const list: readonly (readonly [string, Layer])[] = Array.isArray(parts)
     ? parts.map((part: Layer | readonly [string, Layer], i) =>
@@ -136,7 +140,7 @@ export function named(parts: Parts): readonly (readonly [string, Layer])[] {
       throw shapeError(
         name,
         "not-a-layer",
-        message`this part is ${{ kind: kindOf(part) }}, must be a layer: relu(), not relu`,
+        message`this part is ${{ kind: kindOf(part) }}, must be a layer; call the function that makes it: relu(), not relu`,
       );
   return list;
 }

@@ -1,13 +1,13 @@
-// Layers that split and meet again: residual sums and branches side by side.
+// Layers with parallel branches: residual sums and concatenation.
 
 import { add, concat } from "@conv/ops";
 import { named, type Parts } from "./basic.ts";
 import type { Layer } from "./layer.ts";
 
 /**
- * main(x) + shortcut(x), the shortcut being x itself where absent (He, Zhang, Ren and Sun 2016).
- * Both run under the name of the whole, so the names of their parts must differ. Throws ShapeError
- * where the two shapes do not broadcast.
+ * main(x) + shortcut(x), by default main(x) + x (He, Zhang, Ren and Sun 2016). Both run under the
+ * name of this layer, so the names of their parts must differ. Throws ShapeError if the two shapes
+ * do not broadcast.
  */
 export const residual = (main: Layer, shortcut?: Layer): Layer => ({
   type: "residual",
@@ -15,8 +15,8 @@ export const residual = (main: Layer, shortcut?: Layer): Layer => ({
 });
 
 /**
- * All parts on the same input, their results joined along the channels: x (n, c, …) → (n, Σ
- * channels, …). Throws ShapeError where other sizes differ.
+ * Applies all parts to the same input and concatenates the results along the channels: x (n, c, …)
+ * → (n, Σ channels, …). Throws ShapeError if other sizes differ.
  */
 export const branches = (parts: Parts): Layer => ({
   type: "branches",
@@ -28,8 +28,8 @@ export const branches = (parts: Parts): Layer => ({
 });
 
 /**
- * As {@link branches}, but all under the name of the whole, so that the names of their parts must
- * differ.
+ * {@link branches} whose layers all run under the name of this layer, so the names of their parts
+ * must differ.
  */
 export const parallel = (...layers: readonly Layer[]): Layer => ({
   type: "parallel",

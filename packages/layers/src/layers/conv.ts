@@ -1,11 +1,12 @@
-// Convolution layers in one, two and three dimensions, plain and transposed, with PyTorch's names,
-// defaults and shapes. Depthwise is groups = channels.
+// Convolution and transposed convolution layers in one, two and three dimensions, with PyTorch's
+// names, defaults and shapes. For depthwise convolution set `groups` to the number of channels.
 
 import {
   add,
   conv,
   convTranspose,
   flip,
+  mustDivide,
   padWith,
   perAxis,
   reshape,
@@ -32,34 +33,37 @@ import {
 
 interface SharedOptions extends SpatialOptions, WeightOptions {
   readonly stride?: PerAxis | undefined;
-  /** Numbers or a name: see PaddingName of `@conv/ops`, and explainPadding there. */
+  /** Numbers or a name, see `Padding` and `explainPadding` of `@conv/ops`. Default: 0. */
   readonly padding?: Padding | undefined;
   readonly dilation?: PerAxis | undefined;
   readonly groups?: number | undefined;
-  /** Stands for the precision of the back end in this layer and its gradients. */
+  /** Overrides the precision of the back end for this layer and its gradients. */
   readonly precision?: Precision | undefined;
-  /** Checked against the input; taken from it where absent. */
+  /** Number of input channels, which is checked. Default: taken from the input. */
   readonly inChannels?: number | undefined;
 }
 
 export interface ConvLayerOptions extends SharedOptions {
-  /** What the padding holds. Default: zeros. */
+  /** Values of the padding. Default: "zeros". */
   readonly paddingMode?: PaddingMode | undefined;
   /**
-   * Convolution as mathematics has it, with the kernel reversed along every spatial axis. Default:
+   * true: mathematical convolution, with the kernel reversed along every spatial axis. Default:
    * false, cross-correlation.
    */
   readonly flipKernel?: boolean | undefined;
 }
 
 export interface ConvTransposeLayerOptions extends SharedOptions {
-  /** Added at the end of each axis; must be smaller than stride or dilation. */
+  /**
+   * Elements added at the end of each axis of the output; must be smaller than stride or dilation.
+   * Default: 0.
+   */
   readonly outputPadding?: PerAxis | undefined;
-  /** Sizes of the output: chooses outputPadding. */
+  /** Spatial sizes of the output, from which outputPadding is computed. */
   readonly outputSize?: PerAxis | undefined;
 }
 
-/** Names of what convolutions share, but `groups`. */
+/** Names of the options that all convolutions share, without `groups`. */
 export const CONV = `stride padding dilation layout inChannels precision ${WEIGHT}`;
 
 /** Throws ShapeError unless x has batch, channels and `rank` spatial axes. */
@@ -72,11 +76,11 @@ export function checkRank(type: string, x: Value, rank: number): void {
     );
 }
 
-/** y plus a number for each channel. */
+/** y (n, c, …) plus bias (c). */
 export const addBias = (y: Value, bias: Value): Value =>
   add(y, reshape(bias, [1, y.shape[1], ...y.shape.slice(2).map(() => 1)]));
 
-/** The channels of x; throws ShapeError where the layer does not fit them. */
+/** The number of channels of x. Throws ShapeError if they do not fit the layer. */
 export function checkChannels(
   type: string,
   outChannels: number,
@@ -90,22 +94,12 @@ export function checkChannels(
       "channels",
       message`inChannels is ${{ channels: inChannels }}, input has ${{ input: channels }}`,
     );
-  if (channels % groups)
-    throw shapeError(
-      type,
-      "groups",
-      message`${{ channels }} input channels do not divide into ${{ groups }} groups`,
-    );
-  if (outChannels % groups)
-    throw shapeError(
-      type,
-      "groups",
-      message`${{ channels: outChannels }} output channels do not divide into ${{ groups }} groups`,
-    );
+  mustDivide(type, "input channels", channels, groups);
+  mustDivide(type, "output channels", outChannels, groups);
   return channels;
 }
 
-/** Convolution with the padding and the kernel that the options say. */
+/** Convolution with the padding mode and kernel orientation of the options. */
 function correlate(
   x: Value,
   w: Value,
@@ -119,7 +113,7 @@ function correlate(
     : conv(padded(x, w, options, paddingMode), kernel, { ...options, padding: 0 });
 }
 
-/** What of the options is the op's. */
+/** The options of the op, without those of the layer. */
 export const geometryOf = ({
   stride,
   padding,
@@ -148,7 +142,7 @@ function padded(
   return padWith(x, padLo, padHi, mode);
 }
 
-/** How the layers differ: the first two axes of the weight, and the op. */
+/** What differs between plain and transposed convolution. */
 interface Kind<O extends SharedOptions> {
   readonly type: string;
   /** Names of the options of this kind. */
@@ -175,8 +169,8 @@ const transposed: Kind<ConvTransposeLayerOptions> = {
 
 /**
  * x (n, ic, …input) → (n, outChannels, …output), with `rank` spatial axes. Parameters weight
- * (outChannels, ic/groups, …kernel), transposed (ic, outChannels/groups, …kernel), and bias
- * (outChannels).
+ * (outChannels, ic/groups, …kernel), for a transposed convolution (ic, outChannels/groups,
+ * …kernel), and bias (outChannels).
  */
 function layer<O extends SharedOptions>(
   kind: Kind<O>,
@@ -206,27 +200,23 @@ function layer<O extends SharedOptions>(
 }
 
 /**
- * Convolution over one spatial axis: x (n, ic, w) → (n, outChannels, w′). Throws ShapeError where
- * the geometry does not fit.
+ * Convolution over one spatial axis: x (n, ic, w) → (n, outChannels, w′), with w′ = ⌊(w + padding −
+ * dilation·(kernel − 1) − 1)/stride⌋ + 1, where `padding` is the sum of both sides. Parameters
+ * weight (outChannels, ic/groups, kernel), bias (outChannels). Throws ShapeError if the geometry
+ * does not fit.
  */
 export const conv1d = (
   outChannels: number,
   kernel: PerAxis,
   options: ConvLayerOptions = {},
 ): Layer => layer(plain, 1, outChannels, kernel, options);
-/**
- * Convolution over two spatial axes: x (n, ic, h, w) → (n, outChannels, h′, w′). Throws ShapeError
- * where the geometry does not fit.
- */
+/** {@link conv1d} over two spatial axes: x (n, ic, h, w) → (n, outChannels, h′, w′). */
 export const conv2d = (
   outChannels: number,
   kernel: PerAxis,
   options: ConvLayerOptions = {},
 ): Layer => layer(plain, 2, outChannels, kernel, options);
-/**
- * Convolution over three spatial axes: x (n, ic, d, h, w) → (n, outChannels, d′, h′, w′). Throws
- * ShapeError where the geometry does not fit.
- */
+/** {@link conv1d} over three spatial axes: x (n, ic, d, h, w) → (n, outChannels, d′, h′, w′). */
 export const conv3d = (
   outChannels: number,
   kernel: PerAxis,
@@ -234,24 +224,26 @@ export const conv3d = (
 ): Layer => layer(plain, 3, outChannels, kernel, options);
 
 /**
- * Transposed convolution over one spatial axis: x (n, ic, w) → (n, outChannels, (w − 1)·stride −
- * padding + span + outputPadding).
+ * Transposed convolution over one spatial axis, the gradient of `conv1d` with respect to its input:
+ * x (n, ic, w) → (n, outChannels, w′), with w′ = (w − 1)·stride − padding + dilation·(kernel − 1) +
+ * 1 + outputPadding, where `padding` is the sum of both sides. Parameters weight (ic,
+ * outChannels/groups, kernel), bias (outChannels). Throws ShapeError if the geometry does not fit.
  */
 export const convTranspose1d = (
   outChannels: number,
   kernel: PerAxis,
   options: ConvTransposeLayerOptions = {},
 ): Layer => layer(transposed, 1, outChannels, kernel, options);
-/**
- * Transposed convolution over two spatial axes, the gradient of `conv2d` to its input. Throws
- * ShapeError where the geometry does not fit.
- */
+/** {@link convTranspose1d} over two spatial axes: x (n, ic, h, w) → (n, outChannels, h′, w′). */
 export const convTranspose2d = (
   outChannels: number,
   kernel: PerAxis,
   options: ConvTransposeLayerOptions = {},
 ): Layer => layer(transposed, 2, outChannels, kernel, options);
-/** Transposed convolution over three spatial axes. */
+/**
+ * {@link convTranspose1d} over three spatial axes: x (n, ic, d, h, w) → (n, outChannels, d′, h′,
+ * w′).
+ */
 export const convTranspose3d = (
   outChannels: number,
   kernel: PerAxis,

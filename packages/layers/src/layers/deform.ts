@@ -1,6 +1,6 @@
-// Deformable convolution as a layer: convolutions of the same input, which start at 0, compute the
-// offsets and in version 2 the mask. Dai et al., "Deformable Convolutional Networks", ICCV
-// 2017; Zhu, Hu, Lin and Dai, "Deformable ConvNets v2", CVPR 2019.
+// Deformable convolution as a layer. Convolutions of the same input, with initial weights 0,
+// compute the offsets and, in version 2, the mask. Dai et al., "Deformable Convolutional Networks",
+// ICCV 2017; Zhu, Hu, Lin and Dai, "Deformable ConvNets v2", CVPR 2019.
 
 import { affine, deformConv2d as deform, perAxis, sigmoid, type PerAxis } from "@conv/ops";
 import { mustCount } from "../checks.ts";
@@ -21,18 +21,18 @@ export interface DeformConvOptions extends Omit<ConvLayerOptions, "paddingMode" 
   /** Number of groups of input channels with separate offsets. Default: 1. */
   readonly offsetGroups?: number | undefined;
   /**
-   * Whether each sample is multiplied by a mask, 2·sigmoid of a convolution (1 at first): version
-   * 2. Default: true.
+   * Whether each sampled value is multiplied by a mask, 2·sigmoid(convolution), which is 1
+   * initially (version 2). Default: true.
    */
   readonly modulated?: boolean | undefined;
 }
 
 /**
- * Convolution that samples its input at offsets, with interpolation: x (n, ic, h, w) → (n,
- * outChannels, h′, w′). Parameters weight (outChannels, ic/groups, kh, kw) and bias; parts offset
- * and mask, convolutions of the same geometry to 2·offsetGroups·kh·kw and offsetGroups·kh·kw
- * channels. Their first weights are 0, so that the layer begins as `conv2d`. Throws ShapeError
- * where the geometry does not fit.
+ * Convolution that reads its input at learned offsets, with bilinear interpolation: x (n, ic, h, w)
+ * → (n, outChannels, h′, w′). Parameters weight (outChannels, ic/groups, kh, kw) and bias; parts
+ * offset and mask, convolutions of the same geometry to 2·offsetGroups·kh·kw and offsetGroups·kh·kw
+ * channels. Their initial weights are 0, so the layer initially equals `conv2d`. Throws ShapeError
+ * if the geometry does not fit.
  */
 export function deformConv2d(
   outChannels: number,

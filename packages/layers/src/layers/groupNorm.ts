@@ -1,10 +1,11 @@
-// Normalizations within a sample, which need no batch. Layer: Ba, Kiros and Hinton, "Layer
-// Normalization", 2016. Instance: Ulyanov, Vedaldi and Lempitsky, "Instance Normalization: The
-// Missing Ingredient for Fast Stylization", 2016. Group: Wu and He, "Group Normalization", ECCV
-// 2018.
+// Normalizations over the values of one sample, independent of the batch. Layer: Ba, Kiros and
+// Hinton, "Layer Normalization", 2016. Instance: Ulyanov, Vedaldi and Lempitsky, "Instance
+// Normalization: The Missing Ingredient for Fast Stylization", 2016. Group: Wu and He, "Group
+// Normalization", ECCV 2018.
 
-import { mean, reshape } from "@conv/ops";
+import { mean, mustDivide, reshape } from "@conv/ops";
 import { formatShape, message, sameShape, shapeError, sizeOf, type Value } from "@conv/tensor";
+import { mustCount } from "../checks.ts";
 import { checkRank } from "./conv.ts";
 import type { Layer } from "./layer.ts";
 import {
@@ -25,19 +26,20 @@ import {
   type SpatialOptions,
 } from "./options.ts";
 
-export interface StandardiseOptions extends AffineOptions {
-  /** Added to the variance. */
+export interface StandardizeOptions extends AffineOptions {
+  /** Added to the variance. Default: 1e-5. */
   readonly eps?: number | undefined;
 }
 
 /**
- * y = weight · (x − mean) / √(var + eps) + bias over the last axes, which have the sizes
- * `normalizedShape`, by default all but the batch: x (n, …) → the same shape. Parameters weight and
- * bias of those sizes. Throws ShapeError where x does not end in them.
+ * y = weight · (x − mean) / √(var + eps) + bias, with mean and variance over the last axes, of
+ * sizes `normalizedShape` (default: all axes but the batch): x (n, …) → the same shape. Parameters
+ * weight and bias of shape `normalizedShape`. Throws ShapeError if the shape of x does not end with
+ * it.
  */
 export function layerNorm(
   normalizedShape?: number | readonly number[],
-  options: StandardiseOptions & LayerOptions = {},
+  options: StandardizeOptions & LayerOptions = {},
 ): Layer {
   const { eps = 1e-5 } = options;
   const wanted = typeof normalizedShape === "number" ? [normalizedShape] : normalizedShape;
@@ -69,7 +71,7 @@ export function layerNorm(
   return configured(layer, options, AFFINE);
 }
 
-/** The values of x standardised over each of `groups` groups of channels of each sample. */
+/** x normalized over each of `groups` groups of channels of each sample. */
 function grouped(
   name: string,
   x: Value,
@@ -103,15 +105,16 @@ function grouped(
 }
 
 /**
- * y = weight · (x − mean) / √(var + eps) + bias, mean and variance over c/groups channels of one
- * sample: x (n, c, …) → the same shape. Parameters weight (c), bias (c). Throws ShapeError where
- * groups does not divide c.
+ * y = weight · (x − mean) / √(var + eps) + bias, with mean and variance over c/groups channels of
+ * one sample: x (n, c, …) → the same shape. Parameters weight (c), bias (c). Throws RangeError
+ * unless `groups` is a whole number ≥ 1, and ShapeError if it does not divide c.
  */
 export function groupNorm(
   groups: number,
-  options: StandardiseOptions & SpatialOptions = {},
+  options: StandardizeOptions & SpatialOptions = {},
 ): Layer {
   const { eps = 1e-5 } = options;
+  mustCount("groupNorm", "groups", groups);
   checkNorm("groupNorm", eps);
   const layer: Layer = {
     type: "groupNorm",
@@ -123,12 +126,7 @@ export function groupNorm(
           message`input has ${{ axes: x.shape.length }} axes, needs at least 2 (batch and channels)`,
         );
       const channels = x.shape[1];
-      if (!(groups >= 1 && channels % groups === 0))
-        throw shapeError(
-          "groupNorm",
-          "groups",
-          message`${{ channels }} channels do not divide into ${{ groups }} groups`,
-        );
+      mustDivide("groupNorm", "channels", channels, groups);
       const { weight, bias } = affineOf(ctx, [channels], options);
       return grouped("groupNorm", x, groups, eps, weight, bias);
     },
@@ -136,13 +134,13 @@ export function groupNorm(
   return configured(layer, options, `layout ${AFFINE}`);
 }
 
-export interface InstanceNormOptions extends StandardiseOptions, SpatialOptions {
+export interface InstanceNormOptions extends StandardizeOptions, SpatialOptions {
   /**
-   * Factor by which each training step moves the running statistics towards the mean over its
-   * samples.
+   * Factor of the new value in the running statistics, the mean over the samples of a training
+   * step: running ← (1 − momentum)·running + momentum·new. Default: 0.1.
    */
   readonly momentum?: number | undefined;
-  /** true: inference uses running statistics of the training. */
+  /** Whether inference uses running statistics from training. Default: false. */
   readonly trackRunningStats?: boolean | undefined;
 }
 
@@ -163,7 +161,7 @@ function instanceNorm(rank: number, options: InstanceNormOptions = {}): Layer {
         throw shapeError(
           type,
           "one-value",
-          message`statistics of a map need more than one value, input ${{ input: formatShape(x.shape) }} has ${{ count }}`,
+          message`mean and variance of a map need more than one value, input ${{ input: formatShape(x.shape) }} has ${{ count }}`,
         );
       if (running && ctx.training) {
         const { average, variance } = statisticsOf(reshape(x, [n, c, count]), [2]);
@@ -176,10 +174,10 @@ function instanceNorm(rank: number, options: InstanceNormOptions = {}): Layer {
 }
 
 /**
- * y = (x − mean) / √(var + eps), mean and variance over each map of each sample: x (n, c, w) → the
- * same shape. With `affine` times weight (c) plus bias (c); with `trackRunningStats` buffers as of
- * batch normalization, where num_batches_tracked stands still, as in PyTorch. Throws ShapeError for
- * a map of one value.
+ * y = (x − mean) / √(var + eps), with mean and variance over each map of each sample: x (n, c, w) →
+ * the same shape. With `affine` the result is multiplied by the parameter weight (c) and the
+ * parameter bias (c) is added. With `trackRunningStats` it has the buffers of batch normalization,
+ * of which num_batches_tracked stays 0, as in PyTorch. Throws ShapeError for a map of one value.
  */
 export const instanceNorm1d = (options?: InstanceNormOptions): Layer => instanceNorm(1, options);
 /** As {@link instanceNorm1d}: x (n, c, h, w) → the same shape. */

@@ -1,21 +1,22 @@
-// First values of parameters. The default is PyTorch's: Kaiming uniform with a = √5, which is
-// U(±1/√fan_in), for weight and bias alike.
+// Initializers of parameters. The default is PyTorch's for convolutions and linear layers: Kaiming
+// uniform with a = √5, which is U(±1/√fan_in), for weight and bias.
 
 import { checkOptions, formatShape, message, rangeError, shapeError, sizeOf } from "@conv/tensor";
 import type { Random } from "../data/random.ts";
 
-/** How many inputs feed one unit, and how many units one input feeds. */
+/** Number of inputs of one unit (fan_in), and number of units that read one input (fan_out). */
 export interface Fan {
   readonly in: number;
   readonly out: number;
 }
 
-/** What a parameter is to its layer. */
+/** The role of a parameter in its layer. */
 export type Role = "weight" | "bias";
 
 /**
- * Makes the first values of a parameter of this shape. A layer passes the fan of its weight and the
- * role of the parameter; by default the parameter is a weight with the fan of its own shape.
+ * Returns the initial values of a parameter of this shape, in row-major order. A layer passes the
+ * fan of its weight and the role of the parameter. By default the parameter is a weight with the
+ * fan of its own shape.
  */
 export type Init = (
   shape: readonly number[],
@@ -27,19 +28,19 @@ export type Init = (
 const fill = (shape: readonly number[], next: () => number): Float32Array =>
   Float32Array.from({ length: sizeOf(shape) }, next);
 
-/** Uniform in [lo, hi). */
+/** Uniform distribution in [lo, hi). */
 export const uniform =
   (lo: number, hi: number): Init =>
   (shape, random) =>
     fill(shape, () => lo + (hi - lo) * random.uniform());
 
-/** Normal with this mean and standard deviation. */
+/** Normal distribution with this mean and standard deviation. */
 export const normal =
   (mean: number, std: number): Init =>
   (shape, random) =>
     fill(shape, () => mean + std * random.normal());
 
-/** The same number everywhere. */
+/** All values equal. */
 export const constant =
   (value: number): Init =>
   (shape) =>
@@ -47,7 +48,7 @@ export const constant =
 export const zeros: Init = constant(0);
 export const ones: Init = constant(1);
 
-/** These numbers. Throws ShapeError unless there are as many as the shape holds. */
+/** The given values. Throws ShapeError unless their number is that of the shape. */
 export const values =
   (list: ArrayLike<number>): Init =>
   (shape) => {
@@ -55,12 +56,15 @@ export const values =
       throw shapeError(
         "values",
         "init-length",
-        message`${{ given: list.length }} values do not fill shape ${{ shape: formatShape(shape) }}, which holds ${{ needed: sizeOf(shape) }}`,
+        message`${{ given: list.length }} values do not fill shape ${{ shape: formatShape(shape) }}, which has ${{ needed: sizeOf(shape) }}`,
       );
     return Float32Array.from(list);
   };
 
-/** The fan of a weight (out, in, …kernel), counted as in PyTorch. */
+/**
+ * The fan of a weight (out, in, …kernel), as PyTorch computes it: in·kernel and out·kernel. Throws
+ * ShapeError for fewer than 2 axes.
+ */
 export function fanOf(weight: readonly number[]): Fan {
   if (weight.length < 2)
     throw shapeError(
@@ -72,7 +76,7 @@ export function fanOf(weight: readonly number[]): Fan {
   return { in: weight[1] * field, out: weight[0] * field };
 }
 
-/** An init for the weight; the bias is zero. */
+/** An initializer of weights that sets a bias to 0. */
 const weightOnly =
   (make: (fan: Fan) => Init): Init =>
   (shape, random, fan = fanOf(shape), role = "weight") =>
@@ -80,33 +84,36 @@ const weightOnly =
 
 const bounded = (bound: number): Init => uniform(-bound, bound);
 
-/** PyTorch's default: U(±1/√fan_in) for weight and bias. */
+/** U(±1/√fan_in) for weight and bias, PyTorch's default. */
 export const pytorch: Init = (shape, random, fan = fanOf(shape)) =>
   bounded(1 / Math.sqrt(fan.in))(shape, random);
 
-/** LeCun, Bottou, Bengio and Haffner 1998, appendix A: U(±2.4/fan_in) for weight and bias. */
+/** U(±2.4/fan_in) for weight and bias (LeCun, Bottou, Bengio and Haffner 1998, appendix A). */
 export const lecun1998: Init = (shape, random, fan = fanOf(shape)) =>
   bounded(2.4 / fan.in)(shape, random);
 
-/** Throws RangeError for wrong options, and where a layer called what makes an init. */
+/**
+ * Throws RangeError for unknown options, and if a layer called the function that returns the
+ * initializer, for `init: xavierUniform` instead of `init: xavierUniform()`.
+ */
 function checkInit(op: string, options: object, names: string): void {
   if (Array.isArray(options))
     throw rangeError(
       op,
       "init-not-called",
-      message`${{ name: op }} makes an init: write ${{ call: `${op}()` }}`,
+      message`${{ name: op }} is not an initializer, but returns one; write ${{ call: `${op}()` }}`,
     );
   checkOptions(op, options, names);
 }
 
-// The squared bound of a uniform distribution is 3 times its variance: 6 where a normal one has 2.
+// A uniform distribution in ±b has variance b²/3: hence 6, where the normal distribution has 2.
 const kinds = {
   uniform: { numerator: 6, make: bounded },
   normal: { numerator: 2, make: (std: number): Init => normal(0, std) },
 };
 
 export interface KaimingOptions {
-  /** Slope of the leaky ReLU that follows; 0 for ReLU. */
+  /** Slope of the leaky ReLU after the layer. Default: 0, ReLU. */
   readonly a?: number | undefined;
   readonly mode?: "in" | "out" | undefined;
 }
@@ -118,10 +125,10 @@ function kaiming(name: string, kind: keyof typeof kinds, options: KaimingOptions
   return weightOnly((fan) => make(Math.sqrt(numerator / ((1 + a * a) * fan[mode]))));
 }
 
-/** He et al. 2015: uniform, variance 2/((1 + a²)·fan) for the weight; the bias is zero. */
+/** Uniform with variance 2/((1 + a²)·fan) for the weight, 0 for the bias (He et al. 2015). */
 export const kaimingUniform = (options: KaimingOptions = {}): Init =>
   kaiming("kaimingUniform", "uniform", options);
-/** As {@link kaimingUniform}, normal. */
+/** {@link kaimingUniform} with a normal distribution. */
 export const kaimingNormal = (options: KaimingOptions = {}): Init =>
   kaiming("kaimingNormal", "normal", options);
 
@@ -137,11 +144,11 @@ function xavier(name: string, kind: keyof typeof kinds, options: XavierOptions):
 }
 
 /**
- * Glorot and Bengio 2010: uniform, variance gain²·2/(fan_in + fan_out) for the weight; the bias is
- * zero.
+ * Uniform with variance gain²·2/(fan_in + fan_out) for the weight, 0 for the bias (Glorot and
+ * Bengio 2010).
  */
 export const xavierUniform = (options: XavierOptions = {}): Init =>
   xavier("xavierUniform", "uniform", options);
-/** As {@link xavierUniform}, normal. */
+/** {@link xavierUniform} with a normal distribution. */
 export const xavierNormal = (options: XavierOptions = {}): Init =>
   xavier("xavierNormal", "normal", options);

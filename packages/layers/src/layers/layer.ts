@@ -1,6 +1,6 @@
-// What a layer is, and how a model is traced into a graph. A layer is a plain object with a
-// function of values; it asks the context for its parameters by name. The same description gives
-// parameter lists, training graphs and pictures.
+// The interface of layers, and tracing of a model into a graph. A layer is a plain object with a
+// function `forward`, which gets its parameters by name from the context. Lists of parameters,
+// graphs for training and inference, and diagrams all come from the same trace.
 
 import {
   checkOptions,
@@ -27,60 +27,59 @@ import type { Init } from "./init.ts";
 export type Values = Value | Readonly<Record<string, Value>>;
 
 /**
- * One step of a network, from one value to one value unless its types say otherwise. `forward` is
- * called once a trace, and must not keep values.
+ * A layer of a network, by default with one input and one output. `forward` is called once for each
+ * use in a trace, and must not store values.
  */
 export interface Layer<I extends Values = Value, O extends Values = Value> {
   readonly type: string;
-  /** Its name in a list, instead of its index. */
+  /** Name in a list of layers. Default: its index. */
   readonly name?: string | undefined;
   forward(x: I, ctx: Context): O;
 }
 
-/** Makes of a parameter, or of an output, one element that is added to the training loss. */
+/**
+ * Computes a penalty of a parameter or an output, one element, that is added to the training loss.
+ */
 export type Regularizer = (value: Value) => Value;
 
-/** Makes the new value of a parameter after its update: a tensor of the same shape. */
+/** Computes the new value of a parameter after its update: a tensor of the same shape. */
 export type Constraint = (parameter: Value) => Value;
 
-/** How training treats a parameter, besides its update. */
+/** Regularizer and constraint of a parameter in training. */
 export interface ParamOptions {
   readonly regularizer?: Regularizer | undefined;
   readonly constraint?: Constraint | undefined;
 }
 
 /**
- * Passed to `forward`: a layer gets its parameters and runs its parts through it. Names have at
- * least one character and no `.`, `/` or space.
+ * The argument of `forward` through which a layer gets its parameters and runs its parts. Names
+ * have at least one character and no `.`, `/` or space.
  */
 export interface Context {
-  /** True in a training step, unless the layer is frozen: dropout drops. */
+  /** Whether this is a training step and the layer is not frozen. */
   readonly training: boolean;
   /** A trainable tensor, saved as `path.name`. */
   param(name: string, shape: readonly number[], init: Init, options?: ParamOptions): Value;
   /** A tensor that is saved and not trained. */
   buffer(name: string, shape: readonly number[], init: Init): Value;
   /**
-   * In training: sets the value of a buffer of this layer after the step. From then on `buffer`
-   * returns this value.
+   * In training: sets the value that a buffer of this layer has after the step. Later calls of
+   * `buffer` in the same trace return it.
    */
   update(name: string, next: Value): void;
-  /**
-   * Runs a part under `path.name`. The same layer under the same name uses the same parameters
-   * again.
-   */
+  /** Runs a part under `path.name`. Calls with the same layer and name share parameters. */
   child<I extends Values, O extends Values>(name: string, layer: Layer<I, O>, x: I): O;
-  /** An int32 [2] seed for `random`, different at each call and, in training, at each step. */
+  /** A seed for `random`, int32 [2], different for each call and, in training, for each step. */
   seed(): Value;
   /**
-   * In training: one more output that is compared with the labels; its loss is added `weight` times
-   * to that of the model's output.
+   * In training: adds an auxiliary output. Its loss against the labels, times `weight`, is added to
+   * the loss of the model's output.
    */
   auxiliary(output: Value, weight: number): void;
-  /** In training: adds one element to the loss. */
+  /** In training: adds a value of one element to the loss. Ignored in inference. */
   loss(value: Value): void;
   /**
-   * The same place in the model, where parameters are saved and not trained, and layers run as in
+   * A context with the same path, in which parameters are not trained and layers run as in
    * inference.
    */
   frozen(): Context;
@@ -91,7 +90,7 @@ export interface Entry extends ParamOptions {
   readonly name: string;
   readonly spec: Spec;
   readonly init: Init;
-  /** A buffer belongs to the state of a layer, as running statistics do. */
+  /** A buffer is saved and not trained, for example running statistics. */
   readonly kind: "parameter" | "buffer";
   /** Whether training updates it: true for parameters that are not frozen. */
   readonly trainable: boolean;
@@ -103,24 +102,24 @@ export type Inputs<I extends Values> = I extends Value
   : { readonly [K in keyof I]: readonly number[] | Spec };
 
 /**
- * A network: a layer, and the shape of one sample, without the batch. With several inputs it takes
- * a record of shapes, or of specs for other types than float32. Training and inference take models
- * with one input and one output.
+ * A network: a layer, and the shape of one sample without the batch axis. A model with several
+ * inputs has a record of shapes, or of specs for types other than float32. The trainer and the
+ * predictor need models with one input and one output.
  */
 export interface Model<I extends Values = Value, O extends Values = Value> {
   readonly name: string;
   readonly layer: Layer<I, O>;
   readonly input: Inputs<I>;
-  /** Number of classes that the output scores; labels are checked against it. */
+  /** Number of classes, against which labels are checked. */
   readonly classes?: number | undefined;
-  /** Input values of background and foreground of a gray image. Default: [0, 1]. */
+  /** Input values for background and foreground of a gray image. Default: [0, 1]. */
   readonly range?: readonly [background: number, foreground: number] | undefined;
   /** Default: cross-entropy. */
   readonly loss?: Loss | undefined;
 }
 
 /**
- * A model as a graph with the inputs […x, …entries, …seeds] and the outputs of the model.
+ * A model as a graph. Inputs: x, entries, seeds, in this order. Outputs: those of the model.
  * `values[i]` is the tensor of `entries[i]`.
  */
 export interface TracedModel<I extends Values = Value, O extends Values = Value> {
@@ -130,13 +129,16 @@ export interface TracedModel<I extends Values = Value, O extends Values = Value>
   readonly output: O;
   readonly entries: readonly Entry[];
   readonly values: readonly Value[];
-  /** For each entry its value after a training step, where the model itself sets it, else null. */
+  /**
+   * For each entry the new value that the model itself computes in a training step (running
+   * statistics), else null.
+   */
   readonly updates: readonly (Value | null)[];
-  /** One int32 [2] input for each use of randomness, in order; none unless training. */
+  /** One input, int32 [2], for each call of `ctx.seed`, in order; empty in inference. */
   readonly seeds: readonly Value[];
-  /** Outputs of auxiliary heads; none unless training. */
+  /** Outputs of auxiliary heads; empty in inference. */
   readonly auxiliaries: readonly Auxiliary[];
-  /** Elements that layers add to the loss; none unless training. */
+  /** Values that layers add to the loss; empty in inference. */
   readonly losses: readonly Value[];
 }
 
@@ -150,7 +152,7 @@ export interface Auxiliary {
 export interface TraceOptions {
   /** Number of samples. Default: 1. */
   readonly batch?: number | undefined;
-  /** Whether a training step is traced. Default: false. */
+  /** Traces for a training step instead of inference. Default: false. */
   readonly training?: boolean | undefined;
   /** Paths of layers that run as in inference while the others train. */
   readonly frozen?: ReadonlySet<string> | undefined;
@@ -162,7 +164,7 @@ const listOf = (values: Values): readonly Value[] =>
 const isShape = (shape: readonly number[] | Spec): shape is readonly number[] =>
   Array.isArray(shape);
 
-/** The inputs of a model over `batch` samples; one input is called x. */
+/** The inputs of a model for `batch` samples. A single input has the name x. */
 function inputsOf<I extends Values>(given: Inputs<I>, batch: number): I {
   const make = (of: readonly number[] | Spec, name: string) => {
     const { shape, dtype } = isShape(of) ? spec(of) : of;
@@ -180,8 +182,8 @@ const isSingle = (
 ): inputs is readonly number[] => Array.isArray(inputs);
 
 /**
- * Traces a model. Throws ShapeError, with the path of the layer, where shapes do not fit or a name
- * is used twice.
+ * Traces a model into a graph. Throws ShapeError, with the path of the layer, if shapes do not fit
+ * or a name is used twice.
  */
 export function traceModel<I extends Values, O extends Values>(
   model: Model<I, O>,
@@ -209,8 +211,8 @@ export function traceModel<I extends Values, O extends Values>(
 }
 
 /**
- * A model traced for its entries: with two samples, as some layers need several, and the number
- * changes no entry.
+ * Traces a model for its entries, which do not depend on the batch size. There are two samples
+ * because normalization over a batch needs more than one value.
  */
 export const describeModel = <I extends Values, O extends Values>(
   model: Model<I, O>,
@@ -223,13 +225,13 @@ export function mustBeSingle(op: string, model: Model, output: Value): void {
     unsupported(
       op,
       `named-${what}s`,
-      message`${{ model: model.name }} has the ${{ what }}s ${{ names: Object.keys(names).join(", ") }}, but needs one ${{ what }} without a name; trace it with traceModel`,
+      message`${{ model: model.name }} has the ${{ what }}s ${{ names: Object.keys(names).join(", ") }}, but the trainer and the predictor need one ${{ what }} without a name; trace it with traceModel`,
     );
   if (!isSingle(model.input)) throw named("input", model.input);
   if (!(output instanceof Value)) throw named("output", output);
 }
 
-/** The results of one trace: the contexts of all layers write into it. */
+/** The results of one trace, which the contexts of all layers write. */
 class Store {
   readonly training: boolean;
   readonly entries = new Map<string, Entry>();
@@ -247,7 +249,8 @@ class Store {
     this.#frozen = frozen;
   }
 
-  // `own` holds the names that this run of the layer asked for, so that each name has one tensor.
+  // `own` has the names of the tensors that this call of the layer created, to refuse a name that
+  // is used twice.
   context(path: string, own: Set<string>, frozen = false): Context {
     const training = this.training && !frozen && !this.#frozen.has(path);
     const named = (name: string) => {
@@ -289,7 +292,7 @@ class Store {
           throw shapeError(
             "update",
             "not-a-buffer",
-            message`${{ name: quoted(name) }} is not a buffer that this layer asked for in training`,
+            message`${{ name: quoted(name) }} is not a buffer that this layer created in training; call ctx.buffer first`,
           );
         if (!sameShape(next.shape, entry.spec.shape))
           throw shapeError(
@@ -306,7 +309,7 @@ class Store {
           throw shapeError(
             "name",
             "name-of-two-layers",
-            message`${{ name: quoted(name) }} is used for two layers, ${{ first: before.type }} and ${{ second: layer.type }}`,
+            message`${{ name: quoted(name) }} is used for two layers, ${{ first: before.type }} and ${{ second: layer.type }}; give each its own name`,
           );
         this.#layers.set(full, layer);
         return within(name, () => layer.forward(x, this.context(full, new Set(), frozen)));
@@ -330,7 +333,7 @@ class Store {
           throw shapeError(
             "loss",
             "loss-shape",
-            message`what a layer adds has shape ${{ shape: formatShape(value.shape) }}, must have one element`,
+            message`the value that a layer adds to the loss has shape ${{ shape: formatShape(value.shape) }}, must have one element; reduce it with sum or mean`,
           );
         if (training) this.losses.push(value);
       },
@@ -345,11 +348,11 @@ class Store {
         throw shapeError(
           "name",
           "other-shape",
-          message`${{ name: quoted(name) }} has shape ${{ shape: formatShape(known.shape) }} and is asked for again as ${{ asked: formatShape(shape) }}`,
+          message`${{ name: quoted(name) }} has shape ${{ shape: formatShape(known.shape) }} in its first use and ${{ asked: formatShape(shape) }} in another; a layer that is used twice needs inputs of equal channels`,
         );
       return known;
     }
-    mustBeFunction("name", `the init of ${name}`, entry.init, "a function such as zeros");
+    mustBeFunction("name", `the initializer of ${name}`, entry.init, "a function such as zeros");
     const s = spec(shape);
     const value = input(s, name);
     this.entries.set(name, { name, spec: s, ...entry });

@@ -16,18 +16,18 @@ import {
 } from "./options.ts";
 
 export interface BatchNormOptions extends SpatialOptions, AffineOptions {
-  /** Added to the variance. */
+  /** Added to the variance. Default: 1e-5. */
   readonly eps?: number | undefined;
   /**
-   * Factor by which each training step moves the running statistics towards those of its batch;
-   * null for the mean over all steps.
+   * Factor of the batch in the running statistics: running ← (1 − momentum)·running +
+   * momentum·batch. null: the mean over all steps. Default: 0.1.
    */
   readonly momentum?: number | null | undefined;
-  /** false: no running statistics; inference uses those of its batch too. */
+  /** Whether inference uses running statistics instead of those of its batch. Default: true. */
   readonly trackRunningStats?: boolean | undefined;
 }
 
-/** Throws RangeError for an eps or a momentum that is out of range. */
+/** Throws RangeError for an eps or a momentum out of range. */
 export function checkNorm(type: string, eps: number, momentum: number | null = null): void {
   mustBe("a finite number > 0", type, { eps });
   if (momentum !== null) mustBe("in [0, 1]", type, { momentum });
@@ -47,10 +47,11 @@ export const scaleBy = (name: string, variance: Value, eps: number, weight?: Val
     : map(name, ["div", 1, ["sqrt", ["add", "a", eps]]], [variance]);
 
 /**
- * x minus its mean over `axes`, that mean, and the variance, with size 1 along `axes`. The rounded
- * mean of equal values may differ from them by an ulp, so the mean of the difference is subtracted
- * too. In exact arithmetic it is 0, and it has no gradient. It is divided, not multiplied by
- * 1/count, so that equal values give exactly 0.
+ * x minus its mean over `axes`, the mean, and the variance; mean and variance have size 1 along
+ * `axes`. The rounded mean of equal values may differ from them by an ulp, so the mean of the
+ * difference is subtracted too; it is 0 in exact arithmetic, and no gradient is computed for it.
+ * The sum is divided by the count, not multiplied by its reciprocal, so that equal values give
+ * exactly 0.
  */
 export function statisticsOf(x: Value, axes: readonly number[]) {
   const average = mean(x, axes, true);
@@ -64,13 +65,13 @@ export function statisticsOf(x: Value, axes: readonly number[]) {
   return { centered, average, variance: mean(square(centered), axes, true) };
 }
 
-/** One number for each channel, as x broadcasts with it. */
+/** v (c) reshaped to broadcast with x (n, c, …). */
 export const along = (x: Value, v: Value): Value =>
   reshape(v, [1, x.shape[1], ...x.shape.slice(2).map(() => 1)]);
 
 /**
- * weight · (x − mean) / √(variance + eps) + bias of given statistics: one multiplication and one
- * addition for each value.
+ * weight · (x − mean) / √(variance + eps) + bias for given statistics, as one multiplication and
+ * one addition for each value.
  */
 export function byRunning(
   x: Value,
@@ -83,11 +84,11 @@ export function byRunning(
   const shift = bias
     ? map("batchNormShift", ["sub", "a", ["mul", "b", "c"]], [bias, average, scale])
     : map("batchNormShift", ["neg", ["mul", "a", "b"]], [average, scale]);
-  // scale and shift first, so that they are known when the epilogue needs them
+  // scale and shift are computed first, so that the epilogue of the preceding op can read them
   return scaled("batchNorm", x, along(x, scale), along(x, shift));
 }
 
-/** The buffers of running statistics, and what a training step makes of them. */
+/** The buffers of running statistics, and functions that update them in a training step. */
 export function runningStatistics(ctx: Context, shape: readonly number[], momentum: number | null) {
   const running = {
     average: ctx.buffer("running_mean", shape, zeros),
@@ -112,8 +113,8 @@ export function runningStatistics(ctx: Context, shape: readonly number[], moment
   return {
     ...running,
     /**
-     * `variance` is over all `count` values; the running statistic is the unbiased estimate, as in
-     * PyTorch.
+     * `variance` is the biased estimate over `count` values; the running statistic is the unbiased
+     * one, as in PyTorch.
      */
     follow(average: Value, variance: Value, count: number) {
       follow("running_mean", running.average, average, 1);
@@ -123,7 +124,7 @@ export function runningStatistics(ctx: Context, shape: readonly number[], moment
   };
 }
 
-/** `x` has one of these numbers of axes. */
+/** `axes` lists the numbers of axes that the input may have. */
 function batchNorm(type: string, axes: readonly number[], options: BatchNormOptions = {}): Layer {
   const { eps = 1e-5, momentum = 0.1, trackRunningStats = true } = options;
   checkNorm(type, eps, momentum);
@@ -157,8 +158,8 @@ function batchNorm(type: string, axes: readonly number[], options: BatchNormOpti
 }
 
 /**
- * x minus its mean over all axes but that of the channels, that mean, the variance, and how many
- * values each channel has.
+ * x minus its mean over all axes but the channels, the mean, the variance, and the number of values
+ * for each channel.
  */
 function statistics(type: string, x: Value) {
   const others = x.shape.flatMap((_, a) => (a === 1 ? [] : [a]));
@@ -167,16 +168,16 @@ function statistics(type: string, x: Value) {
     throw shapeError(
       type,
       "one-value",
-      message`statistics of a batch need more than one value a channel, input ${{ input: formatShape(x.shape) }} has ${{ count }}`,
+      message`mean and variance of a batch need more than one value per channel, input ${{ input: formatShape(x.shape) }} has ${{ count }}; use a larger batch`,
     );
   return { ...statisticsOf(x, others), count };
 }
 
 /**
  * y = weight · (x − mean) / √(var + eps) + bias for each channel: x (n, c) or (n, c, w) → the same
- * shape. Training uses mean and variance of the batch and updates the running statistics; inference
- * uses these. Parameters weight (c), bias (c); buffers running_mean (c), running_var (c),
- * num_batches_tracked. Throws ShapeError for statistics of one value a channel.
+ * shape. Training uses mean and variance of the batch and updates the running statistics, which
+ * inference uses. Parameters weight (c), bias (c); buffers running_mean (c), running_var (c),
+ * num_batches_tracked. Throws ShapeError if training has only one value per channel.
  */
 export const batchNorm1d = (options?: BatchNormOptions): Layer =>
   batchNorm("batchNorm1d", [2, 3], options);

@@ -1,5 +1,5 @@
-// Options that layers have in common: what each layer does around its own computation (layout,
-// activation, freezing), and the first values, regularizers and constraints of weight and bias.
+// Options that layers share: layout, activation and freezing of any layer, and initializers,
+// regularizers and constraints of weight and bias.
 
 import { affine, transpose } from "@conv/ops";
 import { checkOptions, message, quoted, rangeError, type Value } from "@conv/tensor";
@@ -9,16 +9,22 @@ import { fanOf, ones, pytorch, zeros, type Fan, type Init } from "./init.ts";
 import type { Constraint, Context, Layer, Regularizer } from "./layer.ts";
 
 export interface LayerOptions {
-  /** The layer's name in a list, instead of its index. */
+  /** Name in a list of layers. Default: its index. */
   readonly name?: string | undefined;
   /**
-   * false: the layer's tensors are saved and never change, no gradient is computed for them, and
+   * false: the layer's tensors are saved but never change, no gradient is computed for them, and
    * the layer runs as in inference. Default: true.
    */
   readonly trainable?: boolean | undefined;
-  /** The activation that follows: its name, or a layer, which becomes the part `activation`. */
+  /**
+   * Activation after the layer: a name, or a layer, which becomes the part `activation`. Default:
+   * none.
+   */
   readonly activation?: ActivationName | Layer | undefined;
-  /** Applied to the layer's output; the result over the batch size is added to the training loss. */
+  /**
+   * Applied to the layer's output. The result divided by the batch size is added to the training
+   * loss.
+   */
   readonly outputRegularizer?: Regularizer | undefined;
 }
 
@@ -32,7 +38,7 @@ export interface SpatialOptions extends LayerOptions {
   readonly layout?: Layout | undefined;
 }
 
-/** What training does with the parameters weight and bias. */
+/** Regularizers and constraints of the parameters weight and bias. Default: none. */
 interface PenaltyOptions {
   readonly weightRegularizer?: Regularizer | undefined;
   readonly biasRegularizer?: Regularizer | undefined;
@@ -41,18 +47,18 @@ interface PenaltyOptions {
 }
 
 export interface WeightOptions extends PenaltyOptions {
-  /** Default: true. */
+  /** Whether there is a bias. Default: true. */
   readonly bias?: boolean | undefined;
-  /** First values of weight and bias. Default: {@link pytorch}. */
+  /** Initializer of weight and bias. Default: {@link pytorch}. */
   readonly init?: Init | undefined;
-  /** First values of the weight, instead of `init`. */
+  /** Initializer of the weight. Default: `init`. */
   readonly weightInit?: Init | undefined;
-  /** First values of the bias, instead of `init`. */
+  /** Initializer of the bias. Default: `init`. */
   readonly biasInit?: Init | undefined;
 }
 
 export interface AffineOptions extends PenaltyOptions {
-  /** Whether normalized values are multiplied by a parameter weight and shifted by a bias. */
+  /** Whether normalized values are multiplied by a parameter weight and a bias is added. */
   readonly affine?: boolean | undefined;
   /** Whether there is a weight. Default: `affine`. */
   readonly weight?: boolean | undefined;
@@ -80,7 +86,10 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   constraint: "maxNorm(2)",
 };
 
-/** Throws RangeError for unknown options, and where what must be a function is none. */
+/**
+ * Throws RangeError for unknown options, and for an initializer, regularizer or constraint that is
+ * not a function.
+ */
 export function checkLayerOptions(type: string, options: object, names: string): void {
   checkOptions(type, options, names);
   for (const [name, value] of Object.entries(options)) {
@@ -91,8 +100,8 @@ export function checkLayerOptions(type: string, options: object, names: string):
 }
 
 /**
- * The layer with what its options put around it. Throws RangeError for an option that is neither
- * one of `names` nor common to all layers.
+ * The layer with the shared options applied. Throws RangeError for an option that is neither in
+ * `names` nor shared by all layers.
  */
 export function configured(layer: Layer, options: SpatialOptions, names: string): Layer {
   checkLayerOptions(layer.type, options, `${names} ${LAYER}`);
@@ -132,7 +141,7 @@ function activationOf(type: string, name: ActivationName): Layer {
     throw rangeError(
       type,
       "unknown-activation",
-      message`there is no activation ${{ activation: quoted(name) }}; there are ${{ known: Object.keys(activations).join(", ") }}`,
+      message`there is no activation ${{ activation: quoted(name) }}; use one of ${{ known: Object.keys(activations).join(", ") }}`,
     );
   return activations[name]();
 }
@@ -144,8 +153,8 @@ const toFirst = (x: Value): Value =>
 const toLast = (x: Value): Value => transpose(x, [0, ...x.shape.slice(2).map((_, a) => a + 2), 1]);
 
 /**
- * The same layer with tensors that are saved and never change: no gradient is computed for them,
- * and the layer with its parts runs as in inference.
+ * The same layer, frozen: its tensors are saved but never change, no gradient is computed for them,
+ * and the layer and its parts run as in inference.
  */
 export const freeze = (layer: Layer): Layer =>
   around(layer, { name: layer.name, trainable: false });
@@ -154,7 +163,7 @@ export const freeze = (layer: Layer): Layer =>
 export const channelsLast = (layer: Layer): Layer =>
   around(layer, { name: layer.name, layout: "channels-last" });
 
-/** An init that is told fan and role. */
+/** An initializer with fixed fan and role. */
 export const initWith =
   (init: Init, fan: Fan, role: "weight" | "bias"): Init =>
   (shape, random) =>
@@ -187,7 +196,7 @@ export function biasOf(
   });
 }
 
-/** The parameters weight and bias of a normalization, each where there is one. */
+/** The parameters weight and bias of a normalization, as far as the options have them. */
 export function affineOf(
   ctx: Context,
   shape: readonly number[],
@@ -195,7 +204,7 @@ export function affineOf(
   byDefault = true,
 ): { weight?: Value | undefined; bias?: Value | undefined } {
   const { affine = byDefault, weight = affine, bias = affine } = options;
-  const fan = { in: 1, out: 1 }; // each value feeds one
+  const fan = { in: 1, out: 1 }; // weights are elementwise
   return {
     ...(weight && {
       weight: weightOf(ctx, shape, { ...options, weightInit: options.weightInit ?? ones }, fan),

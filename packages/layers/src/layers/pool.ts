@@ -1,5 +1,6 @@
 // Pooling layers in one, two and three dimensions, with PyTorch's names and defaults: the stride is
-// the kernel. Adaptive ones are told their output instead of a kernel, global ones take the whole.
+// the kernel. Adaptive pooling takes the size of the output instead of a kernel; global pooling has
+// one window, the whole map.
 
 import * as ops from "@conv/ops";
 import {
@@ -18,7 +19,7 @@ import { configured, type SpatialOptions } from "./options.ts";
 export type MaxPoolLayerOptions = PoolOptions & SpatialOptions;
 export type AvgPoolLayerOptions = AvgPoolOptions & SpatialOptions;
 
-/** A layer over so many spatial axes. */
+/** A pooling layer over `rank` spatial axes. */
 function pooling(
   type: string,
   rank: number,
@@ -36,7 +37,7 @@ function pooling(
   return configured(layer, options ?? {}, `layout ${names}`);
 }
 
-/** Names of {@link PoolOptions}, and what of a layer's options is the op's. */
+/** Names of {@link PoolOptions}, for `checkOptions`. */
 export const POOL = "stride padding dilation ceilMode";
 export const windowOf = ({
   stride,
@@ -72,14 +73,15 @@ function adaptive(
         x,
         input.map((size, a) => size / sizes[a]),
       );
-    // The last axis first, so that of equal maxima the first in scan order has the gradient.
+    // The last axis first, so that the gradient goes to the first of equal maxima in row-major
+    // order.
     return sizes.reduceRight((value, size, a) => windowsAlong(value, a + 2, size, pool), x);
   });
 }
 
 /**
- * `size` windows along an axis, window i from ⌊i·n/size⌋ to ⌈(i + 1)·n/size⌉: they overlap where
- * size does not divide n.
+ * `size` windows along an axis of n elements. Window i is from ⌊i·n/size⌋ to ⌈(i + 1)·n/size⌉;
+ * windows overlap if `size` does not divide n.
  */
 function windowsAlong(
   x: Value,
@@ -106,7 +108,7 @@ const adaptiveMax = (rank: number, output: PerAxis, options?: SpatialOptions): L
   adaptive("adaptiveMaxPool", rank, output, options, (x, kernel) => ops.maxPool(x, kernel));
 
 export interface GlobalPoolOptions extends SpatialOptions {
-  /** Whether spatial axes stay, with size 1. */
+  /** Keeps the spatial axes with size 1. Default: false. */
   readonly keepDims?: boolean | undefined;
 }
 
@@ -131,13 +133,13 @@ function global(type: string, options: GlobalPoolOptions, reduce: typeof ops.mea
   return configured(layer, options, "layout keepDims");
 }
 
-/** Largest value of each window: x (n, c, w) → (n, c, w′). */
+/** Maximum of each window: x (n, c, w) → (n, c, w′). */
 export const maxPool1d = (kernel: PerAxis, options?: MaxPoolLayerOptions): Layer =>
   max(1, kernel, options);
-/** Largest value of each window: x (n, c, h, w) → (n, c, h′, w′). */
+/** Maximum of each window: x (n, c, h, w) → (n, c, h′, w′). */
 export const maxPool2d = (kernel: PerAxis, options?: MaxPoolLayerOptions): Layer =>
   max(2, kernel, options);
-/** Largest value of each window: x (n, c, d, h, w) → (n, c, d′, h′, w′). */
+/** Maximum of each window: x (n, c, d, h, w) → (n, c, d′, h′, w′). */
 export const maxPool3d = (kernel: PerAxis, options?: MaxPoolLayerOptions): Layer =>
   max(3, kernel, options);
 /** Mean of each window: x (n, c, w) → (n, c, w′). */
@@ -159,47 +161,38 @@ export const lpPool2d = (p: number, kernel: PerAxis, options?: MaxPoolLayerOptio
 export const lpPool3d = (p: number, kernel: PerAxis, options?: MaxPoolLayerOptions): Layer =>
   lp(3, p, kernel, options);
 /**
- * Mean of each of `output` windows that share the input out as evenly as can be: x (n, c, w) → (n,
- * c, output).
+ * Mean of each of `output` windows, which cover the input evenly (as torch.nn.AdaptiveAvgPool1d): x
+ * (n, c, w) → (n, c, output).
  */
 export const adaptiveAvgPool1d = (output: PerAxis, options?: SpatialOptions): Layer =>
   adaptiveAverage(1, output, options);
 /**
- * Mean of each of `output` windows that share the input out as evenly as can be: x (n, c, h, w) →
- * (n, c, …output); 1 gives the mean of each map.
+ * {@link adaptiveAvgPool1d} over two spatial axes: x (n, c, h, w) → (n, c, …output); 1 gives the
+ * mean of each map.
  */
 export const adaptiveAvgPool2d = (output: PerAxis, options?: SpatialOptions): Layer =>
   adaptiveAverage(2, output, options);
-/**
- * Mean of each of `output` windows that share the input out as evenly as can be: x (n, c, d, h, w)
- * → (n, c, …output).
- */
+/** {@link adaptiveAvgPool1d} over three spatial axes: x (n, c, d, h, w) → (n, c, …output). */
 export const adaptiveAvgPool3d = (output: PerAxis, options?: SpatialOptions): Layer =>
   adaptiveAverage(3, output, options);
 /**
- * Largest of each of `output` windows that share the input out as evenly as can be: x (n, c, w) →
- * (n, c, output).
+ * Maximum of each of `output` windows, which cover the input evenly (as
+ * torch.nn.AdaptiveMaxPool1d): x (n, c, w) → (n, c, output).
  */
 export const adaptiveMaxPool1d = (output: PerAxis, options?: SpatialOptions): Layer =>
   adaptiveMax(1, output, options);
-/**
- * Largest of each of `output` windows that share the input out as evenly as can be: x (n, c, h, w)
- * → (n, c, …output).
- */
+/** {@link adaptiveMaxPool1d} over two spatial axes: x (n, c, h, w) → (n, c, …output). */
 export const adaptiveMaxPool2d = (output: PerAxis, options?: SpatialOptions): Layer =>
   adaptiveMax(2, output, options);
-/**
- * Largest of each of `output` windows that share the input out as evenly as can be: x (n, c, d, h,
- * w) → (n, c, …output).
- */
+/** {@link adaptiveMaxPool1d} over three spatial axes: x (n, c, d, h, w) → (n, c, …output). */
 export const adaptiveMaxPool3d = (output: PerAxis, options?: SpatialOptions): Layer =>
   adaptiveMax(3, output, options);
 /** Mean of each map: x (n, c, …) → (n, c), or (n, c, 1, …) with `keepDims`. */
 export const globalAvgPool = (options: GlobalPoolOptions = {}): Layer =>
   global("globalAvgPool", options, ops.mean);
 /**
- * Largest value of each map: x (n, c, …) → (n, c), or (n, c, 1, …) with `keepDims`. Ties share the
- * gradient.
+ * Maximum of each map: x (n, c, …) → (n, c), or (n, c, 1, …) with `keepDims`. Equal maxima share
+ * the gradient.
  */
 export const globalMaxPool = (options: GlobalPoolOptions = {}): Layer =>
   global("globalMaxPool", options, ops.max);

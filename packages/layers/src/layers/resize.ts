@@ -1,5 +1,5 @@
-// Layers that change the space of maps and have no parameters: padding, upsampling, shuffles
-// between channels and space, and unpooling.
+// Layers without parameters that change the spatial size: padding, upsampling, pixel shuffle and
+// unpooling.
 
 import * as ops from "@conv/ops";
 import type { AxisPadding, PoolOptions, PaddingMode, PerAxis, UpsampleOptions } from "@conv/ops";
@@ -9,7 +9,10 @@ import type { Layer } from "./layer.ts";
 import { configured, type SpatialOptions } from "./options.ts";
 import { POOL, windowOf } from "./pool.ts";
 
-/** On both sides of all axes, or for each axis on both sides or `[lo, hi]`. */
+/**
+ * Elements to add: a number for both sides of all axes, or for each axis a number for both sides or
+ * `[lo, hi]`.
+ */
 export type Around = number | readonly Exclude<AxisPadding, string>[];
 
 function padding(rank: number, around: Around, mode: PaddingMode, options: SpatialOptions): Layer {
@@ -27,8 +30,8 @@ function padding(rank: number, around: Around, mode: PaddingMode, options: Spati
 }
 
 /**
- * Elements around the axis: zeros, reflected, repeated or from the other end; x (n, c, w) → (n, c,
- * lo + w + hi). Throws ShapeError where the mode has too few.
+ * Pads the axis with zeros (default), reflected, replicated or circular values: x (n, c, w) → (n,
+ * c, lo + w + hi). Throws ShapeError if the input has too few elements for the mode.
  */
 export const pad1d = (
   around: Around,
@@ -49,8 +52,8 @@ export const pad3d = (
 ): Layer => padding(3, around, mode, options);
 
 /**
- * Interpolation to `size`, or by `scaleFactor`, over all spatial axes: nearest or linear, with PyTorch's
- * rules; x (n, c, …input) → (n, c, …output).
+ * Interpolation to `size`, or by `scaleFactor`, over all spatial axes, with the modes and rules of
+ * torch.nn.Upsample: x (n, c, …input) → (n, c, …output).
  */
 export function upsample(options: UpsampleOptions & SpatialOptions): Layer {
   const { size, scaleFactor, mode, alignCorners } = options;
@@ -62,8 +65,8 @@ export function upsample(options: UpsampleOptions & SpatialOptions): Layer {
 }
 
 /**
- * Channels laid out in space: x (n, c·r², h, w) → (n, c, h·r, w·r). Throws ShapeError where the
- * channels do not divide.
+ * Moves channels to space, as torch.nn.PixelShuffle with r = `factor`: x (n, c·r², h, w) → (n, c,
+ * h·r, w·r). Throws ShapeError unless r² divides the channels.
  */
 export const pixelShuffle = (factor: number, options: SpatialOptions = {}): Layer =>
   configured(
@@ -73,8 +76,8 @@ export const pixelShuffle = (factor: number, options: SpatialOptions = {}): Laye
   );
 
 /**
- * Space laid out in channels: x (n, c, h·r, w·r) → (n, c·r², h, w). Throws ShapeError where the
- * sizes do not divide.
+ * Moves space to channels, as torch.nn.PixelUnshuffle with r = `factor`: x (n, c, h·r, w·r) → (n,
+ * c·r², h, w). Throws ShapeError unless r divides the sizes.
  */
 export const pixelUnshuffle = (factor: number, options: SpatialOptions = {}): Layer =>
   configured(
@@ -104,7 +107,7 @@ function unpooling(
         throw shapeError(
           type,
           "inner-shape",
-          message`the inner layer gives ${{ inner: y.shape.join("×") }}, the pool made ${{ pooled: indices.shape.join("×") }}`,
+          message`the inner layer returns ${{ inner: y.shape.join("×") }}, the pooled input has ${{ pooled: indices.shape.join("×") }}; use an inner layer that keeps the shape`,
         );
       return ops.maxUnpool(y, indices, x.shape.slice(2), windows);
     },
@@ -113,10 +116,11 @@ function unpooling(
 }
 
 /**
- * Max pooling, `inner` on what it leaves, and each of its values put back where the maximum of its
- * window stood, 0 elsewhere: x (n, c, w) → (n, c, w). Pool and unpooling are one layer, as they
- * share the places (in PyTorch: MaxPool1d with indices, MaxUnpool1d). An element that won several
- * windows gets their sum. Throws ShapeError unless `inner` keeps the shape.
+ * Max pooling, then `inner`, then unpooling, which writes each value to the position of the maximum
+ * of its window, and 0 elsewhere: x (n, c, w) → (n, c, w). Pooling and unpooling are one layer
+ * because they share the positions (in PyTorch: MaxPool1d with return_indices, and MaxUnpool1d). A
+ * position that is the maximum of several windows gets the sum of their values. Throws ShapeError
+ * unless `inner` keeps the shape.
  */
 export const maxUnpool1d = (
   kernel: PerAxis,

@@ -1,6 +1,6 @@
 // Local response normalization: Krizhevsky, Sutskever and Hinton, "ImageNet Classification with
-// Deep Convolutional Neural Networks", 2012, section 3.3, with PyTorch's names: its alpha is
-// divided by the size, the paper's is not.
+// Deep Convolutional Neural Networks", 2012, section 3.3, with PyTorch's names. Alpha is divided by
+// the size, as in PyTorch and unlike the paper.
 
 import { avgPool, map, reshape, square } from "@conv/ops";
 import { checkOptions, message, shapeError } from "@conv/tensor";
@@ -8,17 +8,17 @@ import { mustBe } from "../checks.ts";
 import type { Layer } from "./layer.ts";
 
 export interface LocalResponseNormOptions {
-  /** The paper's α times the size: 5e-4 for its 1e-4 and 5 channels. */
+  /** α of the paper times `size`: 5e-4 for α = 1e-4 and 5 channels. Default: 1e-4. */
   readonly alpha?: number | undefined;
   readonly beta?: number | undefined;
-  /** The paper has 2. */
+  /** Default: 1; 2 in the paper. */
   readonly k?: number | undefined;
 }
 
 /**
- * y = x / (k + alpha/size · Σ x²)^beta, the sum over `size` neighboring channels, of which
- * ⌊size/2⌋ come before and absent ones count as 0: x (n, c, …) → the same shape. Throws RangeError
- * for a size, and ShapeError for other numbers, out of range.
+ * y = x / (k + alpha/size · Σ x²)^beta, where the sum is over `size` neighboring channels, ⌊size/2⌋
+ * of them before, with zero padding: x (n, c, …) → the same shape. The default of beta is 0.75.
+ * Throws RangeError for a size out of range, and ShapeError for k ≤ 0 or alpha < 0.
  */
 export function localResponseNorm(size: number, options: LocalResponseNormOptions = {}): Layer {
   checkOptions("localResponseNorm", options, "alpha beta k");
@@ -41,8 +41,7 @@ export function localResponseNorm(size: number, options: LocalResponseNormOption
           "input-rank",
           message`input has ${{ axes: x.shape.length }} axes, needs at least 2 (batch and channels)`,
         );
-      // One channel more in front, so that channels are an axis over which a window slides: (n, 1,
-      // c, …).
+      // (n, c, …) → (n, 1, c, …), so that average pooling can slide over the channels.
       const each = space.map(() => 1);
       const padding = [[before, size - 1 - before] as const, ...space.map(() => [0, 0] as const)];
       const means = avgPool(reshape(square(x), [n, 1, c, ...space]), [size, ...each], {

@@ -1,5 +1,5 @@
-// Convolutions with fewer multiplications: depthwise (each channel alone), pointwise (1×1: each
-// position alone), and separable (depthwise, then pointwise).
+// Convolutions with fewer multiplications: depthwise (each channel separately), pointwise (1×1),
+// and separable (depthwise, then pointwise).
 
 import type { PerAxis } from "@conv/ops";
 import { mustBe } from "../checks.ts";
@@ -11,7 +11,7 @@ import { checkLayerOptions, LAYER, WEIGHT } from "./options.ts";
 const convs = [conv1d, conv2d, conv3d];
 
 export interface DepthwiseOptions extends Omit<ConvLayerOptions, "groups"> {
-  /** Outputs for each input channel; those of one channel are adjacent. Default: 1. */
+  /** Output channels for each input channel; they are adjacent. Default: 1. */
   readonly depthMultiplier?: number | undefined;
 }
 
@@ -22,7 +22,8 @@ function depthwise(rank: number, kernel: PerAxis, given: DepthwiseOptions): Laye
   checkLayerOptions(type, given, DEPTHWISE);
   const { depthMultiplier = 1, ...options } = given;
   mustBe("a whole number ≥ 1", type, { depthMultiplier });
-  // One layer for each number of channels: a layer that is used twice stays one layer.
+  // One layer for each number of channels, so that a depthwise layer that is used twice shares its
+  // parameters.
   const made = new Map<number, Layer>();
   return {
     type,
@@ -40,9 +41,9 @@ function depthwise(rank: number, kernel: PerAxis, given: DepthwiseOptions): Laye
 }
 
 /**
- * Each channel convolved on its own: y[c·m + j] = w[c·m + j] ⋆ x[c], m = depthMultiplier; x (n, c,
- * w) → (n, c·m, w′). Parameters weight (c·m, 1, kernel), bias (c·m). Throws ShapeError where the
- * geometry does not fit.
+ * Convolution of each channel separately: y[c·m + j] = w[c·m + j] ⋆ x[c], with m = depthMultiplier;
+ * x (n, c, w) → (n, c·m, w′). Parameters weight (c·m, 1, kernel), bias (c·m). Throws ShapeError if
+ * the geometry does not fit.
  */
 export const depthwiseConv1d = (kernel: PerAxis, options: DepthwiseOptions = {}): Layer =>
   depthwise(1, kernel, options);
@@ -80,7 +81,7 @@ export const pointwiseConv2d = (outChannels: number, options: PointwiseOptions =
 export const pointwiseConv3d = (outChannels: number, options: PointwiseOptions = {}): Layer =>
   pointwise(3, outChannels, options);
 
-/** `depthwise…` options are those of the depthwise convolution, `weight…` those of the pointwise. */
+/** Options `depthwise…` apply to the depthwise convolution, `weight…` to the pointwise one. */
 export interface SeparableOptions extends DepthwiseOptions {
   readonly depthwiseInit?: Init | undefined;
   readonly depthwiseRegularizer?: Regularizer | undefined;
@@ -134,7 +135,7 @@ function separable(
 
 /**
  * A depthwise convolution without bias, then a pointwise one: x (n, c, w) → (n, outChannels, w′),
- * with c·m·(kernel + outChannels) multiplications at a position instead of c·kernel·outChannels.
+ * with c·m·(kernel + outChannels) multiplications per position instead of c·kernel·outChannels.
  * Parts depthwise (weight) and pointwise (weight, bias).
  */
 export const separableConv1d = (

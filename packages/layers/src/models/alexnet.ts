@@ -1,6 +1,6 @@
 // AlexNet: Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep Convolutional
-// Neural Networks", NIPS 2012; and what torchvision calls so: Krizhevsky, "One weird trick for
-// parallelizing convolutional neural networks", 2014, with its names.
+// Neural Networks", NIPS 2012; and torchvision's version with its tensor names: Krizhevsky, "One
+// weird trick for parallelizing convolutional neural networks", 2014.
 
 import { relu } from "../layers/activation.ts";
 import { dropout, flatten, linear, pipe, sequential } from "../layers/basic.ts";
@@ -50,17 +50,17 @@ export function alexnet(options?: ClassifierOptions): Model {
 
 const init = normalInit(0.01);
 /**
- * Where the paper has biases of 1, so that the first steps give the relu inputs that are not
- * negative.
+ * For the layers to which the paper gives an initial bias of 1, so that the relu has positive
+ * inputs in the first steps.
  */
 const raised = { init, biasInit: constant(1) };
 /** α = 10⁻⁴ for each of 5 channels. */
 const respond = () => localResponseNorm(5, { alpha: 5e-4, beta: 0.75, k: 2 });
 
 /**
- * As published: two groups, local response normalization, no adaptive pooling. Images of 3×227×227
- * (the paper says 224, which its own 55×55 contradicts), less their mean, to the logits of 1000
- * classes. 60,965,224 parameters.
+ * AlexNet as published: two groups, local response normalization, no adaptive pooling. Images of
+ * 3×227×227 (the paper says 224, but its maps of 55×55 need 227), minus the mean image, to the
+ * logits of 1000 classes. 60,965,224 parameters.
  */
 export function alexnet_2012(options?: ClassifierOptions): Model {
   const classes = classesOf("alexnet_2012", options);

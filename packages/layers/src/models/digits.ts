@@ -1,5 +1,5 @@
-// The target codes of lenet5_1998: each digit as a picture of 7×12, drawn in the manner of the
-// paper's figure 3.
+// The target codes of lenet5_1998: a bitmap of 7×12 for each digit, drawn in the style of figure 3
+// of the paper.
 
 const pictures = [
   `
@@ -134,7 +134,7 @@ const pictures = [
 .......`,
 ];
 
-/** Ten codes of 84 numbers, +1 on the stroke and −1 off it. */
+/** Ten codes of 84 values: +1 on the stroke, −1 elsewhere. */
 export const digitCodes: readonly (readonly number[])[] = pictures.map((picture) =>
   [...picture.replaceAll("\n", "")].map((cell) => (cell === "#" ? 1 : -1)),
 );

@@ -22,7 +22,9 @@ const stages = [
   [6, 3, 1, 320, 1],
 ] as const;
 
-/** Of the last block; those before it are dropped more seldom, in proportion to their place. */
+/**
+ * Probability of stochastic depth for the last block. It rises linearly from 0 at the first block.
+ */
 const dropped = 0.2;
 
 /** Images of 3×224×224, normalized, to the logits of 1000 classes. 5,288,548 parameters. */

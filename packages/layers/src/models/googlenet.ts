@@ -1,5 +1,6 @@
 // GoogLeNet: Szegedy, Liu, Jia, Sermanet, Reed, Anguelov, Erhan, Vanhoucke and Rabinovich, "Going
-// deeper with convolutions", CVPR 2015, normalized as in torchvision, with its names.
+// deeper with convolutions", CVPR 2015, with batch normalization and tensor names as in
+// torchvision.
 
 import { googlenetConv as conv, inceptionV1, type InceptionV1Widths } from "../blocks/inception.ts";
 import { relu } from "../layers/activation.ts";
@@ -73,11 +74,11 @@ function build(name: string, kernel: 3 | 5, options: AuxiliaryOptions): Model {
 }
 
 /**
- * Images of 3×224×224, normalized (those of torchvision's weights are scaled to −1…1), to the
- * logits of 1000 classes, as torchvision has it: 3×3 where the paper has 5×5. 6,624,904 parameters,
- * 13,004,888 with the auxiliary heads.
+ * GoogLeNet as in torchvision, with 3×3 convolutions in place of the paper's 5×5: images of
+ * 3×224×224, normalized (for torchvision's weights scaled to −1…1), to the logits of 1000 classes.
+ * 6,624,904 parameters, 13,004,888 with the auxiliary heads.
  */
 export const googlenet = (options: AuxiliaryOptions = {}): Model => build("googlenet", 3, options);
-/** As {@link googlenet}, with the 5×5 convolutions of the paper. 7,005,832 parameters. */
+/** {@link googlenet} with the 5×5 convolutions of the paper. 7,005,832 parameters. */
 export const googlenet5x5 = (options: AuxiliaryOptions = {}): Model =>
   build("googlenet5x5", 5, options);

@@ -1,12 +1,12 @@
-// Networks with auxiliary heads: parts in sequence, and heads on outputs of some of them, which are
-// used in training only.
+// Networks with auxiliary heads: layers in sequence, and heads on the outputs of some of them,
+// which are used in training only.
 
 import { message, shapeError, type Value } from "@conv/tensor";
 import type { Layer } from "../layers/layer.ts";
 
-/** An auxiliary head: an output that training compares with the labels too. */
+/** An auxiliary head, whose loss is added in training. */
 export interface Head {
-  /** The part whose output it reads; it comes before the head in the list. */
+  /** Name of the part whose output it reads; it must come before the head in the list. */
   readonly on: string;
   readonly head: Layer;
   /** Factor of its loss. */
@@ -14,9 +14,9 @@ export interface Head {
 }
 
 /**
- * Parts in sequence. The tensors of the heads always belong to the network, in the order of the
- * list; their outputs are used in training only. Throws ShapeError for a head on a part that does
- * not come before it.
+ * Parts in sequence, with auxiliary heads. The tensors of the heads are always part of the model,
+ * in the order of the list; their outputs are used in training only. Throws ShapeError if a head
+ * names a part that does not come before it.
  */
 export const withHeads = (parts: readonly (readonly [string, Layer | Head])[]): Layer => ({
   type: "withHeads",
@@ -31,7 +31,7 @@ export const withHeads = (parts: readonly (readonly [string, Layer | Head])[]): 
           throw shapeError(
             "withHeads",
             "no-such-part",
-            message`${{ name }} reads ${{ on: part.on }}, which is not a part before it`,
+            message`${{ name }} reads ${{ on: part.on }}, which is not the name of a part before it in the list`,
           );
         const output = ctx.child(name, part.head, seen);
         if (ctx.training) ctx.auxiliary(output, part.weight);

@@ -1,4 +1,4 @@
-// What the networks share: their options, the shape of an image of ImageNet, first weights.
+// Code that the networks share: options, the input shape for ImageNet, initializers.
 
 import { checkOptions } from "@conv/tensor";
 import { mustCount } from "../checks.ts";
@@ -6,20 +6,20 @@ import { normal, zeros, type Init } from "../layers/init.ts";
 import type { Model } from "../layers/layer.ts";
 
 export interface ClassifierOptions {
-  /** Outputs; ImageNet has 1000. */
+  /** Number of classes. Default: that of the data set of the paper, 1000 for ImageNet. */
   readonly classes?: number | undefined;
 }
 
 export interface AuxiliaryOptions extends ClassifierOptions {
-  /** With the heads that help training. */
+  /** Whether to add the auxiliary heads, which are used in training. */
   readonly auxiliary?: boolean | undefined;
 }
 /** Names of {@link AuxiliaryOptions}. */
 export const AUXILIARY = "classes auxiliary";
 
 /**
- * The number of classes that is asked for. Throws RangeError for an option that is none of `names`,
- * and unless it is a whole number ≥ 1.
+ * The number of classes in the options. Throws RangeError for an option that is not in `names`, and
+ * unless the number is whole and ≥ 1.
  */
 export function classesOf(
   name: string,
@@ -38,15 +38,15 @@ export const imagenet = (
   classes: number,
 ): Pick<Model, "name" | "input" | "classes"> => ({ name, input: [3, 224, 224], classes });
 
-/** Weights normal with this deviation, biases 0. */
+/** Normal distribution with mean 0 and this standard deviation for weights, 0 for biases. */
 export const normalInit =
   (std: number): Init =>
   (shape, random, _fan, role) =>
     (role === "bias" ? zeros : normal(0, std))(shape, random);
 
 /**
- * The nearest multiple of 8, and not less than 0.9 of it: how the mobile networks round their
- * widths.
+ * Rounds a number of channels to the nearest multiple of 8 that is at least 0.9 of it, as the
+ * MobileNets do.
  */
 export const divisible = (width: number): number => {
   const near = Math.max(8, Math.floor((width + 4) / 8) * 8);

@@ -31,7 +31,8 @@ const head = (classes: number): Layer =>
 
 /**
  * Images of 3×299×299, scaled to −1…1, to the logits of 1000 classes. 27,161,264 parameters, of
- * them 3,326,696 in the auxiliary head; images less than 299 high or wide need `auxiliary: false`.
+ * which 3,326,696 are in the auxiliary head (`auxiliary`, default true). Images smaller than 299
+ * need `auxiliary: false`.
  */
 export function inceptionV3(options: AuxiliaryOptions = {}): Model {
   const { auxiliary = true } = options;

@@ -1,4 +1,4 @@
-// @conv/layers/models: the networks, each a function that returns its description.
+// @conv/layers/models: functions that return the models.
 
 import type { Model } from "../layers/layer.ts";
 import * as networks from "./networks.ts";

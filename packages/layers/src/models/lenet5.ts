@@ -1,5 +1,5 @@
-// LeNet-5 as it is taught today: rectified linear units, max pooling, dense third layer, softmax
-// output. 61,706 parameters. The net of the 1998 paper is lenet5_1998.
+// LeNet-5 in its modern form: ReLU, max pooling, a third layer that reads all maps, logits for
+// softmax. 61,706 parameters. The network of the 1998 paper is lenet5_1998.
 
 import { relu } from "../layers/activation.ts";
 import { flatten, linear, pipe, sequential } from "../layers/basic.ts";

@@ -1,5 +1,5 @@
-// LeNet-5 as it was published: LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied
-// to document recognition", Proc. IEEE 86 (11), 1998, section II. 60,000 trainable parameters.
+// LeNet-5 as published: LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to
+// document recognition", Proc. IEEE 86 (11), 1998, section II. 60,000 trainable parameters.
 
 import { affine, exp, log, mean, map, oneHot, sub, sum } from "@conv/ops";
 import { checkOptions, type Value } from "@conv/tensor";
@@ -11,7 +11,7 @@ import { lecun1998 } from "../layers/init.ts";
 import type { Model } from "../layers/layer.ts";
 import { digitCodes } from "./digits.ts";
 
-/** Table I of the paper: which of the six maps of S2 each of the sixteen maps of C3 sees. */
+/** Table I of the paper: the maps of S2 (of six) that each of the sixteen maps of C3 reads. */
 export const c3Table: ConnectionTable = [
   [0, 1, 2],
   [1, 2, 3],
@@ -32,9 +32,9 @@ export const c3Table: ConnectionTable = [
 ];
 
 /**
- * Equation (9), the mean over the batch of y_D + log(e⁻ʲ + Σᵢ e⁻ʸⁱ), where yᵢ = −scoresᵢ is the
- * distance to class i and D the right class: near the right code, and far from the others as long
- * as they are nearer than about j.
+ * Equation (9) of the paper: the mean over the batch of y_D + log(e⁻ʲ + Σᵢ e⁻ʸⁱ), where yᵢ =
+ * −scoresᵢ is the distance to class i, and D is the correct class. It decreases the distance to the
+ * correct code, and increases the distances to other codes that are smaller than about j.
  */
 export const maximumAPosteriori =
   (j: number) =>
@@ -48,9 +48,9 @@ export const maximumAPosteriori =
   };
 
 /**
- * Digits of 1×32×32, background −0.1 and ink 1.175, to scores: minus the squared distance of F6 to
- * each digit's code.
- * `j` is the constant of the loss; the paper says only that it is positive.
+ * Digits of 1×32×32, with background −0.1 and foreground 1.175, to scores: minus the squared
+ * distance of F6 to the code of each digit. `j` is the constant of the loss (default 0.1); the
+ * paper only states that it is positive.
  */
 export const lenet5_1998 = (options: { readonly j?: number | undefined } = {}): Model => {
   checkOptions("lenet5_1998", options, "j");

@@ -11,7 +11,10 @@ import type { Model } from "../layers/layer.ts";
 import { adaptiveAvgPool2d } from "../layers/pool.ts";
 import { classesOf, divisible, imagenet, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
-/** Kernel, channels between, channels, whether with squeeze and excitation, activation, stride. */
+/**
+ * A row of the tables: kernel, expansion size, channels, squeeze and excitation, activation,
+ * stride.
+ */
 type Row = readonly [
   kernel: 3 | 5,
   expanded: number,
@@ -102,6 +105,6 @@ function build(
 /** Images of 3×224×224, normalized, to the logits of 1000 classes. 2,542,856 parameters. */
 export const mobilenetV3Small = (options?: ClassifierOptions): Model =>
   build("mobilenetV3Small", small, 1024, options);
-/** As {@link mobilenetV3Small}, 5,483,032 parameters. */
+/** {@link mobilenetV3Small} with the layers of table 1. 5,483,032 parameters. */
 export const mobilenetV3Large = (options?: ClassifierOptions): Model =>
   build("mobilenetV3Large", large, 1280, options);

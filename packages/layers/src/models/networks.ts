@@ -1,5 +1,5 @@
-// The networks, one line for each file. Each function returns a description; its name is what the
-// command line, the playground and the benchmarks call it.
+// The models, one line for each file. The command line, the playground and the benchmarks use the
+// name of the function as the name of the model.
 
 export { alexnet, alexnet_2012 } from "./alexnet.ts";
 export { densenet121 } from "./densenet.ts";

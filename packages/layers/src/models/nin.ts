@@ -1,4 +1,5 @@
-// Network in Network: Lin, Chen and Yan, ICLR 2014; for ImageNet as its authors published it.
+// Network in Network: Lin, Chen and Yan, ICLR 2014, in the version for ImageNet that the authors
+// published.
 
 import { mlpconv } from "../blocks/mlpconv.ts";
 import { dropout, flatten, pipe, sequential } from "../layers/basic.ts";
@@ -10,8 +11,8 @@ const init = normalInit(0.01);
 const pool = () => maxPool2d(3, { stride: 2 });
 
 /**
- * Images of 3×224×224, normalized, to the scores of 1000 classes, by mlpconv layers alone: the last
- * one has a map for each class. 7,595,176 parameters.
+ * Images of 3×224×224, normalized, to the scores of 1000 classes. The last mlpconv layer has one
+ * map for each class, of which the mean is the score. 7,595,176 parameters.
  */
 export function nin(options?: ClassifierOptions): Model {
   const classes = classesOf("nin", options);

@@ -12,7 +12,7 @@ import { batchNorm3d } from "../layers/norm.ts";
 import { adaptiveAvgPool3d } from "../layers/pool.ts";
 import { classesOf, normalInit, type ClassifierOptions } from "./imagenet.ts";
 
-/** Convolution, normalization, and an activation unless the block adds first. */
+/** Convolution, normalization, and an activation if `activated`. */
 const conv = (
   channels: number,
   kernel: number | readonly number[],

@@ -1,7 +1,6 @@
 // Residual networks: He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR
 // 2016; ResNeXt, Xie et al., CVPR 2017; Wide Residual Networks, Zagoruyko and Komodakis, BMVC 2016.
-// As torchvision builds them (in a bottleneck the 3×3 convolution has the stride) and names their
-// tensors.
+// As in torchvision (the 3×3 convolution of a bottleneck has the stride), with its tensor names.
 
 import { residualBasic, residualBottleneck } from "../blocks/residual.ts";
 import { relu } from "../layers/activation.ts";
@@ -19,8 +18,8 @@ type Depths = readonly [number, number, number, number];
 
 const basic: Block = (stage, stride) => residualBasic(64 << stage, { stride });
 /**
- * `width` channels within the blocks of the first stage, in `groups`; twice as many in each stage
- * that follows.
+ * Bottlenecks with `width` channels in the 3×3 convolutions of the first stage, twice as many in
+ * each following stage, in `groups` groups.
  */
 const bottleneck =
   (width = 64, groups = 1): Block =>
@@ -28,8 +27,8 @@ const bottleneck =
     residualBottleneck(256 << stage, { inner: width << stage, groups, stride, dilation });
 
 /**
- * Everything before the pooling, part by part. `dilated` says of which stages the stride becomes a
- * dilation of what follows.
+ * The layers before the pooling, by name. In a stage whose entry in `dilated` is true, the stride
+ * is replaced by a dilation of all following convolutions.
  */
 export function resnetFeatures(
   block: Block,
@@ -59,8 +58,8 @@ export function resnetFeatures(
 }
 
 /**
- * ResNet-50 with the strides of its last two stages made dilations, so that its features are an
- * eighth of the image's size.
+ * ResNet-50 with dilations instead of strides in the last two stages, so that its features have an
+ * eighth of the size of the image.
  */
 export const dilatedResnet50 = () =>
   resnetFeatures(bottleneck(), [3, 4, 6, 3], [false, false, true, true]);
@@ -80,26 +79,24 @@ function resnet(name: string, block: Block, depths: Depths, options?: Classifier
 /** Images of 3×224×224, normalized, to the logits of 1000 classes. 11,689,512 parameters. */
 export const resnet18 = (options?: ClassifierOptions): Model =>
   resnet("resnet18", basic, [2, 2, 2, 2], options);
-/** As {@link resnet18}, 21,797,672 parameters. */
+/** {@link resnet18} with 34 layers. 21,797,672 parameters. */
 export const resnet34 = (options?: ClassifierOptions): Model =>
   resnet("resnet34", basic, [3, 4, 6, 3], options);
-/** As {@link resnet18}, of bottlenecks, 25,557,032 parameters. */
+/** {@link resnet18} with 50 layers, in bottlenecks. 25,557,032 parameters. */
 export const resnet50 = (options?: ClassifierOptions): Model =>
   resnet("resnet50", bottleneck(), [3, 4, 6, 3], options);
-/** As {@link resnet50}, 44,549,160 parameters. */
+/** {@link resnet50} with 101 layers. 44,549,160 parameters. */
 export const resnet101 = (options?: ClassifierOptions): Model =>
   resnet("resnet101", bottleneck(), [3, 4, 23, 3], options);
-/** As {@link resnet50}, 60,192,808 parameters. */
+/** {@link resnet50} with 152 layers. 60,192,808 parameters. */
 export const resnet152 = (options?: ClassifierOptions): Model =>
   resnet("resnet152", bottleneck(), [3, 8, 36, 3], options);
 /**
- * As {@link resnet50}, with 3×3 convolutions in 32 groups of 4 and more channels. 25,028,904
- * parameters.
+ * {@link resnet50} with 3×3 convolutions of twice as many channels in 32 groups (4 channels per
+ * group in the first stage). 25,028,904 parameters.
  */
 export const resnext50_32x4d = (options?: ClassifierOptions): Model =>
   resnet("resnext50_32x4d", bottleneck(128, 32), [3, 4, 6, 3], options);
-/**
- * As {@link resnet50}, with twice as many channels in the 3×3 convolutions. 68,883,240 parameters.
- */
+/** {@link resnet50} with twice as many channels in the 3×3 convolutions. 68,883,240 parameters. */
 export const wideResnet50_2 = (options?: ClassifierOptions): Model =>
   resnet("wideResnet50_2", bottleneck(128), [3, 4, 6, 3], options);

@@ -9,11 +9,11 @@ import { adaptiveAvgPool2d } from "../layers/pool.ts";
 import { classesOf, type ClassifierOptions } from "./imagenet.ts";
 
 export interface SmallOptions extends ClassifierOptions {
-  /** Shape of one image. */
+  /** Shape of one image (c, h, w). Default: [1, 28, 28]. */
   readonly input?: readonly number[] | undefined;
 }
 
-/** 6·n + 2 layers with weights: a convolution, three stages of n blocks, a linear layer. */
+/** 6·n + 2 layers with weights: a convolution, three stages of n blocks, and a linear layer. */
 function small(name: string, blocks: number, options: SmallOptions): Model {
   const { input = [1, 28, 28] } = options;
   const classes = classesOf(name, options, 10, "classes input");
@@ -38,7 +38,7 @@ function small(name: string, blocks: number, options: SmallOptions): Model {
 
 /** Small images, by default gray 28×28, to the logits of 10 classes. 77,754 parameters. */
 export const resnet8 = (options: SmallOptions = {}): Model => small("resnet8", 1, options);
-/** As {@link resnet8}, twice as many blocks. 174,970 parameters. */
+/** {@link resnet8} with twice as many blocks. 174,970 parameters. */
 export const resnet14 = (options: SmallOptions = {}): Model => small("resnet14", 2, options);
-/** As {@link resnet8}, three times as many blocks. 272,186 parameters. */
+/** {@link resnet8} with three times as many blocks. 272,186 parameters. */
 export const resnet20 = (options: SmallOptions = {}): Model => small("resnet20", 3, options);

@@ -1,6 +1,6 @@
-// Networks that give each pixel a class, on a dilated ResNet-50: FCN, Long, Shelhamer and Darrell,
-// "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015; DeepLab v3, Chen,
-// Papandreou, Schroff and Adam, 2017. As torchvision builds them and names their tensors.
+// Networks for semantic segmentation with a dilated ResNet-50 as backbone: FCN, Long, Shelhamer and
+// Darrell, "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015; DeepLab v3, Chen,
+// Papandreou, Schroff and Adam, 2017. As in torchvision, with its tensor names.
 
 import { upsample } from "@conv/ops";
 import type { Value } from "@conv/tensor";
@@ -64,13 +64,13 @@ function build(
 }
 
 /**
- * Images of 3×520×520, normalized, to the scores of 21 classes for each pixel; any size does.
- * 32,957,013 parameters, 35,322,218 with the auxiliary head.
+ * Images of 3×520×520, normalized, to the scores of 21 classes for each pixel: (n, 21, h, w). Other
+ * sizes of the image are possible. 32,957,013 parameters, 35,322,218 with the auxiliary head.
  */
 export const fcnResnet50 = (options: AuxiliaryOptions = {}): Model =>
   build("fcnResnet50", (classes) => fcn(512, classes), options);
 /**
- * As {@link fcnResnet50}, with atrous pyramid pooling. 39,638,869 parameters, 42,004,074 with the
+ * {@link fcnResnet50} with atrous pyramid pooling. 39,638,869 parameters, 42,004,074 with the
  * auxiliary head.
  */
 export const deeplabV3Resnet50 = (options: AuxiliaryOptions = {}): Model =>

@@ -1,5 +1,5 @@
 // ShuffleNet v2: Ma, Zhang, Zheng and Sun, "ShuffleNet V2: Practical Guidelines for Efficient CNN
-// Architecture Design", ECCV 2018, of width 1, with the tensors named as in torchvision.
+// Architecture Design", ECCV 2018, width 1.0, with the tensors named as in torchvision.
 
 import { convNorm2d } from "../blocks/convNorm.ts";
 import { shuffleUnit } from "../blocks/shuffleUnit.ts";
@@ -9,7 +9,9 @@ import type { Model } from "../layers/layer.ts";
 import { adaptiveAvgPool2d, maxPool2d } from "../layers/pool.ts";
 import { classesOf, imagenet, type ClassifierOptions } from "./imagenet.ts";
 
-/** Table 5 of the paper: channels and units of each stage; the first unit halves. */
+/**
+ * A stage of table 5 of the paper: channels and number of units; the first unit halves the size.
+ */
 const stage = (from: number, to: number, units: number) =>
   sequential(Array.from({ length: units }, (_, i) => shuffleUnit(i === 0 ? from : to, to)));
 

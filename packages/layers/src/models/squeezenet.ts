@@ -13,8 +13,8 @@ import { classesOf, imagenet, normalInit, type ClassifierOptions } from "./image
 
 const pool = "pool";
 /**
- * The first convolution, then pools and the widths of the squeezing layers; each half of a fire
- * module is four times as wide.
+ * The first convolution, then pools and the squeeze channels of the fire modules, whose expand
+ * convolutions have four times as many channels each.
  */
 const versions = {
   squeezenet1_0: {
@@ -53,8 +53,8 @@ const squeezenet = (name: keyof typeof versions, options?: ClassifierOptions): M
 export const squeezenet1_0 = (options?: ClassifierOptions): Model =>
   squeezenet("squeezenet1_0", options);
 /**
- * Images of 3×224×224, normalized, to the scores of 1000 classes, in under half the work of 1.0.
- * 1,235,496 parameters.
+ * Images of 3×224×224, normalized, to the scores of 1000 classes, with less than half of the
+ * multiply-accumulates of 1.0. 1,235,496 parameters.
  */
 export const squeezenet1_1 = (options?: ClassifierOptions): Model =>
   squeezenet("squeezenet1_1", options);

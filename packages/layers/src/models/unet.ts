@@ -9,16 +9,17 @@ import type { Layer, Model } from "../layers/layer.ts";
 import { classesOf } from "./imagenet.ts";
 
 export interface UnetModelOptions extends UnetOptions {
-  /** Maps of the output, one for each class of a pixel. */
+  /** Number of classes of a pixel, the channels of the output. Default: 2. */
   readonly classes?: number | undefined;
 }
 
-/** Channels of each level; each is half as high and wide as the one before. */
+/** Channels of each level, at half the height and width of the level before. */
 const widths = [64, 128, 256, 512, 1024];
 
 /**
- * Images of 1×572×572 to scores of two classes for the 388×388 pixels in their middle. 31,030,658
- * parameters. With `padding: 1` all pixels of images whose sides are multiples of 16.
+ * Images of 1×572×572 to the scores of two classes for the center crop of 388×388 pixels.
+ * 31,030,658 parameters. With `padding: 1` the output has the size of the image, whose sides must
+ * be multiples of 16.
  */
 export function unet(options: UnetModelOptions = {}): Model {
   const { padding = 0 } = options;

@@ -12,7 +12,7 @@ import { classesOf, imagenet, normalInit, type ClassifierOptions } from "./image
 
 /** Channels of each stage, → 112×112, 56×56, 28×28, 14×14, 7×7. */
 const widths = [64, 128, 256, 512, 512];
-/** Convolutions of each stage; a pool ends it. */
+/** Number of convolutions of each stage, which ends with max pooling. */
 const depths = {
   11: [1, 1, 2, 2, 2],
   13: [2, 2, 2, 2, 2],
@@ -58,17 +58,17 @@ function vgg(
 
 /** Images of 3×224×224, normalized, to the logits of 1000 classes. 132,863,336 parameters. */
 export const vgg11 = (options?: ClassifierOptions): Model => vgg("vgg11", 11, false, options);
-/** As {@link vgg11}, 133,047,848 parameters. */
+/** {@link vgg11} with 13 layers. 133,047,848 parameters. */
 export const vgg13 = (options?: ClassifierOptions): Model => vgg("vgg13", 13, false, options);
-/** As {@link vgg11}, 138,357,544 parameters. */
+/** {@link vgg11} with 16 layers. 138,357,544 parameters. */
 export const vgg16 = (options?: ClassifierOptions): Model => vgg("vgg16", 16, false, options);
-/** As {@link vgg11}, 143,667,240 parameters. */
+/** {@link vgg11} with 19 layers. 143,667,240 parameters. */
 export const vgg19 = (options?: ClassifierOptions): Model => vgg("vgg19", 19, false, options);
-/** As {@link vgg11}, with batch normalization after each convolution. 132,868,840 parameters. */
+/** {@link vgg11} with batch normalization after each convolution. 132,868,840 parameters. */
 export const vgg11_bn = (options?: ClassifierOptions): Model => vgg("vgg11_bn", 11, true, options);
-/** As {@link vgg11_bn}, 133,053,736 parameters. */
+/** {@link vgg11_bn} with 13 layers. 133,053,736 parameters. */
 export const vgg13_bn = (options?: ClassifierOptions): Model => vgg("vgg13_bn", 13, true, options);
-/** As {@link vgg11_bn}, 138,365,992 parameters. */
+/** {@link vgg11_bn} with 16 layers. 138,365,992 parameters. */
 export const vgg16_bn = (options?: ClassifierOptions): Model => vgg("vgg16_bn", 16, true, options);
-/** As {@link vgg11_bn}, 143,678,248 parameters. */
+/** {@link vgg11_bn} with 19 layers. 143,678,248 parameters. */
 export const vgg19_bn = (options?: ClassifierOptions): Model => vgg("vgg19_bn", 19, true, options);

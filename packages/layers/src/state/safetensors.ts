@@ -1,6 +1,6 @@
-// Safetensors, the file format of weights: eight bytes of header length, a JSON header, raw
-// little-endian numbers (github.com/huggingface/safetensors). Decoding checks everything: a
-// malicious file gives an error, never a wrong tensor.
+// Safetensors, a file format for weights: eight bytes with the length of the header, a JSON header,
+// and little-endian data (github.com/huggingface/safetensors). Decoding checks everything: a
+// malformed file gives an error, never a wrong tensor.
 
 import {
   FileError,
@@ -14,11 +14,11 @@ import {
 } from "@conv/tensor";
 import type { Saved, State } from "./state.ts";
 
-// Limits of a header, so that no file takes more memory or time than its data need: 100,000 tensors
-// with long names fit.
+// Limits of a header, so that a malicious file cannot take more memory or time than its data need.
+// Files of 100,000 tensors with long names are within them.
 const HEADER_LIMIT = 2 ** 24; // bytes
-const DEPTH = 3; // an object of tensors, each an object with lists
-const KEYS = 400_000; // names of tensors and of their attributes together
+const DEPTH = 3; // nesting: an object of tensors, each an object with lists
+const KEYS = 400_000; // names of tensors and of their attributes
 const NAME = 1024; // characters of a name
 const AXES = 64; // values in a list
 
@@ -29,9 +29,10 @@ export interface Decoded {
 }
 
 /**
- * The bytes of a safetensors file with these tensors, in the order of the map, and these strings as
- * metadata. Every float32 is written, also NaN and infinities: `mustBeFinite` refuses them for
- * weights, as checkpoints do. Throws FileError for tensors that could not be read again.
+ * Encodes tensors, in the order of the map, and metadata strings as a safetensors file. NaN and
+ * infinities are written as they are; use `mustBeFinite` to refuse them, as checkpoints do. Throws
+ * FileError if data do not fit their shapes, or the file would exceed a limit of
+ * `decodeSafetensors`.
  */
 export function encodeSafetensors(
   state: State,
@@ -41,7 +42,10 @@ export function encodeSafetensors(
   const entries: [string, unknown][] = metadata ? [["__metadata__", metadata]] : [];
   for (const [name, { shape, data }] of state) {
     if (name === "__metadata__")
-      throw fault("tensor-name", message`a tensor may not be named __metadata__`);
+      throw fault(
+        "tensor-name",
+        message`a tensor has the name __metadata__, which the format reserves; rename it`,
+      );
     if (kindOf(data) !== "Float32Array")
       throw fault(
         "data-kind",
@@ -80,10 +84,10 @@ export function encodeSafetensors(
 }
 
 /**
- * Reads the bytes of a safetensors file. Throws FileError unless the header is valid and the tensors
- * fill the data without gap, overlap or remainder; UnsupportedError for element types other than
- * F32 and I64 (PyTorch's num_batches_tracked; read as float32), or a whole number that float32
- * cannot represent.
+ * Decodes a safetensors file. Element types are F32, and I64 (PyTorch's num_batches_tracked), which
+ * is converted to float32. Throws FileError unless the header is valid and the tensors fill the
+ * data without gap, overlap or remainder. Throws UnsupportedError for other element types, and for
+ * an integer that float32 cannot represent exactly.
  */
 export function decodeSafetensors(bytes: Uint8Array): Decoded {
   const { metadata, tensors, end } = readHeader(bytes, bytes.length);
@@ -97,12 +101,15 @@ export function decodeSafetensors(bytes: Uint8Array): Decoded {
   return { state, metadata };
 }
 
-/** Size of the header with its length field, from the first bytes of a file of this size. */
+/**
+ * Size in bytes of the header with its length field, from the first 8 bytes of a file of `size`
+ * bytes.
+ */
 export function headerSize(bytes: Uint8Array, size: number): number {
   if (size < 8 || bytes.length < 8)
     throw fault(
       "not-safetensors",
-      message`not a safetensors file: it has ${{ bytes: size }} bytes, the length of the header alone takes 8`,
+      message`not a safetensors file: it has ${{ bytes: size }} bytes, fewer than the 8 of the header length`,
     );
   const length = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
   if (length > HEADER_LIMIT)
@@ -120,8 +127,8 @@ export function headerSize(bytes: Uint8Array, size: number): number {
 }
 
 /**
- * The content of the header, checked against the size of the file; the data begin at `end`. `bytes`
- * need not hold the data.
+ * Reads the header and checks it against the size of the file. `bytes` may end after the header;
+ * the data begin at byte `end`.
  */
 export function readHeader(
   bytes: Uint8Array,
@@ -139,8 +146,8 @@ export function readHeader(
     if (name === "__metadata__") metadata = texts(value);
     else tensors.push(described(name, value));
   }
-  // In the order of the data each tensor must begin where the previous one ends; empty tensors come
-  // first at equal offsets.
+  // Sorted by offset, each tensor must begin where the previous one ends. At equal offsets empty
+  // tensors come first.
   let at = 0;
   for (const { name, begin, end: stop } of tensors.toSorted(
     (a, b) => a.begin - b.begin || a.end - b.end,
@@ -190,12 +197,12 @@ function parse(bytes: Uint8Array): Record<string, unknown> {
 }
 
 /**
- * Checks a text against the limits before JSON.parse allocates memory for it. A key that occurs
- * twice is refused too: JSON.parse keeps the last, other readers may keep the first. Throws
- * SyntaxError for some texts that are not JSON.
+ * Checks a JSON text against the limits before JSON.parse allocates memory for it. A key that
+ * occurs twice is refused too, because JSON.parse keeps the last one, and other readers may keep
+ * the first. Throws SyntaxError for some texts that are not JSON.
  */
 function scan(json: string): void {
-  // The keys of each open object, the number of values of each open list.
+  // For each open object its keys, for each open list the number of its values.
   const open: (Set<string> | number)[] = [];
   let count = 0;
   for (let i = 0; i < json.length; i++) {
@@ -276,7 +283,10 @@ interface Described {
 function described(name: string, value: unknown): Described {
   const who = shown(name);
   if (!isObject(value))
-    throw fault("description", message`${{ tensor: who }} is not described by an object`);
+    throw fault(
+      "description",
+      message`${{ tensor: who }} has a description that is not a JSON object`,
+    );
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== "string") throw fault("dtype", message`${{ tensor: who }} has no dtype`);
   if (dtype !== "F32" && dtype !== "I64")
@@ -326,7 +336,7 @@ function floats(data: DataView, { begin, end }: Described): Saved["data"] {
   return values;
 }
 
-/** Whole numbers that float32 can represent. */
+/** Reads I64 as float32. Throws UnsupportedError for a number that float32 cannot represent. */
 function wholes(data: DataView, { name, begin, end }: Described): Saved["data"] {
   const values = new Float32Array((end - begin) / 8);
   for (let i = 0; i < values.length; i++) {
@@ -336,7 +346,7 @@ function wholes(data: DataView, { name, begin, end }: Described): Saved["data"] 
       throw unsupported(
         "safetensors",
         "not-exact",
-        message`${{ tensor: shown(name) }} holds ${{ value: `${value}` }}, which float32 cannot`,
+        message`${{ tensor: shown(name) }} contains ${{ value: `${value}` }}, which float32 cannot represent exactly`,
       );
   }
   return values;

@@ -1,5 +1,5 @@
-// The values of a model's parameters on the host: first values by seed, and the check that a state
-// fits a model.
+// The parameters and buffers of a model on the host: initialization from a seed, and checks that a
+// state fits a model.
 
 import {
   formatShape,
@@ -13,23 +13,24 @@ import {
 import { createRandom } from "../data/random.ts";
 import { describeModel, type Entry, type Model, type Values } from "../layers/layer.ts";
 
-/** One tensor on the host, float32, in the order of its shape. */
+/** A float32 tensor on the host, in row-major order. */
 export interface Saved {
   readonly shape: readonly number[];
   readonly data: Float32Array;
 }
 
-/** Named tensors, as saved and loaded. */
+/** Tensors by name, as `state_dict` of PyTorch. */
 export type State = Map<string, Saved>;
 
-/** Prefix of the names of an optimizer's tensors in a checkpoint; no layer can have such a name. */
+/** Prefix of the names of an optimizer's tensors in a checkpoint. Names of layers have no slash. */
 export const optimizerPrefix = "optimizer/";
 /** Prefix of the names of the new values of running statistics among gradients. */
 export const nextPrefix = "next/";
 
 /**
- * First values of all parameters and buffers. Each depends on the seed and its own name only.
- * Throws ShapeError where an init does not return as many values as the tensor holds.
+ * Initial values of all parameters and buffers. Each tensor depends only on the seed (default 0)
+ * and its own name. Throws ShapeError if an initializer does not return a Float32Array of the size
+ * of the tensor.
  */
 export function initialize<I extends Values, O extends Values>(
   model: Model<I, O>,
@@ -42,21 +43,27 @@ export function initialize<I extends Values, O extends Values>(
         throw shapeError(
           model.name,
           "init-values",
-          message`the init of ${{ tensor: name }} returned ${{ returned: kindOf(data) }}, must return a Float32Array of ${{ count: sizeOf(shape) }} values; write constant(0.1), not constant`,
+          message`the initializer of ${{ tensor: name }} returned ${{ returned: kindOf(data) }}, must return a Float32Array of ${{ count: sizeOf(shape) }} values; write constant(0.1), not constant`,
         );
       return [name, { shape, data }];
     }),
   );
 }
 
-/** Index of the first value that is NaN or infinite, or −1. The loop is 15 times as fast as `findIndex`. */
+/**
+ * Index of the first value that is NaN or infinite, or −1. A loop is 15 times as fast as
+ * `findIndex`.
+ */
 export function indexOfNotFinite(data: Float32Array): number {
   let at = 0;
   while (at < data.length && Number.isFinite(data[at])) at++;
   return at < data.length ? at : -1;
 }
 
-/** Throws ShapeError for a value that is NaN or infinite. */
+/**
+ * Throws ShapeError for the first value that is NaN or infinite, with the name of its tensor and
+ * its index.
+ */
 export function mustBeFinite(name: string, state: State, refuse = refuseIn(name)): void {
   for (const [tensor, { data }] of state) {
     const at = indexOfNotFinite(data);
@@ -70,14 +77,14 @@ const refuseIn =
     throw shapeError(
       name,
       "not-finite",
-      message`${{ tensor }} holds ${{ value }} at index ${{ index }}; use weights of an earlier checkpoint`,
+      message`${{ tensor }} contains ${{ value }} at index ${{ index }}; use weights of an earlier checkpoint`,
     );
   };
 
 /**
- * The tensors of `state` in the order of `entries`; those of an optimizer, as in a checkpoint, are
- * skipped. Throws ShapeError where tensors are missing or unexpected, or for the first whose shape
- * differs, or whose data do not fill the shape or are not finite.
+ * The data of a state in the order of `entries`. Tensors of an optimizer, as in a checkpoint, are
+ * ignored. Throws ShapeError if tensors are missing or unexpected, and for the first tensor with a
+ * different shape, a wrong number of values, or a value that is not finite.
  */
 export function matchState(
   name: string,
@@ -89,7 +96,7 @@ export function matchState(
     throw shapeError(
       name,
       "state-kind",
-      message`the state is ${{ kind: kindOf(state) }}, must be a Map of names to { shape, data }`,
+      message`the state is ${{ kind: kindOf(state) }}, must be a Map from names to { shape, data }`,
     );
   checkNames(name, entries, state);
   const matched = new Map(entries.map((e) => [e.name, state.get(e.name)!]));
@@ -99,7 +106,10 @@ export function matchState(
   return [...matched.values()].map(({ data }) => data);
 }
 
-/** Throws ShapeError where a state has other tensors than the entries. */
+/**
+ * Throws ShapeError unless a state has the tensors of the entries and, except for an optimizer's,
+ * no others.
+ */
 export function checkNames(
   name: string,
   entries: readonly Pick<Entry, "name">[],
@@ -128,7 +138,7 @@ export function checkNames(
   });
 }
 
-/** Throws ShapeError where a saved tensor does not fit. */
+/** Throws ShapeError unless a tensor of a state is float32, of the shape `needed`, and complete. */
 function checkTensor(
   name: string,
   tensor: string,
@@ -156,9 +166,10 @@ function checkTensor(
 }
 
 /**
- * The mean of several states, or of gradients, of equal names and shapes; with weights Σ wᵢ·stateᵢ
- * / Σ wᵢ. Sums are in float64, in the order of the list. Throws ShapeError where they differ, or
- * weights are not as many finite numbers ≥ 0 with a sum > 0.
+ * The weighted mean of several states, or of gradients, with equal names and shapes: Σ wᵢ·stateᵢ /
+ * Σ wᵢ (default: equal weights). Sums are in float64, in the order of the list. Throws ShapeError
+ * if names or shapes differ, or if the weights are not one finite number ≥ 0 for each state with a
+ * sum > 0.
  */
 export function average(
   states: readonly State[],
@@ -190,11 +201,14 @@ export function average(
   );
 }
 
-/** The first name, printable as it may come from a file, and the number of the others. */
+/**
+ * The first name and the number of the others. The name may come from a file, so it is made
+ * printable.
+ */
 const some = ([first, ...rest]: readonly string[]): string =>
   printable(first, 80) + (rest.length > 0 ? ` and ${rest.length} more` : "");
 
-/** The tensors of these entries. */
+/** A state from entries and their data, in the same order. */
 export const stateOf = (
   entries: readonly Pick<Entry, "name" | "spec">[],
   arrays: readonly Float32Array[],

@@ -1,11 +1,11 @@
-// What a trainer is doing: a state machine that every call passes.
+// The state of a trainer, a state machine that checks and serializes its calls.
 
 import { message, stateError } from "@conv/tensor";
 
 /**
- * A trainer is idle, training (inside `fit`) or disposed. While it is idle, `update` is the last
- * update by given gradients, which may still run on the device. A step that diverged or failed
- * leads back to idle.
+ * A trainer is idle, training (inside `fit`) or disposed. In the idle state, `update` is the last
+ * update by `apply`, which may still run on the device. After a step that diverged or failed the
+ * trainer is idle again.
  */
 type State =
   | { readonly kind: "idle"; readonly update: Promise<unknown> }
@@ -13,17 +13,23 @@ type State =
   | { readonly kind: "disposed" };
 
 export interface Activity {
-  /** Throws where the trainer is disposed. */
+  /** Throws an Error if the trainer is disposed. */
   check(): void;
-  /** Throws unless the trainer is idle; `call` names the call for the message. */
+  /**
+   * Throws an Error unless the trainer is idle. `call` is the name of the method, for the
+   * message.
+   */
   checkIdle(call: string): void;
-  /** From idle to training, once the last update is done. Throws unless the trainer is idle. */
+  /**
+   * Changes from idle to training. The promise resolves after the last update. Throws an Error
+   * unless the trainer is idle.
+   */
   begin(): Promise<unknown>;
-  /** From training to idle. */
+  /** Changes from training to idle. */
   end(): void;
-  /** Notes an update that runs. */
+  /** Registers a running update. */
   updating(update: Promise<unknown>): void;
-  /** To disposed; returns false where the trainer was disposed before. */
+  /** Changes to disposed. Returns false if the trainer was disposed before. */
   dispose(): boolean;
 }
 
@@ -32,7 +38,11 @@ export function createActivity(): Activity {
   let state: State = idle;
   const check = () => {
     if (state.kind === "disposed")
-      throw stateError("train", "disposed", message`the trainer was used after dispose`);
+      throw stateError(
+        "train",
+        "disposed",
+        message`the trainer was used after dispose; create a new one`,
+      );
   };
   const idleFor = (call: string) => {
     check();

@@ -1,41 +1,41 @@
-// A checkpoint: parameters, optimizer state and the place in the training, as one safetensors file.
-// All randomness of a training is a function of seed, epoch and step, so these are the whole
-// position of its random numbers too.
+// A checkpoint: parameters, optimizer state and the position in the training, as one safetensors
+// file. All random numbers of a training are functions of seed, epoch and step, so it needs no
+// state of a random number generator.
 
 import { message, fileError } from "@conv/tensor";
 import { decodeSafetensors, encodeSafetensors } from "../state/safetensors.ts";
 import { mustBeFinite, optimizerPrefix, type State } from "../state/state.ts";
 
-/** The place in a training, and what the report of the epoch under way needs. Plain numbers. */
+/** The position in a training, and the sums for the report of the current epoch. */
 export interface Position {
-  /** What the order of samples and all noise are drawn from. */
+  /** Seed of the order of samples, dropout and augmentation. */
   readonly seed: number;
   readonly batch: number;
-  /** Samples in the data set; 0 before the first step. */
+  /** Number of samples in the data set; 0 before the first step. */
   readonly samples: number;
   /** Completed epochs. */
   readonly epoch: number;
-  /** Completed steps of the epoch under way. */
+  /** Completed steps of the current epoch. */
   readonly step: number;
   /**
-   * Completed steps since the beginning, and the updates of weights that they made: one each,
-   * unless gradients are gathered.
+   * Completed steps since the beginning of the training, and updates of the weights. Both are equal
+   * unless gradients are accumulated.
    */
   readonly steps: number;
   readonly updates: number;
-  /**
-   * Over the epoch under way: samples seen, and Σ loss·weight, Σ weight of the losses of its
-   * batches.
-   */
+  /** For the current epoch: number of samples, Σ loss·weight and Σ weight over its batches. */
   readonly seen: number;
   readonly loss: number;
   readonly weight: number;
-  /** Σ of what layers and regularizers added to a batch, times its samples. */
+  /**
+   * Σ over batches of the terms that layers and regularizers add to the loss, times the number of
+   * samples.
+   */
   readonly added: number;
-  /** Right answers, of so many labels. */
+  /** Number of correct predictions, and number of labels. */
   readonly right: number;
   readonly labels: number;
-  /** Lowest validation loss so far (null: none yet), and epochs since. */
+  /** Lowest validation loss so far (null if there is none), and number of epochs since then. */
   readonly best: number | null;
   readonly stale: number;
 }
@@ -51,7 +51,7 @@ const averagePrefix = `${optimizerPrefix}average/`;
 const FORMAT = "conv-checkpoint-1";
 const wholes = ["batch", "samples", "epoch", "step", "steps", "updates", "seen", "stale"] as const;
 
-/** Throws ShapeError where a tensor is not finite. */
+/** Encodes a checkpoint as a safetensors file. Throws ShapeError if a tensor is not finite. */
 export function encodeCheckpoint({ model, optimizer, position, state }: Checkpoint): Uint8Array {
   mustBeFinite("checkpoint", state);
   return encodeSafetensors(state, {
@@ -62,7 +62,9 @@ export function encodeCheckpoint({ model, optimizer, position, state }: Checkpoi
   });
 }
 
-/** The weights of a checkpoint, with their moving averages in place of those that have one. */
+/**
+ * The tensors of a checkpoint, with weights replaced by their moving averages where they have one.
+ */
 export function averagedState(state: State): State {
   const averages = [...state].flatMap(([name, saved]) =>
     name.startsWith(averagePrefix) ? [[name.slice(averagePrefix.length), saved] as const] : [],
@@ -71,8 +73,8 @@ export function averagedState(state: State): State {
 }
 
 /**
- * Throws ShapeError, besides the errors of safetensors, where the file holds weights without a
- * place in a training.
+ * Decodes a checkpoint. Throws FileError if the file is not a checkpoint, for example if it has
+ * only weights, and the errors of `decodeSafetensors`.
  */
 export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
   const { state, metadata } = decodeSafetensors(bytes);
@@ -80,7 +82,7 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
     throw fileError(
       "checkpoint",
       "not-a-checkpoint",
-      message`not a checkpoint: its format is ${{ format: JSON.stringify(metadata.format ?? null) }}, a checkpoint has "${{ needed: FORMAT }}"; weights alone can't be resumed`,
+      message`not a checkpoint: its format is ${{ format: JSON.stringify(metadata.format ?? null) }}, a checkpoint has "${{ needed: FORMAT }}"; weights alone cannot be resumed; pass them as option state`,
     );
   const { model = "", optimizer = "" } = metadata;
   return { model, optimizer, position: positionOf(metadata.position ?? "null"), state };
@@ -93,7 +95,7 @@ function positionOf(json: string): Position {
   } catch {
     throw fileError("checkpoint", "position", message`the position is not valid JSON`);
   }
-  // Files of before losses had weights.
+  // Checkpoints of older versions have no weights of losses.
   const position: unknown =
     typeof value === "object" && value !== null && !("weight" in value) && "seen" in value
       ? { ...value, weight: value.seen, added: 0, labels: value.seen }
@@ -103,7 +105,7 @@ function positionOf(json: string): Position {
     throw fileError(
       "checkpoint",
       "position",
-      message`the position has a missing or impossible number: ${{ fault: fault || "none" }}`,
+      message`the position has a missing or invalid number: ${{ fault: fault || "none" }}`,
     );
   return position;
 }
@@ -111,9 +113,9 @@ function positionOf(json: string): Position {
 const isPosition = (value: unknown): value is Position =>
   typeof value === "object" && value !== null;
 
-/** What is wrong with a position, "" where nothing is. */
+/** The name of the first invalid number of a position, "" if all are valid. */
 function faultOf(value: unknown): string {
-  if (!isPosition(value)) return "no object";
+  if (!isPosition(value)) return "it is not an object";
   const key = wholes.find((name) => !(Number.isSafeInteger(value[name]) && value[name] >= 0));
   if (key) return key;
   const {

@@ -1,6 +1,6 @@
-// Constraints: what a training step makes of a parameter after its update, as Keras defines them. A
-// norm is taken over `axes`; where absent, over all but the first, so that each unit or output
-// channel has its own, and over the whole of a bias.
+// Constraints, functions that are applied to a parameter after its update, as Keras defines them.
+// Norms are over `axes`. By default they are over all axes but the first, so that each unit or
+// output channel has its own norm, and over all elements of a bias.
 
 import { map, sqrt, square, sum, type Axes, type Expr } from "@conv/ops";
 import { checkOptions, type Value } from "@conv/tensor";
@@ -11,10 +11,10 @@ export interface NormOptions {
   readonly axes?: Axes | undefined;
 }
 
-/** Keras's ε: keeps a norm of 0 from being divided by. */
+/** ε of Keras, against division by 0. */
 const EPSILON = 1e-7;
 
-// w · desired(norm) / (ε + norm), with b the norm.
+// w · desired(norm) / (ε + norm); in the expression b is the norm.
 function scaled(name: string, desired: Expr, axes: Axes | undefined): Constraint {
   return (w: Value) => {
     const others = w.shape.flatMap((_, a) => (a > 0 || w.shape.length === 1 ? [a] : []));
@@ -24,8 +24,8 @@ function scaled(name: string, desired: Expr, axes: Axes | undefined): Constraint
 }
 
 /**
- * Scales what is longer than `max` down to that length (Srivastava et al. 2014). Throws RangeError
- * for a number out of range.
+ * Scales vectors with a norm above `max` (default 2) to the norm `max` (Srivastava et al. 2014).
+ * Throws RangeError unless max is a finite number ≥ 0.
  */
 export function maxNorm(max = 2, options: NormOptions = {}): Constraint {
   checkOptions("maxNorm", options, "axes");
@@ -33,7 +33,7 @@ export function maxNorm(max = 2, options: NormOptions = {}): Constraint {
   return scaled("maxNorm", ["min", "b", max], options.axes);
 }
 
-/** Scales to the length 1. */
+/** Scales to norm 1. */
 export function unitNorm(options: NormOptions = {}): Constraint {
   checkOptions("unitNorm", options, "axes");
   return scaled("unitNorm", 1, options.axes);
@@ -42,13 +42,13 @@ export function unitNorm(options: NormOptions = {}): Constraint {
 export interface MinMaxNormOptions extends NormOptions {
   readonly min?: number | undefined;
   readonly max?: number | undefined;
-  /** How far each step goes: 1 all the way, less a part of it. */
+  /** Share of the correction that each step applies, from 0 to 1. Default: 1. */
   readonly rate?: number | undefined;
 }
 
 /**
- * Scales lengths into [min, max]: the new length is rate · clip(length, min, max) + (1 − rate) ·
- * length. Throws RangeError for numbers out of range.
+ * Scales norms into [min, max] (default [0, 1]): the new norm is rate · clip(norm, min, max) + (1 −
+ * rate) · norm. Throws RangeError for options out of range.
  */
 export function minMaxNorm(options: MinMaxNormOptions = {}): Constraint {
   checkOptions("minMaxNorm", options, "min max rate axes");
@@ -63,5 +63,5 @@ export function minMaxNorm(options: MinMaxNormOptions = {}): Constraint {
   );
 }
 
-/** max(w, 0). */
+/** max(w, 0) for each element. */
 export const nonNeg = (): Constraint => (w) => map("nonNeg", ["max", "a", 0], [w]);

@@ -1,4 +1,4 @@
-// Forward and backward pass over a batch: the loss with its additions, and the gradients.
+// Forward and backward pass over a batch: the loss with all added terms, and the gradients.
 
 import { add, affine, concat, full, grad, reshape } from "@conv/ops";
 import { within, type Value } from "@conv/tensor";
@@ -11,25 +11,27 @@ import { frozenLayers, trainedOf } from "./rules.ts";
 export interface Descent {
   readonly network: TracedModel;
   readonly labels: Value;
-  /** Three elements: the loss with all additions, the weight of its mean, the additions. */
+  /**
+   * Shape [3]: the loss with all added terms, the weight of its mean, the sum of the added terms.
+   */
   readonly numbers: Value;
-  /** Gradients of the loss with all additions; where they accumulate, of its mean alone. */
+  /** Gradients of the loss with all added terms; with accumulation, of the mean loss alone. */
   readonly gradients: readonly Value[];
-  /** null unless gradients accumulate. */
+  /** null without accumulation. */
   readonly sums: Sums | null;
 }
 
-/** What the accumulation of gradients needs besides them. */
+/** Further values for the accumulation of gradients. */
 export interface Sums {
-  /** The weight of the batch's mean loss. */
+  /** The weight of the mean loss of the batch. */
   readonly weight: Value;
-  /** Gradients of what layers add to the loss; null where they add nothing. */
+  /** Gradients of the terms that layers add to the loss; null if there are none. */
   readonly added: readonly Value[] | null;
-  /** Gradients of what regularizers add; null where they add nothing. */
+  /** Gradients of the penalties of regularizers; null if there are none. */
   readonly penalties: readonly Value[] | null;
 }
 
-/** The sum of elements, of shape []; null for none. */
+/** The sum of values of one element, shape []; null for an empty list. */
 const total = (elements: readonly Value[]): Value | null =>
   elements.length > 0 ? elements.map((v) => reshape(v, [])).reduce(add) : null;
 

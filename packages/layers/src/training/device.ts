@@ -18,23 +18,25 @@ import type { StepOptions } from "./options.ts";
 import { followedOf, traceGradients, traceStep, traceUpdate, type UpdateGraph } from "./step.ts";
 import { slotsOf, type Slot } from "./update.ts";
 
-/** The data of a pass over a batch; `seed` gives the seed of each use of randomness. */
+/** The data of a pass over a batch; seed(i) is the seed of the i-th call of `ctx.seed`. */
 export interface Pass extends Batch {
   readonly count: number;
   readonly target?: Target | undefined;
   readonly seed: (use: number) => Int32Array;
 }
 
-/** The data of a pass that updates. */
+/** The data of a training step. */
 export interface StepPass extends Pass {
   readonly accumulate?: StepOptions["accumulate"] | undefined;
   readonly hyper: readonly number[];
 }
 
-/** What decides the program of a step. */
+/** The properties of a step that need a program of their own. */
 export type StepKind = Pick<StepPass, "count" | "target" | "accumulate">;
 
-/** The loss of a pass with all additions, the weight of its mean, and the additions. */
+/**
+ * The loss of a pass with all added terms, the weight of its mean, and the sum of the added terms.
+ */
 export interface Numbers {
   readonly loss: number;
   readonly weight: number;
@@ -44,16 +46,19 @@ export interface Numbers {
 /** The results of a step. */
 export interface StepOutput extends Numbers {
   readonly output: Float32Array;
-  /** Whether all values of this step and of all steps before it were finite: whether it updated. */
+  /**
+   * Whether the step updated: whether all values of this step and of the steps before it were
+   * finite.
+   */
   readonly fine: boolean;
 }
 
 export interface Device extends Pick<Tensors, "slots" | "parameters" | "slotBuffers" | "averages"> {
-  /** Compiles a step. Throws ShapeError where the model can't take so few samples. */
+  /** Compiles a step. Throws ShapeError if the model needs more samples. */
   prepare(kind: StepKind): void;
   /** Enqueues a step. */
   step(pass: StepPass): Promise<StepOutput>;
-  /** Indices of the entries that the model itself changes in training: running statistics. */
+  /** Indices of the entries that the model itself updates in training: running statistics. */
   readonly followed: readonly number[];
   /**
    * Enqueues forward and backward pass. Returns the gradients of the trained parameters, and the
@@ -62,16 +67,16 @@ export interface Device extends Pick<Tensors, "slots" | "parameters" | "slotBuff
   gradients(pass: Pass): Promise<Numbers & { gradients: Float32Array[]; next: Float32Array[] }>;
   /**
    * Enqueues an update by gradients of the trained parameters and new values of the followed
-   * entries. Returns whether all was finite: whether it updated.
+   * entries. Resolves to whether it updated: whether all values were finite.
    */
   update(
     hyper: readonly number[],
     gradients: readonly Float32Array[],
     next: readonly Float32Array[],
   ): Promise<boolean>;
-  /** Runs a step again without an update, to find the first value that is not finite. */
+  /** Runs a step again without an update and returns the first value that is not finite. */
   diagnose(pass: StepPass): Promise<Origin | null>;
-  /** Lets steps update again after one that was not finite. */
+  /** Allows steps to update again after a step that was not finite. */
   resetHealth(): void;
   dispose(): void;
 }
@@ -90,13 +95,16 @@ interface Tensors {
   readonly slots: readonly Slot[];
   readonly parameters: readonly Buffer[];
   readonly slotBuffers: readonly Buffer[];
-  /** The parameters; instead of each that has a moving average, this. */
+  /** The parameters, with the moving average instead of each parameter that has one. */
   readonly averages: readonly Buffer[];
-  /** One element: 1 while all steps were finite. */
+  /** One element: 1 if all steps so far were finite, else 0. */
   readonly health: Buffer;
 }
 
-/** `values` are the first values of the entries. A moving average starts as its parameter. */
+/**
+ * Uploads the initial values of the entries, and of the slots: a moving average starts as its
+ * parameter, other slots as 0.
+ */
 function uploadTensors(
   backend: Backend,
   slots: readonly Slot[],
@@ -126,7 +134,7 @@ interface Step extends Compiled {
   readonly writes: readonly Buffer[];
 }
 
-/** The programs of a trainer, compiled at their first use; the last used ones are kept. */
+/** The programs of a trainer, compiled at their first use, in an LRU cache. */
 function createPrograms(
   backend: Backend,
   { model, optimizer, settings }: Plan,
@@ -139,7 +147,7 @@ function createPrograms(
     outputs: number,
     tensors: Pick<Step, "reads" | "writes">,
   ): Step => ({ ...compileStep(backend, graph, inputs, outputs), ...tensors });
-  /** The tensors that a guarded graph reads and writes. */
+  /** The buffers that a guarded graph reads and writes. */
   const tensorsOf = ({ slots: used, written, kept }: Omit<UpdateGraph, "graph">) => {
     const own = used.map(({ name }) => slotBuffers[slots.findIndex((s) => s.name === name)]);
     return {
@@ -161,13 +169,13 @@ function createPrograms(
         const inputs = graph.inputs.length - parameters.length;
         return compile(graph, inputs, graph.outputs.length, { reads: parameters, writes: [] });
       }),
-    /** `given` is the number of gradients and new values that it takes. */
+    /** `given` is the number of gradients and new values that are inputs. */
     update: (given: number): Step =>
       cache.get("update", () => {
         const traced = traceUpdate(model, optimizer, { ...settings, guard: true });
         return compile(traced.graph, 1 + given, 0, tensorsOf(traced));
       }),
-    /** A step that only flags its values; the caller releases it. */
+    /** A step that returns one flag for each of its values; the caller releases it. */
     flags(kind: StepKind) {
       const traced = traceOf(kind);
       const { reads } = tensorsOf(traced);
@@ -178,7 +186,7 @@ function createPrograms(
   };
 }
 
-/** Uploads the first values of the entries. Nothing stays on the back end where they do not fit. */
+/** Uploads the initial values of the entries. If this throws, nothing stays allocated. */
 export function createDevice(
   backend: Backend,
   plan: Plan,
@@ -217,7 +225,7 @@ export function createDevice(
     averages,
     followed,
     prepare: (kind) => void programs.step(kind),
-    // These throw at once, before anything is enqueued, where a program can't be compiled.
+    // If compilation fails, the next methods throw synchronously, before they enqueue anything.
     step(pass) {
       const step = programs.step(pass);
       const [numbers, output] = run(step, dataOf(pass, step));

@@ -1,5 +1,5 @@
-// The origin of a value that is not finite: the graph of a step runs again with one flag for each
-// of its values as its only output.
+// Finds the origin of a value that is not finite: the graph of a step runs again, and its only
+// output is one flag for each of its values.
 
 import { concat, reshape } from "@conv/ops";
 import {
@@ -15,19 +15,19 @@ import {
 import { notFinite } from "./guard.ts";
 import type { TrainingGraph } from "./step.ts";
 
-/** The first value that was not finite; each value comes after its operands. */
+/** The first value that was not finite, in topological order. */
 export interface Origin {
   /**
-   * The path of the layer, or the name of the input tensor; `loss` and `update` for those parts of
-   * a step, "" outside of all layers.
+   * The path of the layer, or the name of the input tensor; `loss` or `update` for these parts of a
+   * step, "" outside of all layers.
    */
   readonly layer: string;
-  /** The op that made it, or `given` for an input. */
+  /** The op that computed it, or `given` for an input. */
   readonly op: string;
   readonly phase: "forward" | "backward" | "update";
 }
 
-/** The place of a step in a training, from 1, and its loss. */
+/** Epoch and step, counted from 1, and the loss of the step. */
 interface At {
   readonly epoch: number;
   readonly step: number;
@@ -35,8 +35,8 @@ interface At {
 }
 
 /**
- * Training met a loss, a gradient or a value to write that is not finite. The trainer is as it was
- * before that step.
+ * The error for a loss, a gradient or a new value of a tensor that is not finite. The trainer is in
+ * the state before that step.
  */
 export class DivergedError extends Error implements ConvError, At {
   override readonly name = "DivergedError";
@@ -46,9 +46,9 @@ export class DivergedError extends Error implements ConvError, At {
   /** From 1. */
   readonly epoch: number;
   readonly step: number;
-  /** The loss of the step; finite where only another value was not. */
+  /** The loss of the step. It is finite if another value was not. */
   readonly loss: number;
-  /** null where all values were finite when the step ran again. */
+  /** null if all values were finite when the step was repeated. */
   readonly origin: Origin | null;
 
   constructor(code: string, rule: Message, { epoch, step, loss }: At, origin: Origin | null) {
@@ -64,9 +64,9 @@ export class DivergedError extends Error implements ConvError, At {
 
 type Traced = Pick<TrainingGraph, "traced" | "made">;
 
-/** The float values of a step with their phases, inputs first, each after its operands. */
+/** The float32 values of a step with their phases, inputs first, in topological order. */
 function watched({ traced: { inputs }, made }: Traced): { value: Value; phase: Origin["phase"] }[] {
-  // The third input holds the numbers of the optimizer.
+  // The third input is `hyper`, the numbers of the optimizer.
   const phases = new Map<Value, Origin["phase"]>(
     inputs.map((v, i) => [v, i === 2 ? "update" : "forward"]),
   );
@@ -78,13 +78,16 @@ function watched({ traced: { inputs }, made }: Traced): { value: Value; phase: O
   );
 }
 
-/** A graph with the inputs of a step, and one flag for each float value: 0 where it is finite. */
+/**
+ * A graph with the inputs of a step that returns one number for each float32 value: 0 if it is
+ * finite.
+ */
 export const flagGraph = (step: Traced): Graph =>
   graphOf(step.traced.inputs, [
     concat(watched(step).map(({ value }) => reshape(notFinite([value]), [1]))),
   ]);
 
-/** The first value with a flag other than 0; null where there is none. */
+/** The first value with a flag other than 0; null if there is none. */
 export function originOf(step: Traced, flags: Float32Array): Origin | null {
   const first = watched(step)[flags.findIndex((flag) => flag !== 0)];
   if (!first) return null;
@@ -94,7 +97,7 @@ export function originOf(step: Traced, flags: Float32Array): Origin | null {
     : { layer: value.name ?? "", op: "given", phase };
 }
 
-/** The error for a value that was passed to a step, or that it would write. */
+/** The error for an input of a step, or for a value that it would write. */
 export const givenNotFinite = (
   code: string,
   rule: Message,
@@ -121,9 +124,9 @@ export function diverged(
     : { code: "loss-not-finite", text: `the loss is ${loss}` };
   const { layer = "", op = "", phase = "" } = origin ?? {};
   const where = !origin
-    ? "but all was finite when the step ran again"
+    ? "but all values were finite when the step was repeated"
     : op === "given"
-      ? `${phase === "update" ? "the learning rate" : layer} was not finite before it`
+      ? `${phase === "update" ? "the learning rate" : layer} was not finite before the step`
       : `first in ${layer || "no layer"} (${op}, ${phase})`;
   const rule = message`${{ problem: kind.text }} at epoch ${{ epoch }}, step ${{ step }}, ${{ where }}; a lower learning rate than ${{ learningRate }} may help`;
   const values = { ...rule.values, loss, layer, op, phase };

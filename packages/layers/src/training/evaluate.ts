@@ -1,5 +1,5 @@
-// Evaluation: loss, answers and metrics over a data set with the present weights. All are means that
-// do not depend on the batch size.
+// Evaluation: loss, predictions and metrics over a data set with the current weights. All means are
+// independent of the batch size.
 
 import { concat, reshape } from "@conv/ops";
 import { type Backend, type Buffer, message, shapeError, sizeOf } from "@conv/tensor";
@@ -13,8 +13,8 @@ import type { Metric } from "./metrics.ts";
 import type { Evaluation } from "./reports.ts";
 
 /**
- * Number of right answers to labels in range (NaN is never right), and the number of those labels;
- * NaN and 0 where labels are not classes.
+ * Number of correct predictions for labels in range (NaN is never correct), and number of these
+ * labels; NaN and 0 if labels are not classes.
  */
 export function rightOf(
   output: Float32Array,
@@ -36,8 +36,8 @@ export function rightOf(
 
 export interface Evaluator {
   /**
-   * Compiles what a batch of so many samples needs; throws ShapeError where the model can't take so
-   * few.
+   * Compiles the program for a batch of `count` samples. Throws ShapeError if the model needs more
+   * samples.
    */
   prepare(count: number, target?: Target): void;
   evaluate(data: Dataset, signal?: AbortSignal): Promise<Evaluation>;
@@ -85,7 +85,7 @@ export function createEvaluator(
         throw shapeError(
           "evaluate",
           "sample-not-finite",
-          message`sample ${{ sample: at + fault.sample }} holds ${{ value: fault.value }} in ${{ tensor: fault.tensor }}; correct it or leave it out`,
+          message`sample ${{ sample: at + fault.sample }} contains ${{ value: fault.value }} in ${{ tensor: fault.tensor }}; correct or remove the sample`,
         );
       const run = forward.run(samples.x, samples.y, target);
       const [output, [mean, weight]] = await Promise.all([run.output, run.measured]);

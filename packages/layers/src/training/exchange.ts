@@ -1,4 +1,4 @@
-// Training on several machines: the gradients of a batch, and an update by gradients.
+// Training on several machines: gradients of a batch, and an update by given gradients.
 
 import { message } from "@conv/tensor";
 import type { Batch, Target } from "../data/data.ts";
@@ -10,11 +10,11 @@ import { decayOf, noiseOf, type Parts } from "./fit.ts";
 
 /** The result of `gradients`. */
 export interface Gradients {
-  /** The loss of the batch with what auxiliary heads, layers and regularizers add. */
+  /** The loss of the batch, with the terms of auxiliary heads, layers and regularizers. */
   readonly loss: number;
-  /** The weight of the mean loss, which is the weight of these gradients in `average`. */
+  /** The weight of the mean loss, to use as the weight of these gradients in `average`. */
   readonly weight: number;
-  /** Gradients by parameter, and new values of running statistics as `next/…`. */
+  /** Gradients by name of the parameter, and new values of running statistics as `next/…`. */
   readonly gradients: State;
 }
 
@@ -33,7 +33,7 @@ export function createExchange(
     ...device.followed.map((i) => ({ ...entries[i], name: nextPrefix + entries[i].name })),
   ];
 
-  /** One update by gradients that fit; undone where it is not finite. */
+  /** One update by gradients that fit; if it is not finite, nothing changes. */
   const update = async (arrays: readonly Float32Array[], before: Position): Promise<void> => {
     const running = device.update(
       [...optimizer.hyper(before.updates), ...decayOf(average, before)],
@@ -68,7 +68,7 @@ export function createExchange(
       const arrays = matchState(model.name, exchanged, gradients, (tensor, value) => {
         throw givenNotFinite(
           "gradient-not-finite",
-          message`the gradient of ${{ tensor }} holds ${{ value }}; nothing was updated`,
+          message`the gradient of ${{ tensor }} contains ${{ value }}; nothing was updated`,
           placeOf(at),
           tensor,
           "backward",

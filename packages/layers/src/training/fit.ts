@@ -1,5 +1,5 @@
-// The training loop: epochs, their steps, validation and reports. A step is enqueued before the
-// results of the one before it are read, so the device does not wait for the host.
+// The training loop: epochs, steps, validation and reports. A step is enqueued before the results
+// of the previous step are read, so the device does not wait for the host.
 
 import { checkOptions, kindOf, message, rangeError, shapeError } from "@conv/tensor";
 import { mustBeFunction, mustCount } from "../checks.ts";
@@ -18,32 +18,35 @@ import type { Steps } from "./steps.ts";
 
 export interface FitOptions {
   /**
-   * The number of the last epoch, counted from the beginning of the training, not of this call;
-   * Infinity for no end.
+   * Total number of epochs, including those of earlier calls and of the resumed checkpoint;
+   * Infinity for no limit.
    */
   readonly epochs: number;
-  /** Evaluated after each epoch. */
+  /** Data set that is evaluated after each epoch. */
   readonly validation?: Dataset | undefined;
   /**
-   * Ends the iteration after the running step, without a report for the epoch. The trainer stays
-   * valid: it can be saved or trained on.
+   * Ends the training after the current step, without a report for the epoch. The trainer can still
+   * be saved or trained further.
    */
   readonly signal?: AbortSignal | undefined;
-  /** Ends the training after this many epochs in a row without a lower validation loss. */
+  /**
+   * Early stopping: ends the training after this many consecutive epochs without a lower validation
+   * loss.
+   */
   readonly patience?: number | undefined;
-  /** Called after each step, in order; the training waits for a promise that it returns. */
+  /** Called after each step, in order. If it returns a promise, the training waits for it. */
   readonly onStep?: ((report: StepReport) => void | Promise<void>) | undefined;
-  /** A checkpoint to restore first. */
+  /** Checkpoint to restore before training. */
   readonly resume?: Uint8Array | undefined;
 }
 
-/** A checkpoint that fits the trainer; `take` restores it. */
+/** A decoded checkpoint that fits the trainer; `take` restores it. */
 export interface Loaded {
   readonly position: Position;
   take(): void;
 }
 
-/** What the parts of a trainer share. */
+/** The parts of a trainer. */
 export interface Parts {
   readonly optimizer: Optimizer;
   readonly batch: number;
@@ -56,23 +59,23 @@ export interface Parts {
   readonly activity: Activity;
 }
 
-/** The position at the beginning of an epoch, and of a training. */
+/** The position at the beginning of a training. */
 export const startOf = (seed: number, batch: number): Position => ({
   ...{ seed, batch, samples: 0, epoch: 0, step: 0, steps: 0, updates: 0 },
   ...{ seen: 0, loss: 0, weight: 0, added: 0, right: 0, labels: 0, best: null, stale: 0 },
 });
 
-/** The seeds of a step's uses of randomness. */
+/** The seed of each call of `ctx.seed` in a step. */
 export const noiseOf =
   ({ seed, steps }: Position) =>
   (use: number): Int32Array =>
     Int32Array.of(createRandom(`${seed} noise ${use}`).bits(), steps);
 
-/** The decay of the moving averages, where there are any. */
+/** The decay of the moving averages, as a list of one number; empty without moving averages. */
 export const decayOf = (average: number | undefined, { updates }: Position): number[] =>
   average === undefined ? [] : [Math.min(average, (1 + updates) / (10 + updates))];
 
-/** Trains, with one report an epoch; `load` reads a checkpoint. */
+/** Trains, and yields one report for each epoch. `load` decodes a checkpoint. */
 export async function* fit(
   parts: Parts,
   load: (bytes: Uint8Array) => Loaded,
@@ -101,7 +104,10 @@ export async function* fit(
   }
 }
 
-/** Checks everything, restores the checkpoint to resume, and begins. Returns the last update. */
+/**
+ * Checks all arguments, restores the checkpoint to resume, and changes the state to training.
+ * Returns the promise of the last update.
+ */
 function begin(
   parts: Parts,
   load: (bytes: Uint8Array) => Loaded,
@@ -116,7 +122,7 @@ function begin(
   return parts.activity.begin();
 }
 
-/** Runs the steps that are left of an epoch. Returns the seconds, null where it was aborted. */
+/** Runs the remaining steps of an epoch. Returns their duration in seconds, or null if aborted. */
 async function runSteps(
   parts: Parts,
   data: Dataset,
@@ -180,7 +186,8 @@ function enqueue(
   const { position } = steps;
   const at = position.step * batch;
   const indices = order.subarray(at, Math.min(at + batch, order.length));
-  // The batches of one update: the share of this one in their samples, and whether it is the last.
+  // The batches of one update: the share of this batch in their samples, and whether it is the
+  // last.
   const group = Math.floor(position.step / accumulate) * accumulate;
   const [begin, end] = [group * batch, Math.min((group + accumulate) * batch, order.length)];
   const last = at + indices.length === end;
@@ -223,14 +230,17 @@ function checkFinite(
   const { tensor, value } = fault;
   throw givenNotFinite(
     "sample-not-finite",
-    message`sample ${{ sample: indices[fault.sample] }} holds ${{ value }} in ${{ tensor }}, at epoch ${{ epoch: at.epoch }}, step ${{ step: at.step }}; correct it or leave it out`,
+    message`sample ${{ sample: indices[fault.sample] }} contains ${{ value }} in ${{ tensor }}, at epoch ${{ epoch: at.epoch }}, step ${{ step: at.step }}; correct or remove the sample`,
     at,
     tensor,
     "forward",
   );
 }
 
-/** Checks data and options against the trainer, and compiles the steps of the last batches. */
+/**
+ * Checks data and options against the trainer, and compiles the programs of the smaller last
+ * batches.
+ */
 function check(
   { batch, accumulate, device, loader, evaluator }: Parts,
   { epoch, step, samples }: Position,
@@ -242,20 +252,20 @@ function check(
     throw rangeError(
       "train",
       "patience-without-validation",
-      message`patience ${{ patience }} needs validation data`,
+      message`patience is ${{ patience }}, but there is no validation loss to compare; set the option validation`,
     );
   if (step > 0 && samples !== data.count)
     throw shapeError(
       "train",
       "other-data",
-      message`the epoch that was begun has ${{ begun: samples }} samples, the data set has ${{ samples: data.count }}; resume with the same data`,
+      message`the current epoch began with ${{ begun: samples }} samples, the data set has ${{ samples: data.count }}; resume with the same data`,
     );
   if (epoch >= epochs) {
     if (resume) return;
     throw rangeError(
       "train",
       "epochs-done",
-      message`there is nothing to do: ${{ done: epoch }} epochs are done, and epochs (${{ epochs }}) counts from the beginning; epochs: ${{ suggested: epoch + epochs }} trains ${{ more: epochs }} more`,
+      message`no epochs are left: ${{ done: epoch }} are complete, and the option epochs (${{ epochs }}) is the total including those; epochs: ${{ suggested: epoch + epochs }} trains ${{ more: epochs }} more`,
     );
   }
   loader.checkLabels(data);
@@ -281,7 +291,7 @@ function checkFit(options: FitOptions): void {
     throw rangeError(
       "fit",
       "signal",
-      message`signal is ${{ kind: kindOf(signal) }}, must be an AbortSignal: the signal of an AbortController`,
+      message`signal is ${{ kind: kindOf(signal) }}, must be an AbortSignal, such as the property signal of an AbortController`,
     );
   if (onStep) mustBeFunction("fit", "onStep", onStep);
 }

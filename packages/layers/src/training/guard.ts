@@ -1,14 +1,14 @@
-// The guard of a training step: a step writes nothing where a value is not finite in float32.
+// The guard of a training step: a step in which a value is not finite in float32 writes nothing.
 
 import { concat, map, reshape, sum, variable, type Expr } from "@conv/ops";
 import { graphOf, input, spec, within, type Graph, type Value } from "@conv/tensor";
 
-// The largest finite float32. The host computes in float64 and rounds what it writes.
+// The largest finite float32. The host computes in float64 and rounds results to float32.
 const LARGEST = 3.4028234663852886e38;
 
 /**
- * The number of positions where any of several tensors of one shape is not finite in float32: NaN,
- * for which no comparison holds, or larger.
+ * The number of positions at which any of several tensors of equal shape is not finite in float32:
+ * NaN, for which all comparisons are false, or larger in magnitude than the largest float32.
  */
 export function notFinite(tensors: readonly Value[]): Value {
   const fine = tensors
@@ -17,9 +17,12 @@ export function notFinite(tensors: readonly Value[]): Value {
   return sum(map("notFinite", ["sub", 1, fine], tensors));
 }
 
-const TOGETHER = 4; // a gradient, its parameter and two state tensors
+const TOGETHER = 4; // tensors in one pass: a gradient, its parameter and two state tensors
 
-/** 1 where `health` is 1 and every tensor is finite, else 0. Tensors of one shape share a pass. */
+/**
+ * 1 if `health` is 1 and every tensor is finite, else 0. Tensors of equal shape are checked in one
+ * pass.
+ */
 function stillFine(health: Value, tensors: readonly Value[]): Value {
   const open = new Map<string, Value[]>();
   const groups: Value[][] = [];
@@ -37,18 +40,18 @@ function stillFine(health: Value, tensors: readonly Value[]): Value {
   return map("health", ["mul", "a", ["gt", 1, "b"]], [health, sum(counts)]);
 }
 
-/** What a graph changes: the tensors that it may change, and the new value of those that do. */
+/** The tensors that a graph may change, and the new values of those that it changes. */
 export interface Changes {
   readonly tensors: readonly Value[];
   readonly next: ReadonlyMap<Value, Value>;
-  /** Values that must be finite too. */
+  /** Further values that must be finite. */
   readonly checked: readonly Value[];
   readonly guard?: boolean | undefined;
 }
 
 /**
  * A graph whose last outputs are the new values, in the order of `tensors`. With `guard` it has one
- * more input and output, `health`, and each tensor keeps its value where anything is not finite.
+ * more input and output, `health`, and all tensors keep their values if any value is not finite.
  */
 export function guarded(
   inputs: readonly Value[],

@@ -1,22 +1,23 @@
-// Checkpoints to keep during a training: the last one and the best.
+// Saves checkpoints during a training: the last and the best.
 
 import { checkOptions } from "@conv/tensor";
 import type { EpochReport } from "./reports.ts";
 import type { Trainer } from "./train.ts";
 
-/** Receives the checkpoint of an epoch, to write it to a file for example. */
+/** Receives the checkpoint of an epoch, for example to write it to a file. */
 export type KeepCheckpoint = (checkpoint: Uint8Array, report: EpochReport) => void | Promise<void>;
 
 export interface KeepOptions {
-  /** After every epoch. */
+  /** Called after every epoch. */
   readonly last?: KeepCheckpoint | undefined;
-  /** After every epoch with the lowest validation loss so far. */
+  /** Called after every epoch with the lowest validation loss so far. */
   readonly best?: KeepCheckpoint | undefined;
 }
 
 /**
- * Yields the reports of `fit`, each after its checkpoint was kept: `for await (const report of
- * keepCheckpoints(trainer, trainer.fit(…), { best }))`.
+ * Passes the checkpoint of each epoch to `last` and `best`, waits for them, and then yields the
+ * report of the epoch: `for await (const report of keepCheckpoints(trainer, trainer.fit(…), { best
+ * }))`.
  */
 export async function* keepCheckpoints(
   trainer: Trainer,

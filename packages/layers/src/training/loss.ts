@@ -1,26 +1,27 @@
-// Losses as training takes them: a mean, and the weight that it is over, so that whatever was
-// batched gives the value of one large batch.
+// Losses of the training: a mean and its weight, so that results do not depend on how samples are
+// divided into batches.
 
 import { crossEntropy, full, lossTerms, map, reshape, type LossTerms } from "@conv/ops";
 import { formatShape, message, shapeError, sizeOf, Value } from "@conv/tensor";
 
 /**
- * Loss of a batch, from outputs and labels (int32, one a sample, unless the data set says
- * otherwise): the sum over what was measured, and the weight of that (samples, labels, class
- * weights), of one element each. One element alone is the mean of a loss of @conv/ops, whose sum
- * and weight are known, or else is taken as the mean over the samples of the batch.
+ * The loss of a batch, from outputs and labels (int32, one for each sample, unless the data set has
+ * a target). It returns the sum of the losses, and the weight by which the sum is divided (number
+ * of samples or labels, or sum of class weights), each of one element. If it returns a single value
+ * of one element, that is the mean: for losses of @conv/ops the weight is known, for other values
+ * it is the number of samples.
  */
 export type Loss = (output: Value, labels: Value) => LossTerms | Value;
 
-/** A mean, and what it is over, of one element each. */
+/** A mean loss and its weight, each of shape []. */
 export interface Measured {
   readonly mean: Value;
   readonly weight: Value;
 }
 
 /**
- * What a loss says of a batch; the mean is 0 where nothing counts. Throws ShapeError unless all
- * that it gives has one element.
+ * The mean loss of a batch and its weight (default: cross-entropy). The mean is 0 if the weight is
+ * 0. Throws ShapeError unless all results of the loss are float32 of one element.
  */
 export function measure(loss: Loss = crossEntropy, output: Value, labels: Value): Measured {
   const given = loss(output, labels);
@@ -30,7 +31,7 @@ export function measure(loss: Loss = crossEntropy, output: Value, labels: Value)
       throw shapeError(
         "train",
         "loss-result",
-        message`the loss returned nothing for ${{ part: what }}; it must return { sum, weight } or one element, traced`,
+        message`the loss function returned no value for ${{ part: what }}, must return { sum, weight } or a mean, each a traced value of one element`,
       );
     if (sizeOf(value.shape) !== 1 || value.dtype !== "float32")
       throw shapeError(

@@ -1,22 +1,25 @@
-// How good answers are, besides the loss: functions of outputs and labels on the host.
+// Metrics besides the loss: functions of outputs and labels on the host.
 
 import { message, shapeError } from "@conv/tensor";
 import { mustCount } from "../checks.ts";
 import type { Batch } from "../data/data.ts";
 
-/** The mean over a batch: outputs of `count` samples one after the other, and their labels. */
+/**
+ * Computes a mean over a batch from the outputs of `count` samples, (count, …output) in row-major
+ * order, and their labels.
+ */
 export interface Metric {
   (output: Float32Array, labels: Batch["y"], count: number): number;
-  /** What the mean of a batch is over; the number of samples where absent. */
+  /** The weight of the mean of a batch. Default: the number of samples. */
   readonly weight?:
     | ((output: Float32Array, labels: Batch["y"], count: number) => number)
     | undefined;
 }
 
 /**
- * The share of samples whose class is among the k with the largest outputs; of equal outputs the
- * first counts as larger, and NaN as larger than all but no answer. Labels out of range are left
- * out.
+ * Top-k accuracy: the share of samples whose class is among the k classes with the largest outputs.
+ * Of equal outputs the first counts as larger. NaN counts as larger than all numbers, and as a
+ * wrong answer. Labels out of range are ignored. Throws RangeError unless k is a whole number ≥ 1.
  */
 export function topK(k: number): Metric {
   mustCount("topK", "k", k);
@@ -31,7 +34,7 @@ export function topK(k: number): Metric {
       throw shapeError(
         "topK",
         "labels",
-        message`${{ labels: labels.length }} labels for ${{ samples: count }} samples; topK needs one label a sample`,
+        message`there are ${{ labels: labels.length }} labels for ${{ samples: count }} samples; topK needs one label for each sample`,
       );
     let right = 0;
     for (let i = 0; i < count; i++) {
@@ -48,13 +51,13 @@ export function topK(k: number): Metric {
   return Object.assign(share, { weight });
 }
 
-/** Mean distance of outputs and labels that are numbers. */
+/** Mean absolute difference of outputs and labels. */
 export const meanAbsoluteError: Metric = (output, labels) =>
   output.reduce((sum, v, i) => sum + Math.abs(v - labels[i]), 0) / output.length;
 
 /**
- * `matrix[class][answer]`: how often. Throws ShapeError unless there are as many answers as labels,
- * all of them among the classes.
+ * The confusion matrix: `matrix[class][answer]` is the number of samples. Throws ShapeError unless
+ * there is one answer for each label, and both are classes, from 0 to classes − 1.
  */
 export function confusion(
   classes: number,
@@ -66,7 +69,7 @@ export function confusion(
     throw shapeError(
       "confusion",
       "labels",
-      message`${{ labels: labels.length }} labels for ${{ answers: answers.length }} answers`,
+      message`there are ${{ labels: labels.length }} labels and ${{ answers: answers.length }} answers, must be equally many`,
     );
   for (const list of [labels, answers])
     for (let i = 0; i < list.length; i++)
@@ -74,7 +77,7 @@ export function confusion(
         throw shapeError(
           "confusion",
           "class",
-          message`${{ what: list === labels ? "label" : "answer" }} ${{ value: list[i] }} at ${{ at: i }} is not one of ${{ classes }} classes`,
+          message`${{ what: list === labels ? "label" : "answer" }} ${{ value: list[i] }} at index ${{ at: i }} is not one of ${{ classes }} classes, counted from 0`,
         );
   const matrix = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
   for (let i = 0; i < labels.length; i++) matrix[labels[i]][answers[i]]++;

@@ -1,34 +1,34 @@
-// Optimizers: functions of values that build the update in the training graph, by PyTorch's rules.
-// What changes with the step (learning rate, bias corrections) is a small input of the graph, so a
+// Optimizers: functions that add the update to the training graph, with PyTorch's rules. Numbers
+// that change with the step (learning rate, bias corrections) are an input of the graph, so a
 // schedule needs no new program.
 
 import { map, sqrt, square, sum, type Expr } from "@conv/ops";
 import { checkOptions, kindOf, message, rangeError, type Value } from "@conv/tensor";
 import { mustBe } from "../checks.ts";
 
-/** A learning rate, or a function of the number of updates made before. */
+/** A learning rate, or a function of the number of previous updates. */
 export type LearningRate = number | ((step: number) => number);
 
-/** What is different for one parameter. */
+/** Settings of one parameter. */
 export interface ParameterOptions {
-  /** Factor of the learning rate. */
+  /** Factor of the learning rate. Default: 1. */
   readonly rate?: number | undefined;
-  /** Replaces the optimizer's. */
+  /** Weight decay. Default: that of the optimizer. */
   readonly weightDecay?: number | undefined;
 }
 
 /**
- * An update rule. All tensors in `update` have the shape of the parameter, except the scalars of
- * `hyper`.
+ * An update rule. In `update` all tensors have the shape of the parameter, except `hyper`, which
+ * are scalars.
  */
 export interface Optimizer {
   readonly name: string;
-  /** Names of the state tensors of each parameter, zero at first. */
+  /** Names of the state tensors of each parameter, initially 0. */
   readonly slots: readonly string[];
-  /** How many numbers `hyper` returns. */
+  /** Number of values that `hyper` returns. */
   readonly hypers: number;
   learningRate(step: number): number;
-  /** The numbers of the update that follows `step` updates. */
+  /** The numbers for the update after `step` previous updates. */
   hyper(step: number): readonly number[];
   update(
     param: Value,
@@ -39,12 +39,12 @@ export interface Optimizer {
   ): { param: Value; slots: readonly Value[] };
 }
 
-/** Numbers of an update rule by name; `betas` is a pair of them. */
+/** Options of an update rule that are numbers; `betas` is a pair of numbers. */
 type Numbers = Readonly<Record<string, number | readonly number[]>> & {
   readonly weightDecay: number;
 };
 
-/** An update rule: its state, the numbers of a step (by default the learning rate), its update. */
+/** An update rule: state, numbers of a step (default: the learning rate), and update. */
 interface Rule
   extends Pick<Optimizer, "slots">, Partial<Pick<Optimizer, "hypers" | "hyper" | "learningRate">> {
   update(
@@ -83,8 +83,8 @@ function checkNumbers(name: string, numbers: Numbers, defaults: Numbers): void {
 }
 
 /**
- * An optimizer by an update rule. Missing options have their defaults. Throws RangeError for
- * unknown options and numbers out of range.
+ * Creates an optimizer from an update rule and options with defaults. Throws RangeError for unknown
+ * options and numbers out of range.
  */
 function optimizer<N extends Numbers>(
   name: string,
@@ -141,7 +141,8 @@ const times = (factor: number, e: Expr): Expr => (factor === 1 ? e : ["mul", fac
 const plus = (e: Expr, factor: number, other: Expr): Expr =>
   factor === 0 ? e : ["add", e, times(factor, other)];
 
-// In the expressions a is the parameter and b its gradient. The gradient with weight decay:
+// In the expressions, a is the parameter and b its gradient. The gradient with weight decay, b +
+// weightDecay·a:
 const decayed = (weightDecay: number): Expr => plus("b", weightDecay, "a");
 // β·old + (1 − β)·now
 const follow = (beta: number, old: Expr, now: Expr): Expr => [
@@ -159,7 +160,7 @@ export interface SgdOptions {
 }
 
 /**
- * Stochastic gradient descent as torch.optim.SGD: d = g + weightDecay·p; m ← momentum·m + d; p ← p
+ * Stochastic gradient descent, as torch.optim.SGD: d = g + weightDecay·p; m ← momentum·m + d; p ← p
  * − lr·m, with Nesterov p ← p − lr·(d + momentum·m). Throws RangeError for numbers out of range.
  */
 export const sgd = (options: SgdOptions): Optimizer =>
@@ -171,7 +172,11 @@ export const sgd = (options: SgdOptions): Optimizer =>
     ({ momentum }) => {
       const { nesterov = false } = options;
       if (nesterov && momentum === 0)
-        throw rangeError("sgd", "nesterov", message`Nesterov needs momentum > ${{ least: 0 }}`);
+        throw rangeError(
+          "sgd",
+          "nesterov",
+          message`nesterov needs momentum > ${{ least: 0 }}; set the option momentum, for example 0.9`,
+        );
       return {
         slots: momentum ? ["momentum"] : [],
         update(p, g, [m], [eta], factor, decay) {
@@ -204,14 +209,14 @@ export interface AdamOptions {
 }
 
 /**
- * Adam (Kingma and Ba 2015) as torch.optim.Adam: g ← g + weightDecay·p; m ← β₁m + (1 − β₁)g; v ←
+ * Adam (Kingma and Ba 2015), as torch.optim.Adam: g ← g + weightDecay·p; m ← β₁m + (1 − β₁)g; v ←
  * β₂v + (1 − β₂)g²; p ← p − lr/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε). Throws RangeError for numbers
  * out of range.
  */
 export const adam = (options: AdamOptions = {}): Optimizer => moments("adam", options, 0);
 
 /**
- * Adam with decoupled weight decay (Loshchilov and Hutter 2019) as torch.optim.AdamW: p ← (1 −
+ * Adam with decoupled weight decay (Loshchilov and Hutter 2019), as torch.optim.AdamW: p ← (1 −
  * lr·weightDecay)·p, then as {@link adam} without decay; the default decay is 0.01. Throws
  * RangeError for numbers out of range.
  */
@@ -264,7 +269,7 @@ export interface RmspropOptions {
 }
 
 /**
- * RMSprop (Hinton 2012) as torch.optim.RMSprop: g ← g + weightDecay·p; v ← αv + (1 − α)g²; d = g /
+ * RMSprop (Hinton 2012), as torch.optim.RMSprop: g ← g + weightDecay·p; v ← αv + (1 − α)g²; d = g /
  * (√v + ε); with momentum m ← momentum·m + d and p ← p − lr·m, else p ← p − lr·d. Throws RangeError
  * for numbers out of range.
  */
@@ -310,8 +315,8 @@ export interface AdagradOptions {
 }
 
 /**
- * Adagrad (Duchi, Hazan and Singer 2011) as torch.optim.Adagrad: g ← g + weightDecay·p; s ← s + g²;
- * p ← p − lr/(1 + lrDecay·step) · g / (√s + ε). Throws RangeError for numbers out of range.
+ * Adagrad (Duchi, Hazan and Singer 2011), as torch.optim.Adagrad: g ← g + weightDecay·p; s ← s +
+ * g²; p ← p − lr/(1 + lrDecay·step) · g / (√s + ε). Throws RangeError for numbers out of range.
  */
 export const adagrad = (options: AdagradOptions = {}): Optimizer =>
   optimizer(
@@ -373,8 +378,8 @@ export const lion = (options: LionOptions = {}): Optimizer =>
 
 /**
  * LAMB (You et al., "Large batch optimization for deep learning", 2020): with Adam's corrected
- * moments m̂ and v̂, u = m̂ / (√v̂ + ε) + weightDecay·p; p ← p − lr·‖p‖/‖u‖·u, the quotient being 1
- * where a norm is 0. Throws RangeError for numbers out of range.
+ * moments m̂ and v̂, u = m̂ / (√v̂ + ε) + weightDecay·p; p ← p − lr·‖p‖/‖u‖·u, where ‖p‖/‖u‖ is
+ * replaced by 1 if a norm is 0. Throws RangeError for numbers out of range.
  */
 export const lamb = (options: AdamOptions = {}): Optimizer =>
   optimizer(
@@ -414,24 +419,24 @@ export const lamb = (options: AdamOptions = {}): Optimizer =>
     }),
   );
 
-/** Settings that all optimizers share. */
+/** Options that all optimizers share. */
 export interface CommonOptions {
   readonly lr: LearningRate;
   readonly weightDecay?: number | undefined;
 }
 
-/** An optimizer to choose by name. */
+/** An entry of the list of optimizers. */
 export interface OptimizerChoice {
-  /** For people: `AdamW`. */
+  /** Name to show, for example `AdamW`. */
   readonly label: string;
-  /** A learning rate to start with, for small networks. */
+  /** Learning rate to start with for small networks. */
   readonly lr: number;
   readonly create: (options: CommonOptions) => Optimizer;
 }
 
 /**
- * All optimizers by name: what the command line and the playground offer. Stochastic gradient
- * descent has Nesterov momentum 0.9.
+ * All optimizers by name, for the command line and the playground. Here stochastic gradient descent
+ * has Nesterov momentum 0.9.
  */
 export const optimizers = {
   adam: { label: "Adam", lr: 0.003, create: adam },

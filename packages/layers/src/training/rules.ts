@@ -1,21 +1,24 @@
-// Rules of a training: settings for the parameters whose names match.
+// Rules: settings for the parameters with matching names.
 
 import { message, shapeError } from "@conv/tensor";
 import { mustBe } from "../checks.ts";
 import { describeModel, type Entry, type Model } from "../layers/layer.ts";
 import type { ParameterOptions } from "./optim.ts";
 
-/** Settings of the parameters that `match`. The last rule that sets a value decides. */
+/**
+ * Settings of the parameters with names that `match`. Of several rules for a setting the last
+ * applies.
+ */
 export interface ParameterRule extends ParameterOptions {
   /**
-   * The name of a part of the network with everything in it (`features`, `features.0.weight`), or a
-   * pattern in the full name.
+   * The path of a layer, which includes its parts, or of a tensor (`features`,
+   * `features.0.weight`), or a regular expression to find in the full name.
    */
   readonly match: string | RegExp;
   /**
-   * Keeps the values: no gradient is computed for them and they have no state. A layer whose
-   * parameters are all frozen keeps its running statistics too, and normalizes by them; so does a
-   * layer without parameters where the rule matches its statistics.
+   * Keeps the parameters unchanged, without gradients and optimizer state. A layer whose parameters
+   * are all frozen keeps its running statistics too, and normalizes with them. So does a layer
+   * without parameters if the rule matches its running statistics.
    */
   readonly frozen?: boolean | undefined;
 }
@@ -26,9 +29,9 @@ const matches = (name: string, match: string | RegExp): boolean =>
     : name.search(match) >= 0;
 
 /**
- * The settings of each entry, null for one that is not trained. Throws ShapeError for a rule that
- * matches no trainable parameter, and where no parameter is left to train; RangeError for numbers
- * out of range.
+ * The settings of each entry, null for entries that are not trained. Throws ShapeError for a rule
+ * that matches no trainable parameter, and if no parameter is left to train. Throws RangeError for
+ * numbers out of range.
  */
 export function applyRules(
   name: string,
@@ -66,7 +69,7 @@ export function applyRules(
     throw shapeError(
       "train",
       "all-frozen",
-      message`the rules freeze every parameter of ${{ model: name }}`,
+      message`the rules freeze all parameters of ${{ model: name }}; leave one trainable`,
     );
   return options;
 }
@@ -79,8 +82,8 @@ export const trainedOf = (
 ): number[] => applyRules(model.name, entries, rules).flatMap((options, i) => (options ? [i] : []));
 
 /**
- * Paths of the layers with buffers that the rules freeze: all their parameters, or all their
- * buffers where they have no parameter.
+ * Paths of the layers with buffers that the rules freeze: those whose parameters are all frozen, or
+ * without parameters, whose buffers are all frozen.
  */
 export function frozenLayers(
   model: Model,

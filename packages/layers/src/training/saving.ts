@@ -11,7 +11,7 @@ export interface Saving {
   read(buffers: readonly Buffer[]): Promise<State>;
   write(buffers: readonly Buffer[], arrays: readonly Float32Array[]): void;
   checkpoint(): Promise<Uint8Array>;
-  /** Reads and checks a checkpoint; nothing changes before `take`. */
+  /** Decodes and checks a checkpoint. Nothing changes before `take` is called. */
   load(bytes: Uint8Array): Loaded;
 }
 
@@ -31,7 +31,8 @@ export function createSaving(
     read,
     write,
     async checkpoint() {
-      // All reads are enqueued before anything is awaited: behind the steps of the position.
+      // All reads are enqueued before the first await, so they come right after the steps of the
+      // position.
       const at = steps.settled();
       const [weights, arrays] = await Promise.all([read(parameters), floats(slotBuffers)]);
       slots.forEach(({ name, spec: { shape } }, i) =>

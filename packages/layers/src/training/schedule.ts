@@ -1,16 +1,16 @@
-// Learning rates as functions of the step, counted in updates from 0: pure, so that a training that
-// is resumed goes on at the same rate. They compose: `warmUp(500, cosine({ lr: 0.1, steps: 9500
-// }))`.
+// Learning rate schedules, functions of the number of updates from 0. They have no state, so a
+// resumed training continues with the same rate. They compose: `warmUp(500, cosine({ lr: 0.1,
+// steps: 9500 }))`.
 
 import { checkOptions } from "@conv/tensor";
 import { mustBe } from "../checks.ts";
 
-/** The learning rate of the update that follows `step` others. */
+/** The learning rate of the update after `step` previous updates. */
 export type Schedule = (step: number) => number;
 
 /**
- * lr·factor^⌊step/every⌋, as torch.optim.lr_scheduler.StepLR. Throws RangeError unless `every` is a
- * whole number ≥ 1.
+ * lr·factor^⌊step/every⌋, as torch.optim.lr_scheduler.StepLR. The default factor is 0.1. Throws
+ * RangeError unless `every` is a whole number ≥ 1.
  */
 export function stepDecay(options: {
   readonly lr: number;
@@ -24,8 +24,8 @@ export function stepDecay(options: {
 }
 
 /**
- * lr·factor^(how many of the milestones have been reached), as
- * torch.optim.lr_scheduler.MultiStepLR.
+ * lr·factor^(number of milestones in `at` that are ≤ step), as
+ * torch.optim.lr_scheduler.MultiStepLR. The default factor is 0.1.
  */
 export function multiStep(options: {
   readonly lr: number;
@@ -37,14 +37,14 @@ export function multiStep(options: {
   return (step) => lr * factor ** at.filter((milestone) => milestone <= step).length;
 }
 
-// From `from` (at = 0) to `to` (at = 1), half a wave of the cosine.
+// Half a period of the cosine from `from` (at = 0) to `to` (at = 1).
 const anneal = (from: number, to: number, at: number): number =>
   to + ((from - to) / 2) * (1 + Math.cos(Math.PI * at));
 
 /**
- * Half a wave from lr at step 0 to `min` at step `steps`, and `min` after (Loshchilov and Hutter
- * 2017; within `steps` as torch.optim.lr_scheduler.CosineAnnealingLR). Throws RangeError unless
- * `steps` is a whole number ≥ 1.
+ * Cosine annealing from lr at step 0 to `min` (default 0) at step `steps`, and `min` after that
+ * (Loshchilov and Hutter 2017; up to `steps` as torch.optim.lr_scheduler.CosineAnnealingLR). Throws
+ * RangeError unless `steps` is a whole number ≥ 1.
  */
 export function cosine(options: {
   readonly lr: number;
@@ -60,20 +60,20 @@ export function cosine(options: {
 export interface OneCycleOptions {
   /** The highest rate. */
   readonly lr: number;
-  /** All of the training. */
+  /** Total number of steps of the training. */
   readonly steps: number;
-  /** The share of the steps in which the rate rises. */
+  /** Share of the steps in which the rate rises. Default: 0.3. */
   readonly rise?: number | undefined;
-  /** The first rate is lr/start. */
+  /** The first rate is lr/start. Default: 25. */
   readonly start?: number | undefined;
-  /** The last rate is lr/start/end. */
+  /** The last rate is lr/start/end. Default: 1e4. */
   readonly end?: number | undefined;
 }
 
 /**
- * Up to lr and down to almost nothing, each half a wave of the cosine (Smith 2018, as
- * torch.optim.lr_scheduler.OneCycleLR); the last rate after `steps`. Throws RangeError for numbers
- * out of range.
+ * Cosine annealing from lr/start up to lr, then down to lr/start/end (Smith 2018; as
+ * torch.optim.lr_scheduler.OneCycleLR). After `steps` it stays at the last rate. Throws RangeError
+ * for options out of range.
  */
 export function oneCycle(options: OneCycleOptions): Schedule {
   checkOptions("oneCycle", options, "lr steps rise start end");
@@ -91,9 +91,8 @@ export function oneCycle(options: OneCycleOptions): Schedule {
 }
 
 /**
- * From nearly nothing to the first rate of `then` in equal portions, one a step, then `then` from
- * its beginning: step s < steps has (s + 1)/steps of it (Goyal et al. 2017). Throws RangeError
- * unless `steps` is a whole number ≥ 1.
+ * Linear warm-up: step s < steps has the rate (s + 1)/steps · then(0); after that `then` begins
+ * with step 0 (Goyal et al. 2017). Throws RangeError unless `steps` is a whole number ≥ 1.
  */
 export function warmUp(steps: number, then: Schedule | number): Schedule {
   mustBe("a whole number ≥ 1", "warmUp", { steps });
@@ -102,8 +101,8 @@ export function warmUp(steps: number, then: Schedule | number): Schedule {
 }
 
 /**
- * One schedule after another: each with how many steps it has, the last without end. Each counts
- * from its own beginning.
+ * Schedules in sequence: pairs of a number of steps and a schedule, and a last schedule without
+ * limit. Each counts its steps from 0, as torch.optim.lr_scheduler.SequentialLR.
  */
 export const inTurn =
   (first: readonly (readonly [steps: number, schedule: Schedule])[], last: Schedule): Schedule =>

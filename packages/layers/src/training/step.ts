@@ -1,5 +1,5 @@
-// A training step as one graph: forward pass, loss, backward pass and update together, so that it
-// compiles to one program. Its parts alone serve training on several machines.
+// A training step as one graph: forward pass, loss, backward pass and update compile to one
+// program. For training on several machines, gradients and update are also graphs of their own.
 
 import {
   checkOptions,
@@ -20,13 +20,13 @@ import { traceUpdateBy, type Slot } from "./update.ts";
 
 /**
  * The graph of a step. Inputs: x, labels, hyper, …seeds, …entries, …slots. Outputs: loss, output,
- * …entries that change (`written`), …slots that change (`kept`); the last ones may overwrite the
- * inputs that they replace. The loss has three elements: the loss, the weight of its mean, and what
- * layers and regularizers added to that mean.
+ * …entries that change (`written`), …slots that change (`kept`); entries and slots may overwrite
+ * the inputs that they replace. The output `loss` has three elements: the loss, the weight of its
+ * mean, and the terms that layers and regularizers add to the mean.
  */
 export interface TrainingGraph {
   readonly graph: Graph;
-  /** The graph before optimization: the nodes of every layer as they were traced. */
+  /** The graph before optimization, with the nodes of every layer as traced. */
   readonly traced: Graph;
   readonly entries: readonly Entry[];
   readonly slots: readonly Slot[];
@@ -34,11 +34,11 @@ export interface TrainingGraph {
   readonly written: readonly number[];
   /** Indices of the slots that a step changes. */
   readonly kept: readonly number[];
-  /** Number of int32 [2] seeds. */
+  /** Number of inputs for seeds, each int32 [2]. */
   readonly seeds: number;
-  /** Number of values in `output` for one sample. */
+  /** Number of values in the output for one sample. */
   readonly width: number;
-  /** The results of each phase: loss and output, gradients, and all new values. */
+  /** The results of each phase: loss and output, gradients, new values. */
   readonly made: Record<"forward" | "backward" | "update", readonly Value[]>;
 }
 
@@ -50,15 +50,15 @@ export interface UpdateGraph {
   readonly kept: readonly number[];
 }
 
-/** Indices of the entries that the model itself changes in training, such as running statistics. */
+/** Indices of the entries that the model itself updates in training, such as running statistics. */
 export const followedOf = (model: Model, rules?: readonly ParameterRule[]): number[] =>
   describeModel(model, { training: true, frozen: frozenLayers(model, rules) }).updates.flatMap(
     (v, i) => (v ? [i] : []),
   );
 
 /**
- * Traces a training step over `batch` samples. Throws ShapeError where shapes do not fit or the
- * loss is not one element.
+ * Traces a training step over `batch` samples. Throws ShapeError if shapes do not fit or the loss
+ * does not have one element.
  */
 export function traceStep(
   model: Model,
@@ -100,9 +100,9 @@ export function traceStep(
 }
 
 /**
- * Traces the gradients alone. Inputs: x, labels, …seeds, …entries. Outputs: the loss as in a step,
- * the gradient of each trained entry, and the new value of each entry that the model itself
- * changes.
+ * Traces the gradients without an update. Inputs: x, labels, …seeds, …entries. Outputs: the loss as
+ * in {@link TrainingGraph}, the gradient of each trained entry, and the new value of each entry
+ * that the model itself updates.
  */
 export function traceGradients(
   model: Model,
@@ -122,8 +122,8 @@ export function traceGradients(
 
 /**
  * Traces an update by given gradients. Inputs: hyper, the gradient of each trained entry, the new
- * value of each entry that the model itself changes, …entries, …slots. Outputs: what changes, as in
- * a step.
+ * value of each entry that the model itself updates, …entries, …slots. Outputs: the entries and
+ * slots that change, as in {@link TrainingGraph}.
  */
 export function traceUpdate(
   model: Model,

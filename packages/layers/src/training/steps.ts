@@ -1,6 +1,7 @@
-// The steps of a training that run on the device, and the position. A step counts in the position
-// from when it is enqueued, and in its sums once its results are read. A step that was not finite
-// changed nothing, nor did any step after it: the position returns to the one before it.
+// The queue of steps that run on the device, and the position of the training. The position counts
+// a step as soon as it is enqueued; its sums include a step once its results are read. A step that
+// is not finite changes nothing, and neither do the steps after it; the position returns to the one
+// before that step.
 
 import type { Position } from "./checkpoint.ts";
 import type { Device, StepPass } from "./device.ts";
@@ -20,10 +21,10 @@ interface Outcome {
   readonly fine: boolean;
 }
 
-/** What a report says of a step before its results are known. */
+/** The part of a report that is known before the step runs. */
 type Announced = Omit<StepReport, "loss" | "accuracy" | "seen" | "seconds">;
 
-/** A step that was enqueued. */
+/** A step in the queue. */
 interface Enqueued {
   readonly pass: StepPass;
   readonly before: Position;
@@ -33,15 +34,19 @@ interface Enqueued {
 
 export interface Steps {
   position: Position;
-  /** Number of steps that run. */
+  /** Number of steps in the queue. */
   readonly pending: number;
-  /** Enqueues a step, and moves the position to `after`. */
+  /** Enqueues a step and sets the position to `after`. */
   enqueue(pass: StepPass, announced: Announced, after: Position, started: number): void;
-  /** Waits for the oldest step and returns its report. Throws DivergedError if it was not finite. */
+  /**
+   * Waits for the oldest step and returns its report. Throws DivergedError if it was not finite.
+   */
   settle(): Promise<StepReport>;
   /** Waits for all steps and adds their results to the position. */
   drain(): Promise<void>;
-  /** The position with the results of all steps, or before the first that was not finite. */
+  /**
+   * The position with the results of all steps, or of those before the first that was not finite.
+   */
   settled(): Promise<Position>;
 }
 
@@ -51,11 +56,11 @@ const add = (to: Position, { loss, weight, added, right, labels, count }: Outcom
   loss: to.loss + (loss - added) * weight,
   weight: to.weight + weight,
   added: to.added + added * count,
-  right: to.right + (right || 0), // NaN where labels are not classes
+  right: to.right + (right || 0), // NaN if labels are not classes
   labels: to.labels + labels,
 });
 
-/** The position before a step that changed nothing, with the results of the steps before it. */
+/** The position before a step, with the results of the steps before it. */
 const back = (from: Position, { samples, step, steps, updates }: Position): Position => ({
   ...from,
   samples,
@@ -101,7 +106,7 @@ export function createSteps(device: Device, start: Position): Steps {
           seconds: (performance.now() - started) / 1000,
         };
       });
-      outcome.catch(() => {}); // It is awaited later; until then a rejection is not unhandled.
+      outcome.catch(() => {}); // Avoids an unhandled rejection before `outcome` is awaited.
       queue.push({ pass, before: steps.position, announced, outcome });
       steps.position = after;
     },
@@ -119,7 +124,7 @@ export function createSteps(device: Device, start: Position): Steps {
       return { ...announced, seconds, loss, accuracy: right / labels, seen: steps.position.seen };
     },
     async drain() {
-      // The error of a failed back end is thrown where its step is awaited, not here.
+      // An error of the back end is thrown by `settle`, not here.
       const { position, failed } = await settledAfter(steps.position, queue).catch(() => ({
         position: steps.position,
         failed: undefined,

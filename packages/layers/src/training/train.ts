@@ -1,5 +1,4 @@
-// The trainer: a model, its optimizer and their tensors, which stay on the device and are updated
-// in place.
+// The trainer: a model and an optimizer, whose tensors stay on the device and are updated in place.
 
 import { checkOptions, dispose, kindOf, message, rangeError, type Backend } from "@conv/tensor";
 import { mustBe, mustBeFunction, mustCount } from "../checks.ts";
@@ -27,91 +26,98 @@ export interface TrainerOptions {
   readonly optimizer: Optimizer;
   /** Default: the model's loss, or cross-entropy. */
   readonly loss?: Loss | undefined;
-  /** First weights. Default: drawn by `seed`. */
+  /** Initial weights. Default: initialized with `seed`. */
   readonly state?: State | undefined;
-  /** A whole number that decides first weights, order of samples, dropout and augmentation. */
+  /**
+   * Seed of initial weights, order of samples, dropout and augmentation, a whole number. Default:
+   * 0.
+   */
   readonly seed?: number | undefined;
-  /** Samples of a step. Default: 64. */
+  /** Batch size. Default: 64. */
   readonly batch?: number | undefined;
-  /** Learning rate, weight decay and freezing of some parameters. */
+  /** Learning rate, weight decay and freezing for some parameters. */
   readonly rules?: readonly ParameterRule[] | undefined;
-  /** Limits of the gradients. */
+  /** Gradient clipping. Default: none. */
   readonly clip?: Clip | undefined;
   /**
-   * Number of batches whose gradients make one update, as those of one large batch would;
-   * normalization still sees each batch alone. Default: 1.
+   * Number of batches whose gradients are accumulated for one update, which equals the update of
+   * one large batch, except that normalization uses the statistics of each batch. Default: 1.
    */
   readonly accumulate?: number | undefined;
   /**
-   * Decay d of a moving average of the weights, which `evaluate` measures: average ← d·average + (1
-   * − d)·weights after each update. After u updates d is at most (1 + u)/(10 + u).
+   * Decay d of a moving average of the weights, which `evaluate` uses: average ← d·average + (1 −
+   * d)·weights after each update. After u updates d is at most (1 + u)/(10 + u). Default: no
+   * average.
    */
   readonly average?: number | undefined;
-  /** Measured by `evaluate` besides loss and accuracy. */
+  /** Metrics that `evaluate` computes besides loss and accuracy. */
   readonly metrics?: Readonly<Record<string, Metric>> | undefined;
 }
 
 /**
- * A training. Nothing happens until it is iterated, for a report of each epoch, or awaited, for the
- * last report (undefined where no epoch ended).
+ * A training. It starts when it is iterated, which yields a report for each epoch, or awaited,
+ * which returns the last report (undefined if no epoch was completed).
  */
 export interface Training
   extends AsyncIterable<EpochReport>, PromiseLike<EpochReport | undefined> {}
 
 export interface Trainer extends Disposable {
-  /** Completed epochs, and completed steps of the next. */
+  /** Number of completed epochs, and of completed steps of the next epoch. */
   readonly position: { readonly epoch: number; readonly step: number };
   /**
-   * Trains, with one report an epoch. An epoch takes every sample once, in an order drawn from seed
-   * and epoch. The last batch is smaller where the batch size does not divide the data; it has its
-   * own program. Rejects with ShapeError where data and model do not fit; with RangeError for an
-   * option out of range, or where all epochs are done (unless it resumes); with DivergedError,
-   * which names epoch, step and layer, where the loss, a gradient or a value to write is not
-   * finite: the trainer is then as it was before that step.
+   * Trains, with one report for each epoch. An epoch uses every sample once, in a random order that
+   * depends on seed and epoch. If the batch size does not divide the number of samples, the last
+   * batch is smaller and has its own program. Rejects with ShapeError if data and model do not fit;
+   * with RangeError for an option out of range, or if all epochs are complete (unless it resumes);
+   * with DivergedError, which names epoch, step and layer, if the loss, a gradient or a new value
+   * is not finite. The trainer is then in the state before that step.
    */
   fit(data: Dataset, options: FitOptions): Training;
   /**
-   * Loss, accuracy and answers with the present weights. Rejects with the reason of the signal once
-   * it is aborted.
+   * Computes loss, accuracy and predictions with the current weights (or their moving averages).
+   * Rejects with the reason of the signal if it is aborted.
    */
   evaluate(data: Dataset, signal?: AbortSignal): Promise<Evaluation>;
   /** The model's weights. */
   state(): Promise<State>;
-  /** The model's weights; instead of each that has a moving average, this. */
+  /** The model's weights, with the moving average instead of each weight that has one. */
   averaged(): Promise<State>;
   /**
-   * Replaces the weights and nothing else. Throws ShapeError, and changes nothing, where names or
-   * shapes differ.
+   * Replaces the weights, but not the state of the optimizer. Throws ShapeError, without any
+   * change, if names or shapes differ.
    */
   setState(state: State): void;
   /**
    * The loss of a batch, the gradients of the trained parameters and the new values of running
-   * statistics; changes nothing. Rejects with ShapeError where they do not fit.
+   * statistics, without any change of the trainer. Rejects with ShapeError if the batch does not
+   * fit.
    */
   gradients(batch: Batch, target?: Target): Promise<Gradients>;
   /**
    * One update by the result of `gradients`, or its {@link average} over several machines. Throws
-   * ShapeError where names or shapes differ, and DivergedError where a gradient is not finite;
-   * rejects with DivergedError where the update is not finite. None of these changes anything.
+   * ShapeError if names or shapes differ, and DivergedError if a gradient is not finite; rejects
+   * with DivergedError if the update is not finite. After an error nothing has changed.
    */
   apply(gradients: State): Promise<void>;
   /**
-   * Everything needed to continue to bit-identical weights, as safetensors. It may be called at any
-   * time, also from `onStep`.
+   * A checkpoint as a safetensors file, from which training continues with bit-identical results.
+   * May be called at any time, also in `onStep`.
    */
   checkpoint(): Promise<Uint8Array>;
   /**
-   * Takes weights, optimizer state and position of a checkpoint. Throws FileError or ShapeError,
-   * and changes nothing, where it is not a checkpoint or belongs to another model or optimizer.
+   * Restores weights, optimizer state and position from a checkpoint. Throws FileError if it is not
+   * a checkpoint, and ShapeError if it belongs to another model, optimizer or batch size, without
+   * any change.
    */
   restore(bytes: Uint8Array): void;
-  /** Frees the tensors. Every later call throws. */
+  /** Frees the tensors. Later calls of other methods throw. */
   dispose(): void;
 }
 
 /**
- * Makes a trainer. Its tensors live on `backend` until `dispose` (or the end of `using`). Throws
- * RangeError for options out of range and ShapeError where state and model do not fit.
+ * Creates a trainer. Its tensors stay allocated on `backend` until `dispose` (or the end of
+ * `using`). Throws RangeError for options out of range and ShapeError if state and model do not
+ * fit.
  */
 export function createTrainer(options: TrainerOptions): Trainer {
   checkTrainer(options);
@@ -159,7 +165,7 @@ export function createTrainer(options: TrainerOptions): Trainer {
   };
 }
 
-/** The parts of a trainer with these first values. */
+/** Creates the parts of a trainer with initial values of the entries. */
 function createParts(
   {
     backend,
@@ -194,7 +200,7 @@ function createParts(
   };
 }
 
-/** A training that yields the reports of a generator, or runs to the end where it is awaited. */
+/** A training that yields the reports of a generator, or runs to the end when awaited. */
 function trainingOf(reports: AsyncGenerator<EpochReport, void>): Training {
   const finish = async (): Promise<EpochReport | undefined> => {
     let last: EpochReport | undefined;
@@ -204,7 +210,7 @@ function trainingOf(reports: AsyncGenerator<EpochReport, void>): Training {
   let ended: Promise<EpochReport | undefined> | undefined;
   return {
     [Symbol.asyncIterator]: () => reports,
-    // eslint-disable-next-line unicorn/no-thenable -- awaiting it is what it is for
+    // eslint-disable-next-line unicorn/no-thenable -- a training is meant to be awaited
     then: (resolve, reject) => (ended ??= finish()).then(resolve, reject),
   };
 }
@@ -227,7 +233,7 @@ function checkTrainer(options: TrainerOptions): void {
         "train",
         "object",
         given === "Promise"
-          ? message`${{ name }} is ${{ given }}, must be an object: await it`
+          ? message`${{ name }} is ${{ given }}, must be an object; await the promise`
           : message`${{ name }} is ${{ given }}, must be an object`,
       );
   }

@@ -1,5 +1,5 @@
-// The update of a training step: accumulation and clipping of the gradients, the optimizer's rule,
-// constraints and moving averages, all by values of the graph.
+// The update of a training step as part of its graph: accumulation and clipping of gradients, the
+// rule of the optimizer, constraints and moving averages.
 
 import { add, full, map, reshape, slice, sqrt, square, sum } from "@conv/ops";
 import { input, spec, within, type Spec, type Value } from "@conv/tensor";
@@ -9,18 +9,19 @@ import type { Optimizer, ParameterOptions } from "./optim.ts";
 import type { Clip, StepOptions } from "./options.ts";
 import { applyRules } from "./rules.ts";
 
-/** A state tensor that a step reads and writes. */
+/** A state tensor of the training, which a step reads and writes. */
 export interface Slot {
-  /** `momentum/c1.weight`. */
+  /** Kind and parameter, for example `momentum/c1.weight`. */
   readonly name: string;
   readonly spec: Spec;
-  /** Index of the parameter's entry; −1 for a slot of all parameters. */
+  /** Index of the entry of the parameter; −1 for a slot of all parameters. */
   readonly entry: number;
 }
 
 /**
- * The slots of all trained parameters: for each parameter those of the optimizer, `sum` and `added`
- * where gradients accumulate, and `average`; at the end `weight` where gradients accumulate.
+ * The slots of all trained parameters: for each parameter those of the optimizer, with accumulation
+ * `sum` and `added`, and with moving averages `average`. With accumulation the last slot is
+ * `weight`.
  */
 export function slotsOf(
   model: Model,
@@ -108,7 +109,7 @@ export function traceUpdateBy(
 }
 
 /**
- * Adds the gradients of a batch to the slots `sum` and `added`, or clears these where the step
+ * Adds the gradients of a batch to the slots `sum` and `added`, or clears the slots if the step
  * applies them. Returns the gradients of the mean over all accumulated batches.
  */
 function accumulated(
@@ -138,7 +139,7 @@ function accumulated(
   return means;
 }
 
-/** Limits each element of the gradients, then the norm of all of them. */
+/** Clips each element of the gradients, then their total norm. */
 function clipped(gradients: readonly Value[], { value, norm }: Clip): readonly Value[] {
   const limited =
     value === undefined
@@ -150,7 +151,7 @@ function clipped(gradients: readonly Value[], { value, norm }: Clip): readonly V
   return limited.map((g) => map("clipNorm", ["mul", "a", "b"], [g, factor]));
 }
 
-/** Sets the new values of a parameter, of the optimizer's slots and of the moving average. */
+/** Sets the new values of a parameter, its optimizer slots and its moving average. */
 function updateParameter(
   optimizer: Optimizer,
   { parameter, options, constraint, slots }: Trained,

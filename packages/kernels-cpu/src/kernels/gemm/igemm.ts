@@ -120,7 +120,9 @@ export function eachTap(
   loops(0);
 }
 
-/** The stage that packs w: [group][block of output channels][source channel][tap][row of the block]. */
+/**
+ * The stage that packs w: [group][block of output channels][source channel][tap][row of the block].
+ */
 function packStage(g: Gather, phase: Phase, w: Place, into: Place): Stage {
   const mr = rowsPerTile(g.to);
   const perGroup = Math.ceil(g.to / mr);

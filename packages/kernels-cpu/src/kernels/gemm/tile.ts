@@ -100,7 +100,9 @@ function accumulate(
   return acc;
 }
 
-/** Where a block of rows is: offsets in y and among the values per channel, and the address of y. */
+/**
+ * Where a block of rows is: offsets in y and among the values per channel, and the address of y.
+ */
 const PLACE = ["row", "channel", "rowBytes", "y"] as const;
 const LINE = [
   ...["a", "b", "k", "more", "sums", "tile", "count", "panelBytes", "sumsStep", "record"],

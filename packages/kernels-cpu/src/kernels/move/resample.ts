@@ -3,7 +3,7 @@
 //   y[…, j, …] = Σ w·x[…, i, …] over the taps (i, w) of row j
 //   rows of at least four neighbors   whole vectors of one row of x, with a table of taps
 //   runs of a row stay together       copies of the runs
-//   anything else                     four outputs at a time, with a table of their elements: loaded
+// anything else four outputs at a time, with a table of their elements: loaded
 //                                     from four neighbors by a shuffle if possible, else one by one
 
 import { resampleOp, type ResampleParams, type Tap } from "@conv/ops";

@@ -255,7 +255,9 @@ function emitTransforms(loops: Loops, fromX: Func, fromDy: Func): void {
   );
 }
 
-/** Emits the sums of a pass: at each point, rows of dy times columns of x, summed over its tiles. */
+/**
+ * Emits the sums of a pass: at each point, rows of dy times columns of x, summed over its tiles.
+ */
 function emitProducts({ m, f, t, b, caps, xAt, dyAt, sumsAt, v }: Loops): void {
   const { nr, mr, rows, columns, pass } = b;
   f.for(v.point, 0, t.points, 1, () => {

@@ -92,7 +92,9 @@ export function sideBySide(
   } else for (const q of [0, 1]) half(q).forEach((x, i) => store(q, i, x));
 }
 
-/** Emits loads of `count` elements, `step` apart, of each of four tiles: a vector for each column. */
+/**
+ * Emits loads of `count` elements, `step` apart, of each of four tiles: a vector for each column.
+ */
 function tileRow(
   f: Func,
   pointers: readonly Local[],

@@ -17,7 +17,9 @@ const VARIABLES = [
   ...["item", "s", "d", "channel", "block", "group", "line", "column", "j", "into"],
 ] as const;
 
-/** The stage that transforms the weights: [group][point][block of rows][depth][row of the block]. */
+/**
+ * The stage that transforms the weights: [group][point][block of rows][depth][row of the block].
+ */
 export function weightStage(t: Tiling, caps: Caps, packed: Place): Stage {
   const { g, h, w, axes, depth, points } = t;
   const mr = rowsPerTile(g.to);

@@ -1,9 +1,9 @@
 // The weight gradient of a depthwise convolution (one source channel per group, any multiplier and
 // rank):
-//   dw[oc, tap] = Σ over (image, p) of dy[oc, p] · x[c, p·stride + tap·dilation − padLo]
-// Its outputs are few and its sums long. A workgroup walks over strips of dy (neighbors of a row) of
-// one channel. Each thread holds a sum for every tap in registers, and then the sums of the threads
-// are added in order. Where channels are too few to fill the device, strips are divided among
+// dw[oc, tap] = Σ over (image, p) of dy[oc, p] · x[c, p·stride + tap·dilation − padLo] Its outputs
+// are few and its sums long. A workgroup walks over strips of dy (neighbors of a row) of one
+// channel. Each thread holds a sum for every tap in registers, and then the sums of the threads are
+// added in order. Where channels are too few to fill the device, strips are divided among
 // workgroups, and a second stage adds their parts.
 
 import { cellsOf } from "@conv/compiler";

@@ -1,6 +1,6 @@
-// Convolutions, their gradients and matrix products by threads that work alone (registersShader.ts):
-// for small and thin shapes on any adapter, and for all shapes on software adapters, where workgroup
-// memory and barriers cost more than they save.
+// Convolutions, their gradients and matrix products by threads that work alone
+// (registersShader.ts): for small and thin shapes on any adapter, and for all shapes on software
+// adapters, where workgroup memory and barriers cost more than they save.
 
 import { inputAt, outputAt, type GpuKernel } from "../../compile/code.ts";
 import { emitEpilogue } from "../../wgsl/wgsl.ts";

@@ -1,5 +1,6 @@
-// How products by threads that work alone (registersShader.ts) are divided: the rows × outputs that a
-// thread holds in registers, the taps that are written out, and how many of everything that makes.
+// How products by threads that work alone (registersShader.ts) are divided: the rows × outputs that
+// a thread holds in registers, the taps that are written out, and how many of everything that
+// makes.
 
 import { sizeOf } from "@conv/tensor";
 import { leaves, type Axis, type Product } from "../gemm/product.ts";

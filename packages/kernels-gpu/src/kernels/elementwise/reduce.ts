@@ -40,7 +40,9 @@ export interface Terms {
   readonly shape: readonly number[];
 }
 
-/** The axes and the terms of a task of {@link reduce}: the first input, unless inlining set them. */
+/**
+ * The axes and the terms of a task of {@link reduce}: the first input, unless inlining set them.
+ */
 export function termsOf({ params, inputs }: Pick<Task, "params" | "inputs">): ReduceParams & Terms {
   const {
     of = inputName(0),

@@ -2,8 +2,8 @@
 // slice and concat need.
 //   both sides contiguous along the inner axis, or a source      vectors of four
 //   that is constant along it
-//   a source contiguous along another axis, both axes long,      square tiles, transposed in workgroup
-//   on a GPU                                                     memory: both sides are accessed by rows
+// a source contiguous along another axis, both axes long, square tiles, transposed in workgroup
+// on a GPU memory: both sides are accessed by rows
 //   all others                                                   element by element
 
 import { mergeAxes, type Axis, type Box } from "@conv/compiler";

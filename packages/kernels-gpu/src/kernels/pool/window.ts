@@ -1,5 +1,6 @@
-// Walks of pooling, at any rank: over the inputs that a window sees, and over the windows that see an
-// input. Where these are few, the walk is written out without a branch for each; else it is a loop.
+// Walks of pooling, at any rank: over the inputs that a window sees, and over the windows that see
+// an input. Where these are few, the walk is written out without a branch for each; else it is a
+// loop.
 
 import { cellsOf } from "@conv/compiler";
 import type { PoolGeometry } from "@conv/ops";

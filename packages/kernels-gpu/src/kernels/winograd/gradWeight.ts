@@ -1,8 +1,8 @@
 // The weight gradient of a convolution by Winograd's short convolutions: of each pair of tiles, r
 // taps of an "output" m long.
-//   dw[oc, c] = Aᵀ[ Σ over tiles of (G·dy[oc, tile]·Gᵀ) ⊙ (Bᵀ·x[c, tile]·B) ]A, with F(r, m) instead of F(m, r)
-// Tiles of x and of dy are transformed, multiplied point by point as matrix products over tiles,
-// and the products are transformed to taps.
+// dw[oc, c] = Aᵀ[ Σ over tiles of (G·dy[oc, tile]·Gᵀ) ⊙ (Bᵀ·x[c, tile]·B) ]A, with F(r, m) instead
+// of F(m, r) Tiles of x and of dy are transformed, multiplied point by point as matrix products
+// over tiles, and the products are transformed to taps.
 
 import {
   gradWeightTiling,
