@@ -242,12 +242,12 @@ describe("all packages", () => {
     },
     {
       what: "one convolution layer with the kernels of all forward passes",
-      most: 77,
+      most: 78,
       source: `${layer} export { createCpu, inference } from "@conv/kernels-cpu/core";`,
     },
     {
       what: "one convolution layer with all kernels",
-      most: 85,
+      most: 86,
       source: `${layer} export { createCpu } from "@conv/kernels-cpu";`,
     },
   ])("$what takes at most $most kB", async ({ what, most, source }) => {
@@ -256,7 +256,7 @@ describe("all packages", () => {
     expect(size).toBeLessThanOrEqual(1000 * most);
   });
 
-  test("all packages together take at most 198 kB", { timeout: 60_000 }, async () => {
+  test("all packages together take at most 201 kB", { timeout: 60_000 }, async () => {
     const names = published.map(({ manifest }) => manifest.name);
     const rows = await Promise.all(
       published.map(async ({ manifest }) => {
@@ -291,7 +291,7 @@ describe("all packages", () => {
       ...rows.flatMap((row) => row.sizes),
       { "entry point": "all packages together", alone: kB(total) },
     ]);
-    expect(total).toBeLessThanOrEqual(198_000);
+    expect(total).toBeLessThanOrEqual(201_000);
   });
 });
 
