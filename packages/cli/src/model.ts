@@ -70,6 +70,7 @@ export async function loadModel(
 export function notFinite(state: State): string | null {
   for (const [name, { data }] of state)
     for (let i = 0; i < data.length; i++)
-      if (!Number.isFinite(data[i])) return `${printable(name, 80)} holds ${data[i]} at index ${i}`;
+      if (!Number.isFinite(data[i]))
+        return `${printable(name, 80)} contains ${data[i]} at index ${i}`;
   return null;
 }

@@ -146,7 +146,7 @@ describe("conv summary", { timeout: 60_000 }, () => {
       cwd,
     );
     expect(stdout).toContain(
-      "training is not possible at batch 1: layer4.0.bn1: batchNorm2d: statistics of a\n  batch need more than one value a channel, input 1×512×1×1 has 1\n",
+      "training is not possible at batch 1: layer4.0.bn1: batchNorm2d: mean and\n  variance of a batch need more than one value per channel, input 1×512×1×1 has\n  1; use a larger batch\n",
     );
   });
 

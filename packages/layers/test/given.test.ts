@@ -76,7 +76,7 @@ describe("samples and labels", () => {
     ],
     [
       () => layers.topK(2)(new Float32Array(6), Int32Array.of(0), 2),
-      "topK: 1 labels for 2 samples",
+      "topK: there are 1 labels for 2 samples; topK needs one label for each sample",
     ],
   ])("%#: %s", (run, message) => expect(run).toThrow(message));
 
@@ -135,7 +135,7 @@ describe("samples and labels", () => {
     [
       "a promise",
       batch((b) => Promise.resolve(b)),
-      "batch returned a promise or not an object, must return { x, y } at once",
+      "method batch of the data set returned a promise or not an object, must return { x, y } synchronously",
     ],
     [
       "a count that is NaN",
@@ -211,7 +211,7 @@ describe("samples and labels", () => {
   test("channels that come last", async () => {
     const last = arrayDataset({ x: new Float32Array(36), y: [0], sample: [6, 6, 1] });
     await expect(make({ model: tinyModel() }).fit(last, { epochs: 1 })).rejects.toThrow(
-      "samples have shape 6×6×1, tiny takes 1×6×6; channels come first",
+      "samples have shape 6×6×1, tiny takes 1×6×6; the model has channels first: transpose the samples",
     );
   });
 

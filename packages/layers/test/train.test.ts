@@ -286,9 +286,9 @@ describe("checkpoints", () => {
         "checkpoint: the batch of the checkpoint is 9, that of the trainer is 8",
       ],
       [changed({ position: "{" }), "checkpoint: the position is not valid JSON"],
-      [elsewhere({ epoch: -1 }), "checkpoint: the position has a missing or impossible number"],
-      [elsewhere({ best: "x" }), "checkpoint: the position has a missing or impossible number"],
-      [changed({ position: "[]" }), "checkpoint: the position has a missing or impossible number"],
+      [elsewhere({ epoch: -1 }), "checkpoint: the position has a missing or invalid number"],
+      [elsewhere({ best: "x" }), "checkpoint: the position has a missing or invalid number"],
+      [changed({ position: "[]" }), "checkpoint: the position has a missing or invalid number"],
       [saved.subarray(0, 100), "safetensors: the header takes"],
     ];
     for (const [bytes, message] of bad) expect(() => t.restore(bytes)).toThrow(message);
@@ -300,7 +300,7 @@ describe("checkpoints", () => {
     expect(await weightsOf(t)).toEqual(before);
     const other = trainer(createHost());
     await expect(all(other.fit(stripes(12), { epochs: 9, resume: half }))).rejects.toThrow(
-      "train: the epoch that was begun has 20 samples, the data set has 12",
+      "train: the current epoch began with 20 samples, the data set has 12",
     );
   });
 });

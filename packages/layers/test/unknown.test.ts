@@ -166,8 +166,8 @@ const without: Readonly<Record<string, string>> = {
   // The geometries are made of the options of layers and commands, which hold other options, too.
   ops:
     "convGeometry convTransposeGeometry poolGeometry " +
-    "abs add affine broadcastShape div elementwiseOp elu erf exp expm1 floor gelu hardSigmoid hardSwish isElementwise leakyRelu log log1p map maximum " +
-    "minimum mish mul neg prelu relu relu6 scaledTanh selu sigmoid silu softplus sqrt square sub tanh formatPadding countFns differentiate evaluator " +
+    "abs add affine broadcastShape cos div elementwiseOp elu erf exp expm1 floor gelu hardSigmoid hardSwish isElementwise leakyRelu log log1p map maximum " +
+    "minimum mish mul neg pow prelu relu relu6 round scaledTanh selu sigmoid silu sin softplus sqrt square sub tanh formatPadding countFns differentiate evaluator " +
     "formatExpr substitute variable variables grad absoluteError binaryCrossEntropy lossTerms squaredError linear matmulGeometry max mean flip " +
     "resample select padWith broadcastStrides broadcastTo sum sumTo logSoftmax softmax pixelShuffle pixelUnshuffle walk full constantOf random " +
     "oneHot cast equal greater greaterEqual less lessEqual notEqual where windowsOf mustBePrecision mustDivide precisionOf outputSizes boundedStride eachTerm xShape wShape yShape perAxis resolvePadding axisName spanOf paddingPerAxis keepsSize " +
